@@ -1,0 +1,69 @@
+"""What a signal is measured over and what its numbers mean.
+
+Shared by signals and fields, so that someone who holds only a checkpoint can still ask for values in
+the signal's own units. Plain data: no numpy, no torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis of a domain; a field's coordinate 0 is `lower` and 1 is `upper`.
+
+    `samples` counts the measurements along the axis (sample `i` sits at `(i + 0.5) / samples`), or is
+    None where they are scattered. `unit` names what `lower` and `upper` are in: "px", "s", "m".
+    """
+
+    name: str
+    lower: float
+    upper: float
+    unit: str
+    samples: int | None = None
+
+
+@dataclass(frozen=True)
+class Domain:
+    """The axes of a signal, `x` first."""
+
+    axes: tuple[Axis, ...]
+
+    @property
+    def dimensions(self) -> int:
+        return len(self.axes)
+
+    @property
+    def shape(self) -> tuple[int | None, ...]:
+        """Measurements along each axis, in the order of the axes."""
+        return tuple(axis.samples for axis in self.axes)
+
+    def to_json(self) -> dict:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict) -> Domain:
+        return cls(tuple(Axis(**axis) for axis in data["axes"]))
+
+
+@dataclass(frozen=True)
+class Channels:
+    """What a signal's values mean: a name a channel, and the space that they are in.
+
+    `space` is "srgb" (8- and 16-bit pictures, display-referred, range [0, 1]) or "linear" (HDR, scene-referred,
+    unbounded).
+    """
+
+    names: tuple[str, ...]
+    space: str
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def to_json(self) -> dict:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict) -> Channels:
+        return cls(tuple(data["names"]), data["space"])

@@ -1,0 +1,35 @@
+"""The contract of every kind of signal."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import numpy as np
+
+from scenes.domain import Channels, Domain
+
+
+class Signal(ABC):
+    """What was measured: values over a domain, and how to draw training samples of them.
+
+    `source` is what `run.json` records so that the signal can be opened again: at least `path`.
+    `notes` are one-line remarks of the loader that the user should read ("3 pages, the first is used").
+    """
+
+    kind: ClassVar[str]
+    domain: Domain
+    channels: Channels
+    source: dict
+    notes: tuple[str, ...] = ()
+
+    @abstractmethod
+    def batch(self, step: int, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Training samples of one step: coords `[n, D]` float32 in [0, 1], values `[n, C]` float32, n <= count.
+
+        A pure function of its arguments: a resumed run draws what the uninterrupted one would have drawn.
+        """
+
+    @abstractmethod
+    def preview(self, longest_side: int = 1024) -> np.ndarray:
+        """A picture of the signal for people: `[H, W, 3]` uint8, sRGB."""
