@@ -1,0 +1,45 @@
+"""Score a fitted run again, on the signal that it was fitted to or on another of the same kind and shape."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+HELP = "score a run"
+EPILOG = """\
+examples:
+  fit-a-scene evaluate runs/photo
+  fit-a-scene evaluate runs/photo --data original.png --json
+"""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run_folder", metavar="RUN", type=Path, help="the run's folder")
+    parser.add_argument("--data", metavar="SOURCE", help="score against this signal (default: the one it was fitted to)")
+    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to compute")
+
+
+def run(options: argparse.Namespace) -> dict:
+    from fields.fit.run import Run
+
+    kept = Run.open(options.run_folder)
+
+    import time
+
+    from apps.cli.sources import open_signal
+    from fields.fit.fit import objective_for, resolve_device
+    from scenes.errors import BadInput
+
+    field = kept.load_field(resolve_device(options.device))
+    begun = time.perf_counter()
+    path = options.data or kept.header["source"]["path"]
+    signal = open_signal(path, kept.header["kind"])
+    if len(signal.channels) != len(field.channels):
+        raise BadInput(f"{path} has the channels {', '.join(signal.channels.names)}; "
+                       f"the field has {', '.join(field.channels.names)}")
+    metrics = objective_for(signal, kept.header["options"]["loss"]).evaluate(field)
+    if not options.json:
+        for name, value in metrics.items():
+            print(f"{name:12} {value:.6g}")
+    return {"run": str(kept.path), "data": path, "parameters": field.stored_numbers, "device": str(options.device),
+            "backend": field.backend, "seconds": round(time.perf_counter() - begun, 3), "metrics": metrics}

@@ -1,0 +1,69 @@
+"""What a person sees while a field is fitted: a bar with rate, quality and time left; plain lines in a log."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+from fields.fit.run import Run
+from fields.fit.trainer import Trainer
+from scenes.signal import Signal
+
+REFRESH_SECONDS = 0.1
+LINE_SECONDS = 5.0
+
+
+class FitProgress:
+    """A Trainer callback and a context manager; writes to standard error only."""
+
+    def __init__(self, signal: Signal, trainer: Trainer, run: Run) -> None:
+        self.console = Console(stderr=True, highlight=False)
+        shape = " x ".join(str(n) for n in signal.domain.shape)
+        self.console.print(f"[bold]{signal.source['path']}[/]  {shape} {'+'.join(signal.channels.names)} ({signal.channels.space})")
+        self.console.print(f"{trainer.method.name}: {trainer.field.stored_numbers:,} parameters, {trainer.field.backend}"
+                           f"{', fused step' if trainer.fused else ''} on {trainer.device}, run {run.path}")
+        self.run = run
+        self.trainer = trainer
+        self.bar = Progress(SpinnerColumn(), BarColumn(), TextColumn("{task.fields[state]}"), TimeRemainingColumn(),
+                            console=self.console, transient=True)
+        self.task = self.bar.add_task("fit", total=None, state="measuring the rate")
+        self._next = 0.0
+        self._first: tuple[float, int] | None = None
+
+    def __enter__(self) -> FitProgress:
+        if self.console.is_terminal:
+            self.bar.start()
+        return self
+
+    def __exit__(self, kind: type | None, *_: object) -> None:
+        self.bar.stop()
+        if kind is None:
+            self._report()
+
+    def __call__(self, trainer: Trainer) -> None:
+        now = time.perf_counter()
+        self._first = self._first or (now, trainer.index)
+        if now < self._next:
+            return
+        self._next = now + (REFRESH_SECONDS if self.console.is_terminal else LINE_SECONDS)
+        rate = (trainer.index - self._first[1]) / max(now - self._first[0], 1e-9)
+        name, value = trainer.objective.running_quality(trainer.loss)
+        quality = f"{value:.2f} dB" if name == "psnr" else f"loss {value:.3g}"
+        state = f"{trainer.index:,}/{trainer.total or '?'} steps  {rate:.1f}/s  {quality}"
+        self.bar.update(self.task, completed=trainer.index, total=trainer.total, state=state)
+        if not self.console.is_terminal and trainer.total:
+            left = (trainer.total - trainer.index) / rate if rate else 0
+            print(f"{state}  {left:.0f} s left", file=sys.stderr, flush=True)
+
+    def _report(self) -> None:
+        """What was reached, and where the pictures are."""
+        stored = self.run.metrics()
+        units = {"psnr": " dB", "psnr_alpha": " dB"}
+        scores = "   ".join(f"[bold]{name}[/] {value:.4g}{units.get(name, '')}" for name, value in stored["metrics"].items())
+        self.console.print(f"\n{scores}   after {stored['steps']:,} steps in {stored['seconds']:.1f} s")
+        self.console.print(f"  picture  {self.run.path / 'preview.png'}   (target, fit, error)", soft_wrap=True)
+        self.console.print(f"  field    {self.run.weights}   ({stored['bytes']:,} bytes)", soft_wrap=True)
+        self.console.print(f"  closer   fit-a-scene render {self.run.path} --scale 4", soft_wrap=True)

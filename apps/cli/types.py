@@ -1,0 +1,63 @@
+"""Argument types: each refuses what is out of range with a sentence that names the range."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def count(text: str) -> int:
+    """A whole number of at least 1; 1e5, 0.5M and 300k are welcome."""
+    scale = {"k": 1e3, "m": 1e6}.get(text[-1:].lower(), 1)
+    try:
+        value = float(text[:-1] if scale != 1 else text) * scale
+        whole = int(value)
+    except (ValueError, OverflowError):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+    if whole < 1 or whole != value:
+        raise argparse.ArgumentTypeError(f"{text!r} should be a whole number of at least 1")
+    return whole
+
+
+def natural(text: str) -> int:
+    """A whole number from 0 to 2^63 - 1."""
+    if not text.isdecimal() or int(text) >= 1 << 63:
+        raise argparse.ArgumentTypeError(f"{text!r} should be a whole number from 0 on")
+    return int(text)
+
+
+def positive(text: str) -> float:
+    """A finite number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} should be above 0")
+    return value
+
+
+def size(text: str) -> tuple[int, int]:
+    """WIDTHxHEIGHT in pixels."""
+    width, cross, height = text.lower().partition("x")
+    if not cross:
+        raise argparse.ArgumentTypeError(f"{text!r} should be WIDTHxHEIGHT, such as 1920x1080")
+    return count(width), count(height)
+
+
+def crop(text: str) -> tuple[float, float, float, float]:
+    """X0,Y0,X1,Y1 in the picture's own pixels."""
+    try:
+        x0, y0, x1, y1 = (float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} should be X0,Y0,X1,Y1 in pixels, such as 100,50,300,200") from None
+    if not (x0 < x1 and y0 < y1):
+        raise argparse.ArgumentTypeError(f"{text!r} is empty: X0 should be below X1 and Y0 below Y1")
+    return x0, y0, x1, y1
+
+
+def setting(text: str) -> tuple[str, str]:
+    """KEY=VALUE."""
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise argparse.ArgumentTypeError(f"{text!r} should be KEY=VALUE")
+    return key, value

@@ -1,0 +1,149 @@
+"""From a signal to a fitted field in one call; the command line, the studio and Python scripts all come through here."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from fields.field import Field
+from fields.fit.callbacks import Checkpointer, History
+from fields.fit.image import ImageObjective
+from fields.fit.objective import Objective
+from fields.fit.run import Run
+from fields.fit.trainer import Trainer
+from fields.methods.base import Method
+from fields.methods.registry import make_method
+from scenes.errors import BadInput
+from scenes.signal import Signal
+
+DEFAULT_SECONDS = 30.0
+OBJECTIVES: dict[str, type[Objective]] = {"image": ImageObjective}
+
+
+@dataclass
+class Fit:
+    """What a fit gives: the field to query, what it scored, and where it lives (`run` is None if it was not kept)."""
+
+    field: Field
+    method: Method
+    metrics: dict[str, float]
+    steps: int
+    seconds: float
+    finished: bool
+    run: Run | None
+
+
+def fit_field(signal: Signal, method: str | Method = "hashgrid", *, steps: int | None = None,
+              seconds: float | None = None, parameters: int | None = None, seed: int = 0, device: str = "auto",
+              out: str | Path | None = None, options: dict[str, object] | None = None,
+              callbacks: Iterable[Callable[[Trainer], None]] = (), started: float | None = None) -> Fit:
+    """Fits a field to `signal` and scores it.
+
+    `method` is a name (with `options` for its config) or a config; `parameters` asks for a size, met to within 3 %.
+    `steps` or `seconds` is the budget (30 s unless given). With `out` the run is kept in that folder. Raises BadInput
+    for anything the user can put right.
+    """
+    started = time.perf_counter() if started is None else started
+    trainer, run = prepare(signal, method, steps=steps, seconds=seconds, parameters=parameters, seed=seed, device=device,
+                           out=out, options=options, started=started)
+    return finish(trainer, run, callbacks)
+
+
+def prepare(signal: Signal, method: str | Method, *, steps: int | None = None, seconds: float | None = None,
+            parameters: int | None = None, seed: int = 0, device: str = "auto", out: str | Path | None = None,
+            options: dict[str, object] | None = None, started: float | None = None) -> tuple[Trainer, Run | None]:
+    """The trainer of a new fit, and its run folder if `out` is given; `finish` does the rest."""
+    if steps is None and seconds is None:
+        seconds = DEFAULT_SECONDS
+    config = make_method(method, options) if isinstance(method, str) else method
+    config = config.prepare(signal)
+    dimensions, channels = signal.domain.dimensions, len(signal.channels)
+    if parameters is not None:
+        config = config.sized(dimensions, channels, parameters)
+    trainer = _trainer(signal, config, steps, seconds, seed, resolve_device(device), started)
+    if out is None:
+        return trainer, None
+    header = {"status": "running", "kind": signal.kind, "source": signal.source, "domain": signal.domain.to_json(),
+              "channels": signal.channels.to_json(), "method": config.name, "options": config.model_dump(),
+              "parameters": trainer.field.stored_numbers, "seed": seed, "steps": steps, "seconds": seconds,
+              "device": str(trainer.device), "backend": trainer.field.backend, "fused": trainer.fused,
+              "threads": torch.get_num_threads(), "machine": machine(), "versions": versions()}
+    return trainer, Run.create(Path(out), header)
+
+
+def resume(signal: Signal, run: Run, device: str = "auto", started: float | None = None) -> Trainer:
+    """The trainer of a run that was cut off, where its last checkpoint left it (at step 0 if there was none yet)."""
+    header = run.header
+    config = make_method(header["method"], header["options"])
+    trainer = _trainer(signal, config, header["steps"], header["seconds"], header["seed"], resolve_device(device), started)
+    if run.checkpoint.is_file():
+        run.load_checkpoint(trainer)
+    run.write_header(status="running")
+    return trainer
+
+
+def finish(trainer: Trainer, run: Run | None, callbacks: Iterable[Callable[[Trainer], None]] = ()) -> Fit:
+    """Runs the trainer to its end (or until it is stopped), scores the field and writes the run's files."""
+    if run is not None:
+        trainer.callbacks += [History(run), Checkpointer(run)]
+    trainer.callbacks += callbacks
+    trainer.run()
+    field, method = trainer.field, trainer.method
+    metrics = trainer.objective.evaluate(field)
+    result = Fit(field, method, metrics, trainer.index, trainer.elapsed, trainer.done, run)
+    if run is not None:
+        run.save_field(field, method)
+        run.save_metrics({"metrics": metrics, "parameters": field.stored_numbers, "bytes": run.weights.stat().st_size,
+                          "steps": result.steps, "seconds": round(result.seconds, 3)})
+        trainer.objective.save_preview(field, run.path / "preview.png")
+        run.save_checkpoint(trainer)
+        run.write_header(status="finished" if trainer.done else "stopped", steps=trainer.total or trainer.index,
+                         steps_done=trainer.index)
+    return result
+
+
+def objective_for(signal: Signal, loss: str) -> Objective:
+    return OBJECTIVES[signal.kind](signal, loss)
+
+
+def resolve_device(name: str) -> torch.device:
+    """ "auto" is CUDA where torch can use it, else the CPU; asking for a CUDA that is not there is refused."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and not torch.cuda.is_available():
+        raise BadInput("--device cuda: torch finds no usable CUDA device here; use --device cpu")
+    return torch.device(name)
+
+
+def machine() -> dict:
+    """What figures depend on: processor, cores, GPU."""
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return {"cpu": processor(), "cores": os.cpu_count(), "gpu": gpu, "system": platform.system()}
+
+
+def processor() -> str:
+    """The model of the processor, as the system names it."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def versions() -> dict:
+    return {"field-studio": version("field-studio"), "python": platform.python_version(), "torch": torch.__version__,
+            "numpy": version("numpy")}
+
+
+def _trainer(signal: Signal, config: Method, steps: int | None, seconds: float | None, seed: int,
+             device: torch.device, started: float | None) -> Trainer:
+    field = config.build(signal.domain, signal.channels, seed).to(device)
+    return Trainer(field, objective_for(signal, config.loss), config, steps=steps, seconds=None if steps else seconds,
+                   seed=seed, started=started)

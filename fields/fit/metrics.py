@@ -1,0 +1,117 @@
+"""The metrics, defined once; the same keys everywhere.
+
+Pictures are `[H, W, C]` float32 arrays. PSNR and SSIM are of colour channels in [0, 1] after clipping.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from scenes.domain import Channels
+
+# Wang, Simoncelli and Bovik 2003, section 4.
+MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+MS_SSIM_SHORT_SIDE = 161
+WINDOW = 11
+SIGMA = 1.5
+STRIP_ROWS = 256
+
+
+def mean_squared_error(prediction: np.ndarray, target: np.ndarray) -> float:
+    """In double, in strips: no temporary as large as the picture."""
+    total = 0.0
+    for top in range(0, len(target), STRIP_ROWS):
+        difference = prediction[top:top + STRIP_ROWS] - target[top:top + STRIP_ROWS]
+        total += float(np.square(difference, dtype=np.float64).sum())
+    return total / target.size
+
+
+def psnr(prediction: np.ndarray, target: np.ndarray) -> float:
+    """-10 log10 of the mean squared error of values clipped to [0, 1], in dB; 120 where they are equal (JSON has no inf)."""
+    error = mean_squared_error(np.clip(prediction, 0, 1), np.clip(target, 0, 1))
+    return -10.0 * math.log10(max(error, 1e-12))
+
+
+def tone_map(values: np.ndarray) -> np.ndarray:
+    """`t(x) = (max(x, 0) / (1 + max(x, 0)))^(1/2.2)`: the curve under which HDR is compared."""
+    positive = np.maximum(values, 0)
+    return (positive / (1 + positive)) ** (1 / 2.2)
+
+
+def relative_l2(prediction: np.ndarray, target: np.ndarray) -> float:
+    """Mean of `(p - t)^2 / (p^2 + 0.01)`: the error of linear (HDR) values."""
+    return float(np.mean((prediction - target) ** 2 / (prediction ** 2 + 0.01), dtype=np.float64))
+
+
+def ssim(prediction: np.ndarray, target: np.ndarray) -> float | None:
+    """Structural similarity (Wang et al. 2004), 11-pixel Gaussian window of sigma 1.5, the mean over the windows that
+    lie inside; None where the picture is smaller than a window."""
+    if min(target.shape[:2]) < WINDOW:
+        return None
+    return _similarity(_to_torch(prediction), _to_torch(target))[0].mean().item()
+
+
+def ms_ssim(prediction: np.ndarray, target: np.ndarray) -> float | None:
+    """Multi-scale structural similarity, five scales; None where the short side is below 161."""
+    if min(target.shape[:2]) < MS_SSIM_SHORT_SIDE:
+        return None
+    p, t = _to_torch(prediction), _to_torch(target)
+    product = torch.ones(p.shape[0], dtype=torch.float64)
+    for scale, weight in enumerate(MS_SSIM_WEIGHTS):
+        similarity, contrast = _similarity(p, t)
+        factor = similarity if scale == len(MS_SSIM_WEIGHTS) - 1 else contrast
+        product *= factor.clamp(min=0) ** weight
+        p, t = F.avg_pool2d(p, 2), F.avg_pool2d(t, 2)
+    return product.mean().item()
+
+
+def _to_torch(picture: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.clip(picture, 0, 1)).permute(2, 0, 1)
+
+
+def _similarity(p: torch.Tensor, t: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Per channel `[C]` (float64): the means of the similarity and of its contrast-structure factor, over strips."""
+    similarity = torch.zeros(p.shape[0], dtype=torch.float64)
+    contrast = similarity.clone()
+    windows = p.shape[1] - WINDOW + 1
+    for top in range(0, windows, STRIP_ROWS):
+        rows = slice(top, min(top + STRIP_ROWS, windows) + WINDOW - 1)
+        a, b = _similarity_maps(p[:, rows], t[:, rows])
+        similarity += a.sum((1, 2), dtype=torch.float64)
+        contrast += b.sum((1, 2), dtype=torch.float64)
+    count = windows * (p.shape[2] - WINDOW + 1)
+    return similarity / count, contrast / count
+
+
+def _similarity_maps(p: torch.Tensor, t: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Equation 13 of Wang et al. 2004 and its second factor, at every window inside `[C, H, W]`."""
+    offsets = torch.arange(WINDOW, dtype=torch.float64) - WINDOW // 2
+    kernel = torch.exp(-0.5 * (offsets / SIGMA) ** 2)
+    kernel = (kernel / kernel.sum()).to(p.dtype)
+    stack = torch.cat([p, t, p * p, t * t, p * t])[:, None]
+    stack = F.conv2d(F.conv2d(stack, kernel.view(1, 1, 1, -1)), kernel.view(1, 1, -1, 1))[:, 0]
+    mean_p, mean_t, square_p, square_t, product = stack.chunk(5)
+    c1, c2 = 0.01 ** 2, 0.03 ** 2
+    contrast = (2 * (product - mean_p * mean_t) + c2) / (square_p - mean_p ** 2 + square_t - mean_t ** 2 + c2)
+    return contrast * (2 * mean_p * mean_t + c1) / (mean_p ** 2 + mean_t ** 2 + c1), contrast
+
+
+def picture_metrics(prediction: np.ndarray, target: np.ndarray, channels: Channels) -> dict[str, float]:
+    """All metrics of a picture `[H, W, C]`: colour by `psnr`, `ssim`, `ms_ssim`, alpha apart by `psnr_alpha`.
+
+    Linear (HDR) colour is compared after `tone_map`, and by `relative_l2` as it is.
+    """
+    colours = len(channels) - ("alpha" in channels.names)
+    p, t = prediction[..., :colours], target[..., :colours]
+    scores = {}
+    if channels.space == "linear":
+        scores["relative_l2"] = relative_l2(p, t)
+        p, t = tone_map(p), tone_map(t)
+    scores = {"psnr": psnr(p, t), "ssim": ssim(p, t), "ms_ssim": ms_ssim(p, t), **scores}
+    if colours < len(channels):
+        scores["psnr_alpha"] = psnr(prediction[..., colours:], target[..., colours:])
+    return {name: value for name, value in scores.items() if value is not None}

@@ -1,0 +1,68 @@
+"""An objective binds a signal to a way of querying a field, a loss and the metrics.
+
+A new kind of signal is a new Objective and nothing else.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fields.field import Field, PointField
+from scenes.signal import Signal
+
+
+def point_loss(name: str, prediction: Tensor, target: Tensor) -> Tensor:
+    """Mean over all values: "l1", "l2", or "relative_l2" = (p - t)^2 / (p^2 + 0.01) with the divisor held constant.
+
+    The relative loss (Müller et al. 2022, after Lehtinen et al. 2018) weighs dark and bright parts of an HDR alike.
+    """
+    difference = prediction - target
+    if name == "l1":
+        return difference.abs().mean()
+    if name == "relative_l2":
+        return (difference ** 2 / (prediction.detach() ** 2 + 0.01)).mean()
+    return (difference ** 2).mean()
+
+
+class Objective(ABC):
+    """What the Trainer drives; everything that depends on the kind of signal is here."""
+
+    signal: Signal
+    loss_name: str
+    requires: type[Field] = PointField
+
+    def __init__(self, signal: Signal, loss: str) -> None:
+        self.signal = signal
+        self.loss_name = loss
+
+    def batch(self, step: int, count: int, seed: int, device: torch.device) -> tuple[Tensor, ...]:
+        """The tensors of one training step; a pure function of step, count and seed."""
+        arrays = self.signal.batch(step, count, seed)
+        return tuple(torch.from_numpy(array).to(device, non_blocking=True) for array in arrays)
+
+    def loss(self, field: Field, batch: tuple[Tensor, ...]) -> Tensor:
+        coords, values = batch
+        return point_loss(self.loss_name, field(coords), values)
+
+    def running_quality(self, loss: float) -> tuple[str, float]:
+        """What a person is shown while it fits: a name and a number, from the loss of a training batch."""
+        if self.loss_name == "l2":
+            return "psnr", -10.0 * math.log10(max(loss, 1e-12))
+        return "loss", loss
+
+    @abstractmethod
+    def evaluate(self, field: Field) -> dict[str, float]:
+        """The metrics of the signal, on what was held out where there is such a part, else on the whole."""
+
+    @abstractmethod
+    def evaluation_seconds(self, field: Field) -> float:
+        """About how long `evaluate` will take, measured on a part."""
+
+    @abstractmethod
+    def preview(self, field: Field) -> np.ndarray:
+        """A picture for people: target, fit and error; `[H, W, 3]` uint8."""

@@ -1,0 +1,205 @@
+"""A run: the folder in which a fit lives.
+
+    run.json            what was fitted, how, with what, how far it came (a versioned header)
+    field.safetensors   the weights, with the method, domain and channels in its header: enough to query the field
+    history.jsonl       a row a log step
+    metrics.json        the final metrics
+    preview.png         target, fit and error
+    checkpoint/         the state that `--resume` continues from
+
+Each file is written to a temporary file, synchronised and renamed, so a killed run leaves whole files only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fields.methods.base import Method
+from fields.methods.registry import make_method
+from scenes.atomic import atomic_write
+from scenes.domain import Channels, Domain
+from scenes.errors import BadInput
+
+if TYPE_CHECKING:
+    from fields.field import Field
+    from fields.fit.trainer import Trainer
+
+FORMAT = 1
+
+
+class Run:
+    """An opened run folder; `header` is the content of `run.json`."""
+
+    def __init__(self, path: Path, header: dict) -> None:
+        self.path = path
+        self.header = header
+
+    @classmethod
+    def create(cls, path: Path, header: dict) -> Run:
+        """A new run; a folder that holds anything is refused, so nothing is ever overwritten."""
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            what = "holds a run" if (path / "run.json").is_file() else "is not an empty folder"
+            raise BadInput(f"--out {path}: {what} already; give another folder"
+                           + (", or --resume to continue it" if "run" in what else ""))
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            run = cls(path, {"format": FORMAT, **header})
+            run.write_header()
+        except OSError as error:
+            raise BadInput(f"--out {path}: cannot be written ({error.strerror or error}); give another folder") from None
+        return run
+
+    @classmethod
+    def open(cls, path: Path) -> Run:
+        """The run in a folder (or whose `run.json` is given)."""
+        path = Path(path)
+        if path.name == "run.json":
+            path = path.parent
+        file = path / "run.json"
+        if not path.is_dir():
+            raise BadInput(f"{path}: there is no such run folder")
+        if not file.is_file():
+            raise BadInput(f"{path}: not a run (it has no run.json)")
+        return cls(path, _read_json(file))
+
+    def write_header(self, **changes: object) -> None:
+        self.header.update(changes)
+        write_json(self.path / "run.json", self.header)
+
+    @property
+    def weights(self) -> Path:
+        return self.path / "field.safetensors"
+
+    def save_field(self, field: Field, method: Method) -> None:
+        save_field(self.weights, field, method)
+
+    def load_field(self, device: str = "cpu") -> Field:
+        if not self.weights.is_file():
+            raise BadInput(f"{self.path}: this run has no field.safetensors; continue it with "
+                           f"fit-a-scene fit --resume --out {self.path}")
+        return load_field(self.weights, device)
+
+    def save_metrics(self, metrics: dict) -> None:
+        write_json(self.path / "metrics.json", metrics)
+
+    def metrics(self) -> dict | None:
+        file = self.path / "metrics.json"
+        return json.loads(file.read_text()) if file.is_file() else None
+
+    def log(self, row: dict) -> None:
+        with open(self.path / "history.jsonl", "a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+
+    def history(self) -> list[dict]:
+        """The logged rows; what a cut-off write left of a last line is passed over."""
+        file = self.path / "history.jsonl"
+        lines = file.read_text(encoding="utf-8").split("\n")[:-1] if file.is_file() else []
+        return [json.loads(line) for line in lines]
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.path / "checkpoint" / "state.safetensors"
+
+    def save_checkpoint(self, trainer: Trainer) -> None:
+        """Weights, optimiser state and position, in one file so that they always belong together."""
+        from safetensors.torch import save
+
+        state = trainer.state()
+        optimizer = state.pop("optimizer")
+        tensors = {f"field.{name}": tensor for name, tensor in trainer.field.state_dict().items()}
+        for index, entry in optimizer.items():
+            tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in entry.items()}
+        metadata = {"format": str(FORMAT), "state": json.dumps(state)}
+        self.checkpoint.parent.mkdir(exist_ok=True)
+        _write(self.checkpoint, save({name: t.contiguous() for name, t in tensors.items()}, metadata))
+
+    def load_checkpoint(self, trainer: Trainer) -> None:
+        tensors, metadata = _read_tensors(self.checkpoint, trainer.device)
+        state = json.loads(metadata["state"])
+        weights: dict = {}
+        optimizer: dict = {}
+        for key, tensor in tensors.items():
+            kind, _, rest = key.partition(".")
+            if kind == "field":
+                weights[rest] = tensor
+            else:
+                index, _, name = rest.partition(".")
+                optimizer.setdefault(int(index), {})[name] = tensor
+        try:
+            trainer.field.load_state_dict(weights)
+            trainer.restore({**state, "optimizer": optimizer})
+        except (RuntimeError, KeyError, ValueError) as error:
+            raise BadInput(f"{self.checkpoint}: does not fit this run's method ({_first_line(error)})") from None
+
+
+def save_field(path: Path, field: Field, method: Method) -> None:
+    """Weights and everything that is needed to build the field again, in one safetensors file."""
+    from safetensors.torch import save
+
+    header = {"method": method.name, "options": method.model_dump(), "domain": field.domain.to_json(),
+              "channels": field.channels.to_json()}
+    metadata = {"format": str(FORMAT), "field": json.dumps(header)}
+    _write(path, save({name: t.contiguous() for name, t in field.state_dict().items()}, metadata))
+
+
+def load_field(path: str | Path, device: str = "cpu") -> Field:
+    """The field in a `field.safetensors`, or in the run folder that holds one."""
+    path = Path(path)
+    if path.is_dir():
+        return Run.open(path).load_field(device)
+    tensors, metadata = _read_tensors(path, device)
+    try:
+        header = json.loads(metadata["field"])
+        method = make_method(header["method"], header["options"])
+        field = method.build(Domain.from_json(header["domain"]), Channels.from_json(header["channels"]), seed=0)
+        field.load_state_dict(tensors)
+    except (KeyError, TypeError, RuntimeError, json.JSONDecodeError) as error:
+        raise BadInput(f"{path}: not a whole field ({_first_line(error)})") from None
+    return field.to(device)
+
+
+def write_json(path: Path, data: object) -> None:
+    _write(path, (json.dumps(data, indent=2, allow_nan=False) + "\n").encode())
+
+
+def _write(path: Path, content: bytes) -> None:
+    with atomic_write(path) as temporary:
+        Path(temporary).write_bytes(content)
+
+
+def _read_json(file: Path) -> dict:
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{file}: cannot be read ({_first_line(error)})") from None
+    if not isinstance(data, dict) or not isinstance(data.get("format"), int):
+        raise BadInput(f"{file}: not the header of a run")
+    _check_format(file, data["format"])
+    return data
+
+
+def _read_tensors(file: Path, device) -> tuple[dict, dict]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(os.fspath(file), framework="pt", device=str(device)) as opened:
+            metadata = opened.metadata() or {}
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise BadInput(f"{file}: cannot be read ({_first_line(error)})") from None
+    if not metadata.get("format", "").isdigit():
+        raise BadInput(f"{file}: was not written by Field Studio")
+    _check_format(file, int(metadata["format"]))
+    return tensors, metadata
+
+
+def _check_format(file: Path, version: int) -> None:
+    if version > FORMAT:
+        raise BadInput(f"{file}: written by a newer Field Studio (format {version}; this one reads up to {FORMAT}); update it")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0]

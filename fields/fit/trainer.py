@@ -1,0 +1,133 @@
+"""The training loop: `step()`, `run()`, `stop()`, and the rule of time and steps.
+
+With a time budget the rate is measured over the first steps, then the number of steps is fixed and alone drives
+the schedule; so a resumed run has the schedule of the uninterrupted one.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable
+
+import torch
+
+from fields.field import Field
+from fields.fit.objective import Objective
+from fields.methods.base import Method
+from fields.ops.adam import Adam
+from scenes.errors import BadInput
+
+# The rate is measured over at least this many steps (the first is warm-up), and this share of the time budget.
+RATE_STEPS = 4
+RATE_SHARE = 0.03
+# What the clock may still throw at us after the rate is known; the budget is a promise.
+MARGIN = 0.985
+# Steps between looks at the loss: on a GPU each look waits for the queue.
+CHECK_EVERY = 16
+
+
+class Trainer:
+    """Fits `field` to an objective with the recipe of `method`.
+
+    Exactly one of `steps` and `seconds` is given. `started` is the `time.perf_counter()` at which the budget's clock
+    began (opening the source); `callbacks` are called with the trainer after each step.
+    """
+
+    def __init__(self, field: Field, objective: Objective, method: Method, *, steps: int | None = None,
+                 seconds: float | None = None, seed: int = 0, started: float | None = None,
+                 callbacks: Iterable[Callable[[Trainer], None]] = ()) -> None:
+        if (steps is None) == (seconds is None):
+            raise ValueError("give either steps or seconds")
+        if not isinstance(field, objective.requires):
+            raise BadInput(f"a {objective.signal.kind} needs a {objective.requires.__name__}; "
+                           f"method {method.name} builds a {type(field).__name__}")
+        self.field = field
+        self.objective = objective
+        self.method = method
+        self.seed = seed
+        self.total = steps
+        self.seconds = seconds
+        self.index = 0
+        self.stopped = False
+        self.callbacks = list(callbacks)
+        self.device = next(field.parameters()).device
+        self.optimizer = Adam(method.parameter_groups(field))
+        self._fused = field.fused_step(objective.loss_name)
+        self._base_rates = [group["lr"] for group in self.optimizer.param_groups]
+        self._started = time.perf_counter() if started is None else started
+        self._rate_from: tuple[float, int] | None = None
+        self._loss = torch.tensor(math.nan)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds on the budget's clock, those before a resume included."""
+        return time.perf_counter() - self._started
+
+    @property
+    def loss(self) -> float:
+        """The loss of the last step's batch."""
+        return float(self._loss)
+
+    @property
+    def fused(self) -> bool:
+        return self._fused is not None
+
+    @property
+    def done(self) -> bool:
+        return self.total is not None and self.index >= self.total
+
+    def step(self) -> None:
+        """One batch, one update."""
+        factor = self.method.rate_factor(self.index, self.total)
+        for group, rate in zip(self.optimizer.param_groups, self._base_rates):
+            group["lr"] = rate * factor
+        batch = self.objective.batch(self.index, self.method.batch, self.seed, self.device)
+        if self._fused is not None:
+            self._loss = self._fused(*batch)
+        else:
+            self.optimizer.zero_grad(set_to_none=True)
+            loss = self.objective.loss(self.field, batch)
+            loss.backward()
+            self._loss = loss.detach()
+        self.optimizer.step()
+        self.index += 1
+
+    def run(self) -> None:
+        """Steps until the budget is spent or `stop()` was called."""
+        while not (self.stopped or self.done):
+            self.step()
+            for callback in self.callbacks:
+                callback(self)
+            if self.total is None:
+                self._fix_steps()
+            if self.index % CHECK_EVERY == 0 and not math.isfinite(self.loss):
+                raise BadInput(f"the fit diverged at step {self.index} (loss {self.loss}); "
+                               f"a smaller learning_rate may help: --set learning_rate={self.method.learning_rate / 4:g}")
+
+    def stop(self) -> None:
+        """Ends `run()` after the current step; may be called from a callback, a signal handler or another thread."""
+        self.stopped = True
+
+    def _fix_steps(self) -> None:
+        if self._rate_from is None:
+            self._rate_from = time.perf_counter(), self.index
+            return
+        spent, steps = time.perf_counter() - self._rate_from[0], self.index - self._rate_from[1]
+        if steps >= RATE_STEPS and (spent >= RATE_SHARE * self.seconds or self.elapsed >= 0.5 * self.seconds):
+            a_step = spent / steps
+            left = self.seconds - self.elapsed - self.objective.evaluation_seconds(self.field)
+            self.total = max(self.index, self.index + int(MARGIN * left / a_step))
+
+    def state(self) -> dict:
+        """Everything besides the weights that continuing needs: plain numbers, and tensors under "optimizer"."""
+        return {"index": self.index, "total": self.total, "seconds": self.seconds, "elapsed": self.elapsed,
+                "seed": self.seed, "optimizer": self.optimizer.state_dict()["state"]}
+
+    def restore(self, state: dict) -> None:
+        """Takes up where `state()` was taken; the field's weights must have been loaded already."""
+        self.index, self.total, self.seconds = state["index"], state["total"], state["seconds"]
+        self._started = time.perf_counter() - state["elapsed"]
+        self._rate_from = None
+        self.optimizer.load_state_dict({"state": state["optimizer"],
+                                        "param_groups": self.optimizer.state_dict()["param_groups"]})

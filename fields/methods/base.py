@@ -1,0 +1,101 @@
+"""A method: a named, typed recipe that builds a field for a signal.
+
+The same object is the command line's flags, the studio's controls and the checkpoint's header. Configs import no
+torch (so `--help` is quick); `build` does.
+"""
+
+from __future__ import annotations
+
+import bisect
+import math
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
+
+from pydantic import BaseModel, ConfigDict
+from pydantic import Field as Option
+
+from scenes.domain import Channels, Domain
+from scenes.errors import BadInput
+
+if TYPE_CHECKING:
+    from fields.field import Field
+    from scenes.signal import Signal
+
+# Share by which a solved size may miss the one asked for.
+SIZE_TOLERANCE = 0.03
+
+
+class Method(BaseModel):
+    """Options that every method has; each concrete method adds its own and sets the class variables.
+
+    An option that is None means "decided from the signal": `prepare` returns a copy in which nothing is None, and
+    only such a copy is built, counted or stored.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    paper: ClassVar[str]
+    dimensions: ClassVar[tuple[int, ...]]
+
+    learning_rate: float = Option(1e-3, gt=0, le=1, description="Adam's step size for the networks")
+    final_rate: float = Option(0.0, ge=0, le=1, description="share of the rates that is left at the last step (cosine)")
+    batch: int = Option(65536, ge=1, le=1 << 24, description="points a training step")
+    loss: Literal["auto", "l1", "l2", "relative_l2"] = Option(
+        "auto", description="auto: l2, and relative_l2 for linear (HDR) signals")
+
+    def prepare(self, signal: Signal) -> Self:
+        """A copy in which everything that was left open is decided from the signal."""
+        if signal.domain.dimensions not in self.dimensions:
+            can = " or ".join(str(d) for d in self.dimensions)
+            raise BadInput(f"method {self.name} takes signals of {can} dimensions; "
+                           f"this {signal.kind} has {signal.domain.dimensions}")
+        if self.loss == "auto":
+            return self.model_copy(update={"loss": "relative_l2" if signal.channels.space == "linear" else "l2"})
+        return self
+
+    def parameters(self, dimensions: int, channels: int) -> int:
+        """Stored numbers of the field that `build` would make (of a prepared config)."""
+        raise NotImplementedError
+
+    def sizes(self, dimensions: int, channels: int, parameters: int) -> list[Self]:
+        """Prepared copies of about `parameters` numbers, the most natural one first among equals."""
+        raise NotImplementedError
+
+    def sized(self, dimensions: int, channels: int, parameters: int) -> Self:
+        """A copy that holds `parameters` numbers to within 3 %."""
+        def miss(method: Self) -> float:
+            return abs(method.parameters(dimensions, channels) - parameters) / parameters
+
+        candidates = self.sizes(dimensions, channels, parameters)
+        close = [method for method in candidates if miss(method) <= SIZE_TOLERANCE]
+        if close:
+            return close[0]
+        nearest = min(candidates, key=miss).parameters(dimensions, channels) if candidates else None
+        hint = f"; the nearest it can make is {nearest:,}" if nearest else ""
+        raise BadInput(f"--params {parameters:,}: {self.name} has no size within 3 % of that{hint}")
+
+    def build(self, domain: Domain, channels: Channels, seed: int) -> Field:
+        """The untrained field of a prepared config; the same seed gives the same weights."""
+        raise NotImplementedError
+
+    def parameter_groups(self, field: Field) -> list[dict]:
+        """Groups for `fields.ops.adam.Adam`: `params`, `lr`, and `sparse` for tables."""
+        return [{"params": list(field.parameters()), "lr": self.learning_rate, "sparse": False}]
+
+    def rate_factor(self, step: int, total: int | None) -> float:
+        """What the learning rates are multiplied with at `step` of `total`.
+
+        Constant for the first tenth, so that it does not depend on `total` while the trainer still measures how many
+        steps the time allows; then half a cosine down to `final_rate`.
+        """
+        if total is None or step < total / 10:
+            return 1.0
+        share = (step - total / 10) / (total - total / 10)
+        return self.final_rate + (1.0 - self.final_rate) * 0.5 * (1.0 + math.cos(math.pi * share))
+
+
+def crossing(count, low: int, high: int, target: int) -> list[int]:
+    """The two neighbours in low..high between which the rising `count` passes `target`; one where it never does."""
+    upper = bisect.bisect_right(range(low, high + 1), target, key=count) + low
+    return [n for n in (upper - 1, upper) if low <= n <= high]

@@ -1,0 +1,41 @@
+"""`fourier`: random Fourier features, then a ReLU MLP."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import Field as Option
+
+from fields.methods.network import NetworkMethod
+from fields.sizes import mlp_parameters
+from scenes.domain import Channels, Domain
+
+
+class Fourier(NetworkMethod):
+    name = "fourier"
+    summary = "random Fourier features (frozen Gaussian frequencies), then a ReLU MLP"
+    paper = "Tancik et al. 2020, Fourier Features Let Networks Learn High Frequency Functions"
+    dimensions = (1, 2, 3, 4)
+
+    frequencies: int = Option(256, ge=1, le=65536, description="random frequencies; each gives a sine and a cosine")
+    sigma: float = Option(10.0, gt=0, le=1e5, description="their standard deviation, in cycles across the picture")
+
+    def with_width(self, width: int) -> Self:
+        frequencies = max(1, round(self.frequencies * width / self.width))
+        return self.model_copy(update={"width": width, "frequencies": frequencies})
+
+    def parameters(self, dimensions: int, channels: int) -> int:
+        network = mlp_parameters(2 * self.frequencies, self.width, self.hidden_layers, channels, bias=True)
+        return dimensions * self.frequencies + network
+
+    def build(self, domain: Domain, channels: Channels, seed: int):
+        import torch
+
+        from fields.encoders.frequency import Fourier as Encoder
+        from fields.field import CoordinateField
+        from fields.networks.mlp import MLP
+
+        generator = torch.Generator().manual_seed(seed)
+        encoder = Encoder(domain.dimensions, self.frequencies, self.sigma, generator)
+        network = MLP(encoder.outputs, self.width, self.hidden_layers, len(channels), bias=True, generator=generator)
+        return CoordinateField(domain, channels, encoder, network, offset=0.5)

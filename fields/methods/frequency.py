@@ -1,0 +1,49 @@
+"""`frequency`: NeRF's octaves of sines and cosines, then a ReLU MLP."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Self
+
+from pydantic import Field as Option
+
+from fields.methods.network import NetworkMethod
+from fields.sizes import frequency_outputs, mlp_parameters
+from scenes.domain import Channels, Domain
+
+if TYPE_CHECKING:
+    from scenes.signal import Signal
+
+
+class Frequency(NetworkMethod):
+    name = "frequency"
+    summary = "octaves of sines and cosines of each coordinate, then a ReLU MLP (NeRF's encoding)"
+    paper = "Mildenhall et al. 2020, NeRF, equation 4"
+    dimensions = (1, 2, 3, 4)
+
+    octaves: int | None = Option(
+        None, ge=1, le=24, description="frequencies an axis; none: log2(longest side / 4), at most 12")
+
+    def prepare(self, signal: Signal) -> Self:
+        method = super().prepare(signal)
+        if method.octaves is None:
+            # Nyquist's choice in SIREN's and WIRE's code: floor(log2(samples / 4)).
+            longest = max((n or 512) for n in signal.domain.shape)
+            method = method.model_copy(update={"octaves": min(12, int(math.log2(max(8, longest) / 4)))})
+        return method
+
+    def parameters(self, dimensions: int, channels: int) -> int:
+        inputs = frequency_outputs(dimensions, self.octaves)
+        return mlp_parameters(inputs, self.width, self.hidden_layers, channels, bias=True)
+
+    def build(self, domain: Domain, channels: Channels, seed: int):
+        import torch
+
+        from fields.encoders.frequency import Frequency as Encoder
+        from fields.field import CoordinateField
+        from fields.networks.mlp import MLP
+
+        encoder = Encoder(domain.dimensions, self.octaves)
+        network = MLP(encoder.outputs, self.width, self.hidden_layers, len(channels), bias=True,
+                      generator=torch.Generator().manual_seed(seed))
+        return CoordinateField(domain, channels, encoder, network, offset=0.5)

@@ -1,0 +1,114 @@
+"""`hashgrid`: a multiresolution hash grid, then a small ReLU MLP; the default, and the one with a fused step."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Literal, Self
+
+from pydantic import Field as Option
+from pydantic import field_validator
+
+from fields.methods.base import Method, crossing
+from fields.ops.grid_layout import GridLayout
+from fields.sizes import mlp_parameters
+from scenes.domain import Channels, Domain
+
+if TYPE_CHECKING:
+    from fields.field import Field
+    from scenes.signal import Signal
+
+
+class HashGrid(Method):
+    name = "hashgrid"
+    summary = "multiresolution hash grid, then a small ReLU MLP; the fastest to a sharp picture"
+    paper = "Müller et al. 2022, Instant Neural Graphics Primitives; layout of tiny-cuda-nn"
+    dimensions = (1, 2, 3, 4)
+
+    learning_rate: float = Option(2e-3, gt=0, le=1, description="Adam's step size for the MLP")
+    table_rate: float = Option(1e-2, gt=0, le=1, description="Adam's step size for the table")
+    levels: int = Option(16, ge=1, le=32, description="grids, coarse to fine")
+    features: Literal[1, 2, 4, 8] = Option(2, description="channels an entry")
+    table_size: int | None = Option(
+        None, ge=16, le=1 << 26, description="entries a level at most, a power of two; none: about one number a sample in all")
+    base_resolution: int = Option(16, ge=2, le=4096, description="cells along an axis at the coarsest level")
+    growth: float | None = Option(
+        None, gt=1, le=8, description="resolution ratio of neighbouring levels; none: the finest has a cell every two samples")
+    width: int = Option(64, ge=16, le=128, multiple_of=16, description="units a hidden layer of the MLP")
+    hidden_layers: int = Option(2, ge=1, le=4, description="hidden layers of the MLP")
+    interpolation: Literal["linear", "smoothstep"] = Option("linear", description="smoothstep has continuous gradients")
+    fused: Literal["auto", "off"] = Option("auto", description="off: train through autograd instead of the fused native step")
+    backend: Literal["auto", "native", "torch"] = Option("auto", description="who computes the grid")
+
+    @field_validator("table_size")
+    @classmethod
+    def _power_of_two(cls, value: int | None) -> int | None:
+        if value is not None and value & (value - 1):
+            raise ValueError("should be a power of two")
+        return value
+
+    def prepare(self, signal: Signal) -> Self:
+        method = super().prepare(signal)
+        shape = [n or 512 for n in signal.domain.shape]
+        if method.growth is None:
+            finest = max(max(shape) / 2, 2 * method.base_resolution)
+            growth = (finest / method.base_resolution) ** (1 / max(1, method.levels - 1))
+            method = method.model_copy(update={"growth": min(max(growth, 1.05), 8.0)})
+        if method.table_size is None:
+            # The largest power of two with which the whole table stays within about one number a sample.
+            samples = math.prod(shape)
+            fits = [2 ** k for k in range(4, 23)
+                    if method.model_copy(update={"table_size": 2 ** k}).layout(len(shape)).parameters <= 1.2 * samples]
+            method = method.model_copy(update={"table_size": max([256, *fits])})
+        return method
+
+    def layout(self, dimensions: int) -> GridLayout:
+        return GridLayout.create(dimensions, self.levels, self.features, self.base_resolution, self.growth, self.table_size)
+
+    def parameters(self, dimensions: int, channels: int) -> int:
+        inputs = self.levels * self.features
+        return self.layout(dimensions).parameters + mlp_parameters(
+            inputs, self.width, self.hidden_layers, channels, bias=False)
+
+    def sizes(self, dimensions: int, channels: int, parameters: int) -> list[Self]:
+        """Every width and depth of pyramid, its growth solved for the size; the nearest to this recipe come first."""
+        found = []
+        for width in (16, 32, 48, 64, 96, 128):
+            for levels in range(1, 25):
+                for log2_size in range(4, 25):
+                    method = self.model_copy(update={"width": width, "levels": levels, "table_size": 2 ** log2_size})
+                    found += method._grown(dimensions, channels, parameters)
+        return sorted(found, key=self._distance)
+
+    def _grown(self, dimensions: int, channels: int, parameters: int) -> list[Self]:
+        """Copies whose growth makes the size right; growth in thousandths, as the count rises with it."""
+        def count(thousandths: int) -> int:
+            return self.model_copy(update={"growth": thousandths / 1000}).parameters(dimensions, channels)
+
+        if count(1050) > parameters or count(2500) < parameters * 0.97:
+            return []
+        # The growth nearest to the recipe's among those that give this size: a saturated table allows many.
+        own = round(self.growth * 1000)
+        if abs(count(own) - parameters) <= 0.01 * parameters:
+            return [self]
+        return [self.model_copy(update={"growth": g / 1000}) for g in crossing(count, 1050, 2500, parameters)]
+
+    def _distance(self, other: Self) -> float:
+        """How far a copy's shape is from this recipe's: doublings of width and levels, growth, and no starved levels."""
+        return (abs(math.log2(other.width / self.width)) + 2 * abs(math.log2(other.levels / self.levels))
+                + 6 * abs(math.log(other.growth / self.growth)))
+
+    def build(self, domain: Domain, channels: Channels, seed: int) -> Field:
+        import torch
+
+        from fields.encoders.hash_grid import HashGrid as Encoder
+        from fields.methods.grid_field import GridField
+        from fields.networks.mlp import MLP
+
+        generator = torch.Generator().manual_seed(seed)
+        encoder = Encoder(self.layout(domain.dimensions), self.interpolation, self.backend, generator)
+        network = MLP(encoder.outputs, self.width, self.hidden_layers, len(channels), bias=False, generator=generator)
+        return GridField(domain, channels, encoder, network, fused=self.fused != "off" and self.backend != "torch")
+
+    def parameter_groups(self, field: Field) -> list[dict]:
+        return [{"params": list(field.network.parameters()), "lr": self.learning_rate, "sparse": False},
+                {"params": list(field.encoder.parameters()), "lr": self.table_rate, "sparse": True}]

@@ -1,0 +1,66 @@
+"""Methods by name: our own, and those that installed packages announce (entry points `field_studio.methods`)."""
+
+from __future__ import annotations
+
+import difflib
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
+
+from pydantic import ValidationError
+
+from fields.methods.base import Method
+from scenes.errors import BadInput
+
+BUILT_IN = {
+    "hashgrid": "fields.methods.hashgrid:HashGrid",
+    "frequency": "fields.methods.frequency:Frequency",
+    "fourier": "fields.methods.fourier:Fourier",
+    "siren": "fields.methods.siren:Siren",
+}
+
+
+@cache
+def _places() -> dict[str, str]:
+    places = dict(BUILT_IN)
+    for point in entry_points(group="field_studio.methods"):
+        if point.name in places:
+            raise BadInput(f"two installed packages offer a method named {point.name!r}: {places[point.name]} and {point.value}")
+        places[point.name] = point.value
+    return places
+
+
+def method_names() -> list[str]:
+    return list(_places())
+
+
+def method_class(name: str) -> type[Method]:
+    """The config class of a method; an unknown name is refused with the near ones."""
+    if name not in _places():
+        raise BadInput(f"unknown method {name!r}; {near(name, method_names())}")
+    module, _, attribute = _places()[name].partition(":")
+    return getattr(import_module(module), attribute)
+
+
+def make_method(name: str, options: dict[str, object] | None = None) -> Method:
+    """The config of a method from option names and values (strings are parsed); BadInput says what is wrong."""
+    cls = method_class(name)
+    for key in options or {}:
+        if key not in cls.model_fields:
+            raise BadInput(f"method {name} has no option {key!r}; {near(key, list(cls.model_fields))}")
+    try:
+        return cls.model_validate({key: _none(value) for key, value in (options or {}).items()})
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or name
+        raise BadInput(f"{key}={first['input']}: {first['msg'][0].lower()}{first['msg'][1:]}") from None
+
+
+def near(word: str, known: list[str]) -> str:
+    """ "did you mean …" or the whole list, for error messages."""
+    close = difflib.get_close_matches(word, known, n=3, cutoff=0.5)
+    return f"did you mean {' or '.join(close)}?" if close else f"there are: {', '.join(known)}"
+
+
+def _none(value: object) -> object:
+    return None if value == "none" else value

@@ -1,0 +1,34 @@
+"""`siren`: an MLP of sines on the bare coordinates."""
+
+from __future__ import annotations
+
+from pydantic import Field as Option
+
+from fields.methods.network import NetworkMethod
+from fields.sizes import mlp_parameters
+from scenes.domain import Channels, Domain
+
+
+class Siren(NetworkMethod):
+    name = "siren"
+    summary = "MLP of sines on the bare coordinates; smooth, compact, slow to learn detail"
+    paper = "Sitzmann et al. 2020, Implicit Neural Representations with Periodic Activation Functions"
+    dimensions = (1, 2, 3, 4)
+
+    first_omega: float = Option(30.0, gt=0, le=1e5, description="frequency of the first layer; raise it for fine detail")
+    hidden_omega: float = Option(30.0, gt=0, le=1e3, description="frequency of the other layers")
+
+    def parameters(self, dimensions: int, channels: int) -> int:
+        return mlp_parameters(dimensions, self.width, self.hidden_layers, channels, bias=True)
+
+    def build(self, domain: Domain, channels: Channels, seed: int):
+        import torch
+
+        from fields.encoders.frequency import Identity
+        from fields.field import CoordinateField
+        from fields.networks.siren import Siren as Network
+
+        network = Network(domain.dimensions, self.width, self.hidden_layers, len(channels), self.first_omega,
+                          self.hidden_omega, torch.Generator().manual_seed(seed))
+        # SIREN's targets are in [-1, 1] (the official code's convention).
+        return CoordinateField(domain, channels, Identity(domain.dimensions), network, scale=0.5, offset=0.5)
