@@ -1,12 +1,11 @@
 """Say what this machine computes with: which backends load, which do not and why, and whether they agree.
 
-The self-test compares the native hash grid with its torch reference, value and gradients; it takes about a second.
+The self-test compares the native hash grid with its torch reference, values and gradients; it takes about a second.
 """
 
 from __future__ import annotations
 
 import argparse
-import platform
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 
@@ -27,17 +26,28 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> dict:
     import torch
 
-    from fields.fit.fit import machine, versions
-    from fields.ops.backends import status
+    from fields.fit.machine import machine, versions
+    from fields.ops import backends
     from fields.ops.selftest import hash_grid_parity
 
-    backends = status()
     report = {"machine": machine(), "versions": versions(), "threads": torch.get_num_threads(),
-              "instruction_sets": backends.pop("instruction_set", None), "backends": backends,
+              "backends": {"torch": "loads", **{f"native-{device}": _native(backends, device) for device in ("cpu", "cuda")}},
+              "instruction_set": backends.instruction_set(), "cuda": _cuda(torch),
               "optional": {name: _optional(name) for name in OPTIONAL}, "parity": hash_grid_parity()}
     if not options.json:
         _print(report)
     return report
+
+
+def _native(backends, device: str) -> str:
+    reason = backends.why_not_native(device)
+    return f"absent: {reason}" if reason else "loads"
+
+
+def _cuda(torch) -> str:
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return "absent: " + ("this torch was built without CUDA" if torch.version.cuda is None else "torch finds no device")
 
 
 def _optional(name: str) -> str:
@@ -54,3 +64,19 @@ def _optional(name: str) -> str:
 def _print(report: dict) -> None:
     from rich.console import Console
     from rich.table import Table
+
+    table = Table(show_header=False, box=None)
+    machine, versions = report["machine"], report["versions"]
+    table.add_row("machine", f"{machine['cpu']}, {machine['cores']} cores, {report['threads']} threads")
+    table.add_row("versions", ", ".join(f"{name} {number}" for name, number in versions.items()))
+    for name, state in report["backends"].items():
+        extra = f" ({report['instruction_set']})" if name == "native-cpu" and state == "loads" else ""
+        table.add_row(name, state + extra)
+    table.add_row("GPU", report["cuda"])
+    for name, state in report["optional"].items():
+        table.add_row(name, f"{state}   [dim]{OPTIONAL[name]}[/]")
+    parity = report["parity"]
+    difference = parity.get("largest_relative_difference")
+    table.add_row("self-test", f"native and torch {parity['verdict']} (to {difference:.1e})" if difference is not None
+                  else parity["verdict"])
+    Console(highlight=False).print(table)

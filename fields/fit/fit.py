@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import torch
@@ -15,6 +12,7 @@ import torch
 from fields.field import Field
 from fields.fit.callbacks import Checkpointer, History
 from fields.fit.image import ImageObjective
+from fields.fit.machine import machine, versions
 from fields.fit.objective import Objective
 from fields.fit.run import Run
 from fields.fit.trainer import Trainer
@@ -120,26 +118,6 @@ def resolve_device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise BadInput("--device cuda: torch finds no usable CUDA device here; use --device cpu")
     return torch.device(name)
-
-
-def machine() -> dict:
-    """What figures depend on: processor, cores, GPU."""
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    return {"cpu": processor(), "cores": os.cpu_count(), "gpu": gpu, "system": platform.system()}
-
-
-def processor() -> str:
-    """The model of the processor, as the system names it."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
-
-def versions() -> dict:
-    return {"field-studio": version("field-studio"), "python": platform.python_version(), "torch": torch.__version__,
-            "numpy": version("numpy")}
 
 
 def _trainer(signal: Signal, config: Method, steps: int | None, seconds: float | None, seed: int,

@@ -59,7 +59,7 @@ class Method(BaseModel):
         raise NotImplementedError
 
     def sizes(self, dimensions: int, channels: int, parameters: int) -> list[Self]:
-        """Prepared copies of about `parameters` numbers, the most natural one first among equals."""
+        """Prepared copies of about `parameters` numbers, the nearest to this recipe first."""
         raise NotImplementedError
 
     def sized(self, dimensions: int, channels: int, parameters: int) -> Self:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, Self
 from pydantic import Field as Option
 from pydantic import field_validator
 
-from fields.methods.base import Method, crossing
+from fields.methods.base import SIZE_TOLERANCE, Method, crossing
 from fields.ops.grid_layout import GridLayout
 from fields.sizes import mlp_parameters
 from scenes.domain import Channels, Domain
@@ -62,46 +62,54 @@ class HashGrid(Method):
         return method
 
     def layout(self, dimensions: int) -> GridLayout:
-        return GridLayout.create(dimensions, self.levels, self.features, self.base_resolution, self.growth, self.table_size)
+        return GridLayout(dimensions, self.levels, self.features, self.base_resolution, self.growth, self.table_size)
 
     def parameters(self, dimensions: int, channels: int) -> int:
-        inputs = self.levels * self.features
-        return self.layout(dimensions).parameters + mlp_parameters(
-            inputs, self.width, self.hidden_layers, channels, bias=False)
+        return self.layout(dimensions).parameters + self._network_parameters(channels)
 
     def sizes(self, dimensions: int, channels: int, parameters: int) -> list[Self]:
-        """Every width and depth of pyramid, its growth solved for the size; the nearest to this recipe come first."""
-        found = []
-        for width in (16, 32, 48, 64, 96, 128):
-            for levels in range(1, 25):
-                for log2_size in range(4, 25):
-                    method = self.model_copy(update={"width": width, "levels": levels, "table_size": 2 ** log2_size})
-                    found += method._grown(dimensions, channels, parameters)
-        return sorted(found, key=self._distance)
+        """Copies of that size, nearest to this recipe first: width, levels and table are chosen, growth is solved."""
+        shapes = [self.model_copy(update={"width": width, "levels": levels})
+                  for width in (16, 32, 48, 64, 96, 128) for levels in range(1, 25)]
+        found: list[Self] = []
+        for shape in sorted(shapes, key=self._distance):
+            # No growth brings a shape nearer, so once the best found beats the next shape the search is over.
+            if found and self._distance(found[0]) <= self._distance(shape):
+                break
+            table = max(1, (parameters - shape._network_parameters(channels)) / (shape.levels * self.features))
+            for log2_size in range(max(4, math.floor(math.log2(table))), min(27, math.ceil(math.log2(table)) + 4)):
+                found += shape.model_copy(update={"table_size": 2 ** log2_size})._grown(dimensions, channels, parameters)
+            found.sort(key=self._distance)
+        return found
+
+    def _network_parameters(self, channels: int) -> int:
+        return mlp_parameters(self.levels * self.features, self.width, self.hidden_layers, channels, bias=False)
 
     def _grown(self, dimensions: int, channels: int, parameters: int) -> list[Self]:
-        """Copies whose growth makes the size right; growth in thousandths, as the count rises with it."""
-        def count(thousandths: int) -> int:
-            return self.model_copy(update={"growth": thousandths / 1000}).parameters(dimensions, channels)
+        """Copies of about `parameters` numbers; the count rises with growth, which is solved in thousandths."""
+        def grown(thousandths: int) -> Self:
+            return self.model_copy(update={"growth": thousandths / 1000})
 
-        if count(1050) > parameters or count(2500) < parameters * 0.97:
-            return []
-        # The growth nearest to the recipe's among those that give this size: a saturated table allows many.
-        own = round(self.growth * 1000)
-        if abs(count(own) - parameters) <= 0.01 * parameters:
+        def count(thousandths: int) -> int:
+            return grown(thousandths).parameters(dimensions, channels)
+
+        if abs(self.parameters(dimensions, channels) / parameters - 1) < 0.01:
             return [self]
-        return [self.model_copy(update={"growth": g / 1000}) for g in crossing(count, 1050, 2500, parameters)]
+        near = [grown(g) for g in crossing(count, 1050, 3000, parameters)]
+        return [m for m in near if abs(m.parameters(dimensions, channels) / parameters - 1) <= SIZE_TOLERANCE]
 
     def _distance(self, other: Self) -> float:
-        """How far a copy's shape is from this recipe's: doublings of width and levels, growth, and no starved levels."""
-        return (abs(math.log2(other.width / self.width)) + 2 * abs(math.log2(other.levels / self.levels))
-                + 6 * abs(math.log(other.growth / self.growth)))
+        """How far a copy's shape is from this recipe's: doublings of width, levels, and of the finest resolution."""
+        finest = (other.levels - 1) * math.log2(other.growth) - (self.levels - 1) * math.log2(self.growth)
+        same_finest = other.growth == self.growth
+        return (abs(math.log2(other.width / self.width)) + abs(math.log2(other.levels / self.levels))
+                + (0 if same_finest else abs(finest)))
 
     def build(self, domain: Domain, channels: Channels, seed: int) -> Field:
         import torch
 
         from fields.encoders.hash_grid import HashGrid as Encoder
-        from fields.methods.grid_field import GridField
+        from fields.grid_field import GridField
         from fields.networks.mlp import MLP
 
         generator = torch.Generator().manual_seed(seed)

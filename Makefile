@@ -1,0 +1,42 @@
+# make fit                     set everything up in .venv and fit a photograph
+# make fit SOURCE=photo.jpg    fit your own;  ARGS="--seconds 10" passes anything on to fit-a-scene
+# make test                    set everything up and run the tests
+# PIP_ARGS is handed to every pip install.
+
+PYTHON ?= python3
+SOURCE ?= skimage:astronaut
+ARGS ?=
+PIP_ARGS ?=
+PYTEST_ARGS ?=
+
+BIN := .venv/bin
+NATIVE := $(shell find cuda_ext -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name CMakeLists.txt)
+# PIP_CONSTRAINT also reaches the environment in which the extension is built; `-c` would not.
+INSTALL := PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install $(PIP_ARGS)
+
+.PHONY: fit test cuda clean
+
+fit: .venv/installed
+	@$(BIN)/fit-a-scene fit "$(SOURCE)" $(ARGS)
+
+test: .venv/installed-test
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# The CUDA library; needs nvcc, but no GPU.
+cuda: .venv/installed-test
+	$(BIN)/cmake -S cuda_ext -B build/cuda -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja -DCMAKE_BUILD_TYPE=Release -DFIELD_STUDIO_CUDA=ON
+	$(BIN)/cmake --build build/cuda
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/installed: .venv/bin/python pyproject.toml constraints.txt $(NATIVE)
+	$(INSTALL) -e .
+	@touch $@
+
+.venv/installed-test: .venv/installed
+	$(INSTALL) -e '.[test,bench]'
+	@touch $@
+
+clean:
+	rm -rf .venv build

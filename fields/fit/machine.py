@@ -1,0 +1,29 @@
+"""What figures depend on: written into every run and every benchmark."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import version
+
+import torch
+
+
+def machine() -> dict:
+    """What figures depend on: processor, cores, GPU."""
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return {"cpu": processor(), "cores": os.cpu_count(), "gpu": gpu, "system": platform.system()}
+
+
+def processor() -> str:
+    """The model of the processor, as the system names it."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def versions() -> dict:
+    return {"field-studio": version("field-studio"), "python": platform.python_version(), "torch": torch.__version__,
+            "numpy": version("numpy")}

@@ -1,0 +1,52 @@
+"""What every test may use: the shared data where it is there, real photographs, and CI's rule about skipping."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Two cores serve everything; a test that depends on the number of threads sets it itself.
+    os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
+    """In CI everything is installed: a test that skips because a package is missing fails."""
+    outcome = yield
+    report = outcome.get_result()
+    if os.environ.get("CI") and report.skipped and "could not import" in str(report.longrepr):
+        report.outcome = "failed"
+        report.longrepr = f"skipped in CI for a missing package: {report.longrepr}"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real data beside the repository."""
+    if not SHARED.is_dir():
+        pytest.skip("the shared data folder is not beside the repository")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def astronaut() -> np.ndarray:
+    """A real photograph, `[512, 512, 3]` uint8."""
+    from skimage.data import astronaut
+
+    return astronaut()
+
+
+@pytest.fixture
+def photograph(tmp_path: Path, astronaut: np.ndarray) -> Path:
+    """A small crop of it as a PNG file, 96 x 64."""
+    from PIL import Image
+
+    path = tmp_path / "photo.png"
+    Image.fromarray(astronaut[60:124, 180:276]).save(path)
+    return path

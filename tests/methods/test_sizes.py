@@ -1,0 +1,70 @@
+"""The size of a field is known before it is built, and can be asked for."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fields.methods.registry import make_method, method_names
+from scenes.domain import Axis, Channels, Domain
+from scenes.errors import BadInput
+
+RGB = Channels(("red", "green", "blue"), "srgb")
+
+
+class Measured:
+    """As much of a signal as `prepare` looks at."""
+
+    kind = "test"
+    channels = RGB
+
+    def __init__(self, *shape):
+        self.domain = Domain(tuple(Axis(name, 0, n, "px", n) for name, n in zip("xyzt", shape)))
+
+
+def prepared(name, shape=(768, 512), **options):
+    return make_method(name, options).prepare(Measured(*shape))
+
+
+@pytest.mark.parametrize("name", method_names())
+@pytest.mark.parametrize("dimensions", [1, 2, 3, 4])
+def test_count_before_building_is_the_count_after(name, dimensions):
+    method = prepared(name, (40, 30, 20, 10)[:dimensions])
+    field = method.build(Measured(*(40, 30, 20, 10)[:dimensions]).domain, RGB, seed=0)
+    assert method.parameters(dimensions, 3) == field.stored_numbers
+
+
+@pytest.mark.parametrize("name", method_names())
+@settings(max_examples=25, deadline=None)
+@given(parameters=st.integers(2_000, 5_000_000))
+def test_size_is_met_to_three_percent(name, parameters):
+    method = prepared(name).sized(2, 3, parameters)
+    assert abs(method.parameters(2, 3) / parameters - 1) <= 0.03
+
+
+@pytest.mark.parametrize("name", method_names())
+def test_an_impossible_size_is_refused_with_the_nearest(name):
+    with pytest.raises(BadInput, match="--params 3"):
+        prepared(name).sized(2, 3, 3)
+
+
+@pytest.mark.parametrize("name", method_names())
+def test_same_seed_same_weights(name):
+    method = prepared(name, (40, 30))
+    domain = Measured(40, 30).domain
+    a, b, c = (method.build(domain, RGB, seed).state_dict() for seed in (0, 0, 1))
+    assert all((a[key] == b[key]).all() for key in a)
+    assert any((a[key] != c[key]).any() for key in a)
+
+
+def test_unknown_names_are_refused_with_the_near_ones():
+    with pytest.raises(BadInput, match="did you mean hashgrid"):
+        make_method("hashgird")
+    with pytest.raises(BadInput, match="did you mean levels"):
+        make_method("hashgrid", {"level": "3"})
+
+
+@pytest.mark.parametrize(("key", "value"), [("levels", "0"), ("levels", "many"), ("features", "3"), ("table_size", "1000"),
+                                            ("learning_rate", "-1"), ("learning_rate", "nan"), ("width", "24"), ("loss", "l3")])
+def test_values_out_of_range_are_refused(key, value):
+    with pytest.raises(BadInput, match=f"^{key}={value}"):
+        make_method("hashgrid", {key: value})
