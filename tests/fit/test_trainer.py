@@ -1,0 +1,132 @@
+"""The trainer: its rule of time and steps, resuming to the same bits, stopping, divergence."""
+
+import time
+
+import numpy as np
+import pytest
+import torch
+
+import fields
+from fields.fit.fit import finish, prepare, resume
+from fields.fit.run import Run, load_field
+from scenes.errors import BadInput
+from scenes.image import Image
+
+OPTIONS = {"batch": 1024, "table_size": 1024, "width": 16}
+
+
+@pytest.fixture(scope="module")
+def image(astronaut):
+    return Image.from_array(astronaut[60:124, 180:276])
+
+
+def weights(field):
+    return {name: tensor.clone() for name, tensor in field.state_dict().items()}
+
+
+def same(a, b):
+    return all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_three_lines(image):
+    result = fields.fit_field(image, steps=400, options={"table_size": 4096})
+    assert result.finished
+    assert result.metrics["psnr"] > 30
+    value = result.field.at(10.5, 20.5)
+    np.testing.assert_allclose(value.numpy(), image.values()[20, 10], atol=0.2)
+
+
+def test_library_and_command_line_share_one_path(image):
+    a = fields.fit_field(image, steps=5, options=OPTIONS, seed=7)
+    b = fields.fit_field(image, steps=5, options=OPTIONS, seed=7)
+    c = fields.fit_field(image, steps=5, options=OPTIONS, seed=8)
+    assert same(weights(a.field), weights(b.field))
+    assert not same(weights(a.field), weights(c.field))
+
+
+def test_seconds_fix_the_steps_and_the_schedule_follows_them(image):
+    trainer, _ = prepare(image, "hashgrid", seconds=1.5, options=OPTIONS)
+    begun = time.perf_counter()
+    totals = []
+    result = finish(trainer, None, [lambda t: totals.append(t.total)])
+    assert time.perf_counter() - begun < 3.0
+    fixed = [total for total in totals if total]
+    assert set(fixed) == {result.steps}
+    assert trainer.done
+    rates = [trainer.method.rate_factor(step, trainer.total) for step in range(trainer.total)]
+    assert rates[0] == 1.0
+    assert rates[-1] < 0.01
+    assert all(a >= b for a, b in zip(rates, rates[1:]))
+    assert all(trainer.method.rate_factor(step, None) == 1.0 for step in (0, 1, 1000))
+
+
+def test_stop_then_resume_gives_the_bits_of_the_uninterrupted_run(image, tmp_path):
+    whole = fields.fit_field(image, steps=60, options=OPTIONS, seed=1)
+    trainer, run = prepare(image, "hashgrid", steps=60, options=OPTIONS, seed=1, out=tmp_path / "run")
+    result = finish(trainer, run, [lambda t: t.stop() if t.index == 23 else None])
+    assert not result.finished
+    assert result.steps == 23
+    kept = Run.open(tmp_path / "run")
+    assert kept.header["status"] == "stopped"
+    continued = resume(image, kept)
+    assert continued.index == 23
+    again = finish(continued, kept)
+    assert again.finished
+    assert same(weights(again.field), weights(whole.field))
+    assert same(weights(load_field(tmp_path / "run")), weights(whole.field))
+
+
+def test_a_stopped_time_budget_keeps_its_steps(image, tmp_path):
+    trainer, run = prepare(image, "hashgrid", seconds=1.0, options=OPTIONS, out=tmp_path / "run")
+    finish(trainer, run, [lambda t: t.stop() if t.total and t.index >= t.total // 2 else None])
+    continued = resume(image, Run.open(tmp_path / "run"))
+    assert continued.total == trainer.total
+    assert continued.elapsed >= trainer.state()["elapsed"] - 1.0
+    assert finish(continued, run).steps == trainer.total
+
+
+def test_fused_and_autograd_training_agree(image):
+    fused = fields.fit_field(image, steps=30, options=OPTIONS)
+    plain = fields.fit_field(image, steps=30, options=OPTIONS | {"fused": "off"})
+    a, b = weights(fused.field), weights(plain.field)
+    for name in a:
+        assert (a[name] - b[name]).abs().max() < 2e-3 * b[name].abs().max(), name
+    assert fused.metrics["psnr"] == pytest.approx(plain.metrics["psnr"], abs=0.05)
+
+
+def test_a_diverging_fit_says_so(image):
+    class Poisoned(Image):
+        def batch(self, step, count, seed):
+            coords, values = super().batch(step, count, seed)
+            return coords, values * np.float32(np.nan) if step >= 5 else values
+
+    poisoned = Poisoned.from_array(np.zeros((8, 8, 3), np.uint8))
+    with pytest.raises(BadInput, match="diverged.*learning_rate"):
+        fields.fit_field(poisoned, steps=64, options=OPTIONS)
+
+
+@pytest.mark.parametrize("method", ["hashgrid", "frequency", "fourier", "siren"])
+def test_every_method_learns_a_photograph(image, method):
+    options = {"batch": 4096} | ({} if method == "hashgrid" else {"width": 64, "learning_rate": 2e-3})
+    result = fields.fit_field(image, method, steps=250, options=options)
+    mean = np.mean(image.values(), (0, 1))
+    blank = -10 * np.log10(np.mean((image.values() - mean) ** 2))
+    assert result.metrics["psnr"] > blank + 8
+
+
+def test_field_file_alone_is_enough(image, tmp_path):
+    result = fields.fit_field(image, steps=5, options=OPTIONS, out=tmp_path / "run")
+    moved = tmp_path / "only.safetensors"
+    (tmp_path / "run" / "field.safetensors").rename(moved)
+    field = load_field(moved)
+    assert field.domain == image.domain
+    assert field.channels == image.channels
+    coords = torch.rand(3, 5, 2)
+    with torch.no_grad():
+        assert torch.equal(field(coords), result.field(coords))
+
+
+def test_exactly_one_budget(image):
+    trainer, _ = prepare(image, "siren", steps=1)
+    with pytest.raises(ValueError, match="steps or seconds"):
+        fields.Trainer(trainer.field, trainer.objective, trainer.method)
