@@ -1,0 +1,75 @@
+"""Files appear whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from scenes.errors import BadInput
+
+
+@contextmanager
+def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
+    """Gives a temporary path to write to; on leaving, it becomes `path`.
+
+        with atomic_write("fit.png") as temporary:
+            temporary.write_bytes(data)
+
+    The temporary file lies empty in the same folder, so that the last step is a rename, and has the same ending, so
+    that libraries recognise the format. It is fsynced, renamed over `path`, and the folder is fsynced. Whatever is
+    raised inside, the temporary file goes and an earlier `path` stays as it was. Another process sees the old content
+    or the new, never a part.
+
+    Raises BadInput where the file cannot be written: no such folder, no permission, `path` is a folder, a full disk.
+    An OSError inside the block counts as that too, unless it names another file.
+    """
+    path = Path(path)
+    target = Path(os.path.realpath(path))  # a link keeps pointing where it points
+    if target.is_dir():
+        raise BadInput(f"cannot write {path}: it is a folder; name a file")
+    temporary = target.with_name(f".writing-{secrets.token_hex(6)}{target.suffix}")
+    try:
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        yield temporary
+        _sync(temporary)
+        os.replace(temporary, target)
+        _sync(target.parent)
+    except OSError as error:
+        if error.filename is not None and Path(error.filename) not in (temporary, target, target.parent):
+            raise
+        raise BadInput(f"cannot write {path}: {_reason(error)}") from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def atomic_write_bytes(path: str | os.PathLike, content: bytes) -> None:
+    """`path` holds `content`, or what it held before; raises as `atomic_write`."""
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _reason(error: OSError) -> str:
+    advice = {
+        errno.ENOENT: "its folder does not exist; make the folder first",
+        errno.ENOTDIR: "a part of the path is a file, not a folder; choose another place",
+        errno.EACCES: "no permission; choose a folder that you may write to",
+        errno.EPERM: "not permitted; choose a folder that you may write to",
+        errno.EROFS: "the disk is read-only; choose another place",
+        errno.ENOSPC: "the disk is full; free some space or choose another place",
+        errno.EDQUOT: "your disk quota is used up; free some space or choose another place",
+        errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
+    }
+    return advice.get(error.errno, error.strerror or str(error) or type(error).__name__)
