@@ -29,10 +29,10 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
     """
     path = Path(path)
     target = Path(os.path.realpath(path))  # a link keeps pointing where it points
-    if target.is_dir():
-        raise BadInput(f"cannot write {path}: it is a folder; name a file")
     temporary = target.with_name(f".writing-{secrets.token_hex(6)}{target.suffix}")
     try:
+        if target.is_dir():
+            raise BadInput(f"cannot write {path}: it is a folder; name a file")
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         yield temporary
         _sync(temporary)

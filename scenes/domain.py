@@ -52,11 +52,12 @@ class Channels:
     """What a signal's values mean: a name a channel, and the space that they are in.
 
     `space` is "srgb" (8- and 16-bit pictures, display-referred, range [0, 1]) or "linear" (HDR, scene-referred,
-    unbounded).
+    unbounded). `premultiplied` says that the colours are already multiplied by the last channel, "alpha".
     """
 
     names: tuple[str, ...]
     space: str
+    premultiplied: bool = False
 
     def __len__(self) -> int:
         return len(self.names)
@@ -66,4 +67,4 @@ class Channels:
 
     @classmethod
     def from_json(cls, data: dict) -> Channels:
-        return cls(tuple(data["names"]), data["space"])
+        return cls(tuple(data["names"]), data["space"], data.get("premultiplied", False))

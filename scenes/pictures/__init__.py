@@ -1,0 +1,1 @@
+"""Picture files, between disk and numpy."""
