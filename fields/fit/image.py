@@ -11,9 +11,12 @@ from fields.field import Field
 from fields.fit import metrics
 from fields.fit.objective import Objective
 from fields.raster import picture
+from scenes.colour import checkerboard, to_bytes, to_display
 from scenes.image import Image
 
 PANEL_SIDE = 768
+PANEL_GAP = 8
+ERROR_GAIN = 10
 
 
 class ImageObjective(Objective):
@@ -35,7 +38,21 @@ class ImageObjective(Objective):
 
     def preview(self, field: Field, longest_side: int = 1024) -> np.ndarray:
         """The fit as a person would look at it: `[H, W, 3]` uint8, at most `longest_side` pixels wide or high."""
-        raise NotImplementedError
+        shrink = max(1.0, max(self.signal.width, self.signal.height) / longest_side)
+        width, height = (max(1, round(side / shrink)) for side in (self.signal.width, self.signal.height))
+        values = picture(field, width, height)
+        return to_bytes(to_display(values, field.channels, checkerboard(height, width)))
 
     def save_preview(self, field: Field, path: Path) -> None:
-        raise NotImplementedError
+        """Target, fit, and ten times their difference, side by side (below each other where the picture is wide)."""
+        from PIL import Image as Pillow
+
+        from scenes.atomic import atomic_write
+
+        fit = self.preview(field, PANEL_SIDE)
+        target = np.asarray(Pillow.fromarray(self.signal.preview(PANEL_SIDE)).resize(fit.shape[1::-1]))
+        error = np.clip(np.abs(fit.astype(np.int16) - target) * ERROR_GAIN, 0, 255).astype(np.uint8)
+        axis = 0 if fit.shape[1] > 1.6 * fit.shape[0] else 1
+        gap = np.full((PANEL_GAP, fit.shape[1], 3) if axis == 0 else (fit.shape[0], PANEL_GAP, 3), 255, np.uint8)
+        with atomic_write(path) as temporary:
+            Pillow.fromarray(np.concatenate([target, gap, fit, gap, error], axis)).save(temporary)
