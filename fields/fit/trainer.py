@@ -86,7 +86,7 @@ class Trainer:
         if self._fused is not None:
             self._loss = self._fused(*batch)
         else:
-            self.optimizer.zero_grad(set_to_none=True)
+            self.optimizer.zero_grad()
             loss = self.objective.loss(self.field, batch)
             loss.backward()
             self._loss = loss.detach()
@@ -122,12 +122,11 @@ class Trainer:
     def state(self) -> dict:
         """Everything besides the weights that continuing needs: plain numbers, and tensors under "optimizer"."""
         return {"index": self.index, "total": self.total, "seconds": self.seconds, "elapsed": self.elapsed,
-                "seed": self.seed, "optimizer": self.optimizer.state_dict()["state"]}
+                "seed": self.seed, "optimizer": self.optimizer.state_dict()}
 
     def restore(self, state: dict) -> None:
         """Takes up where `state()` was taken; the field's weights must have been loaded already."""
         self.index, self.total, self.seconds = state["index"], state["total"], state["seconds"]
         self._started = time.perf_counter() - state["elapsed"]
         self._rate_from = None
-        self.optimizer.load_state_dict({"state": state["optimizer"],
-                                        "param_groups": self.optimizer.state_dict()["param_groups"]})
+        self.optimizer.load_state_dict(state["optimizer"])

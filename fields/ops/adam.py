@@ -1,0 +1,74 @@
+"""Adam (Kingma and Ba 2015), with tiny-cuda-nn's rule for tables."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+class Adam:
+    """Adam without weight decay; parameter groups have `lr`, `betas`, `eps` and `sparse`.
+
+    In a group with `sparse=True` (tables, of which a step touches a part) a number whose gradient is exactly zero
+    keeps its value, its moments and its own step count, by which the bias is corrected: tiny-cuda-nn's rule. The
+    defaults of `betas` and `eps` are those of Müller et al. 2022, section 4.
+
+    Not a `torch.optim.Optimizer`: building one imports torch's compiler, which takes two seconds.
+    """
+
+    def __init__(self, groups: list[dict], lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.99),
+                 eps: float = 1e-15) -> None:
+        defaults = {"lr": lr, "betas": betas, "eps": eps, "sparse": False}
+        self.param_groups = [{**defaults, **group, "params": list(group["params"])} for group in groups]
+        # One entry a parameter, in the order of the groups: "mean" and "square" (its moments) and "steps" (int32).
+        self.state = [_fresh_state(p, group["sparse"]) for group in self.param_groups for p in group["params"]]
+
+    def zero_grad(self) -> None:
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                parameter.grad = None
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """One update from the `.grad` of every parameter; those without one are passed over."""
+        states = iter(self.state)
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                state = next(states)
+                if parameter.grad is not None:
+                    adam_reference(parameter, parameter.grad, state["mean"], state["square"], state["steps"],
+                                   group["lr"], group["betas"], group["eps"], group["sparse"])
+
+    def state_dict(self) -> dict[int, dict[str, Tensor]]:
+        """Moments and step counts by the number of the parameter; they share memory with the optimiser."""
+        return dict(enumerate(self.state))
+
+    def load_state_dict(self, state: dict[int, dict[str, Tensor]]) -> None:
+        """Copies what `state_dict` gave; KeyError or RuntimeError where it is of other parameters."""
+        for index, own in enumerate(self.state):
+            for name, tensor in own.items():
+                tensor.copy_(state[index][name])
+
+
+def _fresh_state(parameter: Tensor, sparse: bool) -> dict[str, Tensor]:
+    steps = torch.zeros(parameter.shape if sparse else (), dtype=torch.int32, device=parameter.device)
+    return {"mean": torch.zeros_like(parameter, requires_grad=False),
+            "square": torch.zeros_like(parameter, requires_grad=False), "steps": steps}
+
+
+def adam_reference(weight: Tensor, gradient: Tensor, mean: Tensor, square: Tensor, steps: Tensor, lr: float,
+                   betas: tuple[float, float], eps: float, sparse: bool) -> None:
+    """Updates weight, moments and step counts in place (algorithm 1 of the paper, its order of corrections)."""
+    if sparse:
+        touched = gradient != 0
+        index = touched.nonzero(as_tuple=True)
+        parts = [t[index] for t in (weight, gradient, mean, square, steps)]
+        adam_reference(*parts, lr, betas, eps, sparse=False)
+        for tensor, part in zip((weight, gradient, mean, square, steps), parts):
+            tensor[index] = part
+        return
+    steps += 1
+    mean.lerp_(gradient, 1 - betas[0])
+    square.lerp_(gradient * gradient, 1 - betas[1])
+    rate = lr * torch.sqrt(1 - betas[1] ** steps.to(weight.dtype)) / (1 - betas[0] ** steps.to(weight.dtype))
+    weight -= rate * mean / (square.sqrt() + eps)
