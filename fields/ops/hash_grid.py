@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.autograd import Function
 
+import cuda_ext
 from fields.ops import backends
 from fields.ops.grid_layout import PRIMES, GridLayout, GridLevel
 
@@ -31,7 +35,11 @@ def hash_grid(coords: Tensor, table: Tensor, layout: GridLayout, interpolation: 
     ValueError for wrong shapes, dtypes, devices or names.
     """
     _check(coords, table, layout, interpolation)
-    return hash_grid_reference(coords, table, layout, interpolation)
+    if backends.choose(backend, coords.device.type) == "torch":
+        return hash_grid_reference(coords, table, layout, interpolation)
+    flat = coords.reshape(-1, layout.dimensions)
+    features = _Forward.apply(flat, table, _Kernel(layout, interpolation))
+    return features.reshape(*coords.shape[:-1], layout.outputs)
 
 
 def hash_grid_reference(coords: Tensor, table: Tensor, layout: GridLayout, interpolation: Interpolation) -> Tensor:
@@ -84,3 +92,106 @@ def _check(coords: Tensor, table: Tensor, layout: GridLayout, interpolation: str
         raise ValueError(f"coords and table must have one dtype, not {coords.dtype} and {table.dtype}")
     if coords.device != table.device:
         raise ValueError(f"coords and table must be on one device, not {coords.device} and {table.device}")
+
+
+class _Call(ctypes.Structure):
+    """`GridCall` in csrc/cpu/hash_grid.h."""
+
+    _fields_ = [
+        *((name, ctypes.c_int32) for name in ("dimensions", "features", "levels", "smooth", "is_double", "workers")),
+        ("points", ctypes.c_int64),
+        *((name, ctypes.c_void_p) for name in ("level", "coords", "table", "grad", "direction", "output",
+                                               "grad_coords", "grad_table")),
+    ]
+
+
+@dataclass(frozen=True)
+class _Kernel:
+    """The compiled kernels for one layout; coords `[N, D]`, gradients of the features `[N, outputs]`."""
+
+    layout: GridLayout
+    interpolation: Interpolation
+
+    def forward(self, coords: Tensor, table: Tensor, direction: Tensor | None = None) -> Tensor:
+        """The features; with a direction `[N, D]`, their derivative along it."""
+        output = coords.new_empty(coords.shape[0], self.layout.outputs)
+        self._call("forward", coords=coords, table=table, direction=direction, output=output)
+        return output
+
+    def backward(self, coords: Tensor, table: Tensor, grad: Tensor, needs: tuple[bool, bool],
+                 direction: Tensor | None = None) -> tuple[Tensor | None, Tensor | None]:
+        """Gradients by coords and table of `<grad, forward(coords, table, direction)>`, where `needs` says so."""
+        grad_coords = torch.empty_like(coords, memory_format=torch.contiguous_format) if needs[0] else None
+        grad_table = torch.empty_like(table, memory_format=torch.contiguous_format) if needs[1] else None
+        self._call("backward", coords=coords, table=table, grad=grad, direction=direction, grad_coords=grad_coords,
+                   grad_table=grad_table)
+        return grad_coords, grad_table
+
+    def _call(self, name: str, coords: Tensor, **tensors: Tensor | None) -> None:
+        layout = self.layout
+        # The contiguous copies must outlive the call, hence the dictionary.
+        tensors = {key: t if t is None else t.contiguous() for key, t in {"coords": coords, **tensors}.items()}
+        pointers = {key: t.data_ptr() for key, t in tensors.items() if t is not None}
+        call = _Call(dimensions=layout.dimensions, features=layout.features, levels=layout.levels,
+                     smooth=self.interpolation == "smoothstep", is_double=coords.dtype == torch.float64,
+                     workers=torch.get_num_threads(), points=coords.shape[0], level=layout.records.ctypes.data,
+                     **pointers)
+        getattr(cuda_ext.load(coords.device.type), f"fs_hash_grid_{name}")(ctypes.byref(call))
+
+
+class _Forward(Function):
+    @staticmethod
+    def forward(ctx, coords: Tensor, table: Tensor, kernel: _Kernel) -> Tensor:
+        ctx.save_for_backward(coords, table)
+        ctx.kernel = kernel
+        return kernel.forward(coords, table)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor):
+        return *_Backward.apply(*ctx.saved_tensors, grad, ctx.kernel, ctx.needs_input_grad[:2]), None
+
+
+class _Backward(Function):
+    """The gradients as a function of coords, table and the gradient of the features, so that it has gradients too."""
+
+    @staticmethod
+    def forward(ctx, coords: Tensor, table: Tensor, grad: Tensor, kernel: _Kernel, needs: tuple[bool, bool]):
+        ctx.save_for_backward(coords, table, grad)
+        ctx.kernel = kernel
+        ctx.set_materialize_grads(False)
+        return kernel.backward(coords, table, grad, needs)
+
+    @staticmethod
+    def backward(ctx, along: Tensor | None, rows: Tensor | None):
+        return *_Second.apply(*ctx.saved_tensors, along, rows, ctx.kernel, ctx.needs_input_grad[:3]), None, None
+
+
+class _Second(Function):
+    """Gradients of `<along, grad_coords> + <rows, grad_table>`.
+
+    The first term is <grad, derivative of the features along `along`>; the second is linear in `rows`, and equals
+    <grad, features of a table `rows`>.
+    """
+
+    @staticmethod
+    def forward(ctx, coords: Tensor, table: Tensor, grad: Tensor, along: Tensor | None, rows: Tensor | None,
+                kernel: _Kernel, needs: tuple[bool, bool, bool]):
+        need_coords, need_table, need_grad = needs
+        by_coords, by_table, by_grad = [], [], []
+        if along is not None:
+            for_coords, for_table = kernel.backward(coords, table, grad, (need_coords, need_table), along)
+            by_coords.append(for_coords)
+            by_table.append(for_table)
+            if need_grad:
+                by_grad.append(kernel.forward(coords, table, along))
+        if rows is not None:
+            if need_coords:
+                by_coords.append(kernel.backward(coords, rows, grad, (True, False))[0])
+            if need_grad:
+                by_grad.append(kernel.forward(coords, rows))
+        return tuple(sum(parts) if need and parts else None
+                     for need, parts in zip(needs, (by_coords, by_table, by_grad)))
+
+    @staticmethod
+    def backward(ctx, *_):
+        raise RuntimeError("hash_grid has no third derivative in the native backend; use backend='torch'")

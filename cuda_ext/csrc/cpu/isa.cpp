@@ -1,0 +1,57 @@
+#include "isa.h"
+
+#include <cstdlib>
+#include <cstring>
+
+namespace fs {
+namespace {
+
+Isa best() {
+#if defined(FS_X86)
+    __builtin_cpu_init();
+    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+    return avx512 ? isa_avx512 : avx2 ? isa_avx2 : isa_baseline;
+#else
+    return isa_baseline;
+#endif
+}
+
+const char* const names[] = {"baseline", "avx2", "avx512"};
+
+// FIELD_STUDIO_ISA may only lower the choice.
+Isa initial() {
+    const char* wanted = std::getenv("FIELD_STUDIO_ISA");
+    for (int i = 0; wanted && i <= best(); ++i)
+        if (!std::strcmp(wanted, names[i])) return Isa(i);
+    return best();
+}
+
+Isa& current() {
+    static Isa value = initial();
+    return value;
+}
+
+}  // namespace
+
+Isa isa() { return current(); }
+
+}  // namespace fs
+
+// The number of the interface: raised whenever a signature changes, compared by the loader.
+FS_API int fs_abi() { return 1; }
+
+// Name of the instruction set in use.
+FS_API const char* fs_isa() { return fs::names[fs::isa()]; }
+
+// Forces a set by name, for tests; 0 if the processor or the build lacks it.
+FS_API int fs_set_isa(const char* name) {
+    for (int i = 0; i <= fs::best(); ++i) {
+        if (!std::strcmp(name, fs::names[i])) {
+            fs::current() = fs::Isa(i);
+            return 1;
+        }
+    }
+    return 0;
+}
