@@ -27,6 +27,21 @@ struct GridLevel {
     uint32_t addressing;
 };
 
+// What a call of the grid's functions is given. The pointers are to float, or to double where is_double; rows are
+// contiguous. Null results are not computed. `workers` counts threads of the CPU.
+struct GridCall {
+    int32_t dimensions, features, levels, smooth, is_double, workers;
+    int64_t points;
+    const GridLevel* level;
+    const void* coords;       // [points, dimensions]
+    const void* table;        // [entries, features]
+    const void* grad;         // [points, levels * features], gradient of the output
+    const void* direction;    // [points, dimensions], gradient of the coordinates' gradient
+    void* output;             // [points, levels * features]
+    void* grad_coords;        // [points, dimensions]
+    void* grad_table;         // [entries, features]
+};
+
 // Multiplier of each axis: primes where hashed, else strides (0 where the level has wrapped before that axis).
 struct AxisSteps {
     uint32_t step[4];
@@ -86,6 +101,14 @@ FS_HOST_DEVICE T ramp_slope(T t) {
 template <bool smooth, class T>
 FS_HOST_DEVICE T ramp_curve(T t) {
     return smooth ? T(6) - T(12) * t : T(0);
+}
+
+// How the upper weight of an axis changes with the coordinate, and how that changes: zero where it was clamped.
+template <class T, bool smooth>
+FS_HOST_DEVICE void chain(T x, T scale, T share, T& slope, T& curve) {
+    const T inside = x >= T(0) && x <= T(1) ? scale : T(0);
+    slope = ramp_slope<smooth>(share) * inside;
+    curve = ramp_curve<smooth>(share) * inside * inside;
 }
 
 }  // namespace fs

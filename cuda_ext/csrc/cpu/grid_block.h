@@ -81,14 +81,6 @@ inline void value_weights(const Place<T, D>& place, Corners<T, D>& corners) {
     }
 }
 
-// How the upper weight of an axis changes with the coordinate, and how that changes: zero where it was clamped.
-template <class T, bool smooth>
-FS_HOST_DEVICE void chain(T x, T scale, T share, T& slope, T& curve) {
-    const T inside = x >= T(0) && x <= T(1) ? scale : T(0);
-    slope = ramp_slope<smooth>(share) * inside;
-    curve = ramp_curve<smooth>(share) * inside * inside;
-}
-
 // Weights whose sum with the entries is the derivative of the features along `along`.
 template <class T, int D, bool smooth>
 inline void direction_weights(const GridLevel& level, const T* axes, const T* along, int axis_stride,

@@ -39,8 +39,7 @@ Isa isa() { return current(); }
 
 }  // namespace fs
 
-// The number of the interface: raised whenever a signature changes, compared by the loader.
-FS_API int fs_abi() { return 1; }
+FS_API int fs_abi() { return fs::abi; }
 
 // Name of the instruction set in use.
 FS_API const char* fs_isa() { return fs::names[fs::isa()]; }

@@ -5,8 +5,7 @@
 // linker might then keep one that the processor cannot run.
 #pragma once
 
-// A function that Python finds by its name.
-#define FS_API extern "C" __attribute__((visibility("default")))
+#include "../common/api.h"
 
 namespace fs {
 
