@@ -1,15 +1,62 @@
-"""From files to signals. Numpy and file libraries only; importing this is cheap."""
+"""Files become signals: `scenes.load("photo.jpg")`.
+
+Numpy and file libraries only, and those are imported by the loader that needs them: importing this is cheap.
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
+from scenes.errors import BadInput
+
 if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable
+
     from scenes.signal import Signal
 
+# Who opens each kind of signal: "module:function", called with the source and the options.
+LOADERS = {
+    "image": "scenes.image:open_image",
+}
 
-def load(source: str, kind: str = "auto", **options) -> Signal:
-    """The signal that a file holds."""
-    from scenes.image import open_image
 
-    return open_image(source, **options)
+def load(source: str | os.PathLike, kind: str = "auto", **options) -> Signal:
+    """The signal of a SOURCE: a file, or skimage:NAME for a photograph that comes with scikit-image.
+
+    `kind` is a key of `LOADERS`, or "auto" to tell from the content. `options` are the loader's own (for pictures those
+    of `scenes.image.open_image`). Raises BadInput where the source, the kind or an option cannot be used.
+    """
+    if kind == "auto":
+        kind = recognise(source)
+    if kind not in LOADERS:
+        raise BadInput(f"there is no kind of signal called {kind}; there are {', '.join(LOADERS)}")
+    loader = _resolve(LOADERS[kind])
+    if unknown := options.keys() - _parameters(loader):
+        raise BadInput(f"{source}: the kind {kind} has no option {', '.join(sorted(unknown))}; "
+                       f"it has {', '.join(sorted(_parameters(loader)))}")
+    return loader(source, **options)
+
+
+def recognise(source: str | os.PathLike) -> str:
+    """The kind of a source, from its first bytes; where these say nothing, from its ending.
+
+    Today every file is taken for a picture: the picture loader says what is wrong with one that is not.
+    """
+    from scenes.files import input_file
+
+    input_file(source)
+    return "image"
+
+
+def _resolve(place: str) -> Callable[..., Signal]:
+    module, _, function = place.partition(":")
+    return getattr(import_module(module), function)
+
+
+def _parameters(loader: Callable[..., Signal]) -> set[str]:
+    import inspect
+
+    return {name for name, parameter in inspect.signature(loader).parameters.items()
+            if parameter.kind is inspect.Parameter.KEYWORD_ONLY}

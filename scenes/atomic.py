@@ -47,6 +47,16 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
             temporary.unlink()
 
 
+def check_place(path: str | os.PathLike) -> None:
+    """Raises what `atomic_write` would raise about the place, and leaves nothing: to be called before long work."""
+
+    class Enough(Exception):
+        pass
+
+    with suppress(Enough), atomic_write(path):
+        raise Enough
+
+
 def atomic_write_bytes(path: str | os.PathLike, content: bytes) -> None:
     """`path` holds `content`, or what it held before; raises as `atomic_write`."""
     with atomic_write(path) as temporary:
@@ -70,6 +80,7 @@ def _reason(error: OSError) -> str:
         errno.EROFS: "the disk is read-only; choose another place",
         errno.ENOSPC: "the disk is full; free some space or choose another place",
         errno.EDQUOT: "your disk quota is used up; free some space or choose another place",
+        errno.EFBIG: "the file would be larger than the system allows; choose another place or a smaller result",
         errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
     }
     return advice.get(error.errno, error.strerror or str(error) or type(error).__name__)

@@ -20,6 +20,13 @@ def tone_map(values: np.ndarray) -> np.ndarray:
     return (positive / (1 + positive)) ** np.float32(1 / 2.2)
 
 
+def srgb_to_linear(values: np.ndarray) -> np.ndarray:
+    """The sRGB curve undone (IEC 61966-2-1): display values `[...]` in [0, 1] to linear light; negative ones mirrored."""
+    size = np.abs(values)
+    light = np.where(size <= 0.04045, size / 12.92, ((size + 0.055) / 1.055) ** 2.4)
+    return np.copysign(light, values).astype(np.float32)
+
+
 def premultiply(values: np.ndarray) -> None:
     """Colours times alpha, in place; `[..., C]`, alpha last."""
     values[..., :-1] *= values[..., -1:]
@@ -63,5 +70,5 @@ def to_bytes(values: np.ndarray) -> np.ndarray:
 
 def quantise(values: np.ndarray, dtype: type[np.unsignedinteger]) -> np.ndarray:
     """[0, 1] to the nearest whole number of an unsigned integer type's range; beyond is clipped, NaN is 0."""
-    top = np.iinfo(dtype).max
-    return (np.clip(np.nan_to_num(values, nan=0.0, posinf=1.0, neginf=0.0), 0, 1) * np.float32(top) + np.float32(0.5)).astype(dtype)
+    bounded = np.clip(np.nan_to_num(values, nan=0.0, posinf=1.0, neginf=0.0), 0, 1)
+    return (bounded * np.float32(np.iinfo(dtype).max) + np.float32(0.5)).astype(dtype)

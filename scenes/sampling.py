@@ -1,8 +1,10 @@
-"""Which measurements a training step sees: stratified, without replacement, and a pure function of (step, seed)."""
+"""Which measurements are seen: by a training step, and by none because they are withheld for scoring."""
 
 from __future__ import annotations
 
 import numpy as np
+
+CHUNK = 1 << 20
 
 
 class StratifiedSampler:
@@ -41,7 +43,37 @@ class StratifiedSampler:
         if remembered != key:
             runs = -(-self.total // run)
             # Raw words, because numpy promises their sequence for ever and that of its distributions only for a version.
-            words = np.random.Philox(key=[seed % 2**64, epoch]).random_raw(runs)
+            words = _generator(seed, epoch).random_raw(runs)
             offsets = ((words >> np.uint64(32)) * np.uint64(run) >> np.uint64(32)).astype(np.int64)
             self._remembered = (key, offsets)
         return offsets
+
+
+def withhold(total: int, share: float, seed: int) -> np.ndarray:
+    """Which of `total` measurements to keep from training: bool `[total]`, each True with probability `share`.
+
+    A pure function of its arguments; memory beyond the result does not grow with `total`.
+    """
+    generator = _generator(seed, 2**64 - 1)  # a stream that no epoch has
+    limit = np.uint32(min(share * 2**32, 2**32 - 1))
+    held = np.empty(total, bool)
+    for start in range(0, total, CHUNK):
+        part = held[start:start + CHUNK]
+        part[:] = generator.random_raw(-(-len(part) // 2)).view(np.uint32)[:len(part)] < limit
+    return held
+
+
+def places(chosen: np.ndarray) -> np.ndarray:
+    """The indices of the True in bool `[total]`, increasing; uint32 where they fit, found without larger temporaries."""
+    dtype = np.uint32 if len(chosen) <= 2**32 else np.int64
+    found = np.empty(np.count_nonzero(chosen), dtype)
+    end = 0
+    for start in range(0, len(chosen), CHUNK):
+        part = np.flatnonzero(chosen[start:start + CHUNK])
+        found[end:end + len(part)] = part + start
+        end += len(part)
+    return found
+
+
+def _generator(seed: int, stream: int) -> np.random.Philox:
+    return np.random.Philox(key=np.array([seed % 2**64, stream], np.uint64))

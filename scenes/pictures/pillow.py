@@ -1,30 +1,83 @@
-"""The formats that Pillow reads: 8 bits a channel."""
+"""What Pillow reads: every format of 8 bits a channel, and every odd mode of it."""
 
 from __future__ import annotations
 
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scenes.errors import BadInput
 from scenes.pictures.decoded import Decoded
+from scenes.pictures.storage import Storage, strips
 
-# The modes that need no conversion, and their channels.
-CHANNELS = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+# The modes whose numbers are taken as they are.
+PLAIN = ("L", "LA", "RGB", "RGBA")
+ORIENTATION = 0x0112
 
 
-def read_pillow(path: Path, format: str, max_pixels: int) -> Decoded:
+@contextmanager
+def open_pillow(source: Path | io.BytesIO, format: str, storage: Storage) -> Iterator[Image]:
+    """The picture with its header read and its size checked; the pixels are still in the file."""
     import PIL.Image
-    import PIL.ImageOps
 
+    limit = PIL.Image.MAX_IMAGE_PIXELS
+    PIL.Image.MAX_IMAGE_PIXELS = None  # `storage` has the limit
     try:
-        with PIL.Image.open(path, formats=[format]) as image:
-            image.load()
-            image = PIL.ImageOps.exif_transpose(image)
-            if image.mode not in CHANNELS:
-                transparent = "transparency" in image.info or image.mode.endswith(("A", "a"))
-                image = image.convert("RGBA" if transparent else "L" if image.mode in ("1", "I", "F") else "RGB")
-            pixels = np.asarray(image)
-    except (OSError, SyntaxError, ValueError) as error:
-        raise BadInput(f"{path}: the {format} file is damaged or cut short ({error}); get a fresh copy") from None
-    return Decoded(pixels.reshape(pixels.shape[0], pixels.shape[1], -1), "srgb")
+        with PIL.Image.open(source, formats=[format]) as image:
+            storage.check(image.height, image.width)
+            yield image
+    finally:
+        PIL.Image.MAX_IMAGE_PIXELS = limit
+
+
+def read_pillow(path: Path, format: str, storage: Storage) -> Decoded:
+    """Decoding takes 4 bytes a pixel for a moment, whatever `storage.memory` says."""
+    with open_pillow(path, format, storage) as image:
+        frames = getattr(image, "n_frames", 1)
+        notes = []
+        if frames > 1 and format != "JPEG":
+            notes.append(f"{frames} {'pages' if format == 'TIFF' else 'frames'}, the first is used")
+        image.load()
+        profile = image.info.get("icc_profile")
+        orientation = image.getexif().get(ORIENTATION, 1)
+        if image.mode == "CMYK":
+            image, note = _from_cmyk(image, profile)
+            notes.append(note)
+            profile = None
+        image = _to_plain(image)
+        pixels = storage.new(image.height, image.width, len(image.getbands()), np.uint8 if image.mode in PLAIN else np.uint16)
+        for rows in strips(image.height, image.width):
+            part = np.asarray(image.crop((0, rows.start, image.width, rows.stop)))
+            pixels[rows] = part.reshape(rows.stop - rows.start, image.width, -1)
+    return Decoded(pixels, "srgb", orientation=orientation, profile=profile, notes=notes)
+
+
+def _to_plain(image: Image) -> Image:
+    """In one of the PLAIN modes, or 16-bit grey."""
+    if image.mode.startswith("I;16"):
+        return image
+    transparent = "transparency" in image.info or image.mode in ("PA", "La", "RGBa")
+    grey = image.mode in ("1", "L", "La")
+    wanted = ("LA" if transparent else "L") if grey else ("RGBA" if transparent else "RGB")
+    if image.mode in PLAIN and not transparent:
+        return image
+    return image.convert(wanted)
+
+
+def _from_cmyk(image: Image, profile: bytes | None) -> tuple[Image, str]:
+    from PIL import ImageCms
+
+    if profile:
+        try:
+            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+            return converted, f"converted from CMYK by its profile '{ImageCms.getProfileDescription(source).strip()}'"
+        except (ImageCms.PyCMSError, OSError):
+            pass
+    return image.convert("RGB"), "converted from CMYK without a colour profile: colours are approximate"
