@@ -35,10 +35,11 @@ def rows(field: PointField, width: int, height: int,
 
 
 @torch.no_grad()
-def picture(field: PointField, width: int, height: int,
-            window: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)) -> np.ndarray:
-    """The whole picture `[height, width, C]` float32; see `rows`."""
-    out = np.empty((height, width, len(field.channels)), np.float32)
+def picture(field: PointField, width: int, height: int, window: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0),
+            out: np.ndarray | None = None) -> np.ndarray:
+    """The whole picture `[height, width, C]` float32 (into `out`, which may be a mapped file); see `rows`."""
+    if out is None:
+        out = np.empty((height, width, len(field.channels)), np.float32)
     for top, strip in rows(field, width, height, window):
         out[top:top + len(strip)] = strip
     return out

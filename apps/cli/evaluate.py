@@ -26,14 +26,14 @@ def run(options: argparse.Namespace) -> dict:
 
     import time
 
-    from apps.cli.sources import open_signal
-    from fields.fit.fit import objective_for, resolve_device
+    import scenes
+    from fields.fit.fit import objective_for, reopen, resolve_device
     from scenes.errors import BadInput
 
     field = kept.load_field(resolve_device(options.device))
     begun = time.perf_counter()
     path = options.data or kept.header["source"]["path"]
-    signal = open_signal(path, kept.header["kind"])
+    signal = scenes.load(path, kept.header["kind"]) if options.data else reopen(kept)
     if len(signal.channels) != len(field.channels):
         raise BadInput(f"{path} has the channels {', '.join(signal.channels.names)}; "
                        f"the field has {', '.join(field.channels.names)}")
@@ -41,5 +41,5 @@ def run(options: argparse.Namespace) -> dict:
     if not options.json:
         for name, value in metrics.items():
             print(f"{name:12} {value:.6g}")
-    return {"run": str(kept.path), "data": path, "parameters": field.stored_numbers, "device": str(options.device),
+    return {"run": str(kept.path), "data": path, "parameters": field.stored_numbers, "device": str(next(field.parameters()).device),
             "backend": field.backend, "seconds": round(time.perf_counter() - begun, 3), "metrics": metrics}

@@ -1,7 +1,7 @@
 """Fit a field to a signal and keep it as a run: weights, history, metrics, a picture, and a checkpoint to resume from.
 
-SOURCE is a picture (PNG, JPEG, EXR, ...), or skimage:NAME for one of scikit-image's photographs (astronaut, chelsea,
-coffee, rocket, ...).
+SOURCE is a picture (PNG, JPEG, WebP, AVIF, TIFF, GIF, EXR, HDR), skimage:NAME for one of scikit-image's photographs
+(astronaut, chelsea, coffee, rocket, ...), or an earlier run (its folder or run.json), which is then repeated.
 """
 
 from __future__ import annotations
@@ -22,64 +22,78 @@ examples:
   fit-a-scene fit photo.jpg
   fit-a-scene fit photo.jpg --seconds 10 --params 200k
   fit-a-scene fit photo.jpg --method siren --set first_omega=60 width=128
+  fit-a-scene fit photo.jpg --mask hole.png          fit where the mask is white, fill the rest
+  fit-a-scene fit next.jpg --from runs/photo         begin with the weights of another run
   fit-a-scene fit photo.jpg --out runs/mine          then, if it was cut off:
   fit-a-scene fit photo.jpg --out runs/mine --resume
+  fit-a-scene fit runs/mine/run.json                 the same again
 `fit-a-scene methods` lists the methods, `fit-a-scene methods hashgrid` the options of one.
 """
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("source", metavar="SOURCE", help="the file to fit, or skimage:NAME")
+    parser.add_argument("source", metavar="SOURCE", help="the file to fit, skimage:NAME, or a run to repeat")
     parser.add_argument("--kind", default="auto", choices=("auto", "image"), help="what SOURCE is (default: look at it)")
-    parser.add_argument("--method", metavar="NAME", help="how it is fitted (default hashgrid)")
-    parser.add_argument("--steps", type=types.count, metavar="N", help="train for N steps")
-    parser.add_argument("--seconds", type=types.positive, metavar="S",
-                        help="be done in S seconds, loading and evaluation included (default 30)")
-    parser.add_argument("--params", type=types.count, metavar="N", help="numbers the field may hold, met to within 3 %%")
-    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to compute")
-    parser.add_argument("--seed", type=types.natural, metavar="N", help="same seed, same fit (default 0)")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="the run's folder (default runs/NAME)")
-    parser.add_argument("--resume", action="store_true", help="continue the run in --out from its last checkpoint")
-    parser.add_argument("--set", dest="settings", type=types.setting, action="append", default=[], metavar="KEY=VALUE",
+    method = parser.add_argument_group("method")
+    method.add_argument("--method", metavar="NAME", help="how it is fitted (default hashgrid)")
+    method.add_argument("--params", type=types.count, metavar="N", help="numbers the field may hold, met to within 3 %%")
+    method.add_argument("--set", dest="settings", type=types.setting, action="append", default=[], metavar="KEY=VALUE",
                         help="set an option of the method; may be repeated, or take several")
+    method.add_argument("--from", dest="start", type=Path, metavar="RUN", help="begin with the weights of this run")
+    effort = parser.add_argument_group("effort")
+    effort.add_argument("--steps", type=types.count, metavar="N", help="train for N steps")
+    effort.add_argument("--seconds", type=types.positive, metavar="S",
+                        help="be done in S seconds, loading and evaluation included (default 30)")
+    effort.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to compute")
+    effort.add_argument("--seed", type=types.natural, metavar="N", help="same seed, same fit (default 0)")
+    samples = parser.add_argument_group("which samples")
+    samples.add_argument("--held-out", type=types.share, metavar="SHARE",
+                         help="never train on this share of the samples, and score on them")
+    samples.add_argument("--mask", metavar="FILE", help="fit only where this picture of the same size is white; the rest is filled")
+    samples.add_argument("--ignore-invalid", action="store_true", help="treat NaN and infinite samples as holes")
+    samples.add_argument("--max-pixels", type=types.count, metavar="N",
+                         help="refuse larger pictures unread (default 200M, against decompression bombs)")
+    samples.add_argument("--memory", type=types.size_in_bytes, metavar="SIZE",
+                         help="decoded samples beyond this lie in a temporary file, not in RAM (default 256M)")
+    result = parser.add_argument_group("result")
+    result.add_argument("--out", type=Path, metavar="DIR", help="the run's folder (default runs/NAME)")
+    result.add_argument("--resume", action="store_true", help="continue the run in --out from its last checkpoint")
 
 
 def run(options: argparse.Namespace) -> dict:
     if options.steps and options.seconds:
         raise BadInput("--steps and --seconds: give one of the two")
-    settings = dict(options.settings)
-    if options.resume:
-        _refuse_with_resume(options)
-    else:
-        make_method(options.method or "hashgrid", settings)  # a wrong option is told before anything slow is loaded
+    repeated = Path(options.source).name == "run.json" or (Path(options.source) / "run.json").is_file()
+    if options.resume or repeated:
+        _refuse_changes(options, "--resume continues" if options.resume else f"{options.source} repeats")
+    elif not options.start:
+        make_method(options.method or "hashgrid", dict(options.settings))  # a wrong option is told before torch is loaded
 
     import torch  # noqa: F401  (importing packages does not count towards the time budget)
 
     import fields.fit.fit as fitting
     from apps.cli.progress import FitProgress
-    from apps.cli.sources import check_same, default_out, find_run, open_signal
+    from apps.cli.sources import find_run
     from fields.fit.run import Run
 
     started = time.perf_counter()
-    source = open_signal(options.source, options.kind)
-    for note in source.notes:
-        print(f"note: {note}", file=sys.stderr)
     if options.resume:
         kept = Run.open(options.out) if options.out else find_run(options.source)
-        check_same(kept, source)
         if kept.header["status"] == "finished":
             print(f"{kept.path} is finished already", file=sys.stderr)
             return summary(kept)
-        trainer = fitting.resume(source, kept, options.device, started)
+        signal = fitting.reopen(kept)
+        trainer = fitting.resume(signal, kept, options.device, started)
+    elif repeated:
+        signal, trainer, kept = _repeat(options, started)
     else:
-        trainer, kept = fitting.prepare(
-            source, options.method or "hashgrid", steps=options.steps, seconds=options.seconds, parameters=options.params,
-            seed=options.seed or 0, device=options.device, out=options.out or default_out(options.source),
-            options=settings, started=started)
+        signal, trainer, kept = _begin(options, started)
+    for note in signal.notes:
+        print(f"note: {note}", file=sys.stderr)
 
     previous = {number: signals.signal(number, lambda *_: trainer.stop()) for number in (signals.SIGINT, signals.SIGTERM)}
     try:
-        with FitProgress(source, trainer, kept) as progress:
+        with FitProgress(signal, trainer, kept) as progress:
             result = fitting.finish(trainer, kept, [progress])
     finally:
         for number, handler in previous.items():
@@ -92,6 +106,41 @@ def run(options: argparse.Namespace) -> dict:
     return report
 
 
+def _begin(options: argparse.Namespace, started: float):
+    import fields.fit.fit as fitting
+    import scenes
+    from apps.cli.sources import default_out
+    from fields.fit.run import Run
+
+    wanted = {"held_out": options.held_out, "mask": options.mask, "ignore_invalid": options.ignore_invalid,
+              "max_pixels": options.max_pixels, "memory": options.memory}
+    signal = scenes.load(options.source, options.kind, **{name: value for name, value in wanted.items() if value})
+    if options.start and (options.method or options.params):
+        raise BadInput("--from takes the method and size of that run; leave out --method and --params")
+    trainer, kept = fitting.prepare(
+        signal, options.method or "hashgrid", steps=options.steps, seconds=options.seconds, parameters=options.params,
+        seed=options.seed or 0, device=options.device, out=options.out or default_out(options.source),
+        options=dict(options.settings), start=Run.open(options.start) if options.start else None, started=started)
+    return signal, trainer, kept
+
+
+def _repeat(options: argparse.Namespace, started: float):
+    """The same source, method, options, seed and number of steps as an earlier run, in a folder of its own."""
+    import fields.fit.fit as fitting
+    from apps.cli.sources import default_out
+    from fields.fit.run import Run
+
+    earlier = Run.open(Path(options.source))
+    header = earlier.header
+    signal = fitting.reopen(earlier)
+    budget = {"steps": header["steps"]} if header["steps"] else {"seconds": header["seconds"]}
+    trainer, kept = fitting.prepare(
+        signal, make_method(header["method"], header["options"]), **budget, seed=header["seed"], device=options.device,
+        out=options.out or default_out(header["source"]["path"]), started=started,
+        start=Run.open(Path(header["from"])) if header.get("from") else None)
+    return signal, trainer, kept
+
+
 def summary(run) -> dict:
     """What `--json` prints, from what the run's folder holds."""
     header, stored = run.header, run.metrics()
@@ -100,10 +149,11 @@ def summary(run) -> dict:
             "backend": header["backend"], "metrics": stored["metrics"]}
 
 
-def _refuse_with_resume(options: argparse.Namespace) -> None:
-    """A resumed run keeps the recipe it began with; flags that would change it are refused rather than ignored."""
+def _refuse_changes(options: argparse.Namespace, what: str) -> None:
+    """Flags that would change the recipe of a run that is taken as it is are refused rather than ignored."""
     given = {"--method": options.method, "--steps": options.steps, "--seconds": options.seconds, "--params": options.params,
-             "--seed": options.seed, "--set": options.settings}
-    wrong = [flag for flag, value in given.items() if value not in (None, [])]
+             "--seed": options.seed, "--set": options.settings, "--from": options.start, "--held-out": options.held_out,
+             "--mask": options.mask, "--ignore-invalid": options.ignore_invalid}
+    wrong = [flag for flag, value in given.items() if value]
     if wrong:
-        raise BadInput(f"--resume continues a run as it was begun; leave out {', '.join(wrong)}")
+        raise BadInput(f"{what} a run as it was; leave out {', '.join(wrong)}")

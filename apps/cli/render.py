@@ -34,20 +34,29 @@ def run(options: argparse.Namespace) -> dict:
 
     kept = Run.open(options.run_folder)
 
+    import sys
     import time
+
+    import numpy as np
 
     from fields.fit.fit import resolve_device
     from fields.raster import picture
-    from scenes.image import check_writable, write_image
+    from scenes.pictures.storage import Storage
+    from scenes.pictures.write import ENCODERS, write_image
 
     field = kept.load_field(resolve_device(options.device))
     width, height, window = frame(field.domain, options.size, options.scale, options.crop)
     linear = field.channels.space == "linear"
     out = options.out or kept.path / ("render.exr" if linear else "render.png")
-    check_writable(out, field.channels)
+    if out.suffix.lower() not in ENCODERS:
+        raise BadInput(f"--out {out}: pictures are not written as {out.suffix or 'files without an ending'}; "
+                       f"use {', '.join(ENCODERS)}")
     begun = time.perf_counter()
-    values = picture(field, width, height, window)
-    write_image(out, values, field.channels)
+    # Beyond the storage's limit the values lie in a mapped temporary file: memory does not grow with the picture.
+    values = Storage(max_pixels=width * height).new(height, width, len(field.channels), np.float32)
+    notes = write_image(out, picture(field, width, height, window, values), field.channels)
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
     seconds = time.perf_counter() - begun
     if not options.json:
         print(f"{out}   {width} x {height}, {seconds:.2f} s")

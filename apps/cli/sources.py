@@ -1,21 +1,14 @@
-"""From what the user typed to a signal, and where its run goes."""
+"""Where a run goes, and which one is meant."""
 
 from __future__ import annotations
 
 from itertools import chain, count
 from pathlib import Path
 
-import scenes
 from fields.fit.run import Run
 from scenes.errors import BadInput
-from scenes.signal import Signal
 
 RUNS = Path("runs")
-
-
-def open_signal(source: str, kind: str = "auto", **options) -> Signal:
-    """The signal of a SOURCE argument."""
-    return scenes.load(source, kind, **options)
 
 
 def run_name(source: str) -> str:
@@ -32,16 +25,9 @@ def default_out(source: str) -> Path:
 def find_run(source: str) -> Run:
     """The newest unfinished run of a source under `runs`, for `--resume` without `--out`."""
     name = run_name(source)
-    files = sorted(RUNS.glob(f"{name}*/run.json"), key=lambda file: file.stat().st_mtime, reverse=True)
+    files = sorted(RUNS.glob("*/run.json"), key=lambda file: file.stat().st_mtime, reverse=True)
     for file in files:
         run = Run.open(file)
         if run.header["status"] != "finished" and run_name(run.header["source"]["path"]) == name:
             return run
     raise BadInput(f"--resume: no unfinished run of {source} under {RUNS}; name its folder with --out")
-
-
-def check_same(run: Run, signal: Signal) -> None:
-    """Refuses to continue a run on another signal than it was begun with."""
-    if run.header["source"].get("sha256") != signal.source.get("sha256"):
-        raise BadInput(f"{run.path} was begun on {run.header['source']['path']}, "
-                       f"whose content differs from {signal.source['path']}; start a new run")

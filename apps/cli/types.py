@@ -25,6 +25,23 @@ def natural(text: str) -> int:
     return int(text)
 
 
+def share(text: str) -> float:
+    """A share between 0 and 1, both excluded."""
+    value = positive(text)
+    if value >= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} should be between 0 and 1, such as 0.1")
+    return value
+
+
+def size_in_bytes(text: str) -> int:
+    """Bytes: a whole number, with K, M or G for powers of 1024."""
+    power = {"k": 10, "m": 20, "g": 30}.get(text[-1:].lower(), 0)
+    digits = text[:-1] if power else text
+    if not digits.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} should be a number of bytes, such as 500M or 2G")
+    return int(digits) << power
+
+
 def positive(text: str) -> float:
     """A finite number above 0."""
     try:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+import scenes
 from fields.field import Field
 from fields.fit.callbacks import Checkpointer, History
 from fields.fit.image import ImageObjective
@@ -56,24 +57,42 @@ def fit_field(signal: Signal, method: str | Method = "hashgrid", *, steps: int |
 
 def prepare(signal: Signal, method: str | Method, *, steps: int | None = None, seconds: float | None = None,
             parameters: int | None = None, seed: int = 0, device: str = "auto", out: str | Path | None = None,
-            options: dict[str, object] | None = None, started: float | None = None) -> tuple[Trainer, Run | None]:
-    """The trainer of a new fit, and its run folder if `out` is given; `finish` does the rest."""
+            options: dict[str, object] | None = None, start: Run | None = None,
+            started: float | None = None) -> tuple[Trainer, Run | None]:
+    """The trainer of a new fit, and its run folder if `out` is given; `finish` does the rest.
+
+    `start` is a run whose weights (and so whose method) the fit begins with; `options` may still change how it trains.
+    """
     if steps is None and seconds is None:
         seconds = DEFAULT_SECONDS
-    config = make_method(method, options) if isinstance(method, str) else method
-    config = config.prepare(signal)
+    if start is not None:
+        config = make_method(start.header["method"], {**start.header["options"], **(options or {})}).prepare(signal)
+    else:
+        config = (make_method(method, options) if isinstance(method, str) else method).prepare(signal)
     dimensions, channels = signal.domain.dimensions, len(signal.channels)
     if parameters is not None:
         config = config.sized(dimensions, channels, parameters)
     trainer = _trainer(signal, config, steps, seconds, seed, resolve_device(device), started)
+    if start is not None:
+        _take_weights(trainer.field, start)
     if out is None:
         return trainer, None
     header = {"status": "running", "kind": signal.kind, "source": signal.source, "domain": signal.domain.to_json(),
               "channels": signal.channels.to_json(), "method": config.name, "options": config.model_dump(),
               "parameters": trainer.field.stored_numbers, "seed": seed, "steps": steps, "seconds": seconds,
-              "device": str(trainer.device), "backend": trainer.field.backend, "fused": trainer.fused,
+              "from": str(start.path) if start else None, "device": str(trainer.device), "backend": trainer.field.backend, "fused": trainer.fused,
               "threads": torch.get_num_threads(), "machine": machine(), "versions": versions()}
     return trainer, Run.create(Path(out), header)
+
+
+def reopen(run: Run) -> Signal:
+    """The signal that a run was begun on; refused where its file is gone or another."""
+    source = run.header["source"]
+    signal = scenes.load(source["path"], run.header["kind"], **source.get("options", {}))
+    for name in ("sha256", "mask_sha256"):
+        if signal.source.get(name) != source.get(name):
+            raise BadInput(f"{run.path} was begun on another content of {source['path']}; bring that back, or start a new run")
+    return signal
 
 
 def resume(signal: Signal, run: Run, device: str = "auto", started: float | None = None) -> Trainer:
@@ -118,6 +137,20 @@ def resolve_device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise BadInput("--device cuda: torch finds no usable CUDA device here; use --device cpu")
     return torch.device(name)
+
+
+def _take_weights(field: Field, start: Run) -> None:
+    weights = start.load_field().state_dict()
+    own = field.state_dict()
+    wrong = [name for name in own if name not in weights or own[name].shape != weights[name].shape]
+    if wrong:
+        raise BadInput(f"--from {start.path}: its {wrong[0]} is {_shape(weights.get(wrong[0]))}, here it would be "
+                       f"{_shape(own[wrong[0]])}; a run of the same method, size and channels is needed")
+    field.load_state_dict(weights)
+
+
+def _shape(tensor) -> str:
+    return "absent" if tensor is None else " x ".join(str(n) for n in tensor.shape)
 
 
 def _trainer(signal: Signal, config: Method, steps: int | None, seconds: float | None, seed: int,

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from fields.field import Field
 from fields.fit import metrics
@@ -23,8 +24,21 @@ class ImageObjective(Objective):
     signal: Image
 
     def evaluate(self, field: Field) -> dict[str, float]:
+        """Of the withheld pixels where there are any, else of all that may be fitted (then, with holes, PSNR only)."""
         image = self.signal
-        return metrics.picture_metrics(picture(field, image.width, image.height), image.values(), image.channels)
+        if image.held_out is not None:
+            parts = [(self._at(field, coords), values) for coords, values in image.held_out_pixels()]
+            prediction, target = (np.concatenate(part)[:, None] for part in zip(*parts))
+        else:
+            prediction, target = picture(field, image.width, image.height), image.values()
+            if image.valid is not None:
+                prediction, target = prediction[image.valid][:, None], target[image.valid][:, None]
+        return metrics.picture_metrics(prediction, target, image.channels)
+
+    @staticmethod
+    @torch.no_grad()
+    def _at(field: Field, coords: np.ndarray) -> np.ndarray:
+        return field(torch.from_numpy(coords).to(next(field.parameters()).device)).cpu().numpy()
 
     def evaluation_seconds(self, field: Field) -> float:
         """From a band of at most 64 rows across the middle."""

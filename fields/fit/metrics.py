@@ -6,6 +6,7 @@ Pictures are `[H, W, C]` float32 arrays. PSNR and SSIM are of colour channels in
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -22,24 +23,25 @@ SIGMA = 1.5
 STRIP_ROWS = 64
 
 
-def mean_squared_error(prediction: np.ndarray, target: np.ndarray) -> float:
-    """In double, in strips: no temporary as large as the picture."""
-    total = 0.0
-    for top in range(0, len(target), STRIP_ROWS):
-        difference = prediction[top:top + STRIP_ROWS] - target[top:top + STRIP_ROWS]
-        total += float(np.square(difference, dtype=np.float64).sum())
-    return total / target.size
-
-
 def psnr(prediction: np.ndarray, target: np.ndarray) -> float:
-    """-10 log10 of the mean squared error of values clipped to [0, 1], in dB; 120 where they are equal (JSON has no inf)."""
-    error = mean_squared_error(np.clip(prediction, 0, 1), np.clip(target, 0, 1))
-    return -10.0 * math.log10(max(error, 1e-12))
+    """-10 log10 of the mean squared error of values clipped to [0, 1], in dB; 120 where they are equal (JSON has no inf).
+
+    In strips, the sums in double: no temporary is as large as the picture.
+    """
+    total = 0.0
+    for rows in _strips(len(target)):
+        difference = np.clip(prediction[rows], 0, 1) - np.clip(target[rows], 0, 1)
+        total += float(np.square(difference, dtype=np.float64).sum())
+    return -10.0 * math.log10(max(total / target.size, 1e-12))
 
 
 def relative_l2(prediction: np.ndarray, target: np.ndarray) -> float:
     """Mean of `(p - t)^2 / (p^2 + 0.01)`: the error of linear (HDR) values."""
-    return float(np.mean((prediction - target) ** 2 / (prediction ** 2 + 0.01), dtype=np.float64))
+    total = 0.0
+    for rows in _strips(len(target)):
+        p, t = prediction[rows].astype(np.float64), target[rows].astype(np.float64)
+        total += float(((p - t) ** 2 / (p ** 2 + 0.01)).sum())
+    return total / target.size
 
 
 def ssim(prediction: np.ndarray, target: np.ndarray) -> float | None:
@@ -60,7 +62,7 @@ def ms_ssim(prediction: np.ndarray, target: np.ndarray) -> float | None:
         similarity, contrast = _similarity(p, t)
         factor = similarity if scale == len(MS_SSIM_WEIGHTS) - 1 else contrast
         product *= factor.clamp(min=0) ** weight
-        p, t = F.avg_pool2d(p, 2), F.avg_pool2d(t, 2)
+        p, t = (F.avg_pool2d(x.clamp(0, 1), 2) for x in (p, t))
     return product.mean().item()
 
 
@@ -81,8 +83,13 @@ def picture_metrics(prediction: np.ndarray, target: np.ndarray, channels: Channe
     return {name: value for name, value in scores.items() if value is not None}
 
 
+def _strips(rows: int) -> Iterator[slice]:
+    for top in range(0, rows, STRIP_ROWS):
+        yield slice(top, min(top + STRIP_ROWS, rows))
+
+
 def _to_torch(picture: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(np.clip(picture, 0, 1)).permute(2, 0, 1)
+    return torch.from_numpy(picture).permute(2, 0, 1)
 
 
 def _similarity(p: torch.Tensor, t: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -90,9 +97,9 @@ def _similarity(p: torch.Tensor, t: torch.Tensor) -> tuple[torch.Tensor, torch.T
     similarity = torch.zeros(p.shape[0], dtype=torch.float64)
     contrast = similarity.clone()
     windows = p.shape[1] - WINDOW + 1
-    for top in range(0, windows, STRIP_ROWS):
-        rows = slice(top, min(top + STRIP_ROWS, windows) + WINDOW - 1)
-        a, b = _similarity_maps(p[:, rows], t[:, rows])
+    for strip in _strips(windows):
+        rows = slice(strip.start, strip.stop + WINDOW - 1)
+        a, b = _similarity_maps(p[:, rows].clamp(0, 1), t[:, rows].clamp(0, 1))
         similarity += a.sum((1, 2), dtype=torch.float64)
         contrast += b.sum((1, 2), dtype=torch.float64)
     count = windows * (p.shape[2] - WINDOW + 1)

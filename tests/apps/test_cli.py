@@ -211,10 +211,51 @@ def test_resume_of_a_finished_run_changes_nothing(run, photograph, capsys):
 
 
 def test_resume_on_another_picture_or_with_other_options_is_refused(run, tmp_path, photograph, capsys):
-    Image.new("RGB", (96, 64)).save(tmp_path / "other.png")
     Run.open(run).write_header(status="stopped")
-    assert "differs" in refused(capsys, "fit", tmp_path / "other.png", "--out", run, "--resume")
     assert "--steps" in refused(capsys, "fit", photograph, "--out", run, "--resume", "--steps", "5")
+    Image.new("RGB", (96, 64)).save(photograph)
+    assert "another content" in refused(capsys, "fit", photograph, "--out", run, "--resume")
+
+
+def test_a_run_is_repeated_to_the_bit(run, tmp_path, capsys):
+    assert main(["fit", str(run / "run.json"), "--out", str(tmp_path / "again")]) == 0
+    assert (tmp_path / "again" / "field.safetensors").read_bytes() == (run / "field.safetensors").read_bytes()
+    capsys.readouterr()
+    assert "--steps" in refused(capsys, "fit", run, "--steps", "7")
+
+
+def test_a_fit_may_begin_with_the_weights_of_another(run, tmp_path, photograph, capsys):
+    assert main(["fit", str(photograph), "--from", str(run), "--steps", "1", "--out", str(tmp_path / "warm"), "--json",
+                 "--set", "learning_rate=1e-6", "table_rate=1e-6"]) == 0
+    warm = json.loads(capsys.readouterr().out)["metrics"]["psnr"]
+    assert warm == pytest.approx(Run.open(run).metrics()["metrics"]["psnr"], abs=0.1)
+    Image.open(photograph).convert("L").save(tmp_path / "grey.png")
+    assert "same method, size and channels" in refused(capsys, "fit", tmp_path / "grey.png", "--from", run, "--steps", "1",
+                                                       "--out", tmp_path / "none")
+    assert "--params" in refused(capsys, "fit", photograph, "--from", run, "--params", "9000", "--out", tmp_path / "none")
+
+
+def test_held_out_pixels_are_scored(tmp_path, photograph, capsys):
+    assert main(["fit", str(photograph), "--held-out", "0.2", "--out", str(tmp_path / "run"), "--json", *QUICK]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert set(report["metrics"]) == {"psnr"}
+    assert main(["evaluate", report["run"], "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["metrics"]["psnr"] == pytest.approx(report["metrics"]["psnr"], abs=1e-3)
+
+
+def test_a_mask_keeps_pixels_out_of_the_fit(tmp_path, photograph, capsys):
+    """Poison behind the mask must leave no trace: the weights are those of the clean picture."""
+    pixels = np.array(Image.open(photograph))
+    mask = np.full(pixels.shape[:2], 255, np.uint8)
+    mask[20:30, 30:50] = 0
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    poisoned = pixels.copy()
+    poisoned[mask == 0] = (255, 0, 255)
+    Image.fromarray(poisoned).save(tmp_path / "poisoned.png")
+    for name, source in (("clean", photograph), ("poison", tmp_path / "poisoned.png")):
+        assert main(["fit", str(source), "--mask", str(tmp_path / "mask.png"), "--out", str(tmp_path / name), *QUICK]) == 0
+    weights = [(tmp_path / name / "field.safetensors").read_bytes() for name in ("clean", "poison")]
+    assert weights[0] == weights[1]
 
 
 def test_bad_sources(tmp_path, photograph, capsys):
@@ -252,6 +293,10 @@ def test_bad_output_folders(tmp_path, photograph, run, capsys):
     (["--steps", "3", "--seconds", "3"], "one of the two"),
     (["--params", "7"], "--params 7"),
     (["--seed", "-1"], "from 0 on"),
+    (["--held-out", "1"], "between 0 and 1"),
+    (["--mask", "nowhere.png"], "nowhere.png"),
+    (["--memory", "lots"], "number of bytes"),
+    (["--max-pixels", "100"], "--max-pixels"),
     (["--kind", "smell"], "smell"),
     (["--device", "cuda"], "CUDA"),
     (["--sped", "3"], "--sped"),
