@@ -20,6 +20,8 @@ LEVEL_RECORD = np.dtype([
 ])
 DENSE, HASHED, WRAPPED = 0, 1, 2
 MOST_ENTRIES = 1 << 31
+# Cells are numbered with 31 bits, and no float32 tells more of them apart.
+MOST_POINTS = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,9 @@ class GridLayout:
             raise ValueError(f"a grid is hash, dense or tiled, not {self.kind!r}")
         if self.table_size < 1 or self.table_size & (self.table_size - 1):
             raise ValueError(f"the table size must be a power of two, not {self.table_size}")
+        finest = self.base_resolution * self.growth ** (self.levels - 1)
+        if finest > MOST_POINTS:
+            raise ValueError(f"the finest level would have {finest:.3g} grid points an axis; the most is {MOST_POINTS:,}")
         if self.entries >= MOST_ENTRIES:
             raise ValueError(f"this grid would have {self.entries:,} entries; the most is {MOST_ENTRIES - 1:,}")
 
@@ -128,8 +133,9 @@ class GridLayout:
         """The levels as an array of LEVEL_RECORD, which is what the native code reads."""
         rows = np.zeros(self.levels, LEVEL_RECORD)
         for row, level in zip(rows, self.per_level):
-            fits = level.size >= level.resolution**self.dimensions
-            addressing = HASHED if level.hashed else DENSE if fits else WRAPPED
+            # The upper corners of the last cell leave the level: by less than its size, unless it is wrapped or tiny.
+            farthest = sum(stride * level.resolution for stride in self.strides(level))
+            addressing = HASHED if level.hashed else DENSE if farthest < 2 * level.size else WRAPPED
             row["offset"], row["scale"], row["resolution"] = level.offset, level.scale, level.resolution
             row["size"], row["addressing"] = level.size, addressing
         return rows

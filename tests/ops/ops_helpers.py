@@ -1,0 +1,67 @@
+"""What the tests of the operations share."""
+
+import ctypes
+import math
+from contextlib import contextmanager
+
+import torch
+
+import cuda_ext
+
+ISAS = ("baseline", "avx2", "avx512")
+
+
+def available_isas() -> list[str]:
+    """The instruction sets that this processor and this build have."""
+    with instruction_set(None):
+        return [isa for isa in ISAS if cuda_ext.load("cpu").fs_set_isa(isa.encode())]
+
+
+@contextmanager
+def instruction_set(isa: str | None):
+    """Forces one for the time of the block; None leaves it."""
+    library = cuda_ext.load("cpu")
+    library.fs_isa.restype = ctypes.c_char_p
+    before = library.fs_isa()
+    if isa is not None:
+        assert library.fs_set_isa(isa.encode()), f"this processor has no {isa}"
+    try:
+        yield
+    finally:
+        library.fs_set_isa(before)
+
+
+def assert_close(actual, expected, tolerance, name="", floor=0.0):
+    """Bounds the worst element, the relative L2 error and the bias.
+
+    A wrong sign or a dropped term shows in the L2 error even where it touches few elements; a systematic slant that
+    rounding would not make shows in the bias, whose bound falls with the square root of the count. `floor` is the
+    smallest size that errors are measured against, for values that may cancel to nothing.
+    """
+    assert actual.shape == expected.shape and actual.dtype == expected.dtype, name
+    error = (actual - expected).double()
+    expected = expected.double()
+    size = max(floor, expected.square().mean().sqrt().item()) if expected.numel() else 0.0
+    if size == 0.0:
+        assert error.abs().sum() == 0.0, f"{name}: should be zero"
+        return
+    worst = error.abs().max().item() / max(size, expected.abs().max().item())
+    l2 = error.square().mean().sqrt().item() / size
+    bias = abs(error.mean().item()) / size
+    bias_bound = 4.0 * tolerance / math.sqrt(expected.numel())
+    assert worst <= tolerance, f"{name}: worst element off by {worst:.2e} of the largest (at most {tolerance:.0e})"
+    assert l2 <= tolerance, f"{name}: relative L2 error {l2:.2e} (at most {tolerance:.0e})"
+    assert bias <= bias_bound, f"{name}: bias {bias:.2e} (at most {bias_bound:.0e})"
+
+
+def inner_points(layout, count, generator, margin=0.02, dtype=torch.float64):
+    """Random points that keep `margin` of a cell between themselves and every cell border of every level."""
+    points = torch.empty(0, layout.dimensions, dtype=torch.float64)
+    while len(points) < count:
+        more = torch.rand(4 * count, layout.dimensions, dtype=torch.float64, generator=generator)
+        inside = torch.ones(len(more), dtype=torch.bool)
+        for level in layout.per_level:
+            share = (more * level.scale + 0.5) % 1.0
+            inside &= ((share > margin) & (share < 1.0 - margin)).all(-1)
+        points = torch.cat([points, more[inside]])
+    return points[:count].to(dtype)
