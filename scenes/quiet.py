@@ -11,43 +11,37 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def quiet(descriptors: bool = False) -> Iterator[None]:
-    """Drops Python warnings and tifffile's log inside the block.
+def quiet() -> Iterator[None]:
+    """Drops what libraries say inside the block: Python warnings, tifffile's log, and what C libraries (OpenEXR, libpng)
+    print to the process's standard output and error, which no Python setting reaches.
 
-    With `descriptors`, also what C libraries (OpenEXR) print to the process's standard output and error, which no
-    Python setting reaches. That holds for the whole process, so keep such a block short.
+    That holds for the whole process, so keep such a block short.
     """
     logger = logging.getLogger("tifffile")
     was_disabled = logger.disabled
     logger.disabled = True
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            with _closed_mouth() if descriptors else _open_mouth():
-                yield
-        finally:
-            logger.disabled = was_disabled
+    try:
+        with warnings.catch_warnings(), _descriptors_to_nowhere():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.disabled = was_disabled
 
 
 @contextmanager
-def _open_mouth() -> Iterator[None]:
-    yield
-
-
-@contextmanager
-def _closed_mouth() -> Iterator[None]:
+def _descriptors_to_nowhere() -> Iterator[None]:
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
-            stream.flush()
+            stream.flush()  # what was said before still goes out
     kept = []
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
         for descriptor in (1, 2):
             try:
                 kept.append((descriptor, os.dup(descriptor)))
-                os.dup2(nowhere, descriptor)
             except OSError:  # a process without that stream has nothing to silence
                 continue
+            os.dup2(nowhere, descriptor)
         yield
     finally:
         for descriptor, copy in kept:

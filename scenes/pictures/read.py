@@ -57,7 +57,7 @@ def read_picture(path: Path, storage: Storage = Storage()) -> Decoded:
     if format is None:
         raise BadInput(f"{path}: {_what_else(head)}; pictures that can be read are {SUPPORTED}")
     try:
-        with quiet(descriptors=format == "EXR"):
+        with quiet():
             decoded = _decode(path, format, storage)
     except BadInput as error:
         raise BadInput(f"{path}: {error}") from error
@@ -113,7 +113,8 @@ def _what_else(head: bytes) -> str:
 def _reason(error: Exception) -> str:
     from PIL import UnidentifiedImageError
 
-    if isinstance(error, UnidentifiedImageError):  # its words are the name of a Python object
+    # A KeyError's words, say, mean something to the author of the library only.
+    if isinstance(error, UnidentifiedImageError) or not isinstance(error, (OSError, RuntimeError, SyntaxError, ValueError)):
         return ""
     line = str(error).strip().partition("\n")[0]
     return f" ({line})" if line else ""

@@ -45,7 +45,7 @@ def write_image(path: str | os.PathLike, values: np.ndarray, channels: Channels,
     if values.ndim != 3 or values.shape[2] != len(channels) or 0 in values.shape:
         raise ValueError(f"values of shape {list(values.shape)} are not [H, W, {len(channels)}]")
     picture = _Picture(values, channels, bits, quality)
-    with atomic_write(path) as temporary, quiet(descriptors=encode is _exr):
+    with atomic_write(path) as temporary, quiet():
         try:
             content = encode(picture, temporary)
         except BadInput as error:

@@ -1,0 +1,54 @@
+"""Picture files for tests, made from an array: what libraries write, and what they do not."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+# Adam7: (first row, row step, first column, column step) of each pass.
+ADAM7 = [(0, 8, 0, 8), (0, 8, 4, 8), (4, 8, 0, 4), (0, 4, 2, 4), (2, 4, 0, 2), (0, 2, 1, 2), (1, 2, 0, 1)]
+COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(pixels: np.ndarray, interlaced: bool = False, extra: bytes = b"") -> bytes:
+    """A PNG of `[H, W, C]` uint8 or uint16, without filters; `extra` chunks come before the pixels."""
+    height, width, channels = pixels.shape
+    wide = pixels.astype(pixels.dtype.newbyteorder(">"))
+    parts = [wide[y::dy, x::dx] for y, dy, x, dx in ADAM7] if interlaced else [wide]
+    rows = b"".join(b"\0" + row.tobytes() for part in parts if part.size for row in part)
+    header = struct.pack(">IIBBBBB", width, height, 8 * pixels.dtype.itemsize, COLOUR_TYPES[channels], 0, 0, interlaced)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + extra + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def packed_png(pixels: np.ndarray, depth: int) -> bytes:
+    """A grey PNG of `[H, W]` with 1, 2 or 4 bits a pixel."""
+    height, width = pixels.shape
+    bits = (pixels[..., None] >> np.arange(depth - 1, -1, -1)) & 1
+    rows = b"".join(b"\0" + np.packbits(row.reshape(-1)).tobytes() for row in bits)
+    header = struct.pack(">IIBBBBB", width, height, depth, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def hdr(pixels: np.ndarray, resolution: str | None = None, lines: str = "FORMAT=32-bit_rle_rgbe") -> bytes:
+    """A Radiance file of `[rows, columns, 3]`, without run lengths."""
+    brightest = pixels.max(axis=-1)
+    exponent = np.where(brightest > 1e-32, np.floor(np.log2(np.maximum(brightest, 1e-32))) + 1, 0)
+    mantissa = np.clip(pixels / np.exp2(exponent)[..., None] * 256, 0, 255).astype(np.uint8)
+    rgbe = np.concatenate([mantissa, (exponent + 128).astype(np.uint8)[..., None]], axis=-1)
+    resolution = resolution or f"-Y {pixels.shape[0]} +X {pixels.shape[1]}"
+    return f"#?RADIANCE\n{lines}\n\n{resolution}\n".encode() + rgbe.tobytes()
+
+
+def exr(path: Path, planes: dict[str, np.ndarray], **header) -> Path:
+    import OpenEXR
+
+    with OpenEXR.File({"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage} | header, planes) as file:
+        file.write(str(path))
+    return path

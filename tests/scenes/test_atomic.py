@@ -1,0 +1,121 @@
+"""A file is there whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import resource
+import stat
+import subprocess
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from scenes.atomic import atomic_write, atomic_write_bytes, check_place
+from scenes.errors import BadInput
+
+
+@contextmanager
+def files_of_at_most(size: int):
+    """What a full disk is to a program: writing beyond `size` bytes of a file fails."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_content_arrives_and_nothing_else_stays(tmp_path: Path):
+    atomic_write_bytes(tmp_path / "a.png", b"one")
+    atomic_write_bytes(tmp_path / "a.png", b"two")
+    assert (tmp_path / "a.png").read_bytes() == b"two"
+    assert os.listdir(tmp_path) == ["a.png"]
+
+
+def test_the_temporary_file_keeps_the_ending_and_the_folder(tmp_path: Path):
+    with atomic_write(tmp_path / "a.tar.exr") as temporary:
+        assert temporary.suffix == ".exr" and temporary.parent == tmp_path and temporary.exists()
+        temporary.write_bytes(b"x")
+
+
+def test_readers_see_the_old_content_until_the_end(tmp_path: Path):
+    path = tmp_path / "a"
+    atomic_write_bytes(path, b"old")
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(b"new")
+        assert path.read_bytes() == b"old"
+    assert path.read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, BadInput])
+def test_an_exception_leaves_what_was_there(tmp_path: Path, error: type[BaseException]):
+    path = tmp_path / "a"
+    atomic_write_bytes(path, b"old")
+    with pytest.raises(error), atomic_write(path) as temporary:
+        temporary.write_bytes(b"half")
+        raise error
+    assert path.read_bytes() == b"old" and os.listdir(tmp_path) == ["a"]
+
+
+def test_permissions_are_those_of_an_ordinary_file(tmp_path: Path):
+    (tmp_path / "plain").write_bytes(b"")
+    atomic_write_bytes(tmp_path / "ours", b"")
+    assert stat.S_IMODE((tmp_path / "ours").stat().st_mode) == stat.S_IMODE((tmp_path / "plain").stat().st_mode)
+
+
+def test_a_link_stays_a_link(tmp_path: Path):
+    (tmp_path / "real").write_bytes(b"old")
+    (tmp_path / "link").symlink_to("real")
+    atomic_write_bytes(tmp_path / "link", b"new")
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "real").read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("name, words", [
+    ("missing/a", "folder does not exist"),
+    ("folder", "it is a folder"),
+    ("file/a", "a part of the path is a file"),
+    ("x" * 300, "name is too long"),
+])
+def test_impossible_places_are_bad_input_and_stay_untouched(tmp_path: Path, name: str, words: str):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_bytes(b"")
+    before = sorted(os.listdir(tmp_path))
+    for attempt in (lambda: atomic_write_bytes(tmp_path / name, b"x"), lambda: check_place(tmp_path / name)):
+        with pytest.raises(BadInput, match=words) as caught:
+            attempt()
+        assert "\n" not in str(caught.value) and name in str(caught.value)
+    assert sorted(os.listdir(tmp_path)) == before
+
+
+def test_checking_a_good_place_changes_nothing(tmp_path: Path):
+    atomic_write_bytes(tmp_path / "a", b"old")
+    check_place(tmp_path / "a")
+    check_place(tmp_path / "b")
+    assert os.listdir(tmp_path) == ["a"] and (tmp_path / "a").read_bytes() == b"old"
+
+
+def test_running_out_of_room_leaves_what_was_there(tmp_path: Path):
+    path = tmp_path / "a"
+    atomic_write_bytes(path, b"old")
+    with files_of_at_most(1000), pytest.raises(BadInput, match="cannot write .*larger than the system allows"):
+        atomic_write_bytes(path, bytes(5000))
+    assert path.read_bytes() == b"old" and os.listdir(tmp_path) == ["a"]
+
+
+def test_a_full_disk(tmp_path: Path):
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", tmp_path], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("mounting a small disk is not permitted here")
+    try:
+        with pytest.raises(BadInput, match="the disk is full"):
+            atomic_write_bytes(tmp_path / "a", bytes(1 << 20))
+        assert os.listdir(tmp_path) == []
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)
+
+
+def test_an_error_about_another_file_is_not_taken_for_ours(tmp_path: Path):
+    with pytest.raises(FileNotFoundError), atomic_write(tmp_path / "a"):
+        open(tmp_path / "something else")
+    assert os.listdir(tmp_path) == []
