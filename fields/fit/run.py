@@ -112,13 +112,12 @@ class Run:
         tensors = {f"field.{name}": tensor for name, tensor in trainer.field.state_dict().items()}
         for index, entry in optimizer.items():
             tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in entry.items()}
-        metadata = {"format": str(FORMAT), "state": json.dumps(state)}
+        metadata = {"field_studio": json.dumps({"format": FORMAT, **state})}
         self.checkpoint.parent.mkdir(exist_ok=True)
         _write(self.checkpoint, save({name: t.contiguous() for name, t in tensors.items()}, metadata))
 
     def load_checkpoint(self, trainer: Trainer) -> None:
-        tensors, metadata = _read_tensors(self.checkpoint, trainer.device)
-        state = json.loads(metadata["state"])
+        tensors, state = _read_tensors(self.checkpoint, trainer.device)
         weights: dict = {}
         optimizer: dict = {}
         for key, tensor in tensors.items():
@@ -139,10 +138,10 @@ def save_field(path: Path, field: Field, method: Method) -> None:
     """Weights and everything that is needed to build the field again, in one safetensors file."""
     from safetensors.torch import save
 
-    header = {"method": method.name, "options": method.model_dump(), "domain": field.domain.to_json(),
+    header = {"format": FORMAT, "method": method.name, "options": method.model_dump(), "domain": field.domain.to_json(),
               "channels": field.channels.to_json()}
-    metadata = {"format": str(FORMAT), "field": json.dumps(header)}
-    _write(path, save({name: t.contiguous() for name, t in field.state_dict().items()}, metadata))
+    _write(path, save({name: t.contiguous() for name, t in field.state_dict().items()},
+                      {"field_studio": json.dumps(header)}))
 
 
 def load_field(path: str | Path, device: str = "cpu") -> Field:
@@ -150,13 +149,12 @@ def load_field(path: str | Path, device: str = "cpu") -> Field:
     path = Path(path)
     if path.is_dir():
         return Run.open(path).load_field(device)
-    tensors, metadata = _read_tensors(path, device)
+    tensors, header = _read_tensors(path, device)
     try:
-        header = json.loads(metadata["field"])
         method = make_method(header["method"], header["options"])
         field = method.build(Domain.from_json(header["domain"]), Channels.from_json(header["channels"]), seed=0)
         field.load_state_dict(tensors)
-    except (KeyError, TypeError, RuntimeError, json.JSONDecodeError) as error:
+    except (KeyError, TypeError, RuntimeError) as error:
         raise BadInput(f"{path}: not a whole field ({_first_line(error)})") from None
     return field.to(device)
 
@@ -182,6 +180,7 @@ def _read_json(file: Path) -> dict:
 
 
 def _read_tensors(file: Path, device) -> tuple[dict, dict]:
+    """Tensors and our header; that is one entry of the file's metadata, so equal fields make equal files."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -190,10 +189,12 @@ def _read_tensors(file: Path, device) -> tuple[dict, dict]:
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise BadInput(f"{file}: cannot be read ({_first_line(error)})") from None
-    if not metadata.get("format", "").isdigit():
-        raise BadInput(f"{file}: was not written by Field Studio")
-    _check_format(file, int(metadata["format"]))
-    return tensors, metadata
+    try:
+        header = json.loads(metadata["field_studio"])
+        _check_format(file, header["format"])
+    except (KeyError, TypeError, json.JSONDecodeError):
+        raise BadInput(f"{file}: was not written by Field Studio") from None
+    return tensors, header
 
 
 def _check_format(file: Path, version: int) -> None:

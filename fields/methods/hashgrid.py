@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from scenes.signal import Signal
 
 
+# No solved size has a finer grid than this: float32 coordinates could not tell its cells apart much longer.
+FINEST = 1 << 20
+
+
 class HashGrid(Method):
     name = "hashgrid"
     summary = "multiresolution hash grid, then a small ReLU MLP; the fastest to a sharp picture"
@@ -95,7 +99,8 @@ class HashGrid(Method):
 
         if abs(self.parameters(dimensions, channels) / parameters - 1) < 0.01:
             return [self]
-        near = [grown(g) for g in crossing(count, 1050, 3000, parameters)]
+        highest = min(3.0, (FINEST / self.base_resolution) ** (1 / max(1, self.levels - 1)))
+        near = [grown(g) for g in crossing(count, 1050, max(1050, int(1000 * highest)), parameters)]
         return [m for m in near if abs(m.parameters(dimensions, channels) / parameters - 1) <= SIZE_TOLERANCE]
 
     def _distance(self, other: Self) -> float:

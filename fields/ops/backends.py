@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from typing import Literal
 
 import torch
@@ -38,3 +39,12 @@ def choose(backend: Backend, device: str = "cpu") -> Literal["native", "torch"]:
 def name(device: str = "cpu") -> str:
     """What `--json` reports: `native-cpu`, `native-cuda` or `torch`."""
     return f"native-{device}" if choose("auto", device) == "native" else "torch"
+
+
+def instruction_set() -> str | None:
+    """The processor's vector instructions that the native CPU library uses: "baseline", "avx2" or "avx512"."""
+    if cuda_ext.why_absent("cpu"):
+        return None
+    function = cuda_ext.load("cpu").fs_isa
+    function.restype = ctypes.c_char_p
+    return function().decode()
