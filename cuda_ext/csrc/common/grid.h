@@ -58,57 +58,99 @@ FS_HOST_DEVICE AxisSteps axis_steps(const GridLevel& level, int dimensions) {
     return steps;
 }
 
+// The formulas below serve single numbers and, on the CPU, vectors of them: Real says how a type of either sort makes a
+// constant and changes between numbers and whole numbers.
+template <class T>
+struct Real {
+    using Index = uint32_t;
+    FS_HOST_DEVICE static T of(double value) { return T(value); }
+    FS_HOST_DEVICE static Index whole(T x) { return uint32_t(int32_t(x)); }
+    FS_HOST_DEVICE static T number(Index i) { return T(int32_t(i)); }
+};
+
 // Combines the axes' terms (cell * step) into one number, and that into an entry of the level.
-template <uint32_t addressing>
-FS_HOST_DEVICE uint32_t join(uint32_t a, uint32_t b) {
+template <uint32_t addressing, class I>
+FS_HOST_DEVICE I join(I a, I b) {
     return addressing == hashed ? a ^ b : a + b;
 }
 
-template <uint32_t addressing>
-FS_HOST_DEVICE uint32_t entry(uint32_t joined, uint32_t size) {
-    if (addressing == hashed) return joined & (size - 1u);
-    if (addressing == wrapped) return joined % size;
-    uint32_t wrapped_once = joined - size;  // huge where joined < size
-    return wrapped_once < joined ? wrapped_once : joined;
+template <uint32_t addressing, class I>
+FS_HOST_DEVICE I entry(I joined, uint32_t size) {
+    if constexpr (addressing == hashed) {
+        return joined & (size - 1u);
+    } else if constexpr (addressing == wrapped) {
+        return joined % size;
+    } else {
+        I wrapped_once = joined - size;  // huge where joined < size
+        return wrapped_once < joined ? wrapped_once : joined;
+    }
 }
 
-// Position along an axis: the cell and the share of it that lies behind the point. The product is rounded before the
-// sum, as plain torch does it, so that every backend finds the same cell (build without contraction). A NaN lands in
-// cell 0 with a NaN share: in bounds, and visible in the result.
+// x * scale + 0.5, the product rounded before the sum, as plain torch does it, so that every backend finds the same
+// cell. (The CPU build has contraction off.)
 template <class T>
-FS_HOST_DEVICE void locate(T x, T scale, uint32_t& cell, T& share) {
-    x = T(0) > x ? T(0) : x;
-    x = T(1) < x ? T(1) : x;
+FS_HOST_DEVICE T position_of(T x, T scale) {
 #if defined(__CUDA_ARCH__)
-    T position = sizeof(T) == 8 ? T(__dadd_rn(__dmul_rn(x, scale), 0.5)) : T(__fadd_rn(__fmul_rn(x, scale), 0.5f));
+    if constexpr (sizeof(T) == sizeof(double)) {
+        return __dadd_rn(__dmul_rn(x, scale), 0.5);
+    } else {
+        return __fadd_rn(__fmul_rn(x, scale), 0.5f);
+    }
 #else
-    T position = x * scale + T(0.5);
+    return x * scale + Real<T>::of(0.5);
 #endif
-    int32_t whole = int32_t(position > T(0) ? position : T(0));
-    cell = uint32_t(whole);
-    share = position - T(whole);
+}
+
+// Where x lies along an axis: the cell and the share of it that lies behind the point. A NaN lands in cell 0 with a NaN
+// share: in bounds, and visible in the result.
+template <class T>
+FS_HOST_DEVICE void locate(T x, T scale, typename Real<T>::Index& cell, T& share) {
+    const T zero = Real<T>::of(0), one = Real<T>::of(1);
+    x = zero > x ? zero : x;
+    x = one < x ? one : x;
+    const T position = position_of(x, scale);
+    cell = Real<T>::whole(position > zero ? position : zero);
+    share = position - Real<T>::number(cell);
 }
 
 // The weight of the upper grid point as a function of the share t, and its first two derivatives by t.
 template <bool smooth, class T>
 FS_HOST_DEVICE T ramp(T t) {
-    return smooth ? t * t * (T(3) - T(2) * t) : t;
+    if constexpr (!smooth) return t;
+    return t * t * (Real<T>::of(3) - Real<T>::of(2) * t);
 }
 template <bool smooth, class T>
 FS_HOST_DEVICE T ramp_slope(T t) {
-    return smooth ? T(6) * t * (T(1) - t) : T(1);
+    if constexpr (!smooth) return Real<T>::of(1);
+    return Real<T>::of(6) * t * (Real<T>::of(1) - t);
 }
 template <bool smooth, class T>
 FS_HOST_DEVICE T ramp_curve(T t) {
-    return smooth ? T(6) - T(12) * t : T(0);
+    if constexpr (!smooth) return Real<T>::of(0);
+    return Real<T>::of(6) - Real<T>::of(12) * t;
 }
 
-// How the upper weight of an axis changes with the coordinate, and how that changes: zero where it was clamped.
-template <class T, bool smooth>
+// How the upper weight of an axis changes with its coordinate x, and how that changes: not at all where x was clamped.
+template <bool smooth, class T>
 FS_HOST_DEVICE void chain(T x, T scale, T share, T& slope, T& curve) {
-    const T inside = x >= T(0) && x <= T(1) ? scale : T(0);
+    const T zero = Real<T>::of(0), one = Real<T>::of(1);
+    T inside = x < zero ? zero : scale;
+    inside = x > one ? zero : inside;
     slope = ramp_slope<smooth>(share) * inside;
     curve = ramp_curve<smooth>(share) * inside * inside;
+}
+
+// The product over the axes of upper (bit set) or lower factors, for every corner.
+template <int D, class T>
+FS_HOST_DEVICE void products(const T (&lower)[D], const T (&upper)[D], T (&out)[1 << D]) {
+    out[0] = lower[0];
+    out[1] = upper[0];
+    for (int axis = 1; axis < D; ++axis) {
+        for (int c = 0; c < (1 << axis); ++c) {
+            out[c | (1 << axis)] = out[c] * upper[axis];
+            out[c] = out[c] * lower[axis];
+        }
+    }
 }
 
 }  // namespace fs

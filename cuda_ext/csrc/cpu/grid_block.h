@@ -1,8 +1,6 @@
-// A block of points at one level: their corners, weights and derivatives. Loops over the points of a block are written
-// for the compiler to vectorise.
+// A block of points at one level: their corners, weights and derivatives, a pack of points at a time.
 #pragma once
 
-#include "../common/grid.h"
 #include "vector.h"
 
 namespace fs::FS_ISA {
@@ -11,157 +9,155 @@ namespace {
 constexpr int BLOCK = 64;
 
 template <class T, int D>
-struct Place {
-    T share[D][BLOCK];  // of the cell, before the interpolation's ramp
+struct Corners {
+    alignas(64) uint32_t entry[1 << D][BLOCK];  // within the level
+    alignas(64) T weight[1 << D][BLOCK];
+    alignas(64) T share[D][BLOCK];  // of the cell, before the interpolation's ramp
 };
 
-template <class T, int D>
-struct Corners {
-    uint32_t entry[1 << D][BLOCK];  // within the level
-    T weight[1 << D][BLOCK];
+// Coordinates (and directions) of a block lie axis by axis, `stride` numbers from one axis to the next.
+template <class T>
+struct Axes {
+    const T* from;
+    int64_t stride;
+    FS_HOST_DEVICE Pack<T> at(int axis, int p) const { return load<Pack<T>>(from + axis * stride + p); }
 };
 
 template <uint32_t addressing, class T, int D>
-inline void find_entries_as(const GridLevel& level, const T* axes, int axis_stride, Place<T, D>& place,
-                            Corners<T, D>& corners) {
+FS_HOST_DEVICE void find_entries_as(const GridLevel& level, Axes<T> axes, Corners<T, D>& corners) {
     const AxisSteps steps = axis_steps(level, D);
-    const T scale = T(level.scale);
-    const uint32_t size = level.size;
-    for (int p = 0; p < BLOCK; ++p) {
-        uint32_t partial[1 << D];
+    for (int p = 0; p < BLOCK; p += WIDTH<T>) {
+        IndexPack<T> joined[1 << D];
         for (int axis = 0; axis < D; ++axis) {
-            uint32_t cell;
-            T share;
-            locate(axes[axis * axis_stride + p], scale, cell, share);
-            place.share[axis][p] = share;
-            const uint32_t low = cell * steps.step[axis], high = low + steps.step[axis];
-            for (int c = 0; c < (1 << axis); ++c) {
-                const uint32_t before = axis ? partial[c] : 0u;
-                partial[c | (1 << axis)] = axis ? join<addressing>(before, high) : high;
-                partial[c] = axis ? join<addressing>(before, low) : low;
+            IndexPack<T> cell;
+            Pack<T> share;
+            locate(axes.at(axis, p), spread(T(level.scale)), cell, share);
+            store(&corners.share[axis][p], share);
+            const IndexPack<T> low = cell * steps.step[axis], high = low + steps.step[axis];
+            if (axis == 0) {
+                joined[0] = low;
+                joined[1] = high;
+            } else {
+                for (int c = 0; c < (1 << axis); ++c) {
+                    joined[c | (1 << axis)] = join<addressing>(joined[c], high);
+                    joined[c] = join<addressing>(joined[c], low);
+                }
             }
         }
-        for (int c = 0; c < (1 << D); ++c) corners.entry[c][p] = entry<addressing>(partial[c], size);
+        for (int c = 0; c < (1 << D); ++c) store(&corners.entry[c][p], entry<addressing>(joined[c], level.size));
     }
 }
 
 template <class T, int D>
-inline void find_entries(const GridLevel& level, const T* axes, int axis_stride, Place<T, D>& place,
-                         Corners<T, D>& corners) {
+void find_entries(const GridLevel& level, Axes<T> axes, Corners<T, D>& corners) {
     switch (level.addressing) {
-        case dense: return find_entries_as<dense>(level, axes, axis_stride, place, corners);
-        case hashed: return find_entries_as<hashed>(level, axes, axis_stride, place, corners);
-        default: return find_entries_as<wrapped>(level, axes, axis_stride, place, corners);
+        case dense: return find_entries_as<dense>(level, axes, corners);
+        case hashed: return find_entries_as<hashed>(level, axes, corners);
+        default: return find_entries_as<wrapped>(level, axes, corners);
     }
 }
 
-// The product over the axes of upper (bit set) or lower factors, for every corner.
+// What the weights of a pack of points are made of, axis by axis.
 template <class T, int D>
-inline void products(const T (&lower)[D], const T (&upper)[D], T (&out)[1 << D]) {
-    out[0] = lower[0];
-    out[1] = upper[0];
-    for (int axis = 1; axis < D; ++axis) {
-        for (int c = 0; c < (1 << axis); ++c) {
-            out[c | (1 << axis)] = out[c] * upper[axis];
-            out[c] = out[c] * lower[axis];
-        }
-    }
-}
+struct Factors {
+    Pack<T> lower[D], upper[D], slope[D], curve[D];
 
-template <class T, int D, bool smooth>
-inline void value_weights(const Place<T, D>& place, Corners<T, D>& corners) {
-    for (int p = 0; p < BLOCK; ++p) {
-        T lower[D], upper[D], weight[1 << D];
+    template <bool smooth>
+    FS_HOST_DEVICE static Factors of(const GridLevel& level, Axes<T> axes, const Corners<T, D>& corners, int p) {
+        Factors f;
         for (int axis = 0; axis < D; ++axis) {
-            upper[axis] = ramp<smooth>(place.share[axis][p]);
+            const Pack<T> share = load<Pack<T>>(&corners.share[axis][p]);
+            f.upper[axis] = ramp<smooth>(share);
+            f.lower[axis] = T(1) - f.upper[axis];
+            chain<smooth>(axes.at(axis, p), spread(T(level.scale)), share, f.slope[axis], f.curve[axis]);
+        }
+        return f;
+    }
+
+    // Derivative of the corners' weights by the coordinate of `axis`, and of that by the coordinate of `second`.
+    FS_HOST_DEVICE void derived(int axis, Pack<T> (&weight)[1 << D]) const {
+        Pack<T> low[D], high[D];
+        for (int i = 0; i < D; ++i) {
+            low[i] = i == axis ? -slope[i] : lower[i];
+            high[i] = i == axis ? slope[i] : upper[i];
+        }
+        products<D>(low, high, weight);
+    }
+    FS_HOST_DEVICE void derived(int axis, int second, Pack<T> (&weight)[1 << D]) const {
+        Pack<T> low[D], high[D];
+        for (int i = 0; i < D; ++i) {
+            const Pack<T> change = axis == second ? curve[i] : slope[i];
+            low[i] = i == axis || i == second ? -change : lower[i];
+            high[i] = i == axis || i == second ? change : upper[i];
+        }
+        products<D>(low, high, weight);
+    }
+};
+
+template <bool smooth, class T, int D>
+FS_HOST_DEVICE void value_weights(Corners<T, D>& corners) {
+    for (int p = 0; p < BLOCK; p += WIDTH<T>) {
+        Pack<T> lower[D], upper[D], weight[1 << D];
+        for (int axis = 0; axis < D; ++axis) {
+            upper[axis] = ramp<smooth>(load<Pack<T>>(&corners.share[axis][p]));
             lower[axis] = T(1) - upper[axis];
         }
-        products<T, D>(lower, upper, weight);
-        for (int c = 0; c < (1 << D); ++c) corners.weight[c][p] = weight[c];
+        products<D>(lower, upper, weight);
+        for (int c = 0; c < (1 << D); ++c) store(&corners.weight[c][p], weight[c]);
     }
 }
 
 // Weights whose sum with the entries is the derivative of the features along `along`.
-template <class T, int D, bool smooth>
-inline void direction_weights(const GridLevel& level, const T* axes, const T* along, int axis_stride,
-                              const Place<T, D>& place, Corners<T, D>& corners) {
-    for (int p = 0; p < BLOCK; ++p) {
-        T lower[D], upper[D], moved[D], total[1 << D];
+template <bool smooth, class T, int D>
+void direction_weights(const GridLevel& level, Axes<T> axes, Axes<T> along, Corners<T, D>& corners) {
+    for (int p = 0; p < BLOCK; p += WIDTH<T>) {
+        const Factors<T, D> factors = Factors<T, D>::template of<smooth>(level, axes, corners, p);
+        Pack<T> total[1 << D] = {}, weight[1 << D];
         for (int axis = 0; axis < D; ++axis) {
-            T slope, curve;
-            const T x = axes[axis * axis_stride + p];
-            chain<T, smooth>(x, T(level.scale), place.share[axis][p], slope, curve);
-            upper[axis] = ramp<smooth>(place.share[axis][p]);
-            lower[axis] = T(1) - upper[axis];
-            moved[axis] = slope * along[axis * axis_stride + p];
+            factors.derived(axis, weight);
+            for (int c = 0; c < (1 << D); ++c) total[c] += weight[c] * along.at(axis, p);
         }
-        for (int c = 0; c < (1 << D); ++c) total[c] = T(0);
-        for (int axis = 0; axis < D; ++axis) {
-            T low[D], high[D], weight[1 << D];
-            for (int other = 0; other < D; ++other) {
-                low[other] = other == axis ? -moved[axis] : lower[other];
-                high[other] = other == axis ? moved[axis] : upper[other];
-            }
-            products<T, D>(low, high, weight);
-            for (int c = 0; c < (1 << D); ++c) total[c] += weight[c];
-        }
-        for (int c = 0; c < (1 << D); ++c) corners.weight[c][p] = total[c];
+        for (int c = 0; c < (1 << D); ++c) store(&corners.weight[c][p], total[c]);
     }
 }
 
-// sums[axis] += derivative of sum over corners of weight * dots by the coordinate.
-template <class T, int D, bool smooth>
-inline void add_gradient(const GridLevel& level, const T* axes, int axis_stride, const Place<T, D>& place,
-                         const T (*dots)[BLOCK], T* sums) {
-    for (int p = 0; p < BLOCK; ++p) {
-        T lower[D], upper[D], slope[D], curve;
+template <class T, int D>
+FS_HOST_DEVICE Pack<T> total(const Pack<T> (&weight)[1 << D], const T (*dots)[BLOCK], int p) {
+    Pack<T> sum = {};
+    for (int c = 0; c < (1 << D); ++c) sum += weight[c] * load<Pack<T>>(&dots[c][p]);
+    return sum;
+}
+
+// sums[axis] += derivative of the sum over corners of weight * dots by the coordinate.
+template <bool smooth, class T, int D>
+void add_gradient(const GridLevel& level, Axes<T> axes, const Corners<T, D>& corners, const T (*dots)[BLOCK], T* sums) {
+    for (int p = 0; p < BLOCK; p += WIDTH<T>) {
+        const Factors<T, D> factors = Factors<T, D>::template of<smooth>(level, axes, corners, p);
+        Pack<T> weight[1 << D];
         for (int axis = 0; axis < D; ++axis) {
-            const T x = axes[axis * axis_stride + p];
-            chain<T, smooth>(x, T(level.scale), place.share[axis][p], slope[axis], curve);
-            upper[axis] = ramp<smooth>(place.share[axis][p]);
-            lower[axis] = T(1) - upper[axis];
-        }
-        for (int axis = 0; axis < D; ++axis) {
-            T low[D], high[D], weight[1 << D], sum = T(0);
-            for (int other = 0; other < D; ++other) {
-                low[other] = other == axis ? -slope[axis] : lower[other];
-                high[other] = other == axis ? slope[axis] : upper[other];
-            }
-            products<T, D>(low, high, weight);
-            for (int c = 0; c < (1 << D); ++c) sum += weight[c] * dots[c][p];
-            sums[axis * axis_stride + p] += sum;
+            T* sum = sums + axis * axes.stride + p;
+            factors.derived(axis, weight);
+            store(sum, load<Pack<T>>(sum) + total<T, D>(weight, dots, p));
         }
     }
 }
 
 // The same for the derivative along a direction: sums[axis] += d/dx_axis of (direction . gradient).
-template <class T, int D, bool smooth>
-inline void add_second_gradient(const GridLevel& level, const T* axes, const T* along, int axis_stride,
-                                const Place<T, D>& place, const T (*dots)[BLOCK], T* sums) {
-    for (int p = 0; p < BLOCK; ++p) {
-        T lower[D], upper[D], slope[D], curve[D];
+template <bool smooth, class T, int D>
+void add_second_gradient(const GridLevel& level, Axes<T> axes, Axes<T> along, const Corners<T, D>& corners,
+                         const T (*dots)[BLOCK], T* sums) {
+    for (int p = 0; p < BLOCK; p += WIDTH<T>) {
+        const Factors<T, D> factors = Factors<T, D>::template of<smooth>(level, axes, corners, p);
+        Pack<T> weight[1 << D];
         for (int axis = 0; axis < D; ++axis) {
-            const T x = axes[axis * axis_stride + p];
-            chain<T, smooth>(x, T(level.scale), place.share[axis][p], slope[axis], curve[axis]);
-            upper[axis] = ramp<smooth>(place.share[axis][p]);
-            lower[axis] = T(1) - upper[axis];
-        }
-        for (int axis = 0; axis < D; ++axis) {
-            T total = T(0);
+            T* sum = sums + axis * axes.stride + p;
+            Pack<T> result = load<Pack<T>>(sum);
             for (int second = 0; second < D; ++second) {
                 if (second == axis && !smooth) continue;  // linear interpolation has no curvature along an axis
-                T low[D], high[D], weight[1 << D], sum = T(0);
-                for (int other = 0; other < D; ++other) {
-                    const T change = second == axis ? curve[axis] : slope[other];
-                    const bool derived = other == axis || other == second;
-                    low[other] = derived ? -change : lower[other];
-                    high[other] = derived ? change : upper[other];
-                }
-                products<T, D>(low, high, weight);
-                for (int c = 0; c < (1 << D); ++c) sum += weight[c] * dots[c][p];
-                total += sum * along[second * axis_stride + p];
+                factors.derived(axis, second, weight);
+                result += total<T, D>(weight, dots, p) * along.at(second, p);
             }
-            sums[axis * axis_stride + p] += total;
+            store(sum, result);
         }
     }
 }

@@ -98,14 +98,13 @@ struct Grid {
 
     int64_t tiles() const { return (call.points + TILE - 1) / TILE; }
 
-    // The corners of a block with the weights that the call means.
+    // The corners of a block with the weights that the call means: with a direction, their change along it.
     void find(const GridLevel& level, const T* axes, const T* along, Corners<T, D>& corners) const {
-        Place<T, D> place;
-        find_entries<T, D>(level, axes, TILE, place, corners);
+        find_entries<T, D>(level, {axes, TILE}, corners);
         if (along) {
-            direction_weights<T, D, smooth>(level, axes, along, TILE, place, corners);
+            direction_weights<smooth, T, D>(level, {axes, TILE}, {along, TILE}, corners);
         } else {
-            value_weights<T, D, smooth>(place, corners);
+            value_weights<smooth>(corners);
         }
     }
 
@@ -141,18 +140,17 @@ struct Grid {
         levels_from_rows<T, F>(grad + first * width, levels, points, by_level, int64_t(TILE) * F);
         for (int i = 0; i < D * TILE; ++i) sums[i] = T(0);
         Corners<T, D> corners;
-        T dots[1 << D][BLOCK];
+        alignas(64) T dots[1 << D][BLOCK];
         for (int l = 0; l < levels; ++l) {
             const GridLevel& level = call.level[l];
             for (int b = 0; b < points; b += BLOCK) {
-                Place<T, D> place;
-                find_entries<T, D>(level, axes + b, TILE, place, corners);
+                find_entries<T, D>(level, {axes + b, TILE}, corners);
                 dot<T, D, F>(table + level.offset * F, by_level + (int64_t(l) * TILE + b) * F, corners,
                              points - b < BLOCK ? points - b : BLOCK, dots);
                 if (along) {
-                    add_second_gradient<T, D, smooth>(level, axes + b, along + b, TILE, place, dots, sums + b);
+                    add_second_gradient<smooth, T, D>(level, {axes + b, TILE}, {along + b, TILE}, corners, dots, sums + b);
                 } else {
-                    add_gradient<T, D, smooth>(level, axes + b, TILE, place, dots, sums + b);
+                    add_gradient<smooth, T, D>(level, {axes + b, TILE}, corners, dots, sums + b);
                 }
             }
         }
