@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
@@ -22,7 +22,7 @@ ORIENTATION = 0x0112
 
 
 @contextmanager
-def open_pillow(source: Path | io.BytesIO, format: str, storage: Storage) -> Iterator[Image]:
+def open_pillow(source: BinaryIO, format: str, storage: Storage) -> Iterator[Image]:
     """The picture with its header read and its size checked; the pixels are still in the file."""
     import PIL.Image
 
@@ -38,14 +38,16 @@ def open_pillow(source: Path | io.BytesIO, format: str, storage: Storage) -> Ite
 
 def read_pillow(path: Path, format: str, storage: Storage) -> Decoded:
     """Decoding takes 4 bytes a pixel for a moment, whatever `storage.memory` says."""
-    with open_pillow(path, format, storage) as image:
+    # An open file, not a name: by name, Pillow maps TIFFs without compression, and garbles those that lie on their side.
+    with open(path, "rb") as file, open_pillow(file, format, storage) as image:
         frames = getattr(image, "n_frames", 1)
         notes = []
         if frames > 1 and format != "JPEG":
             notes.append(f"{frames} {'pages' if format == 'TIFF' else 'frames'}, the first is used")
         image.load()
         profile = image.info.get("icc_profile")
-        orientation = image.getexif().get(ORIENTATION, 1)
+        # Pillow turns a TIFF upright itself, and may go on saying that it is not.
+        orientation = 1 if format == "TIFF" else image.getexif().get(ORIENTATION, 1)
         if image.mode == "CMYK":
             image, note = _from_cmyk(image, profile)
             notes.append(note)

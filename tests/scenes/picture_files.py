@@ -49,6 +49,6 @@ def hdr(pixels: np.ndarray, resolution: str | None = None, lines: str = "FORMAT=
 def exr(path: Path, planes: dict[str, np.ndarray], **header) -> Path:
     import OpenEXR
 
-    with OpenEXR.File({"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage} | header, planes) as file:
+    with OpenEXR.File({"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage} | header, dict(planes)) as file:
         file.write(str(path))
     return path
