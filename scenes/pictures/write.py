@@ -166,9 +166,11 @@ def _tiff(picture: _Picture, path: Path) -> bytes:
     else:
         data = picture.integers(picture.depth(8, 16))
     alpha = ["assocalpha" if picture.linear else "unassalpha"] if picture.has_alpha else None
+    grey = data.shape[2] == 1
     buffer = io.BytesIO()
-    tifffile.imwrite(buffer, data, photometric="rgb" if picture.colours == 3 else "minisblack", planarconfig="contig",
-                     extrasamples=alpha, compression="zlib", metadata=None, software="Field Studio")
+    tifffile.imwrite(buffer, data[..., 0] if grey else data, planarconfig=None if grey else "contig",
+                     photometric="rgb" if picture.colours == 3 else "minisblack", extrasamples=alpha,
+                     compression="zlib", metadata=None, software="Field Studio")
     return buffer.getvalue()
 
 

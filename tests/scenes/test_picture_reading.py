@@ -457,8 +457,8 @@ def test_a_mapped_picture_leaves_no_file(tmp_path: Path, photograph: Path, monke
 
 @pytest.mark.parametrize("ending", ["png", "jpg", "tif"])
 def test_memory_is_bounded(tmp_path: Path, ending: str):
-    """48 megabytes of picture, opened and sampled by a process that may take 24 more than it has."""
-    y, x = np.mgrid[:4000, :4000]
+    """27 megabytes of picture, opened, sampled and shown by a process that may take 18 more than it has."""
+    y, x = np.mgrid[:3000, :3000]
     pixels = np.stack([x >> 4, y >> 4, (x + y) >> 5], axis=-1).astype(np.uint8)
     path = tmp_path / f"a.{ending}"
     pillow.fromarray(pixels).save(path, **{"compress_level": 1} if ending == "png" else {})
@@ -468,7 +468,7 @@ import imagecodecs, tifffile, PIL.Image, PIL.PngImagePlugin, PIL.JpegImagePlugin
 from scenes.image import open_image
 from scenes.errors import BadInput
 data = int(open('/proc/self/status').read().split('VmData:')[1].split()[0]) * 1024
-resource.setrlimit(resource.RLIMIT_DATA, (data + 24 * 2**20,) * 2)
+resource.setrlimit(resource.RLIMIT_DATA, (data + 18 * 2**20,) * 2)
 image = open_image({str(path)!r}, memory=2**20)
 image.batch(0, 65536, 0); image.preview(256)
 print('bounded')

@@ -1,0 +1,215 @@
+"""What is written comes back, as far as its format can hold it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from scenes.colour import quantise, srgb_to_linear, to_display, tone_map, unpremultiply
+from scenes.domain import Channels
+from scenes.errors import BadInput
+from scenes.image import Image, check_writable, open_image, write_image
+from test_atomic import files_of_at_most
+
+pytest.importorskip("imagecodecs")
+tifffile = pytest.importorskip("tifffile")
+
+NAMES = {1: ("grey",), 2: ("grey", "alpha"), 3: ("red", "green", "blue"), 4: ("red", "green", "blue", "alpha")}
+
+
+def channels(count: int, space: str) -> Channels:
+    return Channels(NAMES[count], space, premultiplied=count in (2, 4))
+
+
+def signal(count: int, top: int, height: int = 9, width: int = 14, seed: int = 0) -> np.ndarray:
+    """Straight whole numbers up to `top`, with wholly and partly transparent pixels."""
+    whole = np.random.default_rng(seed).integers(0, top, (height, width, count), np.uint16, endpoint=True)
+    if count in (2, 4):
+        whole[..., -1] = np.maximum(whole[..., -1], top // 3)
+        whole[0] = 0
+    return whole
+
+
+@pytest.mark.parametrize("ending, bits, dtype", [
+    (".png", None, np.uint8), (".png", 8, np.uint8), (".png", 16, np.uint16), (".tif", None, np.uint8),
+    (".tiff", 16, np.uint16), (".webp", None, np.uint8),
+])
+@given(count=st.integers(1, 4), height=st.integers(1, 12), width=st.integers(1, 12), seed=st.integers(0, 99))
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whole_numbers_come_back(tmp_path: Path, ending: str, bits: int | None, dtype: type, count: int, height: int,
+                                 width: int, seed: int):
+    whole = signal(count, np.iinfo(dtype).max, height, width, seed).astype(dtype)
+    values = Image.from_array(whole).values()
+    notes = write_image(tmp_path / f"a{ending}", values, channels(count, "srgb"), bits=bits, quality=100)
+    back = open_image(tmp_path / f"a{ending}")
+    if ending == ".webp" and count <= 2:  # has no grey
+        whole = whole[..., [0, 0, 0, 1][:count + 2]]
+    assert notes == [] and np.array_equal(back.pixels, whole)
+
+
+@pytest.mark.parametrize("ending, bits, tolerance", [
+    (".exr", None, 0), (".exr", 32, 0), (".exr", 16, 1e-3), (".tif", None, 0), (".tif", 16, 1e-3),
+])
+@given(count=st.integers(1, 4), height=st.integers(1, 12), width=st.integers(1, 12), seed=st.integers(0, 99))
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_light_comes_back(tmp_path: Path, ending: str, bits: int | None, tolerance: float, count: int, height: int,
+                          width: int, seed: int):
+    values = (np.random.default_rng(seed).normal(size=(height, width, count)) * 100).astype(np.float32)
+    notes = write_image(tmp_path / f"a{ending}", values, channels(count, "linear"), bits=bits)
+    back = open_image(tmp_path / f"a{ending}")
+    assert notes == [] and back.channels == channels(count, "linear")
+    assert (np.abs(back.values() - values) <= tolerance * np.abs(values)).all()
+
+
+@given(count=st.integers(1, 4), height=st.integers(1, 12), width=st.integers(1, 30), seed=st.integers(0, 99))
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_radiance_comes_back(tmp_path: Path, count: int, height: int, width: int, seed: int):
+    values = np.exp(np.random.default_rng(seed).normal(size=(height, width, count)) * 3).astype(np.float32)
+    notes = write_image(tmp_path / "a.hdr", values, channels(count, "linear"))
+    back = open_image(tmp_path / "a.hdr").values()
+    colours = values[..., :count - (count in (2, 4))]
+    assert (np.abs(back - colours) <= np.maximum(colours.max(axis=-1, keepdims=True), 1e-9) / 127).all()
+    assert bool(notes) == (count in (2, 4))
+
+
+@pytest.mark.parametrize("ending", [".jpg", ".jpeg", ".webp"])
+@pytest.mark.parametrize("count", [1, 3])
+def test_lossy_formats_come_near(tmp_path: Path, astronaut: np.ndarray, ending: str, count: int):
+    picture = Image.from_array(astronaut[:100, 100:250, :count])
+    assert write_image(tmp_path / f"a{ending}", picture.values(), picture.channels, quality=95) == []
+    back = open_image(tmp_path / f"a{ending}")
+    assert back.pixels.shape[:2] == (100, 150) and (back.pixels.shape[2] == count or ending == ".webp")
+    assert np.abs(back.values()[..., :count] - picture.values()).mean() < 0.015
+
+
+def test_values_beyond_the_range_are_clipped(tmp_path: Path):
+    values = np.array([[[-0.5], [0.5], [1.5], [np.nan], [np.inf]]], np.float32)
+    for bits, expected in ((8, [0, 128, 255, 0, 255]), (16, [0, 32768, 65535, 0, 65535])):
+        write_image(tmp_path / "a.png", values, channels(1, "srgb"), bits=bits)
+        assert open_image(tmp_path / "a.png").pixels.ravel().tolist() == expected
+
+
+def test_light_is_tone_mapped_for_screens(tmp_path: Path):
+    values = np.array([[[-1.0, 0.0, 1.0], [100.0, 3.0, 0.25]]], np.float32)
+    for ending in (".png", ".tif", ".jpg"):
+        notes = write_image(tmp_path / f"a{ending}", values, channels(3, "linear"), quality=100)
+        back = open_image(tmp_path / f"a{ending}")
+        if ending == ".tif":
+            assert back.pixels.dtype == np.float32 and notes == []
+            continue
+        assert notes == ["linear light is tone-mapped; EXR would keep it"]
+        if ending == ".png":
+            assert np.array_equal(back.pixels, quantise(tone_map(values), np.uint8))
+
+
+def test_transparency_in_jpeg_is_composited_on_white(tmp_path: Path):
+    values = np.zeros((16, 16, 4), np.float32)
+    values[:, 8:] = [0.5, 0, 0, 0.5]  # premultiplied: half a bright red
+    notes = write_image(tmp_path / "a.jpg", values, channels(4, "srgb"))
+    back = open_image(tmp_path / "a.jpg").pixels.astype(int)
+    assert notes == ["JPEG has no transparency: composited on white"]
+    assert np.abs(back[4, 2] - 255).max() < 4 and np.abs(back[4, 13] - [255, 128, 128]).max() < 6
+
+
+def test_display_values_in_exr_are_light(tmp_path: Path):
+    values = np.array([[[0.5, 0.25, 0.0, 0.5]]], np.float32)
+    notes = write_image(tmp_path / "a.exr", values, channels(4, "srgb"))
+    assert notes == ["sRGB is turned into linear light"]
+    light = np.array([1.0, srgb_to_linear(np.float32(0.5)), 0.0]) * 0.5
+    assert np.allclose(open_image(tmp_path / "a.exr").values()[0, 0], [*light, 0.5], atol=1e-6)
+
+
+def test_too_bright_for_half_is_its_brightest(tmp_path: Path):
+    write_image(tmp_path / "a.exr", np.full((1, 1, 1), 1e9, np.float32), channels(1, "linear"), bits=16)
+    assert open_image(tmp_path / "a.exr").values().item() == 65504
+
+
+def test_srgb_curve():
+    assert np.allclose(srgb_to_linear(np.array([0, 0.04045, 0.5, 1, -0.5])), [0, 0.0031308, 0.2140411, 1, -0.2140411], atol=1e-6)
+
+
+def test_unpremultiplied_nothing_is_nothing():
+    values = np.array([[0.0, 0.0], [0.1, 0.0], [0.1, -0.1], [0.2, 0.4]], np.float32)
+    assert np.allclose(unpremultiply(values)[:, 0], [0, 0, 0, 0.5])
+
+
+def test_to_display_shows_grey_and_mixes_with_the_background():
+    shown = to_display(np.array([[[0.2, 0.5]]], np.float32), channels(2, "srgb"), 1.0)
+    assert shown.shape == (1, 1, 3) and np.allclose(shown, 0.7)
+
+
+def test_a_real_hdr_picture_goes_through_exr_unharmed(tmp_path: Path, shared: Path):
+    picture = open_image(shared / "images" / "Desk.exr")
+    write_image(tmp_path / "a.exr", picture.values(), picture.channels)
+    assert np.array_equal(open_image(tmp_path / "a.exr").values(), picture.values())
+
+
+# What cannot be written.
+
+VALUES = np.zeros((300, 300, 3), np.float32)
+VALUES[...] = np.random.default_rng(0).random((300, 300, 3), np.float32)
+ENDINGS = [".png", ".jpg", ".webp", ".tif", ".exr", ".hdr"]
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a.txt", "a", "png"])
+def test_endings_that_are_not_written(tmp_path: Path, name: str):
+    for attempt in (lambda: write_image(tmp_path / name, VALUES, channels(3, "srgb")),
+                    lambda: check_writable(tmp_path / name, channels(3, "srgb"))):
+        with pytest.raises(BadInput, match="pictures are not written as .*use .png"):
+            attempt()
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("ending, bits", [(".png", 12), (".jpg", 16), (".webp", 16), (".exr", 8), (".hdr", 16), (".tif", 32)])
+def test_bits_that_a_format_has_not(tmp_path: Path, ending: str, bits: int):
+    with pytest.raises(BadInput, match=f"a{ending}: {bits} bits a channel cannot be written here"):
+        write_image(tmp_path / f"a{ending}", VALUES, channels(3, "srgb"), bits=bits)
+    assert os.listdir(tmp_path) == []
+
+
+def test_values_that_do_not_fit_their_channels(tmp_path: Path):
+    with pytest.raises(ValueError, match=r"\[H, W, 4\]"):
+        write_image(tmp_path / "a.png", VALUES, channels(4, "srgb"))
+
+
+@pytest.mark.parametrize("ending, side, longest", [(".webp", 16384, 16383), (".jpg", 65536, 65535)])
+def test_sides_that_a_format_has_not(tmp_path: Path, ending: str, side: int, longest: int):
+    with pytest.raises(BadInput, match=f"a{ending}: this format ends at {longest} pixels a side"):
+        write_image(tmp_path / f"a{ending}", np.zeros((1, side, 3), np.float32), channels(3, "srgb"))
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_places_that_cannot_be_written(tmp_path: Path, ending: str):
+    (tmp_path / "file").write_bytes(b"")
+    for attempt in (lambda path: write_image(path, VALUES, channels(3, "srgb")),
+                    lambda path: check_writable(path, channels(3, "srgb"))):
+        with pytest.raises(BadInput, match="folder does not exist"):
+            attempt(tmp_path / "missing" / f"a{ending}")
+        with pytest.raises(BadInput, match="is a file, not a folder"):
+            attempt(tmp_path / "file" / f"a{ending}")
+    assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_running_out_of_room_leaves_the_earlier_picture(tmp_path: Path, ending: str, capfd: pytest.CaptureFixture):
+    path = tmp_path / f"a{ending}"
+    write_image(path, VALUES[:4, :4], channels(3, "srgb"))
+    before = path.read_bytes()
+    with files_of_at_most(4000), pytest.raises(BadInput, match=f"cannot write .*a{ending}") as caught:
+        write_image(path, VALUES, channels(3, "srgb"))
+    assert "\n" not in str(caught.value)
+    assert path.read_bytes() == before and os.listdir(tmp_path) == [path.name]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_missing_codec_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "imagecodecs", None)
+    with pytest.raises(BadInput, match="a.hdr: writing this wants the package imagecodecs"):
+        write_image(tmp_path / "a.hdr", VALUES, channels(3, "linear"))
+    assert os.listdir(tmp_path) == []
