@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.autograd import Function
 
 import cuda_ext
-from fields.ops import backends
+from fields.ops import backends, hash_grid_cuda
 from fields.ops.grid_layout import PRIMES, GridLayout, GridLevel
 
 Interpolation = Literal["linear", "smoothstep"]
@@ -95,7 +95,7 @@ def _check(coords: Tensor, table: Tensor, layout: GridLayout, interpolation: str
 
 
 class _Call(ctypes.Structure):
-    """`GridCall` in csrc/cpu/hash_grid.h."""
+    """`GridCall` in csrc/common/grid.h."""
 
     _fields_ = [
         *((name, ctypes.c_int32) for name in ("dimensions", "features", "levels", "smooth", "is_double", "workers")),
@@ -129,14 +129,22 @@ class _Kernel:
 
     def _call(self, name: str, coords: Tensor, **tensors: Tensor | None) -> None:
         layout = self.layout
-        # The contiguous copies must outlive the call, hence the dictionary.
-        tensors = {key: t if t is None else t.contiguous() for key, t in {"coords": coords, **tensors}.items()}
-        pointers = {key: t.data_ptr() for key, t in tensors.items() if t is not None}
+        ready = hash_grid_cuda.ready if coords.is_cuda else Tensor.contiguous
+        # The copies must outlive the call, hence the dictionary.
+        tensors = {key: ready(t) for key, t in {"coords": coords, **tensors}.items() if t is not None}
+        pointers = {key: t.data_ptr() for key, t in tensors.items()}
         call = _Call(dimensions=layout.dimensions, features=layout.features, levels=layout.levels,
                      smooth=self.interpolation == "smoothstep", is_double=coords.dtype == torch.float64,
                      workers=torch.get_num_threads(), points=coords.shape[0], level=layout.records.ctypes.data,
                      **pointers)
-        getattr(cuda_ext.load(coords.device.type), f"fs_hash_grid_{name}")(ctypes.byref(call))
+        _run(name, call, coords.device)
+
+
+def _run(name: str, call: _Call, device: torch.device) -> None:
+    if device.type == "cuda":
+        hash_grid_cuda.run(name, call, device)
+    else:
+        getattr(cuda_ext.load(device.type), f"fs_hash_grid_{name}")(ctypes.byref(call))
 
 
 class _Forward(Function):

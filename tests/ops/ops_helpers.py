@@ -7,8 +7,12 @@ from contextlib import contextmanager
 import torch
 
 import cuda_ext
+from fields.ops.grid_layout import GridLayout
+from fields.ops.hash_grid import hash_grid
 
 ISAS = ("baseline", "avx2", "avx512")
+KINDS = ("hash", "dense", "tiled")
+INTERPOLATIONS = ("linear", "smoothstep")
 
 
 def available_isas() -> list[str]:
@@ -65,3 +69,26 @@ def inner_points(layout, count, generator, margin=0.02, dtype=torch.float64):
             inside &= ((share > margin) & (share < 1.0 - margin)).all(-1)
         points = torch.cat([points, more[inside]])
     return points[:count].to(dtype)
+
+
+def small_layout(dimensions, features=2, kind="hash"):
+    """Four levels, of which the finer ones collide in the hash (or wrap, where tiled)."""
+    return GridLayout(dimensions, levels=4, features=features, base_resolution=3, growth=1.6, table_size=64, kind=kind)
+
+
+def all_orders(layout, interpolation, backend, dtype, coords, seed=1):
+    """Features, both gradients, and the three second-order gradients of a random functional of those."""
+    random = torch.Generator().manual_seed(seed)
+
+    def draw(*shape):
+        return torch.randn(*shape, dtype=torch.float64, generator=random).to(coords)
+
+    coords = coords.to(dtype).requires_grad_()
+    table = draw(layout.entries, layout.features).requires_grad_()
+    grad = draw(*coords.shape[:-1], layout.outputs).requires_grad_()
+    features = hash_grid(coords, table, layout, interpolation, backend)
+    by_coords, by_table = torch.autograd.grad(features, (coords, table), grad, create_graph=True)
+    functional = (by_coords * draw(*coords.shape)).sum() + (by_table * draw(*table.shape)).sum()
+    second = torch.autograd.grad(functional, (coords, table, grad))
+    names = ("features", "grad coords", "grad table", "second coords", "second table", "second grad")
+    return dict(zip(names, (features.detach(), by_coords.detach(), by_table.detach(), *second)))
