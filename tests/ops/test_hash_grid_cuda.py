@@ -36,7 +36,8 @@ def host_library(tmp_path_factory):
     path = tmp_path_factory.mktemp("grid") / "hash_grid_on_host.so"
     here = ROOT / "tests" / "ops" / "cuda_on_host"
     subprocess.run([COMPILER, "-std=c++17", "-O1", "-ffp-contract=off", "-shared", "-fPIC", "-DFS_VECTOR_ATOMICS",
-                    "-DFS_PAIRS_SORTED_AT_ONCE=256", f"-I{here}", f"-I{CSRC}", here / "hash_grid.cpp", "-o", path], check=True)
+                    "-DFS_PAIRS_SORTED_AT_ONCE=256", f"-I{here}", f"-I{CSRC}", here / "hash_grid.cpp", "-o", path],
+                   check=True)
     return ctypes.CDLL(str(path))
 
 
@@ -239,7 +240,8 @@ def test_library_shows_the_c_functions_alone(library_path):
     nm = shutil.which("nm")
     if nm is None:
         pytest.skip("needs nm")
-    listing = subprocess.run([nm, "-D", "--defined-only", library_path], check=True, capture_output=True, text=True).stdout
+    command = [nm, "-D", "--defined-only", library_path]
+    listing = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     assert {line.split()[-1] for line in listing.splitlines()} == {"fs_abi", *hash_grid_cuda.SIGNATURES}
 
 
@@ -296,7 +298,8 @@ def test_signatures_are_those_of_the_header():
     header = (CSRC / "cuda" / "hash_grid.h").read_text()
     found = {}
     for result, name, arguments in re.findall(r"FS_API (.*?[ *])(fs_\w+)\(([^)]*)\);", header):
-        found[name] = (c_type(result), [c_type(re.sub(r"\w+$", "", argument.strip())) for argument in arguments.split(",")])
+        types = [re.sub(r"\w+$", "", argument.strip()) for argument in arguments.split(",")]
+        found[name] = (c_type(result), [c_type(text) for text in types])
     assert found == hash_grid_cuda.SIGNATURES
 
 

@@ -1,5 +1,5 @@
-// The grid's kernels. A thread takes a point at a level and a warp stays within one level, so that its lanes agree on the
-// addressing and share what the caches hold.
+// The grid's kernels. A thread takes a point at a level and a warp stays within one level, so that its lanes agree on
+// the addressing and share what the caches hold. Each kernel also compiles for the host, for tests without a GPU.
 #pragma once
 
 #include <cuda_runtime.h>

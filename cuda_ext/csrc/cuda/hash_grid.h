@@ -13,8 +13,8 @@
 FS_API int32_t fs_hash_grid_forward(const fs::GridCall* call, int32_t device, void* stream);
 
 // grad_coords and grad_table of <grad, output>; with a direction, of <grad, derivative of the output along it>.
-// Without a workspace the table's gradient is summed atomically, in no fixed order; with one, in an order that depends on
-// nothing but the sizes, so that the same call gives the same bits. grad_coords is the same in every run either way.
+// Without a workspace the table's gradient is summed atomically, in no fixed order; with one, in an order that depends
+// on nothing but the sizes, so that the same call gives the same bits. grad_coords is the same in every run either way.
 FS_API int32_t fs_hash_grid_backward(const fs::GridCall* call, int32_t device, void* stream, void* workspace,
                                      int64_t workspace_bytes);
 
@@ -39,7 +39,7 @@ cudaError_t hash_grid_forward(const GridCall& call, cudaStream_t stream);
 template <class T>
 cudaError_t hash_grid_backward(const GridCall& call, cudaStream_t stream, Workspace workspace);
 
-// Points whose corners are sorted at a time; bounds the workspace and keeps a pair's number in 32 bits. (Tests set less.)
+// Points whose corners are sorted at a time; bounds the workspace and keeps a pair's number in 32 bits. Tests set less.
 #if !defined(FS_PAIRS_SORTED_AT_ONCE)
 #define FS_PAIRS_SORTED_AT_ONCE (1 << 23)
 #endif

@@ -134,7 +134,8 @@ inline unsigned __ballot_sync(unsigned, bool vote) {
     const int turn = int(host::self().warp_barriers % 2);
     host::exchange(uint64_t(vote), 0);
     unsigned votes = 0;
-    for (int lane = 0; lane < host::WARP; ++lane) votes |= unsigned(host::threads[first + lane].passed[turn] & 1) << lane;
+    for (int lane = 0; lane < host::WARP; ++lane)
+        votes |= unsigned(host::threads[first + lane].passed[turn] & 1) << lane;
     return votes;
 }
 inline int __popc(unsigned bits) { return __builtin_popcount(bits); }
