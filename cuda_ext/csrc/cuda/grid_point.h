@@ -1,4 +1,5 @@
-// One point at one level of the grid: what a thread of the CUDA kernels does. (The CPU's kernels have the same maths in grid_block.h, written for its vector units.)
+// One point at one level of the grid: what a thread of the CUDA kernels does. (The CPU's kernels have the same maths in
+// grid_block.h, written for its vector units.)
 #pragma once
 
 #include "../common/grid.h"
