@@ -7,78 +7,87 @@
 #include "hash_grid.h"
 
 #include "grid_block.h"
+#include "grid_rows.h"
 #include "parallel.h"
 
 namespace fs::FS_ISA {
 namespace {
 
 constexpr int TILE = 4096;  // points; a multiple of BLOCK
+constexpr int64_t NEAR_BYTES = 1 << 19;  // of a level that stays in the second-level cache
 
+// Features of a tile are kept level by level. The levels are a cache line further apart than their size, as a power of
+// two would put them all into the same few places of the cache.
 template <class T, int F>
-using Entry = Vector<T, F>;
-
-template <class T>
-void* tile_scratch(int slot, int64_t numbers) {
-    return scratch(slot, size_t(numbers) * sizeof(T));
-}
+constexpr int64_t LEVEL_STRIDE = TILE * F + 64 / sizeof(T);
 
 // Coordinates of a tile, axis by axis, padded to whole blocks.
 template <class T, int D>
 void split_axes(const T* coords, int points, T* axes) {
     for (int axis = 0; axis < D; ++axis) {
         for (int p = 0; p < points; ++p) axes[axis * TILE + p] = coords[p * D + axis];
-        for (int p = points; p < (points + BLOCK - 1) / BLOCK * BLOCK; ++p) axes[axis * TILE + p] = T(0);
+        for (int p = points; p % BLOCK; ++p) axes[axis * TILE + p] = T(0);
     }
 }
 
-// [levels][TILE][F] → [points][levels * F], and back. `from` and `to` bound the levels.
+// A tile level by level → rows [points][levels * F].
 template <class T, int F>
-void rows_from_levels(const T* levels, int count, int points, T* rows) {
+void rows_from_levels(const T* by_level, int levels, int points, T* rows) {
     for (int p = 0; p < points; ++p)
-        for (int l = 0; l < count; ++l)
-            Entry<T, F>::load(levels + (int64_t(l) * TILE + p) * F).store(rows + (int64_t(p) * count + l) * F);
+        for (int l = 0; l < levels; ++l, rows += F)
+            Row<T, F>::store(rows, Row<T, F>::load(by_level + l * LEVEL_STRIDE<T, F> + p * F));
 }
 
+// And back, for the levels first, first + step, ...; padded with zeros to whole blocks.
 template <class T, int F>
-void levels_from_rows(const T* rows, int count, int points, T* levels, int64_t level_stride) {
+void levels_from_rows(const T* rows, int levels, int first, int step, int points, T* by_level) {
     for (int p = 0; p < points; ++p)
-        for (int l = 0; l < count; ++l)
-            Entry<T, F>::load(rows + (int64_t(p) * count + l) * F).store(levels + l * level_stride + int64_t(p) * F);
+        for (int l = first; l < levels; l += step)
+            Row<T, F>::store(by_level + l * LEVEL_STRIDE<T, F> + p * F, Row<T, F>::load(rows + (p * levels + l) * F));
+    for (int l = first; l < levels; l += step)
+        for (int i = points * F; i % (BLOCK * F); ++i) by_level[l * LEVEL_STRIDE<T, F> + i] = T(0);
 }
 
+// The functions of a block take all of its points, the padding too: what they make of that is not read, or is zero.
 template <class T, int D, int F>
-FS_HOST_DEVICE void gather(const T* table, const Corners<T, D>& corners, int points, T* out) {
-    for (int p = 0; p < points; ++p) {
-        Entry<T, F> sum = Entry<T, F>::zero();
-        for (int c = 0; c < (1 << D); ++c)
-            sum.add(Entry<T, F>::load(table + int64_t(corners.entry[c][p]) * F), corners.weight[c][p]);
-        sum.store(out + p * F);
+FS_HOST_DEVICE void gather(const T* table, const Corners<T, D>& corners, T* out) {
+    using Some = Rows<T, F>;
+    for (int p = 0; p < BLOCK; p += Some::count) {
+        typename Some::Lanes sum = Some::gather(table, &corners.entry[0][p]) * Some::spread(&corners.weight[0][p]);
+        for (int c = 1; c < (1 << D); ++c)
+            sum = multiply_add(Some::gather(table, &corners.entry[c][p]), Some::spread(&corners.weight[c][p]), sum);
+        store(out + p * F, sum);
     }
 }
 
 template <class T, int D, int F>
-FS_HOST_DEVICE void scatter(const T* grad, const Corners<T, D>& corners, int points, T* table) {
-    for (int p = 0; p < points; ++p) {
-        const Entry<T, F> g = Entry<T, F>::load(grad + p * F);
+FS_HOST_DEVICE void scatter(const T* grad, const Corners<T, D>& corners, T* table) {
+    using One = Row<T, F>;
+    for (int p = 0; p < BLOCK; ++p) {
+        const auto g = One::load(grad + p * F);
         for (int c = 0; c < (1 << D); ++c) {
             T* row = table + int64_t(corners.entry[c][p]) * F;
-            Entry<T, F> value = Entry<T, F>::load(row);
-            value.add(g, corners.weight[c][p]);
-            value.store(row);
+            One::store(row, multiply_add(g, typename One::Lanes{} + corners.weight[c][p], One::load(row)));
         }
     }
 }
 
+// Asks for the entries of a block ahead of their use. Corners that differ along x alone mostly share a cache line.
+template <class T, int D, int F>
+FS_HOST_DEVICE void prefetch(const T* table, const Corners<T, D>& corners) {
+    for (int c = 0; c < (1 << D); c += 2)
+        for (int p = 0; p < BLOCK; ++p) __builtin_prefetch(table + int64_t(corners.entry[c][p]) * F);
+}
+
 // dots[corner][point] = <entry of the corner, grad of the point>
 template <class T, int D, int F>
-FS_HOST_DEVICE void dot(const T* table, const T* grad, const Corners<T, D>& corners, int points, T (*dots)[BLOCK]) {
-    for (int p = 0; p < points; ++p) {
-        const Entry<T, F> g = Entry<T, F>::load(grad + p * F);
+FS_HOST_DEVICE void dot(const T* table, const T* grad, const Corners<T, D>& corners, T (*dots)[BLOCK]) {
+    using One = Row<T, F>;
+    for (int p = 0; p < BLOCK; ++p) {
+        const auto g = One::load(grad + p * F);
         for (int c = 0; c < (1 << D); ++c)
-            dots[c][p] = Entry<T, F>::load(table + int64_t(corners.entry[c][p]) * F).dot(g);
+            dots[c][p] = One::dot(One::load(table + int64_t(corners.entry[c][p]) * F), g);
     }
-    for (int c = 0; c < (1 << D); ++c)
-        for (int p = points; p < BLOCK; ++p) dots[c][p] = T(0);
 }
 
 // Everything that is known at compile time about a call: T, D, F and the interpolation.
@@ -98,6 +107,22 @@ struct Grid {
 
     int64_t tiles() const { return (call.points + TILE - 1) / TILE; }
 
+    // What a thread keeps of a tile: coordinates and directions axis by axis, numbers level by level.
+    struct Buffers {
+        T *axes, *along, *sums, *by_level;
+    };
+
+    Buffers buffers() const {
+        const int64_t axes = D * TILE;
+        T* memory = static_cast<T*>(scratch(0, size_t(3 * axes + levels * LEVEL_STRIDE<T, F>) * sizeof(T)));
+        return {memory, direction ? memory + axes : nullptr, memory + 2 * axes, memory + 3 * axes};
+    }
+
+    void read_points(int64_t first, int points, const Buffers& tile) const {
+        split_axes<T, D>(coords + first * D, points, tile.axes);
+        if (direction) split_axes<T, D>(direction + first * D, points, tile.along);
+    }
+
     // The corners of a block with the weights that the call means: with a direction, their change along it.
     void find(const GridLevel& level, const T* axes, const T* along, Corners<T, D>& corners) const {
         find_entries<T, D>(level, {axes, TILE}, corners);
@@ -108,101 +133,98 @@ struct Grid {
         }
     }
 
-    void forward_tile(int64_t first, int points, T* axes, T* along, T* by_level) const {
-        split_axes<T, D>(coords + first * D, points, axes);
-        if (along) split_axes<T, D>(direction + first * D, points, along);
-        Corners<T, D> corners;
-        for (int l = 0; l < levels; ++l) {
-            const GridLevel& level = call.level[l];
-            for (int b = 0; b < points; b += BLOCK) {
-                find(level, axes + b, along ? along + b : nullptr, corners);
-                gather<T, D, F>(table + level.offset * F, corners, points - b < BLOCK ? points - b : BLOCK,
-                                by_level + (int64_t(l) * TILE + b) * F);
-            }
+    // Calls action(first point, corners) for every block of a tile. Where a level is too large for the cache, a block's
+    // entries are asked for while the block before is worked on.
+    template <class Action>
+    FS_HOST_DEVICE void each_block(const GridLevel& level, const T* rows, int points, const Buffers& tile,
+                                   const Action& action) const {
+        Corners<T, D> corners[2];
+        const bool ahead = int64_t(level.size) * F * int64_t(sizeof(T)) > NEAR_BYTES;
+        const auto find_at = [&](int b, Corners<T, D>& found) {
+            find(level, tile.axes + b, direction ? tile.along + b : nullptr, found);
+            if (ahead) prefetch<T, D, F>(rows, found);
+        };
+        find_at(0, corners[0]);
+        for (int b = 0; b < points; b += BLOCK) {
+            const int turn = b / BLOCK % 2;
+            if (b + BLOCK < points) find_at(b + BLOCK, corners[1 - turn]);
+            action(b, corners[turn]);
         }
-        rows_from_levels<T, F>(by_level, levels, points, static_cast<T*>(call.output) + first * width);
+    }
+
+    void forward_tile(int64_t first, int points, const Buffers& tile) const {
+        read_points(first, points, tile);
+        for (int l = 0; l < levels; ++l) {
+            const T* rows = table + call.level[l].offset * F;
+            T* out = tile.by_level + l * LEVEL_STRIDE<T, F>;
+            each_block(call.level[l], rows, points, tile,
+                       [&](int b, const Corners<T, D>& corners) { gather<T, D, F>(rows, corners, out + b * F); });
+        }
+        rows_from_levels<T, F>(tile.by_level, levels, points, static_cast<T*>(call.output) + first * width);
     }
 
     void forward() const {
         parallel(call.workers, [this](int worker) {
+            const Buffers tile = buffers();
             const Part part = part_of(tiles(), call.workers, worker);
-            T* axes = static_cast<T*>(tile_scratch<T>(0, D * TILE));
-            T* along = direction ? static_cast<T*>(tile_scratch<T>(1, D * TILE)) : nullptr;
-            T* by_level = static_cast<T*>(tile_scratch<T>(2, TILE * width));
-            for (int64_t tile = part.first; tile < part.last; ++tile)
-                forward_tile(tile * TILE, tile_size(call.points, tile * TILE), axes, along, by_level);
+            for (int64_t t = part.first; t < part.last; ++t)
+                forward_tile(t * TILE, tile_size(call.points, t * TILE), tile);
         });
     }
 
-    void coords_tile(int64_t first, int points, T* axes, T* along, T* by_level, T* sums) const {
-        split_axes<T, D>(coords + first * D, points, axes);
-        if (along) split_axes<T, D>(direction + first * D, points, along);
-        levels_from_rows<T, F>(grad + first * width, levels, points, by_level, int64_t(TILE) * F);
-        for (int i = 0; i < D * TILE; ++i) sums[i] = T(0);
-        Corners<T, D> corners;
+    void coords_tile(int64_t first, int points, const Buffers& tile) const {
+        read_points(first, points, tile);
+        levels_from_rows<T, F>(grad + first * width, levels, 0, 1, points, tile.by_level);
+        for (int i = 0; i < D * TILE; ++i) tile.sums[i] = T(0);
         alignas(64) T dots[1 << D][BLOCK];
         for (int l = 0; l < levels; ++l) {
             const GridLevel& level = call.level[l];
-            for (int b = 0; b < points; b += BLOCK) {
-                find_entries<T, D>(level, {axes + b, TILE}, corners);
-                dot<T, D, F>(table + level.offset * F, by_level + (int64_t(l) * TILE + b) * F, corners,
-                             points - b < BLOCK ? points - b : BLOCK, dots);
-                if (along) {
-                    add_second_gradient<smooth, T, D>(level, {axes + b, TILE}, {along + b, TILE}, corners, dots, sums + b);
+            const T* rows = table + level.offset * F;
+            const T* level_grad = tile.by_level + l * LEVEL_STRIDE<T, F>;
+            each_block(level, rows, points, tile, [&](int b, const Corners<T, D>& corners) {
+                const Axes<T> axes = {tile.axes + b, TILE};
+                dot<T, D, F>(rows, level_grad + b * F, corners, dots);
+                if (direction) {
+                    add_second_gradient<smooth, T, D>(level, axes, {tile.along + b, TILE}, corners, dots, tile.sums + b);
                 } else {
-                    add_gradient<smooth, T, D>(level, {axes + b, TILE}, corners, dots, sums + b);
+                    add_gradient<smooth, T, D>(level, axes, corners, dots, tile.sums + b);
                 }
-            }
+            });
         }
         T* out = static_cast<T*>(call.grad_coords) + first * D;
         for (int p = 0; p < points; ++p)
-            for (int axis = 0; axis < D; ++axis) out[p * D + axis] = sums[axis * TILE + p];
+            for (int axis = 0; axis < D; ++axis) out[p * D + axis] = tile.sums[axis * TILE + p];
     }
 
     void backward_coords() const {
         parallel(call.workers, [this](int worker) {
+            const Buffers tile = buffers();
             const Part part = part_of(tiles(), call.workers, worker);
-            T* axes = static_cast<T*>(tile_scratch<T>(0, D * TILE));
-            T* along = direction ? static_cast<T*>(tile_scratch<T>(1, D * TILE)) : nullptr;
-            T* by_level = static_cast<T*>(tile_scratch<T>(2, TILE * width));
-            T* sums = static_cast<T*>(tile_scratch<T>(3, D * TILE));
-            for (int64_t tile = part.first; tile < part.last; ++tile)
-                coords_tile(tile * TILE, tile_size(call.points, tile * TILE), axes, along, by_level, sums);
+            for (int64_t t = part.first; t < part.last; ++t)
+                coords_tile(t * TILE, tile_size(call.points, t * TILE), tile);
         });
     }
 
-    void scatter_level(const GridLevel& level, const T* axes, const T* along, const T* level_grad, int points,
-                       T* level_table) const {
-        Corners<T, D> corners;
-        for (int b = 0; b < points; b += BLOCK) {
-            find(level, axes + b, along ? along + b : nullptr, corners);
-            scatter<T, D, F>(level_grad + int64_t(b) * F, corners, points - b < BLOCK ? points - b : BLOCK,
-                             level_table);
+    void table_tile(int64_t first, int points, int worker, const Buffers& tile) const {
+        read_points(first, points, tile);
+        levels_from_rows<T, F>(grad + first * width, levels, worker, call.workers, points, tile.by_level);
+        for (int l = worker; l < levels; l += call.workers) {
+            T* rows = static_cast<T*>(call.grad_table) + call.level[l].offset * F;
+            const T* level_grad = tile.by_level + l * LEVEL_STRIDE<T, F>;
+            each_block(call.level[l], rows, points, tile,
+                       [&](int b, const Corners<T, D>& corners) { scatter<T, D, F>(level_grad + b * F, corners, rows); });
         }
     }
 
     void backward_table() const {
         parallel(call.workers, [this](int worker) {
-            T* axes = static_cast<T*>(tile_scratch<T>(0, D * TILE));
-            T* along = direction ? static_cast<T*>(tile_scratch<T>(1, D * TILE)) : nullptr;
-            T* by_level = static_cast<T*>(tile_scratch<T>(2, TILE * width));
-            T* result = static_cast<T*>(call.grad_table);
             for (int l = worker; l < levels; l += call.workers) {
-                T* rows = result + call.level[l].offset * F;
+                T* rows = static_cast<T*>(call.grad_table) + call.level[l].offset * F;
                 for (int64_t i = 0; i < int64_t(call.level[l].size) * F; ++i) rows[i] = T(0);
             }
-            for (int64_t first = 0; first < call.points; first += TILE) {
-                const int points = tile_size(call.points, first);
-                split_axes<T, D>(coords + first * D, points, axes);
-                if (along) split_axes<T, D>(direction + first * D, points, along);
-                for (int p = 0; p < points; ++p)
-                    for (int l = worker; l < levels; l += call.workers)
-                        Entry<T, F>::load(grad + (first + p) * width + l * F)
-                            .store(by_level + (int64_t(l) * TILE + p) * F);
-                for (int l = worker; l < levels; l += call.workers)
-                    scatter_level(call.level[l], axes, along, by_level + int64_t(l) * TILE * F, points,
-                                  result + call.level[l].offset * F);
-            }
+            const Buffers tile = buffers();
+            for (int64_t first = 0; first < call.points; first += TILE)
+                table_tile(first, tile_size(call.points, first), worker, tile);
         });
     }
 

@@ -1,11 +1,15 @@
-// Vectors, in the compiler's own notation so that one source serves every instruction set: packs, as wide as the set's
-// registers, for arithmetic over points; and short vectors of one entry's features.
+// Packs: vectors as wide as the instruction set's registers, in the compiler's own notation, so that one source serves
+// every set.
 //
 // Contraction is off in this build, so that rounding does not depend on the set where cells are found; multiply_add is
 // written where the fused instruction is wanted and exists.
 #pragma once
 
 #include "../common/grid.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 #if defined(__AVX512F__)
 #define FS_PACK_BYTES 64
@@ -48,55 +52,23 @@ FS_HOST_DEVICE Pack<T> spread(T value) {
     return Pack<T>{} + value;
 }
 
+// a * b + c, rounded once where the instruction set can.
+template <class P>
+FS_HOST_DEVICE P multiply_add(P a, P b, P c) {
+    return a * b + c;
+}
 #if defined(__FMA__)
 FS_HOST_DEVICE float multiply_add(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
 FS_HOST_DEVICE double multiply_add(double a, double b, double c) { return __builtin_fma(a, b, c); }
-#else
-FS_HOST_DEVICE float multiply_add(float a, float b, float c) { return a * b + c; }
-FS_HOST_DEVICE double multiply_add(double a, double b, double c) { return a * b + c; }
+FS_HOST_DEVICE __m128 multiply_add(__m128 a, __m128 b, __m128 c) { return _mm_fmadd_ps(a, b, c); }
+FS_HOST_DEVICE __m256 multiply_add(__m256 a, __m256 b, __m256 c) { return _mm256_fmadd_ps(a, b, c); }
+FS_HOST_DEVICE __m128d multiply_add(__m128d a, __m128d b, __m128d c) { return _mm_fmadd_pd(a, b, c); }
+FS_HOST_DEVICE __m256d multiply_add(__m256d a, __m256d b, __m256d c) { return _mm256_fmadd_pd(a, b, c); }
 #endif
-
-// F numbers side by side (F a power of two), at the alignment of one.
-template <class T, int F>
-struct Vector {
-    typedef T Lanes __attribute__((vector_size(F * sizeof(T))));
-    Lanes lanes;
-
-    FS_HOST_DEVICE static Vector zero() { return {Lanes{}}; }
-    FS_HOST_DEVICE static Vector load(const T* from) {
-        Vector v;
-        __builtin_memcpy(&v.lanes, from, sizeof(Lanes));
-        return v;
-    }
-    FS_HOST_DEVICE void store(T* to) const { __builtin_memcpy(to, &lanes, sizeof(Lanes)); }
-
-    // this += other * factor
-    FS_HOST_DEVICE void add(const Vector& other, T factor) {
-#if defined(__FMA__)
-        for (int i = 0; i < F; ++i) lanes[i] = multiply_add(other.lanes[i], factor, lanes[i]);
-#else
-        lanes += other.lanes * factor;
+#if defined(__AVX512F__)
+FS_HOST_DEVICE __m512 multiply_add(__m512 a, __m512 b, __m512 c) { return _mm512_fmadd_ps(a, b, c); }
+FS_HOST_DEVICE __m512d multiply_add(__m512d a, __m512d b, __m512d c) { return _mm512_fmadd_pd(a, b, c); }
 #endif
-    }
-
-    FS_HOST_DEVICE T dot(const Vector& other) const {
-        T sum = lanes[0] * other.lanes[0];
-        for (int i = 1; i < F; ++i) sum = multiply_add(lanes[i], other.lanes[i], sum);
-        return sum;
-    }
-};
-
-// One number needs no vector.
-template <class T>
-struct Vector<T, 1> {
-    T lane;
-
-    FS_HOST_DEVICE static Vector zero() { return {T(0)}; }
-    FS_HOST_DEVICE static Vector load(const T* from) { return {*from}; }
-    FS_HOST_DEVICE void store(T* to) const { *to = lane; }
-    FS_HOST_DEVICE void add(const Vector& other, T factor) { lane = multiply_add(other.lane, factor, lane); }
-    FS_HOST_DEVICE T dot(const Vector& other) const { return lane * other.lane; }
-};
 
 }  // namespace
 }  // namespace fs::FS_ISA
