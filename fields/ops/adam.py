@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import ctypes
+from functools import lru_cache
+
 import torch
 from torch import Tensor
+
+import cuda_ext
+from fields.ops import backends
+
+# Beyond this many steps the corrections of both biases are 1 in float32 for the decays in use (0.999^20000 < 2^-28).
+SETTLED = 20000
 
 
 class Adam:
@@ -36,8 +45,9 @@ class Adam:
             for parameter in group["params"]:
                 state = next(states)
                 if parameter.grad is not None:
-                    adam_reference(parameter, parameter.grad, state["mean"], state["square"], state["steps"],
-                                   group["lr"], group["betas"], group["eps"], group["sparse"])
+                    update = _adam_native if _native(parameter) else adam_reference
+                    update(parameter, parameter.grad, state["mean"], state["square"], state["steps"], group["lr"],
+                           group["betas"], group["eps"], group["sparse"])
 
     def state_dict(self) -> dict[int, dict[str, Tensor]]:
         """Moments and step counts by the number of the parameter; they share memory with the optimiser."""
@@ -72,3 +82,41 @@ def adam_reference(weight: Tensor, gradient: Tensor, mean: Tensor, square: Tenso
     square.lerp_(gradient * gradient, 1 - betas[1])
     rate = lr * torch.sqrt(1 - betas[1] ** steps.to(weight.dtype)) / (1 - betas[0] ** steps.to(weight.dtype))
     weight -= rate * mean / (square.sqrt() + eps)
+
+
+class _Call(ctypes.Structure):
+    """`AdamCall` in csrc/cpu/adam.h."""
+
+    _fields_ = [
+        ("count", ctypes.c_int64),
+        *((name, ctypes.c_void_p) for name in ("weight", "gradient", "mean", "square", "steps", "rate")),
+        *((name, ctypes.c_int32) for name in ("most_steps", "sparse", "workers")),
+        *((name, ctypes.c_float) for name in ("mean_decay", "square_decay", "epsilon")),
+    ]
+
+
+def _native(parameter: Tensor) -> bool:
+    return (parameter.dtype == torch.float32 and parameter.device.type == "cpu" and parameter.is_contiguous()
+            and backends.choose("auto", "cpu") == "native")
+
+
+def _adam_native(weight: Tensor, gradient: Tensor, mean: Tensor, square: Tensor, steps: Tensor, lr: float,
+                 betas: tuple[float, float], eps: float, sparse: bool) -> None:
+    gradient = gradient.contiguous()
+    if not sparse:
+        steps += 1
+    rates = _corrections(*betas) * lr
+    call = _Call(count=weight.numel(), weight=weight.data_ptr(), gradient=gradient.data_ptr(), mean=mean.data_ptr(),
+                 square=square.data_ptr(), steps=steps.data_ptr(), rate=rates.data_ptr(), most_steps=SETTLED - 1,
+                 sparse=sparse, workers=torch.get_num_threads() if weight.numel() > 1 << 14 else 1,
+                 mean_decay=betas[0], square_decay=betas[1], epsilon=eps)
+    cuda_ext.load("cpu").fs_adam(ctypes.byref(call))
+
+
+@lru_cache(maxsize=8)
+def _corrections(mean_decay: float, square_decay: float) -> Tensor:
+    """`sqrt(1 - b2^s) / (1 - b1^s)` for s = 0 .. SETTLED - 1 (0 for s = 0, which never occurs); float32."""
+    steps = torch.arange(SETTLED, dtype=torch.float64)
+    factor = torch.sqrt(1 - square_decay ** steps) / (1 - mean_decay ** steps)
+    factor[0] = 0.0
+    return factor.float()

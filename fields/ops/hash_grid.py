@@ -38,7 +38,7 @@ def hash_grid(coords: Tensor, table: Tensor, layout: GridLayout, interpolation: 
     if backends.choose(backend, coords.device.type) == "torch":
         return hash_grid_reference(coords, table, layout, interpolation)
     flat = coords.reshape(-1, layout.dimensions)
-    features = _Forward.apply(flat, table, _Kernel(layout, interpolation))
+    features = _Forward.apply(flat, table, GridKernel(layout, interpolation))
     return features.reshape(*coords.shape[:-1], layout.outputs)
 
 
@@ -106,23 +106,28 @@ class _Call(ctypes.Structure):
 
 
 @dataclass(frozen=True)
-class _Kernel:
+class GridKernel:
     """The compiled kernels for one layout; coords `[N, D]`, gradients of the features `[N, outputs]`."""
 
     layout: GridLayout
     interpolation: Interpolation
 
-    def forward(self, coords: Tensor, table: Tensor, direction: Tensor | None = None) -> Tensor:
-        """The features; with a direction `[N, D]`, their derivative along it."""
-        output = coords.new_empty(coords.shape[0], self.layout.outputs)
+    def forward(self, coords: Tensor, table: Tensor, direction: Tensor | None = None,
+                output: Tensor | None = None) -> Tensor:
+        """The features (into `output` if it is given); with a direction `[N, D]`, their derivative along it."""
+        if output is None:
+            output = coords.new_empty(coords.shape[0], self.layout.outputs)
         self._call("forward", coords=coords, table=table, direction=direction, output=output)
         return output
 
     def backward(self, coords: Tensor, table: Tensor, grad: Tensor, needs: tuple[bool, bool],
-                 direction: Tensor | None = None) -> tuple[Tensor | None, Tensor | None]:
-        """Gradients by coords and table of `<grad, forward(coords, table, direction)>`, where `needs` says so."""
+                 direction: Tensor | None = None,
+                 grad_table: Tensor | None = None) -> tuple[Tensor | None, Tensor | None]:
+        """Gradients by coords and table (into `grad_table` if it is given) of `<grad, forward(coords, table, direction)>`,
+        where `needs` says so."""
         grad_coords = torch.empty_like(coords, memory_format=torch.contiguous_format) if needs[0] else None
-        grad_table = torch.empty_like(table, memory_format=torch.contiguous_format) if needs[1] else None
+        if needs[1] and grad_table is None:
+            grad_table = torch.empty_like(table, memory_format=torch.contiguous_format)
         self._call("backward", coords=coords, table=table, grad=grad, direction=direction, grad_coords=grad_coords,
                    grad_table=grad_table)
         return grad_coords, grad_table
@@ -149,7 +154,7 @@ def _run(name: str, call: _Call, device: torch.device) -> None:
 
 class _Forward(Function):
     @staticmethod
-    def forward(ctx, coords: Tensor, table: Tensor, kernel: _Kernel) -> Tensor:
+    def forward(ctx, coords: Tensor, table: Tensor, kernel: GridKernel) -> Tensor:
         ctx.save_for_backward(coords, table)
         ctx.kernel = kernel
         return kernel.forward(coords, table)
@@ -163,7 +168,7 @@ class _Backward(Function):
     """The gradients as a function of coords, table and the gradient of the features, so that it has gradients too."""
 
     @staticmethod
-    def forward(ctx, coords: Tensor, table: Tensor, grad: Tensor, kernel: _Kernel, needs: tuple[bool, bool]):
+    def forward(ctx, coords: Tensor, table: Tensor, grad: Tensor, kernel: GridKernel, needs: tuple[bool, bool]):
         ctx.save_for_backward(coords, table, grad)
         ctx.kernel = kernel
         ctx.set_materialize_grads(False)
@@ -183,7 +188,7 @@ class _Second(Function):
 
     @staticmethod
     def forward(ctx, coords: Tensor, table: Tensor, grad: Tensor, along: Tensor | None, rows: Tensor | None,
-                kernel: _Kernel, needs: tuple[bool, bool, bool]):
+                kernel: GridKernel, needs: tuple[bool, bool, bool]):
         need_coords, need_table, need_grad = needs
         by_coords, by_table, by_grad = [], [], []
         if along is not None:
