@@ -22,7 +22,7 @@ PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}  # by colour type; 3 is a palette
 def read_png(path: Path, storage: Storage) -> Decoded:
     data = path.read_bytes()
     with open_pillow(io.BytesIO(data), "PNG", storage) as header:
-        width, height, info = header.width, header.height, header.info
+        width, height, info, frames = header.width, header.height, header.info, getattr(header, "n_frames", 1)
     depth, colour_type = data[24], data[25]
     try:
         import imagecodecs
@@ -33,11 +33,12 @@ def read_png(path: Path, storage: Storage) -> Decoded:
     channels = PNG_CHANNELS[colour_type] + ("transparency" in info)
     pixels = storage.new(height, width, channels, np.uint16 if depth == 16 else np.uint8)
     imagecodecs.png_decode(data, out=pixels.squeeze(2) if channels == 1 else pixels)
-    notes = []
+    notes = [f"{frames} frames, the first is used"] if frames > 1 else []
     gamma = info.get("gamma")
     if gamma and abs(gamma - 1 / 2.2) > 0.01 and not {"srgb", "icc_profile"} & info.keys():
         notes.append(f"a gamma of {gamma:g} is ignored: the numbers are taken as sRGB")
-    return Decoded(pixels, "srgb", orientation=_orientation(info.get("exif")), profile=info.get("icc_profile"), notes=notes)
+    return Decoded(pixels, "srgb", orientation=_orientation(info.get("exif")), profile=info.get("icc_profile"),
+                   notes=notes)
 
 
 def read_jpeg(path: Path, storage: Storage) -> Decoded:

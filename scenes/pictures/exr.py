@@ -24,7 +24,6 @@ def read_exr(path: Path, storage: Storage) -> Decoded:
         header = file.header()
         window = header["dataWindow"]
         height, width = window.max.y - window.min.y + 1, window.max.x - window.min.x + 1
-        storage.check(height, width)
         names, notes = choose_channels(sorted(header["channels"]))
         if any((header["channels"][name].xSampling, header["channels"][name].ySampling) != (1, 1) for name in names):
             raise BadInput("its channels have different resolutions, which is not read; save it as plain RGB")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
+from scenes.files import read_head
 from scenes.pictures.decoded import Decoded
 from scenes.pictures.storage import Storage, strips
 
@@ -38,26 +39,35 @@ def open_pillow(source: BinaryIO, format: str, storage: Storage) -> Iterator[Ima
 
 def read_pillow(path: Path, format: str, storage: Storage) -> Decoded:
     """Decoding takes 4 bytes a pixel for a moment, whatever `storage.memory` says."""
-    # An open file, not a name: by name, Pillow maps TIFFs without compression, and garbles those that lie on their side.
+    # An open file, not a name: by name, Pillow maps TIFFs without compression and garbles those that lie on their side.
     with open(path, "rb") as file, open_pillow(file, format, storage) as image:
         frames = getattr(image, "n_frames", 1)
         notes = []
         if frames > 1 and format != "JPEG":
             notes.append(f"{frames} {'pages' if format == 'TIFF' else 'frames'}, the first is used")
+        if format == "AVIF" and _is_deep_avif(path):
+            notes.append("more than 8 bits a channel are rounded to 8")
         image.load()
         profile = image.info.get("icc_profile")
-        # Pillow turns a TIFF upright itself, and may go on saying that it is not.
-        orientation = 1 if format == "TIFF" else image.getexif().get(ORIENTATION, 1)
+        orientation = image.getexif().get(ORIENTATION, 1)  # a TIFF has been turned upright by now, and says so
         if image.mode == "CMYK":
             image, note = _from_cmyk(image, profile)
             notes.append(note)
             profile = None
         image = _to_plain(image)
-        pixels = storage.new(image.height, image.width, len(image.getbands()), np.uint8 if image.mode in PLAIN else np.uint16)
+        dtype = np.uint8 if image.mode in PLAIN else np.uint16
+        pixels = storage.new(image.height, image.width, len(image.getbands()), dtype)
         for rows in strips(image.height, image.width):
             part = np.asarray(image.crop((0, rows.start, image.width, rows.stop)))
             pixels[rows] = part.reshape(rows.stop - rows.start, image.width, -1)
     return Decoded(pixels, "srgb", orientation=orientation, profile=profile, notes=notes)
+
+
+def _is_deep_avif(path: Path) -> bool:
+    """Whether the decoder's configuration box, "av1C", announces 10 or 12 bits."""
+    head = read_head(path, 1 << 14)
+    place = head.find(b"av1C")
+    return place >= 0 and bool(head[place + 6:place + 7] and head[place + 6] & 0x40)
 
 
 def _to_plain(image: Image) -> Image:

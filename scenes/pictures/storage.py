@@ -46,11 +46,12 @@ class Storage:
         with tempfile.TemporaryFile(prefix="picture-") as file:
             try:
                 # Claims the space now: a full disk is an error here, and not a crash at some later access.
-                os.posix_fallocate(file.fileno(), 0, size)
+                if hasattr(os, "posix_fallocate"):  # macOS has not
+                    os.posix_fallocate(file.fileno(), 0, size)
             except OSError as error:
-                raise BadInput(f"no room for {size / 1e6:.0f} MB of decoded picture in {tempfile.gettempdir()}: "
+                raise BadInput(f"no room for {size / 1e6:,.2f} MB of decoded picture in {tempfile.gettempdir()}: "
                                f"{error.strerror}; point TMPDIR to another disk, or raise memory={size}") from error
-            return np.memmap(file, dtype, "r+", shape=shape)
+            return np.memmap(file, dtype, "w+", shape=shape)
 
 
 def strips(height: int, width: int) -> list[slice]:

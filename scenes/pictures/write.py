@@ -155,7 +155,7 @@ def _webp(picture: _Picture, path: Path) -> bytes:
     whole = picture.integers(8)
     if whole.shape[2] <= 2:  # WebP has no grey
         whole = np.ascontiguousarray(whole[..., [0, 0, 0, 1][:3 + picture.has_alpha]])
-    return _pillow(whole, "WEBP", quality=picture.quality, lossless=picture.quality == 100, exact=True)
+    return _pillow(whole, "WEBP", quality=picture.quality, lossless=picture.quality == 100)
 
 
 def _tiff(picture: _Picture, path: Path) -> bytes:

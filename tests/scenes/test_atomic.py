@@ -26,6 +26,17 @@ def files_of_at_most(size: int):
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
+@contextmanager
+def disk_of_64k(folder: Path):
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("mounting a small disk is not permitted here")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
 def test_content_arrives_and_nothing_else_stays(tmp_path: Path):
     atomic_write_bytes(tmp_path / "a.png", b"one")
     atomic_write_bytes(tmp_path / "a.png", b"two")
@@ -104,15 +115,23 @@ def test_running_out_of_room_leaves_what_was_there(tmp_path: Path):
 
 
 def test_a_full_disk(tmp_path: Path):
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", tmp_path], capture_output=True)
-    if mounted.returncode:
-        pytest.skip("mounting a small disk is not permitted here")
-    try:
+    with disk_of_64k(tmp_path):
         with pytest.raises(BadInput, match="the disk is full"):
             atomic_write_bytes(tmp_path / "a", bytes(1 << 20))
         assert os.listdir(tmp_path) == []
-    finally:
-        subprocess.run(["umount", tmp_path], check=True)
+
+
+def test_content_is_on_the_disk_before_it_gets_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """So that a power cut cannot leave the new name on an empty file."""
+    did, fsync, replace = [], os.fsync, os.replace
+
+    def named(handle: int) -> str:
+        return os.path.basename(os.readlink(f"/proc/self/fd/{handle}"))
+
+    monkeypatch.setattr(os, "fsync", lambda handle: did.append(named(handle)) or fsync(handle))
+    monkeypatch.setattr(os, "replace", lambda *paths: did.append("renamed") or replace(*paths))
+    atomic_write_bytes(tmp_path / "a", b"x")
+    assert did[0].startswith(".writing-") and did[1:] == ["renamed", tmp_path.name]
 
 
 def test_an_error_about_another_file_is_not_taken_for_ours(tmp_path: Path):

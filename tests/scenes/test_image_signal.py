@@ -262,6 +262,13 @@ def test_far_edges_are_averaged_over_what_is_there():
     assert (shown == 200).all()
 
 
+def test_a_preview_is_not_stretched():
+    """500 columns in blocks of 12 end within a block; a ramp shows where they went."""
+    ramp = np.repeat(np.linspace(0, 1, 500, dtype=np.float32)[None, :], 40, axis=0)
+    shown = Image.from_array(ramp, "srgb").preview(20)[0, :, 0]
+    assert np.abs(shown - (np.arange(20) + 0.5) / 20 * 255)[1:-1].max() < 0.75
+
+
 def test_strips_do_not_show(astronaut: np.ndarray, monkeypatch: pytest.MonkeyPatch):
     rgba = np.concatenate([astronaut, astronaut[..., :1]], axis=-1)
     whole = Image.from_array(rgba).preview(100)

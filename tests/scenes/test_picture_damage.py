@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import struct
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import scenes
 from picture_files import chunk, exr, hdr, png
 from scenes.errors import BadInput
 from scenes.image import open_image
+from test_atomic import disk_of_64k, files_of_at_most
 
 tifffile = pytest.importorskip("tifffile")
 pytest.importorskip("imagecodecs")
@@ -52,18 +54,20 @@ def refusal(path: Path, **options) -> str:
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_cut_short(tmp_path: Path, format: str, capfd: pytest.CaptureFixture, recwarn: pytest.WarningsRecorder):
+def test_cut_short(tmp_path: Path, format: str, capfd: pytest.CaptureFixture, recwarn: pytest.WarningsRecorder,
+                   caplog: pytest.LogCaptureFixture):
     data = make(tmp_path, format).read_bytes()
     assert scenes.load(tmp_path / f"whole.{format}").pixels.shape[:2] == (64, 96)
     cut = tmp_path / f"cut.{format}"
     for kept in [*np.linspace(12, len(data) * 0.98, 24).astype(int), 20, 33, 60]:
         cut.write_bytes(data[:kept])
         assert "damaged or cut short" in refusal(cut)
-    assert capfd.readouterr() == ("", "") and not recwarn.list
+    assert capfd.readouterr() == ("", "") and not recwarn.list and not caplog.records
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_scratched(tmp_path: Path, format: str, capfd: pytest.CaptureFixture, recwarn: pytest.WarningsRecorder):
+def test_scratched(tmp_path: Path, format: str, capfd: pytest.CaptureFixture, recwarn: pytest.WarningsRecorder,
+                   caplog: pytest.LogCaptureFixture):
     """A few wrong bytes give a picture or a refusal: never another exception, never a word on a stream."""
     data = make(tmp_path, format).read_bytes()
     random = np.random.default_rng(0)
@@ -77,7 +81,7 @@ def test_scratched(tmp_path: Path, format: str, capfd: pytest.CaptureFixture, re
             scenes.load(path, max_pixels=10**6)
         except BadInput as error:
             assert "\n" not in str(error) and str(error).startswith(str(path))
-    assert capfd.readouterr() == ("", "") and not recwarn.list
+    assert capfd.readouterr() == ("", "") and not recwarn.list and not caplog.records
 
 
 def test_missing(tmp_path: Path):
@@ -215,8 +219,25 @@ def test_tiff_without_the_codec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert "LZW compression wants the package imagecodecs" in refusal(tmp_path / "16.tif")
 
 
-def test_no_room_for_the_mapped_file(photograph: Path):
-    from test_atomic import files_of_at_most
+def test_a_thumbnails_end_is_not_the_pictures(tmp_path: Path):
+    data = make(tmp_path, "jpg").read_bytes()
+    thumbnail = b"\xff\xe5\x00\x08th\xff\xd9\xff\xd9"
+    path = tmp_path / "a.jpg"
+    path.write_bytes(data[:2] + thumbnail + data[2:])
+    assert open_image(path).width == 96
+    path.write_bytes(data[:2] + thumbnail + data[2:-200])
+    assert "the end is missing" in refusal(path)
 
+
+def test_a_full_disk_for_the_mapped_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "a.png"
+    path.write_bytes(png(np.zeros((300, 300, 3), np.uint8)))
+    (tmp_path / "disk").mkdir()
+    with disk_of_64k(tmp_path / "disk"):
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "disk"))
+        assert "no room for 0.27 MB" in refusal(path, memory=0) and "No space left" in refusal(path, memory=0)
+
+
+def test_no_room_for_the_mapped_file(photograph: Path):
     with files_of_at_most(1000), pytest.raises(BadInput, match="no room for .* point TMPDIR to another disk"):
         open_image(photograph, memory=0)

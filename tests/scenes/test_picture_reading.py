@@ -121,7 +121,15 @@ def test_alpha_of_other_formats(tmp_path: Path, small: np.ndarray, ending: str):
     assert image.channels.names[-1] == "alpha" and np.abs(image.pixels[..., 3].astype(int) - 100).max() <= 2
 
 
-@pytest.mark.parametrize("ending, word", [("gif", "frames"), ("webp", "frames"), ("tif", "pages")])
+def test_deep_avif_is_rounded_and_said(tmp_path: Path, small: np.ndarray):
+    deep = small.astype(np.uint16) * 4
+    (tmp_path / "a.avif").write_bytes(imagecodecs.avif_encode(deep, level=95, bitspersample=10))
+    image = open_image(tmp_path / "a.avif")
+    assert image.notes == ("more than 8 bits a channel are rounded to 8",)
+    assert np.abs(image.pixels.astype(int) - small).mean() < 6
+
+
+@pytest.mark.parametrize("ending, word", [("gif", "frames"), ("webp", "frames"), ("png", "frames"), ("tif", "pages")])
 def test_of_many_frames_the_first_is_used_and_said(tmp_path: Path, small: np.ndarray, ending: str, word: str):
     first, second = pillow.fromarray(small), pillow.fromarray(255 - small)
     image = save(tmp_path / f"a.{ending}", first, save_all=True, append_images=[second, first])
