@@ -1,16 +1,20 @@
-"""The field of a hash grid and a small MLP, which the native code evaluates and trains in one pass."""
+"""The field of a hash grid and a small MLP, which native code evaluates and trains in one pass."""
 
 from __future__ import annotations
+
+import torch
+from torch import Tensor
 
 from fields.encoders.hash_grid import HashGrid
 from fields.field import CoordinateField
 from fields.networks.mlp import MLP
 from fields.ops import backends
+from fields.ops.fused_step import GridMlpStep, grid_mlp_forward, why_not_fused
 from scenes.domain import Channels, Domain
 
 
 class GridField(CoordinateField):
-    """Coords `[..., D]` → grid features → values `[..., C]`."""
+    """Coords `[..., D]` → grid features → values `[..., C]`; `fused=False` leaves everything to autograd."""
 
     encoder: HashGrid
     network: MLP
@@ -24,3 +28,18 @@ class GridField(CoordinateField):
         if self.encoder.requested_backend == "torch":
             return "torch"
         return backends.name(self.encoder.table.device.type)
+
+    def _fusible(self) -> bool:
+        return self.fused and why_not_fused(self.encoder.table, self.network.weights, len(self.channels)) is None
+
+    def forward(self, coords: Tensor) -> Tensor:
+        if torch.is_grad_enabled() or backends.tracing() or coords.dtype != torch.float32 or not self._fusible():
+            return super().forward(coords)
+        flat = coords.reshape(-1, coords.shape[-1])
+        values = grid_mlp_forward(flat, self.encoder.table, self.encoder.layout, self.network.weights, self.encoder.interpolation)
+        return values.reshape(*coords.shape[:-1], -1)
+
+    def fused_step(self, loss: str) -> GridMlpStep | None:
+        if not self._fusible():
+            return None
+        return GridMlpStep(self.encoder.table, self.network.weights, self.encoder.layout, self.encoder.interpolation, loss)

@@ -20,7 +20,7 @@ from scenes.errors import BadInput
 
 # The rate is measured over at least this many steps (the first is warm-up), and this share of the time budget.
 RATE_STEPS = 4
-RATE_SHARE = 0.03
+RATE_SHARE = 0.08
 # What the clock may still throw at us after the rate is known; the budget is a promise.
 MARGIN = 0.985
 # Steps between looks at the loss: on a GPU each look waits for the queue.

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 # No solved size has a finer grid than this: float32 coordinates could not tell its cells apart much longer.
 FINEST = 1 << 20
+# How large a field is made where no size is asked for: with fewer numbers detail is lost, with more little is won.
+NUMBERS_A_SAMPLE = 1.25
+SMALLEST, LARGEST = 20_000, 32_000_000
 
 
 class HashGrid(Method):
@@ -28,15 +31,16 @@ class HashGrid(Method):
     paper = "Müller et al. 2022, Instant Neural Graphics Primitives; layout of tiny-cuda-nn"
     dimensions = (1, 2, 3, 4)
 
-    learning_rate: float = Option(2e-3, gt=0, le=1, description="Adam's step size for the MLP")
-    table_rate: float = Option(1e-2, gt=0, le=1, description="Adam's step size for the table")
+    learning_rate: float = Option(5e-3, gt=0, le=1, description="Adam's step size for the MLP")
+    table_rate: float = Option(5e-2, gt=0, le=1, description="Adam's step size for the table")
+    batch: int | None = Option(None, ge=1, le=1 << 24, description="points a training step; none: 16384, more for large tables")
     levels: int = Option(16, ge=1, le=32, description="grids, coarse to fine")
     features: Literal[1, 2, 4, 8] = Option(2, description="channels an entry")
     table_size: int | None = Option(
-        None, ge=16, le=1 << 26, description="entries a level at most, a power of two; none: about one number a sample in all")
+        None, ge=16, le=1 << 26, description="entries a level at most, a power of two; none: 1.25 numbers a sample in all")
     base_resolution: int = Option(16, ge=2, le=4096, description="cells along an axis at the coarsest level")
     growth: float | None = Option(
-        None, gt=1, le=8, description="resolution ratio of neighbouring levels; none: the finest has a cell every two samples")
+        None, gt=1, le=8, description="resolution ratio of neighbouring levels; none: the finest cell is as large as a sample")
     width: int = Option(64, ge=16, le=128, multiple_of=16, description="units a hidden layer of the MLP")
     hidden_layers: int = Option(2, ge=1, le=4, description="hidden layers of the MLP")
     interpolation: Literal["linear", "smoothstep"] = Option("linear", description="smoothstep has continuous gradients")
@@ -53,16 +57,24 @@ class HashGrid(Method):
     def prepare(self, signal: Signal) -> Self:
         method = super().prepare(signal)
         shape = [n or 512 for n in signal.domain.shape]
-        if method.growth is None:
-            finest = max(max(shape) / 2, 2 * method.base_resolution)
-            growth = (finest / method.base_resolution) ** (1 / max(1, method.levels - 1))
+        dimensions, channels = len(shape), len(signal.channels)
+        if self.growth is None:
+            # The finest cells are as large as a sample; finer ones would be free to do anything between the samples.
+            finest = max(max(shape), 2 * self.base_resolution)
+            growth = (finest / self.base_resolution) ** (1 / max(1, self.levels - 1))
             method = method.model_copy(update={"growth": min(max(growth, 1.05), 8.0)})
-        if method.table_size is None:
-            # The largest power of two with which the whole table stays within about one number a sample.
-            samples = math.prod(shape)
-            fits = [2 ** k for k in range(4, 23)
-                    if method.model_copy(update={"table_size": 2 ** k}).layout(len(shape)).parameters <= 1.2 * samples]
+        if self.table_size is None:
+            wanted = max(SMALLEST, min(LARGEST, NUMBERS_A_SAMPLE * math.prod(shape)))
+            fits = [2 ** k for k in range(4, 25)
+                    if method.model_copy(update={"table_size": 2 ** k}).parameters(dimensions, channels) <= wanted]
             method = method.model_copy(update={"table_size": max([256, *fits])})
+            if self.growth is None:
+                # Powers of two are far apart; the rest of the room is filled by the solver.
+                method = method.sized(dimensions, channels, int(wanted))
+        if self.batch is None:
+            # Many small steps beat few large ones, until Adam's pass over the whole table costs more than the points.
+            table = method.layout(dimensions).parameters
+            method = method.model_copy(update={"batch": min(1 << 18, max(1 << 14, 1 << round(math.log2(table / 32))))})
         return method
 
     def layout(self, dimensions: int) -> GridLayout:

@@ -34,7 +34,7 @@ def hash_grid(coords: Tensor, table: Tensor, layout: GridLayout, interpolation: 
     first that there is (`backends.why_not_native` says why it is not the kernel). Exporters always see the formula.
     ValueError for wrong shapes, dtypes, devices or names.
     """
-    _check(coords, table, layout, interpolation)
+    check_hash_grid(coords, table, layout, interpolation)
     if backends.choose(backend, coords.device.type) == "torch":
         return hash_grid_reference(coords, table, layout, interpolation)
     flat = coords.reshape(-1, layout.dimensions)
@@ -79,7 +79,7 @@ def _index(point: list[Tensor], layout: GridLayout, level: GridLevel) -> Tensor:
     return (index & 0xFFFFFFFF) % level.size
 
 
-def _check(coords: Tensor, table: Tensor, layout: GridLayout, interpolation: str) -> None:
+def check_hash_grid(coords: Tensor, table: Tensor, layout: GridLayout, interpolation: str) -> None:
     if interpolation not in INTERPOLATIONS:
         raise ValueError(f"interpolation is linear or smoothstep, not {interpolation!r}")
     if coords.ndim < 1 or coords.shape[-1] != layout.dimensions:
@@ -94,7 +94,7 @@ def _check(coords: Tensor, table: Tensor, layout: GridLayout, interpolation: str
         raise ValueError(f"coords and table must be on one device, not {coords.device} and {table.device}")
 
 
-class _Call(ctypes.Structure):
+class GridCall(ctypes.Structure):
     """`GridCall` in csrc/common/grid.h."""
 
     _fields_ = [
@@ -105,6 +105,13 @@ class _Call(ctypes.Structure):
     ]
 
 
+def grid_call(layout: GridLayout, interpolation: Interpolation, coords: Tensor, **pointers: int) -> GridCall:
+    """A call for the points `coords` `[N, D]`; the layout must live until it has returned."""
+    return GridCall(dimensions=layout.dimensions, features=layout.features, levels=layout.levels,
+                    smooth=interpolation == "smoothstep", is_double=coords.dtype == torch.float64,
+                    workers=torch.get_num_threads(), points=coords.shape[0], level=layout.records.ctypes.data, **pointers)
+
+
 @dataclass(frozen=True)
 class GridKernel:
     """The compiled kernels for one layout; coords `[N, D]`, gradients of the features `[N, outputs]`."""
@@ -112,22 +119,17 @@ class GridKernel:
     layout: GridLayout
     interpolation: Interpolation
 
-    def forward(self, coords: Tensor, table: Tensor, direction: Tensor | None = None,
-                output: Tensor | None = None) -> Tensor:
-        """The features (into `output` if it is given); with a direction `[N, D]`, their derivative along it."""
-        if output is None:
-            output = coords.new_empty(coords.shape[0], self.layout.outputs)
+    def forward(self, coords: Tensor, table: Tensor, direction: Tensor | None = None) -> Tensor:
+        """The features; with a direction `[N, D]`, their derivative along it."""
+        output = coords.new_empty(coords.shape[0], self.layout.outputs)
         self._call("forward", coords=coords, table=table, direction=direction, output=output)
         return output
 
     def backward(self, coords: Tensor, table: Tensor, grad: Tensor, needs: tuple[bool, bool],
-                 direction: Tensor | None = None,
-                 grad_table: Tensor | None = None) -> tuple[Tensor | None, Tensor | None]:
-        """Gradients by coords and table (into `grad_table` if it is given) of `<grad, forward(coords, table, direction)>`,
-        where `needs` says so."""
+                 direction: Tensor | None = None) -> tuple[Tensor | None, Tensor | None]:
+        """Gradients by coords and table of `<grad, forward(coords, table, direction)>`, where `needs` says so."""
         grad_coords = torch.empty_like(coords, memory_format=torch.contiguous_format) if needs[0] else None
-        if needs[1] and grad_table is None:
-            grad_table = torch.empty_like(table, memory_format=torch.contiguous_format)
+        grad_table = torch.empty_like(table, memory_format=torch.contiguous_format) if needs[1] else None
         self._call("backward", coords=coords, table=table, grad=grad, direction=direction, grad_coords=grad_coords,
                    grad_table=grad_table)
         return grad_coords, grad_table
@@ -138,14 +140,11 @@ class GridKernel:
         # The copies must outlive the call, hence the dictionary.
         tensors = {key: ready(t) for key, t in {"coords": coords, **tensors}.items() if t is not None}
         pointers = {key: t.data_ptr() for key, t in tensors.items()}
-        call = _Call(dimensions=layout.dimensions, features=layout.features, levels=layout.levels,
-                     smooth=self.interpolation == "smoothstep", is_double=coords.dtype == torch.float64,
-                     workers=torch.get_num_threads(), points=coords.shape[0], level=layout.records.ctypes.data,
-                     **pointers)
+        call = grid_call(layout, self.interpolation, coords, **pointers)
         _run(name, call, coords.device)
 
 
-def _run(name: str, call: _Call, device: torch.device) -> None:
+def _run(name: str, call: GridCall, device: torch.device) -> None:
     if device.type == "cuda":
         hash_grid_cuda.run(name, call, device)
     else:
