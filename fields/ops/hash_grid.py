@@ -105,7 +105,7 @@ class GridCall(ctypes.Structure):
     ]
 
 
-def grid_call(layout: GridLayout, interpolation: Interpolation, coords: Tensor, **pointers: int) -> GridCall:
+def grid_call(layout: GridLayout, interpolation: Interpolation, coords: Tensor, /, **pointers: int) -> GridCall:
     """A call for the points `coords` `[N, D]`; the layout must live until it has returned."""
     return GridCall(dimensions=layout.dimensions, features=layout.features, levels=layout.levels,
                     smooth=interpolation == "smoothstep", is_double=coords.dtype == torch.float64,

@@ -18,7 +18,7 @@ from ops_helpers import INTERPOLATIONS, KINDS, all_orders, assert_close, inner_p
 import cuda_ext
 from fields.ops import hash_grid_cuda
 from fields.ops.grid_layout import GridLayout
-from fields.ops.hash_grid import _Call, hash_grid
+from fields.ops.hash_grid import GridCall, hash_grid
 
 operation = sys.modules["fields.ops.hash_grid"]
 
@@ -270,9 +270,9 @@ def test_library_has_code_for_a100_h100_and_later(library_path):
 
 def test_library_says_what_is_wrong(library):
     layout = small_layout(2)
-    call = _Call(dimensions=5, features=2, levels=4, points=1, level=layout.records.ctypes.data)
+    call = GridCall(dimensions=5, features=2, levels=4, points=1, level=layout.records.ctypes.data)
     assert library.fs_error(library.fs_hash_grid_forward(ctypes.addressof(call), 0, None)) == b"invalid argument"
-    call = _Call(dimensions=2, features=2, levels=4, points=1, level=layout.records.ctypes.data, table=4)
+    call = GridCall(dimensions=2, features=2, levels=4, points=1, level=layout.records.ctypes.data, table=4)
     assert library.fs_error(library.fs_hash_grid_forward(ctypes.addressof(call), 0, None)) == b"misaligned address"
     if not torch.cuda.is_available():
         call.table = 8

@@ -7,6 +7,6 @@
 namespace fs {
 
 // The number of the interface: raised whenever a signature changes, compared by the loader.
-constexpr int abi = 1;
+constexpr int abi = 2;
 
 }  // namespace fs

@@ -20,6 +20,7 @@ template <class T>
 struct Axes {
     const T* from;
     int64_t stride;
+    FS_HOST_DEVICE Axes from_point(int64_t p) const { return {from + p, stride}; }
     FS_HOST_DEVICE Pack<T> at(int axis, int p) const { return load<Pack<T>>(from + axis * stride + p); }
 };
 

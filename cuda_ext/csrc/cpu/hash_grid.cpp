@@ -13,7 +13,7 @@
 namespace fs::FS_ISA {
 namespace {
 
-constexpr int TILE = 4096;  // points; a multiple of BLOCK
+constexpr int TILE = GRID_TILE;  // a multiple of BLOCK
 constexpr int64_t NEAR_BYTES = 1 << 19;  // of a level that stays in the second-level cache
 
 // Features of a tile are kept level by level. The levels are a cache line further apart than their size, as a power of
@@ -21,31 +21,32 @@ constexpr int64_t NEAR_BYTES = 1 << 19;  // of a level that stays in the second-
 template <class T, int F>
 constexpr int64_t LEVEL_STRIDE = TILE * F + 64 / sizeof(T);
 
-// Coordinates of a tile, axis by axis, padded to whole blocks.
+// Coordinates axis by axis, padded to whole blocks.
 template <class T, int D>
-void split_axes(const T* coords, int points, T* axes) {
+void split_axes(const T* coords, int points, T* axes, int64_t stride) {
     for (int axis = 0; axis < D; ++axis) {
-        for (int p = 0; p < points; ++p) axes[axis * TILE + p] = coords[p * D + axis];
-        for (int p = points; p % BLOCK; ++p) axes[axis * TILE + p] = T(0);
+        for (int p = 0; p < points; ++p) axes[axis * stride + p] = coords[p * D + axis];
+        for (int p = points; p % BLOCK; ++p) axes[axis * stride + p] = T(0);
     }
 }
 
-// A tile level by level → rows [points][levels * F].
+// A tile level by level → rows [points][levels * F], `stride` numbers from a row to the next.
 template <class T, int F>
-void rows_from_levels(const T* by_level, int levels, int points, T* rows) {
+void rows_from_levels(const T* by_level, int64_t level_stride, int levels, int points, T* rows, int64_t stride) {
     for (int p = 0; p < points; ++p)
-        for (int l = 0; l < levels; ++l, rows += F)
-            Row<T, F>::store(rows, Row<T, F>::load(by_level + l * LEVEL_STRIDE<T, F> + p * F));
+        for (int l = 0; l < levels; ++l)
+            Row<T, F>::store(rows + p * stride + l * F, Row<T, F>::load(by_level + l * level_stride + p * F));
 }
 
 // And back, for the levels first, first + step, ...; padded with zeros to whole blocks.
 template <class T, int F>
-void levels_from_rows(const T* rows, int levels, int first, int step, int points, T* by_level) {
+void levels_from_rows(const T* rows, int64_t stride, int levels, int first, int step, int points, T* by_level,
+                      int64_t level_stride) {
     for (int p = 0; p < points; ++p)
         for (int l = first; l < levels; l += step)
-            Row<T, F>::store(by_level + l * LEVEL_STRIDE<T, F> + p * F, Row<T, F>::load(rows + (p * levels + l) * F));
+            Row<T, F>::store(by_level + l * level_stride + p * F, Row<T, F>::load(rows + p * stride + l * F));
     for (int l = first; l < levels; l += step)
-        for (int i = points * F; i % (BLOCK * F); ++i) by_level[l * LEVEL_STRIDE<T, F> + i] = T(0);
+        for (int i = points * F; i % (BLOCK * F); ++i) by_level[l * level_stride + i] = T(0);
 }
 
 // The functions of a block take all of its points, the padding too: what they make of that is not read, or is zero.
@@ -107,9 +108,19 @@ struct Grid {
 
     int64_t tiles() const { return (call.points + TILE - 1) / TILE; }
 
-    // What a thread keeps of a tile: coordinates and directions axis by axis, numbers level by level.
+    const T* rows(int l) const { return table + call.level[l].offset * F; }
+    T* grad_rows(int l) const { return static_cast<T*>(call.grad_table) + call.level[l].offset * F; }
+
+    // Points of a tile: coordinates and, where the call has them, directions.
+    struct Points {
+        Axes<T> axes, along;
+    };
+
+    // What a thread keeps of a tile: its points, sums axis by axis, and numbers level by level.
     struct Buffers {
         T *axes, *along, *sums, *by_level;
+        Points points() const { return {{axes, TILE}, {along, TILE}}; }
+        T* of_level(int l) const { return by_level + l * LEVEL_STRIDE<T, F>; }
     };
 
     Buffers buffers() const {
@@ -119,48 +130,51 @@ struct Grid {
     }
 
     void read_points(int64_t first, int points, const Buffers& tile) const {
-        split_axes<T, D>(coords + first * D, points, tile.axes);
-        if (direction) split_axes<T, D>(direction + first * D, points, tile.along);
+        split_axes<T, D>(coords + first * D, points, tile.axes, TILE);
+        if (direction) split_axes<T, D>(direction + first * D, points, tile.along, TILE);
     }
 
-    // The corners of a block with the weights that the call means: with a direction, their change along it.
-    void find(const GridLevel& level, const T* axes, const T* along, Corners<T, D>& corners) const {
-        find_entries<T, D>(level, {axes, TILE}, corners);
-        if (along) {
-            direction_weights<smooth, T, D>(level, {axes, TILE}, {along, TILE}, corners);
+    // The corners of the block from point b on with the weights that the call means: with directions, their change along
+    // these.
+    FS_HOST_DEVICE void find(const GridLevel& level, const Points& points, int64_t b, Corners<T, D>& corners) const {
+        const Axes<T> axes = points.axes.from_point(b);
+        find_entries(level, axes, corners);
+        if (points.along.from) {
+            direction_weights<smooth, T, D>(level, axes, points.along.from_point(b), corners);
         } else {
             value_weights<smooth>(corners);
         }
     }
 
-    // Calls action(first point, corners) for every block of a tile. Where a level is too large for the cache, a block's
+    // Calls action(first point, corners) for every block of points. Where a level is too large for the cache, a block's
     // entries are asked for while the block before is worked on.
     template <class Action>
-    FS_HOST_DEVICE void each_block(const GridLevel& level, const T* rows, int points, const Buffers& tile,
+    FS_HOST_DEVICE void each_block(const GridLevel& level, const T* rows, int64_t count, const Points& points,
                                    const Action& action) const {
         Corners<T, D> corners[2];
         const bool ahead = int64_t(level.size) * F * int64_t(sizeof(T)) > NEAR_BYTES;
-        const auto find_at = [&](int b, Corners<T, D>& found) {
-            find(level, tile.axes + b, direction ? tile.along + b : nullptr, found);
+        const auto find_at = [&](int64_t b, Corners<T, D>& found) {
+            find(level, points, b, found);
             if (ahead) prefetch<T, D, F>(rows, found);
         };
-        find_at(0, corners[0]);
-        for (int b = 0; b < points; b += BLOCK) {
+        if (count > 0) find_at(0, corners[0]);
+        for (int64_t b = 0; b < count; b += BLOCK) {
             const int turn = b / BLOCK % 2;
-            if (b + BLOCK < points) find_at(b + BLOCK, corners[1 - turn]);
+            if (b + BLOCK < count) find_at(b + BLOCK, corners[1 - turn]);
             action(b, corners[turn]);
         }
     }
 
-    void forward_tile(int64_t first, int points, const Buffers& tile) const {
+    // Features of a tile's points → rows, `stride` numbers from a row to the next.
+    void forward_tile(int64_t first, int points, const Buffers& tile, T* out, int64_t stride) const {
         read_points(first, points, tile);
         for (int l = 0; l < levels; ++l) {
-            const T* rows = table + call.level[l].offset * F;
-            T* out = tile.by_level + l * LEVEL_STRIDE<T, F>;
-            each_block(call.level[l], rows, points, tile,
-                       [&](int b, const Corners<T, D>& corners) { gather<T, D, F>(rows, corners, out + b * F); });
+            T* of_level = tile.of_level(l);
+            each_block(call.level[l], rows(l), points, tile.points(), [&](int64_t b, const Corners<T, D>& corners) {
+                gather<T, D, F>(rows(l), corners, of_level + b * F);
+            });
         }
-        rows_from_levels<T, F>(tile.by_level, levels, points, static_cast<T*>(call.output) + first * width);
+        rows_from_levels<T, F>(tile.by_level, LEVEL_STRIDE<T, F>, levels, points, out, stride);
     }
 
     void forward() const {
@@ -168,24 +182,25 @@ struct Grid {
             const Buffers tile = buffers();
             const Part part = part_of(tiles(), call.workers, worker);
             for (int64_t t = part.first; t < part.last; ++t)
-                forward_tile(t * TILE, tile_size(call.points, t * TILE), tile);
+                forward_tile(t * TILE, tile_size(call.points, t * TILE), tile,
+                             static_cast<T*>(call.output) + t * TILE * width, width);
         });
     }
 
     void coords_tile(int64_t first, int points, const Buffers& tile) const {
         read_points(first, points, tile);
-        levels_from_rows<T, F>(grad + first * width, levels, 0, 1, points, tile.by_level);
+        levels_from_rows<T, F>(grad + first * width, width, levels, 0, 1, points, tile.by_level, LEVEL_STRIDE<T, F>);
         for (int i = 0; i < D * TILE; ++i) tile.sums[i] = T(0);
         alignas(64) T dots[1 << D][BLOCK];
         for (int l = 0; l < levels; ++l) {
             const GridLevel& level = call.level[l];
-            const T* rows = table + level.offset * F;
-            const T* level_grad = tile.by_level + l * LEVEL_STRIDE<T, F>;
-            each_block(level, rows, points, tile, [&](int b, const Corners<T, D>& corners) {
-                const Axes<T> axes = {tile.axes + b, TILE};
-                dot<T, D, F>(rows, level_grad + b * F, corners, dots);
+            const T* level_grad = tile.of_level(l);
+            each_block(level, rows(l), points, tile.points(), [&](int64_t b, const Corners<T, D>& corners) {
+                const Axes<T> axes = tile.points().axes.from_point(b);
+                dot<T, D, F>(rows(l), level_grad + b * F, corners, dots);
                 if (direction) {
-                    add_second_gradient<smooth, T, D>(level, axes, {tile.along + b, TILE}, corners, dots, tile.sums + b);
+                    const Axes<T> along = tile.points().along.from_point(b);
+                    add_second_gradient<smooth, T, D>(level, axes, along, corners, dots, tile.sums + b);
                 } else {
                     add_gradient<smooth, T, D>(level, axes, corners, dots, tile.sums + b);
                 }
@@ -205,27 +220,42 @@ struct Grid {
         });
     }
 
-    void table_tile(int64_t first, int points, int worker, const Buffers& tile) const {
-        read_points(first, points, tile);
-        levels_from_rows<T, F>(grad + first * width, levels, worker, call.workers, points, tile.by_level);
-        for (int l = worker; l < levels; l += call.workers) {
-            T* rows = static_cast<T*>(call.grad_table) + call.level[l].offset * F;
-            const T* level_grad = tile.by_level + l * LEVEL_STRIDE<T, F>;
-            each_block(call.level[l], rows, points, tile,
-                       [&](int b, const Corners<T, D>& corners) { scatter<T, D, F>(level_grad + b * F, corners, rows); });
-        }
+    void clear_level(int l) const {
+        T* to = grad_rows(l);
+        for (int64_t i = 0; i < int64_t(call.level[l].size) * F; ++i) to[i] = T(0);
+    }
+
+    void scatter_level(int l, const Points& points, int64_t count, const T* level_grad) const {
+        T* to = grad_rows(l);
+        each_block(call.level[l], to, count, points, [&](int64_t b, const Corners<T, D>& corners) {
+            scatter<T, D, F>(level_grad + b * F, corners, to);
+        });
     }
 
     void backward_table() const {
         parallel(call.workers, [this](int worker) {
-            for (int l = worker; l < levels; l += call.workers) {
-                T* rows = static_cast<T*>(call.grad_table) + call.level[l].offset * F;
-                for (int64_t i = 0; i < int64_t(call.level[l].size) * F; ++i) rows[i] = T(0);
-            }
+            for (int l = worker; l < levels; l += call.workers) clear_level(l);
             const Buffers tile = buffers();
-            for (int64_t first = 0; first < call.points; first += TILE)
-                table_tile(first, tile_size(call.points, first), worker, tile);
+            for (int64_t first = 0; first < call.points; first += TILE) {
+                const int points = tile_size(call.points, first);
+                read_points(first, points, tile);
+                levels_from_rows<T, F>(grad + first * width, width, levels, worker, call.workers, points, tile.by_level,
+                                       LEVEL_STRIDE<T, F>);
+                for (int l = worker; l < levels; l += call.workers)
+                    scatter_level(l, tile.points(), points, tile.of_level(l));
+            }
         });
+    }
+
+    // For the fused step: what a tile's points and gradients are kept as, and the scatter of it all.
+    void keep_tile(int64_t first, int points, const T* rows, int64_t stride, const TableGradient& kept) const {
+        split_axes<T, D>(coords + first * D, points, kept.axes + first, kept.stride);
+        levels_from_rows<T, F>(rows, stride, levels, 0, 1, points, kept.by_level + first * F, kept.stride * F);
+    }
+
+    void scatter_kept(int l, const TableGradient& kept) const {
+        clear_level(l);
+        scatter_level(l, {{kept.axes, kept.stride}, {}}, call.points, kept.by_level + l * kept.stride * F);
     }
 
     void backward() const {
@@ -281,6 +311,19 @@ void hash_grid_forward(const GridCall& call) {
 
 void hash_grid_backward(const GridCall& call) {
     with_grid(call, [](const auto& grid) { grid.backward(); });
+}
+
+void encode_tile(const GridCall& call, int64_t first, int points, float* rows, int64_t stride) {
+    with_dimensions<float>(call, [=](const auto& grid) { grid.forward_tile(first, points, grid.buffers(), rows, stride); });
+}
+
+void keep_tile_gradient(const GridCall& call, int64_t first, int points, const float* rows, int64_t stride,
+                        const TableGradient& kept) {
+    with_dimensions<float>(call, [&](const auto& grid) { grid.keep_tile(first, points, rows, stride, kept); });
+}
+
+void scatter_kept_level(const GridCall& call, int level, const TableGradient& kept) {
+    with_dimensions<float>(call, [&](const auto& grid) { grid.scatter_kept(level, kept); });
 }
 
 }  // namespace fs::FS_ISA

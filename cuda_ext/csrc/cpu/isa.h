@@ -17,15 +17,15 @@ Isa isa();  // in use
 
 // Declares a kernel in every namespace that this build has.
 #if defined(FS_X86)
-#define FS_DECLARE(signature)             \
-    namespace fs::baseline { signature; } \
-    namespace fs::avx2 { signature; }     \
-    namespace fs::avx512 { signature; }
+#define FS_DECLARE(...)                     \
+    namespace fs::baseline { __VA_ARGS__; } \
+    namespace fs::avx2 { __VA_ARGS__; }     \
+    namespace fs::avx512 { __VA_ARGS__; }
 #define FS_CALL(name, ...)                                          \
     (fs::isa() == fs::isa_avx512 ? fs::avx512::name(__VA_ARGS__)    \
      : fs::isa() == fs::isa_avx2 ? fs::avx2::name(__VA_ARGS__)      \
                                  : fs::baseline::name(__VA_ARGS__))
 #else
-#define FS_DECLARE(signature) namespace fs::baseline { signature; }
+#define FS_DECLARE(...) namespace fs::baseline { __VA_ARGS__; }
 #define FS_CALL(name, ...) fs::baseline::name(__VA_ARGS__)
 #endif

@@ -17,6 +17,15 @@ void parallel(int workers, const Body& body) {
                 const_cast<Body*>(&body));
 }
 
+// Calls body(index) for index = 0..count-1, each on whichever thread is free.
+template <class Body>
+void for_each(int count, int workers, const Body& body) {
+    int next = 0;
+    parallel(workers < count ? workers : count, [&](int) {
+        for (int index; (index = __atomic_fetch_add(&next, 1, __ATOMIC_RELAXED)) < count;) body(index);
+    });
+}
+
 // Memory of the calling thread that lives on for the next call, 64-byte aligned and not cleared. One block a slot.
 void* scratch(int slot, size_t bytes);
 
