@@ -21,7 +21,7 @@ def tone_map(values: np.ndarray) -> np.ndarray:
 
 
 def srgb_to_linear(values: np.ndarray) -> np.ndarray:
-    """The sRGB curve undone (IEC 61966-2-1): display values `[...]` in [0, 1] to linear light; negative ones mirrored."""
+    """The sRGB curve undone (IEC 61966-2-1): display values `[...]` to linear light; negative ones mirrored."""
     size = np.abs(values)
     light = np.where(size <= 0.04045, size / 12.92, ((size + 0.055) / 1.055) ** 2.4)
     return np.copysign(light, values).astype(np.float32)

@@ -43,7 +43,8 @@ class Image(Signal):
 
     kind = "image"
 
-    def __init__(self, decoded: Decoded, source: dict, valid: np.ndarray | None = None, held_out: np.ndarray | None = None):
+    def __init__(self, decoded: Decoded, source: dict, valid: np.ndarray | None = None,
+                 held_out: np.ndarray | None = None):
         """Use `open_image` or `Image.from_array`."""
         self.pixels = np.ascontiguousarray(decoded.pixels) if not decoded.pixels.flags.c_contiguous else decoded.pixels
         names = NAMES[self.pixels.shape[2]]
@@ -106,9 +107,10 @@ class Image(Signal):
             raise BadInput("this picture was an array in Python; it cannot be opened again from its description")
         image = open_image(source["path"], **source.get("options", {}))
         if image.source["sha256"] != source["sha256"]:
-            raise BadInput(f"{source['path']}: the content has changed since; bring back the file of then, or start anew")
+            raise BadInput(f"{source['path']}: the content has changed; bring back the earlier file, or start anew")
         if image.source.get("mask_sha256") != source.get("mask_sha256"):
-            raise BadInput(f"{source['options']['mask']}: the mask has changed since; bring back the one of then, or start anew")
+            raise BadInput(f"{source['options']['mask']}: the mask has changed since; "
+                           "bring back the earlier one, or start anew")
         return image
 
     @property
@@ -129,7 +131,7 @@ class Image(Signal):
         return self._samples(index if self._usable is None else self._usable[index])
 
     def held_out_pixels(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Coords `[n, 2]` and values `[n, C]` (float32) of the withheld pixels, in raster order, n <= 65,536 at a time."""
+        """Coords `[n, 2]` and values `[n, C]` of the withheld pixels in raster order, n <= 65,536 at a time."""
         if self.held_out is not None:
             index = places(self.held_out.reshape(-1))
             for start in range(0, len(index), CHUNK_SAMPLES):
@@ -165,7 +167,8 @@ class Image(Signal):
         file = input_file(self.source["path"])
         seen = {key: self.source[key] for key in ("bytes", "mtime_ns")}
         if state_of(file) != seen and digest_of(file) != self.source["sha256"]:
-            raise BadInput(f"{self.source['path']}: the file has changed since it was read; run again on what is there now")
+            raise BadInput(f"{self.source['path']}: the file has changed since it was read; "
+                           "run again on what is there now")
 
     def _samples(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Coords `[n, 2]` and values `[n, C]` of the pixels at these places in raster order."""
@@ -232,7 +235,8 @@ def _read_steady(path: str | os.PathLike, file: Path, identity: dict, storage: S
     except OSError:
         steady = False
     if not steady:
-        raise BadInput(f"{path}: the file changed while it was read; wait until it is written, then run again") from problem
+        raise BadInput(f"{path}: the file changed while it was read; "
+                       "wait until it is written, then run again") from problem
     if problem is not None:
         raise problem
     return decoded
@@ -262,8 +266,8 @@ def _assemble(decoded: Decoded, source: dict, mask: np.ndarray | None, held_out:
     valid = mask
     name, shape = source["path"], decoded.pixels.shape[:2]
     if mask is not None and mask.shape != shape:
-        raise BadInput(f"{name}: the mask is {mask.shape[1]} x {mask.shape[0]} and the picture {shape[1]} x {shape[0]}; "
-                       "make them the same size")
+        raise BadInput(f"{name}: the mask is {mask.shape[1]} x {mask.shape[0]} and the picture "
+                       f"{shape[1]} x {shape[0]}; make them the same size")
     if (finite := _finite(decoded.pixels)) is not None:
         bad = finite.size - np.count_nonzero(finite)
         if not ignore_invalid:
@@ -275,7 +279,7 @@ def _assemble(decoded: Decoded, source: dict, mask: np.ndarray | None, held_out:
         decoded.notes.append(f"{bad} pixels hold NaN or infinity and are treated as holes")
         valid = finite if valid is None else valid & finite
     if valid is not None and not valid.any():
-        raise BadInput(f"{name}: no pixel is left to fit: all are masked out or invalid; change the mask or the picture")
+        raise BadInput(f"{name}: no pixel is left to fit, all are masked out or invalid; change the mask")
     held = None
     if held_out:
         if not 0 < held_out < 1:

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Drops what libraries say inside the block: Python warnings, tifffile's log, and what C libraries (OpenEXR, libpng)
-    print to the process's standard output and error, which no Python setting reaches.
+    """Drops what libraries say inside the block: Python warnings, tifffile's log, and what C libraries (OpenEXR,
+    libpng) print to the process's standard output and error, which no Python setting reaches.
 
     That holds for the whole process, so keep such a block short.
     """

@@ -42,7 +42,7 @@ class StratifiedSampler:
         remembered, offsets = self._remembered
         if remembered != key:
             runs = -(-self.total // run)
-            # Raw words, because numpy promises their sequence for ever and that of its distributions only for a version.
+            # Raw words: numpy promises their sequence for ever, and that of its distributions only for a version.
             words = _generator(seed, epoch).random_raw(runs)
             offsets = ((words >> np.uint64(32)) * np.uint64(run) >> np.uint64(32)).astype(np.int64)
             self._remembered = (key, offsets)
@@ -64,7 +64,7 @@ def withhold(total: int, share: float, seed: int) -> np.ndarray:
 
 
 def places(chosen: np.ndarray) -> np.ndarray:
-    """The indices of the True in bool `[total]`, increasing; uint32 where they fit, found without larger temporaries."""
+    """The indices of the True in bool `[total]`, increasing, uint32 where that suffices; no large temporaries."""
     dtype = np.uint32 if len(chosen) <= 2**32 else np.int64
     found = np.empty(np.count_nonzero(chosen), dtype)
     end = 0

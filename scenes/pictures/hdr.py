@@ -27,7 +27,7 @@ def read_hdr(path: Path, storage: Storage) -> Decoded:
     for line in header:
         key, _, value = line.partition(b"=")
         if key == b"FORMAT" and value.strip() != b"32-bit_rle_rgbe":
-            raise BadInput(f"its colours are in the format {value.decode('latin-1').strip()}, which is not read; save it as RGBE")
+            raise BadInput(f"its colours are {value.decode('latin-1').strip()}, which is not read; save it as RGBE")
         if key == b"EXPOSURE":
             exposure *= float(value)
     if axes not in ORIENTATIONS:

@@ -64,9 +64,11 @@ def read_picture(path: Path, storage: Storage = Storage()) -> Decoded:
     except MemoryError as error:
         raise BadInput(f"{path}: the picture does not fit into memory; give a smaller one") from error
     except Exception as error:  # every library complains in types of its own, and all of it is about this file
-        raise BadInput(f"{path}: the {format} file is damaged or cut short{_reason(error)}; get a fresh copy") from error
+        raise BadInput(f"{path}: the {format} file is damaged or cut short{_reason(error)}; "
+                       "get a fresh copy") from error
     if path.suffix.lower() not in ENDINGS[format]:
-        decoded.notes.insert(0, f"named {path.suffix or 'without an ending'}, but the content is {format}, and read as that")
+        name = path.suffix or "without an ending"
+        decoded.notes.insert(0, f"named {name}, but the content is {format}, and read as that")
     return decoded
 
 
@@ -113,8 +115,9 @@ def _what_else(head: bytes) -> str:
 def _reason(error: Exception) -> str:
     from PIL import UnidentifiedImageError
 
-    # A KeyError's words, say, mean something to the author of the library only.
-    if isinstance(error, UnidentifiedImageError) or not isinstance(error, (OSError, RuntimeError, SyntaxError, ValueError)):
+    # The words of a KeyError, say, mean something only to the author of the library.
+    meant_for_people = isinstance(error, (OSError, RuntimeError, SyntaxError, ValueError))
+    if not meant_for_people or isinstance(error, UnidentifiedImageError):
         return ""
     line = str(error).strip().partition("\n")[0]
     return f" ({line})" if line else ""

@@ -33,8 +33,8 @@ def write_image(path: str | os.PathLike, values: np.ndarray, channels: Channels,
     .exr         linear float32, or half with bits=16
     .hdr         linear, three bytes and a shared exponent
 
-    Integers: clipped to [0, 1], linear light tone-mapped, alpha straight. Floats: as they are, alpha premultiplied; sRGB
-    is turned into linear light for EXR and HDR. JPEG has no alpha and is composited on white, HDR on black.
+    Integers: clipped to [0, 1], linear light tone-mapped, alpha straight. Floats: as they are, alpha premultiplied;
+    sRGB is turned into linear light for EXR and HDR. JPEG has no alpha and is composited on white, HDR on black.
 
     Returns notes, one line each, on what the format could not keep. Raises BadInput for another ending, for `bits` that
     the format has not, and for a place that cannot be written; an earlier file then stays as it was.
@@ -58,7 +58,7 @@ def write_image(path: str | os.PathLike, values: np.ndarray, channels: Channels,
 
 
 def check_writable(path: str | os.PathLike, channels: Channels) -> None:
-    """Raises the BadInput that `write_image` would raise about the ending or the place: to be called before long work."""
+    """Raises the BadInput of `write_image` about the ending or the place: to be called before long work."""
     _encoder(Path(path))
     check_place(path)
 

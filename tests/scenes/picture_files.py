@@ -10,6 +10,7 @@ import numpy as np
 
 # Adam7: (first row, row step, first column, column step) of each pass.
 ADAM7 = [(0, 8, 0, 8), (0, 8, 4, 8), (4, 8, 0, 4), (0, 4, 2, 4), (2, 4, 0, 2), (0, 2, 1, 2), (1, 2, 0, 1)]
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
 COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
 
 
@@ -24,7 +25,7 @@ def png(pixels: np.ndarray, interlaced: bool = False, extra: bytes = b"") -> byt
     parts = [wide[y::dy, x::dx] for y, dy, x, dx in ADAM7] if interlaced else [wide]
     rows = b"".join(b"\0" + row.tobytes() for part in parts if part.size for row in part)
     header = struct.pack(">IIBBBBB", width, height, 8 * pixels.dtype.itemsize, COLOUR_TYPES[channels], 0, 0, interlaced)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + extra + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return SIGNATURE + chunk(b"IHDR", header) + extra + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
 def packed_png(pixels: np.ndarray, depth: int) -> bytes:
@@ -33,7 +34,7 @@ def packed_png(pixels: np.ndarray, depth: int) -> bytes:
     bits = (pixels[..., None] >> np.arange(depth - 1, -1, -1)) & 1
     rows = b"".join(b"\0" + np.packbits(row.reshape(-1)).tobytes() for row in bits)
     header = struct.pack(">IIBBBBB", width, height, depth, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return SIGNATURE + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
 def hdr(pixels: np.ndarray, resolution: str | None = None, lines: str = "FORMAT=32-bit_rle_rgbe") -> bytes:
@@ -49,6 +50,7 @@ def hdr(pixels: np.ndarray, resolution: str | None = None, lines: str = "FORMAT=
 def exr(path: Path, planes: dict[str, np.ndarray], **header) -> Path:
     import OpenEXR
 
-    with OpenEXR.File({"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage} | header, dict(planes)) as file:
+    header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage} | header
+    with OpenEXR.File(header, dict(planes)) as file:
         file.write(str(path))
     return path

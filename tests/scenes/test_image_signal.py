@@ -37,7 +37,7 @@ def test_an_epoch_is_the_picture(height: int, width: int, channels: int, count: 
     pixels = ramp(height, width, channels, np.float32)
     coords, values = whole_epoch(Image.from_array(pixels, "linear", premultiplied=True), count, seed)
     assert coords.dtype == values.dtype == np.float32
-    x, y = np.floor(coords[:, 0].astype(float) * width).astype(int), np.floor(coords[:, 1].astype(float) * height).astype(int)
+    x, y = np.floor(coords.astype(float) * [width, height]).astype(int).T
     assert len(np.unique(y * width + x)) == len(values) == height * width
     assert np.array_equal(values, pixels[y, x])
     assert np.array_equal(coords[:, 0], ((x + 0.5) / width).astype(np.float32))
@@ -215,7 +215,8 @@ def with_holes() -> np.ndarray:
 def test_numbers_that_are_none_are_counted_and_located(tmp_path: Path):
     planes = {name: with_holes()[..., index].copy() for index, name in enumerate("RGB")}
     path = exr(tmp_path / "holes.exr", planes)
-    with pytest.raises(BadInput, match="holes.exr: 2 of 20 pixels hold NaN or infinity, the first at x 3, y 1; --ignore-invalid"):
+    words = "holes.exr: 2 of 20 pixels hold NaN or infinity, the first at x 3, y 1; --ignore-invalid"
+    with pytest.raises(BadInput, match=words):
         open_image(path)
     image = open_image(path, ignore_invalid=True)
     assert any("2 pixels" in note and "holes" in note for note in image.notes)
@@ -243,7 +244,8 @@ def test_a_small_picture_is_shown_as_it_is(astronaut: np.ndarray):
 
 
 @pytest.mark.parametrize("height, width, side, shape", [
-    (512, 512, 100, (100, 100)), (300, 512, 200, (117, 200)), (512, 7, 64, (64, 1)), (1, 500, 40, (1, 40)), (1, 1, 8, (1, 1)),
+    (512, 512, 100, (100, 100)), (300, 512, 200, (117, 200)), (512, 7, 64, (64, 1)), (1, 500, 40, (1, 40)),
+    (1, 1, 8, (1, 1)),
 ])
 def test_a_preview_fits_its_frame(astronaut: np.ndarray, height: int, width: int, side: int, shape: tuple[int, int]):
     shown = Image.from_array(astronaut[:height, :width]).preview(side)
@@ -386,6 +388,8 @@ def test_importing_brings_nothing_heavy():
 
 
 def test_loading_a_picture_never_imports_torch(photograph: Path):
-    code = f"import sys, scenes; scenes.load({str(photograph)!r}).preview(); print('torch' in sys.modules, 'fields' in sys.modules)"
+    code = (f"import sys, scenes; scenes.load({str(photograph)!r}).preview(); "
+            "print('torch' in sys.modules, 'fields' in sys.modules)")
     root = Path(__file__).resolve().parents[2]
-    assert subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True).stdout == "False False\n"
+    out = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True).stdout
+    assert out == "False False\n"

@@ -97,7 +97,7 @@ def test_places_that_are_no_files(tmp_path: Path):
     os.mkfifo(tmp_path / "pipe")
     assert "not a regular file" in refusal(tmp_path / "pipe")
     (tmp_path / "file").write_bytes(b"x")
-    assert "no such file" in refusal(tmp_path / "file" / "a.png") or "Not a directory" in refusal(tmp_path / "file" / "a.png")
+    assert "no such file" in refusal(tmp_path / "file" / "a.png")
     (tmp_path / "loop").symlink_to("loop")
     assert refusal(tmp_path / "loop")
 
@@ -175,10 +175,12 @@ def test_bombs_are_refused_before_they_are_decoded(tmp_path: Path, format: str):
         path.write_bytes(data.replace(window, struct.pack("<iiii", 0, 0, 59_999, 59_999)))
     else:  # a real picture, under a limit that is lower
         make(tmp_path, format).rename(path)
-        assert "96 x 64, 0 megapixels, more than the limit of 0.005; raise it with max_pixels=6144" in refusal(path, max_pixels=5000)
+        message = refusal(path, max_pixels=5000)
+        assert "96 x 64, 0 megapixels, more than the limit of 0.005; raise it with max_pixels=6144" in message
         assert open_image(path, max_pixels=6144).width == 96
         return
-    assert "60000 x 60000, 3600 megapixels, more than the limit of 200; raise it with max_pixels=3600000000" in refusal(path)
+    message = refusal(path)
+    assert "60000 x 60000, 3600 megapixels, more than the limit of 200; raise it with max_pixels=3600000000" in message
 
 
 def test_pillows_own_limit_is_not_in_the_way(tmp_path: Path, photograph: Path, recwarn: pytest.WarningsRecorder,

@@ -79,9 +79,10 @@ def test_palettes(tmp_path: Path, small: np.ndarray):
 
 
 def test_a_gamma_that_is_not_srgbs_is_named(tmp_path: Path):
-    (tmp_path / "a.png").write_bytes(png(np.zeros((1, 1, 3), np.uint8), extra=chunk(b"gAMA", (100_000).to_bytes(4, "big"))))
+    dot = np.zeros((1, 1, 3), np.uint8)
+    (tmp_path / "a.png").write_bytes(png(dot, extra=chunk(b"gAMA", (100_000).to_bytes(4, "big"))))
     assert any("gamma of 1 is ignored" in note for note in open_image(tmp_path / "a.png").notes)
-    (tmp_path / "b.png").write_bytes(png(np.zeros((1, 1, 3), np.uint8), extra=chunk(b"gAMA", (45_455).to_bytes(4, "big"))))
+    (tmp_path / "b.png").write_bytes(png(dot, extra=chunk(b"gAMA", (45_455).to_bytes(4, "big"))))
     assert open_image(tmp_path / "b.png").notes == ()
 
 
@@ -205,7 +206,8 @@ def test_profiles_are_converted(tmp_path: Path, dtype: type, tolerance: float, e
         extra = chunk(b"iCCP", b"adobe\0\0" + zlib.compress(gamma_profile("rgb")))
         (tmp_path / "a.png").write_bytes(png(pixels, extra=extra))
     else:
-        tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="rgb", iccprofile=gamma_profile("rgb"), extrasamples=["unassalpha"])
+        tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="rgb", extrasamples=["unassalpha"],
+                         iccprofile=gamma_profile("rgb"))
     image = open_image(tmp_path / f"a.{ending}")
     assert len(image.notes) == 1 and image.notes[0].startswith("converted from the colour profile")
     judge = adobe_to_srgb(values)
@@ -365,7 +367,8 @@ def test_exr_windows_and_parts(tmp_path: Path):
 
     window = (np.array([5, -7], np.int32), np.array([5 + 22, -7 + 16], np.int32))
     image = open_image(exr(tmp_path / "a.exr", dict.fromkeys("RGB", PLANE), dataWindow=window))
-    assert np.array_equal(image.pixels[..., 2], PLANE) and "the picture is the data window, not the display window" in image.notes
+    assert np.array_equal(image.pixels[..., 2], PLANE)
+    assert "the picture is the data window, not the display window" in image.notes
     parts = [OpenEXR.Part({"name": name, "type": OpenEXR.scanlineimage}, {"Y": PLANE + shift})
              for name, shift in (("one", 0), ("two", 1))]
     with OpenEXR.File(parts) as file:
@@ -377,7 +380,8 @@ def test_exr_windows_and_parts(tmp_path: Path):
 def test_exr_tiles(tmp_path: Path):
     import OpenEXR
 
-    path = exr(tmp_path / "a.exr", dict.fromkeys("RGB", PLANE), type=OpenEXR.tiledimage, tiles=OpenEXR.TileDescription())
+    path = exr(tmp_path / "a.exr", dict.fromkeys("RGB", PLANE), type=OpenEXR.tiledimage,
+               tiles=OpenEXR.TileDescription())
     assert np.array_equal(open_image(path).pixels[..., 1], PLANE)
 
 
@@ -490,7 +494,8 @@ except BadInput as error: print(error)
 
 # Without the optional codecs.
 
-def test_without_imagecodecs_everyday_pictures_still_open(tmp_path: Path, small: np.ndarray, monkeypatch: pytest.MonkeyPatch):
+def test_without_imagecodecs_everyday_pictures_still_open(tmp_path: Path, small: np.ndarray,
+                                                          monkeypatch: pytest.MonkeyPatch):
     from scenes.errors import BadInput
 
     (tmp_path / "a16.png").write_bytes(png(NUMBERS))
@@ -505,8 +510,10 @@ def test_without_imagecodecs_everyday_pictures_still_open(tmp_path: Path, small:
 
 @pytest.mark.parametrize("name, shape, dtype, space", [
     ("kodim05.png", (512, 768, 3), np.uint8, "srgb"), ("kodim19.png", (768, 512, 3), np.uint8, "srgb"),
-    ("flower_foveon.png", (1512, 2268, 3), np.uint8, "srgb"), ("wikipedia_008_chapel.png", (858, 1152, 3), np.uint8, "srgb"),
-    ("earth_day_5400x2700.jpg", (2700, 5400, 3), np.uint8, "srgb"), ("albert.exr", (1024, 1024, 4), np.float32, "linear"),
+    ("flower_foveon.png", (1512, 2268, 3), np.uint8, "srgb"),
+    ("wikipedia_008_chapel.png", (858, 1152, 3), np.uint8, "srgb"),
+    ("earth_day_5400x2700.jpg", (2700, 5400, 3), np.uint8, "srgb"),
+    ("albert.exr", (1024, 1024, 4), np.float32, "linear"),
     ("Desk.exr", (874, 644, 4), np.float32, "linear"),
 ])
 def test_shared_pictures(shared: Path, name: str, shape: tuple[int, ...], dtype: type, space: str):

@@ -131,7 +131,8 @@ def test_too_bright_for_half_is_its_brightest(tmp_path: Path):
 
 
 def test_srgb_curve():
-    assert np.allclose(srgb_to_linear(np.array([0, 0.04045, 0.5, 1, -0.5])), [0, 0.0031308, 0.2140411, 1, -0.2140411], atol=1e-6)
+    light = srgb_to_linear(np.array([0, 0.04045, 0.5, 1, -0.5]))
+    assert np.allclose(light, [0, 0.0031308, 0.2140411, 1, -0.2140411], atol=1e-6)
 
 
 def test_unpremultiplied_nothing_is_nothing():
@@ -166,7 +167,9 @@ def test_endings_that_are_not_written(tmp_path: Path, name: str):
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize("ending, bits", [(".png", 12), (".jpg", 16), (".webp", 16), (".exr", 8), (".hdr", 16), (".tif", 32)])
+@pytest.mark.parametrize("ending, bits", [
+    (".png", 12), (".jpg", 16), (".webp", 16), (".exr", 8), (".hdr", 16), (".tif", 32),
+])
 def test_bits_that_a_format_has_not(tmp_path: Path, ending: str, bits: int):
     with pytest.raises(BadInput, match=f"a{ending}: {bits} bits a channel cannot be written here"):
         write_image(tmp_path / f"a{ending}", VALUES, channels(3, "srgb"), bits=bits)
