@@ -35,7 +35,7 @@ cuda: .venv/installed-test
 	@touch $@
 
 .venv/installed-test: .venv/installed
-	$(INSTALL) -e '.[test,bench]'
+	$(INSTALL) -e '.[formats,test,bench]'
 	@touch $@
 
 clean:

@@ -39,6 +39,21 @@ def load(source: str | os.PathLike, kind: str = "auto", **options) -> Signal:
     return loader(source, **options)
 
 
+def reopen(kind: str, source: dict) -> Signal:
+    """The signal that `source` (from an earlier `Signal.source`) describes, with the same options.
+
+    Raises BadInput where the file is gone or its content is another.
+    """
+    if source["path"] == "array":
+        raise BadInput("this signal was an array in Python; it cannot be opened again from its description")
+    signal = load(source["path"], kind, **source.get("options", {}))
+    if signal.source["sha256"] != source["sha256"]:
+        raise BadInput(f"{source['path']}: the content has changed since; bring back the file of then, or start anew")
+    if signal.source.get("mask_sha256") != source.get("mask_sha256"):
+        raise BadInput(f"{source['options']['mask']}: the mask has changed since; bring back the one of then, or start anew")
+    return signal
+
+
 def recognise(source: str | os.PathLike) -> str:
     """The kind of a source, from its first bytes; where these say nothing, from its ending.
 

@@ -97,22 +97,6 @@ class Image(Signal):
         source["options"] = _options(held_out=held_out, seed=seed, ignore_invalid=ignore_invalid)
         return _assemble(Decoded(pixels, space or "srgb", premultiplied), source, mask, held_out, seed, ignore_invalid)
 
-    @classmethod
-    def reopen(cls, source: dict) -> Image:
-        """The picture that `source` (from an earlier `Image.source`) describes, with the same options.
-
-        Raises BadInput where the file is gone or its content is another.
-        """
-        if source["path"] == "array":
-            raise BadInput("this picture was an array in Python; it cannot be opened again from its description")
-        image = open_image(source["path"], **source.get("options", {}))
-        if image.source["sha256"] != source["sha256"]:
-            raise BadInput(f"{source['path']}: the content has changed; bring back the earlier file, or start anew")
-        if image.source.get("mask_sha256") != source.get("mask_sha256"):
-            raise BadInput(f"{source['options']['mask']}: the mask has changed since; "
-                           "bring back the earlier one, or start anew")
-        return image
-
     @property
     def height(self) -> int:
         return self.pixels.shape[0]
@@ -307,7 +291,7 @@ def _finite(pixels: np.ndarray) -> np.ndarray | None:
 
 
 def _options(**options) -> dict:
-    """Those that are not as by default, for `Image.reopen`."""
+    """Those that are not as by default, for `scenes.reopen`."""
     defaults = {"memory": MEMORY, "max_pixels": MAX_PIXELS, "mask": None, "held_out": 0.0, "seed": 0,
                 "ignore_invalid": False}
     return {name: value for name, value in options.items() if value != defaults[name]}

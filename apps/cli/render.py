@@ -42,15 +42,13 @@ def run(options: argparse.Namespace) -> dict:
     from fields.fit.fit import resolve_device
     from fields.raster import picture
     from scenes.pictures.storage import Storage
-    from scenes.pictures.write import ENCODERS, write_image
+    from scenes.image import check_writable, write_image
 
     field = kept.load_field(resolve_device(options.device))
     width, height, window = frame(field.domain, options.size, options.scale, options.crop)
     linear = field.channels.space == "linear"
     out = options.out or kept.path / ("render.exr" if linear else "render.png")
-    if out.suffix.lower() not in ENCODERS:
-        raise BadInput(f"--out {out}: pictures are not written as {out.suffix or 'files without an ending'}; "
-                       f"use {', '.join(ENCODERS)}")
+    check_writable(out, field.channels)  # told before the work, not after it
     begun = time.perf_counter()
     # Beyond the storage's limit the values lie in a mapped temporary file: memory does not grow with the picture.
     values = Storage(max_pixels=width * height).new(height, width, len(field.channels), np.float32)

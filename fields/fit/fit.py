@@ -87,12 +87,7 @@ def prepare(signal: Signal, method: str | Method, *, steps: int | None = None, s
 
 def reopen(run: Run) -> Signal:
     """The signal that a run was begun on; refused where its file is gone or another."""
-    source = run.header["source"]
-    signal = scenes.load(source["path"], run.header["kind"], **source.get("options", {}))
-    for name in ("sha256", "mask_sha256"):
-        if signal.source.get(name) != source.get(name):
-            raise BadInput(f"{run.path} was begun on another content of {source['path']}; bring that back, or start a new run")
-    return signal
+    return scenes.reopen(run.header["kind"], run.header["source"])
 
 
 def resume(signal: Signal, run: Run, device: str = "auto", started: float | None = None) -> Trainer:

@@ -61,6 +61,8 @@ def read_picture(path: Path, storage: Storage = Storage()) -> Decoded:
             decoded = _decode(path, format, storage)
     except BadInput as error:
         raise BadInput(f"{path}: {error}") from error
+    except ImportError as error:
+        raise BadInput(f"{path}: reading this {format} file wants the package {error.name}: pip install {error.name}") from error
     except MemoryError as error:
         raise BadInput(f"{path}: the picture does not fit into memory; give a smaller one") from error
     except Exception as error:  # every library complains in types of its own, and all of it is about this file

@@ -33,7 +33,7 @@ class Storage:
             raise BadInput(f"the picture is {width} x {height}: there is nothing to fit")
         if height * width > self.max_pixels:
             raise BadInput(f"the picture is {width} x {height}, {height * width / 1e6:.0f} megapixels, more than the "
-                           f"limit of {self.max_pixels / 1e6:g}; raise it with max_pixels={height * width} "
+                           f"limit of {self.max_pixels / 1e6:g}; raise it with --max-pixels {height * width} (max_pixels in Python) "
                            "if you trust the file")
 
     def new(self, height: int, width: int, channels: int, dtype: np.dtype | type) -> np.ndarray:

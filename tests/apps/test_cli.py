@@ -215,7 +215,7 @@ def test_resume_on_another_picture_or_with_other_options_is_refused(run, tmp_pat
     Run.open(run).write_header(status="stopped")
     assert "--steps" in refused(capsys, "fit", photograph, "--out", run, "--resume", "--steps", "5")
     Image.new("RGB", (96, 64)).save(photograph)
-    assert "another content" in refused(capsys, "fit", photograph, "--out", run, "--resume")
+    assert "has changed" in refused(capsys, "fit", photograph, "--out", run, "--resume")
 
 
 def test_a_run_is_repeated_to_the_bit(run, tmp_path, capsys):

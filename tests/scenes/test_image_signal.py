@@ -311,24 +311,24 @@ def test_reopening_gives_the_same_signal(tmp_path: Path, photograph: Path):
     mask[:, 20:] = 255
     (tmp_path / "m.png").write_bytes(png(mask))
     first = open_image(photograph, mask=tmp_path / "m.png", held_out=0.2, seed=5)
-    again = Image.reopen(first.source)
+    again = scenes.reopen("image", first.source)
     assert np.array_equal(first.valid, again.valid) and np.array_equal(first.held_out, again.held_out)
     assert all(np.array_equal(a, b) for a, b in zip(first.batch(3, 500, 1), again.batch(3, 500, 1)))
     assert again.source == first.source
 
     (tmp_path / "m.png").write_bytes(png(np.full((64, 96, 1), 255, np.uint8)))
     with pytest.raises(BadInput, match="m.png: the mask has changed"):
-        Image.reopen(first.source)
+        scenes.reopen("image", first.source)
     photograph.write_bytes(png(ramp(64, 96, 3)))
     with pytest.raises(BadInput, match="photo.png: the content has changed"):
-        Image.reopen(first.source)
+        scenes.reopen("image", first.source)
 
 
 def test_an_array_cannot_be_reopened():
     image = Image.from_array(ramp(2, 2, 1))
     image.check_unchanged()
     with pytest.raises(BadInput, match="an array"):
-        Image.reopen(image.source)
+        scenes.reopen("image", image.source)
 
 
 def test_a_change_after_reading_is_noticed(photograph: Path):

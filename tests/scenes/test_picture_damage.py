@@ -176,11 +176,11 @@ def test_bombs_are_refused_before_they_are_decoded(tmp_path: Path, format: str):
     else:  # a real picture, under a limit that is lower
         make(tmp_path, format).rename(path)
         message = refusal(path, max_pixels=5000)
-        assert "96 x 64, 0 megapixels, more than the limit of 0.005; raise it with max_pixels=6144" in message
+        assert "96 x 64, 0 megapixels, more than the limit of 0.005; raise it with --max-pixels 6144" in message
         assert open_image(path, max_pixels=6144).width == 96
         return
     message = refusal(path)
-    assert "60000 x 60000, 3600 megapixels, more than the limit of 200; raise it with max_pixels=3600000000" in message
+    assert "60000 x 60000, 3600 megapixels, more than the limit of 200; raise it with --max-pixels 3600000000" in message
 
 
 def test_pillows_own_limit_is_not_in_the_way(tmp_path: Path, photograph: Path, recwarn: pytest.WarningsRecorder,
