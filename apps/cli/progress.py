@@ -20,7 +20,7 @@ class FitProgress:
     """A Trainer callback and a context manager; writes to standard error only."""
 
     def __init__(self, signal: Signal, trainer: Trainer, run: Run) -> None:
-        self.console = Console(stderr=True, highlight=False)
+        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
         shape = " x ".join(str(n) for n in signal.domain.shape)
         self.console.print(f"[bold]{signal.source['path']}[/]  {shape} {'+'.join(signal.channels.names)} ({signal.channels.space})")
         self.console.print(f"{trainer.method.name}: {trainer.field.stored_numbers:,} parameters, {trainer.field.backend}"
@@ -64,6 +64,6 @@ class FitProgress:
         units = {"psnr": " dB", "psnr_alpha": " dB"}
         scores = "   ".join(f"[bold]{name}[/] {value:.4g}{units.get(name, '')}" for name, value in stored["metrics"].items())
         self.console.print(f"\n{scores}   after {stored['steps']:,} steps in {stored['seconds']:.1f} s")
-        self.console.print(f"  picture  {self.run.path / 'preview.png'}   (target, fit, error)", soft_wrap=True)
-        self.console.print(f"  field    {self.run.weights}   ({stored['bytes']:,} bytes)", soft_wrap=True)
-        self.console.print(f"  closer   fit-a-scene render {self.run.path} --scale 4", soft_wrap=True)
+        self.console.print(f"  picture  {self.run.path / 'preview.png'}   (target, fit, error)")
+        self.console.print(f"  field    {self.run.weights}   ({stored['bytes']:,} bytes)")
+        self.console.print(f"  closer   fit-a-scene render {self.run.path} --scale 4")

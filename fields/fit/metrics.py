@@ -62,7 +62,7 @@ def ms_ssim(prediction: np.ndarray, target: np.ndarray) -> float | None:
         similarity, contrast = _similarity(p, t)
         factor = similarity if scale == len(MS_SSIM_WEIGHTS) - 1 else contrast
         product *= factor.clamp(min=0) ** weight
-        p, t = (F.avg_pool2d(x.clamp(0, 1), 2) for x in (p, t))
+        p, t = _halved(p), _halved(t)
     return product.mean().item()
 
 
@@ -112,6 +112,11 @@ def _similarity_maps(p: torch.Tensor, t: torch.Tensor) -> tuple[torch.Tensor, to
     c1, c2 = 0.01 ** 2, 0.03 ** 2
     contrast = (2 * (product - mean_p * mean_t) + c2) / (square_p - mean_p ** 2 + square_t - mean_t ** 2 + c2)
     return contrast * (2 * mean_p * mean_t + c1) / (mean_p ** 2 + mean_t ** 2 + c1), contrast
+
+
+def _halved(picture: torch.Tensor) -> torch.Tensor:
+    """Means over 2 x 2 of the clipped values, `[C, H, W]` → `[C, H // 2, W // 2]`, in strips."""
+    return torch.cat([F.avg_pool2d(picture[:, rows].clamp(0, 1), 2) for rows in _strips(picture.shape[1] // 2 * 2)], dim=1)
 
 
 def _blur(maps: torch.Tensor) -> torch.Tensor:
