@@ -178,6 +178,7 @@ struct Grid {
     }
 
     void forward() const {
+        expect_writes(call.output, size_t(call.points) * width * sizeof(T));
         parallel(call.workers, [this](int worker) {
             const Buffers tile = buffers();
             const Part part = part_of(tiles(), call.workers, worker);
@@ -233,6 +234,8 @@ struct Grid {
     }
 
     void backward_table() const {
+        const GridLevel& last = call.level[levels - 1];
+        expect_writes(call.grad_table, size_t(last.offset + last.size) * F * sizeof(T));
         parallel(call.workers, [this](int worker) {
             for (int l = worker; l < levels; l += call.workers) clear_level(l);
             const Buffers tile = buffers();

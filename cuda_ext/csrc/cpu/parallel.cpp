@@ -3,7 +3,9 @@
 #include "isa.h"
 
 #include <dlfcn.h>
+#include <sys/mman.h>
 
+#include <cstdint>
 #include <cstdlib>
 #include <new>
 #include <thread>
@@ -68,6 +70,19 @@ void run_workers(int workers, Task task, void* context) {
     task(context, 0);
     for (int worker = 1; worker < workers; ++worker) threads[worker - 1].join();
     delete[] threads;
+}
+
+void expect_writes(void* memory, size_t bytes) {
+#if defined(MADV_HUGEPAGE)
+    constexpr uintptr_t page = 4096;
+    constexpr size_t worthwhile = size_t(4) << 20;
+    if (bytes < worthwhile) return;
+    const uintptr_t first = (reinterpret_cast<uintptr_t>(memory) + page - 1) / page * page;
+    const uintptr_t last = (reinterpret_cast<uintptr_t>(memory) + bytes) / page * page;
+    madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
+#else
+    (void)memory, (void)bytes;
+#endif
 }
 
 void* scratch(int slot, size_t bytes) {

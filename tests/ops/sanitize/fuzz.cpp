@@ -1,0 +1,185 @@
+// Calls every function of the CPU library with random shapes and values, in memory of exactly the size that is promised,
+// on every instruction set that there is. Built with the address and undefined-behaviour sanitizers: what it looks for is
+// that nothing is reported.
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <limits>
+#include <random>
+#include <vector>
+
+#include "../../../cuda_ext/csrc/common/grid.h"
+#include "../../../cuda_ext/csrc/cpu/adam.h"
+#include "../../../cuda_ext/csrc/cpu/fused_step.h"
+
+extern "C" {
+int fs_set_isa(const char* name);
+void fs_hash_grid_forward(const fs::GridCall* call);
+void fs_hash_grid_backward(const fs::GridCall* call);
+void fs_grid_mlp_forward(const fs::StepCall* call);
+void fs_grid_mlp_gradients(const fs::StepCall* call);
+void fs_adam(const fs::AdamCall* call);
+}
+
+namespace {
+
+std::mt19937 engine(1);
+
+int pick(int low, int high) { return std::uniform_int_distribution<int>(low, high)(engine); }
+
+template <class T>
+std::vector<T> numbers(size_t count) {
+    std::vector<T> values(count);
+    std::normal_distribution<double> normal;
+    for (T& value : values) value = T(normal(engine));
+    values.shrink_to_fit();
+    return values;
+}
+
+template <class T>
+std::vector<T> coordinates(size_t count, bool wild) {
+    std::vector<T> values(count);
+    const T odd[] = {T(0), T(1), T(-0.0), T(-3), T(1e30), std::numeric_limits<T>::infinity(), std::numeric_limits<T>::quiet_NaN()};
+    for (T& value : values) value = wild && pick(0, 9) == 0 ? odd[pick(0, 6)] : T(std::uniform_real_distribution<double>(0, 1)(engine));
+    return values;
+}
+
+std::vector<fs::GridLevel> random_levels(int dimensions, int64_t& entries) {
+    std::vector<fs::GridLevel> levels(pick(1, 5));
+    entries = 0;
+    for (fs::GridLevel& level : levels) {
+        const uint32_t resolution = uint32_t(pick(1, dimensions < 3 ? 40 : 6));
+        uint64_t points = 1, farthest = 0;
+        for (int axis = 0; axis < dimensions; ++axis) {
+            farthest += points * resolution;
+            points *= resolution;
+        }
+        level.offset = entries;
+        level.resolution = resolution;
+        level.scale = float(resolution) - 1.0f;
+        if (resolution > 1) level.scale -= std::uniform_real_distribution<float>(0.0f, 0.99f)(engine);
+        level.addressing = uint32_t(pick(0, 2));
+        level.size = uint32_t((points + 7) / 8 * 8);
+        if (level.addressing == fs::hashed) level.size = 1u << pick(0, 8);
+        if (level.addressing == fs::wrapped) level.size = uint32_t(pick(1, int(level.size)));
+        if (level.addressing == fs::dense && farthest >= 2 * uint64_t(level.size)) level.addressing = fs::wrapped;
+        entries += level.size;
+    }
+    return levels;
+}
+
+template <class T>
+void fuzz_grid() {
+    fs::GridCall call = {};
+    call.dimensions = pick(1, 4);
+    call.features = 1 << pick(0, 3);
+    call.smooth = pick(0, 1);
+    call.is_double = sizeof(T) == 8;
+    call.workers = pick(1, 5);
+    call.points = pick(0, 3) ? pick(0, 200) : pick(4000, 9000);
+    int64_t entries;
+    const auto levels = random_levels(call.dimensions, entries);
+    call.levels = int(levels.size());
+    call.level = levels.data();
+    const size_t width = levels.size() * call.features, points = size_t(call.points);
+    const auto coords = coordinates<T>(points * call.dimensions, true), direction = numbers<T>(points * call.dimensions);
+    const auto table = numbers<T>(size_t(entries) * call.features), grad = numbers<T>(points * width);
+    std::vector<T> output(points * width), grad_coords(points * call.dimensions), grad_table(table.size());
+    call.coords = coords.data();
+    call.table = table.data();
+    call.grad = grad.data();
+    call.direction = pick(0, 1) ? direction.data() : nullptr;
+    call.output = output.data();
+    call.grad_coords = pick(0, 3) ? grad_coords.data() : nullptr;
+    call.grad_table = pick(0, 3) ? grad_table.data() : nullptr;
+    fs_hash_grid_forward(&call);
+    fs_hash_grid_backward(&call);
+}
+
+void fuzz_step() {
+    fs::StepCall call = {};
+    fs::GridCall& grid = call.grid;
+    grid.dimensions = pick(1, 4);
+    grid.features = 1 << pick(0, 3);
+    grid.smooth = pick(0, 1);
+    grid.workers = pick(1, 5);
+    grid.points = pick(0, 3) ? pick(0, 200) : pick(4000, 9000);
+    int64_t entries;
+    const auto levels = random_levels(grid.dimensions, entries);
+    grid.levels = int(levels.size());
+    grid.level = levels.data();
+    call.matrices = pick(2, 5);
+    call.activation = pick(0, 2);
+    call.loss = pick(0, 2);
+    call.omega = 30.0f;
+    call.sizes[0] = grid.levels * grid.features;
+    for (int i = 1; i < call.matrices; ++i) call.sizes[i] = 16 * pick(1, 8);
+    call.sizes[call.matrices] = pick(1, 20);
+    const size_t points = size_t(grid.points), outputs = size_t(call.sizes[call.matrices]);
+    std::vector<std::vector<float>> weights, grads;
+    for (int i = 0; i < call.matrices; ++i) {
+        weights.push_back(numbers<float>(size_t(call.sizes[i]) * call.sizes[i + 1]));
+        grads.emplace_back(weights.back().size());
+    }
+    for (int i = 0; i < call.matrices; ++i) {
+        call.weight[i] = weights[i].data();
+        call.grad_weight[i] = grads[i].data();
+    }
+    const auto coords = coordinates<float>(points * grid.dimensions, pick(0, 1));
+    const auto table = numbers<float>(size_t(entries) * grid.features);
+    const auto targets = numbers<float>(points * outputs), samples = numbers<float>(points);
+    std::vector<float> grad_table(table.size()), values(points * outputs);
+    double loss = 0.0;
+    grid.coords = coords.data();
+    grid.table = table.data();
+    grid.grad_table = grad_table.data();
+    call.targets = targets.data();
+    call.sample_weights = pick(0, 1) ? samples.data() : nullptr;
+    call.values = values.data();
+    call.loss_value = &loss;
+    fs_grid_mlp_forward(&call);
+    fs_grid_mlp_gradients(&call);
+}
+
+void fuzz_adam() {
+    fs::AdamCall call = {};
+    const size_t count = size_t(pick(0, 300));
+    call.sparse = pick(0, 1);
+    call.most_steps = 9;
+    auto weight = numbers<float>(count), gradient = numbers<float>(count), mean = numbers<float>(count);
+    std::vector<float> square(count), rate(10, 0.1f);
+    std::vector<int32_t> steps(call.sparse ? count : 1, pick(0, 20));
+    for (float& g : gradient)
+        if (pick(0, 1)) g = 0.0f;
+    call.count = int64_t(count);
+    call.weight = weight.data();
+    call.gradient = gradient.data();
+    call.mean = mean.data();
+    call.square = square.data();
+    call.steps = steps.data();
+    call.rate = rate.data();
+    call.workers = pick(1, 5);
+    call.mean_decay = 0.9f;
+    call.square_decay = 0.99f;
+    call.epsilon = 1e-15f;
+    fs_adam(&call);
+}
+
+}  // namespace
+
+int main(int, char** arguments) {
+    const int rounds = std::atoi(arguments[1]);
+    int sets = 0;
+    for (const char* isa : {"baseline", "avx2", "avx512"}) {
+        if (!fs_set_isa(isa)) continue;
+        ++sets;
+        for (int round = 0; round < rounds; ++round) {
+            fuzz_grid<float>();
+            fuzz_grid<double>();
+            fuzz_step();
+            fuzz_adam();
+        }
+    }
+    std::printf("%d rounds on %d instruction sets\n", rounds, sets);
+    return 0;
+}

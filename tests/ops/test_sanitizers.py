@@ -1,0 +1,39 @@
+"""The CPU kernels under the address and undefined-behaviour sanitizers, called with random shapes."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = ROOT / "cuda_ext" / "csrc" / "cpu"
+BASE = "-std=c++17 -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -ffp-contract=off -Wno-psabi".split()
+SETS = {"baseline": [], "avx2": "-mavx2 -mfma".split(),
+        "avx512": "-mavx2 -mfma -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512".split()}
+KERNELS = ("adam", "fused_step", "hash_grid")
+
+
+@pytest.mark.slow
+def test_nothing_is_reported(tmp_path):
+    """Builds the library and a fuzzer in one program; an error would end it."""
+    x86 = os.uname().machine == "x86_64"
+    sets = SETS if x86 else {"baseline": []}
+    define = ["-DFS_X86"] if x86 else []
+    jobs = {f"{name}.o": [SOURCES / f"{name}.cpp", *define] for name in ("interface", "isa", "parallel")}
+    jobs["fuzz.o"] = [Path(__file__).parent / "sanitize" / "fuzz.cpp", *define]
+    for isa, flags in sets.items():
+        jobs |= {f"{kernel}-{isa}.o": [SOURCES / f"{kernel}.cpp", *define, f"-DFS_ISA={isa}", *flags] for kernel in KERNELS}
+    compiler = os.environ.get("CXX", "c++")
+    waiting = list(jobs.items())
+    running: list[subprocess.Popen] = []
+    while waiting or running:
+        while waiting and len(running) < (os.cpu_count() or 1):
+            name, arguments = waiting.pop()
+            running.append(subprocess.Popen([compiler, *BASE, *map(str, arguments), "-c", "-o", str(tmp_path / name)]))
+        assert running.pop(0).wait() == 0
+    program = tmp_path / "fuzz"
+    subprocess.run([compiler, *BASE, *(str(tmp_path / name) for name in jobs), "-o", str(program), "-ldl", "-lpthread"], check=True)
+    run = subprocess.run([str(program), "60"], capture_output=True, text=True, timeout=600)
+    assert run.returncode == 0, run.stderr[-4000:]
+    assert f"on {len(sets)} instruction sets" in run.stdout
