@@ -22,7 +22,7 @@ from scenes.errors import BadInput
 RATE_STEPS = 4
 RATE_SHARE = 0.08
 # What the clock may still throw at us after the rate is known; the budget is a promise.
-MARGIN = 0.985
+MARGIN = 0.95
 # Steps between looks at the loss: on a GPU each look waits for the queue.
 CHECK_EVERY = 16
 
