@@ -310,4 +310,4 @@ def test_the_call_is_that_of_the_header():
     for line in filter(None, map(str.strip, body.split(";"))):
         kind, names = re.fullmatch(r"((?:const )?\w+[ *]+)(.*)", line).groups()
         fields += [(name.strip(), c_type(kind)) for name in names.split(",")]
-    assert fields == list(_Call._fields_)
+    assert fields == list(GridCall._fields_)
