@@ -17,7 +17,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> dict:
-    from benchmarks.kernels import measure
+    from benchmarks.kernels.measure import measure
     from benchmarks.report import print_table
 
     report = measure(quick=True)

@@ -1,4 +1,4 @@
-"""Dr.Jit's hash grid (LLVM backend) under the clock, in a process of its own: `run` answers benchmarks.kernels."""
+"""Dr.Jit's hash grid (LLVM backend) under the clock, in a process of its own: `run` answers benchmarks.kernels.grids."""
 
 from __future__ import annotations
 

@@ -49,22 +49,28 @@ def hash_grid_reference(coords: Tensor, table: Tensor, layout: GridLayout, inter
     return torch.cat(features, dim=-1).reshape(*coords.shape[:-1], layout.outputs)
 
 
+def corner_entries(coords: Tensor, layout: GridLayout, level: GridLevel) -> Tensor:
+    """Rows, within the level, of the corners of each point's cell: `[N, 2^D]`; bit a of a corner's number is its side
+    along axis a."""
+    cell = (coords.detach().clamp(0.0, 1.0) * level.scale + 0.5).floor().long()
+    corners = [[cell[:, axis] + (corner >> axis & 1) for axis in range(layout.dimensions)]
+               for corner in range(2**layout.dimensions)]
+    return torch.stack([_index(corner, layout, level) for corner in corners], dim=-1)
+
+
 def _level_reference(x: Tensor, table: Tensor, layout: GridLayout, level: GridLevel, interpolation: str) -> Tensor:
     position = x * level.scale + 0.5
-    cell = position.detach().floor()
-    t = position - cell
+    t = position - position.detach().floor()
     if interpolation == "smoothstep":
         t = t * t * (3.0 - 2.0 * t)
-    cell = cell.long()
     rows = table[level.offset:level.offset + level.size]
+    entries = corner_entries(x, layout, level)
     total = 0.0
     for corner in range(2**layout.dimensions):
-        bits = [(corner >> axis) & 1 for axis in range(layout.dimensions)]
         weight = torch.ones_like(t[:, 0])
-        for axis, bit in enumerate(bits):
-            weight = weight * (t[:, axis] if bit else 1.0 - t[:, axis])
-        index = _index([cell[:, axis] + bit for axis, bit in enumerate(bits)], layout, level)
-        total = total + weight.unsqueeze(-1) * rows[index]
+        for axis in range(layout.dimensions):
+            weight = weight * (t[:, axis] if corner >> axis & 1 else 1.0 - t[:, axis])
+        total = total + weight.unsqueeze(-1) * rows[entries[:, corner]]
     return total
 
 

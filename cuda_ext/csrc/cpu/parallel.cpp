@@ -75,7 +75,7 @@ void run_workers(int workers, Task task, void* context) {
 void expect_writes(void* memory, size_t bytes) {
 #if defined(MADV_HUGEPAGE)
     constexpr uintptr_t page = 4096;
-    constexpr size_t worthwhile = size_t(4) << 20;
+    constexpr size_t worthwhile = size_t(2) << 20;
     if (bytes < worthwhile) return;
     const uintptr_t first = (reinterpret_cast<uintptr_t>(memory) + page - 1) / page * page;
     const uintptr_t last = (reinterpret_cast<uintptr_t>(memory) + bytes) / page * page;
