@@ -13,6 +13,7 @@ from scenes.colour import CHECKER_SIDE, checkerboard, premultiply, to_bytes, to_
 from scenes.domain import Axis, Channels, Domain
 from scenes.errors import BadInput
 from scenes.files import digest_of, input_file, state_of
+from scenes.holes import smooth_fill
 from scenes.pictures.decoded import Decoded
 from scenes.pictures.storage import MAX_PIXELS, MEMORY, STRIP_PIXELS, Storage, strips
 from scenes.pictures.write import check_writable, write_image
@@ -24,6 +25,8 @@ __all__ = ["Image", "check_writable", "open_image", "write_image"]
 NAMES = {1: ("grey",), 2: ("grey", "alpha"), 3: ("red", "green", "blue"), 4: ("red", "green", "blue", "alpha")}
 # The samples that `held_out_pixels` gives at a time.
 CHUNK_SAMPLES = 1 << 16
+# Of a batch that are drawn in holes, where there are any.
+FILL_SHARE = 1 / 8
 
 
 class Image(Signal):
@@ -39,6 +42,9 @@ class Image(Signal):
     `valid` is None (every pixel) or bool `[H, W]`: False where no training sample comes from because it is masked out,
     invalid or held out. `held_out` is None or bool `[H, W]`: the pixels withheld for scoring. Invalid (NaN, infinite)
     pixels that were accepted are 0 in `pixels`.
+
+    Holes (neither valid nor held out) get a smooth guess from what surrounds them, which an eighth of each batch is drawn from: a
+    field that sees nothing there fills large holes with noise.
     """
 
     kind = "image"
@@ -59,6 +65,8 @@ class Image(Signal):
         self._straight = alpha and not decoded.premultiplied
         self._usable = None if valid is None else places(valid.reshape(-1))
         self._sampler = StratifiedSampler(self.height * self.width if valid is None else len(self._usable))
+        self._holes, self._guess = self._fill_holes()
+        self._hole_sampler = StratifiedSampler(len(self._holes))
         self._x = _centres(self.width)
         self._y = _centres(self.height)
 
@@ -111,8 +119,14 @@ class Image(Signal):
 
     def batch(self, step: int, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """See `Signal.batch` and `StratifiedSampler`: every usable pixel once an epoch, each batch in raster order."""
-        index = self._sampler.indices(step, count, seed)
-        return self._samples(index if self._usable is None else self._usable[index])
+        fill = min(int(count * FILL_SHARE), len(self._holes))
+        index = self._sampler.indices(step, count - fill, seed)
+        samples = self._samples(index if self._usable is None else self._usable[index])
+        if not fill:
+            return samples
+        index = self._hole_sampler.indices(step, fill, seed)
+        guesses = self._coords(self._holes[index]), self._guess[index]
+        return tuple(np.concatenate(parts) for parts in zip(samples, guesses))
 
     def held_out_pixels(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Coords `[n, 2]` and values `[n, C]` of the withheld pixels in raster order, n <= 65,536 at a time."""
@@ -154,14 +168,28 @@ class Image(Signal):
             raise BadInput(f"{self.source['path']}: the file has changed since it was read; "
                            "run again on what is there now")
 
+    def _fill_holes(self) -> tuple[np.ndarray, np.ndarray]:
+        """The places of the holes, and the guesses `[n, C]`; none where only scored pixels are missing."""
+        holes = np.zeros(0, np.uint32)
+        if self.valid is not None:
+            holes = places(~(self.valid if self.held_out is None else self.valid | self.held_out).reshape(-1))
+        if not len(holes):
+            return holes, np.zeros((0, self.pixels.shape[2]), np.float32)
+        values = self.values()
+        guess = [smooth_fill(values[..., channel:channel + 1], self.valid).reshape(-1)[holes] for channel in range(values.shape[2])]
+        return holes, np.stack(guess, axis=-1)  # (a channel at a time for the memory's sake)
+
     def _samples(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Coords `[n, 2]` and values `[n, C]` of the pixels at these places in raster order."""
+        return self._coords(index), self._to_values(self.pixels.reshape(-1, self.pixels.shape[2]).take(index, axis=0))
+
+    def _coords(self, index: np.ndarray) -> np.ndarray:
         y = index // self.width
         x = index - y * self.width
         coords = np.empty((len(index), 2), np.float32)
         coords[:, 0] = self._x[x]
         coords[:, 1] = self._y[y]
-        return coords, self._to_values(self.pixels.reshape(-1, self.pixels.shape[2]).take(index, axis=0))
+        return coords
 
     def _to_values(self, stored: np.ndarray) -> np.ndarray:
         """Stored numbers `[..., C]` as values: a new float32 array."""
