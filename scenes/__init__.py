@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from scenes.errors import BadInput
+from scenes.recognise import recognise
 
 if TYPE_CHECKING:
     import os
@@ -29,7 +30,7 @@ def load(source: str | os.PathLike, kind: str = "auto", **options) -> Signal:
     of `scenes.image.open_image`). Raises BadInput where the source, the kind or an option cannot be used.
     """
     if kind == "auto":
-        kind = recognise(source)
+        kind, _ = recognise(source)
     if kind not in LOADERS:
         raise BadInput(f"there is no kind of signal called {kind}; there are {', '.join(LOADERS)}")
     loader = _resolve(LOADERS[kind])
@@ -52,17 +53,6 @@ def reopen(kind: str, source: dict) -> Signal:
     if signal.source.get("mask_sha256") != source.get("mask_sha256"):
         raise BadInput(f"{source['options']['mask']}: the mask has changed since; bring back the one of then, or start anew")
     return signal
-
-
-def recognise(source: str | os.PathLike) -> str:
-    """The kind of a source, from its first bytes; where these say nothing, from its ending.
-
-    Today every file is taken for a picture: the picture loader says what is wrong with one that is not.
-    """
-    from scenes.files import input_file
-
-    input_file(source)
-    return "image"
 
 
 def _resolve(place: str) -> Callable[..., Signal]:

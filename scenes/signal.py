@@ -33,3 +33,8 @@ class Signal(ABC):
     @abstractmethod
     def preview(self, longest_side: int = 1024) -> np.ndarray:
         """A picture of the signal for people: `[H, W, 3]` uint8, sRGB."""
+
+    def describe(self) -> str:
+        """Its size and channels in a few words."""
+        shape = " x ".join(str(n) for n in self.domain.shape)
+        return f"{shape} {'+'.join(self.channels.names)} ({self.channels.space})"

@@ -27,7 +27,8 @@ def run(options: argparse.Namespace) -> dict:
     import time
 
     import scenes
-    from fields.fit.fit import objective_for, reopen, resolve_device
+    from fields.fit.fit import reopen, resolve_device
+    from fields.fit.kinds import objective_for
     from scenes.errors import BadInput
 
     field = kept.load_field(resolve_device(options.device))
@@ -37,7 +38,7 @@ def run(options: argparse.Namespace) -> dict:
     if len(signal.channels) != len(field.channels):
         raise BadInput(f"{path} has the channels {', '.join(signal.channels.names)}; "
                        f"the field has {', '.join(field.channels.names)}")
-    metrics = objective_for(signal, kept.header["options"]["loss"]).evaluate(field)
+    metrics = objective_for(signal, field, kept.header["options"]["loss"]).evaluate(field)
     if not options.json:
         for name, value in metrics.items():
             print(f"{name:12} {value:.6g}")

@@ -12,7 +12,9 @@ import sys
 import time
 from pathlib import Path
 
+import scenes
 from apps.cli import types
+from fields.fit.kinds import default_method
 from fields.methods.registry import make_method
 from scenes.errors import BadInput
 
@@ -33,9 +35,9 @@ examples:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="SOURCE", help="the file to fit, skimage:NAME, or a run to repeat")
-    parser.add_argument("--kind", default="auto", choices=("auto", "image"), help="what SOURCE is (default: look at it)")
+    parser.add_argument("--kind", default="auto", choices=("auto", *scenes.LOADERS), help="what SOURCE is (default: look at it)")
     method = parser.add_argument_group("method")
-    method.add_argument("--method", metavar="NAME", help="how it is fitted (default hashgrid)")
+    method.add_argument("--method", metavar="NAME", help="how it is fitted (default: the best for its kind)")
     method.add_argument("--params", type=types.count, metavar="N", help="numbers the field may hold, met to within 3 %%")
     method.add_argument("--set", dest="settings", type=types.setting, action="append", default=[], metavar="KEY=VALUE",
                         help="set an option of the method; may be repeated, or take several")
@@ -66,8 +68,14 @@ def run(options: argparse.Namespace) -> dict:
     repeated = Path(options.source).name == "run.json" or (Path(options.source) / "run.json").is_file()
     if options.resume or repeated:
         _refuse_changes(options, "--resume continues" if options.resume else f"{options.source} repeats")
-    elif not options.start:
-        make_method(options.method or "hashgrid", dict(options.settings))  # a wrong option is told before torch is loaded
+    else:
+        if options.kind == "auto":
+            options.kind, seen = scenes.recognise(options.source)
+            if options.kind != "image":
+                print(f"{options.source}: {options.kind}, as it is {seen} (--kind overrules)", file=sys.stderr)
+        if not options.start:
+            # A wrong option is told before torch is loaded.
+            make_method(options.method or default_method(options.kind), dict(options.settings))
 
     import torch  # noqa: F401  (importing packages does not count towards the time budget)
 
@@ -108,7 +116,6 @@ def run(options: argparse.Namespace) -> dict:
 
 def _begin(options: argparse.Namespace, started: float):
     import fields.fit.fit as fitting
-    import scenes
     from apps.cli.sources import default_out
     from fields.fit.run import Run
 
@@ -118,7 +125,7 @@ def _begin(options: argparse.Namespace, started: float):
     if options.start and (options.method or options.params):
         raise BadInput("--from takes the method and size of that run; leave out --method and --params")
     trainer, kept = fitting.prepare(
-        signal, options.method or "hashgrid", steps=options.steps, seconds=options.seconds, parameters=options.params,
+        signal, options.method, steps=options.steps, seconds=options.seconds, parameters=options.params,
         seed=options.seed or 0, device=options.device, out=options.out or default_out(options.source),
         options=dict(options.settings), start=Run.open(options.start) if options.start else None, started=started)
     return signal, trainer, kept

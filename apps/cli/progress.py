@@ -8,12 +8,14 @@ import time
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
+from fields.fit.kinds import output_for
 from fields.fit.run import Run
 from fields.fit.trainer import Trainer
 from scenes.signal import Signal
 
 REFRESH_SECONDS = 0.1
 LINE_SECONDS = 5.0
+DECIBELS = ("psnr", "psnr_alpha", "snr")
 
 
 class FitProgress:
@@ -21,8 +23,7 @@ class FitProgress:
 
     def __init__(self, signal: Signal, trainer: Trainer, run: Run) -> None:
         self.console = Console(stderr=True, highlight=False, soft_wrap=True)
-        shape = " x ".join(str(n) for n in signal.domain.shape)
-        self.console.print(f"[bold]{signal.source['path']}[/]  {shape} {'+'.join(signal.channels.names)} ({signal.channels.space})")
+        self.console.print(f"[bold]{signal.source['path']}[/]  {signal.describe()}")
         self.console.print(f"{trainer.method.name}: {trainer.field.stored_numbers:,} parameters, {trainer.field.backend}"
                            f"{', fused step' if trainer.fused else ''} on {trainer.device}, run {run.path}")
         self.run = run
@@ -51,7 +52,7 @@ class FitProgress:
         self._next = now + (REFRESH_SECONDS if self.console.is_terminal else LINE_SECONDS)
         rate = (trainer.index - self._first[1]) / max(now - self._first[0], 1e-9)
         name, value = trainer.objective.running_quality(trainer.loss)
-        quality = f"{value:.2f} dB" if name == "psnr" else f"loss {value:.3g}"
+        quality = f"{value:.2f} dB" if name in DECIBELS else f"loss {value:.3g}"
         state = f"{trainer.index:,}/{trainer.total or '?'} steps  {rate:.1f}/s  {quality}"
         self.bar.update(self.task, completed=trainer.index, total=trainer.total, state=state)
         if not self.console.is_terminal and trainer.total:
@@ -61,9 +62,8 @@ class FitProgress:
     def _report(self) -> None:
         """What was reached, and where the pictures are."""
         stored = self.run.metrics()
-        units = {"psnr": " dB", "psnr_alpha": " dB"}
-        scores = "   ".join(f"[bold]{name}[/] {value:.4g}{units.get(name, '')}" for name, value in stored["metrics"].items())
+        scores = "   ".join(f"[bold]{name}[/] {value:.4g}{' dB' if name in DECIBELS else ''}" for name, value in stored["metrics"].items())
         self.console.print(f"\n{scores}   after {stored['steps']:,} steps in {stored['seconds']:.1f} s")
-        self.console.print(f"  picture  {self.run.path / 'preview.png'}   (target, fit, error)")
+        self.console.print(f"  picture  {self.run.path / 'preview.png'}   ({self.trainer.objective.shown})")
         self.console.print(f"  field    {self.run.weights}   ({stored['bytes']:,} bytes)")
-        self.console.print(f"  closer   fit-a-scene render {self.run.path} --scale 4")
+        self.console.print(f"  closer   fit-a-scene render {self.run.path} {output_for(self.run.header['kind'], self.trainer.field).closer}")

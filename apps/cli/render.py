@@ -9,7 +9,6 @@ import argparse
 from pathlib import Path
 
 from apps.cli import types
-from scenes.errors import BadInput
 
 HELP = "make a picture of a run"
 EPILOG = """\
@@ -37,38 +36,21 @@ def run(options: argparse.Namespace) -> dict:
     import sys
     import time
 
-    import numpy as np
-
     from fields.fit.fit import resolve_device
-    from fields.raster import picture
-    from scenes.pictures.storage import Storage
-    from scenes.image import check_writable, write_image
+    from fields.fit.kinds import output_for
+    from fields.output.base import Request
 
-    field = kept.load_field(resolve_device(options.device))
-    width, height, window = frame(field.domain, options.size, options.scale, options.crop)
-    linear = field.channels.space == "linear"
-    out = options.out or kept.path / ("render.exr" if linear else "render.png")
-    check_writable(out, field.channels)  # told before the work, not after it
+    kind = kept.header["kind"]
+    output = output_for(kind, kept.load_field(resolve_device(options.device)))
+    request = Request(size=options.size, scale=options.scale, crop=options.crop)
+    output.check(request, kind)
+    out = options.out or kept.path / output.default_name(request)
     begun = time.perf_counter()
-    # Beyond the storage's limit the values lie in a mapped temporary file: memory does not grow with the picture.
-    values = Storage(max_pixels=width * height).new(height, width, len(field.channels), np.float32)
-    notes = write_image(out, picture(field, width, height, window, values), field.channels)
-    for note in notes:
-        print(f"note: {note}", file=sys.stderr)
+    report = output.render(out, request)
     seconds = time.perf_counter() - begun
+    for note in report.pop("notes", []):
+        print(f"note: {note}", file=sys.stderr)
+    text = report.pop("text")
     if not options.json:
-        print(f"{out}   {width} x {height}, {seconds:.2f} s")
-    return {"run": str(kept.path), "out": str(out), "width": width, "height": height, "seconds": round(seconds, 3),
-            "backend": field.backend}
-
-
-def frame(domain, size, scale, crop) -> tuple[int, int, tuple[float, float, float, float]]:
-    """Pixels and window (in [0, 1]) of the picture that --size, --scale and --crop ask for."""
-    if size and scale:
-        raise BadInput("--size and --scale: give one of the two")
-    full_width, full_height = domain.shape
-    x0, y0, x1, y1 = crop or (0, 0, full_width, full_height)
-    if x0 < 0 or y0 < 0 or x1 > full_width or y1 > full_height:
-        raise BadInput(f"--crop {x0:g},{y0:g},{x1:g},{y1:g} reaches outside the picture of {full_width} x {full_height} pixels")
-    width, height = size or (max(1, round((x1 - x0) * (scale or 1))), max(1, round((y1 - y0) * (scale or 1))))
-    return width, height, (x0 / full_width, y0 / full_height, x1 / full_width, y1 / full_height)
+        print(f"{out}   {text}, {seconds:.2f} s")
+    return {"run": str(kept.path), "out": str(out), **report, "seconds": round(seconds, 3), "backend": output.field.backend}

@@ -12,9 +12,8 @@ import torch
 import scenes
 from fields.field import Field
 from fields.fit.callbacks import Checkpointer, History
-from fields.fit.image import ImageObjective
+from fields.fit.kinds import default_method, objective_for
 from fields.fit.machine import machine, versions
-from fields.fit.objective import Objective
 from fields.fit.run import Run
 from fields.fit.trainer import Trainer
 from fields.methods.base import Method
@@ -23,7 +22,6 @@ from scenes.errors import BadInput
 from scenes.signal import Signal
 
 DEFAULT_SECONDS = 30.0
-OBJECTIVES: dict[str, type[Objective]] = {"image": ImageObjective}
 
 
 @dataclass
@@ -39,15 +37,15 @@ class Fit:
     run: Run | None
 
 
-def fit_field(signal: Signal, method: str | Method = "hashgrid", *, steps: int | None = None,
+def fit_field(signal: Signal, method: str | Method | None = None, *, steps: int | None = None,
               seconds: float | None = None, parameters: int | None = None, seed: int = 0, device: str = "auto",
               out: str | Path | None = None, options: dict[str, object] | None = None,
               callbacks: Iterable[Callable[[Trainer], None]] = (), started: float | None = None) -> Fit:
     """Fits a field to `signal` and scores it.
 
-    `method` is a name (with `options` for its config) or a config; `parameters` asks for a size, met to within 3 %.
-    `steps` or `seconds` is the budget (30 s unless given). With `out` the run is kept in that folder. Raises BadInput
-    for anything the user can put right.
+    `method` is a name (with `options` for its config) or a config, by default the one of the signal's kind;
+    `parameters` asks for a size, met to within 3 %. `steps` or `seconds` is the budget (30 s unless given). With `out`
+    the run is kept in that folder. Raises BadInput for anything the user can put right.
     """
     started = time.perf_counter() if started is None else started
     trainer, run = prepare(signal, method, steps=steps, seconds=seconds, parameters=parameters, seed=seed, device=device,
@@ -55,7 +53,7 @@ def fit_field(signal: Signal, method: str | Method = "hashgrid", *, steps: int |
     return finish(trainer, run, callbacks)
 
 
-def prepare(signal: Signal, method: str | Method, *, steps: int | None = None, seconds: float | None = None,
+def prepare(signal: Signal, method: str | Method | None = None, *, steps: int | None = None, seconds: float | None = None,
             parameters: int | None = None, seed: int = 0, device: str = "auto", out: str | Path | None = None,
             options: dict[str, object] | None = None, start: Run | None = None,
             started: float | None = None) -> tuple[Trainer, Run | None]:
@@ -68,6 +66,7 @@ def prepare(signal: Signal, method: str | Method, *, steps: int | None = None, s
     if start is not None:
         config = make_method(start.header["method"], {**start.header["options"], **(options or {})}).prepare(signal)
     else:
+        method = method or default_method(signal.kind)
         config = (make_method(method, options) if isinstance(method, str) else method).prepare(signal)
     dimensions, channels = signal.domain.dimensions, len(signal.channels)
     if parameters is not None:
@@ -121,10 +120,6 @@ def finish(trainer: Trainer, run: Run | None, callbacks: Iterable[Callable[[Trai
     return result
 
 
-def objective_for(signal: Signal, loss: str) -> Objective:
-    return OBJECTIVES[signal.kind](signal, loss)
-
-
 def resolve_device(name: str) -> torch.device:
     """ "auto" is CUDA where torch can use it, else the CPU; asking for a CUDA that is not there is refused."""
     if name == "auto":
@@ -151,5 +146,5 @@ def _shape(tensor) -> str:
 def _trainer(signal: Signal, config: Method, steps: int | None, seconds: float | None, seed: int,
              device: torch.device, started: float | None) -> Trainer:
     field = config.build(signal.domain, signal.channels, seed).to(device)
-    return Trainer(field, objective_for(signal, config.loss), config, steps=steps, seconds=None if steps else seconds,
-                   seed=seed, started=started)
+    return Trainer(field, objective_for(signal, field, config.loss), config, steps=steps,
+                   seconds=None if steps else seconds, seed=seed, started=started)

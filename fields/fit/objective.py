@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -35,6 +36,8 @@ class Objective(ABC):
     signal: Signal
     loss_name: str
     requires: type[Field] = PointField
+    # What `save_preview` puts side by side.
+    shown: str = "target, fit, error"
 
     def __init__(self, signal: Signal, loss: str) -> None:
         self.signal = signal
@@ -64,5 +67,9 @@ class Objective(ABC):
         """About how long `evaluate` will take, measured on a part."""
 
     @abstractmethod
-    def preview(self, field: Field) -> np.ndarray:
-        """A picture for people: target, fit and error; `[H, W, 3]` uint8."""
+    def preview(self, field: Field, longest_side: int = 1024) -> np.ndarray:
+        """The fit as a person would look at it: `[H, W, 3]` uint8, no side longer than that."""
+
+    @abstractmethod
+    def save_preview(self, field: Field, path: Path) -> None:
+        """A PNG for people: what `shown` names."""

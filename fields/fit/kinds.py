@@ -1,0 +1,57 @@
+"""What the studio does with each kind of signal: one entry a kind.
+
+`scenes.LOADERS` says who opens it; this says who fits it, how it becomes a file, and how it is fitted by default. Places
+are "module:name" and load on first use, so that the command line can ask this table without importing torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from scenes.errors import BadInput
+
+if TYPE_CHECKING:
+    from fields.field import Field
+    from fields.fit.objective import Objective
+    from fields.output.base import Output
+    from scenes.signal import Signal
+
+
+@dataclass(frozen=True)
+class Kind:
+    """`objectives`: for each way of asking a field; the first whose `requires` the field meets is taken."""
+
+    objectives: tuple[str, ...]
+    output: str
+    method: str = "hashgrid"
+
+
+KINDS = {
+    "image": Kind(("fields.fit.image:ImageObjective",), "fields.output.image:ImageOutput"),
+}
+
+
+def objective_for(signal: Signal, field: Field, loss: str) -> Objective:
+    """How `field` is fitted to `signal` and scored; BadInput where fields of its sort cannot be."""
+    choices = [_load(place) for place in KINDS[signal.kind].objectives]
+    for objective in choices:
+        if isinstance(field, objective.requires):
+            return objective(signal, loss)
+    wanted = " or ".join(f"a {objective.requires.__name__}" for objective in choices)
+    raise BadInput(f"a signal of the kind {signal.kind} needs {wanted}; this method builds a {type(field).__name__}")
+
+
+def output_for(kind: str, field: Field) -> Output:
+    """How a fitted field of that kind becomes a file."""
+    return _load(KINDS[kind].output)(field)
+
+
+def default_method(kind: str) -> str:
+    return KINDS[kind].method
+
+
+def _load(place: str):
+    module, _, name = place.partition(":")
+    return getattr(import_module(module), name)

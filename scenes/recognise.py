@@ -1,0 +1,45 @@
+"""What kind of signal a source holds: one rule a kind of file, first match wins; `docs/signals/README.md` shows them to people.
+
+A rule looks at the first bytes, at the ending where bytes say nothing, and inside where one format serves several kinds.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from scenes.files import SAMPLES, input_file, read_head
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a rule is shown: `path` (a file or a folder), its lower-case ending, and its first 64 bytes."""
+
+    path: Path
+    ending: str
+    head: bytes
+
+
+# (kind, rule): a rule returns what it saw, for people, or None.
+RULES: list[tuple[str, Callable[[Look], str | None]]] = [
+]
+
+
+def recognise(source: str | os.PathLike) -> tuple[str, str]:
+    """The kind of a source and what it was recognised by; raises BadInput where there is nothing to look at.
+
+    What no rule knows is taken for a picture: the picture loader says what is wrong with it.
+    """
+    if str(source).startswith(SAMPLES):
+        return "image", "one of scikit-image's photographs"
+    path = Path(source).expanduser()
+    if not path.is_dir():
+        path = input_file(source)
+    look = Look(path, path.suffix.lower(), b"" if path.is_dir() else read_head(path))
+    for kind, rule in RULES:
+        if seen := rule(look):
+            return kind, seen
+    input_file(source)  # a folder is refused here
+    return "image", "not one of the other kinds"
