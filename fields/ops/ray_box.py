@@ -1,0 +1,52 @@
+"""Where rays are inside an axis-aligned box."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def ray_box(origins: Tensor, directions: Tensor, lower: Tensor | Sequence[float], upper: Tensor | Sequence[float]) -> tuple[Tensor, Tensor]:
+    """The part of each ray that lies inside a box: `(near [N], far [N])`, 0 <= near <= far.
+
+    origins, directions `[N, 3]`, float32 or float64, directions of any length but zero (t counts in it); lower, upper:
+    three numbers each. near is 0 where the origin is inside. A ray that misses the box, or has it behind, has
+    near = far = 0. A ray that runs along a face is inside. Gradients are not carried. ValueError for wrong shapes, a
+    box without inside, or rays that are not finite.
+    """
+    check_rays(origins, directions)
+    box = torch.stack([torch.as_tensor(corner, dtype=torch.float64, device="cpu").reshape(-1) for corner in (lower, upper)])
+    if box.shape != (2, 3) or not bool(box.isfinite().all()) or not bool((box[0] < box[1]).all()):
+        raise ValueError(f"a box is three numbers each for its lower and upper corner, the lower ones below, not {box.tolist()}")
+    with torch.no_grad():
+        return ray_box_reference(origins, directions, *box.to(origins))
+
+
+def ray_box_reference(origins: Tensor, directions: Tensor, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
+    """Slab by slab (Kay and Kajiya 1986). Along an axis that the ray does not move on it is inside always or never."""
+    parallel = directions == 0
+    inverse = 1.0 / torch.where(parallel, 1.0, directions)
+    one, other = (lower - origins) * inverse, (upper - origins) * inverse
+    inside = (origins >= lower) & (origins <= upper)
+    never = parallel & ~inside
+    enter = torch.where(parallel, -torch.inf, torch.minimum(one, other)).masked_fill(never, torch.inf)
+    leave = torch.where(parallel, torch.inf, torch.maximum(one, other)).masked_fill(never, -torch.inf)
+    near, far = enter.amax(-1).clamp(min=0.0), leave.amin(-1)
+    hit = far > near
+    return torch.where(hit, near, 0.0), torch.where(hit, far, 0.0)
+
+
+def check_rays(origins: Tensor, directions: Tensor) -> None:
+    """ValueError unless these are rays: `[N, 3]` twice, of one floating dtype and device, finite, with a direction."""
+    if origins.ndim != 2 or origins.shape[-1] != 3 or origins.shape != directions.shape:
+        raise ValueError(f"rays are origins and directions of [N, 3], not {list(origins.shape)} and {list(directions.shape)}")
+    if origins.dtype not in (torch.float32, torch.float64) or origins.dtype != directions.dtype:
+        raise ValueError(f"rays are float32 or float64, not {origins.dtype} and {directions.dtype}")
+    if origins.device != directions.device:
+        raise ValueError(f"origins and directions must be on one device, not {origins.device} and {directions.device}")
+    if not bool(origins.isfinite().all()) or not bool(directions.isfinite().all()):
+        raise ValueError("rays must be finite: an origin or a direction is infinite or not a number")
+    if bool((directions == 0).all(-1).any()):
+        raise ValueError("a ray needs a direction: one is zero along all axes")

@@ -1,0 +1,1 @@
+"""Rays to pictures: cameras, sphere tracing of distances, and marching through density."""

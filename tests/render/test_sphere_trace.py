@@ -1,0 +1,99 @@
+"""Sphere tracing against analytic surfaces."""
+
+import pytest
+import torch
+
+from fields.render.camera import orbit
+from fields.render.sphere_trace import normals_of, render_shape, sphere_trace
+
+CENTRE = torch.tensor([0.5, 0.5, 0.5])
+
+
+def ball(points, radius=0.3):
+    return (points - CENTRE.to(points)).norm(dim=-1) - radius
+
+
+def ring(points):
+    p = points - CENTRE.to(points)
+    return torch.stack([p[:, [0, 2]].norm(dim=-1) - 0.3, p[:, 1]], dim=-1).norm(dim=-1) - 0.1
+
+
+def meeting(origins, directions, radius=0.3):
+    """t of the nearer meeting with the ball; nan where there is none."""
+    p = origins - CENTRE.to(origins)
+    b = (p * directions).sum(-1)
+    return -b - (b * b - (p * p).sum(-1) + radius * radius).sqrt()
+
+
+def test_a_ball_is_where_it_is():
+    origins, directions = orbit(30.0, 20.0, 2.0, 64, 48).rays()
+    origins, directions = origins.double(), torch.nn.functional.normalize(directions.double(), dim=-1)
+    exact = meeting(origins, directions)
+    hit, t = sphere_trace(ball, origins, directions, 0.5, 4.0, tolerance=1e-5)
+    # Rays that pass by the ball at less than the tolerance may count either way.
+    near_miss = (torch.linalg.cross(origins - CENTRE, directions).norm(dim=-1) - 0.3).abs() < 1e-4
+    assert torch.equal(hit | near_miss, ~exact.isnan() | near_miss)
+    assert 300 < int(hit.sum()) < 64 * 48
+    sure = hit & ~near_miss
+    assert (t - exact)[sure].abs().max() < 1e-4
+    assert (t[~hit] == 4.0).all()
+
+
+def test_a_distance_that_is_overstated_still_hits():
+    origins, directions = orbit(0.0, 0.0, 2.0, 32, 32).rays()
+    hit, t = sphere_trace(lambda p: ball(p) * 1.3, origins, directions, 0.5, 4.0, tolerance=1e-4)
+    exact = meeting(origins, directions)
+    sure = exact < exact.nan_to_num(9).amin() + 0.1  # the side that faces the camera
+    assert hit[sure].all() and (t - exact)[sure].abs().max() < 1e-3
+
+
+def test_near_and_far_and_inside():
+    origins = CENTRE.repeat(5, 1) + torch.tensor([0.0, 0.0, 1.0])
+    origins[4] = CENTRE
+    directions = torch.tensor([0.0, 0.0, -1.0]).repeat(5, 1)
+    near = torch.tensor([0.0, 0.0, 0.8, 0.5, 0.0])
+    far = torch.tensor([9.0, 0.6, 9.0, 0.5, 9.0])
+    hit, t = sphere_trace(ball, origins, directions, near, far)
+    assert hit.tolist() == [True, False, True, False, True]
+    assert t[hit].tolist() == pytest.approx([0.7, 0.8, 0.0], abs=1e-3)
+
+
+def test_a_nan_ends_its_ray_alone():
+    origins = torch.tensor([[0.5, 0.5, 1.5], [0.6, 0.5, 1.5]])
+    directions = torch.tensor([[0.0, 0.0, -1.0]]).repeat(2, 1)
+    hit, _ = sphere_trace(lambda p: torch.where(p[:, 0] > 0.55, torch.nan, ball(p)), origins, directions, 0.0, 3.0)
+    assert hit.tolist() == [True, False]
+
+
+def test_no_rays():
+    hit, t = sphere_trace(ball, torch.zeros(0, 3), torch.zeros(0, 3), 0.0, 1.0)
+    assert hit.shape == t.shape == (0,)
+
+
+@pytest.mark.parametrize("how", ["difference", "autograd"])
+def test_normals(how):
+    directions = torch.nn.functional.normalize(torch.randn(500, 3, dtype=torch.float64), dim=-1)
+    found = normals_of(ball, CENTRE + 0.3 * directions, how)
+    assert (found - directions).abs().max() < (4e-3 if how == "difference" else 1e-9)
+    with pytest.raises(ValueError, match="difference or autograd"):
+        normals_of(ball, directions, "guess")
+
+
+def test_a_picture_of_a_ring():
+    camera = orbit(0.0, 89.0, 2.2, 80, 80)
+    view = render_shape(ring, camera)
+    assert view.color.shape == (80, 80, 3) and view.hit.shape == view.depth.shape == (80, 80)
+    assert not view.hit[40, 40] and view.hit[40].any()  # the hole is seen from above
+    assert (view.color[~view.hit] == 1.0).all() and (view.color[view.hit] < 1.0).all() and (view.color >= 0.0).all()
+    assert torch.equal(view.depth.isfinite(), view.hit)
+    assert float(view.depth.min()) == pytest.approx(2.1, abs=0.03)
+    assert view.points.shape == (int(view.hit.sum()), 3)
+    assert ring(view.points).abs().max() < 1e-3
+    painted = render_shape(ring, camera, albedo=lambda p: torch.tensor([1.0, 0.0, 0.0]).expand(len(p), 3))
+    assert (painted.color[view.hit][:, 1:] == 0).all() and (painted.color[view.hit][:, 0] > 0.2).all()
+
+
+def test_an_empty_picture():
+    view = render_shape(lambda p: torch.ones(len(p)), orbit(0, 0, 2, 8, 8), background=(0.0, 0.5, 1.0))
+    assert not view.hit.any() and len(view.points) == 0
+    assert (view.color == torch.tensor([0.0, 0.5, 1.0])).all()
