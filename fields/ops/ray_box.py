@@ -7,8 +7,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from fields.ops import backends
+from fields.ops.ray_kernels import BoxCall, run
 
-def ray_box(origins: Tensor, directions: Tensor, lower: Tensor | Sequence[float], upper: Tensor | Sequence[float]) -> tuple[Tensor, Tensor]:
+
+def ray_box(origins: Tensor, directions: Tensor, lower: Tensor | Sequence[float], upper: Tensor | Sequence[float],
+            backend: backends.Backend = "auto") -> tuple[Tensor, Tensor]:
     """The part of each ray that lies inside a box: `(near [N], far [N])`, 0 <= near <= far.
 
     origins, directions `[N, 3]`, float32 or float64, directions of any length but zero (t counts in it); lower, upper:
@@ -20,8 +24,14 @@ def ray_box(origins: Tensor, directions: Tensor, lower: Tensor | Sequence[float]
     box = torch.stack([torch.as_tensor(corner, dtype=torch.float64, device="cpu").reshape(-1) for corner in (lower, upper)])
     if box.shape != (2, 3) or not bool(box.isfinite().all()) or not bool((box[0] < box[1]).all()):
         raise ValueError(f"a box is three numbers each for its lower and upper corner, the lower ones below, not {box.tolist()}")
-    with torch.no_grad():
-        return ray_box_reference(origins, directions, *box.to(origins))
+    if backends.choose(backend, origins.device.type) == "torch":
+        with torch.no_grad():
+            return ray_box_reference(origins, directions, *box.to(origins))
+    origins, directions = origins.detach().contiguous(), directions.detach().contiguous()
+    near, far = origins.new_empty(2, len(origins))
+    run("ray_box", BoxCall, origins, rays=len(origins), lower=tuple(box[0].tolist()), upper=tuple(box[1].tolist()),
+        origins=origins, directions=directions, near=near, far=far)
+    return near, far
 
 
 def ray_box_reference(origins: Tensor, directions: Tensor, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:

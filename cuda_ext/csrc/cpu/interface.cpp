@@ -2,6 +2,7 @@
 #include "adam.h"
 #include "fused_step.h"
 #include "hash_grid.h"
+#include "rays.h"
 
 FS_API void fs_hash_grid_forward(const fs::GridCall* call) { FS_CALL(hash_grid_forward, *call); }
 
@@ -12,3 +13,17 @@ FS_API void fs_adam(const fs::AdamCall* call) { FS_CALL(adam, *call); }
 FS_API void fs_grid_mlp_forward(const fs::StepCall* call) { FS_CALL(grid_mlp_forward, *call); }
 
 FS_API void fs_grid_mlp_gradients(const fs::StepCall* call) { FS_CALL(grid_mlp_gradients, *call); }
+
+FS_API void fs_ray_box(const fs::BoxCall* call) { FS_CALL(ray_box, *call); }
+
+FS_API void fs_march_count(const fs::MarchCall* call) { FS_CALL(march_count, *call); }
+
+FS_API void fs_march_write(const fs::MarchCall* call) { FS_CALL(march_write, *call); }
+
+FS_API void fs_composite_forward(const fs::CompositeCall* call) { FS_CALL(composite_forward, *call); }
+
+FS_API void fs_composite_backward(const fs::CompositeCall* call) { FS_CALL(composite_backward, *call); }
+
+FS_API void fs_distortion(const fs::DistortionCall* call) { FS_CALL(distortion, *call); }
+
+FS_API void fs_importance(const fs::ImportanceCall* call) { FS_CALL(importance, *call); }
