@@ -16,7 +16,10 @@ BUILT_IN = {
     "hashgrid": "fields.methods.hashgrid:HashGrid",
     "frequency": "fields.methods.frequency:Frequency",
     "fourier": "fields.methods.fourier:Fourier",
+    "nerf": "fields.methods.nerf:Nerf",
     "siren": "fields.methods.siren:Siren",
+    "finer": "fields.methods.finer:Finer",
+    "wire": "fields.methods.wire:Wire",
 }
 
 

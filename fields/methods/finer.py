@@ -1,0 +1,41 @@
+"""`finer`: sines of a varying period."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+from pydantic import Field as Option
+
+from fields.methods.siren import Siren
+from scenes.domain import Channels, Domain
+
+if TYPE_CHECKING:
+    from scenes.signal import Signal
+
+
+class Finer(Siren):
+    name = "finer"
+    summary = "SIREN whose sines speed up with what goes in; the first biases choose the band"
+    paper = "Liu et al. 2024, FINER: Flexible Spectral-bias Tuning in Implicit Neural Representation"
+
+    first_bias: float | None = Option(None, ge=0, le=1e3, description="k: the first biases are U(-k, k), larger is finer; none: 1 / sqrt(dimensions)")
+    through_scale: bool = Option(False, description="differentiate the varying period too: for distances, whose slopes are used")
+
+    def prepare(self, signal: Signal) -> Self:
+        method = super().prepare(signal)
+        if method.first_bias is None:
+            # The framework's default, which the authors use for pictures.
+            method = method.model_copy(update={"first_bias": signal.domain.dimensions ** -0.5})
+        return method
+
+    def build(self, domain: Domain, channels: Channels, seed: int):
+        import torch
+
+        from fields.encoders.frequency import Identity
+        from fields.field import CoordinateField
+        from fields.networks.finer import Finer as Network
+
+        dimensions = domain.dimensions
+        network = Network(dimensions, self.width, self.hidden_layers, len(channels), self.first_omega, self.hidden_omega,
+                          self.first_bias, self.through_scale, torch.Generator().manual_seed(seed))
+        return CoordinateField(domain, channels, Identity(dimensions), network, scale=0.5, offset=0.5)

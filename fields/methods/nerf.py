@@ -1,0 +1,34 @@
+"""`nerf`: NeRF's octaves and its perceptron with a skip."""
+
+from __future__ import annotations
+
+from pydantic import Field as Option
+
+from fields.methods.frequency import Frequency
+from fields.sizes import frequency_outputs, mlp_parameters
+from scenes.domain import Channels, Domain
+
+
+class Nerf(Frequency):
+    name = "nerf"
+    summary = "NeRF's octaves and its deep perceptron, which sees its input again half way"
+    paper = "Mildenhall et al. 2020, NeRF, appendix A"
+
+    learning_rate: float = Option(5e-4, gt=0, le=1, description="Adam's step size")
+    hidden_layers: int = Option(8, ge=1, le=32, description="hidden layers")
+
+    def parameters(self, dimensions: int, channels: int) -> int:
+        inputs = frequency_outputs(dimensions, self.octaves)
+        again = inputs * self.width if self.hidden_layers > 2 else 0
+        return mlp_parameters(inputs, self.width, self.hidden_layers, channels, bias=True) + again
+
+    def build(self, domain: Domain, channels: Channels, seed: int):
+        import torch
+
+        from fields.encoders.frequency import Frequency as Encoder
+        from fields.field import CoordinateField
+        from fields.networks.skip_mlp import SkipMLP
+
+        encoder = Encoder(domain.dimensions, self.octaves)
+        network = SkipMLP(encoder.outputs, self.width, self.hidden_layers, len(channels), torch.Generator().manual_seed(seed))
+        return CoordinateField(domain, channels, encoder, network, offset=0.5)
