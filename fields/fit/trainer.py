@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 import torch
 
 from fields.field import Field
+from fields.fit.guard import DivergenceGuard
 from fields.fit.objective import Objective
 from fields.methods.base import Method
 from fields.ops.adam import Adam
@@ -58,6 +59,7 @@ class Trainer:
         self._started = time.perf_counter() if started is None else started
         self._rate_from: tuple[float, int] | None = None
         self._loss = torch.tensor(math.nan)
+        self._guard = DivergenceGuard() if method.guarded else None
 
     @property
     def elapsed(self) -> float:
@@ -79,7 +81,7 @@ class Trainer:
 
     def step(self) -> None:
         """One batch, one update."""
-        factor = self.method.rate_factor(self.index, self.total)
+        factor = self.method.rate_factor(self.index, self.total) * (self._guard.rate if self._guard else 1.0)
         for group, rate in zip(self.optimizer.param_groups, self._base_rates):
             group["lr"] = rate * factor
         batch = self.objective.batch(self.index, self.method.batch, self.seed, self.device)
@@ -92,6 +94,8 @@ class Trainer:
             self._loss = loss.detach()
         self.optimizer.step()
         self.index += 1
+        if self._guard is not None:
+            self._guard.watch(self, self._loss)
 
     def run(self) -> None:
         """Steps until the budget is spent or `stop()` was called."""
@@ -101,7 +105,7 @@ class Trainer:
                 callback(self)
             if self.total is None:
                 self._fix_steps()
-            if self.index % CHECK_EVERY == 0 and not math.isfinite(self.loss):
+            if self._guard is None and self.index % CHECK_EVERY == 0 and not math.isfinite(self.loss):
                 raise BadInput(f"the fit diverged at step {self.index} (loss {self.loss}); "
                                f"a smaller learning_rate may help: --set learning_rate={self.method.learning_rate / 4:g}")
 
@@ -122,7 +126,7 @@ class Trainer:
     def state(self) -> dict:
         """Everything besides the weights that continuing needs: plain numbers, and tensors under "optimizer"."""
         return {"index": self.index, "total": self.total, "seconds": self.seconds, "elapsed": self.elapsed,
-                "seed": self.seed, "optimizer": self.optimizer.state_dict()}
+                "seed": self.seed, "guard": self._guard and self._guard.state(), "optimizer": self.optimizer.state_dict()}
 
     def restore(self, state: dict) -> None:
         """Takes up where `state()` was taken; the field's weights must have been loaded already."""
@@ -130,3 +134,5 @@ class Trainer:
         self._started = time.perf_counter() - state["elapsed"]
         self._rate_from = None
         self.optimizer.load_state_dict(state["optimizer"])
+        if self._guard is not None:
+            self._guard.restore(state["guard"])

@@ -37,6 +37,7 @@ class Method(BaseModel):
     summary: ClassVar[str]
     paper: ClassVar[str]
     dimensions: ClassVar[tuple[int, ...]]
+    guarded: ClassVar[bool] = False  # whether the Trainer goes back and halves the rates where the loss runs away
 
     learning_rate: float = Option(1e-3, gt=0, le=1, description="Adam's step size for the networks")
     final_rate: float = Option(0.0, ge=0, le=1, description="share of the rates that is left at the last step (cosine)")

@@ -13,6 +13,7 @@ class Wire(NetworkMethod):
     summary = "MLP of complex Gabor wavelets; local in space and frequency, works in a narrow window of rates"
     paper = "Saragadam et al. 2023, WIRE: Wavelet Implicit Neural Representations"
     dimensions = (1, 2, 3, 4)
+    guarded = True
 
     learning_rate: float = Option(5e-3, gt=0, le=1, description="Adam's step size; fails above about 1e-2")
     width: int = Option(181, ge=1, le=8192, description="complex units a hidden layer (181 have the numbers of 256 real ones)")
