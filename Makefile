@@ -35,7 +35,7 @@ cuda: .venv/installed-test
 	@touch $@
 
 .venv/installed-test: .venv/installed
-	$(INSTALL) -e '.[formats,test,bench]'
+	$(INSTALL) -e '.[formats,volumes,test,bench]'
 	@touch $@
 
 clean:

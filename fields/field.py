@@ -49,8 +49,9 @@ class PointField(Field):
         if len(parts) != len(axes):
             raise ValueError(f"this field has {len(axes)} axes ({', '.join(a.name for a in axes)}), not {len(parts)}")
         coords = torch.stack([(p - a.lower) / (a.upper - a.lower) for p, a in zip(parts, axes)], dim=-1)
+        lower, upper = self.channels.lower, self.channels.upper
         with torch.no_grad():
-            return self(coords.to(next(self.parameters()).device))
+            return self(coords.to(next(self.parameters()).device)) * (upper - lower) + lower
 
 
 class RadianceField(Field):

@@ -1,4 +1,4 @@
-"""A picture of a two-dimensional PointField: its values on a lattice of pixels, in tiles of bounded memory."""
+"""Values of a PointField on a lattice (pictures, sounds, slices, frames), in tiles of bounded memory."""
 
 from __future__ import annotations
 
@@ -43,3 +43,23 @@ def picture(field: PointField, width: int, height: int, window: tuple[float, flo
     for top, strip in rows(field, width, height, window):
         out[top:top + len(strip)] = strip
     return out
+
+
+def centres(count: int, lower: float = 0.0, upper: float = 1.0) -> torch.Tensor:
+    """`lower + (i + 0.5) / count * (upper - lower)`: in double, then rounded once; float32 `[count]`."""
+    return (lower + (torch.arange(count, dtype=torch.float64) + 0.5) / count * (upper - lower)).float()
+
+
+@torch.no_grad()
+def lattice(field: PointField, *places: torch.Tensor) -> np.ndarray:
+    """Values `[n_D, ..., n_1, C]` float32 at every combination of coordinates, `places` being one tensor `[n]` an axis.
+
+    The first axis of the field is the last of the result but one, as in a picture.
+    """
+    device = next(field.parameters()).device
+    shape = tuple(len(place) for place in places[::-1])
+    coords = torch.stack(torch.meshgrid(*places[::-1], indexing="ij")[::-1], dim=-1).reshape(-1, len(places))
+    values = np.empty((len(coords), len(field.channels)), np.float32)
+    for start in range(0, len(coords), TILE_POINTS):
+        values[start:start + TILE_POINTS] = field(coords[start:start + TILE_POINTS].to(device)).cpu().numpy()
+    return values.reshape(*shape, -1)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 # Who opens each kind of signal: "module:function", called with the source and the options.
 LOADERS = {
     "image": "scenes.image:open_image",
+    "audio": "scenes.audio:open_audio",
 }
 
 

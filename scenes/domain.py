@@ -52,12 +52,16 @@ class Channels:
     """What a signal's values mean: a name a channel, and the space that they are in.
 
     `space` is "srgb" (8- and 16-bit pictures, display-referred, range [0, 1]) or "linear" (HDR, scene-referred,
-    unbounded). `premultiplied` says that the colours are already multiplied by the last channel, "alpha".
+    unbounded), "amplitude" (sound) or "scalar" (volumes). `premultiplied` says that the colours are already multiplied
+    by the last channel, "alpha". Where a field gives 0 or 1, the signal is `lower` or `upper` in its own units, as with
+    an axis: sounds and volumes of any loudness are fitted in a range that suits every method.
     """
 
     names: tuple[str, ...]
     space: str
     premultiplied: bool = False
+    lower: float = 0.0
+    upper: float = 1.0
 
     def __len__(self) -> int:
         return len(self.names)
@@ -67,4 +71,4 @@ class Channels:
 
     @classmethod
     def from_json(cls, data: dict) -> Channels:
-        return cls(tuple(data["names"]), data["space"], data.get("premultiplied", False))
+        return cls(**{**data, "names": tuple(data["names"])})

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from scenes.files import SAMPLES, input_file, read_head
 
+SOUNDS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".mp3")
+
 
 @dataclass(frozen=True)
 class Look:
@@ -22,8 +24,21 @@ class Look:
     head: bytes
 
 
+def _audio(look: Look) -> str | None:
+    if look.head[:4] in (b"RIFF", b"RF64") and look.head[8:12] == b"WAVE":
+        return "a WAV file"
+    if look.head[:4] == b"fLaC":
+        return "a FLAC file"
+    if look.head[:4] == b"OggS":
+        return "an Ogg file"
+    if look.ending in SOUNDS:
+        return f"named {look.ending}"
+    return None
+
+
 # (kind, rule): a rule returns what it saw, for people, or None.
 RULES: list[tuple[str, Callable[[Look], str | None]]] = [
+    ("audio", _audio),
 ]
 
 

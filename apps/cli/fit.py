@@ -1,7 +1,8 @@
 """Fit a field to a signal and keep it as a run: weights, history, metrics, a picture, and a checkpoint to resume from.
 
-SOURCE is a picture (PNG, JPEG, WebP, AVIF, TIFF, GIF, EXR, HDR), skimage:NAME for one of scikit-image's photographs
-(astronaut, chelsea, coffee, rocket, ...), or an earlier run (its folder or run.json), which is then repeated.
+SOURCE is a picture (PNG, JPEG, WebP, AVIF, TIFF, GIF, EXR, HDR), a sound (WAV, FLAC, Ogg), skimage:NAME for one of
+scikit-image's photographs (astronaut, chelsea, coffee, rocket, ...), or an earlier run (its folder or run.json), which is
+then repeated.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ examples:
   fit-a-scene fit photo.jpg
   fit-a-scene fit photo.jpg --seconds 10 --params 200k
   fit-a-scene fit photo.jpg --method siren --set first_omega=60 width=128
+  fit-a-scene fit song.wav --part 10,20              a sound; only these seconds
   fit-a-scene fit photo.jpg --mask hole.png          fit where the mask is white, fill the rest
   fit-a-scene fit next.jpg --from runs/photo         begin with the weights of another run
   fit-a-scene fit photo.jpg --out runs/mine          then, if it was cut off:
@@ -51,6 +53,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     samples = parser.add_argument_group("which samples")
     samples.add_argument("--held-out", type=types.share, metavar="SHARE",
                          help="never train on this share of the samples, and score on them")
+    samples.add_argument("--part", type=types.part, metavar="START,END", help="sounds and clips: only this stretch, in seconds")
     samples.add_argument("--mask", metavar="FILE", help="fit only where this picture of the same size is white; the rest is filled")
     samples.add_argument("--ignore-invalid", action="store_true", help="treat NaN and infinite samples as holes")
     samples.add_argument("--max-pixels", type=types.count, metavar="N",
@@ -120,7 +123,7 @@ def _begin(options: argparse.Namespace, started: float):
     from fields.fit.run import Run
 
     wanted = {"held_out": options.held_out, "mask": options.mask, "ignore_invalid": options.ignore_invalid,
-              "max_pixels": options.max_pixels, "memory": options.memory}
+              "max_pixels": options.max_pixels, "memory": options.memory, "part": options.part}
     signal = scenes.load(options.source, options.kind, **{name: value for name, value in wanted.items() if value})
     if options.start and (options.method or options.params):
         raise BadInput("--from takes the method and size of that run; leave out --method and --params")
@@ -160,7 +163,7 @@ def _refuse_changes(options: argparse.Namespace, what: str) -> None:
     """Flags that would change the recipe of a run that is taken as it is are refused rather than ignored."""
     given = {"--method": options.method, "--steps": options.steps, "--seconds": options.seconds, "--params": options.params,
              "--seed": options.seed, "--set": options.settings, "--from": options.start, "--held-out": options.held_out,
-             "--mask": options.mask, "--ignore-invalid": options.ignore_invalid}
+             "--mask": options.mask, "--ignore-invalid": options.ignore_invalid, "--part": options.part}
     wrong = [flag for flag, value in given.items() if value]
     if wrong:
         raise BadInput(f"{what} a run as it was; leave out {', '.join(wrong)}")

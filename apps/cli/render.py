@@ -25,6 +25,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", type=types.size, metavar="WxH", help="pixels of the picture")
     parser.add_argument("--scale", type=types.positive, metavar="K", help="K times the pixels of the original along each side")
     parser.add_argument("--crop", type=types.crop, metavar="X0,Y0,X1,Y1", help="only this part, in pixels of the original")
+    parser.add_argument("--rate", type=types.count, metavar="N", help="sounds: samples a second (default: as it was fitted)")
+    parser.add_argument("--part", type=types.part, metavar="START,END", help="sounds and clips: only this stretch, in seconds")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to compute")
 
 
@@ -42,7 +44,7 @@ def run(options: argparse.Namespace) -> dict:
 
     kind = kept.header["kind"]
     output = output_for(kind, kept.load_field(resolve_device(options.device)))
-    request = Request(size=options.size, scale=options.scale, crop=options.crop)
+    request = Request(**{name: getattr(options, name) for name in Request.names()})
     output.check(request, kind)
     out = options.out or kept.path / output.default_name(request)
     begun = time.perf_counter()

@@ -72,6 +72,17 @@ def crop(text: str) -> tuple[float, float, float, float]:
     return x0, y0, x1, y1
 
 
+def part(text: str) -> tuple[float, float]:
+    """START,END in seconds."""
+    try:
+        start, end = (float(piece) for piece in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} should be START,END in seconds, such as 2.5,8") from None
+    if not 0 <= start < end < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is empty: END should come after START")
+    return start, end
+
+
 def setting(text: str) -> tuple[str, str]:
     """KEY=VALUE."""
     key, equals, value = text.partition("=")

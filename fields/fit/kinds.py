@@ -30,6 +30,7 @@ class Kind:
 
 KINDS = {
     "image": Kind(("fields.fit.image:ImageObjective",), "fields.output.image:ImageOutput"),
+    "audio": Kind(("fields.fit.audio:AudioObjective",), "fields.output.audio:AudioOutput"),
 }
 
 

@@ -21,6 +21,7 @@ MS_SSIM_SHORT_SIDE = 161
 WINDOW = 11
 SIGMA = 1.5
 STRIP_ROWS = 64
+SPECTRAL_WINDOWS = (512, 1024, 2048)
 
 
 def psnr(prediction: np.ndarray, target: np.ndarray) -> float:
@@ -81,6 +82,44 @@ def picture_metrics(prediction: np.ndarray, target: np.ndarray, channels: Channe
     if colours < len(channels):
         scores["psnr_alpha"] = psnr(prediction[..., colours:], target[..., colours:])
     return {name: value for name, value in scores.items() if value is not None}
+
+
+def snr(prediction: np.ndarray, target: np.ndarray) -> float:
+    """`10 log10(sum t^2 / sum (p - t)^2)` in dB over all channels; at most 120 (JSON has no inf)."""
+    power = float(np.square(target, dtype=np.float64).sum())
+    error = float(np.square(prediction.astype(np.float64) - target).sum())
+    return 10.0 * math.log10(power / max(error, power * 1e-12)) if power else -120.0
+
+
+def sound_metrics(prediction: np.ndarray, target: np.ndarray) -> dict[str, float]:
+    """All metrics of a sound `[N, C]`: `snr`, and two errors of its spectra, at windows of 512, 1024 and 2048 samples.
+
+    `spectral_error` is the mean of `|| |P| - |T| || / || |T| ||` (spectral convergence; Arik et al. 2018, and over several
+    windows Yamamoto et al. 2020): the loud parts. `log_spectral_error` is the mean difference of levels in dB, those more
+    than 80 dB below the loudest counting as that: the quiet parts too. Windows longer than the sound are left out.
+    """
+    scores = {"snr": snr(prediction, target)}
+    relative, levels = [], []
+    for window in SPECTRAL_WINDOWS:
+        if window > len(target):
+            continue
+        p, t = spectra(prediction, window), spectra(target, window)
+        loudest = t.max()
+        if loudest == 0:
+            continue
+        relative.append(float((p - t).norm() / t.norm()))
+        floor = loudest * 1e-4
+        levels.append(float((20 * (p.clamp(min=floor) / t.clamp(min=floor)).log10()).abs().mean()))
+    if relative:
+        scores["spectral_error"] = sum(relative) / len(relative)
+        scores["log_spectral_error"] = sum(levels) / len(levels)
+    return scores
+
+
+def spectra(sound: np.ndarray, window: int) -> torch.Tensor:
+    """Magnitudes `[C, window / 2 + 1, frames]` of a Hann-windowed short-time Fourier transform, a quarter window apart."""
+    return torch.stft(torch.from_numpy(np.ascontiguousarray(sound.T, np.float32)), window, window // 4,
+                      window=torch.hann_window(window), center=False, return_complex=True).abs()
 
 
 def _strips(rows: int) -> Iterator[slice]:

@@ -18,9 +18,15 @@ class Request:
     size: tuple[int, int] | None = None
     scale: float | None = None
     crop: tuple[float, float, float, float] | None = None
+    part: tuple[float, float] | None = None
+    rate: int | None = None
+
+    @classmethod
+    def names(cls) -> list[str]:
+        return [entry.name for entry in fields(cls)]
 
     def given(self) -> list[str]:
-        return [entry.name for entry in fields(self) if getattr(self, entry.name) is not None]
+        return [name for name in self.names() if getattr(self, name) is not None]
 
 
 class Output(ABC):
@@ -39,7 +45,7 @@ class Output(ABC):
     def check(self, request: Request, kind: str) -> None:
         """Refuses flags that this kind has no use for, rather than ignoring them."""
         if wrong := [name for name in request.given() if name not in self.takes]:
-            raise BadInput(f"{flags(wrong)}: means nothing for a run of the kind {kind}; it takes {flags(self.takes)}")
+            raise BadInput(f"{flags(wrong)}: is not for runs of the kind {kind}; it takes {flags(self.takes)}")
 
     @abstractmethod
     def default_name(self, request: Request) -> str:
