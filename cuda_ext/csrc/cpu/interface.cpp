@@ -1,5 +1,6 @@
 // The C functions that Python calls.
 #include "adam.h"
+#include "factor_grid.h"
 #include "fused_step.h"
 #include "hash_grid.h"
 #include "rays.h"
@@ -27,3 +28,7 @@ FS_API void fs_composite_backward(const fs::CompositeCall* call) { FS_CALL(compo
 FS_API void fs_distortion(const fs::DistortionCall* call) { FS_CALL(distortion, *call); }
 
 FS_API void fs_importance(const fs::ImportanceCall* call) { FS_CALL(importance, *call); }
+
+FS_API void fs_factor_grid_forward(const fs::FactorCall* call) { FS_CALL(factor_grid_forward, *call); }
+
+FS_API void fs_factor_grid_backward(const fs::FactorCall* call) { FS_CALL(factor_grid_backward, *call); }

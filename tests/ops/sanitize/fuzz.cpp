@@ -167,6 +167,8 @@ void fuzz_adam() {
 
 }  // namespace
 
+#include "factors.h"
+
 int main(int, char** arguments) {
     const int rounds = std::atoi(arguments[1]);
     int sets = 0;
@@ -178,6 +180,8 @@ int main(int, char** arguments) {
             fuzz_grid<double>();
             fuzz_step();
             fuzz_adam();
+            fuzz_factors<float>();
+            fuzz_factors<double>();
         }
     }
     std::printf("%d rounds on %d instruction sets\n", rounds, sets);

@@ -1,0 +1,53 @@
+"""Products of small grids, forward + backward, 262,144 points: `triplane` (3 planes of 16 x 128^2, summed), `tensorf-vm` (planes times
+lines, rank 16, 128 nodes an axis) and `densegrid3d` (64^3 nodes of 16)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from benchmarks.kernels.case import Case
+
+POINTS = 262_144
+FEATURES = 16
+
+
+def prepare(contender: str, case: str) -> Callable[[], object]:
+    import torch
+
+    from benchmarks.baselines import planes
+    from fields.ops.factor_grid import factor_grid
+    from fields.ops.factor_layout import dense_grids, tri_plane, vector_matrix
+
+    make = {"triplane": lambda: tri_plane(FEATURES, (128,) * 3), "tensorf-vm": lambda: vector_matrix(FEATURES, (128,) * 3),
+            "densegrid3d": lambda: dense_grids(FEATURES, [(64,) * 3])}
+    layout = make[case]()
+    generator = torch.Generator().manual_seed(0)
+    coords = torch.rand(POINTS, 3, generator=generator)
+    table = torch.randn(layout.entries, FEATURES, generator=generator)
+    upstream = torch.randn(POINTS, layout.outputs, generator=generator)
+    if contender == "native":
+        leaves = [table.requires_grad_()]
+        encode = lambda: factor_grid(coords, table, layout, backend="native")  # noqa: E731
+    else:
+        # The same numbers, channels first.
+        grids = [grid.movedim(-1, 0).contiguous() for grid in layout.grids(table)]
+        if case == "triplane":
+            module = planes.TorchTriPlane(torch.stack(grids))
+        elif case == "tensorf-vm":
+            module = planes.TorchVectorMatrix(torch.stack(grids[::2]), torch.stack(grids[1::2])[..., None])
+        else:
+            module = planes.TorchDenseGrid(grids[0][None])
+        leaves = list(module.parameters())
+        run = torch.compile(module) if contender == "torch-compiled" else module
+        encode = lambda: run(coords)  # noqa: E731
+
+    def forward_backward() -> None:
+        for leaf in leaves:
+            leaf.grad = None
+        encode().backward(upstream)
+
+    return forward_backward
+
+
+CASES = [Case(case, ("native", "torch", "torch-compiled"), prepare, quick=case == "triplane")
+         for case in ("triplane", "tensorf-vm", "densegrid3d")]
