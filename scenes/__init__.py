@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 LOADERS = {
     "image": "scenes.image:open_image",
     "audio": "scenes.audio:open_audio",
+    "volume": "scenes.volume:open_volume",
 }
 
 

@@ -58,6 +58,12 @@ class Lattice(Signal):
         """Training values of `stored[part]`, by default of all: a new float32 array."""
         return self._to_values(self.stored[part])
 
+    def measure_as(self, channels: Channels) -> None:
+        own, other = self.channels.upper - self.channels.lower, channels.upper - channels.lower
+        self.gain = np.float32(self.gain * own / other)
+        self.shift = np.float32((self.shift * own + self.channels.lower - channels.lower) / other)
+        self.channels = channels
+
     def _samples(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         coords = np.empty((len(index), self.domain.dimensions), np.float32)
         rest = index

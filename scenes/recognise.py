@@ -36,9 +36,39 @@ def _audio(look: Look) -> str | None:
     return None
 
 
+def _volume(look: Look) -> str | None:
+    name = look.path.name.lower()
+    if look.head[:4] == b"NRRD" or name.endswith((".nrrd", ".nhdr")):
+        return "a NRRD file"
+    if name.endswith((".nii", ".nii.gz")):
+        return "a NIfTI file"
+    if look.head[:6] == b"\x93NUMPY" or look.ending == ".npy":
+        return "an array in a file"
+    if look.ending == ".npz":
+        return "an archive of arrays"
+    if look.head[:2] in (b"II", b"MM") and (pages := _stack(look.path)):
+        return f"a TIFF stack of {pages} grey pages"
+    return None
+
+
+def _stack(path: Path) -> int:
+    """How many pages a TIFF has, if they are grey, equal in size and at least three; else 0."""
+    import tifffile
+
+    from scenes.quiet import quiet
+
+    try:
+        with quiet(), tifffile.TiffFile(path) as opened:
+            series = opened.series[0]
+            return series.shape[0] if len(series.shape) == 3 and series.axes[-2:] == "YX" and series.shape[0] >= 3 else 0
+    except Exception:  # noqa: BLE001  (a damaged TIFF is the picture loader's to describe)
+        return 0
+
+
 # (kind, rule): a rule returns what it saw, for people, or None.
 RULES: list[tuple[str, Callable[[Look], str | None]]] = [
     ("audio", _audio),
+    ("volume", _volume),
 ]
 
 

@@ -34,6 +34,9 @@ class Signal(ABC):
     def preview(self, longest_side: int = 1024) -> np.ndarray:
         """A picture of the signal for people: `[H, W, 3]` uint8, sRGB."""
 
+    def measure_as(self, channels: Channels) -> None:
+        """Gives values on the scale of these channels (`lower` to `upper`) from now on: those of a field that is scored."""
+
     def describe(self) -> str:
         """Its size and channels in a few words."""
         shape = " x ".join(str(n) for n in self.domain.shape)

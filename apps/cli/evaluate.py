@@ -38,6 +38,7 @@ def run(options: argparse.Namespace) -> dict:
     if len(signal.channels) != len(field.channels):
         raise BadInput(f"{path} has the channels {', '.join(signal.channels.names)}; "
                        f"the field has {', '.join(field.channels.names)}")
+    signal.measure_as(field.channels)
     metrics = objective_for(signal, field, kept.header["options"]["loss"]).evaluate(field)
     if not options.json:
         for name, value in metrics.items():

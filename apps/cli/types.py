@@ -83,6 +83,18 @@ def part(text: str) -> tuple[float, float]:
     return start, end
 
 
+def slice_at(text: str) -> tuple[str, float]:
+    """AXIS=SHARE: x, y or z, and where along it from 0 to 1."""
+    axis, _, share = text.partition("=")
+    try:
+        where = float(share)
+    except ValueError:
+        where = -1.0
+    if axis not in ("x", "y", "z") or not 0 <= where <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} should be x, y or z and a share from 0 to 1, such as z=0.5")
+    return axis, where
+
+
 def setting(text: str) -> tuple[str, str]:
     """KEY=VALUE."""
     key, equals, value = text.partition("=")

@@ -31,6 +31,7 @@ class Kind:
 KINDS = {
     "image": Kind(("fields.fit.image:ImageObjective",), "fields.output.image:ImageOutput"),
     "audio": Kind(("fields.fit.audio:AudioObjective",), "fields.output.audio:AudioOutput"),
+    "volume": Kind(("fields.fit.volume:VolumeObjective",), "fields.output.volume:VolumeOutput"),
 }
 
 

@@ -20,6 +20,7 @@ class Request:
     crop: tuple[float, float, float, float] | None = None
     part: tuple[float, float] | None = None
     rate: int | None = None
+    slice: tuple[str, float] | None = None
 
     @classmethod
     def names(cls) -> list[str]:

@@ -1,0 +1,102 @@
+"""Volumes as signals: every format, its axes and spacing, what is refused."""
+
+import numpy as np
+import pytest
+
+import scenes
+from scenes.errors import BadInput
+from scenes.volume import Volume, open_volume
+from scenes.volumes.write import ENDINGS, write_volume
+
+
+@pytest.fixture
+def block(rng=np.random.default_rng(0)) -> np.ndarray:
+    """`[D, H, W]` = [5, 6, 7] int16, all numbers different."""
+    return rng.permutation(5 * 6 * 7).reshape(5, 6, 7).astype(np.int16) - 40
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_every_format_keeps_axes_and_spacing(tmp_path, block, ending):
+    write_volume(tmp_path / f"a{ending}", block[..., None].astype(np.float32), (1.0, 2.0, 3.0))
+    volume = scenes.load(tmp_path / f"a{ending}")
+    assert volume.kind == "volume" and volume.domain.shape == (7, 6, 5)
+    np.testing.assert_array_equal(volume.stored[..., 0], block)
+    if ending in (".nrrd", ".nii", ".nii.gz"):
+        assert [axis.upper for axis in volume.domain.axes] == [7.0, 12.0, 15.0]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.int32, np.float64, ">i2"])
+def test_values_run_from_0_to_1(block, dtype):
+    volume = Volume.from_array((block + 40).astype(dtype))
+    values = volume.values()
+    assert (values.min(), values.max()) == pytest.approx((0, 1), abs=1e-6)
+    back = values * (volume.channels.upper - volume.channels.lower) + volume.channels.lower
+    np.testing.assert_allclose(back[..., 0], block + 40, atol=1e-3)
+
+
+def test_samples_sit_where_they_were_measured(block):
+    volume = Volume.from_array(block)
+    coords, values = volume.batch(0, block.size, 0)
+    x, y, z = (np.floor(coords[:, axis] * n).astype(int) for axis, n in enumerate((7, 6, 5)))
+    np.testing.assert_allclose(values[:, 0] * (block.max() - block.min()) + block.min(), block[z, y, x], atol=1e-3)
+
+
+def test_channels_and_withheld_voxels(rng=np.random.default_rng(1)):
+    volume = Volume.from_array(rng.random((8, 9, 10, 3)), held_out=0.2)
+    assert len(volume.channels) == 3
+    held = sum(len(values) for _, values in volume.held_out_samples())
+    assert 80 < held < 220
+    assert len(volume.batch(0, 720, 0)[0]) == 720 - held
+
+
+def test_scored_on_the_scale_of_another(block):
+    volume, shifted = Volume.from_array(block), Volume.from_array(block * 2 + 7)
+    expected = (shifted.stored.astype(np.float32) - volume.channels.lower) / (volume.channels.upper - volume.channels.lower)
+    shifted.measure_as(volume.channels)
+    np.testing.assert_allclose(shifted.values(), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(("array", "message"), [
+    (np.zeros((3, 4, 5)), "every voxel is 0"), (np.full((2, 2, 2), np.nan), "NaN"), (np.zeros((3, 4)), "not a volume"),
+    (np.zeros((3, 4, 0)), "nothing to fit"), (np.zeros((2, 2, 2, 9)), "not a volume"), (np.zeros((2, 2, 2), complex), "complex"),
+    (np.array([[["a", "b"]]]), "cannot be fitted"), (np.array([[[0.0, np.inf]]]), "infinity"),
+])
+def test_arrays_that_are_no_volume_are_refused(array, message):
+    with pytest.raises(BadInput, match=message):
+        Volume.from_array(array)
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_cut_off_and_foreign_files_are_refused(tmp_path, rng, ending):
+    write_volume(tmp_path / f"a{ending}", rng.random((16, 16, 16, 1), np.float32), (1.0, 1.0, 1.0))
+    content = (tmp_path / f"a{ending}").read_bytes()
+    for damaged in (content[:len(content) // 2], b"", b"nothing of the kind" * 20):
+        (tmp_path / f"b{ending}").write_bytes(damaged)
+        with pytest.raises(BadInput) as error:
+            open_volume(tmp_path / f"b{ending}")
+        assert f"b{ending}" in str(error.value)
+
+
+def test_an_archive_without_a_volume_says_what_it_has(tmp_path):
+    np.savez(tmp_path / "a.npz", names=np.array(["x"]), flat=np.zeros((3, 3)))
+    with pytest.raises(BadInput, match="names, flat"):
+        open_volume(tmp_path / "a.npz")
+    np.save(tmp_path / "objects.npy", np.array([{}, {}]), allow_pickle=True)
+    with pytest.raises(BadInput, match="cannot be read"):
+        open_volume(tmp_path / "objects.npy")
+
+
+def test_a_single_tiff_page_stays_a_picture(tmp_path):
+    import tifffile
+
+    tifffile.imwrite(tmp_path / "one.tif", np.zeros((8, 9), np.uint8))
+    assert scenes.recognise(tmp_path / "one.tif")[0] == "image"
+    tifffile.imwrite(tmp_path / "colour.tif", np.zeros((8, 9, 3), np.uint8))
+    assert scenes.recognise(tmp_path / "colour.tif")[0] == "image"
+    tifffile.imwrite(tmp_path / "stack.tif", np.zeros((5, 8, 9), np.uint8))
+    assert scenes.recognise(tmp_path / "stack.tif")[0] == "volume"
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(2)
