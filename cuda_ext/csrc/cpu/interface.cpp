@@ -3,7 +3,9 @@
 #include "factor_grid.h"
 #include "fused_step.h"
 #include "hash_grid.h"
+#include "neighbours.h"
 #include "rays.h"
+#include "rbf_gather.h"
 
 FS_API void fs_hash_grid_forward(const fs::GridCall* call) { FS_CALL(hash_grid_forward, *call); }
 
@@ -32,3 +34,9 @@ FS_API void fs_importance(const fs::ImportanceCall* call) { FS_CALL(importance, 
 FS_API void fs_factor_grid_forward(const fs::FactorCall* call) { FS_CALL(factor_grid_forward, *call); }
 
 FS_API void fs_factor_grid_backward(const fs::FactorCall* call) { FS_CALL(factor_grid_backward, *call); }
+
+FS_API void fs_rbf_gather_forward(const fs::RbfCall* call) { FS_CALL(rbf_gather_forward, *call); }
+
+FS_API void fs_rbf_gather_backward(const fs::RbfCall* call) { FS_CALL(rbf_gather_backward, *call); }
+
+FS_API void fs_nearest(const fs::NearestCall* call) { FS_CALL(nearest, *call); }

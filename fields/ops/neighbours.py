@@ -1,0 +1,80 @@
+"""The nearest kernels of each point, by plain distance."""
+
+from __future__ import annotations
+
+import ctypes
+
+import torch
+from torch import Tensor
+
+import cuda_ext
+from fields.ops import backends, rbf_cuda
+
+MOST_NEAREST = 32
+# Distances that the plain formula holds at a time.
+PAIRS_AT_ONCE = 1 << 24
+
+
+def nearest(coords: Tensor, centres: Tensor, count: int, backend: backends.Backend = "auto") -> Tensor:
+    """Numbers of the `count` centres nearest to each point, nearest first: `[..., count]` int32.
+
+    coords `[..., D]` and centres `[N, D]`, D from 1 to 3, finite; compared in float32. Of equally near ones the lower number comes
+    first. `count` is at most 32, and at most N. Distances are Euclidean: not those of the kernels' own shapes, as in
+    Chen et al. 2023. Nothing is differentiated. The native search builds a k-d tree at each call (a few milliseconds for 25,000 centres)
+    on the CPU, and compares all pairs on CUDA. ValueError for other shapes, numbers that are not finite, and a `count` that cannot be.
+    """
+    if centres.ndim != 2 or not 1 <= centres.shape[1] <= 3 or not len(centres):
+        raise ValueError(f"centres must be [N, 1 to 3], not {list(centres.shape)}")
+    if coords.ndim < 1 or coords.shape[-1] != centres.shape[1]:
+        raise ValueError(f"coords must be [..., {centres.shape[1]}], not {list(coords.shape)}")
+    if coords.device != centres.device:
+        raise ValueError(f"coords and centres must be on one device, not {coords.device} and {centres.device}")
+    most = min(MOST_NEAREST, len(centres))
+    if not 1 <= count <= most:
+        raise ValueError(f"the count of neighbours must be 1 to {most}, not {count}")
+    points, places = (t.detach().reshape(-1, centres.shape[1]).float().contiguous() for t in (coords, centres))
+    if not bool(points.isfinite().all() and places.isfinite().all()):
+        raise ValueError("coords and centres must be finite")
+    if backends.choose(backend, coords.device.type) == "torch":
+        found = nearest_reference(points, places, count)
+    else:
+        found = _nearest_native(points, places, count)
+    return found.reshape(*coords.shape[:-1], count)
+
+
+def nearest_reference(coords: Tensor, centres: Tensor, count: int) -> Tensor:
+    """The same from all distances `[B, N]`, in pieces; it judges the search."""
+    parts = []
+    for part in coords.split(max(1, PAIRS_AT_ONCE // len(centres))):
+        squares = torch.zeros(len(part), len(centres), dtype=coords.dtype, device=coords.device)
+        for axis in range(coords.shape[1]):
+            offsets = part[:, axis, None] - centres[None, :, axis]
+            squares += offsets * offsets
+        parts.append(squares.sort(dim=1, stable=True).indices[:, :count].to(torch.int32))
+    return torch.cat(parts) if parts else torch.empty(0, count, dtype=torch.int32, device=coords.device)
+
+
+class NearestCall(ctypes.Structure):
+    """`NearestCall` in csrc/common/neighbours.h."""
+
+    _fields_ = [
+        *((name, ctypes.c_int32) for name in ("dimensions", "neighbours", "workers")),
+        ("points", ctypes.c_int64),
+        ("centres", ctypes.c_int64),
+        *((name, ctypes.c_void_p) for name in ("coords", "places", "nearest")),
+    ]
+
+
+def _nearest_native(coords: Tensor, centres: Tensor, count: int) -> Tensor:
+    found = torch.empty(len(coords), count, dtype=torch.int32, device=coords.device)
+    call = NearestCall(dimensions=coords.shape[1], neighbours=count, workers=torch.get_num_threads(), points=len(coords),
+                       centres=len(centres), coords=coords.data_ptr(), places=centres.data_ptr(), nearest=found.data_ptr())
+    _run(call, coords.device)
+    return found
+
+
+def _run(call: NearestCall, device: torch.device) -> None:
+    if device.type == "cuda":
+        rbf_cuda.nearest(call, device)
+    else:
+        cuda_ext.load(device.type).fs_nearest(ctypes.byref(call))
