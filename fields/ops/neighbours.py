@@ -12,7 +12,7 @@ from fields.ops import backends, rbf_cuda
 
 MOST_NEAREST = 32
 # Distances that the plain formula holds at a time.
-PAIRS_AT_ONCE = 1 << 24
+PAIRS_AT_ONCE = 1 << 22
 
 
 def nearest(coords: Tensor, centres: Tensor, count: int, backend: backends.Backend = "auto") -> Tensor:
@@ -43,14 +43,17 @@ def nearest(coords: Tensor, centres: Tensor, count: int, backend: backends.Backe
 
 
 def nearest_reference(coords: Tensor, centres: Tensor, count: int) -> Tensor:
-    """The same from all distances `[B, N]`, in pieces; it judges the search."""
+    """The same for float32 from all distances `[B, N]`, in pieces; it judges the search."""
+    numbers = torch.arange(len(centres), device=coords.device)
     parts = []
     for part in coords.split(max(1, PAIRS_AT_ONCE // len(centres))):
         squares = torch.zeros(len(part), len(centres), dtype=coords.dtype, device=coords.device)
         for axis in range(coords.shape[1]):
             offsets = part[:, axis, None] - centres[None, :, axis]
             squares += offsets * offsets
-        parts.append(squares.sort(dim=1, stable=True).indices[:, :count].to(torch.int32))
+        # A float that is not negative is ordered as its bits are; the centre's number behind them decides between equals.
+        keys = squares.view(torch.int32).long() << 32 | numbers
+        parts.append((keys.topk(count, largest=False).values & 0xFFFFFFFF).to(torch.int32))
     return torch.cat(parts) if parts else torch.empty(0, count, dtype=torch.int32, device=coords.device)
 
 

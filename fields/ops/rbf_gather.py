@@ -279,6 +279,8 @@ class _Backward(Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, *along: Tensor | None):
+        if all(t is None for t in along):
+            return (None,) * 10
         *inputs, neighbours, frequencies, grad = ctx.saved_tensors
         needs = (*ctx.needs_input_grad[:5], ctx.needs_input_grad[7])
         seconds = ctx.options.second(tuple(inputs), neighbours, frequencies, grad, along, needs)

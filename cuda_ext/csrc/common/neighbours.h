@@ -24,7 +24,7 @@ struct Nearest {
 
     FS_HOST_DEVICE void clear(int count) {
         for (int i = 0; i < count; ++i) {
-            square[i] = __builtin_inff();
+            square[i] = __builtin_huge_valf();
             number[i] = 0x7fffffff;
         }
     }

@@ -2,6 +2,8 @@
 // and its relatives). Shared by both processors.
 #pragma once
 
+#include <math.h>
+
 #include "grid.h"
 
 namespace fs {
@@ -49,13 +51,13 @@ template <class T>
 struct Maths;
 template <>
 struct Maths<float> {
-    FS_HOST_DEVICE static float exponential(float x) { return __builtin_expf(x); }
-    FS_HOST_DEVICE static float root(float x) { return __builtin_sqrtf(x); }
+    FS_HOST_DEVICE static float exponential(float x) { return expf(x); }
+    FS_HOST_DEVICE static float root(float x) { return sqrtf(x); }
 };
 template <>
 struct Maths<double> {
-    FS_HOST_DEVICE static double exponential(double x) { return __builtin_exp(x); }
-    FS_HOST_DEVICE static double root(double x) { return __builtin_sqrt(x); }
+    FS_HOST_DEVICE static double exponential(double x) { return exp(x); }
+    FS_HOST_DEVICE static double root(double x) { return sqrt(x); }
 };
 
 constexpr int packed_size(int dimensions) { return dimensions * (dimensions + 1) / 2; }

@@ -2,6 +2,7 @@
 #include "adam.h"
 #include "factor_grid.h"
 #include "fused_step.h"
+#include "gaussian_layer.h"
 #include "hash_grid.h"
 #include "neighbours.h"
 #include "rays.h"
@@ -40,3 +41,7 @@ FS_API void fs_rbf_gather_forward(const fs::RbfCall* call) { FS_CALL(rbf_gather_
 FS_API void fs_rbf_gather_backward(const fs::RbfCall* call) { FS_CALL(rbf_gather_backward, *call); }
 
 FS_API void fs_nearest(const fs::NearestCall* call) { FS_CALL(nearest, *call); }
+
+FS_API void fs_gaussian_layer_forward(const fs::GaussianCall* call) { FS_CALL(gaussian_forward, *call); }
+
+FS_API void fs_gaussian_layer_backward(const fs::GaussianCall* call) { FS_CALL(gaussian_backward, *call); }

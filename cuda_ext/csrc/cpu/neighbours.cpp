@@ -74,13 +74,13 @@ void build(const Tree<D>& tree, const float* places, int64_t node, int level) {
         float* to = tree.leaves + leaf * D * LEAF;
         for (int a = 0; a < D; ++a)
             for (int i = 0; i < LEAF; ++i)
-                to[a * LEAF + i] = first + i < last ? places[int64_t(tree.order[first + i]) * D + a] : __builtin_inff();
+                to[a * LEAF + i] = first + i < last ? places[int64_t(tree.order[first + i]) * D + a] : __builtin_huge_valf();
         return;
     }
     int widest = 0;
     float most = -1.0f;
     for (int a = 0; a < D; ++a) {
-        float low = __builtin_inff(), high = -__builtin_inff();
+        float low = __builtin_huge_valf(), high = -__builtin_huge_valf();
         for (int64_t i = first; i < last; ++i) {
             const float x = places[int64_t(tree.order[i]) * D + a];
             low = x < low ? x : low;
@@ -107,7 +107,7 @@ struct NearestPack {
     Whole number;
 
     FS_HOST_DEVICE void clear(int) {
-        square = spread(__builtin_inff());
+        square = spread(__builtin_huge_valf());
         number = Whole{} + 0x7fffffff;
     }
     FS_HOST_DEVICE float worst(int count) const { return square[count - 1]; }

@@ -168,6 +168,7 @@ void fuzz_adam() {
 }  // namespace
 
 #include "factors.h"
+#include "rbf.h"
 
 int main(int, char** arguments) {
     const int rounds = std::atoi(arguments[1]);
@@ -182,6 +183,11 @@ int main(int, char** arguments) {
             fuzz_adam();
             fuzz_factors<float>();
             fuzz_factors<double>();
+            fuzz_rbf<float>();
+            fuzz_rbf<double>();
+            fuzz_gaussian<float>();
+            fuzz_gaussian<double>();
+            fuzz_nearest();
         }
     }
     std::printf("%d rounds on %d instruction sets\n", rounds, sets);

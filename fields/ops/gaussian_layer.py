@@ -1,0 +1,152 @@
+"""A layer of Gaussian units in feature space (Bouzidi et al. 2025, "Gaussian Neural Fields")."""
+
+from __future__ import annotations
+
+import ctypes
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+
+import cuda_ext
+from fields.ops import backends, rbf_cuda
+
+MOST_INPUTS = 256
+MOST_UNITS = 256
+# Points whose second derivatives are computed together by the plain formula.
+SECOND_ORDER_POINTS = 1 << 16
+
+
+def gaussian_layer(features: Tensor, centres: Tensor, log_widths: Tensor, backend: backends.Backend = "auto") -> Tensor:
+    """`exp(-q / 2)` with `q = sum_e exp(log_widths[n, e]) * (features[..., e] - centres[n, e])^2`: `[..., N]`.
+
+    features `[..., E]`, centres `[N, E]`, log_widths `[N, E]` or `[N, 1]` (one for all inputs of a unit; the logarithm of the
+    inverse square of a width); E and N at most 256; all float32 or all float64, on one device.
+
+    Differentiable twice in everything, the second time through the plain formula, in pieces of 65,536 points (a third derivative
+    raises). Native gradients by centres and widths are summed in a fixed order that does not depend on the number of threads.
+    backend as in `hash_grid`. ValueError for wrong shapes, dtypes and devices.
+    """
+    _check(features, centres, log_widths)
+    log_widths = log_widths.expand_as(centres)
+    if backends.choose(backend, features.device.type) == "torch":
+        return gaussian_layer_reference(features, centres, log_widths)
+    flat = features.reshape(-1, features.shape[-1])
+    return _Forward.apply(flat, centres, log_widths).reshape(*features.shape[:-1], len(centres))
+
+
+def gaussian_layer_reference(features: Tensor, centres: Tensor, log_widths: Tensor) -> Tensor:
+    """The same in plain torch, by matrix products: the square is expanded, so `[..., N, E]` is never built.
+
+    In float32 the expansion loses about as many digits as `q` is smaller than its largest term.
+    """
+    beta = torch.exp(log_widths).expand_as(centres)
+    scaled = beta * centres
+    q = (features * features) @ beta.T - 2.0 * (features @ scaled.T) + (scaled * centres).sum(-1)
+    return torch.exp(-0.5 * q.clamp_min(0.0))
+
+
+def _check(features: Tensor, centres: Tensor, log_widths: Tensor) -> None:
+    if centres.ndim != 2 or not 1 <= centres.shape[0] <= MOST_UNITS or not 1 <= centres.shape[1] <= MOST_INPUTS:
+        raise ValueError(f"centres must be [1 to {MOST_UNITS}, 1 to {MOST_INPUTS}], not {list(centres.shape)}")
+    units, inputs = centres.shape
+    if features.ndim < 1 or features.shape[-1] != inputs:
+        raise ValueError(f"features must be [..., {inputs}], not {list(features.shape)}")
+    if tuple(log_widths.shape) not in ((units, inputs), (units, 1)):
+        raise ValueError(f"log_widths must be [{units}, {inputs} or 1], not {list(log_widths.shape)}")
+    tensors = (features, centres, log_widths)
+    if features.dtype not in (torch.float32, torch.float64) or len({t.dtype for t in tensors}) > 1:
+        raise ValueError(f"all tensors must be float32 or all float64, not {', '.join(str(t.dtype) for t in tensors)}")
+    if len({t.device for t in tensors}) > 1:
+        raise ValueError("all tensors must be on one device")
+
+
+class GaussianCall(ctypes.Structure):
+    """`GaussianCall` in csrc/common/gaussian_layer.h."""
+
+    _fields_ = [
+        *((name, ctypes.c_int32) for name in ("inputs", "units", "is_double", "workers")),
+        ("points", ctypes.c_int64),
+        *((name, ctypes.c_void_p) for name in ("x", "centres", "log_widths", "grad", "output", "grad_x", "grad_centres",
+                                               "grad_log_widths")),
+    ]
+
+
+def _call(name: str, features: Tensor, centres: Tensor, log_widths: Tensor, **tensors: Tensor | None) -> None:
+    # The copies must outlive the call, hence the dictionary. Results are contiguous already.
+    tensors = {key: t.contiguous() for key, t in {"x": features, "centres": centres, "log_widths": log_widths, **tensors}.items()
+               if t is not None}
+    call = GaussianCall(inputs=features.shape[1], units=len(centres), is_double=features.dtype == torch.float64,
+                        workers=torch.get_num_threads(), points=len(features),
+                        **{key: t.data_ptr() for key, t in tensors.items()})
+    _run(name, call, features.device)
+
+
+def _run(name: str, call: GaussianCall, device: torch.device) -> None:
+    if device.type == "cuda":
+        rbf_cuda.gaussian_layer(name, call, device)
+    else:
+        getattr(cuda_ext.load(device.type), f"fs_gaussian_layer_{name}")(ctypes.byref(call))
+
+
+class _Forward(Function):
+    @staticmethod
+    def forward(ctx, features: Tensor, centres: Tensor, log_widths: Tensor) -> Tensor:
+        output = features.new_empty(len(features), len(centres))
+        _call("forward", features, centres, log_widths, output=output)
+        ctx.save_for_backward(features, centres, log_widths, output)
+        return output
+
+    @staticmethod
+    def backward(ctx, grad: Tensor):
+        features, centres, log_widths, output = ctx.saved_tensors
+        return _Backward.apply(features, centres, log_widths, grad, output.detach(), ctx.needs_input_grad)
+
+
+class _Backward(Function):
+    """The gradients as a function of the inputs and the output's gradient. (`output` follows from the inputs.)"""
+
+    @staticmethod
+    def forward(ctx, features: Tensor, centres: Tensor, log_widths: Tensor, grad: Tensor, output: Tensor,
+                needs: tuple[bool, ...]):
+        ctx.save_for_backward(features, centres, log_widths, grad)
+        ctx.set_materialize_grads(False)
+        gradients = [torch.empty_like(t, memory_format=torch.contiguous_format) if need else None
+                     for t, need in zip((features, centres, log_widths), needs)]
+        _call("backward", features, centres, log_widths, grad=grad, output=output,
+              **dict(zip(("grad_x", "grad_centres", "grad_log_widths"), gradients)))
+        return tuple(gradients)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, *along: Tensor | None):
+        if all(t is None for t in along):
+            return (None,) * 6
+        features, centres, log_widths, grad = ctx.saved_tensors
+        by_features, by_grad, by_centres, by_widths = [], [], torch.zeros_like(centres), torch.zeros_like(centres)
+        for part in _parts(len(features)):
+            seconds = _second(features[part], centres, log_widths, grad[part],
+                              (None if along[0] is None else along[0][part], *along[1:]))
+            by_features.append(seconds[0])
+            by_centres += seconds[1]
+            by_widths += seconds[2]
+            by_grad.append(seconds[3])
+        if not by_features:
+            return torch.zeros_like(features), by_centres, by_widths, torch.zeros_like(grad), None, None
+        return torch.cat(by_features), by_centres, by_widths, torch.cat(by_grad), None, None
+
+
+def _parts(points: int) -> list[slice]:
+    return [slice(first, first + SECOND_ORDER_POINTS) for first in range(0, points, SECOND_ORDER_POINTS)]
+
+
+def _second(features: Tensor, centres: Tensor, log_widths: Tensor, grad: Tensor,
+            along: tuple[Tensor | None, ...]) -> list[Tensor]:
+    """Gradients by the inputs and by `grad` of `sum <along, gradients>`, by the plain formula."""
+    leaves = [t.detach().requires_grad_() for t in (features, centres, log_widths, grad)]
+    with torch.enable_grad():
+        wanted = [i for i, t in enumerate(along) if t is not None]
+        firsts = torch.autograd.grad(gaussian_layer_reference(*leaves[:3]), [leaves[i] for i in wanted], leaves[3],
+                                     create_graph=True)
+        functional = sum((first * along[i]).sum() for i, first in zip(wanted, firsts))
+    return list(torch.autograd.grad(functional, leaves))
