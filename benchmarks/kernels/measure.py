@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from benchmarks.kernels import grids, planes, rbf, step
+from benchmarks.kernels import grids, march, planes, rbf, step
 from benchmarks.kernels.case import NATIVE, Case
 from benchmarks.kernels.workers import Worker, take_turns
 from benchmarks.report import report
 
-CASES: list[Case] = [*grids.CASES, *planes.CASES, *rbf.CASES, *step.CASES]
+CASES: list[Case] = [*grids.CASES, *march.CASES, *planes.CASES, *rbf.CASES, *step.CASES]
 COMPILED = "torch-compiled"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -49,6 +50,29 @@ class Occupancy:
         """Lower and upper corner of the largest level."""
         grown = [((a + b) / 2, (b - a) / 2 * 2 ** (self.levels - 1)) for a, b in zip(self.lower, self.upper)]
         return tuple(c - h for c, h in grown), tuple(c + h for c, h in grown)
+
+    @cached_property
+    def clear(self) -> Tensor:
+        """How far a ray may go: `[levels, (resolution / 4)^3]` uint8, for each block one less than the number of blocks, along
+        the axis where it is largest, to the nearest one that has something in it; at most 6, and 0 in and beside those.
+
+        What lies in the middle of a further level is the finer one's to tell, and what lies outside of a level the
+        further one's, so both count as occupied.
+        """
+        n = self.resolution // BLOCK
+        filled = (self.words != 0).reshape(-1, n, n, n)
+        if self.levels > 1:
+            filled = filled.clone()
+            filled[1:, n // 4:n - n // 4, n // 4:n - n // 4, n // 4:n - n // 4] = True
+        reach = filled.to(torch.float32)[None]
+        outside = torch.tensor([1.0] * (self.levels - 1) + [0.0], device=reach.device).reshape(1, -1, 1, 1, 1)
+        far = torch.zeros_like(reach)
+        for _ in range(7):
+            far += 1.0 - reach
+            padded = outside.repeat(1, 1, n + 2, n + 2, n + 2)
+            padded[..., 1:-1, 1:-1, 1:-1] = reach
+            reach = torch.nn.functional.max_pool3d(padded, 3, stride=1)
+        return (far - 1.0).clamp(min=0.0).to(torch.uint8).reshape(self.levels, -1)
 
     def cells(self) -> Tensor:
         """`[levels, resolution, resolution, resolution]` bool, x first."""
@@ -98,12 +122,12 @@ def march(origins: Tensor, directions: Tensor, near: Tensor, far: Tensor, occupa
         if backends.choose(backend, origins.device.type) == "torch":
             return march_reference(origins, directions, near, far, occupancy, step, cone, seed, first_ray, most, longest)
         origins, directions, near, far = (x.detach().contiguous() for x in (origins, directions, near, far))
-        centre, per_half = _frame(occupancy)
+        centre, per_cell = _frame(occupancy)
         counts = torch.empty(len(origins), dtype=torch.int64, device=origins.device)
         words = occupancy.words.contiguous()
         call = dict(rays=len(origins), first_ray=first_ray, longest=longest, levels=occupancy.levels, resolution=occupancy.resolution,
-                    jitter=seed is not None, seed=(seed or 0) & 0xFFFFFFFF, most=most, centre=tuple(centre), per_half=tuple(per_half),
-                    step=step, cone=cone, origins=origins, directions=directions, near=near, far=far, occupied=words)
+                    jitter=seed is not None, seed=(seed or 0) & 0xFFFFFFFF, most=most, centre=tuple(centre), per_cell=tuple(per_cell),
+                    step=step, cone=cone, origins=origins, directions=directions, near=near, far=far, occupied=words, clear=occupancy.clear)
         run("march_count", MarchCall, origins, counts=counts, **call)
         offsets = _offsets(counts)
         total = int(offsets[-1])
@@ -130,8 +154,8 @@ def march_reference(origins: Tensor, directions: Tensor, near: Tensor, far: Tens
             numbers = torch.arange(longest + 1, dtype=origins.dtype, device=origins.device)
             edges = near[some, None] + (numbers + share[some, None]) * step_
         middle = (edges[:, :-1] + edges[:, 1:]) * 0.5
-        points = origins[some, None] + middle[..., None] * directions[some, None]
-        taken = (middle < far[some, None]) & occupied_reference(points, occupancy)
+        from_, along = in_cells(origins[some], directions[some], occupancy)
+        taken = (middle < far[some, None]) & occupied_reference(from_[:, None] + middle[..., None] * along[:, None], occupancy)
         taken &= taken.cumsum(1) <= most
         counts.append(taken.sum(1))
         starts.append(edges[:, :-1][taken])
@@ -143,13 +167,18 @@ def march_reference(origins: Tensor, directions: Tensor, near: Tensor, far: Tens
     return Samples(torch.cat(starts), torch.cat(ends), ray_indices, _offsets(counts))
 
 
+def in_cells(origins: Tensor, directions: Tensor, occupancy: Occupancy) -> tuple[Tensor, Tensor]:
+    """The same rays in cells of level 0, counted from the grid's centre."""
+    centre, per_cell = (torch.tensor(x, dtype=origins.dtype, device=origins.device) for x in _frame(occupancy))
+    return (origins - centre) * per_cell, directions * per_cell
+
+
 def occupied_reference(points: Tensor, occupancy: Occupancy) -> Tensor:
-    """Whether the cell of each point `[..., 3]` is occupied, `[...]` bool."""
-    centre, per_half = (torch.tensor(x, dtype=points.dtype, device=points.device) for x in _frame(occupancy))
-    at = (points - centre) * per_half
-    farthest = at.abs().amax(-1)
-    level = sum((farthest * 0.5**l > 1.0).long() for l in range(occupancy.levels))
-    cell = ((at * (0.5**level)[..., None] + 1.0) * (occupancy.resolution * 0.5)).long().clamp(0, occupancy.resolution - 1)
+    """Whether the cell of each point `[..., 3]` (`in_cells`) is occupied, `[...]` bool."""
+    half = occupancy.resolution * 0.5
+    farthest = points.abs().amax(-1)
+    level = sum((farthest * 0.5**l >= half).long() for l in range(occupancy.levels))
+    cell = (points * (0.5**level)[..., None] + half).long().clamp(0, occupancy.resolution - 1)
     block, within = cell // BLOCK, cell % BLOCK
     n = occupancy.resolution // BLOCK
     inside = level < occupancy.levels
@@ -159,7 +188,8 @@ def occupied_reference(points: Tensor, occupancy: Occupancy) -> Tensor:
 
 
 def _frame(occupancy: Occupancy) -> tuple[list[float], list[float]]:
-    return ([(a + b) / 2 for a, b in zip(occupancy.lower, occupancy.upper)], [2 / (b - a) for a, b in zip(occupancy.lower, occupancy.upper)])
+    corners = list(zip(occupancy.lower, occupancy.upper))
+    return [(a + b) / 2 for a, b in corners], [occupancy.resolution / (b - a) for a, b in corners]
 
 
 def _offsets(counts: Tensor) -> Tensor:

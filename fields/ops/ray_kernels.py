@@ -23,8 +23,8 @@ class BoxCall(ctypes.Structure):
 class MarchCall(ctypes.Structure):
     _fields_ = [("rays", _INT64), ("first_ray", _INT64), ("longest", _INT64), ("is_double", _INT32), ("workers", _INT32),
                 ("levels", _INT32), ("resolution", _INT32), ("jitter", _INT32), ("seed", ctypes.c_uint32), ("most", _INT64),
-                ("centre", _DOUBLE * 3), ("per_half", _DOUBLE * 3), ("step", _DOUBLE), ("cone", _DOUBLE),
-                *((name, _POINTER) for name in ("origins", "directions", "near", "far", "occupied", "counts", "offsets",
+                ("centre", _DOUBLE * 3), ("per_cell", _DOUBLE * 3), ("step", _DOUBLE), ("cone", _DOUBLE),
+                *((name, _POINTER) for name in ("origins", "directions", "near", "far", "occupied", "clear", "counts", "offsets",
                                                 "starts", "ends", "ray_indices"))]
 
 

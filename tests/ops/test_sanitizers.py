@@ -11,7 +11,7 @@ SOURCES = ROOT / "cuda_ext" / "csrc" / "cpu"
 BASE = "-std=c++17 -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -ffp-contract=off -Wno-psabi".split()
 SETS = {"baseline": [], "avx2": "-mavx2 -mfma".split(),
         "avx512": "-mavx2 -mfma -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512".split()}
-KERNELS = ("adam", "factor_grid", "fused_step", "gaussian_layer", "hash_grid", "neighbours", "rbf_gather")
+KERNELS = ("adam", "composite", "factor_grid", "fused_step", "gaussian_layer", "hash_grid", "march", "neighbours", "rbf_gather")
 
 
 @pytest.mark.slow

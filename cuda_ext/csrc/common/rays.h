@@ -29,10 +29,11 @@ struct MarchCall {
     int32_t jitter;              // whether a ray's samples are moved by a share of a step that its number and the seed say
     uint32_t seed;
     int64_t most;                   // samples of a ray
-    double centre[3], per_half[3];  // of level 0: its centre, and 1 / half its size
+    double centre[3], per_cell[3];  // of level 0: its centre, and 1 / the size of a cell
     double step, cone;              // a step from t on is max(step, cone * t) long
     const void *origins, *directions, *near, *far;
     const uint64_t* occupied;  // [levels, (resolution / 4)^3]: a bit a cell, a word a block of 4^3
+    const uint8_t* clear;      // [levels, (resolution / 4)^3]: blocks from here to the nearest one with something in it, less 1
     int64_t* counts;           // [rays], written by the first pass
     const int64_t* offsets;    // [rays + 1], read by the second
     void *starts, *ends;       // [samples]
@@ -124,34 +125,29 @@ template <class T>
 struct Cells {
     const uint64_t* words;
     int levels, resolution, blocks;
-    T centre[3], per_half[3], half_resolution;
+    T half;  // of a level, in cells
 
     FS_HOST_DEVICE explicit Cells(const MarchCall& call)
         : words(call.occupied), levels(call.levels), resolution(call.resolution), blocks(call.resolution / 4),
-          half_resolution(T(call.resolution) * T(0.5)) {
-        for (int axis = 0; axis < 3; ++axis) {
-            centre[axis] = T(call.centre[axis]);
-            per_half[axis] = T(call.per_half[axis]);
-        }
-    }
+          half(T(call.resolution) * T(0.5)) {}
 
     // Whether the cell of the finest level that contains the point is occupied; outside of all levels nothing is.
-    FS_HOST_DEVICE bool occupied(const T* origin, const T* direction, T t) const {
+    FS_HOST_DEVICE bool occupied(const T (&from)[3], const T (&along)[3], T t) const {
         T at[3], farthest = T(0);
         for (int axis = 0; axis < 3; ++axis) {
-            at[axis] = ((origin[axis] + t * direction[axis]) - centre[axis]) * per_half[axis];
+            at[axis] = from[axis] + t * along[axis];
             farthest = larger(farthest, at[axis] < T(0) ? -at[axis] : at[axis]);
         }
         int level = 0;
         T shrink = T(1);
-        while (level < levels && farthest * shrink > T(1)) {
+        while (level < levels && !(farthest * shrink < half)) {
             ++level;
             shrink *= T(0.5);
         }
-        if (!(level < levels)) return false;
+        if (level == levels) return false;
         uint32_t cell[3];
         for (int axis = 0; axis < 3; ++axis) {
-            const int32_t found = int32_t((at[axis] * shrink + T(1)) * half_resolution);
+            const int32_t found = int32_t(at[axis] * shrink + half);
             cell[axis] = uint32_t(found < resolution - 1 ? found : resolution - 1);
         }
         const int64_t block = ((int64_t(level) * blocks + (cell[0] >> 2)) * blocks + (cell[1] >> 2)) * blocks + (cell[2] >> 2);
@@ -160,14 +156,19 @@ struct Cells {
 };
 
 // The steps of a ray, whether occupied or not: where step k starts depends on nothing but the ray, so leaving some out
-// moves none of the others.
+// moves none of the others. `from` and `along` are the ray in cells of level 0, counted from the grid's centre.
 template <class T>
 struct Steps {
-    T near, far, share, step, cone;
+    T near, far, share, step, cone, from[3], along[3];
 
     FS_HOST_DEVICE Steps(const MarchCall& call, int64_t ray)
         : near(static_cast<const T*>(call.near)[ray]), far(static_cast<const T*>(call.far)[ray]),
-          share(call.jitter ? share_of<T>(call.first_ray + ray, call.seed) : T(0)), step(T(call.step)), cone(T(call.cone)) {}
+          share(call.jitter ? share_of<T>(call.first_ray + ray, call.seed) : T(0)), step(T(call.step)), cone(T(call.cone)) {
+        for (int axis = 0; axis < 3; ++axis) {
+            from[axis] = (static_cast<const T*>(call.origins)[ray * 3 + axis] - T(call.centre[axis])) * T(call.per_cell[axis]);
+            along[axis] = static_cast<const T*>(call.directions)[ray * 3 + axis] * T(call.per_cell[axis]);
+        }
+    }
 
     FS_HOST_DEVICE T length(T t) const { return larger(step, cone * t); }
     FS_HOST_DEVICE T first() const { return cone > T(0) ? near + share * length(near) : start(0); }
@@ -178,15 +179,13 @@ struct Steps {
 // Calls take(start, end) for the occupied steps of a ray, at most `most` of them; returns how many there were.
 template <class T, class Take>
 FS_HOST_DEVICE int64_t march_ray(const MarchCall& call, const Cells<T>& cells, int64_t ray, int64_t most, const Take& take) {
-    const T* origin = static_cast<const T*>(call.origins) + ray * 3;
-    const T* direction = static_cast<const T*>(call.directions) + ray * 3;
     const Steps<T> steps(call, ray);
     int64_t taken = 0;
     T start = steps.first();
     for (int64_t k = 0; k < call.longest && taken < most; ++k) {
         const T end = steps.next(start, k), middle = (start + end) * T(0.5);
         if (!(middle < steps.far)) break;
-        if (cells.occupied(origin, direction, middle)) {
+        if (cells.occupied(steps.from, steps.along, middle)) {
             take(start, end);
             ++taken;
         }

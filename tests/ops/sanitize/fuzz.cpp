@@ -169,6 +169,7 @@ void fuzz_adam() {
 
 #include "factors.h"
 #include "rbf.h"
+#include "rays.h"
 
 int main(int, char** arguments) {
     const int rounds = std::atoi(arguments[1]);
@@ -188,6 +189,10 @@ int main(int, char** arguments) {
             fuzz_gaussian<float>();
             fuzz_gaussian<double>();
             fuzz_nearest();
+            fuzz_march<float>();
+            fuzz_march<double>();
+            fuzz_packed<float>();
+            fuzz_packed<double>();
         }
     }
     std::printf("%d rounds on %d instruction sets\n", rounds, sets);

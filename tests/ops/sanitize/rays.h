@@ -1,0 +1,146 @@
+// The ray operations with random calls; included by fuzz.cpp, whose `pick`, `numbers` and `coordinates` it uses.
+#pragma once
+
+#include "../../../cuda_ext/csrc/common/rays.h"
+
+extern "C" {
+void fs_ray_box(const fs::BoxCall* call);
+void fs_march_count(const fs::MarchCall* call);
+void fs_march_write(const fs::MarchCall* call);
+void fs_composite_forward(const fs::CompositeCall* call);
+void fs_composite_backward(const fs::CompositeCall* call);
+void fs_distortion(const fs::DistortionCall* call);
+void fs_importance(const fs::ImportanceCall* call);
+}
+
+namespace {
+
+template <class T>
+void fuzz_march() {
+    fs::MarchCall call = {};
+    const size_t rays = size_t(pick(0, 3) ? pick(0, 40) : pick(60, 200));
+    call.rays = int64_t(rays);
+    call.is_double = sizeof(T) == 8;
+    call.workers = pick(1, 5);
+    call.levels = pick(1, 4);
+    call.resolution = 4 * pick(1, 6);
+    call.jitter = pick(0, 1);
+    call.seed = uint32_t(pick(0, 1 << 30));
+    call.first_ray = pick(0, 1 << 30);
+    call.most = pick(0, 1) ? 1000 : pick(1, 20);
+    call.longest = pick(0, 300);
+    call.step = 0.05;
+    call.cone = pick(0, 1) ? 0.01 : 0.0;
+    for (double& c : call.centre) c = 0.5;
+    for (double& p : call.per_cell) p = call.resolution;
+    auto origins = numbers<T>(rays * 3), directions = numbers<T>(rays * 3);
+    // Parallel to axes, along faces, and far away.
+    for (T& d : directions)
+        if (pick(0, 5) == 0) d = T(0);
+    for (T& o : origins)
+        if (pick(0, 9) == 0) o = T(pick(0, 2)) * (pick(0, 3) ? T(1) : T(1e6));
+    std::vector<T> near(rays), far(rays);
+    fs::BoxCall box = {};
+    box.rays = call.rays;
+    box.is_double = call.is_double;
+    box.workers = call.workers;
+    for (int axis = 0; axis < 3; ++axis) {
+        box.lower[axis] = -pick(0, 3);
+        box.upper[axis] = 1 + pick(0, 3);
+    }
+    box.origins = origins.data();
+    box.directions = directions.data();
+    box.near = near.data();
+    box.far = far.data();
+    fs_ray_box(&box);
+    const size_t blocks = size_t(call.resolution / 4);
+    std::vector<uint64_t> words(size_t(call.levels) * blocks * blocks * blocks);
+    for (uint64_t& word : words) word = uint64_t(engine()) << 32 | engine();
+    std::vector<uint8_t> clear(words.size());
+    for (uint8_t& blocks : clear) blocks = uint8_t(pick(0, 6));
+    std::vector<int64_t> counts(rays), offsets(rays + 1);
+    call.clear = clear.data();
+    call.origins = box.origins;
+    call.directions = box.directions;
+    call.near = box.near;
+    call.far = box.far;
+    call.occupied = words.data();
+    call.counts = counts.data();
+    fs_march_count(&call);
+    for (size_t r = 0; r < rays; ++r) offsets[r + 1] = offsets[r] + counts[r];
+    const size_t samples = size_t(offsets[rays]);
+    std::vector<T> starts(samples), ends(samples);
+    std::vector<int64_t> indices(samples);
+    call.offsets = offsets.data();
+    call.starts = starts.data();
+    call.ends = ends.data();
+    call.ray_indices = indices.data();
+    fs_march_write(&call);
+}
+
+template <class T>
+void fuzz_packed() {
+    const size_t rays = size_t(pick(0, 150));
+    std::vector<int64_t> offsets(rays + 1);
+    for (size_t r = 0; r < rays; ++r) offsets[r + 1] = offsets[r] + (pick(0, 3) ? pick(0, 40) : 0);
+    const size_t samples = size_t(offsets[rays]);
+    const bool is_double = sizeof(T) == 8;
+    const int workers = pick(1, 5);
+    std::vector<T> starts(samples), ends(samples);
+    for (size_t i = 0; i < samples; ++i) {
+        starts[i] = T(i);
+        ends[i] = T(i) + T(pick(0, 10)) / T(10);
+    }
+    fs::CompositeCall call = {};
+    call.rays = int64_t(rays);
+    call.is_double = is_double;
+    call.workers = workers;
+    call.channels = pick(0, 1) ? 3 : pick(0, 7);
+    call.threshold = pick(0, 1) ? 0.0 : 0.1;
+    const size_t channels = size_t(call.channels);
+    const auto density = coordinates<T>(samples, true), colors = numbers<T>(samples * channels);
+    std::vector<T> color(rays * channels), opacity(rays), depth(rays), weights(samples), grad_density(samples),
+        grad_colors(samples * channels);
+    const auto by_color = numbers<T>(rays * channels), by_ray = numbers<T>(rays), by_sample = numbers<T>(samples);
+    call.density = density.data();
+    call.colors = colors.data();
+    call.starts = starts.data();
+    call.ends = ends.data();
+    call.offsets = offsets.data();
+    call.color = color.data();
+    call.opacity = opacity.data();
+    call.depth = depth.data();
+    call.weights = weights.data();
+    fs_composite_forward(&call);
+    call.grad_color = pick(0, 2) ? by_color.data() : nullptr;
+    call.grad_opacity = pick(0, 2) ? by_ray.data() : nullptr;
+    call.grad_depth = pick(0, 2) ? by_ray.data() : nullptr;
+    call.grad_weights = pick(0, 2) ? by_sample.data() : nullptr;
+    call.grad_density = grad_density.data();
+    call.grad_colors = pick(0, 2) ? grad_colors.data() : nullptr;
+    fs_composite_backward(&call);
+
+    std::vector<T> loss(rays), grad_weights(samples);
+    fs::DistortionCall spread = {call.rays, is_double, workers, by_sample.data(), starts.data(), ends.data(),
+                                 offsets.data(), loss.data(), by_ray.data(), grad_weights.data()};
+    fs_distortion(&spread);
+    spread.loss = nullptr;
+    fs_distortion(&spread);
+
+    fs::ImportanceCall pdf = {};
+    pdf.rays = call.rays;
+    pdf.is_double = is_double;
+    pdf.workers = workers;
+    pdf.edges = pick(2, 40);
+    pdf.jitter = pick(0, 1);
+    std::vector<T> out(rays * size_t(pdf.edges));
+    const auto masses = coordinates<T>(samples, true);
+    pdf.weights = masses.data();
+    pdf.starts = starts.data();
+    pdf.ends = ends.data();
+    pdf.offsets = offsets.data();
+    pdf.out = out.data();
+    fs_importance(&pdf);
+}
+
+}  // namespace
