@@ -30,7 +30,7 @@ def random_samples(random, counts, dtype=torch.float64, device="cpu"):
     counts = torch.as_tensor(counts, dtype=torch.int64)
     total = int(counts.sum())
     offsets = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
-    pieces = torch.rand(total, 2, generator=random, dtype=torch.float64)
+    pieces = 0.1 + 0.9 * torch.rand(total, 2, generator=random, dtype=torch.float64)
     pieces[torch.rand(total, 2, generator=random) < 0.1] = 0.0
     starts, ends = torch.empty(total, dtype=torch.float64), torch.empty(total, dtype=torch.float64)
     for first, last in zip(offsets[:-1].tolist(), offsets[1:].tolist()):
