@@ -22,6 +22,7 @@ LOADERS = {
     "image": "scenes.image:open_image",
     "audio": "scenes.audio:open_audio",
     "volume": "scenes.volume:open_volume",
+    "video": "scenes.video:open_video",
 }
 
 

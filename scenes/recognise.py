@@ -12,6 +12,7 @@ from pathlib import Path
 
 from scenes.files import SAMPLES, input_file, read_head
 
+FILMS = (".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi", ".mpg", ".mpeg")
 SOUNDS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".mp3")
 
 
@@ -34,6 +35,35 @@ def _audio(look: Look) -> str | None:
     if look.ending in SOUNDS:
         return f"named {look.ending}"
     return None
+
+
+def _video(look: Look) -> str | None:
+    if look.path.is_dir():
+        from scenes.clips.read import picture_files
+
+        count = len(picture_files(look.path))
+        return f"a folder of {count} pictures" if count else None
+    if look.head[4:8] == b"ftyp" and look.head[8:12] not in (b"avif", b"avis", b"mif1", b"heic", b"M4A "):
+        return "an MP4 film"
+    if look.head[:4] == b"\x1a\x45\xdf\xa3":
+        return "a Matroska or WebM film"
+    if look.head[:4] == b"RIFF" and look.head[8:12] == b"AVI ":
+        return "an AVI film"
+    if look.head[:4] == b"GIF8" and (count := _gif_frames(look.path)) > 1:
+        return f"a GIF of {count} frames"
+    return f"named {look.ending}" if look.ending in FILMS else None
+
+
+def _gif_frames(path: Path) -> int:
+    from PIL import Image
+
+    from scenes.quiet import quiet
+
+    try:
+        with quiet(), Image.open(path) as opened:
+            return opened.n_frames
+    except Exception:  # noqa: BLE001  (a damaged GIF is the picture loader's to describe)
+        return 1
 
 
 def _volume(look: Look) -> str | None:
@@ -68,6 +98,7 @@ def _stack(path: Path) -> int:
 # (kind, rule): a rule returns what it saw, for people, or None.
 RULES: list[tuple[str, Callable[[Look], str | None]]] = [
     ("audio", _audio),
+    ("video", _video),
     ("volume", _volume),
 ]
 

@@ -1,6 +1,7 @@
 """Fit a field to a signal and keep it as a run: weights, history, metrics, a picture, and a checkpoint to resume from.
 
-SOURCE is a picture (PNG, JPEG, WebP, AVIF, TIFF, GIF, EXR, HDR), a sound (WAV, FLAC, Ogg), skimage:NAME for one of
+SOURCE is a picture (PNG, JPEG, WebP, AVIF, TIFF, GIF, EXR, HDR), a sound (WAV, FLAC, Ogg), a clip (MP4,
+WebM, GIF, a folder of frames), a volume (NPY, NPZ, TIFF, NRRD, NIfTI), skimage:NAME for one of
 scikit-image's photographs (astronaut, chelsea, coffee, rocket, ...), or an earlier run (its folder or run.json), which is
 then repeated.
 """
@@ -54,6 +55,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     samples.add_argument("--held-out", type=types.share, metavar="SHARE",
                          help="never train on this share of the samples, and score on them")
     samples.add_argument("--part", type=types.part, metavar="START,END", help="sounds and clips: only this stretch, in seconds")
+    samples.add_argument("--rate", type=types.positive, metavar="N", help="clips: frames a second (default: as the file says; a folder: 24)")
     samples.add_argument("--mask", metavar="FILE", help="fit only where this picture of the same size is white; the rest is filled")
     samples.add_argument("--ignore-invalid", action="store_true", help="treat NaN and infinite samples as holes")
     samples.add_argument("--max-pixels", type=types.count, metavar="N",
@@ -123,7 +125,7 @@ def _begin(options: argparse.Namespace, started: float):
     from fields.fit.run import Run
 
     wanted = {"held_out": options.held_out, "mask": options.mask, "ignore_invalid": options.ignore_invalid,
-              "max_pixels": options.max_pixels, "memory": options.memory, "part": options.part}
+              "max_pixels": options.max_pixels, "memory": options.memory, "part": options.part, "rate": options.rate}
     signal = scenes.load(options.source, options.kind, **{name: value for name, value in wanted.items() if value})
     if options.start and (options.method or options.params):
         raise BadInput("--from takes the method and size of that run; leave out --method and --params")
@@ -163,7 +165,8 @@ def _refuse_changes(options: argparse.Namespace, what: str) -> None:
     """Flags that would change the recipe of a run that is taken as it is are refused rather than ignored."""
     given = {"--method": options.method, "--steps": options.steps, "--seconds": options.seconds, "--params": options.params,
              "--seed": options.seed, "--set": options.settings, "--from": options.start, "--held-out": options.held_out,
-             "--mask": options.mask, "--ignore-invalid": options.ignore_invalid, "--part": options.part}
+             "--mask": options.mask, "--ignore-invalid": options.ignore_invalid, "--part": options.part,
+             "--rate": options.rate}
     wrong = [flag for flag, value in given.items() if value]
     if wrong:
         raise BadInput(f"{what} a run as it was; leave out {', '.join(wrong)}")

@@ -25,7 +25,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", type=types.size, metavar="WxH", help="pixels of the picture")
     parser.add_argument("--scale", type=types.positive, metavar="K", help="K times the pixels of the original along each side")
     parser.add_argument("--crop", type=types.crop, metavar="X0,Y0,X1,Y1", help="only this part, in pixels of the original")
-    parser.add_argument("--rate", type=types.count, metavar="N", help="sounds: samples a second (default: as it was fitted)")
+    parser.add_argument("--rate", type=types.positive, metavar="N",
+                        help="sounds: samples a second, clips: frames a second (default: as it was fitted)")
+    parser.add_argument("--time", type=types.moment, metavar="T", help="clips: one picture, at this second")
     parser.add_argument("--part", type=types.part, metavar="START,END", help="sounds and clips: only this stretch, in seconds")
     parser.add_argument("--slice", type=types.slice_at, metavar="AXIS=SHARE", help="volumes: a cut, such as z=0.5 for the middle")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to compute")

@@ -72,6 +72,17 @@ def crop(text: str) -> tuple[float, float, float, float]:
     return x0, y0, x1, y1
 
 
+def moment(text: str) -> float:
+    """Seconds, 0 or more."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} should be a number of seconds, 0 or more")
+    return value
+
+
 def part(text: str) -> tuple[float, float]:
     """START,END in seconds."""
     try:

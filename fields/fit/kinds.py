@@ -31,6 +31,7 @@ class Kind:
 KINDS = {
     "image": Kind(("fields.fit.image:ImageObjective",), "fields.output.image:ImageOutput"),
     "audio": Kind(("fields.fit.audio:AudioObjective",), "fields.output.audio:AudioOutput"),
+    "video": Kind(("fields.fit.video:VideoObjective", "fields.fit.frames:FrameObjective"), "fields.output.video:VideoOutput"),
     "volume": Kind(("fields.fit.volume:VolumeObjective",), "fields.output.volume:VolumeOutput"),
 }
 

@@ -19,7 +19,8 @@ class Request:
     scale: float | None = None
     crop: tuple[float, float, float, float] | None = None
     part: tuple[float, float] | None = None
-    rate: int | None = None
+    rate: float | None = None
+    time: float | None = None
     slice: tuple[str, float] | None = None
 
     @classmethod
