@@ -34,6 +34,13 @@ class Field(nn.Module):
         """A native training step for this loss (see `fields.fit.trainer`), or None: the Trainer then uses autograd."""
         return None
 
+    def before_step(self, step: int, total: int | None) -> None:
+        """Called before each training step (`total` is None while it is open); coarse-to-fine fields go by it."""
+
+    def regularisation(self) -> Tensor | None:
+        """What training adds to the loss of a batch, weights included; None: nothing. Fused steps do not ask."""
+        return None
+
 
 class PointField(Field):
     """A map from points to values (pictures, sound, clips as volumes, distances)."""

@@ -24,17 +24,19 @@ class Identity(nn.Module):
 class Frequency(nn.Module):
     """`[x, sin(2^l pi x), cos(2^l pi x)]`, l = 0..octaves-1, x in [-1, 1] (Mildenhall et al. 2020, equation 4).
 
-    Coords `[N, D]` in [0, 1] → `[N, D (2 octaves + 1)]`; the coordinates themselves come first, as in NeRF's code.
+    Coords `[..., D]` in [0, 1] → `[..., D (2 octaves + 1)]`; the coordinates themselves come first, as in NeRF's code. `base` is what
+    stands for pi: that code leaves it out (1).
     """
 
-    def __init__(self, dimensions: int, octaves: int) -> None:
+    def __init__(self, dimensions: int, octaves: int, base: float = math.pi) -> None:
         super().__init__()
         self.octaves = octaves
+        self.base = base
         self.outputs = frequency_outputs(dimensions, octaves)
 
     def forward(self, coords: Tensor) -> Tensor:
         x = coords * 2.0 - 1.0
-        bands = 2.0 ** torch.arange(self.octaves, dtype=x.dtype, device=x.device) * math.pi
+        bands = 2.0 ** torch.arange(self.octaves, dtype=x.dtype, device=x.device) * self.base
         phase = (x.unsqueeze(-2) * bands.unsqueeze(-1)).flatten(-2)
         return torch.cat([x, torch.sin(phase), torch.cos(phase)], dim=-1)
 

@@ -84,13 +84,15 @@ class Trainer:
         factor = self.method.rate_factor(self.index, self.total) * (self._guard.rate if self._guard else 1.0)
         for group, rate in zip(self.optimizer.param_groups, self._base_rates):
             group["lr"] = rate * factor
+        self.field.before_step(self.index, self.total)
         batch = self.objective.batch(self.index, self.method.batch, self.seed, self.device)
         if self._fused is not None:
             self._loss = self._fused(*batch)
         else:
             self.optimizer.zero_grad()
             loss = self.objective.loss(self.field, batch)
-            loss.backward()
+            penalty = self.field.regularisation()
+            (loss if penalty is None else loss + penalty).backward()
             self._loss = loss.detach()
         self.optimizer.step()
         self.index += 1

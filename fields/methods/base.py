@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bisect
 import math
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict
@@ -38,6 +39,7 @@ class Method(BaseModel):
     paper: ClassVar[str]
     dimensions: ClassVar[tuple[int, ...]]
     guarded: ClassVar[bool] = False  # whether the Trainer goes back and halves the rates where the loss runs away
+    why_dimensions: ClassVar[str] = ""  # why no others: a refusal ends with it
 
     learning_rate: float = Option(1e-3, gt=0, le=1, description="Adam's step size for the networks")
     final_rate: float = Option(0.0, ge=0, le=1, description="share of the rates that is left at the last step (cosine)")
@@ -50,7 +52,7 @@ class Method(BaseModel):
         if signal.domain.dimensions not in self.dimensions:
             can = " or ".join(str(d) for d in self.dimensions)
             raise BadInput(f"method {self.name} takes signals of {can} dimensions; "
-                           f"this {signal.kind} has {signal.domain.dimensions}")
+                           f"this {signal.kind} has {signal.domain.dimensions}{self.why_dimensions and ': ' + self.why_dimensions}")
         if self.loss == "auto":
             return self.model_copy(update={"loss": "relative_l2" if signal.channels.space == "linear" else "l2"})
         return self
@@ -59,7 +61,7 @@ class Method(BaseModel):
         """Stored numbers of the field that `build` would make (of a prepared config)."""
         raise NotImplementedError
 
-    def sizes(self, dimensions: int, channels: int, parameters: int) -> list[Self]:
+    def sizes(self, dimensions: int, channels: int, parameters: int) -> Iterable[Self]:
         """Prepared copies of about `parameters` numbers, the nearest to this recipe first."""
         raise NotImplementedError
 
@@ -68,10 +70,11 @@ class Method(BaseModel):
         def miss(method: Self) -> float:
             return abs(method.parameters(dimensions, channels) - parameters) / parameters
 
-        candidates = self.sizes(dimensions, channels, parameters)
-        close = [method for method in candidates if miss(method) <= SIZE_TOLERANCE]
-        if close:
-            return close[0]
+        candidates = []
+        for method in self.sizes(dimensions, channels, parameters):
+            if miss(method) <= SIZE_TOLERANCE:
+                return method
+            candidates.append(method)
         nearest = min(candidates, key=miss).parameters(dimensions, channels) if candidates else None
         hint = f"; the nearest it can make is {nearest:,}" if nearest else ""
         raise BadInput(f"--params {parameters:,}: {self.name} has no size within 3 % of that{hint}")

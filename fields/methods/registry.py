@@ -20,6 +20,10 @@ BUILT_IN = {
     "siren": "fields.methods.siren:Siren",
     "finer": "fields.methods.finer:Finer",
     "wire": "fields.methods.wire:Wire",
+    "densegrid": "fields.methods.densegrid:DenseGrid",
+    "triplane": "fields.methods.triplane:TriPlane",
+    "tensorf": "fields.methods.tensorf:TensoRF",
+    "kplanes": "fields.methods.kplanes:KPlanes",
 }
 
 

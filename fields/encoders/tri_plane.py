@@ -1,0 +1,23 @@
+"""A tri-plane's features with the position beside them (Cardace et al. 2024, section 3)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from fields.encoders.factor_grid import FactorGrid
+from fields.encoders.frequency import Frequency
+
+
+class TriPlane(nn.Module):
+    """Coords `[..., 3]` in [0, 1] → `[..., grid.outputs + 3 (2 octaves + 1)]`: features first, then `[p, sin 2^k p, cos 2^k p]`
+    with p in [-1, 1] and no pi, as in the official code."""
+
+    def __init__(self, grid: FactorGrid, octaves: int) -> None:
+        super().__init__()
+        self.grid = grid
+        self.position = Frequency(3, octaves, base=1.0)
+        self.outputs = grid.outputs + self.position.outputs
+
+    def forward(self, coords: Tensor) -> Tensor:
+        return torch.cat([self.grid(coords), self.position(coords)], dim=-1)

@@ -1,0 +1,178 @@
+"""What the methods share whose numbers lie in grids over the axes: densegrid, triplane, tensorf, kplanes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
+
+from pydantic import Field as Option
+from pydantic import field_validator
+
+from fields.methods.base import Method, crossing
+from fields.ops.factor_layout import FactorLayout
+from fields.sizes import mlp_parameters
+from scenes.domain import Channels, Domain
+from scenes.errors import BadInput
+
+if TYPE_CHECKING:
+    from fields.encoders.factor_grid import Start
+    from fields.field import Field
+    from scenes.signal import Signal
+
+# What an axis counts as along which samples are scattered.
+SCATTERED = 128
+FINEST = 1 << 20
+# Opening levels before a tenth of the steps would need to know their number too early; see FactorField.
+EARLIEST_OPEN = 0.2
+
+
+class GridMethod(Method):
+    """Grids whose finest has `resolution` nodes along the longest axis, each coarser level half of that, then a network."""
+
+    table_rate: float = Option(1e-2, gt=0, le=1, description="Adam's step size for the grids")
+    batch: int = Option(16384, ge=1, le=1 << 24, description="points a training step")
+    levels: int = Option(1, ge=1, le=12, description="grids of half the resolution each, coarse to fine, side by side")
+    features: int | None = Option(None, ge=1, le=256, description="channels a node")
+    resolution: int | None = Option(None, ge=2, le=FINEST, description="nodes along the longest axis at the finest level")
+    proportions: tuple[float, ...] | None = Option(
+        None, description="nodes of each axis in parts of the longest, as 1,0.5; none: as the signal's samples")
+    width: int = Option(64, ge=1, le=1024, description="units a hidden layer of the network")
+    hidden_layers: int = Option(2, ge=1, le=16, description="hidden layers of the network")
+    total_variation: float = Option(0.0, ge=0, le=1e3, description="weight of the squared differences of neighbouring nodes")
+    l1: float = Option(0.0, ge=0, le=1e3, description="weight of the numbers' distance from where they rest (0, or 1 in planes of time)")
+    coarse_to_fine: float = Option(
+        0.0, ge=0, le=1, description="share of the steps by which all levels are open, 0.2 or more; 0: all from the start")
+    backend: Literal["auto", "native", "torch"] = Option("auto", description="who computes the grids")
+
+    # Numbers a sample to be had where no resolution is asked for; None: the resolution is the signal's.
+    numbers_a_sample: ClassVar[float | None] = None
+    most_nodes: ClassVar[int] = 300
+    # By the number of axes, the most nodes that are tried where a size is solved for.
+    finest: ClassVar[dict[int, int]] = {3: 4096, 4: 4096}
+
+    @field_validator("proportions", mode="before")
+    @classmethod
+    def _parts(cls, value: object) -> object:
+        return tuple(value.split(",")) if isinstance(value, str) else value
+
+    @field_validator("proportions")
+    @classmethod
+    def _each_part(cls, value: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if value is not None and (not all(0 < part <= 1 for part in value) or max(value) != 1):
+            raise ValueError("should be parts in (0, 1] of which the largest is 1")
+        return value
+
+    @field_validator("coarse_to_fine")
+    @classmethod
+    def _not_too_early(cls, value: float) -> float:
+        if 0 < value < EARLIEST_OPEN:
+            raise ValueError(f"should be 0 (off) or at least {EARLIEST_OPEN}")
+        return value
+
+    def prepare(self, signal: Signal) -> Self:
+        method = super().prepare(signal)
+        samples = [n or SCATTERED for n in signal.domain.shape]
+        if self.coarse_to_fine and self.levels == 1:
+            raise BadInput(f"coarse_to_fine={self.coarse_to_fine:g}: method {self.name} has one level, so there is nothing to open "
+                           "later; add levels: --set levels=4")
+        if self.proportions is not None and len(self.proportions) != len(samples):
+            raise BadInput(f"proportions={','.join(f'{p:g}' for p in self.proportions)}: this {signal.kind} has {len(samples)} axes")
+        update: dict[str, object] = {}
+        if self.proportions is None:
+            update["proportions"] = tuple(n / max(samples) for n in samples)
+        if self.features is None:
+            update["features"] = self.default_features(len(samples))
+        if self.resolution is None:
+            update["resolution"] = max(2, min(self.most_nodes, max(samples)))
+        method = method.model_copy(update=update)
+        if self.resolution is None and self.numbers_a_sample is not None:
+            wanted = int(math.prod(samples) * self.numbers_a_sample)
+            method = method._of_size(len(samples), len(signal.channels), wanted, most=max(2, *samples))[0]
+        try:
+            method.layout()
+        except ValueError as error:
+            raise BadInput(f"resolution={method.resolution}: {error}") from None
+        return method
+
+    def default_features(self, dimensions: int) -> int:
+        raise NotImplementedError
+
+    def nodes(self) -> list[tuple[int, ...]]:
+        """Of each axis, coarsest level first."""
+        return [tuple(max(2, round(self.resolution * part / 2 ** coarser)) for part in self.proportions)
+                for coarser in reversed(range(self.levels))]
+
+    def layout(self) -> FactorLayout:
+        """The grids of a prepared config."""
+        raise NotImplementedError
+
+    def network_inputs(self) -> int:
+        return self.layout().outputs
+
+    def network_parameters(self, channels: int) -> int:
+        return mlp_parameters(self.network_inputs(), self.width, self.hidden_layers, channels, bias=True)
+
+    def parameters(self, dimensions: int, channels: int) -> int:
+        gates = self.levels if self.coarse_to_fine else 0
+        return self.layout().parameters + gates + self.network_parameters(channels)
+
+    def _of_size(self, dimensions: int, channels: int, parameters: int, most: int = FINEST) -> list[Self]:
+        """The two copies between whose resolutions the count passes `parameters`, or the one that comes nearest."""
+        def copy(nodes: int) -> Self:
+            return self.model_copy(update={"resolution": nodes})
+
+        most = min(most, self.finest[dimensions])
+        return [copy(n) for n in crossing(lambda n: copy(n).parameters(dimensions, channels), 2, most, parameters)]
+
+    def sizes(self, dimensions: int, channels: int, parameters: int) -> Iterator[Self]:
+        """The resolution is solved first, then, where its steps are too coarse, the network's width; then with fewer features."""
+        features = self.features
+        while features:
+            for width in (w for w in (self.width, 48, 32, 16, 8) if w <= self.width):
+                method = self.model_copy(update={"features": features, "width": width})
+                for copy in method._of_size(dimensions, channels, parameters):
+                    yield copy
+                    widths = crossing(lambda w: copy.model_copy(update={"width": w}).parameters(dimensions, channels),  # noqa: B023
+                                      1, 2 * self.width, parameters)
+                    yield from (copy.model_copy(update={"width": w}) for w in widths)
+            features //= 2
+
+    def start(self, domain: Domain, generator) -> Start:
+        """What the grids hold before the first step."""
+        raise NotImplementedError
+
+    def at_rest(self, domain: Domain):
+        return lambda axes: 0.0
+
+    def encoder(self, domain: Domain, generator):
+        from fields.encoders.factor_grid import FactorGrid
+
+        return FactorGrid(self.layout(), self.backend, self.start(domain, generator), self.levels, gated=self.coarse_to_fine > 0)
+
+    def network(self, channels: int, generator):
+        from fields.networks.mlp import MLP
+
+        return MLP(self.network_inputs(), self.width, self.hidden_layers, channels, bias=True, generator=generator)
+
+    def build(self, domain: Domain, channels: Channels, seed: int) -> Field:
+        import torch
+
+        from fields.factor_field import FactorField
+
+        generator = torch.Generator().manual_seed(seed)
+        encoder = self.encoder(domain, generator)
+        return FactorField(domain, channels, encoder, self.network(len(channels), generator), total_variation=self.total_variation,
+                           absolute=self.l1, open_by=self.coarse_to_fine, at_rest=self.at_rest(domain))
+
+    def parameter_groups(self, field: Field) -> list[dict]:
+        table = field.grid.table
+        others = [parameter for parameter in field.parameters() if parameter is not table]
+        return [{"params": others, "lr": self.learning_rate, "sparse": False},
+                {"params": [table], "lr": self.table_rate, "sparse": True}]
+
+
+def side_by_side(layouts: list[FactorLayout]) -> FactorLayout:
+    """The slots of several layouts of one kind, one after another."""
+    first = layouts[0]
+    return FactorLayout(first.dimensions, first.features, tuple(slot for layout in layouts for slot in layout.slots), first.nodes_at_ends)
