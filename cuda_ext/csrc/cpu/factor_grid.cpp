@@ -304,22 +304,38 @@ struct Grids {
         }
     }
 
-    // Calls action(A, F, f, first channel) for a factor and all of its channels, as many at a time as a pack holds.
+    // Channels are taken as many at a time as a pack holds, then in the smaller blocks that are compiled (double serves
+    // checks alone, so it has fewer).
+    static constexpr bool compiled(int wide) {
+        if (sizeof(T) == 8) return wide == 1 || wide == (WIDTH<T> < 4 ? WIDTH<T> : 4);
+        return wide == 1 || wide == 4 || wide == WIDTH<T> || (wide == 2 && !second);
+    }
+    static int block_of(int channels) {
+        int wide = WIDTH<T>;
+        while (wide > channels || !compiled(wide)) wide /= 2;
+        return wide;
+    }
     template <class Action>
-    FS_HOST_DEVICE void with_axes(int f, int c, int wide, const Action& action) const {
-        switch (call.factor[f].axes * 100 + wide) {
-#define FS_CASE(A, F) \
-    case A * 100 + F: if constexpr (F <= WIDTH<T>) return action(Whole<A>(), Whole<F>(), f, c); break;
-#define FS_CASES(F) FS_CASE(1, F) FS_CASE(2, F) FS_CASE(3, F) FS_CASE(4, F)
-            FS_CASES(1) FS_CASES(2) FS_CASES(4) FS_CASES(8) FS_CASES(16)
-#undef FS_CASES
-#undef FS_CASE
+    static void with_block(int wide, const Action& action) {
+        switch (wide) {
+            case 1: return action(Whole<1>());
+            case 2: if constexpr (compiled(2)) return action(Whole<2>()); break;
+            case 4: if constexpr (compiled(4)) return action(Whole<4>()); break;
+            case 8: if constexpr (compiled(8)) return action(Whole<8>()); break;
+            case 16: if constexpr (compiled(16)) return action(Whole<16>()); break;
         }
     }
-    FS_HOST_DEVICE static int block_of(int channels) {
-        int wide = WIDTH<T>;
-        while (wide > channels) wide /= 2;
-        return wide;
+    // Calls action(A, F) with the factor's number of axes and that of the channels.
+    template <class Action>
+    void with_axes(int f, int wide, const Action& action) const {
+        with_block(wide, [&](auto F) {
+            switch (call.factor[f].axes) {
+                case 1: return action(Whole<1>(), F);
+                case 2: return action(Whole<2>(), F);
+                case 3: return action(Whole<3>(), F);
+                case 4: return action(Whole<4>(), F);
+            }
+        });
     }
 
     // Features of a tile → rows of the output. `product` has room for the rows of one product.
@@ -337,9 +353,8 @@ struct Grids {
                 for (int k = 0; k < factors.count; ++k) {
                     const How how = direct ? (begins ? set : add) : k == 0 ? set : multiply;
                     const Rows_<T> rows_to = direct ? Rows_<T>{to, nullptr, width} : product;
-                    with_axes(factors.first + k, c, wide, [&](auto A, auto F, int f, int channel) {
-                        interpolate<A(), F()>(f, channel, places, points, how, rows_to);
-                    });
+                    const int f = factors.first + k;
+                    with_axes(f, wide, [&](auto A, auto F) { interpolate<A(), F()>(f, c, places, points, how, rows_to); });
                 }
                 if (direct) continue;
                 const T* from = second ? product.change : product.value;
@@ -478,19 +493,12 @@ struct Grids {
             for (int c = 0, wide; c < C; c += wide) {
                 wide = block_of(C - c);
                 for (int k = 0; k < product.count; ++k) {
-                    const Rows_<T> own = own_grads(product.first + k, kept);
+                    const int f = product.first + k;
+                    const Rows_<T> own = own_grads(f, kept);
                     const Rows_<T> to = {own.value + c, second ? own.change + c : nullptr, own.stride};
-                    with_axes(product.first + k, c, wide, [&](auto A, auto F, int f, int channel) {
-                        interpolate<A(), F()>(f, channel, kept.places, points, set, to);
-                    });
+                    with_axes(f, wide, [&](auto A, auto F) { interpolate<A(), F()>(f, c, kept.places, points, set, to); });
                 }
-                switch (wide) {
-                    case 1: multiply_out<1>(product, c, first, points, kept); break;
-                    case 2: multiply_out<2>(product, c, first, points, kept); break;
-                    case 4: if constexpr (WIDTH<T> >= 4) multiply_out<4>(product, c, first, points, kept); break;
-                    case 8: if constexpr (WIDTH<T> >= 8) multiply_out<8>(product, c, first, points, kept); break;
-                    case 16: if constexpr (WIDTH<T> >= 16) multiply_out<16>(product, c, first, points, kept); break;
-                }
+                with_block(wide, [&](auto F) { multiply_out<F()>(product, c, first, points, kept); });
             }
         }
         if (call.grad_coords) coords_gradient(first, points, kept);
@@ -504,9 +512,7 @@ struct Grids {
             const Rows_<const T> grads = grads_of(f, first, kept);
             for (int c = 0, wide; c < C; c += wide) {
                 wide = block_of(C - c);
-                with_axes(f, c, wide, [&](auto A, auto F, int factor, int channel) {
-                    add_slopes<A(), F()>(factor, channel, kept.places, points, grads, sums);
-                });
+                with_axes(f, wide, [&](auto A, auto F) { add_slopes<A(), F()>(f, c, kept.places, points, grads, sums); });
             }
         }
         T* const out = static_cast<T*>(call.grad_coords) + first * D;
@@ -524,9 +530,9 @@ struct Grids {
                 const Kept kept = kept_at(memory + (first - begin) / TILE * kept_bytes());
                 const uint16_t* const start = kept.lists.start + f * (MOST_SLABS + 1) + s;
                 const uint16_t* const order = kept.lists.order + f * 2 * TILE + start[0];
-                with_axes(f, c, wide, [&](auto A, auto F, int own, int channel) {
-                    scatter<A(), F()>(own, channel, kept.places, grads_of(own, first, kept), order, start[1] - start[0], first_row,
-                                  first_row + rows);
+                const Rows_<const T> grads = grads_of(f, first, kept);
+                with_axes(f, wide, [&](auto A, auto F) {
+                    scatter<A(), F()>(f, c, kept.places, grads, order, start[1] - start[0], first_row, first_row + rows);
                 });
             }
         }
