@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.autograd import Function
 
 import cuda_ext
-from fields.ops import backends
+from fields.ops import backends, factor_grid_cuda
 from fields.ops.factor_layout import Factor, FactorLayout
 
 
@@ -145,7 +145,10 @@ class FactorKernel:
 
 
 def _run(name: str, call: FactorCall, device: torch.device) -> None:
-    getattr(cuda_ext.load(device.type), f"fs_factor_grid_{name}")(ctypes.byref(call))
+    if device.type == "cuda":
+        factor_grid_cuda.run(name, call, device)
+    else:
+        getattr(cuda_ext.load(device.type), f"fs_factor_grid_{name}")(ctypes.byref(call))
 
 
 class _Forward(Function):

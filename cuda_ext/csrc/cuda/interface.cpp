@@ -3,25 +3,11 @@
 
 #include <cstddef>
 
+#include "device.h"
 #include "sort.h"
 
 namespace fs {
 namespace {
-
-// Makes a device current for as long as it lives.
-struct OnDevice {
-    int before = 0;
-    cudaError_t status;
-
-    explicit OnDevice(int device) : status(cudaGetDevice(&before)) {
-        if (status == cudaSuccess && before != device) status = cudaSetDevice(device);
-    }
-    ~OnDevice() {
-        int now;
-        if (cudaGetDevice(&now) == cudaSuccess && now != before) cudaSetDevice(before);
-    }
-    OnDevice(const OnDevice&) = delete;
-};
 
 cudaError_t check(const GridCall& call) {
     const bool fits = call.dimensions >= 1 && call.dimensions <= 4 && call.levels >= 1 && call.levels <= MOST_LEVELS &&
