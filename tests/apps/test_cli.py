@@ -88,7 +88,7 @@ def test_a_wanted_size_is_met(tmp_path, photograph, capsys):
     assert json.loads(capsys.readouterr().out)["parameters"] == pytest.approx(20_000, rel=0.03)
 
 
-@pytest.mark.parametrize("method", ["frequency", "fourier", "siren"])
+@pytest.mark.parametrize("method", ["frequency", "fourier", "siren", "densegrid"])
 def test_every_method_fits(tmp_path, photograph, capsys, method):
     assert main(["fit", str(photograph), "--out", str(tmp_path / "run"), "--method", method, "--json", "--steps", "30",
                  "--set", "width=32", "batch=2048"]) == 0

@@ -183,12 +183,15 @@ __global__ void __launch_bounds__(THREADS) factor_forward_kernel(const __grid_co
 template <class T, int V>
 __device__ __forceinline__ void add_to_row(T* to, const Row<T, V>& row) {
 #if __CUDA_ARCH__ >= 900 || defined(FS_VECTOR_ATOMICS)
-    if constexpr (std::is_same_v<T, float> && V == 4) {
-        atomicAdd(reinterpret_cast<float4*>(to), make_float4(row.of[0], row.of[1], row.of[2], row.of[3]));
-        return;
-    }
+    constexpr bool vectors = std::is_same_v<T, float> && V == 4;
+#else
+    constexpr bool vectors = false;
 #endif
-    FS_UNROLL for (int i = 0; i < V; ++i) atomicAdd(to + i, row.of[i]);
+    if constexpr (vectors) {
+        atomicAdd(reinterpret_cast<float4*>(to), make_float4(row.of[0], row.of[1], row.of[2], row.of[3]));
+    } else {
+        FS_UNROLL for (int i = 0; i < V; ++i) atomicAdd(to + i, row.of[i]);
+    }
 }
 
 // Both gradients, that of the tables atomically. The lanes of a point add up what they found for its coordinates as a tree.
