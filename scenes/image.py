@@ -135,6 +135,18 @@ class Image(Signal):
             for start in range(0, len(index), CHUNK_SAMPLES):
                 yield self._samples(index[start:start + CHUNK_SAMPLES])
 
+    def on_grid(self, side: int) -> np.ndarray:
+        """See `Signal.on_grid`; holes are as the file has them."""
+        from PIL import Image as pillow
+
+        shrink = max(1, min(self.height, self.width) // (2 * side))
+        rows = shrink * max(1, STRIP_PIXELS // (self.width * shrink))
+        strips = [_average_blocks(self.values(top, top + rows), shrink) for top in range(0, self.height, rows)]
+        values = np.concatenate(strips)
+        box = (0, 0, self.width / shrink, self.height / shrink)
+        return np.stack([np.asarray(pillow.fromarray(np.ascontiguousarray(values[..., channel]))
+                                    .resize((side, side), pillow.Resampling.BILINEAR, box)) for channel in range(values.shape[2])])
+
     def preview(self, longest_side: int = 1024) -> np.ndarray:
         """The picture for people, `[h, w, 3]` uint8 sRGB: at most `longest_side` pixels wide and high, never enlarged.
 

@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from scenes.domain import Channels, Domain
+from scenes.errors import BadInput
 
 
 class Signal(ABC):
@@ -29,6 +30,13 @@ class Signal(ABC):
 
         A pure function of its arguments: a resumed run draws what the uninterrupted one would have drawn.
         """
+
+    def on_grid(self, side: int) -> np.ndarray:
+        """The values on a regular grid of `side` samples along every axis: `[C, side, ..., side]` float32, x last.
+
+        What is finer than the grid is averaged away. BadInput where the signal has no such grid.
+        """
+        raise BadInput(f"a signal of the kind {self.kind} has no regular grid of values to look at")
 
     @abstractmethod
     def preview(self, longest_side: int = 1024) -> np.ndarray:

@@ -44,6 +44,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     method.add_argument("--params", type=types.count, metavar="N", help="numbers the field may hold, met to within 3 %%")
     method.add_argument("--set", dest="settings", type=types.setting, action="append", default=[], metavar="KEY=VALUE",
                         help="set an option of the method; may be repeated, or take several")
+    method.add_argument("--init", default="default", choices=("default", "fresh"),
+                        help="fresh: choose the method's frequency option from the signal's spectrum first")
     method.add_argument("--from", dest="start", type=Path, metavar="RUN", help="begin with the weights of this run")
     effort = parser.add_argument_group("effort")
     effort.add_argument("--steps", type=types.count, metavar="N", help="train for N steps")
@@ -132,8 +134,18 @@ def _begin(options: argparse.Namespace, started: float):
     trainer, kept = fitting.prepare(
         signal, options.method, steps=options.steps, seconds=options.seconds, parameters=options.params,
         seed=options.seed or 0, device=options.device, out=options.out or default_out(options.source),
-        options=dict(options.settings), start=Run.open(options.start) if options.start else None, started=started)
+        options=dict(options.settings), start=Run.open(options.start) if options.start else None, init=options.init, started=started)
+    _tell_fresh(kept)
     return signal, trainer, kept
+
+
+def _tell_fresh(kept) -> None:
+    fresh = kept.header.get("init")
+    if fresh:
+        print(f"fresh: {fresh['option']} {fresh['value']:g}" + (f", where the default is {fresh['default']:g}" if "default" in fresh else "")
+              + (f" ({fresh['seconds']:.1f} s)" if "seconds" in fresh else ""), file=sys.stderr)
+        if fresh.get("remark"):
+            print(f"note: {fresh['remark']}", file=sys.stderr)
 
 
 def _repeat(options: argparse.Namespace, started: float):
@@ -164,9 +176,9 @@ def summary(run) -> dict:
 def _refuse_changes(options: argparse.Namespace, what: str) -> None:
     """Flags that would change the recipe of a run that is taken as it is are refused rather than ignored."""
     given = {"--method": options.method, "--steps": options.steps, "--seconds": options.seconds, "--params": options.params,
-             "--seed": options.seed, "--set": options.settings, "--from": options.start, "--held-out": options.held_out,
-             "--mask": options.mask, "--ignore-invalid": options.ignore_invalid, "--part": options.part,
-             "--rate": options.rate}
+             "--seed": options.seed, "--set": options.settings, "--from": options.start, "--init": options.init != "default",
+             "--held-out": options.held_out, "--mask": options.mask, "--ignore-invalid": options.ignore_invalid,
+             "--part": options.part, "--rate": options.rate}
     wrong = [flag for flag, value in given.items() if value]
     if wrong:
         raise BadInput(f"{what} a run as it was; leave out {', '.join(wrong)}")

@@ -12,6 +12,7 @@ import torch
 import scenes
 from fields.field import Field
 from fields.fit.callbacks import Checkpointer, History
+from fields.fit.fresh import apply_fresh, save_spectra
 from fields.fit.kinds import default_method, objective_for
 from fields.fit.machine import machine, versions
 from fields.fit.run import Run
@@ -55,11 +56,12 @@ def fit_field(signal: Signal, method: str | Method | None = None, *, steps: int 
 
 def prepare(signal: Signal, method: str | Method | None = None, *, steps: int | None = None, seconds: float | None = None,
             parameters: int | None = None, seed: int = 0, device: str = "auto", out: str | Path | None = None,
-            options: dict[str, object] | None = None, start: Run | None = None,
+            options: dict[str, object] | None = None, start: Run | None = None, init: str = "default",
             started: float | None = None) -> tuple[Trainer, Run | None]:
     """The trainer of a new fit, and its run folder if `out` is given; `finish` does the rest.
 
     `start` is a run whose weights (and so whose method) the fit begins with; `options` may still change how it trains.
+    `init="fresh"` has the method's frequency option chosen from the signal's spectrum (`fields.fit.fresh`).
     """
     if steps is None and seconds is None:
         seconds = DEFAULT_SECONDS
@@ -71,6 +73,12 @@ def prepare(signal: Signal, method: str | Method | None = None, *, steps: int | 
     dimensions, channels = signal.domain.dimensions, len(signal.channels)
     if parameters is not None:
         config = config.sized(dimensions, channels, parameters)
+    fresh = choice = None
+    if init == "fresh":
+        if start is not None or (parameters is not None and config.frequency_option == "growth"):
+            raise BadInput("--init fresh chooses what --from brings along; give one of them" if start is not None else
+                           f"--init fresh chooses the growth of {config.name}, which --params solves; give one of them")
+        config, fresh, choice = apply_fresh(config, signal)
     trainer = _trainer(signal, config, steps, seconds, seed, resolve_device(device), started)
     if start is not None:
         _take_weights(trainer.field, start)
@@ -79,9 +87,12 @@ def prepare(signal: Signal, method: str | Method | None = None, *, steps: int | 
     header = {"status": "running", "kind": signal.kind, "source": signal.source, "domain": signal.domain.to_json(),
               "channels": signal.channels.to_json(), "method": config.name, "options": config.model_dump(),
               "parameters": trainer.field.stored_numbers, "seed": seed, "steps": steps, "seconds": seconds,
-              "from": str(start.path) if start else None, "device": str(trainer.device), "backend": trainer.field.backend, "fused": trainer.fused,
+              "from": str(start.path) if start else None, "init": fresh, "device": str(trainer.device), "backend": trainer.field.backend, "fused": trainer.fused,
               "threads": torch.get_num_threads(), "machine": machine(), "versions": versions()}
-    return trainer, Run.create(Path(out), header)
+    run = Run.create(Path(out), header)
+    if choice is not None:
+        save_spectra(choice, fresh["option"], run.path / "fresh.png")
+    return trainer, run
 
 
 def reopen(run: Run) -> Signal:

@@ -38,6 +38,8 @@ class Method(BaseModel):
     summary: ClassVar[str]
     paper: ClassVar[str]
     dimensions: ClassVar[tuple[int, ...]]
+    # The option that sets which frequencies are learned early, for `--init fresh`.
+    frequency_option: ClassVar[str | None] = None
     guarded: ClassVar[bool] = False  # whether the Trainer goes back and halves the rates where the loss runs away
     why_dimensions: ClassVar[str] = ""  # why no others: a refusal ends with it
 
@@ -56,6 +58,10 @@ class Method(BaseModel):
         if self.loss == "auto":
             return self.model_copy(update={"loss": "relative_l2" if signal.channels.space == "linear" else "l2"})
         return self
+
+    def frequency_candidates(self) -> list[float]:
+        """The values of `frequency_option` that FreSh chooses among, rising."""
+        raise NotImplementedError
 
     def parameters(self, dimensions: int, channels: int) -> int:
         """Stored numbers of the field that `build` would make (of a prepared config)."""

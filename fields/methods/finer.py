@@ -18,8 +18,13 @@ class Finer(Siren):
     summary = "SIREN whose sines speed up with what goes in; the first biases choose the band"
     paper = "Liu et al. 2024, FINER: Flexible Spectral-bias Tuning in Implicit Neural Representation"
 
+    frequency_option = "first_bias"
+
     first_bias: float | None = Option(None, ge=0, le=1e3, description="k: the first biases are U(-k, k), larger is finer; none: 1 / sqrt(dimensions)")
     through_scale: bool = Option(False, description="differentiate the varying period too: for distances, whose slopes are used")
+
+    def frequency_candidates(self) -> list[float]:
+        return [tenth / 10 for tenth in range(31)]  # the authors' grid
 
     def prepare(self, signal: Signal) -> Self:
         method = super().prepare(signal)

@@ -16,9 +16,13 @@ class Fourier(NetworkMethod):
     summary = "random Fourier features (frozen Gaussian frequencies), then a ReLU MLP"
     paper = "Tancik et al. 2020, Fourier Features Let Networks Learn High Frequency Functions"
     dimensions = (1, 2, 3, 4)
+    frequency_option = "sigma"
 
     frequencies: int = Option(256, ge=1, le=65536, description="random frequencies; each gives a sine and a cosine")
     sigma: float = Option(10.0, gt=0, le=1e5, description="their standard deviation, in cycles across the picture")
+
+    def frequency_candidates(self) -> list[float]:
+        return [2.0 * sigma for sigma in range(1, 21)]  # the authors' grid; theirs is per unit of [-1, 1]
 
     def with_width(self, width: int) -> Self:
         frequencies = max(1, round(self.frequencies * width / self.width))

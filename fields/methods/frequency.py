@@ -20,6 +20,7 @@ class Frequency(NetworkMethod):
     summary = "octaves of sines and cosines of each coordinate, then a ReLU MLP (NeRF's encoding)"
     paper = "Mildenhall et al. 2020, NeRF, equation 4"
     dimensions = (1, 2, 3, 4)
+    frequency_option = "octaves"
 
     octaves: int | None = Option(
         None, ge=1, le=24, description="frequencies an axis; none: log2(longest side / 4), at most 12")
@@ -31,6 +32,9 @@ class Frequency(NetworkMethod):
             longest = max((n or 512) for n in signal.domain.shape)
             method = method.model_copy(update={"octaves": min(12, int(math.log2(max(8, longest) / 4)))})
         return method
+
+    def frequency_candidates(self) -> list[float]:
+        return list(range(1, 13))
 
     def parameters(self, dimensions: int, channels: int) -> int:
         inputs = frequency_outputs(dimensions, self.octaves)

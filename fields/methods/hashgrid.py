@@ -30,6 +30,7 @@ class HashGrid(Method):
     summary = "multiresolution hash grid, then a small ReLU MLP; the fastest to a sharp picture"
     paper = "Müller et al. 2022, Instant Neural Graphics Primitives; layout of tiny-cuda-nn"
     dimensions = (1, 2, 3, 4)
+    frequency_option = "growth"
 
     learning_rate: float = Option(5e-3, gt=0, le=1, description="Adam's step size for the MLP")
     table_rate: float = Option(5e-2, gt=0, le=1, description="Adam's step size for the table")
@@ -76,6 +77,12 @@ class HashGrid(Method):
             table = method.layout(dimensions).parameters
             method = method.model_copy(update={"batch": min(1 << 18, max(1 << 14, 1 << round(math.log2(table / 32))))})
         return method
+
+    def frequency_candidates(self) -> list[float]:
+        """Growths that end at 32, 45, 64, ... cells along an axis."""
+        steps = range(2, 17) if self.levels > 1 else []
+        return [(2.0 ** (half / 2)) ** (1 / (self.levels - 1)) for half in steps
+                if (2.0 ** (half / 2)) ** (1 / (self.levels - 1)) <= 3.0]
 
     def layout(self, dimensions: int) -> GridLayout:
         return GridLayout(dimensions, self.levels, self.features, self.base_resolution, self.growth, self.table_size)

@@ -14,9 +14,13 @@ class Siren(NetworkMethod):
     summary = "MLP of sines on the bare coordinates; smooth, compact, slow to learn detail"
     paper = "Sitzmann et al. 2020, Implicit Neural Representations with Periodic Activation Functions"
     dimensions = (1, 2, 3, 4)
+    frequency_option = "first_omega"
 
     first_omega: float = Option(30.0, gt=0, le=1e5, description="frequency of the first layer; raise it for fine detail")
     hidden_omega: float = Option(30.0, gt=0, le=1e3, description="frequency of the other layers")
+
+    def frequency_candidates(self) -> list[float]:
+        return [float(omega) for omega in range(10, 201, 10)]  # the authors' grid
 
     def parameters(self, dimensions: int, channels: int) -> int:
         return mlp_parameters(dimensions, self.width, self.hidden_layers, channels, bias=True)

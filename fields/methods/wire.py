@@ -13,6 +13,7 @@ class Wire(NetworkMethod):
     summary = "MLP of complex Gabor wavelets; local in space and frequency, works in a narrow window of rates"
     paper = "Saragadam et al. 2023, WIRE: Wavelet Implicit Neural Representations"
     dimensions = (1, 2, 3, 4)
+    frequency_option = "omega"
     guarded = True
 
     learning_rate: float = Option(5e-3, gt=0, le=1, description="Adam's step size; fails above about 1e-2")
@@ -20,6 +21,9 @@ class Wire(NetworkMethod):
     hidden_layers: int = Option(3, ge=1, le=32, description="hidden layers")
     omega: float = Option(20.0, gt=0, le=1e4, description="frequency of the wavelets")
     scale: float = Option(10.0, gt=0, le=1e4, description="inverse width of the wavelets")
+
+    def frequency_candidates(self) -> list[float]:
+        return [float(omega) for omega in range(2, 61, 2)]  # (the authors give no grid for it)
 
     def parameters(self, dimensions: int, channels: int) -> int:
         width, layers = self.width, self.hidden_layers

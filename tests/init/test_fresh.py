@@ -1,0 +1,109 @@
+"""FreSh: the spectrum, the distance, and the choice."""
+
+import numpy as np
+import pytest
+import scipy.stats
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fields.fit.fresh import apply_fresh, save_spectra
+from fields.init.fresh import choose
+from fields.init.spectrum import centroid, diagonal_spectrum, spectral_distance
+from fields.methods.registry import make_method, method_class, method_names
+from scenes.errors import BadInput
+from scenes.image import Image
+
+
+def wave(n, kx, ky):
+    y, x = np.mgrid[0:n, 0:n] / n
+    return torch.from_numpy(np.cos(2 * np.pi * (kx * x + ky * y))[None])
+
+
+@given(st.lists(st.floats(0, 10), min_size=3, max_size=20), st.integers(0, 99))
+@settings(max_examples=40, deadline=None)
+def test_the_distance_is_scipys(weights, seed):
+    a = torch.tensor(weights, dtype=torch.float64) + 1e-3
+    b = torch.rand(len(a), dtype=torch.float64, generator=torch.Generator().manual_seed(seed)) + 1e-3
+    expected = scipy.stats.wasserstein_distance(np.arange(len(a)), np.arange(len(a)), a.numpy(), b.numpy())
+    assert spectral_distance(a, b) == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_wave_lies_in_the_bin_of_its_indices_and_its_mirror_image_is_not_seen():
+    spectrum = diagonal_spectrum(wave(130, 3, 4), 64)
+    assert spectrum[6] > 0.99 * spectrum.sum()
+    assert diagonal_spectrum(wave(130, 3, -4), 64).sum() < 0.01 * spectrum.sum()
+
+
+def test_a_cyclic_shift_changes_nothing():
+    values = torch.rand(2, 66, 66, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(diagonal_spectrum(values, 32), diagonal_spectrum(values.roll((5, 9), (1, 2)), 32), rtol=1e-4, atol=1e-3)
+
+
+def test_three_axes():
+    axis = torch.arange(34) / 34
+    x, y, z = torch.meshgrid(axis, axis, axis, indexing="ij")
+    spectrum = diagonal_spectrum(torch.cos(2 * torch.pi * (2 * x + y + 3 * z))[None], 16)
+    assert spectrum[5] > 0.99 * spectrum.sum()
+
+
+def test_too_few_samples():
+    with pytest.raises(ValueError, match="130 samples"):
+        diagonal_spectrum(torch.zeros(1, 128, 128), 64)
+
+
+def fake_networks(value, seed, shape):
+    """Noise whose mean frequency is `value`."""
+    generator = torch.Generator().manual_seed(seed)
+    return sum(wave(shape[0], k, 0) * torch.rand((), generator=generator) for k in range(max(1, int(value) - 3), int(value) + 4))
+
+
+@pytest.mark.parametrize("exhaustive", [False, True])
+def test_the_nearest_spectrum_is_found(exhaustive):
+    choice = choose(wave(130, 20, 0), list(range(2, 61, 2)), fake_networks, exhaustive=exhaustive)
+    assert choice.value == choice.nearest == 20
+    assert choice.remark is None
+    assert (len(choice.tried) == 30) == exhaustive
+
+
+def test_the_last_candidate_and_textures_are_halved():
+    choice = choose(wave(130, 60, 0), list(range(2, 31, 2)), fake_networks)
+    assert (choice.nearest, choice.value) == (30, 14) and "last candidate" in choice.remark
+    noise = torch.rand(1, 130, 130, generator=torch.Generator().manual_seed(0))
+    choice = choose(noise, list(range(2, 61, 2)), fake_networks)
+    assert centroid(choice.target) > 32 and "texture" in choice.remark and choice.value == pytest.approx(choice.nearest / 2, abs=1)
+
+
+def test_a_constant_picture_keeps_the_default():
+    method = make_method("siren").prepare(image := Image.from_array(np.full((140, 140, 3), 90, np.uint8)))
+    chosen, report, choice = apply_fresh(method, image)
+    assert chosen == method and choice is None and "constant" in report["remark"]
+
+
+def test_every_method_with_a_frequency_is_chosen_for(tmp_path, astronaut):
+    image = Image.from_array(astronaut[::8, ::8])
+    small = {"siren": {"width": 8}, "finer": {"width": 8}, "wire": {"width": 8}, "nerf": {"width": 8, "hidden_layers": 2},
+             "frequency": {"width": 8}, "fourier": {"width": 8, "frequencies": 8}, "hashgrid": {"table_size": 256, "width": 16}}
+    for name in small:
+        method = make_method(name, small[name]).prepare(image)
+        chosen, report, choice = apply_fresh(method, image)
+        assert getattr(chosen, method.frequency_option) == report["value"]
+        assert type(report["value"]) is type(getattr(method, method.frequency_option))
+        assert report["nearest"] in method.frequency_candidates()
+    assert set(small) <= {name for name in method_names() if method_class(name).frequency_option}
+    save_spectra(choice, "growth", tmp_path / "f.png")
+    assert (tmp_path / "f.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_too_small_a_picture(astronaut):
+    image = Image.from_array(astronaut[:8, :80])
+    with pytest.raises(BadInput, match="8 samples along an axis are too few"):
+        apply_fresh(make_method("siren").prepare(image), image)
+
+
+def test_what_has_no_frequency_is_refused_with_what_has(astronaut):
+    image = Image.from_array(astronaut[::8, ::8])
+    method = make_method("siren").prepare(image)
+    object.__setattr__(method, "__class__", type("Other", (type(method),), {"frequency_option": None, "name": "other"}))
+    with pytest.raises(BadInput, match="other has no frequency to choose; these have: .*siren"):
+        apply_fresh(method, image)
