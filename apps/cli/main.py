@@ -12,10 +12,11 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from apps.cli import bench, doctor, evaluate, fit, info, methods, render
+from apps.cli import bench, check, doctor, evaluate, fit, info, methods, render
 from scenes.errors import BadInput
 
-COMMANDS = (fit, evaluate, render, info, methods, doctor, bench)
+COMMANDS = (fit, evaluate, render, info, methods, check, doctor, bench)
+FAILED = 1
 INTERRUPTED = 130
 
 EPILOG = """\
@@ -53,14 +54,14 @@ def build_parser() -> Parser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command; the exit status is 0, 2 for bad input, 130 after Ctrl-C."""
+    """Runs one command; the exit status is 0, 1 where `check` found something, 2 for bad input, 130 after Ctrl-C."""
     arguments = arrange(list(sys.argv[1:] if argv is None else argv))
     try:
         options = build_parser().parse_args(arguments)
         result = options.run(options)
         if options.json:
             print(json.dumps(result, allow_nan=False), flush=True)
-        return INTERRUPTED if result.get("interrupted") else 0
+        return INTERRUPTED if result.get("interrupted") else FAILED if result.get("failed") else 0
     except BadInput as error:
         if "--debug" in arguments:
             traceback.print_exc()

@@ -1,4 +1,5 @@
-"""Methods by name: our own, and those that installed packages announce (entry points `field_studio.methods`)."""
+"""Methods by name: our own, those that installed packages announce (entry points `field_studio.methods`), and those that a program
+registers while it runs."""
 
 from __future__ import annotations
 
@@ -27,6 +28,21 @@ BUILT_IN = {
 }
 
 
+_registered: dict[str, type[Method]] = {}
+
+
+def register(cls: type[Method]) -> type[Method]:
+    """Makes a method known by its name, in this process; a decorator. The same name twice replaces what was registered, not our own."""
+    if not (isinstance(cls, type) and issubclass(cls, Method)):
+        raise BadInput(f"{getattr(cls, '__qualname__', cls)!s} is not a method: derive it from fields.methods.base.Method")
+    if not isinstance(getattr(cls, "name", None), str):
+        raise BadInput(f"{cls.__qualname__} has no name; set the class variable")
+    if _places().get(cls.name) not in (None, f"{cls.__module__}:{cls.__qualname__}"):
+        raise BadInput(f"there is a method named {cls.name!r} already: {_places()[cls.name]}")
+    _registered[cls.name] = cls
+    return cls
+
+
 @cache
 def _places() -> dict[str, str]:
     places = dict(BUILT_IN)
@@ -38,11 +54,13 @@ def _places() -> dict[str, str]:
 
 
 def method_names() -> list[str]:
-    return list(_places())
+    return list(dict.fromkeys([*_places(), *_registered]))
 
 
 def method_class(name: str) -> type[Method]:
     """The config class of a method; an unknown name is refused with the near ones."""
+    if name in _registered:
+        return _registered[name]
     if name not in _places():
         raise BadInput(f"unknown method {name!r}; {near(name, method_names())}")
     module, _, attribute = _places()[name].partition(":")

@@ -1,0 +1,60 @@
+"""Try a method of your own: shapes, dtypes, gradients, storage, counting, a small fit, queries outside the domain.
+
+PACKAGE:METHOD names a class that derives from fields.methods.base.Method; the folder in which you stand is searched too. The exit
+status is 1 where a check fails.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from importlib import import_module
+
+from apps.cli import types
+from scenes.errors import BadInput
+
+HELP = "run the conformance kit on a method"
+EPILOG = """\
+examples:
+  fit-a-scene check my_package.method:MyMethod
+  fit-a-scene check hashgrid --set table_size=1024       (a method that is registered, by its name)
+"""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("method", metavar="PACKAGE:METHOD", help="a class, or the name of a registered method")
+    parser.add_argument("--set", dest="settings", type=types.setting, action="append", default=[], metavar="KEY=VALUE",
+                        help="options of the method to check it with")
+
+
+def run(options: argparse.Namespace) -> dict:
+    cls = find(options.method)
+
+    from fields.fit.conformance import check_method
+    from fields.methods.registry import make_method
+
+    make_method(cls.name, dict(options.settings))
+    results = check_method(cls, dict(options.settings))
+    for result in results:
+        print(f"{'ok    ' if result.passed else 'FAILED'}  {result.name:<16} {result.detail}", file=sys.stderr)
+    failed = sum(not result.passed for result in results)
+    print(f"{cls.name}: {len(results) - failed} of {len(results)} checks passed", file=sys.stderr)
+    return {"method": cls.name, "passed": not failed, "failed": failed > 0,
+            "checks": [{"name": r.name, "passed": r.passed, "detail": r.detail} for r in results]}
+
+
+def find(place: str):
+    """The class of a registered name, or of `package.module:Class`, which is registered."""
+    from fields.methods.registry import method_class, register
+
+    module, colon, name = place.partition(":")
+    if not colon:
+        return method_class(place)
+    sys.path.insert(0, "")
+    try:
+        cls = getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise BadInput(f"{place}: {error}") from None
+    except Exception as error:  # noqa: BLE001  (importing runs somebody's code)
+        raise BadInput(f"{place}: importing it raised {type(error).__name__}: {error}") from None
+    return register(cls)
