@@ -16,7 +16,7 @@ from scenes.errors import BadInput
 
 # Small enough to be quick; everything else as it comes.
 SMALL = {"hashgrid": {"levels": 8, "table_size": 4096},
-         "fourier": {"width": 32, "hidden_layers": 2, "learning_rate": 3e-3, "frequencies": 32, "sigma": 2.0}}
+         "fourier": {"width": 32, "hidden_layers": 2, "learning_rate": 3e-3, "frequencies": 32, "sigma": 0.7}}
 NETWORK = {"width": 32, "hidden_layers": 2}
 
 

@@ -1,0 +1,27 @@
+"""`--init fresh` on the command line."""
+
+import json
+
+from apps.cli.main import main
+
+SMALL = ["--method", "siren", "--set", "width=8", "hidden_layers=2", "--steps", "2"]
+
+
+def test_the_choice_is_told_kept_and_drawn(photograph, tmp_path, capsys):
+    run = tmp_path / "run"
+    assert main(["fit", str(photograph), *SMALL, "--init", "fresh", "--out", str(run)]) == 0
+    header = json.loads((run / "run.json").read_text())
+    assert header["init"]["option"] == "first_omega" and header["options"]["first_omega"] == header["init"]["value"]
+    assert f"fresh: first_omega {header['init']['value']:g}, where the default is 30" in capsys.readouterr().err
+    assert (run / "fresh.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_what_it_cannot_be_combined_with(photograph, tmp_path, capsys):
+    run = tmp_path / "run"
+    assert main(["fit", str(photograph), "--init", "fresh", "--params", "20k", "--out", str(run)]) == 2
+    assert "chooses the growth of hashgrid, which --params solves" in capsys.readouterr().err
+    assert main(["fit", str(photograph), *SMALL, "--out", str(run)]) == 0
+    assert main(["fit", str(photograph), "--from", str(run), "--init", "fresh", "--steps", "2", "--out", str(tmp_path / "b")]) == 2
+    assert "give one of them" in capsys.readouterr().err
+    assert main(["fit", str(run), "--init", "fresh"]) == 2
+    assert not (tmp_path / "b").exists()
