@@ -16,6 +16,7 @@ from fields.fit.fresh import apply_fresh, save_spectra
 from fields.fit.kinds import default_method, objective_for
 from fields.fit.machine import machine, versions
 from fields.fit.run import Run
+from fields.fit.storage import decode_state, encode_state
 from fields.fit.trainer import Trainer
 from fields.methods.base import Method
 from fields.methods.registry import make_method
@@ -40,22 +41,23 @@ class Fit:
 
 def fit_field(signal: Signal, method: str | Method | None = None, *, steps: int | None = None,
               seconds: float | None = None, parameters: int | None = None, seed: int = 0, device: str = "auto",
-              out: str | Path | None = None, options: dict[str, object] | None = None,
+              bits: int = 32, out: str | Path | None = None, options: dict[str, object] | None = None,
               callbacks: Iterable[Callable[[Trainer], None]] = (), started: float | None = None) -> Fit:
     """Fits a field to `signal` and scores it.
 
     `method` is a name (with `options` for its config) or a config, by default the one of the signal's kind;
-    `parameters` asks for a size, met to within 3 %. `steps` or `seconds` is the budget (30 s unless given). With `out`
+    `parameters` asks for a size, met to within 3 %; `bits` (8 or 16) trains for weights stored in as many. `steps` or
+    `seconds` is the budget (30 s unless given). With `out`
     the run is kept in that folder. Raises BadInput for anything the user can put right.
     """
     started = time.perf_counter() if started is None else started
     trainer, run = prepare(signal, method, steps=steps, seconds=seconds, parameters=parameters, seed=seed, device=device,
-                           out=out, options=options, started=started)
+                           bits=bits, out=out, options=options, started=started)
     return finish(trainer, run, callbacks)
 
 
 def prepare(signal: Signal, method: str | Method | None = None, *, steps: int | None = None, seconds: float | None = None,
-            parameters: int | None = None, seed: int = 0, device: str = "auto", out: str | Path | None = None,
+            parameters: int | None = None, seed: int = 0, device: str = "auto", bits: int = 32, out: str | Path | None = None,
             options: dict[str, object] | None = None, start: Run | None = None, init: str = "default",
             started: float | None = None) -> tuple[Trainer, Run | None]:
     """The trainer of a new fit, and its run folder if `out` is given; `finish` does the rest.
@@ -79,14 +81,14 @@ def prepare(signal: Signal, method: str | Method | None = None, *, steps: int | 
             raise BadInput("--init fresh chooses what --from brings along; give one of them" if start is not None else
                            f"--init fresh chooses the growth of {config.name}, which --params solves; give one of them")
         config, fresh, choice = apply_fresh(config, signal)
-    trainer = _trainer(signal, config, steps, seconds, seed, resolve_device(device), started)
+    trainer = _trainer(signal, config, steps, seconds, seed, bits, resolve_device(device), started)
     if start is not None:
         _take_weights(trainer.field, start)
     if out is None:
         return trainer, None
     header = {"status": "running", "kind": signal.kind, "source": signal.source, "domain": signal.domain.to_json(),
               "channels": signal.channels.to_json(), "method": config.name, "options": config.model_dump(),
-              "parameters": trainer.field.stored_numbers, "seed": seed, "steps": steps, "seconds": seconds,
+              "parameters": trainer.field.stored_numbers, "seed": seed, "bits": bits, "steps": steps, "seconds": seconds,
               "from": str(start.path) if start else None, "init": fresh, "device": str(trainer.device), "backend": trainer.field.backend, "fused": trainer.fused,
               "threads": torch.get_num_threads(), "machine": machine(), "versions": versions()}
     run = Run.create(Path(out), header)
@@ -104,7 +106,8 @@ def resume(signal: Signal, run: Run, device: str = "auto", started: float | None
     """The trainer of a run that was cut off, where its last checkpoint left it (at step 0 if there was none yet)."""
     header = run.header
     config = make_method(header["method"], header["options"])
-    trainer = _trainer(signal, config, header["steps"], header["seconds"], header["seed"], resolve_device(device), started)
+    trainer = _trainer(signal, config, header["steps"], header["seconds"], header["seed"], header.get("bits", 32),
+                       resolve_device(device), started)
     if run.checkpoint.is_file():
         run.load_checkpoint(trainer)
     run.write_header(status="running")
@@ -118,14 +121,16 @@ def finish(trainer: Trainer, run: Run | None, callbacks: Iterable[Callable[[Trai
     trainer.callbacks += callbacks
     trainer.run()
     field, method = trainer.field, trainer.method
+    if run is not None:
+        run.save_checkpoint(trainer)  # with the exact weights, before they are rounded to what is stored
+    field.load_state_dict(decode_state(encode_state(field.state_dict(), trainer.bits)))
     metrics = trainer.objective.evaluate(field)
     result = Fit(field, method, metrics, trainer.index, trainer.elapsed, trainer.done, run)
     if run is not None:
-        run.save_field(field, method)
+        run.save_field(field, method, trainer.bits)
         run.save_metrics({"metrics": metrics, "parameters": field.stored_numbers, "bytes": run.weights.stat().st_size,
                           "steps": result.steps, "seconds": round(result.seconds, 3)})
         trainer.objective.save_preview(field, run.path / "preview.png")
-        run.save_checkpoint(trainer)
         run.write_header(status="finished" if trainer.done else "stopped", steps=trainer.total or trainer.index,
                          steps_done=trainer.index)
     return result
@@ -154,8 +159,8 @@ def _shape(tensor) -> str:
     return "absent" if tensor is None else " x ".join(str(n) for n in tensor.shape)
 
 
-def _trainer(signal: Signal, config: Method, steps: int | None, seconds: float | None, seed: int,
+def _trainer(signal: Signal, config: Method, steps: int | None, seconds: float | None, seed: int, bits: int,
              device: torch.device, started: float | None) -> Trainer:
     field = config.build(signal.domain, signal.channels, seed).to(device)
     return Trainer(field, objective_for(signal, field, config.loss), config, steps=steps,
-                   seconds=None if steps else seconds, seed=seed, started=started)
+                   seconds=None if steps else seconds, seed=seed, bits=bits, started=started)

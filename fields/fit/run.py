@@ -17,6 +17,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fields.fit.storage import decode_state, encode_state
 from fields.methods.base import Method
 from fields.methods.registry import make_method
 from scenes.atomic import atomic_write
@@ -73,8 +74,8 @@ class Run:
     def weights(self) -> Path:
         return self.path / "field.safetensors"
 
-    def save_field(self, field: Field, method: Method) -> None:
-        save_field(self.weights, field, method)
+    def save_field(self, field: Field, method: Method, bits: int = 32) -> None:
+        save_field(self.weights, field, method, bits)
 
     def load_field(self, device: str = "cpu") -> Field:
         if not self.weights.is_file():
@@ -134,13 +135,13 @@ class Run:
             raise BadInput(f"{self.checkpoint}: does not fit this run's method ({_first_line(error)})") from None
 
 
-def save_field(path: Path, field: Field, method: Method) -> None:
-    """Weights and everything that is needed to build the field again, in one safetensors file."""
+def save_field(path: Path, field: Field, method: Method, bits: int = 32) -> None:
+    """Weights and everything that is needed to build the field again, in one safetensors file; `bits` as in `fields.fit.storage`."""
     from safetensors.torch import save
 
     header = {"format": FORMAT, "method": method.name, "options": method.model_dump(), "domain": field.domain.to_json(),
               "channels": field.channels.to_json()}
-    _write(path, save({name: t.contiguous() for name, t in field.state_dict().items()},
+    _write(path, save({name: t.contiguous() for name, t in encode_state(field.state_dict(), bits).items()},
                       {"field_studio": json.dumps(header)}))
 
 
@@ -153,7 +154,7 @@ def load_field(path: str | Path, device: str = "cpu") -> Field:
     try:
         method = make_method(header["method"], header["options"])
         field = method.build(Domain.from_json(header["domain"]), Channels.from_json(header["channels"]), seed=0)
-        field.load_state_dict(tensors)
+        field.load_state_dict(decode_state(tensors))
     except (KeyError, TypeError, RuntimeError) as error:
         raise BadInput(f"{path}: not a whole field ({_first_line(error)})") from None
     return field.to(device)

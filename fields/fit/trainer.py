@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import nullcontext
 from collections.abc import Callable, Iterable
 
 import torch
@@ -15,6 +16,7 @@ import torch
 from fields.field import Field
 from fields.fit.guard import DivergenceGuard
 from fields.fit.objective import Objective
+from fields.fit.storage import StraightThrough
 from fields.methods.base import Method
 from fields.ops.adam import Adam
 from scenes.errors import BadInput
@@ -31,12 +33,12 @@ CHECK_EVERY = 16
 class Trainer:
     """Fits `field` to an objective with the recipe of `method`.
 
-    Exactly one of `steps` and `seconds` is given. `started` is the `time.perf_counter()` at which the budget's clock
+    `bits` below 32 trains with rounded weights (`fields.fit.storage`). Exactly one of `steps` and `seconds` is given. `started` is the `time.perf_counter()` at which the budget's clock
     began (opening the source); `callbacks` are called with the trainer after each step.
     """
 
     def __init__(self, field: Field, objective: Objective, method: Method, *, steps: int | None = None,
-                 seconds: float | None = None, seed: int = 0, started: float | None = None,
+                 seconds: float | None = None, seed: int = 0, bits: int = 32, started: float | None = None,
                  callbacks: Iterable[Callable[[Trainer], None]] = ()) -> None:
         if (steps is None) == (seconds is None):
             raise ValueError("give either steps or seconds")
@@ -47,6 +49,7 @@ class Trainer:
         self.objective = objective
         self.method = method
         self.seed = seed
+        self.bits = bits
         self.total = steps
         self.seconds = seconds
         self.index = 0
@@ -59,6 +62,7 @@ class Trainer:
         self._started = time.perf_counter() if started is None else started
         self._rate_from: tuple[float, int] | None = None
         self._loss = torch.tensor(math.nan)
+        self._rounding = StraightThrough(field, bits) if bits != 32 else nullcontext()
         self._guard = DivergenceGuard() if method.guarded else None
 
     @property
@@ -86,6 +90,14 @@ class Trainer:
             group["lr"] = rate * factor
         self.field.before_step(self.index, self.total)
         batch = self.objective.batch(self.index, self.method.batch, self.seed, self.device)
+        with self._rounding:
+            self._gradients(batch)
+        self.optimizer.step()
+        self.index += 1
+        if self._guard is not None:
+            self._guard.watch(self, self._loss)
+
+    def _gradients(self, batch: tuple[torch.Tensor, ...]) -> None:
         if self._fused is not None:
             self._loss = self._fused(*batch)
         else:
@@ -94,10 +106,6 @@ class Trainer:
             penalty = self.field.regularisation()
             (loss if penalty is None else loss + penalty).backward()
             self._loss = loss.detach()
-        self.optimizer.step()
-        self.index += 1
-        if self._guard is not None:
-            self._guard.watch(self, self._loss)
 
     def run(self) -> None:
         """Steps until the budget is spent or `stop()` was called."""
