@@ -15,6 +15,8 @@ from scenes.lattice import Lattice, source_of, withheld
 NAMES = {1: ("mono",), 2: ("left", "right")}
 # A float32 coordinate tells samples apart up to here; longer sounds are fitted in parts.
 MOST_SAMPLES = 1 << 23
+# Samples a window of the spectrum that `bandwidth` sums.
+BANDS = 4096
 
 
 class Audio(Lattice):
@@ -45,6 +47,18 @@ class Audio(Lattice):
 
         content = hashlib.sha256(np.ascontiguousarray(samples)).hexdigest()
         return _assemble(samples, rate, 0, {"path": "array", "sha256": content}, held_out, seed, ())
+
+    def bandwidth(self, left: float = 1e-4) -> float:
+        """The share of half the rate, in (0, 1], below which all but the share `left` of the sound's energy lies."""
+        power = np.zeros(BANDS // 2 + 1)
+        window = np.hanning(BANDS)[:, None]
+        for start in range(0, max(1, self.total - BANDS + 1), BANDS // 2):
+            block = self.values(slice(start, start + BANDS))
+            if len(block) < BANDS:
+                block = np.pad(block, ((0, BANDS - len(block)), (0, 0)))
+            power += (np.abs(np.fft.rfft(block * window, axis=0)) ** 2).sum(axis=1)
+        total = np.cumsum(power)
+        return float(np.searchsorted(total, (1 - left) * total[-1]) + 1) / len(power)
 
     def preview(self, longest_side: int = 1024) -> np.ndarray:
         """Its spectrogram; see `scenes.spectrogram`."""

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 # No solved size has a finer grid than this: float32 coordinates could not tell its cells apart much longer.
 FINEST = 1 << 20
 # How large a field is made where no size is asked for: with fewer numbers detail is lost, with more little is won.
-NUMBERS_A_SAMPLE = 1.25
+# Clips and volumes resemble themselves from slice to slice and are large; sounds have a layout of their own (sound_grid.py).
+NUMBERS_A_SAMPLE = {"image": 1.25, "volume": 0.25, "video": 0.3}
 SMALLEST, LARGEST = 20_000, 32_000_000
 
 
@@ -38,8 +39,8 @@ class HashGrid(Method):
     levels: int = Option(16, ge=1, le=32, description="grids, coarse to fine")
     features: Literal[1, 2, 4, 8] = Option(2, description="channels an entry")
     table_size: int | None = Option(
-        None, ge=16, le=1 << 26, description="entries a level at most, a power of two; none: 1.25 numbers a sample in all")
-    base_resolution: int = Option(16, ge=2, le=4096, description="cells along an axis at the coarsest level")
+        None, ge=16, le=1 << 26, description="entries a level at most, a power of two; none: by the kind, for pictures 1.25 numbers a sample in all")
+    base_resolution: int = Option(16, ge=2, le=65536, description="cells along an axis at the coarsest level")
     growth: float | None = Option(
         None, gt=1, le=8, description="resolution ratio of neighbouring levels; none: the finest cell is as large as a sample")
     width: int = Option(64, ge=16, le=128, multiple_of=16, description="units a hidden layer of the MLP")
@@ -57,22 +58,27 @@ class HashGrid(Method):
 
     def prepare(self, signal: Signal) -> Self:
         method = super().prepare(signal)
+        if signal.kind == "audio":
+            from fields.methods.sound_grid import sound_grid
+
+            method = sound_grid(method, signal)
         shape = [n or 512 for n in signal.domain.shape]
         dimensions, channels = len(shape), len(signal.channels)
-        if self.growth is None:
+        free = method.growth is None
+        if free:
             # The finest cells are as large as a sample; finer ones would be free to do anything between the samples.
-            finest = max(max(shape), 2 * self.base_resolution)
-            growth = (finest / self.base_resolution) ** (1 / max(1, self.levels - 1))
+            finest = max(max(shape), 2 * method.base_resolution)
+            growth = (finest / method.base_resolution) ** (1 / max(1, method.levels - 1))
             method = method.model_copy(update={"growth": min(max(growth, 1.05), 8.0)})
-        if self.table_size is None:
-            wanted = max(SMALLEST, min(LARGEST, NUMBERS_A_SAMPLE * math.prod(shape)))
+        if method.table_size is None:
+            wanted = max(SMALLEST, min(LARGEST, NUMBERS_A_SAMPLE.get(signal.kind, 1.25) * math.prod(shape)))
             fits = [2 ** k for k in range(4, 25)
                     if method.model_copy(update={"table_size": 2 ** k}).parameters(dimensions, channels) <= wanted]
             method = method.model_copy(update={"table_size": max([256, *fits])})
-            if self.growth is None:
+            if free:
                 # Powers of two are far apart; the rest of the room is filled by the solver.
                 method = method.sized(dimensions, channels, int(wanted))
-        if self.batch is None:
+        if method.batch is None:
             # Many small steps beat few large ones, until Adam's pass over the whole table costs more than the points.
             table = method.layout(dimensions).parameters
             method = method.model_copy(update={"batch": min(1 << 18, max(1 << 14, 1 << round(math.log2(table / 32))))})
