@@ -40,6 +40,8 @@ class Method(BaseModel):
     dimensions: ClassVar[tuple[int, ...]]
     # The option that sets which frequencies are learned early, for `--init fresh`.
     frequency_option: ClassVar[str | None] = None
+    # The kinds of signals that it takes; None: all that have such dimensions.
+    kinds: ClassVar[tuple[str, ...] | None] = None
     guarded: ClassVar[bool] = False  # whether the Trainer goes back and halves the rates where the loss runs away
     why_dimensions: ClassVar[str] = ""  # why no others: a refusal ends with it
 
@@ -51,6 +53,8 @@ class Method(BaseModel):
 
     def prepare(self, signal: Signal) -> Self:
         """A copy in which everything that was left open is decided from the signal."""
+        if self.kinds and signal.kind not in self.kinds:
+            raise BadInput(f"method {self.name} takes signals of the kind {' or '.join(self.kinds)}; this is of the kind {signal.kind}")
         if signal.domain.dimensions not in self.dimensions:
             can = " or ".join(str(d) for d in self.dimensions)
             raise BadInput(f"method {self.name} takes signals of {can} dimensions; "

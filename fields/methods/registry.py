@@ -25,6 +25,8 @@ BUILT_IN = {
     "triplane": "fields.methods.triplane:TriPlane",
     "tensorf": "fields.methods.tensorf:TensoRF",
     "kplanes": "fields.methods.kplanes:KPlanes",
+    "nerv": "fields.methods.nerv:Nerv",
+    "nervpp": "fields.methods.nerv:NervPlus",
 }
 
 

@@ -8,6 +8,8 @@ from fields.methods.registry import make_method, method_class, method_names
 from scenes.domain import Axis, Channels, Domain
 from scenes.errors import BadInput
 
+# Those that take clips only are tested beside their networks.
+NAMES = [name for name in method_names() if method_class(name).kinds is None]
 RGB = Channels(("red", "green", "blue"), "srgb")
 
 
@@ -30,14 +32,14 @@ def usual_shape(name):
     return (768, 512) if 2 in method_class(name).dimensions else (96, 64, 80)
 
 
-@pytest.mark.parametrize(("name", "dimensions"), [(name, d) for name in method_names() for d in method_class(name).dimensions])
+@pytest.mark.parametrize(("name", "dimensions"), [(name, d) for name in NAMES for d in method_class(name).dimensions])
 def test_count_before_building_is_the_count_after(name, dimensions):
     method = prepared(name, (40, 30, 20, 10)[:dimensions])
     field = method.build(Measured(*(40, 30, 20, 10)[:dimensions]).domain, RGB, seed=0)
     assert method.parameters(dimensions, 3) == field.stored_numbers
 
 
-@pytest.mark.parametrize("name", method_names())
+@pytest.mark.parametrize("name", NAMES)
 @settings(max_examples=25, deadline=None)
 @given(parameters=st.integers(2_000, 5_000_000))
 def test_size_is_met_to_three_percent(name, parameters):
@@ -51,13 +53,13 @@ def test_size_is_met_to_three_percent(name, parameters):
 >>>>>>> c0dc8ed (FreSh: the frequency option of a method from the signal's spectrum)
 
 
-@pytest.mark.parametrize("name", method_names())
+@pytest.mark.parametrize("name", NAMES)
 def test_an_impossible_size_is_refused_with_the_nearest(name):
     with pytest.raises(BadInput, match="--params 3"):
         prepared(name, usual_shape(name)).sized(len(usual_shape(name)), 3, 3)
 
 
-@pytest.mark.parametrize("name", method_names())
+@pytest.mark.parametrize("name", NAMES)
 def test_same_seed_same_weights(name):
     shape = usual_shape(name)
     method = prepared(name, shape)

@@ -1,0 +1,145 @@
+"""Generators of whole frames: NeRV (Chen et al. 2021) and NeRV++ (Ghorbel et al. 2024).
+
+A frame grows from a small grid of features through blocks, each of which enlarges it by its stride with a convolution and
+a pixel shuffle.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class TimeCode(nn.Module):
+    """`sin(base^k pi t), cos(base^k pi t)`, k = 0 .. frequencies - 1 (NeRV, equation 2): `[T]` → `[T, 2 frequencies]`."""
+
+    def __init__(self, base: float, frequencies: int) -> None:
+        super().__init__()
+        self.base, self.frequencies = base, frequencies
+
+    def forward(self, times: Tensor) -> Tensor:
+        powers = self.base ** torch.arange(self.frequencies, dtype=times.dtype, device=times.device)
+        phase = times[:, None] * powers * math.pi
+        return torch.stack([torch.sin(phase), torch.cos(phase)], dim=-1).flatten(1)
+
+
+class Stem(nn.Module):
+    """A time code to the first grid `[T, channels, height, width]`; `gated` as in NeRV++'s released code."""
+
+    def __init__(self, inputs: int, hidden: int, channels: int, height: int, width: int, gated: bool) -> None:
+        super().__init__()
+        self.shape = (channels, height, width)
+        self.gated = gated
+        self.first = nn.Linear(inputs, 2 * hidden if gated else hidden)
+        self.second = nn.Linear(hidden, channels * height * width)
+
+    def forward(self, code: Tensor) -> Tensor:
+        features = self.first(code)
+        if self.gated:
+            gate, rest = features.chunk(2, dim=1)
+            grid = self.second(gate * F.gelu(rest, approximate="tanh"))
+        else:
+            grid = F.silu(self.second(F.silu(features)))
+        return grid.reshape(-1, *self.shape)
+
+
+class Upsampling(nn.Module):
+    """`SiLU(PixelShuffle_s(Conv3x3(x)))`: `[T, inputs, h, w]` → `[T, outputs, s h, s w]`."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+        self.convolution = nn.Conv2d(inputs, outputs * stride ** 2, 3, padding=1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return F.silu(F.pixel_shuffle(self.convolution(features), self.stride))
+
+
+class Separable(nn.Module):
+    """NeRV++'s residual block of separable convolutions: `z + W2 GELU(W1 D z)`, D a 3 x 3 convolution a channel."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
+        self.first = nn.Conv2d(channels, channels, 1)
+        self.second = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features + self.second(F.gelu(self.first(self.depthwise(features))))
+
+
+class Gated(nn.Module):
+    """The block before the upsampling in NeRV++'s released code: a gated convolution (5 x 5, a part of the channels)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.hidden = 8 * channels // 3
+        self.split = (self.hidden, self.hidden - channels, channels)
+        self.first = nn.Conv2d(channels, 2 * self.hidden, 1)
+        self.depthwise = nn.Conv2d(channels, channels, 5, padding=2, groups=channels)
+        self.second = nn.Conv2d(self.hidden, channels, 1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        gate, passed, convolved = self.first(features).split(self.split, dim=1)
+        return features + self.second(F.gelu(gate) * torch.cat([passed, self.depthwise(convolved)], dim=1))
+
+
+class PlusBlock(nn.Module):
+    """NeRV++'s block: project, refine, enlarge, refine, and add the projection enlarged bilinearly (half-pixel centres)."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int, gated: bool) -> None:
+        super().__init__()
+        self.stride = stride
+        self.project = nn.Conv2d(inputs, outputs, 1)
+        self.before = Gated(outputs) if gated else Separable(outputs)
+        self.enlarge = Upsampling(outputs, outputs, stride)
+        self.after = Separable(outputs)
+
+    def forward(self, features: Tensor) -> Tensor:
+        projected = self.project(features)
+        enlarged = self.after(self.enlarge(self.before(projected)))
+        return enlarged + F.interpolate(projected, scale_factor=self.stride, mode="bilinear", align_corners=False)
+
+
+class Generator(nn.Module):
+    """Times `[T]` → frames `[T, 3, height, width]` in [0, 1]; what the strides make beyond that size is cut off.
+
+    `preset` is "nerv", "paper" or "release" (the two published descriptions of NeRV++).
+    """
+
+    def __init__(self, *, preset: str, code: tuple[float, int], hidden: int, grid: tuple[int, int, int], widths: list[int],
+                 strides: list[int], height: int, width: int, channels: int) -> None:
+        super().__init__()
+        self.size = (height, width)
+        self.code = TimeCode(*code)
+        self.stem = Stem(2 * code[1], hidden, *grid, gated=preset == "release")
+        inputs = [grid[0], *widths[:-1]]
+        if preset == "nerv":
+            blocks = [Upsampling(a, b, s) for a, b, s in zip(inputs, widths, strides)]
+        else:
+            blocks = [PlusBlock(a, b, s, gated=preset == "release") for a, b, s in zip(inputs, widths, strides)]
+        self.blocks = nn.ModuleList(blocks)
+        size = 3 if preset == "paper" else 1
+        self.head = nn.Conv2d(widths[-1], channels, size, padding=size // 2)
+        if preset != "nerv":
+            self.apply(_initialise)
+
+    def forward(self, times: Tensor) -> Tensor:
+        features = self.stem(self.code(times))
+        for block in self.blocks:
+            features = block(features)
+        height, width = self.size
+        return (torch.tanh(self.head(features[..., :height, :width])) + 1) / 2
+
+
+def _initialise(module: nn.Module) -> None:
+    """As NeRV++'s code: convolutions Xavier-uniform, linear layers a truncated normal of 0.02, biases 0."""
+    if isinstance(module, nn.Conv2d):
+        nn.init.xavier_uniform_(module.weight)
+        nn.init.zeros_(module.bias)
+    elif isinstance(module, nn.Linear):
+        nn.init.trunc_normal_(module.weight, std=0.02)
+        nn.init.zeros_(module.bias)
