@@ -80,6 +80,8 @@ def check_method(cls: type[Method], options: dict[str, object] | None = None, st
     results = [_try("config", lambda: config(cls))]
     for dimensions in sorted(set(cls.dimensions) & set(SHAPES)):
         signal = Waves(SHAPES[dimensions], cycles=CYCLES[dimensions])
+        if cls.kinds:
+            signal.kind = cls.kinds[0]
         name = f"{dimensions}-D"
         results.append(_try(f"{name} prepare", lambda: prepare(cls, options, signal)))  # noqa: B023
         if not results[-1].passed:

@@ -8,7 +8,7 @@ import soundfile
 
 from apps.cli.main import main
 
-QUICK = ["--steps", "150", "--set", "batch=4096", "--json"]
+QUICK = ["--steps", "500", "--set", "batch=4096", "--json"]
 
 
 @pytest.fixture

@@ -43,14 +43,9 @@ def test_count_before_building_is_the_count_after(name, dimensions):
 @settings(max_examples=25, deadline=None)
 @given(parameters=st.integers(2_000, 5_000_000))
 def test_size_is_met_to_three_percent(name, parameters):
-<<<<<<< HEAD
     shape = usual_shape(name)
     method = prepared(name, shape).sized(len(shape), 3, parameters)
-    assert abs(method.parameters(len(shape), 3) / parameters - 1) <= 0.03
-=======
-    method = prepared(name).sized(2, 3, parameters)
-    assert abs(method.parameters(2, 3) - parameters) <= 0.03 * parameters + 1e-6
->>>>>>> c0dc8ed (FreSh: the frequency option of a method from the signal's spectrum)
+    assert abs(method.parameters(len(shape), 3) - parameters) <= 0.03 * parameters + 1e-6
 
 
 @pytest.mark.parametrize("name", NAMES)
