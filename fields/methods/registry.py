@@ -80,7 +80,8 @@ def make_method(name: str, options: dict[str, object] | None = None) -> Method:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or name
-        raise BadInput(f"{key}={first['input']}: {first['msg'][0].lower()}{first['msg'][1:]}") from None
+        message = first["msg"].removeprefix("Value error, ")
+        raise BadInput(f"{key}={first['input']}: {message[0].lower()}{message[1:]}") from None
 
 
 def near(word: str, known: list[str]) -> str:
