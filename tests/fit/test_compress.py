@@ -1,0 +1,76 @@
+"""Compressed fields: exact after the quantiser, as small as their entropy, and whole or refused."""
+
+import numpy as np
+import pytest
+import torch
+
+from fields.fit.compress import Pruner, load_compressed, pack, quantised, save_compressed, unpack
+from fields.methods.registry import make_method
+from scenes.errors import BadInput
+from scenes.video import Video
+
+
+@pytest.fixture(scope="module")
+def made():
+    clip = Video.from_array(np.zeros((6, 36, 64, 3), np.uint8) + 7)
+    method = make_method("nervpp").prepare(clip)
+    return method.build(clip.domain, clip.channels, seed=0), method
+
+
+@pytest.mark.parametrize("bits", [8, 6, 4, 2])
+def test_what_comes_back_is_what_the_quantiser_made(made, bits):
+    field, method = made
+    again = unpack(pack(field, method, bits)).state_dict()
+    for name, tensor in field.state_dict().items():
+        if tensor.dim() > 1:
+            numbers, scales = quantised(tensor, bits)
+            expected = numbers.reshape(len(numbers), -1) * scales[:, None]
+            assert np.array_equal(again[name].numpy().reshape(len(numbers), -1), expected)
+            error = np.abs(expected.reshape(tensor.shape) - tensor.numpy())
+            assert (error.reshape(len(numbers), -1).max(axis=1) <= 0.5001 * scales).all()
+        else:
+            torch.testing.assert_close(again[name], tensor, atol=1e-3, rtol=1e-3)
+
+
+def test_the_file_is_as_small_as_the_entropy_says(made):
+    field, method = made
+    numbers = np.concatenate([quantised(t, 8)[0].ravel() for t in field.state_dict().values() if t.dim() > 1])
+    _, counts = np.unique(numbers, return_counts=True)
+    entropy = -(counts * np.log2(counts / counts.sum())).sum() / 8
+    side = 4 * sum(len(t) for t in field.state_dict().values() if t.dim() > 1) + 2 * sum(t.numel() for t in field.state_dict().values() if t.dim() < 2)
+    assert len(pack(field, method, 8)) == pytest.approx(entropy + side, rel=0.08)
+    assert len(pack(field, method, 4)) < 0.7 * len(pack(field, method, 8))
+
+
+def test_pruned_weights_stay_zero_and_cost_nearly_nothing(made):
+    _, method = made
+    clip = Video.from_array(np.zeros((6, 36, 64, 3), np.uint8) + 7)
+    field = method.build(clip.domain, clip.channels, seed=1)
+    full = len(pack(field, method, 8))
+    pruner = Pruner(field, 0.4)
+    with torch.no_grad():
+        for parameter in field.parameters():
+            parameter.add_(0.01)
+    pruner(None)
+    weights = [t for name, t in field.named_parameters() if t.dim() > 1 and "head" not in name]
+    kept = sum(int((t != 0).sum()) for t in weights) / sum(t.numel() for t in weights)
+    assert kept == pytest.approx(0.4, abs=0.01)
+    assert len(pack(field, method, 8)) < 0.75 * full
+
+
+def test_damaged_files_are_refused(made, tmp_path):
+    field, method = made
+    size = save_compressed(tmp_path / "a.fsq", field, method)
+    assert size == (tmp_path / "a.fsq").stat().st_size
+    loaded = load_compressed(tmp_path / "a.fsq")
+    assert torch.equal(loaded.frames(torch.tensor([0.5])), unpack(pack(field, method)).frames(torch.tensor([0.5])))
+    content = (tmp_path / "a.fsq").read_bytes()
+    for damaged in (b"", content[:100], content[:-3], b"XXXX" + content[4:]):
+        (tmp_path / "b.fsq").write_bytes(damaged)
+        with pytest.raises(BadInput, match="b.fsq"):
+            load_compressed(tmp_path / "b.fsq")
+    for bits in (1, 9):
+        with pytest.raises(BadInput, match="bits"):
+            pack(field, method, bits)
+    with pytest.raises(BadInput, match="kept"):
+        Pruner(field, 0.0)
