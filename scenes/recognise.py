@@ -72,7 +72,7 @@ def _volume(look: Look) -> str | None:
         return "a NRRD file"
     if name.endswith((".nii", ".nii.gz")):
         return "a NIfTI file"
-    if look.head[:6] == b"\x93NUMPY" or look.ending == ".npy":
+    if look.ending == ".npy":
         return "an array in a file"
     if look.ending == ".npz":
         return "an archive of arrays"

@@ -74,14 +74,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> dict:
     if options.steps and options.seconds:
         raise BadInput("--steps and --seconds: give one of the two")
+    taken_for = None
     repeated = Path(options.source).name == "run.json" or (Path(options.source) / "run.json").is_file()
     if options.resume or repeated:
         _refuse_changes(options, "--resume continues" if options.resume else f"{options.source} repeats")
     else:
         if options.kind == "auto":
-            options.kind, seen = scenes.recognise(options.source)
-            if options.kind != "image":
-                print(f"{options.source}: {options.kind}, as it is {seen} (--kind overrules)", file=sys.stderr)
+            options.kind, taken_for = scenes.recognise(options.source)
         if not options.start:
             # A wrong option is told before torch is loaded.
             make_method(options.method or default_method(options.kind), dict(options.settings))
@@ -105,6 +104,8 @@ def run(options: argparse.Namespace) -> dict:
         signal, trainer, kept = _repeat(options, started)
     else:
         signal, trainer, kept = _begin(options, started)
+    if taken_for and signal.kind != "image":
+        print(f"note: taken for {signal.kind}, as it is {taken_for}; --kind overrules", file=sys.stderr)
     for note in signal.notes:
         print(f"note: {note}", file=sys.stderr)
 

@@ -262,10 +262,11 @@ def test_a_mask_keeps_pixels_out_of_the_fit(tmp_path, photograph, capsys):
 def test_bad_sources(tmp_path, photograph, capsys):
     empty, text, cut = tmp_path / "empty.png", tmp_path / "text.png", tmp_path / "cut.png"
     empty.touch()
+    (tmp_path / "bare").mkdir()
     text.write_text("this is no picture")
     cut.write_bytes(photograph.read_bytes()[:2000])
     out = tmp_path / "run"
-    for source, words in [(tmp_path / "phoot.png", "photo.png"), (tmp_path, "folder"), (empty, "empty"), (text, "text.png"),
+    for source, words in [(tmp_path / "phoot.png", "photo.png"), (tmp_path / "bare", "folder"), (empty, "empty"), (text, "text.png"),
                           (cut, "cut.png"), ("skimage:astronaught", "astronaut")]:
         assert words in refused(capsys, "fit", source, "--out", out, "--steps", "2")
         assert not out.exists()

@@ -26,7 +26,7 @@ def clip(tmp_path):
 def run(tmp_path, clip, capsys):
     assert main(["fit", str(clip), "--out", str(tmp_path / "run"), "--rate", "8", *QUICK]) == 0
     captured = capsys.readouterr()
-    assert "video, as it is a folder of 8 pictures" in captured.err
+    assert "taken for video, as it is a folder of 8 pictures" in captured.err
     report = json.loads(captured.out)
     assert report["kind"] == "video" and set(report["metrics"]) == {"psnr", "ssim"}
     assert report["metrics"]["psnr"] > 24

@@ -204,7 +204,7 @@ def test_tiff_that_is_no_picture(tmp_path: Path):
     assert "complex64" in refusal(tmp_path / "complex.tif")
     tifffile.imwrite(tmp_path / "volume.tif", np.zeros((32, 32, 32), np.uint8), volumetric=True, tile=(16, 16, 16),
                      photometric="minisblack")
-    assert "volume" in refusal(tmp_path / "volume.tif")
+    assert "volume" in refusal(tmp_path / "volume.tif", kind="image")
 
 
 def test_tiff_without_the_codec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
