@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -37,9 +39,20 @@ class GridField(CoordinateField):
             return super().forward(coords)
         flat = coords.reshape(-1, coords.shape[-1])
         values = grid_mlp_forward(flat, self.encoder.table, self.encoder.layout, self.network.weights, self.encoder.interpolation)
-        return values.reshape(*coords.shape[:-1], -1)
+        return self._scaled(values).reshape(*coords.shape[:-1], -1)
 
-    def fused_step(self, loss: str) -> GridMlpStep | None:
+    def decode(self, features: Tensor) -> Tensor:
+        return self._scaled(super().decode(features))
+
+    def _scaled(self, values: Tensor) -> Tensor:
+        units = self.channels.units
+        return values if set(units) == {1.0} else values * values.new_tensor(units)
+
+    def fused_step(self, loss: str) -> Callable[..., Tensor] | None:
         if not self._fusible():
             return None
-        return GridMlpStep(self.encoder.table, self.network.weights, self.encoder.layout, self.encoder.interpolation, loss)
+        step = GridMlpStep(self.encoder.table, self.network.weights, self.encoder.layout, self.encoder.interpolation, loss)
+        units = self.channels.units
+        if set(units) == {1.0}:
+            return step
+        return lambda coords, targets, *weights: step(coords, targets / targets.new_tensor(units), *weights)

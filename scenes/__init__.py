@@ -23,6 +23,7 @@ LOADERS = {
     "audio": "scenes.audio:open_audio",
     "volume": "scenes.volume:open_volume",
     "video": "scenes.video:open_video",
+    "shape": "scenes.shape:open_shape",
 }
 
 

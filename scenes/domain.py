@@ -66,6 +66,13 @@ class Channels:
     def __len__(self) -> int:
         return len(self.names)
 
+    @property
+    def units(self) -> tuple[float, ...]:
+        """What errors are counted in when a field is trained, a number a channel: a distance of 0.05 unit cubes is worth as
+        much as the whole range of a colour that is fitted beside it."""
+        beside_distance = self.space.endswith("_distance")
+        return tuple(20.0 if beside_distance and index else 1.0 for index in range(len(self)))
+
     def to_json(self) -> dict:
         return asdict(self)
 

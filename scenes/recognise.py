@@ -95,11 +95,25 @@ def _stack(path: Path) -> int:
         return 0
 
 
+SHAPES = {".obj": "an OBJ file", ".stl": "an STL file", ".gltf": "a glTF scene", ".glb": "a glTF scene", ".off": "an OFF file",
+          ".xyz": "a list of points"}
+
+
+def _shape(look: Look) -> str | None:
+    """A .ply counts whatever it holds: with faces it is a mesh, else a point cloud."""
+    if look.head.startswith((b"ply\n", b"ply\r")):
+        return "a PLY file"
+    if look.head.startswith(b"glTF"):
+        return "a glTF scene"
+    return None if look.path.is_dir() else SHAPES.get(look.ending)
+
+
 # (kind, rule): a rule returns what it saw, for people, or None.
 RULES: list[tuple[str, Callable[[Look], str | None]]] = [
     ("audio", _audio),
     ("video", _video),
     ("volume", _volume),
+    ("shape", _shape),
 ]
 
 

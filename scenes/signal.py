@@ -24,11 +24,17 @@ class Signal(ABC):
     source: dict
     notes: tuple[str, ...] = ()
 
+    @property
+    def preferred_loss(self) -> str:
+        """The loss where none is asked for."""
+        return "relative_l2" if self.channels.space == "linear" else "l2"
+
     @abstractmethod
     def batch(self, step: int, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Training samples of one step: coords `[n, D]` float32 in [0, 1], values `[n, C]` float32, n <= count.
 
-        A pure function of its arguments: a resumed run draws what the uninterrupted one would have drawn.
+        A third array `[n]`, where there is one, weighs the samples' losses. A pure function of its arguments: a resumed run
+        draws what the uninterrupted one would have drawn.
         """
 
     def on_grid(self, side: int) -> np.ndarray:
@@ -37,6 +43,9 @@ class Signal(ABC):
         What is finer than the grid is averaged away. BadInput where the signal has no such grid.
         """
         raise BadInput(f"a signal of the kind {self.kind} has no regular grid of values to look at")
+
+    def plan(self, seconds: float | None, steps: int | None, batch: int) -> None:
+        """Told of the budget before anything is drawn; what is decided from it belongs into `source`."""
 
     @abstractmethod
     def preview(self, longest_side: int = 1024) -> np.ndarray:

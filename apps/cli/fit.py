@@ -66,6 +66,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                          help="refuse larger pictures unread (default 200M, against decompression bombs)")
     samples.add_argument("--memory", type=types.size_in_bytes, metavar="SIZE",
                          help="decoded samples beyond this lie in a temporary file, not in RAM (default 256M)")
+    samples.add_argument("--quantity", choices=("signed", "unsigned", "occupancy"),
+                         help="what of a shape is fitted (default: signed distance, unsigned where it has no inside)")
     result = parser.add_argument_group("result")
     result.add_argument("--out", type=Path, metavar="DIR", help="the run's folder (default runs/NAME)")
     result.add_argument("--resume", action="store_true", help="continue the run in --out from its last checkpoint")
@@ -130,7 +132,7 @@ def _begin(options: argparse.Namespace, started: float):
     from fields.fit.run import Run
 
     wanted = {"held_out": options.held_out, "mask": options.mask, "ignore_invalid": options.ignore_invalid,
-              "max_pixels": options.max_pixels, "memory": options.memory, "part": options.part, "rate": options.rate}
+              "max_pixels": options.max_pixels, "memory": options.memory, "part": options.part, "rate": options.rate, "quantity": options.quantity}
     signal = scenes.load(options.source, options.kind, **{name: value for name, value in wanted.items() if value})
     if options.start and (options.method or options.params):
         raise BadInput("--from takes the method and size of that run; leave out --method and --params")
@@ -181,7 +183,7 @@ def _refuse_changes(options: argparse.Namespace, what: str) -> None:
     given = {"--method": options.method, "--steps": options.steps, "--seconds": options.seconds, "--params": options.params,
              "--seed": options.seed, "--set": options.settings, "--from": options.start, "--init": options.init != "default", "--bits": options.bits != 32,
              "--held-out": options.held_out, "--mask": options.mask, "--ignore-invalid": options.ignore_invalid,
-             "--part": options.part, "--rate": options.rate}
+             "--part": options.part, "--rate": options.rate, "--quantity": options.quantity}
     wrong = [flag for flag, value in given.items() if value]
     if wrong:
         raise BadInput(f"{what} a run as it was; leave out {', '.join(wrong)}")

@@ -16,6 +16,8 @@ examples:
   fit-a-scene render runs/photo                                  at the size it was fitted at
   fit-a-scene render runs/photo --scale 4 --out big.png          four times as large
   fit-a-scene render runs/photo --crop 100,50,200,150 --size 1000x1000
+  fit-a-scene render runs/bunny --view 2 --what normal           a shape from its right, its normals as colours
+  fit-a-scene render runs/bunny --turntable --out bunny.gif
 """
 
 
@@ -30,6 +32,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--time", type=types.moment, metavar="T", help="clips: one picture, at this second")
     parser.add_argument("--part", type=types.part, metavar="START,END", help="sounds and clips: only this stretch, in seconds")
     parser.add_argument("--slice", type=types.slice_at, metavar="AXIS=SHARE", help="volumes: a cut, such as z=0.5 for the middle")
+    parser.add_argument("--what", choices=("color", "depth", "normal"), help="of a shape: the shaded surface (default), its depth or its normals")
+    parser.add_argument("--view", type=types.view, metavar="N", help="of a shape: from where, N of the 8 places around it, or AZIMUTH,ELEVATION in degrees")
+    parser.add_argument("--turntable", action="store_const", const=True, help="of a shape: an animation once around it (.gif, .webp, .png)")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to compute")
 
 

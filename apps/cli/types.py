@@ -106,6 +106,19 @@ def slice_at(text: str) -> tuple[str, float]:
     return axis, where
 
 
+def view(text: str) -> int | tuple[float, float]:
+    """The number of a view, or AZIMUTH,ELEVATION in degrees."""
+    if text.isdecimal():
+        return int(text)
+    try:
+        azimuth, elevation = (float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} should be a number from 0 on, or AZIMUTH,ELEVATION in degrees, such as 30,15") from None
+    if not (abs(azimuth) < 1e6 and -89 <= elevation <= 89):
+        raise argparse.ArgumentTypeError(f"{text!r}: the elevation should be between -89 and 89 degrees")
+    return azimuth, elevation
+
+
 def setting(text: str) -> tuple[str, str]:
     """KEY=VALUE."""
     key, equals, value = text.partition("=")

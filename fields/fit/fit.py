@@ -81,6 +81,7 @@ def prepare(signal: Signal, method: str | Method | None = None, *, steps: int | 
             raise BadInput("--init fresh chooses what --from brings along; give one of them" if start is not None else
                            f"--init fresh chooses the growth of {config.name}, which --params solves; give one of them")
         config, fresh, choice = apply_fresh(config, signal)
+    signal.plan(seconds, steps, config.batch)
     trainer = _trainer(signal, config, steps, seconds, seed, bits, resolve_device(device), started)
     if start is not None:
         _take_weights(trainer.field, start)
@@ -162,5 +163,5 @@ def _shape(tensor) -> str:
 def _trainer(signal: Signal, config: Method, steps: int | None, seconds: float | None, seed: int, bits: int,
              device: torch.device, started: float | None) -> Trainer:
     field = config.build(signal.domain, signal.channels, seed).to(device)
-    return Trainer(field, objective_for(signal, field, config.loss), config, steps=steps,
+    return Trainer(field, objective_for(signal, field, config.loss, config.gradient_terms), config, steps=steps,
                    seconds=None if steps else seconds, seed=seed, bits=bits, started=started)

@@ -33,15 +33,16 @@ KINDS = {
     "audio": Kind(("fields.fit.audio:AudioObjective",), "fields.output.audio:AudioOutput"),
     "video": Kind(("fields.fit.video:VideoObjective", "fields.fit.frames:FrameObjective"), "fields.output.video:VideoOutput"),
     "volume": Kind(("fields.fit.volume:VolumeObjective",), "fields.output.volume:VolumeOutput"),
+    "shape": Kind(("fields.fit.shape:ShapeObjective",), "fields.output.shape:ShapeOutput"),
 }
 
 
-def objective_for(signal: Signal, field: Field, loss: str) -> Objective:
+def objective_for(signal: Signal, field: Field, loss: str, gradient_terms: dict[str, float] | None = None) -> Objective:
     """How `field` is fitted to `signal` and scored; BadInput where fields of its sort cannot be."""
     choices = [_load(place) for place in KINDS[signal.kind].objectives]
     for objective in choices:
         if isinstance(field, objective.requires):
-            return objective(signal, loss)
+            return objective(signal, loss, gradient_terms)
     wanted = " or ".join(f"a {objective.requires.__name__}" for objective in choices)
     raise BadInput(f"a signal of the kind {signal.kind} needs {wanted}; this method builds a {type(field).__name__}")
 

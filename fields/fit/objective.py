@@ -17,17 +17,20 @@ from fields.field import Field, PointField
 from scenes.signal import Signal
 
 
-def point_loss(name: str, prediction: Tensor, target: Tensor) -> Tensor:
+def point_loss(name: str, prediction: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
     """Mean over all values: "l1", "l2", or "relative_l2" = (p - t)^2 / (p^2 + 0.01) with the divisor held constant.
 
     The relative loss (Müller et al. 2022, after Lehtinen et al. 2018) weighs dark and bright parts of an HDR alike.
+    `weights` `[N]` multiply the losses of each sample before the mean.
     """
-    difference = prediction - target
+    losses = prediction - target
     if name == "l1":
-        return difference.abs().mean()
-    if name == "relative_l2":
-        return (difference ** 2 / (prediction.detach() ** 2 + 0.01)).mean()
-    return (difference ** 2).mean()
+        losses = losses.abs()
+    elif name == "relative_l2":
+        losses = losses ** 2 / (prediction.detach() ** 2 + 0.01)
+    else:
+        losses = losses ** 2
+    return losses.mean() if weights is None else (losses * weights[:, None]).mean()
 
 
 class Objective(ABC):
@@ -39,9 +42,10 @@ class Objective(ABC):
     # What `save_preview` puts side by side.
     shown: str = "target, fit, error"
 
-    def __init__(self, signal: Signal, loss: str) -> None:
+    def __init__(self, signal: Signal, loss: str, gradient_terms: dict[str, float] | None = None) -> None:
         self.signal = signal
         self.loss_name = loss
+        self.gradient_terms = gradient_terms or {}
 
     def batch(self, step: int, count: int, seed: int, device: torch.device) -> tuple[Tensor, ...]:
         """The tensors of one training step; a pure function of step, count and seed."""
@@ -49,8 +53,9 @@ class Objective(ABC):
         return tuple(torch.from_numpy(array).to(device, non_blocking=True) for array in arrays)
 
     def loss(self, field: Field, batch: tuple[Tensor, ...]) -> Tensor:
-        coords, values = batch
-        return point_loss(self.loss_name, field(coords), values)
+        coords, values, *weights = batch
+        units = torch.tensor(self.signal.channels.units, device=coords.device)
+        return point_loss(self.loss_name, field(coords) / units, values / units, *weights)
 
     def running_quality(self, loss: float) -> tuple[str, float]:
         """What a person is shown while it fits: a name and a number, from the loss of a training batch."""

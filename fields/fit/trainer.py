@@ -57,7 +57,8 @@ class Trainer:
         self.callbacks = list(callbacks)
         self.device = next(field.parameters()).device
         self.optimizer = Adam(method.parameter_groups(field))
-        self._fused = field.fused_step(objective.loss_name)
+        # Gradients of gradients are left to autograd.
+        self._fused = None if objective.gradient_terms else field.fused_step(objective.loss_name)
         self._base_rates = [group["lr"] for group in self.optimizer.param_groups]
         self._started = time.perf_counter() if started is None else started
         self._rate_from: tuple[float, int] | None = None

@@ -49,7 +49,9 @@ class Method(BaseModel):
     final_rate: float = Option(0.0, ge=0, le=1, description="share of the rates that is left at the last step (cosine)")
     batch: int = Option(65536, ge=1, le=1 << 24, description="points a training step")
     loss: Literal["auto", "l1", "l2", "relative_l2"] = Option(
-        "auto", description="auto: l2, and relative_l2 for linear (HDR) signals")
+        "auto", description="auto: l2; relative_l2 for linear (HDR) signals; l1 for shapes")
+    eikonal: float = Option(0.0, ge=0, le=1e4, description="shapes: weight of (|gradient| - 1)^2, what makes a distance one")
+    normals: float = Option(0.0, ge=0, le=1e4, description="shapes: weight of 1 - cos between gradient and normal, on the surface")
 
     def prepare(self, signal: Signal) -> Self:
         """A copy in which everything that was left open is decided from the signal."""
@@ -59,13 +61,20 @@ class Method(BaseModel):
             can = " or ".join(str(d) for d in self.dimensions)
             raise BadInput(f"method {self.name} takes signals of {can} dimensions; "
                            f"this {signal.kind} has {signal.domain.dimensions}{self.why_dimensions and ': ' + self.why_dimensions}")
+        if self.gradient_terms and not signal.channels.space.endswith("_distance"):
+            raise BadInput(f"{' and '.join(self.gradient_terms)}: is of the gradient of a distance, and this {signal.kind} is not fitted as one")
         if self.loss == "auto":
-            return self.model_copy(update={"loss": "relative_l2" if signal.channels.space == "linear" else "l2"})
+            return self.model_copy(update={"loss": signal.preferred_loss})
         return self
 
     def frequency_candidates(self) -> list[float]:
         """The values of `frequency_option` that FreSh chooses among, rising."""
         raise NotImplementedError
+
+    @property
+    def gradient_terms(self) -> dict[str, float]:
+        """Parts of the loss that look at the field's gradient, by their weights; those with a weight only."""
+        return {name: weight for name, weight in (("eikonal", self.eikonal), ("normals", self.normals)) if weight}
 
     def parameters(self, dimensions: int, channels: int) -> int:
         """Stored numbers of the field that `build` would make (of a prepared config)."""

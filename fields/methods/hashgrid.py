@@ -25,6 +25,11 @@ FINEST = 1 << 20
 NUMBERS_A_SAMPLE = {"image": 1.25, "volume": 0.25, "video": 0.3}
 SMALLEST, LARGEST = 20_000, 32_000_000
 
+# Where no number of samples tells how fine the detail is; a small MLP, as more and larger steps in the same time are worth more.
+FOR_KINDS: dict[str, dict[str, object]] = {
+    "shape": {"levels": 12, "table_size": 1 << 16, "width": 32, "hidden_layers": 1, "batch": 1 << 15},
+}
+
 
 class HashGrid(Method):
     name = "hashgrid"
@@ -62,6 +67,9 @@ class HashGrid(Method):
             from fields.methods.sound_grid import sound_grid
 
             method = sound_grid(method, signal)
+        recipe = {name: value for name, value in FOR_KINDS.get(signal.kind, {}).items() if name not in self.model_fields_set}
+        if recipe:
+            return method.model_copy(update=recipe).prepare(signal)
         shape = [n or 512 for n in signal.domain.shape]
         dimensions, channels = len(shape), len(signal.channels)
         free = method.growth is None

@@ -22,6 +22,9 @@ class Request:
     rate: float | None = None
     time: float | None = None
     slice: tuple[str, float] | None = None
+    what: str | None = None
+    view: int | tuple[float, float] | None = None
+    turntable: bool | None = None
 
     @classmethod
     def names(cls) -> list[str]:
