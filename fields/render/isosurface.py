@@ -19,7 +19,8 @@ def isosurface(function: Distance, resolution: int, level: float = 0.0, distance
 
     function: points `[M, 3]` → values `[M]`, rising outwards (faces then look outwards). resolution: cells along an axis.
     Every fourth node is asked first; the rest only in blocks whose corners differ in sign or, where the function is a
-    `distance`, are nearer than a block; and in the neighbours of those. Memory is 4 bytes a node. A closed surface
+    `distance`, are nearer than a block's half diagonal and half as much again; else in the neighbours of those too. Memory is 4
+    bytes a node. A closed surface
     comes out closed where it does not leave the cube.
     """
     from skimage.measure import marching_cubes
@@ -28,7 +29,7 @@ def isosurface(function: Distance, resolution: int, level: float = 0.0, distance
     cells = blocks * BLOCK
     nodes = torch.arange(cells + 1, dtype=torch.float64) / cells
     coarse = _lattice(function, nodes[::BLOCK], device) - level
-    busy = _busy(coarse, np.sqrt(3) * 1.5 / blocks if distance else 0.0)
+    busy = _busy(coarse, 1.3 / blocks if distance else None)
     if not busy.any():
         return np.zeros((0, 3)), np.zeros((0, 3), np.int64)
     # What is not asked lies far from the surface, so any value of the right sign does there.
@@ -57,12 +58,14 @@ def _lattice(function: Distance, axis: Tensor, device) -> np.ndarray:
     return torch.stack(planes).numpy()
 
 
-def _busy(coarse: np.ndarray, near: float) -> np.ndarray:
-    """Blocks `[b, b, b]` that a surface may pass through, or that touch such a one."""
+def _busy(coarse: np.ndarray, near: float | None) -> np.ndarray:
+    """Blocks `[b, b, b]` that a surface may pass through; where distances do not tell (`near` is None), those that touch one too."""
     b = coarse.shape[0] - 1
     corners = [coarse[x:x + b, y:y + b, z:z + b] for x in (0, 1) for y in (0, 1) for z in (0, 1)]
     low, high = np.minimum.reduce(corners), np.maximum.reduce(corners)
-    busy = ((low <= 0) & (high >= 0)) | (np.minimum(np.abs(low), np.abs(high)) < near)
+    busy = (low <= 0) & (high >= 0)
+    if near is not None:
+        return busy | (np.minimum(np.abs(low), np.abs(high)) < near)
     padded = np.pad(busy, 1)
     wide = np.zeros_like(busy)
     for x in range(3):

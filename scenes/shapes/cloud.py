@@ -46,8 +46,12 @@ class CloudSurface:
         self.spacing = float(np.median(np.sqrt(self.areas)))
         self.estimated = cloud.normals is None
         self.point_normals = _estimate_normals(self.points, name) if self.estimated else cloud.normals
-        if np.median(self._winding(self._probes)) < -0.05:
+        winding = self._winding(self._probes) if len(self._probes) else np.zeros(1)
+        if winding.mean() < -0.02:  # inside out
             self.point_normals = -self.point_normals
+        if len(inside := np.abs(winding)[np.abs(winding) > 0.3]):
+            # The areas are right up to a factor that depends on how evenly the points lie: it is one inside.
+            self.areas = self.areas / np.median(inside)
 
     @property
     def paint(self) -> np.ndarray | None:
@@ -117,7 +121,9 @@ def _estimate_normals(points: np.ndarray, name: str) -> np.ndarray:
         raise BadInput(f"{name}: has points without normals; open3d estimates them, and it does not load ({reason}): "
                        "pip install 'field-studio[points]', or give the points normals (nx, ny, nz)") from error
     count = min(NORMAL_NEIGHBOURS, len(points) - 1)
-    cloud = open3d.geometry.PointCloud(open3d.utility.Vector3dVector(points))
+    # The spanning tree is cut from a Delaunay triangulation, which fails on points of one sphere or plane.
+    shaken = points + 1e-6 * np.random.Generator(np.random.Philox(key=[2, 0])).standard_normal(points.shape)
+    cloud = open3d.geometry.PointCloud(open3d.utility.Vector3dVector(shaken))
     try:
         with quiet():
             cloud.estimate_normals(open3d.geometry.KDTreeSearchParamKNN(count))

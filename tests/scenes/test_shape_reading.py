@@ -1,0 +1,105 @@
+"""Files of shapes: every format, what a .ply is taken for, colours, normals."""
+
+import numpy as np
+import pytest
+import trimesh
+from PIL import Image
+from shape_files import ply, sphere, torus
+
+import scenes
+from scenes.recognise import recognise
+from scenes.shape import open_shape
+from scenes.shapes.geometry import Cloud, Mesh
+from scenes.shapes.read import read_shape
+
+
+@pytest.fixture(autouse=True)
+def no_cache(monkeypatch):
+    monkeypatch.setenv("FIELD_STUDIO_CACHE", "off")
+
+
+@pytest.mark.parametrize("ending", ["obj", "ply", "stl", "glb", "off"])
+def test_every_format_of_meshes(tmp_path, ending: str):
+    path = tmp_path / f"torus.{ending}"
+    torus().export(path)
+    assert recognise(path)[0] == "shape"
+    shape = scenes.load(path)
+    original = torus()
+    assert shape.surface.closed and shape.surface.watertight and shape.quantity == "signed"
+    assert len(shape.surface.mesh.faces) == len(original.faces)
+    sides = np.array([axis.upper - axis.lower for axis in shape.domain.axes])
+    np.testing.assert_allclose(sides, 1.1 * original.extents.max(), rtol=1e-5)
+    volume = trimesh.Trimesh(shape.surface.mesh.vertices * sides[0], shape.surface.mesh.faces).volume
+    assert volume == pytest.approx(original.volume, rel=1e-4)
+
+
+@pytest.mark.parametrize("text", [False, True])
+def test_a_ply_is_a_mesh_if_it_has_faces_else_a_cloud(tmp_path, text: bool):
+    mesh = sphere(2)
+    path = tmp_path / "mesh.ply"
+    mesh.export(path, encoding="ascii" if text else "binary")
+    assert isinstance(read_shape(path), Mesh)
+    path = tmp_path / "cloud.ply"
+    path.write_text(ply(mesh.vertices, mesh.vertex_normals))
+    cloud = read_shape(path)
+    assert isinstance(cloud, Cloud)
+    np.testing.assert_allclose(cloud.normals, mesh.vertex_normals, atol=1e-12)
+    assert "points" in open_shape(path).describe()
+
+
+def test_normals_of_a_binary_ply(tmp_path):
+    normals = sphere(2).vertex_normals
+    names = ["x", "y", "z", "nx", "ny", "nz"]
+    header = "\n".join(["ply", "format binary_little_endian 1.0", f"element vertex {len(normals)}", *(f"property float {n}" for n in names),
+                        "end_header", ""])
+    path = tmp_path / "cloud.ply"
+    path.write_bytes(header.encode() + np.concatenate([normals, normals], axis=1).astype("<f4").tobytes())
+    np.testing.assert_allclose(read_shape(path).normals, normals, atol=1e-6)
+
+
+def test_points_of_an_xyz_file(tmp_path):
+    path = tmp_path / "cloud.xyz"
+    np.savetxt(path, sphere(2).vertices)
+    cloud = read_shape(path)
+    assert isinstance(cloud, Cloud) and cloud.normals is None and len(cloud.points) == 162
+
+
+def test_several_bodies_are_one_shape(tmp_path):
+    path = tmp_path / "two.glb"
+    far = sphere(2)
+    far.apply_translation([3, 0, 0])
+    trimesh.Scene([sphere(2), far]).export(path)
+    shape = open_shape(path)
+    assert "2 bodies are taken as one shape" in shape.notes
+    assert shape.surface.closed and len(shape.surface.mesh.faces) == 2 * len(far.faces)
+
+
+def colour_of(place: np.ndarray) -> np.ndarray:
+    return np.clip(place * 0.5 + 0.5, 0, 1)
+
+
+@pytest.mark.parametrize("ending", ["ply", "obj", "glb"])
+def test_colours_of_vertices(tmp_path, ending: str):
+    mesh = sphere(4)
+    mesh.visual.vertex_colors = np.concatenate([colour_of(mesh.vertices) * 255, np.full((len(mesh.vertices), 1), 255)], axis=1).astype(np.uint8)
+    path = tmp_path / f"painted.{ending}"
+    mesh.export(path)
+    shape = open_shape(path)
+    assert shape.channels.names == ("distance", "red", "green", "blue")
+    places, _, colours = shape.surface_points(2000)
+    np.testing.assert_allclose(colours, colour_of((places - 0.5) * 2.2), atol=0.03)
+
+
+def test_a_texture(tmp_path):
+    """Left half red, right half blue, along x."""
+    picture = np.zeros((32, 32, 3), np.uint8)
+    picture[:, :16, 0] = picture[:, 16:, 2] = 255
+    mesh = sphere(4)
+    places = np.stack([mesh.vertices[:, 0] * 0.45 + 0.5, mesh.vertices[:, 1] * 0.45 + 0.5], axis=1)
+    mesh.visual = trimesh.visual.TextureVisuals(uv=places, image=Image.fromarray(picture))
+    path = tmp_path / "textured.glb"
+    mesh.export(path)
+    places, _, colours = open_shape(path).surface_points(4000)
+    left, right = places[:, 0] < 0.44, places[:, 0] > 0.56
+    np.testing.assert_allclose(colours[left], np.broadcast_to([1, 0, 0], (left.sum(), 3)), atol=0.02)
+    np.testing.assert_allclose(colours[right], np.broadcast_to([0, 0, 1], (right.sum(), 3)), atol=0.02)

@@ -1,0 +1,222 @@
+"""What a shape says of places: distances, inside, samples, colours; against spheres and boxes, whose answers are known."""
+
+import numpy as np
+import pytest
+import trimesh
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from shape_files import ply, sphere, torus
+
+import scenes
+from scenes.errors import BadInput
+from scenes.shape import Shape, open_shape
+from scenes.shapes import cache
+
+
+@pytest.fixture(autouse=True)
+def no_cache(monkeypatch):
+    monkeypatch.setenv("FIELD_STUDIO_CACHE", "off")
+
+
+RADIUS = 0.5 / 1.1  # of a ball that fills its box, in unit cubes
+
+
+def box_distance(places: np.ndarray, half: np.ndarray) -> np.ndarray:
+    """Signed distance `[n]` to a box around the middle of the unit cube."""
+    q = np.abs(places - 0.5) - half
+    return np.linalg.norm(np.maximum(q, 0), axis=1) + np.minimum(q.max(axis=1), 0)
+
+
+@given(st.tuples(*[st.floats(0.1, 5)] * 3), st.integers(0, 9), st.sampled_from(["signed", "unsigned", "occupancy"]))
+@settings(max_examples=25, deadline=None)
+def test_a_box(extents, seed: int, quantity: str):
+    box = trimesh.creation.box(extents=extents)
+    shape = Shape.from_mesh(box.vertices, box.faces, quantity)
+    places = np.random.default_rng(seed).random((200, 3))
+    true = box_distance(places, np.array(extents) / max(extents) / 2.2)
+    places, true = places[np.abs(true) > 1e-6], true[np.abs(true) > 1e-6]
+    wanted = {"signed": true, "unsigned": np.abs(true), "occupancy": (true < 0).astype(float)}[quantity]
+    np.testing.assert_allclose(shape.values(places)[:, 0], wanted, atol=1e-6)
+    assert np.array_equal(shape.surface.inside(places), true < 0)
+
+
+def test_inside_out_is_turned_round():
+    mesh = torus()
+    right, wrong = Shape.from_mesh(mesh.vertices, mesh.faces), Shape.from_mesh(mesh.vertices, mesh.faces[:, ::-1])
+    places = np.random.default_rng(0).random((500, 3))
+    np.testing.assert_allclose(right.values(places), wrong.values(places), atol=1e-7)
+
+
+def test_overlapping_bodies_are_one_by_winding_number():
+    """Ray parity would make a hole of what is in both."""
+    a, b = trimesh.creation.box(), trimesh.creation.box()
+    b.apply_translation([0.5, 0, 0])
+    shape = Shape.from_mesh(np.concatenate([a.vertices, b.vertices]), np.concatenate([a.faces, b.faces + 8]))
+    assert shape.surface.closed and shape.surface.sign_by == "winding number"
+    middle = np.array([[0.5, 0.5, 0.5]])
+    assert shape.values(middle)[0, 0] < 0 and shape.surface.inside(middle)[0]
+
+
+def test_a_crack_does_not_open_a_mesh():
+    """One of many triangles missing: said, and the inside is still clear."""
+    mesh = sphere(4)
+    shape = Shape.from_mesh(mesh.vertices, mesh.faces[1:])
+    assert not shape.surface.watertight and shape.surface.closed and shape.quantity == "signed"
+    assert any("not watertight" in note for note in shape.notes)
+    places = np.random.default_rng(0).random((1000, 3))
+    true = np.linalg.norm(places - 0.5, axis=1) - RADIUS
+    clear = np.abs(true) > 0.02
+    assert np.array_equal(shape.values(places)[clear, 0] < 0, true[clear] < 0)
+
+
+def test_samples_lie_where_they_should_and_say_the_truth():
+    mesh = sphere(4)
+    shape = Shape.from_mesh(mesh.vertices, mesh.faces, samples=20000)
+    batches = [shape.batch(step, 1000, 3) for step in range(-(-len(shape._pool[0]) // 1000))]
+    coords, values, weights = (np.concatenate(parts) for parts in zip(*batches))
+    assert coords.dtype == values.dtype == weights.dtype == np.float32
+    assert len(np.unique(coords, axis=0)) == len(coords) == len(shape._pool[0]) > 19000
+    assert coords.min() >= 0 and coords.max() <= 1
+    np.testing.assert_allclose(values[:, 0], np.linalg.norm(coords - 0.5, axis=1) - RADIUS, atol=2e-3)  # of facets
+    assert 0.3 < (np.abs(values) < 0.005).mean() < 0.7 and (np.abs(values) > 0.1).mean() > 0.05
+    np.testing.assert_allclose(weights, 0.01 / (np.abs(values[:, 0]) + 0.01), rtol=1e-5)
+    again = shape.batch(5, 1000, 3)
+    assert all(np.array_equal(a, b) for a, b in zip(again, batches[5]))
+    assert not np.array_equal(shape.batch(5, 1000, 4)[0], again[0])
+
+
+def test_metrics_are_taken_where_nothing_was_trained():
+    mesh = sphere(3)
+    shape = Shape.from_mesh(mesh.vertices, mesh.faces, samples=20000)
+    trained = {tuple(row) for row in shape._pool[0]}
+    points = shape.volume_points(5000)
+    assert not trained & {tuple(row) for row in points.astype(np.float32)}
+    lower, upper = points.min(axis=0), points.max(axis=0)
+    np.testing.assert_allclose(upper - lower, np.full(3, 1.05 / 1.1), rtol=5e-3)
+    places, normals, colours = shape.surface_points(5000)
+    assert colours is None
+    np.testing.assert_allclose(np.linalg.norm(places - 0.5, axis=1), RADIUS, atol=5e-3)
+    assert ((normals * (places - 0.5)).sum(axis=1) > 0.9 * RADIUS).all()
+
+
+def test_scale_and_offset_are_recorded():
+    mesh = sphere(2)
+    mesh.apply_scale(7)
+    mesh.apply_translation([100, -20, 3])
+    shape = Shape.from_mesh(mesh.vertices, mesh.faces)
+    lower, upper = (np.array([getattr(axis, name) for axis in shape.domain.axes]) for name in ("lower", "upper"))
+    np.testing.assert_allclose(lower + shape.surface.mesh.vertices * (upper - lower), np.unique(mesh.vertices, axis=0), atol=1e-9)
+
+
+def test_the_number_of_samples_follows_the_budget_and_is_kept():
+    mesh = sphere(2)
+    shape = Shape.from_mesh(mesh.vertices, mesh.faces)
+    shape.plan(seconds=10.0, steps=None, batch=1 << 15)
+    assert shape.source["options"]["samples"] == 10 << 16
+    shape.plan(seconds=60.0, steps=None, batch=1 << 15)
+    assert shape.source["options"]["samples"] == 10 << 16
+
+
+def test_reopened_with_the_same_samples(tmp_path):
+    path = tmp_path / "ball.ply"
+    sphere(2).export(path)
+    shape = open_shape(path, quantity="unsigned", samples=3000)
+    again = scenes.reopen("shape", shape.source)
+    assert again.quantity == "unsigned" and all(np.array_equal(a, b) for a, b in zip(shape.batch(1, 512, 0), again.batch(1, 512, 0)))
+    torus().export(path)
+    with pytest.raises(BadInput, match="changed"):
+        scenes.reopen("shape", shape.source)
+
+
+def test_the_cache_gives_the_same_and_spares_the_work(tmp_path, monkeypatch):
+    monkeypatch.setenv("FIELD_STUDIO_CACHE", str(tmp_path / "cache"))
+    mesh = sphere(2)
+    first = Shape.from_mesh(mesh.vertices, mesh.faces, samples=3000)
+    drawn = first._pool
+    assert len(list((tmp_path / "cache").glob("*.npz"))) == 1
+    second = Shape.from_mesh(mesh.vertices, mesh.faces, samples=3000)
+    monkeypatch.setattr(Shape, "_draw", lambda *_: pytest.fail("the cache was not asked"))
+    assert all(np.array_equal(a, b) for a, b in zip(drawn, second._pool))
+    monkeypatch.undo()
+    monkeypatch.setenv("FIELD_STUDIO_CACHE", str(tmp_path / "cache"))
+    next((tmp_path / "cache").glob("*.npz")).write_bytes(b"damaged")
+    third = Shape.from_mesh(mesh.vertices, mesh.faces, samples=3000)
+    assert all(np.array_equal(a, b) for a, b in zip(drawn, third._pool))
+
+
+def test_a_cache_that_cannot_be_written_is_none(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("FIELD_STUDIO_CACHE", str(tmp_path / "file" / "cache"))
+    assert cache.cached({"a": 1}, lambda: {"x": np.arange(3)})["x"].tolist() == [0, 1, 2]
+
+
+def test_the_cache_does_not_grow_for_ever(tmp_path, monkeypatch):
+    monkeypatch.setenv("FIELD_STUDIO_CACHE", str(tmp_path))
+    monkeypatch.setattr(cache, "LARGEST", 20_000)
+    for number in range(6):
+        cache.cached({"a": number}, lambda: {"x": np.zeros(1000)})
+    assert 1 <= len(list(tmp_path.glob("*.npz"))) <= 2
+
+
+def test_a_cloud_with_normals(tmp_path):
+    mesh = sphere(4)
+    path = tmp_path / "cloud.ply"
+    path.write_text(ply(mesh.vertices, mesh.vertices))
+    shape = open_shape(path)
+    assert shape.quantity == "signed"
+    places = np.random.default_rng(0).random((3000, 3))
+    true = np.linalg.norm(places - 0.5, axis=1) - RADIUS
+    np.testing.assert_allclose(shape.values(places)[:, 0], true, atol=4e-3)
+    near = np.random.default_rng(1).standard_normal((2000, 3))
+    places = 0.5 + near / np.linalg.norm(near, axis=1, keepdims=True) * (RADIUS + np.random.default_rng(2).normal(0, 0.005, (2000, 1)))
+    true = np.linalg.norm(places - 0.5, axis=1) - RADIUS
+    np.testing.assert_allclose(shape.values(places)[:, 0], true, atol=1.5e-3)
+
+
+def test_a_cloud_whose_normals_look_inwards(tmp_path):
+    mesh = sphere(4)
+    path = tmp_path / "cloud.ply"
+    path.write_text(ply(mesh.vertices, -mesh.vertices))
+    shape = open_shape(path)
+    assert shape.quantity == "signed" and shape.values(np.array([[0.5, 0.5, 0.5]]))[0, 0] < -0.4
+
+
+def test_a_flat_cloud_has_no_inside(tmp_path):
+    places = np.random.default_rng(0).random((2000, 3)) * [1, 1, 0]
+    path = tmp_path / "sheet.ply"
+    path.write_text(ply(places, np.broadcast_to([0, 0, 1.0], places.shape)))
+    assert open_shape(path).quantity == "unsigned"
+
+
+def test_bare_points_get_normals_from_open3d(tmp_path):
+    try:
+        import open3d  # noqa: F401
+    except ImportError as error:
+        pytest.skip(f"open3d does not load here: {error}")
+    mesh = sphere(4)
+    path = tmp_path / "cloud.ply"
+    path.write_text(ply(mesh.vertices))
+    shape = open_shape(path)
+    assert any("open3d" in note for note in shape.notes) and shape.quantity == "signed"
+    outward = (shape.surface.points - 0.5) / RADIUS
+    assert ((shape.surface.point_normals * outward).sum(axis=1) > 0.98).all()
+
+
+def test_bare_points_without_open3d(tmp_path, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "open3d", None)
+    path = tmp_path / "cloud.ply"
+    path.write_text(ply(sphere(2).vertices))
+    with pytest.raises(BadInput, match=r"pip install 'field-studio\[points\]'"):
+        open_shape(path)
+
+
+@pytest.mark.parametrize("kind", ["mesh", "cloud"])
+def test_a_preview_shows_the_shape(tmp_path, kind: str):
+    mesh = sphere(4)
+    path = tmp_path / "ball.ply"
+    path.write_text(ply(mesh.vertices, mesh.vertices)) if kind == "cloud" else mesh.export(path)
+    picture = open_shape(path).preview(100)
+    assert picture.shape == (100, 100, 3) and picture.dtype == np.uint8
+    assert (picture[0] == 255).all() and (picture[40:60, 40:60] < 240).any() and picture[50, 50].min() > 60
