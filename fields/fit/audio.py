@@ -24,8 +24,8 @@ class AudioObjective(Objective):
     signal: Audio
     shown = "spectrograms of target, fit and error"
 
-    def __init__(self, signal: Audio, loss: str) -> None:
-        super().__init__(signal, loss)
+    def __init__(self, signal: Audio, loss: str, gradient_terms: dict[str, float] | None = None) -> None:
+        super().__init__(signal, loss, gradient_terms)
         self._power = float(np.square(signal.values(), dtype=np.float64).mean())
 
     def running_quality(self, loss: float) -> tuple[str, float]:

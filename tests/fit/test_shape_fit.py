@@ -151,7 +151,7 @@ def test_fused_and_autograd_training_agree_on_weights_and_units():
         else:
             loss = trainer.objective.loss(trainer.field, batch)
             loss.backward()
-        grads.append((float(loss), [p.grad.clone() for p in trainer.field.parameters()]))
+        grads.append((loss.item(), [p.grad.clone() for p in trainer.field.parameters()]))
     assert grads[0][0] == pytest.approx(grads[1][0], rel=1e-5)
     for a, b in zip(grads[0][1], grads[1][1]):
         assert (a - b).norm() <= 1e-5 * b.norm() + 1e-9
