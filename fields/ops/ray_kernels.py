@@ -54,8 +54,11 @@ def run(name: str, call: type[ctypes.Structure], like: Tensor, **values: Tensor 
     """
     filled = {key: value.data_ptr() if isinstance(value, Tensor) else value for key, value in values.items() if value is not None}
     filled |= {"is_double": like.dtype == torch.float64, "workers": torch.get_num_threads()}
-    made = call(**filled)
-    if like.device.type == "cuda":
-        ray_kernels_cuda.run(name, made, like.device)
+    _make(name, call(**filled), like.device)
+
+
+def _make(name: str, call: ctypes.Structure, device: torch.device) -> None:
+    if device.type == "cuda":
+        ray_kernels_cuda.run(name, call, device)
     else:
-        getattr(cuda_ext.load("cpu"), f"fs_{name}")(ctypes.byref(made))
+        getattr(cuda_ext.load("cpu"), f"fs_{name}")(ctypes.byref(call))

@@ -18,6 +18,7 @@ def run(name: str, call: ctypes.Structure, device: torch.device) -> None:
     library = declare(cuda_ext.load("cuda"))
     status = getattr(library, f"fs_{name}")(ctypes.addressof(call), device.index, _stream(device))
     if status:
+        library.fs_error.restype, library.fs_error.argtypes = ctypes.c_char_p, [ctypes.c_int32]
         raise RuntimeError(f"{name} failed on the GPU: {library.fs_error(status).decode()}")
 
 
@@ -27,7 +28,6 @@ def declare(library: ctypes.CDLL) -> ctypes.CDLL:
     for name, (result, arguments) in SIGNATURES.items():
         function = getattr(library, name)
         function.restype, function.argtypes = result, arguments
-    library.fs_error.restype, library.fs_error.argtypes = ctypes.c_char_p, [ctypes.c_int32]
     return library
 
 

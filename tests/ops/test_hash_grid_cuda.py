@@ -16,7 +16,7 @@ import torch
 from ops_helpers import INTERPOLATIONS, KINDS, all_orders, assert_close, inner_points, small_layout
 
 import cuda_ext
-from fields.ops import factor_grid_cuda, hash_grid_cuda
+from fields.ops import factor_grid_cuda, hash_grid_cuda, ray_kernels_cuda
 from fields.ops.grid_layout import GridLayout
 from fields.ops.hash_grid import GridCall, hash_grid
 
@@ -242,7 +242,8 @@ def test_library_shows_the_c_functions_alone(library_path):
         pytest.skip("needs nm")
     command = [nm, "-D", "--defined-only", library_path]
     listing = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    assert {line.split()[-1] for line in listing.splitlines()} == {"fs_abi", *hash_grid_cuda.SIGNATURES, *factor_grid_cuda.SIGNATURES}
+    assert {line.split()[-1] for line in listing.splitlines()} == {"fs_abi", *hash_grid_cuda.SIGNATURES, *factor_grid_cuda.SIGNATURES,
+                                                                    *ray_kernels_cuda.SIGNATURES}
 
 
 def device_code(path):

@@ -124,15 +124,17 @@ FS_HOST_DEVICE void box_of_ray(const BoxCall& call, int64_t ray) {
 template <class T>
 struct Cells {
     const uint64_t* words;
+    const uint8_t* clear;
     int levels, resolution, blocks;
     T half;  // of a level, in cells
 
     FS_HOST_DEVICE explicit Cells(const MarchCall& call)
-        : words(call.occupied), levels(call.levels), resolution(call.resolution), blocks(call.resolution / 4),
+        : words(call.occupied), clear(call.clear), levels(call.levels), resolution(call.resolution), blocks(call.resolution / 4),
           half(T(call.resolution) * T(0.5)) {}
 
-    // Whether the cell of the finest level that contains the point is occupied; outside of all levels nothing is.
-    FS_HOST_DEVICE bool occupied(const T (&from)[3], const T (&along)[3], T t) const {
+    // How many cells of level 0 are clear around a point, counted along the axis where it is farthest; negative if its
+    // own cell, of the finest level that contains it, is occupied. Outside of all levels nothing is.
+    FS_HOST_DEVICE T clear_around(const T (&from)[3], const T (&along)[3], T t) const {
         T at[3], farthest = T(0);
         for (int axis = 0; axis < 3; ++axis) {
             at[axis] = from[axis] + t * along[axis];
@@ -144,14 +146,16 @@ struct Cells {
             ++level;
             shrink *= T(0.5);
         }
-        if (level == levels) return false;
+        if (level == levels) return T(0);
         uint32_t cell[3];
         for (int axis = 0; axis < 3; ++axis) {
             const int32_t found = int32_t(at[axis] * shrink + half);
             cell[axis] = uint32_t(found < resolution - 1 ? found : resolution - 1);
         }
         const int64_t block = ((int64_t(level) * blocks + (cell[0] >> 2)) * blocks + (cell[1] >> 2)) * blocks + (cell[2] >> 2);
-        return words[block] >> ((cell[0] & 3) * 16 + (cell[1] & 3) * 4 + (cell[2] & 3)) & 1;
+        if (words[block] >> ((cell[0] & 3) * 16 + (cell[1] & 3) * 4 + (cell[2] & 3)) & 1) return T(-1);
+        // A little less, for rounding.
+        return clear[block] ? (T(clear[block]) - T(0.02)) * T(4) / shrink : T(0);
     }
 };
 
@@ -180,14 +184,26 @@ struct Steps {
 template <class T, class Take>
 FS_HOST_DEVICE int64_t march_ray(const MarchCall& call, const Cells<T>& cells, int64_t ray, int64_t most, const Take& take) {
     const Steps<T> steps(call, ray);
+    T fastest = T(0);
+    for (int axis = 0; axis < 3; ++axis) fastest = larger(fastest, steps.along[axis] < T(0) ? -steps.along[axis] : steps.along[axis]);
     int64_t taken = 0;
-    T start = steps.first();
+    T start = steps.first(), clear_until = steps.near;
     for (int64_t k = 0; k < call.longest && taken < most; ++k) {
-        const T end = steps.next(start, k), middle = (start + end) * T(0.5);
+        T end = steps.next(start, k);
+        const T middle = (start + end) * T(0.5);
         if (!(middle < steps.far)) break;
-        if (cells.occupied(steps.from, steps.along, middle)) {
-            take(start, end);
-            ++taken;
+        if (!(middle < clear_until)) {
+            const T clear = cells.clear_around(steps.from, steps.along, middle);
+            if (clear < T(0)) {
+                take(start, end);
+                ++taken;
+            } else if (clear > T(0)) {
+                clear_until = middle + clear / fastest;
+                if (!(steps.cone > T(0))) {
+                    k += int64_t(smaller(clear / fastest / steps.step, T(1 << 22)));
+                    end = steps.start(k + 1);
+                }
+            }
         }
         start = end;
     }

@@ -2,19 +2,14 @@
 // the addressing and share what the caches hold. Each kernel also compiles for the host, for tests without a GPU.
 #pragma once
 
-#include <cuda_runtime.h>
-
 #include <type_traits>
 
 #include "grid_point.h"
 #include "hash_grid.h"
+#include "launch.h"
 #include "sort.h"
 
 namespace fs {
-
-constexpr int THREADS = 256;
-constexpr int WARP = 32;
-constexpr unsigned ALL_LANES = 0xffffffffu;
 
 // A call as the kernels get it: by value, so that nothing is copied to the device beforehand.
 template <class T>
@@ -28,18 +23,6 @@ struct GridArguments {
 };
 
 namespace {
-
-template <class... Parameters, class... Arguments>
-cudaError_t launch(cudaStream_t stream, dim3 blocks, void (*kernel)(Parameters...), const Arguments&... arguments) {
-    cudaLaunchConfig_t config = {};
-    config.gridDim = blocks;
-    config.blockDim = dim3(THREADS);
-    config.stream = stream;
-    // Unlike <<<>>> it returns the error instead of leaving it to be asked for.
-    return cudaLaunchKernelEx(&config, kernel, arguments...);
-}
-
-inline unsigned blocks_for(int64_t count, int64_t each) { return unsigned((count + each - 1) / each); }
 
 // How a block of threads is laid over points and levels: as many levels side by side as fill a 32-byte sector of a row
 // of features, so that every sector is read and written whole.
@@ -192,18 +175,6 @@ __global__ void __launch_bounds__(THREADS) pairs_kernel(const __grid_constant__ 
         keys[pair] = entries.of[c];
         pairs[pair] = pair;
     }
-}
-
-// The first of the sorted keys that is not below `key`.
-__device__ __forceinline__ uint32_t lower_bound(const uint32_t* keys, uint32_t count, uint32_t key) {
-    uint32_t first = 0;
-    while (count > 0) {
-        const uint32_t half = count / 2;
-        const bool below = keys[first + half] < key;
-        first = below ? first + half + 1 : first;
-        count = below ? count - half - 1 : half;
-    }
-    return first;
 }
 
 // `lanes` threads (a power of two) take turns at an entry's pairs, then add up as a tree.

@@ -129,6 +129,14 @@ T __shfl_down_sync(unsigned, T value, int by) {
     const int lane = int(threadIdx.x % host::WARP);
     return host::exchange(value, lane + by < host::WARP ? lane + by : lane);
 }
+template <class T>
+T __shfl_sync(unsigned, T value, int from) {
+    return host::exchange(value, from);
+}
+template <class T>
+T __shfl_xor_sync(unsigned, T value, int mask) {
+    return host::exchange(value, int(threadIdx.x % host::WARP) ^ mask);
+}
 inline unsigned __ballot_sync(unsigned, bool vote) {
     const size_t first = threadIdx.x / host::WARP * host::WARP;
     const int turn = int(host::self().warp_barriers % 2);
