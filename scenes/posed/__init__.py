@@ -1,0 +1,1 @@
+"""Photographs whose cameras are known: the files that say so, and what they say."""

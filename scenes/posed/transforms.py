@@ -1,0 +1,131 @@
+"""`transforms.json`: the dialects of NeRF-synthetic (a file a split), instant-ngp and nerfstudio (lenses for all or each frame)."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from pathlib import Path
+
+from PIL import Image
+
+from scenes.errors import BadInput
+from scenes.posed.view import Lens, PosedViews, View, checked_lens, checked_pose
+from scenes.quiet import quiet
+
+SPLITS = {"train": "train", "test": "test", "val": "val"}
+ENDINGS = ("", ".png", ".jpg", ".jpeg", ".webp", ".exr")
+HELD_OUT = 8  # every so manieth view is for testing where the file says nothing
+
+
+def open_transforms(source: str | os.PathLike) -> PosedViews:
+    """The views of a folder with `transforms.json` or `transforms_train.json` (and `_test`), or of such a file.
+
+    Poses are camera to world with OpenGL axes, as every dialect has them. A frame of the file for testing is for testing;
+    of files that know no split, every eighth is. `_val` files are passed over. Pictures are found, not read. Raises
+    BadInput, one line that names the file or frame.
+    """
+    source = Path(source)
+    if source.is_dir():
+        files = {split: source / f"transforms_{split}.json" for split in ("train", "test")}
+        if not files["train"].is_file():
+            files = {"": source / "transforms.json"}
+        if not next(iter(files.values())).is_file():
+            raise BadInput(f"{source}: no transforms.json and no transforms_train.json in this folder; name one that has posed views")
+    else:
+        split = source.stem.removeprefix("transforms").removeprefix("_")
+        files = {split if split in SPLITS else "": source}
+        if split == "train":
+            files["test"] = source.with_name(source.name.replace("_train", "_test"))
+    notes: list[str] = []
+    views: list[View] = []
+    scale = None
+    for split, path in files.items():
+        if split == "test" and not path.is_file():
+            notes.append(f"{path.name} is not there: every {HELD_OUT}th view is held out")
+            continue
+        content = _content(path)
+        scale = content.get("aabb_scale", scale)
+        views += [_view(path, content, frame, split or "train", notes) for frame in content["frames"]]
+    if len(views) < 2:
+        raise BadInput(f"{source}: a scene needs two views or more, not {len(views)}")
+    if not any(view.split == "test" for view in views):
+        views = [View(**vars(view) | {"split": "train" if i % HELD_OUT else "test"}) for i, view in enumerate(views)]
+    if not any(view.split == "train" for view in views):
+        raise BadInput(f"{source}: all of its views are for testing; name the file for training or the folder")
+    if scale is not None and not (isinstance(scale, (int, float)) and math.isfinite(scale) and scale > 0):
+        raise BadInput(f"{source}: aabb_scale is a number above zero, not {scale!r}")
+    return PosedViews(tuple(views), scale, notes)
+
+
+def _content(path: Path) -> dict:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be opened: {error.strerror or error}") from error
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadInput(f"{path}: is not JSON ({str(error).splitlines()[0]}); export it again") from error
+    if not isinstance(content, dict) or not isinstance(content.get("frames"), list) or not all(isinstance(f, dict) for f in content["frames"]):
+        raise BadInput(f"{path}: has no list of frames; a transforms file has one")
+    return content
+
+
+def _view(path: Path, content: dict, frame: dict, split: str, notes: list[str]) -> View:
+    name = frame.get("file_path")
+    if not isinstance(name, str) or not name:
+        raise BadInput(f"{path}: a frame has no file_path")
+    where = f"{path.name}, {name}"
+    picture = _picture(path, name, where)
+    time = _number(frame, "time", where, None)
+    if time is not None and not 0.0 <= time <= 1.0:
+        raise BadInput(f"{where}: its time is {time:g}; times are between 0 and 1")
+    mask = frame.get("mask_path")
+    return View(name, picture, checked_pose(frame.get("transform_matrix"), where, notes), _lens(content | frame, picture, where), split, time,
+                _picture(path, mask, where) if isinstance(mask, str) and mask else None)
+
+
+def _picture(path: Path, name: str, where: str) -> Path:
+    """The file of a picture beside the transforms file, with the ending that the name may leave out."""
+    for ending in ENDINGS:
+        found = path.parent / (name + ending)
+        if found.is_file():
+            if not found.resolve().is_relative_to(path.parent.resolve()):
+                raise BadInput(f"{where}: lies outside of the scene's folder; copy the picture into it")
+            return found
+    raise BadInput(f"{where}: no such picture beside {path.name}")
+
+
+def _lens(numbers: dict, picture: Path, where: str) -> Lens:
+    try:
+        with quiet(), Image.open(picture) as image:
+            width, height = image.size
+    except Exception as error:
+        raise BadInput(f"{where}: is no picture that can be read") from error
+    for key, size in (("w", width), ("h", height)):
+        said = _number(numbers, key, where, size)
+        if said != size:
+            raise BadInput(f"{where}: the picture is {width} x {height}, but its {key} is given as {said:g}; scale the lens with the pictures")
+    fl_x = _number(numbers, "fl_x", where, None)
+    fl_y = _number(numbers, "fl_y", where, None)
+    if fl_x is None:
+        angle = _number(numbers, "camera_angle_x", where, None)
+        if angle is None and fl_y is None:
+            raise BadInput(f"{where}: neither fl_x nor camera_angle_x says what lens it has")
+        if angle is not None and not 0.0 < angle < math.pi:
+            raise BadInput(f"{where}: camera_angle_x is {angle:g}; angles are between 0 and pi")
+        fl_x = fl_y if angle is None else 0.5 * width / math.tan(0.5 * angle)
+    fisheye = numbers.get("camera_model") == "OPENCV_FISHEYE" or bool(numbers.get("is_fisheye"))
+    names = ("k1", "k2", "k3", "k4") if fisheye else ("k1", "k2", "p1", "p2")
+    distortion = tuple(_number(numbers, key, where, 0.0) for key in names)
+    model = "fisheye" if fisheye else "opencv" if any(distortion) else "pinhole"
+    return checked_lens(Lens(width, height, fl_x, fl_x if fl_y is None else fl_y, _number(numbers, "cx", where, width / 2),
+                             _number(numbers, "cy", where, height / 2), model, distortion if model != "pinhole" else ()), where)
+
+
+def _number(numbers: dict, key: str, where: str, default: float | None) -> float | None:
+    value = numbers.get(key, default)
+    if value is default:
+        return default
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise BadInput(f"{where}: its {key} is no number but {value!r}")
+    return float(value)

@@ -1,0 +1,93 @@
+"""A photograph and the camera that took it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from scenes.errors import BadInput
+
+# How far a rotation's columns may be from orthonormal (largest entry of R^T R - 1): below the first it is rounding, up to
+# the second it is repaired with a note, beyond that it is something else.
+ROUNDING, REPAIRABLE = 1e-4, 0.05
+
+
+@dataclass(frozen=True)
+class Lens:
+    """What turns pixels into directions; all in pixels, pixel centres at +0.5.
+
+    model "pinhole", "opencv" (distortion k1, k2, p1, p2) or "fisheye" (k1, k2, k3, k4).
+    """
+
+    width: int
+    height: int
+    fl_x: float
+    fl_y: float
+    cx: float
+    cy: float
+    model: str = "pinhole"
+    distortion: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class View:
+    """pose `[3, 4]` float64: camera to world, OpenGL axes (x right, y up, looks along -z). split: "train" or "test". time: in
+    [0, 1], or None for a scene that stands still. mask: a picture whose dark pixels do not count."""
+
+    name: str
+    picture: Path
+    pose: np.ndarray
+    lens: Lens
+    split: str
+    time: float | None = None
+    mask: Path | None = None
+
+
+@dataclass(frozen=True)
+class PosedViews:
+    """A scene's views in the order of its file; notes say what was repaired or decided."""
+
+    views: tuple[View, ...]
+    aabb_scale: float | None = None
+    notes: list[str] = field(default_factory=list)
+
+    def of(self, split: str) -> list[View]:
+        return [view for view in self.views if view.split == split]
+
+
+def checked_pose(matrix: object, name: str, notes: list[str]) -> np.ndarray:
+    """The pose `[3, 4]` of a 3 x 4 or 4 x 4 matrix, its rotation made exactly one. BadInput, naming the frame, where it is
+    not of that shape, not finite, or not nearly a rotation; a small repair is noted."""
+    try:
+        pose = np.asarray(matrix, dtype=np.float64)
+    except (TypeError, ValueError):
+        pose = np.zeros(0)
+    if pose.shape not in ((3, 4), (4, 4)):
+        raise BadInput(f"{name}: its camera is no matrix of 3 x 4 or 4 x 4 numbers; export the poses again")
+    pose = pose[:3]
+    if not np.isfinite(pose).all():
+        raise BadInput(f"{name}: its camera has numbers that are infinite or not numbers; leave the frame out or export the poses again")
+    rotation = pose[:, :3]
+    error = float(np.abs(rotation.T @ rotation - np.eye(3)).max())
+    if error > REPAIRABLE or np.linalg.det(rotation) <= 0:
+        what = "mirrors the scene" if np.linalg.det(rotation) < 0 and error <= REPAIRABLE else f"is off by {error:.2g}"
+        raise BadInput(f"{name}: its camera's axes are no rotation (it {what}); export the poses as camera to world, without scale")
+    if error > ROUNDING:
+        notes.append(f"{name}: its camera's axes were {error:.1g} from a rotation, and were straightened")
+    u, _, v = np.linalg.svd(rotation)
+    return np.concatenate([u @ v, pose[:, 3:]], axis=1)
+
+
+def checked_lens(lens: Lens, name: str) -> Lens:
+    """The same lens; BadInput, naming the frame, where no camera is like that."""
+    size = max(lens.width, lens.height)
+    numbers = np.array([lens.fl_x, lens.fl_y, lens.cx, lens.cy, *lens.distortion], dtype=np.float64)
+    if not np.isfinite(numbers).all():
+        raise BadInput(f"{name}: its lens has numbers that are infinite or not numbers")
+    if not (0.05 * size <= lens.fl_x <= 100 * size and 0.05 * size <= lens.fl_y <= 100 * size):
+        raise BadInput(f"{name}: focal lengths of {lens.fl_x:g} and {lens.fl_y:g} pixels are absurd for a picture of {lens.width} x {lens.height}")
+    if not (-size <= lens.cx <= 2 * size and -size <= lens.cy <= 2 * size):
+        raise BadInput(f"{name}: the optical axis at ({lens.cx:g}, {lens.cy:g}) is far outside of a picture of {lens.width} x {lens.height}")
+    return lens

@@ -1,0 +1,153 @@
+"""transforms.json: the dialects, and files that are wrong."""
+
+import json
+import math
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from scenes.errors import BadInput
+from scenes.posed.transforms import open_transforms
+
+
+def pose(angle=0.3):
+    c, s = math.cos(angle), math.sin(angle)
+    return [[c, 0, s, 1.0], [0, 1, 0, 2.0], [-s, 0, c, 3.0], [0, 0, 0, 1]]
+
+
+@pytest.fixture
+def scene(tmp_path):
+    """Writes a scene of small pictures: `scene(content, file)`; frames default to ten."""
+    def write(file="transforms.json", count=10, frame=lambda i: {}, folder="images", **content):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        frames = []
+        for i in range(count):
+            Image.new("RGB", (12, 8), (i, 0, 0)).save(tmp_path / folder / f"{i}.png")
+            frames.append({"file_path": f"{folder}/{i}.png", "transform_matrix": pose(i)} | frame(i))
+        (tmp_path / file).write_text(json.dumps({"camera_angle_x": 0.8, "frames": frames} | content))
+        return tmp_path
+    return write
+
+
+def test_one_angle_for_all(scene):
+    found = open_transforms(scene())
+    assert [view.split for view in found.views] == ["test"] + ["train"] * 7 + ["test", "train"]
+    lens = found.views[3].lens
+    assert (lens.width, lens.height, lens.cx, lens.cy, lens.model, lens.distortion) == (12, 8, 6.0, 4.0, "pinhole", ())
+    assert lens.fl_x == lens.fl_y == pytest.approx(6 / math.tan(0.4))
+    np.testing.assert_allclose(found.views[3].pose, np.array(pose(3))[:3], atol=1e-12)
+    assert len(found.of("train")) == 8 and not found.notes and found.aabb_scale is None
+
+
+def test_a_file_a_split_and_names_without_ending(scene):
+    scene("transforms_train.json", 3, lambda i: {"file_path": f"./train/{i}", "time": i / 2}, "train")
+    folder = scene("transforms_test.json", 2, lambda i: {"file_path": f"./test/{i}"}, "test")
+    found = open_transforms(folder)
+    assert [view.split for view in found.views] == ["train"] * 3 + ["test"] * 2
+    assert [view.time for view in found.views] == [0.0, 0.5, 1.0, None, None]
+    assert found.views[4].picture == folder / "test" / "1.png"
+    (folder / "transforms_test.json").unlink()
+    found = open_transforms(folder / "transforms_train.json")
+    assert len(found.of("test")) == 1 and "held out" in found.notes[0]
+
+
+def test_lenses_for_all_and_for_each(scene):
+    found = open_transforms(scene(fl_x=10.0, fl_y=11.0, cx=5.5, cy=4.5, k1=0.1, p2=0.2, w=12, h=8, aabb_scale=4,
+                                  frame=lambda i: {"fl_x": 20.0, "k1": 0.0, "p2": 0.0} if i == 1 else {}))
+    assert found.aabb_scale == 4
+    first, second = (view.lens for view in found.views[:2])
+    assert (first.fl_x, first.fl_y, first.cx, first.cy, first.model, first.distortion) == (10, 11, 5.5, 4.5, "opencv", (0.1, 0, 0, 0.2))
+    assert (second.fl_x, second.model) == (20.0, "pinhole")
+    fisheye = open_transforms(scene(camera_model="OPENCV_FISHEYE", fl_x=10.0, k3=0.3)).views[0].lens
+    assert (fisheye.model, fisheye.distortion, fisheye.fl_y) == ("fisheye", (0, 0, 0.3, 0), 10.0)
+
+
+def test_rotations_are_straightened_with_a_note(scene):
+    crooked = (np.array(pose()) * np.array([[1.01], [1], [1], [1]])).tolist()
+    found = open_transforms(scene(frame=lambda i: {"transform_matrix": crooked} if i == 2 else {}))
+    rotation = found.views[2].pose[:, :3]
+    np.testing.assert_allclose(rotation.T @ rotation, np.eye(3), atol=1e-12)
+    assert len(found.notes) == 1 and "images/2.png" in found.notes[0]
+
+
+def without(matrix, row, column, value):
+    matrix = [list(r) for r in matrix]
+    matrix[row][column] = value
+    return matrix
+
+
+@pytest.mark.parametrize("change, message", [
+    ({"transform_matrix": without(pose(), 0, 3, math.nan)}, "images/2.png.*not numbers"),
+    ({"transform_matrix": without(pose(), 0, 0, 9.0)}, "images/2.png.*no rotation"),
+    ({"transform_matrix": (np.array(pose()) * [-1, 1, 1, 1]).tolist()}, "images/2.png.*mirrors"),
+    ({"transform_matrix": [[1, 2], [3]]}, "images/2.png.*no matrix"),
+    ({"transform_matrix": None}, "images/2.png.*no matrix"),
+    ({"file_path": "images/nowhere.png"}, "nowhere.png: no such picture"),
+    ({"file_path": 7}, "no file_path"),
+    ({"w": 100}, "12 x 8.*given as 100"),
+    ({"fl_x": 1e9}, "absurd"),
+    ({"fl_x": -5.0}, "absurd"),
+    ({"fl_x": "wide"}, "no number but 'wide'"),
+    ({"cx": 1e6}, "optical axis"),
+    ({"k1": math.inf}, "infinite"),
+    ({"time": 3.0}, "between 0 and 1"),
+])
+def test_frames_that_are_wrong(scene, change, message):
+    with pytest.raises(BadInput, match=message) as caught:
+        open_transforms(scene(frame=lambda i: change if i == 2 else {}))
+    assert "\n" not in str(caught.value)
+
+
+def test_files_that_are_wrong(scene, tmp_path):
+    with pytest.raises(BadInput, match="no transforms.json"):
+        open_transforms(tmp_path)
+    with pytest.raises(BadInput, match="cannot be opened"):
+        open_transforms(tmp_path / "transforms_x.json")
+    with pytest.raises(BadInput, match="two views or more, not 1"):
+        open_transforms(scene(count=1))
+    with pytest.raises(BadInput, match="between 0 and pi"):
+        open_transforms(scene(camera_angle_x=4.0))
+    with pytest.raises(BadInput, match="neither fl_x nor"):
+        open_transforms(scene(camera_angle_x=None))
+    with pytest.raises(BadInput, match="aabb_scale"):
+        open_transforms(scene(aabb_scale=-1))
+    folder = scene("transforms_test.json")
+    with pytest.raises(BadInput, match="all of its views are for testing"):
+        open_transforms(folder / "transforms_test.json")
+    (folder / "transforms.json").write_text("{")
+    with pytest.raises(BadInput, match="is not JSON"):
+        open_transforms(folder)
+    (folder / "transforms.json").write_text("[]")
+    with pytest.raises(BadInput, match="no list of frames"):
+        open_transforms(folder)
+
+
+def test_pictures_outside_of_the_folder(scene, tmp_path):
+    folder = scene()
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    content = json.loads((folder / "transforms.json").read_text())
+    for frame in content["frames"]:
+        frame["file_path"] = "../" + frame["file_path"]
+    (inner / "transforms.json").write_text(json.dumps(content))
+    with pytest.raises(BadInput, match="outside of the scene's folder"):
+        open_transforms(inner)
+
+
+def test_damaged_picture(scene):
+    folder = scene()
+    (folder / "images" / "3.png").write_bytes(b"no picture")
+    with pytest.raises(BadInput, match="images/3.png: is no picture"):
+        open_transforms(folder)
+    shutil.rmtree(folder / "images")
+
+
+def test_real_scenes(shared):
+    lego = open_transforms(shared / "nerf" / "lego_200")
+    assert len(lego.of("train")) == 100 and len(lego.of("test")) == 20 and lego.views[0].lens.width == 200
+    fox = open_transforms(shared / "nerf" / "fox")
+    assert len(fox.views) == 45 and fox.aabb_scale == 4 and fox.views[0].lens.model == "opencv" and len(fox.of("test")) == 6
+    bird = open_transforms(shared / "nerf" / "bird_llff")
+    assert len(bird.views) == 62 and len({view.lens.fl_x for view in bird.views}) > 1
