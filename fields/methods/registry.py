@@ -21,6 +21,7 @@ BUILT_IN = {
     "siren": "fields.methods.siren:Siren",
     "finer": "fields.methods.finer:Finer",
     "wire": "fields.methods.wire:Wire",
+    "cam": "fields.methods.cam:Cam",
     "densegrid": "fields.methods.densegrid:DenseGrid",
     "triplane": "fields.methods.triplane:TriPlane",
     "tensorf": "fields.methods.tensorf:TensoRF",

@@ -1,0 +1,68 @@
+"""Coordinate-aware modulation: scales and shifts of intermediate features, looked up in small grids (Lee et al. 2024, "Coordinate-Aware
+Modulation for Neural Fields")."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from fields.encoders.factor_grid import FactorGrid
+from fields.networks.mlp import MLP
+from fields.ops.factor_layout import Factor, FactorLayout
+
+EPSILON = 1e-5
+
+
+class Modulation(nn.Module):
+    """A scale and a shift for each of `layers` layers, one number for all channels, interpolated at a sample's coordinates.
+
+    One grid over `axes` with `nodes` nodes along each (the outermost at 0 and 1; beyond them the border's value) holds them all, the
+    scales first: they start at 1 and the shifts at 0, so that without normalisation a fresh network is the plain one.
+    """
+
+    def __init__(self, dimensions: int, axes: tuple[int, ...], nodes: tuple[int, ...], layers: int) -> None:
+        super().__init__()
+        self.layers = layers
+        layout = FactorLayout(dimensions, 2 * layers, (((Factor(axes, nodes),),),))
+        self.grid = FactorGrid(layout, "auto", self._start)
+
+    def _start(self, grid: Tensor, axes: tuple[int, ...]) -> None:
+        with torch.no_grad():
+            grid[..., :self.layers] = 1.0
+            grid[..., self.layers:] = 0.0
+
+    def forward(self, coords: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """For every layer a scale and a shift `[..., 1]` at coords `[..., D]`."""
+        both = self.grid(coords)
+        return [(both[..., layer:layer + 1], both[..., self.layers + layer:self.layers + layer + 1]) for layer in range(self.layers)]
+
+
+class ModulatedMLP(nn.Module):
+    """Linear, standardise, scale and shift, ReLU; the output layer is not modulated.
+
+    Features `[..., inputs]` and coords `[..., D]` → `[..., outputs]`; with `sigmoid` in (0, 1), as the authors have it for pictures.
+    `normalise` standardises features over their channels, for every sample alone (no learned affine, no running statistics): what a sample
+    gets does not depend on its batch. `modulation=None` leaves the grids out.
+    """
+
+    def __init__(self, network: MLP, modulation: Modulation | None, normalise: bool, sigmoid: bool) -> None:
+        super().__init__()
+        self.network = network
+        self.modulation = modulation
+        self.normalise = normalise
+        self.sigmoid = sigmoid
+
+    def forward(self, features: Tensor, coords: Tensor) -> Tensor:
+        layers = self.network.hidden
+        modulation = [None] * len(layers) if self.modulation is None else self.modulation(coords)
+        for layer, scale_and_shift in zip(layers, modulation):
+            features = layer(features)
+            if self.normalise:
+                features = functional.layer_norm(features, features.shape[-1:], eps=EPSILON)
+            if scale_and_shift is not None:
+                scale, shift = scale_and_shift
+                features = torch.addcmul(shift, features, scale)
+            features = torch.relu(features)
+        output = self.network.output(features)
+        return torch.sigmoid(output) if self.sigmoid else output
