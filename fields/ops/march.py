@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fields.ops import backends
 from fields.ops.packed import Samples
-from fields.ops.ray_box import check_rays
+from fields.ops.ray_box import all_finite, check_rays
 from fields.ops.ray_jitter import jitter_of
 from fields.ops.ray_kernels import MarchCall, run
 
@@ -110,7 +110,7 @@ def march(origins: Tensor, directions: Tensor, near: Tensor, far: Tensor, occupa
         raise ValueError(f"near and far are [{len(origins)}] {origins.dtype}, not {list(near.shape)} {near.dtype} and {list(far.shape)} {far.dtype}")
     if occupancy.words.device != origins.device or near.device != origins.device or far.device != origins.device:
         raise ValueError("rays, near, far and the occupancy must be on one device")
-    if not bool(near.isfinite().all()) or not bool(far.isfinite().all()):
+    if not all_finite(near, far):
         raise ValueError("near and far must be finite")
     if not step > 0.0 or not cone >= 0.0 or most < 1:
         raise ValueError(f"step is above zero, cone not below and most at least 1, not {step}, {cone} and {most}")

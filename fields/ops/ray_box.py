@@ -56,7 +56,15 @@ def check_rays(origins: Tensor, directions: Tensor) -> None:
         raise ValueError(f"rays are float32 or float64, not {origins.dtype} and {directions.dtype}")
     if origins.device != directions.device:
         raise ValueError(f"origins and directions must be on one device, not {origins.device} and {directions.device}")
-    if not bool(origins.isfinite().all()) or not bool(directions.isfinite().all()):
+    if not all_finite(origins, directions):
         raise ValueError("rays must be finite: an origin or a direction is infinite or not a number")
-    if bool((directions == 0).all(-1).any()):
+    zero = directions == 0
+    if bool(zero.any()) and bool(zero.all(-1).any()):
         raise ValueError("a ray needs a direction: one is zero along all axes")
+
+
+def all_finite(*tensors: Tensor) -> bool:
+    """Whether there is neither infinity nor NaN in the tensors. A finite sum says so at once; one that is not may have
+    overflowed, so then every number is looked at."""
+    total = sum(tensor.detach().sum() for tensor in tensors)
+    return bool(total.isfinite()) or all(bool(tensor.isfinite().all()) for tensor in tensors)

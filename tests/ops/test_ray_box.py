@@ -60,3 +60,10 @@ def test_refusals(change, message):
     arguments = {"origins": torch.zeros(2, 3), "directions": torch.ones(2, 3), "lower": UNIT[0], "upper": UNIT[1]} | change
     with pytest.raises((ValueError, RuntimeError), match=message):
         ray_box(**arguments)
+
+
+def test_large_numbers_are_finite():
+    """Their sum is not."""
+    origins = torch.full((4, 3), 3e38)
+    near, far = ray_box(origins, torch.ones(4, 3), *UNIT)
+    assert not near.any() and not far.any()
