@@ -104,7 +104,7 @@ FS_HOST_DEVICE int64_t march_packs(const MarchCall& call, const Cells<float>& ce
     const bool growing = steps.cone > 0.0f;
     float fastest = 0.0f;
     for (int axis = 0; axis < 3; ++axis) fastest = larger(fastest, steps.along[axis] < 0.0f ? -steps.along[axis] : steps.along[axis]);
-    const float t_per_block = 4.0f / fastest, packs_per_t = 1.0f / (steps.step * float(LANES));
+    const float t_per_block = 4.0f / fastest, steps_per_t = 1.0f / steps.step;
     Whole lane = {};
     for (int i = 0; i < LANES; ++i) lane[i] = i;
     int64_t taken = 0;
@@ -141,7 +141,7 @@ FS_HOST_DEVICE int64_t march_packs(const MarchCall& call, const Cells<float>& ce
             if (growing) {
                 clear_until = middle[LANES - 1] + way;
             } else if (way > 0.0f) {
-                k += int64_t(smaller(way * packs_per_t, float(1 << 20))) * LANES;
+                k += int64_t(smaller(way * steps_per_t, float(1 << 23)));
             }
         }
     }
