@@ -11,19 +11,27 @@ from fields.encoders.hash_grid import HashGrid
 from fields.field import CoordinateField
 from fields.networks.mlp import MLP
 from fields.ops import backends
-from fields.ops.fused_step import GridMlpStep, grid_mlp_forward, why_not_fused
+from fields.ops.fused_step import GridMlpStep, why_not_fused
+from fields.ops.grid_mlp import grid_mlp
+from fields.ops.mlp import Products, why_not_products
 from scenes.domain import Channels, Domain
+from scenes.errors import BadInput
 
 
 class GridField(CoordinateField):
-    """Coords `[..., D]` → grid features → values `[..., C]`; `fused=False` leaves everything to autograd."""
+    """Coords `[..., D]` → grid features → values `[..., C]`.
+
+    `fused=False` takes grid and network apart and leaves the step to autograd. `products` are the network's, as in `fields.ops.mlp`.
+    """
 
     encoder: HashGrid
     network: MLP
 
-    def __init__(self, domain: Domain, channels: Channels, encoder: HashGrid, network: MLP, fused: bool) -> None:
+    def __init__(self, domain: Domain, channels: Channels, encoder: HashGrid, network: MLP, fused: bool,
+                 products: Products = "float32") -> None:
         super().__init__(domain, channels, encoder, network)
         self.fused = fused
+        self.products = products
 
     @property
     def backend(self) -> str:
@@ -31,15 +39,14 @@ class GridField(CoordinateField):
             return "torch"
         return backends.name(self.encoder.table.device.type)
 
-    def _fusible(self) -> bool:
-        return self.fused and why_not_fused(self.encoder.table, self.network.weights, len(self.channels)) is None
-
     def forward(self, coords: Tensor) -> Tensor:
-        if torch.is_grad_enabled() or backends.tracing() or coords.dtype != torch.float32 or not self._fusible():
+        if not self.fused or backends.tracing():
             return super().forward(coords)
-        flat = coords.reshape(-1, coords.shape[-1])
-        values = grid_mlp_forward(flat, self.encoder.table, self.encoder.layout, self.network.weights, self.encoder.interpolation)
-        return self._scaled(values).reshape(*coords.shape[:-1], -1)
+        # Only training rounds: a checkpoint is looked at with float32 products, which every machine has.
+        products = self.products if torch.is_grad_enabled() else "float32"
+        values = grid_mlp(coords, self.encoder.table, self.network.weights, self.encoder.layout, self.encoder.interpolation,
+                          products=products, backend=self.encoder.requested_backend)
+        return self._scaled(values)
 
     def decode(self, features: Tensor) -> Tensor:
         return self._scaled(super().decode(features))
@@ -49,9 +56,13 @@ class GridField(CoordinateField):
         return values if set(units) == {1.0} else values * values.new_tensor(units)
 
     def fused_step(self, loss: str) -> Callable[..., Tensor] | None:
-        if not self._fusible():
+        device = self.encoder.table.device.type
+        if reason := why_not_products(self.products, device):
+            raise BadInput(f"products={self.products}: {reason}; use --set products=float32")
+        if not self.fused or why_not_fused(self.encoder.table, self.network.weights):
             return None
-        step = GridMlpStep(self.encoder.table, self.network.weights, self.encoder.layout, self.encoder.interpolation, loss)
+        step = GridMlpStep(self.encoder.table, self.network.weights, self.encoder.layout, self.encoder.interpolation, loss,
+                           products=self.products)
         units = self.channels.units
         if set(units) == {1.0}:
             return step

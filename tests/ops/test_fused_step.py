@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from ops_helpers import assert_close, available_isas, inner_points, instruction_set
 
 import cuda_ext
-from fields.ops.fused_step import GridMlpStep, grid_mlp_forward, grid_mlp_reference, why_not_fused
+from fields.ops.fused_step import GridMlpStep, step_reference, why_not_fused
 from fields.ops.grid_layout import GridLayout
+from fields.ops.grid_mlp import grid_mlp
 from fields.ops.hash_grid import hash_grid
 
 
@@ -39,14 +40,15 @@ def both(layout, case, interpolation="linear", loss="l2", activation="relu", sam
     samples = samples if sample_weights else None
     step = GridMlpStep(table, weights, layout, interpolation, loss, activation)
     native_loss = step(coords, targets, samples)
-    values = grid_mlp_forward(coords, table, layout, weights, interpolation, activation)
+    with torch.no_grad():
+        values = grid_mlp(coords, table, weights, layout, interpolation, activation)
     native = [values, native_loss, *(t.grad.clone() for t in (table, *weights))]
 
     def precise(tensor):
         return tensor.double() if exact and tensor is not None else tensor
 
-    formula = grid_mlp_reference(precise(coords), precise(targets), precise(table), [precise(w) for w in weights], layout,
-                                 interpolation, loss, activation, sample_weights=precise(samples))
+    formula = step_reference(precise(coords), precise(targets), precise(table), [precise(w) for w in weights], layout,
+                             interpolation, loss, activation, sample_weights=precise(samples))
     formula = [formula[0], formula[1], *formula[2]]
     return [t.double() for t in native], [t.double() for t in formula]
 
@@ -67,7 +69,7 @@ def test_losses_and_activations(loss, activation, isa):
     assert_equal_steps(*both(layout, case, loss=loss, activation=activation, sample_weights=True), tolerance)
 
 
-@pytest.mark.parametrize("width", (16, 48, 64, 80, 128))
+@pytest.mark.parametrize("width", (5, 16, 48, 64, 81, 128))
 @pytest.mark.parametrize("hidden_layers", (1, 2, 4))
 @pytest.mark.parametrize("outputs", (1, 3, 8))
 def test_sizes(width, hidden_layers, outputs, isa):
@@ -179,7 +181,7 @@ def test_sines_of_large_arguments(isa):
     coords = torch.linspace(0, 0.5, 2000).unsqueeze(1)
     features = hash_grid(coords, table, layout, backend="native")
     weights = [torch.linspace(1, 4096, 16).unsqueeze(1), torch.eye(16)]
-    values = grid_mlp_forward(coords, table, layout, weights, activation="sine", omega=1.0)
+    values = grid_mlp(coords, table, weights, layout, activation="sine", omega=1.0)
     argument = (features * weights[0].T).double()
     torch.testing.assert_close(values.double(), torch.sin(argument), rtol=0, atol=3e-7)
 
@@ -189,8 +191,11 @@ def test_sines_of_large_arguments(isa):
     ({"activation": "gelu"}, "none, relu or sine"),
     ({"weights": [torch.zeros(16, 5), torch.zeros(3, 16)]}, "matrix 0 must be"),
     ({"weights": [torch.zeros(16, 8), torch.zeros(3, 32)]}, "matrix 1 must be"),
-    ({"weights": [torch.zeros(20, 8), torch.zeros(3, 20)]}, "hidden layers"),
-    ({"weights": [torch.zeros(3, 8)]}, "hidden layers"),
+    ({"weights": [torch.zeros(129, 8), torch.zeros(3, 129)]}, "at most 128 wide"),
+    ({"weights": [torch.zeros(8, 8)] * 10}, "at most 9 matrices"),
+    ({"weights": []}, "at least one matrix"),
+    ({"products": "int8"}, "products are"),
+    ({"products": "float16"}, "not float16"),
     ({"weights": [torch.zeros(16, 8).double(), torch.zeros(3, 16).double()]}, "float32"),
     ({"weights": [torch.zeros(8, 16).T, torch.zeros(3, 16)]}, "contiguous"),
 ])
@@ -223,7 +228,7 @@ def test_absence_is_said(monkeypatch, tmp_path):
     monkeypatch.setenv("FIELD_STUDIO_NATIVE", str(tmp_path))
     cuda_ext._open.cache_clear()
     try:
-        assert "was not built" in why_not_fused(torch.zeros(8, 2), [torch.zeros(16, 8), torch.zeros(3, 16)], 3)
+        assert "was not built" in why_not_fused(torch.zeros(8, 2), [torch.zeros(16, 8), torch.zeros(3, 16)])
     finally:
         monkeypatch.delenv("FIELD_STUDIO_NATIVE")
         cuda_ext._open.cache_clear()

@@ -11,7 +11,9 @@ SOURCES = ROOT / "cuda_ext" / "csrc" / "cpu"
 BASE = "-std=c++17 -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -ffp-contract=off -Wno-psabi".split()
 SETS = {"baseline": [], "avx2": "-mavx2 -mfma".split(),
         "avx512": "-mavx2 -mfma -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512".split()}
-KERNELS = ("adam", "composite", "factor_grid", "fused_step", "gaussian_layer", "hash_grid", "march", "neighbours", "rbf_gather")
+KERNELS = ("adam", "composite", "factor_grid", "fused_step", "gaussian_layer", "hash_grid", "march", "mlp", "neighbours", "rbf_gather")
+# The MLPs once more; it is no set of its own.
+BFLOAT16 = "-DFS_ISA=avx512_bfloat16 -DFS_BFLOAT16 -mavx512bf16".split()
 
 
 @pytest.mark.slow
@@ -24,6 +26,9 @@ def test_nothing_is_reported(tmp_path):
     jobs["fuzz.o"] = [Path(__file__).parent / "sanitize" / "fuzz.cpp", *define]
     for isa, flags in sets.items():
         jobs |= {f"{kernel}-{isa}.o": [SOURCES / f"{kernel}.cpp", *define, f"-DFS_ISA={isa}", *flags] for kernel in KERNELS}
+    if x86:
+        jobs |= {f"{kernel}-bfloat16.o": [SOURCES / f"{kernel}.cpp", *define, *BFLOAT16, *SETS["avx512"]]
+                 for kernel in ("fused_step", "mlp")}
     compiler = os.environ.get("CXX", "c++")
     waiting = list(jobs.items())
     running: list[subprocess.Popen] = []

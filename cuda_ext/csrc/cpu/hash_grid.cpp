@@ -188,9 +188,10 @@ struct Grid {
         });
     }
 
-    void coords_tile(int64_t first, int points, const Buffers& tile) const {
+    // Gradients of the features are rows, `stride` numbers from a row to the next.
+    void coords_tile(int64_t first, int points, const Buffers& tile, const T* rows_of_grad, int64_t stride) const {
         read_points(first, points, tile);
-        levels_from_rows<T, F>(grad + first * width, width, levels, 0, 1, points, tile.by_level, LEVEL_STRIDE<T, F>);
+        levels_from_rows<T, F>(rows_of_grad, stride, levels, 0, 1, points, tile.by_level, LEVEL_STRIDE<T, F>);
         for (int i = 0; i < D * TILE; ++i) tile.sums[i] = T(0);
         alignas(64) T dots[1 << D][BLOCK];
         for (int l = 0; l < levels; ++l) {
@@ -217,7 +218,7 @@ struct Grid {
             const Buffers tile = buffers();
             const Part part = part_of(tiles(), call.workers, worker);
             for (int64_t t = part.first; t < part.last; ++t)
-                coords_tile(t * TILE, tile_size(call.points, t * TILE), tile);
+                coords_tile(t * TILE, tile_size(call.points, t * TILE), tile, grad + t * TILE * width, width);
         });
     }
 
@@ -250,15 +251,17 @@ struct Grid {
         });
     }
 
-    // For the fused step: what a tile's points and gradients are kept as, and the scatter of it all.
+    // For passes over grid and MLP: what a tile's points and gradients are kept as, and the scatter of it all.
     void keep_tile(int64_t first, int points, const T* rows, int64_t stride, const TableGradient& kept) const {
-        split_axes<T, D>(coords + first * D, points, kept.axes + first, kept.stride);
-        levels_from_rows<T, F>(rows, stride, levels, 0, 1, points, kept.by_level + first * F, kept.stride * F);
+        split_axes<T, D>(coords + first * D, points, static_cast<T*>(kept.axes) + first, kept.stride);
+        levels_from_rows<T, F>(rows, stride, levels, 0, 1, points, static_cast<T*>(kept.by_level) + first * F,
+                               kept.stride * F);
     }
 
     void scatter_kept(int l, const TableGradient& kept) const {
         clear_level(l);
-        scatter_level(l, {{kept.axes, kept.stride}, {}}, call.points, kept.by_level + l * kept.stride * F);
+        const T *axes = static_cast<const T*>(kept.axes), *by_level = static_cast<const T*>(kept.by_level);
+        scatter_level(l, {{axes, kept.stride}, {}}, call.points, by_level + l * kept.stride * F);
     }
 
     void backward() const {
@@ -316,17 +319,27 @@ void hash_grid_backward(const GridCall& call) {
     with_grid(call, [](const auto& grid) { grid.backward(); });
 }
 
-void encode_tile(const GridCall& call, int64_t first, int points, float* rows, int64_t stride) {
-    with_dimensions<float>(call, [=](const auto& grid) { grid.forward_tile(first, points, grid.buffers(), rows, stride); });
+void encode_tile(const GridCall& call, int64_t first, int points, void* rows, int64_t stride) {
+    with_grid(call, [=](const auto& grid) {
+        grid.forward_tile(first, points, grid.buffers(), static_cast<decltype(+*grid.table)*>(rows), stride);
+    });
 }
 
-void keep_tile_gradient(const GridCall& call, int64_t first, int points, const float* rows, int64_t stride,
+void tile_coords_gradient(const GridCall& call, int64_t first, int points, const void* rows, int64_t stride) {
+    with_grid(call, [=](const auto& grid) {
+        grid.coords_tile(first, points, grid.buffers(), static_cast<decltype(grid.table)>(rows), stride);
+    });
+}
+
+void keep_tile_gradient(const GridCall& call, int64_t first, int points, const void* rows, int64_t stride,
                         const TableGradient& kept) {
-    with_dimensions<float>(call, [&](const auto& grid) { grid.keep_tile(first, points, rows, stride, kept); });
+    with_grid(call, [&](const auto& grid) {
+        grid.keep_tile(first, points, static_cast<decltype(grid.table)>(rows), stride, kept);
+    });
 }
 
 void scatter_kept_level(const GridCall& call, int level, const TableGradient& kept) {
-    with_dimensions<float>(call, [&](const auto& grid) { grid.scatter_kept(level, kept); });
+    with_grid(call, [&](const auto& grid) { grid.scatter_kept(level, kept); });
 }
 
 }  // namespace fs::FS_ISA

@@ -9,8 +9,8 @@ namespace fs {
 // Gradients of the features of a whole batch, kept until each level is scattered by one thread: level by level, and the
 // coordinates axis by axis. `stride` is the number of points that there is room for, a multiple of 64 and a bit.
 struct TableGradient {
-    float* axes;
-    float* by_level;
+    void* axes;
+    void* by_level;
     int64_t stride;
 };
 
@@ -23,11 +23,23 @@ FS_DECLARE(void hash_grid_forward(const GridCall& call))
 // grad_coords and grad_table of <grad, output>; with a direction, of <grad, derivative of the output along it>.
 FS_DECLARE(void hash_grid_backward(const GridCall& call))
 
-// The parts of which a fused step is made, for float and one thread each.
+// The parts of which passes over grid and MLP are made; one thread each. Numbers are of the call's type.
 // Features of points first..first+points (at most GRID_TILE) → rows, `stride` numbers from a row to the next.
-FS_DECLARE(void encode_tile(const GridCall& call, int64_t first, int points, float* rows, int64_t stride))
+FS_DECLARE(void encode_tile(const GridCall& call, int64_t first, int points, void* rows, int64_t stride))
+// The gradient of such a tile's coordinates from that of its features → grad_coords.
+FS_DECLARE(void tile_coords_gradient(const GridCall& call, int64_t first, int points, const void* rows, int64_t stride))
 // Keeps such a tile's coordinates and gradients. Every tile but the last has a multiple of 64 points.
-FS_DECLARE(void keep_tile_gradient(const GridCall& call, int64_t first, int points, const float* rows, int64_t stride,
+FS_DECLARE(void keep_tile_gradient(const GridCall& call, int64_t first, int points, const void* rows, int64_t stride,
                                    const TableGradient& kept))
 // grad_table of one level from what was kept.
 FS_DECLARE(void scatter_kept_level(const GridCall& call, int level, const TableGradient& kept))
+
+#if defined(FS_X86)
+namespace fs::avx512_bfloat16 {
+// The grid's arithmetic is that of avx512 whatever the MLP multiplies.
+using avx512::encode_tile;
+using avx512::keep_tile_gradient;
+using avx512::scatter_kept_level;
+using avx512::tile_coords_gradient;
+}  // namespace fs::avx512_bfloat16
+#endif

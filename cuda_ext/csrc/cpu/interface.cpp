@@ -4,6 +4,7 @@
 #include "fused_step.h"
 #include "gaussian_layer.h"
 #include "hash_grid.h"
+#include "mlp.h"
 #include "neighbours.h"
 #include "rays.h"
 #include "rbf_gather.h"
@@ -14,9 +15,7 @@ FS_API void fs_hash_grid_backward(const fs::GridCall* call) { FS_CALL(hash_grid_
 
 FS_API void fs_adam(const fs::AdamCall* call) { FS_CALL(adam, *call); }
 
-FS_API void fs_grid_mlp_forward(const fs::StepCall* call) { FS_CALL(grid_mlp_forward, *call); }
-
-FS_API void fs_grid_mlp_gradients(const fs::StepCall* call) { FS_CALL(grid_mlp_gradients, *call); }
+FS_API void fs_mlp_forward(const fs::MlpCall* call) { FS_CALL_PRODUCTS(call->mlp.products, mlp_forward, *call); }
 
 FS_API void fs_ray_box(const fs::BoxCall* call) { FS_CALL(ray_box, *call); }
 
@@ -31,6 +30,14 @@ FS_API void fs_composite_backward(const fs::CompositeCall* call) { FS_CALL(compo
 FS_API void fs_distortion(const fs::DistortionCall* call) { FS_CALL(distortion, *call); }
 
 FS_API void fs_importance(const fs::ImportanceCall* call) { FS_CALL(importance, *call); }
+
+FS_API void fs_mlp_backward(const fs::MlpCall* call) { FS_CALL_PRODUCTS(call->mlp.products, mlp_backward, *call); }
+
+FS_API void fs_grid_mlp_forward(const fs::StepCall* call) { FS_CALL_PRODUCTS(call->mlp.products, grid_mlp_forward, *call); }
+
+FS_API void fs_grid_mlp_backward(const fs::StepCall* call) { FS_CALL_PRODUCTS(call->mlp.products, grid_mlp_backward, *call); }
+
+FS_API void fs_grid_mlp_gradients(const fs::StepCall* call) { FS_CALL_PRODUCTS(call->mlp.products, grid_mlp_gradients, *call); }
 
 FS_API void fs_factor_grid_forward(const fs::FactorCall* call) { FS_CALL(factor_grid_forward, *call); }
 

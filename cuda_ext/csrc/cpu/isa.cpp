@@ -1,7 +1,12 @@
 #include "isa.h"
 
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
+
+#if defined(FS_X86)
+#include <cpuid.h>
+#endif
 
 namespace fs {
 namespace {
@@ -37,12 +42,25 @@ Isa& current() {
 
 Isa isa() { return current(); }
 
+bool has_bfloat16() {
+#if defined(FS_X86)
+    // (__builtin_cpu_supports does not know the name in every compiler.) Leaf 7, subleaf 1, EAX bit 5; only with AVX-512 in use.
+    uint32_t a, b, c, d;
+    return isa() == isa_avx512 && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 5 & 1);
+#else
+    return false;
+#endif
+}
+
 }  // namespace fs
 
 FS_API int fs_abi() { return fs::abi; }
 
 // Name of the instruction set in use.
 FS_API const char* fs_isa() { return fs::names[fs::isa()]; }
+
+// Whether products of bfloat16 numbers can be had beside it.
+FS_API int fs_has_bfloat16() { return fs::has_bfloat16(); }
 
 // Forces a set by name, for tests; 0 if the processor or the build lacks it.
 FS_API int fs_set_isa(const char* name) {

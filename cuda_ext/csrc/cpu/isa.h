@@ -12,11 +12,15 @@ namespace fs {
 enum Isa { isa_baseline = 0, isa_avx2 = 1, isa_avx512 = 2 };
 
 Isa isa();  // in use
+bool has_bfloat16();  // products of bfloat16 numbers, beside the set in use
 
 }  // namespace fs
 
 // Declares a kernel in every namespace that this build has.
 #if defined(FS_X86)
+// What the MLPs have besides, with products of bfloat16 numbers.
+#define FS_DECLARE_BFLOAT16(...) \
+    namespace fs::avx512_bfloat16 { __VA_ARGS__; }
 #define FS_DECLARE(...)                     \
     namespace fs::baseline { __VA_ARGS__; } \
     namespace fs::avx2 { __VA_ARGS__; }     \
@@ -25,7 +29,12 @@ Isa isa();  // in use
     (fs::isa() == fs::isa_avx512 ? fs::avx512::name(__VA_ARGS__)    \
      : fs::isa() == fs::isa_avx2 ? fs::avx2::name(__VA_ARGS__)      \
                                  : fs::baseline::name(__VA_ARGS__))
+// `products`: those that the MLP asks for. The caller has seen to it that this processor has them.
+#define FS_CALL_PRODUCTS(products, name, ...) \
+    ((products) == fs::products_bfloat16 ? fs::avx512_bfloat16::name(__VA_ARGS__) : FS_CALL(name, __VA_ARGS__))
 #else
+#define FS_DECLARE_BFLOAT16(...)
+#define FS_CALL_PRODUCTS(products, name, ...) FS_CALL(name, __VA_ARGS__)
 #define FS_DECLARE(...) namespace fs::baseline { __VA_ARGS__; }
 #define FS_CALL(name, ...) fs::baseline::name(__VA_ARGS__)
 #endif

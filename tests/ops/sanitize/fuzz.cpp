@@ -11,13 +11,18 @@
 #include "../../../cuda_ext/csrc/common/grid.h"
 #include "../../../cuda_ext/csrc/cpu/adam.h"
 #include "../../../cuda_ext/csrc/cpu/fused_step.h"
+#include "../../../cuda_ext/csrc/cpu/mlp.h"
 
 extern "C" {
 int fs_set_isa(const char* name);
 void fs_hash_grid_forward(const fs::GridCall* call);
 void fs_hash_grid_backward(const fs::GridCall* call);
 void fs_grid_mlp_forward(const fs::StepCall* call);
+void fs_grid_mlp_backward(const fs::StepCall* call);
 void fs_grid_mlp_gradients(const fs::StepCall* call);
+void fs_mlp_forward(const fs::MlpCall* call);
+void fs_mlp_backward(const fs::MlpCall* call);
+int fs_has_bfloat16();
 void fs_adam(const fs::AdamCall* call);
 }
 
@@ -96,49 +101,89 @@ void fuzz_grid() {
     fs_hash_grid_backward(&call);
 }
 
+// Matrices and biases of random sizes in memory of their own, and room for their gradients.
+template <class T>
+struct RandomMlp {
+    std::vector<std::vector<T>> weights, biases, grad_weights, grad_biases;
+
+    RandomMlp(fs::MlpRecord& mlp, int inputs) {
+        mlp.matrices = pick(1, 5);
+        mlp.activation = pick(0, 2);
+        mlp.is_double = sizeof(T) == 8;
+        mlp.products = sizeof(T) == 4 && fs_has_bfloat16() ? pick(0, 1) : 0;
+        mlp.omega = 30.0;
+        mlp.sizes[0] = inputs;
+        const bool biased = pick(0, 1);
+        for (int i = 0; i < mlp.matrices; ++i) {
+            mlp.sizes[i + 1] = pick(1, pick(0, 3) ? 40 : 128);
+            weights.push_back(numbers<T>(size_t(mlp.sizes[i]) * mlp.sizes[i + 1]));
+            biases.push_back(numbers<T>(size_t(mlp.sizes[i + 1])));
+            grad_weights.emplace_back(weights.back().size());
+            grad_biases.emplace_back(biases.back().size());
+        }
+        for (int i = 0; i < mlp.matrices; ++i) {
+            mlp.weight[i] = weights[i].data();
+            mlp.grad_weight[i] = grad_weights[i].data();
+            if (!biased) continue;
+            mlp.bias[i] = biases[i].data();
+            mlp.grad_bias[i] = grad_biases[i].data();
+        }
+    }
+};
+
+template <class T>
+void fuzz_mlp() {
+    fs::MlpCall call = {};
+    const int inputs = pick(1, pick(0, 3) ? 40 : 300);
+    const RandomMlp<T> random(call.mlp, inputs);
+    call.points = pick(0, 3) ? pick(0, 200) : pick(4000, 9000);
+    call.workers = pick(1, 5);
+    const size_t points = size_t(call.points), outputs = size_t(call.mlp.sizes[call.mlp.matrices]);
+    const auto features = numbers<T>(points * inputs), grad = numbers<T>(points * outputs);
+    std::vector<T> values(grad.size()), grad_features(features.size());
+    call.features = features.data();
+    call.grad = grad.data();
+    call.values = values.data();
+    call.grad_features = pick(0, 3) ? grad_features.data() : nullptr;
+    fs_mlp_forward(&call);
+    fs_mlp_backward(&call);
+}
+
+template <class T>
 void fuzz_step() {
     fs::StepCall call = {};
     fs::GridCall& grid = call.grid;
     grid.dimensions = pick(1, 4);
     grid.features = 1 << pick(0, 3);
     grid.smooth = pick(0, 1);
+    grid.is_double = sizeof(T) == 8;
     grid.workers = pick(1, 5);
     grid.points = pick(0, 3) ? pick(0, 200) : pick(4000, 9000);
     int64_t entries;
     const auto levels = random_levels(grid.dimensions, entries);
     grid.levels = int(levels.size());
     grid.level = levels.data();
-    call.matrices = pick(2, 5);
-    call.activation = pick(0, 2);
+    const RandomMlp<T> random(call.mlp, grid.levels * grid.features);
     call.loss = pick(0, 2);
-    call.omega = 30.0f;
-    call.sizes[0] = grid.levels * grid.features;
-    for (int i = 1; i < call.matrices; ++i) call.sizes[i] = 16 * pick(1, 8);
-    call.sizes[call.matrices] = pick(1, 20);
-    const size_t points = size_t(grid.points), outputs = size_t(call.sizes[call.matrices]);
-    std::vector<std::vector<float>> weights, grads;
-    for (int i = 0; i < call.matrices; ++i) {
-        weights.push_back(numbers<float>(size_t(call.sizes[i]) * call.sizes[i + 1]));
-        grads.emplace_back(weights.back().size());
-    }
-    for (int i = 0; i < call.matrices; ++i) {
-        call.weight[i] = weights[i].data();
-        call.grad_weight[i] = grads[i].data();
-    }
-    const auto coords = coordinates<float>(points * grid.dimensions, pick(0, 1));
-    const auto table = numbers<float>(size_t(entries) * grid.features);
+    const size_t points = size_t(grid.points), outputs = size_t(call.mlp.sizes[call.mlp.matrices]);
+    const auto coords = coordinates<T>(points * grid.dimensions, pick(0, 1));
+    const auto table = numbers<T>(size_t(entries) * grid.features), grad = numbers<T>(points * outputs);
     const auto targets = numbers<float>(points * outputs), samples = numbers<float>(points);
-    std::vector<float> grad_table(table.size()), values(points * outputs);
+    std::vector<T> grad_table(table.size()), grad_coords(coords.size()), values(points * outputs);
     double loss = 0.0;
     grid.coords = coords.data();
     grid.table = table.data();
-    grid.grad_table = grad_table.data();
     call.targets = targets.data();
     call.sample_weights = pick(0, 1) ? samples.data() : nullptr;
     call.values = values.data();
+    call.grad = grad.data();
     call.loss_value = &loss;
     fs_grid_mlp_forward(&call);
+    grid.grad_table = grad_table.data();
     fs_grid_mlp_gradients(&call);
+    grid.grad_table = pick(0, 2) ? grad_table.data() : nullptr;
+    grid.grad_coords = pick(0, 2) ? grad_coords.data() : nullptr;
+    fs_grid_mlp_backward(&call);
 }
 
 void fuzz_adam() {
@@ -180,7 +225,10 @@ int main(int, char** arguments) {
         for (int round = 0; round < rounds; ++round) {
             fuzz_grid<float>();
             fuzz_grid<double>();
-            fuzz_step();
+            fuzz_mlp<float>();
+            fuzz_mlp<double>();
+            fuzz_step<float>();
+            fuzz_step<double>();
             fuzz_adam();
             fuzz_factors<float>();
             fuzz_factors<double>();

@@ -1,0 +1,80 @@
+#include "mlp.h"
+
+#include "network.h"
+
+namespace fs::FS_ISA {
+namespace {
+
+template <class Kind>
+struct Pass {
+    using T = typename Kind::Number;
+    using Net = typename Kind::Net;
+    const MlpCall& call;
+    Net net{call.mlp};
+    Chunks chunks{call.points};
+    int inputs = net.inputs[0], outputs = net.outputs[net.last()];
+
+    // A tile's features with rows to whole packs and tiles; the padding is zeros.
+    T* features_of(int64_t first, int points) const {
+        const int64_t stride = net.input_stride[0];
+        T* rows = static_cast<T*>(scratch(features_slot, size_t(TILE * stride) * sizeof(T)));
+        const T* from = static_cast<const T*>(call.features) + first * inputs;
+        for (int p = 0; p < points; ++p, from += inputs) {
+            for (int k = 0; k < inputs; ++k) rows[p * stride + k] = from[k];
+            for (int64_t k = inputs; k < stride; ++k) rows[p * stride + k] = T(0);
+        }
+        for (int64_t i = points * stride; i < TILE * stride; ++i) rows[i] = T(0);
+        return rows;
+    }
+
+    void forward_chunk(int chunk) const {
+        const auto tile = net.tile();
+        chunks.each_part(chunk, TILE, [&](int64_t first, int points) {
+            const T* values = net.template forward<Kind::act>(features_of(first, points), tile);
+            T* to = static_cast<T*>(call.values) + first * outputs;
+            for (int p = 0; p < points; ++p)
+                for (int c = 0; c < outputs; ++c) to[p * outputs + c] = values[p * net.values_stride() + c];
+        });
+    }
+
+    void backward_chunk(int chunk, T* sums) const {
+        const auto tile = net.tile();
+        const int64_t stride = net.values_stride();
+        for (int64_t i = 0; i < net.gradients; ++i) sums[i] = T(0);
+        chunks.each_part(chunk, TILE, [&](int64_t first, int points) {
+            T* features = features_of(first, points);
+            T* grad = net.template forward<Kind::act>(features, tile);
+            take_gradient(static_cast<const T*>(call.grad) + first * outputs, points, outputs, grad, stride);
+            net.template backward<Kind::act>(features, tile, sums, call.grad_features);
+            if (!call.grad_features) return;
+            T* to = static_cast<T*>(call.grad_features) + first * inputs;
+            for (int p = 0; p < points; ++p)
+                for (int k = 0; k < inputs; ++k) to[p * inputs + k] = features[p * net.input_stride[0] + k];
+        });
+    }
+
+    void forward() {
+        prepare(call.mlp, net, 0);
+        expect_writes(call.values, size_t(call.points * outputs) * sizeof(T));
+        for_each(chunks.count, call.workers, [this](int chunk) { forward_chunk(chunk); });
+    }
+
+    void backward() {
+        T* sums = prepare(call.mlp, net, chunks.count);
+        if (call.grad_features) expect_writes(call.grad_features, size_t(call.points * inputs) * sizeof(T));
+        for_each(chunks.count, call.workers, [this, sums](int chunk) { backward_chunk(chunk, sums + chunk * net.gradients); });
+        add_gradients(call.mlp, net, sums, chunks.count);
+    }
+};
+
+}  // namespace
+
+void mlp_forward(const MlpCall& call) {
+    with_kind(call.mlp, [&](auto kind) { Pass<decltype(kind)>{call}.forward(); });
+}
+
+void mlp_backward(const MlpCall& call) {
+    with_kind(call.mlp, [&](auto kind) { Pass<decltype(kind)>{call}.backward(); });
+}
+
+}  // namespace fs::FS_ISA

@@ -1,0 +1,115 @@
+"""A hash grid and a small MLP in one pass: coords → values, and gradients whose features and activations are recomputed.
+
+Tile after tile of points goes through the grid and all layers, and back. Of the whole batch only the gradient of the features is
+stored, on the way back, so that each level of the table can be summed in a fixed order.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+from typing import Sequence
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+
+import cuda_ext
+from fields.ops import backends
+from fields.ops.grid_layout import GridLayout
+from fields.ops.hash_grid import GridCall, Interpolation, check_hash_grid, grid_call, hash_grid, hash_grid_reference
+from fields.ops.mlp import (Activation, MlpKernel, MlpRecord, Products, check_mlp, differentiable_gradients, mlp, mlp_reference, ready,
+                            why_not_native_mlp, why_not_products)
+
+
+def grid_mlp(coords: Tensor, table: Tensor, weights: Sequence[Tensor], layout: GridLayout, interpolation: Interpolation = "linear",
+             activation: Activation = "relu", omega: float = 30.0, biases: Sequence[Tensor] | None = None,
+             products: Products = "float32", backend: backends.Backend = "auto") -> Tensor:
+    """Values `[..., outputs]` at coords `[..., D]`: `mlp(hash_grid(coords, table), weights)`, arguments and errors as of those two.
+
+    On the CPU neither features nor activations of the whole batch are ever stored. Differentiable in coords, table, weights and biases;
+    a gradient that nobody asks for is not computed. Gradients that are to be differentiated again (`create_graph=True`) go through
+    `hash_grid` and the MLP's formula, twice in all. The same bits from run to run and for any number of threads.
+    """
+    check_hash_grid(coords, table, layout, interpolation)
+    biases = list(biases) if biases is not None else None
+    check_mlp(coords.new_empty(0, layout.outputs), weights, biases, activation, products)
+    device = coords.device.type
+    if backends.choose(backend, device) == "torch" or device != "cpu" or why_not_native_mlp(weights):
+        features = hash_grid(coords, table, layout, interpolation, backend)
+        return mlp(features, weights, activation, omega, biases, products, backend)
+    if why := why_not_products(products, device):
+        raise ValueError(why)
+    kernel = GridMlpKernel(layout, interpolation, MlpKernel(activation, float(omega), products, len(weights)))
+    values = _Forward.apply(kernel, coords.reshape(-1, layout.dimensions), table, *weights, *(biases or ()))
+    return values.reshape(*coords.shape[:-1], values.shape[-1])
+
+
+def grid_mlp_reference(coords: Tensor, table: Tensor, weights: Sequence[Tensor], layout: GridLayout, interpolation: Interpolation = "linear",
+                       activation: Activation = "relu", omega: float = 30.0, biases: Sequence[Tensor] | None = None) -> Tensor:
+    """The same in plain torch; it judges the kernels."""
+    return mlp_reference(hash_grid_reference(coords, table, layout, interpolation), weights, activation, omega, biases)
+
+
+class StepCall(ctypes.Structure):
+    """`StepCall` in csrc/cpu/fused_step.h."""
+
+    _fields_ = [
+        ("grid", GridCall), ("mlp", MlpRecord), ("loss", ctypes.c_int32),
+        *((name, ctypes.c_void_p) for name in ("targets", "sample_weights", "loss_value", "grad", "values")),
+    ]
+
+
+@dataclass(frozen=True)
+class GridMlpKernel:
+    """The compiled kernels for one layout and kind of MLP; `parameters` are the matrices, then the biases if there are any."""
+
+    layout: GridLayout
+    interpolation: Interpolation
+    mlp: MlpKernel
+
+    def call(self, coords: Tensor, table: Tensor, record: MlpRecord, /, **pointers: int) -> StepCall:
+        """A call on contiguous tensors, which must live until it has returned."""
+        grid = grid_call(self.layout, self.interpolation, coords, coords=coords.data_ptr(), table=table.data_ptr())
+        return StepCall(grid=grid, mlp=record, **pointers)
+
+    def forward(self, coords: Tensor, table: Tensor, parameters: Sequence[Tensor]) -> Tensor:
+        """Values `[N, outputs]` at coords `[N, D]`."""
+        values = coords.new_empty(len(coords), parameters[self.mlp.matrices - 1].shape[0])
+        coords, table, *parameters = ready((coords, table, *parameters))
+        call = self.call(coords, table, self.mlp.record(parameters), values=values.data_ptr())
+        cuda_ext.load("cpu").fs_grid_mlp_forward(ctypes.byref(call))
+        return values
+
+    def backward(self, coords: Tensor, table: Tensor, parameters: Sequence[Tensor], grad: Tensor,
+                 needs: tuple[bool, bool]) -> list[Tensor | None]:
+        """Gradients of `<grad, forward(...)>`: of coords and table where `needs` says so, then of every parameter."""
+        coords, table, grad, *parameters = ready((coords, table, grad, *parameters))
+        grad_coords, grad_table = (torch.empty_like(t) if need else None for t, need in zip((coords, table), needs))
+        grads = [torch.empty_like(p) for p in parameters]
+        call = self.call(coords, table, self.mlp.record(parameters, grads), grad=grad.data_ptr())
+        if grad_coords is not None:
+            call.grid.grad_coords = grad_coords.data_ptr()
+        if grad_table is not None:
+            call.grid.grad_table = grad_table.data_ptr()
+        cuda_ext.load("cpu").fs_grid_mlp_backward(ctypes.byref(call))
+        return [grad_coords, grad_table, *grads]
+
+    def composed(self, coords: Tensor, table: Tensor, *parameters: Tensor) -> Tensor:
+        """The same, to be differentiated twice."""
+        return self.mlp.reference(hash_grid(coords, table, self.layout, self.interpolation, "native"), *parameters)
+
+
+class _Forward(Function):
+    @staticmethod
+    def forward(ctx, kernel: GridMlpKernel, coords: Tensor, table: Tensor, *parameters: Tensor) -> Tensor:
+        ctx.save_for_backward(coords, table, *parameters)
+        ctx.kernel = kernel
+        return kernel.forward(coords, table, parameters)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor):
+        coords, table, *parameters = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            return None, *differentiable_gradients(ctx.kernel.composed, (coords, table, *parameters), grad)
+        return None, *ctx.kernel.backward(coords, table, parameters, grad, ctx.needs_input_grad[1:3])
