@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -10,7 +11,7 @@ from torch import Tensor
 from fields.encoders.hash_grid import HashGrid
 from fields.field import CoordinateField
 from fields.networks.mlp import MLP
-from fields.ops import backends
+from fields.ops import backends, tcnn
 from fields.ops.fused_step import GridMlpStep, why_not_fused
 from fields.ops.grid_mlp import grid_mlp
 from fields.ops.mlp import Products, why_not_products
@@ -22,24 +23,41 @@ class GridField(CoordinateField):
     """Coords `[..., D]` → grid features → values `[..., C]`.
 
     `fused=False` takes grid and network apart and leaves the step to autograd. `products` are the network's, as in `fields.ops.mlp`.
+    accelerator "tcnn" leaves both to tiny-cuda-nn where it can be had, which training demands; the numbers stay this field's own.
     """
 
     encoder: HashGrid
     network: MLP
 
     def __init__(self, domain: Domain, channels: Channels, encoder: HashGrid, network: MLP, fused: bool,
-                 products: Products = "float32") -> None:
+                 products: Products = "float32", accelerator: Literal["tcnn"] | None = None) -> None:
         super().__init__(domain, channels, encoder, network)
         self.fused = fused
         self.products = products
+        self.accelerator = accelerator
+        self._tcnn: tcnn.TcnnModel | None = None
 
     @property
     def backend(self) -> str:
+        if self.accelerator and not self._why_not_tcnn():
+            return "tcnn"
         if self.encoder.requested_backend == "torch":
             return "torch"
         return backends.name(self.encoder.table.device.type)
 
+    def _why_not_tcnn(self) -> str | None:
+        return tcnn.why_not(self.encoder.layout, self.network.weights, self.encoder.table.device.type)
+
+    def _through_tcnn(self, coords: Tensor) -> Tensor:
+        if self._tcnn is None:
+            widths = [weight.shape[0] for weight in self.network.weights]
+            self._tcnn = tcnn.TcnnModel(self.encoder.layout, self.encoder.interpolation, widths[0], len(widths) - 1, widths[-1])
+        values = self._tcnn(coords.reshape(-1, coords.shape[-1]), self.encoder.table, self.network.weights)
+        return self._scaled(values).reshape(*coords.shape[:-1], values.shape[-1])
+
     def forward(self, coords: Tensor) -> Tensor:
+        if self.accelerator and not backends.tracing() and not self._why_not_tcnn():
+            return self._through_tcnn(coords)
         if not self.fused or backends.tracing():
             return super().forward(coords)
         # Only training rounds: a checkpoint is looked at with float32 products, which every machine has.
@@ -57,6 +75,10 @@ class GridField(CoordinateField):
 
     def fused_step(self, loss: str) -> Callable[..., Tensor] | None:
         device = self.encoder.table.device.type
+        if self.accelerator:
+            if reason := self._why_not_tcnn():
+                raise BadInput(f"backend=tcnn: {reason}; use --set backend=auto")
+            return None
         if reason := why_not_products(self.products, device):
             raise BadInput(f"products={self.products}: {reason}; use --set products=float32")
         if not self.fused or why_not_fused(self.encoder.table, self.network.weights):

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from statistics import median
 
-from benchmarks.kernels import step
+from benchmarks.kernels import mlps, step
 
 
 def ceilings() -> list[dict]:
@@ -17,6 +17,11 @@ def ceilings() -> list[dict]:
         a, b = torch.randn(m, k), torch.randn(k, n)
         seconds = median_seconds(lambda: a @ b)  # noqa: B023
         rows.append({"id": label, "value": round(2e-9 * m * k * n / seconds, 1), "unit": "GFLOP/s"})
+    rate = 1e-9 * mlps.OPERATIONS / median_seconds(mlps.pass_alone())
+    for ceiling in list(rows):
+        rows.append({"id": "step2d-15-mlp-rate", "value": round(rate, 1), "unit": "GFLOP/s", "against": ceiling["id"],
+                     "against_value": ceiling["value"], "ratio": round(rate / ceiling["value"], 2),
+                     "note": "the step's MLP alone, forward and back"})
     both = median_seconds(step.prepare("native"))
     operations = 6 * step.POINTS * (32 * 64 + 64 * 64 + 64 * 3)
     rows.append({"id": "step2d-15-rate", "value": round(1e-9 * operations / both, 1), "unit": "GFLOP/s",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from benchmarks.kernels import grids, march, planes, rbf, step
+from benchmarks.kernels import grids, march, mlps, planes, quality, rbf, step
 from benchmarks.kernels.case import NATIVE, Case
 from benchmarks.kernels.workers import Worker, take_turns
 from benchmarks.report import report
 
-CASES: list[Case] = [*grids.CASES, *march.CASES, *planes.CASES, *rbf.CASES, *step.CASES]
+CASES: list[Case] = [*grids.CASES, *march.CASES, *mlps.CASES, *planes.CASES, *rbf.CASES, *step.CASES]
 COMPILED = "torch-compiled"
 
 
@@ -24,6 +24,8 @@ def measure(quick: bool, only: str = "") -> dict:
         rows += workers[NATIVE].ask("ceilings")["rows"]
     for worker in workers.values():
         worker.close()
+    if only in "step2d-15-bf16-psnr" and (only or not quick):
+        rows += quality.rows(quick)
     return report("kernels", rows)
 
 

@@ -1,4 +1,7 @@
-"""`step2d-15`: a whole training step of 65,536 points with the 2-D grid of table 2^15, an MLP 64 x 2, mean squared error, Adam."""
+"""`step2d-15`: a whole training step of 65,536 points with the 2-D grid of table 2^15, an MLP 64 x 2, mean squared error, Adam.
+
+`step2d-15-bf16` is the same with products of bfloat16 numbers; its peer multiplies float32 numbers.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ def prepare(contender: str, case: str = "step2d-15") -> Callable[[], object]:
 
     leaves = [leaf.requires_grad_() for leaf in (table, *weights)]
     optimizer = Adam([{"params": leaves[:1], "lr": 5e-2, "sparse": True}, {"params": leaves[1:], "lr": 5e-3}])
-    fused = GridMlpStep(table, weights, layout, "linear", "l2")
+    fused = GridMlpStep(table, weights, layout, "linear", "l2", products="bfloat16" if case.endswith("bf16") else "float32")
 
     def native() -> None:
         fused(coords, targets)
@@ -47,4 +50,5 @@ def prepare(contender: str, case: str = "step2d-15") -> Callable[[], object]:
     return native if contender == "native" else with_torch_mlp
 
 
-CASES = [Case("step2d-15", ("native", "native+torch-mlp", "torch", "torch-compiled"), prepare, quick=True)]
+CASES = [Case("step2d-15", ("native", "native+torch-mlp", "torch", "torch-compiled"), prepare, quick=True),
+         Case("step2d-15-bf16", ("native", "native+torch-mlp"), prepare)]

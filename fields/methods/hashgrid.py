@@ -52,7 +52,8 @@ class HashGrid(Method):
     hidden_layers: int = Option(2, ge=1, le=4, description="hidden layers of the MLP")
     interpolation: Literal["linear", "smoothstep"] = Option("linear", description="smoothstep has continuous gradients")
     fused: Literal["auto", "off"] = Option("auto", description="off: train through autograd instead of the fused native step")
-    backend: Literal["auto", "native", "torch"] = Option("auto", description="who computes the grid")
+    backend: Literal["auto", "native", "torch", "tcnn"] = Option(
+        "auto", description="who computes the grid; tcnn: tiny-cuda-nn, where it is installed and there is a GPU, grid and MLP")
     products: Literal["float32", "bfloat16"] = Option(
         "float32", description="bfloat16: round what the MLP multiplies in training; faster where the processor has AVX512-BF16")
 
@@ -65,7 +66,7 @@ class HashGrid(Method):
 
     @model_validator(mode="after")
     def _products_need_kernels(self) -> Self:
-        if self.products != "float32" and (self.fused == "off" or self.backend == "torch"):
+        if self.products != "float32" and (self.fused == "off" or self.backend in ("torch", "tcnn")):
             raise ValueError(f"products={self.products} needs the native kernels: leave fused and backend at auto")
         return self
 
@@ -159,10 +160,11 @@ class HashGrid(Method):
         from fields.networks.mlp import MLP
 
         generator = torch.Generator().manual_seed(seed)
-        encoder = Encoder(self.layout(domain.dimensions), self.interpolation, self.backend, generator)
+        by_tcnn = self.backend == "tcnn"
+        encoder = Encoder(self.layout(domain.dimensions), self.interpolation, "auto" if by_tcnn else self.backend, generator)
         network = MLP(encoder.outputs, self.width, self.hidden_layers, len(channels), bias=False, generator=generator)
         return GridField(domain, channels, encoder, network, fused=self.fused != "off" and self.backend != "torch",
-                         products=self.products)
+                         products=self.products, accelerator="tcnn" if by_tcnn else None)
 
     def parameter_groups(self, field: Field) -> list[dict]:
         return [{"params": list(field.network.parameters()), "lr": self.learning_rate, "sparse": False},

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from fields.ops.mlp import mlp
+
 
 class MLP(nn.Module):
     """`hidden_layers` layers of `width` ReLU units, then a linear output.
@@ -37,7 +39,10 @@ class MLP(nn.Module):
         """The matrices `[out, in]`, input side first."""
         return [*(layer.weight for layer in self.hidden), self.output.weight]
 
+    @property
+    def biases(self) -> list[Tensor] | None:
+        """One `[out]` a matrix, or None."""
+        return None if self.output.bias is None else [*(layer.bias for layer in self.hidden), self.output.bias]
+
     def forward(self, features: Tensor) -> Tensor:
-        for layer in self.hidden:
-            features = torch.relu(layer(features))
-        return self.output(features)
+        return mlp(features, self.weights, "relu", biases=self.biases)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 import cuda_ext
-from fields.ops import backends
+from fields.ops import backends, mlp_cuda
 
 # Beyond this many steps the corrections of both biases are 1 in float32 for the decays in use (0.999^20000 < 2^-28).
 SETTLED = 20000
@@ -45,7 +45,7 @@ class Adam:
             for parameter in group["params"]:
                 state = next(states)
                 if parameter.grad is not None:
-                    update = _adam_native if _native(parameter) else adam_reference
+                    update = adam_native if _native(parameter) else adam_reference
                     update(parameter, parameter.grad, state["mean"], state["square"], state["steps"], group["lr"],
                            group["betas"], group["eps"], group["sparse"])
 
@@ -84,8 +84,8 @@ def adam_reference(weight: Tensor, gradient: Tensor, mean: Tensor, square: Tenso
     weight -= rate * mean / (square.sqrt() + eps)
 
 
-class _Call(ctypes.Structure):
-    """`AdamCall` in csrc/cpu/adam.h."""
+class AdamCall(ctypes.Structure):
+    """`AdamCall` in csrc/common/adam.h."""
 
     _fields_ = [
         ("count", ctypes.c_int64),
@@ -96,27 +96,44 @@ class _Call(ctypes.Structure):
 
 
 def _native(parameter: Tensor) -> bool:
-    return (parameter.dtype == torch.float32 and parameter.device.type == "cpu" and parameter.is_contiguous()
-            and backends.choose("auto", "cpu") == "native")
+    return (parameter.dtype == torch.float32 and parameter.is_contiguous()
+            and backends.choose("auto", parameter.device.type) == "native")
 
 
-def _adam_native(weight: Tensor, gradient: Tensor, mean: Tensor, square: Tensor, steps: Tensor, lr: float,
-                 betas: tuple[float, float], eps: float, sparse: bool) -> None:
+def adam_native(weight: Tensor, gradient: Tensor, mean: Tensor, square: Tensor, steps: Tensor, lr: float,
+                betas: tuple[float, float], eps: float, sparse: bool) -> None:
+    """`adam_reference` by the compiled kernels; float32."""
     gradient = gradient.contiguous()
     if not sparse:
         steps += 1
-    rates = _corrections(*betas) * lr
-    call = _Call(count=weight.numel(), weight=weight.data_ptr(), gradient=gradient.data_ptr(), mean=mean.data_ptr(),
+    rates = _corrections(*betas, weight.device) * lr
+    call = AdamCall(count=weight.numel(), weight=weight.data_ptr(), gradient=gradient.data_ptr(), mean=mean.data_ptr(),
                  square=square.data_ptr(), steps=steps.data_ptr(), rate=rates.data_ptr(), most_steps=SETTLED - 1,
                  sparse=sparse, workers=torch.get_num_threads() if weight.numel() > 1 << 14 else 1,
                  mean_decay=betas[0], square_decay=betas[1], epsilon=eps)
-    cuda_ext.load("cpu").fs_adam(ctypes.byref(call))
+    _run(call, weight.device)
+
+
+def _run(call: AdamCall, device: torch.device) -> None:
+    if device.type == "cuda":
+        run_cuda(call, device)
+    else:
+        cuda_ext.load("cpu").fs_adam(ctypes.byref(call))
+
+
+def run_cuda(call: AdamCall, device: torch.device) -> None:
+    """In the device's current stream, waiting for nothing."""
+    library = mlp_cuda.declare(cuda_ext.load("cuda"))
+    status = library.fs_adam(ctypes.c_void_p(ctypes.addressof(call)), ctypes.c_int32(device.index),
+                             ctypes.c_void_p(mlp_cuda._stream(device)))
+    if status:
+        raise RuntimeError(f"Adam failed on the GPU: {library.fs_error(status).decode()}")
 
 
 @lru_cache(maxsize=8)
-def _corrections(mean_decay: float, square_decay: float) -> Tensor:
+def _corrections(mean_decay: float, square_decay: float, device: torch.device) -> Tensor:
     """`sqrt(1 - b2^s) / (1 - b1^s)` for s = 0 .. SETTLED - 1 (0 for s = 0, which never occurs); float32."""
     steps = torch.arange(SETTLED, dtype=torch.float64)
     factor = torch.sqrt(1 - square_decay ** steps) / (1 - mean_decay ** steps)
     factor[0] = 0.0
-    return factor.float()
+    return factor.float().to(device)

@@ -187,9 +187,13 @@ class MlpKernel:
         features, grad, *parameters = ready((features, grad, *parameters))
         grads = [torch.empty_like(p) for p in parameters]
         grad_features = torch.empty_like(features) if inwards else None
+        if self.products == "float16":
+            factor = mlp_cuda.half_range(grad)
+            grad = grad * factor
         call = self._call(self.record(parameters, grads), features, grad=grad, grad_features=grad_features)
         _run("backward", call, features.device)
-        return [grad_features, *grads]
+        found = [grad_features, *grads]
+        return [None if t is None else t / factor for t in found] if self.products == "float16" else found
 
     def reference(self, features: Tensor, *parameters: Tensor) -> Tensor:
         n = self.matrices

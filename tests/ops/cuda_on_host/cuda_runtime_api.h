@@ -6,6 +6,7 @@
 #include <ucontext.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <functional>
@@ -35,8 +36,11 @@ enum cudaError_t { cudaSuccess = 0, cudaErrorInvalidValue = 1, cudaErrorMisalign
 using cudaStream_t = void*;
 struct cudaLaunchConfig_t {
     dim3 gridDim, blockDim;
+    size_t dynamicSmemBytes;
     cudaStream_t stream;
 };
+enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize };
+inline cudaError_t cudaFuncSetAttribute(const void*, cudaFuncAttribute, int) { return cudaSuccess; }
 inline cudaError_t cudaGetDevice(int* device) { return *device = 0, cudaSuccess; }
 inline cudaError_t cudaSetDevice(int) { return cudaSuccess; }
 inline const char* cudaGetErrorString(cudaError_t error) { return error == cudaSuccess ? "no error" : "an error"; }
@@ -44,7 +48,7 @@ inline cudaError_t cudaMemsetAsync(void* at, int value, size_t bytes, cudaStream
     return std::memset(at, value, bytes), cudaSuccess;
 }
 
-inline dim3 threadIdx(0, 0, 0), blockIdx(0, 0, 0);
+inline dim3 threadIdx(0, 0, 0), blockIdx(0, 0, 0), blockDim, gridDim;
 
 namespace host {
 
@@ -119,6 +123,8 @@ inline void run_block(unsigned count) {
 
 inline void __syncthreads() { host::wait(&host::Thread::block_barriers, 0, host::threads.size()); }
 
+inline void __syncwarp() { host::exchange(0, 0); }
+
 template <class T>
 T __shfl_up_sync(unsigned, T value, int by) {
     const int lane = int(threadIdx.x % host::WARP);
@@ -162,6 +168,8 @@ template <class... Parameters, class... Arguments>
 cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Parameters...),
                                const Arguments&... arguments) {
     host::body = [&] { kernel(arguments...); };
+    blockDim = config->blockDim;
+    gridDim = config->gridDim;
     for (blockIdx.y = 0; blockIdx.y < config->gridDim.y; ++blockIdx.y)
         for (blockIdx.x = 0; blockIdx.x < config->gridDim.x; ++blockIdx.x) host::run_block(config->blockDim.x);
     return cudaSuccess;

@@ -1,0 +1,4 @@
+#include "mlp.cuh"
+
+template cudaError_t fs::run_mlp<float>(const MlpCall&, cudaStream_t, void*, int64_t, bool);
+template int64_t fs::mlp_workspace<float>(const MlpCall&, bool);

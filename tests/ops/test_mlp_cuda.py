@@ -1,0 +1,180 @@
+"""The CUDA MLP and Adam against the formula: on a GPU where there is one, and their kernels compiled for the CPU anywhere.
+
+The second shows whether they compute and co-operate as they should, not that a GPU runs them (`cuda_on_host`); there the products of
+half-precision numbers are plain ones, not a tensor core's.
+"""
+
+import ctypes
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from ops_helpers import assert_close
+
+import cuda_ext
+from fields.ops import mlp_cuda
+from fields.ops.adam import AdamCall, adam_native, adam_reference
+from fields.ops.mlp import MlpCall, MlpKernel, mlp_reference
+
+operation = sys.modules["fields.ops.mlp"]
+
+ROOT = Path(__file__).resolve().parents[2]
+CSRC = ROOT / "cuda_ext" / "csrc"
+COMPILER = shutil.which("c++")
+NO_GPU = (None if torch.cuda.is_available() else "no GPU that torch can use") or cuda_ext.why_absent("cuda")
+on_gpu = pytest.mark.skipif(NO_GPU is not None, reason=f"needs a GPU and the CUDA library: {NO_GPU}")
+
+
+@pytest.fixture(scope="session")
+def host_library(tmp_path_factory):
+    if COMPILER is None:
+        pytest.skip("needs a C++ compiler")
+    path = tmp_path_factory.mktemp("mlp") / "mlp_on_host.so"
+    here = ROOT / "tests" / "ops" / "cuda_on_host"
+    subprocess.run([COMPILER, "-std=c++17", "-O1", "-ffp-contract=off", "-shared", "-fPIC", f"-I{here}", f"-I{CSRC}", here / "mlp.cpp",
+                    "-o", path], check=True)
+    return ctypes.CDLL(str(path))
+
+
+@pytest.fixture(params=["host", pytest.param("cuda", marks=on_gpu)])
+def device(request, monkeypatch):
+    """Where the tensors live. On the CPU, calls go to the kernels that were compiled for it."""
+    if request.param == "cuda":
+        return "cuda"
+    library = request.getfixturevalue("host_library")
+    monkeypatch.setattr(cuda_ext, "load", lambda device: library)
+    monkeypatch.setattr(mlp_cuda, "_stream", lambda device: 0)
+    monkeypatch.setattr(operation, "_run", lambda name, call, _: mlp_cuda.run(f"fs_mlp_{name}", call, torch.device("cpu", 0)))
+    return "cpu"
+
+
+def draw(sizes, points, biased, activation, device, seed=0):
+    """Features, parameters (matrices, then biases), gradient of the values; float64."""
+    random = torch.Generator().manual_seed(seed)
+    gain = 1.5 if activation != "sine" else 1.5 / 30.0
+    parameters = [gain * torch.randn(b, a, generator=random, dtype=torch.float64) / a**0.5 for a, b in zip(sizes[:-1], sizes[1:])]
+    if biased:
+        parameters += [0.3 * gain * torch.randn(b, generator=random, dtype=torch.float64) for b in sizes[1:]]
+    features, grad = (torch.randn(points, n, generator=random, dtype=torch.float64) for n in (sizes[0], sizes[-1]))
+    return features.to(device), [p.to(device) for p in parameters], grad.to(device)
+
+
+def formula(features, parameters, grad, matrices, activation):
+    leaves = [t.double().requires_grad_() for t in (features, *parameters)]
+    values = mlp_reference(leaves[0], leaves[1:matrices + 1], activation, 30.0, leaves[matrices + 1:] or None)
+    return [values.detach(), *torch.autograd.grad(values, leaves, grad.double())]
+
+
+def compare(sizes, points, activation, biased, dtype, products, tolerance, device):
+    features, parameters, grad = draw(sizes, points, biased, activation, device)
+    kernel = MlpKernel(activation, 30.0, products, len(sizes) - 1)
+    given = [t.to(dtype) for t in (features, grad, *parameters)]
+    ours = [kernel.forward(given[0], given[2:]), *kernel.backward(given[0], given[2:], given[1], True)]
+    for index, (a, b) in enumerate(zip(ours, formula(features, parameters, grad, len(sizes) - 1, activation), strict=True)):
+        assert a.dtype == dtype
+        assert_close(a.double(), b, tolerance, f"result {index}", floor=1e-3)
+
+
+SHAPES = [(32, 64, 64, 3), (3, 16, 1), (7, 33, 5, 20), (20, 9), (40, 128, 100)]
+
+
+@pytest.mark.parametrize("dtype, tolerance", [(torch.float64, 1e-12), (torch.float32, 1e-5)])
+@pytest.mark.parametrize("activation", ("none", "relu", "sine"))
+@pytest.mark.parametrize("sizes", SHAPES)
+def test_equals_the_formula(sizes, activation, dtype, tolerance, device):
+    compare(sizes, 70, activation, len(sizes) != 4, dtype, "float32", tolerance, device)
+
+
+@pytest.mark.parametrize("sizes", SHAPES)
+def test_half_products_are_near(sizes, device):
+    # (Without kinks, at which a unit would be on in one and off in the other.)
+    compare(sizes, 70, "none", True, torch.float32, "float16", 4e-3, device)
+
+
+def test_half_products_of_tiny_gradients(device):
+    """Gradients of 1e-9, which half cannot hold, are brought into its range on the way."""
+    features, parameters, grad = (lambda f, p, g: (f.float(), [t.float() for t in p], 1e-9 * g.float()))(
+        *draw((16, 32, 4), 50, False, "none", device))
+    kernel = MlpKernel("none", 30.0, "float16", 2)
+    ours = kernel.backward(features, parameters, grad, True)
+    for a, b in zip(ours, formula(features, parameters, grad, 2, "none")[1:]):
+        assert_close(a.double(), b, 4e-3)
+
+
+@pytest.mark.parametrize("points", (0, 1, 16, 127, 128, 129, 600))
+def test_any_number_of_points(points, device):
+    compare((5, 16, 3), points, "relu", True, torch.float64, "float32", 1e-12, device)
+
+
+def test_more_points_than_blocks_share_at_once(device, monkeypatch):
+    """A block comes to a second tile: 264 blocks of 16 points are fewer than the batch (wide layers leave room for 16 alone)."""
+    compare((16, 128, 128, 128, 128, 8), 264 * 16 + 40, "relu", False, torch.float64, "float32", 1e-11, device)
+
+
+def test_what_does_not_fit_is_said(device):
+    features, parameters, _ = draw((512, *[128] * 8, 128), 4, False, "sine", device)
+    with pytest.raises(RuntimeError, match="the MLP failed on the GPU"):
+        MlpKernel("sine", 30.0, "float32", 9).forward(features, parameters)
+    with pytest.raises(RuntimeError, match="the MLP failed on the GPU"):
+        MlpKernel("none", 30.0, "bfloat16", 1).forward(features.float(), [parameters[0].float()])
+
+
+@pytest.mark.parametrize("sparse", (False, True))
+def test_adam_equals_the_formula(sparse, device, monkeypatch):
+    random = torch.Generator().manual_seed(0)
+    states = []
+    for update in (adam_native, adam_reference):
+        weight, gradients = torch.ones(700), [torch.randn(700, generator=random.manual_seed(1 + i)) for i in range(3)]
+        mean, square = torch.zeros(700), torch.zeros(700)
+        steps = torch.zeros(700 if sparse else (), dtype=torch.int32)
+        tensors = [t.to(device) for t in (weight, mean, square, steps)]
+        if update is adam_native and device == "cpu":
+            monkeypatch.setattr(sys.modules["fields.ops.adam"], "_run", lambda call, _: sys.modules["fields.ops.adam"].run_cuda(
+                call, torch.device("cpu", 0)))
+        for i, gradient in enumerate(gradients):
+            gradient = (gradient * (gradient.abs() > 0.5)).to(device)
+            update(tensors[0], gradient, tensors[1], tensors[2], tensors[3], 0.01, (0.9, 0.99), 1e-15, sparse)
+        states.append(tensors)
+    for ours, exact in zip(*states):
+        torch.testing.assert_close(ours, exact, rtol=1e-5, atol=1e-7)
+
+
+# Python's picture of the C functions and structures.
+
+C_TYPES = {"int32_t": ctypes.c_int32, "int64_t": ctypes.c_int64, "double": ctypes.c_double, "float": ctypes.c_float,
+           "MlpRecord": operation.MlpRecord}
+
+
+def c_type(text):
+    text = " ".join(text.split())
+    return C_TYPES.get(text) or (ctypes.c_void_p if text.endswith("*") else pytest.fail(f"what is {text}?"))
+
+
+@pytest.mark.parametrize("header, structure", [("mlp.h", operation.MlpRecord), ("mlp.h", MlpCall), ("adam.h", AdamCall)])
+def test_structures_are_those_of_the_headers(header, structure):
+    text = (CSRC / "common" / header).read_text()
+    name = structure.__name__
+    body = re.sub(r"//.*", "", re.search(rf"struct {name} \{{(.*?)\n\}};", text, re.S).group(1))
+    fields = []
+    for line in filter(None, map(str.strip, body.split(";"))):
+        kind, names = re.fullmatch(r"((?:const )?\w+[ ]?\*?)\s*(.*)", line).groups()
+        for declared in names.split(","):
+            pointer, declared = "*" if "*" in kind + declared else "", declared.replace("*", "").strip()
+            found = re.fullmatch(r"(\w+)(?:\[(MOST_MATRICES)( \+ 1)?\])?", declared)
+            base = c_type(kind.replace("*", "").strip() + pointer)
+            count = (operation.MOST_MATRICES + bool(found[3])) if found[2] else 0
+            fields.append((found[1], base * count if count else base))
+    assert fields == list(structure._fields_)
+
+
+def test_signatures_are_those_of_the_header():
+    header = (CSRC / "cuda" / "mlp.h").read_text()
+    found = {}
+    for result, name, arguments in re.findall(r"FS_API (.*?[ *])(fs_\w+)\(([^)]*)\);", header):
+        types = [re.sub(r"\w+$", "", argument.strip()) for argument in arguments.split(",")]
+        found[name] = (c_type(result), [c_type(text) for text in types])
+    assert found == mlp_cuda.SIGNATURES
