@@ -48,7 +48,10 @@ def mlp(features: Tensor, weights: Sequence[Tensor], activation: Activation = "r
     if (why := why_not_products(products, device)) and not backends.tracing():
         raise ValueError(why)
     chosen = backends.choose(backend, device)
+    kernel = MlpKernel(activation, float(omega), products, len(weights))
     why = why_not_native_mlp(weights)
+    if not why and device == "cuda" and chosen == "native":
+        why = mlp_cuda.why_too_large(MlpCall(mlp=kernel.record([*weights, *(biases or ())])))
     if why and backend == "native":
         raise ValueError(why)
     if chosen == "torch" or why:
@@ -56,7 +59,6 @@ def mlp(features: Tensor, weights: Sequence[Tensor], activation: Activation = "r
             raise ValueError(f"products of {products} numbers need the native kernel: {why or 'backend=torch was asked for'}")
         return mlp_reference(features, weights, activation, omega, biases)
     flat = features.reshape(-1, weights[0].shape[1])
-    kernel = MlpKernel(activation, float(omega), products, len(weights))
     values = _Forward.apply(kernel, flat, *weights, *(biases or ()))
     return values.reshape(*features.shape[:-1], values.shape[-1])
 

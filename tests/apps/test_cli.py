@@ -95,6 +95,28 @@ def test_every_method_fits(tmp_path, photograph, capsys, method):
     assert json.loads(capsys.readouterr().out)["metrics"]["psnr"] > 12
 
 
+@pytest.mark.parametrize(("option", "says"), [
+    ("backend=tcnn", "backend=tcnn: tiny-cuda-nn"),
+    ("products=bfloat16 fused=off", "products=bfloat16 needs the native kernels"),
+])
+def test_what_this_machine_lacks_is_said(tmp_path, photograph, capsys, monkeypatch, option, says):
+    monkeypatch.setitem(sys.modules, "tinycudann", None)  # importing it fails
+    assert says in refused(capsys, "fit", photograph, "--out", tmp_path / "run", "--set", *option.split(), *QUICK)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_fit_with_rounded_products(tmp_path, photograph, capsys):
+    """Where the processor has them it fits as well; where not it says so."""
+    from fields.ops.mlp import why_not_products
+
+    found = main(["fit", str(photograph), "--out", str(tmp_path / "run"), "--json", "--set", "products=bfloat16", *QUICK])
+    captured = capsys.readouterr()
+    if why_not_products("bfloat16"):
+        assert found == 2 and "products=bfloat16" in captured.err
+    else:
+        assert json.loads(captured.out)["metrics"]["psnr"] > 12
+
+
 def test_evaluate_repeats_the_score(run, capsys):
     stored = Run.open(run).metrics()["metrics"]
     assert main(["evaluate", str(run), "--json"]) == 0

@@ -1,5 +1,5 @@
-// Exponentials, roots, sines and cosines of packs: by polynomials for floats, number by number for doubles (which serve
-// the tests of gradients).
+// Exponentials and roots of packs (sines and cosines are in activation.h): by polynomials for floats, number by number for
+// doubles (which serve the tests of gradients).
 #pragma once
 
 #include "../common/rbf.h"
@@ -45,14 +45,6 @@ FS_HOST_DEVICE Pack<float> root_of(Pack<float> x) {
 FS_HOST_DEVICE Pack<double> root_of(Pack<double> x) {
     for (int i = 0; i < WIDTH<double>; ++i) x[i] = __builtin_sqrt(x[i]);
     return x;
-}
-
-// (The other of the pair is left out by the compiler where it is not used.)
-FS_HOST_DEVICE void sine_and_cosine(Pack<double> x, Pack<double>& sine, Pack<double>& cosine) {
-    for (int i = 0; i < WIDTH<double>; ++i) {
-        sine[i] = __builtin_sin(x[i]);
-        cosine[i] = __builtin_cos(x[i]);
-    }
 }
 
 template <class T>
