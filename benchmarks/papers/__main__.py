@@ -2,7 +2,7 @@
 
     python -m benchmarks.papers NAME [--quick | --small | --paper] [--json] [--store]
 
-NAME is cam or fresh. `--quick` takes a minute or two (pictures of 64 x 64), `--small` (the default, what docs/results shows) at most 40 minutes on
+NAME is cam, fresh or heads. `--quick` takes a minute or two (pictures of 64 x 64), `--small` (the default, what docs/results shows) at most 40 minutes on
 two cores, `--paper` has the full settings, for a GPU. Every row is a mean over seeds; `spread` is the standard deviation.
 """
 
@@ -13,14 +13,14 @@ from importlib import import_module
 
 from benchmarks.report import emit, report
 
-NAMES = ("cam", "fresh")
+NAMES = ("cam", "fresh", "heads")
 SIZES = ("quick", "small", "paper")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.papers", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("name", metavar="NAME", choices=NAMES, help=" or ".join(NAMES))
+    parser.add_argument("name", metavar="NAME", choices=NAMES, help=", ".join(NAMES))
     size = parser.add_mutually_exclusive_group()
     for name in SIZES:
         size.add_argument(f"--{name}", dest="size", action="store_const", const=name, default="small")

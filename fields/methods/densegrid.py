@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pydantic import Field as Option
 
-from fields.methods.grids import GridMethod
+from fields.methods.grids import DecodedGridMethod
 from fields.ops.factor_layout import FactorLayout, dense_grids
 
 
-class DenseGrid(GridMethod):
+class DenseGrid(DecodedGridMethod):
     name = "densegrid"
     summary = "dense grids of several resolutions, then a small ReLU MLP; plain and smooth, large in 3-D"
     paper = "multilinear grids as in Sun et al. 2022 (DVGO) and Fang et al. 2023 (PVD's dense grid)"

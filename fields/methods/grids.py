@@ -10,8 +10,8 @@ from pydantic import Field as Option
 from pydantic import field_validator
 
 from fields.methods.base import Method, crossing
+from fields.methods.heads import DESCRIPTION, Head, build_head, head_parameters
 from fields.ops.factor_layout import FactorLayout
-from fields.sizes import mlp_parameters
 from scenes.domain import Channels, Domain
 from scenes.errors import BadInput
 
@@ -111,7 +111,7 @@ class GridMethod(Method):
         return self.layout().outputs
 
     def network_parameters(self, channels: int) -> int:
-        return mlp_parameters(self.network_inputs(), self.width, self.hidden_layers, channels, bias=True)
+        raise NotImplementedError
 
     def parameters(self, dimensions: int, channels: int) -> int:
         gates = self.levels if self.coarse_to_fine else 0
@@ -151,9 +151,7 @@ class GridMethod(Method):
         return FactorGrid(self.layout(), self.backend, self.start(domain, generator), self.levels, gated=self.coarse_to_fine > 0)
 
     def network(self, channels: int, generator):
-        from fields.networks.mlp import MLP
-
-        return MLP(self.network_inputs(), self.width, self.hidden_layers, channels, bias=True, generator=generator)
+        raise NotImplementedError
 
     def build(self, domain: Domain, channels: Channels, seed: int) -> Field:
         import torch
@@ -170,6 +168,18 @@ class GridMethod(Method):
         others = [parameter for parameter in field.parameters() if parameter is not table]
         return [{"params": others, "lr": self.learning_rate, "sparse": False},
                 {"params": [table], "lr": self.table_rate, "sparse": True}]
+
+
+class DecodedGridMethod(GridMethod):
+    """Grids whose features go straight into a decoder of the user's choice."""
+
+    head: Head = Option("mlp", description=DESCRIPTION)
+
+    def network_parameters(self, channels: int) -> int:
+        return head_parameters(self.head, self.network_inputs(), self.width, self.hidden_layers, channels, bias=True)
+
+    def network(self, channels: int, generator):
+        return build_head(self.head, self.network_inputs(), self.width, self.hidden_layers, channels, True, generator)
 
 
 def side_by_side(layouts: list[FactorLayout]) -> FactorLayout:

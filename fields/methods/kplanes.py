@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pydantic import Field as Option
 
-from fields.methods.grids import GridMethod
+from fields.methods.grids import DecodedGridMethod
 from fields.ops.factor_layout import FactorLayout, k_planes
 from scenes.domain import Domain
 
 
-class KPlanes(GridMethod):
+class KPlanes(DecodedGridMethod):
     name = "kplanes"
     summary = "product of the planes of all pairs of axes, several resolutions: volumes, clips, moving volumes"
     paper = "Fridovich-Keil et al. 2023, K-Planes: Explicit Radiance Fields in Space, Time, and Appearance"

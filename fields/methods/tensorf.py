@@ -6,12 +6,12 @@ from typing import Literal
 
 from pydantic import Field as Option
 
-from fields.methods.grids import GridMethod, side_by_side
+from fields.methods.grids import DecodedGridMethod, side_by_side
+from fields.methods.heads import build_head, head_parameters
 from fields.ops.factor_layout import FactorLayout, canonical, vector_matrix
-from fields.sizes import mlp_parameters
 
 
-class TensoRF(GridMethod):
+class TensoRF(DecodedGridMethod):
     name = "tensorf"
     summary = "low-rank factors of the volume: planes times lines (vm) or lines alone (cp), then a small MLP"
     paper = "Chen et al. 2022, TensoRF: Tensorial Radiance Fields"
@@ -35,7 +35,8 @@ class TensoRF(GridMethod):
         return self.basis
 
     def network_parameters(self, channels: int) -> int:
-        return self.layout().outputs * self.basis + mlp_parameters(self.basis, self.width, self.hidden_layers, channels, bias=True)
+        head = head_parameters(self.head, self.basis, self.width, self.hidden_layers, channels, bias=True)
+        return self.layout().outputs * self.basis + head
 
     def start(self, domain, generator):
         # The official code's 0.1 suits products of two; of three it would be almost nothing.
@@ -45,10 +46,8 @@ class TensoRF(GridMethod):
     def network(self, channels: int, generator):
         import torch
 
-        from fields.networks.mlp import MLP
-
         basis = torch.nn.Linear(self.layout().outputs, self.basis, bias=False)
         bound = basis.in_features ** -0.5
         with torch.no_grad():
             basis.weight.uniform_(-bound, bound, generator=generator)
-        return torch.nn.Sequential(basis, MLP(self.basis, self.width, self.hidden_layers, channels, bias=True, generator=generator))
+        return torch.nn.Sequential(basis, build_head(self.head, self.basis, self.width, self.hidden_layers, channels, True, generator))

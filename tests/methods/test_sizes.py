@@ -17,6 +17,7 @@ class Measured:
     """As much of a signal as `prepare` looks at."""
 
     kind = "test"
+    preferred_loss = "l2"
     channels = RGB
 
     def __init__(self, *shape):
@@ -76,3 +77,11 @@ def test_unknown_names_are_refused_with_the_near_ones():
 def test_values_out_of_range_are_refused(key, value):
     with pytest.raises(BadInput, match=f"^{key}={value}"):
         make_method("hashgrid", {key: value})
+
+
+@pytest.mark.parametrize("head", ["kan-spline", "kan-gaussian", "hourglass", "quadratic"])
+@pytest.mark.parametrize("name", ["densegrid", "tensorf", "kplanes"])
+def test_every_head_is_counted_and_built(name, head):
+    method = prepared(name, (20, 30, 24), head=head)
+    field = method.build(Measured(20, 30, 24).domain, RGB, seed=0)
+    assert method.parameters(3, 3) == field.stored_numbers
