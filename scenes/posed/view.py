@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from scenes.errors import BadInput
+from scenes.pictures.read import read_picture
 
 # How far a rotation's columns may be from orthonormal (largest entry of R^T R - 1): below the first it is rounding, up to
 # the second it is repaired with a note, beyond that it is something else.
@@ -34,15 +35,35 @@ class Lens:
 @dataclass(frozen=True)
 class View:
     """pose `[3, 4]` float64: camera to world, OpenGL axes (x right, y up, looks along -z). split: "train" or "test". time: in
-    [0, 1], or None for a scene that stands still. mask: a picture whose dark pixels do not count."""
+    [0, 1], or None for a scene that stands still. mask: a picture whose dark pixels do not count. A view has its picture
+    in a file or, where the scene's file holds them all, as pixels `[H, W, 3 or 4]` uint8."""
 
     name: str
-    picture: Path
+    picture: Path | None
     pose: np.ndarray
     lens: Lens
     split: str
     time: float | None = None
     mask: Path | None = None
+    pixels: np.ndarray | None = None
+
+    def read(self) -> np.ndarray:
+        """The picture, `[H, W, 3 or 4]` uint8 sRGB, alpha (if any) straight. BadInput where it cannot be read, is not of the
+        lens's size, or is transparent all over."""
+        if self.pixels is not None:
+            return self.pixels
+        decoded = read_picture(self.picture)
+        pixels = decoded.pixels
+        if pixels.dtype != np.uint8:
+            raise BadInput(f"{self.picture}: posed views are pictures of 8 bits a channel, and this one is {pixels.dtype}")
+        if pixels.shape[-1] <= 2:
+            pixels = np.concatenate([np.repeat(pixels[..., :1], 3, axis=-1), pixels[..., 1:]], axis=-1)
+        if pixels.shape[:2] != (self.lens.height, self.lens.width):
+            raise BadInput(f"{self.picture}: turned upright it is {pixels.shape[1]} x {pixels.shape[0]}, but its lens is for "
+                           f"{self.lens.width} x {self.lens.height}; save it without an orientation tag")
+        if pixels.shape[-1] == 4 and not pixels[..., 3].any():
+            raise BadInput(f"{self.picture}: is transparent all over; leave the view out")
+        return pixels
 
 
 @dataclass(frozen=True)
