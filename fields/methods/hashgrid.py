@@ -9,8 +9,8 @@ from pydantic import Field as Option
 from pydantic import field_validator, model_validator
 
 from fields.methods.base import SIZE_TOLERANCE, Method, crossing
+from fields.methods.heads import DESCRIPTION, Head, build_head, head_parameters
 from fields.ops.grid_layout import GridLayout
-from fields.sizes import mlp_parameters
 from scenes.domain import Channels, Domain
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ class HashGrid(Method):
         None, gt=1, le=8, description="resolution ratio of neighbouring levels; none: the finest cell is as large as a sample")
     width: int = Option(64, ge=16, le=128, multiple_of=16, description="units a hidden layer of the MLP")
     hidden_layers: int = Option(2, ge=1, le=4, description="hidden layers of the MLP")
+    head: Head = Option("mlp", description=DESCRIPTION)
     interpolation: Literal["linear", "smoothstep"] = Option("linear", description="smoothstep has continuous gradients")
     fused: Literal["auto", "off"] = Option("auto", description="off: train through autograd instead of the fused native step")
     backend: Literal["auto", "native", "torch", "tcnn"] = Option(
@@ -63,6 +64,12 @@ class HashGrid(Method):
         if value is not None and value & (value - 1):
             raise ValueError("should be a power of two")
         return value
+
+    @model_validator(mode="after")
+    def _heads_train_through_autograd(self) -> Self:
+        if self.head != "mlp" and (self.backend == "tcnn" or self.products != "float32"):
+            raise ValueError(f"head={self.head} trains through autograd: leave backend and products at their defaults")
+        return self
 
     @model_validator(mode="after")
     def _products_need_kernels(self) -> Self:
@@ -129,7 +136,7 @@ class HashGrid(Method):
         return found
 
     def _network_parameters(self, channels: int) -> int:
-        return mlp_parameters(self.levels * self.features, self.width, self.hidden_layers, channels, bias=False)
+        return head_parameters(self.head, self.levels * self.features, self.width, self.hidden_layers, channels, bias=False)
 
     def _grown(self, dimensions: int, channels: int, parameters: int) -> list[Self]:
         """Copies of about `parameters` numbers; the count rises with growth, which is solved in thousandths."""
@@ -157,13 +164,13 @@ class HashGrid(Method):
 
         from fields.encoders.hash_grid import HashGrid as Encoder
         from fields.grid_field import GridField
-        from fields.networks.mlp import MLP
 
         generator = torch.Generator().manual_seed(seed)
         by_tcnn = self.backend == "tcnn"
         encoder = Encoder(self.layout(domain.dimensions), self.interpolation, "auto" if by_tcnn else self.backend, generator)
-        network = MLP(encoder.outputs, self.width, self.hidden_layers, len(channels), bias=False, generator=generator)
-        return GridField(domain, channels, encoder, network, fused=self.fused != "off" and self.backend != "torch",
+        network = build_head(self.head, encoder.outputs, self.width, self.hidden_layers, len(channels), False, generator)
+        fused = self.fused != "off" and self.backend != "torch" and self.head == "mlp"
+        return GridField(domain, channels, encoder, network, fused=fused,
                          products=self.products, accelerator="tcnn" if by_tcnn else None)
 
     def parameter_groups(self, field: Field) -> list[dict]:

@@ -80,8 +80,14 @@ def test_values_out_of_range_are_refused(key, value):
 
 
 @pytest.mark.parametrize("head", ["kan-spline", "kan-gaussian", "hourglass", "quadratic"])
-@pytest.mark.parametrize("name", ["densegrid", "tensorf", "kplanes"])
+@pytest.mark.parametrize("name", ["hashgrid", "densegrid", "tensorf", "kplanes"])
 def test_every_head_is_counted_and_built(name, head):
     method = prepared(name, (20, 30, 24), head=head)
     field = method.build(Measured(20, 30, 24).domain, RGB, seed=0)
     assert method.parameters(3, 3) == field.stored_numbers
+
+
+def test_a_head_without_kernels_is_not_sent_to_them():
+    with pytest.raises(BadInput, match="trains through autograd"):
+        make_method("hashgrid", {"head": "quadratic", "products": "bfloat16"})
+    assert not prepared("hashgrid", (40, 30), head="hourglass").build(Measured(40, 30).domain, RGB, seed=0).fused
