@@ -6,11 +6,16 @@ import time
 
 from fields.fit.run import Run
 from fields.fit.trainer import Trainer
+from scenes.atomic import atomic_write
 
 LOG_SECONDS = 0.5
 CHECKPOINT_SECONDS = 10.0
 # Saving may take this share of the time at most; large fields are then saved less often.
 CHECKPOINT_SHARE = 0.02
+# Pictures during a fit: no side longer than this (0.1 megapixel), so often, and this share of the time at most.
+PREVIEW_SIDE = 316
+PREVIEW_SECONDS = 10.0
+PREVIEW_SHARE = 0.02
 
 
 class History:
@@ -43,3 +48,22 @@ class Checkpointer:
         self.run.save_checkpoint(trainer)
         now = time.perf_counter()
         self._next = now + max(CHECKPOINT_SECONDS, (now - begun) / CHECKPOINT_SHARE)
+
+
+class Previewer:
+    """Writes a small `preview.png` of the fit as it is, every ten seconds, less often where that is slow; the last is the run's."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self._next = time.perf_counter() + PREVIEW_SECONDS
+
+    def __call__(self, trainer: Trainer) -> None:
+        if time.perf_counter() < self._next or trainer.total is None or trainer.done:
+            return
+        from PIL import Image
+
+        begun = time.perf_counter()
+        with atomic_write(self.run.path / "preview.png") as temporary:
+            Image.fromarray(trainer.objective.preview(trainer.field, PREVIEW_SIDE)).save(temporary)
+        now = time.perf_counter()
+        self._next = now + max(PREVIEW_SECONDS, (now - begun) / PREVIEW_SHARE)

@@ -11,7 +11,7 @@ import torch
 
 import scenes
 from fields.field import Field
-from fields.fit.callbacks import Checkpointer, History
+from fields.fit.callbacks import Checkpointer, History, Previewer
 from fields.fit.fresh import apply_fresh, save_spectra
 from fields.fit.kinds import default_method, objective_for
 from fields.fit.machine import machine, versions
@@ -118,7 +118,7 @@ def resume(signal: Signal, run: Run, device: str = "auto", started: float | None
 def finish(trainer: Trainer, run: Run | None, callbacks: Iterable[Callable[[Trainer], None]] = ()) -> Fit:
     """Runs the trainer to its end (or until it is stopped), scores the field and writes the run's files."""
     if run is not None:
-        trainer.callbacks += [History(run), Checkpointer(run)]
+        trainer.callbacks += [History(run), Checkpointer(run), Previewer(run)]
     trainer.callbacks += callbacks
     trainer.run()
     field, method = trainer.field, trainer.method

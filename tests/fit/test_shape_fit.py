@@ -201,6 +201,33 @@ def test_gradient_terms_are_for_distances_only(astronaut):
             make_method("hashgrid", {"eikonal": "0.1"}).prepare(signal)
 
 
+def test_pictures_during_a_fit_are_small_and_take_their_share(tmp_path, monkeypatch):
+    """At most 0.1 megapixel; after one that took a while, the next comes when that is 2 % of the time."""
+    from PIL import Image
+
+    from fields.fit import callbacks
+
+    trainer, run = prepare(ball(samples=3000, subdivisions=2), "hashgrid", steps=1000, options={**OPTIONS, "batch": 256}, out=tmp_path / "run")
+    trainer.step()
+    clock = [100.0]
+    monkeypatch.setattr(callbacks.time, "perf_counter", lambda: clock[0])
+    previewer, made = callbacks.Previewer(run), []
+    picture = trainer.objective.preview
+
+    def slow(field, side):
+        made.append(clock[0])
+        clock[0] += 1.0
+        return picture(field, side)
+
+    monkeypatch.setattr(trainer.objective, "preview", slow)
+    for _ in range(200):
+        previewer(trainer)
+        clock[0] += 1.0
+    assert [round(time - made[0]) for time in made] == [0, 51, 102, 153]
+    with Image.open(tmp_path / "run" / "preview.png") as seen:
+        assert seen.width * seen.height <= 100_000
+
+
 def test_a_resumed_fit_has_the_same_bits(tmp_path):
     mesh = trimesh.creation.icosphere(2)
     path = tmp_path / "ball.ply"
