@@ -28,6 +28,7 @@ BUILT_IN = {
     "kplanes": "fields.methods.kplanes:KPlanes",
     "nerv": "fields.methods.nerv:Nerv",
     "nervpp": "fields.methods.nerv:NervPlus",
+    "rbf": "fields.methods.rbf:Rbf",
 }
 
 

@@ -60,7 +60,7 @@ struct Maths<double> {
     FS_HOST_DEVICE static double root(double x) { return sqrt(x); }
 };
 
-constexpr int packed_size(int dimensions) { return dimensions * (dimensions + 1) / 2; }
+FS_HOST_DEVICE constexpr int packed_size(int dimensions) { return dimensions * (dimensions + 1) / 2; }
 
 // Where row i, column j of a symmetric matrix lies.
 template <int D>

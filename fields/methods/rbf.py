@@ -1,0 +1,81 @@
+"""`rbf`: a multiresolution hash grid, then one layer of Gaussian units instead of an MLP."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, Self
+
+from pydantic import Field as Option
+
+from fields.methods.base import Method
+from fields.methods.hashgrid import HashGrid
+from scenes.domain import Channels, Domain
+
+if TYPE_CHECKING:
+    from fields.field import Field
+    from scenes.signal import Signal
+
+# What is decided from the signal, and by the solver of sizes, as `hashgrid` does it.
+OF_THE_GRID = ("levels", "features", "table_size", "base_resolution", "growth")
+
+
+class _Grid(HashGrid):
+    """The grid, with units for the MLP's width where sizes are counted and solved."""
+
+    linear: bool
+
+    def _network_parameters(self, channels: int) -> int:
+        inputs = self.levels * self.features
+        return 2 * inputs * self.width + (self.width + 1) * channels + (inputs * channels if self.linear else 0)
+
+
+class Rbf(Method):
+    name = "rbf"
+    summary = "hash grid, then one layer of Gaussian units: a small decoder with short gradients"
+    paper = "Bouzidi et al. 2025, Gaussian RBFNet / GNF: Gaussian Neural Fields"
+    dimensions = (1, 2, 3, 4)
+
+    learning_rate: float = Option(5e-3, gt=0, le=1, description="Adam's step size for the units")
+    table_rate: float = Option(5e-2, gt=0, le=1, description="Adam's step size for the table")
+    batch: int | None = Option(None, ge=1, le=1 << 24, description="points a training step; none: as of hashgrid")
+    levels: int = Option(16, ge=1, le=32, description="grids, coarse to fine")
+    features: Literal[1, 2, 4, 8] = Option(2, description="channels an entry")
+    table_size: int | None = Option(None, ge=16, le=1 << 26, description="entries a level at most, a power of two; none: as of hashgrid")
+    base_resolution: int = Option(16, ge=2, le=4096, description="cells along an axis at the coarsest level")
+    growth: float | None = Option(None, gt=1, le=8, description="resolution ratio of neighbouring levels; none: as of hashgrid")
+    units: int = Option(64, ge=16, le=128, multiple_of=16, description="Gaussian units")
+    linear: bool = Option(True, description="add a linear function of the features, as the paper's first version has it")
+    spread: float = Option(1.0, gt=0, le=100, description="centres begin within this distance of 0 along each feature")
+    interpolation: Literal["linear", "smoothstep"] = Option("linear", description="smoothstep has continuous gradients")
+    backend: Literal["auto", "native", "torch"] = Option("auto", description="who computes the grid and the units")
+
+    def _grid(self) -> HashGrid:
+        options = {name: getattr(self, name) for name in (*OF_THE_GRID, "batch", "loss")}
+        return _Grid(**options, width=self.units, linear=self.linear)
+
+    def _with(self, grid: HashGrid) -> Self:
+        return self.model_copy(update={**{name: getattr(grid, name) for name in (*OF_THE_GRID, "batch")}, "units": grid.width})
+
+    def prepare(self, signal: Signal) -> Self:
+        return super().prepare(signal)._with(self._grid().prepare(signal))
+
+    def parameters(self, dimensions: int, channels: int) -> int:
+        return self._grid().parameters(dimensions, channels)
+
+    def sizes(self, dimensions: int, channels: int, parameters: int) -> list[Self]:
+        return [self._with(grid) for grid in self._grid().sizes(dimensions, channels, parameters)]
+
+    def build(self, domain: Domain, channels: Channels, seed: int) -> Field:
+        import torch
+
+        from fields.encoders.hash_grid import HashGrid as Encoder
+        from fields.networks.gaussian_rbf import GaussianRbf
+        from fields.rbf_field import RbfField
+
+        generator = torch.Generator().manual_seed(seed)
+        encoder = Encoder(self._grid().layout(domain.dimensions), self.interpolation, self.backend, generator)
+        network = GaussianRbf(encoder.outputs, self.units, len(channels), self.spread, self.linear, self.backend, generator)
+        return RbfField(domain, channels, encoder, network)
+
+    def parameter_groups(self, field: Field) -> list[dict]:
+        return [{"params": list(field.network.parameters()), "lr": self.learning_rate, "sparse": False},
+                {"params": list(field.encoder.parameters()), "lr": self.table_rate, "sparse": True}]

@@ -1,0 +1,177 @@
+"""Radial basis functions on CUDA against their formulas: on a GPU where there is one, and the kernels compiled for the CPU anywhere.
+
+The second shows whether they compute and co-operate as they should, not that a GPU runs them (`cuda_on_host`).
+"""
+
+import ctypes
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from ops_helpers import assert_close
+from rbf_helpers import gather_results, layer, layer_results, moved, scene
+
+import cuda_ext
+from fields.ops import rbf_cuda
+from fields.ops.gaussian_layer import GaussianCall
+from fields.ops.neighbours import NearestCall, nearest
+from fields.ops.rbf_gather import KERNELS, NORMALISE, RbfCall, rbf_gather
+
+ROOT = Path(__file__).resolve().parents[2]
+CSRC = ROOT / "cuda_ext" / "csrc"
+COMPILER = shutil.which("c++")
+NO_GPU = (None if torch.cuda.is_available() else "no GPU that torch can use") or cuda_ext.why_absent("cuda")
+on_gpu = pytest.mark.skipif(NO_GPU is not None, reason=f"needs a GPU and the CUDA library: {NO_GPU}")
+
+
+@pytest.fixture(scope="session")
+def host_library(tmp_path_factory):
+    if COMPILER is None:
+        pytest.skip("needs a C++ compiler")
+    path = tmp_path_factory.mktemp("rbf") / "rbf_on_host.so"
+    here = ROOT / "tests" / "ops" / "cuda_on_host"
+    subprocess.run([COMPILER, "-std=c++17", "-O1", "-ffp-contract=off", "-shared", "-fPIC", "-DFS_RBF_PAIRS_AT_ONCE=128",
+                    f"-I{here}", f"-I{CSRC}", here / "rbf.cpp", "-o", path], check=True)
+    return ctypes.CDLL(str(path))
+
+
+@pytest.fixture(params=["host", pytest.param("cuda", marks=on_gpu)])
+def device(request, monkeypatch):
+    """Where the tensors live. On the CPU, calls go to the kernels that were compiled for it."""
+    if request.param == "cuda":
+        return "cuda"
+    library = request.getfixturevalue("host_library")
+    place = torch.device("cpu", 0)
+    monkeypatch.setattr(cuda_ext, "load", lambda device: library)
+    monkeypatch.setattr(cuda_ext, "why_absent", lambda device: None)
+    monkeypatch.setattr(rbf_cuda, "_stream", lambda device: 0)
+    module = sys.modules
+    monkeypatch.setattr(module["fields.ops.rbf_gather"], "_run", lambda name, call, _: rbf_cuda.rbf_gather(name, call, place))
+    monkeypatch.setattr(module["fields.ops.gaussian_layer"], "_run", lambda name, call, _: rbf_cuda.gaussian_layer(name, call, place))
+    monkeypatch.setattr(module["fields.ops.neighbours"], "_run", lambda call, _: rbf_cuda.nearest(call, place))
+    return "cpu"
+
+
+@pytest.fixture(params=[False, True], ids=["atomic", "ordered"])
+def ordered(request):
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(request.param)
+    yield request.param
+    torch.use_deterministic_algorithms(before)
+
+
+def assert_gather_equals_formula(things, kernel, normalise, device, dtype=torch.float64, tolerance=1e-11):
+    ours = gather_results(things, kernel, normalise, "native", dtype, device)
+    formula = gather_results(things, kernel, normalise, "torch", torch.float64)
+    for name in formula:
+        assert_close(ours[name].cpu().double(), formula[name], tolerance, name, floor=1e-3)
+
+
+@pytest.mark.parametrize("dimensions", (2, 3))
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_gather_equals_the_formula(kernel, dimensions, device, ordered):
+    # 8 warps of a block, sorted in parts; numbers of points, features and neighbours that fill nothing exactly.
+    for normalise, sines, features, neighbours in (("none", True, 7, 5), ("detached", True, 40, 8), ("full", False, 33, 3)):
+        things = scene(37, 9, features, neighbours, dimensions, kernel, sines)
+        assert_gather_equals_formula(things, kernel, normalise, device)
+
+
+@pytest.mark.parametrize("normalise", NORMALISE)
+def test_gather_in_float32(normalise, device, ordered):
+    things = scene(20, 12, 128, 32, 2)
+    assert_gather_equals_formula(things, "inverse_quadratic", normalise, device, torch.float32, 5e-5)
+
+
+def test_gather_of_nothing_and_features_alone(device, ordered):
+    assert_gather_equals_formula(scene(0, 5, 4, 2, 3), "gaussian", "full", device)
+    own = moved(scene(50, 9, 20, 4, 2), torch.float64, device)
+    features = own["features"].requires_grad_()
+    for backend in ("native", "torch"):
+        output = rbf_gather(own["coords"], own["neighbours"], own["centres"], own["shapes"], features, own["frequencies"],
+                            backend=backend)
+        output.square().sum().backward()
+        if backend == "native":
+            ours, features.grad = features.grad, None
+    assert_close(ours, features.grad, 1e-12)
+
+
+def test_gather_shows_a_wrong_neighbour(device, monkeypatch):
+    """No result is waited for, so it cannot be refused: it gives NaN, and nothing is read or written out of bounds."""
+    monkeypatch.setattr(sys.modules["fields.ops.rbf_gather"], "_check", lambda *_: None)
+    own = moved(scene(20, 9, 4, 3, 2), torch.float64, device)
+    own["neighbours"][7, 1], own["neighbours"][12, 0] = 9, -1
+    output = rbf_gather(own["coords"], own["neighbours"], own["centres"], own["shapes"], own["features"], own["frequencies"],
+                        backend="native")
+    assert output.isnan().any(-1).nonzero().flatten().tolist() == [7, 12]
+
+
+@pytest.mark.parametrize("inputs, units", [(16, 64), (1, 1), (33, 70), (40, 5)])
+def test_layer_equals_the_formula(inputs, units, device):
+    tensors = layer(151, inputs, units)
+    for dtype, tolerance in ((torch.float64, 1e-12), (torch.float32, 3e-5)):
+        ours = layer_results(tensors, "native", dtype, device)
+        formula = layer_results(tensors, "torch", torch.float64)
+        for name in formula:
+            assert_close(ours[name].cpu().double(), formula[name], tolerance, name, floor=1e-6)
+
+
+def test_layer_of_no_points(device):
+    results = layer_results(layer(0, 4, 5), "native", torch.float32, device)
+    assert not results["grad centres"].any() and not results["grad log_widths"].any()
+
+
+@pytest.mark.parametrize("dimensions", (1, 2, 3))
+def test_nearest_equals_all_distances(dimensions, device):
+    random = torch.Generator().manual_seed(0)
+    for centres, count in ((1, 1), (300, 8), (400, 20)):
+        where = (torch.rand(centres, dimensions, generator=random) * 20).round().to(device)
+        queries = (torch.rand(130, dimensions, generator=random) * 20).to(device)
+        assert torch.equal(nearest(queries, where, count, "native"), nearest(queries, where, count, "torch"))
+
+
+# What only a GPU can show.
+
+@on_gpu
+def test_ordered_repeats_bit_for_bit():
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True)
+    try:
+        things = scene(1 << 16, 1000, 32, 8, 2)
+        runs = [gather_results(things, "gaussian", "full", "native", torch.float32, "cuda") for _ in range(3)]
+    finally:
+        torch.use_deterministic_algorithms(before)
+    assert all(torch.equal(runs[0][name], run[name]) for run in runs[1:] for name in run)
+
+
+# Python's picture of the C functions.
+
+C_TYPES = {"int32_t": ctypes.c_int32, "int64_t": ctypes.c_int64}
+
+
+def c_type(text):
+    text = " ".join(text.split())
+    return C_TYPES.get(text) or (ctypes.c_void_p if text.endswith("*") else pytest.fail(f"what is {text}?"))
+
+
+def test_signatures_are_those_of_the_header():
+    header = (CSRC / "cuda" / "rbf.h").read_text()
+    found = {}
+    for result, name, arguments in re.findall(r"FS_API (.*?[ *])(fs_\w+)\(([^)]*)\);", header):
+        types = [re.sub(r"\w+$", "", argument.strip()) for argument in arguments.split(",")]
+        found[name] = (c_type(result), [c_type(text) for text in types])
+    assert found == rbf_cuda.SIGNATURES
+
+
+@pytest.mark.parametrize("call, header", [(RbfCall, "rbf.h"), (GaussianCall, "gaussian_layer.h"), (NearestCall, "neighbours.h")])
+def test_calls_are_those_of_the_headers(call, header):
+    text = (CSRC / "common" / header).read_text()
+    body = re.sub(r"//.*", "", re.search(rf"struct {call.__name__} \{{(.*?)\n\}};", text, re.S).group(1))
+    fields = []
+    for line in filter(None, map(str.strip, body.split(";"))):
+        kind, names = re.fullmatch(r"((?:const )?\w+[ *]+)(.*)", line).groups()
+        fields += [(name.strip(), c_type(kind)) for name in names.split(",")]
+    assert fields == list(call._fields_)
