@@ -44,7 +44,7 @@ class Rbf(Method):
     growth: float | None = Option(None, gt=1, le=8, description="resolution ratio of neighbouring levels; none: as of hashgrid")
     units: int = Option(64, ge=16, le=128, multiple_of=16, description="Gaussian units")
     linear: bool = Option(True, description="add a linear function of the features, as the paper's first version has it")
-    spread: float = Option(1.0, gt=0, le=100, description="centres begin within this distance of 0 along each feature")
+    spread: float = Option(0.3, gt=0, le=100, description="centres begin within this distance of 0 along each feature")
     interpolation: Literal["linear", "smoothstep"] = Option("linear", description="smoothstep has continuous gradients")
     backend: Literal["auto", "native", "torch"] = Option("auto", description="who computes the grid and the units")
 
