@@ -19,6 +19,7 @@ class Measured:
     kind = "test"
     preferred_loss = "l2"
     channels = RGB
+    preferred_loss = "l2"
 
     def __init__(self, *shape):
         self.domain = Domain(tuple(Axis(name, 0, n, "px", n) for name, n in zip("xyzt", shape)))
