@@ -65,7 +65,8 @@ FS_HOST_DEVICE constexpr int packed_size(int dimensions) { return dimensions * (
 // Where row i, column j of a symmetric matrix lies.
 template <int D>
 FS_HOST_DEVICE constexpr int packed(int i, int j) {
-    return i <= j ? i * D - i * (i - 1) / 2 + j - i : packed<D>(j, i);
+    const int low = i < j ? i : j, high = i < j ? j : i;
+    return low * D - low * (low - 1) / 2 + high - low;
 }
 
 template <int D, class T>
