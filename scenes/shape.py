@@ -33,6 +33,8 @@ SIDE = 1 / 1.1
 FEWEST_SAMPLES, MOST_SAMPLES = 1 << 18, 1 << 22
 # Samples a second of the time budget, so that drawing them takes about a tenth of it.
 SAMPLES_A_SECOND = 1 << 16
+# A distance to a cloud takes about so many times as long as one to a mesh.
+CLOUD_COST = 8
 # A distance d is weighed 1 / (|d| + this), in unit cubes: errors count relative to the distance, down to here.
 NEAR = 0.01
 # Streams of the generator: two for training, two for the metrics.
@@ -106,7 +108,10 @@ class Shape(Signal):
         """Decides how many samples are drawn, from the budget, and records it; nothing where it was decided before."""
         if self._samples is None:
             wanted = SAMPLES_A_SECOND * seconds if seconds else batch * steps
-            self._samples = int(min(max(wanted, FEWEST_SAMPLES), MOST_SAMPLES))
+            samples = min(max(wanted, FEWEST_SAMPLES), MOST_SAMPLES)
+            if isinstance(self.surface, CloudSurface):
+                samples /= CLOUD_COST
+            self._samples = int(samples)
             self.source = {**self.source, "options": {**self.source["options"], "samples": self._samples}}
 
     def batch(self, step: int, count: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -91,7 +91,12 @@ class CloudSurface:
         return distance, number, self.points[number]
 
     def inside(self, points: np.ndarray) -> np.ndarray:
-        return self.distance(points, signed=True)[0] < 0
+        """bool `[n]`; as the sign of `distance`, of which only the places near the points need the neighbours."""
+        inside = self._winding(points) > 0.5
+        near = np.isfinite(self._tree.query(points, 1, distance_upper_bound=4 * self.spacing, workers=-1)[0])
+        if near.any():
+            inside[near] = self.distance(points[near], signed=True)[0] < 0
+        return inside
 
     def sample(self, count: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray, None]:
         """Points of the cloud, evenly by area: places, normals `[n, 3]`, numbers `[n]`."""
