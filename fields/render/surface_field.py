@@ -68,6 +68,7 @@ def surface_field(field: PointField) -> SurfaceField:
         value = field(points)[:, 0]
         return 0.5 - value if space == "occupancy" else value
 
+    @torch.no_grad()
     def colours(points: Tensor) -> Tensor:
         return field(points)[:, 1:4].clamp(0, 1)
 

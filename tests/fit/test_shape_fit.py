@@ -131,9 +131,10 @@ def test_a_quick_fit(quantity: str):
     assert fit.metrics["f_score"] > 0.5, fit.metrics
 
 
-def test_colours_are_fitted_along_and_do_not_spoil_the_shape():
+def test_colours_are_fitted_along_and_do_not_spoil_the_shape(tmp_path):
     shape = painted_ball()
-    fit = fields.fit_field(shape, steps=120, options=OPTIONS)
+    fit = fields.fit_field(shape, steps=120, options=OPTIONS, out=tmp_path / "run")
+    assert (tmp_path / "run" / "preview.png").is_file()
     assert shape.channels == Channels(("distance", "red", "green", "blue"), "signed_distance")
     assert fit.metrics["iou"] > 0.93 and fit.metrics["psnr"] > 25, fit.metrics
 
