@@ -1,15 +1,20 @@
-"""What the machine gives: matrix products of the MLP's and of a large shape, the MLP's share of the former's rate, and two threads."""
+"""Rows without a peer: what the machine gives, and how our operations do beside it, on one thread and with more points."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from statistics import median
-
-from benchmarks.kernels import mlps, step
+from benchmarks.kernels import grids, mlps, step
+from benchmarks.kernels.timing import median_seconds, one_and_all_threads
 
 
-def ceilings() -> list[dict]:
+def ceilings(only: str) -> list[dict]:
+    """The rows of the groups whose id contains `only`."""
+    groups = {"matmul": products, "step2d-15": whole_step, "hashgrid2d-15-fwd-throughput": grids.throughput,
+              "hashgrid2d-15-scaling": grids.scaling, "hashgrid-write": grids.writing}
+    return [row for id, rows in groups.items() if only in id for row in rows()]
+
+
+def products() -> list[dict]:
+    """Matrix products of the MLP's and of a large shape, and the MLP's share of their rates."""
     import torch
 
     rows = []
@@ -22,23 +27,11 @@ def ceilings() -> list[dict]:
         rows.append({"id": "step2d-15-mlp-rate", "value": round(rate, 1), "unit": "GFLOP/s", "against": ceiling["id"],
                      "against_value": ceiling["value"], "ratio": round(rate / ceiling["value"], 2),
                      "note": "the step's MLP alone, forward and back"})
-    both = median_seconds(step.prepare("native"))
-    operations = 6 * step.POINTS * (32 * 64 + 64 * 64 + 64 * 3)
-    rows.append({"id": "step2d-15-rate", "value": round(1e-9 * operations / both, 1), "unit": "GFLOP/s",
-                 "note": "the MLP's operations over the time of the whole step, grid and Adam included"})
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    alone = median_seconds(step.prepare("native"))
-    torch.set_num_threads(threads)
-    rows.append({"id": f"step2d-15-scaling-1-to-{threads}", "value": round(alone / both, 2), "unit": "times"})
     return rows
 
 
-def median_seconds(function: Callable[[], object], repeats: int = 9) -> float:
-    function()
-    times = []
-    for _ in range(repeats):
-        begun = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - begun)
-    return median(times)
+def whole_step() -> list[dict]:
+    both, row = one_and_all_threads("step2d-15", lambda: step.prepare("native"))
+    operations = 6 * step.POINTS * (32 * 64 + 64 * 64 + 64 * 3)
+    return [{"id": "step2d-15-rate", "value": round(1e-9 * operations / both, 1), "unit": "GFLOP/s",
+             "note": "the MLP's operations over the time of the whole step, grid and Adam included"}, row]

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable
 
 from benchmarks.kernels.case import Case
+from benchmarks.kernels.timing import median_seconds, one_and_all_threads
 
 POINTS = 262_144
 GRIDS = [(2, 15), (3, 15), (2, 19), (3, 19)]
@@ -61,3 +62,42 @@ def prepare(contender: str, case: str) -> Callable[[], object]:
 CONTENDERS = {"fwd": ("native", "torch", "torch-compiled", "drjit", "gather"), "fwdbwd": ("native", "torch", "torch-compiled", "drjit")}
 CASES = [Case(f"hashgrid{dimensions}d-{table}-{kind}", CONTENDERS[kind], prepare, quick=(dimensions, table) == GRIDS[0])
          for dimensions, table in GRIDS for kind in CONTENDERS]
+
+
+def throughput() -> list[dict]:
+    """Points a second by their number, and how much it varies."""
+    import torch
+
+    from fields.ops.grid_layout import GridLayout
+    from fields.ops.hash_grid import hash_grid
+
+    layout = GridLayout(2, 16, 2, 16, 1.38, 1 << 15)
+    generator = torch.Generator().manual_seed(0)
+    table = torch.randn(layout.entries, 2, generator=generator)
+    rows = []
+    for exponent in range(14, 23, 2):
+        coords = torch.rand(1 << exponent, 2, generator=generator)
+        seconds = median_seconds(lambda: hash_grid(coords, table, layout, backend="native"))  # noqa: B023
+        rows.append({"id": f"hashgrid2d-15-fwd-throughput-{exponent}", "value": round(1e-6 * len(coords) / seconds, 1),
+                     "unit": "M points/s", "note": f"2^{exponent} points"})
+    rates = [row["value"] for row in rows]
+    return [*rows, {"id": "hashgrid2d-15-fwd-throughput-spread", "value": round(max(rates) / min(rates), 2), "unit": "times",
+                    "note": "the best rate over the worst"}]
+
+
+def scaling() -> list[dict]:
+    return [one_and_all_threads(id, lambda: prepare("native", id))[1]  # noqa: B023
+            for id in ("hashgrid2d-15-fwd", "hashgrid2d-15-fwdbwd", "hashgrid3d-19-fwdbwd")]
+
+
+def writing() -> list[dict]:
+    """What it takes to write a result of the forward pass's size and nothing else: into fresh memory, and into memory that was kept."""
+    import torch
+
+    from fields.ops import memory
+
+    shape = (POINTS, 32)
+    fresh = median_seconds(lambda: torch.full(shape, 1.0))
+    kept = median_seconds(lambda: memory.empty(shape, torch.float32).fill_(1.0))
+    return [{"id": f"hashgrid-write-{name}", "value": round(1e3 * seconds, 3), "unit": "ms", "note": f"33.6 MB into {name} memory"}
+            for name, seconds in (("fresh", fresh), ("kept", kept))]

@@ -14,14 +14,13 @@ COMPILED = "torch-compiled"
 def measure(quick: bool, only: str = "") -> dict:
     """The report; `quick` leaves out the slow cases and torch.compile; `only` takes the cases whose id contains it."""
     cases = [case for case in CASES if only in case.id and (case.quick or not quick)]
-    names = dict.fromkeys(name for case in cases for name in case.contenders if not (quick and name == COMPILED))
+    names = dict.fromkeys([NATIVE]) | dict.fromkeys(name for case in cases for name in case.contenders if not (quick and name == COMPILED))
     workers = {name: Worker(name) for name in names}
     rows = []
     for case in cases:
         rows += compare(case, take_turns(case, {name: workers[name] for name in case.contenders if name in workers},
                                          repeats=3 if quick else 9))
-    if not only:
-        rows += workers[NATIVE].ask("ceilings")["rows"]
+    rows += workers[NATIVE].ask("ceilings", only)["rows"]
     for worker in workers.values():
         worker.close()
     if only in "step2d-15-bf16-psnr" and (only or not quick):

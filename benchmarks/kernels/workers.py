@@ -54,7 +54,7 @@ def take_turns(case: Case, workers: dict[str, Worker], repeats: int) -> dict[str
     return results
 
 
-def work(name: str, cases: dict[str, Case], ceilings: Callable[[], list[dict]]) -> None:
+def work(name: str, cases: dict[str, Case], ceilings: Callable[[str], list[dict]]) -> None:
     """The contender's side: prepares cases (warmed up), runs them once when told, forgets them."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever a library prints must not look like an answer
@@ -78,7 +78,7 @@ def work(name: str, cases: dict[str, Case], ceilings: Callable[[], list[dict]]) 
         elif verb == "forget":
             ready.pop(case[0], None)
         else:
-            answer["rows"] = ceilings()
+            answer["rows"] = ceilings(*case)
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,11 +12,15 @@ from torch import Tensor
 from torch.autograd import Function
 
 import cuda_ext
-from fields.ops import backends, hash_grid_cuda
+from fields.ops import backends, hash_grid_cuda, memory
 from fields.ops.grid_layout import PRIMES, GridLayout, GridLevel
 
 Interpolation = Literal["linear", "smoothstep"]
 INTERPOLATIONS = ("linear", "smoothstep")
+
+# `TableType` in csrc/common/grid.h.
+TABLE_TYPES = {torch.float32: 0, torch.float64: 1, torch.float16: 2, torch.bfloat16: 3}
+NARROW = (torch.float16, torch.bfloat16)
 
 
 def hash_grid(coords: Tensor, table: Tensor, layout: GridLayout, interpolation: Interpolation = "linear",
@@ -23,7 +28,9 @@ def hash_grid(coords: Tensor, table: Tensor, layout: GridLayout, interpolation: 
     """Features of every level at each point, coarsest level first.
 
     coords `[..., D]`, clamped to [0, 1] first; table `[layout.entries, layout.features]` of the same dtype (float32 or
-    float64) and device → `[..., layout.levels * layout.features]`, the features of a level side by side. At a level
+    float64) and device → `[..., layout.levels * layout.features]`, the features of a level side by side. With float32
+    coords the table may also be float16 or bfloat16: features and all sums are float32 then, the table's gradient too,
+    which is rounded once in the end, to the table's dtype. At a level
     the position is `scale * x + 0.5`; the 2^D corners of its cell are weighted linearly, or by `3t^2 - 2t^3` of it
     (smoothstep), whose first derivative is continuous.
 
@@ -34,7 +41,7 @@ def hash_grid(coords: Tensor, table: Tensor, layout: GridLayout, interpolation: 
     first that there is (`backends.why_not_native` says why it is not the kernel). Exporters always see the formula.
     ValueError for wrong shapes, dtypes, devices or names.
     """
-    check_hash_grid(coords, table, layout, interpolation)
+    check_hash_grid(coords, table, layout, interpolation, narrow=True)
     if backends.choose(backend, coords.device.type) == "torch":
         return hash_grid_reference(coords, table, layout, interpolation)
     flat = coords.reshape(-1, layout.dimensions)
@@ -63,7 +70,7 @@ def _level_reference(x: Tensor, table: Tensor, layout: GridLayout, level: GridLe
     t = position - position.detach().floor()
     if interpolation == "smoothstep":
         t = t * t * (3.0 - 2.0 * t)
-    rows = table[level.offset:level.offset + level.size]
+    rows = table[level.offset:level.offset + level.size].to(x.dtype)
     entries = corner_entries(x, layout, level)
     total = 0.0
     for corner in range(2**layout.dimensions):
@@ -85,16 +92,20 @@ def _index(point: list[Tensor], layout: GridLayout, level: GridLevel) -> Tensor:
     return (index & 0xFFFFFFFF) % level.size
 
 
-def check_hash_grid(coords: Tensor, table: Tensor, layout: GridLayout, interpolation: str) -> None:
+def check_hash_grid(coords: Tensor, table: Tensor, layout: GridLayout, interpolation: str, narrow: bool = False) -> None:
+    """ValueError unless they fit; `narrow`: a table in half precision fits too."""
     if interpolation not in INTERPOLATIONS:
         raise ValueError(f"interpolation is linear or smoothstep, not {interpolation!r}")
     if coords.ndim < 1 or coords.shape[-1] != layout.dimensions:
         raise ValueError(f"coords must be [..., {layout.dimensions}], not {list(coords.shape)}")
     if table.shape != (layout.entries, layout.features):
         raise ValueError(f"the table must be [{layout.entries}, {layout.features}], not {list(table.shape)}")
-    if table.dtype not in (torch.float32, torch.float64):
+    if narrow and table.dtype in NARROW:
+        if coords.dtype != torch.float32:
+            raise ValueError(f"with a table of {table.dtype} the coords must be float32, not {coords.dtype}")
+    elif table.dtype not in (torch.float32, torch.float64):
         raise ValueError(f"the table must be float32 or float64, not {table.dtype}")
-    if coords.dtype != table.dtype:
+    elif coords.dtype != table.dtype:
         raise ValueError(f"coords and table must have one dtype, not {coords.dtype} and {table.dtype}")
     if coords.device != table.device:
         raise ValueError(f"coords and table must be on one device, not {coords.device} and {table.device}")
@@ -104,17 +115,19 @@ class GridCall(ctypes.Structure):
     """`GridCall` in csrc/common/grid.h."""
 
     _fields_ = [
-        *((name, ctypes.c_int32) for name in ("dimensions", "features", "levels", "smooth", "is_double", "workers")),
+        *((name, ctypes.c_int32) for name in ("dimensions", "features", "levels", "smooth", "table_type", "workers")),
         ("points", ctypes.c_int64),
         *((name, ctypes.c_void_p) for name in ("level", "coords", "table", "grad", "direction", "output",
                                                "grad_coords", "grad_table")),
     ]
 
 
-def grid_call(layout: GridLayout, interpolation: Interpolation, coords: Tensor, /, **pointers: int) -> GridCall:
-    """A call for the points `coords` `[N, D]`; the layout must live until it has returned."""
+def grid_call(layout: GridLayout, interpolation: Interpolation, coords: Tensor, /, table_dtype: torch.dtype | None = None,
+              **pointers: int) -> GridCall:
+    """A call for the points `coords` `[N, D]`, of whose dtype the table is by default; the layout must live until it has
+    returned."""
     return GridCall(dimensions=layout.dimensions, features=layout.features, levels=layout.levels,
-                    smooth=interpolation == "smoothstep", is_double=coords.dtype == torch.float64,
+                    smooth=interpolation == "smoothstep", table_type=TABLE_TYPES[table_dtype or coords.dtype],
                     workers=torch.get_num_threads(), points=coords.shape[0], level=layout.records.ctypes.data, **pointers)
 
 
@@ -127,15 +140,16 @@ class GridKernel:
 
     def forward(self, coords: Tensor, table: Tensor, direction: Tensor | None = None) -> Tensor:
         """The features; with a direction `[N, D]`, their derivative along it."""
-        output = coords.new_empty(coords.shape[0], self.layout.outputs)
+        output = _empty((coords.shape[0], self.layout.outputs), coords)
         self._call("forward", coords=coords, table=table, direction=direction, output=output)
         return output
 
     def backward(self, coords: Tensor, table: Tensor, grad: Tensor, needs: tuple[bool, bool],
                  direction: Tensor | None = None) -> tuple[Tensor | None, Tensor | None]:
-        """Gradients by coords and table of `<grad, forward(coords, table, direction)>`, where `needs` says so."""
-        grad_coords = torch.empty_like(coords, memory_format=torch.contiguous_format) if needs[0] else None
-        grad_table = torch.empty_like(table, memory_format=torch.contiguous_format) if needs[1] else None
+        """Gradients by coords and table of `<grad, forward(coords, table, direction)>`, where `needs` says so; in the
+        dtype of coords."""
+        grad_coords = _empty(coords.shape, coords) if needs[0] else None
+        grad_table = _empty(table.shape, coords) if needs[1] else None
         self._call("backward", coords=coords, table=table, grad=grad, direction=direction, grad_coords=grad_coords,
                    grad_table=grad_table)
         return grad_coords, grad_table
@@ -146,8 +160,12 @@ class GridKernel:
         # The copies must outlive the call, hence the dictionary.
         tensors = {key: ready(t) for key, t in {"coords": coords, **tensors}.items() if t is not None}
         pointers = {key: t.data_ptr() for key, t in tensors.items()}
-        call = grid_call(layout, self.interpolation, coords, **pointers)
+        call = grid_call(layout, self.interpolation, coords, tensors["table"].dtype, **pointers)
         _run(name, call, coords.device)
+
+
+def _empty(shape: Sequence[int], like: Tensor) -> Tensor:
+    return memory.empty(shape, like.dtype) if like.device.type == "cpu" else like.new_empty(shape)
 
 
 def _run(name: str, call: GridCall, device: torch.device) -> None:
@@ -166,7 +184,9 @@ class _Forward(Function):
 
     @staticmethod
     def backward(ctx, grad: Tensor):
-        return *_Backward.apply(*ctx.saved_tensors, grad, ctx.kernel, ctx.needs_input_grad[:2]), None
+        table = ctx.saved_tensors[1]
+        for_coords, for_table = _Backward.apply(*ctx.saved_tensors, grad, ctx.kernel, ctx.needs_input_grad[:2])
+        return for_coords, for_table if for_table is None else for_table.to(table.dtype), None
 
 
 class _Backward(Function):
@@ -181,7 +201,9 @@ class _Backward(Function):
 
     @staticmethod
     def backward(ctx, along: Tensor | None, rows: Tensor | None):
-        return *_Second.apply(*ctx.saved_tensors, along, rows, ctx.kernel, ctx.needs_input_grad[:3]), None, None
+        table = ctx.saved_tensors[1]
+        for_coords, for_table, for_grad = _Second.apply(*ctx.saved_tensors, along, rows, ctx.kernel, ctx.needs_input_grad[:3])
+        return for_coords, for_table if for_table is None else for_table.to(table.dtype), for_grad, None, None
 
 
 class _Second(Function):

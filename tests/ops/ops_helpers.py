@@ -76,15 +76,17 @@ def small_layout(dimensions, features=2, kind="hash"):
     return GridLayout(dimensions, levels=4, features=features, base_resolution=3, growth=1.6, table_size=64, kind=kind)
 
 
-def all_orders(layout, interpolation, backend, dtype, coords, seed=1):
-    """Features, both gradients, and the three second-order gradients of a random functional of those."""
+def all_orders(layout, interpolation, backend, dtype, coords, seed=1, rounded=None, narrow=False):
+    """Features, both gradients, and the three second-order gradients of a random functional of those. `rounded`: the table's numbers are
+    such as fit into this type; `narrow`: and it is of this type."""
     random = torch.Generator().manual_seed(seed)
 
     def draw(*shape):
         return torch.randn(*shape, dtype=torch.float64, generator=random).to(coords)
 
     coords = coords.to(dtype).requires_grad_()
-    table = draw(layout.entries, layout.features).requires_grad_()
+    table = draw(layout.entries, layout.features)
+    table = table.to(rounded or table.dtype).to(rounded if narrow else table.dtype).requires_grad_()
     grad = draw(*coords.shape[:-1], layout.outputs).requires_grad_()
     features = hash_grid(coords, table, layout, interpolation, backend)
     by_coords, by_table = torch.autograd.grad(features, (coords, table), grad, create_graph=True)

@@ -48,6 +48,43 @@ def test_float32_against_float64(dimensions, features, interpolation, isa):
         assert_close(single[name].double(), exact[name], 2e-5, name)
 
 
+NARROW = {torch.float16: 1e-3, torch.bfloat16: 8e-3}  # and how exactly they hold a number
+
+
+@pytest.mark.parametrize("dtype", NARROW)
+@pytest.mark.parametrize("interpolation, kind", [("linear", "dense"), ("linear", "hash"), ("smoothstep", "tiled")])
+@pytest.mark.parametrize("dimensions, features", [(1, 1), (2, 2), (2, 4), (3, 1), (3, 2), (3, 8), (4, 2)])
+def test_narrow_tables_against_float64(dimensions, features, interpolation, kind, dtype, isa):
+    layout = small_layout(dimensions, features, kind)
+    coords = inner_points(layout, 300, torch.Generator().manual_seed(0), margin=0.01, dtype=torch.float32)
+    narrow = all_orders(layout, interpolation, "native", torch.float32, coords, rounded=dtype, narrow=True)
+    exact = all_orders(layout, interpolation, "torch", torch.float64, coords.double(), rounded=dtype)
+    for name in exact:
+        expected_dtype = dtype if name in ("grad table", "second table") else torch.float32
+        assert narrow[name].dtype == expected_dtype, name
+        # The table's gradient is rounded in the end, and with it what the functional makes of it.
+        tolerance = 2e-5 if name in ("features", "grad coords") else NARROW[dtype]
+        assert_close(narrow[name].double(), exact[name], tolerance, name)
+
+
+@pytest.mark.parametrize("dtype", NARROW)
+@pytest.mark.parametrize("features", (1, 2, 8))
+def test_every_narrow_number_is_read_exactly(features, dtype, isa):
+    layout = GridLayout(1, 64, features, 2, 1.0, 8)
+    values = torch.arange(1 << 16, dtype=torch.int32).to(torch.int16).view(dtype)
+    values = values[values.isfinite()]
+    constants = torch.cat([values, values.new_zeros(-len(values) % layout.outputs)]).view(-1, layout.levels, 1, features)
+    coords = torch.full((70, 1), 0.5)  # a grid point: one corner counts
+    for rows in constants:
+        table = rows.expand(-1, 8, -1).reshape(layout.entries, features).contiguous()
+        features_there = hash_grid(coords, table, layout, backend="native")
+        assert torch.equal(features_there, rows.float().reshape(1, -1).expand(70, -1))
+    odd = torch.tensor([float("inf"), -float("inf"), float("nan")], dtype=dtype)
+    for value in odd:
+        features_there = hash_grid(torch.rand(70, 1), value.expand(layout.entries, features), layout, backend="native")
+        torch.testing.assert_close(features_there, value.float().expand(70, layout.outputs), equal_nan=True)
+
+
 def test_float32_finds_the_cells_of_the_formula(isa):
     # Fine levels, where a differently rounded position would land in the neighbouring cell.
     layout = GridLayout(2, 16, 2, 16, 1.38, 1 << 15)
@@ -258,6 +295,7 @@ def test_third_order_says_so():
     ({"coords": torch.rand(5, 2, device="meta")}, "one device"),
     ({"table": torch.rand(7, 2)}, "the table must be"),
     ({"table": torch.ones(small_layout(2).entries, 2, dtype=torch.int64)}, "float32 or float64"),
+    ({"coords": torch.rand(5, 2).double(), "table": torch.ones(small_layout(2).entries, 2).half()}, "coords must be float32"),
     ({"interpolation": "cubic"}, "linear or smoothstep"),
     ({"backend": "gpu"}, "auto, native or torch"),
 ])

@@ -83,6 +83,18 @@ def test_float32_against_float64(dimensions, features, interpolation, device):
     assert_equals_the_formula(layout, interpolation, coords, torch.float32, 2e-5)
 
 
+@pytest.mark.parametrize("dtype, exactness", [(torch.float16, 1e-3), (torch.bfloat16, 8e-3)])
+@pytest.mark.parametrize("dimensions, features", [(1, 1), (2, 2), (3, 4), (3, 8)])
+def test_narrow_tables_against_float64(dimensions, features, dtype, exactness, device):
+    layout = small_layout(dimensions, features)
+    coords = inner_points(layout, 300, torch.Generator().manual_seed(0), margin=0.01, dtype=torch.float32).to(device)
+    narrow = all_orders(layout, "linear", "native", torch.float32, coords, rounded=dtype, narrow=True)
+    exact = all_orders(layout, "linear", "torch", torch.float64, coords.double(), rounded=dtype)
+    for name in exact:
+        tolerance = 2e-5 if name in ("features", "grad coords") else exactness
+        assert_close(narrow[name].double(), exact[name], tolerance, name)
+
+
 def test_float32_finds_the_cells_of_the_formula(device):
     layout = GridLayout(2, 16, 2, 16, 1.38, 1 << 15)
     coords, table = uniform(20000, 2).float().to(device), torch.randn(layout.entries, 2).to(device)

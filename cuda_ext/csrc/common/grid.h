@@ -2,13 +2,7 @@
 // Shared by both processors, so that a checkpoint means the same on each. Follows tiny-cuda-nn's addressing.
 #pragma once
 
-#include <cstdint>
-
-#if defined(__CUDACC__)
-#define FS_HOST_DEVICE __host__ __device__ __forceinline__
-#else
-#define FS_HOST_DEVICE inline __attribute__((always_inline))
-#endif
+#include "number.h"
 
 namespace fs {
 
@@ -27,19 +21,22 @@ struct GridLevel {
     uint32_t addressing;
 };
 
-// What a call of the grid's functions is given. The pointers are to float, or to double where is_double; rows are
-// contiguous. Null results are not computed. `workers` counts threads of the CPU.
+// What the numbers of a table are. With a table of doubles everything is double, else everything but the table is float.
+enum TableType : int32_t { table_float = 0, table_double = 1, table_half = 2, table_brain = 3 };
+
+// What a call of the grid's functions is given. The pointers are to float, or to double where the table's numbers are;
+// rows are contiguous. Null results are not computed. `workers` counts threads of the CPU.
 struct GridCall {
-    int32_t dimensions, features, levels, smooth, is_double, workers;
+    int32_t dimensions, features, levels, smooth, table_type, workers;
     int64_t points;
     const GridLevel* level;
     const void* coords;       // [points, dimensions]
-    const void* table;        // [entries, features]
+    const void* table;        // [entries, features] of table_type
     const void* grad;         // [points, levels * features], gradient of the output
     const void* direction;    // [points, dimensions], gradient of the coordinates' gradient
     void* output;             // [points, levels * features]
     void* grad_coords;        // [points, dimensions]
-    void* grad_table;         // [entries, features]
+    void* grad_table;         // [entries, features], of floats where the table is narrower
 };
 
 // Multiplier of each axis: primes where hashed, else strides (0 where the level has wrapped before that axis).
@@ -66,6 +63,9 @@ struct Real {
     FS_HOST_DEVICE static T of(double value) { return T(value); }
     FS_HOST_DEVICE static Index whole(T x) { return uint32_t(int32_t(x)); }
     FS_HOST_DEVICE static T number(Index i) { return T(int32_t(i)); }
+    // Of a and b the larger, the smaller; b where either is NaN.
+    FS_HOST_DEVICE static T larger(T a, T b) { return a > b ? a : b; }
+    FS_HOST_DEVICE static T smaller(T a, T b) { return a < b ? a : b; }
 };
 
 // Combines the axes' terms (cell * step) into one number, and that into an entry of the level.
@@ -106,10 +106,10 @@ FS_HOST_DEVICE T position_of(T x, T scale) {
 template <class T>
 FS_HOST_DEVICE void locate(T x, T scale, typename Real<T>::Index& cell, T& share) {
     const T zero = Real<T>::of(0), one = Real<T>::of(1);
-    x = zero > x ? zero : x;
-    x = one < x ? one : x;
+    x = Real<T>::larger(zero, x);
+    x = Real<T>::smaller(one, x);
     const T position = position_of(x, scale);
-    cell = Real<T>::whole(position > zero ? position : zero);
+    cell = Real<T>::whole(Real<T>::larger(position, zero));
     share = position - Real<T>::number(cell);
 }
 

@@ -10,10 +10,15 @@ constexpr int BLOCK = 64;
 
 template <class T, int D>
 struct Corners {
-    alignas(64) uint32_t entry[1 << D][BLOCK];  // within the level
+    alignas(64) uint32_t entry[1 << D][BLOCK];  // within the level; where paired, of the even corners alone
     alignas(64) T weight[1 << D][BLOCK];
     alignas(64) T share[D][BLOCK];  // of the cell, before the interpolation's ramp
+    bool paired;  // corners that differ along x alone are neighbours in the table, the lower one first
 };
+
+// What a block's corners are wanted for: the features, which takes weights, in pairs where that can be; or derivatives,
+// which takes the shares, from which any weights are made later.
+enum Wanted { for_values, for_values_in_pairs, for_derivatives };
 
 // Coordinates (and directions) of a block lie axis by axis, `stride` numbers from one axis to the next.
 template <class T>
@@ -24,16 +29,23 @@ struct Axes {
     FS_HOST_DEVICE Pack<T> at(int axis, int p) const { return load<Pack<T>>(from + axis * stride + p); }
 };
 
-template <uint32_t addressing, class T, int D>
-FS_HOST_DEVICE void find_entries_as(const GridLevel& level, Axes<T> axes, Corners<T, D>& corners) {
+// False: not found, as there is a point whose neighbours along x are no pair.
+template <uint32_t addressing, bool pairs, Wanted wanted, bool smooth, class T, int D>
+FS_HOST_DEVICE bool find_corners_as(const GridLevel& level, Axes<T> axes, Corners<T, D>& corners) {
     const AxisSteps steps = axis_steps(level, D);
+    const uint32_t size = level.size;
+    const Pack<T> scale = spread(T(level.scale));
+    IndexPack<T> outside = {};
     for (int p = 0; p < BLOCK; p += WIDTH<T>) {
         IndexPack<T> joined[1 << D];
+        Pack<T> lower[D], upper[D];
         for (int axis = 0; axis < D; ++axis) {
             IndexPack<T> cell;
             Pack<T> share;
-            locate(axes.at(axis, p), spread(T(level.scale)), cell, share);
-            store(&corners.share[axis][p], share);
+            locate(axes.at(axis, p), scale, cell, share);
+            if (wanted == for_derivatives) store(&corners.share[axis][p], share);
+            upper[axis] = ramp<smooth>(share);
+            lower[axis] = T(1) - upper[axis];
             const IndexPack<T> low = cell * steps.step[axis], high = low + steps.step[axis];
             if (axis == 0) {
                 joined[0] = low;
@@ -45,16 +57,39 @@ FS_HOST_DEVICE void find_entries_as(const GridLevel& level, Axes<T> axes, Corner
                 }
             }
         }
-        for (int c = 0; c < (1 << D); ++c) store(&corners.entry[c][p], entry<addressing>(joined[c], level.size));
+        if (pairs) {
+            for (int c = 0; c < (1 << D); c += 2) store(&corners.entry[c][p], joined[c]);
+            outside |= (IndexPack<T>)(joined[(1 << D) - 1] >= size);  // the farthest
+        } else {
+            for (int c = 0; c < (1 << D); ++c) store(&corners.entry[c][p], entry<addressing>(joined[c], size));
+        }
+        if (wanted != for_derivatives) {
+            Pack<T> weight[1 << D];
+            products<D>(lower, upper, weight);
+            for (int c = 0; c < (1 << D); ++c) store(&corners.weight[c][p], weight[c]);
+        }
     }
+    corners.paired = pairs;
+    return !(pairs && any(outside));
 }
 
-template <class T, int D>
-void find_entries(const GridLevel& level, Axes<T> axes, Corners<T, D>& corners) {
+template <Wanted wanted, bool smooth, class T, int D>
+void find_corners(const GridLevel& level, Axes<T> axes, Corners<T, D>& corners) {
     switch (level.addressing) {
-        case dense: return find_entries_as<dense>(level, axes, corners);
-        case hashed: return find_entries_as<hashed>(level, axes, corners);
-        default: return find_entries_as<wrapped>(level, axes, corners);
+        case dense:
+            if (wanted == for_values_in_pairs && find_corners_as<dense, true, wanted, smooth>(level, axes, corners)) return;
+            find_corners_as<dense, false, wanted, smooth>(level, axes, corners);
+            return;
+        case hashed: find_corners_as<hashed, false, wanted, smooth>(level, axes, corners); return;
+        default: find_corners_as<wrapped, false, wanted, smooth>(level, axes, corners);
+    }
+}
+template <Wanted wanted, class T, int D>
+FS_HOST_DEVICE void find_corners(bool smooth, const GridLevel& level, Axes<T> axes, Corners<T, D>& corners) {
+    if (wanted != for_derivatives && smooth) {
+        find_corners<wanted, true>(level, axes, corners);
+    } else {
+        find_corners<wanted, false>(level, axes, corners);  // a share is before the ramp
     }
 }
 
@@ -94,19 +129,6 @@ struct Factors {
         products<D>(low, high, weight);
     }
 };
-
-template <bool smooth, class T, int D>
-FS_HOST_DEVICE void value_weights(Corners<T, D>& corners) {
-    for (int p = 0; p < BLOCK; p += WIDTH<T>) {
-        Pack<T> lower[D], upper[D], weight[1 << D];
-        for (int axis = 0; axis < D; ++axis) {
-            upper[axis] = ramp<smooth>(load<Pack<T>>(&corners.share[axis][p]));
-            lower[axis] = T(1) - upper[axis];
-        }
-        products<D>(lower, upper, weight);
-        for (int c = 0; c < (1 << D); ++c) store(&corners.weight[c][p], weight[c]);
-    }
-}
 
 // Weights whose sum with the entries is the derivative of the features along `along`.
 template <bool smooth, class T, int D>

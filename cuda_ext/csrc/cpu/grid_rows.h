@@ -1,19 +1,32 @@
 // Entries of a table: F numbers side by side. Tables are read and written at random places, where the memory's ports are
-// the limit, so an entry is moved in as few instructions as there can be: 4 or 8 bytes as one number of that size, and
+// the limit, so an entry is moved in as few instructions as there can be: 2 to 8 bytes as one number of that size, and
 // the entries of several points are put into one vector for the arithmetic. (The processor's gather instruction
 // measured slower.)
 #pragma once
 
 #include <utility>
 
+#include "narrow.h"
 #include "vector.h"
 
 namespace fs::FS_ISA {
 namespace {
 
-// A number that may stand for any 4 or 8 bytes, at the alignment of a float.
-typedef float FourBytes __attribute__((may_alias, aligned(4)));
-typedef double EightBytes __attribute__((may_alias, aligned(4)));
+// A number that may stand for any 2, 4 or 8 bytes, at the alignment of a half or a float.
+typedef uint16_t TwoBytes __attribute__((may_alias));
+typedef float FourBytes __attribute__((may_alias, aligned(2)));
+typedef double EightBytes __attribute__((may_alias, aligned(2)));
+
+template <int bytes>
+FS_HOST_DEVICE auto bytes_at(const void* from) {
+    if constexpr (bytes == 2) {
+        return uint16_t(*static_cast<const TwoBytes*>(from));
+    } else if constexpr (bytes == 4) {
+        return float(*static_cast<const FourBytes*>(from));
+    } else {
+        return double(*static_cast<const EightBytes*>(from));
+    }
+}
 
 // One entry, in the lower part of a vector register.
 template <class T, int F>
@@ -30,6 +43,17 @@ struct Row {
             return (Lanes)Numbers{*reinterpret_cast<const EightBytes*>(from), 0.0};
         } else {
             return FS_ISA::load<Lanes>(from);
+        }
+    }
+    // The same of a table that may be narrower.
+    template <class E>
+    FS_HOST_DEVICE static Lanes load_entry(const E* from) {
+        if constexpr (sizeof(E) == sizeof(T)) {
+            return load(from);
+        } else {
+            Lanes row = {};
+            for (int f = 0; f < F; ++f) row[f] = number_of(from[f]);
+            return row;
         }
     }
     FS_HOST_DEVICE static void store(T* to, Lanes row) {
@@ -49,49 +73,53 @@ struct Row {
     }
 };
 
-// The entries of several points in one vector, where an entry is smaller than that.
-template <class T, int F>
+// Rows of `size` numbers of several points in one vector of T; the table's numbers are of type E. `step` numbers lie
+// between one entry and the next: a row may be several neighbouring entries.
+template <class T, class E, int size, int step = size>
 struct Rows {
-    static constexpr int bytes = F * int(sizeof(T));
-    static constexpr int most = FS_PACK_BYTES < 32 ? FS_PACK_BYTES : 32;
-    static constexpr int count = bytes < 16 ? most / bytes : 1;
-    typedef T Lanes __attribute__((vector_size(count * bytes)));
+    static constexpr int bytes = size * int(sizeof(E));
+    static constexpr int count = FS_PACK_BYTES / (size * int(sizeof(T))) > 1 ? FS_PACK_BYTES / (size * int(sizeof(T))) : 1;
+    using Lanes = Vector<T, count * size>;
 
-    FS_HOST_DEVICE static Lanes gather(const T* table, const uint32_t* entry) {
-        return gather_as(table, entry, std::make_integer_sequence<int, count>());
-    }
-
-    // One number a point, repeated for the features of its entry.
-    FS_HOST_DEVICE static Lanes spread(const T* number) {
-        if constexpr (count == 1) {
-            return Lanes{} + number[0];
-        } else {
-            typedef T Numbers __attribute__((vector_size(count * sizeof(T))));
-            return spread_as(load<Numbers>(number), std::make_integer_sequence<int, count * F>());
-        }
+    FS_HOST_DEVICE static Lanes gather(const E* table, const uint32_t* entry) {
+        return widen<T, E, count * size>(raw<count>(table, entry));
     }
 
 private:
-    template <int... point>
-    FS_HOST_DEVICE static Lanes gather_as(const T* table, const uint32_t* entry, std::integer_sequence<int, point...>) {
-        if constexpr (bytes == 4) {
-            typedef float Numbers __attribute__((vector_size(count * bytes)));
-            const auto rows = reinterpret_cast<const FourBytes*>(table);
-            return (Lanes)Numbers{rows[entry[point]]...};
-        } else if constexpr (bytes == 8) {
-            typedef double Numbers __attribute__((vector_size(count * bytes)));
-            const auto rows = reinterpret_cast<const EightBytes*>(table);
-            return (Lanes)Numbers{rows[entry[point]]...};
+    template <int points>
+    FS_HOST_DEVICE static auto raw(const E* table, const uint32_t* entry) {
+        if constexpr (bytes <= 8) {
+            return units(table, entry, std::make_integer_sequence<int, points>());
+        } else if constexpr (points > 1) {
+            return joined(raw<points / 2>(table, entry), raw<points / 2>(table, entry + points / 2));
         } else {
-            return load<Lanes>(table + int64_t(entry[0]) * F);
+            return load<Vector<uint64_t, bytes / 8>>(table + int64_t(entry[0]) * step);
         }
     }
-
-    template <class Numbers, int... lane>
-    FS_HOST_DEVICE static Lanes spread_as(Numbers numbers, std::integer_sequence<int, lane...>) {
-        return __builtin_shufflevector(numbers, numbers, (lane / F)...);
+    template <int... point>
+    FS_HOST_DEVICE static auto units(const E* table, const uint32_t* entry, std::integer_sequence<int, point...>) {
+        using Number = decltype(bytes_at<bytes>(table));
+        return Vector<Number, int(sizeof...(point))>{bytes_at<bytes>(table + int64_t(entry[point]) * step)...};
     }
 };
+
+// The numbers of `count` of a pack's points, from the `first` on, each repeated for the features of its entry.
+template <int first, int F, int count, class P>
+FS_HOST_DEVICE auto spread_each(P numbers) {
+    if constexpr (count == 1) {
+        return numbers[first] - Vector<std::decay_t<decltype(numbers[0])>, F>{};
+    } else {
+        return shuffled<count * F>(numbers, [](int lane) { return first + lane / F; });
+    }
+}
+
+// The same of two numbers a point, side by side.
+template <int first, int F, int count, class P>
+FS_HOST_DEVICE auto spread_two(P lower, P upper) {
+    return shuffled<2 * count * F>(lower, upper, [](int lane) {
+        return first + lane / (2 * F) + (lane / F % 2) * int(sizeof(P) / sizeof(lower[0]));
+    });
+}
 
 }  // namespace
 }  // namespace fs::FS_ISA

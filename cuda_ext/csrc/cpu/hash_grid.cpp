@@ -2,19 +2,22 @@
 // the compiler turns into vectors, and short vectors of one entry's features.
 //
 // Points are taken in tiles and a tile level by level, so that the part of the table in use stays in the second-level
-// cache. Gradients of the table need no atomics: a level is scattered by one thread, in the order of the points, so a
-// sum does not depend on how many threads there are.
+// cache. Gradients of the table need no atomics: a level, or half of the points' share of it, is scattered by one thread
+// in the order of the points, so that a sum does not depend on how many threads there are.
 #include "hash_grid.h"
 
 #include "grid_block.h"
 #include "grid_rows.h"
+#include "grid_shares.h"
 #include "parallel.h"
+#include "transpose.h"
 
 namespace fs::FS_ISA {
 namespace {
 
 constexpr int TILE = GRID_TILE;  // a multiple of BLOCK
-constexpr int64_t NEAR_BYTES = 1 << 19;  // of a level that stays in the second-level cache
+constexpr int copies_slot = 7;  // of scratch memory; 0 is a tile's
+constexpr int64_t PAST_CACHES_BYTES = 1 << 24;  // of a result that whoever reads it next will not find in the caches
 
 // Features of a tile are kept level by level. The levels are a cache line further apart than their size, as a power of
 // two would put them all into the same few places of the cache.
@@ -32,73 +35,194 @@ void split_axes(const T* coords, int points, T* axes, int64_t stride) {
 
 // A tile level by level → rows [points][levels * F], `stride` numbers from a row to the next.
 template <class T, int F>
-void rows_from_levels(const T* by_level, int64_t level_stride, int levels, int points, T* rows, int64_t stride) {
+void rows_from_levels(const T* by_level, int64_t level_stride, int levels, int points, T* rows, int64_t stride,
+                      bool past_caches) {
+    int whole_points = 0, whole_levels = 0;
+    if constexpr (F * sizeof(T) == 8) {
+        whole_points = points / SQUARE * SQUARE, whole_levels = levels / SQUARE * SQUARE;
+        past_caches &= reinterpret_cast<uintptr_t>(rows) % FS_PACK_BYTES == 0 && stride * sizeof(T) % FS_PACK_BYTES == 0;
+        Square square;
+        for (int p = 0; p < whole_points; p += SQUARE) {
+            for (int l = 0; l < whole_levels; l += SQUARE) {
+                for (int i = 0; i < SQUARE; ++i)
+                    square.line[i] = load<Square::Line>(by_level + (l + i) * level_stride + p * F);
+                square.transpose();
+                T* to = rows + p * stride + l * F;
+                if (past_caches) {
+                    for (int i = 0; i < SQUARE; ++i) store_past_caches(to + i * stride, square.line[i]);
+                } else {
+                    for (int i = 0; i < SQUARE; ++i) store(to + i * stride, square.line[i]);
+                }
+            }
+        }
+    }
     for (int p = 0; p < points; ++p)
-        for (int l = 0; l < levels; ++l)
+        for (int l = p < whole_points ? whole_levels : 0; l < levels; ++l)
             Row<T, F>::store(rows + p * stride + l * F, Row<T, F>::load(by_level + l * level_stride + p * F));
 }
 
-// And back, for the levels first, first + step, ...; padded with zeros to whole blocks.
+// And back, for some of the levels; padded with zeros to whole blocks.
 template <class T, int F>
-void levels_from_rows(const T* rows, int64_t stride, int levels, int first, int step, int points, T* by_level,
+void levels_from_rows(const T* rows, int64_t stride, int levels, Levels wanted, int points, T* by_level,
                       int64_t level_stride) {
+    int whole_points = 0, whole_levels = 0;
+    if constexpr (F * sizeof(T) == 8) {
+        whole_points = points / SQUARE * SQUARE, whole_levels = levels / SQUARE * SQUARE;
+        constexpr Levels some = (Levels(1) << SQUARE) - 1;
+        Square square;
+        for (int p = 0; p < whole_points; p += SQUARE) {
+            for (int l = 0; l < whole_levels; l += SQUARE) {
+                const Levels here = wanted >> l & some;
+                if (!here) continue;
+                for (int i = 0; i < SQUARE; ++i)
+                    square.line[i] = load<Square::Line>(rows + (p + i) * stride + l * F);
+                square.transpose();
+                T* to = by_level + l * level_stride + p * F;
+                for (int i = 0; i < SQUARE; ++i)
+                    if (has(here, i)) store(to + i * level_stride, square.line[i]);
+            }
+        }
+    }
     for (int p = 0; p < points; ++p)
-        for (int l = first; l < levels; l += step)
-            Row<T, F>::store(by_level + l * level_stride + p * F, Row<T, F>::load(rows + p * stride + l * F));
-    for (int l = first; l < levels; l += step)
-        for (int i = points * F; i % (BLOCK * F); ++i) by_level[l * level_stride + i] = T(0);
+        for (int l = p < whole_points ? whole_levels : 0; l < levels; ++l)
+            if (has(wanted, l))
+                Row<T, F>::store(by_level + l * level_stride + p * F, Row<T, F>::load(rows + p * stride + l * F));
+    for (int l = 0; l < levels; ++l)
+        for (int i = points * F; has(wanted, l) && i % (BLOCK * F); ++i) by_level[l * level_stride + i] = T(0);
 }
 
+// Whether neighbours along x are moved together, where they are neighbours in the table.
+template <class T, int F>
+constexpr bool IN_PAIRS = 2 * F * sizeof(T) <= FS_PACK_BYTES;
+
+// The weights of a pack of points.
+template <class T, int D>
+struct Weights {
+    Pack<T> of[1 << D];
+    FS_HOST_DEVICE Weights(const Corners<T, D>& corners, int p) {
+        for (int c = 0; c < (1 << D); ++c) of[c] = load<Pack<T>>(&corners.weight[c][p]);
+    }
+};
+
 // The functions of a block take all of its points, the padding too: what they make of that is not read, or is zero.
+template <class T, class E, int D, int F>
+FS_HOST_DEVICE void gather_one_by_one(const E* table, const Corners<T, D>& corners, T* out) {
+    using Some = Rows<T, E, F>;
+    for (int p = 0; p < BLOCK; p += WIDTH<T>) {
+        const Weights<T, D> weights(corners, p);
+        unrolled<WIDTH<T>, Some::count>([&](auto first) {
+            typename Some::Lanes sum;
+            unrolled<1 << D, 1>([&](auto c) {
+                const auto rows = Some::gather(table, &corners.entry[c][p + first]);
+                const auto spread = spread_each<first, F, Some::count>(weights.of[c]);
+                sum = c == 0 ? rows * spread : multiply_add(rows, spread, sum);
+            });
+            store(out + (p + first) * F, sum);
+        });
+    }
+}
+
+// The sum over the pairs of some of a pack's points: of the lower and of the upper neighbours, side by side.
+template <int first, class T, class E, int D, int F>
+FS_HOST_DEVICE auto gather_pairs(const E* table, const Corners<T, D>& corners, const Weights<T, D>& weights, int p) {
+    using Some = Rows<T, E, 2 * F, F>;
+    typename Some::Lanes sum;
+    unrolled<1 << D, 2>([&](auto c) {
+        const auto rows = Some::gather(table, &corners.entry[c][p + first]);
+        const auto spread = spread_two<first, F, Some::count>(weights.of[c], weights.of[c + 1]);
+        sum = c == 0 ? rows * spread : multiply_add(rows, spread, sum);
+    });
+    return sum;
+}
+
+template <class T, class E, int D, int F>
+FS_HOST_DEVICE void gather(const E* table, const Corners<T, D>& corners, T* out) {
+    if constexpr (IN_PAIRS<T, F>) {
+        if (corners.paired) {
+            constexpr int points = Rows<T, E, 2 * F, F>::count;
+            for (int p = 0; p < BLOCK; p += WIDTH<T>) {
+                const Weights<T, D> weights(corners, p);
+                unrolled<WIDTH<T>, 2 * points>([&](auto first) {
+                    const auto a = gather_pairs<first, T, E, D, F>(table, corners, weights, p);
+                    const auto b = gather_pairs<first + points, T, E, D, F>(table, corners, weights, p);
+                    const auto lower = shuffled<2 * points * F>(a, b, [](int lane) { return lane / F * 2 * F + lane % F; });
+                    const auto upper = shuffled<2 * points * F>(a, b, [](int lane) { return lane / F * 2 * F + F + lane % F; });
+                    store(out + (p + first) * F, lower + upper);
+                });
+            }
+            return;
+        }
+    }
+    gather_one_by_one<T, E, D, F>(table, corners, out);
+}
+
 template <class T, int D, int F>
-FS_HOST_DEVICE void gather(const T* table, const Corners<T, D>& corners, T* out) {
-    using Some = Rows<T, F>;
-    for (int p = 0; p < BLOCK; p += Some::count) {
-        typename Some::Lanes sum = Some::gather(table, &corners.entry[0][p]) * Some::spread(&corners.weight[0][p]);
-        for (int c = 1; c < (1 << D); ++c)
-            sum = multiply_add(Some::gather(table, &corners.entry[c][p]), Some::spread(&corners.weight[c][p]), sum);
-        store(out + p * F, sum);
+FS_HOST_DEVICE void scatter_pairs(const T* grad, const Corners<T, D>& corners, T* table) {
+    using One = Row<T, F>;
+    using Two = Row<T, 2 * F>;
+    alignas(64) T weight[1 << (D - 1)][2 * BLOCK];
+    constexpr int width = WIDTH<T>;
+    for (int c = 0; c < (1 << D); c += 2) {
+        for (int p = 0; p < BLOCK; p += width) {
+            const Pack<T> low = load<Pack<T>>(&corners.weight[c][p]), high = load<Pack<T>>(&corners.weight[c + 1][p]);
+            T* to = &weight[c / 2][2 * p];
+            store(to, shuffled<width>(low, high, [](int lane) { return lane / 2 + lane % 2 * width; }));
+            store(to + width, shuffled<width>(low, high, [](int lane) { return (lane + width) / 2 + lane % 2 * width; }));
+        }
+    }
+    for (int p = 0; p < BLOCK; ++p) {
+        const auto row = One::load(grad + p * F);
+        const typename Two::Lanes g = shuffled<Two::lanes>(row, [](int lane) { return lane % F; });
+        for (int c = 0; c < (1 << D); c += 2) {
+            T* at = table + int64_t(corners.entry[c][p]) * F;
+            const auto w = Row<T, 2>::load(&weight[c / 2][2 * p]);
+            Two::store(at, multiply_add(g, shuffled<Two::lanes>(w, [](int lane) { return lane / F % 2; }), Two::load(at)));
+        }
     }
 }
 
 template <class T, int D, int F>
 FS_HOST_DEVICE void scatter(const T* grad, const Corners<T, D>& corners, T* table) {
+    if constexpr (IN_PAIRS<T, F>) {
+        if (corners.paired) return scatter_pairs<T, D, F>(grad, corners, table);
+    }
     using One = Row<T, F>;
     for (int p = 0; p < BLOCK; ++p) {
         const auto g = One::load(grad + p * F);
         for (int c = 0; c < (1 << D); ++c) {
             T* row = table + int64_t(corners.entry[c][p]) * F;
-            One::store(row, multiply_add(g, typename One::Lanes{} + corners.weight[c][p], One::load(row)));
+            One::store(row, multiply_add(g, corners.weight[c][p] - typename One::Lanes{}, One::load(row)));
         }
     }
 }
 
 // Asks for the entries of a block ahead of their use. Corners that differ along x alone mostly share a cache line.
-template <class T, int D, int F>
-FS_HOST_DEVICE void prefetch(const T* table, const Corners<T, D>& corners) {
+template <class E, class T, int D, int F>
+FS_HOST_DEVICE void prefetch(const E* table, const Corners<T, D>& corners) {
     for (int c = 0; c < (1 << D); c += 2)
         for (int p = 0; p < BLOCK; ++p) __builtin_prefetch(table + int64_t(corners.entry[c][p]) * F);
 }
 
 // dots[corner][point] = <entry of the corner, grad of the point>
-template <class T, int D, int F>
-FS_HOST_DEVICE void dot(const T* table, const T* grad, const Corners<T, D>& corners, T (*dots)[BLOCK]) {
+template <class T, class E, int D, int F>
+FS_HOST_DEVICE void dot(const E* table, const T* grad, const Corners<T, D>& corners, T (*dots)[BLOCK]) {
     using One = Row<T, F>;
     for (int p = 0; p < BLOCK; ++p) {
         const auto g = One::load(grad + p * F);
         for (int c = 0; c < (1 << D); ++c)
-            dots[c][p] = One::dot(One::load(table + int64_t(corners.entry[c][p]) * F), g);
+            dots[c][p] = One::dot(One::load_entry(table + int64_t(corners.entry[c][p]) * F), g);
     }
 }
 
-// Everything that is known at compile time about a call: T, D, F and the interpolation.
-template <class T, int D, int F, bool smooth>
+// Everything that is known at compile time about a call: the types of its numbers and of the table's, D and F.
+template <class T, class E, int D, int F>
 struct Grid {
     const GridCall& call;
     const T* coords = static_cast<const T*>(call.coords);
-    const T* table = static_cast<const T*>(call.table);
+    const E* table = static_cast<const E*>(call.table);
     const T* grad = static_cast<const T*>(call.grad);
     const T* direction = static_cast<const T*>(call.direction);
+    const bool smooth = call.smooth;
     const int levels = call.levels;
     const int64_t width = int64_t(levels) * F;
 
@@ -108,7 +232,7 @@ struct Grid {
 
     int64_t tiles() const { return (call.points + TILE - 1) / TILE; }
 
-    const T* rows(int l) const { return table + call.level[l].offset * F; }
+    const E* rows(int l) const { return table + call.level[l].offset * F; }
     T* grad_rows(int l) const { return static_cast<T*>(call.grad_table) + call.level[l].offset * F; }
 
     // Points of a tile: coordinates and, where the call has them, directions.
@@ -134,28 +258,28 @@ struct Grid {
         if (direction) split_axes<T, D>(direction + first * D, points, tile.along, TILE);
     }
 
-    // The corners of the block from point b on with the weights that the call means: with directions, their change along
-    // these.
-    FS_HOST_DEVICE void find(const GridLevel& level, const Points& points, int64_t b, Corners<T, D>& corners) const {
+    // The corners of the block from point b on, for the features: with directions, for their change along these.
+    FS_HOST_DEVICE void find_for_features(const GridLevel& level, const Points& points, int64_t b, Corners<T, D>& corners) const {
         const Axes<T> axes = points.axes.from_point(b);
-        find_entries(level, axes, corners);
         if (points.along.from) {
-            direction_weights<smooth, T, D>(level, axes, points.along.from_point(b), corners);
+            find_corners<for_derivatives>(smooth, level, axes, corners);
+            const auto weights = smooth ? direction_weights<true, T, D> : direction_weights<false, T, D>;
+            weights(level, axes, points.along.from_point(b), corners);
         } else {
-            value_weights<smooth>(corners);
+            find_corners<IN_PAIRS<T, F> ? for_values_in_pairs : for_values>(smooth, level, axes, corners);
         }
     }
 
-    // Calls action(first point, corners) for every block of points. Where a level is too large for the cache, a block's
-    // entries are asked for while the block before is worked on.
-    template <class Action>
-    FS_HOST_DEVICE void each_block(const GridLevel& level, const T* rows, int64_t count, const Points& points,
+    // Calls find(first point, corners), then action(first point, corners), for every block of points. Where a level is too
+    // large for the cache, a block's entries are asked for while the block before is worked on.
+    template <class Entries, class Find, class Action>
+    FS_HOST_DEVICE void each_block(const GridLevel& level, const Entries* rows, int64_t count, const Find& find,
                                    const Action& action) const {
         Corners<T, D> corners[2];
-        const bool ahead = int64_t(level.size) * F * int64_t(sizeof(T)) > NEAR_BYTES;
+        const bool ahead = int64_t(level.size) * F * int64_t(sizeof(Entries)) > NEAR_BYTES;
         const auto find_at = [&](int64_t b, Corners<T, D>& found) {
-            find(level, points, b, found);
-            if (ahead) prefetch<T, D, F>(rows, found);
+            find(b, found);
+            if (ahead) prefetch<Entries, T, D, F>(rows, found);
         };
         if (count > 0) find_at(0, corners[0]);
         for (int64_t b = 0; b < count; b += BLOCK) {
@@ -166,45 +290,53 @@ struct Grid {
     }
 
     // Features of a tile's points → rows, `stride` numbers from a row to the next.
-    void forward_tile(int64_t first, int points, const Buffers& tile, T* out, int64_t stride) const {
+    void forward_tile(int64_t first, int points, const Buffers& tile, T* out, int64_t stride, bool past_caches) const {
         read_points(first, points, tile);
         for (int l = 0; l < levels; ++l) {
             T* of_level = tile.of_level(l);
-            each_block(call.level[l], rows(l), points, tile.points(), [&](int64_t b, const Corners<T, D>& corners) {
-                gather<T, D, F>(rows(l), corners, of_level + b * F);
-            });
+            const GridLevel& level = call.level[l];
+            each_block(level, rows(l), points,
+                       [&](int64_t b, Corners<T, D>& corners) { find_for_features(level, tile.points(), b, corners); },
+                       [&](int64_t b, const Corners<T, D>& corners) { gather<T, E, D, F>(rows(l), corners, of_level + b * F); });
         }
-        rows_from_levels<T, F>(tile.by_level, LEVEL_STRIDE<T, F>, levels, points, out, stride);
+        rows_from_levels<T, F>(tile.by_level, LEVEL_STRIDE<T, F>, levels, points, out, stride, past_caches);
     }
 
     void forward() const {
-        expect_writes(call.output, size_t(call.points) * width * sizeof(T));
-        parallel(call.workers, [this](int worker) {
+        const int64_t bytes = call.points * width * int64_t(sizeof(T));
+        expect_writes(call.output, size_t(bytes));
+        parallel(call.workers, [this, bytes](int worker) {
             const Buffers tile = buffers();
             const Part part = part_of(tiles(), call.workers, worker);
             for (int64_t t = part.first; t < part.last; ++t)
                 forward_tile(t * TILE, tile_size(call.points, t * TILE), tile,
-                             static_cast<T*>(call.output) + t * TILE * width, width);
+                             static_cast<T*>(call.output) + t * TILE * width, width, bytes > PAST_CACHES_BYTES);
+            end_stores_past_caches();
         });
     }
 
     // Gradients of the features are rows, `stride` numbers from a row to the next.
     void coords_tile(int64_t first, int points, const Buffers& tile, const T* rows_of_grad, int64_t stride) const {
         read_points(first, points, tile);
-        levels_from_rows<T, F>(rows_of_grad, stride, levels, 0, 1, points, tile.by_level, LEVEL_STRIDE<T, F>);
+        levels_from_rows<T, F>(rows_of_grad, stride, levels, ALL_LEVELS, points, tile.by_level, LEVEL_STRIDE<T, F>);
         for (int i = 0; i < D * TILE; ++i) tile.sums[i] = T(0);
         alignas(64) T dots[1 << D][BLOCK];
         for (int l = 0; l < levels; ++l) {
             const GridLevel& level = call.level[l];
             const T* level_grad = tile.of_level(l);
-            each_block(level, rows(l), points, tile.points(), [&](int64_t b, const Corners<T, D>& corners) {
+            const auto find = [&](int64_t b, Corners<T, D>& corners) {
+                find_corners<for_derivatives>(smooth, level, tile.points().axes.from_point(b), corners);
+            };
+            each_block(level, rows(l), points, find, [&](int64_t b, const Corners<T, D>& corners) {
                 const Axes<T> axes = tile.points().axes.from_point(b);
-                dot<T, D, F>(rows(l), level_grad + b * F, corners, dots);
+                dot<T, E, D, F>(rows(l), level_grad + b * F, corners, dots);
                 if (direction) {
                     const Axes<T> along = tile.points().along.from_point(b);
-                    add_second_gradient<smooth, T, D>(level, axes, along, corners, dots, tile.sums + b);
+                    const auto add = smooth ? add_second_gradient<true, T, D> : add_second_gradient<false, T, D>;
+                    add(level, axes, along, corners, dots, tile.sums + b);
                 } else {
-                    add_gradient<smooth, T, D>(level, axes, corners, dots, tile.sums + b);
+                    const auto add = smooth ? add_gradient<true, T, D> : add_gradient<false, T, D>;
+                    add(level, axes, corners, dots, tile.sums + b);
                 }
             });
         }
@@ -222,90 +354,107 @@ struct Grid {
         });
     }
 
-    void clear_level(int l) const {
-        T* to = grad_rows(l);
+    void clear_rows(int l, T* to) const {
         for (int64_t i = 0; i < int64_t(call.level[l].size) * F; ++i) to[i] = T(0);
     }
 
-    void scatter_level(int l, const Points& points, int64_t count, const T* level_grad) const {
-        T* to = grad_rows(l);
-        each_block(call.level[l], to, count, points, [&](int64_t b, const Corners<T, D>& corners) {
-            scatter<T, D, F>(level_grad + b * F, corners, to);
-        });
+    void scatter_level(int l, const Points& points, int64_t count, const T* level_grad, T* to) const {
+        const GridLevel& level = call.level[l];
+        each_block(level, to, count,
+                   [&](int64_t b, Corners<T, D>& corners) { find_for_features(level, points, b, corners); },
+                   [&](int64_t b, const Corners<T, D>& corners) { scatter<T, D, F>(level_grad + b * F, corners, to); });
     }
 
     void backward_table() const {
         const GridLevel& last = call.level[levels - 1];
         expect_writes(call.grad_table, size_t(last.offset + last.size) * F * sizeof(T));
-        parallel(call.workers, [this](int worker) {
-            for (int l = worker; l < levels; l += call.workers) clear_level(l);
+        const GridShares shares(call, F * sizeof(T));
+        T* copies = static_cast<T*>(scratch(copies_slot, size_t(shares.copied_entries) * F * sizeof(T)));
+        const auto target = [&](int l, int half) { return half ? copies + shares.copy[l] * F : grad_rows(l); };
+        const int64_t middle = (tiles() + 1) / 2;
+        parallel(call.workers, [&, this](int worker) {
             const Buffers tile = buffers();
-            for (int64_t first = 0; first < call.points; first += TILE) {
-                const int points = tile_size(call.points, first);
-                read_points(first, points, tile);
-                levels_from_rows<T, F>(grad + first * width, width, levels, worker, call.workers, points, tile.by_level,
-                                       LEVEL_STRIDE<T, F>);
-                for (int l = worker; l < levels; l += call.workers)
-                    scatter_level(l, tile.points(), points, tile.of_level(l));
+            for (int half = 0; half < 2; ++half) {
+                const Levels mine = shares.levels_of(worker, half), begun = half ? shares.levels_of(worker, 0) & ~shares.halved : 0;
+                for (int l = 0; l < levels; ++l)
+                    if (has(mine & ~begun, l)) clear_rows(l, target(l, has(shares.halved, l) ? half : 0));
+                if (!mine) continue;
+                for (int64_t t = half ? middle : 0; t < (half ? tiles() : middle); ++t) {
+                    const int64_t first = t * TILE;
+                    const int points = tile_size(call.points, first);
+                    read_points(first, points, tile);
+                    levels_from_rows<T, F>(grad + first * width, width, levels, mine, points, tile.by_level, LEVEL_STRIDE<T, F>);
+                    for (int l = 0; l < levels; ++l)
+                        if (has(mine, l))
+                            scatter_level(l, tile.points(), points, tile.of_level(l), target(l, has(shares.halved, l) ? half : 0));
+                }
             }
+        });
+        if (!shares.halved) return;
+        for_each(levels, call.workers, [&, this](int l) {
+            const T* from = copies + shares.copy[l] * F;
+            T* to = grad_rows(l);
+            for (int64_t i = 0; has(shares.halved, l) && i < int64_t(call.level[l].size) * F; ++i) to[i] += from[i];
         });
     }
 
     // For passes over grid and MLP: what a tile's points and gradients are kept as, and the scatter of it all.
     void keep_tile(int64_t first, int points, const T* rows, int64_t stride, const TableGradient& kept) const {
         split_axes<T, D>(coords + first * D, points, static_cast<T*>(kept.axes) + first, kept.stride);
-        levels_from_rows<T, F>(rows, stride, levels, 0, 1, points, static_cast<T*>(kept.by_level) + first * F,
+        levels_from_rows<T, F>(rows, stride, levels, ALL_LEVELS, points, static_cast<T*>(kept.by_level) + first * F,
                                kept.stride * F);
     }
 
     void scatter_kept(int l, const TableGradient& kept) const {
-        clear_level(l);
+        clear_rows(l, grad_rows(l));
         const T *axes = static_cast<const T*>(kept.axes), *by_level = static_cast<const T*>(kept.by_level);
-        scatter_level(l, {{axes, kept.stride}, {}}, call.points, by_level + l * kept.stride * F);
+        scatter_level(l, {{axes, kept.stride}, {}}, call.points, by_level + l * kept.stride * F, grad_rows(l));
     }
 
     void backward() const {
         if (call.grad_coords) backward_coords();
-        if (call.grad_table) backward_table();
+        if (call.grad_table) Grid<T, T, D, F>{call}.backward_table();
     }
 };
 
-template <class T, int D, int F, class Action>
-void with_interpolation(const GridCall& call, const Action& action) {
-    if (call.smooth) {
-        action(Grid<T, D, F, true>{call});
-    } else {
-        action(Grid<T, D, F, false>{call});
-    }
-}
-
-template <class T, int D, class Action>
+template <class T, class E, int D, class Action>
 void with_features(const GridCall& call, const Action& action) {
     switch (call.features) {
-        case 1: return with_interpolation<T, D, 1>(call, action);
-        case 2: return with_interpolation<T, D, 2>(call, action);
-        case 4: return with_interpolation<T, D, 4>(call, action);
-        case 8: return with_interpolation<T, D, 8>(call, action);
+        case 1: return action(Grid<T, E, D, 1>{call});
+        case 2: return action(Grid<T, E, D, 2>{call});
+        case 4: return action(Grid<T, E, D, 4>{call});
+        case 8: return action(Grid<T, E, D, 8>{call});
     }
 }
 
-template <class T, class Action>
+template <class T, class E, class Action>
 void with_dimensions(const GridCall& call, const Action& action) {
     switch (call.dimensions) {
-        case 1: return with_features<T, 1>(call, action);
-        case 2: return with_features<T, 2>(call, action);
-        case 3: return with_features<T, 3>(call, action);
-        case 4: return with_features<T, 4>(call, action);
+        case 1: return with_features<T, E, 1>(call, action);
+        case 2: return with_features<T, E, 2>(call, action);
+        case 3: return with_features<T, E, 3>(call, action);
+        case 4: return with_features<T, E, 4>(call, action);
     }
 }
 
 // Runs the action on the instance that the call asks for.
 template <class Action>
 void with_grid(const GridCall& call, const Action& action) {
-    if (call.is_double) {
-        with_dimensions<double>(call, action);
+    switch (call.table_type) {
+        case table_double: return with_dimensions<double, double>(call, action);
+        case table_half: return with_dimensions<float, Half>(call, action);
+        case table_brain: return with_dimensions<float, Brain>(call, action);
+        default: return with_dimensions<float, float>(call, action);
+    }
+}
+
+// The same for the passes over grid and MLP, whose tables are not narrower than their numbers.
+template <class Action>
+void with_plain_grid(const GridCall& call, const Action& action) {
+    if (call.table_type == table_double) {
+        with_dimensions<double, double>(call, action);
     } else {
-        with_dimensions<float>(call, action);
+        with_dimensions<float, float>(call, action);
     }
 }
 
@@ -320,26 +469,26 @@ void hash_grid_backward(const GridCall& call) {
 }
 
 void encode_tile(const GridCall& call, int64_t first, int points, void* rows, int64_t stride) {
-    with_grid(call, [=](const auto& grid) {
-        grid.forward_tile(first, points, grid.buffers(), static_cast<decltype(+*grid.table)*>(rows), stride);
+    with_plain_grid(call, [=](const auto& grid) {
+        grid.forward_tile(first, points, grid.buffers(), static_cast<decltype(+*grid.coords)*>(rows), stride, false);
     });
 }
 
 void tile_coords_gradient(const GridCall& call, int64_t first, int points, const void* rows, int64_t stride) {
-    with_grid(call, [=](const auto& grid) {
-        grid.coords_tile(first, points, grid.buffers(), static_cast<decltype(grid.table)>(rows), stride);
+    with_plain_grid(call, [=](const auto& grid) {
+        grid.coords_tile(first, points, grid.buffers(), static_cast<decltype(grid.coords)>(rows), stride);
     });
 }
 
 void keep_tile_gradient(const GridCall& call, int64_t first, int points, const void* rows, int64_t stride,
                         const TableGradient& kept) {
-    with_grid(call, [&](const auto& grid) {
-        grid.keep_tile(first, points, static_cast<decltype(grid.table)>(rows), stride, kept);
+    with_plain_grid(call, [&](const auto& grid) {
+        grid.keep_tile(first, points, static_cast<decltype(grid.coords)>(rows), stride, kept);
     });
 }
 
 void scatter_kept_level(const GridCall& call, int level, const TableGradient& kept) {
-    with_grid(call, [&](const auto& grid) { grid.scatter_kept(level, kept); });
+    with_plain_grid(call, [&](const auto& grid) { grid.scatter_kept(level, kept); });
 }
 
 }  // namespace fs::FS_ISA

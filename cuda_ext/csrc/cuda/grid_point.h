@@ -40,6 +40,25 @@ struct alignas(F * sizeof(T) < 16 ? F * sizeof(T) : 16) Row {
     }
 };
 
+// Numbers of a table that may be narrower, read together.
+template <class E, int F>
+struct alignas(F * sizeof(E) < 16 ? F * sizeof(E) : 16) Narrow {
+    E of[F];
+};
+
+// An entry of a table, as numbers of type T.
+template <class T, class E, int F>
+FS_HOST_DEVICE Row<T, F> load_entry(const E* from) {
+    if constexpr (sizeof(E) == sizeof(T)) {
+        return Row<T, F>::load(from);
+    } else {
+        const Narrow<E, F> narrow = *reinterpret_cast<const Narrow<E, F>*>(from);
+        Row<T, F> row;
+        FS_UNROLL for (int f = 0; f < F; ++f) row.of[f] = number_of(narrow.of[f]);
+        return row;
+    }
+}
+
 template <class T, int D>
 struct Direction {
     bool given;
@@ -131,26 +150,26 @@ FS_HOST_DEVICE T weight(const Place<T, D>& at, int corner, const Direction<T, D>
 }
 
 // Features of the point at the level; with a direction, their derivative along it. `rows`: the level's part of a table.
-template <class T, int D, int F>
-FS_HOST_DEVICE Row<T, F> features_at(const GridLevel& level, const T* rows, const T* x, bool smooth,
+template <class T, class E, int D, int F>
+FS_HOST_DEVICE Row<T, F> features_at(const GridLevel& level, const E* rows, const T* x, bool smooth,
                                      const Direction<T, D>& direction) {
     const Place<T, D> at = place<T, D>(level, x, smooth);
     const Entries<D> entries = entries_of<D>(level, at.cell);
     Row<T, F> corners[1 << D], sum = Row<T, F>::zero();
-    FS_UNROLL for (int c = 0; c < (1 << D); ++c) corners[c] = Row<T, F>::load(rows + int64_t(entries.of[c]) * F);
+    FS_UNROLL for (int c = 0; c < (1 << D); ++c) corners[c] = load_entry<T, E, F>(rows + int64_t(entries.of[c]) * F);
     FS_UNROLL for (int c = 0; c < (1 << D); ++c) sum.add(corners[c], weight(at, c, direction));
     return sum;
 }
 
 // sums[axis] += derivative of <grad, features_at(...)> by the coordinate.
-template <class T, int D, int F>
-FS_HOST_DEVICE void add_coords_gradient(const GridLevel& level, const T* rows, const T* x, bool smooth,
+template <class T, class E, int D, int F>
+FS_HOST_DEVICE void add_coords_gradient(const GridLevel& level, const E* rows, const T* x, bool smooth,
                                         const Direction<T, D>& direction, const Row<T, F>& grad, T (&sums)[D]) {
     const Place<T, D> at = place<T, D>(level, x, smooth);
     const Entries<D> entries = entries_of<D>(level, at.cell);
     T dots[1 << D];
     FS_UNROLL for (int c = 0; c < (1 << D); ++c)
-        dots[c] = Row<T, F>::load(rows + int64_t(entries.of[c]) * F).dot(grad);
+        dots[c] = load_entry<T, E, F>(rows + int64_t(entries.of[c]) * F).dot(grad);
     FS_UNROLL for (int axis = 0; axis < D; ++axis) {
         if (!direction.given) {
             FS_UNROLL for (int c = 0; c < (1 << D); ++c) sums[axis] += dots[c] * weight(at, c, axis);

@@ -11,14 +11,16 @@
 
 namespace fs {
 
-// A call as the kernels get it: by value, so that nothing is copied to the device beforehand.
-template <class T>
+// A call as the kernels get it: by value, so that nothing is copied to the device beforehand. The table's numbers are of
+// type E.
+template <class T, class E = T>
 struct GridArguments {
     GridLevel level[MOST_LEVELS];
     int32_t levels;
     bool smooth;
     int64_t points;
-    const T *coords, *table, *grad, *direction;
+    const E* table;
+    const T *coords, *grad, *direction;
     T *output, *grad_coords, *grad_table;
 };
 
@@ -38,8 +40,8 @@ struct Tile {
     }
 };
 
-template <class T, int D, int F>
-__global__ void __launch_bounds__(THREADS) forward_kernel(const __grid_constant__ GridArguments<T> a) {
+template <class T, class E, int D, int F>
+__global__ void __launch_bounds__(THREADS) forward_kernel(const __grid_constant__ GridArguments<T, E> a) {
     using Tile = Tile<T, F>;
     __shared__ Row<T, F> rows[Tile::points][Tile::levels];
     const int64_t first_point = int64_t(blockIdx.x) * Tile::points;
@@ -49,7 +51,7 @@ __global__ void __launch_bounds__(THREADS) forward_kernel(const __grid_constant_
         const int64_t point = first_point + p;
         if (point < a.points && first_level + l < a.levels) {
             const GridLevel& level = a.level[first_level + l];
-            rows[p][l] = features_at<T, D, F>(level, a.table + level.offset * F, a.coords + point * D, a.smooth,
+            rows[p][l] = features_at<T, E, D, F>(level, a.table + level.offset * F, a.coords + point * D, a.smooth,
                                               direction_of<T, D>(a.direction, point));
         }
     }
@@ -62,8 +64,8 @@ __global__ void __launch_bounds__(THREADS) forward_kernel(const __grid_constant_
 }
 
 // A thread takes every eighth level of its point; the parts meet in a fixed order.
-template <class T, int D, int F>
-__global__ void __launch_bounds__(THREADS) coords_kernel(const __grid_constant__ GridArguments<T> a) {
+template <class T, class E, int D, int F>
+__global__ void __launch_bounds__(THREADS) coords_kernel(const __grid_constant__ GridArguments<T, E> a) {
     constexpr int WARPS = THREADS / WARP;
     __shared__ T parts[WARPS][WARP * D];
     const int lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
@@ -74,7 +76,7 @@ __global__ void __launch_bounds__(THREADS) coords_kernel(const __grid_constant__
         for (int l = warp; l < a.levels; l += WARPS) {
             const GridLevel& level = a.level[l];
             const Row<T, F> grad = Row<T, F>::load(a.grad + (point * a.levels + l) * F);
-            add_coords_gradient<T, D, F>(level, a.table + level.offset * F, a.coords + point * D, a.smooth, direction,
+            add_coords_gradient<T, E, D, F>(level, a.table + level.offset * F, a.coords + point * D, a.smooth, direction,
                                          grad, sums);
         }
     }
@@ -249,15 +251,15 @@ cudaError_t table_in_order(const GridCall& call, const GridArguments<T>& a, cuda
     return cudaSuccess;
 }
 
-template <class T>
-GridArguments<T> arguments_of(const GridCall& call) {
-    GridArguments<T> a = {};
+template <class T, class E>
+GridArguments<T, E> arguments_of(const GridCall& call) {
+    GridArguments<T, E> a = {};
     for (int l = 0; l < call.levels; ++l) a.level[l] = call.level[l];
     a.levels = call.levels;
     a.smooth = call.smooth != 0;
     a.points = call.points;
     a.coords = static_cast<const T*>(call.coords);
-    a.table = static_cast<const T*>(call.table);
+    a.table = static_cast<const E*>(call.table);
     a.grad = static_cast<const T*>(call.grad);
     a.direction = static_cast<const T*>(call.direction);
     a.output = static_cast<T*>(call.output);
@@ -267,56 +269,58 @@ GridArguments<T> arguments_of(const GridCall& call) {
 }
 
 // What is known at compile time about a call.
-template <class T, int D, int F>
+template <class T, class E, int D, int F>
 struct Grid {
     static cudaError_t forward(const GridCall& call, cudaStream_t stream) {
-        return launch(stream, Tile<T, F>::blocks(call.points, call.levels), forward_kernel<T, D, F>,
-                      arguments_of<T>(call));
+        return launch(stream, Tile<T, F>::blocks(call.points, call.levels), forward_kernel<T, E, D, F>,
+                      arguments_of<T, E>(call));
     }
 
     static cudaError_t backward(const GridCall& call, cudaStream_t stream, Workspace workspace) {
-        const GridArguments<T> a = arguments_of<T>(call);
         cudaError_t error = cudaSuccess;
-        if (a.grad_coords) error = launch(stream, blocks_for(a.points, WARP), coords_kernel<T, D, F>, a);
-        if (error || !a.grad_table) return error;
+        if (call.grad_coords)
+            error = launch(stream, blocks_for(call.points, WARP), coords_kernel<T, E, D, F>, arguments_of<T, E>(call));
+        if (error || !call.grad_table) return error;
+        // The table itself is not read.
+        const GridArguments<T> a = arguments_of<T, T>(call);
         if (workspace.at) return table_in_order<T, D, F>(call, a, stream, workspace);
         return launch(stream, Tile<T, F>::blocks(a.points, a.levels), table_kernel<T, D, F>, a);
     }
 };
 
-template <class T, int D, class Action>
+template <class T, class E, int D, class Action>
 cudaError_t with_features(const GridCall& call, const Action& action) {
     switch (call.features) {
-        case 1: return action(Grid<T, D, 1>());
-        case 2: return action(Grid<T, D, 2>());
-        case 4: return action(Grid<T, D, 4>());
-        case 8: return action(Grid<T, D, 8>());
+        case 1: return action(Grid<T, E, D, 1>());
+        case 2: return action(Grid<T, E, D, 2>());
+        case 4: return action(Grid<T, E, D, 4>());
+        case 8: return action(Grid<T, E, D, 8>());
     }
     return cudaErrorInvalidValue;
 }
 
 // Runs the action on the instance that the call asks for.
-template <class T, class Action>
+template <class T, class E, class Action>
 cudaError_t with_grid(const GridCall& call, const Action& action) {
     switch (call.dimensions) {
-        case 1: return with_features<T, 1>(call, action);
-        case 2: return with_features<T, 2>(call, action);
-        case 3: return with_features<T, 3>(call, action);
-        case 4: return with_features<T, 4>(call, action);
+        case 1: return with_features<T, E, 1>(call, action);
+        case 2: return with_features<T, E, 2>(call, action);
+        case 3: return with_features<T, E, 3>(call, action);
+        case 4: return with_features<T, E, 4>(call, action);
     }
     return cudaErrorInvalidValue;
 }
 
 }  // namespace
 
-template <class T>
+template <class T, class E>
 cudaError_t hash_grid_forward(const GridCall& call, cudaStream_t stream) {
-    return with_grid<T>(call, [&](auto grid) { return grid.forward(call, stream); });
+    return with_grid<T, E>(call, [&](auto grid) { return grid.forward(call, stream); });
 }
 
-template <class T>
+template <class T, class E>
 cudaError_t hash_grid_backward(const GridCall& call, cudaStream_t stream, Workspace workspace) {
-    return with_grid<T>(call, [&](auto grid) { return grid.backward(call, stream, workspace); });
+    return with_grid<T, E>(call, [&](auto grid) { return grid.backward(call, stream, workspace); });
 }
 
 }  // namespace fs

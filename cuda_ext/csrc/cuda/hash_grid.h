@@ -33,10 +33,10 @@ struct Workspace {
     int64_t bytes;
 };
 
-// One unit for each type: float and double.
-template <class T>
+// One unit for each type T, float and double, and for each narrower type E of a table.
+template <class T, class E = T>
 cudaError_t hash_grid_forward(const GridCall& call, cudaStream_t stream);
-template <class T>
+template <class T, class E = T>
 cudaError_t hash_grid_backward(const GridCall& call, cudaStream_t stream, Workspace workspace);
 
 // Points whose corners are sorted at a time; bounds the workspace and keeps a pair's number in 32 bits. Tests set less.

@@ -2,6 +2,7 @@
 #include "hash_grid.h"
 
 #include <cstddef>
+#include <initializer_list>
 
 #include "device.h"
 #include "sort.h"
@@ -9,18 +10,40 @@
 namespace fs {
 namespace {
 
+size_t number_bytes(const GridCall& call) { return call.table_type == table_double ? sizeof(double) : sizeof(float); }
+
+size_t entry_bytes(const GridCall& call) {
+    const bool narrow = call.table_type == table_half || call.table_type == table_brain;
+    return size_t(call.features) * (narrow ? sizeof(Half) : number_bytes(call));
+}
+
+// Whether rows of so many bytes can be read and written there as vectors.
+bool aligned(size_t row, std::initializer_list<const void*> all) {
+    uintptr_t bits = 0;
+    for (const void* rows : all) bits |= reinterpret_cast<uintptr_t>(rows);
+    return bits % (row < 16 ? row : 16) == 0;
+}
+
 cudaError_t check(const GridCall& call) {
     const bool fits = call.dimensions >= 1 && call.dimensions <= 4 && call.levels >= 1 && call.levels <= MOST_LEVELS &&
                       (call.features == 1 || call.features == 2 || call.features == 4 || call.features == 8) &&
-                      call.points >= 0;
+                      call.table_type >= table_float && call.table_type <= table_brain && call.points >= 0;
     if (!fits) return cudaErrorInvalidValue;
-    // Rows are read and written as vectors.
-    const size_t row = size_t(call.features) * (call.is_double ? sizeof(double) : sizeof(float));
-    const size_t unit = row < 16 ? row : 16;
-    const auto address = [](const void* rows) { return reinterpret_cast<uintptr_t>(rows); };
-    const uintptr_t all = address(call.table) | address(call.grad) | address(call.output) | address(call.grad_table);
-    if (all % unit) return cudaErrorMisalignedAddress;
+    if (!aligned(size_t(call.features) * number_bytes(call), {call.grad, call.output, call.grad_table}) ||
+        !aligned(entry_bytes(call), {call.table}))
+        return cudaErrorMisalignedAddress;
     return cudaSuccess;
+}
+
+// Calls the action with the types of a call's numbers and of its table's.
+template <class Action>
+cudaError_t with_types(const GridCall& call, const Action& action) {
+    switch (call.table_type) {
+        case table_double: return action(double(), double());
+        case table_half: return action(float(), Half());
+        case table_brain: return action(float(), Brain());
+        default: return action(float(), float());
+    }
 }
 
 }  // namespace
@@ -36,7 +59,9 @@ FS_API int32_t fs_hash_grid_forward(const fs::GridCall* call, int32_t device, vo
     const fs::OnDevice on(device);
     if (on.status) return on.status;
     const cudaStream_t queue = static_cast<cudaStream_t>(stream);
-    return call->is_double ? fs::hash_grid_forward<double>(*call, queue) : fs::hash_grid_forward<float>(*call, queue);
+    return fs::with_types(*call, [&](auto number, auto entry) {
+        return fs::hash_grid_forward<decltype(number), decltype(entry)>(*call, queue);
+    });
 }
 
 FS_API int32_t fs_hash_grid_backward(const fs::GridCall* call, int32_t device, void* stream, void* workspace,
@@ -47,14 +72,14 @@ FS_API int32_t fs_hash_grid_backward(const fs::GridCall* call, int32_t device, v
     const cudaStream_t queue = static_cast<cudaStream_t>(stream);
     if (call->grad_table) {
         const fs::GridLevel& last = call->level[call->levels - 1];
-        const size_t number = call->is_double ? sizeof(double) : sizeof(float);
-        const size_t bytes = size_t(last.offset + last.size) * size_t(call->features) * number;
+        const size_t bytes = size_t(last.offset + last.size) * size_t(call->features) * fs::number_bytes(*call);
         if (const cudaError_t error = cudaMemsetAsync(call->grad_table, 0, bytes, queue)) return error;
     }
     if (call->points == 0) return cudaSuccess;
     const fs::Workspace space = {workspace, workspace_bytes};
-    return call->is_double ? fs::hash_grid_backward<double>(*call, queue, space)
-                           : fs::hash_grid_backward<float>(*call, queue, space);
+    return fs::with_types(*call, [&](auto number, auto entry) {
+        return fs::hash_grid_backward<decltype(number), decltype(entry)>(*call, queue, space);
+    });
 }
 
 FS_API int64_t fs_hash_grid_workspace(const fs::GridCall* call, int32_t device) {

@@ -42,6 +42,18 @@ std::vector<T> numbers(size_t count) {
 }
 
 template <class T>
+void fill(std::vector<T>& values) {
+    values = numbers<T>(values.size());
+}
+// Any bits are a number.
+template <class E>
+void fill_with_bits(std::vector<E>& values) {
+    for (E& value : values) value.bits = uint16_t(pick(0, 0xffff));
+}
+void fill(std::vector<fs::Half>& values) { fill_with_bits(values); }
+void fill(std::vector<fs::Brain>& values) { fill_with_bits(values); }
+
+template <class T>
 std::vector<T> coordinates(size_t count, bool wild) {
     std::vector<T> values(count);
     const T odd[] = {T(0), T(1), T(-0.0), T(-3), T(1e30), std::numeric_limits<T>::infinity(), std::numeric_limits<T>::quiet_NaN()};
@@ -73,22 +85,25 @@ std::vector<fs::GridLevel> random_levels(int dimensions, int64_t& entries) {
     return levels;
 }
 
-template <class T>
-void fuzz_grid() {
+// T: the numbers; E: those of the table.
+template <class T, class E = T>
+void fuzz_grid(fs::TableType type) {
     fs::GridCall call = {};
     call.dimensions = pick(1, 4);
     call.features = 1 << pick(0, 3);
     call.smooth = pick(0, 1);
-    call.is_double = sizeof(T) == 8;
+    call.table_type = type;
     call.workers = pick(1, 5);
-    call.points = pick(0, 3) ? pick(0, 200) : pick(4000, 9000);
+    call.points = pick(0, 3) ? pick(0, 200) : pick(4000, 9000);  // two tiles and more: in halves
     int64_t entries;
     const auto levels = random_levels(call.dimensions, entries);
     call.levels = int(levels.size());
     call.level = levels.data();
     const size_t width = levels.size() * call.features, points = size_t(call.points);
     const auto coords = coordinates<T>(points * call.dimensions, true), direction = numbers<T>(points * call.dimensions);
-    const auto table = numbers<T>(size_t(entries) * call.features), grad = numbers<T>(points * width);
+    const auto grad = numbers<T>(points * width);
+    std::vector<E> table(size_t(entries) * call.features);
+    fill(table);
     std::vector<T> output(points * width), grad_coords(points * call.dimensions), grad_table(table.size());
     call.coords = coords.data();
     call.table = table.data();
@@ -156,7 +171,7 @@ void fuzz_step() {
     grid.dimensions = pick(1, 4);
     grid.features = 1 << pick(0, 3);
     grid.smooth = pick(0, 1);
-    grid.is_double = sizeof(T) == 8;
+    grid.table_type = sizeof(T) == 8 ? fs::table_double : fs::table_float;
     grid.workers = pick(1, 5);
     grid.points = pick(0, 3) ? pick(0, 200) : pick(4000, 9000);
     int64_t entries;
@@ -223,8 +238,10 @@ int main(int, char** arguments) {
         if (!fs_set_isa(isa)) continue;
         ++sets;
         for (int round = 0; round < rounds; ++round) {
-            fuzz_grid<float>();
-            fuzz_grid<double>();
+            fuzz_grid<float>(fs::table_float);
+            fuzz_grid<double>(fs::table_double);
+            fuzz_grid<float, fs::Half>(fs::table_half);
+            fuzz_grid<float, fs::Brain>(fs::table_brain);
             fuzz_mlp<float>();
             fuzz_mlp<double>();
             fuzz_step<float>();
