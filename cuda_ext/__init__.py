@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 
 # A function's signature changed: a library of another number is refused, not called.
-ABI = 3
+ABI = 4
 DEVICES = ("cpu", "cuda")
 
 

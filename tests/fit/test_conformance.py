@@ -15,7 +15,8 @@ from fields.methods.siren import Siren
 from scenes.errors import BadInput
 
 # Small enough to be quick; everything else as it comes.
-SMALL = {"hashgrid": {"levels": 8, "table_size": 4096},
+SMALL = {"wire": {"width": 32, "hidden_layers": 2, "omega": 5.0, "scale": 2.0},
+         "hashgrid": {"levels": 8, "table_size": 4096},
          "fourier": {"width": 32, "hidden_layers": 2, "learning_rate": 3e-3, "frequencies": 32, "sigma": 0.7}}
 NETWORK = {"width": 32, "hidden_layers": 2}
 

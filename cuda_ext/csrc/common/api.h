@@ -7,6 +7,6 @@
 namespace fs {
 
 // The number of the interface: raised whenever a signature changes, compared by the loader.
-constexpr int abi = 3;
+constexpr int abi = 4;
 
 }  // namespace fs
