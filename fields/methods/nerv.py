@@ -41,6 +41,7 @@ class Nerv(Method):
     grid_channels: int | None = Option(None, ge=1, le=4096, description="channels of the first grid; none: 0.1 numbers a value in all")
     lower_width: int | None = Option(None, ge=1, le=1024, description="channels that no block goes below; none: by size")
     strides: str | None = Option(None, description="enlargements of the blocks, such as 5,2,2; none: the first grid is about 9 rows high")
+    time_nodes: int = Option(0, ge=0, le=4096, description="CAM: nodes over time of each block's scales and shifts; 0: none, the paper's 60 or 30")
     grid_height: int | None = Option(None, ge=1, le=1024, description="rows of the first grid; none: the frame's over the strides")
     grid_width: int | None = Option(None, ge=1, le=1024, description="columns of the first grid; none: the frame's over the strides")
 
@@ -91,7 +92,8 @@ class Nerv(Method):
     def parameters(self, dimensions: int, channels: int) -> int:
         widths = self.widths()
         blocks = zip([self.grid_channels, *widths[:-1]], widths, self.stride_list())
-        return self._stem() + sum(self._block(*block) for block in blocks) + self._head(widths[-1], channels)
+        modulation = 2 * self.time_nodes * sum(widths)
+        return self._stem() + sum(self._block(*block) for block in blocks) + modulation + self._head(widths[-1], channels)
 
     def sizes(self, dimensions: int, channels: int, parameters: int) -> list[Self]:
         """Copies of that size, best first: as in the published models the first grid has 0.27 to 1.2 of the lower width and the
@@ -123,7 +125,7 @@ class Nerv(Method):
             torch.manual_seed(seed)
             generator = Generator(preset=self.preset_name, code=(self.code_base, self.frequencies), hidden=self.hidden,
                                   grid=(self.grid_channels, self.grid_height, self.grid_width), widths=self.widths(),
-                                  strides=self.stride_list(), height=height, width=width, channels=len(channels))
+                                  strides=self.stride_list(), height=height, width=width, channels=len(channels), time_nodes=self.time_nodes)
         return GeneratorField(domain, channels, generator)
 
     def parameter_groups(self, field: Field) -> list[dict]:

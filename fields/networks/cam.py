@@ -38,6 +38,28 @@ class Modulation(nn.Module):
         return [(both[..., layer:layer + 1], both[..., self.layers + layer:self.layers + layer + 1]) for layer in range(self.layers)]
 
 
+class TimeModulation(nn.Module):
+    """Of frames: each channel of each frame is standardised over its pixels, then scaled and shifted by what two curves over time with `nodes`
+    nodes give for that channel (the section on video; 2 * nodes * channels numbers).
+
+    Features `[T, C, H, W]` and times `[T]` in [0, 1] → `[T, C, H, W]`.
+    """
+
+    def __init__(self, channels: int, nodes: int) -> None:
+        super().__init__()
+        self.channels = channels
+        self.curves = FactorGrid(FactorLayout(1, 2 * channels, (((Factor((0,), (nodes,)),),),)), "auto", self._start)
+
+    def _start(self, grid: Tensor, axes: tuple[int, ...]) -> None:
+        with torch.no_grad():
+            grid[..., :self.channels] = 1.0
+            grid[..., self.channels:] = 0.0
+
+    def forward(self, features: Tensor, times: Tensor) -> Tensor:
+        scale, shift = self.curves(times[:, None])[..., None, None].split(self.channels, dim=1)
+        return torch.addcmul(shift, functional.instance_norm(features, eps=EPSILON), scale)
+
+
 class ModulatedMLP(nn.Module):
     """Linear, standardise, scale and shift, ReLU; the output layer is not modulated.
 

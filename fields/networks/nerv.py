@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fields.networks.cam import TimeModulation
+
 
 class TimeCode(nn.Module):
     """`sin(base^k pi t), cos(base^k pi t)`, k = 0 .. frequencies - 1 (NeRV, equation 2): `[T]` → `[T, 2 frequencies]`."""
@@ -47,15 +49,18 @@ class Stem(nn.Module):
 
 
 class Upsampling(nn.Module):
-    """`SiLU(PixelShuffle_s(Conv3x3(x)))`: `[T, inputs, h, w]` → `[T, outputs, s h, s w]`."""
+    """`SiLU(PixelShuffle_s(Conv3x3(x)))`: `[T, inputs, h, w]` → `[T, outputs, s h, s w]`; with `time_nodes`, standardised and modulated
+    by the time before the SiLU (CAM)."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+    def __init__(self, inputs: int, outputs: int, stride: int, time_nodes: int) -> None:
         super().__init__()
         self.stride = stride
         self.convolution = nn.Conv2d(inputs, outputs * stride ** 2, 3, padding=1)
+        self.modulation = TimeModulation(outputs, time_nodes) if time_nodes else None
 
-    def forward(self, features: Tensor) -> Tensor:
-        return F.silu(F.pixel_shuffle(self.convolution(features), self.stride))
+    def forward(self, features: Tensor, times: Tensor) -> Tensor:
+        features = F.pixel_shuffle(self.convolution(features), self.stride)
+        return F.silu(features if self.modulation is None else self.modulation(features, times))
 
 
 class Separable(nn.Module):
@@ -90,17 +95,17 @@ class Gated(nn.Module):
 class PlusBlock(nn.Module):
     """NeRV++'s block: project, refine, enlarge, refine, and add the projection enlarged bilinearly (half-pixel centres)."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int, gated: bool) -> None:
+    def __init__(self, inputs: int, outputs: int, stride: int, time_nodes: int, gated: bool) -> None:
         super().__init__()
         self.stride = stride
         self.project = nn.Conv2d(inputs, outputs, 1)
         self.before = Gated(outputs) if gated else Separable(outputs)
-        self.enlarge = Upsampling(outputs, outputs, stride)
+        self.enlarge = Upsampling(outputs, outputs, stride, time_nodes)
         self.after = Separable(outputs)
 
-    def forward(self, features: Tensor) -> Tensor:
+    def forward(self, features: Tensor, times: Tensor) -> Tensor:
         projected = self.project(features)
-        enlarged = self.after(self.enlarge(self.before(projected)))
+        enlarged = self.after(self.enlarge(self.before(projected), times))
         return enlarged + F.interpolate(projected, scale_factor=self.stride, mode="bilinear", align_corners=False)
 
 
@@ -111,16 +116,16 @@ class Generator(nn.Module):
     """
 
     def __init__(self, *, preset: str, code: tuple[float, int], hidden: int, grid: tuple[int, int, int], widths: list[int],
-                 strides: list[int], height: int, width: int, channels: int) -> None:
+                 strides: list[int], height: int, width: int, channels: int, time_nodes: int = 0) -> None:
         super().__init__()
         self.size = (height, width)
         self.code = TimeCode(*code)
         self.stem = Stem(2 * code[1], hidden, *grid, gated=preset == "release")
         inputs = [grid[0], *widths[:-1]]
         if preset == "nerv":
-            blocks = [Upsampling(a, b, s) for a, b, s in zip(inputs, widths, strides)]
+            blocks = [Upsampling(a, b, s, time_nodes) for a, b, s in zip(inputs, widths, strides)]
         else:
-            blocks = [PlusBlock(a, b, s, gated=preset == "release") for a, b, s in zip(inputs, widths, strides)]
+            blocks = [PlusBlock(a, b, s, time_nodes, gated=preset == "release") for a, b, s in zip(inputs, widths, strides)]
         self.blocks = nn.ModuleList(blocks)
         size = 3 if preset == "paper" else 1
         self.head = nn.Conv2d(widths[-1], channels, size, padding=size // 2)
@@ -130,7 +135,7 @@ class Generator(nn.Module):
     def forward(self, times: Tensor) -> Tensor:
         features = self.stem(self.code(times))
         for block in self.blocks:
-            features = block(features)
+            features = block(features, times)
         height, width = self.size
         return (torch.tanh(self.head(features[..., :height, :width])) + 1) / 2
 

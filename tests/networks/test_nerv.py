@@ -36,7 +36,8 @@ def _domain(width: int, height: int, count: int) -> Domain:
     return Domain((Axis("x", 0, width, "px", width), Axis("y", 0, height, "px", height), Axis("t", 0, 1, "s", count)))
 
 
-@pytest.mark.parametrize(("name", "options"), [("nerv", {}), ("nervpp", {}), ("nervpp", {"preset": "release"})])
+@pytest.mark.parametrize(("name", "options"), [("nerv", {}), ("nerv", {"time_nodes": 4}), ("nervpp", {}),
+                                                 ("nervpp", {"time_nodes": 3}), ("nervpp", {"preset": "release"})])
 @pytest.mark.parametrize("size", [(64, 36), (61, 35)])
 def test_the_count_is_that_of_the_field_and_frames_have_the_clips_size(name, options, size):
     clip = Video.from_array(np.zeros((5, size[1], size[0], 3), np.uint8) + 7)
@@ -51,20 +52,33 @@ def test_the_count_is_that_of_the_field_and_frames_have_the_clips_size(name, opt
 
 
 def test_without_its_convolutions_a_block_enlarges_its_projection():
-    block = PlusBlock(5, 4, 2, gated=False)
+    block = PlusBlock(5, 4, 2, time_nodes=0, gated=False)
     with torch.no_grad():
         for layer in (block.before.second, block.after.second, block.enlarge.convolution):
             layer.weight.zero_()
             layer.bias.zero_()
         features = torch.randn(2, 5, 6, 7)
         expected = F.interpolate(block.project(features), scale_factor=2, mode="bilinear", align_corners=False)
-        torch.testing.assert_close(block(features), expected, atol=1e-6, rtol=0)
+        torch.testing.assert_close(block(features, torch.rand(2)), expected, atol=1e-6, rtol=0)
 
 
 def test_activation_and_shuffle_commute():
-    layer = Upsampling(3, 4, 2)
+    layer = Upsampling(3, 4, 2, time_nodes=0)
     features = torch.randn(1, 3, 5, 5)
-    assert torch.equal(layer(features), F.pixel_shuffle(F.silu(layer.convolution(features)), 2))
+    assert torch.equal(layer(features, torch.rand(1)), F.pixel_shuffle(F.silu(layer.convolution(features)), 2))
+
+
+def test_time_modulates_each_channel_of_each_frame_alone():
+    layer = Upsampling(3, 4, 2, time_nodes=5)
+    features, times = torch.randn(2, 3, 5, 5), torch.tensor([0.0, 0.625])
+    plain = F.pixel_shuffle(layer.convolution(features), 2)
+    mean, deviation = plain.mean((2, 3), keepdim=True), plain.var((2, 3), unbiased=False, keepdim=True).add(1e-5).sqrt()
+    torch.testing.assert_close(layer(features, times), F.silu((plain - mean) / deviation), atol=1e-5, rtol=1e-4)
+    with torch.no_grad():
+        layer.modulation.curves.table.copy_(torch.arange(40.0).reshape(5, 8))
+    scale = torch.stack([torch.arange(4.0), 20 + torch.arange(4.0)])[..., None, None]  # 0.625 lies midway between nodes 2 and 3
+    torch.testing.assert_close(layer(features, times), F.silu((plain - mean) / deviation * scale + scale + 4), atol=1e-3, rtol=1e-4)
+    torch.testing.assert_close(layer(features[1:], times[1:]), layer(features, times)[1:], atol=1e-4, rtol=1e-4)
 
 
 def test_differentiable_similarity_is_the_metric(rng=np.random.default_rng(0)):
