@@ -24,7 +24,7 @@ test: .venv/installed-test
 
 # The CUDA library; needs nvcc, but no GPU.
 cuda: .venv/installed-test
-	$(BIN)/cmake -S cuda_ext -B build/cuda -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja -DCMAKE_BUILD_TYPE=Release -DFIELD_STUDIO_CUDA=ON
+	$(BIN)/cmake -S cuda_ext -B build/cuda -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja -DCMAKE_BUILD_TYPE=Release -DFIELD_STUDIO_CUDA=ON -DFIELD_STUDIO_CPU=OFF
 	$(BIN)/cmake --build build/cuda
 
 .venv/bin/python:
