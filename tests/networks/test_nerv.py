@@ -65,7 +65,7 @@ def test_without_its_convolutions_a_block_enlarges_its_projection():
 def test_activation_and_shuffle_commute():
     layer = Upsampling(3, 4, 2, time_nodes=0)
     features = torch.randn(1, 3, 5, 5)
-    assert torch.equal(layer(features, torch.rand(1)), F.pixel_shuffle(F.silu(layer.convolution(features)), 2))
+    torch.testing.assert_close(layer(features, torch.rand(1)), F.pixel_shuffle(F.silu(layer.convolution(features)), 2))
 
 
 def test_time_modulates_each_channel_of_each_frame_alone():
