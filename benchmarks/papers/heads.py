@@ -1,4 +1,4 @@
-"""The decoders of `densegrid` against its MLP at equal numbers in all and at equal steps; seconds beside them."""
+"""The decoders of `densegrid` against its MLP: the same grids, as many numbers in the decoder, equal steps; seconds beside them."""
 
 from __future__ import annotations
 
@@ -23,8 +23,10 @@ def measure(size: str) -> list[dict]:
     for head in get_args(Head):
         scores, seconds = [], 0.0
         for image in images:
-            options = {"head": head, "batch": 16384} | ({"width": 16} if head.startswith("kan") else {})
-            method = make_method("densegrid", options).prepare(image).sized(2, len(image.channels), numbers)
+            channels = len(image.channels)
+            mlp = make_method("densegrid", {"batch": 16384}).prepare(image).sized(2, channels, numbers)
+            widths = (mlp.model_copy(update={"head": head, "width": width}) for width in range(1, 129))  # noqa: B023
+            method = min(widths, key=lambda m: abs(m.parameters(2, channels) - mlp.parameters(2, channels)))  # noqa: B023
             begun = time.perf_counter()
             found = [psnr_of(image, method, steps=steps, seed=seed) for seed in range(seeds)]
             seconds += (time.perf_counter() - begun) / seeds / len(images)
