@@ -9,10 +9,12 @@ import torch
 from torch import Tensor
 
 import cuda_ext
-from fields.ops import backends, mlp_cuda
+from fields.ops import backends
+from fields.ops.cuda_calls import PLAIN, CudaFunctions
 
 # Beyond this many steps the corrections of both biases are 1 in float32 for the decays in use (0.999^20000 < 2^-28).
 SETTLED = 20000
+CUDA = CudaFunctions({"fs_adam": PLAIN})  # csrc/cuda/adam.h
 
 
 class Adam:
@@ -123,11 +125,7 @@ def _run(call: AdamCall, device: torch.device) -> None:
 
 def run_cuda(call: AdamCall, device: torch.device) -> None:
     """In the device's current stream, waiting for nothing."""
-    library = mlp_cuda.declare(cuda_ext.load("cuda"))
-    status = library.fs_adam(ctypes.c_void_p(ctypes.addressof(call)), ctypes.c_int32(device.index),
-                             ctypes.c_void_p(mlp_cuda._stream(device)))
-    if status:
-        raise RuntimeError(f"Adam failed on the GPU: {library.fs_error(status).decode()}")
+    CUDA.run("fs_adam", call, device, "Adam")
 
 
 @lru_cache(maxsize=8)

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.autograd import Function
 
 import cuda_ext
-from fields.ops import backends, hash_grid_cuda, memory
+from fields.ops import backends, cuda_calls, hash_grid_cuda, memory
 from fields.ops.grid_layout import PRIMES, GridLayout, GridLevel
 
 Interpolation = Literal["linear", "smoothstep"]
@@ -156,7 +156,7 @@ class GridKernel:
 
     def _call(self, name: str, coords: Tensor, **tensors: Tensor | None) -> None:
         layout = self.layout
-        ready = hash_grid_cuda.ready if coords.is_cuda else Tensor.contiguous
+        ready = cuda_calls.ready if coords.is_cuda else Tensor.contiguous
         # The copies must outlive the call, hence the dictionary.
         tensors = {key: ready(t) for key, t in {"coords": coords, **tensors}.items() if t is not None}
         pointers = {key: t.data_ptr() for key, t in tensors.items()}

@@ -1,30 +1,21 @@
-"""The hash grid's CUDA calls: on the tensors' device, in its current stream, waiting for nothing."""
+"""The hash grid's CUDA calls."""
 
 from __future__ import annotations
 
 import ctypes
-from functools import cache
 
 import torch
-from torch import Tensor
 
-import cuda_ext
+from fields.ops.cuda_calls import PLAIN, WITH_WORKSPACE, CudaFunctions
 
-# `csrc/cuda/hash_grid.h`: what each function returns and takes. The first argument points to a `GridCall`.
+# `csrc/cuda/hash_grid.h`; the first argument points to a `GridCall`.
 SIGNATURES = {
-    "fs_hash_grid_forward": (ctypes.c_int32, [ctypes.c_void_p, ctypes.c_int32, ctypes.c_void_p]),
-    "fs_hash_grid_backward": (ctypes.c_int32, [ctypes.c_void_p, ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p,
-                                               ctypes.c_int64]),
+    "fs_hash_grid_forward": PLAIN,
+    "fs_hash_grid_backward": WITH_WORKSPACE,
     "fs_hash_grid_workspace": (ctypes.c_int64, [ctypes.c_void_p, ctypes.c_int32]),
     "fs_error": (ctypes.c_char_p, [ctypes.c_int32]),
 }
-ALIGNMENT = 16  # bytes: the kernels read and write rows as vectors
-
-
-def ready(tensor: Tensor) -> Tensor:
-    """The tensor, or a copy of it, as the kernels want it: contiguous, and aligned even if it is a part of another."""
-    tensor = tensor.contiguous()
-    return tensor.clone() if tensor.data_ptr() % ALIGNMENT else tensor
+functions = CudaFunctions(SIGNATURES)
 
 
 def run(name: str, call: ctypes.Structure, device: torch.device) -> None:
@@ -32,36 +23,7 @@ def run(name: str, call: ctypes.Structure, device: torch.device) -> None:
 
     Under `torch.use_deterministic_algorithms(True)` the table's gradient is summed in a fixed order, which is slower.
     """
-    library = declare(cuda_ext.load("cuda"))
-    arguments = [ctypes.addressof(call), device.index, _stream(device)]
-    if name == "backward":
-        workspace = None
-        if call.grad_table and call.points and torch.are_deterministic_algorithms_enabled():
-            workspace = _workspace(library, call, device)
-        # It is freed when this returns, and the allocator hands it on to this stream alone, behind the kernels.
-        arguments += [None, 0] if workspace is None else [workspace.data_ptr(), workspace.numel()]
-    _check(library, getattr(library, f"fs_hash_grid_{name}")(*arguments))
-
-
-def _workspace(library: ctypes.CDLL, call: ctypes.Structure, device: torch.device) -> Tensor:
-    size = library.fs_hash_grid_workspace(ctypes.addressof(call), device.index)
-    _check(library, -min(0, size))
-    return torch.empty(size, dtype=torch.uint8, device=device)
-
-
-@cache
-def declare(library: ctypes.CDLL) -> ctypes.CDLL:
-    """The library with its functions' types set."""
-    for name, (result, arguments) in SIGNATURES.items():
-        function = getattr(library, name)
-        function.restype, function.argtypes = result, arguments
-    return library
-
-
-def _stream(device: torch.device) -> int:
-    return torch.cuda.current_stream(device).cuda_stream
-
-
-def _check(library: ctypes.CDLL, status: int) -> None:
-    if status:
-        raise RuntimeError(f"hash_grid failed on the GPU: {library.fs_error(status).decode()}")
+    workspace = None
+    if name == "backward" and call.grad_table and call.points and torch.are_deterministic_algorithms_enabled():
+        workspace = functions.workspace("fs_hash_grid_workspace", device, "hash_grid", ctypes.addressof(call), device.index)
+    functions.run(f"fs_hash_grid_{name}", call, device, "hash_grid", workspace)

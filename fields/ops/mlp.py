@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.autograd import Function
 
 import cuda_ext
-from fields.ops import backends, mlp_cuda
+from fields.ops import backends, cuda_calls, mlp_cuda
 
 Activation = Literal["none", "relu", "sine"]
 Products = Literal["float32", "bfloat16", "float16"]
@@ -209,7 +209,7 @@ class MlpKernel:
 
 def ready(tensors: Sequence[Tensor]) -> list[Tensor]:
     """The tensors, or copies, as the kernels want them."""
-    return [mlp_cuda.ready(t) if t.is_cuda else t.contiguous() for t in tensors]
+    return [cuda_calls.ready(t) if t.is_cuda else t.contiguous() for t in tensors]
 
 
 def differentiable_gradients(function: Callable[..., Tensor], inputs: Sequence[Tensor], grad: Tensor) -> list[Tensor | None]:

@@ -1,40 +1,25 @@
 """The CUDA sums of products of grids against the formula: on a GPU where there is one, and their kernels compiled for the CPU
 anywhere, which shows whether they compute and co-operate as they should, not that a GPU runs them (`cuda_on_host`)."""
 
-import ctypes
 import re
-import shutil
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
+from cuda_helpers import CSRC, HOST, call_on_host, compiled_for_host, declared_fields, declared_functions, on_gpu
 from factor_helpers import LAYOUTS, all_orders, inner_points, uniform
 from ops_helpers import assert_close
 
-import cuda_ext
 from fields.ops import factor_grid_cuda
 from fields.ops.factor_grid import FactorCall, factor_grid
 from fields.ops.factor_layout import dense_grids, tri_plane
 
 operation = sys.modules["fields.ops.factor_grid"]
 
-CSRC = Path(__file__).resolve().parents[2] / "cuda_ext" / "csrc"
-COMPILER = shutil.which("c++")
-NO_GPU = (None if torch.cuda.is_available() else "no GPU that torch can use") or cuda_ext.why_absent("cuda")
-on_gpu = pytest.mark.skipif(NO_GPU is not None, reason=f"needs a GPU and the CUDA library: {NO_GPU}")
-
 
 @pytest.fixture(scope="session")
 def host_library(tmp_path_factory):
-    if COMPILER is None:
-        pytest.skip("needs a C++ compiler")
-    path = tmp_path_factory.mktemp("factors") / "factor_grid_on_host.so"
-    here = Path(__file__).parent / "cuda_on_host"
-    subprocess.run([COMPILER, "-std=c++17", "-O1", "-ffp-contract=off", "-shared", "-fPIC", "-DFS_VECTOR_ATOMICS",
-                    "-DFS_PAIRS_SORTED_AT_ONCE=1024", f"-I{here}", f"-I{CSRC}", here / "factor_grid.cpp", "-o", path], check=True)
-    return ctypes.CDLL(str(path))
+    return compiled_for_host(tmp_path_factory, "factor_grid", "-DFS_VECTOR_ATOMICS", "-DFS_PAIRS_SORTED_AT_ONCE=1024")
 
 
 @pytest.fixture(params=["host", pytest.param("cuda", marks=on_gpu)])
@@ -42,11 +27,8 @@ def device(request, monkeypatch):
     """Where the tensors live. On the CPU, calls go to the kernels that were compiled for it."""
     if request.param == "cuda":
         return "cuda"
-    library = request.getfixturevalue("host_library")
-    monkeypatch.setattr(cuda_ext, "load", lambda device: library)
-    monkeypatch.setattr(cuda_ext, "why_absent", lambda device: None)
-    monkeypatch.setattr(factor_grid_cuda, "_stream", lambda device: 0)
-    monkeypatch.setattr(operation, "_run", lambda name, call, _: factor_grid_cuda.run(name, call, torch.device("cpu", 0)))
+    call_on_host(monkeypatch, request.getfixturevalue("host_library"))
+    monkeypatch.setattr(operation, "_run", lambda name, call, _: factor_grid_cuda.run(name, call, HOST))
     return "cpu"
 
 
@@ -139,30 +121,12 @@ def test_many_points_repeat_bit_for_bit(deterministic):
 
 # Python's picture of the C functions.
 
-C_TYPES = {"int32_t": ctypes.c_int32, "int64_t": ctypes.c_int64, "const char*": ctypes.c_char_p}
-
-
-def c_type(text):
-    text = " ".join(text.split())
-    return C_TYPES.get(text) or (ctypes.c_void_p if text.endswith("*") else pytest.fail(f"what is {text}?"))
-
 
 def test_signatures_are_those_of_the_header():
-    header = (CSRC / "cuda" / "factor_grid.h").read_text()
-    found = {}
-    for result, name, arguments in re.findall(r"FS_API (.*?[ *])(fs_\w+)\(([^)]*)\);", header):
-        types = [re.sub(r"\w+$", "", argument.strip()) for argument in arguments.split(",")]
-        found[name] = (c_type(result), [c_type(text) for text in types])
-    assert found == factor_grid_cuda.SIGNATURES
-    limits = re.findall(r"constexpr int (MOST_\w+) = (\d+);", header)
+    assert declared_functions("factor_grid.h") == factor_grid_cuda.SIGNATURES
+    limits = re.findall(r"constexpr int (MOST_\w+) = (\d+);", (CSRC / "cuda" / "factor_grid.h").read_text())
     assert {name: int(value) for name, value in limits} == {name: getattr(factor_grid_cuda, name) for name, _ in limits} and limits
 
 
 def test_the_call_is_that_of_the_header():
-    header = (CSRC / "common" / "factors.h").read_text()
-    body = re.sub(r"//.*", "", re.search(r"struct FactorCall \{(.*?)\n\};", header, re.S).group(1))
-    fields = []
-    for line in filter(None, map(str.strip, body.split(";"))):
-        kind, names = re.fullmatch(r"((?:const )?\w+[ *]+)(.*)", line).groups()
-        fields += [(name.strip(), c_type(kind)) for name in names.split(",")]
-    assert fields == list(FactorCall._fields_)
+    assert declared_fields("factors.h", "FactorCall") == list(FactorCall._fields_)

@@ -9,36 +9,23 @@ import shutil
 import struct
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
+from cuda_helpers import HOST, ROOT, call_on_host, compiled_for_host, declared_fields, declared_functions, on_gpu
 from ops_helpers import INTERPOLATIONS, KINDS, all_orders, assert_close, inner_points, small_layout
 
 import cuda_ext
-from fields.ops import factor_grid_cuda, hash_grid_cuda, mlp_cuda, ray_kernels_cuda, rbf_cuda
+from fields.ops import cuda_calls, factor_grid_cuda, hash_grid_cuda, mlp_cuda, ray_kernels_cuda, rbf_cuda
 from fields.ops.grid_layout import GridLayout
 from fields.ops.hash_grid import GridCall, hash_grid
 
 operation = sys.modules["fields.ops.hash_grid"]
 
-ROOT = Path(__file__).resolve().parents[2]
-CSRC = ROOT / "cuda_ext" / "csrc"
-COMPILER = shutil.which("c++")
-NO_GPU = (None if torch.cuda.is_available() else "no GPU that torch can use") or cuda_ext.why_absent("cuda")
-on_gpu = pytest.mark.skipif(NO_GPU is not None, reason=f"needs a GPU and the CUDA library: {NO_GPU}")
-
 
 @pytest.fixture(scope="session")
 def host_library(tmp_path_factory):
-    if COMPILER is None:
-        pytest.skip("needs a C++ compiler")
-    path = tmp_path_factory.mktemp("grid") / "hash_grid_on_host.so"
-    here = ROOT / "tests" / "ops" / "cuda_on_host"
-    subprocess.run([COMPILER, "-std=c++17", "-O1", "-ffp-contract=off", "-shared", "-fPIC", "-DFS_VECTOR_ATOMICS",
-                    "-DFS_PAIRS_SORTED_AT_ONCE=256", f"-I{here}", f"-I{CSRC}", here / "hash_grid.cpp", "-o", path],
-                   check=True)
-    return ctypes.CDLL(str(path))
+    return compiled_for_host(tmp_path_factory, "hash_grid", "-DFS_VECTOR_ATOMICS", "-DFS_PAIRS_SORTED_AT_ONCE=256")
 
 
 @pytest.fixture(params=["host", pytest.param("cuda", marks=on_gpu)])
@@ -46,11 +33,8 @@ def device(request, monkeypatch):
     """Where the tensors live. On the CPU, calls go to the kernels that were compiled for it."""
     if request.param == "cuda":
         return "cuda"
-    library = request.getfixturevalue("host_library")
-    monkeypatch.setattr(cuda_ext, "load", lambda device: library)
-    monkeypatch.setattr(cuda_ext, "why_absent", lambda device: None)
-    monkeypatch.setattr(hash_grid_cuda, "_stream", lambda device: 0)
-    monkeypatch.setattr(operation, "_run", lambda name, call, _: hash_grid_cuda.run(name, call, torch.device("cpu", 0)))
+    call_on_host(monkeypatch, request.getfixturevalue("host_library"))
+    monkeypatch.setattr(operation, "_run", lambda name, call, _: hash_grid_cuda.run(name, call, HOST))
     return "cpu"
 
 
@@ -230,7 +214,7 @@ def library_path():
 
 @pytest.fixture(scope="module")
 def library(library_path):
-    return hash_grid_cuda.declare(ctypes.CDLL(str(library_path)))
+    return hash_grid_cuda.functions.declare(ctypes.CDLL(str(library_path)))
 
 
 def test_library_is_of_this_interface(library):
@@ -292,7 +276,7 @@ def test_library_says_what_is_wrong(library):
         call.table = 8
         status = library.fs_hash_grid_forward(ctypes.addressof(call), 0, None)
         with pytest.raises(RuntimeError, match="hash_grid failed on the GPU: .*(no CUDA-capable device|driver)"):
-            hash_grid_cuda._check(library, status)
+            cuda_calls.check(library, status, "hash_grid")
         assert library.fs_hash_grid_workspace(ctypes.addressof(call), 0) < 0
     call.points = 0
     assert library.fs_hash_grid_forward(ctypes.addressof(call), 0, None) == 0
@@ -300,28 +284,10 @@ def test_library_says_what_is_wrong(library):
 
 # Python's picture of the C functions.
 
-C_TYPES = {"int32_t": ctypes.c_int32, "int64_t": ctypes.c_int64, "const char*": ctypes.c_char_p}
-
-
-def c_type(text):
-    text = " ".join(text.split())
-    return C_TYPES.get(text) or (ctypes.c_void_p if text.endswith("*") else pytest.fail(f"what is {text}?"))
-
 
 def test_signatures_are_those_of_the_header():
-    header = (CSRC / "cuda" / "hash_grid.h").read_text()
-    found = {}
-    for result, name, arguments in re.findall(r"FS_API (.*?[ *])(fs_\w+)\(([^)]*)\);", header):
-        types = [re.sub(r"\w+$", "", argument.strip()) for argument in arguments.split(",")]
-        found[name] = (c_type(result), [c_type(text) for text in types])
-    assert found == hash_grid_cuda.SIGNATURES
+    assert declared_functions("hash_grid.h") == hash_grid_cuda.SIGNATURES
 
 
 def test_the_call_is_that_of_the_header():
-    header = (CSRC / "common" / "grid.h").read_text()
-    body = re.sub(r"//.*", "", re.search(r"struct GridCall \{(.*?)\n\};", header, re.S).group(1))
-    fields = []
-    for line in filter(None, map(str.strip, body.split(";"))):
-        kind, names = re.fullmatch(r"((?:const )?\w+[ *]+)(.*)", line).groups()
-        fields += [(name.strip(), c_type(kind)) for name in names.split(",")]
-    assert fields == list(GridCall._fields_)
+    assert declared_fields("grid.h", "GridCall") == list(GridCall._fields_)

@@ -6,38 +6,23 @@ half-precision numbers are plain ones, not a tensor core's.
 
 import ctypes
 import re
-import shutil
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
+from cuda_helpers import C_TYPES, HOST, c_type, call_on_host, compiled_for_host, declared_functions, on_gpu, struct_body
 from ops_helpers import assert_close
 
-import cuda_ext
 from fields.ops import mlp_cuda
 from fields.ops.adam import AdamCall, adam_native, adam_reference
 from fields.ops.mlp import MlpCall, MlpKernel, mlp_reference
 
 operation = sys.modules["fields.ops.mlp"]
 
-ROOT = Path(__file__).resolve().parents[2]
-CSRC = ROOT / "cuda_ext" / "csrc"
-COMPILER = shutil.which("c++")
-NO_GPU = (None if torch.cuda.is_available() else "no GPU that torch can use") or cuda_ext.why_absent("cuda")
-on_gpu = pytest.mark.skipif(NO_GPU is not None, reason=f"needs a GPU and the CUDA library: {NO_GPU}")
-
 
 @pytest.fixture(scope="session")
 def host_library(tmp_path_factory):
-    if COMPILER is None:
-        pytest.skip("needs a C++ compiler")
-    path = tmp_path_factory.mktemp("mlp") / "mlp_on_host.so"
-    here = ROOT / "tests" / "ops" / "cuda_on_host"
-    subprocess.run([COMPILER, "-std=c++17", "-O1", "-ffp-contract=off", "-shared", "-fPIC", f"-I{here}", f"-I{CSRC}", here / "mlp.cpp",
-                    "-o", path], check=True)
-    return ctypes.CDLL(str(path))
+    return compiled_for_host(tmp_path_factory, "mlp")
 
 
 @pytest.fixture(params=["host", pytest.param("cuda", marks=on_gpu)])
@@ -45,10 +30,8 @@ def device(request, monkeypatch):
     """Where the tensors live. On the CPU, calls go to the kernels that were compiled for it."""
     if request.param == "cuda":
         return "cuda"
-    library = request.getfixturevalue("host_library")
-    monkeypatch.setattr(cuda_ext, "load", lambda device: library)
-    monkeypatch.setattr(mlp_cuda, "_stream", lambda device: 0)
-    monkeypatch.setattr(operation, "_run", lambda name, call, _: mlp_cuda.run(f"fs_mlp_{name}", call, torch.device("cpu", 0)))
+    call_on_host(monkeypatch, request.getfixturevalue("host_library"))
+    monkeypatch.setattr(operation, "_run", lambda name, call, _: mlp_cuda.run(f"fs_mlp_{name}", call, HOST))
     return "cpu"
 
 
@@ -134,7 +117,7 @@ def test_adam_equals_the_formula(sparse, device, monkeypatch):
         tensors = [t.to(device) for t in (weight, mean, square, steps)]
         if update is adam_native and device == "cpu":
             monkeypatch.setattr(sys.modules["fields.ops.adam"], "_run", lambda call, _: sys.modules["fields.ops.adam"].run_cuda(
-                call, torch.device("cpu", 0)))
+                call, HOST))
         for i, gradient in enumerate(gradients):
             gradient = (gradient * (gradient.abs() > 0.5)).to(device)
             update(tensors[0], gradient, tensors[1], tensors[2], tensors[3], 0.01, (0.9, 0.99), 1e-15, sparse)
@@ -145,36 +128,22 @@ def test_adam_equals_the_formula(sparse, device, monkeypatch):
 
 # Python's picture of the C functions and structures.
 
-C_TYPES = {"int32_t": ctypes.c_int32, "int64_t": ctypes.c_int64, "double": ctypes.c_double, "float": ctypes.c_float,
-           "MlpRecord": operation.MlpRecord}
-
-
-def c_type(text):
-    text = " ".join(text.split())
-    return C_TYPES.get(text) or (ctypes.c_void_p if text.endswith("*") else pytest.fail(f"what is {text}?"))
+TYPES = {**C_TYPES, "double": ctypes.c_double, "float": ctypes.c_float, "MlpRecord": operation.MlpRecord}
 
 
 @pytest.mark.parametrize("header, structure", [("mlp.h", operation.MlpRecord), ("mlp.h", MlpCall), ("adam.h", AdamCall)])
 def test_structures_are_those_of_the_headers(header, structure):
-    text = (CSRC / "common" / header).read_text()
-    name = structure.__name__
-    body = re.sub(r"//.*", "", re.search(rf"struct {name} \{{(.*?)\n\}};", text, re.S).group(1))
     fields = []
-    for line in filter(None, map(str.strip, body.split(";"))):
+    for line in filter(None, map(str.strip, struct_body(header, structure.__name__).split(";"))):
         kind, names = re.fullmatch(r"((?:const )?\w+[ ]?\*?)\s*(.*)", line).groups()
         for declared in names.split(","):
             pointer, declared = "*" if "*" in kind + declared else "", declared.replace("*", "").strip()
             found = re.fullmatch(r"(\w+)(?:\[(MOST_MATRICES)( \+ 1)?\])?", declared)
-            base = c_type(kind.replace("*", "").strip() + pointer)
+            base = c_type(kind.replace("*", "").strip() + pointer, TYPES)
             count = (operation.MOST_MATRICES + bool(found[3])) if found[2] else 0
             fields.append((found[1], base * count if count else base))
     assert fields == list(structure._fields_)
 
 
 def test_signatures_are_those_of_the_header():
-    header = (CSRC / "cuda" / "mlp.h").read_text()
-    found = {}
-    for result, name, arguments in re.findall(r"FS_API (.*?[ *])(fs_\w+)\(([^)]*)\);", header):
-        types = [re.sub(r"\w+$", "", argument.strip()) for argument in arguments.split(",")]
-        found[name] = (c_type(result), [c_type(text) for text in types])
-    assert found == mlp_cuda.SIGNATURES
+    assert declared_functions("mlp.h") == mlp_cuda.SIGNATURES

@@ -5,16 +5,13 @@ The second shows whether they compute and co-operate as they should, not that a 
 
 import ctypes
 import re
-import shutil
-import subprocess
-from pathlib import Path
 
 import pytest
 import torch
+from cuda_helpers import C_TYPES, CSRC, HOST, call_on_host, compiled_for_host, on_gpu, struct_body
 from ops_helpers import assert_close
 from ray_helpers import random_occupancy, random_rays, random_samples
 
-import cuda_ext
 from fields.ops import ray_kernels, ray_kernels_cuda
 from fields.ops.composite import composite, weights_of
 from fields.ops.distortion import distortion
@@ -23,22 +20,10 @@ from fields.ops.march import Occupancy, march, pack_cells
 from fields.ops.packed import from_edges
 from fields.ops.ray_box import ray_box
 
-ROOT = Path(__file__).resolve().parents[2]
-CSRC = ROOT / "cuda_ext" / "csrc"
-COMPILER = shutil.which("c++")
-NO_GPU = (None if torch.cuda.is_available() else "no GPU that torch can use") or cuda_ext.why_absent("cuda")
-on_gpu = pytest.mark.skipif(NO_GPU is not None, reason=f"needs a GPU and the CUDA library: {NO_GPU}")
-
 
 @pytest.fixture(scope="session")
 def host_library(tmp_path_factory):
-    if COMPILER is None:
-        pytest.skip("needs a C++ compiler")
-    path = tmp_path_factory.mktemp("rays") / "rays_on_host.so"
-    here = ROOT / "tests" / "ops" / "cuda_on_host"
-    subprocess.run([COMPILER, "-std=c++17", "-O1", "-ffp-contract=off", "-shared", "-fPIC", f"-I{here}", f"-I{CSRC}", here / "rays.cpp",
-                    "-o", path], check=True)
-    return ctypes.CDLL(str(path))
+    return compiled_for_host(tmp_path_factory, "rays")
 
 
 @pytest.fixture(params=["host", pytest.param("cuda", marks=on_gpu)])
@@ -46,11 +31,8 @@ def device(request, monkeypatch):
     """Where the tensors live. On the CPU, calls go to the kernels that were compiled for it."""
     if request.param == "cuda":
         return "cuda"
-    library = request.getfixturevalue("host_library")
-    monkeypatch.setattr(cuda_ext, "load", lambda device: library)
-    monkeypatch.setattr(cuda_ext, "why_absent", lambda device: None)
-    monkeypatch.setattr(ray_kernels_cuda, "_stream", lambda device: 0)
-    monkeypatch.setattr(ray_kernels, "_make", lambda name, call, _: ray_kernels_cuda.run(name, call, torch.device("cpu", 0)))
+    call_on_host(monkeypatch, request.getfixturevalue("host_library"))
+    monkeypatch.setattr(ray_kernels, "_make", lambda name, call, _: ray_kernels_cuda.run(name, call, HOST))
     return "cpu"
 
 
@@ -141,24 +123,22 @@ def test_many_rays():
 
 # Python's picture of the C functions.
 
-C_TYPES = {"int32_t": ctypes.c_int32, "int64_t": ctypes.c_int64, "uint32_t": ctypes.c_uint32, "double": ctypes.c_double}
+TYPES = {**C_TYPES, "uint32_t": ctypes.c_uint32, "double": ctypes.c_double}
 
 
 @pytest.mark.parametrize("call", [ray_kernels.BoxCall, ray_kernels.MarchCall, ray_kernels.CompositeCall, ray_kernels.DistortionCall,
                                   ray_kernels.ImportanceCall], ids=lambda call: call.__name__)
 def test_calls_are_those_of_the_header(call):
-    header = (CSRC / "common" / "rays.h").read_text()
-    body = re.sub(r"//.*", "", re.search(rf"struct {call.__name__} \{{(.*?)\n\}};", header, re.S).group(1))
     fields = []
-    for line in filter(None, (" ".join(part.replace("*", " *").split()) for part in body.split(";"))):
+    for line in filter(None, (" ".join(part.replace("*", " *").split()) for part in struct_body("rays.h", call.__name__).split(";"))):
         kind, names = re.fullmatch(r"((?:const )?\w+)\s(.*)", line).groups()
         for name in names.split(","):
             name = name.strip()
             if "[" in name:
                 name, count = re.fullmatch(r"(\w+)\[(\d+)]", name).groups()
-                fields.append((name, C_TYPES[kind] * int(count)))
+                fields.append((name, TYPES[kind] * int(count)))
             else:
-                fields.append((name.strip("* "), ctypes.c_void_p if "*" in name else C_TYPES[kind]))
+                fields.append((name.strip("* "), ctypes.c_void_p if "*" in name else TYPES[kind]))
     assert fields == list(call._fields_)
 
 

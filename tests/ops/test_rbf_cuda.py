@@ -3,40 +3,23 @@
 The second shows whether they compute and co-operate as they should, not that a GPU runs them (`cuda_on_host`).
 """
 
-import ctypes
-import re
-import shutil
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
+from cuda_helpers import HOST, call_on_host, compiled_for_host, declared_fields, declared_functions, on_gpu
 from ops_helpers import assert_close
 from rbf_helpers import gather_results, layer, layer_results, moved, scene
 
-import cuda_ext
 from fields.ops import rbf_cuda
 from fields.ops.gaussian_layer import GaussianCall
 from fields.ops.neighbours import NearestCall, nearest
 from fields.ops.rbf_gather import KERNELS, NORMALISE, RbfCall, rbf_gather
 
-ROOT = Path(__file__).resolve().parents[2]
-CSRC = ROOT / "cuda_ext" / "csrc"
-COMPILER = shutil.which("c++")
-NO_GPU = (None if torch.cuda.is_available() else "no GPU that torch can use") or cuda_ext.why_absent("cuda")
-on_gpu = pytest.mark.skipif(NO_GPU is not None, reason=f"needs a GPU and the CUDA library: {NO_GPU}")
-
 
 @pytest.fixture(scope="session")
 def host_library(tmp_path_factory):
-    if COMPILER is None:
-        pytest.skip("needs a C++ compiler")
-    path = tmp_path_factory.mktemp("rbf") / "rbf_on_host.so"
-    here = ROOT / "tests" / "ops" / "cuda_on_host"
-    subprocess.run([COMPILER, "-std=c++17", "-O1", "-ffp-contract=off", "-shared", "-fPIC", "-DFS_RBF_PAIRS_AT_ONCE=128",
-                    f"-I{here}", f"-I{CSRC}", here / "rbf.cpp", "-o", path], check=True)
-    return ctypes.CDLL(str(path))
+    return compiled_for_host(tmp_path_factory, "rbf", "-DFS_RBF_PAIRS_AT_ONCE=128")
 
 
 @pytest.fixture(params=["host", pytest.param("cuda", marks=on_gpu)])
@@ -44,15 +27,11 @@ def device(request, monkeypatch):
     """Where the tensors live. On the CPU, calls go to the kernels that were compiled for it."""
     if request.param == "cuda":
         return "cuda"
-    library = request.getfixturevalue("host_library")
-    place = torch.device("cpu", 0)
-    monkeypatch.setattr(cuda_ext, "load", lambda device: library)
-    monkeypatch.setattr(cuda_ext, "why_absent", lambda device: None)
-    monkeypatch.setattr(rbf_cuda, "_stream", lambda device: 0)
+    call_on_host(monkeypatch, request.getfixturevalue("host_library"))
     module = sys.modules
-    monkeypatch.setattr(module["fields.ops.rbf_gather"], "_run", lambda name, call, _: rbf_cuda.rbf_gather(name, call, place))
-    monkeypatch.setattr(module["fields.ops.gaussian_layer"], "_run", lambda name, call, _: rbf_cuda.gaussian_layer(name, call, place))
-    monkeypatch.setattr(module["fields.ops.neighbours"], "_run", lambda call, _: rbf_cuda.nearest(call, place))
+    monkeypatch.setattr(module["fields.ops.rbf_gather"], "_run", lambda name, call, _: rbf_cuda.rbf_gather(name, call, HOST))
+    monkeypatch.setattr(module["fields.ops.gaussian_layer"], "_run", lambda name, call, _: rbf_cuda.gaussian_layer(name, call, HOST))
+    monkeypatch.setattr(module["fields.ops.neighbours"], "_run", lambda call, _: rbf_cuda.nearest(call, HOST))
     return "cpu"
 
 
@@ -149,29 +128,11 @@ def test_ordered_repeats_bit_for_bit():
 
 # Python's picture of the C functions.
 
-C_TYPES = {"int32_t": ctypes.c_int32, "int64_t": ctypes.c_int64}
-
-
-def c_type(text):
-    text = " ".join(text.split())
-    return C_TYPES.get(text) or (ctypes.c_void_p if text.endswith("*") else pytest.fail(f"what is {text}?"))
-
 
 def test_signatures_are_those_of_the_header():
-    header = (CSRC / "cuda" / "rbf.h").read_text()
-    found = {}
-    for result, name, arguments in re.findall(r"FS_API (.*?[ *])(fs_\w+)\(([^)]*)\);", header):
-        types = [re.sub(r"\w+$", "", argument.strip()) for argument in arguments.split(",")]
-        found[name] = (c_type(result), [c_type(text) for text in types])
-    assert found == rbf_cuda.SIGNATURES
+    assert declared_functions("rbf.h") == rbf_cuda.SIGNATURES
 
 
 @pytest.mark.parametrize("call, header", [(RbfCall, "rbf.h"), (GaussianCall, "gaussian_layer.h"), (NearestCall, "neighbours.h")])
 def test_calls_are_those_of_the_headers(call, header):
-    text = (CSRC / "common" / header).read_text()
-    body = re.sub(r"//.*", "", re.search(rf"struct {call.__name__} \{{(.*?)\n\}};", text, re.S).group(1))
-    fields = []
-    for line in filter(None, map(str.strip, body.split(";"))):
-        kind, names = re.fullmatch(r"((?:const )?\w+[ *]+)(.*)", line).groups()
-        fields += [(name.strip(), c_type(kind)) for name in names.split(",")]
-    assert fields == list(call._fields_)
+    assert declared_fields(header, call.__name__) == list(call._fields_)
