@@ -180,15 +180,6 @@ class Shape(Signal):
         """The shape from the front and a little above, `[h, w, 3]` uint8."""
         return to_bytes(shaded(self.surface, min(longest_side, 640)))
 
-    def check_unchanged(self) -> None:
-        """Raises BadInput where the file is no longer the one that was read."""
-        if self.source["path"] == "array":
-            return
-        file = input_file(self.source["path"])
-        seen = {key: self.source[key] for key in ("bytes", "mtime_ns")}
-        if state_of(file) != seen and digest_of(file) != self.source["sha256"]:
-            raise BadInput(f"{self.source['path']}: the file has changed since it was read; run again on what is there now")
-
 
 def open_shape(path: str | os.PathLike, *, quantity: Quantity = "auto", samples: int | None = None) -> Shape:
     """The shape in an OBJ, PLY, STL, GLB, glTF or OFF file, or a point cloud in a PLY or XYZ file.

@@ -9,14 +9,11 @@
 
 #include "device.h"
 #include "grid_point.h"
+#include "launch.h"
 #include "sort.h"
 
 namespace fs {
 namespace {
-
-constexpr int THREADS = 256;
-constexpr int WARP = 32;
-constexpr unsigned ALL_LANES = 0xffffffffu;
 
 // Points whose corners are sorted at a time; bounds the workspace and keeps a pair's number in 32 bits. Tests set less.
 #if !defined(FS_PAIRS_SORTED_AT_ONCE)
@@ -241,18 +238,6 @@ factor_pairs_kernel(const __grid_constant__ Arguments<T> a, int f, int64_t first
     }
 }
 
-// The first of the sorted keys that is not below `key`.
-__device__ __forceinline__ uint32_t first_not_below(const uint32_t* keys, uint32_t count, uint32_t key) {
-    uint32_t first = 0;
-    while (count > 0) {
-        const uint32_t half = count / 2;
-        const bool below = keys[first + half] < key;
-        first = below ? first + half + 1 : first;
-        count = below ? count - half - 1 : half;
-    }
-    return first;
-}
-
 template <class T, int V, bool second>
 __global__ void __launch_bounds__(THREADS)
 factor_entries_kernel(const __grid_constant__ Arguments<T> a, int g, int k, uint32_t entries, int64_t first_point,
@@ -261,7 +246,7 @@ factor_entries_kernel(const __grid_constant__ Arguments<T> a, int g, int k, uint
     if (entry >= entries) return;
     const Product& product = a.product[g];
     const Factor& factor = a.factor[product.first + k];
-    const uint32_t begin = first_not_below(keys, count, uint32_t(entry)), end = first_not_below(keys, count, uint32_t(entry) + 1);
+    const uint32_t begin = lower_bound(keys, count, uint32_t(entry)), end = lower_bound(keys, count, uint32_t(entry) + 1);
     for (int channel = int(thread % a.lanes) * V; channel < a.features; channel += a.lanes * V) {
         T* to = a.grad_table + (factor.offset + entry) * a.features + channel;
         Row<T, V> sum = Row<T, V>::load(to);
@@ -277,11 +262,7 @@ factor_entries_kernel(const __grid_constant__ Arguments<T> a, int g, int k, uint
 
 template <class... Parameters, class... Given>
 cudaError_t start(cudaStream_t stream, int64_t threads, void (*kernel)(Parameters...), const Given&... given) {
-    cudaLaunchConfig_t config = {};
-    config.gridDim = dim3(unsigned((threads + THREADS - 1) / THREADS));
-    config.blockDim = dim3(THREADS);
-    config.stream = stream;
-    return cudaLaunchKernelEx(&config, kernel, given...);
+    return launch(stream, blocks_for(threads, THREADS), kernel, given...);
 }
 
 int bits_for(int64_t entries) {
