@@ -35,7 +35,7 @@ cuda: .venv/installed-test
 	@touch $@
 
 .venv/installed-test: .venv/installed
-	$(INSTALL) -e '.[formats,volumes,compression,points,test,bench]'
+	$(INSTALL) -e '.[formats,volumes,compression,points,studio,onnx,poses,tensorboard,test,bench]'
 	@touch $@
 
 clean:
