@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from fields.field import Field, PointField
+from fields.methods.base import Method
 from scenes.signal import Signal
 
 
@@ -51,6 +52,20 @@ class Objective(ABC):
         """The tensors of one training step; a pure function of step, count and seed."""
         arrays = self.signal.batch(step, count, seed)
         return tuple(torch.from_numpy(array).to(device, non_blocking=True) for array in arrays)
+
+    def parameter_groups(self, method: Method) -> list[dict]:
+        """What the objective itself trains beside the field, as `Method.parameter_groups`; it is not stored with the field."""
+        return []
+
+    def before_step(self, field: Field, step: int, total: int | None) -> None:
+        """Called before each training step (`total` is None while it is open)."""
+
+    def state(self) -> dict[str, Tensor]:
+        """Tensors that a checkpoint holds for this objective, its own parameters included."""
+        return {}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Takes up what `state` gave."""
 
     def loss(self, field: Field, batch: tuple[Tensor, ...]) -> Tensor:
         coords, values, *weights = batch

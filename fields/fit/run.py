@@ -109,8 +109,9 @@ class Run:
         from safetensors.torch import save
 
         state = trainer.state()
-        optimizer = state.pop("optimizer")
+        optimizer, objective = state.pop("optimizer"), state.pop("objective")
         tensors = {f"field.{name}": tensor for name, tensor in trainer.field.state_dict().items()}
+        tensors |= {f"objective.{name}": tensor for name, tensor in objective.items()}
         for index, entry in optimizer.items():
             tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in entry.items()}
         metadata = {"field_studio": json.dumps({"format": FORMAT, **state})}
@@ -119,18 +120,18 @@ class Run:
 
     def load_checkpoint(self, trainer: Trainer) -> None:
         tensors, state = _read_tensors(self.checkpoint, trainer.device)
-        weights: dict = {}
+        parts: dict[str, dict] = {"field": {}, "objective": {}}
         optimizer: dict = {}
         for key, tensor in tensors.items():
             kind, _, rest = key.partition(".")
-            if kind == "field":
-                weights[rest] = tensor
+            if kind in parts:
+                parts[kind][rest] = tensor
             else:
                 index, _, name = rest.partition(".")
                 optimizer.setdefault(int(index), {})[name] = tensor
         try:
-            trainer.field.load_state_dict(weights)
-            trainer.restore({**state, "optimizer": optimizer})
+            trainer.field.load_state_dict(parts["field"])
+            trainer.restore({**state, "optimizer": optimizer, "objective": parts["objective"]})
         except (RuntimeError, KeyError, ValueError) as error:
             raise BadInput(f"{self.checkpoint}: does not fit this run's method ({_first_line(error)})") from None
 

@@ -56,7 +56,7 @@ class Trainer:
         self.stopped = False
         self.callbacks = list(callbacks)
         self.device = next(field.parameters()).device
-        self.optimizer = Adam(method.parameter_groups(field))
+        self.optimizer = Adam(method.parameter_groups(field) + objective.parameter_groups(method))
         # Gradients of gradients are left to autograd.
         self._fused = None if objective.gradient_terms else field.fused_step(objective.loss_name)
         self._base_rates = [group["lr"] for group in self.optimizer.param_groups]
@@ -90,6 +90,7 @@ class Trainer:
         for group, rate in zip(self.optimizer.param_groups, self._base_rates):
             group["lr"] = rate * factor
         self.field.before_step(self.index, self.total)
+        self.objective.before_step(self.field, self.index, self.total)
         batch = self.objective.batch(self.index, self.method.batch, self.seed, self.device)
         with self._rounding:
             self._gradients(batch)
@@ -135,9 +136,10 @@ class Trainer:
             self.total = max(self.index, self.index + int(MARGIN * left / a_step))
 
     def state(self) -> dict:
-        """Everything besides the weights that continuing needs: plain numbers, and tensors under "optimizer"."""
+        """Everything besides the weights that continuing needs: plain numbers, and tensors under "optimizer" and "objective"."""
         return {"index": self.index, "total": self.total, "seconds": self.seconds, "elapsed": self.elapsed,
-                "seed": self.seed, "guard": self._guard and self._guard.state(), "optimizer": self.optimizer.state_dict()}
+                "seed": self.seed, "guard": self._guard and self._guard.state(), "optimizer": self.optimizer.state_dict(),
+                "objective": self.objective.state()}
 
     def restore(self, state: dict) -> None:
         """Takes up where `state()` was taken; the field's weights must have been loaded already."""
@@ -145,5 +147,6 @@ class Trainer:
         self._started = time.perf_counter() - state["elapsed"]
         self._rate_from = None
         self.optimizer.load_state_dict(state["optimizer"])
+        self.objective.restore(state["objective"])
         if self._guard is not None:
             self._guard.restore(state["guard"])
