@@ -1,64 +1,95 @@
 """NeRV++ against NeRV on a clip at equal parameters, after equal epochs and after equal time, and what compression costs.
 
-    python -m benchmarks.clips [--json] [--quick] [--clip NAME_OR_FILE] [--epochs N]
+    python -m benchmarks.clips [--json] [--quick] [--store] [--clip NAME_OR_FILE] [--epochs N] [--params N] [--modulated]
 
-Rows: `CLIP:METHOD:epochs` and `CLIP:METHOD:time` (mean PSNR over frames; the time is what NeRV took), then for each of the two a
-rate-distortion table: `CLIP:METHOD:8bit`, `:6bit`, `:4bit` and `:keep0.4-8bit` (pruned to 40 % and trained on for a sixth of the
-epochs), with bits per pixel of the whole file. `--quick` does 3 epochs. Without the shared data a moving drawing stands in.
+Rows: `CLIP:METHOD:step` (milliseconds a step; both methods step in turns, so that what else the machine does falls on both),
+`CLIP:METHOD:epochs` (mean PSNR over frames), `CLIP:nervpp:time` (as many steps as fit into what NeRV takes by those
+milliseconds), then for each of the two a rate-distortion table: `CLIP:METHOD:8bit`, `:6bit`, `:4bit` and `:keep0.4-8bit` (pruned
+to 40 % and trained on for a sixth of the epochs), with bits per pixel of the whole file. `--modulated` gives both CAM over time;
+their names are then `nerv+time` and `nervpp+time`. `--store` writes after each row, beside the stored rows of other names.
+`--quick` does 3 epochs. Without the shared data a moving drawing stands in.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.report import add_arguments, emit, report
+from benchmarks.report import RESULTS, add_arguments, emit, report
 
 CLIPS = Path(__file__).resolve().parents[2] / "shared" / "data" / "video"
 METHODS = ("nerv", "nervpp")
 KEEP = 0.4
+TIMED_STEPS, WARM_UP = 24, 3
+TIME_NODES = 30
 
 
-def measure(clip: str, epochs: int) -> dict:
-    import scenes
-
-    signal, name = (scenes.load(clip, "video"), Path(clip).stem) if clip else (drawing(), "drawing")
-    steps = epochs * len(signal.fitted_frames)
-    values = signal.stored.size
-    rows, spent = [], {}
-    for method in METHODS:
-        trainer, spent[method] = trained(signal, method, steps)
-        score = scored(trainer)
-        rows.append({"id": f"{name}:{method}:epochs", "value": score["psnr"], "unit": "dB", "epochs": epochs, **score,
-                     "parameters": trainer.field.stored_numbers, "seconds": round(spent[method], 1),
-                     "parameters_a_value": trainer.field.stored_numbers / values})
-        rows += rate_and_distortion(trainer, f"{name}:{method}", signal, steps)
-    compare(rows, f"{name}:nervpp:epochs", f"{name}:nerv:epochs")
-    same_time = max(1, round(steps * spent["nerv"] / spent["nervpp"]))
-    trainer, seconds = trained(signal, "nervpp", same_time)
-    rows.append({"id": f"{name}:nervpp:time", "value": scored(trainer)["psnr"], "unit": "dB", "steps": same_time, "seconds": round(seconds, 1)})
-    compare(rows, f"{name}:nervpp:time", f"{name}:nerv:epochs")
-    return report("clips", rows)
-
-
-def trained(signal, method: str, steps: int):
-    """The trainer at its end and the seconds that its steps took; both methods get the size that NeRV is given by default."""
-    from fields.fit.fit import prepare
+def rows_of(signal, name: str, epochs: int, parameters: int | None, modulated: bool) -> Iterator[dict]:
+    """Each row as soon as it is known; the later ones know the earlier ones."""
     from fields.methods.registry import make_method
 
-    size = make_method("nerv").prepare(signal).parameters(3, 3)
-    trainer, _ = prepare(signal, method, steps=steps, parameters=size)
-    begun = time.perf_counter()
+    steps, values, tail = epochs * len(signal.fitted_frames), signal.stored.size, "+time" if modulated else ""
+    # Both get one size: what NeRV is given by default, unless told.
+    size = parameters or make_method("nerv").prepare(signal).parameters(3, 3)
+    known: dict[str, float] = {}
+
+    def start(method: str, steps: int):
+        from fields.fit.fit import prepare
+
+        return prepare(signal, method, steps=steps, parameters=size, options={"time_nodes": TIME_NODES} if modulated else {})[0]
+
+    def against(ours: str, theirs: str) -> dict:
+        """The ratio is of the errors, so that above 1 is better."""
+        return {"against": theirs, "against_value": known[theirs], "ratio": round(10 ** ((known[ours] - known[theirs]) / 10), 3)}
+
+    spent = milliseconds({method: start(method, TIMED_STEPS) for method in METHODS})
+    for method in METHODS:
+        yield {"id": f"{name}:{method}{tail}:step", "value": round(spent[method], 2), "unit": "ms"}
+    for method in METHODS:
+        row = f"{name}:{method}{tail}:epochs"
+        trainer = start(method, steps)
+        run(trainer, row)
+        score = trainer.objective.evaluate(trainer.field)
+        known[row] = score["psnr"]
+        numbers = trainer.field.stored_numbers
+        yield {"id": row, "value": score["psnr"], "unit": "dB", **(against(row, f"{name}:nerv{tail}:epochs") if method != "nerv" else {}),
+               "ssim": score["ssim"], "epochs": epochs, "parameters": numbers, "parameters_a_value": round(numbers / values, 4),
+               "seconds": round(steps * spent[method] / 1000, 1)}
+        yield from rate_and_distortion(trainer, f"{name}:{method}{tail}", signal, steps)
+    row = f"{name}:nervpp{tail}:time"
+    fitting = max(1, round(steps * spent["nerv"] / spent["nervpp"]))
+    trainer = start("nervpp", fitting)
+    run(trainer, row)
+    known[row] = trainer.objective.evaluate(trainer.field)["psnr"]
+    yield {"id": row, "value": known[row], "unit": "dB", **against(row, f"{name}:nerv{tail}:epochs"), "steps": fitting, "epochs":
+           round(fitting / len(signal.fitted_frames), 1)}
+
+
+def milliseconds(trainers: dict) -> dict[str, float]:
+    """A step of each, the quickest of many that are taken in turns."""
+    spent: dict[str, list[float]] = {name: [] for name in trainers}
+    for _ in range(TIMED_STEPS):
+        for name, trainer in trainers.items():
+            begun = time.perf_counter()
+            trainer.step()
+            spent[name].append(time.perf_counter() - begun)
+    return {name: 1000 * min(times[WARM_UP:]) for name, times in spent.items()}
+
+
+def run(trainer, name: str) -> None:
+    every = max(1, trainer.total // 20)
+    trainer.callbacks.append(lambda trainer: trainer.index % every or print(f"{name}: step {trainer.index} of {trainer.total}, "
+                                                                            f"loss {trainer.loss:.4f}", file=sys.stderr, flush=True))
     trainer.run()
-    print(f"{method}: {steps} steps, loss {trainer.loss:.4f}", file=sys.stderr, flush=True)
-    return trainer, time.perf_counter() - begun
 
 
-def rate_and_distortion(trainer, name: str, signal, steps: int) -> list[dict]:
+def rate_and_distortion(trainer, name: str, signal, steps: int) -> Iterator[dict]:
     from fields.fit.compress import Pruner, pack, unpack
 
     def row(what: str, bits: int) -> dict:
@@ -67,23 +98,21 @@ def rate_and_distortion(trainer, name: str, signal, steps: int) -> list[dict]:
         return {"id": f"{name}:{what}", "value": score["psnr"], "unit": "dB", "ssim": score["ssim"], "bytes": len(content),
                 "bits_a_pixel": 8 * len(content) / (signal.stored.size / 3)}
 
-    rows = [row(f"{bits}bit", bits) for bits in (8, 6, 4)]
+    for bits in (8, 6, 4):
+        yield row(f"{bits}bit", bits)
     pruner = Pruner(trainer.field, KEEP)
     trainer.callbacks.append(pruner)
     trainer.total, trainer.index = steps + max(1, steps // 6), steps
     trainer.run()
-    return [*rows, row(f"keep{KEEP}-8bit", 8)]
+    yield row(f"keep{KEEP}-8bit", 8)
 
 
-def scored(trainer) -> dict[str, float]:
-    return trainer.objective.evaluate(trainer.field)
-
-
-def compare(rows: list[dict], ours: str, theirs: str) -> None:
-    """Notes the other's PSNR; the ratio is of the errors, so that above 1 is better."""
-    found = {row["id"]: row for row in rows}
-    found[ours].update(against=theirs, against_value=found[theirs]["value"],
-                       ratio=round(10 ** ((found[ours]["value"] - found[theirs]["value"]) / 10), 3))
+def beside_stored(result: dict) -> dict:
+    """`result` with the rows that are stored under other ids before its own."""
+    file = RESULTS / f"{result['benchmark']}.json"
+    earlier = json.loads(file.read_text(encoding="utf-8"))["rows"] if file.is_file() else []
+    own = {row["id"] for row in result["rows"]}
+    return {**result, "rows": [row for row in earlier if row["id"] not in own] + result["rows"]}
 
 
 def drawing():
@@ -104,10 +133,22 @@ def main() -> None:
     add_arguments(parser)
     parser.add_argument("--clip", default="carphone_176x144", help="a clip under shared/data/video, or any file or folder")
     parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--params", type=int, help="numbers of each field (default: 0.1 a value of the clip)")
+    parser.add_argument("--modulated", action="store_true", help="both methods with CAM over time")
     options = parser.parse_args()
+
+    import scenes
+
     clip = CLIPS / options.clip
     source = str(clip) if clip.exists() else options.clip if Path(options.clip).exists() else ""
-    emit(measure(source, 3 if options.quick else options.epochs), options)
+    signal, name = (scenes.load(source, "video"), Path(source).stem) if source else (drawing(), "drawing")
+    rows = []
+    for row in rows_of(signal, name, 3 if options.quick else options.epochs, options.params, options.modulated):
+        rows.append(row)
+        result = report(f"clips-{name}", rows)
+        if options.store:
+            emit(beside_stored(result), argparse.Namespace(store=True, json=False))
+    emit(result, argparse.Namespace(store=False, json=options.json))
 
 
 if __name__ == "__main__":
