@@ -119,6 +119,14 @@ def view(text: str) -> int | tuple[float, float]:
     return azimuth, elevation
 
 
+def names(text: str) -> tuple[str, ...]:
+    """A,B,...: names, each once."""
+    found = tuple(part.strip() for part in text.split(","))
+    if not all(found) or len(set(found)) < len(found):
+        raise argparse.ArgumentTypeError(f"{text!r} should be names with commas between, each once, such as hashgrid,siren")
+    return found
+
+
 def setting(text: str) -> tuple[str, str]:
     """KEY=VALUE."""
     key, equals, value = text.partition("=")

@@ -58,6 +58,9 @@ class AudioObjective(Objective):
         """The spectrogram of the fit."""
         return self._panels(field, min(longest_side, PANEL[0]), min(longest_side, PANEL[1]))[1]
 
+    def target(self, longest_side: int = 1024) -> np.ndarray:
+        return colours(levels(self.signal.values(), min(longest_side, PANEL[0]), min(longest_side, PANEL[1]))[0])
+
     def save_preview(self, field: PointField, path: Path) -> None:
         """Spectrograms of target, fit and their difference below each other, all with the target's loudest as 0 dB."""
         from PIL import Image as Pillow

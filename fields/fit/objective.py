@@ -90,6 +90,10 @@ class Objective(ABC):
     def preview(self, field: Field, longest_side: int = 1024) -> np.ndarray:
         """The fit as a person would look at it: `[H, W, 3]` uint8, no side longer than that."""
 
+    def target(self, longest_side: int = 1024) -> np.ndarray:
+        """What `preview` would show of a perfect fit: as large, `[H, W, 3]` uint8."""
+        return self.signal.preview(longest_side)
+
     @abstractmethod
     def save_preview(self, field: Field, path: Path) -> None:
         """A PNG for people: what `shown` names."""

@@ -64,7 +64,7 @@ class Run:
             raise BadInput(f"{path}: there is no such run folder")
         if not file.is_file():
             raise BadInput(f"{path}: not a run (it has no run.json)")
-        return cls(path, _read_json(file))
+        return cls(path, read_json(file))
 
     def write_header(self, **changes: object) -> None:
         self.header.update(changes)
@@ -170,7 +170,7 @@ def _write(path: Path, content: bytes) -> None:
         Path(temporary).write_bytes(content)
 
 
-def _read_json(file: Path) -> dict:
+def read_json(file: Path) -> dict:
     try:
         data = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -100,6 +100,10 @@ class ShapeObjective(Objective):
         fit = surface_field(field)
         return to_bytes(self._seen(fit, min(longest_side, PANEL_SIDE)).color.cpu().numpy())
 
+    def target(self, longest_side: int = 1024) -> np.ndarray:
+        side = min(longest_side, PANEL_SIDE)
+        return self._source_panel(side, np.zeros((side * side, 3), np.float32))[0]
+
     def _seen(self, fit: SurfaceField, side: int):
         return render_shape(fit.traceable(), default_camera(side), albedo=fit.colours, device=fit.device)
 

@@ -1,0 +1,114 @@
+"""Curves as SVG that takes its colours from the page it stands in (light or dark), and as PNG."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+# Told apart by most eyes, on white and on black.
+COLOURS = ("#d9733a", "#2f86ad", "#7f62c4", "#3c9a61", "#c4507a", "#9c8420", "#5a72e0", "#8d7263")
+WIDTH, HEIGHT = 720, 320
+LEFT, RIGHT, TOP, BOTTOM = 52, 14, 14, 40
+
+
+@dataclass(frozen=True)
+class Line:
+    """`points` are (x, y), in rising order of x; lines of one name share a colour and a place in the legend."""
+
+    name: str
+    points: Sequence[tuple[float, float]]
+
+
+def svg(lines: Sequence[Line], x: str, y: str, logarithmic: bool = False, label: str = "") -> str:
+    """A drawing of 720 x 320 units that scales with its place; text and axes are `currentColor`."""
+    lines = [Line(line.name, clean) for line in lines if (clean := _usable(line.points, logarithmic))]
+    if not lines:
+        return ""
+    names = list(dict.fromkeys(line.name for line in lines))
+    shown = (lambda value: math.log10(value)) if logarithmic else (lambda value: value)
+    xs = [shown(p[0]) for line in lines for p in line.points]
+    ys = [p[1] for line in lines for p in line.points]
+    x_range, y_range = _padded(min(xs), max(xs), 0.0), _padded(min(ys), max(ys), 0.05)
+
+    def place(point: tuple[float, float]) -> tuple[float, float]:
+        across = (shown(point[0]) - x_range[0]) / (x_range[1] - x_range[0])
+        up = (point[1] - y_range[0]) / (y_range[1] - y_range[0])
+        return LEFT + across * (WIDTH - LEFT - RIGHT), HEIGHT - BOTTOM - up * (HEIGHT - TOP - BOTTOM)
+
+    parts = [f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label or f"{y} against {x}", quote=True)}" '
+             'font-size="12" font-family="inherit" fill="currentColor">']
+    for value in ticks(*y_range):
+        height = place((lines[0].points[0][0], value))[1]
+        parts.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{height:.1f}" y2="{height:.1f}" stroke="currentColor" opacity=".13"/>'
+                     f'<text x="{LEFT - 7}" y="{height + 4:.1f}" text-anchor="end" opacity=".75">{value:g}</text>')
+    for value in (_decades(*x_range) if logarithmic else ticks(*x_range)):
+        across = place((value, ys[0]))[0]
+        parts.append(f'<text x="{across:.1f}" y="{HEIGHT - BOTTOM + 17}" text-anchor="middle" opacity=".75">{value:g}</text>')
+    parts.append(f'<text x="{(LEFT + WIDTH - RIGHT) / 2:.0f}" y="{HEIGHT - 5}" text-anchor="middle" opacity=".75">{escape(x)}</text>'
+                 f'<text x="14" y="{(TOP + HEIGHT - BOTTOM) / 2:.0f}" text-anchor="middle" opacity=".75" '
+                 f'transform="rotate(-90 14 {(TOP + HEIGHT - BOTTOM) / 2:.0f})">{escape(y)}</text>')
+    for line in lines:
+        colour = COLOURS[names.index(line.name) % len(COLOURS)]
+        path = " ".join("{:.1f},{:.1f}".format(*place(point)) for point in line.points)
+        parts.append(f'<polyline fill="none" stroke="{colour}" stroke-width="2" stroke-linejoin="round" points="{path}"/>')
+    if len(names) > 1:
+        for row, name in enumerate(names):
+            height = HEIGHT - BOTTOM - 14 - 17 * (len(names) - 1 - row)
+            colour = COLOURS[row % len(COLOURS)]
+            parts.append(f'<line x1="{WIDTH - RIGHT - 128}" x2="{WIDTH - RIGHT - 108}" y1="{height}" y2="{height}" stroke="{colour}" stroke-width="3"/>'
+                         f'<text x="{WIDTH - RIGHT - 102}" y="{height + 4}">{escape(name)}</text>')
+    return "".join(parts) + "</svg>"
+
+
+def png(lines: Sequence[Line], x: str, y: str, path: Path, logarithmic: bool = False) -> None:
+    """The same as a file."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    from scenes.atomic import atomic_write
+
+    figure = Figure((8, 4), layout="constrained")
+    axes = figure.subplots()
+    names = list(dict.fromkeys(line.name for line in lines))
+    for name in names:
+        for index, line in enumerate(line for line in lines if line.name == name):
+            points = _usable(line.points, logarithmic)
+            axes.plot([p[0] for p in points], [p[1] for p in points], color=COLOURS[names.index(name) % len(COLOURS)],
+                      label=name if index == 0 else None)
+    if logarithmic:
+        axes.set_xscale("log")
+    axes.set(xlabel=x, ylabel=y)
+    if names:
+        axes.legend(frameon=False)
+    axes.grid(alpha=0.2)
+    axes.spines[["top", "right"]].set_visible(False)
+    FigureCanvasAgg(figure)
+    with atomic_write(path) as temporary:
+        figure.savefig(temporary, dpi=110, format="png")
+
+
+def ticks(low: float, high: float, about: int = 5) -> list[float]:
+    """Round numbers between the two: steps of 1, 2 or 5 times a power of ten."""
+    rough = (high - low) / about
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(step * power for step in (1, 2, 5, 10) if step * power >= rough)
+    first = math.ceil(low / step - 1e-9)
+    return [round(i * step, 12) for i in range(first, math.floor(high / step + 1e-9) + 1)]
+
+
+def _decades(low: float, high: float) -> list[float]:
+    """1, 2 and 5 times powers of ten between 10^low and 10^high."""
+    values = [m * 10.0 ** power for power in range(math.floor(low), math.ceil(high) + 1) for m in (1, 2, 5)]
+    return [round(value, 12) for value in values if 10 ** low <= value * 1.001 and value <= 10 ** high * 1.001]
+
+
+def _usable(points: Sequence[tuple[float, float]], logarithmic: bool) -> list[tuple[float, float]]:
+    return [(float(a), float(b)) for a, b in points if math.isfinite(a) and math.isfinite(b) and (a > 0 or not logarithmic)]
+
+
+def _padded(low: float, high: float, share: float) -> tuple[float, float]:
+    span = (high - low) or max(abs(high), 1.0) * 0.1
+    return low - share * span, low + span * (1 + share)

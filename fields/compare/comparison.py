@@ -1,0 +1,201 @@
+"""A comparison: a folder in which one signal is fitted by several methods, at equal parameters or equal time, with several seeds.
+
+    comparison.json     what is compared, and a row for each finished fit
+    METHOD-SEED/        the run of each, a run folder like any other, with `curve.jsonl` and `shown.png` besides
+    target.png, curves.png, crops.png, comparison.html    made from those (`fields.compare.report`)
+
+Finished fits are kept: what was cut off goes on where it was.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+import fields.fit.fit as fitting
+import scenes
+from fields.compare.curve import Curve
+from fields.fit.machine import machine, versions
+from fields.fit.peak import PeakMemory
+from fields.fit.run import Run, read_json, write_json
+from fields.fit.trainer import Trainer
+from fields.methods.base import Method
+from fields.methods.registry import make_method
+from scenes.atomic import atomic_write
+from scenes.errors import BadInput
+from scenes.signal import Signal
+
+FORMAT = 1
+HEADER = "comparison.json"
+SHOWN_SIDE = 1024
+# What two comparisons must share to be one.
+IDENTITY = ("kind", "parameters", "seconds", "steps", "held_out")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to compare. `seconds` or `steps` is each fit's budget (30 s where both are None), `parameters` its size (None: each
+    method's own)."""
+
+    source: str
+    methods: tuple[str, ...]
+    kind: str = "auto"
+    parameters: int | None = None
+    seconds: float | None = None
+    steps: int | None = None
+    seeds: int = 1
+    held_out: float | None = None
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        if len(self.methods) < 1 or len(set(self.methods)) < len(self.methods):
+            raise BadInput(f"--methods {','.join(self.methods)}: name one method or more, each once")
+        if self.seconds and self.steps:
+            raise BadInput("--steps and --seconds: give one of the two")
+
+    @property
+    def budget(self) -> dict:
+        return {"steps": self.steps} if self.steps else {"seconds": self.seconds or fitting.DEFAULT_SECONDS}
+
+    def load(self) -> Signal:
+        return scenes.load(self.source, self.kind, **({"held_out": self.held_out} if self.held_out else {}))
+
+    def config(self, name: str, signal: Signal) -> Method:
+        """The method as it will be fitted; BadInput where it cannot take the signal or the size."""
+        method = make_method(name).prepare(signal)
+        if self.parameters:
+            return method.sized(signal.domain.dimensions, len(signal.channels), self.parameters)
+        return method
+
+
+class Comparison:
+    """An opened folder; `header` is the content of `comparison.json`, `rows` what is finished."""
+
+    def __init__(self, path: Path, header: dict) -> None:
+        self.path = path
+        self.header = header
+        self._trainer: Trainer | None = None
+        self._stopped = False
+
+    @classmethod
+    def open(cls, path: Path) -> Comparison:
+        if not (path / HEADER).is_file():
+            raise BadInput(f"{path}: not a comparison (it has no {HEADER})")
+        return cls(path, read_json(path / HEADER))
+
+    @classmethod
+    def create(cls, plan: Plan, path: Path) -> Comparison:
+        """The comparison in that folder, new or continued. Every method is tried on the signal before the first fit begins."""
+        signal = plan.load()
+        sizes = {}
+        for name in plan.methods:
+            config = plan.config(name, signal)
+            sizes[name] = config.parameters(signal.domain.dimensions, len(signal.channels))
+            fitting.objective_for(signal, config.build(signal.domain, signal.channels, 0), config.loss, config.gradient_terms)
+        header = {"format": FORMAT, "kind": signal.kind, "source": signal.source, "signal": signal.describe(), "methods": list(plan.methods),
+                  "seeds": plan.seeds, "parameters": plan.parameters, "seconds": plan.budget.get("seconds"), "steps": plan.steps,
+                  "held_out": plan.held_out, "sizes": sizes, "machine": machine(), "versions": versions(), "rows": []}
+        if (path / HEADER).is_file():
+            header = _continued(cls.open(path).header, header, path)
+        elif path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise BadInput(f"--out {path}: is not an empty folder already; give another folder")
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise BadInput(f"--out {path}: cannot be written ({error.strerror or error}); give another folder") from None
+        comparison = cls(path, header)
+        comparison._save()
+        return comparison
+
+    @property
+    def rows(self) -> list[dict]:
+        return self.header["rows"]
+
+    @property
+    def wanted(self) -> list[tuple[str, int]]:
+        """Every fit: the first seed of all methods first, so that a comparison that was cut off compares."""
+        return [(method, seed) for seed in range(self.header["seeds"]) for method in self.header["methods"]]
+
+    @property
+    def missing(self) -> list[tuple[str, int]]:
+        done = {(row["method"], row["seed"]) for row in self.rows}
+        return [pair for pair in self.wanted if pair not in done]
+
+    def folder(self, method: str, seed: int) -> Path:
+        return self.path / f"{method}-{seed}"
+
+    def stop(self) -> None:
+        """Ends `run` after the current step of the current fit; may be called from another thread or a signal handler."""
+        self._stopped = True
+        if self._trainer is not None:
+            self._trainer.stop()
+
+    def run(self, plan: Plan, begin: Callable[[Trainer, Run], Sequence[Callable[[Trainer], None]]] = lambda trainer, run: ()) -> bool:
+        """Makes the fits that are missing; False where it was stopped. `begin` is called before each and gives callbacks for it."""
+        for method, seed in self.missing:
+            if self._stopped:
+                return False
+            row = self._fit(plan, method, seed, begin)
+            if row is None:
+                return False
+            self.rows.append(row)
+            self.rows.sort(key=lambda row: self.wanted.index((row["method"], row["seed"])))
+            self._save()
+        return True
+
+    def _fit(self, plan: Plan, method: str, seed: int, begin) -> dict | None:
+        """A row of the table; None where it was stopped first."""
+        folder = self.folder(method, seed)
+        with PeakMemory() as peak:
+            started = time.perf_counter()
+            signal = plan.load()
+            if (folder / "run.json").is_file():
+                run = Run.open(folder)
+                trainer = fitting.resume(signal, run, plan.device, started)
+            else:
+                trainer, run = fitting.prepare(signal, plan.config(method, signal), **plan.budget, seed=seed, device=plan.device, out=folder,
+                                               started=started)
+            self._trainer = trainer
+            if self._stopped:  # (asked for before there was a trainer to stop)
+                trainer.stop()
+            try:
+                result = fitting.finish(trainer, run, [Curve(trainer, folder / "curve.jsonl"), *begin(trainer, run)])
+            except BadInput as error:
+                return {"method": method, "seed": seed, "run": folder.name, "status": "failed", "error": str(error)}
+            finally:
+                self._trainer = None
+        if not result.finished:
+            return None
+        if not (self.path / "target.png").is_file():
+            _save_picture(self.path / "target.png", trainer.objective.target(SHOWN_SIDE))
+        _save_picture(folder / "shown.png", trainer.objective.preview(result.field, SHOWN_SIDE))
+        stored = run.metrics()
+        return {"method": method, "seed": seed, "run": folder.name, "status": "finished", "parameters": stored["parameters"],
+                "bytes": stored["bytes"], "steps": stored["steps"], "seconds": stored["seconds"], "memory": peak.bytes,
+                "backend": run.header["backend"], "metrics": stored["metrics"]}
+
+    def _save(self) -> None:
+        write_json(self.path / HEADER, self.header)
+
+
+def _continued(old: dict, new: dict, path: Path) -> dict:
+    """The header of a comparison that goes on, with more methods and seeds where those are asked for."""
+    other = [name for name in IDENTITY if old[name] != new[name]]
+    if other:
+        raise BadInput(f"--out {path}: holds a comparison with other {', '.join(other)} ({', '.join(str(old[name]) for name in other)}); "
+                       "give another folder")
+    if old["source"]["sha256"] != new["source"]["sha256"]:
+        raise BadInput(f"--out {path}: compares another signal ({old['source']['path']}); give another folder")
+    methods = [*old["methods"], *(name for name in new["methods"] if name not in old["methods"])]
+    return {**old, "methods": methods, "seeds": max(old["seeds"], new["seeds"]), "sizes": {**old["sizes"], **new["sizes"]}}
+
+
+def _save_picture(path: Path, picture: np.ndarray) -> None:
+    from PIL import Image
+
+    with atomic_write(path) as temporary:
+        Image.fromarray(picture).save(temporary)

@@ -1,0 +1,134 @@
+"""Comparisons: what they store, that they go on where they were cut off, and what they refuse."""
+
+import json
+
+import numpy as np
+import pytest
+
+from apps.cli.main import main
+from fields.compare.comparison import Comparison, Plan
+from fields.compare.curve import read_curve
+from fields.compare.pictures import crop_sheet, error_map, worst_places
+from fields.compare.report import html, write_report
+from fields.compare.table import best, columns, summary, written
+from scenes.errors import BadInput
+
+METHODS = ("hashgrid", "siren")
+
+
+def plan(photograph, **changes):
+    return Plan(str(photograph), METHODS, **{"steps": 12, "parameters": 6000, **changes})
+
+
+def test_every_method_and_seed_is_a_row_with_equal_parameters(photograph, tmp_path):
+    comparison = Comparison.create(plan(photograph, seeds=2), tmp_path / "c")
+    assert comparison.run(plan(photograph, seeds=2)) and not comparison.missing
+    rows = Comparison.open(tmp_path / "c").rows
+    assert [(row["method"], row["seed"]) for row in rows] == [(m, s) for s in (0, 1) for m in METHODS]
+    for row in rows:
+        assert row["status"] == "finished" and row["steps"] == 12 and row["seconds"] > 0 and row["metrics"]["psnr"] > 5
+        assert abs(row["parameters"] - 6000) <= 180 and row["memory"] is not None
+    lines = summary(comparison.header)
+    psnr = [row["metrics"]["psnr"] for row in rows if row["method"] == "siren"]
+    assert lines[1]["values"]["psnr"] == (pytest.approx(np.mean(psnr)), pytest.approx(np.std(psnr, ddof=1)))
+    assert best(lines, "psnr") == max(line["values"]["psnr"][0] for line in lines) and best(lines, "seconds") is None
+
+
+def test_curves_judge_all_methods_on_the_same_samples(photograph, tmp_path):
+    comparison = Comparison.create(plan(photograph), tmp_path / "c")
+    comparison.run(plan(photograph))
+    for method in METHODS:
+        rows = read_curve(comparison.folder(method, 0) / "curve.jsonl")
+        assert rows[0]["step"] == 1 and rows[-1]["step"] == 12 and rows[0]["measure"] == "psnr"
+        assert [row["seconds"] for row in rows] == sorted(row["seconds"] for row in rows)
+        final = next(row for row in comparison.rows if row["method"] == method)["metrics"]["psnr"]
+        # (the fixed samples are the whole of so small a picture)
+        assert rows[-1]["value"] == pytest.approx(final, abs=0.3)
+
+
+def test_a_comparison_that_was_stopped_goes_on_and_keeps_what_is_finished(photograph, tmp_path):
+    whole = Comparison.create(plan(photograph), tmp_path / "whole")
+    whole.run(plan(photograph))
+
+    comparison = Comparison.create(plan(photograph), tmp_path / "c")
+
+    def begin(trainer, run):
+        def stop(trainer):
+            if run.header["method"] == "siren" and trainer.index == 5:
+                comparison.stop()
+        return [stop]
+
+    assert not comparison.run(plan(photograph), begin)
+    assert comparison.missing == [("siren", 0)]
+    first = comparison.folder("hashgrid", 0) / "field.safetensors"
+    kept = first.stat().st_mtime_ns
+    again = Comparison.create(plan(photograph), tmp_path / "c")
+    assert again.run(plan(photograph))
+    assert first.stat().st_mtime_ns == kept
+    assert [row["metrics"] for row in again.rows] == [row["metrics"] for row in whole.rows]
+    steps = [row["step"] for row in read_curve(again.folder("siren", 0) / "curve.jsonl")]
+    assert steps == sorted(set(steps)) and steps[-1] == 12
+
+
+def test_more_methods_and_seeds_are_added_and_another_comparison_is_refused(photograph, tmp_path):
+    first = Plan(str(photograph), ("hashgrid",), steps=4, parameters=6000)
+    Comparison.create(first, tmp_path / "c").run(first)
+    more = Plan(str(photograph), ("siren",), steps=4, parameters=6000)
+    comparison = Comparison.create(more, tmp_path / "c")
+    assert comparison.missing == [("siren", 0)]
+    with pytest.raises(BadInput, match="other steps"):
+        Comparison.create(Plan(str(photograph), ("siren",), steps=5, parameters=6000), tmp_path / "c")
+    with pytest.raises(BadInput, match="compares another signal"):
+        Comparison.create(Plan("skimage:coffee", ("siren",), steps=4, parameters=6000), tmp_path / "c")
+
+
+def test_what_cannot_be_compared_is_told_before_anything_is_fitted(photograph, tmp_path):
+    for methods, message in ((("hashgrid", "nerv"), "nerv"), (("hashgrid", "hashgrd"), "did you mean hashgrid")):
+        with pytest.raises(BadInput, match=message):
+            Comparison.create(Plan(str(photograph), methods, steps=4), tmp_path / "c")
+        assert not (tmp_path / "c").exists()
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "letter.txt").write_text("mine")
+    with pytest.raises(BadInput, match="not an empty folder"):
+        Comparison.create(plan(photograph), tmp_path / "full")
+
+
+def test_the_page_needs_nothing_besides_itself(photograph, tmp_path):
+    comparison = Comparison.create(plan(photograph), tmp_path / "c")
+    comparison.run(plan(photograph))
+    text = write_report(comparison).read_text()
+    assert "src=\"http" not in text and "href=\"http" not in text and "url(" not in text and "{{" not in text
+    assert text.count("class=\"pane\"") == 3 and "<svg class=\"chart\"" in text
+    for name in ("curves.png", "crops.png", "target.png"):
+        assert (comparison.path / name).read_bytes()[:4] == b"\x89PNG"
+    assert "<script>alert" not in html(Comparison(comparison.path, {**comparison.header, "signal": "<script>alert(1)</script>"}))
+
+
+def test_places_are_where_the_error_is_and_do_not_overlap():
+    target = np.zeros((64, 96, 3), np.uint8)
+    fit = target.copy()
+    fit[40:44, 70:74] = 200
+    fit[5:8, 5:8] = 100
+    places = worst_places(target, {"a": fit}, 2)
+    (x0, y0, side), (x1, y1, _) = places
+    assert x0 <= 70 and x0 + side >= 74 and y0 <= 40 and y0 + side >= 44
+    assert x1 <= 5 and y1 <= 5 and (abs(x0 - x1) >= side or abs(y0 - y1) >= side)
+    assert crop_sheet(target, {"a": fit}, places).shape[1] == 2 * 200 + 6
+    assert error_map(fit, target)[41, 71].tolist() == [255] * 3
+
+
+def test_numbers_as_they_are_written():
+    assert written((27.204, 0.131), "{:.2f}") == "27.20 ± 0.13" and written((5.0, None), "{:,.0f}") == "5" and written(None, "{}") == "–"
+    assert [key for key, *_ in columns({"rows": []})] == ["parameters", "bytes", "steps", "seconds", "memory"]
+
+
+def test_the_command(photograph, tmp_path, capsys):
+    call = ["compare", str(photograph), "--methods", "hashgrid,siren", "--steps", "3", "--params", "6k", "--out", str(tmp_path / "c"), "--json"]
+    assert main(call) == 0
+    report = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert len(report["rows"]) == 2 and (tmp_path / "c" / "comparison.html").is_file()
+    assert main(call) == 0
+    assert "2 fits are finished already" in capsys.readouterr().err
+    assert main([*call, "--seconds", "3"]) == 2
+    assert main(["compare", str(photograph), "--methods", "hashgrid,hashgrid"]) == 2
+    assert "each once" in capsys.readouterr().err
