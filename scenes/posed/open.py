@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib import import_module
 from pathlib import Path
 
 from scenes.errors import BadInput
@@ -13,8 +14,18 @@ from scenes.posed.transforms import open_transforms
 from scenes.posed.view import PosedViews
 
 
+# `procedural:NAME` is a scene made of formulas. Its pictures are taken by the renderer, a room above this one, which is
+# therefore named here and loaded on use, as `scenes.LOADERS` does.
+PROCEDURAL = "procedural:"
+PHOTOGRAPHER = "fields.render.still_life:posed_views"
+
+
 def open_posed(source: str | os.PathLike) -> PosedViews:
-    """The views of a folder (transforms.json in its dialects, else LLFF), a transforms file, or an `.npz`. Raises BadInput."""
+    """The views of a folder (transforms.json in its dialects, else LLFF), a transforms file, an `.npz`, or `procedural:NAME`.
+    Raises BadInput."""
+    if str(source).startswith(PROCEDURAL):
+        module, _, function = PHOTOGRAPHER.partition(":")
+        return getattr(import_module(module), function)(str(source).removeprefix(PROCEDURAL))
     path = Path(source)
     if not path.exists():
         raise BadInput(f"{path}: no such file or folder")

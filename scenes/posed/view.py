@@ -68,11 +68,16 @@ class View:
 
 @dataclass(frozen=True)
 class PosedViews:
-    """A scene's views in the order of its file; notes say what was repaired or decided."""
+    """A scene's views in the order of its file; notes say what was repaired or decided.
+
+    box: the lower and upper corner of what there is to see, where that is known; points `[N, 3]` float64: places on
+    surfaces, where the cameras were found from such."""
 
     views: tuple[View, ...]
     aabb_scale: float | None = None
     notes: list[str] = field(default_factory=list)
+    box: tuple[tuple[float, float, float], tuple[float, float, float]] | None = None
+    points: np.ndarray | None = None
 
     def of(self, split: str) -> list[View]:
         return [view for view in self.views if view.split == split]

@@ -1,4 +1,4 @@
-"""Signals made of formulas: known everywhere, of any number of dimensions, for tests and for checking methods."""
+"""A function of waves: known everywhere, of any number of dimensions, for tests and for checking methods."""
 
 from __future__ import annotations
 
