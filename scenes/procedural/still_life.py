@@ -145,7 +145,7 @@ DUCK = StillLife("duck", (
 
 STILL_LIVES = {life.name: life for life in (DUCK,)}
 SIDE, TRAIN, TEST = 160, 40, 8
-FIELD_OF_VIEW, DISTANCE, MIDDLE = 39.0, 3.6, (0.0, 0.0, 0.32)
+FIELD_OF_VIEW, DISTANCE, MIDDLE = 40.0, 3.6, (0.0, 0.0, 0.25)
 
 
 def still_life(name: str) -> StillLife:
