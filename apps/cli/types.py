@@ -53,6 +53,28 @@ def positive(text: str) -> float:
     return value
 
 
+def number(text: str) -> float:
+    """A finite number."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not abs(value) < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number")
+    return value
+
+
+def box(text: str) -> tuple[float, ...]:
+    """X0,Y0,Z0,X1,Y1,Z1 of a box that holds something."""
+    try:
+        corners = tuple(number(part) for part in text.split(","))
+    except argparse.ArgumentTypeError:
+        corners = ()
+    if len(corners) != 6 or not all(a < b for a, b in zip(corners[:3], corners[3:])):
+        raise argparse.ArgumentTypeError(f"{text!r} should be X0,Y0,Z0,X1,Y1,Z1 with each X0 < X1, such as -1,-1,0,1,1,2")
+    return corners
+
+
 def size(text: str) -> tuple[int, int]:
     """WIDTHxHEIGHT in pixels."""
     width, cross, height = text.lower().partition("x")

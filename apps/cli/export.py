@@ -1,0 +1,68 @@
+"""Take a fitted run home as a file that other programs open. The ending of OUT decides the format, --as which form of it.
+
+Surfaces (signed and unsigned distance, occupancy, volumes) become meshes, points or lattices of values. The summary says
+how far the mesh is from the field, and from the file that was fitted.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from apps.cli import types
+
+HELP = "write a run as a mesh, points, a volume ..."
+EPILOG = """\
+examples:
+  fit-a-scene export runs/bunny                              RUN/export.glb, the usual form of this kind
+  fit-a-scene export runs/bunny bunny.glb --resolution 512
+  fit-a-scene export runs/spot spot.glb --texture            at most 50,000 faces, and a texture of 2048 pixels
+  fit-a-scene export runs/bunny bunny.stl --largest --faces 20000
+  fit-a-scene export runs/scan scan.glb --level 0.4 --crop 0,0,0,64,64,32
+"""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run_folder", metavar="RUN", type=Path, help="the run's folder")
+    parser.add_argument("out", metavar="OUT", type=Path, nargs="?", help="the file (default RUN/export with the usual ending of its kind)")
+    parser.add_argument("--as", dest="form", metavar="FORM", help="mesh, points, splat, volume, weights, ...: what of the field (default: by the ending)")
+    parser.add_argument("--resolution", type=types.count, metavar="N", help="cells along the longest side (default 256)")
+    surface = parser.add_argument_group("surfaces")
+    surface.add_argument("--level", type=types.number, metavar="V", help="where the surface lies, in the field's values (default: 0 for distances, "
+                         "0.5 for occupancy, suggested from the histogram for volumes)")
+    surface.add_argument("--crop", type=types.box, metavar="X0,Y0,Z0,X1,Y1,Z1", help="only this box, in the units of the fitted file")
+    surface.add_argument("--largest", action="store_const", const=True, help="only the largest connected part")
+    surface.add_argument("--faces", type=types.count, metavar="N", help="simplify to at most N triangles")
+    surface.add_argument("--texture", type=types.count, nargs="?", const=2048, metavar="PIXELS",
+                         help="unwrap and bake a square texture (default 2048; simplifies to 50,000 faces unless --faces says otherwise)")
+    surface.add_argument("--normal-map", action="store_const", const=True, help="with --texture: the field's normals as a tangent-space normal map")
+    surface.add_argument("--error-map", action="store_const", const=True, help="colour the vertices by their distance from the field's surface "
+                         "and from the source")
+    surface.add_argument("--points", type=types.count, metavar="N", help="--as points: how many (default 500,000)")
+    surface.add_argument("--memory", type=types.size_in_bytes, metavar="SIZE", help="refuse what would need more (default: what is free)")
+    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to compute")
+
+
+def run(options: argparse.Namespace) -> dict:
+    from fields.fit.run import Run
+
+    kept = Run.open(options.run_folder)
+
+    import sys
+    import time
+
+    from apps.export.base import Request, Source
+    from apps.export.formats import default_ending, export
+    from fields.fit.fit import resolve_device
+
+    source = Source(kept, kept.load_field(resolve_device(options.device)), kept.header["kind"])
+    out = options.out or kept.path / f"export{default_ending(source)}"
+    begun = time.perf_counter()
+    report = export(source, out, Request(**{name: getattr(options, name) for name in Request.names()}), options.form)
+    seconds = time.perf_counter() - begun
+    for note in report.pop("notes", []):
+        print(f"note: {note}", file=sys.stderr)
+    text = report.pop("text")
+    if not options.json:
+        print(f"{out}   {text}, {seconds:.2f} s")
+    return {"run": str(kept.path), "out": str(out), **report, "seconds": round(seconds, 3), "backend": source.field.backend}

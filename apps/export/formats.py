@@ -1,0 +1,67 @@
+"""The table of formats, and who writes one. The first row that fits is taken, so the usual form of an ending comes first."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+from apps.export.base import Format, Request, Source, ending_of
+from apps.export.capabilities import can
+from fields.output.base import flags
+from scenes.errors import BadInput
+
+MESH = ("resolution", "level", "crop", "largest", "faces", "error_map", "memory")
+PAINTED = (*MESH, "texture", "normal_map")
+
+FORMATS: tuple[Format, ...] = (
+    Format(".glb", "mesh", "surface", "apps.export.meshes:write", PAINTED, "a mesh with material, normals and colours or a texture"),
+    Format(".obj", "mesh", "surface", "apps.export.meshes:write", PAINTED, "a mesh with .mtl and texture"),
+    Format(".ply", "mesh", "surface", "apps.export.meshes:write", MESH, "a mesh with normals and vertex colours"),
+    Format(".stl", "mesh", "surface", "apps.export.meshes:write", MESH, "a mesh, triangles only"),
+)
+
+
+def forms() -> list[str]:
+    """What --as can be."""
+    return list(dict.fromkeys(row.form for row in FORMATS))
+
+
+def find(source: Source, out: Path, form: str | None) -> Format:
+    """The row for `out`; BadInput that lists what fits this field where none does."""
+    able = can(source)
+    fitting = [row for row in FORMATS if row.needs in able]
+    ending = ending_of(out)
+    for row in fitting:
+        if row.ending == ending and form in (None, row.form):
+            return row
+    name = "a folder" if ending == "/" else ending
+    wanted = f"{name} --as {form}" if form else name
+    raise BadInput(f"cannot export this field ({describe(source)}) as {wanted}; it becomes {listing(fitting)}")
+
+
+def default_ending(source: Source) -> str:
+    able = can(source)
+    return next(row.ending for row in FORMATS if row.needs in able)
+
+
+def listing(rows: list[Format]) -> str:
+    """ "--as mesh: .glb, .obj; --as points: .ply"."""
+    by_form: dict[str, list[str]] = {}
+    for row in rows:
+        by_form.setdefault(row.form, []).append("a folder" if row.ending == "/" else row.ending)
+    return "; ".join(f"--as {form}: {', '.join(dict.fromkeys(endings))}" for form, endings in by_form.items()) or "nothing yet"
+
+
+def describe(source: Source) -> str:
+    space = source.field.channels.space.replace("_", " ")
+    return source.kind if space in ("srgb", "linear", "amplitude", "scalar") else f"{source.kind}, {space}"
+
+
+def export(source: Source, out: Path, request: Request, form: str | None = None) -> dict:
+    """Writes `out` and returns the report of its writer, with "form"; BadInput for whatever makes that impossible."""
+    row = find(source, out, form)
+    if wrong := [name for name in request.given() if name not in row.takes]:
+        takes = flags(row.takes) if row.takes else "no flags"
+        raise BadInput(f"{flags(wrong)}: means nothing to {row.ending} --as {row.form}; it takes {takes}")
+    module, _, name = row.writer.partition(":")
+    return {"form": row.form, **getattr(import_module(module), name)(source, out, request)}

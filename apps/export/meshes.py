@@ -1,0 +1,87 @@
+"""Surfaces as meshes: GLB, OBJ, PLY, STL."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from apps.export.base import Request, Source, ending_of
+from apps.export.surfaces import RESOLUTION, box_of, implicit_of, shape_of
+from fields.surface import cost, quality
+from fields.surface.implicit import Implicit
+from fields.surface.lattice import lattice
+from fields.surface.surface_mesh import SHELL, SHELL_CELLS, SurfaceMesh, simplified, surface_mesh
+from fields.surface.survey import survey
+from scenes.atomic import check_place
+from scenes.errors import BadInput
+from scenes.shapes.writers.asset import Asset
+
+
+def write(source: Source, out: Path, request: Request) -> dict:
+    check_place(out)
+    implicit = implicit_of(source, request)
+    mesh = make(implicit, request)
+    report = {**quality.topology(mesh), "resolution": request.resolution or RESOLUTION, "level": implicit.level,
+              **quality.against_field(implicit, mesh)}
+    shape = shape_of(source) if request.level is None and request.crop is None else None
+    if shape is not None:
+        report |= quality.against_source(implicit, mesh, shape)
+    asset = asset_of(implicit, mesh, out.stem)
+    files = write_asset(out, asset)
+    notes = [*mesh.notes, *_notes(implicit, report, source, shape)]
+    return {**report, "files": [str(out), *map(str, files)], "bytes": out.stat().st_size, "text": _text(report), "notes": notes}
+
+
+def make(implicit: Implicit, request: Request) -> SurfaceMesh:
+    """The mesh that was asked for; what it will take is said first, and refused where it does not fit."""
+    resolution = request.resolution or RESOLUTION
+    lower, upper = box_of(implicit, request)
+    cells = lattice(lower, upper, resolution)
+    shift = max(SHELL_CELLS * cells.cell, SHELL) if implicit.sort == "sheet" else 0.0
+    seen = survey(implicit, lower, upper, shift)
+    expected = cost.estimate(seen, resolution, float((upper - lower).max()))
+    cost.check(expected, request.memory)
+    print(expected, file=sys.stderr)
+    mesh = surface_mesh(implicit, resolution, lower, upper, largest=bool(request.largest), seen=seen)
+    if request.faces:
+        mesh = simplified(implicit, mesh, request.faces)
+    return mesh
+
+
+def asset_of(implicit: Implicit, mesh: SurfaceMesh, name: str) -> Asset:
+    """In the units of the fitted file."""
+    return Asset(implicit.to_file(mesh.vertices), mesh.faces, mesh.normals, mesh.colours, name=name)
+
+
+def write_asset(out: Path, asset: Asset) -> list[Path]:
+    """Writes by the ending; returns the files beside it."""
+    from scenes.shapes.writers import glb, obj, ply, stl
+
+    ending = ending_of(out)
+    if ending == ".obj":
+        return obj.write_obj(out, asset)
+    {".glb": glb.write_glb, ".ply": ply.write_mesh_ply, ".stl": stl.write_stl}[ending](out, asset)
+    return []
+
+
+def _text(report: dict) -> str:
+    text = (f"{report['vertices']:,} vertices, {report['triangles']:,} triangles, {'watertight' if report['watertight'] else 'open'}; "
+            f"to the field {report['distance_to_field']:.2g} ({report['distance_to_field_cells']:.2g} cells), {report['normal_error']:.2g} degrees")
+    if "distance_to_source" in report:
+        text += (f"; to the source {report['distance_to_source']:.2g} and back {report['distance_from_source']:.2g} of the longest side, "
+                 f"{report['normal_error_to_source']:.2g} degrees")
+    return text
+
+
+def _notes(implicit: Implicit, report: dict, source: Source, shape) -> list[str]:
+    notes = []
+    if implicit.sort == "sheet":
+        notes.append("the surface has no inside: both its sides are meshed, a tenth of a cell apart")
+    if source.kind == "shape" and shape is None:
+        notes.append("not compared with the source: it has moved or changed, or another level or part is meshed")
+    elif shape is not None and "distance_to_source" not in report:
+        notes.append(f"not compared with the source: the mesh has more than {quality.MOST_FACES:,} triangles")
+    return notes

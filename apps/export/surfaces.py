@@ -1,0 +1,61 @@
+"""A run's field as a surface: what every export of meshes and points begins with."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import torch
+
+from apps.export.base import Request, Source
+from fields.surface.implicit import Implicit, implicit_shape, implicit_values
+from fields.surface.survey import sample_box, suggested_level
+from scenes.errors import BadInput
+
+RESOLUTION = 256
+
+
+def implicit_of(source: Source, request: Request) -> Implicit:
+    """The surface of the field at --level, or where that is not given at the level that suits it."""
+    field = source.field
+    if source.kind == "shape":
+        return implicit_shape(field, request.level)
+    lower, upper = field.channels.lower, field.channels.upper
+
+    def values(points: torch.Tensor) -> torch.Tensor:
+        return field(points).mean(dim=-1) * (upper - lower) + lower
+
+    device = next(field.parameters()).device
+    level = request.level
+    if level is None:
+        found, _ = sample_box(values, (0.0,) * 3, (1.0,) * 3, device)
+        level = suggested_level(found)
+        share = float((found > level).mean())
+        print(f"level {level:.4g}: it parts the field's histogram, from {found.min():.4g} to {found.max():.4g}, best; {share:.0%} of the volume is "
+              "above it (--level overrules)", file=sys.stderr)
+    return implicit_values(values, field.domain, level, device, colours=field if len(field.channels) == 3 else None)
+
+
+def box_of(implicit: Implicit, request: Request) -> tuple[np.ndarray, np.ndarray]:
+    """The part of the implicit's box that is meshed, from --crop; BadInput where that is empty."""
+    whole = np.zeros(3), np.array(implicit.extents)
+    if request.crop is None:
+        return whole
+    lower = np.maximum(implicit.from_file(np.array(request.crop[:3])), whole[0])
+    upper = np.minimum(implicit.from_file(np.array(request.crop[3:])), whole[1])
+    if not (lower < upper).all():
+        corners = ",".join(f"{x:.4g}" for x in (*implicit.to_file(whole[0]), *implicit.to_file(whole[1])))
+        raise BadInput(f"--crop {','.join(f'{x:g}' for x in request.crop)}: outside of the field, which fills {corners}")
+    return lower, upper
+
+
+def shape_of(source: Source):
+    """The `Shape` that was fitted, as far as its file is still there, else None; only to measure against."""
+    if source.kind != "shape":
+        return None
+    from fields.fit.fit import reopen
+
+    try:
+        return reopen(source.run)
+    except BadInput:
+        return None

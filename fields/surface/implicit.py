@@ -1,0 +1,80 @@
+"""What a field's surface is: a function that is negative inside, on a box whose longest side is 1."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fields.field import PointField
+from fields.render.sphere_trace import Distance
+from fields.render.surface_field import surface_field
+from scenes.domain import Domain
+
+# "distance": the values are (about) distances, so far from zero there is no surface. "sheet": unsigned distances, zero only
+# on the surface itself, which has no inside. "values": anything that rises from inside to outside.
+Sort = Literal["distance", "sheet", "values"]
+
+
+@dataclass(frozen=True)
+class Implicit:
+    """`function`: points `[M, 3]` in the box from 0 to `extents` → `[M]` float32, negative inside; a sheet's is never negative.
+
+    colours: points → sRGB `[M, 3]` in [0, 1], or None. corner, side: a point `p` is at `corner + side * p` in the units of the
+    file that was fitted. level: where the surface lies in the field's own values, which are `level + sign * function`.
+    """
+
+    function: Distance
+    sort: Sort
+    colours: Callable[[Tensor], Tensor] | None
+    extents: tuple[float, float, float]
+    corner: np.ndarray
+    side: float
+    level: float
+    sign: float
+    device: torch.device
+
+    def to_file(self, points: np.ndarray) -> np.ndarray:
+        """Places `[n, 3]` in the units of the fitted file."""
+        return self.corner + self.side * points
+
+    def from_file(self, points: np.ndarray) -> np.ndarray:
+        return (np.asarray(points) - self.corner) / self.side
+
+    def value_of(self, function: float) -> float:
+        """The field's own value where `function` has this one."""
+        return self.level + self.sign * function
+
+
+def implicit_shape(field: PointField, level: float | None = None) -> Implicit:
+    """That of a field of a shape. level: None for the surface itself, else the level set of its distance or occupancy."""
+    fit = surface_field(field)
+    occupancy = fit.space == "occupancy"
+    base = 0.5 if occupancy else 0.0
+    level = base if level is None else level
+    # A level set of an unsigned distance is a closed shell, hence a surface with an inside.
+    sort = "values" if occupancy else "sheet" if fit.space == "unsigned_distance" and level == 0.0 else "distance"
+    shift = level - base if not occupancy else base - level
+    function = fit.function if shift == 0.0 else lambda points: fit.function(points) - shift
+    corner, side = _frame(field.domain)
+    return Implicit(function, sort, fit.colours, (1.0, 1.0, 1.0), corner, float(side.max()), level, -1.0 if occupancy else 1.0, fit.device)
+
+
+def implicit_values(values: Callable[[Tensor], Tensor], domain: Domain, level: float, device: torch.device,
+                    colours: Callable[[Tensor], Tensor] | None = None) -> Implicit:
+    """The surface around what is above `level`. values, colours: points in the domain's [0, 1]^3 → `[M]`, `[M, 3]`."""
+    corner, sides = _frame(domain)
+    extents = sides / sides.max()
+    scale = torch.tensor(1 / extents, dtype=torch.float32, device=device)
+    return Implicit(lambda points: level - values((points * scale).clamp(0, 1)), "values",
+                    None if colours is None else lambda points: colours((points * scale).clamp(0, 1)),
+                    tuple(map(float, extents)), corner, float(sides.max()), level, -1.0, device)
+
+
+def _frame(domain: Domain) -> tuple[np.ndarray, np.ndarray]:
+    return (np.array([axis.lower for axis in domain.axes], np.float64),
+            np.array([axis.upper - axis.lower for axis in domain.axes], np.float64))

@@ -1,0 +1,105 @@
+"""The surface of a field as a mesh with normals and colours, ready to be written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+
+from fields.surface.extract import extract
+from fields.surface.implicit import Implicit
+from fields.surface.lattice import lattice
+from fields.surface.project import colours_at, normals_at, on_surface, to_least
+from fields.surface.survey import Survey, survey
+from fields.surface.topology import largest_part, watertight
+from scenes.errors import BadInput
+
+# Normals are taken over at least this width (in units of the longest side), as pictures of the field do.
+NORMAL_WIDTH = 2e-3
+# A sheet is first enclosed at this distance to each side, in cells and in units; then its sides lie this many cells off it.
+SHELL_CELLS, SHELL = 1.0, 3e-3
+APART = 0.05
+# Simplified vertices go back to the field's surface, at most so many cells of the extraction away.
+REACH_CELLS = 2.0
+
+
+@dataclass
+class SurfaceMesh:
+    """In the implicit's box: `vertices` `[V, 3]` float64, `faces` `[F, 3]` int64, unit `normals` `[V, 3]` float32.
+
+    colours: sRGB `[V, 3]` float32, or None. cell: of the lattice, in the same units. notes: what a person should know.
+    """
+
+    vertices: np.ndarray
+    faces: np.ndarray
+    normals: np.ndarray
+    colours: np.ndarray | None
+    cell: float
+    asked: int = 0
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def watertight(self) -> bool:
+        return watertight(self.faces, len(self.vertices))
+
+    @property
+    def normal_width(self) -> float:
+        return max(NORMAL_WIDTH, self.cell)
+
+
+def surface_mesh(implicit: Implicit, resolution: int, lower=None, upper=None, *, largest: bool = False, seen: Survey | None = None,
+                 progress: Callable[[float], None] = lambda share: None) -> SurfaceMesh:
+    """The surface between `lower` and `upper` (default: the whole box); BadInput where there is none.
+
+    A sheet, which has no inside, becomes both its sides: the shell around it, of which each vertex goes to where the
+    distance is least along its normal, a twentieth of a cell off.
+    """
+    lower = np.zeros(3) if lower is None else np.asarray(lower, np.float64)
+    upper = np.array(implicit.extents) if upper is None else np.asarray(upper, np.float64)
+    cells = lattice(lower, upper, resolution)
+    shift = max(SHELL_CELLS * cells.cell, SHELL) if implicit.sort == "sheet" else 0.0
+    seen = seen or survey(implicit, lower, upper, shift)
+    found = extract(implicit, cells, shift, seen.steepness, progress)
+    if not found.crossed and implicit.sort != "values":
+        # What is called a distance may be far from one.
+        found = extract(replace(implicit, sort="values"), cells, shift, progress=progress)
+    if not found.crossed:
+        low, high = sorted((implicit.value_of(seen.lowest + shift), implicit.value_of(seen.highest + shift)))
+        raise BadInput(f"there is no surface at the level {implicit.level:g} here: the field's values go from {low:.4g} to {high:.4g}; "
+                       "give a --level between them" + ("" if resolution >= 64 else ", or a higher --resolution"))
+    vertices, faces, notes = found.vertices, found.faces, []
+    if largest:
+        before = len(faces)
+        vertices, faces, _ = largest_part(vertices, faces)
+        if len(faces) < before:
+            notes.append(f"{before - len(faces):,} of {before:,} faces are not of the largest part and are left out")
+    mesh = SurfaceMesh(vertices, faces, np.zeros((0, 3), np.float32), None, cells.cell, found.asked, notes)
+    mesh.normals = normals_at(implicit, vertices, mesh.normal_width)
+    if implicit.sort == "sheet":
+        mesh.vertices = _onto_sheet(implicit, vertices, mesh.normals, shift, cells.cell)
+    mesh.colours = colours_at(implicit, mesh.vertices)
+    return mesh
+
+
+def simplified(implicit: Implicit, mesh: SurfaceMesh, faces: int) -> SurfaceMesh:
+    """At most about `faces` triangles, by quadric errors; the vertices that are left go back to the field's surface."""
+    if len(mesh.faces) <= faces:
+        return mesh
+    import fast_simplification
+
+    vertices, triangles = fast_simplification.simplify(mesh.vertices.astype(np.float32), mesh.faces.astype(np.int32), target_count=faces)
+    vertices, triangles = vertices.astype(np.float64), triangles.astype(np.int64)
+    normals = normals_at(implicit, vertices, mesh.normal_width)
+    if implicit.sort != "sheet":
+        vertices = on_surface(implicit, vertices, mesh.cell / 2, REACH_CELLS * mesh.cell)
+        normals = normals_at(implicit, vertices, mesh.normal_width)
+    return replace(mesh, vertices=vertices, faces=triangles, normals=normals, colours=colours_at(implicit, vertices))
+
+
+def _onto_sheet(implicit: Implicit, vertices: np.ndarray, normals: np.ndarray, shift: float, cell: float) -> np.ndarray:
+    points = torch.from_numpy(vertices).float().to(implicit.device)
+    directions = torch.from_numpy(normals).to(implicit.device)
+    places = to_least(implicit.function, points, directions, 2 * shift) + directions * (APART * cell)
+    return places.cpu().numpy().astype(np.float64)

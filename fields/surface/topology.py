@@ -1,0 +1,40 @@
+"""What holds together, and whether it is closed."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def largest_part(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Vertices, faces and the numbers of the kept vertices of the connected part with the largest area."""
+    labels, count = parts(len(vertices), faces)
+    of_face = labels[faces[:, 0]]
+    area = np.zeros(count)
+    np.add.at(area, of_face, face_areas(vertices, faces))
+    kept = of_face == area.argmax()
+    used, index = np.unique(faces[kept], return_inverse=True)
+    return vertices[used], index.reshape(-1, 3), used
+
+
+def parts(count: int, faces: np.ndarray) -> tuple[np.ndarray, int]:
+    """Which connected part each of `count` vertices belongs to, `[count]`, and how many there are."""
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    a, b = faces[:, [0, 1]].reshape(-1), faces[:, [1, 2]].reshape(-1)
+    graph = coo_matrix((np.ones(len(a), bool), (a, b)), shape=(count, count)).tocsr()
+    number, labels = connected_components(graph, directed=False)
+    return labels, number
+
+
+def face_areas(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    a, b, c = (vertices[faces[:, k]] for k in range(3))
+    return np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2
+
+
+def watertight(faces: np.ndarray, count: int) -> bool:
+    """Whether every edge has exactly two faces, oriented alike."""
+    edges = faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)
+    keys = np.sort(edges[:, 0] * np.int64(count) + edges[:, 1])
+    back = np.sort(edges[:, 1] * np.int64(count) + edges[:, 0])
+    return bool(len(keys) > 0 and (np.diff(keys) > 0).all() and np.array_equal(keys, back))

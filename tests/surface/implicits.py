@@ -1,0 +1,27 @@
+"""Known surfaces, for the tests."""
+
+import numpy as np
+import torch
+
+from fields.surface.implicit import Implicit
+
+RADIUS = 0.3137
+
+
+def implicit(function, sort: str = "distance", extents=(1.0, 1.0, 1.0), colours=None) -> Implicit:
+    return Implicit(function, sort, colours, extents, np.zeros(3), 1.0, 0.0, 1.0, torch.device("cpu"))
+
+
+def ball(points):
+    return (points - 0.5).norm(dim=-1) - RADIUS
+
+
+def torus(points):
+    x, y, z = (points - 0.5).unbind(-1)
+    return ((x**2 + z**2).sqrt() - 0.28).square().add(y**2).sqrt() - 0.11
+
+
+def noise(seed: int = 0, side: int = 16):
+    """A smooth function of no regularity, whose zero set leaves the box on every side."""
+    values = torch.randn(1, 1, side, side, side, generator=torch.Generator().manual_seed(seed))
+    return lambda points: torch.nn.functional.grid_sample(values, (points * 2 - 1)[None, None, None], align_corners=True).reshape(-1)
