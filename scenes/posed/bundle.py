@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from scenes.errors import BadInput
-from scenes.posed.transforms import HELD_OUT
-from scenes.posed.view import Lens, PosedViews, View, checked_lens, checked_pose
+from scenes.posed.view import HELD_OUT, Lens, PosedViews, View, checked_lens, checked_pose
 
 
 def open_bundle(source: str | os.PathLike) -> PosedViews:

@@ -6,14 +6,12 @@ import os
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from scenes.errors import BadInput
 from scenes.files import read_head
 from scenes.pictures.read import sniff
-from scenes.posed.transforms import HELD_OUT
-from scenes.posed.view import Lens, PosedViews, View, checked_lens, checked_pose
-from scenes.quiet import quiet
+from scenes.posed.pictures import size_of
+from scenes.posed.view import HELD_OUT, Lens, PosedViews, View, checked_lens, checked_pose
 
 
 def open_llff(source: str | os.PathLike) -> PosedViews:
@@ -50,11 +48,7 @@ def _view(number: int, matrix: np.ndarray, picture: Path, notes: list[str]) -> V
     name = f"images/{picture.name}"
     down, right, backward, place, (height, width, focal) = matrix.T
     pose = checked_pose(np.stack([right, -down, backward, place], axis=1), name, notes)
-    try:
-        with quiet(), Image.open(picture) as image:
-            w, h = image.size
-    except Exception as error:
-        raise BadInput(f"{name}: is no picture that can be read") from error
+    w, h = size_of(picture, name)
     if not (np.isfinite([height, width, focal]).all() and height >= 1 and width >= 1):
         raise BadInput(f"{name}: poses_bounds.npy gives it a size of {width:g} x {height:g} and a focal length of {focal:g}")
     if abs(w / width - h / height) > 0.02 * w / width:

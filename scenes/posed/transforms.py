@@ -7,15 +7,12 @@ import math
 import os
 from pathlib import Path
 
-from PIL import Image
-
 from scenes.errors import BadInput
-from scenes.posed.view import Lens, PosedViews, View, checked_lens, checked_pose
-from scenes.quiet import quiet
+from scenes.posed.pictures import size_of
+from scenes.posed.view import HELD_OUT, Lens, PosedViews, View, checked_lens, checked_pose
 
 SPLITS = {"train": "train", "test": "test", "val": "val"}
 ENDINGS = ("", ".png", ".jpg", ".jpeg", ".webp", ".exr")
-HELD_OUT = 8  # every so manieth view is for testing where the file says nothing
 
 
 def open_transforms(source: str | os.PathLike) -> PosedViews:
@@ -96,11 +93,7 @@ def _picture(path: Path, name: str, where: str) -> Path:
 
 
 def _lens(numbers: dict, picture: Path, where: str) -> Lens:
-    try:
-        with quiet(), Image.open(picture) as image:
-            width, height = image.size
-    except Exception as error:
-        raise BadInput(f"{where}: is no picture that can be read") from error
+    width, height = size_of(picture, where)
     for key, size in (("w", width), ("h", height)):
         said = _number(numbers, key, where, size)
         if said != size:

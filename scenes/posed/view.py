@@ -13,6 +13,7 @@ from scenes.pictures.read import read_picture
 # How far a rotation's columns may be from orthonormal (largest entry of R^T R - 1): below the first it is rounding, up to
 # the second it is repaired with a note, beyond that it is something else.
 ROUNDING, REPAIRABLE = 1e-4, 0.05
+HELD_OUT = 8  # every so manieth view is for testing where the files say nothing
 
 
 @dataclass(frozen=True)
@@ -71,13 +72,14 @@ class PosedViews:
     """A scene's views in the order of its file; notes say what was repaired or decided.
 
     box: the lower and upper corner of what there is to see, where that is known; points `[N, 3]` float64: places on
-    surfaces, where the cameras were found from such."""
+    surfaces, where the cameras were found from such. kept: what must not go while the pictures are to be read."""
 
     views: tuple[View, ...]
     aabb_scale: float | None = None
     notes: list[str] = field(default_factory=list)
     box: tuple[tuple[float, float, float], tuple[float, float, float]] | None = None
     points: np.ndarray | None = None
+    kept: object = None
 
     def of(self, split: str) -> list[View]:
         return [view for view in self.views if view.split == split]
