@@ -40,8 +40,10 @@ def _audio(look: Look) -> str | None:
 def _video(look: Look) -> str | None:
     if look.path.is_dir():
         from scenes.clips.read import picture_files
+        from scenes.shapes.read import shape_files
 
-        count = len(picture_files(look.path))
+        # Pictures beside a single mesh are its textures.
+        count = 0 if len(shape_files(look.path)) == 1 else len(picture_files(look.path))
         return f"a folder of {count} pictures" if count else None
     if look.head[4:8] == b"ftyp" and look.head[8:12] not in (b"avif", b"avis", b"mif1", b"heic", b"M4A "):
         return "an MP4 film"
@@ -101,11 +103,16 @@ SHAPES = {".obj": "an OBJ file", ".stl": "an STL file", ".gltf": "a glTF scene",
 
 def _shape(look: Look) -> str | None:
     """A .ply counts whatever it holds: with faces it is a mesh, else a point cloud."""
+    if look.path.is_dir():
+        from scenes.shapes.read import shape_files
+
+        files = shape_files(look.path)
+        return f"a folder with {files[0].name}" if len(files) == 1 else None
     if look.head.startswith((b"ply\n", b"ply\r")):
         return "a PLY file"
     if look.head.startswith(b"glTF"):
         return "a glTF scene"
-    return None if look.path.is_dir() else SHAPES.get(look.ending)
+    return SHAPES.get(look.ending)
 
 
 # (kind, rule): a rule returns what it saw, for people, or None.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from functools import cached_property
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -17,7 +18,7 @@ from scenes.shapes.cache import cached
 from scenes.shapes.clean import clean_cloud, clean_mesh
 from scenes.shapes.cloud import CloudSurface
 from scenes.shapes.geometry import Cloud, Mesh
-from scenes.shapes.read import read_shape
+from scenes.shapes.read import only_shape, read_shape
 from scenes.shapes.samples import training_places
 from scenes.shapes.surface import MeshSurface
 from scenes.shapes.view import shaded
@@ -182,14 +183,15 @@ class Shape(Signal):
 
 
 def open_shape(path: str | os.PathLike, *, quantity: Quantity = "auto", samples: int | None = None) -> Shape:
-    """The shape in an OBJ, PLY, STL, GLB, glTF or OFF file, or a point cloud in a PLY or XYZ file.
+    """The shape in an OBJ, PLY, STL, GLB, glTF or OFF file, a point cloud in a PLY or XYZ file, or the only such file of a folder.
 
     quantity  what is fitted: "signed" distance, "unsigned" distance or "occupancy"; auto: signed where there is an inside
     samples   how many training samples are drawn; None: from the time budget
 
     Raises BadInput with one line for whatever makes that impossible.
     """
-    file = input_file(path)
+    folder = Path(path).expanduser()
+    file = input_file(only_shape(folder) if folder.is_dir() else path)
     source = {"path": str(path), **state_of(file), "sha256": digest_of(file)}
     options = {"quantity": quantity, "samples": samples}
     source["options"] = {name: value for name, value in options.items() if value not in (None, "auto")}

@@ -15,6 +15,26 @@ MESHES = (".obj", ".ply", ".stl", ".glb", ".gltf", ".off")
 CLOUDS = (".ply", ".xyz")
 
 
+def shape_files(folder: Path) -> list[Path]:
+    """The meshes and point clouds of a folder, by name."""
+    try:
+        found = [path for path in folder.iterdir() if path.suffix.lower() in MESHES + CLOUDS and not path.name.startswith(".")]
+    except OSError as error:
+        raise BadInput(f"{folder}: cannot be listed: {error.strerror}") from error
+    return sorted(found)
+
+
+def only_shape(folder: Path) -> Path:
+    """The one shape of a folder; BadInput where there is none, or a choice."""
+    files = shape_files(folder)
+    if not files:
+        raise BadInput(f"{folder}: the folder holds no mesh ({', '.join(dict.fromkeys(MESHES + CLOUDS))})")
+    if len(files) > 1:
+        names = ", ".join(file.name for file in files[:4]) + (", ..." if len(files) > 4 else "")
+        raise BadInput(f"{folder}: the folder holds {len(files)} shapes ({names}); name one of them")
+    return files[0]
+
+
 def read_shape(path: Path) -> Mesh | Cloud:
     """What a file holds; several bodies become one mesh. Raises BadInput with one line where nothing can be made of it."""
     import trimesh

@@ -7,6 +7,7 @@ from PIL import Image
 from shape_files import ply, sphere, torus
 
 import scenes
+from scenes.errors import BadInput
 from scenes.recognise import recognise
 from scenes.shape import open_shape
 from scenes.shapes.geometry import Cloud, Mesh
@@ -62,6 +63,24 @@ def test_points_of_an_xyz_file(tmp_path):
     np.savetxt(path, sphere(2).vertices)
     cloud = read_shape(path)
     assert isinstance(cloud, Cloud) and cloud.normals is None and len(cloud.points) == 162
+
+
+def test_a_folder_with_one_mesh_is_that_mesh(tmp_path):
+    (tmp_path / "cow").mkdir()
+    sphere(2).export(tmp_path / "cow" / "cow.obj")
+    for name in ("texture.png", "bumps.png"):
+        Image.new("RGB", (8, 8)).save(tmp_path / "cow" / name)
+    assert recognise(tmp_path / "cow") == ("shape", "a folder with cow.obj")
+    shape = scenes.load(tmp_path / "cow")
+    assert len(shape.surface.mesh.faces) == 320
+    assert len(scenes.reopen("shape", shape.source).surface.mesh.faces) == 320
+    assert scenes.load(tmp_path / "cow", "video").domain.shape == (8, 8, 2)
+    sphere(2).export(tmp_path / "cow" / "calf.stl")
+    assert recognise(tmp_path / "cow") == ("video", "a folder of 2 pictures")
+    with pytest.raises(BadInput, match="2 shapes .calf.stl, cow.obj.; name one"):
+        scenes.load(tmp_path / "cow", "shape")
+    with pytest.raises(BadInput, match="holds no mesh"):
+        scenes.load(tmp_path, "shape")
 
 
 def test_several_bodies_are_one_shape(tmp_path):
