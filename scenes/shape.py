@@ -40,7 +40,7 @@ CLOUD_COST = 8
 NEAR = 0.01
 # Streams of the generator: two for training, two for the metrics.
 TRAINING, VOLUME, SURFACE, NORMALS = 0, 1, 2, 3
-VERSION = 1
+VERSION = 2
 
 
 class Shape(Signal):

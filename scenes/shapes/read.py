@@ -45,7 +45,8 @@ def read_shape(path: Path) -> Mesh | Cloud:
                        f"convert it to one of {', '.join(dict.fromkeys(MESHES + CLOUDS))}")
     try:
         with quiet(), np.errstate(all="ignore"):
-            scene = trimesh.load_scene(path, process=False, maintain_order=True)
+            # (Not maintain_order: it gives a vertex on a seam of the texture one place in it, where it has two.)
+            scene = trimesh.load_scene(path, process=False)
             parts = list(scene.dump())
     except BadInput:
         raise

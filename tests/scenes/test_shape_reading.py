@@ -122,3 +122,19 @@ def test_a_texture(tmp_path):
     left, right = places[:, 0] < 0.44, places[:, 0] > 0.56
     np.testing.assert_allclose(colours[left], np.broadcast_to([1, 0, 0], (left.sum(), 3)), atol=0.02)
     np.testing.assert_allclose(colours[right], np.broadcast_to([0, 0, 1], (right.sum(), 3)), atol=0.02)
+
+
+def test_a_vertex_on_a_seam_has_a_place_in_the_texture_for_each_side(tmp_path):
+    """Two triangles share an edge; one lies in the red half of the texture, the other in the blue half."""
+    pixels = np.zeros((8, 32, 3), np.uint8)
+    pixels[:, :16, 0] = pixels[:, 16:, 2] = 255
+    Image.fromarray(pixels).save(tmp_path / "halves.png")
+    (tmp_path / "kite.mtl").write_text("newmtl paint\nmap_Kd halves.png\n")
+    corners = "v 0 0 0\nv 1 0 0\nv 0 1 0\nv 1 1 0.5\n"
+    places = "".join(f"vt {x} {y}\n" for x in (0.1, 0.6) for y, x in ((0.1, x), (0.1, x + 0.3), (0.9, x)))
+    (tmp_path / "kite.obj").write_text(f"mtllib kite.mtl\nusemtl paint\n{corners}{places}f 1/1 2/2 3/3\nf 4/4 3/6 2/5\n")
+    surface = open_shape(tmp_path / "kite.obj").surface
+    assert len(surface.mesh.vertices) == 4 and len(surface.mesh.faces) == 2
+    inner = np.array([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8], [0.02, 0.49, 0.49]])
+    found = {tuple(np.unique(surface.paint.at(np.full(4, face), inner), axis=0).ravel()) for face in range(2)}
+    assert found == {(1.0, 0.0, 0.0), (0.0, 0.0, 1.0)}
