@@ -6,7 +6,8 @@ Rows: `CLIP:METHOD:step` (milliseconds a step; both methods step in turns, so th
 `CLIP:METHOD:epochs` (mean PSNR over frames), `CLIP:nervpp:time` (as many steps as fit into what NeRV takes by those
 milliseconds), then for each of the two a rate-distortion table: `CLIP:METHOD:8bit`, `:6bit`, `:4bit` and `:keep0.4-8bit` (pruned
 to 40 % and trained on for a sixth of the epochs), with bits per pixel of the whole file. `--modulated` gives both CAM over time;
-their names are then `nerv+time` and `nervpp+time`. `--store` writes after each row, beside the stored rows of other names.
+their names are then `nerv+time` and `nervpp+time`. `--store` writes after each row, beside the stored rows of other names;
+`--steps-only` ends after the milliseconds, and a later `--store` takes them as they were stored (so that only they need a quiet machine).
 `--quick` does 3 epochs. Without the shared data a moving drawing stands in.
 """
 
@@ -17,6 +18,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -30,8 +32,8 @@ TIMED_STEPS, WARM_UP = 24, 3
 TIME_NODES = 30
 
 
-def rows_of(signal, name: str, epochs: int, parameters: int | None, modulated: bool) -> Iterator[dict]:
-    """Each row as soon as it is known; the later ones know the earlier ones."""
+def rows_of(signal, name: str, epochs: int, parameters: int | None, modulated: bool, spent: dict[str, float]) -> Iterator[dict]:
+    """Each row as soon as it is known; `spent` is milliseconds a step of each method, or empty: they are taken then."""
     from fields.methods.registry import make_method
 
     steps, values, tail = epochs * len(signal.fitted_frames), signal.stored.size, "+time" if modulated else ""
@@ -48,7 +50,7 @@ def rows_of(signal, name: str, epochs: int, parameters: int | None, modulated: b
         """The ratio is of the errors, so that above 1 is better."""
         return {"against": theirs, "against_value": known[theirs], "ratio": round(10 ** ((known[ours] - known[theirs]) / 10), 3)}
 
-    spent = milliseconds({method: start(method, TIMED_STEPS) for method in METHODS})
+    spent = spent or milliseconds({method: start(method, TIMED_STEPS) for method in METHODS})
     for method in METHODS:
         yield {"id": f"{name}:{method}{tail}:step", "value": round(spent[method], 2), "unit": "ms"}
     for method in METHODS:
@@ -90,7 +92,8 @@ def run(trainer, name: str) -> None:
 
 
 def rate_and_distortion(trainer, name: str, signal, steps: int) -> Iterator[dict]:
-    from fields.fit.compress import Pruner, pack, unpack
+    from fields.fit.compress import pack, unpack
+    from fields.fit.prune import Pruner
 
     def row(what: str, bits: int) -> dict:
         content = pack(trainer.field, trainer.method, bits)
@@ -115,6 +118,13 @@ def beside_stored(result: dict) -> dict:
     return {**result, "rows": [row for row in earlier if row["id"] not in own] + result["rows"]}
 
 
+def stored_steps(name: str, modulated: bool) -> dict[str, float]:
+    """Milliseconds a step that an earlier run stored; empty where there was none."""
+    found = {row["id"]: row["value"] for row in beside_stored({"benchmark": f"clips-{name}", "rows": []})["rows"]}
+    ids = {method: f"{name}:{method}{'+time' if modulated else ''}:step" for method in METHODS}
+    return {method: found[row] for method, row in ids.items()} if all(row in found for row in ids.values()) else {}
+
+
 def drawing():
     """Sixteen frames of discs that move over a slope of colours, 128 x 64, from a formula."""
     from scenes.video import Video
@@ -134,6 +144,7 @@ def main() -> None:
     parser.add_argument("--clip", default="carphone_176x144", help="a clip under shared/data/video, or any file or folder")
     parser.add_argument("--epochs", type=int, default=60)
     parser.add_argument("--params", type=int, help="numbers of each field (default: 0.1 a value of the clip)")
+    parser.add_argument("--steps-only", action="store_true", help="time the steps and end")
     parser.add_argument("--modulated", action="store_true", help="both methods with CAM over time")
     options = parser.parse_args()
 
@@ -143,7 +154,9 @@ def main() -> None:
     source = str(clip) if clip.exists() else options.clip if Path(options.clip).exists() else ""
     signal, name = (scenes.load(source, "video"), Path(source).stem) if source else (drawing(), "drawing")
     rows = []
-    for row in rows_of(signal, name, 3 if options.quick else options.epochs, options.params, options.modulated):
+    spent = stored_steps(name, options.modulated) if options.store and not options.steps_only else {}
+    found = rows_of(signal, name, 3 if options.quick else options.epochs, options.params, options.modulated, spent)
+    for row in islice(found, len(METHODS)) if options.steps_only else found:
         rows.append(row)
         result = report(f"clips-{name}", rows)
         if options.store:

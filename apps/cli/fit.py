@@ -46,6 +46,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                         help="set an option of the method; may be repeated, or take several")
     method.add_argument("--bits", type=int, default=32, choices=(8, 16, 32),
                         help="store weights in so many bits, and train for it (default 32)")
+    method.add_argument("--keep", type=types.share, default=1.0, metavar="SHARE",
+                        help="keep only this share of the weights, the largest: the others become zero on the way, and an export is smaller")
     method.add_argument("--init", default="default", choices=("default", "fresh"),
                         help="fresh: choose the method's frequency option from the signal's spectrum first")
     method.add_argument("--from", dest="start", type=Path, metavar="RUN", help="begin with the weights of this run")
@@ -139,7 +141,7 @@ def _begin(options: argparse.Namespace, started: float):
     trainer, kept = fitting.prepare(
         signal, options.method, steps=options.steps, seconds=options.seconds, parameters=options.params,
         seed=options.seed or 0, device=options.device, out=options.out or default_out(options.source),
-        options=dict(options.settings), start=Run.open(options.start) if options.start else None, init=options.init, bits=options.bits, started=started)
+        options=dict(options.settings), start=Run.open(options.start) if options.start else None, init=options.init, bits=options.bits, keep=options.keep, started=started)
     _tell_fresh(kept)
     return signal, trainer, kept
 
@@ -165,7 +167,7 @@ def _repeat(options: argparse.Namespace, started: float):
     budget = {"steps": header["steps"]} if header["steps"] else {"seconds": header["seconds"]}
     trainer, kept = fitting.prepare(
         signal, make_method(header["method"], header["options"]), **budget, seed=header["seed"], device=options.device,
-        out=options.out or default_out(header["source"]["path"]), started=started, bits=header.get("bits", 32),
+        out=options.out or default_out(header["source"]["path"]), started=started, bits=header.get("bits", 32), keep=header.get("keep", 1.0),
         start=Run.open(Path(header["from"])) if header.get("from") else None)
     return signal, trainer, kept
 
@@ -181,7 +183,7 @@ def summary(run) -> dict:
 def _refuse_changes(options: argparse.Namespace, what: str) -> None:
     """Flags that would change the recipe of a run that is taken as it is are refused rather than ignored."""
     given = {"--method": options.method, "--steps": options.steps, "--seconds": options.seconds, "--params": options.params,
-             "--seed": options.seed, "--set": options.settings, "--from": options.start, "--init": options.init != "default", "--bits": options.bits != 32,
+             "--seed": options.seed, "--set": options.settings, "--from": options.start, "--init": options.init != "default", "--bits": options.bits != 32, "--keep": options.keep != 1,
              "--held-out": options.held_out, "--mask": options.mask, "--ignore-invalid": options.ignore_invalid,
              "--part": options.part, "--rate": options.rate, "--quantity": options.quantity}
     wrong = [flag for flag, value in given.items() if value]

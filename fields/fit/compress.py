@@ -1,7 +1,7 @@
-"""Fields made small: pruned, quantised and entropy-coded into a file that holds everything needed to use them again.
+"""Fields made small: quantised and entropy-coded into a file that holds everything needed to use them again.
 
-NeRV's recipe (Chen et al. 2021, section 3.3) with two differences: zero is a level of the quantiser, so what was pruned stays
-zero and needs no mask; and sizes are those of the file, scales and tables included.
+NeRV's recipe (Chen et al. 2021, section 3.3) with two differences: zero is a level of the quantiser, so what was pruned
+(`fields.fit.prune`) stays zero and needs no mask; and sizes are those of the file, scales and tables included.
 """
 
 from __future__ import annotations
@@ -24,29 +24,6 @@ from scenes.domain import Channels, Domain
 from scenes.errors import BadInput
 
 MAGIC = b"FSQ1"
-
-
-class Pruner:
-    """A callback of the Trainer that keeps the share `keep` of the largest weights of `field` and holds the others at zero.
-
-    All tensors of two axes or more are compared together, but for those under `spare` (the head of a generator, which is
-    small and touches every pixel). Call it once before training on, and give it to the Trainer.
-    """
-
-    def __init__(self, field: Field, keep: float, spare: tuple[str, ...] = ("generator.head",)) -> None:
-        if not 0 < keep <= 1:
-            raise BadInput(f"a share of {keep} cannot be kept; give a number above 0 and up to 1")
-        chosen = [tensor for name, tensor in field.named_parameters() if tensor.dim() > 1 and not name.startswith(spare)]
-        sizes = torch.cat([tensor.detach().abs().flatten() for tensor in chosen])
-        drop = sizes.numel() - math.ceil(keep * sizes.numel())
-        limit = sizes.kthvalue(drop).values if drop else torch.tensor(-1.0)
-        self._masks = [(tensor, tensor.detach().abs() > limit) for tensor in chosen]
-        self(None)
-
-    @torch.no_grad()
-    def __call__(self, trainer: object) -> None:
-        for tensor, mask in self._masks:
-            tensor.mul_(mask)
 
 
 def quantised(tensor: Tensor, bits: int) -> tuple[np.ndarray, np.ndarray]:

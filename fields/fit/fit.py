@@ -41,23 +41,24 @@ class Fit:
 
 def fit_field(signal: Signal, method: str | Method | None = None, *, steps: int | None = None,
               seconds: float | None = None, parameters: int | None = None, seed: int = 0, device: str = "auto",
-              bits: int = 32, out: str | Path | None = None, options: dict[str, object] | None = None,
+              bits: int = 32, keep: float = 1.0, out: str | Path | None = None, options: dict[str, object] | None = None,
               callbacks: Iterable[Callable[[Trainer], None]] = (), started: float | None = None) -> Fit:
     """Fits a field to `signal` and scores it.
 
     `method` is a name (with `options` for its config) or a config, by default the one of the signal's kind;
-    `parameters` asks for a size, met to within 3 %; `bits` (8 or 16) trains for weights stored in as many. `steps` or
+    `parameters` asks for a size, met to within 3 %; `bits` (8 or 16) trains for weights stored in as many; `keep` below 1 keeps that share of the weights
+    and sets the smaller ones to zero on the way. `steps` or
     `seconds` is the budget (30 s unless given). With `out`
     the run is kept in that folder. Raises BadInput for anything the user can put right.
     """
     started = time.perf_counter() if started is None else started
     trainer, run = prepare(signal, method, steps=steps, seconds=seconds, parameters=parameters, seed=seed, device=device,
-                           bits=bits, out=out, options=options, started=started)
+                           bits=bits, keep=keep, out=out, options=options, started=started)
     return finish(trainer, run, callbacks)
 
 
 def prepare(signal: Signal, method: str | Method | None = None, *, steps: int | None = None, seconds: float | None = None,
-            parameters: int | None = None, seed: int = 0, device: str = "auto", bits: int = 32, out: str | Path | None = None,
+            parameters: int | None = None, seed: int = 0, device: str = "auto", bits: int = 32, keep: float = 1.0, out: str | Path | None = None,
             options: dict[str, object] | None = None, start: Run | None = None, init: str = "default",
             started: float | None = None) -> tuple[Trainer, Run | None]:
     """The trainer of a new fit, and its run folder if `out` is given; `finish` does the rest.
@@ -82,14 +83,14 @@ def prepare(signal: Signal, method: str | Method | None = None, *, steps: int | 
                            f"--init fresh chooses the growth of {config.name}, which --params solves; give one of them")
         config, fresh, choice = apply_fresh(config, signal)
     signal.plan(seconds, steps, config.batch)
-    trainer = _trainer(signal, config, steps, seconds, seed, bits, resolve_device(device), started)
+    trainer = _trainer(signal, config, steps, seconds, seed, bits, keep, resolve_device(device), started)
     if start is not None:
         _take_weights(trainer.field, start)
     if out is None:
         return trainer, None
     header = {"status": "running", "kind": signal.kind, "source": signal.source, "domain": signal.domain.to_json(),
               "channels": signal.channels.to_json(), "method": config.name, "options": config.model_dump(),
-              "parameters": trainer.field.stored_numbers, "seed": seed, "bits": bits, "steps": steps, "seconds": seconds,
+              "parameters": trainer.field.stored_numbers, "seed": seed, "bits": bits, "keep": keep, "steps": steps, "seconds": seconds,
               "from": str(start.path) if start else None, "init": fresh, "device": str(trainer.device), "backend": trainer.field.backend, "fused": trainer.fused,
               "threads": torch.get_num_threads(), "machine": machine(), "versions": versions()}
     run = Run.create(Path(out), header)
@@ -108,7 +109,7 @@ def resume(signal: Signal, run: Run, device: str = "auto", started: float | None
     header = run.header
     config = make_method(header["method"], header["options"])
     trainer = _trainer(signal, config, header["steps"], header["seconds"], header["seed"], header.get("bits", 32),
-                       resolve_device(device), started)
+                       header.get("keep", 1.0), resolve_device(device), started)
     if run.checkpoint.is_file():
         run.load_checkpoint(trainer)
     run.write_header(status="running")
@@ -160,8 +161,8 @@ def _shape(tensor) -> str:
     return "absent" if tensor is None else " x ".join(str(n) for n in tensor.shape)
 
 
-def _trainer(signal: Signal, config: Method, steps: int | None, seconds: float | None, seed: int, bits: int,
+def _trainer(signal: Signal, config: Method, steps: int | None, seconds: float | None, seed: int, bits: int, keep: float,
              device: torch.device, started: float | None) -> Trainer:
     field = config.build(signal.domain, signal.channels, seed).to(device)
     return Trainer(field, objective_for(signal, field, config.loss, config.gradient_terms), config, steps=steps,
-                   seconds=None if steps else seconds, seed=seed, bits=bits, started=started)
+                   seconds=None if steps else seconds, seed=seed, bits=bits, keep=keep, started=started)

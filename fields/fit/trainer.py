@@ -15,6 +15,7 @@ import torch
 
 from fields.field import Field
 from fields.fit.guard import DivergenceGuard
+from fields.fit.prune import PRUNE_AT, Pruner
 from fields.fit.objective import Objective
 from fields.fit.storage import StraightThrough
 from fields.methods.base import Method
@@ -38,7 +39,7 @@ class Trainer:
     """
 
     def __init__(self, field: Field, objective: Objective, method: Method, *, steps: int | None = None,
-                 seconds: float | None = None, seed: int = 0, bits: int = 32, started: float | None = None,
+                 seconds: float | None = None, seed: int = 0, bits: int = 32, keep: float = 1.0, started: float | None = None,
                  callbacks: Iterable[Callable[[Trainer], None]] = ()) -> None:
         if (steps is None) == (seconds is None):
             raise ValueError("give either steps or seconds")
@@ -50,6 +51,7 @@ class Trainer:
         self.method = method
         self.seed = seed
         self.bits = bits
+        self.keep = keep
         self.total = steps
         self.seconds = seconds
         self.index = 0
@@ -65,6 +67,7 @@ class Trainer:
         self._loss = torch.tensor(math.nan)
         self._rounding = StraightThrough(field, bits) if bits != 32 else nullcontext()
         self._guard = DivergenceGuard() if method.guarded else None
+        self._pruner: Pruner | None = None
 
     @property
     def elapsed(self) -> float:
@@ -89,12 +92,16 @@ class Trainer:
         factor = self.method.rate_factor(self.index, self.total) * (self._guard.rate if self._guard else 1.0)
         for group, rate in zip(self.optimizer.param_groups, self._base_rates):
             group["lr"] = rate * factor
+        if self.keep < 1 and self._pruner is None and self.total is not None and self.index >= PRUNE_AT * self.total:
+            self._pruner = Pruner(self.field, self.keep)
         self.field.before_step(self.index, self.total)
         self.objective.before_step(self.field, self.index, self.total)
         batch = self.objective.batch(self.index, self.method.batch, self.seed, self.device)
         with self._rounding:
             self._gradients(batch)
         self.optimizer.step()
+        if self._pruner is not None:
+            self._pruner()
         self.index += 1
         if self._guard is not None:
             self._guard.watch(self, self._loss)

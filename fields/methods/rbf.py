@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 
 # What is decided from the signal, and by the solver of sizes, as `hashgrid` does it.
 OF_THE_GRID = ("levels", "features", "table_size", "base_resolution", "growth")
+# As hashgrid's recipe, but other rates (the armadillo after 300 steps: an IoU of 0.984 at 5e-3 and 5e-2, 0.993 at these), and few units, as
+# more are slower and no better.
+FOR_KINDS: dict[str, dict[str, object]] = {
+    "shape": {"levels": 12, "table_size": 1 << 16, "units": 16, "batch": 1 << 15, "learning_rate": 1e-2, "table_rate": 1e-2},
+}
 
 
 class _Grid(HashGrid):
@@ -56,7 +61,10 @@ class Rbf(Method):
         return self.model_copy(update={**{name: getattr(grid, name) for name in (*OF_THE_GRID, "batch")}, "units": grid.width})
 
     def prepare(self, signal: Signal) -> Self:
-        return super().prepare(signal)._with(self._grid().prepare(signal))
+        method = super().prepare(signal)
+        recipe = {name: value for name, value in FOR_KINDS.get(signal.kind, {}).items() if name not in self.model_fields_set}
+        method = method.model_copy(update=recipe)
+        return method._with(method._grid().prepare(signal))
 
     def parameters(self, dimensions: int, channels: int) -> int:
         return self._grid().parameters(dimensions, channels)

@@ -57,7 +57,10 @@ class TimeModulation(nn.Module):
 
     def forward(self, features: Tensor, times: Tensor) -> Tensor:
         scale, shift = self.curves(times[:, None])[..., None, None].split(self.channels, dim=1)
-        return torch.addcmul(shift, functional.instance_norm(features, eps=EPSILON), scale)
+        # As torch's instance_norm, which would bring features that lie channels last into another order.
+        variance, mean = torch.var_mean(features, dim=(2, 3), correction=0, keepdim=True)
+        gain = scale * torch.rsqrt(variance + EPSILON)
+        return torch.addcmul(shift - mean * gain, features, gain)
 
 
 class ModulatedMLP(nn.Module):

@@ -4,9 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from fields.fit.compress import Pruner, load_compressed, pack, quantised, save_compressed, unpack
+from fields.fit.compress import load_compressed, pack, quantised, save_compressed, unpack
+from fields.fit.fit import finish, fit_field, prepare, resume
+from fields.fit.prune import Pruner
+from fields.fit.run import Run
 from fields.methods.registry import make_method
 from scenes.errors import BadInput
+from scenes.image import Image
 from scenes.video import Video
 
 
@@ -51,7 +55,7 @@ def test_pruned_weights_stay_zero_and_cost_nearly_nothing(made):
     with torch.no_grad():
         for parameter in field.parameters():
             parameter.add_(0.01)
-    pruner(None)
+    pruner()
     weights = [t for name, t in field.named_parameters() if t.dim() > 1 and "head" not in name]
     kept = sum(int((t != 0).sum()) for t in weights) / sum(t.numel() for t in weights)
     assert kept == pytest.approx(0.4, abs=0.01)
@@ -74,3 +78,20 @@ def test_damaged_files_are_refused(made, tmp_path):
             pack(field, method, bits)
     with pytest.raises(BadInput, match="kept"):
         Pruner(field, 0.0)
+
+
+@pytest.mark.parametrize("bits", [32, 8])
+def test_a_fit_that_keeps_a_share_of_its_weights(tmp_path, astronaut, bits):
+    """Pruned on the way, the same after a resume, and learned all the same."""
+    image = Image.from_array(astronaut[60:124, 180:276])
+    options = {"batch": 1024, "table_size": 1024, "width": 16}
+    whole = fit_field(image, steps=200, keep=0.3, bits=bits, options=options, out=tmp_path / "whole")
+    tensors = [t for t in whole.field.state_dict().values() if t.dim() > 1]
+    kept = sum(int((t != 0).sum()) for t in tensors) / sum(t.numel() for t in tensors)
+    assert 0.2 < kept <= 0.35
+    assert fit_field(image, steps=200, bits=bits, options=options).metrics["psnr"] > whole.metrics["psnr"] > 20
+    for stop in (90, 170):  # before and after the weights are dropped
+        trainer, run = prepare(image, "hashgrid", steps=200, keep=0.3, bits=bits, options=options, out=tmp_path / f"cut{stop}")
+        finish(trainer, run, [lambda t, stop=stop: t.stop() if t.index == stop else None])
+        again = finish(resume(image, Run.open(tmp_path / f"cut{stop}")), run)
+        assert all(torch.equal(a, b) for a, b in zip(again.field.state_dict().values(), whole.field.state_dict().values()))
