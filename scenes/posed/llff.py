@@ -40,13 +40,13 @@ def open_llff(source: str | os.PathLike) -> PosedViews:
     if len(rows) < 2:
         raise BadInput(f"{folder}: a scene needs two views or more, not {len(rows)}")
     notes: list[str] = []
-    views = [_view(i, row[:15].reshape(3, 5).astype(np.float64), picture, notes) for i, (row, picture) in enumerate(zip(rows, pictures))]
+    views = [_view(i, row.astype(np.float64), picture, notes) for i, (row, picture) in enumerate(zip(rows, pictures))]
     return PosedViews(tuple(views), None, notes)
 
 
-def _view(number: int, matrix: np.ndarray, picture: Path, notes: list[str]) -> View:
+def _view(number: int, row: np.ndarray, picture: Path, notes: list[str]) -> View:
     name = f"images/{picture.name}"
-    down, right, backward, place, (height, width, focal) = matrix.T
+    down, right, backward, place, (height, width, focal) = row[:15].reshape(3, 5).T
     pose = checked_pose(np.stack([right, -down, backward, place], axis=1), name, notes)
     w, h = size_of(picture, name)
     if not (np.isfinite([height, width, focal]).all() and height >= 1 and width >= 1):
@@ -54,4 +54,8 @@ def _view(number: int, matrix: np.ndarray, picture: Path, notes: list[str]) -> V
     if abs(w / width - h / height) > 0.02 * w / width:
         raise BadInput(f"{name}: the picture is {w} x {h}, but poses_bounds.npy was made for the shape of {width:g} x {height:g}")
     lens = checked_lens(Lens(w, h, focal * w / width, focal * h / height, w / 2, h / 2), name)
-    return View(name, picture, pose, lens, "train" if number % HELD_OUT else "test")
+    near, far = row[15:]
+    if not (np.isfinite([near, far]).all() and 0 < near < far):
+        notes.append(f"{name}: its depths of {near:g} to {far:g} are none, and are passed over")
+        return View(name, picture, pose, lens, "train" if number % HELD_OUT else "test")
+    return View(name, picture, pose, lens, "train" if number % HELD_OUT else "test", depths=(float(near), float(far)))

@@ -27,6 +27,33 @@ def directions_of(lens: Lens, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return directions / np.linalg.norm(directions, axis=-1, keepdims=True)
 
 
+def pixels_of(view: View, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Where a view shows points `[N, 3]` of the scene: x, y `[N]` in pixels from the top left corner, and depths `[N]` along its axis,
+    below zero for what is behind a camera (whose x and y then mean nothing)."""
+    local = (np.asarray(points, np.float64) - view.pose[:, 3]) @ view.pose[:, :3]
+    depth, lens = -local[:, 2], view.lens
+    if lens.model == "fisheye":
+        k1, k2, k3, k4 = lens.distortion
+        sideways = np.hypot(local[:, 0], local[:, 1])
+        angle = np.arctan2(sideways, depth)
+        s = angle * angle
+        scale = angle * (1 + s * (k1 + s * (k2 + s * (k3 + s * k4)))) / np.where(sideways > 0, sideways, 1.0)
+        u, v = local[:, 0] * scale, -local[:, 1] * scale
+    else:
+        ahead = np.where(depth > 0, depth, np.inf)
+        u, v = local[:, 0] / ahead, -local[:, 1] / ahead
+        if lens.model == "opencv":
+            u, v = _distorted(u, v, lens.distortion)
+    return u * lens.fl_x + lens.cx, v * lens.fl_y + lens.cy, depth
+
+
+def _distorted(u: np.ndarray, v: np.ndarray, distortion: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
+    k1, k2, p1, p2 = distortion
+    r2 = u * u + v * v
+    radial = 1 + r2 * (k1 + r2 * k2)
+    return u * radial + 2 * p1 * u * v + p2 * (r2 + 2 * u * u), v * radial + p1 * (r2 + 2 * v * v) + 2 * p2 * u * v
+
+
 def _undistorted(u: np.ndarray, v: np.ndarray, distortion: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Undoes OpenCV's radial and tangential distortion (Brown 1966) by Newton's method."""
     k1, k2, p1, p2 = distortion

@@ -77,8 +77,10 @@ def _view(path: Path, content: dict, frame: dict, split: str, notes: list[str]) 
     if time is not None and not 0.0 <= time <= 1.0:
         raise BadInput(f"{where}: its time is {time:g}; times are between 0 and 1")
     mask = frame.get("mask_path")
+    near, far = (_number(content | frame, key, where, None) for key in ("near", "far"))
+    depths = (near, far) if near is not None and far is not None and 0 < near < far < math.inf else None
     return View(name, picture, checked_pose(frame.get("transform_matrix"), where, notes), _lens(content | frame, picture, where), split, time,
-                _picture(path, mask, where) if isinstance(mask, str) and mask else None)
+                _picture(path, mask, where) if isinstance(mask, str) and mask else None, depths=depths)
 
 
 def _picture(path: Path, name: str, where: str) -> Path:

@@ -37,7 +37,8 @@ class Lens:
 class View:
     """pose `[3, 4]` float64: camera to world, OpenGL axes (x right, y up, looks along -z). split: "train" or "test". time: in
     [0, 1], or None for a scene that stands still. mask: a picture whose dark pixels do not count. A view has its picture
-    in a file or, where the scene's file holds them all, as pixels `[H, W, 3 or 4]` uint8."""
+    in a file or, where the scene's file holds them all, as pixels `[H, W, 3 or 4]` uint8. depths: of the nearest and the farthest
+    that it shows, along its axis, where the files say so."""
 
     name: str
     picture: Path | None
@@ -47,6 +48,7 @@ class View:
     time: float | None = None
     mask: Path | None = None
     pixels: np.ndarray | None = None
+    depths: tuple[float, float] | None = None
 
     def read(self) -> np.ndarray:
         """The picture, `[H, W, 3 or 4]` uint8 sRGB, alpha (if any) straight. BadInput where it cannot be read, is not of the
