@@ -51,7 +51,7 @@ def read_clip(path, place: Path, *, part: tuple[float, float] | None, rate: floa
         elif read_head(place, 4) == b"GIF8":
             clip = _gif(place, collector, part)
         else:
-            clip = _film(place, collector, part)
+            clip = decode_film(place, collector, part)
     except BadInput as error:
         text = str(error)
         raise BadInput(text if text.startswith(str(path)) else f"{path}: {text}") from None
@@ -113,7 +113,8 @@ def _gif(file: Path, collector: Collector, part: tuple[float, float] | None) -> 
     return Clip(frames, starts_of(times, last, 10.0))
 
 
-def _film(file: Path, collector: Collector, part: tuple[float, float] | None) -> Clip:
+def decode_film(file: Path, collector: Collector, part: tuple[float, float] | None) -> Clip:
+    """Adds the frames of a film to `collector`, upright `[H, W, 3]` uint8; BadInput, without the file's name, where it is damaged."""
     import av
 
     notes, times, last = [], [], None

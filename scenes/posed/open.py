@@ -36,6 +36,18 @@ def posed_folder(folder: str | os.PathLike) -> tuple[str, Callable[[Path], Posed
     return None
 
 
+def is_posed(source: str | os.PathLike) -> bool:
+    """Whether a source says where its pictures were taken, as far as can be told at a glance."""
+    path = Path(source)
+    if str(source).startswith(PROCEDURAL):
+        return True
+    if path.is_dir():
+        return posed_folder(path) is not None
+    if not path.is_file():
+        raise BadInput(f"{path}: no such file or folder")
+    return path.suffix.lower() in (".json", ".npz") or read_head(path, 4) == ZIP
+
+
 def open_posed(source: str | os.PathLike) -> PosedViews:
     """The views of a folder (transforms.json in its dialects, else LLFF, else a COLMAP model), of a zip of such a folder, of a
     transforms file, of an `.npz`, or of `procedural:NAME`. Raises BadInput."""

@@ -7,6 +7,8 @@ import math
 import os
 from pathlib import Path
 
+import numpy as np
+
 from scenes.errors import BadInput
 from scenes.posed.pictures import size_of
 from scenes.posed.view import HELD_OUT, Lens, PosedViews, View, checked_lens, checked_pose
@@ -36,13 +38,16 @@ def open_transforms(source: str | os.PathLike) -> PosedViews:
             files["test"] = source.with_name(source.name.replace("_train", "_test"))
     notes: list[str] = []
     views: list[View] = []
-    scale = None
+    scale = box = points = None
     for split, path in files.items():
         if split == "test" and not path.is_file():
             notes.append(f"{path.name} is not there: every {HELD_OUT}th view is held out")
             continue
         content = _content(path)
         scale = content.get("aabb_scale", scale)
+        box = _box(path, content) if "box" in content else box
+        if isinstance(cloud := content.get("ply_file_path"), str) and (path.parent / cloud).is_file():
+            points = _points(path, cloud)
         views += [_view(path, content, frame, split or "train", notes) for frame in content["frames"]]
     if len(views) < 2:
         raise BadInput(f"{source}: a scene needs two views or more, not {len(views)}")
@@ -52,7 +57,31 @@ def open_transforms(source: str | os.PathLike) -> PosedViews:
         raise BadInput(f"{source}: all of its views are for testing; name the file for training or the folder")
     if scale is not None and not (isinstance(scale, (int, float)) and math.isfinite(scale) and scale > 0):
         raise BadInput(f"{source}: aabb_scale is a number above zero, not {scale!r}")
-    return PosedViews(tuple(views), scale, notes)
+    return PosedViews(tuple(views), scale, notes, box, points)
+
+
+def _box(path: Path, content: dict) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    try:
+        lower, upper = (tuple(map(float, corner)) for corner in content["box"])
+        sound = len(lower) == len(upper) == 3 and all(-math.inf < a < b < math.inf for a, b in zip(lower, upper))
+    except (TypeError, ValueError):
+        sound = False
+    if not sound:
+        raise BadInput(f"{path}: its box is not a lower and an upper corner of three numbers each")
+    return lower, upper
+
+
+def _points(path: Path, cloud: str) -> np.ndarray:
+    """The places of the point cloud that a transforms file names."""
+    import trimesh
+
+    if not (path.parent / cloud).resolve().is_relative_to(path.parent.resolve()):
+        raise BadInput(f"{path}: its ply_file_path {cloud} lies outside of the scene's folder; copy the points into it")
+    try:
+        points = np.asarray(trimesh.load(path.parent / cloud, process=False).vertices, np.float64).reshape(-1, 3)
+    except Exception as error:  # noqa: BLE001  (the reader raises whatever the bytes made it stumble over)
+        raise BadInput(f"{path.parent / cloud}: is no point cloud that can be read; leave ply_file_path out or export it again") from error
+    return points[np.isfinite(points).all(axis=1)]
 
 
 def _content(path: Path) -> dict:
