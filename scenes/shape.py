@@ -140,7 +140,7 @@ class Shape(Signal):
         return arrays["places"], arrays["values"]
 
     def _draw(self, count: int) -> dict[str, np.ndarray]:
-        places = training_places(self.surface, count, _generator(TRAINING))
+        places = training_places(self.surface, count, generator(TRAINING))
         return {"places": places, "values": self.values(places)}
 
     @cached_property
@@ -164,17 +164,17 @@ class Shape(Signal):
 
     @cached_property
     def _surface_pool(self) -> tuple[np.ndarray, np.ndarray, StratifiedSampler]:
-        places, normals, _, _ = self.surface.sample(FEWEST_SAMPLES, _generator(NORMALS))
+        places, normals, _, _ = self.surface.sample(FEWEST_SAMPLES, generator(NORMALS))
         return places.astype(np.float32), normals.astype(np.float32), StratifiedSampler(len(places))
 
     def volume_points(self, count: int) -> np.ndarray:
         """Places `[count, 3]` float32, evenly in the bounding box enlarged by 5 %; none of them was trained on."""
         lower, upper = self.box
-        return (lower + upper) / 2 + (_generator(VOLUME).random((count, 3), np.float32) - 0.5) * (upper - lower).astype(np.float32) * 1.05
+        return (lower + upper) / 2 + (generator(VOLUME).random((count, 3), np.float32) - 0.5) * (upper - lower).astype(np.float32) * 1.05
 
     def surface_points(self, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """Places on the surface, evenly by area, their normals, and their colours if there are any, `[count, 3]` each."""
-        places, normals, faces, _ = self.surface.sample(count, _generator(SURFACE))
+        places, normals, faces, _ = self.surface.sample(count, generator(SURFACE))
         return places, normals, self.surface.colours(faces, places) if self.painted else None
 
     def preview(self, longest_side: int = 1024) -> np.ndarray:
@@ -216,5 +216,5 @@ def _decide(surface: MeshSurface | CloudSurface, quantity: Quantity) -> tuple[st
     return "unsigned", notes
 
 
-def _generator(stream: int) -> np.random.Generator:
+def generator(stream: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=[stream, 0x5A]))

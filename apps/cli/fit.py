@@ -12,6 +12,7 @@ import argparse
 import signal as signals
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import scenes
@@ -102,6 +103,7 @@ def run(options: argparse.Namespace) -> dict:
         if kept.header["status"] == "finished":
             print(f"{kept.path} is finished already", file=sys.stderr)
             return summary(kept)
+        _refuse_distilled(kept, f"--resume: continue it with fit-a-scene distill {options.source} --out {kept.path} --resume")
         signal = fitting.reopen(kept)
         trainer = fitting.resume(signal, kept, options.device, started)
     elif repeated:
@@ -113,19 +115,25 @@ def run(options: argparse.Namespace) -> dict:
     for note in signal.notes:
         print(f"note: {note}", file=sys.stderr)
 
-    previous = {number: signals.signal(number, lambda *_: trainer.stop()) for number in (signals.SIGINT, signals.SIGTERM)}
-    try:
-        with FitProgress(signal, trainer, kept) as progress:
-            result = fitting.finish(trainer, kept, [progress])
-    finally:
-        for number, handler in previous.items():
-            signals.signal(number, handler)
+    with stop_on_signals(trainer), FitProgress(signal, trainer, kept) as progress:
+        result = fitting.finish(trainer, kept, [progress])
     report = summary(kept)
     if not result.finished:
         print(f"stopped at step {result.steps}; continue with: fit-a-scene fit {options.source} --out {kept.path} --resume",
               file=sys.stderr)
         report["interrupted"] = True
     return report
+
+
+@contextmanager
+def stop_on_signals(trainer):
+    """Within it Ctrl-C and a polite kill end the fit after its current step, and everything is saved."""
+    previous = {number: signals.signal(number, lambda *_: trainer.stop()) for number in (signals.SIGINT, signals.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signals.signal(number, handler)
 
 
 def _begin(options: argparse.Namespace, started: float):
@@ -163,6 +171,7 @@ def _repeat(options: argparse.Namespace, started: float):
 
     earlier = Run.open(Path(options.source))
     header = earlier.header
+    _refuse_distilled(earlier, f"repeat it with fit-a-scene distill TEACHER --into {header['method']}")
     signal = fitting.reopen(earlier)
     budget = {"steps": header["steps"]} if header["steps"] else {"seconds": header["seconds"]}
     trainer, kept = fitting.prepare(
@@ -178,6 +187,11 @@ def summary(run) -> dict:
     return {"run": str(run.path), "kind": header["kind"], "method": header["method"], "parameters": stored["parameters"],
             "bytes": stored["bytes"], "steps": stored["steps"], "seconds": stored["seconds"], "device": header["device"],
             "backend": header["backend"], "metrics": stored["metrics"]}
+
+
+def _refuse_distilled(run, instead: str) -> None:
+    if run.header.get("teacher"):
+        raise BadInput(f"{run.path} was distilled from {run.header['teacher']['path']}, not fitted to a signal; {instead}")
 
 
 def _refuse_changes(options: argparse.Namespace, what: str) -> None:

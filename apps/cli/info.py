@@ -34,6 +34,9 @@ def run(options: argparse.Namespace) -> dict:
                   + " x ".join(str(axis["samples"]) for axis in header["domain"]["axes"])
                   + f", {'+'.join(header['channels']['names'])}, {header['channels']['space']})")
     table.add_row("method", f"{header['method']}, {header['parameters']:,} parameters")
+    if teacher := header.get("teacher"):
+        table.add_row("teacher", f"{teacher['path']}: {teacher['method']}, {teacher['parameters']:,} parameters"
+                      + (f"; shared {', '.join(header['shared'])}" if header["shared"] else ""))
     table.add_row("options", ", ".join(f"{name}={value}" for name, value in header["options"].items()))
     table.add_row("status", f"{header['status']}, seed {header['seed']}, {header['steps'] or '?'} steps"
                   + (f" in a budget of {header['seconds']:g} s" if header["seconds"] else ""))

@@ -14,7 +14,7 @@ from fields.field import Field
 from fields.fit.callbacks import Checkpointer, History, Previewer
 from fields.fit.fresh import apply_fresh, save_spectra
 from fields.fit.kinds import default_method, objective_for
-from fields.fit.machine import machine, versions
+from fields.fit.machine import machine, refuse_too_large, versions
 from fields.fit.run import Run
 from fields.fit.storage import decode_state, encode_state
 from fields.fit.trainer import Trainer
@@ -88,15 +88,21 @@ def prepare(signal: Signal, method: str | Method | None = None, *, steps: int | 
         _take_weights(trainer.field, start)
     if out is None:
         return trainer, None
-    header = {"status": "running", "kind": signal.kind, "source": signal.source, "domain": signal.domain.to_json(),
-              "channels": signal.channels.to_json(), "method": config.name, "options": config.model_dump(),
-              "parameters": trainer.field.stored_numbers, "seed": seed, "bits": bits, "keep": keep, "steps": steps, "seconds": seconds,
-              "from": str(start.path) if start else None, "init": fresh, "device": str(trainer.device), "backend": trainer.field.backend, "fused": trainer.fused,
-              "threads": torch.get_num_threads(), "machine": machine(), "versions": versions()}
-    run = Run.create(Path(out), header)
+    run = new_run(Path(out), trainer, signal.kind, signal.source, steps, seconds,
+                  {"from": str(start.path) if start else None, "init": fresh})
     if choice is not None:
         save_spectra(choice, fresh["option"], run.path / "fresh.png")
     return trainer, run
+
+
+def new_run(out: Path, trainer: Trainer, kind: str, source: dict, steps: int | None, seconds: float | None, origin: dict) -> Run:
+    """The folder of a fit that is about to begin; `origin` is what its header says of where it comes from."""
+    field, config = trainer.field, trainer.method
+    return Run.create(out, {
+        "status": "running", "kind": kind, "source": source, "domain": field.domain.to_json(), "channels": field.channels.to_json(),
+        "method": config.name, "options": config.model_dump(), "parameters": field.stored_numbers, "seed": trainer.seed,
+        "bits": trainer.bits, "keep": trainer.keep, "steps": steps, "seconds": seconds, **origin, "device": str(trainer.device), "backend": field.backend,
+        "fused": trainer.fused, "threads": torch.get_num_threads(), "machine": machine(), "versions": versions()})
 
 
 def reopen(run: Run) -> Signal:
@@ -147,6 +153,12 @@ def resolve_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def build(config: Method, signal: Signal, seed: int, device: torch.device) -> Field:
+    """The untrained field of a prepared config, or BadInput where memory does not suffice."""
+    refuse_too_large(config.parameters(signal.domain.dimensions, len(signal.channels)))
+    return config.build(signal.domain, signal.channels, seed).to(device)
+
+
 def _take_weights(field: Field, start: Run) -> None:
     weights = start.load_field().state_dict()
     own = field.state_dict()
@@ -163,6 +175,6 @@ def _shape(tensor) -> str:
 
 def _trainer(signal: Signal, config: Method, steps: int | None, seconds: float | None, seed: int, bits: int, keep: float,
              device: torch.device, started: float | None) -> Trainer:
-    field = config.build(signal.domain, signal.channels, seed).to(device)
+    field = build(config, signal, seed, device)
     return Trainer(field, objective_for(signal, field, config.loss, config.gradient_terms), config, steps=steps,
                    seconds=None if steps else seconds, seed=seed, bits=bits, keep=keep, started=started)

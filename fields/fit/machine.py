@@ -8,6 +8,10 @@ from importlib.metadata import version
 
 import torch
 
+from scenes.errors import BadInput
+
+# A number that is trained: itself, its gradient, two moments, and a step count.
+BYTES_A_NUMBER = 20
 
 def machine() -> dict:
     """What figures depend on: processor, cores, GPU."""
@@ -22,6 +26,23 @@ def processor() -> str:
             return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
+
+
+def free_memory() -> int:
+    """Bytes of main memory that programs may still take."""
+    try:
+        with open("/proc/meminfo", encoding="utf-8") as file:
+            return 1024 * next(int(line.split()[1]) for line in file if line.startswith("MemAvailable"))
+    except (OSError, StopIteration):
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def refuse_too_large(parameters: int) -> None:
+    """BadInput where a field of so many numbers cannot be trained in the memory that is free."""
+    free = free_memory()
+    if parameters * BYTES_A_NUMBER > free:
+        raise BadInput(f"a field of {parameters:,} numbers takes {parameters * BYTES_A_NUMBER / 2**30:.1f} GiB of memory to train, and "
+                       f"{free / 2**30:.1f} GiB are free; ask for at most --params {free // BYTES_A_NUMBER // 1000}k")
 
 
 def versions() -> dict:

@@ -53,6 +53,11 @@ class Objective(ABC):
         arrays = self.signal.batch(step, count, seed)
         return tuple(torch.from_numpy(array).to(device, non_blocking=True) for array in arrays)
 
+    @property
+    def plain(self) -> bool:
+        """Whether the coming step's loss is that of the samples' values alone, so that a native step may take it."""
+        return not self.gradient_terms
+
     def parameter_groups(self, method: Method) -> list[dict]:
         """What the objective itself trains beside the field, as `Method.parameter_groups`; it is not stored with the field."""
         return []

@@ -59,8 +59,7 @@ class Trainer:
         self.callbacks = list(callbacks)
         self.device = next(field.parameters()).device
         self.optimizer = Adam(method.parameter_groups(field) + objective.parameter_groups(method))
-        # Gradients of gradients are left to autograd.
-        self._fused = None if objective.gradient_terms else field.fused_step(objective.loss_name)
+        self._fused = field.fused_step(objective.loss_name)
         self._base_rates = [group["lr"] for group in self.optimizer.param_groups]
         self._started = time.perf_counter() if started is None else started
         self._rate_from: tuple[float, int] | None = None
@@ -81,7 +80,7 @@ class Trainer:
 
     @property
     def fused(self) -> bool:
-        return self._fused is not None
+        return self._fused is not None and self.objective.plain
 
     @property
     def done(self) -> bool:
@@ -107,7 +106,7 @@ class Trainer:
             self._guard.watch(self, self._loss)
 
     def _gradients(self, batch: tuple[torch.Tensor, ...]) -> None:
-        if self._fused is not None:
+        if self.fused:
             self._loss = self._fused(*batch)
         else:
             self.optimizer.zero_grad()

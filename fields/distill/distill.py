@@ -1,0 +1,132 @@
+"""From a run to a field of another architecture; the command line, the studio and Python scripts all come through here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import torch
+
+from fields.distill.objective import StagedObjective
+from fields.distill.stages import Stages
+from fields.distill.teacher import SIGNALS, teacher_signal
+from fields.distill.trainer import Distiller
+from fields.field import Field
+from fields.fit.fit import DEFAULT_SECONDS, Fit, build, finish, new_run, resolve_device
+from fields.fit.kinds import objective_for
+from fields.fit.run import Run, write_json
+from fields.fit.trainer import Trainer
+from fields.methods.base import Method
+from fields.methods.registry import make_method
+from scenes.errors import BadInput
+from scenes.files import digest_of
+from scenes.signal import Signal
+
+
+def distill_field(run: str | Path | Run, into: str | Method, *, steps: int | None = None, seconds: float | None = None,
+                  parameters: int | None = None, seed: int = 0, device: str = "auto", bits: int = 32, out: str | Path | None = None,
+                  options: dict[str, object] | None = None, stages: Stages | None = None, share_heads: bool = False,
+                  callbacks: Iterable[Callable[[Trainer], None]] = ()) -> Fit:
+    """Fits a field of the method `into` to the field of a run, which is all that is looked at: the data may be gone.
+
+    The budget is as in `fields.fit_field`. `stages` says how long what is matched. `share_heads` copies the teacher's tensors into the
+    student where names and shapes agree, tables excepted. The result's metrics are against the teacher. Raises BadInput for anything that
+    the user can put right.
+    """
+    trainer, kept = prepare(run if isinstance(run, Run) else Run.open(Path(run)), into, steps=steps, seconds=seconds, parameters=parameters,
+                            seed=seed, device=device, bits=bits, out=out, options=options, stages=stages, share_heads=share_heads)
+    return finish(trainer, kept, callbacks)
+
+
+def prepare(teacher_run: Run, into: str | Method, *, steps: int | None = None, seconds: float | None = None, parameters: int | None = None,
+            seed: int = 0, device: str = "auto", bits: int = 32, out: str | Path | None = None, options: dict[str, object] | None = None,
+            stages: Stages | None = None, share_heads: bool = False, started: float | None = None) -> tuple[Distiller, Run | None]:
+    """The trainer of a new distillation, and its run folder if `out` is given; `fields.fit.fit.finish` does the rest."""
+    started = time.perf_counter() if started is None else started
+    if steps is None and seconds is None:
+        seconds = DEFAULT_SECONDS
+    stages = stages or Stages()
+    kind = check_teacher(teacher_run)
+    where = resolve_device(device)
+    teacher = teacher_run.load_field(str(where))
+    signal = teacher_signal(kind, teacher, str(teacher_run.path))
+    config = (make_method(into, options) if isinstance(into, str) else into).prepare(signal)
+    if parameters is not None:
+        config = config.sized(signal.domain.dimensions, len(signal.channels), parameters)
+    signal.plan(seconds, steps, config.batch)
+    trainer, shared = _trainer(signal, teacher, config, stages, share_heads, steps, seconds, seed, bits, where, started)
+    if out is None:
+        return trainer, None
+    stored = teacher_run.metrics()
+    origin = {"teacher": {"path": str(teacher_run.path), "sha256": digest_of(teacher_run.weights), "method": teacher_run.header["method"],
+                          "parameters": teacher.stored_numbers, "bytes": teacher_run.weights.stat().st_size,
+                          "metrics": stored and stored["metrics"]},
+              "stages": stages.model_dump(), "share_heads": share_heads, "shared": shared, "samples": signal.source["options"]}
+    return trainer, new_run(Path(out), trainer, kind, teacher_run.header["source"], steps, seconds, origin)
+
+
+def resume(run: Run, device: str = "auto", started: float | None = None) -> Distiller:
+    """The trainer of a distillation that was cut off, where its last checkpoint left it."""
+    header = run.header
+    if not header.get("teacher"):
+        raise BadInput(f"{run.path}: was fitted to a signal; continue it with fit-a-scene fit --resume --out {run.path}")
+    teacher_run = Run.open(Path(header["teacher"]["path"]))
+    kind = check_teacher(teacher_run)
+    if digest_of(teacher_run.weights) != header["teacher"]["sha256"]:
+        raise BadInput(f"{teacher_run.weights}: the teacher has changed since; bring back the one of then, or start anew")
+    where = resolve_device(device)
+    teacher = teacher_run.load_field(str(where))
+    signal = teacher_signal(kind, teacher, str(teacher_run.path))
+    config = make_method(header["method"], header["options"])
+    signal.plan(header["seconds"], header["steps"], config.batch)
+    trainer, _ = _trainer(signal, teacher, config, Stages(**header["stages"]), header["share_heads"], header["steps"], header["seconds"],
+                          header["seed"], header["bits"], where, started)
+    if run.checkpoint.is_file():
+        run.load_checkpoint(trainer)
+    run.write_header(status="running")
+    return trainer
+
+
+def score_on_data(run: Run, field: Field, signal: Signal) -> dict[str, float]:
+    """The student's metrics on a signal of its kind; they go into the run's `metrics.json` beside those against the teacher."""
+    if signal.domain.dimensions != field.domain.dimensions or len(signal.channels) != len(field.channels):
+        raise BadInput(f"--data {signal.source['path']}: {signal.describe()} is not what this field was made for")
+    signal.measure_as(field.channels)
+    metrics = objective_for(signal, field, run.header["options"]["loss"]).evaluate(field)
+    write_json(run.path / "metrics.json", {**run.metrics(), "data": {"source": signal.source["path"], "metrics": metrics}})
+    return metrics
+
+
+def check_teacher(run: Run) -> str:
+    """The run's kind; BadInput where it has no field to learn from, or of a kind that cannot be distilled."""
+    if not run.weights.is_file():
+        raise BadInput(f"{run.path}: was never fitted (it has no field.safetensors); end the fit first: fit-a-scene fit --resume --out {run.path}")
+    kind = run.header["kind"]
+    if kind not in SIGNALS:
+        raise BadInput(f"{run.path}: fields of the kind {kind} cannot be distilled; {', '.join(SIGNALS)} can")
+    return kind
+
+
+@torch.no_grad()
+def share(teacher: Field, student: Field) -> list[str]:
+    """Copies the network's tensors where names and shapes agree, and names them."""
+    own, given = student.state_dict(), teacher.state_dict()
+    names = [name for name in own if name.startswith("network.") and name in given and own[name].shape == given[name].shape]
+    for name in names:
+        own[name].copy_(given[name])
+    return names
+
+
+def _trainer(signal, teacher: Field, config: Method, stages: Stages, share_heads: bool, steps: int | None, seconds: float | None, seed: int,
+             bits: int, device: torch.device, started: float | None) -> tuple[Distiller, list[str]]:
+    student = build(config, signal, seed, device)
+    shared = share(teacher, student) if share_heads else []
+    if share_heads and not shared:
+        raise BadInput(f"--share-heads: no tensor of the networks of {config.name} has a namesake of its shape in the teacher; leave it out")
+    inner = objective_for(signal, student, config.loss, config.gradient_terms)
+    # A head that was shared whole looks at the teacher's own features; of one that was shared in part, only the layers near its end.
+    whole = {name for name in student.state_dict() if name.startswith("network.")} == set(shared)
+    objective = StagedObjective(inner, teacher, student, stages, whole, seed)
+    trainer = Distiller(student, objective, config, steps=steps, seconds=None if steps else seconds, seed=seed, bits=bits, started=started)
+    return trainer, shared

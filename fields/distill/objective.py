@@ -1,0 +1,84 @@
+"""The staged objective: a kind's own, with the teacher for a signal, and what comes before and after its samples' loss."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fields.distill.features import FeatureMatch, last_features, output_layer
+from fields.distill.stages import FEATURES, RENDERED, VALUES, Stages
+from fields.field import Field
+from fields.fit.objective import Objective
+from fields.methods.base import Method
+
+
+class StagedObjective(Objective):
+    """Fits a student to `inner.signal`, which the teacher gave; `stage` is what the coming step matches."""
+
+    requires = Field
+
+    def __init__(self, inner: Objective, teacher: Field, student: Field, stages: Stages, shared: bool, seed: int) -> None:
+        super().__init__(inner.signal, inner.loss_name, inner.gradient_terms)
+        self.inner = inner
+        self.teacher = teacher.requires_grad_(False)
+        self.stages = stages
+        self.shown = inner.shown.replace("target", "teacher").replace("source", "teacher").replace("fit", "student")
+        comparable = stages.feature_share > 0 and output_layer(teacher) is not None and output_layer(student) is not None
+        self.match = FeatureMatch(teacher, student, shared, seed) if comparable else None
+        self.available = tuple(stage for stage, there in ((FEATURES, comparable), (VALUES, True), (RENDERED, stages.normal_weight)) if there)
+        self.stage = self.available[0]
+
+    @property
+    def plain(self) -> bool:
+        return self.stage == VALUES and self.inner.plain
+
+    def parameter_groups(self, method: Method) -> list[dict]:
+        mapped = [] if self.match is None else list(self.match.parameters())
+        return [{"params": mapped, "lr": method.learning_rate, "sparse": False}] if mapped else []
+
+    def before_step(self, field: Field, step: int, total: int | None) -> None:
+        self.enter(self.stages.of(step, total, self.available))
+        self.inner.before_step(field, step, total)
+
+    def enter(self, stage: str) -> None:
+        self.stage = stage
+        self.inner.gradient_terms = {"normals": self.stages.normal_weight} if stage == RENDERED else self.gradient_terms
+        if stage != FEATURES and self.match is not None:
+            for parameter in self.match.parameters():
+                parameter.grad = None  # nothing moves the map any more
+
+    def state(self) -> dict[str, Tensor]:
+        return {} if self.match is None else self.match.state_dict()
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        if self.match is not None:
+            self.match.load_state_dict(state)
+
+    def batch(self, step: int, count: int, seed: int, device: torch.device) -> tuple[Tensor, ...]:
+        return self.inner.batch(step, count, seed, device)
+
+    def loss(self, field: Field, batch: tuple[Tensor, ...]) -> Tensor:
+        if self.stage != FEATURES:
+            return self.inner.loss(field, batch)
+        with torch.no_grad():
+            wanted = last_features(self.teacher, batch[0])
+        return self.match(last_features(field, batch[0]), wanted)
+
+    def running_quality(self, loss: float) -> tuple[str, float]:
+        return ("features", loss) if self.stage == FEATURES else self.inner.running_quality(loss)
+
+    def evaluate(self, field: Field) -> dict[str, float]:
+        """Against the teacher."""
+        return self.inner.evaluate(field)
+
+    def evaluation_seconds(self, field: Field) -> float:
+        return self.inner.evaluation_seconds(field)
+
+    def preview(self, field: Field, longest_side: int = 1024) -> np.ndarray:
+        return self.inner.preview(field, longest_side)
+
+    def save_preview(self, field: Field, path: Path) -> None:
+        self.inner.save_preview(field, path)

@@ -1,0 +1,40 @@
+"""How long each level is matched, and what it weighs: the options of a distillation besides those of the student's method."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import Field as Option
+
+FEATURES, VALUES, RENDERED = "features", "values", "rendered"
+
+
+class Stages(BaseModel):
+    """Shallow to deep: first what the networks' last layers see, then values, then what is rendered from them.
+
+    The shares of the steps are the authors' 2,000 and 3,000 of 30,000; what is left is the last stage.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    feature_share: float = Option(1 / 15, ge=0, le=1, description="share of the steps that match features only; 0: none")
+    value_share: float = Option(0.1, ge=0, le=1, description="share of the steps that then match values, where a rendered stage follows")
+    normal_weight: float = Option(0.0, ge=0, le=1e4, description="shapes: weight of 1 - cos between the normals, in the last stage; 0: there is none")
+
+    @model_validator(mode="after")
+    def _shares(self) -> Self:
+        if self.feature_share + self.value_share > 1:
+            raise ValueError("feature_share and value_share are shares of the steps: together at most 1")
+        return self
+
+    def of(self, step: int, total: int | None, available: tuple[str, ...]) -> str:
+        """The stage of a step; `available` are those that this pair of fields has, shallow first. What is not there is left out, and
+        its steps go to the stage after it."""
+        if total is None:
+            return available[0]
+        ends = {FEATURES: self.feature_share, VALUES: self.feature_share + self.value_share}
+        for stage in available[:-1]:
+            if step < ends[stage] * total:
+                return stage
+        return available[-1]

@@ -1,0 +1,196 @@
+"""Distillation: every architecture into every other, from the teacher alone."""
+
+import numpy as np
+import pytest
+import torch
+
+import fields
+from fields.distill import distill_field
+from fields.distill.distill import prepare, resume
+from fields.distill.features import last_features, output_layer
+from fields.distill.stages import FEATURES, RENDERED, VALUES, Stages
+from fields.fit.fit import finish
+from fields.fit.run import Run
+from fields.methods.registry import make_method
+from scenes.audio import Audio
+from scenes.errors import BadInput
+from scenes.image import Image
+from scenes.shape import Shape
+from scenes.video import Video
+from scenes.volume import Volume
+
+GRID = {"table_size": 2048, "width": 16, "batch": 4096}
+SINES = {"width": 32, "hidden_layers": 2, "batch": 2048}
+OPTIONS = {"hashgrid": GRID, "densegrid": {"width": 16, "batch": 4096}, "siren": SINES, "frequency": {**SINES, "learning_rate": 5e-3, "octaves": 6}, "rbf": {"batch": 2048}, "cam": {"batch": 2048, "width": 32, "learning_rate": 5e-3}}
+
+
+@pytest.fixture(scope="module")
+def teacher(astronaut, tmp_path_factory) -> Run:
+    out = tmp_path_factory.mktemp("runs") / "teacher"
+    fields.fit_field(Image.from_array(astronaut[60:108, 180:236]), "hashgrid", steps=200, options=GRID, out=out)
+    return Run.open(out)
+
+
+def weights(field):
+    return {name: tensor.clone() for name, tensor in field.state_dict().items()}
+
+
+def same(a, b):
+    return all(torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.mark.parametrize("into", OPTIONS)
+def test_a_student_of_any_architecture_learns_from_the_field_alone(teacher, into, tmp_path):
+    result = distill_field(teacher, into, steps=400, options=OPTIONS[into], out=tmp_path / "student")
+    values = teacher.load_field().at(*torch.meshgrid(torch.arange(56) + 0.5, torch.arange(48) + 0.5, indexing="xy"))
+    mean = -10 * np.log10(float(((values - values.mean(dim=(0, 1))) ** 2).mean()))
+    assert result.metrics["psnr"] > mean + 4
+    student = Run.open(tmp_path / "student")
+    assert student.header["method"] == into
+    assert student.header["teacher"]["method"] == "hashgrid"
+    assert torch.equal(student.load_field().at(3.5, 4.5), result.field.at(3.5, 4.5))
+
+
+def test_the_teacher_is_left_as_it_is_and_the_feature_stage_leaves_the_last_layer_alone(teacher):
+    trainer, _ = prepare(teacher, "siren", steps=40, options=SINES, stages=Stages(feature_share=0.5))
+    field, taught = trainer.field, trainer.objective.teacher
+    before, last = weights(taught), output_layer(field).weight.clone()
+    first = field.network.hidden[0].weight.clone()
+    seen = []
+    trainer.callbacks.append(lambda t: seen.append((t.objective.stage, torch.equal(output_layer(field).weight, last))))
+    trainer.run()
+    assert seen[:20] == [(FEATURES, True)] * 20
+    assert seen[20:] == [(VALUES, False)] * 20
+    assert same(before, taught.state_dict())
+    assert all(p.grad is None for p in taught.parameters())
+    assert not torch.equal(field.network.hidden[0].weight, first)
+
+
+def test_features_come_near_the_teachers(teacher):
+    trainer, _ = prepare(teacher, "hashgrid", steps=120, options=GRID, stages=Stages(feature_share=1.0, value_share=0.0))
+    losses = []
+    trainer.callbacks.append(lambda t: losses.append(t.loss))
+    trainer.run()
+    assert np.mean(losses[-10:]) < 0.5 * losses[0]
+
+
+def test_features_are_what_the_last_layer_sees(teacher):
+    domain, channels, coords = teacher.load_field().domain, teacher.load_field().channels, torch.rand(17, 2)
+    for name, options in list(OPTIONS.items())[:4]:
+        method = make_method(name, options).prepare(Image.from_array(np.zeros((48, 56, 3), np.uint8)))
+        field = method.build(domain, channels, 0)
+        values = torch.nn.functional.linear(last_features(field, coords), output_layer(field).weight, output_layer(field).bias)
+        torch.testing.assert_close(values * field.scale + field.offset, field(coords), rtol=1e-4, atol=1e-5)
+
+
+def test_nothing_is_shared_unless_asked_for(teacher):
+    taught = teacher.load_field()
+    trainer, _ = prepare(teacher, "densegrid", steps=1, options={"width": 16})
+    network = {name: t for name, t in trainer.field.state_dict().items() if name.startswith("network.")}
+    assert not any(name in taught.state_dict() and torch.equal(t, taught.state_dict()[name]) for name, t in network.items())
+    sharing, run = prepare(teacher, "hashgrid", steps=1, options={**GRID, "table_size": 1024}, share_heads=True)
+    for name in ("network.hidden.0.weight", "network.hidden.1.weight", "network.output.weight"):
+        assert torch.equal(sharing.field.state_dict()[name], taught.state_dict()[name])
+    assert not any(name.startswith("encoder.") and torch.equal(t, taught.state_dict()[name]) for name, t in sharing.field.state_dict().items()
+                   if t.shape == taught.state_dict()[name].shape)
+    assert sharing.objective.match.map is None
+    with pytest.raises(BadInput, match="share-heads"):
+        prepare(teacher, "siren", steps=1, options=SINES, share_heads=True)
+
+
+def test_the_data_are_not_looked_at(photograph, tmp_path):
+    run = tmp_path / "teacher"
+    import scenes
+
+    fields.fit_field(scenes.load(str(photograph)), "hashgrid", steps=20, options=GRID, out=run)
+    with_data = distill_field(run, "siren", steps=10, options=SINES)
+    photograph.unlink()
+    without = distill_field(run, "siren", steps=10, options=SINES)
+    assert same(weights(with_data.field), weights(without.field))
+
+
+def test_stop_then_resume_gives_the_bits_of_the_uninterrupted_distillation(teacher, tmp_path):
+    stages = Stages(feature_share=0.6)
+    whole = distill_field(teacher, "siren", steps=30, options=SINES, stages=stages)
+    for stop in (11, 23):  # in the stage of features, and in that of values
+        trainer, run = prepare(teacher, "siren", steps=30, options=SINES, stages=stages, out=tmp_path / str(stop))
+        assert not finish(trainer, run, [lambda t: t.stop() if t.index == stop else None]).finished
+        again = finish(resume(Run.open(run.path)), run)
+        assert again.finished
+        assert same(weights(again.field), weights(whole.field))
+
+
+def test_a_time_budget_is_kept(teacher):
+    trainer, _ = prepare(teacher, "hashgrid", seconds=2.0, options=GRID)
+    result = finish(trainer, None)
+    assert trainer.done
+    assert result.steps > 10
+    assert 0.3 < result.seconds < 6
+
+
+def test_shares_of_the_steps():
+    stages = Stages(feature_share=0.2, value_share=0.3)
+    every = (FEATURES, VALUES, RENDERED)
+    assert [stages.of(step, 10, every) for step in range(10)] == [FEATURES] * 2 + [VALUES] * 3 + [RENDERED] * 5
+    assert [stages.of(step, 10, (FEATURES, VALUES)) for step in range(10)] == [FEATURES] * 2 + [VALUES] * 8
+    assert stages.of(0, 10, (VALUES,)) == VALUES
+    with pytest.raises(ValueError, match="together"):
+        Stages(feature_share=0.7, value_share=0.6)
+
+
+def test_sounds(tmp_path):
+    t = np.arange(4000) / 8000
+    fields.fit_field(Audio.from_array((0.3 * np.sin(500 * t)).astype(np.float32), 8000), "hashgrid", steps=150, out=tmp_path / "a", options={"batch": 2048})
+    assert distill_field(tmp_path / "a", "densegrid", steps=200, options={"batch": 2048}).metrics["snr"] > 10
+
+
+def test_volumes_and_clips(tmp_path):
+    x = np.linspace(0, 3, 20)
+    waves = (0.5 + 0.5 * np.sin(x[:, None, None] + 2 * x[None, :, None]) * np.cos(x[None, None])).astype(np.float32)
+    fields.fit_field(Volume.from_array(waves), "hashgrid", steps=150, options=GRID, out=tmp_path / "volume")
+    assert distill_field(tmp_path / "volume", "triplane", steps=150, options={"batch": 4096}).metrics["psnr"] > 25
+    frames = np.repeat((waves[..., None] * 255).astype(np.uint8), 3, axis=-1)
+    fields.fit_field(Video.from_array(frames), "hashgrid", steps=150, options=GRID, out=tmp_path / "clip")
+    assert distill_field(tmp_path / "clip", "densegrid", steps=150, options={"batch": 4096}).metrics["psnr"] > 20
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("quantity", ["signed", "unsigned", "occupancy"])
+def test_shapes_keep_their_surface_and_normals(quantity, tmp_path, monkeypatch):
+    import trimesh
+
+    monkeypatch.setattr("fields.fit.shape.RESOLUTION", 64)
+    monkeypatch.setattr("fields.fit.shape.VOLUME_POINTS", 1 << 16)
+    monkeypatch.setattr("fields.fit.shape.SURFACE_POINTS", 20_000)
+    monkeypatch.setattr("fields.distill.teacher.RESOLUTION", 64)
+    ball = trimesh.creation.icosphere(3)
+    shape = Shape.from_mesh(ball.vertices, ball.faces, quantity=quantity)
+    taught = fields.fit_field(shape, "hashgrid", steps=200, options={"table_size": 4096, "width": 16, "batch": 16384}, out=tmp_path / "ball")
+    result = distill_field(tmp_path / "ball", "densegrid", steps=200, options={"batch": 16384})
+    assert result.metrics["chamfer"] < 0.01
+    if quantity == "signed":
+        assert taught.metrics["iou"] > 0.97
+        assert result.metrics["iou"] > 0.95
+        trainer, _ = prepare(Run.open(tmp_path / "ball"), "siren", steps=6, options=SINES, stages=Stages(normal_weight=0.1))
+        stages = []
+        trainer.callbacks.append(lambda t: stages.append(t.objective.stage))
+        trainer.run()
+        assert stages[-1] == RENDERED
+        assert trainer.loss > 0
+
+
+def test_bad_input(teacher, tmp_path):
+    with pytest.raises(BadInput, match="never fitted"):
+        prepare(Run.create(tmp_path / "empty", {"kind": "image", "source": {"path": "x"}}), "siren", steps=1)
+    with pytest.raises(BadInput, match="cannot be distilled"):
+        (tmp_path / "other").mkdir()
+        (tmp_path / "other" / "field.safetensors").write_bytes(b"")
+        (tmp_path / "other" / "run.json").write_text('{"format": 1, "kind": "smell"}')
+        prepare(Run.open(tmp_path / "other"), "siren", steps=1)
+    with pytest.raises(BadInput, match="dimensions"):
+        prepare(teacher, "triplane", steps=1)
+    with pytest.raises(BadInput, match="memory"):
+        prepare(teacher, "hashgrid", steps=1, options={"levels": 24, "table_size": 2**26, "features": 8, "growth": 2.0})
+    fields.fit_field(Image.from_array(np.zeros((8, 8, 3), np.uint8)), "hashgrid", steps=1, options=GRID, out=tmp_path / "plain")
+    with pytest.raises(BadInput, match="fit --resume"):
+        resume(Run.open(tmp_path / "plain"))
