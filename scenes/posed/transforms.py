@@ -14,6 +14,7 @@ from scenes.posed.pictures import size_of
 from scenes.posed.view import HELD_OUT, Lens, PosedViews, View, checked_lens, checked_pose
 
 SPLITS = {"train": "train", "test": "test", "val": "val"}
+MODELS = ("OPENCV", "PINHOLE", "SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV_FISHEYE")
 ENDINGS = ("", ".png", ".jpg", ".jpeg", ".webp", ".exr")
 
 
@@ -48,7 +49,8 @@ def open_transforms(source: str | os.PathLike) -> PosedViews:
         box = _box(path, content) if "box" in content else box
         if isinstance(cloud := content.get("ply_file_path"), str) and (path.parent / cloud).is_file():
             points = _points(path, cloud)
-        views += [_view(path, content, frame, split or "train", notes) for frame in content["frames"]]
+        chosen = _splits(path, content, notes) if not split else [split] * len(content["frames"])
+        views += [_view(path, content, frame, which or "train", notes) for frame, which in zip(content["frames"], chosen) if which != "none"]
     if len(views) < 2:
         raise BadInput(f"{source}: a scene needs two views or more, not {len(views)}")
     if not any(view.split == "test" for view in views):
@@ -58,6 +60,24 @@ def open_transforms(source: str | os.PathLike) -> PosedViews:
     if scale is not None and not (isinstance(scale, (int, float)) and math.isfinite(scale) and scale > 0):
         raise BadInput(f"{source}: aabb_scale is a number above zero, not {scale!r}")
     return PosedViews(tuple(views), scale, notes, box, points)
+
+
+def _splits(path: Path, content: dict, notes: list[str]) -> list[str]:
+    """Which split each frame is in, where nerfstudio's lists of file names say so: "train", "test", "none", or "" where they are not there."""
+    listed = {}
+    for split in ("train", "val", "test"):
+        names = content.get(f"{split}_filenames")
+        if names is not None and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+            raise BadInput(f"{path}: its {split}_filenames is no list of names")
+        listed[split] = set(names or ())
+    testing = listed["test"] or listed["val"]
+    if not testing:
+        return [""] * len(content["frames"])
+    names = [frame.get("file_path") for frame in content["frames"]]
+    found = ["test" if name in testing else "train" if name in listed["train"] or not listed["train"] else "none" for name in names]
+    if left := found.count("none"):
+        notes.append(f"{left} frames are in neither train_filenames nor those for testing, and are left out")
+    return found
 
 
 def _box(path: Path, content: dict) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
@@ -129,6 +149,9 @@ def _lens(numbers: dict, picture: Path, where: str) -> Lens:
         said = _number(numbers, key, where, size)
         if said != size:
             raise BadInput(f"{where}: the picture is {width} x {height}, but its {key} is given as {said:g}; scale the lens with the pictures")
+    model = numbers.get("camera_model", "OPENCV")
+    if model not in MODELS:
+        raise BadInput(f"{where}: its camera_model {model} is not supported; there are {', '.join(MODELS)}")
     fl_x = _number(numbers, "fl_x", where, None)
     fl_y = _number(numbers, "fl_y", where, None)
     if fl_x is None:
@@ -138,12 +161,16 @@ def _lens(numbers: dict, picture: Path, where: str) -> Lens:
         if angle is not None and not 0.0 < angle < math.pi:
             raise BadInput(f"{where}: camera_angle_x is {angle:g}; angles are between 0 and pi")
         fl_x = fl_y if angle is None else 0.5 * width / math.tan(0.5 * angle)
-    fisheye = numbers.get("camera_model") == "OPENCV_FISHEYE" or bool(numbers.get("is_fisheye"))
+    if fl_y is None and (angle := _number(numbers, "camera_angle_y", where, None)) is not None and 0.0 < angle < math.pi:
+        fl_y = 0.5 * height / math.tan(0.5 * angle)
+    fisheye = model == "OPENCV_FISHEYE" or bool(numbers.get("is_fisheye"))
     names = ("k1", "k2", "k3", "k4") if fisheye else ("k1", "k2", "p1", "p2")
     distortion = tuple(_number(numbers, key, where, 0.0) for key in names)
-    model = "fisheye" if fisheye else "opencv" if any(distortion) else "pinhole"
+    if not fisheye and any(_number(numbers, key, where, 0.0) for key in ("k3", "k4", "k5", "k6")):
+        raise BadInput(f"{where}: a distortion with k3 and more is not supported; undistort the pictures first")
+    kind = "fisheye" if fisheye else "opencv" if any(distortion) else "pinhole"
     return checked_lens(Lens(width, height, fl_x, fl_x if fl_y is None else fl_y, _number(numbers, "cx", where, width / 2),
-                             _number(numbers, "cy", where, height / 2), model, distortion if model != "pinhole" else ()), where)
+                             _number(numbers, "cy", where, height / 2), kind, distortion if kind != "pinhole" else ()), where)
 
 
 def _number(numbers: dict, key: str, where: str, default: float | None) -> float | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +85,14 @@ class PosedViews:
 
     def of(self, split: str) -> list[View]:
         return [view for view in self.views if view.split == split]
+
+    def held_out(self, share: float) -> PosedViews:
+        """The same views with every `1 / share`-th for testing, from the first on, whatever their files say. ValueError where that leaves
+        none for training."""
+        if not 0 < share <= 0.5:
+            raise ValueError(f"a share to hold out is above 0 and at most 0.5, not {share:g}")
+        every = round(1 / share)
+        return replace(self, views=tuple(replace(view, split="train" if i % every else "test") for i, view in enumerate(self.views)))
 
 
 def checked_pose(matrix: object, name: str, notes: list[str]) -> np.ndarray:

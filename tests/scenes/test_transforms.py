@@ -64,6 +64,29 @@ def test_lenses_for_all_and_for_each(scene):
     assert (fisheye.model, fisheye.distortion, fisheye.fl_y) == ("fisheye", (0, 0, 0.3, 0), 10.0)
 
 
+def test_the_height_has_its_own_angle(scene):
+    lens = open_transforms(scene(camera_angle_y=0.5)).views[0].lens
+    assert lens.fl_x == pytest.approx(6 / math.tan(0.4)) and lens.fl_y == pytest.approx(4 / math.tan(0.25))
+
+
+def test_lists_of_file_names(scene):
+    some = [f"images/{i}.png" for i in range(10)]
+    found = open_transforms(scene(train_filenames=some[:6], val_filenames=some[6:8], test_filenames=some[8:9]))
+    assert [view.split for view in found.views] == ["train"] * 6 + ["test"] and "3 frames are in neither" in found.notes[0]
+    found = open_transforms(scene(train_filenames=some[:8], val_filenames=some[8:]))
+    assert [view.split for view in found.views] == ["train"] * 8 + ["test"] * 2 and not found.notes
+    with pytest.raises(BadInput, match="test_filenames is no list"):
+        open_transforms(scene(test_filenames=7))
+
+
+def test_another_share_is_held_out(scene):
+    views = open_transforms(scene())
+    assert [i for i, view in enumerate(views.held_out(0.25).views) if view.split == "test"] == [0, 4, 8]
+    for share in (0.0, 0.8, -1.0):
+        with pytest.raises(ValueError, match="at most 0.5"):
+            views.held_out(share)
+
+
 def test_rotations_are_straightened_with_a_note(scene):
     crooked = (np.array(pose()) * np.array([[1.01], [1], [1], [1]])).tolist()
     found = open_transforms(scene(frame=lambda i: {"transform_matrix": crooked} if i == 2 else {}))
@@ -93,6 +116,8 @@ def without(matrix, row, column, value):
     ({"cx": 1e6}, "optical axis"),
     ({"k1": math.inf}, "infinite"),
     ({"time": 3.0}, "between 0 and 1"),
+    ({"camera_model": "EQUIRECTANGULAR"}, "camera_model EQUIRECTANGULAR is not supported"),
+    ({"k3": 0.1}, "k3 and more"),
 ])
 def test_frames_that_are_wrong(scene, change, message):
     with pytest.raises(BadInput, match=message) as caught:
