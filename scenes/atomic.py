@@ -41,7 +41,7 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
     except OSError as error:
         if error.filename is not None and Path(error.filename) not in (temporary, target, target.parent):
             raise
-        raise BadInput(f"cannot write {path}: {_reason(error)}") from error
+        raise BadInput(f"cannot write {path}: {reason(error)}") from error
     finally:
         with suppress(OSError):
             temporary.unlink()
@@ -71,7 +71,8 @@ def _sync(path: Path) -> None:
         os.close(handle)
 
 
-def _reason(error: OSError) -> str:
+def reason(error: OSError) -> str:
+    """Why a file could not be written, and what would do."""
     advice = {
         errno.ENOENT: "its folder does not exist; make the folder first",
         errno.ENOTDIR: "a part of the path is a file, not a folder; choose another place",

@@ -64,4 +64,5 @@ class Format:
 
 def ending_of(out: Path) -> str:
     """In lower case; "/" where there is none."""
-    return out.suffix.lower() or "/"
+    name = out.name.lower()
+    return ".nii.gz" if name.endswith(".nii.gz") else out.suffix.lower() or "/"

@@ -11,6 +11,8 @@ from fields.output.base import flags
 from scenes.errors import BadInput
 
 MESH = ("resolution", "level", "crop", "largest", "faces", "error_map", "memory")
+POINTS = ("resolution", "level", "crop", "largest", "points", "memory")
+LATTICE = ("resolution", "memory")
 PAINTED = (*MESH, "texture", "normal_map")
 
 FORMATS: tuple[Format, ...] = (
@@ -18,6 +20,10 @@ FORMATS: tuple[Format, ...] = (
     Format(".obj", "mesh", "surface", "apps.export.meshes:write", PAINTED, "a mesh with .mtl and texture"),
     Format(".ply", "mesh", "surface", "apps.export.meshes:write", MESH, "a mesh with normals and vertex colours"),
     Format(".stl", "mesh", "surface", "apps.export.meshes:write", MESH, "a mesh, triangles only"),
+    Format(".ply", "points", "surface", "apps.export.points:write", POINTS, "points on the surface with normals and colours"),
+    *(Format(ending, "volume", "lattice", "apps.export.lattices:write", LATTICE, "its values on a lattice")
+      for ending in (".npz", ".npy", ".nrrd", ".nii.gz", ".tif")),
+    Format("/", "volume", "lattice", "apps.export.lattices:write_slices", LATTICE, "its values as PNG slices"),
 )
 
 

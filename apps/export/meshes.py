@@ -10,7 +10,7 @@ import numpy as np
 
 from apps.export.base import Request, Source, ending_of
 from apps.export.surfaces import RESOLUTION, box_of, implicit_of, shape_of
-from fields.surface import cost, quality
+from fields.surface import cost, quality, texture
 from fields.surface.implicit import Implicit
 from fields.surface.lattice import lattice
 from fields.surface.surface_mesh import SHELL, SHELL_CELLS, SurfaceMesh, simplified, surface_mesh
@@ -19,17 +19,25 @@ from scenes.atomic import check_place
 from scenes.errors import BadInput
 from scenes.shapes.writers.asset import Asset
 
+# Texels along the side of a texture, and the triangles that one is made for, where nothing is said.
+TEXTURE, TEXTURED_FACES = 2048, 50_000
 
 def write(source: Source, out: Path, request: Request) -> dict:
     check_place(out)
     implicit = implicit_of(source, request)
+    baked = _texture_size(implicit, request)
     mesh = make(implicit, request)
     report = {**quality.topology(mesh), "resolution": request.resolution or RESOLUTION, "level": implicit.level,
               **quality.against_field(implicit, mesh)}
     shape = shape_of(source) if request.level is None and request.crop is None else None
     if shape is not None:
         report |= quality.against_source(implicit, mesh, shape)
-    asset = asset_of(implicit, mesh, out.stem)
+    if request.error_map:
+        mesh.colours, scale = quality.error_colours(implicit, mesh, shape)
+        report["error_map_white_to_red"] = scale
+    asset, covered = asset_of(implicit, mesh, out.stem, baked, request)
+    if baked:
+        report |= {"texture": baked, "texture_covered": round(covered, 3)}
     files = write_asset(out, asset)
     notes = [*mesh.notes, *_notes(implicit, report, source, shape)]
     return {**report, "files": [str(out), *map(str, files)], "bytes": out.stat().st_size, "text": _text(report), "notes": notes}
@@ -46,14 +54,34 @@ def make(implicit: Implicit, request: Request) -> SurfaceMesh:
     cost.check(expected, request.memory)
     print(expected, file=sys.stderr)
     mesh = surface_mesh(implicit, resolution, lower, upper, largest=bool(request.largest), seen=seen)
-    if request.faces:
-        mesh = simplified(implicit, mesh, request.faces)
+    textured = request.texture or request.normal_map
+    if faces := request.faces or (TEXTURED_FACES if textured else None):
+        mesh = simplified(implicit, mesh, faces)
     return mesh
 
 
-def asset_of(implicit: Implicit, mesh: SurfaceMesh, name: str) -> Asset:
-    """In the units of the fitted file."""
-    return Asset(implicit.to_file(mesh.vertices), mesh.faces, mesh.normals, mesh.colours, name=name)
+def _texture_size(implicit: Implicit, request: Request) -> int | None:
+    """Texels along a side; None without a texture."""
+    if not (request.texture or request.normal_map):
+        return None
+    if implicit.colours is None and not request.normal_map:
+        raise BadInput("--texture: this field has no colours; --normal-map bakes its normals")
+    if request.error_map:
+        raise BadInput("--error-map: is for vertices; leave --texture and --normal-map away")
+    size = request.texture or TEXTURE
+    if not texture.SMALLEST <= size <= texture.LARGEST:
+        raise BadInput(f"--texture {size}: should be from {texture.SMALLEST} to {texture.LARGEST} pixels")
+    return size
+
+
+def asset_of(implicit: Implicit, mesh: SurfaceMesh, name: str, baked: int | None, request: Request) -> tuple[Asset, float]:
+    """In the units of the fitted file; and the share of the texture that is in charts."""
+    places = implicit.to_file(mesh.vertices)
+    if not baked:
+        return Asset(places, mesh.faces, mesh.normals, mesh.colours, name=name), 0.0
+    made = texture.textured(implicit, mesh, baked, implicit.colours is not None, bool(request.normal_map))
+    return Asset(places[made.source], made.faces, mesh.normals[made.source], None, made.uv, made.texture, made.normal_map, made.tangents,
+                 name), made.covered
 
 
 def write_asset(out: Path, asset: Asset) -> list[Path]:

@@ -14,6 +14,7 @@ from fields.surface.topology import parts
 SAMPLES = 100_000
 # Beyond this many triangles the tree that nearest points are found by would take gigabytes.
 MOST_FACES = 6_000_000
+WHITE, RED = np.array([0.95, 0.95, 0.95]), np.array([0.80, 0.05, 0.05])
 
 
 def against_field(implicit: Implicit, mesh: SurfaceMesh, samples: int = SAMPLES) -> dict:
@@ -68,6 +69,21 @@ def against_source(implicit: Implicit, mesh: SurfaceMesh, shape, samples: int = 
     back = own.distance(shape.surface_points(samples)[0], signed=False)[0]
     return {"distance_to_source": float(there.mean() / side), "distance_from_source": float(back.mean() / side),
             "normal_error_to_source": float(angle.mean())}
+
+
+def error_colours(implicit: Implicit, mesh: SurfaceMesh, shape=None) -> tuple[np.ndarray, float]:
+    """Colours `[V, 3]` by how far each vertex is from the source (from the field, where there is no source), white to red.
+
+    The distance that is red, in units of the longest side, is returned too: the 99th percentile.
+    """
+    if shape is not None:
+        side = float((shape.box[1] - shape.box[0]).max())
+        distance = shape.surface.distance(mesh.vertices, signed=False)[0] / side
+    else:
+        distance = distances_to_field(implicit, mesh, mesh.vertices)[0]
+    scale = float(max(np.quantile(distance, 0.99), 1e-12))
+    share = np.clip(distance / scale, 0, 1)[:, None]
+    return (WHITE + (RED - WHITE) * share).astype(np.float32), scale
 
 
 def topology(mesh: SurfaceMesh) -> dict:

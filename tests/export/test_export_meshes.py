@@ -6,33 +6,9 @@ import numpy as np
 import pygltflib
 import pytest
 import trimesh
+from PIL import Image
 
 from apps.cli.main import main
-from fields.fit import shape as objective_module
-
-QUICK = ["--steps", "500", "--set", "batch=4096", "table_size=8192", "levels=3", "base_resolution=8", "growth=1.5"]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def small():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FIELD_STUDIO_CACHE", "off")
-        for name, value in {"VOLUME_POINTS": 20000, "SURFACE_POINTS": 4000, "RESOLUTION": 32, "PANEL_SIDE": 32}.items():
-            patch.setattr(objective_module, name, value)
-        patch.setattr("fields.surface.quality.SAMPLES", 5000)
-        yield
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """A quickly fitted, painted ball of radius 2 around (5, 0, 0)."""
-    folder = tmp_path_factory.mktemp("ball")
-    ball = trimesh.creation.icosphere(4, radius=2.0)
-    ball.visual.vertex_colors = np.concatenate([ball.vertices * 50 + 128, np.full((len(ball.vertices), 1), 255)], axis=1).astype(np.uint8)
-    ball.apply_translation([5.0, 0.0, 0.0])
-    ball.export(folder / "ball.ply")
-    assert main(["fit", str(folder / "ball.ply"), "--out", str(folder / "run"), *QUICK]) == 0
-    return folder / "run"
 
 
 def exported(run, out, capsys, *flags: str) -> dict:
@@ -77,6 +53,91 @@ def test_a_glb_is_what_the_standard_says(run, tmp_path, capsys):
     assert file.materials[0].doubleSided and file.materials[0].pbrMetallicRoughness.metallicFactor == 0
 
 
+@pytest.mark.parametrize("ending", [".glb", ".obj"])
+def test_textures(run, tmp_path, capsys, ending: str):
+    report = exported(run, tmp_path / f"ball{ending}", capsys, "--resolution", "32", "--faces", "600", "--texture", "256", "--normal-map")
+    assert report["triangles"] <= 600 and report["texture"] == 256 and report["texture_covered"] > 0.3
+    mesh = trimesh.load_mesh(tmp_path / f"ball{ending}")
+    material = mesh.visual.material
+    picture = np.asarray(getattr(material, "baseColorTexture", None) or material.image)
+    assert picture.shape == (256, 256, 3) and mesh.visual.uv.shape == (len(mesh.vertices), 2)
+    # Each vertex finds the colour of its place at its own place of the texture.
+    found = picture[np.clip(((1 - mesh.visual.uv[:, 1]) * 256).astype(int), 0, 255), np.clip((mesh.visual.uv[:, 0] * 256).astype(int), 0, 255)]
+    assert np.abs(found - ((mesh.vertices - [5, 0, 0]) * 50 + 128)).mean() < 8
+    if ending == ".glb":
+        assert material.normalTexture.size == (256, 256)
+    else:
+        with Image.open(tmp_path / "ball-normals.png") as bumps:
+            assert np.abs(np.asarray(bumps).astype(int)[..., 2] - 255).mean() < 12
+    merged = trimesh.Trimesh(mesh.vertices, mesh.faces)
+    assert merged.is_watertight, "only the corners of charts are split"
+
+
+def test_points(run, tmp_path, capsys):
+    report = exported(run, tmp_path / "a.ply", capsys, "--as", "points", "--points", "3000", "--resolution", "32")
+    cloud = trimesh.load(tmp_path / "a.ply")
+    assert isinstance(cloud, trimesh.PointCloud) and len(cloud.vertices) == report["points"] == 3000
+    away = np.array(cloud.vertices) - [5, 0, 0]
+    assert np.abs(np.linalg.norm(away, axis=1) - 2).mean() < 0.01 and report["distance_to_field_cells"] < 0.05
+    assert np.abs(np.asarray(cloud.colors)[:, :3] - (away * 50 + 128)).mean() < 6
+    raw = cloud.metadata["_ply_raw"]["vertex"]["data"]
+    normals = np.stack([raw[name].reshape(-1) for name in ("nx", "ny", "nz")], axis=1)
+    assert ((away / 2) * normals).sum(axis=1).mean() > 0.98
+    assert np.linalg.norm(away.mean(axis=0)) < 0.15, "spread over all of it"
+
+
+def test_lattices(run, tmp_path, capsys):
+    report = exported(run, tmp_path / "a.npz", capsys, "--resolution", "24")
+    exported(run, tmp_path / "a.nrrd", capsys, "--resolution", "24")
+    import nrrd
+
+    values = np.load(tmp_path / "a.npz")["volume"]
+    others, header = nrrd.read(str(tmp_path / "a.nrrd"), index_order="C")
+    assert values.shape == (24, 24, 24) and np.array_equal(values, others) and np.allclose(header["spacings"], report["spacing"])
+    z, y, x = np.meshgrid(*(report["origin"][k] + report["spacing"][k] * np.arange(24) for k in (2, 1, 0)), indexing="ij")
+    near = np.abs(values) < 0.5
+    assert np.abs(values - (np.sqrt((x - 5) ** 2 + y**2 + z**2) - 2))[near].mean() < 0.03, "distances in the units of the file"
+
+
+def test_slices(run, tmp_path, capsys):
+    report = exported(run, tmp_path / "cuts", capsys, "--resolution", "20")
+    names = sorted(path.name for path in (tmp_path / "cuts").iterdir())
+    assert names == [f"slice-{k:04d}.png" for k in range(20)] and report["voxels"] == [20, 20, 20]
+    with Image.open(tmp_path / "cuts" / "slice-0010.png") as picture:
+        cut = np.asarray(picture)
+    assert cut[10, 10] < 40 and cut[0, 0] > 200 and abs(int(cut[10, 1]) - 128) < 20, "dark inside, grey at the surface, light outside"
+    assert main(["export", str(run), str(tmp_path / "cuts")]) == 2
+    assert "not an empty folder" in capsys.readouterr().err
+
+
+def test_error_maps(run, tmp_path, capsys):
+    report = exported(run, tmp_path / "a.ply", capsys, "--resolution", "32", "--error-map")
+    mesh = trimesh.load_mesh(tmp_path / "a.ply")
+    away = np.abs(np.linalg.norm(mesh.vertices - [5, 0, 0], axis=1) - 2) / 4
+    green = mesh.visual.vertex_colors[:, 1]
+    assert green[away > np.quantile(away, 0.95)].mean() < green[away < np.quantile(away, 0.3)].mean() - 60
+    assert 0 < report["error_map_white_to_red"] < 0.05
+
+
+def test_a_disk_that_fills_up_leaves_nothing(run, tmp_path):
+    import subprocess
+    import sys
+
+    small = tmp_path / "small"
+    small.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(small)], capture_output=True, text=True)
+    if mounted.returncode:
+        pytest.skip(f"a small disk cannot be mounted here ({mounted.stderr.strip()})")
+    try:
+        for name in ("a.glb", "a.ply", "a.obj", "cuts"):
+            done = subprocess.run([sys.executable, "-m", "apps.cli.main", "export", str(run), str(small / name), "--resolution", "160"],
+                                  capture_output=True, text=True, timeout=300)
+            assert done.returncode == 2 and "full" in done.stderr.strip().splitlines()[-1], done.stderr
+            assert not list(small.iterdir())
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+
+
 def test_the_usual_ending_and_people_are_told(run, capsys):
     assert main(["export", str(run), "--resolution", "24"]) == 0
     said = capsys.readouterr()
@@ -105,7 +166,9 @@ def test_levels_crops_and_fewer_faces(run, tmp_path, capsys):
     (["no/such/folder/a.glb"], "folder does not exist"), (["a.glb", "--crop", "90,90,90,99,99,99"], "outside of the field"),
     (["a.glb", "--crop", "1,1,1,0,2,2"], "should be X0,Y0,Z0,X1,Y1,Z1"), (["a.glb", "--memory", "300M"], "resolution would fit"),
     (["a.glb", "--memory", "330M", "--resolution", "2048"], "cells along the longest side would take about"),
-    (["a.stl", "--texture"], "--texture: means nothing to .stl --as mesh")])
+    (["a.stl", "--texture"], "--texture: means nothing to .stl --as mesh"), (["a.glb", "--texture", "9"], "from 64 to 8192"),
+    (["a.glb", "--texture", "--error-map"], "is for vertices"), (["cuts", "--resolution", "4000"], "from 8 to 2048"),
+    (["a.npz", "--resolution", "512", "--memory", "100M"], "would fit"), (["a.ply", "--as", "points", "--faces", "9"], "--faces: means nothing")])
 def test_what_cannot_be_is_said_in_one_line(run, tmp_path, capsys, monkeypatch, arguments, says):
     monkeypatch.chdir(tmp_path)
     assert main(["export", str(run), *arguments]) == 2

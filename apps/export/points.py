@@ -1,0 +1,38 @@
+"""Surfaces as coloured points: PLY with places, normals and colours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from apps.export.base import Request, Source
+from apps.export.meshes import make
+from apps.export.surfaces import implicit_of
+from fields.surface.project import colours_at, normals_at, on_surface
+from fields.surface.quality import distances_to_field, spread
+from scenes.atomic import check_place
+from scenes.shapes.writers.ply import columns_of, write_ply
+
+POINTS = 500_000
+# Points go from the mesh to the field's surface, at most so many of its cells.
+REACH_CELLS = 2.0
+
+
+def write(source: Source, out: Path, request: Request) -> dict:
+    """Spread evenly over the surface: drawn on a mesh, then moved onto the field's own surface."""
+    check_place(out)
+    implicit = implicit_of(source, request)
+    mesh = make(implicit, request)
+    places, normals = spread(mesh, request.points or POINTS)
+    if implicit.sort != "sheet":
+        places = on_surface(implicit, places, mesh.cell / 2, REACH_CELLS * mesh.cell)
+        normals = normals_at(implicit, places, mesh.normal_width)
+    colours = colours_at(implicit, places)
+    distance = distances_to_field(implicit, mesh, places[:100_000])[0]
+    write_ply(out, columns_of(implicit.to_file(places), normals, colours), comments=("Field Studio",))
+    report = {"points": len(places), "level": implicit.level, "distance_to_field": float(distance.mean()),
+              "distance_to_field_cells": float(distance.mean() / mesh.cell)}
+    coloured = "" if colours is None else " and colours"
+    return {**report, "bytes": out.stat().st_size, "files": [str(out)], "notes": mesh.notes,
+            "text": f"{len(places):,} points with normals{coloured}; to the field {report['distance_to_field']:.2g}"}
