@@ -12,10 +12,10 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from apps.cli import bench, check, compare, distill, doctor, evaluate, export, fit, info, methods, poses, render
+from apps.cli import bench, check, compare, distill, doctor, evaluate, export, fit, info, methods, poses, render, studio
 from scenes.errors import BadInput
 
-COMMANDS = (fit, evaluate, render, export, distill, compare, poses, info, methods, check, doctor, bench)
+COMMANDS = (fit, evaluate, render, export, distill, compare, poses, info, methods, check, doctor, bench, studio)
 FAILED = 1
 INTERRUPTED = 130
 

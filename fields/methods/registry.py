@@ -7,6 +7,7 @@ import difflib
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
+from typing import Literal, get_args, get_origin
 
 from pydantic import ValidationError
 
@@ -78,7 +79,7 @@ def make_method(name: str, options: dict[str, object] | None = None) -> Method:
         if key not in cls.model_fields:
             raise BadInput(f"method {name} has no option {key!r}; {near(key, list(cls.model_fields))}")
     try:
-        return cls.model_validate({key: _none(value) for key, value in (options or {}).items()})
+        return cls.model_validate({key: _parsed(cls, key, value) for key, value in (options or {}).items()})
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or name
@@ -92,5 +93,9 @@ def near(word: str, known: list[str]) -> str:
     return f"did you mean {' or '.join(close)}?" if close else f"there are: {', '.join(known)}"
 
 
-def _none(value: object) -> object:
-    return None if value == "none" else value
+def _parsed(cls: type[Method], key: str, value: object) -> object:
+    """"none" is None; text for one of a list of numbers is that number (pydantic compares such lists, it does not parse)."""
+    if value == "none":
+        return None
+    choices = get_args(cls.model_fields[key].annotation) if get_origin(cls.model_fields[key].annotation) is Literal else ()
+    return next((choice for choice in choices if str(choice) == value), value)

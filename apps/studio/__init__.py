@@ -1,0 +1,1 @@
+"""The studio: a browser page where fields are seen and made, served on this machine."""

@@ -1,0 +1,202 @@
+"""What a fitted field is made of, as pictures: spectra, grids level by level, planes, scales and shifts.
+
+One function a kind of part; `PARTS` lists them, and a part that a field does not have is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from html import escape
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from apps.studio.looks import Opened
+from apps.studio.pictures import inline
+from fields.cam_field import CamField
+from fields.compare.chart import Line, svg
+from fields.encoders.factor_grid import FactorGrid
+from fields.field import CoordinateField, Field, PointField
+from fields.fit.fit import reopen
+from fields.fit.fresh import SIDES, apply_fresh
+from fields.grid_field import GridField
+from fields.init.spectrum import diagonal_spectrum
+from fields.methods.registry import make_method
+from fields.raster import centres, lattice
+from scenes.errors import BadInput
+
+SIDE = 160
+BINS = 64
+# From low through nothing to high.
+COLD, CALM, WARM = np.array([47, 134, 173]), np.array([246, 244, 240]), np.array([196, 84, 40])
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A small picture with a line below it."""
+
+    picture: np.ndarray
+    caption: str
+
+
+def parts(opened: Opened) -> str:
+    """Everything that can be shown of this field, as HTML."""
+    shown = [part(opened) for part in PARTS]
+    return "\n".join(part for part in shown if part) or "<p class='quiet'>This method has no grids, planes or maps to look at.</p>"
+
+
+def section(title: str, text: str, tiles: list[Tile]) -> str:
+    figures = "".join(f'<figure><img src="{inline(tile.picture)}" alt="{escape(tile.caption)}"><figcaption>{escape(tile.caption)}</figcaption></figure>'
+                      for tile in tiles)
+    return f'<section class="part"><h3>{escape(title)}</h3><p class="quiet">{escape(text)}</p><div class="tiles">{figures}</div></section>'
+
+
+def levels(opened: Opened) -> str:
+    """A hash grid, one level after another, over the first two axes (the others in their middle)."""
+    field = opened.field
+    if not isinstance(field, GridField):
+        return ""
+    layout = field.encoder.layout
+    features = _on_plane(field, lambda coords: field.features(coords))
+    tiles = [Tile(_three(features[..., level * layout.features:(level + 1) * layout.features]), f"level {level + 1}")
+             for level in range(layout.outputs // layout.features)]
+    where = "" if field.domain.dimensions == 2 else ", cut through the middle"
+    return section("Hash grid, level by level", f"What each level adds, coarse to fine{where}: its features as red, green and blue.", tiles)
+
+
+def planes(opened: Opened) -> str:
+    """The planes and lines of a factorised grid."""
+    grid = getattr(opened.field, "encoder", None)
+    grid = grid if isinstance(grid, FactorGrid) else getattr(grid, "grid", None)
+    if not isinstance(grid, FactorGrid):
+        return ""
+    names = [axis.name for axis in opened.field.domain.axes]
+    tiles, curves = [], []
+    for factor, values in zip(grid.layout.factors, grid.grids):
+        values = values.detach().cpu()
+        label = " ".join(names[axis] for axis in factor.axes)
+        if len(factor.axes) == 2:
+            tiles.append(Tile(_three(values.numpy()), f"{label}, {' x '.join(str(n) for n in reversed(values.shape[:-1]))}"))
+        elif len(factor.axes) == 1:
+            rms = values.square().mean(-1).sqrt().tolist()
+            curves.append(Line(label, [(i / max(1, len(rms) - 1), value) for i, value in enumerate(rms)]))
+        elif len(factor.axes) == 3:
+            tiles.append(Tile(_three(values[values.shape[0] // 2].numpy()), f"{label}, middle slice"))
+    text = "Each plane's strongest directions among its features as red, green and blue."
+    drawing = f'<figure class="drawing">{svg(curves, "along the axis", "size of the features")}</figure>' if curves else ""
+    return (section("Planes", text, tiles) if tiles else "") + (f'<section class="part"><h3>Lines</h3>{drawing}</section>' if curves else "")
+
+
+def modulation(opened: Opened) -> str:
+    """CAM's scales and shifts, a map (or a curve) a layer."""
+    field = opened.field
+    network = getattr(field, "network", None)
+    if not isinstance(field, CamField) or network.modulation is None:
+        return ""
+    grid = network.modulation.grid
+    values, axes = grid.grids[0].detach().cpu().numpy(), grid.layout.factors[0].axes
+    count = network.modulation.layers
+    if len(axes) == 1:
+        x = np.linspace(0, 1, len(values))
+        name = field.domain.axes[axes[0]].name
+        draw = [svg([Line(f"layer {layer + 1}", list(zip(x, values[:, first + layer]))) for layer in range(count)], name, what)
+                for first, what in ((0, "scale"), (count, "shift"))]
+        return f'<section class="part"><h3>Scales and shifts</h3>{"".join(f"<figure class=drawing>{d}</figure>" for d in draw)}</section>'
+    if values.ndim > 3:
+        values = values[values.shape[0] // 2]
+    tiles = []
+    for layer in range(count):
+        scale, shift = values[..., layer], values[..., count + layer]
+        tiles += [Tile(_around(scale, 1.0), f"scale of layer {layer + 1}: {scale.min():.2f} to {scale.max():.2f}"),
+                  Tile(_around(shift, 0.0), f"shift of layer {layer + 1}: {shift.min():.2f} to {shift.max():.2f}")]
+    return section("Scales and shifts", "What each hidden layer is multiplied with and moved by, over the signal: blue is less, orange more.", tiles)
+
+
+PARTS: list[Callable[[Opened], str]] = [levels, planes, modulation]
+
+
+def spectra(opened: Opened) -> str:
+    """The spectra of target and fit, and what FreSh would choose for this method, as HTML; takes some seconds."""
+    header, field = opened.run.header, opened.field
+    signal = reopen(opened.run)
+    dimensions = signal.domain.dimensions
+    if dimensions not in SIDES or not isinstance(field, PointField) or None in signal.domain.shape:
+        raise BadInput(f"spectra are of pictures, clips and volumes on a grid; this is a {header['kind']}")
+    side = min(SIDES[dimensions], *signal.domain.shape)
+    target = torch.from_numpy(signal.on_grid(side))
+    bins = min(BINS, side // 2 - 1)
+    if bins < 4:
+        raise BadInput(f"{side} samples along an axis are too few for a spectrum")
+    fit = torch.from_numpy(np.moveaxis(lattice(field, *[centres(side)] * dimensions), -1, 0).copy())
+    lines = [_spectrum("target", target, bins), _spectrum("fit", fit, bins)]
+    text = ""
+    method = make_method(header["method"], header["options"])
+    if method.frequency_option:
+        _, report, choice = apply_fresh(method, signal)
+        if choice is None:
+            text = report["remark"]
+        else:
+            network = choice.network / choice.network.sum()
+            lines.append(Line("untrained, FreSh's pick", [(q + 1, float(v)) for q, v in enumerate(network)]))
+            text = f"FreSh would choose {report['option']} = {report['value']:g}; this run has {getattr(method, method.frequency_option):g}."
+            text += f" {report['remark']}" if report.get("remark") else ""
+    drawing = svg([Line(line.name, [(x, float(np.log10(max(y, 1e-7)))) for x, y in line.points]) for line in lines], "cycles across the signal",
+                  "share of magnitude, log10", label="Spectra of target and fit")
+    return f'<figure class="drawing">{drawing}</figure><p>{escape(text)}</p>'
+
+
+def _spectrum(name: str, values: Tensor, bins: int) -> Line:
+    spectrum = diagonal_spectrum(values, bins)
+    total = float(spectrum.sum()) or 1.0
+    return Line(name, [(q + 1, float(v) / total) for q, v in enumerate(spectrum)])
+
+
+@torch.no_grad()
+def _on_plane(field: CoordinateField | Field, function: Callable[[Tensor], Tensor]) -> np.ndarray:
+    """`[SIDE, SIDE, F]` over the first two axes; a signal of one axis fills the rows with itself."""
+    dimensions = field.domain.dimensions
+    x, y = centres(SIDE), centres(SIDE)
+    coords = torch.full((SIDE, SIDE, dimensions), 0.5)
+    coords[..., 0] = x[None, :]
+    if dimensions > 1:
+        coords[..., 1] = y[:, None]
+    device = next(field.parameters()).device
+    return function(coords.reshape(-1, dimensions).to(device)).reshape(SIDE, SIDE, -1).cpu().numpy()
+
+
+def _three(features: np.ndarray) -> np.ndarray:
+    """`[h, w, F]` as red, green and blue: up to three features as they are, more by their principal directions; grey is the mean."""
+    flat = features.reshape(-1, features.shape[-1]).astype(np.float64)
+    flat = flat - flat.mean(0)
+    if flat.shape[1] > 3:
+        _, directions = np.linalg.eigh(flat.T @ flat)
+        flat = flat @ directions[:, :-4:-1]
+    flat = flat / (2.5 * flat.std() + 1e-12)
+    shown = np.full((len(flat), 3), 0.5)
+    shown[:, :flat.shape[1]] += 0.5 * flat[:, :3]
+    if flat.shape[1] == 1:
+        shown[:] = shown[:, :1]
+    picture = (shown.clip(0, 1) * 255).astype(np.uint8).reshape(*features.shape[:2], 3)
+    return _large_enough(picture)
+
+
+def _around(values: np.ndarray, middle: float) -> np.ndarray:
+    """`[h, w]` from blue (less than the middle) to orange."""
+    share = (values - middle) / max(float(np.abs(values - middle).max()), 1e-9)
+    share = share[..., None]
+    return _large_enough((CALM + np.where(share > 0, (WARM - CALM) * share, (COLD - CALM) * -share)).astype(np.uint8))
+
+
+def _large_enough(picture: np.ndarray) -> np.ndarray:
+    """Small grids are shown with their cells as squares; large ones at 256 pixels at most."""
+    from PIL import Image
+
+    height, width = picture.shape[:2]
+    if max(height, width) > 256:
+        scale = 256 / max(height, width)
+        return np.asarray(Image.fromarray(picture).resize((max(1, round(width * scale)), max(1, round(height * scale)))))
+    times = max(1, SIDE // max(height, width))
+    return np.repeat(np.repeat(picture, times, 0), times, 1)
+

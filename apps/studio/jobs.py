@@ -1,0 +1,312 @@
+"""Fits that wait, run, pause and end: one worker thread, and what the page is told of each.
+
+The worker drives the same `Trainer` as the command line, in this process. A job is asked to stop, never killed: it then has a
+checkpoint, weights and scores like any other run.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+import traceback
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+import fields.fit.fit as fitting
+import scenes
+from apps.studio.folders import Folders
+from apps.studio.pictures import same_size, webp
+from fields.compare.pictures import error_map
+from fields.fit.callbacks import PREVIEW_SIDE
+from fields.fit.run import Run
+from fields.fit.trainer import Trainer
+from fields.methods.registry import make_method
+from scenes.errors import BadInput
+
+# A live picture twice a second at most, and this share of the time at most.
+LIVE_SECONDS = 0.5
+LIVE_SHARE = 0.08
+FULL_SIDE = 1024
+# A page that has not asked for so long is not looking.
+WATCHED_SECONDS = 5.0
+MOST_KEPT = 60
+MOST_POINTS = 240
+ACTIVE = ("queued", "loading", "running", "stopping")
+
+
+@dataclass(frozen=True)
+class FitOrder:
+    """What to fit and how; the names are those of the command line's options."""
+
+    source: str
+    kind: str = "auto"
+    loading: dict = field(default_factory=dict)
+    method: str | None = None
+    options: dict = field(default_factory=dict)
+    seconds: float | None = None
+    steps: int | None = None
+    params: int | None = None
+    seed: int = 0
+    bits: int = 32
+    init: str = "default"
+
+
+class Job:
+    """One fit as the page sees it. The worker writes, the page's requests read; each attribute changes in one step."""
+
+    def __init__(self, name: str, path: Path) -> None:
+        self.id = secrets.token_hex(8)
+        self.name = name
+        self.path = path
+        self.state = "queued"
+        self.message = ""
+        self.info = ""
+        self.step = 0
+        self.total: int | None = None
+        self.elapsed = 0.0
+        self.left: float | None = None
+        self.rate = 0.0
+        self.measure = ""
+        self.quality: float | None = None
+        self.points: list[tuple[float, float]] = []
+        self.metrics: dict = {}
+        self.pictures: dict[str, bytes] = {}
+        self.version = 0
+        self.watched = 0.0
+        self._trainer: Trainer | None = None
+        self._wish = ""  # "pause" or "stop": what was asked for, and not yet done
+        self._lock = threading.Lock()
+
+    # What a page may ask for, any number of times and in any state.
+
+    def pause(self) -> None:
+        self._ask("pause")
+
+    def stop(self) -> None:
+        self._ask("stop")
+
+    def _ask(self, wish: str) -> None:
+        with self._lock:
+            if self.state == "queued":
+                self.state, self.message = "stopped", "taken from the queue"
+            elif self.state == "paused" and wish == "stop":
+                self.state, self.message = "stopped", ""
+            elif self.state in ("loading", "running"):
+                self._wish = self._wish or wish
+                self.state = "stopping"
+                if self._trainer is not None:
+                    self._trainer.stop()
+
+    def told(self) -> dict:
+        """Everything but the pictures and the curve."""
+        return {"id": self.id, "name": self.name, "run": self.path.name, "state": self.state, "message": self.message, "info": self.info,
+                "step": self.step, "total": self.total, "elapsed": round(self.elapsed, 1), "left": self.left, "rate": round(self.rate, 1),
+                "measure": self.measure, "quality": self.quality, "metrics": self.metrics, "version": self.version, "pictures": sorted(self.pictures)}
+
+    def begin(self) -> bool:
+        """Called by the worker; False where it has been taken from the queue."""
+        with self._lock:
+            if self.state != "queued":
+                return False
+            self.state = "loading"
+        return True
+
+    def work(self) -> None:
+        raise NotImplementedError
+
+    def _runs(self, trainer: Trainer) -> None:
+        """From here on `pause` and `stop` reach the trainer; what was asked for while loading does so too."""
+        with self._lock:
+            self._trainer = trainer
+            if self.state == "stopping":
+                trainer.stop()
+            else:
+                self.state = "running"
+
+    def _ended(self, finished: bool) -> None:
+        with self._lock:
+            self._trainer = None
+            self.left = None
+            self.state = "done" if finished else "paused" if self._wish == "pause" else "stopped"
+            self._wish = ""
+
+    def failed(self, message: str) -> None:
+        with self._lock:
+            self._trainer = None
+            self.state, self.message, self._wish = "failed", message, ""
+
+    def requeue(self) -> bool:
+        """Back to the queue after a pause or a stop."""
+        with self._lock:
+            if self.state not in ("paused", "stopped", "failed"):
+                return False
+            self.state, self.message = "queued", ""
+        return True
+
+    def show(self, **pictures: np.ndarray) -> None:
+        self.pictures = {**self.pictures, **{name: webp(picture) for name, picture in pictures.items()}}
+        self.version += 1
+
+
+class FitJob(Job):
+    """A fit, or the continuation of a run whose folder exists."""
+
+    def __init__(self, name: str, path: Path, order: FitOrder | None) -> None:
+        super().__init__(name, path)
+        self.order = order
+        self._target: np.ndarray | None = None
+        self._next = 0.0
+        self._first: tuple[float, int] | None = None
+
+    def work(self) -> None:
+        started = time.perf_counter()
+        trainer, run = self._continued(started) if (self.path / "run.json").is_file() else self._new(started)
+        signal = trainer.objective.signal
+        self.info = f"{signal.describe()} · {trainer.method.name} · {trainer.field.stored_numbers:,} parameters · {trainer.field.backend}"
+        self.message = " · ".join(signal.notes)
+        self._target = trainer.objective.target(PREVIEW_SIDE)
+        self._first = None
+        self.show(target=self._target)
+        self._runs(trainer)
+        result = fitting.finish(trainer, run, [self._watch])
+        self.metrics, self.step, self.total, self.elapsed = result.metrics, result.steps, trainer.total, result.seconds
+        self._picture(trainer, FULL_SIDE)
+        self._ended(result.finished)
+
+    def _new(self, started: float) -> tuple[Trainer, Run]:
+        order = self.order
+        signal = scenes.load(order.source, order.kind, **order.loading)
+        budget = {"steps": order.steps} if order.steps else {"seconds": order.seconds}
+        return fitting.prepare(signal, order.method, **budget, parameters=order.params, seed=order.seed, bits=order.bits, init=order.init,
+                               options=dict(order.options), out=self.path, started=started)
+
+    def _continued(self, started: float) -> tuple[Trainer, Run]:
+        run = Run.open(self.path)
+        return fitting.resume(fitting.reopen(run), run, started=started), run
+
+    def _watch(self, trainer: Trainer) -> None:
+        """A callback of the trainer: tells where it is, and draws while somebody looks."""
+        now = time.perf_counter()
+        self._first = self._first or (now, trainer.index)
+        if now < self._next:
+            return
+        self.step, self.total, self.elapsed = trainer.index, trainer.total, trainer.elapsed
+        self.rate = (trainer.index - self._first[1]) / max(now - self._first[0], 1e-9)
+        self.left = (trainer.total - trainer.index) / self.rate if trainer.total and self.rate else None
+        self.measure, value = trainer.objective.running_quality(trainer.loss)
+        if np.isfinite(value):
+            self.quality = value
+            self.points = thinned([*self.points, (round(trainer.elapsed, 3), value)])
+        if time.monotonic() - self.watched < WATCHED_SECONDS:
+            self._picture(trainer, PREVIEW_SIDE)
+        spent = time.perf_counter() - now
+        self._next = now + spent + max(LIVE_SECONDS - spent, spent / LIVE_SHARE)
+
+    def _picture(self, trainer: Trainer, side: int) -> None:
+        fit = trainer.objective.preview(trainer.field, side)
+        target = trainer.objective.target(side) if side != PREVIEW_SIDE else self._target
+        target = same_size(target, *fit.shape[:2])
+        self.show(target=target, fit=fit, error=error_map(fit, target))
+
+
+def thinned(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Every second point but the last, where there are too many."""
+    return points if len(points) <= MOST_POINTS else [*points[:-1:2], points[-1]]
+
+
+class Queue:
+    """The jobs of this studio, and the thread that does them one after another."""
+
+    def __init__(self, folders: Folders) -> None:
+        self.folders = folders
+        self.jobs: OrderedDict[str, Job] = OrderedDict()
+        self._waiting: deque[Job] = deque()
+        self._change = threading.Condition(threading.RLock())
+        self._closed = False
+        self._promised: set[Path] = set()
+        self._thread = threading.Thread(target=self._serve, name="studio-worker", daemon=True)
+        self._thread.start()
+
+    def fit(self, order: FitOrder, name: str) -> Job:
+        """Queues a new fit. What can be told wrong now is told now."""
+        if order.method:
+            make_method(order.method, dict(order.options))
+        path = self.free(name)
+        return self.add(FitJob(path.name, path, order))
+
+    def free(self, name: str) -> Path:
+        """A folder for a new run that neither exists nor is promised to one that waits."""
+        with self._change:
+            taken = {job.path for job in self.jobs.values()} | self._promised
+            path, number = self.folders.new(name), 2
+            while path in taken:
+                path = self.folders.new(f"{name}-{number}")
+                number += 1
+            self._promised.add(path)
+            return path
+
+    def resume(self, path: Path) -> Job:
+        """Queues the continuation of a run; the job that it has already, if it is under way."""
+        with self._change:
+            for job in reversed(self.jobs.values()):
+                if job.path == path:
+                    if job.state in ACTIVE:
+                        return job
+                    if job.requeue():
+                        return self.add(job)
+            if Run.open(path).header["status"] == "finished":
+                raise BadInput(f"{path.name} is finished; repeat it, or fit anew")
+            return self.add(FitJob(path.name, path, None))
+
+    def add(self, job: Job) -> Job:
+        with self._change:
+            self.jobs[job.id] = job
+            self.jobs.move_to_end(job.id)
+            self._waiting.append(job)
+            for old in [j for j in self.jobs.values() if j.state not in ACTIVE][:max(0, len(self.jobs) - MOST_KEPT)]:
+                del self.jobs[old.id]
+            self._change.notify()
+        return job
+
+    def job(self, number: str) -> Job:
+        if number not in self.jobs:
+            raise BadInput("there is no such fit here; it may be in the gallery")
+        return self.jobs[number]
+
+    def busy(self, path: Path) -> bool:
+        return any(job.path == path and job.state in ACTIVE for job in list(self.jobs.values()))
+
+    def close(self, seconds: float = 60.0) -> None:
+        """Stops what runs so that it keeps its checkpoint, and waits for that."""
+        with self._change:
+            self._closed = True
+            self._waiting.clear()
+            self._change.notify()
+        for job in list(self.jobs.values()):
+            if job.state in ("loading", "running"):
+                job.stop()
+        self._thread.join(seconds)
+
+    def _serve(self) -> None:
+        while True:
+            with self._change:
+                while not self._waiting and not self._closed:
+                    self._change.wait()
+                if self._closed:
+                    return
+                job = self._waiting.popleft()
+            if not job.begin():
+                continue
+            try:
+                job.work()
+            except BadInput as error:
+                job.failed(" ".join(str(error).split()))
+            except MemoryError:
+                job.failed("there is not enough memory for this; ask for fewer parameters")
+            except Exception as error:  # noqa: BLE001  (the worker outlives whatever a fit does)
+                traceback.print_exc()
+                job.failed(f"{type(error).__name__}: {error}")

@@ -1,0 +1,130 @@
+"""What the page's own script asks for: states, pictures, views, and the buttons of fits and of the gallery."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import FileResponse, JSONResponse
+
+import fields.compare
+from apps.studio import gallery
+from apps.studio.comparing import CompareJob, preview_of
+from apps.studio.jobs import FitJob, Job, Queue
+from apps.studio.looks import Looks, around, window
+from apps.studio.folders import Folders
+from apps.studio.pictures import webp
+from fields.compare.chart import Line, svg
+from scenes.errors import BadInput
+
+STATIC = Path(__file__).parent / "static"
+COMPARISON = Path(fields.compare.__file__).parent
+FILES = {"studio.js": (STATIC / "studio.js", "text/javascript"), "studio.css": (STATIC / "studio.css", "text/css"),
+         "comparison.js": (COMPARISON / "page.js", "text/javascript"), "comparison.css": (COMPARISON / "page.css", "text/css")}
+FRESH = {"Cache-Control": "no-store"}
+
+
+def routes(folders: Folders, queue: Queue, looks: Looks) -> APIRouter:
+    router = APIRouter(prefix="/studio")
+
+    @router.get("/static/{name}")
+    def static(name: str) -> Response:
+        if name not in FILES:
+            return Response(status_code=404)
+        file, media_type = FILES[name]
+        return FileResponse(file, media_type=media_type, headers={"Cache-Control": "no-cache"})
+
+    @router.get("/jobs")
+    def jobs() -> Response:
+        """All fits of this studio, oldest first; the page shows those that wait or run."""
+        return JSONResponse([{**job.told(), "sort": "comparison" if isinstance(job, CompareJob) else "fit"} for job in list(queue.jobs.values())],
+                            headers=FRESH)
+
+    @router.get("/jobs/{number}")
+    def job(number: str) -> Response:
+        found = queue.job(number)
+        found.watched = time.monotonic()
+        return JSONResponse({**found.told(), "curve": _curve(found), "page": getattr(found, "page", "")}, headers=FRESH)
+
+    @router.get("/jobs/{number}/{name}.webp")
+    def picture(number: str, name: str) -> Response:
+        content = queue.job(number).pictures.get(name)
+        return Response(content, media_type="image/webp", headers=FRESH) if content else Response(status_code=404)
+
+    @router.post("/jobs/{number}/{action}")
+    def act(number: str, action: str) -> Response:
+        found = queue.job(number)
+        if action == "pause":
+            found.pause()
+        elif action == "stop":
+            found.stop()
+        elif action == "resume":
+            if isinstance(found, FitJob):
+                found = queue.resume(found.path)
+            elif found.requeue():
+                queue.add(found)
+        else:
+            return Response(status_code=404)
+        return JSONResponse(found.told())
+
+    @router.get("/runs")
+    def runs() -> Response:
+        return JSONResponse(gallery.listed(folders, queue), headers=FRESH)
+
+    @router.get("/runs/{name}/preview.png")
+    def preview(name: str) -> Response:
+        path = folders.run(name)
+        file = path / "preview.png" if (path / "run.json").is_file() else preview_of(path)
+        if file.is_symlink() or not file.is_file():
+            return Response(status_code=404)
+        return FileResponse(file, media_type="image/png", headers={"Cache-Control": "no-cache"})
+
+    @router.get("/runs/{name}/comparison.html")
+    def comparison(name: str) -> Response:
+        file = folders.run(name) / "comparison.html"
+        if file.is_symlink() or not file.is_file():
+            return Response(status_code=404)
+        return FileResponse(file, media_type="text/html")
+
+    @router.post("/runs/{name}/{action}")
+    async def change(name: str, action: str, request: Request) -> Response:
+        given = await request.json()
+        if action == "rename":
+            return JSONResponse({"name": gallery.rename(folders, queue, name, str(given.get("to", "")))})
+        if action == "delete":
+            await asyncio.to_thread(gallery.delete, folders, queue, name)
+            return JSONResponse({})
+        if action in ("repeat", "resume"):
+            started = await asyncio.to_thread(getattr(gallery, action), folders, queue, name)
+            return JSONResponse(started.told())
+        return Response(status_code=404)
+
+    @router.get("/view/{name}")
+    async def view(name: str, x0: float, y0: float, x1: float, y1: float, w: int, h: int, at: float = 0.5, axis: str = "z") -> Response:
+        if axis not in ("x", "y", "z"):
+            raise BadInput("a slice is cut across x, y or z")
+        seen = await asyncio.wrap_future(looks.ask(folders.run(name), lambda opened: webp(window(opened, x0, y0, x1, y1, w, h, at, axis), 94)))
+        return Response(seen, media_type="image/webp", headers=FRESH)
+
+    @router.get("/orbit/{name}")
+    async def orbit(name: str, azimuth: float, elevation: float, distance: float, side: int, what: str = "color") -> Response:
+        if what not in ("color", "normal", "depth"):
+            raise BadInput("what is shown is color, normal or depth")
+        seen = await asyncio.wrap_future(looks.ask(folders.run(name), lambda opened: webp(around(opened, azimuth, elevation, distance, side, what), 92)))
+        return Response(seen, media_type="image/webp", headers=FRESH)
+
+    return router
+
+
+def _curve(job: Job) -> str:
+    if len(job.points) < 2:
+        return ""
+    unit = {"psnr": "PSNR, dB", "snr": "SNR, dB"}.get(job.measure, job.measure)
+    return svg([Line(job.measure, job.points)], "seconds", unit)
+
+
+def told(request: Request, error: BadInput) -> Response:
+    """BadInput as an answer: one readable line."""
+    return JSONResponse({"error": " ".join(str(error).split())}, status_code=400, headers=FRESH)

@@ -1,0 +1,27 @@
+"""What the tabs that look at runs share: the choice of one, and asking for something of it."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import gradio as gr
+
+from scenes.errors import BadInput
+
+if TYPE_CHECKING:
+    from apps.studio.server import Studio
+
+
+def run_choice(elem_id: str) -> gr.Dropdown:
+    """Any name may be set from outside (the gallery); what is no run is told when it is looked at."""
+    return gr.Dropdown([], label="Run", elem_id=elem_id, allow_custom_value=True)
+
+
+def asked(studio: Studio, name: str, function: Callable) -> object:
+    """`function` of the opened run, in the thread that looks; BadInput becomes a message."""
+    try:
+        return studio.looks.ask(studio.folders.run(name), function).result()
+    except BadInput as error:
+        raise gr.Error(html.escape(" ".join(str(error).split())), duration=12) from None
