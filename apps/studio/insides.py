@@ -16,7 +16,7 @@ from torch import Tensor
 from apps.studio.looks import Opened
 from apps.studio.pictures import inline
 from fields.cam_field import CamField
-from fields.compare.chart import Line, svg
+from fields.compare.chart import NARROW, Line, svg
 from fields.encoders.factor_grid import FactorGrid
 from fields.field import CoordinateField, Field, PointField
 from fields.fit.fit import reopen
@@ -85,7 +85,7 @@ def planes(opened: Opened) -> str:
         elif len(factor.axes) == 3:
             tiles.append(Tile(_three(values[values.shape[0] // 2].numpy()), f"{label}, middle slice"))
     text = "Each plane's strongest directions among its features as red, green and blue."
-    drawing = f'<figure class="drawing">{svg(curves, "along the axis", "size of the features")}</figure>' if curves else ""
+    drawing = f'<figure class="drawing">{svg(curves, "along the axis", "size of the features", size=NARROW)}</figure>' if curves else ""
     return (section("Planes", text, tiles) if tiles else "") + (f'<section class="part"><h3>Lines</h3>{drawing}</section>' if curves else "")
 
 
@@ -101,7 +101,7 @@ def modulation(opened: Opened) -> str:
     if len(axes) == 1:
         x = np.linspace(0, 1, len(values))
         name = field.domain.axes[axes[0]].name
-        draw = [svg([Line(f"layer {layer + 1}", list(zip(x, values[:, first + layer]))) for layer in range(count)], name, what)
+        draw = [svg([Line(f"layer {layer + 1}", list(zip(x, values[:, first + layer]))) for layer in range(count)], name, what, size=NARROW)
                 for first, what in ((0, "scale"), (count, "shift"))]
         return f'<section class="part"><h3>Scales and shifts</h3>{"".join(f"<figure class=drawing>{d}</figure>" for d in draw)}</section>'
     if values.ndim > 3:
@@ -139,11 +139,11 @@ def spectra(opened: Opened) -> str:
             text = report["remark"]
         else:
             network = choice.network / choice.network.sum()
-            lines.append(Line("untrained, FreSh's pick", [(q + 1, float(v)) for q, v in enumerate(network)]))
+            lines.append(Line("FreSh's pick", [(q + 1, float(v)) for q, v in enumerate(network)]))
             text = f"FreSh would choose {report['option']} = {report['value']:g}; this run has {getattr(method, method.frequency_option):g}."
             text += f" {report['remark']}" if report.get("remark") else ""
     drawing = svg([Line(line.name, [(x, float(np.log10(max(y, 1e-7)))) for x, y in line.points]) for line in lines], "cycles across the signal",
-                  "share of magnitude, log10", label="Spectra of target and fit")
+                  "share of magnitude, log10", label="Spectra of target and fit", size=NARROW)
     return f'<figure class="drawing">{drawing}</figure><p>{escape(text)}</p>'
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 
 # Told apart by most eyes, on white and on black.
 COLOURS = ("#d9733a", "#2f86ad", "#7f62c4", "#3c9a61", "#c4507a", "#9c8420", "#5a72e0", "#8d7263")
-WIDTH, HEIGHT = 720, 320
+WIDE, NARROW = (720, 320), (420, 280)
 LEFT, RIGHT, TOP, BOTTOM = 52, 14, 14, 40
+LETTER = 7  # about as wide as a letter of the legend is
 
 
 @dataclass(frozen=True)
@@ -22,8 +23,9 @@ class Line:
     points: Sequence[tuple[float, float]]
 
 
-def svg(lines: Sequence[Line], x: str, y: str, logarithmic: bool = False, label: str = "") -> str:
-    """A drawing of 720 x 320 units that scales with its place; text and axes are `currentColor`."""
+def svg(lines: Sequence[Line], x: str, y: str, logarithmic: bool = False, label: str = "", size: tuple[int, int] = WIDE) -> str:
+    """A drawing of so many units that scales with its place; text and axes are `currentColor`."""
+    width, height = size
     lines = [Line(line.name, clean) for line in lines if (clean := _usable(line.points, logarithmic))]
     if not lines:
         return ""
@@ -36,30 +38,31 @@ def svg(lines: Sequence[Line], x: str, y: str, logarithmic: bool = False, label:
     def place(point: tuple[float, float]) -> tuple[float, float]:
         across = (shown(point[0]) - x_range[0]) / (x_range[1] - x_range[0])
         up = (point[1] - y_range[0]) / (y_range[1] - y_range[0])
-        return LEFT + across * (WIDTH - LEFT - RIGHT), HEIGHT - BOTTOM - up * (HEIGHT - TOP - BOTTOM)
+        return LEFT + across * (width - LEFT - RIGHT), height - BOTTOM - up * (height - TOP - BOTTOM)
 
-    parts = [f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label or f"{y} against {x}", quote=True)}" '
+    parts = [f'<svg class="chart" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(label or f"{y} against {x}", quote=True)}" '
              'font-size="12" font-family="inherit" fill="currentColor">']
     for value in ticks(*y_range):
-        height = place((lines[0].points[0][0], value))[1]
-        parts.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{height:.1f}" y2="{height:.1f}" stroke="currentColor" opacity=".13"/>'
-                     f'<text x="{LEFT - 7}" y="{height + 4:.1f}" text-anchor="end" opacity=".75">{value:g}</text>')
+        level = place((lines[0].points[0][0], value))[1]
+        parts.append(f'<line x1="{LEFT}" x2="{width - RIGHT}" y1="{level:.1f}" y2="{level:.1f}" stroke="currentColor" opacity=".13"/>'
+                     f'<text x="{LEFT - 7}" y="{level + 4:.1f}" text-anchor="end" opacity=".75">{value:g}</text>')
     for value in (_decades(*x_range) if logarithmic else ticks(*x_range)):
         across = place((value, ys[0]))[0]
-        parts.append(f'<text x="{across:.1f}" y="{HEIGHT - BOTTOM + 17}" text-anchor="middle" opacity=".75">{value:g}</text>')
-    parts.append(f'<text x="{(LEFT + WIDTH - RIGHT) / 2:.0f}" y="{HEIGHT - 5}" text-anchor="middle" opacity=".75">{escape(x)}</text>'
-                 f'<text x="14" y="{(TOP + HEIGHT - BOTTOM) / 2:.0f}" text-anchor="middle" opacity=".75" '
-                 f'transform="rotate(-90 14 {(TOP + HEIGHT - BOTTOM) / 2:.0f})">{escape(y)}</text>')
+        parts.append(f'<text x="{across:.1f}" y="{height - BOTTOM + 17}" text-anchor="middle" opacity=".75">{value:g}</text>')
+    parts.append(f'<text x="{(LEFT + width - RIGHT) / 2:.0f}" y="{height - 5}" text-anchor="middle" opacity=".75">{escape(x)}</text>'
+                 f'<text x="14" y="{(TOP + height - BOTTOM) / 2:.0f}" text-anchor="middle" opacity=".75" '
+                 f'transform="rotate(-90 14 {(TOP + height - BOTTOM) / 2:.0f})">{escape(y)}</text>')
     for line in lines:
         colour = COLOURS[names.index(line.name) % len(COLOURS)]
         path = " ".join("{:.1f},{:.1f}".format(*place(point)) for point in line.points)
         parts.append(f'<polyline fill="none" stroke="{colour}" stroke-width="2" stroke-linejoin="round" points="{path}"/>')
     if len(names) > 1:
+        left = width - RIGHT - 34 - LETTER * max(map(len, names))
         for row, name in enumerate(names):
-            height = HEIGHT - BOTTOM - 14 - 17 * (len(names) - 1 - row)
+            level = height - BOTTOM - 14 - 17 * (len(names) - 1 - row)
             colour = COLOURS[row % len(COLOURS)]
-            parts.append(f'<line x1="{WIDTH - RIGHT - 128}" x2="{WIDTH - RIGHT - 108}" y1="{height}" y2="{height}" stroke="{colour}" stroke-width="3"/>'
-                         f'<text x="{WIDTH - RIGHT - 102}" y="{height + 4}">{escape(name)}</text>')
+            parts.append(f'<line x1="{left}" x2="{left + 20}" y1="{level}" y2="{level}" stroke="{colour}" stroke-width="3"/>'
+                         f'<text x="{left + 26}" y="{level + 4}">{escape(name)}</text>')
     return "".join(parts) + "</svg>"
 
 
