@@ -1,5 +1,6 @@
 # make fit                     set everything up in .venv and fit a photograph
 # make fit SOURCE=photo.jpg    fit your own;  ARGS="--seconds 10" passes anything on to fit-a-scene
+# make studio                  set everything up and open the studio in the browser
 # make test                    set everything up and run the tests
 # PIP_ARGS is handed to every pip install.
 
@@ -14,10 +15,13 @@ NATIVE := $(shell find cuda_ext -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o 
 # PIP_CONSTRAINT also reaches the environment in which the extension is built; `-c` would not.
 INSTALL := PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install $(PIP_ARGS)
 
-.PHONY: fit test cuda clean
+.PHONY: fit studio test cuda clean
 
 fit: .venv/installed
 	@$(BIN)/fit-a-scene fit "$(SOURCE)" $(ARGS)
+
+studio: .venv/installed-studio
+	@$(BIN)/fit-a-scene studio $(ARGS)
 
 test: .venv/installed-test
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
@@ -32,6 +36,10 @@ cuda: .venv/installed-test
 
 .venv/installed: .venv/bin/python pyproject.toml constraints.txt $(NATIVE)
 	$(INSTALL) -e .
+	@touch $@
+
+.venv/installed-studio: .venv/installed
+	$(INSTALL) -e '.[studio]'
 	@touch $@
 
 .venv/installed-test: .venv/installed

@@ -1,4 +1,4 @@
-"""What a run can be taken home as: pictures, sounds, clips and volumes of it, and its weights."""
+"""What a run can be taken home as: what `render` and `export` write of it, and its weights."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from apps.export import base, formats
+from apps.export.capabilities import can
 from apps.studio.looks import Opened
 from fields.fit.kinds import output_for
 from fields.output.base import Request
 from scenes.errors import BadInput
 
-WEIGHTS = "weights and how to build the field again (.safetensors)"
+WEIGHTS = "weights, and how to build the field again (.safetensors)"
 RENDERED = {
     "image": {"picture (.png)": ".png", "picture (.jpg)": ".jpg", "picture (.webp)": ".webp", "picture of floats (.exr)": ".exr", "picture (.tif)": ".tif"},
     "audio": {"sound (.wav)": ".wav", "sound (.flac)": ".flac"},
@@ -21,63 +23,96 @@ RENDERED = {
     "volume": {"volume (.npy)": ".npy", "projection (.png)": ".png"},
     "shape": {"turntable (.gif)": ".gif", "view (.png)": ".png"},
 }
-# A picture of so many numbers takes so long that it should be made by the command.
+# Of which `scale` means something.
+SCALED = ("image", "audio", "video", "volume")
+# What takes more numbers than this takes so long that it should be made by the command.
 MOST_NUMBERS = 100_000_000
+MOST_CELLS = 512
+BYTES_A_CELL = 4
 
 
 @dataclass(frozen=True)
 class Choice:
-    """One way of taking a run home."""
+    """One way of taking a run home; `by` says which program part writes it, `size` what its size is set by."""
 
     label: str
     ending: str
-    scaled: bool
+    by: str  # "render", "export" or "copy"
+    size: str = ""  # "scale", "cells" or nothing
+    form: str = ""
 
 
-def choices(kind: str) -> list[Choice]:
-    rendered = [Choice(label, ending, kind in ("image", "audio", "video", "volume")) for label, ending in RENDERED.get(kind, {}).items()]
-    return [*rendered, Choice(WEIGHTS, ".safetensors", False)]
+def choices(opened: Opened) -> list[Choice]:
+    """What fits this field, the usual form of its kind first."""
+    kind = opened.run.header["kind"]
+    rendered = [Choice(label, ending, "render", "scale" if kind in SCALED else "") for label, ending in RENDERED.get(kind, {}).items()]
+    able = can(_source(opened))
+    exported = [Choice(f"{row.form}: {row.what or row.form} ({'a folder, zipped' if row.ending == '/' else row.ending})", row.ending, "export",
+                       "cells" if "resolution" in row.takes else "", row.form) for row in formats.FORMATS if row.needs in able]
+    return [*(exported + rendered if kind == "shape" else rendered + exported), Choice(WEIGHTS, ".safetensors", "copy")]
 
 
-def find(kind: str, label: str) -> Choice:
-    for choice in choices(kind):
+def find(opened: Opened, label: str) -> Choice:
+    for choice in choices(opened):
         if choice.label == label:
             return choice
-    raise BadInput(f"a field of the kind {kind} is not exported as {label}")
+    raise BadInput(f"a field of the kind {opened.run.header['kind']} is not exported as {label}")
 
 
-def estimate(header: dict, choice: Choice, scale: float) -> str:
+def estimate(header: dict, choice: Choice, scale: float, cells: int) -> str:
     """How much there will be, for people."""
-    if choice.label == WEIGHTS:
-        return f"{header['parameters']:,} numbers, {4 * header['parameters'] / 1e6:.3g} MB"
-    if header["kind"] == "shape":
-        return "36 pictures of 400 x 400" if choice.ending == ".gif" else "800 x 800 pixels"
+    if choice.by == "copy":
+        return f"{header['parameters']:,} numbers, about {header['parameters'] * header.get('bits', 32) / 8e6:.3g} MB"
+    if choice.size == "cells":
+        return f"up to {cells} cells along the longest side: {cells ** 3 * BYTES_A_CELL / 1e6:,.0f} MB of values while it is made"
+    if choice.size != "scale":
+        return "36 pictures of 400 x 400" if choice.ending == ".gif" else "800 x 800 pixels" if choice.ending == ".png" else ""
     if header["kind"] == "volume" and choice.ending == ".png":
         return f"{round(400 * scale)} x {round(400 * scale)} pixels"
-    shape = _scaled(header, scale)
     unit = {"image": "pixels", "audio": "samples", "video": "pixels and frames", "volume": "voxels"}[header["kind"]]
-    return f"{' x '.join(f'{n:,}' for n in shape)} {unit}"
+    return f"{' x '.join(f'{n:,}' for n in _scaled(header, scale))} {unit}"
 
 
-def write(opened: Opened, choice: Choice, scale: float) -> Path:
+def write(opened: Opened, choice: Choice, scale: float, cells: int) -> Path:
     """The file, in a folder of its own from which the page hands it out."""
-    room = Path(os.environ["GRADIO_TEMP_DIR"])
-    room.mkdir(parents=True, exist_ok=True)
-    out = Path(tempfile.mkdtemp(prefix="export-", dir=room)) / f"{opened.run.path.name}{choice.ending}"
-    if choice.label == WEIGHTS:
-        shutil.copyfile(opened.run.weights, out)
-        return out
+    out = room("export-") / f"{opened.run.path.name}{'' if choice.ending == '/' else choice.ending}"
     header = opened.run.header
-    if choice.scaled:
-        numbers = len(header["channels"]["names"])
-        for n in _scaled(header, scale):
-            numbers *= n
-        if numbers > MOST_NUMBERS:
-            raise BadInput(f"that is {numbers:,} numbers; at most {MOST_NUMBERS:,} are made here, the command line makes more")
-    request = Request(turntable=True if header["kind"] == "shape" and choice.ending == ".gif" else None,
-                      scale=scale if choice.scaled and scale != 1 else None)
-    output_for(header["kind"], opened.field).render(out, request)
+    if choice.by == "copy":
+        shutil.copyfile(opened.run.weights, out)
+    elif choice.by == "export":
+        request = base.Request(resolution=max(8, min(MOST_CELLS, int(cells))) if choice.size == "cells" else None)
+        formats.export(_source(opened), out, request, choice.form)
+        beside = list(out.parent.iterdir())
+        if out.is_dir() or len(beside) > 1:  # (an OBJ has its materials and pictures beside it)
+            packed = out.parent.with_suffix(".zip")
+            shutil.make_archive(str(packed.with_suffix("")), "zip", out.parent)
+            return packed.rename(out.parent / f"{opened.run.path.name}.zip")
+    else:
+        if choice.size == "scale":
+            _refuse_large(header, scale)
+        request = Request(turntable=True if header["kind"] == "shape" and choice.ending == ".gif" else None,
+                          scale=scale if choice.size == "scale" and scale != 1 else None)
+        output_for(header["kind"], opened.field).render(out, request)
     return out
+
+
+def room(prefix: str) -> Path:
+    """A new folder where Gradio finds files that it may hand out."""
+    folder = Path(os.environ["GRADIO_TEMP_DIR"])
+    folder.mkdir(parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(prefix=prefix, dir=folder))
+
+
+def _refuse_large(header: dict, scale: float) -> None:
+    numbers = len(header["channels"]["names"])
+    for n in _scaled(header, scale):
+        numbers *= n
+    if numbers > MOST_NUMBERS:
+        raise BadInput(f"that is {numbers:,} numbers; at most {MOST_NUMBERS:,} are made here, the command line makes more")
+
+
+def _source(opened: Opened) -> base.Source:
+    return base.Source(opened.run, opened.field, opened.run.header["kind"])
 
 
 def _scaled(header: dict, scale: float) -> list[int]:

@@ -14,8 +14,8 @@ from scenes.recognise import FILMS, SHAPES, SOUNDS
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".gif", ".exr", ".hdr", ".bmp")
 VOLUMES = (".npy", ".npz", ".nrrd", ".nii", ".gz")
 ENDINGS = (*PICTURES, *SOUNDS, *FILMS, *VOLUMES, *SHAPES, ".ply", ".zip")
-# Inside an archive: a posed scene or the frames of a clip.
-INSIDE = (*PICTURES, ".json", ".npy", ".npz", ".txt", ".bin", ".ply")
+# Inside an archive: a posed scene, the frames of a clip, or a mesh with its textures.
+INSIDE = (*PICTURES, *SHAPES, ".json", ".npy", ".npz", ".txt", ".bin", ".ply", ".mtl")
 
 MOST_BYTES = 512 << 20
 MOST_UNPACKED = 2 << 30

@@ -367,7 +367,8 @@
   // ---- orbit: coarse while it moves, sharp at rest ---------------------------------------------------------------------------
 
   function orbit(root) {
-    const run = encodeURIComponent(root.dataset.run), COARSE = 128, SHARP = 512;
+    const run = encodeURIComponent(root.dataset.run), COARSE = 128, SHARPEST = 512, PATIENCE = 1500;
+    let slowest = 100;  // milliseconds that a coarse view takes
     const view = { azimuth: 30, elevation: 15, distance: 1.9 };
     let busy = false, dirty = true, resting = 0, what = "color", sharp = false;
     const image = make("img", { alt: `the shape ${root.dataset.run}`, draggable: "false" });
@@ -396,7 +397,7 @@
       while (alive(root) && (dirty || !sharp)) {
         const rest = performance.now() - resting > 180 && !dirty;
         if (!dirty && !rest) { await wait(40); continue; }
-        const side = rest ? SHARP : COARSE;
+        const side = rest ? Math.round(Math.max(192, Math.min(SHARPEST, COARSE * Math.sqrt(PATIENCE / slowest)))) : COARSE, asked = performance.now();
         if (dirty) dirty = false;
         const query = new URLSearchParams({ ...view, side, what });
         const answer = await fetch(`/studio/orbit/${run}?${query}`).catch(() => null);
@@ -404,7 +405,8 @@
         const old = image.src;
         await swap(image, URL.createObjectURL(await answer.blob()));
         if (old.startsWith("blob:")) URL.revokeObjectURL(old);
-        if (side === SHARP && !dirty) { sharp = true; root.dataset.drawn = `${run} sharp ${what} ${Math.round(view.azimuth)}`; }
+        if (!rest) slowest = Math.max(20, performance.now() - asked);
+        if (rest && !dirty) { sharp = true; root.dataset.drawn = `${run} sharp ${what} ${Math.round(view.azimuth)}`; }
       }
       busy = false;
     }

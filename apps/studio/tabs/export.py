@@ -9,8 +9,6 @@ import gradio as gr
 
 from apps.studio import exporting, gallery
 from apps.studio.tabs.choose import asked, run_choice
-from apps.studio.tabs.fit import said
-from fields.fit.run import Run
 
 if TYPE_CHECKING:
     from apps.studio.server import Studio
@@ -21,38 +19,35 @@ def build(studio: Studio, tab: gr.Tab) -> gr.Dropdown:
         with gr.Column(scale=1, min_width=300, elem_classes="card"):
             run = run_choice("export-run")
             form = gr.Dropdown([], label="As", elem_id="export-as")
-            scale = gr.Slider(0.25, 8, value=1, step=0.25, label="Times the size of the original", elem_id="export-scale")
+            scale = gr.Slider(0.25, 8, value=1, step=0.25, label="Times the size of the original", elem_id="export-scale", visible=False)
+            cells = gr.Slider(32, exporting.MOST_CELLS, value=128, step=32, label="Cells along the longest side", elem_id="export-cells", visible=False)
             estimate = gr.Markdown("", elem_id="export-estimate")
             start = gr.Button("Export", variant="primary", elem_id="export-start")
         with gr.Column(scale=1, min_width=300, elem_classes="card"):
             file = gr.File(label="The file", interactive=False, elem_id="export-file")
             gr.HTML("<p class='quiet'>Large results are made by <code>fit-a-scene render</code> and <code>fit-a-scene export</code>, in bounded memory.</p>")
 
-    def header_of(name: str) -> dict:
-        return said(lambda: Run.open(studio.folders.run(name)).header)
-
     def choose(name: str | None):
         if not name:
             return gr.update(choices=[], value=None), None
-        labels = [choice.label for choice in exporting.choices(header_of(name)["kind"])]
+        labels = [choice.label for choice in asked(studio, name, exporting.choices)]
         return gr.update(choices=labels, value=labels[0]), None
 
-    def tell(name: str | None, label: str | None, size: float):
+    def tell(name: str | None, label: str | None, times: float, fine: float):
         if not name or not label:
-            return "", gr.skip()
-        header = header_of(name)
-        choice = said(exporting.find, header["kind"], label)
-        return escape(exporting.estimate(header, choice, size)), gr.update(interactive=choice.scaled)
+            return "", gr.skip(), gr.skip()
+        choice, header = asked(studio, name, lambda opened: (exporting.find(opened, label), opened.run.header))
+        return (escape(exporting.estimate(header, choice, times, int(fine))), gr.update(visible=choice.size == "scale"),
+                gr.update(visible=choice.size == "cells"))
 
-    def make(name: str | None, label: str | None, size: float) -> str:
+    def make(name: str | None, label: str | None, times: float, fine: float) -> str:
         if not name or not label:
             raise gr.Error("Choose a run first.", duration=8)
-        choice = said(exporting.find, header_of(name)["kind"], label)
-        return str(asked(studio, name, lambda opened: exporting.write(opened, choice, size)))
+        return str(asked(studio, name, lambda opened: exporting.write(opened, exporting.find(opened, label), times, int(fine))))
 
     tab.select(lambda: gr.update(choices=gallery.names(studio.folders)), None, run, show_progress="hidden", api_visibility="private")
     run.change(choose, run, [form, file], show_progress="hidden", api_visibility="private")
-    for trigger in (form.change, scale.change):
-        trigger(tell, [run, form, scale], [estimate, scale], show_progress="hidden", trigger_mode="always_last", api_visibility="private")
-    start.click(make, [run, form, scale], file, show_progress="minimal", concurrency_limit=2, api_visibility="private")
+    for trigger in (form.change, scale.change, cells.change):
+        trigger(tell, [run, form, scale, cells], [estimate, scale, cells], show_progress="hidden", trigger_mode="always_last", api_visibility="private")
+    start.click(make, [run, form, scale, cells], file, show_progress="minimal", concurrency_limit=2, api_visibility="private")
     return run

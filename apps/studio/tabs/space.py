@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import tempfile
 from html import escape
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import gradio as gr
-import numpy as np
 
+from apps.export.base import Request, Source
+from apps.export.formats import export
 from apps.studio import gallery
+from apps.studio.exporting import room
 from apps.studio.looks import Opened
 from apps.studio.tabs.choose import asked, run_choice
 from fields.fit.run import Run
-from fields.render.surface_field import surface_field
 from scenes.errors import BadInput
 
 if TYPE_CHECKING:
@@ -60,26 +59,7 @@ def view(studio: Studio, name: str) -> str:
 
 
 def extracted(opened: Opened, cells: int) -> tuple[str, str]:
-    """A GLB for the page's viewer, and a line about it."""
-    import trimesh
-
-    vertices, faces = surface_field(opened.field).triangles(cells)
-    if not len(faces):
-        raise BadInput("this field has no surface yet; fit it longer")
-    # Seen from the front as the picture beside it: centred, one unit large.
-    made = trimesh.Trimesh((vertices - 0.5).astype(np.float32), faces, process=False)
-    made.visual = trimesh.visual.TextureVisuals(material=trimesh.visual.material.PBRMaterial(
-        baseColorFactor=(214, 209, 201, 255), metallicFactor=0.0, roughnessFactor=0.75, doubleSided=True))
-    made.vertex_normals  # (computed once here, so that they are written)
-    path = Path(tempfile.mkdtemp(prefix="mesh-", dir=_room())) / f"{opened.run.path.name}.glb"
-    made.export(path, include_normals=True)
-    return str(path), f"{len(vertices):,} vertices, {len(faces):,} triangles, at {cells} cells"
-
-
-def _room() -> str:
-    """Where Gradio finds files that it may hand out."""
-    import os
-
-    folder = Path(os.environ["GRADIO_TEMP_DIR"])
-    folder.mkdir(parents=True, exist_ok=True)
-    return str(folder)
+    """A GLB for the page's viewer, as `export` writes it, and a line about it."""
+    path = room("mesh-") / f"{opened.run.path.name}.glb"
+    report = export(Source(opened.run, opened.field, opened.run.header["kind"]), path, Request(resolution=cells), "mesh")
+    return str(path), escape(f"{report['text']}; {path.stat().st_size / 1e6:.1f} MB")

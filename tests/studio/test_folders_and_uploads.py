@@ -1,0 +1,114 @@
+"""Names, folders and uploads: nothing outside the runs folder is reached, and nothing unknown, huge or sly is kept."""
+
+import io
+import os
+import stat
+import zipfile
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apps.studio import uploads
+from apps.studio.folders import NAME, Folders, checked, cleaned
+from scenes.errors import BadInput
+
+
+@pytest.fixture
+def folders(tmp_path):
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret" / "run.json").write_text('{"format": 1}')
+    return Folders.at(tmp_path / "runs")
+
+
+@pytest.mark.parametrize("name", ["..", "../secret", "a/../../secret", "/etc", ".uploads", "", "a/b", "a\\b", "a\0b", "x" * 81, "run\n", "..a", "a..b", " a"])
+def test_names_that_lead_elsewhere_are_refused(folders, name):
+    with pytest.raises(BadInput):
+        folders.run(name)
+    with pytest.raises(BadInput):
+        checked(name)
+
+
+def test_a_link_in_the_runs_folder_is_no_run(folders, tmp_path):
+    os.symlink(tmp_path / "secret", folders.runs / "link")
+    with pytest.raises(BadInput, match="no run called link"):
+        folders.run("link")
+
+
+@given(st.text())
+def test_what_is_cleaned_is_a_name(text):
+    assert NAME.fullmatch(cleaned(text)) and checked(cleaned(text)) == cleaned(text)
+
+
+def test_a_new_run_never_takes_the_place_of_another(folders):
+    (folders.runs / "cat").mkdir()
+    assert folders.new("cat").name == "cat-2" and folders.new("../cat").name == "cat-2" and folders.new("???").name == "run"
+
+
+def kept(folders, name, content=b"something"):
+    file = folders.runs.parent / name
+    file.write_bytes(content)
+    return uploads.keep(file, folders)
+
+
+def left(folders):
+    return [path for path in folders.uploads.rglob("*") if path.is_file()]
+
+
+def test_a_file_is_kept_under_a_clean_name(folders):
+    path = kept(folders, "my <photo>.PNG")
+    assert path.name == "my -photo.png" and path.read_bytes() == b"something" and folders.holds(path)
+
+
+@pytest.mark.parametrize("name, content, message", [("run.sh", b"#!", "are not taken"), ("model.pkl", b"x", "are not taken"), ("nothing", b"x", "are not taken"),
+                                                   ("empty.png", b"", "is empty"), ("page.html", b"<script>", "are not taken"), ("broken.zip", b"PK\x03\x04xx", "cannot be unpacked")])
+def test_files_that_are_not_taken(folders, name, content, message):
+    with pytest.raises(BadInput, match=message):
+        kept(folders, name, content)
+    assert not left(folders)
+
+
+def test_a_large_file_is_refused(folders, monkeypatch):
+    monkeypatch.setattr(uploads, "MOST_BYTES", 5)
+    with pytest.raises(BadInput, match="at most"):
+        kept(folders, "large.png")
+
+
+def archive(*entries):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as made:
+        for entry, content in entries:
+            made.writestr(entry, content)
+    return buffer.getvalue()
+
+
+def test_an_archive_becomes_its_one_folder(folders):
+    path = kept(folders, "scene.zip", archive(("duck/transforms.json", b"{}"), ("duck/images/1.png", b"x"), ("__MACOSX/._1.png", b"y")))
+    assert path.name == "duck" and sorted(p.name for p in path.rglob("*")) == ["1.png", "images", "transforms.json"]
+
+
+def link(name="images/a.png"):
+    entry = zipfile.ZipInfo(name)
+    entry.create_system, entry.external_attr = 3, (stat.S_IFLNK | 0o777) << 16
+    return entry
+
+
+@pytest.mark.parametrize("entries, message", [
+    ([("../climb.png", b"x")], "leads out"), ([("a/../../climb.png", b"x")], "leads out"), ([("/etc/climb.png", b"x")], "leads out"),
+    ([("..\\climb.png", b"x")], "leads out"), ([("C:/climb.png", b"x")], "leads out"), ([(link(), "/etc/passwd")], "is a link"),
+    ([("a.png", b"x"), ("run.py", b"x")], "neither a picture"), ([("run.json/field.safetensors", b"x")], "neither a picture"), ([], "no pictures"),
+])
+def test_sly_archives_are_refused_and_leave_nothing(folders, entries, message):
+    with pytest.raises(BadInput, match=message):
+        kept(folders, "sly.zip", archive(*entries))
+    assert not left(folders) and not list(folders.runs.parent.glob("climb*"))
+
+
+def test_an_archive_that_grows_too_large_is_refused(folders, monkeypatch):
+    monkeypatch.setattr(uploads, "MOST_UNPACKED", 1 << 20)
+    with pytest.raises(BadInput, match="unpacks to more"):
+        kept(folders, "bomb.zip", archive(("a.png", bytes(3 << 20))))
+    monkeypatch.setattr(uploads, "MOST_FILES", 2)
+    with pytest.raises(BadInput, match="at most 2"):
+        kept(folders, "many.zip", archive(*((f"{i}.png", b"x") for i in range(3))))
+    assert not left(folders)

@@ -1,0 +1,78 @@
+"""What a field is made of, as pictures."""
+
+import pytest
+
+from apps.cli.main import main
+from apps.studio import exporting, insides
+from apps.studio.looks import Looks
+from scenes.errors import BadInput
+
+
+@pytest.fixture
+def looks():
+    made = Looks()
+    yield made
+    made.close()
+
+
+def fitted(tmp_path, source, *options):
+    path = tmp_path / "run"
+    assert main(["fit", str(source), "--steps", "2", "--out", str(path), *options]) == 0
+    return path
+
+
+def test_a_hash_grid_level_by_level(tmp_path, photograph, looks):
+    page = looks.ask(fitted(tmp_path, photograph, "--set", "levels=5", "table_size=1024"), insides.parts).result()
+    assert page.count("<img") == 5 and "level 5" in page
+
+
+def test_scales_and_shifts(tmp_path, photograph, looks):
+    page = looks.ask(fitted(tmp_path, photograph, "--method", "cam", "--set", "hidden_layers=2", "width=16"), insides.parts).result()
+    assert page.count("<img") == 4 and "scale of layer 2" in page and "shift of layer 1" in page
+
+
+def test_planes_and_lines(tmp_path, looks):
+    import numpy as np
+
+    np.save(tmp_path / "ball.npy", np.random.default_rng(0).random((16, 16, 16), np.float32))
+    for method, pictures, heading in (("triplane", 3, "Planes"), ("tensorf", 3, "Lines")):
+        path = tmp_path / method
+        assert main(["fit", str(tmp_path / "ball.npy"), "--method", method, "--steps", "2", "--out", str(path)]) == 0
+        page = looks.ask(path, insides.parts).result()
+        assert page.count("<img") >= pictures and heading in page
+
+
+def test_what_has_nothing_inside_says_so(tmp_path, photograph, looks):
+    assert "no grids" in looks.ask(fitted(tmp_path, photograph, "--method", "siren", "--set", "width=8"), insides.parts).result()
+
+
+def test_spectra_and_the_pick(tmp_path, photograph, looks):
+    page = looks.ask(fitted(tmp_path, photograph, "--method", "siren", "--set", "width=8", "hidden_layers=2"), insides.spectra).result()
+    assert page.count("<polyline") == 3 and "FreSh would choose first_omega" in page
+
+
+def test_spectra_want_a_grid_in_the_plane_or_in_space(tmp_path, looks):
+    import numpy as np
+    import soundfile
+
+    soundfile.write(tmp_path / "a.wav", np.sin(np.arange(4000) / 9), 8000)
+    path = tmp_path / "sound"
+    assert main(["fit", str(tmp_path / "a.wav"), "--steps", "2", "--out", str(path)]) == 0
+    with pytest.raises(BadInput, match="of the kind audio"):
+        looks.ask(path, insides.spectra).result()
+
+
+def test_every_form_that_is_offered_can_be_written(tmp_path, photograph, looks, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "arriving"))
+    path = fitted(tmp_path, photograph, "--set", "levels=4", "table_size=1024")
+
+    def write_all(opened):
+        return [(choice, exporting.write(opened, choice, 0.5, 32)) for choice in exporting.choices(opened)]
+
+    written = looks.ask(path, write_all).result()
+    assert len(written) >= 6
+    for choice, file in written:
+        assert file.is_file() and file.stat().st_size > 0 and file.is_relative_to(tmp_path / "arriving")
+        assert exporting.estimate(looks.ask(path, lambda opened: opened.run.header).result(), choice, 0.5, 32) is not None
+    with pytest.raises(BadInput, match="at most"):
+        looks.ask(path, lambda opened: exporting.write(opened, exporting.choices(opened)[0], 1000.0, 32)).result()
