@@ -77,6 +77,14 @@ class Objective(ABC):
         units = torch.tensor(self.signal.channels.units, device=coords.device)
         return point_loss(self.loss_name, field(coords) / units, values / units, *weights)
 
+    def constant_loss(self, step: int, count: int, seed: int) -> float | None:
+        """The loss of a batch if the field were the mean value everywhere; None where that says nothing (a loss of its own)."""
+        if type(self).loss is not Objective.loss:
+            return None
+        _, values, *weights = self.batch(step, count, seed, torch.device("cpu"))
+        values = values / torch.tensor(self.signal.channels.units)
+        return float(point_loss(self.loss_name, values.mean(0, keepdim=True).expand_as(values), values, *weights))
+
     def running_quality(self, loss: float) -> tuple[str, float]:
         """What a person is shown while it fits: a name and a number, from the loss of a training batch."""
         if self.loss_name == "l2":

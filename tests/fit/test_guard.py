@@ -1,5 +1,6 @@
 """A fit that runs away goes back and goes on at half the rates."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -42,3 +43,19 @@ def test_a_fit_that_always_runs_away_is_refused(image):
             with torch.no_grad():
                 trainer.field.network.output_real.bias.fill_(float("nan"))
             trainer.step()
+
+
+@pytest.mark.slow
+def test_a_fit_that_stands_still_begins_again_with_smaller_rates(image):
+    options = SMALL | {"learning_rate": 0.1}
+    trainer, _ = prepare(image, "wire", steps=800, options=options)
+    result = finish(trainer, None)
+    assert trainer._guard.restarts and trainer._guard.set_out
+    assert result.metrics["psnr"] > 15
+
+
+def test_what_cannot_be_learned_is_left_alone_after_three_beginnings():
+    noise = Image.from_array(np.random.default_rng(0).integers(0, 2, (64, 64), np.uint8) * np.uint8(255))
+    trainer, _ = prepare(noise, "wire", steps=1100, options={"width": 2, "hidden_layers": 1, "batch": 64, "omega": 1.0, "scale": 1.0})
+    finish(trainer, None)
+    assert trainer._guard.rate == 1.0 and trainer._guard.restarts == 4
