@@ -126,17 +126,26 @@ class GridMethod(Method):
         return [copy(n) for n in crossing(lambda n: copy(n).parameters(dimensions, channels), 2, most, parameters)]
 
     def sizes(self, dimensions: int, channels: int, parameters: int) -> Iterator[Self]:
-        """The resolution is solved first, then, where its steps are too coarse, the network's width; then with fewer features."""
-        features = self.features
-        while features:
-            for width in (w for w in (self.width, 48, 32, 16, 8) if w <= self.width):
-                method = self.model_copy(update={"features": features, "width": width})
-                for copy in method._of_size(dimensions, channels, parameters):
-                    yield copy
-                    widths = crossing(lambda w: copy.model_copy(update={"width": w}).parameters(dimensions, channels),  # noqa: B023
-                                      1, 2 * self.width, parameters)
-                    yield from (copy.model_copy(update={"width": w}) for w in widths)
-            features //= 2
+        """The resolution is solved first, then, where its steps are too coarse, the network's width; then with fewer features.
+
+        Networks that would take more than half of the numbers are made narrower before grids are made coarser.
+        """
+        for most in (0.5, 1.0):
+            features = self.features
+            while features:
+                for width in (w for w in (self.width, 48, 32, 16, 8, 4) if w <= self.width):
+                    method = self.model_copy(update={"features": features, "width": width})
+                    if method.network_parameters(channels) <= most * parameters or most == 1.0:
+                        yield from method._near(dimensions, channels, parameters)
+                features //= 2
+
+    def _near(self, dimensions: int, channels: int, parameters: int) -> Iterator[Self]:
+        """Copies with these features, of the resolutions nearest to `parameters`, each also with the widths that are."""
+        for copy in self._of_size(dimensions, channels, parameters):
+            yield copy
+            widths = crossing(lambda w: copy.model_copy(update={"width": w}).parameters(dimensions, channels),  # noqa: B023
+                              1, 2 * self.width, parameters)
+            yield from (copy.model_copy(update={"width": w}) for w in widths)
 
     def start(self, domain: Domain, generator) -> Start:
         """What the grids hold before the first step."""

@@ -88,6 +88,13 @@ def test_every_head_is_counted_and_built(name, head):
     assert method.parameters(3, 3) == field.stored_numbers
 
 
+@pytest.mark.parametrize("head", ["mlp", "kan-spline", "hourglass", "quadratic"])
+def test_a_large_head_is_made_narrower_before_the_grids_are_made_coarse(head):
+    method = prepared("densegrid", (256, 256), head=head).sized(2, 3, 20_000)
+    assert abs(method.parameters(2, 3) - 20_000) <= 600
+    assert method.resolution >= 32 and method.network_parameters(3) <= 12_000
+
+
 def test_a_head_without_kernels_is_not_sent_to_them():
     with pytest.raises(BadInput, match="trains through autograd"):
         make_method("hashgrid", {"head": "quadratic", "products": "bfloat16"})
