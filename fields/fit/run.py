@@ -17,7 +17,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fields.fit.storage import decode_state, encode_state
+from fields.fit.storage import decode_state, stored_state
 from fields.methods.base import Method
 from fields.methods.registry import make_method
 from scenes.atomic import atomic_write
@@ -142,7 +142,7 @@ def save_field(path: Path, field: Field, method: Method, bits: int = 32) -> None
 
     header = {"format": FORMAT, "method": method.name, "options": method.model_dump(), "domain": field.domain.to_json(),
               "channels": field.channels.to_json()}
-    _write(path, save({name: t.contiguous() for name, t in encode_state(field.state_dict(), bits).items()},
+    _write(path, save({name: t.contiguous() for name, t in stored_state(field, bits).items()},
                       {"field_studio": json.dumps(header)}))
 
 

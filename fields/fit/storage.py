@@ -1,6 +1,7 @@
 """Weights in fewer bits: what is stored, and training that feels the rounding.
 
-Matrices, tables and grids (everything of two or more axes) are rounded; biases and other vectors stay float32.
+Matrices, tables and grids (everything of two or more axes that is trained) are rounded; biases, other vectors, and what is drawn or
+measured once (random frequencies, centres of kernels: no training makes up for their rounding) stay float32.
 
     8 bits    q = round(w / s), s = max |w| / 127 of each tensor: int8 and one float32
     16 bits   float16
@@ -8,6 +9,7 @@ Matrices, tables and grids (everything of two or more axes) are rounded; biases 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from types import TracebackType
 
 import torch
@@ -35,11 +37,16 @@ def decode(stored: Tensor, scale: Tensor | None) -> Tensor:
     return stored if scale is None else stored.float() * scale
 
 
-def encode_state(state: dict[str, Tensor], bits: int) -> dict[str, Tensor]:
-    """A state dict as it is stored: each scale beside its tensor, named `NAME.scale`."""
+def stored_state(field: nn.Module, bits: int) -> dict[str, Tensor]:
+    """A field's state dict as it is stored: what is not trained stays as it is."""
+    return encode_state(field.state_dict(), bits, exact={name for name, _ in field.named_buffers()})
+
+
+def encode_state(state: dict[str, Tensor], bits: int, exact: Collection[str] = ()) -> dict[str, Tensor]:
+    """A state dict as it is stored, all but the tensors named in `exact`: each scale beside its tensor, named `NAME.scale`."""
     stored: dict[str, Tensor] = {}
     for name, tensor in state.items():
-        stored[name], scale = encode(tensor, bits)
+        stored[name], scale = encode(tensor, 32 if name in exact else bits)
         if scale is not None:
             stored[name + SCALE] = scale
     return stored
