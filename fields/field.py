@@ -41,6 +41,14 @@ class Field(nn.Module):
         """What training adds to the loss of a batch, weights included; None: nothing. Fused steps do not ask."""
         return None
 
+    def diagnostics(self) -> dict[str, float]:
+        """What the field tells of itself beside the metrics of its signal, which a run keeps with them."""
+        return {}
+
+    def remarks(self) -> list[str]:
+        """What a person should know of this fit, a line each."""
+        return []
+
 
 class PointField(Field):
     """A map from points to values (pictures, sound, clips as volumes, distances)."""

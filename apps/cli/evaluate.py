@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> dict:
         raise BadInput(f"{path} has the channels {', '.join(signal.channels.names)}; "
                        f"the field has {', '.join(field.channels.names)}")
     signal.measure_as(field.channels)
-    metrics = objective_for(signal, field, kept.header["options"]["loss"]).evaluate(field)
+    metrics = objective_for(signal, field, kept.header["options"]["loss"]).evaluate(field) | field.diagnostics()
     if not options.json:
         for name, value in metrics.items():
             print(f"{name:12} {value:.6g}")

@@ -117,6 +117,8 @@ def run(options: argparse.Namespace) -> dict:
 
     with stop_on_signals(trainer), FitProgress(signal, trainer, kept) as progress:
         result = fitting.finish(trainer, kept, [progress])
+    for remark in result.field.remarks():
+        print(f"note: {remark}", file=sys.stderr)
     report = summary(kept)
     if not result.finished:
         print(f"stopped at step {result.steps}; continue with: fit-a-scene fit {options.source} --out {kept.path} --resume",

@@ -174,7 +174,8 @@ def gradients(method: Method, signal: Waves) -> str:
     missing = [name for key, name in trained.items() if key not in set(listed)]
     assert not missing, f"no group trains {', '.join(missing)}"
     objective = Waving(signal, "l2")
-    objective.loss(field, objective.batch(0, 4096, 0, torch.device("cpu"))).backward()
+    loss, penalty = objective.loss(field, objective.batch(0, 4096, 0, torch.device("cpu"))), field.regularisation()
+    (loss if penalty is None else loss + penalty).backward()
     for name, parameter in field.named_parameters():
         if parameter.requires_grad:
             assert parameter.grad is not None, f"{name} gets no gradient"

@@ -16,7 +16,7 @@ from fields.fit.fresh import apply_fresh, save_spectra
 from fields.fit.kinds import default_method, objective_for
 from fields.fit.machine import machine, refuse_too_large, versions
 from fields.fit.run import Run
-from fields.fit.storage import decode_state, encode_state
+from fields.fit.storage import decode_state, stored_state
 from fields.fit.trainer import Trainer
 from fields.methods.base import Method
 from fields.methods.registry import make_method
@@ -113,7 +113,7 @@ def reopen(run: Run) -> Signal:
 def resume(signal: Signal, run: Run, device: str = "auto", started: float | None = None) -> Trainer:
     """The trainer of a run that was cut off, where its last checkpoint left it (at step 0 if there was none yet)."""
     header = run.header
-    config = make_method(header["method"], header["options"])
+    config = make_method(header["method"], header["options"]).prepare(signal)  # (nothing is open; kernels are placed by the signal)
     trainer = _trainer(signal, config, header["steps"], header["seconds"], header["seed"], header.get("bits", 32),
                        header.get("keep", 1.0), resolve_device(device), started)
     if run.checkpoint.is_file():
@@ -131,8 +131,8 @@ def finish(trainer: Trainer, run: Run | None, callbacks: Iterable[Callable[[Trai
     field, method = trainer.field, trainer.method
     if run is not None:
         run.save_checkpoint(trainer)  # with the exact weights, before they are rounded to what is stored
-    field.load_state_dict(decode_state(encode_state(field.state_dict(), trainer.bits)))
-    metrics = trainer.objective.evaluate(field)
+    field.load_state_dict(decode_state(stored_state(field, trainer.bits)))
+    metrics = trainer.objective.evaluate(field) | field.diagnostics()
     result = Fit(field, method, metrics, trainer.index, trainer.elapsed, trainer.done, run)
     if run is not None:
         run.save_field(field, method, trainer.bits)

@@ -30,6 +30,8 @@ BUILT_IN = {
     "nerv": "fields.methods.nerv:Nerv",
     "nervpp": "fields.methods.nerv:NervPlus",
     "rbf": "fields.methods.rbf:Rbf",
+    "neurbf": "fields.methods.neurbf:NeuRbf",
+    "nstr": "fields.methods.nstr:Nstr",
 }
 
 

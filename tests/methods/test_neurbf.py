@@ -1,0 +1,142 @@
+"""NeuRBF: kernels from the signal, counted with the frozen ones."""
+
+import numpy as np
+import pytest
+import torch
+
+from fields.fit.fit import fit_field, prepare
+from fields.fit.run import Run, load_field
+from fields.init.placement import of_grid
+from fields.methods.registry import make_method
+from scenes.audio import Audio
+from scenes.errors import BadInput
+from scenes.image import Image
+from scenes.video import Video
+from scenes.volume import Volume
+
+SMALL = {"kernels": 40, "width": 16, "batch": 512}
+
+
+@pytest.fixture(scope="module")
+def image(astronaut):
+    return Image.from_array(astronaut[60:124, 180:276])
+
+
+def test_frozen_numbers_are_counted(image):
+    method = make_method("neurbf", SMALL).prepare(image)
+    field = method.build(image.domain, image.channels, 0)
+    per_kernel = 2 + 3 + 32
+    grid = sum(p.numel() for p in field.encoder.grid.parameters())
+    mlp = sum(p.numel() for p in field.network.parameters())
+    assert field.stored_numbers == method.parameters(2, 3) == 40 * per_kernel + grid + field.encoder.outputs + mlp
+    assert not field.encoder.kernels.centres.requires_grad and not field.encoder.kernels.shapes.requires_grad
+
+
+def test_kernels_lie_where_the_picture_changes():
+    values = np.zeros((64, 64), np.uint8)
+    values[:, 32:] = 255
+    method = make_method("neurbf", SMALL).prepare(edge := Image.from_array(values))
+    centres = method.build(edge.domain, edge.channels, 0).encoder.kernels.centres
+    assert ((centres[:, 0] - 0.5).abs() < 0.05).all()
+
+
+def test_kernels_of_a_wide_picture_are_round_in_pixels():
+    """Coordinates are scaled so that a pixel is a square."""
+    image = Image.from_array(np.random.default_rng(0).integers(0, 255, (32, 128), np.uint8))
+    kernels = make_method("neurbf", SMALL).prepare(image).build(image.domain, image.channels, 0).encoder.kernels
+    assert kernels.extents.tolist() == [1.0, 0.25] and kernels.centres[:, 1].max() <= 0.25
+
+
+def test_the_learning_rates_are_by_module_and_no_group_is_empty(image):
+    method = make_method("neurbf", SMALL).prepare(image)
+    groups = method.parameter_groups(method.build(image.domain, image.channels, 0))
+    assert [(group["lr"], group["sparse"]) for group in groups] == [(1e-2, False), (5e-3, True), (5e-3, False)]
+    assert all(group["params"] for group in groups)
+
+
+def test_a_stored_field_needs_no_signal(image, tmp_path):
+    result = fit_field(image, "neurbf", steps=3, options=SMALL, out=tmp_path / "run")
+    again = load_field(tmp_path / "run" / "field.safetensors")
+    x = torch.rand(100, 2)
+    with torch.no_grad():
+        assert torch.equal(result.field(x), again(x))
+
+
+def test_eight_bits_leave_the_centres_alone(image, tmp_path):
+    result = fit_field(image, "neurbf", steps=3, options=SMALL, bits=8, out=tmp_path / "run")
+    fresh = make_method("neurbf", SMALL).prepare(image).build(image.domain, image.channels, 0)
+    assert torch.equal(result.field.encoder.kernels.centres, fresh.encoder.kernels.centres)
+    assert len(result.field.encoder.kernels.features.unique()) <= 255
+
+
+def test_a_fit_that_was_cut_off_before_its_first_checkpoint_begins_with_the_same_kernels(photograph, tmp_path):
+    import scenes
+    from fields.fit.fit import resume
+
+    signal = scenes.load(photograph, "image")
+    trainer, run = prepare(signal, "neurbf", steps=4, options=SMALL, out=tmp_path / "run")
+    again = resume(signal, Run.open(run.path))
+    assert torch.equal(trainer.field.encoder.kernels.centres, again.field.encoder.kernels.centres)
+
+
+@pytest.mark.parametrize("options", [{"grid": False}, {"layer_sines": True}, {"kernel_sines": False}, {"normalise": "off"}, {"normalise": "full"},
+                                     {"kernel": "markov", "shape": "diagonal"}, {"kernel": "gaussian", "shape": "isotropic"},
+                                     {"placement": "lattice"}, {"placement": "random"}, {"placement": "weighted"}, {"backend": "torch"}])
+def test_every_choice_learns(image, options):
+    result = fit_field(image, "neurbf", steps=60, options=SMALL | options)
+    values = image.values()
+    mean = -10 * np.log10(((values - values.mean((0, 1))) ** 2).mean())
+    assert result.metrics["psnr"] > mean + 3
+    assert result.field.backend == ("torch" if options.get("backend") == "torch" else "native-cpu")
+
+
+def test_native_and_torch_agree(image):
+    fields = [make_method("neurbf", SMALL | {"backend": backend, "highest": 64.0}).prepare(image).build(image.domain, image.channels, 0)
+              for backend in ("native", "torch")]
+    x = torch.rand(200, 2)
+    for field in fields:
+        with torch.no_grad():
+            field.encoder.kernels.features.normal_(generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(fields[0](x), fields[1](x), rtol=1e-4, atol=1e-4)
+
+
+def test_hats_on_a_lattice_interpolate_as_a_grid_does():
+    """The paper's first equation: kernels max(0, 1 - |o| / h) at the nodes of a lattice, a cell's corners among the neighbours."""
+    from fields.encoders.factor_grid import FactorGrid
+    from fields.encoders.rbf import RbfKernels
+    from fields.ops.factor_layout import Factor, FactorLayout
+
+    n = 6
+    axis = torch.arange(n) / (n - 1)
+    centres = torch.stack(torch.meshgrid(axis, axis, indexing="ij")[::-1], dim=-1).reshape(-1, 2)
+    generator = torch.Generator().manual_seed(0)
+    kernels = RbfKernels(centres, torch.full((n * n, 1), float(n - 1)), 3, 9, torch.ones(2), "hat", "none", None, "auto", generator)
+    grid = FactorGrid(FactorLayout(2, 3, (((Factor((0, 1), (n, n)),),),)), "auto", lambda table, axes: table.normal_(generator=generator))
+    with torch.no_grad():
+        kernels.features.copy_(grid.table)
+    x = torch.rand(500, 2, generator=generator)
+    torch.testing.assert_close(kernels(x), grid(x), rtol=1e-5, atol=1e-5)
+
+
+def test_volumes_and_clips_are_taken_and_sounds_refused():
+    generator = np.random.default_rng(0)
+    volume = Volume.from_array(generator.random((9, 10, 11), np.float32))
+    assert fit_field(volume, "neurbf", steps=2, options=SMALL).field.encoder.kernels.centres.shape == (40, 3)
+    clip = Video.from_array(generator.integers(0, 255, (4, 8, 12, 3), np.uint8))
+    assert "psnr" in fit_field(clip, "neurbf", steps=2, options=SMALL).metrics
+    with pytest.raises(BadInput, match="takes signals of 2 or 3 dimensions; this audio has 1: its kernels are placed in a plane or in space"):
+        make_method("neurbf").prepare(Audio.from_array(np.sin(np.arange(4000, dtype=np.float32)), 8000))
+
+
+def test_kernels_may_be_placed_by_others(image):
+    corner = torch.zeros(20, 20)
+    corner[:4, :4] = 1.0
+    method = make_method("neurbf", SMALL | {"kernels": 8}).prepare(image).placed_by(of_grid(corner))
+    assert method.build(image.domain, image.channels, 0).encoder.kernels.centres.max() < 0.25
+
+
+def test_contradictions_are_refused():
+    with pytest.raises(BadInput, match="lowest is above highest"):
+        make_method("neurbf", {"lowest": 10, "highest": 2})
+    with pytest.raises(BadInput, match="power of two"):
+        make_method("neurbf", {"table_size": 100})
