@@ -2,7 +2,7 @@
 
     python -m benchmarks.papers NAME [--quick | --small | --paper] [--json] [--store]
 
-NAME is cam, fresh or heads. `--quick` takes a minute or two (pictures of 64 x 64), `--small` (the default, what docs/results shows) at most 40 minutes on
+NAME is cam, fresh, heads, inr, neurbf, nstr or rbf. `--quick` takes a minute or two (pictures of 64 x 64), `--small` (the default, what docs/results shows) at most 40 minutes on
 two cores, `--paper` has the full settings, for a GPU. Every row is a mean over seeds; `spread` is the standard deviation.
 """
 
@@ -13,7 +13,7 @@ from importlib import import_module
 
 from benchmarks.report import emit, report
 
-NAMES = ("cam", "fresh", "heads")
+NAMES = ("cam", "fresh", "heads", "inr", "neurbf", "nstr", "rbf")
 SIZES = ("quick", "small", "paper")
 
 

@@ -8,6 +8,7 @@ from statistics import mean, stdev
 import numpy as np
 
 from scenes.image import Image
+from scenes.signal import Signal
 
 
 def photograph(name: str, side: int, grey: bool = False, held_out: float = 0.0) -> Image:
@@ -25,14 +26,23 @@ def photograph(name: str, side: int, grey: bool = False, held_out: float = 0.0) 
     return Image.from_array(np.round(small * 255).astype(np.uint8), held_out=held_out)
 
 
-def psnr_of(image: Image, method, *, steps: int, seed: int) -> tuple[float, int]:
-    """PSNR over the pixels that were fitted (or over the withheld ones, where there are any) and the number of stored numbers."""
+def fitted(signal: Signal, method, *, steps: int, seed: int, bits: int = 32):
     import fields
 
-    result = fields.fit_field(image, method, steps=steps, seed=seed)
+    return fields.fit_field(signal, method, steps=steps, seed=seed, bits=bits)
+
+
+def psnr_of(signal: Signal, method, *, steps: int, seed: int, bits: int = 32) -> tuple[float, int]:
+    """PSNR over the samples that were fitted (or over the withheld ones, where there are any) and the number of stored numbers."""
+    result = fitted(signal, method, steps=steps, seed=seed, bits=bits)
     return result.metrics["psnr"], result.field.stored_numbers
 
 
 def summary(identity: str, values: Iterable[float], **more: object) -> dict:
     values = list(values)
-    return {"id": identity, "value": round(mean(values), 2), "unit": "dB", "spread": round(stdev(values), 2) if len(values) > 1 else 0.0, **more}
+    return {"id": identity, "value": _round(mean(values)), "unit": "dB", "spread": _round(stdev(values)) if len(values) > 1 else 0.0, **more}
+
+
+def _round(value: float) -> float:
+    """To hundredths of a decibel; small errors keep two digits."""
+    return round(value, 2) if abs(value) >= 1 else float(f"{value:.2g}")

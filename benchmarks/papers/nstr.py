@@ -1,0 +1,68 @@
+"""NSTR against its control and against SIREN, at equal numbers (our design, inspired by a paper that was withdrawn and is unverified).
+
+The control has the same learned waves and the same network of sines, and no states: what is gained over it is the states' doing. `split` is half
+a blurred photograph, half gravel; `chirp` has waves of 2 to 50 cycles. `explained` is the share of the states' changes from node to node that
+the transport network predicts; `correlation` (chirp only) that of the frequency map with the true frequency. There are no numbers of the paper
+to compare with.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from benchmarks.papers.fits import fitted, summary
+from benchmarks.papers.pictures import named
+
+# side, units, steps by picture, seeds
+SETTINGS = {"quick": (128, 56, {"split": 400, "chirp": 300}, 1),
+            "small": (256, 56, {"split": 700, "camera": 1000, "chirp": 800}, 2),
+            "paper": (512, 256, {"camera": 5000, "split": 5000, "chirp": 5000, "astronaut": 5000}, 3)}
+OMEGA = {"camera": 60.0, "split": 80.0, "chirp": 30.0, "astronaut": 60.0}
+BATCH = 4096
+PLAIN = ("split",)  # where every variant is shown
+
+
+def measure(size: str) -> list[dict]:
+    from fields.methods.registry import make_method
+
+    side, units, steps_of, seeds = SETTINGS[size]
+    rate = 2e-3 if units < 100 else 5e-4
+    common = {"batch": BATCH, "learning_rate": rate, "hidden_layers": 3, "final_rate": 0.02}
+    base = {**common, "waves": units, "width": units, "nodes": 8, "state": 8, "lowest": 4.0, "highest": 120.0 * side / 256}
+    rows = []
+    for name, steps in steps_of.items():
+        image = named(name, side, grey=True)
+        wider = round(units * 15 / 14)  # as many numbers without states
+        variants = {"siren": ("siren", {**common, "width": wider, "hidden_layers": 4, "first_omega": OMEGA[name]}),
+                    "control": ("nstr", base | {"mode": "control", "waves": wider, "width": wider}),
+                    "without transport": ("nstr", base | {"transport": "observe"}),
+                    "nstr": ("nstr", base)}
+        if name in PLAIN:
+            variants["literal"] = ("nstr", base | {"mode": "literal"})
+        scores: dict[str, list[float]] = {}
+        for variant, (method, options) in variants.items():
+            more: dict[str, object] = {}
+            for seed in range(seeds):
+                result = fitted(image, make_method(method, options), steps=steps, seed=seed)
+                scores.setdefault(variant, []).append(result.metrics["psnr"])
+                more = {"numbers": result.field.stored_numbers, "steps": steps, "side": side}
+                if "transport_explained" in result.metrics:
+                    more["explained"] = round(result.metrics["transport_explained"], 2)
+                if name == "chirp" and variant == "nstr":
+                    more["correlation"] = round(_correlation(result.field, side), 2)
+            if variant == "nstr":
+                ours, control, siren = (float(np.mean(scores[v])) for v in ("nstr", "control", "siren"))
+                more |= {"against": "control", "against_value": round(control, 2), "ratio": round(ours / control, 3),
+                         "over_control": round(ours - control, 2), "over_siren": round(ours - siren, 2)}
+            rows.append(summary(f"nstr-{name}:{variant}", scores[variant], **more))
+    return rows
+
+
+def _correlation(field, side: int) -> float:
+    """Of the frequency map's column means with 2 + 48 u, the chirp's frequency."""
+    import torch
+
+    axis = (torch.arange(side) + 0.5) / side
+    coords = torch.stack(torch.meshgrid(axis, axis, indexing="ij")[::-1], dim=-1)
+    columns = field.frequency(coords).mean(0)
+    return float(torch.corrcoef(torch.stack([columns, 2 + 48 * axis]))[0, 1])
