@@ -24,6 +24,7 @@ LOADERS = {
     "volume": "scenes.volume:open_volume",
     "video": "scenes.video:open_video",
     "shape": "scenes.shape:open_shape",
+    "radiance": "scenes.radiance:open_radiance",
 }
 
 

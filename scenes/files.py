@@ -11,6 +11,8 @@ from scenes.errors import BadInput
 
 # `skimage:NAME` is a photograph that comes with scikit-image.
 SAMPLES = "skimage:"
+# `procedural:NAME` is a posed scene made of formulas.
+PROCEDURAL = "procedural:"
 
 
 def input_file(source: str | os.PathLike) -> Path:

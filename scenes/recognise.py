@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from scenes.files import SAMPLES, input_file, read_head
+from scenes.files import PROCEDURAL, SAMPLES, input_file, read_head
 
 FILMS = (".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi", ".mpg", ".mpeg")
 SOUNDS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".mp3")
@@ -23,6 +23,35 @@ class Look:
     path: Path
     ending: str
     head: bytes
+
+
+def _radiance(look: Look) -> str | None:
+    """Photographs with their cameras; before the rule of clips, as a folder of pictures may be both."""
+    if look.path.is_dir():
+        from scenes.posed.open import posed_folder
+
+        found = posed_folder(look.path)
+        return found and found[0]
+    if look.ending == ".json":
+        return "a transforms file" if look.path.stem.startswith("transforms") else None
+    if look.ending == ".npz" and {"images", "poses", "focal"} <= set(_members(look.path)):
+        return "an archive with images, poses and focal"
+    if look.ending == ".zip":
+        names = {name.rpartition("/")[2] for name in _members(look.path)}
+        known = names & {"transforms.json", "transforms_train.json", "poses_bounds", "cameras.txt", "cameras.bin"}
+        return "a zip with " + sorted(known)[0] if known else None
+    return None
+
+
+def _members(path: Path) -> list[str]:
+    """The names of an archive's arrays."""
+    import zipfile
+
+    try:
+        with zipfile.ZipFile(path) as opened:
+            return [name.removesuffix(".npy") for name in opened.namelist()]
+    except (OSError, zipfile.BadZipFile):  # (a damaged archive is its loader's to describe)
+        return []
 
 
 def _audio(look: Look) -> str | None:
@@ -117,6 +146,7 @@ def _shape(look: Look) -> str | None:
 
 # (kind, rule): a rule returns what it saw, for people, or None.
 RULES: list[tuple[str, Callable[[Look], str | None]]] = [
+    ("radiance", _radiance),
     ("audio", _audio),
     ("video", _video),
     ("volume", _volume),
@@ -131,6 +161,8 @@ def recognise(source: str | os.PathLike) -> tuple[str, str]:
     """
     if str(source).startswith(SAMPLES):
         return "image", "one of scikit-image's photographs"
+    if str(source).startswith(PROCEDURAL):
+        return "radiance", "a scene made of formulas"
     path = Path(source).expanduser()
     if not path.is_dir():
         path = input_file(source)

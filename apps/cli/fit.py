@@ -1,9 +1,9 @@
 """Fit a field to a signal and keep it as a run: weights, history, metrics, a picture, and a checkpoint to resume from.
 
 SOURCE is a picture (PNG, JPEG, WebP, AVIF, TIFF, GIF, EXR, HDR), a sound (WAV, FLAC, Ogg), a clip (MP4,
-WebM, GIF, a folder of frames), a volume (NPY, NPZ, TIFF, NRRD, NIfTI), skimage:NAME for one of
-scikit-image's photographs (astronaut, chelsea, coffee, rocket, ...), or an earlier run (its folder or run.json), which is
-then repeated.
+WebM, GIF, a folder of frames), a volume (NPY, NPZ, TIFF, NRRD, NIfTI), photographs with their cameras (a folder with
+transforms.json or poses_bounds.npy, an NPZ), skimage:NAME for one of scikit-image's photographs (astronaut, chelsea, coffee,
+rocket, ...), or an earlier run (its folder or run.json), which is then repeated.
 """
 
 from __future__ import annotations
@@ -71,6 +71,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                          help="decoded samples beyond this lie in a temporary file, not in RAM (default 256M)")
     samples.add_argument("--quantity", choices=("signed", "unsigned", "occupancy"),
                          help="what of a shape is fitted (default: signed distance, unsigned where it has no inside)")
+    samples.add_argument("--backdrop", choices=("white", "black"), help="scenes: what transparent pixels show (default white)")
+    samples.add_argument("--bounded", dest="unbounded", action="store_const", const=False,
+                         help="scenes: only what the cameras look at; --unbounded: what is behind it too (default: by alpha)")
+    samples.add_argument("--unbounded", dest="unbounded", action="store_const", const=True, help=argparse.SUPPRESS)
     result = parser.add_argument_group("result")
     result.add_argument("--out", type=Path, metavar="DIR", help="the run's folder (default runs/NAME)")
     result.add_argument("--resume", action="store_true", help="continue the run in --out from its last checkpoint")
@@ -144,8 +148,9 @@ def _begin(options: argparse.Namespace, started: float):
     from fields.fit.run import Run
 
     wanted = {"held_out": options.held_out, "mask": options.mask, "ignore_invalid": options.ignore_invalid,
-              "max_pixels": options.max_pixels, "memory": options.memory, "part": options.part, "rate": options.rate, "quantity": options.quantity}
-    signal = scenes.load(options.source, options.kind, **{name: value for name, value in wanted.items() if value})
+              "max_pixels": options.max_pixels, "memory": options.memory, "part": options.part, "rate": options.rate, "quantity": options.quantity,
+              "backdrop": options.backdrop, "unbounded": options.unbounded}
+    signal = scenes.load(options.source, options.kind, **{name: value for name, value in wanted.items() if value or name == "unbounded" and value is not None})
     if options.start and (options.method or options.params):
         raise BadInput("--from takes the method and size of that run; leave out --method and --params")
     trainer, kept = fitting.prepare(
@@ -201,7 +206,8 @@ def _refuse_changes(options: argparse.Namespace, what: str) -> None:
     given = {"--method": options.method, "--steps": options.steps, "--seconds": options.seconds, "--params": options.params,
              "--seed": options.seed, "--set": options.settings, "--from": options.start, "--init": options.init != "default", "--bits": options.bits != 32, "--keep": options.keep != 1,
              "--held-out": options.held_out, "--mask": options.mask, "--ignore-invalid": options.ignore_invalid,
-             "--part": options.part, "--rate": options.rate, "--quantity": options.quantity}
+             "--part": options.part, "--rate": options.rate, "--quantity": options.quantity,
+             "--backdrop": options.backdrop, "--bounded": options.unbounded is not None}
     wrong = [flag for flag, value in given.items() if value]
     if wrong:
         raise BadInput(f"{what} a run as it was; leave out {', '.join(wrong)}")

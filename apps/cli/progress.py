@@ -15,7 +15,7 @@ from scenes.signal import Signal
 
 REFRESH_SECONDS = 0.1
 LINE_SECONDS = 5.0
-DECIBELS = ("psnr", "psnr_alpha", "snr")
+DECIBELS = ("psnr", "test_psnr", "psnr_alpha", "snr")
 
 
 class FitProgress:
@@ -52,7 +52,7 @@ class FitProgress:
         self._next = now + (REFRESH_SECONDS if self.console.is_terminal else LINE_SECONDS)
         rate = (trainer.index - self._first[1]) / max(now - self._first[0], 1e-9)
         name, value = trainer.objective.running_quality(trainer.loss)
-        quality = f"{value:.2f} dB" if name in DECIBELS else f"loss {value:.3g}"
+        quality = f"{'test ' * name.startswith('test')}{value:.2f} dB" if name in DECIBELS else f"loss {value:.3g}"
         state = f"{trainer.index:,}/{trainer.total or '?'} steps  {rate:.1f}/s  {quality}"
         self.bar.update(self.task, completed=trainer.index, total=trainer.total, state=state)
         if not self.console.is_terminal and trainer.total:

@@ -18,6 +18,8 @@ examples:
   fit-a-scene render runs/photo --crop 100,50,200,150 --size 1000x1000
   fit-a-scene render runs/bunny --view 2 --what normal           a shape from its right, its normals as colours
   fit-a-scene render runs/bunny --turntable --out bunny.gif
+  fit-a-scene render runs/lego --view 3 --what depth             a scene as its fourth camera for testing sees it
+  fit-a-scene render runs/lego --turntable                       a film once around it; --path CAMERAS.json along a path
 """
 
 
@@ -29,12 +31,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--crop", type=types.crop, metavar="X0,Y0,X1,Y1", help="only this part, in pixels of the original")
     parser.add_argument("--rate", type=types.positive, metavar="N",
                         help="sounds: samples a second, clips: frames a second (default: as it was fitted)")
-    parser.add_argument("--time", type=types.moment, metavar="T", help="clips: one picture, at this second")
+    parser.add_argument("--time", type=types.moment, metavar="T", help="clips: one picture, at this second; scenes that move: 0 to 1")
     parser.add_argument("--part", type=types.part, metavar="START,END", help="sounds and clips: only this stretch, in seconds")
     parser.add_argument("--slice", type=types.slice_at, metavar="AXIS=SHARE", help="volumes: a cut, such as z=0.5 for the middle")
-    parser.add_argument("--what", choices=("color", "depth", "normal"), help="of a shape: the shaded surface (default), its depth or its normals")
-    parser.add_argument("--view", type=types.view, metavar="N", help="of a shape: from where, N of the 8 places around it, or AZIMUTH,ELEVATION in degrees")
-    parser.add_argument("--turntable", action="store_const", const=True, help="of a shape: an animation once around it (.gif, .webp, .png)")
+    parser.add_argument("--what", choices=("color", "depth", "normal"), help="of a shape or scene: what is seen (default), its depth or its normals")
+    parser.add_argument("--view", type=types.view, metavar="N",
+                        help="of a shape: from where, N of the 8 places around it, or AZIMUTH,ELEVATION in degrees; of a scene: its camera N, "
+                             "those for testing first")
+    parser.add_argument("--turntable", action="store_const", const=True,
+                        help="an animation once around a shape (.gif, .webp, .png) or scene (.mp4, .gif)")
+    parser.add_argument("--path", type=Path, metavar="FILE", help="scenes: a film along the cameras of this JSON file, one frame each")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to compute")
 
 
@@ -51,7 +57,7 @@ def run(options: argparse.Namespace) -> dict:
     from fields.output.base import Request
 
     kind = kept.header["kind"]
-    output = output_for(kind, kept.load_field(resolve_device(options.device)))
+    output = output_for(kind, kept.load_field(resolve_device(options.device)), kept.path)
     request = Request(**{name: getattr(options, name) for name in Request.names()})
     output.check(request, kind)
     out = options.out or kept.path / output.default_name(request)

@@ -92,7 +92,7 @@ def write(opened: Opened, choice: Choice, scale: float, cells: int) -> Path:
             _refuse_large(header, scale)
         request = Request(turntable=True if header["kind"] == "shape" and choice.ending == ".gif" else None,
                           scale=scale if choice.size == "scale" and scale != 1 else None)
-        output_for(header["kind"], opened.field).render(out, request)
+        output_for(header["kind"], opened.field, opened.run.path).render(out, request)
     return out
 
 

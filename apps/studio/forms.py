@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from apps.cli.methods import describe
 from fields.methods.base import Method
+from fields.methods.radiance import sized_field
 from fields.methods.registry import make_method, method_class, method_names
 from scenes.errors import BadInput
 from scenes.signal import Signal
@@ -56,7 +57,7 @@ def suitable(signal: Signal) -> list[str]:
 def prepared(name: str, given: dict[str, object], signal: Signal, parameters: int | None) -> Method:
     """The method as it would be fitted."""
     method = make_method(name, given).prepare(signal)
-    return method.sized(signal.domain.dimensions, len(signal.channels), parameters) if parameters else method
+    return sized_field(method, signal.domain, signal.channels, parameters) if parameters else method
 
 
 def summary(name: str) -> str:

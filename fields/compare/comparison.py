@@ -24,6 +24,7 @@ from fields.fit.peak import PeakMemory
 from fields.fit.run import Run, read_json, write_json
 from fields.fit.trainer import Trainer
 from fields.methods.base import Method
+from fields.methods.radiance import build_field, sized_field, stored_parameters
 from fields.methods.registry import make_method
 from scenes.atomic import atomic_write
 from scenes.errors import BadInput
@@ -68,7 +69,7 @@ class Plan:
         """The method as it will be fitted; BadInput where it cannot take the signal or the size."""
         method = make_method(name).prepare(signal)
         if self.parameters:
-            return method.sized(signal.domain.dimensions, len(signal.channels), self.parameters)
+            return sized_field(method, signal.domain, signal.channels, self.parameters)
         return method
 
 
@@ -94,8 +95,8 @@ class Comparison:
         sizes = {}
         for name in plan.methods:
             config = plan.config(name, signal)
-            sizes[name] = config.parameters(signal.domain.dimensions, len(signal.channels))
-            fitting.objective_for(signal, config.build(signal.domain, signal.channels, 0), config.loss, config.gradient_terms)
+            sizes[name] = stored_parameters(config, signal.domain, signal.channels)
+            fitting.objective_for(signal, build_field(config, signal.domain, signal.channels, 0), config.loss, config.gradient_terms)
         header = {"format": FORMAT, "kind": signal.kind, "source": signal.source, "signal": signal.describe(), "methods": list(plan.methods),
                   "seeds": plan.seeds, "parameters": plan.parameters, "seconds": plan.budget.get("seconds"), "steps": plan.steps,
                   "held_out": plan.held_out, "sizes": sizes, "machine": machine(), "versions": versions(), "rows": []}

@@ -18,6 +18,7 @@ from fields.fit.kinds import objective_for
 from fields.fit.run import Run, write_json
 from fields.fit.trainer import Trainer
 from fields.methods.base import Method
+from fields.methods.radiance import sized_field
 from fields.methods.registry import make_method
 from scenes.errors import BadInput
 from scenes.files import digest_of
@@ -53,7 +54,7 @@ def prepare(teacher_run: Run, into: str | Method, *, steps: int | None = None, s
     signal = teacher_signal(kind, teacher, str(teacher_run.path))
     config = (make_method(into, options) if isinstance(into, str) else into).prepare(signal)
     if parameters is not None:
-        config = config.sized(signal.domain.dimensions, len(signal.channels), parameters)
+        config = sized_field(config, signal.domain, signal.channels, parameters)
     signal.plan(seconds, steps, config.batch)
     trainer, shared = _trainer(signal, teacher, config, stages, share_heads, steps, seconds, seed, bits, where, started)
     if out is None:

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from fields.field import Field
 from fields.methods.base import Method
+from fields.methods.radiance import build_field
 from fields.methods.registry import make_method
 from scenes.atomic import atomic_write_bytes
 from scenes.domain import Channels, Domain
@@ -91,7 +92,7 @@ def unpack(content: bytes) -> Field:
                 state[name] = torch.from_numpy(rest[:count].astype(np.float32).reshape(shape))
                 rest = rest[count:]
         method = make_method(header["method"], header["options"])
-        field = method.build(Domain.from_json(header["domain"]), Channels.from_json(header["channels"]), seed=0)
+        field = build_field(method, Domain.from_json(header["domain"]), Channels.from_json(header["channels"]), seed=0)
         field.load_state_dict(state)
     except BadInput:
         raise

@@ -19,6 +19,7 @@ from fields.fit.run import Run
 from fields.fit.storage import decode_state, stored_state
 from fields.fit.trainer import Trainer
 from fields.methods.base import Method
+from fields.methods.radiance import build_field, sized_field, stored_parameters
 from fields.methods.registry import make_method
 from scenes.errors import BadInput
 from scenes.signal import Signal
@@ -73,9 +74,8 @@ def prepare(signal: Signal, method: str | Method | None = None, *, steps: int | 
     else:
         method = method or default_method(signal.kind)
         config = (make_method(method, options) if isinstance(method, str) else method).prepare(signal)
-    dimensions, channels = signal.domain.dimensions, len(signal.channels)
     if parameters is not None:
-        config = config.sized(dimensions, channels, parameters)
+        config = sized_field(config, signal.domain, signal.channels, parameters)
     fresh = choice = None
     if init == "fresh":
         if start is not None or (parameters is not None and config.frequency_option == "growth"):
@@ -90,6 +90,7 @@ def prepare(signal: Signal, method: str | Method | None = None, *, steps: int | 
         return trainer, None
     run = new_run(Path(out), trainer, signal.kind, signal.source, steps, seconds,
                   {"from": str(start.path) if start else None, "init": fresh})
+    trainer.objective.keep_beside(run.path)
     if choice is not None:
         save_spectra(choice, fresh["option"], run.path / "fresh.png")
     return trainer, run
@@ -137,7 +138,7 @@ def finish(trainer: Trainer, run: Run | None, callbacks: Iterable[Callable[[Trai
     if run is not None:
         run.save_field(field, method, trainer.bits)
         run.save_metrics({"metrics": metrics, "parameters": field.stored_numbers, "bytes": run.weights.stat().st_size,
-                          "steps": result.steps, "seconds": round(result.seconds, 3)})
+                          "steps": result.steps, "seconds": round(result.seconds, 3), **trainer.objective.details()})
         trainer.objective.save_preview(field, run.path / "preview.png")
         run.write_header(status="finished" if trainer.done else "stopped", steps=trainer.total or trainer.index,
                          steps_done=trainer.index)
@@ -155,8 +156,8 @@ def resolve_device(name: str) -> torch.device:
 
 def build(config: Method, signal: Signal, seed: int, device: torch.device) -> Field:
     """The untrained field of a prepared config, or BadInput where memory does not suffice."""
-    refuse_too_large(config.parameters(signal.domain.dimensions, len(signal.channels)))
-    return config.build(signal.domain, signal.channels, seed).to(device)
+    refuse_too_large(stored_parameters(config, signal.domain, signal.channels))
+    return build_field(config, signal.domain, signal.channels, seed).to(device)
 
 
 def _take_weights(field: Field, start: Run) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scenes.errors import BadInput
@@ -34,6 +35,7 @@ KINDS = {
     "video": Kind(("fields.fit.video:VideoObjective", "fields.fit.frames:FrameObjective"), "fields.output.video:VideoOutput"),
     "volume": Kind(("fields.fit.volume:VolumeObjective",), "fields.output.volume:VolumeOutput"),
     "shape": Kind(("fields.fit.shape:ShapeObjective",), "fields.output.shape:ShapeOutput"),
+    "radiance": Kind(("fields.fit.radiance:RadianceObjective",), "fields.output.radiance:RadianceOutput"),
 }
 
 
@@ -47,9 +49,9 @@ def objective_for(signal: Signal, field: Field, loss: str, gradient_terms: dict[
     raise BadInput(f"a signal of the kind {signal.kind} needs {wanted}; this method builds a {type(field).__name__}")
 
 
-def output_for(kind: str, field: Field) -> Output:
-    """How a fitted field of that kind becomes a file."""
-    return _load(KINDS[kind].output)(field)
+def output_for(kind: str, field: Field, folder: Path | None = None) -> Output:
+    """How a fitted field of that kind becomes a file; `folder` is its run's."""
+    return _load(KINDS[kind].output)(field, folder)
 
 
 def default_method(kind: str) -> str:

@@ -85,6 +85,13 @@ class Objective(ABC):
         values = values / torch.tensor(self.signal.channels.units)
         return float(point_loss(self.loss_name, values.mean(0, keepdim=True).expand_as(values), values, *weights))
 
+    def keep_beside(self, folder: Path) -> None:
+        """Writes what a run of this kind keeps of the signal, into its folder, before the first step."""
+
+    def details(self) -> dict:
+        """What `metrics.json` holds beside the metrics of the last `evaluate`: plain data."""
+        return {}
+
     def running_quality(self, loss: float) -> tuple[str, float]:
         """What a person is shown while it fits: a name and a number, from the loss of a training batch."""
         if self.loss_name == "l2":

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from fields.fit.storage import decode_state, stored_state
 from fields.methods.base import Method
+from fields.methods.radiance import build_field
 from fields.methods.registry import make_method
 from scenes.atomic import atomic_write
 from scenes.domain import Channels, Domain
@@ -154,7 +155,7 @@ def load_field(path: str | Path, device: str = "cpu") -> Field:
     tensors, header = _read_tensors(path, device)
     try:
         method = make_method(header["method"], header["options"])
-        field = method.build(Domain.from_json(header["domain"]), Channels.from_json(header["channels"]), seed=0)
+        field = build_field(method, Domain.from_json(header["domain"]), Channels.from_json(header["channels"]), seed=0)
         field.load_state_dict(decode_state(tensors))
     except (KeyError, TypeError, RuntimeError) as error:
         raise BadInput(f"{path}: not a whole field ({_first_line(error)})") from None

@@ -19,6 +19,7 @@ from fields.fit.prune import PRUNE_AT, Pruner
 from fields.fit.objective import Objective
 from fields.fit.storage import StraightThrough
 from fields.methods.base import Method
+from fields.methods.radiance import field_groups
 from fields.ops.adam import Adam
 from scenes.errors import BadInput
 
@@ -58,7 +59,7 @@ class Trainer:
         self.stopped = False
         self.callbacks = list(callbacks)
         self.device = next(field.parameters()).device
-        self.optimizer = Adam(method.parameter_groups(field) + objective.parameter_groups(method))
+        self.optimizer = Adam(field_groups(method, field) + objective.parameter_groups(method))
         self._fused = field.fused_step(objective.loss_name)
         self._base_rates = [group["lr"] for group in self.optimizer.param_groups]
         self._started = time.perf_counter() if started is None else started

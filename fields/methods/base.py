@@ -11,9 +11,10 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 from pydantic import Field as Option
 
+from fields.methods.radiance import RadianceOptions, decided
 from scenes.domain import Channels, Domain
 from scenes.errors import BadInput
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 SIZE_TOLERANCE = 0.03
 
 
-class Method(BaseModel):
+class Method(RadianceOptions):
     """Options that every method has; each concrete method adds its own and sets the class variables.
 
     An option that is None means "decided from the signal": `prepare` returns a copy in which nothing is None, and
@@ -63,9 +64,10 @@ class Method(BaseModel):
                            f"this {signal.kind} has {signal.domain.dimensions}{self.why_dimensions and ': ' + self.why_dimensions}")
         if self.gradient_terms and not signal.channels.space.endswith("_distance"):
             raise BadInput(f"{' and '.join(self.gradient_terms)}: is of the gradient of a distance, and this {signal.kind} is not fitted as one")
+        update = decided(self, signal)
         if self.loss == "auto":
-            return self.model_copy(update={"loss": signal.preferred_loss})
-        return self
+            update["loss"] = signal.preferred_loss
+        return self.model_copy(update=update) if update else self
 
     def frequency_candidates(self) -> list[float]:
         """The values of `frequency_option` that FreSh chooses among, rising."""

@@ -25,6 +25,7 @@ class Request:
     what: str | None = None
     view: int | tuple[float, float] | None = None
     turntable: bool | None = None
+    path: Path | None = None
 
     @classmethod
     def names(cls) -> list[str]:
@@ -44,8 +45,10 @@ class Output(ABC):
     takes: ClassVar[tuple[str, ...]]
     closer: ClassVar[str] = "--scale 4"
 
-    def __init__(self, field: Field) -> None:
+    def __init__(self, field: Field, folder: Path | None = None) -> None:
+        """`folder`: the run that the field comes from, where kinds keep more than the field there."""
         self.field = field
+        self.folder = folder
 
     def check(self, request: Request, kind: str) -> None:
         """Refuses flags that this kind has no use for, rather than ignoring them."""

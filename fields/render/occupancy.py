@@ -38,6 +38,7 @@ class OccupancyGrid(nn.Module):
         self.register_buffer("values", torch.zeros(levels, *[resolution] * 3))
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
         self.register_buffer("words", torch.full((levels, (resolution // 4) ** 3), -1, dtype=torch.int64))
+        self._candidates: Tensor | None = None
         self._occupancy: Occupancy | None = None
         self.occupancy  # refuses what is no grid
 
@@ -57,6 +58,15 @@ class OccupancyGrid(nn.Module):
         """The share of the cells that is occupied."""
         return float(self.occupancy.cells().float().mean())
 
+    def leave_out(self, empty: Tensor) -> None:
+        """Cells that never are occupied, as something else tells: `[levels, n, n, n]` bool. Not in the state_dict; call it again."""
+        if empty.shape != self.values.shape or empty.dtype != torch.bool:
+            raise ValueError(f"there must be a bool for each of {list(self.values.shape)} cells, not {list(empty.shape)} {empty.dtype}")
+        empty = empty.to(self.values.device)
+        self._candidates = (~empty.flatten()).nonzero().flatten().cpu()
+        self.values[empty] = 0.0
+        self.words = pack_cells(self.occupancy.cells() & ~empty)
+
     @torch.no_grad()
     def update(self, density: Callable[[Tensor], Tensor], step: float, seed: int = 0) -> None:
         """Looks at cells again, each at a random point in it.
@@ -66,16 +76,16 @@ class OccupancyGrid(nn.Module):
         if not step > 0.0:
             raise ValueError(f"a step is above zero, not {step}")
         random = torch.Generator().manual_seed((seed * 1_000_003 + int(self.updates)) % 2**63)
-        cells = self.values.numel()
+        cells = self._candidates if self._candidates is not None else torch.arange(self.values.numel())
         self.values *= self.decay
         if int(self.updates) < self.bootstrap:
-            self._look(torch.arange(cells), density, step, random)
+            self._look(cells, density, step, random)
         else:
-            wanted = max(1, int(cells * self.share / 2))
-            self._look(_spread(torch.arange(cells), wanted, random), density, step, random)
+            wanted = max(1, int(len(cells) * self.share / 2))
+            self._look(_spread(cells, wanted, random), density, step, random)
             self._look(_spread(self.occupancy.cells().flatten().nonzero().flatten().cpu(), wanted, random), density, step, random)
         self.updates += 1
-        self._settle()
+        self._settle(len(cells))
 
     def _look(self, cells: Tensor, density: Callable[[Tensor], Tensor], step: float, random: torch.Generator) -> None:
         flat, r = self.values.view(-1), self.resolution
@@ -89,8 +99,9 @@ class OccupancyGrid(nn.Module):
             found = density(points).to(flat.dtype) * step
             flat[some] = torch.maximum(flat[some], found.nan_to_num(0.0))
 
-    def _settle(self) -> None:
-        self.words = pack_cells(self.values > min(self.threshold, float(self.values.mean())))
+    def _settle(self, candidates: int) -> None:
+        mean = float(self.values.sum(dtype=torch.float64)) / max(1, candidates)
+        self.words = pack_cells(self.values > min(self.threshold, mean))
 
     def sample(self, origins: Tensor, directions: Tensor, step: float, cone: float = 0.0, seed: int | None = None, first_ray: int = 0,
                most: int = 1024) -> Samples:

@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 
 from scenes.errors import BadInput
-from scenes.files import read_head
+from scenes.files import PROCEDURAL, read_head
 from scenes.posed.bundle import open_bundle
 from scenes.posed.colmap import model_in, open_colmap
 from scenes.posed.llff import open_llff
@@ -17,9 +17,8 @@ from scenes.posed.transforms import open_transforms
 from scenes.posed.view import PosedViews
 from scenes.posed.zipped import is_zipped_folder, unpacked
 
-# `procedural:NAME` is a scene made of formulas. Its pictures are taken by the renderer, a room above this one, which is
-# therefore named here and loaded on use, as `scenes.LOADERS` does.
-PROCEDURAL = "procedural:"
+# The pictures of a scene made of formulas are taken by the renderer, a room above this one, which is therefore named here and
+# loaded on use, as `scenes.LOADERS` does.
 PHOTOGRAPHER = "fields.render.still_life:posed_views"
 ZIP = b"PK\x03\x04"
 

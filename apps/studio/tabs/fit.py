@@ -13,6 +13,7 @@ from apps.studio import examples, forms, uploads
 from apps.studio.jobs import FitOrder
 from fields.fit.estimate import memory_estimate
 from fields.fit.kinds import default_method
+from fields.methods.radiance import stored_parameters
 from scenes.errors import BadInput
 
 if TYPE_CHECKING:
@@ -171,7 +172,7 @@ def _estimate(chosen: dict, method: str | None, settings: dict, params: str) -> 
         signal = scenes.load(chosen["source"], chosen["kind"], **chosen["loading"])
         wanted = read("Parameters", types.count, params.strip()) if params and params.strip() else None
         config = forms.prepared(method, _given(method, settings), signal, wanted)
-        numbers = config.parameters(signal.domain.dimensions, len(signal.channels))
+        numbers = stored_parameters(config, signal.domain, signal.channels)
         return f"{numbers:,} parameters ({_bytes(4 * numbers)}), about {_bytes(memory_estimate(config, signal))} of memory while it is fitted"
     except BadInput as error:
         return f"<span class='problem'>{_line(error)}</span>"

@@ -1,0 +1,46 @@
+"""Directions as features: real spherical harmonics, and the two angles of a direction."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+HIGHEST_DEGREE = 4
+
+
+def harmonics(directions: Tensor, degree: int) -> Tensor:
+    """The real spherical harmonics of all bands below `degree` (0 to 4) at unit directions `[..., 3]`: `[..., degree^2]`.
+
+    Orthonormal over the sphere, without the Condon-Shortley phase's minus in the first band (as in Müller et al. 2022, section 5.4).
+    """
+    if not 0 <= degree <= HIGHEST_DEGREE:
+        raise ValueError(f"spherical harmonics have a degree from 0 to {HIGHEST_DEGREE}, not {degree}")
+    x, y, z = directions.unbind(-1)
+    found: list[Tensor] = []
+    if degree > 0:
+        found.append(torch.full_like(x, 0.5 / math.sqrt(math.pi)))
+    if degree > 1:
+        c = math.sqrt(3.0 / (4.0 * math.pi))
+        found += [c * y, c * z, c * x]
+    if degree > 2:
+        c = 0.5 * math.sqrt(15.0 / math.pi)
+        found += [c * x * y, c * y * z, 0.25 * math.sqrt(5.0 / math.pi) * (3.0 * z * z - 1.0), c * x * z, 0.5 * c * (x * x - y * y)]
+    if degree > 3:
+        a, b, c = 0.25 * math.sqrt(35.0 / (2.0 * math.pi)), 0.5 * math.sqrt(105.0 / math.pi), 0.25 * math.sqrt(21.0 / (2.0 * math.pi))
+        found += [a * y * (3.0 * x * x - y * y), b * x * y * z, c * y * (5.0 * z * z - 1.0),
+                  0.25 * math.sqrt(7.0 / math.pi) * z * (5.0 * z * z - 3.0), c * x * (5.0 * z * z - 1.0),
+                  0.5 * b * z * (x * x - y * y), a * x * (x * x - 3.0 * y * y)]
+    return torch.stack(found, dim=-1) if found else directions[..., :0]
+
+
+def angles(directions: Tensor) -> Tensor:
+    """Azimuth and elevation `[..., 2]` in [0, 1] of unit directions `[..., 3]`; azimuth does not wrap round, as the authors of CAM have it.
+
+    Elevation is 0 straight up and 1 straight down.
+    """
+    x, y, z = directions.unbind(-1)
+    azimuth = torch.atan2(y, x) / (2.0 * math.pi) + 0.5
+    elevation = 0.5 - torch.atan2(z, torch.hypot(x, y)) / math.pi
+    return torch.stack([azimuth, elevation], dim=-1)

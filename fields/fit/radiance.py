@@ -1,0 +1,251 @@
+"""The objective of posed views: rays through an occupancy grid, composited, against the pixels that they saw."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fields.field import Field
+from fields.fit.metrics import psnr, ssim
+from fields.fit.objective import Objective, point_loss
+from fields.methods.base import Method
+from fields.ops.distortion import distortion
+from fields.radiance_field import EncodedRadiance
+from fields.render.occupancy import OccupancyGrid
+from fields.render.volume import RadianceView, render_picture, render_rays
+from scenes.colour import to_bytes
+from scenes.posed.cameras import write_cameras
+from scenes.posed.view import View
+from scenes.radiance import BACKDROPS, RadianceScene
+from scenes.sampling import _generator
+
+# Steps between looks at which cells are occupied.
+GRID_STEPS = 16
+# Of the samples that were aimed at: how many rays a first step takes, and how many samples of a ray are passed over at most for one
+# that counts.
+FIRST_RAYS, PASSED_OVER = 1 / 128, 6
+FEWEST_RAYS, MOST_RAYS = 64, 1 << 17
+# Rays through views for testing that are looked at while it fits, seconds between looks, and the share of the time that they may take.
+WATCHED_RAYS, WATCH_SECONDS, WATCH_SHARE = 4096, 5.0, 0.02
+PANELS, PANEL_WIDTH, GAP, ERROR_GAIN = 4, 320, 6, 5
+EXPOSURE_PULL = 1e-2
+CHUNK = 1 << 14
+CAMERAS = "cameras.json"
+
+
+class RayBatch(NamedTuple):
+    """Rays `[N, 3]` in units of the cube, what they saw `[N, 3]`, what was behind them `[N, 3]`, times `[N]` or None, the view of each,
+    and the number that jitters their samples."""
+
+    origins: Tensor
+    directions: Tensor
+    colors: Tensor
+    background: Tensor | None
+    times: Tensor | None
+    views: Tensor
+    jitter: int
+
+
+class RadianceObjective(Objective):
+    signal: RadianceScene
+    requires = EncodedRadiance
+    shown = "views for testing: target, fit, error"
+
+    def __init__(self, signal: RadianceScene, loss: str, gradient_terms: dict[str, float] | None = None) -> None:
+        super().__init__(signal, loss, gradient_terms)
+        self.method: Method | None = None
+        self.grid: OccupancyGrid | None = None
+        self.exposure: nn.Parameter | None = None
+        self.views: list[dict] = []
+        self._rays = 0
+        self._restored: dict[str, Tensor] | None = None
+        self._field: EncodedRadiance | None = None
+        self._watched: tuple[float, float] | None = None  # when and what
+        self._watch_cost = 0.0
+
+    # Training
+
+    def parameter_groups(self, method: Method) -> list[dict]:
+        self.method = method
+        self._rays = max(FEWEST_RAYS, int(method.batch * FIRST_RAYS))
+        if not method.exposure:
+            return []
+        self.exposure = nn.Parameter(torch.zeros(len(self.signal.training), 3))
+        return [{"params": [self.exposure], "lr": method.learning_rate, "sparse": False}]
+
+    def before_step(self, field: EncodedRadiance, step: int, total: int | None) -> None:
+        self._field = field
+        if self.grid is None:
+            self._begin(field)
+        if step and step % GRID_STEPS == 0:
+            self.grid.update(self._density_for_grid(field, step), field.step, seed=self.method.batch)
+            field.occupied = self.grid.words
+
+    def _begin(self, field: EncodedRadiance) -> None:
+        self.grid = OccupancyGrid(field.cells, field.levels).to(field.occupied.device)
+        if self.method.hull and field.levels == 1:
+            empty = self.signal.empty(field.cells)
+            if empty is not None and not empty.all():
+                self.grid.leave_out(torch.from_numpy(empty)[None])
+        if self._restored is not None:
+            self.grid.load_state_dict({**self._restored, "words": field.occupied})
+            self._restored = None
+        field.occupied = self.grid.words
+
+    def _density_for_grid(self, field: EncodedRadiance, step: int):
+        random = torch.Generator().manual_seed(step)
+
+        def density(points: Tensor) -> Tensor:
+            time = None
+            if field.moving:
+                # A cell is occupied while anything is ever in it.
+                times = torch.from_numpy(self.signal.training_times)
+                time = times[torch.randint(len(times), (len(points),), generator=random)].to(points.device)
+            directions = None
+            if field.sees_directions:
+                directions = nn.functional.normalize(torch.randn(len(points), 3, generator=random), dim=-1).to(points.device)
+            return field.density(field.coords(points), time, directions)[0]
+
+        return density
+
+    def batch(self, step: int, count: int, seed: int, device: torch.device) -> RayBatch:
+        """As many rays as lately had about `count` samples that light reached."""
+        rays = self.signal.rays(step, self._rays, seed)
+        origins, directions, colors, views = (torch.from_numpy(x).to(device) for x in (rays.origins, rays.directions, rays.colors, rays.views))
+        background = None
+        if self.method.background == "random":
+            words = _generator(seed, step + (1 << 40)).random_raw(-(-3 * len(colors) // 8)).view(np.uint8)[:3 * len(colors)]
+            background = torch.from_numpy(words.reshape(-1, 3).astype(np.float32) / 255.0).to(device)
+        elif self.method.background in BACKDROPS:
+            background = torch.full((3,), BACKDROPS[self.method.background], device=device)
+        if rays.alpha is not None:
+            alpha = torch.from_numpy(rays.alpha).to(device)
+            # (a learned background is learned from views without alpha)
+            behind = background if background is not None else torch.full((3,), BACKDROPS[self.signal.backdrop], device=device)
+            colors = colors * alpha + behind * (1.0 - alpha)
+        times = None if rays.times is None else torch.from_numpy(rays.times).to(device)
+        return RayBatch(origins, directions, colors, background, times, views, (seed * 1_000_003 + step) & 0xFFFFFFFF)
+
+    def loss(self, field: EncodedRadiance, batch: RayBatch) -> Tensor:
+        background = field.backdrop() if batch.background is None else batch.background
+        found = render_rays(field, batch.origins, batch.directions, self.grid, background, seed=batch.jitter, time=batch.times, **field.how)
+        color = found.color
+        if self.exposure is not None:
+            color = color * torch.exp(self.exposure.to(color.device)[batch.views])
+        loss = point_loss(self.loss_name, color, batch.colors)
+        if self.method.distortion:
+            loss = loss + self.method.distortion * distortion(found.weights, found.samples).mean()
+        if self.exposure is not None:
+            loss = loss + EXPOSURE_PULL * self.exposure.square().mean()
+        self._adapt(len(found.samples), found.looked)
+        return loss
+
+    def _adapt(self, reached: int, looked: int) -> None:
+        """How many rays the next step takes."""
+        a_ray = max(reached, looked / PASSED_OVER, 1) / self._rays
+        wanted = int(self.method.batch / a_ray)
+        self._rays = max(FEWEST_RAYS, min(MOST_RAYS, wanted, 2 * self._rays))
+
+    def state(self) -> dict[str, Tensor]:
+        if self.grid is None:
+            return {}
+        # (which cells are occupied is in the field)
+        state = {f"grid.{name}": tensor for name, tensor in self.grid.state_dict().items() if name != "words"}
+        state["rays"] = torch.tensor(self._rays)
+        return state if self.exposure is None else {**state, "exposure": self.exposure.detach()}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        if not state:
+            return
+        self._rays = int(state["rays"])
+        self._restored = {name.removeprefix("grid."): tensor for name, tensor in state.items() if name.startswith("grid.")}
+        if self.exposure is not None:
+            self.exposure.data.copy_(state["exposure"])
+
+    def keep_beside(self, folder: Path) -> None:
+        write_cameras(folder / CAMERAS, self.signal.views.views)
+
+    # Scores and pictures
+
+    @torch.no_grad()
+    def view(self, field: EncodedRadiance, view: View, stride: int = 1) -> RadianceView:
+        """What the field shows from there, on the stated background; every `stride`-th pixel."""
+        origins, directions = (torch.from_numpy(np.ascontiguousarray(x)) for x in self.signal.rays_of(view, stride))
+        shape = -(-view.lens.height // stride), -(-view.lens.width // stride)
+        return render_picture(field, field.to_cube(origins), directions.float().to(field.occupied.device), shape, field.grid,
+                              self.backdrop(field), CHUNK, (view.time or 0.0) if field.moving else None, **field.how)
+
+    def backdrop(self, field: EncodedRadiance) -> Tensor | float:
+        learned = field.backdrop()
+        return BACKDROPS[self.signal.backdrop] if learned is None else learned
+
+    def running_quality(self, loss: float) -> tuple[str, float]:
+        """PSNR of a part of the views for testing, looked at every few seconds."""
+        if self._field is None:
+            return super().running_quality(loss)
+        begun = time.perf_counter()
+        if self._watched is None or begun - self._watched[0] > max(WATCH_SECONDS, self._watch_cost / WATCH_SHARE):
+            quality = self._part_psnr(self._field)
+            now = time.perf_counter()
+            self._watched, self._watch_cost = (now, quality), now - begun
+        return "test_psnr", self._watched[1]
+
+    def _part_psnr(self, field: EncodedRadiance) -> float:
+        chosen = self.signal.test[::max(1, len(self.signal.test) // 4)][:4]
+        pixels = sum(view.lens.width * view.lens.height for view in chosen)
+        stride = max(1, round((pixels / WATCHED_RAYS) ** 0.5))
+        pairs = [(self.view(field, view, stride).color.cpu().numpy(), self.signal.picture(view)[::stride, ::stride]) for view in chosen]
+        return float(np.mean([psnr(fit, target) for fit, target in pairs]))
+
+    def evaluate(self, field: EncodedRadiance) -> dict[str, float]:
+        """Means over the views for testing; those of each are in `views`."""
+        self.views = []
+        for view in self.signal.test:
+            fit, target = self.view(field, view).color.cpu().numpy(), self.signal.picture(view)
+            scores = {"psnr": psnr(fit, target), "ssim": ssim(fit, target)}
+            self.views.append({"name": view.name, **{name: value for name, value in scores.items() if value is not None}})
+        return {name: float(np.mean([scores[name] for scores in self.views])) for name in self.views[0] if name != "name"}
+
+    def details(self) -> dict:
+        return {"views": [{name: round(v, 5) if isinstance(v, float) else v for name, v in scores.items()} for scores in self.views]}
+
+    def evaluation_seconds(self, field: EncodedRadiance) -> float:
+        """From a part of one view in the middle."""
+        view = self.signal.test[len(self.signal.test) // 2]
+        stride = max(1, round((view.lens.width * view.lens.height / 16384) ** 0.5))
+        begun = time.perf_counter()
+        fit = self.view(field, view, stride).color.cpu().numpy()
+        target = self.signal.picture(view)
+        spent = (time.perf_counter() - begun) * stride**2
+        begun = time.perf_counter()
+        ssim(np.zeros_like(target) if stride > 1 else fit, target)
+        return (spent + time.perf_counter() - begun) * len(self.signal.test)
+
+    def preview(self, field: EncodedRadiance, longest_side: int = 1024) -> np.ndarray:
+        """The first view for testing as the fit shows it."""
+        view = self.signal.test[0]
+        return to_bytes(self.view(field, view, -(-max(view.lens.width, view.lens.height) // longest_side)).color.cpu().numpy())
+
+    def save_preview(self, field: EncodedRadiance, path: Path) -> None:
+        """Columns of four views for testing; rows of target, fit, five times their difference."""
+        from PIL import Image as Pillow
+
+        from scenes.atomic import atomic_write
+
+        test = self.signal.test
+        columns = []
+        for index in np.linspace(0, len(test) - 1, min(PANELS, len(test))).round().astype(int):
+            stride = -(-test[index].lens.width // PANEL_WIDTH)
+            target = self.signal.picture(test[index])[::stride, ::stride]
+            fit = self.view(field, test[index], stride).color.cpu().numpy()
+            panels = [to_bytes(target), to_bytes(fit), to_bytes(np.abs(np.clip(fit, 0, 1) - target) * ERROR_GAIN)]
+            columns.append([np.pad(panel, ((0, GAP), (0, GAP), (0, 0)), constant_values=255) for panel in panels])
+        tallest = max(len(column[0]) for column in columns)
+        columns = [np.concatenate([np.pad(p, ((0, tallest - len(p)), (0, 0), (0, 0)), constant_values=255) for p in column]) for column in columns]
+        with atomic_write(path) as temporary:
+            Pillow.fromarray(np.concatenate(columns, axis=1)[:-GAP, :-GAP]).save(temporary)

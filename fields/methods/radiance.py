@@ -1,0 +1,121 @@
+"""How any method becomes a radiance field: its field of points gives density and a feature, a small network the colour.
+
+Options that all methods have for posed views, and the functions that count, build and group such a field. No torch where that is
+not needed: the command line asks for options.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel
+from pydantic import Field as Option
+
+from fields.sizes import mlp_parameters
+from scenes.domain import Channels, Domain
+
+if TYPE_CHECKING:
+    from fields.field import Field
+    from fields.methods.base import Method
+
+SPACE = "radiance"
+
+
+class RadianceOptions(BaseModel):
+    """Options for posed views; `Method` has them all."""
+
+    ray_features: int = Option(16, ge=2, le=256, description="radiance: channels of the feature at a place, density among them")
+    direction_degree: int = Option(4, ge=0, le=4, description="radiance: bands of spherical harmonics of the direction; 0: colour from all sides alike")
+    color_width: int = Option(64, ge=16, le=256, description="radiance: units a hidden layer of the colour network")
+    color_layers: int = Option(2, ge=1, le=8, description="radiance: hidden layers of the colour network")
+    ray_step: float = Option(1 / 512, gt=1e-5, le=0.1, description="radiance: length between samples, in sides of the scene's cube")
+    cells: int | None = Option(None, ge=16, le=512, multiple_of=4, description="radiance: cells along an axis of the occupancy grid; none: 128, or 64 for a moving scene")
+    cubes: int | None = Option(None, ge=1, le=8, description="radiance: how many cubes, each twice as large, the scene fills; none: as the scene says")
+    background: Literal["auto", "random", "white", "black", "learned"] = Option(
+        "auto", description="radiance: what is behind the scene in training; auto: random where views have alpha, else as it is scored")
+    fresh_density: float | None = Option(None, gt=0, le=1e4, description="radiance: density a side of the cube before the first step; none: 50 where "
+                                         "views with alpha show what is empty, else 3")
+    distortion: float = Option(0.0, ge=0, le=10, description="radiance: weight of the distortion loss, against fog and floaters")
+    exposure: bool = Option(False, description="radiance: learn a brightness a channel for each view for training")
+    hull: bool = Option(True, description="radiance: leave out from the start what views with alpha show to be empty")
+
+
+def is_radiance(channels: Channels) -> bool:
+    return channels.space == SPACE
+
+
+def feature_channels(method: Method) -> Channels:
+    """What the trunk gives."""
+    return Channels(("log density", *(f"feature {i}" for i in range(1, method.ray_features))), "feature")
+
+
+def decided(method: Method, signal) -> dict[str, object]:
+    """The options above that were left open, decided from a scene; other signals make no use of them."""
+    if signal.kind == SPACE:
+        choice = {"cells": 64 if signal.moving else 128, "cubes": signal.levels,
+                  # What is dense from the start takes shape soon, but only where rays do not end in front of it.
+                  "fresh_density": 50.0 if method.hull and signal.has_alpha and not signal.moving else 3.0}
+        if method.background == "auto":
+            return {"background": "random" if signal.has_alpha else signal.backdrop} | _open(method, choice)
+    else:
+        choice = {"cells": 128, "cubes": 1, "fresh_density": 3.0}
+    return _open(method, choice)
+
+
+def _open(method: Method, choice: dict[str, object]) -> dict[str, object]:
+    return {name: value for name, value in choice.items() if getattr(method, name) is None}
+
+
+def beside_trunk(method: Method) -> int:
+    """Stored numbers of a radiance field that are not the trunk's."""
+    head = mlp_parameters(method.direction_degree**2 + method.ray_features - 1, method.color_width, method.color_layers, 3, bias=False)
+    return head + method.cubes * (method.cells // 4) ** 3 + (3 if method.background == "learned" else 0)
+
+
+def stored_parameters(method: Method, domain: Domain, channels: Channels) -> int:
+    """Stored numbers of the field that `build_field` would make (of a prepared config)."""
+    if is_radiance(channels):
+        return method.parameters(domain.dimensions, method.ray_features) + beside_trunk(method)
+    return method.parameters(domain.dimensions, len(channels))
+
+
+def sized_field(method: Method, domain: Domain, channels: Channels, count: int) -> Method:
+    """A copy that holds `count` numbers to within 3 %."""
+    if is_radiance(channels):
+        from scenes.errors import BadInput
+
+        left = count - beside_trunk(method)
+        if left < count * 0.05:
+            raise BadInput(f"--params {count:,}: the colour network and the occupancy grid hold {beside_trunk(method):,} already; "
+                           "ask for more, or make them smaller: --set cells=64 color_width=32")
+        return method.sized(domain.dimensions, method.ray_features, left)
+    return method.sized(domain.dimensions, len(channels), count)
+
+
+def build_field(method: Method, domain: Domain, channels: Channels, seed: int) -> Field:
+    """The untrained field of a prepared config, for signals of any kind."""
+    if not is_radiance(channels):
+        return method.build(domain, channels, seed)
+    import torch
+
+    from fields.field import PointField
+    from fields.networks.mlp import MLP
+    from fields.radiance_field import EncodedRadiance
+    from scenes.errors import BadInput
+
+    trunk = method.build(domain, feature_channels(method), seed)
+    if not isinstance(trunk, PointField):
+        raise BadInput(f"method {method.name} builds a {type(trunk).__name__}, and radiance needs values at points in space")
+    generator = torch.Generator().manual_seed(seed + 1)
+    head = MLP(method.direction_degree**2 + method.ray_features - 1, method.color_width, method.color_layers, 3, bias=False, generator=generator)
+    return EncodedRadiance(domain, channels, trunk, head, method.direction_degree, method.cells, method.cubes, method.background == "learned",
+                           method.ray_step, method.fresh_density)
+
+
+def field_groups(method: Method, field: Field) -> list[dict]:
+    """Groups for `fields.ops.adam.Adam`, for fields of any kind."""
+    trunk = getattr(field, "trunk", None)
+    if trunk is None:
+        return method.parameter_groups(field)
+    others = [*field.head.parameters(), *([] if field.background is None else [field.background])]
+    return [*method.parameter_groups(trunk), {"params": others, "lr": method.learning_rate, "sparse": False}]

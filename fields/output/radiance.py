@@ -1,0 +1,172 @@
+"""Pictures and films of a fitted scene: from its own cameras, along a path, or once around; colour, depth or normals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fields.output.base import Output, Request
+from fields.radiance_field import EncodedRadiance
+from fields.render.volume import RadianceView, render_picture
+from scenes.clips.write import check_clip_writable, write_clip
+from scenes.colour import to_bytes
+from scenes.domain import Channels
+from scenes.errors import BadInput
+from scenes.image import check_writable, write_image
+from scenes.posed.cameras import PathCamera, around, read_cameras, resized
+
+CAMERAS = "cameras.json"
+FRAMES, RATE = 60, 20.0
+CHUNK = 1 << 14
+MAX_PIXELS = 1 << 26
+BACKGROUNDS = {"white": 1.0, "black": 0.0}
+RGB = Channels(("red", "green", "blue"), "srgb")
+
+
+class RadianceOutput(Output):
+    takes = ("size", "view", "what", "time", "turntable", "path", "rate")
+    closer = "--turntable"
+    field: EncodedRadiance
+
+    def default_name(self, request: Request) -> str:
+        return "turntable.mp4" if request.turntable else "path.mp4" if request.path else "render.png"
+
+    def render(self, out: Path, request: Request) -> dict:
+        if request.turntable and request.path:
+            raise BadInput("--turntable goes around the scene and --path along a path: give one of the two")
+        if request.time is not None and not (self.field.moving and 0.0 <= request.time <= 1.0):
+            raise BadInput(f"--time {request.time:g}: " + ("is between 0 and 1, the first and the last moment" if self.field.moving else
+                                                           "the scene stands still"))
+        what = request.what or "color"
+        if request.turntable or request.path:
+            return self._film(Path(out), request, what)
+        camera = self._camera(request)
+        values_too = Path(out).suffix.lower() in (".exr", ".tif", ".tiff") and what != "color"
+        channels = Channels(("grey",) if what == "depth" else RGB.names, "linear") if values_too else RGB
+        check_writable(out, channels)
+        seen, normals = self.see(camera, request.time, what == "normal")
+        picture = self._values(seen, normals, what) if values_too else shown(seen, normals, what)
+        notes = write_image(out, picture, channels)
+        width, height = camera.lens.width, camera.lens.height
+        return {"width": width, "height": height, "text": f"{width} x {height}", "notes": notes}
+
+    def _film(self, out: Path, request: Request, what: str) -> dict:
+        cameras = self.cameras()
+        if request.turntable:
+            if request.view is not None:
+                raise BadInput("--view is for one picture; --turntable goes around at the cameras' mean height")
+            path = around(cameras, FRAMES, cameras[0].lens)
+        else:
+            path = read_cameras(request.path, cameras[0].lens)
+        size = request.size or (path[0].lens.width, path[0].lens.height)
+        # (films want even sides)
+        width, height = (max(2, side + side % 2) for side in size)
+        _check_size(width, height)
+        path = [PathCamera(camera.pose, resized(camera.lens, width, height), camera.time) for camera in path]
+        check_clip_writable(out)
+        rate = request.rate or RATE
+        notes = write_clip(out, self._frames(path, request.time, what), rate)
+        return {"width": width, "height": height, "frames": len(path), "rate": rate, "text": f"{len(path)} frames of {width} x {height}",
+                "notes": notes}
+
+    def _frames(self, path: list[PathCamera], time: float | None, what: str) -> Iterator[np.ndarray]:
+        span = None
+        for camera in path:
+            seen, normals = self.see(camera, time, what == "normal")
+            if what == "depth" and span is None:
+                # One scale for the whole film.
+                span = _span(seen)
+            yield to_bytes(shown(seen, normals, what, span))
+
+    def cameras(self) -> list[PathCamera]:
+        """Those of the run, the views for testing first."""
+        if self.folder is None or not (self.folder / CAMERAS).is_file():
+            raise BadInput(f"the run has no {CAMERAS}, so its cameras are not known; give --path CAMERAS.json")
+        return read_cameras(self.folder / CAMERAS)
+
+    def _camera(self, request: Request) -> PathCamera:
+        cameras = self.cameras()
+        if isinstance(request.view, tuple):
+            raise BadInput("--view: is the number of one of the scene's cameras here; --path CAMERAS.json has any others")
+        index = request.view or 0
+        if index >= len(cameras):
+            raise BadInput(f"--view {index}: there are the views 0 to {len(cameras) - 1}, those for testing first")
+        camera = cameras[index]
+        width, height = request.size or (camera.lens.width, camera.lens.height)
+        _check_size(width, height)
+        return PathCamera(camera.pose, resized(camera.lens, width, height), camera.time)
+
+    def see(self, camera: PathCamera, time: float | None = None, normals: bool = False) -> tuple[RadianceView, Tensor | None]:
+        """What a camera sees, its depth in the scene's units; and the normals `[H, W, 3]` at that depth where they are asked for."""
+        field = self.field
+        origins, directions = (torch.from_numpy(np.ascontiguousarray(x)) for x in camera.rays())
+        origins, directions = field.to_cube(origins), directions.float().to(field.occupied.device)
+        background = field.backdrop()
+        moment = (time if time is not None else camera.time or 0.0) if field.moving else None
+        seen = render_picture(field, origins, directions, (camera.lens.height, camera.lens.width), field.grid,
+                              BACKGROUNDS[self.backdrop] if background is None else background, CHUNK, moment, **field.how)
+        found = self._normals(origins, directions, seen, moment) if normals else None
+        return RadianceView(seen.color, seen.opacity, seen.depth * field.side), found
+
+    @property
+    def backdrop(self) -> str:
+        """As the run's pictures are scored on."""
+        from fields.fit.run import Run
+
+        return Run.open(self.folder).header["source"].get("options", {}).get("backdrop", "white") if self.folder else "white"
+
+    def _normals(self, origins: Tensor, directions: Tensor, seen: RadianceView, moment: float | None) -> Tensor:
+        """Against the gradient of the density where rays end, averaged over a small way in front of that."""
+        field = self.field
+        normals = torch.zeros_like(origins)
+        hit = ((seen.opacity > 0.5) & seen.depth.isfinite()).flatten().nonzero().flatten()
+        for some in hit.split(CHUNK):
+            depth = seen.depth.flatten()[some]
+            total = torch.zeros(len(some), 3, device=origins.device)
+            for share in (-2.0, -1.0, 0.0, 1.0):
+                points = (origins[some] + (depth + share * field.step)[:, None] * directions[some]).requires_grad_()
+                with torch.enable_grad():
+                    time = None if moment is None else torch.full_like(depth, moment)
+                    more = {"directions": directions[some]} if field.sees_directions else {}
+                    density, _ = field.density(field.coords(points), time, **more)
+                    total -= torch.autograd.grad(density.clamp(max=1e3).sum(), points)[0]
+            normals[some] = torch.nn.functional.normalize(total, dim=-1)
+        return normals.reshape(*seen.opacity.shape, 3)
+
+    @staticmethod
+    def _values(seen: RadianceView, normals: Tensor | None, what: str) -> np.ndarray:
+        """Depth `[H, W, 1]` in the scene's units, 0 where nothing is; or normals `[H, W, 3]`."""
+        picture = torch.where(seen.depth.isfinite() & (seen.opacity > 0.5), seen.depth, 0.0)[..., None] if what == "depth" else normals
+        return picture.cpu().numpy().astype(np.float32)
+
+
+def shown(seen: RadianceView, normals: Tensor | None, what: str, span: tuple[float, float] | None = None) -> np.ndarray:
+    """For eyes, `[H, W, 3]` float32 in [0, 1]: the nearest is the brightest; a normal's axes are red, green and blue."""
+    if what == "color":
+        picture = seen.color
+    elif what == "normal":
+        some = (normals.square().sum(-1, keepdim=True) > 0)
+        picture = torch.where(some, normals * 0.5 + 0.5, 1.0)
+    else:
+        near, far = span or _span(seen)
+        picture = 1.0 - 0.85 * ((seen.depth - near) / max(far - near, 1e-6)).clamp(0.0, 1.0)
+        picture = torch.where(seen.depth.isfinite() & (seen.opacity > 0.5), picture, 0.0)[..., None].expand(*seen.depth.shape, 3)
+    return picture.cpu().numpy().astype(np.float32)
+
+
+def _span(seen: RadianceView) -> tuple[float, float]:
+    depth = seen.depth[seen.depth.isfinite() & (seen.opacity > 0.5)]
+    if not len(depth):
+        return 0.0, 1.0
+    # Not the very last, which may be one far speck.
+    some = depth[:: max(1, len(depth) // 100_000)]
+    return float(some.quantile(0.01)), float(some.quantile(0.99))
+
+
+def _check_size(width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise BadInput(f"--size {width}x{height}: more than {MAX_PIXELS:,} pixels; give a smaller size")

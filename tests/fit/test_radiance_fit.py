@@ -1,0 +1,162 @@
+"""Fitting posed views: what the objective draws and learns, for all methods that can."""
+
+import numpy as np
+import pytest
+import torch
+from posed_scene import SMALL, SMALL_GRID, write_moving, write_scene
+
+import scenes
+from fields.fit.fit import fit_field, prepare, resume
+from fields.fit.run import Run, load_field
+from fields.methods.radiance import stored_parameters
+from scenes.errors import BadInput
+
+NETWORK = {**SMALL, "width": 32, "hidden_layers": 2, "color_width": 16, "color_layers": 1, "learning_rate": 5e-3}
+GRIDS = {**SMALL, "resolution": 24, "width": 16, "color_width": 16, "color_layers": 1}
+METHODS = {
+    "hashgrid": SMALL_GRID,
+    "rbf": {name: value for name, value in SMALL_GRID.items() if name != "width"} | {"units": 16},
+    "densegrid": GRIDS, "tensorf": GRIDS | {"features": 4}, "triplane": GRIDS | {"octaves": 3, "features": 8}, "kplanes": GRIDS | {"features": 8},
+    "nerf": NETWORK, "cam": NETWORK, "siren": NETWORK, "frequency": NETWORK, "fourier": NETWORK | {"sigma": 1.0},
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_scene(tmp_path_factory.mktemp("ball") / "scene")
+
+
+@pytest.fixture(scope="module")
+def scene(folder):
+    return scenes.load(folder)
+
+
+def test_scene(scene):
+    assert scene.kind == "radiance" and scene.has_alpha and not scene.moving and not scene.unbounded
+    assert len(scene.training) == 12 and len(scene.test) == 3
+    lower, upper = (np.array([getattr(axis, name) for axis in scene.domain.axes]) for name in ("lower", "upper"))
+    assert (lower < -1.2).all() and (upper > 1.2).all() and (np.ptp(upper - lower) < 1e-9)
+    rays = scene.rays(3, 100, 0)
+    assert np.allclose(np.linalg.norm(rays.directions, axis=1), 1, atol=1e-6)
+    again = scene.rays(3, 100, 0)
+    assert all(np.array_equal(getattr(rays, name), getattr(again, name)) for name in ("origins", "directions", "colors", "alpha", "views"))
+    # A ray that saw the ball passes through it, one that did not does not.
+    middle = (0.0 - lower) / (upper - lower)
+    along = ((middle - rays.origins) * rays.directions).sum(1)
+    off = np.linalg.norm(rays.origins + along[:, None] * rays.directions - middle, axis=1) * (upper - lower)[0]
+    assert (off[rays.alpha[:, 0] == 1] < 1.05).all() and (off[rays.alpha[:, 0] == 0] > 0.95).all()
+
+
+def test_rays_are_those_of_the_pixels(scene):
+    """Every pixel of the first views comes up with its own colour and its own ray."""
+    rays = scene.rays(0, 4000, 1)
+    view = scene.training[5]
+    some = rays.views == 5
+    origins, directions = scene.rays_of(view)
+    match = (rays.directions[some][:, None] @ directions.T.astype(np.float32)[None])[:, 0].argmax(1)
+    pixels = view.read().reshape(-1, 4)[match]
+    assert np.allclose(pixels[:, :3] / 255, rays.colors[some], atol=1e-6) and np.allclose(pixels[:, 3] / 255, rays.alpha[some][:, 0], atol=1e-6)
+
+
+def test_what_views_show_to_be_empty(scene):
+    empty = scene.empty(32)
+    places = (np.stack(np.meshgrid(*[(np.arange(32) + 0.5) / 32] * 3, indexing="ij"), -1) * scene._side + scene._lower)
+    radius = np.linalg.norm(places, axis=-1)
+    assert not empty[radius < 1.0].any() and empty[radius > 2.0].mean() > 0.8
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_methods(scene, method):
+    fit = fit_field(scene, method, steps=12 if method not in ("hashgrid", "densegrid") else 120, options=METHODS[method])
+    assert fit.field.stored_numbers == stored_parameters(fit.method, scene.domain, scene.channels)
+    assert fit.metrics["psnr"] > (16 if method in ("hashgrid", "densegrid") else 6) and set(fit.metrics) == {"psnr", "ssim"}
+
+
+def test_what_cannot_be_radiance(scene):
+    with pytest.raises(BadInput, match="nerv takes signals of the kind"):
+        fit_field(scene, "nerv", steps=1)
+
+
+def test_sizes(scene):
+    trainer, _ = prepare(scene, "hashgrid", steps=1, parameters=60_000, options=SMALL)
+    assert abs(trainer.field.stored_numbers / 60_000 - 1) < 0.03
+    with pytest.raises(BadInput, match="hold .* already"):
+        prepare(scene, "hashgrid", steps=1, parameters=1000)
+
+
+def test_number_of_samples_stays_about_the_same(scene):
+    trainer, _ = prepare(scene, "hashgrid", steps=60, options=SMALL_GRID)
+    counts = []
+    adapt = trainer.objective._adapt
+    trainer.objective._adapt = lambda reached, looked: (counts.append(reached), adapt(reached, looked))
+    trainer.run()
+    assert all(0.6 * 4096 < count < 1.6 * 4096 for count in counts[5:])
+
+
+def test_resumed_is_bit_identical(scene, tmp_path):
+    whole = fit_field(scene, "hashgrid", steps=60, options=SMALL_GRID, out=tmp_path / "whole")
+    trainer, run = prepare(scene, "hashgrid", steps=60, options=SMALL_GRID, out=tmp_path / "part")
+    while trainer.index < 37:
+        trainer.step()
+    run.save_checkpoint(trainer)
+    again = resume(scene, Run.open(tmp_path / "part"))
+    assert again.index == 37
+    again.run()
+    for name, tensor in whole.field.state_dict().items():
+        assert torch.equal(tensor, again.field.state_dict()[name]), name
+
+
+def test_field_alone_shows_the_scene(scene, tmp_path):
+    fit = fit_field(scene, "hashgrid", steps=60, options=SMALL_GRID, out=tmp_path / "run")
+    field = load_field(tmp_path / "run")
+    from fields.fit.radiance import RadianceObjective
+
+    assert RadianceObjective(scene, "l2").evaluate(field) == pytest.approx(fit.metrics, abs=1e-9)
+
+
+def test_pictures_do_not_depend_on_chunks(scene, monkeypatch):
+    import fields.fit.radiance as module
+
+    fit = fit_field(scene, "hashgrid", steps=40, options=SMALL_GRID)
+    objective = module.RadianceObjective(scene, "l2")
+    whole = objective.view(fit.field, scene.test[0])
+    monkeypatch.setattr(module, "CHUNK", 37)
+    cut = objective.view(fit.field, scene.test[0])
+    assert float((whole.color - cut.color).abs().max()) < 1e-6 and torch.equal(whole.depth.isfinite(), cut.depth.isfinite())
+    # and samples behind what hides them change it by less than what they could show
+    assert float((objective_without_stop(objective, fit.field, scene) - whole.color).abs().max()) < 3e-3
+
+
+def objective_without_stop(objective, field, scene):
+    from fields.render.volume import render_picture
+
+    origins, directions = (torch.from_numpy(np.ascontiguousarray(x)) for x in scene.rays_of(scene.test[0]))
+    return render_picture(field, field.to_cube(origins), directions.float(), (24, 24), field.grid, 1.0, threshold=0.0, **field.how).color
+
+
+@pytest.mark.parametrize("options", [{"background": "white"}, {"background": "learned"}, {"exposure": True}, {"distortion": 1e-3}, {"hull": False}])
+def test_options(scene, options):
+    fit = fit_field(scene, "hashgrid", steps=80, options=SMALL_GRID | options)
+    assert fit.metrics["psnr"] > 10.5
+
+
+def test_moving_scene(tmp_path):
+    scene = scenes.load(write_moving(tmp_path / "moving.npz"), backdrop="black")
+    assert scene.moving and scene.domain.dimensions == 4 and scene.domain.axes[3].name == "t"
+    for method, options in (("hashgrid", SMALL_GRID), ("kplanes", METHODS["kplanes"]), ("cam", NETWORK)):
+        fit = fit_field(scene, method, steps=80 if method == "hashgrid" else 10, options=options | {"hull": False})
+        assert fit.metrics["psnr"] > (10 if method == "hashgrid" else 4)
+    with pytest.raises(BadInput, match="three axes"):
+        fit_field(scene, "tensorf", steps=1)
+
+
+def test_eight_bits(scene, tmp_path):
+    fit = fit_field(scene, "hashgrid", steps=60, options=SMALL_GRID, bits=8, out=tmp_path / "run")
+    assert fit.metrics["psnr"] > 13.5 and (tmp_path / "run" / "field.safetensors").stat().st_size < 1.2 * fit.field.stored_numbers + 8 * 512 + 4000
+
+
+@pytest.mark.slow
+def test_lego(shared):
+    scene = scenes.load(shared / "nerf" / "lego_200")
+    fit = fit_field(scene, "hashgrid", steps=120, options={"batch": 1 << 15})
+    assert fit.metrics["psnr"] > 19
