@@ -1,9 +1,13 @@
 """Ways of cameras."""
 
+import json
+
 import numpy as np
 import pytest
 
-from scenes.posed.path import between, looking_at
+from scenes.errors import BadInput
+from scenes.posed.path import between, looking_at, read_path
+from scenes.posed.view import Lens
 
 
 def ring(count, radius=3.0, height=1.0):
@@ -55,3 +59,72 @@ def test_a_closed_way_is_the_circle_that_its_keys_lie_on():
 def test_ways_that_are_none(poses, count, message):
     with pytest.raises(ValueError, match=message):
         between(poses, count)
+
+
+LENS = Lens(64, 48, 50.0, 50.0, 32.0, 24.0)
+MATRIX = [[1, 0, 0, 1], [0, 1, 0, 2], [0, 0, 1, 3], [0, 0, 0, 1]]
+
+
+@pytest.fixture
+def file(tmp_path):
+    def write(content):
+        (tmp_path / "path.json").write_text(content if isinstance(content, str) else json.dumps(content))
+        return tmp_path / "path.json"
+    return write
+
+
+def test_frames(file):
+    found = read_path(file({"camera_angle_x": 1.0, "frames": [{"transform_matrix": MATRIX, "time": 0.5}, {"transform_matrix": MATRIX, "w": 32, "h": 24}]}), LENS)
+    assert [camera.time for camera in found] == [0.5, None]
+    assert [(c.lens.width, c.lens.height) for c in found] == [(64, 48), (32, 24)]
+    assert found[0].lens.fl_x == pytest.approx(32 / np.tan(0.5)) and found[1].lens.fl_x == pytest.approx(16 / np.tan(0.5))
+    np.testing.assert_allclose(found[0].pose[:, 3], (1, 2, 3))
+    assert read_path(file({"frames": [{"transform_matrix": MATRIX}]}), LENS)[0].lens == LENS
+
+
+def test_nerfstudio(file):
+    flat = [x for row in MATRIX for x in row]
+    content = {"render_width": 160, "render_height": 120, "fps": 24, "keyframes": [], "crop": None,
+               "camera_path": [{"camera_to_world": flat, "fov": 60, "aspect": 1.3}, {"camera_to_world": flat, "fov": 90, "render_time": 0.25}]}
+    found = read_path(file(content), LENS)
+    assert [round(c.lens.fl_x, 3) for c in found] == [round(60 / np.tan(np.pi / 6), 3), 60.0]
+    assert all((c.lens.width, c.lens.height, c.lens.fl_x) == (160, 120, c.lens.fl_y) for c in found) and found[1].time == 0.25
+    np.testing.assert_allclose(found[0].pose, np.array(MATRIX)[:3])
+
+
+def test_keys(file):
+    keys = [{"position": [3, 0, 1], "target": [0, 0, 0], "fov": 40, "time": 0.0}, {"position": [0, 3, 1], "target": [0, 0, 0], "fov": 60, "time": 1.0},
+            {"position": [-3, 0, 1], "target": [0, 0, 0], "fov": 40, "time": 0.5}]
+    found = read_path(file({"keys": keys, "count": 21}), LENS)
+    assert len(found) == 21
+    for index, key in zip((0, 10, 20), keys):
+        np.testing.assert_allclose(found[index].pose, looking_at(key["position"], key["target"]), atol=1e-9)
+        assert found[index].lens.fl_y == pytest.approx(24 / np.tan(np.radians(key["fov"]) / 2)) and found[index].time == key["time"]
+    assert found[5].time == 0.5 and found[0].lens.fl_x > found[5].lens.fl_x > found[10].lens.fl_x
+    assert len(read_path(file({"keys": keys}), LENS)) == 90
+    around = read_path(file({"keys": [{"position": [3 * np.cos(a), 3 * np.sin(a), 1], "target": [0, 0, 0]} for a in np.arange(6) * np.pi / 3], "closed": True,
+                             "count": 60}), LENS)
+    np.testing.assert_allclose(np.stack([c.pose for c in around]), ring(60), atol=0.03)
+    assert all(c.time is None and c.lens == LENS for c in around)
+
+
+@pytest.mark.parametrize("content, message", [
+    ("{", "is not JSON"),
+    ("[]", "no list of frames"),
+    ({"frames": []}, "no list of frames"),
+    ({"camera_path": 7}, "no list of camera_path"),
+    ({"keys": [{"transform_matrix": MATRIX}]}, "two keys or more"),
+    ({"keys": [{"transform_matrix": MATRIX}] * 2, "count": 1}, "count is 1"),
+    ({"keys": [{"position": [1, 2], "target": [0, 0, 0]}] * 2}, "key 0: has neither"),
+    ({"keys": [{"position": [0, 0, 1], "target": [0, 0, 0]}] * 2}, "key 0: a camera at"),
+    ({"keys": [{"position": [1, 0, 1], "target": [0, 0, 0], "fov": 0}] * 2}, "key 0: its fov is 0"),
+    ({"keys": [{"position": [1, 0, 0], "target": [0, 0, 0]}, {"position": [-1, 0, 0], "target": [0, 0, 0]}]}, "opposite directions"),
+    ({"frames": [{"transform_matrix": [[1]]}]}, "frame 0: its camera is no matrix"),
+    ({"frames": [{"transform_matrix": MATRIX, "time": 7}]}, "frame 0: its time"),
+    ({"camera_path": [{"camera_to_world": [1, 2]}]}, "frame 0: its camera_to_world"),
+    ({"camera_path": [{"camera_to_world": list(np.eye(4).reshape(-1)), "camera_type": "equirectangular"}]}, "type equirectangular"),
+])
+def test_paths_that_are_wrong(file, content, message):
+    with pytest.raises(BadInput, match=message) as caught:
+        read_path(file(content), LENS)
+    assert "\n" not in str(caught.value)
