@@ -187,19 +187,26 @@ class RadianceScene(Signal):
         return to_bytes(picture[::step, ::step])
 
 
-def open_radiance(path: str | os.PathLike, *, backdrop: Backdrop | None = None, unbounded: bool | None = None) -> RadianceScene:
+def open_radiance(path: str | os.PathLike, *, backdrop: Backdrop | None = None, unbounded: bool | None = None,
+                  held_out: float | None = None) -> RadianceScene:
     """The posed views of a folder, a zip of one, a transforms file, an `.npz` or `procedural:NAME` (`scenes.posed`).
 
     backdrop   what transparent pixels show in pictures and scores: "white" or "black"; None: black where views have a plain dark
                background, else white
     unbounded  whether the scene goes on around and behind its middle; None: where views have neither alpha nor a plain background
+    held_out   this share of the views is for testing, evenly spread, whatever the files say
 
     Raises BadInput with one line for whatever makes that impossible.
     """
     if backdrop is not None and backdrop not in BACKDROPS:
         raise BadInput(f"{path}: the background is white or black, not {backdrop}")
     views = open_posed(path)
-    options = {"backdrop": backdrop, "unbounded": unbounded}
+    if held_out:
+        try:
+            views = views.held_out(held_out)
+        except ValueError as error:
+            raise BadInput(f"{path}: {error}") from None
+    options = {"backdrop": backdrop, "unbounded": unbounded, "held_out": held_out}
     source = {"path": str(path), **_identity(Path(path), views),
               "options": {name: value for name, value in options.items() if value is not None}}
     return RadianceScene(views, source, backdrop, unbounded)

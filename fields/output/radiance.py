@@ -18,6 +18,7 @@ from scenes.domain import Channels
 from scenes.errors import BadInput
 from scenes.image import check_writable, write_image
 from scenes.posed.cameras import PathCamera, around, read_cameras, resized
+from scenes.posed.path import read_path
 
 CAMERAS = "cameras.json"
 FRAMES, RATE = 60, 20.0
@@ -61,7 +62,7 @@ class RadianceOutput(Output):
                 raise BadInput("--view is for one picture; --turntable goes around at the cameras' mean height")
             path = around(cameras, FRAMES, cameras[0].lens)
         else:
-            path = read_cameras(request.path, cameras[0].lens)
+            path = read_path(request.path, cameras[0].lens)
         size = request.size or (path[0].lens.width, path[0].lens.height)
         # (films want even sides)
         width, height = (max(2, side + side % 2) for side in size)

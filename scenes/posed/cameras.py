@@ -15,8 +15,8 @@ from scenes.atomic import atomic_write_bytes
 from scenes.errors import BadInput
 from scenes.posed.rays import directions_of
 from scenes.posed.view import Lens, View, checked_lens, checked_pose
+from scenes.posed.write import FISHEYE, OPENCV, frame_of
 
-OPENCV, FISHEYE = ("k1", "k2", "p1", "p2"), ("k1", "k2", "k3", "k4")
 
 
 @dataclass(frozen=True)
@@ -44,17 +44,7 @@ def resized(lens: Lens, width: int, height: int) -> Lens:
 
 def write_cameras(path: str | os.PathLike, views: Iterable[View]) -> None:
     """The cameras of views, those for testing first, in the form that `read_cameras` reads."""
-    frames = []
-    for view in sorted(views, key=lambda view: view.split != "test"):
-        lens = view.lens
-        frame = {"name": view.name, "split": view.split, "w": lens.width, "h": lens.height, "fl_x": lens.fl_x, "fl_y": lens.fl_y,
-                 "cx": lens.cx, "cy": lens.cy, "transform_matrix": [*view.pose.tolist(), [0.0, 0.0, 0.0, 1.0]]}
-        if lens.model != "pinhole":
-            frame |= dict(zip(FISHEYE if lens.model == "fisheye" else OPENCV, lens.distortion))
-            frame["camera_model"] = "OPENCV_FISHEYE" if lens.model == "fisheye" else "OPENCV"
-        if view.time is not None:
-            frame["time"] = view.time
-        frames.append(frame)
+    frames = [{"name": view.name, "split": view.split, **frame_of(view)} for view in sorted(views, key=lambda view: view.split != "test")]
     atomic_write_bytes(Path(path), (json.dumps({"frames": frames}, indent=1) + "\n").encode())
 
 
@@ -62,19 +52,25 @@ def read_cameras(path: str | os.PathLike, default: Lens | None = None) -> list[P
     """The cameras of a file: `frames`, each with `transform_matrix`; `w`, `h`, `fl_x` (or `camera_angle_x`), `time` in the frame or
     for all. What says nothing of its lens has the `default` one. Raises BadInput, naming the frame."""
     path = Path(path)
+    content = read_content(path)
+    if not isinstance(content.get("frames"), list) or not content["frames"] or not all(isinstance(frame, dict) for frame in content["frames"]):
+        raise BadInput(f"{path}: has no list of frames; a camera path has one, each with a transform_matrix")
+    return [camera_of(content | frame, f"{path.name}, frame {index}", default) for index, frame in enumerate(content["frames"])]
+
+
+def read_content(path: Path) -> dict:
+    """The object that a JSON file holds, empty for anything else; BadInput where it is none."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise BadInput(f"{path}: cannot be opened: {error.strerror or error}") from None
     except (ValueError, RecursionError) as error:
         raise BadInput(f"{path}: is not JSON ({str(error).splitlines()[0]})") from None
-    if not isinstance(content, dict) or not isinstance(content.get("frames"), list) or not content["frames"] \
-            or not all(isinstance(frame, dict) for frame in content["frames"]):
-        raise BadInput(f"{path}: has no list of frames; a camera path has one, each with a transform_matrix")
-    return [_camera(content | frame, f"{path.name}, frame {index}", default) for index, frame in enumerate(content["frames"])]
+    return content if isinstance(content, dict) else {}
 
 
-def _camera(frame: dict, name: str, default: Lens | None) -> PathCamera:
+def camera_of(frame: dict, name: str, default: Lens | None) -> PathCamera:
+    """The camera of a frame as in `read_cameras`; BadInput, naming it, where it is none."""
     def number(key: str, fallback: float | None) -> float | None:
         value = frame.get(key, fallback)
         if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value)):
