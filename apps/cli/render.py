@@ -41,6 +41,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--turntable", action="store_const", const=True,
                         help="an animation once around a shape (.gif, .webp, .png) or scene (.mp4, .gif)")
     parser.add_argument("--path", type=Path, metavar="FILE", help="scenes: a film along the cameras of this JSON file, one frame each")
+    parser.add_argument("--crop-box", type=types.box, metavar="X0,Y0,Z0,X1,Y1,Z1",
+                        help="scenes: only what is in this box, in the scene's units (fit-a-scene info RUN has them); write --crop-box=-1,...")
+    parser.add_argument("--clean", action="store_const", const=True, help="scenes: without what no camera had in its picture, and specks in mid-air")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to compute")
 
 

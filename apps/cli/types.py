@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 
 
 def count(text: str) -> int:
@@ -92,6 +93,17 @@ def crop(text: str) -> tuple[float, float, float, float]:
     if not (x0 < x1 and y0 < y1):
         raise argparse.ArgumentTypeError(f"{text!r} is empty: X0 should be below X1 and Y0 below Y1")
     return x0, y0, x1, y1
+
+
+def box(text: str) -> tuple[float, ...]:
+    """X0,Y0,Z0,X1,Y1,Z1 in the scene's own units."""
+    try:
+        corners = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        corners = ()
+    if len(corners) != 6 or not all(-math.inf < a < b < math.inf for a, b in zip(corners[:3], corners[3:])):
+        raise argparse.ArgumentTypeError(f"{text!r} should be X0,Y0,Z0,X1,Y1,Z1, a lower and an upper corner, such as -1,-1,0,1,1,2")
+    return corners
 
 
 def moment(text: str) -> float:

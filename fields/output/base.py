@@ -26,6 +26,8 @@ class Request:
     view: int | tuple[float, float] | None = None
     turntable: bool | None = None
     path: Path | None = None
+    crop_box: tuple[float, ...] | None = None
+    clean: bool | None = None
 
     @classmethod
     def names(cls) -> list[str]:

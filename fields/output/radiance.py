@@ -11,6 +11,9 @@ from torch import Tensor
 
 from fields.output.base import Output, Request
 from fields.radiance_field import EncodedRadiance
+from fields.ops.march import pack_cells
+from fields.render.floaters import cleaned
+from fields.render.occupancy import Box
 from fields.render.volume import RadianceView, render_picture
 from scenes.clips.write import check_clip_writable, write_clip
 from scenes.colour import to_bytes
@@ -29,9 +32,10 @@ RGB = Channels(("red", "green", "blue"), "srgb")
 
 
 class RadianceOutput(Output):
-    takes = ("size", "view", "what", "time", "turntable", "path", "rate")
+    takes = ("size", "view", "what", "time", "turntable", "path", "rate", "crop_box", "clean")
     closer = "--turntable"
     field: EncodedRadiance
+    _box: Box | None = None
 
     def default_name(self, request: Request) -> str:
         return "turntable.mp4" if request.turntable else "path.mp4" if request.path else "render.png"
@@ -42,6 +46,9 @@ class RadianceOutput(Output):
         if request.time is not None and not (self.field.moving and 0.0 <= request.time <= 1.0):
             raise BadInput(f"--time {request.time:g}: " + ("is between 0 and 1, the first and the last moment" if self.field.moving else
                                                            "the scene stands still"))
+        self._box = None if request.crop_box is None else self._in_cube(request.crop_box)
+        if request.clean:
+            self._clean()
         what = request.what or "color"
         if request.turntable or request.path:
             return self._film(Path(out), request, what)
@@ -109,9 +116,19 @@ class RadianceOutput(Output):
         background = field.backdrop()
         moment = (time if time is not None else camera.time or 0.0) if field.moving else None
         seen = render_picture(field, origins, directions, (camera.lens.height, camera.lens.width), field.grid,
-                              BACKGROUNDS[self.backdrop] if background is None else background, CHUNK, moment, **field.how)
+                              BACKGROUNDS[self.backdrop] if background is None else background, CHUNK, moment, box=self._box, **field.how)
         found = self._normals(origins, directions, seen, moment) if normals else None
         return RadianceView(seen.color, seen.opacity, seen.depth * field.side), found
+
+    def _in_cube(self, corners: tuple[float, ...]) -> Box:
+        lower, upper = (self.field.to_cube(torch.tensor(corner, dtype=torch.float64)).tolist() for corner in (corners[:3], corners[3:]))
+        return tuple(lower), tuple(upper)
+
+    def _clean(self) -> None:
+        """Clears cells of the field that is rendered here; the run keeps them."""
+        axes, grid = self.field.domain.axes[:3], self.field.grid
+        cells = cleaned(grid.occupancy.cells().cpu().numpy(), [axis.lower for axis in axes], [axis.upper for axis in axes], self.cameras())
+        self.field.occupied.copy_(pack_cells(torch.from_numpy(cells)))
 
     @property
     def backdrop(self) -> str:

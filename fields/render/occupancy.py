@@ -11,6 +11,7 @@ from fields.ops.march import Occupancy, march, pack_cells
 from fields.ops.packed import Samples
 from fields.ops.ray_box import ray_box
 
+Box = tuple[tuple[float, float, float], tuple[float, float, float]]
 CHUNK = 1 << 16  # points that the density is asked for at once
 
 
@@ -104,9 +105,12 @@ class OccupancyGrid(nn.Module):
         self.words = pack_cells(self.values > min(self.threshold, mean))
 
     def sample(self, origins: Tensor, directions: Tensor, step: float, cone: float = 0.0, seed: int | None = None, first_ray: int = 0,
-               most: int = 1024) -> Samples:
-        """The samples of rays `[N, 3]` in the occupied cells; see `fields.ops.march`."""
+               most: int = 1024, box: Box | None = None) -> Samples:
+        """The samples of rays `[N, 3]` in the occupied cells, and within `box` (two corners) where one is given; see `fields.ops.march`."""
         near, far = ray_box(origins, directions, *self.occupancy.outer_box)
+        if box is not None:
+            enter, leave = ray_box(origins, directions, *box)
+            near, far = torch.maximum(near, enter), torch.minimum(far, leave)
         return march(origins, directions, near, far, self.occupancy, step, cone, seed, first_ray, most)
 
 

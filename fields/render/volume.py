@@ -12,7 +12,7 @@ from fields.field import RadianceField
 from fields.ops.composite import composite, weights_of
 from fields.ops.packed import Samples
 from fields.render.camera import Camera
-from fields.render.occupancy import OccupancyGrid
+from fields.render.occupancy import Box, OccupancyGrid
 
 # A sample that less of the light reaches counts for nothing: a quarter of a level of an 8-bit picture.
 THRESHOLD = 1e-3
@@ -38,7 +38,8 @@ class RayColors:
 
 def render_rays(field: RadianceField, origins: Tensor, directions: Tensor, grid: OccupancyGrid, background: Tensor | float = 1.0,
                 step: float = 3**0.5 / 1024, cone: float = 0.0, seed: int | None = None, first_ray: int = 0, most: int = 1024,
-                threshold: float = THRESHOLD, time: Tensor | None = None, contract: Callable[[Tensor], Tensor] | None = None) -> RayColors:
+                threshold: float = THRESHOLD, time: Tensor | None = None, contract: Callable[[Tensor], Tensor] | None = None,
+                box: Box | None = None) -> RayColors:
     """Colours of rays, with gradients.
 
     origins, directions `[N, 3]` float32 in the units of the grid's box, directions of unit length; background: a number,
@@ -46,7 +47,7 @@ def render_rays(field: RadianceField, origins: Tensor, directions: Tensor, grid:
     training, none for pictures); time: `[N]` or None. contract: points `[M, 3]` → the field's coordinates in [0, 1]^3; by
     default the box of the grid's first level becomes the cube. Colour is asked for only where a sample has weight.
     """
-    samples = grid.sample(origins, directions, step, cone, seed, first_ray, most)
+    samples = grid.sample(origins, directions, step, cone, seed, first_ray, most, box)
     looked = len(samples)
     asked = _Asked(field, origins, directions, time, contract or (lambda points: to_cube(points, grid)))
     if torch.is_grad_enabled():
