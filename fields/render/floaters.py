@@ -7,13 +7,26 @@ one twice as much around the same centre. What is cleared there is neither rende
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 
 from scenes.posed.rays import pixels_of
-from scenes.posed.view import View
+from scenes.posed.view import Lens
 
 MOST_VIEWS = 120
+
+
+class Seer(Protocol):
+    """Whatever has a camera: a `View`, a `PathCamera`."""
+
+    pose: np.ndarray
+    lens: Lens
+
+
+def cleaned(cells: np.ndarray, lower: Sequence[float], upper: Sequence[float], cameras: Sequence[Seer]) -> np.ndarray:
+    """The cells without what fewer than two cameras had in their picture, and without specks."""
+    return without_specks(seen(cells, lower, upper, cameras, least=min(2, len(cameras))))
 
 
 def cell_centres(where: np.ndarray, resolution: int, lower: Sequence[float], upper: Sequence[float], level: int = 0) -> np.ndarray:
@@ -40,7 +53,7 @@ def cropped(cells: np.ndarray, lower: Sequence[float], upper: Sequence[float], b
     return kept
 
 
-def seen(cells: np.ndarray, lower: Sequence[float], upper: Sequence[float], views: Sequence[View], least: int = 1) -> np.ndarray:
+def seen(cells: np.ndarray, lower: Sequence[float], upper: Sequence[float], views: Sequence[Seer], least: int = 1) -> np.ndarray:
     """The cells whose middle `least` views or more have in their picture. Whether something hides it there is not asked: the inside of
     what is solid stays, so that a mesh of it has one surface and not two."""
     resolution = _check(cells)
@@ -82,7 +95,7 @@ def without_specks(cells: np.ndarray, least: float = 0.01) -> np.ndarray:
     return kept
 
 
-def blocked(cells: np.ndarray, lower: Sequence[float], upper: Sequence[float], views: Sequence[View]) -> list[View]:
+def blocked(cells: np.ndarray, lower: Sequence[float], upper: Sequence[float], views: Sequence[Seer]) -> list[Seer]:
     """The views whose camera stands in a cell that is filled, on the finest level that has it: they see matter from within, which is
     what a fit makes of cameras that are not where they are said to be, or of a box that they stand in the middle of."""
     resolution = _check(cells)
