@@ -1,0 +1,74 @@
+"""Rendering within a box and without floaters: what goes, and what stays as it was."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from apps.cli.main import main
+from fields.field import RadianceField
+from fields.render.occupancy import OccupancyGrid
+from fields.render.volume import render_rays
+from scenes.domain import Channels, Domain
+from scenes.procedural import still_life
+
+
+class Fog(RadianceField):
+    """Density 8 everywhere, coloured by the place."""
+
+    def __init__(self):
+        super().__init__(Domain(()), Channels(("red", "green", "blue"), "radiance"))
+
+    def density(self, coords, time=None):
+        return torch.full_like(coords[..., 0], 8.0), coords
+
+    def color(self, feature, directions):
+        return feature
+
+
+def test_a_box_is_exact_where_cells_are_not():
+    """Light that is lost in a fog depends on how much of it lies within the box."""
+    grid = OccupancyGrid(8)
+    y, x = torch.meshgrid(torch.linspace(0.05, 0.95, 12), torch.linspace(0.05, 0.95, 12), indexing="ij")
+    origins = torch.stack([x.flatten(), y.flatten(), torch.full((144,), 2.0)], dim=1)
+    directions = torch.tensor([0.0, 0.0, -1.0]).expand(144, 3).contiguous()
+    box = ((0.2, 0.3, 0.41), (0.8, 0.7, 0.63))
+    found = render_rays(Fog(), origins, directions, grid, step=1 / 256, box=box, threshold=0.0)
+    inside = (x.flatten() > 0.2) & (x.flatten() < 0.8) & (y.flatten() > 0.3) & (y.flatten() < 0.7)
+    expected = 1 - np.exp(-8.0 * 0.22)
+    assert (found.opacity[inside] - expected).abs().max() < 8 / 256 and not found.opacity[~inside].any()
+    assert (render_rays(Fog(), origins, directions, grid, step=1 / 256).opacity > 0.99).all()
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("clearing")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(still_life, "SIDE", 24)
+        patch.setenv("FIELD_STUDIO_CACHE", str(folder / "cache"))
+        assert main(["fit", "procedural:duck", "--steps", "40", "--out", str(folder / "run"), "--set", "table_size=4096", "levels=6", "batch=16384",
+                     "cells=32"]) == 0
+    return folder / "run"
+
+
+def picture(path):
+    from PIL import Image
+
+    return np.asarray(Image.open(path)).astype(float) / 255
+
+
+def test_the_command(fitted, tmp_path, capsys):
+    def render(name, *more):
+        assert main(["render", str(fitted), "--out", str(tmp_path / name), *more]) == 0
+        return picture(tmp_path / name)
+
+    whole, clean = render("whole.png"), render("clean.png", "--clean")
+    half = render("half.png", "--crop-box=-2,-2,0.5,2,2,2")
+    empty = render("empty.png", "--crop-box=5,5,5,6,6,6")
+    assert np.abs(whole - clean).mean() < 0.02
+    assert np.abs(whole - half).mean() > 0.02 and (empty == 1.0).all()
+    assert main(["render", str(fitted), "--crop-box", "1,2,3"]) == 2
+    assert "a lower and an upper corner" in capsys.readouterr().err
+    assert main(["info", str(fitted), "--plot", str(tmp_path / "cameras.png"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["plot"] == str(tmp_path / "cameras.png") and (tmp_path / "cameras.png").is_file()
