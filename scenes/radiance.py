@@ -13,7 +13,7 @@ import numpy as np
 from scenes.domain import Axis, Channels, Domain
 from scenes.errors import BadInput
 from scenes.files import digest_of, state_of
-from scenes.posed.box import PLAIN_LEVELS, border, plain_background, scene_box
+from scenes.posed.box import PLAIN_LEVELS, SceneBox, border, plain_background, scene_box, standing_within
 from scenes.posed.open import open_posed
 from scenes.posed.rays import directions_of, pixels_of, rays_of
 from scenes.posed.view import Lens, PosedViews, View
@@ -92,7 +92,7 @@ class RadianceScene(Signal):
             axes.append(Axis("t", 0.0, 1.0, "", len(set(self.training_times.tolist()))))
         self.domain = Domain(tuple(axes))
         self._lower, self._side = centre - half, 2.0 * half
-        self.notes = tuple(views.notes)
+        self.notes = (*views.notes, *_inside_notes(views, self.box))
 
     def _shape(self, picture: np.ndarray) -> np.ndarray | None:
         """Where a picture shows something, `[H, W]` bool; None where that cannot be told."""
@@ -210,6 +210,14 @@ def open_radiance(path: str | os.PathLike, *, backdrop: Backdrop | None = None, 
     source = {"path": str(path), **_identity(Path(path), views),
               "options": {name: value for name, value in options.items() if value is not None}}
     return RadianceScene(views, source, backdrop, unbounded)
+
+
+def _inside_notes(views: PosedViews, box: SceneBox) -> list[str]:
+    names = standing_within(views, box)
+    if not names:
+        return []
+    return [f"{len(names)} of {len(views.views)} cameras stand inside the box of the scene ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''}); "
+            "if they look around and not at an object: --unbounded"]
 
 
 def _identity(path: Path, views: PosedViews) -> dict:

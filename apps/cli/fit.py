@@ -124,6 +124,8 @@ def run(options: argparse.Namespace) -> dict:
     for remark in result.field.remarks():
         print(f"note: {remark}", file=sys.stderr)
     report = summary(kept)
+    for remark in kept.metrics().get("remarks", []):
+        print(f"note: {remark}", file=sys.stderr)
     if not result.finished:
         print(f"stopped at step {result.steps}; continue with: fit-a-scene fit {options.source} --out {kept.path} --resume",
               file=sys.stderr)

@@ -16,6 +16,7 @@ from fields.fit.objective import Objective, point_loss
 from fields.methods.base import Method
 from fields.ops.distortion import distortion
 from fields.radiance_field import EncodedRadiance
+from fields.render.floaters import blocked
 from fields.render.occupancy import OccupancyGrid
 from fields.render.volume import RadianceView, render_picture, render_rays
 from scenes.colour import to_bytes
@@ -35,6 +36,8 @@ WATCHED_RAYS, WATCH_SECONDS, WATCH_SHARE = 4096, 5.0, 0.02
 PANELS, PANEL_WIDTH, GAP, ERROR_GAIN = 4, 320, 6, 5
 EXPOSURE_PULL = 1e-2
 CHUNK = 1 << 14
+# Matter that lets a third of the light through this share of the cube's side is solid.
+SOLID_LENGTH = 0.02
 CAMERAS = "cameras.json"
 
 
@@ -62,6 +65,7 @@ class RadianceObjective(Objective):
         self.grid: OccupancyGrid | None = None
         self.exposure: nn.Parameter | None = None
         self.views: list[dict] = []
+        self.remarks: list[str] = []
         self._rays = 0
         self._restored: dict[str, Tensor] | None = None
         self._field: EncodedRadiance | None = None
@@ -204,7 +208,7 @@ class RadianceObjective(Objective):
 
     def evaluate(self, field: EncodedRadiance) -> dict[str, float]:
         """Means over the views for testing; those of each are in `views`."""
-        self.views = []
+        self.views, self.remarks = [], self._remarks(field)
         for view in self.signal.test:
             fit, target = self.view(field, view).color.cpu().numpy(), self.signal.picture(view)
             scores = {"psnr": psnr(fit, target), "ssim": ssim(fit, target)}
@@ -212,7 +216,24 @@ class RadianceObjective(Objective):
         return {name: float(np.mean([scores[name] for scores in self.views])) for name in self.views[0] if name != "name"}
 
     def details(self) -> dict:
-        return {"views": [{name: round(v, 5) if isinstance(v, float) else v for name, v in scores.items()} for scores in self.views]}
+        return {"views": [{name: round(v, 5) if isinstance(v, float) else v for name, v in scores.items()} for scores in self.views],
+                **({"remarks": self.remarks} if self.remarks else {})}
+
+    @torch.no_grad()
+    def _remarks(self, field: EncodedRadiance) -> list[str]:
+        """Cameras that stand in solid matter: they see nothing but what is at their lens, and spoil what others see."""
+        axes = self.signal.domain.axes[:3]
+        training = self.signal.training
+        found = blocked(field.grid.occupancy.cells().cpu().numpy(), [axis.lower for axis in axes], [axis.upper for axis in axes], training)
+        if found:
+            points = field.coords(field.to_cube(torch.from_numpy(np.stack([view.pose[:, 3] for view in found]))))
+            times = torch.tensor([view.time or 0.0 for view in found], dtype=torch.float32, device=points.device) if field.moving else None
+            thickness = field.density(points, times)[0] * SOLID_LENGTH
+            found = [view for view, thick in zip(found, thickness.tolist()) if thick > 1.0]
+        if not found:
+            return []
+        names = ", ".join(view.name for view in found[:3]) + (", ..." if len(found) > 3 else "")
+        return [f"{len(found)} of {len(training)} cameras stand in solid matter ({names}): their poses may be wrong, or a longer fit clears it"]
 
     def evaluation_seconds(self, field: EncodedRadiance) -> float:
         """From a part of one view in the middle."""

@@ -86,6 +86,13 @@ def scene_box(scene: PosedViews, bounded: bool | None = None, silhouette: Callab
     return SceneBox(middle, max(half, 1e-3), False, why, near)
 
 
+def standing_within(scene: PosedViews, box: SceneBox) -> list[str]:
+    """The names of the views whose camera is inside of the box of a bounded scene, where it sees most of it from too near or not at all."""
+    if not box.bounded:
+        return []
+    return [view.name for view in scene.views if (np.abs(view.pose[:, 3] - box.centre) < box.half).all()]
+
+
 def focus(poses: np.ndarray) -> np.ndarray:
     """The place `[3]` nearest to the optical axes of poses `[N, 3, 4]`, in the sense of least squares."""
     places, forward = poses[:, :, 3], -poses[:, :, 2]

@@ -72,3 +72,31 @@ def test_the_command(fitted, tmp_path, capsys):
     assert "a lower and an upper corner" in capsys.readouterr().err
     assert main(["info", str(fitted), "--plot", str(tmp_path / "cameras.png"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["plot"] == str(tmp_path / "cameras.png") and (tmp_path / "cameras.png").is_file()
+
+
+def test_cameras_in_matter_are_told(fitted):
+    """A field that is solid wherever the box is, with one camera in it."""
+    from dataclasses import replace
+
+    from fields.fit.radiance import RadianceObjective
+    from fields.fit.run import load_field
+    from scenes.radiance import RadianceScene
+    from scenes.posed.open import open_posed
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(still_life, "SIDE", 24)
+        patch.setenv("FIELD_STUDIO_CACHE", str(fitted.parent / "cache"))
+        views = open_posed("procedural:duck")
+    pose = views.views[3].pose.copy()
+    pose[:, 3] = (0.0, 0.0, 0.4)
+    moved = replace(views, views=(*views.views[:3], replace(views.views[3], pose=pose), *views.views[4:]))
+    signal = RadianceScene(moved, {"path": "moved"})
+    assert "1 of 48 cameras stand inside the box of the scene (train/003)" in signal.notes[-1]
+    field = load_field(fitted)
+    objective = RadianceObjective(signal, "l2")
+    assert field.levels == 1
+    field.occupied.fill_(-1)
+    with torch.no_grad():
+        assert objective._remarks(field) == [] or "train/003" in objective._remarks(field)[0]
+        field.density = lambda points, time=None, directions=None: (torch.full_like(points[..., 0], 1e4), points)
+        assert "1 of 40 cameras stand in solid matter (train/003)" in objective._remarks(field)[0]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from scenes.posed.box import border, focus, plain_background, scene_box
+from scenes.posed.box import SceneBox, border, focus, plain_background, scene_box, standing_within
 from scenes.posed.path import looking_at
 from scenes.posed.rays import pixels_of, rays_of
 from scenes.posed.view import Lens, PosedViews, View
@@ -99,3 +99,12 @@ def test_pixels_are_where_rays_go(lens):
     np.testing.assert_allclose(np.stack([found_x, found_y]), np.stack([x, y]), atol=1e-6)
     np.testing.assert_allclose(depth, along * (directions @ -view.pose[:, 2]), atol=1e-9)
     assert (pixels_of(view, view.pose[:, 3] + view.pose[:, 2] * np.array([[1.0], [2.0]]))[2] < 0).all()
+
+
+def test_cameras_inside_of_the_box():
+    views = ring()
+    inside = View("inside", None, looking_at((0.5, 0.1, 0.1), (2, 0, 0)), LENS, "train")
+    scene = PosedViews((*views, inside))
+    box = SceneBox(np.zeros(3), 1.0, True, "")
+    assert standing_within(scene, box) == ["inside"]
+    assert not standing_within(scene, SceneBox(np.zeros(3), 1.0, False, "")) and not standing_within(PosedViews(views), box)
