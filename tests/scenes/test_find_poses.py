@@ -78,6 +78,17 @@ def test_the_sharpest_of_each_stretch(tmp_path, astronaut):
     assert darkest == pytest.approx([astronaut.mean() / 2 + i for i in (2, 5, 9)], abs=0.6)
 
 
+def test_a_film_becomes_pictures(tmp_path, astronaut):
+    from scenes.clips.write import write_clip
+    from scenes.posed.find import _film
+
+    frames = [np.roll(astronaut[::2, ::2], 3 * i, axis=1) for i in range(20)]
+    write_clip(tmp_path / "film.mp4", frames, 10.0)
+    (tmp_path / "images").mkdir()
+    assert _film(tmp_path / "film.mp4", tmp_path / "images", 128, 5) == [(128, 128)] * 5
+    assert sorted(file.name for file in (tmp_path / "images").iterdir()) == [f"{i:05}.jpg" for i in range(5)]
+
+
 def test_upright(tmp_path):
     """Whatever the axes were that cameras were found in, z is up, and what they look at at the origin."""
     from scipy.spatial.transform import Rotation
