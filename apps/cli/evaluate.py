@@ -27,6 +27,7 @@ def run(options: argparse.Namespace) -> dict:
     import time
 
     import scenes
+    from apps.cli.fit import rate_of
     from fields.fit.fit import reopen, resolve_device
     from fields.fit.kinds import objective_for
     from scenes.errors import BadInput
@@ -40,8 +41,10 @@ def run(options: argparse.Namespace) -> dict:
                        f"the field has {', '.join(field.channels.names)}")
     signal.measure_as(field.channels)
     metrics = objective_for(signal, field, kept.header["options"]["loss"]).evaluate(field) | field.diagnostics()
+    stored = kept.weights.stat().st_size
     if not options.json:
-        for name, value in metrics.items():
-            print(f"{name:12} {value:.6g}")
-    return {"run": str(kept.path), "data": path, "parameters": field.stored_numbers, "device": str(next(field.parameters()).device),
+        for name, value in {**metrics, **rate_of(kept.header["kind"], field.domain, stored)}.items():
+            print(f"{name:14} {value:.6g}")
+    return {"run": str(kept.path), "data": path, "parameters": field.stored_numbers, "bytes": stored,
+            **rate_of(kept.header["kind"], field.domain, stored), "device": str(next(field.parameters()).device),
             "backend": field.backend, "seconds": round(time.perf_counter() - begun, 3), "metrics": metrics}

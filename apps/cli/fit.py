@@ -17,9 +17,12 @@ from pathlib import Path
 
 import scenes
 from apps.cli import types
-from fields.fit.kinds import default_method
+from fields.fit.kinds import COMPRESSED, default_method
+from fields.fit.rate import bits_per_pixel
 from fields.methods.registry import make_method
+from scenes.domain import Domain
 from scenes.errors import BadInput
+from scenes.files import read_head
 
 HELP = "fit a field to a signal"
 EPILOG = """\
@@ -84,7 +87,7 @@ def run(options: argparse.Namespace) -> dict:
     if options.steps and options.seconds:
         raise BadInput("--steps and --seconds: give one of the two")
     taken_for = None
-    repeated = Path(options.source).name == "run.json" or (Path(options.source) / "run.json").is_file()
+    repeated = is_run(Path(options.source))
     if options.resume or repeated:
         _refuse_changes(options, "--resume continues" if options.resume else f"{options.source} repeats")
     else:
@@ -194,13 +197,27 @@ def summary(run) -> dict:
     """What `--json` prints, from what the run's folder holds."""
     header, stored = run.header, run.metrics()
     return {"run": str(run.path), "kind": header["kind"], "method": header["method"], "parameters": stored["parameters"],
-            "bytes": stored["bytes"], "steps": stored["steps"], "seconds": stored["seconds"], "device": header["device"],
+            "bytes": stored["bytes"], **rate_of(header["kind"], Domain.from_json(header["domain"]), stored["bytes"]),
+            "steps": stored["steps"], "seconds": stored["seconds"], "device": header["device"],
             "backend": header["backend"], "metrics": stored["metrics"]}
 
 
 def _refuse_distilled(run, instead: str) -> None:
     if run.header.get("teacher"):
         raise BadInput(f"{run.path} was distilled from {run.header['teacher']['path']}, not fitted to a signal; {instead}")
+
+
+def is_run(source: Path) -> bool:
+    """A run's folder, its run.json, or the single file that `export` makes of it; without loading torch."""
+    if source.is_file() and source.name != "run.json":
+        return read_head(source, len(COMPRESSED)) == COMPRESSED
+    return source.name == "run.json" or (source / "run.json").is_file()
+
+
+def rate_of(kind: str, domain: Domain, stored: int) -> dict[str, float]:
+    """What a report says of a field's size where there are pixels."""
+    rate = bits_per_pixel(kind, domain, stored)
+    return {} if rate is None else {"bits_per_pixel": round(rate, 5)}
 
 
 def _refuse_changes(options: argparse.Namespace, what: str) -> None:

@@ -63,7 +63,7 @@ def run(options: argparse.Namespace) -> dict:
     output = output_for(kind, kept.load_field(resolve_device(options.device)), kept.path)
     request = Request(**{name: getattr(options, name) for name in Request.names()})
     output.check(request, kind)
-    out = options.out or kept.path / output.default_name(request)
+    out = options.out or kept.beside(output.default_name(request))
     begun = time.perf_counter()
     report = output.render(out, request)
     seconds = time.perf_counter() - begun

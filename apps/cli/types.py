@@ -66,13 +66,14 @@ def number(text: str) -> float:
 
 
 def box(text: str) -> tuple[float, ...]:
-    """X0,Y0,Z0,X1,Y1,Z1 of a box that holds something."""
+    """X0,Y0,Z0,X1,Y1,Z1 of a box, or X0,Y0,X1,Y1 of a part of a picture, that holds something."""
     try:
         corners = tuple(number(part) for part in text.split(","))
     except argparse.ArgumentTypeError:
         corners = ()
-    if len(corners) != 6 or not all(a < b for a, b in zip(corners[:3], corners[3:])):
-        raise argparse.ArgumentTypeError(f"{text!r} should be X0,Y0,Z0,X1,Y1,Z1 with each X0 < X1, such as -1,-1,0,1,1,2")
+    half = len(corners) // 2
+    if len(corners) not in (4, 6) or not all(a < b for a, b in zip(corners[:half], corners[half:])):
+        raise argparse.ArgumentTypeError(f"{text!r} should be X0,Y0,Z0,X1,Y1,Z1 (of a picture X0,Y0,X1,Y1) with each X0 < X1, such as -1,-1,0,1,1,2")
     return corners
 
 
@@ -167,3 +168,10 @@ def setting(text: str) -> tuple[str, str]:
     if not equals or not key:
         raise argparse.ArgumentTypeError(f"{text!r} should be KEY=VALUE")
     return key, value
+
+
+def few_bits(text: str) -> int:
+    """2 to 8."""
+    if text not in [str(bits) for bits in range(2, 9)]:
+        raise argparse.ArgumentTypeError(f"{text!r} should be a whole number from 2 to 8")
+    return int(text)

@@ -23,6 +23,12 @@ class Request:
     error_map: bool | None = None
     points: int | None = None
     memory: int | None = None
+    size: tuple[int, int] | None = None
+    scale: float | None = None
+    rate: float | None = None
+    time: float | None = None
+    part: tuple[float, float] | None = None
+    bits: int | None = None
 
     @classmethod
     def names(cls) -> list[str]:

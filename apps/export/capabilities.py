@@ -22,6 +22,9 @@ def _density(source: Source) -> bool:
 CAPABILITIES: dict[str, Callable[[Source], bool]] = {
     "surface": lambda source: _shape(source) or _density(source),
     "lattice": lambda source: _shape(source) or _density(source),
+    "picture": lambda source: source.kind == "image",
+    "sound": lambda source: source.kind == "audio",
+    "clip": lambda source: source.kind == "video",
     "any": lambda source: True,
 }
 

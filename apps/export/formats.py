@@ -10,6 +10,11 @@ from apps.export.capabilities import can
 from fields.output.base import flags
 from scenes.errors import BadInput
 
+RENDERS = "apps.export.renders:write"
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".exr", ".hdr")
+SOUNDS = (".wav", ".flac", ".aiff", ".ogg", ".opus", ".mp3")
+CLIPS = (".mp4", ".gif", ".webm", ".mkv", ".mov", "/")
+
 MESH = ("resolution", "level", "crop", "largest", "faces", "error_map", "memory")
 POINTS = ("resolution", "level", "crop", "largest", "points", "memory")
 LATTICE = ("resolution", "memory")
@@ -24,6 +29,15 @@ FORMATS: tuple[Format, ...] = (
     *(Format(ending, "volume", "lattice", "apps.export.lattices:write", LATTICE, "its values on a lattice")
       for ending in (".npz", ".npy", ".nrrd", ".nii.gz", ".tif")),
     Format("/", "volume", "lattice", "apps.export.lattices:write_slices", LATTICE, "its values as PNG slices"),
+    *(Format(ending, "picture", "picture", RENDERS, ("size", "scale", "crop"), "a picture") for ending in PICTURES),
+    *(Format(ending, "sound", "sound", RENDERS, ("scale", "rate", "part"), "a sound") for ending in SOUNDS),
+    *(Format(ending, "clip", "clip", RENDERS, ("size", "scale", "crop", "rate", "part"), "a clip; without ending a folder of frames")
+      for ending in CLIPS),
+    *(Format(ending, "picture", "clip", RENDERS, ("size", "scale", "crop", "time"), "one frame, at --time") for ending in PICTURES),
+    Format(".fsq", "small", "any", "apps.export.small:write", ("bits",), "one small file, which every command takes for a run"),
+    Format(".npz", "weights", "any", "apps.export.weights:write", (), "the numbers as they are, with a description in JSON"),
+    Format(".onnx", "network", "any", "apps.export.graphs:write_onnx", (), "plain operators, for any ONNX runtime"),
+    Format(".pt2", "program", "any", "apps.export.graphs:write_program", (), "a torch.export program"),
 )
 
 

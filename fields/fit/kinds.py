@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from scenes.signal import Signal
 
 
+# How the single file of a compressed field begins (`fields.fit.compress`); here, where the command line may look without torch.
+COMPRESSED = b"FSQ1"
+
+
 @dataclass(frozen=True)
 class Kind:
     """`objectives`: for each way of asking a field; the first whose `requires` the field meets is taken."""

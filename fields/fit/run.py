@@ -17,6 +17,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fields.fit.compress import about_compressed, is_compressed, load_compressed
 from fields.fit.storage import decode_state, stored_state
 from fields.methods.base import Method
 from fields.methods.radiance import build_field
@@ -56,8 +57,10 @@ class Run:
 
     @classmethod
     def open(cls, path: Path) -> Run:
-        """The run in a folder (or whose `run.json` is given)."""
+        """The run in a folder (or whose `run.json` is given), or in the single file that `export` writes."""
         path = Path(path)
+        if path.is_file() and is_compressed(path):
+            return CompressedRun(path)
         if path.name == "run.json":
             path = path.parent
         file = path / "run.json"
@@ -74,6 +77,10 @@ class Run:
     @property
     def weights(self) -> Path:
         return self.path / "field.safetensors"
+
+    def beside(self, name: str) -> Path:
+        """Where a file that is made of this run goes when nobody says."""
+        return self.path / name
 
     def save_field(self, field: Field, method: Method, bits: int = 32) -> None:
         save_field(self.weights, field, method, bits)
@@ -137,6 +144,40 @@ class Run:
             raise BadInput(f"{self.checkpoint}: does not fit this run's method ({_first_line(error)})") from None
 
 
+class CompressedRun(Run):
+    """A run in one file (`fields.fit.compress`): its field and header, what it scored, no history; only to be read."""
+
+    def __init__(self, path: Path) -> None:
+        kept = about_compressed(path)
+        if "run" not in kept:
+            raise BadInput(f"{path}: holds a field without what it was fitted to; export it from its run")
+        super().__init__(path, {**kept["run"], "stored_bits": kept["bits"]})
+        self._metrics = kept["metrics"]
+
+    @property
+    def weights(self) -> Path:
+        return self.path
+
+    def beside(self, name: str) -> Path:
+        return self.path.with_name(f"{self.path.stem}-{name}")
+
+    def load_field(self, device: str = "cpu") -> Field:
+        return load_compressed(self.path).to(device)
+
+    def metrics(self) -> dict | None:
+        return self._metrics
+
+    def history(self) -> list[dict]:
+        return []
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.path.with_name(self.path.name + ".checkpoint")  # there is none
+
+    def write_header(self, **changes: object) -> None:
+        raise BadInput(f"{self.path}: is a single file, which is only read; continue the run that it was exported from")
+
+
 def save_field(path: Path, field: Field, method: Method, bits: int = 32) -> None:
     """Weights and everything that is needed to build the field again, in one safetensors file; `bits` as in `fields.fit.storage`."""
     from safetensors.torch import save
@@ -148,10 +189,10 @@ def save_field(path: Path, field: Field, method: Method, bits: int = 32) -> None
 
 
 def load_field(path: str | Path, device: str = "cpu") -> Field:
-    """The field in a `field.safetensors`, or in the run folder that holds one."""
+    """The field in a `field.safetensors`, in the run folder that holds one, or in a compressed file."""
     path = Path(path)
-    if path.is_dir():
-        return Run.open(path).load_field(device)
+    if path.is_dir() or is_compressed(path):
+        return Run.open(path).load_field(device) if path.is_dir() else load_compressed(path).to(device)
     tensors, header = _read_tensors(path, device)
     try:
         method = make_method(header["method"], header["options"])

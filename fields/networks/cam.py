@@ -84,7 +84,7 @@ class ModulatedMLP(nn.Module):
         for layer, scale_and_shift in zip(layers, modulation):
             features = layer(features)
             if self.normalise:
-                features = functional.layer_norm(features, features.shape[-1:], eps=EPSILON)
+                features = functional.layer_norm(features, (layer.out_features,), eps=EPSILON)
             if scale_and_shift is not None:
                 scale, shift = scale_and_shift
                 features = torch.addcmul(shift, features, scale)
