@@ -43,7 +43,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     surface.add_argument("--normal-map", action="store_const", const=True, help="with --texture: the field's normals as a tangent-space normal map")
     surface.add_argument("--error-map", action="store_const", const=True, help="colour the vertices by their distance from the field's surface "
                          "and from the source")
-    surface.add_argument("--points", type=types.count, metavar="N", help="--as points: how many (default 500,000)")
+    surface.add_argument("--points", type=types.count, metavar="N", help="--as points or splat: how many (default 500,000 or 200,000)")
     surface.add_argument("--memory", type=types.size_in_bytes, metavar="SIZE", help="refuse what would need more (default: what is free)")
     renders = parser.add_argument_group("pictures, sounds, clips")
     renders.add_argument("--size", type=types.size, metavar="WxH", help="pixels")

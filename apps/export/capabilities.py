@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from apps.export.base import Source
-from fields.field import PointField
+from fields.field import PointField, RadianceField
 
 SHAPES = ("signed_distance", "unsigned_distance", "occupancy")
 
@@ -18,9 +18,13 @@ def _density(source: Source) -> bool:
     return source.kind == "volume" and isinstance(source.field, PointField)
 
 
+def _radiance(source: Source) -> bool:
+    return isinstance(source.field, RadianceField)
+
+
 # A surface that marching cubes finds; values on a lattice of points; anything at all.
 CAPABILITIES: dict[str, Callable[[Source], bool]] = {
-    "surface": lambda source: _shape(source) or _density(source),
+    "surface": lambda source: _shape(source) or _density(source) or _radiance(source),
     "lattice": lambda source: _shape(source) or _density(source),
     "picture": lambda source: source.kind == "image",
     "sound": lambda source: source.kind == "audio",

@@ -26,6 +26,7 @@ FORMATS: tuple[Format, ...] = (
     Format(".ply", "mesh", "surface", "apps.export.meshes:write", MESH, "a mesh with normals and vertex colours"),
     Format(".stl", "mesh", "surface", "apps.export.meshes:write", MESH, "a mesh, triangles only"),
     Format(".ply", "points", "surface", "apps.export.points:write", POINTS, "points on the surface with normals and colours"),
+    Format(".ply", "splat", "surface", "apps.export.splats:write", POINTS, "3-D Gaussians on the surface, as 3DGS viewers read them"),
     *(Format(ending, "volume", "lattice", "apps.export.lattices:write", LATTICE, "its values on a lattice")
       for ending in (".npz", ".npy", ".nrrd", ".nii.gz", ".tif")),
     Format("/", "volume", "lattice", "apps.export.lattices:write_slices", LATTICE, "its values as PNG slices"),

@@ -13,7 +13,7 @@ from apps.export.surfaces import RESOLUTION, box_of, implicit_of, shape_of
 from fields.surface import cost, quality, texture
 from fields.surface.implicit import Implicit
 from fields.surface.lattice import lattice
-from fields.surface.surface_mesh import SHELL, SHELL_CELLS, SurfaceMesh, simplified, surface_mesh
+from fields.surface.surface_mesh import SurfaceMesh, shell, simplified, surface_mesh
 from fields.surface.survey import survey
 from scenes.atomic import check_place
 from scenes.errors import BadInput
@@ -48,7 +48,7 @@ def make(implicit: Implicit, request: Request) -> SurfaceMesh:
     resolution = request.resolution or RESOLUTION
     lower, upper = box_of(implicit, request)
     cells = lattice(lower, upper, resolution)
-    shift = max(SHELL_CELLS * cells.cell, SHELL) if implicit.sort == "sheet" else 0.0
+    shift = shell(cells.cell) if implicit.sort == "sheet" else 0.0
     seen = survey(implicit, lower, upper, shift)
     expected = cost.estimate(seen, resolution, float((upper - lower).max()))
     cost.check(expected, request.memory)
@@ -108,6 +108,8 @@ def _notes(implicit: Implicit, report: dict, source: Source, shape) -> list[str]
     notes = []
     if implicit.sort == "sheet":
         notes.append("the surface has no inside: both its sides are meshed, a tenth of a cell apart")
+    if report["parts"] > 1:
+        notes.append(f"{report['parts']} parts, of which the largest has {report['largest_part']:.1%} of the area (--largest keeps only that)")
     if source.kind == "shape" and shape is None:
         notes.append("not compared with the source: it has moved or changed, or another level or part is meshed")
     elif shape is not None and "distance_to_source" not in report:

@@ -17,6 +17,8 @@ from scenes.shapes.writers.ply import columns_of, write_ply
 POINTS = 500_000
 # Points go from the mesh to the field's surface, at most so many of its cells.
 REACH_CELLS = 2.0
+# Points that the report's distances are the mean of.
+MEASURED = 100_000
 
 
 def write(source: Source, out: Path, request: Request) -> dict:
@@ -29,7 +31,7 @@ def write(source: Source, out: Path, request: Request) -> dict:
         places = on_surface(implicit, places, mesh.cell / 2, REACH_CELLS * mesh.cell)
         normals = normals_at(implicit, places, mesh.normal_width)
     colours = colours_at(implicit, places)
-    distance = distances_to_field(implicit, mesh, places[:100_000])[0]
+    distance = distances_to_field(implicit, mesh, places[:MEASURED], normals[:MEASURED])[0]
     write_ply(out, columns_of(implicit.to_file(places), normals, colours), comments=("Field Studio",))
     report = {"points": len(places), "level": implicit.level, "distance_to_field": float(distance.mean()),
               "distance_to_field_cells": float(distance.mean() / mesh.cell)}

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from apps.export.base import Request, Source
-from fields.surface.implicit import Implicit, implicit_shape, implicit_values
+from fields.field import RadianceField
+from fields.surface.implicit import OPAQUE, Implicit, implicit_radiance, implicit_shape, implicit_values
 from fields.surface.survey import sample_box, suggested_level
 from scenes.errors import BadInput
 
@@ -20,20 +21,36 @@ def implicit_of(source: Source, request: Request) -> Implicit:
     field = source.field
     if source.kind == "shape":
         return implicit_shape(field, request.level)
+    device = next(field.parameters()).device
+    if isinstance(field, RadianceField):
+        if request.level is not None and request.level <= 0:
+            raise BadInput(f"--level {request.level:g}: a density is above 0")
+        return implicit_radiance(field, request.level if request.level is not None else _density_level(field, device))
     lower, upper = field.channels.lower, field.channels.upper
 
     def values(points: torch.Tensor) -> torch.Tensor:
         return field(points).mean(dim=-1) * (upper - lower) + lower
 
-    device = next(field.parameters()).device
     level = request.level
     if level is None:
         found, _ = sample_box(values, (0.0,) * 3, (1.0,) * 3, device)
         level = suggested_level(found)
-        share = float((found > level).mean())
-        print(f"level {level:.4g}: it parts the field's histogram, from {found.min():.4g} to {found.max():.4g}, best; {share:.0%} of the volume is "
-              "above it (--level overrules)", file=sys.stderr)
+        _say(level, found)
     return implicit_values(values, field.domain, level, device, colours=field if len(field.channels) == 3 else None)
+
+
+def _density_level(field: RadianceField, device: torch.device) -> float:
+    """From the histogram of the light lost over a step, as densities themselves have no scale."""
+    found, _ = sample_box(lambda points: field.density(points)[0], (0.0,) * 3, (1.0,) * 3, device)
+    lost = suggested_level(1 - np.exp(-found * OPAQUE))
+    level = float(-np.log1p(-lost) / OPAQUE) if lost > 0 else 1.0
+    _say(level, found)
+    return level
+
+
+def _say(level: float, found: np.ndarray) -> None:
+    print(f"level {level:.4g}: it parts the field's histogram, from {found.min():.4g} to {found.max():.4g}, best; "
+          f"{float((found > level).mean()):.1%} of the volume is above it (--level overrules)", file=sys.stderr)
 
 
 def box_of(implicit: Implicit, request: Request) -> tuple[np.ndarray, np.ndarray]:

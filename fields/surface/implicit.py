@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fields.field import PointField
+from fields.field import PointField, RadianceField
 from fields.render.sphere_trace import Distance
 from fields.render.surface_field import surface_field
 from scenes.domain import Domain
@@ -18,6 +19,9 @@ from scenes.domain import Domain
 # "distance": the values are (about) distances, so far from zero there is no surface. "sheet": unsigned distances, zero only
 # on the surface itself, which has no inside. "values": anything that rises from inside to outside.
 Sort = Literal["distance", "sheet", "values"]
+# Of radiance fields: directions of view that colours are the mean over, and the way over which lost light is counted.
+DIRECTIONS = 16
+OPAQUE = 1 / 128
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,8 @@ class Implicit:
     """`function`: points `[M, 3]` in the box from 0 to `extents` → `[M]` float32, negative inside; a sheet's is never negative.
 
     colours: points → sRGB `[M, 3]` in [0, 1], or None. corner, side: a point `p` is at `corner + side * p` in the units of the
-    file that was fitted. level: where the surface lies in the field's own values, which are `level + sign * function`.
+    file that was fitted. level: where the surface lies in the field's own values; value_of: what those are where `function` has a
+    value. seen_from: points and unit directions of view, `[M, 3]` each → sRGB, where colours depend on them.
     """
 
     function: Distance
@@ -35,8 +40,9 @@ class Implicit:
     corner: np.ndarray
     side: float
     level: float
-    sign: float
+    value_of: Callable[[float], float]
     device: torch.device
+    seen_from: Callable[[Tensor, Tensor], Tensor] | None = None
 
     def to_file(self, points: np.ndarray) -> np.ndarray:
         """Places `[n, 3]` in the units of the fitted file."""
@@ -44,10 +50,6 @@ class Implicit:
 
     def from_file(self, points: np.ndarray) -> np.ndarray:
         return (np.asarray(points) - self.corner) / self.side
-
-    def value_of(self, function: float) -> float:
-        """The field's own value where `function` has this one."""
-        return self.level + self.sign * function
 
 
 def implicit_shape(field: PointField, level: float | None = None) -> Implicit:
@@ -61,7 +63,8 @@ def implicit_shape(field: PointField, level: float | None = None) -> Implicit:
     shift = level - base if not occupancy else base - level
     function = fit.function if shift == 0.0 else lambda points: fit.function(points) - shift
     corner, side = _frame(field.domain)
-    return Implicit(function, sort, fit.colours, (1.0, 1.0, 1.0), corner, float(side.max()), level, -1.0 if occupancy else 1.0, fit.device)
+    return Implicit(function, sort, fit.colours, (1.0, 1.0, 1.0), corner, float(side.max()), level,
+                    lambda value: level - value if occupancy else level + value, fit.device)
 
 
 def implicit_values(values: Callable[[Tensor], Tensor], domain: Domain, level: float, device: torch.device,
@@ -72,7 +75,41 @@ def implicit_values(values: Callable[[Tensor], Tensor], domain: Domain, level: f
     scale = torch.tensor(1 / extents, dtype=torch.float32, device=device)
     return Implicit(lambda points: level - values((points * scale).clamp(0, 1)), "values",
                     None if colours is None else lambda points: colours((points * scale).clamp(0, 1)),
-                    tuple(map(float, extents)), corner, float(sides.max()), level, -1.0, device)
+                    tuple(map(float, extents)), corner, float(sides.max()), level, lambda value: level - value, device)
+
+
+def implicit_radiance(field: RadianceField, level: float) -> Implicit:
+    """The surface around what is denser than `level` (of the light, 1 - 1/e is lost over 1 / density, in the longest side).
+
+    The function is in shares of light lost over a 128th of the longest side: densities leap from none to hundreds, and those
+    do not. Colours are the mean over 16 directions of view.
+    """
+    corner, sides = _frame(field.domain)
+    extents = sides / sides.max()
+    device = next(field.parameters()).device
+    scale = torch.tensor(1 / extents, dtype=torch.float32, device=device)
+    directions = torch.from_numpy(sphere(DIRECTIONS)).float().to(device)
+
+    def function(points: Tensor) -> Tensor:
+        return torch.exp(-field.density((points * scale).clamp(0, 1))[0] * OPAQUE) - math.exp(-level * OPAQUE)
+
+    def seen_from(points: Tensor, towards: Tensor) -> Tensor:
+        return field.color(field.density((points * scale).clamp(0, 1))[1], towards)[:, :3].clamp(0, 1)
+
+    def colours(points: Tensor) -> Tensor:
+        feature = field.density((points * scale).clamp(0, 1))[1]
+        return sum(field.color(feature, towards.expand(len(points), 3))[:, :3].clamp(0, 1) for towards in directions) / DIRECTIONS
+
+    return Implicit(function, "values", colours, tuple(map(float, extents)), corner, float(sides.max()), level,
+                    lambda value: -math.log(max(value + math.exp(-level * OPAQUE), 1e-12)) / OPAQUE, device, seen_from)
+
+
+def sphere(count: int) -> np.ndarray:
+    """`count` unit directions `[count, 3]`, evenly over the sphere: Fibonacci's spiral."""
+    at = (np.arange(count) + 0.5) / count
+    turn = np.pi * (1 + 5**0.5) * np.arange(count)
+    flat = 2 * np.sqrt(at * (1 - at))
+    return np.stack([flat * np.cos(turn), 1 - 2 * at, flat * np.sin(turn)], axis=1)
 
 
 def _frame(domain: Domain) -> tuple[np.ndarray, np.ndarray]:

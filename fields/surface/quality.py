@@ -9,7 +9,7 @@ from fields.render.sphere_trace import in_chunks
 from fields.surface.implicit import Implicit
 from fields.surface.project import gradients, to_least
 from fields.surface.surface_mesh import SurfaceMesh
-from fields.surface.topology import parts
+from fields.surface.topology import part_areas
 
 SAMPLES = 100_000
 # Beyond this many triangles the tree that nearest points are found by would take gigabytes.
@@ -24,28 +24,30 @@ def against_field(implicit: Implicit, mesh: SurfaceMesh, samples: int = SAMPLES)
     normal_error: mean degrees between the mesh's interpolated normals and the field's at the same place.
     """
     places, normals = spread(mesh, samples)
-    distance, found = distances_to_field(implicit, mesh, places)
+    distance, found = distances_to_field(implicit, mesh, places, normals)
     angle = np.degrees(2 * np.arctan2(np.linalg.norm(normals - found, axis=1), np.linalg.norm(normals + found, axis=1)))
     return {"distance_to_field": float(distance.mean()), "distance_to_field_99": float(np.quantile(distance, 0.99)),
             "distance_to_field_cells": float(distance.mean() / mesh.cell), "normal_error": float(angle.mean())}
 
 
 @torch.no_grad()
-def distances_to_field(implicit: Implicit, mesh: SurfaceMesh, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Of places near the surface: distance `[n]` to it and its unit normals `[n, 3]`, in float64."""
+def distances_to_field(implicit: Implicit, mesh: SurfaceMesh, places: np.ndarray, normals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of places near the surface, where the mesh has `normals`: distance `[n]` to it and its own unit normals `[n, 3]`, in float64."""
     points = torch.from_numpy(places).float().to(implicit.device)
-    gradient = gradients(implicit.function, points, mesh.normal_width)
-    normals = torch.nn.functional.normalize(gradient, dim=-1, eps=1e-20)
     if implicit.sort == "sheet":
-        # Its values have a kink at the surface and a fitted one's are never zero: the way to the least value counts.
-        reach = 4 * mesh.cell
-        start = points + 2 * mesh.cell * normals
-        away = (to_least(implicit.function, start, normals, reach) - points).norm(dim=-1)
+        # Its values have a kink at the surface and a fitted one's are never zero: the way to the least value counts, and the
+        # gradient a little outside.
+        outside = torch.from_numpy(normals).float().to(implicit.device)
+        reach = mesh.shell
+        away = (to_least(implicit.function, points + reach * outside, outside, 2 * reach) - points).norm(dim=-1)
+        gradient = gradients(implicit.function, points + reach * outside, mesh.normal_width)
     else:
+        gradient = gradients(implicit.function, points, mesh.normal_width)
         # The slope over half a cell, as the values of a fitted grid are bent within one.
         slope = gradients(implicit.function, points, mesh.cell / 2).norm(dim=-1)
         away = in_chunks(implicit.function, points).abs() / slope.clamp(min=1e-12)
-    return away.cpu().double().numpy(), normals.cpu().double().numpy()
+    found = torch.nn.functional.normalize(gradient, dim=-1, eps=1e-20)
+    return away.cpu().double().numpy(), found.cpu().double().numpy()
 
 
 def against_source(implicit: Implicit, mesh: SurfaceMesh, shape, samples: int = SAMPLES) -> dict:
@@ -80,15 +82,17 @@ def error_colours(implicit: Implicit, mesh: SurfaceMesh, shape=None) -> tuple[np
         side = float((shape.box[1] - shape.box[0]).max())
         distance = shape.surface.distance(mesh.vertices, signed=False)[0] / side
     else:
-        distance = distances_to_field(implicit, mesh, mesh.vertices)[0]
+        distance = distances_to_field(implicit, mesh, mesh.vertices, mesh.normals)[0]
     scale = float(max(np.quantile(distance, 0.99), 1e-12))
     share = np.clip(distance / scale, 0, 1)[:, None]
     return (WHITE + (RED - WHITE) * share).astype(np.float32), scale
 
 
 def topology(mesh: SurfaceMesh) -> dict:
-    return {"vertices": len(mesh.vertices), "triangles": len(mesh.faces), "watertight": mesh.watertight,
-            "parts": parts(len(mesh.vertices), mesh.faces)[1]}
+    """vertices, triangles, watertight, parts (connected ones) and the share of the area that the largest of them has."""
+    areas = part_areas(mesh.vertices, mesh.faces)
+    return {"vertices": len(mesh.vertices), "triangles": len(mesh.faces), "watertight": mesh.watertight, "parts": len(areas),
+            "largest_part": float(areas.max() / areas.sum())}
 
 
 def spread(mesh: SurfaceMesh, samples: int) -> tuple[np.ndarray, np.ndarray]:

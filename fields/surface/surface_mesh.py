@@ -50,6 +50,15 @@ class SurfaceMesh:
     def normal_width(self) -> float:
         return max(NORMAL_WIDTH, self.cell)
 
+    @property
+    def shell(self) -> float:
+        return shell(self.cell)
+
+
+def shell(cell: float) -> float:
+    """How far from a sheet the shell around it lies, in the implicit's units."""
+    return max(SHELL_CELLS * cell, SHELL)
+
 
 def surface_mesh(implicit: Implicit, resolution: int, lower=None, upper=None, *, largest: bool = False, seen: Survey | None = None,
                  progress: Callable[[float], None] = lambda share: None) -> SurfaceMesh:
@@ -61,7 +70,7 @@ def surface_mesh(implicit: Implicit, resolution: int, lower=None, upper=None, *,
     lower = np.zeros(3) if lower is None else np.asarray(lower, np.float64)
     upper = np.array(implicit.extents) if upper is None else np.asarray(upper, np.float64)
     cells = lattice(lower, upper, resolution)
-    shift = max(SHELL_CELLS * cells.cell, SHELL) if implicit.sort == "sheet" else 0.0
+    shift = shell(cells.cell) if implicit.sort == "sheet" else 0.0
     seen = seen or survey(implicit, lower, upper, shift)
     found = extract(implicit, cells, shift, seen.steepness, progress)
     if not found.crossed and implicit.sort != "values":

@@ -7,13 +7,18 @@ import numpy as np
 
 def largest_part(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Vertices, faces and the numbers of the kept vertices of the connected part with the largest area."""
-    labels, count = parts(len(vertices), faces)
+    labels, _ = parts(len(vertices), faces)
     of_face = labels[faces[:, 0]]
-    area = np.zeros(count)
-    np.add.at(area, of_face, face_areas(vertices, faces))
+    area = part_areas(vertices, faces, labels)
     kept = of_face == area.argmax()
     used, index = np.unique(faces[kept], return_inverse=True)
     return vertices[used], index.reshape(-1, 3), used
+
+
+def part_areas(vertices: np.ndarray, faces: np.ndarray, labels: np.ndarray | None = None) -> np.ndarray:
+    """Of each connected part that has faces and of each that has none (0), in the order of `parts`."""
+    labels = parts(len(vertices), faces)[0] if labels is None else labels
+    return np.bincount(labels[faces[:, 0]], face_areas(vertices, faces), minlength=labels.max() + 1)
 
 
 def parts(count: int, faces: np.ndarray) -> tuple[np.ndarray, int]:

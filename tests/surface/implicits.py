@@ -9,7 +9,7 @@ RADIUS = 0.3137
 
 
 def implicit(function, sort: str = "distance", extents=(1.0, 1.0, 1.0), colours=None) -> Implicit:
-    return Implicit(function, sort, colours, extents, np.zeros(3), 1.0, 0.0, 1.0, torch.device("cpu"))
+    return Implicit(function, sort, colours, extents, np.zeros(3), 1.0, 0.0, float, torch.device("cpu"))
 
 
 def ball(points):
