@@ -50,6 +50,7 @@ def survey(implicit: Implicit, lower, upper, shift: float = 0.0) -> Survey:
     return Survey(lowest, highest, steepness, area, _rate(implicit, lower, upper))
 
 
+@torch.no_grad()
 def sample_box(function: Callable[[Tensor], Tensor], lower, upper, device, nodes: int = NODES) -> tuple[np.ndarray, np.ndarray]:
     """Values `[x, y, z]` float32 at about `nodes` places along the longest side, and their spacing `[3]`."""
     lower, upper = np.asarray(lower, np.float64), np.asarray(upper, np.float64)

@@ -1,0 +1,102 @@
+"""Fields made of formulas, for exports of densities and radiance."""
+
+import numpy as np
+import torch
+
+from fields.field import PointField, RadianceField
+from scenes.domain import Axis, Channels, Domain
+
+
+class Blob(PointField):
+    """A volume of 4 x 4 x 2 units whose values fall from 1 in its middle to 0, over 100 to 900."""
+
+    def __init__(self) -> None:
+        axes = tuple(Axis(name, 10.0, 10.0 + extent, "mm", round(extent * 8)) for name, extent in zip("xyz", (4.0, 4.0, 2.0)))
+        super().__init__(Domain(axes), Channels(("value",), "scalar", lower=100.0, upper=900.0))
+        self.anchor = torch.nn.Parameter(torch.zeros(1))
+
+    def forward(self, coords):
+        away = ((coords - 0.5) * torch.tensor([4.0, 4.0, 2.0])).norm(dim=-1, keepdim=True)
+        return torch.sigmoid(20 * (0.8 - away)) + 0 * self.anchor
+
+
+class Beads(RadianceField):
+    """Two coloured balls with a highlight that moves with the eye, in a box of side 2 around the origin."""
+
+    def __init__(self) -> None:
+        super().__init__(Domain(tuple(Axis(name, -1.0, 1.0, "") for name in "xyz")), Channels(("red", "green", "blue"), "srgb"))
+        self.anchor = torch.nn.Parameter(torch.zeros(1))
+
+    def away(self, coords):
+        first = (coords - torch.tensor([0.4, 0.5, 0.5])).norm(dim=-1) - 0.25
+        second = (coords - torch.tensor([0.83, 0.55, 0.45])).norm(dim=-1) - 0.13
+        return torch.minimum(first, second)
+
+    def density(self, coords, time=None):
+        return 600 * torch.sigmoid(-300 * self.away(coords)) + 0 * self.anchor, coords
+
+    def color(self, feature, directions):
+        base = 0.5 + 0.3 * torch.sin(feature * torch.tensor([9.0, 14.0, 11.0]))
+        first = torch.nn.functional.normalize(feature - torch.tensor([0.4, 0.5, 0.5]), dim=-1)
+        shine = (-(first * directions).sum(-1, keepdim=True)).clamp(min=0) ** 3
+        return (base + 0.2 * shine).clamp(0, 1)
+
+
+def composited(columns: dict[str, np.ndarray], camera, background: float = 1.0) -> np.ndarray:
+    """A picture `[H, W, 3]` of the Gaussians in a 3DGS file as that method draws them (Kerbl et al. 2023; Zwicker et al. 2001), plainly."""
+    places = np.stack([columns[name] for name in "xyz"], axis=1).astype(np.float64)
+    scales = np.exp(np.stack([columns[f"scale_{k}"] for k in range(3)], axis=1).astype(np.float64))
+    w, x, y, z = (np.stack([columns[f"rot_{k}"] for k in range(4)], axis=1).astype(np.float64)).T
+    turn = np.stack([1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y), 2 * (x * y + w * z), 1 - 2 * (x * x + z * z),
+                     2 * (y * z - w * x), 2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)], axis=1).reshape(-1, 3, 3)
+    covariance = np.einsum("nij,nj,nkj->nik", turn, scales**2, turn)
+    opacity = 1 / (1 + np.exp(-columns["opacity"].astype(np.float64)))
+    pose = camera.pose.numpy()
+    rotation, eye = pose[:, :3] * [1, -1, -1], pose[:, 3]  # x right, y down, z forwards, as in the format
+    seen = (places - eye) @ rotation
+    towards = (places - eye) / np.linalg.norm(places - eye, axis=1, keepdims=True)
+    colours = np.clip(_harmonic_colours(columns, towards), 0, None)
+    f, depth = camera.focal, seen[:, 2]
+    jacobian = np.zeros((len(places), 2, 3))
+    jacobian[:, 0, 0] = jacobian[:, 1, 1] = f / depth
+    jacobian[:, 0, 2], jacobian[:, 1, 2] = -f * seen[:, 0] / depth**2, -f * seen[:, 1] / depth**2
+    project = jacobian @ rotation.T
+    flat = project @ covariance @ project.transpose(0, 2, 1) + 0.3 * np.eye(2)
+    middle = np.stack([f * seen[:, 0] / depth + camera.width / 2, f * seen[:, 1] / depth + camera.height / 2], axis=1)
+    inverse = np.linalg.inv(flat)
+    reach = np.ceil(3 * np.sqrt(np.linalg.eigvalsh(flat)[:, 1])).astype(int)
+    picture, through = np.zeros((camera.height, camera.width, 3)), np.ones((camera.height, camera.width))
+    for n in np.argsort(depth):
+        if depth[n] <= 0.01:
+            continue
+        x0, y0 = np.maximum(np.floor(middle[n]).astype(int) - reach[n], 0)
+        x1, y1 = np.minimum(np.floor(middle[n]).astype(int) + reach[n] + 1, (camera.width, camera.height))
+        if x0 >= x1 or y0 >= y1:
+            continue
+        dx, dy = np.arange(x0, x1) + 0.5 - middle[n, 0], (np.arange(y0, y1) + 0.5 - middle[n, 1])[:, None]
+        power = -0.5 * (inverse[n, 0, 0] * dx * dx + 2 * inverse[n, 0, 1] * dx * dy + inverse[n, 1, 1] * dy * dy)
+        alpha = np.minimum(opacity[n] * np.exp(power), 0.99)
+        alpha[alpha < 1 / 255] = 0
+        window = (slice(y0, y1), slice(x0, x1))
+        picture[window] += (through[window] * alpha)[..., None] * colours[n]
+        through[window] *= 1 - alpha
+    return picture + through[..., None] * background
+
+
+def _harmonic_colours(columns, towards) -> np.ndarray:
+    """0.5 + the sum over the real spherical harmonics, here from scipy's associated Legendre functions."""
+    from scipy.special import sph_harm_y
+
+    x, y, z = towards.T
+    polar, azimuth = np.arccos(np.clip(z, -1, 1)), np.arctan2(y, x)
+    rest = np.stack([columns[f"f_rest_{k}"] for k in range(45)], axis=1).reshape(-1, 3, 15).astype(np.float64)
+    result = 0.5 + 0.28209479177387814 * np.stack([columns[f"f_dc_{k}"] for k in range(3)], axis=1)
+    index = 0
+    for degree in (1, 2, 3):
+        for order in range(-degree, degree + 1):
+            value = sph_harm_y(degree, abs(order), polar, azimuth)
+            # (scipy's carry the Condon-Shortley phase, and so does the format)
+            real = value.real if order == 0 else 2**0.5 * (value.real if order > 0 else value.imag)
+            result = result + real[:, None] * rest[:, :, index]
+            index += 1
+    return result

@@ -1,0 +1,76 @@
+"""Volumes and radiance fields as meshes and splats, against the formulas that they are made of."""
+
+import numpy as np
+import pytest
+import torch
+import trimesh
+
+from apps.export.base import Request, Source
+from apps.export.formats import export
+from fields.render.camera import orbit
+from fields.render.occupancy import OccupancyGrid
+from fields.render.volume import render_view
+from fields.surface.splats import basis
+from scenes.errors import BadInput
+from tests.export.formulas import Beads, Blob, composited
+
+
+def test_a_volume_around_the_level_that_parts_its_histogram(tmp_path, capsys):
+    report = export(Source(None, Blob(), "volume"), tmp_path / "a.ply", Request(resolution=60))
+    mesh = trimesh.load_mesh(tmp_path / "a.ply")
+    assert 400 < report["level"] < 600 and f"level {report['level']:.4g}" in capsys.readouterr().err
+    assert mesh.is_watertight and np.allclose(mesh.bounds.mean(axis=0), [12, 12, 11], atol=1e-3)
+    radius = 0.8 - np.log((report["level"] - 100) / 800 / (1 - (report["level"] - 100) / 800)) / 20
+    assert np.abs(np.linalg.norm(mesh.vertices - [12, 12, 11], axis=1) - radius).max() < 1e-3
+    assert report["distance_to_field_cells"] < 0.05 and "distance_to_source" not in report
+
+
+def test_a_level_and_what_reaches_the_border_is_cut_flat(tmp_path):
+    export(Source(None, Blob(), "volume"), tmp_path / "a.stl", Request(resolution=40, level=100.5))
+    mesh = trimesh.load_mesh(tmp_path / "a.stl")
+    mesh.merge_vertices()
+    assert mesh.is_watertight and np.allclose(mesh.bounds[:, 2], [10, 12], atol=1e-3)
+    with pytest.raises(BadInput, match="no surface at the level 950 here: the field's values go from 100 to 900"):
+        export(Source(None, Blob(), "volume"), tmp_path / "b.stl", Request(resolution=40, level=950.0))
+
+
+def test_a_radiance_field_becomes_a_mesh_in_the_colours_that_do_not_depend_on_the_eye(tmp_path):
+    field = Beads()
+    report = export(Source(None, field, "radiance"), tmp_path / "a.ply", Request(resolution=96, level=300.0))
+    mesh = trimesh.load_mesh(tmp_path / "a.ply")
+    at = torch.from_numpy((mesh.vertices + 1) / 2).float()
+    away = field.away(at).abs()
+    assert mesh.is_watertight and report["parts"] == 2 and away.max() < 1e-3 and away.mean() < 5e-5
+    mean = np.mean([field.color(at, torch.tensor(d).float().expand_as(at)).numpy() for d in trimesh.creation.icosphere(2).vertices], axis=0)
+    assert np.abs(mesh.visual.vertex_colors[:, :3] / 255 - mean).mean() < 0.01
+    suggested = export(Source(None, field, "radiance"), tmp_path / "b.glb", Request(resolution=48))
+    assert 1 < suggested["level"] < 599 and suggested["parts"] == 2
+    export(Source(None, field, "radiance"), tmp_path / "c.glb", Request(resolution=48, texture=128, faces=800, largest=True))
+    one = trimesh.load_mesh(tmp_path / "c.glb")
+    assert one.bounds[1, 0] < 0.4 and one.visual.material.baseColorTexture.size == (128, 128)
+
+
+def test_the_basis_of_spherical_harmonics_is_orthonormal():
+    directions = trimesh.creation.icosphere(4).vertices
+    functions = basis(np.array(directions))
+    assert np.allclose(4 * np.pi * functions.T @ functions / len(directions), np.eye(16), atol=0.03)
+
+
+def test_splats_look_like_the_field(tmp_path):
+    """Composited plainly from the file, against the field's own render: 24 dB or more; and the highlight moves with the eye."""
+    field = Beads()
+    export(Source(None, field, "radiance"), tmp_path / "a.ply", Request(resolution=96, level=300.0, points=12000), "splat")
+    raw = trimesh.load(tmp_path / "a.ply").metadata["_ply_raw"]["vertex"]["data"]
+    names = ["x", "y", "z", "nx", "ny", "nz", *(f"f_dc_{k}" for k in range(3)), *(f"f_rest_{k}" for k in range(45)), "opacity",
+             *(f"scale_{k}" for k in range(3)), *(f"rot_{k}" for k in range(4))]
+    assert list(raw.dtype.names) == names, "the names and the order of the format"
+    columns = {name: raw[name].reshape(-1) for name in names}
+    assert np.allclose(np.linalg.norm([columns[f"rot_{k}"] for k in range(4)], axis=0), 1, atol=1e-5)
+    grid = OccupancyGrid(32, lower=(-1.0,) * 3, upper=(1.0,) * 3)
+    for azimuth in (20, 200):
+        camera = orbit(azimuth, 15, 3.0, 96, 96, 40, target=(0.0, 0.0, 0.0))
+        own = render_view(field, camera, grid, step=0.004, most=2048).color.numpy()
+        found = composited(columns, camera)
+        assert -10 * np.log10(((found - own) ** 2).mean()) > 24
+        inside = (own < 0.99).any(axis=2)
+        assert -10 * np.log10(((found - own)[inside] ** 2).mean()) > 20
