@@ -1,9 +1,9 @@
 """Fit a field to a signal and keep it as a run: weights, history, metrics, a picture, and a checkpoint to resume from.
 
 SOURCE is a picture (PNG, JPEG, WebP, AVIF, TIFF, GIF, EXR, HDR), a sound (WAV, FLAC, Ogg), a clip (MP4,
-WebM, GIF, a folder of frames), a volume (NPY, NPZ, TIFF, NRRD, NIfTI), photographs with their cameras (a folder with
+WebM, GIF, a folder of frames), a shape (OBJ, PLY, STL, GLB, OFF, XYZ), a volume (NPY, NPZ, TIFF, NRRD, NIfTI), photographs with their cameras (a folder with
 transforms.json or poses_bounds.npy, an NPZ), skimage:NAME for one of scikit-image's photographs (astronaut, chelsea, coffee,
-rocket, ...), or an earlier run (its folder or run.json), which is then repeated.
+rocket, ...), or an earlier run (its folder, run.json or .fsq file), which is then repeated.
 """
 
 from __future__ import annotations

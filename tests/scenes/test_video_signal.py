@@ -99,6 +99,15 @@ def test_frames_of_different_sizes_are_refused(tmp_path):
         scenes.load(tmp_path)
 
 
+def test_a_frame_that_is_cut_off_or_empty_is_named(tmp_path):
+    write_clip(tmp_path / "a", moving(3), 10.0)
+    content = (tmp_path / "a" / "00002.png").read_bytes()
+    for damaged in (content[:len(content) // 2], b""):
+        (tmp_path / "a" / "00002.png").write_bytes(damaged)
+        with pytest.raises(BadInput, match="00002.png"):
+            scenes.load(tmp_path / "a")
+
+
 @pytest.mark.parametrize("name", ["a.mp4", "a.webm", "a.gif"])
 def test_cut_off_and_empty_files_are_refused(tmp_path, name, rng=np.random.default_rng(0)):
     write_clip(tmp_path / name, rng.integers(0, 256, (12, 64, 64, 3), dtype=np.uint8), 10.0)
