@@ -11,14 +11,20 @@ from torch.autograd import Function
 from fields.encoders.directions import angles, harmonics
 from fields.field import PointField, RadianceField
 from fields.networks.mlp import MLP
+from fields.ops.packed import Samples
 from fields.render.contraction import contract
 from fields.render.occupancy import OccupancyGrid
+from fields.render.proposal import Proposed, propose
 from scenes.domain import Channels, Domain
 
 # Beyond this the exponential of what a network gives for density grows no more.
 MOST_LOG_DENSITY = 11.0
 # In unbounded scenes a step is at least this share of the distance (Müller et al. 2022, appendix E.1).
 CONE = 1 / 256
+# Proposals: where rays begin and end, in sides of the cube; samples of the guide and of the field; what a fresh guide gives.
+NEAR, FAR = 0.05, 1e3
+PROPOSED = (96, 48)
+GUIDE_FRESH = 0.0
 
 
 class EncodedRadiance(RadianceField):
@@ -32,10 +38,11 @@ class EncodedRadiance(RadianceField):
     """
 
     def __init__(self, domain: Domain, channels: Channels, trunk: PointField, head: MLP, degree: int, cells: int, levels: int,
-                 learned_background: bool, step: float, fresh_density: float) -> None:
+                 learned_background: bool, step: float, fresh_density: float, guide: PointField | None = None) -> None:
         super().__init__(domain, channels)
         self.trunk = trunk
         self.head = head
+        self.guide = guide
         self.degree = degree
         self.cells = cells
         self.step = step
@@ -116,7 +123,19 @@ class EncodedRadiance(RadianceField):
     @property
     def how(self) -> dict:
         """What `fields.render.volume.render_rays` should be told beside the rays, in units of the cube."""
-        return {"step": self.step, "cone": CONE if self.levels > 1 else 0.0, "contract": self.coords}
+        return {"step": self.step, "cone": CONE if self.levels > 1 else 0.0, "contract": self.coords,
+                **({} if self.guide is None else {"sampler": self._sampler})}
+
+    def propose(self, origins: Tensor, directions: Tensor, seed: int | None, first_ray: int, anneal: float = 1.0) -> Proposed:
+        """Samples of rays in units of the cube, found by the guide; see `fields.render.proposal`."""
+        near = torch.full_like(origins[:, 0], NEAR)
+        return propose([lambda points: density_of(self.guide(self.coords(points))[..., 0] + GUIDE_FRESH)], origins, directions, near,
+                       torch.full_like(near, FAR), list(PROPOSED), seed, first_ray, anneal)
+
+    def _sampler(self, origins: Tensor, directions: Tensor, seed: int | None, first_ray: int) -> Samples:
+        samples = self.propose(origins, directions, seed, first_ray).samples
+        # What the grid knows to be empty, or was told so, is not asked for.
+        return samples.keep(self.grid.holds(samples.positions(origins, directions)))
 
     def to_cube(self, origins: Tensor) -> Tensor:
         """Places `[..., 3]` float64 in the scene's axes → float32 in units of the cube; lengths shrink by `side`."""

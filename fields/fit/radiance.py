@@ -15,9 +15,11 @@ from fields.fit.metrics import psnr, ssim
 from fields.fit.objective import Objective, point_loss
 from fields.methods.base import Method
 from fields.ops.distortion import distortion
-from fields.radiance_field import EncodedRadiance
+from fields.ops.packed import Samples
+from fields.radiance_field import NEAR, EncodedRadiance
 from fields.render.floaters import blocked
 from fields.render.occupancy import OccupancyGrid
+from fields.render.proposal import envelope_loss
 from fields.render.volume import RadianceView, render_picture, render_rays
 from scenes.colour import to_bytes
 from scenes.posed.cameras import write_cameras
@@ -36,6 +38,8 @@ WATCHED_RAYS, WATCH_SECONDS, WATCH_SHARE = 4096, 5.0, 0.02
 PANELS, PANEL_WIDTH, GAP, ERROR_GAIN = 4, 320, 6, 5
 EXPOSURE_PULL = 1e-2
 CHUNK = 1 << 14
+# Steps until samples go where proposals say, and not more evenly.
+ANNEAL_STEPS = 200
 # Matter that lets a third of the light through this share of the cube's side is solid.
 SOLID_LENGTH = 0.02
 CAMERAS = "cameras.json"
@@ -66,7 +70,7 @@ class RadianceObjective(Objective):
         self.exposure: nn.Parameter | None = None
         self.views: list[dict] = []
         self.remarks: list[str] = []
-        self._rays = 0
+        self._rays = self._steps = 0
         self._restored: dict[str, Tensor] | None = None
         self._field: EncodedRadiance | None = None
         self._watched: tuple[float, float] | None = None  # when and what
@@ -83,6 +87,7 @@ class RadianceObjective(Objective):
         return [{"params": [self.exposure], "lr": method.learning_rate, "sparse": False}]
 
     def before_step(self, field: EncodedRadiance, step: int, total: int | None) -> None:
+        self._steps = step
         self._field = field
         if self.grid is None:
             self._begin(field)
@@ -137,13 +142,20 @@ class RadianceObjective(Objective):
 
     def loss(self, field: EncodedRadiance, batch: RayBatch) -> Tensor:
         background = field.backdrop() if batch.background is None else batch.background
-        found = render_rays(field, batch.origins, batch.directions, self.grid, background, seed=batch.jitter, time=batch.times, **field.how)
+        how, proposed = field.how, None
+        if field.guide is not None:
+            proposed = field.propose(batch.origins, batch.directions, batch.jitter, 0, min(1.0, self._steps / ANNEAL_STEPS))
+            how = how | {"sampler": lambda *_: proposed.samples}
+        found = render_rays(field, batch.origins, batch.directions, self.grid, background, seed=batch.jitter, time=batch.times, **how)
         color = found.color
         if self.exposure is not None:
             color = color * torch.exp(self.exposure.to(color.device)[batch.views])
         loss = point_loss(self.loss_name, color, batch.colors)
         if self.method.distortion:
-            loss = loss + self.method.distortion * distortion(found.weights, found.samples).mean()
+            loss = loss + self.method.distortion * distortion(found.weights, found.samples if proposed is None else _inverse(found.samples)).mean()
+        if proposed is not None:
+            dense = found.weights.new_zeros(len(proposed.samples)).index_copy(0, found.kept, found.weights.detach())
+            loss = loss + envelope_loss(proposed.edges, dense.reshape(len(batch.colors), -1), *proposed.rounds[0]).mean()
         if self.exposure is not None:
             loss = loss + EXPOSURE_PULL * self.exposure.square().mean()
         self._adapt(len(found.samples), found.looked)
@@ -270,3 +282,8 @@ class RadianceObjective(Objective):
         columns = [np.concatenate([np.pad(p, ((0, tallest - len(p)), (0, 0), (0, 0)), constant_values=255) for p in column]) for column in columns]
         with atomic_write(path) as temporary:
             Pillow.fromarray(np.concatenate(columns, axis=1)[:-GAP, :-GAP]).save(temporary)
+
+
+def _inverse(samples: Samples) -> Samples:
+    """The same intervals in 1 / distance, from 0 near to 1 far away: what is far may be spread out farther."""
+    return Samples(1.0 - NEAR / samples.t_starts, 1.0 - NEAR / samples.t_ends, samples.ray_indices, samples.offsets)

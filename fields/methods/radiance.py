@@ -37,6 +37,8 @@ class RadianceOptions(BaseModel):
                                          "views with alpha show what is empty, else 3")
     distortion: float = Option(0.0, ge=0, le=10, description="radiance: weight of the distortion loss, against fog and floaters")
     exposure: bool = Option(False, description="radiance: learn a brightness a channel for each view for training")
+    sampling: Literal["cells", "proposal"] = Option("cells", description="radiance: where samples go: where cells are occupied, or, for what is far away, "
+                                                    "where a small field of density proposes")
     hull: bool = Option(True, description="radiance: leave out from the start what views with alpha show to be empty")
 
 
@@ -69,7 +71,15 @@ def _open(method: Method, choice: dict[str, object]) -> dict[str, object]:
 def beside_trunk(method: Method) -> int:
     """Stored numbers of a radiance field that are not the trunk's."""
     head = mlp_parameters(method.direction_degree**2 + method.ray_features - 1, method.color_width, method.color_layers, 3, bias=False)
-    return head + method.cubes * (method.cells // 4) ** 3 + (3 if method.background == "learned" else 0)
+    return head + method.cubes * (method.cells // 4) ** 3 + (3 if method.background == "learned" else 0) + (
+        _guide_method(method).parameters(3, 1) if method.sampling == "proposal" else 0)
+
+
+def _guide_method(method: Method) -> Method:
+    """Of the field that proposes samples: coarse, as what it knows is spread over intervals anyway."""
+    from fields.methods.registry import make_method
+
+    return make_method("hashgrid", {"levels": 6, "table_size": 1 << 15, "growth": 1.7, "width": 16, "hidden_layers": 1, "table_rate": 1e-2})
 
 
 def stored_parameters(method: Method, domain: Domain, channels: Channels) -> int:
@@ -108,8 +118,11 @@ def build_field(method: Method, domain: Domain, channels: Channels, seed: int) -
         raise BadInput(f"method {method.name} builds a {type(trunk).__name__}, and radiance needs values at points in space")
     generator = torch.Generator().manual_seed(seed + 1)
     head = MLP(method.direction_degree**2 + method.ray_features - 1, method.color_width, method.color_layers, 3, bias=False, generator=generator)
+    guide = None
+    if method.sampling == "proposal":
+        guide = _guide_method(method).build(Domain(domain.axes[:3]), Channels(("log density",), "feature"), seed + 2)
     return EncodedRadiance(domain, channels, trunk, head, method.direction_degree, method.cells, method.cubes, method.background == "learned",
-                           method.ray_step, method.fresh_density)
+                           method.ray_step, method.fresh_density, guide)
 
 
 def field_groups(method: Method, field: Field) -> list[dict]:
@@ -118,4 +131,5 @@ def field_groups(method: Method, field: Field) -> list[dict]:
     if trunk is None:
         return method.parameter_groups(field)
     others = [*field.head.parameters(), *([] if field.background is None else [field.background])]
-    return [*method.parameter_groups(trunk), {"params": others, "lr": method.learning_rate, "sparse": False}]
+    guide = [] if field.guide is None else _guide_method(method).parameter_groups(field.guide)
+    return [*method.parameter_groups(trunk), *guide, {"params": others, "lr": method.learning_rate, "sparse": False}]

@@ -104,6 +104,18 @@ class OccupancyGrid(nn.Module):
         mean = float(self.values.sum(dtype=torch.float64)) / max(1, candidates)
         self.words = pack_cells(self.values > min(self.threshold, mean))
 
+    def holds(self, points: Tensor) -> Tensor:
+        """Whether points `[M, 3]` are in occupied cells, `[M]` bool, each on the finest level that has it; so are those outside of all
+        levels, of which nothing is known."""
+        cells = self.occupancy.cells()
+        lower, upper = (torch.tensor(x, dtype=points.dtype, device=points.device) for x in (self.lower, self.upper))
+        around = (points - lower) / (upper - lower) - 0.5
+        level = torch.ceil(torch.log2(around.abs().amax(dim=-1).clamp(min=1e-30) * 2.0)).clamp(min=0)
+        beyond = level >= self.levels
+        level = level.clamp(max=self.levels - 1).long()
+        cell = ((around / 2.0 ** level[:, None].to(points.dtype) + 0.5) * self.resolution).long().clamp(0, self.resolution - 1)
+        return cells[level, cell[:, 0], cell[:, 1], cell[:, 2]] | beyond
+
     def sample(self, origins: Tensor, directions: Tensor, step: float, cone: float = 0.0, seed: int | None = None, first_ray: int = 0,
                most: int = 1024, box: Box | None = None) -> Samples:
         """The samples of rays `[N, 3]` in the occupied cells, and within `box` (two corners) where one is given; see `fields.ops.march`."""

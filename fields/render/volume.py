@@ -20,13 +20,15 @@ THRESHOLD = 1e-3
 FIRST_WAVE = 8
 
 Contraction = Callable[[Tensor], Tensor]
+Sampler = Callable[[Tensor, Tensor, "int | None", int], Samples]
 
 
 @dataclass(frozen=True)
 class RayColors:
     """What N rays see: color `[N, 3]` on the background, opacity `[N]`, depth `[N]` (the sum of weight times distance: where
     opacity is 1, the mean distance in units of the directions); and the S samples that light reaches with their weights `[S]`, for
-    losses. looked: in how many places density was asked for, once or more often."""
+    losses. looked: in how many places density was asked for, once or more often. kept `[S]`: which of the samples that were begun with they are,
+    where gradients are wanted."""
 
     color: Tensor
     opacity: Tensor
@@ -34,12 +36,13 @@ class RayColors:
     weights: Tensor
     samples: Samples
     looked: int
+    kept: Tensor | None = None
 
 
 def render_rays(field: RadianceField, origins: Tensor, directions: Tensor, grid: OccupancyGrid, background: Tensor | float = 1.0,
                 step: float = 3**0.5 / 1024, cone: float = 0.0, seed: int | None = None, first_ray: int = 0, most: int = 1024,
                 threshold: float = THRESHOLD, time: Tensor | None = None, contract: Callable[[Tensor], Tensor] | None = None,
-                box: Box | None = None) -> RayColors:
+                box: Box | None = None, sampler: Sampler | None = None) -> RayColors:
     """Colours of rays, with gradients.
 
     origins, directions `[N, 3]` float32 in the units of the grid's box, directions of unit length; background: a number,
@@ -47,15 +50,23 @@ def render_rays(field: RadianceField, origins: Tensor, directions: Tensor, grid:
     training, none for pictures); time: `[N]` or None. contract: points `[M, 3]` → the field's coordinates in [0, 1]^3; by
     default the box of the grid's first level becomes the cube. Colour is asked for only where a sample has weight.
     """
-    samples = grid.sample(origins, directions, step, cone, seed, first_ray, most, box)
-    looked = len(samples)
+    if sampler is None:
+        samples = grid.sample(origins, directions, step, cone, seed, first_ray, most, box)
+    else:
+        samples = sampler(origins, directions, seed, first_ray)
+        if box is not None:
+            points = samples.positions(origins, directions)
+            lower, upper = (torch.tensor(corner, dtype=points.dtype, device=points.device) for corner in box)
+            samples = samples.keep(((points >= lower) & (points <= upper)).all(dim=-1))
+    kept, looked = None, len(samples)
     asked = _Asked(field, origins, directions, time, contract or (lambda points: to_cube(points, grid)))
     if torch.is_grad_enabled():
         # What no light reaches has no gradient either, and most samples cost little more than a look.
         with torch.no_grad():
             density, _ = asked.density(samples)
             # (where there is no density at all there may still be a gradient)
-            samples = samples.keep(weights_of(density.clamp(min=1e-30), samples, threshold) > 0)
+            lit = weights_of(density.clamp(min=1e-30), samples, threshold) > 0
+            samples, kept = samples.keep(lit), lit.nonzero().flatten()
         density, feature = asked.density(samples)
         seen = (weights_of(density.detach(), samples, threshold) > 0).nonzero().flatten()
         feature = feature.index_select(0, seen)
@@ -66,7 +77,7 @@ def render_rays(field: RadianceField, origins: Tensor, directions: Tensor, grid:
     colors = colors.new_zeros(len(samples), colors.shape[-1]).index_copy(0, seen, colors)
     found = composite(density, colors.to(density.dtype), samples, threshold)
     color = found.color + (1.0 - found.opacity)[:, None] * torch.as_tensor(background, dtype=density.dtype, device=density.device)
-    return RayColors(color, found.opacity, found.depth, found.weights, samples, looked)
+    return RayColors(color, found.opacity, found.depth, found.weights, samples, looked, kept)
 
 
 @dataclass(frozen=True)
