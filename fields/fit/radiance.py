@@ -39,7 +39,7 @@ PANELS, PANEL_WIDTH, GAP, ERROR_GAIN = 4, 320, 6, 5
 EXPOSURE_PULL = 1e-2
 CHUNK = 1 << 14
 # Steps until samples go where proposals say, and not more evenly.
-ANNEAL_STEPS = 200
+ANNEAL_STEPS = 50
 # Matter that lets a third of the light through this share of the cube's side is solid.
 SOLID_LENGTH = 0.02
 CAMERAS = "cameras.json"

@@ -56,7 +56,8 @@ def decided(method: Method, signal) -> dict[str, object]:
     if signal.kind == SPACE:
         choice = {"cells": 64 if signal.moving else 128, "cubes": signal.levels,
                   # What is dense from the start takes shape soon, but only where rays do not end in front of it.
-                  "fresh_density": 50.0 if method.hull and signal.has_alpha and not signal.moving else 3.0}
+                  # Proposals reach to where the last intervals are so long that little density hides all behind it.
+                  "fresh_density": 0.3 if method.sampling == "proposal" else 50.0 if method.hull and signal.has_alpha and not signal.moving else 3.0}
         if method.background == "auto":
             return {"background": "random" if signal.has_alpha else signal.backdrop} | _open(method, choice)
     else:

@@ -37,6 +37,21 @@ def disparity_edges(near: Tensor, far: Tensor, count: int) -> Tensor:
     return 1.0 / ((1.0 - share) / near[:, None] + share / last)
 
 
+def spaced_edges(near: Tensor, far: Tensor, count: int, knee: float) -> Tensor:
+    """Edges `[N, count + 1]` of `count` intervals on N rays: of equal length up to the distance `knee`, in 1 / distance beyond it, and of
+    the same length on both sides of it. near, far as in `disparity_edges`; near may be zero."""
+    if count < 1 or near.shape != far.shape or near.ndim != 1 or not knee > 0.0:
+        raise ValueError(f"near and far are [N], count at least 1 and knee above zero, not {list(near.shape)}, {list(far.shape)}, {count} and {knee}")
+
+    def bent(t: Tensor) -> Tensor:
+        return torch.where(t < knee, t / knee, 2.0 - knee / t.clamp(min=knee))
+
+    share = torch.linspace(0.0, 1.0, count + 1, dtype=near.dtype, device=near.device)
+    first, last = bent(near)[:, None], bent(far.clamp(max=1e6 * knee))[:, None]
+    at = first + share * (last - first)
+    return torch.where(at < 1.0, at * knee, knee / (2.0 - at).clamp(min=1e-6))
+
+
 def _length(points: Tensor, norm: str) -> Tensor:
     if norm == "max":
         return points.abs().amax(dim=-1, keepdim=True)

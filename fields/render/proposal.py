@@ -12,7 +12,7 @@ from fields.ops.composite import weights_of
 from fields.ops.importance import importance_edges
 from fields.ops.packed import Samples, from_edges
 from fields.ops.ray_jitter import jitter_of
-from fields.render.contraction import disparity_edges
+from fields.render.contraction import spaced_edges
 
 Density = Callable[[Tensor], Tensor]
 # Of a ray's weight, spread over its whole length: where a proposal sees nothing there may be something all the same.
@@ -30,11 +30,11 @@ class Proposed:
 
 
 def propose(densities: list[Density], origins: Tensor, directions: Tensor, near: Tensor, far: Tensor, counts: list[int], seed: int | None = None,
-            first_ray: int = 0, anneal: float = 1.0) -> Proposed:
-    """Samples of N rays `[N, 3]` between near and far `[N]`, near above zero, far may be infinite.
+            first_ray: int = 0, anneal: float = 1.0, knee: float = 2.0) -> Proposed:
+    """Samples of N rays `[N, 3]` between near and far `[N]`, far may be infinite.
 
     densities: one a round, points `[M, 3]` → `[M]`; counts: samples of each round and, last, of what is asked for. The first round's are
-    of equal length in 1 / distance, each further one's share the weight that the one before found, to the power `anneal` (0: evenly;
+    of equal length up to the distance `knee` and in 1 / distance beyond, each further one's share the weight that the one before found, to the power `anneal` (0: evenly;
     towards 1 as training goes on). A seed moves the samples of each ray by a share of an interval (`fields.ops.march`); weights have gradients
     in the densities, samples have none. ValueError where counts do not fit.
     """
@@ -42,7 +42,7 @@ def propose(densities: list[Density], origins: Tensor, directions: Tensor, near:
         raise ValueError(f"{len(densities)} rounds of proposals have {len(densities) + 1} counts, not {len(counts)}")
     if not 0.0 <= anneal <= 1.0:
         raise ValueError(f"anneal is between 0 and 1, not {anneal}")
-    edges = disparity_edges(near, far, counts[0])
+    edges = spaced_edges(near, far, counts[0], knee)
     if seed is not None:
         # Inner edges move together, so that intervals stay of about one length.
         share = jitter_of(len(edges), first_ray, seed, edges)[:, None] - 0.5

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fields.render.contraction import contract, disparity_edges, expand
+from fields.render.contraction import contract, disparity_edges, expand, spaced_edges
 
 
 @pytest.mark.parametrize("norm", ["max", "euclid"])
@@ -48,3 +48,16 @@ def test_disparity():
         disparity_edges(near, far, 0)
     with pytest.raises(ValueError, match="norm"):
         contract(torch.zeros(1, 3), "manhattan")
+
+
+def test_even_up_to_a_knee():
+    near, far = torch.tensor([0.0, 1.0, 0.5]), torch.tensor([torch.inf, 8.0, 1.5])
+    edges = spaced_edges(near, far, 40, 2.0)
+    torch.testing.assert_close(edges[:, 0], near)
+    torch.testing.assert_close(edges[:, -1], torch.tensor([2e6, 8.0, 1.5]), rtol=1e-1, atol=1e-4)
+    torch.testing.assert_close(edges[0, :21], torch.linspace(0, 2, 21))
+    torch.testing.assert_close((1 / edges[0, 20:]).diff(), torch.full((20,), -1 / 40), rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(edges[2], torch.linspace(0.5, 1.5, 41))
+    assert bool((edges.diff(dim=1) > 0).all())
+    with pytest.raises(ValueError, match="knee"):
+        spaced_edges(near, far, 4, 0.0)

@@ -1,0 +1,106 @@
+"""Fits whose samples a small field proposes: a ball before a sky that is infinitely far."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from posed_scene import SMALL_GRID, write_scene
+
+from fields.fit.fit import fit_field, prepare, resume
+from fields.fit.radiance import RadianceObjective
+from fields.fit.run import Run, load_field
+from scenes.posed.open import open_posed
+from scenes.posed.rays import rays_of
+from scenes.radiance import RadianceScene
+
+OPTIONS = SMALL_GRID | {"sampling": "proposal", "batch": 16384}
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory):
+    posed = open_posed(write_scene(tmp_path_factory.mktemp("ball") / "scene"))
+    views = []
+    for view in posed.views:
+        pixels = view.read()
+        side = len(pixels)
+        y, x = np.mgrid[0:side, 0:side].reshape(2, -1) + 0.5
+        sky = 0.5 + 0.4 * np.sin(3 * rays_of(view, x, y)[1] + [0, 1, 2])
+        alpha = pixels[..., 3:] / 255
+        views.append(replace(view, picture=None, pixels=np.uint8(pixels[..., :3] * alpha + 255 * sky.reshape(side, side, 3) * (1 - alpha))))
+    return RadianceScene(replace(posed, views=tuple(views)), {"path": "ball before a sky", "sha256": ""})
+
+
+def test_it_learns_the_sky_and_the_ball(scene):
+    assert scene.unbounded
+    trainer, _ = prepare(scene, "hashgrid", steps=150, options=OPTIONS)
+    losses = []
+    while not trainer.done:
+        trainer.step()
+        losses.append(float(trainer.loss))
+    assert np.mean(losses[-10:]) < 0.35 * np.mean(losses[:5])
+    metrics = RadianceObjective.evaluate(trainer.objective, trainer.field)
+    # (a dozen views say little of a whole sky; cells, with as many steps, make fog of it)
+    cells = fit_field(scene, "hashgrid", steps=150, options=OPTIONS | {"sampling": "cells"}).metrics
+    assert metrics["psnr"] > cells["psnr"] + 0.5 and metrics["ssim"] > cells["ssim"]
+    field = trainer.field
+    # Samples have gone to where the ball is, as seen from far away: the fit's weight is in what was proposed.
+    origins, directions = (torch.from_numpy(np.ascontiguousarray(x)) for x in scene.rays_of(scene.test[0]))
+    with torch.no_grad():
+        proposed = field.propose(field.to_cube(origins), directions.float(), None, 0)
+    share = proposed.rounds[0][1].sum(1)
+    assert float(share.median()) > 0.5 and bool(proposed.edges.isfinite().all())
+
+
+def test_numbers_are_counted(scene):
+    from fields.methods.radiance import stored_parameters
+
+    trainer, _ = prepare(scene, "hashgrid", steps=2, options=OPTIONS)
+    assert stored_parameters(trainer.method, trainer.field.domain, scene.channels) == trainer.field.stored_numbers
+    plain, _ = prepare(scene, "hashgrid", steps=2, options=OPTIONS | {"sampling": "cells"})
+    assert plain.field.stored_numbers < trainer.field.stored_numbers
+
+
+def test_resumed_is_bit_identical(scene, tmp_path):
+    whole = fit_field(scene, "hashgrid", steps=40, options=OPTIONS, out=tmp_path / "whole")
+    trainer, run = prepare(scene, "hashgrid", steps=40, options=OPTIONS, out=tmp_path / "part")
+    while trainer.index < 23:
+        trainer.step()
+    run.save_checkpoint(trainer)
+    again = resume(scene, Run.open(tmp_path / "part"))
+    again.run()
+    for name, tensor in whole.field.state_dict().items():
+        assert torch.equal(tensor, again.field.state_dict()[name]), name
+    # The field alone shows it.
+    assert RadianceObjective(scene, "l2").evaluate(load_field(tmp_path / "whole")) == pytest.approx(whole.metrics, abs=1e-9)
+
+
+def test_pictures_do_not_depend_on_chunks(scene, monkeypatch):
+    import fields.fit.radiance as module
+
+    fit = fit_field(scene, "hashgrid", steps=20, options=OPTIONS)
+    objective = RadianceObjective(scene, "l2")
+    whole = objective.view(fit.field, scene.test[0])
+    monkeypatch.setattr(module, "CHUNK", 100)
+    parts = objective.view(fit.field, scene.test[0])
+    torch.testing.assert_close(parts.color, whole.color, rtol=0, atol=1e-6)
+
+
+def test_the_distortion_loss_counts_in_inverse_distance(scene):
+    fit = fit_field(scene, "hashgrid", steps=30, options=OPTIONS | {"distortion": 0.01})
+    assert all(tensor.isfinite().all() for tensor in fit.field.parameters()) and fit.metrics["psnr"] > 8
+
+
+def test_what_the_grid_holds():
+    from fields.render.occupancy import OccupancyGrid
+
+    grid = OccupancyGrid(8, 2)
+    grid.words = torch.zeros_like(grid.words)
+    assert grid.holds(torch.tensor([[0.5, 0.5, 0.5], [1.3, 0.5, 0.5], [9.0, 0.5, 0.5]])).tolist() == [False, False, True]
+    from fields.ops.march import pack_cells
+
+    cells = torch.zeros(2, 8, 8, 8, dtype=torch.bool)
+    cells[0, 7, 0, 3] = cells[1, 7, 4, 4] = True
+    grid.words = pack_cells(cells)
+    points = torch.tensor([[0.95, 0.05, 0.45], [0.95, 0.05, 0.55], [1.4, 0.6, 0.6], [0.9, 0.6, 0.6]])
+    assert grid.holds(points).tolist() == [True, False, True, False]
