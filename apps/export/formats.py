@@ -15,8 +15,8 @@ PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".exr", ".hdr")
 SOUNDS = (".wav", ".flac", ".aiff", ".ogg", ".opus", ".mp3")
 CLIPS = (".mp4", ".gif", ".webm", ".mkv", ".mov", "/")
 
-MESH = ("resolution", "level", "crop", "largest", "faces", "error_map", "memory")
-POINTS = ("resolution", "level", "crop", "largest", "points", "memory")
+MESH = ("resolution", "level", "crop", "largest", "faces", "error_map", "memory", "time")
+POINTS = ("resolution", "level", "crop", "largest", "points", "memory", "time")
 LATTICE = ("resolution", "memory")
 PAINTED = (*MESH, "texture", "normal_map")
 

@@ -9,7 +9,8 @@ import torch
 
 from apps.export.base import Request, Source
 from fields.field import RadianceField
-from fields.surface.implicit import OPAQUE, Implicit, implicit_radiance, implicit_shape, implicit_values
+from fields.surface.implicit import Implicit, implicit_shape, implicit_values
+from fields.surface.radiance import OPAQUE, Radiance, implicit_radiance
 from fields.surface.survey import sample_box, suggested_level
 from scenes.errors import BadInput
 
@@ -25,7 +26,8 @@ def implicit_of(source: Source, request: Request) -> Implicit:
     if isinstance(field, RadianceField):
         if request.level is not None and request.level <= 0:
             raise BadInput(f"--level {request.level:g}: a density is above 0")
-        return implicit_radiance(field, request.level if request.level is not None else _density_level(field, device))
+        scene = Radiance(field, request.time or 0.0)
+        return implicit_radiance(scene, request.level if request.level is not None else _density_level(scene))
     lower, upper = field.channels.lower, field.channels.upper
 
     def values(points: torch.Tensor) -> torch.Tensor:
@@ -39,9 +41,9 @@ def implicit_of(source: Source, request: Request) -> Implicit:
     return implicit_values(values, field.domain, level, device, colours=field if len(field.channels) == 3 else None)
 
 
-def _density_level(field: RadianceField, device: torch.device) -> float:
+def _density_level(scene: Radiance) -> float:
     """From the histogram of the light lost over a step, as densities themselves have no scale."""
-    found, _ = sample_box(lambda points: field.density(points)[0], (0.0,) * 3, (1.0,) * 3, device)
+    found, _ = sample_box(scene.density, (0.0,) * 3, scene.extents, scene.device)
     lost = suggested_level(1 - np.exp(-found * OPAQUE))
     level = float(-np.log1p(-lost) / OPAQUE) if lost > 0 else 1.0
     _say(level, found)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -11,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fields.field import PointField, RadianceField
+from fields.field import PointField
 from fields.render.sphere_trace import Distance
 from fields.render.surface_field import surface_field
 from scenes.domain import Domain
@@ -19,11 +18,6 @@ from scenes.domain import Domain
 # "distance": the values are (about) distances, so far from zero there is no surface. "sheet": unsigned distances, zero only
 # on the surface itself, which has no inside. "values": anything that rises from inside to outside.
 Sort = Literal["distance", "sheet", "values"]
-# Of radiance fields: directions of view that colours are the mean over, and the way over which lost light is counted.
-DIRECTIONS = 16
-OPAQUE = 1 / 128
-
-
 @dataclass(frozen=True)
 class Implicit:
     """`function`: points `[M, 3]` in the box from 0 to `extents` → `[M]` float32, negative inside; a sheet's is never negative.
@@ -62,7 +56,7 @@ def implicit_shape(field: PointField, level: float | None = None) -> Implicit:
     sort = "values" if occupancy else "sheet" if fit.space == "unsigned_distance" and level == 0.0 else "distance"
     shift = level - base if not occupancy else base - level
     function = fit.function if shift == 0.0 else lambda points: fit.function(points) - shift
-    corner, side = _frame(field.domain)
+    corner, side = frame_of(field.domain)
     return Implicit(function, sort, fit.colours, (1.0, 1.0, 1.0), corner, float(side.max()), level,
                     lambda value: level - value if occupancy else level + value, fit.device)
 
@@ -70,38 +64,12 @@ def implicit_shape(field: PointField, level: float | None = None) -> Implicit:
 def implicit_values(values: Callable[[Tensor], Tensor], domain: Domain, level: float, device: torch.device,
                     colours: Callable[[Tensor], Tensor] | None = None) -> Implicit:
     """The surface around what is above `level`. values, colours: points in the domain's [0, 1]^3 → `[M]`, `[M, 3]`."""
-    corner, sides = _frame(domain)
+    corner, sides = frame_of(domain)
     extents = sides / sides.max()
     scale = torch.tensor(1 / extents, dtype=torch.float32, device=device)
     return Implicit(lambda points: level - values((points * scale).clamp(0, 1)), "values",
                     None if colours is None else lambda points: colours((points * scale).clamp(0, 1)),
                     tuple(map(float, extents)), corner, float(sides.max()), level, lambda value: level - value, device)
-
-
-def implicit_radiance(field: RadianceField, level: float) -> Implicit:
-    """The surface around what is denser than `level` (of the light, 1 - 1/e is lost over 1 / density, in the longest side).
-
-    The function is in shares of light lost over a 128th of the longest side: densities leap from none to hundreds, and those
-    do not. Colours are the mean over 16 directions of view.
-    """
-    corner, sides = _frame(field.domain)
-    extents = sides / sides.max()
-    device = next(field.parameters()).device
-    scale = torch.tensor(1 / extents, dtype=torch.float32, device=device)
-    directions = torch.from_numpy(sphere(DIRECTIONS)).float().to(device)
-
-    def function(points: Tensor) -> Tensor:
-        return torch.exp(-field.density((points * scale).clamp(0, 1))[0] * OPAQUE) - math.exp(-level * OPAQUE)
-
-    def seen_from(points: Tensor, towards: Tensor) -> Tensor:
-        return field.color(field.density((points * scale).clamp(0, 1))[1], towards)[:, :3].clamp(0, 1)
-
-    def colours(points: Tensor) -> Tensor:
-        feature = field.density((points * scale).clamp(0, 1))[1]
-        return sum(field.color(feature, towards.expand(len(points), 3))[:, :3].clamp(0, 1) for towards in directions) / DIRECTIONS
-
-    return Implicit(function, "values", colours, tuple(map(float, extents)), corner, float(sides.max()), level,
-                    lambda value: -math.log(max(value + math.exp(-level * OPAQUE), 1e-12)) / OPAQUE, device, seen_from)
 
 
 def sphere(count: int) -> np.ndarray:
@@ -112,6 +80,7 @@ def sphere(count: int) -> np.ndarray:
     return np.stack([flat * np.cos(turn), 1 - 2 * at, flat * np.sin(turn)], axis=1)
 
 
-def _frame(domain: Domain) -> tuple[np.ndarray, np.ndarray]:
-    return (np.array([axis.lower for axis in domain.axes], np.float64),
-            np.array([axis.upper - axis.lower for axis in domain.axes], np.float64))
+def frame_of(domain: Domain) -> tuple[np.ndarray, np.ndarray]:
+    """The lower corner of the axes in space, and their lengths, `[3]` each."""
+    axes = domain.axes[:3]
+    return np.array([axis.lower for axis in axes], np.float64), np.array([axis.upper - axis.lower for axis in axes], np.float64)
