@@ -18,6 +18,8 @@ from scenes.domain import Domain
 # "distance": the values are (about) distances, so far from zero there is no surface. "sheet": unsigned distances, zero only
 # on the surface itself, which has no inside. "values": anything that rises from inside to outside.
 Sort = Literal["distance", "sheet", "values"]
+
+
 @dataclass(frozen=True)
 class Implicit:
     """`function`: points `[M, 3]` in the box from 0 to `extents` → `[M]` float32, negative inside; a sheet's is never negative.
