@@ -63,6 +63,8 @@ def open_posed(source: str | os.PathLike) -> PosedViews:
                            "or find the cameras of its photographs with: fit-a-scene poses")
         return found[1](path)
     if read_head(path, 4) != ZIP:
+        if path.suffix.lower() != ".json" and not read_head(path).lstrip().startswith(b"{"):
+            raise BadInput(f"{path}: says nothing of cameras; find those of a film with: fit-a-scene poses {path} --out my-scene")
         return open_transforms(path)
     return _open_zip(path) if path.suffix.lower() == ".zip" or is_zipped_folder(path) else open_bundle(path)
 

@@ -30,3 +30,41 @@ def test_what_is_neither(tmp_path, capsys):
     for source in ("empty", "nowhere", "procedural:goose"):
         assert main(["info", source]) == 2
         assert capsys.readouterr().err.count("\n") == 1
+
+
+POSE = [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 4], [0, 0, 0, 1]]
+
+
+def scene(folder, count=9, alpha=255, **change):
+    from PIL import Image
+
+    (folder / "images").mkdir(parents=True)
+    frames = []
+    for i in range(count):
+        Image.new("RGBA", (12, 8), (90, 90, 90, alpha)).save(folder / "images" / f"{i}.png")
+        frames.append({"file_path": f"images/{i}.png", "transform_matrix": POSE} | (change if i == 3 or count == 1 else {}))
+    (folder / "transforms.json").write_text(json.dumps({"camera_angle_x": 0.8, "frames": frames}))
+    return folder
+
+
+@pytest.mark.parametrize("how, message", [
+    ({"file_path": "images/gone.png"}, "transforms.json, images/gone.png: no such picture"),
+    ({"w": 13}, "images/3.png: the picture is 12 x 8, but its w is given as 13"),
+    ({"transform_matrix": [[float("nan")] * 4] * 4}, "images/3.png: its camera has numbers that are infinite"),
+    ({"transform_matrix": [[2, 0, 0, 0], *POSE[1:]]}, "images/3.png: its camera's axes are no rotation"),
+    ({"fl_x": 1e7}, "images/3.png: focal lengths of 1e+07"),
+    ({"count": 1}, "needs two views or more"),
+    ({"alpha": 0}, "transparent all over"),
+])
+def test_scenes_that_cannot_be_fitted(tmp_path, capsys, how, message):
+    assert main(["fit", str(scene(tmp_path / "scene", **how)), "--steps", "2"]) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.splitlines()[-1].startswith("error: ") and not (tmp_path / "runs").exists()
+
+
+def test_films_and_photographs_are_sent_to_where_cameras_are_found(tmp_path, capsys):
+    (tmp_path / "film.mp4").write_bytes(b"\0\0\0\x20ftypisom")
+    folder = scene(tmp_path / "scene")
+    for source in (tmp_path / "film.mp4", folder / "images"):
+        assert main(["fit", str(source), "--kind", "radiance", "--steps", "2"]) == 2
+        assert "fit-a-scene poses" in capsys.readouterr().err
