@@ -37,8 +37,8 @@ class RadianceOptions(BaseModel):
                                          "views with alpha show what is empty, else 3")
     distortion: float = Option(0.0, ge=0, le=10, description="radiance: weight of the distortion loss, against fog and floaters")
     exposure: bool = Option(False, description="radiance: learn a brightness a channel for each view for training")
-    sampling: Literal["cells", "proposal"] = Option("cells", description="radiance: where samples go: where cells are occupied, or, for what is far away, "
-                                                    "where a small field of density proposes")
+    sampling: Literal["auto", "cells", "proposal"] = Option("auto", description="radiance: where samples go: where cells are occupied, or where a small "
+                                                            "field of density proposes; auto: the latter for scenes without bounds")
     hull: bool = Option(True, description="radiance: leave out from the start what views with alpha show to be empty")
 
 
@@ -53,16 +53,19 @@ def feature_channels(method: Method) -> Channels:
 
 def decided(method: Method, signal) -> dict[str, object]:
     """The options above that were left open, decided from a scene; other signals make no use of them."""
-    if signal.kind == SPACE:
-        choice = {"cells": 64 if signal.moving else 128, "cubes": signal.levels,
-                  # What is dense from the start takes shape soon, but only where rays do not end in front of it.
-                  # Proposals reach to where the last intervals are so long that little density hides all behind it.
-                  "fresh_density": 0.3 if method.sampling == "proposal" else 50.0 if method.hull and signal.has_alpha and not signal.moving else 3.0}
-        if method.background == "auto":
-            return {"background": "random" if signal.has_alpha else signal.backdrop} | _open(method, choice)
-    else:
-        choice = {"cells": 128, "cubes": 1, "fresh_density": 3.0}
-    return _open(method, choice)
+    if signal.kind != SPACE:
+        return _open(method, {"cells": 128, "cubes": 1, "fresh_density": 3.0})
+    sampling = method.sampling
+    if sampling == "auto":
+        sampling = "proposal" if signal.unbounded else "cells"
+    choice = {"cells": 64 if signal.moving or sampling == "proposal" else 128, "cubes": signal.levels,
+              # What is dense from the start takes shape soon, but only where rays do not end in front of it; and where proposals reach far,
+              # the last intervals are so long that little density hides all behind it.
+              "fresh_density": 0.1 if sampling == "proposal" else 50.0 if method.hull and signal.has_alpha and not signal.moving else 3.0}
+    update = {"sampling": sampling} | _open(method, choice)
+    if method.background == "auto":
+        update["background"] = "random" if signal.has_alpha else signal.backdrop
+    return update
 
 
 def _open(method: Method, choice: dict[str, object]) -> dict[str, object]:
