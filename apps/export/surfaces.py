@@ -26,6 +26,7 @@ def implicit_of(source: Source, request: Request) -> Implicit:
     if isinstance(field, RadianceField):
         if request.level is not None and request.level <= 0:
             raise BadInput(f"--level {request.level:g}: a density is above 0")
+        _clear(source)
         scene = Radiance(field, request.time or 0.0)
         return implicit_radiance(scene, request.level if request.level is not None else _density_level(scene))
     lower, upper = field.channels.lower, field.channels.upper
@@ -39,6 +40,17 @@ def implicit_of(source: Source, request: Request) -> Implicit:
         level = suggested_level(found)
         _say(level, found)
     return implicit_values(values, field.domain, level, device, colours=field if len(field.channels) == 3 else None)
+
+
+def _clear(source: Source) -> None:
+    """Without what no camera saw and specks, where the run knows its cameras."""
+    from fields.output.radiance import CAMERAS, clear
+    from scenes.posed.cameras import read_cameras
+
+    if source.run is None or not (source.run.path / CAMERAS).is_file():
+        return
+    if share := clear(source.field, read_cameras(source.run.path / CAMERAS)):
+        print(f"cleared {share:.1%} of the cells that have density: no camera saw them, or they are specks", file=sys.stderr)
 
 
 def _density_level(scene: Radiance) -> float:

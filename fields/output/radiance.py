@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +48,7 @@ class RadianceOutput(Output):
                                                            "the scene stands still"))
         self._box = None if request.crop_box is None else self._in_cube(request.crop_box)
         if request.clean:
-            self._clean()
+            clear(self.field, self.cameras())
         what = request.what or "color"
         if request.turntable or request.path:
             return self._film(Path(out), request, what)
@@ -124,12 +124,6 @@ class RadianceOutput(Output):
         lower, upper = (self.field.to_cube(torch.tensor(corner, dtype=torch.float64)).tolist() for corner in (corners[:3], corners[3:]))
         return tuple(lower), tuple(upper)
 
-    def _clean(self) -> None:
-        """Clears cells of the field that is rendered here; the run keeps them."""
-        axes, grid = self.field.domain.axes[:3], self.field.grid
-        cells = cleaned(grid.occupancy.cells().cpu().numpy(), [axis.lower for axis in axes], [axis.upper for axis in axes], self.cameras())
-        self.field.occupied.copy_(pack_cells(torch.from_numpy(cells)))
-
     @property
     def backdrop(self) -> str:
         """As the run's pictures are scored on."""
@@ -160,6 +154,15 @@ class RadianceOutput(Output):
         """Depth `[H, W, 1]` in the scene's units, 0 where nothing is; or normals `[H, W, 3]`."""
         picture = torch.where(seen.depth.isfinite() & (seen.opacity > 0.5), seen.depth, 0.0)[..., None] if what == "depth" else normals
         return picture.cpu().numpy().astype(np.float32)
+
+
+def clear(field: EncodedRadiance, cameras: Sequence[PathCamera]) -> float:
+    """Clears the cells of a field (of this object; its run keeps them) that no two cameras had in their picture, and specks; the share
+    of its occupied cells that went."""
+    axes, before = field.domain.axes[:3], field.grid.occupancy.cells()
+    cells = cleaned(before.cpu().numpy(), [axis.lower for axis in axes], [axis.upper for axis in axes], cameras)
+    field.occupied.copy_(pack_cells(torch.from_numpy(cells)))
+    return 1.0 - float(cells.sum()) / max(1, int(before.sum()))
 
 
 def shown(seen: RadianceView, normals: Tensor | None, what: str, span: tuple[float, float] | None = None) -> np.ndarray:

@@ -74,6 +74,29 @@ def test_the_command(fitted, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["plot"] == str(tmp_path / "cameras.png") and (tmp_path / "cameras.png").is_file()
 
 
+def test_meshes_are_cleared_too(fitted, tmp_path, capsys):
+    """Cells that are set in an empty corner do not become part of a mesh."""
+    from fields.fit.run import load_field
+    from fields.ops.march import pack_cells
+    from fields.output.radiance import clear
+    from scenes.posed.cameras import read_cameras
+
+    field = load_field(fitted)
+    cells = field.grid.occupancy.cells().clone()
+    assert clear(field, read_cameras(fitted / "cameras.json")) < 0.5
+    kept = field.grid.occupancy.cells().clone()
+    assert bool((kept <= cells).all()) and bool(kept.any())
+    # A speck, where there is nothing around it.
+    free = torch.nn.functional.max_pool3d(cells.float()[:, None], 5, 1, 2)[:, 0] == 0
+    speck = free.nonzero()[len(free.nonzero()) // 2]
+    kept[tuple(speck)] = True
+    field.occupied.copy_(pack_cells(kept))
+    clear(field, read_cameras(fitted / "cameras.json"))
+    assert not bool(field.grid.occupancy.cells()[tuple(speck)])
+    assert main(["export", str(fitted), str(tmp_path / "duck.ply"), "--resolution", "32"]) == 0
+    assert (tmp_path / "duck.ply").stat().st_size > 1000
+
+
 def test_cameras_in_matter_are_told(fitted):
     """A field that is solid wherever the box is, with one camera in it."""
     from dataclasses import replace
