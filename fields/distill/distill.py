@@ -10,9 +10,9 @@ import torch
 
 from fields.distill.objective import StagedObjective
 from fields.distill.stages import Stages
-from fields.distill.teacher import SIGNALS, teacher_signal
+from fields.distill.teacher import KINDS, teacher_signal
 from fields.distill.trainer import Distiller
-from fields.field import Field
+from fields.field import Field, RadianceField
 from fields.fit.fit import DEFAULT_SECONDS, Fit, build, finish, new_run, resolve_device
 from fields.fit.kinds import objective_for
 from fields.fit.run import Run, write_json
@@ -51,7 +51,7 @@ def prepare(teacher_run: Run, into: str | Method, *, steps: int | None = None, s
     kind = check_teacher(teacher_run)
     where = resolve_device(device)
     teacher = teacher_run.load_field(str(where))
-    signal = teacher_signal(kind, teacher, str(teacher_run.path))
+    signal = teacher_signal(teacher_run, teacher)
     config = (make_method(into, options) if isinstance(into, str) else into).prepare(signal)
     if parameters is not None:
         config = sized_field(config, signal.domain, signal.channels, parameters)
@@ -64,7 +64,9 @@ def prepare(teacher_run: Run, into: str | Method, *, steps: int | None = None, s
                           "parameters": teacher.stored_numbers, "bytes": teacher_run.weights.stat().st_size,
                           "metrics": stored and stored["metrics"]},
               "stages": stages.model_dump(), "share_heads": share_heads, "shared": shared, "samples": signal.source["options"]}
-    return trainer, new_run(Path(out), trainer, kind, teacher_run.header["source"], steps, seconds, origin)
+    kept = new_run(Path(out), trainer, kind, teacher_run.header["source"], steps, seconds, origin)
+    trainer.objective.keep_beside(kept.path)
+    return trainer, kept
 
 
 def resume(run: Run, device: str = "auto", started: float | None = None) -> Distiller:
@@ -78,7 +80,7 @@ def resume(run: Run, device: str = "auto", started: float | None = None) -> Dist
         raise BadInput(f"{teacher_run.weights}: the teacher has changed since; bring back the one of then, or start anew")
     where = resolve_device(device)
     teacher = teacher_run.load_field(str(where))
-    signal = teacher_signal(kind, teacher, str(teacher_run.path))
+    signal = teacher_signal(teacher_run, teacher)
     config = make_method(header["method"], header["options"])
     signal.plan(header["seconds"], header["steps"], config.batch)
     trainer, _ = _trainer(signal, teacher, config, Stages(**header["stages"]), header["share_heads"], header["steps"], header["seconds"],
@@ -104,8 +106,8 @@ def check_teacher(run: Run) -> str:
     if not run.weights.is_file():
         raise BadInput(f"{run.path}: was never fitted (it has no field.safetensors); end the fit first: fit-a-scene fit --resume --out {run.path}")
     kind = run.header["kind"]
-    if kind not in SIGNALS:
-        raise BadInput(f"{run.path}: fields of the kind {kind} cannot be distilled; {', '.join(SIGNALS)} can")
+    if kind not in KINDS:
+        raise BadInput(f"{run.path}: fields of the kind {kind} cannot be distilled; {', '.join(KINDS)} can")
     return kind
 
 
@@ -113,7 +115,7 @@ def check_teacher(run: Run) -> str:
 def share(teacher: Field, student: Field) -> list[str]:
     """Copies the network's tensors where names and shapes agree, and names them."""
     own, given = student.state_dict(), teacher.state_dict()
-    names = [name for name in own if name.startswith("network.") and name in given and own[name].shape == given[name].shape]
+    names = [name for name in own if ("network." in name or name.startswith("head.")) and name in given and own[name].shape == given[name].shape]
     for name in names:
         own[name].copy_(given[name])
     return names
@@ -125,9 +127,16 @@ def _trainer(signal, teacher: Field, config: Method, stages: Stages, share_heads
     shared = share(teacher, student) if share_heads else []
     if share_heads and not shared:
         raise BadInput(f"--share-heads: no tensor of the networks of {config.name} has a namesake of its shape in the teacher; leave it out")
-    inner = objective_for(signal, student, config.loss, config.gradient_terms)
-    # A head that was shared whole looks at the teacher's own features; of one that was shared in part, only the layers near its end.
-    whole = {name for name in student.state_dict() if name.startswith("network.")} == set(shared)
-    objective = StagedObjective(inner, teacher, student, stages, whole, seed)
+    if isinstance(student, RadianceField):
+        from fields.distill.radiance import TaughtRadiance
+
+        if student.guide is not None:
+            raise BadInput("sampling=proposal: a student is compared with its teacher in the cells of its occupancy grid; leave it out")
+        objective = TaughtRadiance(signal, teacher, student, config.loss, stages)
+    else:
+        inner = objective_for(signal, student, config.loss, config.gradient_terms)
+        # A head that was shared whole looks at the teacher's own features; of one that was shared in part, only the layers near its end.
+        whole = {name for name in student.state_dict() if name.startswith("network.")} == set(shared)
+        objective = StagedObjective(inner, teacher, student, stages, whole, seed)
     trainer = Distiller(student, objective, config, steps=steps, seconds=None if steps else seconds, seed=seed, bits=bits, started=started)
     return trainer, shared

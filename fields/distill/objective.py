@@ -57,6 +57,12 @@ class StagedObjective(Objective):
         if self.match is not None:
             self.match.load_state_dict(state)
 
+    def keep_beside(self, folder: Path) -> None:
+        self.inner.keep_beside(folder)
+
+    def details(self) -> dict:
+        return self.inner.details()
+
     def batch(self, step: int, count: int, seed: int, device: torch.device) -> tuple[Tensor, ...]:
         return self.inner.batch(step, count, seed, device)
 
@@ -65,7 +71,8 @@ class StagedObjective(Objective):
             return self.inner.loss(field, batch)
         with torch.no_grad():
             wanted = last_features(self.teacher, batch[0])
-        return self.match(last_features(field, batch[0]), wanted)
+        # (a small weight: Adam's second moments must not keep the stages after this one from moving)
+        return self.stages.feature_weight * self.match(last_features(field, batch[0]), wanted)
 
     def running_quality(self, loss: float) -> tuple[str, float]:
         return ("features", loss) if self.stage == FEATURES else self.inner.running_quality(loss)

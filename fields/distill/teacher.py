@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from fields.field import Field, PointField
+from fields.fit.run import Run
 from fields.raster import centres, lattice, picture
 from fields.render.sphere_trace import in_chunks, normals_of
 from fields.render.surface_field import surface_field
@@ -28,11 +29,21 @@ from scenes.volume import Volume
 RESOLUTION = 256
 
 
-def teacher_signal(kind: str, teacher: Field, name: str) -> Signal:
-    """The signal of that kind with the teacher's domain and channels; `name` says which run it is."""
-    signal = SIGNALS[kind](teacher)
-    signal.source = {"path": name, "options": {}}
+def teacher_signal(run: Run, teacher: Field) -> Signal:
+    """The signal of the run's kind with the teacher's domain and channels."""
+    if run.header["kind"] == "radiance":
+        signal = _scene(run, teacher)
+    else:
+        signal = SIGNALS[run.header["kind"]](teacher)
+    signal.source = {"path": str(run.path), "options": {}}
     return signal
+
+
+def _scene(run: Run, teacher: Field) -> Signal:
+    from fields.distill.views import TaughtScene, cameras_of
+
+    return TaughtScene(teacher, cameras_of(run.path), run.header["options"]["background"] == "random",
+                       run.header["source"].get("options", {}).get("backdrop", "white"))
 
 
 def _image(teacher: PointField) -> Image:
@@ -109,3 +120,4 @@ class TaughtShape(Shape):
 
 
 SIGNALS = {"image": _image, "audio": _audio, "volume": _volume, "video": _video, "shape": TaughtShape}
+KINDS = (*SIGNALS, "radiance")

@@ -1,0 +1,158 @@
+"""The staged objective of radiance fields (Fang et al. 2023): the volume feature, then density and colour at each sample, then pixels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from fields.distill.stages import FEATURES, RENDERED, VALUES, Stages
+from fields.fit.radiance import CAMERAS, FEWEST_RAYS, MOST_RAYS, PASSED_OVER, RadianceObjective, RayBatch
+from fields.methods.base import Method
+from fields.ops.composite import composite, weights_of
+from fields.ops.march import pack_cells
+from fields.ops.packed import Samples
+from fields.radiance_field import EncodedRadiance, density_of
+from scenes.posed.cameras import write_cameras
+from fields.render.volume import THRESHOLD
+
+# Logarithms of density are compared within these: all that is emptier is empty, all that is denser is solid. The authors' [-2, 7], whose
+# cube has sides of 2 where ours has 1.
+LEAST, MOST = -2.0 + 0.6931, 7.0 + 0.6931
+# Under the root of a norm, whose slope is infinite at 0.
+TINY = 1e-12
+
+
+class TaughtRadiance(RadianceObjective):
+    """Teacher and student are asked at the same samples: those that light reaches in the teacher (and, once pixels are compared, in the student).
+
+    Every distance is a root mean square: the authors' norm, without its dependence on how many rays a step has. The student never has
+    density where the teacher's grid and its neighbours have none; within, its occupancy grid is its own.
+    """
+
+    def __init__(self, signal, teacher: EncodedRadiance, student: EncodedRadiance, loss: str, stages: Stages) -> None:
+        super().__init__(signal, loss)
+        self.teacher = teacher.requires_grad_(False)
+        self.stages = stages
+        self.shown = "teacher, student, error"
+        wide, narrow = (len(field.trunk.channels) - 1 for field in (teacher, student))
+        self.map = None
+        if stages.feature_share and wide != narrow:
+            self.map = nn.Linear(narrow, wide).to(teacher.occupied.device)
+            with torch.no_grad():
+                self.map.weight.copy_(torch.eye(wide, narrow))
+                self.map.bias.zero_()
+        self.available = tuple(stage for stage in (FEATURES, VALUES, RENDERED) if stage != FEATURES or stages.feature_share)
+        self.stage = self.available[0]
+
+    @property
+    def plain(self) -> bool:
+        return False
+
+    def parameter_groups(self, method: Method) -> list[dict]:
+        mapped = [] if self.map is None else [{"params": list(self.map.parameters()), "lr": method.learning_rate, "sparse": False}]
+        return super().parameter_groups(method) + mapped
+
+    def before_step(self, field: EncodedRadiance, step: int, total: int | None) -> None:
+        self.enter(self.stages.of(step, total, self.available))
+        super().before_step(field, step, total)
+
+    def enter(self, stage: str) -> None:
+        self.stage = stage
+
+    def _begin(self, field: EncodedRadiance) -> None:
+        super()._begin(field)
+        cells = self.teacher.grid.occupancy.cells()
+        if field.cells != self.teacher.cells:
+            cells = nn.functional.interpolate(cells.float()[None], size=[field.cells] * 3, mode="nearest")[0] > 0
+        near = nn.functional.max_pool3d(cells.float(), 3, stride=1, padding=1) > 0
+        self.grid.leave_out(~near)
+        if not int(self.grid.updates):
+            self.grid.words = pack_cells(near)
+        field.occupied = self.grid.words
+
+    def state(self) -> dict[str, Tensor]:
+        return super().state() | {f"map.{name}": tensor for name, tensor in (self.map.state_dict().items() if self.map else ())}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        if self.map is not None:
+            self.map.load_state_dict({name.removeprefix("map."): tensor for name, tensor in state.items() if name.startswith("map.")})
+        super().restore({name: tensor for name, tensor in state.items() if not name.startswith("map.")})
+
+    def keep_beside(self, folder: Path) -> None:
+        write_cameras(folder / CAMERAS, self.signal.training)
+
+    def loss(self, field: EncodedRadiance, batch: RayBatch) -> Tensor:
+        """Stages 1 to 3 of the specification. What a sample is compared by weighs little in all of them: Adam's second moments would else keep
+        the last stage, whose gradients are small, from moving."""
+        weights = self.stages
+        samples = self.grid.sample(batch.origins, batch.directions, field.step, field.how["cone"], batch.jitter)
+        looked = len(samples)
+        with torch.no_grad():
+            taught = self._ask(self.teacher, batch, samples)
+            light = self._reached(taught, samples)
+            if self.stage == RENDERED:
+                light |= self._reached(self._ask(field, batch, samples), samples)
+            samples, taught = samples.keep(light), taught[light]
+        learned = self._ask(field, batch, samples)
+        self._adapt(len(samples), looked)
+        if not len(samples):
+            return learned.sum() * 0.0
+        if self.stage == FEATURES:
+            mine = learned[:, 1:] if self.map is None else self.map(learned[:, 1:])
+            return weights.feature_weight * (_rms(density_difference(learned, taught)) + _rms(mine - taught[:, 1:]))
+        with torch.no_grad():
+            seen = weights_of(_density(taught), samples, THRESHOLD) > 0
+            if self.stage == RENDERED:
+                seen |= weights_of(_density(learned), samples, THRESHOLD) > 0
+            seen = seen.nonzero().flatten()
+            towards = batch.directions[samples.ray_indices[seen]]
+            wanted = self.teacher.color(taught[seen], towards)
+        shown = field.color(learned[seen], towards)
+        loss = weights.density_weight * _rms(density_difference(learned, taught)) + weights.color_weight * _rms(shown - wanted)
+        if self.stage == VALUES:
+            return loss
+        pixels = [self._pixels(who, batch, samples, raw, colors, seen) for who, raw, colors in
+                  ((field, learned, shown), (self.teacher, taught, wanted))]
+        return _rms(pixels[0] - pixels[1].detach()) + loss
+
+    def _ask(self, field: EncodedRadiance, batch: RayBatch, samples: Samples) -> Tensor:
+        """The volume feature `[S, F]`, its first channel the logarithm of density."""
+        rays = samples.ray_indices
+        time = None if batch.times is None else batch.times[rays]
+        towards = batch.directions[rays] if field.sees_directions else None
+        feature = field.feature(field.coords(samples.positions(batch.origins, batch.directions)), time, towards)
+        return torch.cat([feature[:, :1] + field.fresh, feature[:, 1:]], dim=1)
+
+    @staticmethod
+    def _reached(feature: Tensor, samples: Samples) -> Tensor:
+        """Where light comes through, be there density or not."""
+        return weights_of(_density(feature).clamp(min=1e-30), samples, THRESHOLD) > 0
+
+    def _pixels(self, field: EncodedRadiance, batch: RayBatch, samples: Samples, feature: Tensor, colors: Tensor, seen: Tensor) -> Tensor:
+        everywhere = colors.new_zeros(len(samples), 3).index_copy(0, seen, colors)
+        found = composite(_density(feature), everywhere, samples, THRESHOLD)
+        behind = field.backdrop() if batch.background is None else batch.background
+        return found.color + (1.0 - found.opacity)[:, None] * behind
+
+    def _adapt(self, reached: int, looked: int) -> None:
+        """A fit finds its way to the number of rays; here the first step knows how many samples a ray has."""
+        self._rays = max(FEWEST_RAYS, min(MOST_RAYS, int(self.method.batch * self._rays / max(reached, looked / PASSED_OVER, 1))))
+
+
+def density_difference(student: Tensor, teacher: Tensor) -> Tensor:
+    """Between the logarithms of density of features `[S, F]`, `[S]`: the teacher's within `LEAST` and `MOST`; where it is at such an end,
+    a student beyond the end is right too. (The authors clip both, and what strayed beyond the wrong end never comes back.)"""
+    mine, wanted = student[:, 0], teacher[:, 0]
+    mine = torch.where(wanted <= LEAST, mine.clamp(min=LEAST), mine)
+    mine = torch.where(wanted >= MOST, mine.clamp(max=MOST), mine)
+    return mine - wanted.clamp(LEAST, MOST)
+
+
+def _density(feature: Tensor) -> Tensor:
+    return density_of(feature[:, 0])
+
+
+def _rms(difference: Tensor) -> Tensor:
+    return torch.sqrt((difference**2).mean() + TINY)

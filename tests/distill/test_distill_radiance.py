@@ -1,0 +1,139 @@
+"""Distilling radiance fields: shared samples, stages, grids of their own, and no photograph."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import scenes
+from fields.distill import distill_field
+from fields.distill.distill import prepare, resume
+from fields.distill.radiance import LEAST, MOST, density_difference
+from fields.distill.stages import FEATURES, RENDERED, VALUES, Stages
+from fields.distill.views import between, cameras_of
+from fields.fit.fit import finish, fit_field
+from fields.fit.run import Run
+from scenes.errors import BadInput
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "fit"))
+from posed_scene import SMALL, SMALL_GRID, pose, write_moving, write_scene  # noqa: E402
+
+NETWORK = {**SMALL, "width": 32, "hidden_layers": 2, "color_width": 16, "color_layers": 1, "learning_rate": 5e-3}
+PLANES = {**SMALL, "resolution": 24, "width": 16, "color_width": 16, "color_layers": 1}
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory) -> Run:
+    folder = tmp_path_factory.mktemp("ball")
+    fit_field(scenes.load(write_scene(folder / "scene")), "hashgrid", steps=150, options=SMALL_GRID, out=folder / "teacher")
+    return Run.open(folder / "teacher")
+
+
+def same(a, b):
+    return all(torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.mark.parametrize(("into", "options"), [("hashgrid", SMALL_GRID), ("densegrid", PLANES), ("nerf", NETWORK)])
+def test_students_look_like_the_teacher(teacher, into, options, tmp_path):
+    result = distill_field(teacher, into, steps=250, options=options, out=tmp_path / "student")
+    assert result.metrics["psnr"] > {"hashgrid": 24, "densegrid": 19, "nerf": 14}[into]
+    student = Run.open(tmp_path / "student")
+    assert len(cameras_of(student.path)) == len(cameras_of(teacher.path))  # so that it may teach in turn
+    # Where the teacher and all around it is empty, so is the student.
+    near = torch.nn.functional.max_pool3d(teacher.load_field().grid.occupancy.cells().float(), 3, stride=1, padding=1) > 0
+    assert not (result.field.grid.occupancy.cells() & ~near).any()
+
+
+def test_stages_and_what_they_train(teacher):
+    trainer, _ = prepare(teacher, "densegrid", steps=30, options=PLANES, stages=Stages(feature_share=0.3, value_share=0.3))
+    field, taught = trainer.field, trainer.objective.teacher
+    before = {name: tensor.clone() for name, tensor in taught.state_dict().items()}
+    head = field.head.output.weight.clone()
+    seen = []
+    trainer.callbacks.append(lambda t: seen.append((t.objective.stage, torch.equal(field.head.output.weight, head))))
+    trainer.run()
+    assert seen[:9] == [(FEATURES, True)] * 9
+    assert seen[9:] == [(VALUES, False)] * 9 + [(RENDERED, False)] * 12
+    assert same(before, taught.state_dict()) and all(p.grad is None for p in taught.parameters())
+
+
+def test_a_map_between_features_of_two_sizes(teacher):
+    trainer, _ = prepare(teacher, "densegrid", steps=10, options={**PLANES, "ray_features": 9}, stages=Stages(feature_share=1.0, value_share=0.0))
+    assert trainer.objective.map.weight.shape == (15, 8)
+    before = trainer.objective.map.weight.clone()
+    trainer.run()
+    assert not torch.equal(trainer.objective.map.weight, before)
+    same_size, _ = prepare(teacher, "densegrid", steps=1, options=PLANES)
+    assert same_size.objective.map is None
+
+
+def test_shared_heads_are_named_and_unshared_ones_are_fresh(teacher):
+    fresh, _ = prepare(teacher, "hashgrid", steps=1, options=SMALL_GRID)
+    taught = teacher.load_field()
+    assert not torch.equal(fresh.field.head.output.weight, taught.head.output.weight)
+    shared, _ = prepare(teacher, "nerf", steps=1, options=NETWORK, share_heads=True)
+    assert torch.equal(shared.field.head.output.weight, taught.head.output.weight)
+
+
+def test_density_counts_within_its_ends_only():
+    def features(*logs):
+        return torch.tensor(logs)[:, None]
+
+    taught = features(-30.0, 3.0, 30.0, -30.0, 30.0)
+    mine = features(-10.0, 2.0, 9.0, 0.0, 3.0).requires_grad_()
+    difference = density_difference(mine, taught)
+    torch.testing.assert_close(difference, torch.tensor([0.0, -1.0, 0.0, -LEAST, 3.0 - MOST]))
+    # A student that strayed beyond the wrong end is called back.
+    astray = features(-10.0).requires_grad_()
+    density_difference(astray, features(3.0)).sum().backward()
+    assert astray.grad.item() == 1.0
+
+
+def test_cameras_between_two():
+    a, b = pose(0, 10), pose(40, 30)
+    np.testing.assert_allclose(between(a, b, 0.0), a, atol=1e-9)
+    np.testing.assert_allclose(between(a, b, 1.0), b, atol=1e-9)
+    middle = between(a, b, 0.5)
+    np.testing.assert_allclose(middle[:, :3].T @ middle[:, :3], np.eye(3), atol=1e-9)
+    np.testing.assert_allclose(middle[:, 3], (a[:, 3] + b[:, 3]) / 2)
+
+
+def test_rays_are_a_pure_function_of_the_step(teacher):
+    signal = prepare(teacher, "hashgrid", steps=1, options=SMALL_GRID)[0].objective.signal
+    a, b, c = signal.rays(4, 320, 0), signal.rays(4, 320, 0), signal.rays(5, 320, 0)
+    assert np.array_equal(a.origins, b.origins) and np.array_equal(a.directions, b.directions) and not np.array_equal(a.directions, c.directions)
+    assert np.allclose(np.linalg.norm(a.directions, axis=1), 1, atol=1e-6)
+
+
+def test_photographs_are_not_looked_at(tmp_path):
+    scene = write_scene(tmp_path / "scene")
+    fit_field(scenes.load(scene), "hashgrid", steps=40, options=SMALL_GRID, out=tmp_path / "teacher")
+    with_data = distill_field(tmp_path / "teacher", "densegrid", steps=12, options=PLANES)
+    shutil.rmtree(scene)
+    without = distill_field(tmp_path / "teacher", "densegrid", steps=12, options=PLANES)
+    assert same(with_data.field.state_dict(), without.field.state_dict())
+
+
+def test_stop_then_resume_gives_the_bits_of_the_uninterrupted_distillation(teacher, tmp_path):
+    stages = Stages(feature_share=0.3, value_share=0.3)
+    options = {**PLANES, "ray_features": 9}
+    whole = distill_field(teacher, "densegrid", steps=40, options=options, stages=stages)
+    for stop in (9, 35):
+        trainer, run = prepare(teacher, "densegrid", steps=40, options=options, stages=stages, out=tmp_path / str(stop))
+        assert not finish(trainer, run, [lambda t: t.stop() if t.index == stop else None]).finished  # noqa: B023
+        assert same(finish(resume(Run.open(run.path)), run).field.state_dict(), whole.field.state_dict())
+
+
+def test_moving_scenes(tmp_path):
+    fit_field(scenes.load(write_moving(tmp_path / "moving.npz")), "hashgrid", steps=60, options=SMALL_GRID, out=tmp_path / "teacher")
+    assert distill_field(tmp_path / "teacher", "hashgrid", steps=60, options=SMALL_GRID).metrics["psnr"] > 16
+
+
+def test_a_run_without_cameras(teacher, tmp_path):
+    shutil.copytree(teacher.path, tmp_path / "run")
+    (tmp_path / "run" / "cameras.json").unlink()
+    with pytest.raises(BadInput, match="cameras.json"):
+        prepare(Run.open(tmp_path / "run"), "hashgrid", steps=1)
