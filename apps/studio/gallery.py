@@ -88,6 +88,8 @@ def repeat(folders: Folders, queue: Queue, name: str) -> Job:
     header = Run.open(folders.run(name)).header
     if header.get("from"):
         raise BadInput(f"{name} began with the weights of another run; repeat it with: fit-a-scene fit {name}/run.json")
+    if header.get("teacher"):
+        raise BadInput(f"{name} was distilled from another run; repeat it under Distil")
     source = header["source"]
     budget = {"steps": header["steps"]} if header["steps"] else {"seconds": header["seconds"]}
     order = FitOrder(source["path"], header["kind"], dict(source.get("options", {})), header["method"], header["options"], **budget,

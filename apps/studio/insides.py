@@ -18,17 +18,23 @@ from apps.studio.pictures import inline
 from fields.cam_field import CamField
 from fields.compare.chart import NARROW, Line, svg
 from fields.encoders.factor_grid import FactorGrid
-from fields.field import CoordinateField, Field, PointField
+from fields.encoders.hash_grid import HashGrid
+from fields.field import Field, PointField
 from fields.fit.fit import reopen
 from fields.fit.fresh import SIDES, apply_fresh
-from fields.grid_field import GridField
 from fields.init.spectrum import diagonal_spectrum
 from fields.methods.registry import make_method
-from fields.raster import centres, lattice
+from fields.neurbf_field import NeuRbfField
+from fields.ops.rbf_gather import full_shapes, unpack_shapes
+from fields.raster import centres, lattice, picture
+from fields.spectral_field import SpectralField
+from scenes.colour import to_bytes, to_display
 from scenes.errors import BadInput
 
 SIDE = 160
 BINS = 64
+MOST_ELLIPSES = 3000
+ARROWS = 16
 # From low through nothing to high.
 COLD, CALM, WARM = np.array([47, 134, 173]), np.array([246, 244, 240]), np.array([196, 84, 40])
 
@@ -56,10 +62,12 @@ def section(title: str, text: str, tiles: list[Tile]) -> str:
 def levels(opened: Opened) -> str:
     """A hash grid, one level after another, over the first two axes (the others in their middle)."""
     field = opened.field
-    if not isinstance(field, GridField):
+    grid = getattr(field, "encoder", None)
+    grid = grid if isinstance(grid, HashGrid) else getattr(grid, "grid", None)
+    if not isinstance(grid, HashGrid):
         return ""
-    layout = field.encoder.layout
-    features = _on_plane(field, lambda coords: field.features(coords))
+    layout = grid.layout
+    features = _on_plane(field, grid)
     tiles = [Tile(_three(features[..., level * layout.features:(level + 1) * layout.features]), f"level {level + 1}")
              for level in range(layout.outputs // layout.features)]
     where = "" if field.domain.dimensions == 2 else ", cut through the middle"
@@ -114,7 +122,71 @@ def modulation(opened: Opened) -> str:
     return section("Scales and shifts", "What each hidden layer is multiplied with and moved by, over the signal: blue is less, orange more.", tiles)
 
 
-PARTS: list[Callable[[Opened], str]] = [levels, planes, modulation]
+def kernels(opened: Opened) -> str:
+    """NeuRBF's kernels as ellipses, over the fit where that is a picture."""
+    field = opened.field
+    if not isinstance(field, NeuRbfField):
+        return ""
+    layer = field.encoder.kernels
+    centres_of, extents = (tensor.detach().cpu().double().numpy() for tensor in (layer.centres, layer.extents))
+    if centres_of.shape[1] != 2:
+        middle = 0.5 * extents[2]
+        near = np.abs(centres_of[:, 2] - middle) < 0.03 * extents[2]
+        text = f"{len(centres_of):,} kernels; shown are the {near.sum():,} nearest the middle of the third axis, as dots."
+        dots = "".join(f'<circle cx="{x:.4f}" cy="{y:.4f}" r="{0.004 * extents.max():.4f}"/>' for x, y in centres_of[near][:MOST_ELLIPSES, :2])
+    else:
+        chosen = np.random.default_rng(0).permutation(len(centres_of))[:MOST_ELLIPSES]
+        text = f"{len(centres_of):,} kernels" + (f", {MOST_ELLIPSES:,} of them shown" if len(centres_of) > MOST_ELLIPSES else "") + \
+            ". Each ellipse is where a kernel has fallen to about a half; they gather where the signal has detail."
+        halves, turns = ellipses(layer.shapes[chosen], layer.kernel)
+        dots = "".join(_ellipse(centres_of[index], half, turn) for index, half, turn in zip(chosen, halves, turns))
+    under = ""
+    if opened.run.header["kind"] == "image":
+        sheet = to_bytes(to_display(picture(field, 420, max(1, round(420 * extents[1] / extents[0]))), field.channels, 0.8))
+        under = f'<image href="{inline(sheet)}" width="{extents[0]:.4f}" height="{extents[1]:.4f}" opacity=".55"/>'
+    drawing = (f'<svg class="kernels" viewBox="0 0 {extents[0]:.4f} {extents[1]:.4f}" role="img" aria-label="Kernels of the field">{under}'
+               f'<g fill="none" stroke="#b4501c" stroke-width="{0.0012 * extents.max():.5f}">{dots}</g></svg>')
+    return f'<section class="part"><h3>Kernels</h3><p class="quiet">{escape(text)}</p><figure class="drawing">{drawing}</figure></section>'
+
+
+def ellipses(shapes: Tensor, kernel: str) -> tuple[np.ndarray, np.ndarray]:
+    """Half axes `[N, 2]` and turns `[N]` in degrees of the ellipses `<o, K o> = 1` (for hats, whose K is not squared, `|K o| = 1`)."""
+    values, vectors = np.linalg.eigh(unpack_shapes(full_shapes(shapes.detach().cpu().double(), 2)).numpy())
+    strength = np.abs(values) if kernel == "hat" else np.sqrt(np.abs(values))
+    return 1 / np.maximum(strength, 1e-6), np.degrees(np.arctan2(vectors[:, 1, 0], vectors[:, 0, 0]))
+
+
+def _ellipse(centre: np.ndarray, half: np.ndarray, turn: float) -> str:
+    return (f'<ellipse cx="{centre[0]:.4f}" cy="{centre[1]:.4f}" rx="{half[0]:.5f}" ry="{half[1]:.5f}" '
+            f'transform="rotate({turn:.1f} {centre[0]:.4f} {centre[1]:.4f})"/>')
+
+
+def spectral(opened: Opened) -> str:
+    """NSTR's frequency from place to place, and how its transport says that changes."""
+    field = opened.field
+    if not isinstance(field, SpectralField):
+        return ""
+    frequency = _on_plane(field, lambda coords: field.frequency(coords)[..., None])[..., 0]
+    low, high = float(frequency.min()), float(frequency.max())
+    tiles = [Tile(_around(frequency, float(frequency.mean())), f"{low:.1f} to {high:.1f} cycles across the domain")]
+    page = section("Frequency map", "How fast the waves are that each place is made of: blue is slower than their mean, orange faster.", tiles)
+    if field.transport is None:
+        return page
+    places = centres(ARROWS)
+    dimensions = field.domain.dimensions
+    coords = torch.full((ARROWS, ARROWS, dimensions), 0.5)
+    coords[..., 0], coords[..., 1] = places[None, :], places[:, None]
+    flow = field.flow(coords.to(next(field.parameters()).device)).cpu().numpy()[..., :2]
+    longest = float(np.linalg.norm(flow, axis=-1).max()) or 1.0
+    arrows = "".join(f'<line x1="{x:.3f}" y1="{y:.3f}" x2="{x + dx:.4f}" y2="{y + dy:.4f}" marker-end="url(#tip)"/>'
+                     for row, y in zip(flow / longest / ARROWS, places.tolist()) for (dx, dy), x in zip(row, places.tolist()))
+    drawing = ('<svg class="kernels" viewBox="0 0 1 1" role="img" aria-label="Flow of the frequencies"><defs><marker id="tip" viewBox="0 0 6 6" refX="5" refY="3" '
+               'markerWidth="4" markerHeight="4" orient="auto"><path d="M0 0L6 3L0 6z" fill="#b4501c"/></marker></defs>'
+               f'<g stroke="#b4501c" stroke-width=".004">{arrows}</g></svg>')
+    return page + f'<section class="part"><h3>Flow</h3><p class="quiet">Where frequencies grow, by the transport.</p><figure class="drawing">{drawing}</figure></section>'
+
+
+PARTS: list[Callable[[Opened], str]] = [kernels, spectral, levels, planes, modulation]
 
 
 def spectra(opened: Opened) -> str:
@@ -154,7 +226,7 @@ def _spectrum(name: str, values: Tensor, bins: int) -> Line:
 
 
 @torch.no_grad()
-def _on_plane(field: CoordinateField | Field, function: Callable[[Tensor], Tensor]) -> np.ndarray:
+def _on_plane(field: Field, function: Callable[[Tensor], Tensor]) -> np.ndarray:
     """`[SIDE, SIDE, F]` over the first two axes; a signal of one axis fills the rows with itself."""
     dimensions = field.domain.dimensions
     x, y = centres(SIDE), centres(SIDE)

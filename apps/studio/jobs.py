@@ -21,6 +21,7 @@ import scenes
 from apps.studio.folders import Folders
 from apps.studio.pictures import same_size, webp
 from fields.compare.pictures import error_map
+from fields.distill import distill
 from fields.fit.callbacks import PREVIEW_SIDE
 from fields.fit.run import Run
 from fields.fit.trainer import Trainer
@@ -186,6 +187,8 @@ class FitJob(Job):
 
     def _continued(self, started: float) -> tuple[Trainer, Run]:
         run = Run.open(self.path)
+        if run.header.get("teacher"):
+            return distill.resume(run, started=started), run
         return fitting.resume(fitting.reopen(run), run, started=started), run
 
     def _watch(self, trainer: Trainer) -> None:

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
-from apps.studio.tabs import compare, export, fit, inside, runs, space
+from apps.studio.tabs import compare, distil, export, fit, inside, runs, space
 
 if TYPE_CHECKING:
     from apps.studio.server import Studio
 
 TITLE = """<header class="masthead"><h1>Field Studio</h1>
 <p>A signal goes in, a field is fitted to it, the field is looked at and taken home.</p></header>"""
-# What the gallery's script uses to open a run in another tab: "TAB RUN".
-OPENER = "opened-run"
+# The page's own script opens a run in another tab with `studioOpen("TAB", "RUN")`.
+OPENER = "window.studioOpen = (tab, run) => trigger('select', { tab, run });"
 
 
 def build(studio: Studio) -> gr.Blocks:
@@ -31,14 +31,16 @@ def build(studio: Studio) -> gr.Blocks:
                 space_run = space.build(studio, space_tab)
             with gr.Tab("Compare", id="compare"):
                 compare.build(studio, signal)
+            with gr.Tab("Distil", id="distil") as distil_tab:
+                distil.build(studio, distil_tab)
             with gr.Tab("Export", id="export") as export_tab:
                 export_run = export.build(studio, export_tab)
-        opener = gr.Textbox(elem_id=OPENER, elem_classes="unseen", label="open", container=False)
+        opener = gr.HTML("", js_on_load=OPENER, elem_classes="unseen")
         opened = {"inside": inside_run, "space": space_run, "export": export_run}
 
-        def open_run(wanted: str):
-            tab, _, name = wanted.partition(" ")
+        def open_run(wanted: gr.EventData):
+            tab, name = str(wanted.tab), str(wanted.run)
             return [gr.update(selected=tab), *(gr.update(value=name) if place == tab else gr.skip() for place in opened)]
 
-        opener.input(open_run, opener, [tabs, *opened.values()], show_progress="hidden", api_visibility="private")
+        opener.select(open_run, None, [tabs, *opened.values()], show_progress="hidden", api_visibility="private")
     return page

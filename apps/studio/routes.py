@@ -12,6 +12,7 @@ from fastapi.responses import FileResponse, JSONResponse
 import fields.compare
 from apps.studio import gallery
 from apps.studio.comparing import CompareJob, preview_of
+from apps.studio.distilling import DistillJob
 from apps.studio.jobs import FitJob, Job, Queue
 from apps.studio.looks import Looks, around, window
 from apps.studio.folders import Folders
@@ -39,7 +40,7 @@ def routes(folders: Folders, queue: Queue, looks: Looks) -> APIRouter:
     @router.get("/jobs")
     def jobs() -> Response:
         """All fits of this studio, oldest first; the page shows those that wait or run."""
-        return JSONResponse([{**job.told(), "sort": "comparison" if isinstance(job, CompareJob) else "fit"} for job in list(queue.jobs.values())],
+        return JSONResponse([{**job.told(), "sort": _sort(job)} for job in list(queue.jobs.values())],
                             headers=FRESH)
 
     @router.get("/jobs/{number}")
@@ -116,6 +117,10 @@ def routes(folders: Folders, queue: Queue, looks: Looks) -> APIRouter:
         return Response(seen, media_type="image/webp", headers=FRESH)
 
     return router
+
+
+def _sort(job: Job) -> str:
+    return "comparison" if isinstance(job, CompareJob) else "distillation" if isinstance(job, DistillJob) else "fit"
 
 
 def _curve(job: Job) -> str:

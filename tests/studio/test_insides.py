@@ -42,6 +42,34 @@ def test_planes_and_lines(tmp_path, looks):
         assert page.count("<img") >= pictures and heading in page
 
 
+def test_kernels_are_drawn_where_they_are(tmp_path, photograph, looks):
+    path = fitted(tmp_path, photograph, "--method", "neurbf", "--set", "kernels=60")
+    page = looks.ask(path, insides.parts).result()
+    assert page.count("<ellipse") == 60 and "60 kernels" in page and "level 1" in page
+
+
+def test_ellipses_are_the_level_sets_of_kernels():
+    import numpy as np
+    import torch
+
+    from fields.ops.rbf_gather import pack_shapes
+
+    generator = np.random.default_rng(0)
+    roots = generator.normal(size=(20, 2, 2))
+    matrices = roots @ roots.transpose(0, 2, 1) + 0.1 * np.eye(2)
+    halves, turns = insides.ellipses(pack_shapes(torch.from_numpy(matrices)), "inverse_quadratic")
+    for matrix, half, turn in zip(matrices, halves, np.radians(turns)):
+        for angle in (0.3, 2.0, 4.5):
+            along, across = half[0] * np.cos(angle), half[1] * np.sin(angle)
+            offset = np.array([along * np.cos(turn) - across * np.sin(turn), along * np.sin(turn) + across * np.cos(turn)])
+            assert abs(offset @ matrix @ offset - 1) < 1e-9
+
+
+def test_frequencies_and_their_flow(tmp_path, photograph, looks):
+    page = looks.ask(fitted(tmp_path, photograph, "--method", "nstr"), insides.parts).result()
+    assert "Frequency map" in page and "cycles across" in page
+
+
 def test_what_has_nothing_inside_says_so(tmp_path, photograph, looks):
     assert "no grids" in looks.ask(fitted(tmp_path, photograph, "--method", "siren", "--set", "width=8"), insides.parts).result()
 

@@ -57,14 +57,16 @@
 
   function live(root) {
     let job = null, shown = "", version = -1, queue = [], problem = "";
-    const started = () => document.querySelector("#started-job textarea, #started-job input");
-    const own = () => started()?.value || store.get("studio-job");
+    const place = root.dataset.started || "started-job", sort = root.dataset.sort || "fit";
+    const started = () => document.querySelector(`#${place} textarea, #${place} input`);
+    const own = () => started()?.value || store.get(place);
+    const targetName = sort === "distillation" ? "teacher" : "target", fitName = sort === "distillation" ? "student" : "fit";
 
     const name = make("h2"), chip = make("span", { class: "chip" }), info = make("p", { class: "quiet" }), note = make("p", { class: "quiet note", role: "status" });
-    const target = make("img", { alt: "target", draggable: "false" }), fit = make("img", { alt: "fit", draggable: "false", class: "over" });
+    const target = make("img", { alt: targetName, draggable: "false" }), fit = make("img", { alt: fitName, draggable: "false", class: "over" });
     const range = make("input", { type: "range", min: 0, max: 100, value: 50, "aria-label": "How much of the fit is shown over the target" });
-    const slider = make("div", { class: "slider" }, target, fit, make("span", { class: "edge" }), make("span", { class: "tag left" }, "fit"),
-      make("span", { class: "tag right" }, "target"), range);
+    const slider = make("div", { class: "slider" }, target, fit, make("span", { class: "edge" }), make("span", { class: "tag left" }, fitName),
+      make("span", { class: "tag right" }, targetName), range);
     const error = make("img", { alt: "ten times the error", draggable: "false" });
     const curve = make("figure", { class: "curve" });
     const bar = make("progress", { max: 1, value: 0, "aria-label": "Progress" }), line = make("p", { class: "line" });
@@ -96,7 +98,7 @@
       version = -1;
       job = null;
       for (const image of [target, fit, error]) image.removeAttribute("src");
-      store.set("studio-job", id);
+      store.set(place, id);
     }
     function draw() {
       if (!job) return;
@@ -123,8 +125,8 @@
       scores.replaceChildren(...(under ? [] : Object.entries(job.metrics).flatMap(([key, value]) => [make("dt", {}, key.replaceAll("_", " ")), make("dd", {}, number(key, value))])));
       if (curve.dataset.drawn !== job.curve) { curve.innerHTML = job.curve || ""; curve.dataset.drawn = job.curve; }
       const rest = queue.filter((other) => other.id !== job.id && (ACTIVE.includes(other.state) || other.state === "paused"));
-      others.replaceChildren(...rest.map((other) => make("li", {}, make("button", { type: "button", onclick: () => { choose(other.id); } },
-        make("b", {}, other.name), ` ${STATES[other.state]}${other.sort === "comparison" ? ", a comparison" : ""}`))));
+      others.replaceChildren(...rest.map((other) => make("li", {}, make("button", { type: "button", onclick: () => other.sort === "fit" || other.sort === sort ? choose(other.id) : openTab(other.sort === "comparison" ? "Compare" : "Distil") },
+        make("b", {}, other.name), ` ${STATES[other.state]}${other.sort === "fit" ? "" : `, a ${other.sort}`}`))));
     }
     async function pictures() {
       const next = job.version;
@@ -147,7 +149,7 @@
           const asked = started()?.value;
           if (asked && asked !== last) { last = asked; choose(asked); }
           if (!shown || !queue.some((entry) => entry.id === shown)) {
-            const fits = queue.filter((entry) => entry.sort === "fit");
+            const fits = queue.filter((entry) => entry.sort === sort);
             const mine = fits.find((entry) => entry.id === own()) || fits.findLast((entry) => ACTIVE.includes(entry.state)) || fits.at(-1);
             if (mine) choose(mine.id);
           }
@@ -202,11 +204,7 @@
 
   // ---- the gallery ----------------------------------------------------------------------------------------------------------
 
-  function open(tab, name) {
-    const box = document.querySelector("#opened-run textarea, #opened-run input");
-    Object.getOwnPropertyDescriptor(Object.getPrototypeOf(box), "value").set.call(box, `${tab} ${name}`);
-    box.dispatchEvent(new Event("input", { bubbles: true }));
-  }
+  const open = (tab, name) => window.studioOpen?.(tab, name);
   function openTab(word) {
     [...document.querySelectorAll("[role=tab]")].find((tab) => tab.textContent.trim() === word)?.click();
   }
@@ -243,7 +241,7 @@
       await refresh(true).catch(() => {});
     }
     function started(job) {
-      store.set("studio-job", job.id);
+      store.set("started-job", job.id);
       const box = document.querySelector("#started-job textarea, #started-job input");
       if (box) box.value = job.id;
       openTab("Fit");

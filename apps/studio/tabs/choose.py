@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from apps.studio.server import Studio
 
 
-def run_choice(elem_id: str) -> gr.Dropdown:
+def run_choice(elem_id: str, label: str = "Run") -> gr.Dropdown:
     """Any name may be set from outside (the gallery); what is no run is told when it is looked at."""
-    return gr.Dropdown([], label="Run", elem_id=elem_id, allow_custom_value=True)
+    return gr.Dropdown([], label=label, elem_id=elem_id, allow_custom_value=True)
 
 
 def asked(studio: Studio, name: str, function: Callable) -> object:

@@ -1,0 +1,142 @@
+"""A studio that is served, and a real browser that looks at it."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+FLAGS = "--no-sandbox --use-gl=angle --use-angle=swiftshader --enable-unsafe-swiftshader --ignore-gpu-blocklist".split()
+SHOTS = Path(__file__).resolve().parents[2] / "build" / "screenshots"
+PATIENCE = 90_000  # milliseconds; machines that do other things as well are slow
+
+
+@pytest.fixture(scope="session")
+def studio(tmp_path_factory):
+    """A running studio with its address as `address`."""
+    import uvicorn
+
+    from apps.studio.server import Studio, make_app
+
+    made = Studio.at(tmp_path_factory.mktemp("studio") / "runs")
+    with socket.socket() as trial:
+        trial.bind(("127.0.0.1", 0))
+        port = trial.getsockname()[1]
+    server = uvicorn.Server(uvicorn.Config(make_app(made), host="127.0.0.1", port=port, log_level="error", timeout_graceful_shutdown=1))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    begun = time.monotonic()
+    while not server.started:
+        assert time.monotonic() - begun < 120, "the studio did not start"
+        time.sleep(0.05)
+    made.address = f"http://localhost:{port}"
+    yield made
+    server.should_exit = True
+    thread.join(60)
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """The system's browser; a system package, so that its absence is a reason to skip."""
+    place = shutil.which("chromium")
+    if place is None:
+        pytest.skip("the system has no chromium: apt install chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=place, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+class Visitor:
+    """A page of the studio, with what its tests do again and again."""
+
+    def __init__(self, browser, studio, width=1280, height=900, scheme="light") -> None:
+        self.studio = studio
+        self.problems: list[str] = []
+        self.context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(PATIENCE)
+        self.page.on("pageerror", lambda error: self.problems.append(f"script: {error}"))
+        self.page.on("request", lambda request: self._inside(request.url))
+        self.open()
+
+    def _inside(self, address: str) -> None:
+        if not address.startswith((self.studio.address, "data:", "blob:")):
+            self.problems.append(f"asked for {address}")
+
+    def open(self) -> None:
+        self.page.goto(self.studio.address)
+        self.page.wait_for_selector("#start")
+
+    def tab(self, name: str) -> None:
+        button = self.page.get_by_role("tab", name=name, exact=True)
+        if not button.is_visible():  # (on narrow screens some are in a menu)
+            self.page.locator(".overflow-menu button").first.click()
+            self.page.locator(".overflow-dropdown button", has_text=name).click()
+        else:
+            button.click()
+
+    def choose(self, place: str, name: str) -> None:
+        self.page.click(f"{place} input")
+        self.page.get_by_role("option", name=name).first.click()
+
+    def example(self, name: str, kind: str) -> None:
+        self.choose("#example", name)
+        self.said("#about", kind)
+
+    def upload(self, file: Path) -> None:
+        if self.page.locator("#upload input[type=file]").count() == 0:
+            self.page.locator("#upload button[aria-label='Clear'], #upload button[aria-label='Remove']").first.click()
+        self.page.set_input_files("#upload input[type=file]", str(file))
+
+    def said(self, place: str, text: str) -> None:
+        self.page.wait_for_function("([place, text]) => document.querySelector(place)?.textContent.includes(text)", arg=[place, text])
+
+    def steps(self, count: int) -> None:
+        box = self.page.locator("#steps textarea, #steps input")
+        if not box.is_visible():
+            self.page.get_by_role("button", name="More: size").click()
+        box.fill(str(count))
+        box.press("Tab")
+
+    def fit(self) -> None:
+        before = len(self.studio.queue.jobs)
+        self.page.click("#start")
+        self.until(lambda: len(self.studio.queue.jobs) > before)
+
+    def state(self, *states: str) -> str:
+        self.page.wait_for_function("states => states.includes(document.querySelector('[data-studio=live] .chip')?.dataset.state)", arg=list(states))
+        return self.page.locator("[data-studio=live] .chip").get_attribute("data-state")
+
+    def until(self, condition, seconds: float = PATIENCE / 1000) -> None:
+        begun = time.monotonic()
+        while not condition():
+            assert time.monotonic() - begun < seconds, "it did not happen"
+            self.page.wait_for_timeout(50)
+
+    def shot(self, name: str) -> None:
+        SHOTS.mkdir(parents=True, exist_ok=True)
+        self.page.screenshot(path=SHOTS / f"{name}.png", full_page=True)
+
+
+@pytest.fixture
+def visit(chromium, studio):
+    """Opens pages; at the end none of them had a script error or asked another host for anything."""
+    visitors = []
+
+    def open_page(**options) -> Visitor:
+        visitors.append(Visitor(chromium, studio, **options))
+        return visitors[-1]
+
+    yield open_page
+    for visitor in visitors:
+        visitor.context.close()
+    for job in list(studio.queue.jobs.values()):
+        job.stop()
+    assert [problem for visitor in visitors for problem in visitor.problems] == []

@@ -1,0 +1,292 @@
+"""The studio in a real browser: every tab from a signal to a result. Screenshots are kept under build/screenshots."""
+
+import shutil
+import zipfile
+
+import numpy as np
+import pytest
+
+from apps.studio import examples, forms
+
+pytest.importorskip("gradio")
+pytest.importorskip("playwright")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(shutil.which("chromium") is None, reason="the system has no chromium: apt install chromium")]
+
+
+def ended(visitor):
+    job = list(visitor.studio.queue.jobs.values())[-1]
+    visitor.until(lambda: job.state in ("done", "failed", "stopped", "paused"))
+    return job
+
+
+def test_a_photograph_from_upload_to_export(visit, photograph, tmp_path):
+    visitor = visit()
+    page = visitor.page
+    visitor.upload(photograph)
+    visitor.said("#about", "96 x 64")
+    visitor.said("#estimate", "parameters")
+    visitor.steps(150)
+    visitor.fit()
+    assert visitor.state("done") == "done"
+    visitor.said("[data-studio=live] .line", "150 of 150 steps")
+    assert "psnr" in page.inner_text(".scores") and page.locator(".curve svg").count() == 1
+    page.wait_for_selector(".live.drawn")
+    page.locator(".slider input").focus()
+    page.keyboard.press("Home")
+    assert page.locator(".slider").evaluate("node => getComputedStyle(node).getPropertyValue('--cut')").strip() == "0%"
+    visitor.shot("fit")
+
+    page.get_by_role("button", name="Look inside").click()
+    page.wait_for_function("document.querySelector('[data-studio=zoom]')?.dataset.drawn")
+    page.wait_for_selector("#inside-parts img")
+    before = page.locator("[data-studio=zoom]").get_attribute("data-drawn")
+    page.locator("[data-studio=zoom] .window").focus()
+    page.keyboard.press("+")
+    page.wait_for_function("before => document.querySelector('[data-studio=zoom]').dataset.drawn !== before", arg=before)
+    page.click("#inside-spectra")
+    page.wait_for_selector("#inside-drawn svg")
+    visitor.shot("look-inside")
+
+    visitor.tab("Export")
+    visitor.choose("#export-run", "photo")
+    visitor.said("#export-estimate", "96 x 64")
+    page.click("#export-start")
+    page.wait_for_selector("#export-file a[download]")
+    with page.expect_download() as download:
+        page.locator("#export-file a[download]").first.click()
+    from PIL import Image
+
+    assert Image.open(download.value.path()).size == (96, 64)
+    visitor.shot("export")
+
+
+def test_pause_refresh_and_resume(visit):
+    visitor = visit()
+    visitor.example("Chelsea", "image")
+    visitor.steps(400_000)
+    visitor.fit()
+    visitor.state("running")
+    visitor.page.wait_for_selector(".live.drawn")
+    visitor.page.reload()
+    visitor.page.wait_for_selector("#start")
+    assert visitor.state("running") == "running"
+    visitor.page.get_by_role("button", name="Pause").click()
+    assert visitor.state("paused") == "paused"
+    paused = ended(visitor).step
+    visitor.page.get_by_role("button", name="Resume").click()
+    job = list(visitor.studio.queue.jobs.values())[-1]
+    visitor.until(lambda: job.step > paused)
+    visitor.page.get_by_role("button", name="Stop and keep").click()
+    assert visitor.state("stopped") == "stopped"
+
+
+def test_a_sound_a_clip_and_a_zipped_clip(visit, tmp_path, astronaut):
+    import soundfile
+    from PIL import Image
+
+    soundfile.write(tmp_path / "tone.wav", np.sin(np.arange(8000) / 7) * 0.5, 8000)
+    with zipfile.ZipFile(tmp_path / "frames.zip", "w") as archive:
+        for index in range(4):
+            Image.fromarray(astronaut[index * 8:64 + index * 8, 180:260]).save(tmp_path / f"{index}.png")
+            archive.write(tmp_path / f"{index}.png", f"frames/{index}.png")
+    visitor = visit()
+    for file, kind, text in ((tmp_path / "tone.wav", "audio", "8,000 samples"), (tmp_path / "frames.zip", "video", "4 frames of 80 x 64")):
+        visitor.open()
+        visitor.upload(file)
+        visitor.said("#about", text)
+        visitor.steps(20)
+        visitor.fit()
+        assert ended(visitor).state == "done"
+        visitor.state("done")
+        visitor.shot(f"fit-{kind}")
+
+
+def test_a_mesh_from_upload_to_its_orbit_and_its_mesh(visit, tmp_path):
+    import trimesh
+
+    trimesh.creation.icosphere(2).export(tmp_path / "ball.ply")
+    visitor = visit()
+    page = visitor.page
+    visitor.upload(tmp_path / "ball.ply")
+    visitor.said("#about", "shape")
+    visitor.steps(60)
+    visitor.fit()
+    assert ended(visitor).state == "done"
+    visitor.tab("3-D")
+    visitor.choose("#space-run", "ball")
+    page.wait_for_function("document.querySelector('[data-studio=orbit]')?.dataset.drawn?.includes('color 30')")
+    page.locator("[data-studio=orbit] .window").focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("document.querySelector('[data-studio=orbit]').dataset.drawn.includes('color 40')")
+    page.get_by_role("button", name="normals").click()
+    page.wait_for_function("document.querySelector('[data-studio=orbit]').dataset.drawn.includes('normal 40')")
+    page.locator("#space-cells input[type=number]").fill("32")
+    page.locator("#space-cells input[type=number]").press("Enter")
+    page.click("#space-extract")
+    visitor.said("#space-about", "MB")
+    page.wait_for_selector("#space-mesh canvas")
+    page.wait_for_timeout(1500)
+    visitor.shot("space")
+
+
+def test_two_methods_are_compared(visit):
+    visitor = visit()
+    page = visitor.page
+    visitor.example("Chelsea", "image")
+    visitor.tab("Compare")
+    visitor.said("#compare-signal", "chelsea")
+    page.locator("#compare-seconds input[type=number]").fill("3")
+    page.locator("#compare-seconds input[type=number]").press("Enter")
+    page.locator("#compare-params textarea, #compare-params input").fill("20k")
+    page.click("#compare-start")
+    page.wait_for_selector("#comparison .chip[data-state=done]")
+    assert page.locator("#comparison .pane").count() == 3
+    page.get_by_role("button", name="error × 10").click()
+    pane = page.locator("#comparison .pane").nth(1)
+    pane.focus()
+    page.keyboard.press("+")
+    transforms = page.locator("#comparison .pane .fit").evaluate_all("images => images.map(image => image.style.transform)")
+    assert len(set(transforms)) == 1 and transforms[0].startswith("scale(1.4)")
+    visitor.shot("compare")
+    answer = page.request.get(visitor.studio.address + page.get_by_role("link", name="Download as one page").get_attribute("href"))
+    assert answer.ok and "compare-viewer" in answer.text()
+
+
+@pytest.mark.parametrize("name, content, message", [
+    ("picture.png", b"\x89PNG\r\n\x1a\nbroken", "picture.png"), ("sound.wav", b"RIFF\x00\x00\x00\x00WAVEbroken", "sound.wav"),
+    ("clip.mp4", b"\x00\x00\x00\x18ftypmp42broken", "clip.mp4"), ("mesh.ply", b"ply\nbroken", "mesh.ply"),
+    ("volume.npy", b"\x93NUMPYbroken", "volume.npy"), ("climb.zip", None, "leads out of the archive"),
+])
+def test_a_bad_upload_is_told_and_changes_nothing(visit, tmp_path, name, content, message):
+    file = tmp_path / name
+    if content is None:
+        with zipfile.ZipFile(file, "w") as archive:
+            archive.writestr("../../climb.png", b"x")
+    else:
+        file.write_bytes(content)
+    visitor = visit()
+    before = len(visitor.studio.queue.jobs)
+    visitor.upload(file)
+    toast = visitor.page.locator(".toast-body, .toast-wrap").first
+    toast.wait_for()
+    assert message in toast.inner_text() and "Traceback" not in toast.inner_text()
+    visitor.page.click("#start")
+    visitor.page.wait_for_timeout(500)
+    assert len(visitor.studio.queue.jobs) == before and visitor.page.inner_text("#about").strip() == ""
+
+
+def test_two_sessions_do_not_wait_for_each_other(visit):
+    first, second = visit(), visit()
+    first.example("Chelsea", "image")
+    first.steps(400_000)
+    first.fit()
+    first.state("running")
+    second.example("Bells", "audio")
+    second.steps(5)
+    second.fit()
+    second.page.wait_for_selector("[data-studio=live] .queue li, [data-studio=live] .chip")
+    job = list(second.studio.queue.jobs.values())[-1]
+    assert job.state == "queued"
+    first.page.get_by_role("button", name="Stop and keep").click()
+    second.until(lambda: job.state == "done")
+
+
+def test_the_gallery_renames_repeats_and_deletes_after_asking(visit, photograph):
+    visitor = visit()
+    page = visitor.page
+    visitor.upload(photograph)
+    visitor.said("#about", "96 x 64")
+    visitor.steps(3)
+    visitor.fit()
+    name = ended(visitor).path.name
+    visitor.tab("Runs")
+    card = page.locator(f"[data-run='{name}']")
+    card.get_by_role("button", name="Rename").click()
+    page.locator("dialog input").fill("renamed run")
+    page.locator("dialog button[type=submit]").click()
+    card = page.locator("[data-run='renamed run']")
+    card.wait_for()
+    visitor.shot("runs")
+    card.get_by_role("button", name="Delete").click()
+    page.get_by_role("button", name="Cancel").click()
+    assert (visitor.studio.folders.runs / "renamed run").is_dir()
+    card.get_by_role("button", name="Repeat").click()
+    visitor.until(lambda: (visitor.studio.folders.runs / "renamed run-2" / "field.safetensors").is_file())
+    visitor.tab("Runs")
+    page.locator("[data-run='renamed run']").get_by_role("button", name="Delete").click()
+    page.locator("dialog button[type=submit]").click()
+    visitor.until(lambda: not (visitor.studio.folders.runs / "renamed run").exists())
+
+
+def test_fifty_clicks_on_every_button_do_no_harm(visit):
+    visitor = visit()
+    page = visitor.page
+    visitor.example("Chelsea", "image")
+    visitor.steps(2)
+    before = len(visitor.studio.queue.jobs)
+    click = "button => { for (let i = 0; i < 50; i++) button.click(); }"
+    page.locator("#start").evaluate(click)
+    visitor.until(lambda: len(visitor.studio.queue.jobs) > before)
+    for tab in ("Look inside", "3-D", "Compare", "Export", "Runs", "Fit"):
+        visitor.tab(tab)
+        page.wait_for_timeout(300)
+        for button in page.locator(".tabitem:visible button:visible").all():
+            label = button.get_attribute("aria-label") or button.inner_text()
+            if not any(word in label for word in ("Delete", "Rename", "Repeat", "Continue", "Upload", "Drop", "Click")):
+                try:
+                    button.evaluate(click, timeout=2000)
+                except Exception:  # noqa: BLE001  (one click may take the next button away)
+                    continue
+    page.keyboard.press("Escape")
+    visitor.until(lambda: all(job.state not in ("queued", "loading", "running", "stopping") for job in visitor.studio.queue.jobs.values()))
+    visitor.open()
+    visitor.example("Coffee", "image")
+
+
+def test_the_page_offers_every_option_of_a_method(visit):
+    visitor = visit()
+    page = visitor.page
+    visitor.example("Chelsea", "image")
+    page.get_by_role("button", name="Options of the method").click()
+    for name in ("hashgrid", "siren"):
+        if name != "hashgrid":
+            visitor.choose("#method", name)
+        visitor.said("#options", forms.controls(name)[0].description[:20])
+        page.wait_for_function("count => document.querySelectorAll('#options .option').length === count", arg=len(forms.controls(name)))
+        text = page.inner_text("#options")
+        assert all(control.name in text for control in forms.controls(name))
+    visitor.shot("options")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_anybody_can_use_it(visit, scheme, width):
+    """No serious findings of axe-core on any tab, and nothing wider than the screen."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    visitor = visit(width=width, scheme=scheme)
+    visitor.example(examples.names()[2], "image")
+    found = []
+    for tab in ("Fit", "Runs", "Look inside", "3-D", "Compare", "Export"):
+        visitor.tab(tab)
+        visitor.page.wait_for_timeout(700)
+        visitor.shot(f"{tab.lower().replace(' ', '-')}-{scheme}-{width}")
+        results = Axe().run(visitor.page)
+        found += [f"{tab}: {v['id']}: {node['html'][:160]}" for v in results.response["violations"] if v["impact"] in ("serious", "critical") for node in v["nodes"]]
+        assert visitor.page.evaluate("document.documentElement.scrollWidth") <= width + 1, tab
+    assert found == []
+
+
+def test_the_keyboard_reaches_what_the_mouse_does(visit):
+    visitor = visit()
+    page = visitor.page
+    visitor.example("Chelsea", "image")
+    page.locator("body").evaluate("node => node.focus()")
+    reached = []
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("document.activeElement?.closest('[id]')?.id || document.activeElement?.tagName"))
+    text = " ".join(map(str, reached))
+    for place in ("example", "method", "effort", "seconds", "start"):
+        assert place in text, (place, reached)
+    assert "opened-run" not in text and "started-job" not in text
