@@ -87,5 +87,9 @@ class StagedObjective(Objective):
     def preview(self, field: Field, longest_side: int = 1024) -> np.ndarray:
         return self.inner.preview(field, longest_side)
 
+    def target(self, longest_side: int = 1024) -> np.ndarray:
+        """What the teacher shows."""
+        return self.inner.target(longest_side)
+
     def save_preview(self, field: Field, path: Path) -> None:
         self.inner.save_preview(field, path)
