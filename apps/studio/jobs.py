@@ -200,7 +200,9 @@ class FitJob(Job):
         self.step, self.total, self.elapsed = trainer.index, trainer.total, trainer.elapsed
         self.rate = (trainer.index - self._first[1]) / max(now - self._first[0], 1e-9)
         self.left = (trainer.total - trainer.index) / self.rate if trainer.total and self.rate else None
-        self.measure, value = trainer.objective.running_quality(trainer.loss)
+        measure, value = trainer.objective.running_quality(trainer.loss)
+        if measure != self.measure:  # (a distillation's stages measure different things)
+            self.measure, self.points = measure, []
         if np.isfinite(value):
             self.quality = value
             self.points = thinned([*self.points, (round(trainer.elapsed, 3), value)])

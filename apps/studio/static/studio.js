@@ -251,7 +251,7 @@
       const headline = run.headline ? number(run.headline[0], run.headline[1]) : run.status;
       const button = (label, work, options = {}) => make("button", { type: "button", onclick: work, "aria-label": `${label}: ${run.name}`, ...options }, label);
       const picture = run.picture ? make("img", { src: `/studio/runs/${path}/preview.png?v=${run.changed}`, alt: "", loading: "lazy" }) : make("div", { class: "blank" });
-      return make("article", { class: "run-card", "data-run": run.name }, picture, make("h3", {}, run.name),
+      return make("article", { class: "run-card", "data-run": run.name }, picture, make("h2", {}, run.name),
         make("p", { class: "quiet" }, `${run.kind} · ${run.method} · ${run.status === "finished" ? headline : run.busy ? "under way" : run.status}`),
         make("div", { class: "buttons" },
           run.sort === "comparison" ? (run.ready ? make("a", { class: "button", href: `/studio/runs/${path}/comparison.html`, target: "_blank", rel: "noopener", "aria-label": `Open: ${run.name}` }, "Open") : null)

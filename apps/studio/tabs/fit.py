@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,23 +62,30 @@ def build(studio: Studio, page: gr.Blocks) -> gr.State:
         with gr.Column(scale=5, min_width=320, elem_classes="card live-card"):
             gr.HTML(LIVE, elem_id="live")
 
-    def take(source: str, name: str):
+    def take(source: str, name: str) -> list:
         """Opens a signal and says what it is; `name` is for people and for the run's folder."""
         # One thread opens files, so that many clicks open one after another.
         return studio.looks.submit(lambda: opened(source, name)).result()
 
-    def from_example(name: str | None):
-        return take(examples.source(name, studio.folders), name.partition(",")[0].lower()) if name else [gr.skip()] * 5
+    def from_example(name: str | None) -> list:
+        return take(examples.source(name, studio.folders), name.partition(",")[0].lower())
 
-    def from_upload(path: str | None):
-        if not path:
-            return [gr.skip()] * 5
-        kept = said(uploads.keep, Path(path), studio.folders)
+    def from_upload(path: str) -> list:
+        kept = uploads.keep(Path(path), studio.folders)
         return take(str(kept), kept.stem)
 
-    outputs = [signal, about, shown, method, example]
-    example.input(lambda name: [*said(from_example, name)[:4], gr.skip()], example, outputs, show_progress="minimal", api_visibility="private")
-    upload.upload(lambda path: [*from_upload(path)[:4], None], upload, outputs, show_progress="minimal", api_visibility="private")
+    def chosen_by(function, given) -> list:
+        if not given:
+            return [gr.skip()] * 4
+        try:
+            return function(given)
+        except BadInput as error:
+            gr.Warning(_line(error), duration=12, title="Not taken")
+            return [{}, f"<span class='problem'>{_line(error)}</span>", gr.update(value=None, visible=False), gr.update(choices=[], value=None)]
+
+    outputs = [signal, about, shown, method]
+    example.input(lambda name: chosen_by(from_example, name), example, outputs, show_progress="minimal", api_visibility="private")
+    upload.upload(lambda path: [*chosen_by(from_upload, path), None], upload, [*outputs, example], show_progress="minimal", api_visibility="private")
     effort.input(lambda name: EFFORTS[name], effort, seconds, show_progress="hidden", api_visibility="private")
     inputs = [signal, method, settings, params]
     for trigger in (method.change, params.blur, settings.change):
@@ -98,20 +106,16 @@ LIVE = """<section data-studio="live" aria-label="The fit">
 
 def opened(source: str, name: str) -> list:
     """What the page shows of a signal."""
-    try:
-        kind, seen = scenes.recognise(source)
-        limits = {"max_pixels": uploads.MOST_PIXELS} if kind in ("image", "video") else {}
-        signal = scenes.load(source, kind, **limits)
-        methods = forms.suitable(signal)
-        notes = "".join(f"<br>{note}" for note in signal.notes)
-        text = f"**{kind}** ({seen}): {signal.describe()}{notes}"
-        chosen = {"source": source, "kind": kind, "name": name, "methods": methods, "loading": limits}
-        picture = signal.preview(PREVIEW)
-    except BadInput as error:
-        raise gr.Error(_line(error), duration=12) from None
+    kind, seen = scenes.recognise(source)
+    limits = {"max_pixels": uploads.MOST_PIXELS} if kind in ("image", "video") else {}
+    signal = scenes.load(source, kind, **limits)
+    methods = forms.suitable(signal)
+    notes = "".join(f"<br>{html.escape(note)}" for note in signal.notes)
+    text = f"**{kind}** ({html.escape(seen)}): {html.escape(signal.describe())}{notes}"
+    chosen = {"source": source, "kind": kind, "name": name, "methods": methods, "loading": limits}
     default = default_method(kind)
-    return [chosen, text, gr.update(value=picture, visible=True), gr.update(choices=methods, value=default if default in methods else methods[0],
-                                                                        info=f"{len(methods)} methods take this signal"), gr.skip()]
+    return [chosen, text, gr.update(value=signal.preview(PREVIEW), visible=True),
+            gr.update(choices=methods, value=default if default in methods else methods[0], info=f"{len(methods)} methods take this signal")]
 
 
 def _options(name: str | None, settings: gr.State) -> None:
@@ -195,7 +199,5 @@ def said(function, *arguments):
 
 
 def _line(error: BadInput) -> str:
-    import html
-
     # File names are somebody else's text.
     return html.escape(" ".join(str(error).split()))

@@ -31,16 +31,17 @@ def build(studio: Studio, tab: gr.Tab) -> gr.Dropdown:
         with gr.Column(scale=1, min_width=320, elem_classes="card"):
             resolution = gr.Slider(32, 256, value=96, step=32, label="Cells along the longest side", elem_id="space-cells")
             extract = gr.Button("Extract the mesh", elem_id="space-extract")
-            mesh = gr.Model3D(show_label=False, elem_id="space-mesh", height=420, clear_color=(0.0, 0.0, 0.0, 0.0))
+            mesh = gr.Model3D(show_label=False, elem_id="space-mesh", height=420, visible=False, clear_color=(0.0, 0.0, 0.0, 0.0))
             about = gr.Markdown("", elem_id="space-about")
 
     def choose(name: str | None):
-        return (view(studio, name) if name else EMPTY), None, ""
+        return (view(studio, name) if name else EMPTY), gr.update(value=None, visible=False), ""
 
     def make(name: str | None, cells: float):
         if not name:
             raise gr.Error("Choose a fitted shape first.", duration=8)
-        return asked(studio, name, lambda opened: extracted(opened, int(cells)))
+        file, text = asked(studio, name, lambda opened: extracted(opened, int(cells)))
+        return gr.update(value=file, visible=True), text
 
     tab.select(lambda: gr.update(choices=gallery.names(studio.folders, SOLID)), None, run, show_progress="hidden", api_visibility="private")
     run.change(choose, run, [viewer, mesh, about], show_progress="hidden", api_visibility="private")
