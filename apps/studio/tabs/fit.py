@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,7 +80,10 @@ def build(studio: Studio, page: gr.Blocks) -> gr.State:
             return [gr.skip()] * 4
         try:
             return function(given)
-        except BadInput as error:
+        except Exception as error:  # noqa: BLE001  (files are made by anybody: whatever a reader stumbles over is told)
+            if not isinstance(error, BadInput):
+                traceback.print_exc()
+                error = BadInput(f"this file cannot be opened ({type(error).__name__}: {error})")
             gr.Warning(_line(error), duration=12, title="Not taken")
             return [{}, f"<span class='problem'>{_line(error)}</span>", gr.update(value=None, visible=False), gr.update(choices=[], value=None)]
 
