@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from apps.studio.folders import Folders, checked
-from apps.studio.jobs import FitJob, FitOrder, Job, Queue
+from apps.studio.jobs import FitOrder, Job, Queue
 from fields.compare.comparison import HEADER
 from fields.fit.run import Run
 from scenes.errors import BadInput
@@ -71,6 +71,7 @@ def rename(folders: Folders, queue: Queue, old: str, new: str) -> str:
     if (folders.runs / new).exists():
         raise BadInput(f"there is a run called {new} already")
     path.rename(folders.runs / new)
+    queue.moved(path, folders.runs / new)
     return new
 
 
@@ -81,6 +82,7 @@ def delete(folders: Folders, queue: Queue, name: str) -> None:
     if not ((path / "run.json").is_file() or (path / HEADER).is_file()):
         raise BadInput(f"{name} is not a run; it stays")
     shutil.rmtree(path)
+    queue.moved(path, None)
 
 
 def repeat(folders: Folders, queue: Queue, name: str) -> Job:
@@ -99,6 +101,3 @@ def repeat(folders: Folders, queue: Queue, name: str) -> Job:
 
 def resume(folders: Folders, queue: Queue, name: str) -> Job:
     return queue.resume(folders.run(name))
-
-
-__all__ = ["FitJob", "delete", "listed", "names", "rename", "repeat", "resume"]

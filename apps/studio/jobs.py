@@ -35,6 +35,7 @@ FULL_SIDE = 1024
 # A page that has not asked for so long is not looking.
 WATCHED_SECONDS = 5.0
 MOST_KEPT = 60
+MOST_WAITING = 20
 MOST_POINTS = 240
 ACTIVE = ("queued", "loading", "running", "stopping")
 
@@ -269,6 +270,9 @@ class Queue:
 
     def add(self, job: Job) -> Job:
         with self._change:
+            if len(self._waiting) >= MOST_WAITING:
+                job.stop()
+                raise BadInput(f"{MOST_WAITING} fits wait already; let some of them end first")
             self.jobs[job.id] = job
             self.jobs.move_to_end(job.id)
             self._waiting.append(job)
@@ -284,6 +288,16 @@ class Queue:
 
     def busy(self, path: Path) -> bool:
         return any(job.path == path and job.state in ACTIVE for job in list(self.jobs.values()))
+
+    def moved(self, old: Path, new: Path | None) -> None:
+        """Told that a run that is not under way has another folder now, or none."""
+        with self._change:
+            for job in [job for job in self.jobs.values() if job.path == old]:
+                if new is None:
+                    del self.jobs[job.id]
+                else:
+                    job.path, job.name = new, new.name
+            self._promised.discard(old)
 
     def close(self, seconds: float = 60.0) -> None:
         """Stops what runs so that it keeps its checkpoint, and waits for that."""

@@ -194,6 +194,27 @@ def test_a_bad_upload_is_told_and_changes_nothing(visit, tmp_path, name, content
     assert len(visitor.studio.queue.jobs) == before
 
 
+def test_no_other_file_is_handed_out_or_taken(visit, tmp_path):
+    visitor = visit()
+    ask, address, folders = visitor.page.request, visitor.studio.address, visitor.studio.folders
+    (folders.runs / "private.txt").write_text("private words")
+    (tmp_path / "secret.npy").write_text("secret words")
+    for path in ("/etc/passwd", str(folders.runs / "private.txt"), str(tmp_path / "secret.npy"), "README.md", "../README.md", str(folders.uploads / ".." / "private.txt")):
+        for route in (f"/gradio_api/file={path}", f"/file={path}", f"/gradio_api/proxy={path}"):
+            answer = ask.get(address + route)
+            assert not answer.ok or "words" not in answer.text() and "root:" not in answer.text(), route
+    sent = ask.post(address + "/gradio_api/upload", multipart={"files": {"name": "../../../climbed.png", "mimeType": "image/png", "buffer": b"x"}})
+    assert not [path for path in tmp_path.parent.parent.rglob("climbed.png") if not path.is_relative_to(folders.uploads / "arriving")], sent.text()
+    config = ask.get(address + "/config").json()
+    upload = next(part["id"] for part in config["components"] if part["props"].get("elem_id") == "upload")
+    index = next(part["id"] for part in config["dependencies"] if [upload, "upload"] in [list(target) for target in part["targets"]])
+    for path in (tmp_path / "secret.npy", folders.runs / "private.txt"):
+        ask.post(address + "/gradio_api/queue/join", data={"data": [{"path": str(path), "meta": {"_type": "gradio.FileData"}}], "fn_index": index, "session_hash": "sly"})
+    visitor.page.wait_for_timeout(1500)
+    taken = [path for path in folders.uploads.rglob("*") if path.is_file() and "arriving" not in path.parts and b"words" in path.read_bytes()]
+    assert not taken
+
+
 def test_two_sessions_do_not_wait_for_each_other(visit):
     first, second = visit(), visit()
     first.example("Chelsea", "image")

@@ -150,6 +150,31 @@ def test_live_pictures_are_small_rare_and_only_drawn_while_somebody_looks(queue,
     assert drawn[-1][1] == 1024
 
 
+def test_a_paused_fit_goes_on_under_its_new_name(queue, folders, photograph):
+    job = queue.fit(order(photograph, 400), "old")
+    until(lambda: job.step > 0)
+    job.pause()
+    done(job)
+    step = job.step
+    gallery.rename(folders, queue, "old", "new")
+    resumed = done(queue.resume(folders.run("new")))
+    assert resumed is job and job.state == "done" and job.step == 400 > step and not (folders.runs / "old").exists()
+    gallery.delete(folders, queue, "new")
+    assert not queue.jobs
+
+
+def test_only_so_many_wait(queue, photograph, monkeypatch):
+    import apps.studio.jobs as jobs
+
+    monkeypatch.setattr(jobs, "MOST_WAITING", 3)
+    with pytest.raises(BadInput, match="3 fits wait already"):
+        for _ in range(50):
+            queue.fit(order(photograph, 1_000_000), "many")
+    for job in reversed(list(queue.jobs.values())):
+        job.stop()
+    until(lambda: all(job.state == "stopped" for job in queue.jobs.values()))
+
+
 def test_thinned_curves_keep_their_ends():
     points = [(float(i), 0.0) for i in range(1000)]
     kept = []
