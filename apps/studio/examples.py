@@ -10,19 +10,20 @@ import numpy as np
 from apps.studio.folders import Folders
 from scenes.atomic import atomic_write
 
-PHOTOGRAPHS = {"Astronaut, a photograph": "skimage:astronaut", "Coffee, a photograph": "skimage:coffee", "Chelsea, a cat": "skimage:chelsea",
-               "Hubble's deep field": "skimage:hubble_deep_field"}
+READY = {"Astronaut, a photograph": "skimage:astronaut", "Coffee, a photograph": "skimage:coffee", "Chelsea, a cat": "skimage:chelsea",
+               "Hubble's deep field": "skimage:hubble_deep_field",
+               "Duck, a posed scene": "procedural:duck"}
 RATE = 16000
 
 
 def names() -> list[str]:
-    return [*PHOTOGRAPHS, *MADE]
+    return [*READY, *MADE]
 
 
 def source(name: str, folders: Folders) -> str:
     """Where the example's signal is; those that are made are made when first asked for."""
-    if name in PHOTOGRAPHS:
-        return PHOTOGRAPHS[name]
+    if name in READY:
+        return READY[name]
     make, ending = MADE[name]
     folder = folders.uploads / "examples"
     folder.mkdir(exist_ok=True)

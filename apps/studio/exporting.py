@@ -16,15 +16,9 @@ from fields.output.base import Request
 from scenes.errors import BadInput
 
 WEIGHTS = "weights, and how to build the field again (.safetensors)"
-RENDERED = {
-    "image": {"picture (.png)": ".png", "picture (.jpg)": ".jpg", "picture (.webp)": ".webp", "picture of floats (.exr)": ".exr", "picture (.tif)": ".tif"},
-    "audio": {"sound (.wav)": ".wav", "sound (.flac)": ".flac"},
-    "video": {"clip (.mp4)": ".mp4", "clip (.gif)": ".gif"},
-    "volume": {"volume (.npy)": ".npy", "projection (.png)": ".png"},
-    "shape": {"turntable (.gif)": ".gif", "view (.png)": ".png"},
-}
-# Of which `scale` means something.
-SCALED = ("image", "audio", "video", "volume")
+# What `render` makes besides what the table of exports has.
+RENDERED = {"volume": {"projection (.png)": ".png"}, "shape": {"turntable (.gif)": ".gif", "view (.png)": ".png"},
+            "radiance": {"turntable (.mp4)": ".mp4", "view (.png)": ".png"}}
 # What takes more numbers than this takes so long that it should be made by the command.
 MOST_NUMBERS = 100_000_000
 MOST_CELLS = 512
@@ -40,16 +34,18 @@ class Choice:
     by: str  # "render", "export" or "copy"
     size: str = ""  # "scale", "cells" or nothing
     form: str = ""
+    moment: bool = False  # whether it is one moment of a clip: its middle
 
 
 def choices(opened: Opened) -> list[Choice]:
     """What fits this field, the usual form of its kind first."""
     kind = opened.run.header["kind"]
-    rendered = [Choice(label, ending, "render", "scale" if kind in SCALED else "") for label, ending in RENDERED.get(kind, {}).items()]
+    rendered = [Choice(label, ending, "render", "scale" if kind == "volume" else "") for label, ending in RENDERED.get(kind, {}).items()]
     able = can(_source(opened))
-    exported = [Choice(f"{row.form}: {row.what or row.form} ({'a folder, zipped' if row.ending == '/' else row.ending})", row.ending, "export",
-                       "cells" if "resolution" in row.takes else "", row.form) for row in formats.FORMATS if row.needs in able]
-    return [*(exported + rendered if kind == "shape" else rendered + exported), Choice(WEIGHTS, ".safetensors", "copy")]
+    exported = [Choice(f"{row.form} ({'folder, zipped' if row.ending == '/' else row.ending}): {row.what}", row.ending, "export",
+                       "scale" if "scale" in row.takes else "cells" if "resolution" in row.takes else "", row.form, "time" in row.takes)
+                for row in formats.FORMATS if row.needs in able]
+    return [*exported, *rendered, Choice(WEIGHTS, ".safetensors", "copy")]
 
 
 def find(opened: Opened, label: str) -> Choice:
@@ -66,9 +62,11 @@ def estimate(header: dict, choice: Choice, scale: float, cells: int) -> str:
     if choice.size == "cells":
         return f"up to {cells} cells along the longest side: {cells ** 3 * BYTES_A_CELL / 1e6:,.0f} MB of values while it is made"
     if choice.size != "scale":
-        return "36 pictures of 400 x 400" if choice.ending == ".gif" else "800 x 800 pixels" if choice.ending == ".png" else ""
+        return ""
     if header["kind"] == "volume" and choice.ending == ".png":
         return f"{round(400 * scale)} x {round(400 * scale)} pixels"
+    if choice.moment:
+        return f"{' x '.join(f'{n:,}' for n in _scaled(header, scale)[:2])} pixels, the frame in the middle"
     unit = {"image": "pixels", "audio": "samples", "video": "pixels and frames", "volume": "voxels"}[header["kind"]]
     return f"{' x '.join(f'{n:,}' for n in _scaled(header, scale))} {unit}"
 
@@ -80,7 +78,10 @@ def write(opened: Opened, choice: Choice, scale: float, cells: int) -> Path:
     if choice.by == "copy":
         shutil.copyfile(opened.run.weights, out)
     elif choice.by == "export":
-        request = base.Request(resolution=max(8, min(MOST_CELLS, int(cells))) if choice.size == "cells" else None)
+        if choice.size == "scale":
+            _refuse_large(header, scale)
+        request = base.Request(resolution=max(8, min(MOST_CELLS, int(cells))) if choice.size == "cells" else None,
+                               scale=scale if choice.size == "scale" and scale != 1 else None, time=_middle(header) if choice.moment else None)
         formats.export(_source(opened), out, request, choice.form)
         beside = list(out.parent.iterdir())
         if out.is_dir() or len(beside) > 1:  # (an OBJ has its materials and pictures beside it)
@@ -88,9 +89,7 @@ def write(opened: Opened, choice: Choice, scale: float, cells: int) -> Path:
             shutil.make_archive(str(packed.with_suffix("")), "zip", out.parent)
             return packed.rename(out.parent / f"{opened.run.path.name}.zip")
     else:
-        if choice.size == "scale":
-            _refuse_large(header, scale)
-        request = Request(turntable=True if header["kind"] == "shape" and choice.ending == ".gif" else None,
+        request = Request(turntable=True if choice.label.startswith("turntable") else None,
                           scale=scale if choice.size == "scale" and scale != 1 else None)
         output_for(header["kind"], opened.field, opened.run.path).render(out, request)
     return out
@@ -113,6 +112,11 @@ def _refuse_large(header: dict, scale: float) -> None:
 
 def _source(opened: Opened) -> base.Source:
     return base.Source(opened.run, opened.field, opened.run.header["kind"])
+
+
+def _middle(header: dict) -> float:
+    axis = header["domain"]["axes"][2]
+    return (axis["lower"] + axis["upper"]) / 2
 
 
 def _scaled(header: dict, scale: float) -> list[int]:

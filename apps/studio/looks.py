@@ -16,7 +16,9 @@ import numpy as np
 import torch
 
 from fields.field import Field, PointField
+from fields.fit.kinds import output_for
 from fields.fit.run import Run
+from fields.output.radiance import shown as shown_scene
 from fields.output.video import VideoOutput
 from fields.raster import centres, lattice, picture
 from fields.render.camera import orbit
@@ -24,6 +26,8 @@ from fields.render.sphere_trace import render_shape
 from fields.render.surface_field import SurfaceField, surface_field
 from scenes.colour import checkerboard, to_bytes, to_display
 from scenes.errors import BadInput
+from scenes.posed.cameras import PathCamera, resized
+from scenes.posed.cameras import around as circle
 from scenes.shapes import view
 from scenes.volume import shade
 
@@ -126,13 +130,19 @@ def _upper(a, b=None, axis=None):
 
 
 def around(opened: Opened, azimuth: float, elevation: float, distance: float, side: int, what: str) -> np.ndarray:
-    """A shape from somewhere, `[side, side, 4]` uint8, transparent where nothing is; `what` is color, normal or depth."""
-    if opened.run.header["kind"] != "shape":
-        raise BadInput(f"a field of the kind {opened.run.header['kind']} has no surface to go around")
+    """A shape or a scene from somewhere, `[side, side, 4]` uint8, transparent where nothing is; `what` is color, normal or depth.
+
+    Angles in degrees. `distance` is in unit cubes for shapes; for scenes, `view.DISTANCE` is as far away as their cameras are.
+    """
     if not all(map(math.isfinite, (azimuth, elevation, distance))) or not 16 <= side <= 1024:
         raise BadInput("a view has finite angles, and a side of 16 to 1024 pixels")
+    elevation, distance = max(-89.0, min(89.0, elevation)), max(0.2, min(8.0, distance))
+    if opened.run.header["kind"] == "radiance":
+        return _scene(opened, azimuth, elevation, distance / view.DISTANCE, side, what)
+    if opened.run.header["kind"] != "shape":
+        raise BadInput(f"a field of the kind {opened.run.header['kind']} has no surface to go around")
     fit, distance_to = _surface(opened)
-    camera = orbit(azimuth, max(-89.0, min(89.0, elevation)), max(0.2, min(8.0, distance)), side, side, view.FIELD_OF_VIEW)
+    camera = orbit(azimuth, elevation, distance, side, side, view.FIELD_OF_VIEW)
     seen = render_shape(distance_to, camera, albedo=fit.colours if what == "color" else None, device=fit.device)
     hit = seen.hit.cpu().numpy()
     if what == "normal":
@@ -144,6 +154,36 @@ def around(opened: Opened, azimuth: float, elevation: float, distance: float, si
     else:
         shown = seen.color.cpu().numpy()
     return np.concatenate([to_bytes(shown.astype(np.float32)), np.where(hit, 255, 0).astype(np.uint8)[..., None]], axis=2)
+
+
+@torch.no_grad()
+def _scene(opened: Opened, azimuth: float, elevation: float, distance: float, side: int, what: str) -> np.ndarray:
+    """A radiance field from a place on the sphere around what its cameras look at."""
+    output = output_for("radiance", opened.field, opened.run.path)
+    cameras = output.cameras()
+    lens = resized(cameras[0].lens, side, side)
+    pose = pose_around(cameras, azimuth, elevation, distance)
+    seen, normals = output.see(PathCamera(pose, lens, cameras[0].time), None, what == "normal")
+    picture = to_bytes(shown_scene(seen, normals, what))
+    return np.concatenate([picture, np.full((side, side, 1), 255, np.uint8)], axis=2)
+
+
+def pose_around(cameras: list[PathCamera], azimuth: float, elevation: float, distance: float) -> np.ndarray:
+    """A camera's pose `[3, 4]` around the middle of what `cameras` look at; `distance` 1 is their own."""
+    ring = [camera.pose for camera in circle(cameras, 4, cameras[0].lens)]
+    # Two cameras across the circle look at its middle: that tells how far away it is.
+    reach = float(np.linalg.norm(ring[0][:, 3] - ring[2][:, 3]) / np.linalg.norm(ring[0][:, 2] - ring[2][:, 2]))
+    centre = ring[0][:, 3] - reach * ring[0][:, 2]
+    up = np.mean([pose[:, 1] for pose in ring], axis=0)
+    up /= np.linalg.norm(up)
+    front = ring[0][:, 2] - (ring[0][:, 2] @ up) * up
+    front /= np.linalg.norm(front)
+    side = np.cross(up, front)
+    a, e = math.radians(azimuth), math.radians(elevation)
+    backward = math.sin(e) * up + math.cos(e) * (math.cos(a) * front + math.sin(a) * side)
+    right = np.cross(up, backward)
+    right /= np.linalg.norm(right)
+    return np.stack([right, np.cross(backward, right), backward, centre + reach * distance * backward], axis=1)
 
 
 def _surface(opened: Opened) -> tuple[SurfaceField, Callable]:

@@ -98,7 +98,7 @@ def test_every_form_that_is_offered_can_be_written(tmp_path, photograph, looks, 
         return [(choice, exporting.write(opened, choice, 0.5, 32)) for choice in exporting.choices(opened)]
 
     written = looks.ask(path, write_all).result()
-    assert len(written) >= 6
+    assert len(written) >= 10
     for choice, file in written:
         assert file.is_file() and file.stat().st_size > 0 and file.is_relative_to(tmp_path / "arriving")
         assert exporting.estimate(looks.ask(path, lambda opened: opened.run.header).result(), choice, 0.5, 32) is not None

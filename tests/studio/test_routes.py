@@ -114,6 +114,22 @@ def test_a_shape_is_seen_from_anywhere(client, tmp_path):
     assert "3-D" in client.get("/studio/view/ball", params={"x0": 0, "y0": 0, "x1": 1, "y1": 1, "w": 8, "h": 8}).json()["error"]
 
 
+def test_a_camera_around_a_scene_stands_where_its_own_stand():
+    from apps.studio.looks import pose_around
+    from fields.render.camera import orbit
+    from scenes.posed.cameras import PathCamera
+    from scenes.posed.view import Lens
+
+    lens = Lens(32, 32, 40.0, 40.0, 16.0, 16.0)
+    middle = (0.3, -0.2, 0.9)
+    cameras = [PathCamera(orbit(angle, 20.0, 2.5, 32, 32, target=middle).pose.numpy(), lens) for angle in range(0, 360, 30)]
+    for azimuth, elevation, distance in ((0.0, 20.0, 1.0), (77.0, -40.0, 0.5), (300.0, 80.0, 2.0)):
+        pose = pose_around(cameras, azimuth, elevation, distance)
+        assert np.allclose(pose[:, :3].T @ pose[:, :3], np.eye(3), atol=1e-9)
+        assert np.allclose(pose[:, 3] - 2.5 * distance * pose[:, 2], middle, atol=1e-6)
+        assert np.isclose(pose[1, 3], middle[1] + 2.5 * distance * np.sin(np.radians(elevation)), atol=1e-6)
+
+
 def guarded(app, **options):
     return TestClient(Guard(app, options.get("password"), options.get("hosts", LOOPBACK)), base_url="http://localhost:7860")
 

@@ -1,11 +1,13 @@
-"""3-D: go around a fitted shape; its extracted mesh beside it."""
+"""3-D: go around a fitted shape or scene; its extracted mesh beside it, and where a scene was photographed from."""
 
 from __future__ import annotations
 
+import base64
 from html import escape
 from typing import TYPE_CHECKING
 
 import gradio as gr
+import numpy as np
 
 from apps.export.base import Request, Source
 from apps.export.formats import export
@@ -14,13 +16,16 @@ from apps.studio.exporting import room
 from apps.studio.looks import Opened
 from apps.studio.tabs.choose import asked, run_choice
 from fields.fit.run import Run
+from fields.output.cameras import draw_cameras
+from fields.output.radiance import CAMERAS
 from scenes.errors import BadInput
+from scenes.posed.cameras import read_cameras
 
 if TYPE_CHECKING:
     from apps.studio.server import Studio
 
-SOLID = ("shape",)
-EMPTY = "<p class='quiet'>Choose a fitted shape.</p>"
+SOLID = ("shape", "radiance")
+EMPTY = "<p class='quiet'>Choose a fitted shape or scene.</p>"
 
 
 def build(studio: Studio, tab: gr.Tab) -> gr.Dropdown:
@@ -33,18 +38,19 @@ def build(studio: Studio, tab: gr.Tab) -> gr.Dropdown:
             extract = gr.Button("Extract the mesh", elem_id="space-extract")
             mesh = gr.Model3D(show_label=False, elem_id="space-mesh", height=420, visible=False, clear_color=(0.0, 0.0, 0.0, 0.0))
             about = gr.Markdown("", elem_id="space-about")
+            cameras = gr.HTML("", elem_id="space-cameras")
 
     def choose(name: str | None):
-        return (view(studio, name) if name else EMPTY), gr.update(value=None, visible=False), ""
+        return (view(studio, name) if name else EMPTY), gr.update(value=None, visible=False), "", (asked(studio, name, photographed) if name else "")
 
     def make(name: str | None, cells: float):
         if not name:
-            raise gr.Error("Choose a fitted shape first.", duration=8)
+            raise gr.Error("Choose a fitted shape or scene first.", duration=8)
         file, text = asked(studio, name, lambda opened: extracted(opened, int(cells)))
         return gr.update(value=file, visible=True), text
 
     tab.select(lambda: gr.update(choices=gallery.names(studio.folders, SOLID)), None, run, show_progress="hidden", api_visibility="private")
-    run.change(choose, run, [viewer, mesh, about], show_progress="hidden", api_visibility="private")
+    run.change(choose, run, [viewer, mesh, about, cameras], show_progress="hidden", api_visibility="private")
     extract.click(make, [run, resolution], [mesh, about], show_progress="minimal", concurrency_limit=1, api_visibility="private")
     return run
 
@@ -64,3 +70,16 @@ def extracted(opened: Opened, cells: int) -> tuple[str, str]:
     path = room("mesh-") / f"{opened.run.path.name}.glb"
     report = export(Source(opened.run, opened.field, opened.run.header["kind"]), path, Request(resolution=cells), "mesh")
     return str(path), escape(f"{report['text']}; {path.stat().st_size / 1e6:.1f} MB")
+
+
+def photographed(opened: Opened) -> str:
+    """Where the photographs of a scene were taken, as a drawing; nothing for shapes."""
+    if opened.run.header["kind"] != "radiance" or not (opened.run.path / CAMERAS).is_file():
+        return ""
+    cameras = read_cameras(opened.run.path / CAMERAS)
+    axes = opened.field.domain.axes[:3]
+    file = room("cameras-") / "cameras.png"
+    draw_cameras(file, [camera.pose for camera in cameras], [camera.lens for camera in cameras], [False] * len(cameras),
+                 np.array([axis.lower for axis in axes]), np.array([axis.upper for axis in axes]))
+    shown = base64.b64encode(file.read_bytes()).decode()
+    return f'<figure class="drawing"><img alt="Cameras of the scene" src="data:image/png;base64,{shown}"><figcaption>{len(cameras)} cameras</figcaption></figure>'
