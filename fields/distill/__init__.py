@@ -1,5 +1,12 @@
 """Progressive volume distillation: a fitted field into a field of another architecture, without the data (Fang et al. 2023)."""
 
-from fields.distill.distill import distill_field
-
 __all__ = ["distill_field"]
+
+
+def __getattr__(name: str):
+    # On first use, so that the command line can ask for the stages' options without importing torch.
+    if name == "distill_field":
+        from fields.distill.distill import distill_field
+
+        return distill_field
+    raise AttributeError(f"module 'fields.distill' has no attribute {name!r}")
