@@ -38,7 +38,7 @@ class RadianceOptions(BaseModel):
     distortion: float = Option(0.0, ge=0, le=10, description="radiance: weight of the distortion loss, against fog and floaters")
     exposure: bool = Option(False, description="radiance: learn a brightness a channel for each view for training")
     sampling: Literal["auto", "cells", "proposal"] = Option("auto", description="radiance: where samples go: where cells are occupied, or where a small "
-                                                            "field of density proposes; auto: the latter for scenes without bounds")
+                                                            "field of density proposes; auto: the latter for scenes that nobody says the extent of")
     hull: bool = Option(True, description="radiance: leave out from the start what views with alpha show to be empty")
 
 
@@ -57,7 +57,8 @@ def decided(method: Method, signal) -> dict[str, object]:
         return _open(method, {"cells": 128, "cubes": 1, "fresh_density": 3.0})
     sampling = method.sampling
     if sampling == "auto":
-        sampling = "proposal" if signal.unbounded else "cells"
+        # (where files say how far the scene goes, cells reach as far, and do better)
+        sampling = "proposal" if signal.unbounded and signal.box.levels is None else "cells"
     choice = {"cells": 64 if signal.moving or sampling == "proposal" else 128, "cubes": signal.levels,
               # What is dense from the start takes shape soon, but only where rays do not end in front of it; and where proposals reach far,
               # the last intervals are so long that little density hides all behind it.
