@@ -175,3 +175,34 @@ def test_what_cannot_be_is_said_in_one_line(run, tmp_path, capsys, monkeypatch, 
     said = capsys.readouterr().err.strip().splitlines()
     assert said[-1].startswith("error: ") and says in said[-1], said
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_other_readers_see_the_same(run, tmp_path, capsys):
+    open3d = pytest.importorskip("open3d")
+    for name, flags in {"plain.glb": (), "baked.glb": ("--texture", "128", "--faces", "800"), "plain.ply": (), "plain.stl": ()}.items():
+        report = exported(run, tmp_path / name, capsys, "--resolution", "48", *flags)
+        mesh = open3d.io.read_triangle_mesh(str(tmp_path / name))
+        assert len(mesh.triangles) == report["triangles"], name
+        places = np.asarray(mesh.vertices)
+        assert np.abs(np.linalg.norm(places - [5, 0, 0], axis=1) - 2).mean() < 0.03
+        assert mesh.has_triangle_uvs() == (name == "baked.glb")
+        if name == "plain.ply":
+            assert mesh.has_vertex_normals() and np.abs(np.asarray(mesh.vertex_colors) * 255 - ((places - [5, 0, 0]) * 50 + 128)).mean() < 6
+    exported(run, tmp_path / "points.ply", capsys, "--as", "points", "--points", "2000", "--resolution", "32")
+    cloud = open3d.io.read_point_cloud(str(tmp_path / "points.ply"))
+    assert len(cloud.points) == 2000 and cloud.has_normals() and cloud.has_colors()
+
+
+@pytest.mark.slow
+def test_512_cells_need_less_than_two_gigabytes(run, tmp_path):
+    """With colours, normals and the comparison with the source, the whole process counted."""
+    import subprocess
+    import sys
+
+    script = ("import resource, sys; from apps.cli.main import main; status = main(sys.argv[1:]);"
+              "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss); sys.exit(status)")
+    done = subprocess.run([sys.executable, "-c", script, "export", str(run), str(tmp_path / "big.ply"), "--resolution", "512"],
+                          capture_output=True, text=True, check=True)
+    assert int(done.stdout.strip().splitlines()[-1]) < 2 << 20
+    assert "watertight" in done.stdout

@@ -1,0 +1,70 @@
+"""Surfaces without inside, and occupancies, as meshes."""
+
+import numpy as np
+import pytest
+import torch
+import trimesh
+
+from apps.export.base import Request, Source
+from apps.export.formats import export
+from fields.field import PointField
+from scenes.domain import Axis, Channels, Domain
+
+
+class Formula(PointField):
+    def __init__(self, function, space: str) -> None:
+        super().__init__(Domain(tuple(Axis(name, -2.0, 2.0, "") for name in "xyz")), Channels(("distance",), space))
+        self.anchor = torch.nn.Parameter(torch.zeros(1))
+        self.function = function
+
+    def forward(self, coords):
+        return self.function(coords)[:, None] + 0 * self.anchor
+
+
+def bowl(points):
+    """Unsigned distance to the lower half of a sphere of radius 0.3, which never quite gets to zero, as fitted ones do not."""
+    away = points - 0.5
+    flat = away[:, [0, 2]].norm(dim=-1)
+    rim = torch.stack([flat - 0.3, away[:, 1]], dim=-1).norm(dim=-1)
+    return torch.where(away[:, 1] < 0, (away.norm(dim=-1) - 0.3).abs(), rim).square().add(1e-6).sqrt()
+
+
+@pytest.fixture(autouse=True)
+def no_source(monkeypatch):
+    monkeypatch.setattr("apps.export.meshes.shape_of", lambda source: None)
+    monkeypatch.setattr("fields.surface.quality.SAMPLES", 5000)
+
+
+def test_both_sides_of_a_sheet_are_meshed_and_closed(tmp_path):
+    field = Formula(bowl, "unsigned_distance")
+    report = export(Source(None, field, "shape"), tmp_path / "a.glb", Request(resolution=64))
+    mesh = trimesh.load_mesh(tmp_path / "a.glb")
+    assert report["watertight"] and any("both its sides" in note for note in report["notes"])
+    away = bowl(torch.from_numpy(np.asarray(mesh.vertices) / 4 + 0.5)).numpy()
+    assert np.median(away) < 1.2e-3 and np.quantile(away, 0.95) < 0.3 / 64, "a twentieth of a cell off, to each side"
+    assert mesh.area == pytest.approx(2 * 2 * np.pi * 1.2**2, rel=0.05)
+    outwards = (mesh.face_normals * (mesh.triangles_center / np.linalg.norm(mesh.triangles_center, axis=1, keepdims=True))).sum(axis=1)
+    assert 0.4 < (outwards > 0).mean() < 0.6, "as many triangles look in as out"
+    assert report["distance_to_field_cells"] < 0.2 and report["normal_error"] < 10
+
+
+def test_a_level_of_an_unsigned_distance_is_a_thick_wall(tmp_path):
+    report = export(Source(None, Formula(bowl, "unsigned_distance"), "shape"), tmp_path / "a.ply", Request(resolution=64, level=0.05))
+    mesh = trimesh.load_mesh(tmp_path / "a.ply")
+    assert mesh.is_watertight and np.abs(bowl(torch.from_numpy(mesh.vertices / 4 + 0.5)) - 0.05).max() < 2e-4
+    assert report["distance_to_field_cells"] < 0.05
+
+
+@pytest.mark.parametrize("sharpness", [30.0, 400.0])
+def test_occupancies_are_meshed_at_a_half(tmp_path, sharpness: float):
+    def inside(points):
+        return torch.sigmoid(-sharpness * ((points - 0.5).norm(dim=-1) - 0.3))
+
+    report = export(Source(None, Formula(inside, "occupancy"), "shape"), tmp_path / "a.stl", Request(resolution=50))
+    mesh = trimesh.load_mesh(tmp_path / "a.stl")
+    mesh.merge_vertices()
+    assert mesh.is_watertight and np.abs(np.linalg.norm(mesh.vertices, axis=1) - 1.2).max() < 4e-3
+    assert report["level"] == 0.5
+    export(Source(None, Formula(inside, "occupancy"), "shape"), tmp_path / "b.stl", Request(resolution=50, level=0.9))
+    smaller = trimesh.load_mesh(tmp_path / "b.stl")
+    assert np.linalg.norm(smaller.vertices, axis=1).mean() == pytest.approx(4 * (0.3 - np.log(9) / sharpness), abs=0.01)
