@@ -58,6 +58,17 @@ def to_least(function: Distance, points: Tensor, normals: Tensor, reach: float) 
     return points - normals * ((best + offset) * (reach / (PROBES - 1)))[:, None]
 
 
+@torch.no_grad()
+def nearest_crossing(function: Distance, points: Tensor, normals: Tensor, reach: float) -> Tensor:
+    """How far along the normals, to either side, the function next changes sign, `[N]`; `reach` where it does not within that."""
+    along = torch.linspace(-reach, reach, PROBES, device=points.device)
+    values = torch.stack([in_chunks(function, points + normals * s) for s in along])
+    low, high = values[:-1], values[1:]
+    at = along[:-1, None] + (along[1] - along[0]) * (low / torch.where(low == high, torch.ones_like(low), low - high))
+    crossed = (low < 0) != (high < 0)
+    return torch.where(crossed, at.abs(), torch.full_like(at, reach)).amin(dim=0)
+
+
 def on_surface(implicit: Implicit, places: np.ndarray, width: float, reach: float) -> np.ndarray:
     """`project` for places `[n, 3]` float64 of an implicit that is no sheet."""
     points = torch.from_numpy(places).float().to(implicit.device)

@@ -7,13 +7,15 @@ import torch
 
 from fields.render.sphere_trace import in_chunks
 from fields.surface.implicit import Implicit
-from fields.surface.project import gradients, to_least
+from fields.surface.project import gradients, nearest_crossing, to_least
 from fields.surface.surface_mesh import SurfaceMesh
 from fields.surface.topology import part_areas
 
 SAMPLES = 100_000
 # Beyond this many triangles the tree that nearest points are found by would take gigabytes.
 MOST_FACES = 6_000_000
+# Where values are no distances, the surface is looked for this far along the normal; what is not found counts as that far.
+REACH_CELLS = 2.0
 WHITE, RED = np.array([0.95, 0.95, 0.95]), np.array([0.80, 0.05, 0.05])
 
 
@@ -43,6 +45,10 @@ def distances_to_field(implicit: Implicit, mesh: SurfaceMesh, places: np.ndarray
         gradient = gradients(implicit.function, points + reach * outside, mesh.normal_width)
     else:
         gradient = gradients(implicit.function, points, mesh.normal_width)
+        if implicit.sort == "values":
+            found = torch.nn.functional.normalize(gradient, dim=-1, eps=1e-20)
+            away = nearest_crossing(implicit.function, points, found, REACH_CELLS * mesh.cell)
+            return away.cpu().double().numpy(), found.cpu().double().numpy()
         # The slope over half a cell, as the values of a fitted grid are bent within one.
         slope = gradients(implicit.function, points, mesh.cell / 2).norm(dim=-1)
         away = in_chunks(implicit.function, points).abs() / slope.clamp(min=1e-12)
