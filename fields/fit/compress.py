@@ -46,13 +46,13 @@ def quantised(tensor: Tensor, bits: int) -> tuple[np.ndarray, np.ndarray, int]:
 
 
 def rows_a_scale(values: np.ndarray, most: int) -> int:
-    """How many rows (of the first axis) share a scale: one where rows are long (output channels of layers), several where they are
-    short (tables); all, where the tensor lies on one scale already (trained for 8 bits)."""
+    """How many rows (of the first axis) share a scale: one where rows are long or those of convolutions (output channels), several
+    where they are short (tables); all, where the tensor lies on one scale already (trained for 8 bits)."""
     length = values[0].size
     scale = np.abs(values).max() / most
     if scale > 0 and np.abs(values / scale - np.rint(values / scale)).max() < 1e-3:
         return len(values)
-    return 1 if length >= LONG else -(-(GROUP if values.size > LARGE else LONG) // length)
+    return 1 if length >= LONG or values.ndim > 2 else -(-(GROUP if values.size > LARGE else LONG) // length)
 
 
 def pack(field: Field, method: Method, bits: int = 8, about: dict | None = None) -> bytes:

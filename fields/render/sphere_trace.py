@@ -23,8 +23,10 @@ def sphere_trace(distance: Distance, origins: Tensor, directions: Tensor, near: 
 
     distance: points `[M, 3]` → signed distance `[M]`, negative inside, in the units of the points. origins,
     directions `[N, 3]`, directions of unit length; near, far: numbers or `[N]`; a ray with far <= near is not traced.
-    A ray advances by `share` times the distance (below 1 for a fitted field, which may overstate it) and goes back
-    where it has stepped inside; it has hit where the distance is below `tolerance`, and is given up after `steps`.
+    A ray advances by `share` times the distance (below 1 for a fitted field, which may overstate it). Once it has stepped
+    inside, the surface is known to lie between there and where it was last outside, and it stays between the two: it goes
+    to their middle where the distance would lead out or has not halved, so that a field that is much too steep is met as well. It has hit where the
+    distance, or the stretch in between, is below `tolerance`, and is given up after `steps`.
     A ray that begins inside hits at near. t is far where nothing was hit.
     """
     if origins.shape != directions.shape or origins.ndim != 2 or origins.shape[-1] != 3:
@@ -37,19 +39,24 @@ def sphere_trace(distance: Distance, origins: Tensor, directions: Tensor, near: 
     active = (far > near).nonzero().flatten()
     # Only what is still under way is carried from step to step.
     at, first, last, o, d = (x[active] for x in (near, near, far, origins, directions))
+    outside, inside, before = first.clone(), torch.full_like(first, torch.inf), torch.full_like(first, torch.inf)
     for _ in range(steps):
         if not len(active):
             break
         value = in_chunks(distance, torch.addcmul(o, at[:, None], d))
-        arrived = (value.abs() < tolerance) | ((value < 0) & (at <= first))
+        outside, inside = torch.where(value > 0, at, outside), torch.where(value < 0, at, inside)
+        arrived = (value.abs() < tolerance) | ((value < 0) & (at <= first)) | (inside - outside < tolerance)
         # The last step is taken in whole: it halves what is left of the error.
-        at = torch.maximum(at + value * torch.where(arrived, 1.0, share), first)
+        step = at + value * torch.where(arrived, 1.0, share)
+        halve = inside.isfinite() & ((step <= outside) | (step >= inside) | (value.abs() > before / 2))
+        at = torch.maximum(torch.where(halve, (outside + inside) / 2, step), first)
         # A NaN distance ends its ray without a hit.
         under_way = ~arrived & (at < last)
         done = active[arrived]
         hit[done], t[done] = True, torch.minimum(at, last)[arrived]
         keep = under_way.nonzero().flatten()
-        active, at, first, last, o, d = (x[keep] for x in (active, at, first, last, o, d))
+        carried = active, at, first, last, o, d, outside, inside, value.abs()
+        active, at, first, last, o, d, outside, inside, before = (x[keep] for x in carried)
     return hit, t
 
 
