@@ -19,6 +19,8 @@ from scenes.domain import Channels, Domain
 
 # Beyond this the exponential of what a network gives for density grows no more.
 MOST_LOG_DENSITY = 11.0
+# A sample that adds less to a pixel is passed over: some ten of them are a quarter of a level of an 8-bit picture.
+LEAST_WEIGHT = 1e-4
 # In unbounded scenes a step is at least this share of the distance (Müller et al. 2022, appendix E.1).
 CONE = 1 / 256
 # Proposals: where rays begin and end, in sides of the cube; samples of the guide and of the field; what a fresh guide gives.
@@ -104,7 +106,14 @@ class EncodedRadiance(RadianceField):
         return density_of(feature[..., 0] + self.fresh), feature
 
     def color(self, feature: Tensor, directions: Tensor) -> Tensor:
-        return torch.sigmoid(self.head(torch.cat([harmonics(directions, self.degree), feature[..., 1:]], dim=-1)))
+        return self.color_of(feature, self.encode_directions(directions))
+
+    def encode_directions(self, directions: Tensor) -> Tensor:
+        """What `color_of` takes of directions, `[..., degree^2]`; many samples have their ray's."""
+        return harmonics(directions, self.degree)
+
+    def color_of(self, feature: Tensor, encoded: Tensor) -> Tensor:
+        return torch.sigmoid(self.head(torch.cat([encoded, feature[..., 1:]], dim=-1)))
 
     def backdrop(self) -> Tensor | None:
         """The learned colour behind the scene `[3]`, or None."""
@@ -124,7 +133,7 @@ class EncodedRadiance(RadianceField):
     def how(self) -> dict:
         """What `fields.render.volume.render_rays` should be told beside the rays, in units of the cube."""
         return {"step": self.step, "cone": CONE if self.levels > 1 else 0.0, "contract": self.coords,
-                **({} if self.guide is None else {"sampler": self._sampler})}
+                **({"least": LEAST_WEIGHT} if self.guide is None else {"sampler": self._sampler})}
 
     def propose(self, origins: Tensor, directions: Tensor, seed: int | None, first_ray: int, anneal: float = 1.0) -> Proposed:
         """Samples of rays in units of the cube, found by the guide; see `fields.render.proposal`."""

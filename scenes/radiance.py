@@ -93,6 +93,10 @@ class RadianceScene(Signal):
         self.domain = Domain(tuple(axes))
         self._lower, self._side = centre - half, 2.0 * half
         self.notes = (*views.notes, *_inside_notes(views, self.box))
+        distances = np.linalg.norm(self._poses[:, :, 3] - centre, axis=1)
+        focal = np.array([view.lens.fl_x for view in self.training])
+        # How large a pixel is in the middle of the cube, in sides of it.
+        self.pixel = float(np.median(distances / focal)) / self._side
 
     def _shape(self, picture: np.ndarray) -> np.ndarray | None:
         """Where a picture shows something, `[H, W]` bool; None where that cannot be told."""

@@ -27,7 +27,7 @@ SMALLEST, LARGEST = 20_000, 32_000_000
 
 # Where no number of samples tells how fine the detail is; a small MLP, as more and larger steps in the same time are worth more.
 FOR_KINDS: dict[str, dict[str, object]] = {
-    "radiance": {"levels": 12, "table_size": 1 << 16, "width": 64, "hidden_layers": 1, "batch": 1 << 17, "table_rate": 1e-2, "learning_rate": 1e-2},
+    "radiance": {"levels": 12, "table_size": 1 << 16, "width": 64, "hidden_layers": 1, "batch": 1 << 17, "table_rate": 3e-2, "learning_rate": 1e-2},
     "shape": {"levels": 12, "table_size": 1 << 16, "width": 32, "hidden_layers": 1, "batch": 1 << 15},
 }
 

@@ -28,7 +28,8 @@ class RadianceOptions(BaseModel):
     direction_degree: int = Option(4, ge=0, le=4, description="radiance: bands of spherical harmonics of the direction; 0: colour from all sides alike")
     color_width: int = Option(64, ge=16, le=256, description="radiance: units a hidden layer of the colour network")
     color_layers: int = Option(2, ge=1, le=8, description="radiance: hidden layers of the colour network")
-    ray_step: float = Option(1 / 512, gt=1e-5, le=0.1, description="radiance: length between samples, in sides of the scene's cube")
+    ray_step: float | None = Option(None, gt=1e-5, le=0.1, description="radiance: length between samples, in sides of the scene's cube; none: "
+                                    "as large as a pixel in its middle")
     cells: int | None = Option(None, ge=16, le=512, multiple_of=4, description="radiance: cells along an axis of the occupancy grid; none: 128, or 64 for a moving scene")
     cubes: int | None = Option(None, ge=1, le=8, description="radiance: how many cubes, each twice as large, the scene fills; none: as the scene says")
     background: Literal["auto", "random", "white", "black", "learned"] = Option(
@@ -54,12 +55,13 @@ def feature_channels(method: Method) -> Channels:
 def decided(method: Method, signal) -> dict[str, object]:
     """The options above that were left open, decided from a scene; other signals make no use of them."""
     if signal.kind != SPACE:
-        return _open(method, {"cells": 128, "cubes": 1, "fresh_density": 3.0})
+        return _open(method, {"cells": 128, "cubes": 1, "ray_step": 1 / 256, "fresh_density": 3.0})
     sampling = method.sampling
     if sampling == "auto":
         # (where files say how far the scene goes, cells reach as far, and do better)
         sampling = "proposal" if signal.unbounded and signal.box.levels is None else "cells"
-    choice = {"cells": 64 if signal.moving or sampling == "proposal" else 128, "cubes": signal.levels,
+    choice = {"cells": 64 if signal.moving or sampling == "proposal" else 128, "ray_step": min(1 / 128, max(1 / 1024, signal.pixel)),
+              "cubes": signal.levels,
               # What is dense from the start takes shape soon, but only where rays do not end in front of it; and where proposals reach far,
               # the last intervals are so long that little density hides all behind it.
               "fresh_density": 0.1 if sampling == "proposal" else 50.0 if method.hull and signal.has_alpha and not signal.moving else 3.0}

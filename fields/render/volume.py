@@ -41,14 +41,15 @@ class RayColors:
 
 def render_rays(field: RadianceField, origins: Tensor, directions: Tensor, grid: OccupancyGrid, background: Tensor | float = 1.0,
                 step: float = 3**0.5 / 1024, cone: float = 0.0, seed: int | None = None, first_ray: int = 0, most: int = 1024,
-                threshold: float = THRESHOLD, time: Tensor | None = None, contract: Callable[[Tensor], Tensor] | None = None,
-                box: Box | None = None, sampler: Sampler | None = None) -> RayColors:
+                threshold: float = THRESHOLD, time: Tensor | None = None, contract: Contraction | None = None,
+                box: Box | None = None, sampler: Sampler | None = None, least: float = 0.0) -> RayColors:
     """Colours of rays, with gradients.
 
     origins, directions `[N, 3]` float32 in the units of the grid's box, directions of unit length; background: a number,
     `[3]` or `[N, 3]`, which may have gradients; step, cone, seed, first_ray, most: see `fields.ops.march` (a seed for
     training, none for pictures); time: `[N]` or None. contract: points `[M, 3]` → the field's coordinates in [0, 1]^3; by
-    default the box of the grid's first level becomes the cube. Colour is asked for only where a sample has weight.
+    default the box of the grid's first level becomes the cube. Samples of a weight up to `least` are left out in training, and have
+    no colour in pictures; with 0 neither changes anything, as colour is asked for only where a sample has weight.
     """
     if sampler is None:
         samples = grid.sample(origins, directions, step, cone, seed, first_ray, most, box)
@@ -65,16 +66,19 @@ def render_rays(field: RadianceField, origins: Tensor, directions: Tensor, grid:
         with torch.no_grad():
             density, _ = asked.density(samples)
             # (where there is no density at all there may still be a gradient)
-            lit = weights_of(density.clamp(min=1e-30), samples, threshold) > 0
+            lit = weights_of(density.clamp(min=1e-30), samples, threshold) > least
             samples, kept = samples.keep(lit), lit.nonzero().flatten()
         density, feature = asked.density(samples)
-        seen = (weights_of(density.detach(), samples, threshold) > 0).nonzero().flatten()
-        feature = feature.index_select(0, seen)
+        seen = None
     else:
-        samples, density, seen, feature = _in_waves(asked, samples, threshold)
-    colors = field.color(feature, directions.index_select(0, samples.ray_indices.index_select(0, seen)))
-    # What has no weight neither shows its colour nor gives it a gradient.
-    colors = colors.new_zeros(len(samples), colors.shape[-1]).index_copy(0, seen, colors)
+        samples, density, seen, feature = _in_waves(asked, samples, threshold, least)
+    of_ray = samples.ray_indices if seen is None else samples.ray_indices.index_select(0, seen)
+    if hasattr(field, "encode_directions"):
+        colors = field.color_of(feature, field.encode_directions(directions).index_select(0, of_ray))
+    else:
+        colors = field.color(feature, directions.index_select(0, of_ray))
+    if seen is not None:
+        colors = colors.new_zeros(len(samples), colors.shape[-1]).index_copy(0, seen, colors)
     found = composite(density, colors.to(density.dtype), samples, threshold)
     color = found.color + (1.0 - found.opacity)[:, None] * torch.as_tensor(background, dtype=density.dtype, device=density.device)
     return RayColors(color, found.opacity, found.depth, found.weights, samples, looked, kept)
@@ -98,7 +102,7 @@ class _Asked:
         return self.field.density(self.contract(samples.positions(self.origins, self.directions)), **more)
 
 
-def _in_waves(asked: _Asked, samples: Samples, threshold: float) -> tuple[Samples, Tensor, Tensor, Tensor]:
+def _in_waves(asked: _Asked, samples: Samples, threshold: float, least: float) -> tuple[Samples, Tensor, Tensor, Tensor]:
     """Samples in front of what hides the others, their density, and which of them are seen with their features.
 
     A wave of a ray depends on that ray alone, so rays may be cut into any batches.
@@ -134,7 +138,7 @@ def _in_waves(asked: _Asked, samples: Samples, threshold: float) -> tuple[Sample
         density = torch.cat(densities).index_select(0, order)
     else:
         kept, density, order = samples, densities[0], None
-    seen = (weights_of(density, kept, threshold) > 0).nonzero().flatten()
+    seen = (weights_of(density, kept, threshold) > least).nonzero().flatten()
     rows = seen if order is None else order.index_select(0, seen)
     return kept, density, seen, (features[0] if len(features) == 1 else torch.cat(features)).index_select(0, rows)
 
