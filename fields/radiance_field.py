@@ -19,8 +19,8 @@ from scenes.domain import Channels, Domain
 
 # Beyond this the exponential of what a network gives for density grows no more.
 MOST_LOG_DENSITY = 11.0
-# A sample that adds less to a pixel is passed over: some ten of them are a quarter of a level of an 8-bit picture.
-LEAST_WEIGHT = 1e-4
+# A sample that adds less to a pixel, an eighth of a level of an 8-bit picture, is passed over.
+LEAST_WEIGHT = 5e-4
 # In unbounded scenes a step is at least this share of the distance (Müller et al. 2022, appendix E.1).
 CONE = 1 / 256
 # Proposals: where rays begin and end, in sides of the cube; samples of the guide and of the field; what a fresh guide gives.

@@ -206,12 +206,12 @@ class RadianceObjective(Objective):
             return super().running_quality(loss)
         begun = time.perf_counter()
         if self._watched is None or begun - self._watched[0] > max(WATCH_SECONDS, self._watch_cost / WATCH_SHARE):
-            quality = self._part_psnr(self._field)
+            quality = self.part_psnr(self._field)
             now = time.perf_counter()
             self._watched, self._watch_cost = (now, quality), now - begun
         return "test_psnr", self._watched[1]
 
-    def _part_psnr(self, field: EncodedRadiance) -> float:
+    def part_psnr(self, field: EncodedRadiance) -> float:
         chosen = self.signal.test[::max(1, len(self.signal.test) // 4)][:4]
         pixels = sum(view.lens.width * view.lens.height for view in chosen)
         stride = max(1, round((pixels / WATCHED_RAYS) ** 0.5))

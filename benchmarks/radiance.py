@@ -1,0 +1,250 @@
+"""Posed views: how good a scene gets in a minute, two and eight, how soon, with what memory, and how fast a picture of it is.
+
+    python -m benchmarks.radiance [--json] [--quick] [--only PART ...]
+
+Rows: `lego-60s`, `lego-120s`, `lego-480s` (mean PSNR of the 20 views for testing, white background, `hashgrid`), `sooner-than-torch`
+(seconds of steps to 26 dB, against the same rays and samples through plain torch: one gather per corner and level),
+`memory` (peak resident size of a fit), `frame` (seconds for a picture of 400 x 400), `share-*` (of a step's time, by part), and
+`cam-*` (an MLP of 4 x 128 modulated by the direction, against the same MLP at equal steps, and its size with 8 bits a number).
+
+The scene is read from `shared/data/nerf` beside the repository; without it the procedural duck stands in, under other ids.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.report import add_arguments, emit, report
+
+SCENES = Path(__file__).resolve().parents[2] / "shared" / "data" / "nerf"
+TARGET_DB = 26.0
+GIVE_UP_SECONDS = 240.0
+SCORE_EVERY = 1.0
+PARTS = ("quality", "sooner", "frame", "parts", "cam")
+MLP = {"width": 128, "hidden_layers": 4, "color_layers": 1, "batch": 16384, "learning_rate": 2e-3}
+CAM_STEPS = 1500
+PLAIN = {"modulate": False, "normalise": False}
+
+
+def measure(quick: bool, only: list[str]) -> dict:
+    lego = SCENES / "lego_200"
+    name, source = ("lego", str(lego)) if lego.is_dir() else ("duck", "procedural:duck")
+    rows: list[dict] = []
+    if "quality" in only:
+        for seconds in (20,) if quick else (60, 120, 480):
+            fit = in_process("fit", source, seconds)
+            rows.append({"id": f"{name}-{seconds}s", "value": round(fit["metrics"]["psnr"], 2), "unit": "dB", "ssim": round(fit["metrics"]["ssim"], 4),
+                         "steps": fit["steps"], "seconds": fit["seconds"], "parameters": fit["parameters"]})
+            rows.append({"id": f"{name}-{seconds}s-memory", "value": round(fit["peak"] / 2**30, 2), "unit": "GB"})
+    if "sooner" in only:
+        ours, theirs = (in_process("target", source, who) for who in ("native", "torch"))
+        rows.append({"id": "sooner-than-torch", "value": ours["seconds"], "unit": f"s to {TARGET_DB:g} dB", "against": "torch",
+                     "against_value": theirs["seconds"], "ratio": round(theirs["seconds"] / ours["seconds"], 2),
+                     "steps": [ours["steps"], theirs["steps"]],
+                     **({} if theirs["reached"] else
+                        {"note": f"torch had {theirs['psnr']:.2f} dB when it was given up; the ratio is a lower bound"})})
+    if "frame" in only:
+        found = in_process("frame", source, 20 if quick else 60)
+        rows.append({"id": "frame-400", "value": found["seconds"], "unit": "s", "psnr": found["psnr"]})
+    if "parts" in only:
+        found = in_process("parts", source, 200)
+        rows += [{"id": f"share-{part}", "value": round(100 * share, 1), "unit": "% of a step"} for part, share in found["shares"].items()]
+        rows.append({"id": "step", "value": round(1000 * found["seconds"], 1), "unit": "ms", "samples": found["samples"], "rays": found["rays"]})
+    if "cam" in only:
+        for scene in (source,) if quick or name == "duck" else (source, "procedural:duck"):
+            steps = 200 if quick else CAM_STEPS
+            plain, cam, small = (in_process("mlp", scene, json.dumps([steps, extra, bits]))
+                                 for extra, bits in ((PLAIN, 32), ({}, 32), ({}, 8)))
+            label = Path(scene).name.replace("procedural:", "")
+            rows.append({"id": f"cam-{label}", "value": round(cam["psnr"], 2), "unit": "dB", "against": "the same MLP",
+                         "against_value": round(plain["psnr"], 2), "ratio": round(cam["psnr"] / plain["psnr"], 3), "steps": steps,
+                         "bytes": [cam["bytes"], plain["bytes"]]})
+            rows.append({"id": f"cam-{label}-8-bits", "value": small["bytes"], "unit": "bytes", "psnr": round(small["psnr"], 2)})
+    return report("radiance", rows)
+
+
+def in_process(what: str, *arguments: object) -> dict:
+    """One measurement in a process of its own."""
+    done = subprocess.run([sys.executable, "-m", "benchmarks.radiance", "--do", what, *map(str, arguments)], check=True,
+                          stdout=subprocess.PIPE, text=True)
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def fit(source: str, seconds: str) -> dict:
+    from apps.cli.main import main
+
+    with tempfile.TemporaryDirectory() as folder:
+        main(["fit", source, "--method", "hashgrid", "--seconds", seconds, "--out", f"{folder}/run"])
+        stored = json.loads((Path(folder) / "run" / "metrics.json").read_text())
+    return {**stored, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
+
+
+def target(source: str, who: str) -> dict:
+    """Seconds of steps until a part of the views for testing has 26 dB; looking at them is not counted."""
+    import scenes
+    from fields.fit.fit import prepare
+
+    scene = scenes.load(source, "radiance")
+    trainer, _ = prepare(scene, "hashgrid", steps=1000)
+    if who == "torch":
+        # The same weights, rays, samples and rates.
+        trainer, _ = prepare(scene, "hashgrid", steps=1000, options={"fused": "off"})
+        restore = _through_formulas(trainer)
+    clock, due, quality, steps = 0.0, 0.0, 0.0, 0
+    while clock < GIVE_UP_SECONDS and quality < TARGET_DB:
+        begun = time.perf_counter()
+        trainer.step()
+        clock += time.perf_counter() - begun
+        steps += 1
+        if clock >= due:
+            if who == "torch":
+                with restore():
+                    quality = trainer.objective.part_psnr(trainer.field)
+            else:
+                quality = trainer.objective.part_psnr(trainer.field)
+            due = clock + max(SCORE_EVERY, 0.05 * clock)
+    return {"seconds": round(clock, 2), "steps": steps, "psnr": quality, "reached": quality >= TARGET_DB}
+
+
+def _through_formulas(trainer):
+    """Has encoding, networks and compositing take their formulas; gives a context in which they do not, for looking at pictures.
+
+    Rays, the search for occupied cells, the samples and Adam stay native, in the formulas' favour.
+    """
+    from contextlib import contextmanager
+    from types import SimpleNamespace
+
+    import fields.ops.composite as composite
+    import fields.ops.mlp as mlp
+    from benchmarks.baselines.hash_grid import TorchHashGrid
+    from fields.ops import backends
+
+    encoder = trainer.field.trunk.encoder
+    native, plain = encoder.forward, TorchHashGrid(encoder.layout, encoder.table)
+    plain.table = encoder.table
+    formulas = SimpleNamespace(**{**vars(backends), "choose": lambda backend, device="cpu": "torch"})
+
+    def switch(on: bool) -> None:
+        composite.backends = mlp.backends = formulas if on else backends
+        encoder.forward = (lambda coords: plain(coords.reshape(-1, 3))) if on else native
+
+    @contextmanager
+    def restored():
+        switch(False)
+        try:
+            yield
+        finally:
+            switch(True)
+
+    switch(True)
+    return restored
+
+
+def frame(source: str, seconds: str) -> dict:
+    """The median of five pictures of 400 x 400 of a scene fitted for so long."""
+    import statistics
+
+    import scenes
+    from fields.fit.fit import fit_field
+    from fields.output.radiance import RadianceOutput
+    from scenes.posed.cameras import PathCamera, resized
+
+    scene = scenes.load(source, "radiance")
+    done = fit_field(scene, "hashgrid", seconds=float(seconds))
+    view = scene.test[0]
+    camera = PathCamera(view.pose, resized(view.lens, 400, 400))
+    output = RadianceOutput(done.field)
+    times = []
+    for _ in range(5):
+        begun = time.perf_counter()
+        output.see(camera)
+        times.append(time.perf_counter() - begun)
+    return {"seconds": round(statistics.median(times), 3), "psnr": round(done.metrics["psnr"], 2)}
+
+
+def parts(source: str, warm: str) -> dict:
+    """What a step spends its time on, after `warm` of them, as shares."""
+    import fields.fit.radiance as fitting
+    import fields.ops.grid_mlp as trunk
+    import fields.ops.mlp as head
+    import fields.render.occupancy as occupancy
+    import fields.render.volume as volume
+    import scenes
+    from fields.fit.fit import prepare
+
+    trainer, _ = prepare(scenes.load(source, "radiance"), "hashgrid", steps=2000)
+    for _ in range(int(warm)):
+        trainer.step()
+    spent: collections.Counter = collections.Counter()
+
+    def timed(owner, name: str, part: str) -> None:
+        function = getattr(owner, name)
+
+        def wrapped(*arguments, **named):
+            begun = time.perf_counter()
+            try:
+                return function(*arguments, **named)
+            finally:
+                spent[part] += time.perf_counter() - begun
+
+        setattr(owner, name, wrapped)
+
+    counts: list[tuple[int, int]] = []
+    adapt = trainer.objective._adapt
+    trainer.objective._adapt = lambda reached, looked: (counts.append((reached, looked)), adapt(reached, looked))
+    timed(occupancy.OccupancyGrid, "sample", "sampling")
+    timed(occupancy.OccupancyGrid, "update", "occupancy-update")
+    timed(fitting.RadianceObjective, "batch", "rays")
+    timed(trunk.GridMlpKernel, "forward", "density-network")
+    timed(trunk.GridMlpKernel, "backward", "density-network-back")
+    timed(head.MlpKernel, "forward", "colour-network")
+    timed(head.MlpKernel, "backward", "colour-network-back")
+    timed(volume, "composite", "compositing")
+    timed(volume, "weights_of", "compositing")
+    timed(trainer.optimizer, "step", "adam")
+    steps = 64
+    begun = time.perf_counter()
+    for _ in range(steps):
+        trainer.step()
+    total = time.perf_counter() - begun
+    shares = {part: seconds / total for part, seconds in spent.most_common()}
+    shares["rest"] = 1.0 - sum(shares.values())
+    return {"shares": shares, "seconds": total / steps, "rays": trainer.objective._rays,
+            "samples": [round(sum(c[i] for c in counts) / len(counts)) for i in (0, 1)]}
+
+
+def mlp(source: str, settings: str) -> dict:
+    import scenes
+    from fields.fit.fit import fit_field
+
+    steps, extra, bits = json.loads(settings)
+    with tempfile.TemporaryDirectory() as folder:
+        done = fit_field(scenes.load(source, "radiance"), "cam", steps=steps, options=MLP | extra, bits=bits, out=f"{folder}/run")
+        return {"psnr": done.metrics["psnr"], "bytes": done.run.weights.stat().st_size}
+
+
+DO = {"fit": fit, "target": target, "frame": frame, "parts": parts, "mlp": mlp}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_arguments(parser)
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="only these parts")
+    parser.add_argument("--do", nargs="+", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.do:
+        print(json.dumps(DO[options.do[0]](*options.do[1:])), flush=True)
+    else:
+        emit(measure(options.quick, options.only), options)
+
+
+if __name__ == "__main__":
+    main()
