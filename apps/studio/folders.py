@@ -30,6 +30,11 @@ class Folders:
     def uploads(self) -> Path:
         return self.runs / UPLOADS
 
+    @property
+    def arriving(self) -> Path:
+        """Where Gradio puts what browsers send, before a tab takes it over, and what it hands out."""
+        return self.uploads / "arriving"
+
     def run(self, name: str) -> Path:
         """The folder of a run that exists; BadInput for whatever is not the plain name of one."""
         path = self.runs / checked(name)

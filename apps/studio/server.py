@@ -48,7 +48,7 @@ class Studio:
 def make_app(studio: Studio, password: str | None = None, hosts: tuple[str, ...] | None = LOOPBACK) -> Guard:
     """The whole application; `hosts` are the names that it answers to (None: any)."""
     # Gradio keeps what browsers upload there until a tab takes it over.
-    os.environ["GRADIO_TEMP_DIR"] = str(studio.folders.uploads / "arriving")
+    os.environ["GRADIO_TEMP_DIR"] = str(studio.folders.arriving)
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     from apps.studio.page import build
 
@@ -63,6 +63,9 @@ def make_app(studio: Studio, password: str | None = None, hosts: tuple[str, ...]
     page = build(studio)
     gr.mount_gradio_app(app, page, path="/", theme=theme(), head=HEAD, footer_links=[], run_history=False, show_error=True, ssr_mode=False,
                         max_file_size=MOST_BYTES, enable_monitoring=False, mcp_server=False, pwa=False)
+    # Gradio checks where files come from only if it believes that it serves itself (seen in 6.31): without this, a request could name
+    # any file of this machine as its upload.
+    page.has_launched = True
     return Guard(app, password, hosts)
 
 

@@ -26,6 +26,8 @@ MOST_PIXELS = 50_000_000
 
 def keep(path: Path, folders: Folders) -> Path:
     """Moves an uploaded file to a folder of its own and returns where its signal is: the file, or what an archive holds."""
+    if path.is_symlink() or not path.resolve().is_relative_to(folders.arriving):
+        raise BadInput("only what was uploaded here is taken")
     ending = path.suffix.lower()
     if ending not in ENDINGS:
         raise BadInput(f"{path.name}: files ending in {ending or 'nothing'} are not taken; pictures, sounds, clips, volumes, meshes, points "

@@ -46,13 +46,25 @@ def test_a_new_run_never_takes_the_place_of_another(folders):
 
 
 def kept(folders, name, content=b"something"):
-    file = folders.runs.parent / name
+    folders.arriving.mkdir(exist_ok=True)
+    file = folders.arriving / name
     file.write_bytes(content)
     return uploads.keep(file, folders)
 
 
 def left(folders):
-    return [path for path in folders.uploads.rglob("*") if path.is_file()]
+    return [path for path in folders.uploads.rglob("*") if path.is_file() and not path.is_relative_to(folders.arriving)]
+
+
+def test_only_what_arrived_is_taken(folders, tmp_path):
+    folders.arriving.mkdir()
+    (tmp_path / "secret.png").write_bytes(b"secret")
+    os.symlink(tmp_path / "secret.png", folders.arriving / "link.png")
+    os.symlink(tmp_path, folders.arriving / "folder")
+    for path in (tmp_path / "secret.png", folders.arriving / "link.png", folders.arriving / "folder" / "secret.png", folders.arriving / ".." / ".." / ".." / "secret.png"):
+        with pytest.raises(BadInput, match="only what was uploaded"):
+            uploads.keep(path, folders)
+    assert not left(folders)
 
 
 def test_a_file_is_kept_under_a_clean_name(folders):

@@ -24,14 +24,14 @@ def build(studio: Studio, tab: gr.Tab) -> gr.Dropdown:
             estimate = gr.Markdown("", elem_id="export-estimate")
             start = gr.Button("Export", variant="primary", elem_id="export-start")
         with gr.Column(scale=1, min_width=300, elem_classes="card"):
-            file = gr.File(label="The file", interactive=False, elem_id="export-file")
-            gr.HTML("<p class='quiet'>Large results are made by <code>fit-a-scene render</code> and <code>fit-a-scene export</code>, in bounded memory.</p>")
+            file = gr.File(label="The file", interactive=False, elem_id="export-file", visible=False)
+            gr.HTML("<p class='quiet'>The file appears here. Large results are made by <code>fit-a-scene render</code> and <code>fit-a-scene export</code>, in bounded memory.</p>")
 
     def choose(name: str | None):
         if not name:
-            return gr.update(choices=[], value=None), None
+            return gr.update(choices=[], value=None), gr.update(value=None, visible=False)
         labels = [choice.label for choice in asked(studio, name, exporting.choices)]
-        return gr.update(choices=labels, value=labels[0]), None
+        return gr.update(choices=labels, value=labels[0]), gr.update(value=None, visible=False)
 
     def tell(name: str | None, label: str | None, times: float, fine: float):
         if not name or not label:
@@ -40,10 +40,11 @@ def build(studio: Studio, tab: gr.Tab) -> gr.Dropdown:
         return (escape(exporting.estimate(header, choice, times, int(fine))), gr.update(visible=choice.size == "scale"),
                 gr.update(visible=choice.size == "cells"))
 
-    def make(name: str | None, label: str | None, times: float, fine: float) -> str:
+    def make(name: str | None, label: str | None, times: float, fine: float):
         if not name or not label:
             raise gr.Error("Choose a run first.", duration=8)
-        return str(asked(studio, name, lambda opened: exporting.write(opened, exporting.find(opened, label), times, int(fine))))
+        made = asked(studio, name, lambda opened: exporting.write(opened, exporting.find(opened, label), times, int(fine)))
+        return gr.update(value=str(made), visible=True)
 
     tab.select(lambda: gr.update(choices=gallery.names(studio.folders)), None, run, show_progress="hidden", api_visibility="private")
     run.change(choose, run, [form, file], show_progress="hidden", api_visibility="private")

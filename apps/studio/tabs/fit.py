@@ -13,6 +13,7 @@ import scenes
 from apps.cli import types
 from apps.studio import examples, forms, uploads
 from apps.studio.jobs import FitOrder
+from apps.studio.pictures import inline
 from fields.fit.estimate import memory_estimate
 from fields.fit.kinds import default_method
 from fields.methods.radiance import stored_parameters
@@ -40,7 +41,7 @@ def build(studio: Studio, page: gr.Blocks) -> gr.State:
             upload = gr.File(label="Your own: picture, sound, clip, volume, mesh, points, zip", elem_id="upload", height=104,
                              file_types=list(uploads.ENDINGS))
             about = gr.Markdown("", elem_id="about")
-            shown = gr.Image(show_label=False, interactive=False, visible=False, elem_id="signal-picture", buttons=[], height=140, container=False)
+            shown = gr.HTML("", elem_id="signal-picture")
             method = gr.Dropdown([], label="Method", visible=True, elem_id="method", info="Choose a signal first")
             effort = gr.Radio(list(EFFORTS), value="balanced", label="Effort", elem_id="effort")
             seconds = gr.Slider(2, 600, value=EFFORTS["balanced"], step=1, label="Seconds", elem_id="seconds")
@@ -85,7 +86,7 @@ def build(studio: Studio, page: gr.Blocks) -> gr.State:
                 traceback.print_exc()
                 error = BadInput(f"this file cannot be opened ({type(error).__name__}: {error})")
             gr.Warning(_line(error), duration=12, title="Not taken")
-            return [{}, f"<span class='problem'>{_line(error)}</span>", gr.update(value=None, visible=False), gr.update(choices=[], value=None)]
+            return [{}, f"<span class='problem'>{_line(error)}</span>", "", gr.update(choices=[], value=None)]
 
     outputs = [signal, about, shown, method]
     example.input(lambda name: chosen_by(from_example, name), example, outputs, show_progress="minimal", api_visibility="private")
@@ -118,7 +119,7 @@ def opened(source: str, name: str) -> list:
     text = f"**{kind}** ({html.escape(seen)}): {html.escape(signal.describe())}{notes}"
     chosen = {"source": source, "kind": kind, "name": name, "methods": methods, "loading": limits}
     default = default_method(kind)
-    return [chosen, text, gr.update(value=signal.preview(PREVIEW), visible=True),
+    return [chosen, text, f'<img src="{inline(signal.preview(PREVIEW))}" alt="the signal">',
             gr.update(choices=methods, value=default if default in methods else methods[0], info=f"{len(methods)} methods take this signal")]
 
 
