@@ -68,3 +68,22 @@ def test_films_and_photographs_are_sent_to_where_cameras_are_found(tmp_path, cap
     for source in (tmp_path / "film.mp4", folder / "images"):
         assert main(["fit", str(source), "--kind", "radiance", "--steps", "2"]) == 2
         assert "fit-a-scene poses" in capsys.readouterr().err
+
+
+def test_another_share_is_held_out_and_remembered(tmp_path, capsys):
+    from scenes.posed.path import looking_at
+
+    folder = scene(tmp_path / "scene")
+    content = json.loads((folder / "transforms.json").read_text())
+    for i, frame in enumerate(content["frames"]):
+        frame["transform_matrix"] = [*looking_at((3.0, i - 4.0, 1.0), (0, 0, 0)).tolist(), [0, 0, 0, 1]]
+    (folder / "transforms.json").write_text(json.dumps(content))
+    small = ["--set", "table_size=1024", "levels=3", "batch=2048", "cells=16", "ray_step=0.05"]
+    assert main(["fit", str(folder), "--steps", "2", "--held-out", "0.25", "--out", str(tmp_path / "run"), *small]) == 0
+    run = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert run["source"]["options"]["held_out"] == 0.25
+    cameras = json.loads((tmp_path / "run" / "cameras.json").read_text())["frames"]
+    assert [camera["split"] for camera in cameras] == ["test"] * 3 + ["train"] * 6
+    assert main(["evaluate", str(tmp_path / "run")]) == 0
+    assert main(["fit", str(folder), "--steps", "2", "--held-out", "0.9"]) == 2
+    assert "at most 0.5" in capsys.readouterr().err
