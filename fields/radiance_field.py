@@ -45,6 +45,7 @@ class EncodedRadiance(RadianceField):
         self.trunk = trunk
         self.head = head
         self.guide = guide
+        self.cleared: OccupancyGrid | None = None  # where proposed samples may be, after `fields.output.radiance.clear`
         self.degree = degree
         self.cells = cells
         self.step = step
@@ -143,8 +144,8 @@ class EncodedRadiance(RadianceField):
 
     def _sampler(self, origins: Tensor, directions: Tensor, seed: int | None, first_ray: int) -> Samples:
         samples = self.propose(origins, directions, seed, first_ray).samples
-        # What the grid knows to be empty, or was told so, is not asked for.
-        return samples.keep(self.grid.holds(samples.positions(origins, directions)))
+        # (the grid is no judge: along these long intervals matter hides that is too thin for a cell to count)
+        return samples if self.cleared is None else samples.keep(self.cleared.holds(samples.positions(origins, directions)))
 
     def to_cube(self, origins: Tensor) -> Tensor:
         """Places `[..., 3]` float64 in the scene's axes → float32 in units of the cube; lengths shrink by `side`."""

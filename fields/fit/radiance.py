@@ -40,6 +40,8 @@ EXPOSURE_PULL = 1e-2
 CHUNK = 1 << 14
 # Steps until samples go where proposals say, and not more evenly.
 ANNEAL_STEPS = 50
+# About how long proposed intervals are where there is something, in sides of the cube.
+GUIDED_STEP = 1 / 64
 # Matter that lets a third of the light through this share of the cube's side is solid.
 SOLID_LENGTH = 0.02
 CAMERAS = "cameras.json"
@@ -92,7 +94,8 @@ class RadianceObjective(Objective):
         if self.grid is None:
             self._begin(field)
         if step and step % GRID_STEPS == 0:
-            self.grid.update(self._density_for_grid(field, step), field.step, seed=self.method.batch)
+            length = field.step if field.guide is None else GUIDED_STEP
+            self.grid.update(self._density_for_grid(field, step), length, seed=self.method.batch)
             field.occupied = self.grid.words
 
     def _begin(self, field: EncodedRadiance) -> None:

@@ -39,7 +39,7 @@ class RadianceOptions(BaseModel):
     distortion: float = Option(0.0, ge=0, le=10, description="radiance: weight of the distortion loss, against fog and floaters")
     exposure: bool = Option(False, description="radiance: learn a brightness a channel for each view for training")
     sampling: Literal["auto", "cells", "proposal"] = Option("auto", description="radiance: where samples go: where cells are occupied, or where a small "
-                                                            "field of density proposes; auto: the latter for scenes that nobody says the extent of")
+                                                            "field of density proposes; auto: the latter for scenes without bounds")
     hull: bool = Option(True, description="radiance: leave out from the start what views with alpha show to be empty")
 
 
@@ -58,13 +58,12 @@ def decided(method: Method, signal) -> dict[str, object]:
         return _open(method, {"cells": 128, "cubes": 1, "ray_step": 1 / 256, "fresh_density": 3.0})
     sampling = method.sampling
     if sampling == "auto":
-        # (where files say how far the scene goes, cells reach as far, and do better)
-        sampling = "proposal" if signal.unbounded and signal.box.levels is None else "cells"
+        sampling = "proposal" if signal.unbounded else "cells"
     choice = {"cells": 64 if signal.moving or sampling == "proposal" else 128, "ray_step": min(1 / 128, max(1 / 1024, signal.pixel)),
               "cubes": signal.levels,
               # What is dense from the start takes shape soon, but only where rays do not end in front of it; and where proposals reach far,
               # the last intervals are so long that little density hides all behind it.
-              "fresh_density": 0.1 if sampling == "proposal" else 50.0 if method.hull and signal.has_alpha and not signal.moving else 3.0}
+              "fresh_density": 0.2 if sampling == "proposal" else 50.0 if method.hull and signal.has_alpha and not signal.moving else 3.0}
     update = {"sampling": sampling} | _open(method, choice)
     if method.background == "auto":
         update["background"] = "random" if signal.has_alpha else signal.backdrop

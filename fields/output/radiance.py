@@ -12,8 +12,8 @@ from torch import Tensor
 from fields.output.base import Output, Request
 from fields.radiance_field import EncodedRadiance
 from fields.ops.march import pack_cells
-from fields.render.floaters import cleaned
-from fields.render.occupancy import Box
+from fields.render.floaters import cleaned, seen
+from fields.render.occupancy import Box, OccupancyGrid
 from fields.render.volume import RadianceView, render_picture
 from scenes.clips.write import check_clip_writable, write_clip
 from scenes.colour import to_bytes
@@ -160,8 +160,14 @@ def clear(field: EncodedRadiance, cameras: Sequence[PathCamera]) -> float:
     """Clears the cells of a field (of this object; its run keeps them) that no two cameras had in their picture, and specks; the share
     of its occupied cells that went."""
     axes, before = field.domain.axes[:3], field.grid.occupancy.cells()
-    cells = cleaned(before.cpu().numpy(), [axis.lower for axis in axes], [axis.upper for axis in axes], cameras)
+    corners = [axis.lower for axis in axes], [axis.upper for axis in axes]
+    cells = cleaned(before.cpu().numpy(), *corners, cameras)
     field.occupied.copy_(pack_cells(torch.from_numpy(cells)))
+    if field.guide is not None:
+        # Proposed samples go to cells that are not occupied too: all may be asked that two cameras saw, but for the specks.
+        everywhere = seen(np.ones_like(cells), *corners, cameras, least=min(2, len(cameras)))
+        field.cleared = OccupancyGrid(field.cells, field.levels).to(field.occupied.device)
+        field.cleared.words = pack_cells(torch.from_numpy(everywhere & ~(before.cpu().numpy() & ~cells)).to(field.occupied.device))
     return 1.0 - float(cells.sum()) / max(1, int(before.sum()))
 
 

@@ -104,3 +104,27 @@ def test_what_the_grid_holds():
     grid.words = pack_cells(cells)
     points = torch.tensor([[0.95, 0.05, 0.45], [0.95, 0.05, 0.55], [1.4, 0.6, 0.6], [0.9, 0.6, 0.6]])
     assert grid.holds(points).tolist() == [True, False, True, False]
+
+
+def test_clearing_takes_proposed_samples_too(scene):
+    from fields.output.radiance import clear
+
+    field = fit_field(scene, "hashgrid", steps=20, options=OPTIONS).field
+    origins, directions = (torch.from_numpy(np.ascontiguousarray(x)) for x in scene.rays_of(scene.test[0]))
+    origins, directions = field.to_cube(origins), directions.float()
+    whole = field.how["sampler"](origins, directions, None, 0)
+    assert len(whole) == len(origins) * 48
+    clear(field, scene.training[:2])
+    some = field.how["sampler"](origins, directions, None, 0)
+    assert 0 < len(some) < len(whole)
+    # What is left is what the two cameras had in their pictures, or lies beyond all cells.
+    from scenes.posed.rays import pixels_of
+
+    points = some.positions(origins, directions).double().numpy()
+    inside = np.abs(points - 0.5).max(axis=1) < 0.5 * 2 ** (field.levels - 1) * 0.9
+    lower = np.array([axis.lower for axis in scene.domain.axes])
+    cell = field.side / field.cells * 2 ** (field.levels - 1)
+    for view in scene.training[:2]:
+        x, y, depth = pixels_of(view, lower + points[inside] * field.side)
+        slack = view.lens.fl_x * cell / np.maximum(depth, cell)
+        assert ((x > -slack) & (x < view.lens.width + slack) & (y > -slack) & (y < view.lens.height + slack))[depth > 2 * cell].all()
