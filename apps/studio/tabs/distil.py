@@ -36,7 +36,7 @@ def build(studio: Studio, tab: gr.Tab) -> None:
     def choose(name: str | None):
         if not name:
             return "", gr.update(choices=[], value=None)
-        text, methods = asked(studio, name, _students)
+        text, methods = asked(studio, name, students)
         return text, gr.update(choices=methods, value=methods[0] if methods else None)
 
     def begin(name: str | None, into: str | None, time: float, size: str) -> str:
@@ -51,10 +51,11 @@ LIVE = """<section data-studio="live" data-started="started-distillation" data-s
 <p class="quiet empty">Choose a run and a method, then <b>Distil</b>: teacher and student appear here, side by side.</p></section>"""
 
 
-def _students(opened: Opened) -> tuple[str, list[str]]:
+def students(opened: Opened) -> tuple[str, list[str]]:
     """A line about the teacher, and the methods that it can become, its own last."""
     header = opened.run.header
-    signal = teacher_signal(check_teacher(opened.run), opened.field, str(opened.run.path))
+    check_teacher(opened.run)
+    signal = teacher_signal(opened.run, opened.field)
     methods = forms.suitable(signal)
     others = [name for name in methods if name != header["method"]]
     return f"**{header['method']}**, {header['parameters']:,} parameters", others + [name for name in methods if name == header["method"]]
