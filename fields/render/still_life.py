@@ -15,12 +15,12 @@ from scenes.posed.view import PosedViews, View
 from scenes.procedural.still_life import SUN, StillLife, cameras, still_life
 from scenes.shapes.cache import cached
 
-VERSION = 1  # of the pictures: counts up whenever they change
+VERSION = 2  # of the pictures: counts up whenever they change
 # Pixels that differ by more than this from one beside them are looked at in so many places along each side.
-CONTRAST, FINER = 0.06, 3
+CONTRAST, FINER = 0.12, 3
 # A twentieth of what a pixel covers of the scene.
 TOLERANCE = 8e-4
-TOGETHER = 12
+TOGETHER = 24
 
 
 def posed_views(name: str) -> PosedViews:
