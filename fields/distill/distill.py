@@ -130,8 +130,10 @@ def _trainer(signal, teacher: Field, config: Method, stages: Stages, share_heads
     if isinstance(student, RadianceField):
         from fields.distill.radiance import TaughtRadiance
 
-        if student.guide is not None:
-            raise BadInput("sampling=proposal: a student is compared with its teacher in the cells of its occupancy grid; leave it out")
+        if student.guide is not None or teacher.guide is not None:
+            raise BadInput("a student is compared with its teacher in the cells of an occupancy grid, and "
+                           + ("sampling=proposal asks for none; leave it out" if teacher.guide is None else
+                              "this teacher has none; fit it with --set sampling=cells"))
         objective = TaughtRadiance(signal, teacher, student, config.loss, stages)
     else:
         inner = objective_for(signal, student, config.loss, config.gradient_terms)

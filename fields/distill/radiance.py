@@ -22,6 +22,9 @@ from fields.render.volume import THRESHOLD
 LEAST, MOST = -2.0 + 0.6931, 7.0 + 0.6931
 # Under the root of a norm, whose slope is infinite at 0.
 TINY = 1e-12
+# Of a step's rays this share, the worst, goes into a pool of so many, and takes the place of the oldest there (the follow-up, Fang et al. 2023b,
+# draws a tenth; its pools of cameras and samples are not here).
+WORST, POOL = 0.1, 1 << 14
 
 
 class TaughtRadiance(RadianceObjective):
@@ -45,6 +48,8 @@ class TaughtRadiance(RadianceObjective):
                 self.map.bias.zero_()
         self.available = tuple(stage for stage in (FEATURES, VALUES, RENDERED) if stage != FEATURES or stages.feature_share)
         self.stage = self.available[0]
+        # Origins, directions and times of hard rays `[n, 7]`, the newest first.
+        self._hard = torch.zeros(0, 7, device=teacher.occupied.device)
 
     @property
     def plain(self) -> bool:
@@ -73,12 +78,31 @@ class TaughtRadiance(RadianceObjective):
         field.occupied = self.grid.words
 
     def state(self) -> dict[str, Tensor]:
-        return super().state() | {f"map.{name}": tensor for name, tensor in (self.map.state_dict().items() if self.map else ())}
+        mapped = {f"map.{name}": tensor for name, tensor in (self.map.state_dict().items() if self.map else ())}
+        return super().state() | mapped | ({"hard": self._hard} if self.stages.hard_share else {})
 
     def restore(self, state: dict[str, Tensor]) -> None:
         if self.map is not None:
             self.map.load_state_dict({name.removeprefix("map."): tensor for name, tensor in state.items() if name.startswith("map.")})
-        super().restore({name: tensor for name, tensor in state.items() if not name.startswith("map.")})
+        self._hard = state.get("hard", self._hard)
+        super().restore({name: tensor for name, tensor in state.items() if name != "hard" and not name.startswith("map.")})
+
+    def batch(self, step: int, count: int, seed: int, device: torch.device) -> RayBatch:
+        """Some of the rays are hard ones of earlier steps, where that is wanted."""
+        batch = super().batch(step, count, seed, device)
+        again = min(int(self.stages.hard_share * len(batch.colors)), len(self._hard))
+        if again:
+            chosen = self._hard[torch.randint(len(self._hard), (again,), generator=torch.Generator().manual_seed(step)).to(device)]
+            batch.origins[:again], batch.directions[:again] = chosen[:, :3], chosen[:, 3:6]
+            if batch.times is not None:
+                batch.times[:again] = chosen[:, 6]
+        return batch
+
+    def _keep_hard(self, batch: RayBatch, difference: Tensor) -> None:
+        worst = difference.abs().sum(dim=1).topk(max(1, int(WORST * len(difference)))).indices
+        times = batch.times[worst] if batch.times is not None else torch.zeros(len(worst), device=worst.device)
+        rays = torch.cat([batch.origins[worst], batch.directions[worst], times[:, None]], dim=1)
+        self._hard = torch.cat([rays, self._hard])[:POOL]
 
     def keep_beside(self, folder: Path) -> None:
         write_cameras(folder / CAMERAS, self.signal.training)
@@ -115,7 +139,10 @@ class TaughtRadiance(RadianceObjective):
             return loss
         pixels = [self._pixels(who, batch, samples, raw, colors, seen) for who, raw, colors in
                   ((field, learned, shown), (self.teacher, taught, wanted))]
-        return _rms(pixels[0] - pixels[1].detach()) + loss
+        difference = pixels[0] - pixels[1].detach()
+        if self.stages.hard_share:
+            self._keep_hard(batch, difference.detach())
+        return _rms(difference) + loss
 
     def _ask(self, field: EncodedRadiance, batch: RayBatch, samples: Samples) -> Tensor:
         """The volume feature `[S, F]`, its first channel the logarithm of density."""

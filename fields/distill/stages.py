@@ -24,6 +24,7 @@ class Stages(BaseModel):
     feature_weight: float = Option(6e-3, gt=0, le=1e4, description="weight of the features' difference in the first stage")
     density_weight: float = Option(6e-3, ge=0, le=1e4, description="radiance: weight of the densities' difference, where pixels have 1")
     color_weight: float = Option(6e-3, ge=0, le=1e4, description="radiance: weight of the samples' colours")
+    hard_share: float = Option(0.0, ge=0, le=0.5, description="radiance: share of a step's rays that go again where pixels differed most (PVD-AL's rays)")
     normal_weight: float = Option(0.0, ge=0, le=1e4, description="shapes: weight of 1 - cos between the normals, in the last stage; 0: there is none")
 
     @model_validator(mode="after")

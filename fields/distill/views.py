@@ -35,7 +35,8 @@ class TaughtScene(RadianceScene):
     def __init__(self, teacher: EncodedRadiance, cameras: list[PathCamera], alpha: bool, backdrop: str = "white") -> None:
         self.teacher, self.cameras, self.backdrop = teacher, cameras, backdrop
         self.domain, self.levels, self.moving = teacher.domain, teacher.levels, teacher.moving
-        self.has_alpha, self.unbounded, self.notes = alpha, teacher.levels > 1, ()
+        # (samples are those of cells, however far the scene goes)
+        self.has_alpha, self.unbounded, self.pixel, self.notes = alpha, False, teacher.step, ()
         views = [View(camera.name or f"camera {index}", None, camera.pose, camera.lens, "test", camera.time) for index, camera in enumerate(cameras)]
         self.training = views
         self.test = [views[i] for i in np.unique(np.linspace(0, len(views) - 1, SCORED).round().astype(int))]

@@ -118,13 +118,24 @@ def test_photographs_are_not_looked_at(tmp_path):
 
 
 def test_stop_then_resume_gives_the_bits_of_the_uninterrupted_distillation(teacher, tmp_path):
-    stages = Stages(feature_share=0.3, value_share=0.3)
+    stages = Stages(feature_share=0.3, value_share=0.3, hard_share=0.2)
     options = {**PLANES, "ray_features": 9}
     whole = distill_field(teacher, "densegrid", steps=40, options=options, stages=stages)
     for stop in (9, 35):
         trainer, run = prepare(teacher, "densegrid", steps=40, options=options, stages=stages, out=tmp_path / str(stop))
         assert not finish(trainer, run, [lambda t: t.stop() if t.index == stop else None]).finished  # noqa: B023
         assert same(finish(resume(Run.open(run.path)), run).field.state_dict(), whole.field.state_dict())
+
+
+def test_hard_rays_are_gone_along_again(teacher):
+    trainer, _ = prepare(teacher, "densegrid", steps=6, options=PLANES, stages=Stages(feature_share=0, value_share=0, hard_share=0.25))
+    trainer.run()
+    objective = trainer.objective
+    batch = objective.batch(6, 4096, 0, torch.device("cpu"))
+    pool = {tuple(ray.tolist()) for ray in objective._hard[:, 3:6]}
+    again = [tuple(ray.tolist()) in pool for ray in batch.directions]
+    assert len(pool) > 4
+    assert sum(again) == int(0.25 * len(again)) and all(again[:sum(again)])
 
 
 def test_moving_scenes(tmp_path):
@@ -137,3 +148,8 @@ def test_a_run_without_cameras(teacher, tmp_path):
     (tmp_path / "run" / "cameras.json").unlink()
     with pytest.raises(BadInput, match="cameras.json"):
         prepare(Run.open(tmp_path / "run"), "hashgrid", steps=1)
+
+
+def test_proposals_are_refused(teacher):
+    with pytest.raises(BadInput, match="sampling=proposal"):
+        prepare(teacher, "hashgrid", steps=1, options={**SMALL_GRID, "sampling": "proposal"})
