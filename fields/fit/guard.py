@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 WINDOW = 32  # steps over which the loss is averaged, and between looks
 WORSE = 4.0  # 6 dB
 HALVINGS = 8
-# A fit must have got below this share of what the best constant leaves after so many steps, else it stands still: too large a first step
-# has put every wavelet where it is zero. Signals that are hard to learn look the same, so this is tried three times and then left alone.
+# A fit that after so many steps is not below this share of what the best constant leaves, and has not fallen by a fiftieth in the last half of them,
+# stands still: too large a first step has put every wavelet where it is zero. Signals that are hard to learn may look the same, so this is tried three
+# times and then left alone.
 STILL = 0.7
 STILL_STEPS = 8 * WINDOW
+MOVING = 0.98
 STILL_HALVINGS = 3
 
 
@@ -26,7 +28,7 @@ class DivergenceGuard:
     """Looks at the mean loss of every 32 steps. Where it is not finite or four times the best before, the weights and the optimizer
     return to where that best was seen and all rates are halved from then on; after eight halvings the fit is refused.
 
-    Where after 256 steps the loss is still what a constant would have, the fit begins again with rates of a quarter; where three such
+    Where after 256 steps the loss is still about what a constant would have and no longer falls, the fit begins again with rates of a quarter; where three such
     beginnings do not help, it goes on from the start with the rates that it was given.
     """
 
@@ -36,6 +38,7 @@ class DivergenceGuard:
         self.restarts = 0
         self.set_out = False  # whether the fit has been better than a constant
         self._since = 0
+        self._means: list[float] = []
         self._sum = torch.zeros(())
         self._constant: float | None = None
         self._saved: tuple[dict, dict] | None = None
@@ -65,12 +68,13 @@ class DivergenceGuard:
     def _look_whether_it_moves(self, trainer: Trainer, mean: float) -> None:
         if self._constant is None:
             self._constant = trainer.objective.constant_loss(trainer.index - 1, trainer.method.batch, trainer.seed)
+        self._means.append(mean)
         if self._constant is None or mean < STILL * self._constant:
             self.set_out, self._start = True, None
-        elif trainer.index - self._since >= STILL_STEPS:
+        elif trainer.index - self._since >= STILL_STEPS and mean > MOVING * self._means[-1 - STILL_STEPS // WINDOW // 2]:
             _return(trainer, self._start)
             self.restarts += 1
-            self._since, self.best = trainer.index, math.inf
+            self._since, self._means, self.best = trainer.index, [], math.inf
             self.rate /= 4
             if self.restarts > STILL_HALVINGS:
                 self.rate, self.set_out, self._start = 1.0, True, None
