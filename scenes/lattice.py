@@ -58,6 +58,24 @@ class Lattice(Signal):
         """Training values of `stored[part]`, by default of all: a new float32 array."""
         return self._to_values(self.stored[part])
 
+    def on_grid(self, side: int) -> np.ndarray:
+        """See `Signal.on_grid`; of the outermost stored axis one slab after another, so memory stays bounded."""
+        inner = range(self.domain.dimensions - 1)
+        edges = np.linspace(0, len(self.stored), side + 1)
+        if self.domain.dimensions == 1:
+            return np.moveaxis(resampled(self.values(), 0, side), -1, 0)
+        slabs = []
+        for low, high in zip(edges[:-1], edges[1:]):
+            # The slabs that the cell touches, and how much of each lies in it; of fewer slabs than cells, the nearest one.
+            first, last = int(low), min(len(self.stored), max(int(low) + 1, int(np.ceil(high))))
+            part = self.values(slice(first, last))
+            share = np.minimum(np.arange(first, last) + 1, high) - np.maximum(np.arange(first, last), low)
+            mean = np.tensordot(share / share.sum(), part, axes=1)
+            for axis in inner:
+                mean = resampled(mean, axis, side)
+            slabs.append(mean)
+        return np.moveaxis(np.stack(slabs), -1, 0).astype(np.float32)
+
     def measure_as(self, channels: Channels) -> None:
         own, other = self.channels.upper - self.channels.lower, channels.upper - channels.lower
         self.gain = np.float32(self.gain * own / other)
@@ -98,3 +116,14 @@ def withheld(total: int, share: float, seed: int, name: str) -> np.ndarray | Non
         raise BadInput(f"{name}: holding out {share} of so few samples leaves none to {'fit' if held.all() else 'score'}; "
                        "give another share")
     return held
+
+
+def resampled(values: np.ndarray, axis: int, side: int) -> np.ndarray:
+    """`side` samples along an axis: means over cells of equal length, each of the old samples counted by what of it lies in a cell."""
+    n = values.shape[axis]
+    total = np.concatenate([np.zeros_like(values.take([0], axis), dtype=np.float64), values.cumsum(axis, dtype=np.float64)], axis=axis)
+    edges = np.linspace(0, n, side + 1)
+    index = np.minimum(edges.astype(int), n - 1)
+    shape = [-1 if a == axis else 1 for a in range(values.ndim)]
+    at_edges = total.take(index, axis) + (edges - index).reshape(shape) * values.take(index, axis)
+    return (np.diff(at_edges, axis=axis) * (side / n)).astype(np.float32)

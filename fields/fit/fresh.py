@@ -8,14 +8,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from fields.init.fresh import Choice, choose
+from fields.init.fresh import BINS, Choice, choose
 from fields.methods.base import Method
 from fields.methods.registry import method_class, method_names
 from scenes.errors import BadInput
 from scenes.signal import Signal
 
-# Samples an axis at most: four times the bins in the plane. Smaller signals are taken as they are, with fewer bins.
-SIDES = {2: 256, 3: 132}
+# Samples an axis at most: four times the bins in the plane. Smaller signals are taken as they are, with fewer bins. A sound is all fast, so
+# a quarter of its samples are bins.
+SIDES = {1: 1 << 15, 2: 256, 3: 132}
 LEAST_SIDE = 16
 
 
@@ -23,7 +24,7 @@ def apply_fresh(method: Method, signal: Signal, *, exhaustive: bool = False) -> 
     """The (prepared) method with its frequency option chosen by FreSh, what `run.json` keeps of that, and the choice itself.
 
     The choice is None for a constant signal, whose spectrum says nothing. BadInput for methods without such an option and for signals
-    without a regular grid of two or three axes.
+    without a regular grid of one to three axes.
     """
     option = method.frequency_option
     if option is None:
@@ -31,7 +32,7 @@ def apply_fresh(method: Method, signal: Signal, *, exhaustive: bool = False) -> 
         raise BadInput(f"--init fresh: {method.name} has no frequency to choose; these have: {', '.join(others)}")
     dimensions = signal.domain.dimensions
     if dimensions not in SIDES:
-        raise BadInput(f"--init fresh takes signals of 2 or 3 dimensions; this {signal.kind} has {dimensions}")
+        raise BadInput(f"--init fresh takes signals of 1 to 3 dimensions; this {signal.kind} has {dimensions}")
     begun = time.perf_counter()
     side = min(SIDES[dimensions], *(samples or SIDES[dimensions] for samples in signal.domain.shape))
     if side < LEAST_SIDE:
@@ -50,7 +51,8 @@ def apply_fresh(method: Method, signal: Signal, *, exhaustive: bool = False) -> 
         values = torch.cat([field(part) for part in coords.split(1 << 16)])
         return values.reshape(*reversed(shape), -1).permute(*reversed(range(dimensions + 1)))
 
-    choice = choose(target, method.frequency_candidates(), render, exhaustive=exhaustive)
+    bins = max(BINS, side // 4) if dimensions == 1 else BINS
+    choice = choose(target, method.frequency_candidates(bins / BINS), render, bins=bins, exhaustive=exhaustive)
     if choice is None:
         return method, {"name": "fresh", "option": option, "value": default, "remark": "the signal is constant: the default stays"}, None
     chosen = with_value(choice.value)

@@ -35,17 +35,17 @@ class Choice:
 
 
 def choose(target: Tensor, candidates: Sequence[float], render: Callable[[float, int, tuple[int, ...]], Tensor], *,
-           exhaustive: bool = False) -> Choice | None:
+           bins: int = BINS, exhaustive: bool = False) -> Choice | None:
     """The candidate (in rising order) whose untrained networks look most like `target` `[C, n, ..., n]`; None for a constant target.
 
     `render(value, seed, shape)` gives an untrained network's values `[C, *shape]` on the target's grid. The same seeds are used for every
-    candidate. The distance falls and rises once along the candidates (as it does in practice), so it is searched by sections of three;
+    candidate. `bins` (fewer where there are fewer samples) are compared. The distance falls and rises once along the candidates (as it does in practice), so it is searched by sections of three;
     `exhaustive` tries all, as the authors do.
 
     Where the target is a texture (mean frequency above half the bins) or the nearest is the last candidate, half the nearest value is
     taken, as the nearest would be too fast for the network to learn; the remark says so.
     """
-    bins = min(BINS, min(target.shape[1:]) // 2 - 1)
+    bins = min(bins, min(target.shape[1:]) // 2 - 1)
     wanted = diagonal_spectrum(target, bins)
     if not wanted.sum() > 1e-6 * target[0].numel():
         return None

@@ -69,8 +69,8 @@ class Method(RadianceOptions):
             update["loss"] = signal.preferred_loss
         return self.model_copy(update=update) if update else self
 
-    def frequency_candidates(self) -> list[float]:
-        """The values of `frequency_option` that FreSh chooses among, rising."""
+    def frequency_candidates(self, stretch: float = 1.0) -> list[float]:
+        """The values of `frequency_option` that FreSh chooses among, rising, for signals of up to `stretch` * 64 cycles along an axis."""
         raise NotImplementedError
 
     @property

@@ -23,8 +23,9 @@ class Finer(Siren):
     first_bias: float | None = Option(None, ge=0, le=1e3, description="k: the first biases are U(-k, k), larger is finer; none: 1 / sqrt(dimensions)")
     through_scale: bool = Option(False, description="differentiate the varying period too: for distances, whose slopes are used")
 
-    def frequency_candidates(self) -> list[float]:
-        return [tenth / 10 for tenth in range(31)]  # the authors' grid
+    def frequency_candidates(self, stretch: float = 1.0) -> list[float]:
+        # A wave with the bias k is about 2 k + 1 times as fast as one without.
+        return [(stretch * (tenth / 5 + 1) - 1) / 2 for tenth in range(31)]  # the authors' grid
 
     def prepare(self, signal: Signal) -> Self:
         method = super().prepare(signal)

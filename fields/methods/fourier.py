@@ -21,8 +21,8 @@ class Fourier(NetworkMethod):
     frequencies: int = Option(256, ge=1, le=65536, description="random frequencies; each gives a sine and a cosine")
     sigma: float = Option(10.0, gt=0, le=1e5, description="their standard deviation, in cycles across the picture")
 
-    def frequency_candidates(self) -> list[float]:
-        return [2.0 * sigma for sigma in range(1, 21)]  # the authors' grid; theirs is per unit of [-1, 1]
+    def frequency_candidates(self, stretch: float = 1.0) -> list[float]:
+        return [stretch * 2.0 * sigma for sigma in range(1, 21)]  # the authors' grid; theirs is per unit of [-1, 1]
 
     def with_width(self, width: int) -> Self:
         frequencies = max(1, round(self.frequencies * width / self.width))

@@ -33,8 +33,8 @@ class Frequency(NetworkMethod):
             method = method.model_copy(update={"octaves": min(12, int(math.log2(max(8, longest) / 4)))})
         return method
 
-    def frequency_candidates(self) -> list[float]:
-        return list(range(1, 13))
+    def frequency_candidates(self, stretch: float = 1.0) -> list[float]:
+        return list(range(1, 13 + round(math.log2(stretch))))
 
     def parameters(self, dimensions: int, channels: int) -> int:
         inputs = frequency_outputs(dimensions, self.octaves)

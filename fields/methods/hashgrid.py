@@ -109,7 +109,7 @@ class HashGrid(Method):
             method = method.model_copy(update={"batch": min(1 << 18, max(1 << 14, 1 << round(math.log2(table / 32))))})
         return method
 
-    def frequency_candidates(self) -> list[float]:
+    def frequency_candidates(self, stretch: float = 1.0) -> list[float]:
         """Growths that end at 32, 45, 64, ... cells along an axis."""
         steps = range(2, 17) if self.levels > 1 else []
         return [(2.0 ** (half / 2)) ** (1 / (self.levels - 1)) for half in steps

@@ -76,8 +76,8 @@ class Nstr(NetworkMethod):
         method = self.model_copy(update={"nodes": max(2, nodes)})
         return super(Nstr, method).sizes(dimensions, channels, parameters)
 
-    def frequency_candidates(self) -> list[float]:
-        return [30.0, 60.0, 90.0, 120.0, 180.0, 240.0]
+    def frequency_candidates(self, stretch: float = 1.0) -> list[float]:
+        return [stretch * rho for rho in (30.0, 60.0, 90.0, 120.0, 180.0, 240.0)]
 
     def parameters(self, dimensions: int, channels: int) -> int:
         inputs = 1 if self.mode == "literal" else self.waves

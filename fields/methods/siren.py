@@ -19,8 +19,8 @@ class Siren(NetworkMethod):
     first_omega: float = Option(30.0, gt=0, le=1e5, description="frequency of the first layer; raise it for fine detail")
     hidden_omega: float = Option(30.0, gt=0, le=1e3, description="frequency of the other layers")
 
-    def frequency_candidates(self) -> list[float]:
-        return [float(omega) for omega in range(10, 201, 10)]  # the authors' grid
+    def frequency_candidates(self, stretch: float = 1.0) -> list[float]:
+        return [stretch * omega for omega in range(10, 201, 10)]  # the authors' grid
 
     def parameters(self, dimensions: int, channels: int) -> int:
         return mlp_parameters(dimensions, self.width, self.hidden_layers, channels, bias=True)

@@ -22,8 +22,8 @@ class Wire(NetworkMethod):
     omega: float = Option(20.0, gt=0, le=1e4, description="frequency of the wavelets")
     scale: float = Option(10.0, gt=0, le=1e4, description="inverse width of the wavelets")
 
-    def frequency_candidates(self) -> list[float]:
-        return [float(omega) for omega in range(2, 61, 2)]  # (the authors give no grid for it)
+    def frequency_candidates(self, stretch: float = 1.0) -> list[float]:
+        return [stretch * omega for omega in range(2, 61, 2)]  # (the authors give no grid for it)
 
     def parameters(self, dimensions: int, channels: int) -> int:
         width, layers = self.width, self.hidden_layers

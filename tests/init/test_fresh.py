@@ -11,8 +11,12 @@ from fields.fit.fresh import apply_fresh, save_spectra
 from fields.init.fresh import choose
 from fields.init.spectrum import centroid, diagonal_spectrum, spectral_distance
 from fields.methods.registry import make_method, method_class, method_names
+from scenes.audio import Audio
 from scenes.errors import BadInput
 from scenes.image import Image
+from scenes.lattice import resampled
+from scenes.video import Video
+from scenes.volume import Volume
 
 
 def wave(n, kx, ky):
@@ -107,3 +111,34 @@ def test_what_has_no_frequency_is_refused_with_what_has(astronaut):
     object.__setattr__(method, "__class__", type("Other", (type(method),), {"frequency_option": None, "name": "other"}))
     with pytest.raises(BadInput, match="other has no frequency to choose; these have: .*siren"):
         apply_fresh(method, image)
+
+
+@pytest.mark.parametrize("name", ["siren", "fourier", "finer", "nstr"])
+def test_a_higher_sound_gets_higher_frequencies(name):
+    options = {"siren": {"width": 16}, "fourier": {"width": 16, "frequencies": 32}, "finer": {"width": 16},
+               "nstr": {"width": 16, "waves": 32}}[name]
+    chosen = []
+    for hertz in (150, 900):
+        t = np.arange(8000) / 8000
+        noise = np.random.default_rng(0).normal(size=8000) * 0.01
+        sound = Audio.from_array((np.sin(2 * np.pi * hertz * t) + noise).astype(np.float32), 8000)
+        chosen.append(apply_fresh(make_method(name, options).prepare(sound), sound)[1]["nearest"])
+    assert chosen[0] < chosen[1]
+
+
+def test_clips_and_volumes_are_seen_on_a_grid():
+    x = (np.arange(40) + 0.5) / 40
+    volume = Volume.from_array(np.broadcast_to(np.cos(2 * np.pi * 3 * x), (20, 30, 40)).astype(np.float32))
+    spectrum = diagonal_spectrum(torch.from_numpy(volume.on_grid(20)), 9)
+    assert spectrum[2] > 0.99 * spectrum.sum()
+    clip = Video.from_array(np.broadcast_to(np.arange(6, dtype=np.uint8)[:, None, None, None] * 10, (6, 8, 12, 3)))
+    grid = clip.on_grid(4)
+    assert grid.shape == (3, 4, 4, 4) and np.allclose(grid[0, :, 0, 0] * 255, [10 / 3, 50 / 3, 100 / 3, 140 / 3])
+    assert np.allclose(clip.on_grid(12).mean((1, 2, 3)), 25 / 255, atol=1e-5)
+
+
+def test_resampling_keeps_the_mean():
+    values = np.random.default_rng(0).random((7, 5)).astype(np.float32)
+    for side in (1, 3, 7, 20):
+        assert np.allclose(resampled(values, 0, side).mean(0), values.mean(0), atol=1e-6)
+    assert np.allclose(resampled(values, 0, 7), values, atol=1e-6)
