@@ -45,6 +45,7 @@ class Output(ABC):
     """
 
     takes: ClassVar[tuple[str, ...]]
+    shows: ClassVar[tuple[str, ...]] = ("color", "depth", "normal")  # what `--what` may name, where it is taken
     closer: ClassVar[str] = "--scale 4"
 
     def __init__(self, field: Field, folder: Path | None = None) -> None:
@@ -56,6 +57,8 @@ class Output(ABC):
         """Refuses flags that this kind has no use for, rather than ignoring them."""
         if wrong := [name for name in request.given() if name not in self.takes]:
             raise BadInput(f"{flags(wrong)}: is not for runs of the kind {kind}; it takes {flags(self.takes)}")
+        if request.what not in (None, *self.shows):
+            raise BadInput(f"--what {request.what}: is not for runs of the kind {kind}; they show {', '.join(self.shows)}")
 
     @abstractmethod
     def default_name(self, request: Request) -> str:

@@ -15,18 +15,29 @@ from scenes.pictures.storage import Storage
 
 
 class ImageOutput(Output):
-    takes = ("size", "scale", "crop")
+    takes = ("size", "scale", "crop", "what")
+    shows = ("color", "frequency", "flow")
 
     def default_name(self, request: Request) -> str:
+        if request.what not in (None, "color"):
+            return f"{request.what}.png"
         return "render.exr" if self.field.channels.space == "linear" else "render.png"
 
     def render(self, out: Path, request: Request) -> dict:
         width, height, window = frame(self.field.domain, request.size, request.scale, request.crop)
+        if request.what not in (None, "color"):
+            return self._map(request.what, out, width, height, window)
         check_writable(out, self.field.channels)  # told before the work, not after it
         # Beyond the storage's limit the values lie in a mapped temporary file: memory does not grow with the picture.
         values = Storage(max_pixels=width * height).new(height, width, len(self.field.channels), np.float32)
         notes = write_image(out, picture(self.field, width, height, window, values), self.field.channels)
         return {"width": width, "height": height, "text": f"{width} x {height}", "notes": notes}
+
+    def _map(self, what: str, out: Path, width: int, height: int, window: tuple[float, float, float, float]) -> dict:
+        from fields.output.maps import draw_map
+
+        width, height = draw_map(self.field, what, out, width, height, window)
+        return {"width": width, "height": height, "text": f"{width} x {height}"}
 
 
 def frame(domain: Domain, size, scale, crop) -> tuple[int, int, tuple[float, float, float, float]]:
