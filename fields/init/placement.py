@@ -3,6 +3,7 @@
     pictures, volumes, clips    the magnitude of the gradient of the values
     distances                   1 / (|distance| + 0.001): the surface
     densities with colours      what a point absorbs, times the gradient of its colour
+    posed views                 the border of what silhouettes leave of space
     samples without an order    how much values differ from those of the nearest samples
 """
 
@@ -18,6 +19,8 @@ from fields.init.kmeans import cluster_covariances, weighted_draw, weighted_kmea
 from fields.ops.neighbours import nearest
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from scenes.signal import Signal
 
 Placement = Literal["kmeans", "weighted", "random", "lattice"]
@@ -32,6 +35,7 @@ WIDENED = 0.5
 HALF = {"inverse_quadratic": 1.0, "inverse_multiquadric": 3.0, "gaussian": 1.3863, "markov": 0.48045}
 # No kernel is wider than this share of the longest axis.
 WIDEST = 0.1
+SILHOUETTE_CELLS = 64  # along an axis
 UNORDERED_SAMPLES = 1024  # along an axis, as samples without an order count
 
 
@@ -47,6 +51,8 @@ def candidates(signal: Signal, seed: int = 0) -> Candidates:
     """The candidates of a signal, by its kind; all weights are equal where it is constant."""
     from scenes.errors import BadInput
 
+    if signal.kind == "radiance":
+        return silhouette_candidates(signal.empty(SILHOUETTE_CELLS))
     side = max((n or 0 for n in signal.domain.shape), default=0)
     try:
         values = signal.on_grid(max(2, min(SIDES[signal.domain.dimensions], side)))
@@ -56,6 +62,15 @@ def candidates(signal: Signal, seed: int = 0) -> Candidates:
         weights = distance_weights(values[:, 0]) if distances else scattered_weights(coords, values)
         return _usable(coords, weights)
     return of_grid(gradient_weights(torch.from_numpy(values)))
+
+
+def silhouette_candidates(empty: np.ndarray | None) -> Candidates:
+    """Of posed views, whose rays say nothing of places before a fit: cells `[n, n, n]` (x first) that silhouettes leave, above all those
+    at the border; the whole cube where views show no silhouettes (`empty` is None)."""
+    if empty is None or empty.all():
+        return of_grid(torch.ones(*[SILHOUETTE_CELLS] * 3))
+    solid = torch.from_numpy(~empty).float().permute(2, 1, 0).contiguous()
+    return of_grid(gradient_weights(solid[None]) + 0.1 * solid)
 
 
 def of_grid(weights: Tensor) -> Candidates:

@@ -20,6 +20,7 @@ OF_THE_GRID = ("levels", "features", "table_size", "base_resolution", "growth")
 # more are slower and no better.
 FOR_KINDS: dict[str, dict[str, object]] = {
     "shape": {"levels": 12, "table_size": 1 << 16, "units": 16, "batch": 1 << 15, "learning_rate": 1e-2, "table_rate": 1e-2},
+    "radiance": {"levels": 12, "table_size": 1 << 16, "units": 32, "batch": 1 << 16, "learning_rate": 1e-2, "table_rate": 3e-2},
 }
 
 

@@ -17,7 +17,7 @@ METHODS = {
     "hashgrid": SMALL_GRID,
     "rbf": {name: value for name, value in SMALL_GRID.items() if name != "width"} | {"units": 16},
     "densegrid": GRIDS, "tensorf": GRIDS | {"features": 4}, "triplane": GRIDS | {"octaves": 3, "features": 8}, "kplanes": GRIDS | {"features": 8},
-    "nerf": NETWORK, "cam": NETWORK, "siren": NETWORK, "frequency": NETWORK, "fourier": NETWORK | {"sigma": 1.0},
+    "neurbf": SMALL | {"kernels": 200, "width": 16, "color_width": 16, "color_layers": 1}, "nerf": NETWORK, "cam": NETWORK, "siren": NETWORK, "frequency": NETWORK, "fourier": NETWORK | {"sigma": 1.0},
 }
 
 
