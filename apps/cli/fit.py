@@ -17,7 +17,7 @@ from pathlib import Path
 
 import scenes
 from apps.cli import types
-from fields.fit.kinds import COMPRESSED, default_method
+from fields.fit.kinds import COMPRESSED, default_method, import_packages
 from fields.fit.rate import bits_per_pixel
 from fields.methods.registry import make_method
 from scenes.domain import Domain
@@ -104,6 +104,8 @@ def run(options: argparse.Namespace) -> dict:
     from apps.cli.sources import find_run
     from fields.fit.run import Run
 
+    if options.kind != "auto":
+        import_packages(options.kind)
     started = time.perf_counter()
     if options.resume:
         kept = Run.open(options.out) if options.out else find_run(options.source)

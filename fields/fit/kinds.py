@@ -6,6 +6,7 @@ are "module:name" and load on first use, so that the command line can ask this t
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -26,21 +27,31 @@ COMPRESSED = b"FSQ1"
 
 @dataclass(frozen=True)
 class Kind:
-    """`objectives`: for each way of asking a field; the first whose `requires` the field meets is taken."""
+    """`objectives`: for each way of asking a field; the first whose `requires` the field meets is taken.
+    `packages`: what loading, fitting and scoring import on the way."""
 
     objectives: tuple[str, ...]
     output: str
     method: str = "hashgrid"
+    packages: tuple[str, ...] = ("PIL.Image",)
 
 
 KINDS = {
     "image": Kind(("fields.fit.image:ImageObjective",), "fields.output.image:ImageOutput"),
-    "audio": Kind(("fields.fit.audio:AudioObjective",), "fields.output.audio:AudioOutput"),
-    "video": Kind(("fields.fit.video:VideoObjective", "fields.fit.frames:FrameObjective"), "fields.output.video:VideoOutput"),
+    "audio": Kind(("fields.fit.audio:AudioObjective",), "fields.output.audio:AudioOutput", packages=("soundfile", "PIL.ImageDraw")),
+    "video": Kind(("fields.fit.video:VideoObjective", "fields.fit.frames:FrameObjective"), "fields.output.video:VideoOutput", packages=("av", "PIL.Image")),
     "volume": Kind(("fields.fit.volume:VolumeObjective",), "fields.output.volume:VolumeOutput"),
-    "shape": Kind(("fields.fit.shape:ShapeObjective",), "fields.output.shape:ShapeOutput"),
+    "shape": Kind(("fields.fit.shape:ShapeObjective",), "fields.output.shape:ShapeOutput",
+                  packages=("trimesh", "igl", "embreex", "networkx", "scipy.ndimage", "scipy.spatial", "skimage.measure", "PIL.Image")),
     "radiance": Kind(("fields.fit.radiance:RadianceObjective",), "fields.output.radiance:RadianceOutput"),
 }
+
+
+def import_packages(kind: str) -> None:
+    """Imports what a fit would import on the way, as that is not to count towards its time; what is absent is told where it is needed."""
+    for name in KINDS[kind].packages:
+        with suppress(ImportError):
+            import_module(name)
 
 
 def objective_for(signal: Signal, field: Field, loss: str, gradient_terms: dict[str, float] | None = None) -> Objective:
