@@ -138,6 +138,21 @@ def test_a_disk_that_fills_up_leaves_nothing(run, tmp_path):
         subprocess.run(["umount", str(small)], check=True)
 
 
+def test_an_obj_that_fails_leaves_no_files_beside_it(tmp_path, monkeypatch):
+    from scenes.errors import BadInput
+    from scenes.shapes.writers import obj
+    from scenes.shapes.writers.asset import Asset
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    ball = trimesh.creation.icosphere(1)
+    monkeypatch.setattr(obj, "_lines", full)
+    with pytest.raises(BadInput, match="full"):
+        obj.write_obj(tmp_path / "a.obj", Asset(ball.vertices, ball.faces, ball.vertex_normals))
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_usual_ending_and_people_are_told(run, capsys):
     assert main(["export", str(run), "--resolution", "24"]) == 0
     said = capsys.readouterr()

@@ -33,8 +33,19 @@ def write_obj(path: Path, asset: Asset) -> list[Path]:
         material += [f"norm {place.name}", f"map_Bump {place.name}"]
     if not painted:
         beside[path.with_suffix(".mtl")] = ("\n".join(material) + "\n").encode()
-    for place, content in beside.items():
-        atomic_write_bytes(place, content)
+    there = {place for place in beside if place.exists()}
+    try:
+        for place, content in beside.items():
+            atomic_write_bytes(place, content)
+        _write(path, asset, painted)
+    except BaseException:
+        for place in set(beside) - there:
+            place.unlink(missing_ok=True)
+        raise
+    return list(beside)
+
+
+def _write(path: Path, asset: Asset, painted: bool) -> None:
     places = np.concatenate([asset.vertices, asset.colours], axis=1) if painted else asset.vertices
     corner = asset.faces + 1
     with atomic_write(path) as temporary, open(temporary, "w", encoding="ascii", newline="\n") as file:
@@ -48,7 +59,6 @@ def write_obj(path: Path, asset: Asset) -> list[Path]:
             _lines(file, "f %d/%d/%d %d/%d/%d %d/%d/%d", np.repeat(corner, 3, axis=1))
         else:
             _lines(file, "f %d//%d %d//%d %d//%d", np.repeat(corner, 2, axis=1))
-    return list(beside)
 
 
 def _lines(file, pattern: str, rows: np.ndarray) -> None:
