@@ -36,12 +36,12 @@ def build(studio: Studio, tab: gr.Tab) -> gr.Dropdown:
         with gr.Column(scale=1, min_width=320, elem_classes="card"):
             resolution = gr.Slider(32, 256, value=96, step=32, label="Cells along the longest side", elem_id="space-cells")
             extract = gr.Button("Extract the mesh", elem_id="space-extract")
-            mesh = gr.Model3D(show_label=False, elem_id="space-mesh", height=420, visible=False, clear_color=(0.0, 0.0, 0.0, 0.0))
+            mesh = gr.Model3D(show_label=False, elem_id="space-mesh", height=420, visible="hidden", clear_color=(0.0, 0.0, 0.0, 0.0))
             about = gr.Markdown("", elem_id="space-about")
             cameras = gr.HTML("", elem_id="space-cameras")
 
     def choose(name: str | None):
-        return (view(studio, name) if name else EMPTY), gr.update(value=None, visible=False), "", (asked(studio, name, photographed) if name else "")
+        return (view(studio, name) if name else EMPTY), gr.update(value=None, visible="hidden"), "", (asked(studio, name, photographed) if name else "")
 
     def make(name: str | None, cells: float):
         if not name:
