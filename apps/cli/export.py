@@ -35,7 +35,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     surface = parser.add_argument_group("surfaces")
     surface.add_argument("--level", type=types.number, metavar="V", help="where the surface lies, in the field's values (default: 0 for distances, "
                          "0.5 for occupancy, suggested from the histogram for volumes)")
-    surface.add_argument("--crop", type=types.box, metavar="X0,Y0,Z0,X1,Y1,Z1", help="only this box, in the units of the fitted file; of a picture X0,Y0,X1,Y1 in pixels")
+    surface.add_argument("--crop", type=types.part_of_space, metavar="X0,Y0,Z0,X1,Y1,Z1", help="only this box, in the units of the fitted file; of a picture X0,Y0,X1,Y1 in pixels")
     surface.add_argument("--largest", action="store_const", const=True, help="only the largest connected part")
     surface.add_argument("--faces", type=types.count, metavar="N", help="simplify to at most N triangles")
     surface.add_argument("--texture", type=types.count, nargs="?", const=2048, metavar="PIXELS",

@@ -65,7 +65,7 @@ def number(text: str) -> float:
     return value
 
 
-def box(text: str) -> tuple[float, ...]:
+def part_of_space(text: str) -> tuple[float, ...]:
     """X0,Y0,Z0,X1,Y1,Z1 of a box, or X0,Y0,X1,Y1 of a part of a picture, that holds something."""
     try:
         corners = tuple(number(part) for part in text.split(","))

@@ -72,6 +72,8 @@ def box_of(implicit: Implicit, request: Request) -> tuple[np.ndarray, np.ndarray
     whole = np.zeros(3), np.array(implicit.extents)
     if request.crop is None:
         return whole
+    if len(request.crop) != 6:
+        raise BadInput(f"--crop of a surface is X0,Y0,Z0,X1,Y1,Z1, not {len(request.crop)} numbers")
     lower = np.maximum(implicit.from_file(np.array(request.crop[:3])), whole[0])
     upper = np.minimum(implicit.from_file(np.array(request.crop[3:])), whole[1])
     if not (lower < upper).all():
