@@ -12,7 +12,7 @@ import pytest
 
 FLAGS = "--no-sandbox --use-gl=angle --use-angle=swiftshader --enable-unsafe-swiftshader --ignore-gpu-blocklist".split()
 SHOTS = Path(__file__).resolve().parents[2] / "build" / "screenshots"
-PATIENCE = 240_000  # milliseconds; machines that do other things as well are slow
+PATIENCE = 120_000  # milliseconds; machines that do other things as well are slow
 
 
 @pytest.fixture(scope="session")
