@@ -195,7 +195,7 @@ def spectra(opened: Opened) -> str:
     signal = reopen(opened.run)
     dimensions = signal.domain.dimensions
     if dimensions not in SIDES or not isinstance(field, PointField) or None in signal.domain.shape:
-        raise BadInput(f"spectra are of pictures, clips and volumes on a grid, and this run is of the kind {header['kind']}")
+        raise BadInput(f"spectra are of pictures, sounds, clips and volumes on a grid, and this run is of the kind {header['kind']}")
     side = min(SIDES[dimensions], *signal.domain.shape)
     target = torch.from_numpy(signal.on_grid(side))
     bins = min(BINS, side // 2 - 1)
