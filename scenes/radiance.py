@@ -17,7 +17,7 @@ from scenes.posed.box import PLAIN_LEVELS, SceneBox, border, plain_background, s
 from scenes.posed.open import open_posed
 from scenes.posed.rays import directions_of, pixels_of, rays_of
 from scenes.posed.view import Lens, PosedViews, View
-from scenes.sampling import _generator
+from scenes.sampling import philox
 from scenes.signal import Signal
 
 Backdrop = Literal["white", "black"]
@@ -119,7 +119,7 @@ class RadianceScene(Signal):
 
     def rays(self, step: int, count: int, seed: int) -> Rays:
         """`count` rays through random pixels of the views for training; a pure function of its arguments."""
-        random = _generator(seed, step).random_raw(count)
+        random = philox(seed, step).random_raw(count)
         pixel = ((random >> np.uint64(11)).astype(np.float64) * 2.0**-53 * len(self._pixels)).astype(np.int64)
         if self._valid is not None:
             pixel = pixel[self._valid[pixel]]

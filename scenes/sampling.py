@@ -43,7 +43,7 @@ class StratifiedSampler:
         if remembered != key:
             runs = -(-self.total // run)
             # Raw words: numpy promises their sequence for ever, and that of its distributions only for a version.
-            words = _generator(seed, epoch).random_raw(runs)
+            words = philox(seed, epoch).random_raw(runs)
             offsets = ((words >> np.uint64(32)) * np.uint64(run) >> np.uint64(32)).astype(np.int64)
             self._remembered = (key, offsets)
         return offsets
@@ -54,7 +54,7 @@ def withhold(total: int, share: float, seed: int) -> np.ndarray:
 
     A pure function of its arguments; memory beyond the result does not grow with `total`.
     """
-    generator = _generator(seed, 2**64 - 1)  # a stream that no epoch has
+    generator = philox(seed, 2**64 - 1)  # a stream that no epoch has
     limit = np.uint32(min(share * 2**32, 2**32 - 1))
     held = np.empty(total, bool)
     for start in range(0, total, CHUNK):
@@ -75,5 +75,5 @@ def places(chosen: np.ndarray) -> np.ndarray:
     return found
 
 
-def _generator(seed: int, stream: int) -> np.random.Philox:
+def philox(seed: int, stream: int) -> np.random.Philox:
     return np.random.Philox(key=np.array([seed % 2**64, stream], np.uint64))

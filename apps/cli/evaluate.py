@@ -28,19 +28,13 @@ def run(options: argparse.Namespace) -> dict:
 
     import scenes
     from apps.cli.fit import rate_of
-    from fields.fit.fit import reopen, resolve_device
-    from fields.fit.kinds import objective_for
-    from scenes.errors import BadInput
+    from fields.fit.fit import reopen, resolve_device, score
 
     field = kept.load_field(resolve_device(options.device))
     begun = time.perf_counter()
     path = options.data or kept.header["source"]["path"]
     signal = scenes.load(path, kept.header["kind"]) if options.data else reopen(kept)
-    if len(signal.channels) != len(field.channels):
-        raise BadInput(f"{path} has the channels {', '.join(signal.channels.names)}; "
-                       f"the field has {', '.join(field.channels.names)}")
-    signal.measure_as(field.channels)
-    metrics = objective_for(signal, field, kept.header["options"]["loss"]).evaluate(field) | field.diagnostics()
+    metrics = score(field, signal, kept.header["options"]["loss"])
     stored = kept.weights.stat().st_size
     if not options.json:
         for name, value in {**metrics, **rate_of(kept.header["kind"], field.domain, stored)}.items():

@@ -61,9 +61,9 @@ def run(options: argparse.Namespace) -> dict:
 
     kept = Run.open(options.run_folder)
 
-    import sys
     import time
 
+    from apps.cli.written import tell_written
     from apps.export.base import Request, Source
     from apps.export.formats import default_ending, export
     from fields.fit.fit import resolve_device
@@ -72,10 +72,4 @@ def run(options: argparse.Namespace) -> dict:
     out = options.out or kept.beside(f"export{default_ending(source)}")
     begun = time.perf_counter()
     report = export(source, out, Request(**{name: getattr(options, name) for name in Request.names()}), options.form)
-    seconds = time.perf_counter() - begun
-    for note in report.pop("notes", []):
-        print(f"note: {note}", file=sys.stderr)
-    text = report.pop("text")
-    if not options.json:
-        print(f"{out}   {text}, {seconds:.2f} s")
-    return {"run": str(kept.path), "out": str(out), **report, "seconds": round(seconds, 3), "backend": source.field.backend}
+    return tell_written(options, kept, source.field, out, report, time.perf_counter() - begun)

@@ -54,9 +54,9 @@ def run(options: argparse.Namespace) -> dict:
 
     kept = Run.open(options.run_folder)
 
-    import sys
     import time
 
+    from apps.cli.written import tell_written
     from fields.fit.fit import resolve_device
     from fields.fit.kinds import output_for
     from fields.output.base import Request
@@ -68,10 +68,4 @@ def run(options: argparse.Namespace) -> dict:
     out = options.out or kept.beside(output.default_name(request))
     begun = time.perf_counter()
     report = output.render(out, request)
-    seconds = time.perf_counter() - begun
-    for note in report.pop("notes", []):
-        print(f"note: {note}", file=sys.stderr)
-    text = report.pop("text")
-    if not options.json:
-        print(f"{out}   {text}, {seconds:.2f} s")
-    return {"run": str(kept.path), "out": str(out), **report, "seconds": round(seconds, 3), "backend": output.field.backend}
+    return tell_written(options, kept, output.field, out, report, time.perf_counter() - begun)

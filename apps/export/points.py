@@ -9,14 +9,13 @@ import numpy as np
 from apps.export.base import Request, Source
 from apps.export.meshes import make
 from apps.export.surfaces import implicit_of
-from fields.surface.project import colours_at, normals_at, on_surface
-from fields.surface.quality import distances_to_field, spread
+from fields.surface.project import colours_at
+from fields.surface.quality import distances_to_field
+from fields.surface.scatter import scattered
 from scenes.atomic import check_place
 from scenes.shapes.writers.ply import columns_of, write_ply
 
 POINTS = 500_000
-# Points go from the mesh to the field's surface, at most so many of its cells.
-REACH_CELLS = 2.0
 # Points that the report's distances are the mean of.
 MEASURED = 100_000
 
@@ -26,10 +25,7 @@ def write(source: Source, out: Path, request: Request) -> dict:
     check_place(out)
     implicit = implicit_of(source, request)
     mesh = make(implicit, request)
-    places, normals = spread(mesh, request.points or POINTS)
-    if implicit.sort != "sheet":
-        places = on_surface(implicit, places, mesh.cell / 2, REACH_CELLS * mesh.cell)
-        normals = normals_at(implicit, places, mesh.normal_width)
+    places, normals = scattered(implicit, mesh, request.points or POINTS)
     colours = colours_at(implicit, places)
     distance = distances_to_field(implicit, mesh, places[:MEASURED], normals[:MEASURED])[0]
     write_ply(out, columns_of(implicit.to_file(places), normals, colours), comments=("Field Studio",))

@@ -7,25 +7,20 @@ from pathlib import Path
 from apps.export.base import Request, Source
 from apps.export.meshes import make
 from apps.export.surfaces import implicit_of
-from fields.surface.project import normals_at, on_surface
-from fields.surface.quality import spread
+from fields.surface.scatter import scattered
 from fields.surface.splats import columns, splats_on
 from fields.surface.topology import face_areas
 from scenes.atomic import check_place
 from scenes.shapes.writers.ply import write_ply
 
 SPLATS = 200_000
-REACH_CELLS = 2.0
 
 
 def write(source: Source, out: Path, request: Request) -> dict:
     check_place(out)
     implicit = implicit_of(source, request)
     mesh = make(implicit, request)
-    places, normals = spread(mesh, request.points or SPLATS)
-    if implicit.sort != "sheet":
-        places = on_surface(implicit, places, mesh.cell / 2, REACH_CELLS * mesh.cell)
-        normals = normals_at(implicit, places, mesh.normal_width)
+    places, normals = scattered(implicit, mesh, request.points or SPLATS)
     splats = splats_on(implicit, places, normals, float(face_areas(mesh.vertices, mesh.faces).sum()))
     write_ply(out, columns(splats, implicit.corner, implicit.side))
     views = "the colours of every direction of view" if implicit.seen_from else "one colour each"

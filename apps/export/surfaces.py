@@ -44,8 +44,8 @@ def implicit_of(source: Source, request: Request) -> Implicit:
 
 def _clear(source: Source) -> None:
     """Without what no camera saw and specks, where the run knows its cameras."""
-    from fields.output.radiance import CAMERAS, clear
-    from scenes.posed.cameras import read_cameras
+    from fields.output.radiance import clear
+    from scenes.posed.cameras import CAMERAS, read_cameras
 
     if source.run is None or not (source.run.path / CAMERAS).is_file():
         return

@@ -13,7 +13,7 @@ from fields.distill.stages import Stages
 from fields.distill.teacher import KINDS, teacher_signal
 from fields.distill.trainer import Distiller
 from fields.field import Field, RadianceField
-from fields.fit.fit import DEFAULT_SECONDS, Fit, build, finish, new_run, resolve_device
+from fields.fit.fit import DEFAULT_SECONDS, Fit, build, finish, new_run, resolve_device, score
 from fields.fit.kinds import objective_for
 from fields.fit.run import Run, write_json
 from fields.fit.trainer import Trainer
@@ -64,9 +64,7 @@ def prepare(teacher_run: Run, into: str | Method, *, steps: int | None = None, s
                           "parameters": teacher.stored_numbers, "bytes": teacher_run.weights.stat().st_size,
                           "metrics": stored and stored["metrics"]},
               "stages": stages.model_dump(), "share_heads": share_heads, "shared": shared, "samples": signal.source["options"]}
-    kept = new_run(Path(out), trainer, kind, teacher_run.header["source"], steps, seconds, origin)
-    trainer.objective.keep_beside(kept.path)
-    return trainer, kept
+    return trainer, new_run(Path(out), trainer, kind, teacher_run.header["source"], steps, seconds, origin)
 
 
 def resume(run: Run, device: str = "auto", started: float | None = None) -> Distiller:
@@ -93,10 +91,9 @@ def resume(run: Run, device: str = "auto", started: float | None = None) -> Dist
 
 def score_on_data(run: Run, field: Field, signal: Signal) -> dict[str, float]:
     """The student's metrics on a signal of its kind; they go into the run's `metrics.json` beside those against the teacher."""
-    if signal.domain.dimensions != field.domain.dimensions or len(signal.channels) != len(field.channels):
+    if signal.domain.dimensions != field.domain.dimensions:
         raise BadInput(f"--data {signal.source['path']}: {signal.describe()} is not what this field was made for")
-    signal.measure_as(field.channels)
-    metrics = objective_for(signal, field, run.header["options"]["loss"]).evaluate(field)
+    metrics = score(field, signal, run.header["options"]["loss"])
     write_json(run.path / "metrics.json", {**run.metrics(), "data": {"source": signal.source["path"], "metrics": metrics}})
     return metrics
 

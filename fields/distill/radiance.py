@@ -8,13 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from fields.distill.stages import FEATURES, RENDERED, VALUES, Stages
-from fields.fit.radiance import CAMERAS, FEWEST_RAYS, MOST_RAYS, PASSED_OVER, RadianceObjective, RayBatch
+from fields.fit.radiance import FEWEST_RAYS, MOST_RAYS, PASSED_OVER, RadianceObjective, RayBatch
 from fields.methods.base import Method
 from fields.ops.composite import composite, weights_of
 from fields.ops.march import pack_cells
 from fields.ops.packed import Samples
 from fields.radiance_field import EncodedRadiance, density_of
-from scenes.posed.cameras import write_cameras
+from scenes.posed.cameras import CAMERAS, write_cameras
 from fields.render.volume import THRESHOLD
 
 # Logarithms of density are compared within these: all that is emptier is empty, all that is denser is solid. The authors' [-2, 7], whose

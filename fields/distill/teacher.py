@@ -40,10 +40,9 @@ def teacher_signal(run: Run, teacher: Field) -> Signal:
 
 
 def _scene(run: Run, teacher: Field) -> Signal:
-    from fields.distill.views import TaughtScene, cameras_of
+    from fields.distill.views import TaughtScene
 
-    return TaughtScene(teacher, cameras_of(run.path), run.header["options"]["background"] == "random",
-                       run.header["source"].get("options", {}).get("backdrop", "white"))
+    return TaughtScene(teacher, run.path, run.header["options"]["background"] == "random")
 
 
 def _image(teacher: PointField) -> Image:

@@ -90,7 +90,6 @@ def prepare(signal: Signal, method: str | Method | None = None, *, steps: int | 
         return trainer, None
     run = new_run(Path(out), trainer, signal.kind, signal.source, steps, seconds,
                   {"from": str(start.path) if start else None, "init": fresh})
-    trainer.objective.keep_beside(run.path)
     if choice is not None:
         save_spectra(choice, fresh["option"], run.path / "fresh.png")
     return trainer, run
@@ -99,16 +98,27 @@ def prepare(signal: Signal, method: str | Method | None = None, *, steps: int | 
 def new_run(out: Path, trainer: Trainer, kind: str, source: dict, steps: int | None, seconds: float | None, origin: dict) -> Run:
     """The folder of a fit that is about to begin; `origin` is what its header says of where it comes from."""
     field, config = trainer.field, trainer.method
-    return Run.create(out, {
+    run = Run.create(out, {
         "status": "running", "kind": kind, "source": source, "domain": field.domain.to_json(), "channels": field.channels.to_json(),
         "method": config.name, "options": config.model_dump(), "parameters": field.stored_numbers, "seed": trainer.seed,
         "bits": trainer.bits, "keep": trainer.keep, "steps": steps, "seconds": seconds, **origin, "device": str(trainer.device), "backend": field.backend,
         "fused": trainer.fused, "threads": torch.get_num_threads(), "machine": machine(), "versions": versions()})
+    trainer.objective.keep_beside(run.path)
+    return run
 
 
 def reopen(run: Run) -> Signal:
     """The signal that a run was begun on; refused where its file is gone or another."""
     return scenes.reopen(run.header["kind"], run.header["source"])
+
+
+def score(field: Field, signal: Signal, loss: str) -> dict[str, float]:
+    """The metrics of a field on any signal of its kind, in the field's own units, and what the field tells of itself."""
+    if len(signal.channels) != len(field.channels):
+        raise BadInput(f"{signal.source['path']} has the channels {', '.join(signal.channels.names)}; "
+                       f"the field has {', '.join(field.channels.names)}")
+    signal.measure_as(field.channels)
+    return objective_for(signal, field, loss).evaluate(field) | field.diagnostics()
 
 
 def resume(signal: Signal, run: Run, device: str = "auto", started: float | None = None) -> Trainer:

@@ -22,10 +22,10 @@ from fields.render.occupancy import OccupancyGrid
 from fields.render.proposal import envelope_loss
 from fields.render.volume import RadianceView, render_picture, render_rays
 from scenes.colour import to_bytes
-from scenes.posed.cameras import write_cameras
+from scenes.posed.cameras import CAMERAS, write_cameras
 from scenes.posed.view import View
 from scenes.radiance import BACKDROPS, RadianceScene
-from scenes.sampling import _generator
+from scenes.sampling import philox
 
 # Steps between looks at which cells are occupied.
 GRID_STEPS = 16
@@ -44,7 +44,6 @@ ANNEAL_STEPS = 50
 GUIDED_STEP = 1 / 64
 # Matter that lets a third of the light through this share of the cube's side is solid.
 SOLID_LENGTH = 0.02
-CAMERAS = "cameras.json"
 
 
 class RayBatch(NamedTuple):
@@ -131,7 +130,7 @@ class RadianceObjective(Objective):
         origins, directions, colors, views = (torch.from_numpy(x).to(device) for x in (rays.origins, rays.directions, rays.colors, rays.views))
         background = None
         if self.method.background == "random":
-            words = _generator(seed, step + (1 << 40)).random_raw(-(-3 * len(colors) // 8)).view(np.uint8)[:3 * len(colors)]
+            words = philox(seed, step + (1 << 40)).random_raw(-(-3 * len(colors) // 8)).view(np.uint8)[:3 * len(colors)]
             background = torch.from_numpy(words.reshape(-1, 3).astype(np.float32) / 255.0).to(device)
         elif self.method.background in BACKDROPS:
             background = torch.full((3,), BACKDROPS[self.method.background], device=device)

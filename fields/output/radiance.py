@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -20,14 +21,13 @@ from scenes.colour import to_bytes
 from scenes.domain import Channels
 from scenes.errors import BadInput
 from scenes.image import check_writable, write_image
-from scenes.posed.cameras import PathCamera, around, read_cameras, resized
+from scenes.posed.cameras import CAMERAS, PathCamera, around, read_cameras, resized
 from scenes.posed.path import read_path
+from scenes.radiance import BACKDROPS
 
-CAMERAS = "cameras.json"
 FRAMES, RATE = 60, 20.0
 CHUNK = 1 << 14
 MAX_PIXELS = 1 << 26
-BACKGROUNDS = {"white": 1.0, "black": 0.0}
 RGB = Channels(("red", "green", "blue"), "srgb")
 
 
@@ -116,7 +116,7 @@ class RadianceOutput(Output):
         background = field.backdrop()
         moment = (time if time is not None else camera.time or 0.0) if field.moving else None
         seen = render_picture(field, origins, directions, (camera.lens.height, camera.lens.width), field.grid,
-                              BACKGROUNDS[self.backdrop] if background is None else background, CHUNK, moment, box=self._box, **field.how)
+                              BACKDROPS[self.backdrop] if background is None else background, CHUNK, moment, box=self._box, **field.how)
         found = self._normals(origins, directions, seen, moment) if normals else None
         return RadianceView(seen.color, seen.opacity, seen.depth * field.side), found
 
@@ -124,7 +124,7 @@ class RadianceOutput(Output):
         lower, upper = (self.field.to_cube(torch.tensor(corner, dtype=torch.float64)).tolist() for corner in (corners[:3], corners[3:]))
         return tuple(lower), tuple(upper)
 
-    @property
+    @cached_property
     def backdrop(self) -> str:
         """As the run's pictures are scored on."""
         from fields.fit.run import Run

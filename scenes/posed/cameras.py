@@ -17,6 +17,8 @@ from scenes.posed.rays import directions_of
 from scenes.posed.view import Lens, View, checked_lens, checked_pose
 from scenes.posed.write import FISHEYE, OPENCV, frame_of
 
+# What a run keeps of its scene.
+CAMERAS = "cameras.json"
 
 
 @dataclass(frozen=True)

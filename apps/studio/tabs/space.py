@@ -17,9 +17,8 @@ from apps.studio.looks import Opened
 from apps.studio.tabs.choose import asked, run_choice
 from fields.fit.run import Run
 from fields.output.cameras import draw_cameras
-from fields.output.radiance import CAMERAS
 from scenes.errors import BadInput
-from scenes.posed.cameras import read_cameras
+from scenes.posed.cameras import CAMERAS, read_cameras
 
 if TYPE_CHECKING:
     from apps.studio.server import Studio
