@@ -15,7 +15,7 @@ examples:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run_folder", metavar="RUN", type=Path, help="the run's folder")
-    parser.add_argument("--data", metavar="SOURCE", help="score against this signal (default: the one it was fitted to)")
+    parser.add_argument("--data", metavar="SOURCE", help="score against this signal (default: the one it was fitted to); of a scene, the views that it was not fitted to")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to compute")
 
 
@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> dict:
     begun = time.perf_counter()
     path = options.data or kept.header["source"]["path"]
     signal = scenes.load(path, kept.header["kind"]) if options.data else reopen(kept)
-    metrics = score(field, signal, kept.header["options"]["loss"])
+    metrics = score(kept, field, signal, other=options.data is not None)
     stored = kept.weights.stat().st_size
     if not options.json:
         for name, value in {**metrics, **rate_of(kept.header["kind"], field.domain, stored)}.items():

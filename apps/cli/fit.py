@@ -81,6 +81,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     result = parser.add_argument_group("result")
     result.add_argument("--out", type=Path, metavar="DIR", help="the run's folder (default runs/NAME)")
     result.add_argument("--resume", action="store_true", help="continue the run in --out from its last checkpoint")
+    result.add_argument("--tensorboard", action="store_true", help="also log curves and pictures for TensorBoard, in the run's folder")
 
 
 def run(options: argparse.Namespace) -> dict:
@@ -106,6 +107,10 @@ def run(options: argparse.Namespace) -> dict:
 
     if options.kind != "auto":
         import_packages(options.kind)
+    if options.tensorboard:
+        from fields.fit.tensorboard import TensorBoard, check_installed
+
+        check_installed()
     started = time.perf_counter()
     if options.resume:
         kept = Run.open(options.out) if options.out else find_run(options.source)
@@ -124,8 +129,12 @@ def run(options: argparse.Namespace) -> dict:
     for note in signal.notes:
         print(f"note: {note}", file=sys.stderr)
 
+    log = TensorBoard(kept) if options.tensorboard else None
     with stop_on_signals(trainer), FitProgress(signal, trainer, kept) as progress:
-        result = fitting.finish(trainer, kept, [progress])
+        result = fitting.finish(trainer, kept, [progress, log] if log else [progress])
+    if log:
+        log.close(result.metrics, result.steps)
+        print(f"watch: tensorboard --logdir {kept.path}", file=sys.stderr)
     for remark in result.field.remarks():
         print(f"note: {remark}", file=sys.stderr)
     report = summary(kept)

@@ -80,7 +80,7 @@ def _scene(options: argparse.Namespace) -> dict:
     sizes = sorted({(view.lens.width, view.lens.height) for view in scene.views})
     models = sorted({view.lens.model for view in scene.views})
     report = {"source": options.run_folder, "kind": "radiance", "train": len(scene.of("train")), "test": len(scene.of("test")), "sizes": sizes, "lenses": models,
-              "box": {"lower": box.lower.tolist(), "upper": box.upper.tolist(), "bounded": box.bounded, "why": box.why, "near": box.near},
+              "box": {"lower": box.lower.tolist(), "upper": box.upper.tolist(), "bounded": box.bounded, "why": box.why},
               "distances": [float(distances.min()), float(distances.max())], "points": 0 if scene.points is None else len(scene.points),
               "notes": list(signal.notes)}
     if options.plot is not None:

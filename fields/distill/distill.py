@@ -93,7 +93,7 @@ def score_on_data(run: Run, field: Field, signal: Signal) -> dict[str, float]:
     """The student's metrics on a signal of its kind; they go into the run's `metrics.json` beside those against the teacher."""
     if signal.domain.dimensions != field.domain.dimensions:
         raise BadInput(f"--data {signal.source['path']}: {signal.describe()} is not what this field was made for")
-    metrics = score(field, signal, run.header["options"]["loss"])
+    metrics = score(run, field, signal, other=True)
     write_json(run.path / "metrics.json", {**run.metrics(), "data": {"source": signal.source["path"], "metrics": metrics}})
     return metrics
 

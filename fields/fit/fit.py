@@ -112,13 +112,17 @@ def reopen(run: Run) -> Signal:
     return scenes.reopen(run.header["kind"], run.header["source"])
 
 
-def score(field: Field, signal: Signal, loss: str) -> dict[str, float]:
-    """The metrics of a field on any signal of its kind, in the field's own units, and what the field tells of itself."""
+def score(run: Run, field: Field, signal: Signal, other: bool) -> dict[str, float]:
+    """The metrics of a run's field on a signal of its kind, in the field's own units, and what the field tells of itself. `other`: the
+    signal is another than the run was fitted to. BadInput where the two do not go together."""
     if len(signal.channels) != len(field.channels):
         raise BadInput(f"{signal.source['path']} has the channels {', '.join(signal.channels.names)}; "
                        f"the field has {', '.join(field.channels.names)}")
     signal.measure_as(field.channels)
-    return objective_for(signal, field, loss).evaluate(field) | field.diagnostics()
+    objective = objective_for(signal, field, run.header["options"]["loss"])
+    if other:
+        objective.score_only_new(run.path)
+    return objective.evaluate(field) | field.diagnostics()
 
 
 def resume(signal: Signal, run: Run, device: str = "auto", started: float | None = None) -> Trainer:

@@ -88,6 +88,9 @@ class Objective(ABC):
     def keep_beside(self, folder: Path) -> None:
         """Writes what a run of this kind keeps of the signal, into its folder, before the first step."""
 
+    def score_only_new(self, folder: Path) -> None:
+        """Leaves out, of another signal than the run in `folder` was fitted to, what that run was fitted to all the same."""
+
     def details(self) -> dict:
         """What `metrics.json` holds beside the metrics of the last `evaluate`: plain data."""
         return {}

@@ -22,7 +22,8 @@ from fields.render.occupancy import OccupancyGrid
 from fields.render.proposal import envelope_loss
 from fields.render.volume import RadianceView, render_picture, render_rays
 from scenes.colour import to_bytes
-from scenes.posed.cameras import CAMERAS, write_cameras
+from scenes.errors import BadInput
+from scenes.posed.cameras import CAMERAS, read_cameras, write_cameras
 from scenes.posed.view import View
 from scenes.radiance import BACKDROPS, RadianceScene
 from scenes.sampling import philox
@@ -76,6 +77,7 @@ class RadianceObjective(Objective):
         self._field: EncodedRadiance | None = None
         self._watched: tuple[float, float] | None = None  # when and what
         self._watch_cost = 0.0
+        self._scored = signal.test
 
     # Training
 
@@ -188,6 +190,14 @@ class RadianceObjective(Objective):
     def keep_beside(self, folder: Path) -> None:
         write_cameras(folder / CAMERAS, self.signal.views.views)
 
+    def score_only_new(self, folder: Path) -> None:
+        """Scores all views but those from where, and when, one for training was taken, whatever their files hold out."""
+        known = [camera for camera in read_cameras(folder / CAMERAS) if camera.split == "train"]
+        views = self.signal.views.views
+        self._scored = [view for view in views if not any(camera.looks_like(view) for camera in known)]
+        if not self._scored:
+            raise BadInput(f"{self.signal.source['path']}: the run was fitted to all of its {len(views)} views; name a folder with others")
+
     # Scores and pictures
 
     @torch.no_grad()
@@ -223,7 +233,7 @@ class RadianceObjective(Objective):
     def evaluate(self, field: EncodedRadiance) -> dict[str, float]:
         """Means over the views for testing; those of each are in `views`."""
         self.views, self.remarks = [], self._remarks(field)
-        for view in self.signal.test:
+        for view in self._scored:
             fit, target = self.view(field, view).color.cpu().numpy(), self.signal.picture(view)
             scores = {"psnr": psnr(fit, target), "ssim": ssim(fit, target)}
             self.views.append({"name": view.name, **{name: value for name, value in scores.items() if value is not None}})

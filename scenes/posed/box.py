@@ -1,5 +1,4 @@
-"""Where the scene is that cameras look at: the cube that is worth most of a field, whether anything lies beyond it, and from
-which depth on there is something to see."""
+"""Where the scene is that cameras look at: the cube that is worth most of a field, and whether anything lies beyond it."""
 
 from __future__ import annotations
 
@@ -19,8 +18,6 @@ ROOM, CELLS, MOST_VIEWS = 1.04, 64, 40
 FEWEST_SIGHTINGS = 0.4
 # A unit of instant-ngp's cube is so long in the units of its transforms file, whose origin lies in the cube's middle.
 NGP_UNIT = 1 / 0.33
-# Of the nearest of the points or of the cube: from there on there is something to see.
-NEAR_SHARE = 0.5
 # Views of a plain background: so much of the pictures' borders has one colour, to so many levels.
 PLAIN_SHARE, PLAIN_LEVELS = 0.995, 3
 
@@ -30,14 +27,13 @@ class SceneBox:
     """A cube around `centre` `[3]` that reaches `half` to each side, in the scene's units.
 
     bounded: nothing lies outside of it. levels: so many cubes, each twice as large as the one before, hold what is to be seen where
-    the files say so, else None. near: what is nearer to a camera than this, along its axis, was not seen. why: in a few words, for people.
+    the files say so, else None. why: in a few words, for people.
     """
 
     centre: np.ndarray
     half: float
     bounded: bool
     why: str
-    near: float = 0.0
     levels: int | None = None
 
     @property
@@ -72,9 +68,8 @@ def scene_box(scene: PosedViews, bounded: bool | None = None, silhouette: Callab
         guess = SceneBox(middle, half if half > 0 else max(1e-3, REACH * float(distances.max())), True, "what the cameras look at")
         still = all(view.time is None for view in scene.views)
         return _narrowed(guess, shapes, float(distances.min())) if told and still else guess
-    near = _near(scene, poses)
     if scene.aabb_scale is not None:
-        return SceneBox(np.zeros(3), 0.5 * NGP_UNIT, False, f"aabb_scale {scene.aabb_scale:g}", near, 1 + max(0, int(np.ceil(np.log2(scene.aabb_scale)))))
+        return SceneBox(np.zeros(3), 0.5 * NGP_UNIT, False, f"aabb_scale {scene.aabb_scale:g}", 1 + max(0, int(np.ceil(np.log2(scene.aabb_scale)))))
     half = 0.5 * float(distances.max())
     why = "around the cameras"
     if scene.points is not None and len(scene.points) >= 50:
@@ -83,7 +78,7 @@ def scene_box(scene: PosedViews, bounded: bool | None = None, silhouette: Callab
         spread = np.abs(scene.points - middle).max(axis=1)
         half = float(np.clip(np.quantile(spread, 0.7), 0.2 * half, 2 * half))
         why = f"around {len(scene.points):,} points"
-    return SceneBox(middle, max(half, 1e-3), False, why, near)
+    return SceneBox(middle, max(half, 1e-3), False, why)
 
 
 def standing_within(scene: PosedViews, box: SceneBox) -> list[str]:
@@ -152,15 +147,3 @@ def _seen(view: View, away: np.ndarray, points: np.ndarray, cell: float) -> tupl
     reach = 0.87 * cell * view.lens.fl_x / depth[inside] + 1
     kept[inside] = away[y[inside].astype(int), x[inside].astype(int)] <= reach
     return kept, inside
-
-
-def _near(scene: PosedViews, poses: np.ndarray) -> float:
-    known = [view.depths[0] for view in scene.views if view.depths is not None]
-    if known:
-        return NEAR_SHARE * float(min(known))
-    if scene.points is None or len(scene.points) < 50:
-        return 0.0
-    points = scene.points[:: max(1, len(scene.points) // 2000)]
-    depths = np.concatenate([-((points - pose[:, 3]) @ pose[:, 2]) for pose in poses[:: max(1, len(poses) // 40)]])
-    depths = depths[depths > 0]
-    return NEAR_SHARE * float(np.quantile(depths, 0.01)) if len(depths) else 0.0

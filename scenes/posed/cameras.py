@@ -19,16 +19,24 @@ from scenes.posed.write import FISHEYE, OPENCV, frame_of
 
 # What a run keeps of its scene.
 CAMERAS = "cameras.json"
+# Numbers that differ by less stand for the same camera.
+SAME = 1e-5
 
 
 @dataclass(frozen=True)
 class PathCamera:
-    """pose `[3, 4]` float64: camera to world, OpenGL axes; lens as in `View`; time in [0, 1] or None."""
+    """pose `[3, 4]` float64: camera to world, OpenGL axes; lens as in `View`; time in [0, 1] or None. split: as in `View`, or empty."""
 
     pose: np.ndarray
     lens: Lens
     time: float | None = None
     name: str = ""
+    split: str = ""
+
+    def looks_like(self, view: View) -> bool:
+        """Whether this is a view's camera, at its moment."""
+        reach = SAME * max(1.0, float(np.abs(view.pose[:, 3]).max()))
+        return abs((view.time or 0.0) - (self.time or 0.0)) < SAME and bool(np.abs(view.pose - self.pose).max() < reach)
 
     def rays(self) -> tuple[np.ndarray, np.ndarray]:
         """Origins and unit directions `[H * W, 3]` float64 in the scene's axes, row by row."""
@@ -91,7 +99,7 @@ def camera_of(frame: dict, name: str, default: Lens | None) -> PathCamera:
     if focal is None and angle is None:
         if default is None:
             raise BadInput(f"{name}: neither fl_x nor camera_angle_x says what lens it has")
-        return PathCamera(pose, resized(default, width, height), time, str(frame.get("name", "")))
+        return PathCamera(pose, resized(default, width, height), time, str(frame.get("name", "")), str(frame.get("split", "")))
     if focal is None:
         if not 0.0 < angle < math.pi:
             raise BadInput(f"{name}: camera_angle_x is {angle:g}; angles are between 0 and pi")
@@ -101,7 +109,7 @@ def camera_of(frame: dict, name: str, default: Lens | None) -> PathCamera:
     model = "fisheye" if fisheye else "opencv" if any(distortion) else "pinhole"
     lens = checked_lens(Lens(width, height, focal, number("fl_y", focal), number("cx", width / 2), number("cy", height / 2), model,
                              distortion if model != "pinhole" else ()), name)
-    return PathCamera(pose, lens, time, str(frame.get("name", "")))
+    return PathCamera(pose, lens, time, str(frame.get("name", "")), str(frame.get("split", "")))
 
 
 def around(cameras: list[PathCamera], count: int, lens: Lens) -> list[PathCamera]:

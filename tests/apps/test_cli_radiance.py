@@ -48,6 +48,22 @@ def test_evaluate_on_other_views(run, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["metrics"]["psnr"] > 10
 
 
+def test_evaluate_scores_what_the_run_was_not_fitted_to(run, folder, tmp_path, capsys):
+    known, new = (json.loads((folder / f"transforms_{split}.json").read_text()) for split in ("train", "test"))
+    scores = {view["name"]: view["psnr"] for view in json.loads((run / "metrics.json").read_text())["views"]}
+    # One file without splits: all of its views but the three that the run was fitted to, whichever every eighth would be.
+    mixed = tmp_path / "mixed"
+    shutil.copytree(folder, mixed)
+    for split in ("train", "test"):
+        (mixed / f"transforms_{split}.json").unlink()
+    (mixed / "transforms.json").write_text(json.dumps(new | {"frames": known["frames"][:3] + new["frames"]}))
+    assert main(["evaluate", str(run), "--data", str(mixed), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["metrics"]["psnr"] == pytest.approx(np.mean(list(scores.values())), abs=1e-3)
+    (mixed / "transforms.json").write_text(json.dumps(known))
+    assert main(["evaluate", str(run), "--data", str(mixed)]) == 2
+    assert "fitted to all of its 12 views" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("what", ["color", "depth", "normal"])
 def test_pictures(run, tmp_path, what):
     out = tmp_path / "view.png"
