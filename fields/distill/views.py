@@ -36,7 +36,7 @@ class TaughtScene(RadianceScene):
         self.domain, self.levels, self.moving = teacher.domain, teacher.levels, teacher.moving
         # (samples are those of cells, however far the scene goes)
         self.has_alpha, self.unbounded, self.pixel, self.notes = alpha, False, teacher.step, ()
-        views = [View(camera.name or f"camera {index}", None, camera.pose, camera.lens, "test", camera.time) for index, camera in enumerate(cameras)]
+        views = [View(camera.name or f"camera {index}", None, camera.pose, camera.lens, camera.split, camera.time) for index, camera in enumerate(cameras)]
         self.training = views
         self.test = [views[i] for i in np.unique(np.linspace(0, len(views) - 1, SCORED).round().astype(int))]
         self.training_times = np.array([camera.time or 0.0 for camera in cameras], np.float32)

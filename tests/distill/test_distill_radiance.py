@@ -10,11 +10,12 @@ import torch
 
 import scenes
 from fields.distill import distill_field
-from fields.distill.distill import prepare, resume
+from fields.distill.distill import prepare, resume, score_on_data
 from fields.distill.radiance import LEAST, MOST, density_difference
 from fields.distill.stages import FEATURES, RENDERED, VALUES, Stages
 from fields.distill.views import between, cameras_of
-from fields.fit.fit import finish, fit_field
+from fields.fit.fit import finish, fit_field, score
+from fields.fit.kinds import objective_for
 from fields.fit.run import Run
 from scenes.errors import BadInput
 
@@ -115,6 +116,17 @@ def test_photographs_are_not_looked_at(tmp_path):
     shutil.rmtree(scene)
     without = distill_field(tmp_path / "teacher", "densegrid", steps=12, options=PLANES)
     assert same(with_data.field.state_dict(), without.field.state_dict())
+
+
+def test_data_are_scored_where_the_teacher_was_not_fitted(tmp_path):
+    scene = scenes.load(write_scene(tmp_path / "scene"))
+    fit_field(scene, "hashgrid", steps=5, options=SMALL_GRID, out=tmp_path / "teacher")
+    student = distill_field(tmp_path / "teacher", "densegrid", steps=5, options=PLANES, out=tmp_path / "student")
+    assert score_on_data(student.run, student.field, scene) == score(student.run, student.field, scene, other=False)
+    objective = objective_for(scene, student.field, "l2")
+    objective.score_only_new(student.run.path)
+    objective.evaluate(student.field)
+    assert [view["name"] for view in objective.views] == [view.name for view in scene.test]
 
 
 def test_stop_then_resume_gives_the_bits_of_the_uninterrupted_distillation(teacher, tmp_path):
