@@ -26,11 +26,17 @@ def report(benchmark: str, rows: list[dict]) -> dict:
             "versions": versions(), "rows": rows}
 
 
-def emit(result: dict, options: argparse.Namespace) -> None:
-    """Prints the report, and stores it if `--store` was given."""
+def emit(result: dict, options: argparse.Namespace, partial: bool = False) -> None:
+    """Prints the report, and stores it if `--store` was given. `partial`: rows that were stored on the same machine and are not
+    among these stay, so that a long benchmark can be run in parts."""
     if options.store:
         RESULTS.mkdir(exist_ok=True)
-        (RESULTS / f"{result['benchmark']}.json").write_text(json.dumps(result, indent=1) + "\n")
+        file = RESULTS / f"{result['benchmark']}.json"
+        kept = json.loads(file.read_text(encoding="utf-8")) if partial and file.is_file() else None
+        if kept and kept["machine"] == result["machine"]:
+            rows = {row["id"]: row for row in (*kept["rows"], *result["rows"])}
+            result = {**kept, **result, "rows": list(rows.values())}
+        file.write_text(json.dumps(result, indent=1) + "\n")
     if options.json:
         print(json.dumps(result), flush=True)
     else:

@@ -34,17 +34,19 @@ class EncodedRadiance(RadianceField):
 
     Coordinates are of the scene's cube `[0, 1]^3` where it is bounded (`levels` = 1), else contracted (`contract`); density is per
     side of that cube. Colour: a small MLP of the feature and the direction in spherical harmonics, then a sigmoid. A moving
-    scene's trunk has time as its last coordinate. A trunk that `sees_directions` is given azimuth and elevation after the coordinates.
+    scene's trunk has time as its last coordinate, or stands still and is asked where `deformation` leads. A trunk that `sees_directions` is given azimuth and elevation after the coordinates.
 
     A fresh network gives about zero, for which density is `fresh_density`. `occupied` is the grid of cells that have density, so that who has the field alone can render it.
     """
 
     def __init__(self, domain: Domain, channels: Channels, trunk: PointField, head: MLP, degree: int, cells: int, levels: int,
-                 learned_background: bool, step: float, fresh_density: float, guide: PointField | None = None) -> None:
+                 learned_background: bool, step: float, fresh_density: float, guide: PointField | None = None,
+                 deformation: nn.Module | None = None) -> None:
         super().__init__(domain, channels)
         self.trunk = trunk
         self.head = head
         self.guide = guide
+        self.deformation = deformation
         self.cleared: OccupancyGrid | None = None  # where proposed samples may be, after `fields.output.radiance.clear`
         self.degree = degree
         self.cells = cells
@@ -96,6 +98,8 @@ class EncodedRadiance(RadianceField):
         if self.moving:
             if time is None:
                 raise ValueError("the scene moves: its density is asked for at a time")
+            if self.deformation is not None:
+                return self.deformation(coords, time)
             parts.append(time[..., None])
         if self.sees_directions:
             # Who asks without a direction (an occupancy grid, a mesh) gets the density as seen from above.

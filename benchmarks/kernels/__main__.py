@@ -28,7 +28,7 @@ def main() -> None:
     if options.worker:
         work(options.worker, {case.id: case for case in CASES}, ceilings)
     else:
-        emit(measure(options.quick, options.only), options)
+        emit(measure(options.quick, options.only), options, partial=bool(options.only))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self
 from pydantic import ConfigDict
 from pydantic import Field as Option
 
-from fields.methods.radiance import RadianceOptions, decided
+from fields.methods.radiance import SPACE, RadianceOptions, decided, trunk_domain
 from scenes.domain import Channels, Domain
 from scenes.errors import BadInput
 
@@ -44,6 +44,7 @@ class Method(RadianceOptions):
     # The kinds of signals that it takes; None: all that have such dimensions.
     kinds: ClassVar[tuple[str, ...] | None] = None
     guarded: ClassVar[bool] = False  # whether the Trainer goes back and halves the rates where the loss runs away
+    moves: ClassVar[str] = "deform"  # what motion=auto stands for
     why_dimensions: ClassVar[str] = ""  # why no others: a refusal ends with it
 
     learning_rate: float = Option(1e-3, gt=0, le=1, description="Adam's step size for the networks")
@@ -58,16 +59,21 @@ class Method(RadianceOptions):
         """A copy in which everything that was left open is decided from the signal."""
         if self.kinds and signal.kind not in self.kinds:
             raise BadInput(f"method {self.name} takes signals of the kind {' or '.join(self.kinds)}; this is of the kind {signal.kind}")
-        if signal.domain.dimensions not in self.dimensions:
+        update = decided(self, signal)
+        dimensions = self.axes_of(signal)
+        if dimensions not in self.dimensions:
             can = " or ".join(str(d) for d in self.dimensions)
             raise BadInput(f"method {self.name} takes signals of {can} dimensions; "
-                           f"this {signal.kind} has {signal.domain.dimensions}{self.why_dimensions and ': ' + self.why_dimensions}")
+                           f"this {signal.kind} has {dimensions}{self.why_dimensions and ': ' + self.why_dimensions}")
         if self.gradient_terms and not signal.channels.space.endswith("_distance"):
             raise BadInput(f"{' and '.join(self.gradient_terms)}: is of the gradient of a distance, and this {signal.kind} is not fitted as one")
-        update = decided(self, signal)
         if self.loss == "auto":
             update["loss"] = signal.preferred_loss
         return self.model_copy(update=update) if update else self
+
+    def axes_of(self, signal: Signal) -> int:
+        """How many coordinates its field of points is given."""
+        return (trunk_domain(self, signal.domain) if signal.kind == SPACE else signal.domain).dimensions
 
     def frequency_candidates(self, stretch: float = 1.0) -> list[float]:
         """The values of `frequency_option` that FreSh chooses among, rising, for signals of up to `stretch` * 64 cycles along an axis."""

@@ -26,6 +26,8 @@ class Cam(Fourier):
     summary = "Fourier features, then an MLP whose layers are scaled and shifted by small grids over the coordinates"
     paper = "Lee et al. 2024, Coordinate-Aware Modulation for Neural Fields"
 
+    moves = "axis"
+
     grid_rate: float = Option(1e-2, gt=0, le=1, description="Adam's step size for the grids, ten times the network's as the authors have it")
     hidden_layers: int = Option(3, ge=1, le=32, description="hidden layers")
     modulate: bool = Option(True, description="false: the same network without the grids")
@@ -40,7 +42,7 @@ class Cam(Fourier):
 
     def prepare(self, signal: Signal) -> Self:
         method = super().prepare(signal)
-        names = [axis.name for axis in signal.domain.axes]
+        names = [axis.name for axis in signal.domain.axes[:self.axes_of(signal)]]
         if self.grid_axes == "time" and "t" not in names:
             raise BadInput(f"grid_axes=time: this {signal.kind} has no axis t, only {', '.join(names)}")
         scene = signal.kind == "radiance"

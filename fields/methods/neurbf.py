@@ -93,7 +93,7 @@ class NeuRbf(Method):
         from scenes.signal import Signal as Sampled
 
         method = super().prepare(signal)
-        dimensions, channels = signal.domain.dimensions, len(signal.channels)
+        dimensions, channels = self.axes_of(signal), len(signal.channels)
         distance = signal.channels.space.endswith("_distance")
         levels, features, share = GRIDS[dimensions]
         given = {"levels": levels, "features": features, "grid_share": share} | (PICTURE if dimensions == 2 else DISTANCE if distance else SPACE)

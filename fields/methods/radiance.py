@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel
 from pydantic import Field as Option
 
-from fields.sizes import mlp_parameters
+from fields.sizes import frequency_outputs, mlp_parameters
 from scenes.domain import Channels, Domain
 
 if TYPE_CHECKING:
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from fields.methods.base import Method
 
 SPACE = "radiance"
+# The network of `motion=deform`: what moves does so smoothly; and Adam's step size for it.
+DEFORMATION = {"place_octaves": 4, "time_octaves": 3, "width": 64, "hidden_layers": 3}
+DEFORMATION_RATE = 1e-3
 
 
 class RadianceOptions(BaseModel):
@@ -40,6 +43,8 @@ class RadianceOptions(BaseModel):
     exposure: bool = Option(False, description="radiance: learn a brightness a channel for each view for training")
     sampling: Literal["auto", "cells", "proposal"] = Option("auto", description="radiance: where samples go: where cells are occupied, or where a small "
                                                             "field of density proposes; auto: the latter for scenes without bounds")
+    motion: Literal["auto", "axis", "deform"] = Option("auto", description="radiance: how a scene moves: time as a fourth axis, or one still scene that a network "
+                                                       "leads every moment's places into")
     hull: bool = Option(True, description="radiance: leave out from the start what views with alpha show to be empty")
 
 
@@ -64,19 +69,37 @@ def decided(method: Method, signal) -> dict[str, object]:
               # What is dense from the start takes shape soon, but only where rays do not end in front of it; and where proposals reach far,
               # the last intervals are so long that little density hides all behind it.
               "fresh_density": 0.2 if sampling == "proposal" else 50.0 if method.hull and signal.has_alpha and not signal.moving else 3.0}
-    update = {"sampling": sampling} | _open(method, choice)
+    update = {"sampling": sampling, "motion": motion_of(method)} | _open(method, choice)
     if method.background == "auto":
         update["background"] = "random" if signal.has_alpha else signal.backdrop
     return update
+
+
+def motion_of(method: Method) -> str:
+    """What `motion` stands for."""
+    return method.moves if method.motion == "auto" else method.motion
+
+
+def is_bent(method: Method, domain: Domain) -> bool:
+    """Whether places of a moving scene are led into a still one."""
+    return domain.dimensions == 4 and motion_of(method) == "deform"
+
+
+def trunk_domain(method: Method, domain: Domain) -> Domain:
+    """The axes of the trunk's coordinates."""
+    return Domain(domain.axes[:3]) if is_bent(method, domain) else domain
 
 
 def _open(method: Method, choice: dict[str, object]) -> dict[str, object]:
     return {name: value for name, value in choice.items() if getattr(method, name) is None}
 
 
-def beside_trunk(method: Method) -> int:
+def beside_trunk(method: Method, domain: Domain) -> int:
     """Stored numbers of a radiance field that are not the trunk's."""
     head = mlp_parameters(method.direction_degree**2 + method.ray_features - 1, method.color_width, method.color_layers, 3, bias=False)
+    if is_bent(method, domain):
+        inputs = frequency_outputs(3, DEFORMATION["place_octaves"]) + frequency_outputs(1, DEFORMATION["time_octaves"])
+        head += mlp_parameters(inputs, DEFORMATION["width"], DEFORMATION["hidden_layers"], 3, bias=False)
     return head + method.cubes * (method.cells // 4) ** 3 + (3 if method.background == "learned" else 0) + (
         _guide_method(method).parameters(3, 1) if method.sampling == "proposal" else 0)
 
@@ -91,7 +114,7 @@ def _guide_method(method: Method) -> Method:
 def stored_parameters(method: Method, domain: Domain, channels: Channels) -> int:
     """Stored numbers of the field that `build_field` would make (of a prepared config)."""
     if is_radiance(channels):
-        return method.parameters(domain.dimensions, method.ray_features) + beside_trunk(method)
+        return method.parameters(trunk_domain(method, domain).dimensions, method.ray_features) + beside_trunk(method, domain)
     return method.parameters(domain.dimensions, len(channels))
 
 
@@ -100,11 +123,12 @@ def sized_field(method: Method, domain: Domain, channels: Channels, count: int) 
     if is_radiance(channels):
         from scenes.errors import BadInput
 
-        left = count - beside_trunk(method)
+        beside = beside_trunk(method, domain)
+        left = count - beside
         if left < count * 0.05:
-            raise BadInput(f"--params {count:,}: the colour network and the occupancy grid hold {beside_trunk(method):,} already; "
+            raise BadInput(f"--params {count:,}: the colour network and the occupancy grid hold {beside:,} already; "
                            "ask for more, or make them smaller: --set cells=64 color_width=32")
-        return method.sized(domain.dimensions, method.ray_features, left)
+        return method.sized(trunk_domain(method, domain).dimensions, method.ray_features, left)
     return method.sized(domain.dimensions, len(channels), count)
 
 
@@ -119,7 +143,7 @@ def build_field(method: Method, domain: Domain, channels: Channels, seed: int) -
     from fields.radiance_field import EncodedRadiance
     from scenes.errors import BadInput
 
-    trunk = method.build(domain, feature_channels(method), seed)
+    trunk = method.build(trunk_domain(method, domain), feature_channels(method), seed)
     if not isinstance(trunk, PointField):
         raise BadInput(f"method {method.name} builds a {type(trunk).__name__}, and radiance needs values at points in space")
     generator = torch.Generator().manual_seed(seed + 1)
@@ -127,8 +151,13 @@ def build_field(method: Method, domain: Domain, channels: Channels, seed: int) -
     guide = None
     if method.sampling == "proposal":
         guide = _guide_method(method).build(Domain(domain.axes[:3]), Channels(("log density",), "feature"), seed + 2)
+    deformation = None
+    if is_bent(method, domain):
+        from fields.networks.deformation import Deformation
+
+        deformation = Deformation(**DEFORMATION, generator=torch.Generator().manual_seed(seed + 3))
     return EncodedRadiance(domain, channels, trunk, head, method.direction_degree, method.cells, method.cubes, method.background == "learned",
-                           method.ray_step, method.fresh_density, guide)
+                           method.ray_step, method.fresh_density, guide, deformation)
 
 
 def field_groups(method: Method, field: Field) -> list[dict]:
@@ -138,4 +167,5 @@ def field_groups(method: Method, field: Field) -> list[dict]:
         return method.parameter_groups(field)
     others = [*field.head.parameters(), *([] if field.background is None else [field.background])]
     guide = [] if field.guide is None else _guide_method(method).parameter_groups(field.guide)
-    return [*method.parameter_groups(trunk), *guide, {"params": others, "lr": method.learning_rate, "sparse": False}]
+    bent = [] if field.deformation is None else [{"params": list(field.deformation.parameters()), "lr": DEFORMATION_RATE, "sparse": False}]
+    return [*method.parameter_groups(trunk), *guide, *bent, {"params": others, "lr": method.learning_rate, "sparse": False}]

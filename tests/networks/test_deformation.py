@@ -1,0 +1,32 @@
+"""Places of a moment, led into a still scene."""
+
+import torch
+
+from fields.networks.deformation import Deformation
+
+
+def test_nothing_moves_before_the_first_step_and_all_of_it_learns():
+    torch.manual_seed(0)
+    deformation = Deformation(4, 3, 32, 2, torch.Generator().manual_seed(0))
+    coords, time = torch.rand(200, 3), torch.rand(200)
+    assert torch.equal(deformation(coords, time), coords)
+    optimizer = torch.optim.Adam(deformation.parameters(), lr=5e-3)
+    # A scene that swings along x, its upper half only.
+    wanted = coords + torch.stack([0.1 * torch.sin(3.0 * time) * (coords[:, 2] > 0.5), 0 * time, 0 * time], dim=1)
+    wanted = wanted.clamp(0, 1)
+    for _ in range(300):
+        optimizer.zero_grad()
+        loss = (deformation(coords, time) - wanted).square().mean()
+        loss.backward()
+        optimizer.step()
+    assert all(parameter.grad.abs().sum() > 0 for parameter in deformation.parameters())
+    assert loss < 0.1 * (coords - wanted).square().mean()
+
+
+def test_places_stay_in_the_cube_and_one_time_serves_all():
+    deformation = Deformation(4, 3, 16, 2, torch.Generator().manual_seed(0))
+    torch.nn.init.normal_(deformation.network.output.weight)
+    coords = torch.rand(50, 3)
+    moved = deformation(coords, torch.tensor(0.3))
+    assert moved.shape == (50, 3) and (moved >= 0).all() and (moved <= 1).all()
+    assert torch.equal(moved, deformation(coords, torch.full((50,), 0.3)))
