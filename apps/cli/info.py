@@ -49,17 +49,15 @@ def run(options: argparse.Namespace) -> dict:
 
 def _plot_run(kept, wanted: str) -> Path:
     """From the cameras that lie beside the run: the photographs need not be there."""
-    import json
-
     import numpy as np
 
     from fields.output.cameras import draw_cameras
-    from scenes.posed.cameras import read_cameras
 
-    out = Path(wanted or kept.path / "cameras.png")
-    file = kept.path / "cameras.json"
-    cameras = read_cameras(file)
-    test = [frame.get("split") == "test" for frame in json.loads(file.read_text())["frames"]]
+    out = Path(wanted or kept.beside("cameras.png"))
+    cameras = kept.cameras()
+    if not cameras:
+        raise BadInput(f"{kept.path}: --plot draws cameras, and this run has none beside it")
+    test = [camera.split == "test" for camera in cameras]
     lower, upper = (np.array([axis[end] for axis in kept.header["domain"]["axes"][:3]]) for end in ("lower", "upper"))
     draw_cameras(out, [camera.pose for camera in cameras], [camera.lens for camera in cameras], test, lower, upper, None, kept.path.name)
     return out

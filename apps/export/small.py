@@ -30,7 +30,8 @@ def write(source: Source, out: Path, request: Request) -> dict:
             next(field.parameters()).device))
     except BadInput as error:
         notes.append(f"what rounding costs is not known: {error}")
-    content = pack(field, method, bits, {"run": run.header, "metrics": {**before, "metrics": metrics} if metrics else before or None})
+    about = {"run": run.header, "metrics": {**before, "metrics": metrics} if metrics else before or None}
+    content = pack(field, method, bits, {**about, "cameras": run.camera_content()})
     atomic_write_bytes(out, content)
     rate = bits_per_pixel(source.kind, field.domain, len(content))
     a_number = 8 * len(content) / field.stored_numbers

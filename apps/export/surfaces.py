@@ -45,11 +45,9 @@ def implicit_of(source: Source, request: Request) -> Implicit:
 def _clear(source: Source) -> None:
     """Without what no camera saw and specks, where the run knows its cameras."""
     from fields.output.radiance import clear
-    from scenes.posed.cameras import CAMERAS, read_cameras
 
-    if source.run is None or not (source.run.path / CAMERAS).is_file():
-        return
-    if share := clear(source.field, read_cameras(source.run.path / CAMERAS)):
+    cameras = source.run.cameras() if source.run else []
+    if cameras and (share := clear(source.field, cameras)):
         print(f"cleared {share:.1%} of the cells that have density: no camera saw them, or they are specks", file=sys.stderr)
 
 

@@ -42,7 +42,7 @@ def teacher_signal(run: Run, teacher: Field) -> Signal:
 def _scene(run: Run, teacher: Field) -> Signal:
     from fields.distill.views import TaughtScene
 
-    return TaughtScene(teacher, run.path, run.header["options"]["background"] == "random")
+    return TaughtScene(teacher, run, run.header["options"]["background"] == "random")
 
 
 def _image(teacher: PointField) -> Image:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
+from fields.fit.run import Run
 from fields.output.radiance import RadianceOutput
 from fields.radiance_field import EncodedRadiance
 from scenes.errors import BadInput
-from scenes.posed.cameras import CAMERAS, PathCamera, read_cameras
+from scenes.posed.cameras import CAMERAS, PathCamera
 from scenes.posed.rays import directions_of
 from scenes.posed.view import View
 from scenes.radiance import RadianceScene, Rays
@@ -29,9 +28,11 @@ class TaughtScene(RadianceScene):
     photograph is looked at. (The authors draw from ranges of radius and elevation that suit one data set.)
     """
 
-    def __init__(self, teacher: EncodedRadiance, run_folder: Path, alpha: bool) -> None:
-        self.cameras = cameras = cameras_of(run_folder)
-        self._output = RadianceOutput(teacher, run_folder)
+    def __init__(self, teacher: EncodedRadiance, run: Run, alpha: bool) -> None:
+        self.cameras = cameras = run.cameras()
+        if not cameras:
+            raise BadInput(f"{run.path}: has no {CAMERAS}, which says from where its scene is looked at")
+        self._output = RadianceOutput(teacher, run.path)
         self.backdrop = self._output.backdrop
         self.domain, self.levels, self.moving = teacher.domain, teacher.levels, teacher.moving
         # (samples are those of cells, however far the scene goes)
@@ -82,11 +83,3 @@ def between(a: np.ndarray, b: np.ndarray, share: float) -> np.ndarray:
 
     rotation = Slerp([0.0, 1.0], Rotation.from_matrix(np.stack([a[:, :3], b[:, :3]])))(share).as_matrix()
     return np.concatenate([rotation, ((1 - share) * a[:, 3] + share * b[:, 3])[:, None]], axis=1)
-
-
-def cameras_of(run_folder: Path) -> list[PathCamera]:
-    """Those that the run was fitted with."""
-    file = run_folder / CAMERAS
-    if not file.is_file():
-        raise BadInput(f"{run_folder}: has no {CAMERAS}, which says from where its scene is looked at")
-    return read_cameras(file)

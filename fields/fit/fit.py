@@ -121,7 +121,7 @@ def score(run: Run, field: Field, signal: Signal, other: bool) -> dict[str, floa
     signal.measure_as(field.channels)
     objective = objective_for(signal, field, run.header["options"]["loss"])
     if other:
-        objective.score_only_new(run.path)
+        objective.score_only_new(run)
     return objective.evaluate(field) | field.diagnostics()
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,6 +17,9 @@ from torch import Tensor
 from fields.field import Field, PointField
 from fields.methods.base import Method
 from scenes.signal import Signal
+
+if TYPE_CHECKING:
+    from fields.fit.run import Run
 
 
 def point_loss(name: str, prediction: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
@@ -88,8 +92,8 @@ class Objective(ABC):
     def keep_beside(self, folder: Path) -> None:
         """Writes what a run of this kind keeps of the signal, into its folder, before the first step."""
 
-    def score_only_new(self, folder: Path) -> None:
-        """Leaves out, of another signal than the run in `folder` was fitted to, what that run was fitted to all the same."""
+    def score_only_new(self, run: Run) -> None:
+        """Leaves out, of another signal than a run was fitted to, what that run was fitted to all the same."""
 
     def details(self) -> dict:
         """What `metrics.json` holds beside the metrics of the last `evaluate`: plain data."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -23,10 +23,13 @@ from fields.render.proposal import envelope_loss
 from fields.render.volume import RadianceView, render_picture, render_rays
 from scenes.colour import to_bytes
 from scenes.errors import BadInput
-from scenes.posed.cameras import CAMERAS, read_cameras, write_cameras
+from scenes.posed.cameras import CAMERAS, write_cameras
 from scenes.posed.view import View
 from scenes.radiance import BACKDROPS, RadianceScene
 from scenes.sampling import philox
+
+if TYPE_CHECKING:
+    from fields.fit.run import Run
 
 # Steps between looks at which cells are occupied.
 GRID_STEPS = 16
@@ -190,9 +193,9 @@ class RadianceObjective(Objective):
     def keep_beside(self, folder: Path) -> None:
         write_cameras(folder / CAMERAS, self.signal.views.views)
 
-    def score_only_new(self, folder: Path) -> None:
+    def score_only_new(self, run: Run) -> None:
         """Scores all views but those from where, and when, one for training was taken, whatever their files hold out."""
-        known = [camera for camera in read_cameras(folder / CAMERAS) if camera.split == "train"]
+        known = [camera for camera in run.cameras() if camera.split == "train"]
         views = self.signal.views.views
         self._scored = [view for view in views if not any(camera.looks_like(view) for camera in known)]
         if not self._scored:

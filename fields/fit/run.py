@@ -25,6 +25,7 @@ from fields.methods.registry import make_method
 from scenes.atomic import atomic_write
 from scenes.domain import Channels, Domain
 from scenes.errors import BadInput
+from scenes.posed.cameras import CAMERAS, PathCamera, cameras_in, read_content
 
 if TYPE_CHECKING:
     from fields.field import Field
@@ -77,6 +78,16 @@ class Run:
     @property
     def weights(self) -> Path:
         return self.path / "field.safetensors"
+
+    def cameras(self) -> list[PathCamera]:
+        """From where a scene was photographed, views for testing first; none in runs of other kinds."""
+        content = self.camera_content()
+        return cameras_in(content, f"{self.path}: {CAMERAS}") if content else []
+
+    def camera_content(self) -> dict | None:
+        """What `cameras.json` holds, where there is one."""
+        file = self.path / CAMERAS
+        return read_content(file) if file.is_file() else None
 
     def beside(self, name: str) -> Path:
         """Where a file that is made of this run goes when nobody says."""
@@ -152,7 +163,7 @@ class CompressedRun(Run):
         if "run" not in kept:
             raise BadInput(f"{path}: holds a field without what it was fitted to; export it from its run")
         super().__init__(path, {**kept["run"], "stored_bits": kept["bits"]})
-        self._metrics = kept["metrics"]
+        self._metrics, self._cameras = kept["metrics"], kept.get("cameras")
 
     @property
     def weights(self) -> Path:
@@ -163,6 +174,9 @@ class CompressedRun(Run):
 
     def load_field(self, device: str = "cpu") -> Field:
         return load_compressed(self.path).to(device)
+
+    def camera_content(self) -> dict | None:
+        return self._cameras
 
     def metrics(self) -> dict | None:
         return self._metrics

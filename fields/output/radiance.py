@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -21,9 +22,12 @@ from scenes.colour import to_bytes
 from scenes.domain import Channels
 from scenes.errors import BadInput
 from scenes.image import check_writable, write_image
-from scenes.posed.cameras import CAMERAS, PathCamera, around, read_cameras, resized
+from scenes.posed.cameras import CAMERAS, PathCamera, around, resized
 from scenes.posed.path import read_path
 from scenes.radiance import BACKDROPS
+
+if TYPE_CHECKING:
+    from fields.fit.run import Run
 
 FRAMES, RATE = 60, 20.0
 CHUNK = 1 << 14
@@ -92,9 +96,10 @@ class RadianceOutput(Output):
 
     def cameras(self) -> list[PathCamera]:
         """Those of the run, the views for testing first."""
-        if self.folder is None or not (self.folder / CAMERAS).is_file():
+        found = self._run.cameras() if self._run else []
+        if not found:
             raise BadInput(f"the run has no {CAMERAS}, so its cameras are not known; give --path CAMERAS.json")
-        return read_cameras(self.folder / CAMERAS)
+        return found
 
     def _camera(self, request: Request) -> PathCamera:
         cameras = self.cameras()
@@ -125,11 +130,15 @@ class RadianceOutput(Output):
         return tuple(lower), tuple(upper)
 
     @cached_property
-    def backdrop(self) -> str:
-        """As the run's pictures are scored on."""
+    def _run(self) -> Run | None:
         from fields.fit.run import Run
 
-        return Run.open(self.folder).header["source"].get("options", {}).get("backdrop", "white") if self.folder else "white"
+        return Run.open(self.folder) if self.folder else None
+
+    @property
+    def backdrop(self) -> str:
+        """As the run's pictures are scored on."""
+        return self._run.header["source"].get("options", {}).get("backdrop", "white") if self._run else "white"
 
     def _normals(self, origins: Tensor, directions: Tensor, seen: RadianceView, moment: float | None) -> Tensor:
         """Against the gradient of the density where rays end, averaged over a small way in front of that."""

@@ -61,11 +61,14 @@ def write_cameras(path: str | os.PathLike, views: Iterable[View]) -> None:
 def read_cameras(path: str | os.PathLike, default: Lens | None = None) -> list[PathCamera]:
     """The cameras of a file: `frames`, each with `transform_matrix`; `w`, `h`, `fl_x` (or `camera_angle_x`), `time` in the frame or
     for all. What says nothing of its lens has the `default` one. Raises BadInput, naming the frame."""
-    path = Path(path)
-    content = read_content(path)
+    return cameras_in(read_content(Path(path)), str(path), default)
+
+
+def cameras_in(content: dict, name: str, default: Lens | None = None) -> list[PathCamera]:
+    """The cameras of what such a file called `name` holds."""
     if not isinstance(content.get("frames"), list) or not content["frames"] or not all(isinstance(frame, dict) for frame in content["frames"]):
-        raise BadInput(f"{path}: has no list of frames; a camera path has one, each with a transform_matrix")
-    return [camera_of(content | frame, f"{path.name}, frame {index}", default) for index, frame in enumerate(content["frames"])]
+        raise BadInput(f"{name}: has no list of frames; a camera path has one, each with a transform_matrix")
+    return [camera_of(content | frame, f"{Path(name).name}, frame {index}", default) for index, frame in enumerate(content["frames"])]
 
 
 def read_content(path: Path) -> dict:

@@ -9,11 +9,12 @@ import pytest
 import torch
 
 import scenes
+from apps.cli.main import main
 from fields.distill import distill_field
 from fields.distill.distill import prepare, resume, score_on_data
 from fields.distill.radiance import LEAST, MOST, density_difference
 from fields.distill.stages import FEATURES, RENDERED, VALUES, Stages
-from fields.distill.views import between, cameras_of
+from fields.distill.views import between
 from fields.fit.fit import finish, fit_field, score
 from fields.fit.kinds import objective_for
 from fields.fit.run import Run
@@ -42,7 +43,7 @@ def test_students_look_like_the_teacher(teacher, into, options, tmp_path):
     result = distill_field(teacher, into, steps=250, options=options, out=tmp_path / "student")
     assert result.metrics["psnr"] > {"hashgrid": 24, "densegrid": 19, "nerf": 14}[into]
     student = Run.open(tmp_path / "student")
-    assert len(cameras_of(student.path)) == len(cameras_of(teacher.path))  # so that it may teach in turn
+    assert len(student.cameras()) == len(teacher.cameras())  # so that it may teach in turn
     # Where the teacher and all around it is empty, so is the student.
     near = torch.nn.functional.max_pool3d(teacher.load_field().grid.occupancy.cells().float(), 3, stride=1, padding=1) > 0
     assert not (result.field.grid.occupancy.cells() & ~near).any()
@@ -124,7 +125,7 @@ def test_data_are_scored_where_the_teacher_was_not_fitted(tmp_path):
     student = distill_field(tmp_path / "teacher", "densegrid", steps=5, options=PLANES, out=tmp_path / "student")
     assert score_on_data(student.run, student.field, scene) == score(student.run, student.field, scene, other=False)
     objective = objective_for(scene, student.field, "l2")
-    objective.score_only_new(student.run.path)
+    objective.score_only_new(student.run)
     objective.evaluate(student.field)
     assert [view["name"] for view in objective.views] == [view.name for view in scene.test]
 
@@ -160,6 +161,15 @@ def test_a_run_without_cameras(teacher, tmp_path):
     (tmp_path / "run" / "cameras.json").unlink()
     with pytest.raises(BadInput, match="cameras.json"):
         prepare(Run.open(tmp_path / "run"), "hashgrid", steps=1)
+
+
+def test_a_teacher_in_one_small_file(teacher, tmp_path):
+    assert main(["export", str(teacher.path), str(tmp_path / "teacher.fsq")]) == 0
+    small = Run.open(tmp_path / "teacher.fsq")
+    assert len(small.cameras()) == len(teacher.cameras()) and small.cameras()[0].looks_like(teacher.cameras()[0])
+    student = distill_field(small, "hashgrid", steps=60, options=SMALL_GRID, out=tmp_path / "student")
+    assert student.metrics["psnr"] > 15 and student.run.header["teacher"]["bytes"] == (tmp_path / "teacher.fsq").stat().st_size
+    assert main(["render", str(tmp_path / "teacher.fsq"), "--view", "1", "--out", str(tmp_path / "view.png")]) == 0
 
 
 def test_proposals_are_refused(teacher):
