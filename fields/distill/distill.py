@@ -127,10 +127,9 @@ def _trainer(signal, teacher: Field, config: Method, stages: Stages, share_heads
     if isinstance(student, RadianceField):
         from fields.distill.radiance import TaughtRadiance
 
-        if student.guide is not None or teacher.guide is not None:
-            raise BadInput("a student is compared with its teacher in the cells of an occupancy grid, and "
-                           + ("sampling=proposal asks for none; leave it out" if teacher.guide is None else
-                              "this teacher has none; fit it with --set sampling=cells"))
+        if (student.guide is None) != (teacher.guide is None):
+            how = "cells" if teacher.guide is None else "proposal"
+            raise BadInput(f"a student is asked at its teacher's samples, and this teacher has sampling={how}; leave sampling out")
         objective = TaughtRadiance(signal, teacher, student, config.loss, stages)
     else:
         inner = objective_for(signal, student, config.loss, config.gradient_terms)

@@ -14,8 +14,9 @@ from fields.ops.composite import composite, weights_of
 from fields.ops.march import pack_cells
 from fields.ops.packed import Samples
 from fields.radiance_field import EncodedRadiance, density_of
-from scenes.posed.cameras import CAMERAS, write_cameras
+from fields.render.proposal import envelope_loss
 from fields.render.volume import THRESHOLD
+from scenes.posed.cameras import CAMERAS, write_cameras
 
 # Logarithms of density are compared within these: all that is emptier is empty, all that is denser is solid. The authors' [-2, 7], whose
 # cube has sides of 2 where ours has 1.
@@ -31,7 +32,8 @@ class TaughtRadiance(RadianceObjective):
     """Teacher and student are asked at the same samples: those that light reaches in the teacher (and, once pixels are compared, in the student).
 
     Every distance is a root mean square: the authors' norm, without its dependence on how many rays a step has. The student never has
-    density where the teacher's grid and its neighbours have none; within, its occupancy grid is its own.
+    density where the teacher's grid and its neighbours have none; within, its occupancy grid is its own. Of a scene without bounds the samples are
+    those that the teacher's proposals ask for.
     """
 
     def __init__(self, signal, teacher: EncodedRadiance, student: EncodedRadiance, loss: str, stages: Stages) -> None:
@@ -110,11 +112,25 @@ class TaughtRadiance(RadianceObjective):
     def loss(self, field: EncodedRadiance, batch: RayBatch) -> Tensor:
         """Stages 1 to 3 of the specification. What a sample is compared by weighs little in all of them: Adam's second moments would else keep
         the last stage, whose gradients are small, from moving."""
+        if self.teacher.guide is None:
+            samples = self.grid.sample(batch.origins, batch.directions, field.step, field.how["cone"], batch.jitter)
+            return self._compared(field, batch, samples, self._taught(batch, samples))
+        # The student's proposals learn where the teacher's light ends.
+        with torch.no_grad():
+            proposed = self.teacher.propose(batch.origins, batch.directions, batch.jitter, 0)
+            taught = self._taught(batch, proposed.samples)
+            light = weights_of(_density(taught), proposed.samples).reshape(len(batch.origins), -1)
+        own = field.propose(batch.origins, batch.directions, batch.jitter, 0).rounds[0]
+        return self._compared(field, batch, proposed.samples, taught) + envelope_loss(proposed.edges, light, *own).mean()
+
+    @torch.no_grad()
+    def _taught(self, batch: RayBatch, samples: Samples) -> Tensor:
+        return self._ask(self.teacher, batch, samples)
+
+    def _compared(self, field: EncodedRadiance, batch: RayBatch, samples: Samples, taught: Tensor) -> Tensor:
         weights = self.stages
-        samples = self.grid.sample(batch.origins, batch.directions, field.step, field.how["cone"], batch.jitter)
         looked = len(samples)
         with torch.no_grad():
-            taught = self._ask(self.teacher, batch, samples)
             light = self._reached(taught, samples)
             if self.stage == RENDERED:
                 light |= self._reached(self._ask(field, batch, samples), samples)

@@ -35,8 +35,8 @@ class TaughtScene(RadianceScene):
         self._output = RadianceOutput(teacher, run.path)
         self.backdrop = self._output.backdrop
         self.domain, self.levels, self.moving = teacher.domain, teacher.levels, teacher.moving
-        # (samples are those of cells, however far the scene goes)
-        self.has_alpha, self.unbounded, self.pixel, self.notes = alpha, False, teacher.step, ()
+        # (students sample as their teacher does: by proposals or by cells)
+        self.has_alpha, self.unbounded, self.pixel, self.notes = alpha, teacher.guide is not None, teacher.step, ()
         views = [View(camera.name or f"camera {index}", None, camera.pose, camera.lens, camera.split, camera.time) for index, camera in enumerate(cameras)]
         self.training = views
         self.test = [views[i] for i in np.unique(np.linspace(0, len(views) - 1, SCORED).round().astype(int))]

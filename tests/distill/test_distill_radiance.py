@@ -172,6 +172,13 @@ def test_a_teacher_in_one_small_file(teacher, tmp_path):
     assert main(["render", str(tmp_path / "teacher.fsq"), "--view", "1", "--out", str(tmp_path / "view.png")]) == 0
 
 
-def test_proposals_are_refused(teacher):
-    with pytest.raises(BadInput, match="sampling=proposal"):
+def test_a_teacher_that_samples_by_proposals_has_students_that_do(teacher, tmp_path):
+    scene = scenes.load(write_scene(tmp_path / "scene"), unbounded=True)
+    taught = fit_field(scene, "hashgrid", steps=200, options=SMALL_GRID, out=tmp_path / "teacher")
+    assert taught.method.sampling == "proposal" and taught.metrics["psnr"] > 14
+    student = distill_field(taught.run, "densegrid", steps=200, options=PLANES)
+    assert student.method.sampling == "proposal" and student.metrics["psnr"] > 17
+    with pytest.raises(BadInput, match="sampling=cells; leave sampling out"):
         prepare(teacher, "hashgrid", steps=1, options={**SMALL_GRID, "sampling": "proposal"})
+    with pytest.raises(BadInput, match="sampling=proposal; leave sampling out"):
+        prepare(taught.run, "hashgrid", steps=1, options={**SMALL_GRID, "sampling": "cells"})
