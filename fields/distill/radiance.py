@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from fields.distill.answers import Answer, Answers
 from fields.distill.stages import FEATURES, RENDERED, VALUES, Stages
 from fields.fit.radiance import FEWEST_RAYS, MOST_RAYS, PASSED_OVER, RadianceObjective, RayBatch
 from fields.methods.base import Method
@@ -14,6 +15,7 @@ from fields.ops.composite import composite, weights_of
 from fields.ops.march import pack_cells
 from fields.ops.packed import Samples
 from fields.radiance_field import EncodedRadiance, density_of
+from fields.render.occupancy import OccupancyGrid
 from fields.render.proposal import envelope_loss
 from fields.render.volume import THRESHOLD
 from scenes.posed.cameras import CAMERAS, write_cameras
@@ -52,6 +54,8 @@ class TaughtRadiance(RadianceObjective):
         self.stage = self.available[0]
         # Origins, directions and times of hard rays `[n, 7]`, the newest first.
         self._hard = torch.zeros(0, 7, device=teacher.occupied.device)
+        self._answers = Answers(stages.cache << 20) if stages.cache else None
+        self._asked: tuple[int, int] = 0, 0  # the step whose rays are looked at, and how many were wanted
 
     @property
     def plain(self) -> bool:
@@ -74,23 +78,32 @@ class TaughtRadiance(RadianceObjective):
         if field.cells != self.teacher.cells:
             cells = nn.functional.interpolate(cells.float()[None], size=[field.cells] * 3, mode="nearest")[0] > 0
         near = nn.functional.max_pool3d(cells.float(), 3, stride=1, padding=1) > 0
+        self._near = OccupancyGrid(field.cells, field.levels).to(near.device)
+        self._near.words = pack_cells(near)
         self.grid.leave_out(~near)
         if not int(self.grid.updates):
-            self.grid.words = pack_cells(near)
+            self.grid.words = self._near.words
         field.occupied = self.grid.words
 
     def state(self) -> dict[str, Tensor]:
         mapped = {f"map.{name}": tensor for name, tensor in (self.map.state_dict().items() if self.map else ())}
-        return super().state() | mapped | ({"hard": self._hard} if self.stages.hard_share else {})
+        return (super().state() | mapped | ({"hard": self._hard} if self.stages.hard_share else {})
+                | ({"answers": self._answers.state()} if self._answers else {}))
 
     def restore(self, state: dict[str, Tensor]) -> None:
         if self.map is not None:
             self.map.load_state_dict({name.removeprefix("map."): tensor for name, tensor in state.items() if name.startswith("map.")})
         self._hard = state.get("hard", self._hard)
-        super().restore({name: tensor for name, tensor in state.items() if name != "hard" and not name.startswith("map.")})
+        if self._answers and "answers" in state:
+            self._answers.restore(state["answers"])
+        super().restore({name: tensor for name, tensor in state.items() if name not in ("hard", "answers") and not name.startswith("map.")})
 
     def batch(self, step: int, count: int, seed: int, device: torch.device) -> RayBatch:
-        """Some of the rays are hard ones of earlier steps, where that is wanted."""
+        """Some of the rays are hard ones of earlier steps, or all are those of an earlier step, where that is wanted."""
+        if self._answers:
+            self._asked = step, self._rays = self._answers.turn(step, self._rays)
+            if answer := self._answers.get(step):
+                return answer.batch
         batch = super().batch(step, count, seed, device)
         again = min(int(self.stages.hard_share * len(batch.colors)), len(self._hard))
         if again:
@@ -112,31 +125,45 @@ class TaughtRadiance(RadianceObjective):
     def loss(self, field: EncodedRadiance, batch: RayBatch) -> Tensor:
         """Stages 1 to 3 of the specification. What a sample is compared by weighs little in all of them: Adam's second moments would else keep
         the last stage, whose gradients are small, from moving."""
-        if self.teacher.guide is None:
-            samples = self.grid.sample(batch.origins, batch.directions, field.step, field.how["cone"], batch.jitter)
-            return self._compared(field, batch, samples, self._taught(batch, samples))
+        answer = self._answers.get(self._asked[0]) if self._answers else None
+        if answer is None:
+            answer = self._answer(field, batch)
+        loss = self._compared(field, answer)
+        if answer.edges is None:
+            return loss
         # The student's proposals learn where the teacher's light ends.
-        with torch.no_grad():
-            proposed = self.teacher.propose(batch.origins, batch.directions, batch.jitter, 0)
-            taught = self._taught(batch, proposed.samples)
-            light = weights_of(_density(taught), proposed.samples).reshape(len(batch.origins), -1)
         own = field.propose(batch.origins, batch.directions, batch.jitter, 0).rounds[0]
-        return self._compared(field, batch, proposed.samples, taught) + envelope_loss(proposed.edges, light, *own).mean()
+        return loss + envelope_loss(answer.edges, answer.weights, *own).mean()
 
     @torch.no_grad()
-    def _taught(self, batch: RayBatch, samples: Samples) -> Tensor:
-        return self._ask(self.teacher, batch, samples)
-
-    def _compared(self, field: EncodedRadiance, batch: RayBatch, samples: Samples, taught: Tensor) -> Tensor:
-        weights = self.stages
-        looked = len(samples)
-        with torch.no_grad():
-            light = self._reached(taught, samples)
-            if self.stage == RENDERED:
-                light |= self._reached(self._ask(field, batch, samples), samples)
-            samples, taught = samples.keep(light), taught[light]
-        learned = self._ask(field, batch, samples)
+    def _answer(self, field: EncodedRadiance, batch: RayBatch) -> Answer:
+        """The teacher's, at samples that light reaches in it or, once pixels are compared, in the student. Kept ones are of the teacher alone: neither
+        the student nor its grid has a say, and colours are known wherever light reaches."""
+        edges = weights = None
+        if self.teacher.guide is None:
+            grid = self._near if self._answers else self.grid
+            samples = grid.sample(batch.origins, batch.directions, field.step, field.how["cone"], batch.jitter)
+            taught = self._ask(self.teacher, batch, samples)
+        else:
+            proposed = self.teacher.propose(batch.origins, batch.directions, batch.jitter, 0)
+            samples, edges = proposed.samples, proposed.edges
+            taught = self._ask(self.teacher, batch, samples)
+            weights = weights_of(_density(taught), samples).reshape(len(batch.origins), -1)
+        light = self._reached(taught, samples)
+        if self.stage == RENDERED and not self._answers:
+            light |= self._reached(self._ask(field, batch, samples), samples)
+        looked, samples, taught = len(samples), samples.keep(light), taught[light]
         self._adapt(len(samples), looked)
+        colors = self.teacher.color(taught, batch.directions[samples.ray_indices]) if self._answers else None
+        answer = Answer(batch, samples, taught, colors, edges, weights)
+        if self._answers:
+            self._answers.keep(*self._asked, answer)
+        return answer
+
+    def _compared(self, field: EncodedRadiance, answer: Answer) -> Tensor:
+        weights = self.stages
+        batch, samples, taught = answer[:3]
+        learned = self._ask(field, batch, samples)
         if not len(samples):
             return learned.sum() * 0.0
         if self.stage == FEATURES:
@@ -148,7 +175,7 @@ class TaughtRadiance(RadianceObjective):
                 seen |= weights_of(_density(learned), samples, THRESHOLD) > 0
             seen = seen.nonzero().flatten()
             towards = batch.directions[samples.ray_indices[seen]]
-            wanted = self.teacher.color(taught[seen], towards)
+            wanted = self.teacher.color(taught[seen], towards) if answer.colors is None else answer.colors[seen]
         shown = field.color(learned[seen], towards)
         loss = weights.density_weight * _rms(density_difference(learned, taught)) + weights.color_weight * _rms(shown - wanted)
         if self.stage == VALUES:

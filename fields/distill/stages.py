@@ -25,12 +25,16 @@ class Stages(BaseModel):
     density_weight: float = Option(6e-3, ge=0, le=1e4, description="radiance: weight of the densities' difference, where pixels have 1")
     color_weight: float = Option(6e-3, ge=0, le=1e4, description="radiance: weight of the samples' colours")
     hard_share: float = Option(0.0, ge=0, le=0.5, description="radiance: share of a step's rays that go again where pixels differed most (PVD-AL's rays)")
+    cache: int = Option(0, ge=0, le=1 << 20, description="radiance: megabytes of the teacher's answers that are kept; when they are full, the rays of the first "
+                        "steps come around again; 0: new rays in every step")
     normal_weight: float = Option(0.0, ge=0, le=1e4, description="shapes: weight of 1 - cos between the normals, in the last stage; 0: there is none")
 
     @model_validator(mode="after")
     def _shares(self) -> Self:
         if self.feature_share + self.value_share > 1:
             raise ValueError("feature_share and value_share are shares of the steps: together at most 1")
+        if self.cache and self.hard_share:
+            raise ValueError("cache has rays come around as they were, hard_share changes them: give one of the two")
         return self
 
     def of(self, step: int, total: int | None, available: tuple[str, ...]) -> str:

@@ -17,6 +17,7 @@ from fields.distill.stages import FEATURES, RENDERED, VALUES, Stages
 from fields.distill.views import between
 from fields.fit.fit import finish, fit_field, score
 from fields.fit.kinds import objective_for
+from fields.fit.radiance import RadianceObjective
 from fields.fit.run import Run
 from scenes.errors import BadInput
 
@@ -161,6 +162,27 @@ def test_a_run_without_cameras(teacher, tmp_path):
     (tmp_path / "run" / "cameras.json").unlink()
     with pytest.raises(BadInput, match="cameras.json"):
         prepare(Run.open(tmp_path / "run"), "hashgrid", steps=1)
+
+
+def test_answers_that_are_kept_come_around(teacher, tmp_path):
+    stages = Stages(feature_share=0.2, value_share=0.2, cache=1)
+    whole, _ = prepare(teacher, "densegrid", steps=60, options=PLANES, stages=stages)
+    asked = []
+    ask = whole.objective._ask
+    whole.objective._ask = lambda field, *rest: (asked.append(whole.index) if field is whole.objective.teacher else None, ask(field, *rest))[1]
+    whole.run()
+    turn = whole.objective._answers._turn
+    # The teacher was asked in the first steps, once each, and never again.
+    assert 2 <= turn < 50 and asked == list(range(turn))
+    assert whole.objective._answers._spent < 2 << 20
+    for stop in (turn // 2, turn + 5):
+        trainer, run = prepare(teacher, "densegrid", steps=60, options=PLANES, stages=stages, out=tmp_path / str(stop))
+        finish(trainer, run, [lambda t, stop=stop: t.stop() if t.index == stop else None])
+        again = finish(resume(run), run)
+        assert same(again.field.state_dict(), finish(whole, None).field.state_dict()), stop
+    assert RadianceObjective(scenes.load(write_scene(tmp_path / "scene")), "l2").evaluate(whole.field)["psnr"] > 12
+    with pytest.raises(ValueError, match="one of the two"):
+        Stages(cache=1, hard_share=0.1)
 
 
 def test_a_teacher_in_one_small_file(teacher, tmp_path):
