@@ -42,17 +42,15 @@ class Answers:
 
     def turn(self, step: int, rays: int) -> tuple[int, int]:
         """The step whose rays `step` has, and how many those are; `rays` in the first turn."""
-        if not self._turn:
-            return step, rays
-        first = step % self._turn
-        return first, self._rays[first]
+        first = step % self._turn if self._turn else step
+        return first, self._rays[first] if first < len(self._rays) else rays
 
     def get(self, step: int) -> Answer | None:
         return self._kept.get(step)
 
     def keep(self, step: int, rays: int, answer: Answer) -> None:
         self._kept[step] = answer
-        if not self._turn:
+        if not self._turn and step == len(self._rays):
             self._rays.append(rays)
             self._spent += answer.bytes
             if self._spent >= self.budget:

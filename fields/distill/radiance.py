@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from fields.distill.answers import Answer, Answers
+from fields.distill.hard import HardCameras, HardRays, heaviest
 from fields.distill.stages import FEATURES, RENDERED, VALUES, Stages
 from fields.fit.radiance import FEWEST_RAYS, MOST_RAYS, PASSED_OVER, RadianceObjective, RayBatch
 from fields.methods.base import Method
@@ -19,15 +20,13 @@ from fields.render.occupancy import OccupancyGrid
 from fields.render.proposal import envelope_loss
 from fields.render.volume import THRESHOLD
 from scenes.posed.cameras import CAMERAS, write_cameras
+from scenes.radiance import Rays
 
 # Logarithms of density are compared within these: all that is emptier is empty, all that is denser is solid. The authors' [-2, 7], whose
 # cube has sides of 2 where ours has 1.
 LEAST, MOST = -2.0 + 0.6931, 7.0 + 0.6931
 # Under the root of a norm, whose slope is infinite at 0.
 TINY = 1e-12
-# Of a step's rays this share, the worst, goes into a pool of so many, and takes the place of the oldest there (the follow-up, Fang et al. 2023b,
-# draws a tenth; its pools of cameras and samples are not here).
-WORST, POOL = 0.1, 1 << 14
 
 
 class TaughtRadiance(RadianceObjective):
@@ -52,8 +51,8 @@ class TaughtRadiance(RadianceObjective):
                 self.map.bias.zero_()
         self.available = tuple(stage for stage in (FEATURES, VALUES, RENDERED) if stage != FEATURES or stages.feature_share)
         self.stage = self.available[0]
-        # Origins, directions and times of hard rays `[n, 7]`, the newest first.
-        self._hard = torch.zeros(0, 7, device=teacher.occupied.device)
+        self._hard_rays = HardRays(stages.hard_share, teacher.occupied.device) if stages.hard_share else None
+        self._hard_cameras = HardCameras(stages.hard_cameras, signal.cameras) if stages.hard_cameras else None
         self._answers = Answers(stages.cache << 20) if stages.cache else None
         self._asked: tuple[int, int] = 0, 0  # the step whose rays are looked at, and how many were wanted
 
@@ -87,16 +86,18 @@ class TaughtRadiance(RadianceObjective):
 
     def state(self) -> dict[str, Tensor]:
         mapped = {f"map.{name}": tensor for name, tensor in (self.map.state_dict().items() if self.map else ())}
-        return (super().state() | mapped | ({"hard": self._hard} if self.stages.hard_share else {})
-                | ({"answers": self._answers.state()} if self._answers else {}))
+        return (super().state() | mapped | ({"hard.rays": self._hard_rays.pool} if self._hard_rays else {})
+                | ({"hard.cameras": self._hard_cameras.pool} if self._hard_cameras else {}) | ({"answers": self._answers.state()} if self._answers else {}))
 
     def restore(self, state: dict[str, Tensor]) -> None:
         if self.map is not None:
             self.map.load_state_dict({name.removeprefix("map."): tensor for name, tensor in state.items() if name.startswith("map.")})
-        self._hard = state.get("hard", self._hard)
+        for name, hard in (("hard.rays", self._hard_rays), ("hard.cameras", self._hard_cameras)):
+            if hard and name in state:
+                hard.pool = state[name]
         if self._answers and "answers" in state:
             self._answers.restore(state["answers"])
-        super().restore({name: tensor for name, tensor in state.items() if name not in ("hard", "answers") and not name.startswith("map.")})
+        super().restore({name: tensor for name, tensor in state.items() if name != "answers" and not name.startswith(("map.", "hard."))})
 
     def batch(self, step: int, count: int, seed: int, device: torch.device) -> RayBatch:
         """Some of the rays are hard ones of earlier steps, or all are those of an earlier step, where that is wanted."""
@@ -105,19 +106,15 @@ class TaughtRadiance(RadianceObjective):
             if answer := self._answers.get(step):
                 return answer.batch
         batch = super().batch(step, count, seed, device)
-        again = min(int(self.stages.hard_share * len(batch.colors)), len(self._hard))
-        if again:
-            chosen = self._hard[torch.randint(len(self._hard), (again,), generator=torch.Generator().manual_seed(step)).to(device)]
-            batch.origins[:again], batch.directions[:again] = chosen[:, :3], chosen[:, 3:6]
-            if batch.times is not None:
-                batch.times[:again] = chosen[:, 6]
+        if self._hard_rays:
+            self._hard_rays.mix_in(batch, step)
         return batch
 
-    def _keep_hard(self, batch: RayBatch, difference: Tensor) -> None:
-        worst = difference.abs().sum(dim=1).topk(max(1, int(WORST * len(difference)))).indices
-        times = batch.times[worst] if batch.times is not None else torch.zeros(len(worst), device=worst.device)
-        rays = torch.cat([batch.origins[worst], batch.directions[worst], times[:, None]], dim=1)
-        self._hard = torch.cat([rays, self._hard])[:POOL]
+    def _drawn(self, step: int, seed: int) -> Rays:
+        cameras = self.signal.drawn(step, seed)
+        if self._hard_cameras:
+            cameras = self._hard_cameras.mix_in(cameras, step)
+        return self.signal.rays_through(cameras, step, self._rays, seed)
 
     def keep_beside(self, folder: Path) -> None:
         write_cameras(folder / CAMERAS, self.signal.training)
@@ -166,9 +163,14 @@ class TaughtRadiance(RadianceObjective):
         learned = self._ask(field, batch, samples)
         if not len(samples):
             return learned.sum() * 0.0
+        # Where samples are compared: everywhere, or where one of the two shows most.
+        compared = slice(None)
+        if weights.sample_share < 1:
+            compared = torch.stack([heaviest(weights_of(_density(raw.detach()), samples), samples, weights.sample_share) for raw in (taught, learned)]).any(0)
+        apart = _rms(density_difference(learned[compared], taught[compared]))
         if self.stage == FEATURES:
-            mine = learned[:, 1:] if self.map is None else self.map(learned[:, 1:])
-            return weights.feature_weight * (_rms(density_difference(learned, taught)) + _rms(mine - taught[:, 1:]))
+            mine = learned[compared, 1:] if self.map is None else self.map(learned[compared, 1:])
+            return weights.feature_weight * (apart + _rms(mine - taught[compared, 1:]))
         with torch.no_grad():
             seen = weights_of(_density(taught), samples, THRESHOLD) > 0
             if self.stage == RENDERED:
@@ -177,14 +179,16 @@ class TaughtRadiance(RadianceObjective):
             towards = batch.directions[samples.ray_indices[seen]]
             wanted = self.teacher.color(taught[seen], towards) if answer.colors is None else answer.colors[seen]
         shown = field.color(learned[seen], towards)
-        loss = weights.density_weight * _rms(density_difference(learned, taught)) + weights.color_weight * _rms(shown - wanted)
+        told = slice(None) if weights.sample_share == 1 else compared[seen]
+        loss = weights.density_weight * apart + weights.color_weight * _rms(shown[told] - wanted[told])
         if self.stage == VALUES:
             return loss
         pixels = [self._pixels(who, batch, samples, raw, colors, seen) for who, raw, colors in
                   ((field, learned, shown), (self.teacher, taught, wanted))]
         difference = pixels[0] - pixels[1].detach()
-        if self.stages.hard_share:
-            self._keep_hard(batch, difference.detach())
+        for hard in (self._hard_rays, self._hard_cameras):
+            if hard:
+                hard.note(batch, difference.detach().abs().sum(dim=1))
         return _rms(difference) + loss
 
     def _ask(self, field: EncodedRadiance, batch: RayBatch, samples: Samples) -> Tensor:

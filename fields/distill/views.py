@@ -55,19 +55,28 @@ class TaughtScene(RadianceScene):
 
     def rays(self, step: int, count: int, seed: int) -> Rays:
         """About `count` rays through random pixels of random cameras; their colours are left to the teacher."""
-        random = np.random.Generator(np.random.Philox(key=[seed, step]))
-        parts = [self._rays_of_one(random, max(1, count // CAMERAS_A_STEP)) for _ in range(CAMERAS_A_STEP)]
-        origins, directions, times = (np.concatenate(part) for part in zip(*parts))
-        return Rays(origins.astype(np.float32), directions.astype(np.float32), np.zeros((len(origins), 3), np.float32), None,
-                    times.astype(np.float32) if self.moving else None, np.zeros(len(origins), np.int64))
+        return self.rays_through(self.drawn(step, seed), step, count, seed)
 
-    def _rays_of_one(self, random: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def drawn(self, step: int, seed: int) -> list[PathCamera]:
+        """A step's cameras."""
+        random = np.random.Generator(np.random.Philox(key=[seed, step]))
+        return [self._drawn(random) for _ in range(CAMERAS_A_STEP)]
+
+    def rays_through(self, cameras: list[PathCamera], step: int, count: int, seed: int) -> Rays:
+        """About `count` rays, as many through each of `cameras`; `views` are their numbers there."""
+        random = np.random.Generator(np.random.Philox(key=[seed, step + (1 << 40)]))
+        each = max(1, count // len(cameras))
+        directions = [directions_of(camera.lens, random.random(each) * camera.lens.width, random.random(each) * camera.lens.height) @ camera.pose[:, :3].T
+                      for camera in cameras]
+        views = np.repeat(np.arange(len(cameras)), each)
+        origins = (np.stack([camera.pose[:, 3] for camera in cameras])[views] - self._lower) / self._side
+        times = np.array([camera.time for camera in cameras], np.float32)[views] if self.moving else None
+        return Rays(origins.astype(np.float32), np.concatenate(directions).astype(np.float32), np.zeros((len(origins), 3), np.float32), None, times, views)
+
+    def _drawn(self, random: np.random.Generator) -> PathCamera:
         index = random.integers(len(self.cameras))
         first, second, share = self.cameras[index], self.cameras[random.choice(self._near[index])], random.random()
-        pose, lens = between(first.pose, second.pose, share), first.lens
-        directions = directions_of(lens, random.random(count) * lens.width, random.random(count) * lens.height) @ pose[:, :3].T
-        time = (1 - share) * (first.time or 0.0) + share * (second.time or 0.0)
-        return np.broadcast_to((pose[:, 3] - self._lower) / self._side, directions.shape), directions, np.full(count, time)
+        return PathCamera(between(first.pose, second.pose, share), first.lens, (1 - share) * (first.time or 0.0) + share * (second.time or 0.0))
 
     def picture(self, view: View) -> np.ndarray:
         """What the teacher shows, `[H, W, 3]` float32."""

@@ -25,7 +25,7 @@ from scenes.colour import to_bytes
 from scenes.errors import BadInput
 from scenes.posed.cameras import CAMERAS, write_cameras
 from scenes.posed.view import View
-from scenes.radiance import BACKDROPS, RadianceScene
+from scenes.radiance import BACKDROPS, RadianceScene, Rays
 from scenes.sampling import philox
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ class RadianceObjective(Objective):
 
     def batch(self, step: int, count: int, seed: int, device: torch.device) -> RayBatch:
         """As many rays as lately had about `count` samples that light reached."""
-        rays = self.signal.rays(step, self._rays, seed)
+        rays = self._drawn(step, seed)
         origins, directions, colors, views = (torch.from_numpy(x).to(device) for x in (rays.origins, rays.directions, rays.colors, rays.views))
         background = None
         if self.method.background == "random":
@@ -146,6 +146,9 @@ class RadianceObjective(Objective):
             colors = colors * alpha + behind * (1.0 - alpha)
         times = None if rays.times is None else torch.from_numpy(rays.times).to(device)
         return RayBatch(origins, directions, colors, background, times, views, (seed * 1_000_003 + step) & 0xFFFFFFFF)
+
+    def _drawn(self, step: int, seed: int) -> Rays:
+        return self.signal.rays(step, self._rays, seed)
 
     def loss(self, field: EncodedRadiance, batch: RayBatch) -> Tensor:
         background = field.backdrop() if batch.background is None else batch.background

@@ -12,6 +12,7 @@ import scenes
 from apps.cli.main import main
 from fields.distill import distill_field
 from fields.distill.distill import prepare, resume, score_on_data
+from fields.distill.hard import heaviest
 from fields.distill.radiance import LEAST, MOST, density_difference
 from fields.distill.stages import FEATURES, RENDERED, VALUES, Stages
 from fields.distill.views import between
@@ -19,6 +20,7 @@ from fields.fit.fit import finish, fit_field, score
 from fields.fit.kinds import objective_for
 from fields.fit.radiance import RadianceObjective
 from fields.fit.run import Run
+from fields.ops.packed import Samples
 from scenes.errors import BadInput
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "fit"))
@@ -132,7 +134,7 @@ def test_data_are_scored_where_the_teacher_was_not_fitted(tmp_path):
 
 
 def test_stop_then_resume_gives_the_bits_of_the_uninterrupted_distillation(teacher, tmp_path):
-    stages = Stages(feature_share=0.3, value_share=0.3, hard_share=0.2)
+    stages = Stages(feature_share=0.3, value_share=0.3, hard_share=0.2, hard_cameras=0.2, sample_share=0.5)
     options = {**PLANES, "ray_features": 9}
     whole = distill_field(teacher, "densegrid", steps=40, options=options, stages=stages)
     for stop in (9, 35):
@@ -146,10 +148,37 @@ def test_hard_rays_are_gone_along_again(teacher):
     trainer.run()
     objective = trainer.objective
     batch = objective.batch(6, 4096, 0, torch.device("cpu"))
-    pool = {tuple(ray.tolist()) for ray in objective._hard[:, 3:6]}
+    pool = {tuple(ray.tolist()) for ray in objective._hard_rays.pool[:, 3:6]}
     again = [tuple(ray.tolist()) in pool for ray in batch.directions]
     assert len(pool) > 4
     assert sum(again) == int(0.25 * len(again)) and all(again[:sum(again)])
+
+
+def test_hard_cameras_stand_again(teacher):
+    trainer, _ = prepare(teacher, "densegrid", steps=6, options=PLANES, stages=Stages(feature_share=0, value_share=0, hard_cameras=0.5))
+    trainer.run()
+    hard, signal = trainer.objective._hard_cameras, trainer.objective.signal
+    assert len(hard.pool) == 6  # the worst of each step's sixteen
+    drawn = signal.drawn(6, 0)
+    standing = hard.mix_in(drawn, 6)
+    assert len(standing) == len(drawn) and standing[6:] == drawn[6:]
+    for camera in standing[:6]:
+        row = hard.pool[[np.allclose(camera.pose[:, 3], row[:12].reshape(3, 4)[:, 3]) for row in hard.pool.numpy()]][0].numpy()
+        turn = np.arccos((np.trace(camera.pose[:, :3].T @ row[:12].reshape(3, 4)[:, :3]) - 1) / 2)
+        assert 0 < turn < 3 * np.pi / 20
+    # The camera whose rays were wrong is the one that is kept.
+    batch = trainer.objective.batch(7, 4096, 0, torch.device("cpu"))
+    hard.note(batch, (batch.views == 9).float())
+    np.testing.assert_allclose(hard.pool[0, :12].numpy().reshape(3, 4), hard._standing[9].pose)
+
+
+def test_the_heaviest_samples_of_each_ray():
+    offsets = torch.tensor([0, 4, 4, 5, 10])
+    rays = torch.repeat_interleave(torch.arange(4), offsets.diff())
+    weights = torch.tensor([0.1, 0.4, 0.3, 0.2, 0.0, 0.5, 0.1, 0.2, 0.05, 0.15])
+    samples = Samples(torch.zeros(10), torch.ones(10), rays, offsets)
+    assert heaviest(weights, samples, 0.3).nonzero().flatten().tolist() == [1, 2, 4, 5, 7]
+    assert heaviest(weights, samples, 1.0).all()
 
 
 def test_moving_scenes(tmp_path):
