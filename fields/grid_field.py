@@ -19,10 +19,15 @@ from scenes.domain import Channels, Domain
 from scenes.errors import BadInput
 
 
+# From this share of the steps on products are exact: fine detail is learned late, and rounding would cost it 0.15 dB (0.12 with 0.9, 0.06 with 0.5).
+EXACT_FROM = 0.6
+
+
 class GridField(CoordinateField):
     """Coords `[..., D]` → grid features → values `[..., C]`.
 
-    `fused=False` takes grid and network apart and leaves the step to autograd. `products` are the network's, as in `fields.ops.mlp`.
+    `fused=False` takes grid and network apart and leaves the step to autograd. `products` are the network's, as in `fields.ops.mlp`, in the
+    first part of the training; its end, and whoever queries the field, has float32.
     accelerator "tcnn" leaves both to tiny-cuda-nn where it can be had, which training demands; the numbers stay this field's own.
     """
 
@@ -36,6 +41,11 @@ class GridField(CoordinateField):
         self.products = products
         self.accelerator = accelerator
         self._tcnn: tcnn.TcnnModel | None = None
+        self._ending = False
+
+    def before_step(self, step: int, total: int | None) -> None:
+        super().before_step(step, total)
+        self._ending = total is not None and step >= EXACT_FROM * total
 
     @property
     def backend(self) -> str:
@@ -61,7 +71,7 @@ class GridField(CoordinateField):
         if not self.fused or backends.tracing():
             return super().forward(coords)
         # Only training rounds: a checkpoint is looked at with float32 products, which every machine has.
-        products = self.products if torch.is_grad_enabled() else "float32"
+        products = self.products if torch.is_grad_enabled() and not self._ending else "float32"
         values = grid_mlp(coords, self.encoder.table, self.network.weights, self.encoder.layout, self.encoder.interpolation,
                           products=products, backend=self.encoder.requested_backend)
         return self._scaled(values)
@@ -83,9 +93,17 @@ class GridField(CoordinateField):
             raise BadInput(f"products={self.products}: {reason}; use --set products=float32")
         if not self.fused or why_not_fused(self.encoder.table, self.network.weights):
             return None
-        step = GridMlpStep(self.encoder.table, self.network.weights, self.encoder.layout, self.encoder.interpolation, loss,
-                           products=self.products)
+
+        def made(products: Products) -> GridMlpStep:
+            return GridMlpStep(self.encoder.table, self.network.weights, self.encoder.layout, self.encoder.interpolation, loss, products=products)
+
+        current = made(self.products)
         units = self.channels.units
-        if set(units) == {1.0}:
-            return step
-        return lambda coords, targets, *weights: step(coords, targets / targets.new_tensor(units), *weights)
+
+        def step(coords: Tensor, targets: Tensor, *weights: Tensor) -> Tensor:
+            nonlocal current
+            if self._ending and current.kernel.mlp.products != "float32":
+                current = made("float32")
+            return current(coords, targets if set(units) == {1.0} else targets / targets.new_tensor(units), *weights)
+
+        return step

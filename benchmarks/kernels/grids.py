@@ -77,7 +77,7 @@ def throughput() -> list[dict]:
     rows = []
     for exponent in range(14, 23, 2):
         coords = torch.rand(1 << exponent, 2, generator=generator)
-        seconds = median_seconds(lambda: hash_grid(coords, table, layout, backend="native"))  # noqa: B023
+        seconds = median_seconds(lambda: hash_grid(coords, table, layout, backend="native"), repeats=max(9, (1 << 20) >> exponent))  # noqa: B023
         rows.append({"id": f"hashgrid2d-15-fwd-throughput-{exponent}", "value": round(1e-6 * len(coords) / seconds, 1),
                      "unit": "M points/s", "note": f"2^{exponent} points"})
     rates = [row["value"] for row in rows]

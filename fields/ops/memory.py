@@ -7,6 +7,7 @@ a call of the hash grid.
 from __future__ import annotations
 
 import mmap
+import os
 import weakref
 from collections.abc import Sequence
 from math import prod
@@ -16,7 +17,8 @@ import torch
 from torch import Tensor
 
 LARGE = 16 << 20  # bytes; less is left to torch
-MOST_KEPT = 256 << 20  # bytes that wait for their next use, all together
+# Bytes that wait for their next use, all together: a thirty-second part of the machine's.
+MOST_KEPT = max(256 << 20, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 32)
 _LARGE_PAGE = 2 << 20
 _NUMPY = {torch.float32: np.dtype(np.float32), torch.float64: np.dtype(np.float64)}
 
