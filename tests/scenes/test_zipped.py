@@ -12,6 +12,7 @@ from PIL import Image
 from scenes.errors import BadInput
 from scenes.posed import zipped
 from scenes.posed.open import open_posed
+from scenes.unpack import Limits
 
 POSE = [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 4], [0, 0, 0, 1]]
 
@@ -66,10 +67,10 @@ def test_entries_that_climb_out(packed, tmp_path, entry, message):
 
 
 def test_too_much(packed, monkeypatch):
-    monkeypatch.setattr(zipped, "MOST_BYTES", 1 << 20)
+    monkeypatch.setattr(zipped, "MOST", Limits(files=20_000, size=1 << 20))
     with pytest.raises(BadInput, match="more than 20,000 or 1,048,576; unpack it"):
         open_posed(packed(more=[("zeros", bytes(1 << 20))]))
-    monkeypatch.setattr(zipped, "MOST_ENTRIES", 5)
+    monkeypatch.setattr(zipped, "MOST", Limits(files=5, size=8 << 30))
     with pytest.raises(BadInput, match="more than 5 or"):
         open_posed(packed())
 

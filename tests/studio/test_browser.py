@@ -176,7 +176,7 @@ def test_a_run_is_distilled_beside_its_teacher(visit, photograph):
 @pytest.mark.parametrize("name, content, message", [
     ("picture.png", b"\x89PNG\r\n\x1a\nbroken", "picture.png"), ("sound.wav", b"RIFF\x00\x00\x00\x00WAVEbroken", "sound.wav"),
     ("clip.mp4", b"\x00\x00\x00\x18ftypmp42broken", "clip.mp4"), ("mesh.ply", b"ply\nbroken", "mesh.ply"),
-    ("volume.npy", b"\x93NUMPYbroken", "volume.npy"), ("climb.zip", None, "leads out of the archive"),
+    ("volume.npy", b"\x93NUMPYbroken", "volume.npy"), ("climb.zip", None, "leads out of the folder"),
 ])
 def test_a_bad_upload_is_told_and_changes_nothing(visit, tmp_path, name, content, message):
     file = tmp_path / name

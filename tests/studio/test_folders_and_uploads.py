@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from apps.studio import uploads
 from apps.studio.folders import NAME, Folders, checked, cleaned
 from scenes.errors import BadInput
+from scenes.unpack import Limits
 
 
 @pytest.fixture
@@ -73,7 +74,7 @@ def test_a_file_is_kept_under_a_clean_name(folders):
 
 
 @pytest.mark.parametrize("name, content, message", [("run.sh", b"#!", "are not taken"), ("model.pkl", b"x", "are not taken"), ("nothing", b"x", "are not taken"),
-                                                   ("empty.png", b"", "is empty"), ("page.html", b"<script>", "are not taken"), ("broken.zip", b"PK\x03\x04xx", "cannot be unpacked")])
+                                                   ("empty.png", b"", "is empty"), ("page.html", b"<script>", "are not taken"), ("broken.zip", b"PK\x03\x04xx", "is damaged")])
 def test_files_that_are_not_taken(folders, name, content, message):
     with pytest.raises(BadInput, match=message):
         kept(folders, name, content)
@@ -108,7 +109,7 @@ def link(name="images/a.png"):
 @pytest.mark.parametrize("entries, message", [
     ([("../climb.png", b"x")], "leads out"), ([("a/../../climb.png", b"x")], "leads out"), ([("/etc/climb.png", b"x")], "leads out"),
     ([("..\\climb.png", b"x")], "leads out"), ([("C:/climb.png", b"x")], "leads out"), ([(link(), "/etc/passwd")], "is a link"),
-    ([("a.png", b"x"), ("run.py", b"x")], "neither a picture"), ([("run.json/field.safetensors", b"x")], "neither a picture"), ([], "no pictures"),
+    ([("a.png", b"x"), ("run.py", b"x")], "is neither a picture"), ([("run.json/field.safetensors", b"x")], "is neither a picture"), ([], "no pictures"),
 ])
 def test_sly_archives_are_refused_and_leave_nothing(folders, entries, message):
     with pytest.raises(BadInput, match=message):
@@ -117,10 +118,33 @@ def test_sly_archives_are_refused_and_leave_nothing(folders, entries, message):
 
 
 def test_an_archive_that_grows_too_large_is_refused(folders, monkeypatch):
-    monkeypatch.setattr(uploads, "MOST_UNPACKED", 1 << 20)
-    with pytest.raises(BadInput, match="unpacks to more"):
+    monkeypatch.setattr(uploads, "MOST_IN_ARCHIVES", Limits(2, 1 << 20, uploads.INSIDE))
+    with pytest.raises(BadInput, match="more than 2 or 1,048,576"):
         kept(folders, "bomb.zip", archive(("a.png", bytes(3 << 20))))
-    monkeypatch.setattr(uploads, "MOST_FILES", 2)
-    with pytest.raises(BadInput, match="at most 2"):
+    with pytest.raises(BadInput, match="holds 3 files"):
         kept(folders, "many.zip", archive(*((f"{i}.png", b"x") for i in range(3))))
+    assert not left(folders)
+
+
+def test_an_archive_that_lies_about_its_size_is_refused(folders, monkeypatch):
+    content = archive(("a.png", bytes(3 << 20)))
+    # The size as the directory at the end tells it, 3 MB, becomes one byte.
+    told = (3 << 20).to_bytes(4, "little")
+    where = content.rindex(told, content.index(b"PK\x01\x02"))
+    monkeypatch.setattr(uploads, "MOST_IN_ARCHIVES", Limits(2, 1 << 20, uploads.INSIDE))
+    with pytest.raises(BadInput, match="bomb.zip"):
+        kept(folders, "bomb.zip", content[:where] + (1).to_bytes(4, "little") + content[where + 4:])
+    assert not left(folders)
+
+
+def test_archives_of_windows_and_of_folders_in_folders(folders):
+    path = kept(folders, "scene.zip", archive(("a\\b\\transforms.json", b"{}"), ("a\\b\\images\\1.png", b"x"), ("a\\", b"")))
+    assert path.name == "b" and (path / "images" / "1.png").read_bytes() == b"x"
+
+
+def test_an_entry_that_is_there_twice_is_refused(folders):
+    with pytest.warns(UserWarning, match="Duplicate"):
+        content = archive(("a.png", b"x"), ("a.png", b"y"))
+    with pytest.raises(BadInput, match="cannot be unpacked: File exists"):
+        kept(folders, "twice.zip", content)
     assert not left(folders)
