@@ -45,6 +45,11 @@ def load(source: str | os.PathLike, kind: str = "auto", **options) -> Signal:
     return loader(source, **options)
 
 
+def loading_options(kind: str) -> set[str]:
+    """The names of the options that `load` takes for a kind."""
+    return _parameters(_resolve(LOADERS[kind]))
+
+
 def reopen(kind: str, source: dict) -> Signal:
     """The signal that `source` (from an earlier `Signal.source`) describes, with the same options.
 

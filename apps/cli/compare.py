@@ -47,11 +47,10 @@ def run(options: argparse.Namespace) -> dict:
 
     from apps.cli.progress import FitProgress
     from apps.cli.sources import RUNS, run_name
-    from fields.compare.comparison import Comparison, Plan
+    from fields.compare.comparison import Comparison
     from fields.compare.report import write_report
 
-    plan = Plan(options.source, options.methods, options.kind, options.params, options.seconds, options.steps, options.seeds,
-                options.held_out, options.device)
+    plan = plan_of(options)
     comparison = Comparison.create(plan, options.out or RUNS / f"{run_name(options.source)}-compare")
     if kept := len(comparison.rows):
         print(f"{comparison.path}: {kept} fits are finished already", file=sys.stderr)
@@ -84,6 +83,14 @@ def run(options: argparse.Namespace) -> dict:
         print("stopped; the same command continues", file=sys.stderr)
         report["interrupted"] = True
     return report
+
+
+def plan_of(options: argparse.Namespace):
+    """What is asked for, as a `fields.compare.comparison.Plan`."""
+    from fields.compare.comparison import Plan
+
+    return Plan(options.source, options.methods, options.kind, options.params, options.seconds, options.steps, options.seeds,
+                options.held_out, options.device)
 
 
 def _print(header: dict) -> None:

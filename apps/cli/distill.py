@@ -61,7 +61,7 @@ def run(options: argparse.Namespace) -> dict:
     elif not options.into:
         raise BadInput("--into: name the student's method; `fit-a-scene methods` lists them")
     else:
-        stages, settings = _split(dict(options.settings))
+        stages, settings = split(dict(options.settings))
         make_method(options.into, settings)  # a wrong option is told before torch is loaded
 
     import torch  # noqa: F401  (importing packages does not count towards the time budget)
@@ -107,7 +107,7 @@ def report(run) -> dict:
             "shared": header["shared"], "data": stored.get("data")} if header.get("teacher") else summary(run)
 
 
-def _split(settings: dict[str, str]) -> tuple[Stages, dict[str, str]]:
+def split(settings: dict[str, str]) -> tuple[Stages, dict[str, str]]:
     """The options of the stages, and those of the method."""
     import pydantic
 

@@ -163,10 +163,7 @@ def _begin(options: argparse.Namespace, started: float):
     from apps.cli.sources import default_out
     from fields.fit.run import Run
 
-    wanted = {"held_out": options.held_out, "mask": options.mask, "ignore_invalid": options.ignore_invalid,
-              "max_pixels": options.max_pixels, "memory": options.memory, "part": options.part, "rate": options.rate, "quantity": options.quantity,
-              "backdrop": options.backdrop, "unbounded": options.unbounded}
-    signal = scenes.load(options.source, options.kind, **{name: value for name, value in wanted.items() if value or name == "unbounded" and value is not None})
+    signal = scenes.load(options.source, options.kind, **loading(options))
     if options.start and (options.method or options.params):
         raise BadInput("--from takes the method and size of that run; leave out --method and --params")
     trainer, kept = fitting.prepare(
@@ -175,6 +172,14 @@ def _begin(options: argparse.Namespace, started: float):
         options=dict(options.settings), start=Run.open(options.start) if options.start else None, init=options.init, bits=options.bits, keep=options.keep, started=started)
     _tell_fresh(kept)
     return signal, trainer, kept
+
+
+def loading(options: argparse.Namespace) -> dict:
+    """What is given to the loader of the signal: those of its options that were asked for."""
+    wanted = {"held_out": options.held_out, "mask": options.mask, "ignore_invalid": options.ignore_invalid,
+              "max_pixels": options.max_pixels, "memory": options.memory, "part": options.part, "rate": options.rate, "quantity": options.quantity,
+              "backdrop": options.backdrop, "unbounded": options.unbounded}
+    return {name: value for name, value in wanted.items() if value or name == "unbounded" and value is not None}
 
 
 def _tell_fresh(kept) -> None:

@@ -26,6 +26,9 @@ class CompareJob(Job):
         if (comparison := self._comparison) is not None and self.state == "stopping":
             comparison.stop()
 
+    def sources(self) -> list[str]:
+        return [self.plan.source]
+
     def work(self) -> None:
         comparison = self._comparison = Comparison.create(self.plan, self.path)
         self.info = subtitle(comparison.header)

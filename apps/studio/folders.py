@@ -11,6 +11,7 @@ from pathlib import Path
 from scenes.errors import BadInput
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._+-]{0,79}")
+TOKEN = re.compile(r"[0-9a-f]{16}")
 UPLOADS = ".uploads"
 
 

@@ -12,6 +12,8 @@ from scenes.errors import BadInput
 from scenes.signal import Signal
 
 DEFAULT = "default"
+# How descriptions of options begin that say nothing to other kinds of signals.
+OF_KINDS = {"radiance": "radiance", "shapes": "shape"}
 
 
 @dataclass(frozen=True)
@@ -25,13 +27,13 @@ class Control:
     choices: tuple[str, ...] | None
 
 
-def controls(name: str) -> list[Control]:
-    """A control for every option that `--set` reaches."""
+def controls(name: str, kind: str | None = None) -> list[Control]:
+    """A control for every option that `--set` reaches; with `kind`, without those that are of other kinds of signals alone."""
     cls = method_class(name)
     schema = cls.model_json_schema()["properties"]
     return [Control(option["name"], option["description"], "decided from the signal" if option["default"] is None else str(option["default"]).lower()
                     if isinstance(option["default"], bool) else str(option["default"]), option["values"], _choices(schema[option["name"]]))
-            for option in describe(cls)["options"]]
+            for option in describe(cls)["options"] if kind is None or OF_KINDS.get(option["description"].partition(":")[0], kind) == kind]
 
 
 def options(name: str, typed: dict[str, str]) -> dict[str, object]:

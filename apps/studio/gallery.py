@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+from apps.studio.clearing import clear
 from apps.studio.folders import Folders, checked
 from apps.studio.jobs import FitOrder, Job, Queue
 from fields.compare.comparison import HEADER
@@ -83,19 +84,19 @@ def delete(folders: Folders, queue: Queue, name: str) -> None:
         raise BadInput(f"{name} is not a run; it stays")
     shutil.rmtree(path)
     queue.moved(path, None)
+    clear(folders, queue.sources())
 
 
 def repeat(folders: Folders, queue: Queue, name: str) -> Job:
     """The same signal, method, options, seed and budget once more, in a folder of its own."""
     header = Run.open(folders.run(name)).header
-    if header.get("from"):
-        raise BadInput(f"{name} began with the weights of another run; repeat it with: fit-a-scene fit {name}/run.json")
     if header.get("teacher"):
         raise BadInput(f"{name} was distilled from another run; repeat it under Distil")
     source = header["source"]
     budget = {"steps": header["steps"]} if header["steps"] else {"seconds": header["seconds"]}
     order = FitOrder(source["path"], header["kind"], dict(source.get("options", {})), header["method"], header["options"], **budget,
-                     seed=header["seed"], bits=header.get("bits", 32))
+                     seed=header["seed"], bits=header.get("bits", 32), keep=header.get("keep", 1.0),
+                     start=Path(header["from"]) if header.get("from") else None)
     return queue.fit(order, name)
 
 

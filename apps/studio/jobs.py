@@ -55,6 +55,9 @@ class FitOrder:
     seed: int = 0
     bits: int = 32
     init: str = "default"
+    keep: float = 1.0
+    start: Path | None = None  # the folder of the run whose weights it begins with
+    device: str = "auto"
 
 
 class Job:
@@ -67,6 +70,7 @@ class Job:
         self.state = "queued"
         self.message = ""
         self.info = ""
+        self.kind = ""
         self.step = 0
         self.total: int | None = None
         self.elapsed = 0.0
@@ -105,7 +109,7 @@ class Job:
 
     def told(self) -> dict:
         """Everything but the pictures and the curve."""
-        return {"id": self.id, "name": self.name, "run": self.path.name, "state": self.state, "message": self.message, "info": self.info,
+        return {"id": self.id, "name": self.name, "run": self.path.name, "state": self.state, "message": self.message, "info": self.info, "kind": self.kind,
                 "step": self.step, "total": self.total, "elapsed": round(self.elapsed, 1), "left": self.left, "rate": round(self.rate, 1),
                 "measure": self.measure, "quality": self.quality, "metrics": self.metrics, "version": self.version, "pictures": sorted(self.pictures)}
 
@@ -119,6 +123,10 @@ class Job:
 
     def work(self) -> None:
         raise NotImplementedError
+
+    def sources(self) -> list[str]:
+        """Files that it was told to open, or may open again."""
+        return []
 
     def _runs(self, trainer: Trainer) -> None:
         """From here on `pause` and `stop` reach the trainer; what was asked for while loading does so too."""
@@ -168,6 +176,7 @@ class FitJob(Job):
         started = time.perf_counter()
         trainer, run = self._continued(started) if (self.path / "run.json").is_file() else self._new(started)
         signal = trainer.objective.signal
+        self.kind = signal.kind
         self.info = f"{signal.describe()} · {trainer.method.name} · {trainer.field.stored_numbers:,} parameters · {trainer.field.backend}"
         self.message = " · ".join(signal.notes)
         self._target = trainer.objective.target(PREVIEW_SIDE)
@@ -177,13 +186,22 @@ class FitJob(Job):
         result = fitting.finish(trainer, run, [self._watch])
         self.metrics, self.step, self.total, self.elapsed = result.metrics, result.steps, trainer.total, result.seconds
         self._picture(trainer, FULL_SIDE)
+        if result.finished:
+            self._finished(result, run)
         self._ended(result.finished)
+
+    def _finished(self, result: fitting.Fit, run: Run) -> None:
+        """What follows a fit that came to its end."""
+
+    def sources(self) -> list[str]:
+        return [] if self.order is None else [self.order.source, *(value for value in self.order.loading.values() if isinstance(value, str))]
 
     def _new(self, started: float) -> tuple[Trainer, Run]:
         order = self.order
         signal = scenes.load(order.source, order.kind, **order.loading)
         budget = {"steps": order.steps} if order.steps else {"seconds": order.seconds}
         return fitting.prepare(signal, order.method, **budget, parameters=order.params, seed=order.seed, bits=order.bits, init=order.init,
+                               keep=order.keep, start=Run.open(order.start) if order.start else None, device=order.device,
                                options=dict(order.options), out=self.path, started=started)
 
     def _continued(self, started: float) -> tuple[Trainer, Run]:
@@ -288,6 +306,10 @@ class Queue:
 
     def busy(self, path: Path) -> bool:
         return any(job.path == path and job.state in ACTIVE for job in list(self.jobs.values()))
+
+    def sources(self) -> list[str]:
+        """What its jobs were told to open."""
+        return [source for job in list(self.jobs.values()) for source in job.sources()]
 
     def moved(self, old: Path, new: Path | None) -> None:
         """Told that a run that is not under way has another folder now, or none."""

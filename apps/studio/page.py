@@ -32,7 +32,7 @@ def build(studio: Studio) -> gr.Blocks:
             with gr.Tab("Compare", id="compare"):
                 compare.build(studio, signal)
             with gr.Tab("Distil", id="distil") as distil_tab:
-                distil.build(studio, distil_tab)
+                distil.build(studio, distil_tab, signal)
             with gr.Tab("Export", id="export") as export_tab:
                 export_run = export.build(studio, export_tab)
         opener = gr.HTML("", js_on_load=OPENER, elem_classes="unseen")

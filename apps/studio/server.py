@@ -11,6 +11,7 @@ import gradio as gr
 import uvicorn
 from fastapi import FastAPI
 
+from apps.studio.clearing import clear
 from apps.studio.folders import Folders
 from apps.studio.guard import LOOPBACK, Guard
 from apps.studio.jobs import Queue
@@ -38,7 +39,13 @@ class Studio:
     @classmethod
     def at(cls, runs: Path) -> Studio:
         folders = Folders.at(runs)
-        return cls(folders, Queue(folders), Looks())
+        studio = cls(folders, Queue(folders), Looks())
+        studio.looks.submit(studio.clear)
+        return studio
+
+    def clear(self) -> None:
+        """Drops uploads that nothing speaks of."""
+        clear(self.folders, self.queue.sources())
 
     def close(self) -> None:
         self.queue.close()

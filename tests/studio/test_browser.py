@@ -130,6 +130,80 @@ def test_a_mesh_from_upload_to_its_orbit_and_its_mesh(visit, tmp_path):
     visitor.shot("space")
 
 
+@pytest.fixture(scope="module")
+def duck(tmp_path_factory):
+    """A zipped folder with 14 small photographs of the procedural duck and their cameras."""
+    from dataclasses import replace
+
+    from fields.render.still_life import photographs
+    from scenes.posed.cameras import resized
+    from scenes.posed.view import PosedViews, View
+    from scenes.posed.write import write_scene
+    from scenes.procedural.still_life import cameras, still_life
+
+    life, folder = still_life("duck"), tmp_path_factory.mktemp("duck")
+    views = [View(name, None, pose, resized(lens, 64, 64), split) for name, split, pose, lens in [*cameras()[:36:3], *cameras()[-8::4]]]
+    views = tuple(replace(view, pixels=pixels) for view, pixels in zip(views, photographs(life, views)))
+    write_scene(folder / "scene" / "duck", PosedViews(views, box=(life.lower, life.upper)))
+    return shutil.make_archive(str(folder / "duck"), "zip", folder / "scene")
+
+
+def mean_error(job):
+    """Of the pictures that the page has of a fit, in levels."""
+    import io
+
+    from PIL import Image
+
+    fit, target = (np.asarray(Image.open(io.BytesIO(job.pictures[name])).convert("RGB"), float) for name in ("fit", "target"))
+    return float(np.abs(fit - target).mean())
+
+
+def test_a_posed_scene_from_upload_to_export(visit, duck):
+    visitor = visit()
+    page = visitor.page
+    visitor.upload(duck)
+    visitor.said("#about", "12 views for training and 2 for testing, 64 x 64, with alpha")
+    assert "radiance" in page.inner_text("#about")
+    page.locator("#seconds input[type=number]").fill("8")
+    page.locator("#seconds input[type=number]").press("Enter")
+    visitor.fit()
+    job = list(visitor.studio.queue.jobs.values())[-1]
+    page.wait_for_selector(".live.drawn")
+    first = mean_error(job)
+    assert visitor.state("done") == "done"
+    assert mean_error(job) < 0.7 * first, "the view for testing sharpens"
+    assert job.metrics["psnr"] > 15 and "psnr" in page.inner_text(".scores")
+    visitor.shot("fit-radiance")
+
+    page.get_by_role("button", name="See in 3-D").click()
+    orbit = page.locator("[data-studio=orbit]")
+    drawn = "what => document.querySelector('[data-studio=orbit]')?.dataset.drawn?.includes(`sharp ${what}`)"
+    seen = {}
+    for button, what in (("shaded", "color"), ("depth", "depth"), ("normals", "normal")):
+        if what != "color":
+            page.get_by_role("button", name=button, exact=True).click()
+        page.wait_for_function(drawn, arg=what)
+        seen[what] = orbit.locator("img").evaluate("image => { const c = document.createElement('canvas'); c.width = c.height = 32; const d = c.getContext('2d');"
+                                                   "d.drawImage(image, 0, 0, 32, 32); return [...d.getImageData(0, 0, 32, 32).data]; }")
+        visitor.shot(f"space-radiance-{what}")
+    assert all(np.std(pixels) > 5 for pixels in seen.values()) and seen["color"] != seen["depth"] != seen["normal"]
+    page.wait_for_selector("#space-cameras img")
+    visitor.said("#space-cameras", "12 cameras for training, 2 for testing")
+
+    visitor.tab("Fit")
+    page.get_by_role("button", name="Export", exact=True).first.click()
+    visitor.choose("#export-as", "points")
+    page.click("#export-start")
+    page.wait_for_selector("#export-file a[download]")
+    with page.expect_download() as download:
+        page.locator("#export-file a[download]").first.click()
+    import trimesh
+
+    points = trimesh.load(download.value.path(), file_type="ply")
+    assert len(points.vertices) > 100
+    visitor.shot("export-radiance")
+
+
 def test_two_methods_are_compared(visit):
     visitor = visit()
     page = visitor.page
@@ -285,18 +359,19 @@ def test_fifty_clicks_on_every_button_do_no_harm(visit):
     visitor.example("Coffee", "image")
 
 
-def test_the_page_offers_every_option_of_a_method(visit):
+def test_the_page_offers_the_options_of_a_method(visit):
     visitor = visit()
     page = visitor.page
     visitor.example("Chelsea", "image")
-    page.get_by_role("button", name="Options of the method").click()
+    page.get_by_role("button", name="Options of the method").first.click()
     for name in ("hashgrid", "siren"):
         if name != "hashgrid":
             visitor.choose("#method", name)
-        visitor.said("#options", forms.controls(name)[0].description[:20])
-        page.wait_for_function("count => document.querySelectorAll('#options .option').length === count", arg=len(forms.controls(name)))
+        controls = forms.controls(name, "image")
+        visitor.said("#options", controls[0].description[:20])
+        page.wait_for_function("count => document.querySelectorAll('#options .option').length === count", arg=len(controls))
         text = page.inner_text("#options")
-        assert all(control.name in text for control in forms.controls(name))
+        assert all(control.name in text for control in controls)
     visitor.shot("options")
 
 

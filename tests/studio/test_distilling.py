@@ -23,8 +23,8 @@ def test_a_run_becomes_another_method(tmp_path, photograph):
     assert main(["fit", str(photograph), "--set", "levels=4", "table_size=1024", "--steps", "20", "--out", str(teacher)]) == 0
     looks, queue = Looks(), Queue(folders)
     try:
-        text, methods = looks.ask(teacher, students).result()
-        assert "hashgrid" in text and "siren" in methods and methods[-1] == "hashgrid" and "nerv" not in methods
+        text, methods, kind = looks.ask(teacher, students).result()
+        assert kind == "image" and "hashgrid" in text and "siren" in methods and methods[-1] == "hashgrid" and "nerv" not in methods
         path = queue.free("teacher-densegrid")
         job = queue.add(DistillJob(path.name, path, DistillOrder(teacher, "densegrid", {}, 2.0)))
         begun = time.monotonic()

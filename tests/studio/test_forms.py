@@ -30,6 +30,14 @@ def test_page_and_command_line_offer_the_same_options(name):
     assert forms.options(name, {control.name: (control.choices or ("",))[0] for control in controls}) == {}
 
 
+@pytest.mark.parametrize("name", method_names())
+def test_options_of_other_kinds_are_left_out(name):
+    everything = {control.name for control in forms.controls(name)}
+    shown = {kind: {control.name for control in forms.controls(name, kind)} for kind in ("image", "shape", "radiance")}
+    assert "cells" in shown["radiance"] and "cells" not in shown["image"] and shown["image"] <= shown["shape"] and shown["image"] <= shown["radiance"]
+    assert shown["shape"] | shown["radiance"] == everything
+
+
 def test_what_is_wrong_is_told_as_the_command_line_tells_it():
     for typed in ({"levels": "0"}, {"levls": "3"}, {"growth": "many"}):
         with pytest.raises(BadInput) as page:

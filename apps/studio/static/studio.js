@@ -42,6 +42,7 @@
     return DECIBELS.includes(name) ? `${value.toFixed(2)} dB` : String(Number(value.toPrecision(4)));
   }
   const STATES = { queued: "waiting", loading: "opening", running: "fitting", stopping: "stopping", paused: "paused", stopped: "kept", done: "done", failed: "failed" };
+  const SOLID = ["shape", "radiance"];
   const ACTIVE = ["queued", "loading", "running", "stopping"];
 
   // Loads a picture completely before it is shown, so that nothing flickers.
@@ -76,7 +77,8 @@
       resume: make("button", { type: "button", onclick: () => act("resume") }, "Resume"),
       stop: make("button", { type: "button", onclick: () => act("stop") }, "Stop and keep"),
     };
-    const looks = make("span", { class: "looks" },
+    const around = make("button", { type: "button", onclick: () => job && open("space", job.run) }, "See in 3-D");
+    const looks = make("span", { class: "looks" }, around,
       make("button", { type: "button", onclick: () => job && open("inside", job.run) }, "Look inside"),
       make("button", { type: "button", onclick: () => job && open("export", job.run) }, "Export"));
     const body = make("div", { class: "live" }, make("div", { class: "head" }, name, chip), info,
@@ -121,6 +123,7 @@
       buttons.resume.hidden = !["paused", "stopped"].includes(job.state) || (job.total && job.step >= job.total);
       buttons.stop.hidden = !["loading", "running", "stopping", "paused"].includes(job.state);
       buttons.stop.disabled = job.state === "stopping";
+      around.hidden = !SOLID.includes(job.kind);
       looks.hidden = !["done", "paused", "stopped"].includes(job.state) || !job.step;
       scores.replaceChildren(...(under ? [] : Object.entries(job.metrics).flatMap(([key, value]) => [make("dt", {}, key.replaceAll("_", " ")), make("dd", {}, number(key, value))])));
       if (curve.dataset.drawn !== job.curve) { curve.innerHTML = job.curve || ""; curve.dataset.drawn = job.curve; }
@@ -255,7 +258,7 @@
         make("p", { class: "quiet" }, `${run.kind} · ${run.method} · ${run.status === "finished" ? headline : run.busy ? "under way" : run.status}`),
         make("div", { class: "buttons" },
           run.sort === "comparison" ? (run.ready ? make("a", { class: "button", href: `/studio/runs/${path}/comparison.html`, target: "_blank", rel: "noopener", "aria-label": `Open: ${run.name}` }, "Open") : null)
-            : run.ready ? button(run.kind === "shape" || run.kind === "radiance" ? "3-D" : "Look", () => open(run.kind === "shape" || run.kind === "radiance" ? "space" : "inside", run.name)) : null,
+            : run.ready ? button(SOLID.includes(run.kind) ? "3-D" : "Look", () => open(SOLID.includes(run.kind) ? "space" : "inside", run.name)) : null,
           run.sort === "run" && run.ready ? button("Export", () => open("export", run.name)) : null,
           run.sort === "run" && run.status !== "finished" && !run.busy ? button("Continue", () => tried(async () => started(await tell(`runs/${path}/resume`)))) : null,
           run.sort === "run" ? button("Repeat", () => tried(async () => started(await tell(`runs/${path}/repeat`)))) : null,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
+from fields.fit.run import Run
 from scenes.errors import BadInput
 
 if TYPE_CHECKING:
@@ -25,3 +26,13 @@ def asked(studio: Studio, name: str, function: Callable) -> object:
         return studio.looks.ask(studio.folders.run(name), function).result()
     except BadInput as error:
         raise gr.Error(html.escape(" ".join(str(error).split())), duration=12) from None
+
+
+def viewer_of(studio: Studio, name: str | None, view: Callable[[str, dict], str], empty: str) -> str:
+    """`view` of a run's name and header as HTML: `empty` where none is chosen, a message where there is no such run."""
+    if not name:
+        return empty
+    try:
+        return view(name, Run.open(studio.folders.run(name)).header)
+    except BadInput as error:
+        return f"<p class='problem'>{html.escape(str(error))}</p>"

@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING
 import gradio as gr
 
 import scenes
-from apps.cli import types
-from apps.studio import examples, forms, uploads
+from apps.cli.fit import loading
+from apps.studio import examples, forms, gallery, uploads
+from apps.studio.clearing import touch
 from apps.studio.jobs import FitOrder
+from apps.studio.offers import offers, options
 from apps.studio.pictures import inline
+from apps.studio.tabs.more import controls, given, method_options
 from fields.fit.estimate import memory_estimate
 from fields.fit.kinds import default_method
+from fields.fit.run import Run
 from fields.methods.radiance import stored_parameters
 from scenes.errors import BadInput
 
@@ -25,15 +29,13 @@ if TYPE_CHECKING:
 # Seconds of each effort; the rest is the method's own defaults.
 EFFORTS = {"fast": 8, "balanced": 30, "best": 180}
 PREVIEW = 480
-# `--held-out`, `--part`, ... of the command line: (name, label, what to type, how it is read).
-SAMPLES = (("held_out", "Held out", "a share, such as 0.1: never trained on, scored on", types.share),
-           ("part", "Part", "START,END in seconds, of sounds and clips", types.part),
-           ("rate", "Frame rate", "frames a second, of clips", types.positive),
-           ("quantity", "Quantity", "of shapes: signed, unsigned or occupancy", str))
+# As the command line's help calls the options that say what is fitted of a signal.
+SAMPLES = "which samples"
+SAMPLE_NAMES = [offer.name for offer in offers("fit") if offer.group == SAMPLES]
 
 
 def build(studio: Studio, page: gr.Blocks) -> gr.State:
-    """Returns the state that holds the chosen signal: `{"source", "kind", "name", "methods", "about"}`."""
+    """Returns the state that holds the chosen signal: `{"source", "kind", "name", "methods", "loading"}`."""
     signal = gr.State({})
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=300, elem_classes="card"):
@@ -47,60 +49,87 @@ def build(studio: Studio, page: gr.Blocks) -> gr.State:
             seconds = gr.Slider(2, 600, value=EFFORTS["balanced"], step=1, label="Seconds", elem_id="seconds")
             estimate = gr.Markdown("", elem_id="estimate")
             start = gr.Button("Fit", variant="primary", elem_id="start")
-            with gr.Accordion("More: size, seed, bits, which samples", open=False):
-                params = gr.Textbox(label="Parameters", placeholder="the method's own size; such as 200k", elem_id="params")
-                steps = gr.Textbox(label="Steps", placeholder="instead of a time; such as 2000", elem_id="steps")
-                seed = gr.Textbox(label="Seed", value="0", elem_id="seed")
-                bits = gr.Dropdown(["32", "16", "8"], value="32", label="Bits a stored weight", elem_id="bits")
-                init = gr.Dropdown(["default", "fresh"], value="default", label="Start", elem_id="init",
-                                   info="fresh: choose the method's frequency from the signal's spectrum first")
-                samples = [gr.Textbox(label=label, placeholder=hint, elem_id=f"sample-{name}") for name, label, hint, _ in SAMPLES]
-            settings = gr.State({})
-            with gr.Accordion("Options of the method", open=False, elem_id="options"):
-                @gr.render(inputs=[method])
-                def _(name: str | None):
-                    _options(name, settings)
+            with gr.Accordion("More: size, seed, bits", open=False):
+                more = controls("fit", only="method") | controls("fit", only="effort")
+                start_from = gr.Dropdown([], value=None, label="Begin with the weights of", elem_id="start-from",
+                                         info="a run of the same kind: its method and size are taken")
+            with gr.Accordion("Which samples", open=False, elem_id="samples"):
+                samples = controls("fit", only=SAMPLES)
+                mask = gr.File(label="Mask: a picture, white where it is fitted; the rest is filled", elem_id="mask", height=104, visible=False,
+                               file_types=list(uploads.PICTURES))
+            masked = gr.State(None)
+            kind = gr.State(None)
+            settings = method_options(method, kind, "options")
             name_of_job = gr.Textbox(elem_id="started-job", elem_classes="unseen", label="job", container=False)
         with gr.Column(scale=5, min_width=320, elem_classes="card live-card"):
             gr.HTML(LIVE, elem_id="live")
 
-    def take(source: str, name: str) -> list:
+    def take(source: str, name: str, holes: bool) -> list:
         """Opens a signal and says what it is; `name` is for people and for the run's folder."""
         # One thread opens files, so that many clicks open one after another.
-        return studio.looks.submit(lambda: opened(source, name)).result()
+        return studio.looks.submit(lambda: opened(source, name, holes)).result()
 
-    def from_example(name: str | None) -> list:
-        return take(examples.source(name, studio.folders), name.partition(",")[0].lower())
-
-    def from_upload(path: str) -> list:
-        kept = uploads.keep(Path(path), studio.folders)
-        return take(str(kept), kept.stem)
-
-    def chosen_by(function, given) -> list:
+    def found(function, given) -> list:
+        """The place and the name of a signal, and what `take` says of it."""
         if not given:
-            return [gr.skip()] * 4
+            return [gr.skip()] * 5
+        tried = None
         try:
-            return function(given)
+            *tried, holes = function(given)
+            touch(tried[0], studio.folders)
+            return [tried, *take(*tried, holes)]
         except Exception as error:  # noqa: BLE001  (files are made by anybody: whatever a reader stumbles over is told)
             if not isinstance(error, BadInput):
                 traceback.print_exc()
                 error = BadInput(f"this file cannot be opened ({type(error).__name__}: {error})")
             gr.Warning(_line(error), duration=12, title="Not taken")
-            return [{}, f"<span class='problem'>{_line(error)}</span>", "", gr.update(choices=[], value=None)]
+            return [tried, {}, f"<span class='problem'>{_line(error)}</span>", "", gr.update(choices=[], value=None)]
 
-    outputs = [signal, about, shown, method]
-    example.input(lambda name: chosen_by(from_example, name), example, outputs, show_progress="minimal", api_visibility="private")
-    upload.upload(lambda path: [*chosen_by(from_upload, path), None], upload, [*outputs, example], show_progress="minimal", api_visibility="private")
-    effort.input(lambda name: EFFORTS[name], effort, seconds, show_progress="hidden", api_visibility="private")
-    inputs = [signal, method, settings, params]
-    for trigger in (method.change, params.blur, settings.change):
-        trigger(lambda *given: _estimate(*given), inputs, estimate, show_progress="hidden", api_visibility="private")
+    def from_example(name: str | None, holes: bool) -> list:
+        return found(lambda name: (examples.source(name, studio.folders), name.partition(",")[0].lower(), holes), name)
 
-    def begin(chosen: dict, name: str | None, given: dict, *typed):
-        order = said(_order, chosen, name, given, *typed)
+    def from_upload(path: str, holes: bool) -> list:
+        def kept(path: str):
+            studio.clear()
+            place = uploads.keep(Path(path), studio.folders)
+            return str(place), place.stem, holes
+
+        return [*found(kept, path), None]
+
+    def again(place: list | None, holes: bool) -> list:
+        return found(lambda place: (*place, holes), place)
+
+    last = gr.State(None)  # what was opened last, or could not be
+    outputs, quiet = [last, signal, about, shown, method], {"show_progress": "hidden", "api_visibility": "private"}
+    holes = samples["ignore_invalid"]
+    example.input(from_example, [example, holes], outputs, show_progress="minimal", api_visibility="private")
+    upload.upload(from_upload, [upload, holes], [*outputs, example], show_progress="minimal", api_visibility="private")
+    holes.input(again, [last, holes], outputs, show_progress="minimal", api_visibility="private")
+    effort.input(lambda name: EFFORTS[name], effort, seconds, **quiet)
+
+    def offer(chosen: dict) -> list:
+        """Only what this kind of signal has, and the runs that it may begin with."""
+        of = chosen.get("kind")
+        takes = scenes.loading_options(of) if of else set(samples)
+        return [*(gr.update(visible=name in takes) for name in samples), gr.update(visible=bool(of) and "mask" in takes, value=None), None,
+                gr.update(choices=gallery.names(studio.folders, (of,)) if of else [], value=None), of]
+
+    signal.change(offer, signal, [*samples.values(), mask, masked, start_from, kind], **quiet)
+    mask.upload(lambda path: str(said(uploads.keep, Path(path), studio.folders)), mask, masked, **quiet)
+    mask.clear(lambda: None, None, masked, **quiet)
+    start_from.focus(lambda chosen: gr.update(choices=gallery.names(studio.folders, (chosen["kind"],)) if chosen else []), signal, start_from, **quiet)
+
+    inputs = [signal, method, settings, more["params"], more["bits"]]
+    for trigger in (method.change, more["params"].blur, more["bits"].change, settings.change):
+        trigger(_estimate, inputs, estimate, **quiet)
+
+    def begin(chosen: dict, name: str | None, settings: dict, time: float, mask: str | None, start: str | None, *typed):
+        given = dict(zip([*more, *samples], typed))
+        order = said(order_of, studio, chosen, name, settings, time, mask, start, given)
+        touch(chosen["source"], studio.folders)
         return said(studio.queue.fit, order, chosen["name"]).id
 
-    start.click(begin, [signal, method, settings, seconds, steps, params, seed, bits, init, *samples], name_of_job,
+    start.click(begin, [signal, method, settings, seconds, masked, start_from, *more.values(), *samples.values()], name_of_job,
                 show_progress="hidden", concurrency_limit=4, api_visibility="private")
     return signal
 
@@ -109,10 +138,12 @@ LIVE = """<section data-studio="live" aria-label="The fit">
 <p class="quiet empty">Choose a signal, then <b>Fit</b>. What is being fitted appears here.</p></section>"""
 
 
-def opened(source: str, name: str) -> list:
-    """What the page shows of a signal."""
+def opened(source: str, name: str, holes: bool = False) -> list:
+    """What the page shows of a signal; `holes` takes samples that are not numbers for such, where its kind may have them."""
     kind, seen = scenes.recognise(source)
-    limits = {"max_pixels": uploads.MOST_PIXELS} if kind in ("image", "video") else {}
+    limits: dict[str, object] = {"max_pixels": uploads.MOST_PIXELS} if kind in ("image", "video") else {}
+    if holes and "ignore_invalid" in scenes.loading_options(kind):
+        limits["ignore_invalid"] = True
     signal = scenes.load(source, kind, **limits)
     methods = forms.suitable(signal)
     notes = "".join(f"<br>{html.escape(note)}" for note in signal.notes)
@@ -123,66 +154,35 @@ def opened(source: str, name: str) -> list:
             gr.update(choices=methods, value=default if default in methods else methods[0], info=f"{len(methods)} methods take this signal")]
 
 
-def _options(name: str | None, settings: gr.State) -> None:
-    """A control for each option of the chosen method."""
-    if not name:
-        gr.Markdown("Choose a signal first.")
-        return
-    gr.Markdown(forms.summary(name))
-    made = []
-    controls = forms.controls(name)
-    for control in controls:
-        info = f"{control.description} ({control.values})" if not control.choices else control.description
-        if control.choices:
-            made.append(gr.Dropdown(list(control.choices), value=forms.DEFAULT, label=control.name, info=f"{info}; default {control.default}",
-                                    elem_classes="option"))
-        else:
-            made.append(gr.Textbox(label=control.name, info=info, placeholder=control.default, elem_classes="option", lines=1))
-
-    def collect(*typed):
-        return {"method": name, "typed": {control.name: text for control, text in zip(controls, typed)}}
-
-    for component in made:
-        component.input(collect, made, settings, show_progress="hidden", trigger_mode="always_last", api_visibility="private")
-
-
-def _given(name: str, settings: dict) -> dict[str, object]:
-    return forms.options(name, settings["typed"]) if settings.get("method") == name else {}
-
-
-def _order(chosen: dict, method: str | None, settings: dict, seconds: float, steps: str, params: str, seed: str, bits: str, init: str,
-           *samples: str) -> FitOrder:
+def order_of(studio: Studio, chosen: dict, method: str | None, settings: dict, seconds: float, mask: str | None, start: str | None,
+             typed: dict[str, object]) -> FitOrder:
+    """What the page asks for, read as the command line reads it."""
     if not chosen or not method:
         raise BadInput("choose a signal first: an example, or a file of your own")
-    loading = dict(chosen["loading"])
-    for (name, label, _, reader), text in zip(SAMPLES, samples):
-        if text and text.strip():
-            loading[name] = read(label, reader, text.strip())
-    count = read("Steps", types.count, steps.strip()) if steps and steps.strip() else None
-    return FitOrder(chosen["source"], chosen["kind"], loading, method, _given(method, settings), None if count else float(seconds), count,
-                    read("Parameters", types.count, params.strip()) if params and params.strip() else None,
-                    read("Seed", types.natural, seed.strip() or "0"), int(bits), init)
+    kind = chosen["kind"]
+    takes = scenes.loading_options(kind)
+    typed = {name: text for name, text in typed.items() if name not in SAMPLE_NAMES or name in takes}
+    words = [chosen["source"], f"--kind={kind}", *given(method, settings), *([f"--mask={mask}"] if mask else [])]
+    read = options("fit", words, typed)
+    if start:
+        started = Run.open(studio.folders.run(start))
+        if read.params or started.header["method"] != method:
+            raise BadInput(f"{start} brings its method and size along: choose {started.header['method']} and leave the parameters open")
+    return FitOrder(chosen["source"], kind, {**chosen["loading"], **loading(read)}, None if start else method, dict(read.settings),
+                    None if read.steps else float(seconds), read.steps, read.params, read.seed or 0, read.bits, read.init, read.keep,
+                    started.path if start else None, read.device)
 
 
-def read(label: str, reader, text: str):
-    """As the command line reads it, with its sentence where that fails."""
-    import argparse
-
-    try:
-        return reader(text)
-    except argparse.ArgumentTypeError as error:
-        raise BadInput(f"{label}: {error}") from None
-
-
-def _estimate(chosen: dict, method: str | None, settings: dict, params: str) -> str:
+def _estimate(chosen: dict, method: str | None, settings: dict, params: str, bits: str) -> str:
     if not chosen or not method:
         return ""
     try:
         signal = scenes.load(chosen["source"], chosen["kind"], **chosen["loading"])
-        wanted = read("Parameters", types.count, params.strip()) if params and params.strip() else None
-        config = forms.prepared(method, _given(method, settings), signal, wanted)
+        read = options("fit", [chosen["source"], *given(method, settings)], {"params": params, "bits": bits})
+        config = forms.prepared(method, dict(read.settings), signal, read.params)
         numbers = stored_parameters(config, signal.domain, signal.channels)
-        return f"{numbers:,} parameters ({_bytes(4 * numbers)}), about {_bytes(memory_estimate(config, signal))} of memory while it is fitted"
+        return (f"{numbers:,} parameters ({_bytes(read.bits / 8 * numbers)}), about {_bytes(memory_estimate(config, signal, read.bits))} of memory "
+                "while it is fitted")
     except BadInput as error:
         return f"<span class='problem'>{_line(error)}</span>"
 

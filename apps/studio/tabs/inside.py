@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING
 import gradio as gr
 
 from apps.studio import gallery, insides
-from apps.studio.tabs.choose import asked, run_choice
-from fields.fit.run import Run
-from scenes.errors import BadInput
+from apps.studio.tabs.choose import asked, run_choice, viewer_of
 
 if TYPE_CHECKING:
     from apps.studio.server import Studio
@@ -32,7 +30,7 @@ def build(studio: Studio, tab: gr.Tab) -> gr.Dropdown:
     def choose(name: str | None):
         if not name:
             return EMPTY, "", ""
-        return view(studio, name), "", asked(studio, name, insides.parts)
+        return viewer_of(studio, name, view, EMPTY), "", asked(studio, name, insides.parts)
 
     tab.select(lambda: gr.update(choices=gallery.names(studio.folders)), None, run, show_progress="hidden", api_visibility="private")
     run.change(choose, run, [viewer, drawn, parts], show_progress="minimal", api_visibility="private")
@@ -40,12 +38,8 @@ def build(studio: Studio, tab: gr.Tab) -> gr.Dropdown:
     return run
 
 
-def view(studio: Studio, name: str) -> str:
+def view(name: str, header: dict) -> str:
     """The place where the page's script draws the field, window by window."""
-    try:
-        header = Run.open(studio.folders.run(name)).header
-    except BadInput as error:
-        return f"<p class='problem'>{escape(str(error))}</p>"
     kind = header["kind"]
     if kind not in FLAT:
         return "<p class='quiet'>This field is looked at in 3-D.</p>"

@@ -14,11 +14,9 @@ from apps.export.formats import export
 from apps.studio import gallery
 from apps.studio.exporting import room
 from apps.studio.looks import Opened
-from apps.studio.tabs.choose import asked, run_choice
-from fields.fit.run import Run
+from apps.studio.tabs.choose import asked, run_choice, viewer_of
 from fields.output.cameras import draw_cameras
-from scenes.errors import BadInput
-from scenes.posed.cameras import CAMERAS, read_cameras
+from scenes.posed.cameras import CAMERAS, read_cameras, read_content
 
 if TYPE_CHECKING:
     from apps.studio.server import Studio
@@ -40,7 +38,7 @@ def build(studio: Studio, tab: gr.Tab) -> gr.Dropdown:
             cameras = gr.HTML("", elem_id="space-cameras")
 
     def choose(name: str | None):
-        return (view(studio, name) if name else EMPTY), gr.update(value=None, visible="hidden"), "", (asked(studio, name, photographed) if name else "")
+        return viewer_of(studio, name, view, EMPTY), gr.update(value=None, visible="hidden"), "", (asked(studio, name, photographed) if name else "")
 
     def make(name: str | None, cells: float):
         if not name:
@@ -54,11 +52,7 @@ def build(studio: Studio, tab: gr.Tab) -> gr.Dropdown:
     return run
 
 
-def view(studio: Studio, name: str) -> str:
-    try:
-        header = Run.open(studio.folders.run(name)).header
-    except BadInput as error:
-        return f"<p class='problem'>{escape(str(error))}</p>"
+def view(name: str, header: dict) -> str:
     if header["kind"] not in SOLID:
         return "<p class='quiet'>This field has no surface; look at it inside.</p>"
     return f'<div data-studio="orbit" data-run="{escape(name)}"></div>'
@@ -73,12 +67,15 @@ def extracted(opened: Opened, cells: int) -> tuple[str, str]:
 
 def photographed(opened: Opened) -> str:
     """Where the photographs of a scene were taken, as a drawing; nothing for shapes."""
-    if opened.run.header["kind"] != "radiance" or not (opened.run.path / CAMERAS).is_file():
+    path = opened.run.path / CAMERAS
+    if opened.run.header["kind"] != "radiance" or not path.is_file():
         return ""
-    cameras = read_cameras(opened.run.path / CAMERAS)
+    cameras = read_cameras(path)
+    tests = [frame.get("split") == "test" for frame in read_content(path)["frames"]]
     axes = opened.field.domain.axes[:3]
     file = room("cameras-") / "cameras.png"
-    draw_cameras(file, [camera.pose for camera in cameras], [camera.lens for camera in cameras], [False] * len(cameras),
+    draw_cameras(file, [camera.pose for camera in cameras], [camera.lens for camera in cameras], tests,
                  np.array([axis.lower for axis in axes]), np.array([axis.upper for axis in axes]))
     shown = base64.b64encode(file.read_bytes()).decode()
-    return f'<figure class="drawing"><img alt="Cameras of the scene" src="data:image/png;base64,{shown}"><figcaption>{len(cameras)} cameras</figcaption></figure>'
+    caption = f"{tests.count(False)} cameras for training, {tests.count(True)} for testing"
+    return f'<figure class="drawing"><img alt="Cameras of the scene" src="data:image/png;base64,{shown}"><figcaption>{caption}</figcaption></figure>'
