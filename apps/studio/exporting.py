@@ -19,6 +19,8 @@ WEIGHTS = "weights, and how to build the field again (.safetensors)"
 # What `render` makes besides what the table of exports has.
 RENDERED = {"volume": {"projection (.png)": ".png"}, "shape": {"turntable (.gif)": ".gif", "view (.png)": ".png"},
             "radiance": {"turntable (.mp4)": ".mp4", "view (.png)": ".png"}}
+# Forms that hold every number of the field, in so many bits.
+WHOLE = {"small": 8, "weights": 32, "network": 32, "program": 32}
 # What takes more numbers than this takes so long that it should be made by the command.
 MOST_NUMBERS = 100_000_000
 MOST_CELLS = 512
@@ -57,8 +59,8 @@ def find(opened: Opened, label: str) -> Choice:
 
 def estimate(header: dict, choice: Choice, scale: float, cells: int) -> str:
     """How much there will be, for people."""
-    if choice.by == "copy":
-        return f"{header['parameters']:,} numbers, about {header['parameters'] * header.get('bits', 32) / 8e6:.3g} MB"
+    if choice.by == "copy" or choice.form in WHOLE:
+        return f"{header['parameters']:,} numbers, about {header['parameters'] * WHOLE.get(choice.form, header.get('bits', 32)) / 8e6:.3g} MB"
     if choice.size == "cells":
         return f"up to {cells} cells along the longest side: {cells ** 3 * BYTES_A_CELL / 1e6:,.0f} MB of values while it is made"
     if choice.size != "scale":

@@ -26,6 +26,7 @@ _KIND = "recognised from the content, and told; where that fails, the command li
 _RESUME = "Resume and Continue are buttons"
 WITHOUT = {
     "fit": {"source": "the signal that is chosen or dropped", "kind": _KIND, "out": _OUT, "resume": _RESUME,
+            "tensorboard": "a log for another program; the page draws its own curve",
             "max_pixels": "the same limit for all uploads", "memory": "what samples may take is for the one who serves the page to say"},
     "compare": {"source": "the signal of the first tab", "kind": _KIND, "out": _OUT},
     "distill": {"out": _OUT, "resume": _RESUME},

@@ -24,6 +24,7 @@ STATIC = Path(__file__).parent / "static"
 COMPARISON = Path(fields.compare.__file__).parent
 FILES = {"studio.js": (STATIC / "studio.js", "text/javascript"), "studio.css": (STATIC / "studio.css", "text/css"),
          "comparison.js": (COMPARISON / "page.js", "text/javascript"), "comparison.css": (COMPARISON / "page.css", "text/css")}
+COMPARED = {"comparison.html": "text/html", "comparison.json": "application/json", "curves.png": "image/png", "crops.png": "image/png"}
 FRESH = {"Cache-Control": "no-store"}
 
 
@@ -82,12 +83,13 @@ def routes(folders: Folders, queue: Queue, looks: Looks) -> APIRouter:
             return Response(status_code=404)
         return FileResponse(file, media_type="image/png", headers={"Cache-Control": "no-cache"})
 
-    @router.get("/runs/{name}/comparison.html")
-    def comparison(name: str) -> Response:
-        file = folders.run(name) / "comparison.html"
-        if file.is_symlink() or not file.is_file():
+    @router.get("/runs/{name}/{part}")
+    def comparison(name: str, part: str) -> Response:
+        """What a comparison consists of, for download."""
+        file = folders.run(name) / part
+        if part not in COMPARED or file.is_symlink() or not file.is_file():
             return Response(status_code=404)
-        return FileResponse(file, media_type="text/html")
+        return FileResponse(file, media_type=COMPARED[part])
 
     @router.post("/runs/{name}/{action}")
     async def change(name: str, action: str, request: Request) -> Response:

@@ -73,7 +73,7 @@ def test_paths_lead_nowhere_else(client, tmp_path, photo, name):
     link = tmp_path / "runs" / "link"
     if not link.is_symlink():
         link.symlink_to(tmp_path / "secret")
-    for path in (f"/studio/runs/{name}/preview.png", f"/studio/runs/{name}/comparison.html", f"/studio/view/{name}?x0=0&y0=0&x1=1&y1=1&w=8&h=8",
+    for path in (f"/studio/runs/{name}/preview.png", f"/studio/runs/{name}/comparison.html", f"/studio/runs/{name}/run.json", f"/studio/view/{name}?x0=0&y0=0&x1=1&y1=1&w=8&h=8",
                  f"/studio/static/{name}", f"/studio/jobs/{name}"):
         answer = client.get(path)
         assert answer.status_code in (400, 404, 405) and b"secret" not in answer.content, path

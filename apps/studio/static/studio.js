@@ -175,6 +175,7 @@
 
   // ---- comparisons ----------------------------------------------------------------------------------------------------------
 
+  const DOWNLOADS = [["comparison.html", "Download as one page"], ["comparison.json", "Numbers"], ["curves.png", "Curves"], ["crops.png", "Crops"]];
   function comparison(root) {
     let shown = "", drawn = -1, last = "", job = null;
     const started = () => document.querySelector("#started-comparison textarea, #started-comparison input")?.value || "";
@@ -196,7 +197,7 @@
             head.append(make("div", { class: "buttons" },
               under ? make("button", { type: "button", disabled: job.state === "stopping", onclick: () => act("stop") }, "Stop and keep") : null,
               ["stopped", "paused", "failed"].includes(job.state) ? make("button", { type: "button", onclick: () => act("resume") }, "Continue") : null,
-              job.state === "done" ? make("a", { href: `/studio/runs/${encodeURIComponent(job.run)}/comparison.html`, download: `${job.run}.html`, class: "button" }, "Download as one page") : null));
+              ...(job.state === "done" ? DOWNLOADS.map(([file, label]) => make("a", { href: `/studio/runs/${encodeURIComponent(job.run)}/${file}`, download: `${job.run}-${file}`, class: "button" }, label)) : [])));
             if (job.version !== drawn) { place.innerHTML = job.page; drawn = job.version; window.startCompareViewers?.(); }
           }
         } catch (error) { /* the next round tries again */ }
