@@ -32,6 +32,8 @@ from scenes.errors import BadInput
 LIVE_SECONDS = 0.5
 LIVE_SHARE = 0.08
 FULL_SIDE = 1024
+# A picture that takes longer than this is drawn smaller the next time, down to this side.
+PICTURE_SECONDS, SMALLEST_SIDE = 0.15, 80
 # A page that has not asked for so long is not looking.
 WATCHED_SECONDS = 5.0
 MOST_KEPT = 60
@@ -169,7 +171,8 @@ class FitJob(Job):
         super().__init__(name, path)
         self.order = order
         self._target: np.ndarray | None = None
-        self._next = 0.0
+        self._next = self._next_picture = 0.0
+        self._side = PREVIEW_SIDE
         self._first: tuple[float, int] | None = None
 
     def work(self) -> None:
@@ -181,6 +184,7 @@ class FitJob(Job):
         self.message = " · ".join(signal.notes)
         self._target = trainer.objective.target(PREVIEW_SIDE)
         self._first = None
+        self._side = PREVIEW_SIDE
         self.show(target=self._target)
         self._runs(trainer)
         result = fitting.finish(trainer, run, [self._watch])
@@ -223,12 +227,20 @@ class FitJob(Job):
         if measure != self.measure:  # (a distillation's stages measure different things)
             self.measure, self.points = measure, []
         if np.isfinite(value):
+            if value != self.quality or not self.points:  # (views for testing are looked at more seldom than this)
+                self.points = thinned([*self.points, (round(trainer.elapsed, 3), value)])
             self.quality = value
-            self.points = thinned([*self.points, (round(trainer.elapsed, 3), value)])
-        if time.monotonic() - self.watched < WATCHED_SECONDS:
-            self._picture(trainer, PREVIEW_SIDE)
-        spent = time.perf_counter() - now
-        self._next = now + spent + max(LIVE_SECONDS - spent, spent / LIVE_SHARE)
+        told = time.perf_counter()
+        self._next = told + max(LIVE_SECONDS, (told - now) / LIVE_SHARE)
+        if told >= self._next_picture and time.monotonic() - self.watched < WATCHED_SECONDS:
+            first = "fit" not in self.pictures
+            self._picture(trainer, self._side)
+            spent = time.perf_counter() - told
+            trainer.leave_out(spent)
+            # (how long the first one takes says little: it loads what the others find)
+            self._next_picture = told + max(LIVE_SECONDS, LIVE_SECONDS if first else spent / LIVE_SHARE)
+            if not first:
+                self._side = int(min(PREVIEW_SIDE, max(SMALLEST_SIDE, self._side * (PICTURE_SECONDS / spent) ** 0.5)))
 
     def _picture(self, trainer: Trainer, side: int) -> None:
         fit = trainer.objective.preview(trainer.field, side)

@@ -128,7 +128,7 @@ def _sort(job: Job) -> str:
 def _curve(job: Job) -> str:
     if len(job.points) < 2:
         return ""
-    unit = {"psnr": "PSNR, dB", "snr": "SNR, dB"}.get(job.measure, job.measure)
+    unit = {"psnr": "PSNR, dB", "test_psnr": "PSNR of views for testing, dB", "snr": "SNR, dB"}.get(job.measure, job.measure)
     return svg([Line(job.measure, job.points)], "seconds", unit)
 
 

@@ -132,6 +132,11 @@ class Trainer:
         """Ends `run()` after the current step; may be called from a callback, a signal handler or another thread."""
         self.stopped = True
 
+    def leave_out(self, seconds: float) -> None:
+        """Said by a callback that has just taken so long for what is seldom: the rate of steps does not count it."""
+        if self._rate_from is not None:
+            self._rate_from = self._rate_from[0] + seconds, self._rate_from[1]
+
     def _fix_steps(self) -> None:
         if self._rate_from is None:
             self._rate_from = time.perf_counter(), self.index

@@ -60,6 +60,22 @@ def test_seconds_fix_the_steps_and_the_schedule_follows_them(image):
     assert all(trainer.method.rate_factor(step, None) == 1.0 for step in (0, 1, 1000))
 
 
+def test_what_is_left_out_does_not_count_towards_the_rate(image):
+    totals = {}
+    for told in (True, False):
+        def once(trainer, told=told):
+            if trainer.index == 3:
+                time.sleep(0.5)
+                if told:
+                    trainer.leave_out(0.5)
+            elif trainer.total is not None:
+                totals[told] = trainer.total
+                trainer.stop()
+
+        fields.fit_field(image, "hashgrid", seconds=2, options=OPTIONS, callbacks=[once])
+    assert totals[True] > 1.5 * totals[False]
+
+
 def test_stop_then_resume_gives_the_bits_of_the_uninterrupted_run(image, tmp_path):
     whole = fields.fit_field(image, steps=60, options=OPTIONS, seed=1)
     trainer, run = prepare(image, "hashgrid", steps=60, options=OPTIONS, seed=1, out=tmp_path / "run")

@@ -192,12 +192,12 @@ def test_a_posed_scene_from_upload_to_export(visit, duck):
     visitor.upload(duck)
     visitor.said("#about", "12 views for training and 2 for testing, 64 x 64, with alpha")
     assert "radiance" in page.inner_text("#about")
-    page.locator("#seconds input[type=number]").fill("8")
-    page.locator("#seconds input[type=number]").press("Enter")
+    visitor.steps(40)
     visitor.fit()
     job = list(visitor.studio.queue.jobs.values())[-1]
-    page.wait_for_selector(".live.drawn")
+    visitor.until(lambda: "fit" in job.pictures)
     first = mean_error(job)
+    page.wait_for_selector(".live.drawn")
     assert visitor.state("done") == "done"
     assert mean_error(job) < 0.7 * first, "the view for testing sharpens"
     assert job.metrics["psnr"] > 15 and "psnr" in page.inner_text(".scores")

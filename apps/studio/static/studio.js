@@ -37,7 +37,7 @@
     seconds = Math.max(0, Math.round(seconds));
     return seconds < 90 ? `${seconds} s` : seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`;
   }
-  const DECIBELS = ["psnr", "snr", "psnr_alpha"];
+  const DECIBELS = ["psnr", "test_psnr", "snr", "psnr_alpha"];
   function number(name, value) {
     return DECIBELS.includes(name) ? `${value.toFixed(2)} dB` : String(Number(value.toPrecision(4)));
   }
@@ -100,6 +100,8 @@
       version = -1;
       job = null;
       for (const image of [target, fit, error]) image.removeAttribute("src");
+      slider.classList.remove("ready");
+      body.classList.remove("drawn");
       store.set(place, id);
     }
     function draw() {

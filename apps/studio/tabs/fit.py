@@ -13,6 +13,7 @@ import scenes
 from apps.cli.fit import loading
 from apps.studio import examples, forms, gallery, uploads
 from apps.studio.clearing import touch
+from apps.studio.folders import cleaned
 from apps.studio.jobs import FitOrder
 from apps.studio.offers import offers, options
 from apps.studio.pictures import inline
@@ -92,7 +93,7 @@ def build(studio: Studio, page: gr.Blocks) -> gr.State:
         def kept(path: str):
             studio.clear()
             place = uploads.keep(Path(path), studio.folders)
-            return str(place), place.stem, holes
+            return str(place), cleaned(Path(path).stem), holes
 
         return [*found(kept, path), None]
 

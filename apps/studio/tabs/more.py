@@ -62,5 +62,5 @@ def _method_options(name: str | None, kind: str | None, settings: gr.State) -> N
     def collect(*typed):
         return {"method": name, "typed": {option.name: text for option, text in zip(found, typed)}}
 
-    for component in made:
-        component.input(collect, made, settings, show_progress="hidden", trigger_mode="always_last", api_visibility="private")
+    for component in made:  # (`input` would not tell of what is pasted or filled in)
+        component.change(collect, made, settings, show_progress="hidden", trigger_mode="always_last", api_visibility="private")
