@@ -384,8 +384,8 @@
       moved(0, 0);
     } }, { color: "shaded", normal: "normals", depth: "depth" }[kind]));
     const steps = [["←", -15, 0, "Turn left"], ["→", 15, 0, "Turn right"], ["↑", 0, 10, "Higher"], ["↓", 0, -10, "Lower"]].map(([sign, a, e, label]) =>
-      make("button", { type: "button", "aria-label": label, onclick: () => moved(a, e) }, sign));
-    const near = [["−", 1.2, "Farther"], ["+", 1 / 1.2, "Nearer"]].map(([sign, factor, label]) => make("button", { type: "button", "aria-label": label, onclick: () => nearer(factor) }, sign));
+      make("button", { type: "button", class: "sign", "aria-label": label, onclick: () => moved(a, e) }, sign));
+    const near = [["−", 1.2, "Farther"], ["+", 1 / 1.2, "Nearer"]].map(([sign, factor, label]) => make("button", { type: "button", class: "sign", "aria-label": label, onclick: () => nearer(factor) }, sign));
     root.replaceChildren(frame, make("div", { class: "buttons" }, ...kinds, ...steps, ...near), told);
 
     function moved(azimuth, elevation) {
