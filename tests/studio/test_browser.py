@@ -238,7 +238,7 @@ def test_two_methods_are_compared(visit):
     visitor.example("Chelsea", "image")
     visitor.tab("Compare")
     visitor.said("#compare-signal", "chelsea")
-    page.locator("#compare-seconds input[type=number]").fill("3")
+    page.locator("#compare-seconds input[type=number]").fill("2")
     page.locator("#compare-seconds input[type=number]").press("Enter")
     page.locator("#compare-params textarea, #compare-params input").fill("20k")
     page.click("#compare-start")
@@ -429,7 +429,7 @@ def test_anybody_can_use_it(visit, scheme, width):
     found = []
     for tab in ("Fit", "Runs", "Look inside", "3-D", "Compare", "Distil", "Export"):
         visitor.tab(tab)
-        visitor.page.wait_for_timeout(700)
+        visitor.page.wait_for_timeout(400)
         visitor.shot(f"{tab.lower().replace(' ', '-')}-{scheme}-{width}")
         results = Axe().run(visitor.page)
         found += [f"{tab}: {v['id']}: {node['html'][:160]}" for v in results.response["violations"] if v["impact"] in ("serious", "critical") for node in v["nodes"]]

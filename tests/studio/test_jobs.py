@@ -175,6 +175,30 @@ def test_only_so_many_wait(queue, photograph, monkeypatch):
     until(lambda: all(job.state == "stopped" for job in queue.jobs.values()))
 
 
+def test_slow_pictures_become_smaller_and_hold_up_nothing(queue, photograph, monkeypatch):
+    import fields.fit.image as images
+
+    sides = []
+    original = images.ImageObjective.preview
+
+    def slow(self, field, side=1024):
+        sides.append(side)
+        time.sleep(1.0 if len(sides) == 1 else 0.3)
+        return original(self, field, side)
+
+    monkeypatch.setattr(images.ImageObjective, "preview", slow)
+    job = queue.fit(order(photograph, 10_000_000), "slow")
+    seen = set()
+    begun = time.monotonic()
+    while time.monotonic() - begun < 40 and len(sides) < 3:
+        job.watched = time.monotonic()
+        seen.add(job.step)
+        time.sleep(0.1)
+    job.stop()
+    done(job)
+    assert sides[0] == sides[1] == 316 and sides[2] < 230 and len(seen) >= 6
+
+
 def test_thinned_curves_keep_their_ends():
     points = [(float(i), 0.0) for i in range(1000)]
     kept = []
@@ -194,6 +218,14 @@ def test_gallery(queue, folders, photograph, tmp_path):
     again = done(gallery.repeat(folders, queue, "photo"))
     assert again.path.name == "photo-2" and np.isclose(again.metrics["psnr"], job.metrics["psnr"])
     assert gallery.rename(folders, queue, "photo-2", "second one") == "second one"
+    begun = done(queue.fit(FitOrder(str(photograph), steps=4, start=job.path, keep=0.5), "begun"))
+    once_more = done(gallery.repeat(folders, queue, "begun"))
+    assert once_more.state == "done", once_more.message
+    for number in (begun, once_more):
+        header = Run.open(number.path).header
+        assert header["from"] == str(job.path) and header["keep"] == 0.5 and header["options"]["levels"] == 4
+    for name in ("begun", "begun-2"):
+        gallery.delete(folders, queue, name)
     for new in ("photo", "../out", "", "letters"):
         with pytest.raises(BadInput):
             gallery.rename(folders, queue, "second one", new)

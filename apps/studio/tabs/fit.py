@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import traceback
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from fields.fit.kinds import default_method
 from fields.fit.run import Run
 from fields.methods.radiance import stored_parameters
 from scenes.errors import BadInput
+from scenes.signal import Signal
 
 if TYPE_CHECKING:
     from apps.studio.server import Studio
@@ -145,7 +147,7 @@ def opened(source: str, name: str, holes: bool = False) -> list:
     limits: dict[str, object] = {"max_pixels": uploads.MOST_PIXELS} if kind in ("image", "video") else {}
     if holes and "ignore_invalid" in scenes.loading_options(kind):
         limits["ignore_invalid"] = True
-    signal = scenes.load(source, kind, **limits)
+    signal = _loaded(source, kind, tuple(limits.items()))
     methods = forms.suitable(signal)
     notes = "".join(f"<br>{html.escape(note)}" for note in signal.notes)
     text = f"**{kind}** ({html.escape(seen)}): {html.escape(signal.describe())}{notes}"
@@ -153,6 +155,12 @@ def opened(source: str, name: str, holes: bool = False) -> list:
     default = default_method(kind)
     return [chosen, text, f'<img src="{inline(signal.preview(PREVIEW))}" alt="the signal">',
             gr.update(choices=methods, value=default if default in methods else methods[0], info=f"{len(methods)} methods take this signal")]
+
+
+@lru_cache(1)
+def _loaded(source: str, kind: str, loading: tuple[tuple[str, object], ...]) -> Signal:
+    """The signal looked at last is kept for its estimates: a scene takes seconds to open."""
+    return scenes.load(source, kind, **dict(loading))
 
 
 def order_of(studio: Studio, chosen: dict, method: str | None, settings: dict, seconds: float, mask: str | None, start: str | None,
@@ -178,7 +186,7 @@ def _estimate(chosen: dict, method: str | None, settings: dict, params: str, bit
     if not chosen or not method:
         return ""
     try:
-        signal = scenes.load(chosen["source"], chosen["kind"], **chosen["loading"])
+        signal = _loaded(chosen["source"], chosen["kind"], tuple(chosen["loading"].items()))
         read = options("fit", [chosen["source"], *given(method, settings)], {"params": params, "bits": bits})
         config = forms.prepared(method, dict(read.settings), signal, read.params)
         numbers = stored_parameters(config, signal.domain, signal.channels)
