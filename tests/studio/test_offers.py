@@ -106,8 +106,9 @@ def test_every_option_of_a_distillation_arrives(tmp_path):
 
     for offer in offers.offers("distill"):
         assert order(**{offer.name: TYPED[offer.name]}) != order(), offer.name
-    for name in Stages.model_fields:
-        assert order(stages={name: "0.25", "value_share": "0.25"}).stages == Stages(**{name: 0.25, "value_share": 0.25})
+    for name, option in Stages.model_fields.items():
+        value = 0.25 if option.annotation is float else 64
+        assert order(stages={name: str(value)}).stages == Stages(**{name: value}) != Stages()
     assert order(settings={"method": "siren", "typed": {"width": "32"}}).options == {"width": "32"}
     assert order(distil.ITS_OWN).data == "photo.png" and order(distil.UNDER_FIT).data == "other.png" and order().data is None
     with pytest.raises(BadInput, match="hard_share"):
