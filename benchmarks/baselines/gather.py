@@ -1,4 +1,4 @@
-"""The ceiling of a hash grid's forward pass: a C++ loop that only reads the same rows, in the order in which we read them."""
+"""The ceilings of a hash grid's passes: C++ loops that only read the same rows, or only add to them, in the order in which we do."""
 
 from __future__ import annotations
 
@@ -37,6 +37,22 @@ class RowReader:
     def __call__(self) -> None:
         self.library.gather_rows(ctypes.c_void_p(self.table.data_ptr()), ctypes.c_void_p(self.at.data_ptr()),
                                  ctypes.c_int64(self.rows), len(self.result), ctypes.c_void_p(self.result.data_ptr()))
+
+
+class RowAdder(RowReader):
+    """Reads them, then adds a number to each of them in a table of gradients, cleared first: what forward and backward touch."""
+
+    def __init__(self, layout: GridLayout, table: Tensor, coords: Tensor, threads: int) -> None:
+        super().__init__(layout, table, coords, threads)
+        levels = [torch.cat([corner_entries(tile, layout, level).flatten() for tile in coords.split(TILE)]) + level.offset for level in layout.per_level]
+        self.by_level = torch.stack(levels).to(torch.int32)
+        self.grad = torch.empty_like(self.table)
+
+    def __call__(self) -> None:
+        super().__call__()
+        self.grad.zero_()
+        self.library.scatter_rows(ctypes.c_void_p(self.grad.data_ptr()), ctypes.c_void_p(self.by_level.data_ptr()),
+                                  ctypes.c_int64(self.by_level.shape[1]), len(self.by_level), len(self.result), ctypes.c_float(1.0))
 
 
 @cache

@@ -1,6 +1,6 @@
 """`hashgrid{dimensions}d-{log2 of the table}-{fwd|fwdbwd}`: 262,144 points, 16 levels of 2 features, base 16, growth 1.38.
 
-`gather` is the ceiling of a forward pass: its ratio is the share of it that we reach.
+`gather` are the ceilings: loops that only read the rows, or read and then add to them; its ratio is the share of that which we reach.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ def prepare(contender: str, case: str) -> Callable[[], object]:
     table = torch.randn(layout.entries, 2, generator=generator)
     upstream = torch.randn(POINTS, layout.outputs, generator=generator)
     if contender == "gather":
-        from benchmarks.baselines.gather import RowReader
+        from benchmarks.baselines.gather import RowAdder, RowReader
 
-        return RowReader(layout, table, coords, torch.get_num_threads())
+        return (RowAdder if backward else RowReader)(layout, table, coords, torch.get_num_threads())
     if contender == "native":
         table.requires_grad_()
         encode = lambda: hash_grid(coords, table, layout, backend="native")  # noqa: E731
@@ -59,7 +59,7 @@ def prepare(contender: str, case: str) -> Callable[[], object]:
     return forward_backward if backward else forward
 
 
-CONTENDERS = {"fwd": ("native", "torch", "torch-compiled", "drjit", "gather"), "fwdbwd": ("native", "torch", "torch-compiled", "drjit")}
+CONTENDERS = dict.fromkeys(("fwd", "fwdbwd"), ("native", "torch", "torch-compiled", "drjit", "gather"))
 CASES = [Case(f"hashgrid{dimensions}d-{table}-{kind}", CONTENDERS[kind], prepare, quick=(dimensions, table) == GRIDS[0])
          for dimensions, table in GRIDS for kind in CONTENDERS]
 
