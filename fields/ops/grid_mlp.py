@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.autograd import Function
 
 import cuda_ext
-from fields.ops import backends
+from fields.ops import backends, grid_mlp_cuda
 from fields.ops.grid_layout import GridLayout
 from fields.ops.hash_grid import GridCall, Interpolation, check_hash_grid, grid_call, hash_grid, hash_grid_reference
 from fields.ops.mlp import (Activation, MlpKernel, MlpRecord, Products, check_mlp, differentiable_gradients, mlp, mlp_reference, ready,
@@ -27,7 +27,8 @@ def grid_mlp(coords: Tensor, table: Tensor, weights: Sequence[Tensor], layout: G
              products: Products = "float32", backend: backends.Backend = "auto") -> Tensor:
     """Values `[..., outputs]` at coords `[..., D]`: `mlp(hash_grid(coords, table), weights)`, arguments and errors as of those two.
 
-    On the CPU neither features nor activations of the whole batch are ever stored. Differentiable in coords, table, weights and biases;
+    Neither features nor activations of the whole batch are ever stored: on a GPU this holds for grids of 2 to 4 dimensions and 2 features, others go
+    through both operations. Differentiable in coords, table, weights and biases;
     a gradient that nobody asks for is not computed. Gradients that are to be differentiated again (`create_graph=True`) go through
     `hash_grid` and the MLP's formula, twice in all. The same bits from run to run and for any number of threads.
     """
@@ -35,12 +36,15 @@ def grid_mlp(coords: Tensor, table: Tensor, weights: Sequence[Tensor], layout: G
     biases = list(biases) if biases is not None else None
     check_mlp(coords.new_empty(0, layout.outputs), weights, biases, activation, products)
     device = coords.device.type
-    if backends.choose(backend, device) == "torch" or device != "cpu" or why_not_native_mlp(weights):
+    inner = MlpKernel(activation, float(omega), products, len(weights))
+    apart = (backends.choose(backend, device) == "torch" or device not in ("cpu", "cuda") or why_not_native_mlp(weights)
+             or (device == "cuda" and not grid_mlp_cuda.serves(layout, inner, table, (*weights, *(biases or ())))))
+    if apart:
         features = hash_grid(coords, table, layout, interpolation, backend)
         return mlp(features, weights, activation, omega, biases, products, backend)
     if why := why_not_products(products, device):
         raise ValueError(why)
-    kernel = GridMlpKernel(layout, interpolation, MlpKernel(activation, float(omega), products, len(weights)))
+    kernel = GridMlpKernel(layout, interpolation, inner)
     values = _Forward.apply(kernel, coords.reshape(-1, layout.dimensions), table, *weights, *(biases or ()))
     return values.reshape(*coords.shape[:-1], values.shape[-1])
 
@@ -75,6 +79,8 @@ class GridMlpKernel:
 
     def forward(self, coords: Tensor, table: Tensor, parameters: Sequence[Tensor]) -> Tensor:
         """Values `[N, outputs]` at coords `[N, D]`."""
+        if coords.is_cuda:
+            return grid_mlp_cuda.forward(self.layout, self.interpolation, self.mlp, coords, table, parameters)
         values = coords.new_empty(len(coords), parameters[self.mlp.matrices - 1].shape[0])
         coords, table, *parameters = ready((coords, table, *parameters))
         call = self.call(coords, table, self.mlp.record(parameters), values=values.data_ptr())
@@ -84,6 +90,8 @@ class GridMlpKernel:
     def backward(self, coords: Tensor, table: Tensor, parameters: Sequence[Tensor], grad: Tensor,
                  needs: tuple[bool, bool]) -> list[Tensor | None]:
         """Gradients of `<grad, forward(...)>`: of coords and table where `needs` says so, then of every parameter."""
+        if coords.is_cuda:
+            return grid_mlp_cuda.backward(self.layout, self.interpolation, self.mlp, coords, table, parameters, grad, needs)
         coords, table, grad, *parameters = ready((coords, table, grad, *parameters))
         grad_coords, grad_table = (torch.empty_like(t) if need else None for t, need in zip((coords, table), needs))
         grads = [torch.empty_like(p) for p in parameters]

@@ -1,7 +1,7 @@
 // The MLP's kernels. A warp takes 16 points through all layers and back; activations lie in shared memory, as matrices with
 // a row a point, and are replaced by their gradients. The warps of a block meet for the gradients of the weights, which
-// each block sums up for all of its points; a last kernel adds the blocks' sums. Each kernel also compiles for the host,
-// for tests without a GPU.
+// each block sums up for all of its points; a last kernel adds the blocks' sums. Where the features come from is a type: from memory,
+// or from a grid (grid_mlp.cuh). Each kernel also compiles for the host, for tests without a GPU.
 #pragma once
 
 #include "fragment.h"
@@ -154,8 +154,9 @@ struct MlpTile {
         }
     }
 
-    __device__ void forward(int64_t first) const {
-        read(a.features, a.sizes[0], first, rows(matrix(0), 0));
+    template <class Features>
+    __device__ void forward(int64_t first, const Features& features) const {
+        features.read(*this, first, rows(matrix(0), 0));
         __syncwarp();
         for (int i = 0; i < a.matrices; ++i) layer(i, first);
     }
@@ -222,6 +223,12 @@ struct MlpTile {
     }
 };
 
+// Rows of the call's features.
+template <class N>
+struct FeaturesInMemory {
+    __device__ void read(const MlpTile<N>& tile, int64_t first, N* to) const { tile.read(tile.a.features, tile.a.sizes[0], first, to); }
+};
+
 template <class N>
 __global__ void mlp_copy_kernel(const __grid_constant__ MlpArguments<N> a) {
     N* to = a.copies;
@@ -236,8 +243,9 @@ __global__ void mlp_copy_kernel(const __grid_constant__ MlpArguments<N> a) {
     }
 }
 
-template <class N, bool backward>
-__global__ void __launch_bounds__(MLP_WARPS * 32) mlp_kernel(const __grid_constant__ MlpArguments<N> a) {
+template <class N, bool backward, class Features>
+__global__ void __launch_bounds__(MLP_WARPS * 32) mlp_kernel(const __grid_constant__ MlpArguments<N> a,
+                                                             const __grid_constant__ Features features) {
     FS_DYNAMIC_SHARED(tile_memory);
     const MlpTile<N> tile(a, tile_memory);
     typename Sums<N>::type* sums = a.sums + blockIdx.x * a.gradients;
@@ -245,7 +253,7 @@ __global__ void __launch_bounds__(MLP_WARPS * 32) mlp_kernel(const __grid_consta
         for (int64_t i = threadIdx.x; i < a.gradients; i += blockDim.x) sums[i] = 0;
     const int64_t step = int64_t(gridDim.x) * a.points_together;
     for (int64_t first = int64_t(blockIdx.x) * a.points_together; first < a.points; first += step) {
-        tile.forward(first);
+        tile.forward(first, features);
         if (backward) tile.backward(first, sums);
         __syncthreads();
     }
@@ -325,8 +333,9 @@ cudaError_t launch_shared(cudaStream_t stream, int blocks, int threads, int64_t 
     return cudaLaunchKernelEx(&config, kernel, arguments...);
 }
 
-template <class N>
-cudaError_t run_mlp(const MlpCall& call, cudaStream_t stream, void* workspace, int64_t bytes, bool backward) {
+template <class N, class Features>
+cudaError_t run_mlp_on(const Features& features, const MlpCall& call, cudaStream_t stream, void* workspace, int64_t bytes,
+                       bool backward) {
     using S = typename Sums<N>::type;
     const MlpRecord& mlp = call.mlp;
     const int64_t needed = mlp_workspace<N>(call, backward);
@@ -357,9 +366,15 @@ cudaError_t run_mlp(const MlpCall& call, cudaStream_t stream, void* workspace, i
     const int64_t shared = TileMemory<N>::bytes(mlp.sizes, mlp.matrices, mlp.activation == activation_sine, a.points_together);
     cudaError_t error = launch_shared(stream, 16, 256, 0, mlp_copy_kernel<N>, a);
     if (error) return error;
-    if (!backward) return blocks ? launch_shared(stream, blocks, threads, shared, mlp_kernel<N, false>, a) : cudaSuccess;
-    if (blocks) error = launch_shared(stream, blocks, threads, shared, mlp_kernel<N, true>, a);
+    if (!backward)
+        return blocks ? launch_shared(stream, blocks, threads, shared, mlp_kernel<N, false, Features>, a, features) : cudaSuccess;
+    if (blocks) error = launch_shared(stream, blocks, threads, shared, mlp_kernel<N, true, Features>, a, features);
     return error ? error : launch_shared(stream, 64, 256, 0, mlp_sums_kernel<N>, a, blocks);
+}
+
+template <class N>
+cudaError_t run_mlp(const MlpCall& call, cudaStream_t stream, void* workspace, int64_t bytes, bool backward) {
+    return run_mlp_on<N>(FeaturesInMemory<N>(), call, stream, workspace, bytes, backward);
 }
 
 }  // namespace fs
