@@ -1,12 +1,13 @@
 """Meshes of fitted shapes: how far from the file, and how far from the field, at which resolution, time and memory.
 
-    python -m benchmarks.meshes [--json] [--quick] [--store]
+    python -m benchmarks.meshes [--json] [--quick] [--store] [--only PART] [--run NAME=RUN ...]
 
 The armadillo (from `shared/data/meshes` beside the repository; without it a procedural shape stands in, under another id) is fitted for
 120 seconds and meshed at 64 to 512 cells along the longest side, each in a process of its own. Rows: `to-source` and `from-source`
 (mean point-to-surface distances in units of the longest side), `to-field` (mean distance to the field's zero set, in cells),
 `seconds` and `megabytes` (the peak of the whole process). Against: `dense`, marching cubes (scikit-image's) of the same field on
-a plain dense lattice of the same resolution, vertices interpolated along edges.
+a plain dense lattice of the same resolution, vertices interpolated along edges. Parts: `resolutions` (these), `pictures` and `exports`
+(`benchmarks/mesh_pictures.py`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from benchmarks.mesh_pictures import large_rows, picture_rows
 from benchmarks.report import add_arguments, emit, report
 
 ARMADILLO = Path(__file__).resolve().parents[2] / "shared" / "data" / "meshes" / "armadillo.obj"
@@ -27,22 +29,33 @@ FIT_SECONDS = 120
 DENSEST = 512
 
 
-def measure(quick: bool, run: str | None = None) -> dict:
-    resolutions = RESOLUTIONS[:3] if quick else RESOLUTIONS
+def measure(quick: bool, only: str | None = None, given: dict[str, str] | None = None, keep: Path | None = None) -> dict:
+    given, rows = given or {}, []
     with tempfile.TemporaryDirectory() as folder:
-        source, name = (str(ARMADILLO), "armadillo") if ARMADILLO.is_file() else (_knot(folder), "knot")
-        run = run or _fit(source, f"{folder}/run", 10 if quick else FIT_SECONDS)
-        rows = []
-        for resolution in resolutions:
-            ours = _in_process(run, resolution, "ours")
-            dense = _in_process(run, resolution, "dense") if resolution <= DENSEST else {}
-            for key, unit, digits in (("to-source", "longest sides", 7), ("from-source", "longest sides", 7), ("to-field", "cells", 5),
-                                      ("seconds", "s", 2), ("megabytes", "MB", 0)):
-                rows.append({"id": f"{name}-{resolution}-{key}", "value": round(ours[key], digits), "unit": unit, "against": "dense",
-                             "against_value": round(dense[key], digits), "ratio": round(dense[key] / ours[key], 2)})
-            rows[-1]["triangles"] = ours["triangles"]
-            rows[-1]["watertight"] = ours["watertight"]
+        if only in (None, "resolutions"):
+            rows += _resolutions(quick, folder, given.get("armadillo"))
+        if only in (None, "pictures"):
+            rows += picture_rows(folder, given, quick, keep)
+        if only in (None, "exports"):
+            rows += large_rows(folder, given, quick)
     return report("meshes", rows)
+
+
+def _resolutions(quick: bool, folder: str, run: str | None) -> list[dict]:
+    resolutions = RESOLUTIONS[:3] if quick else RESOLUTIONS
+    source, name = (str(ARMADILLO), "armadillo") if ARMADILLO.is_file() else (_knot(folder), "knot")
+    run = run or _fit(source, f"{folder}/run", 10 if quick else FIT_SECONDS)
+    rows = []
+    for resolution in resolutions:
+        ours = _in_process(run, resolution, "ours")
+        dense = _in_process(run, resolution, "dense") if resolution <= DENSEST else {}
+        for key, unit, digits in (("to-source", "longest sides", 7), ("from-source", "longest sides", 7), ("to-field", "cells", 5),
+                                  ("seconds", "s", 2), ("megabytes", "MB", 0)):
+            rows.append({"id": f"{name}-{resolution}-{key}", "value": round(ours[key], digits), "unit": unit, "against": "dense",
+                         "against_value": round(dense[key], digits), "ratio": round(dense[key] / ours[key], 2)})
+        rows[-1]["triangles"] = ours["triangles"]
+        rows[-1]["watertight"] = ours["watertight"]
+    return rows
 
 
 def plot(result: dict, out: Path) -> None:
@@ -53,7 +66,7 @@ def plot(result: dict, out: Path) -> None:
     from matplotlib import pyplot
 
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(9, 3.6))
-    rows = {row["id"].split("-", 2)[1:][0] + "/" + row["id"].split("-", 2)[2]: row for row in result["rows"]}
+    rows = {row["id"].split("-", 2)[1] + "/" + row["id"].split("-", 2)[2]: row for row in result["rows"] if "against" in row}
     resolutions = sorted({int(key.split("/")[0]) for key in rows})
     for axes, key, label in ((left, "to-source", "mesh to source"), (left, "from-source", "source to mesh"), (right, "to-field", "mesh to field")):
         for value, name, style in (("value", "", "o-"), ("against_value", ", dense", "s--")):
@@ -158,13 +171,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_arguments(parser)
     parser.add_argument("--plot", type=Path, metavar="FILE", help="also draw distances against resolution")
-    parser.add_argument("--run", help="mesh this run of the same shape, and fit none")
+    parser.add_argument("--only", choices=("resolutions", "pictures", "exports"), help="this part alone")
+    parser.add_argument("--run", action="append", default=[], metavar="NAME=RUN", help="this run of spot, armadillo, duck or lego instead of a fresh one")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep pictures of the first view there, the field's beside the mesh's")
     parser.add_argument("--one", nargs=3, metavar=("RUN", "RESOLUTION", "WHO"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
         print(json.dumps(one(options.one[0], int(options.one[1]), options.one[2])))
         return
-    result = measure(options.quick, options.run)
+    result = measure(options.quick, options.only, dict(entry.split("=", 1) for entry in options.run), options.keep)
     if options.plot:
         plot(result, options.plot)
     emit(result, options)

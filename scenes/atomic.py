@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -45,6 +46,35 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+@contextmanager
+def atomic_folder(path: str | os.PathLike) -> Iterator[Path]:
+    """The same for a folder: gives the path of one that does not exist yet, in which to write; on leaving, it becomes `path`.
+
+    BadInput where `path` is there already and not an empty folder, and where it cannot be written.
+    """
+    path = Path(path)
+    check_new_folder(path)
+    temporary = path.with_name(f".writing-{secrets.token_hex(6)}")
+    try:
+        yield temporary
+        if path.is_dir():
+            path.rmdir()
+        os.replace(temporary, path)
+    except OSError as error:
+        raise BadInput(f"cannot write {path}: {reason(error)}") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_new_folder(path: str | os.PathLike) -> None:
+    """BadInput where something is in the way of a new folder, or its own is missing: to be called before long work."""
+    path = Path(path)
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise BadInput(f"{path}: is there already and not an empty folder; give another name")
+    if not path.absolute().parent.is_dir():
+        raise BadInput(f"cannot write {path}: its folder does not exist; make the folder first")
 
 
 def check_place(path: str | os.PathLike) -> None:

@@ -22,6 +22,8 @@ examples:
   fit-a-scene export runs/scan scan.glb --level 0.4 --crop 0,0,0,64,64,32
   fit-a-scene export runs/photo large.tif --scale 4          a picture; .exr keeps values as they are
   fit-a-scene export runs/film smooth.mp4 --rate 60          a clip; frames/ a folder of pictures
+  fit-a-scene export runs/duck duck.mp4                      a film once around a scene; .ply --as splat, .glb
+  fit-a-scene export runs/duck views/                        posed pictures with transforms.json, to be fitted again
   fit-a-scene export runs/photo photo.fsq                    a small file that every command takes for a run
   fit-a-scene export runs/photo photo.onnx                   plain operators; .pt2 for torch, .npz for the numbers
 """
@@ -51,6 +53,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     renders.add_argument("--rate", type=types.positive, metavar="N", help="samples, or frames, a second")
     renders.add_argument("--time", type=types.moment, metavar="T", help="a picture of a clip: at this second (default: the first)")
     renders.add_argument("--part", type=types.part, metavar="START,END", help="only this stretch, in seconds")
+    renders.add_argument("--turntable", type=types.count, metavar="N", help="of a scene: so many pictures once around it (a film has 60; a folder of "
+                         "posed pictures is from the run's own cameras, unless this is given)")
     small = parser.add_argument_group("small files")
     small.add_argument("--bits", type=types.few_bits, metavar="N", help="bits a number before entropy coding, 2 to 8 (default 8)")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to compute")

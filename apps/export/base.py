@@ -29,6 +29,7 @@ class Request:
     time: float | None = None
     part: tuple[float, float] | None = None
     bits: int | None = None
+    turntable: int | None = None
 
     @classmethod
     def names(cls) -> list[str]:

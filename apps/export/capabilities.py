@@ -25,6 +25,7 @@ def _radiance(source: Source) -> bool:
 # A surface that marching cubes finds; values on a lattice of points; anything at all.
 CAPABILITIES: dict[str, Callable[[Source], bool]] = {
     "surface": lambda source: _shape(source) or _density(source) or _radiance(source),
+    "radiance": _radiance,
     "lattice": lambda source: _shape(source) or _density(source),
     "picture": lambda source: source.kind == "image",
     "sound": lambda source: source.kind == "audio",

@@ -26,10 +26,17 @@ FORMATS: tuple[Format, ...] = (
     Format(".ply", "mesh", "surface", "apps.export.meshes:write", MESH, "a mesh with normals and vertex colours"),
     Format(".stl", "mesh", "surface", "apps.export.meshes:write", MESH, "a mesh, triangles only"),
     Format(".ply", "points", "surface", "apps.export.points:write", POINTS, "points on the surface with normals and colours"),
+    Format(".ply", "splat", "radiance", "apps.export.splats:write_radiance", ("points", "time"), "3-D Gaussians where light ends, as 3DGS viewers read them"),
     Format(".ply", "splat", "surface", "apps.export.splats:write", POINTS, "3-D Gaussians on the surface, as 3DGS viewers read them"),
+    *(Format(ending, "turntable", "radiance", RENDERS + "_turntable", ("size", "rate", "time", "turntable"), "a film once around it")
+      for ending in (".mp4", ".gif", ".webm", ".mkv", ".mov")),
+    Format("/", "views", "radiance", "apps.export.views:write", ("size", "turntable"), "posed pictures with transforms.json, to be fitted again"),
     *(Format(ending, "volume", "lattice", "apps.export.lattices:write", LATTICE, "its values on a lattice")
       for ending in (".npz", ".npy", ".nrrd", ".nii.gz", ".tif")),
     Format("/", "volume", "lattice", "apps.export.lattices:write_slices", LATTICE, "its values as PNG slices"),
+    *(Format(ending, "volume", "radiance", "apps.export.lattices:write", (*LATTICE, "time"), "its density on a lattice")
+      for ending in (".npz", ".npy", ".nrrd", ".nii.gz", ".tif")),
+    Format("/", "volume", "radiance", "apps.export.lattices:write_slices", (*LATTICE, "time"), "its density as PNG slices"),
     *(Format(ending, "picture", "picture", RENDERS, ("size", "scale", "crop"), "a picture") for ending in PICTURES),
     *(Format(ending, "sound", "sound", RENDERS, ("scale", "rate", "part"), "a sound") for ending in SOUNDS),
     *(Format(ending, "clip", "clip", RENDERS, ("size", "scale", "crop", "rate", "part"), "a clip; without ending a folder of frames")

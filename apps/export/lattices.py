@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import secrets
-import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from apps.export.base import Request, Source
+from apps.export.surfaces import cleared, notes_of
+from fields.field import RadianceField
 from fields.raster import centres, lattice
+from fields.render.sphere_trace import in_chunks
 from fields.surface.cost import available_memory
 from fields.surface.lattice import COARSEST
-from scenes.atomic import reason
+from fields.surface.radiance import Radiance
+from scenes.atomic import atomic_folder
 from scenes.errors import BadInput
 from scenes.volumes.write import check_volume_writable, write_volume
 
@@ -25,38 +28,33 @@ def write(source: Source, out: Path, request: Request) -> dict:
     """Voxels at the middles of cells; x, y, z from the inside out; the distances in the units of the fitted file."""
     check_volume_writable(out)
     counts = _counts(source, request)
-    array = np.concatenate(list(_slices(source, counts)))[..., None]
+    array = np.concatenate(list(_slices(source, counts, request)))[..., None]
     spacing = _spacing(source, counts)
     write_volume(out, array, spacing)
     axes = source.field.domain.axes
     return {"voxels": counts, "spacing": spacing, "origin": [axis.lower + step / 2 for axis, step in zip(axes, spacing)],
-            "lowest": float(array.min()), "highest": float(array.max()), "bytes": out.stat().st_size, "files": [str(out)],
+            "lowest": float(array.min()), "highest": float(array.max()), "bytes": out.stat().st_size, "files": [str(out)], "notes": notes_of(source),
             "text": f"{' x '.join(map(str, counts))} voxels from {array.min():.4g} to {array.max():.4g}"}
 
 
 def write_slices(source: Source, out: Path, request: Request) -> dict:
-    """A folder of PNGs across z, from below: grey from the lowest value (black) to the highest; 0 is middle grey for signed distances."""
+    """A folder of PNGs across z, from below: grey from the lowest value (black) to the highest; 0 is middle grey for signed distances.
+
+    Of densities, the share of light that is lost over a voxel.
+    """
     from PIL import Image
 
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise BadInput(f"{out}: is there already and not an empty folder; give another name")
     counts = _counts(source, request)
-    temporary = out.with_name(f".writing-{secrets.token_hex(6)}")
     low, high = _range(source)
-    try:
-        temporary.mkdir()
-        for number, part in enumerate(_slices(source, counts)):
+    with atomic_folder(out) as folder:
+        folder.mkdir()
+        for number, part in enumerate(_slices(source, counts, request)):
+            if isinstance(source.field, RadianceField):
+                part = 1 - np.exp(-part * _spacing(source, counts)[2])
             grey = np.rint(np.clip((part[0] - low) / (high - low), 0, 1) * 255).astype(np.uint8)
             # (y grows upwards in the file that was fitted, and downwards in a picture)
-            Image.fromarray(grey[::-1]).save(temporary / f"slice-{number:04d}.png")
-        if out.is_dir():
-            out.rmdir()
-        os.replace(temporary, out)
-    except OSError as error:
-        raise BadInput(f"cannot write {out}: {reason(error)}") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    return {"voxels": counts, "spacing": _spacing(source, counts), "black": low, "white": high, "files": [str(out)],
+            Image.fromarray(grey[::-1]).save(folder / f"slice-{number:04d}.png")
+    return {"voxels": counts, "spacing": _spacing(source, counts), "black": low, "white": high, "files": [str(out)], "notes": notes_of(source),
             "text": f"{counts[2]} slices of {counts[0]} x {counts[1]} across z, black {low:.4g} to white {high:.4g}"}
 
 
@@ -64,7 +62,7 @@ def _counts(source: Source, request: Request) -> list[int]:
     resolution = request.resolution or RESOLUTION
     if not COARSEST <= resolution <= FINEST:
         raise BadInput(f"--resolution {resolution}: should be from {COARSEST} to {FINEST} voxels along the longest side")
-    sides = np.array([axis.upper - axis.lower for axis in source.field.domain.axes])
+    sides = np.array([axis.upper - axis.lower for axis in source.field.domain.axes[:3]])
     counts = [max(1, round(n)) for n in resolution * sides / sides.max()]
     # The array, and once more while a file of it is made.
     needed = 8 * int(np.prod(counts, dtype=np.int64))
@@ -75,10 +73,20 @@ def _counts(source: Source, request: Request) -> list[int]:
     return counts
 
 
-def _slices(source: Source, counts: list[int]):
-    """The first channel, `[1, y, x]` float32 for each z, in the units of the fitted file."""
+def _slices(source: Source, counts: list[int], request: Request) -> Iterator[np.ndarray]:
+    """The first channel, `[1, y, x]` float32 for each z, in the units of the fitted file. Of radiance, the density where the field has any
+    cells: of a scene without bounds that of its inner cube."""
     field = source.field
     x, y, z = (centres(n) for n in counts)
+    if isinstance(field, RadianceField):
+        cleared(source)
+        scene = Radiance(field, request.time or 0.0)
+        for height in z:
+            places = torch.stack(torch.meshgrid(x, y, height[None], indexing="ij"), dim=-1).reshape(-1, 3) * torch.tensor(scene.extents)
+            with torch.no_grad():
+                found = in_chunks(lambda part: scene.density(part.to(scene.device)).cpu(), places)
+            yield found.reshape(len(x), len(y)).T[None].numpy() / np.float32(scene.side)
+        return
     scale, offset = _units(source)
     for index in range(counts[2]):
         yield lattice(field, x, y, z[index:index + 1])[..., 0] * scale + offset
@@ -93,6 +101,8 @@ def _units(source: Source) -> tuple[float, float]:
 
 
 def _range(source: Source) -> tuple[float, float]:
+    if isinstance(source.field, RadianceField):
+        return 0.0, 1.0
     space, (scale, offset) = source.field.channels.space, _units(source)
     if space == "signed_distance":
         return -0.25 * scale, 0.25 * scale

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from apps.export.base import Request, Source, ending_of
-from apps.export.surfaces import RESOLUTION, box_of, implicit_of, shape_of
+from apps.export.surfaces import RESOLUTION, box_of, implicit_of, notes_of, shape_of
 from fields.surface import cost, quality, texture
 from fields.surface.implicit import Implicit
 from fields.surface.lattice import lattice
@@ -105,7 +105,7 @@ def _text(report: dict) -> str:
 
 
 def _notes(implicit: Implicit, report: dict, source: Source, shape) -> list[str]:
-    notes = []
+    notes = notes_of(source)
     if implicit.sort == "sheet":
         notes.append("the surface has no inside: both its sides are meshed, a tenth of a cell apart")
     if report["parts"] > 1:

@@ -8,7 +8,7 @@ import numpy as np
 
 from apps.export.base import Request, Source
 from apps.export.meshes import make
-from apps.export.surfaces import implicit_of
+from apps.export.surfaces import implicit_of, notes_of
 from fields.surface.project import colours_at
 from fields.surface.quality import distances_to_field
 from fields.surface.scatter import scattered
@@ -32,5 +32,5 @@ def write(source: Source, out: Path, request: Request) -> dict:
     report = {"points": len(places), "level": implicit.level, "distance_to_field": float(distance.mean()),
               "distance_to_field_cells": float(distance.mean() / mesh.cell)}
     coloured = "" if colours is None else " and colours"
-    return {**report, "bytes": out.stat().st_size, "files": [str(out)], "notes": mesh.notes,
+    return {**report, "bytes": out.stat().st_size, "files": [str(out)], "notes": [*mesh.notes, *notes_of(source)],
             "text": f"{len(places):,} points with normals{coloured}; to the field {report['distance_to_field']:.2g}"}

@@ -20,3 +20,10 @@ def write(source: Source, out: Path, request: Request) -> dict:
         wanted["time"] = source.field.domain.axes[2].lower
     report = output_for(source.kind, source.field).render(out, RenderRequest(**wanted))
     return {**report, "files": [str(out)], "bytes": out.stat().st_size if out.is_file() else sum(file.stat().st_size for file in out.iterdir())}
+
+
+def write_turntable(source: Source, out: Path, request: Request) -> dict:
+    """A film once around a scene."""
+    wanted = {name: getattr(request, name) for name in request.given()} | {"turntable": request.turntable or True}
+    report = output_for(source.kind, source.field, source.run.path).render(out, RenderRequest(**wanted))
+    return {**report, "files": [str(out)], "bytes": out.stat().st_size}

@@ -1,4 +1,4 @@
-"""Surfaces as 3-D Gaussian splats: a PLY with the names, order and activations of the 3DGS format."""
+"""Surfaces and radiance as 3-D Gaussian splats: a PLY with the names, order and activations of the 3DGS format."""
 
 from __future__ import annotations
 
@@ -6,23 +6,42 @@ from pathlib import Path
 
 from apps.export.base import Request, Source
 from apps.export.meshes import make
-from apps.export.surfaces import implicit_of
+from apps.export.surfaces import cleared, implicit_of
+from fields.surface.radiance import Radiance
 from fields.surface.scatter import scattered
-from fields.surface.splats import columns, splats_on
+from fields.surface.sight import cameras_around, lit_cells
+from fields.surface.splats import columns, splats_on, splats_seen
 from fields.surface.topology import face_areas
 from scenes.atomic import check_place
+from scenes.errors import BadInput
 from scenes.shapes.writers.ply import write_ply
 
 SPLATS = 200_000
 
 
 def write(source: Source, out: Path, request: Request) -> dict:
+    """On a surface, spread evenly."""
     check_place(out)
     implicit = implicit_of(source, request)
     mesh = make(implicit, request)
     places, normals = scattered(implicit, mesh, request.points or SPLATS)
     splats = splats_on(implicit, places, normals, float(face_areas(mesh.vertices, mesh.faces).sum()))
     write_ply(out, columns(splats, implicit.corner, implicit.side))
-    views = "the colours of every direction of view" if implicit.seen_from else "one colour each"
     return {"splats": len(places), "level": implicit.level, "bytes": out.stat().st_size, "files": [str(out)], "notes": mesh.notes,
-            "text": f"{len(places):,} Gaussians with {views}"}
+            "text": f"{len(places):,} Gaussians with one colour each"}
+
+
+def write_radiance(source: Source, out: Path, request: Request) -> dict:
+    """Where the rays of the run's cameras end; of a field alone, those of cameras all around."""
+    check_place(out)
+    cleared(source)
+    scene = Radiance(source.field, request.time or 0.0)
+    count = request.points or SPLATS
+    cameras = (source.run.cameras() if source.run else []) or cameras_around(scene)
+    cells = lit_cells(scene, cameras, count)
+    if cells is None:
+        raise BadInput("there is nothing to see: no ray of the scene's cameras meets any density")
+    splats = splats_seen(scene, cells)
+    write_ply(out, columns(splats, scene.corner, scene.side))
+    return {"splats": len(splats.places), "rays_from": len(cameras), "bytes": out.stat().st_size, "files": [str(out)], "notes": [],
+            "text": f"{len(splats.places):,} Gaussians with the colours of every direction of view, where the rays of {len(cameras)} cameras end"}

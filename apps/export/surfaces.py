@@ -26,7 +26,7 @@ def implicit_of(source: Source, request: Request) -> Implicit:
     if isinstance(field, RadianceField):
         if request.level is not None and request.level <= 0:
             raise BadInput(f"--level {request.level:g}: a density is above 0")
-        _clear(source)
+        cleared(source)
         scene = Radiance(field, request.time or 0.0)
         return implicit_radiance(scene, request.level if request.level is not None else _density_level(scene))
     lower, upper = field.channels.lower, field.channels.upper
@@ -42,8 +42,17 @@ def implicit_of(source: Source, request: Request) -> Implicit:
     return implicit_values(values, field.domain, level, device, colours=field if len(field.channels) == 3 else None)
 
 
-def _clear(source: Source) -> None:
-    """Without what no camera saw and specks, where the run knows its cameras."""
+def notes_of(source: Source) -> list[str]:
+    """What of a scene is not in a mesh, points or densities."""
+    if not isinstance(source.field, RadianceField) or getattr(source.field, "levels", 1) == 1:
+        return []
+    axes = source.field.domain.axes[:3]
+    corners = " to ".join(",".join(f"{getattr(axis, end):.4g}" for axis in axes) for end in ("lower", "upper"))
+    return [f"the scene has no bounds: only what is in its inner cube, from {corners}, is written; --as splat, views and films have the rest too"]
+
+
+def cleared(source: Source) -> None:
+    """Takes away what no camera saw and specks, where the run knows its cameras."""
     from fields.output.radiance import clear
 
     cameras = source.run.cameras() if source.run else []

@@ -45,7 +45,7 @@ def choices(opened: Opened) -> list[Choice]:
     rendered = [Choice(label, ending, "render", "scale" if kind == "volume" else "") for label, ending in RENDERED.get(kind, {}).items()]
     able = can(_source(opened))
     exported = [Choice(f"{row.form} ({'folder, zipped' if row.ending == '/' else row.ending}): {row.what}", row.ending, "export",
-                       "scale" if "scale" in row.takes else "cells" if "resolution" in row.takes else "", row.form, "time" in row.takes)
+                       "scale" if "scale" in row.takes else "cells" if "resolution" in row.takes else "", row.form, kind == "video" and "time" in row.takes)
                 for row in formats.FORMATS if row.needs in able]
     return [*exported, *rendered, Choice(WEIGHTS, ".safetensors", "copy")]
 

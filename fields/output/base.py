@@ -24,7 +24,7 @@ class Request:
     slice: tuple[str, float] | None = None
     what: str | None = None
     view: int | tuple[float, float] | None = None
-    turntable: bool | None = None
+    turntable: bool | int | None = None  # once around, in so many pictures
     path: Path | None = None
     crop_box: tuple[float, ...] | None = None
     clean: bool | None = None
@@ -32,6 +32,10 @@ class Request:
     @classmethod
     def names(cls) -> list[str]:
         return [entry.name for entry in fields(cls)]
+
+    def turns(self, usual: int) -> int:
+        """The pictures of a turntable."""
+        return usual if self.turntable is True else int(self.turntable)
 
     def given(self) -> list[str]:
         return [name for name in self.names() if getattr(self, name) is not None]

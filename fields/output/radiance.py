@@ -71,7 +71,7 @@ class RadianceOutput(Output):
         if request.turntable:
             if request.view is not None:
                 raise BadInput("--view is for one picture; --turntable goes around at the cameras' mean height")
-            path = around(cameras, FRAMES, cameras[0].lens)
+            path = around(cameras, request.turns(FRAMES), cameras[0].lens)
         else:
             path = read_path(request.path, cameras[0].lens)
         size = request.size or (path[0].lens.width, path[0].lens.height)

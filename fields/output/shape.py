@@ -56,13 +56,14 @@ class ShapeOutput(Output):
         check_place(out)
         first, elevation = direction(request.view)
         frames = []
-        for index in range(FRAMES):
-            angle = first + 360 * index / FRAMES
+        count = request.turns(FRAMES)
+        for index in range(count):
+            angle = first + 360 * index / count
             seen = self._view(camera((angle, elevation), width, height))
             frames.append(Image.fromarray(to_bytes(_shown(seen, request.what or "color"))))
         with atomic_write(out) as temporary:
             frames[0].save(temporary, save_all=True, append_images=frames[1:], duration=int(1000 * FRAME_SECONDS), loop=0)
-        return {"width": width, "height": height, "frames": FRAMES, "text": f"{FRAMES} pictures of {width} x {height}"}
+        return {"width": width, "height": height, "frames": count, "text": f"{count} pictures of {width} x {height}"}
 
     def _view(self, seen_from: Camera) -> ShapeView:
         fit = surface_field(self.field)

@@ -26,7 +26,7 @@ class Implicit:
 
     colours: points → sRGB `[M, 3]` in [0, 1], or None. corner, side: a point `p` is at `corner + side * p` in the units of the
     file that was fitted. level: where the surface lies in the field's own values; value_of: what those are where `function` has a
-    value. seen_from: points and unit directions of view, `[M, 3]` each → sRGB, where colours depend on them.
+    value.
     """
 
     function: Distance
@@ -38,7 +38,6 @@ class Implicit:
     level: float
     value_of: Callable[[float], float]
     device: torch.device
-    seen_from: Callable[[Tensor, Tensor], Tensor] | None = None
 
     def to_file(self, points: np.ndarray) -> np.ndarray:
         """Places `[n, 3]` in the units of the fitted file."""

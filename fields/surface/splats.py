@@ -6,17 +6,27 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.spatial.transform import Rotation
+from scipy.special import spence
+from torch import Tensor
 
 from fields.render.sphere_trace import in_chunks
 from fields.surface.implicit import Implicit, sphere
+from fields.surface.project import TETRAHEDRON, colours_at
+from fields.surface.radiance import Radiance
+from fields.surface.sight import VIEWS, Cells
 
 # Standard deviation along the surface in mean distances between neighbours, and across it as a share of that.
 SPREAD, FLATNESS = 0.75, 0.15
 OPACITY = 0.95
 DEGREE = 3
-# Directions of view that the colours are fitted from; of those, only the ones from outside count for a surface.
-VIEWS = 64
-RIDGE = 1e-2
+# The same in sides of the cell that a Gaussian stands for; and the most that one may hide.
+WIDTH, OPAQUEST, CHORD = 0.5, 0.99, 1.5
+# What viewers add to the variance of a Gaussian in the picture, in squares of a pixel.
+BLUR = 0.3
+# What directions that no camera looked in count for, all together, and what keeps coefficients small that nothing decides.
+UNSEEN, RIDGE = 0.05, 1e-2
+CHUNK = 1 << 14
 SH0 = 0.28209479177387814
 
 
@@ -42,7 +52,48 @@ def splats_on(implicit: Implicit, places: np.ndarray, normals: np.ndarray, area:
     spacing = (area / count) ** 0.5
     along = np.full(count, SPREAD * spacing)
     scales = np.stack([along, along, FLATNESS * along], axis=1)
-    return Splats(places, normals, scales, _turned(normals), np.full(count, OPACITY), _harmonics(implicit, places, normals))
+    colours = np.broadcast_to(PALE, places.shape) if implicit.colours is None else colours_at(implicit, places)
+    harmonics = np.zeros((count, (DEGREE + 1) ** 2, 3))
+    harmonics[:, 0] = (colours - 0.5) / SH0
+    return Splats(places, normals, scales, _turned(normals), np.full(count, OPACITY), harmonics)
+
+
+@torch.no_grad()
+def splats_seen(scene: Radiance, cells: Cells) -> Splats:
+    """A Gaussian for each of the cells that light comes from: as wide as the cell, as thick as the light in it, and as opaque as the field.
+
+    A layer of cells of side a takes from light what the logarithms of the Gaussians' transparencies add up to over a square of side a:
+    2 pi (WIDTH a)^2 Li2(opacity), on average. Rays cross a cell along two thirds of its side, on average too.
+    """
+    axes = scene.cell_axes(cells.corners, cells.size).cpu().double().numpy()
+    sides = np.abs(np.linalg.det(axes)) ** (1 / 3)
+    lengths = torch.from_numpy(sides).float().to(scene.device)
+    normals = _normals(scene, cells.places.float(), lengths, cells.seen)
+    across = np.einsum("nij,nkj->nik", axes, axes)
+    along = np.einsum("nij,nj->ni", across, normals)
+    full = np.einsum("ni,ni->n", along, normals)
+    spread = np.einsum("ni,nij,nj->n", normals, cells.spreads.cpu().numpy(), normals)
+    flat = np.clip(12 * spread / full, FLATNESS**2, 1.0)
+    covariance = across - ((1 - flat) / full)[:, None, None] * along[:, :, None] * along[:, None, :]
+    squares, turns = np.linalg.eigh(covariance)
+    turns[np.linalg.det(turns) < 0] *= -1
+    thickness = -CHORD * np.log1p(-np.clip(cells.opacities.cpu().numpy(), 0.0, 1 - 1e-6))
+    pixels = cells.pixels.cpu().numpy() / sides
+    opacities = _dilogarithm_inverse(thickness / (2 * np.pi * (WIDTH**2 + BLUR * pixels**2)))
+    return Splats(cells.places.cpu().numpy(), normals, WIDTH * np.sqrt(np.maximum(squares, 0)), Rotation.from_matrix(turns).as_quat(scalar_first=True),
+                  np.clip(opacities, 1 / 255, OPAQUEST), _harmonics(scene, cells, normals))
+
+
+def _normals(scene: Radiance, places: Tensor, lengths: Tensor, seen: Tensor) -> np.ndarray:
+    """Where light gets out the soonest, over a cell's length `[n]`; where it is as dark all around, the mean direction to the eyes."""
+    slope = torch.zeros_like(places)
+    for corner in TETRAHEDRON:
+        way = torch.tensor(corner, dtype=places.dtype, device=places.device) / 3**0.5
+        slope += torch.exp(-in_chunks(scene.bare_density, places + lengths[:, None] * way) * lengths)[:, None] * way
+    towards = -(seen.float() @ torch.from_numpy(sphere(VIEWS)).float().to(seen.device))
+    normals = torch.nn.functional.normalize(slope + 1e-3 * towards, dim=-1, eps=1e-20).cpu().double().numpy()
+    normals[~(np.linalg.norm(normals, axis=1) > 0.5)] = (0, 0, 1)
+    return normals
 
 
 def basis(directions: np.ndarray, degree: int = DEGREE) -> np.ndarray:
@@ -83,27 +134,33 @@ def _turned(normals: np.ndarray) -> np.ndarray:
     return found / np.linalg.norm(found, axis=1, keepdims=True)
 
 
+def _dilogarithm_inverse(values: np.ndarray) -> np.ndarray:
+    """The opacity in [0, OPAQUEST] whose dilogarithm is nearest to each of `values`."""
+    opacities = 1 - np.geomspace(1, 1 - OPAQUEST, 1024)
+    return np.interp(values, spence(1 - opacities), opacities)
+
+
 @torch.no_grad()
-def _harmonics(implicit: Implicit, places: np.ndarray, normals: np.ndarray) -> np.ndarray:
-    """Coefficients `[n, 16, 3]` of the colours less a half; only the first where colours do not depend on the view."""
-    points = torch.from_numpy(places).float().to(implicit.device)
-    result = np.zeros((len(places), (DEGREE + 1) ** 2, 3))
-    if implicit.seen_from is None:
-        colours = PALE if implicit.colours is None else in_chunks(implicit.colours, points).cpu().numpy()
-        result[:, 0] = (colours - 0.5) / SH0
-        return result
+def _harmonics(scene: Radiance, cells: Cells, normals: np.ndarray) -> np.ndarray:
+    """Coefficients `[n, 16, 3]` of the colours less a half, by least squares over 64 directions.
+
+    Directions count as much as light went there to the cameras, and a little from wherever the surface can be seen; a ridge keeps small what
+    neither decides.
+    """
     directions = sphere(VIEWS)
     functions = basis(directions)
-    # Weighted least squares at each place: from behind the surface nobody looks at it. (A ridge keeps what is not seen small.)
-    weights = 1 / (1 + np.exp(12 * (normals.astype(np.float64) @ directions.T - 0.1)))
-    system = np.einsum("nv,va,vb->nab", weights, functions, functions)
-    system += RIDGE * np.diag([1e-3, *[1.0] * (functions.shape[1] - 1)])
-    right = np.zeros_like(result)
-    for k, direction in enumerate(directions):
-        towards = torch.tensor(direction, dtype=torch.float32, device=implicit.device).expand(len(points), 3)
-        seen = torch.cat([implicit.seen_from(*part) for part in zip(points.split(1 << 16), towards.split(1 << 16))])
-        right += (weights[:, k, None] * functions[k])[..., None] * (seen.cpu().numpy() - 0.5)[:, None]
-    return np.linalg.solve(system, right)
+    ridge = RIDGE * np.diag([1e-3, *[1.0] * (functions.shape[1] - 1)])
+    parts = []
+    for first in range(0, len(normals), CHUNK):
+        some = slice(first, first + CHUNK)
+        open_to = 1 / (1 + np.exp(12 * (normals[some].astype(np.float64) @ directions.T - 0.1)))
+        weights = cells.seen[some].cpu().numpy() + UNSEEN * open_to / open_to.sum(axis=1, keepdims=True)
+        looks = scene.looks(cells.places[some].float())
+        colours = np.stack([looks(torch.tensor(d, dtype=torch.float32, device=scene.device)).cpu().numpy() for d in directions], axis=1)
+        weighted = weights[..., None] * functions
+        system = weighted.transpose(0, 2, 1) @ functions + ridge
+        parts.append(np.linalg.solve(system, weighted.transpose(0, 2, 1) @ (colours.astype(np.float64) - 0.5)))
+    return np.concatenate(parts)
 
 
 PALE = np.array([0.84, 0.82, 0.79])

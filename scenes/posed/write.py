@@ -17,8 +17,10 @@ OPENCV, FISHEYE = ("k1", "k2", "p1", "p2"), ("k1", "k2", "k3", "k4")
 POINTS = "points.ply"
 
 
-def write_scene(folder: str | os.PathLike, scene: PosedViews) -> None:
+def write_scene(folder: str | os.PathLike, scene: PosedViews, one_file: bool = False) -> None:
     """Writes `transforms_train.json`, `transforms_test.json` and their pictures; points, where there are any, as `points.ply`.
+
+    one_file: one `transforms.json` instead, in which lists of file names say what is for training and what for testing.
 
     Pictures in files are copied as they are, others become PNG. Masks come along; what is known of depths and of the box does
     too. BadInput where the folder is not empty or cannot be written.
@@ -28,15 +30,24 @@ def write_scene(folder: str | os.PathLike, scene: PosedViews) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         names = _names(scene.views)
-        for split in ("train", "test"):
-            frames = [_frame(folder, split, view, name) for view, name in zip(scene.views, names) if view.split == split]
-            content = {"aabb_scale": scene.aabb_scale, "ply_file_path": POINTS if scene.points is not None else None, "box": scene.box, "frames": frames}
-            content = {key: value for key, value in content.items() if value is not None}
-            atomic_write_bytes(folder / f"transforms_{split}.json", (json.dumps(content, indent=1) + "\n").encode())
+        content = {"aabb_scale": scene.aabb_scale, "ply_file_path": POINTS if scene.points is not None else None, "box": scene.box}
+        content = {key: value for key, value in content.items() if value is not None}
+        frames = {split: [_frame(folder, split, view, name) for view, name in zip(scene.views, names) if view.split == split]
+                  for split in ("train", "test")}
+        if one_file:
+            lists = {f"{split}_filenames": [frame["file_path"] for frame in some] for split, some in frames.items()}
+            _write(folder / "transforms.json", content | lists | {"frames": frames["train"] + frames["test"]})
+        else:
+            for split, some in frames.items():
+                _write(folder / f"transforms_{split}.json", content | {"frames": some})
         if scene.points is not None:
             atomic_write_bytes(folder / POINTS, _ply(scene.points))
     except OSError as error:
         raise BadInput(f"{folder}: cannot be written: {error.strerror or error}") from error
+
+
+def _write(path: Path, content: dict) -> None:
+    atomic_write_bytes(path, (json.dumps(content, indent=1) + "\n").encode())
 
 
 def check_empty(folder: str | os.PathLike) -> None:
@@ -80,7 +91,7 @@ def _frame(folder: Path, split: str, view: View, name: str) -> dict:
 
         place = f"{split}/{name}.png"
         with atomic_write(folder / place) as temporary:
-            Image.fromarray(view.pixels).save(temporary)
+            Image.fromarray(view.read()).save(temporary)
     frame = {"file_path": place}
     if view.mask is not None:
         (folder / "masks").mkdir(exist_ok=True)

@@ -43,44 +43,62 @@ class Beads(RadianceField):
 
 
 def composited(columns: dict[str, np.ndarray], camera, background: float = 1.0) -> np.ndarray:
-    """A picture `[H, W, 3]` of the Gaussians in a 3DGS file as that method draws them (Kerbl et al. 2023; Zwicker et al. 2001), plainly."""
+    """A picture `[H, W, 3]` of the Gaussians in a 3DGS file as that method draws them (Kerbl et al. 2023; Zwicker et al. 2001), plainly.
+
+    camera: pose `[3, 4]`, width, height, focal; its axis goes through the picture's middle.
+    """
     places = np.stack([columns[name] for name in "xyz"], axis=1).astype(np.float64)
+    pose = np.asarray(camera.pose, np.float64)
+    rotation, eye = pose[:, :3] * [1, -1, -1], pose[:, 3]  # x right, y down, z forwards, as in the format
+    width, height, f = camera.width, camera.height, camera.focal
+    # (what is behind the eye or far off to a side is not drawn, as the formula of the projection does not hold there)
+    seen = (places - eye) @ rotation
+    near = np.flatnonzero((seen[:, 2] > 0.01) & (np.abs(seen[:, :2]) < 1.3 * seen[:, 2:] * np.array([width, height]) / (2 * f) + 1e-9).all(axis=1))
+    order = near[np.argsort(seen[near, 2], kind="stable")]
+    columns, places, seen = {name: np.asarray(column)[order] for name, column in columns.items()}, places[order], seen[order]
     scales = np.exp(np.stack([columns[f"scale_{k}"] for k in range(3)], axis=1).astype(np.float64))
     w, x, y, z = (np.stack([columns[f"rot_{k}"] for k in range(4)], axis=1).astype(np.float64)).T
     turn = np.stack([1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y), 2 * (x * y + w * z), 1 - 2 * (x * x + z * z),
                      2 * (y * z - w * x), 2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)], axis=1).reshape(-1, 3, 3)
-    covariance = np.einsum("nij,nj,nkj->nik", turn, scales**2, turn)
+    covariance = (turn * scales[:, None, :] ** 2) @ turn.transpose(0, 2, 1)
     opacity = 1 / (1 + np.exp(-columns["opacity"].astype(np.float64)))
-    pose = camera.pose.numpy()
-    rotation, eye = pose[:, :3] * [1, -1, -1], pose[:, 3]  # x right, y down, z forwards, as in the format
-    seen = (places - eye) @ rotation
-    towards = (places - eye) / np.linalg.norm(places - eye, axis=1, keepdims=True)
-    colours = np.clip(_harmonic_colours(columns, towards), 0, None)
-    f, depth = camera.focal, seen[:, 2]
+    colours = np.clip(_harmonic_colours(columns, (places - eye) / np.linalg.norm(places - eye, axis=1, keepdims=True)), 0, None)
+    depth = seen[:, 2]
     jacobian = np.zeros((len(places), 2, 3))
     jacobian[:, 0, 0] = jacobian[:, 1, 1] = f / depth
     jacobian[:, 0, 2], jacobian[:, 1, 2] = -f * seen[:, 0] / depth**2, -f * seen[:, 1] / depth**2
     project = jacobian @ rotation.T
     flat = project @ covariance @ project.transpose(0, 2, 1) + 0.3 * np.eye(2)
-    middle = np.stack([f * seen[:, 0] / depth + camera.width / 2, f * seen[:, 1] / depth + camera.height / 2], axis=1)
+    middle = np.stack([f * seen[:, 0] / depth + width / 2, f * seen[:, 1] / depth + height / 2], axis=1)
     inverse = np.linalg.inv(flat)
-    reach = np.ceil(3 * np.sqrt(np.linalg.eigvalsh(flat)[:, 1])).astype(int)
-    picture, through = np.zeros((camera.height, camera.width, 3)), np.ones((camera.height, camera.width))
-    for n in np.argsort(depth):
-        if depth[n] <= 0.01:
-            continue
-        x0, y0 = np.maximum(np.floor(middle[n]).astype(int) - reach[n], 0)
-        x1, y1 = np.minimum(np.floor(middle[n]).astype(int) + reach[n] + 1, (camera.width, camera.height))
-        if x0 >= x1 or y0 >= y1:
-            continue
-        dx, dy = np.arange(x0, x1) + 0.5 - middle[n, 0], (np.arange(y0, y1) + 0.5 - middle[n, 1])[:, None]
+    reach = np.ceil(3 * np.sqrt(np.linalg.eigvalsh(flat)[:, 1])).astype(np.int64)
+    first = np.clip(np.floor(middle).astype(np.int64) - reach[:, None], 0, (width, height))
+    last = np.clip(np.floor(middle).astype(np.int64) + reach[:, None] + 1, 0, (width, height))
+    spans = last - first
+    picture, through = np.zeros((height * width, 3)), np.ones(height * width)
+    # So many Gaussians at once, front to back: all pixels that each may touch, sorted by pixel; within one they stay in order.
+    for start in range(0, len(places), 1 << 13):
+        some = slice(start, start + (1 << 13))
+        counts = spans[some].prod(axis=1)
+        n = np.repeat(np.arange(start, start + len(counts)), counts)
+        within = np.arange(len(n)) - np.repeat(np.cumsum(counts) - counts, counts)
+        px, py = first[n, 0] + within % spans[n, 0], first[n, 1] + within // spans[n, 0]
+        dx, dy = px + 0.5 - middle[n, 0], py + 0.5 - middle[n, 1]
         power = -0.5 * (inverse[n, 0, 0] * dx * dx + 2 * inverse[n, 0, 1] * dx * dy + inverse[n, 1, 1] * dy * dy)
         alpha = np.minimum(opacity[n] * np.exp(power), 0.99)
-        alpha[alpha < 1 / 255] = 0
-        window = (slice(y0, y1), slice(x0, x1))
-        picture[window] += (through[window] * alpha)[..., None] * colours[n]
-        through[window] *= 1 - alpha
-    return picture + through[..., None] * background
+        kept = np.flatnonzero(alpha >= 1 / 255)
+        pixel = (py * width + px)[kept]
+        sort = np.argsort(pixel, kind="stable")
+        pixel, alpha, n = pixel[sort], alpha[kept][sort], n[kept][sort]
+        lost = np.log1p(-alpha)
+        before = np.cumsum(lost) - lost
+        begins = np.flatnonzero(np.diff(pixel, prepend=-1))
+        before -= np.repeat(before[begins], np.diff(begins, append=len(pixel)))
+        weight = through[pixel] * np.exp(before) * alpha
+        for channel in range(3):
+            picture[:, channel] += np.bincount(pixel, weight * colours[n, channel], height * width)
+        through *= np.exp(np.bincount(pixel, lost, height * width))
+    return (picture + through[:, None] * background).reshape(height, width, 3)
 
 
 def _harmonic_colours(columns, towards) -> np.ndarray:

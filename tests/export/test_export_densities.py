@@ -61,7 +61,7 @@ def test_the_basis_of_spherical_harmonics_is_orthonormal():
 def test_splats_look_like_the_field(tmp_path):
     """Composited plainly from the file, against the field's own render: 24 dB or more; and the highlight moves with the eye."""
     field = Beads()
-    export(Source(None, field, "radiance"), tmp_path / "a.ply", Request(resolution=96, level=300.0, points=12000), "splat")
+    export(Source(None, field, "radiance"), tmp_path / "a.ply", Request(points=4000), "splat")
     raw = trimesh.load(tmp_path / "a.ply").metadata["_ply_raw"]["vertex"]["data"]
     names = ["x", "y", "z", "nx", "ny", "nz", *(f"f_dc_{k}" for k in range(3)), *(f"f_rest_{k}" for k in range(45)), "opacity",
              *(f"scale_{k}" for k in range(3)), *(f"rot_{k}" for k in range(4))]
@@ -105,8 +105,8 @@ class Still(RadianceField):
 def test_splats_of_the_procedural_scene(tmp_path):
     """24 dB or more against the field's own render, in the whole picture."""
     field = Still()
-    report = export(Source(None, field, "radiance"), tmp_path / "a.ply", Request(resolution=160, level=400.0, points=40000), "splat")
-    assert report["splats"] == 40000
+    report = export(Source(None, field, "radiance"), tmp_path / "a.ply", Request(points=20000), "splat")
+    assert report["splats"] == pytest.approx(20000, rel=0.1)
     raw = trimesh.load(tmp_path / "a.ply").metadata["_ply_raw"]["vertex"]["data"]
     camera = orbit(40, 25, 3.6, 128, 128, 40, target=(0.0, 0.0, 0.25), up="z")
     grid = OccupancyGrid(32, lower=(-1.12,) * 3, upper=(1.12,) * 3)

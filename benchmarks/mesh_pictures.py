@@ -1,0 +1,173 @@
+"""Pictures of exported meshes, by rays cast on the file with trimesh, against the field's own render from the same camera.
+
+Part of `python -m benchmarks.meshes`: rows `NAME-picture` (PSNR where both show the surface, all views together) and `NAME-export-N` (the
+whole command: seconds and the peak of memory).
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+# What is fitted, for how many seconds, and how its mesh is exported.
+FITTED = {"spot": (DATA / "meshes" / "spot" / "spot.obj", 60, ("--texture",)), "armadillo": (DATA / "meshes" / "armadillo.obj", 60, ("--resolution", "512")),
+          "duck": ("procedural:duck", 60, ("--texture", "--level", "20")), "lego": (DATA / "nerf" / "lego_200", 120, ("--texture", "--level", "20"))}
+# Whole commands, with vertex colours where there are any.
+LARGE = (("spot", 512), ("lego", 512), ("armadillo", 1024))
+SIZE, VIEWS = 400, 8
+
+
+@dataclass(frozen=True)
+class Cast:
+    """What N rays meet on a mesh: hit `[N]` bool; of those that do, unit normals and sRGB colours `[H, 3]` (None without any)."""
+
+    hit: np.ndarray
+    normals: np.ndarray
+    colours: np.ndarray | None
+
+
+def cast(path: Path, origins: np.ndarray, directions: np.ndarray) -> Cast:
+    """The file as trimesh reads it: its own normals, and its texture between texels or its vertex colours between vertices."""
+    import trimesh
+
+    mesh = trimesh.load_mesh(path, process=False)
+    faces, rays, places = mesh.ray.intersects_id(origins, directions, multiple_hits=False, return_locations=True)
+    order = np.argsort(rays)
+    faces, rays, places = faces[order], rays[order], places[order]
+    hit = np.zeros(len(origins), bool)
+    hit[rays] = True
+    corners = mesh.faces[faces]
+    share = trimesh.triangles.points_to_barycentric(mesh.triangles[faces], places)
+    normals = np.einsum("nk,nkc->nc", share, mesh.vertex_normals[corners])
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    if mesh.visual.kind == "texture":
+        texture = np.asarray(mesh.visual.material.baseColorTexture.convert("RGB"), np.float64) / 255
+        return Cast(hit, normals, _looked_up(texture, np.einsum("nk,nkc->nc", share, mesh.visual.uv[corners])))
+    if mesh.visual.kind == "vertex":
+        linear = mesh.visual.vertex_colors[:, :3].astype(np.float64) / 255
+        return Cast(hit, normals, np.einsum("nk,nkc->nc", share, linear[corners]))
+    return Cast(hit, normals, None)
+
+
+def _looked_up(texture: np.ndarray, uv: np.ndarray) -> np.ndarray:
+    """Colours `[N, 3]` between the four nearest texels; v grows upwards."""
+    height, width = texture.shape[:2]
+    x, y = uv[:, 0] * width - 0.5, (1 - uv[:, 1]) * height - 0.5
+    x0, y0 = np.floor(x).astype(int), np.floor(y).astype(int)
+    fx, fy = (x - x0)[:, None], (y - y0)[:, None]
+    at = lambda i, j: texture[np.clip(j, 0, height - 1), np.clip(i, 0, width - 1)]  # noqa: E731
+    return (at(x0, y0) * (1 - fx) + at(x0 + 1, y0) * fx) * (1 - fy) + (at(x0, y0 + 1) * (1 - fx) + at(x0 + 1, y0 + 1) * fx) * fy
+
+
+def shape_agreement(run: Path, mesh: Path, size: int = SIZE, views: int = VIEWS, keep: Path | None = None) -> dict:
+    """PSNR of the lit picture where field and mesh both have the surface, and the share of its pixels where only one does.
+
+    keep: where a picture of the first view goes, the field's beside the mesh's.
+    """
+    import torch
+
+    from fields.fit.run import load_field
+    from fields.output.shape import camera
+    from fields.render.sphere_trace import headlight, render_shape
+    from fields.render.surface_field import surface_field
+    from fields.surface.implicit import frame_of
+
+    field = load_field(run)
+    fit = surface_field(field)
+    corner, sides = frame_of(field.domain)
+    pairs = []
+    for view in range(views):
+        seen_from = camera(view, size, size)
+        own = render_shape(fit.traceable(), seen_from, albedo=fit.colours)
+        origins, directions = (part.double().numpy() for part in seen_from.rays())
+        found = cast(mesh, corner + sides.max() * origins, directions)
+        paint = {} if found.colours is None else {"albedo": torch.from_numpy(found.colours).float()}
+        lit = np.ones((size * size, 3))
+        lit[found.hit] = headlight(torch.from_numpy(found.normals).float(), torch.from_numpy(directions[found.hit]).float(), **paint).numpy()
+        pairs.append((own.color.reshape(-1, 3).numpy(), lit, own.hit.flatten().numpy(), found.hit))
+    return _compared(pairs, size, keep)
+
+
+def radiance_agreement(run: Path, mesh: Path, size: int | None = None, views: int = VIEWS, keep: Path | None = None) -> dict:
+    """The same of a scene's test views: the mesh's colours as they are, where the field is opaque to more than a half."""
+    from fields.fit.run import load_field
+    from fields.output.radiance import RadianceOutput
+    from scenes.posed.cameras import PathCamera, resized
+
+    output = RadianceOutput(load_field(run), run)
+    pairs = []
+    for camera in output.cameras()[:views]:
+        lens = camera.lens if size is None else resized(camera.lens, size, size)
+        camera = PathCamera(camera.pose, lens, camera.time)
+        own, _ = output.see(camera)
+        found = cast(mesh, *camera.rays())
+        shown = np.ones((lens.width * lens.height, 3))
+        shown[found.hit] = found.colours
+        pairs.append((own.color.reshape(-1, 3).numpy(), shown, (own.opacity > 0.5).flatten().numpy(), found.hit))
+    return _compared(pairs, lens.width, keep)
+
+
+def _compared(pairs: list, width: int, keep: Path | None) -> dict:
+    both = [a & b for _, _, a, b in pairs]
+    error = np.concatenate([((own - shown) ** 2)[mask].ravel() for (own, shown, _, _), mask in zip(pairs, both)])
+    one = sum(int((a ^ b).sum()) for _, _, a, b in pairs) / sum(int((a | b).sum()) for _, _, a, b in pairs)
+    if keep is not None:
+        from PIL import Image
+
+        own, shown = (np.clip(part.reshape(-1, width, 3), 0, 1) for part in pairs[0][:2])
+        Image.fromarray(np.rint(255 * np.concatenate([own, shown], axis=1)).astype(np.uint8)).save(keep)
+    return {"psnr": float(-10 * np.log10(error.mean())), "one_only": one}
+
+
+def exported(run: Path, out: Path, *flags: str) -> dict:
+    """The report of `fit-a-scene export`, and the peak of its memory in MB."""
+    script = ("import resource, sys; from apps.cli.main import main; status = main(sys.argv[1:]);"
+              "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss); sys.exit(status)")
+    done = subprocess.run([sys.executable, "-c", script, "export", str(run), str(out), "--json", *flags], check=True, stdout=subprocess.PIPE, text=True)
+    report, peak = done.stdout.strip().splitlines()[-2:]
+    return json.loads(report) | {"megabytes": int(peak) / 1e3}
+
+
+def fitted(name: str, folder: str, given: dict[str, str], quick: bool) -> Path | None:
+    """The run of `name`: a given one, or a fresh one in the folder; None where its data are not there."""
+    source, seconds, _ = FITTED[name]
+    if name in given:
+        return Path(given[name])
+    if isinstance(source, Path) and not source.exists():
+        return None
+    run = Path(folder) / name
+    if not run.exists():
+        subprocess.run([sys.executable, "-m", "apps.cli.main", "fit", str(source), "--seconds", str(10 if quick else seconds), "--out", str(run)],
+                       check=True, stdout=subprocess.DEVNULL)
+    return run
+
+
+def picture_rows(folder: str, given: dict[str, str], quick: bool, keep: Path | None = None) -> list[dict]:
+    rows = []
+    for name, (_, _, flags) in FITTED.items():
+        if (run := fitted(name, folder, given, quick)) is None:
+            continue
+        mesh = Path(folder) / f"{name}.glb"
+        report = exported(run, mesh, *flags)
+        compare = radiance_agreement if name in ("duck", "lego") else shape_agreement
+        found = compare(run, mesh, keep=keep / f"{name}.png" if keep else None)
+        rows.append({"id": f"{name}-picture", "value": round(found["psnr"], 2), "unit": "dB", "one_only": round(found["one_only"], 4),
+                     "triangles": report["triangles"], "seconds": report["seconds"], "megabytes": round(report["megabytes"])})
+    return rows
+
+
+def large_rows(folder: str, given: dict[str, str], quick: bool) -> list[dict]:
+    rows = []
+    for name, cells in LARGE:
+        if (run := fitted(name, folder, given, quick)) is None:
+            continue
+        report = exported(run, Path(folder) / f"{name}-{cells}.glb", "--resolution", str(cells))
+        rows.append({"id": f"{name}-export-{cells}", "value": round(report["seconds"], 1), "unit": "s", "megabytes": round(report["megabytes"]),
+                     "triangles": report["triangles"], "watertight": report["watertight"]})
+    return rows

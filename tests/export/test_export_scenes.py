@@ -1,0 +1,151 @@
+"""A scene that was fitted to pictures, taken home: as Gaussians, posed pictures, films, densities, points and graphs."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+import trimesh
+from PIL import Image
+
+from apps.cli.main import main
+from fields.fit.run import load_field
+from fields.output.radiance import RadianceOutput
+from scenes.posed.cameras import PathCamera, around, read_cameras
+from scenes.posed.open import open_posed
+from scenes.procedural import still_life
+from tests.export.formulas import composited
+
+SIDE = 40
+
+
+@pytest.fixture(scope="module")
+def duck(tmp_path_factory):
+    """The procedural duck, fitted to small pictures."""
+    folder = tmp_path_factory.mktemp("duck")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(still_life, "SIDE", SIDE)
+        patch.setenv("FIELD_STUDIO_CACHE", str(folder / "cache"))
+        assert main(["fit", "procedural:duck", "--steps", "100", "--out", str(folder / "run"), "--set", "table_size=16384", "levels=8", "batch=16384",
+                     "cells=32"]) == 0
+    return folder / "run"
+
+
+def exported(run, out, capsys, *flags: str) -> dict:
+    assert main(["export", str(run), str(out), "--json", *flags]) == 0, capsys.readouterr().err
+    return json.loads(capsys.readouterr().out)
+
+
+def own(run, camera: PathCamera):
+    return RadianceOutput(load_field(run), run).see(camera)[0]
+
+
+def test_gaussians_look_like_a_fitted_scene(duck, tmp_path, capsys):
+    """Composited plainly, from places between the cameras that they were made from: 24 dB or more in the whole picture."""
+    report = exported(duck, tmp_path / "a.ply", capsys, "--as", "splat", "--points", "30000")
+    assert 15000 < report["splats"] < 33000 and report["rays_from"] == 48
+    raw = trimesh.load(tmp_path / "a.ply").metadata["_ply_raw"]["vertex"]["data"]
+    columns = {name: raw[name].reshape(-1) for name in raw.dtype.names}
+    cameras = read_cameras(duck / "cameras.json")
+    for camera in around(cameras, 5, cameras[0].lens)[:2]:
+        lens = camera.lens
+        found = composited(columns, SimpleNamespace(pose=camera.pose, width=lens.width, height=lens.height, focal=lens.fl_x))
+        quality = -10 * np.log10(((found - own(duck, camera).color.numpy()) ** 2).mean())
+        print(f"{quality:.2f} dB")
+        assert quality > 24
+
+
+def test_posed_pictures_are_a_scene_again(duck, tmp_path, capsys):
+    report = exported(duck, tmp_path / "views", capsys)
+    assert report["form"] == "views" and report["views"] == 48 and report["for_testing"] == 8
+    assert (tmp_path / "views" / "transforms.json").is_file()
+    scene, cameras = open_posed(tmp_path / "views"), read_cameras(duck / "cameras.json")
+    assert [len(scene.of(split)) for split in ("train", "test")] == [40, 8]
+    view = scene.of("test")[3]
+    assert np.allclose(view.pose, cameras[3].pose) and view.lens == cameras[3].lens
+    seen, pixels = own(duck, cameras[3]), view.read().astype(float) / 255
+    assert pixels.shape == (SIDE, SIDE, 4)
+    assert np.abs(pixels[..., 3] - seen.opacity.numpy()).max() < 0.01
+    assert np.abs(pixels[..., :3] * pixels[..., 3:] + 1 - pixels[..., 3:] - seen.color.numpy()).max() < 0.01
+    # The scene's box is the same one, and it can be fitted again.
+    assert main(["fit", str(tmp_path / "views"), "--steps", "2", "--out", str(tmp_path / "again"), "--set", "table_size=4096", "batch=4096", "cells=32"]) == 0
+    axes = [load_field(run).domain.axes[0] for run in (duck, tmp_path / "again")]
+    assert axes[0].lower == pytest.approx(axes[1].lower, abs=1e-6) and axes[0].upper == pytest.approx(axes[1].upper, abs=1e-6)
+
+
+def test_a_ring_of_posed_pictures(duck, tmp_path, capsys):
+    report = exported(duck, tmp_path / "ring", capsys, "--as", "views", "--turntable", "9", "--size", "20x24")
+    scene = open_posed(tmp_path / "ring")
+    assert (report["views"], len(scene.of("test")), scene.views[0].read().shape) == (9, 2, (24, 20, 4))
+    assert main(["export", str(duck), str(tmp_path / "ring")]) == 2
+    assert "not an empty folder" in capsys.readouterr().err
+
+
+def test_films_once_around(duck, tmp_path, capsys):
+    import av
+
+    for ending in ("mp4", "gif"):
+        report = exported(duck, tmp_path / f"a.{ending}", capsys, "--turntable", "6", "--size", "24x24", "--rate", "10")
+        with av.open(str(tmp_path / f"a.{ending}")) as film:
+            frames = [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
+        assert report["frames"] == len(frames) == 6 and frames[0].shape == (24, 24, 3)
+    cameras = read_cameras(duck / "cameras.json")
+    from scenes.posed.cameras import resized
+
+    first = around(cameras, 6, cameras[0].lens)[2]
+    wanted = own(duck, PathCamera(first.pose, resized(first.lens, 24, 24))).color.numpy()
+    assert np.abs(frames[2] / 255 - wanted).mean() < 0.05
+
+
+def test_densities_on_a_lattice(duck, tmp_path, capsys):
+    import nrrd
+
+    report = exported(duck, tmp_path / "a.nrrd", capsys, "--as", "volume", "--resolution", "24")
+    values, header = nrrd.read(str(tmp_path / "a.nrrd"), index_order="C")
+    assert values.shape == (24, 24, 24) and (values >= 0).all() and np.allclose(header["spacings"], report["spacing"])
+    field = load_field(duck)
+    at = torch.tensor([(np.array(report["origin"]) + np.array(report["spacing"]) * [x, y, z]).tolist() for z, y, x in np.argwhere(values > 0)[::7]])
+    with torch.no_grad():
+        found = field.density(field.to_cube(at.double()))[0].numpy() / field.side
+    np.testing.assert_allclose(values[values > 0][::7], found, rtol=1e-2)
+    assert 0.02 < (values > 0).mean() < 0.6, "where the grid has no cells there is nothing"
+    report = exported(duck, tmp_path / "cuts", capsys, "--as", "volume", "--resolution", "16")
+    assert len(list((tmp_path / "cuts").iterdir())) == 16 and (report["black"], report["white"]) == (0.0, 1.0)
+    with Image.open(tmp_path / "cuts" / "slice-0005.png") as cut:
+        assert np.asarray(cut).max() > 60 and np.asarray(cut)[0, 0] == 0
+
+
+def test_coloured_points_of_a_scene(duck, tmp_path, capsys):
+    report = exported(duck, tmp_path / "a.ply", capsys, "--as", "points", "--points", "2000", "--resolution", "48", "--level", "20")
+    cloud = trimesh.load(tmp_path / "a.ply")
+    assert len(cloud.vertices) == report["points"] == 2000
+    colours = np.asarray(cloud.colors)[:, :3].astype(float) / 255
+    yellow = (colours[:, 0] > colours[:, 2] + 0.25) & (colours[:, 1] > colours[:, 2] + 0.15)
+    assert yellow.mean() > 0.05 and colours.std() > 0.1
+
+
+@pytest.mark.parametrize("ending", ["onnx", pytest.param("pt2", marks=pytest.mark.slow)])
+def test_graphs_of_a_fitted_scene(duck, tmp_path, capsys, ending):
+    import onnxruntime
+
+    report = exported(duck, tmp_path / f"a.{ending}", capsys)
+    assert report["inputs"] == ["coords", "directions"] and report["difference"] < 1e-4
+    field, generator = load_field(duck), torch.Generator().manual_seed(5)
+    coords, directions = torch.rand(400, 3, generator=generator), torch.nn.functional.normalize(torch.randn(400, 3, generator=generator), dim=-1)
+    with torch.no_grad():
+        density, feature = field.density(coords)
+        color = field.color(feature, directions)
+    if ending == "onnx":
+        found = onnxruntime.InferenceSession(str(tmp_path / "a.onnx")).run(None, {"coords": coords.numpy(), "directions": directions.numpy()})
+    else:
+        found = [part.detach().numpy() for part in torch.export.load(tmp_path / "a.pt2").module()(coords, directions)]
+    np.testing.assert_allclose(found[0], density.numpy(), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(found[1], color.numpy(), atol=1e-4)
+
+
+def test_an_unknown_ending_lists_what_fits(duck, tmp_path, capsys):
+    assert main(["export", str(duck), str(tmp_path / "a.wav")]) == 2
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    for part in ("--as mesh: .glb", "--as splat: .ply", "--as views: a folder", "--as turntable: .mp4, .gif", "--as volume: .npz", "--as network: .onnx"):
+        assert part in said
