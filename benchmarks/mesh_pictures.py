@@ -33,7 +33,7 @@ class Cast:
 
 
 def cast(path: Path, origins: np.ndarray, directions: np.ndarray) -> Cast:
-    """The file as trimesh reads it: its own normals, and its texture between texels or its vertex colours between vertices."""
+    """The file as trimesh reads it: its own normals, and its texture between texels."""
     import trimesh
 
     mesh = trimesh.load_mesh(path, process=False)
@@ -46,12 +46,10 @@ def cast(path: Path, origins: np.ndarray, directions: np.ndarray) -> Cast:
     share = trimesh.triangles.points_to_barycentric(mesh.triangles[faces], places)
     normals = np.einsum("nk,nkc->nc", share, mesh.vertex_normals[corners])
     normals /= np.linalg.norm(normals, axis=1, keepdims=True)
-    if mesh.visual.kind == "texture":
-        texture = np.asarray(mesh.visual.material.baseColorTexture.convert("RGB"), np.float64) / 255
+    material = getattr(mesh.visual, "material", None)
+    if getattr(material, "baseColorTexture", None) is not None:
+        texture = np.asarray(material.baseColorTexture.convert("RGB"), np.float64) / 255
         return Cast(hit, normals, _looked_up(texture, np.einsum("nk,nkc->nc", share, mesh.visual.uv[corners])))
-    if mesh.visual.kind == "vertex":
-        linear = mesh.visual.vertex_colors[:, :3].astype(np.float64) / 255
-        return Cast(hit, normals, np.einsum("nk,nkc->nc", share, linear[corners]))
     return Cast(hit, normals, None)
 
 
