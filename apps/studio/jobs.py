@@ -30,10 +30,10 @@ from scenes.errors import BadInput
 
 # A live picture twice a second at most, and this share of the time at most.
 LIVE_SECONDS = 0.5
-LIVE_SHARE = 0.08
+LIVE_SHARE = 0.05
 FULL_SIDE = 1024
 # A picture that takes longer than this is drawn smaller the next time, down to this side.
-PICTURE_SECONDS, SMALLEST_SIDE = 0.15, 80
+PICTURE_SECONDS, SMALLEST_SIDE = 0.1, 80
 # A page that has not asked for so long is not looking.
 WATCHED_SECONDS = 5.0
 MOST_KEPT = 60
@@ -173,6 +173,7 @@ class FitJob(Job):
         self._target: np.ndarray | None = None
         self._next = self._next_picture = 0.0
         self._side = PREVIEW_SIDE
+        self._shown: tuple[int, ...] = ()
         self._first: tuple[float, int] | None = None
 
     def work(self) -> None:
@@ -186,6 +187,7 @@ class FitJob(Job):
         self._first = None
         self._side = PREVIEW_SIDE
         self.show(target=self._target)
+        self._shown = self._target.shape
         self._runs(trainer)
         result = fitting.finish(trainer, run, [self._watch])
         self.metrics, self.step, self.total, self.elapsed = result.metrics, result.steps, trainer.total, result.seconds
@@ -246,7 +248,10 @@ class FitJob(Job):
         fit = trainer.objective.preview(trainer.field, side)
         target = trainer.objective.target(side) if side != PREVIEW_SIDE else self._target
         target = same_size(target, *fit.shape[:2])
-        self.show(target=target, fit=fit, error=error_map(fit, target))
+        # (the target is the same until its size changes)
+        again = {} if self._shown == target.shape else {"target": target}
+        self._shown = target.shape
+        self.show(fit=fit, error=error_map(fit, target), **again)
 
 
 def thinned(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
