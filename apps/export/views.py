@@ -68,7 +68,8 @@ def write(source: Source, out: Path, request: Request) -> dict:
 def _view(output: RadianceOutput, camera: PathCamera, number: int, size: tuple[int, int] | None) -> Rendered:
     lens = camera.lens if size is None else resized(camera.lens, *size)
     time = camera.time if output.field.moving else None
-    return Rendered(camera.name or f"{number:04}", None, camera.pose, lens, camera.split or "train", time, output=output, camera=PathCamera(camera.pose, lens, time))
+    return Rendered(camera.name or f"{number:04}", None, camera.pose, lens, camera.split or "train", time, output=output,
+                    camera=PathCamera(camera.pose, lens, time))
 
 
 def _boundless(scene) -> bool:

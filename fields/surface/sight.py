@@ -36,8 +36,8 @@ class Cells:
     """n cells that light comes from, of side `size` in the scene's coordinates (its cube, or that which all of space is bent into).
 
     corners `[n, 3]`: their lower corners in those coordinates; places `[n, 3]` float64: the mean of where light comes from, in the scene's
-    cube (beyond it too, where that has no bounds); spreads `[n, 3, 3]`: its covariance; opacities `[n]`: the share of the light through a cell that is lost there;
-    seen `[n, VIEWS]`: the share of the light that goes to an eye looking in each direction of `sphere(VIEWS)`; pixels `[n]`: how large a pixel
+    cube (beyond it too, where that has no bounds); spreads `[n, 3, 3]`: its covariance; opacities `[n]`: the share of
+    the light through a cell that is lost there; seen `[n, VIEWS]`: the share of the light that goes to an eye looking in each direction of `sphere(VIEWS)`; pixels `[n]`: how large a pixel
     of the cameras is there, in sides of the cube.
     """
 
@@ -74,7 +74,8 @@ def lit_cells(scene: Radiance, cameras: Sequence[PathCamera], count: int) -> Cel
 
 def _places(scene: Radiance, cameras: Sequence[PathCamera], rays: int, seed: int) -> tuple[Tensor, Tensor]:
     """Points `[n, 3]` that light comes from along about so many rays, and how much `[n]`."""
-    drawn = [_drawn(*traced[:3], np.random.Generator(np.random.Philox(key=[seed, number]))) for number, traced in enumerate(_traced(scene, cameras, rays, seed))]
+    drawn = [_drawn(*traced[:3], np.random.Generator(np.random.Philox(key=[seed, number])))
+             for number, traced in enumerate(_traced(scene, cameras, rays, seed))]
     return torch.cat([points for points, _ in drawn]), torch.cat([light for _, light in drawn])
 
 
@@ -122,7 +123,7 @@ def _drawn(seen: RayColors, origins: Tensor, directions: Tensor, generator: np.r
 
 def _sized(coords: Tensor, light: Tensor, count: int) -> tuple[float, Tensor]:
     """The side of about `count` cells that have nearly all the light at `coords` `[M, 3]`, and their keys, increasing."""
-    size, low, high, count = 1 / 64, 1 / 4096, 1 / 4, min(count, len(coords) // FEWEST)
+    size, low, high, count = 1 / 64, 1 / 4096, 1 / 4, max(1, min(count, len(coords) // FEWEST))
     for _ in range(ROUNDS):
         keys, of_cell = torch.unique(_keys(coords, size), return_inverse=True)
         total = torch.zeros(len(keys), dtype=torch.float64, device=coords.device).index_add_(0, of_cell, light.double())

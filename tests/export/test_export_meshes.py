@@ -221,32 +221,6 @@ def test_a_picture_of_the_mesh_is_a_picture_of_the_field(run, tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_a_painted_shape_as_obj_for_another_reader(shared, tmp_path, capsys):
-    """A shape with a texture of its own, fitted: the .obj, .mtl and texture as igl and Pillow read them have its colours where they are."""
-    import igl
-
-    source = shared / "data" / "meshes" / "spot" / "spot.obj"
-    assert main(["fit", str(source), "--steps", "300", "--out", str(tmp_path / "run"), "--set", "batch=8192", "table_size=16384", "levels=6"]) == 0
-    capsys.readouterr()
-    report = exported(tmp_path / "run", tmp_path / "spot.obj", capsys, "--resolution", "96", "--faces", "8000", "--texture", "512")
-    assert sorted(file.rsplit("/", 1)[1] for file in report["files"]) == ["spot.mtl", "spot.obj", "spot.png"]
-    assert "map_Kd spot.png" in (tmp_path / "spot.mtl").read_text()
-    vertices, uv, _, faces, uv_faces, _ = igl.readOBJ(str(tmp_path / "spot.obj"))
-    with Image.open(tmp_path / "spot.png") as picture:
-        texels = np.asarray(picture.convert("RGB")).astype(float) / 255
-    places, at = vertices[faces].mean(axis=1), uv[uv_faces].mean(axis=1)
-    found = texels[np.clip(((1 - at[:, 1]) * 512).astype(int), 0, 511), np.clip((at[:, 0] * 512).astype(int), 0, 511)]
-    own = trimesh.load_mesh(source)
-    nearest, _, triangles = trimesh.proximity.closest_point(own, places)
-    share = trimesh.triangles.points_to_barycentric(own.triangles[triangles], nearest)
-    paint = np.asarray(own.visual.material.image.convert("RGB")).astype(float) / 255
-    wanted_at = np.einsum("nk,nkc->nc", share, own.visual.uv[own.faces[triangles]])
-    height, width = paint.shape[:2]
-    wanted = paint[np.clip(((1 - wanted_at[:, 1]) * height).astype(int), 0, height - 1), np.clip((wanted_at[:, 0] * width).astype(int), 0, width - 1)]
-    assert np.quantile(np.abs(found - wanted).max(axis=1), 0.7) < 0.1
-
-
-@pytest.mark.slow
 def test_512_cells_need_less_than_two_gigabytes(run, tmp_path):
     """With colours, normals and the comparison with the source, the whole process counted."""
     import subprocess
