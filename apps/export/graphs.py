@@ -48,7 +48,8 @@ class Graph(nn.Module):
 
     def forward(self, first: Tensor, directions: Tensor | None = None, time: Tensor | None = None):
         if isinstance(self.field, RadianceField):
-            density, feature = self.field.density(first, time)
+            # (where density depends on where it is looked at from, the direction tells)
+            density, feature = self.field.density(first, time, *((directions,) if getattr(self.field, "sees_directions", False) else ()))
             return density, self.field.color(feature, directions)
         return self.field.frames(first) if isinstance(self.field, FrameField) else self.field(first)
 

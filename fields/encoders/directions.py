@@ -42,5 +42,5 @@ def angles(directions: Tensor) -> Tensor:
     """
     x, y, z = directions.unbind(-1)
     azimuth = torch.atan2(y, x) / (2.0 * math.pi) + 0.5
-    elevation = 0.5 - torch.atan2(z, torch.hypot(x, y)) / math.pi
+    elevation = 0.5 - torch.atan2(z, torch.sqrt(x * x + y * y)) / math.pi
     return torch.stack([azimuth, elevation], dim=-1)

@@ -1,6 +1,8 @@
 """Numbers and graphs of fields, opened by numpy, onnxruntime and torch.export and compared with the field."""
 
 import json
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,12 +10,17 @@ import pytest
 import torch
 from scipy.ndimage import map_coordinates
 
+import scenes
 from apps.export.base import Request, Source
 from apps.export.formats import export
 from fields.field import RadianceField
+from fields.fit.fit import fit_field
 from fields.methods.registry import make_method
 from scenes.domain import Axis, Channels, Domain
 from scenes.errors import BadInput
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "fit"))
+from posed_scene import SMALL, SMALL_GRID, write_moving, write_scene  # noqa: E402
 
 GRID = {"levels": 3, "table_size": 256, "batch": 1024}
 METHODS = {
@@ -116,6 +123,24 @@ def test_radiance_has_density_and_colour(tmp_path, ending):
         density, feature = source.field.density(coords)
         np.testing.assert_allclose(found[0], density.detach().numpy(), rtol=1e-4)
         np.testing.assert_allclose(found[1], source.field.color(feature, directions).detach().numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize(("method", "moving"), [("hashgrid", True), ("cam", True), ("cam", False)])
+def test_scenes_that_move_and_density_that_is_seen_from_somewhere(tmp_path, method, moving):
+    import onnxruntime
+
+    scene = scenes.load(write_moving(tmp_path / "moving.npz") if moving else write_scene(tmp_path / "scene"), "radiance")
+    options = SMALL_GRID if method == "hashgrid" else SMALL | {"width": 16, "hidden_layers": 2, "color_width": 16, "color_layers": 1}
+    fit = fit_field(scene, method, steps=3, options=options, out=tmp_path / "run")
+    report = export(Source(fit.run, fit.field, "radiance"), tmp_path / "a.onnx", Request())
+    assert report["inputs"] == ["coords", "directions", *(["time"] if moving else [])]
+    coords, directions = torch.rand(50, 3), torch.nn.functional.normalize(torch.randn(50, 3), dim=-1)
+    inputs = {"coords": coords, "directions": directions} | ({"time": torch.rand(50)} if moving else {})
+    density, color = onnxruntime.InferenceSession(str(tmp_path / "a.onnx")).run(None, {name: value.numpy() for name, value in inputs.items()})
+    with torch.no_grad():
+        exact, feature = fit.field.density(coords, inputs.get("time"), directions)
+        np.testing.assert_allclose(density, exact.numpy(), rtol=2e-4)
+        np.testing.assert_allclose(color, fit.field.color(feature, directions).numpy(), atol=1e-5)
 
 
 def described(path) -> tuple[dict, dict]:
