@@ -38,6 +38,7 @@ class Implicit:
     level: float
     value_of: Callable[[float], float]
     device: torch.device
+    least_part: float = 0.0  # a connected part with less than this share of the largest's area is a speck, not what was meant
 
     def to_file(self, points: np.ndarray) -> np.ndarray:
         """Places `[n, 3]` in the units of the fitted file."""

@@ -19,6 +19,8 @@ from fields.surface.implicit import Implicit, frame_of, sphere
 # Directions of view that colours are the mean over, and the way over which lost light is counted, in longest sides.
 DIRECTIONS = 16
 OPAQUE = 1 / 128
+# Densities that pictures left undecided make thousands of parts that are smaller than this share of the largest.
+SPECK = 1e-3
 # Fields that say nothing of how they are marched through: cells of a grid, how often it looks at each, and the step.
 CELLS, LOOKS, STEP = 64, 4, 1 / 512
 
@@ -121,4 +123,4 @@ def implicit_radiance(scene: Radiance, level: float) -> Implicit:
     """
     least = math.exp(-level * OPAQUE)
     return Implicit(lambda points: torch.exp(-scene.density(points) * OPAQUE) - least, "values", scene.colours, scene.extents, scene.corner,
-                    scene.side, level, lambda value: -math.log(max(value + least, 1e-12)) / OPAQUE, scene.device)
+                    scene.side, level, lambda value: -math.log(max(value + least, 1e-12)) / OPAQUE, scene.device, SPECK)

@@ -13,7 +13,7 @@ from fields.surface.implicit import Implicit
 from fields.surface.lattice import lattice
 from fields.surface.project import colours_at, normals_at, on_surface, to_least
 from fields.surface.survey import Survey, survey
-from fields.surface.topology import largest_part, watertight
+from fields.surface.topology import large_parts, watertight
 from scenes.errors import BadInput
 
 # Normals are taken over at least this width (in units of the longest side), as pictures of the field do.
@@ -81,11 +81,11 @@ def surface_mesh(implicit: Implicit, resolution: int, lower=None, upper=None, *,
         raise BadInput(f"there is no surface at the level {implicit.level:g} here: the field's values go from {low:.4g} to {high:.4g}; "
                        "give a --level between them" + ("" if resolution >= 64 else ", or a higher --resolution"))
     vertices, faces, notes = found.vertices, found.faces, []
-    if largest:
+    if largest or implicit.least_part:
         before = len(faces)
-        vertices, faces, _ = largest_part(vertices, faces)
+        vertices, faces, _ = large_parts(vertices, faces, 1.0 if largest else implicit.least_part)
         if len(faces) < before:
-            notes.append(f"{before - len(faces):,} of {before:,} faces are not of the largest part and are left out")
+            notes.append(f"{before - len(faces):,} of {before:,} faces are {'not of the largest part' if largest else 'specks'} and are left out")
     mesh = SurfaceMesh(vertices, faces, np.zeros((0, 3), np.float32), None, cells.cell, found.asked, notes)
     mesh.normals = normals_at(implicit, vertices, mesh.normal_width)
     if implicit.sort == "sheet":

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 
-def largest_part(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Vertices, faces and the numbers of the kept vertices of the connected part with the largest area."""
+def large_parts(vertices: np.ndarray, faces: np.ndarray, least: float = 1.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Vertices, faces and the numbers of the kept vertices of the connected parts with at least the share `least` of the largest one's area;
+    with 1 of that one alone."""
     labels, _ = parts(len(vertices), faces)
     of_face = labels[faces[:, 0]]
     area = part_areas(vertices, faces, labels)
-    kept = of_face == area.argmax()
+    kept = area[of_face] >= least * area.max() if least < 1.0 else of_face == area.argmax()
     used, index = np.unique(faces[kept], return_inverse=True)
     return vertices[used], index.reshape(-1, 3), used
 
