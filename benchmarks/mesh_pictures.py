@@ -1,4 +1,4 @@
-"""Pictures of exported meshes, by rays cast on the file with trimesh, against the field's own render from the same camera.
+"""Pictures of exported meshes, by rays cast on the file with open3d, against the field's own render from the same camera.
 
 Part of `python -m benchmarks.meshes`: rows `NAME-picture` (PSNR where both show the surface, all views together) and `NAME-export-N` (the
 whole command: seconds and the peak of memory).
@@ -33,17 +33,18 @@ class Cast:
 
 
 def cast(path: Path, origins: np.ndarray, directions: np.ndarray) -> Cast:
-    """The file as trimesh reads it: its own normals, and its texture between texels."""
+    """The file as trimesh reads it: its own normals, and its texture between texels; open3d casts the rays."""
+    import open3d
     import trimesh
 
     mesh = trimesh.load_mesh(path, process=False)
-    faces, rays, places = mesh.ray.intersects_id(origins, directions, multiple_hits=False, return_locations=True)
-    order = np.argsort(rays)
-    faces, rays, places = faces[order], rays[order], places[order]
-    hit = np.zeros(len(origins), bool)
-    hit[rays] = True
-    corners = mesh.faces[faces]
-    share = trimesh.triangles.points_to_barycentric(mesh.triangles[faces], places)
+    scene = open3d.t.geometry.RaycastingScene()
+    scene.add_triangles(np.ascontiguousarray(mesh.vertices, np.float32), np.ascontiguousarray(mesh.faces, np.uint32))
+    answer = scene.cast_rays(np.concatenate([origins, directions], axis=1).astype(np.float32))
+    hit = np.isfinite(answer["t_hit"].numpy())
+    corners = mesh.faces[answer["primitive_ids"].numpy()[hit]]
+    second = answer["primitive_uvs"].numpy()[hit].astype(np.float64)
+    share = np.concatenate([1 - second.sum(axis=1, keepdims=True), second], axis=1)
     normals = np.einsum("nk,nkc->nc", share, mesh.vertex_normals[corners])
     normals /= np.linalg.norm(normals, axis=1, keepdims=True)
     material = getattr(mesh.visual, "material", None)

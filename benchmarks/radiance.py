@@ -33,9 +33,9 @@ GIVE_UP_SECONDS = 240.0
 SCORE_EVERY = 1.0
 PARTS = ("quality", "large", "real", "moving", "sooner", "frame", "parts", "cam")
 REAL = {"fox": "fox", "bird": "bird_llff"}
-REAL_SECONDS, MOVING_SECONDS, LARGE_SECONDS = 300, 120, 480
+REAL_SECONDS, MOVING_SECONDS, LARGE_SECONDS = 180, 60, 240
 # Who is fitted to the moving scene: options beside the defaults.
-MOVING = {"deform": ("hashgrid", {}), "axis": ("hashgrid", {"motion": "axis"}), "kplanes-axis": ("kplanes", {"motion": "axis"}),
+MOVING = {"deform": ("hashgrid", {}), "axis": ("hashgrid", {"motion": "axis"}),
           "cam": ("cam", {"width": 128, "hidden_layers": 4}), "same-mlp": ("cam", {"width": 128, "hidden_layers": 4, "modulate": False, "normalise": False})}
 MLP = {"width": 128, "hidden_layers": 4, "color_layers": 1, "batch": 16384, "learning_rate": 2e-3}
 CAM_STEPS = 600

@@ -42,7 +42,7 @@ KINDS = {
     "video": Kind(("fields.fit.video:VideoObjective", "fields.fit.frames:FrameObjective"), "fields.output.video:VideoOutput", packages=("av", "PIL.Image")),
     "volume": Kind(("fields.fit.volume:VolumeObjective",), "fields.output.volume:VolumeOutput"),
     "shape": Kind(("fields.fit.shape:ShapeObjective",), "fields.output.shape:ShapeOutput",
-                  packages=("trimesh", "igl", "embreex", "networkx", "scipy.ndimage", "scipy.spatial", "skimage.measure", "PIL.Image")),
+                  packages=("trimesh", "igl", "networkx", "scipy.ndimage", "scipy.spatial", "skimage.measure", "PIL.Image")),
     "radiance": Kind(("fields.fit.radiance:RadianceObjective",), "fields.output.radiance:RadianceOutput"),
 }
 

@@ -211,7 +211,7 @@ def test_other_readers_see_the_same(run, tmp_path, capsys):
 
 @pytest.mark.slow
 def test_a_picture_of_the_mesh_is_a_picture_of_the_field(run, tmp_path, capsys):
-    """Rays cast on the textured file by trimesh, lit as the field's own render is: 30 dB or more where both have the surface."""
+    """Rays cast on the textured file, lit as the field's own render is: 30 dB or more where both have the surface."""
     from benchmarks.mesh_pictures import shape_agreement
 
     exported(run, tmp_path / "ball.glb", capsys, "--resolution", "96", "--faces", "6000", "--texture", "512")

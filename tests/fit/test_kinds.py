@@ -21,7 +21,7 @@ before = set(sys.modules)
 trainer, _ = fitting.prepare(scenes.load(sys.argv[1]), None, steps=2, options={"batch": 256})
 fitting.finish(trainer, None)
 packages = {name.partition(".")[0] for name in set(sys.modules) - before}
-print(*sorted(packages & {"trimesh", "igl", "scipy", "skimage", "networkx", "embreex", "PIL", "torch"}))
+print(*sorted(packages & {"trimesh", "igl", "scipy", "skimage", "networkx", "PIL", "torch"}))
 """
 
 

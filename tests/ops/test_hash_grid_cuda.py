@@ -16,7 +16,7 @@ from cuda_helpers import HOST, ROOT, call_on_host, compiled_for_host, declared_f
 from ops_helpers import INTERPOLATIONS, KINDS, all_orders, assert_close, inner_points, small_layout
 
 import cuda_ext
-from fields.ops import cuda_calls, factor_grid_cuda, hash_grid_cuda, mlp_cuda, ray_kernels_cuda, rbf_cuda
+from fields.ops import cuda_calls, factor_grid_cuda, grid_mlp_cuda, hash_grid_cuda, mlp_cuda, ray_kernels_cuda, rbf_cuda
 from fields.ops.grid_layout import GridLayout
 from fields.ops.hash_grid import GridCall, hash_grid
 
@@ -238,7 +238,7 @@ def test_library_shows_the_c_functions_alone(library_path):
         pytest.skip("needs nm")
     command = [nm, "-D", "--defined-only", library_path]
     listing = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    libraries = (hash_grid_cuda, factor_grid_cuda, mlp_cuda, ray_kernels_cuda, rbf_cuda)
+    libraries = (hash_grid_cuda, factor_grid_cuda, grid_mlp_cuda, mlp_cuda, ray_kernels_cuda, rbf_cuda)
     expected = {"fs_abi", "fs_adam"}.union(*(library.SIGNATURES for library in libraries))
     assert {line.split()[-1] for line in listing.splitlines()} == expected
 
