@@ -34,7 +34,7 @@ def emit(result: dict, options: argparse.Namespace, partial: bool = False) -> No
         file = RESULTS / f"{result['benchmark']}.json"
         kept = json.loads(file.read_text(encoding="utf-8")) if partial and file.is_file() else None
         if kept and kept["machine"] == result["machine"]:
-            rows = {row["id"]: row for row in (*kept["rows"], *result["rows"])}
+            rows = {(row["id"], row.get("against")): row for row in (*kept["rows"], *result["rows"])}
             result = {**kept, **result, "rows": list(rows.values())}
         file.write_text(json.dumps(result, indent=1) + "\n")
     if options.json:

@@ -143,7 +143,7 @@ class Trainer:
             return
         spent, steps = time.perf_counter() - self._rate_from[0], self.index - self._rate_from[1]
         if steps >= RATE_STEPS and (spent >= RATE_SHARE * self.seconds or self.elapsed >= 0.5 * self.seconds):
-            a_step = spent / steps
+            a_step = self.objective.slowdown * spent / steps
             left = self.seconds - self.elapsed - self.objective.evaluation_seconds(self.field)
             self.total = max(self.index, self.index + int(MARGIN * left / a_step))
 

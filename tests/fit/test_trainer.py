@@ -76,6 +76,18 @@ def test_what_is_left_out_does_not_count_towards_the_rate(image):
     assert totals[True] > 1.5 * totals[False]
 
 
+def test_steps_that_will_take_longer_are_fewer(image, monkeypatch):
+    totals = []
+    for slowdown in (1.0, 2.0):
+        trainer, _ = prepare(image, "hashgrid", seconds=1000, options=OPTIONS)
+        monkeypatch.setattr(trainer.objective, "slowdown", slowdown)
+        monkeypatch.setattr(trainer.objective, "evaluation_seconds", lambda field: 0.0)
+        trainer._rate_from, trainer.index = (time.perf_counter() - 100.0, 0), 200
+        trainer._fix_steps()
+        totals.append(trainer.total - 200)
+    assert totals[0] / totals[1] == pytest.approx(2.0, rel=0.01)
+
+
 def test_stop_then_resume_gives_the_bits_of_the_uninterrupted_run(image, tmp_path):
     whole = fields.fit_field(image, steps=60, options=OPTIONS, seed=1)
     trainer, run = prepare(image, "hashgrid", steps=60, options=OPTIONS, seed=1, out=tmp_path / "run")
