@@ -15,6 +15,22 @@ SHOTS = Path(__file__).resolve().parents[2] / "build" / "screenshots"
 PATIENCE = 120_000  # milliseconds; machines that do other things as well are slow
 
 
+@pytest.fixture
+def folders(tmp_path):
+    from apps.studio.folders import Folders
+
+    return Folders.at(tmp_path / "runs")
+
+
+@pytest.fixture
+def queue(folders):
+    from apps.studio.jobs import Queue
+
+    made = Queue(folders)
+    yield made
+    made.close()
+
+
 @pytest.fixture(scope="session")
 def studio(tmp_path_factory):
     """A running studio with its address as `address`."""

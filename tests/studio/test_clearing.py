@@ -4,25 +4,10 @@ import json
 import os
 import time
 
-import pytest
-
 from apps.studio import clearing, gallery, uploads
-from apps.studio.folders import Folders
-from apps.studio.jobs import FitOrder, Queue
+from apps.studio.jobs import FitOrder
 
 OLD = time.time() - 2 * clearing.KEPT_SECONDS
-
-
-@pytest.fixture
-def folders(tmp_path):
-    return Folders.at(tmp_path / "runs")
-
-
-@pytest.fixture
-def queue(folders):
-    made = Queue(folders)
-    yield made
-    made.close()
 
 
 def upload(folders, name="photo.png", old=True):

@@ -7,22 +7,9 @@ import numpy as np
 import pytest
 
 from apps.studio import gallery
-from apps.studio.folders import Folders
 from apps.studio.jobs import FitOrder, Queue, thinned
 from fields.fit.run import Run
 from scenes.errors import BadInput
-
-
-@pytest.fixture
-def folders(tmp_path):
-    return Folders.at(tmp_path / "runs")
-
-
-@pytest.fixture
-def queue(folders):
-    made = Queue(folders)
-    yield made
-    made.close()
 
 
 def order(photograph, steps=8, **changes):

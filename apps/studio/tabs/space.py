@@ -16,7 +16,6 @@ from apps.studio.exporting import room
 from apps.studio.looks import Opened
 from apps.studio.tabs.choose import asked, run_choice, viewer_of
 from fields.output.cameras import draw_cameras
-from scenes.posed.cameras import CAMERAS, read_cameras, read_content
 
 if TYPE_CHECKING:
     from apps.studio.server import Studio
@@ -67,11 +66,10 @@ def extracted(opened: Opened, cells: int) -> tuple[str, str]:
 
 def photographed(opened: Opened) -> str:
     """Where the photographs of a scene were taken, as a drawing; nothing for shapes."""
-    path = opened.run.path / CAMERAS
-    if opened.run.header["kind"] != "radiance" or not path.is_file():
+    cameras = opened.run.cameras()
+    if not cameras:
         return ""
-    cameras = read_cameras(path)
-    tests = [frame.get("split") == "test" for frame in read_content(path)["frames"]]
+    tests = [camera.split == "test" for camera in cameras]
     axes = opened.field.domain.axes[:3]
     file = room("cameras-") / "cameras.png"
     draw_cameras(file, [camera.pose for camera in cameras], [camera.lens for camera in cameras], tests,
