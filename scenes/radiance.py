@@ -13,11 +13,12 @@ import numpy as np
 from scenes.domain import Axis, Channels, Domain
 from scenes.errors import BadInput
 from scenes.files import digest_of, state_of
+from scenes.pictures.read import read_picture
 from scenes.posed.box import PLAIN_LEVELS, SceneBox, border, plain_background, scene_box, standing_within
 from scenes.posed.open import open_posed
 from scenes.posed.rays import directions_of, pixels_of, rays_of
-from scenes.posed.view import Lens, PosedViews, View
-from scenes.sampling import philox
+from scenes.posed.view import MAX_PIXELS, Lens, PosedViews, View, check_size
+from scenes.sampling import philox, places
 from scenes.signal import Signal
 
 Backdrop = Literal["white", "black"]
@@ -72,9 +73,12 @@ class RadianceScene(Signal):
         self._lenses: list[Lens] = list(dict.fromkeys(view.lens for view in self.training))
         self._directions = [_directions(lens) for lens in self._lenses]
         self._lens_of = np.array([self._lenses.index(view.lens) for view in self.training])
-        masks = [_mask(view) for view in self.training]
-        self._valid = np.concatenate([m if m is not None else np.ones(n, bool) for m, n in zip(masks, self._counts)]) if any(
-            m is not None for m in masks) else None
+        masks = [self.mask(view) for view in self.training]
+        self._usable = None if all(m is None for m in masks) else places(
+            np.concatenate([np.ones(n, bool) if m is None else m.reshape(-1) for m, n in zip(masks, self._counts)]))
+        for view in self.test:
+            # What cannot be scored is told now and not after the fit.
+            view.read(), self.mask(view)
         if not self.has_alpha:
             # What is before one plain colour is all there is.
             plain = plain_background([border(p) for p in pictures])
@@ -118,11 +122,12 @@ class RadianceScene(Signal):
         return np.concatenate([rays.origins, rays.directions], axis=1), rays.colors
 
     def rays(self, step: int, count: int, seed: int) -> Rays:
-        """`count` rays through random pixels of the views for training; a pure function of its arguments."""
+        """`count` rays through random pixels, none masked out, of the views for training; a pure function of its arguments."""
         random = philox(seed, step).random_raw(count)
-        pixel = ((random >> np.uint64(11)).astype(np.float64) * 2.0**-53 * len(self._pixels)).astype(np.int64)
-        if self._valid is not None:
-            pixel = pixel[self._valid[pixel]]
+        among = len(self._pixels) if self._usable is None else len(self._usable)
+        pixel = ((random >> np.uint64(11)).astype(np.float64) * 2.0**-53 * among).astype(np.int64)
+        if self._usable is not None:
+            pixel = self._usable[pixel].astype(np.int64)
         view = np.searchsorted(self._starts, pixel, side="right") - 1
         directions = np.empty((len(pixel), 3), np.float32)
         within = pixel - self._starts[view]
@@ -155,6 +160,18 @@ class RadianceScene(Signal):
             alpha = pixels[..., 3:]
             return pixels[..., :3] * alpha + (1.0 - alpha) * BACKDROPS[self.backdrop]
         return pixels
+
+    def mask(self, view: View) -> np.ndarray | None:
+        """The pixels of a view that count, `[H, W]` bool; None where all do. BadInput where none does."""
+        if view.mask is None:
+            return None
+        pixels = read_picture(view.mask).pixels
+        if pixels.shape[:2] != (view.lens.height, view.lens.width):
+            raise BadInput(f"{view.mask}: the mask is {pixels.shape[1]} x {pixels.shape[0]}, its picture {view.lens.width} x {view.lens.height}")
+        counts = pixels[..., 0] > np.iinfo(pixels.dtype).max // 2
+        if not counts.any():
+            raise BadInput(f"{view.mask}: masks out all of its picture; make it white where the picture counts, or leave the view out")
+        return counts
 
     def empty(self, resolution: int) -> np.ndarray | None:
         """Cells of a grid over the cube `[n, n, n]` bool, x first, in which there is nothing as some view sees only transparency there,
@@ -192,28 +209,31 @@ class RadianceScene(Signal):
 
 
 def open_radiance(path: str | os.PathLike, *, backdrop: Backdrop | None = None, unbounded: bool | None = None,
-                  held_out: float | None = None) -> RadianceScene:
+                  held_out: float | None = None, max_pixels: int = MAX_PIXELS) -> RadianceScene:
     """The posed views of a folder, a zip of one, a transforms file, an `.npz` or `procedural:NAME` (`scenes.posed`).
 
     backdrop   what transparent pixels show in pictures and scores: "white" or "black"; None: black where views have a plain dark
                background, else white
     unbounded  whether the scene goes on around and behind its middle; None: where views have neither alpha nor a plain background
     held_out   this share of the views is for testing, evenly spread, whatever the files say
+    max_pixels of all views together; larger scenes are refused unread
 
     Raises BadInput with one line for whatever makes that impossible.
     """
     if backdrop is not None and backdrop not in BACKDROPS:
         raise BadInput(f"{path}: the background is white or black, not {backdrop}")
-    views = open_posed(path)
+    views = open_posed(path, max_pixels)
+    check_size(path, len(views.views), sum(view.lens.width * view.lens.height for view in views.views), max_pixels)
     if held_out:
         try:
             views = views.held_out(held_out)
         except ValueError as error:
             raise BadInput(f"{path}: {error}") from None
-    options = {"backdrop": backdrop, "unbounded": unbounded, "held_out": held_out}
-    source = {"path": str(path), **_identity(Path(path), views),
-              "options": {name: value for name, value in options.items() if value is not None}}
-    return RadianceScene(views, source, backdrop, unbounded)
+    options = {"unbounded": unbounded, "held_out": held_out, "max_pixels": max_pixels if max_pixels != MAX_PIXELS else None}
+    scene = RadianceScene(views, {"path": str(path), **_identity(Path(path), views)}, backdrop, unbounded)
+    # (what was found of the background holds for all that is later made of a run)
+    scene.source["options"] = {"backdrop": scene.backdrop} | {name: value for name, value in options.items() if value is not None}
+    return scene
 
 
 def _inside_notes(views: PosedViews, box: SceneBox) -> list[str]:
@@ -249,18 +269,6 @@ def _channels(picture: np.ndarray, depth: int) -> np.ndarray:
     if depth == 3:
         return picture[..., :3]
     return np.concatenate([picture, np.full_like(picture[..., :1], 255)], axis=-1)
-
-
-def _mask(view: View) -> np.ndarray | None:
-    """The pixels of a view that count, `[H * W]` bool."""
-    if view.mask is None:
-        return None
-    from scenes.pictures.read import read_picture
-
-    pixels = read_picture(view.mask).pixels
-    if pixels.shape[:2] != (view.lens.height, view.lens.width):
-        raise BadInput(f"{view.mask}: the mask is {pixels.shape[1]} x {pixels.shape[0]}, its picture {view.lens.width} x {view.lens.height}")
-    return (pixels.reshape(*pixels.shape[:2], -1)[..., 0] > np.iinfo(pixels.dtype).max // 2).reshape(-1)
 
 
 def _grown(mask: np.ndarray, reach: int) -> np.ndarray:

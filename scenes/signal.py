@@ -56,5 +56,7 @@ class Signal(ABC):
 
     def describe(self) -> str:
         """Its size and channels in a few words."""
-        shape = " x ".join(str(n) for n in self.domain.shape)
-        return f"{shape} {'+'.join(self.channels.names)} ({self.channels.space})"
+        names = "+".join(self.channels.names)
+        for long, short in (("red+green+blue", "RGB"), ("RGB+alpha", "RGB with alpha")):
+            names = names.replace(long, short)
+        return f"{' x '.join(str(n) for n in self.domain.shape)}, {names}{', linear' if self.channels.space == 'linear' else ''}"

@@ -13,7 +13,7 @@ from scenes.files import input_file
 from scenes.lattice import Lattice, source_of, withheld
 from scenes.volumes.read import Voxels, read_volume
 
-# Larger ones are taken for a mistake or a decompression bomb.
+# Files of more are taken for a mistake or a decompression bomb until the user says otherwise.
 MOST_VOXELS = 1 << 30
 SLAB_VOXELS = 1 << 22
 
@@ -61,16 +61,18 @@ def shade(values: np.ndarray) -> np.ndarray:
     return (np.clip(colours, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
-def open_volume(path: str | os.PathLike, *, held_out: float = 0.0, seed: int = 0) -> Volume:
+def open_volume(path: str | os.PathLike, *, held_out: float = 0.0, seed: int = 0, max_pixels: int = MOST_VOXELS) -> Volume:
     """The volume in a file; see `scenes.volumes.read` for the formats.
 
-    held_out   share of the voxels, in (0, 1), that is never trained on, drawn at random from `seed`
+    held_out    share of the voxels, in (0, 1), that is never trained on, drawn at random from `seed`
+    max_pixels  files of more voxels are refused unread
 
     Raises BadInput with one line for whatever makes that impossible.
     """
     file = input_file(path)
-    options = {name: value for name, value in {"held_out": held_out, "seed": seed}.items() if value}
-    voxels = read_volume(path, file)
+    options = {"held_out": held_out, "seed": seed, "max_pixels": max_pixels if max_pixels != MOST_VOXELS else None}
+    options = {name: value for name, value in options.items() if value}
+    voxels = read_volume(path, file, max_pixels)
     return _assemble(voxels, source_of(path, file, options), held_out, seed)
 
 
@@ -83,8 +85,6 @@ def _assemble(voxels: Voxels, source: dict, held_out: float, seed: int) -> Volum
                        "or that and 1 to 4 channels")
     if not array.size:
         raise BadInput(f"{name}: the volume is {' x '.join(map(str, array.shape[2::-1]))}: there is nothing to fit")
-    if array[..., 0].size > MOST_VOXELS:
-        raise BadInput(f"{name}: {array[..., 0].size:,} voxels are more than the limit of {MOST_VOXELS:,}; cut or thin it out first")
     array = _storable(name, array)
     lower, upper = _range(name, array)
     depth, height, width = array.shape[:3]

@@ -14,7 +14,7 @@ from scenes.posed.bundle import open_bundle
 from scenes.posed.colmap import model_in, open_colmap
 from scenes.posed.llff import open_llff
 from scenes.posed.transforms import open_transforms
-from scenes.posed.view import PosedViews
+from scenes.posed.view import MAX_PIXELS, PosedViews
 from scenes.posed.zipped import is_zipped_folder, unpacked
 
 # The pictures of a scene made of formulas are taken by the renderer, a room above this one, which is therefore named here and
@@ -47,9 +47,9 @@ def is_posed(source: str | os.PathLike) -> bool:
     return path.suffix.lower() in (".json", ".npz") or read_head(path, 4) == ZIP
 
 
-def open_posed(source: str | os.PathLike) -> PosedViews:
+def open_posed(source: str | os.PathLike, max_pixels: int = MAX_PIXELS) -> PosedViews:
     """The views of a folder (transforms.json in its dialects, else LLFF, else a COLMAP model), of a zip of such a folder, of a
-    transforms file, of an `.npz`, or of `procedural:NAME`. Raises BadInput."""
+    transforms file, of an `.npz` (of at most `max_pixels`, as that is read at once), or of `procedural:NAME`. Raises BadInput."""
     if str(source).startswith(PROCEDURAL):
         module, _, function = PHOTOGRAPHER.partition(":")
         return getattr(import_module(module), function)(str(source).removeprefix(PROCEDURAL))
@@ -66,7 +66,7 @@ def open_posed(source: str | os.PathLike) -> PosedViews:
         if path.suffix.lower() != ".json" and not read_head(path).lstrip().startswith(b"{"):
             raise BadInput(f"{path}: says nothing of cameras; find those of a film with: fit-a-scene poses {path} --out my-scene")
         return open_transforms(path)
-    return _open_zip(path) if path.suffix.lower() == ".zip" or is_zipped_folder(path) else open_bundle(path)
+    return _open_zip(path) if path.suffix.lower() == ".zip" or is_zipped_folder(path) else open_bundle(path, max_pixels)
 
 
 def _open_zip(path: Path) -> PosedViews:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from scenes.pictures.read import read_picture
 # the second it is repaired with a note, beyond that it is something else.
 ROUNDING, REPAIRABLE = 1e-4, 0.05
 HELD_OUT = 8  # every so manieth view is for testing where the files say nothing
+# Of all views together: beyond this a scene is taken for a decompression bomb until the user says otherwise.
+MAX_PIXELS = 2_000_000_000
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,13 @@ class PosedViews:
             raise ValueError(f"a share to hold out is above 0 and at most 0.5, not {share:g}")
         every = round(1 / share)
         return replace(self, views=tuple(replace(view, split="train" if i % every else "test") for i, view in enumerate(self.views)))
+
+
+def check_size(name: str | os.PathLike, views: int, pixels: int, max_pixels: int) -> None:
+    """To be called before pictures are read: BadInput where they have more pixels in all than `max_pixels`."""
+    if pixels > max_pixels:
+        raise BadInput(f"{name}: its {views} views are {pixels / 1e6:.3g} megapixels in all, more than the limit of {max_pixels / 1e6:g}; "
+                       f"raise it with --max-pixels {pixels} (max_pixels in Python) if you trust the file")
 
 
 def checked_pose(matrix: object, name: str, notes: list[str]) -> np.ndarray:

@@ -1,5 +1,7 @@
 """Volumes as signals: every format, its axes and spacing, what is refused."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -84,6 +86,28 @@ def test_an_archive_without_a_volume_says_what_it_has(tmp_path):
     np.save(tmp_path / "objects.npy", np.array([{}, {}]), allow_pickle=True)
     with pytest.raises(BadInput, match="cannot be read"):
         open_volume(tmp_path / "objects.npy")
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_large_volumes_are_refused_before_they_are_decoded(tmp_path, ending, monkeypatch):
+    path = tmp_path / f"zeros{ending}"
+    write_volume(path, np.zeros((30, 40, 50, 1), np.float32), (1.0, 1.0, 1.0))
+    with pytest.raises(BadInput, match="every voxel is 0"):
+        open_volume(path, max_pixels=60_000)
+    for module, reads in (("numpy", "lib.format.read_array"), ("tifffile", "TiffPageSeries.asarray"), ("nrrd", "read"), ("nibabel.arrayproxy", "ArrayProxy.__array__")):
+        monkeypatch.setattr(f"{module}.{reads}", None)
+    with pytest.raises(BadInput, match="60,000 voxels are more than the limit of 59,999; .* --max-pixels 60000"):
+        open_volume(path, max_pixels=59_999)
+
+
+def test_only_the_array_that_is_used_is_unpacked(tmp_path, block):
+    np.savez_compressed(tmp_path / "a.npz", bomb=np.zeros(1 << 22), block=block, names=np.array(["x"]))
+    tracemalloc.start()
+    volume = open_volume(tmp_path / "a.npz", max_pixels=1000)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert volume.domain.shape == (7, 6, 5) and peak < 4 << 20
+    assert volume.source["options"] == {"max_pixels": 1000} and scenes.reopen("volume", volume.source).domain == volume.domain
 
 
 def test_a_single_tiff_page_stays_a_picture(tmp_path):
