@@ -7,6 +7,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from fields.encoders.factor_grid import FactorGrid
+from fields.encoders.opening import share_at
 from fields.field import CoordinateField
 from fields.ops import backends
 from scenes.domain import Channels, Domain
@@ -35,10 +36,8 @@ class FactorField(CoordinateField):
         return "torch" if self.grid.requested_backend == "torch" else backends.name(self.grid.table.device.type)
 
     def before_step(self, step: int, total: int | None) -> None:
-        # As with the learning rates: nothing changes in the first tenth, where the number of steps may be open.
         if self.open_by:
-            share = 0.0 if total is None else (step / total - 0.1) / (self.open_by - 0.1)
-            self.grid.open(min(1.0, max(0.0, share)))
+            self.grid.open(share_at(step, total, self.open_by))
 
     def regularisation(self) -> Tensor | None:
         penalty = None

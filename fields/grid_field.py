@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from fields.encoders.hash_grid import HashGrid
+from fields.encoders.opening import share_at
 from fields.field import CoordinateField
 from fields.networks.mlp import MLP
 from fields.ops import backends, tcnn
@@ -28,15 +29,21 @@ class GridField(CoordinateField):
 
     `fused=False` takes grid and network apart and leaves the step to autograd. `products` are the network's, as in `fields.ops.mlp`, in the
     first part of the training; its end, and whoever queries the field, has float32.
-    accelerator "tcnn" leaves both to tiny-cuda-nn where it can be had, which training demands; the numbers stay this field's own.
+    total_variation and absolute weigh penalties on the table, `open_by` is the share of the steps by which all levels are open (0: from the start); with any of
+    them autograd has the step. accelerator "tcnn" leaves both to tiny-cuda-nn where it can be had, which training demands; the numbers stay this field's own.
     """
 
     encoder: HashGrid
     network: MLP
 
     def __init__(self, domain: Domain, channels: Channels, encoder: HashGrid, network: MLP, fused: bool,
-                 products: Products = "float32", accelerator: Literal["tcnn"] | None = None) -> None:
+                 products: Products = "float32", accelerator: Literal["tcnn"] | None = None, *, total_variation: float = 0.0,
+                 absolute: float = 0.0, open_by: float = 0.0) -> None:
         super().__init__(domain, channels, encoder, network)
+        self.total_variation = total_variation
+        self.absolute = absolute
+        self.open_by = open_by
+        self._step = 0
         self.fused = fused
         self.products = products
         self.accelerator = accelerator
@@ -45,7 +52,16 @@ class GridField(CoordinateField):
 
     def before_step(self, step: int, total: int | None) -> None:
         super().before_step(step, total)
+        self._step = step
+        if self.open_by:
+            self.encoder.open(share_at(step, total, self.open_by))
         self._ending = total is not None and step >= EXACT_FROM * total
+
+    def regularisation(self) -> Tensor | None:
+        if not (self.total_variation or self.absolute):
+            return None
+        penalty = self.absolute * self.encoder.table.abs().mean()
+        return penalty + self.total_variation * self.encoder.total_variation(self._step) if self.total_variation else penalty
 
     @property
     def backend(self) -> str:
@@ -68,7 +84,7 @@ class GridField(CoordinateField):
     def forward(self, coords: Tensor) -> Tensor:
         if self.accelerator and not backends.tracing() and not self._why_not_tcnn():
             return self._through_tcnn(coords)
-        if not self.fused or backends.tracing():
+        if not self.fused or self.encoder.gates is not None or backends.tracing():
             return super().forward(coords)
         # Only training rounds: a checkpoint is looked at with float32 products, which every machine has.
         products = self.products if torch.is_grad_enabled() and not self._ending else "float32"
@@ -91,7 +107,7 @@ class GridField(CoordinateField):
             return None
         if reason := why_not_products(self.products, device):
             raise BadInput(f"products={self.products}: {reason}; use --set products=float32")
-        if not self.fused or why_not_fused(self.encoder.table, self.network.weights):
+        if not self.fused or self.total_variation or self.absolute or self.open_by or why_not_fused(self.encoder.table, self.network.weights):
             return None
 
         def made(products: Products) -> GridMlpStep:

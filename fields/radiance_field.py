@@ -33,13 +33,14 @@ class EncodedRadiance(RadianceField):
     """`trunk(coords)` `[..., F]`, the scene's volume feature (Fang et al. 2023): the logarithm of density, then what the colour is made of.
 
     Coordinates are of the scene's cube `[0, 1]^3` where it is bounded (`levels` = 1), else contracted (`contract`); density is per
-    side of that cube. Colour: a small MLP of the feature and the direction in spherical harmonics, then a sigmoid. A moving
-    scene's trunk has time as its last coordinate, or stands still and is asked where `deformation` leads. A trunk that `sees_directions` is given azimuth and elevation after the coordinates.
+    side of that cube. Colour: a small MLP of the feature and the direction in spherical harmonics, then a sigmoid; without a `head` the feature is
+    the harmonics' coefficients, colour by colour (PVD's grid, GNF-SH). A moving
+    scene's trunk has time as its last coordinate, or stands still and is asked where `deformation` leads, with the time too if it `sees_times`. A trunk that `sees_directions` is given azimuth and elevation after the coordinates.
 
     A fresh network gives about zero, for which density is `fresh_density`. `occupied` is the grid of cells that have density, so that who has the field alone can render it.
     """
 
-    def __init__(self, domain: Domain, channels: Channels, trunk: PointField, head: MLP, degree: int, cells: int, levels: int,
+    def __init__(self, domain: Domain, channels: Channels, trunk: PointField, head: MLP | None, degree: int, cells: int, levels: int,
                  learned_background: bool, step: float, fresh_density: float, guide: PointField | None = None,
                  deformation: nn.Module | None = None) -> None:
         super().__init__(domain, channels)
@@ -74,6 +75,11 @@ class EncodedRadiance(RadianceField):
         return self.trunk.backend
 
     @property
+    def stored_numbers(self) -> int:
+        # (a trunk may have numbers that are for training alone)
+        return super().stored_numbers - sum(tensor.numel() for tensor in self.trunk.state_dict().values()) + self.trunk.stored_numbers
+
+    @property
     def side(self) -> float:
         """Of the cube, in the scene's units."""
         axis = self.domain.axes[0]
@@ -99,12 +105,13 @@ class EncodedRadiance(RadianceField):
             if time is None:
                 raise ValueError("the scene moves: its density is asked for at a time")
             if self.deformation is not None:
-                return self.deformation(coords, time)
-            parts.append(time[..., None])
+                parts = [self.deformation(coords, time)]
+            if self.deformation is None or getattr(self.trunk, "sees_times", False):
+                parts.append(time[..., None])
         if self.sees_directions:
             # Who asks without a direction (an occupancy grid, a mesh) gets the density as seen from above.
             parts.append(angles(directions if directions is not None else torch.tensor([0.0, 0.0, -1.0], device=coords.device).expand(coords.shape)))
-        return torch.cat(parts, dim=-1) if len(parts) > 1 else coords
+        return torch.cat(parts, dim=-1) if len(parts) > 1 else parts[0]
 
     def density(self, coords: Tensor, time: Tensor | None = None, directions: Tensor | None = None) -> tuple[Tensor, Tensor]:
         feature = self.feature(coords, time, directions)
@@ -118,6 +125,8 @@ class EncodedRadiance(RadianceField):
         return harmonics(directions, self.degree)
 
     def color_of(self, feature: Tensor, encoded: Tensor) -> Tensor:
+        if self.head is None:
+            return torch.sigmoid((feature[..., 1:].unflatten(-1, (3, -1)) * encoded[..., None, :]).sum(-1))
         return torch.sigmoid(self.head(torch.cat([encoded, feature[..., 1:]], dim=-1)))
 
     def backdrop(self) -> Tensor | None:

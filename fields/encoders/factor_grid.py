@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from fields.encoders.opening import gates, opened
 from fields.ops.factor_grid import factor_grid
 from fields.ops.factor_layout import FactorLayout
 
@@ -39,16 +40,11 @@ class FactorGrid(nn.Module):
         return list(self.layout.grids(self.table))
 
     def open(self, share: float) -> None:
-        """Opens the levels from the coarsest (share 0) to all (1), each by a half cosine (Park et al. 2021, Nerfies, eq. 8)."""
-        reached = 1.0 + (self.levels - 1) * share
-        depth = (reached - torch.arange(self.levels)).clamp(0.0, 1.0)
-        self.gates.copy_(0.5 - 0.5 * torch.cos(torch.pi * depth))
+        """Opens the levels from the coarsest (share 0) to all (1)."""
+        self.gates.copy_(gates(self.levels, share))
 
     def forward(self, coords: Tensor) -> Tensor:
-        features = factor_grid(coords, self.table, self.layout, self.requested_backend)
-        if self.gates is None:
-            return features
-        return (features.unflatten(-1, (self.levels, -1)) * self.gates.unsqueeze(-1)).flatten(-2)
+        return opened(factor_grid(coords, self.table, self.layout, self.requested_backend), self.gates)
 
     def total_variation(self) -> Tensor:
         """Mean squared difference of neighbouring nodes, summed over the axes of each grid, mean over the grids."""

@@ -14,12 +14,12 @@ class RbfKernels(nn.Module):
     """Coords `[..., D]` in [0, 1], D = 2 or 3 → `[..., F]` from the `neighbours` nearest of N kernels.
 
     Centres `[N, D]` and shapes (packed, `[N, 1]`, `[N, D]` or `[N, D (D + 1) / 2]`) are in units of coords * `extents` `[D]`, stay as they are,
-    and count as numbers of the field. Only the features `[N, F]` are learned, from U(-1e-4, 1e-4). `band` is the lowest and highest frequency
-    of the sines that a kernel's value goes through, or None.
+    and count as numbers of the field. Only the features `[N, F]` are learned, from U(-1e-4, 1e-4), and `phases` `[F]` of the sines where there are to be
+    any, from 0. `band` is the lowest and highest frequency of the sines that a kernel's value goes through, or None.
     """
 
     def __init__(self, centres: Tensor, shapes: Tensor, features: int, neighbours: int, extents: Tensor, kernel: Kernel, normalise: Normalise,
-                 band: tuple[float, float] | None, backend: str, generator: torch.Generator) -> None:
+                 band: tuple[float, float] | None, backend: str, generator: torch.Generator, phases: bool = False) -> None:
         super().__init__()
         self.neighbours = neighbours
         self.kernel = kernel
@@ -30,13 +30,14 @@ class RbfKernels(nn.Module):
         self.register_buffer("shapes", shapes)
         self.register_buffer("extents", extents, persistent=False)
         self.register_buffer("frequencies", band and band_frequencies(*band, features), persistent=False)
+        self.phases = nn.Parameter(torch.zeros(features)) if phases and band else None
         self.features = nn.Parameter(torch.empty(len(centres), features).uniform_(-1e-4, 1e-4, generator=generator))
 
     def forward(self, coords: Tensor) -> Tensor:
         places = coords * self.extents
         around = nearest(places, self.centres, self.neighbours, self.requested_backend)
-        return rbf_gather(places, around, self.centres, self.shapes, self.features, self.frequencies, kernel=self.kernel,
-                          normalise=self.normalise, backend=self.requested_backend)
+        return rbf_gather(places, around, self.centres, self.shapes, self.features, self.frequencies, self.phases,
+                          kernel=self.kernel, normalise=self.normalise, backend=self.requested_backend)
 
 
 class GridAndKernels(nn.Module):

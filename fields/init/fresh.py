@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fields.init.spectrum import centroid, diagonal_spectrum, spectral_distance
+from fields.init.spectrum import Kind, centroid, diagonal_spectrum, spectral_distance
 
 BINS = 64
 DRAWS = 5
@@ -35,26 +35,28 @@ class Choice:
 
 
 def choose(target: Tensor, candidates: Sequence[float], render: Callable[[float, int, tuple[int, ...]], Tensor], *,
-           bins: int = BINS, exhaustive: bool = False) -> Choice | None:
+           half: Callable[[float], float] = lambda value: value / 2, bins: int = BINS, spectrum: Kind = "quadrant",
+           exhaustive: bool = False) -> Choice | None:
     """The candidate (in rising order) whose untrained networks look most like `target` `[C, n, ..., n]`; None for a constant target.
 
     `render(value, seed, shape)` gives an untrained network's values `[C, *shape]` on the target's grid. The same seeds are used for every
-    candidate. `bins` (fewer where there are fewer samples) are compared. The distance falls and rises once along the candidates (as it does in practice), so it is searched by sections of three;
-    `exhaustive` tries all, as the authors do.
+    candidate. `bins` (fewer where there are fewer samples) are compared, of the kind `spectrum` (see `diagonal_spectrum`). The distance
+    falls and rises once along the candidates (as it does in practice), so it is searched by sections of three; `exhaustive` tries all, as
+    the authors do.
 
-    Where the target is a texture (mean frequency above half the bins) or the nearest is the last candidate, half the nearest value is
-    taken, as the nearest would be too fast for the network to learn; the remark says so.
+    Where the target is a texture (mean frequency above half the bins) or the nearest is the last candidate, the nearest would be too fast
+    for the network to learn: the candidate next to `half(nearest)`, the value of half its frequency, is taken, and the remark says so.
     """
     bins = min(bins, min(target.shape[1:]) // 2 - 1)
-    wanted = diagonal_spectrum(target, bins)
+    wanted = diagonal_spectrum(target, bins, spectrum)
     if not wanted.sum() > 1e-6 * target[0].numel():
         return None
     results: dict[int, tuple[float, float, Tensor]] = {}
 
     def distance(index: int) -> float:
         if index not in results:
-            spectra = [diagonal_spectrum(render(candidates[index], seed, tuple(target.shape[1:])), bins) for seed in range(DRAWS)]
-            each = torch.tensor([spectral_distance(wanted, spectrum) for spectrum in spectra], dtype=torch.float64)
+            spectra = [diagonal_spectrum(render(candidates[index], seed, tuple(target.shape[1:])), bins, spectrum) for seed in range(DRAWS)]
+            each = torch.tensor([spectral_distance(wanted, found) for found in spectra], dtype=torch.float64)
             results[index] = float(each.mean()), float(each.std() / DRAWS ** 0.5), torch.stack(spectra).mean(0)
         return results[index][0]
 
@@ -66,8 +68,8 @@ def choose(target: Tensor, candidates: Sequence[float], render: Callable[[float,
     elif centroid(wanted) > TEXTURE * bins:
         remark = f"the target is a texture (mean frequency {centroid(wanted):.0f} of {bins} bins); the nearest is {nearest:g}"
     if remark:
-        best = min(range(len(candidates)), key=lambda i: abs(candidates[i] - nearest / 2))
-        remark += f", which is too fast to be trained: half of it, {candidates[best]:g}, is taken"
+        best = min(range(len(candidates)), key=lambda i: abs(candidates[i] - half(nearest)))
+        remark += f", which is too fast to be trained: {candidates[best]:g}, about half its frequency, is taken"
         distance(best)
     tried = [(candidates[i], *results[i][:2]) for i in sorted(results)]
     return Choice(candidates[best], nearest, tried, wanted, results[best][2], remark)

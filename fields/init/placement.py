@@ -2,13 +2,14 @@
 
     pictures, volumes, clips    the magnitude of the gradient of the values
     distances                   1 / (|distance| + 0.001): the surface
-    densities with colours      what a point absorbs, times the gradient of its colour
-    posed views                 the border of what silhouettes leave of space
+    posed views                 the border of what silhouettes leave of space; or, once a field was fitted a little, what a point
+                                absorbs, times the gradient of its features
     samples without an order    how much values differ from those of the nearest samples
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -35,7 +36,7 @@ WIDENED = 0.5
 HALF = {"inverse_quadratic": 1.0, "inverse_multiquadric": 3.0, "gaussian": 1.3863, "markov": 0.48045}
 # No kernel is wider than this share of the longest axis.
 WIDEST = 0.1
-SILHOUETTE_CELLS = 64  # along an axis
+SCENE_CELLS = 64  # along an axis
 UNORDERED_SAMPLES = 1024  # along an axis, as samples without an order count
 
 
@@ -48,11 +49,12 @@ class Candidates:
 
 
 def candidates(signal: Signal, seed: int = 0) -> Candidates:
-    """The candidates of a signal, by its kind; all weights are equal where it is constant."""
+    """The candidates of a signal, by its kind; all weights are equal where it is constant. Of posed views they are the silhouettes': the authors' want a
+    field that was fitted (`fitted_candidates`)."""
     from scenes.errors import BadInput
 
     if signal.kind == "radiance":
-        return silhouette_candidates(signal.empty(SILHOUETTE_CELLS))
+        return silhouette_candidates(signal.empty(SCENE_CELLS) if signal.levels == 1 else None)
     side = max((n or 0 for n in signal.domain.shape), default=0)
     try:
         values = signal.on_grid(max(2, min(SIDES[signal.domain.dimensions], side)))
@@ -68,16 +70,31 @@ def silhouette_candidates(empty: np.ndarray | None) -> Candidates:
     """Of posed views, whose rays say nothing of places before a fit: cells `[n, n, n]` (x first) that silhouettes leave, above all those
     at the border; the whole cube where views show no silhouettes (`empty` is None)."""
     if empty is None or empty.all():
-        return of_grid(torch.ones(*[SILHOUETTE_CELLS] * 3))
+        return of_grid(torch.ones(*[SCENE_CELLS] * 3))
     solid = torch.from_numpy(~empty).float().permute(2, 1, 0).contiguous()
     return of_grid(gradient_weights(solid[None]) + 0.1 * solid)
 
 
+@torch.no_grad()
+def fitted_candidates(trunk: Callable[[Tensor], Tensor], fresh_density: float, empty: np.ndarray | None, device: torch.device) -> Candidates:
+    """Of posed views that a field was fitted to a little: `trunk` gives the logarithm of density in parts of `fresh_density` (a side of the cube), then
+    features, `[..., F]` at `[..., 3]`. Where cells `[64, 64, 64]` (x first) are known to be `empty` nothing was learned, and nothing is wanted."""
+    side = SCENE_CELLS
+    values = torch.cat([trunk(part.to(device)).cpu() for part in _middles((side,) * 3).split(1 << 14)]).T.reshape(-1, side, side, side)
+    weights = radiance_weights(fresh_density * values[0].exp(), values[1:], 1 / side)
+    if empty is not None:
+        weights = weights * torch.from_numpy(~empty).permute(2, 1, 0)
+    return of_grid(weights)
+
+
 def of_grid(weights: Tensor) -> Candidates:
     """Candidates at the middles of the cells of a grid: weights `[n_D, ..., n_1]`, the axis x last."""
-    axes = [(torch.arange(n) + 0.5) / n for n in weights.shape]
-    points = torch.stack(torch.meshgrid(*axes, indexing="ij")[::-1], dim=-1).reshape(-1, weights.ndim)
-    return _usable(points, weights.reshape(-1))
+    return _usable(_middles(weights.shape), weights.reshape(-1))
+
+
+def _middles(shape: Sequence[int]) -> Tensor:
+    axes = [(torch.arange(n) + 0.5) / n for n in shape]
+    return torch.stack(torch.meshgrid(*axes, indexing="ij")[::-1], dim=-1).reshape(-1, len(shape))
 
 
 def gradient_weights(values: Tensor) -> Tensor:
@@ -110,7 +127,7 @@ def distance_weights(distances: Tensor) -> Tensor:
 def radiance_weights(density: Tensor, features: Tensor, step: float = 1.0) -> Tensor:
     """`(1 - exp(-density * step)) * |gradient of the features|` on a grid: density `[n, n, n]`, features `[F, n, n, n]` → `[n, n, n]`.
 
-    `step` is the length of a ray's step in the density's unit; the authors' code has 1. Features are scaled to [0, 1] over the volume.
+    `step` is the length of a ray's step in the density's unit; the authors' code has 1, here it is a cell's. Features are scaled to [0, 1] over the volume.
     """
     least, most = features.amin(), features.amax()
     scaled = (features - least) / (most - least).clamp_min(1e-12)
@@ -173,7 +190,8 @@ def _shapes(covariances: Tensor, spacing: Tensor, kernel: str, shape: str) -> Te
         return matrices[:, rows, columns].float()
     variances = torch.diagonal(covariances, dim1=1, dim2=2)
     if shape == "isotropic":
-        variances = variances.mean(dim=1, keepdim=True).clamp(least.amin(), most)
+        # (the trace, as the authors have it: a width that holds the cluster along all axes together)
+        variances = variances.sum(dim=1, keepdim=True).clamp(least.amin(), most)
     else:
         variances = variances.clamp(min=least).clamp(max=most)
     return _inverse(variances, kernel).float()

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
+Kind = Literal["quadrant", "half_l1"]
 
-def diagonal_spectrum(values: Tensor, bins: int) -> Tensor:
+
+def diagonal_spectrum(values: Tensor, bins: int, kind: Kind = "quadrant") -> Tensor:
     """Magnitudes of the Fourier transform of `values` `[C, n, ..., n]`, summed over channels and over the frequencies whose indices
     add up to q = 1..bins (the mean is left out, as a bias fits it at once) → `[bins]` float64.
 
-    Only frequencies whose indices are all in 0..bins are seen, one quadrant, which is what the authors' cropped spectrum comes to: of
-    two mirrored slants it sees one. n must be at least 2 bins + 2. Bin q is q cycles across the signal.
+    A quadrant has the frequencies whose indices are all in 0..bins, which is what the authors' cropped spectrum comes to: of
+    two mirrored slants it sees one. `half_l1` has those of either sign (their absolute indices are added), each direction once.
+    n must be at least 2 bins + 2. Bin q is q cycles across the signal.
     """
     dimensions = values.ndim - 1
     if min(values.shape[1:]) < 2 * bins + 2:
@@ -19,13 +24,15 @@ def diagonal_spectrum(values: Tensor, bins: int) -> Tensor:
     axes = tuple(range(1, dimensions + 1))
     values = values.to(torch.float32)
     magnitude = torch.fft.fftn(values - values.mean(dim=axes, keepdim=True), dim=axes).abs().sum(dim=0).double()
+    along = torch.arange(0 if kind == "quadrant" else -bins, bins + 1)
     index = torch.zeros((), dtype=torch.int64)
     for axis in range(dimensions):
-        magnitude = magnitude.narrow(axis, 0, bins + 1)
-        index = index + torch.arange(bins + 1).reshape([-1 if a == axis else 1 for a in range(dimensions)])
+        magnitude = magnitude.index_select(axis, along % values.shape[1 + axis])
+        index = index + along.abs().reshape([-1 if a == axis else 1 for a in range(dimensions)])
     total = torch.zeros(dimensions * bins + 1, dtype=torch.float64)
     total.index_add_(0, index.flatten(), magnitude.flatten())
-    return total[1:bins + 1]
+    # (k and -k are one direction, whose magnitudes are the same)
+    return total[1:bins + 1] / (1 if kind == "quadrant" else 2)
 
 
 def spectral_distance(a: Tensor, b: Tensor) -> float:

@@ -79,6 +79,10 @@ class Method(RadianceOptions):
         """The values of `frequency_option` that FreSh chooses among, rising, for signals of up to `stretch` * 64 cycles along an axis."""
         raise NotImplementedError
 
+    def half_frequency(self, value: float) -> float:
+        """The value of `frequency_option` at which a field is half as fast as at `value`."""
+        return value / 2
+
     @property
     def gradient_terms(self) -> dict[str, float]:
         """Parts of the loss that look at the field's gradient, by their weights; those with a weight only."""

@@ -28,7 +28,7 @@ class Cam(Fourier):
 
     moves = "axis"
 
-    grid_rate: float = Option(1e-2, gt=0, le=1, description="Adam's step size for the grids, ten times the network's as the authors have it")
+    grid_rate: float | None = Option(None, gt=0, le=1, description="Adam's step size for the grids; none: ten times the network's for pictures, else the network's")
     hidden_layers: int = Option(3, ge=1, le=32, description="hidden layers")
     modulate: bool = Option(True, description="false: the same network without the grids")
     normalise: bool = Option(True, description="standardise each sample's features before they are scaled")
@@ -42,7 +42,8 @@ class Cam(Fourier):
 
     def prepare(self, signal: Signal) -> Self:
         method = super().prepare(signal)
-        names = [axis.name for axis in signal.domain.axes[:self.axes_of(signal)]]
+        # (in a scene that is led into a still one time is no coordinate of the network, only of the grids)
+        names = [axis.name for axis in signal.domain.axes]
         if self.grid_axes == "time" and "t" not in names:
             raise BadInput(f"grid_axes=time: this {signal.kind} has no axis t, only {', '.join(names)}")
         scene = signal.kind == "radiance"
@@ -54,11 +55,17 @@ class Cam(Fourier):
         if method.encoding == "auto":
             method = method.model_copy(update={"encoding": "octaves" if scene else "fourier"})
         if method.nodes is None:
-            count = 1 if method.grid_axes == "time" else len(names)
+            count = 1 if method.grid_axes == "time" else self.axes_of(signal)
             # Over time the authors have 5 for scenes that move; over directions 10 x 3 for the lower half of the sphere.
             nodes = VIEW_NODES if method.grid_axes == "view" else TIME_NODES if scene and count == 1 else NODES[count]
             method = method.model_copy(update={"nodes": nodes})
+        if method.grid_rate is None:
+            # As the authors have it: their networks of sounds and scenes have one rate for all.
+            method = method.model_copy(update={"grid_rate": min(1.0, (10 if self.axes_of(signal) == 2 else 1) * method.learning_rate)})
         return method
+
+    def frequency_candidates(self, stretch: float = 1.0) -> list[float]:
+        return super().frequency_candidates(stretch) if self.encoding == "fourier" else []
 
     def _grid(self, dimensions: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Which of the coordinates (or angles of the direction) index the grids, and the nodes along each."""
@@ -91,12 +98,14 @@ class Cam(Fourier):
         else:
             encoder = Encoder(dimensions, self.frequencies, self.sigma, generator)
         network = MLP(encoder.outputs, self.width, self.hidden_layers, len(channels), bias=True, generator=generator)
-        axes, nodes = self._grid(dimensions)
-        modulation = Modulation(2 if self.grid_axes == "view" else dimensions, axes, nodes, self.hidden_layers) if self.modulate else None
+        views, times = (self.modulate and beside for beside in (self.grid_axes == "view", self.grid_axes == "time" and domain.axes[-1].name != "t"))
+        indexing = 2 if views else 1 if times else dimensions
+        axes, nodes = self._grid(indexing)
+        modulation = Modulation(indexing, axes, nodes, self.hidden_layers) if self.modulate else None
         # In [0, 1] a sigmoid, as the authors have it; other values are not bounded.
         sigmoid = channels.space == "srgb"
         return CamField(domain, channels, encoder, ModulatedMLP(network, modulation, self.normalise, sigmoid), 0.0 if sigmoid else 0.5,
-                        sees_directions=self.grid_axes == "view" and self.modulate)
+                        sees_directions=views, sees_times=times)
 
     def parameter_groups(self, field: Field) -> list[dict]:
         groups = [{"params": list(field.network.network.parameters()), "lr": self.learning_rate, "sparse": False}]

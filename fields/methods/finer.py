@@ -27,11 +27,14 @@ class Finer(Siren):
         # A wave with the bias k is about 2 k + 1 times as fast as one without.
         return [(stretch * (tenth / 5 + 1) - 1) / 2 for tenth in range(31)]  # the authors' grid
 
+    def half_frequency(self, value: float) -> float:
+        return max(0.0, ((2 * value + 1) / 2 - 1) / 2)
+
     def prepare(self, signal: Signal) -> Self:
         method = super().prepare(signal)
         if method.first_bias is None:
             # The framework's default, which the authors use for pictures.
-            method = method.model_copy(update={"first_bias": signal.domain.dimensions ** -0.5})
+            method = method.model_copy(update={"first_bias": self.axes_of(signal) ** -0.5})
         return method
 
     def build(self, domain: Domain, channels: Channels, seed: int):

@@ -34,7 +34,11 @@ class Frequency(NetworkMethod):
         return method
 
     def frequency_candidates(self, stretch: float = 1.0) -> list[float]:
-        return list(range(1, 13 + round(math.log2(stretch))))
+        # To Nyquist's of the 256 samples that FreSh looks at: on these a faster octave is constant.
+        return list(range(1, 9 + round(math.log2(stretch))))
+
+    def half_frequency(self, value: float) -> float:
+        return value - 1
 
     def parameters(self, dimensions: int, channels: int) -> int:
         inputs = frequency_outputs(dimensions, self.octaves)

@@ -11,6 +11,7 @@ from pydantic import field_validator
 
 from fields.methods.base import Method, crossing
 from fields.methods.heads import DESCRIPTION, Head, build_head, head_parameters
+from fields.methods.penalties import GridPenalties
 from fields.ops.factor_layout import FactorLayout
 from scenes.domain import Channels, Domain
 from scenes.errors import BadInput
@@ -23,11 +24,9 @@ if TYPE_CHECKING:
 # What an axis counts as along which samples are scattered.
 SCATTERED = 128
 FINEST = 1 << 20
-# Opening levels before a tenth of the steps would need to know their number too early; see FactorField.
-EARLIEST_OPEN = 0.2
 
 
-class GridMethod(Method):
+class GridMethod(GridPenalties, Method):
     """Grids whose finest has `resolution` nodes along the longest axis, each coarser level half of that, then a network."""
 
     table_rate: float = Option(1e-2, gt=0, le=1, description="Adam's step size for the grids")
@@ -39,15 +38,12 @@ class GridMethod(Method):
         None, description="nodes of each axis in parts of the longest, as 1,0.5; none: as the signal's samples")
     width: int = Option(64, ge=1, le=1024, description="units a hidden layer of the network")
     hidden_layers: int = Option(2, ge=1, le=16, description="hidden layers of the network")
-    total_variation: float = Option(0.0, ge=0, le=1e3, description="weight of the squared differences of neighbouring nodes")
-    l1: float = Option(0.0, ge=0, le=1e3, description="weight of the numbers' distance from where they rest (0, or 1 in planes of time)")
-    coarse_to_fine: float = Option(
-        0.0, ge=0, le=1, description="share of the steps by which all levels are open, 0.2 or more; 0: all from the start")
     backend: Literal["auto", "native", "torch"] = Option("auto", description="who computes the grids")
 
     # Numbers a sample to be had where no resolution is asked for; None: the resolution is the signal's.
     numbers_a_sample: ClassVar[float | None] = None
     most_nodes: ClassVar[int] = 300
+    filling: ClassVar[str] = "width"  # the option that fills the steps of the resolution
     # By the number of axes, the most nodes that are tried where a size is solved for.
     finest: ClassVar[dict[int, int]] = {3: 4096, 4: 4096}
 
@@ -63,19 +59,10 @@ class GridMethod(Method):
             raise ValueError("should be parts in (0, 1] of which the largest is 1")
         return value
 
-    @field_validator("coarse_to_fine")
-    @classmethod
-    def _not_too_early(cls, value: float) -> float:
-        if 0 < value < EARLIEST_OPEN:
-            raise ValueError(f"should be 0 (off) or at least {EARLIEST_OPEN}")
-        return value
-
     def prepare(self, signal: Signal) -> Self:
         method = super().prepare(signal)
-        samples = [n or SCATTERED for n in signal.domain.shape]
-        if self.coarse_to_fine and self.levels == 1:
-            raise BadInput(f"coarse_to_fine={self.coarse_to_fine:g}: method {self.name} has one level, so there is nothing to open "
-                           "later; add levels: --set levels=4")
+        samples = [n or SCATTERED for n in signal.domain.shape[:self.axes_of(signal)]]
+        self.refuse_one_level(self.levels)
         if self.proportions is not None and len(self.proportions) != len(samples):
             raise BadInput(f"proportions={','.join(f'{p:g}' for p in self.proportions)}: this {signal.kind} has {len(samples)} axes")
         update: dict[str, object] = {}
@@ -140,12 +127,13 @@ class GridMethod(Method):
                 features //= 2
 
     def _near(self, dimensions: int, channels: int, parameters: int) -> Iterator[Self]:
-        """Copies with these features, of the resolutions nearest to `parameters`, each also with the widths that are."""
+        """Copies with these features, of the resolutions nearest to `parameters`, each also with the values of `filling` that are."""
         for copy in self._of_size(dimensions, channels, parameters):
             yield copy
-            widths = crossing(lambda w: copy.model_copy(update={"width": w}).parameters(dimensions, channels),  # noqa: B023
-                              1, 2 * self.width, parameters)
-            yield from (copy.model_copy(update={"width": w}) for w in widths)
+            option = self.filling
+            found = crossing(lambda n: copy.model_copy(update={option: n}).parameters(dimensions, channels),  # noqa: B023
+                             1, 2 * getattr(self, option), parameters)
+            yield from (copy.model_copy(update={option: n}) for n in found)
 
     def start(self, domain: Domain, generator) -> Start:
         """What the grids hold before the first step."""
@@ -175,19 +163,31 @@ class GridMethod(Method):
     def parameter_groups(self, field: Field) -> list[dict]:
         table = field.grid.table
         others = [parameter for parameter in field.parameters() if parameter is not table]
-        return [{"params": others, "lr": self.learning_rate, "sparse": False},
+        return [*([{"params": others, "lr": self.learning_rate, "sparse": False}] if others else []),
                 {"params": [table], "lr": self.table_rate, "sparse": True}]
 
 
 class DecodedGridMethod(GridMethod):
-    """Grids whose features go straight into a decoder of the user's choice."""
+    """Grids whose features go straight into a decoder of the user's choice. Where it is linear, and one grid has a channel for each value, its
+    channels are the values."""
 
     head: Head = Option("mlp", description=DESCRIPTION)
 
+    @property
+    def filling(self) -> str:
+        return "features" if self.head == "linear" else "width"
+
+    def _bare(self, channels: int) -> bool:
+        return self.head == "linear" and self.levels == 1 and self.network_inputs() == channels
+
     def network_parameters(self, channels: int) -> int:
-        return head_parameters(self.head, self.network_inputs(), self.width, self.hidden_layers, channels, bias=True)
+        return 0 if self._bare(channels) else head_parameters(self.head, self.network_inputs(), self.width, self.hidden_layers, channels, bias=True)
 
     def network(self, channels: int, generator):
+        if self._bare(channels):
+            import torch
+
+            return torch.nn.Identity()
         return build_head(self.head, self.network_inputs(), self.width, self.hidden_layers, channels, True, generator)
 
 

@@ -6,15 +6,17 @@ from typing import Literal
 
 from fields.sizes import mlp_parameters
 
-Head = Literal["mlp", "kan-spline", "kan-gaussian", "hourglass", "quadratic"]
-DESCRIPTION = ("the network: an MLP, Kolmogorov-Arnold layers of splines or Gaussians, wide streams with narrow blocks, or quadratic neurons; "
-               "all but the MLP are slow and train through autograd")
+Head = Literal["mlp", "linear", "kan-spline", "kan-gaussian", "hourglass", "quadratic"]
+DESCRIPTION = ("the network: an MLP, none but a linear map, Kolmogorov-Arnold layers of splines or Gaussians, wide streams with narrow blocks, or "
+               "quadratic neurons; all but the MLP train through autograd")
 
 
 def head_parameters(head: Head, inputs: int, width: int, hidden_layers: int, outputs: int, bias: bool) -> int:
     """Numbers in the network that `build_head` makes."""
     if head == "mlp":
         return mlp_parameters(inputs, width, hidden_layers, outputs, bias)
+    if head == "linear":
+        return (inputs + bias) * outputs
     edges = mlp_parameters(inputs, width, hidden_layers, outputs, bias=False)
     if head.startswith("kan"):
         return edges * (1 + 8)
@@ -26,11 +28,19 @@ def head_parameters(head: Head, inputs: int, width: int, hidden_layers: int, out
 
 
 def build_head(head: Head, inputs: int, width: int, hidden_layers: int, outputs: int, bias: bool, generator):
-    """A module: features `[..., inputs]` → `[..., outputs]`. `bias` is the MLP's."""
+    """A module: features `[..., inputs]` → `[..., outputs]`. `bias` is the MLP's and the linear map's."""
     if head == "mlp":
         from fields.networks.mlp import MLP
 
         return MLP(inputs, width, hidden_layers, outputs, bias=bias, generator=generator)
+    if head == "linear":
+        import torch
+
+        from fields.networks.initial import uniform
+
+        layer = torch.nn.Linear(inputs, outputs, bias=bias)
+        uniform([layer], generator)
+        return layer
     if head.startswith("kan"):
         from fields.networks.kan import Kan
 

@@ -15,6 +15,7 @@ class KPlanes(DecodedGridMethod):
     paper = "Fridovich-Keil et al. 2023, K-Planes: Explicit Radiance Fields in Space, Time, and Appearance"
     dimensions = (3, 4)
     why_dimensions = "two axes have one plane only, which is densegrid"
+    moves = "axis"
 
     learning_rate: float = Option(5e-3, gt=0, le=1, description="Adam's step size for the MLP")
     table_rate: float = Option(3e-2, gt=0, le=1, description="Adam's step size for the planes")

@@ -10,6 +10,7 @@ from pydantic import Field as Option
 from pydantic import PrivateAttr, model_validator
 
 from fields.methods.base import Method
+from fields.methods.hashgrid import NUMBERS_A_SAMPLE, SMALLEST
 from fields.ops.grid_layout import GridLayout
 from fields.sizes import mlp_parameters
 from scenes.domain import Channels, Domain
@@ -23,12 +24,14 @@ if TYPE_CHECKING:
     from scenes.signal import Signal
 
 # How large a field is made where no size is asked for, as for `hashgrid`; more kernels than this make steps slow.
-NUMBERS_A_SAMPLE = {"image": 1.25, "volume": 0.25, "video": 0.3}
-SMALLEST, LARGEST = 20_000, 3_000_000
+LARGEST = 3_000_000
 FOR_SHAPES = 400_000
 # Where nothing is said, by the kind of signal (the paper's for pictures and shapes).
 PICTURE = {"kernel": "inverse_quadratic", "shape": "full", "kernel_features": 32, "neighbours": 4, "lowest": 2.0 ** -3, "highest": 2.0 ** 12}
 SPACE = {"kernel": "inverse_quadratic", "shape": "full", "kernel_features": 16, "neighbours": 8, "lowest": 1.0, "highest": 8.0}
+# Of scenes with bounds, and of all scenes (the paper's for NeRF-Synthetic, and for it and LLFF).
+BOUNDED = SPACE | {"kernel_features": 32, "neighbours": 5}
+SCENE_SINES = {"kernel_sines": False}
 DISTANCE = SPACE | {"kernel": "hat", "shape": "isotropic", "grid_share": 0.75}
 # The authors train shapes at 1e-4 for 20,000 steps; these suit a thousand.
 DISTANCE_RATES = {"learning_rate": 5e-3, "table_rate": 2e-2}
@@ -53,11 +56,12 @@ class NeuRbf(Method):
         None, description="their form; none: hat for distances, else inverse_quadratic")
     shape: Literal["full", "diagonal", "isotropic"] | None = Option(
         None, description="covariances: whole matrices, a width an axis, or one width; none: isotropic for distances, else full")
-    kernel_features: int | None = Option(None, ge=1, le=128, description="numbers learned a kernel; none: 32 for pictures, else 16")
-    neighbours: int | None = Option(None, ge=1, le=32, description="kernels that a point sees; none: 4 for pictures, else 8")
+    kernel_features: int | None = Option(None, ge=1, le=128, description="numbers learned a kernel; none: 32 for pictures and scenes with bounds, else 16")
+    neighbours: int | None = Option(None, ge=1, le=32, description="kernels that a point sees; none: 4 for pictures, 5 for scenes with bounds, else 8")
     normalise: Literal["off", "detached", "full"] = Option(
-        "detached", description="divide by the sum over the neighbours; detached: which is held constant in gradients, as the authors do")
-    kernel_sines: bool = Option(True, description="sines of the kernels' values, one frequency a feature")
+        "detached", description="divide by the sum over the neighbours; detached: which is held constant in gradients, as the authors do; off for scenes with bounds unless asked for")
+    kernel_sines: bool = Option(True, description="sines of the kernels' values, one frequency a feature; not for scenes unless asked for")
+    kernel_phases: bool = Option(False, description="learn the phases of these sines, as the paper says and its code does not")
     lowest: float | None = Option(None, gt=0, le=1e6, description="lowest of these frequencies; none: 1/8 for pictures, else 1")
     highest: float | None = Option(None, gt=0, le=1e6, description="highest of these frequencies; none: 4096 for pictures, else 8")
     layer_sines: bool = Option(False, description="add sines of the MLP's first layer to it, for long fits (several thousand steps)")
@@ -65,6 +69,8 @@ class NeuRbf(Method):
     layer_highest: float = Option(100.0, gt=0, le=1e6, description="highest frequency of these")
     placement: Literal["kmeans", "weighted", "random", "lattice"] = Option(
         "kmeans", description="where kernels are: weighted k-means, drawn by weight, drawn evenly, or a lattice; the last three to compare with")
+    place_after: float = Option(0.0, ge=0, lt=1, description="radiance: share of the steps in which the grid learns alone, before kernels are placed by what "
+                                "it found, as the authors do; 0: at once, by silhouettes")
     grid: bool = Option(True, description="false: kernels alone")
     levels: int | None = Option(None, ge=1, le=32, description="of the hash grid; none: 2 in the plane, 16 in space")
     features: Literal[1, 2, 4, 8] | None = Option(None, description="channels an entry of the hash grid; none: 2 in the plane, 1 in space")
@@ -96,10 +102,13 @@ class NeuRbf(Method):
         dimensions, channels = self.axes_of(signal), len(signal.channels)
         distance = signal.channels.space.endswith("_distance")
         levels, features, share = GRIDS[dimensions]
-        given = {"levels": levels, "features": features, "grid_share": share} | (PICTURE if dimensions == 2 else DISTANCE if distance else SPACE)
+        scene = signal.kind == "radiance"
+        bounded = scene and not signal.unbounded
+        suits = PICTURE if dimensions == 2 else DISTANCE if distance else BOUNDED if bounded else SPACE
+        given = {"levels": levels, "features": features, "grid_share": share} | suits
         update = {name: value for name, value in given.items() if getattr(method, name) is None}
-        if distance:
-            update |= {name: rate for name, rate in DISTANCE_RATES.items() if name not in self.model_fields_set}
+        others = DISTANCE_RATES if distance else SCENE_SINES | ({"normalise": "off"} if bounded else {}) if scene else {}
+        update |= {name: value for name, value in others.items() if name not in self.model_fields_set}
         method = method.model_copy(update=update)
         if isinstance(signal, Sampled) and self._signal is not signal:
             method._signal = signal
@@ -114,12 +123,6 @@ class NeuRbf(Method):
             method = method.model_copy(update=update)
         return method
 
-    def placed_by(self, found: Candidates) -> Self:
-        """A copy whose kernels are placed by these points instead of the signal's, for signals that must be fitted to be looked at (radiance)."""
-        copy = self.model_copy()
-        copy._candidates = found
-        return copy
-
     def layout(self, dimensions: int) -> GridLayout:
         return GridLayout(dimensions, self.levels, self.features, self.base_resolution, self.growth, self.table_size)
 
@@ -133,7 +136,8 @@ class NeuRbf(Method):
 
     def encoder_parameters(self, dimensions: int) -> int:
         grid = self.layout(dimensions).parameters if self.grid else 0
-        return grid + self.encoder_outputs() + self.kernels * self.numbers_a_kernel(dimensions)
+        phases = self.kernel_features if self.kernel_phases and self.kernel_sines else 0
+        return grid + self.encoder_outputs() + phases + self.kernels * self.numbers_a_kernel(dimensions)
 
     def parameters(self, dimensions: int, channels: int) -> int:
         return self.encoder_parameters(dimensions) + mlp_parameters(self.encoder_outputs(), self.width, self.hidden_layers, channels, bias=True)
@@ -174,45 +178,62 @@ class NeuRbf(Method):
         kernels = max(self.neighbours, round((parameters - others) / self.numbers_a_kernel(dimensions)))
         return copy.model_copy(update={"kernels": min(1 << 20, kernels)})
 
-    def encoder(self, domain: Domain, generator: torch.Generator) -> GridAndKernels:
+    def encoder(self, domain: Domain, generator: torch.Generator, hidden: bool = False) -> GridAndKernels:
         """The untrained encoder of a prepared config, for this method's MLP or other heads: coords `[..., D]` → `[..., encoder_outputs()]`."""
-        import torch
-
         from fields.encoders.hash_grid import HashGrid
         from fields.encoders.rbf import GridAndKernels, RbfKernels
-        from fields.init.placement import UNORDERED_SAMPLES, candidates, place_kernels
+        from fields.init.placement import candidates
+        from fields.neurbf_field import HIDDEN
 
-        if self._candidates is None and self._signal is not None:
+        if self._candidates is None and self._signal is not None and not hidden:
             self._candidates = candidates(self._signal)
-        samples = torch.tensor([n or UNORDERED_SAMPLES for n in domain.shape], dtype=torch.float32)
-        extents = samples / samples.max()
-        centres, shapes = place_kernels(self._candidates, self.kernels, extents, extents / samples, self.kernel, self.shape, self.placement, generator)
+        extents, centres, shapes = self._placed(None if hidden else self._candidates, domain, generator)
+        if hidden:
+            shapes = shapes * HIDDEN
         band = (self.lowest, self.highest) if self.kernel_sines else None
         kernels = RbfKernels(centres, shapes, self.kernel_features, min(self.neighbours, self.kernels), extents, self.kernel,
-                             "none" if self.normalise == "off" else self.normalise, band, self.backend, generator)
+                             "none" if self.normalise == "off" else self.normalise, band, self.backend, generator, self.kernel_phases)
         grid = HashGrid(self.layout(domain.dimensions), "linear", self.backend, generator) if self.grid else None
         return GridAndKernels(grid, kernels, generator)
+
+    def _placed(self, found: Candidates | None, domain: Domain, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Extents of the domain, and centres and shapes by the points `found`."""
+        import torch
+
+        from fields.init.placement import UNORDERED_SAMPLES, place_kernels
+
+        samples = torch.tensor([n or UNORDERED_SAMPLES for n in domain.shape], dtype=torch.float32)
+        extents = samples / samples.max()
+        return extents, *place_kernels(found, self.kernels, extents, extents / samples, self.kernel, self.shape, self.placement, generator)
 
     def build(self, domain: Domain, channels: Channels, seed: int) -> Field:
         import torch
 
+        from fields.init.placement import SCENE_CELLS, fitted_candidates
         from fields.networks.mlp import MLP
         from fields.networks.sine_residual import SineResidual
         from fields.neurbf_field import NeuRbfField
 
+        def place(field: NeuRbfField) -> tuple[torch.Tensor, torch.Tensor]:
+            known = self._signal is not None and self.hull and self.cubes == 1
+            found = fitted_candidates(field, self.fresh_density, self._signal.empty(SCENE_CELLS) if known else None, field.encoder.bias.device)
+            return self._placed(found, domain, torch.Generator().manual_seed(seed))[1:]
+
+        # The trunk of a scene, which must be fitted to be looked at.
+        later = channels.space == "feature" and self.grid and self.placement != "lattice" and self.place_after > 0
         generator = torch.Generator().manual_seed(seed)
-        encoder = self.encoder(domain, generator)
+        encoder = self.encoder(domain, generator, hidden=later)
         sizes = (encoder.outputs, self.width, self.hidden_layers, len(channels))
         if self.layer_sines:
             network = SineResidual(*sizes, (self.layer_lowest, self.layer_highest), generator)
         else:
             network = MLP(*sizes, bias=True, generator=generator)
-        return NeuRbfField(domain, channels, encoder, network)
+        return NeuRbfField(domain, channels, encoder, network, self.place_after, place if later else None)
 
     def encoder_groups(self, encoder: GridAndKernels) -> list[dict]:
         """Groups of the encoder's numbers; kernels and entries that a batch did not see keep their moments."""
         tables = [encoder.kernels.features, *(encoder.grid.parameters() if encoder.grid is not None else ())]
-        return [{"params": tables, "lr": self.table_rate, "sparse": True}, {"params": [encoder.bias], "lr": self.table_rate, "sparse": False}]
+        return [{"params": tables, "lr": self.table_rate, "sparse": True}, {"params": [encoder.bias, *([] if encoder.kernels.phases is None else [encoder.kernels.phases])], "lr": self.table_rate, "sparse": False}]
 
     def parameter_groups(self, field: Field) -> list[dict]:
         return [{"params": list(field.network.parameters()), "lr": self.learning_rate, "sparse": False}, *self.encoder_groups(field.encoder)]

@@ -48,22 +48,25 @@ class Nstr(NetworkMethod):
     hidden_omega: float = Option(30.0, gt=0, le=1e3, description="frequency of the network's sines")
     mode: Literal["spectral", "control", "literal"] = Option(
         "spectral", description="control: without the states; literal: the withdrawn formula, for reference")
-    transport: Literal["joint", "observe", "off"] = Option(
-        "joint", description="learn how states change from node to node: as a part of the loss, only looking on, or not")
+    phases: bool = Option(False, description="states move the waves too, not only weigh them")
+    interpolation: Literal["linear", "smoothstep"] = Option("linear", description="of the states; smoothstep has continuous slopes: for distances")
+    transport: Literal["joint", "observe", "off", "jet"] = Option(
+        "joint", description="learn how states change from node to node: as a part of the loss, only looking on, or not; jet: it gives their slopes itself")
     transport_weight: float = Option(1e-2, ge=0, le=1e4, description="weight of what the transport does not explain")
+    transport_curl: float = Option(0.0, ge=0, le=1e4, description="times that, the weight of its curl: 0.1 for changes that do not depend on the way")
     transport_width: int = Option(16, ge=1, le=1024, description="units of the transport's network")
     backend: Literal["auto", "native", "torch"] = Option("auto", description="who interpolates the states")
 
     def prepare(self, signal: Signal) -> Self:
         method = super().prepare(signal)
-        dimensions = signal.domain.dimensions
+        dimensions = self.axes_of(signal)
         update: dict[str, float] = {}
         if method.nodes is None:
             update["nodes"] = NODES[dimensions]
         if method.lowest is None:
             update["lowest"] = LOWEST[dimensions]
         if method.highest is None:
-            update["highest"] = max(2 * (method.lowest or LOWEST[dimensions]), _highest(signal))
+            update["highest"] = max(2 * (method.lowest or LOWEST[dimensions]), _highest(signal, dimensions))
         return method.model_copy(update=update)
 
     def with_width(self, width: int) -> Self:
@@ -82,13 +85,18 @@ class Nstr(NetworkMethod):
     def parameters(self, dimensions: int, channels: int) -> int:
         inputs = 1 if self.mode == "literal" else self.waves
         network = mlp_parameters(inputs, self.width, self.hidden_layers, channels, bias=True)
-        state = 0 if self.mode == "control" else self.nodes ** dimensions * self.state + (self.state + 1) * self.waves
+        if self.mode == "control":
+            return self.waves * (dimensions + 1) + network
+        state = self.nodes ** dimensions * self.state + (self.state * (2 if self.phases else 1) + 1) * self.waves
+        if self.transport == "jet":
+            state += (dimensions + self.state + 1) * self.transport_width + (self.transport_width + 1) * dimensions * self.state
         return self.waves * (dimensions + 1) + state + network
 
     def build(self, domain: Domain, channels: Channels, seed: int) -> Field:
         import torch
 
-        from fields.networks.spectral import SpectralNetwork, SpectralState, Transport, Waves
+        from fields.networks.spectral import SpectralNetwork, SpectralState, Waves
+        from fields.networks.transport import Transport
         from fields.spectral_field import SpectralField
 
         generator = torch.Generator().manual_seed(seed)
@@ -96,33 +104,35 @@ class Nstr(NetworkMethod):
         waves = Waves(dimensions, self.waves, self.lowest, self.highest, generator)
         state = transport = None
         if self.mode != "control":
-            state = SpectralState((self.nodes,) * dimensions, self.state, self.waves, self.backend, torch.Generator().manual_seed(seed + 1))
+            jet = Transport(dimensions, self.state, self.transport_width, torch.Generator().manual_seed(seed + 2)) if self.transport == "jet" else None
+            state = SpectralState((self.nodes,) * dimensions, self.state, self.waves, self.backend, torch.Generator().manual_seed(seed + 1),
+                                  phases=self.phases, smooth=self.interpolation == "smoothstep", jet=jet)
         network = SpectralNetwork(self.mode, waves, state, self.width, self.hidden_layers, len(channels), self.hidden_omega, generator)
-        if state is not None and self.transport != "off":
+        if state is not None and self.transport in ("joint", "observe"):
             transport = Transport(dimensions, self.state, self.transport_width, generator)
-        return SpectralField(domain, channels, network, transport, self.transport_weight, self.transport == "observe")
+        return SpectralField(domain, channels, network, transport, self.transport_weight, self.transport == "observe", self.transport_curl)
 
     def parameter_groups(self, field: Field) -> list[dict]:
         network = field.network
         slow = [*network.hidden.parameters(), *network.output.parameters()]
         groups = [{"params": [network.waves.omega, network.waves.phase], "lr": self.learning_rate * self.wave_rate, "sparse": False}]
         if network.state is not None:
-            slow += network.state.amplitudes.parameters()
+            slow += [p for part in (network.state.amplitudes, network.state.phases, network.state.jet) if part is not None for p in part.parameters()]
             groups.append({"params": [network.state.grid.table], "lr": self.learning_rate * self.state_rate, "sparse": False})
         if field.transport is not None:
             slow += field.transport.parameters()
         return [{"params": slow, "lr": self.learning_rate, "sparse": False}, *groups]
 
 
-def _highest(signal: Signal) -> float:
+def _highest(signal: Signal, dimensions: int) -> float:
     """Radians a unit of [-1, 1] for the fastest waves: one and a half times the signal's mean frequency."""
     import torch
 
     from fields.init.spectrum import centroid, diagonal_spectrum
     from scenes.errors import BadInput
 
-    samples = min(n or 0 for n in signal.domain.shape)
-    side = min(SIDES[signal.domain.dimensions], samples)
+    shape = signal.domain.shape[:dimensions]
+    side = min(SIDES[dimensions], min(n or 0 for n in shape))
     try:
         values = torch.from_numpy(signal.on_grid(side)) if side >= 16 else None
     except (BadInput, AttributeError):  # scattered samples, or as little of a signal as a domain
@@ -131,4 +141,4 @@ def _highest(signal: Signal) -> float:
         return UNSEEN
     spectrum = diagonal_spectrum(values, side // 4)
     mean = centroid(spectrum) if spectrum.sum() > 1e-6 * values[0].numel() else 0.0
-    return round(min(TIMES_MEAN * math.pi * mean, MOST * math.pi * max(n for n in signal.domain.shape)), 1)
+    return round(min(TIMES_MEAN * math.pi * mean, MOST * math.pi * max(shape)), 1)

@@ -1,4 +1,4 @@
-"""How any method becomes a radiance field: its field of points gives density and a feature, a small network the colour.
+"""How any method becomes a radiance field: its field of points gives density and a feature, a small network or that itself the colour.
 
 Options that all methods have for posed views, and the functions that count, build and group such a field. No torch where that is
 not needed: the command line asks for options.
@@ -13,6 +13,7 @@ from pydantic import Field as Option
 
 from fields.sizes import frequency_outputs, mlp_parameters
 from scenes.domain import Channels, Domain
+from scenes.errors import BadInput
 
 if TYPE_CHECKING:
     from fields.field import Field
@@ -27,7 +28,10 @@ DEFORMATION_RATE = 1e-3
 class RadianceOptions(BaseModel):
     """Options for posed views; `Method` has them all."""
 
-    ray_features: int = Option(16, ge=2, le=256, description="radiance: channels of the feature at a place, density among them")
+    color: Literal["network", "harmonics"] = Option("network", description="radiance: what the colour is made by: a network of the feature and the direction, or "
+                                                    "spherical harmonics of which the feature is the coefficients")
+    ray_features: int | None = Option(None, ge=2, le=256, description="radiance: channels of the feature at a place, density among them; none: 16, or as many "
+                                      "as harmonics have coefficients")
     direction_degree: int = Option(4, ge=0, le=4, description="radiance: bands of spherical harmonics of the direction; 0: colour from all sides alike")
     color_width: int = Option(64, ge=16, le=256, description="radiance: units a hidden layer of the colour network")
     color_layers: int = Option(2, ge=1, le=8, description="radiance: hidden layers of the colour network")
@@ -39,7 +43,8 @@ class RadianceOptions(BaseModel):
         "auto", description="radiance: what is behind the scene in training; auto: random where views have alpha, else as it is scored")
     fresh_density: float | None = Option(None, gt=0, le=1e4, description="radiance: density a side of the cube before the first step; none: 50 where "
                                          "views with alpha show what is empty, else 3")
-    distortion: float = Option(0.0, ge=0, le=10, description="radiance: weight of the distortion loss, against fog and floaters")
+    distortion: float | None = Option(None, ge=0, le=10, description="radiance: weight of the distortion loss, against fog and floaters; none: 0.01 where "
+                                      "proposals say where samples go, else 0")
     exposure: bool = Option(False, description="radiance: learn a brightness a channel for each view for training")
     sampling: Literal["auto", "cells", "proposal"] = Option("auto", description="radiance: where samples go: where cells are occupied, or where a small "
                                                             "field of density proposes; auto: the latter for scenes without bounds")
@@ -59,20 +64,33 @@ def feature_channels(method: Method) -> Channels:
 
 def decided(method: Method, signal) -> dict[str, object]:
     """The options above that were left open, decided from a scene; other signals make no use of them."""
+    if method.color == "harmonics" and method.direction_degree == 0:
+        raise BadInput("color=harmonics: a colour from no bands at all is none; direction_degree=1 is one that is alike from all sides")
+    features = 1 + 3 * method.direction_degree**2 if method.color == "harmonics" else 16
+    if method.color == "harmonics" and method.ray_features not in (None, features):
+        raise BadInput(f"ray_features={method.ray_features}: density and the coefficients of {method.direction_degree} bands of harmonics are {features}; leave it out")
     if signal.kind != SPACE:
-        return _open(method, {"cells": 128, "cubes": 1, "ray_step": 1 / 256, "fresh_density": 3.0})
+        return _open(method, {"ray_features": features, "cells": 128, "cubes": 1, "ray_step": 1 / 256, "fresh_density": 3.0, "distortion": 0.0})
     sampling = method.sampling
     if sampling == "auto":
         sampling = "proposal" if signal.unbounded else "cells"
-    choice = {"cells": 64 if signal.moving or sampling == "proposal" else 128, "ray_step": min(1 / 128, max(1 / 1024, signal.pixel)),
+    choice = {"ray_features": features, "cells": 64 if signal.moving or sampling == "proposal" else 128, "ray_step": min(1 / 128, max(1 / 1024, signal.pixel)),
               "cubes": signal.levels,
               # What is dense from the start takes shape soon, but only where rays do not end in front of it; and where proposals reach far,
               # the last intervals are so long that little density hides all behind it.
               "fresh_density": 0.2 if sampling == "proposal" else 50.0 if method.hull and signal.has_alpha and not signal.moving else 3.0}
+    # (as in mip-NeRF 360; among cells, where samples are many and even, it keeps matter from forming)
+    choice["distortion"] = 0.01 if sampling == "proposal" else 0.0
     update = {"sampling": sampling, "motion": motion_of(method)} | _open(method, choice)
     if method.background == "auto":
         update["background"] = "random" if signal.has_alpha else signal.backdrop
     return update
+
+
+def finest_cells(signal) -> int:
+    """Cells along an axis where they are as large as a pixel in the middle of the scene; between 512 and 4096. Where the scene has no bounds cameras
+    stand amid it, so they are half as large, and its cube has half of each axis."""
+    return round(min(4096.0, max(512.0, (4 if signal.unbounded else 1) / signal.pixel)))
 
 
 def motion_of(method: Method) -> str:
@@ -96,7 +114,8 @@ def _open(method: Method, choice: dict[str, object]) -> dict[str, object]:
 
 def beside_trunk(method: Method, domain: Domain) -> int:
     """Stored numbers of a radiance field that are not the trunk's."""
-    head = mlp_parameters(method.direction_degree**2 + method.ray_features - 1, method.color_width, method.color_layers, 3, bias=False)
+    head = 0 if method.color == "harmonics" else mlp_parameters(
+        method.direction_degree**2 + method.ray_features - 1, method.color_width, method.color_layers, 3, bias=False)
     if is_bent(method, domain):
         inputs = frequency_outputs(3, DEFORMATION["place_octaves"]) + frequency_outputs(1, DEFORMATION["time_octaves"])
         head += mlp_parameters(inputs, DEFORMATION["width"], DEFORMATION["hidden_layers"], 3, bias=False)
@@ -121,8 +140,6 @@ def stored_parameters(method: Method, domain: Domain, channels: Channels) -> int
 def sized_field(method: Method, domain: Domain, channels: Channels, count: int) -> Method:
     """A copy that holds `count` numbers to within 3 %."""
     if is_radiance(channels):
-        from scenes.errors import BadInput
-
         beside = beside_trunk(method, domain)
         left = count - beside
         if left < count * 0.05:
@@ -141,13 +158,13 @@ def build_field(method: Method, domain: Domain, channels: Channels, seed: int) -
     from fields.field import PointField
     from fields.networks.mlp import MLP
     from fields.radiance_field import EncodedRadiance
-    from scenes.errors import BadInput
 
     trunk = method.build(trunk_domain(method, domain), feature_channels(method), seed)
     if not isinstance(trunk, PointField):
         raise BadInput(f"method {method.name} builds a {type(trunk).__name__}, and radiance needs values at points in space")
     generator = torch.Generator().manual_seed(seed + 1)
-    head = MLP(method.direction_degree**2 + method.ray_features - 1, method.color_width, method.color_layers, 3, bias=False, generator=generator)
+    head = None if method.color == "harmonics" else MLP(
+        method.direction_degree**2 + method.ray_features - 1, method.color_width, method.color_layers, 3, bias=False, generator=generator)
     guide = None
     if method.sampling == "proposal":
         guide = _guide_method(method).build(Domain(domain.axes[:3]), Channels(("log density",), "feature"), seed + 2)
@@ -165,7 +182,8 @@ def field_groups(method: Method, field: Field) -> list[dict]:
     trunk = getattr(field, "trunk", None)
     if trunk is None:
         return method.parameter_groups(field)
-    others = [*field.head.parameters(), *([] if field.background is None else [field.background])]
+    others = [*(field.head.parameters() if field.head else ()), *([] if field.background is None else [field.background])]
     guide = [] if field.guide is None else _guide_method(method).parameter_groups(field.guide)
     bent = [] if field.deformation is None else [{"params": list(field.deformation.parameters()), "lr": DEFORMATION_RATE, "sparse": False}]
-    return [*method.parameter_groups(trunk), *guide, *bent, {"params": others, "lr": method.learning_rate, "sparse": False}]
+    own = [{"params": others, "lr": method.learning_rate, "sparse": False}] if others else []
+    return [*method.parameter_groups(trunk), *guide, *bent, *own]

@@ -39,6 +39,9 @@ class Rbf(Method):
     summary = "hash grid, then one layer of Gaussian units: a small decoder with short gradients"
     paper = "Bouzidi et al. 2025, Gaussian RBFNet / GNF: Gaussian Neural Fields"
     dimensions = (1, 2, 3, 4)
+    frequency_option = "growth"
+    frequency_candidates = HashGrid.frequency_candidates
+    half_frequency = HashGrid.half_frequency
 
     learning_rate: float = Option(5e-3, gt=0, le=1, description="Adam's step size for the units")
     table_rate: float = Option(5e-2, gt=0, le=1, description="Adam's step size for the table")
@@ -49,6 +52,8 @@ class Rbf(Method):
     base_resolution: int = Option(16, ge=2, le=4096, description="cells along an axis at the coarsest level")
     growth: float | None = Option(None, gt=1, le=8, description="resolution ratio of neighbouring levels; none: as of hashgrid")
     units: int = Option(64, ge=16, le=128, multiple_of=16, description="Gaussian units")
+    profile: Literal["gaussian", "multiquadric", "inverse_multiquadric", "cubic", "thin_plate", "wendland"] = Option(
+        "gaussian", description="what a unit answers at a distance; the others are in the authors' code, to compare with, and in plain torch")
     linear: bool = Option(True, description="add a linear function of the features, as the paper's first version has it")
     spread: float = Option(0.3, gt=0, le=100, description="centres begin within this distance of 0 along each feature")
     interpolation: Literal["linear", "smoothstep"] = Option("linear", description="smoothstep has continuous gradients")
@@ -82,7 +87,7 @@ class Rbf(Method):
 
         generator = torch.Generator().manual_seed(seed)
         encoder = Encoder(self._grid().layout(domain.dimensions), self.interpolation, self.backend, generator)
-        network = GaussianRbf(encoder.outputs, self.units, len(channels), self.spread, self.linear, self.backend, generator)
+        network = GaussianRbf(encoder.outputs, self.units, len(channels), self.spread, self.linear, self.backend, generator, self.profile)
         return RbfField(domain, channels, encoder, network)
 
     def parameter_groups(self, field: Field) -> list[dict]:

@@ -1,4 +1,4 @@
-"""`tensorf`: the volume as a sum of planes times lines (VM) or of products of lines (CP), a linear basis, a small MLP."""
+"""`tensorf`: the volume as a sum of planes times lines (VM) or of products of lines (CP), a linear basis, a small MLP or none."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class TensoRF(DecodedGridMethod):
     table_rate: float = Option(5e-2, gt=0, le=1, description="Adam's step size for the factors")
     kind: Literal["vm", "cp"] = Option("vm", description="vm: (x,y) z + (x,z) y + (y,z) x; cp: x y z, far smaller and slower to learn")
     features: int | None = Option(None, ge=1, le=1024, description="rank: products of each kind; none: 16 for vm, 96 for cp")
-    basis: int = Option(27, ge=1, le=1024, description="outputs of the linear map between the products and the MLP")
+    basis: int = Option(27, ge=1, le=1024, description="outputs of the linear map between the products and the MLP; head=linear has no other map")
 
     def default_features(self, dimensions: int) -> int:
         return 16 if self.kind == "vm" else 96
@@ -35,6 +35,8 @@ class TensoRF(DecodedGridMethod):
         return self.basis
 
     def network_parameters(self, channels: int) -> int:
+        if self.head == "linear":  # (the basis is one)
+            return self.layout().outputs * channels
         head = head_parameters(self.head, self.basis, self.width, self.hidden_layers, channels, bias=True)
         return self.layout().outputs * self.basis + head
 
@@ -46,8 +48,10 @@ class TensoRF(DecodedGridMethod):
     def network(self, channels: int, generator):
         import torch
 
-        basis = torch.nn.Linear(self.layout().outputs, self.basis, bias=False)
-        bound = basis.in_features ** -0.5
-        with torch.no_grad():
-            basis.weight.uniform_(-bound, bound, generator=generator)
+        from fields.networks.initial import uniform
+
+        basis = torch.nn.Linear(self.layout().outputs, channels if self.head == "linear" else self.basis, bias=False)
+        uniform([basis], generator)
+        if self.head == "linear":
+            return basis
         return torch.nn.Sequential(basis, build_head(self.head, self.basis, self.width, self.hidden_layers, channels, True, generator))

@@ -21,6 +21,7 @@ class TriPlane(GridMethod):
     paper = "Cardace et al. 2024, Neural Processing of Tri-Plane Hybrid Neural Fields"
     dimensions = (3,)
     why_dimensions = "its three planes are the pairs of three axes"
+    frequency_option = "octaves"
 
     table_rate: float = Option(5e-3, gt=0, le=1, description="Adam's step size for the planes; the paper's is 1e-4 for both")
     resolution: int = Option(32, ge=2, le=1 << 20, description="nodes along the longest axis of a plane")
@@ -38,6 +39,12 @@ class TriPlane(GridMethod):
             most = 1 + int(math.log2(max(1.0, math.pi * max(counts) / 8))) if counts else 10
             method = method.model_copy(update={"octaves": min(10, most)})
         return method
+
+    def frequency_candidates(self, stretch: float = 1.0) -> list[float]:
+        return list(range(1, 9))  # (the next, 2^8 / pi cycles across, is more than FreSh's 132 samples show)
+
+    def half_frequency(self, value: float) -> float:
+        return value - 1
 
     def default_features(self, dimensions: int) -> int:
         return 16

@@ -14,6 +14,14 @@ from fields.ops.factor_layout import Factor, FactorLayout
 EPSILON = 1e-5
 
 
+@torch.no_grad()
+def _ones_then_zeros(grid: Tensor, axes: tuple[int, ...]) -> None:
+    """Scales, the first half of the channels, and shifts."""
+    scales, shifts = grid.chunk(2, dim=-1)
+    scales.fill_(1.0)
+    shifts.zero_()
+
+
 class Modulation(nn.Module):
     """A scale and a shift for each of `layers` layers, one number for all channels, interpolated at a sample's coordinates.
 
@@ -25,12 +33,7 @@ class Modulation(nn.Module):
         super().__init__()
         self.layers = layers
         layout = FactorLayout(dimensions, 2 * layers, (((Factor(axes, nodes),),),))
-        self.grid = FactorGrid(layout, "auto", self._start)
-
-    def _start(self, grid: Tensor, axes: tuple[int, ...]) -> None:
-        with torch.no_grad():
-            grid[..., :self.layers] = 1.0
-            grid[..., self.layers:] = 0.0
+        self.grid = FactorGrid(layout, "auto", _ones_then_zeros)
 
     def forward(self, coords: Tensor) -> list[tuple[Tensor, Tensor]]:
         """For every layer a scale and a shift `[..., 1]` at coords `[..., D]`."""
@@ -48,12 +51,7 @@ class TimeModulation(nn.Module):
     def __init__(self, channels: int, nodes: int) -> None:
         super().__init__()
         self.channels = channels
-        self.curves = FactorGrid(FactorLayout(1, 2 * channels, (((Factor((0,), (nodes,)),),),)), "auto", self._start)
-
-    def _start(self, grid: Tensor, axes: tuple[int, ...]) -> None:
-        with torch.no_grad():
-            grid[..., :self.channels] = 1.0
-            grid[..., self.channels:] = 0.0
+        self.curves = FactorGrid(FactorLayout(1, 2 * channels, (((Factor((0,), (nodes,)),),),)), "auto", _ones_then_zeros)
 
     def forward(self, features: Tensor, times: Tensor) -> Tensor:
         scale, shift = self.curves(times[:, None])[..., None, None].split(self.channels, dim=1)
@@ -67,15 +65,16 @@ class ModulatedMLP(nn.Module):
     """Linear, standardise, scale and shift, ReLU; the output layer is not modulated.
 
     Features `[..., inputs]` and coords `[..., D]` → `[..., outputs]`; with `sigmoid` in (0, 1), as the authors have it for pictures.
-    `normalise` standardises features over their channels, for every sample alone (no learned affine, no running statistics): what a sample
-    gets does not depend on its batch. `modulation=None` leaves the grids out.
+    `normalise` standardises features over so many of their last axes (no learned affine, no running statistics): with 1 over the channels of
+    every sample alone, so that what a sample gets does not depend on its batch; with 2 over the samples of a ray too, features `[rays, samples, inputs]`,
+    which is the authors' on radiance and wants the same number of samples on every ray; with 0 not at all. `modulation=None` leaves the grids out.
     """
 
-    def __init__(self, network: MLP, modulation: Modulation | None, normalise: bool, sigmoid: bool) -> None:
+    def __init__(self, network: MLP, modulation: Modulation | None, normalise: int, sigmoid: bool) -> None:
         super().__init__()
         self.network = network
         self.modulation = modulation
-        self.normalise = normalise
+        self.normalise = int(normalise)
         self.sigmoid = sigmoid
 
     def forward(self, features: Tensor, coords: Tensor) -> Tensor:
@@ -84,7 +83,8 @@ class ModulatedMLP(nn.Module):
         for layer, scale_and_shift in zip(layers, modulation):
             features = layer(features)
             if self.normalise:
-                features = functional.layer_norm(features, (layer.out_features,), eps=EPSILON)
+                mixed = (*features.shape[-self.normalise:-1], layer.out_features)  # (graphs want the width as a plain number)
+                features = functional.layer_norm(features, mixed, eps=EPSILON)
             if scale_and_shift is not None:
                 scale, shift = scale_and_shift
                 features = torch.addcmul(shift, features, scale)

@@ -7,11 +7,22 @@ import math
 import torch
 from torch import Tensor, nn
 
-from fields.ops.gaussian_layer import gaussian_layer
+from fields.networks.initial import uniform
+from fields.ops.gaussian_layer import gaussian_layer, squared_distances
+
+# What a unit answers at q, the squared distance from its centre; all but the Gaussian in plain torch.
+PROFILES = {
+    "multiquadric": lambda q: torch.sqrt(q + 1.0),
+    "inverse_multiquadric": lambda q: torch.rsqrt(q + 1.0),
+    "cubic": lambda q: (q + 1e-9) ** 1.5,
+    "thin_plate": lambda q: 0.5 * q * torch.log(q + 1e-9),  # r^2 log r
+    "wendland": lambda q: (1.0 - torch.sqrt(q + 1e-9)).clamp_min(0.0) ** 9 * (9.0 * torch.sqrt(q + 1e-9) + 1.0),
+}
 
 
 class GaussianRbf(nn.Module):
-    """Features `[..., E]` → `[..., outputs]`: `W exp(-q / 2) + a`, with `linear` plus a linear function of the features.
+    """Features `[..., E]` → `[..., outputs]`: `W exp(-q / 2) + a`, with `linear` plus a linear function of the features; `profile` puts another
+    function of q in the place of the exponential.
 
     `q_n = sum_e exp(log_widths[n, e]) (features_e - centres[n, e])^2`. Centres begin uniform in [-spread, spread], and a
     unit's inverse squares of widths at `1 / (E spread^2)`, so that q is of the order of 1 among them: the authors begin with all
@@ -19,20 +30,21 @@ class GaussianRbf(nn.Module):
     """
 
     def __init__(self, inputs: int, units: int, outputs: int, spread: float, linear: bool, backend: str,
-                 generator: torch.Generator) -> None:
+                 generator: torch.Generator, profile: str = "gaussian") -> None:
         super().__init__()
         self.requested_backend = backend
+        self.profile = profile
         self.centres = nn.Parameter(torch.empty(units, inputs).uniform_(-spread, spread, generator=generator))
         self.log_widths = nn.Parameter(torch.full((units, inputs), -math.log(inputs * spread**2)))
         self.output = nn.Linear(units, outputs)
         self.linear = nn.Linear(inputs, outputs, bias=False) if linear else None
-        with torch.no_grad():
-            for layer in (self.output, self.linear):
-                for parameter in () if layer is None else layer.parameters():
-                    bound = layer.in_features ** -0.5
-                    parameter.uniform_(-bound, bound, generator=generator)
+        uniform([self.output, self.linear], generator)
 
     def forward(self, features: Tensor) -> Tensor:
-        responses = gaussian_layer(features, self.centres, self.log_widths.clamp(-10.0, 10.0), self.requested_backend)
+        widths = self.log_widths.clamp(-10.0, 10.0)
+        if self.profile == "gaussian":
+            responses = gaussian_layer(features, self.centres, widths, self.requested_backend)
+        else:
+            responses = PROFILES[self.profile](squared_distances(features, self.centres, widths))
         values = self.output(responses)
         return values if self.linear is None else values + self.linear(features)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from fields.networks.initial import uniform
+
 WIDER = 4  # the stream's width in parts of the narrow layer's
 
 
@@ -19,14 +21,12 @@ class Hourglass(nn.Module):
         self.narrow = nn.ModuleList(nn.Linear(wide, width) for _ in range(blocks))
         self.widen = nn.ModuleList(nn.Linear(width, wide) for _ in range(blocks))
         self.output = nn.Linear(wide, outputs)
-        with torch.no_grad():
-            for layer in (self.enter, *self.narrow, self.output):
-                bound = ((6.0 if layer in self.narrow else 1.0) / layer.in_features) ** 0.5
-                layer.weight.uniform_(-bound, bound, generator=generator)
-                layer.bias.zero_()
-            for layer in self.widen:
-                layer.weight.zero_()
-                layer.bias.zero_()
+        uniform([self.enter], generator, zero_bias=True)
+        uniform(self.narrow, generator, gain=6.0, zero_bias=True)
+        uniform([self.output], generator, zero_bias=True)
+        for layer in self.widen:
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
 
     def forward(self, features: Tensor) -> Tensor:
         h = self.enter(features)

@@ -46,3 +46,7 @@ class MLP(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         return mlp(features, self.weights, "relu", biases=self.biases)
+
+    def penultimate(self, features: Tensor) -> Tensor:
+        """`[N, width]`: what the output layer sees."""
+        return torch.relu(mlp(features, self.weights[:-1], "relu", biases=self.biases and self.biases[:-1]))

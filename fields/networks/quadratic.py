@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from fields.networks.initial import uniform
+
 
 class QuadraticLayer(nn.Module):
     """`(A x + a) (B x + b) + C x^2`, `[..., inputs]` → `[..., outputs]`.
@@ -37,9 +39,7 @@ class Quadratic(nn.Module):
         sizes = [inputs, *[width] * hidden_layers]
         self.hidden = nn.ModuleList(QuadraticLayer(a, b, (6.0 / a) ** 0.5, generator) for a, b in zip(sizes, sizes[1:]))
         self.output = nn.Linear(width, outputs)
-        with torch.no_grad():
-            self.output.weight.uniform_(-(1 / width) ** 0.5, (1 / width) ** 0.5, generator=generator)
-            self.output.bias.zero_()
+        uniform([self.output], generator, zero_bias=True)
 
     def forward(self, features: Tensor) -> Tensor:
         for layer in self.hidden:

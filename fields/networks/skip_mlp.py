@@ -5,6 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from fields.networks.initial import uniform
+from fields.ops.mlp import mlp
+
 
 class SkipMLP(nn.Module):
     """`hidden_layers` ReLU layers of `width` units; the layer in the middle also sees the input; linear output.
@@ -19,17 +22,22 @@ class SkipMLP(nn.Module):
         sizes = [inputs, *[width + inputs * (layer == self.skip) for layer in range(1, hidden_layers)]]
         self.hidden = nn.ModuleList(nn.Linear(size, width) for size in sizes)
         self.output = nn.Linear(width, outputs)
-        with torch.no_grad():
-            for layer in (*self.hidden, self.output):
-                bound = ((1.0 if layer is self.output else 6.0) / layer.in_features) ** 0.5
-                layer.weight.uniform_(-bound, bound, generator=generator)
-                layer.bias.zero_()
+        uniform(self.hidden, generator, gain=6.0, zero_bias=True)
+        uniform([self.output], generator, zero_bias=True)
 
     def forward(self, features: Tensor) -> Tensor:
-        x = features
-        for index, layer in enumerate(self.hidden):
-            x = torch.relu(layer(torch.cat([features, x], dim=-1) if index == self.skip else x))
-        return self.output(x)
+        return self._through([*self.hidden, self.output], features)
+
+    def penultimate(self, features: Tensor) -> Tensor:
+        """`[N, width]`: what the output layer sees."""
+        return torch.relu(self._through(list(self.hidden), features))
+
+    def _through(self, layers: list[nn.Linear], features: Tensor) -> Tensor:
+        weights, biases = [layer.weight for layer in layers], [layer.bias for layer in layers]
+        if self.skip is None:
+            return mlp(features, weights, "relu", biases=biases)
+        below = mlp(features, weights[:self.skip], "relu", biases=biases[:self.skip])
+        return mlp(torch.cat([features, torch.relu(below)], dim=-1), weights[self.skip:], "relu", biases=biases[self.skip:])
 
 
 def skip_layer(hidden_layers: int) -> int | None:

@@ -40,10 +40,14 @@ def gaussian_layer_reference(features: Tensor, centres: Tensor, log_widths: Tens
 
     In float32 the expansion loses about as many digits as `q` is smaller than its largest term.
     """
+    return torch.exp(-0.5 * squared_distances(features, centres, log_widths))
+
+
+def squared_distances(features: Tensor, centres: Tensor, log_widths: Tensor) -> Tensor:
+    """The `q` of `gaussian_layer`, `[..., N]`, 0 or more."""
     beta = torch.exp(log_widths).expand_as(centres)
     scaled = beta * centres
-    q = (features * features) @ beta.T - 2.0 * (features @ scaled.T) + (scaled * centres).sum(-1)
-    return torch.exp(-0.5 * q.clamp_min(0.0))
+    return ((features * features) @ beta.T - 2.0 * (features @ scaled.T) + (scaled * centres).sum(-1)).clamp_min(0.0)
 
 
 def _check(features: Tensor, centres: Tensor, log_widths: Tensor) -> None:

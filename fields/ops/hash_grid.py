@@ -65,6 +65,11 @@ def corner_entries(coords: Tensor, layout: GridLayout, level: GridLevel) -> Tens
     return torch.stack([_index(corner, layout, level) for corner in corners], dim=-1)
 
 
+def entries_of(points: Tensor, layout: GridLayout, level: GridLevel) -> Tensor:
+    """Rows, within the level, of grid points `[N, D]` int64: `[N]`."""
+    return _index(list(points.unbind(-1)), layout, level)
+
+
 def _level_reference(x: Tensor, table: Tensor, layout: GridLayout, level: GridLevel, interpolation: str) -> Tensor:
     position = x * level.scale + 0.5
     t = position - position.detach().floor()

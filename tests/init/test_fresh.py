@@ -39,6 +39,21 @@ def test_a_wave_lies_in_the_bin_of_its_indices_and_its_mirror_image_is_not_seen(
     assert diagonal_spectrum(wave(130, 3, -4), 64).sum() < 0.01 * spectrum.sum()
 
 
+def test_half_of_the_plane_sees_both_slants():
+    for ky in (4, -4):
+        spectrum = diagonal_spectrum(wave(130, 3, ky), 64, "half_l1")
+        assert spectrum[6] > 0.99 * spectrum.sum()
+        assert spectrum[6] == pytest.approx(float(diagonal_spectrum(wave(130, 3, 4), 64)[6]), rel=1e-4)  # and it is counted once
+
+
+def test_the_choice_is_by_the_spectrum_that_is_asked_for():
+    def slants(value, seed, shape):
+        return wave(shape[0], int(value), -4) + 0.1 * wave(shape[0], 40 - int(value), 4)
+
+    assert choose(wave(130, 20, -4) + 0.1 * wave(130, 10, 4), [10, 20, 30], slants, spectrum="half_l1").value == 20
+    assert choose(wave(130, 20, -4) + 0.1 * wave(130, 10, 4), [10, 20, 30], slants).nearest == 30
+
+
 def test_a_cyclic_shift_changes_nothing():
     values = torch.rand(2, 66, 66, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(diagonal_spectrum(values, 32), diagonal_spectrum(values.roll((5, 9), (1, 2)), 32), rtol=1e-4, atol=1e-3)
@@ -48,6 +63,8 @@ def test_three_axes():
     axis = torch.arange(34) / 34
     x, y, z = torch.meshgrid(axis, axis, axis, indexing="ij")
     spectrum = diagonal_spectrum(torch.cos(2 * torch.pi * (2 * x + y + 3 * z))[None], 16)
+    assert spectrum[5] > 0.99 * spectrum.sum()
+    spectrum = diagonal_spectrum(torch.cos(2 * torch.pi * (2 * x - y + 3 * z))[None], 16, "half_l1")
     assert spectrum[5] > 0.99 * spectrum.sum()
 
 
@@ -78,6 +95,51 @@ def test_the_last_candidate_and_textures_are_halved():
     assert centroid(choice.target) > 32 and "texture" in choice.remark and choice.value == pytest.approx(choice.nearest / 2, abs=1)
 
 
+def test_half_the_frequency_is_half_of_what_sets_it():
+    image = Image.from_array(np.zeros((256, 256), np.uint8))
+    for name in ("hashgrid", "rbf"):
+        method = make_method(name).prepare(image)
+        for slow, fast in zip(method.frequency_candidates(), method.frequency_candidates()[2:]):  # they rise by sqrt(2)
+            assert method.half_frequency(fast) == pytest.approx(slow)
+    for name in ("frequency", "nerf", "triplane"):
+        assert make_method(name).half_frequency(7) == 6
+    finer = make_method("finer")
+    assert finer.half_frequency(2.5) == 1.0 and finer.half_frequency(0.2) == 0.0  # 2 k + 1: from 6 to 3, and never below 1
+    assert make_method("siren").half_frequency(60) == 30
+
+
+def test_textures_get_half_the_frequency():
+    noise = np.random.default_rng(0).integers(0, 255, (256, 256), np.uint8)
+    image = Image.from_array(noise)
+    method = make_method("hashgrid", {"table_size": 1024, "width": 16}).prepare(image)
+    _, report, _ = apply_fresh(method, image)
+
+    def finest(growth):
+        return 16 * growth ** (method.levels - 1)
+
+    assert report["remark"] and finest(report["value"]) == pytest.approx(finest(report["nearest"]) / 2, rel=1e-3)
+    method = make_method("frequency", {"width": 8}).prepare(image)
+    _, report, _ = apply_fresh(method, image)
+    assert report["remark"] and report["value"] == report["nearest"] - 1
+
+
+def test_a_wave_that_the_samples_cannot_show_is_not_among_the_candidates():
+    x = torch.from_numpy((np.arange(256) + 0.5) / 256).float()[:, None]
+    from fields.encoders.frequency import Frequency
+
+    method = make_method("frequency")
+    for octaves, shown in ((max(method.frequency_candidates()), True), (max(method.frequency_candidates()) + 1, False)):
+        fastest = Frequency(1, octaves)(x)[:, octaves]  # (its sine)
+        assert bool(fastest.std() > 0.5) == shown
+
+
+def test_one_level_has_no_growth_to_choose(astronaut):
+    image = Image.from_array(astronaut[::8, ::8])
+    for name in ("hashgrid", "rbf"):
+        with pytest.raises(BadInput, match=f"with these options {name} has no growth to choose"):
+            apply_fresh(make_method(name, {"levels": 1, "growth": 2.0}).prepare(image), image)
+
+
 def test_a_constant_picture_keeps_the_default():
     method = make_method("siren").prepare(image := Image.from_array(np.full((140, 140, 3), 90, np.uint8)))
     chosen, report, choice = apply_fresh(method, image)
@@ -87,7 +149,8 @@ def test_a_constant_picture_keeps_the_default():
 def test_every_method_with_a_frequency_is_chosen_for(tmp_path, astronaut):
     image = Image.from_array(astronaut[::8, ::8])
     small = {"siren": {"width": 8}, "finer": {"width": 8}, "wire": {"width": 8}, "nerf": {"width": 8, "hidden_layers": 2},
-             "frequency": {"width": 8}, "fourier": {"width": 8, "frequencies": 8}, "hashgrid": {"table_size": 256, "width": 16}}
+             "frequency": {"width": 8}, "fourier": {"width": 8, "frequencies": 8}, "hashgrid": {"table_size": 256, "width": 16},
+             "rbf": {"table_size": 256, "units": 16}, "cam": {"width": 8, "frequencies": 8}}
     for name in small:
         method = make_method(name, small[name]).prepare(image)
         chosen, report, choice = apply_fresh(method, image)
@@ -95,7 +158,7 @@ def test_every_method_with_a_frequency_is_chosen_for(tmp_path, astronaut):
         assert type(report["value"]) is type(getattr(method, method.frequency_option))
         assert report["nearest"] in method.frequency_candidates()
     assert set(small) <= {name for name in method_names() if method_class(name).frequency_option}
-    save_spectra(choice, "growth", tmp_path / "f.png")
+    save_spectra(choice, method.frequency_option, tmp_path / "f.png")
     assert (tmp_path / "f.png").read_bytes()[:4] == b"\x89PNG"
 
 
@@ -123,6 +186,16 @@ def test_a_higher_sound_gets_higher_frequencies(name):
         noise = np.random.default_rng(0).normal(size=8000) * 0.01
         sound = Audio.from_array((np.sin(2 * np.pi * hertz * t) + noise).astype(np.float32), 8000)
         chosen.append(apply_fresh(make_method(name, options).prepare(sound), sound)[1]["nearest"])
+    assert chosen[0] < chosen[1]
+
+
+def test_planes_of_a_finer_volume_get_more_octaves():
+    x = np.moveaxis(np.mgrid[0:32, 0:32, 0:32] / 32, 0, -1)
+    method = make_method("triplane", {"width": 16, "resolution": 8, "features": 2, "hidden_layers": 2})
+    chosen = []
+    for cycles in (2, 9):
+        volume = Volume.from_array(np.cos(2 * np.pi * cycles * x).mean(-1).astype(np.float32))
+        chosen.append(apply_fresh(method.prepare(volume), volume)[1]["nearest"])
     assert chosen[0] < chosen[1]
 
 

@@ -74,6 +74,13 @@ def test_a_kernel_is_a_half_at_one_widened_standard_deviation(kernel):
     assert float(value) == pytest.approx(0.5, abs=2e-3)
 
 
+def test_the_one_width_of_an_isotropic_kernel_is_of_the_trace():
+    points = torch.stack([0.5 + 0.02 * torch.tensor([-1.0, 1.0]).repeat(50), 0.5 + 0.01 * torch.tensor([-1.0, -1.0, 1.0, 1.0]).repeat(25)], 1)
+    found = of_grid(torch.ones(4, 4)).__class__(points, torch.ones(100))
+    _, shapes = place_kernels(found, 1, torch.ones(2), torch.full((2,), 1e-3), "inverse_quadratic", "isotropic", "kmeans", seeded())
+    assert float(shapes) == pytest.approx(1 / (2 * (0.02**2 + 0.01**2)), rel=1e-3)
+
+
 @pytest.mark.parametrize("shape", ["full", "diagonal", "isotropic"])
 def test_no_kernel_is_narrower_than_half_a_sample_or_wider_than_a_tenth(shape):
     found = of_grid(torch.rand(40, 40, generator=seeded()))

@@ -6,7 +6,6 @@ import torch
 
 from fields.fit.fit import fit_field, prepare
 from fields.fit.run import Run, load_field
-from fields.init.placement import of_grid
 from fields.methods.registry import make_method
 from scenes.audio import Audio
 from scenes.errors import BadInput
@@ -54,6 +53,18 @@ def test_the_learning_rates_are_by_module_and_no_group_is_empty(image):
     assert all(group["params"] for group in groups)
 
 
+def test_phases_are_counted_grouped_and_learned(image):
+    method = make_method("neurbf", SMALL | {"kernel_phases": True}).prepare(image)
+    field = method.build(image.domain, image.channels, 0)
+    assert field.stored_numbers == method.parameters(2, 3) == make_method("neurbf", SMALL).prepare(image).parameters(2, 3) + 32
+    assert any(p is field.encoder.kernels.phases for group in method.parameter_groups(field) for p in group["params"])
+    plain = make_method("neurbf", SMALL).prepare(image).build(image.domain, image.channels, 0)
+    x = torch.rand(50, 2)
+    torch.testing.assert_close(field(x), plain(x))
+    field(x).square().sum().backward()
+    assert bool((field.encoder.kernels.phases.grad != 0).any())
+
+
 def test_a_stored_field_needs_no_signal(image, tmp_path):
     result = fit_field(image, "neurbf", steps=3, options=SMALL, out=tmp_path / "run")
     again = load_field(tmp_path / "run" / "field.safetensors")
@@ -79,7 +90,7 @@ def test_a_fit_that_was_cut_off_before_its_first_checkpoint_begins_with_the_same
     assert torch.equal(trainer.field.encoder.kernels.centres, again.field.encoder.kernels.centres)
 
 
-@pytest.mark.parametrize("options", [{"grid": False}, {"layer_sines": True}, {"kernel_sines": False}, {"normalise": "off"}, {"normalise": "full"},
+@pytest.mark.parametrize("options", [{"grid": False}, {"layer_sines": True}, {"kernel_sines": False}, {"kernel_phases": True, "highest": 64.0}, {"normalise": "off"}, {"normalise": "full"},
                                      {"kernel": "markov", "shape": "diagonal"}, {"kernel": "gaussian", "shape": "isotropic"},
                                      {"placement": "lattice"}, {"placement": "random"}, {"placement": "weighted"}, {"backend": "torch"}])
 def test_every_choice_learns(image, options):
@@ -126,13 +137,6 @@ def test_volumes_and_clips_are_taken_and_sounds_refused():
     assert "psnr" in fit_field(clip, "neurbf", steps=2, options=SMALL).metrics
     with pytest.raises(BadInput, match="takes signals of 2 or 3 dimensions; this audio has 1: its kernels are placed in a plane or in space"):
         make_method("neurbf").prepare(Audio.from_array(np.sin(np.arange(4000, dtype=np.float32)), 8000))
-
-
-def test_kernels_may_be_placed_by_others(image):
-    corner = torch.zeros(20, 20)
-    corner[:4, :4] = 1.0
-    method = make_method("neurbf", SMALL | {"kernels": 8}).prepare(image).placed_by(of_grid(corner))
-    assert method.build(image.domain, image.channels, 0).encoder.kernels.centres.max() < 0.25
 
 
 def test_contradictions_are_refused():

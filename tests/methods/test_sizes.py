@@ -80,7 +80,7 @@ def test_values_out_of_range_are_refused(key, value):
         make_method("hashgrid", {key: value})
 
 
-@pytest.mark.parametrize("head", ["kan-spline", "kan-gaussian", "hourglass", "quadratic"])
+@pytest.mark.parametrize("head", ["linear", "kan-spline", "kan-gaussian", "hourglass", "quadratic"])
 @pytest.mark.parametrize("name", ["hashgrid", "densegrid", "tensorf", "kplanes"])
 def test_every_head_is_counted_and_built(name, head):
     method = prepared(name, (20, 30, 24), head=head)

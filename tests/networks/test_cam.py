@@ -31,6 +31,15 @@ def test_what_a_sample_gets_does_not_depend_on_its_batch():
     torch.testing.assert_close(modulated(features, coords)[:7], modulated(features[:7], coords[:7]), rtol=1e-6, atol=1e-6)
 
 
+def test_a_norm_over_rays_mixes_their_samples_and_nothing_else():
+    _, modulated = networks(normalise=2, layers=1)
+    features, coords = points(5, 7, 6), points(5, 7, 2)
+    x = modulated.network.hidden[0](features)
+    x = (x - x.mean((1, 2), keepdim=True)) / (x.var((1, 2), unbiased=False, keepdim=True) + 1e-5).sqrt()
+    torch.testing.assert_close(modulated(features, coords), modulated.network.output(x.relu()), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(modulated(features, coords)[:2], modulated(features[:2], coords[:2]), rtol=1e-6, atol=1e-6)
+
+
 def test_every_layer_is_standardised_scaled_and_shifted():
     _, modulated = networks(normalise=True, layers=1)
     with torch.no_grad():
@@ -86,3 +95,9 @@ def test_the_grids_have_a_rate_of_their_own():
     method = make_method("cam").prepare(Waves((32, 32)))
     network, grids = method.parameter_groups(method.build(Waves((32, 32)).domain, Waves((32, 32)).channels, seed=0))
     assert grids["lr"] == 10 * network["lr"] and sum(p.numel() for p in grids["params"]) == 6_144
+
+
+def test_the_grids_rate_is_ten_times_the_networks_for_pictures_and_the_same_elsewhere():
+    for shape, options, rate in (((32, 32), {}, 1e-2), ((32, 32), {"learning_rate": 2e-3}, 2e-2), ((64,), {}, 1e-3), ((9, 9, 9), {"learning_rate": 2e-3}, 2e-3),
+                                 ((32, 32), {"learning_rate": 2e-3, "grid_rate": 5e-3}, 5e-3)):
+        assert make_method("cam", options).prepare(Waves(shape)).grid_rate == pytest.approx(rate)

@@ -28,7 +28,7 @@ def test_size_shape_and_gradients(head, inputs, width, layers, outputs):
     assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
 
 
-@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("head", [head for head in HEADS if head != "linear"])
 def test_a_function_of_two_variables_is_learned(head):
     network = build_head(head, 2, 16, 2, 1, True, generator())
     x = torch.rand(2000, 2, generator=generator()) * 2 - 1

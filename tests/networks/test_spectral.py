@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fields.methods.registry import make_method
-from fields.networks.spectral import Transport
+from fields.networks.transport import Transport
 from scenes.domain import Axis, Channels, Domain
 from scenes.image import Image
 
@@ -19,6 +19,9 @@ def field(dimensions=2, seed=0, **options):
 
 def coords(count, dimensions=2):
     return torch.rand(count, dimensions, generator=torch.Generator().manual_seed(0))
+
+
+VARIANTS = [{}, {"phases": True}, {"interpolation": "smoothstep"}, {"transport": "jet"}, {"transport": "jet", "phases": True, "interpolation": "smoothstep"}]
 
 
 @pytest.mark.parametrize("dimensions", [1, 2, 3])
@@ -101,3 +104,90 @@ def test_a_finer_picture_gets_faster_waves(astronaut):
 
     blurred = make_method("nstr").prepare(Image.from_array(gaussian_filter(smooth, (6, 6, 0)), "srgb")).highest
     assert 5 < blurred < 0.7 * sharp < 300
+
+
+@pytest.mark.parametrize("options", VARIANTS)
+@pytest.mark.parametrize("dimensions", [1, 2, 3])
+def test_every_variant_is_counted_begins_as_the_plain_one_and_learns_all_its_numbers(options, dimensions):
+    method = make_method("nstr", SMALL | options)
+    made = field(dimensions, **options)
+    assert made.stored_numbers == method.parameters(dimensions, 1)
+    x = coords(200, dimensions)
+    if options.get("interpolation") != "smoothstep":
+        torch.testing.assert_close(made(x), field(dimensions, transport="off")(x), rtol=1e-4, atol=1e-4)
+    with torch.no_grad():  # what begins at 0 lets no gradient through to what stands before it
+        for name, parameter in made.named_parameters():
+            if "output" in name or "phases" in name:
+                parameter.add_(0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1)))
+    penalty = made.regularisation()
+    (made(x).square().sum() + (0 if penalty is None else penalty)).backward()
+    assert all(p.grad is not None and bool((p.grad != 0).any()) for p in made.parameters())
+    assert {id(p) for group in method.parameter_groups(made) for p in group["params"]} == {id(p) for p in made.parameters()}
+
+
+@pytest.mark.parametrize("dimensions", [1, 2, 3])
+def test_jets_that_know_the_slope_continue_an_even_state(dimensions):
+    made = field(dimensions, transport="jet", state=2)
+    state = made.network.state
+    slope = torch.randn(dimensions, 2, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        state.jet.output.bias.copy_(slope.flatten())
+        cells = torch.stack(torch.meshgrid(*[torch.arange(5.0)] * dimensions, indexing="ij")[::-1], dim=-1)
+        state.nodes.copy_(cells @ slope)
+        x = coords(100, dimensions)
+        torch.testing.assert_close(state.at(x), (x * 4) @ slope, rtol=1e-4, atol=1e-4)
+        # and a slope of the nodes' own values is taken over: at a node the state is the node's
+        torch.testing.assert_close(state.at(torch.full((1, dimensions), 0.25)), slope.sum(0, keepdim=True), rtol=1e-4, atol=1e-4)
+
+
+def test_smooth_states_have_no_corners():
+    made = field(1, interpolation="smoothstep")
+    at = torch.tensor([[0.25 - 1e-3], [0.25 + 1e-3], [0.37]], requires_grad=True)
+    slope, = torch.autograd.grad(made.network.state.at(at).sum(), at)
+    assert slope[0].abs() < 0.1 * slope[2].abs() and slope[1].abs() < 0.1 * slope[2].abs()
+
+
+def test_the_curl_is_that_of_the_slopes():
+    transport = Transport(2, 1, 4, torch.Generator().manual_seed(0))
+    nodes = torch.zeros(5, 6, 1)
+    with torch.no_grad():
+        transport.output.bias.copy_(torch.tensor([0.3, -0.7]))
+        assert float(transport.curl(nodes)) == 0.0
+
+        class Turning(Transport):
+            def forward(self, x, state):
+                return torch.stack([-x[..., 1:], x[..., :1]], dim=-2)  # F_x = -y, F_y = x
+
+        turning = Turning(2, 1, 4, torch.Generator().manual_seed(0))
+        assert float(turning.curl(nodes)) == pytest.approx((2 / 4 + 2 / 5) ** 2, rel=1e-5)
+        assert float(Transport(1, 1, 4, torch.Generator().manual_seed(0)).curl(torch.rand(5, 1))) == 0.0
+    weighed = field(transport_curl=3.0)
+    with torch.no_grad():
+        weighed.transport.output.weight.normal_(generator=torch.Generator().manual_seed(0))
+    nodes = weighed.network.state.nodes
+    expected = weighed.weight * (weighed.transport.residual(nodes)[0] + 3.0 * weighed.transport.curl(nodes))
+    torch.testing.assert_close(weighed.regularisation(), expected)
+
+
+def test_the_map_of_orientations_sees_the_waves_and_their_drift():
+    made = field(phases=True, waves=1)
+    state = made.network.state
+    with torch.no_grad():
+        made.network.waves.omega.copy_(torch.tensor([[10.0, 10.0]]))
+    angle, clarity = made.orientation(torch.tensor([[0.4, 0.6]]))[0]
+    assert float(angle) == pytest.approx(torch.pi / 4, abs=1e-4) and float(clarity) == pytest.approx(1.0, abs=1e-4)
+    with torch.no_grad():  # phases that rise by 10 a unit of [-1, 1] along x, 20 across the domain
+        state.phases.weight[0] = torch.tensor([1.0, 0.0, 0.0])
+        state.nodes[..., 0] = torch.linspace(0, 20, 5)
+    assert float(made.orientation(torch.tensor([[0.4, 0.6]]))[0, 0]) == pytest.approx(float(torch.atan2(torch.tensor(10.0), torch.tensor(20.0))), abs=1e-3)
+    assert float(made.frequency(torch.tensor([[0.4, 0.6]]))) == pytest.approx(500 ** 0.5 / torch.pi, rel=1e-3)
+
+
+def test_the_map_of_what_is_explained():
+    made = field()
+    with torch.no_grad():
+        made.transport.output.bias[0] = 1.0  # the first number, along x
+        made.network.state.grid.table.zero_()
+        made.network.state.nodes[..., 0] = torch.tensor([0.0, 1.0, 2.0, 3.0, 5.0])
+        shares = made.explained(torch.tensor([[0.1, 0.5], [0.9, 0.5]]))
+    assert float(shares[0]) == pytest.approx(1.0) and float(shares[1]) == pytest.approx(0.75)

@@ -1,0 +1,25 @@
+"""What networks of sines begin with, by the kind of signal."""
+
+import numpy as np
+import pytest
+
+from fields.fit.fit import fit_field
+from fields.methods.registry import make_method
+from scenes.audio import Audio
+from scenes.image import Image
+
+PICTURE = Image.from_array(np.zeros((20, 20, 3), np.uint8))
+SOUND = Audio.from_array(np.sin(2 * np.pi * 660 * np.arange(8000) / 8000).astype(np.float32), 8000)
+
+
+@pytest.mark.parametrize("name", ["siren", "finer"])
+def test_sounds_begin_a_hundred_times_as_fast_as_pictures(name):
+    assert make_method(name).prepare(PICTURE).first_omega == 30
+    assert make_method(name).prepare(SOUND).first_omega == 3000
+    assert make_method(name, {"first_omega": 60}).prepare(SOUND).first_omega == 60
+
+
+def test_a_tone_is_learned_without_a_word_on_frequencies():
+    small = {"width": 32, "hidden_layers": 3, "batch": 4096}
+    assert fit_field(SOUND, "siren", steps=100, options=small).metrics["snr"] > 1.5
+    assert fit_field(SOUND, "siren", steps=100, options=small | {"first_omega": 30}).metrics["snr"] < 0.5
