@@ -10,7 +10,7 @@ from pathlib import Path
 
 # Told apart by most eyes, on white and on black.
 COLOURS = ("#d9733a", "#2f86ad", "#7f62c4", "#3c9a61", "#c4507a", "#9c8420", "#5a72e0", "#8d7263")
-WIDE, NARROW = (720, 320), (420, 280)
+WIDE, NARROW, SMALL = (720, 320), (420, 280), (300, 210)
 LEFT, RIGHT, TOP, BOTTOM = 52, 14, 14, 40
 LETTER = 7  # about as wide as a letter of the legend is
 
@@ -35,21 +35,28 @@ def svg(lines: Sequence[Line], x: str, y: str, logarithmic: bool = False, label:
     ys = [p[1] for line in lines for p in line.points]
     x_range, y_range = _padded(min(xs), max(xs), 0.0), _padded(min(ys), max(ys), 0.05)
 
+    # Long numbers beside the axis want their room.
+    edge = max(LEFT, 30 + LETTER * max((len(f"{value:g}") for value in ticks(*y_range)), default=0))
+
     def place(point: tuple[float, float]) -> tuple[float, float]:
         across = (shown(point[0]) - x_range[0]) / (x_range[1] - x_range[0])
         up = (point[1] - y_range[0]) / (y_range[1] - y_range[0])
-        return LEFT + across * (width - LEFT - RIGHT), height - BOTTOM - up * (height - TOP - BOTTOM)
+        return edge + across * (width - edge - RIGHT), height - BOTTOM - up * (height - TOP - BOTTOM)
 
     parts = [f'<svg class="chart" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(label or f"{y} against {x}", quote=True)}" '
              'font-size="12" font-family="inherit" fill="currentColor">']
     for value in ticks(*y_range):
         level = place((lines[0].points[0][0], value))[1]
-        parts.append(f'<line x1="{LEFT}" x2="{width - RIGHT}" y1="{level:.1f}" y2="{level:.1f}" stroke="currentColor" opacity=".13"/>'
-                     f'<text x="{LEFT - 7}" y="{level + 4:.1f}" text-anchor="end" opacity=".75">{value:g}</text>')
+        parts.append(f'<line x1="{edge}" x2="{width - RIGHT}" y1="{level:.1f}" y2="{level:.1f}" stroke="currentColor" opacity=".13"/>'
+                     f'<text x="{edge - 7}" y="{level + 4:.1f}" text-anchor="end" opacity=".75">{value:g}</text>')
+    free = 0.0
     for value in (_decades(*x_range) if logarithmic else ticks(*x_range)):
-        across = place((value, ys[0]))[0]
+        across, half = place((value, ys[0]))[0], LETTER * len(f"{value:g}") / 2
+        if across - half < free:
+            continue
+        free = across + half + LETTER
         parts.append(f'<text x="{across:.1f}" y="{height - BOTTOM + 17}" text-anchor="middle" opacity=".75">{value:g}</text>')
-    parts.append(f'<text x="{(LEFT + width - RIGHT) / 2:.0f}" y="{height - 5}" text-anchor="middle" opacity=".75">{escape(x)}</text>'
+    parts.append(f'<text x="{(edge + width - RIGHT) / 2:.0f}" y="{height - 5}" text-anchor="middle" opacity=".75">{escape(x)}</text>'
                  f'<text x="14" y="{(TOP + height - BOTTOM) / 2:.0f}" text-anchor="middle" opacity=".75" '
                  f'transform="rotate(-90 14 {(TOP + height - BOTTOM) / 2:.0f})">{escape(y)}</text>')
     for line in lines:
@@ -57,13 +64,20 @@ def svg(lines: Sequence[Line], x: str, y: str, logarithmic: bool = False, label:
         path = " ".join("{:.1f},{:.1f}".format(*place(point)) for point in line.points)
         parts.append(f'<polyline fill="none" stroke="{colour}" stroke-width="2" stroke-linejoin="round" points="{path}"/>')
     if len(names) > 1:
-        left = width - RIGHT - 34 - LETTER * max(map(len, names))
+        left, bottom = _emptiest([place(point) for line in lines for point in line.points], size, 34 + LETTER * max(map(len, names)), 17 * len(names))
         for row, name in enumerate(names):
-            level = height - BOTTOM - 14 - 17 * (len(names) - 1 - row)
+            level = bottom - 17 * (len(names) - 1 - row)
             colour = COLOURS[row % len(COLOURS)]
             parts.append(f'<line x1="{left}" x2="{left + 20}" y1="{level}" y2="{level}" stroke="{colour}" stroke-width="3"/>'
                          f'<text x="{left + 26}" y="{level + 4}">{escape(name)}</text>')
     return "".join(parts) + "</svg>"
+
+
+def _emptiest(points: list[tuple[float, float]], size: tuple[int, int], wide: int, tall: int) -> tuple[int, int]:
+    """Left edge and lowest line of a legend, in the corner where the fewest points are."""
+    width, height = size
+    corners = [(left, bottom) for left in (width - RIGHT - wide, LEFT + 10) for bottom in (height - BOTTOM - 14, TOP + tall - 8)]
+    return min(corners, key=lambda corner: sum(corner[0] - 6 <= x <= corner[0] + wide and corner[1] - tall <= y <= corner[1] + 10 for x, y in points))
 
 
 def png(lines: Sequence[Line], x: str, y: str, path: Path, logarithmic: bool = False) -> None:

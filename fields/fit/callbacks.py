@@ -31,7 +31,8 @@ class History:
             return
         self._next = now + LOG_SECONDS
         name, value = trainer.objective.running_quality(trainer.loss)
-        self.run.log({"step": trainer.index, "seconds": round(trainer.elapsed, 3), "loss": trainer.loss, name: value})
+        stage = {"stage": trainer.stage} if trainer.stage else {}
+        self.run.log({"step": trainer.index, "seconds": round(trainer.elapsed, 3), "loss": trainer.loss, name: value, **stage})
 
 
 class Checkpointer:

@@ -21,16 +21,18 @@ CORNERS = 8
 WIDEST_UNKNOWN = 64
 # What a point takes where native code goes through the network a tile at a time, in the fused step, and a pixel of a frame that is made whole.
 TILED, FUSED, FRAME_PIXEL = 600, 64, 2000
-# What scoring takes besides: of a shape a lattice, its mesh and a tree of that.
-SCORING = {"shape": 350_000_000, "volume": 16_000_000}
+# What scoring takes besides: of a shape a lattice, its mesh and a tree of that; of a sound its spectra, so many bytes a sample.
+SCORING = {"shape": 350_000_000, "volume": 24_000_000, "audio": 24_000_000, "video": 2_000_000}
 SCORING_OTHERS = 12_000_000
+SPECTRA = 50
 
 
 def memory_estimate(method: Method, signal: Signal, bits: int = 32) -> int:
     """Bytes above what the program and the decoded signal take; `method` is prepared (and sized)."""
     state = stored_parameters(method, signal.domain, signal.channels) * (STATE + CHECKPOINT + (4 if bits != 32 else 0))
     batch = getattr(method, "batch", 1 << 14) or 1 << 14
-    return state + batch * _a_sample(method, signal) + SCORING.get(signal.kind, SCORING_OTHERS)
+    return state + batch * _a_sample(method, signal) + SCORING.get(signal.kind, SCORING_OTHERS) + (
+        SPECTRA * signal.domain.shape[0] * len(signal.channels) if signal.kind == "audio" else 0)
 
 
 def _a_sample(method: Method, signal: Signal) -> int:

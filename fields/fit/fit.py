@@ -82,6 +82,8 @@ def prepare(signal: Signal, method: str | Method | None = None, *, steps: int | 
             raise BadInput("--init fresh chooses what --from brings along; give one of them" if start is not None else
                            f"--init fresh chooses the growth of {config.name}, which --params solves; give one of them")
         config, fresh, choice = apply_fresh(config, signal)
+        if parameters is not None:  # (other octaves are other inputs)
+            config = sized_field(config, signal.domain, signal.channels, parameters)
     signal.plan(seconds, steps, config.batch)
     trainer = _trainer(signal, config, steps, seconds, seed, bits, keep, resolve_device(device), started)
     if start is not None:
@@ -110,6 +112,12 @@ def new_run(out: Path, trainer: Trainer, kind: str, source: dict, steps: int | N
 def reopen(run: Run) -> Signal:
     """The signal that a run was begun on; refused where its file is gone or another."""
     return scenes.reopen(run.header["kind"], run.header["source"])
+
+
+def open_other(path: str, run: Run) -> Signal:
+    """Another signal of the run's kind, whose transparent pixels show what they show in the run's own views."""
+    backdrop = run.header["source"].get("options", {}).get("backdrop")
+    return scenes.load(path, run.header["kind"], **({"backdrop": backdrop} if backdrop else {}))
 
 
 def score(run: Run, field: Field, signal: Signal, other: bool) -> dict[str, float]:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from fields.init.fresh import BINS, Choice, choose
+from fields.init.spectrum import Kind
 from fields.methods.base import Method
 from fields.methods.registry import method_class, method_names
 from scenes.errors import BadInput
@@ -20,11 +21,11 @@ SIDES = {1: 1 << 15, 2: 256, 3: 132}
 LEAST_SIDE = 16
 
 
-def apply_fresh(method: Method, signal: Signal, *, exhaustive: bool = False) -> tuple[Method, dict, Choice | None]:
+def apply_fresh(method: Method, signal: Signal, *, spectrum: Kind = "quadrant", exhaustive: bool = False) -> tuple[Method, dict, Choice | None]:
     """The (prepared) method with its frequency option chosen by FreSh, what `run.json` keeps of that, and the choice itself.
 
-    The choice is None for a constant signal, whose spectrum says nothing. BadInput for methods without such an option and for signals
-    without a regular grid of one to three axes.
+    The choice is None for a constant signal, whose spectrum says nothing. BadInput for methods without such an option or values to choose
+    among, and for signals without a regular grid of one to three axes.
     """
     option = method.frequency_option
     if option is None:
@@ -37,6 +38,10 @@ def apply_fresh(method: Method, signal: Signal, *, exhaustive: bool = False) -> 
     side = min(SIDES[dimensions], *(samples or SIDES[dimensions] for samples in signal.domain.shape))
     if side < LEAST_SIDE:
         raise BadInput(f"--init fresh: {side} samples along an axis are too few for a spectrum; it wants {LEAST_SIDE}")
+    bins = max(BINS, side // 4) if dimensions == 1 else BINS
+    candidates = method.frequency_candidates(bins / BINS)
+    if not candidates:
+        raise BadInput(f"--init fresh: with these options {method.name} has no {option} to choose")
     target = torch.from_numpy(signal.on_grid(side))
     default = getattr(method, option)
 
@@ -51,8 +56,7 @@ def apply_fresh(method: Method, signal: Signal, *, exhaustive: bool = False) -> 
         values = torch.cat([field(part) for part in coords.split(1 << 16)])
         return values.reshape(*reversed(shape), -1).permute(*reversed(range(dimensions + 1)))
 
-    bins = max(BINS, side // 4) if dimensions == 1 else BINS
-    choice = choose(target, method.frequency_candidates(bins / BINS), render, bins=bins, exhaustive=exhaustive)
+    choice = choose(target, candidates, render, half=method.half_frequency, bins=bins, spectrum=spectrum, exhaustive=exhaustive)
     if choice is None:
         return method, {"name": "fresh", "option": option, "value": default, "remark": "the signal is constant: the default stays"}, None
     chosen = with_value(choice.value)

@@ -44,8 +44,8 @@ class Objective(ABC):
     signal: Signal
     loss_name: str
     requires: type[Field] = PointField
-    # How many times as long as its first steps a fit's steps take in the mean.
-    slowdown: float = 1.0
+    # Whether steps change their cost as the field takes shape.
+    unsteady: bool = False
     # What `save_preview` puts side by side.
     shown: str = "target, fit, error"
 

@@ -21,6 +21,7 @@ from fields.render.floaters import blocked
 from fields.render.occupancy import OccupancyGrid
 from fields.render.proposal import envelope_loss
 from fields.render.volume import RadianceView, render_picture, render_rays
+from fields.surface.implicit import sphere
 from scenes.colour import to_bytes
 from scenes.errors import BadInput
 from scenes.posed.cameras import CAMERAS, write_cameras
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 # Steps between looks at which cells are occupied.
 GRID_STEPS = 16
+# Density that depends on where it is seen from counts with the most of 16 sides; a look takes two of them in turn, as they take time, and cells keep the most.
+SIDES, LOOKS = 16, 8
 # Of the samples that were aimed at: how many rays a first step takes, and how many samples of a ray are passed over at most for one
 # that counts.
 FIRST_RAYS, PASSED_OVER = 1 / 128, 6
@@ -46,9 +49,6 @@ CHUNK = 1 << 14
 ANNEAL_STEPS = 50
 # About how long proposed intervals are where there is something, in sides of the cube.
 GUIDED_STEP = 1 / 64
-# How many times as long as the first steps all take in the mean: in cells, the same samples are those of more rays as space empties
-# (lego for 60 and 120 s 1.27 and 1.18, at 400 x 400 1.39; fox by proposals 1.06).
-SLOWDOWN = {"cells": 1.3, "proposal": 1.05}
 # Matter that lets a third of the light through this share of the cube's side is solid.
 SOLID_LENGTH = 0.02
 
@@ -70,6 +70,8 @@ class RadianceObjective(Objective):
     signal: RadianceScene
     requires = EncodedRadiance
     shown = "views for testing: target, fit, error"
+    # (as space empties the same samples are those of more rays)
+    unsteady = True
 
     def __init__(self, signal: RadianceScene, loss: str, gradient_terms: dict[str, float] | None = None) -> None:
         super().__init__(signal, loss, gradient_terms)
@@ -89,7 +91,6 @@ class RadianceObjective(Objective):
 
     def parameter_groups(self, method: Method) -> list[dict]:
         self.method = method
-        self.slowdown = SLOWDOWN[method.sampling]
         self._rays = max(FEWEST_RAYS, int(method.batch * FIRST_RAYS))
         if not method.exposure:
             return []
@@ -126,10 +127,11 @@ class RadianceObjective(Objective):
                 # A cell is occupied while anything is ever in it.
                 times = torch.from_numpy(self.signal.training_times)
                 time = times[torch.randint(len(times), (len(points),), generator=random)].to(points.device)
-            directions = None
-            if field.sees_directions:
-                directions = nn.functional.normalize(torch.randn(len(points), 3, generator=random), dim=-1).to(points.device)
-            return field.density(field.coords(points), time, directions)[0]
+            coords = field.coords(points)
+            if not field.sees_directions:
+                return field.density(coords, time)[0]
+            some = torch.from_numpy(sphere(SIDES)[step // GRID_STEPS % LOOKS::LOOKS]).float().to(points.device)
+            return torch.stack([field.density(coords, time, side.expand_as(points))[0] for side in some]).amax(0)
 
         return density
 
@@ -234,18 +236,21 @@ class RadianceObjective(Objective):
         return "test_psnr", self._watched[1]
 
     def part_psnr(self, field: EncodedRadiance) -> float:
-        chosen = self.signal.test[::max(1, len(self.signal.test) // 4)][:4]
-        pixels = sum(view.lens.width * view.lens.height for view in chosen)
-        stride = max(1, round((pixels / WATCHED_RAYS) ** 0.5))
-        pairs = [(self.view(field, view, stride).color.cpu().numpy(), self.signal.picture(view)[::stride, ::stride]) for view in chosen]
-        return float(np.mean([psnr(fit, target) for fit, target in pairs]))
+        chosen, stride = watched(self.signal)
+        scores = []
+        for view in chosen:
+            fit, target, mask = self.view(field, view, stride).color.cpu().numpy(), self.signal.picture(view), self.signal.mask(view)
+            mask = None if mask is None or not mask[::stride, ::stride].any() else mask[::stride, ::stride]
+            scores.append(_psnr(fit, target[::stride, ::stride], mask))
+        return float(np.mean(scores))
 
     def evaluate(self, field: EncodedRadiance) -> dict[str, float]:
-        """Means over the views for testing; those of each are in `views`."""
+        """Means over the views for testing; those of each are in `views`. PSNR is that of the pixels that a view's mask leaves; SSIM
+        that of the picture in which the others are the target's."""
         self.views, self.remarks = [], self._remarks(field)
         for view in self._scored:
-            fit, target = self.view(field, view).color.cpu().numpy(), self.signal.picture(view)
-            scores = {"psnr": psnr(fit, target), "ssim": ssim(fit, target)}
+            fit, target, mask = self.view(field, view).color.cpu().numpy(), self.signal.picture(view), self.signal.mask(view)
+            scores = {"psnr": _psnr(fit, target, mask), "ssim": ssim(fit if mask is None else np.where(mask[..., None], fit, target), target)}
             self.views.append({"name": view.name, **{name: value for name, value in scores.items() if value is not None}})
         return {name: float(np.mean([scores[name] for scores in self.views])) for name in self.views[0] if name != "name"}
 
@@ -275,9 +280,9 @@ class RadianceObjective(Objective):
         stride = max(1, round((view.lens.width * view.lens.height / 16384) ** 0.5))
         begun = time.perf_counter()
         fit = self.view(field, view, stride).color.cpu().numpy()
-        target = self.signal.picture(view)
         spent = (time.perf_counter() - begun) * stride**2
         begun = time.perf_counter()
+        target = self.signal.picture(view)
         ssim(np.zeros_like(target) if stride > 1 else fit, target)
         return (spent + time.perf_counter() - begun) * len(self.signal.test)
 
@@ -304,6 +309,18 @@ class RadianceObjective(Objective):
         columns = [np.concatenate([np.pad(p, ((0, tallest - len(p)), (0, 0), (0, 0)), constant_values=255) for p in column]) for column in columns]
         with atomic_write(path) as temporary:
             Pillow.fromarray(np.concatenate(columns, axis=1)[:-GAP, :-GAP]).save(temporary)
+
+
+def watched(scene: RadianceScene) -> tuple[list[View], int]:
+    """The views for testing that are looked at while it fits, and the stride of the pixels that are, both ways."""
+    chosen = scene.test[::max(1, len(scene.test) // 4)][:4]
+    pixels = sum(view.lens.width * view.lens.height for view in chosen)
+    return chosen, max(1, round((pixels / WATCHED_RAYS) ** 0.5))
+
+
+def _psnr(fit: np.ndarray, target: np.ndarray, mask: np.ndarray | None) -> float:
+    """Of the pixels of pictures `[H, W, 3]` that count."""
+    return psnr(fit, target) if mask is None else psnr(fit[mask][None], target[mask][None])
 
 
 def _inverse(samples: Samples) -> Samples:

@@ -1,7 +1,8 @@
 """The training loop: `step()`, `run()`, `stop()`, and the rule of time and steps.
 
 With a time budget the rate is measured over the first steps, then the number of steps is fixed and alone drives
-the schedule; so a resumed run has the schedule of the uninterrupted one.
+the schedule; so a resumed run has the schedule of the uninterrupted one. Where steps change their cost as a field takes shape, the rate is measured
+and the number fixed once more half-way.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from scenes.errors import BadInput
 # The rate is measured over at least this many steps (the first is warm-up), and this share of the time budget.
 RATE_STEPS = 4
 RATE_SHARE = 0.08
+# When the rate is measured again, of the time or of the steps that were fixed before.
+HALF_WAY = 0.5
 # What the clock may still throw at us after the rate is known; the budget is a promise.
 MARGIN = 0.95
 # Steps between looks at the loss: on a GPU each look waits for the queue.
@@ -64,6 +67,7 @@ class Trainer:
         self._base_rates = [group["lr"] for group in self.optimizer.param_groups]
         self._started = time.perf_counter() if started is None else started
         self._rate_from: tuple[float, int] | None = None
+        self._looks = 0 if seconds is None else 1 + objective.unsteady
         self._loss = torch.tensor(math.nan)
         self._rounding = StraightThrough(field, bits) if bits != 32 else nullcontext()
         self._guard = DivergenceGuard() if method.guarded else None
@@ -82,6 +86,11 @@ class Trainer:
     @property
     def fused(self) -> bool:
         return self._fused is not None and self.objective.plain
+
+    @property
+    def stage(self) -> str:
+        """What is trained at this time, where that changes on the way."""
+        return ""
 
     @property
     def done(self) -> bool:
@@ -122,7 +131,7 @@ class Trainer:
             self.step()
             for callback in self.callbacks:
                 callback(self)
-            if self.total is None:
+            if self._looks:
                 self._fix_steps()
             if self._guard is None and self.index % CHECK_EVERY == 0 and not math.isfinite(self.loss):
                 raise BadInput(f"the fit diverged at step {self.index} (loss {self.loss}); "
@@ -142,22 +151,30 @@ class Trainer:
             self._rate_from = time.perf_counter(), self.index
             return
         spent, steps = time.perf_counter() - self._rate_from[0], self.index - self._rate_from[1]
-        if steps >= RATE_STEPS and (spent >= RATE_SHARE * self.seconds or self.elapsed >= 0.5 * self.seconds):
-            a_step = self.objective.slowdown * spent / steps
+        if self.total is None:
+            due = spent >= RATE_SHARE * self.seconds or self.elapsed >= HALF_WAY * self.seconds
+        else:
+            due = self.elapsed >= HALF_WAY * self.seconds or self.index >= HALF_WAY * self.total
+        if due and steps >= RATE_STEPS:
             left = self.seconds - self.elapsed - self.objective.evaluation_seconds(self.field)
-            self.total = max(self.index, self.index + int(MARGIN * left / a_step))
+            self._fix(left / (spent / steps))
+
+    def _fix(self, more: float) -> None:
+        self.total = max(self.index, self.index + int(MARGIN * more))
+        self._rate_from = None
+        self._looks -= 1
 
     def state(self) -> dict:
         """Everything besides the weights that continuing needs: plain numbers, and tensors under "optimizer" and "objective"."""
         return {"index": self.index, "total": self.total, "seconds": self.seconds, "elapsed": self.elapsed,
-                "seed": self.seed, "guard": self._guard and self._guard.state(), "optimizer": self.optimizer.state_dict(),
+                "looks": self._looks, "seed": self.seed, "guard": self._guard and self._guard.state(), "optimizer": self.optimizer.state_dict(),
                 "objective": self.objective.state()}
 
     def restore(self, state: dict) -> None:
         """Takes up where `state()` was taken; the field's weights must have been loaded already."""
         self.index, self.total, self.seconds = state["index"], state["total"], state["seconds"]
         self._started = time.perf_counter() - state["elapsed"]
-        self._rate_from = None
+        self._rate_from, self._looks = None, state.get("looks", 0)
         self.optimizer.load_state_dict(state["optimizer"])
         self.objective.restore(state["objective"])
         if self._guard is not None:

@@ -16,7 +16,7 @@ from scenes.pictures.storage import Storage
 
 class ImageOutput(Output):
     takes = ("size", "scale", "crop", "what")
-    shows = ("color", "frequency", "flow")
+    shows = ("color", "frequency", "flow", "orientation", "explained")
 
     def default_name(self, request: Request) -> str:
         if request.what not in (None, "color"):

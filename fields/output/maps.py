@@ -12,16 +12,20 @@ from scenes.atomic import atomic_write
 from scenes.errors import BadInput
 
 ARROWS = 24  # along the longer side
+# Of each map: what its scale says, its colours, and where they begin and end.
+SCALES = {"frequency": ("cycles across the picture", "viridis", None, None), "orientation": ("degrees from x towards y", "hsv", 0.0, 180.0),
+          "explained": ("explained by the transport", "viridis", 0.0, 1.0)}
 PIXELS = 512  # of the map along its longer side, at most
 
 
 def draw_map(field, what: str, out: Path, width: int, height: int, window: tuple[float, float, float, float]) -> tuple[int, int]:
     """Writes a PNG, `width` x `height` and beside it a scale: "frequency", the mean frequency of the field's waves in cycles across the picture,
-    or "flow", that with arrows which point to where the transport says that it rises. Returns the pixels of the file."""
+    "flow", that with arrows which point to where the transport says that it rises, "orientation", the direction across the waves in degrees, pale where none
+    leads, or "explained", the share of the state's changes that the transport explains. Returns the pixels of the file."""
     if not isinstance(field, SpectralField) or field.network.state is None:
         raise BadInput(f"--what {what}: this field has no map of its frequencies; runs of the method nstr have")
-    if what == "flow" and field.transport is None:
-        raise BadInput("--what flow: this field was fitted without a transport; fit with --set transport=joint or observe")
+    if what in ("flow", "explained") and field.slopes is None:
+        raise BadInput(f"--what {what}: this field was fitted without a transport; fit with --set transport=joint, observe or jet")
     if out.suffix.lower() != ".png":
         raise BadInput(f"{out}: maps are drawn as PNG; give --out a name that ends in .png")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -31,12 +35,18 @@ def draw_map(field, what: str, out: Path, width: int, height: int, window: tuple
     shrink = max(1.0, max(width, height) / PIXELS)
     coords = _grid(max(2, round(width / shrink)), max(2, round(height / shrink)), window)
     device = next(field.parameters()).device
-    frequency = torch.cat([field.frequency(rows.to(device)).cpu() for rows in coords.split(16)]).numpy()
+    asked = getattr(field, "frequency" if what == "flow" else what)
+    values = torch.cat([asked(rows.to(device)).cpu() for rows in coords.split(16)]).numpy()
+    clarity = None
+    if what == "orientation":
+        values, clarity = np.degrees(values[..., 0]), values[..., 1]
+    label, colours, low, high = SCALES.get(what, SCALES["frequency"])
     dots = 100
     figure = Figure((width / dots * 1.18 + 0.6, height / dots), dpi=dots, layout="constrained")
     axes = figure.subplots()
-    shown = axes.imshow(frequency, cmap="viridis", extent=(x0, x1, y1, y0), aspect="auto")
-    figure.colorbar(shown, label="cycles across the picture")
+    axes.set_facecolor("white")
+    shown = axes.imshow(values, cmap=colours, vmin=low, vmax=high, alpha=clarity, extent=(x0, x1, y1, y0), aspect="auto")
+    figure.colorbar(shown, label=label)
     axes.set_axis_off()
     if what == "flow":
         step = max(width, height) / ARROWS

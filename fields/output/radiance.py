@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from fields.output.base import Output, Request
-from fields.radiance_field import EncodedRadiance
+from fields.radiance_field import LEAST_WEIGHT, EncodedRadiance
 from fields.ops.march import pack_cells
 from fields.render.floaters import cleaned, seen
 from fields.render.occupancy import Box, OccupancyGrid
-from fields.render.volume import RadianceView, render_picture
+from fields.render.volume import RadianceView, render_picture, render_rays
 from scenes.clips.write import check_clip_writable, write_clip
 from scenes.colour import to_bytes
 from scenes.domain import Channels
@@ -114,7 +114,7 @@ class RadianceOutput(Output):
         return PathCamera(camera.pose, resized(camera.lens, width, height), camera.time)
 
     def see(self, camera: PathCamera, time: float | None = None, normals: bool = False) -> tuple[RadianceView, Tensor | None]:
-        """What a camera sees, its depth in the scene's units; and the normals `[H, W, 3]` at that depth where they are asked for."""
+        """What a camera sees, its depth in the scene's units; and the expected normals `[H, W, 3]` where they are asked for."""
         field = self.field
         origins, directions = (torch.from_numpy(np.ascontiguousarray(x)) for x in camera.rays())
         origins, directions = field.to_cube(origins), directions.float().to(field.occupied.device)
@@ -141,21 +141,21 @@ class RadianceOutput(Output):
         return self._run.header["source"].get("options", {}).get("backdrop", "white") if self._run else "white"
 
     def _normals(self, origins: Tensor, directions: Tensor, seen: RadianceView, moment: float | None) -> Tensor:
-        """Against the gradient of the density where rays end, averaged over a small way in front of that."""
+        """The mean along each ray, by what samples add to its pixel, of the directions in which density falls."""
         field = self.field
         normals = torch.zeros_like(origins)
-        hit = ((seen.opacity > 0.5) & seen.depth.isfinite()).flatten().nonzero().flatten()
-        for some in hit.split(CHUNK):
-            depth = seen.depth.flatten()[some]
-            total = torch.zeros(len(some), 3, device=origins.device)
-            for share in (-2.0, -1.0, 0.0, 1.0):
-                points = (origins[some] + (depth + share * field.step)[:, None] * directions[some]).requires_grad_()
-                with torch.enable_grad():
-                    time = None if moment is None else torch.full_like(depth, moment)
-                    more = {"directions": directions[some]} if field.sees_directions else {}
-                    density, _ = field.density(field.coords(points), time, **more)
-                    total -= torch.autograd.grad(density.clamp(max=1e3).sum(), points)[0]
-            normals[some] = torch.nn.functional.normalize(total, dim=-1)
+        for some in (seen.opacity > 0.5).flatten().nonzero().flatten().split(CHUNK // 4):
+            time = None if moment is None else torch.full_like(origins[some, 0], moment)
+            with torch.no_grad():
+                found = render_rays(field, origins[some], directions[some], field.grid, time=time, box=self._box, **field.how)
+            samples, ways = found.samples.keep(found.weights > LEAST_WEIGHT), directions[some]
+            points = samples.positions(origins[some], ways).requires_grad_()
+            more = {"directions": ways[samples.ray_indices]} if field.sees_directions else {}
+            with torch.enable_grad():
+                density, _ = field.density(field.coords(points), None if time is None else time[samples.ray_indices], **more)
+                falls = torch.nn.functional.normalize(-torch.autograd.grad(density.sum(), points)[0], dim=-1)
+            weighted = found.weights[found.weights > LEAST_WEIGHT, None] * falls
+            normals[some] = torch.nn.functional.normalize(torch.zeros_like(ways).index_add_(0, samples.ray_indices, weighted), dim=-1)
         return normals.reshape(*seen.opacity.shape, 3)
 
     @staticmethod

@@ -66,3 +66,18 @@ def write_moving(path: Path, side: int = 20, views: int = 17) -> Path:
 SMALL = {"cells": 32, "ray_step": 1 / 64, "batch": 4096}
 SMALL_GRID = {**SMALL, "levels": 4, "table_size": 4096, "base_resolution": 8, "growth": 1.6, "width": 16, "color_width": 16, "color_layers": 1,
               "learning_rate": 3e-2, "table_rate": 3e-2}
+
+
+def resumed(scene, method: str, steps: int, options: dict, folder: Path, cut: int):
+    """The trainer, at its end, of a fit that was cut off at step `cut` and taken up from its checkpoint."""
+    from fields.fit.fit import prepare, resume
+    from fields.fit.run import Run
+
+    trainer, run = prepare(scene, method, steps=steps, options=options, out=folder)
+    while trainer.index < cut:
+        trainer.step()
+    run.save_checkpoint(trainer)
+    again = resume(scene, Run.open(folder))
+    assert again.index == cut
+    again.run()
+    return again

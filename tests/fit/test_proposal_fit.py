@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from posed_scene import SMALL_GRID, write_scene
+from posed_scene import SMALL_GRID, resumed, write_scene
 
-from fields.fit.fit import fit_field, prepare, resume
+from fields.fit.fit import fit_field, prepare
 from fields.fit.radiance import RadianceObjective
-from fields.fit.run import Run, load_field
+from fields.fit.run import load_field
 from scenes.posed.open import open_posed
 from scenes.posed.rays import rays_of
 from scenes.radiance import RadianceScene
@@ -63,12 +63,7 @@ def test_numbers_are_counted(scene):
 
 def test_resumed_is_bit_identical(scene, tmp_path):
     whole = fit_field(scene, "hashgrid", steps=40, options=OPTIONS, out=tmp_path / "whole")
-    trainer, run = prepare(scene, "hashgrid", steps=40, options=OPTIONS, out=tmp_path / "part")
-    while trainer.index < 23:
-        trainer.step()
-    run.save_checkpoint(trainer)
-    again = resume(scene, Run.open(tmp_path / "part"))
-    again.run()
+    again = resumed(scene, "hashgrid", 40, OPTIONS, tmp_path / "part", 23)
     for name, tensor in whole.field.state_dict().items():
         assert torch.equal(tensor, again.field.state_dict()[name]), name
     # The field alone shows it.

@@ -76,16 +76,24 @@ def test_what_is_left_out_does_not_count_towards_the_rate(image):
     assert totals[True] > 1.5 * totals[False]
 
 
-def test_steps_that_will_take_longer_are_fewer(image, monkeypatch):
-    totals = []
-    for slowdown in (1.0, 2.0):
-        trainer, _ = prepare(image, "hashgrid", seconds=1000, options=OPTIONS)
-        monkeypatch.setattr(trainer.objective, "slowdown", slowdown)
-        monkeypatch.setattr(trainer.objective, "evaluation_seconds", lambda field: 0.0)
-        trainer._rate_from, trainer.index = (time.perf_counter() - 100.0, 0), 200
-        trainer._fix_steps()
-        totals.append(trainer.total - 200)
-    assert totals[0] / totals[1] == pytest.approx(2.0, rel=0.01)
+@pytest.mark.parametrize("unsteady", [True, False])
+def test_steps_that_change_their_cost_are_planned_again_half_way(image, monkeypatch, unsteady):
+    monkeypatch.setattr("fields.fit.objective.Objective.unsteady", unsteady)
+    trainer, _ = prepare(image, "hashgrid", seconds=100, options=OPTIONS)
+    monkeypatch.setattr(trainer.objective, "evaluation_seconds", lambda field: 0.0)
+    clock, plans = [0.0], []
+    monkeypatch.setattr("fields.fit.trainer.time.perf_counter", lambda: trainer._started + clock[0])
+
+    def tick(trainer):
+        clock[0] += 0.1 if trainer.total is None else 0.2  # twice as long after the first plan
+        plans.append(trainer.total)
+
+    trainer.callbacks = [tick]
+    trainer.run()
+    first, last = next(plan for plan in plans if plan), trainer.total
+    assert len({plan for plan in plans if plan}) == 1 + unsteady
+    assert clock[0] == pytest.approx(97.5 if unsteady else 182, rel=0.02)
+    assert last < 0.7 * first if unsteady else last == first
 
 
 def test_stop_then_resume_gives_the_bits_of_the_uninterrupted_run(image, tmp_path):

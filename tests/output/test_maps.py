@@ -18,7 +18,7 @@ def runs(tmp_path_factory, astronaut):
     return folder
 
 
-@pytest.mark.parametrize("what", ["frequency", "flow"])
+@pytest.mark.parametrize("what", ["frequency", "flow", "orientation", "explained"])
 def test_maps_are_drawn(runs, what, capsys):
     assert main(["render", str(runs / "nstr"), "--what", what, "--scale", "3"]) == 0
     picture = np.asarray(Image.open(runs / "nstr" / f"{what}.png").convert("RGB"))

@@ -74,8 +74,8 @@ def test_the_command(fitted, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["plot"] == str(tmp_path / "cameras.png") and (tmp_path / "cameras.png").is_file()
 
 
-def test_meshes_are_cleared_too(fitted, tmp_path, capsys):
-    """Cells that are set in an empty corner do not become part of a mesh."""
+def test_cells_are_cleared(fitted):
+    """Of a field: what is set in an empty corner goes."""
     from fields.fit.run import load_field
     from fields.ops.march import pack_cells
     from fields.output.radiance import clear
@@ -93,8 +93,45 @@ def test_meshes_are_cleared_too(fitted, tmp_path, capsys):
     field.occupied.copy_(pack_cells(kept))
     clear(field, read_cameras(fitted / "cameras.json"))
     assert not bool(field.grid.occupancy.cells()[tuple(speck)])
-    assert main(["export", str(fitted), str(tmp_path / "duck.ply"), "--resolution", "32"]) == 0
-    assert (tmp_path / "duck.ply").stat().st_size > 1000
+
+
+def test_a_mesh_has_no_specks(fitted, tmp_path, monkeypatch):
+    """Eight cells in an empty corner, with density in them, that a run is saved with."""
+    import shutil
+
+    import trimesh
+
+    from apps.export import surfaces
+    from fields.fit.run import Run, save_field
+    from fields.methods.registry import make_method
+    from fields.ops.march import pack_cells
+
+    run = Run.open(shutil.copytree(fitted, tmp_path / "run"))
+    field = run.load_field()
+    cells = field.grid.occupancy.cells().clone()
+    free = torch.nn.functional.max_pool3d(cells.float()[:, None], 7, 1, 3)[0, 0] == 0
+    middles = (torch.stack(torch.meshgrid(*[torch.arange(32.0)] * 3, indexing="ij"), dim=-1) + 0.5) / 32
+    with torch.no_grad():
+        density = field.density(middles.reshape(-1, 3))[0].reshape(32, 32, 32)
+    inner = torch.zeros_like(free)
+    inner[3:-4, 3:-4, 3:-4] = True
+    place = torch.where(free & inner, density, 0.0).flatten().argmax()
+    x, y, z = (int(i) for i in torch.unravel_index(place, density.shape))
+    cells[0, x:x + 2, y:y + 2, z:z + 2] = True
+    field.occupied.copy_(pack_cells(cells))
+    save_field(run.weights, field, make_method(run.header["method"], run.header["options"]))
+    corner, side = np.array([axis.lower for axis in field.domain.axes[:3]]), field.side
+    speck = corner + (np.array([x, y, z]) + 1) / 32 * side
+
+    def near(name):
+        assert main(["export", str(run.path), str(tmp_path / name), "--resolution", "64", "--level", str(float(density[x, y, z]) / 4)]) == 0
+        away = np.abs(trimesh.load(tmp_path / name).vertices - speck).max(axis=1)
+        return int((away < 1.5 / 32 * side).sum()), len(away)
+
+    gone, kept = near("cleared.ply")
+    assert not gone and kept > 100
+    monkeypatch.setattr(surfaces, "cleared", lambda source: None)
+    assert near("whole.ply")[0] > 8
 
 
 def test_cameras_in_matter_are_told(fitted):

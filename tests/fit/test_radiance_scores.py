@@ -1,0 +1,44 @@
+"""Scores of views for testing: pixels that are masked out do not count."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from posed_scene import write_scene
+
+import scenes
+from fields.fit.metrics import psnr, ssim
+from fields.fit.radiance import RadianceObjective
+
+
+@pytest.fixture
+def scored(tmp_path, monkeypatch):
+    """Scores, the PSNR while it fits, and the pictures, of a fit that shows grey and is right only where masks leave something."""
+    folder = write_scene(tmp_path / "scene", train=4, test=2)
+    mask = np.zeros((24, 24), bool)
+    mask[:, :12] = True
+    Image.fromarray(mask.astype(np.uint8) * 255).save(folder / "mask.png")
+    content = json.loads((folder / "transforms_test.json").read_text())
+    content["frames"][0]["mask_path"] = "mask.png"
+    (folder / "transforms_test.json").write_text(json.dumps(content))
+    scene = scenes.load(folder)
+    targets = [scene.picture(view) for view in scene.test]
+    fits = [np.where(mask[..., None], np.clip(target + 0.1, 0, 1), 0.5).astype(np.float32) for target in targets]
+    objective = RadianceObjective(scene, "l2")
+    monkeypatch.setattr(objective, "view", lambda field, view, stride=1: SimpleNamespace(
+        color=torch.from_numpy(fits[scene.test.index(view)][::stride, ::stride])))
+    monkeypatch.setattr(objective, "_remarks", lambda field: [])
+    return objective.evaluate(None), objective, mask, targets, fits
+
+
+def test_masked_views_are_scored_where_the_mask_counts(scored):
+    means, objective, mask, targets, fits = scored
+    first, second = objective.views
+    assert first["psnr"] == pytest.approx(psnr(fits[0][:, :12], targets[0][:, :12])) and first["psnr"] > 19
+    assert first["ssim"] == pytest.approx(ssim(np.where(mask[..., None], fits[0], targets[0]), targets[0]))
+    assert second == {"name": second["name"], "psnr": psnr(fits[1], targets[1]), "ssim": ssim(fits[1], targets[1])} and second["psnr"] < 12
+    assert means["psnr"] == pytest.approx((first["psnr"] + second["psnr"]) / 2)
+    assert objective.part_psnr(None) == pytest.approx(means["psnr"], abs=0.5)

@@ -1,0 +1,48 @@
+"""Normals of scenes: the mean along a ray of the directions in which density falls, each by what its sample adds to the pixel."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import scenes
+from fields.fit.fit import prepare
+from fields.output.radiance import RadianceOutput
+from scenes.posed.cameras import PathCamera
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "fit"))
+from posed_scene import SMALL_GRID, pose, write_scene  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory):
+    """What a camera above sees of a density: normals `[H, W, 3]` in the middle of its picture."""
+    scene = scenes.load(write_scene(tmp_path_factory.mktemp("ball") / "scene", train=4, test=1))
+    field = prepare(scene, "hashgrid", steps=1, options=SMALL_GRID | {"hull": False})[0].field
+
+    def look(density):
+        field.density = lambda coords, time=None: (density(coords), field.feature(coords))
+        return RadianceOutput(field, None).see(PathCamera(pose(0, 89.9), scene.test[0].lens), None, True)[1][11:13, 11:13]
+    return look
+
+
+def test_the_normal_of_a_layer_points_out_of_it(seen):
+    normals = seen(lambda coords: 300 * (0.6 - coords[:, 2]).clamp(min=0))
+    assert (normals - torch.tensor([0.0, 0.0, 1.0])).abs().max() < 1e-3
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
+def test_a_veil_and_what_is_behind_it_count_by_their_weight(seen, share):
+    """A veil that takes this share of the light and is denser to the left, in front of what is denser below."""
+    def density(coords):
+        thick = -torch.log(torch.tensor(1 - share)) / 0.1
+        veil = thick * (1 + (0.5 - coords[:, 0]))
+        return torch.where(coords[:, 2] > 0.7, torch.where(coords[:, 2] < 0.8, veil, 0.0), 3000 * (0.5 - coords[:, 2]).clamp(min=0))
+
+    expected = torch.nn.functional.normalize(torch.tensor([share, 0.0, 1 - share]), dim=0)
+    assert (seen(density) - expected).abs().max() < 0.06
+
+
+def test_where_nothing_is_there_is_no_normal(seen):
+    assert not seen(lambda coords: torch.zeros_like(coords[:, 0]) * coords[:, 0]).any()
