@@ -60,22 +60,23 @@ def prepare(teacher_run: Run, into: str | Method, *, steps: int | None = None, s
     if out is None:
         return trainer, None
     stored = teacher_run.metrics()
-    origin = {"teacher": {"path": str(teacher_run.path), "sha256": digest_of(teacher_run.weights), "method": teacher_run.header["method"],
+    origin = {"teacher": {"path": str(teacher_run.path.resolve()), "sha256": digest_of(teacher_run.weights), "method": teacher_run.header["method"],
                           "parameters": teacher.stored_numbers, "bytes": teacher_run.weights.stat().st_size,
                           "metrics": stored and stored["metrics"]},
               "stages": stages.model_dump(), "share_heads": share_heads, "shared": shared, "samples": signal.source["options"]}
     return trainer, new_run(Path(out), trainer, kind, teacher_run.header["source"], steps, seconds, origin)
 
 
-def resume(run: Run, device: str = "auto", started: float | None = None) -> Distiller:
-    """The trainer of a distillation that was cut off, where its last checkpoint left it."""
+def resume(run: Run, device: str = "auto", started: float | None = None, teacher_run: Run | None = None) -> Distiller:
+    """The trainer of a distillation that was cut off, where its last checkpoint left it; `teacher_run`: where its teacher is by now."""
     header = run.header
     if not header.get("teacher"):
         raise BadInput(f"{run.path}: was fitted to a signal; continue it with fit-a-scene fit --resume --out {run.path}")
-    teacher_run = Run.open(Path(header["teacher"]["path"]))
-    kind = check_teacher(teacher_run)
+    teacher_run = teacher_run or Run.open(Path(header["teacher"]["path"]))
+    check_teacher(teacher_run)
     if digest_of(teacher_run.weights) != header["teacher"]["sha256"]:
-        raise BadInput(f"{teacher_run.weights}: the teacher has changed since; bring back the one of then, or start anew")
+        raise BadInput(f"{teacher_run.weights}: is not the field that {run.path} was learning from, {header['teacher']['path']}, or has changed since; "
+                       "name the one of then, or start anew")
     where = resolve_device(device)
     teacher = teacher_run.load_field(str(where))
     signal = teacher_signal(teacher_run, teacher)
@@ -89,10 +90,19 @@ def resume(run: Run, device: str = "auto", started: float | None = None) -> Dist
     return trainer
 
 
+def check_data(signal: Signal, teacher_run: Run) -> None:
+    """BadInput where students of a run cannot be scored on a signal."""
+    header = teacher_run.header
+    axes, names = len(header["domain"]["axes"]), header["channels"]["names"]
+    if signal.domain.dimensions != axes:
+        raise BadInput(f"--data {signal.source['path']}: {signal.describe()} has {signal.domain.dimensions} dimensions, the field of {teacher_run.path} has {axes}")
+    if len(signal.channels) != len(names):
+        raise BadInput(f"--data {signal.source['path']}: has the channels {', '.join(signal.channels.names)}; the field of {teacher_run.path} has {', '.join(names)}")
+
+
 def score_on_data(run: Run, field: Field, signal: Signal) -> dict[str, float]:
     """The student's metrics on a signal of its kind; they go into the run's `metrics.json` beside those against the teacher."""
-    if signal.domain.dimensions != field.domain.dimensions:
-        raise BadInput(f"--data {signal.source['path']}: {signal.describe()} is not what this field was made for")
+    check_data(signal, run)
     metrics = score(run, field, signal, other=True)
     write_json(run.path / "metrics.json", {**run.metrics(), "data": {"source": signal.source["path"], "metrics": metrics}})
     return metrics
@@ -130,6 +140,13 @@ def _trainer(signal, teacher: Field, config: Method, stages: Stages, share_heads
         if (student.guide is None) != (teacher.guide is None):
             how = "cells" if teacher.guide is None else "proposal"
             raise BadInput(f"a student is asked at its teacher's samples, and this teacher has sampling={how}; leave sampling out")
+        if student.levels != teacher.levels:
+            raise BadInput(f"a student fills what its teacher does, and this teacher has cubes={teacher.levels}; leave cubes out")
+        if (student.background is None) != (teacher.background is None):
+            has = "no learned background" if teacher.background is None else "learned its background"
+            raise BadInput(f"a student has its teacher's background, and this teacher has {has}; leave background out")
+        if student.background is not None:
+            student.background.data.copy_(teacher.background)
         objective = TaughtRadiance(signal, teacher, student, config.loss, stages)
     else:
         inner = objective_for(signal, student, config.loss, config.gradient_terms)

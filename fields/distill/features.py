@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from fields.field import Field
 from fields.networks.mlp import MLP
-from fields.ops.mlp import mlp
+from fields.networks.skip_mlp import SkipMLP
 
 # Points at which a teacher's features are looked at for their mean and spread.
 PROBES = 4096
@@ -29,9 +29,8 @@ def output_layer(field: Field) -> nn.Linear | None:
 
 def last_features(field: Field, coords: Tensor) -> Tensor:
     """`[N, W]`: what `output_layer(field)` sees at `coords` `[N, D]`; differentiable in the field's parameters."""
-    if isinstance(network := field.network, MLP):
-        biases = network.biases and network.biases[:-1]
-        return torch.relu(mlp(field.encoder(coords), network.weights[:-1], "relu", biases=biases))
+    if isinstance(network := field.network, (MLP, SkipMLP)):
+        return network.penultimate(field.encoder(coords))
     seen: list[Tensor] = []
     handle = output_layer(field).register_forward_pre_hook(lambda layer, inputs: seen.append(inputs[0]))
     try:

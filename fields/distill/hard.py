@@ -15,6 +15,8 @@ from scenes.posed.cameras import PathCamera
 WORST, RAYS, CAMERAS = 0.1, 1 << 14, 100
 # A camera that stands again is turned by up to so much about each of its axes.
 TURN = np.pi / 20
+# The view of a ray that is none of the step's cameras'.
+OTHERS = -1
 
 
 class HardRays:
@@ -32,6 +34,7 @@ class HardRays:
             batch.origins[:again], batch.directions[:again] = chosen[:, :3], chosen[:, 3:6]
             if batch.times is not None:
                 batch.times[:again] = chosen[:, 6]
+            batch.views[:again] = OTHERS
 
     def note(self, batch: RayBatch, error: Tensor) -> None:
         """`error` `[N]` of the batch's rays."""
@@ -63,10 +66,10 @@ class HardCameras:
         return self._standing
 
     def note(self, batch: RayBatch, error: Tensor) -> None:
-        """`error` `[N]` of the batch's rays, whose `views` are numbers of the step's cameras."""
-        count = len(self._standing)
-        rays = torch.bincount(batch.views, minlength=count)
-        mean = torch.bincount(batch.views, weights=error.double(), minlength=count) / rays.clamp(min=1)
+        """`error` `[N]` of the batch's rays, whose `views` are numbers of the step's cameras, or `OTHERS`."""
+        count, own = len(self._standing), batch.views != OTHERS
+        rays = torch.bincount(batch.views[own], minlength=count)
+        mean = torch.bincount(batch.views[own], weights=error[own].double(), minlength=count) / rays.clamp(min=1)
         rows = [torch.from_numpy(np.concatenate([camera.pose.reshape(-1), [camera.time or 0.0, self.lenses.index(camera.lens)]]))
                 for camera in (self._standing[i] for i in mean.topk(max(1, int(WORST * count))).indices.tolist())]
         self.pool = torch.cat([torch.stack(rows), self.pool])[:CAMERAS]

@@ -40,7 +40,6 @@ class StagedObjective(Objective):
         return [{"params": mapped, "lr": method.learning_rate, "sparse": False}] if mapped else []
 
     def before_step(self, field: Field, step: int, total: int | None) -> None:
-        self.enter(self.stages.of(step, total, self.available))
         self.inner.before_step(field, step, total)
 
     def enter(self, stage: str) -> None:
@@ -71,8 +70,7 @@ class StagedObjective(Objective):
             return self.inner.loss(field, batch)
         with torch.no_grad():
             wanted = last_features(self.teacher, batch[0])
-        # (a small weight: Adam's second moments must not keep the stages after this one from moving)
-        return self.stages.feature_weight * self.match(last_features(field, batch[0]), wanted)
+        return self.match(last_features(field, batch[0]), wanted)
 
     def running_quality(self, loss: float) -> tuple[str, float]:
         return ("features", loss) if self.stage == FEATURES else self.inner.running_quality(loss)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 from torch import Tensor, nn
 
@@ -19,22 +17,24 @@ from fields.radiance_field import EncodedRadiance, density_of
 from fields.render.occupancy import OccupancyGrid
 from fields.render.proposal import envelope_loss
 from fields.render.volume import THRESHOLD
-from scenes.posed.cameras import CAMERAS, write_cameras
 from scenes.radiance import Rays
 
 # Logarithms of density are compared within these: all that is emptier is empty, all that is denser is solid. The authors' [-2, 7], whose
 # cube has sides of 2 where ours has 1.
 LEAST, MOST = -2.0 + 0.6931, 7.0 + 0.6931
-# Under the root of a norm, whose slope is infinite at 0.
-TINY = 1e-12
+# What stands for the logarithm of no density.
+EMPTY = -20.0
+# Under the root of a norm, whose slope is infinite at 0; and under the spread of a feature that hardly differs from place to place.
+TINY, LEAST_SPREAD = 1e-12, 1e-2
 
 
 class TaughtRadiance(RadianceObjective):
-    """Teacher and student are asked at the same samples: those that light reaches in the teacher (and, once pixels are compared, in the student).
+    """Teacher and student are asked at the same samples: those in the teacher's cells and beside them that its light reaches; once pixels are
+    compared, only where the teacher has weight or the student's cells are occupied.
 
     Every distance is a root mean square: the authors' norm, without its dependence on how many rays a step has. The student never has
-    density where the teacher's grid and its neighbours have none; within, its occupancy grid is its own. Of a scene without bounds the samples are
-    those that the teacher's proposals ask for.
+    density where the teacher's grid and its neighbours have none; within, its occupancy grid is its own, for pictures. Of a scene without bounds the
+    samples are those that the teacher's proposals ask for.
     """
 
     def __init__(self, signal, teacher: EncodedRadiance, student: EncodedRadiance, loss: str, stages: Stages) -> None:
@@ -43,13 +43,15 @@ class TaughtRadiance(RadianceObjective):
         self.stages = stages
         self.shown = "teacher, student, error"
         wide, narrow = (len(field.trunk.channels) - 1 for field in (teacher, student))
+        # (coefficients of harmonics are colours already, no feature to match: the authors leave the stage out there)
+        matched = stages.feature_share and None not in (teacher.head, student.head)
         self.map = None
-        if stages.feature_share and wide != narrow:
+        if matched and wide != narrow:
             self.map = nn.Linear(narrow, wide).to(teacher.occupied.device)
             with torch.no_grad():
                 self.map.weight.copy_(torch.eye(wide, narrow))
                 self.map.bias.zero_()
-        self.available = tuple(stage for stage in (FEATURES, VALUES, RENDERED) if stage != FEATURES or stages.feature_share)
+        self.available = tuple(stage for stage in (FEATURES, VALUES, RENDERED) if stage != FEATURES or matched)
         self.stage = self.available[0]
         self._hard_rays = HardRays(stages.hard_share, teacher.occupied.device) if stages.hard_share else None
         self._hard_cameras = HardCameras(stages.hard_cameras, signal.cameras) if stages.hard_cameras else None
@@ -64,19 +66,12 @@ class TaughtRadiance(RadianceObjective):
         mapped = [] if self.map is None else [{"params": list(self.map.parameters()), "lr": method.learning_rate, "sparse": False}]
         return super().parameter_groups(method) + mapped
 
-    def before_step(self, field: EncodedRadiance, step: int, total: int | None) -> None:
-        self.enter(self.stages.of(step, total, self.available))
-        super().before_step(field, step, total)
-
     def enter(self, stage: str) -> None:
         self.stage = stage
 
     def _begin(self, field: EncodedRadiance) -> None:
         super()._begin(field)
-        cells = self.teacher.grid.occupancy.cells()
-        if field.cells != self.teacher.cells:
-            cells = nn.functional.interpolate(cells.float()[None], size=[field.cells] * 3, mode="nearest")[0] > 0
-        near = nn.functional.max_pool3d(cells.float(), 3, stride=1, padding=1) > 0
+        near = self.signal.near(field.cells)
         self._near = OccupancyGrid(field.cells, field.levels).to(near.device)
         self._near.words = pack_cells(near)
         self.grid.leave_out(~near)
@@ -116,15 +111,19 @@ class TaughtRadiance(RadianceObjective):
             cameras = self._hard_cameras.mix_in(cameras, step)
         return self.signal.rays_through(cameras, step, self._rays, seed)
 
-    def keep_beside(self, folder: Path) -> None:
-        write_cameras(folder / CAMERAS, self.signal.training)
+    def evaluation_seconds(self, field: EncodedRadiance) -> float:
+        for view in self.signal.test:
+            self.signal.picture(view)  # (kept: of the teacher's pictures nothing is left to wait for)
+        return super().evaluation_seconds(field)
 
     def loss(self, field: EncodedRadiance, batch: RayBatch) -> Tensor:
-        """Stages 1 to 3 of the specification. What a sample is compared by weighs little in all of them: Adam's second moments would else keep
-        the last stage, whose gradients are small, from moving."""
-        answer = self._answers.get(self._asked[0]) if self._answers else None
+        """Stages 1 to 3 of the specification."""
+        answer, looked = self._answers.get(self._asked[0]) if self._answers else None, 0
         if answer is None:
-            answer = self._answer(field, batch)
+            answer, looked = self._answer(field, batch)
+        if self.stage == RENDERED and self.teacher.guide is None:
+            answer = self._weighty(field, answer)
+        self._adapt(len(answer.samples), looked)
         loss = self._compared(field, answer)
         if answer.edges is None:
             return loss
@@ -133,58 +132,61 @@ class TaughtRadiance(RadianceObjective):
         return loss + envelope_loss(answer.edges, answer.weights, *own).mean()
 
     @torch.no_grad()
-    def _answer(self, field: EncodedRadiance, batch: RayBatch) -> Answer:
-        """The teacher's, at samples that light reaches in it or, once pixels are compared, in the student. Kept ones are of the teacher alone: neither
-        the student nor its grid has a say, and colours are known wherever light reaches."""
+    def _answer(self, field: EncodedRadiance, batch: RayBatch) -> tuple[Answer, int]:
+        """The teacher's, at samples that light reaches in it, and how many it was asked at. The student has no say: what it lets through behind a surface
+        of the teacher's falls on the background, and shows as an error."""
         edges = weights = None
         if self.teacher.guide is None:
-            grid = self._near if self._answers else self.grid
-            samples = grid.sample(batch.origins, batch.directions, field.step, field.how["cone"], batch.jitter)
-            taught = self._ask(self.teacher, batch, samples)
+            samples = self._near.sample(batch.origins, batch.directions, field.step, field.how["cone"], batch.jitter)
+            # In the cells beside its own the teacher is empty, as its pictures show it.
+            own = self.teacher.grid.holds(samples.positions(batch.origins, batch.directions))
+            taught = self._ask(self.teacher, batch, samples.keep(own))
+            taught = taught.new_full((len(samples), taught.shape[1]), EMPTY).index_copy(0, own.nonzero().flatten(), taught)
         else:
             proposed = self.teacher.propose(batch.origins, batch.directions, batch.jitter, 0)
             samples, edges = proposed.samples, proposed.edges
             taught = self._ask(self.teacher, batch, samples)
             weights = weights_of(_density(taught), samples).reshape(len(batch.origins), -1)
-        light = self._reached(taught, samples)
-        if self.stage == RENDERED and not self._answers:
-            light |= self._reached(self._ask(field, batch, samples), samples)
+        # (be there density or not)
+        light = weights_of(_density(taught).clamp(min=1e-30), samples, THRESHOLD) > 0
         looked, samples, taught = len(samples), samples.keep(light), taught[light]
-        self._adapt(len(samples), looked)
         colors = self.teacher.color(taught, batch.directions[samples.ray_indices]) if self._answers else None
         answer = Answer(batch, samples, taught, colors, edges, weights)
         if self._answers:
             self._answers.keep(*self._asked, answer)
-        return answer
+        return answer, looked
+
+    @torch.no_grad()
+    def _weighty(self, field: EncodedRadiance, answer: Answer) -> Answer:
+        """Where the teacher has weight or the student may have, be it as fog: in its own cells, whose others its pictures pass over. (To ask the student
+        instead costs a third of what the samples cost that stay, and as many stay.)"""
+        batch, samples, taught = answer[:3]
+        seen = self._weighs(field, taught, samples) | self.grid.holds(samples.positions(batch.origins, batch.directions))
+        return answer._replace(samples=samples.keep(seen), taught=taught[seen], colors=None if answer.colors is None else answer.colors[seen])
 
     def _compared(self, field: EncodedRadiance, answer: Answer) -> Tensor:
-        weights = self.stages
         batch, samples, taught = answer[:3]
         learned = self._ask(field, batch, samples)
-        if not len(samples):
-            return learned.sum() * 0.0
-        # Where samples are compared: everywhere, or where one of the two shows most.
-        compared = slice(None)
-        if weights.sample_share < 1:
-            compared = torch.stack([heaviest(weights_of(_density(raw.detach()), samples), samples, weights.sample_share) for raw in (taught, learned)]).any(0)
+        # Densities are compared everywhere, or where one of the two shows most; features and colours where the teacher shows something.
+        compared = torch.ones(len(samples), dtype=torch.bool, device=taught.device)
+        if self.stages.sample_share < 1:
+            compared = torch.stack([heaviest(weights_of(_density(raw.detach()), samples), samples, self.stages.sample_share)
+                                    for raw in (taught, learned)]).any(0)
         apart = _rms(density_difference(learned[compared], taught[compared]))
+        seen = (compared & self._weighs(field, taught, samples)).nonzero().flatten()
         if self.stage == FEATURES:
-            mine = learned[compared, 1:] if self.map is None else self.map(learned[compared, 1:])
-            return weights.feature_weight * (apart + _rms(mine - taught[compared, 1:]))
-        with torch.no_grad():
-            seen = weights_of(_density(taught), samples, THRESHOLD) > 0
-            if self.stage == RENDERED:
-                seen |= weights_of(_density(learned), samples, THRESHOLD) > 0
-            seen = seen.nonzero().flatten()
+            mine, wanted = learned[seen, 1:], taught[seen, 1:]
+            spread = wanted.std(dim=0, correction=0)
+            return apart + _rms(((mine if self.map is None else self.map(mine)) - wanted) / spread.clamp(min=LEAST_SPREAD))
+        if self.stage == VALUES:
             towards = batch.directions[samples.ray_indices[seen]]
             wanted = self.teacher.color(taught[seen], towards) if answer.colors is None else answer.colors[seen]
-        shown = field.color(learned[seen], towards)
-        told = slice(None) if weights.sample_share == 1 else compared[seen]
-        loss = weights.density_weight * apart + weights.color_weight * _rms(shown[told] - wanted[told])
-        if self.stage == VALUES:
-            return loss
-        pixels = [self._pixels(who, batch, samples, raw, colors, seen) for who, raw, colors in
-                  ((field, learned, shown), (self.teacher, taught, wanted))]
+            return apart + _rms(field.color(learned[seen], towards) - wanted)
+        towards = batch.directions[samples.ray_indices]
+        wanted = self.teacher.color(taught, towards) if answer.colors is None else answer.colors
+        shown = field.color(learned, towards)
+        loss = self.stages.density_weight * apart + self.stages.color_weight * _rms(shown[seen] - wanted[seen])
+        pixels = [self._pixels(who, batch, samples, raw, colors) for who, raw, colors in ((field, learned, shown), (self.teacher, taught, wanted))]
         difference = pixels[0] - pixels[1].detach()
         for hard in (self._hard_rays, self._hard_cameras):
             if hard:
@@ -200,13 +202,12 @@ class TaughtRadiance(RadianceObjective):
         return torch.cat([feature[:, :1] + field.fresh, feature[:, 1:]], dim=1)
 
     @staticmethod
-    def _reached(feature: Tensor, samples: Samples) -> Tensor:
-        """Where light comes through, be there density or not."""
-        return weights_of(_density(feature).clamp(min=1e-30), samples, THRESHOLD) > 0
+    def _weighs(field: EncodedRadiance, feature: Tensor, samples: Samples) -> Tensor:
+        """Where there is more weight than `field`'s pictures pass over, `[S]` bool."""
+        return weights_of(_density(feature), samples, THRESHOLD) > field.how.get("least", 0.0)
 
-    def _pixels(self, field: EncodedRadiance, batch: RayBatch, samples: Samples, feature: Tensor, colors: Tensor, seen: Tensor) -> Tensor:
-        everywhere = colors.new_zeros(len(samples), 3).index_copy(0, seen, colors)
-        found = composite(_density(feature), everywhere, samples, THRESHOLD)
+    def _pixels(self, field: EncodedRadiance, batch: RayBatch, samples: Samples, feature: Tensor, colors: Tensor) -> Tensor:
+        found = composite(_density(feature), colors, samples, THRESHOLD)
         behind = field.backdrop() if batch.background is None else batch.background
         return found.color + (1.0 - found.opacity)[:, None] * behind
 
@@ -229,4 +230,4 @@ def _density(feature: Tensor) -> Tensor:
 
 
 def _rms(difference: Tensor) -> Tensor:
-    return torch.sqrt((difference**2).mean() + TINY)
+    return torch.sqrt((difference**2).sum() / max(1, difference.numel()) + TINY)

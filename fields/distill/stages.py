@@ -13,17 +13,17 @@ FEATURES, VALUES, RENDERED = "features", "values", "rendered"
 class Stages(BaseModel):
     """Shallow to deep: first what the networks' last layers see, then values, then what is rendered from them.
 
-    The shares of the steps are the authors' 2,000 and 3,000 of 30,000; what is left is the last stage. Their weights of 0.002 are of norms
-    that are not averaged: for about 12,000 numbers of pixels and 100,000 samples that is 0.006 of root mean squares.
+    What the first two leave of the steps is the last stage. The authors' shares are 1/15 and 1/10, of 30,000 steps; a minute has some hundreds, of which more
+    are wanted where samples are compared one by one. Their weights of 0.002 in the last stage are of norms that are not averaged: for about 12,000
+    numbers of pixels and 100,000 samples that is 0.006 of root mean squares.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    feature_share: float = Option(1 / 15, ge=0, le=1, description="share of the steps that match features only; 0: none")
-    value_share: float = Option(0.1, ge=0, le=1, description="share of the steps that then match values, where a rendered stage follows")
-    feature_weight: float = Option(6e-3, gt=0, le=1e4, description="weight of the features' difference in the first stage")
-    density_weight: float = Option(6e-3, ge=0, le=1e4, description="radiance: weight of the densities' difference, where pixels have 1")
-    color_weight: float = Option(6e-3, ge=0, le=1e4, description="radiance: weight of the samples' colours")
+    feature_share: float = Option(0.1, ge=0, le=1, description="share of the steps that match features only; 0: none (the authors': 1/15)")
+    value_share: float = Option(0.3, ge=0, le=1, description="share of the steps that then match values, where a rendered stage follows (the authors': 1/10)")
+    density_weight: float = Option(6e-3, ge=0, le=1e4, description="radiance: weight of the densities' difference in the last stage, where pixels have 1")
+    color_weight: float = Option(6e-3, ge=0, le=1e4, description="radiance: weight of the samples' colours there")
     hard_share: float = Option(0.0, ge=0, le=0.5, description="radiance: share of a step's rays that go again where pixels differed most (PVD-AL's rays)")
     hard_cameras: float = Option(0.0, ge=0, le=0.5, description="radiance: share of a step's cameras that stand again, turned a little, where pictures differed "
                                  "most (PVD-AL's cameras)")

@@ -5,8 +5,9 @@ import pytest
 import torch
 
 import fields
+from apps.cli.main import main
 from fields.distill import distill_field
-from fields.distill.distill import prepare, resume
+from fields.distill.distill import check_data, prepare, resume
 from fields.distill.features import last_features, output_layer
 from fields.distill.stages import FEATURES, RENDERED, VALUES, Stages
 from fields.fit.fit import finish
@@ -118,6 +119,63 @@ def test_stop_then_resume_gives_the_bits_of_the_uninterrupted_distillation(teach
         again = finish(resume(Run.open(run.path)), run)
         assert again.finished
         assert same(weights(again.field), weights(whole.field))
+
+
+def test_resuming_wants_the_teacher_of_then(teacher, tmp_path, capsys, monkeypatch):
+    import shutil
+
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(teacher.path, "teacher")
+    trainer, run = prepare(Run.open("teacher"), "siren", steps=30, options=SINES, out=tmp_path / "student")
+    finish(trainer, run, [lambda t: t.stop() if t.index == 5 else None])
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert resume(Run.open(tmp_path / "student")).index == 5  # (its path is whole)
+    fields.fit_field(Image.from_array(np.zeros((8, 8, 3), np.uint8)), "hashgrid", steps=1, options=GRID, out=tmp_path / "other")
+    # RUN is another field; it is the one, moved; the one has changed since.
+    assert main(["distill", str(tmp_path / "other"), "--out", str(tmp_path / "student"), "--resume"]) == 2
+    assert "is not the field that" in capsys.readouterr().err
+    (tmp_path / "teacher").rename(tmp_path / "moved")
+    assert main(["distill", str(tmp_path / "moved"), "--out", str(tmp_path / "student"), "--resume"]) == 0
+    run.write_header(status="stopped")
+    shutil.copy(tmp_path / "other" / "field.safetensors", tmp_path / "moved")
+    with pytest.raises(BadInput, match="has changed since"):
+        resume(run, teacher_run=Run.open(tmp_path / "moved"))
+
+
+def test_data_that_a_student_cannot_be_scored_on_are_told_before_the_work(teacher, tmp_path, capsys):
+    from PIL import Image as Pillow
+
+    data, out = str(tmp_path / "grey.png"), tmp_path / "student"
+    Pillow.fromarray(np.zeros((9, 8), np.uint8)).save(data)
+    assert main(["distill", str(teacher.path), "--into", "siren", "--steps", "1", "--data", data, "--out", str(out)]) == 2
+    assert "has the channels grey; the field of" in capsys.readouterr().err and not out.exists()
+    with pytest.raises(BadInput, match="has 3 dimensions"):
+        check_data(Volume.from_array(np.arange(64, dtype=np.float32).reshape(4, 4, 4)), teacher)
+
+
+def test_the_stage_is_shown_and_logged(teacher, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("apps.cli.progress.LINE_SECONDS", 0.0)
+    monkeypatch.setattr("fields.fit.callbacks.LOG_SECONDS", 0.0)
+    assert main(["distill", str(teacher.path), "--into", "siren", "--steps", "4", "--set", "width=16", "batch=64", "feature_share=0.5",
+                 "--out", str(tmp_path / "student")]) == 0
+    told = capsys.readouterr().err
+    assert "features  1/4 steps" in told and "values  3/4 steps" in told and "against the teacher: psnr" in told
+    assert [row["stage"] for row in Run.open(tmp_path / "student").history()] == [FEATURES] * 2 + [VALUES] * 2
+
+
+PICTURES = {**OPTIONS, "fourier": SINES, "neurbf": {"kernels": 64, "table_size": 256, "growth": 2.0, "width": 16, "batch": 1024}}
+
+
+@pytest.mark.parametrize("taught", ["hashgrid", "siren", "fourier", "cam", "rbf", "neurbf"])
+def test_every_architecture_into_every_other(taught, astronaut, tmp_path):
+    fields.fit_field(Image.from_array(astronaut[60:84, 180:208]), taught, steps=3, options=PICTURES[taught], out=tmp_path / "teacher")
+    for into in ("hashgrid", "siren", "fourier", "cam", "rbf", "neurbf"):
+        trainer, _ = prepare(Run.open(tmp_path / "teacher"), into, steps=4, options=PICTURES[into], stages=Stages(feature_share=0.5))
+        losses = []
+        trainer.callbacks.append(lambda t: losses.append(t.loss))
+        trainer.run()
+        assert len(losses) == 4 and np.isfinite(losses).all(), into
 
 
 def test_a_time_budget_is_kept(teacher):
