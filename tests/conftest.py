@@ -18,10 +18,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
-    """In CI everything is installed: a test that skips because a package is missing fails."""
+    """In CI everything is installed: a test that skips because a package or a program is missing fails."""
     outcome = yield
     report = outcome.get_result()
-    if os.environ.get("CI") and report.skipped and "could not import" in str(report.longrepr):
+    if os.environ.get("CI") and report.skipped and any(why in str(report.longrepr) for why in ("could not import", "apt install")):
         report.outcome = "failed"
         report.longrepr = f"skipped in CI for a missing package: {report.longrepr}"
 

@@ -11,7 +11,6 @@ import sys
 import time
 from pathlib import Path
 
-import scenes
 from apps.cli import types
 from apps.cli.fit import stop_on_signals, summary
 from fields.distill.stages import Stages
@@ -69,7 +68,7 @@ def run(options: argparse.Namespace) -> dict:
     from apps.cli.progress import FitProgress
     from apps.cli.sources import default_out
     from fields.distill import distill as distilling
-    from fields.fit.fit import finish
+    from fields.fit.fit import finish, open_other
     from fields.fit.run import Run
 
     started = time.perf_counter()
@@ -79,11 +78,13 @@ def run(options: argparse.Namespace) -> dict:
             print(f"{kept.path} is finished already", file=sys.stderr)
             return report(kept)
         data = None
-        trainer = distilling.resume(kept, options.device, started)
+        trainer = distilling.resume(kept, options.device, started, Run.open(options.run_folder))
     else:
         teacher = Run.open(options.run_folder)
         # Told before the work, not after it.
-        data = scenes.load(options.data, teacher.header["kind"]) if options.data else None
+        data = open_other(options.data, teacher) if options.data else None
+        if data is not None:
+            distilling.check_data(data, teacher)
         trainer, kept = distilling.prepare(
             teacher, options.into, steps=options.steps, seconds=options.seconds, parameters=options.params, seed=options.seed,
             device=options.device, bits=options.bits, out=options.out or default_out(f"{teacher.path.name}-{options.into}"),

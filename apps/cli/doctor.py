@@ -16,7 +16,7 @@ examples:
   fit-a-scene doctor --json
 """
 
-OPTIONAL = {"tinycudann": "fused kernels on a GPU", "nerfacc": "ray marching on a GPU", "drjit": "a peer for benchmarks"}
+OPTIONAL = {"tinycudann": "fused kernels on a GPU", "nerfacc": "a peer; nothing here calls it", "drjit": "a peer for benchmarks"}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

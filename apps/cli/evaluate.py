@@ -26,19 +26,17 @@ def run(options: argparse.Namespace) -> dict:
 
     import time
 
-    import scenes
     from apps.cli.fit import rate_of
-    from fields.fit.fit import reopen, resolve_device, score
+    from fields.fit.fit import open_other, reopen, resolve_device, score
 
     field = kept.load_field(resolve_device(options.device))
     begun = time.perf_counter()
-    path = options.data or kept.header["source"]["path"]
-    signal = scenes.load(path, kept.header["kind"]) if options.data else reopen(kept)
+    signal = open_other(options.data, kept) if options.data else reopen(kept)
     metrics = score(kept, field, signal, other=options.data is not None)
     stored = kept.weights.stat().st_size
     if not options.json:
         for name, value in {**metrics, **rate_of(kept.header["kind"], field.domain, stored)}.items():
             print(f"{name:14} {value:.6g}")
-    return {"run": str(kept.path), "data": path, "parameters": field.stored_numbers, "bytes": stored,
+    return {"run": str(kept.path), "data": options.data or kept.header["source"]["path"], "parameters": field.stored_numbers, "bytes": stored,
             **rate_of(kept.header["kind"], field.domain, stored), "device": str(next(field.parameters()).device),
             "backend": field.backend, "seconds": round(time.perf_counter() - begun, 3), "metrics": metrics}

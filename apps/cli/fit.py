@@ -69,7 +69,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     samples.add_argument("--mask", metavar="FILE", help="fit only where this picture of the same size is white; the rest is filled")
     samples.add_argument("--ignore-invalid", action="store_true", help="treat NaN and infinite samples as holes")
     samples.add_argument("--max-pixels", type=types.count, metavar="N",
-                         help="refuse larger pictures unread (default 200M, against decompression bombs)")
+                         help="refuse larger pictures unread, against decompression bombs (default 200M); of clips and scenes: all pictures "
+                              "together (2,000M), of volumes: voxels (1,074M)")
     samples.add_argument("--memory", type=types.size_in_bytes, metavar="SIZE",
                          help="decoded samples beyond this lie in a temporary file, not in RAM (default 256M)")
     samples.add_argument("--quantity", choices=("signed", "unsigned", "occupancy"),
@@ -215,7 +216,7 @@ def summary(run) -> dict:
     return {"run": str(run.path), "kind": header["kind"], "method": header["method"], "parameters": stored["parameters"],
             "bytes": stored["bytes"], **rate_of(header["kind"], Domain.from_json(header["domain"]), stored["bytes"]),
             "steps": stored["steps"], "seconds": stored["seconds"], "device": header["device"],
-            "backend": header["backend"], "metrics": stored["metrics"]}
+            "backend": header["backend"], "metrics": stored["metrics"], **({"views": stored["views"]} if "views" in stored else {})}
 
 
 def _refuse_distilled(run, instead: str) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from scenes.errors import BadInput
+
 HELP = "tell what a run or a posed scene holds"
 EPILOG = """\
 examples:
@@ -24,7 +26,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> dict:
-    from scenes.errors import BadInput
     from scenes.posed.open import is_posed
 
     folder = Path(options.run_folder)

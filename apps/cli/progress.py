@@ -6,7 +6,9 @@ import sys
 import time
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
 from fields.fit.kinds import output_for
 from fields.fit.run import Run
@@ -16,6 +18,8 @@ from scenes.signal import Signal
 REFRESH_SECONDS = 0.1
 LINE_SECONDS = 5.0
 DECIBELS = ("psnr", "test_psnr", "psnr_alpha", "snr")
+# Scores of more views than that are not all printed: so many of the worst and of the best are.
+MOST_VIEWS, ENDS = 30, 5
 
 
 class FitProgress:
@@ -53,7 +57,7 @@ class FitProgress:
         rate = (trainer.index - self._first[1]) / max(now - self._first[0], 1e-9)
         name, value = trainer.objective.running_quality(trainer.loss)
         quality = f"{'test ' * name.startswith('test')}{value:.2f} dB" if name in DECIBELS else f"loss {value:.3g}"
-        state = f"{trainer.index:,}/{trainer.total or '?'} steps  {rate:.1f}/s  {quality}"
+        state = f"{trainer.stage}  " * bool(trainer.stage) + f"{trainer.index:,}/{trainer.total or '?'} steps  {rate:.1f}/s  {quality}"
         self.bar.update(self.task, completed=trainer.index, total=trainer.total, state=state)
         if not self.console.is_terminal and trainer.total:
             left = (trainer.total - trainer.index) / rate if rate else 0
@@ -63,7 +67,22 @@ class FitProgress:
         """What was reached, and where the pictures are."""
         stored = self.run.metrics()
         scores = "   ".join(f"[bold]{name}[/] {value:.4g}{' dB' if name in DECIBELS else ''}" for name, value in stored["metrics"].items())
-        self.console.print(f"\n{scores}   after {stored['steps']:,} steps in {stored['seconds']:.1f} s")
+        against = "against the teacher: " * ("teacher" in self.run.header)
+        self.console.print(f"\n{against}{scores}   after {stored['steps']:,} steps in {stored['seconds']:.1f} s")
+        if "views" in stored:
+            self.console.print(_table(stored["views"]))
         self.console.print(f"  picture  {self.run.path / 'preview.png'}   ({self.trainer.objective.shown})")
         self.console.print(f"  field    {self.run.weights}   ({stored['bytes']:,} bytes)")
         self.console.print(f"  closer   fit-a-scene render {self.run.path} {output_for(self.run.header['kind'], self.trainer.field).closer}")
+
+
+def _table(views: list[dict]) -> Table:
+    """The scores of each view for testing, of many views those of the worst and the best."""
+    table = Table("view", *(name for name in views[0] if name != "name"), box=None, padding=(0, 2))
+    left = len(views) - 2 * ENDS
+    if len(views) > MOST_VIEWS:
+        ranked = sorted(views, key=lambda view: view["psnr"])
+        views = [*ranked[:ENDS], {"name": f"... {left} more in metrics.json"}, *ranked[-ENDS:]]
+    for view in views:
+        table.add_row(*(escape(value) if name == "name" else f"{value:.4g}" for name, value in view.items()))
+    return table

@@ -34,9 +34,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--time", type=types.moment, metavar="T", help="clips: one picture, at this second; scenes that move: 0 to 1")
     parser.add_argument("--part", type=types.part, metavar="START,END", help="sounds and clips: only this stretch, in seconds")
     parser.add_argument("--slice", type=types.slice_at, metavar="AXIS=SHARE", help="volumes: a cut, such as z=0.5 for the middle")
-    parser.add_argument("--what", choices=("color", "depth", "normal", "frequency", "flow"),
+    parser.add_argument("--what", choices=("color", "depth", "normal", "frequency", "flow", "orientation", "explained"),
                         help="of a shape or scene: what is seen (default), its depth or its normals; of a picture fitted by nstr: a map of its "
-                             "frequencies, or with arrows to where they rise")
+                             "frequencies, with arrows to where they rise, of the direction across its waves, or of what the transport explains")
     parser.add_argument("--view", type=types.view, metavar="N",
                         help="of a shape: from where, N of the 8 places around it, or AZIMUTH,ELEVATION in degrees; of a scene: its camera N, "
                              "those for testing first")

@@ -72,6 +72,56 @@ def test_pictures(run, tmp_path, what):
     assert main(["render", str(run), "--view", "1", "--what", what, "--out", str(tmp_path / "view.exr")]) == 0
 
 
+def test_a_run_without_cameras_has_none_to_draw(run, tmp_path, capsys):
+    copy = shutil.copytree(run, tmp_path / "copy")
+    (copy / "cameras.json").unlink()
+    assert main(["info", str(copy), "--plot"]) == 2
+    error = capsys.readouterr().err.strip()
+    assert error.startswith("error: ") and "has none beside it" in error and len(error.splitlines()) == 1
+
+
+def test_the_end_of_a_fit_has_the_scores_of_each_view(folder, tmp_path, capsys):
+    assert main(["fit", str(folder), "--out", str(tmp_path / "run"), "--steps", "2", *(word for s in SETTINGS for word in ("--set", s)), "--json"]) == 0
+    said = capsys.readouterr()
+    views = json.loads((tmp_path / "run" / "metrics.json").read_text())["views"]
+    assert json.loads(said.out.splitlines()[-1])["views"] == views and len(views) == 3
+    rows = [line.split() for line in said.err.splitlines() if line.strip().startswith("./test/")]
+    assert rows == [[view["name"], f"{view['psnr']:.4g}", f"{view['ssim']:.4g}"] for view in views]
+
+
+def test_of_many_views_the_worst_and_the_best_are_printed():
+    from rich.console import Console
+
+    from apps.cli.progress import _table
+
+    views = [{"name": f"photo [{i}]", "psnr": 20 + i * 7 % 40 / 10} for i in range(40)]
+    console = Console(width=60)
+    with console.capture() as printed:
+        console.print(_table(views))
+    lines = printed.get().splitlines()
+    shown = [float(line.split()[-1]) for line in lines if line.strip().startswith("photo [")]
+    assert shown == [20.0, 20.1, 20.2, 20.3, 20.4, 23.5, 23.6, 23.7, 23.8, 23.9] and lines[6].strip() == "... 30 more in metrics.json"
+
+
+def test_other_views_are_scored_on_the_background_of_the_run(folder, tmp_path, capsys):
+    out = tmp_path / "run"
+    assert main(["fit", str(folder), "--out", str(out), "--steps", "10", "--backdrop", "black", *(word for s in SETTINGS for word in ("--set", s))]) == 0
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    capsys.readouterr()
+    assert main(["evaluate", str(out), "--data", str(copy), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["metrics"] == pytest.approx(json.loads((out / "metrics.json").read_text())["metrics"], abs=1e-4)
+
+
+def test_a_background_that_was_found_to_be_black_is_rendered_black(tmp_path):
+    source, out = write_moving(tmp_path / "moving.npz"), tmp_path / "run"
+    assert main(["fit", str(source), "--out", str(out), "--steps", "20", *(w for s in SETTINGS for w in ("--set", s))]) == 0
+    assert main(["render", str(out), "--crop-box=8,8,8,9,9,9", "--out", str(tmp_path / "nothing.png")]) == 0
+    assert not np.asarray(Image.open(tmp_path / "nothing.png").convert("RGB")).any()
+    # (what was found is no flag that somebody gave: the run can be repeated)
+    assert main(["fit", str(out), "--out", str(tmp_path / "again")]) == 0
+    assert json.loads((tmp_path / "again" / "run.json").read_text())["source"]["options"] == {"backdrop": "black"}
+
+
 def test_films(run, tmp_path, capsys):
     path = tmp_path / "path.json"
     path.write_text(json.dumps({"camera_angle_x": 0.6, "w": 16, "h": 12, "frames": [{"transform_matrix": pose(a, 20).tolist()} for a in (0, 10, 20)]}))

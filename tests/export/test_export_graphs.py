@@ -125,12 +125,14 @@ def test_radiance_has_density_and_colour(tmp_path, ending):
         np.testing.assert_allclose(found[1], source.field.color(feature, directions).detach().numpy(), atol=1e-5)
 
 
-@pytest.mark.parametrize(("method", "moving"), [("hashgrid", True), ("cam", True), ("cam", False)])
-def test_scenes_that_move_and_density_that_is_seen_from_somewhere(tmp_path, method, moving):
+@pytest.mark.parametrize(("method", "moving"), [("hashgrid", True), ("cam", True), ("cam", False), ("densegrid", False), ("rbf", False)])
+def test_scenes_that_move_density_that_is_seen_from_somewhere_and_colours_of_harmonics(tmp_path, method, moving):
     import onnxruntime
 
     scene = scenes.load(write_moving(tmp_path / "moving.npz") if moving else write_scene(tmp_path / "scene"), "radiance")
-    options = SMALL_GRID if method == "hashgrid" else SMALL | {"width": 16, "hidden_layers": 2, "color_width": 16, "color_layers": 1}
+    options = {"hashgrid": SMALL_GRID, "cam": SMALL | {"width": 16, "hidden_layers": 2, "color_width": 16, "color_layers": 1},
+               "densegrid": SMALL | {"levels": 1, "features": 28, "resolution": 12, "head": "linear", "color": "harmonics", "direction_degree": 3},
+               "rbf": SMALL | GRID | {"units": 16, "color": "harmonics"}}[method]
     fit = fit_field(scene, method, steps=3, options=options, out=tmp_path / "run")
     report = export(Source(fit.run, fit.field, "radiance"), tmp_path / "a.onnx", Request())
     assert report["inputs"] == ["coords", "directions", *(["time"] if moving else [])]
