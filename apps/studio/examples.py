@@ -1,4 +1,7 @@
-"""Signals to begin with: scikit-image's photographs, and a sound, a clip, a volume and a shape made here from formulas."""
+"""Signals to begin with: scikit-image's photographs, and a sound, a clip, a volume and a shape made here from formulas.
+
+`python -m apps.studio.examples` draws the small pictures by which the page shows them.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,8 @@ READY = {"Astronaut, a photograph": "skimage:astronaut", "Coffee, a photograph":
                "Hubble's deep field": "skimage:hubble_deep_field",
                "Duck, a posed scene": "procedural:duck"}
 RATE = 16000
+PICTURES = Path(__file__).parent / "static" / "examples"
+PICTURE_SIDE = 240
 
 
 def names() -> list[str]:
@@ -102,3 +107,22 @@ MADE: dict[str, tuple[Callable[[Path], None], str]] = {
     "Gyroid, a volume": (_gyroid, ".npy"),
     "Knot, a shape": (_knot, ".ply"),
 }
+
+
+def draw(folder: Path = PICTURES) -> None:
+    """A small square picture of each example."""
+    import tempfile
+
+    from PIL import Image, ImageOps
+
+    import scenes
+
+    folder.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as place:
+        for index, name in enumerate(names()):
+            picture = Image.fromarray(scenes.load(source(name, Folders.at(Path(place)))).preview(2 * PICTURE_SIDE))
+            ImageOps.fit(picture.convert("RGB"), (PICTURE_SIDE, PICTURE_SIDE)).save(folder / f"{index}.webp", quality=80)
+
+
+if __name__ == "__main__":
+    draw()

@@ -12,19 +12,23 @@ from apps.export import base, formats
 from apps.export.capabilities import can
 from apps.studio.looks import Opened
 from fields.fit.kinds import output_for
+from fields.fit.run import Run
+from fields.output import radiance, shape
 from fields.output.base import Request
 from scenes.errors import BadInput
 
 WEIGHTS = "weights, and how to build the field again (.safetensors)"
 # What `render` makes besides what the table of exports has.
 RENDERED = {"volume": {"projection (.png)": ".png"}, "shape": {"turntable (.gif)": ".gif", "view (.png)": ".png"},
-            "radiance": {"turntable (.mp4)": ".mp4", "view (.png)": ".png"}}
+            "radiance": {"view (.png)": ".png"}}
+TURNTABLE_SIZE = (400, 400)  # of shapes; scenes have their cameras'
 # Forms that hold every number of the field, in so many bits.
 WHOLE = {"small": 8, "weights": 32, "network": 32, "program": 32}
 # What takes more numbers than this takes so long that it should be made by the command.
 MOST_NUMBERS = 100_000_000
 MOST_CELLS = 512
 BYTES_A_CELL = 4
+BYTES_A_SPLAT = 62 * 4
 
 
 @dataclass(frozen=True)
@@ -43,11 +47,17 @@ def choices(opened: Opened) -> list[Choice]:
     """What fits this field, the usual form of its kind first."""
     kind = opened.run.header["kind"]
     rendered = [Choice(label, ending, "render", "scale" if kind == "volume" else "") for label, ending in RENDERED.get(kind, {}).items()]
-    able = can(_source(opened))
-    exported = [Choice(f"{row.form} ({'folder, zipped' if row.ending == '/' else row.ending}): {row.what}", row.ending, "export",
+    able = can(base.Source(opened.run, opened.field, kind))
+    rows = {(row.ending, row.form): row for row in reversed(formats.FORMATS) if row.needs in able}  # (`export` takes the first that fits)
+    exported = [Choice(_label(row), row.ending, "export",
                        "scale" if "scale" in row.takes else "cells" if "resolution" in row.takes else "", row.form, kind == "video" and "time" in row.takes)
-                for row in formats.FORMATS if row.needs in able]
+                for row in reversed(rows.values())]
     return [*exported, *rendered, Choice(WEIGHTS, ".safetensors", "copy")]
+
+
+def _label(row: base.Format) -> str:
+    ending = "folder, zipped" if row.ending == "/" else row.ending
+    return f"{row.form} ({ending})" + ("" if row.what == f"a {row.form}" else f": {row.what}")
 
 
 def find(opened: Opened, label: str) -> Choice:
@@ -57,14 +67,19 @@ def find(opened: Opened, label: str) -> Choice:
     raise BadInput(f"a field of the kind {opened.run.header['kind']} is not exported as {label}")
 
 
-def estimate(header: dict, choice: Choice, scale: float, cells: int) -> str:
+def estimate(run: Run, choice: Choice, scale: float, cells: int) -> str:
     """How much there will be, for people."""
+    header = run.header
     if choice.by == "copy" or choice.form in WHOLE:
         return f"{header['parameters']:,} numbers, about {header['parameters'] * WHOLE.get(choice.form, header.get('bits', 32)) / 8e6:.3g} MB"
     if choice.size == "cells":
         return f"up to {cells} cells along the longest side: {cells ** 3 * BYTES_A_CELL / 1e6:,.0f} MB of values while it is made"
+    if choice.form == "splat":
+        from apps.export.splats import SPLATS
+
+        return f"up to {SPLATS:,} Gaussians, {SPLATS * BYTES_A_SPLAT / 1e6:.0f} MB"
     if choice.size != "scale":
-        return ""
+        return _rendered(run, choice)
     if header["kind"] == "volume" and choice.ending == ".png":
         return f"{round(400 * scale)} x {round(400 * scale)} pixels"
     if choice.moment:
@@ -73,27 +88,43 @@ def estimate(header: dict, choice: Choice, scale: float, cells: int) -> str:
     return f"{' x '.join(f'{n:,}' for n in _scaled(header, scale))} {unit}"
 
 
-def write(opened: Opened, choice: Choice, scale: float, cells: int) -> Path:
+def _rendered(run: Run, choice: Choice) -> str:
+    """Of what `render` makes of a shape or a scene: pixels, and how many pictures."""
+    turntable = (choice.form or choice.label).startswith("turntable")
+    if run.header["kind"] == "shape":
+        (width, height), count = (TURNTABLE_SIZE, shape.FRAMES) if turntable else (shape.SIZE, 1)
+    else:
+        cameras = run.cameras()
+        if not cameras:
+            return "as large as its cameras' pictures, which the run does not know"
+        width, height = cameras[0].lens.width, cameras[0].lens.height
+        count = radiance.FRAMES if turntable else len(cameras) if choice.form == "views" else 1
+    return f"{width} x {height} pixels" + (f", {count} pictures, {width * height * count / 1e6:,.1f} million pixels" if count > 1 else "")
+
+
+def write(run: Run, choice: Choice, scale: float, cells: int) -> Path:
     """The file, in a folder of its own from which the page hands it out."""
-    out = room("export-") / f"{opened.run.path.name}{'' if choice.ending == '/' else choice.ending}"
-    header = opened.run.header
+    out = room("export-") / f"{run.path.name}{'' if choice.ending == '/' else choice.ending}"
+    header = run.header
     if choice.by == "copy":
-        shutil.copyfile(opened.run.weights, out)
+        shutil.copyfile(run.weights, out)
     elif choice.by == "export":
         if choice.size == "scale":
             _refuse_large(header, scale)
         request = base.Request(resolution=max(8, min(MOST_CELLS, int(cells))) if choice.size == "cells" else None,
                                scale=scale if choice.size == "scale" and scale != 1 else None, time=_middle(header) if choice.moment else None)
-        formats.export(_source(opened), out, request, choice.form)
+        # (of a field of its own: that of a scene is cleared for meshes, splats and densities)
+        formats.export(base.Source(run, run.load_field(), header["kind"]), out, request, choice.form)
         beside = list(out.parent.iterdir())
         if out.is_dir() or len(beside) > 1:  # (an OBJ has its materials and pictures beside it)
             packed = out.parent.with_suffix(".zip")
             shutil.make_archive(str(packed.with_suffix("")), "zip", out.parent)
-            return packed.rename(out.parent / f"{opened.run.path.name}.zip")
+            return packed.rename(out.parent / f"{run.path.name}.zip")
     else:
-        request = Request(turntable=True if choice.label.startswith("turntable") else None,
+        turntable = True if choice.label.startswith("turntable") else None
+        request = Request(turntable=turntable, size=TURNTABLE_SIZE if turntable else None,
                           scale=scale if choice.size == "scale" and scale != 1 else None)
-        output_for(header["kind"], opened.field, opened.run.path).render(out, request)
+        output_for(header["kind"], run.load_field(), run.path).render(out, request)
     return out
 
 
@@ -110,10 +141,6 @@ def _refuse_large(header: dict, scale: float) -> None:
         numbers *= n
     if numbers > MOST_NUMBERS:
         raise BadInput(f"that is {numbers:,} numbers; at most {MOST_NUMBERS:,} are made here, the command line makes more")
-
-
-def _source(opened: Opened) -> base.Source:
-    return base.Source(opened.run, opened.field, opened.run.header["kind"])
 
 
 def _middle(header: dict) -> float:

@@ -7,9 +7,11 @@ import shutil
 from pathlib import Path
 
 from apps.studio.clearing import clear
+from apps.studio.comparing import CompareJob, plan_of
+from apps.studio.distilling import DistillJob, DistillOrder
 from apps.studio.folders import Folders, checked
-from apps.studio.jobs import FitOrder, Job, Queue
-from fields.compare.comparison import HEADER
+from apps.studio.jobs import FitJob, FitOrder, Job, Queue
+from fields.compare.comparison import HEADER, Comparison
 from fields.fit.run import Run
 from scenes.errors import BadInput
 
@@ -88,10 +90,17 @@ def delete(folders: Folders, queue: Queue, name: str) -> None:
 
 
 def repeat(folders: Folders, queue: Queue, name: str) -> Job:
-    """The same signal, method, options, seed and budget once more, in a folder of its own."""
-    header = Run.open(folders.run(name)).header
+    """The same signal, method, options, seed and budget once more, in a folder of its own; so too what was distilled or compared."""
+    path = folders.run(name)
+    if (path / HEADER).is_file():
+        plan, anew = plan_of(Comparison.open(path).header), queue.free(name)
+        return queue.add(CompareJob(anew.name, anew, plan))
+    header = Run.open(path).header
     if header.get("teacher"):
-        raise BadInput(f"{name} was distilled from another run; repeat it under Distil")
+        order = DistillOrder.again(header)
+        Run.open(order.teacher)  # (told now where it has gone)
+        anew = queue.free(name)
+        return queue.add(DistillJob(anew.name, anew, order))
     source = header["source"]
     budget = {"steps": header["steps"]} if header["steps"] else {"seconds": header["seconds"]}
     order = FitOrder(source["path"], header["kind"], dict(source.get("options", {})), header["method"], header["options"], **budget,
@@ -101,4 +110,10 @@ def repeat(folders: Folders, queue: Queue, name: str) -> Job:
 
 
 def resume(folders: Folders, queue: Queue, name: str) -> Job:
-    return queue.resume(folders.run(name))
+    path = folders.run(name)
+    if not (path / HEADER).is_file():
+        return queue.resume(path, (DistillJob if Run.open(path).header.get("teacher") else FitJob)(name, path, None))
+    comparison = Comparison.open(path)
+    if not comparison.missing:
+        raise BadInput(f"{name} is finished; repeat it, or compare anew")
+    return queue.resume(path, CompareJob(name, path, plan_of(comparison.header)))

@@ -22,6 +22,7 @@ from fields.encoders.hash_grid import HashGrid
 from fields.field import Field, PointField
 from fields.fit.fit import reopen
 from fields.fit.fresh import SIDES, apply_fresh
+from fields.fit.run import Run
 from fields.init.spectrum import diagonal_spectrum
 from fields.methods.registry import make_method
 from fields.neurbf_field import NeuRbfField
@@ -59,9 +60,14 @@ def section(title: str, text: str, tiles: list[Tile]) -> str:
     return f'<section class="part"><h3>{escape(title)}</h3><p class="quiet">{escape(text)}</p><div class="tiles">{figures}</div></section>'
 
 
+def _points(opened: Opened) -> Field:
+    """The field of points that has grids, planes or maps: of a scene its trunk."""
+    return getattr(opened.field, "trunk", opened.field)
+
+
 def levels(opened: Opened) -> str:
     """A hash grid, one level after another, over the first two axes (the others in their middle)."""
-    field = opened.field
+    field = _points(opened)
     grid = getattr(field, "encoder", None)
     grid = grid if isinstance(grid, HashGrid) else getattr(grid, "grid", None)
     if not isinstance(grid, HashGrid):
@@ -70,17 +76,18 @@ def levels(opened: Opened) -> str:
     features = _on_plane(field, grid)
     tiles = [Tile(_three(features[..., level * layout.features:(level + 1) * layout.features]), f"level {level + 1}")
              for level in range(layout.outputs // layout.features)]
-    where = "" if field.domain.dimensions == 2 else ", cut through the middle"
+    where = ", cut through the middle" if field.domain.dimensions > 2 else ""
     return section("Hash grid, level by level", f"What each level adds, coarse to fine{where}: its features as red, green and blue.", tiles)
 
 
 def planes(opened: Opened) -> str:
     """The planes and lines of a factorised grid."""
-    grid = getattr(opened.field, "encoder", None)
+    field = _points(opened)
+    grid = getattr(field, "encoder", None)
     grid = grid if isinstance(grid, FactorGrid) else getattr(grid, "grid", None)
     if not isinstance(grid, FactorGrid):
         return ""
-    names = [axis.name for axis in opened.field.domain.axes]
+    names = [axis.name for axis in field.domain.axes]
     tiles, curves = [], []
     for factor, values in zip(grid.layout.factors, grid.grids):
         values = values.detach().cpu()
@@ -99,7 +106,7 @@ def planes(opened: Opened) -> str:
 
 def modulation(opened: Opened) -> str:
     """CAM's scales and shifts, a map (or a curve) a layer."""
-    field = opened.field
+    field = _points(opened)
     network = getattr(field, "network", None)
     if not isinstance(field, CamField) or network.modulation is None:
         return ""
@@ -124,7 +131,7 @@ def modulation(opened: Opened) -> str:
 
 def kernels(opened: Opened) -> str:
     """NeuRBF's kernels as ellipses, over the fit where that is a picture."""
-    field = opened.field
+    field = _points(opened)
     if not isinstance(field, NeuRbfField):
         return ""
     layer = field.encoder.kernels
@@ -163,14 +170,14 @@ def _ellipse(centre: np.ndarray, half: np.ndarray, turn: float) -> str:
 
 def spectral(opened: Opened) -> str:
     """NSTR's frequency from place to place, and how its transport says that changes."""
-    field = opened.field
+    field = _points(opened)
     if not isinstance(field, SpectralField):
         return ""
     frequency = _on_plane(field, lambda coords: field.frequency(coords)[..., None])[..., 0]
     low, high = float(frequency.min()), float(frequency.max())
     tiles = [Tile(_around(frequency, float(frequency.mean())), f"{low:.1f} to {high:.1f} cycles across the domain")]
     page = section("Frequency map", "How fast the waves are that each place is made of: blue is slower than their mean, orange faster.", tiles)
-    if field.transport is None:
+    if field.slopes is None:
         return page
     places = centres(ARROWS)
     dimensions = field.domain.dimensions
@@ -182,23 +189,25 @@ def spectral(opened: Opened) -> str:
                      for row, y in zip(flow / longest / ARROWS, places.tolist()) for (dx, dy), x in zip(row, places.tolist()))
     drawing = ('<svg class="kernels" viewBox="0 0 1 1" role="img" aria-label="Flow of the frequencies"><defs><marker id="tip" viewBox="0 0 6 6" refX="5" refY="3" '
                'markerWidth="4" markerHeight="4" orient="auto"><path d="M0 0L6 3L0 6z" fill="#b4501c"/></marker></defs>'
+               f'<image href="{inline(tiles[0].picture)}" width="1" height="1" opacity=".5" preserveAspectRatio="none"/>'
                f'<g stroke="#b4501c" stroke-width=".004">{arrows}</g></svg>')
-    return page + f'<section class="part"><h3>Flow</h3><p class="quiet">Where frequencies grow, by the transport.</p><figure class="drawing">{drawing}</figure></section>'
+    text = "Which way the waves become faster, and how soon; the map lies below the arrows."
+    return page + f'<section class="part"><h3>Flow</h3><p class="quiet">{text}</p><figure class="drawing">{drawing}</figure></section>'
 
 
 PARTS: list[Callable[[Opened], str]] = [kernels, spectral, levels, planes, modulation]
 
 
-def spectra(opened: Opened) -> str:
+def spectra(run: Run) -> str:
     """The spectra of target and fit, and what FreSh would choose for this method, as HTML; takes some seconds."""
-    header, field = opened.run.header, opened.field
-    signal = reopen(opened.run)
+    header, field = run.header, run.load_field()
+    signal = reopen(run)
     dimensions = signal.domain.dimensions
     if dimensions not in SIDES or not isinstance(field, PointField) or None in signal.domain.shape:
         raise BadInput(f"spectra are of pictures, sounds, clips and volumes on a grid, and this run is of the kind {header['kind']}")
     side = min(SIDES[dimensions], *signal.domain.shape)
     target = torch.from_numpy(signal.on_grid(side))
-    bins = min(BINS, side // 2 - 1)
+    bins = side // 2 - 1 if dimensions == 1 else min(BINS, side // 2 - 1)
     if bins < 4:
         raise BadInput(f"{side} samples along an axis are too few for a spectrum")
     fit = torch.from_numpy(np.moveaxis(lattice(field, *[centres(side)] * dimensions), -1, 0).copy())
@@ -206,16 +215,21 @@ def spectra(opened: Opened) -> str:
     text = ""
     method = make_method(header["method"], header["options"])
     if method.frequency_option:
-        _, report, choice = apply_fresh(method, signal)
-        if choice is None:
-            text = report["remark"]
+        try:
+            _, report, choice = apply_fresh(method, signal)
+        except BadInput as reason:  # (with these options there is nothing to choose)
+            text = str(reason)
         else:
-            network = choice.network / choice.network.sum()
-            lines.append(Line("FreSh's pick", [(q + 1, float(v)) for q, v in enumerate(network)]))
-            text = f"FreSh would choose {report['option']} = {report['value']:g}; this run has {getattr(method, method.frequency_option):g}."
-            text += f" {report['remark']}" if report.get("remark") else ""
-    drawing = svg([Line(line.name, [(x, float(np.log10(max(y, 1e-7)))) for x, y in line.points]) for line in lines], "cycles across the signal",
-                  "share of magnitude, log10", label="Spectra of target and fit", size=NARROW)
+            if choice is None:
+                text = report["remark"]
+            else:
+                network = choice.network / choice.network.sum()
+                lines.append(Line("FreSh's pick", [(q + 1, float(v)) for q, v in enumerate(network)]))
+                text = f"FreSh would choose {report['option']} = {report['value']:g}; this run has {getattr(method, method.frequency_option):g}."
+                text += f" {report['remark']}" if report.get("remark") else ""
+    many = bins > 4 * BINS
+    drawing = svg([Line(line.name, [(x, float(np.log10(max(y, 1e-7)))) for x, y in (_octaves(line.points) if many else line.points)]) for line in lines],
+                  "cycles across the signal", "share of magnitude, log10", logarithmic=many, label="Spectra of target and fit", size=NARROW)
     return f'<figure class="drawing">{drawing}</figure><p>{escape(text)}</p>'
 
 
@@ -223,6 +237,13 @@ def _spectrum(name: str, values: Tensor, bins: int) -> Line:
     spectrum = diagonal_spectrum(values, bins)
     total = float(spectrum.sum()) or 1.0
     return Line(name, [(q + 1, float(v) / total) for q, v in enumerate(spectrum)])
+
+
+def _octaves(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Means over bands that are an eighth of an octave wide: a sound has thousands of frequencies."""
+    x, y = np.array(points).T
+    band = np.round(8 * np.log2(x)).astype(int)
+    return [(float(x[band == b].mean()), float(y[band == b].mean())) for b in np.unique(band)]
 
 
 @torch.no_grad()

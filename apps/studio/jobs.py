@@ -19,7 +19,7 @@ import numpy as np
 import fields.fit.fit as fitting
 import scenes
 from apps.studio.folders import Folders
-from apps.studio.pictures import same_size, webp
+from apps.studio.pictures import quick, same_size, webp
 from fields.compare.pictures import error_map
 from fields.distill import distill
 from fields.fit.callbacks import PREVIEW_SIDE
@@ -30,7 +30,7 @@ from scenes.errors import BadInput
 
 # A live picture twice a second at most, and this share of the time at most.
 LIVE_SECONDS = 0.5
-LIVE_SHARE = 0.05
+LIVE_SHARE = 0.04
 FULL_SIDE = 1024
 # A picture that takes longer than this is drawn smaller the next time, down to this side.
 PICTURE_SECONDS, SMALLEST_SIDE = 0.1, 80
@@ -83,6 +83,7 @@ class Job:
         self.points: list[tuple[float, float]] = []
         self.metrics: dict = {}
         self.pictures: dict[str, bytes] = {}
+        self._drawn: dict[str, int] = {}  # the version in which each picture was made
         self.version = 0
         self.watched = 0.0
         self._trainer: Trainer | None = None
@@ -113,7 +114,7 @@ class Job:
         """Everything but the pictures and the curve."""
         return {"id": self.id, "name": self.name, "run": self.path.name, "state": self.state, "message": self.message, "info": self.info, "kind": self.kind,
                 "step": self.step, "total": self.total, "elapsed": round(self.elapsed, 1), "left": self.left, "rate": round(self.rate, 1),
-                "measure": self.measure, "quality": self.quality, "metrics": self.metrics, "version": self.version, "pictures": sorted(self.pictures)}
+                "measure": self.measure, "quality": self.quality, "metrics": self.metrics, "version": self.version, "pictures": dict(self._drawn)}
 
     def begin(self) -> bool:
         """Called by the worker; False where it has been taken from the queue."""
@@ -160,7 +161,9 @@ class Job:
         return True
 
     def show(self, **pictures: np.ndarray) -> None:
-        self.pictures = {**self.pictures, **{name: webp(picture) for name, picture in pictures.items()}}
+        made = {name: quick(picture) if picture.shape[2] == 3 else webp(picture) for name, picture in pictures.items()}
+        self.pictures = {**self.pictures, **made}
+        self._drawn = {**self._drawn, **dict.fromkeys(made, self.version + 1)}
         self.version += 1
 
 
@@ -290,18 +293,19 @@ class Queue:
             self._promised.add(path)
             return path
 
-    def resume(self, path: Path) -> Job:
-        """Queues the continuation of a run; the job that it has already, if it is under way."""
+    def resume(self, path: Path, job: Job | None = None) -> Job:
+        """Queues the continuation of a run: the job that it has already, also where it is under way, else `job` (by default a fit)."""
         with self._change:
-            for job in reversed(self.jobs.values()):
-                if job.path == path:
-                    if job.state in ACTIVE:
-                        return job
-                    if job.requeue():
-                        return self.add(job)
-            if Run.open(path).header["status"] == "finished":
+            for known in reversed(self.jobs.values()):
+                if known.path == path:
+                    if known.state in ACTIVE:
+                        return known
+                    if known.requeue():
+                        return self.add(known)
+            job = job or FitJob(path.name, path, None)
+            if isinstance(job, FitJob) and Run.open(path).header["status"] == "finished":
                 raise BadInput(f"{path.name} is finished; repeat it, or fit anew")
-            return self.add(FitJob(path.name, path, None))
+            return self.add(job)
 
     def add(self, job: Job) -> Job:
         with self._change:

@@ -1,6 +1,7 @@
 """Pictures of fitted fields for the page: any window at screen resolution, any side of a shape. One thread does them, in turn.
 
-The fields last looked at are kept; a field is read anew where its file has changed.
+The fields last looked at are kept; a field is read anew where its file has changed. What takes long has threads of its own: one opens
+signals, one makes exports and spectra.
 """
 
 from __future__ import annotations
@@ -51,18 +52,24 @@ class Opened:
 
 class Looks:
     def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="studio-looks")
+        self._pool, self._opening, self._making = (ThreadPoolExecutor(1, thread_name_prefix=f"studio-{name}") for name in ("looks", "opens", "makes"))
         self._kept: OrderedDict[Path, Opened] = OrderedDict()
 
     def ask(self, path: Path, function: Callable[[Opened], object]):
         """A Future of `function` of the opened run in that folder."""
         return self._pool.submit(lambda: function(self._open(path)))
 
+    def make(self, path: Path, function: Callable[[Run], object]):
+        """The same of the run alone, beside those who look: it loads a field of its own."""
+        return self._making.submit(lambda: function(Run.open(path)))
+
     def submit(self, function: Callable[[], object]):
-        return self._pool.submit(function)
+        """A Future of what opens a file."""
+        return self._opening.submit(function)
 
     def close(self) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        for pool in (self._pool, self._opening, self._making):
+            pool.shutdown(wait=True, cancel_futures=True)
 
     def _open(self, path: Path) -> Opened:
         run = Run.open(path)
@@ -106,7 +113,7 @@ def window(opened: Opened, x0: float, y0: float, x1: float, y1: float, width: in
 
 
 def _wave(fitted: PointField, x0: float, x1: float, width: int, height: int) -> np.ndarray:
-    """The curve of a sound: for every column what it spans, the channels below each other, transparent around."""
+    """The curve of a sound: for every column what it spans, -1 to 1 over a channel's height, the channels below each other, transparent around."""
     values = lattice(fitted, centres(width * SAMPLES_A_COLUMN, x0, x1)).reshape(width, SAMPLES_A_COLUMN, -1)
     sheet = np.zeros((height, width, 4), np.uint8)
     tall = height // values.shape[2]
@@ -114,7 +121,7 @@ def _wave(fitted: PointField, x0: float, x1: float, width: int, height: int) -> 
     for channel in range(values.shape[2]):
         part = values[:, :, channel]
         previous = np.concatenate([part[:1, 0], part[:-1, -1]])
-        low, high = (np.clip((1 - f(f(part, axis=1), previous)) * tall, 0, tall - 1) for f in (_lower, _upper))
+        low, high = (np.clip((0.5 - 0.5 * f(f(part, axis=1), previous)) * tall, 0, tall - 1) for f in (_lower, _upper))
         drawn = (rows >= np.floor(high)) & (rows <= np.ceil(low))
         sheet[channel * tall:(channel + 1) * tall][drawn] = (*INK, 255)
         sheet[channel * tall + tall // 2, :, 3] = np.maximum(sheet[channel * tall + tall // 2, :, 3], 90)
@@ -129,16 +136,17 @@ def _upper(a, b=None, axis=None):
     return a.max(axis=axis) if b is None else np.maximum(a, b)
 
 
-def around(opened: Opened, azimuth: float, elevation: float, distance: float, side: int, what: str) -> np.ndarray:
+def around(opened: Opened, azimuth: float, elevation: float, distance: float, side: int, what: str, at: float = 0.0) -> np.ndarray:
     """A shape or a scene from somewhere, `[side, side, 4]` uint8, transparent where nothing is; `what` is color, normal or depth.
 
-    Angles in degrees. `distance` is in unit cubes for shapes; for scenes, `view.DISTANCE` is as far away as their cameras are.
+    Angles in degrees. `distance` is in unit cubes for shapes; for scenes, `view.DISTANCE` is as far away as their cameras are. `at` is
+    the moment of a moving scene, from 0 to 1.
     """
-    if not all(map(math.isfinite, (azimuth, elevation, distance))) or not 16 <= side <= 1024:
+    if not all(map(math.isfinite, (azimuth, elevation, distance, at))) or not 16 <= side <= 1024:
         raise BadInput("a view has finite angles, and a side of 16 to 1024 pixels")
     elevation, distance = max(-89.0, min(89.0, elevation)), max(0.2, min(8.0, distance))
     if opened.run.header["kind"] == "radiance":
-        return _scene(opened, azimuth, elevation, distance / view.DISTANCE, side, what)
+        return _scene(opened, azimuth, elevation, distance / view.DISTANCE, side, what, max(0.0, min(1.0, at)))
     if opened.run.header["kind"] != "shape":
         raise BadInput(f"a field of the kind {opened.run.header['kind']} has no surface to go around")
     fit, distance_to = _surface(opened)
@@ -157,13 +165,13 @@ def around(opened: Opened, azimuth: float, elevation: float, distance: float, si
 
 
 @torch.no_grad()
-def _scene(opened: Opened, azimuth: float, elevation: float, distance: float, side: int, what: str) -> np.ndarray:
+def _scene(opened: Opened, azimuth: float, elevation: float, distance: float, side: int, what: str, at: float) -> np.ndarray:
     """A radiance field from a place on the sphere around what its cameras look at."""
     output = output_for("radiance", opened.field, opened.run.path)
     cameras = output.cameras()
     lens = resized(cameras[0].lens, side, side)
     pose = pose_around(cameras, azimuth, elevation, distance)
-    seen, normals = output.see(PathCamera(pose, lens, cameras[0].time), None, what == "normal")
+    seen, normals = output.see(PathCamera(pose, lens), at, what == "normal")
     picture = to_bytes(shown_scene(seen, normals, what))
     return np.concatenate([picture, np.full((side, side, 1), 255, np.uint8)], axis=2)
 

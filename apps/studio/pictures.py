@@ -17,6 +17,19 @@ def webp(picture: np.ndarray, quality: int = 88) -> bytes:
     return buffer.getvalue()
 
 
+def quick(picture: np.ndarray) -> bytes:
+    """`[H, W, 3]` uint8 as JPEG: as large as WebP, in a tenth of the time, which is the fit's."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "jpeg", quality=90)
+    return buffer.getvalue()
+
+
+def media_type(content: bytes) -> str:
+    return "image/webp" if content[:4] == b"RIFF" else "image/jpeg"
+
+
 def png(picture: np.ndarray) -> bytes:
     from PIL import Image
 

@@ -10,20 +10,21 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse, JSONResponse
 
 import fields.compare
-from apps.studio import gallery
+from apps.studio import examples, gallery
 from apps.studio.comparing import CompareJob, preview_of
 from apps.studio.distilling import DistillJob
 from apps.studio.jobs import FitJob, Job, Queue
 from apps.studio.looks import Looks, around, window
 from apps.studio.folders import Folders
-from apps.studio.pictures import webp
-from fields.compare.chart import Line, svg
+from apps.studio.pictures import media_type, webp
+from fields.compare.chart import SMALL, Line, svg
 from scenes.errors import BadInput
 
 STATIC = Path(__file__).parent / "static"
 COMPARISON = Path(fields.compare.__file__).parent
 FILES = {"studio.js": (STATIC / "studio.js", "text/javascript"), "studio.css": (STATIC / "studio.css", "text/css"),
          "comparison.js": (COMPARISON / "page.js", "text/javascript"), "comparison.css": (COMPARISON / "page.css", "text/css")}
+FILES |= {f"example-{index}.webp": (examples.PICTURES / f"{index}.webp", "image/webp") for index in range(len(examples.names()))}
 COMPARED = {"comparison.html": "text/html", "comparison.json": "application/json", "curves.png": "image/png", "crops.png": "image/png"}
 FRESH = {"Cache-Control": "no-store"}
 
@@ -39,21 +40,20 @@ def routes(folders: Folders, queue: Queue, looks: Looks) -> APIRouter:
         return FileResponse(file, media_type=media_type, headers={"Cache-Control": "no-cache"})
 
     @router.get("/jobs")
-    def jobs() -> Response:
-        """All fits of this studio, oldest first; the page shows those that wait or run."""
-        return JSONResponse([{**job.told(), "sort": _sort(job)} for job in list(queue.jobs.values())],
-                            headers=FRESH)
+    async def jobs(of: str = "") -> Response:
+        """All fits of this studio, oldest first, and everything about one of them: what a page asks twice a second, in one answer."""
+        found = queue.jobs.get(of)
+        told = None
+        if found is not None:
+            found.watched = time.monotonic()
+            told = {**found.told(), "curve": _curve(found), "page": getattr(found, "page", "")}
+        return JSONResponse({"jobs": [{"id": job.id, "name": job.name, "state": job.state, "sort": _sort(job)} for job in list(queue.jobs.values())],
+                             "job": told}, headers=FRESH)
 
-    @router.get("/jobs/{number}")
-    def job(number: str) -> Response:
-        found = queue.job(number)
-        found.watched = time.monotonic()
-        return JSONResponse({**found.told(), "curve": _curve(found), "page": getattr(found, "page", "")}, headers=FRESH)
-
-    @router.get("/jobs/{number}/{name}.webp")
-    def picture(number: str, name: str) -> Response:
+    @router.get("/jobs/{number}/{name}")
+    async def picture(number: str, name: str) -> Response:
         content = queue.job(number).pictures.get(name)
-        return Response(content, media_type="image/webp", headers=FRESH) if content else Response(status_code=404)
+        return Response(content, media_type=media_type(content), headers=FRESH) if content else Response(status_code=404)
 
     @router.post("/jobs/{number}/{action}")
     def act(number: str, action: str) -> Response:
@@ -101,7 +101,7 @@ def routes(folders: Folders, queue: Queue, looks: Looks) -> APIRouter:
             return JSONResponse({})
         if action in ("repeat", "resume"):
             started = await asyncio.to_thread(getattr(gallery, action), folders, queue, name)
-            return JSONResponse(started.told())
+            return JSONResponse({**started.told(), "sort": _sort(started)})
         return Response(status_code=404)
 
     @router.get("/view/{name}")
@@ -112,10 +112,10 @@ def routes(folders: Folders, queue: Queue, looks: Looks) -> APIRouter:
         return Response(seen, media_type="image/webp", headers=FRESH)
 
     @router.get("/orbit/{name}")
-    async def orbit(name: str, azimuth: float, elevation: float, distance: float, side: int, what: str = "color") -> Response:
+    async def orbit(name: str, azimuth: float, elevation: float, distance: float, side: int, what: str = "color", at: float = 0.0) -> Response:
         if what not in ("color", "normal", "depth"):
             raise BadInput("what is shown is color, normal or depth")
-        seen = await asyncio.wrap_future(looks.ask(folders.run(name), lambda opened: webp(around(opened, azimuth, elevation, distance, side, what), 92)))
+        seen = await asyncio.wrap_future(looks.ask(folders.run(name), lambda opened: webp(around(opened, azimuth, elevation, distance, side, what, at), 92)))
         return Response(seen, media_type="image/webp", headers=FRESH)
 
     return router
@@ -128,8 +128,8 @@ def _sort(job: Job) -> str:
 def _curve(job: Job) -> str:
     if len(job.points) < 2:
         return ""
-    unit = {"psnr": "PSNR, dB", "test_psnr": "PSNR of views for testing, dB", "snr": "SNR, dB"}.get(job.measure, job.measure)
-    return svg([Line(job.measure, job.points)], "seconds", unit)
+    unit = {"psnr": "PSNR, dB", "test_psnr": "PSNR of test views, dB", "snr": "SNR, dB"}.get(job.measure, job.measure)
+    return svg([Line(job.measure, job.points)], "seconds", unit, size=SMALL)
 
 
 def told(request: Request, error: BadInput) -> Response:

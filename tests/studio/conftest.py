@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shutil
 import socket
+import sys
 import threading
 import time
 from pathlib import Path
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "fit"))  # (where `posed_scene` is)
 FLAGS = "--no-sandbox --use-gl=angle --use-angle=swiftshader --enable-unsafe-swiftshader --ignore-gpu-blocklist".split()
 SHOTS = Path(__file__).resolve().parents[2] / "build" / "screenshots"
 PATIENCE = 120_000  # milliseconds; machines that do other things as well are slow
@@ -130,11 +132,22 @@ class Visitor:
         self.page.wait_for_function("states => states.includes(document.querySelector('[data-studio=live] .chip')?.dataset.state)", arg=list(states))
         return self.page.locator("[data-studio=live] .chip").get_attribute("data-state")
 
+    def settled(self) -> None:
+        """What has just opened is shown."""
+        self.page.wait_for_function("!document.querySelector('.fresh')")
+
     def until(self, condition, seconds: float = PATIENCE / 1000) -> None:
         begun = time.monotonic()
         while not condition():
             assert time.monotonic() - begun < seconds, "it did not happen"
             self.page.wait_for_timeout(50)
+
+    def accessible(self) -> None:
+        """axe-core finds nothing serious in what is shown now."""
+        from axe_playwright_python.sync_playwright import Axe
+
+        found = Axe().run(self.page).response["violations"]
+        assert [f"{v['id']}: {node['html'][:160]}" for v in found if v["impact"] in ("serious", "critical") for node in v["nodes"]] == []
 
     def shot(self, name: str) -> None:
         SHOTS.mkdir(parents=True, exist_ok=True)
@@ -156,3 +169,15 @@ def visit(chromium, studio):
     for job in list(studio.queue.jobs.values()):
         job.stop()
     assert [problem for visitor in visitors for problem in visitor.problems] == []
+
+
+@pytest.fixture(scope="session")
+def scene(tmp_path_factory):
+    """The run folder of a small posed scene, of which a few specks and more than its cameras saw are dense."""
+    from apps.cli.main import main
+    from posed_scene import SMALL_GRID, write_scene
+
+    folder = tmp_path_factory.mktemp("scene")
+    settings = [f"{name}={value}" for name, value in SMALL_GRID.items()]
+    assert main(["fit", str(write_scene(folder / "ball")), "--steps", "30", "--out", str(folder / "run"), "--set", *settings]) == 0
+    return folder / "run"

@@ -1,8 +1,10 @@
 """The studio in a real browser: every tab from a signal to a result. Screenshots are kept under build/screenshots."""
 
+import json
 import shutil
 import time
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from fields.fit.run import Run
 
 pytest.importorskip("gradio")
 pytest.importorskip("playwright")
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(shutil.which("chromium") is None, reason="the system has no chromium: apt install chromium")]
 
 
@@ -19,6 +22,26 @@ def ended(visitor):
     job = list(visitor.studio.queue.jobs.values())[-1]
     visitor.until(lambda: job.state in ("done", "failed", "stopped", "paused"))
     return job
+
+
+def test_a_click_on_a_picture_chooses_an_example_and_its_estimate(visit, studio):
+    for job in list(studio.queue.jobs.values()):
+        job.stop()
+    visitor = visit()
+    visitor.until(lambda: all(job.state not in ("queued", "loading", "running", "stopping") for job in studio.queue.jobs.values()))
+    studio.queue.jobs.clear()
+    visitor.open()
+    page = visitor.page
+    pictures = page.locator("[data-example] img")
+    pictures.first.wait_for()
+    page.wait_for_function("[...document.querySelectorAll('[data-example] img')].every(image => image.naturalWidth)")
+    assert pictures.count() == len(examples.names())
+    for name, numbers in (("Astronaut", "324,576"), ("Chelsea", "168,912")):  # (of one method: what is said follows the signal)
+        page.get_by_role("button", name=name).click()
+        visitor.said("#about", "image")
+        visitor.said("#estimate", numbers)
+    assert page.locator("#example input").input_value().startswith("Chelsea")
+    visitor.shot("welcome")
 
 
 def test_a_photograph_from_upload_to_export(visit, photograph, tmp_path):
@@ -32,7 +55,7 @@ def test_a_photograph_from_upload_to_export(visit, photograph, tmp_path):
     assert visitor.state("done") == "done"
     visitor.said("[data-studio=live] .line", "600 of 600 steps")
     page.wait_for_selector(".curve svg")
-    assert "psnr" in page.inner_text(".scores")
+    assert "PSNR" in page.inner_text(".scores")
     page.wait_for_selector(".live.drawn")
     page.locator(".slider input").focus()
     page.keyboard.press("Home")
@@ -49,6 +72,7 @@ def test_a_photograph_from_upload_to_export(visit, photograph, tmp_path):
     page.click("#inside-spectra")
     page.wait_for_selector("#inside-drawn svg")
     visitor.shot("look-inside")
+    visitor.accessible()
 
     visitor.tab("Export")
     visitor.choose("#export-run", "photo")
@@ -60,6 +84,7 @@ def test_a_photograph_from_upload_to_export(visit, photograph, tmp_path):
     from PIL import Image
 
     assert Image.open(download.value.path()).size == (96, 64)
+    visitor.accessible()
     visitor.shot("export")
 
 
@@ -74,6 +99,7 @@ def test_a_mask_and_weights_to_begin_with(visit, photograph, tmp_path):
     visitor.upload(photograph)
     visitor.said("#about", "96 x 64")
     page.get_by_role("button", name="Which samples").click()
+    page.locator("#held-out").wait_for()
     assert page.locator("#held-out").is_visible() and not page.locator("#quantity").is_visible()
     page.set_input_files("#mask input[type=file]", str(tmp_path / "mask.png"))
     visitor.said("#mask", "mask")
@@ -109,40 +135,100 @@ def test_pause_refresh_and_resume(visit):
     assert visitor.state("stopped") == "stopped"
 
 
-def test_a_sound_a_clip_and_a_zipped_clip(visit, tmp_path, astronaut):
+def test_closing_the_tab_loses_nothing_and_a_lost_connection_rejoins(visit):
+    first = visit()
+    first.example("Chelsea", "image")
+    first.steps(400_000)
+    first.fit()
+    first.state("running")
+    job = list(first.studio.queue.jobs.values())[-1]
+    first.context.close()
+    closed = job.step
+    second = visit()
+    assert second.state("running") == "running" and second.page.inner_text("[data-studio=live] h2") == job.name
+    second.until(lambda: job.step > closed)
+    second.context.set_offline(True)
+    second.page.wait_for_selector("[data-studio=live].lost")
+    offline = job.step
+    second.until(lambda: job.step > offline)
+    second.tab("Compare")
+    second.page.wait_for_selector("[data-studio=comparison].lost")
+    second.tab("Fit")
+    second.context.set_offline(False)
+    second.page.wait_for_selector("[data-studio=live]:not(.lost)")
+    second.page.wait_for_selector(".live.drawn")
+    second.page.get_by_role("button", name="Stop and keep").click()
+    assert second.state("stopped") == "stopped"
+
+
+def real(name, made):
+    """A file of the shared data; where that is not beside the repository, what `made` makes."""
+    return SHARED / name if SHARED.is_dir() else made()
+
+
+def tone(folder):
+    import soundfile
+
+    soundfile.write(folder / "tone.wav", np.sin(np.arange(8000) / 7) * 0.5, 8000)
+    return folder / "tone.wav"
+
+
+def ball(folder):
+    import trimesh
+
+    trimesh.creation.icosphere(2).export(folder / "ball.ply")
+    return folder / "ball.ply"
+
+
+def cloud(folder):
+    """2,048 points with normals: of an airplane, or where the shared data are missing of a ball."""
+    if SHARED.is_dir():
+        with np.load(SHARED / "shapes" / "labeled_psb_shared.npz") as shapes:
+            points, normals = (shapes[name][0].astype(float) for name in ("points", "normals"))
+    else:
+        points = normals = np.random.default_rng(0).normal(size=(2048, 3))
+        points = normals = points / np.linalg.norm(points, axis=1, keepdims=True)
+    names = "".join(f"property float {name}\n" for name in ("x", "y", "z", "nx", "ny", "nz"))
+    header = f"ply\nformat ascii 1.0\nelement vertex {len(points)}\n{names}end_header"
+    np.savetxt(folder / "cloud.ply", np.concatenate([points, normals], axis=1), fmt="%.5f", header=header, comments="")
+    return folder / "cloud.ply"
+
+
+def test_a_sound_a_zipped_clip_a_volume_and_a_point_cloud(visit, studio, tmp_path, astronaut):
     import soundfile
     from PIL import Image
 
-    soundfile.write(tmp_path / "tone.wav", np.sin(np.arange(8000) / 7) * 0.5, 8000)
+    sound = real("audio/trumpet_sorohanro.wav", lambda: tone(tmp_path))
+    volume = Path(examples.source("Gyroid, a volume", studio.folders))
     with zipfile.ZipFile(tmp_path / "frames.zip", "w") as archive:
         for index in range(4):
             Image.fromarray(astronaut[index * 8:64 + index * 8, 180:260]).save(tmp_path / f"{index}.png")
             archive.write(tmp_path / f"{index}.png", f"frames/{index}.png")
     visitor = visit()
-    for file, kind, text in ((tmp_path / "tone.wav", "audio", "8,000 samples"), (tmp_path / "frames.zip", "video", "4 frames of 80 x 64")):
+    for file, kind, text in ((sound, "audio", f"{soundfile.info(sound).frames:,} samples"), (tmp_path / "frames.zip", "video", "4 frames of 80 x 64"),
+                             (volume, "volume", "64 x 64 x 64"), (cloud(tmp_path), "shape", "2,048 points")):
         visitor.open()
         visitor.upload(file)
         visitor.said("#about", text)
         visitor.steps(20)
         visitor.fit()
-        assert ended(visitor).state == "done"
+        job = ended(visitor)
+        assert (job.state, job.kind) == ("done", kind), job.message
         visitor.state("done")
         visitor.shot(f"fit-{kind}")
 
 
 def test_a_mesh_from_upload_to_its_orbit_and_its_mesh(visit, tmp_path):
-    import trimesh
-
-    trimesh.creation.icosphere(2).export(tmp_path / "ball.ply")
+    mesh = real("meshes/spot_vertex_colors.ply", lambda: ball(tmp_path))
     visitor = visit()
     page = visitor.page
-    visitor.upload(tmp_path / "ball.ply")
+    visitor.upload(mesh)
     visitor.said("#about", "shape")
     visitor.steps(60)
     visitor.fit()
     assert ended(visitor).state == "done"
     visitor.tab("3-D")
-    visitor.choose("#space-run", "ball")
+    visitor.choose("#space-run", mesh.stem)
     page.wait_for_function("document.querySelector('[data-studio=orbit]')?.dataset.drawn?.includes('color 30')")
     page.locator("[data-studio=orbit] .window").focus()
     page.keyboard.press("ArrowRight")
@@ -156,11 +242,27 @@ def test_a_mesh_from_upload_to_its_orbit_and_its_mesh(visit, tmp_path):
     page.wait_for_selector("#space-mesh canvas")
     page.wait_for_timeout(1500)
     visitor.shot("space")
+    visitor.accessible()
 
 
 @pytest.fixture(scope="module")
+def posed(tmp_path_factory):
+    """A zipped folder with 12 views for training and 2 for testing, and what is said of them: of the lego bulldozer, where the shared data
+    are missing of the procedural duck."""
+    if not SHARED.is_dir():
+        return duck(tmp_path_factory), "64 x 64"
+    source, folder = SHARED / "nerf" / "lego_200", tmp_path_factory.mktemp("lego")
+    with zipfile.ZipFile(folder / "lego.zip", "w") as archive:
+        for split, some in (("train", slice(0, 96, 8)), ("test", slice(0, 20, 10))):
+            content = json.loads((source / f"transforms_{split}.json").read_text())
+            content["frames"] = content["frames"][some]
+            archive.writestr(f"lego/transforms_{split}.json", json.dumps(content))
+            for frame in content["frames"]:
+                archive.write(source / f"{frame['file_path']}.png", f"lego/{frame['file_path']}.png")
+    return folder / "lego.zip", "200 x 200"
+
+
 def duck(tmp_path_factory):
-    """A zipped folder with 14 small photographs of the procedural duck and their cameras."""
     from dataclasses import replace
 
     from fields.render.still_life import photographs
@@ -186,11 +288,11 @@ def mean_error(job):
     return float(np.abs(fit - target).mean())
 
 
-def test_a_posed_scene_from_upload_to_export(visit, duck):
+def test_a_posed_scene_from_upload_to_export(visit, posed):
     visitor = visit()
     page = visitor.page
-    visitor.upload(duck)
-    visitor.said("#about", "12 views for training and 2 for testing, 64 x 64, with alpha")
+    visitor.upload(posed[0])
+    visitor.said("#about", f"12 views for training and 2 for testing, {posed[1]}, with alpha")
     assert "radiance" in page.inner_text("#about")
     visitor.steps(40)
     visitor.fit()
@@ -200,7 +302,7 @@ def test_a_posed_scene_from_upload_to_export(visit, duck):
     page.wait_for_selector(".live.drawn")
     assert visitor.state("done") == "done"
     assert mean_error(job) < 0.7 * first, "the view for testing sharpens"
-    assert job.metrics["psnr"] > 15 and "psnr" in page.inner_text(".scores")
+    assert job.metrics["psnr"] > 15 and "PSNR" in page.inner_text(".scores")
     visitor.shot("fit-radiance")
 
     page.get_by_role("button", name="See in 3-D").click()
@@ -217,6 +319,7 @@ def test_a_posed_scene_from_upload_to_export(visit, duck):
     assert all(np.std(pixels) > 5 for pixels in seen.values()) and seen["color"] != seen["depth"] != seen["normal"]
     page.wait_for_selector("#space-cameras img")
     visitor.said("#space-cameras", "12 cameras for training, 2 for testing")
+    visitor.accessible()
 
     visitor.tab("Fit")
     page.get_by_role("button", name="Export", exact=True).first.click()
@@ -230,6 +333,34 @@ def test_a_posed_scene_from_upload_to_export(visit, duck):
     points = trimesh.load(download.value.path(), file_type="ply")
     assert len(points.vertices) > 100
     visitor.shot("export-radiance")
+
+
+def test_what_is_typed_as_soon_as_a_tab_opens_is_what_is_done(visit):
+    """Without Enter and without leaving the box: controls that have just come up keep what they are given."""
+    visitor = visit()
+    page, jobs = visitor.page, visitor.studio.queue.jobs
+    visitor.example("Chelsea", "image")
+    visitor.said("#estimate", "parameters")
+    page.get_by_role("button", name="More: size").click()
+    page.locator("#params textarea, #params input").fill("20k")
+    page.locator("#seconds input[type=number]").fill("3")
+    visitor.fit()
+    order = list(jobs.values())[-1].order
+    assert (order.seconds, order.params) == (3, 20_000)
+    typed = {}
+    for tab, place in (("Compare", "#compare-seconds"), ("Distil", "#distil-seconds"), ("3-D", "#space-cells")):
+        visitor.tab(tab)
+        typed[place] = page.locator(f"{place} input[type=number]")
+        typed[place].fill("64")
+    visitor.tab("Compare")
+    page.get_by_role("button", name="More: steps").click()
+    page.locator("#compare-held-out textarea, #compare-held-out input").fill("0.25")
+    before = len(jobs)
+    page.click("#compare-start")
+    visitor.until(lambda: len(jobs) > before)
+    plan = list(jobs.values())[-1].plan
+    assert (plan.seconds, plan.held_out) == (64, 0.25)
+    assert {box.input_value() for box in typed.values()} == {"64"}
 
 
 def test_two_methods_are_compared(visit):
@@ -251,6 +382,7 @@ def test_two_methods_are_compared(visit):
     transforms = page.locator("#comparison .pane .fit").evaluate_all("images => images.map(image => image.style.transform)")
     assert len(set(transforms)) == 1 and transforms[0].startswith("scale(1.4)")
     visitor.shot("compare")
+    visitor.accessible()
     answer = page.request.get(visitor.studio.address + page.get_by_role("link", name="Download as one page").get_attribute("href"))
     assert answer.ok and "compare-viewer" in answer.text()
     for label, begins in (("Numbers", b"{"), ("Curves", b"\x89PNG"), ("Crops", b"\x89PNG")):
@@ -360,6 +492,7 @@ def test_the_gallery_renames_repeats_and_deletes_after_asking(visit, photograph)
     card = page.locator(f"[data-run='{name}']")
     card.get_by_role("button", name="Rename").click()
     page.locator("dialog input").fill("renamed run")
+    visitor.accessible()
     page.locator("dialog button[type=submit]").click()
     card = page.locator("[data-run='renamed run']")
     card.wait_for()
@@ -375,29 +508,67 @@ def test_the_gallery_renames_repeats_and_deletes_after_asking(visit, photograph)
     visitor.until(lambda: not (visitor.studio.folders.runs / "renamed run").exists())
 
 
+# A button may have gone because of another's clicks; one for files opens the system's window, in which nobody chooses.
+CLICKS = "button => { for (let i = 0; i < 50 && button.isConnected; i++) button.click(); }"
+FOR_FILES = ("Upload", "Drop", "Click", "Clear", "Remove")
+
+
 def test_fifty_clicks_on_every_button_do_no_harm(visit):
     visitor = visit()
-    page = visitor.page
+    page, jobs = visitor.page, visitor.studio.queue.jobs
+
+    def clicked(button, more=1):
+        """Fifty clicks, after which there are so many more fits, and no more a little later."""
+        before = len(jobs)
+        button.evaluate(CLICKS)
+        visitor.until(lambda: len(jobs) >= before + more)
+        page.wait_for_timeout(300)
+        assert len(jobs) == before + more
+
+    def quiet():  # (how long fits and comparisons take is not the question)
+        for job in list(jobs.values()):
+            job.stop()
+        visitor.until(lambda: all(job.state not in ("queued", "loading", "running", "stopping") for job in list(jobs.values())))
+
     visitor.example("Chelsea", "image")
-    visitor.steps(2)
-    before = len(visitor.studio.queue.jobs)
-    click = "button => { for (let i = 0; i < 50; i++) button.click(); }"
-    page.locator("#start").evaluate(click)
-    visitor.until(lambda: len(visitor.studio.queue.jobs) > before)
-    for tab in ("Look inside", "3-D", "Compare", "Distil", "Export", "Runs", "Fit"):
+    visitor.steps(400_000)
+    clicked(page.locator("#start"))
+    job = list(jobs.values())[-1]
+    visitor.until(lambda: job.step > 0)
+    page.get_by_role("button", name="Stop and keep").evaluate(CLICKS)
+    visitor.until(lambda: job.state == "stopped")
+
+    visitor.tab("Runs")
+    card = page.locator(f"[data-run='{job.path.name}']")
+    clicked(card.get_by_role("button", name="Continue"), 0)
+    visitor.until(lambda: job.state in ("loading", "running"))
+    quiet()
+    visitor.tab("Runs")
+    clicked(card.get_by_role("button", name="Repeat"))
+    copy = list(jobs.values())[-1]
+    visitor.until(lambda: copy.step > 0)
+    quiet()
+    visitor.tab("Runs")
+    for name, place in (("Rename", card), ("Delete", page.locator(f"[data-run='{copy.path.name}']"))):
+        place.get_by_role("button", name=name).evaluate(CLICKS)
+        assert page.locator("dialog").count() == 1
+        page.locator("dialog").get_by_role("button", name="Cancel").evaluate(CLICKS)
+        page.wait_for_selector("dialog", state="detached")
+    place.get_by_role("button", name="Delete").click()
+    page.locator("dialog button[type=submit]").evaluate(CLICKS)
+    visitor.until(lambda: not copy.path.exists())
+    page.wait_for_selector("dialog", state="detached")
+
+    for tab in ("Look inside", "3-D", "Compare", "Distil", "Export", "Fit"):
         visitor.tab(tab)
         page.wait_for_timeout(300)
-        for button in page.locator(".tabitem:visible button:visible").all()[:8]:
-            try:
-                label = button.get_attribute("aria-label", timeout=500) or button.inner_text(timeout=500)
-                if not any(word in label for word in ("Delete", "Rename", "Repeat", "Continue", "Upload", "Drop", "Click")):
-                    button.evaluate(click, timeout=500)
-            except Exception:  # noqa: BLE001  (one click may take the next button away)
-                continue
-        for job in list(visitor.studio.queue.jobs.values()):  # (how long fits and comparisons take is not the question)
-            job.stop()
-    page.keyboard.press("Escape")
-    visitor.until(lambda: all(job.state not in ("queued", "loading", "running", "stopping") for job in visitor.studio.queue.jobs.values()))
+        visitor.settled()
+        for button in page.locator(".tabitem:visible button:visible").element_handles():
+            label = button.evaluate("button => button.isConnected ? button.ariaLabel || button.innerText : ''")
+            if label and not any(word in label for word in FOR_FILES):
+                button.evaluate(CLICKS)
+        quiet()
+    assert page.locator("dialog").count() == 0 and "Traceback" not in page.inner_text("body")
     visitor.open()
     visitor.example("Coffee", "image")
 
@@ -413,6 +584,7 @@ def test_the_page_offers_the_options_of_a_method(visit):
         controls = forms.controls(name, "image")
         visitor.said("#options", controls[0].description[:20])
         page.wait_for_function("count => document.querySelectorAll('#options .option').length === count", arg=len(controls))
+        visitor.settled()
         text = page.inner_text("#options")
         assert all(control.name in text for control in controls)
     visitor.shot("options")
@@ -422,35 +594,24 @@ def test_the_page_offers_the_options_of_a_method(visit):
 @pytest.mark.parametrize("width", [1280, 390])
 def test_anybody_can_use_it(visit, scheme, width):
     """No serious findings of axe-core on any tab, and nothing wider than the screen."""
-    from axe_playwright_python.sync_playwright import Axe
-
     visitor = visit(width=width, scheme=scheme)
     visitor.example(examples.names()[2], "image")
-    found = []
     for tab in ("Fit", "Runs", "Look inside", "3-D", "Compare", "Distil", "Export"):
         visitor.tab(tab)
         visitor.page.wait_for_timeout(400)
+        visitor.settled()
         visitor.shot(f"{tab.lower().replace(' ', '-')}-{scheme}-{width}")
-        results = Axe().run(visitor.page)
-        found += [f"{tab}: {v['id']}: {node['html'][:160]}" for v in results.response["violations"] if v["impact"] in ("serious", "critical") for node in v["nodes"]]
+        visitor.accessible()
         assert visitor.page.evaluate("document.documentElement.scrollWidth") <= width + 1, tab
-    assert found == []
 
 
-def test_it_is_there_soon(visit):
-    """The best of three visits, as the machine may do other things as well; measured alone it is far below."""
-    visitor = visit()
-    seconds = []
-    for _ in range(3):
-        visitor.page.goto("about:blank")
-        begun = time.monotonic()
-        visitor.page.goto(visitor.studio.address, wait_until="commit")
-        visitor.page.wait_for_selector("#start")
-        # (the entry is there a little after the paint itself)
-        painted = visitor.page.wait_for_function("performance.getEntriesByName('first-contentful-paint')[0]?.startTime").json_value()
-        seconds.append((time.monotonic() - begun, painted / 1000))
-    print("seconds until the whole form is there, and until the first paint:", seconds)
-    assert min(whole for whole, _ in seconds) < 3 and min(painted for _, painted in seconds) < 3
+def test_it_is_there_soon(chromium, studio):
+    """The median of visitors who were never here before. `python -m benchmarks.studio` measures the same on a machine that does nothing else."""
+    from benchmarks.studio import first_visit
+
+    visits = [first_visit(chromium, studio.address) for _ in range(5)]
+    print("seconds until the first paint, and until the whole form is there:", visits)
+    assert np.median([painted for painted, _ in visits]) < 3
 
 
 def test_the_keyboard_reaches_what_the_mouse_does(visit):

@@ -1,10 +1,12 @@
 """Names, folders and uploads: nothing outside the runs folder is reached, and nothing unknown, huge or sly is kept."""
 
 import io
+import json
 import os
 import stat
 import zipfile
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -148,3 +150,53 @@ def test_an_entry_that_is_there_twice_is_refused(folders):
     with pytest.raises(BadInput, match="cannot be unpacked: File exists"):
         kept(folders, "twice.zip", content)
     assert not left(folders)
+
+
+TRIANGLE = "v 0 0 0\nv 1 0 0\nv 0 1 0\nvt 0 0\nvt 1 0\nvt 0 1\n"
+
+
+@pytest.fixture
+def secret(folders):
+    """A red picture beside the folders of uploads, and one place in them from where `../../secret.png` leads to it."""
+    from PIL import Image
+
+    Image.new("RGB", (4, 4), (255, 0, 0)).save(folders.uploads / "secret.png")
+    return folders.uploads / "secret.png"
+
+
+@pytest.mark.parametrize("name", ["{up}/secret.png", "{absolute}"])
+def test_a_mesh_does_not_bring_in_what_lies_elsewhere(folders, secret, name):
+    """A material's picture, a library of materials and a glTF's numbers: references out of the upload's folder are not followed."""
+    from scenes.shapes.read import read_shape
+
+    def paints(reference):
+        entries = [("m/ball.obj", f"mtllib ball.mtl\n{TRIANGLE}usemtl a\nf 1/1 2/2 3/3\n"), ("m/ball.mtl", f"newmtl a\nmap_Kd {reference}\n")]
+        return read_shape(kept(folders, "mesh.zip", archive(*entries, ("m/own.png", secret.read_bytes()))) / "ball.obj").paint
+
+    assert (paints("own.png").texture[0, 0] == (255, 0, 0)).all()
+    elsewhere = name.format(up="../..", absolute=secret)
+    try:
+        paint = paints(elsewhere)
+    except BadInput:
+        paint = None
+    assert paint is None or paint.texture is None or not (paint.texture[0, 0] == (255, 0, 0)).all()
+
+
+def test_a_gltf_does_not_bring_in_what_lies_elsewhere(folders):
+    from scenes.shapes.read import read_shape
+
+    numbers = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0]], "<f4").tobytes() + np.array([0, 1, 2], "<u4").tobytes()
+    (folders.uploads / "secret.bin").write_bytes(numbers)
+
+    def read(reference):
+        gltf = {"asset": {"version": "2.0"}, "scene": 0, "scenes": [{"nodes": [0]}], "nodes": [{"mesh": 0}],
+                "meshes": [{"primitives": [{"attributes": {"POSITION": 0}, "indices": 1}]}], "buffers": [{"uri": reference, "byteLength": len(numbers)}],
+                "bufferViews": [{"buffer": 0, "byteOffset": 0, "byteLength": 36}, {"buffer": 0, "byteOffset": 36, "byteLength": 12}],
+                "accessors": [{"bufferView": 0, "componentType": 5126, "count": 3, "type": "VEC3", "min": [0, 0, 0], "max": [1, 1, 0]},
+                              {"bufferView": 1, "componentType": 5125, "count": 3, "type": "SCALAR"}]}
+        return read_shape(kept(folders, "mesh.zip", archive(("m/ball.gltf", json.dumps(gltf)), ("m/own.bin", numbers))) / "ball.gltf")
+
+    assert len(read("own.bin").faces) == 1
+    for reference in ("../../secret.bin", str(folders.uploads / "secret.bin"), f"file://{folders.uploads / 'secret.bin'}"):
+        with pytest.raises(BadInput, match="cannot be read as a shape"):
+            read(reference)

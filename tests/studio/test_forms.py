@@ -74,3 +74,18 @@ def test_every_example_is_a_signal(tmp_path):
         assert forms.suitable(signal) and examples.source(name, folders) == source
     assert set(kinds) == {"audio", "video", "volume", "shape"}
     assert examples.source("Coffee, a photograph", folders) == "skimage:coffee"
+
+
+def test_two_visitors_do_not_reopen_each_others_signals(photograph, tmp_path, monkeypatch):
+    import shutil
+
+    pytest.importorskip("gradio")
+    import scenes
+    from apps.studio.tabs import fit
+
+    calls, load = [], scenes.load
+    monkeypatch.setattr(scenes, "load", lambda *given, **more: calls.append(given) or load(*given, **more))
+    other = shutil.copy(photograph, tmp_path / "other.png")
+    for source in (photograph, other) * 3:
+        assert fit._loaded(str(source), "image", ()).kind == "image"
+    assert len(calls) == 2

@@ -5,6 +5,7 @@ import pytest
 from apps.cli.main import main
 from apps.studio import exporting, insides
 from apps.studio.looks import Looks
+from fields.fit.run import Run
 from scenes.errors import BadInput
 
 
@@ -42,6 +43,14 @@ def test_planes_and_lines(tmp_path, looks):
         assert page.count("<img") >= pictures and heading in page
 
 
+def test_a_scene_shows_what_its_trunk_is_made_of(tmp_path, scene, looks):
+    page = looks.ask(scene, insides.parts).result()
+    assert page.count("<img") == 4 and "level 4" in page
+    assert main(["fit", str(scene.parent / "ball"), "--method", "triplane", "--steps", "2", "--set", "cells=32", "--out", str(tmp_path / "planes")]) == 0
+    page = looks.ask(tmp_path / "planes", insides.parts).result()
+    assert page.count("<img") >= 3 and "Planes" in page and "x y" in page
+
+
 def test_kernels_are_drawn_where_they_are(tmp_path, photograph, looks):
     path = fitted(tmp_path, photograph, "--method", "neurbf", "--set", "kernels=60")
     page = looks.ask(path, insides.parts).result()
@@ -75,7 +84,7 @@ def test_what_has_nothing_inside_says_so(tmp_path, photograph, looks):
 
 
 def test_spectra_and_the_pick(tmp_path, photograph, looks):
-    page = looks.ask(fitted(tmp_path, photograph, "--method", "siren", "--set", "width=8", "hidden_layers=2"), insides.spectra).result()
+    page = looks.make(fitted(tmp_path, photograph, "--method", "siren", "--set", "width=8", "hidden_layers=2"), insides.spectra).result()
     assert page.count("<polyline") == 3 and "FreSh would choose first_omega" in page
 
 
@@ -86,20 +95,34 @@ def test_spectra_of_a_sound(tmp_path, looks):
     soundfile.write(tmp_path / "a.wav", np.sin(np.arange(4000) / 9), 8000)
     path = tmp_path / "sound"
     assert main(["fit", str(tmp_path / "a.wav"), "--steps", "2", "--out", str(path)]) == 0
-    assert "<svg" in looks.ask(path, insides.spectra).result()
+    assert "<svg" in looks.make(path, insides.spectra).result()
 
 
 def test_every_form_that_is_offered_can_be_written(tmp_path, photograph, looks, monkeypatch):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "arriving"))
     path = fitted(tmp_path, photograph, "--set", "levels=4", "table_size=1024")
 
-    def write_all(opened):
-        return [(choice, exporting.write(opened, choice, 0.5, 32)) for choice in exporting.choices(opened)]
-
-    written = looks.ask(path, write_all).result()
-    assert len(written) >= 10
-    for choice, file in written:
+    run, choices = Run.open(path), looks.ask(path, exporting.choices).result()
+    assert len(choices) >= 10
+    for choice in choices:
+        file = exporting.write(run, choice, 0.5, 32)
         assert file.is_file() and file.stat().st_size > 0 and file.is_relative_to(tmp_path / "arriving")
-        assert exporting.estimate(looks.ask(path, lambda opened: opened.run.header).result(), choice, 0.5, 32) is not None
+        assert exporting.estimate(run, choice, 0.5, 32)
     with pytest.raises(BadInput, match="at most"):
-        looks.ask(path, lambda opened: exporting.write(opened, exporting.choices(opened)[0], 1000.0, 32)).result()
+        exporting.write(run, choices[0], 1000.0, 32)
+
+
+def test_a_sound_is_drawn_around_its_middle(tmp_path, looks):
+    """Silence lies in the middle of its window, and both halves of a wave are seen."""
+    import numpy as np
+    import soundfile
+
+    from apps.studio.looks import window
+
+    soundfile.write(tmp_path / "tone.wav", np.sin(np.arange(4000) / 9) * 0.4, 8000)
+    path = tmp_path / "run"
+    assert main(["fit", str(tmp_path / "tone.wav"), "--steps", "150", "--out", str(path)]) == 0
+    sheet = looks.ask(path, lambda opened: window(opened, 0, 0, 1, 1, 200, 100)).result()
+    drawn = sheet[..., 3] == 255
+    above, below = drawn[:45].sum(), drawn[55:].sum()
+    assert min(above, below) > 2000 and 0.8 < above / below < 1.25

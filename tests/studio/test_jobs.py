@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from apps.studio import gallery
+from apps.studio.comparing import CompareJob
 from apps.studio.jobs import FitOrder, Queue, thinned
+from fields.compare.comparison import Comparison, Plan
 from fields.fit.run import Run
 from scenes.errors import BadInput
 
@@ -222,3 +224,30 @@ def test_gallery(queue, folders, photograph, tmp_path):
     assert (folders.runs / "letters" / "mine.txt").read_text() == "keep"
     gallery.delete(folders, queue, "second one")
     assert [entry["name"] for entry in gallery.listed(folders, queue)] == ["photo"] == gallery.names(folders)
+
+
+def test_a_comparison_goes_on_after_a_restart_and_is_repeated(folders, photograph):
+    plan = Plan(str(photograph), ("hashgrid", "densegrid"), parameters=2000, steps=60, seeds=2, held_out=0.25)
+    queue = Queue(folders)
+    try:
+        job = queue.add(CompareJob("pair", folders.runs / "pair", plan))
+        until(lambda: job.page or job.state in ("failed", "done"))
+    finally:
+        queue.close()
+    assert job.state == "stopped", job.message
+    queue = Queue(folders)
+    try:
+        resumed = gallery.resume(folders, queue, "pair")
+        assert gallery.resume(folders, queue, "pair") is resumed and len(queue.jobs) == 1
+        assert done(resumed).state == "done", resumed.message
+        with pytest.raises(BadInput, match="pair is finished"):
+            gallery.resume(folders, queue, "pair")
+        repeated = done(gallery.repeat(folders, queue, "pair"))
+        assert repeated.state == "done" and repeated.path.name == "pair-2", repeated.message
+        first, second = (Comparison.open(made.path).header for made in (resumed, repeated))
+        same = ("source", "kind", "methods", "seeds", "parameters", "steps", "seconds", "held_out", "sizes")
+        assert [first[name] for name in same] == [second[name] for name in same]
+        assert [row["metrics"] for row in first["rows"]] == [row["metrics"] for row in second["rows"]] and len(first["rows"]) == 4
+        assert {entry["name"]: entry["status"] for entry in gallery.listed(folders, queue)} == {"pair": "finished", "pair-2": "finished"}
+    finally:
+        queue.close()

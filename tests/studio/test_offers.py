@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 pytest.importorskip("gradio")
@@ -130,3 +131,17 @@ def test_runs_of_a_kind_may_be_begun_with(tmp_path):
     for name, kind in (("a", "image"), ("b", "audio")):
         Run.create(tmp_path / name, {"kind": kind, "method": "hashgrid"}).weights.write_bytes(b"")
     assert names(folders, ("image",)) == ["a"]
+
+
+def test_volumes_and_scenes_have_a_limit_too(tmp_path, monkeypatch):
+    """Three times that of pictures, known before anything is decoded."""
+    from apps.studio import uploads
+
+    monkeypatch.setattr(uploads, "MOST_PIXELS", 1000)
+    np.savez_compressed(tmp_path / "volume.npz", np.zeros((31, 10, 10)))
+    np.savez_compressed(tmp_path / "scene.npz", images=np.zeros((31, 10, 10, 3)), poses=np.zeros((31, 3, 4)), focal=np.array(10.0))
+    monkeypatch.setattr(np.lib.format, "read_array", None)
+    with pytest.raises(BadInput, match="3,100 voxels are more than the limit of 3,000"):
+        fit.opened(str(tmp_path / "volume.npz"), "volume")
+    with pytest.raises(BadInput, match="31 views are 0.0031 megapixels in all, more than the limit of 0.003"):
+        fit.opened(str(tmp_path / "scene.npz"), "scene")

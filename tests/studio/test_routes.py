@@ -2,6 +2,7 @@
 
 import base64
 import io
+import time
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from apps.studio.guard import LOOPBACK, Guard  # noqa: E402
 from apps.studio.jobs import Queue  # noqa: E402
 from apps.studio.looks import Looks  # noqa: E402
 from apps.studio.routes import routes, told  # noqa: E402
+from fields.fit.run import Run  # noqa: E402
 from scenes.errors import BadInput  # noqa: E402
 
 
@@ -27,6 +29,7 @@ def app(tmp_path):
     made = FastAPI()
     made.include_router(routes(folders, queue, looks))
     made.add_exception_handler(BadInput, told)
+    made.state.queue = queue
     yield made
     queue.close()
     looks.close()
@@ -58,6 +61,31 @@ def test_any_window_of_a_field_is_evaluated_for_its_pixels(client, photo):
     near = picture(client.get("/studio/view/photo", params=part)).astype(float)
     exact = evaluated(load_field(photo), 80, 80, (0.3, 0.2, 0.301, 0.201)).clip(0, 1) * 255
     assert np.abs(near - exact).mean() < 3
+
+
+def test_one_answer_tells_of_all_fits_and_of_one_and_which_pictures_are_new(app, client, photograph):
+    from apps.studio.jobs import FitOrder
+
+    assert client.get("/studio/jobs").json() == {"jobs": [], "job": None}
+    queue = app.state.queue
+    options = {"levels": "4", "table_size": "1024"}
+    first, second = (queue.fit(FitOrder(str(photograph), method="hashgrid", options=options, steps=4), name) for name in ("first", "second"))
+    begun = time.monotonic()
+    while second.state != "done":
+        assert time.monotonic() - begun < 60 and second.state != "failed", second.message
+        time.sleep(0.05)
+    answer = client.get("/studio/jobs", params={"of": first.id}).json()
+    assert [(job["name"], job["sort"]) for job in answer["jobs"]] == [("first", "fit"), ("second", "fit")]
+    job = answer["job"]
+    assert job["name"] == "first" and job["metrics"]["psnr"] > 0 and first.watched
+    assert set(job["pictures"]) == {"target", "fit", "error"} and max(job["pictures"].values()) == job["version"]
+    assert picture(client.get(f"/studio/jobs/{first.id}/fit")).shape == (64, 96, 3)
+    before = job["pictures"]
+    first.show(fit=np.zeros((4, 4, 3), np.uint8))
+    after = client.get("/studio/jobs", params={"of": first.id}).json()["job"]["pictures"]
+    assert after["fit"] > before["fit"] and after["target"] == before["target"]
+    assert client.get("/studio/jobs", params={"of": "nothing"}).json()["job"] is None
+    assert client.get(f"/studio/jobs/{first.id}/other").status_code == 404
 
 
 @pytest.mark.parametrize("wrong", [{"w": 0}, {"w": 4000, "h": 4000}, {"x1": 0.0}, {"x1": float("nan")}, {"x0": float("inf")}, {"x1": 1e-7}, {"axis": "q"}])
@@ -112,6 +140,24 @@ def test_a_shape_is_seen_from_anywhere(client, tmp_path):
     assert client.get("/studio/orbit/ball", params={"azimuth": "nan", "elevation": 0, "distance": 1, "side": 64}).status_code == 400
     assert client.get("/studio/orbit/ball", params={"azimuth": 0, "elevation": 0, "distance": 1, "side": 9999}).status_code == 400
     assert "3-D" in client.get("/studio/view/ball", params={"x0": 0, "y0": 0, "x1": 1, "y1": 1, "w": 8, "h": 8}).json()["error"]
+
+
+def test_a_moving_scene_is_seen_at_any_moment(client, tmp_path):
+    pytest.importorskip("gradio")
+    from apps.studio.tabs.space import view
+    from posed_scene import SMALL_GRID, write_moving
+
+    settings = [f"{name}={value}" for name, value in SMALL_GRID.items()]
+    run = tmp_path / "runs" / "ball"
+    assert main(["fit", str(write_moving(tmp_path / "moving.npz")), "--steps", "40", "--out", str(run), "--set", *settings]) == 0
+
+    def seen(**moment):
+        return picture(client.get("/studio/orbit/ball", params={"azimuth": 0, "elevation": 0, "distance": 1.9, "side": 32, **moment}))
+
+    first, last = seen(), seen(at=1)
+    assert np.abs(first.astype(float) - last).max() > 20 and np.array_equal(first, seen(at=0)) and np.array_equal(last, seen(at=7))
+    assert client.get("/studio/orbit/ball", params={"azimuth": 0, "elevation": 0, "distance": 1.9, "side": 32, "at": "nan"}).status_code == 400
+    assert "data-moving" in view("ball", Run.open(run).header)
 
 
 def test_a_camera_around_a_scene_stands_where_its_own_stand():

@@ -38,9 +38,12 @@
     return seconds < 90 ? `${seconds} s` : seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`;
   }
   const DECIBELS = ["psnr", "test_psnr", "snr", "psnr_alpha"];
+  const NAMES = { psnr: "PSNR", ssim: "SSIM", ms_ssim: "MS-SSIM", psnr_alpha: "PSNR of alpha", snr: "SNR", iou: "IoU", f_score: "F-score", normal_angle: "angle of normals", relative_l2: "relative error" };
+  const called = (name) => NAMES[name] || name.replaceAll("_", " ");
   function number(name, value) {
-    return DECIBELS.includes(name) ? `${value.toFixed(2)} dB` : String(Number(value.toPrecision(4)));
+    return DECIBELS.includes(name) ? `${value.toFixed(2)} dB` : name === "normal_angle" ? `${value.toFixed(1)}°` : String(Number(value.toPrecision(4)));
   }
+  const spoken = (name, value) => DECIBELS.includes(name) ? number(name, value) : `${called(name)} ${number(name, value)}`;
   const STATES = { queued: "waiting", loading: "opening", running: "fitting", stopping: "stopping", paused: "paused", stopped: "kept", done: "done", failed: "failed" };
   const SOLID = ["shape", "radiance"];
   const ACTIVE = ["queued", "loading", "running", "stopping"];
@@ -57,7 +60,7 @@
   // ---- the live fit ---------------------------------------------------------------------------------------------------------
 
   function live(root) {
-    let job = null, shown = "", version = -1, queue = [], problem = "";
+    let job = null, shown = "", version = -1, drawn = {}, queue = [], problem = "";
     const place = root.dataset.started || "started-job", sort = root.dataset.sort || "fit";
     const started = () => document.querySelector(`#${place} textarea, #${place} input`);
     const own = () => started()?.value || store.get(place);
@@ -82,8 +85,8 @@
       make("button", { type: "button", onclick: () => job && open("inside", job.run) }, "Look inside"),
       make("button", { type: "button", onclick: () => job && open("export", job.run) }, "Export"));
     const body = make("div", { class: "live" }, make("div", { class: "head" }, name, chip), info,
-      make("div", { class: "pictures" }, slider, make("figure", { class: "error" }, error, make("figcaption", {}, "error × 10"))),
-      make("div", { class: "run" }, bar, line, make("div", { class: "buttons" }, ...Object.values(buttons), looks)), note, scores, curve);
+      make("div", { class: "pictures" }, slider, make("div", { class: "beside" }, make("figure", { class: "error" }, error, make("figcaption", {}, "error × 10")), curve)),
+      make("div", { class: "run" }, bar, line, make("div", { class: "buttons" }, ...Object.values(buttons), looks)), note, scores);
     const others = make("ul", { class: "queue", "aria-label": "Other fits" });
     const set = () => slider.style.setProperty("--cut", range.value + "%");
     range.addEventListener("input", set);
@@ -98,6 +101,7 @@
       if (id === shown) return;
       shown = id;
       version = -1;
+      drawn = {};
       job = null;
       for (const image of [target, fit, error]) image.removeAttribute("src");
       slider.classList.remove("ready");
@@ -117,9 +121,9 @@
       if (job.total) bar.value = job.step / job.total;
       else if (under && job.state !== "queued") bar.removeAttribute("value");
       else bar.value = 0;
-      const quality = job.quality !== null && under ? number(job.measure, job.quality) : "";
-      line.textContent = [job.total ? `${job.step.toLocaleString("en")} of ${job.total.toLocaleString("en")} steps` : job.step ? `${job.step.toLocaleString("en")} steps` : "",
-        under && job.rate ? `${job.rate}/s` : "", quality, under && job.left !== null ? `${duration(job.left)} left` : `${duration(job.elapsed)}`].filter(Boolean).join("   ·   ");
+      const quality = job.quality !== null && under ? spoken(job.measure, job.quality) : "";
+      line.textContent = [job.total ? `${job.step.toLocaleString("en")} of ${job.total.toLocaleString("en")} steps` : job.step > 1 ? `${job.step.toLocaleString("en")} steps` : "",
+        under && job.rate ? `${job.rate} a second` : "", quality, under && job.left !== null ? `${duration(job.left)} left` : `${duration(job.elapsed)}`].filter(Boolean).join("   ·   ");
       buttons.pause.hidden = !["loading", "running", "stopping", "queued"].includes(job.state);
       buttons.pause.disabled = job.state === "stopping";
       buttons.resume.hidden = !["paused", "stopped"].includes(job.state) || (job.total && job.step >= job.total);
@@ -127,22 +131,22 @@
       buttons.stop.disabled = job.state === "stopping";
       around.hidden = !SOLID.includes(job.kind);
       looks.hidden = !["done", "paused", "stopped"].includes(job.state) || !job.step;
-      scores.replaceChildren(...(under ? [] : Object.entries(job.metrics).flatMap(([key, value]) => [make("dt", {}, key.replaceAll("_", " ")), make("dd", {}, number(key, value))])));
+      scores.replaceChildren(...(under ? [] : Object.entries(job.metrics).flatMap(([key, value]) => [make("dt", {}, called(key)), make("dd", {}, number(key, value))])));
       if (curve.dataset.drawn !== job.curve) { curve.innerHTML = job.curve || ""; curve.dataset.drawn = job.curve; }
       const rest = queue.filter((other) => other.id !== job.id && (ACTIVE.includes(other.state) || other.state === "paused"));
       others.replaceChildren(...rest.map((other) => make("li", {}, make("button", { type: "button", onclick: () => other.sort === "fit" || other.sort === sort ? choose(other.id) : openTab(other.sort === "comparison" ? "Compare" : "Distil") },
         make("b", {}, other.name), ` ${STATES[other.state]}${other.sort === "fit" ? "" : `, a ${other.sort}`}`))));
     }
     async function pictures() {
-      const next = job.version;
-      if (next === version) return;
-      const address = (which) => `/studio/jobs/${job.id}/${which}.webp?v=${next}`;
-      const id = job.id;
-      const done = await Promise.all([["target", target], ["fit", fit], ["error", error]].map(([which, image]) => job.pictures.includes(which) && swap(image, address(which))));
+      if (job.version === version) return;
+      const { id, version: next, pictures: made } = job;
+      const images = { target, fit, error };
+      const done = await Promise.all(Object.keys(made).filter((which) => made[which] !== drawn[which]).map(async (which) =>
+        (await swap(images[which], `/studio/jobs/${id}/${which}?v=${made[which]}`)) && shown === id && (drawn[which] = made[which])));
       if (shown !== id) return;
-      version = next;
-      slider.classList.toggle("ready", done[1]);
-      body.classList.toggle("drawn", done[1]);
+      if (done.every(Boolean)) version = next;
+      slider.classList.toggle("ready", "fit" in drawn);
+      body.classList.toggle("drawn", "fit" in drawn);
       if (target.naturalWidth) slider.style.setProperty("--ratio", `${target.naturalWidth}/${target.naturalHeight}`);
     }
     let last = "";
@@ -150,19 +154,21 @@
       while (alive(root)) {
         let pause = LATER;
         try {
-          queue = await ask("jobs");
           const asked = started()?.value;
-          if (asked && asked !== last) { last = asked; choose(asked); }
+          if (asked && asked !== last) {
+            last = asked;
+            choose(asked);
+            if (innerWidth < 700 && seen(root)) root.scrollIntoView({ block: "start" });
+          }
+          const wanted = shown && (seen(root) || !job) ? shown : "", answer = await ask(`jobs?of=${wanted}`);
+          queue = answer.jobs;
           if (!shown || !queue.some((entry) => entry.id === shown)) {
             const fits = queue.filter((entry) => entry.sort === sort);
             const mine = fits.find((entry) => entry.id === own()) || fits.findLast((entry) => ACTIVE.includes(entry.state)) || fits.at(-1);
-            if (mine) choose(mine.id);
+            if (mine) { choose(mine.id); continue; }
           }
-          if (shown && (seen(root) || !job)) {
-            const answer = await ask(`jobs/${shown}`);
-            if (answer.id === shown) { job = answer; draw(); await pictures(); }
-          }
-          if (queue.some((entry) => ACTIVE.includes(entry.state)) || started()?.value !== last) pause = SOON;
+          if (answer.job && answer.job.id === shown) { job = answer.job; draw(); await pictures(); }
+          if (seen(root) && queue.some((entry) => ACTIVE.includes(entry.state)) || (started()?.value || last) !== last) pause = SOON;
           root.classList.remove("lost");
         } catch (error) {
           root.classList.add("lost");
@@ -181,28 +187,37 @@
   function comparison(root) {
     let shown = "", drawn = -1, last = "", job = null;
     const started = () => document.querySelector("#started-comparison textarea, #started-comparison input")?.value || "";
-    const head = make("div", { class: "head" }), place = make("div", { class: "comparison" });
-    const act = async (action) => { try { job = await tell(`jobs/${shown}/${action}`); } catch (error) { head.append(error.message); } };
+    const head = make("div", { class: "head" }), place = make("div", { class: "comparison" }), bar = make("progress", { max: 1, "aria-label": "This fit" });
+    const problem = make("p", { class: "problem", role: "alert" });
+    const act = async (action) => { try { job = await tell(`jobs/${shown}/${action}`); problem.textContent = ""; } catch (error) { problem.textContent = error.message; } };
     (async function loop() {
       while (alive(root)) {
         try {
-          const jobs = (await ask("jobs")).filter((entry) => entry.sort === "comparison");
           if (started() && started() !== last) { last = shown = started(); drawn = -1; }
-          if (!jobs.some((entry) => entry.id === shown) && jobs.length) { shown = jobs.at(-1).id; drawn = -1; }
-          if (shown && jobs.length) {
-            job = await ask(`jobs/${shown}`);
-            if (!alive(head)) root.replaceChildren(head, place);
+          const answer = await ask(`jobs?of=${shown}`), jobs = answer.jobs.filter((entry) => entry.sort === "comparison");
+          if (!jobs.some((entry) => entry.id === shown) && jobs.length) { shown = jobs.at(-1).id; drawn = -1; continue; }
+          if (answer.job && answer.job.id === shown) {
+            job = answer.job;
+            if (!alive(head)) root.replaceChildren(head, problem, place);
             const under = ACTIVE.includes(job.state);
+            if (under && job.total) bar.value = job.step / job.total; else bar.removeAttribute("value");
+            const text = JSON.stringify([job.id, job.name, job.state, job.message, job.info]);
+            if (text !== head.dataset.told) {  // (buttons stay under the finger)
+            head.dataset.told = text;
             head.replaceChildren(make("h2", {}, job.name), make("span", { class: "chip", "data-state": job.state }, STATES[job.state]),
               make("p", { class: "quiet note" + (job.state === "failed" ? " problem" : ""), role: "status" }, [job.message, job.info].filter(Boolean).join("  ·  ")));
-            if (under && job.state !== "queued") head.append(make("progress", job.total ? { max: 1, value: job.step / job.total, "aria-label": "This fit" } : { "aria-label": "This fit" }));
+            if (under && job.state !== "queued") head.append(bar);
             head.append(make("div", { class: "buttons" },
               under ? make("button", { type: "button", disabled: job.state === "stopping", onclick: () => act("stop") }, "Stop and keep") : null,
               ["stopped", "paused", "failed"].includes(job.state) ? make("button", { type: "button", onclick: () => act("resume") }, "Continue") : null,
               ...(job.state === "done" ? DOWNLOADS.map(([file, label]) => make("a", { href: `/studio/runs/${encodeURIComponent(job.run)}/${file}`, download: `${job.run}-${file}`, class: "button" }, label)) : [])));
+            }
             if (job.version !== drawn) { place.innerHTML = job.page; drawn = job.version; window.startCompareViewers?.(); }
           }
-        } catch (error) { /* the next round tries again */ }
+          root.classList.remove("lost");
+        } catch (error) {
+          root.classList.add("lost");
+        }
         await wait(seen(root) ? 700 : LATER);
       }
     })();
@@ -216,11 +231,16 @@
   }
 
   function dialog(title, content, action, danger) {
+    if (document.querySelector(".studio-dialog")) return;
+    let pending = false;
     const problem = make("p", { class: "problem", role: "alert" });
     const box = make("dialog", { class: "studio-dialog", "aria-label": title },
       make("form", { method: "dialog", onsubmit: async (event) => {
         event.preventDefault();
+        if (pending) return;
+        pending = true;
         try { await danger.run(new FormData(event.target)); box.close(); } catch (error) { problem.textContent = error.message; }
+        pending = false;
       } }, make("h2", {}, title), ...content, problem,
         make("div", { class: "buttons" }, make("button", { type: "button", onclick: () => box.close() }, "Cancel"),
           make("button", { type: "submit", class: danger.class }, action))));
@@ -230,7 +250,7 @@
   }
 
   function gallery(root) {
-    let drawn = "";
+    let drawn = "", pending = false;
     const problem = make("p", { class: "problem", role: "alert" });
     const grid = make("div", { class: "cards" });
     async function refresh(force) {
@@ -243,18 +263,22 @@
       if (!alive(grid)) root.replaceChildren(problem, grid);
     }
     async function tried(work) {
+      if (pending) return;
+      pending = true;
       try { await work(); problem.textContent = ""; } catch (error) { problem.textContent = error.message; }
       await refresh(true).catch(() => {});
+      pending = false;
     }
+    const SHOWN = { fit: ["started-job", "Fit"], comparison: ["started-comparison", "Compare"], distillation: ["started-distillation", "Distil"] };
     function started(job) {
-      store.set("started-job", job.id);
-      const box = document.querySelector("#started-job textarea, #started-job input");
+      const [place, tab] = SHOWN[job.sort], box = document.querySelector(`#${place} textarea, #${place} input`);
+      store.set(place, job.id);
       if (box) box.value = job.id;
-      openTab("Fit");
+      openTab(tab);
     }
     function card(run) {
       const path = encodeURIComponent(run.name);
-      const headline = run.headline ? number(run.headline[0], run.headline[1]) : run.status;
+      const headline = run.headline ? spoken(run.headline[0], run.headline[1]) : run.status;
       const button = (label, work, options = {}) => make("button", { type: "button", onclick: work, "aria-label": `${label}: ${run.name}`, ...options }, label);
       const picture = run.picture ? make("img", { src: `/studio/runs/${path}/preview.png?v=${run.changed}`, alt: "", loading: "lazy" }) : make("div", { class: "blank" });
       return make("article", { class: "run-card", "data-run": run.name }, picture, make("h2", {}, run.name),
@@ -263,8 +287,8 @@
           run.sort === "comparison" ? (run.ready ? make("a", { class: "button", href: `/studio/runs/${path}/comparison.html`, target: "_blank", rel: "noopener", "aria-label": `Open: ${run.name}` }, "Open") : null)
             : run.ready ? button(SOLID.includes(run.kind) ? "3-D" : "Look", () => open(SOLID.includes(run.kind) ? "space" : "inside", run.name)) : null,
           run.sort === "run" && run.ready ? button("Export", () => open("export", run.name)) : null,
-          run.sort === "run" && run.status !== "finished" && !run.busy ? button("Continue", () => tried(async () => started(await tell(`runs/${path}/resume`)))) : null,
-          run.sort === "run" ? button("Repeat", () => tried(async () => started(await tell(`runs/${path}/repeat`)))) : null,
+          run.status !== "finished" && !run.busy ? button("Continue", () => tried(async () => started(await tell(`runs/${path}/resume`)))) : null,
+          button("Repeat", () => tried(async () => started(await tell(`runs/${path}/repeat`)))),
           button("Rename", () => dialog(`Rename ${run.name}`, [make("label", {}, "New name ", make("input", { name: "to", value: run.name, required: true, autofocus: true, maxlength: 80 }))], "Rename",
             { class: "primary", run: async (form) => { await tell(`runs/${path}/rename`, { to: form.get("to") }); await refresh(true); } })),
           button("Delete", () => dialog(`Delete ${run.name}?`, [make("p", {}, "Its weights, history and pictures go for good. The signal it was fitted to stays.")], "Delete",
@@ -273,7 +297,9 @@
     (async function loop() {
       let first = true;
       while (alive(root)) {
-        if (first || seen(root)) { try { await refresh(); first = false; } catch (error) { /* the next round tries again */ } }
+        if (first || seen(root)) {
+          try { await refresh(); first = false; root.classList.remove("lost"); } catch (error) { root.classList.add("lost"); }
+        }
         await wait(seen(root) ? 1500 : 400);
       }
     })();
@@ -386,7 +412,8 @@
     const steps = [["←", -15, 0, "Turn left"], ["→", 15, 0, "Turn right"], ["↑", 0, 10, "Higher"], ["↓", 0, -10, "Lower"]].map(([sign, a, e, label]) =>
       make("button", { type: "button", class: "sign", "aria-label": label, onclick: () => moved(a, e) }, sign));
     const near = [["−", 1.2, "Farther"], ["+", 1 / 1.2, "Nearer"]].map(([sign, factor, label]) => make("button", { type: "button", class: "sign", "aria-label": label, onclick: () => nearer(factor) }, sign));
-    root.replaceChildren(frame, make("div", { class: "buttons" }, ...kinds, ...steps, ...near), told);
+    const at = make("input", { type: "range", min: 0, max: 1, step: 0.02, value: 0, "aria-label": "moment", oninput: () => changed() });
+    root.replaceChildren(frame, make("div", { class: "buttons" }, ...kinds, ...steps, ...near, "moving" in root.dataset ? make("label", {}, "moment", at) : null), told);
 
     function moved(azimuth, elevation) {
       view.azimuth = (view.azimuth + azimuth) % 360;
@@ -403,14 +430,14 @@
         if (!dirty && !rest) { await wait(40); continue; }
         const side = rest ? Math.round(Math.max(192, Math.min(SHARPEST, COARSE * Math.sqrt(PATIENCE / slowest)))) : COARSE, asked = performance.now();
         if (dirty) dirty = false;
-        const query = new URLSearchParams({ ...view, side, what });
+        const query = new URLSearchParams({ ...view, side, what, at: at.value });
         const answer = await fetch(`/studio/orbit/${run}?${query}`).catch(() => null);
         if (!answer || !answer.ok) { told.textContent = answer ? (await answer.json().catch(() => ({}))).error || answer.statusText : "the studio does not answer"; break; }
         const old = image.src;
         await swap(image, URL.createObjectURL(await answer.blob()));
         if (old.startsWith("blob:")) URL.revokeObjectURL(old);
         if (!rest) slowest = Math.max(20, performance.now() - asked);
-        if (rest && !dirty) { sharp = true; root.dataset.drawn = `${run} sharp ${what} ${Math.round(view.azimuth)}`; }
+        if (rest && !dirty) { sharp = true; root.dataset.drawn = `${run} sharp ${what} ${Math.round(view.azimuth)}${"moving" in root.dataset ? ` at ${at.value}` : ""}`; }
       }
       busy = false;
     }
@@ -424,6 +451,21 @@
     whenSeen(frame, () => { if (!begun) { begun = true; changed(); } });
   }
 
+  document.addEventListener("click", (event) => {
+    const name = event.target.closest?.("[data-example]")?.dataset.example;
+    if (!name) return;
+    for (const button of document.querySelectorAll("[data-example]")) button.setAttribute("aria-pressed", String(button.dataset.example === name));
+    window.studioExample?.(name);
+  });
+
+  // Gradio ignores clicks while what the first one asked for is under way, but knows of that only a little later (seen in 6.31).
+  const pressed = new Map();
+  window.addEventListener("click", (event) => {
+    const id = event.target.closest?.("#start, #compare-start, #distil-start, #export-start, #space-extract, #inside-spectra")?.id;
+    if (!id) return;
+    if (event.timeStamp - (pressed.get(id) ?? -Infinity) < SOON) { event.stopImmediatePropagation(); event.preventDefault(); } else pressed.set(id, event.timeStamp);
+  }, true);
+
   // ---- beginning ------------------------------------------------------------------------------------------------------------
 
   const KINDS = { live, comparison, gallery, zoom, orbit };
@@ -432,8 +474,35 @@
       node.dataset.begun = "1";
       KINDS[node.dataset.studio](node);
     }
-    for (const box of document.querySelectorAll(".unseen textarea, .unseen input")) { box.tabIndex = -1; box.setAttribute("aria-hidden", "true"); }
+    for (const box of document.querySelectorAll(".unseen textarea, .unseen input")) if (box.tabIndex !== -1) { box.tabIndex = -1; box.setAttribute("aria-hidden", "true"); }
+    // (the viewer of meshes would be reached before all else)
+    for (const canvas of document.querySelectorAll("#space-mesh canvas")) if (canvas.tabIndex > 0) canvas.tabIndex = 0;
   }
-  new MutationObserver(begin).observe(document.documentElement, { childList: true, subtree: true });
+
+  // A tab or an accordion that opens for the first time: Gradio sets its controls once more, two frames after they are there (seen in 6.31),
+  // and what was typed in between would be gone. They are not shown before.
+  const fresh = new Set();
+  let grown = 0, settling = false;
+  function arrived(changes) {
+    for (const change of changes) for (const node of change.addedNodes) {
+      if (node.nodeType !== 1 || !node.matches(".tabitem, .tabitem .form, .tabitem .block")) continue;
+      grown += 1;
+      if (node.matches(".tabitem") ? document.querySelectorAll(".tabitem").length > 1 : node.closest(".gr-accordion")) {
+        node.classList.add("fresh");
+        fresh.add(node);
+      }
+    }
+    if (fresh.size && !settling) settle();
+  }
+  const frame = () => new Promise((done) => requestAnimationFrame(done));
+  async function settle() {
+    settling = true;
+    let before;
+    do { before = grown; await frame(); await frame(); await wait(50); } while (grown !== before);
+    for (const node of fresh) node.classList.remove("fresh");
+    fresh.clear();
+    settling = false;
+  }
+  new MutationObserver((changes) => { begin(); arrived(changes); }).observe(document.documentElement, { childList: true, subtree: true, attributes: true, attributeFilter: ["tabindex"] });
   begin();
 })();

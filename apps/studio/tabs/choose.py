@@ -20,10 +20,10 @@ def run_choice(elem_id: str, label: str = "Run") -> gr.Dropdown:
     return gr.Dropdown([], label=label, elem_id=elem_id, allow_custom_value=True)
 
 
-def asked(studio: Studio, name: str, function: Callable) -> object:
-    """`function` of the opened run, in the thread that looks; BadInput becomes a message."""
+def asked(studio: Studio, name: str, function: Callable, ask: str = "ask") -> object:
+    """`function` of the opened run, in the thread that looks (`ask="make"`: of the run, in that which makes); BadInput becomes a message."""
     try:
-        return studio.looks.ask(studio.folders.run(name), function).result()
+        return getattr(studio.looks, ask)(studio.folders.run(name), function).result()
     except BadInput as error:
         raise gr.Error(html.escape(" ".join(str(error).split())), duration=12) from None
 

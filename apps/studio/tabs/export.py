@@ -25,7 +25,7 @@ def build(studio: Studio, tab: gr.Tab) -> gr.Dropdown:
             start = gr.Button("Export", variant="primary", elem_id="export-start")
         with gr.Column(scale=1, min_width=300, elem_classes="card"):
             file = gr.File(label="The file", interactive=False, elem_id="export-file", visible=False)
-            gr.HTML("<p class='quiet'>The file appears here. Large results are made by <code>fit-a-scene render</code> and <code>fit-a-scene export</code>, in bounded memory.</p>")
+            gr.HTML("<p class='quiet'>Your file appears here when it is made. Large results are made by <code>fit-a-scene render</code> and <code>fit-a-scene export</code>, in bounded memory.</p>")
 
     def choose(name: str | None):
         if not name:
@@ -36,14 +36,15 @@ def build(studio: Studio, tab: gr.Tab) -> gr.Dropdown:
     def tell(name: str | None, label: str | None, times: float, fine: float):
         if not name or not label:
             return "", gr.skip(), gr.skip()
-        choice, header = asked(studio, name, lambda opened: (exporting.find(opened, label), opened.run.header))
-        return (escape(exporting.estimate(header, choice, times, int(fine))), gr.update(visible=choice.size == "scale"),
+        choice, run = asked(studio, name, lambda opened: (exporting.find(opened, label), opened.run))
+        return (escape(exporting.estimate(run, choice, times, int(fine))), gr.update(visible=choice.size == "scale"),
                 gr.update(visible=choice.size == "cells"))
 
     def make(name: str | None, label: str | None, times: float, fine: float):
         if not name or not label:
             raise gr.Error("Choose a run first.", duration=8)
-        made = asked(studio, name, lambda opened: exporting.write(opened, exporting.find(opened, label), times, int(fine)))
+        choice = asked(studio, name, lambda opened: exporting.find(opened, label))
+        made = asked(studio, name, lambda run: exporting.write(run, choice, times, int(fine)), "make")
         return gr.update(value=str(made), visible=True)
 
     tab.select(lambda: gr.update(choices=gallery.names(studio.folders)), None, run, show_progress="hidden", api_visibility="private")

@@ -42,8 +42,8 @@ def build(studio: Studio, page: gr.Blocks) -> gr.State:
     signal = gr.State({})
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=300, elem_classes="card"):
-            example = gr.Dropdown(examples.names(), value=None, label="Signal: an example", elem_id="example")
-            upload = gr.File(label="Your own: picture, sound, clip, volume, mesh, points, zip", elem_id="upload", height=104,
+            example = gr.Dropdown(examples.names(), value=None, label="An example", elem_id="example")
+            upload = gr.File(label="Or a file of yours", elem_id="upload", height=92,
                              file_types=list(uploads.ENDINGS))
             about = gr.Markdown("", elem_id="about")
             shown = gr.HTML("", elem_id="signal-picture")
@@ -65,7 +65,8 @@ def build(studio: Studio, page: gr.Blocks) -> gr.State:
             settings = method_options(method, kind, "options")
             name_of_job = gr.Textbox(elem_id="started-job", elem_classes="unseen", label="job", container=False)
         with gr.Column(scale=5, min_width=320, elem_classes="card live-card"):
-            gr.HTML(LIVE, elem_id="live")
+            gr.HTML(live(), elem_id="live")
+        picked = gr.HTML("", js_on_load=PICKER, elem_classes="unseen")
 
     def take(source: str, name: str, holes: bool) -> list:
         """Opens a signal and says what it is; `name` is for people and for the run's folder."""
@@ -91,6 +92,9 @@ def build(studio: Studio, page: gr.Blocks) -> gr.State:
     def from_example(name: str | None, holes: bool) -> list:
         return found(lambda name: (examples.source(name, studio.folders), name.partition(",")[0].lower(), holes), name)
 
+    def from_picture(event: gr.EventData, holes: bool) -> list:
+        return [*from_example(str(event.name), holes), str(event.name)]
+
     def from_upload(path: str, holes: bool) -> list:
         def kept(path: str):
             studio.clear()
@@ -106,6 +110,7 @@ def build(studio: Studio, page: gr.Blocks) -> gr.State:
     outputs, quiet = [last, signal, about, shown, method], {"show_progress": "hidden", "api_visibility": "private"}
     holes = samples["ignore_invalid"]
     example.input(from_example, [example, holes], outputs, show_progress="minimal", api_visibility="private")
+    picked.select(from_picture, holes, [*outputs, example], show_progress="hidden", api_visibility="private")
     upload.upload(from_upload, [upload, holes], [*outputs, example], show_progress="minimal", api_visibility="private")
     holes.input(again, [last, holes], outputs, show_progress="minimal", api_visibility="private")
     effort.input(lambda name: EFFORTS[name], effort, seconds, **quiet)
@@ -123,7 +128,7 @@ def build(studio: Studio, page: gr.Blocks) -> gr.State:
     start_from.focus(lambda chosen: gr.update(choices=gallery.names(studio.folders, (chosen["kind"],)) if chosen else []), signal, start_from, **quiet)
 
     inputs = [signal, method, settings, more["params"], more["bits"]]
-    for trigger in (method.change, more["params"].blur, more["bits"].change, settings.change):
+    for trigger in (signal.change, method.change, more["params"].blur, more["bits"].change, settings.change):
         trigger(_estimate, inputs, estimate, **quiet)
 
     def begin(chosen: dict, name: str | None, settings: dict, time: float, mask: str | None, start: str | None, *typed):
@@ -137,14 +142,27 @@ def build(studio: Studio, page: gr.Blocks) -> gr.State:
     return signal
 
 
-LIVE = """<section data-studio="live" aria-label="The fit">
-<p class="quiet empty">Choose a signal, then <b>Fit</b>. What is being fitted appears here.</p></section>"""
+# The page's own script tells of a click on an example's picture with `studioExample("NAME")`.
+PICKER = "window.studioExample = (name) => trigger('select', { name });"
+
+
+def live() -> str:
+    """Where the fit will be seen; before there is one, what may be fitted."""
+    pictures = []
+    for index, name in enumerate(examples.names()):
+        title, _, sort = name.partition(", ")
+        pictures.append(f'<button type="button" data-example="{html.escape(name, quote=True)}"><img src="/studio/static/example-{index}.webp" alt="" '
+                        f'width="{examples.PICTURE_SIDE}" height="{examples.PICTURE_SIDE}"><b>{html.escape(title)}</b> <span>{sort or "a photograph"}</span></button>')
+    return f"""<section data-studio="live" aria-label="The fit"><div class="welcome"><h2>What shall be fitted?</h2>
+<p class="quiet">One of these, or a file of yours. Then press <b>Fit</b>, and watch it here.</p><div class="examples">{"".join(pictures)}</div></div></section>"""
 
 
 def opened(source: str, name: str, holes: bool = False) -> list:
     """What the page shows of a signal; `holes` takes samples that are not numbers for such, where its kind may have them."""
     kind, seen = scenes.recognise(source)
-    limits: dict[str, object] = {"max_pixels": uploads.MOST_PIXELS} if kind in ("image", "video") else {}
+    # (views and voxels stay as they are in the file, where a picture's numbers may grow)
+    most = uploads.MOST_PIXELS * (1 if kind in ("image", "video") else 3)
+    limits: dict[str, object] = {"max_pixels": most} if "max_pixels" in scenes.loading_options(kind) else {}
     if holes and "ignore_invalid" in scenes.loading_options(kind):
         limits["ignore_invalid"] = True
     signal = _loaded(source, kind, tuple(limits.items()))
@@ -157,9 +175,9 @@ def opened(source: str, name: str, holes: bool = False) -> list:
             gr.update(choices=methods, value=default if default in methods else methods[0], info=f"{len(methods)} methods take this signal")]
 
 
-@lru_cache(1)
+@lru_cache(4)
 def _loaded(source: str, kind: str, loading: tuple[tuple[str, object], ...]) -> Signal:
-    """The signal looked at last is kept for its estimates: a scene takes seconds to open."""
+    """The signals looked at last, of several visitors, are kept for their estimates: a scene takes seconds to open."""
     return scenes.load(source, kind, **dict(loading))
 
 

@@ -34,7 +34,7 @@ def build(studio: Studio, tab: gr.Tab) -> gr.Dropdown:
 
     tab.select(lambda: gr.update(choices=gallery.names(studio.folders)), None, run, show_progress="hidden", api_visibility="private")
     run.change(choose, run, [viewer, drawn, parts], show_progress="minimal", api_visibility="private")
-    spectra.click(lambda name: asked(studio, name, insides.spectra) if name else EMPTY, run, drawn, show_progress="minimal", api_visibility="private")
+    spectra.click(lambda name: asked(studio, name, insides.spectra, "make") if name else EMPTY, run, drawn, show_progress="minimal", api_visibility="private")
     return run
 
 

@@ -15,6 +15,7 @@ from apps.studio import gallery
 from apps.studio.exporting import room
 from apps.studio.looks import Opened
 from apps.studio.tabs.choose import asked, run_choice, viewer_of
+from fields.fit.run import Run
 from fields.output.cameras import draw_cameras
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def build(studio: Studio, tab: gr.Tab) -> gr.Dropdown:
     def make(name: str | None, cells: float):
         if not name:
             raise gr.Error("Choose a fitted shape or scene first.", duration=8)
-        file, text = asked(studio, name, lambda opened: extracted(opened, int(cells)))
+        file, text = asked(studio, name, lambda run: extracted(run, int(cells)), "make")
         return gr.update(value=file, visible=True), text
 
     tab.select(lambda: gr.update(choices=gallery.names(studio.folders, SOLID)), None, run, show_progress="hidden", api_visibility="private")
@@ -54,26 +55,32 @@ def build(studio: Studio, tab: gr.Tab) -> gr.Dropdown:
 def view(name: str, header: dict) -> str:
     if header["kind"] not in SOLID:
         return "<p class='quiet'>This field has no surface; look at it inside.</p>"
-    return f'<div data-studio="orbit" data-run="{escape(name)}"></div>'
+    moving = header["kind"] == "radiance" and len(header["domain"]["axes"]) == 4
+    return f'<div data-studio="orbit" data-run="{escape(name)}"{" data-moving" if moving else ""}></div>'
 
 
-def extracted(opened: Opened, cells: int) -> tuple[str, str]:
+def extracted(run: Run, cells: int) -> tuple[str, str]:
     """A GLB for the page's viewer, as `export` writes it, and a line about it."""
-    path = room("mesh-") / f"{opened.run.path.name}.glb"
-    report = export(Source(opened.run, opened.field, opened.run.header["kind"]), path, Request(resolution=cells), "mesh")
+    path = room("mesh-") / f"{run.path.name}.glb"
+    # (of a field of its own: that of a scene is cleared for it)
+    report = export(Source(run, run.load_field(), run.header["kind"]), path, Request(resolution=cells), "mesh")
     return str(path), escape(f"{report['text']}; {path.stat().st_size / 1e6:.1f} MB")
 
 
 def photographed(opened: Opened) -> str:
     """Where the photographs of a scene were taken, as a drawing; nothing for shapes."""
+    from matplotlib import rc_context
+
     cameras = opened.run.cameras()
     if not cameras:
         return ""
     tests = [camera.split == "test" for camera in cameras]
     axes = opened.field.domain.axes[:3]
     file = room("cameras-") / "cameras.png"
-    draw_cameras(file, [camera.pose for camera in cameras], [camera.lens for camera in cameras], tests,
-                 np.array([axis.lower for axis in axes]), np.array([axis.upper for axis in axes]))
+    # (letters that can be read at half the size; what is behind shows through, and the dark page turns the colours over)
+    with rc_context({"font.size": 17, "savefig.transparent": True}):
+        draw_cameras(file, [camera.pose for camera in cameras], [camera.lens for camera in cameras], tests,
+                     np.array([axis.lower for axis in axes]), np.array([axis.upper for axis in axes]))
     shown = base64.b64encode(file.read_bytes()).decode()
     caption = f"{tests.count(False)} cameras for training, {tests.count(True)} for testing"
     return f'<figure class="drawing"><img alt="Cameras of the scene" src="data:image/png;base64,{shown}"><figcaption>{caption}</figcaption></figure>'
