@@ -3,7 +3,8 @@
     python -m benchmarks.method_pictures [NAME ...]
 
 Pictures: scikit-image's astronaut at 160 x 160 (target, fit, ten times the error); methods that take no pictures get a volume or a clip by formula.
-Neither time nor numbers are equal: this shows characters, not ranks. neurbf also draws its kernels, nstr its frequencies.
+Neither time nor numbers are equal: this shows characters, not ranks. neurbf also draws its kernels, nstr its frequencies; `fresh` draws what
+`--init fresh` sees of a photograph, `heads` the functions of a Kolmogorov-Arnold edge.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ from benchmarks.papers.fits import photograph
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "methods" / "pictures"
 SIDE, STEPS = 160, 300
+FRAME_STEPS = 1000  # of generators, a frame each
 NETWORK = {"width": 64, "batch": 4096}
 OPTIONS = {
     "frequency": NETWORK, "nerf": NETWORK, "fourier": NETWORK | {"frequencies": 64, "learning_rate": 3e-3}, "cam": NETWORK | {"frequencies": 64},
+    "nerv": {"strides": "4,2,2"}, "nervpp": {"strides": "4,2,2"},
     "siren": NETWORK | {"first_omega": 60.0}, "finer": NETWORK, "wire": {"width": 45, "batch": 4096}, "nstr": {"width": 64, "waves": 64, "nodes": 8,
                                                                                                             "learning_rate": 2e-3, "batch": 4096},
 
@@ -32,8 +35,8 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(prog="python -m benchmarks.method_pictures", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help="methods (default: all)")
-    for name in parser.parse_args().names or BUILT_IN:
-        draw(name)
+    for name in parser.parse_args().names or (*BUILT_IN, *OTHERS):
+        OTHERS.get(name, draw)(name)
 
 
 def draw(name: str) -> None:
@@ -42,7 +45,7 @@ def draw(name: str) -> None:
     from fields.methods.registry import make_method, method_class
 
     signal = signal_for(method_class(name))
-    result = fields.fit_field(signal, make_method(name, OPTIONS.get(name, {"batch": 4096})), steps=STEPS)
+    result = fields.fit_field(signal, make_method(name, OPTIONS.get(name, {"batch": 4096})), steps=FRAME_STEPS if method_class(name).kinds == ("video",) else STEPS)
     FOLDER.mkdir(parents=True, exist_ok=True)
     objective_for(signal, result.field, result.method.loss).save_preview(result.field, FOLDER / f"{name}.png")
     print(name, {key: round(value, 2) for key, value in result.metrics.items()}, f"{result.field.stored_numbers:,} numbers", flush=True)
@@ -57,13 +60,49 @@ def draw(name: str) -> None:
         draw_map(halves.field, "flow", FOLDER / "nstr-flow.png", 256, 256, (0.0, 0.0, 1.0, 1.0))
 
 
+def _fresh(name: str) -> None:
+    """Both spectra and the distances of the candidates."""
+    from fields.fit.fresh import apply_fresh, save_spectra
+    from fields.methods.registry import make_method
+
+    image = photograph("camera", 256, grey=True)
+    _, report, choice = apply_fresh(make_method("siren", NETWORK).prepare(image), image)
+    save_spectra(choice, "first_omega", FOLDER / f"{name}.png")
+    print(name, report["value"], flush=True)
+
+
+def _heads(name: str) -> None:
+    """The eight functions of each basis, and an edge as it begins."""
+    import torch
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    from fields.networks.kan import KanLayer
+
+    x = torch.linspace(-3, 3, 301)[:, None]
+    figure = Figure((9, 2.6), layout="constrained")
+    for axes, basis in zip(figure.subplots(1, 2, sharey=True), ("spline", "gaussian")):
+        layer = KanLayer(1, 1, basis, torch.Generator().manual_seed(0))
+        with torch.no_grad():
+            axes.plot(x, layer.functions(x), color="#2f4858", linewidth=0.8)
+            axes.plot(x, layer(x), color="#e07a3f", label="an edge as it begins")
+        axes.set(title=f"kan-{basis}", xlabel="feature")
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.axes[0].legend(frameon=False)
+    FigureCanvasAgg(figure)
+    figure.savefig(FOLDER / f"{name}.png", dpi=110)
+
+
+OTHERS = {"fresh": _fresh, "heads": _heads}
+
+
 def signal_for(method):
     from scenes.video import Video
     from scenes.volume import Volume
 
     if method.kinds == ("video",):
         y, x = (np.mgrid[0:64, 0:96] + 0.5) / 64
-        frames = [np.stack([0.5 + 0.4 * np.sin(8 * x + t), 0.5 + 0.4 * np.cos(9 * y - t), np.hypot(x - 0.75 - 0.3 * math.sin(t), y - 0.5) < 0.2], -1)
+        frames = [np.stack([0.5 + 0.4 * np.sin(8 * x + t), 0.5 + 0.4 * np.cos(9 * y - t), 0.15 + 0.7 * (np.hypot(x - 0.5 - 0.25 * math.sin(t), y - 0.5) < 0.2)], -1)
                   for t in np.linspace(0, 6, 12)]
         return Video.from_array(np.round(np.clip(frames, 0, 1) * 255).astype(np.uint8))
     if 2 not in method.dimensions:

@@ -1,4 +1,4 @@
-"""Writes docs/results/README.md from the stored benchmarks.
+"""Writes docs/results: README.md from the stored benchmarks, and a page for each system whose paper's claims were measured.
 
     python -m benchmarks.pages
 """
@@ -6,30 +6,67 @@
 from __future__ import annotations
 
 import json
+from importlib import import_module
 from pathlib import Path
 
+from benchmarks.papers.claims import statements
 from benchmarks.report import RESULTS
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "results" / "README.md"
+FOLDER = Path(__file__).resolve().parents[1] / "docs" / "results"
+PAPERS = "papers-"
 HEAD = """\
 # What was measured
 
 Made by `python -m benchmarks.pages` from `benchmarks/results/*.json`, which `python -m benchmarks.NAME --store` writes. A ratio above 1
 means that we are better; peers and we run side by side in one run, each in its own process.
 """
+SYSTEM = """\
+# {name}: the paper's claims, measured
+
+Made by `python -m benchmarks.pages` from what `python -m benchmarks.papers {name} --{size} --store` stored ({where}). The method: [{method}](../methods/{method}.md).
+
+{what}
+## Claims
+
+Sizes are ours, so the numbers are not the paper's; what is compared is the difference that an idea makes. "Confirmed" means by at least the margin that the experiment asks for.
+
+{claims}
+## All rows
+
+`spread` is the standard deviation over seeds (and pictures, where there are several).
+
+{rows}"""
 COLUMNS = ("id", "value", "unit", "against", "against_value", "ratio")
+# The page of a method that a system is about, where it is called otherwise.
+METHODS = {"inr": "siren", "scenes": "nerf"}
 
 
-def page() -> str:
-    """The whole page, from what is stored."""
-    parts = [HEAD]
-    for file in sorted(RESULTS.glob("*.json")):
-        result = json.loads(file.read_text(encoding="utf-8"))
-        machine = result["machine"]
-        versions = ", ".join(f"{name} {number}" for name, number in result["versions"].items())
-        parts.append(f"## {result['benchmark']}\n\n{machine['cpu']}, {machine['threads']} threads, GPU: {machine['gpu'] or 'none'}; {versions}.\n")
-        parts.append(table(result["rows"]))
-    return "\n".join(parts)
+def pages() -> dict[str, str]:
+    """What belongs into docs/results, by the name of the file, from what is stored."""
+    stored = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(RESULTS.glob("*.json"))]
+    systems = [result for result in stored if result["benchmark"].startswith(PAPERS)]
+    found = {f"{result['benchmark'].removeprefix(PAPERS)}.md": system(result) for result in systems}
+    parts = [HEAD, "What the papers of the methods claim, and what we found: " +
+             ", ".join(f"[{name.removesuffix('.md')}]({name})" for name in found) + ".\n"]
+    for result in stored:
+        if result not in systems:
+            parts.append(f"## {result['benchmark']}\n\n{_where(result)}.\n")
+            parts.append(table(result["rows"]))
+    return {"README.md": "\n".join(parts), **found}
+
+
+def system(result: dict) -> str:
+    """The page of one system of `benchmarks.papers`: what it is, the claims with their verdicts, the rows."""
+    name = result["benchmark"].removeprefix(PAPERS)
+    module = import_module(f"benchmarks.papers.{name}")
+    return SYSTEM.format(name=name, size=result.get("size", "small"), where=_where(result), method=METHODS.get(name, name), what=module.__doc__,
+                         claims=statements(module.CLAIMS, result["rows"]), rows=table(result["rows"]))
+
+
+def _where(result: dict) -> str:
+    machine = result["machine"]
+    versions = ", ".join(f"{name} {number}" for name, number in result["versions"].items())
+    return f"{machine['cpu']}, {machine['threads']} threads, GPU: {machine['gpu'] or 'none'}; {versions}"
 
 
 def table(rows: list[dict]) -> str:
@@ -51,6 +88,7 @@ def _cell(value: object) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.parent.mkdir(parents=True, exist_ok=True)
-    PAGE.write_text(page(), encoding="utf-8")
-    print(PAGE.relative_to(Path.cwd()) if PAGE.is_relative_to(Path.cwd()) else PAGE)
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for name, text in pages().items():
+        (FOLDER / name).write_text(text, encoding="utf-8")
+        print(f"docs/results/{name}")

@@ -1,14 +1,19 @@
 """Distillation between architectures: what a student reaches, against the same architecture trained on the data from scratch.
 
     python -m benchmarks.pvd [--quick] [--json] [--store] [--work DIR] [--sources scene,duck,image,shape] [--methods hashgrid,nerf,...] [--into nerf,...]
-                             [--seconds 60]
+                             [--seconds 60] [--long]
 
 Sources: `scene` (lego at 200 x 200, or the duck where that is absent), `duck` (the procedural scene, hash grid and MLP into each other, three times as long), `image` (an
 astronaut, hash grid and SIREN) and `shape` (the armadillo, or a ring where that is absent, the same). Teachers are fitted for four times `--seconds`, every ordered pair
-is distilled for `--seconds`. From scratch, each architecture is trained for `--seconds` and on, by doublings, to `--longest`, its learning rates multiplied by
-1/3, 1 or 3, whichever is best at `--seconds`. Values are PSNR on the test views (pictures: of the whole; shapes: IoU against the source);
-times are of the clock, with all that a fit costs. `gain` is over scratch at equal time; `sooner` says how many times longer scratch needs for the same
-value (null: not within what was tried).
+is distilled for `--seconds`. From scratch, each architecture is trained for 1, 2, 4 and (`scene` only) 10 times that, anew each time, until it has passed all of its students.
+An architecture's learning rates are multiplied by 1/3, 1 or 3, whichever gives the best value on the data in a third of `--seconds`, from scratch; its students have the
+same. (Teachers have the method's own.) Values are PSNR on the test views (pictures: of the whole; shapes: IoU against the source); `gain` is over scratch at equal time;
+`sooner` says how many times longer scratch needs for the same value (null: not within the longest). For hash grid -> MLP on `scene` there are also `shared` (begun with the
+teacher's head), `one-shot` (pixels only) and `at once` (all that is compared, from the first step). `--long` distils anew, for five times as long, the pairs whose
+numbers are within a factor of two of the teacher's and that have lost more than `LOST` against it.
+
+Times are of the clock, with all that a fit costs, planned so that the budget is kept; `seconds` says what was taken. Nobody writes a run. What remains of a difference: a
+student's time includes eight pictures of itself and of its teacher, scratch's one of each of the test views.
 
 Whatever is measured is kept in `--work` at once, and what is there is not measured again, so the hours that the whole takes may be spent in pieces: `--store` stores
 what there is. `--quick` takes the image and three seconds a pair.
@@ -19,11 +24,12 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.report import add_arguments, emit, report
+from benchmarks.report import RESULTS, add_arguments, emit, report
 
 ROOT = Path(__file__).resolve().parents[1]
 PLOT = ROOT / "docs" / "results" / "pvd.png"
@@ -33,6 +39,9 @@ SMALL = {"nerf": {"width": 128, "hidden_layers": 4}, "siren": {"width": 128, "hi
 METHODS = ("hashgrid", "nerf", "tensorf", "densegrid", "triplane", "neurbf")
 RATES = (1 / 3, 1.0, 3.0)
 TEACHER_TIMES = 4
+SCRATCH_TIMES = (1, 2, 4)
+LONGEST = 10  # where the source is "scene"
+LONG_TIMES, LOST, ALIKE = 5, 1.0, 2.0
 # What is distilled: its kind, its architectures (None: all that are asked for), how many times as long, and the metric.
 SOURCES = {"scene": ("radiance", None, 1, "psnr"), "duck": ("radiance", ("hashgrid", "nerf"), 3, "psnr"),
            "image": ("image", ("hashgrid", "siren"), 1, "psnr"), "shape": ("shape", ("hashgrid", "siren"), 1, "iou")}
@@ -58,57 +67,74 @@ class Ledger:
 class Source:
     """One thing that is distilled, with its teachers' runs and what is known of it."""
 
-    def __init__(self, name: str, ledger: Ledger, seconds: float, longest: float) -> None:
+    def __init__(self, name: str, ledger: Ledger, seconds: float) -> None:
         import scenes
 
         self.kind, self.methods, times, self.metric = SOURCES[name]
         self.name, self.ledger = name, ledger
-        self.seconds, self.longest = seconds * times, longest * times
+        self.seconds = seconds * times
+        self.key = f"{name}@{self.seconds:g}"
         path = {"scene": str(LEGO) if LEGO.is_dir() else "procedural:duck", "duck": "procedural:duck", "image": "skimage:astronaut"}.get(name)
         self.signal = scenes.load(path or (str(ARMADILLO) if ARMADILLO.is_file() else ring(ledger.folder / "ring.ply")), self.kind)
 
     def teacher(self, method: str) -> Path:
-        out = self.ledger.folder / f"{self.name}-teacher-{method}"
-        row = self.ledger.row(f"{self.name}:teacher:{method}", lambda: self._fitted(method, TEACHER_TIMES * self.seconds, out))
-        self.taught = row["value"]
-        return out
-
-    def scratch(self, method: str) -> list[tuple[float, float]]:
-        """The curve of an architecture trained on the data: (seconds, value with the best of three learning rates)."""
-        tried = {rate: self.ledger.row(f"{self.name}:rate:{method}:{rate:.2f}", lambda rate=rate: self._fitted(method, self.seconds, None, rate))["value"]
-                 for rate in RATES}
-        best = max(tried, key=tried.get)
-        curve, time = [(self.seconds, tried[best])], 2 * self.seconds
-        while time <= self.longest:
-            curve.append((time, self.ledger.row(f"{self.name}:scratch:{method}:{time:g}", lambda time=time: self._fitted(method, time, None, best))["value"]))
-            time *= 2
-        return curve
-
-    def student(self, teacher: str, into: str, way: str, **options) -> dict:
-        from fields.distill import distill_field
-        from fields.distill.distill import score
+        out = self.ledger.folder / f"{self.key}-teacher-{method}"
 
         def measured() -> dict:
-            result = distill_field(folder, into, seconds=self.seconds, options=SMALL.get(into), out=Path(scratch) / "student", **options)
-            value = score(result.run, result.field, self.signal, other=False)[self.metric]
+            shutil.rmtree(out, ignore_errors=True)  # (of a fit that was cut off)
+            return self._fitted(method, TEACHER_TIMES * self.seconds, out)
+
+        self.taught = self.ledger.row(f"{self.key}:teacher:{method}", measured)
+        return out
+
+    def factor(self, method: str) -> float:
+        """What suits an architecture's learning rates."""
+        tried = {rate: self.ledger.row(f"{self.key}:rate:{method}:{rate:.2f}", lambda rate=rate: self._fitted(method, self.seconds / 3, None, rate))["value"]
+                 for rate in RATES}
+        return max(tried, key=tried.get)
+
+    def scratch(self, method: str, passed: float) -> list[dict]:
+        """The curve of an architecture trained on the data, until it has passed that value: rows with `at`, the seconds that were given."""
+        best = self.factor(method)
+        curve: list[dict] = []
+        for times in (*SCRATCH_TIMES, *([LONGEST] if self.name == "scene" else [])):
+            time = times * self.seconds
+            # (a teacher is a fit with the method's own rates)
+            taught = f"{self.key}:teacher:{method}"
+            known = times == TEACHER_TIMES and best == 1.0 and taught in self.ledger.rows
+            if curve and curve[-1]["value"] > passed and not known:
+                continue
+            row = self.ledger.row(taught if known else f"{self.key}:scratch:{method}:{times}", lambda time=time: self._fitted(method, time, None, best))
+            curve.append({"at": time, **row})
+        return curve
+
+    def student(self, teacher: str, into: str, way: str, times: float = 1, **options) -> dict:
+        from fields.distill import distill_field
+        from fields.fit.kinds import objective_for
+
+        def measured() -> dict:
+            result = distill_field(folder, into, seconds=times * self.seconds, options=self._options(into, best), **options)
+            self.signal.measure_as(result.field.channels)
+            value = objective_for(self.signal, result.field, result.method.loss).evaluate(result.field)[self.metric]
             return {"value": round(value, 4), "against_teacher": round(result.metrics[self.metric], 4), "numbers": result.field.stored_numbers,
                     "steps": result.steps, "seconds": round(result.seconds, 1), "lost": round(taught - value, 4)}
 
-        folder = self.teacher(teacher)
-        taught = self.taught
-        with tempfile.TemporaryDirectory() as scratch:
-            return self.ledger.row(f"{self.name}:{teacher}>{into}{way}", measured)
+        folder, best = self.teacher(teacher), self.factor(into)
+        taught = self.taught["value"]
+        return self.ledger.row(f"{self.key}:{teacher}>{into}{way}", measured)
 
-    def _fitted(self, name: str, seconds: float, out: Path | None, factor: float = 1.0) -> dict:
-        from fields.fit.fit import fit_field
+    @staticmethod
+    def _options(name: str, factor: float) -> dict:
         from fields.methods.registry import make_method
 
         options = dict(SMALL.get(name, {}))
         method = make_method(name, options)
-        for rate in ("learning_rate", "table_rate"):
-            if hasattr(method, rate):
-                options[rate] = min(1.0, getattr(method, rate) * factor)
-        result = fit_field(self.signal, name, seconds=seconds, options=options, out=out)
+        return options | {rate: min(1.0, getattr(method, rate) * factor) for rate in ("learning_rate", "table_rate") if hasattr(method, rate)}
+
+    def _fitted(self, name: str, seconds: float, out: Path | None, factor: float = 1.0) -> dict:
+        from fields.fit.fit import fit_field
+
+        result = fit_field(self.signal, name, seconds=seconds, options=self._options(name, factor), out=out)
         return {"value": round(result.metrics[self.metric], 4), "seconds": round(result.seconds, 1), "numbers": result.field.stored_numbers}
 
 
@@ -131,30 +157,45 @@ def sooner(curve: list[tuple[float, float]], value: float) -> float | None:
 
 
 def ways_of(source: str, teacher: str, into: str) -> dict[str, dict]:
-    """Beside plain distillation: with the teacher's head, and without stages, where that is asked about."""
+    """Beside plain distillation: with the teacher's head and without stages, where that is asked about."""
     from fields.distill.stages import Stages
 
-    if teacher == "hashgrid" and into == "nerf":
-        return {"": {}, ":shared": {"share_heads": True}, ":one-shot": {"stages": Stages(feature_share=0, value_share=0, density_weight=0, color_weight=0)}}
-    return {"": {}} if source in ("scene", "duck") else {"": {}, ":one-shot": {"stages": Stages(feature_share=0, value_share=0)}}
+    pixels = {"stages": Stages(feature_share=0, value_share=0, density_weight=0, color_weight=0)}
+    if source != "scene":
+        return {"": {}, ":one-shot": pixels}
+    if (teacher, into) != ("hashgrid", "nerf"):
+        return {"": {}}
+    return {"": {}, ":shared": {"share_heads": True}, ":one-shot": pixels, ":at once": {"stages": Stages(feature_share=0, value_share=0)}}
 
 
-def measure(source: Source, teachers: list[str], into: list[str]) -> list[dict]:
+def wants_longer(taught: dict, student: dict) -> bool:
+    """Whether a student about as large as its teacher has lost much against it."""
+    return student["lost"] > LOST and 1 / ALIKE <= student["numbers"] / taught["numbers"] <= ALIKE
+
+
+def measure(source: Source, teachers: list[str], into: list[str], long: bool) -> list[dict]:
     rows = []
     unit = "dB" if source.metric == "psnr" else source.metric
     for name in teachers:
         folder = source.teacher(name)
-        rows.append({"id": f"{source.name}:teacher:{name}", "unit": unit, **source.ledger.rows[f"{source.name}:teacher:{name}"],
-                     "bytes": (folder / "field.safetensors").stat().st_size})
+        rows.append({"id": f"{source.key}:teacher:{name}", "unit": unit, **source.taught, "bytes": (folder / "field.safetensors").stat().st_size})
     for name in into:
-        curve = source.scratch(name)
-        rows.append({"id": f"{source.name}:scratch:{name}", "value": curve[0][1], "unit": unit, "at_seconds": [t for t, _ in curve], "values": [v for _, v in curve]})
-        for teacher in teachers:
-            for way, options in ways_of(source.name, teacher, name).items():
-                found = source.student(teacher, name, way, **options)
-                gain = found["value"] - curve[0][1]
-                rows.append({"id": f"{source.name}:{teacher}>{name}{way}", "unit": unit, "against": "scratch", "against_value": curve[0][1], **found,
-                             "ratio": round(found["value"] / curve[0][1], 3), "gain": round(gain, 4), "sooner": sooner(curve, found["value"])})
+        students = {f"{teacher}>{name}{way}": source.student(teacher, name, way, **options)
+                    for teacher in teachers if teacher != name for way, options in ways_of(source.name, teacher, name).items()}
+        if not students:
+            continue
+        curve = source.scratch(name, max(found["value"] for found in students.values()))
+        scratch = curve[0]["value"]
+        rows.append({"id": f"{source.key}:scratch:{name}", "value": scratch, "unit": unit, "at_seconds": [row["at"] for row in curve],
+                     "values": [row["value"] for row in curve], "seconds": [row["seconds"] for row in curve], "rates": source.factor(name)})
+        for label, found in students.items():
+            rows.append({"id": f"{source.key}:{label}", "unit": unit, "against": "scratch", "against_value": scratch, **found,
+                         "ratio": round(found["value"] / scratch, 3), "gain": round(found["value"] - scratch, 4),
+                         "sooner": sooner([(row["at"], row["value"]) for row in curve], found["value"])})
+        for teacher in teachers if long and source.metric == "psnr" else ():
+            source.teacher(teacher)
+            if teacher != name and wants_longer(source.taught, students[f"{teacher}>{name}"]):
+                rows.append({"id": f"{source.key}:{teacher}>{name}:long", "unit": unit, **source.student(teacher, name, ":long", LONG_TIMES)})
     return rows
 
 
@@ -184,22 +225,22 @@ def main() -> None:
     parser.add_argument("--methods", default=",".join(METHODS), help="the teachers of the scene")
     parser.add_argument("--into", help="its students (default: the same)")
     parser.add_argument("--seconds", type=float, default=60.0, help="of a distillation (default 60)")
-    parser.add_argument("--longest", type=float, default=600.0, help="what scratch may take (default 600)")
+    parser.add_argument("--long", action="store_true", help="also distil for longer where a student as large as its teacher lost much")
     parser.add_argument("--work", type=Path, help="where rows and teachers are kept")
     options = parser.parse_args()
     if options.quick:
-        options.sources, options.seconds, options.longest = "image", 3.0, 12.0
+        options.sources, options.seconds = "image", 3.0
     with tempfile.TemporaryDirectory() as folder:
         ledger = Ledger(options.work or Path(folder))
         rows = []
         for name in options.sources.split(","):
-            source = Source(name, ledger, options.seconds, options.longest)
+            source = Source(name, ledger, options.seconds)
             teachers = list(source.methods or options.methods.split(","))
-            rows += measure(source, teachers, list(source.methods or (options.into or options.methods).split(",")))
+            rows += measure(source, teachers, list(source.methods or (options.into or options.methods).split(",")), options.long)
     result = report("pvd", rows) | {"seconds": options.seconds, "quick": options.quick}
     emit(result, options, partial=True)
     if options.store:
-        draw(rows, PLOT)
+        draw(json.loads((RESULTS / "pvd.json").read_text(encoding="utf-8"))["rows"], PLOT)  # (with those of earlier parts)
 
 
 if __name__ == "__main__":

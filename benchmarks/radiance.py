@@ -1,14 +1,14 @@
 """Posed views: how good a scene gets in a minute, two and eight, how soon, with what memory, and how fast a picture of it is.
 
-    python -m benchmarks.radiance [--json] [--quick] [--store] [--only PART ...] [--pictures DIR]
+    python -m benchmarks.radiance [--json] [--quick] [--store] [--only PART ...] [--pictures DIR] [--hashnerf DIR]
 
 Parts: `quality` (lego at 200 x 200 for 60 and 120 seconds: mean PSNR of the 20 views for testing, white background, `hashgrid`; peak resident
-size), `long` (the same for 480 seconds), `large` (lego at 400 x 400), `real` (the photographs of a fox and a bird, every eighth held out), `moving` (one camera around a lego that
-moves), `sooner` (seconds of steps to 26 dB, against the same rays and samples through plain torch: one gather per corner and level; once with
-everything in torch, once with the search for samples and Adam left native), 
-`frame` (seconds for a picture of 400 x 400), `parts` (of a step's time), and `cam` (an MLP of 4 x 128 modulated by the direction, against the same
-MLP at equal steps, and its size with 8 bits a number). With `--store --only` the other parts stay as they were stored. `--pictures` keeps the
-pictures of the fits.
+size), `long` (the same for 480 seconds), `large` (lego at 400 x 400), `real` (the photographs of a fox and a bird, every eighth held out), `cells` (the
+same, sampled where cells are occupied and not by proposals), `moving` (one camera around a lego that moves), `sooner` (seconds of steps to 26 dB,
+against the same rays and samples through plain torch: one gather per corner and level; once with everything in torch, once with the search for
+samples and Adam left native; with `--hashnerf`, a checkout of HashNeRF-pytorch, against that too, as it samples and trains), `frame` (seconds for a
+picture of 400 x 400), `parts` (of a step's time), and `cam` (an MLP of 4 x 128 modulated by the direction, against the same MLP at equal steps, and
+its size with 8 bits a number). With `--store --only` the other parts stay as they were stored. `--pictures` keeps the pictures of the fits.
 
 The scenes are read from `shared/data/nerf` beside the repository; without it the procedural duck stands in, under other ids, for what it can.
 """
@@ -32,9 +32,9 @@ SCENES = Path(__file__).resolve().parents[2] / "shared" / "data" / "nerf"
 TARGET_DB = 26.0
 GIVE_UP_SECONDS = 150.0
 SCORE_EVERY = 1.0
-PARTS = ("quality", "long", "large", "real", "moving", "sooner", "frame", "parts", "cam")
+PARTS = ("quality", "long", "large", "real", "cells", "moving", "sooner", "frame", "parts", "cam")
 REAL = {"fox": "fox", "bird": "bird_llff"}
-REAL_SECONDS, MOVING_SECONDS, LONG_SECONDS, LARGE_SECONDS = 120, 60, 480, 120
+REAL_SECONDS, MOVING_SECONDS, LONG_SECONDS, LARGE_SECONDS = 240, 60, 480, 120
 # Who is fitted to the moving scene: options beside the defaults.
 MOVING = {"deform": ("hashgrid", {}), "axis": ("hashgrid", {"motion": "axis"}),
           "cam": ("cam", {"width": 128, "hidden_layers": 4}), "same-mlp": ("cam", {"width": 128, "hidden_layers": 4, "modulate": False, "normalise": False})}
@@ -43,7 +43,7 @@ CAM_STEPS = 600
 PLAIN = {"modulate": False, "normalise": False}
 
 
-def measure(quick: bool, only: list[str], pictures: str) -> dict:
+def measure(quick: bool, only: list[str], pictures: str, hashnerf: Path | None) -> dict:
     lego = SCENES / "lego_200"
     name, source = ("lego", str(lego)) if lego.is_dir() else ("duck", "procedural:duck")
     rows: list[dict] = []
@@ -55,13 +55,19 @@ def measure(quick: bool, only: list[str], pictures: str) -> dict:
         rows.append(fitted("lego-400", str(SCENES / "lego_400"), 20 if quick else LARGE_SECONDS, pictures))
     if "real" in only:
         rows += [fitted(label, str(SCENES / folder), 20 if quick else REAL_SECONDS, pictures) for label, folder in REAL.items() if (SCENES / folder).is_dir()]
+    if "cells" in only:
+        rows += [fitted(f"{label}-cells", str(SCENES / folder), 20 if quick else REAL_SECONDS, pictures, options={"sampling": "cells"})
+                 for label, folder in REAL.items() if (SCENES / folder).is_dir()]
     if "moving" in only and (SCENES / "tiny_dnerf_lego").is_dir():
         rows += [fitted(f"moving-{label}", str(SCENES / "tiny_dnerf_lego" / "tiny_dnerf_lego.npz"), 10 if quick else MOVING_SECONDS, pictures, method, options)
                  for label, (method, options) in MOVING.items()]
     if "sooner" in only:
         ours = in_process("target", source, "native")
-        for who in ("torch", "torch networks"):
-            theirs = in_process("target", source, who)
+        rivals = {who: ("target", source, who) for who in ("torch", "torch networks")}
+        if hashnerf is not None and name == "lego":
+            rivals["HashNeRF-pytorch"] = ("peer", source, hashnerf)
+        for who, how in rivals.items():
+            theirs = in_process(*how)
             rows.append({"id": f"sooner-than-{who.replace(' ', '-')}", "value": ours["seconds"], "unit": f"s to {TARGET_DB:g} dB", "against": who,
                          "against_value": theirs["seconds"], "ratio": round(theirs["seconds"] / ours["seconds"], 2),
                          "steps": [ours["steps"], theirs["steps"]],
@@ -138,6 +144,15 @@ def target(source: str, who: str) -> dict:
                 quality = trainer.objective.part_psnr(trainer.field)
             due = clock + max(SCORE_EVERY, 0.05 * clock)
     return {"seconds": round(clock, 2), "steps": steps, "psnr": quality, "reached": quality >= TARGET_DB}
+
+
+def peer(source: str, checkout: str) -> dict:
+    import scenes
+    from benchmarks.baselines.hashnerf import to_target
+    from fields.fit.radiance import watched
+
+    views, stride = watched(scenes.load(source, "radiance"))
+    return to_target(Path(checkout), Path(source), [Path(view.name).stem for view in views], stride, TARGET_DB, GIVE_UP_SECONDS, SCORE_EVERY)
 
 
 def _through_formulas(trainer, everything: bool):
@@ -261,7 +276,7 @@ def mlp(source: str, settings: str) -> dict:
         return {"psnr": done.metrics["psnr"], "bytes": done.run.weights.stat().st_size}
 
 
-DO = {"fit": fit, "target": target, "frame": frame, "parts": parts, "mlp": mlp}
+DO = {"fit": fit, "target": target, "peer": peer, "frame": frame, "parts": parts, "mlp": mlp}
 
 
 def main() -> None:
@@ -269,12 +284,13 @@ def main() -> None:
     add_arguments(parser)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="only these parts")
     parser.add_argument("--pictures", default="", metavar="DIR", help="keep the fits' pictures of views for testing there")
+    parser.add_argument("--hashnerf", type=Path, metavar="DIR", help="a checkout of HashNeRF-pytorch, for `sooner`")
     parser.add_argument("--do", nargs="+", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.do:
         print(json.dumps(DO[options.do[0]](*options.do[1:])), flush=True)
     else:
-        emit(measure(options.quick, options.only, options.pictures), options, partial=len(options.only) < len(PARTS))
+        emit(measure(options.quick, options.only, options.pictures, options.hashnerf), options, partial=len(options.only) < len(PARTS))
 
 
 if __name__ == "__main__":

@@ -27,13 +27,13 @@ def report(benchmark: str, rows: list[dict]) -> dict:
 
 
 def emit(result: dict, options: argparse.Namespace, partial: bool = False) -> None:
-    """Prints the report, and stores it if `--store` was given. `partial`: rows that were stored on the same machine and are not
+    """Prints the report, and stores it if `--store` was given. `partial`: rows that were stored on the same machine, of the same size, and are not
     among these stay, so that a long benchmark can be run in parts."""
     if options.store:
         RESULTS.mkdir(exist_ok=True)
         file = RESULTS / f"{result['benchmark']}.json"
         kept = json.loads(file.read_text(encoding="utf-8")) if partial and file.is_file() else None
-        if kept and kept["machine"] == result["machine"]:
+        if kept and kept["machine"] == result["machine"] and kept.get("size") == result.get("size"):
             rows = {(row["id"], row.get("against")): row for row in (*kept["rows"], *result["rows"])}
             result = {**kept, **result, "rows": list(rows.values())}
         file.write_text(json.dumps(result, indent=1) + "\n")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
+from pathlib import Path
 from statistics import mean, stdev
 
 import numpy as np
@@ -10,13 +12,19 @@ import numpy as np
 from scenes.image import Image
 from scenes.signal import Signal
 
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
+
 
 def photograph(name: str, side: int, grey: bool = False, held_out: float = 0.0) -> Image:
     """The middle square of one of scikit-image's pictures, averaged down to `side` x `side`."""
     import skimage.data
+
+    return _square(getattr(skimage.data, name)(), side, grey, held_out)
+
+
+def _square(pixels: np.ndarray, side: int, grey: bool, held_out: float = 0.0) -> Image:
     from skimage.transform import resize
 
-    pixels = getattr(skimage.data, name)()
     short = min(pixels.shape[:2])
     top, left = (pixels.shape[0] - short) // 2, (pixels.shape[1] - short) // 2
     pixels = pixels[top:top + short, left:left + short].astype(np.float64) / 255
@@ -24,6 +32,21 @@ def photograph(name: str, side: int, grey: bool = False, held_out: float = 0.0) 
         pixels = pixels.mean(-1)
     small = resize(pixels, (side, side), anti_aliasing=True)
     return Image.from_array(np.round(small * 255).astype(np.uint8), held_out=held_out)
+
+
+def kodak(side: int) -> list[Image]:
+    """The middle squares of Kodak's pictures in the shared data, grey, averaged down to `side` x `side`; none where that is not there."""
+    from skimage.io import imread
+
+    return [_square(imread(file), side, grey=True) for file in sorted((SHARED / "images").glob("kodim*.png"))]
+
+
+def bach():
+    """The music of SIREN's page, from the shared data; None where that is not there."""
+    import scenes
+
+    file = SHARED / "audio" / "gt_bach.wav"
+    return scenes.load(str(file), "audio") if file.is_file() else None
 
 
 def fitted(signal: Signal, method, *, steps: int, seed: int, bits: int = 32):
@@ -36,6 +59,24 @@ def psnr_of(signal: Signal, method, *, steps: int, seed: int, bits: int = 32) ->
     """PSNR over the samples that were fitted (or over the withheld ones, where there are any) and the number of stored numbers."""
     result = fitted(signal, method, steps=steps, seed=seed, bits=bits)
     return result.metrics["psnr"], result.field.stored_numbers
+
+
+def every_second_pixel(image: Image):
+    """The picture of every second pixel along both axes, and a function that scores a field of it on all pixels (PSNR, dB)."""
+    import torch
+
+    pixels = image.values()
+    height, width = pixels.shape[:2]
+
+    def psnr(field) -> float:
+        # In the small picture the pixel that was the 2i-th lies at (2i + 1) / n.
+        x, y = ((torch.arange(n) + 1.0) / n for n in (width, height))
+        coords = torch.stack(torch.meshgrid(y, x, indexing="ij")[::-1], dim=-1)
+        with torch.no_grad():
+            found = torch.cat([field(rows) for rows in coords.split(64)]).clamp(0, 1)
+        return -10 * math.log10(float((found - torch.from_numpy(pixels)).square().mean()))
+
+    return Image.from_array(np.ascontiguousarray(pixels[::2, ::2]), "srgb"), psnr
 
 
 def summary(identity: str, values: Iterable[float], **more: object) -> dict:

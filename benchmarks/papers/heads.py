@@ -1,41 +1,75 @@
-"""The decoders of `densegrid` against its MLP: the same grids, as many numbers in the decoder, equal steps; seconds beside them."""
+"""The decoders of `densegrid` against its MLP: the same grids, as many numbers in the decoder, equal steps; what a step takes beside them."""
 
 from __future__ import annotations
 
-import time
 from typing import get_args
 
+from benchmarks.papers.claims import Claim
 from benchmarks.papers.fits import photograph, psnr_of, summary
 
-# side, numbers, steps, seeds, pictures
-SETTINGS = {"quick": (64, 12_000, 300, 1, ("astronaut",)), "small": (256, 100_000, 1000, 2, ("astronaut", "coffee", "gravel")),
-            "paper": (512, 400_000, 3000, 3, ("astronaut", "coffee", "gravel"))}
+# side, numbers, steps, seeds, pictures, batch
+SETTINGS = {"quick": (64, 12_000, 300, 1, ("astronaut",), 4096), "small": (256, 100_000, 600, 2, ("astronaut", "gravel"), 4096),
+            "paper": (512, 400_000, 3000, 3, ("astronaut", "coffee", "gravel"), 16384)}
+
+CLAIMS = (
+    Claim("KAN (Liu et al. 2024): learned functions on edges beat MLPs of as many numbers", "head:kan-spline", "head:mlp"),
+    Claim("the same with Gaussians (Li 2024)", "head:kan-gaussian", "head:mlp"),
+    Claim("wide streams with narrow blocks beat an MLP", "head:hourglass", "head:mlp"),
+    Claim("quadratic neurons (Fan et al. 2020) beat linear ones", "head:quadratic", "head:mlp"),
+)
 
 
-def measure(size: str) -> list[dict]:
+def pictures(size: str) -> list[dict]:
+    side, _, steps, seeds, names, _ = SETTINGS[size]
+    rows = []
+    scores: dict[str, list[float]] = {}
+    numbers: dict[str, int] = {}
+    for name in names:
+        image = photograph(name, side)
+        for head, method in _methods(image, size).items():
+            found = [psnr_of(image, method, steps=steps, seed=seed) for seed in range(seeds)]
+            scores.setdefault(head, []).extend(psnr for psnr, _ in found)
+            numbers[head] = found[0][1]
+    for head, values in scores.items():
+        rows.append(summary(f"head:{head}", values, numbers=numbers[head], steps=steps))
+    against = rows[0]["value"]
+    return rows[:1] + [row | {"against": "mlp", "against_value": against, "ratio": round(row["value"] / against, 3)} for row in rows[1:]]
+
+
+def cost(size: str) -> list[dict]:
+    """Medians of a step of each, taken in turns."""
+    import time
+
+    from fields.fit.fit import prepare
+
+    image = photograph(SETTINGS[size][4][0], SETTINGS[size][0])
+    trainers = {head: prepare(image, method, steps=10_000)[0] for head, method in _methods(image, size).items()}
+    taken: dict[str, list[float]] = {head: [] for head in trainers}
+    for turn in range((3 if size == "quick" else 15) + 2):
+        for head, trainer in trainers.items():
+            begun = time.perf_counter()
+            trainer.step()
+            if turn > 1:
+                taken[head].append(time.perf_counter() - begun)
+    medians = {head: round(1000 * sorted(times)[len(times) // 2], 2) for head, times in taken.items()}
+    return [{"id": f"head-step:{head}", "value": value, "unit": "ms", "against": "mlp", "against_value": medians["mlp"],
+             "ratio": round(medians["mlp"] / value, 2)} for head, value in medians.items()]
+
+
+def _methods(image, size: str) -> dict:
+    """`densegrid` with each decoder, as wide as has the MLP's numbers."""
     from fields.methods.heads import Head
     from fields.methods.registry import make_method
 
-    side, numbers, steps, seeds, names = SETTINGS[size]
-    images = [photograph(name, side) for name in names]
-    rows = []
-    against = None
-    for head in get_args(Head):
-        scores, seconds = [], 0.0
-        for image in images:
-            channels = len(image.channels)
-            mlp = make_method("densegrid", {"batch": 16384}).prepare(image).sized(2, channels, numbers)
-            widths = (mlp.model_copy(update={"head": head, "width": width}) for width in range(1, 129))  # noqa: B023
-            method = min(widths, key=lambda m: abs(m.parameters(2, channels) - mlp.parameters(2, channels)))  # noqa: B023
-            begun = time.perf_counter()
-            found = [psnr_of(image, method, steps=steps, seed=seed) for seed in range(seeds)]
-            seconds += (time.perf_counter() - begun) / seeds / len(images)
-            scores += [psnr for psnr, _ in found]
-        mean = sum(scores) / len(scores)
-        row = summary(f"head:{head}", scores, numbers=found[-1][1], seconds=round(seconds, 1), steps=steps)
-        if against is None:
-            against = mean
-        else:
-            row |= {"against": "mlp", "against_value": round(against, 2), "ratio": round(mean / against, 3)}
-        rows.append(row)
-    return rows
+    channels = len(image.channels)
+    _, numbers, *_, batch = SETTINGS[size]
+    mlp = make_method("densegrid", {"batch": batch}).prepare(image).sized(2, channels, numbers)
+
+    def of(head: str):
+        widths = (mlp.model_copy(update={"head": head, "width": width}) for width in range(1, 129))
+        return min(widths, key=lambda m: abs(m.parameters(2, channels) - mlp.parameters(2, channels)))
+
+    return {"mlp": mlp} | {head: of(head) for head in get_args(Head) if head != "mlp"}
+
+
+PARTS = {"pictures": pictures, "cost": cost}

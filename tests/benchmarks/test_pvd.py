@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.pvd import Ledger, draw, sooner, ways_of
+from benchmarks.pvd import Ledger, Source, draw, measure, sooner, wants_longer, ways_of
 
 
 def test_how_much_sooner():
@@ -17,8 +17,49 @@ def test_what_is_known_is_not_measured_again(tmp_path):
 
 
 def test_ways_and_their_plot(tmp_path):
-    assert set(ways_of("scene", "hashgrid", "nerf")) == {"", ":shared", ":one-shot"} and set(ways_of("scene", "nerf", "hashgrid")) == {""}
+    assert set(ways_of("scene", "hashgrid", "nerf")) == {"", ":shared", ":one-shot", ":at once"}
+    assert set(ways_of("scene", "nerf", "hashgrid")) == {""}
     assert set(ways_of("image", "siren", "hashgrid")) == {"", ":one-shot"}
-    draw([{"id": "image:scratch:siren", "unit": "dB", "at_seconds": [3, 6], "values": [20.0, 22.0]},
-          {"id": "image:hashgrid>siren", "seconds": 3.0, "value": 23.0}], tmp_path / "plot.png")
+    draw([{"id": "image@3:scratch:siren", "unit": "dB", "at_seconds": [3, 6], "values": [20.0, 22.0]},
+          {"id": "image@3:hashgrid>siren", "seconds": 3.0, "value": 23.0}], tmp_path / "plot.png")
     assert (tmp_path / "plot.png").stat().st_size > 1000
+
+
+def test_students_and_scratch_have_the_same_rates_and_rows_say_how_long(tmp_path, monkeypatch):
+    import fields.distill
+
+    fitted, taught = [], []
+
+    def fit(self, name, seconds, out, factor=1.0):
+        fitted.append((name, seconds, factor))
+        if out:
+            out.mkdir()  # (refuses what a fit that was cut off has left)
+            (out / "field.safetensors").write_bytes(b"1")
+        return {"value": 20.0 + factor + seconds / 100, "seconds": seconds, "numbers": 1000}
+
+    def distil(folder, into, *, seconds, options, **rest):
+        taught.append((into, seconds, options["learning_rate"]))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Source, "_fitted", fit)
+    monkeypatch.setattr(fields.distill, "distill_field", distil)
+    (tmp_path / "image@3-teacher-hashgrid").mkdir()
+    source = Source("image", Ledger(tmp_path), 3.0)
+    with pytest.raises(KeyboardInterrupt):
+        source.student("hashgrid", "siren", "")
+    assert taught == [("siren", 3.0, pytest.approx(3 * source._options("siren", 1.0)["learning_rate"]))]
+    student = {"value": 22.5, "against_teacher": 30.0, "numbers": 900, "steps": 5, "seconds": 3.0, "lost": 1.2}
+    for pair in ("hashgrid>siren", "siren>hashgrid"):
+        for way in ("", ":one-shot", ":long"):
+            source.ledger.rows[f"image@3:{pair}{way}"] = student
+    rows = {row["id"]: row for row in measure(source, ["hashgrid", "siren"], ["hashgrid", "siren"], long=True)}
+    scratch = rows["image@3:scratch:siren"]
+    assert scratch["rates"] == 3.0 and scratch["at_seconds"] == [3.0] and scratch["seconds"] == [3.0]
+    assert ("siren", 3.0, 3.0) in fitted and ("siren", 12.0, 1.0) in fitted
+    assert rows["image@3:hashgrid>siren"]["against_value"] == scratch["value"] and "image@3:hashgrid>siren:long" in rows
+
+
+def test_which_pairs_are_given_longer():
+    assert wants_longer({"numbers": 1000}, {"numbers": 600, "lost": 1.1})
+    assert not wants_longer({"numbers": 1000}, {"numbers": 600, "lost": 0.9})
+    assert not wants_longer({"numbers": 1000}, {"numbers": 400, "lost": 3.0})

@@ -1,0 +1,126 @@
+"""A peer on a CPU: HashNeRF-pytorch (Bhalgat 2022, MIT licence), from a checkout of it that is named on the command line.
+
+Its encoder, networks, rendering, optimizer and losses are its own, called as its training loop calls them, with the options of its README and
+`configs/lego.txt`; the loop itself is written here, since its own wants a GPU and packages that have no part in this. Its table has 2^16 entries a
+level, as ours (its default of 2^19 takes longer).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import numpy as np
+
+RAYS, PRECROP_STEPS, PRECROP, RATE, DECAY_STEPS = 1024, 500, 0.5, 1e-2, 10_000
+TV_WEIGHT, TV_STEPS, SPARSITY_WEIGHT = 1e-6, 1000, 1e-10
+OPTIONS = {"multires": 10, "multires_views": 4, "i_embed": 1, "i_embed_views": 2, "use_viewdirs": True, "N_importance": 128, "N_samples": 64, "perturb": 1.0,
+           "white_bkgd": True, "raw_noise_std": 0.0, "lindisp": False, "no_ndc": True, "dataset_type": "blender", "netchunk": 1 << 16, "lrate": RATE,
+           "finest_res": 512, "log2_hashmap_size": 16, "basedir": "", "expname": "", "ft_path": "none", "no_reload": True}
+# What it imports for other data, for films and for its command line.
+ABSENT = ("load_llff", "load_deepvoxels", "load_blender", "load_scannet", "load_LINEMOD", "kornia", "imageio", "configargparse", "cv2")
+
+
+def to_target(checkout: Path, scene: Path, views: list[str], stride: int, wanted: float, give_up: float, score_every: float) -> dict:
+    """Seconds of its steps until the mean PSNR of every `stride`-th pixel both ways of the named views for testing is `wanted` dB; looking is not counted."""
+    import torch
+
+    nerf, utils, losses = _imported(checkout)
+    torch.manual_seed(0)
+    random = np.random.default_rng(0)
+    cameras = json.loads((scene / "transforms_train.json").read_text())
+    pictures, poses = _views(scene, cameras["frames"])
+    height, width = pictures.shape[1:3]
+    focal = 0.5 * width / np.tan(0.5 * float(cameras["camera_angle_x"]))
+    lens = np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]])
+    box = utils.get_bbox3d_for_blenderobj(cameras, height, width, near=2.0, far=6.0)
+    train, test, _, _, optimizer = nerf.create_nerf(SimpleNamespace(**OPTIONS, bounding_box=box))
+    train, test = train | {"near": 2.0, "far": 6.0}, test | {"near": 2.0, "far": 6.0}
+    held_out = [f for f in json.loads((scene / "transforms_test.json").read_text())["frames"] if Path(f["file_path"]).stem in views]
+    targets, looks = _views(scene, held_out)
+
+    def quality() -> float:
+        found = []
+        with torch.no_grad():
+            for target, pose in zip(targets, looks):
+                rays = torch.stack(nerf.get_rays(height, width, lens, pose))[:, ::stride, ::stride].reshape(2, -1, 3)
+                color = nerf.render(height, width, lens, chunk=1 << 12, rays=rays, **test)[0].clamp(0, 1)
+                found.append(-10 * float(torch.log10((color - target[::stride, ::stride].reshape(-1, 3)).square().mean())))
+        return float(np.mean(found))
+
+    embedder = train["embed_fn"]
+    clock, due, reached, step = 0.0, 0.0, 0.0, 0
+    while clock < give_up and reached < wanted:
+        begun = time.perf_counter()
+        step += 1
+        view = random.integers(len(pictures))
+        half = [int(n // 2 * (PRECROP if step < PRECROP_STEPS else 1.0)) for n in (height, width)]
+        place = random.choice(4 * half[0] * half[1], RAYS, replace=False)
+        row, column = height // 2 - half[0] + place // (2 * half[1]), width // 2 - half[1] + place % (2 * half[1])
+        rays = torch.stack(nerf.get_rays(height, width, lens, poses[view]))[:, row, column]
+        color, _, _, extras = nerf.render(height, width, lens, chunk=1 << 15, rays=rays, retraw=True, **train)
+        target = pictures[view][row, column]
+        loss = (color - target).square().mean() + (extras["rgb0"] - target).square().mean()
+        loss = loss + SPARSITY_WEIGHT * (extras["sparsity_loss"].sum() + extras["sparsity_loss0"].sum())
+        if step <= TV_STEPS:
+            loss = loss + TV_WEIGHT * sum(losses.total_variation_loss(embedder.embeddings[i], embedder.base_resolution, embedder.finest_resolution, i,
+                                                                      embedder.log2_hashmap_size, n_levels=embedder.n_levels) for i in range(embedder.n_levels))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        for group in optimizer.param_groups:
+            group["lr"] = RATE * 0.1 ** (step / DECAY_STEPS)
+        clock += time.perf_counter() - begun
+        if clock >= due:
+            reached = quality()
+            due = clock + max(score_every, 0.05 * clock)
+    return {"seconds": round(clock, 2), "steps": step, "psnr": reached, "reached": reached >= wanted}
+
+
+def _views(scene: Path, frames: list[dict]):
+    """Pictures on white `[V, H, W, 3]` and poses `[V, 3, 4]`, as tensors."""
+    import torch
+    from PIL import Image
+
+    values = np.stack([np.asarray(Image.open(scene / (frame["file_path"] + ".png")).convert("RGBA"), np.float32) / 255 for frame in frames])
+    pictures = values[..., :3] * values[..., 3:] + 1 - values[..., 3:]
+    return torch.from_numpy(pictures), torch.tensor([frame["transform_matrix"] for frame in frames], dtype=torch.float32)[:, :3, :4]
+
+
+def _imported(checkout: Path):
+    """Its modules `run_nerf`, `utils` and `loss`, which name a GPU when they are imported."""
+    import torch
+
+    for name in ABSENT:
+        sys.modules.setdefault(name, ModuleType(name))
+        for function in ("load_llff_data", "load_dv_data", "load_blender_data", "load_scannet_data", "load_LINEMOD_data"):
+            setattr(sys.modules[name], function, None)
+    sys.modules["kornia"].create_meshgrid = _meshgrid
+    sys.path.insert(0, str(checkout))
+    with _without_device(torch):
+        import loss
+        import run_nerf
+        import utils
+    return run_nerf, utils, loss
+
+
+def _meshgrid(height: int, width: int, normalized_coordinates: bool = False):
+    """kornia's: pixels' (column, row), `[1, H, W, 2]`."""
+    import torch
+
+    rows, columns = torch.meshgrid(torch.arange(height, dtype=torch.float32), torch.arange(width, dtype=torch.float32), indexing="ij")
+    return torch.stack([columns, rows], dim=-1)[None]
+
+
+@contextmanager
+def _without_device(torch):
+    tensor = torch.tensor
+    torch.tensor = lambda *values, device=None, **named: tensor(*values, **named)
+    try:
+        yield
+    finally:
+        torch.tensor = tensor
