@@ -509,7 +509,7 @@ def test_the_gallery_renames_repeats_and_deletes_after_asking(visit, photograph)
 
 
 # A button may have gone because of another's clicks; one for files opens the system's window, in which nobody chooses.
-CLICKS = "button => { for (let i = 0; i < 50 && button.isConnected; i++) button.click(); }"
+CLICKS = "button => { let i = 0; for (; i < 50 && button.isConnected; i++) button.click(); return i; }"
 FOR_FILES = ("Upload", "Drop", "Click", "Clear", "Remove")
 
 
@@ -520,7 +520,7 @@ def test_fifty_clicks_on_every_button_do_no_harm(visit):
     def clicked(button, more=1):
         """Fifty clicks, after which there are so many more fits, and no more a little later."""
         before = len(jobs)
-        button.evaluate(CLICKS)
+        visitor.until(lambda: button.evaluate(CLICKS))  # (the gallery may have been drawn anew since the button was found)
         visitor.until(lambda: len(jobs) >= before + more)
         page.wait_for_timeout(300)
         assert len(jobs) == before + more
@@ -550,7 +550,7 @@ def test_fifty_clicks_on_every_button_do_no_harm(visit):
     quiet()
     visitor.tab("Runs")
     for name, place in (("Rename", card), ("Delete", page.locator(f"[data-run='{copy.path.name}']"))):
-        place.get_by_role("button", name=name).evaluate(CLICKS)
+        visitor.until(lambda: place.get_by_role("button", name=name).evaluate(CLICKS))
         assert page.locator("dialog").count() == 1
         page.locator("dialog").get_by_role("button", name="Cancel").evaluate(CLICKS)
         page.wait_for_selector("dialog", state="detached")

@@ -417,13 +417,18 @@ struct Grid {
     }
 };
 
+template <class T, class E, int D, int F, class Action>
+void with_shape(const GridCall& call, const Action& action) {
+    if constexpr (has_shape(D, F)) action(Grid<T, E, D, F>{call});
+}
+
 template <class T, class E, int D, class Action>
 void with_features(const GridCall& call, const Action& action) {
     switch (call.features) {
-        case 1: return action(Grid<T, E, D, 1>{call});
-        case 2: return action(Grid<T, E, D, 2>{call});
-        case 4: return action(Grid<T, E, D, 4>{call});
-        case 8: return action(Grid<T, E, D, 8>{call});
+        case 1: return with_shape<T, E, D, 1>(call, action);
+        case 2: return with_shape<T, E, D, 2>(call, action);
+        case 4: return with_shape<T, E, D, 4>(call, action);
+        case 8: return with_shape<T, E, D, 8>(call, action);
     }
 }
 

@@ -6,6 +6,17 @@
 
 namespace fs {
 
+// Whether the grids are compiled for this shape. FS_FEW_SHAPES, for builds that are only checked, takes each number of
+// dimensions and of features once rather than every pair: a quarter of the time.
+constexpr bool has_shape(int dimensions, int features) {
+#if defined(FS_FEW_SHAPES)
+    constexpr int features_of[] = {8, 1, 4, 2};
+    return features == features_of[dimensions - 1];
+#else
+    return dimensions >= 1 && dimensions <= 4 && (features == 1 || features == 2 || features == 4 || features == 8);
+#endif
+}
+
 // Gradients of the features of a whole batch, kept until each level is scattered by one thread: level by level, and the
 // coordinates axis by axis. `stride` is the number of points that there is room for, a multiple of 64 and a bit.
 struct TableGradient {

@@ -85,12 +85,18 @@ std::vector<fs::GridLevel> random_levels(int dimensions, int64_t& entries) {
     return levels;
 }
 
+void pick_shape(fs::GridCall& call) {
+    do {
+        call.dimensions = pick(1, 4);
+        call.features = 1 << pick(0, 3);
+    } while (!fs::has_shape(call.dimensions, call.features));
+}
+
 // T: the numbers; E: those of the table.
 template <class T, class E = T>
 void fuzz_grid(fs::TableType type) {
     fs::GridCall call = {};
-    call.dimensions = pick(1, 4);
-    call.features = 1 << pick(0, 3);
+    pick_shape(call);
     call.smooth = pick(0, 1);
     call.table_type = type;
     call.workers = pick(1, 5);
@@ -168,8 +174,7 @@ template <class T>
 void fuzz_step() {
     fs::StepCall call = {};
     fs::GridCall& grid = call.grid;
-    grid.dimensions = pick(1, 4);
-    grid.features = 1 << pick(0, 3);
+    pick_shape(grid);
     grid.smooth = pick(0, 1);
     grid.table_type = sizeof(T) == 8 ? fs::table_double : fs::table_float;
     grid.workers = pick(1, 5);
