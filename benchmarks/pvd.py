@@ -214,6 +214,8 @@ def draw(rows: list[dict], out: Path) -> None:
                 label = row["id"].split(":", 1)[1].replace(f">{name}", "")
                 axes.plot(row["seconds"], row["value"], "o", label=f"from {label}")
         axes.set(title=f"{name}, {source}", xlabel="seconds", ylabel=curve["unit"])
+        axes.set_xticks(curve["at_seconds"], [f"{seconds:g}" for seconds in curve["at_seconds"]])
+        axes.minorticks_off()
         axes.legend(fontsize="x-small")
     figure.savefig(out, dpi=100)
 

@@ -51,7 +51,11 @@ CLAIMS = (
 )
 
 
-def curve(seeds: int) -> list[dict]:
+CURVES = {"without": (False, "", 4.97), "octaves": (True, "", 3.34), "cam": (False, "both", 0.07), "octaves and cam": (True, "both", 0.03),
+          "octaves and scales": (True, "scales", None), "octaves and shifts": (True, "shifts", None)}
+
+
+def curve(seeds: int, names: tuple[str, ...] = tuple(CURVES)) -> list[dict]:
     """Section 3 of the authors' page: ten waves of 5 to 50 Hz at 200 places, four layers of 64 without activations, 1,500 whole batches."""
     import torch
     from torch import nn
@@ -85,21 +89,20 @@ def curve(seeds: int) -> list[dict]:
         return float(loss.detach()), sum(p.numel() for p in parameters)
 
     rows = []
-    for name, encoded, modulated, theirs in (("without", False, "", 4.97), ("octaves", True, "", 3.34), ("cam", False, "both", 0.07),
-                                             ("octaves and cam", True, "both", 0.03), ("octaves and scales", True, "scales", None),
-                                             ("octaves and shifts", True, "shifts", None)):
+    for name in names:
+        encoded, modulated, theirs = CURVES[name]
         found = [error(encoded, modulated, seed) for seed in range(seeds)]
         row = summary(f"cam-1d:{name}", [value for value, _ in found], numbers=found[0][1], **({} if theirs is None else {"paper": theirs}))
         rows.append(row | {"unit": "mean squared error"})
     return rows
 
 
-def frames(epochs: int, seeds: int) -> list[dict]:
+def frames(epochs: int, seeds: int, kinds: tuple[str, ...] = ("moving", "fading")) -> list[dict]:
     """16 frames of 64 x 64 from a generator with blocks of 4, 2 and 2; all variants have as many numbers."""
     from fields.methods.registry import make_method
 
     rows = []
-    for kind in ("moving", "fading"):
+    for kind in kinds:
         clip = _clip(kind == "fading")
         cam = make_method("nerv", {"strides": "4,2,2", "grid_channels": 16, "lower_width": 12, "hidden": 64, "frequencies": 12, "time_nodes": 6}).prepare(clip)
         count = cam.parameters(3, 3)
