@@ -12,8 +12,8 @@ SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # Two cores serve everything, or one each of two processes; a test that depends on the number of threads sets it itself.
-    os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
+    # Two cores serve everything; a test that depends on the number of threads sets it itself.
+    os.environ.setdefault("OMP_NUM_THREADS", "2")
 
 
 @pytest.hookimpl(hookwrapper=True)
