@@ -52,7 +52,7 @@ def prepare(teacher_run: Run, into: str | Method, *, steps: int | None = None, s
     where = resolve_device(device)
     teacher = teacher_run.load_field(str(where))
     signal = teacher_signal(teacher_run, teacher)
-    config = (make_method(into, options) if isinstance(into, str) else into).prepare(signal)
+    config = _student(make_method(into, options) if isinstance(into, str) else into, signal)
     if parameters is not None:
         config = sized_field(config, signal.domain, signal.channels, parameters)
     signal.plan(seconds, steps, config.batch)
@@ -126,6 +126,16 @@ def share(teacher: Field, student: Field) -> list[str]:
     for name in names:
         own[name].copy_(given[name])
     return names
+
+
+def _student(method: Method, signal: Signal) -> Method:
+    """The prepared method; where its options say nothing of a step's samples, a radiance student's are as few as it learns from best."""
+    prepared = method.prepare(signal)
+    if signal.kind != "radiance" or "batch" in method.model_fields_set:
+        return prepared
+    from fields.distill.radiance import samples_a_step
+
+    return prepared.model_copy(update={"batch": min(prepared.batch, samples_a_step(prepared))})
 
 
 def _trainer(signal, teacher: Field, config: Method, stages: Stages, share_heads: bool, steps: int | None, seconds: float | None, seed: int,

@@ -24,6 +24,9 @@ from scenes.radiance import Rays
 LEAST, MOST = -2.0 + 0.6931, 7.0 + 0.6931
 # What stands for the logarithm of no density.
 EMPTY = -20.0
+# Samples a step, at most. A fit wants more, as its pixels are few and tell of no sample; here each sample is told what it should be, and more steps gain
+# more than steps that are less noisy: tables less so, as an entry hears of the samples beside it only.
+TABLES_SAMPLES, NETWORK_SAMPLES = 1 << 14, 1 << 12
 # Under the root of a norm, whose slope is infinite at 0; and under the spread of a feature that hardly differs from place to place.
 TINY, LEAST_SPREAD = 1e-12, 1e-2
 
@@ -214,6 +217,11 @@ class TaughtRadiance(RadianceObjective):
     def _adapt(self, reached: int, looked: int) -> None:
         """A fit finds its way to the number of rays; here the first step knows how many samples a ray has."""
         self._rays = max(FEWEST_RAYS, min(MOST_RAYS, int(self.method.batch * self._rays / max(reached, looked / PASSED_OVER, 1))))
+
+
+def samples_a_step(method: Method) -> int:
+    """The most that a student of the method is asked at in a step, unless its options say."""
+    return TABLES_SAMPLES if hasattr(method, "table_rate") else NETWORK_SAMPLES
 
 
 def density_difference(student: Tensor, teacher: Tensor) -> Tensor:

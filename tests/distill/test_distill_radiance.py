@@ -15,11 +15,13 @@ from fields.distill.distill import prepare, resume, score_on_data
 from fields.distill.hard import heaviest
 from fields.distill.radiance import LEAST, MOST, density_difference
 from fields.distill.stages import FEATURES, RENDERED, VALUES, Stages
+from fields.distill.teacher import teacher_signal
 from fields.distill.views import between
 from fields.fit.fit import finish, fit_field, score
 from fields.fit.kinds import objective_for
 from fields.fit.radiance import RadianceObjective
 from fields.fit.run import Run
+from fields.methods.registry import make_method
 from fields.ops.packed import Samples
 from fields.render.volume import render_rays
 from scenes.errors import BadInput
@@ -64,6 +66,14 @@ def test_stages_and_what_they_train(teacher):
     assert seen[:9] == [(FEATURES, True)] * 9
     assert seen[9:] == [(VALUES, False)] * 9 + [(RENDERED, False)] * 12
     assert same(before, taught.state_dict()) and all(p.grad is None for p in taught.parameters())
+
+
+@pytest.mark.parametrize(("into", "options", "batch"), [("hashgrid", SMALL_GRID, 1 << 14), ("nerf", NETWORK, 1 << 12)])
+def test_students_want_fewer_samples_a_step_than_fits_unless_told(teacher, into, options, batch):
+    silent = {name: value for name, value in options.items() if name != "batch"}
+    assert make_method(into, silent).prepare(teacher_signal(teacher, teacher.load_field())).batch > batch
+    assert prepare(teacher, into, steps=1, options=silent)[0].method.batch == batch
+    assert prepare(teacher, into, steps=1, options={**silent, "batch": 30000})[0].method.batch == 30000
 
 
 def test_a_map_between_features_of_two_sizes(teacher):
