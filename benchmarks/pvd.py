@@ -6,8 +6,8 @@
 Sources: `scene` (lego at 200 x 200, or the duck where that is absent), `duck` (the procedural scene, hash grid and MLP into each other, three times as long), `image` (an
 astronaut, hash grid and SIREN) and `shape` (the armadillo, or a ring where that is absent, the same). Teachers are fitted for four times `--seconds`, every ordered pair
 is distilled for `--seconds`. From scratch, each architecture is trained for 1, 2, 4 and (`scene` only) 10 times that, anew each time, until it has passed all of its students.
-An architecture's learning rates are multiplied by 1/3, 1 or 3, whichever gives the best value on the data in a third of `--seconds`, from scratch; its students have the
-same. (Teachers have the method's own.) Values are PSNR on the test views (pictures: of the whole; shapes: IoU against the source); `gain` is over scratch at equal time;
+An architecture's learning rates are multiplied by 1/3, 1 or 3: of those, the two with the best values on the data after a third of `--seconds` from scratch are tried for
+all of it, and the better one stays; students have the same. (Teachers have the method's own.) Values are PSNR on the test views (pictures: of the whole; shapes: IoU against the source); `gain` is over scratch at equal time;
 `sooner` says how many times longer scratch needs for the same value (null: not within the longest). For hash grid -> MLP on `scene` there are also `shared` (begun with the
 teacher's head), `one-shot` (pixels only) and `at once` (all that is compared, from the first step). `--long` distils anew, for five times as long, the pairs whose
 numbers are within a factor of two of the teacher's and that have lost more than `LOST` against it.
@@ -45,6 +45,8 @@ LONG_TIMES, LOST, ALIKE = 5, 1.0, 2.0
 # What is distilled: its kind, its architectures (None: all that are asked for), how many times as long, and the metric.
 SOURCES = {"scene": ("radiance", None, 1, "psnr"), "duck": ("radiance", ("hashgrid", "nerf"), 3, "psnr"),
            "image": ("image", ("hashgrid", "siren"), 1, "psnr"), "shape": ("shape", ("hashgrid", "siren"), 1, "iou")}
+# How students are drawn, by what was special about them.
+MARKERS = {"": "o", ":shared": "s", ":one-shot": "x", ":at once": "+", ":long": "^"}
 
 
 class Ledger:
@@ -88,24 +90,26 @@ class Source:
         return out
 
     def factor(self, method: str) -> float:
-        """What suits an architecture's learning rates."""
+        """What suits an architecture's learning rates: of the best two after a third of the time, the better after all of it."""
         tried = {rate: self.ledger.row(f"{self.key}:rate:{method}:{rate:.2f}", lambda rate=rate: self._fitted(method, self.seconds / 3, None, rate))["value"]
                  for rate in RATES}
-        return max(tried, key=tried.get)
+        return max(sorted(tried, key=tried.get)[-2:], key=lambda rate: self._from_scratch(method, 1, rate)["value"])
+
+    def _from_scratch(self, method: str, times: int, rate: float) -> dict:
+        return self.ledger.row(f"{self.key}:scratch:{method}:{times}:{rate:.2f}", lambda: self._fitted(method, times * self.seconds, None, rate))
 
     def scratch(self, method: str, passed: float) -> list[dict]:
         """The curve of an architecture trained on the data, until it has passed that value: rows with `at`, the seconds that were given."""
         best = self.factor(method)
         curve: list[dict] = []
         for times in (*SCRATCH_TIMES, *([LONGEST] if self.name == "scene" else [])):
-            time = times * self.seconds
             # (a teacher is a fit with the method's own rates)
             taught = f"{self.key}:teacher:{method}"
             known = times == TEACHER_TIMES and best == 1.0 and taught in self.ledger.rows
             if curve and curve[-1]["value"] > passed and not known:
                 continue
-            row = self.ledger.row(taught if known else f"{self.key}:scratch:{method}:{times}", lambda time=time: self._fitted(method, time, None, best))
-            curve.append({"at": time, **row})
+            row = self.ledger.rows[taught] if known else self._from_scratch(method, times, best)
+            curve.append({"at": times * self.seconds, **row})
         return curve
 
     def student(self, teacher: str, into: str, way: str, times: float = 1, **options) -> dict:
@@ -123,12 +127,11 @@ class Source:
         taught = self.taught["value"]
         return self.ledger.row(f"{self.key}:{teacher}>{into}{way}", measured)
 
-    @staticmethod
-    def _options(name: str, factor: float) -> dict:
+    def _options(self, name: str, factor: float) -> dict:
         from fields.methods.registry import make_method
 
         options = dict(SMALL.get(name, {}))
-        method = make_method(name, options)
+        method = make_method(name, options).prepare(self.signal)
         return options | {rate: min(1.0, getattr(method, rate) * factor) for rate in ("learning_rate", "table_rate") if hasattr(method, rate)}
 
     def _fitted(self, name: str, seconds: float, out: Path | None, factor: float = 1.0) -> dict:
@@ -211,8 +214,8 @@ def draw(rows: list[dict], out: Path) -> None:
         axes.semilogx(curve["at_seconds"], curve["values"], "k.-", label="from scratch")
         for row in rows:
             if row["id"].startswith(f"{source}:") and row["id"].partition(">")[2].partition(":")[0] == name:
-                label = row["id"].split(":", 1)[1].replace(f">{name}", "")
-                axes.plot(row["seconds"], row["value"], "o", label=f"from {label}")
+                teacher, way = row["id"].split(":", 1)[1].split(f">{name}")
+                axes.plot(row["seconds"], row["value"], MARKERS[way], color=f"C{[*METHODS, 'siren'].index(teacher)}", label=f"from {teacher}{way}")
         axes.set(title=f"{name}, {source}", xlabel="seconds", ylabel=curve["unit"])
         axes.set_xticks(curve["at_seconds"], [f"{seconds:g}" for seconds in curve["at_seconds"]])
         axes.minorticks_off()
