@@ -59,6 +59,12 @@ def test_students_and_scratch_have_the_same_rates_and_rows_say_how_long(tmp_path
     assert rows["image@3:hashgrid>siren"]["against_value"] == scratch["value"] and "image@3:hashgrid>siren:long" in rows
 
 
+def test_of_the_best_two_rates_the_better_after_all_of_the_time_stays(tmp_path, monkeypatch):
+    early, late = {1 / 3: 1.0, 1.0: 2.0, 3.0: 3.0}, {1 / 3: 9.0, 1.0: 5.0, 3.0: 4.0}
+    monkeypatch.setattr(Source, "_fitted", lambda self, name, seconds, out, factor=1.0: {"value": (early if seconds < 3 else late)[factor]})
+    assert Source("image", Ledger(tmp_path), 3.0).factor("siren") == 1.0
+
+
 def test_which_pairs_are_given_longer():
     assert wants_longer({"numbers": 1000}, {"numbers": 600, "lost": 1.1})
     assert not wants_longer({"numbers": 1000}, {"numbers": 600, "lost": 0.9})
