@@ -24,6 +24,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import re
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -207,15 +208,17 @@ def draw(rows: list[dict], out: Path) -> None:
     from matplotlib.figure import Figure
 
     curves = [row for row in rows if ":scratch:" in row["id"]]
+    # source, teacher, student, and how it was taught
+    students = [(*found.groups(), row) for row in rows if (found := re.fullmatch(r"(.+?):(\w+)>(\w+)(:.+)?", row["id"]))]
+    colours = {teacher: f"C{index}" for index, teacher in enumerate(dict.fromkeys(teacher for _, teacher, *_ in students))}
     figure = Figure(figsize=(4.2 * min(3, len(curves)), 3.2 * math.ceil(len(curves) / 3)), layout="constrained")
     for place, curve in enumerate(curves, 1):
         axes = figure.add_subplot(math.ceil(len(curves) / 3), min(3, len(curves)), place)
         source, _, name = curve["id"].split(":")
         axes.semilogx(curve["at_seconds"], curve["values"], "k.-", label="from scratch")
-        for row in rows:
-            if row["id"].startswith(f"{source}:") and row["id"].partition(">")[2].partition(":")[0] == name:
-                teacher, way = row["id"].split(":", 1)[1].split(f">{name}")
-                axes.plot(row["seconds"], row["value"], MARKERS[way], color=f"C{[*METHODS, 'siren'].index(teacher)}", label=f"from {teacher}{way}")
+        for where, teacher, into, way, row in students:
+            if (where, into) == (source, name):
+                axes.plot(row["seconds"], row["value"], MARKERS[way or ""], color=colours[teacher], label=f"from {teacher}{way or ''}")
         axes.set(title=f"{name}, {source}", xlabel="seconds", ylabel=curve["unit"])
         axes.set_xticks(curve["at_seconds"], [f"{seconds:g}" for seconds in curve["at_seconds"]])
         axes.minorticks_off()

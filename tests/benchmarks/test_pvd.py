@@ -21,7 +21,8 @@ def test_ways_and_their_plot(tmp_path):
     assert set(ways_of("scene", "nerf", "hashgrid")) == {""}
     assert set(ways_of("image", "siren", "hashgrid")) == {"", ":one-shot"}
     draw([{"id": "image@3:scratch:siren", "unit": "dB", "at_seconds": [3, 6], "values": [20.0, 22.0]},
-          {"id": "image@3:hashgrid>siren", "seconds": 3.0, "value": 23.0}], tmp_path / "plot.png")
+          {"id": "image@3:hashgrid>siren", "seconds": 3.0, "value": 23.0},
+          {"id": "image@3:kplanes>siren:one-shot", "seconds": 3.0, "value": 22.0}], tmp_path / "plot.png")
     assert (tmp_path / "plot.png").stat().st_size > 1000
 
 
