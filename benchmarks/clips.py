@@ -32,7 +32,9 @@ TIMED_STEPS, WARM_UP = 24, 3
 TIME_NODES = 30
 
 
-def rows_of(signal, name: str, epochs: int, parameters: int | None, modulated: bool, spent: dict[str, float]) -> Iterator[dict]:
+def rows_of(
+    signal, name: str, epochs: int, parameters: int | None, modulated: bool, spent: dict[str, float]
+) -> Iterator[dict]:
     """Each row as soon as it is known; `spent` is milliseconds a step of each method, or empty: they are taken then."""
     from fields.methods.registry import make_method
 
@@ -44,11 +46,17 @@ def rows_of(signal, name: str, epochs: int, parameters: int | None, modulated: b
     def start(method: str, steps: int):
         from fields.fit.fit import prepare
 
-        return prepare(signal, method, steps=steps, parameters=size, options={"time_nodes": TIME_NODES} if modulated else {})[0]
+        return prepare(
+            signal, method, steps=steps, parameters=size, options={"time_nodes": TIME_NODES} if modulated else {}
+        )[0]
 
     def against(ours: str, theirs: str) -> dict:
         """The ratio is of the errors, so that above 1 is better."""
-        return {"against": theirs, "against_value": known[theirs], "ratio": round(10 ** ((known[ours] - known[theirs]) / 10), 3)}
+        return {
+            "against": theirs,
+            "against_value": known[theirs],
+            "ratio": round(10 ** ((known[ours] - known[theirs]) / 10), 3),
+        }
 
     spent = spent or milliseconds({method: start(method, TIMED_STEPS) for method in METHODS})
     for method in METHODS:
@@ -60,17 +68,31 @@ def rows_of(signal, name: str, epochs: int, parameters: int | None, modulated: b
         score = trainer.objective.evaluate(trainer.field)
         known[row] = score["psnr"]
         numbers = trainer.field.stored_numbers
-        yield {"id": row, "value": score["psnr"], "unit": "dB", **(against(row, f"{name}:nerv{tail}:epochs") if method != "nerv" else {}),
-               "ssim": score["ssim"], "epochs": epochs, "parameters": numbers, "parameters_a_value": round(numbers / values, 4),
-               "seconds": round(steps * spent[method] / 1000, 1)}
+        yield {
+            "id": row,
+            "value": score["psnr"],
+            "unit": "dB",
+            **(against(row, f"{name}:nerv{tail}:epochs") if method != "nerv" else {}),
+            "ssim": score["ssim"],
+            "epochs": epochs,
+            "parameters": numbers,
+            "parameters_a_value": round(numbers / values, 4),
+            "seconds": round(steps * spent[method] / 1000, 1),
+        }
         yield from rate_and_distortion(trainer, f"{name}:{method}{tail}", signal, steps)
     row = f"{name}:nervpp{tail}:time"
     fitting = max(1, round(steps * spent["nerv"] / spent["nervpp"]))
     trainer = start("nervpp", fitting)
     run(trainer, row)
     known[row] = trainer.objective.evaluate(trainer.field)["psnr"]
-    yield {"id": row, "value": known[row], "unit": "dB", **against(row, f"{name}:nerv{tail}:epochs"), "steps": fitting, "epochs":
-           round(fitting / len(signal.fitted_frames), 1)}
+    yield {
+        "id": row,
+        "value": known[row],
+        "unit": "dB",
+        **against(row, f"{name}:nerv{tail}:epochs"),
+        "steps": fitting,
+        "epochs": round(fitting / len(signal.fitted_frames), 1),
+    }
 
 
 def milliseconds(trainers: dict) -> dict[str, float]:
@@ -86,8 +108,14 @@ def milliseconds(trainers: dict) -> dict[str, float]:
 
 def run(trainer, name: str) -> None:
     every = max(1, trainer.total // 20)
-    trainer.callbacks.append(lambda trainer: trainer.index % every or print(f"{name}: step {trainer.index} of {trainer.total}, "
-                                                                            f"loss {trainer.loss:.4f}", file=sys.stderr, flush=True))
+    trainer.callbacks.append(
+        lambda trainer: (
+            trainer.index % every
+            or print(
+                f"{name}: step {trainer.index} of {trainer.total}, loss {trainer.loss:.4f}", file=sys.stderr, flush=True
+            )
+        )
+    )
     trainer.run()
 
 
@@ -98,8 +126,14 @@ def rate_and_distortion(trainer, name: str, signal, steps: int) -> Iterator[dict
     def row(what: str, bits: int) -> dict:
         content = pack(trainer.field, trainer.method, bits)
         score = trainer.objective.evaluate(unpack(content))
-        return {"id": f"{name}:{what}", "value": score["psnr"], "unit": "dB", "ssim": score["ssim"], "bytes": len(content),
-                "bits_a_pixel": 8 * len(content) / (signal.stored.size / 3)}
+        return {
+            "id": f"{name}:{what}",
+            "value": score["psnr"],
+            "unit": "dB",
+            "ssim": score["ssim"],
+            "bytes": len(content),
+            "bits_a_pixel": 8 * len(content) / (signal.stored.size / 3),
+        }
 
     for bits in (8, 6, 4):
         yield row(f"{bits}bit", bits)
@@ -141,7 +175,9 @@ def drawing():
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_arguments(parser)
-    parser.add_argument("--clip", default="carphone_176x144", help="a clip under shared/data/video, or any file or folder")
+    parser.add_argument(
+        "--clip", default="carphone_176x144", help="a clip under shared/data/video, or any file or folder"
+    )
     parser.add_argument("--epochs", type=int, default=60)
     parser.add_argument("--params", type=int, help="numbers of each field (default: 0.1 a value of the clip)")
     parser.add_argument("--steps-only", action="store_true", help="time the steps and end")

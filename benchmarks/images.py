@@ -37,36 +37,88 @@ def measure(quick: bool) -> dict:
     sources = [str(IMAGES / f"{name}.png") if prefix == "kodak" else f"skimage:{name}" for name in names]
     seconds = 5 if quick else 30
     fits = [fit_in_process(source, seconds) for source in (sources[:2] if quick else sources)]
-    rows = [{"id": f"{prefix}-{seconds}s:{name}", "value": round(fit["metrics"]["psnr"], 3), "unit": "dB",
-             "ssim": round(fit["metrics"]["ssim"], 4), "parameters": fit["parameters"], "steps": fit["steps"],
-             "seconds": fit["seconds"], "backend": fit["backend"]} for name, fit in zip(names, fits)]
+    rows = [
+        {
+            "id": f"{prefix}-{seconds}s:{name}",
+            "value": round(fit["metrics"]["psnr"], 3),
+            "unit": "dB",
+            "ssim": round(fit["metrics"]["ssim"], 4),
+            "parameters": fit["parameters"],
+            "steps": fit["steps"],
+            "seconds": fit["seconds"],
+            "backend": fit["backend"],
+        }
+        for name, fit in zip(names, fits)
+    ]
     mean = sum(row["value"] for row in rows) / len(rows)
-    rows.append({"id": f"{prefix}-{seconds}s", "value": round(mean, 3), "unit": "dB",
-                 "parameters": max(row["parameters"] for row in rows), "seconds": max(row["seconds"] for row in rows)})
+    rows.append(
+        {
+            "id": f"{prefix}-{seconds}s",
+            "value": round(mean, 3),
+            "unit": "dB",
+            "parameters": max(row["parameters"] for row in rows),
+            "seconds": max(row["seconds"] for row in rows),
+        }
+    )
     detailed = sources[names.index("kodim05")] if prefix == "kodak" else sources[0]
     ours = seconds_to_target(detailed, "native")
     for peer in ("torch",) if quick else ("torch", "siren"):
         theirs = seconds_to_target(detailed, peer)
-        rows.append({"id": f"sooner-than-{peer}", "value": ours["seconds"], "unit": f"s to {TARGET_DB:g} dB", "against": peer,
-                     "against_value": theirs["seconds"], "ratio": round(theirs["seconds"] / ours["seconds"], 2),
-                     "steps": [ours["steps"], theirs["steps"]], "parameters": [ours["parameters"], theirs["parameters"]],
-                     **({} if theirs["reached"] else
-                        {"note": f"{peer} had {theirs['psnr']:.2f} dB when it was given up; the ratio is a lower bound"})})
+        rows.append(
+            {
+                "id": f"sooner-than-{peer}",
+                "value": ours["seconds"],
+                "unit": f"s to {TARGET_DB:g} dB",
+                "against": peer,
+                "against_value": theirs["seconds"],
+                "ratio": round(theirs["seconds"] / ours["seconds"], 2),
+                "steps": [ours["steps"], theirs["steps"]],
+                "parameters": [ours["parameters"], theirs["parameters"]],
+                **(
+                    {}
+                    if theirs["reached"]
+                    else {
+                        "note": f"{peer} had {theirs['psnr']:.2f} dB when it was given up; the ratio is a lower bound"
+                    }
+                ),
+            }
+        )
     return report("images", rows)
 
 
 def fit_in_process(source: str, seconds: float) -> dict:
     """What `fit-a-scene fit --json` says, in a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
-        done = subprocess.run([sys.executable, "-m", "apps.cli.main", "fit", source, "--method", "hashgrid", "--seconds",
-                               str(seconds), "--out", f"{folder}/run", "--json"], check=True, stdout=subprocess.PIPE, text=True)
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "apps.cli.main",
+                "fit",
+                source,
+                "--method",
+                "hashgrid",
+                "--seconds",
+                str(seconds),
+                "--out",
+                f"{folder}/run",
+                "--json",
+            ],
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
 def seconds_to_target(source: str, who: str) -> dict:
     """Seconds of training until the whole picture has 30 dB, in a process of its own."""
-    done = subprocess.run([sys.executable, "-m", "benchmarks.images", "--to-target", who, source], check=True,
-                          stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.images", "--to-target", who, source],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
@@ -110,8 +162,13 @@ def train_to_target(source: str, who: str) -> dict:
             quality = psnr(picture(field, image.width, image.height), target)
             reached = quality >= TARGET_DB
             due = clock + max(SCORE_EVERY, (0.1 if who != "siren" else 0.2) * clock)  # a SIREN takes seconds to score
-    return {"seconds": round(clock, 3), "steps": taken, "reached": reached, "psnr": round(quality, 3),
-            "parameters": field.stored_numbers}
+    return {
+        "seconds": round(clock, 3),
+        "steps": taken,
+        "reached": reached,
+        "psnr": round(quality, 3),
+        "parameters": field.stored_numbers,
+    }
 
 
 def main() -> None:

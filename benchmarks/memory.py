@@ -60,21 +60,39 @@ def measure(name: str, steps: int = STEPS) -> dict:
         source = source if ":" in source else examples.source(source, Folders.at(Path(folder)))
         signal = scenes.load(source)
         import_packages(signal.kind)
-        fit_field(Image.from_array(np.zeros((64, 64, 3), np.uint8)), "hashgrid", parameters=20_000, steps=2, out=f"{folder}/first")
+        fit_field(
+            Image.from_array(np.zeros((64, 64, 3), np.uint8)),
+            "hashgrid",
+            parameters=20_000,
+            steps=2,
+            out=f"{folder}/first",
+        )
         config = prepared(method, options, signal, parameters)
         with PeakMemory() as peak:
             # (what is not yet a shape has a surface without end)
             fit_field(signal, config, steps=300 if signal.kind == "shape" else steps, out=f"{folder}/run")
-        return {"taken": peak.bytes, "estimate": memory_estimate(config, signal),
-                "parameters": stored_parameters(config, signal.domain, signal.channels)}
+        return {
+            "taken": peak.bytes,
+            "estimate": memory_estimate(config, signal),
+            "parameters": stored_parameters(config, signal.domain, signal.channels),
+        }
 
 
 def row(name: str) -> dict:
-    done = subprocess.run([sys.executable, "-m", "benchmarks.memory", "--in-process", name], check=True, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.memory", "--in-process", name], check=True, stdout=subprocess.PIPE, text=True
+    )
     found = json.loads(done.stdout.strip().splitlines()[-1])
     print(name, found, file=sys.stderr, flush=True)
-    return {"id": name, "value": round(found["estimate"] / 1e6), "unit": "MB", "against": "measured", "against_value": round(found["taken"] / 1e6),
-            "ratio": round(found["estimate"] / found["taken"], 2), "parameters": found["parameters"]}
+    return {
+        "id": name,
+        "value": round(found["estimate"] / 1e6),
+        "unit": "MB",
+        "against": "measured",
+        "against_value": round(found["taken"] / 1e6),
+        "ratio": round(found["estimate"] / found["taken"], 2),
+        "parameters": found["parameters"],
+    }
 
 
 def main() -> None:

@@ -16,8 +16,12 @@ import numpy as np
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 # What is fitted, for how many seconds, and how its mesh is exported.
-FITTED = {"spot": (DATA / "meshes" / "spot" / "spot.obj", 60, ("--texture",)), "armadillo": (DATA / "meshes" / "armadillo.obj", 60, ("--resolution", "512")),
-          "duck": ("procedural:duck", 60, ("--texture", "--level", "20")), "lego": (DATA / "nerf" / "lego_200", 120, ("--texture", "--level", "20"))}
+FITTED = {
+    "spot": (DATA / "meshes" / "spot" / "spot.obj", 60, ("--texture",)),
+    "armadillo": (DATA / "meshes" / "armadillo.obj", 60, ("--resolution", "512")),
+    "duck": ("procedural:duck", 60, ("--texture", "--level", "20")),
+    "lego": (DATA / "nerf" / "lego_200", 120, ("--texture", "--level", "20")),
+}
 # Whole commands, with vertex colours where there are any.
 LARGE = (("spot", 512), ("lego", 512), ("armadillo", 1024))
 SIZE, VIEWS = 400, 8
@@ -61,7 +65,9 @@ def _looked_up(texture: np.ndarray, uv: np.ndarray) -> np.ndarray:
     x0, y0 = np.floor(x).astype(int), np.floor(y).astype(int)
     fx, fy = (x - x0)[:, None], (y - y0)[:, None]
     at = lambda i, j: texture[np.clip(j, 0, height - 1), np.clip(i, 0, width - 1)]  # noqa: E731
-    return (at(x0, y0) * (1 - fx) + at(x0 + 1, y0) * fx) * (1 - fy) + (at(x0, y0 + 1) * (1 - fx) + at(x0 + 1, y0 + 1) * fx) * fy
+    return (at(x0, y0) * (1 - fx) + at(x0 + 1, y0) * fx) * (1 - fy) + (
+        at(x0, y0 + 1) * (1 - fx) + at(x0 + 1, y0 + 1) * fx
+    ) * fy
 
 
 def shape_agreement(run: Path, mesh: Path, size: int = SIZE, views: int = VIEWS, keep: Path | None = None) -> dict:
@@ -88,12 +94,16 @@ def shape_agreement(run: Path, mesh: Path, size: int = SIZE, views: int = VIEWS,
         found = cast(mesh, corner + sides.max() * origins, directions)
         paint = {} if found.colours is None else {"albedo": torch.from_numpy(found.colours).float()}
         lit = np.ones((size * size, 3))
-        lit[found.hit] = headlight(torch.from_numpy(found.normals).float(), torch.from_numpy(directions[found.hit]).float(), **paint).numpy()
+        lit[found.hit] = headlight(
+            torch.from_numpy(found.normals).float(), torch.from_numpy(directions[found.hit]).float(), **paint
+        ).numpy()
         pairs.append((own.color.reshape(-1, 3).numpy(), lit, own.hit.flatten().numpy(), found.hit))
     return _compared(pairs, size, keep)
 
 
-def radiance_agreement(run: Path, mesh: Path, size: int | None = None, views: int = VIEWS, keep: Path | None = None) -> dict:
+def radiance_agreement(
+    run: Path, mesh: Path, size: int | None = None, views: int = VIEWS, keep: Path | None = None
+) -> dict:
     """The same of a scene's test views: the mesh's colours as they are, where the field is opaque to more than a half."""
     from fields.fit.run import load_field
     from fields.output.radiance import RadianceOutput
@@ -126,9 +136,16 @@ def _compared(pairs: list, width: int, keep: Path | None) -> dict:
 
 def exported(run: Path, out: Path, *flags: str) -> dict:
     """The report of `fit-a-scene export`, and the peak of its memory in MB."""
-    script = ("import resource, sys; from apps.cli.main import main; status = main(sys.argv[1:]);"
-              "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss); sys.exit(status)")
-    done = subprocess.run([sys.executable, "-c", script, "export", str(run), str(out), "--json", *flags], check=True, stdout=subprocess.PIPE, text=True)
+    script = (
+        "import resource, sys; from apps.cli.main import main; status = main(sys.argv[1:]);"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss); sys.exit(status)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, "export", str(run), str(out), "--json", *flags],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     report, peak = done.stdout.strip().splitlines()[-2:]
     return json.loads(report) | {"megabytes": int(peak) / 1e3}
 
@@ -142,8 +159,21 @@ def fitted(name: str, folder: str, given: dict[str, str], quick: bool) -> Path |
         return None
     run = Path(folder) / name
     if not run.exists():
-        subprocess.run([sys.executable, "-m", "apps.cli.main", "fit", str(source), "--seconds", str(10 if quick else seconds), "--out", str(run)],
-                       check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "apps.cli.main",
+                "fit",
+                str(source),
+                "--seconds",
+                str(10 if quick else seconds),
+                "--out",
+                str(run),
+            ],
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
     return run
 
 
@@ -156,8 +186,17 @@ def picture_rows(folder: str, given: dict[str, str], quick: bool, keep: Path | N
         report = exported(run, mesh, *flags)
         compare = radiance_agreement if name in ("duck", "lego") else shape_agreement
         found = compare(run, mesh, keep=keep / f"{name}.png" if keep else None)
-        rows.append({"id": f"{name}-picture", "value": round(found["psnr"], 2), "unit": "dB", "one_only": round(found["one_only"], 4),
-                     "triangles": report["triangles"], "seconds": report["seconds"], "megabytes": round(report["megabytes"])})
+        rows.append(
+            {
+                "id": f"{name}-picture",
+                "value": round(found["psnr"], 2),
+                "unit": "dB",
+                "one_only": round(found["one_only"], 4),
+                "triangles": report["triangles"],
+                "seconds": report["seconds"],
+                "megabytes": round(report["megabytes"]),
+            }
+        )
     return rows
 
 
@@ -167,6 +206,14 @@ def large_rows(folder: str, given: dict[str, str], quick: bool) -> list[dict]:
         if (run := fitted(name, folder, given, quick)) is None:
             continue
         report = exported(run, Path(folder) / f"{name}-{cells}.glb", "--resolution", str(cells))
-        rows.append({"id": f"{name}-export-{cells}", "value": round(report["seconds"], 1), "unit": "s", "megabytes": round(report["megabytes"]),
-                     "triangles": report["triangles"], "watertight": report["watertight"]})
+        rows.append(
+            {
+                "id": f"{name}-export-{cells}",
+                "value": round(report["seconds"], 1),
+                "unit": "s",
+                "megabytes": round(report["megabytes"]),
+                "triangles": report["triangles"],
+                "watertight": report["watertight"],
+            }
+        )
     return rows

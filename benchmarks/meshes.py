@@ -29,7 +29,9 @@ FIT_SECONDS = 120
 DENSEST = 512
 
 
-def measure(quick: bool, only: str | None = None, given: dict[str, str] | None = None, keep: Path | None = None) -> dict:
+def measure(
+    quick: bool, only: str | None = None, given: dict[str, str] | None = None, keep: Path | None = None
+) -> dict:
     given, rows = given or {}, []
     with tempfile.TemporaryDirectory() as folder:
         if only in (None, "resolutions"):
@@ -49,10 +51,23 @@ def _resolutions(quick: bool, folder: str, run: str | None) -> list[dict]:
     for resolution in resolutions:
         ours = _in_process(run, resolution, "ours")
         dense = _in_process(run, resolution, "dense") if resolution <= DENSEST else {}
-        for key, unit, digits in (("to-source", "longest sides", 7), ("from-source", "longest sides", 7), ("to-field", "cells", 5),
-                                  ("seconds", "s", 2), ("megabytes", "MB", 0)):
-            rows.append({"id": f"{name}-{resolution}-{key}", "value": round(ours[key], digits), "unit": unit, "against": "dense",
-                         "against_value": round(dense[key], digits), "ratio": round(dense[key] / ours[key], 2)})
+        for key, unit, digits in (
+            ("to-source", "longest sides", 7),
+            ("from-source", "longest sides", 7),
+            ("to-field", "cells", 5),
+            ("seconds", "s", 2),
+            ("megabytes", "MB", 0),
+        ):
+            rows.append(
+                {
+                    "id": f"{name}-{resolution}-{key}",
+                    "value": round(ours[key], digits),
+                    "unit": unit,
+                    "against": "dense",
+                    "against_value": round(dense[key], digits),
+                    "ratio": round(dense[key] / ours[key], 2),
+                }
+            )
         rows[-1]["triangles"] = ours["triangles"]
         rows[-1]["watertight"] = ours["watertight"]
     return rows
@@ -66,11 +81,19 @@ def plot(result: dict, out: Path) -> None:
     from matplotlib import pyplot
 
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(9, 3.6))
-    rows = {row["id"].split("-", 2)[1] + "/" + row["id"].split("-", 2)[2]: row for row in result["rows"] if "against" in row}
+    rows = {
+        row["id"].split("-", 2)[1] + "/" + row["id"].split("-", 2)[2]: row for row in result["rows"] if "against" in row
+    }
     resolutions = sorted({int(key.split("/")[0]) for key in rows})
-    for axes, key, label in ((left, "to-source", "mesh to source"), (left, "from-source", "source to mesh"), (right, "to-field", "mesh to field")):
+    for axes, key, label in (
+        (left, "to-source", "mesh to source"),
+        (left, "from-source", "source to mesh"),
+        (right, "to-field", "mesh to field"),
+    ):
         for value, name, style in (("value", "", "o-"), ("against_value", ", dense", "s--")):
-            axes.plot(resolutions, [rows[f"{n}/{key}"][value] for n in resolutions], style, label=label + name, markersize=4)
+            axes.plot(
+                resolutions, [rows[f"{n}/{key}"][value] for n in resolutions], style, label=label + name, markersize=4
+            )
     left.axhline(5e-4, color="grey", linewidth=0.8)
     left.set_ylabel("mean distance, longest sides")
     right.set_ylabel("mean distance, cells")
@@ -103,9 +126,15 @@ def one(run: str, resolution: int, who: str) -> dict:
     seconds = time.perf_counter() - begun
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
     field, source = against_field(implicit, mesh), against_source(implicit, mesh, reopen(kept))
-    return {"to-source": source["distance_to_source"], "from-source": source["distance_from_source"],
-            "to-field": field["distance_to_field_cells"], "seconds": seconds, "megabytes": peak, "triangles": len(mesh.faces),
-            "watertight": mesh.watertight}
+    return {
+        "to-source": source["distance_to_source"],
+        "from-source": source["distance_from_source"],
+        "to-field": field["distance_to_field_cells"],
+        "seconds": seconds,
+        "megabytes": peak,
+        "triangles": len(mesh.faces),
+        "watertight": mesh.watertight,
+    }
 
 
 def dense_mesh(implicit, resolution: int):
@@ -126,21 +155,30 @@ def dense_mesh(implicit, resolution: int):
             places = torch.stack([torch.full_like(y, float(x)), y, z], dim=-1).reshape(-1, 3)
             values[index] = in_chunks(implicit.function, places).reshape(resolution + 1, -1).numpy()
     vertices, faces, _, _ = marching_cubes(values, 0.0)
-    mesh = SurfaceMesh(vertices.astype(np.float64) / resolution, faces.astype(np.int64), np.zeros((0, 3)), None, 1.0 / resolution)
+    mesh = SurfaceMesh(
+        vertices.astype(np.float64) / resolution, faces.astype(np.int64), np.zeros((0, 3)), None, 1.0 / resolution
+    )
     mesh.normals = normals_at(implicit, mesh.vertices, mesh.normal_width)
     mesh.colours = colours_at(implicit, mesh.vertices)
     return mesh
 
 
 def _fit(source: str, out: str, seconds: int) -> str:
-    subprocess.run([sys.executable, "-m", "apps.cli.main", "fit", source, "--seconds", str(seconds), "--out", out], check=True,
-                   stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [sys.executable, "-m", "apps.cli.main", "fit", source, "--seconds", str(seconds), "--out", out],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
     return out
 
 
 def _in_process(run: str, resolution: int, who: str) -> dict:
-    done = subprocess.run([sys.executable, "-m", "benchmarks.meshes", "--one", run, str(resolution), who], check=True,
-                          stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.meshes", "--one", run, str(resolution), who],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
@@ -161,7 +199,9 @@ def _knot(folder: str) -> str:
     vertices = (path[:, None] + ring).reshape(-1, 3)
     i, j = (grid.reshape(-1) for grid in np.meshgrid(np.arange(400), np.arange(48), indexing="ij"))
     corner = [((i + a) % 400) * 48 + (j + b) % 48 for a, b in ((0, 0), (1, 0), (1, 1), (0, 1))]
-    faces = np.concatenate([np.stack([corner[0], corner[1], corner[2]], 1), np.stack([corner[0], corner[2], corner[3]], 1)])
+    faces = np.concatenate(
+        [np.stack([corner[0], corner[1], corner[2]], 1), np.stack([corner[0], corner[2], corner[3]], 1)]
+    )
     out = f"{folder}/knot.ply"
     trimesh.Trimesh(vertices, faces, process=False).export(out)
     return out
@@ -172,8 +212,19 @@ def main() -> None:
     add_arguments(parser)
     parser.add_argument("--plot", type=Path, metavar="FILE", help="also draw distances against resolution")
     parser.add_argument("--only", choices=("resolutions", "pictures", "exports"), help="this part alone")
-    parser.add_argument("--run", action="append", default=[], metavar="NAME=RUN", help="this run of spot, armadillo, duck or lego instead of a fresh one")
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep pictures of the first view there, the field's beside the mesh's")
+    parser.add_argument(
+        "--run",
+        action="append",
+        default=[],
+        metavar="NAME=RUN",
+        help="this run of spot, armadillo, duck or lego instead of a fresh one",
+    )
+    parser.add_argument(
+        "--keep",
+        type=Path,
+        metavar="FOLDER",
+        help="keep pictures of the first view there, the field's beside the mesh's",
+    )
     parser.add_argument("--one", nargs=3, metavar=("RUN", "RESOLUTION", "WHO"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:

@@ -22,18 +22,27 @@ SIDE, STEPS = 160, 300
 FRAME_STEPS = 1000  # of generators, a frame each
 NETWORK = {"width": 64, "batch": 4096}
 OPTIONS = {
-    "frequency": NETWORK, "nerf": NETWORK, "fourier": NETWORK | {"frequencies": 64, "learning_rate": 3e-3}, "cam": NETWORK | {"frequencies": 64},
-    "nerv": {"strides": "4,2,2"}, "nervpp": {"strides": "4,2,2"},
-    "siren": NETWORK | {"first_omega": 60.0}, "finer": NETWORK, "wire": {"width": 45, "batch": 4096}, "nstr": {"width": 64, "waves": 64, "nodes": 8,
-                                                                                                            "learning_rate": 2e-3, "batch": 4096},
-
+    "frequency": NETWORK,
+    "nerf": NETWORK,
+    "fourier": NETWORK | {"frequencies": 64, "learning_rate": 3e-3},
+    "cam": NETWORK | {"frequencies": 64},
+    "nerv": {"strides": "4,2,2"},
+    "nervpp": {"strides": "4,2,2"},
+    "siren": NETWORK | {"first_omega": 60.0},
+    "finer": NETWORK,
+    "wire": {"width": 45, "batch": 4096},
+    "nstr": {"width": 64, "waves": 64, "nodes": 8, "learning_rate": 2e-3, "batch": 4096},
 }
 
 
 def main() -> None:
     from fields.methods.registry import BUILT_IN
 
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.method_pictures", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.method_pictures",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("names", nargs="*", metavar="NAME", help="methods (default: all)")
     for name in parser.parse_args().names or (*BUILT_IN, *OTHERS):
         OTHERS.get(name, draw)(name)
@@ -45,10 +54,19 @@ def draw(name: str) -> None:
     from fields.methods.registry import make_method, method_class
 
     signal = signal_for(method_class(name))
-    result = fields.fit_field(signal, make_method(name, OPTIONS.get(name, {"batch": 4096})), steps=FRAME_STEPS if method_class(name).kinds == ("video",) else STEPS)
+    result = fields.fit_field(
+        signal,
+        make_method(name, OPTIONS.get(name, {"batch": 4096})),
+        steps=FRAME_STEPS if method_class(name).kinds == ("video",) else STEPS,
+    )
     FOLDER.mkdir(parents=True, exist_ok=True)
     objective_for(signal, result.field, result.method.loss).save_preview(result.field, FOLDER / f"{name}.png")
-    print(name, {key: round(value, 2) for key, value in result.metrics.items()}, f"{result.field.stored_numbers:,} numbers", flush=True)
+    print(
+        name,
+        {key: round(value, 2) for key, value in result.metrics.items()},
+        f"{result.field.stored_numbers:,} numbers",
+        flush=True,
+    )
     if name == "neurbf":
         _kernels(signal, result.field)
     if name == "nstr":
@@ -102,12 +120,23 @@ def signal_for(method):
 
     if method.kinds == ("video",):
         y, x = (np.mgrid[0:64, 0:96] + 0.5) / 64
-        frames = [np.stack([0.5 + 0.4 * np.sin(8 * x + t), 0.5 + 0.4 * np.cos(9 * y - t), 0.15 + 0.7 * (np.hypot(x - 0.5 - 0.25 * math.sin(t), y - 0.5) < 0.2)], -1)
-                  for t in np.linspace(0, 6, 12)]
+        frames = [
+            np.stack(
+                [
+                    0.5 + 0.4 * np.sin(8 * x + t),
+                    0.5 + 0.4 * np.cos(9 * y - t),
+                    0.15 + 0.7 * (np.hypot(x - 0.5 - 0.25 * math.sin(t), y - 0.5) < 0.2),
+                ],
+                -1,
+            )
+            for t in np.linspace(0, 6, 12)
+        ]
         return Video.from_array(np.round(np.clip(frames, 0, 1) * 255).astype(np.uint8))
     if 2 not in method.dimensions:
         z, y, x = (np.mgrid[0:48, 0:48, 0:48] + 0.5) / 48 - 0.5
-        rings = np.cos(40 * np.hypot(np.hypot(x, y) - 0.28, z)) * np.exp(-(np.hypot(np.hypot(x, y) - 0.28, z) / 0.12) ** 2)
+        rings = np.cos(40 * np.hypot(np.hypot(x, y) - 0.28, z)) * np.exp(
+            -((np.hypot(np.hypot(x, y) - 0.28, z) / 0.12) ** 2)
+        )
         return Volume.from_array((0.5 + 0.5 * rings).astype(np.float32))
     return photograph("astronaut", SIDE)
 
@@ -128,8 +157,19 @@ def _kernels(image, field) -> None:
     figure = Figure((4, 4), layout="constrained")
     axes = figure.subplots()
     axes.imshow(image.preview(), extent=(0, 1, 1, 0), alpha=0.6)
-    axes.add_collection(EllipseCollection(widths[:, 0], widths[:, 1], angles, units="xy", offsets=kernels.centres.numpy(),
-                                          offset_transform=axes.transData, facecolors="none", edgecolors="#c8102e", linewidths=0.5))
+    axes.add_collection(
+        EllipseCollection(
+            widths[:, 0],
+            widths[:, 1],
+            angles,
+            units="xy",
+            offsets=kernels.centres.numpy(),
+            offset_transform=axes.transData,
+            facecolors="none",
+            edgecolors="#c8102e",
+            linewidths=0.5,
+        )
+    )
     axes.set_axis_off()
     FigureCanvasAgg(figure)
     figure.savefig(FOLDER / "neurbf-kernels.png", dpi=100)

@@ -1,6 +1,6 @@
 """Writes docs/results: README.md from the stored benchmarks, and a page for each system whose paper's claims were measured.
 
-    python -m benchmarks.pages
+python -m benchmarks.pages
 """
 
 from __future__ import annotations
@@ -46,8 +46,12 @@ def pages() -> dict[str, str]:
     stored = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(RESULTS.glob("*.json"))]
     systems = [result for result in stored if result["benchmark"].startswith(PAPERS)]
     found = {f"{result['benchmark'].removeprefix(PAPERS)}.md": system(result) for result in systems}
-    parts = [HEAD, "What the papers of the methods claim, and what we found: " +
-             ", ".join(f"[{name.removesuffix('.md')}]({name})" for name in found) + ".\n"]
+    parts = [
+        HEAD,
+        "What the papers of the methods claim, and what we found: "
+        + ", ".join(f"[{name.removesuffix('.md')}]({name})" for name in found)
+        + ".\n",
+    ]
     for result in stored:
         if result not in systems:
             parts.append(f"## {result['benchmark']}\n\n{_where(result)}.\n")
@@ -59,8 +63,15 @@ def system(result: dict) -> str:
     """The page of one system of `benchmarks.papers`: what it is, the claims with their verdicts, the rows."""
     name = result["benchmark"].removeprefix(PAPERS)
     module = import_module(f"benchmarks.papers.{name}")
-    return SYSTEM.format(name=name, size=result.get("size", "small"), where=_where(result), method=METHODS.get(name, name), what=module.__doc__,
-                         claims=statements(module.CLAIMS, result["rows"]), rows=table(result["rows"]))
+    return SYSTEM.format(
+        name=name,
+        size=result.get("size", "small"),
+        where=_where(result),
+        method=METHODS.get(name, name),
+        what=module.__doc__,
+        claims=statements(module.CLAIMS, result["rows"]),
+        rows=table(result["rows"]),
+    )
 
 
 def _where(result: dict) -> str:

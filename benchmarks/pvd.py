@@ -44,8 +44,12 @@ SCRATCH_TIMES = (1, 2, 4)
 LONGEST = 10  # where the source is "scene"
 LONG_TIMES, LOST, ALIKE = 5, 1.0, 2.0
 # What is distilled: its kind, its architectures (None: all that are asked for), how many times as long, and the metric.
-SOURCES = {"scene": ("radiance", None, 1, "psnr"), "duck": ("radiance", ("hashgrid", "nerf"), 3, "psnr"),
-           "image": ("image", ("hashgrid", "siren"), 1, "psnr"), "shape": ("shape", ("hashgrid", "siren"), 1, "iou")}
+SOURCES = {
+    "scene": ("radiance", None, 1, "psnr"),
+    "duck": ("radiance", ("hashgrid", "nerf"), 3, "psnr"),
+    "image": ("image", ("hashgrid", "siren"), 1, "psnr"),
+    "shape": ("shape", ("hashgrid", "siren"), 1, "iou"),
+}
 # How students are drawn, by what was special about them.
 MARKERS = {"": "o", ":shared": "s", ":one-shot": "x", ":at once": "+", ":long": "^"}
 
@@ -77,8 +81,14 @@ class Source:
         self.name, self.ledger = name, ledger
         self.seconds = seconds * times
         self.key = f"{name}@{self.seconds:g}"
-        path = {"scene": str(LEGO) if LEGO.is_dir() else "procedural:duck", "duck": "procedural:duck", "image": "skimage:astronaut"}.get(name)
-        self.signal = scenes.load(path or (str(ARMADILLO) if ARMADILLO.is_file() else ring(ledger.folder / "ring.ply")), self.kind)
+        path = {
+            "scene": str(LEGO) if LEGO.is_dir() else "procedural:duck",
+            "duck": "procedural:duck",
+            "image": "skimage:astronaut",
+        }.get(name)
+        self.signal = scenes.load(
+            path or (str(ARMADILLO) if ARMADILLO.is_file() else ring(ledger.folder / "ring.ply")), self.kind
+        )
 
     def teacher(self, method: str) -> Path:
         out = self.ledger.folder / f"{self.key}-teacher-{method}"
@@ -92,12 +102,20 @@ class Source:
 
     def factor(self, method: str) -> float:
         """What suits an architecture's learning rates: of the best two after a third of the time, the better after all of it."""
-        tried = {rate: self.ledger.row(f"{self.key}:rate:{method}:{rate:.2f}", lambda rate=rate: self._fitted(method, self.seconds / 3, None, rate))["value"]
-                 for rate in RATES}
+        tried = {
+            rate: self.ledger.row(
+                f"{self.key}:rate:{method}:{rate:.2f}",
+                lambda rate=rate: self._fitted(method, self.seconds / 3, None, rate),
+            )["value"]
+            for rate in RATES
+        }
         return max(sorted(tried, key=tried.get)[-2:], key=lambda rate: self._from_scratch(method, 1, rate)["value"])
 
     def _from_scratch(self, method: str, times: int, rate: float) -> dict:
-        return self.ledger.row(f"{self.key}:scratch:{method}:{times}:{rate:.2f}", lambda: self._fitted(method, times * self.seconds, None, rate))
+        return self.ledger.row(
+            f"{self.key}:scratch:{method}:{times}:{rate:.2f}",
+            lambda: self._fitted(method, times * self.seconds, None, rate),
+        )
 
     def scratch(self, method: str, passed: float) -> list[dict]:
         """The curve of an architecture trained on the data, until it has passed that value: rows with `at`, the seconds that were given."""
@@ -118,11 +136,19 @@ class Source:
         from fields.fit.kinds import objective_for
 
         def measured() -> dict:
-            result = distill_field(folder, into, seconds=times * self.seconds, options=self._options(into, best), **options)
+            result = distill_field(
+                folder, into, seconds=times * self.seconds, options=self._options(into, best), **options
+            )
             self.signal.measure_as(result.field.channels)
             value = objective_for(self.signal, result.field, result.method.loss).evaluate(result.field)[self.metric]
-            return {"value": round(value, 4), "against_teacher": round(result.metrics[self.metric], 4), "numbers": result.field.stored_numbers,
-                    "steps": result.steps, "seconds": round(result.seconds, 1), "lost": round(taught - value, 4)}
+            return {
+                "value": round(value, 4),
+                "against_teacher": round(result.metrics[self.metric], 4),
+                "numbers": result.field.stored_numbers,
+                "steps": result.steps,
+                "seconds": round(result.seconds, 1),
+                "lost": round(taught - value, 4),
+            }
 
         folder, best = self.teacher(teacher), self.factor(into)
         taught = self.taught["value"]
@@ -133,13 +159,21 @@ class Source:
 
         options = dict(SMALL.get(name, {}))
         method = make_method(name, options).prepare(self.signal)
-        return options | {rate: min(1.0, getattr(method, rate) * factor) for rate in ("learning_rate", "table_rate") if hasattr(method, rate)}
+        return options | {
+            rate: min(1.0, getattr(method, rate) * factor)
+            for rate in ("learning_rate", "table_rate")
+            if hasattr(method, rate)
+        }
 
     def _fitted(self, name: str, seconds: float, out: Path | None, factor: float = 1.0) -> dict:
         from fields.fit.fit import fit_field
 
         result = fit_field(self.signal, name, seconds=seconds, options=self._options(name, factor), out=out)
-        return {"value": round(result.metrics[self.metric], 4), "seconds": round(result.seconds, 1), "numbers": result.field.stored_numbers}
+        return {
+            "value": round(result.metrics[self.metric], 4),
+            "seconds": round(result.seconds, 1),
+            "numbers": result.field.stored_numbers,
+        }
 
 
 def ring(path: Path) -> str:
@@ -169,7 +203,12 @@ def ways_of(source: str, teacher: str, into: str) -> dict[str, dict]:
         return {"": {}, ":one-shot": pixels}
     if (teacher, into) != ("hashgrid", "nerf"):
         return {"": {}}
-    return {"": {}, ":shared": {"share_heads": True}, ":one-shot": pixels, ":at once": {"stages": Stages(feature_share=0, value_share=0)}}
+    return {
+        "": {},
+        ":shared": {"share_heads": True},
+        ":one-shot": pixels,
+        ":at once": {"stages": Stages(feature_share=0, value_share=0)},
+    }
 
 
 def wants_longer(taught: dict, student: dict) -> bool:
@@ -182,24 +221,59 @@ def measure(source: Source, teachers: list[str], into: list[str], long: bool) ->
     unit = "dB" if source.metric == "psnr" else source.metric
     for name in teachers:
         folder = source.teacher(name)
-        rows.append({"id": f"{source.key}:teacher:{name}", "unit": unit, **source.taught, "bytes": (folder / "field.safetensors").stat().st_size})
+        rows.append(
+            {
+                "id": f"{source.key}:teacher:{name}",
+                "unit": unit,
+                **source.taught,
+                "bytes": (folder / "field.safetensors").stat().st_size,
+            }
+        )
     for name in into:
-        students = {f"{teacher}>{name}{way}": source.student(teacher, name, way, **options)
-                    for teacher in teachers if teacher != name for way, options in ways_of(source.name, teacher, name).items()}
+        students = {
+            f"{teacher}>{name}{way}": source.student(teacher, name, way, **options)
+            for teacher in teachers
+            if teacher != name
+            for way, options in ways_of(source.name, teacher, name).items()
+        }
         if not students:
             continue
         curve = source.scratch(name, max(found["value"] for found in students.values()))
         scratch = curve[0]["value"]
-        rows.append({"id": f"{source.key}:scratch:{name}", "value": scratch, "unit": unit, "at_seconds": [row["at"] for row in curve],
-                     "values": [row["value"] for row in curve], "seconds": [row["seconds"] for row in curve], "rates": source.factor(name)})
+        rows.append(
+            {
+                "id": f"{source.key}:scratch:{name}",
+                "value": scratch,
+                "unit": unit,
+                "at_seconds": [row["at"] for row in curve],
+                "values": [row["value"] for row in curve],
+                "seconds": [row["seconds"] for row in curve],
+                "rates": source.factor(name),
+            }
+        )
         for label, found in students.items():
-            rows.append({"id": f"{source.key}:{label}", "unit": unit, "against": "scratch", "against_value": scratch, **found,
-                         "ratio": round(found["value"] / scratch, 3), "gain": round(found["value"] - scratch, 4),
-                         "sooner": sooner([(row["at"], row["value"]) for row in curve], found["value"])})
+            rows.append(
+                {
+                    "id": f"{source.key}:{label}",
+                    "unit": unit,
+                    "against": "scratch",
+                    "against_value": scratch,
+                    **found,
+                    "ratio": round(found["value"] / scratch, 3),
+                    "gain": round(found["value"] - scratch, 4),
+                    "sooner": sooner([(row["at"], row["value"]) for row in curve], found["value"]),
+                }
+            )
         for teacher in teachers if long and source.metric == "psnr" else ():
             source.teacher(teacher)
             if teacher != name and wants_longer(source.taught, students[f"{teacher}>{name}"]):
-                rows.append({"id": f"{source.key}:{teacher}>{name}:long", "unit": unit, **source.student(teacher, name, ":long", LONG_TIMES)})
+                rows.append(
+                    {
+                        "id": f"{source.key}:{teacher}>{name}:long",
+                        "unit": unit,
+                        **source.student(teacher, name, ":long", LONG_TIMES),
+                    }
+                )
     return rows
 
 
@@ -209,8 +283,12 @@ def draw(rows: list[dict], out: Path) -> None:
 
     curves = [row for row in rows if ":scratch:" in row["id"]]
     # source, teacher, student, and how it was taught
-    students = [(*found.groups(), row) for row in rows if (found := re.fullmatch(r"(.+?):(\w+)>(\w+)(:.+)?", row["id"]))]
-    colours = {teacher: f"C{index}" for index, teacher in enumerate(dict.fromkeys(teacher for _, teacher, *_ in students))}
+    students = [
+        (*found.groups(), row) for row in rows if (found := re.fullmatch(r"(.+?):(\w+)>(\w+)(:.+)?", row["id"]))
+    ]
+    colours = {
+        teacher: f"C{index}" for index, teacher in enumerate(dict.fromkeys(teacher for _, teacher, *_ in students))
+    }
     figure = Figure(figsize=(4.2 * min(3, len(curves)), 3.2 * math.ceil(len(curves) / 3)), layout="constrained")
     for place, curve in enumerate(curves, 1):
         axes = figure.add_subplot(math.ceil(len(curves) / 3), min(3, len(curves)), place)
@@ -218,7 +296,13 @@ def draw(rows: list[dict], out: Path) -> None:
         axes.semilogx(curve["at_seconds"], curve["values"], "k.-", label="from scratch")
         for where, teacher, into, way, row in students:
             if (where, into) == (source, name):
-                axes.plot(row["seconds"], row["value"], MARKERS[way or ""], color=colours[teacher], label=f"from {teacher}{way or ''}")
+                axes.plot(
+                    row["seconds"],
+                    row["value"],
+                    MARKERS[way or ""],
+                    color=colours[teacher],
+                    label=f"from {teacher}{way or ''}",
+                )
         axes.set(title=f"{name}, {source}", xlabel="seconds", ylabel=curve["unit"])
         axes.set_xticks(curve["at_seconds"], [f"{seconds:g}" for seconds in curve["at_seconds"]])
         axes.minorticks_off()
@@ -227,13 +311,17 @@ def draw(rows: list[dict], out: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.pvd", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.pvd", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     add_arguments(parser)
     parser.add_argument("--sources", default=",".join(SOURCES), help="what is distilled")
     parser.add_argument("--methods", default=",".join(METHODS), help="the teachers of the scene")
     parser.add_argument("--into", help="its students (default: the same)")
     parser.add_argument("--seconds", type=float, default=60.0, help="of a distillation (default 60)")
-    parser.add_argument("--long", action="store_true", help="also distil for longer where a student as large as its teacher lost much")
+    parser.add_argument(
+        "--long", action="store_true", help="also distil for longer where a student as large as its teacher lost much"
+    )
     parser.add_argument("--work", type=Path, help="where rows and teachers are kept")
     options = parser.parse_args()
     if options.quick:
@@ -244,11 +332,15 @@ def main() -> None:
         for name in options.sources.split(","):
             source = Source(name, ledger, options.seconds)
             teachers = list(source.methods or options.methods.split(","))
-            rows += measure(source, teachers, list(source.methods or (options.into or options.methods).split(",")), options.long)
+            rows += measure(
+                source, teachers, list(source.methods or (options.into or options.methods).split(",")), options.long
+            )
     result = report("pvd", rows) | {"seconds": options.seconds, "quick": options.quick}
     emit(result, options, partial=True)
     if options.store:
-        draw(json.loads((RESULTS / "pvd.json").read_text(encoding="utf-8"))["rows"], PLOT)  # (with those of earlier parts)
+        draw(
+            json.loads((RESULTS / "pvd.json").read_text(encoding="utf-8"))["rows"], PLOT
+        )  # (with those of earlier parts)
 
 
 if __name__ == "__main__":

@@ -36,8 +36,12 @@ PARTS = ("quality", "long", "large", "real", "cells", "moving", "sooner", "frame
 REAL = {"fox": "fox", "bird": "bird_llff"}
 REAL_SECONDS, MOVING_SECONDS, LONG_SECONDS, LARGE_SECONDS = 240, 60, 480, 120
 # Who is fitted to the moving scene: options beside the defaults.
-MOVING = {"deform": ("hashgrid", {}), "axis": ("hashgrid", {"motion": "axis"}),
-          "cam": ("cam", {"width": 128, "hidden_layers": 4}), "same-mlp": ("cam", {"width": 128, "hidden_layers": 4, "modulate": False, "normalise": False})}
+MOVING = {
+    "deform": ("hashgrid", {}),
+    "axis": ("hashgrid", {"motion": "axis"}),
+    "cam": ("cam", {"width": 128, "hidden_layers": 4}),
+    "same-mlp": ("cam", {"width": 128, "hidden_layers": 4, "modulate": False, "normalise": False}),
+}
 MLP = {"width": 128, "hidden_layers": 4, "color_layers": 1, "batch": 16384, "learning_rate": 2e-3}
 CAM_STEPS = 600
 PLAIN = {"modulate": False, "normalise": False}
@@ -54,13 +58,35 @@ def measure(quick: bool, only: list[str], pictures: str, hashnerf: Path | None) 
     if "large" in only and (SCENES / "lego_400").is_dir():
         rows.append(fitted("lego-400", str(SCENES / "lego_400"), 20 if quick else LARGE_SECONDS, pictures))
     if "real" in only:
-        rows += [fitted(label, str(SCENES / folder), 20 if quick else REAL_SECONDS, pictures) for label, folder in REAL.items() if (SCENES / folder).is_dir()]
+        rows += [
+            fitted(label, str(SCENES / folder), 20 if quick else REAL_SECONDS, pictures)
+            for label, folder in REAL.items()
+            if (SCENES / folder).is_dir()
+        ]
     if "cells" in only:
-        rows += [fitted(f"{label}-cells", str(SCENES / folder), 20 if quick else REAL_SECONDS, pictures, options={"sampling": "cells"})
-                 for label, folder in REAL.items() if (SCENES / folder).is_dir()]
+        rows += [
+            fitted(
+                f"{label}-cells",
+                str(SCENES / folder),
+                20 if quick else REAL_SECONDS,
+                pictures,
+                options={"sampling": "cells"},
+            )
+            for label, folder in REAL.items()
+            if (SCENES / folder).is_dir()
+        ]
     if "moving" in only and (SCENES / "tiny_dnerf_lego").is_dir():
-        rows += [fitted(f"moving-{label}", str(SCENES / "tiny_dnerf_lego" / "tiny_dnerf_lego.npz"), 10 if quick else MOVING_SECONDS, pictures, method, options)
-                 for label, (method, options) in MOVING.items()]
+        rows += [
+            fitted(
+                f"moving-{label}",
+                str(SCENES / "tiny_dnerf_lego" / "tiny_dnerf_lego.npz"),
+                10 if quick else MOVING_SECONDS,
+                pictures,
+                method,
+                options,
+            )
+            for label, (method, options) in MOVING.items()
+        ]
     if "sooner" in only:
         ours = in_process("target", source, "native")
         rivals = {who: ("target", source, who) for who in ("torch", "torch networks")}
@@ -68,41 +94,94 @@ def measure(quick: bool, only: list[str], pictures: str, hashnerf: Path | None) 
             rivals["HashNeRF-pytorch"] = ("peer", source, hashnerf)
         for who, how in rivals.items():
             theirs = in_process(*how)
-            rows.append({"id": f"sooner-than-{who.replace(' ', '-')}", "value": ours["seconds"], "unit": f"s to {TARGET_DB:g} dB", "against": who,
-                         "against_value": theirs["seconds"], "ratio": round(theirs["seconds"] / ours["seconds"], 2),
-                         "steps": [ours["steps"], theirs["steps"]],
-                         **({} if theirs["reached"] else
-                            {"note": f"{who} had {theirs['psnr']:.2f} dB when it was given up; the ratio is a lower bound"})})
+            rows.append(
+                {
+                    "id": f"sooner-than-{who.replace(' ', '-')}",
+                    "value": ours["seconds"],
+                    "unit": f"s to {TARGET_DB:g} dB",
+                    "against": who,
+                    "against_value": theirs["seconds"],
+                    "ratio": round(theirs["seconds"] / ours["seconds"], 2),
+                    "steps": [ours["steps"], theirs["steps"]],
+                    **(
+                        {}
+                        if theirs["reached"]
+                        else {
+                            "note": f"{who} had {theirs['psnr']:.2f} dB when it was given up; the ratio is a lower bound"
+                        }
+                    ),
+                }
+            )
     if "frame" in only:
         found = in_process("frame", source, 20 if quick else 60)
         rows.append({"id": "frame-400", "value": found["seconds"], "unit": "s", "psnr": found["psnr"]})
     if "parts" in only:
         found = in_process("parts", source, 200)
-        rows += [{"id": f"share-{part}", "value": round(100 * share, 1), "unit": "% of a step"} for part, share in found["shares"].items()]
-        rows.append({"id": "step", "value": round(1000 * found["seconds"], 1), "unit": "ms", "samples": found["samples"], "rays": found["rays"]})
+        rows += [
+            {"id": f"share-{part}", "value": round(100 * share, 1), "unit": "% of a step"}
+            for part, share in found["shares"].items()
+        ]
+        rows.append(
+            {
+                "id": "step",
+                "value": round(1000 * found["seconds"], 1),
+                "unit": "ms",
+                "samples": found["samples"],
+                "rays": found["rays"],
+            }
+        )
     if "cam" in only:
         for scene in (source,) if quick or name == "duck" else (source, "procedural:duck"):
             steps = 200 if quick else CAM_STEPS
-            plain, cam, small = (in_process("mlp", scene, json.dumps([steps, extra, bits]))
-                                 for extra, bits in ((PLAIN, 32), ({}, 32), ({}, 8)))
+            plain, cam, small = (
+                in_process("mlp", scene, json.dumps([steps, extra, bits]))
+                for extra, bits in ((PLAIN, 32), ({}, 32), ({}, 8))
+            )
             label = Path(scene).name.replace("procedural:", "")
-            rows.append({"id": f"cam-{label}", "value": round(cam["psnr"], 2), "unit": "dB", "against": "the same MLP",
-                         "against_value": round(plain["psnr"], 2), "ratio": round(cam["psnr"] / plain["psnr"], 3), "steps": steps,
-                         "bytes": [cam["bytes"], plain["bytes"]]})
-            rows.append({"id": f"cam-{label}-8-bits", "value": small["bytes"], "unit": "bytes", "psnr": round(small["psnr"], 2)})
+            rows.append(
+                {
+                    "id": f"cam-{label}",
+                    "value": round(cam["psnr"], 2),
+                    "unit": "dB",
+                    "against": "the same MLP",
+                    "against_value": round(plain["psnr"], 2),
+                    "ratio": round(cam["psnr"] / plain["psnr"], 3),
+                    "steps": steps,
+                    "bytes": [cam["bytes"], plain["bytes"]],
+                }
+            )
+            rows.append(
+                {"id": f"cam-{label}-8-bits", "value": small["bytes"], "unit": "bytes", "psnr": round(small["psnr"], 2)}
+            )
     return report("radiance", rows)
 
 
-def fitted(name: str, source: str, seconds: int, pictures: str, method: str = "hashgrid", options: dict | None = None) -> dict:
-    found = in_process("fit", source, seconds, pictures and f"{pictures}/{name}-{seconds}s.png", method, json.dumps(options or {}))
-    return {"id": f"{name}-{seconds}s", "value": round(found["metrics"]["psnr"], 2), "unit": "dB", "ssim": round(found["metrics"]["ssim"], 4),
-            "steps": found["steps"], "seconds": found["seconds"], "parameters": found["parameters"], "peak_gb": round(found["peak"] / 2**30, 2)}
+def fitted(
+    name: str, source: str, seconds: int, pictures: str, method: str = "hashgrid", options: dict | None = None
+) -> dict:
+    found = in_process(
+        "fit", source, seconds, pictures and f"{pictures}/{name}-{seconds}s.png", method, json.dumps(options or {})
+    )
+    return {
+        "id": f"{name}-{seconds}s",
+        "value": round(found["metrics"]["psnr"], 2),
+        "unit": "dB",
+        "ssim": round(found["metrics"]["ssim"], 4),
+        "steps": found["steps"],
+        "seconds": found["seconds"],
+        "parameters": found["parameters"],
+        "peak_gb": round(found["peak"] / 2**30, 2),
+    }
 
 
 def in_process(what: str, *arguments: object) -> dict:
     """One measurement in a process of its own."""
-    done = subprocess.run([sys.executable, "-m", "benchmarks.radiance", "--do", what, *map(str, arguments)], check=True,
-                          stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.radiance", "--do", what, *map(str, arguments)],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
@@ -152,7 +231,15 @@ def peer(source: str, checkout: str) -> dict:
     from fields.fit.radiance import watched
 
     views, stride = watched(scenes.load(source, "radiance"))
-    return to_target(Path(checkout), Path(source), [Path(view.name).stem for view in views], stride, TARGET_DB, GIVE_UP_SECONDS, SCORE_EVERY)
+    return to_target(
+        Path(checkout),
+        Path(source),
+        [Path(view.name).stem for view in views],
+        stride,
+        TARGET_DB,
+        GIVE_UP_SECONDS,
+        SCORE_EVERY,
+    )
 
 
 def _through_formulas(trainer, everything: bool):
@@ -262,8 +349,12 @@ def parts(source: str, warm: str) -> dict:
     total = time.perf_counter() - begun
     shares = {part: seconds / total for part, seconds in spent.most_common()}
     shares["rest"] = 1.0 - sum(shares.values())
-    return {"shares": shares, "seconds": total / steps, "rays": trainer.objective._rays,
-            "samples": [round(sum(c[i] for c in counts) / len(counts)) for i in (0, 1)]}
+    return {
+        "shares": shares,
+        "seconds": total / steps,
+        "rays": trainer.objective._rays,
+        "samples": [round(sum(c[i] for c in counts) / len(counts)) for i in (0, 1)],
+    }
 
 
 def mlp(source: str, settings: str) -> dict:
@@ -272,7 +363,9 @@ def mlp(source: str, settings: str) -> dict:
 
     steps, extra, bits = json.loads(settings)
     with tempfile.TemporaryDirectory() as folder:
-        done = fit_field(scenes.load(source, "radiance"), "cam", steps=steps, options=MLP | extra, bits=bits, out=f"{folder}/run")
+        done = fit_field(
+            scenes.load(source, "radiance"), "cam", steps=steps, options=MLP | extra, bits=bits, out=f"{folder}/run"
+        )
         return {"psnr": done.metrics["psnr"], "bytes": done.run.weights.stat().st_size}
 
 
@@ -283,14 +376,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_arguments(parser)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="only these parts")
-    parser.add_argument("--pictures", default="", metavar="DIR", help="keep the fits' pictures of views for testing there")
+    parser.add_argument(
+        "--pictures", default="", metavar="DIR", help="keep the fits' pictures of views for testing there"
+    )
     parser.add_argument("--hashnerf", type=Path, metavar="DIR", help="a checkout of HashNeRF-pytorch, for `sooner`")
     parser.add_argument("--do", nargs="+", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.do:
         print(json.dumps(DO[options.do[0]](*options.do[1:])), flush=True)
     else:
-        emit(measure(options.quick, options.only, options.pictures, options.hashnerf), options, partial=len(options.only) < len(PARTS))
+        emit(
+            measure(options.quick, options.only, options.pictures, options.hashnerf),
+            options,
+            partial=len(options.only) < len(PARTS),
+        )
 
 
 if __name__ == "__main__":

@@ -12,7 +12,9 @@ RESULTS = Path(__file__).resolve().parent / "results"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the report as the last line of standard output")
     parser.add_argument("--quick", action="store_true", help="about a minute, fewer repeats")
-    parser.add_argument("--store", action="store_true", help="also write benchmarks/results/NAME.json, from which the docs are made")
+    parser.add_argument(
+        "--store", action="store_true", help="also write benchmarks/results/NAME.json, from which the docs are made"
+    )
 
 
 def report(benchmark: str, rows: list[dict]) -> dict:
@@ -22,8 +24,12 @@ def report(benchmark: str, rows: list[dict]) -> dict:
     from fields.fit.machine import machine, versions
 
     here = machine()
-    return {"benchmark": benchmark, "machine": {"cpu": here["cpu"], "threads": torch.get_num_threads(), "gpu": here["gpu"]},
-            "versions": versions(), "rows": rows}
+    return {
+        "benchmark": benchmark,
+        "machine": {"cpu": here["cpu"], "threads": torch.get_num_threads(), "gpu": here["gpu"]},
+        "versions": versions(),
+        "rows": rows,
+    }
 
 
 def emit(result: dict, options: argparse.Namespace, partial: bool = False) -> None:
@@ -48,9 +54,27 @@ def print_table(result: dict) -> None:
     from rich.table import Table
 
     machine = result["machine"]
-    table = Table("id", "value", "unit", "against", "its value", "ratio", "note",
-                  title=f"{result['benchmark']} on {machine['cpu']}, {machine['threads']} threads, GPU: {machine['gpu'] or 'none'}")
+    table = Table(
+        "id",
+        "value",
+        "unit",
+        "against",
+        "its value",
+        "ratio",
+        "note",
+        title=f"{result['benchmark']} on {machine['cpu']}, {machine['threads']} threads, GPU: {machine['gpu'] or 'none'}",
+    )
     for row in result["rows"]:
-        cells = (row["id"], row["value"], row["unit"], row.get("against"), row.get("against_value"), row.get("ratio"), row.get("note"))
-        table.add_row(*("" if cell is None else f"{cell:.4g}" if isinstance(cell, float) else str(cell) for cell in cells))
+        cells = (
+            row["id"],
+            row["value"],
+            row["unit"],
+            row.get("against"),
+            row.get("against_value"),
+            row.get("ratio"),
+            row.get("note"),
+        )
+        table.add_row(
+            *("" if cell is None else f"{cell:.4g}" if isinstance(cell, float) else str(cell) for cell in cells)
+        )
     Console().print(table)

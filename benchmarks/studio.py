@@ -22,11 +22,17 @@ from pathlib import Path
 
 from benchmarks.report import add_arguments, emit, report
 
-CASES = {"image:hashgrid": ("skimage:astronaut", "hashgrid"), "image:siren": ("skimage:astronaut", "siren"), "shape:hashgrid": ("Knot, a shape", "hashgrid"),
-         "radiance:hashgrid": ("procedural:duck", "hashgrid")}
+CASES = {
+    "image:hashgrid": ("skimage:astronaut", "hashgrid"),
+    "image:siren": ("skimage:astronaut", "siren"),
+    "shape:hashgrid": ("Knot, a shape", "hashgrid"),
+    "radiance:hashgrid": ("procedural:duck", "hashgrid"),
+}
 TURN_SECONDS, TURNS = 5.0, 4
 PAINT, VISITS, PAINT_SECONDS = "first-paint", 9, 3.0
-BROWSER = "--no-sandbox --use-gl=angle --use-angle=swiftshader --enable-unsafe-swiftshader --ignore-gpu-blocklist".split()
+BROWSER = (
+    ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
+)
 ASK_SECONDS = 0.5
 
 
@@ -65,9 +71,16 @@ def row(name: str, turns: int) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         studio = Studio.at(Path(folder))
         server, port = _served(studio)
-        page = subprocess.Popen([sys.executable, "-c", PAGE.replace("ASK_SECONDS", str(ASK_SECONDS)), str(port)], stdin=subprocess.PIPE,
-                                stdout=subprocess.PIPE, text=True)
-        job = studio.queue.fit(FitOrder(source if ":" in source else examples.source(source, studio.folders), method=method, steps=10**9), "fit")
+        page = subprocess.Popen(
+            [sys.executable, "-c", PAGE.replace("ASK_SECONDS", str(ASK_SECONDS)), str(port)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        job = studio.queue.fit(
+            FitOrder(source if ":" in source else examples.source(source, studio.folders), method=method, steps=10**9),
+            "fit",
+        )
         try:
             spent, steps = {True: 0.0, False: 0.0}, {True: 0, False: 0}
             _wait(lambda: job.step > 0 or job.state == "failed")
@@ -85,8 +98,14 @@ def row(name: str, turns: int) -> dict:
             server.should_exit = True
             _wait(lambda: not studio.queue._thread.is_alive())
     with_page, without = (steps[looked] / spent[looked] for looked in (True, False))
-    return {"id": f"looked-at:{name}", "value": round(with_page, 2), "unit": "steps/s", "against": "nobody looks", "against_value": round(without, 2),
-            "ratio": round(with_page / without, 3)}
+    return {
+        "id": f"looked-at:{name}",
+        "value": round(with_page, 2),
+        "unit": "steps/s",
+        "against": "nobody looks",
+        "against_value": round(without, 2),
+        "ratio": round(with_page / without, 3),
+    }
 
 
 def first_paint(visits: int) -> dict:
@@ -113,7 +132,12 @@ def first_paint(visits: int) -> dict:
             server.should_exit = True
             _wait(lambda: not studio.queue._thread.is_alive())
     value, whole = (median(seconds) for seconds in zip(*seen))
-    return {**found, "value": round(value, 2), "ratio": round(PAINT_SECONDS / value, 2), "note": f"the whole form after {whole:.2f} s"}
+    return {
+        **found,
+        "value": round(value, 2),
+        "ratio": round(PAINT_SECONDS / value, 2),
+        "note": f"the whole form after {whole:.2f} s",
+    }
 
 
 def first_visit(browser, address: str) -> tuple[float, float]:
@@ -126,7 +150,9 @@ def first_visit(browser, address: str) -> tuple[float, float]:
         page.wait_for_selector("#start", timeout=120_000)
         whole = time.monotonic() - begun
         # (the entry is there a little after the paint itself)
-        painted = page.wait_for_function("performance.getEntriesByName('first-contentful-paint')[0]?.startTime").json_value()
+        painted = page.wait_for_function(
+            "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
+        ).json_value()
         return painted / 1000, whole
     finally:
         context.close()
@@ -141,7 +167,9 @@ def _served(studio):
     with socket.socket() as trial:
         trial.bind(("127.0.0.1", 0))
         port = trial.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(make_app(studio), host="127.0.0.1", port=port, log_level="error", timeout_graceful_shutdown=1))
+    server = uvicorn.Server(
+        uvicorn.Config(make_app(studio), host="127.0.0.1", port=port, log_level="error", timeout_graceful_shutdown=1)
+    )
     threading.Thread(target=server.run, daemon=True).start()
     _wait(lambda: server.started)
     return server, port
@@ -172,7 +200,10 @@ def main() -> None:
     parser.add_argument("--only", metavar="ID", help="rows whose kind and method begin like this")
     options = parser.parse_args()
     chosen = [name for name in (*CASES, PAINT) if name.startswith(options.only or "")]
-    rows = [first_paint(3 if options.quick else VISITS) if name == PAINT else row(name, 1 if options.quick else TURNS) for name in chosen]
+    rows = [
+        first_paint(3 if options.quick else VISITS) if name == PAINT else row(name, 1 if options.quick else TURNS)
+        for name in chosen
+    ]
     emit(report("studio", rows), options)
 
 

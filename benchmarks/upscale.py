@@ -34,7 +34,7 @@ def measure(quick: bool) -> dict:
         values, against = [], []
         for name in names:
             original = scenes.load(str(IMAGES / f"{name}.png") if IMAGES.is_dir() else f"skimage:{name}").values()
-            original = original[:original.shape[0] // 2 * 2, :original.shape[1] // 2 * 2]
+            original = original[: original.shape[0] // 2 * 2, : original.shape[1] // 2 * 2]
             height, width = original.shape[:2]
             half = original.reshape(height // 2, 2, width // 2, 2, 3).mean((1, 3))
             small = Image.from_array(np.round(half * 255).astype(np.uint8))
@@ -42,10 +42,26 @@ def measure(quick: bool) -> dict:
             bicubic = Pillow.fromarray(small.pixels).resize((width, height), Pillow.Resampling.BICUBIC)
             values.append(psnr(picture(field, width, height), original))
             against.append(psnr(np.asarray(bicubic, np.float32) / 255, original))
-            rows.append({"id": f"upscale-2x-{method}:{name}", "value": round(values[-1], 2), "unit": "dB", "against": "bicubic",
-                         "against_value": round(against[-1], 2), "ratio": round(values[-1] / against[-1], 3)})
-        rows.append({"id": f"upscale-2x-{method}", "value": round(float(np.mean(values)), 2), "unit": "dB", "against": "bicubic",
-                     "against_value": round(float(np.mean(against)), 2), "ratio": round(float(np.mean(values) / np.mean(against)), 3)})
+            rows.append(
+                {
+                    "id": f"upscale-2x-{method}:{name}",
+                    "value": round(values[-1], 2),
+                    "unit": "dB",
+                    "against": "bicubic",
+                    "against_value": round(against[-1], 2),
+                    "ratio": round(values[-1] / against[-1], 3),
+                }
+            )
+        rows.append(
+            {
+                "id": f"upscale-2x-{method}",
+                "value": round(float(np.mean(values)), 2),
+                "unit": "dB",
+                "against": "bicubic",
+                "against_value": round(float(np.mean(against)), 2),
+                "ratio": round(float(np.mean(values) / np.mean(against)), 3),
+            }
+        )
     return report("upscale", rows)
 
 

@@ -10,10 +10,19 @@ Names load on first use, so that importing the package does not import torch.
 from importlib import import_module
 
 _PLACES = {
-    "Field": "fields.field", "PointField": "fields.field", "RadianceField": "fields.field", "FrameField": "fields.field",
-    "Method": "fields.methods.base", "make_method": "fields.methods.registry", "method_names": "fields.methods.registry",
-    "Objective": "fields.fit.objective", "Trainer": "fields.fit.trainer", "Run": "fields.fit.run",
-    "fit_field": "fields.fit.fit", "Fit": "fields.fit.fit", "load_field": "fields.fit.run",
+    "Field": "fields.field",
+    "PointField": "fields.field",
+    "RadianceField": "fields.field",
+    "FrameField": "fields.field",
+    "Method": "fields.methods.base",
+    "make_method": "fields.methods.registry",
+    "method_names": "fields.methods.registry",
+    "Objective": "fields.fit.objective",
+    "Trainer": "fields.fit.trainer",
+    "Run": "fields.fit.run",
+    "fit_field": "fields.fit.fit",
+    "Fit": "fields.fit.fit",
+    "load_field": "fields.fit.run",
 }
 __all__ = list(_PLACES)
 

@@ -16,8 +16,16 @@ class CamField(PointField):
     `sees_times`: coords `[..., D + 1]`.
     """
 
-    def __init__(self, domain: Domain, channels: Channels, encoder: nn.Module, network: ModulatedMLP, offset: float,
-                 sees_directions: bool = False, sees_times: bool = False) -> None:
+    def __init__(
+        self,
+        domain: Domain,
+        channels: Channels,
+        encoder: nn.Module,
+        network: ModulatedMLP,
+        offset: float,
+        sees_directions: bool = False,
+        sees_times: bool = False,
+    ) -> None:
         super().__init__(domain, channels)
         self.encoder = encoder
         self.network = network
@@ -28,7 +36,7 @@ class CamField(PointField):
 
     def features(self, coords: Tensor) -> Tensor:
         """Features `[..., F]` at `coords` `[..., D]`."""
-        return self.encoder(coords[..., :-self.beside] if self.beside else coords)
+        return self.encoder(coords[..., : -self.beside] if self.beside else coords)
 
     def forward(self, coords: Tensor) -> Tensor:
-        return self.network(self.features(coords), coords[..., -self.beside:] if self.beside else coords) + self.offset
+        return self.network(self.features(coords), coords[..., -self.beside :] if self.beside else coords) + self.offset

@@ -19,8 +19,18 @@ class FactorField(CoordinateField):
     `at_rest(axes)`: the value that L1 pulls a grid's numbers to.
     """
 
-    def __init__(self, domain: Domain, channels: Channels, encoder: nn.Module, network: nn.Module, *, total_variation: float = 0.0,
-                 absolute: float = 0.0, open_by: float = 0.0, at_rest: Callable[[tuple[int, ...]], float] = lambda axes: 0.0) -> None:
+    def __init__(
+        self,
+        domain: Domain,
+        channels: Channels,
+        encoder: nn.Module,
+        network: nn.Module,
+        *,
+        total_variation: float = 0.0,
+        absolute: float = 0.0,
+        open_by: float = 0.0,
+        at_rest: Callable[[tuple[int, ...]], float] = lambda axes: 0.0,
+    ) -> None:
         super().__init__(domain, channels, encoder, network)
         self.total_variation = total_variation
         self.absolute = absolute

@@ -96,8 +96,15 @@ class CoordinateField(PointField):
     trained to give (say [-1, 1]) into the signal's values.
     """
 
-    def __init__(self, domain: Domain, channels: Channels, encoder: nn.Module, network: nn.Module,
-                 scale: float = 1.0, offset: float = 0.0) -> None:
+    def __init__(
+        self,
+        domain: Domain,
+        channels: Channels,
+        encoder: nn.Module,
+        network: nn.Module,
+        scale: float = 1.0,
+        offset: float = 0.0,
+    ) -> None:
         super().__init__(domain, channels)
         self.encoder = encoder
         self.network = network

@@ -19,7 +19,6 @@ from fields.ops.mlp import Products, why_not_products
 from scenes.domain import Channels, Domain
 from scenes.errors import BadInput
 
-
 # From this share of the steps on products are exact: fine detail is learned late, and rounding would cost it 0.15 dB (0.12 with 0.9, 0.06 with 0.5).
 EXACT_FROM = 0.6
 
@@ -36,9 +35,20 @@ class GridField(CoordinateField):
     encoder: HashGrid
     network: MLP
 
-    def __init__(self, domain: Domain, channels: Channels, encoder: HashGrid, network: MLP, fused: bool,
-                 products: Products = "float32", accelerator: Literal["tcnn"] | None = None, *, total_variation: float = 0.0,
-                 absolute: float = 0.0, open_by: float = 0.0) -> None:
+    def __init__(
+        self,
+        domain: Domain,
+        channels: Channels,
+        encoder: HashGrid,
+        network: MLP,
+        fused: bool,
+        products: Products = "float32",
+        accelerator: Literal["tcnn"] | None = None,
+        *,
+        total_variation: float = 0.0,
+        absolute: float = 0.0,
+        open_by: float = 0.0,
+    ) -> None:
         super().__init__(domain, channels, encoder, network)
         self.total_variation = total_variation
         self.absolute = absolute
@@ -61,7 +71,11 @@ class GridField(CoordinateField):
         if not (self.total_variation or self.absolute):
             return None
         penalty = self.absolute * self.encoder.table.abs().mean()
-        return penalty + self.total_variation * self.encoder.total_variation(self._step) if self.total_variation else penalty
+        return (
+            penalty + self.total_variation * self.encoder.total_variation(self._step)
+            if self.total_variation
+            else penalty
+        )
 
     @property
     def backend(self) -> str:
@@ -77,7 +91,9 @@ class GridField(CoordinateField):
     def _through_tcnn(self, coords: Tensor) -> Tensor:
         if self._tcnn is None:
             widths = [weight.shape[0] for weight in self.network.weights]
-            self._tcnn = tcnn.TcnnModel(self.encoder.layout, self.encoder.interpolation, widths[0], len(widths) - 1, widths[-1])
+            self._tcnn = tcnn.TcnnModel(
+                self.encoder.layout, self.encoder.interpolation, widths[0], len(widths) - 1, widths[-1]
+            )
         values = self._tcnn(coords.reshape(-1, coords.shape[-1]), self.encoder.table, self.network.weights)
         return self._scaled(values).reshape(*coords.shape[:-1], values.shape[-1])
 
@@ -88,8 +104,15 @@ class GridField(CoordinateField):
             return super().forward(coords)
         # Only training rounds: a checkpoint is looked at with float32 products, which every machine has.
         products = self.products if torch.is_grad_enabled() and not self._ending else "float32"
-        values = grid_mlp(coords, self.encoder.table, self.network.weights, self.encoder.layout, self.encoder.interpolation,
-                          products=products, backend=self.encoder.requested_backend)
+        values = grid_mlp(
+            coords,
+            self.encoder.table,
+            self.network.weights,
+            self.encoder.layout,
+            self.encoder.interpolation,
+            products=products,
+            backend=self.encoder.requested_backend,
+        )
         return self._scaled(values)
 
     def decode(self, features: Tensor) -> Tensor:
@@ -107,11 +130,24 @@ class GridField(CoordinateField):
             return None
         if reason := why_not_products(self.products, device):
             raise BadInput(f"products={self.products}: {reason}; use --set products=float32")
-        if not self.fused or self.total_variation or self.absolute or self.open_by or why_not_fused(self.encoder.table, self.network.weights):
+        if (
+            not self.fused
+            or self.total_variation
+            or self.absolute
+            or self.open_by
+            or why_not_fused(self.encoder.table, self.network.weights)
+        ):
             return None
 
         def made(products: Products) -> GridMlpStep:
-            return GridMlpStep(self.encoder.table, self.network.weights, self.encoder.layout, self.encoder.interpolation, loss, products=products)
+            return GridMlpStep(
+                self.encoder.table,
+                self.network.weights,
+                self.encoder.layout,
+                self.encoder.interpolation,
+                loss,
+                products=products,
+            )
 
         current = made(self.products)
         units = self.channels.units

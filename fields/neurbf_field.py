@@ -25,8 +25,15 @@ class NeuRbfField(CoordinateField):
 
     encoder: GridAndKernels
 
-    def __init__(self, domain: Domain, channels: Channels, encoder: GridAndKernels, network: nn.Module, after: float = 0.0,
-                 place: Callable[[NeuRbfField], tuple[Tensor, Tensor]] | None = None) -> None:
+    def __init__(
+        self,
+        domain: Domain,
+        channels: Channels,
+        encoder: GridAndKernels,
+        network: nn.Module,
+        after: float = 0.0,
+        place: Callable[[NeuRbfField], tuple[Tensor, Tensor]] | None = None,
+    ) -> None:
         super().__init__(domain, channels, encoder, network)
         self._after, self._place = after, place
 

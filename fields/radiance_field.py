@@ -40,9 +40,21 @@ class EncodedRadiance(RadianceField):
     A fresh network gives about zero, for which density is `fresh_density`. `occupied` is the grid of cells that have density, so that who has the field alone can render it.
     """
 
-    def __init__(self, domain: Domain, channels: Channels, trunk: PointField, head: MLP | None, degree: int, cells: int, levels: int,
-                 learned_background: bool, step: float, fresh_density: float, guide: PointField | None = None,
-                 deformation: nn.Module | None = None) -> None:
+    def __init__(
+        self,
+        domain: Domain,
+        channels: Channels,
+        trunk: PointField,
+        head: MLP | None,
+        degree: int,
+        cells: int,
+        levels: int,
+        learned_background: bool,
+        step: float,
+        fresh_density: float,
+        guide: PointField | None = None,
+        deformation: nn.Module | None = None,
+    ) -> None:
         super().__init__(domain, channels)
         self.trunk = trunk
         self.head = head
@@ -77,7 +89,11 @@ class EncodedRadiance(RadianceField):
     @property
     def stored_numbers(self) -> int:
         # (a trunk may have numbers that are for training alone)
-        return super().stored_numbers - sum(tensor.numel() for tensor in self.trunk.state_dict().values()) + self.trunk.stored_numbers
+        return (
+            super().stored_numbers
+            - sum(tensor.numel() for tensor in self.trunk.state_dict().values())
+            + self.trunk.stored_numbers
+        )
 
     @property
     def side(self) -> float:
@@ -110,10 +126,18 @@ class EncodedRadiance(RadianceField):
                 parts.append(time[..., None])
         if self.sees_directions:
             # Who asks without a direction (an occupancy grid, a mesh) gets the density as seen from above.
-            parts.append(angles(directions if directions is not None else torch.tensor([0.0, 0.0, -1.0], device=coords.device).expand(coords.shape)))
+            parts.append(
+                angles(
+                    directions
+                    if directions is not None
+                    else torch.tensor([0.0, 0.0, -1.0], device=coords.device).expand(coords.shape)
+                )
+            )
         return torch.cat(parts, dim=-1) if len(parts) > 1 else parts[0]
 
-    def density(self, coords: Tensor, time: Tensor | None = None, directions: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def density(
+        self, coords: Tensor, time: Tensor | None = None, directions: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         feature = self.feature(coords, time, directions)
         return density_of(feature[..., 0] + self.fresh), feature
 
@@ -146,19 +170,38 @@ class EncodedRadiance(RadianceField):
     @property
     def how(self) -> dict:
         """What `fields.render.volume.render_rays` should be told beside the rays, in units of the cube."""
-        return {"step": self.step, "cone": CONE if self.levels > 1 else 0.0, "contract": self.coords,
-                **({"least": LEAST_WEIGHT} if self.guide is None else {"sampler": self._sampler})}
+        return {
+            "step": self.step,
+            "cone": CONE if self.levels > 1 else 0.0,
+            "contract": self.coords,
+            **({"least": LEAST_WEIGHT} if self.guide is None else {"sampler": self._sampler}),
+        }
 
-    def propose(self, origins: Tensor, directions: Tensor, seed: int | None, first_ray: int, anneal: float = 1.0) -> Proposed:
+    def propose(
+        self, origins: Tensor, directions: Tensor, seed: int | None, first_ray: int, anneal: float = 1.0
+    ) -> Proposed:
         """Samples of rays in units of the cube, found by the guide; see `fields.render.proposal`."""
         near = torch.full_like(origins[:, 0], NEAR)
-        return propose([lambda points: density_of(self.guide(self.coords(points))[..., 0] + GUIDE_FRESH)], origins, directions, near,
-                       torch.full_like(near, FAR), list(PROPOSED), seed, first_ray, anneal)
+        return propose(
+            [lambda points: density_of(self.guide(self.coords(points))[..., 0] + GUIDE_FRESH)],
+            origins,
+            directions,
+            near,
+            torch.full_like(near, FAR),
+            list(PROPOSED),
+            seed,
+            first_ray,
+            anneal,
+        )
 
     def _sampler(self, origins: Tensor, directions: Tensor, seed: int | None, first_ray: int) -> Samples:
         samples = self.propose(origins, directions, seed, first_ray).samples
         # (the grid is no judge: along these long intervals matter hides that is too thin for a cell to count)
-        return samples if self.cleared is None else samples.keep(self.cleared.holds(samples.positions(origins, directions)))
+        return (
+            samples
+            if self.cleared is None
+            else samples.keep(self.cleared.holds(samples.positions(origins, directions)))
+        )
 
     def to_cube(self, origins: Tensor) -> Tensor:
         """Places `[..., 3]` float64 in the scene's axes → float32 in units of the cube; lengths shrink by `side`."""

@@ -13,8 +13,9 @@ from fields.field import PointField
 TILE_POINTS = 1 << 16
 
 
-def rows(field: PointField, width: int, height: int,
-         window: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)) -> Iterator[tuple[int, np.ndarray]]:
+def rows(
+    field: PointField, width: int, height: int, window: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
+) -> Iterator[tuple[int, np.ndarray]]:
     """Strips of the picture, top to bottom: `(first row, values [h, width, C] float32)`.
 
     The picture has `width` x `height` pixels over `window` = (x0, y0, x1, y1) in the field's [0, 1] coordinates;
@@ -28,20 +29,25 @@ def rows(field: PointField, width: int, height: int,
     y = (y0 + (torch.arange(height, dtype=torch.float64) + 0.5) / height * (y1 - y0)).float().to(device)
     strip = max(1, TILE_POINTS // width)
     for top in range(0, height, strip):
-        part = y[top:top + strip]
+        part = y[top : top + strip]
         coords = torch.stack(torch.broadcast_tensors(x[None, :], part[:, None]), dim=-1).reshape(-1, 2)
         values = [field(piece) for piece in coords.split(TILE_POINTS)]
         yield top, torch.cat(values).reshape(len(part), width, -1).cpu().numpy()
 
 
 @torch.no_grad()
-def picture(field: PointField, width: int, height: int, window: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0),
-            out: np.ndarray | None = None) -> np.ndarray:
+def picture(
+    field: PointField,
+    width: int,
+    height: int,
+    window: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0),
+    out: np.ndarray | None = None,
+) -> np.ndarray:
     """The whole picture `[height, width, C]` float32 (into `out`, which may be a mapped file); see `rows`."""
     if out is None:
         out = np.empty((height, width, len(field.channels)), np.float32)
     for top, strip in rows(field, width, height, window):
-        out[top:top + len(strip)] = strip
+        out[top : top + len(strip)] = strip
     return out
 
 
@@ -61,5 +67,5 @@ def lattice(field: PointField, *places: torch.Tensor) -> np.ndarray:
     coords = torch.stack(torch.meshgrid(*places[::-1], indexing="ij")[::-1], dim=-1).reshape(-1, len(places))
     values = np.empty((len(coords), len(field.channels)), np.float32)
     for start in range(0, len(coords), TILE_POINTS):
-        values[start:start + TILE_POINTS] = field(coords[start:start + TILE_POINTS].to(device)).cpu().numpy()
+        values[start : start + TILE_POINTS] = field(coords[start : start + TILE_POINTS].to(device)).cpu().numpy()
     return values.reshape(*shape, -1)

@@ -28,8 +28,16 @@ class SpectralField(CoordinateField):
 
     network: SpectralNetwork
 
-    def __init__(self, domain: Domain, channels: Channels, network: SpectralNetwork, transport: Transport | None, weight: float, observe: bool,
-                 curl: float = 0.0) -> None:
+    def __init__(
+        self,
+        domain: Domain,
+        channels: Channels,
+        network: SpectralNetwork,
+        transport: Transport | None,
+        weight: float,
+        observe: bool,
+        curl: float = 0.0,
+    ) -> None:
         super().__init__(domain, channels, Identity(domain.dimensions), network, scale=0.5, offset=0.5)
         self.transport = transport
         self.weight = weight
@@ -50,7 +58,11 @@ class SpectralField(CoordinateField):
     @property
     def backend(self) -> str:
         state = self.network.state
-        return "torch" if state is None or state.grid.requested_backend == "torch" else backends.name(state.grid.table.device.type)
+        return (
+            "torch"
+            if state is None or state.grid.requested_backend == "torch"
+            else backends.name(state.grid.table.device.type)
+        )
 
     def regularisation(self) -> Tensor | None:
         if self.transport is None:
@@ -62,7 +74,9 @@ class SpectralField(CoordinateField):
     @property
     def slopes(self) -> Transport | None:
         """Who tells how the state changes."""
-        return self.transport if self.network.state is None or self.network.state.jet is None else self.network.state.jet
+        return (
+            self.transport if self.network.state is None or self.network.state.jet is None else self.network.state.jet
+        )
 
     @torch.no_grad()
     def diagnostics(self) -> dict[str, float]:
@@ -76,7 +90,9 @@ class SpectralField(CoordinateField):
 
     def remarks(self) -> list[str]:
         if self.transport is not None and not self.observe and self.diagnostics()["state_variance"] < COLLAPSED:
-            return ["the spectral state is the same everywhere: the transport outweighs the fit; lower transport_weight or set transport=observe"]
+            return [
+                "the spectral state is the same everywhere: the transport outweighs the fit; lower transport_weight or set transport=observe"
+            ]
         return []
 
     @torch.no_grad()
@@ -119,7 +135,7 @@ class SpectralField(CoordinateField):
             step[axis] = 0.25 / (n - 1)
             ends = (coords + step).clamp(0, 1), (coords - step).clamp(0, 1)
             change = state.phases(state.at(ends[0])) - state.phases(state.at(ends[1]))
-            drift.append(change / (2.0 * (ends[0] - ends[1])[..., axis:axis + 1]))  # per unit of [-1, 1]
+            drift.append(change / (2.0 * (ends[0] - ends[1])[..., axis : axis + 1]))  # per unit of [-1, 1]
         return omega + torch.stack(drift, dim=-1)
 
     @torch.no_grad()

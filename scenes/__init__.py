@@ -40,8 +40,10 @@ def load(source: str | os.PathLike, kind: str = "auto", **options) -> Signal:
         raise BadInput(f"there is no kind of signal called {kind}; there are {', '.join(LOADERS)}")
     loader = _resolve(LOADERS[kind])
     if unknown := options.keys() - _parameters(loader):
-        raise BadInput(f"{source}: the kind {kind} has no option {', '.join(sorted(unknown))}; "
-                       f"it has {', '.join(sorted(_parameters(loader)))}")
+        raise BadInput(
+            f"{source}: the kind {kind} has no option {', '.join(sorted(unknown))}; "
+            f"it has {', '.join(sorted(_parameters(loader)))}"
+        )
     return loader(source, **options)
 
 
@@ -61,7 +63,9 @@ def reopen(kind: str, source: dict) -> Signal:
     if signal.source["sha256"] != source["sha256"]:
         raise BadInput(f"{source['path']}: the content has changed since; bring back the file of then, or start anew")
     if signal.source.get("mask_sha256") != source.get("mask_sha256"):
-        raise BadInput(f"{source['options']['mask']}: the mask has changed since; bring back the one of then, or start anew")
+        raise BadInput(
+            f"{source['options']['mask']}: the mask has changed since; bring back the one of then, or start anew"
+        )
     return signal
 
 
@@ -73,5 +77,8 @@ def _resolve(place: str) -> Callable[..., Signal]:
 def _parameters(loader: Callable[..., Signal]) -> set[str]:
     import inspect
 
-    return {name for name, parameter in inspect.signature(loader).parameters.items()
-            if parameter.kind is inspect.Parameter.KEYWORD_ONLY}
+    return {
+        name
+        for name, parameter in inspect.signature(loader).parameters.items()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    }

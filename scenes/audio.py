@@ -40,7 +40,9 @@ class Audio(Lattice):
         if samples.ndim == 1:
             samples = samples[:, None]
         if samples.ndim != 2 or samples.dtype != np.int16 and samples.dtype.kind != "f":
-            raise BadInput(f"an array of {samples.dtype} {list(np.shape(array))} is not a sound; give [N] or [N, C], int16 or float")
+            raise BadInput(
+                f"an array of {samples.dtype} {list(np.shape(array))} is not a sound; give [N] or [N, C], int16 or float"
+            )
         if samples.dtype != np.int16:
             samples = samples.astype(np.float32, copy=False)
         import hashlib
@@ -72,8 +74,9 @@ class Audio(Lattice):
         return f"{axis.samples:,} samples at {self.rate:g} Hz, {axis.upper - axis.lower:.2f} s, {voices}"
 
 
-def open_audio(path: str | os.PathLike, *, part: tuple[float, float] | None = None, held_out: float = 0.0,
-               seed: int = 0) -> Audio:
+def open_audio(
+    path: str | os.PathLike, *, part: tuple[float, float] | None = None, held_out: float = 0.0, seed: int = 0
+) -> Audio:
     """The sound in a file.
 
     part       (start, end) in seconds: only that stretch
@@ -90,15 +93,21 @@ def open_audio(path: str | os.PathLike, *, part: tuple[float, float] | None = No
             rate, frames = opened.samplerate, opened.frames
             first, count = _stretch(path, part, frames, rate)
             if count > MOST_SAMPLES:
-                raise BadInput(f"{path}: {count:,} samples ({count / rate:.0f} s) are more than one field can tell apart "
-                               f"({MOST_SAMPLES:,}); fit a part of it: --part 0,{MOST_SAMPLES // rate}")
+                raise BadInput(
+                    f"{path}: {count:,} samples ({count / rate:.0f} s) are more than one field can tell apart "
+                    f"({MOST_SAMPLES:,}); fit a part of it: --part 0,{MOST_SAMPLES // rate}"
+                )
             opened.seek(first)
             samples = opened.read(count, dtype="int16" if opened.subtype == "PCM_16" else "float32", always_2d=True)
     except (soundfile.LibsndfileError, RuntimeError) as error:
-        raise BadInput(f"{path}: cannot be read as a sound ({_reason(error)}); a fresh copy may help, or converting it "
-                       "to WAV or FLAC") from None
+        raise BadInput(
+            f"{path}: cannot be read as a sound ({_reason(error)}); a fresh copy may help, or converting it "
+            "to WAV or FLAC"
+        ) from None
     if len(samples) < count:
-        raise BadInput(f"{path}: is cut off: {count:,} samples are announced and {len(samples):,} are there; get a fresh copy")
+        raise BadInput(
+            f"{path}: is cut off: {count:,} samples are announced and {len(samples):,} are there; get a fresh copy"
+        )
     options = {"part": list(part) if part else None, "held_out": held_out, "seed": seed}
     source = source_of(path, file, {name: value for name, value in options.items() if value})
     return _assemble(samples, rate, first, source, held_out, seed, ())
@@ -109,18 +118,29 @@ def _assemble(samples: np.ndarray, rate: float, first: int, source: dict, held_o
     if not len(samples):
         raise BadInput(f"{name}: holds no samples; there is nothing to fit")
     if samples.dtype == np.float32 and not (finite := np.isfinite(samples)).all():
-        raise BadInput(f"{name}: {finite.size - np.count_nonzero(finite)} of {finite.size} samples are NaN or infinite, the first "
-                       f"at {np.argmin(finite.all(axis=1)) / rate:.4f} s; repair them first")
+        raise BadInput(
+            f"{name}: {finite.size - np.count_nonzero(finite)} of {finite.size} samples are NaN or infinite, the first "
+            f"at {np.argmin(finite.all(axis=1)) / rate:.4f} s; repair them first"
+        )
     if (samples == samples[0]).all():
-        raise BadInput(f"{name}: every sample is {float(samples[0, 0]):g}: the sound is constant, there is nothing to fit")
+        raise BadInput(
+            f"{name}: every sample is {float(samples[0, 0]):g}: the sound is constant, there is nothing to fit"
+        )
     full = 32768.0 if samples.dtype == np.int16 else 1.0
     largest = float(np.abs(samples.astype(np.float32)).max())
     count = len(samples)
     domain = Domain((Axis("t", first / rate, (first + count) / rate, "s", count),))
     names = NAMES.get(samples.shape[1]) or tuple(f"channel {i + 1}" for i in range(samples.shape[1]))
     channels = Channels(names, "amplitude", upper=largest / full)
-    return Audio(samples, domain, channels, source, gain=1.0 / largest, held_out=withheld(count, held_out, seed, name),
-                 notes=notes)
+    return Audio(
+        samples,
+        domain,
+        channels,
+        source,
+        gain=1.0 / largest,
+        held_out=withheld(count, held_out, seed, name),
+        notes=notes,
+    )
 
 
 def _stretch(path, part: tuple[float, float] | None, frames: int, rate: int) -> tuple[int, int]:
@@ -129,7 +149,9 @@ def _stretch(path, part: tuple[float, float] | None, frames: int, rate: int) -> 
         return 0, frames
     start, end = part
     if not 0 <= start < end or start * rate >= frames:
-        raise BadInput(f"{path}: --part {start:g},{end:g} is outside the sound of {frames / rate:.2f} s; give START,END in seconds")
+        raise BadInput(
+            f"{path}: --part {start:g},{end:g} is outside the sound of {frames / rate:.2f} s; give START,END in seconds"
+        )
     first = round(start * rate)
     return first, min(frames, round(end * rate)) - first
 
@@ -148,8 +170,11 @@ def _refuse_cut_off(path, file: Path) -> None:
             tail = opened.read()
         page = tail.rfind(b"OggS")
         # Byte 5 of a page header flags the last page of a stream; its segment table tells the page's length.
-        whole = page >= 0 and len(tail) >= page + 27 + (segments := tail[page + 26]) and \
-            len(tail) >= page + 27 + segments + sum(tail[page + 27:page + 27 + segments])
+        whole = (
+            page >= 0
+            and len(tail) >= page + 27 + (segments := tail[page + 26])
+            and len(tail) >= page + 27 + segments + sum(tail[page + 27 : page + 27 + segments])
+        )
         if not (whole and tail[page + 5] & 4):
             raise BadInput(f"{path}: is cut off: its last page is missing; get a fresh copy")
 

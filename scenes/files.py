@@ -35,8 +35,9 @@ def input_file(source: str | os.PathLike) -> Path:
             if not file.read(1):
                 raise BadInput(f"{source}: the file is empty; get a fresh copy")
     except OSError as error:
-        raise BadInput(f"{source}: cannot be opened: {error.strerror or error}; "
-                       "check its permissions and the disk") from error
+        raise BadInput(
+            f"{source}: cannot be opened: {error.strerror or error}; check its permissions and the disk"
+        ) from error
     return path
 
 

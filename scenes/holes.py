@@ -22,7 +22,7 @@ def _fill(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
     total = _sum_blocks(weight)
     above = _sum_blocks(values * weight) / np.maximum(total, np.float32(1e-12))
     above = _fill(above, np.minimum(total, 1))
-    return values * weight + (1 - weight) * _enlarge(_enlarge(above, 0), 1)[:values.shape[0], :values.shape[1]]
+    return values * weight + (1 - weight) * _enlarge(_enlarge(above, 0), 1)[: values.shape[0], : values.shape[1]]
 
 
 def _sum_blocks(picture: np.ndarray) -> np.ndarray:

@@ -49,15 +49,17 @@ class Image(Signal):
 
     kind = "image"
 
-    def __init__(self, decoded: Decoded, source: dict, valid: np.ndarray | None = None,
-                 held_out: np.ndarray | None = None):
+    def __init__(
+        self, decoded: Decoded, source: dict, valid: np.ndarray | None = None, held_out: np.ndarray | None = None
+    ):
         """Use `open_image` or `Image.from_array`."""
         self.pixels = np.ascontiguousarray(decoded.pixels) if not decoded.pixels.flags.c_contiguous else decoded.pixels
         names = NAMES[self.pixels.shape[2]]
         alpha = names[-1] == "alpha"
         self.channels = Channels(names, decoded.space, premultiplied=alpha)
-        self.domain = Domain((Axis("x", 0.0, float(self.width), "px", self.width),
-                              Axis("y", 0.0, float(self.height), "px", self.height)))
+        self.domain = Domain(
+            (Axis("x", 0.0, float(self.width), "px", self.width), Axis("y", 0.0, float(self.height), "px", self.height))
+        )
         self.source = source
         self.notes = tuple(decoded.notes)
         self.valid = valid
@@ -71,9 +73,17 @@ class Image(Signal):
         self._y = _centres(self.height)
 
     @classmethod
-    def from_array(cls, array: np.ndarray, space: str | None = None, *, premultiplied: bool = False,
-                   mask: np.ndarray | None = None, held_out: float = 0.0, seed: int = 0,
-                   ignore_invalid: bool = False) -> Image:
+    def from_array(
+        cls,
+        array: np.ndarray,
+        space: str | None = None,
+        *,
+        premultiplied: bool = False,
+        mask: np.ndarray | None = None,
+        held_out: float = 0.0,
+        seed: int = 0,
+        ignore_invalid: bool = False,
+    ) -> Image:
         """The signal of an array `[H, W]` or `[H, W, C]`, C from 1 to 4 (grey, grey + alpha, RGB, RGBA).
 
         uint8 and uint16 are sRGB over their full range; bool is black and white. For floats, `space` says what they
@@ -89,7 +99,7 @@ class Image(Signal):
             pixels = pixels.astype(np.uint8) * np.uint8(255)
         if pixels.dtype in (np.uint8, np.uint16):
             if space not in (None, "srgb"):
-                raise BadInput(f"pictures of integers are \"srgb\"; for \"{space}\" give floats")
+                raise BadInput(f'pictures of integers are "srgb"; for "{space}" give floats')
         elif pixels.dtype.kind == "f":
             if space not in ("srgb", "linear"):
                 raise BadInput('say what the floats are: space="srgb" for display values in [0, 1], or space="linear"')
@@ -133,7 +143,7 @@ class Image(Signal):
         if self.held_out is not None:
             index = places(self.held_out.reshape(-1))
             for start in range(0, len(index), CHUNK_SAMPLES):
-                yield self._samples(index[start:start + CHUNK_SAMPLES])
+                yield self._samples(index[start : start + CHUNK_SAMPLES])
 
     def on_grid(self, side: int) -> np.ndarray:
         """See `Signal.on_grid`; holes are as the file has them."""
@@ -144,8 +154,16 @@ class Image(Signal):
         strips = [_average_blocks(self.values(top, top + rows), shrink) for top in range(0, self.height, rows)]
         values = np.concatenate(strips)
         box = (0, 0, self.width / shrink, self.height / shrink)
-        return np.stack([np.asarray(pillow.fromarray(np.ascontiguousarray(values[..., channel]))
-                                    .resize((side, side), pillow.Resampling.BILINEAR, box)) for channel in range(values.shape[2])])
+        return np.stack(
+            [
+                np.asarray(
+                    pillow.fromarray(np.ascontiguousarray(values[..., channel])).resize(
+                        (side, side), pillow.Resampling.BILINEAR, box
+                    )
+                )
+                for channel in range(values.shape[2])
+            ]
+        )
 
     def preview(self, longest_side: int = 1024) -> np.ndarray:
         """The picture for people, `[h, w, 3]` uint8 sRGB: at most `longest_side` pixels wide and high, never enlarged.
@@ -160,7 +178,7 @@ class Image(Signal):
             values = self.values(top, top + rows)
             board = checkerboard(*values.shape[:2], top=top, side=round(CHECKER_SIDE * max(1, shrink)))
             blocks = _average_blocks(to_display(values, self.channels, board), step)
-            shown[top // step:top // step + len(blocks)] = to_bytes(blocks)
+            shown[top // step : top // step + len(blocks)] = to_bytes(blocks)
         if shrink <= 1:
             return shown
         from PIL import Image as pillow
@@ -177,8 +195,9 @@ class Image(Signal):
         file = input_file(self.source["path"])
         seen = {key: self.source[key] for key in ("bytes", "mtime_ns")}
         if state_of(file) != seen and digest_of(file) != self.source["sha256"]:
-            raise BadInput(f"{self.source['path']}: the file has changed since it was read; "
-                           "run again on what is there now")
+            raise BadInput(
+                f"{self.source['path']}: the file has changed since it was read; run again on what is there now"
+            )
 
     def _fill_holes(self) -> tuple[np.ndarray, np.ndarray]:
         """The places of the holes, and the guesses `[n, C]`; none where only scored pixels are missing."""
@@ -188,7 +207,10 @@ class Image(Signal):
         if not len(holes):
             return holes, np.zeros((0, self.pixels.shape[2]), np.float32)
         values = self.values()
-        guess = [smooth_fill(values[..., channel:channel + 1], self.valid).reshape(-1)[holes] for channel in range(values.shape[2])]
+        guess = [
+            smooth_fill(values[..., channel : channel + 1], self.valid).reshape(-1)[holes]
+            for channel in range(values.shape[2])
+        ]
         return holes, np.stack(guess, axis=-1)  # (a channel at a time for the memory's sake)
 
     def _samples(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -214,9 +236,16 @@ class Image(Signal):
         return values
 
 
-def open_image(path: str | os.PathLike, *, memory: int = MEMORY, max_pixels: int = MAX_PIXELS,
-               mask: str | os.PathLike | None = None, held_out: float = 0.0, seed: int = 0,
-               ignore_invalid: bool = False) -> Image:
+def open_image(
+    path: str | os.PathLike,
+    *,
+    memory: int = MEMORY,
+    max_pixels: int = MAX_PIXELS,
+    mask: str | os.PathLike | None = None,
+    held_out: float = 0.0,
+    seed: int = 0,
+    ignore_invalid: bool = False,
+) -> Image:
     """The picture in a file, or of skimage:NAME; see `scenes.pictures.read` for the formats.
 
     memory          bytes: a larger decoded picture lives in a mapped temporary file instead of the RAM
@@ -230,8 +259,14 @@ def open_image(path: str | os.PathLike, *, memory: int = MEMORY, max_pixels: int
     file = input_file(path)
     storage = Storage(max_pixels, memory)
     source = {"path": str(path)} | _identity(file)
-    source["options"] = _options(memory=memory, max_pixels=max_pixels, mask=mask and str(mask), held_out=held_out,
-                                 seed=seed, ignore_invalid=ignore_invalid)
+    source["options"] = _options(
+        memory=memory,
+        max_pixels=max_pixels,
+        mask=mask and str(mask),
+        held_out=held_out,
+        seed=seed,
+        ignore_invalid=ignore_invalid,
+    )
     decoded = _read_steady(path, file, source, storage)
     fit_here = None
     if mask is not None:
@@ -259,8 +294,9 @@ def _read_steady(path: str | os.PathLike, file: Path, identity: dict, storage: S
     except OSError:
         steady = False
     if not steady:
-        raise BadInput(f"{path}: the file changed while it was read; "
-                       "wait until it is written, then run again") from problem
+        raise BadInput(
+            f"{path}: the file changed while it was read; wait until it is written, then run again"
+        ) from problem
     if problem is not None:
         raise problem
     return decoded
@@ -273,8 +309,10 @@ def _read_mask(file: Path, picture: Decoded, storage: Storage) -> np.ndarray:
     mask = Image(read_picture(file, storage), {})
     height, width = picture.pixels.shape[:2]
     if (mask.height, mask.width) != (height, width):
-        raise BadInput(f"{file}: the mask is {mask.width} x {mask.height} and the picture {width} x {height}; "
-                       "make them the same size")
+        raise BadInput(
+            f"{file}: the mask is {mask.width} x {mask.height} and the picture {width} x {height}; "
+            "make them the same size"
+        )
     colours = len(mask.channels) - ("alpha" in mask.channels.names)
     white = np.empty((height, width), bool)
     for rows in strips(height, width):
@@ -284,20 +322,25 @@ def _read_mask(file: Path, picture: Decoded, storage: Storage) -> np.ndarray:
     return white
 
 
-def _assemble(decoded: Decoded, source: dict, mask: np.ndarray | None, held_out: float, seed: int,
-              ignore_invalid: bool) -> Image:
+def _assemble(
+    decoded: Decoded, source: dict, mask: np.ndarray | None, held_out: float, seed: int, ignore_invalid: bool
+) -> Image:
     """The signal with its holes: what the mask leaves out, what is not a number, what is held out."""
     valid = mask
     name, shape = source["path"], decoded.pixels.shape[:2]
     if mask is not None and mask.shape != shape:
-        raise BadInput(f"{name}: the mask is {mask.shape[1]} x {mask.shape[0]} and the picture "
-                       f"{shape[1]} x {shape[0]}; make them the same size")
+        raise BadInput(
+            f"{name}: the mask is {mask.shape[1]} x {mask.shape[0]} and the picture "
+            f"{shape[1]} x {shape[0]}; make them the same size"
+        )
     if (finite := _finite(decoded.pixels)) is not None:
         bad = finite.size - np.count_nonzero(finite)
         if not ignore_invalid:
             y, x = np.unravel_index(np.argmin(finite), shape)
-            raise BadInput(f"{name}: {bad} of {finite.size} pixels hold NaN or infinity, the first at x {x}, y {y}; "
-                           "--ignore-invalid treats them as holes")
+            raise BadInput(
+                f"{name}: {bad} of {finite.size} pixels hold NaN or infinity, the first at x {x}, y {y}; "
+                "--ignore-invalid treats them as holes"
+            )
         for rows in strips(*shape):
             decoded.pixels[rows][~finite[rows]] = 0
         decoded.notes.append(f"{bad} pixels hold NaN or infinity and are treated as holes")
@@ -315,8 +358,10 @@ def _assemble(decoded: Decoded, source: dict, mask: np.ndarray | None, held_out:
         else:
             valid = ~held
         if not held.any() or not valid.any():
-            raise BadInput(f"{name}: holding out {held_out} of so few pixels leaves none "
-                           f"{'to fit' if held.any() else 'to score'}; give another share")
+            raise BadInput(
+                f"{name}: holding out {held_out} of so few pixels leaves none "
+                f"{'to fit' if held.any() else 'to score'}; give another share"
+            )
     return Image(decoded, source, valid, held)
 
 
@@ -332,8 +377,14 @@ def _finite(pixels: np.ndarray) -> np.ndarray | None:
 
 def _options(**options) -> dict:
     """Those that are not as by default, for `scenes.reopen`."""
-    defaults = {"memory": MEMORY, "max_pixels": MAX_PIXELS, "mask": None, "held_out": 0.0, "seed": 0,
-                "ignore_invalid": False}
+    defaults = {
+        "memory": MEMORY,
+        "max_pixels": MAX_PIXELS,
+        "mask": None,
+        "held_out": 0.0,
+        "seed": 0,
+        "ignore_invalid": False,
+    }
     return {name: value for name, value in options.items() if value != defaults[name]}
 
 

@@ -25,8 +25,18 @@ class Lattice(Signal):
     withheld for scoring.
     """
 
-    def __init__(self, stored: np.ndarray, domain: Domain, channels: Channels, source: dict, *, gain: float = 1.0,
-                 shift: float = 0.0, held_out: np.ndarray | None = None, notes: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        stored: np.ndarray,
+        domain: Domain,
+        channels: Channels,
+        source: dict,
+        *,
+        gain: float = 1.0,
+        shift: float = 0.0,
+        held_out: np.ndarray | None = None,
+        notes: tuple[str, ...] = (),
+    ) -> None:
         if stored.shape != (*domain.shape[::-1], len(channels)):
             raise ValueError(f"stored values {stored.shape} do not match the domain {domain.shape} x {len(channels)}")
         self.stored = np.ascontiguousarray(stored)
@@ -52,7 +62,7 @@ class Lattice(Signal):
         if self.held_out is not None:
             index = places(self.held_out)
             for start in range(0, len(index), CHUNK_SAMPLES):
-                yield self._samples(index[start:start + CHUNK_SAMPLES])
+                yield self._samples(index[start : start + CHUNK_SAMPLES])
 
     def values(self, *part: slice | int) -> np.ndarray:
         """Training values of `stored[part]`, by default of all: a new float32 array."""
@@ -113,15 +123,19 @@ def withheld(total: int, share: float, seed: int, name: str) -> np.ndarray | Non
         raise BadInput(f"a share of {share} cannot be held out; give a number between 0 and 1, such as 0.1")
     held = withhold(total, share, seed)
     if held.all() or not held.any():
-        raise BadInput(f"{name}: holding out {share} of so few samples leaves none to {'fit' if held.all() else 'score'}; "
-                       "give another share")
+        raise BadInput(
+            f"{name}: holding out {share} of so few samples leaves none to {'fit' if held.all() else 'score'}; "
+            "give another share"
+        )
     return held
 
 
 def resampled(values: np.ndarray, axis: int, side: int) -> np.ndarray:
     """`side` samples along an axis: means over cells of equal length, each of the old samples counted by what of it lies in a cell."""
     n = values.shape[axis]
-    total = np.concatenate([np.zeros_like(values.take([0], axis), dtype=np.float64), values.cumsum(axis, dtype=np.float64)], axis=axis)
+    total = np.concatenate(
+        [np.zeros_like(values.take([0], axis), dtype=np.float64), values.cumsum(axis, dtype=np.float64)], axis=axis
+    )
     edges = np.linspace(0, n, side + 1)
     index = np.minimum(edges.astype(int), n - 1)
     shape = [-1 if a == axis else 1 for a in range(values.ndim)]

@@ -54,12 +54,16 @@ class RadianceScene(Signal):
     kind = "radiance"
     channels = Channels(("red", "green", "blue"), "radiance")
 
-    def __init__(self, views: PosedViews, source: dict, backdrop: Backdrop | None = None, unbounded: bool | None = None) -> None:
+    def __init__(
+        self, views: PosedViews, source: dict, backdrop: Backdrop | None = None, unbounded: bool | None = None
+    ) -> None:
         self.source = source
         self.views = views
         self.training, self.test = views.of("train"), views.of("test")
         if not self.test:
-            raise BadInput(f"{source['path']}: no view is held out for testing; name a folder with a test split, or with 8 views or more")
+            raise BadInput(
+                f"{source['path']}: no view is held out for testing; name a folder with a test split, or with 8 views or more"
+            )
         pictures = [view.read() for view in self.training]
         # Alpha that is full everywhere says nothing.
         self.has_alpha = any(p.shape[-1] == 4 and (p[..., 3] < 255).any() for p in pictures)
@@ -74,8 +78,13 @@ class RadianceScene(Signal):
         self._directions = [_directions(lens) for lens in self._lenses]
         self._lens_of = np.array([self._lenses.index(view.lens) for view in self.training])
         masks = [self.mask(view) for view in self.training]
-        self._usable = None if all(m is None for m in masks) else places(
-            np.concatenate([np.ones(n, bool) if m is None else m.reshape(-1) for m, n in zip(masks, self._counts)]))
+        self._usable = (
+            None
+            if all(m is None for m in masks)
+            else places(
+                np.concatenate([np.ones(n, bool) if m is None else m.reshape(-1) for m, n in zip(masks, self._counts)])
+            )
+        )
         for view in self.test:
             # What cannot be scored is told now and not after the fit.
             view.read(), self.mask(view)
@@ -113,9 +122,11 @@ class RadianceScene(Signal):
     def describe(self) -> str:
         sizes = {(view.lens.width, view.lens.height) for view in self.training}
         size = " x ".join(map(str, next(iter(sizes)))) if len(sizes) == 1 else "several sizes"
-        return (f"{len(self.training)} views for training and {len(self.test)} for testing, {size}"
-                f"{', with alpha' if self.has_alpha else ''}{', moving' if self.moving else ''}"
-                f"{', unbounded' if self.unbounded else ''}")
+        return (
+            f"{len(self.training)} views for training and {len(self.test)} for testing, {size}"
+            f"{', with alpha' if self.has_alpha else ''}{', moving' if self.moving else ''}"
+            f"{', unbounded' if self.unbounded else ''}"
+        )
 
     def batch(self, step: int, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         rays = self.rays(step, count, seed)
@@ -136,9 +147,14 @@ class RadianceScene(Signal):
             directions[some] = table[within[some]]
         poses = self._cube_poses[view]
         seen = self._pixels[pixel]
-        return Rays(poses[:, :, 3], np.matmul(poses[:, :, :3], directions[:, :, None])[:, :, 0], seen[:, :3].astype(np.float32) / 255.0,
-                    seen[:, 3:].astype(np.float32) / 255.0 if self.has_alpha else None,
-                    self.training_times[view] if self.moving else None, view)
+        return Rays(
+            poses[:, :, 3],
+            np.matmul(poses[:, :, :3], directions[:, :, None])[:, :, 0],
+            seen[:, :3].astype(np.float32) / 255.0,
+            seen[:, 3:].astype(np.float32) / 255.0 if self.has_alpha else None,
+            self.training_times[view] if self.moving else None,
+            view,
+        )
 
     @property
     def _cube_poses(self) -> np.ndarray:
@@ -150,7 +166,7 @@ class RadianceScene(Signal):
 
     def rays_of(self, view: View, stride: int = 1) -> tuple[np.ndarray, np.ndarray]:
         """Origins and directions `[N, 3]` float64 in the scene's axes, of every `stride`-th pixel along both sides, row by row."""
-        y, x = np.mgrid[0:view.lens.height:stride, 0:view.lens.width:stride]
+        y, x = np.mgrid[0 : view.lens.height : stride, 0 : view.lens.width : stride]
         return rays_of(view, x.reshape(-1) + 0.5, y.reshape(-1) + 0.5)
 
     def picture(self, view: View) -> np.ndarray:
@@ -167,10 +183,14 @@ class RadianceScene(Signal):
             return None
         pixels = read_picture(view.mask).pixels
         if pixels.shape[:2] != (view.lens.height, view.lens.width):
-            raise BadInput(f"{view.mask}: the mask is {pixels.shape[1]} x {pixels.shape[0]}, its picture {view.lens.width} x {view.lens.height}")
+            raise BadInput(
+                f"{view.mask}: the mask is {pixels.shape[1]} x {pixels.shape[0]}, its picture {view.lens.width} x {view.lens.height}"
+            )
         counts = pixels[..., 0] > np.iinfo(pixels.dtype).max // 2
         if not counts.any():
-            raise BadInput(f"{view.mask}: masks out all of its picture; make it white where the picture counts, or leave the view out")
+            raise BadInput(
+                f"{view.mask}: masks out all of its picture; make it white where the picture counts, or leave the view out"
+            )
         return counts
 
     def empty(self, resolution: int) -> np.ndarray | None:
@@ -190,7 +210,7 @@ class RadianceScene(Signal):
             inside = (depth > radius) & (x >= 0) & (y >= 0) & (x < lens.width) & (y < lens.height)
             nearest = float(depth[inside].min()) if inside.any() else 1.0
             reach = int(np.ceil(radius * max(lens.fl_x, lens.fl_y) / nearest))
-            alpha = self._pixels[self._starts[index]:self._starts[index + 1], 3].reshape(lens.height, lens.width)
+            alpha = self._pixels[self._starts[index] : self._starts[index + 1], 3].reshape(lens.height, lens.width)
             solid = _grown(alpha > 0, reach)
             column, row = (np.where(inside, at, 0).astype(np.int64) for at in (x, y))
             keep = ~inside | solid[row, column]
@@ -208,8 +228,14 @@ class RadianceScene(Signal):
         return to_bytes(picture[::step, ::step])
 
 
-def open_radiance(path: str | os.PathLike, *, backdrop: Backdrop | None = None, unbounded: bool | None = None,
-                  held_out: float | None = None, max_pixels: int = MAX_PIXELS) -> RadianceScene:
+def open_radiance(
+    path: str | os.PathLike,
+    *,
+    backdrop: Backdrop | None = None,
+    unbounded: bool | None = None,
+    held_out: float | None = None,
+    max_pixels: int = MAX_PIXELS,
+) -> RadianceScene:
     """The posed views of a folder, a zip of one, a transforms file, an `.npz` or `procedural:NAME` (`scenes.posed`).
 
     backdrop   what transparent pixels show in pictures and scores: "white" or "black"; None: black where views have a plain dark
@@ -229,10 +255,16 @@ def open_radiance(path: str | os.PathLike, *, backdrop: Backdrop | None = None, 
             views = views.held_out(held_out)
         except ValueError as error:
             raise BadInput(f"{path}: {error}") from None
-    options = {"unbounded": unbounded, "held_out": held_out, "max_pixels": max_pixels if max_pixels != MAX_PIXELS else None}
+    options = {
+        "unbounded": unbounded,
+        "held_out": held_out,
+        "max_pixels": max_pixels if max_pixels != MAX_PIXELS else None,
+    }
     scene = RadianceScene(views, {"path": str(path), **_identity(Path(path), views)}, backdrop, unbounded)
     # (what was found of the background holds for all that is later made of a run)
-    scene.source["options"] = {"backdrop": scene.backdrop} | {name: value for name, value in options.items() if value is not None}
+    scene.source["options"] = {"backdrop": scene.backdrop} | {
+        name: value for name, value in options.items() if value is not None
+    }
     return scene
 
 
@@ -240,8 +272,10 @@ def _inside_notes(views: PosedViews, box: SceneBox) -> list[str]:
     names = standing_within(views, box)
     if not names:
         return []
-    return [f"{len(names)} of {len(views.views)} cameras stand inside the box of the scene ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''}); "
-            "if they look around and not at an object: --unbounded"]
+    return [
+        f"{len(names)} of {len(views.views)} cameras stand inside the box of the scene ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''}); "
+        "if they look around and not at an object: --unbounded"
+    ]
 
 
 def _identity(path: Path, views: PosedViews) -> dict:
@@ -259,7 +293,7 @@ def _identity(path: Path, views: PosedViews) -> dict:
 
 def _directions(lens: Lens) -> np.ndarray:
     """Unit directions `[H * W, 3]` float32 in the camera's axes, of all pixels."""
-    y, x = np.mgrid[0:lens.height, 0:lens.width]
+    y, x = np.mgrid[0 : lens.height, 0 : lens.width]
     return directions_of(lens, x.reshape(-1) + 0.5, y.reshape(-1) + 0.5).astype(np.float32)
 
 

@@ -121,13 +121,21 @@ def _stack(path: Path) -> int:
     try:
         with quiet(), tifffile.TiffFile(path) as opened:
             series = opened.series[0]
-            return series.shape[0] if len(series.shape) == 3 and series.axes[-2:] == "YX" and series.shape[0] >= 3 else 0
+            return (
+                series.shape[0] if len(series.shape) == 3 and series.axes[-2:] == "YX" and series.shape[0] >= 3 else 0
+            )
     except Exception:  # noqa: BLE001  (a damaged TIFF is the picture loader's to describe)
         return 0
 
 
-SHAPES = {".obj": "an OBJ file", ".stl": "an STL file", ".gltf": "a glTF scene", ".glb": "a glTF scene", ".off": "an OFF file",
-          ".xyz": "a list of points"}
+SHAPES = {
+    ".obj": "an OBJ file",
+    ".stl": "an STL file",
+    ".gltf": "a glTF scene",
+    ".glb": "a glTF scene",
+    ".off": "an OFF file",
+    ".xyz": "a list of points",
+}
 
 
 def _shape(look: Look) -> str | None:

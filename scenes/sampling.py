@@ -58,8 +58,8 @@ def withhold(total: int, share: float, seed: int) -> np.ndarray:
     limit = np.uint32(min(share * 2**32, 2**32 - 1))
     held = np.empty(total, bool)
     for start in range(0, total, CHUNK):
-        part = held[start:start + CHUNK]
-        part[:] = generator.random_raw(-(-len(part) // 2)).view(np.uint32)[:len(part)] < limit
+        part = held[start : start + CHUNK]
+        part[:] = generator.random_raw(-(-len(part) // 2)).view(np.uint32)[: len(part)] < limit
     return held
 
 
@@ -69,8 +69,8 @@ def places(chosen: np.ndarray) -> np.ndarray:
     found = np.empty(np.count_nonzero(chosen), dtype)
     end = 0
     for start in range(0, len(chosen), CHUNK):
-        part = np.flatnonzero(chosen[start:start + CHUNK])
-        found[end:end + len(part)] = part + start
+        part = np.flatnonzero(chosen[start : start + CHUNK])
+        found[end : end + len(part)] = part + start
         end += len(part)
     return found
 

@@ -11,7 +11,6 @@ import numpy as np
 
 from scenes.colour import to_bytes
 from scenes.domain import Axis, Channels, Domain
-from scenes.errors import BadInput
 from scenes.files import digest_of, input_file, state_of
 from scenes.sampling import StratifiedSampler
 from scenes.shapes.cache import cached
@@ -26,8 +25,11 @@ from scenes.signal import Signal
 
 Quantity = Literal["auto", "signed", "unsigned", "occupancy"]
 # The space of the channels, and the name of the first, for what is fitted.
-SPACES = {"signed": ("signed_distance", "distance"), "unsigned": ("unsigned_distance", "distance"),
-          "occupancy": ("occupancy", "occupancy")}
+SPACES = {
+    "signed": ("signed_distance", "distance"),
+    "unsigned": ("unsigned_distance", "distance"),
+    "occupancy": ("occupancy", "occupancy"),
+}
 COLOURS = ("red", "green", "blue")
 # The longest side of the bounding box in unit cubes: room around it for what is outside, and for samples near the surface.
 SIDE = 1 / 1.1
@@ -55,14 +57,18 @@ class Shape(Signal):
 
     kind = "shape"
 
-    def __init__(self, geometry: Mesh | Cloud, source: dict, quantity: Quantity = "auto", samples: int | None = None) -> None:
+    def __init__(
+        self, geometry: Mesh | Cloud, source: dict, quantity: Quantity = "auto", samples: int | None = None
+    ) -> None:
         """Use `open_shape` or `Shape.from_mesh`."""
         name = source["path"]
         self.source = source
         clean = clean_mesh(geometry, name) if isinstance(geometry, Mesh) else clean_cloud(geometry, name)
         lower, upper = clean.points.min(axis=0), clean.points.max(axis=0)
         middle, side = (lower + upper) / 2, float((upper - lower).max()) / SIDE
-        self.domain = Domain(tuple(Axis(axis, float(m - side / 2), float(m + side / 2), "") for axis, m in zip("xyz", middle)))
+        self.domain = Domain(
+            tuple(Axis(axis, float(m - side / 2), float(m + side / 2), "") for axis, m in zip("xyz", middle))
+        )
         self._corner, self._side = middle - side / 2, side
         self.box = (lower - self._corner) / side, (upper - self._corner) / side
         if isinstance(clean, Mesh):
@@ -79,14 +85,26 @@ class Shape(Signal):
         self._samples = samples
 
     @classmethod
-    def from_mesh(cls, vertices: np.ndarray, faces: np.ndarray, quantity: Quantity = "auto", samples: int | None = None) -> Shape:
+    def from_mesh(
+        cls, vertices: np.ndarray, faces: np.ndarray, quantity: Quantity = "auto", samples: int | None = None
+    ) -> Shape:
         """The signal of a mesh `[V, 3]`, `[F, 3]` in memory."""
         import hashlib
 
         mesh = Mesh(np.array(vertices, np.float64), np.array(faces, np.int64))
         digest = hashlib.sha256(mesh.vertices.tobytes() + mesh.faces.tobytes()).hexdigest()
-        return cls(mesh, {"path": "array", "bytes": mesh.vertices.nbytes + mesh.faces.nbytes, "mtime_ns": 0, "sha256": digest,
-                          "options": {}}, quantity, samples)
+        return cls(
+            mesh,
+            {
+                "path": "array",
+                "bytes": mesh.vertices.nbytes + mesh.faces.nbytes,
+                "mtime_ns": 0,
+                "sha256": digest,
+                "options": {},
+            },
+            quantity,
+            samples,
+        )
 
     def describe(self) -> str:
         if isinstance(self.surface, MeshSurface):
@@ -134,8 +152,14 @@ class Shape(Signal):
     @cached_property
     def _pool(self) -> tuple[np.ndarray, np.ndarray]:
         count = self._samples or MOST_SAMPLES
-        key = {"what": "shape samples", "version": VERSION, "content": self.source["sha256"], "quantity": self.quantity,
-               "painted": self.painted, "samples": count}
+        key = {
+            "what": "shape samples",
+            "version": VERSION,
+            "content": self.source["sha256"],
+            "quantity": self.quantity,
+            "painted": self.painted,
+            "samples": count,
+        }
         arrays = cached(key, lambda: self._draw(count))
         return arrays["places"], arrays["values"]
 
@@ -170,7 +194,9 @@ class Shape(Signal):
     def volume_points(self, count: int) -> np.ndarray:
         """Places `[count, 3]` float32, evenly in the bounding box enlarged by 5 %; none of them was trained on."""
         lower, upper = self.box
-        return (lower + upper) / 2 + (generator(VOLUME).random((count, 3), np.float32) - 0.5) * (upper - lower).astype(np.float32) * 1.05
+        return (lower + upper) / 2 + (generator(VOLUME).random((count, 3), np.float32) - 0.5) * (upper - lower).astype(
+            np.float32
+        ) * 1.05
 
     def surface_points(self, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """Places on the surface, evenly by area, their normals, and their colours if there are any, `[count, 3]` each."""
@@ -212,7 +238,9 @@ def _decide(surface: MeshSurface | CloudSurface, quantity: Quantity) -> tuple[st
         return quantity, notes
     if quantity == "auto":
         edges = f" ({surface.open_edges:,} open edges)" if isinstance(surface, MeshSurface) else ""
-        notes.append(f"the surface is open{edges} and has no inside: fitted as unsigned distance (--quantity signed overrules)")
+        notes.append(
+            f"the surface is open{edges} and has no inside: fitted as unsigned distance (--quantity signed overrules)"
+        )
     return "unsigned", notes
 
 

@@ -36,7 +36,11 @@ def unpack(archive: str | os.PathLike, folder: Path, limits: Limits, shown: str 
     try:
         with zipfile.ZipFile(archive) as packed:
             entries = [(entry, PurePosixPath(entry.filename.replace("\\", "/"))) for entry in packed.infolist()]
-            entries = [(entry, path) for entry, path in entries if not set(path.parts) & set(LITTER) and not entry.filename.endswith(("/", "\\"))]
+            entries = [
+                (entry, path)
+                for entry, path in entries
+                if not set(path.parts) & set(LITTER) and not entry.filename.endswith(("/", "\\"))
+            ]
             _check(entries, limits, shown)
             left = limits.size
             for entry, path in entries:
@@ -46,10 +50,14 @@ def unpack(archive: str | os.PathLike, folder: Path, limits: Limits, shown: str 
                     while chunk := inside.read(1 << 20):
                         left -= len(chunk)
                         if left < 0:
-                            raise BadInput(f"{shown}: holds more than it says, and more than {limits.size:,} bytes; do not trust this file")
+                            raise BadInput(
+                                f"{shown}: holds more than it says, and more than {limits.size:,} bytes; do not trust this file"
+                            )
                         out.write(chunk)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, UnicodeError) as error:
-        raise BadInput(f"{shown}: is damaged or packed in a way that is not known here; pack the folder again as a plain zip") from error
+        raise BadInput(
+            f"{shown}: is damaged or packed in a way that is not known here; pack the folder again as a plain zip"
+        ) from error
     except OSError as error:
         raise BadInput(f"{shown}: cannot be unpacked: {error.strerror or error}") from error
 
@@ -57,7 +65,9 @@ def unpack(archive: str | os.PathLike, folder: Path, limits: Limits, shown: str 
 def _check(entries: list[tuple[zipfile.ZipInfo, PurePosixPath]], limits: Limits, shown: str) -> None:
     total = sum(entry.file_size for entry, _ in entries)
     if len(entries) > limits.files or total > limits.size:
-        raise BadInput(f"{shown}: holds {len(entries):,} files of {total:,} bytes, more than {limits.files:,} or {limits.size:,}; {limits.instead}")
+        raise BadInput(
+            f"{shown}: holds {len(entries):,} files of {total:,} bytes, more than {limits.files:,} or {limits.size:,}; {limits.instead}"
+        )
     for entry, path in entries:
         name = entry.filename
         if path.is_absolute() or ".." in path.parts or ":" in name or "\0" in name:
@@ -68,4 +78,6 @@ def _check(entries: list[tuple[zipfile.ZipInfo, PurePosixPath]], limits: Limits,
         if entry.flag_bits & 1:
             raise BadInput(f"{shown}: its entry {name!r} has a password; pack the folder without")
         if limits.endings is not None and path.suffix.lower() not in limits.endings:
-            raise BadInput(f"{shown}: its entry {name!r} is neither a picture nor a file of cameras or a mesh; leave it out")
+            raise BadInput(
+                f"{shown}: its entry {name!r} is neither a picture nor a file of cameras or a mesh; leave it out"
+            )

@@ -30,16 +30,30 @@ class Video(Lattice):
     def __init__(self, clip: Clip, source: dict, held_frames: np.ndarray, start: float = 0.0) -> None:
         count, height, width, _ = clip.frames.shape
         length = float(clip.starts[-1])
-        domain = Domain((Axis("x", 0.0, float(width), "px", width), Axis("y", 0.0, float(height), "px", height),
-                         Axis("t", start, start + length, "s", count)))
-        super().__init__(clip.frames, domain, Channels(("red", "green", "blue"), "srgb"), source, gain=1 / 255, notes=tuple(clip.notes))
+        domain = Domain(
+            (
+                Axis("x", 0.0, float(width), "px", width),
+                Axis("y", 0.0, float(height), "px", height),
+                Axis("t", start, start + length, "s", count),
+            )
+        )
+        super().__init__(
+            clip.frames,
+            domain,
+            Channels(("red", "green", "blue"), "srgb"),
+            source,
+            gain=1 / 255,
+            notes=tuple(clip.notes),
+        )
         middles = (clip.starts[:-1] + clip.starts[1:]) / 2 / length
         even = (np.arange(count) + 0.5) / count
         self.even = bool(np.abs(middles - even).max() * count <= JITTER)
         self.times = (even if self.even else middles).astype(np.float32)
         if not self.even:
             steps = np.diff(clip.starts) * 1000
-            self.notes += (f"variable frame rate ({steps.min():.0f} to {steps.max():.0f} ms a frame); every frame keeps its time",)
+            self.notes += (
+                f"variable frame rate ({steps.min():.0f} to {steps.max():.0f} ms a frame); every frame keeps its time",
+            )
         self._centres[2] = self.times
         self.held_frames = held_frames
         self.fitted_frames = np.setdiff1d(np.arange(count), held_frames)
@@ -52,7 +66,9 @@ class Video(Lattice):
         if frames.ndim != 4 or frames.shape[3] != 3 or frames.dtype != np.uint8 or not frames.size:
             raise BadInput(f"an array of {frames.dtype} {list(frames.shape)} is not a clip; give [T, H, W, 3] uint8")
         content = hashlib.sha256(np.ascontiguousarray(frames)).hexdigest()
-        return _assemble(Clip(frames, np.arange(len(frames) + 1) / rate), {"path": "array", "sha256": content}, held_out)
+        return _assemble(
+            Clip(frames, np.arange(len(frames) + 1) / rate), {"path": "array", "sha256": content}, held_out
+        )
 
     @property
     def rate(self) -> float:
@@ -84,8 +100,16 @@ class Video(Lattice):
         return f"{count} frames of {width} x {height} at {self.rate:.4g} a second{held}"
 
 
-def open_video(path: str | os.PathLike, *, part: tuple[float, float] | None = None, rate: float | None = None, held_out: float = 0.0,
-               seed: int = 0, max_pixels: int = MAX_PIXELS, memory: int = MEMORY) -> Video:
+def open_video(
+    path: str | os.PathLike,
+    *,
+    part: tuple[float, float] | None = None,
+    rate: float | None = None,
+    held_out: float = 0.0,
+    seed: int = 0,
+    max_pixels: int = MAX_PIXELS,
+    memory: int = MEMORY,
+) -> Video:
     """The clip in a file or in a folder of pictures; see `scenes.clips.read`.
 
     part        (start, end) in seconds: only that stretch
@@ -100,9 +124,18 @@ def open_video(path: str | os.PathLike, *, part: tuple[float, float] | None = No
     if not place.is_dir():
         place = input_file(path)
     clip = read_clip(path, place, part=part, rate=rate, max_pixels=max_pixels, memory=memory)
-    options = {"part": list(part) if part else None, "rate": rate, "held_out": held_out,
-               "max_pixels": max_pixels if max_pixels != MAX_PIXELS else None, "memory": memory if memory != MEMORY else None}
-    source = {"path": str(path), **identity_of(place), "options": {name: value for name, value in options.items() if value}}
+    options = {
+        "part": list(part) if part else None,
+        "rate": rate,
+        "held_out": held_out,
+        "max_pixels": max_pixels if max_pixels != MAX_PIXELS else None,
+        "memory": memory if memory != MEMORY else None,
+    }
+    source = {
+        "path": str(path),
+        **identity_of(place),
+        "options": {name: value for name, value in options.items() if value},
+    }
     return _assemble(clip, source, held_out, part[0] if part else 0.0)
 
 
@@ -117,6 +150,8 @@ def _assemble(clip: Clip, source: dict, held_out: float, start: float = 0.0) -> 
         held = np.flatnonzero(np.diff(total))
         held = held[held > 0]
         if not len(held) or len(held) == count:
-            raise BadInput(f"{source['path']}: holding out {held_out} of {count} frames leaves none to {'fit' if len(held) else 'score'}; "
-                           "give another share")
+            raise BadInput(
+                f"{source['path']}: holding out {held_out} of {count} frames leaves none to {'fit' if len(held) else 'score'}; "
+                "give another share"
+            )
     return Video(clip, source, held, start)

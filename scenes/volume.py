@@ -27,8 +27,15 @@ class Volume(Lattice):
     kind = "volume"
 
     @classmethod
-    def from_array(cls, array: np.ndarray, *, spacing: tuple[float, float, float] = (1.0, 1.0, 1.0), unit: str = "voxel",
-                   held_out: float = 0.0, seed: int = 0) -> Volume:
+    def from_array(
+        cls,
+        array: np.ndarray,
+        *,
+        spacing: tuple[float, float, float] = (1.0, 1.0, 1.0),
+        unit: str = "voxel",
+        held_out: float = 0.0,
+        seed: int = 0,
+    ) -> Volume:
         """The signal of `[D, H, W]` or `[D, H, W, C]`; `spacing` is the size of a voxel along x, y, z in `unit`."""
         array = np.asarray(array)
         source = {"path": "array", "sha256": hashlib.sha256(np.ascontiguousarray(array)).hexdigest()}
@@ -50,8 +57,13 @@ class Volume(Lattice):
     def describe(self) -> str:
         size = " x ".join(f"{axis.samples}" for axis in self.domain.axes)
         first = self.domain.axes[0]
-        spacing = "" if first.unit == "voxel" else " of " + " x ".join(
-            f"{(axis.upper - axis.lower) / axis.samples:.3g}" for axis in self.domain.axes) + f" {first.unit}"
+        spacing = (
+            ""
+            if first.unit == "voxel"
+            else " of "
+            + " x ".join(f"{(axis.upper - axis.lower) / axis.samples:.3g}" for axis in self.domain.axes)
+            + f" {first.unit}"
+        )
         return f"{size} voxels{spacing}, values {self.channels.lower:g} to {self.channels.upper:g}"
 
 
@@ -61,7 +73,9 @@ def shade(values: np.ndarray) -> np.ndarray:
     return (np.clip(colours, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
-def open_volume(path: str | os.PathLike, *, held_out: float = 0.0, seed: int = 0, max_pixels: int = MOST_VOXELS) -> Volume:
+def open_volume(
+    path: str | os.PathLike, *, held_out: float = 0.0, seed: int = 0, max_pixels: int = MOST_VOXELS
+) -> Volume:
     """The volume in a file; see `scenes.volumes.read` for the formats.
 
     held_out    share of the voxels, in (0, 1), that is never trained on, drawn at random from `seed`
@@ -81,20 +95,34 @@ def _assemble(voxels: Voxels, source: dict, held_out: float, seed: int) -> Volum
     if array.ndim == 3:
         array = array[..., None]
     if array.ndim != 4 or not 1 <= array.shape[3] <= 4:
-        raise BadInput(f"{name}: an array of shape {list(voxels.array.shape)} is not a volume; it should be [depth, height, width], "
-                       "or that and 1 to 4 channels")
+        raise BadInput(
+            f"{name}: an array of shape {list(voxels.array.shape)} is not a volume; it should be [depth, height, width], "
+            "or that and 1 to 4 channels"
+        )
     if not array.size:
         raise BadInput(f"{name}: the volume is {' x '.join(map(str, array.shape[2::-1]))}: there is nothing to fit")
     array = _storable(name, array)
     lower, upper = _range(name, array)
     depth, height, width = array.shape[:3]
-    domain = Domain(tuple(Axis(axis, 0.0, samples * size, voxels.unit, samples)
-                          for axis, samples, size in zip("xyz", (width, height, depth), voxels.spacing)))
+    domain = Domain(
+        tuple(
+            Axis(axis, 0.0, samples * size, voxels.unit, samples)
+            for axis, samples, size in zip("xyz", (width, height, depth), voxels.spacing)
+        )
+    )
     names = ("value",) if array.shape[3] == 1 else tuple(f"channel {i + 1}" for i in range(array.shape[3]))
     channels = Channels(names, "scalar", lower=lower, upper=upper)
     gain = 1.0 / (upper - lower)
-    return Volume(array, domain, channels, source, gain=gain, shift=-lower * gain,
-                  held_out=withheld(depth * height * width, held_out, seed, name), notes=voxels.notes)
+    return Volume(
+        array,
+        domain,
+        channels,
+        source,
+        gain=gain,
+        shift=-lower * gain,
+        held_out=withheld(depth * height * width, held_out, seed, name),
+        notes=voxels.notes,
+    )
 
 
 def _storable(name: str, array: np.ndarray) -> np.ndarray:
@@ -113,7 +141,7 @@ def _range(name: str, array: np.ndarray) -> tuple[float, float]:
     slab = max(1, SLAB_VOXELS // max(1, array[0].size))
     lows, highs = [], []
     for first in range(0, len(array), slab):
-        part = array[first:first + slab]
+        part = array[first : first + slab]
         lows.append(float(part.min()))
         highs.append(float(part.max()))
     lower, upper = min(lows), max(highs)

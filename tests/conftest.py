@@ -21,7 +21,11 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
     """In CI everything is installed: a test that skips because a package or a program is missing fails."""
     outcome = yield
     report = outcome.get_result()
-    if os.environ.get("CI") and report.skipped and any(why in str(report.longrepr) for why in ("could not import", "apt install")):
+    if (
+        os.environ.get("CI")
+        and report.skipped
+        and any(why in str(report.longrepr) for why in ("could not import", "apt install"))
+    ):
         report.outcome = "failed"
         report.longrepr = f"skipped in CI for a missing package: {report.longrepr}"
 

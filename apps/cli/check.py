@@ -23,8 +23,15 @@ examples:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("method", metavar="PACKAGE:METHOD", help="a class, or the name of a registered method")
-    parser.add_argument("--set", dest="settings", type=types.setting, action="append", default=[], metavar="KEY=VALUE",
-                        help="options of the method to check it with")
+    parser.add_argument(
+        "--set",
+        dest="settings",
+        type=types.setting,
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="options of the method to check it with",
+    )
 
 
 def run(options: argparse.Namespace) -> dict:
@@ -39,8 +46,12 @@ def run(options: argparse.Namespace) -> dict:
         print(f"{'ok    ' if result.passed else 'FAILED'}  {result.name:<16} {result.detail}", file=sys.stderr)
     failed = sum(not result.passed for result in results)
     print(f"{cls.name}: {len(results) - failed} of {len(results)} checks passed", file=sys.stderr)
-    return {"method": cls.name, "passed": not failed, "failed": failed > 0,
-            "checks": [{"name": r.name, "passed": r.passed, "detail": r.detail} for r in results]}
+    return {
+        "method": cls.name,
+        "passed": not failed,
+        "failed": failed > 0,
+        "checks": [{"name": r.name, "passed": r.passed, "detail": r.detail} for r in results],
+    }
 
 
 def find(place: str):

@@ -29,12 +29,28 @@ examples:
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="SOURCE", help="the file to fit, or skimage:NAME")
     parser.add_argument("--methods", type=types.names, required=True, metavar="A,B,...", help="the methods to compare")
-    parser.add_argument("--kind", default="auto", choices=("auto", *scenes.LOADERS), help="what SOURCE is (default: look at it)")
-    parser.add_argument("--params", type=types.count, metavar="N", help="numbers that each field may hold, met to within 3 %%")
-    parser.add_argument("--seconds", type=types.positive, metavar="S", help="time of each fit, loading and evaluation included (default 30)")
+    parser.add_argument(
+        "--kind", default="auto", choices=("auto", *scenes.LOADERS), help="what SOURCE is (default: look at it)"
+    )
+    parser.add_argument(
+        "--params", type=types.count, metavar="N", help="numbers that each field may hold, met to within 3 %%"
+    )
+    parser.add_argument(
+        "--seconds",
+        type=types.positive,
+        metavar="S",
+        help="time of each fit, loading and evaluation included (default 30)",
+    )
     parser.add_argument("--steps", type=types.count, metavar="N", help="steps of each fit, instead of a time")
-    parser.add_argument("--seeds", type=types.count, default=1, metavar="N", help="fit each method with so many seeds (default 1)")
-    parser.add_argument("--held-out", type=types.share, metavar="SHARE", help="never train on this share of the samples, and score on them")
+    parser.add_argument(
+        "--seeds", type=types.count, default=1, metavar="N", help="fit each method with so many seeds (default 1)"
+    )
+    parser.add_argument(
+        "--held-out",
+        type=types.share,
+        metavar="SHARE",
+        help="never train on this share of the samples, and score on them",
+    )
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to compute")
     parser.add_argument("--out", type=Path, metavar="DIR", help="the comparison's folder (default runs/NAME-compare)")
 
@@ -67,7 +83,9 @@ def run(options: argparse.Namespace) -> dict:
         if progress:
             progress.pop().bar.stop()
 
-    previous = {number: signals.signal(number, lambda *_: comparison.stop()) for number in (signals.SIGINT, signals.SIGTERM)}
+    previous = {
+        number: signals.signal(number, lambda *_: comparison.stop()) for number in (signals.SIGINT, signals.SIGTERM)
+    }
     try:
         finished = comparison.run(plan, begin)
     finally:
@@ -89,8 +107,17 @@ def plan_of(options: argparse.Namespace):
     """What is asked for, as a `fields.compare.comparison.Plan`."""
     from fields.compare.comparison import Plan
 
-    return Plan(options.source, options.methods, options.kind, options.params, options.seconds, options.steps, options.seeds,
-                options.held_out, options.device)
+    return Plan(
+        options.source,
+        options.methods,
+        options.kind,
+        options.params,
+        options.seconds,
+        options.steps,
+        options.seeds,
+        options.held_out,
+        options.device,
+    )
 
 
 def _print(header: dict) -> None:

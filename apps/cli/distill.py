@@ -32,27 +32,52 @@ examples:
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run_folder", metavar="RUN", type=Path, help="the teacher's folder")
     parser.add_argument("--into", metavar="METHOD", help="the student's method")
-    parser.add_argument("--params", type=types.count, metavar="N", help="numbers the student may hold, met to within 3 %%")
-    parser.add_argument("--set", dest="settings", type=types.setting, action="append", default=[], metavar="KEY=VALUE",
-                        help="set an option of the student's method, or of the stages")
-    parser.add_argument("--bits", type=int, default=32, choices=(8, 16, 32), help="store weights in so many bits (default 32)")
-    parser.add_argument("--share-heads", action="store_true",
-                        help="begin with the teacher's network where names and shapes agree; what was taken is reported")
+    parser.add_argument(
+        "--params", type=types.count, metavar="N", help="numbers the student may hold, met to within 3 %%"
+    )
+    parser.add_argument(
+        "--set",
+        dest="settings",
+        type=types.setting,
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="set an option of the student's method, or of the stages",
+    )
+    parser.add_argument(
+        "--bits", type=int, default=32, choices=(8, 16, 32), help="store weights in so many bits (default 32)"
+    )
+    parser.add_argument(
+        "--share-heads",
+        action="store_true",
+        help="begin with the teacher's network where names and shapes agree; what was taken is reported",
+    )
     parser.add_argument("--steps", type=types.count, metavar="N", help="train for N steps")
     parser.add_argument("--seconds", type=types.positive, metavar="S", help="be done in S seconds (default 30)")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to compute")
-    parser.add_argument("--seed", type=types.natural, default=0, metavar="N", help="same seed, same student (default 0)")
+    parser.add_argument(
+        "--seed", type=types.natural, default=0, metavar="N", help="same seed, same student (default 0)"
+    )
     parser.add_argument("--data", metavar="SOURCE", help="also score on this signal")
     parser.add_argument("--out", type=Path, metavar="DIR", help="the student's folder (default runs/NAME-METHOD)")
-    parser.add_argument("--resume", action="store_true", help="continue the distillation in --out from its last checkpoint")
+    parser.add_argument(
+        "--resume", action="store_true", help="continue the distillation in --out from its last checkpoint"
+    )
 
 
 def run(options: argparse.Namespace) -> dict:
     if options.steps and options.seconds:
         raise BadInput("--steps and --seconds: give one of the two")
     if options.resume:
-        given = {"--into": options.into, "--params": options.params, "--set": options.settings, "--steps": options.steps,
-                 "--seconds": options.seconds, "--share-heads": options.share_heads, "--data": options.data}
+        given = {
+            "--into": options.into,
+            "--params": options.params,
+            "--set": options.settings,
+            "--steps": options.steps,
+            "--seconds": options.seconds,
+            "--share-heads": options.share_heads,
+            "--data": options.data,
+        }
         if not options.out:
             raise BadInput("--resume: name the folder of the distillation with --out")
         if wrong := [flag for flag, value in given.items() if value]:
@@ -86,14 +111,28 @@ def run(options: argparse.Namespace) -> dict:
         if data is not None:
             distilling.check_data(data, teacher)
         trainer, kept = distilling.prepare(
-            teacher, options.into, steps=options.steps, seconds=options.seconds, parameters=options.params, seed=options.seed,
-            device=options.device, bits=options.bits, out=options.out or default_out(f"{teacher.path.name}-{options.into}"),
-            options=settings, stages=stages, share_heads=options.share_heads, started=started)
+            teacher,
+            options.into,
+            steps=options.steps,
+            seconds=options.seconds,
+            parameters=options.params,
+            seed=options.seed,
+            device=options.device,
+            bits=options.bits,
+            out=options.out or default_out(f"{teacher.path.name}-{options.into}"),
+            options=settings,
+            stages=stages,
+            share_heads=options.share_heads,
+            started=started,
+        )
     _tell(kept, trainer)
     with stop_on_signals(trainer), FitProgress(trainer.objective.signal, trainer, kept) as progress:
         result = finish(trainer, kept, [progress])
     if not result.finished:
-        print(f"stopped at step {result.steps}; continue with: fit-a-scene distill {options.run_folder} --out {kept.path} --resume", file=sys.stderr)
+        print(
+            f"stopped at step {result.steps}; continue with: fit-a-scene distill {options.run_folder} --out {kept.path} --resume",
+            file=sys.stderr,
+        )
         return {**report(kept), "interrupted": True}
     if data is not None:
         for name, value in distilling.score_on_data(kept, result.field, data).items():
@@ -104,8 +143,17 @@ def run(options: argparse.Namespace) -> dict:
 def report(run) -> dict:
     """What `--json` prints: the student's summary (metrics against the teacher), its teacher, and the scores on data."""
     header, stored = run.header, run.metrics()
-    return {**summary(run), "teacher": header["teacher"], "stages": header["stages"],
-            "shared": header["shared"], "data": stored.get("data")} if header.get("teacher") else summary(run)
+    return (
+        {
+            **summary(run),
+            "teacher": header["teacher"],
+            "stages": header["stages"],
+            "shared": header["shared"],
+            "data": stored.get("data"),
+        }
+        if header.get("teacher")
+        else summary(run)
+    )
 
 
 def split(settings: dict[str, str]) -> tuple[Stages, dict[str, str]]:
@@ -123,7 +171,10 @@ def split(settings: dict[str, str]) -> tuple[Stages, dict[str, str]]:
 
 def _tell(run, trainer) -> None:
     teacher, shared = run.header["teacher"], run.header["shared"]
-    print(f"teacher: {teacher['method']}, {teacher['parameters']:,} parameters, {teacher['bytes']:,} bytes; "
-          f"stages: {', '.join(trainer.objective.available)}", file=sys.stderr)
+    print(
+        f"teacher: {teacher['method']}, {teacher['parameters']:,} parameters, {teacher['bytes']:,} bytes; "
+        f"stages: {', '.join(trainer.objective.available)}",
+        file=sys.stderr,
+    )
     if shared:
         print(f"shared: {', '.join(shared)}", file=sys.stderr)

@@ -16,7 +16,11 @@ examples:
   fit-a-scene doctor --json
 """
 
-OPTIONAL = {"tinycudann": "fused kernels on a GPU", "nerfacc": "a peer; nothing here calls it", "drjit": "a peer for benchmarks"}
+OPTIONAL = {
+    "tinycudann": "fused kernels on a GPU",
+    "nerfacc": "a peer; nothing here calls it",
+    "drjit": "a peer for benchmarks",
+}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,10 +34,16 @@ def run(options: argparse.Namespace) -> dict:
     from fields.ops import backends
     from fields.ops.selftest import hash_grid_parity
 
-    report = {"machine": machine(), "versions": versions(), "threads": torch.get_num_threads(),
-              "backends": {"torch": "loads", **{f"native-{device}": _native(backends, device) for device in ("cpu", "cuda")}},
-              "instruction_set": backends.instruction_set(), "cuda": _cuda(torch),
-              "optional": {name: _optional(name) for name in OPTIONAL}, "parity": hash_grid_parity()}
+    report = {
+        "machine": machine(),
+        "versions": versions(),
+        "threads": torch.get_num_threads(),
+        "backends": {"torch": "loads", **{f"native-{device}": _native(backends, device) for device in ("cpu", "cuda")}},
+        "instruction_set": backends.instruction_set(),
+        "cuda": _cuda(torch),
+        "optional": {name: _optional(name) for name in OPTIONAL},
+        "parity": hash_grid_parity(),
+    }
     if not options.json:
         _print(report)
     return report
@@ -77,6 +87,8 @@ def _print(report: dict) -> None:
         table.add_row(name, f"{state}   [dim]{OPTIONAL[name]}[/]")
     parity = report["parity"]
     difference = parity.get("largest_relative_difference")
-    table.add_row("self-test", f"native and torch {parity['verdict']} (to {difference:.1e})" if difference is not None
-                  else parity["verdict"])
+    table.add_row(
+        "self-test",
+        f"native and torch {parity['verdict']} (to {difference:.1e})" if difference is not None else parity["verdict"],
+    )
     Console(highlight=False).print(table)

@@ -15,7 +15,11 @@ examples:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run_folder", metavar="RUN", type=Path, help="the run's folder")
-    parser.add_argument("--data", metavar="SOURCE", help="score against this signal (default: the one it was fitted to); of a scene, the views that it was not fitted to")
+    parser.add_argument(
+        "--data",
+        metavar="SOURCE",
+        help="score against this signal (default: the one it was fitted to); of a scene, the views that it was not fitted to",
+    )
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to compute")
 
 
@@ -37,6 +41,14 @@ def run(options: argparse.Namespace) -> dict:
     if not options.json:
         for name, value in {**metrics, **rate_of(kept.header["kind"], field.domain, stored)}.items():
             print(f"{name:14} {value:.6g}")
-    return {"run": str(kept.path), "data": options.data or kept.header["source"]["path"], "parameters": field.stored_numbers, "bytes": stored,
-            **rate_of(kept.header["kind"], field.domain, stored), "device": str(next(field.parameters()).device),
-            "backend": field.backend, "seconds": round(time.perf_counter() - begun, 3), "metrics": metrics}
+    return {
+        "run": str(kept.path),
+        "data": options.data or kept.header["source"]["path"],
+        "parameters": field.stored_numbers,
+        "bytes": stored,
+        **rate_of(kept.header["kind"], field.domain, stored),
+        "device": str(next(field.parameters()).device),
+        "backend": field.backend,
+        "seconds": round(time.perf_counter() - begun, 3),
+        "metrics": metrics,
+    }

@@ -42,47 +42,109 @@ examples:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="SOURCE", help="the file to fit, skimage:NAME, or a run to repeat")
-    parser.add_argument("--kind", default="auto", choices=("auto", *scenes.LOADERS), help="what SOURCE is (default: look at it)")
+    parser.add_argument(
+        "--kind", default="auto", choices=("auto", *scenes.LOADERS), help="what SOURCE is (default: look at it)"
+    )
     method = parser.add_argument_group("method")
     method.add_argument("--method", metavar="NAME", help="how it is fitted (default: the best for its kind)")
-    method.add_argument("--params", type=types.count, metavar="N", help="numbers the field may hold, met to within 3 %%")
-    method.add_argument("--set", dest="settings", type=types.setting, action="append", default=[], metavar="KEY=VALUE",
-                        help="set an option of the method; may be repeated, or take several")
-    method.add_argument("--bits", type=int, default=32, choices=(8, 16, 32),
-                        help="store weights in so many bits, and train for it (default 32)")
-    method.add_argument("--keep", type=types.share, default=1.0, metavar="SHARE",
-                        help="keep only this share of the weights, the largest: the others become zero on the way, and an export is smaller")
-    method.add_argument("--init", default="default", choices=("default", "fresh"),
-                        help="fresh: choose the method's frequency option from the signal's spectrum first")
+    method.add_argument(
+        "--params", type=types.count, metavar="N", help="numbers the field may hold, met to within 3 %%"
+    )
+    method.add_argument(
+        "--set",
+        dest="settings",
+        type=types.setting,
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="set an option of the method; may be repeated, or take several",
+    )
+    method.add_argument(
+        "--bits",
+        type=int,
+        default=32,
+        choices=(8, 16, 32),
+        help="store weights in so many bits, and train for it (default 32)",
+    )
+    method.add_argument(
+        "--keep",
+        type=types.share,
+        default=1.0,
+        metavar="SHARE",
+        help="keep only this share of the weights, the largest: the others become zero on the way, and an export is smaller",
+    )
+    method.add_argument(
+        "--init",
+        default="default",
+        choices=("default", "fresh"),
+        help="fresh: choose the method's frequency option from the signal's spectrum first",
+    )
     method.add_argument("--from", dest="start", type=Path, metavar="RUN", help="begin with the weights of this run")
     effort = parser.add_argument_group("effort")
     effort.add_argument("--steps", type=types.count, metavar="N", help="train for N steps")
-    effort.add_argument("--seconds", type=types.positive, metavar="S",
-                        help="be done in S seconds, loading and evaluation included (default 30)")
+    effort.add_argument(
+        "--seconds",
+        type=types.positive,
+        metavar="S",
+        help="be done in S seconds, loading and evaluation included (default 30)",
+    )
     effort.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to compute")
     effort.add_argument("--seed", type=types.natural, metavar="N", help="same seed, same fit (default 0)")
     samples = parser.add_argument_group("which samples")
-    samples.add_argument("--held-out", type=types.share, metavar="SHARE",
-                         help="never train on this share of the samples, and score on them")
-    samples.add_argument("--part", type=types.part, metavar="START,END", help="sounds and clips: only this stretch, in seconds")
-    samples.add_argument("--rate", type=types.positive, metavar="N", help="clips: frames a second (default: as the file says; a folder: 24)")
-    samples.add_argument("--mask", metavar="FILE", help="fit only where this picture of the same size is white; the rest is filled")
+    samples.add_argument(
+        "--held-out",
+        type=types.share,
+        metavar="SHARE",
+        help="never train on this share of the samples, and score on them",
+    )
+    samples.add_argument(
+        "--part", type=types.part, metavar="START,END", help="sounds and clips: only this stretch, in seconds"
+    )
+    samples.add_argument(
+        "--rate",
+        type=types.positive,
+        metavar="N",
+        help="clips: frames a second (default: as the file says; a folder: 24)",
+    )
+    samples.add_argument(
+        "--mask", metavar="FILE", help="fit only where this picture of the same size is white; the rest is filled"
+    )
     samples.add_argument("--ignore-invalid", action="store_true", help="treat NaN and infinite samples as holes")
-    samples.add_argument("--max-pixels", type=types.count, metavar="N",
-                         help="refuse larger pictures unread, against decompression bombs (default 200M); of clips and scenes: all pictures "
-                              "together (2,000M), of volumes: voxels (1,074M)")
-    samples.add_argument("--memory", type=types.size_in_bytes, metavar="SIZE",
-                         help="decoded samples beyond this lie in a temporary file, not in RAM (default 256M)")
-    samples.add_argument("--quantity", choices=("signed", "unsigned", "occupancy"),
-                         help="what of a shape is fitted (default: signed distance, unsigned where it has no inside)")
-    samples.add_argument("--backdrop", choices=("white", "black"), help="scenes: what transparent pixels show (default white)")
-    samples.add_argument("--bounded", dest="unbounded", action="store_const", const=False,
-                         help="scenes: only what the cameras look at; --unbounded: what is behind it too (default: by alpha)")
+    samples.add_argument(
+        "--max-pixels",
+        type=types.count,
+        metavar="N",
+        help="refuse larger pictures unread, against decompression bombs (default 200M); of clips and scenes: all pictures "
+        "together (2,000M), of volumes: voxels (1,074M)",
+    )
+    samples.add_argument(
+        "--memory",
+        type=types.size_in_bytes,
+        metavar="SIZE",
+        help="decoded samples beyond this lie in a temporary file, not in RAM (default 256M)",
+    )
+    samples.add_argument(
+        "--quantity",
+        choices=("signed", "unsigned", "occupancy"),
+        help="what of a shape is fitted (default: signed distance, unsigned where it has no inside)",
+    )
+    samples.add_argument(
+        "--backdrop", choices=("white", "black"), help="scenes: what transparent pixels show (default white)"
+    )
+    samples.add_argument(
+        "--bounded",
+        dest="unbounded",
+        action="store_const",
+        const=False,
+        help="scenes: only what the cameras look at; --unbounded: what is behind it too (default: by alpha)",
+    )
     samples.add_argument("--unbounded", dest="unbounded", action="store_const", const=True, help=argparse.SUPPRESS)
     result = parser.add_argument_group("result")
     result.add_argument("--out", type=Path, metavar="DIR", help="the run's folder (default runs/NAME)")
     result.add_argument("--resume", action="store_true", help="continue the run in --out from its last checkpoint")
-    result.add_argument("--tensorboard", action="store_true", help="also log curves and pictures for TensorBoard, in the run's folder")
+    result.add_argument(
+        "--tensorboard", action="store_true", help="also log curves and pictures for TensorBoard, in the run's folder"
+    )
 
 
 def run(options: argparse.Namespace) -> dict:
@@ -118,7 +180,9 @@ def run(options: argparse.Namespace) -> dict:
         if kept.header["status"] == "finished":
             print(f"{kept.path} is finished already", file=sys.stderr)
             return summary(kept)
-        _refuse_distilled(kept, f"--resume: continue it with fit-a-scene distill {options.source} --out {kept.path} --resume")
+        _refuse_distilled(
+            kept, f"--resume: continue it with fit-a-scene distill {options.source} --out {kept.path} --resume"
+        )
         signal = fitting.reopen(kept)
         trainer = fitting.resume(signal, kept, options.device, started)
     elif repeated:
@@ -142,8 +206,10 @@ def run(options: argparse.Namespace) -> dict:
     for remark in kept.metrics().get("remarks", []):
         print(f"note: {remark}", file=sys.stderr)
     if not result.finished:
-        print(f"stopped at step {result.steps}; continue with: fit-a-scene fit {options.source} --out {kept.path} --resume",
-              file=sys.stderr)
+        print(
+            f"stopped at step {result.steps}; continue with: fit-a-scene fit {options.source} --out {kept.path} --resume",
+            file=sys.stderr,
+        )
         report["interrupted"] = True
     return report
 
@@ -151,7 +217,9 @@ def run(options: argparse.Namespace) -> dict:
 @contextmanager
 def stop_on_signals(trainer):
     """Within it Ctrl-C and a polite kill end the fit after its current step, and everything is saved."""
-    previous = {number: signals.signal(number, lambda *_: trainer.stop()) for number in (signals.SIGINT, signals.SIGTERM)}
+    previous = {
+        number: signals.signal(number, lambda *_: trainer.stop()) for number in (signals.SIGINT, signals.SIGTERM)
+    }
     try:
         yield
     finally:
@@ -168,26 +236,51 @@ def _begin(options: argparse.Namespace, started: float):
     if options.start and (options.method or options.params):
         raise BadInput("--from takes the method and size of that run; leave out --method and --params")
     trainer, kept = fitting.prepare(
-        signal, options.method, steps=options.steps, seconds=options.seconds, parameters=options.params,
-        seed=options.seed or 0, device=options.device, out=options.out or default_out(options.source),
-        options=dict(options.settings), start=Run.open(options.start) if options.start else None, init=options.init, bits=options.bits, keep=options.keep, started=started)
+        signal,
+        options.method,
+        steps=options.steps,
+        seconds=options.seconds,
+        parameters=options.params,
+        seed=options.seed or 0,
+        device=options.device,
+        out=options.out or default_out(options.source),
+        options=dict(options.settings),
+        start=Run.open(options.start) if options.start else None,
+        init=options.init,
+        bits=options.bits,
+        keep=options.keep,
+        started=started,
+    )
     _tell_fresh(kept)
     return signal, trainer, kept
 
 
 def loading(options: argparse.Namespace) -> dict:
     """What is given to the loader of the signal: those of its options that were asked for."""
-    wanted = {"held_out": options.held_out, "mask": options.mask, "ignore_invalid": options.ignore_invalid,
-              "max_pixels": options.max_pixels, "memory": options.memory, "part": options.part, "rate": options.rate, "quantity": options.quantity,
-              "backdrop": options.backdrop, "unbounded": options.unbounded}
+    wanted = {
+        "held_out": options.held_out,
+        "mask": options.mask,
+        "ignore_invalid": options.ignore_invalid,
+        "max_pixels": options.max_pixels,
+        "memory": options.memory,
+        "part": options.part,
+        "rate": options.rate,
+        "quantity": options.quantity,
+        "backdrop": options.backdrop,
+        "unbounded": options.unbounded,
+    }
     return {name: value for name, value in wanted.items() if value or name == "unbounded" and value is not None}
 
 
 def _tell_fresh(kept) -> None:
     fresh = kept.header.get("init")
     if fresh:
-        print(f"fresh: {fresh['option']} {fresh['value']:g}" + (f", where the default is {fresh['default']:g}" if "default" in fresh else "")
-              + (f" ({fresh['seconds']:.1f} s)" if "seconds" in fresh else ""), file=sys.stderr)
+        print(
+            f"fresh: {fresh['option']} {fresh['value']:g}"
+            + (f", where the default is {fresh['default']:g}" if "default" in fresh else "")
+            + (f" ({fresh['seconds']:.1f} s)" if "seconds" in fresh else ""),
+            file=sys.stderr,
+        )
         if fresh.get("remark"):
             print(f"note: {fresh['remark']}", file=sys.stderr)
 
@@ -204,24 +297,44 @@ def _repeat(options: argparse.Namespace, started: float):
     signal = fitting.reopen(earlier)
     budget = {"steps": header["steps"]} if header["steps"] else {"seconds": header["seconds"]}
     trainer, kept = fitting.prepare(
-        signal, make_method(header["method"], header["options"]), **budget, seed=header["seed"], device=options.device,
-        out=options.out or default_out(header["source"]["path"]), started=started, bits=header.get("bits", 32), keep=header.get("keep", 1.0),
-        start=Run.open(Path(header["from"])) if header.get("from") else None)
+        signal,
+        make_method(header["method"], header["options"]),
+        **budget,
+        seed=header["seed"],
+        device=options.device,
+        out=options.out or default_out(header["source"]["path"]),
+        started=started,
+        bits=header.get("bits", 32),
+        keep=header.get("keep", 1.0),
+        start=Run.open(Path(header["from"])) if header.get("from") else None,
+    )
     return signal, trainer, kept
 
 
 def summary(run) -> dict:
     """What `--json` prints, from what the run's folder holds."""
     header, stored = run.header, run.metrics()
-    return {"run": str(run.path), "kind": header["kind"], "method": header["method"], "parameters": stored["parameters"],
-            "bytes": stored["bytes"], **rate_of(header["kind"], Domain.from_json(header["domain"]), stored["bytes"]),
-            "steps": stored["steps"], "seconds": stored["seconds"], "device": header["device"],
-            "backend": header["backend"], "metrics": stored["metrics"], **({"views": stored["views"]} if "views" in stored else {})}
+    return {
+        "run": str(run.path),
+        "kind": header["kind"],
+        "method": header["method"],
+        "parameters": stored["parameters"],
+        "bytes": stored["bytes"],
+        **rate_of(header["kind"], Domain.from_json(header["domain"]), stored["bytes"]),
+        "steps": stored["steps"],
+        "seconds": stored["seconds"],
+        "device": header["device"],
+        "backend": header["backend"],
+        "metrics": stored["metrics"],
+        **({"views": stored["views"]} if "views" in stored else {}),
+    }
 
 
 def _refuse_distilled(run, instead: str) -> None:
     if run.header.get("teacher"):
-        raise BadInput(f"{run.path} was distilled from {run.header['teacher']['path']}, not fitted to a signal; {instead}")
+        raise BadInput(
+            f"{run.path} was distilled from {run.header['teacher']['path']}, not fitted to a signal; {instead}"
+        )
 
 
 def is_run(source: Path) -> bool:
@@ -239,11 +352,26 @@ def rate_of(kind: str, domain: Domain, stored: int) -> dict[str, float]:
 
 def _refuse_changes(options: argparse.Namespace, what: str) -> None:
     """Flags that would change the recipe of a run that is taken as it is are refused rather than ignored."""
-    given = {"--method": options.method, "--steps": options.steps, "--seconds": options.seconds, "--params": options.params,
-             "--seed": options.seed, "--set": options.settings, "--from": options.start, "--init": options.init != "default", "--bits": options.bits != 32, "--keep": options.keep != 1,
-             "--held-out": options.held_out, "--mask": options.mask, "--ignore-invalid": options.ignore_invalid,
-             "--part": options.part, "--rate": options.rate, "--quantity": options.quantity,
-             "--backdrop": options.backdrop, "--bounded": options.unbounded is not None}
+    given = {
+        "--method": options.method,
+        "--steps": options.steps,
+        "--seconds": options.seconds,
+        "--params": options.params,
+        "--seed": options.seed,
+        "--set": options.settings,
+        "--from": options.start,
+        "--init": options.init != "default",
+        "--bits": options.bits != 32,
+        "--keep": options.keep != 1,
+        "--held-out": options.held_out,
+        "--mask": options.mask,
+        "--ignore-invalid": options.ignore_invalid,
+        "--part": options.part,
+        "--rate": options.rate,
+        "--quantity": options.quantity,
+        "--backdrop": options.backdrop,
+        "--bounded": options.unbounded is not None,
+    }
     wrong = [flag for flag, value in given.items() if value]
     if wrong:
         raise BadInput(f"{what} a run as it was; leave out {', '.join(wrong)}")

@@ -22,14 +22,25 @@ examples:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run_folder", metavar="RUN|SOURCE", help="the run's folder, or photographs with their cameras")
-    parser.add_argument("--plot", nargs="?", const="", metavar="FILE", help="draw the cameras and the box (default: RUN/cameras.png, SOURCE-cameras.png)")
+    parser.add_argument(
+        "--plot",
+        nargs="?",
+        const="",
+        metavar="FILE",
+        help="draw the cameras and the box (default: RUN/cameras.png, SOURCE-cameras.png)",
+    )
 
 
 def run(options: argparse.Namespace) -> dict:
     from scenes.posed.open import is_posed
 
     folder = Path(options.run_folder)
-    if not (folder / "run.json").is_file() and folder.name != "run.json" and (folder.exists() or ":" in options.run_folder) and is_posed(options.run_folder):
+    if (
+        not (folder / "run.json").is_file()
+        and folder.name != "run.json"
+        and (folder.exists() or ":" in options.run_folder)
+        and is_posed(options.run_folder)
+    ):
         return _scene(options)
     from fields.fit.run import Run
 
@@ -60,7 +71,16 @@ def _plot_run(kept, wanted: str) -> Path:
         raise BadInput(f"{kept.path}: --plot draws cameras, and this run has none beside it")
     test = [camera.split == "test" for camera in cameras]
     lower, upper = (np.array([axis[end] for axis in kept.header["domain"]["axes"][:3]]) for end in ("lower", "upper"))
-    draw_cameras(out, [camera.pose for camera in cameras], [camera.lens for camera in cameras], test, lower, upper, None, kept.path.name)
+    draw_cameras(
+        out,
+        [camera.pose for camera in cameras],
+        [camera.lens for camera in cameras],
+        test,
+        lower,
+        upper,
+        None,
+        kept.path.name,
+    )
     return out
 
 
@@ -78,10 +98,18 @@ def _scene(options: argparse.Namespace) -> dict:
     distances = np.linalg.norm(poses[:, :, 3] - focus(poses), axis=1)
     sizes = sorted({(view.lens.width, view.lens.height) for view in scene.views})
     models = sorted({view.lens.model for view in scene.views})
-    report = {"source": options.run_folder, "kind": "radiance", "train": len(scene.of("train")), "test": len(scene.of("test")), "sizes": sizes, "lenses": models,
-              "box": {"lower": box.lower.tolist(), "upper": box.upper.tolist(), "bounded": box.bounded, "why": box.why},
-              "distances": [float(distances.min()), float(distances.max())], "points": 0 if scene.points is None else len(scene.points),
-              "notes": list(signal.notes)}
+    report = {
+        "source": options.run_folder,
+        "kind": "radiance",
+        "train": len(scene.of("train")),
+        "test": len(scene.of("test")),
+        "sizes": sizes,
+        "lenses": models,
+        "box": {"lower": box.lower.tolist(), "upper": box.upper.tolist(), "bounded": box.bounded, "why": box.why},
+        "distances": [float(distances.min()), float(distances.max())],
+        "points": 0 if scene.points is None else len(scene.points),
+        "notes": list(signal.notes),
+    }
     if options.plot is not None:
         out = Path(options.plot or f"{Path(options.run_folder.rpartition(':')[2]).stem}-cameras.png")
         draw_scene(out, scene, box)
@@ -95,8 +123,11 @@ def _scene(options: argparse.Namespace) -> dict:
         table.add_row("pictures", ", ".join(f"{w} x {h}" for w, h in sizes[:6]) + ("" if len(sizes) <= 6 else ", ..."))
         table.add_row("lenses", ", ".join(models))
         table.add_row("cameras", f"{distances.min():.3g} to {distances.max():.3g} from what they look at")
-        table.add_row("box", f"{np.round(box.lower, 3).tolist()} to {np.round(box.upper, 3).tolist()}, {box.why}"
-                      + ("" if box.bounded else "; what is beyond is fitted too"))
+        table.add_row(
+            "box",
+            f"{np.round(box.lower, 3).tolist()} to {np.round(box.upper, 3).tolist()}, {box.why}"
+            + ("" if box.bounded else "; what is beyond is fitted too"),
+        )
         for note in signal.notes:
             table.add_row("note", note)
         if "plot" in report:
@@ -111,18 +142,30 @@ def _print_run(kept, stored: dict | None) -> None:
 
     header = kept.header
     table = Table(show_header=False, box=None)
-    table.add_row("signal", f"{header['source']['path']} ({header['kind']}, "
-                  + " x ".join(str(axis["samples"]) for axis in header["domain"]["axes"])
-                  + f", {'+'.join(header['channels']['names'])}, {header['channels']['space']})")
+    table.add_row(
+        "signal",
+        f"{header['source']['path']} ({header['kind']}, "
+        + " x ".join(str(axis["samples"]) for axis in header["domain"]["axes"])
+        + f", {'+'.join(header['channels']['names'])}, {header['channels']['space']})",
+    )
     table.add_row("method", f"{header['method']}, {header['parameters']:,} parameters")
     if teacher := header.get("teacher"):
-        table.add_row("teacher", f"{teacher['path']}: {teacher['method']}, {teacher['parameters']:,} parameters"
-                      + (f"; shared {', '.join(header['shared'])}" if header["shared"] else ""))
+        table.add_row(
+            "teacher",
+            f"{teacher['path']}: {teacher['method']}, {teacher['parameters']:,} parameters"
+            + (f"; shared {', '.join(header['shared'])}" if header["shared"] else ""),
+        )
     table.add_row("options", ", ".join(f"{name}={value}" for name, value in header["options"].items()))
-    table.add_row("status", f"{header['status']}, seed {header['seed']}, {header['steps'] or '?'} steps"
-                  + (f" in a budget of {header['seconds']:g} s" if header["seconds"] else ""))
-    table.add_row("computed", f"{header['backend']}{' (fused step)' if header['fused'] else ''} on {header['device']}, "
-                  f"{header['threads']} threads, {header['machine']['cpu']}")
+    table.add_row(
+        "status",
+        f"{header['status']}, seed {header['seed']}, {header['steps'] or '?'} steps"
+        + (f" in a budget of {header['seconds']:g} s" if header["seconds"] else ""),
+    )
+    table.add_row(
+        "computed",
+        f"{header['backend']}{' (fused step)' if header['fused'] else ''} on {header['device']}, "
+        f"{header['threads']} threads, {header['machine']['cpu']}",
+    )
     for name, value in (stored["metrics"] if stored else {}).items():
         table.add_row(name, f"{value:.6g}")
     Console().print(table)

@@ -40,14 +40,17 @@ class Parser(argparse.ArgumentParser):
 
 
 def build_parser() -> Parser:
-    parser = Parser(prog="fit-a-scene", description="Fit a neural field to a signal, look at it, take it home.",
-                    epilog=EPILOG)
+    parser = Parser(
+        prog="fit-a-scene", description="Fit a neural field to a signal, look at it, take it home.", epilog=EPILOG
+    )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for module in COMMANDS:
         name = module.__name__.rpartition(".")[2]
         command = commands.add_parser(name, help=module.HELP, description=module.__doc__, epilog=module.EPILOG)
         module.arguments(command)
-        command.add_argument("--json", action="store_true", help="print one JSON object as the last line of standard output")
+        command.add_argument(
+            "--json", action="store_true", help="print one JSON object as the last line of standard output"
+        )
         command.add_argument("--debug", action="store_true", help="show the whole traceback of an error")
         command.set_defaults(run=module.run)
     return parser
@@ -82,7 +85,7 @@ def arrange(arguments: list[str]) -> list[str]:
     names = {module.__name__.rpartition(".")[2] for module in COMMANDS}
     for index, argument in enumerate(arguments):
         if argument in names:
-            arguments = [argument, *arguments[:index], *arguments[index + 1:]]
+            arguments = [argument, *arguments[:index], *arguments[index + 1 :]]
             break
         if not argument.startswith("-"):
             break

@@ -34,7 +34,9 @@ def run(options: argparse.Namespace) -> dict:
         if options.name:
             dimensions = ", ".join(str(d) for d in method["dimensions"])
             console.print(f"  {method['paper']}; signals of {dimensions} dimensions")
-            table = Table("option", "default", "values", "what it does", box=None, header_style="dim", padding=(0, 2, 0, 0))
+            table = Table(
+                "option", "default", "values", "what it does", box=None, header_style="dim", padding=(0, 2, 0, 0)
+            )
             for option in method["options"]:
                 table.add_row(option["name"], str(option["default"]).lower(), option["values"], option["description"])
             console.print(table)
@@ -44,10 +46,17 @@ def run(options: argparse.Namespace) -> dict:
 def describe(cls) -> dict:
     """A method as plain data: the studio's controls and the `--json` listing are made from this."""
     properties = cls.model_json_schema()["properties"]
-    options = [{"name": name, "default": entry.get("default"), "values": _values(entry), "description": entry["description"]}
-               for name, entry in properties.items()]
-    return {"name": cls.name, "summary": cls.summary, "paper": cls.paper, "dimensions": list(cls.dimensions),
-            "options": options}
+    options = [
+        {"name": name, "default": entry.get("default"), "values": _values(entry), "description": entry["description"]}
+        for name, entry in properties.items()
+    ]
+    return {
+        "name": cls.name,
+        "summary": cls.summary,
+        "paper": cls.paper,
+        "dimensions": list(cls.dimensions),
+        "options": options,
+    }
 
 
 def _values(entry: dict) -> str:
@@ -58,6 +67,12 @@ def _values(entry: dict) -> str:
         return " ".join(str(value) for value in entry["enum"])
     if entry.get("type") == "null":
         return "none"
-    low = f"{entry['minimum']:g}" if "minimum" in entry else f"above {entry['exclusiveMinimum']:g}" if "exclusiveMinimum" in entry else ""
+    low = (
+        f"{entry['minimum']:g}"
+        if "minimum" in entry
+        else f"above {entry['exclusiveMinimum']:g}"
+        if "exclusiveMinimum" in entry
+        else ""
+    )
     high = f"{entry['maximum']:g}" if "maximum" in entry else ""
     return f"{low} to {high}" if low and high else entry.get("type", "")

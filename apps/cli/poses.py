@@ -25,8 +25,20 @@ examples:
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="SOURCE", help="a folder of photographs, a film, or a posed scene")
     parser.add_argument("--out", type=Path, metavar="DIR", help="the new folder (default: NAME-posed)")
-    parser.add_argument("--frames", type=types.count, default=80, metavar="N", help="films: so many pictures, the sharpest of as many stretches (default 80)")
-    parser.add_argument("--longest", type=types.count, default=1280, metavar="PIXELS", help="photographs are made no larger than this (default 1280)")
+    parser.add_argument(
+        "--frames",
+        type=types.count,
+        default=80,
+        metavar="N",
+        help="films: so many pictures, the sharpest of as many stretches (default 80)",
+    )
+    parser.add_argument(
+        "--longest",
+        type=types.count,
+        default=1280,
+        metavar="PIXELS",
+        help="photographs are made no larger than this (default 1280)",
+    )
 
 
 def run(options: argparse.Namespace) -> dict:
@@ -44,7 +56,9 @@ def run(options: argparse.Namespace) -> dict:
         if is_posed(options.source):
             scene = open_posed(options.source)
         else:
-            found = find_poses(options.source, work, options.longest, options.frames, lambda line: print(line, file=sys.stderr))
+            found = find_poses(
+                options.source, work, options.longest, options.frames, lambda line: print(line, file=sys.stderr)
+            )
             scene = found.scene
             report |= {"given": found.given, "error_pixels": round(found.error, 3), "points": len(scene.points)}
             for warning in found.warnings:
@@ -53,9 +67,17 @@ def run(options: argparse.Namespace) -> dict:
     from fields.output.cameras import draw_scene
 
     draw_scene(out / "cameras.png", scene, scene_box(scene))
-    report |= {"views": len(scene.views), "train": len(scene.of("train")), "test": len(scene.of("test")), "drawing": str(out / "cameras.png")}
+    report |= {
+        "views": len(scene.views),
+        "train": len(scene.of("train")),
+        "test": len(scene.of("test")),
+        "drawing": str(out / "cameras.png"),
+    }
     if not options.json:
-        checked = f"cameras of {report['views']} of {report['given']} pictures, {report['points']:,} points, {report['error_pixels']:g} pixels off in the mean; " \
-            if "given" in report else f"{report['views']} views; "
+        checked = (
+            f"cameras of {report['views']} of {report['given']} pictures, {report['points']:,} points, {report['error_pixels']:g} pixels off in the mean; "
+            if "given" in report
+            else f"{report['views']} views; "
+        )
         print(f"{out}   {checked}drawn in {out / 'cameras.png'}")
     return report

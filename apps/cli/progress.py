@@ -28,12 +28,20 @@ class FitProgress:
     def __init__(self, signal: Signal, trainer: Trainer, run: Run) -> None:
         self.console = Console(stderr=True, highlight=False, soft_wrap=True)
         self.console.print(f"[bold]{signal.source['path']}[/]  {signal.describe()}")
-        self.console.print(f"{trainer.method.name}: {trainer.field.stored_numbers:,} parameters, {trainer.field.backend}"
-                           f"{', fused step' if trainer.fused else ''} on {trainer.device}, run {run.path}")
+        self.console.print(
+            f"{trainer.method.name}: {trainer.field.stored_numbers:,} parameters, {trainer.field.backend}"
+            f"{', fused step' if trainer.fused else ''} on {trainer.device}, run {run.path}"
+        )
         self.run = run
         self.trainer = trainer
-        self.bar = Progress(SpinnerColumn(), BarColumn(), TextColumn("{task.fields[state]}"), TimeRemainingColumn(),
-                            console=self.console, transient=True)
+        self.bar = Progress(
+            SpinnerColumn(),
+            BarColumn(),
+            TextColumn("{task.fields[state]}"),
+            TimeRemainingColumn(),
+            console=self.console,
+            transient=True,
+        )
         self.task = self.bar.add_task("fit", total=None, state="measuring the rate")
         self._next = 0.0
         self._first: tuple[float, int] | None = None
@@ -57,7 +65,10 @@ class FitProgress:
         rate = (trainer.index - self._first[1]) / max(now - self._first[0], 1e-9)
         name, value = trainer.objective.running_quality(trainer.loss)
         quality = f"{'test ' * name.startswith('test')}{value:.2f} dB" if name in DECIBELS else f"loss {value:.3g}"
-        state = f"{trainer.stage}  " * bool(trainer.stage) + f"{trainer.index:,}/{trainer.total or '?'} steps  {rate:.1f}/s  {quality}"
+        state = (
+            f"{trainer.stage}  " * bool(trainer.stage)
+            + f"{trainer.index:,}/{trainer.total or '?'} steps  {rate:.1f}/s  {quality}"
+        )
         self.bar.update(self.task, completed=trainer.index, total=trainer.total, state=state)
         if not self.console.is_terminal and trainer.total:
             left = (trainer.total - trainer.index) / rate if rate else 0
@@ -66,14 +77,19 @@ class FitProgress:
     def _report(self) -> None:
         """What was reached, and where the pictures are."""
         stored = self.run.metrics()
-        scores = "   ".join(f"[bold]{name}[/] {value:.4g}{' dB' if name in DECIBELS else ''}" for name, value in stored["metrics"].items())
+        scores = "   ".join(
+            f"[bold]{name}[/] {value:.4g}{' dB' if name in DECIBELS else ''}"
+            for name, value in stored["metrics"].items()
+        )
         against = "against the teacher: " * ("teacher" in self.run.header)
         self.console.print(f"\n{against}{scores}   after {stored['steps']:,} steps in {stored['seconds']:.1f} s")
         if "views" in stored:
             self.console.print(_table(stored["views"]))
         self.console.print(f"  picture  {self.run.path / 'preview.png'}   ({self.trainer.objective.shown})")
         self.console.print(f"  field    {self.run.weights}   ({stored['bytes']:,} bytes)")
-        self.console.print(f"  closer   fit-a-scene render {self.run.path} {output_for(self.run.header['kind'], self.trainer.field).closer}")
+        self.console.print(
+            f"  closer   fit-a-scene render {self.run.path} {output_for(self.run.header['kind'], self.trainer.field).closer}"
+        )
 
 
 def _table(views: list[dict]) -> Table:

@@ -26,10 +26,27 @@ SHORTEST = 8
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--port", type=types.count, default=7860, metavar="N", help="where it listens (default 7860, or the next that is free)")
-    parser.add_argument("--host", default="127.0.0.1", metavar="H", help="the address it listens on (default 127.0.0.1: this machine only)")
-    parser.add_argument("--password", metavar="P", help=f"what a browser is asked for; needed beyond this machine, at least {SHORTEST} characters")
-    parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="the folder of runs (default runs)")
+    parser.add_argument(
+        "--port",
+        type=types.count,
+        default=7860,
+        metavar="N",
+        help="where it listens (default 7860, or the next that is free)",
+    )
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        metavar="H",
+        help="the address it listens on (default 127.0.0.1: this machine only)",
+    )
+    parser.add_argument(
+        "--password",
+        metavar="P",
+        help=f"what a browser is asked for; needed beyond this machine, at least {SHORTEST} characters",
+    )
+    parser.add_argument(
+        "--runs", type=Path, default=Path("runs"), metavar="DIR", help="the folder of runs (default runs)"
+    )
 
 
 def run(options: argparse.Namespace) -> dict:
@@ -41,13 +58,21 @@ def run(options: argparse.Namespace) -> dict:
     try:
         options.runs.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise BadInput(f"--runs {options.runs}: cannot be written ({error.strerror or error}); give another folder") from None
+        raise BadInput(
+            f"--runs {options.runs}: cannot be written ({error.strerror or error}); give another folder"
+        ) from None
     try:
         from apps.studio.server import serve
     except ModuleNotFoundError as error:
         raise BadInput(f"the studio needs the package {error.name}: pip install 'field-studio[studio]'") from None
 
-    shown = "localhost" if options.host in ("127.0.0.1", "::1") else options.host if options.host != "0.0.0.0" else socket.gethostname()
+    shown = (
+        "localhost"
+        if options.host in ("127.0.0.1", "::1")
+        else options.host
+        if options.host != "0.0.0.0"
+        else socket.gethostname()
+    )
     address = f"http://{shown}:{port}"
     print(f"Field Studio   {address}   (Ctrl-C ends it; runs in {options.runs})", file=sys.stderr, flush=True)
     serve(options.host, port, options.password, options.runs)
@@ -65,4 +90,6 @@ def free_port(host: str, wanted: int) -> int:
                 problem = error
                 continue
             return port
-    raise BadInput(f"cannot listen on {host}:{wanted} ({getattr(problem, 'strerror', None) or problem}); give another --host or --port")
+    raise BadInput(
+        f"cannot listen on {host}:{wanted} ({getattr(problem, 'strerror', None) or problem}); give another --host or --port"
+    )

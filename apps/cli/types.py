@@ -73,7 +73,9 @@ def part_of_space(text: str) -> tuple[float, ...]:
         corners = ()
     half = len(corners) // 2
     if len(corners) not in (4, 6) or not all(a < b for a, b in zip(corners[:half], corners[half:])):
-        raise argparse.ArgumentTypeError(f"{text!r} should be X0,Y0,Z0,X1,Y1,Z1 (of a picture X0,Y0,X1,Y1) with each X0 < X1, such as -1,-1,0,1,1,2")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} should be X0,Y0,Z0,X1,Y1,Z1 (of a picture X0,Y0,X1,Y1) with each X0 < X1, such as -1,-1,0,1,1,2"
+        )
     return corners
 
 
@@ -103,7 +105,9 @@ def box(text: str) -> tuple[float, ...]:
     except ValueError:
         corners = ()
     if len(corners) != 6 or not all(-math.inf < a < b < math.inf for a, b in zip(corners[:3], corners[3:])):
-        raise argparse.ArgumentTypeError(f"{text!r} should be X0,Y0,Z0,X1,Y1,Z1, a lower and an upper corner, such as -1,-1,0,1,1,2")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} should be X0,Y0,Z0,X1,Y1,Z1, a lower and an upper corner, such as -1,-1,0,1,1,2"
+        )
     return corners
 
 
@@ -148,7 +152,9 @@ def view(text: str) -> int | tuple[float, float]:
     try:
         azimuth, elevation = (float(part) for part in text.split(","))
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} should be a number from 0 on, or AZIMUTH,ELEVATION in degrees, such as 30,15") from None
+        raise argparse.ArgumentTypeError(
+            f"{text!r} should be a number from 0 on, or AZIMUTH,ELEVATION in degrees, such as 30,15"
+        ) from None
     if not (abs(azimuth) < 1e6 and -89 <= elevation <= 89):
         raise argparse.ArgumentTypeError(f"{text!r}: the elevation should be between -89 and 89 degrees")
     return azimuth, elevation
@@ -158,7 +164,9 @@ def names(text: str) -> tuple[str, ...]:
     """A,B,...: names, each once."""
     found = tuple(part.strip() for part in text.split(","))
     if not all(found) or len(set(found)) < len(found):
-        raise argparse.ArgumentTypeError(f"{text!r} should be names with commas between, each once, such as hashgrid,siren")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} should be names with commas between, each once, such as hashgrid,siren"
+        )
     return found
 
 

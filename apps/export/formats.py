@@ -21,29 +21,102 @@ LATTICE = ("resolution", "memory")
 PAINTED = (*MESH, "texture", "normal_map")
 
 FORMATS: tuple[Format, ...] = (
-    Format(".glb", "mesh", "surface", "apps.export.meshes:write", PAINTED, "a mesh with material, normals and colours or a texture"),
+    Format(
+        ".glb",
+        "mesh",
+        "surface",
+        "apps.export.meshes:write",
+        PAINTED,
+        "a mesh with material, normals and colours or a texture",
+    ),
     Format(".obj", "mesh", "surface", "apps.export.meshes:write", PAINTED, "a mesh with .mtl and texture"),
     Format(".ply", "mesh", "surface", "apps.export.meshes:write", MESH, "a mesh with normals and vertex colours"),
     Format(".stl", "mesh", "surface", "apps.export.meshes:write", MESH, "a mesh, triangles only"),
-    Format(".ply", "points", "surface", "apps.export.points:write", POINTS, "points on the surface with normals and colours"),
-    Format(".ply", "splat", "radiance", "apps.export.splats:write_radiance", ("points", "time"), "3-D Gaussians where light ends, as 3DGS viewers read them"),
-    Format(".ply", "splat", "surface", "apps.export.splats:write", POINTS, "3-D Gaussians on the surface, as 3DGS viewers read them"),
-    *(Format(ending, "turntable", "radiance", RENDERS + "_turntable", ("size", "rate", "time", "turntable"), "a film once around it")
-      for ending in (".mp4", ".gif", ".webm", ".mkv", ".mov")),
-    Format("/", "views", "radiance", "apps.export.views:write", ("size", "turntable"), "posed pictures with transforms.json, to be fitted again"),
-    *(Format(ending, "volume", "lattice", "apps.export.lattices:write", LATTICE, "its values on a lattice")
-      for ending in (".npz", ".npy", ".nrrd", ".nii.gz", ".tif")),
+    Format(
+        ".ply",
+        "points",
+        "surface",
+        "apps.export.points:write",
+        POINTS,
+        "points on the surface with normals and colours",
+    ),
+    Format(
+        ".ply",
+        "splat",
+        "radiance",
+        "apps.export.splats:write_radiance",
+        ("points", "time"),
+        "3-D Gaussians where light ends, as 3DGS viewers read them",
+    ),
+    Format(
+        ".ply",
+        "splat",
+        "surface",
+        "apps.export.splats:write",
+        POINTS,
+        "3-D Gaussians on the surface, as 3DGS viewers read them",
+    ),
+    *(
+        Format(
+            ending,
+            "turntable",
+            "radiance",
+            RENDERS + "_turntable",
+            ("size", "rate", "time", "turntable"),
+            "a film once around it",
+        )
+        for ending in (".mp4", ".gif", ".webm", ".mkv", ".mov")
+    ),
+    Format(
+        "/",
+        "views",
+        "radiance",
+        "apps.export.views:write",
+        ("size", "turntable"),
+        "posed pictures with transforms.json, to be fitted again",
+    ),
+    *(
+        Format(ending, "volume", "lattice", "apps.export.lattices:write", LATTICE, "its values on a lattice")
+        for ending in (".npz", ".npy", ".nrrd", ".nii.gz", ".tif")
+    ),
     Format("/", "volume", "lattice", "apps.export.lattices:write_slices", LATTICE, "its values as PNG slices"),
-    *(Format(ending, "volume", "radiance", "apps.export.lattices:write", (*LATTICE, "time"), "its density on a lattice")
-      for ending in (".npz", ".npy", ".nrrd", ".nii.gz", ".tif")),
-    Format("/", "volume", "radiance", "apps.export.lattices:write_slices", (*LATTICE, "time"), "its density as PNG slices"),
+    *(
+        Format(
+            ending, "volume", "radiance", "apps.export.lattices:write", (*LATTICE, "time"), "its density on a lattice"
+        )
+        for ending in (".npz", ".npy", ".nrrd", ".nii.gz", ".tif")
+    ),
+    Format(
+        "/", "volume", "radiance", "apps.export.lattices:write_slices", (*LATTICE, "time"), "its density as PNG slices"
+    ),
     *(Format(ending, "picture", "picture", RENDERS, ("size", "scale", "crop"), "a picture") for ending in PICTURES),
     *(Format(ending, "sound", "sound", RENDERS, ("scale", "rate", "part"), "a sound") for ending in SOUNDS),
-    *(Format(ending, "clip", "clip", RENDERS, ("size", "scale", "crop", "rate", "part"), "a clip; without ending a folder of frames")
-      for ending in CLIPS),
-    *(Format(ending, "picture", "clip", RENDERS, ("size", "scale", "crop", "time"), "one frame, at --time") for ending in PICTURES),
-    Format(".fsq", "small", "any", "apps.export.small:write", ("bits",), "one small file, which every command takes for a run"),
-    Format(".npz", "weights", "any", "apps.export.weights:write", (), "the numbers as they are, with a description in JSON"),
+    *(
+        Format(
+            ending,
+            "clip",
+            "clip",
+            RENDERS,
+            ("size", "scale", "crop", "rate", "part"),
+            "a clip; without ending a folder of frames",
+        )
+        for ending in CLIPS
+    ),
+    *(
+        Format(ending, "picture", "clip", RENDERS, ("size", "scale", "crop", "time"), "one frame, at --time")
+        for ending in PICTURES
+    ),
+    Format(
+        ".fsq",
+        "small",
+        "any",
+        "apps.export.small:write",
+        ("bits",),
+        "one small file, which every command takes for a run",
+    ),
+    Format(
+        ".npz", "weights", "any", "apps.export.weights:write", (), "the numbers as they are, with a description in JSON"
+    ),
     Format(".onnx", "network", "any", "apps.export.graphs:write_onnx", (), "plain operators, for any ONNX runtime"),
     Format(".pt2", "program", "any", "apps.export.graphs:write_program", (), "a torch.export program"),
 )
@@ -77,7 +150,10 @@ def listing(rows: list[Format]) -> str:
     by_form: dict[str, list[str]] = {}
     for row in rows:
         by_form.setdefault(row.form, []).append("a folder" if row.ending == "/" else row.ending)
-    return "; ".join(f"--as {form}: {', '.join(dict.fromkeys(endings))}" for form, endings in by_form.items()) or "nothing yet"
+    return (
+        "; ".join(f"--as {form}: {', '.join(dict.fromkeys(endings))}" for form, endings in by_form.items())
+        or "nothing yet"
+    )
 
 
 def describe(source: Source) -> str:

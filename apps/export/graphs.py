@@ -29,7 +29,12 @@ OPSET = 18
 TOLERANCE = 1e-4
 EXAMPLES, OTHERS = 512, 777
 # How torch calls the operators on whole numbers that its exporter does not know, and what ONNX calls them.
-WHOLE_NUMBERS = {"aten::bitwise_and": "BitwiseAnd", "aten::__and_": "BitwiseAnd", "aten::bitwise_xor": "BitwiseXor", "aten::__xor_": "BitwiseXor"}
+WHOLE_NUMBERS = {
+    "aten::bitwise_and": "BitwiseAnd",
+    "aten::__and_": "BitwiseAnd",
+    "aten::bitwise_xor": "BitwiseXor",
+    "aten::__xor_": "BitwiseXor",
+}
 
 
 class Graph(nn.Module):
@@ -49,7 +54,9 @@ class Graph(nn.Module):
     def forward(self, first: Tensor, directions: Tensor | None = None, time: Tensor | None = None):
         if isinstance(self.field, RadianceField):
             # (where density depends on where it is looked at from, the direction tells)
-            density, feature = self.field.density(first, time, *((directions,) if getattr(self.field, "sees_directions", False) else ()))
+            density, feature = self.field.density(
+                first, time, *((directions,) if getattr(self.field, "sees_directions", False) else ())
+            )
             return density, self.field.color(feature, directions)
         return self.field.frames(first) if isinstance(self.field, FrameField) else self.field(first)
 
@@ -60,7 +67,11 @@ class Graph(nn.Module):
         if self.inputs == ("coords",):
             return (torch.rand(count, self.field.domain.dimensions, generator=generator),)
         coords, directions = torch.rand(count, 3, generator=generator), torch.randn(count, 3, generator=generator)
-        return coords, nn.functional.normalize(directions, dim=-1), *((torch.rand(count, generator=generator),) if "time" in self.inputs else ())
+        return (
+            coords,
+            nn.functional.normalize(directions, dim=-1),
+            *((torch.rand(count, generator=generator),) if "time" in self.inputs else ()),
+        )
 
 
 def write_onnx(source: Source, out: Path, request: Request) -> dict:
@@ -76,8 +87,16 @@ def write_onnx(source: Source, out: Path, request: Request) -> dict:
     # The exporter prints the whole graph where it fails, and warns of constants that are ones.
     with _told(out), _whole_numbers(), warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
-        torch.onnx.export(graph, graph.example(EXAMPLES, 1), content, input_names=list(graph.inputs), output_names=list(graph.outputs),
-                          dynamic_axes=axes, opset_version=OPSET, dynamo=False)
+        torch.onnx.export(
+            graph,
+            graph.example(EXAMPLES, 1),
+            content,
+            input_names=list(graph.inputs),
+            output_names=list(graph.outputs),
+            dynamic_axes=axes,
+            opset_version=OPSET,
+            dynamo=False,
+        )
     model = onnx.load_from_string(content.getvalue())
     for name, value in _about(source).items():
         entry = model.metadata_props.add()
@@ -85,7 +104,9 @@ def write_onnx(source: Source, out: Path, request: Request) -> dict:
     content = model.SerializeToString()
     domains = {node.domain for node in model.graph.node}
     if domains - {"", "ai.onnx"}:
-        raise BadInput(f"{out}: this field needs operators that ONNX has not ({', '.join(sorted(domains))}); export .npz")
+        raise BadInput(
+            f"{out}: this field needs operators that ONNX has not ({', '.join(sorted(domains))}); export .npz"
+        )
 
     def again(inputs: tuple[Tensor, ...]) -> list[np.ndarray]:
         session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
@@ -129,8 +150,12 @@ def _graph(source: Source) -> Graph:
 
 def _about(source: Source) -> dict[str, str]:
     field = source.field
-    return {"kind": source.kind, "method": source.run.header["method"], "domain": json.dumps(field.domain.to_json()),
-            "channels": json.dumps(field.channels.to_json())}
+    return {
+        "kind": source.kind,
+        "method": source.run.header["method"],
+        "domain": json.dumps(field.domain.to_json()),
+        "channels": json.dumps(field.channels.to_json()),
+    }
 
 
 @torch.no_grad()
@@ -144,13 +169,21 @@ def _difference(graph: Graph, again, out: Path) -> float:
     for ours, theirs in zip(expected if isinstance(expected, tuple) else (expected,), found, strict=True):
         worst = max(worst, float((ours - torch.from_numpy(theirs)).abs().max()) / max(1.0, float(ours.abs().max())))
     if not worst <= TOLERANCE:
-        raise BadInput(f"{out}: what would be written differs from the field by {worst:.2g}, more than {TOLERANCE:g}; export .npz")
+        raise BadInput(
+            f"{out}: what would be written differs from the field by {worst:.2g}, more than {TOLERANCE:g}; export .npz"
+        )
     return worst
 
 
 def _report(graph: Graph, out: Path, difference: float, what: str) -> dict:
-    return {"inputs": list(graph.inputs), "outputs": list(graph.outputs), "difference": difference, "bytes": out.stat().st_size, "files": [str(out)],
-            "text": f"{what}, {', '.join(graph.inputs)} to {', '.join(graph.outputs)}, within {difference:.1g} of the field"}
+    return {
+        "inputs": list(graph.inputs),
+        "outputs": list(graph.outputs),
+        "difference": difference,
+        "bytes": out.stat().st_size,
+        "files": [str(out)],
+        "text": f"{what}, {', '.join(graph.inputs)} to {', '.join(graph.outputs)}, within {difference:.1g} of the field",
+    }
 
 
 @contextlib.contextmanager
@@ -160,7 +193,9 @@ def _told(out: Path) -> Iterator[None]:
     except BadInput:
         raise
     except Exception as error:  # noqa: BLE001  (the tracer stumbles over what it does not know, in many ways)
-        raise BadInput(f"{out}: this field cannot be written as a graph ({str(error).strip().splitlines()[0][:160]}); export .npz") from error
+        raise BadInput(
+            f"{out}: this field cannot be written as a graph ({str(error).strip().splitlines()[0][:160]}); export .npz"
+        ) from error
 
 
 @contextlib.contextmanager

@@ -32,9 +32,17 @@ def write(source: Source, out: Path, request: Request) -> dict:
     spacing = _spacing(source, counts)
     write_volume(out, array, spacing)
     axes = source.field.domain.axes
-    return {"voxels": counts, "spacing": spacing, "origin": [axis.lower + step / 2 for axis, step in zip(axes, spacing)],
-            "lowest": float(array.min()), "highest": float(array.max()), "bytes": out.stat().st_size, "files": [str(out)], "notes": notes_of(source),
-            "text": f"{' x '.join(map(str, counts))} voxels from {array.min():.4g} to {array.max():.4g}"}
+    return {
+        "voxels": counts,
+        "spacing": spacing,
+        "origin": [axis.lower + step / 2 for axis, step in zip(axes, spacing)],
+        "lowest": float(array.min()),
+        "highest": float(array.max()),
+        "bytes": out.stat().st_size,
+        "files": [str(out)],
+        "notes": notes_of(source),
+        "text": f"{' x '.join(map(str, counts))} voxels from {array.min():.4g} to {array.max():.4g}",
+    }
 
 
 def write_slices(source: Source, out: Path, request: Request) -> dict:
@@ -54,22 +62,33 @@ def write_slices(source: Source, out: Path, request: Request) -> dict:
             grey = np.rint(np.clip((part[0] - low) / (high - low), 0, 1) * 255).astype(np.uint8)
             # (y grows upwards in the file that was fitted, and downwards in a picture)
             Image.fromarray(grey[::-1]).save(folder / f"slice-{number:04d}.png")
-    return {"voxels": counts, "spacing": _spacing(source, counts), "black": low, "white": high, "files": [str(out)], "notes": notes_of(source),
-            "text": f"{counts[2]} slices of {counts[0]} x {counts[1]} across z, black {low:.4g} to white {high:.4g}"}
+    return {
+        "voxels": counts,
+        "spacing": _spacing(source, counts),
+        "black": low,
+        "white": high,
+        "files": [str(out)],
+        "notes": notes_of(source),
+        "text": f"{counts[2]} slices of {counts[0]} x {counts[1]} across z, black {low:.4g} to white {high:.4g}",
+    }
 
 
 def _counts(source: Source, request: Request) -> list[int]:
     resolution = request.resolution or RESOLUTION
     if not COARSEST <= resolution <= FINEST:
-        raise BadInput(f"--resolution {resolution}: should be from {COARSEST} to {FINEST} voxels along the longest side")
+        raise BadInput(
+            f"--resolution {resolution}: should be from {COARSEST} to {FINEST} voxels along the longest side"
+        )
     sides = np.array([axis.upper - axis.lower for axis in source.field.domain.axes[:3]])
     counts = [max(1, round(n)) for n in resolution * sides / sides.max()]
     # The array, and once more while a file of it is made.
     needed = 8 * int(np.prod(counts, dtype=np.int64))
     free = request.memory if request.memory is not None else available_memory()
     if free is not None and needed > free:
-        raise BadInput(f"{' x '.join(map(str, counts))} voxels take {needed / (1 << 30):.1f} GB of memory, and {free / (1 << 30):.1f} GB are "
-                       f"there; --resolution {int(resolution * (free / needed) ** (1 / 3))} would fit")
+        raise BadInput(
+            f"{' x '.join(map(str, counts))} voxels take {needed / (1 << 30):.1f} GB of memory, and {free / (1 << 30):.1f} GB are "
+            f"there; --resolution {int(resolution * (free / needed) ** (1 / 3))} would fit"
+        )
     return counts
 
 
@@ -82,14 +101,16 @@ def _slices(source: Source, counts: list[int], request: Request) -> Iterator[np.
         cleared(source)
         scene = Radiance(field, request.time or 0.0)
         for height in z:
-            places = torch.stack(torch.meshgrid(x, y, height[None], indexing="ij"), dim=-1).reshape(-1, 3) * torch.tensor(scene.extents)
+            places = torch.stack(torch.meshgrid(x, y, height[None], indexing="ij"), dim=-1).reshape(
+                -1, 3
+            ) * torch.tensor(scene.extents)
             with torch.no_grad():
                 found = in_chunks(lambda part: scene.density(part.to(scene.device)).cpu(), places)
             yield found.reshape(len(x), len(y)).T[None].numpy() / np.float32(scene.side)
         return
     scale, offset = _units(source)
     for index in range(counts[2]):
-        yield lattice(field, x, y, z[index:index + 1])[..., 0] * scale + offset
+        yield lattice(field, x, y, z[index : index + 1])[..., 0] * scale + offset
 
 
 def _units(source: Source) -> tuple[float, float]:

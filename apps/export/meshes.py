@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from pathlib import Path
-
-import numpy as np
 
 from apps.export.base import Request, Source, ending_of
 from apps.export.surfaces import RESOLUTION, box_of, implicit_of, notes_of, shape_of
@@ -22,13 +19,18 @@ from scenes.shapes.writers.asset import Asset
 # Texels along the side of a texture, and the triangles that one is made for, where nothing is said.
 TEXTURE, TEXTURED_FACES = 2048, 50_000
 
+
 def write(source: Source, out: Path, request: Request) -> dict:
     check_place(out)
     implicit = implicit_of(source, request)
     baked = _texture_size(implicit, request)
     mesh = make(implicit, request)
-    report = {**quality.topology(mesh), "resolution": request.resolution or RESOLUTION, "level": implicit.level,
-              **quality.against_field(implicit, mesh)}
+    report = {
+        **quality.topology(mesh),
+        "resolution": request.resolution or RESOLUTION,
+        "level": implicit.level,
+        **quality.against_field(implicit, mesh),
+    }
     shape = shape_of(source) if request.level is None and request.crop is None else None
     if shape is not None:
         report |= quality.against_source(implicit, mesh, shape)
@@ -40,7 +42,13 @@ def write(source: Source, out: Path, request: Request) -> dict:
         report |= {"texture": baked, "texture_covered": round(covered, 3)}
     files = write_asset(out, asset)
     notes = [*mesh.notes, *_notes(implicit, report, source, shape)]
-    return {**report, "files": [str(out), *map(str, files)], "bytes": out.stat().st_size, "text": _text(report), "notes": notes}
+    return {
+        **report,
+        "files": [str(out), *map(str, files)],
+        "bytes": out.stat().st_size,
+        "text": _text(report),
+        "notes": notes,
+    }
 
 
 def make(implicit: Implicit, request: Request) -> SurfaceMesh:
@@ -74,14 +82,25 @@ def _texture_size(implicit: Implicit, request: Request) -> int | None:
     return size
 
 
-def asset_of(implicit: Implicit, mesh: SurfaceMesh, name: str, baked: int | None, request: Request) -> tuple[Asset, float]:
+def asset_of(
+    implicit: Implicit, mesh: SurfaceMesh, name: str, baked: int | None, request: Request
+) -> tuple[Asset, float]:
     """In the units of the fitted file; and the share of the texture that is in charts."""
     places = implicit.to_file(mesh.vertices)
     if not baked:
         return Asset(places, mesh.faces, mesh.normals, mesh.colours, name=name), 0.0
     made = texture.textured(implicit, mesh, baked, implicit.colours is not None, bool(request.normal_map))
-    return Asset(places[made.source], made.faces, mesh.normals[made.source], None, made.uv, made.texture, made.normal_map, made.tangents,
-                 name), made.covered
+    return Asset(
+        places[made.source],
+        made.faces,
+        mesh.normals[made.source],
+        None,
+        made.uv,
+        made.texture,
+        made.normal_map,
+        made.tangents,
+        name,
+    ), made.covered
 
 
 def write_asset(out: Path, asset: Asset) -> list[Path]:
@@ -96,11 +115,15 @@ def write_asset(out: Path, asset: Asset) -> list[Path]:
 
 
 def _text(report: dict) -> str:
-    text = (f"{report['vertices']:,} vertices, {report['triangles']:,} triangles, {'watertight' if report['watertight'] else 'open'}; "
-            f"to the field {report['distance_to_field']:.2g} ({report['distance_to_field_cells']:.2g} cells), {report['normal_error']:.2g} degrees")
+    text = (
+        f"{report['vertices']:,} vertices, {report['triangles']:,} triangles, {'watertight' if report['watertight'] else 'open'}; "
+        f"to the field {report['distance_to_field']:.2g} ({report['distance_to_field_cells']:.2g} cells), {report['normal_error']:.2g} degrees"
+    )
     if "distance_to_source" in report:
-        text += (f"; to the source {report['distance_to_source']:.2g} and back {report['distance_from_source']:.2g} of the longest side, "
-                 f"{report['normal_error_to_source']:.2g} degrees")
+        text += (
+            f"; to the source {report['distance_to_source']:.2g} and back {report['distance_from_source']:.2g} of the longest side, "
+            f"{report['normal_error_to_source']:.2g} degrees"
+        )
     return text
 
 
@@ -109,7 +132,9 @@ def _notes(implicit: Implicit, report: dict, source: Source, shape) -> list[str]
     if implicit.sort == "sheet":
         notes.append("the surface has no inside: both its sides are meshed, a tenth of a cell apart")
     if report["parts"] > 1:
-        notes.append(f"{report['parts']} parts, of which the largest has {report['largest_part']:.1%} of the area (--largest keeps only that)")
+        notes.append(
+            f"{report['parts']} parts, of which the largest has {report['largest_part']:.1%} of the area (--largest keeps only that)"
+        )
     if source.kind == "shape" and shape is None:
         notes.append("not compared with the source: it has moved or changed, or another level or part is meshed")
     elif shape is not None and "distance_to_source" not in report:

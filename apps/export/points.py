@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from apps.export.base import Request, Source
 from apps.export.meshes import make
 from apps.export.surfaces import implicit_of, notes_of
@@ -29,8 +27,17 @@ def write(source: Source, out: Path, request: Request) -> dict:
     colours = colours_at(implicit, places)
     distance = distances_to_field(implicit, mesh, places[:MEASURED], normals[:MEASURED])[0]
     write_ply(out, columns_of(implicit.to_file(places), normals, colours), comments=("Field Studio",))
-    report = {"points": len(places), "level": implicit.level, "distance_to_field": float(distance.mean()),
-              "distance_to_field_cells": float(distance.mean() / mesh.cell)}
+    report = {
+        "points": len(places),
+        "level": implicit.level,
+        "distance_to_field": float(distance.mean()),
+        "distance_to_field_cells": float(distance.mean() / mesh.cell),
+    }
     coloured = "" if colours is None else " and colours"
-    return {**report, "bytes": out.stat().st_size, "files": [str(out)], "notes": [*mesh.notes, *notes_of(source)],
-            "text": f"{len(places):,} points with normals{coloured}; to the field {report['distance_to_field']:.2g}"}
+    return {
+        **report,
+        "bytes": out.stat().st_size,
+        "files": [str(out)],
+        "notes": [*mesh.notes, *notes_of(source)],
+        "text": f"{len(places):,} points with normals{coloured}; to the field {report['distance_to_field']:.2g}",
+    }

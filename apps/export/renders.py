@@ -19,7 +19,11 @@ def write(source: Source, out: Path, request: Request) -> dict:
     if source.kind == "video" and out.suffix.lower() in CLIP_PICTURE and request.time is None:
         wanted["time"] = source.field.domain.axes[2].lower
     report = output_for(source.kind, source.field).render(out, RenderRequest(**wanted))
-    return {**report, "files": [str(out)], "bytes": out.stat().st_size if out.is_file() else sum(file.stat().st_size for file in out.iterdir())}
+    return {
+        **report,
+        "files": [str(out)],
+        "bytes": out.stat().st_size if out.is_file() else sum(file.stat().st_size for file in out.iterdir()),
+    }
 
 
 def write_turntable(source: Source, out: Path, request: Request) -> dict:

@@ -26,8 +26,9 @@ def write(source: Source, out: Path, request: Request) -> dict:
     metrics, notes = None, []
     try:
         signal = reopen(run)
-        metrics = objective_for(signal, field, run.header["options"]["loss"]).evaluate(unpack(pack(field, method, bits)).to(
-            next(field.parameters()).device))
+        metrics = objective_for(signal, field, run.header["options"]["loss"]).evaluate(
+            unpack(pack(field, method, bits)).to(next(field.parameters()).device)
+        )
     except BadInput as error:
         notes.append(f"what rounding costs is not known: {error}")
     about = {"run": run.header, "metrics": {**before, "metrics": metrics} if metrics else before or None}
@@ -37,6 +38,16 @@ def write(source: Source, out: Path, request: Request) -> dict:
     a_number = 8 * len(content) / field.stored_numbers
     text = f"{len(content):,} bytes, {a_number:.2f} bits a number" + (f", {rate:.4g} bits a pixel" if rate else "")
     for name, value in (metrics or {}).items():
-        text += f", {name} {value:.4g}" + (f" (was {before['metrics'][name]:.4g})" if name in before.get("metrics", {}) else "")
-    return {"bytes": len(content), "bits_per_number": round(a_number, 4), **({"bits_per_pixel": round(rate, 5)} if rate else {}),
-            "metrics": metrics, "metrics_before": before.get("metrics"), "files": [str(out)], "text": text, "notes": notes}
+        text += f", {name} {value:.4g}" + (
+            f" (was {before['metrics'][name]:.4g})" if name in before.get("metrics", {}) else ""
+        )
+    return {
+        "bytes": len(content),
+        "bits_per_number": round(a_number, 4),
+        **({"bits_per_pixel": round(rate, 5)} if rate else {}),
+        "metrics": metrics,
+        "metrics_before": before.get("metrics"),
+        "files": [str(out)],
+        "text": text,
+        "notes": notes,
+    }

@@ -27,8 +27,14 @@ def write(source: Source, out: Path, request: Request) -> dict:
     places, normals = scattered(implicit, mesh, request.points or SPLATS)
     splats = splats_on(implicit, places, normals, float(face_areas(mesh.vertices, mesh.faces).sum()))
     write_ply(out, columns(splats, implicit.corner, implicit.side))
-    return {"splats": len(places), "level": implicit.level, "bytes": out.stat().st_size, "files": [str(out)], "notes": mesh.notes,
-            "text": f"{len(places):,} Gaussians with one colour each"}
+    return {
+        "splats": len(places),
+        "level": implicit.level,
+        "bytes": out.stat().st_size,
+        "files": [str(out)],
+        "notes": mesh.notes,
+        "text": f"{len(places):,} Gaussians with one colour each",
+    }
 
 
 def write_radiance(source: Source, out: Path, request: Request) -> dict:
@@ -42,7 +48,17 @@ def write_radiance(source: Source, out: Path, request: Request) -> dict:
     if cells is None:
         raise BadInput("there is nothing to see: no ray of the scene's cameras meets any density")
     splats = splats_seen(scene, cells)
-    notes = [] if len(splats.places) > 0.8 * count else [f"{count:,} Gaussians would be smaller than the cameras' pixels tell anything of"]
+    notes = (
+        []
+        if len(splats.places) > 0.8 * count
+        else [f"{count:,} Gaussians would be smaller than the cameras' pixels tell anything of"]
+    )
     write_ply(out, columns(splats, scene.corner, scene.side))
-    return {"splats": len(splats.places), "rays_from": len(cameras), "bytes": out.stat().st_size, "files": [str(out)], "notes": notes,
-            "text": f"{len(splats.places):,} Gaussians with the colours of every direction of view, where the rays of {len(cameras)} cameras end"}
+    return {
+        "splats": len(splats.places),
+        "rays_from": len(cameras),
+        "bytes": out.stat().st_size,
+        "files": [str(out)],
+        "notes": notes,
+        "text": f"{len(splats.places):,} Gaussians with the colours of every direction of view, where the rays of {len(cameras)} cameras end",
+    }

@@ -48,7 +48,9 @@ def notes_of(source: Source) -> list[str]:
         return []
     axes = source.field.domain.axes[:3]
     corners = " to ".join(",".join(f"{getattr(axis, end):.4g}" for axis in axes) for end in ("lower", "upper"))
-    return [f"the scene has no bounds: only what is in its inner cube, from {corners}, is written; --as splat, views and films have the rest too"]
+    return [
+        f"the scene has no bounds: only what is in its inner cube, from {corners}, is written; --as splat, views and films have the rest too"
+    ]
 
 
 def cleared(source: Source) -> None:
@@ -57,7 +59,10 @@ def cleared(source: Source) -> None:
 
     cameras = source.run.cameras() if source.run else []
     if cameras and (share := clear(source.field, cameras)):
-        print(f"cleared {share:.1%} of the cells that have density: no camera saw them, or they are specks", file=sys.stderr)
+        print(
+            f"cleared {share:.1%} of the cells that have density: no camera saw them, or they are specks",
+            file=sys.stderr,
+        )
 
 
 def _density_level(scene: Radiance) -> float:
@@ -70,8 +75,11 @@ def _density_level(scene: Radiance) -> float:
 
 
 def _say(level: float, found: np.ndarray) -> None:
-    print(f"level {level:.4g}: it parts the field's histogram, from {found.min():.4g} to {found.max():.4g}, best; "
-          f"{float((found > level).mean()):.1%} of the volume is above it (--level overrules)", file=sys.stderr)
+    print(
+        f"level {level:.4g}: it parts the field's histogram, from {found.min():.4g} to {found.max():.4g}, best; "
+        f"{float((found > level).mean()):.1%} of the volume is above it (--level overrules)",
+        file=sys.stderr,
+    )
 
 
 def box_of(implicit: Implicit, request: Request) -> tuple[np.ndarray, np.ndarray]:
@@ -85,7 +93,9 @@ def box_of(implicit: Implicit, request: Request) -> tuple[np.ndarray, np.ndarray
     upper = np.minimum(implicit.from_file(np.array(request.crop[3:])), whole[1])
     if not (lower < upper).all():
         corners = ",".join(f"{x:.4g}" for x in (*implicit.to_file(whole[0]), *implicit.to_file(whole[1])))
-        raise BadInput(f"--crop {','.join(f'{x:g}' for x in request.crop)}: outside of the field, which fills {corners}")
+        raise BadInput(
+            f"--crop {','.join(f'{x:g}' for x in request.crop)}: outside of the field, which fills {corners}"
+        )
     return lower, upper
 
 

@@ -46,7 +46,10 @@ def write(source: Source, out: Path, request: Request) -> dict:
         if not 2 <= request.turntable <= MOST_VIEWS:
             raise BadInput(f"--turntable {request.turntable}: should be from 2 to {MOST_VIEWS:,} views")
         ring = around(cameras, request.turntable, cameras[0].lens)
-        cameras = [PathCamera(camera.pose, camera.lens, camera.time, f"{i:04}", "train" if i % HELD_OUT else "test") for i, camera in enumerate(ring)]
+        cameras = [
+            PathCamera(camera.pose, camera.lens, camera.time, f"{i:04}", "train" if i % HELD_OUT else "test")
+            for i, camera in enumerate(ring)
+        ]
     views = tuple(_view(output, camera, number, request.size) for number, camera in enumerate(cameras))
     moving = source.field.moving
     box = None
@@ -59,17 +62,31 @@ def write(source: Source, out: Path, request: Request) -> dict:
         write_scene(folder, PosedViews(views, box=box), one_file=True)
     lens = views[0].lens
     alpha = "as the scene has no bounds, without alpha" if _boundless(source.field) else "with alpha"
-    return {"views": len(views), "for_testing": sum(view.split == "test" for view in views), "width": lens.width, "height": lens.height,
-            "bytes": sum(file.stat().st_size for file in out.rglob("*") if file.is_file()), "files": [str(out)],
-            "notes": ["each view shows the scene at its own moment"] if moving else [],
-            "text": f"{len(views)} pictures of {lens.width} x {lens.height}, {alpha}, and transforms.json"}
+    return {
+        "views": len(views),
+        "for_testing": sum(view.split == "test" for view in views),
+        "width": lens.width,
+        "height": lens.height,
+        "bytes": sum(file.stat().st_size for file in out.rglob("*") if file.is_file()),
+        "files": [str(out)],
+        "notes": ["each view shows the scene at its own moment"] if moving else [],
+        "text": f"{len(views)} pictures of {lens.width} x {lens.height}, {alpha}, and transforms.json",
+    }
 
 
 def _view(output: RadianceOutput, camera: PathCamera, number: int, size: tuple[int, int] | None) -> Rendered:
     lens = camera.lens if size is None else resized(camera.lens, *size)
     time = camera.time if output.field.moving else None
-    return Rendered(camera.name or f"{number:04}", None, camera.pose, lens, camera.split or "train", time, output=output,
-                    camera=PathCamera(camera.pose, lens, time))
+    return Rendered(
+        camera.name or f"{number:04}",
+        None,
+        camera.pose,
+        lens,
+        camera.split or "train",
+        time,
+        output=output,
+        camera=PathCamera(camera.pose, lens, time),
+    )
 
 
 def _boundless(scene) -> bool:

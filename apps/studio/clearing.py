@@ -25,12 +25,20 @@ def clear(folders: Folders, used: Iterable[str | Path] = ()) -> int:
     """Deletes uploads that are older than a day and spoken of neither in `used` (paths of signals) nor in a run, and what has arrived or
     was made for a download as long ago; returns how many. Nothing is deleted where it cannot be told what runs speak of."""
     try:
-        words = "\n".join(file.read_text(encoding="utf-8", errors="replace") for name in ("run.json", HEADER) for file in folders.runs.glob(f"*/{name}"))
+        words = "\n".join(
+            file.read_text(encoding="utf-8", errors="replace")
+            for name in ("run.json", HEADER)
+            for file in folders.runs.glob(f"*/{name}")
+        )
     except OSError:
         return 0
     words += "\n".join(map(str, used))
     before = time.time() - KEPT_SECONDS
-    old = [path for path in folders.uploads.iterdir() if TOKEN.fullmatch(path.name) and path.name not in words and _changed(path) < before]
+    old = [
+        path
+        for path in folders.uploads.iterdir()
+        if TOKEN.fullmatch(path.name) and path.name not in words and _changed(path) < before
+    ]
     if folders.arriving.is_dir():
         old += [path for path in folders.arriving.iterdir() if _changed(path) < before]
     for path in old:

@@ -60,12 +60,18 @@ class CompareJob(Job):
 
 def plan_of(header: dict) -> Plan:
     """What a comparison compares, from its `comparison.json`."""
-    return Plan(header["source"]["path"], tuple(header["methods"]), header["kind"], header["parameters"], None if header["steps"] else header["seconds"],
-                header["steps"], header["seeds"], header["held_out"])
+    return Plan(
+        header["source"]["path"],
+        tuple(header["methods"]),
+        header["kind"],
+        header["parameters"],
+        None if header["steps"] else header["seconds"],
+        header["steps"],
+        header["seeds"],
+        header["held_out"],
+    )
 
 
 def preview_of(path: Path) -> Path:
     """The picture by which a comparison is shown in the gallery."""
     return path / ("crops.png" if (path / "crops.png").is_file() else "target.png")
-
-

@@ -36,8 +36,18 @@ class DistillOrder:
     @classmethod
     def again(cls, header: dict) -> DistillOrder:
         """The one that a run was distilled by."""
-        return cls(Path(header["teacher"]["path"]), header["method"], header["options"], header["seconds"], seed=header["seed"], steps=header["steps"],
-                   bits=header["bits"], stages=Stages(**header["stages"]), share_heads=header["share_heads"], data=header.get(DATA))
+        return cls(
+            Path(header["teacher"]["path"]),
+            header["method"],
+            header["options"],
+            header["seconds"],
+            seed=header["seed"],
+            steps=header["steps"],
+            bits=header["bits"],
+            stages=Stages(**header["stages"]),
+            share_heads=header["share_heads"],
+            data=header.get(DATA),
+        )
 
 
 class DistillJob(FitJob):
@@ -55,9 +65,21 @@ class DistillJob(FitJob):
         self._data = open_other(order.data, teacher) if order.data else None
         if self._data is not None:
             distill.check_data(self._data, teacher)
-        trainer, run = distill.prepare(teacher, order.into, steps=order.steps, seconds=order.seconds, parameters=order.params, seed=order.seed,
-                                       device=order.device, bits=order.bits, options=dict(order.options), stages=order.stages,
-                                       share_heads=order.share_heads, out=self.path, started=started)
+        trainer, run = distill.prepare(
+            teacher,
+            order.into,
+            steps=order.steps,
+            seconds=order.seconds,
+            parameters=order.params,
+            seed=order.seed,
+            device=order.device,
+            bits=order.bits,
+            options=dict(order.options),
+            stages=order.stages,
+            share_heads=order.share_heads,
+            out=self.path,
+            started=started,
+        )
         run.write_header(**{DATA: order.data})
         return trainer, run
 
@@ -73,8 +95,12 @@ class DistillJob(FitJob):
 
     def _finished(self, result: Fit, run: Run) -> None:
         shared = run.header["shared"]
-        self.message = "the scores are against the teacher" + (f"; shared with it: {', '.join(shared)}" if shared else "")
+        self.message = "the scores are against the teacher" + (
+            f"; shared with it: {', '.join(shared)}" if shared else ""
+        )
         if self._data is not None:
             scores = distill.score_on_data(run, result.field, self._data)
-            self.message += "; on the data: " + ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in scores.items())
+            self.message += "; on the data: " + ", ".join(
+                f"{name.replace('_', ' ')} {value:.4g}" for name, value in scores.items()
+            )
             self._data = None

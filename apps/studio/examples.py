@@ -13,9 +13,13 @@ import numpy as np
 from apps.studio.folders import Folders
 from scenes.atomic import atomic_write
 
-READY = {"Astronaut, a photograph": "skimage:astronaut", "Coffee, a photograph": "skimage:coffee", "Chelsea, a cat": "skimage:chelsea",
-               "Hubble's deep field": "skimage:hubble_deep_field",
-               "Duck, a posed scene": "procedural:duck"}
+READY = {
+    "Astronaut, a photograph": "skimage:astronaut",
+    "Coffee, a photograph": "skimage:coffee",
+    "Chelsea, a cat": "skimage:chelsea",
+    "Hubble's deep field": "skimage:hubble_deep_field",
+    "Duck, a posed scene": "procedural:duck",
+}
 RATE = 16000
 PICTURES = Path(__file__).parent / "static" / "examples"
 PICTURE_SIDE = 240
@@ -62,7 +66,9 @@ def _ripples(path: Path) -> None:
             turn = 2 * np.pi * index / 32
             first = np.hypot(x - 0.67 - 0.3 * np.cos(turn), y - 0.5 - 0.2 * np.sin(turn))
             second = np.hypot(x - 0.3, y - 0.7)
-            waves = np.stack([np.sin(28 * first - 2 * turn), np.sin(22 * second + turn), np.sin(18 * (first + second))], axis=-1)
+            waves = np.stack(
+                [np.sin(28 * first - 2 * turn), np.sin(22 * second + turn), np.sin(18 * (first + second))], axis=-1
+            )
             yield ((0.5 + 0.5 * waves) * 255).astype(np.uint8)
 
     write_clip(path, frames(), 16)
@@ -72,7 +78,9 @@ def _gyroid(path: Path) -> None:
     """A gyroid in a ball, soft at its surface, 64 voxels along each side."""
     z, y, x = np.mgrid[0:64, 0:64, 0:64] / 63 * 2 - 1
     turn = 3 * np.pi
-    sheet = np.abs(np.sin(turn * x) * np.cos(turn * y) + np.sin(turn * y) * np.cos(turn * z) + np.sin(turn * z) * np.cos(turn * x))
+    sheet = np.abs(
+        np.sin(turn * x) * np.cos(turn * y) + np.sin(turn * y) * np.cos(turn * z) + np.sin(turn * z) * np.cos(turn * x)
+    )
     ball = 1 / (1 + np.exp(40 * (np.sqrt(x**2 + y**2 + z**2) - 0.9)))
     with atomic_write(path) as temporary, open(temporary, "wb") as file:
         np.save(file, (ball / (1 + np.exp(12 * (sheet - 0.5)))).astype(np.float32))
@@ -94,7 +102,9 @@ def _knot(path: Path) -> None:
     vertices = (line[:, None] + thickness * (np.cos(a) * out[:, None] + np.sin(a) * beside[:, None])).reshape(-1, 3)
     i, j = np.meshgrid(np.arange(turns), np.arange(sides), indexing="ij")
     corner = [((i + di) % turns * sides + (j + dj) % sides).ravel() for di, dj in ((0, 0), (1, 0), (1, 1), (0, 1))]
-    faces = np.concatenate([np.stack([corner[0], corner[1], corner[2]], 1), np.stack([corner[0], corner[2], corner[3]], 1)])
+    faces = np.concatenate(
+        [np.stack([corner[0], corner[1], corner[2]], 1), np.stack([corner[0], corner[2], corner[3]], 1)]
+    )
     mesh = trimesh.Trimesh(vertices, faces, process=False)
     mesh.fix_normals()
     with atomic_write(path) as temporary:
@@ -121,7 +131,9 @@ def draw(folder: Path = PICTURES) -> None:
     with tempfile.TemporaryDirectory() as place:
         for index, name in enumerate(names()):
             picture = Image.fromarray(scenes.load(source(name, Folders.at(Path(place)))).preview(2 * PICTURE_SIDE))
-            ImageOps.fit(picture.convert("RGB"), (PICTURE_SIDE, PICTURE_SIDE)).save(folder / f"{index}.webp", quality=80)
+            ImageOps.fit(picture.convert("RGB"), (PICTURE_SIDE, PICTURE_SIDE)).save(
+                folder / f"{index}.webp", quality=80
+            )
 
 
 if __name__ == "__main__":

@@ -19,8 +19,11 @@ from scenes.errors import BadInput
 
 WEIGHTS = "weights, and how to build the field again (.safetensors)"
 # What `render` makes besides what the table of exports has.
-RENDERED = {"volume": {"projection (.png)": ".png"}, "shape": {"turntable (.gif)": ".gif", "view (.png)": ".png"},
-            "radiance": {"view (.png)": ".png"}}
+RENDERED = {
+    "volume": {"projection (.png)": ".png"},
+    "shape": {"turntable (.gif)": ".gif", "view (.png)": ".png"},
+    "radiance": {"view (.png)": ".png"},
+}
 TURNTABLE_SIZE = (400, 400)  # of shapes; scenes have their cameras'
 # Forms that hold every number of the field, in so many bits.
 WHOLE = {"small": 8, "weights": 32, "network": 32, "program": 32}
@@ -46,12 +49,25 @@ class Choice:
 def choices(opened: Opened) -> list[Choice]:
     """What fits this field, the usual form of its kind first."""
     kind = opened.run.header["kind"]
-    rendered = [Choice(label, ending, "render", "scale" if kind == "volume" else "") for label, ending in RENDERED.get(kind, {}).items()]
+    rendered = [
+        Choice(label, ending, "render", "scale" if kind == "volume" else "")
+        for label, ending in RENDERED.get(kind, {}).items()
+    ]
     able = can(base.Source(opened.run, opened.field, kind))
-    rows = {(row.ending, row.form): row for row in reversed(formats.FORMATS) if row.needs in able}  # (`export` takes the first that fits)
-    exported = [Choice(_label(row), row.ending, "export",
-                       "scale" if "scale" in row.takes else "cells" if "resolution" in row.takes else "", row.form, kind == "video" and "time" in row.takes)
-                for row in reversed(rows.values())]
+    rows = {
+        (row.ending, row.form): row for row in reversed(formats.FORMATS) if row.needs in able
+    }  # (`export` takes the first that fits)
+    exported = [
+        Choice(
+            _label(row),
+            row.ending,
+            "export",
+            "scale" if "scale" in row.takes else "cells" if "resolution" in row.takes else "",
+            row.form,
+            kind == "video" and "time" in row.takes,
+        )
+        for row in reversed(rows.values())
+    ]
     return [*exported, *rendered, Choice(WEIGHTS, ".safetensors", "copy")]
 
 
@@ -73,7 +89,7 @@ def estimate(run: Run, choice: Choice, scale: float, cells: int) -> str:
     if choice.by == "copy" or choice.form in WHOLE:
         return f"{header['parameters']:,} numbers, about {header['parameters'] * WHOLE.get(choice.form, header.get('bits', 32)) / 8e6:.3g} MB"
     if choice.size == "cells":
-        return f"up to {cells} cells along the longest side: {cells ** 3 * BYTES_A_CELL / 1e6:,.0f} MB of values while it is made"
+        return f"up to {cells} cells along the longest side: {cells**3 * BYTES_A_CELL / 1e6:,.0f} MB of values while it is made"
     if choice.form == "splat":
         from apps.export.splats import SPLATS
 
@@ -99,7 +115,9 @@ def _rendered(run: Run, choice: Choice) -> str:
             return "as large as its cameras' pictures, which the run does not know"
         width, height = cameras[0].lens.width, cameras[0].lens.height
         count = radiance.FRAMES if turntable else len(cameras) if choice.form == "views" else 1
-    return f"{width} x {height} pixels" + (f", {count} pictures, {width * height * count / 1e6:,.1f} million pixels" if count > 1 else "")
+    return f"{width} x {height} pixels" + (
+        f", {count} pictures, {width * height * count / 1e6:,.1f} million pixels" if count > 1 else ""
+    )
 
 
 def write(run: Run, choice: Choice, scale: float, cells: int) -> Path:
@@ -111,8 +129,11 @@ def write(run: Run, choice: Choice, scale: float, cells: int) -> Path:
     elif choice.by == "export":
         if choice.size == "scale":
             _refuse_large(header, scale)
-        request = base.Request(resolution=max(8, min(MOST_CELLS, int(cells))) if choice.size == "cells" else None,
-                               scale=scale if choice.size == "scale" and scale != 1 else None, time=_middle(header) if choice.moment else None)
+        request = base.Request(
+            resolution=max(8, min(MOST_CELLS, int(cells))) if choice.size == "cells" else None,
+            scale=scale if choice.size == "scale" and scale != 1 else None,
+            time=_middle(header) if choice.moment else None,
+        )
         # (of a field of its own: that of a scene is cleared for meshes, splats and densities)
         formats.export(base.Source(run, run.load_field(), header["kind"]), out, request, choice.form)
         beside = list(out.parent.iterdir())
@@ -122,8 +143,11 @@ def write(run: Run, choice: Choice, scale: float, cells: int) -> Path:
             return packed.rename(out.parent / f"{run.path.name}.zip")
     else:
         turntable = True if choice.label.startswith("turntable") else None
-        request = Request(turntable=turntable, size=TURNTABLE_SIZE if turntable else None,
-                          scale=scale if choice.size == "scale" and scale != 1 else None)
+        request = Request(
+            turntable=turntable,
+            size=TURNTABLE_SIZE if turntable else None,
+            scale=scale if choice.size == "scale" and scale != 1 else None,
+        )
         output_for(header["kind"], run.load_field(), run.path).render(out, request)
     return out
 
@@ -140,7 +164,9 @@ def _refuse_large(header: dict, scale: float) -> None:
     for n in _scaled(header, scale):
         numbers *= n
     if numbers > MOST_NUMBERS:
-        raise BadInput(f"that is {numbers:,} numbers; at most {MOST_NUMBERS:,} are made here, the command line makes more")
+        raise BadInput(
+            f"that is {numbers:,} numbers; at most {MOST_NUMBERS:,} are made here, the command line makes more"
+        )
 
 
 def _middle(header: dict) -> float:

@@ -46,7 +46,11 @@ class Folders:
     def new(self, name: str) -> Path:
         """A folder for a new run: `name`, or `name-2`, ... where that exists."""
         name = cleaned(name)
-        return next(path for path in (self.runs / n for n in chain([name], (f"{name}-{i}" for i in count(2)))) if not path.exists())
+        return next(
+            path
+            for path in (self.runs / n for n in chain([name], (f"{name}-{i}" for i in count(2))))
+            if not path.exists()
+        )
 
     def upload(self) -> Path:
         """A new folder for one upload, with a name that nobody can guess."""
@@ -61,7 +65,9 @@ class Folders:
 
 def checked(name: str) -> str:
     if not isinstance(name, str) or not NAME.fullmatch(name) or ".." in name:
-        raise BadInput("a name has letters, digits, spaces and . _ + -, begins with a letter or a digit, and has at most 80 of them")
+        raise BadInput(
+            "a name has letters, digits, spaces and . _ + -, begins with a letter or a digit, and has at most 80 of them"
+        )
     return name
 
 

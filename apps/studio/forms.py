@@ -31,9 +31,21 @@ def controls(name: str, kind: str | None = None) -> list[Control]:
     """A control for every option that `--set` reaches; with `kind`, without those that are of other kinds of signals alone."""
     cls = method_class(name)
     schema = cls.model_json_schema()["properties"]
-    return [Control(option["name"], option["description"], "decided from the signal" if option["default"] is None else str(option["default"]).lower()
-                    if isinstance(option["default"], bool) else str(option["default"]), option["values"], _choices(schema[option["name"]]))
-            for option in describe(cls)["options"] if kind is None or OF_KINDS.get(option["description"].partition(":")[0], kind) == kind]
+    return [
+        Control(
+            option["name"],
+            option["description"],
+            "decided from the signal"
+            if option["default"] is None
+            else str(option["default"]).lower()
+            if isinstance(option["default"], bool)
+            else str(option["default"]),
+            option["values"],
+            _choices(schema[option["name"]]),
+        )
+        for option in describe(cls)["options"]
+        if kind is None or OF_KINDS.get(option["description"].partition(":")[0], kind) == kind
+    ]
 
 
 def options(name: str, typed: dict[str, str]) -> dict[str, object]:
@@ -71,4 +83,3 @@ def _choices(entry: dict) -> tuple[str, ...] | None:
     if "enum" in entry:
         return (DEFAULT, *(str(value) for value in entry["enum"]))
     return (DEFAULT, "true", "false") if entry.get("type") == "boolean" else None
-

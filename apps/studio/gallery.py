@@ -52,18 +52,35 @@ def _run(path: Path) -> dict:
     header, stored = run.header, run.metrics()
     metrics = stored["metrics"] if stored else {}
     headline = next(((name, metrics[name]) for name in HEADLINES if name in metrics), None)
-    return {"sort": "run", "kind": header["kind"], "method": header["method"], "status": header["status"], "parameters": header["parameters"],
-            "headline": headline, "source": header["source"]["path"].replace("\\", "/").rpartition("/")[2], "ready": run.weights.is_file(),
-            "picture": (path / "preview.png").is_file(), "changed": (path / "run.json").stat().st_mtime}
+    return {
+        "sort": "run",
+        "kind": header["kind"],
+        "method": header["method"],
+        "status": header["status"],
+        "parameters": header["parameters"],
+        "headline": headline,
+        "source": header["source"]["path"].replace("\\", "/").rpartition("/")[2],
+        "ready": run.weights.is_file(),
+        "picture": (path / "preview.png").is_file(),
+        "changed": (path / "run.json").stat().st_mtime,
+    }
 
 
 def _comparison(path: Path) -> dict:
     header = json.loads((path / HEADER).read_text(encoding="utf-8"))
     wanted = len(header["methods"]) * header["seeds"]
-    return {"sort": "comparison", "kind": header["kind"], "method": ", ".join(header["methods"]), "parameters": header["parameters"],
-            "status": "finished" if len(header["rows"]) == wanted else f"{len(header['rows'])} of {wanted} fits",
-            "headline": None, "source": header["source"]["path"].replace("\\", "/").rpartition("/")[2], "ready": (path / "comparison.html").is_file(),
-            "picture": any((path / name).is_file() for name in ("crops.png", "target.png")), "changed": (path / HEADER).stat().st_mtime}
+    return {
+        "sort": "comparison",
+        "kind": header["kind"],
+        "method": ", ".join(header["methods"]),
+        "parameters": header["parameters"],
+        "status": "finished" if len(header["rows"]) == wanted else f"{len(header['rows'])} of {wanted} fits",
+        "headline": None,
+        "source": header["source"]["path"].replace("\\", "/").rpartition("/")[2],
+        "ready": (path / "comparison.html").is_file(),
+        "picture": any((path / name).is_file() for name in ("crops.png", "target.png")),
+        "changed": (path / HEADER).stat().st_mtime,
+    }
 
 
 def rename(folders: Folders, queue: Queue, old: str, new: str) -> str:
@@ -103,9 +120,18 @@ def repeat(folders: Folders, queue: Queue, name: str) -> Job:
         return queue.add(DistillJob(anew.name, anew, order))
     source = header["source"]
     budget = {"steps": header["steps"]} if header["steps"] else {"seconds": header["seconds"]}
-    order = FitOrder(source["path"], header["kind"], dict(source.get("options", {})), header["method"], header["options"], **budget,
-                     seed=header["seed"], bits=header.get("bits", 32), keep=header.get("keep", 1.0),
-                     start=Path(header["from"]) if header.get("from") else None)
+    order = FitOrder(
+        source["path"],
+        header["kind"],
+        dict(source.get("options", {})),
+        header["method"],
+        header["options"],
+        **budget,
+        seed=header["seed"],
+        bits=header.get("bits", 32),
+        keep=header.get("keep", 1.0),
+        start=Path(header["from"]) if header.get("from") else None,
+    )
     return queue.fit(order, name)
 
 

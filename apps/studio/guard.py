@@ -9,9 +9,11 @@ from urllib.parse import urlsplit
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 # Nothing is fetched from elsewhere, whatever a library's page would like to.
-POLICY = ("default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
-          "img-src 'self' data: blob:; media-src 'self' data: blob:; connect-src 'self' data: blob:; font-src 'self' data:; "
-          "worker-src 'self' blob:; object-src 'none'; base-uri 'self'; frame-ancestors 'self'; form-action 'self'")
+POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; media-src 'self' data: blob:; connect-src 'self' data: blob:; font-src 'self' data:; "
+    "worker-src 'self' blob:; object-src 'none'; base-uri 'self'; frame-ancestors 'self'; form-action 'self'"
+)
 
 
 class Guard:
@@ -37,7 +39,13 @@ class Guard:
         elif headers.get("origin", "null") not in ("null", f"http://{host}", f"https://{host}") or _foreign(headers):
             await _refuse(scope, send, 403, "requests from other sites are not answered")
         elif self.password is not None and not self._known(headers.get("authorization", "")):
-            await _refuse(scope, send, 401, "this studio wants its password (any user name)", [(b"www-authenticate", b'Basic realm="studio"')])
+            await _refuse(
+                scope,
+                send,
+                401,
+                "this studio wants its password (any user name)",
+                [(b"www-authenticate", b'Basic realm="studio"')],
+            )
         else:
             await self.app(scope, receive, lambda message: send(_with_policy(message)))
 
@@ -57,8 +65,15 @@ def _foreign(headers: dict[str, str]) -> bool:
 
 def _with_policy(message: dict) -> dict:
     if message["type"] == "http.response.start":
-        message = {**message, "headers": [*message.get("headers", []), (b"content-security-policy", POLICY.encode()),
-                                          (b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]}
+        message = {
+            **message,
+            "headers": [
+                *message.get("headers", []),
+                (b"content-security-policy", POLICY.encode()),
+                (b"x-content-type-options", b"nosniff"),
+                (b"referrer-policy", b"no-referrer"),
+            ],
+        }
     return message
 
 
@@ -66,5 +81,11 @@ async def _refuse(scope, send, status: int, text: str, headers: list[tuple[bytes
     if scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": 1008})
         return
-    await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", b"text/plain; charset=utf-8"), *(headers or [])]})
+    await send(
+        {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [(b"content-type", b"text/plain; charset=utf-8"), *(headers or [])],
+        }
+    )
     await send({"type": "http.response.body", "body": text.encode()})

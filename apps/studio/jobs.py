@@ -112,9 +112,25 @@ class Job:
 
     def told(self) -> dict:
         """Everything but the pictures and the curve."""
-        return {"id": self.id, "name": self.name, "run": self.path.name, "state": self.state, "message": self.message, "info": self.info, "kind": self.kind,
-                "step": self.step, "total": self.total, "elapsed": round(self.elapsed, 1), "left": self.left, "rate": round(self.rate, 1),
-                "measure": self.measure, "quality": self.quality, "metrics": self.metrics, "version": self.version, "pictures": dict(self._drawn)}
+        return {
+            "id": self.id,
+            "name": self.name,
+            "run": self.path.name,
+            "state": self.state,
+            "message": self.message,
+            "info": self.info,
+            "kind": self.kind,
+            "step": self.step,
+            "total": self.total,
+            "elapsed": round(self.elapsed, 1),
+            "left": self.left,
+            "rate": round(self.rate, 1),
+            "measure": self.measure,
+            "quality": self.quality,
+            "metrics": self.metrics,
+            "version": self.version,
+            "pictures": dict(self._drawn),
+        }
 
     def begin(self) -> bool:
         """Called by the worker; False where it has been taken from the queue."""
@@ -203,15 +219,31 @@ class FitJob(Job):
         """What follows a fit that came to its end."""
 
     def sources(self) -> list[str]:
-        return [] if self.order is None else [self.order.source, *(value for value in self.order.loading.values() if isinstance(value, str))]
+        return (
+            []
+            if self.order is None
+            else [self.order.source, *(value for value in self.order.loading.values() if isinstance(value, str))]
+        )
 
     def _new(self, started: float) -> tuple[Trainer, Run]:
         order = self.order
         signal = scenes.load(order.source, order.kind, **order.loading)
         budget = {"steps": order.steps} if order.steps else {"seconds": order.seconds}
-        return fitting.prepare(signal, order.method, **budget, parameters=order.params, seed=order.seed, bits=order.bits, init=order.init,
-                               keep=order.keep, start=Run.open(order.start) if order.start else None, device=order.device,
-                               options=dict(order.options), out=self.path, started=started)
+        return fitting.prepare(
+            signal,
+            order.method,
+            **budget,
+            parameters=order.params,
+            seed=order.seed,
+            bits=order.bits,
+            init=order.init,
+            keep=order.keep,
+            start=Run.open(order.start) if order.start else None,
+            device=order.device,
+            options=dict(order.options),
+            out=self.path,
+            started=started,
+        )
 
     def _continued(self, started: float) -> tuple[Trainer, Run]:
         run = Run.open(self.path)
@@ -315,7 +347,7 @@ class Queue:
             self.jobs[job.id] = job
             self.jobs.move_to_end(job.id)
             self._waiting.append(job)
-            for old in [j for j in self.jobs.values() if j.state not in ACTIVE][:max(0, len(self.jobs) - MOST_KEPT)]:
+            for old in [j for j in self.jobs.values() if j.state not in ACTIVE][: max(0, len(self.jobs) - MOST_KEPT)]:
                 del self.jobs[old.id]
             self._change.notify()
         return job

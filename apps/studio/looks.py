@@ -52,7 +52,9 @@ class Opened:
 
 class Looks:
     def __init__(self) -> None:
-        self._pool, self._opening, self._making = (ThreadPoolExecutor(1, thread_name_prefix=f"studio-{name}") for name in ("looks", "opens", "makes"))
+        self._pool, self._opening, self._making = (
+            ThreadPoolExecutor(1, thread_name_prefix=f"studio-{name}") for name in ("looks", "opens", "makes")
+        )
         self._kept: OrderedDict[Path, Opened] = OrderedDict()
 
     def ask(self, path: Path, function: Callable[[Opened], object]):
@@ -85,7 +87,17 @@ class Looks:
         return kept
 
 
-def window(opened: Opened, x0: float, y0: float, x1: float, y1: float, width: int, height: int, at: float = 0.5, axis: str = "z") -> np.ndarray:
+def window(
+    opened: Opened,
+    x0: float,
+    y0: float,
+    x1: float,
+    y1: float,
+    width: int,
+    height: int,
+    at: float = 0.5,
+    axis: str = "z",
+) -> np.ndarray:
     """The field over a part of its domain (shares of it), `[height, width, 3 or 4]` uint8, evaluated for just these pixels.
 
     `at` is the moment of a clip or where the slice of a volume is, both from 0 to 1; `axis` is what a slice is cut across.
@@ -95,14 +107,18 @@ def window(opened: Opened, x0: float, y0: float, x1: float, y1: float, width: in
             raise BadInput("a window is made of finite numbers")
     if not (-1 <= x0 < x1 <= 2 and -1 <= y0 < y1 <= 2) or min(x1 - x0, y1 - y0) < SMALLEST_WINDOW:
         raise BadInput("this is as close as the coordinates go")
-    if not (1 <= width and 1 <= height and width * height <= MOST_PIXELS):
+    if not (width >= 1 and height >= 1 and width * height <= MOST_PIXELS):
         raise BadInput(f"a picture here has at most {MOST_PIXELS:,} pixels")
     kind, fitted, at = opened.run.header["kind"], opened.field, min(1.0, max(0.0, at))
     if kind == "image":
-        return to_bytes(to_display(picture(fitted, width, height, (x0, y0, x1, y1)), fitted.channels, checkerboard(height, width)))
+        return to_bytes(
+            to_display(picture(fitted, width, height, (x0, y0, x1, y1)), fitted.channels, checkerboard(height, width))
+        )
     if kind == "video":
         with torch.no_grad():
-            return to_bytes(np.broadcast_to(VideoOutput(fitted).picture(at, width, height, (x0, y0, x1, y1)), (height, width, 3)))
+            return to_bytes(
+                np.broadcast_to(VideoOutput(fitted).picture(at, width, height, (x0, y0, x1, y1)), (height, width, 3))
+            )
     if kind == "volume":
         places = [centres(width, x0, x1), centres(height, y0, y1)]
         places.insert("xyz".index(axis), torch.tensor([at]))
@@ -123,7 +139,7 @@ def _wave(fitted: PointField, x0: float, x1: float, width: int, height: int) -> 
         previous = np.concatenate([part[:1, 0], part[:-1, -1]])
         low, high = (np.clip((0.5 - 0.5 * f(f(part, axis=1), previous)) * tall, 0, tall - 1) for f in (_lower, _upper))
         drawn = (rows >= np.floor(high)) & (rows <= np.ceil(low))
-        sheet[channel * tall:(channel + 1) * tall][drawn] = (*INK, 255)
+        sheet[channel * tall : (channel + 1) * tall][drawn] = (*INK, 255)
         sheet[channel * tall + tall // 2, :, 3] = np.maximum(sheet[channel * tall + tall // 2, :, 3], 90)
     return sheet
 
@@ -136,7 +152,9 @@ def _upper(a, b=None, axis=None):
     return a.max(axis=axis) if b is None else np.maximum(a, b)
 
 
-def around(opened: Opened, azimuth: float, elevation: float, distance: float, side: int, what: str, at: float = 0.0) -> np.ndarray:
+def around(
+    opened: Opened, azimuth: float, elevation: float, distance: float, side: int, what: str, at: float = 0.0
+) -> np.ndarray:
     """A shape or a scene from somewhere, `[side, side, 4]` uint8, transparent where nothing is; `what` is color, normal or depth.
 
     Angles in degrees. `distance` is in unit cubes for shapes; for scenes, `view.DISTANCE` is as far away as their cameras are. `at` is
@@ -161,11 +179,15 @@ def around(opened: Opened, azimuth: float, elevation: float, distance: float, si
         shown = np.repeat((1 - 0.85 * (np.where(hit, depth, far) - near) / max(far - near, 1e-6))[..., None], 3, axis=2)
     else:
         shown = seen.color.cpu().numpy()
-    return np.concatenate([to_bytes(shown.astype(np.float32)), np.where(hit, 255, 0).astype(np.uint8)[..., None]], axis=2)
+    return np.concatenate(
+        [to_bytes(shown.astype(np.float32)), np.where(hit, 255, 0).astype(np.uint8)[..., None]], axis=2
+    )
 
 
 @torch.no_grad()
-def _scene(opened: Opened, azimuth: float, elevation: float, distance: float, side: int, what: str, at: float) -> np.ndarray:
+def _scene(
+    opened: Opened, azimuth: float, elevation: float, distance: float, side: int, what: str, at: float
+) -> np.ndarray:
     """A radiance field from a place on the sphere around what its cameras look at."""
     output = output_for("radiance", opened.field, opened.run.path)
     cameras = output.cameras()

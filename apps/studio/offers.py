@@ -25,15 +25,28 @@ _OUT = "runs are named after their signal, and renamed under Runs"
 _KIND = "recognised from the content, and told; where that fails, the command line overrules it"
 _RESUME = "Resume and Continue are buttons"
 WITHOUT = {
-    "fit": {"source": "the signal that is chosen or dropped", "kind": _KIND, "out": _OUT, "resume": _RESUME,
-            "tensorboard": "a log for another program; the page draws its own curve",
-            "max_pixels": "the same limit for all uploads", "memory": "what samples may take is for the one who serves the page to say"},
+    "fit": {
+        "source": "the signal that is chosen or dropped",
+        "kind": _KIND,
+        "out": _OUT,
+        "resume": _RESUME,
+        "tensorboard": "a log for another program; the page draws its own curve",
+        "max_pixels": "the same limit for all uploads",
+        "memory": "what samples may take is for the one who serves the page to say",
+    },
     "compare": {"source": "the signal of the first tab", "kind": _KIND, "out": _OUT},
     "distill": {"out": _OUT, "resume": _RESUME},
 }
-LABELS = {"params": "Parameters", "bits": "Bits a stored weight", "keep": "Share of the weights to keep", "init": "Start",
-          "rate": "Frame rate", "ignore_invalid": "Holes where samples are NaN or infinite", "unbounded": "Bounds of the scene",
-          "share_heads": "Begin with the teacher's network where it fits"}
+LABELS = {
+    "params": "Parameters",
+    "bits": "Bits a stored weight",
+    "keep": "Share of the weights to keep",
+    "init": "Start",
+    "rate": "Frame rate",
+    "ignore_invalid": "Holes where samples are NaN or infinite",
+    "unbounded": "Bounds of the scene",
+    "share_heads": "Begin with the teacher's network where it fits",
+}
 HINTS = {"params": "such as 200k; else the method's own size", "steps": "instead of a time; such as 2000", "seed": "0"}
 
 
@@ -81,7 +94,9 @@ def parser(command: str) -> argparse.ArgumentParser:
 @lru_cache
 def offers(command: str) -> tuple[Offer, ...]:
     """Every option that the tab of the command neither lays out itself nor does without, in the command's order."""
-    groups = {id(action): group.title or "" for group in parser(command)._action_groups for action in group._group_actions}
+    groups = {
+        id(action): group.title or "" for group in parser(command)._action_groups for action in group._group_actions
+    }
     actions: dict[str, list[argparse.Action]] = {}
     for action in parser(command)._actions:
         if action.dest not in OWN[command] and action.dest not in WITHOUT[command]:
@@ -104,10 +119,21 @@ def _offer(name: str, actions: list[argparse.Action], group: str) -> Offer:
     info = (first.help or "").replace("%%", "%")
     flag = first.option_strings[0]
     if len(actions) > 1:  # (--bounded and --unbounded)
-        return Offer(name, label_of(name), info, "", group, (DEFAULT, *(a.option_strings[0].removeprefix("--") for a in actions)), False, "")
+        return Offer(
+            name,
+            label_of(name),
+            info,
+            "",
+            group,
+            (DEFAULT, *(a.option_strings[0].removeprefix("--") for a in actions)),
+            False,
+            "",
+        )
     switch = first.nargs == 0
     choices = None
     if first.choices and not switch:
-        choices = tuple(dict.fromkeys((DEFAULT if first.default is None else str(first.default), *map(str, first.choices))))
+        choices = tuple(
+            dict.fromkeys((DEFAULT if first.default is None else str(first.default), *map(str, first.choices)))
+        )
     hint = HINTS.get(name, "" if first.metavar is None else re.sub(r"[^A-Z0-9,]", "", first.metavar))
     return Offer(name, label_of(name), info, hint, group, choices, switch, flag)

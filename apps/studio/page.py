@@ -40,7 +40,10 @@ def build(studio: Studio) -> gr.Blocks:
 
         def open_run(wanted: gr.EventData):
             tab, name = str(wanted.tab), str(wanted.run)
-            return [gr.update(selected=tab), *(gr.update(value=name) if place == tab else gr.skip() for place in opened)]
+            return [
+                gr.update(selected=tab),
+                *(gr.update(value=name) if place == tab else gr.skip() for place in opened),
+            ]
 
         opener.select(open_run, None, [tabs, *opened.values()], show_progress="hidden", api_visibility="private")
     return page

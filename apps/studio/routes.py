@@ -13,19 +13,31 @@ import fields.compare
 from apps.studio import examples, gallery
 from apps.studio.comparing import CompareJob, preview_of
 from apps.studio.distilling import DistillJob
+from apps.studio.folders import Folders
 from apps.studio.jobs import FitJob, Job, Queue
 from apps.studio.looks import Looks, around, window
-from apps.studio.folders import Folders
 from apps.studio.pictures import media_type, webp
 from fields.compare.chart import SMALL, Line, svg
 from scenes.errors import BadInput
 
 STATIC = Path(__file__).parent / "static"
 COMPARISON = Path(fields.compare.__file__).parent
-FILES = {"studio.js": (STATIC / "studio.js", "text/javascript"), "studio.css": (STATIC / "studio.css", "text/css"),
-         "comparison.js": (COMPARISON / "page.js", "text/javascript"), "comparison.css": (COMPARISON / "page.css", "text/css")}
-FILES |= {f"example-{index}.webp": (examples.PICTURES / f"{index}.webp", "image/webp") for index in range(len(examples.names()))}
-COMPARED = {"comparison.html": "text/html", "comparison.json": "application/json", "curves.png": "image/png", "crops.png": "image/png"}
+FILES = {
+    "studio.js": (STATIC / "studio.js", "text/javascript"),
+    "studio.css": (STATIC / "studio.css", "text/css"),
+    "comparison.js": (COMPARISON / "page.js", "text/javascript"),
+    "comparison.css": (COMPARISON / "page.css", "text/css"),
+}
+FILES |= {
+    f"example-{index}.webp": (examples.PICTURES / f"{index}.webp", "image/webp")
+    for index in range(len(examples.names()))
+}
+COMPARED = {
+    "comparison.html": "text/html",
+    "comparison.json": "application/json",
+    "curves.png": "image/png",
+    "crops.png": "image/png",
+}
 FRESH = {"Cache-Control": "no-store"}
 
 
@@ -47,13 +59,23 @@ def routes(folders: Folders, queue: Queue, looks: Looks) -> APIRouter:
         if found is not None:
             found.watched = time.monotonic()
             told = {**found.told(), "curve": _curve(found), "page": getattr(found, "page", "")}
-        return JSONResponse({"jobs": [{"id": job.id, "name": job.name, "state": job.state, "sort": _sort(job)} for job in list(queue.jobs.values())],
-                             "job": told}, headers=FRESH)
+        return JSONResponse(
+            {
+                "jobs": [
+                    {"id": job.id, "name": job.name, "state": job.state, "sort": _sort(job)}
+                    for job in list(queue.jobs.values())
+                ],
+                "job": told,
+            },
+            headers=FRESH,
+        )
 
     @router.get("/jobs/{number}/{name}")
     async def picture(number: str, name: str) -> Response:
         content = queue.job(number).pictures.get(name)
-        return Response(content, media_type=media_type(content), headers=FRESH) if content else Response(status_code=404)
+        return (
+            Response(content, media_type=media_type(content), headers=FRESH) if content else Response(status_code=404)
+        )
 
     @router.post("/jobs/{number}/{action}")
     def act(number: str, action: str) -> Response:
@@ -105,17 +127,27 @@ def routes(folders: Folders, queue: Queue, looks: Looks) -> APIRouter:
         return Response(status_code=404)
 
     @router.get("/view/{name}")
-    async def view(name: str, x0: float, y0: float, x1: float, y1: float, w: int, h: int, at: float = 0.5, axis: str = "z") -> Response:
+    async def view(
+        name: str, x0: float, y0: float, x1: float, y1: float, w: int, h: int, at: float = 0.5, axis: str = "z"
+    ) -> Response:
         if axis not in ("x", "y", "z"):
             raise BadInput("a slice is cut across x, y or z")
-        seen = await asyncio.wrap_future(looks.ask(folders.run(name), lambda opened: webp(window(opened, x0, y0, x1, y1, w, h, at, axis), 94)))
+        seen = await asyncio.wrap_future(
+            looks.ask(folders.run(name), lambda opened: webp(window(opened, x0, y0, x1, y1, w, h, at, axis), 94))
+        )
         return Response(seen, media_type="image/webp", headers=FRESH)
 
     @router.get("/orbit/{name}")
-    async def orbit(name: str, azimuth: float, elevation: float, distance: float, side: int, what: str = "color", at: float = 0.0) -> Response:
+    async def orbit(
+        name: str, azimuth: float, elevation: float, distance: float, side: int, what: str = "color", at: float = 0.0
+    ) -> Response:
         if what not in ("color", "normal", "depth"):
             raise BadInput("what is shown is color, normal or depth")
-        seen = await asyncio.wrap_future(looks.ask(folders.run(name), lambda opened: webp(around(opened, azimuth, elevation, distance, side, what, at), 92)))
+        seen = await asyncio.wrap_future(
+            looks.ask(
+                folders.run(name), lambda opened: webp(around(opened, azimuth, elevation, distance, side, what, at), 92)
+            )
+        )
         return Response(seen, media_type="image/webp", headers=FRESH)
 
     return router

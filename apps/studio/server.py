@@ -68,8 +68,21 @@ def make_app(studio: Studio, password: str | None = None, hosts: tuple[str, ...]
     app.include_router(routes(studio.folders, studio.queue, studio.looks))
     app.add_exception_handler(BadInput, told)
     page = build(studio)
-    gr.mount_gradio_app(app, page, path="/", theme=theme(), head=HEAD, footer_links=[], run_history=False, show_error=True, ssr_mode=False,
-                        max_file_size=MOST_BYTES, enable_monitoring=False, mcp_server=False, pwa=False)
+    gr.mount_gradio_app(
+        app,
+        page,
+        path="/",
+        theme=theme(),
+        head=HEAD,
+        footer_links=[],
+        run_history=False,
+        show_error=True,
+        ssr_mode=False,
+        max_file_size=MOST_BYTES,
+        enable_monitoring=False,
+        mcp_server=False,
+        pwa=False,
+    )
     # Gradio checks where files come from only if it believes that it serves itself (seen in 6.31): without this, a request could name
     # any file of this machine as its upload.
     page.has_launched = True
@@ -80,5 +93,7 @@ def serve(host: str, port: int, password: str | None, runs: Path) -> None:
     """Serves until it is interrupted."""
     studio = Studio.at(runs)
     hosts = LOOPBACK if host in LOOPBACK else None
-    config = uvicorn.Config(make_app(studio, password, hosts), host=host, port=port, log_level="warning", timeout_graceful_shutdown=3)
+    config = uvicorn.Config(
+        make_app(studio, password, hosts), host=host, port=port, log_level="warning", timeout_graceful_shutdown=3
+    )
     uvicorn.Server(config).run()

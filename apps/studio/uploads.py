@@ -28,11 +28,15 @@ def keep(path: Path, folders: Folders) -> Path:
         raise BadInput("only what was uploaded here is taken")
     ending = path.suffix.lower()
     if ending not in ENDINGS:
-        raise BadInput(f"{path.name}: files ending in {ending or 'nothing'} are not taken; pictures, sounds, clips, volumes, meshes, points "
-                       "and zipped scenes are")
+        raise BadInput(
+            f"{path.name}: files ending in {ending or 'nothing'} are not taken; pictures, sounds, clips, volumes, meshes, points "
+            "and zipped scenes are"
+        )
     size = path.stat().st_size
     if size > MOST_BYTES:
-        raise BadInput(f"{path.name}: {size >> 20} MB; at most {MOST_BYTES >> 20} MB are taken here, the command line takes more")
+        raise BadInput(
+            f"{path.name}: {size >> 20} MB; at most {MOST_BYTES >> 20} MB are taken here, the command line takes more"
+        )
     if not size:
         raise BadInput(f"{path.name}: the file is empty; get a fresh copy")
     folder = folders.upload()

@@ -11,8 +11,16 @@ def build(dimensions: int, table_size: int, points: int, threads: int):
     from drjit.nn import HashGridEncoding
 
     dr.set_thread_count(threads)
-    grid = HashGridEncoding(Float32, dimensions, n_levels=16, n_features_per_level=2, hashmap_size=table_size,
-                            base_resolution=16, per_level_scale=1.38, init_scale=1.0)
+    grid = HashGridEncoding(
+        Float32,
+        dimensions,
+        n_levels=16,
+        n_features_per_level=2,
+        hashmap_size=table_size,
+        base_resolution=16,
+        per_level_scale=1.38,
+        init_scale=1.0,
+    )
     generator = np.random.default_rng(0)
     coords = ArrayXf(generator.random((dimensions, points), dtype=np.float32))
     upstream = ArrayXf(generator.standard_normal((32, points), dtype=np.float32))

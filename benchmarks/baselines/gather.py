@@ -23,8 +23,11 @@ class RowReader:
     def __init__(self, layout: GridLayout, table: Tensor, coords: Tensor, threads: int) -> None:
         if layout.features * table.element_size() != 8:
             raise ValueError("the reader takes rows of 8 bytes")
-        tiles = [corner_entries(tile, layout, level) + level.offset
-                 for tile in coords.split(TILE) for level in layout.per_level]
+        tiles = [
+            corner_entries(tile, layout, level) + level.offset
+            for tile in coords.split(TILE)
+            for level in layout.per_level
+        ]
         self.at = torch.cat([tile.flatten() for tile in tiles]).to(torch.int32)
         self.table = table.detach().contiguous()
         self.result = torch.empty(threads, dtype=torch.int64)
@@ -35,8 +38,13 @@ class RowReader:
         return self.at.numel()
 
     def __call__(self) -> None:
-        self.library.gather_rows(ctypes.c_void_p(self.table.data_ptr()), ctypes.c_void_p(self.at.data_ptr()),
-                                 ctypes.c_int64(self.rows), len(self.result), ctypes.c_void_p(self.result.data_ptr()))
+        self.library.gather_rows(
+            ctypes.c_void_p(self.table.data_ptr()),
+            ctypes.c_void_p(self.at.data_ptr()),
+            ctypes.c_int64(self.rows),
+            len(self.result),
+            ctypes.c_void_p(self.result.data_ptr()),
+        )
 
 
 class RowAdder(RowReader):
@@ -44,15 +52,24 @@ class RowAdder(RowReader):
 
     def __init__(self, layout: GridLayout, table: Tensor, coords: Tensor, threads: int) -> None:
         super().__init__(layout, table, coords, threads)
-        levels = [torch.cat([corner_entries(tile, layout, level).flatten() for tile in coords.split(TILE)]) + level.offset for level in layout.per_level]
+        levels = [
+            torch.cat([corner_entries(tile, layout, level).flatten() for tile in coords.split(TILE)]) + level.offset
+            for level in layout.per_level
+        ]
         self.by_level = torch.stack(levels).to(torch.int32)
         self.grad = torch.empty_like(self.table)
 
     def __call__(self) -> None:
         super().__call__()
         self.grad.zero_()
-        self.library.scatter_rows(ctypes.c_void_p(self.grad.data_ptr()), ctypes.c_void_p(self.by_level.data_ptr()),
-                                  ctypes.c_int64(self.by_level.shape[1]), len(self.by_level), len(self.result), ctypes.c_float(1.0))
+        self.library.scatter_rows(
+            ctypes.c_void_p(self.grad.data_ptr()),
+            ctypes.c_void_p(self.by_level.data_ptr()),
+            ctypes.c_int64(self.by_level.shape[1]),
+            len(self.by_level),
+            len(self.result),
+            ctypes.c_float(1.0),
+        )
 
 
 @cache
@@ -62,5 +79,7 @@ def _library() -> ctypes.CDLL:
     source = Path(__file__).with_suffix(".cpp")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "gather.so"
-        subprocess.run(["c++", "-O3", "-fno-tree-vectorize", "-shared", "-fPIC", "-o", path, source, "-lpthread"], check=True)
+        subprocess.run(
+            ["c++", "-O3", "-fno-tree-vectorize", "-shared", "-fPIC", "-o", path, source, "-lpthread"], check=True
+        )
         return ctypes.CDLL(str(path))

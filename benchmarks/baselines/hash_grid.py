@@ -30,7 +30,7 @@ class TorchHashGrid(nn.Module):
             cell = position.floor()
             share = position - cell
             cell = cell.to(torch.int64)
-            rows = self.table[level.offset:level.offset + level.size]
+            rows = self.table[level.offset : level.offset + level.size]
             total = None
             for corner in product((0, 1), repeat=self.layout.dimensions):
                 point = [cell[:, axis] + bit for axis, bit in enumerate(corner)]

@@ -18,14 +18,46 @@ import numpy as np
 
 RAYS, PRECROP_STEPS, PRECROP, RATE, DECAY_STEPS = 1024, 500, 0.5, 1e-2, 10_000
 TV_WEIGHT, TV_STEPS, SPARSITY_WEIGHT = 1e-6, 1000, 1e-10
-OPTIONS = {"multires": 10, "multires_views": 4, "i_embed": 1, "i_embed_views": 2, "use_viewdirs": True, "N_importance": 128, "N_samples": 64, "perturb": 1.0,
-           "white_bkgd": True, "raw_noise_std": 0.0, "lindisp": False, "no_ndc": True, "dataset_type": "blender", "netchunk": 1 << 16, "lrate": RATE,
-           "finest_res": 512, "log2_hashmap_size": 16, "basedir": "", "expname": "", "ft_path": "none", "no_reload": True}
+OPTIONS = {
+    "multires": 10,
+    "multires_views": 4,
+    "i_embed": 1,
+    "i_embed_views": 2,
+    "use_viewdirs": True,
+    "N_importance": 128,
+    "N_samples": 64,
+    "perturb": 1.0,
+    "white_bkgd": True,
+    "raw_noise_std": 0.0,
+    "lindisp": False,
+    "no_ndc": True,
+    "dataset_type": "blender",
+    "netchunk": 1 << 16,
+    "lrate": RATE,
+    "finest_res": 512,
+    "log2_hashmap_size": 16,
+    "basedir": "",
+    "expname": "",
+    "ft_path": "none",
+    "no_reload": True,
+}
 # What it imports for other data, for films and for its command line.
-ABSENT = ("load_llff", "load_deepvoxels", "load_blender", "load_scannet", "load_LINEMOD", "kornia", "imageio", "configargparse", "cv2")
+ABSENT = (
+    "load_llff",
+    "load_deepvoxels",
+    "load_blender",
+    "load_scannet",
+    "load_LINEMOD",
+    "kornia",
+    "imageio",
+    "configargparse",
+    "cv2",
+)
 
 
-def to_target(checkout: Path, scene: Path, views: list[str], stride: int, wanted: float, give_up: float, score_every: float) -> dict:
+def to_target(
+    checkout: Path, scene: Path, views: list[str], stride: int, wanted: float, give_up: float, score_every: float
+) -> dict:
     """Seconds of its steps until the mean PSNR of every `stride`-th pixel both ways of the named views for testing is `wanted` dB; looking is not counted."""
     import torch
 
@@ -40,7 +72,11 @@ def to_target(checkout: Path, scene: Path, views: list[str], stride: int, wanted
     box = utils.get_bbox3d_for_blenderobj(cameras, height, width, near=2.0, far=6.0)
     train, test, _, _, optimizer = nerf.create_nerf(SimpleNamespace(**OPTIONS, bounding_box=box))
     train, test = train | {"near": 2.0, "far": 6.0}, test | {"near": 2.0, "far": 6.0}
-    held_out = [f for f in json.loads((scene / "transforms_test.json").read_text())["frames"] if Path(f["file_path"]).stem in views]
+    held_out = [
+        f
+        for f in json.loads((scene / "transforms_test.json").read_text())["frames"]
+        if Path(f["file_path"]).stem in views
+    ]
     targets, looks = _views(scene, held_out)
 
     def quality() -> float:
@@ -49,7 +85,9 @@ def to_target(checkout: Path, scene: Path, views: list[str], stride: int, wanted
             for target, pose in zip(targets, looks):
                 rays = torch.stack(nerf.get_rays(height, width, lens, pose))[:, ::stride, ::stride].reshape(2, -1, 3)
                 color = nerf.render(height, width, lens, chunk=1 << 12, rays=rays, **test)[0].clamp(0, 1)
-                found.append(-10 * float(torch.log10((color - target[::stride, ::stride].reshape(-1, 3)).square().mean())))
+                found.append(
+                    -10 * float(torch.log10((color - target[::stride, ::stride].reshape(-1, 3)).square().mean()))
+                )
         return float(np.mean(found))
 
     embedder = train["embed_fn"]
@@ -67,8 +105,17 @@ def to_target(checkout: Path, scene: Path, views: list[str], stride: int, wanted
         loss = (color - target).square().mean() + (extras["rgb0"] - target).square().mean()
         loss = loss + SPARSITY_WEIGHT * (extras["sparsity_loss"].sum() + extras["sparsity_loss0"].sum())
         if step <= TV_STEPS:
-            loss = loss + TV_WEIGHT * sum(losses.total_variation_loss(embedder.embeddings[i], embedder.base_resolution, embedder.finest_resolution, i,
-                                                                      embedder.log2_hashmap_size, n_levels=embedder.n_levels) for i in range(embedder.n_levels))
+            loss = loss + TV_WEIGHT * sum(
+                losses.total_variation_loss(
+                    embedder.embeddings[i],
+                    embedder.base_resolution,
+                    embedder.finest_resolution,
+                    i,
+                    embedder.log2_hashmap_size,
+                    n_levels=embedder.n_levels,
+                )
+                for i in range(embedder.n_levels)
+            )
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -86,9 +133,16 @@ def _views(scene: Path, frames: list[dict]):
     import torch
     from PIL import Image
 
-    values = np.stack([np.asarray(Image.open(scene / (frame["file_path"] + ".png")).convert("RGBA"), np.float32) / 255 for frame in frames])
+    values = np.stack(
+        [
+            np.asarray(Image.open(scene / (frame["file_path"] + ".png")).convert("RGBA"), np.float32) / 255
+            for frame in frames
+        ]
+    )
     pictures = values[..., :3] * values[..., 3:] + 1 - values[..., 3:]
-    return torch.from_numpy(pictures), torch.tensor([frame["transform_matrix"] for frame in frames], dtype=torch.float32)[:, :3, :4]
+    return torch.from_numpy(pictures), torch.tensor(
+        [frame["transform_matrix"] for frame in frames], dtype=torch.float32
+    )[:, :3, :4]
 
 
 def _imported(checkout: Path):
@@ -97,7 +151,13 @@ def _imported(checkout: Path):
 
     for name in ABSENT:
         sys.modules.setdefault(name, ModuleType(name))
-        for function in ("load_llff_data", "load_dv_data", "load_blender_data", "load_scannet_data", "load_LINEMOD_data"):
+        for function in (
+            "load_llff_data",
+            "load_dv_data",
+            "load_blender_data",
+            "load_scannet_data",
+            "load_LINEMOD_data",
+        ):
             setattr(sys.modules[name], function, None)
     sys.modules["kornia"].create_meshgrid = _meshgrid
     sys.path.insert(0, str(checkout))
@@ -112,7 +172,9 @@ def _meshgrid(height: int, width: int, normalized_coordinates: bool = False):
     """kornia's: pixels' (column, row), `[1, H, W, 2]`."""
     import torch
 
-    rows, columns = torch.meshgrid(torch.arange(height, dtype=torch.float32), torch.arange(width, dtype=torch.float32), indexing="ij")
+    rows, columns = torch.meshgrid(
+        torch.arange(height, dtype=torch.float32), torch.arange(width, dtype=torch.float32), indexing="ij"
+    )
     return torch.stack([columns, rows], dim=-1)[None]
 
 

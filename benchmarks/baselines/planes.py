@@ -18,7 +18,9 @@ def _sample(grids: Tensor, places: Tensor) -> Tensor:
     """Grids `[B, C, ...]` at places `[B, N, d]` in [0, 1] → `[B, C, N]`."""
     batch, count, axes = places.shape
     places = (places * 2 - 1).view(batch, *[1] * (axes - 1), count, axes)
-    return F.grid_sample(grids, places, mode="bilinear", padding_mode="border", align_corners=True).view(batch, -1, count)
+    return F.grid_sample(grids, places, mode="bilinear", padding_mode="border", align_corners=True).view(
+        batch, -1, count
+    )
 
 
 class TorchTriPlane(nn.Module):

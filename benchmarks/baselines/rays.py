@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 
-def traverse(origins: Tensor, directions: Tensor, cells: Tensor, step: float, steps: int) -> tuple[Tensor, Tensor, Tensor]:
+def traverse(
+    origins: Tensor, directions: Tensor, cells: Tensor, step: float, steps: int
+) -> tuple[Tensor, Tensor, Tensor]:
     """`(t_starts, t_ends, ray_indices)` of rays through the unit cube, cells `[R, R, R]` bool."""
     inverse = 1.0 / directions
     one, other = -origins * inverse, (1.0 - origins) * inverse
@@ -21,13 +23,17 @@ def traverse(origins: Tensor, directions: Tensor, cells: Tensor, step: float, st
     points = origins[:, None] + middles[..., None] * directions[:, None]
     resolution = cells.shape[0]
     cell = (points * resolution).long().clamp(0, resolution - 1)
-    taken = cells.reshape(-1)[(cell[..., 0] * resolution + cell[..., 1]) * resolution + cell[..., 2]] & (middles < far[:, None])
+    taken = cells.reshape(-1)[(cell[..., 0] * resolution + cell[..., 1]) * resolution + cell[..., 2]] & (
+        middles < far[:, None]
+    )
     ray_indices = taken.nonzero()[:, 0]
     t_starts = starts[taken]
     return t_starts, t_starts + step, ray_indices
 
 
-def composite(density: Tensor, colors: Tensor, t_starts: Tensor, t_ends: Tensor, ray_indices: Tensor, rays: int) -> tuple[Tensor, Tensor, Tensor]:
+def composite(
+    density: Tensor, colors: Tensor, t_starts: Tensor, t_ends: Tensor, ray_indices: Tensor, rays: int
+) -> tuple[Tensor, Tensor, Tensor]:
     """Color `[N, 3]`, opacity `[N]` and depth `[N]`."""
     absorbed = density * (t_ends - t_starts)
     before = absorbed.cumsum(0) - absorbed

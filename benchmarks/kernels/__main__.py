@@ -19,8 +19,9 @@ from benchmarks.report import add_arguments, emit
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.kernels", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.kernels", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     add_arguments(parser)
     parser.add_argument("--only", default="", metavar="ID", help="only the cases whose id contains this")
     parser.add_argument("--worker", help=argparse.SUPPRESS)

@@ -8,8 +8,13 @@ from benchmarks.kernels.timing import median_seconds, one_and_all_threads
 
 def ceilings(only: str) -> list[dict]:
     """The rows of the groups whose id contains `only`."""
-    groups = {"matmul": products, "step2d-15": whole_step, "hashgrid2d-15-fwd-throughput": grids.throughput,
-              "hashgrid2d-15-scaling": grids.scaling, "hashgrid-write": grids.writing}
+    groups = {
+        "matmul": products,
+        "step2d-15": whole_step,
+        "hashgrid2d-15-fwd-throughput": grids.throughput,
+        "hashgrid2d-15-scaling": grids.scaling,
+        "hashgrid-write": grids.writing,
+    }
     return [row for id, rows in groups.items() if only in id for row in rows()]
 
 
@@ -24,14 +29,29 @@ def products() -> list[dict]:
         rows.append({"id": label, "value": round(2e-9 * m * k * n / seconds, 1), "unit": "GFLOP/s"})
     rate = 1e-9 * mlps.OPERATIONS / median_seconds(mlps.pass_alone())
     for ceiling in list(rows):
-        rows.append({"id": "step2d-15-mlp-rate", "value": round(rate, 1), "unit": "GFLOP/s", "against": ceiling["id"],
-                     "against_value": ceiling["value"], "ratio": round(rate / ceiling["value"], 2),
-                     "note": "the step's MLP alone, forward and back"})
+        rows.append(
+            {
+                "id": "step2d-15-mlp-rate",
+                "value": round(rate, 1),
+                "unit": "GFLOP/s",
+                "against": ceiling["id"],
+                "against_value": ceiling["value"],
+                "ratio": round(rate / ceiling["value"], 2),
+                "note": "the step's MLP alone, forward and back",
+            }
+        )
     return rows
 
 
 def whole_step() -> list[dict]:
     both, row = one_and_all_threads("step2d-15", lambda: step.prepare("native"))
     operations = 6 * step.POINTS * (32 * 64 + 64 * 64 + 64 * 3)
-    return [{"id": "step2d-15-rate", "value": round(1e-9 * operations / both, 1), "unit": "GFLOP/s",
-             "note": "the MLP's operations over the time of the whole step, grid and Adam included"}, row]
+    return [
+        {
+            "id": "step2d-15-rate",
+            "value": round(1e-9 * operations / both, 1),
+            "unit": "GFLOP/s",
+            "note": "the MLP's operations over the time of the whole step, grid and Adam included",
+        },
+        row,
+    ]

@@ -60,8 +60,11 @@ def prepare(contender: str, case: str) -> Callable[[], object]:
 
 
 CONTENDERS = dict.fromkeys(("fwd", "fwdbwd"), ("native", "torch", "torch-compiled", "drjit", "gather"))
-CASES = [Case(f"hashgrid{dimensions}d-{table}-{kind}", CONTENDERS[kind], prepare, quick=(dimensions, table) == GRIDS[0])
-         for dimensions, table in GRIDS for kind in CONTENDERS]
+CASES = [
+    Case(f"hashgrid{dimensions}d-{table}-{kind}", CONTENDERS[kind], prepare, quick=(dimensions, table) == GRIDS[0])
+    for dimensions, table in GRIDS
+    for kind in CONTENDERS
+]
 
 
 def throughput() -> list[dict]:
@@ -77,17 +80,34 @@ def throughput() -> list[dict]:
     rows = []
     for exponent in range(14, 23, 2):
         coords = torch.rand(1 << exponent, 2, generator=generator)
-        seconds = median_seconds(lambda: hash_grid(coords, table, layout, backend="native"), repeats=max(9, (1 << 20) >> exponent))  # noqa: B023
-        rows.append({"id": f"hashgrid2d-15-fwd-throughput-{exponent}", "value": round(1e-6 * len(coords) / seconds, 1),
-                     "unit": "M points/s", "note": f"2^{exponent} points"})
+        seconds = median_seconds(
+            lambda: hash_grid(coords, table, layout, backend="native"), repeats=max(9, (1 << 20) >> exponent)
+        )  # noqa: B023
+        rows.append(
+            {
+                "id": f"hashgrid2d-15-fwd-throughput-{exponent}",
+                "value": round(1e-6 * len(coords) / seconds, 1),
+                "unit": "M points/s",
+                "note": f"2^{exponent} points",
+            }
+        )
     rates = [row["value"] for row in rows]
-    return [*rows, {"id": "hashgrid2d-15-fwd-throughput-spread", "value": round(max(rates) / min(rates), 2), "unit": "times",
-                    "note": "the best rate over the worst"}]
+    return [
+        *rows,
+        {
+            "id": "hashgrid2d-15-fwd-throughput-spread",
+            "value": round(max(rates) / min(rates), 2),
+            "unit": "times",
+            "note": "the best rate over the worst",
+        },
+    ]
 
 
 def scaling() -> list[dict]:
-    return [one_and_all_threads(id, lambda: prepare("native", id))[1]  # noqa: B023
-            for id in ("hashgrid2d-15-fwd", "hashgrid2d-15-fwdbwd", "hashgrid3d-19-fwdbwd")]
+    return [
+        one_and_all_threads(id, lambda: prepare("native", id))[1]  # noqa: B023
+        for id in ("hashgrid2d-15-fwd", "hashgrid2d-15-fwdbwd", "hashgrid3d-19-fwdbwd")
+    ]
 
 
 def writing() -> list[dict]:
@@ -99,5 +119,12 @@ def writing() -> list[dict]:
     shape = (POINTS, 32)
     fresh = median_seconds(lambda: torch.full(shape, 1.0))
     kept = median_seconds(lambda: memory.empty(shape, torch.float32).fill_(1.0))
-    return [{"id": f"hashgrid-write-{name}", "value": round(1e3 * seconds, 3), "unit": "ms", "note": f"33.6 MB into {name} memory"}
-            for name, seconds in (("fresh", fresh), ("kept", kept))]
+    return [
+        {
+            "id": f"hashgrid-write-{name}",
+            "value": round(1e3 * seconds, 3),
+            "unit": "ms",
+            "note": f"33.6 MB into {name} memory",
+        }
+        for name, seconds in (("fresh", fresh), ("kept", kept))
+    ]

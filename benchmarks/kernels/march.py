@@ -39,7 +39,9 @@ def prepare(contender: str, case: str = "march") -> Callable[[], object]:
     compiled = torch.compile if contender == "torch-compiled" else lambda function, **_: function
     traverse_plain, composite_plain = compiled(rays.traverse), compiled(rays.composite)
     # How many there are differs in a few samples between contenders, by rounding at the border of cells.
-    count = len(traverse()) if contender == "native" else len(traverse_plain(origins, directions, cells, step, STEPS)[0])
+    count = (
+        len(traverse()) if contender == "native" else len(traverse_plain(origins, directions, cells, step, STEPS)[0])
+    )
     density = (torch.rand(count, generator=generator) * 20).requires_grad_()
     colors = torch.rand(count, 3, generator=generator).requires_grad_()
     grads = [upstream[:, :3].contiguous(), upstream[:, 3].contiguous(), upstream[:, 4].contiguous()]

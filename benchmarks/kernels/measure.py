@@ -14,12 +14,18 @@ COMPILED = "torch-compiled"
 def measure(quick: bool, only: str = "") -> dict:
     """The report; `quick` leaves out the slow cases and torch.compile; `only` takes the cases whose id contains it."""
     cases = [case for case in CASES if only in case.id and (case.quick or not quick)]
-    names = dict.fromkeys([NATIVE]) | dict.fromkeys(name for case in cases for name in case.contenders if not (quick and name == COMPILED))
+    names = dict.fromkeys([NATIVE]) | dict.fromkeys(
+        name for case in cases for name in case.contenders if not (quick and name == COMPILED)
+    )
     workers = {name: Worker(name) for name in names}
     rows = []
     for case in cases:
-        rows += compare(case, take_turns(case, {name: workers[name] for name in case.contenders if name in workers},
-                                         repeats=3 if quick else 9))
+        rows += compare(
+            case,
+            take_turns(
+                case, {name: workers[name] for name in case.contenders if name in workers}, repeats=3 if quick else 9
+            ),
+        )
     rows += workers[NATIVE].ask("ceilings", only)["rows"]
     for worker in workers.values():
         worker.close()
@@ -43,14 +49,25 @@ def compare(case: Case, results: dict[str, dict | str]) -> list[dict]:
         if isinstance(theirs, str):
             row |= {"against_value": None, "ratio": None, "note": theirs}
         else:
-            row |= {"against_value": round(theirs["milliseconds"], 3),
-                    "ratio": round(theirs["milliseconds"] / ours["milliseconds"], 2)}
+            row |= {
+                "against_value": round(theirs["milliseconds"], 3),
+                "ratio": round(theirs["milliseconds"] / ours["milliseconds"], 2),
+            }
             if peer == "torch":
-                row["note"] = ", ".join(f"{name} {t if isinstance(t, str) else round(t['milliseconds'], 1)}"
-                                        for name, t in torch_results.items())
+                row["note"] = ", ".join(
+                    f"{name} {t if isinstance(t, str) else round(t['milliseconds'], 1)}"
+                    for name, t in torch_results.items()
+                )
         rows.append(row)
         if case.memory and not isinstance(theirs, str):
-            rows.append({"id": case.id, "value": round(ours["megabytes"], 1), "unit": "MB", "against": f"{peer}-memory",
-                         "against_value": round(theirs["megabytes"], 1),
-                         "ratio": round(theirs["megabytes"] / ours["megabytes"], 2) if ours["megabytes"] else None})
+            rows.append(
+                {
+                    "id": case.id,
+                    "value": round(ours["megabytes"], 1),
+                    "unit": "MB",
+                    "against": f"{peer}-memory",
+                    "against_value": round(theirs["megabytes"], 1),
+                    "ratio": round(theirs["megabytes"] / ours["megabytes"], 2) if ours["megabytes"] else None,
+                }
+            )
     return rows

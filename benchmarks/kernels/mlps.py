@@ -17,7 +17,11 @@ def inputs():
 
     generator = torch.Generator().manual_seed(0)
     weights = [torch.randn(b, a, generator=generator) * (2 / a) ** 0.5 for a, b in zip(SIZES, SIZES[1:])]
-    return torch.rand(POINTS, SIZES[0], generator=generator), weights, torch.randn(POINTS, SIZES[-1], generator=generator)
+    return (
+        torch.rand(POINTS, SIZES[0], generator=generator),
+        weights,
+        torch.randn(POINTS, SIZES[-1], generator=generator),
+    )
 
 
 def prepare(contender: str, case: str = "mlp-64") -> Callable[[], object]:
@@ -34,8 +38,11 @@ def prepare(contender: str, case: str = "mlp-64") -> Callable[[], object]:
         return features @ weights[-1].T
 
     products = "bfloat16" if case == "mlp-64-bf16" else "float32"
-    forward = {"native": lambda f, w: mlp(f, w, products=products, backend="native"), "torch": plain,
-               "torch-compiled": torch.compile(plain) if contender == "torch-compiled" else None}[contender]
+    forward = {
+        "native": lambda f, w: mlp(f, w, products=products, backend="native"),
+        "torch": plain,
+        "torch-compiled": torch.compile(plain) if contender == "torch-compiled" else None,
+    }[contender]
     return lambda: torch.autograd.grad(forward(features, weights), leaves, grad)
 
 
@@ -48,5 +55,7 @@ def pass_alone() -> Callable[[], object]:
     return lambda: kernel.backward(features, weights, grad, True)
 
 
-CASES = [Case("mlp-64", ("native", "torch", "torch-compiled"), prepare, quick=True),
-         Case("mlp-64-bf16", ("native", "torch", "torch-compiled"), prepare)]
+CASES = [
+    Case("mlp-64", ("native", "torch", "torch-compiled"), prepare, quick=True),
+    Case("mlp-64-bf16", ("native", "torch", "torch-compiled"), prepare),
+]

@@ -18,8 +18,11 @@ def prepare(contender: str, case: str) -> Callable[[], object]:
     from fields.ops.factor_grid import factor_grid
     from fields.ops.factor_layout import dense_grids, tri_plane, vector_matrix
 
-    make = {"triplane": lambda: tri_plane(FEATURES, (128,) * 3), "tensorf-vm": lambda: vector_matrix(FEATURES, (128,) * 3),
-            "densegrid3d": lambda: dense_grids(FEATURES, [(64,) * 3])}
+    make = {
+        "triplane": lambda: tri_plane(FEATURES, (128,) * 3),
+        "tensorf-vm": lambda: vector_matrix(FEATURES, (128,) * 3),
+        "densegrid3d": lambda: dense_grids(FEATURES, [(64,) * 3]),
+    }
     layout = make[case]()
     generator = torch.Generator().manual_seed(0)
     coords = torch.rand(POINTS, 3, generator=generator)
@@ -49,5 +52,7 @@ def prepare(contender: str, case: str) -> Callable[[], object]:
     return forward_backward
 
 
-CASES = [Case(case, ("native", "torch", "torch-compiled"), prepare, quick=case == "triplane")
-         for case in ("triplane", "tensorf-vm", "densegrid3d")]
+CASES = [
+    Case(case, ("native", "torch", "torch-compiled"), prepare, quick=case == "triplane")
+    for case in ("triplane", "tensorf-vm", "densegrid3d")
+]

@@ -15,8 +15,18 @@ def rows(quick: bool) -> list[dict]:
         return [{"id": name, "value": None, "unit": "dB", "note": reason}]
     steps = STEPS // 5 if quick else STEPS
     signal = scenes.load("skimage:astronaut")
-    found = {products: fit_field(signal, "hashgrid", steps=steps, options={"products": products}).metrics["psnr"]
-             for products in ("bfloat16", "float32")}
-    return [{"id": name, "value": round(found["bfloat16"], 3), "unit": "dB", "against": "float32",
-             "against_value": round(found["float32"], 3), "ratio": round(found["bfloat16"] / found["float32"], 4),
-             "note": f"after {steps} steps; {found['bfloat16'] - found['float32']:+.3f} dB"}]
+    found = {
+        products: fit_field(signal, "hashgrid", steps=steps, options={"products": products}).metrics["psnr"]
+        for products in ("bfloat16", "float32")
+    }
+    return [
+        {
+            "id": name,
+            "value": round(found["bfloat16"], 3),
+            "unit": "dB",
+            "against": "float32",
+            "against_value": round(found["float32"], 3),
+            "ratio": round(found["bfloat16"] / found["float32"], 4),
+            "note": f"after {steps} steps; {found['bfloat16'] - found['float32']:+.3f} dB",
+        }
+    ]

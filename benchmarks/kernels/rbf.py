@@ -29,7 +29,7 @@ def prepare_gather(contender: str, case: str) -> Callable[[], object]:
     everything = case.endswith("-all")
     generator = torch.Generator().manual_seed(0)
     centres, coords = torch.rand(KERNELS, 2, generator=generator), torch.rand(POINTS, 2, generator=generator)
-    roots = torch.randn(KERNELS, 2, 2, generator=generator) * KERNELS ** 0.5
+    roots = torch.randn(KERNELS, 2, 2, generator=generator) * KERNELS**0.5
     matrices = roots @ roots.transpose(1, 2)
     features = torch.empty(KERNELS, FEATURES).uniform_(-1e-4, 1e-4, generator=generator)
     frequencies = 2 ** torch.linspace(-3, 12, FEATURES)
@@ -100,6 +100,9 @@ CASES = [
     Case("neurbf-gather", TORCH, prepare_gather, quick=True, memory=True),
     Case("neurbf-gather-all", TORCH, prepare_gather, memory=True),
     Case("gaussian-layer", TORCH, prepare_layer, quick=True),
-    *(Case(f"neighbours-{dimensions}d{kind}", ("native", "scipy"), prepare_neighbours)
-      for dimensions in (2, 3) for kind in ("", "-clustered")),
+    *(
+        Case(f"neighbours-{dimensions}d{kind}", ("native", "scipy"), prepare_neighbours)
+        for dimensions in (2, 3)
+        for kind in ("", "-clustered")
+    ),
 ]

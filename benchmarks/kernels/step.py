@@ -33,7 +33,9 @@ def prepare(contender: str, case: str = "step2d-15") -> Callable[[], object]:
 
     leaves = [leaf.requires_grad_() for leaf in (table, *weights)]
     optimizer = Adam([{"params": leaves[:1], "lr": 5e-2, "sparse": True}, {"params": leaves[1:], "lr": 5e-3}])
-    fused = GridMlpStep(table, weights, layout, "linear", "l2", products="bfloat16" if case.endswith("bf16") else "float32")
+    fused = GridMlpStep(
+        table, weights, layout, "linear", "l2", products="bfloat16" if case.endswith("bf16") else "float32"
+    )
 
     def native() -> None:
         fused(coords, targets)
@@ -50,5 +52,7 @@ def prepare(contender: str, case: str = "step2d-15") -> Callable[[], object]:
     return native if contender == "native" else with_torch_mlp
 
 
-CASES = [Case("step2d-15", ("native", "native+torch-mlp", "torch", "torch-compiled"), prepare, quick=True),
-         Case("step2d-15-bf16", ("native", "native+torch-mlp"), prepare)]
+CASES = [
+    Case("step2d-15", ("native", "native+torch-mlp", "torch", "torch-compiled"), prepare, quick=True),
+    Case("step2d-15-bf16", ("native", "native+torch-mlp"), prepare),
+]

@@ -27,8 +27,12 @@ class Worker:
     """The measuring side: JSON lines out, JSON lines in."""
 
     def __init__(self, name: str) -> None:
-        self.process = subprocess.Popen([sys.executable, "-m", "benchmarks.kernels", "--worker", name], stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.kernels", "--worker", name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
 
     def ask(self, *words: str) -> dict:
         self.process.stdin.write(json.dumps(words) + "\n")
@@ -74,7 +78,9 @@ def work(name: str, cases: dict[str, Case], ceilings: Callable[[str], list[dict]
                 for _ in range(WARM_UP):
                     ready[case[0]]()
             except Exception as error:  # noqa: BLE001  (a peer may be absent in any way; the reason is the answer)
-                answer["error"] = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
+                answer["error"] = (
+                    f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
+                )
         elif verb == "run":
             answer["milliseconds"] = _timed(ready[case[0]])
         elif verb == "memory":

@@ -19,15 +19,22 @@ SIZES = ("quick", "small", "paper")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.papers", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.papers", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("name", metavar="NAME", choices=NAMES, help=", ".join(NAMES))
     size = parser.add_mutually_exclusive_group()
     for name in SIZES:
         size.add_argument(f"--{name}", dest="size", action="store_const", const=name, default="small")
-    parser.add_argument("--only", metavar="PART,...", help="parts of cam, inr, neurbf or rbf; an unknown one lists them")
+    parser.add_argument(
+        "--only", metavar="PART,...", help="parts of cam, inr, neurbf or rbf; an unknown one lists them"
+    )
     parser.add_argument("--json", action="store_true", help="print the report as the last line of standard output")
-    parser.add_argument("--store", action="store_true", help="also write benchmarks/results/papers-NAME.json, from which the docs are made")
+    parser.add_argument(
+        "--store",
+        action="store_true",
+        help="also write benchmarks/results/papers-NAME.json, from which the docs are made",
+    )
     options = parser.parse_args()
     module = import_module(f"benchmarks.papers.{options.name}")
     parts = getattr(module, "PARTS", None) or {"all": module.measure}

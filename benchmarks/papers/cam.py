@@ -21,8 +21,11 @@ from benchmarks.papers.claims import Claim
 from benchmarks.papers.fits import every_second_pixel, fitted, photograph, psnr_of, summary
 
 # side, width, frequencies, sigma, nodes, steps, batch, seeds
-SETTINGS = {"quick": (64, 64, 64, 5.0, 16, 600, 16384, 2), "small": (256, 128, 128, 10.0, 32, 600, 4096, 2),
-            "paper": (512, 256, 256, 10.0, 32, 2000, 1 << 18, 3)}
+SETTINGS = {
+    "quick": (64, 64, 64, 5.0, 16, 600, 16384, 2),
+    "small": (256, 128, 128, 10.0, 32, 600, 4096, 2),
+    "paper": (512, 256, 256, 10.0, 32, 2000, 1 << 18, 3),
+}
 PLAIN = {"modulate": False, "normalise": False}
 PICTURES = {"natural": ("astronaut", "chelsea"), "text": ("text", "page")}
 # epochs of 16 frames
@@ -30,29 +33,98 @@ EPOCHS = {"quick": 20, "small": 60, "paper": 300}
 # width, rays, samples, steps, views, seeds
 RAYS = {"quick": (32, 128, 32, 60, 2, 1), "small": (64, 192, 48, 300, 3, 2), "paper": (256, 4096, 128, 50_000, 20, 2)}
 CLAIMS = (
-    Claim("pictures, all pixels, natural: + 1.91 dB over the same network", "cam-natural:cam", "cam-natural:widened", least=1.9),
+    Claim(
+        "pictures, all pixels, natural: + 1.91 dB over the same network",
+        "cam-natural:cam",
+        "cam-natural:widened",
+        least=1.9,
+    ),
     Claim("pictures, all pixels, text: + 15.73 dB", "cam-text:cam", "cam-text:widened", least=2.5),
     Claim("every second pixel, natural: + 0.71 dB", "cam-halves-natural:cam", "cam-halves-natural:widened"),
     Claim("every second pixel, text: + 3.05 dB", "cam-halves-text:cam", "cam-halves-text:widened"),
-    Claim("norm and modulation help together: modulation adds to the norm, natural", "cam-natural:cam", "cam-natural:norm only", least=0.8),
+    Claim(
+        "norm and modulation help together: modulation adds to the norm, natural",
+        "cam-natural:cam",
+        "cam-natural:norm only",
+        least=0.8,
+    ),
     Claim("the same on text", "cam-text:cam", "cam-text:norm only"),
     Claim("the norm adds to modulation, natural", "cam-natural:cam", "cam-natural:cam without norm", least=1.5),
-    Claim("curve: an error of 4.97 without grids, 0.07 with them", "cam-1d:cam", "cam-1d:without", better="lower", factor=True, least=20),
-    Claim("curve behind octaves: 3.34 and 0.03", "cam-1d:octaves and cam", "cam-1d:octaves", better="lower", factor=True, least=20),
-    Claim("curve: shifts alone do less than scales alone", "cam-1d:octaves and scales", "cam-1d:octaves and shifts", better="lower", factor=True, least=2, ours=True),
-    Claim("time alone, 30 numbers more: 32.22 to 33.78 dB on dynamic scenes", "cam-time:cam", "cam-time:norm only", least=0.7),
-    Claim("the same without norm, as in their code for dynamic scenes", "cam-time:cam without norm", "cam-time:without", least=2.0),
-    Claim("generator of frames, shapes that move: about 0.5 dB over none", "cam-frames-moving:cam", "cam-frames-moving:without", least=0.3),
-    Claim("generator of frames, fades: over the norm alone", "cam-frames-fading:cam", "cam-frames-fading:norm only", least=0.5),
-    Claim("scenes: 33.09 to 33.42 dB, with the norm over the samples of a ray", "cam-rays:cam, ray norm", "cam-rays:without", least=0.1),
-    Claim("the product's norm of each sample does as well", "cam-rays:cam", "cam-rays:cam, ray norm", least=-0.3, ours=True),
+    Claim(
+        "curve: an error of 4.97 without grids, 0.07 with them",
+        "cam-1d:cam",
+        "cam-1d:without",
+        better="lower",
+        factor=True,
+        least=20,
+    ),
+    Claim(
+        "curve behind octaves: 3.34 and 0.03",
+        "cam-1d:octaves and cam",
+        "cam-1d:octaves",
+        better="lower",
+        factor=True,
+        least=20,
+    ),
+    Claim(
+        "curve: shifts alone do less than scales alone",
+        "cam-1d:octaves and scales",
+        "cam-1d:octaves and shifts",
+        better="lower",
+        factor=True,
+        least=2,
+        ours=True,
+    ),
+    Claim(
+        "time alone, 30 numbers more: 32.22 to 33.78 dB on dynamic scenes",
+        "cam-time:cam",
+        "cam-time:norm only",
+        least=0.7,
+    ),
+    Claim(
+        "the same without norm, as in their code for dynamic scenes",
+        "cam-time:cam without norm",
+        "cam-time:without",
+        least=2.0,
+    ),
+    Claim(
+        "generator of frames, shapes that move: about 0.5 dB over none",
+        "cam-frames-moving:cam",
+        "cam-frames-moving:without",
+        least=0.3,
+    ),
+    Claim(
+        "generator of frames, fades: over the norm alone",
+        "cam-frames-fading:cam",
+        "cam-frames-fading:norm only",
+        least=0.5,
+    ),
+    Claim(
+        "scenes: 33.09 to 33.42 dB, with the norm over the samples of a ray",
+        "cam-rays:cam, ray norm",
+        "cam-rays:without",
+        least=0.1,
+    ),
+    Claim(
+        "the product's norm of each sample does as well",
+        "cam-rays:cam",
+        "cam-rays:cam, ray norm",
+        least=-0.3,
+        ours=True,
+    ),
     Claim("8 bits cost 0.15 dB", "cam-bits:cam, 8 bits", "cam-bits:cam, 32 bits", least=-0.5),
     Claim("8 bits with modulation are ahead of 32 without", "cam-bits:cam, 8 bits", "cam-bits:widened, 32 bits"),
 )
 
 
-CURVES = {"without": (False, "", 4.97), "octaves": (True, "", 3.34), "cam": (False, "both", 0.07), "octaves and cam": (True, "both", 0.03),
-          "octaves and scales": (True, "scales", None), "octaves and shifts": (True, "shifts", None)}
+CURVES = {
+    "without": (False, "", 4.97),
+    "octaves": (True, "", 3.34),
+    "cam": (False, "both", 0.07),
+    "octaves and cam": (True, "both", 0.03),
+    "octaves and scales": (True, "scales", None),
+    "octaves and shifts": (True, "shifts", None),
+}
 
 
 def curve(seeds: int, names: tuple[str, ...] = tuple(CURVES)) -> list[dict]:
@@ -92,7 +164,12 @@ def curve(seeds: int, names: tuple[str, ...] = tuple(CURVES)) -> list[dict]:
     for name in names:
         encoded, modulated, theirs = CURVES[name]
         found = [error(encoded, modulated, seed) for seed in range(seeds)]
-        row = summary(f"cam-1d:{name}", [value for value, _ in found], numbers=found[0][1], **({} if theirs is None else {"paper": theirs}))
+        row = summary(
+            f"cam-1d:{name}",
+            [value for value, _ in found],
+            numbers=found[0][1],
+            **({} if theirs is None else {"paper": theirs}),
+        )
         rows.append(row | {"unit": "mean squared error"})
     return rows
 
@@ -104,17 +181,37 @@ def frames(epochs: int, seeds: int, kinds: tuple[str, ...] = ("moving", "fading"
     rows = []
     for kind in kinds:
         clip = _clip(kind == "fading")
-        cam = make_method("nerv", {"strides": "4,2,2", "grid_channels": 16, "lower_width": 12, "hidden": 64, "frequencies": 12, "time_nodes": 6}).prepare(clip)
+        cam = make_method(
+            "nerv",
+            {
+                "strides": "4,2,2",
+                "grid_channels": 16,
+                "lower_width": 12,
+                "hidden": 64,
+                "frequencies": 12,
+                "time_nodes": 6,
+            },
+        ).prepare(clip)
         count = cam.parameters(3, 3)
 
         def with_nodes(nodes: int):
             """The stem widened until there are as many numbers."""
-            return min((cam.model_copy(update={"time_nodes": nodes, "hidden": hidden}) for hidden in range(64, 128)),  # noqa: B023
-                       key=lambda m: abs(m.parameters(3, 3) - count))  # noqa: B023
+            return min(
+                (cam.model_copy(update={"time_nodes": nodes, "hidden": hidden}) for hidden in range(64, 128)),  # noqa: B023
+                key=lambda m: abs(m.parameters(3, 3) - count),
+            )  # noqa: B023
 
-        for name, method, frozen in (("without", with_nodes(0), False), ("norm only", with_nodes(2), True), ("cam", cam, False)):
+        for name, method, frozen in (
+            ("without", with_nodes(0), False),
+            ("norm only", with_nodes(2), True),
+            ("cam", cam, False),
+        ):
             found = [_frames_psnr(clip, method, frozen, epochs * 16, seed) for seed in range(seeds)]
-            rows.append(summary(f"cam-frames-{kind}:{name}", [psnr for psnr, _ in found], numbers=found[0][1], steps=epochs * 16))
+            rows.append(
+                summary(
+                    f"cam-frames-{kind}:{name}", [psnr for psnr, _ in found], numbers=found[0][1], steps=epochs * 16
+                )
+            )
     return rows
 
 
@@ -140,7 +237,10 @@ def _clip(fading: bool):
     for index, frame in enumerate(frames):
         t = index / 16
         frame[:] = np.stack([0.3 + 0.4 * x, 0.5 - 0.2 * y, 0.4 + 0.2 * x * y], axis=-1)
-        frame[(x - 0.5 - 0.3 * math.cos(2 * math.pi * t)) ** 2 + (y - 0.5 - 0.3 * math.sin(2 * math.pi * t)) ** 2 < 0.15 ** 2] = (0.9, 0.3, 0.1)
+        frame[
+            (x - 0.5 - 0.3 * math.cos(2 * math.pi * t)) ** 2 + (y - 0.5 - 0.3 * math.sin(2 * math.pi * t)) ** 2
+            < 0.15**2
+        ] = (0.9, 0.3, 0.1)
         frame[np.abs(x - 0.1 - 0.8 * t) < 0.04] = (0.1, 0.7, 0.9)
         if fading:
             frame *= 0.25 + 0.75 * abs(math.sin(math.pi * 3 * (t + 0.05)))
@@ -155,10 +255,27 @@ def scene(size: str) -> list[dict]:
     signal, name = rays.scene()
     base = {"width": width, "hidden_layers": 4, "color_layers": 1, "learning_rate": 2e-3}
     rows = []
-    for variant, options, mixed in (("without", {"modulate": False, "normalise": False}, False), ("norm only", {"modulate": False}, False),
-                                    ("cam", {}, False), ("cam, ray norm", {}, True)):
-        found = [rays.scored(signal, base | options, mixed, steps=steps, rays=count, samples=samples, views=views, seed=seed) for seed in range(seeds)]
-        rows.append(summary(f"cam-rays:{variant}", [psnr for psnr, _ in found], numbers=found[0][1], steps=steps, rays=count, samples=samples, scene=name))
+    for variant, options, mixed in (
+        ("without", {"modulate": False, "normalise": False}, False),
+        ("norm only", {"modulate": False}, False),
+        ("cam", {}, False),
+        ("cam, ray norm", {}, True),
+    ):
+        found = [
+            rays.scored(signal, base | options, mixed, steps=steps, rays=count, samples=samples, views=views, seed=seed)
+            for seed in range(seeds)
+        ]
+        rows.append(
+            summary(
+                f"cam-rays:{variant}",
+                [psnr for psnr, _ in found],
+                numbers=found[0][1],
+                steps=steps,
+                rays=count,
+                samples=samples,
+                scene=name,
+            )
+        )
     return rows
 
 
@@ -174,8 +291,13 @@ def halves(size: str) -> list[dict]:
             variants = _variants(image, size)
             for variant in ("widened", "cam"):
                 for seed in range(seeds):
-                    scores.setdefault(variant, []).append(all_pixels(fitted(sparse, variants[variant], steps=steps, seed=seed).field))
-        rows += [summary(f"cam-halves-{kind}:{variant}", values, steps=steps, side=side) for variant, values in scores.items()]
+                    scores.setdefault(variant, []).append(
+                        all_pixels(fitted(sparse, variants[variant], steps=steps, seed=seed).field)
+                    )
+        rows += [
+            summary(f"cam-halves-{kind}:{variant}", values, steps=steps, side=side)
+            for variant, values in scores.items()
+        ]
     return rows
 
 
@@ -192,12 +314,16 @@ def discs(seeds: int, steps: int = 400, only: tuple[str, ...] = ()) -> list[dict
         frame[:] = 0.3 + 0.15 * math.sin(2 * math.pi * 3 * t) * (y < 0.5)[..., None]
         for number, colour in enumerate(colours):
             angle = 2 * math.pi * ((number + 1) * t / 2 + number / 4)
-            inside = (x - 0.5 - 0.28 * math.cos(angle)) ** 2 + (y - 0.5 - 0.28 * math.sin(angle)) ** 2 < 0.12 ** 2
+            inside = (x - 0.5 - 0.28 * math.cos(angle)) ** 2 + (y - 0.5 - 0.28 * math.sin(angle)) ** 2 < 0.12**2
             frame[inside] = colour
     clip = Video.from_array(np.round(frames * 255).astype(np.uint8))
     base = {"width": 64, "frequencies": 64, "sigma": 1.5, "nodes": 5, "grid_axes": "time", "batch": 8192}
-    variants = {"without": {"modulate": False, "normalise": False}, "norm only": {"modulate": False}, "cam without norm": {"normalise": False},
-                "cam": {}}
+    variants = {
+        "without": {"modulate": False, "normalise": False},
+        "norm only": {"modulate": False},
+        "cam without norm": {"normalise": False},
+        "cam": {},
+    }
     rows = []
     for name, changes in variants.items():
         if only and name not in only:
@@ -238,8 +364,13 @@ def pictures(size: str) -> list[dict]:
             row = summary(f"cam-{kind}:{variant}", values, numbers=numbers[variant], steps=steps, side=side)
             if variant == "cam":
                 against = sum(scores["widened"]) / len(scores["widened"])
-                row |= {"against": "widened", "against_value": round(against, 2), "ratio": round(ours / against, 3),
-                        "gain": round(ours - against, 2), "paper": {"natural": 1.91, "text": 15.73}[kind]}
+                row |= {
+                    "against": "widened",
+                    "against_value": round(against, 2),
+                    "ratio": round(ours / against, 3),
+                    "gain": round(ours - against, 2),
+                    "paper": {"natural": 1.91, "text": 15.73}[kind],
+                }
             rows.append(row)
     return rows
 
@@ -251,16 +382,30 @@ def _variants(image, size: str) -> dict:
     _, width, frequencies, sigma, nodes, _, batch, _ = SETTINGS[size]
     base = {"width": width, "frequencies": frequencies, "sigma": sigma, "nodes": nodes, "batch": batch}
     cam = make_method("cam", base).prepare(image)
-    return {"without": cam.model_copy(update=PLAIN), "widened": _widened(cam, image), "norm only": make_method("cam", base | {"modulate": False}),
-            "cam without norm": make_method("cam", base | {"normalise": False}), "cam": cam}
+    return {
+        "without": cam.model_copy(update=PLAIN),
+        "widened": _widened(cam, image),
+        "norm only": make_method("cam", base | {"modulate": False}),
+        "cam without norm": make_method("cam", base | {"normalise": False}),
+        "cam": cam,
+    }
 
 
 def _widened(cam, image):
     """The same network without grids and norm, with as many numbers."""
     channels = len(image.channels)
-    return min((cam.model_copy(update=PLAIN | {"width": width}) for width in range(cam.width, 2 * cam.width)),
-               key=lambda m: abs(m.parameters(2, channels) - cam.parameters(2, channels)))
+    return min(
+        (cam.model_copy(update=PLAIN | {"width": width}) for width in range(cam.width, 2 * cam.width)),
+        key=lambda m: abs(m.parameters(2, channels) - cam.parameters(2, channels)),
+    )
 
 
-PARTS = {"pictures": pictures, "halves": halves, "curve": lambda size: curve(SETTINGS[size][-1]), "time": lambda size: discs(SETTINGS[size][-1]),
-         "frames": lambda size: frames(EPOCHS[size], SETTINGS[size][-1]), "rays": scene, "bits": lambda size: eight_bits(SETTINGS[size][-1])}
+PARTS = {
+    "pictures": pictures,
+    "halves": halves,
+    "curve": lambda size: curve(SETTINGS[size][-1]),
+    "time": lambda size: discs(SETTINGS[size][-1]),
+    "frames": lambda size: frames(EPOCHS[size], SETTINGS[size][-1]),
+    "rays": scene,
+    "bits": lambda size: eight_bits(SETTINGS[size][-1]),
+}

@@ -37,15 +37,25 @@ class Claim:
         least = self.least
         if self.better == "lower":
             gain = theirs / ours if self.factor else -gain
-        noise = 0.0 if self.factor or self.field != "value" else (row.get("spread", 0.0) ** 2 + rival.get("spread", 0.0) ** 2) ** 0.5
+        noise = (
+            0.0
+            if self.factor or self.field != "value"
+            else (row.get("spread", 0.0) ** 2 + rival.get("spread", 0.0) ** 2) ** 0.5
+        )
         neutral = 1.0 if self.factor else 0.0
         if gain >= least:
             verdict = "confirmed"
         elif gain > neutral:
             verdict = "the same direction, but less"
         else:
-            verdict = "**not confirmed**" if abs(gain) <= noise else "**the opposite was measured**" if least > neutral else "**not confirmed**"
-        if 0 < noise and abs(gain - neutral) < noise:
+            verdict = (
+                "**not confirmed**"
+                if abs(gain) <= noise
+                else "**the opposite was measured**"
+                if least > neutral
+                else "**not confirmed**"
+            )
+        if noise > 0 and abs(gain - neutral) < noise:
             verdict += " (within the spread of the seeds)"
         found = f"{ours:.4g} {unit}".strip()
         if self.over:

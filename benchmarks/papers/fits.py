@@ -27,7 +27,7 @@ def _square(pixels: np.ndarray, side: int, grey: bool, held_out: float = 0.0) ->
 
     short = min(pixels.shape[:2])
     top, left = (pixels.shape[0] - short) // 2, (pixels.shape[1] - short) // 2
-    pixels = pixels[top:top + short, left:left + short].astype(np.float64) / 255
+    pixels = pixels[top : top + short, left : left + short].astype(np.float64) / 255
     if grey and pixels.ndim == 3:
         pixels = pixels.mean(-1)
     small = resize(pixels, (side, side), anti_aliasing=True)
@@ -81,7 +81,13 @@ def every_second_pixel(image: Image):
 
 def summary(identity: str, values: Iterable[float], **more: object) -> dict:
     values = list(values)
-    return {"id": identity, "value": _round(mean(values)), "unit": "dB", "spread": _round(stdev(values)) if len(values) > 1 else 0.0, **more}
+    return {
+        "id": identity,
+        "value": _round(mean(values)),
+        "unit": "dB",
+        "spread": _round(stdev(values)) if len(values) > 1 else 0.0,
+        **more,
+    }
 
 
 def _round(value: float) -> float:

@@ -15,29 +15,95 @@ from benchmarks.papers.claims import Claim
 from benchmarks.papers.fits import fitted, photograph, summary
 
 # side, width, hidden layers, steps, batch, seeds, pictures
-SETTINGS = {"quick": (256, 64, 4, 200, 4096, 1, ("camera",)), "small": (256, 64, 4, 400, 4096, 2, ("camera", "moon", "coins", "gravel", "brick")),
-            "paper": (1024, 256, 4, 15000, 65536, 1, ("astronaut", "retina", "camera"))}
-SWEEPS = {"siren": ("first_omega", (10, 20, 30, 40, 60, 90, 140, 200), {"learning_rate": 1e-3}),
-          "fourier": ("sigma", (2, 4, 8, 12, 20, 32), {"learning_rate": 3e-3})}
-DEFAULTS = {"siren": 30.0, "fourier": 2.0}  # the paper's baselines (among the sweeps'); its sigma of 1 is per unit of [-1, 1]
+SETTINGS = {
+    "quick": (256, 64, 4, 200, 4096, 1, ("camera",)),
+    "small": (256, 64, 4, 400, 4096, 2, ("camera", "moon", "coins", "gravel", "brick")),
+    "paper": (1024, 256, 4, 15000, 65536, 1, ("astronaut", "retina", "camera")),
+}
+SWEEPS = {
+    "siren": ("first_omega", (10, 20, 30, 40, 60, 90, 140, 200), {"learning_rate": 1e-3}),
+    "fourier": ("sigma", (2, 4, 8, 12, 20, 32), {"learning_rate": 3e-3}),
+}
+DEFAULTS = {
+    "siren": 30.0,
+    "fourier": 2.0,
+}  # the paper's baselines (among the sweeps'); its sigma of 1 is per unit of [-1, 1]
 CLAIMS = (
-    *(Claim(f"{method}, {name}: a gain over the default", f"fresh-{method}:{name}", f"fresh-{method}:{name}:default", least=least)
-      for method, pictures in (("siren", (("camera", 0.3), ("moon", 0.8), ("coins", 0.3))), ("fourier", (("camera", 1.0), ("moon", 0.5), ("coins", 0.5))))
-      for name, least in pictures),
-    *(Claim(f"{method}, {name}: as good as the full sweep", f"fresh-{method}:{name}", bound=1.0, field="ratio", least=-0.02)
-      for method in ("siren", "fourier") for name in ("camera", "moon", "coins", "gravel", "brick")),
-    *(Claim(f"siren, {name}: on what was held out not worse than the default by more than 0.4 dB", f"fresh-siren:{name}",
-            f"fresh-siren:{name}:default", field="held_out", least=-0.4, ours=True) for name in ("camera", "moon", "coins")),
-    Claim("gravel, a texture: the nearest frequency is at least 1.5 times camera's", "fresh-siren:gravel", "fresh-siren:camera", field="nearest",
-          factor=True, least=1.5, ours=True),
-    *(Claim(f"{name}, a texture: our guard fires", f"fresh-siren:{name}", bound=1.0, field="guard", ours=True) for name in ("gravel", "brick")),
-    *(Claim(f"{name}: our guard is silent", f"fresh-siren:{name}", field="guard", better="lower", ours=True) for name in ("camera", "moon", "coins")),
-    Claim("gravel, a texture: with our guard still a gain over the default", "fresh-siren:gravel", "fresh-siren:gravel:default", least=0.3, ours=True),
+    *(
+        Claim(
+            f"{method}, {name}: a gain over the default",
+            f"fresh-{method}:{name}",
+            f"fresh-{method}:{name}:default",
+            least=least,
+        )
+        for method, pictures in (
+            ("siren", (("camera", 0.3), ("moon", 0.8), ("coins", 0.3))),
+            ("fourier", (("camera", 1.0), ("moon", 0.5), ("coins", 0.5))),
+        )
+        for name, least in pictures
+    ),
+    *(
+        Claim(
+            f"{method}, {name}: as good as the full sweep",
+            f"fresh-{method}:{name}",
+            bound=1.0,
+            field="ratio",
+            least=-0.02,
+        )
+        for method in ("siren", "fourier")
+        for name in ("camera", "moon", "coins", "gravel", "brick")
+    ),
+    *(
+        Claim(
+            f"siren, {name}: on what was held out not worse than the default by more than 0.4 dB",
+            f"fresh-siren:{name}",
+            f"fresh-siren:{name}:default",
+            field="held_out",
+            least=-0.4,
+            ours=True,
+        )
+        for name in ("camera", "moon", "coins")
+    ),
+    Claim(
+        "gravel, a texture: the nearest frequency is at least 1.5 times camera's",
+        "fresh-siren:gravel",
+        "fresh-siren:camera",
+        field="nearest",
+        factor=True,
+        least=1.5,
+        ours=True,
+    ),
+    *(
+        Claim(f"{name}, a texture: our guard fires", f"fresh-siren:{name}", bound=1.0, field="guard", ours=True)
+        for name in ("gravel", "brick")
+    ),
+    *(
+        Claim(f"{name}: our guard is silent", f"fresh-siren:{name}", field="guard", better="lower", ours=True)
+        for name in ("camera", "moon", "coins")
+    ),
+    Claim(
+        "gravel, a texture: with our guard still a gain over the default",
+        "fresh-siren:gravel",
+        "fresh-siren:gravel:default",
+        least=0.3,
+        ours=True,
+    ),
     Claim("brick, a texture: the same", "fresh-siren:brick", "fresh-siren:brick:default", least=0.3, ours=True),
-    Claim("the selection costs marginally more than one training (here by its share of a sweep of eight; theirs 7 % of a long training)",
-          "fresh-siren:camera", bound=0.4, field="share_of_sweep", better="lower"),
-    Claim("the same for trainings of 2,000 steps, from the seconds of one step", "fresh-siren:camera", bound=0.08, field="share_at_2000",
-          better="lower", ours=True),
+    Claim(
+        "the selection costs marginally more than one training (here by its share of a sweep of eight; theirs 7 % of a long training)",
+        "fresh-siren:camera",
+        bound=0.4,
+        field="share_of_sweep",
+        better="lower",
+    ),
+    Claim(
+        "the same for trainings of 2,000 steps, from the seconds of one step",
+        "fresh-siren:camera",
+        bound=0.08,
+        field="share_at_2000",
+        better="lower",
+        ours=True,
+    ),
 )
 
 
@@ -66,17 +132,39 @@ def measure(size: str) -> list[dict]:
             swept = {float(value): score(value) for value in sweep}
             training = (time.perf_counter() - begun) / (seeds * len(sweep))
             (default, default_held), (chosen, chosen_held) = (
-                zip(*(swept.get(value) or score(value))) for value in (DEFAULTS[method], report["value"]))
+                zip(*(swept.get(value) or score(value))) for value in (DEFAULTS[method], report["value"])
+            )
             means = {value: mean(trained for trained, _ in found) for value, found in swept.items()}
             best = max(means, key=means.get)
             share = selection / (len(sweep) * training)
-            rows.append(summary(f"fresh-{method}:{name}:default", default, held_out=round(mean(default_held), 2), **{option: DEFAULTS[method]}))
-            rows.append(summary(f"fresh-{method}:{name}", chosen, against="the best of the sweep", against_value=round(means[best], 2),
-                                ratio=round(mean(chosen) / means[best], 3), held_out=round(mean(chosen_held), 2), **{option: report["value"]},
-                                nearest=report["nearest"], guard=int(report["remark"] is not None), best_of_sweep=best,
-                                over_default=round(mean(chosen) - mean(default), 2), selection_seconds=round(selection, 1),
-                                training_seconds=round(training, 1), share_of_sweep=round(share, 3), share_at_2000=round(share * steps / 2000, 3),
-                                remark=report["remark"] or ""))
+            rows.append(
+                summary(
+                    f"fresh-{method}:{name}:default",
+                    default,
+                    held_out=round(mean(default_held), 2),
+                    **{option: DEFAULTS[method]},
+                )
+            )
+            rows.append(
+                summary(
+                    f"fresh-{method}:{name}",
+                    chosen,
+                    against="the best of the sweep",
+                    against_value=round(means[best], 2),
+                    ratio=round(mean(chosen) / means[best], 3),
+                    held_out=round(mean(chosen_held), 2),
+                    **{option: report["value"]},
+                    nearest=report["nearest"],
+                    guard=int(report["remark"] is not None),
+                    best_of_sweep=best,
+                    over_default=round(mean(chosen) - mean(default), 2),
+                    selection_seconds=round(selection, 1),
+                    training_seconds=round(training, 1),
+                    share_of_sweep=round(share, 3),
+                    share_at_2000=round(share * steps / 2000, 3),
+                    remark=report["remark"] or "",
+                )
+            )
     return rows
 
 
@@ -86,4 +174,4 @@ def _both(image, recipe, steps: int, seed: int) -> tuple[float, float]:
 
     result = fitted(image, recipe, steps=steps, seed=seed)
     error = (picture(result.field, image.width, image.height).clip(0, 1) - image.values())[image.valid]
-    return -10 * math.log10(float((error ** 2).mean())), result.metrics["psnr"]
+    return -10 * math.log10(float((error**2).mean())), result.metrics["psnr"]

@@ -8,11 +8,16 @@ from benchmarks.papers.claims import Claim
 from benchmarks.papers.fits import photograph, psnr_of, summary
 
 # side, numbers, steps, seeds, pictures, batch
-SETTINGS = {"quick": (64, 12_000, 300, 1, ("astronaut",), 4096), "small": (256, 100_000, 600, 2, ("astronaut", "gravel"), 4096),
-            "paper": (512, 400_000, 3000, 3, ("astronaut", "coffee", "gravel"), 16384)}
+SETTINGS = {
+    "quick": (64, 12_000, 300, 1, ("astronaut",), 4096),
+    "small": (256, 100_000, 600, 2, ("astronaut", "gravel"), 4096),
+    "paper": (512, 400_000, 3000, 3, ("astronaut", "coffee", "gravel"), 16384),
+}
 
 CLAIMS = (
-    Claim("KAN (Liu et al. 2024): learned functions on edges beat MLPs of as many numbers", "head:kan-spline", "head:mlp"),
+    Claim(
+        "KAN (Liu et al. 2024): learned functions on edges beat MLPs of as many numbers", "head:kan-spline", "head:mlp"
+    ),
     Claim("the same with Gaussians (Li 2024)", "head:kan-gaussian", "head:mlp"),
     Claim("wide streams with narrow blocks beat an MLP", "head:hourglass", "head:mlp"),
     Claim("quadratic neurons (Fan et al. 2020) beat linear ones", "head:quadratic", "head:mlp"),
@@ -33,7 +38,10 @@ def pictures(size: str) -> list[dict]:
     for head, values in scores.items():
         rows.append(summary(f"head:{head}", values, numbers=numbers[head], steps=steps))
     against = rows[0]["value"]
-    return rows[:1] + [row | {"against": "mlp", "against_value": against, "ratio": round(row["value"] / against, 3)} for row in rows[1:]]
+    return rows[:1] + [
+        row | {"against": "mlp", "against_value": against, "ratio": round(row["value"] / against, 3)}
+        for row in rows[1:]
+    ]
 
 
 def cost(size: str) -> list[dict]:
@@ -52,8 +60,17 @@ def cost(size: str) -> list[dict]:
             if turn > 1:
                 taken[head].append(time.perf_counter() - begun)
     medians = {head: round(1000 * sorted(times)[len(times) // 2], 2) for head, times in taken.items()}
-    return [{"id": f"head-step:{head}", "value": value, "unit": "ms", "against": "mlp", "against_value": medians["mlp"],
-             "ratio": round(medians["mlp"] / value, 2)} for head, value in medians.items()]
+    return [
+        {
+            "id": f"head-step:{head}",
+            "value": value,
+            "unit": "ms",
+            "against": "mlp",
+            "against_value": medians["mlp"],
+            "ratio": round(medians["mlp"] / value, 2),
+        }
+        for head, value in medians.items()
+    ]
 
 
 def _methods(image, size: str) -> dict:

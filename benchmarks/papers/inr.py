@@ -12,8 +12,11 @@ from benchmarks.papers.claims import Claim
 from benchmarks.papers.fits import bach, fitted, kodak, photograph, psnr_of, summary
 
 # side, pictures, steps, seeds, FINER's draws
-SETTINGS = {"quick": (128, ("camera",), 250, 1, 2), "small": (256, ("camera", "coins"), 1000, 3, 4),
-            "paper": (512, ("camera", "coins", "astronaut"), 5000, 3, 4)}
+SETTINGS = {
+    "quick": (128, ("camera",), 250, 1, 2),
+    "small": (256, ("camera", "coins"), 1000, 3, 4),
+    "paper": (512, ("camera", "coins", "astronaut"), 5000, 3, 4),
+}
 BATCH = 4096
 FAMILY = {
     "frequency": {"width": 64, "hidden_layers": 4, "octaves": 7, "learning_rate": 1e-3},
@@ -30,19 +33,46 @@ CLAIMS = (
     Claim("the same on Kodak's pictures", "inr-kodak:fourier", "inr-kodak:frequency"),
     Claim("SIREN over ReLU networks behind octaves", "inr:siren", "inr:frequency", least=1.0),
     Claim("the same on Kodak's pictures", "inr-kodak:siren", "inr-kodak:frequency", least=1.0),
-    Claim("music: SIREN follows a waveform where ReLU networks fail", "inr-bach:siren", "inr-bach:frequency", least=3.0),
+    Claim(
+        "music: SIREN follows a waveform where ReLU networks fail", "inr-bach:siren", "inr-bach:frequency", least=3.0
+    ),
     Claim("FINER over SIREN", "inr:finer", "inr:siren"),
     Claim("the same on Kodak's pictures", "inr-kodak:finer", "inr-kodak:siren"),
     Claim("WIRE over SIREN (its own paper)", "inr:wire", "inr:siren"),
     Claim("WIRE: 28.78 dB at a rate of 5e-3, 21.10 at 1e-3", "inr-wire:rate 0.005", "inr-wire:rate 0.001", least=1.0),
     Claim("random features have a best width: too smooth", "inr-fourier:sigma 8", "inr-fourier:sigma 2", least=1.0),
     Claim("and too rough", "inr-fourier:sigma 8", "inr-fourier:sigma 32", least=5.0),
-    Claim("FINER's first bias moves the spectrum, k = 1", "inr-finer-spectrum:k 1", "inr-finer-spectrum:k 0", factor=True, least=1.1),
+    Claim(
+        "FINER's first bias moves the spectrum, k = 1",
+        "inr-finer-spectrum:k 1",
+        "inr-finer-spectrum:k 0",
+        factor=True,
+        least=1.1,
+    ),
     Claim("k = 3", "inr-finer-spectrum:k 3", "inr-finer-spectrum:k 0", factor=True, least=1.35),
-    Claim("WIRE runs away at a rate of 5e-2, and its guard begins anew (beginnings)", "inr-wire:rate 0.05", bound=1.0, field="beginnings", least=1.0, ours=True),
-    Claim("at 5e-3 it does not (beginnings)", "inr-wire:rate 0.005", bound=1.0, field="beginnings", better="lower", ours=True),
+    Claim(
+        "WIRE runs away at a rate of 5e-2, and its guard begins anew (beginnings)",
+        "inr-wire:rate 0.05",
+        bound=1.0,
+        field="beginnings",
+        least=1.0,
+        ours=True,
+    ),
+    Claim(
+        "at 5e-3 it does not (beginnings)",
+        "inr-wire:rate 0.005",
+        bound=1.0,
+        field="beginnings",
+        better="lower",
+        ours=True,
+    ),
     Claim("SIREN: 33.1 dB on camera (a prototype)", "inr-camera:siren", bound=32.0, ours=True),
-    Claim("SIREN, twice the batch and half as many steps again: 34.5 dB on camera (a prototype)", "inr-siren:larger batch", bound=33.5, ours=True),
+    Claim(
+        "SIREN, twice the batch and half as many steps again: 34.5 dB on camera (a prototype)",
+        "inr-siren:larger batch",
+        bound=33.5,
+        ours=True,
+    ),
 )
 
 
@@ -53,9 +83,19 @@ def family(size: str) -> list[dict]:
     rows = []
     for method, options in FAMILY.items():
         recipe = make_method(method, options | {"batch": BATCH, "final_rate": 0.02})
-        found = {name: [psnr_of(photograph(name, side, grey=True), recipe, steps=steps, seed=seed) for seed in range(seeds)] for name in names}
+        found = {
+            name: [psnr_of(photograph(name, side, grey=True), recipe, steps=steps, seed=seed) for seed in range(seeds)]
+            for name in names
+        }
         how = {"numbers": found[names[0]][0][1], "steps": steps, "side": side}
-        rows.append(summary(f"inr:{method}", [psnr for pairs in found.values() for psnr, _ in pairs], **how, pictures=" ".join(names)))
+        rows.append(
+            summary(
+                f"inr:{method}",
+                [psnr for pairs in found.values() for psnr, _ in pairs],
+                **how,
+                pictures=" ".join(names),
+            )
+        )
         rows += [summary(f"inr-{name}:{method}", [psnr for psnr, _ in pairs], **how) for name, pairs in found.items()]
     return rows
 
@@ -69,7 +109,14 @@ def widths(size: str) -> list[dict]:
     rows = []
     for sigma in SIGMAS:
         recipe = make_method("fourier", FAMILY["fourier"] | {"sigma": sigma, "batch": BATCH, "final_rate": 0.02})
-        rows.append(summary(f"inr-fourier:sigma {sigma:g}", [psnr_of(camera, recipe, steps=steps, seed=seed)[0] for seed in range(seeds)], steps=steps, side=side))
+        rows.append(
+            summary(
+                f"inr-fourier:sigma {sigma:g}",
+                [psnr_of(camera, recipe, steps=steps, seed=seed)[0] for seed in range(seeds)],
+                steps=steps,
+                side=side,
+            )
+        )
     return rows
 
 
@@ -78,7 +125,10 @@ def larger_batch(size: str) -> list[dict]:
 
     side, _, steps, seeds, _ = SETTINGS[size]
     recipe = make_method("siren", FAMILY["siren"] | {"batch": 2 * BATCH, "final_rate": 0.02})
-    values = [psnr_of(photograph("camera", side, grey=True), recipe, steps=3 * steps // 2, seed=seed)[0] for seed in range(seeds)]
+    values = [
+        psnr_of(photograph("camera", side, grey=True), recipe, steps=3 * steps // 2, seed=seed)[0]
+        for seed in range(seeds)
+    ]
     return [summary("inr-siren:larger batch", values, steps=3 * steps // 2, side=side)]
 
 
@@ -87,7 +137,7 @@ def kodak_pictures(size: str) -> list[dict]:
 
     side, _, steps, *_ = SETTINGS[size]
     steps = min(steps, KODAK_STEPS)
-    images = kodak(side)[:2 if size == "quick" else None]
+    images = kodak(side)[: 2 if size == "quick" else None]
     rows = []
     for method, options in FAMILY.items() if images else ():
         recipe = make_method(method, options | {"batch": BATCH, "final_rate": 0.02})
@@ -101,10 +151,24 @@ def music(size: str) -> list[dict]:
 
     sound, steps, seeds = bach(), SETTINGS[size][2], min(2, SETTINGS[size][3])
     rows = []
-    for method, options in (("siren", {"first_omega": 3000.0, "learning_rate": 5e-4}), ("frequency", {"octaves": 12, "learning_rate": 1e-3})) if sound else ():
+    for method, options in (
+        (
+            ("siren", {"first_omega": 3000.0, "learning_rate": 5e-4}),
+            ("frequency", {"octaves": 12, "learning_rate": 1e-3}),
+        )
+        if sound
+        else ()
+    ):
         recipe = make_method(method, options | {"width": 128, "hidden_layers": 4, "batch": 16384})
         found = [fitted(sound, recipe, steps=min(steps, BACH_STEPS), seed=seed) for seed in range(seeds)]
-        rows.append(summary(f"inr-bach:{method}", [result.metrics["snr"] for result in found], numbers=found[0].field.stored_numbers, steps=min(steps, BACH_STEPS)))
+        rows.append(
+            summary(
+                f"inr-bach:{method}",
+                [result.metrics["snr"] for result in found],
+                numbers=found[0].field.stored_numbers,
+                steps=min(steps, BACH_STEPS),
+            )
+        )
     return rows
 
 
@@ -123,7 +187,15 @@ def wire(size: str) -> list[dict]:
             values.append(finish(trainer, None).metrics["psnr"])
             beginnings.append(trainer._guard.restarts + 1)
             rates.append(trainer._guard.rate * rate)
-        rows.append(summary(f"inr-wire:rate {rate:g}", values, steps=steps, rate_in_the_end=sum(rates) / seeds, beginnings=sum(beginnings) / seeds))
+        rows.append(
+            summary(
+                f"inr-wire:rate {rate:g}",
+                values,
+                steps=steps,
+                rate_in_the_end=sum(rates) / seeds,
+                beginnings=sum(beginnings) / seeds,
+            )
+        )
     return rows
 
 
@@ -150,4 +222,12 @@ def _finer_spectra(image, draws: int) -> list[dict]:
     return rows
 
 
-PARTS = {"family": family, "widths": widths, "spectra": spectra, "larger-batch": larger_batch, "wire": wire, "kodak": kodak_pictures, "bach": music}
+PARTS = {
+    "family": family,
+    "widths": widths,
+    "spectra": spectra,
+    "larger-batch": larger_batch,
+    "wire": wire,
+    "kodak": kodak_pictures,
+    "bach": music,
+}

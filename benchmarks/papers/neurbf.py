@@ -15,9 +15,11 @@ from benchmarks.papers.pictures import named
 from benchmarks.papers.shapes import armadillo, near_surface_error, solids
 
 # side, numbers, steps, batch, seeds, pictures
-SETTINGS = {"quick": (128, 31_800, 300, 8192, 1, ("sparse",)),
-            "small": (256, 128_000, 1500, 16384, 2, ("sparse", "dense", "astronaut", "coffee")),
-            "paper": (1024, 2_000_000, 35_000, 1 << 18, 1, ("sparse", "dense", "astronaut", "coffee"))}
+SETTINGS = {
+    "quick": (128, 31_800, 300, 8192, 1, ("sparse",)),
+    "small": (256, 128_000, 1500, 16384, 2, ("sparse", "dense", "astronaut", "coffee")),
+    "paper": (1024, 2_000_000, 35_000, 1 << 18, 1, ("sparse", "dense", "astronaut", "coffee")),
+}
 # The same without pictures, of what is left out.
 PARTS_OUT = {"small": (128, 31_800, 600, 8192, 2), "paper": (1024, 2_000_000, 3500, 1 << 18, 1)}
 ABLATED = ("sparse", "dense")
@@ -35,27 +37,94 @@ ABLATIONS: dict[str, dict] = {
 SHAPE = {"small": (30_000, 1000, 1), "paper": (856_000, 20_000, 1)}
 LONG = {"small": (128, 31_800, 1500, 8192, 2), "paper": (1024, 2_000_000, 70_000, 1 << 18, 1)}
 CLAIMS = (
-    Claim("sparse detail: kernels beside a grid beat the grid alone at equal numbers", "neurbf-sparse", "neurbf-sparse:hashgrid", least=1.5),
-    Claim("the same at 128 x 128 after 600 steps", "neurbf-parts-sparse:complete", "neurbf-parts-sparse:hashgrid", least=1.5, ours=True),
+    Claim(
+        "sparse detail: kernels beside a grid beat the grid alone at equal numbers",
+        "neurbf-sparse",
+        "neurbf-sparse:hashgrid",
+        least=1.5,
+    ),
+    Claim(
+        "the same at 128 x 128 after 600 steps",
+        "neurbf-parts-sparse:complete",
+        "neurbf-parts-sparse:hashgrid",
+        least=1.5,
+        ours=True,
+    ),
     Claim("the same after 1,500 steps", "neurbf-long:neurbf", "neurbf-long:hashgrid", least=3.0, ours=True),
-    Claim("photographs: 58.56 against 47.56 dB (DIV2K, 4.3 M numbers)", "neurbf-astronaut", "neurbf-astronaut:hashgrid", least=1.0),
+    Claim(
+        "photographs: 58.56 against 47.56 dB (DIV2K, 4.3 M numbers)",
+        "neurbf-astronaut",
+        "neurbf-astronaut:hashgrid",
+        least=1.0,
+    ),
     Claim("another photograph", "neurbf-coffee", "neurbf-coffee:hashgrid", least=1.0),
     Claim("dense detail", "neurbf-dense", "neurbf-dense:hashgrid", least=1.0),
-    Claim("sines on the kernels: 48.19 without, 51.53 dB with them", "neurbf-parts-dense:complete", "neurbf-parts-dense:no sines", least=3.0),
-    Claim("sines on the first layer too: 48.46 without, 51.53 dB with them", "neurbf-parts-dense:sines on the layer too", "neurbf-parts-dense:complete", least=1.0),
-    Claim("the sines have learned phases (its text; not its code): they help", "neurbf-parts-dense:learned phases", "neurbf-parts-dense:complete", least=0.3),
-    Claim("k-means and fitted shapes over a lattice: 35.24 against 32.73 dB", "neurbf-parts-dense:complete", "neurbf-parts-dense:lattice", least=1.0),
+    Claim(
+        "sines on the kernels: 48.19 without, 51.53 dB with them",
+        "neurbf-parts-dense:complete",
+        "neurbf-parts-dense:no sines",
+        least=3.0,
+    ),
+    Claim(
+        "sines on the first layer too: 48.46 without, 51.53 dB with them",
+        "neurbf-parts-dense:sines on the layer too",
+        "neurbf-parts-dense:complete",
+        least=1.0,
+    ),
+    Claim(
+        "the sines have learned phases (its text; not its code): they help",
+        "neurbf-parts-dense:learned phases",
+        "neurbf-parts-dense:complete",
+        least=0.3,
+    ),
+    Claim(
+        "k-means and fitted shapes over a lattice: 35.24 against 32.73 dB",
+        "neurbf-parts-dense:complete",
+        "neurbf-parts-dense:lattice",
+        least=1.0,
+    ),
     Claim("the same where detail is sparse", "neurbf-parts-sparse:complete", "neurbf-parts-sparse:lattice", least=1.0),
-    Claim("k-means over drawing by weight: 35.24 against 34.17 dB", "neurbf-parts-dense:complete", "neurbf-parts-dense:drawn by weight", least=0.3),
-    Claim("a grid beside the kernels over kernels alone", "neurbf-parts-dense:complete", "neurbf-parts-dense:kernels alone", least=1.5),
-    Claim("shapes: normals 14 % better than Instant NGP's; here distances of solids", "neurbf-solids:neurbf", "neurbf-solids:hashgrid", better="lower",
-          factor=True, least=1.05),
-    Claim("and their inside is as right: IoU on 128^3", "neurbf-solids:neurbf", "neurbf-solids:hashgrid", field="iou", least=-0.001),
-    Claim("the same on a scan (armadillo)", "neurbf-armadillo:neurbf", "neurbf-armadillo:hashgrid", better="lower", factor=True, least=1.05),
+    Claim(
+        "k-means over drawing by weight: 35.24 against 34.17 dB",
+        "neurbf-parts-dense:complete",
+        "neurbf-parts-dense:drawn by weight",
+        least=0.3,
+    ),
+    Claim(
+        "a grid beside the kernels over kernels alone",
+        "neurbf-parts-dense:complete",
+        "neurbf-parts-dense:kernels alone",
+        least=1.5,
+    ),
+    Claim(
+        "shapes: normals 14 % better than Instant NGP's; here distances of solids",
+        "neurbf-solids:neurbf",
+        "neurbf-solids:hashgrid",
+        better="lower",
+        factor=True,
+        least=1.05,
+    ),
+    Claim(
+        "and their inside is as right: IoU on 128^3",
+        "neurbf-solids:neurbf",
+        "neurbf-solids:hashgrid",
+        field="iou",
+        least=-0.001,
+    ),
+    Claim(
+        "the same on a scan (armadillo)",
+        "neurbf-armadillo:neurbf",
+        "neurbf-armadillo:hashgrid",
+        better="lower",
+        factor=True,
+        least=1.05,
+    ),
 )
 
 
-def _scores(image, name: str, options: dict, seeds: int, numbers: int, steps: int, batch: int) -> tuple[list[float], int]:
+def _scores(
+    image, name: str, options: dict, seeds: int, numbers: int, steps: int, batch: int
+) -> tuple[list[float], int]:
     from fields.methods.registry import make_method
 
     method = make_method(name, {"batch": batch} | options).prepare(image).sized(2, len(image.channels), numbers)
@@ -72,8 +141,19 @@ def pictures(size: str) -> list[dict]:
         rows.append(summary(f"neurbf-{name}:hashgrid", rival, numbers=count, steps=steps, side=side))
         ours, count = _scores(image, "neurbf", {}, seeds, numbers, steps, batch)
         against = sum(rival) / seeds
-        rows.append(summary(f"neurbf-{name}", ours, numbers=count, steps=steps, side=side, against="hashgrid", against_value=round(against, 2),
-                            ratio=round(sum(ours) / seeds / against, 3), gain=round(sum(ours) / seeds - against, 2)))
+        rows.append(
+            summary(
+                f"neurbf-{name}",
+                ours,
+                numbers=count,
+                steps=steps,
+                side=side,
+                against="hashgrid",
+                against_value=round(against, 2),
+                ratio=round(sum(ours) / seeds / against, 3),
+                gain=round(sum(ours) / seeds - against, 2),
+            )
+        )
     return rows
 
 
@@ -82,7 +162,15 @@ def ablations(size: str) -> list[dict]:
     for name in ABLATED if size in PARTS_OUT else ():
         side, numbers, steps, batch, seeds = PARTS_OUT[size]
         for variant, options in {"hashgrid": {}, **ABLATIONS}.items():
-            found, count = _scores(named(name, side), "hashgrid" if variant == "hashgrid" else "neurbf", options, seeds, numbers, steps, batch)
+            found, count = _scores(
+                named(name, side),
+                "hashgrid" if variant == "hashgrid" else "neurbf",
+                options,
+                seeds,
+                numbers,
+                steps,
+                batch,
+            )
             rows.append(summary(f"neurbf-parts-{name}:{variant}", found, numbers=count, steps=steps, side=side))
     return rows
 
@@ -107,9 +195,17 @@ def shape(size: str) -> list[dict]:
             continue
         rival = None
         for name in ("hashgrid", "neurbf"):
-            found = [near_surface_error(signal, name, {"batch": 1 << 14}, numbers, steps, seed) for seed in range(seeds)]
-            row = summary(f"neurbf-{label}:{name}", [near.error for near in found], numbers=found[0].numbers, steps=steps,
-                          iou=round(sum(near.iou for near in found) / seeds, 4), seconds=round(sum(near.seconds for near in found) / seeds, 1)) | {"unit": "unit cubes"}
+            found = [
+                near_surface_error(signal, name, {"batch": 1 << 14}, numbers, steps, seed) for seed in range(seeds)
+            ]
+            row = summary(
+                f"neurbf-{label}:{name}",
+                [near.error for near in found],
+                numbers=found[0].numbers,
+                steps=steps,
+                iou=round(sum(near.iou for near in found) / seeds, 4),
+                seconds=round(sum(near.seconds for near in found) / seeds, 1),
+            ) | {"unit": "unit cubes"}
             if rival:
                 row |= {"against": "hashgrid", "against_value": rival, "ratio": round(rival / row["value"], 3)}
             rival = row["value"]

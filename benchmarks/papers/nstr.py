@@ -15,25 +15,69 @@ from benchmarks.papers.fits import fitted, summary
 from benchmarks.papers.pictures import named
 
 # side, units, steps by picture, seeds
-SETTINGS = {"quick": (128, 56, {"split": 400, "chirp": 300}, 1),
-            "small": (256, 56, {"split": 700, "camera": 1000, "chirp": 800}, 3),
-            "paper": (512, 256, {"camera": 5000, "split": 5000, "chirp": 5000, "astronaut": 5000}, 3)}
+SETTINGS = {
+    "quick": (128, 56, {"split": 400, "chirp": 300}, 1),
+    "small": (256, 56, {"split": 700, "camera": 1000, "chirp": 800}, 3),
+    "paper": (512, 256, {"camera": 5000, "split": 5000, "chirp": 5000, "astronaut": 5000}, 3),
+}
 OMEGA = {"camera": 60.0, "split": 80.0, "chirp": 30.0, "astronaut": 60.0}
 BATCH = 4096
 PLAIN = ("split",)  # where every variant is shown
 CLAIMS = (
-    Claim("split: states gain over the same network without them (prototype: 1.1 dB)", "nstr-split:nstr", "nstr-split:control", least=0.4, ours=True),
+    Claim(
+        "split: states gain over the same network without them (prototype: 1.1 dB)",
+        "nstr-split:nstr",
+        "nstr-split:control",
+        least=0.4,
+        ours=True,
+    ),
     Claim("split: and over SIREN (1.0 dB)", "nstr-split:nstr", "nstr-split:siren", least=0.4, ours=True),
     Claim("photograph: over the control (0.8 dB)", "nstr-camera:nstr", "nstr-camera:control", least=0.2, ours=True),
     Claim("photograph: over SIREN (0.5 to 0.9 dB)", "nstr-camera:nstr", "nstr-camera:siren", least=0.2, ours=True),
     Claim("chirp: over SIREN (2.4 dB)", "nstr-chirp:nstr", "nstr-chirp:siren", least=1.0, ours=True),
-    Claim("the map of frequencies follows the chirp's (correlation)", "nstr-chirp:nstr", bound=0.0, field="correlation", least=0.7, ours=True),
-    Claim("the transport explains how the states change (share)", "nstr-camera:nstr", bound=0.0, field="explained", least=0.7, ours=True),
-    Claim("the transport costs nothing: the paper has it in the loss", "nstr-camera:nstr", "nstr-camera:without transport", least=-0.4),
-    Claim("the formula as summaries of the paper print it, one number a point, is enough", "nstr-split:literal", "nstr-split:nstr", least=-1.0),
+    Claim(
+        "the map of frequencies follows the chirp's (correlation)",
+        "nstr-chirp:nstr",
+        bound=0.0,
+        field="correlation",
+        least=0.7,
+        ours=True,
+    ),
+    Claim(
+        "the transport explains how the states change (share)",
+        "nstr-camera:nstr",
+        bound=0.0,
+        field="explained",
+        least=0.7,
+        ours=True,
+    ),
+    Claim(
+        "the transport costs nothing: the paper has it in the loss",
+        "nstr-camera:nstr",
+        "nstr-camera:without transport",
+        least=-0.4,
+    ),
+    Claim(
+        "the formula as summaries of the paper print it, one number a point, is enough",
+        "nstr-split:literal",
+        "nstr-split:nstr",
+        least=-1.0,
+    ),
     Claim("it is not: it fails by more than 5 dB", "nstr-split:nstr", "nstr-split:literal", least=5.0, ours=True),
-    Claim("jets, where the transport is the state's slope, are as good", "nstr-split:jets", "nstr-split:nstr", least=-0.4, ours=True),
-    Claim("states that also move the waves gain nothing clear", "nstr-split:nstr", "nstr-split:phases", least=-0.4, ours=True),
+    Claim(
+        "jets, where the transport is the state's slope, are as good",
+        "nstr-split:jets",
+        "nstr-split:nstr",
+        least=-0.4,
+        ours=True,
+    ),
+    Claim(
+        "states that also move the waves gain nothing clear",
+        "nstr-split:nstr",
+        "nstr-split:phases",
+        least=-0.4,
+        ours=True,
+    ),
 )
 
 
@@ -43,18 +87,31 @@ def measure(size: str) -> list[dict]:
     side, units, steps_of, seeds = SETTINGS[size]
     rate = 2e-3 if units < 100 else 5e-4
     common = {"batch": BATCH, "learning_rate": rate, "hidden_layers": 3, "final_rate": 0.02}
-    base = {**common, "waves": units, "width": units, "nodes": 8, "state": 8, "lowest": 4.0, "highest": 120.0 * side / 256}
+    base = {
+        **common,
+        "waves": units,
+        "width": units,
+        "nodes": 8,
+        "state": 8,
+        "lowest": 4.0,
+        "highest": 120.0 * side / 256,
+    }
     rows = []
     for name, steps in steps_of.items():
         image = named(name, side, grey=True)
         wider = round(units * 15 / 14)  # as many numbers without states
-        variants = {"siren": ("siren", {**common, "width": wider, "hidden_layers": 4, "first_omega": OMEGA[name]}),
-                    "control": ("nstr", base | {"mode": "control", "waves": wider, "width": wider}),
-                    "without transport": ("nstr", base | {"transport": "observe"}),
-                    "nstr": ("nstr", base)}
+        variants = {
+            "siren": ("siren", {**common, "width": wider, "hidden_layers": 4, "first_omega": OMEGA[name]}),
+            "control": ("nstr", base | {"mode": "control", "waves": wider, "width": wider}),
+            "without transport": ("nstr", base | {"transport": "observe"}),
+            "nstr": ("nstr", base),
+        }
         if name in PLAIN:
-            variants |= {"literal": ("nstr", base | {"mode": "literal"}), "jets": ("nstr", base | {"transport": "jet"}),
-                         "phases": ("nstr", base | {"phases": True})}
+            variants |= {
+                "literal": ("nstr", base | {"mode": "literal"}),
+                "jets": ("nstr", base | {"transport": "jet"}),
+                "phases": ("nstr", base | {"phases": True}),
+            }
         scores: dict[str, list[float]] = {}
         for variant, (method, options) in variants.items():
             more: dict[str, object] = {}
@@ -68,8 +125,13 @@ def measure(size: str) -> list[dict]:
                     more["correlation"] = round(_correlation(result.field, side), 2)
             if variant == "nstr":
                 ours, control, siren = (float(np.mean(scores[v])) for v in ("nstr", "control", "siren"))
-                more |= {"against": "control", "against_value": round(control, 2), "ratio": round(ours / control, 3),
-                         "over_control": round(ours - control, 2), "over_siren": round(ours - siren, 2)}
+                more |= {
+                    "against": "control",
+                    "against_value": round(control, 2),
+                    "ratio": round(ours / control, 3),
+                    "over_control": round(ours - control, 2),
+                    "over_siren": round(ours - siren, 2),
+                }
             rows.append(summary(f"nstr-{name}:{variant}", scores[variant], **more))
     return rows
 

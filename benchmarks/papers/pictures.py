@@ -19,14 +19,16 @@ def _image(values: np.ndarray) -> Image:
 
 
 def _background(u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    return np.stack([0.5 + 0.2 * np.sin(3 * u + 2 * v), 0.5 + 0.2 * np.cos(2 * u - 3 * v), 0.45 + 0.15 * np.sin(4 * u * v)], axis=-1)
+    return np.stack(
+        [0.5 + 0.2 * np.sin(3 * u + 2 * v), 0.5 + 0.2 * np.cos(2 * u - 3 * v), 0.45 + 0.15 * np.sin(4 * u * v)], axis=-1
+    )
 
 
 def dense_detail(side: int) -> Image:
     """A smooth background with a disc, rings, a checker and a line: detail in much of the picture."""
     u, v = _centres(side)
     values = _background(u, v)
-    values[..., 0] += 0.3 * ((u - 0.35) ** 2 + (v - 0.4) ** 2 < 0.18 ** 2)
+    values[..., 0] += 0.3 * ((u - 0.35) ** 2 + (v - 0.4) ** 2 < 0.18**2)
     radius = np.hypot(u - 0.7, v - 0.65)
     values[..., 1] += 0.25 * np.sin(2 * np.pi * radius / 0.05) * (radius < 0.22)
     checker = ((np.floor(u / 0.03) + np.floor(v / 0.03)) % 2) * 2 - 1
@@ -56,13 +58,15 @@ def split(side: int) -> Image:
 
     halves = uniform_filter(skimage.data.camera().astype(float), 17), skimage.data.gravel().astype(float)
     left, right = (resize(half / 255, (side, side), anti_aliasing=True) for half in halves)
-    return _image(np.concatenate([left[:, :side // 2], right[:, side // 2:]], axis=1))
+    return _image(np.concatenate([left[:, : side // 2], right[:, side // 2 :]], axis=1))
 
 
 def chirp(side: int) -> Image:
     """Waves of 2 to 50 cycles from left to right."""
     u, v = _centres(side)
-    values = np.sin(2 * np.pi * (2 * u + 24 * u * u)) * (0.3 + 0.7 * v) + 0.3 * np.sin(2 * np.pi * (3 * v + 10 * v * v * u))
+    values = np.sin(2 * np.pi * (2 * u + 24 * u * u)) * (0.3 + 0.7 * v) + 0.3 * np.sin(
+        2 * np.pi * (3 * v + 10 * v * v * u)
+    )
     return _image(0.5 + 0.5 * values / np.abs(values).max())
 
 

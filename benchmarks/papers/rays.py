@@ -17,10 +17,16 @@ def scene():
     import scenes
 
     lego = SCENES / "lego_200"
-    return (scenes.load(str(lego), "radiance"), "lego") if lego.is_dir() else (scenes.load("procedural:duck", "radiance"), "duck")
+    return (
+        (scenes.load(str(lego), "radiance"), "lego")
+        if lego.is_dir()
+        else (scenes.load("procedural:duck", "radiance"), "duck")
+    )
 
 
-def scored(signal, options: dict, mixed: bool, *, steps: int, rays: int, samples: int, views: int, seed: int) -> tuple[float, int]:
+def scored(
+    signal, options: dict, mixed: bool, *, steps: int, rays: int, samples: int, views: int, seed: int
+) -> tuple[float, int]:
     """Mean PSNR of some views for testing after `steps` steps of `cam` with `options`, and its numbers. `mixed`: the norm is over a ray's samples too."""
     import numpy as np
     import torch
@@ -32,7 +38,9 @@ def scored(signal, options: dict, mixed: bool, *, steps: int, rays: int, samples
     field = build_field(method, signal.domain, signal.channels, seed)
     if mixed:
         field.trunk.network.normalise = 2
-    optimizer = torch.optim.Adam([{"params": group["params"], "lr": group["lr"]} for group in field_groups(method, field)])
+    optimizer = torch.optim.Adam(
+        [{"params": group["params"], "lr": group["lr"]} for group in field_groups(method, field)]
+    )
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: method.rate_factor(step, steps))
     generator = torch.Generator().manual_seed(seed)
     for step in range(steps):
@@ -47,7 +55,7 @@ def scored(signal, options: dict, mixed: bool, *, steps: int, rays: int, samples
         optimizer.step()
         schedule.step()
     scores = []
-    for view in signal.test[::max(1, len(signal.test) // views)][:views]:
+    for view in signal.test[:: max(1, len(signal.test) // views)][:views]:
         stride = max(1, view.lens.width // 100)
         origins, directions = (torch.from_numpy(np.ascontiguousarray(x)) for x in signal.rays_of(view, stride))
         origins, directions = field.to_cube(origins), directions.float()
@@ -66,7 +74,11 @@ def _colors(field, origins, directions, samples: int, generator):
 
     near, far = ray_box(origins, directions, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
     length = ((far - near) / samples)[:, None]
-    inside = torch.full((len(origins), samples), 0.5) if generator is None else torch.rand(len(origins), samples, generator=generator)
+    inside = (
+        torch.full((len(origins), samples), 0.5)
+        if generator is None
+        else torch.rand(len(origins), samples, generator=generator)
+    )
     places = near[:, None] + (torch.arange(samples) + inside) * length
     points = origins[:, None] + places[..., None] * directions[:, None]
     towards = directions[:, None].expand_as(points)

@@ -17,24 +17,67 @@ from benchmarks.papers.pictures import named
 from benchmarks.papers.shapes import near_surface_error, solids
 
 # side, steps, seeds; pictures, numbers and steps of the methods, whose pictures are twice as large
-SETTINGS = {"quick": (64, 200, 1, ("astronaut",), 20_000, 200), "small": (128, 600, 2, ("astronaut", "coffee", "dense"), 40_000, 400),
-            "paper": (512, 15_000, 3, ("astronaut", "coffee", "dense"), 300_000, 15_000)}
+SETTINGS = {
+    "quick": (64, 200, 1, ("astronaut",), 20_000, 200),
+    "small": (128, 600, 2, ("astronaut", "coffee", "dense"), 40_000, 400),
+    "paper": (512, 15_000, 3, ("astronaut", "coffee", "dense"), 300_000, 15_000),
+}
 GRIDS = ((8, 4), (12, 4), (16, 4), (24, 2), (32, 2), (48, 2))  # nodes, channels
 # numbers and steps of the shape
 SHAPE = {"quick": (12_000, 40), "small": (40_000, 500), "paper": (3_500_000, 2600)}
 CLAIMS = (
-    Claim("16 units do what an MLP of 2 x 64 does with nine times the numbers (grids of N(0, 1) and units as in their code)", "rbf-grids of N(0, 1):rbf 16, authors' start",
-          "rbf-grids of N(0, 1):mlp 2 x 64", least=-0.5),
-    Claim("16 units do more than a linear map", "rbf-grids of N(0, 1):rbf 16, authors' start", "rbf-grids of N(0, 1):linear", least=1.0),
-    Claim("64 units are no worse than an MLP of as many numbers", "rbf-grids of N(0, 1):rbf 64, authors' start", "rbf-grids of N(0, 1):mlp 1 x 115"),
+    Claim(
+        "16 units do what an MLP of 2 x 64 does with nine times the numbers (grids of N(0, 1) and units as in their code)",
+        "rbf-grids of N(0, 1):rbf 16, authors' start",
+        "rbf-grids of N(0, 1):mlp 2 x 64",
+        least=-0.5,
+    ),
+    Claim(
+        "16 units do more than a linear map",
+        "rbf-grids of N(0, 1):rbf 16, authors' start",
+        "rbf-grids of N(0, 1):linear",
+        least=1.0,
+    ),
+    Claim(
+        "64 units are no worse than an MLP of as many numbers",
+        "rbf-grids of N(0, 1):rbf 64, authors' start",
+        "rbf-grids of N(0, 1):mlp 1 x 115",
+    ),
     Claim("the same where grids begin near 0", "rbf-grids of N(0, 0.1):rbf 64", "rbf-grids of N(0, 0.1):mlp 1 x 115"),
-    Claim("the method is no worse than a hash grid with an MLP, photograph", "rbf-astronaut:rbf", "rbf-astronaut:hashgrid", least=-0.5),
-    *(Claim(f"of the radial functions the Gaussian is the one to take: against {name.replace('_', ' ')}", "rbf-profile:gaussian", f"rbf-profile:{name}", least=-0.2)
-      for name in ("inverse_multiquadric", "wendland", "cubic", "thin_plate")),
+    Claim(
+        "the method is no worse than a hash grid with an MLP, photograph",
+        "rbf-astronaut:rbf",
+        "rbf-astronaut:hashgrid",
+        least=-0.5,
+    ),
+    *(
+        Claim(
+            f"of the radial functions the Gaussian is the one to take: against {name.replace('_', ' ')}",
+            "rbf-profile:gaussian",
+            f"rbf-profile:{name}",
+            least=-0.2,
+        )
+        for name in ("inverse_multiquadric", "wendland", "cubic", "thin_plate")
+    ),
     Claim("units cost 78 % of an MLP's operations: they take less time", "rbf-cost", bound=1.0, field="ratio"),
-    Claim("shapes: comparable quality, sooner", "rbf-shape:rbf", "rbf-shape:hashgrid", better="lower", factor=True, least=0.8),
+    Claim(
+        "shapes: comparable quality, sooner",
+        "rbf-shape:rbf",
+        "rbf-shape:hashgrid",
+        better="lower",
+        factor=True,
+        least=0.8,
+    ),
 )
-DECODERS = ("linear", "mlp 1 x 115", "mlp 2 x 64", "rbf 16", "rbf 16, authors' start", "rbf 64", "rbf 64, authors' start")
+DECODERS = (
+    "linear",
+    "mlp 1 x 115",
+    "mlp 2 x 64",
+    "rbf 16",
+    "rbf 16, authors' start",
+    "rbf 64",
+    "rbf 64, authors' start",
+)
 
 
 def decoders(size: str) -> list[dict]:
@@ -47,7 +90,11 @@ def decoders(size: str) -> list[dict]:
             values = [psnr for psnr, _ in pairs]
             row = summary(f"rbf-grids of N(0, {start:g}):{name}", values, numbers=pairs[0][1], steps=steps, side=side)
             if name.startswith("rbf"):
-                row |= {"against": "mlp 2 x 64", "against_value": round(rival, 2), "ratio": round(sum(values) / seeds / rival, 3)}
+                row |= {
+                    "against": "mlp 2 x 64",
+                    "against_value": round(rival, 2),
+                    "ratio": round(sum(values) / seeds / rival, 3),
+                }
             rows.append(row)
     return rows
 
@@ -64,8 +111,21 @@ def methods(size: str) -> list[dict]:
             recipe = make_method(method, {"batch": 8192}).prepare(image).sized(2, len(image.channels), numbers)
             found = [psnr_of(image, recipe, steps=method_steps, seed=seed) for seed in range(seeds)]
             psnr, count = sum(each for each, _ in found) / seeds, found[0][1]
-            more = {} if against is None else {"against": "hashgrid", "against_value": round(against, 2), "ratio": round(psnr / against, 3)}
-            rows.append(summary(f"rbf-{name}:{method}", [each for each, _ in found], numbers=count, steps=method_steps, side=2 * side, **more))
+            more = (
+                {}
+                if against is None
+                else {"against": "hashgrid", "against_value": round(against, 2), "ratio": round(psnr / against, 3)}
+            )
+            rows.append(
+                summary(
+                    f"rbf-{name}:{method}",
+                    [each for each, _ in found],
+                    numbers=count,
+                    steps=method_steps,
+                    side=2 * side,
+                    **more,
+                )
+            )
             against = psnr
     return rows
 
@@ -78,7 +138,11 @@ def profiles(size: str) -> list[dict]:
     image = named(names[0], 2 * side)
     rows = []
     for profile in get_args(Rbf.model_fields["profile"].annotation):
-        recipe = make_method("rbf", {"batch": 8192, "profile": profile}).prepare(image).sized(2, len(image.channels), numbers)
+        recipe = (
+            make_method("rbf", {"batch": 8192, "profile": profile})
+            .prepare(image)
+            .sized(2, len(image.channels), numbers)
+        )
         values = [psnr_of(image, recipe, steps=method_steps, seed=seed)[0] for seed in range(seeds)]
         rows.append(summary(f"rbf-profile:{profile}", values, steps=method_steps, side=2 * side))
     return rows
@@ -88,9 +152,20 @@ def shape(size: str) -> list[dict]:
     shape_numbers, shape_steps = SHAPE[size]
     rows = []
     for method in ("hashgrid", "rbf"):
-        found = [near_surface_error(solids(), method, {"batch": 16384}, shape_numbers, shape_steps, seed) for seed in range(SETTINGS[size][2])]
-        rows.append(summary(f"rbf-shape:{method}", [near.error for near in found], numbers=found[0].numbers, steps=shape_steps,
-                            seconds=round(sum(near.seconds for near in found) / len(found), 1)) | {"unit": "unit cubes"})
+        found = [
+            near_surface_error(solids(), method, {"batch": 16384}, shape_numbers, shape_steps, seed)
+            for seed in range(SETTINGS[size][2])
+        ]
+        rows.append(
+            summary(
+                f"rbf-shape:{method}",
+                [near.error for near in found],
+                numbers=found[0].numbers,
+                steps=shape_steps,
+                seconds=round(sum(near.seconds for near in found) / len(found), 1),
+            )
+            | {"unit": "unit cubes"}
+        )
     return rows
 
 
@@ -102,7 +177,10 @@ def cost(size: str) -> list[dict]:
     from fields.networks.mlp import MLP
 
     generator = torch.Generator().manual_seed(0)
-    networks = {"units": GaussianRbf(32, 64, 3, 0.3, False, "auto", generator), "mlp": MLP(32, 64, 2, 3, bias=True, generator=generator)}
+    networks = {
+        "units": GaussianRbf(32, 64, 3, 0.3, False, "auto", generator),
+        "mlp": MLP(32, 64, 2, 3, bias=True, generator=generator),
+    }
     x = 0.1 * torch.randn(1 << 16, 32, generator=generator)
     taken: dict[str, list[float]] = {name: [] for name in networks}
     for turn in range((5 if size == "quick" else 25) + 2):
@@ -113,8 +191,18 @@ def cost(size: str) -> list[dict]:
             if turn > 1:
                 taken[name].append(time.perf_counter() - begun)
     units, mlp = (1000 * sorted(times)[len(times) // 2] for times in taken.values())
-    return [{"id": "rbf-cost", "value": round(units, 2), "unit": "ms", "against": "mlp 2 x 64", "against_value": round(mlp, 2), "ratio": round(mlp / units, 2),
-             "operations": 2 * 64 * 32 + 64 * 3, "its_operations": 32 * 64 + 64 * 64 + 64 * 3}]
+    return [
+        {
+            "id": "rbf-cost",
+            "value": round(units, 2),
+            "unit": "ms",
+            "against": "mlp 2 x 64",
+            "against_value": round(mlp, 2),
+            "ratio": round(mlp / units, 2),
+            "operations": 2 * 64 * 32 + 64 * 3,
+            "its_operations": 32 * 64 + 64 * 64 + 64 * 3,
+        }
+    ]
 
 
 def _decoded(side: int, steps: int, decoder: str, start: float, seed: int) -> tuple[float, int]:
@@ -133,8 +221,14 @@ def _decoded(side: int, steps: int, decoder: str, start: float, seed: int) -> tu
     target = torch.from_numpy(named("dense", side).values()).reshape(-1, 3)
     axis = (torch.arange(side) + 0.5) / side
     coords = torch.stack(torch.meshgrid(axis, axis, indexing="ij")[::-1], dim=-1).reshape(-1, 2)
-    grids = nn.ModuleList(FactorGrid(FactorLayout(2, channels, (((Factor((0, 1), (nodes, nodes)),),),)), "auto",
-                                     lambda grid, axes: grid.normal_(0, start, generator=generator)) for nodes, channels in GRIDS)
+    grids = nn.ModuleList(
+        FactorGrid(
+            FactorLayout(2, channels, (((Factor((0, 1), (nodes, nodes)),),),)),
+            "auto",
+            lambda grid, axes: grid.normal_(0, start, generator=generator),
+        )
+        for nodes, channels in GRIDS
+    )
     inputs = sum(channels for _, channels in GRIDS)
     kind, _, width = decoder.partition(" ")
     if kind == "linear":

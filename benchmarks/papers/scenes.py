@@ -13,12 +13,26 @@ from benchmarks.papers.fits import summary
 # seconds a method, seeds
 SETTINGS = {"quick": (8.0, 1), "small": (40.0, 2), "paper": (1800.0, 1)}
 # The papers' dB where there is one.
-METHODS = {"hashgrid": ("hashgrid", {}, 33.18), "tensorf": ("tensorf", {}, 33.14), "tensorf, lines alone": ("tensorf", {"kind": "cp"}, None),
-           "kplanes": ("kplanes", {}, 32.36), "densegrid": ("densegrid", {}, 31.71), "triplane": ("triplane", {}, None), "rbf": ("rbf", {}, None),
-           "neurbf": ("neurbf", {}, 34.62), "nerf": ("nerf", {"width": 128}, 31.01), "cam": ("cam", {"width": 128, "hidden_layers": 4}, 33.42)}
+METHODS = {
+    "hashgrid": ("hashgrid", {}, 33.18),
+    "tensorf": ("tensorf", {}, 33.14),
+    "tensorf, lines alone": ("tensorf", {"kind": "cp"}, None),
+    "kplanes": ("kplanes", {}, 32.36),
+    "densegrid": ("densegrid", {}, 31.71),
+    "triplane": ("triplane", {}, None),
+    "rbf": ("rbf", {}, None),
+    "neurbf": ("neurbf", {}, 34.62),
+    "nerf": ("nerf", {"width": 128}, 31.01),
+    "cam": ("cam", {"width": 128, "hidden_layers": 4}, 33.42),
+}
 QUICK = ("hashgrid", "tensorf", "nerf")
 CLAIMS = (
-    Claim("Instant NGP learns sooner than NeRF's perceptron (minutes against hours)", "scenes:hashgrid", "scenes:nerf", least=3.0),
+    Claim(
+        "Instant NGP learns sooner than NeRF's perceptron (minutes against hours)",
+        "scenes:hashgrid",
+        "scenes:nerf",
+        least=3.0,
+    ),
     Claim("TensoRF does too (17 minutes)", "scenes:tensorf", "scenes:nerf", least=2.0),
     Claim("K-Planes too (38 minutes)", "scenes:kplanes", "scenes:nerf", least=2.0),
     Claim("TensoRF is as good as Instant NGP (33.14 and 33.18 dB)", "scenes:tensorf", "scenes:hashgrid", least=-0.5),
@@ -26,7 +40,12 @@ CLAIMS = (
     Claim("planes times lines over lines alone", "scenes:tensorf", "scenes:tensorf, lines alone"),
     Claim("NeuRBF is the best (34.62 dB)", "scenes:neurbf", "scenes:hashgrid", least=0.5),
     Claim("Gaussian units are competitive with an MLP on the same grid", "scenes:rbf", "scenes:hashgrid", least=-0.5),
-    Claim("an MLP that is modulated by the direction over NeRF's (33.42 against 31.01 dB)", "scenes:cam", "scenes:nerf", least=0.3),
+    Claim(
+        "an MLP that is modulated by the direction over NeRF's (33.42 against 31.01 dB)",
+        "scenes:cam",
+        "scenes:nerf",
+        least=0.3,
+    ),
 )
 
 
@@ -41,7 +60,14 @@ def measure(size: str) -> list[dict]:
         if size == "quick" and label not in QUICK:
             continue
         found = [fields.fit_field(signal, method, seconds=seconds, seed=seed, options=options) for seed in range(seeds)]
-        row = summary(f"scenes:{label}", [result.metrics["psnr"] for result in found], ssim=round(sum(result.metrics["ssim"] for result in found) / seeds, 3),
-                      steps=found[0].steps, seconds=round(sum(result.seconds for result in found) / seeds, 1), numbers=found[0].field.stored_numbers, scene=name)
+        row = summary(
+            f"scenes:{label}",
+            [result.metrics["psnr"] for result in found],
+            ssim=round(sum(result.metrics["ssim"] for result in found) / seeds, 3),
+            steps=found[0].steps,
+            seconds=round(sum(result.seconds for result in found) / seeds, 1),
+            numbers=found[0].field.stored_numbers,
+            scene=name,
+        )
         rows.append(row if theirs is None else row | {"paper": theirs})
     return rows

@@ -23,7 +23,9 @@ class Line:
     points: Sequence[tuple[float, float]]
 
 
-def svg(lines: Sequence[Line], x: str, y: str, logarithmic: bool = False, label: str = "", size: tuple[int, int] = WIDE) -> str:
+def svg(
+    lines: Sequence[Line], x: str, y: str, logarithmic: bool = False, label: str = "", size: tuple[int, int] = WIDE
+) -> str:
     """A drawing of so many units that scales with its place; text and axes are `currentColor`."""
     width, height = size
     lines = [Line(line.name, clean) for line in lines if (clean := _usable(line.points, logarithmic))]
@@ -43,41 +45,67 @@ def svg(lines: Sequence[Line], x: str, y: str, logarithmic: bool = False, label:
         up = (point[1] - y_range[0]) / (y_range[1] - y_range[0])
         return edge + across * (width - edge - RIGHT), height - BOTTOM - up * (height - TOP - BOTTOM)
 
-    parts = [f'<svg class="chart" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(label or f"{y} against {x}", quote=True)}" '
-             'font-size="12" font-family="inherit" fill="currentColor">']
+    parts = [
+        f'<svg class="chart" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(label or f"{y} against {x}", quote=True)}" '
+        'font-size="12" font-family="inherit" fill="currentColor">'
+    ]
     for value in ticks(*y_range):
         level = place((lines[0].points[0][0], value))[1]
-        parts.append(f'<line x1="{edge}" x2="{width - RIGHT}" y1="{level:.1f}" y2="{level:.1f}" stroke="currentColor" opacity=".13"/>'
-                     f'<text x="{edge - 7}" y="{level + 4:.1f}" text-anchor="end" opacity=".75">{value:g}</text>')
+        parts.append(
+            f'<line x1="{edge}" x2="{width - RIGHT}" y1="{level:.1f}" y2="{level:.1f}" stroke="currentColor" opacity=".13"/>'
+            f'<text x="{edge - 7}" y="{level + 4:.1f}" text-anchor="end" opacity=".75">{value:g}</text>'
+        )
     free = 0.0
-    for value in (_decades(*x_range) if logarithmic else ticks(*x_range)):
+    for value in _decades(*x_range) if logarithmic else ticks(*x_range):
         across, half = place((value, ys[0]))[0], LETTER * len(f"{value:g}") / 2
         if across - half < free:
             continue
         free = across + half + LETTER
-        parts.append(f'<text x="{across:.1f}" y="{height - BOTTOM + 17}" text-anchor="middle" opacity=".75">{value:g}</text>')
-    parts.append(f'<text x="{(edge + width - RIGHT) / 2:.0f}" y="{height - 5}" text-anchor="middle" opacity=".75">{escape(x)}</text>'
-                 f'<text x="14" y="{(TOP + height - BOTTOM) / 2:.0f}" text-anchor="middle" opacity=".75" '
-                 f'transform="rotate(-90 14 {(TOP + height - BOTTOM) / 2:.0f})">{escape(y)}</text>')
+        parts.append(
+            f'<text x="{across:.1f}" y="{height - BOTTOM + 17}" text-anchor="middle" opacity=".75">{value:g}</text>'
+        )
+    parts.append(
+        f'<text x="{(edge + width - RIGHT) / 2:.0f}" y="{height - 5}" text-anchor="middle" opacity=".75">{escape(x)}</text>'
+        f'<text x="14" y="{(TOP + height - BOTTOM) / 2:.0f}" text-anchor="middle" opacity=".75" '
+        f'transform="rotate(-90 14 {(TOP + height - BOTTOM) / 2:.0f})">{escape(y)}</text>'
+    )
     for line in lines:
         colour = COLOURS[names.index(line.name) % len(COLOURS)]
         path = " ".join("{:.1f},{:.1f}".format(*place(point)) for point in line.points)
-        parts.append(f'<polyline fill="none" stroke="{colour}" stroke-width="2" stroke-linejoin="round" points="{path}"/>')
+        parts.append(
+            f'<polyline fill="none" stroke="{colour}" stroke-width="2" stroke-linejoin="round" points="{path}"/>'
+        )
     if len(names) > 1:
-        left, bottom = _emptiest([place(point) for line in lines for point in line.points], size, 34 + LETTER * max(map(len, names)), 17 * len(names))
+        left, bottom = _emptiest(
+            [place(point) for line in lines for point in line.points],
+            size,
+            34 + LETTER * max(map(len, names)),
+            17 * len(names),
+        )
         for row, name in enumerate(names):
             level = bottom - 17 * (len(names) - 1 - row)
             colour = COLOURS[row % len(COLOURS)]
-            parts.append(f'<line x1="{left}" x2="{left + 20}" y1="{level}" y2="{level}" stroke="{colour}" stroke-width="3"/>'
-                         f'<text x="{left + 26}" y="{level + 4}">{escape(name)}</text>')
+            parts.append(
+                f'<line x1="{left}" x2="{left + 20}" y1="{level}" y2="{level}" stroke="{colour}" stroke-width="3"/>'
+                f'<text x="{left + 26}" y="{level + 4}">{escape(name)}</text>'
+            )
     return "".join(parts) + "</svg>"
 
 
 def _emptiest(points: list[tuple[float, float]], size: tuple[int, int], wide: int, tall: int) -> tuple[int, int]:
     """Left edge and lowest line of a legend, in the corner where the fewest points are."""
     width, height = size
-    corners = [(left, bottom) for left in (width - RIGHT - wide, LEFT + 10) for bottom in (height - BOTTOM - 14, TOP + tall - 8)]
-    return min(corners, key=lambda corner: sum(corner[0] - 6 <= x <= corner[0] + wide and corner[1] - tall <= y <= corner[1] + 10 for x, y in points))
+    corners = [
+        (left, bottom)
+        for left in (width - RIGHT - wide, LEFT + 10)
+        for bottom in (height - BOTTOM - 14, TOP + tall - 8)
+    ]
+    return min(
+        corners,
+        key=lambda corner: sum(
+            corner[0] - 6 <= x <= corner[0] + wide and corner[1] - tall <= y <= corner[1] + 10 for x, y in points
+        ),
+    )
 
 
 def png(lines: Sequence[Line], x: str, y: str, path: Path, logarithmic: bool = False) -> None:
@@ -93,8 +121,12 @@ def png(lines: Sequence[Line], x: str, y: str, path: Path, logarithmic: bool = F
     for name in names:
         for index, line in enumerate(line for line in lines if line.name == name):
             points = _usable(line.points, logarithmic)
-            axes.plot([p[0] for p in points], [p[1] for p in points], color=COLOURS[names.index(name) % len(COLOURS)],
-                      label=name if index == 0 else None)
+            axes.plot(
+                [p[0] for p in points],
+                [p[1] for p in points],
+                color=COLOURS[names.index(name) % len(COLOURS)],
+                label=name if index == 0 else None,
+            )
     if logarithmic:
         axes.set_xscale("log")
     axes.set(xlabel=x, ylabel=y)
@@ -118,12 +150,14 @@ def ticks(low: float, high: float, about: int = 5) -> list[float]:
 
 def _decades(low: float, high: float) -> list[float]:
     """1, 2 and 5 times powers of ten between 10^low and 10^high."""
-    values = [m * 10.0 ** power for power in range(math.floor(low), math.ceil(high) + 1) for m in (1, 2, 5)]
-    return [round(value, 12) for value in values if 10 ** low <= value * 1.001 and value <= 10 ** high * 1.001]
+    values = [m * 10.0**power for power in range(math.floor(low), math.ceil(high) + 1) for m in (1, 2, 5)]
+    return [round(value, 12) for value in values if 10**low <= value * 1.001 and value <= 10**high * 1.001]
 
 
 def _usable(points: Sequence[tuple[float, float]], logarithmic: bool) -> list[tuple[float, float]]:
-    return [(float(a), float(b)) for a, b in points if math.isfinite(a) and math.isfinite(b) and (a > 0 or not logarithmic)]
+    return [
+        (float(a), float(b)) for a, b in points if math.isfinite(a) and math.isfinite(b) and (a > 0 or not logarithmic)
+    ]
 
 
 def _padded(low: float, high: float, share: float) -> tuple[float, float]:

@@ -96,10 +96,25 @@ class Comparison:
         for name in plan.methods:
             config = plan.config(name, signal)
             sizes[name] = stored_parameters(config, signal.domain, signal.channels)
-            fitting.objective_for(signal, build_field(config, signal.domain, signal.channels, 0), config.loss, config.gradient_terms)
-        header = {"format": FORMAT, "kind": signal.kind, "source": signal.source, "signal": signal.describe(), "methods": list(plan.methods),
-                  "seeds": plan.seeds, "parameters": plan.parameters, "seconds": plan.budget.get("seconds"), "steps": plan.steps,
-                  "held_out": plan.held_out, "sizes": sizes, "machine": machine(), "versions": versions(), "rows": []}
+            fitting.objective_for(
+                signal, build_field(config, signal.domain, signal.channels, 0), config.loss, config.gradient_terms
+            )
+        header = {
+            "format": FORMAT,
+            "kind": signal.kind,
+            "source": signal.source,
+            "signal": signal.describe(),
+            "methods": list(plan.methods),
+            "seeds": plan.seeds,
+            "parameters": plan.parameters,
+            "seconds": plan.budget.get("seconds"),
+            "steps": plan.steps,
+            "held_out": plan.held_out,
+            "sizes": sizes,
+            "machine": machine(),
+            "versions": versions(),
+            "rows": [],
+        }
         if (path / HEADER).is_file():
             header = _continued(cls.open(path).header, header, path)
         elif path.exists() and (not path.is_dir() or any(path.iterdir())):
@@ -107,7 +122,9 @@ class Comparison:
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise BadInput(f"--out {path}: cannot be written ({error.strerror or error}); give another folder") from None
+            raise BadInput(
+                f"--out {path}: cannot be written ({error.strerror or error}); give another folder"
+            ) from None
         comparison = cls(path, header)
         comparison._save()
         return comparison
@@ -135,7 +152,9 @@ class Comparison:
         if self._trainer is not None:
             self._trainer.stop()
 
-    def run(self, plan: Plan, begin: Callable[[Trainer, Run], Sequence[Callable[[Trainer], None]]] = lambda trainer, run: ()) -> bool:
+    def run(
+        self, plan: Plan, begin: Callable[[Trainer, Run], Sequence[Callable[[Trainer], None]]] = lambda trainer, run: ()
+    ) -> bool:
         """Makes the fits that are missing; False where it was stopped. `begin` is called before each and gives callbacks for it."""
         for method, seed in self.missing:
             if self._stopped:
@@ -158,8 +177,15 @@ class Comparison:
                 run = Run.open(folder)
                 trainer = fitting.resume(signal, run, plan.device, started)
             else:
-                trainer, run = fitting.prepare(signal, plan.config(method, signal), **plan.budget, seed=seed, device=plan.device, out=folder,
-                                               started=started)
+                trainer, run = fitting.prepare(
+                    signal,
+                    plan.config(method, signal),
+                    **plan.budget,
+                    seed=seed,
+                    device=plan.device,
+                    out=folder,
+                    started=started,
+                )
             self._trainer = trainer
             if self._stopped:  # (asked for before there was a trainer to stop)
                 trainer.stop()
@@ -175,9 +201,19 @@ class Comparison:
             _save_picture(self.path / "target.png", trainer.objective.target(SHOWN_SIDE))
         _save_picture(folder / "shown.png", trainer.objective.preview(result.field, SHOWN_SIDE))
         stored = run.metrics()
-        return {"method": method, "seed": seed, "run": folder.name, "status": "finished", "parameters": stored["parameters"],
-                "bytes": stored["bytes"], "steps": stored["steps"], "seconds": stored["seconds"], "memory": peak.bytes,
-                "backend": run.header["backend"], "metrics": stored["metrics"]}
+        return {
+            "method": method,
+            "seed": seed,
+            "run": folder.name,
+            "status": "finished",
+            "parameters": stored["parameters"],
+            "bytes": stored["bytes"],
+            "steps": stored["steps"],
+            "seconds": stored["seconds"],
+            "memory": peak.bytes,
+            "backend": run.header["backend"],
+            "metrics": stored["metrics"],
+        }
 
     def _save(self) -> None:
         write_json(self.path / HEADER, self.header)
@@ -187,12 +223,19 @@ def _continued(old: dict, new: dict, path: Path) -> dict:
     """The header of a comparison that goes on, with more methods and seeds where those are asked for."""
     other = [name for name in IDENTITY if old[name] != new[name]]
     if other:
-        raise BadInput(f"--out {path}: holds a comparison with other {', '.join(other)} ({', '.join(str(old[name]) for name in other)}); "
-                       "give another folder")
+        raise BadInput(
+            f"--out {path}: holds a comparison with other {', '.join(other)} ({', '.join(str(old[name]) for name in other)}); "
+            "give another folder"
+        )
     if old["source"]["sha256"] != new["source"]["sha256"]:
         raise BadInput(f"--out {path}: compares another signal ({old['source']['path']}); give another folder")
     methods = [*old["methods"], *(name for name in new["methods"] if name not in old["methods"])]
-    return {**old, "methods": methods, "seeds": max(old["seeds"], new["seeds"]), "sizes": {**old["sizes"], **new["sizes"]}}
+    return {
+        **old,
+        "methods": methods,
+        "seeds": max(old["seeds"], new["seeds"]),
+        "sizes": {**old["sizes"], **new["sizes"]},
+    }
 
 
 def _save_picture(path: Path, picture: np.ndarray) -> None:

@@ -46,7 +46,7 @@ def worst_places(target: np.ndarray, fits: dict[str, np.ndarray], count: int = C
     while len(places) < count and boxes.max() >= 0:
         top, left = np.unravel_index(np.argmax(boxes), boxes.shape)
         places.append((int(left), int(top), side))
-        boxes[max(0, top - side + 1):top + side, max(0, left - side + 1):left + side] = -1
+        boxes[max(0, top - side + 1) : top + side, max(0, left - side + 1) : left + side] = -1
     return places
 
 
@@ -63,11 +63,14 @@ def crop_sheet(target: np.ndarray, fits: dict[str, np.ndarray], places: list[tup
         across = column * (TILE + GAP)
         pen.text((across + 2, 2), name, (20, 20, 20), font=font)
         for row, (left, top, side) in enumerate(places):
-            part = picture[top:top + side, left:left + side]
+            part = picture[top : top + side, left : left + side]
             down = MARGIN + 2 * row * (TILE + GAP)
             sheet.paste(_enlarged(part), (across, down))
             if column:
-                sheet.paste(_enlarged(error_map(part, target[top:top + side, left:left + side])), (across, down + TILE + GAP))
+                sheet.paste(
+                    _enlarged(error_map(part, target[top : top + side, left : left + side])),
+                    (across, down + TILE + GAP),
+                )
     return np.asarray(sheet)
 
 

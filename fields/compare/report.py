@@ -50,10 +50,16 @@ def html(comparison: Comparison) -> str:
     here = Path(__file__).parent
     header = comparison.header
     name = header["source"]["path"].replace("\\", "/").rpartition("/")[2]
-    replaced = {"TITLE": escape(f"{name}: {', '.join(header['methods'])}"), "NAME": escape(name), "SUBTITLE": escape(subtitle(header)),
-                "STYLE": (here / "page.css").read_text(encoding="utf-8"), "SCRIPT": (here / "page.js").read_text(encoding="utf-8"),
-                "BODY": body(comparison),
-                "DATA": base64.b64encode(json.dumps(header, indent=2).encode()).decode(), "FILE": HEADER}
+    replaced = {
+        "TITLE": escape(f"{name}: {', '.join(header['methods'])}"),
+        "NAME": escape(name),
+        "SUBTITLE": escape(subtitle(header)),
+        "STYLE": (here / "page.css").read_text(encoding="utf-8"),
+        "SCRIPT": (here / "page.js").read_text(encoding="utf-8"),
+        "BODY": body(comparison),
+        "DATA": base64.b64encode(json.dumps(header, indent=2).encode()).decode(),
+        "FILE": HEADER,
+    }
     page = (here / "page.html").read_text(encoding="utf-8")
     for key, value in replaced.items():
         page = page.replace("{{" + key + "}}", value)
@@ -61,11 +67,17 @@ def html(comparison: Comparison) -> str:
 
 
 def subtitle(header: dict) -> str:
-    equal = [f"{header['parameters']:,} parameters each" if header["parameters"] else "each method's own size",
-             f"{header['steps']:,} steps each" if header["steps"] else f"{header['seconds']:g} s each",
-             f"{header['seeds']} seeds" if header["seeds"] > 1 else "one seed",
-             f"scored on the {header['held_out']:.0%} held out" if header["held_out"] else ""]
-    return f"{header['kind']}, {header['signal']}; " + ", ".join(part for part in equal if part) + f"; on {header['machine']['cpu']}"
+    equal = [
+        f"{header['parameters']:,} parameters each" if header["parameters"] else "each method's own size",
+        f"{header['steps']:,} steps each" if header["steps"] else f"{header['seconds']:g} s each",
+        f"{header['seeds']} seeds" if header["seeds"] > 1 else "one seed",
+        f"scored on the {header['held_out']:.0%} held out" if header["held_out"] else "",
+    ]
+    return (
+        f"{header['kind']}, {header['signal']}; "
+        + ", ".join(part for part in equal if part)
+        + f"; on {header['machine']['cpu']}"
+    )
 
 
 def body(comparison: Comparison) -> str:
@@ -75,7 +87,7 @@ def body(comparison: Comparison) -> str:
     parts = [table(comparison.header)]
     if lines:
         drawing = chart.svg(lines, "seconds", measure, logarithmic=True)
-        parts.append(f'<section><h2>Quality against time</h2><figure>{drawing}</figure></section>')
+        parts.append(f"<section><h2>Quality against time</h2><figure>{drawing}</figure></section>")
     if fits:
         parts.append(_viewer(target, fits, worst_places(target, fits)))
     return "\n".join(parts)
@@ -90,31 +102,47 @@ def table(header: dict) -> str:
         for key, _, form in heads:
             value = line["values"].get(key)
             is_best = value is not None and value[0] == best(lines, key)
-            cells.append(f'<td{" class=best" if is_best else ""}>{escape(written(value, form))}</td>')
-        note = f'<tr class="failed"><td colspan="{len(heads) + 1}">{escape(line["errors"][0])}</td></tr>' if line["errors"] else ""
+            cells.append(f"<td{' class=best' if is_best else ''}>{escape(written(value, form))}</td>")
+        note = (
+            f'<tr class="failed"><td colspan="{len(heads) + 1}">{escape(line["errors"][0])}</td></tr>'
+            if line["errors"]
+            else ""
+        )
         rows.append(f'<tr><th scope="row">{escape(line["method"])}</th>{"".join(cells)}</tr>{note}')
     head = "".join(f'<th scope="col">{escape(title)}</th>' for _, title, _ in heads)
-    return (f'<section><div class="wide" tabindex="0" role="region" aria-label="Results"><table><thead><tr><th scope="col">method</th>{head}</tr></thead>'
-            f'<tbody>{"".join(rows)}</tbody></table></div></section>')
+    return (
+        f'<section><div class="wide" tabindex="0" role="region" aria-label="Results"><table><thead><tr><th scope="col">method</th>{head}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div></section>"
+    )
 
 
 def _viewer(target: np.ndarray, fits: dict[str, np.ndarray], places: list[tuple[int, int, int]]) -> str:
     height, width = target.shape[:2]
     panes = [_pane("target", target, None)] + [_pane(name, fit, error_map(fit, target)) for name, fit in fits.items()]
-    jumps = "".join(f'<button type="button" data-jump="{left / width:.5f},{top / height:.5f},{side / width:.5f}">{number}</button>'
-                    for number, (left, top, side) in enumerate(places, 1))
-    return (f'<section class="compare-viewer" style="--ratio:{width}/{height}"><h2>Side by side</h2>'
-            '<div class="tools"><span role="group" aria-label="What is shown"><button type="button" data-show="fit" aria-pressed="true">fit</button>'
-            '<button type="button" data-show="error" aria-pressed="false">error × 10</button></span>'
-            f'<span role="group" aria-label="Places">where they err most {jumps}<button type="button" data-jump="all">whole</button></span>'
-            '<span class="hint">wheel or + − to zoom, drag or arrows to move: all move together</span></div>'
-            f'<div class="panes">{"".join(panes)}</div></section>')
+    jumps = "".join(
+        f'<button type="button" data-jump="{left / width:.5f},{top / height:.5f},{side / width:.5f}">{number}</button>'
+        for number, (left, top, side) in enumerate(places, 1)
+    )
+    return (
+        f'<section class="compare-viewer" style="--ratio:{width}/{height}"><h2>Side by side</h2>'
+        '<div class="tools"><span role="group" aria-label="What is shown"><button type="button" data-show="fit" aria-pressed="true">fit</button>'
+        '<button type="button" data-show="error" aria-pressed="false">error × 10</button></span>'
+        f'<span role="group" aria-label="Places">where they err most {jumps}<button type="button" data-jump="all">whole</button></span>'
+        '<span class="hint">wheel or + − to zoom, drag or arrows to move: all move together</span></div>'
+        f'<div class="panes">{"".join(panes)}</div></section>'
+    )
 
 
 def _pane(name: str, fit: np.ndarray, error: np.ndarray | None) -> str:
-    second = f'<img class="error" alt="error of {escape(name)}" src="{_inline(error)}" draggable="false">' if error is not None else ""
-    return (f'<figure><div class="pane" tabindex="0" role="group" aria-label="{escape(name)}, zoomable"><img class="fit" alt="{escape(name)}" src="{_inline(fit)}" '
-            f'draggable="false">{second}</div><figcaption>{escape(name)}</figcaption></figure>')
+    second = (
+        f'<img class="error" alt="error of {escape(name)}" src="{_inline(error)}" draggable="false">'
+        if error is not None
+        else ""
+    )
+    return (
+        f'<figure><div class="pane" tabindex="0" role="group" aria-label="{escape(name)}, zoomable"><img class="fit" alt="{escape(name)}" src="{_inline(fit)}" '
+        f'draggable="false">{second}</div><figcaption>{escape(name)}</figcaption></figure>'
+    )
 
 
 def _inline(picture: np.ndarray) -> str:

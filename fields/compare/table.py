@@ -5,8 +5,13 @@ from __future__ import annotations
 from statistics import fmean, stdev
 
 # (key, heading, how it is written); metrics come after the method, in the order in which the kind reports them.
-SIZES = (("parameters", "parameters", "{:,.0f}"), ("bytes", "bytes", "{:,.0f}"), ("steps", "steps", "{:,.0f}"),
-         ("seconds", "seconds", "{:.1f}"), ("memory", "memory, MB", "{:,.0f}"))
+SIZES = (
+    ("parameters", "parameters", "{:,.0f}"),
+    ("bytes", "bytes", "{:,.0f}"),
+    ("steps", "steps", "{:,.0f}"),
+    ("seconds", "seconds", "{:.1f}"),
+    ("memory", "memory, MB", "{:,.0f}"),
+)
 LOWER_IS_BETTER = ("relative_l2", "spectral_error", "log_spectral_error", "chamfer", "normal_angle")
 DECIBELS = ("psnr", "psnr_alpha", "snr")
 
@@ -28,14 +33,27 @@ def summary(header: dict) -> list[dict]:
             scale = 1e-6 if name == "memory" else 1
             if numbers := [row[name] * scale for row in done if row[name] is not None]:
                 values[name] = _spread(numbers)
-        lines.append({"method": method, "seeds": len(done), "errors": [row["error"] for row in rows if row["status"] == "failed"], "values": values})
+        lines.append(
+            {
+                "method": method,
+                "seeds": len(done),
+                "errors": [row["error"] for row in rows if row["status"] == "failed"],
+                "values": values,
+            }
+        )
     return lines
 
 
 def columns(header: dict) -> list[tuple[str, str, str]]:
     """`(key, heading, format)` of every column of numbers."""
-    metrics = [(name, name.replace("_", " ") + (", dB" if name in DECIBELS else ""), "{:.2f}" if name in DECIBELS else "{:.4g}")
-               for name in metric_names(header["rows"])]
+    metrics = [
+        (
+            name,
+            name.replace("_", " ") + (", dB" if name in DECIBELS else ""),
+            "{:.2f}" if name in DECIBELS else "{:.4g}",
+        )
+        for name in metric_names(header["rows"])
+    ]
     return metrics + list(SIZES)
 
 

@@ -30,7 +30,11 @@ class HardRays:
         """Some of the batch's rays become such as were hard."""
         again = min(int(self.share * len(batch.colors)), len(self.pool))
         if again:
-            chosen = self.pool[torch.randint(len(self.pool), (again,), generator=torch.Generator().manual_seed(step)).to(self.pool.device)]
+            chosen = self.pool[
+                torch.randint(len(self.pool), (again,), generator=torch.Generator().manual_seed(step)).to(
+                    self.pool.device
+                )
+            ]
             batch.origins[:again], batch.directions[:again] = chosen[:, :3], chosen[:, 3:6]
             if batch.times is not None:
                 batch.times[:again] = chosen[:, 6]
@@ -40,7 +44,9 @@ class HardRays:
         """`error` `[N]` of the batch's rays."""
         worst = error.topk(max(1, int(WORST * len(error)))).indices
         times = batch.times[worst] if batch.times is not None else torch.zeros(len(worst), device=worst.device)
-        self.pool = torch.cat([torch.cat([batch.origins[worst], batch.directions[worst], times[:, None]], dim=1), self.pool])[:RAYS]
+        self.pool = torch.cat(
+            [torch.cat([batch.origins[worst], batch.directions[worst], times[:, None]], dim=1), self.pool]
+        )[:RAYS]
 
 
 class HardCameras:
@@ -70,8 +76,12 @@ class HardCameras:
         count, own = len(self._standing), batch.views != OTHERS
         rays = torch.bincount(batch.views[own], minlength=count)
         mean = torch.bincount(batch.views[own], weights=error[own].double(), minlength=count) / rays.clamp(min=1)
-        rows = [torch.from_numpy(np.concatenate([camera.pose.reshape(-1), [camera.time or 0.0, self.lenses.index(camera.lens)]]))
-                for camera in (self._standing[i] for i in mean.topk(max(1, int(WORST * count))).indices.tolist())]
+        rows = [
+            torch.from_numpy(
+                np.concatenate([camera.pose.reshape(-1), [camera.time or 0.0, self.lenses.index(camera.lens)]])
+            )
+            for camera in (self._standing[i] for i in mean.topk(max(1, int(WORST * count))).indices.tolist())
+        ]
         self.pool = torch.cat([torch.stack(rows), self.pool])[:CAMERAS]
 
 

@@ -20,15 +20,23 @@ class StagedObjective(Objective):
 
     requires = Field
 
-    def __init__(self, inner: Objective, teacher: Field, student: Field, stages: Stages, shared: bool, seed: int) -> None:
+    def __init__(
+        self, inner: Objective, teacher: Field, student: Field, stages: Stages, shared: bool, seed: int
+    ) -> None:
         super().__init__(inner.signal, inner.loss_name, inner.gradient_terms)
         self.inner = inner
         self.teacher = teacher.requires_grad_(False)
         self.stages = stages
         self.shown = inner.shown.replace("target", "teacher").replace("source", "teacher").replace("fit", "student")
-        comparable = stages.feature_share > 0 and output_layer(teacher) is not None and output_layer(student) is not None
+        comparable = (
+            stages.feature_share > 0 and output_layer(teacher) is not None and output_layer(student) is not None
+        )
         self.match = FeatureMatch(teacher, student, shared, seed) if comparable else None
-        self.available = tuple(stage for stage, there in ((FEATURES, comparable), (VALUES, True), (RENDERED, stages.normal_weight)) if there)
+        self.available = tuple(
+            stage
+            for stage, there in ((FEATURES, comparable), (VALUES, True), (RENDERED, stages.normal_weight))
+            if there
+        )
         self.stage = self.available[0]
 
     @property

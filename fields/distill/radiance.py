@@ -66,7 +66,11 @@ class TaughtRadiance(RadianceObjective):
         return False
 
     def parameter_groups(self, method: Method) -> list[dict]:
-        mapped = [] if self.map is None else [{"params": list(self.map.parameters()), "lr": method.learning_rate, "sparse": False}]
+        mapped = (
+            []
+            if self.map is None
+            else [{"params": list(self.map.parameters()), "lr": method.learning_rate, "sparse": False}]
+        )
         return super().parameter_groups(method) + mapped
 
     def enter(self, stage: str) -> None:
@@ -84,18 +88,31 @@ class TaughtRadiance(RadianceObjective):
 
     def state(self) -> dict[str, Tensor]:
         mapped = {f"map.{name}": tensor for name, tensor in (self.map.state_dict().items() if self.map else ())}
-        return (super().state() | mapped | ({"hard.rays": self._hard_rays.pool} if self._hard_rays else {})
-                | ({"hard.cameras": self._hard_cameras.pool} if self._hard_cameras else {}) | ({"answers": self._answers.state()} if self._answers else {}))
+        return (
+            super().state()
+            | mapped
+            | ({"hard.rays": self._hard_rays.pool} if self._hard_rays else {})
+            | ({"hard.cameras": self._hard_cameras.pool} if self._hard_cameras else {})
+            | ({"answers": self._answers.state()} if self._answers else {})
+        )
 
     def restore(self, state: dict[str, Tensor]) -> None:
         if self.map is not None:
-            self.map.load_state_dict({name.removeprefix("map."): tensor for name, tensor in state.items() if name.startswith("map.")})
+            self.map.load_state_dict(
+                {name.removeprefix("map."): tensor for name, tensor in state.items() if name.startswith("map.")}
+            )
         for name, hard in (("hard.rays", self._hard_rays), ("hard.cameras", self._hard_cameras)):
             if hard and name in state:
                 hard.pool = state[name]
         if self._answers and "answers" in state:
             self._answers.restore(state["answers"])
-        super().restore({name: tensor for name, tensor in state.items() if name != "answers" and not name.startswith(("map.", "hard."))})
+        super().restore(
+            {
+                name: tensor
+                for name, tensor in state.items()
+                if name != "answers" and not name.startswith(("map.", "hard."))
+            }
+        )
 
     def batch(self, step: int, count: int, seed: int, device: torch.device) -> RayBatch:
         """Some of the rays are hard ones of earlier steps, or all are those of an earlier step, where that is wanted."""
@@ -144,7 +161,9 @@ class TaughtRadiance(RadianceObjective):
             # In the cells beside its own the teacher is empty, as its pictures show it.
             own = self.teacher.grid.holds(samples.positions(batch.origins, batch.directions))
             taught = self._ask(self.teacher, batch, samples.keep(own))
-            taught = taught.new_full((len(samples), taught.shape[1]), EMPTY).index_copy(0, own.nonzero().flatten(), taught)
+            taught = taught.new_full((len(samples), taught.shape[1]), EMPTY).index_copy(
+                0, own.nonzero().flatten(), taught
+            )
         else:
             proposed = self.teacher.propose(batch.origins, batch.directions, batch.jitter, 0)
             samples, edges = proposed.samples, proposed.edges
@@ -164,8 +183,14 @@ class TaughtRadiance(RadianceObjective):
         """Where the teacher has weight or the student may have, be it as fog: in its own cells, whose others its pictures pass over. (To ask the student
         instead costs a third of what the samples cost that stay, and as many stay.)"""
         batch, samples, taught = answer[:3]
-        seen = self._weighs(field, taught, samples) | self.grid.holds(samples.positions(batch.origins, batch.directions))
-        return answer._replace(samples=samples.keep(seen), taught=taught[seen], colors=None if answer.colors is None else answer.colors[seen])
+        seen = self._weighs(field, taught, samples) | self.grid.holds(
+            samples.positions(batch.origins, batch.directions)
+        )
+        return answer._replace(
+            samples=samples.keep(seen),
+            taught=taught[seen],
+            colors=None if answer.colors is None else answer.colors[seen],
+        )
 
     def _compared(self, field: EncodedRadiance, answer: Answer) -> Tensor:
         batch, samples, taught = answer[:3]
@@ -173,14 +198,20 @@ class TaughtRadiance(RadianceObjective):
         # Densities are compared everywhere, or where one of the two shows most; features and colours where the teacher shows something.
         compared = torch.ones(len(samples), dtype=torch.bool, device=taught.device)
         if self.stages.sample_share < 1:
-            compared = torch.stack([heaviest(weights_of(_density(raw.detach()), samples), samples, self.stages.sample_share)
-                                    for raw in (taught, learned)]).any(0)
+            compared = torch.stack(
+                [
+                    heaviest(weights_of(_density(raw.detach()), samples), samples, self.stages.sample_share)
+                    for raw in (taught, learned)
+                ]
+            ).any(0)
         apart = _rms(density_difference(learned[compared], taught[compared]))
         seen = (compared & self._weighs(field, taught, samples)).nonzero().flatten()
         if self.stage == FEATURES:
             mine, wanted = learned[seen, 1:], taught[seen, 1:]
             spread = wanted.std(dim=0, correction=0)
-            return apart + _rms(((mine if self.map is None else self.map(mine)) - wanted) / spread.clamp(min=LEAST_SPREAD))
+            return apart + _rms(
+                ((mine if self.map is None else self.map(mine)) - wanted) / spread.clamp(min=LEAST_SPREAD)
+            )
         if self.stage == VALUES:
             towards = batch.directions[samples.ray_indices[seen]]
             wanted = self.teacher.color(taught[seen], towards) if answer.colors is None else answer.colors[seen]
@@ -189,7 +220,10 @@ class TaughtRadiance(RadianceObjective):
         wanted = self.teacher.color(taught, towards) if answer.colors is None else answer.colors
         shown = field.color(learned, towards)
         loss = self.stages.density_weight * apart + self.stages.color_weight * _rms(shown[seen] - wanted[seen])
-        pixels = [self._pixels(who, batch, samples, raw, colors) for who, raw, colors in ((field, learned, shown), (self.teacher, taught, wanted))]
+        pixels = [
+            self._pixels(who, batch, samples, raw, colors)
+            for who, raw, colors in ((field, learned, shown), (self.teacher, taught, wanted))
+        ]
         difference = pixels[0] - pixels[1].detach()
         for hard in (self._hard_rays, self._hard_cameras):
             if hard:
@@ -209,14 +243,18 @@ class TaughtRadiance(RadianceObjective):
         """Where there is more weight than `field`'s pictures pass over, `[S]` bool."""
         return weights_of(_density(feature), samples, THRESHOLD) > field.how.get("least", 0.0)
 
-    def _pixels(self, field: EncodedRadiance, batch: RayBatch, samples: Samples, feature: Tensor, colors: Tensor) -> Tensor:
+    def _pixels(
+        self, field: EncodedRadiance, batch: RayBatch, samples: Samples, feature: Tensor, colors: Tensor
+    ) -> Tensor:
         found = composite(_density(feature), colors, samples, THRESHOLD)
         behind = field.backdrop() if batch.background is None else batch.background
         return found.color + (1.0 - found.opacity)[:, None] * behind
 
     def _adapt(self, reached: int, looked: int) -> None:
         """A fit finds its way to the number of rays; here the first step knows how many samples a ray has."""
-        self._rays = max(FEWEST_RAYS, min(MOST_RAYS, int(self.method.batch * self._rays / max(reached, looked / PASSED_OVER, 1))))
+        self._rays = max(
+            FEWEST_RAYS, min(MOST_RAYS, int(self.method.batch * self._rays / max(reached, looked / PASSED_OVER, 1)))
+        )
 
 
 def samples_a_step(method: Method) -> int:

@@ -20,25 +20,64 @@ class Stages(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    feature_share: float = Option(0.1, ge=0, le=1, description="share of the steps that match features only; 0: none (the authors': 1/15)")
-    value_share: float = Option(0.3, ge=0, le=1, description="share of the steps that then match values, where a rendered stage follows (the authors': 1/10)")
-    density_weight: float = Option(6e-3, ge=0, le=1e4, description="radiance: weight of the densities' difference in the last stage, where pixels have 1")
+    feature_share: float = Option(
+        0.1, ge=0, le=1, description="share of the steps that match features only; 0: none (the authors': 1/15)"
+    )
+    value_share: float = Option(
+        0.3,
+        ge=0,
+        le=1,
+        description="share of the steps that then match values, where a rendered stage follows (the authors': 1/10)",
+    )
+    density_weight: float = Option(
+        6e-3,
+        ge=0,
+        le=1e4,
+        description="radiance: weight of the densities' difference in the last stage, where pixels have 1",
+    )
     color_weight: float = Option(6e-3, ge=0, le=1e4, description="radiance: weight of the samples' colours there")
-    hard_share: float = Option(0.0, ge=0, le=0.5, description="radiance: share of a step's rays that go again where pixels differed most (PVD-AL's rays)")
-    hard_cameras: float = Option(0.0, ge=0, le=0.5, description="radiance: share of a step's cameras that stand again, turned a little, where pictures differed "
-                                 "most (PVD-AL's cameras)")
-    sample_share: float = Option(1.0, gt=0, le=1, description="radiance: features, densities and colours are compared at this share of a ray's samples, those of "
-                                 "most weight in teacher or student (PVD-AL's points: 0.3)")
-    cache: int = Option(0, ge=0, le=1 << 20, description="radiance: megabytes of the teacher's answers that are kept; when they are full, the rays of the first "
-                        "steps come around again; 0: new rays in every step")
-    normal_weight: float = Option(0.0, ge=0, le=1e4, description="shapes: weight of 1 - cos between the normals, in the last stage; 0: there is none")
+    hard_share: float = Option(
+        0.0,
+        ge=0,
+        le=0.5,
+        description="radiance: share of a step's rays that go again where pixels differed most (PVD-AL's rays)",
+    )
+    hard_cameras: float = Option(
+        0.0,
+        ge=0,
+        le=0.5,
+        description="radiance: share of a step's cameras that stand again, turned a little, where pictures differed "
+        "most (PVD-AL's cameras)",
+    )
+    sample_share: float = Option(
+        1.0,
+        gt=0,
+        le=1,
+        description="radiance: features, densities and colours are compared at this share of a ray's samples, those of "
+        "most weight in teacher or student (PVD-AL's points: 0.3)",
+    )
+    cache: int = Option(
+        0,
+        ge=0,
+        le=1 << 20,
+        description="radiance: megabytes of the teacher's answers that are kept; when they are full, the rays of the first "
+        "steps come around again; 0: new rays in every step",
+    )
+    normal_weight: float = Option(
+        0.0,
+        ge=0,
+        le=1e4,
+        description="shapes: weight of 1 - cos between the normals, in the last stage; 0: there is none",
+    )
 
     @model_validator(mode="after")
     def _shares(self) -> Self:
         if self.feature_share + self.value_share > 1:
             raise ValueError("feature_share and value_share are shares of the steps: together at most 1")
         if self.cache and (self.hard_share or self.hard_cameras):
-            raise ValueError("cache has rays come around as they were, hard_share and hard_cameras change them: give one of the two")
+            raise ValueError(
+                "cache has rays come around as they were, hard_share and hard_cameras change them: give one of the two"
+            )
         return self
 
     def of(self, step: int, total: int | None, available: tuple[str, ...]) -> str:

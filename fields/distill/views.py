@@ -40,7 +40,10 @@ class TaughtScene(RadianceScene):
         self.domain, self.levels, self.moving = teacher.domain, teacher.levels, teacher.moving
         # (students sample as their teacher does: by proposals or by cells)
         self.has_alpha, self.unbounded, self.pixel, self.notes = alpha, teacher.guide is not None, teacher.step, ()
-        views = [View(camera.name or f"camera {index}", None, camera.pose, camera.lens, camera.split, camera.time) for index, camera in enumerate(known)]
+        views = [
+            View(camera.name or f"camera {index}", None, camera.pose, camera.lens, camera.split, camera.time)
+            for index, camera in enumerate(known)
+        ]
         self.views = PosedViews(tuple(views))
         self.training = [view for view in views if view.split != "test"] or views
         test = self.views.of("test") or views
@@ -51,7 +54,9 @@ class TaughtScene(RadianceScene):
         self._lower, self._side = np.array([axis.lower for axis in axes]), axes[0].upper - axes[0].lower
         self._poses = np.stack([camera.pose for camera in cameras])
         places = self._poses[:, :, 3]
-        self._beside = np.argsort(np.linalg.norm(places[:, None] - places[None], axis=-1), axis=1, kind="stable")[:, :NEIGHBOURS + 1]
+        self._beside = np.argsort(np.linalg.norm(places[:, None] - places[None], axis=-1), axis=1, kind="stable")[
+            :, : NEIGHBOURS + 1
+        ]
         self._pictures: dict[int, np.ndarray] = {}
 
     def describe(self) -> str:
@@ -77,25 +82,41 @@ class TaughtScene(RadianceScene):
         second = self._beside[first, random.integers(self._beside.shape[1], size=CAMERAS_A_STEP)]
         shares = random.random(CAMERAS_A_STEP)
         times = (1 - shares) * self.training_times[first] + shares * self.training_times[second]
-        return [PathCamera(pose, self.cameras[index].lens, float(time))
-                for pose, index, time in zip(between(self._poses[first], self._poses[second], shares), first, times)]
+        return [
+            PathCamera(pose, self.cameras[index].lens, float(time))
+            for pose, index, time in zip(between(self._poses[first], self._poses[second], shares), first, times)
+        ]
 
     def rays_through(self, cameras: list[PathCamera], step: int, count: int, seed: int) -> Rays:
         """About `count` rays, as many through each of `cameras`; `views` are their numbers there."""
         random = np.random.Generator(np.random.Philox(key=[seed, step + (1 << 40)]))
         each = max(1, count // len(cameras))
-        directions = [directions_of(camera.lens, random.random(each) * camera.lens.width, random.random(each) * camera.lens.height) @ camera.pose[:, :3].T
-                      for camera in cameras]
+        directions = [
+            directions_of(
+                camera.lens, random.random(each) * camera.lens.width, random.random(each) * camera.lens.height
+            )
+            @ camera.pose[:, :3].T
+            for camera in cameras
+        ]
         views = np.repeat(np.arange(len(cameras)), each)
         origins = (np.stack([camera.pose[:, 3] for camera in cameras])[views] - self._lower) / self._side
         times = np.array([camera.time for camera in cameras], np.float32)[views] if self.moving else None
-        return Rays(origins.astype(np.float32), np.concatenate(directions).astype(np.float32), np.zeros((len(origins), 3), np.float32), None, times, views)
+        return Rays(
+            origins.astype(np.float32),
+            np.concatenate(directions).astype(np.float32),
+            np.zeros((len(origins), 3), np.float32),
+            None,
+            times,
+            views,
+        )
 
     def picture(self, view: View) -> np.ndarray:
         """What the teacher shows, `[H, W, 3]` float32."""
         # (by object: names may come twice, in two splits)
         if id(view) not in self._pictures:
-            self._pictures[id(view)] = self._output.see(PathCamera(view.pose, view.lens, view.time))[0].color.cpu().numpy()
+            self._pictures[id(view)] = (
+                self._output.see(PathCamera(view.pose, view.lens, view.time))[0].color.cpu().numpy()
+            )
         return self._pictures[id(view)]
 
 

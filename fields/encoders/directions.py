@@ -26,12 +26,28 @@ def harmonics(directions: Tensor, degree: int) -> Tensor:
         found += [c * y, c * z, c * x]
     if degree > 2:
         c = 0.5 * math.sqrt(15.0 / math.pi)
-        found += [c * x * y, c * y * z, 0.25 * math.sqrt(5.0 / math.pi) * (3.0 * z * z - 1.0), c * x * z, 0.5 * c * (x * x - y * y)]
+        found += [
+            c * x * y,
+            c * y * z,
+            0.25 * math.sqrt(5.0 / math.pi) * (3.0 * z * z - 1.0),
+            c * x * z,
+            0.5 * c * (x * x - y * y),
+        ]
     if degree > 3:
-        a, b, c = 0.25 * math.sqrt(35.0 / (2.0 * math.pi)), 0.5 * math.sqrt(105.0 / math.pi), 0.25 * math.sqrt(21.0 / (2.0 * math.pi))
-        found += [a * y * (3.0 * x * x - y * y), b * x * y * z, c * y * (5.0 * z * z - 1.0),
-                  0.25 * math.sqrt(7.0 / math.pi) * z * (5.0 * z * z - 3.0), c * x * (5.0 * z * z - 1.0),
-                  0.5 * b * z * (x * x - y * y), a * x * (x * x - 3.0 * y * y)]
+        a, b, c = (
+            0.25 * math.sqrt(35.0 / (2.0 * math.pi)),
+            0.5 * math.sqrt(105.0 / math.pi),
+            0.25 * math.sqrt(21.0 / (2.0 * math.pi)),
+        )
+        found += [
+            a * y * (3.0 * x * x - y * y),
+            b * x * y * z,
+            c * y * (5.0 * z * z - 1.0),
+            0.25 * math.sqrt(7.0 / math.pi) * z * (5.0 * z * z - 3.0),
+            c * x * (5.0 * z * z - 1.0),
+            0.5 * b * z * (x * x - y * y),
+            a * x * (x * x - 3.0 * y * y),
+        ]
     return torch.stack(found, dim=-1) if found else directions[..., :0]
 
 

@@ -19,7 +19,9 @@ class HashGrid(nn.Module):
     collisions spoil stay quiet.
     """
 
-    def __init__(self, layout: GridLayout, interpolation: str, backend: str, generator: torch.Generator, gated: bool = False) -> None:
+    def __init__(
+        self, layout: GridLayout, interpolation: str, backend: str, generator: torch.Generator, gated: bool = False
+    ) -> None:
         super().__init__()
         self.layout = layout
         self.interpolation = interpolation
@@ -34,7 +36,9 @@ class HashGrid(nn.Module):
         self.gates.copy_(gates(self.layout.levels, share))
 
     def forward(self, coords: Tensor) -> Tensor:
-        return opened(hash_grid(coords, self.table, self.layout, self.interpolation, self.requested_backend), self.gates)
+        return opened(
+            hash_grid(coords, self.table, self.layout, self.interpolation, self.requested_backend), self.gates
+        )
 
     def total_variation(self, seed: int) -> Tensor:
         """Of about 4,096 random points of each level, the squared difference from the next point along each axis, summed over the axes: mean over the
@@ -42,8 +46,10 @@ class HashGrid(nn.Module):
         random, layout = torch.Generator().manual_seed(seed), self.layout
         total = self.table.new_zeros(())
         for level in layout.per_level:
-            points = torch.randint(0, max(1, level.resolution - 1), (NEIGHBOURS, layout.dimensions), generator=random).to(self.table.device)
-            rows = self.table[level.offset:level.offset + level.size]
+            points = torch.randint(
+                0, max(1, level.resolution - 1), (NEIGHBOURS, layout.dimensions), generator=random
+            ).to(self.table.device)
+            rows = self.table[level.offset : level.offset + level.size]
             here = rows[entries_of(points, layout, level)]
             for axis in range(layout.dimensions):
                 beside = points.clone()

@@ -18,8 +18,20 @@ class RbfKernels(nn.Module):
     any, from 0. `band` is the lowest and highest frequency of the sines that a kernel's value goes through, or None.
     """
 
-    def __init__(self, centres: Tensor, shapes: Tensor, features: int, neighbours: int, extents: Tensor, kernel: Kernel, normalise: Normalise,
-                 band: tuple[float, float] | None, backend: str, generator: torch.Generator, phases: bool = False) -> None:
+    def __init__(
+        self,
+        centres: Tensor,
+        shapes: Tensor,
+        features: int,
+        neighbours: int,
+        extents: Tensor,
+        kernel: Kernel,
+        normalise: Normalise,
+        band: tuple[float, float] | None,
+        backend: str,
+        generator: torch.Generator,
+        phases: bool = False,
+    ) -> None:
         super().__init__()
         self.neighbours = neighbours
         self.kernel = kernel
@@ -36,8 +48,18 @@ class RbfKernels(nn.Module):
     def forward(self, coords: Tensor) -> Tensor:
         places = coords * self.extents
         around = nearest(places, self.centres, self.neighbours, self.requested_backend)
-        return rbf_gather(places, around, self.centres, self.shapes, self.features, self.frequencies, self.phases,
-                          kernel=self.kernel, normalise=self.normalise, backend=self.requested_backend)
+        return rbf_gather(
+            places,
+            around,
+            self.centres,
+            self.shapes,
+            self.features,
+            self.frequencies,
+            self.phases,
+            kernel=self.kernel,
+            normalise=self.normalise,
+            backend=self.requested_backend,
+        )
 
 
 class GridAndKernels(nn.Module):

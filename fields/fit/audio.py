@@ -40,7 +40,10 @@ class AudioObjective(Objective):
         if sound.held_out is None:
             return metrics.sound_metrics(lattice(field, centres(sound.total)), sound.values())
         device = next(field.parameters()).device
-        parts = [(field(torch.from_numpy(coords).to(device)).cpu().numpy(), values) for coords, values in sound.held_out_samples()]
+        parts = [
+            (field(torch.from_numpy(coords).to(device)).cpu().numpy(), values)
+            for coords, values in sound.held_out_samples()
+        ]
         prediction, target = (np.concatenate(part) for part in zip(*parts))
         return {"snr": metrics.snr(prediction, target)}
 
@@ -75,7 +78,11 @@ class AudioObjective(Objective):
         axis = self.signal.domain.axes[0]
         for row, (name, panel) in enumerate(zip(("target", "fit", "error"), panels)):
             top = row * (height + MARGIN)
-            pen.text((4, top + 4), f"{name}: {axis.lower:.2f} to {axis.upper:.2f} s, 0 to {self.signal.rate / 2000:g} kHz, 80 dB", (0, 0, 0))
+            pen.text(
+                (4, top + 4),
+                f"{name}: {axis.lower:.2f} to {axis.upper:.2f} s, 0 to {self.signal.rate / 2000:g} kHz, 80 dB",
+                (0, 0, 0),
+            )
             sheet.paste(Pillow.fromarray(panel), (0, top + MARGIN))
         with atomic_write(path) as temporary:
             sheet.save(temporary)

@@ -32,7 +32,9 @@ class History:
         self._next = now + LOG_SECONDS
         name, value = trainer.objective.running_quality(trainer.loss)
         stage = {"stage": trainer.stage} if trainer.stage else {}
-        self.run.log({"step": trainer.index, "seconds": round(trainer.elapsed, 3), "loss": trainer.loss, name: value, **stage})
+        self.run.log(
+            {"step": trainer.index, "seconds": round(trainer.elapsed, 3), "loss": trainer.loss, name: value, **stage}
+        )
 
 
 class Checkpointer:

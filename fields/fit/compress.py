@@ -41,7 +41,7 @@ def quantised(tensor: Tensor, bits: int) -> tuple[np.ndarray, np.ndarray, int]:
     group = rows_a_scale(values, most)
     rows = values.reshape(len(values), -1)
     scales = (np.maximum.reduceat(np.abs(rows).max(axis=1), np.arange(0, len(rows), group)) / most).astype(np.float32)
-    safe = np.repeat(np.where(scales > 0, scales, 1), group)[:len(rows)]
+    safe = np.repeat(np.where(scales > 0, scales, 1), group)[: len(rows)]
     return np.clip(np.rint(rows / safe[:, None]), -most, most).astype(np.int16).reshape(values.shape), scales, group
 
 
@@ -83,10 +83,23 @@ def pack(field: Field, method: Method, bits: int = 8, about: dict | None = None)
     stream = np.concatenate(symbols).astype(np.int32) + most if symbols else np.zeros(0, np.int32)
     counts = np.bincount(stream, minlength=2 * most + 1).astype(np.uint32)
     coded = _encode(stream, counts)
-    header = {"format": FORMAT, "method": method.name, "options": method.model_dump(), "domain": field.domain.to_json(),
-              "channels": field.channels.to_json(), "bits": bits, "layout": layout, "about": about or {}}
-    parts = [zlib.compress(json.dumps(header).encode(), 9), zlib.compress(counts.tobytes(), 9),
-             np.concatenate(scales).astype("<f4").tobytes() if scales else b"", zlib.compress(b"".join(rest), 9), coded]
+    header = {
+        "format": FORMAT,
+        "method": method.name,
+        "options": method.model_dump(),
+        "domain": field.domain.to_json(),
+        "channels": field.channels.to_json(),
+        "bits": bits,
+        "layout": layout,
+        "about": about or {},
+    }
+    parts = [
+        zlib.compress(json.dumps(header).encode(), 9),
+        zlib.compress(counts.tobytes(), 9),
+        np.concatenate(scales).astype("<f4").tobytes() if scales else b"",
+        zlib.compress(b"".join(rest), 9),
+        coded,
+    ]
     return MAGIC + struct.pack(f"<{len(parts)}I", *map(len, parts)) + b"".join(parts)
 
 
@@ -103,14 +116,16 @@ def unpack(content: bytes) -> Field:
             count = math.prod(shape)
             if isinstance(how, int):
                 groups = -(-shape[0] // how)
-                each = np.repeat(scales[:groups], how)[:shape[0]]
+                each = np.repeat(scales[:groups], how)[: shape[0]]
                 rows = stream[:count].reshape(shape[0], -1).astype(np.float32) * each[:, None]
                 stream, scales = stream[count:], scales[groups:]
                 state[name] = torch.from_numpy(rows.reshape(shape))
             else:
                 values = np.frombuffer(rest, how, count).reshape(shape)
-                rest = rest[values.nbytes:]
-                state[name] = torch.from_numpy(values.astype(np.float32) if values.dtype == np.float16 else values.copy())
+                rest = rest[values.nbytes :]
+                state[name] = torch.from_numpy(
+                    values.astype(np.float32) if values.dtype == np.float16 else values.copy()
+                )
         method = make_method(header["method"], header["options"])
         field = build_field(method, Domain.from_json(header["domain"]), Channels.from_json(header["channels"]), seed=0)
         field.load_state_dict(state)
@@ -139,7 +154,9 @@ def _damage() -> Iterator[None]:
     except BadInput:
         raise
     except Exception as error:  # noqa: BLE001  (damage shows in any of the libraries)
-        raise BadInput(f"not a whole compressed field ({str(error).splitlines()[0] if str(error) else type(error).__name__})") from None
+        raise BadInput(
+            f"not a whole compressed field ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
+        ) from None
 
 
 def _parse(content: bytes) -> tuple[dict, list[bytes]]:
@@ -150,11 +167,13 @@ def _parse(content: bytes) -> tuple[dict, list[bytes]]:
         raise ValueError("it is cut off")
     parts, start = [], 24
     for size in sizes:
-        parts.append(content[start:start + size])
+        parts.append(content[start : start + size])
         start += size
     header = json.loads(zlib.decompress(parts[0]))
     if header["format"] > FORMAT:
-        raise BadInput(f"written by a newer Field Studio (format {header['format']}; this one reads up to {FORMAT}); update it")
+        raise BadInput(
+            f"written by a newer Field Studio (format {header['format']}; this one reads up to {FORMAT}); update it"
+        )
     return header, parts
 
 

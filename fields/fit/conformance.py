@@ -124,21 +124,29 @@ def build(method: Method, signal: Waves) -> str:
     a, b, c = (_built(method, signal, seed).state_dict() for seed in (0, 0, 1))
     assert all(torch.equal(a[name], b[name]) for name in a), "the same seed gives other weights"
     assert any(not torch.equal(a[name], c[name]) for name in a), "another seed gives the same weights"
-    assert a and all(tensor.dtype == torch.float32 or not tensor.is_floating_point() for tensor in a.values()), "weights are not float32"
+    assert a and all(tensor.dtype == torch.float32 or not tensor.is_floating_point() for tensor in a.values()), (
+        "weights are not float32"
+    )
     return "seeded"
 
 
 def shapes(method: Method, signal: Waves) -> str:
     field, channels = _built(method, signal), len(signal.channels)
-    assert field.domain == signal.domain and field.channels == signal.channels, "does not carry the signal's domain and channels"
+    assert field.domain == signal.domain and field.channels == signal.channels, (
+        "does not carry the signal's domain and channels"
+    )
     if isinstance(field, PointField):
         for shape in ((7,), (2, 3), (1,), (0,)):
             values = field(_points(*shape, field.domain.dimensions))
-            assert values.shape == (*shape, channels), f"coords {[*shape, field.domain.dimensions]} gave {list(values.shape)}"
+            assert values.shape == (*shape, channels), (
+                f"coords {[*shape, field.domain.dimensions]} gave {list(values.shape)}"
+            )
             assert values.dtype == torch.float32, f"values are {values.dtype}"
             assert values.isfinite().all(), "values are not finite"
         x = _points(5, field.domain.dimensions)
-        torch.testing.assert_close(field(x)[2], field(x[2]), rtol=1e-4, atol=1e-5, msg="a point's value depends on its batch")
+        torch.testing.assert_close(
+            field(x)[2], field(x[2]), rtol=1e-4, atol=1e-5, msg="a point's value depends on its batch"
+        )
     elif isinstance(field, FrameField):
         width, height, _ = field.domain.shape
         frames = field.frames(torch.tensor([0.1, 0.9]))
@@ -148,7 +156,9 @@ def shapes(method: Method, signal: Waves) -> str:
         assert isinstance(field, RadianceField), "is none of PointField, FrameField, RadianceField"
         density, feature = field.density(_points(7, 3))
         color = field.color(feature, torch.nn.functional.normalize(_points(7, 3) - 0.5, dim=-1))
-        assert density.shape == (7,) and color.shape == (7, 3), f"density is {list(density.shape)}, colour {list(color.shape)}"
+        assert density.shape == (7,) and color.shape == (7, 3), (
+            f"density is {list(density.shape)}, colour {list(color.shape)}"
+        )
         assert (density >= 0).all() and color.isfinite().all(), "densities are negative or colours not finite"
     return type(field).__name__
 
@@ -180,7 +190,9 @@ def gradients(method: Method, signal: Waves) -> str:
         if parameter.requires_grad:
             assert parameter.grad is not None, f"{name} gets no gradient"
             assert parameter.grad.isfinite().all(), f"the gradient of {name} is not finite"
-    assert any((parameter.grad != 0).any() for parameter in field.parameters() if parameter.grad is not None), "all gradients are zero"
+    assert any((parameter.grad != 0).any() for parameter in field.parameters() if parameter.grad is not None), (
+        "all gradients are zero"
+    )
     return f"{len(groups)} groups"
 
 
@@ -191,7 +203,9 @@ def storage(method: Method, signal: Waves) -> str:
         save_field(path, field, method)
         again = load_field(path)
         size = path.stat().st_size
-    assert all(torch.equal(tensor, again.state_dict()[name]) for name, tensor in field.state_dict().items()), "weights changed on disk"
+    assert all(torch.equal(tensor, again.state_dict()[name]) for name, tensor in field.state_dict().items()), (
+        "weights changed on disk"
+    )
     if isinstance(field, PointField):
         x = _points(33, field.domain.dimensions)
         with torch.no_grad():

@@ -31,8 +31,12 @@ def memory_estimate(method: Method, signal: Signal, bits: int = 32) -> int:
     """Bytes above what the program and the decoded signal take; `method` is prepared (and sized)."""
     state = stored_parameters(method, signal.domain, signal.channels) * (STATE + CHECKPOINT + (4 if bits != 32 else 0))
     batch = getattr(method, "batch", 1 << 14) or 1 << 14
-    return state + batch * _a_sample(method, signal) + SCORING.get(signal.kind, SCORING_OTHERS) + (
-        SPECTRA * signal.domain.shape[0] * len(signal.channels) if signal.kind == "audio" else 0)
+    return (
+        state
+        + batch * _a_sample(method, signal)
+        + SCORING.get(signal.kind, SCORING_OTHERS)
+        + (SPECTRA * signal.domain.shape[0] * len(signal.channels) if signal.kind == "audio" else 0)
+    )
 
 
 def _a_sample(method: Method, signal: Signal) -> int:

@@ -40,10 +40,22 @@ class Fit:
     run: Run | None
 
 
-def fit_field(signal: Signal, method: str | Method | None = None, *, steps: int | None = None,
-              seconds: float | None = None, parameters: int | None = None, seed: int = 0, device: str = "auto",
-              bits: int = 32, keep: float = 1.0, out: str | Path | None = None, options: dict[str, object] | None = None,
-              callbacks: Iterable[Callable[[Trainer], None]] = (), started: float | None = None) -> Fit:
+def fit_field(
+    signal: Signal,
+    method: str | Method | None = None,
+    *,
+    steps: int | None = None,
+    seconds: float | None = None,
+    parameters: int | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    bits: int = 32,
+    keep: float = 1.0,
+    out: str | Path | None = None,
+    options: dict[str, object] | None = None,
+    callbacks: Iterable[Callable[[Trainer], None]] = (),
+    started: float | None = None,
+) -> Fit:
     """Fits a field to `signal` and scores it.
 
     `method` is a name (with `options` for its config) or a config, by default the one of the signal's kind;
@@ -53,15 +65,40 @@ def fit_field(signal: Signal, method: str | Method | None = None, *, steps: int 
     the run is kept in that folder. Raises BadInput for anything the user can put right.
     """
     started = time.perf_counter() if started is None else started
-    trainer, run = prepare(signal, method, steps=steps, seconds=seconds, parameters=parameters, seed=seed, device=device,
-                           bits=bits, keep=keep, out=out, options=options, started=started)
+    trainer, run = prepare(
+        signal,
+        method,
+        steps=steps,
+        seconds=seconds,
+        parameters=parameters,
+        seed=seed,
+        device=device,
+        bits=bits,
+        keep=keep,
+        out=out,
+        options=options,
+        started=started,
+    )
     return finish(trainer, run, callbacks)
 
 
-def prepare(signal: Signal, method: str | Method | None = None, *, steps: int | None = None, seconds: float | None = None,
-            parameters: int | None = None, seed: int = 0, device: str = "auto", bits: int = 32, keep: float = 1.0, out: str | Path | None = None,
-            options: dict[str, object] | None = None, start: Run | None = None, init: str = "default",
-            started: float | None = None) -> tuple[Trainer, Run | None]:
+def prepare(
+    signal: Signal,
+    method: str | Method | None = None,
+    *,
+    steps: int | None = None,
+    seconds: float | None = None,
+    parameters: int | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    bits: int = 32,
+    keep: float = 1.0,
+    out: str | Path | None = None,
+    options: dict[str, object] | None = None,
+    start: Run | None = None,
+    init: str = "default",
+    started: float | None = None,
+) -> tuple[Trainer, Run | None]:
     """The trainer of a new fit, and its run folder if `out` is given; `finish` does the rest.
 
     `start` is a run whose weights (and so whose method) the fit begins with; `options` may still change how it trains.
@@ -79,8 +116,11 @@ def prepare(signal: Signal, method: str | Method | None = None, *, steps: int | 
     fresh = choice = None
     if init == "fresh":
         if start is not None or (parameters is not None and config.frequency_option == "growth"):
-            raise BadInput("--init fresh chooses what --from brings along; give one of them" if start is not None else
-                           f"--init fresh chooses the growth of {config.name}, which --params solves; give one of them")
+            raise BadInput(
+                "--init fresh chooses what --from brings along; give one of them"
+                if start is not None
+                else f"--init fresh chooses the growth of {config.name}, which --params solves; give one of them"
+            )
         config, fresh, choice = apply_fresh(config, signal)
         if parameters is not None:  # (other octaves are other inputs)
             config = sized_field(config, signal.domain, signal.channels, parameters)
@@ -90,21 +130,50 @@ def prepare(signal: Signal, method: str | Method | None = None, *, steps: int | 
         _take_weights(trainer.field, start)
     if out is None:
         return trainer, None
-    run = new_run(Path(out), trainer, signal.kind, signal.source, steps, seconds,
-                  {"from": str(start.path) if start else None, "init": fresh})
+    run = new_run(
+        Path(out),
+        trainer,
+        signal.kind,
+        signal.source,
+        steps,
+        seconds,
+        {"from": str(start.path) if start else None, "init": fresh},
+    )
     if choice is not None:
         save_spectra(choice, fresh["option"], run.path / "fresh.png")
     return trainer, run
 
 
-def new_run(out: Path, trainer: Trainer, kind: str, source: dict, steps: int | None, seconds: float | None, origin: dict) -> Run:
+def new_run(
+    out: Path, trainer: Trainer, kind: str, source: dict, steps: int | None, seconds: float | None, origin: dict
+) -> Run:
     """The folder of a fit that is about to begin; `origin` is what its header says of where it comes from."""
     field, config = trainer.field, trainer.method
-    run = Run.create(out, {
-        "status": "running", "kind": kind, "source": source, "domain": field.domain.to_json(), "channels": field.channels.to_json(),
-        "method": config.name, "options": config.model_dump(), "parameters": field.stored_numbers, "seed": trainer.seed,
-        "bits": trainer.bits, "keep": trainer.keep, "steps": steps, "seconds": seconds, **origin, "device": str(trainer.device), "backend": field.backend,
-        "fused": trainer.fused, "threads": torch.get_num_threads(), "machine": machine(), "versions": versions()})
+    run = Run.create(
+        out,
+        {
+            "status": "running",
+            "kind": kind,
+            "source": source,
+            "domain": field.domain.to_json(),
+            "channels": field.channels.to_json(),
+            "method": config.name,
+            "options": config.model_dump(),
+            "parameters": field.stored_numbers,
+            "seed": trainer.seed,
+            "bits": trainer.bits,
+            "keep": trainer.keep,
+            "steps": steps,
+            "seconds": seconds,
+            **origin,
+            "device": str(trainer.device),
+            "backend": field.backend,
+            "fused": trainer.fused,
+            "threads": torch.get_num_threads(),
+            "machine": machine(),
+            "versions": versions(),
+        },
+    )
     trainer.objective.keep_beside(run.path)
     return run
 
@@ -124,8 +193,10 @@ def score(run: Run, field: Field, signal: Signal, other: bool) -> dict[str, floa
     """The metrics of a run's field on a signal of its kind, in the field's own units, and what the field tells of itself. `other`: the
     signal is another than the run was fitted to. BadInput where the two do not go together."""
     if len(signal.channels) != len(field.channels):
-        raise BadInput(f"{signal.source['path']} has the channels {', '.join(signal.channels.names)}; "
-                       f"the field has {', '.join(field.channels.names)}")
+        raise BadInput(
+            f"{signal.source['path']} has the channels {', '.join(signal.channels.names)}; "
+            f"the field has {', '.join(field.channels.names)}"
+        )
     signal.measure_as(field.channels)
     objective = objective_for(signal, field, run.header["options"]["loss"])
     if other:
@@ -136,9 +207,20 @@ def score(run: Run, field: Field, signal: Signal, other: bool) -> dict[str, floa
 def resume(signal: Signal, run: Run, device: str = "auto", started: float | None = None) -> Trainer:
     """The trainer of a run that was cut off, where its last checkpoint left it (at step 0 if there was none yet)."""
     header = run.header
-    config = make_method(header["method"], header["options"]).prepare(signal)  # (nothing is open; kernels are placed by the signal)
-    trainer = _trainer(signal, config, header["steps"], header["seconds"], header["seed"], header.get("bits", 32),
-                       header.get("keep", 1.0), resolve_device(device), started)
+    config = make_method(header["method"], header["options"]).prepare(
+        signal
+    )  # (nothing is open; kernels are placed by the signal)
+    trainer = _trainer(
+        signal,
+        config,
+        header["steps"],
+        header["seconds"],
+        header["seed"],
+        header.get("bits", 32),
+        header.get("keep", 1.0),
+        resolve_device(device),
+        started,
+    )
     if run.checkpoint.is_file():
         run.load_checkpoint(trainer)
     run.write_header(status="running")
@@ -159,11 +241,22 @@ def finish(trainer: Trainer, run: Run | None, callbacks: Iterable[Callable[[Trai
     result = Fit(field, method, metrics, trainer.index, trainer.elapsed, trainer.done, run)
     if run is not None:
         run.save_field(field, method, trainer.bits)
-        run.save_metrics({"metrics": metrics, "parameters": field.stored_numbers, "bytes": run.weights.stat().st_size,
-                          "steps": result.steps, "seconds": round(result.seconds, 3), **trainer.objective.details()})
+        run.save_metrics(
+            {
+                "metrics": metrics,
+                "parameters": field.stored_numbers,
+                "bytes": run.weights.stat().st_size,
+                "steps": result.steps,
+                "seconds": round(result.seconds, 3),
+                **trainer.objective.details(),
+            }
+        )
         trainer.objective.save_preview(field, run.path / "preview.png")
-        run.write_header(status="finished" if trainer.done else "stopped", steps=trainer.total or trainer.index,
-                         steps_done=trainer.index)
+        run.write_header(
+            status="finished" if trainer.done else "stopped",
+            steps=trainer.total or trainer.index,
+            steps_done=trainer.index,
+        )
     return result
 
 
@@ -187,8 +280,10 @@ def _take_weights(field: Field, start: Run) -> None:
     own = field.state_dict()
     wrong = [name for name in own if name not in weights or own[name].shape != weights[name].shape]
     if wrong:
-        raise BadInput(f"--from {start.path}: its {wrong[0]} is {_shape(weights.get(wrong[0]))}, here it would be "
-                       f"{_shape(own[wrong[0]])}; a run of the same method, size and channels is needed")
+        raise BadInput(
+            f"--from {start.path}: its {wrong[0]} is {_shape(weights.get(wrong[0]))}, here it would be "
+            f"{_shape(own[wrong[0]])}; a run of the same method, size and channels is needed"
+        )
     field.load_state_dict(weights)
 
 
@@ -196,8 +291,26 @@ def _shape(tensor) -> str:
     return "absent" if tensor is None else " x ".join(str(n) for n in tensor.shape)
 
 
-def _trainer(signal: Signal, config: Method, steps: int | None, seconds: float | None, seed: int, bits: int, keep: float,
-             device: torch.device, started: float | None) -> Trainer:
+def _trainer(
+    signal: Signal,
+    config: Method,
+    steps: int | None,
+    seconds: float | None,
+    seed: int,
+    bits: int,
+    keep: float,
+    device: torch.device,
+    started: float | None,
+) -> Trainer:
     field = build(config, signal, seed, device)
-    return Trainer(field, objective_for(signal, field, config.loss, config.gradient_terms), config, steps=steps,
-                   seconds=None if steps else seconds, seed=seed, bits=bits, keep=keep, started=started)
+    return Trainer(
+        field,
+        objective_for(signal, field, config.loss, config.gradient_terms),
+        config,
+        steps=steps,
+        seconds=None if steps else seconds,
+        seed=seed,
+        bits=bits,
+        keep=keep,
+        started=started,
+    )

@@ -48,7 +48,7 @@ def shuffled(total: int, step: int, count: int, seed: int) -> np.ndarray:
     steps = math.ceil(total / count)
     epoch, turn = divmod(step, steps)
     order = np.random.Generator(np.random.Philox(key=np.array([seed, epoch], np.uint64))).permutation(total)
-    return np.sort(order[turn * count:(turn + 1) * count])
+    return np.sort(order[turn * count : (turn + 1) * count])
 
 
 def similarity(prediction: Tensor, target: Tensor) -> Tensor:
@@ -62,9 +62,12 @@ def similarity(prediction: Tensor, target: Tensor) -> Tensor:
         return F.conv2d(F.conv2d(picture, kernel[..., None, :], groups=channels), kernel[..., None], groups=channels)
 
     mean_p, mean_t = blur(prediction), blur(target)
-    variance_p = blur(prediction * prediction) - mean_p ** 2
-    variance_t = blur(target * target) - mean_t ** 2
+    variance_p = blur(prediction * prediction) - mean_p**2
+    variance_t = blur(target * target) - mean_t**2
     covariance = blur(prediction * target) - mean_p * mean_t
-    c1, c2 = 0.01 ** 2, 0.03 ** 2
-    return ((2 * mean_p * mean_t + c1) * (2 * covariance + c2)
-            / ((mean_p ** 2 + mean_t ** 2 + c1) * (variance_p + variance_t + c2))).mean()
+    c1, c2 = 0.01**2, 0.03**2
+    return (
+        (2 * mean_p * mean_t + c1)
+        * (2 * covariance + c2)
+        / ((mean_p**2 + mean_t**2 + c1) * (variance_p + variance_t + c2))
+    ).mean()

@@ -21,7 +21,9 @@ SIDES = {1: 1 << 15, 2: 256, 3: 132}
 LEAST_SIDE = 16
 
 
-def apply_fresh(method: Method, signal: Signal, *, spectrum: Kind = "quadrant", exhaustive: bool = False) -> tuple[Method, dict, Choice | None]:
+def apply_fresh(
+    method: Method, signal: Signal, *, spectrum: Kind = "quadrant", exhaustive: bool = False
+) -> tuple[Method, dict, Choice | None]:
     """The (prepared) method with its frequency option chosen by FreSh, what `run.json` keeps of that, and the choice itself.
 
     The choice is None for a constant signal, whose spectrum says nothing. BadInput for methods without such an option or values to choose
@@ -56,13 +58,31 @@ def apply_fresh(method: Method, signal: Signal, *, spectrum: Kind = "quadrant", 
         values = torch.cat([field(part) for part in coords.split(1 << 16)])
         return values.reshape(*reversed(shape), -1).permute(*reversed(range(dimensions + 1)))
 
-    choice = choose(target, candidates, render, half=method.half_frequency, bins=bins, spectrum=spectrum, exhaustive=exhaustive)
+    choice = choose(
+        target, candidates, render, half=method.half_frequency, bins=bins, spectrum=spectrum, exhaustive=exhaustive
+    )
     if choice is None:
-        return method, {"name": "fresh", "option": option, "value": default, "remark": "the signal is constant: the default stays"}, None
+        return (
+            method,
+            {
+                "name": "fresh",
+                "option": option,
+                "value": default,
+                "remark": "the signal is constant: the default stays",
+            },
+            None,
+        )
     chosen = with_value(choice.value)
-    report = {"name": "fresh", "option": option, "value": getattr(chosen, option), "default": default, "nearest": choice.nearest,
-              "tried": [[value, round(distance, 4), round(error, 4)] for value, distance, error in choice.tried],
-              "remark": choice.remark, "seconds": round(time.perf_counter() - begun, 3)}
+    report = {
+        "name": "fresh",
+        "option": option,
+        "value": getattr(chosen, option),
+        "default": default,
+        "nearest": choice.nearest,
+        "tried": [[value, round(distance, 4), round(error, 4)] for value, distance, error in choice.tried],
+        "remark": choice.remark,
+        "seconds": round(time.perf_counter() - begun, 3),
+    }
     return chosen, report, choice
 
 
@@ -77,7 +97,12 @@ def save_spectra(choice: Choice, option: str, path: Path) -> None:
     spectra, distances = figure.subplots(1, 2)
     bins = range(1, len(choice.target) + 1)
     spectra.plot(bins, choice.target / choice.target.sum(), label="target", color="#2f4858")
-    spectra.plot(bins, choice.network / choice.network.sum(), label=f"untrained network, {option} {choice.value:g}", color="#e07a3f")
+    spectra.plot(
+        bins,
+        choice.network / choice.network.sum(),
+        label=f"untrained network, {option} {choice.value:g}",
+        color="#e07a3f",
+    )
     spectra.set(xlabel="cycles across the signal", ylabel="share of magnitude")
     spectra.legend(frameon=False)
     values, means, errors = zip(*choice.tried)

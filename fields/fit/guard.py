@@ -60,9 +60,11 @@ class DivergenceGuard:
                 self._look_whether_it_moves(trainer, mean)
             return
         self.rate /= 2
-        if self.rate < 2.0 ** -HALVINGS:
-            raise BadInput(f"the fit diverged at step {trainer.index} although its rates were halved {HALVINGS} times; "
-                           f"begin with a smaller one: --set learning_rate={trainer.method.learning_rate / 2 ** HALVINGS:g}")
+        if self.rate < 2.0**-HALVINGS:
+            raise BadInput(
+                f"the fit diverged at step {trainer.index} although its rates were halved {HALVINGS} times; "
+                f"begin with a smaller one: --set learning_rate={trainer.method.learning_rate / 2**HALVINGS:g}"
+            )
         _return(trainer, self._saved)
 
     def _look_whether_it_moves(self, trainer: Trainer, mean: float) -> None:
@@ -71,7 +73,9 @@ class DivergenceGuard:
         self._means.append(mean)
         if self._constant is None or mean < STILL * self._constant:
             self.set_out, self._start = True, None
-        elif trainer.index - self._since >= STILL_STEPS and mean > MOVING * self._means[-1 - STILL_STEPS // WINDOW // 2]:
+        elif (
+            trainer.index - self._since >= STILL_STEPS and mean > MOVING * self._means[-1 - STILL_STEPS // WINDOW // 2]
+        ):
             _return(trainer, self._start)
             self.restarts += 1
             self._since, self._means, self.best = trainer.index, [], math.inf
@@ -99,5 +103,7 @@ def _return(trainer: Trainer, saved: tuple[dict, dict]) -> None:
 
 
 def _copy(state: dict) -> dict:
-    return {key: _copy(value) if isinstance(value, dict) else value.clone() if isinstance(value, torch.Tensor) else value
-            for key, value in state.items()}
+    return {
+        key: _copy(value) if isinstance(value, dict) else value.clone() if isinstance(value, torch.Tensor) else value
+        for key, value in state.items()
+    }

@@ -38,11 +38,20 @@ class Kind:
 
 KINDS = {
     "image": Kind(("fields.fit.image:ImageObjective",), "fields.output.image:ImageOutput"),
-    "audio": Kind(("fields.fit.audio:AudioObjective",), "fields.output.audio:AudioOutput", packages=("soundfile", "PIL.ImageDraw")),
-    "video": Kind(("fields.fit.video:VideoObjective", "fields.fit.frames:FrameObjective"), "fields.output.video:VideoOutput", packages=("av", "PIL.Image")),
+    "audio": Kind(
+        ("fields.fit.audio:AudioObjective",), "fields.output.audio:AudioOutput", packages=("soundfile", "PIL.ImageDraw")
+    ),
+    "video": Kind(
+        ("fields.fit.video:VideoObjective", "fields.fit.frames:FrameObjective"),
+        "fields.output.video:VideoOutput",
+        packages=("av", "PIL.Image"),
+    ),
     "volume": Kind(("fields.fit.volume:VolumeObjective",), "fields.output.volume:VolumeOutput"),
-    "shape": Kind(("fields.fit.shape:ShapeObjective",), "fields.output.shape:ShapeOutput",
-                  packages=("trimesh", "igl", "networkx", "scipy.ndimage", "scipy.spatial", "skimage.measure", "PIL.Image")),
+    "shape": Kind(
+        ("fields.fit.shape:ShapeObjective",),
+        "fields.output.shape:ShapeOutput",
+        packages=("trimesh", "igl", "networkx", "scipy.ndimage", "scipy.spatial", "skimage.measure", "PIL.Image"),
+    ),
     "radiance": Kind(("fields.fit.radiance:RadianceObjective",), "fields.output.radiance:RadianceOutput"),
 }
 

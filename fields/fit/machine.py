@@ -13,6 +13,7 @@ from scenes.errors import BadInput
 # A number that is trained: itself, its gradient, two moments, and a step count.
 BYTES_A_NUMBER = 20
 
+
 def machine() -> dict:
     """What figures depend on: processor, cores, GPU."""
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
@@ -41,10 +42,16 @@ def refuse_too_large(parameters: int) -> None:
     """BadInput where a field of so many numbers cannot be trained in the memory that is free."""
     free = free_memory()
     if parameters * BYTES_A_NUMBER > free:
-        raise BadInput(f"a field of {parameters:,} numbers takes {parameters * BYTES_A_NUMBER / 2**30:.1f} GiB of memory to train, and "
-                       f"{free / 2**30:.1f} GiB are free; ask for at most --params {free // BYTES_A_NUMBER // 1000}k")
+        raise BadInput(
+            f"a field of {parameters:,} numbers takes {parameters * BYTES_A_NUMBER / 2**30:.1f} GiB of memory to train, and "
+            f"{free / 2**30:.1f} GiB are free; ask for at most --params {free // BYTES_A_NUMBER // 1000}k"
+        )
 
 
 def versions() -> dict:
-    return {"field-studio": version("field-studio"), "python": platform.python_version(), "torch": torch.__version__,
-            "numpy": version("numpy")}
+    return {
+        "field-studio": version("field-studio"),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": version("numpy"),
+    }

@@ -41,7 +41,7 @@ def relative_l2(prediction: np.ndarray, target: np.ndarray) -> float:
     total = 0.0
     for rows in _strips(len(target)):
         p, t = prediction[rows].astype(np.float64), target[rows].astype(np.float64)
-        total += float(((p - t) ** 2 / (p ** 2 + 0.01)).sum())
+        total += float(((p - t) ** 2 / (p**2 + 0.01)).sum())
     return total / target.size
 
 
@@ -118,8 +118,14 @@ def sound_metrics(prediction: np.ndarray, target: np.ndarray) -> dict[str, float
 
 def spectra(sound: np.ndarray, window: int) -> torch.Tensor:
     """Magnitudes `[C, window / 2 + 1, frames]` of a Hann-windowed short-time Fourier transform, a quarter window apart."""
-    return torch.stft(torch.from_numpy(np.ascontiguousarray(sound.T, np.float32)), window, window // 4,
-                      window=torch.hann_window(window), center=False, return_complex=True).abs()
+    return torch.stft(
+        torch.from_numpy(np.ascontiguousarray(sound.T, np.float32)),
+        window,
+        window // 4,
+        window=torch.hann_window(window),
+        center=False,
+        return_complex=True,
+    ).abs()
 
 
 def _strips(rows: int) -> Iterator[slice]:
@@ -148,14 +154,16 @@ def _similarity(p: torch.Tensor, t: torch.Tensor) -> tuple[torch.Tensor, torch.T
 def _similarity_maps(p: torch.Tensor, t: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Equation 13 of Wang et al. 2004 and its second factor, at every window inside `[C, H, W]`."""
     mean_p, mean_t, square_p, square_t, product = _blur(torch.cat([p, t, p * p, t * t, p * t])).chunk(5)
-    c1, c2 = 0.01 ** 2, 0.03 ** 2
-    contrast = (2 * (product - mean_p * mean_t) + c2) / (square_p - mean_p ** 2 + square_t - mean_t ** 2 + c2)
-    return contrast * (2 * mean_p * mean_t + c1) / (mean_p ** 2 + mean_t ** 2 + c1), contrast
+    c1, c2 = 0.01**2, 0.03**2
+    contrast = (2 * (product - mean_p * mean_t) + c2) / (square_p - mean_p**2 + square_t - mean_t**2 + c2)
+    return contrast * (2 * mean_p * mean_t + c1) / (mean_p**2 + mean_t**2 + c1), contrast
 
 
 def _halved(picture: torch.Tensor) -> torch.Tensor:
     """Means over 2 x 2 of the clipped values, `[C, H, W]` → `[C, H // 2, W // 2]`, in strips."""
-    return torch.cat([F.avg_pool2d(picture[:, rows].clamp(0, 1), 2) for rows in _strips(picture.shape[1] // 2 * 2)], dim=1)
+    return torch.cat(
+        [F.avg_pool2d(picture[:, rows].clamp(0, 1), 2) for rows in _strips(picture.shape[1] // 2 * 2)], dim=1
+    )
 
 
 def _blur(maps: torch.Tensor) -> torch.Tensor:

@@ -32,9 +32,9 @@ def point_loss(name: str, prediction: Tensor, target: Tensor, weights: Tensor | 
     if name == "l1":
         losses = losses.abs()
     elif name == "relative_l2":
-        losses = losses ** 2 / (prediction.detach() ** 2 + 0.01)
+        losses = losses**2 / (prediction.detach() ** 2 + 0.01)
     else:
-        losses = losses ** 2
+        losses = losses**2
     return losses.mean() if weights is None else (losses * weights[:, None]).mean()
 
 

@@ -24,7 +24,9 @@ class PeakMemory:
             self._before = None
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._before is not None:
             self.bytes = max(0, _read("VmHWM") - self._before)
 

@@ -24,7 +24,9 @@ class Pruner:
     def __init__(self, field: Field, keep: float, spare: tuple[str, ...] = ("generator.head",)) -> None:
         if not 0 < keep <= 1:
             raise BadInput(f"a share of {keep} cannot be kept; give a number above 0 and up to 1")
-        found = {name: tensor for name, tensor in field.named_parameters() if tensor.dim() > 1 and not name.startswith(spare)}
+        found = {
+            name: tensor for name, tensor in field.named_parameters() if tensor.dim() > 1 and not name.startswith(spare)
+        }
         encoder = [tensor for name, tensor in found.items() if name.startswith("encoder.")]
         mostly = 2 * sum(tensor.numel() for tensor in encoder) > sum(tensor.numel() for tensor in found.values())
         chosen = encoder if mostly else list(found.values())

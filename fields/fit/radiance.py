@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fields.field import Field
 from fields.fit.metrics import psnr, ssim
 from fields.fit.objective import Objective, point_loss
 from fields.methods.base import Method
@@ -130,7 +129,7 @@ class RadianceObjective(Objective):
             coords = field.coords(points)
             if not field.sees_directions:
                 return field.density(coords, time)[0]
-            some = torch.from_numpy(sphere(SIDES)[step // GRID_STEPS % LOOKS::LOOKS]).float().to(points.device)
+            some = torch.from_numpy(sphere(SIDES)[step // GRID_STEPS % LOOKS :: LOOKS]).float().to(points.device)
             return torch.stack([field.density(coords, time, side.expand_as(points))[0] for side in some]).amax(0)
 
         return density
@@ -138,17 +137,25 @@ class RadianceObjective(Objective):
     def batch(self, step: int, count: int, seed: int, device: torch.device) -> RayBatch:
         """As many rays as lately had about `count` samples that light reached."""
         rays = self._drawn(step, seed)
-        origins, directions, colors, views = (torch.from_numpy(x).to(device) for x in (rays.origins, rays.directions, rays.colors, rays.views))
+        origins, directions, colors, views = (
+            torch.from_numpy(x).to(device) for x in (rays.origins, rays.directions, rays.colors, rays.views)
+        )
         background = None
         if self.method.background == "random":
-            words = philox(seed, step + (1 << 40)).random_raw(-(-3 * len(colors) // 8)).view(np.uint8)[:3 * len(colors)]
+            words = (
+                philox(seed, step + (1 << 40)).random_raw(-(-3 * len(colors) // 8)).view(np.uint8)[: 3 * len(colors)]
+            )
             background = torch.from_numpy(words.reshape(-1, 3).astype(np.float32) / 255.0).to(device)
         elif self.method.background in BACKDROPS:
             background = torch.full((3,), BACKDROPS[self.method.background], device=device)
         if rays.alpha is not None:
             alpha = torch.from_numpy(rays.alpha).to(device)
             # (a learned background is learned from views without alpha)
-            behind = background if background is not None else torch.full((3,), BACKDROPS[self.signal.backdrop], device=device)
+            behind = (
+                background
+                if background is not None
+                else torch.full((3,), BACKDROPS[self.signal.backdrop], device=device)
+            )
             colors = colors * alpha + behind * (1.0 - alpha)
         times = None if rays.times is None else torch.from_numpy(rays.times).to(device)
         return RayBatch(origins, directions, colors, background, times, views, (seed * 1_000_003 + step) & 0xFFFFFFFF)
@@ -160,18 +167,28 @@ class RadianceObjective(Objective):
         background = field.backdrop() if batch.background is None else batch.background
         how, proposed = field.how, None
         if field.guide is not None:
-            proposed = field.propose(batch.origins, batch.directions, batch.jitter, 0, min(1.0, self._steps / ANNEAL_STEPS))
+            proposed = field.propose(
+                batch.origins, batch.directions, batch.jitter, 0, min(1.0, self._steps / ANNEAL_STEPS)
+            )
             how = how | {"sampler": lambda *_: proposed.samples}
-        found = render_rays(field, batch.origins, batch.directions, self.grid, background, seed=batch.jitter, time=batch.times, **how)
+        found = render_rays(
+            field, batch.origins, batch.directions, self.grid, background, seed=batch.jitter, time=batch.times, **how
+        )
         color = found.color
         if self.exposure is not None:
             color = color * torch.exp(self.exposure.to(color.device)[batch.views])
         loss = point_loss(self.loss_name, color, batch.colors)
         if self.method.distortion:
-            loss = loss + self.method.distortion * distortion(found.weights, found.samples if proposed is None else _inverse(found.samples)).mean()
+            loss = (
+                loss
+                + self.method.distortion
+                * distortion(found.weights, found.samples if proposed is None else _inverse(found.samples)).mean()
+            )
         if proposed is not None:
             dense = found.weights.new_zeros(len(proposed.samples)).index_copy(0, found.kept, found.weights.detach())
-            loss = loss + envelope_loss(proposed.edges, dense.reshape(len(batch.colors), -1), *proposed.rounds[0]).mean()
+            loss = (
+                loss + envelope_loss(proposed.edges, dense.reshape(len(batch.colors), -1), *proposed.rounds[0]).mean()
+            )
         if self.exposure is not None:
             loss = loss + EXPOSURE_PULL * self.exposure.square().mean()
         self._adapt(len(found.samples), found.looked)
@@ -195,7 +212,9 @@ class RadianceObjective(Objective):
         if not state:
             return
         self._rays = int(state["rays"])
-        self._restored = {name.removeprefix("grid."): tensor for name, tensor in state.items() if name.startswith("grid.")}
+        self._restored = {
+            name.removeprefix("grid."): tensor for name, tensor in state.items() if name.startswith("grid.")
+        }
         if self.exposure is not None:
             self.exposure.data.copy_(state["exposure"])
 
@@ -208,7 +227,9 @@ class RadianceObjective(Objective):
         views = self.signal.views.views
         self._scored = [view for view in views if not any(camera.looks_like(view) for camera in known)]
         if not self._scored:
-            raise BadInput(f"{self.signal.source['path']}: the run was fitted to all of its {len(views)} views; name a folder with others")
+            raise BadInput(
+                f"{self.signal.source['path']}: the run was fitted to all of its {len(views)} views; name a folder with others"
+            )
 
     # Scores and pictures
 
@@ -217,8 +238,17 @@ class RadianceObjective(Objective):
         """What the field shows from there, on the stated background; every `stride`-th pixel."""
         origins, directions = (torch.from_numpy(np.ascontiguousarray(x)) for x in self.signal.rays_of(view, stride))
         shape = -(-view.lens.height // stride), -(-view.lens.width // stride)
-        return render_picture(field, field.to_cube(origins), directions.float().to(field.occupied.device), shape, field.grid,
-                              self.backdrop(field), CHUNK, (view.time or 0.0) if field.moving else None, **field.how)
+        return render_picture(
+            field,
+            field.to_cube(origins),
+            directions.float().to(field.occupied.device),
+            shape,
+            field.grid,
+            self.backdrop(field),
+            CHUNK,
+            (view.time or 0.0) if field.moving else None,
+            **field.how,
+        )
 
     def backdrop(self, field: EncodedRadiance) -> Tensor | float:
         learned = field.backdrop()
@@ -239,7 +269,11 @@ class RadianceObjective(Objective):
         chosen, stride = watched(self.signal)
         scores = []
         for view in chosen:
-            fit, target, mask = self.view(field, view, stride).color.cpu().numpy(), self.signal.picture(view), self.signal.mask(view)
+            fit, target, mask = (
+                self.view(field, view, stride).color.cpu().numpy(),
+                self.signal.picture(view),
+                self.signal.mask(view),
+            )
             mask = None if mask is None or not mask[::stride, ::stride].any() else mask[::stride, ::stride]
             scores.append(_psnr(fit, target[::stride, ::stride], mask))
         return float(np.mean(scores))
@@ -249,30 +283,57 @@ class RadianceObjective(Objective):
         that of the picture in which the others are the target's."""
         self.views, self.remarks = [], self._remarks(field)
         for view in self._scored:
-            fit, target, mask = self.view(field, view).color.cpu().numpy(), self.signal.picture(view), self.signal.mask(view)
-            scores = {"psnr": _psnr(fit, target, mask), "ssim": ssim(fit if mask is None else np.where(mask[..., None], fit, target), target)}
-            self.views.append({"name": view.name, **{name: value for name, value in scores.items() if value is not None}})
-        return {name: float(np.mean([scores[name] for scores in self.views])) for name in self.views[0] if name != "name"}
+            fit, target, mask = (
+                self.view(field, view).color.cpu().numpy(),
+                self.signal.picture(view),
+                self.signal.mask(view),
+            )
+            scores = {
+                "psnr": _psnr(fit, target, mask),
+                "ssim": ssim(fit if mask is None else np.where(mask[..., None], fit, target), target),
+            }
+            self.views.append(
+                {"name": view.name, **{name: value for name, value in scores.items() if value is not None}}
+            )
+        return {
+            name: float(np.mean([scores[name] for scores in self.views])) for name in self.views[0] if name != "name"
+        }
 
     def details(self) -> dict:
-        return {"views": [{name: round(v, 5) if isinstance(v, float) else v for name, v in scores.items()} for scores in self.views],
-                **({"remarks": self.remarks} if self.remarks else {})}
+        return {
+            "views": [
+                {name: round(v, 5) if isinstance(v, float) else v for name, v in scores.items()}
+                for scores in self.views
+            ],
+            **({"remarks": self.remarks} if self.remarks else {}),
+        }
 
     @torch.no_grad()
     def _remarks(self, field: EncodedRadiance) -> list[str]:
         """Cameras that stand in solid matter: they see nothing but what is at their lens, and spoil what others see."""
         axes = self.signal.domain.axes[:3]
         training = self.signal.training
-        found = blocked(field.grid.occupancy.cells().cpu().numpy(), [axis.lower for axis in axes], [axis.upper for axis in axes], training)
+        found = blocked(
+            field.grid.occupancy.cells().cpu().numpy(),
+            [axis.lower for axis in axes],
+            [axis.upper for axis in axes],
+            training,
+        )
         if found:
             points = field.coords(field.to_cube(torch.from_numpy(np.stack([view.pose[:, 3] for view in found]))))
-            times = torch.tensor([view.time or 0.0 for view in found], dtype=torch.float32, device=points.device) if field.moving else None
+            times = (
+                torch.tensor([view.time or 0.0 for view in found], dtype=torch.float32, device=points.device)
+                if field.moving
+                else None
+            )
             thickness = field.density(points, times)[0] * SOLID_LENGTH
             found = [view for view, thick in zip(found, thickness.tolist()) if thick > 1.0]
         if not found:
             return []
         names = ", ".join(view.name for view in found[:3]) + (", ..." if len(found) > 3 else "")
-        return [f"{len(found)} of {len(training)} cameras stand in solid matter ({names}): their poses may be wrong, or a longer fit clears it"]
+        return [
+            f"{len(found)} of {len(training)} cameras stand in solid matter ({names}): their poses may be wrong, or a longer fit clears it"
+        ]
 
     def evaluation_seconds(self, field: EncodedRadiance) -> float:
         """From a part of one view in the middle."""
@@ -289,7 +350,9 @@ class RadianceObjective(Objective):
     def preview(self, field: EncodedRadiance, longest_side: int = 1024) -> np.ndarray:
         """The first view for testing as the fit shows it."""
         view = self.signal.test[0]
-        return to_bytes(self.view(field, view, -(-max(view.lens.width, view.lens.height) // longest_side)).color.cpu().numpy())
+        return to_bytes(
+            self.view(field, view, -(-max(view.lens.width, view.lens.height) // longest_side)).color.cpu().numpy()
+        )
 
     def save_preview(self, field: EncodedRadiance, path: Path) -> None:
         """Columns of four views for testing; rows of target, fit, five times their difference."""
@@ -306,14 +369,17 @@ class RadianceObjective(Objective):
             panels = [to_bytes(target), to_bytes(fit), to_bytes(np.abs(np.clip(fit, 0, 1) - target) * ERROR_GAIN)]
             columns.append([np.pad(panel, ((0, GAP), (0, GAP), (0, 0)), constant_values=255) for panel in panels])
         tallest = max(len(column[0]) for column in columns)
-        columns = [np.concatenate([np.pad(p, ((0, tallest - len(p)), (0, 0), (0, 0)), constant_values=255) for p in column]) for column in columns]
+        columns = [
+            np.concatenate([np.pad(p, ((0, tallest - len(p)), (0, 0), (0, 0)), constant_values=255) for p in column])
+            for column in columns
+        ]
         with atomic_write(path) as temporary:
             Pillow.fromarray(np.concatenate(columns, axis=1)[:-GAP, :-GAP]).save(temporary)
 
 
 def watched(scene: RadianceScene) -> tuple[list[View], int]:
     """The views for testing that are looked at while it fits, and the stride of the pixels that are, both ways."""
-    chosen = scene.test[::max(1, len(scene.test) // 4)][:4]
+    chosen = scene.test[:: max(1, len(scene.test) // 4)][:4]
     pixels = sum(view.lens.width * view.lens.height for view in chosen)
     return chosen, max(1, round((pixels / WATCHED_RAYS) ** 0.5))
 

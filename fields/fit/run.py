@@ -46,14 +46,18 @@ class Run:
         """A new run; a folder that holds anything is refused, so nothing is ever overwritten."""
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             what = "holds a run" if (path / "run.json").is_file() else "is not an empty folder"
-            raise BadInput(f"--out {path}: {what} already; give another folder"
-                           + (", or --resume to continue it" if "run" in what else ""))
+            raise BadInput(
+                f"--out {path}: {what} already; give another folder"
+                + (", or --resume to continue it" if "run" in what else "")
+            )
         try:
             path.mkdir(parents=True, exist_ok=True)
             run = cls(path, {"format": FORMAT, **header})
             run.write_header()
         except OSError as error:
-            raise BadInput(f"--out {path}: cannot be written ({error.strerror or error}); give another folder") from None
+            raise BadInput(
+                f"--out {path}: cannot be written ({error.strerror or error}); give another folder"
+            ) from None
         return run
 
     @classmethod
@@ -98,8 +102,10 @@ class Run:
 
     def load_field(self, device: str = "cpu") -> Field:
         if not self.weights.is_file():
-            raise BadInput(f"{self.path}: this run has no field.safetensors; continue it with "
-                           f"fit-a-scene fit --resume --out {self.path}")
+            raise BadInput(
+                f"{self.path}: this run has no field.safetensors; continue it with "
+                f"fit-a-scene fit --resume --out {self.path}"
+            )
         return load_field(self.weights, device)
 
     def save_metrics(self, metrics: dict) -> None:
@@ -196,10 +202,20 @@ def save_field(path: Path, field: Field, method: Method, bits: int = 32) -> None
     """Weights and everything that is needed to build the field again, in one safetensors file; `bits` as in `fields.fit.storage`."""
     from safetensors.torch import save
 
-    header = {"format": FORMAT, "method": method.name, "options": method.model_dump(), "domain": field.domain.to_json(),
-              "channels": field.channels.to_json()}
-    _write(path, save({name: t.contiguous() for name, t in stored_state(field, bits).items()},
-                      {"field_studio": json.dumps(header)}))
+    header = {
+        "format": FORMAT,
+        "method": method.name,
+        "options": method.model_dump(),
+        "domain": field.domain.to_json(),
+        "channels": field.channels.to_json(),
+    }
+    _write(
+        path,
+        save(
+            {name: t.contiguous() for name, t in stored_state(field, bits).items()},
+            {"field_studio": json.dumps(header)},
+        ),
+    )
 
 
 def load_field(path: str | Path, device: str = "cpu") -> Field:
@@ -257,7 +273,9 @@ def _read_tensors(file: Path, device) -> tuple[dict, dict]:
 
 def _check_format(file: Path, version: int) -> None:
     if version > FORMAT:
-        raise BadInput(f"{file}: written by a newer Field Studio (format {version}; this one reads up to {FORMAT}); update it")
+        raise BadInput(
+            f"{file}: written by a newer Field Studio (format {version}; this one reads up to {FORMAT}); update it"
+        )
 
 
 def _first_line(error: Exception) -> str:

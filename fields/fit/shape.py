@@ -42,7 +42,10 @@ class ShapeObjective(Objective):
         batch = super().batch(step, count, seed, device)
         if "normals" not in self.gradient_terms:
             return batch
-        return *batch, *(torch.from_numpy(array).to(device) for array in self.signal.surface_batch(step, count // GRADIENT_PART, seed))
+        return *batch, *(
+            torch.from_numpy(array).to(device)
+            for array in self.signal.surface_batch(step, count // GRADIENT_PART, seed)
+        )
 
     def loss(self, field: Field, batch: tuple[Tensor, ...]) -> Tensor:
         """That of the samples, and what the field's gradient adds (Gropp et al. 2020, equation 2; Sitzmann et al. 2020, equation 6)."""
@@ -55,7 +58,9 @@ class ShapeObjective(Objective):
             if self.signal.signed:
                 cosine = torch.nn.functional.cosine_similarity(_gradient(field, places), normals, dim=-1)
             else:  # the gradient turns round at the surface: it is asked for a little to its outside
-                cosine = torch.nn.functional.cosine_similarity(_gradient(field, places + OUTSIDE * normals), normals, dim=-1)
+                cosine = torch.nn.functional.cosine_similarity(
+                    _gradient(field, places + OUTSIDE * normals), normals, dim=-1
+                )
             loss = loss + weight * (1 - cosine).mean()
         return loss
 
@@ -72,7 +77,9 @@ class ShapeObjective(Objective):
         return (time.perf_counter() - begun) * PART
 
     @torch.no_grad()
-    def _evaluate(self, fit: SurfaceField, volume_points: int, surface_points: int, resolution: int) -> dict[str, float]:
+    def _evaluate(
+        self, fit: SurfaceField, volume_points: int, surface_points: int, resolution: int
+    ) -> dict[str, float]:
         shape, scores = self.signal, {}
         if fit.oriented:
             points = shape.volume_points(volume_points)
@@ -87,14 +94,18 @@ class ShapeObjective(Objective):
             scores["psnr"] = psnr(_ask(fit, fit.colours, places), colours)
         return scores
 
-    def _surface_scores(self, fitted: MeshSurface, places: np.ndarray, normals: np.ndarray, oriented: bool) -> dict[str, float]:
+    def _surface_scores(
+        self, fitted: MeshSurface, places: np.ndarray, normals: np.ndarray, oriented: bool
+    ) -> dict[str, float]:
         shape = self.signal
         side = float((shape.box[1] - shape.box[0]).max())
         distances, faces, nearest = fitted.distance(places, signed=False)
         source = Matched(distances / side, normals, fitted.normals(faces, nearest))
         own, own_normals, _, _ = fitted.sample(len(places), np.random.Generator(np.random.Philox(key=[0, 0])))
         distances, faces, nearest = shape.surface.distance(own, signed=False)
-        return surface_metrics(Matched(distances / side, own_normals, shape.surface.normals(faces, nearest)), source, oriented)
+        return surface_metrics(
+            Matched(distances / side, own_normals, shape.surface.normals(faces, nearest)), source, oriented
+        )
 
     def preview(self, field: Field, longest_side: int = 1024) -> np.ndarray:
         fit = surface_field(field)
@@ -145,8 +156,10 @@ class ShapeObjective(Objective):
         only_one = (normals != 0).any(axis=1) != (fitted != 0).any(axis=1)
         neither = ~(normals != 0).any(axis=1) & ~(fitted != 0).any(axis=1)
         shown = np.where(neither, 0, np.where(only_one, 1, angle))
-        return (to_bytes(color).reshape(side, side, 3),
-                to_bytes(np.repeat(shown[:, None], 3, axis=1).astype(np.float32)).reshape(side, side, 3))
+        return (
+            to_bytes(color).reshape(side, side, 3),
+            to_bytes(np.repeat(shown[:, None], 3, axis=1).astype(np.float32)).reshape(side, side, 3),
+        )
 
 
 def _gradient(field: Field, places: Tensor) -> Tensor:
@@ -155,7 +168,9 @@ def _gradient(field: Field, places: Tensor) -> Tensor:
     return torch.autograd.grad(field(places)[:, 0].sum(), places, create_graph=True)[0]
 
 
-def default_camera(width: int, height: int | None = None, azimuth: float = view.AZIMUTH, elevation: float = view.ELEVATION) -> Camera:
+def default_camera(
+    width: int, height: int | None = None, azimuth: float = view.AZIMUTH, elevation: float = view.ELEVATION
+) -> Camera:
     """The view that previews show."""
     return orbit(azimuth, elevation, view.DISTANCE, width, height or width, view.FIELD_OF_VIEW)
 

@@ -35,9 +35,11 @@ def surface_metrics(fitted: Matched, source: Matched, oriented: bool) -> dict[st
     normal_angle   mean degrees between the normals at matched points; without orientation where a surface has none
     """
     precision, recall = ((side.distances < F_SCORE_AT).mean() for side in (fitted, source))
-    return {"chamfer": float((fitted.distances.mean() + source.distances.mean()) / 2),
-            "f_score": float(2 * precision * recall / (precision + recall)) if precision + recall else 0.0,
-            "normal_angle": float((_angles(fitted, oriented).mean() + _angles(source, oriented).mean()) / 2)}
+    return {
+        "chamfer": float((fitted.distances.mean() + source.distances.mean()) / 2),
+        "f_score": float(2 * precision * recall / (precision + recall)) if precision + recall else 0.0,
+        "normal_angle": float((_angles(fitted, oriented).mean() + _angles(source, oriented).mean()) / 2),
+    }
 
 
 def _angles(side: Matched, oriented: bool) -> np.ndarray:

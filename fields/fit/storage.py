@@ -53,8 +53,11 @@ def encode_state(state: dict[str, Tensor], bits: int, exact: Collection[str] = (
 
 
 def decode_state(stored: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: decode(tensor, stored.get(name + SCALE)) for name, tensor in stored.items()
-            if not (name.endswith(SCALE) and name.removesuffix(SCALE) in stored)}
+    return {
+        name: decode(tensor, stored.get(name + SCALE))
+        for name, tensor in stored.items()
+        if not (name.endswith(SCALE) and name.removesuffix(SCALE) in stored)
+    }
 
 
 class StraightThrough:
@@ -62,7 +65,9 @@ class StraightThrough:
 
     def __init__(self, field: nn.Module, bits: int) -> None:
         self.bits = bits
-        self.rounded = [parameter for parameter in field.parameters() if parameter.ndim >= 2 and parameter.dtype == torch.float32]
+        self.rounded = [
+            parameter for parameter in field.parameters() if parameter.ndim >= 2 and parameter.dtype == torch.float32
+        ]
         self.exact = [torch.empty_like(parameter) for parameter in self.rounded]
 
     @torch.no_grad()
@@ -73,6 +78,8 @@ class StraightThrough:
         return self
 
     @torch.no_grad()
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         for parameter, exact in zip(self.rounded, self.exact):
             parameter.copy_(exact)

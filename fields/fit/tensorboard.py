@@ -38,7 +38,9 @@ class TensorBoard:
         self._writer.add_scalar("loss", trainer.loss, trainer.index)
         self._writer.add_scalar(name, value, trainer.index)
         if self._last:
-            self._writer.add_scalar("steps a second", (trainer.index - self._last[1]) / (now - self._last[0]), trainer.index)
+            self._writer.add_scalar(
+                "steps a second", (trainer.index - self._last[1]) / (now - self._last[0]), trainer.index
+            )
         self._last = now, trainer.index
         self._picture(trainer.index)
 

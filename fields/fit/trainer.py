@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import math
 import time
-from contextlib import nullcontext
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 
 import torch
 
 from fields.field import Field
 from fields.fit.guard import DivergenceGuard
-from fields.fit.prune import PRUNE_AT, Pruner
 from fields.fit.objective import Objective
+from fields.fit.prune import PRUNE_AT, Pruner
 from fields.fit.storage import StraightThrough
 from fields.methods.base import Method
 from fields.methods.radiance import field_groups
@@ -42,14 +42,27 @@ class Trainer:
     began (opening the source); `callbacks` are called with the trainer after each step.
     """
 
-    def __init__(self, field: Field, objective: Objective, method: Method, *, steps: int | None = None,
-                 seconds: float | None = None, seed: int = 0, bits: int = 32, keep: float = 1.0, started: float | None = None,
-                 callbacks: Iterable[Callable[[Trainer], None]] = ()) -> None:
+    def __init__(
+        self,
+        field: Field,
+        objective: Objective,
+        method: Method,
+        *,
+        steps: int | None = None,
+        seconds: float | None = None,
+        seed: int = 0,
+        bits: int = 32,
+        keep: float = 1.0,
+        started: float | None = None,
+        callbacks: Iterable[Callable[[Trainer], None]] = (),
+    ) -> None:
         if (steps is None) == (seconds is None):
             raise ValueError("give either steps or seconds")
         if not isinstance(field, objective.requires):
-            raise BadInput(f"a {objective.signal.kind} needs a {objective.requires.__name__}; "
-                           f"method {method.name} builds a {type(field).__name__}")
+            raise BadInput(
+                f"a {objective.signal.kind} needs a {objective.requires.__name__}; "
+                f"method {method.name} builds a {type(field).__name__}"
+            )
         self.field = field
         self.objective = objective
         self.method = method
@@ -134,8 +147,10 @@ class Trainer:
             if self._looks:
                 self._fix_steps()
             if self._guard is None and self.index % CHECK_EVERY == 0 and not math.isfinite(self.loss):
-                raise BadInput(f"the fit diverged at step {self.index} (loss {self.loss}); "
-                               f"a smaller learning_rate may help: --set learning_rate={self.method.learning_rate / 4:g}")
+                raise BadInput(
+                    f"the fit diverged at step {self.index} (loss {self.loss}); "
+                    f"a smaller learning_rate may help: --set learning_rate={self.method.learning_rate / 4:g}"
+                )
 
     def stop(self) -> None:
         """Ends `run()` after the current step; may be called from a callback, a signal handler or another thread."""
@@ -166,9 +181,17 @@ class Trainer:
 
     def state(self) -> dict:
         """Everything besides the weights that continuing needs: plain numbers, and tensors under "optimizer" and "objective"."""
-        return {"index": self.index, "total": self.total, "seconds": self.seconds, "elapsed": self.elapsed,
-                "looks": self._looks, "seed": self.seed, "guard": self._guard and self._guard.state(), "optimizer": self.optimizer.state_dict(),
-                "objective": self.objective.state()}
+        return {
+            "index": self.index,
+            "total": self.total,
+            "seconds": self.seconds,
+            "elapsed": self.elapsed,
+            "looks": self._looks,
+            "seed": self.seed,
+            "guard": self._guard and self._guard.state(),
+            "optimizer": self.optimizer.state_dict(),
+            "objective": self.objective.state(),
+        }
 
     def restore(self, state: dict) -> None:
         """Takes up where `state()` was taken; the field's weights must have been loaded already."""

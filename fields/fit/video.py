@@ -21,11 +21,18 @@ GAP = 6
 ERROR_GAIN = 10
 
 
-def frame_at(field: Field, moment: float, width: int, height: int,
-             window: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)) -> np.ndarray:
+def frame_at(
+    field: Field,
+    moment: float,
+    width: int,
+    height: int,
+    window: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0),
+) -> np.ndarray:
     """The picture `[height, width, C]` float32 that a PointField shows at `moment` in [0, 1]."""
     x0, y0, x1, y1 = window
-    return lattice(field, centres(width, x0, x1), centres(height, y0, y1), torch.tensor([moment], dtype=torch.float32))[0]
+    return lattice(field, centres(width, x0, x1), centres(height, y0, y1), torch.tensor([moment], dtype=torch.float32))[
+        0
+    ]
 
 
 class VideoObjective(Objective):
@@ -43,7 +50,9 @@ class VideoObjective(Objective):
         return {name: float(np.mean([score[name] for score in scores])) for name in scores[0]}
 
     def _score(self, field: Field, index: int) -> dict[str, float]:
-        return metrics.picture_metrics(self.frame(field, self.signal.times[index]), self.signal.values(index), self.signal.channels)
+        return metrics.picture_metrics(
+            self.frame(field, self.signal.times[index]), self.signal.values(index), self.signal.channels
+        )
 
     def evaluation_seconds(self, field: Field) -> float:
         """From one frame in the middle, the second time that it is done."""
@@ -75,6 +84,8 @@ class VideoObjective(Objective):
             target, fit = self.signal.values(index), self.frame(field, self.signal.times[index])
             panels = [to_bytes(target), to_bytes(fit), to_bytes(np.abs(np.clip(fit, 0, 1) - target) * ERROR_GAIN)]
             small = [np.asarray(Pillow.fromarray(panel).resize(size)) for panel in panels]
-            columns.append(np.concatenate([np.pad(panel, ((0, GAP), (0, GAP), (0, 0)), constant_values=255) for panel in small]))
+            columns.append(
+                np.concatenate([np.pad(panel, ((0, GAP), (0, GAP), (0, 0)), constant_values=255) for panel in small])
+            )
         with atomic_write(path) as temporary:
             Pillow.fromarray(np.concatenate(columns, axis=1)[:-GAP, :-GAP]).save(temporary)

@@ -32,7 +32,10 @@ class VolumeObjective(Objective):
         device = next(field.parameters()).device
         error, count = 0.0, 0
         if volume.held_out is not None:
-            parts = ((field(torch.from_numpy(coords).to(device)).cpu().numpy(), values) for coords, values in volume.held_out_samples())
+            parts = (
+                (field(torch.from_numpy(coords).to(device)).cpu().numpy(), values)
+                for coords, values in volume.held_out_samples()
+            )
         else:
             parts = ((self._slab(field, index), volume.values(index)[None]) for index in range(volume.stored.shape[0]))
         for prediction, target in parts:
@@ -42,7 +45,7 @@ class VolumeObjective(Objective):
 
     def _slab(self, field: PointField, index: int) -> np.ndarray:
         width, height, depth = self.signal.domain.shape
-        return lattice(field, centres(width), centres(height), centres(depth)[index:index + 1])
+        return lattice(field, centres(width), centres(height), centres(depth)[index : index + 1])
 
     def evaluation_seconds(self, field: PointField) -> float:
         """From the slice in the middle, twice as the first pass is slow."""
@@ -58,7 +61,14 @@ class VolumeObjective(Objective):
         """The slice of the fit through the middle along z."""
         width, height, depth = self.signal.domain.shape
         step = -(-max(width, height) // longest_side)
-        return shade(lattice(field, centres(-(-width // step)), centres(-(-height // step)), centres(depth)[depth // 2:depth // 2 + 1])[0])
+        return shade(
+            lattice(
+                field,
+                centres(-(-width // step)),
+                centres(-(-height // step)),
+                centres(depth)[depth // 2 : depth // 2 + 1],
+            )[0]
+        )
 
     def save_preview(self, field: PointField, path: Path) -> None:
         """A row each for target, fit and ten times their difference; middle slices along z, y, x, and a projection."""
@@ -66,7 +76,7 @@ class VolumeObjective(Objective):
 
         from scenes.atomic import atomic_write
 
-        middles = [centres(n)[n // 2:n // 2 + 1] for n in self.signal.domain.shape]
+        middles = [centres(n)[n // 2 : n // 2 + 1] for n in self.signal.domain.shape]
         rows: list[list[np.ndarray]] = [[], [], []]
         for axis, cut in (("z", 2), ("y", 1), ("x", 0)):
             target = self.signal.slice(axis, self.signal.domain.shape[cut] // 2)
@@ -74,12 +84,23 @@ class VolumeObjective(Objective):
             fit = lattice(field, *places).reshape(target.shape)
             self._add(rows, target, fit, cut)
         extent = tuple(axis.upper - axis.lower for axis in self.signal.domain.axes)
-        target, fit = (project(values, extent, PANEL, steps=PROJECTION_STEPS) for values in (self._nearest, _values_of(field)))
+        target, fit = (
+            project(values, extent, PANEL, steps=PROJECTION_STEPS) for values in (self._nearest, _values_of(field))
+        )
         for row, panel in zip(rows, (shade(target), shade(fit), shade(np.abs(fit - target) * ERROR_GAIN))):
             row.append(panel)
-        sheet = np.concatenate([np.pad(np.concatenate([np.pad(panel, ((0, 0), (0, GAP), (0, 0)), constant_values=255)
-                                                       for panel in row], 1), ((0, GAP), (0, 0), (0, 0)), constant_values=255)
-                                for row in rows])
+        sheet = np.concatenate(
+            [
+                np.pad(
+                    np.concatenate(
+                        [np.pad(panel, ((0, 0), (0, GAP), (0, 0)), constant_values=255) for panel in row], 1
+                    ),
+                    ((0, GAP), (0, 0), (0, 0)),
+                    constant_values=255,
+                )
+                for row in rows
+            ]
+        )
         with atomic_write(path) as temporary:
             Pillow.fromarray(sheet[:-GAP, :-GAP]).save(temporary)
 
@@ -95,11 +116,13 @@ class VolumeObjective(Objective):
             panel = np.zeros((PANEL, PANEL, 3), np.uint8)
             small = np.asarray(Pillow.fromarray(shade(values)).resize(size))
             top, left = (PANEL - size[1]) // 2, (PANEL - size[0]) // 2
-            panel[top:top + size[1], left:left + size[0]] = small
+            panel[top : top + size[1], left : left + size[0]] = small
             row.append(panel)
 
     def _nearest(self, points: torch.Tensor) -> torch.Tensor:
-        x, y, z = ((points[:, i].numpy() * n).astype(np.int64).clip(0, n - 1) for i, n in enumerate(self.signal.domain.shape))
+        x, y, z = (
+            (points[:, i].numpy() * n).astype(np.int64).clip(0, n - 1) for i, n in enumerate(self.signal.domain.shape)
+        )
         return torch.from_numpy(self.signal.values(z, y, x))
 
 

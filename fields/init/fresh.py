@@ -34,9 +34,16 @@ class Choice:
     remark: str | None = None
 
 
-def choose(target: Tensor, candidates: Sequence[float], render: Callable[[float, int, tuple[int, ...]], Tensor], *,
-           half: Callable[[float], float] = lambda value: value / 2, bins: int = BINS, spectrum: Kind = "quadrant",
-           exhaustive: bool = False) -> Choice | None:
+def choose(
+    target: Tensor,
+    candidates: Sequence[float],
+    render: Callable[[float, int, tuple[int, ...]], Tensor],
+    *,
+    half: Callable[[float], float] = lambda value: value / 2,
+    bins: int = BINS,
+    spectrum: Kind = "quadrant",
+    exhaustive: bool = False,
+) -> Choice | None:
     """The candidate (in rising order) whose untrained networks look most like `target` `[C, n, ..., n]`; None for a constant target.
 
     `render(value, seed, shape)` gives an untrained network's values `[C, *shape]` on the target's grid. The same seeds are used for every
@@ -55,9 +62,12 @@ def choose(target: Tensor, candidates: Sequence[float], render: Callable[[float,
 
     def distance(index: int) -> float:
         if index not in results:
-            spectra = [diagonal_spectrum(render(candidates[index], seed, tuple(target.shape[1:])), bins, spectrum) for seed in range(DRAWS)]
+            spectra = [
+                diagonal_spectrum(render(candidates[index], seed, tuple(target.shape[1:])), bins, spectrum)
+                for seed in range(DRAWS)
+            ]
             each = torch.tensor([spectral_distance(wanted, found) for found in spectra], dtype=torch.float64)
-            results[index] = float(each.mean()), float(each.std() / DRAWS ** 0.5), torch.stack(spectra).mean(0)
+            results[index] = float(each.mean()), float(each.std() / DRAWS**0.5), torch.stack(spectra).mean(0)
         return results[index][0]
 
     best = min(range(len(candidates)), key=distance) if exhaustive else _lowest(distance, len(candidates))

@@ -24,7 +24,9 @@ def weighted_draw(weights: Tensor, count: int, generator: torch.Generator) -> Te
     return races.topk(count, largest=False).indices.sort().values
 
 
-def weighted_kmeans(points: Tensor, weights: Tensor, count: int, generator: torch.Generator, iterations: int = ITERATIONS) -> Tensor:
+def weighted_kmeans(
+    points: Tensor, weights: Tensor, count: int, generator: torch.Generator, iterations: int = ITERATIONS
+) -> Tensor:
     """`count` centres `[N, D]` of `points` `[P, D]` (float32, D from 1 to 3) with `weights` `[P]` (not negative, finite).
 
     They begin at points drawn by weight and are then moved `iterations` times to the weighted mean of the points that are nearest to them;

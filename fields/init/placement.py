@@ -1,10 +1,10 @@
 """Where a signal wants kernels: candidate points and their weights, by the kind of signal (NeuRBF, section 3.3), and kernels from them.
 
-    pictures, volumes, clips    the magnitude of the gradient of the values
-    distances                   1 / (|distance| + 0.001): the surface
-    posed views                 the border of what silhouettes leave of space; or, once a field was fitted a little, what a point
-                                absorbs, times the gradient of its features
-    samples without an order    how much values differ from those of the nearest samples
+pictures, volumes, clips    the magnitude of the gradient of the values
+distances                   1 / (|distance| + 0.001): the surface
+posed views                 the border of what silhouettes leave of space; or, once a field was fitted a little, what a point
+                            absorbs, times the gradient of its features
+samples without an order    how much values differ from those of the nearest samples
 """
 
 from __future__ import annotations
@@ -76,11 +76,15 @@ def silhouette_candidates(empty: np.ndarray | None) -> Candidates:
 
 
 @torch.no_grad()
-def fitted_candidates(trunk: Callable[[Tensor], Tensor], fresh_density: float, empty: np.ndarray | None, device: torch.device) -> Candidates:
+def fitted_candidates(
+    trunk: Callable[[Tensor], Tensor], fresh_density: float, empty: np.ndarray | None, device: torch.device
+) -> Candidates:
     """Of posed views that a field was fitted to a little: `trunk` gives the logarithm of density in parts of `fresh_density` (a side of the cube), then
     features, `[..., F]` at `[..., 3]`. Where cells `[64, 64, 64]` (x first) are known to be `empty` nothing was learned, and nothing is wanted."""
     side = SCENE_CELLS
-    values = torch.cat([trunk(part.to(device)).cpu() for part in _middles((side,) * 3).split(1 << 14)]).T.reshape(-1, side, side, side)
+    values = torch.cat([trunk(part.to(device)).cpu() for part in _middles((side,) * 3).split(1 << 14)]).T.reshape(
+        -1, side, side, side
+    )
     weights = radiance_weights(fresh_density * values[0].exp(), values[1:], 1 / side)
     if empty is not None:
         weights = weights * torch.from_numpy(~empty).permute(2, 1, 0)
@@ -148,8 +152,16 @@ def _usable(points: Tensor, weights: Tensor) -> Candidates:
     return Candidates(points, weights / weights.mean() if bool((weights > 0).any()) else torch.ones_like(weights))
 
 
-def place_kernels(found: Candidates | None, count: int, extents: Tensor, spacing: Tensor, kernel: str, shape: str, how: Placement,
-                  generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def place_kernels(
+    found: Candidates | None,
+    count: int,
+    extents: Tensor,
+    spacing: Tensor,
+    kernel: str,
+    shape: str,
+    how: Placement,
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor]:
     """Centres `[count, D]` and shapes, packed as `fields.ops.rbf_gather` has them, for coords * `extents` `[D]`.
 
     `spacing` `[D]` is the distance of neighbouring samples in the same unit, half of which is the least width. `shape` is "full", "diagonal" or
@@ -159,7 +171,9 @@ def place_kernels(found: Candidates | None, count: int, extents: Tensor, spacing
     even = (extents.prod() / count) ** (1 / dimensions)
     if found is None or how == "lattice":
         centres = _lattice(count, dimensions) * extents
-        covariances = (even / 2).double() ** 2 * torch.eye(dimensions, dtype=torch.float64).expand(count, -1, -1) * WIDENED
+        covariances = (
+            (even / 2).double() ** 2 * torch.eye(dimensions, dtype=torch.float64).expand(count, -1, -1) * WIDENED
+        )
     else:
         points, weights = found.points * extents, found.weights
         if int((weights > 0).sum()) < 2 * count:
@@ -177,7 +191,7 @@ def place_kernels(found: Candidates | None, count: int, extents: Tensor, spacing
 
 
 def _shapes(covariances: Tensor, spacing: Tensor, kernel: str, shape: str) -> Tensor:
-    least, most = (spacing.double() / 2).square(), WIDEST ** 2
+    least, most = (spacing.double() / 2).square(), WIDEST**2
     if shape == "full":
         # In units of the least width no kernel is narrower than 1 along any direction.
         scale = least.sqrt()
@@ -204,13 +218,15 @@ def _inverse(variances: Tensor, kernel: str) -> Tensor:
 def _lattice(count: int, dimensions: int) -> Tensor:
     """`count` places of the smallest lattice that has as many, evenly thinned."""
     side = max(1, round(count ** (1 / dimensions)))
-    side += side ** dimensions < count
+    side += side**dimensions < count
     axis = (torch.arange(side) + 0.5) / side
     places = torch.stack(torch.meshgrid(*[axis] * dimensions, indexing="ij"), dim=-1).reshape(-1, dimensions)
     return places[torch.linspace(0, len(places) - 1, count).round().long()]
 
 
-def _more(points: Tensor, weights: Tensor, count: int, spacing: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def _more(
+    points: Tensor, weights: Tensor, count: int, spacing: Tensor, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
     """Fewer points than kernels: each several times, moved by less than a sample."""
     times = -(-count // len(points)) + 1
     moves = (torch.rand(times * len(points), points.shape[1], generator=generator) - 0.5) * spacing

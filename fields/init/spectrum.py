@@ -32,7 +32,7 @@ def diagonal_spectrum(values: Tensor, bins: int, kind: Kind = "quadrant") -> Ten
     total = torch.zeros(dimensions * bins + 1, dtype=torch.float64)
     total.index_add_(0, index.flatten(), magnitude.flatten())
     # (k and -k are one direction, whose magnitudes are the same)
-    return total[1:bins + 1] / (1 if kind == "quadrant" else 2)
+    return total[1 : bins + 1] / (1 if kind == "quadrant" else 2)
 
 
 def spectral_distance(a: Tensor, b: Tensor) -> float:

@@ -51,22 +51,33 @@ class Method(RadianceOptions):
     final_rate: float = Option(0.0, ge=0, le=1, description="share of the rates that is left at the last step (cosine)")
     batch: int = Option(65536, ge=1, le=1 << 24, description="points a training step")
     loss: Literal["auto", "l1", "l2", "relative_l2"] = Option(
-        "auto", description="auto: l2; relative_l2 for linear (HDR) signals; l1 for shapes")
-    eikonal: float = Option(0.0, ge=0, le=1e4, description="shapes: weight of (|gradient| - 1)^2, what makes a distance one")
-    normals: float = Option(0.0, ge=0, le=1e4, description="shapes: weight of 1 - cos between gradient and normal, on the surface")
+        "auto", description="auto: l2; relative_l2 for linear (HDR) signals; l1 for shapes"
+    )
+    eikonal: float = Option(
+        0.0, ge=0, le=1e4, description="shapes: weight of (|gradient| - 1)^2, what makes a distance one"
+    )
+    normals: float = Option(
+        0.0, ge=0, le=1e4, description="shapes: weight of 1 - cos between gradient and normal, on the surface"
+    )
 
     def prepare(self, signal: Signal) -> Self:
         """A copy in which everything that was left open is decided from the signal."""
         if self.kinds and signal.kind not in self.kinds:
-            raise BadInput(f"method {self.name} takes signals of the kind {' or '.join(self.kinds)}; this is of the kind {signal.kind}")
+            raise BadInput(
+                f"method {self.name} takes signals of the kind {' or '.join(self.kinds)}; this is of the kind {signal.kind}"
+            )
         update = decided(self, signal)
         dimensions = self.axes_of(signal)
         if dimensions not in self.dimensions:
             can = " or ".join(str(d) for d in self.dimensions)
-            raise BadInput(f"method {self.name} takes signals of {can} dimensions; "
-                           f"this {signal.kind} has {dimensions}{self.why_dimensions and ': ' + self.why_dimensions}")
+            raise BadInput(
+                f"method {self.name} takes signals of {can} dimensions; "
+                f"this {signal.kind} has {dimensions}{self.why_dimensions and ': ' + self.why_dimensions}"
+            )
         if self.gradient_terms and not signal.channels.space.endswith("_distance"):
-            raise BadInput(f"{' and '.join(self.gradient_terms)}: is of the gradient of a distance, and this {signal.kind} is not fitted as one")
+            raise BadInput(
+                f"{' and '.join(self.gradient_terms)}: is of the gradient of a distance, and this {signal.kind} is not fitted as one"
+            )
         if self.loss == "auto":
             update["loss"] = signal.preferred_loss
         return self.model_copy(update=update) if update else self
@@ -98,6 +109,7 @@ class Method(RadianceOptions):
 
     def sized(self, dimensions: int, channels: int, parameters: int) -> Self:
         """A copy that holds `parameters` numbers to within 3 %."""
+
         def miss(method: Self) -> float:
             return abs(method.parameters(dimensions, channels) - parameters) / parameters
 

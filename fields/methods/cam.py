@@ -28,16 +28,29 @@ class Cam(Fourier):
 
     moves = "axis"
 
-    grid_rate: float | None = Option(None, gt=0, le=1, description="Adam's step size for the grids; none: ten times the network's for pictures, else the network's")
+    grid_rate: float | None = Option(
+        None,
+        gt=0,
+        le=1,
+        description="Adam's step size for the grids; none: ten times the network's for pictures, else the network's",
+    )
     hidden_layers: int = Option(3, ge=1, le=32, description="hidden layers")
     modulate: bool = Option(True, description="false: the same network without the grids")
     normalise: bool = Option(True, description="standardise each sample's features before they are scaled")
     grid_axes: Literal["auto", "all", "time", "view"] = Option(
-        "auto", description="coordinates that index the grids; auto: time where there is such an axis, the direction for scenes, else all")
-    nodes: int | None = Option(None, ge=2, le=4096, description="nodes along each axis of a grid; none: 64, 32, 16, 8 for 1 to 4 axes; along "
-                               "azimuth and half as many along elevation: 10")
+        "auto",
+        description="coordinates that index the grids; auto: time where there is such an axis, the direction for scenes, else all",
+    )
+    nodes: int | None = Option(
+        None,
+        ge=2,
+        le=4096,
+        description="nodes along each axis of a grid; none: 64, 32, 16, 8 for 1 to 4 axes; along "
+        "azimuth and half as many along elevation: 10",
+    )
     encoding: Literal["auto", "fourier", "octaves"] = Option(
-        "auto", description="what the MLP sees: random Fourier features or NeRF's octaves; auto: octaves for scenes")
+        "auto", description="what the MLP sees: random Fourier features or NeRF's octaves; auto: octaves for scenes"
+    )
     octaves: int = Option(10, ge=1, le=24, description="frequencies an axis of encoding=octaves")
 
     def prepare(self, signal: Signal) -> Self:
@@ -61,7 +74,9 @@ class Cam(Fourier):
             method = method.model_copy(update={"nodes": nodes})
         if method.grid_rate is None:
             # As the authors have it: their networks of sounds and scenes have one rate for all.
-            method = method.model_copy(update={"grid_rate": min(1.0, (10 if self.axes_of(signal) == 2 else 1) * method.learning_rate)})
+            method = method.model_copy(
+                update={"grid_rate": min(1.0, (10 if self.axes_of(signal) == 2 else 1) * method.learning_rate)}
+            )
         return method
 
     def frequency_candidates(self, stretch: float = 1.0) -> list[float]:
@@ -98,17 +113,29 @@ class Cam(Fourier):
         else:
             encoder = Encoder(dimensions, self.frequencies, self.sigma, generator)
         network = MLP(encoder.outputs, self.width, self.hidden_layers, len(channels), bias=True, generator=generator)
-        views, times = (self.modulate and beside for beside in (self.grid_axes == "view", self.grid_axes == "time" and domain.axes[-1].name != "t"))
+        views, times = (
+            self.modulate and beside
+            for beside in (self.grid_axes == "view", self.grid_axes == "time" and domain.axes[-1].name != "t")
+        )
         indexing = 2 if views else 1 if times else dimensions
         axes, nodes = self._grid(indexing)
         modulation = Modulation(indexing, axes, nodes, self.hidden_layers) if self.modulate else None
         # In [0, 1] a sigmoid, as the authors have it; other values are not bounded.
         sigmoid = channels.space == "srgb"
-        return CamField(domain, channels, encoder, ModulatedMLP(network, modulation, self.normalise, sigmoid), 0.0 if sigmoid else 0.5,
-                        sees_directions=views, sees_times=times)
+        return CamField(
+            domain,
+            channels,
+            encoder,
+            ModulatedMLP(network, modulation, self.normalise, sigmoid),
+            0.0 if sigmoid else 0.5,
+            sees_directions=views,
+            sees_times=times,
+        )
 
     def parameter_groups(self, field: Field) -> list[dict]:
         groups = [{"params": list(field.network.network.parameters()), "lr": self.learning_rate, "sparse": False}]
         if self.modulate:
-            groups.append({"params": list(field.network.modulation.parameters()), "lr": self.grid_rate, "sparse": False})
+            groups.append(
+                {"params": list(field.network.modulation.parameters()), "lr": self.grid_rate, "sparse": False}
+            )
         return groups

@@ -20,8 +20,12 @@ class Finer(Siren):
 
     frequency_option = "first_bias"
 
-    first_bias: float | None = Option(None, ge=0, le=1e3, description="k: the first biases are U(-k, k), larger is finer; none: 1 / sqrt(dimensions)")
-    through_scale: bool = Option(False, description="differentiate the varying period too: for distances, whose slopes are used")
+    first_bias: float | None = Option(
+        None, ge=0, le=1e3, description="k: the first biases are U(-k, k), larger is finer; none: 1 / sqrt(dimensions)"
+    )
+    through_scale: bool = Option(
+        False, description="differentiate the varying period too: for distances, whose slopes are used"
+    )
 
     def frequency_candidates(self, stretch: float = 1.0) -> list[float]:
         # A wave with the bias k is about 2 k + 1 times as fast as one without.
@@ -45,6 +49,15 @@ class Finer(Siren):
         from fields.networks.finer import Finer as Network
 
         dimensions = domain.dimensions
-        network = Network(dimensions, self.width, self.hidden_layers, len(channels), self.first_omega, self.hidden_omega,
-                          self.first_bias, self.through_scale, torch.Generator().manual_seed(seed))
+        network = Network(
+            dimensions,
+            self.width,
+            self.hidden_layers,
+            len(channels),
+            self.first_omega,
+            self.hidden_omega,
+            self.first_bias,
+            self.through_scale,
+            torch.Generator().manual_seed(seed),
+        )
         return CoordinateField(domain, channels, Identity(dimensions), network, scale=0.5, offset=0.5)

@@ -23,7 +23,8 @@ class Frequency(NetworkMethod):
     frequency_option = "octaves"
 
     octaves: int | None = Option(
-        None, ge=1, le=24, description="frequencies an axis; none: log2(longest side / 4), at most 12")
+        None, ge=1, le=24, description="frequencies an axis; none: log2(longest side / 4), at most 12"
+    )
 
     def prepare(self, signal: Signal) -> Self:
         method = super().prepare(signal)
@@ -52,6 +53,12 @@ class Frequency(NetworkMethod):
         from fields.networks.mlp import MLP
 
         encoder = Encoder(domain.dimensions, self.octaves)
-        network = MLP(encoder.outputs, self.width, self.hidden_layers, len(channels), bias=True,
-                      generator=torch.Generator().manual_seed(seed))
+        network = MLP(
+            encoder.outputs,
+            self.width,
+            self.hidden_layers,
+            len(channels),
+            bias=True,
+            generator=torch.Generator().manual_seed(seed),
+        )
         return CoordinateField(domain, channels, encoder, network, offset=0.5)

@@ -33,9 +33,12 @@ class GridMethod(GridPenalties, Method):
     batch: int = Option(16384, ge=1, le=1 << 24, description="points a training step")
     levels: int = Option(1, ge=1, le=12, description="grids of half the resolution each, coarse to fine, side by side")
     features: int | None = Option(None, ge=1, le=256, description="channels a node")
-    resolution: int | None = Option(None, ge=2, le=FINEST, description="nodes along the longest axis at the finest level")
+    resolution: int | None = Option(
+        None, ge=2, le=FINEST, description="nodes along the longest axis at the finest level"
+    )
     proportions: tuple[float, ...] | None = Option(
-        None, description="nodes of each axis in parts of the longest, as 1,0.5; none: as the signal's samples")
+        None, description="nodes of each axis in parts of the longest, as 1,0.5; none: as the signal's samples"
+    )
     width: int = Option(64, ge=1, le=1024, description="units a hidden layer of the network")
     hidden_layers: int = Option(2, ge=1, le=16, description="hidden layers of the network")
     backend: Literal["auto", "native", "torch"] = Option("auto", description="who computes the grids")
@@ -61,10 +64,12 @@ class GridMethod(GridPenalties, Method):
 
     def prepare(self, signal: Signal) -> Self:
         method = super().prepare(signal)
-        samples = [n or SCATTERED for n in signal.domain.shape[:self.axes_of(signal)]]
+        samples = [n or SCATTERED for n in signal.domain.shape[: self.axes_of(signal)]]
         self.refuse_one_level(self.levels)
         if self.proportions is not None and len(self.proportions) != len(samples):
-            raise BadInput(f"proportions={','.join(f'{p:g}' for p in self.proportions)}: this {signal.kind} has {len(samples)} axes")
+            raise BadInput(
+                f"proportions={','.join(f'{p:g}' for p in self.proportions)}: this {signal.kind} has {len(samples)} axes"
+            )
         update: dict[str, object] = {}
         if self.proportions is None:
             update["proportions"] = tuple(n / max(samples) for n in samples)
@@ -87,8 +92,10 @@ class GridMethod(GridPenalties, Method):
 
     def nodes(self) -> list[tuple[int, ...]]:
         """Of each axis, coarsest level first."""
-        return [tuple(max(2, round(self.resolution * part / 2 ** coarser)) for part in self.proportions)
-                for coarser in reversed(range(self.levels))]
+        return [
+            tuple(max(2, round(self.resolution * part / 2**coarser)) for part in self.proportions)
+            for coarser in reversed(range(self.levels))
+        ]
 
     def layout(self) -> FactorLayout:
         """The grids of a prepared config."""
@@ -106,6 +113,7 @@ class GridMethod(GridPenalties, Method):
 
     def _of_size(self, dimensions: int, channels: int, parameters: int, most: int = FINEST) -> list[Self]:
         """The two copies between whose resolutions the count passes `parameters`, or the one that comes nearest."""
+
         def copy(nodes: int) -> Self:
             return self.model_copy(update={"resolution": nodes})
 
@@ -131,8 +139,12 @@ class GridMethod(GridPenalties, Method):
         for copy in self._of_size(dimensions, channels, parameters):
             yield copy
             option = self.filling
-            found = crossing(lambda n: copy.model_copy(update={option: n}).parameters(dimensions, channels),  # noqa: B023
-                             1, 2 * getattr(self, option), parameters)
+            found = crossing(
+                lambda n: copy.model_copy(update={option: n}).parameters(dimensions, channels),  # noqa: B023
+                1,
+                2 * getattr(self, option),
+                parameters,
+            )
             yield from (copy.model_copy(update={option: n}) for n in found)
 
     def start(self, domain: Domain, generator) -> Start:
@@ -145,7 +157,9 @@ class GridMethod(GridPenalties, Method):
     def encoder(self, domain: Domain, generator):
         from fields.encoders.factor_grid import FactorGrid
 
-        return FactorGrid(self.layout(), self.backend, self.start(domain, generator), self.levels, gated=self.coarse_to_fine > 0)
+        return FactorGrid(
+            self.layout(), self.backend, self.start(domain, generator), self.levels, gated=self.coarse_to_fine > 0
+        )
 
     def network(self, channels: int, generator):
         raise NotImplementedError
@@ -157,14 +171,24 @@ class GridMethod(GridPenalties, Method):
 
         generator = torch.Generator().manual_seed(seed)
         encoder = self.encoder(domain, generator)
-        return FactorField(domain, channels, encoder, self.network(len(channels), generator), total_variation=self.total_variation,
-                           absolute=self.l1, open_by=self.coarse_to_fine, at_rest=self.at_rest(domain))
+        return FactorField(
+            domain,
+            channels,
+            encoder,
+            self.network(len(channels), generator),
+            total_variation=self.total_variation,
+            absolute=self.l1,
+            open_by=self.coarse_to_fine,
+            at_rest=self.at_rest(domain),
+        )
 
     def parameter_groups(self, field: Field) -> list[dict]:
         table = field.grid.table
         others = [parameter for parameter in field.parameters() if parameter is not table]
-        return [*([{"params": others, "lr": self.learning_rate, "sparse": False}] if others else []),
-                {"params": [table], "lr": self.table_rate, "sparse": True}]
+        return [
+            *([{"params": others, "lr": self.learning_rate, "sparse": False}] if others else []),
+            {"params": [table], "lr": self.table_rate, "sparse": True},
+        ]
 
 
 class DecodedGridMethod(GridMethod):
@@ -181,7 +205,11 @@ class DecodedGridMethod(GridMethod):
         return self.head == "linear" and self.levels == 1 and self.network_inputs() == channels
 
     def network_parameters(self, channels: int) -> int:
-        return 0 if self._bare(channels) else head_parameters(self.head, self.network_inputs(), self.width, self.hidden_layers, channels, bias=True)
+        return (
+            0
+            if self._bare(channels)
+            else head_parameters(self.head, self.network_inputs(), self.width, self.hidden_layers, channels, bias=True)
+        )
 
     def network(self, channels: int, generator):
         if self._bare(channels):
@@ -194,4 +222,9 @@ class DecodedGridMethod(GridMethod):
 def side_by_side(layouts: list[FactorLayout]) -> FactorLayout:
     """The slots of several layouts of one kind, one after another."""
     first = layouts[0]
-    return FactorLayout(first.dimensions, first.features, tuple(slot for layout in layouts for slot in layout.slots), first.nodes_at_ends)
+    return FactorLayout(
+        first.dimensions,
+        first.features,
+        tuple(slot for layout in layouts for slot in layout.slots),
+        first.nodes_at_ends,
+    )

@@ -29,7 +29,15 @@ SMALLEST, LARGEST = 20_000, 32_000_000
 
 # Where no number of samples tells how fine the detail is; a small MLP, as more and larger steps in the same time are worth more.
 FOR_KINDS: dict[str, dict[str, object]] = {
-    "radiance": {"levels": 12, "table_size": 1 << 16, "width": 64, "hidden_layers": 1, "batch": 1 << 17, "table_rate": 3e-2, "learning_rate": 1e-2},
+    "radiance": {
+        "levels": 12,
+        "table_size": 1 << 16,
+        "width": 64,
+        "hidden_layers": 1,
+        "batch": 1 << 17,
+        "table_rate": 3e-2,
+        "learning_rate": 1e-2,
+    },
     "shape": {"levels": 12, "table_size": 1 << 16, "width": 32, "hidden_layers": 1, "batch": 1 << 15},
 }
 # What is all around has far more surface than one thing in the middle (fox, `--steps 1200`: 26.2 dB, and 25.7 with `--set table_size=65536`).
@@ -45,23 +53,39 @@ class HashGrid(GridPenalties, Method):
 
     learning_rate: float = Option(5e-3, gt=0, le=1, description="Adam's step size for the MLP")
     table_rate: float = Option(5e-2, gt=0, le=1, description="Adam's step size for the table")
-    batch: int | None = Option(None, ge=1, le=1 << 24, description="points a training step; none: 16384, more for large tables")
+    batch: int | None = Option(
+        None, ge=1, le=1 << 24, description="points a training step; none: 16384, more for large tables"
+    )
     levels: int = Option(16, ge=1, le=32, description="grids, coarse to fine")
     features: Literal[1, 2, 4, 8] = Option(2, description="channels an entry")
     table_size: int | None = Option(
-        None, ge=16, le=1 << 26, description="entries a level at most, a power of two; none: by the kind, for pictures 1.25 numbers a sample in all")
+        None,
+        ge=16,
+        le=1 << 26,
+        description="entries a level at most, a power of two; none: by the kind, for pictures 1.25 numbers a sample in all",
+    )
     base_resolution: int = Option(16, ge=2, le=65536, description="cells along an axis at the coarsest level")
     growth: float | None = Option(
-        None, gt=1, le=8, description="resolution ratio of neighbouring levels; none: the finest cell is as large as a sample")
+        None,
+        gt=1,
+        le=8,
+        description="resolution ratio of neighbouring levels; none: the finest cell is as large as a sample",
+    )
     width: int = Option(64, ge=16, le=128, multiple_of=16, description="units a hidden layer of the MLP")
     hidden_layers: int = Option(2, ge=1, le=4, description="hidden layers of the MLP")
     head: Head = Option("mlp", description=DESCRIPTION)
     interpolation: Literal["linear", "smoothstep"] = Option("linear", description="smoothstep has continuous gradients")
-    fused: Literal["auto", "off"] = Option("auto", description="off: train through autograd instead of the fused native step")
+    fused: Literal["auto", "off"] = Option(
+        "auto", description="off: train through autograd instead of the fused native step"
+    )
     backend: Literal["auto", "native", "torch", "tcnn"] = Option(
-        "auto", description="who computes the grid; tcnn: tiny-cuda-nn, where it is installed and there is a GPU, grid and MLP")
+        "auto",
+        description="who computes the grid; tcnn: tiny-cuda-nn, where it is installed and there is a GPU, grid and MLP",
+    )
     products: Literal["float32", "bfloat16"] = Option(
-        "float32", description="bfloat16: round what the MLP multiplies in training; faster where the processor has AVX512-BF16")
+        "float32",
+        description="bfloat16: round what the MLP multiplies in training; faster where the processor has AVX512-BF16",
+    )
 
     @field_validator("table_size")
     @classmethod
@@ -78,8 +102,12 @@ class HashGrid(GridPenalties, Method):
 
     @model_validator(mode="after")
     def _penalties_train_through_autograd(self) -> Self:
-        if (self.total_variation or self.l1 or self.coarse_to_fine) and (self.backend == "tcnn" or self.products != "float32"):
-            raise ValueError("total_variation, l1 and coarse_to_fine train through autograd: leave backend and products at their defaults")
+        if (self.total_variation or self.l1 or self.coarse_to_fine) and (
+            self.backend == "tcnn" or self.products != "float32"
+        ):
+            raise ValueError(
+                "total_variation, l1 and coarse_to_fine train through autograd: leave backend and products at their defaults"
+            )
         return self
 
     @model_validator(mode="after")
@@ -111,8 +139,11 @@ class HashGrid(GridPenalties, Method):
             method = method.model_copy(update={"growth": min(max(growth, 1.05), 8.0)})
         if method.table_size is None:
             wanted = max(SMALLEST, min(LARGEST, NUMBERS_A_SAMPLE.get(signal.kind, 1.25) * math.prod(shape)))
-            fits = [2 ** k for k in range(4, 25)
-                    if method.model_copy(update={"table_size": 2 ** k}).parameters(dimensions, channels) <= wanted]
+            fits = [
+                2**k
+                for k in range(4, 25)
+                if method.model_copy(update={"table_size": 2**k}).parameters(dimensions, channels) <= wanted
+            ]
             method = method.model_copy(update={"table_size": max([256, *fits])})
             if free:
                 # Powers of two are far apart; the rest of the room is filled by the solver.
@@ -126,8 +157,11 @@ class HashGrid(GridPenalties, Method):
     def frequency_candidates(self, stretch: float = 1.0) -> list[float]:
         """Growths that end at 32, 45, 64, ... cells along an axis."""
         steps = range(2, 17) if self.levels > 1 else []
-        return [(2.0 ** (half / 2)) ** (1 / (self.levels - 1)) for half in steps
-                if (2.0 ** (half / 2)) ** (1 / (self.levels - 1)) <= 3.0]
+        return [
+            (2.0 ** (half / 2)) ** (1 / (self.levels - 1))
+            for half in steps
+            if (2.0 ** (half / 2)) ** (1 / (self.levels - 1)) <= 3.0
+        ]
 
     def half_frequency(self, value: float) -> float:
         return value / 2.0 ** (1 / (self.levels - 1))  # half the finest cells along an axis
@@ -141,8 +175,11 @@ class HashGrid(GridPenalties, Method):
 
     def sizes(self, dimensions: int, channels: int, parameters: int) -> list[Self]:
         """Copies of that size, nearest to this recipe first: width, levels and table are chosen, growth is solved."""
-        shapes = [self.model_copy(update={"width": width, "levels": levels})
-                  for width in (16, 32, 48, 64, 96, 128) for levels in range(1, 25)]
+        shapes = [
+            self.model_copy(update={"width": width, "levels": levels})
+            for width in (16, 32, 48, 64, 96, 128)
+            for levels in range(1, 25)
+        ]
         found: list[Self] = []
         for shape in sorted(shapes, key=self._distance):
             # No growth brings a shape nearer, so once the best found beats the next shape the search is over.
@@ -150,15 +187,18 @@ class HashGrid(GridPenalties, Method):
                 break
             table = max(1, (parameters - shape._network_parameters(channels)) / (shape.levels * self.features))
             for log2_size in range(max(4, math.floor(math.log2(table))), min(27, math.ceil(math.log2(table)) + 4)):
-                found += shape.model_copy(update={"table_size": 2 ** log2_size})._grown(dimensions, channels, parameters)
+                found += shape.model_copy(update={"table_size": 2**log2_size})._grown(dimensions, channels, parameters)
             found.sort(key=self._distance)
         return found
 
     def _network_parameters(self, channels: int) -> int:
-        return head_parameters(self.head, self.levels * self.features, self.width, self.hidden_layers, channels, bias=False)
+        return head_parameters(
+            self.head, self.levels * self.features, self.width, self.hidden_layers, channels, bias=False
+        )
 
     def _grown(self, dimensions: int, channels: int, parameters: int) -> list[Self]:
         """Copies of about `parameters` numbers; the count rises with growth, which is solved in thousandths."""
+
         def grown(thousandths: int) -> Self:
             return self.model_copy(update={"growth": thousandths / 1000})
 
@@ -175,8 +215,11 @@ class HashGrid(GridPenalties, Method):
         """How far a copy's shape is from this recipe's: doublings of width, levels, and of the finest resolution."""
         finest = (other.levels - 1) * math.log2(other.growth) - (self.levels - 1) * math.log2(self.growth)
         same_finest = other.growth == self.growth
-        return (abs(math.log2(other.width / self.width)) + abs(math.log2(other.levels / self.levels))
-                + (0 if same_finest else abs(finest)))
+        return (
+            abs(math.log2(other.width / self.width))
+            + abs(math.log2(other.levels / self.levels))
+            + (0 if same_finest else abs(finest))
+        )
 
     def build(self, domain: Domain, channels: Channels, seed: int) -> Field:
         import torch
@@ -186,14 +229,32 @@ class HashGrid(GridPenalties, Method):
 
         generator = torch.Generator().manual_seed(seed)
         by_tcnn = self.backend == "tcnn"
-        encoder = Encoder(self.layout(domain.dimensions), self.interpolation, "auto" if by_tcnn else self.backend, generator,
-                          gated=self.coarse_to_fine > 0)
-        network = build_head(self.head, encoder.outputs, self.width, self.hidden_layers, len(channels), False, generator)
+        encoder = Encoder(
+            self.layout(domain.dimensions),
+            self.interpolation,
+            "auto" if by_tcnn else self.backend,
+            generator,
+            gated=self.coarse_to_fine > 0,
+        )
+        network = build_head(
+            self.head, encoder.outputs, self.width, self.hidden_layers, len(channels), False, generator
+        )
         fused = self.fused != "off" and self.backend != "torch" and self.head == "mlp"
-        return GridField(domain, channels, encoder, network, fused=fused,
-                         products=self.products, accelerator="tcnn" if by_tcnn else None,
-                         total_variation=self.total_variation, absolute=self.l1, open_by=self.coarse_to_fine)
+        return GridField(
+            domain,
+            channels,
+            encoder,
+            network,
+            fused=fused,
+            products=self.products,
+            accelerator="tcnn" if by_tcnn else None,
+            total_variation=self.total_variation,
+            absolute=self.l1,
+            open_by=self.coarse_to_fine,
+        )
 
     def parameter_groups(self, field: Field) -> list[dict]:
-        return [{"params": list(field.network.parameters()), "lr": self.learning_rate, "sparse": False},
-                {"params": list(field.encoder.parameters()), "lr": self.table_rate, "sparse": True}]
+        return [
+            {"params": list(field.network.parameters()), "lr": self.learning_rate, "sparse": False},
+            {"params": list(field.encoder.parameters()), "lr": self.table_rate, "sparse": True},
+        ]

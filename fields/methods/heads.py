@@ -7,8 +7,10 @@ from typing import Literal
 from fields.sizes import mlp_parameters
 
 Head = Literal["mlp", "linear", "kan-spline", "kan-gaussian", "hourglass", "quadratic"]
-DESCRIPTION = ("the network: an MLP, none but a linear map, Kolmogorov-Arnold layers of splines or Gaussians, wide streams with narrow blocks, or "
-               "quadratic neurons; all but the MLP train through autograd")
+DESCRIPTION = (
+    "the network: an MLP, none but a linear map, Kolmogorov-Arnold layers of splines or Gaussians, wide streams with narrow blocks, or "
+    "quadratic neurons; all but the MLP train through autograd"
+)
 
 
 def head_parameters(head: Head, inputs: int, width: int, hidden_layers: int, outputs: int, bias: bool) -> int:

@@ -19,7 +19,9 @@ class KPlanes(DecodedGridMethod):
 
     learning_rate: float = Option(5e-3, gt=0, le=1, description="Adam's step size for the MLP")
     table_rate: float = Option(3e-2, gt=0, le=1, description="Adam's step size for the planes")
-    levels: int = Option(3, ge=1, le=12, description="sets of planes of half the resolution each, coarse to fine, side by side")
+    levels: int = Option(
+        3, ge=1, le=12, description="sets of planes of half the resolution each, coarse to fine, side by side"
+    )
     most_nodes = 512
 
     def default_features(self, dimensions: int) -> int:

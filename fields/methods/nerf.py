@@ -30,5 +30,7 @@ class Nerf(Frequency):
         from fields.networks.skip_mlp import SkipMLP
 
         encoder = Encoder(domain.dimensions, self.octaves)
-        network = SkipMLP(encoder.outputs, self.width, self.hidden_layers, len(channels), torch.Generator().manual_seed(seed))
+        network = SkipMLP(
+            encoder.outputs, self.width, self.hidden_layers, len(channels), torch.Generator().manual_seed(seed)
+        )
         return CoordinateField(domain, channels, encoder, network, offset=0.5)

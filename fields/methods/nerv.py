@@ -16,7 +16,20 @@ if TYPE_CHECKING:
     from scenes.signal import Signal
 
 # Lists of strides to choose from; the product is how much larger than the first grid the frame is.
-STRIDES = ("2,2", "3,2", "2,2,2", "3,2,2", "4,2,2", "5,2,2", "3,2,2,2", "4,2,2,2", "5,2,2,2", "5,3,2,2", "5,2,2,2,2", "5,3,2,2,2")
+STRIDES = (
+    "2,2",
+    "3,2",
+    "2,2,2",
+    "3,2,2",
+    "4,2,2",
+    "5,2,2",
+    "3,2,2,2",
+    "4,2,2,2",
+    "5,2,2,2",
+    "5,3,2,2",
+    "5,2,2,2,2",
+    "5,3,2,2,2",
+)
 GRID_HEIGHT = 9
 # Sizes where none is asked for: numbers a value of the clip, and the most that a CPU trains in reasonable time.
 NUMBERS_A_VALUE, SMALLEST, LARGEST = 0.1, 20_000, 3_000_000
@@ -34,16 +47,40 @@ class Nerv(Method):
 
     learning_rate: float = Option(2e-3, gt=0, le=1, description="Adam's step size")
     batch: int = Option(1, ge=1, le=1024, description="frames a training step")
-    loss: Literal["auto", "fusion", "l1", "l2"] = Option("auto", description="fusion (auto): 0.7 of the absolute error, 0.3 of 1 - SSIM")
+    loss: Literal["auto", "fusion", "l1", "l2"] = Option(
+        "auto", description="fusion (auto): 0.7 of the absolute error, 0.3 of 1 - SSIM"
+    )
     code_base: float = Option(1.25, gt=1, le=4, description="ratio of neighbouring frequencies of the time code")
-    frequencies: int = Option(40, ge=1, le=256, description="frequencies of the time code; each gives a sine and a cosine")
-    hidden: int = Option(512, ge=1, le=8192, description="units of the network before the first grid; where a size is solved for, those too")
-    grid_channels: int | None = Option(None, ge=1, le=4096, description="channels of the first grid; none: 0.1 numbers a value in all")
-    lower_width: int | None = Option(None, ge=1, le=1024, description="channels that no block goes below; none: by size")
-    strides: str | None = Option(None, description="enlargements of the blocks, such as 5,2,2; none: the first grid is about 9 rows high")
-    time_nodes: int = Option(0, ge=0, le=4096, description="CAM: nodes over time of each block's scales and shifts; 0: none, the paper's 60 or 30")
-    grid_height: int | None = Option(None, ge=1, le=1024, description="rows of the first grid; none: the frame's over the strides")
-    grid_width: int | None = Option(None, ge=1, le=1024, description="columns of the first grid; none: the frame's over the strides")
+    frequencies: int = Option(
+        40, ge=1, le=256, description="frequencies of the time code; each gives a sine and a cosine"
+    )
+    hidden: int = Option(
+        512,
+        ge=1,
+        le=8192,
+        description="units of the network before the first grid; where a size is solved for, those too",
+    )
+    grid_channels: int | None = Option(
+        None, ge=1, le=4096, description="channels of the first grid; none: 0.1 numbers a value in all"
+    )
+    lower_width: int | None = Option(
+        None, ge=1, le=1024, description="channels that no block goes below; none: by size"
+    )
+    strides: str | None = Option(
+        None, description="enlargements of the blocks, such as 5,2,2; none: the first grid is about 9 rows high"
+    )
+    time_nodes: int = Option(
+        0,
+        ge=0,
+        le=4096,
+        description="CAM: nodes over time of each block's scales and shifts; 0: none, the paper's 60 or 30",
+    )
+    grid_height: int | None = Option(
+        None, ge=1, le=1024, description="rows of the first grid; none: the frame's over the strides"
+    )
+    grid_width: int | None = Option(
+        None, ge=1, le=1024, description="columns of the first grid; none: the frame's over the strides"
+    )
 
     @field_validator("strides")
     @classmethod
@@ -81,10 +118,12 @@ class Nerv(Method):
         return [int(piece) for piece in self.strides.split(",")]
 
     def _stem(self) -> int:
-        return (2 * self.frequencies + 1) * self.hidden + (self.hidden + 1) * self.grid_channels * self.grid_height * self.grid_width
+        return (2 * self.frequencies + 1) * self.hidden + (
+            self.hidden + 1
+        ) * self.grid_channels * self.grid_height * self.grid_width
 
     def _block(self, inputs: int, outputs: int, stride: int) -> int:
-        return (9 * inputs + 1) * outputs * stride ** 2
+        return (9 * inputs + 1) * outputs * stride**2
 
     def _head(self, inputs: int, channels: int) -> int:
         return (inputs + 1) * channels
@@ -93,7 +132,9 @@ class Nerv(Method):
         widths = self.widths()
         blocks = zip([self.grid_channels, *widths[:-1]], widths, self.stride_list())
         modulation = 2 * self.time_nodes * sum(widths)
-        return self._stem() + sum(self._block(*block) for block in blocks) + modulation + self._head(widths[-1], channels)
+        return (
+            self._stem() + sum(self._block(*block) for block in blocks) + modulation + self._head(widths[-1], channels)
+        )
 
     def sizes(self, dimensions: int, channels: int, parameters: int) -> list[Self]:
         """Copies of that size, best first: as in the published models the first grid has 0.27 to 1.2 of the lower width and the
@@ -109,10 +150,16 @@ class Nerv(Method):
                 if not 16 <= hidden <= 1024:
                     continue
                 share = a_unit * hidden / parameters
-                cost = 10 * max(0.0, share - 0.68) + 10 * max(0.0, 0.5 - share) + 0.3 * abs(math.log2(hidden / self.hidden))
+                cost = (
+                    10 * max(0.0, share - 0.68)
+                    + 10 * max(0.0, 0.5 - share)
+                    + 0.3 * abs(math.log2(hidden / self.hidden))
+                )
                 found.append((cost, lower, grid, hidden))
-        return [self.model_copy(update={"lower_width": lower, "grid_channels": grid, "hidden": hidden})
-                for _, lower, grid, hidden in sorted(found)]
+        return [
+            self.model_copy(update={"lower_width": lower, "grid_channels": grid, "hidden": hidden})
+            for _, lower, grid, hidden in sorted(found)
+        ]
 
     def build(self, domain: Domain, channels: Channels, seed: int):
         import torch
@@ -123,13 +170,30 @@ class Nerv(Method):
         width, height, _ = domain.shape
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            generator = Generator(preset=self.preset_name, code=(self.code_base, self.frequencies), hidden=self.hidden,
-                                  grid=(self.grid_channels, self.grid_height, self.grid_width), widths=self.widths(),
-                                  strides=self.stride_list(), height=height, width=width, channels=len(channels), time_nodes=self.time_nodes)
+            generator = Generator(
+                preset=self.preset_name,
+                code=(self.code_base, self.frequencies),
+                hidden=self.hidden,
+                grid=(self.grid_channels, self.grid_height, self.grid_width),
+                widths=self.widths(),
+                strides=self.stride_list(),
+                height=height,
+                width=width,
+                channels=len(channels),
+                time_nodes=self.time_nodes,
+            )
         return GeneratorField(domain, channels, generator)
 
     def parameter_groups(self, field: Field) -> list[dict]:
-        return [{"params": list(field.parameters()), "lr": self.learning_rate, "sparse": False, "betas": (0.5, 0.999), "eps": 1e-8}]
+        return [
+            {
+                "params": list(field.parameters()),
+                "lr": self.learning_rate,
+                "sparse": False,
+                "betas": (0.5, 0.999),
+                "eps": 1e-8,
+            }
+        ]
 
     def rate_factor(self, step: int, total: int | None) -> float:
         """NeRV's warm-up over the first fifth and cosine after it; but 0.3 over the first tenth, while the number of steps may
@@ -148,7 +212,9 @@ class NervPlus(Nerv):
     paper = "Ghorbel et al. 2024, NeRV++: An Enhanced Implicit Neural Video Representation"
     published_width: ClassVar[int] = 80
 
-    preset: Literal["paper", "release"] = Option("paper", description="paper: as its figure; release: as its code (gated block, gated stem)")
+    preset: Literal["paper", "release"] = Option(
+        "paper", description="paper: as its figure; release: as its code (gated block, gated stem)"
+    )
 
     @property
     def preset_name(self) -> str:
@@ -171,10 +237,11 @@ class NervPlus(Nerv):
 
 def best_strides(width: int, height: int) -> str:
     """The strides under which the first grid's short side is nearest to 9 and least of the frame is cut off."""
+
     def cost(strides: str) -> float:
         product = math.prod(int(piece) for piece in strides.split(","))
         rows, columns = -(-height // product), -(-width // product)
-        waste = rows * columns * product ** 2 / (width * height) - 1
+        waste = rows * columns * product**2 / (width * height) - 1
         return abs(math.log2(min(rows, columns) / GRID_HEIGHT)) + 4 * waste
 
     return min(STRIDES, key=cost)

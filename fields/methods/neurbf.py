@@ -27,8 +27,22 @@ if TYPE_CHECKING:
 LARGEST = 3_000_000
 FOR_SHAPES = 400_000
 # Where nothing is said, by the kind of signal (the paper's for pictures and shapes).
-PICTURE = {"kernel": "inverse_quadratic", "shape": "full", "kernel_features": 32, "neighbours": 4, "lowest": 2.0 ** -3, "highest": 2.0 ** 12}
-SPACE = {"kernel": "inverse_quadratic", "shape": "full", "kernel_features": 16, "neighbours": 8, "lowest": 1.0, "highest": 8.0}
+PICTURE = {
+    "kernel": "inverse_quadratic",
+    "shape": "full",
+    "kernel_features": 32,
+    "neighbours": 4,
+    "lowest": 2.0**-3,
+    "highest": 2.0**12,
+}
+SPACE = {
+    "kernel": "inverse_quadratic",
+    "shape": "full",
+    "kernel_features": 16,
+    "neighbours": 8,
+    "lowest": 1.0,
+    "highest": 8.0,
+}
 # Of scenes with bounds, and of all scenes (the paper's for NeRF-Synthetic, and for it and LLFF).
 BOUNDED = SPACE | {"kernel_features": 32, "neighbours": 5}
 SCENE_SINES = {"kernel_sines": False}
@@ -49,38 +63,82 @@ class NeuRbf(Method):
     why_dimensions = "its kernels are placed in a plane or in space"
 
     learning_rate: float = Option(1e-2, gt=0, le=1, description="Adam's step size for the MLP")
-    table_rate: float = Option(5e-3, gt=0, le=1, description="Adam's step size for the kernels' features, the grid and their bias")
+    table_rate: float = Option(
+        5e-3, gt=0, le=1, description="Adam's step size for the kernels' features, the grid and their bias"
+    )
     batch: int = Option(16384, ge=1, le=1 << 24, description="points a training step")
     kernels: int | None = Option(None, ge=1, le=1 << 20, description="how many; none: what a size has room for")
     kernel: Literal["inverse_quadratic", "inverse_multiquadric", "gaussian", "hat", "markov"] | None = Option(
-        None, description="their form; none: hat for distances, else inverse_quadratic")
+        None, description="their form; none: hat for distances, else inverse_quadratic"
+    )
     shape: Literal["full", "diagonal", "isotropic"] | None = Option(
-        None, description="covariances: whole matrices, a width an axis, or one width; none: isotropic for distances, else full")
-    kernel_features: int | None = Option(None, ge=1, le=128, description="numbers learned a kernel; none: 32 for pictures and scenes with bounds, else 16")
-    neighbours: int | None = Option(None, ge=1, le=32, description="kernels that a point sees; none: 4 for pictures, 5 for scenes with bounds, else 8")
+        None,
+        description="covariances: whole matrices, a width an axis, or one width; none: isotropic for distances, else full",
+    )
+    kernel_features: int | None = Option(
+        None,
+        ge=1,
+        le=128,
+        description="numbers learned a kernel; none: 32 for pictures and scenes with bounds, else 16",
+    )
+    neighbours: int | None = Option(
+        None,
+        ge=1,
+        le=32,
+        description="kernels that a point sees; none: 4 for pictures, 5 for scenes with bounds, else 8",
+    )
     normalise: Literal["off", "detached", "full"] = Option(
-        "detached", description="divide by the sum over the neighbours; detached: which is held constant in gradients, as the authors do; off for scenes with bounds unless asked for")
-    kernel_sines: bool = Option(True, description="sines of the kernels' values, one frequency a feature; not for scenes unless asked for")
-    kernel_phases: bool = Option(False, description="learn the phases of these sines, as the paper says and its code does not")
-    lowest: float | None = Option(None, gt=0, le=1e6, description="lowest of these frequencies; none: 1/8 for pictures, else 1")
-    highest: float | None = Option(None, gt=0, le=1e6, description="highest of these frequencies; none: 4096 for pictures, else 8")
-    layer_sines: bool = Option(False, description="add sines of the MLP's first layer to it, for long fits (several thousand steps)")
+        "detached",
+        description="divide by the sum over the neighbours; detached: which is held constant in gradients, as the authors do; off for scenes with bounds unless asked for",
+    )
+    kernel_sines: bool = Option(
+        True, description="sines of the kernels' values, one frequency a feature; not for scenes unless asked for"
+    )
+    kernel_phases: bool = Option(
+        False, description="learn the phases of these sines, as the paper says and its code does not"
+    )
+    lowest: float | None = Option(
+        None, gt=0, le=1e6, description="lowest of these frequencies; none: 1/8 for pictures, else 1"
+    )
+    highest: float | None = Option(
+        None, gt=0, le=1e6, description="highest of these frequencies; none: 4096 for pictures, else 8"
+    )
+    layer_sines: bool = Option(
+        False, description="add sines of the MLP's first layer to it, for long fits (several thousand steps)"
+    )
     layer_lowest: float = Option(10.0, gt=0, le=1e6, description="lowest frequency of these")
     layer_highest: float = Option(100.0, gt=0, le=1e6, description="highest frequency of these")
     placement: Literal["kmeans", "weighted", "random", "lattice"] = Option(
-        "kmeans", description="where kernels are: weighted k-means, drawn by weight, drawn evenly, or a lattice; the last three to compare with")
-    place_after: float = Option(0.0, ge=0, lt=1, description="radiance: share of the steps in which the grid learns alone, before kernels are placed by what "
-                                "it found, as the authors do; 0: at once, by silhouettes")
+        "kmeans",
+        description="where kernels are: weighted k-means, drawn by weight, drawn evenly, or a lattice; the last three to compare with",
+    )
+    place_after: float = Option(
+        0.0,
+        ge=0,
+        lt=1,
+        description="radiance: share of the steps in which the grid learns alone, before kernels are placed by what "
+        "it found, as the authors do; 0: at once, by silhouettes",
+    )
     grid: bool = Option(True, description="false: kernels alone")
     levels: int | None = Option(None, ge=1, le=32, description="of the hash grid; none: 2 in the plane, 16 in space")
-    features: Literal[1, 2, 4, 8] | None = Option(None, description="channels an entry of the hash grid; none: 2 in the plane, 1 in space")
-    grid_share: float | None = Option(None, gt=0, lt=1, description="of all numbers, how many the grid may have; none: 0.75 for distances, else 0.5")
+    features: Literal[1, 2, 4, 8] | None = Option(
+        None, description="channels an entry of the hash grid; none: 2 in the plane, 1 in space"
+    )
+    grid_share: float | None = Option(
+        None, gt=0, lt=1, description="of all numbers, how many the grid may have; none: 0.75 for distances, else 0.5"
+    )
     base_resolution: int = Option(16, ge=2, le=65536, description="cells along an axis at its coarsest level")
-    growth: float | None = Option(None, gt=1, le=4096, description="resolution ratio of its levels; none: to half the samples, as its room allows")
-    table_size: int | None = Option(None, ge=16, le=LARGEST_TABLE, description="entries a level at most, a power of two; none: by its room")
+    growth: float | None = Option(
+        None, gt=1, le=4096, description="resolution ratio of its levels; none: to half the samples, as its room allows"
+    )
+    table_size: int | None = Option(
+        None, ge=16, le=LARGEST_TABLE, description="entries a level at most, a power of two; none: by its room"
+    )
     width: int = Option(64, ge=1, le=256, description="units a hidden layer of the MLP")
     hidden_layers: int = Option(2, ge=1, le=8, description="hidden layers of the MLP")
-    backend: Literal["auto", "native", "torch"] = Option("auto", description="who computes the grid, the neighbours and the kernels")
+    backend: Literal["auto", "native", "torch"] = Option(
+        "auto", description="who computes the grid, the neighbours and the kernels"
+    )
 
     # What `build` places kernels by. It is no option: a loaded field has its kernels already.
     _signal: object = PrivateAttr(None)
@@ -89,7 +147,11 @@ class NeuRbf(Method):
     @model_validator(mode="after")
     def _rising(self) -> Self:
         for low, high in (("lowest", "highest"), ("layer_lowest", "layer_highest")):
-            if getattr(self, low) is not None and getattr(self, high) is not None and getattr(self, low) > getattr(self, high):
+            if (
+                getattr(self, low) is not None
+                and getattr(self, high) is not None
+                and getattr(self, low) > getattr(self, high)
+            ):
                 raise ValueError(f"{low} is above {high}")
         if self.table_size is not None and self.table_size & (self.table_size - 1):
             raise ValueError("table_size should be a power of two")
@@ -107,7 +169,9 @@ class NeuRbf(Method):
         suits = PICTURE if dimensions == 2 else DISTANCE if distance else BOUNDED if bounded else SPACE
         given = {"levels": levels, "features": features, "grid_share": share} | suits
         update = {name: value for name, value in given.items() if getattr(method, name) is None}
-        others = DISTANCE_RATES if distance else SCENE_SINES | ({"normalise": "off"} if bounded else {}) if scene else {}
+        others = (
+            DISTANCE_RATES if distance else SCENE_SINES | ({"normalise": "off"} if bounded else {}) if scene else {}
+        )
         update |= {name: value for name, value in others.items() if name not in self.model_fields_set}
         method = method.model_copy(update=update)
         if isinstance(signal, Sampled) and self._signal is not signal:
@@ -117,9 +181,13 @@ class NeuRbf(Method):
             samples = math.prod(n or 64 for n in signal.domain.shape)
             wanted = FOR_SHAPES if None in signal.domain.shape else samples * NUMBERS_A_SAMPLE.get(signal.kind, 1.25)
             wanted = int(max(SMALLEST, min(LARGEST, wanted)))
-            finest = max((n or 1024 for n in signal.domain.shape)) / 2
+            finest = max(n or 1024 for n in signal.domain.shape) / 2
             sized = method._filled(dimensions, channels, wanted, finest)
-            update = {name: getattr(sized, name) for name in ("growth", "table_size", "kernels") if getattr(method, name) is None}
+            update = {
+                name: getattr(sized, name)
+                for name in ("growth", "table_size", "kernels")
+                if getattr(method, name) is None
+            }
             method = method.model_copy(update=update)
         return method
 
@@ -140,7 +208,9 @@ class NeuRbf(Method):
         return grid + self.encoder_outputs() + phases + self.kernels * self.numbers_a_kernel(dimensions)
 
     def parameters(self, dimensions: int, channels: int) -> int:
-        return self.encoder_parameters(dimensions) + mlp_parameters(self.encoder_outputs(), self.width, self.hidden_layers, channels, bias=True)
+        return self.encoder_parameters(dimensions) + mlp_parameters(
+            self.encoder_outputs(), self.width, self.hidden_layers, channels, bias=True
+        )
 
     def sizes(self, dimensions: int, channels: int, parameters: int) -> Iterator[Self]:
         finest = self.base_resolution * self.growth ** (self.levels - 1)
@@ -148,7 +218,9 @@ class NeuRbf(Method):
             copy = self.model_copy(update={"width": width})
             if copy.kernels_for(dimensions, channels, parameters) >= copy.neighbours:
                 yield copy.model_copy(update={"kernels": copy.kernels_for(dimensions, channels, parameters)})
-            yield copy.model_copy(update={"growth": None, "table_size": None})._filled(dimensions, channels, parameters, finest)
+            yield copy.model_copy(update={"growth": None, "table_size": None})._filled(
+                dimensions, channels, parameters, finest
+            )
 
     def kernels_for(self, dimensions: int, channels: int, parameters: int) -> int:
         """How many kernels the rest of `parameters` has room for; negative where there is none."""
@@ -165,7 +237,10 @@ class NeuRbf(Method):
         cells = finest
         if dimensions == 2 and self.table_size is None:
             # Nothing collides in the plane: the grid is made coarser until it has room.
-            cells = max(1.05 * self.base_resolution, min(finest, (max(room / self.features - self.base_resolution ** 2, 1.0)) ** 0.5))
+            cells = max(
+                1.05 * self.base_resolution,
+                min(finest, (max(room / self.features - self.base_resolution**2, 1.0)) ** 0.5),
+            )
         growth = self.growth or max(1.05, (cells / self.base_resolution) ** (1 / max(1, self.levels - 1)))
         copy = copy.model_copy(update={"growth": min(growth, 4096.0)})
         for k in range(24, 3, -1) if self.table_size is None else ():
@@ -191,12 +266,25 @@ class NeuRbf(Method):
         if hidden:
             shapes = shapes * HIDDEN
         band = (self.lowest, self.highest) if self.kernel_sines else None
-        kernels = RbfKernels(centres, shapes, self.kernel_features, min(self.neighbours, self.kernels), extents, self.kernel,
-                             "none" if self.normalise == "off" else self.normalise, band, self.backend, generator, self.kernel_phases)
+        kernels = RbfKernels(
+            centres,
+            shapes,
+            self.kernel_features,
+            min(self.neighbours, self.kernels),
+            extents,
+            self.kernel,
+            "none" if self.normalise == "off" else self.normalise,
+            band,
+            self.backend,
+            generator,
+            self.kernel_phases,
+        )
         grid = HashGrid(self.layout(domain.dimensions), "linear", self.backend, generator) if self.grid else None
         return GridAndKernels(grid, kernels, generator)
 
-    def _placed(self, found: Candidates | None, domain: Domain, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def _placed(
+        self, found: Candidates | None, domain: Domain, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Extents of the domain, and centres and shapes by the points `found`."""
         import torch
 
@@ -204,7 +292,9 @@ class NeuRbf(Method):
 
         samples = torch.tensor([n or UNORDERED_SAMPLES for n in domain.shape], dtype=torch.float32)
         extents = samples / samples.max()
-        return extents, *place_kernels(found, self.kernels, extents, extents / samples, self.kernel, self.shape, self.placement, generator)
+        return extents, *place_kernels(
+            found, self.kernels, extents, extents / samples, self.kernel, self.shape, self.placement, generator
+        )
 
     def build(self, domain: Domain, channels: Channels, seed: int) -> Field:
         import torch
@@ -216,7 +306,9 @@ class NeuRbf(Method):
 
         def place(field: NeuRbfField) -> tuple[torch.Tensor, torch.Tensor]:
             known = self._signal is not None and self.hull and self.cubes == 1
-            found = fitted_candidates(field, self.fresh_density, self._signal.empty(SCENE_CELLS) if known else None, field.encoder.bias.device)
+            found = fitted_candidates(
+                field, self.fresh_density, self._signal.empty(SCENE_CELLS) if known else None, field.encoder.bias.device
+            )
             return self._placed(found, domain, torch.Generator().manual_seed(seed))[1:]
 
         # The trunk of a scene, which must be fitted to be looked at.
@@ -233,7 +325,17 @@ class NeuRbf(Method):
     def encoder_groups(self, encoder: GridAndKernels) -> list[dict]:
         """Groups of the encoder's numbers; kernels and entries that a batch did not see keep their moments."""
         tables = [encoder.kernels.features, *(encoder.grid.parameters() if encoder.grid is not None else ())]
-        return [{"params": tables, "lr": self.table_rate, "sparse": True}, {"params": [encoder.bias, *([] if encoder.kernels.phases is None else [encoder.kernels.phases])], "lr": self.table_rate, "sparse": False}]
+        return [
+            {"params": tables, "lr": self.table_rate, "sparse": True},
+            {
+                "params": [encoder.bias, *([] if encoder.kernels.phases is None else [encoder.kernels.phases])],
+                "lr": self.table_rate,
+                "sparse": False,
+            },
+        ]
 
     def parameter_groups(self, field: Field) -> list[dict]:
-        return [{"params": list(field.network.parameters()), "lr": self.learning_rate, "sparse": False}, *self.encoder_groups(field.encoder)]
+        return [
+            {"params": list(field.network.parameters()), "lr": self.learning_rate, "sparse": False},
+            *self.encoder_groups(field.encoder),
+        ]

@@ -34,26 +34,49 @@ class Nstr(NetworkMethod):
     why_dimensions = "its grid of spectral states is over one to three axes"
     frequency_option = "highest"
 
-    learning_rate: float = Option(1e-3, gt=0, le=1, description="Adam's step size for the network; 2e-3 suits small ones (56 units)")
+    learning_rate: float = Option(
+        1e-3, gt=0, le=1, description="Adam's step size for the network; 2e-3 suits small ones (56 units)"
+    )
     wave_rate: float = Option(10.0, gt=0, le=1e3, description="times that for the waves' frequencies and phases")
     state_rate: float = Option(5.0, gt=0, le=1e3, description="times that for the grid of states")
-    final_rate: float = Option(0.02, ge=0, le=1, description="share of the rates that is left at the last step (cosine)")
+    final_rate: float = Option(
+        0.02, ge=0, le=1, description="share of the rates that is left at the last step (cosine)"
+    )
     width: int = Option(128, ge=1, le=8192, description="units a hidden layer")
     hidden_layers: int = Option(3, ge=1, le=32, description="hidden layers")
     waves: int = Option(128, ge=1, le=8192, description="learned waves that the network starts from")
-    lowest: float | None = Option(None, gt=0, le=1e5, description="lowest frequency of the waves, radians a unit of [-1, 1]; none: 10, 4, 2 for 1 to 3 axes")
-    highest: float | None = Option(None, gt=0, le=1e6, description="highest frequency at first; none: from the signal's spectrum")
-    nodes: int | None = Option(None, ge=2, le=4096, description="nodes of the grid of states along each axis; none: 128, 16, 8 for 1 to 3 axes")
+    lowest: float | None = Option(
+        None,
+        gt=0,
+        le=1e5,
+        description="lowest frequency of the waves, radians a unit of [-1, 1]; none: 10, 4, 2 for 1 to 3 axes",
+    )
+    highest: float | None = Option(
+        None, gt=0, le=1e6, description="highest frequency at first; none: from the signal's spectrum"
+    )
+    nodes: int | None = Option(
+        None, ge=2, le=4096, description="nodes of the grid of states along each axis; none: 128, 16, 8 for 1 to 3 axes"
+    )
     state: int = Option(8, ge=1, le=256, description="numbers a node")
     hidden_omega: float = Option(30.0, gt=0, le=1e3, description="frequency of the network's sines")
     mode: Literal["spectral", "control", "literal"] = Option(
-        "spectral", description="control: without the states; literal: the withdrawn formula, for reference")
+        "spectral", description="control: without the states; literal: the withdrawn formula, for reference"
+    )
     phases: bool = Option(False, description="states move the waves too, not only weigh them")
-    interpolation: Literal["linear", "smoothstep"] = Option("linear", description="of the states; smoothstep has continuous slopes: for distances")
+    interpolation: Literal["linear", "smoothstep"] = Option(
+        "linear", description="of the states; smoothstep has continuous slopes: for distances"
+    )
     transport: Literal["joint", "observe", "off", "jet"] = Option(
-        "joint", description="learn how states change from node to node: as a part of the loss, only looking on, or not; jet: it gives their slopes itself")
+        "joint",
+        description="learn how states change from node to node: as a part of the loss, only looking on, or not; jet: it gives their slopes itself",
+    )
     transport_weight: float = Option(1e-2, ge=0, le=1e4, description="weight of what the transport does not explain")
-    transport_curl: float = Option(0.0, ge=0, le=1e4, description="times that, the weight of its curl: 0.1 for changes that do not depend on the way")
+    transport_curl: float = Option(
+        0.0,
+        ge=0,
+        le=1e4,
+        description="times that, the weight of its curl: 0.1 for changes that do not depend on the way",
+    )
     transport_width: int = Option(16, ge=1, le=1024, description="units of the transport's network")
     backend: Literal["auto", "native", "torch"] = Option("auto", description="who interpolates the states")
 
@@ -74,7 +97,7 @@ class Nstr(NetworkMethod):
 
     def sizes(self, dimensions: int, channels: int, parameters: int) -> list[Self]:
         nodes = self.nodes
-        while nodes > 2 and nodes ** dimensions * self.state > parameters / 4:
+        while nodes > 2 and nodes**dimensions * self.state > parameters / 4:
             nodes -= -(-nodes // 4)
         method = self.model_copy(update={"nodes": max(2, nodes)})
         return super(Nstr, method).sizes(dimensions, channels, parameters)
@@ -87,9 +110,11 @@ class Nstr(NetworkMethod):
         network = mlp_parameters(inputs, self.width, self.hidden_layers, channels, bias=True)
         if self.mode == "control":
             return self.waves * (dimensions + 1) + network
-        state = self.nodes ** dimensions * self.state + (self.state * (2 if self.phases else 1) + 1) * self.waves
+        state = self.nodes**dimensions * self.state + (self.state * (2 if self.phases else 1) + 1) * self.waves
         if self.transport == "jet":
-            state += (dimensions + self.state + 1) * self.transport_width + (self.transport_width + 1) * dimensions * self.state
+            state += (dimensions + self.state + 1) * self.transport_width + (
+                self.transport_width + 1
+            ) * dimensions * self.state
         return self.waves * (dimensions + 1) + state + network
 
     def build(self, domain: Domain, channels: Channels, seed: int) -> Field:
@@ -104,21 +129,56 @@ class Nstr(NetworkMethod):
         waves = Waves(dimensions, self.waves, self.lowest, self.highest, generator)
         state = transport = None
         if self.mode != "control":
-            jet = Transport(dimensions, self.state, self.transport_width, torch.Generator().manual_seed(seed + 2)) if self.transport == "jet" else None
-            state = SpectralState((self.nodes,) * dimensions, self.state, self.waves, self.backend, torch.Generator().manual_seed(seed + 1),
-                                  phases=self.phases, smooth=self.interpolation == "smoothstep", jet=jet)
-        network = SpectralNetwork(self.mode, waves, state, self.width, self.hidden_layers, len(channels), self.hidden_omega, generator)
+            jet = (
+                Transport(dimensions, self.state, self.transport_width, torch.Generator().manual_seed(seed + 2))
+                if self.transport == "jet"
+                else None
+            )
+            state = SpectralState(
+                (self.nodes,) * dimensions,
+                self.state,
+                self.waves,
+                self.backend,
+                torch.Generator().manual_seed(seed + 1),
+                phases=self.phases,
+                smooth=self.interpolation == "smoothstep",
+                jet=jet,
+            )
+        network = SpectralNetwork(
+            self.mode, waves, state, self.width, self.hidden_layers, len(channels), self.hidden_omega, generator
+        )
         if state is not None and self.transport in ("joint", "observe"):
             transport = Transport(dimensions, self.state, self.transport_width, generator)
-        return SpectralField(domain, channels, network, transport, self.transport_weight, self.transport == "observe", self.transport_curl)
+        return SpectralField(
+            domain,
+            channels,
+            network,
+            transport,
+            self.transport_weight,
+            self.transport == "observe",
+            self.transport_curl,
+        )
 
     def parameter_groups(self, field: Field) -> list[dict]:
         network = field.network
         slow = [*network.hidden.parameters(), *network.output.parameters()]
-        groups = [{"params": [network.waves.omega, network.waves.phase], "lr": self.learning_rate * self.wave_rate, "sparse": False}]
+        groups = [
+            {
+                "params": [network.waves.omega, network.waves.phase],
+                "lr": self.learning_rate * self.wave_rate,
+                "sparse": False,
+            }
+        ]
         if network.state is not None:
-            slow += [p for part in (network.state.amplitudes, network.state.phases, network.state.jet) if part is not None for p in part.parameters()]
-            groups.append({"params": [network.state.grid.table], "lr": self.learning_rate * self.state_rate, "sparse": False})
+            slow += [
+                p
+                for part in (network.state.amplitudes, network.state.phases, network.state.jet)
+                if part is not None
+                for p in part.parameters()
+            ]
+            groups.append(
+                {"params": [network.state.grid.table], "lr": self.learning_rate * self.state_rate, "sparse": False}
+            )
         if field.transport is not None:
             slow += field.transport.parameters()
         return [{"params": slow, "lr": self.learning_rate, "sparse": False}, *groups]

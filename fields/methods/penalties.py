@@ -12,10 +12,21 @@ EARLIEST_OPEN = 0.2
 
 
 class GridPenalties(BaseModel):
-    total_variation: float = Option(0.0, ge=0, le=1e3, description="weight of the squared differences of neighbouring nodes")
-    l1: float = Option(0.0, ge=0, le=1e3, description="weight of the numbers' distance from where they rest (0, or 1 in planes of time)")
+    total_variation: float = Option(
+        0.0, ge=0, le=1e3, description="weight of the squared differences of neighbouring nodes"
+    )
+    l1: float = Option(
+        0.0,
+        ge=0,
+        le=1e3,
+        description="weight of the numbers' distance from where they rest (0, or 1 in planes of time)",
+    )
     coarse_to_fine: float = Option(
-        0.0, ge=0, le=1, description="share of the steps by which all levels are open, 0.2 or more; 0: all from the start")
+        0.0,
+        ge=0,
+        le=1,
+        description="share of the steps by which all levels are open, 0.2 or more; 0: all from the start",
+    )
 
     @field_validator("coarse_to_fine")
     @classmethod
@@ -26,5 +37,7 @@ class GridPenalties(BaseModel):
 
     def refuse_one_level(self, levels: int) -> None:
         if self.coarse_to_fine and levels == 1:
-            raise BadInput(f"coarse_to_fine={self.coarse_to_fine:g}: method {self.name} has one level, so there is nothing to open "
-                           "later; add levels: --set levels=4")
+            raise BadInput(
+                f"coarse_to_fine={self.coarse_to_fine:g}: method {self.name} has one level, so there is nothing to open "
+                "later; add levels: --set levels=4"
+            )

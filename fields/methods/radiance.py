@@ -28,28 +28,75 @@ DEFORMATION_RATE = 1e-3
 class RadianceOptions(BaseModel):
     """Options for posed views; `Method` has them all."""
 
-    color: Literal["network", "harmonics"] = Option("network", description="radiance: what the colour is made by: a network of the feature and the direction, or "
-                                                    "spherical harmonics of which the feature is the coefficients")
-    ray_features: int | None = Option(None, ge=2, le=256, description="radiance: channels of the feature at a place, density among them; none: 16, or as many "
-                                      "as harmonics have coefficients")
-    direction_degree: int = Option(4, ge=0, le=4, description="radiance: bands of spherical harmonics of the direction; 0: colour from all sides alike")
+    color: Literal["network", "harmonics"] = Option(
+        "network",
+        description="radiance: what the colour is made by: a network of the feature and the direction, or "
+        "spherical harmonics of which the feature is the coefficients",
+    )
+    ray_features: int | None = Option(
+        None,
+        ge=2,
+        le=256,
+        description="radiance: channels of the feature at a place, density among them; none: 16, or as many "
+        "as harmonics have coefficients",
+    )
+    direction_degree: int = Option(
+        4,
+        ge=0,
+        le=4,
+        description="radiance: bands of spherical harmonics of the direction; 0: colour from all sides alike",
+    )
     color_width: int = Option(64, ge=16, le=256, description="radiance: units a hidden layer of the colour network")
     color_layers: int = Option(2, ge=1, le=8, description="radiance: hidden layers of the colour network")
-    ray_step: float | None = Option(None, gt=1e-5, le=0.1, description="radiance: length between samples, in sides of the scene's cube; none: "
-                                    "as large as a pixel in its middle")
-    cells: int | None = Option(None, ge=16, le=512, multiple_of=4, description="radiance: cells along an axis of the occupancy grid; none: 128, or 64 for a moving scene")
-    cubes: int | None = Option(None, ge=1, le=8, description="radiance: how many cubes, each twice as large, the scene fills; none: as the scene says")
+    ray_step: float | None = Option(
+        None,
+        gt=1e-5,
+        le=0.1,
+        description="radiance: length between samples, in sides of the scene's cube; none: "
+        "as large as a pixel in its middle",
+    )
+    cells: int | None = Option(
+        None,
+        ge=16,
+        le=512,
+        multiple_of=4,
+        description="radiance: cells along an axis of the occupancy grid; none: 128, or 64 for a moving scene",
+    )
+    cubes: int | None = Option(
+        None,
+        ge=1,
+        le=8,
+        description="radiance: how many cubes, each twice as large, the scene fills; none: as the scene says",
+    )
     background: Literal["auto", "random", "white", "black", "learned"] = Option(
-        "auto", description="radiance: what is behind the scene in training; auto: random where views have alpha, else as it is scored")
-    fresh_density: float | None = Option(None, gt=0, le=1e4, description="radiance: density a side of the cube before the first step; none: 50 where "
-                                         "views with alpha show what is empty, else 3")
-    distortion: float | None = Option(None, ge=0, le=10, description="radiance: weight of the distortion loss, against fog and floaters; none: 0.01 where "
-                                      "proposals say where samples go, else 0")
+        "auto",
+        description="radiance: what is behind the scene in training; auto: random where views have alpha, else as it is scored",
+    )
+    fresh_density: float | None = Option(
+        None,
+        gt=0,
+        le=1e4,
+        description="radiance: density a side of the cube before the first step; none: 50 where "
+        "views with alpha show what is empty, else 3",
+    )
+    distortion: float | None = Option(
+        None,
+        ge=0,
+        le=10,
+        description="radiance: weight of the distortion loss, against fog and floaters; none: 0.01 where "
+        "proposals say where samples go, else 0",
+    )
     exposure: bool = Option(False, description="radiance: learn a brightness a channel for each view for training")
-    sampling: Literal["auto", "cells", "proposal"] = Option("auto", description="radiance: where samples go: where cells are occupied, or where a small "
-                                                            "field of density proposes; auto: the latter for scenes without bounds")
-    motion: Literal["auto", "axis", "deform"] = Option("auto", description="radiance: how a scene moves: time as a fourth axis, or one still scene that a network "
-                                                       "leads every moment's places into")
+    sampling: Literal["auto", "cells", "proposal"] = Option(
+        "auto",
+        description="radiance: where samples go: where cells are occupied, or where a small "
+        "field of density proposes; auto: the latter for scenes without bounds",
+    )
+    motion: Literal["auto", "axis", "deform"] = Option(
+        "auto",
+        description="radiance: how a scene moves: time as a fourth axis, or one still scene that a network "
+        "leads every moment's places into",
+    )
     hull: bool = Option(True, description="radiance: leave out from the start what views with alpha show to be empty")
 
 
@@ -65,20 +112,42 @@ def feature_channels(method: Method) -> Channels:
 def decided(method: Method, signal) -> dict[str, object]:
     """The options above that were left open, decided from a scene; other signals make no use of them."""
     if method.color == "harmonics" and method.direction_degree == 0:
-        raise BadInput("color=harmonics: a colour from no bands at all is none; direction_degree=1 is one that is alike from all sides")
+        raise BadInput(
+            "color=harmonics: a colour from no bands at all is none; direction_degree=1 is one that is alike from all sides"
+        )
     features = 1 + 3 * method.direction_degree**2 if method.color == "harmonics" else 16
     if method.color == "harmonics" and method.ray_features not in (None, features):
-        raise BadInput(f"ray_features={method.ray_features}: density and the coefficients of {method.direction_degree} bands of harmonics are {features}; leave it out")
+        raise BadInput(
+            f"ray_features={method.ray_features}: density and the coefficients of {method.direction_degree} bands of harmonics are {features}; leave it out"
+        )
     if signal.kind != SPACE:
-        return _open(method, {"ray_features": features, "cells": 128, "cubes": 1, "ray_step": 1 / 256, "fresh_density": 3.0, "distortion": 0.0})
+        return _open(
+            method,
+            {
+                "ray_features": features,
+                "cells": 128,
+                "cubes": 1,
+                "ray_step": 1 / 256,
+                "fresh_density": 3.0,
+                "distortion": 0.0,
+            },
+        )
     sampling = method.sampling
     if sampling == "auto":
         sampling = "proposal" if signal.unbounded else "cells"
-    choice = {"ray_features": features, "cells": 64 if signal.moving or sampling == "proposal" else 128, "ray_step": min(1 / 128, max(1 / 1024, signal.pixel)),
-              "cubes": signal.levels,
-              # What is dense from the start takes shape soon, but only where rays do not end in front of it; and where proposals reach far,
-              # the last intervals are so long that little density hides all behind it.
-              "fresh_density": 0.2 if sampling == "proposal" else 50.0 if method.hull and signal.has_alpha and not signal.moving else 3.0}
+    choice = {
+        "ray_features": features,
+        "cells": 64 if signal.moving or sampling == "proposal" else 128,
+        "ray_step": min(1 / 128, max(1 / 1024, signal.pixel)),
+        "cubes": signal.levels,
+        # What is dense from the start takes shape soon, but only where rays do not end in front of it; and where proposals reach far,
+        # the last intervals are so long that little density hides all behind it.
+        "fresh_density": 0.2
+        if sampling == "proposal"
+        else 50.0
+        if method.hull and signal.has_alpha and not signal.moving
+        else 3.0,
+    }
     # (as in mip-NeRF 360; among cells, where samples are many and even, it keeps matter from forming)
     choice["distortion"] = 0.01 if sampling == "proposal" else 0.0
     update = {"sampling": sampling, "motion": motion_of(method)} | _open(method, choice)
@@ -114,26 +183,40 @@ def _open(method: Method, choice: dict[str, object]) -> dict[str, object]:
 
 def beside_trunk(method: Method, domain: Domain) -> int:
     """Stored numbers of a radiance field that are not the trunk's."""
-    head = 0 if method.color == "harmonics" else mlp_parameters(
-        method.direction_degree**2 + method.ray_features - 1, method.color_width, method.color_layers, 3, bias=False)
+    head = (
+        0
+        if method.color == "harmonics"
+        else mlp_parameters(
+            method.direction_degree**2 + method.ray_features - 1, method.color_width, method.color_layers, 3, bias=False
+        )
+    )
     if is_bent(method, domain):
         inputs = frequency_outputs(3, DEFORMATION["place_octaves"]) + frequency_outputs(1, DEFORMATION["time_octaves"])
         head += mlp_parameters(inputs, DEFORMATION["width"], DEFORMATION["hidden_layers"], 3, bias=False)
-    return head + method.cubes * (method.cells // 4) ** 3 + (3 if method.background == "learned" else 0) + (
-        _guide_method(method).parameters(3, 1) if method.sampling == "proposal" else 0)
+    return (
+        head
+        + method.cubes * (method.cells // 4) ** 3
+        + (3 if method.background == "learned" else 0)
+        + (_guide_method(method).parameters(3, 1) if method.sampling == "proposal" else 0)
+    )
 
 
 def _guide_method(method: Method) -> Method:
     """Of the field that proposes samples: coarse, as what it knows is spread over intervals anyway."""
     from fields.methods.registry import make_method
 
-    return make_method("hashgrid", {"levels": 6, "table_size": 1 << 15, "growth": 1.7, "width": 16, "hidden_layers": 1, "table_rate": 1e-2})
+    return make_method(
+        "hashgrid",
+        {"levels": 6, "table_size": 1 << 15, "growth": 1.7, "width": 16, "hidden_layers": 1, "table_rate": 1e-2},
+    )
 
 
 def stored_parameters(method: Method, domain: Domain, channels: Channels) -> int:
     """Stored numbers of the field that `build_field` would make (of a prepared config)."""
     if is_radiance(channels):
-        return method.parameters(trunk_domain(method, domain).dimensions, method.ray_features) + beside_trunk(method, domain)
+        return method.parameters(trunk_domain(method, domain).dimensions, method.ray_features) + beside_trunk(
+            method, domain
+        )
     return method.parameters(domain.dimensions, len(channels))
 
 
@@ -143,8 +226,10 @@ def sized_field(method: Method, domain: Domain, channels: Channels, count: int) 
         beside = beside_trunk(method, domain)
         left = count - beside
         if left < count * 0.05:
-            raise BadInput(f"--params {count:,}: the colour network and the occupancy grid hold {beside:,} already; "
-                           "ask for more, or make them smaller: --set cells=64 color_width=32")
+            raise BadInput(
+                f"--params {count:,}: the colour network and the occupancy grid hold {beside:,} already; "
+                "ask for more, or make them smaller: --set cells=64 color_width=32"
+            )
         return method.sized(trunk_domain(method, domain).dimensions, method.ray_features, left)
     return method.sized(domain.dimensions, len(channels), count)
 
@@ -161,10 +246,22 @@ def build_field(method: Method, domain: Domain, channels: Channels, seed: int) -
 
     trunk = method.build(trunk_domain(method, domain), feature_channels(method), seed)
     if not isinstance(trunk, PointField):
-        raise BadInput(f"method {method.name} builds a {type(trunk).__name__}, and radiance needs values at points in space")
+        raise BadInput(
+            f"method {method.name} builds a {type(trunk).__name__}, and radiance needs values at points in space"
+        )
     generator = torch.Generator().manual_seed(seed + 1)
-    head = None if method.color == "harmonics" else MLP(
-        method.direction_degree**2 + method.ray_features - 1, method.color_width, method.color_layers, 3, bias=False, generator=generator)
+    head = (
+        None
+        if method.color == "harmonics"
+        else MLP(
+            method.direction_degree**2 + method.ray_features - 1,
+            method.color_width,
+            method.color_layers,
+            3,
+            bias=False,
+            generator=generator,
+        )
+    )
     guide = None
     if method.sampling == "proposal":
         guide = _guide_method(method).build(Domain(domain.axes[:3]), Channels(("log density",), "feature"), seed + 2)
@@ -173,8 +270,20 @@ def build_field(method: Method, domain: Domain, channels: Channels, seed: int) -
         from fields.networks.deformation import Deformation
 
         deformation = Deformation(**DEFORMATION, generator=torch.Generator().manual_seed(seed + 3))
-    return EncodedRadiance(domain, channels, trunk, head, method.direction_degree, method.cells, method.cubes, method.background == "learned",
-                           method.ray_step, method.fresh_density, guide, deformation)
+    return EncodedRadiance(
+        domain,
+        channels,
+        trunk,
+        head,
+        method.direction_degree,
+        method.cells,
+        method.cubes,
+        method.background == "learned",
+        method.ray_step,
+        method.fresh_density,
+        guide,
+        deformation,
+    )
 
 
 def field_groups(method: Method, field: Field) -> list[dict]:
@@ -182,8 +291,15 @@ def field_groups(method: Method, field: Field) -> list[dict]:
     trunk = getattr(field, "trunk", None)
     if trunk is None:
         return method.parameter_groups(field)
-    others = [*(field.head.parameters() if field.head else ()), *([] if field.background is None else [field.background])]
+    others = [
+        *(field.head.parameters() if field.head else ()),
+        *([] if field.background is None else [field.background]),
+    ]
     guide = [] if field.guide is None else _guide_method(method).parameter_groups(field.guide)
-    bent = [] if field.deformation is None else [{"params": list(field.deformation.parameters()), "lr": DEFORMATION_RATE, "sparse": False}]
+    bent = (
+        []
+        if field.deformation is None
+        else [{"params": list(field.deformation.parameters()), "lr": DEFORMATION_RATE, "sparse": False}]
+    )
     own = [{"params": others, "lr": method.learning_rate, "sparse": False}] if others else []
     return [*method.parameter_groups(trunk), *guide, *bent, *own]

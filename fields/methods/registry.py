@@ -41,7 +41,9 @@ _registered: dict[str, type[Method]] = {}
 def register(cls: type[Method]) -> type[Method]:
     """Makes a method known by its name, in this process; a decorator. The same name twice replaces what was registered, not our own."""
     if not (isinstance(cls, type) and issubclass(cls, Method)):
-        raise BadInput(f"{getattr(cls, '__qualname__', cls)!s} is not a method: derive it from fields.methods.base.Method")
+        raise BadInput(
+            f"{getattr(cls, '__qualname__', cls)!s} is not a method: derive it from fields.methods.base.Method"
+        )
     if not isinstance(getattr(cls, "name", None), str):
         raise BadInput(f"{cls.__qualname__} has no name; set the class variable")
     if _places().get(cls.name) not in (None, f"{cls.__module__}:{cls.__qualname__}"):
@@ -55,7 +57,9 @@ def _places() -> dict[str, str]:
     places = dict(BUILT_IN)
     for point in entry_points(group="field_studio.methods"):
         if point.name in places:
-            raise BadInput(f"two installed packages offer a method named {point.name!r}: {places[point.name]} and {point.value}")
+            raise BadInput(
+                f"two installed packages offer a method named {point.name!r}: {places[point.name]} and {point.value}"
+            )
         places[point.name] = point.value
     return places
 
@@ -96,8 +100,10 @@ def near(word: str, known: list[str]) -> str:
 
 
 def _parsed(cls: type[Method], key: str, value: object) -> object:
-    """"none" is None; text for one of a list of numbers is that number (pydantic compares such lists, it does not parse)."""
+    """ "none" is None; text for one of a list of numbers is that number (pydantic compares such lists, it does not parse)."""
     if value == "none":
         return None
-    choices = get_args(cls.model_fields[key].annotation) if get_origin(cls.model_fields[key].annotation) is Literal else ()
+    choices = (
+        get_args(cls.model_fields[key].annotation) if get_origin(cls.model_fields[key].annotation) is Literal else ()
+    )
     return next((choice for choice in choices if str(choice) == value), value)

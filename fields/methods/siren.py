@@ -21,7 +21,12 @@ class Siren(NetworkMethod):
     dimensions = (1, 2, 3, 4)
     frequency_option = "first_omega"
 
-    first_omega: float | None = Option(None, gt=0, le=1e5, description="frequency of the first layer, raise it for fine detail; none: 30, for sounds 3000")
+    first_omega: float | None = Option(
+        None,
+        gt=0,
+        le=1e5,
+        description="frequency of the first layer, raise it for fine detail; none: 30, for sounds 3000",
+    )
     hidden_omega: float = Option(30.0, gt=0, le=1e3, description="frequency of the other layers")
 
     def prepare(self, signal: Signal) -> Self:
@@ -44,7 +49,14 @@ class Siren(NetworkMethod):
         from fields.field import CoordinateField
         from fields.networks.siren import Siren as Network
 
-        network = Network(domain.dimensions, self.width, self.hidden_layers, len(channels), self.first_omega,
-                          self.hidden_omega, torch.Generator().manual_seed(seed))
+        network = Network(
+            domain.dimensions,
+            self.width,
+            self.hidden_layers,
+            len(channels),
+            self.first_omega,
+            self.hidden_omega,
+            torch.Generator().manual_seed(seed),
+        )
         # SIREN's targets are in [-1, 1] (the official code's convention).
         return CoordinateField(domain, channels, Identity(domain.dimensions), network, scale=0.5, offset=0.5)

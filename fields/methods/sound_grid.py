@@ -26,8 +26,12 @@ FILLED = 0.94
 
 def sound_grid(method: HashGrid, sound: Audio) -> HashGrid:
     """A copy in which everything that the user has not set suits `sound`."""
-    open_options = {name for name in ("levels", "table_size", "base_resolution", "growth") if name not in method.model_fields_set}
-    method = method.model_copy(update={name: rate for name, rate in RATES.items() if name not in method.model_fields_set})
+    open_options = {
+        name for name in ("levels", "table_size", "base_resolution", "growth") if name not in method.model_fields_set
+    }
+    method = method.model_copy(
+        update={name: rate for name, rate in RATES.items() if name not in method.model_fields_set}
+    )
     values = sound.total * len(sound.channels)
     if len(open_options) < 4:
         return method  # whoever sets one of these means a layout of their own
@@ -35,7 +39,12 @@ def sound_grid(method: HashGrid, sound: Audio) -> HashGrid:
     finest = max(64.0, sound.total * min(1.0, sound.bandwidth() * CELLS_A_PERIOD / 2))
     best = None
     for levels in LEVELS:
-        found = _filled(method.model_copy(update={"levels": levels, "table_size": table}), finest, len(sound.channels), NUMBERS_A_VALUE * values)
+        found = _filled(
+            method.model_copy(update={"levels": levels, "table_size": table}),
+            finest,
+            len(sound.channels),
+            NUMBERS_A_VALUE * values,
+        )
         if found is None:
             continue
         numbers = found.parameters(1, len(sound.channels))

@@ -20,9 +20,18 @@ class TensoRF(DecodedGridMethod):
 
     learning_rate: float = Option(3e-3, gt=0, le=1, description="Adam's step size for the basis and the MLP")
     table_rate: float = Option(5e-2, gt=0, le=1, description="Adam's step size for the factors")
-    kind: Literal["vm", "cp"] = Option("vm", description="vm: (x,y) z + (x,z) y + (y,z) x; cp: x y z, far smaller and slower to learn")
-    features: int | None = Option(None, ge=1, le=1024, description="rank: products of each kind; none: 16 for vm, 96 for cp")
-    basis: int = Option(27, ge=1, le=1024, description="outputs of the linear map between the products and the MLP; head=linear has no other map")
+    kind: Literal["vm", "cp"] = Option(
+        "vm", description="vm: (x,y) z + (x,z) y + (y,z) x; cp: x y z, far smaller and slower to learn"
+    )
+    features: int | None = Option(
+        None, ge=1, le=1024, description="rank: products of each kind; none: 16 for vm, 96 for cp"
+    )
+    basis: int = Option(
+        27,
+        ge=1,
+        le=1024,
+        description="outputs of the linear map between the products and the MLP; head=linear has no other map",
+    )
 
     def default_features(self, dimensions: int) -> int:
         return 16 if self.kind == "vm" else 96
@@ -54,4 +63,6 @@ class TensoRF(DecodedGridMethod):
         uniform([basis], generator)
         if self.head == "linear":
             return basis
-        return torch.nn.Sequential(basis, build_head(self.head, self.basis, self.width, self.hidden_layers, channels, True, generator))
+        return torch.nn.Sequential(
+            basis, build_head(self.head, self.basis, self.width, self.hidden_layers, channels, True, generator)
+        )

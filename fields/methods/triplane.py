@@ -23,11 +23,19 @@ class TriPlane(GridMethod):
     why_dimensions = "its three planes are the pairs of three axes"
     frequency_option = "octaves"
 
-    table_rate: float = Option(5e-3, gt=0, le=1, description="Adam's step size for the planes; the paper's is 1e-4 for both")
+    table_rate: float = Option(
+        5e-3, gt=0, le=1, description="Adam's step size for the planes; the paper's is 1e-4 for both"
+    )
     resolution: int = Option(32, ge=2, le=1 << 20, description="nodes along the longest axis of a plane")
-    combine: Literal["sum", "product", "concat"] = Option("sum", description="what the decoder gets of the three planes' features")
+    combine: Literal["sum", "product", "concat"] = Option(
+        "sum", description="what the decoder gets of the three planes' features"
+    )
     octaves: int | None = Option(
-        None, ge=0, le=24, description="frequencies 2^k of the position that the decoder sees; none: the paper's 10, fewer for coarse samples")
+        None,
+        ge=0,
+        le=24,
+        description="frequencies 2^k of the position that the decoder sees; none: the paper's 10, fewer for coarse samples",
+    )
     omega: float = Option(30.0, gt=0, le=1e4, description="frequency of the sines")
     hidden_layers: int = Option(3, ge=1, le=16, description="hidden layers of the SIREN")
 

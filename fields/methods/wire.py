@@ -17,7 +17,9 @@ class Wire(NetworkMethod):
     guarded = True
 
     learning_rate: float = Option(5e-3, gt=0, le=1, description="Adam's step size; fails above about 1e-2")
-    width: int = Option(181, ge=1, le=8192, description="complex units a hidden layer (181 have the numbers of 256 real ones)")
+    width: int = Option(
+        181, ge=1, le=8192, description="complex units a hidden layer (181 have the numbers of 256 real ones)"
+    )
     hidden_layers: int = Option(3, ge=1, le=32, description="hidden layers")
     omega: float = Option(20.0, gt=0, le=1e4, description="frequency of the wavelets")
     scale: float = Option(10.0, gt=0, le=1e4, description="inverse width of the wavelets")
@@ -37,6 +39,13 @@ class Wire(NetworkMethod):
         from fields.field import CoordinateField
         from fields.networks.wire import Wire as Network
 
-        network = Network(domain.dimensions, self.width, self.hidden_layers, len(channels), self.omega, self.scale,
-                          torch.Generator().manual_seed(seed))
+        network = Network(
+            domain.dimensions,
+            self.width,
+            self.hidden_layers,
+            len(channels),
+            self.omega,
+            self.scale,
+            torch.Generator().manual_seed(seed),
+        )
         return CoordinateField(domain, channels, Identity(domain.dimensions), network, offset=0.5)

@@ -38,7 +38,10 @@ class Modulation(nn.Module):
     def forward(self, coords: Tensor) -> list[tuple[Tensor, Tensor]]:
         """For every layer a scale and a shift `[..., 1]` at coords `[..., D]`."""
         both = self.grid(coords)
-        return [(both[..., layer:layer + 1], both[..., self.layers + layer:self.layers + layer + 1]) for layer in range(self.layers)]
+        return [
+            (both[..., layer : layer + 1], both[..., self.layers + layer : self.layers + layer + 1])
+            for layer in range(self.layers)
+        ]
 
 
 class TimeModulation(nn.Module):
@@ -51,7 +54,9 @@ class TimeModulation(nn.Module):
     def __init__(self, channels: int, nodes: int) -> None:
         super().__init__()
         self.channels = channels
-        self.curves = FactorGrid(FactorLayout(1, 2 * channels, (((Factor((0,), (nodes,)),),),)), "auto", _ones_then_zeros)
+        self.curves = FactorGrid(
+            FactorLayout(1, 2 * channels, (((Factor((0,), (nodes,)),),),)), "auto", _ones_then_zeros
+        )
 
     def forward(self, features: Tensor, times: Tensor) -> Tensor:
         scale, shift = self.curves(times[:, None])[..., None, None].split(self.channels, dim=1)
@@ -83,7 +88,10 @@ class ModulatedMLP(nn.Module):
         for layer, scale_and_shift in zip(layers, modulation):
             features = layer(features)
             if self.normalise:
-                mixed = (*features.shape[-self.normalise:-1], layer.out_features)  # (graphs want the width as a plain number)
+                mixed = (
+                    *features.shape[-self.normalise : -1],
+                    layer.out_features,
+                )  # (graphs want the width as a plain number)
                 features = functional.layer_norm(features, mixed, eps=EPSILON)
             if scale_and_shift is not None:
                 scale, shift = scale_and_shift

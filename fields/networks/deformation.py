@@ -16,10 +16,14 @@ class Deformation(nn.Module):
     itself; in the paper the first is.)
     """
 
-    def __init__(self, place_octaves: int, time_octaves: int, width: int, hidden_layers: int, generator: torch.Generator) -> None:
+    def __init__(
+        self, place_octaves: int, time_octaves: int, width: int, hidden_layers: int, generator: torch.Generator
+    ) -> None:
         super().__init__()
         self.place, self.time = Frequency(3, place_octaves), Frequency(1, time_octaves)
-        self.network = MLP(self.place.outputs + self.time.outputs, width, hidden_layers, 3, bias=False, generator=generator)
+        self.network = MLP(
+            self.place.outputs + self.time.outputs, width, hidden_layers, 3, bias=False, generator=generator
+        )
         nn.init.zeros_(self.network.output.weight)
 
     def forward(self, coords: Tensor, time: Tensor) -> Tensor:

@@ -17,8 +17,18 @@ class Finer(nn.Module):
     the authors' code; `through_scale=True` differentiates it too, which the derivatives of a fitted distance need to be its own.
     """
 
-    def __init__(self, inputs: int, width: int, hidden_layers: int, outputs: int, first_omega: float, hidden_omega: float,
-                 first_bias: float, through_scale: bool, generator: torch.Generator) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        width: int,
+        hidden_layers: int,
+        outputs: int,
+        first_omega: float,
+        hidden_omega: float,
+        first_bias: float,
+        through_scale: bool,
+        generator: torch.Generator,
+    ) -> None:
         super().__init__()
         self.hidden, self.output = sine_layers(inputs, width, hidden_layers, outputs, hidden_omega, generator)
         self.first_omega = first_omega

@@ -29,8 +29,17 @@ class GaussianRbf(nn.Module):
     centres at 0 and widths of 1, where every unit is the same.
     """
 
-    def __init__(self, inputs: int, units: int, outputs: int, spread: float, linear: bool, backend: str,
-                 generator: torch.Generator, profile: str = "gaussian") -> None:
+    def __init__(
+        self,
+        inputs: int,
+        units: int,
+        outputs: int,
+        spread: float,
+        linear: bool,
+        backend: str,
+        generator: torch.Generator,
+        profile: str = "gaussian",
+    ) -> None:
         super().__init__()
         self.requested_backend = backend
         self.profile = profile

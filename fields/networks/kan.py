@@ -22,20 +22,24 @@ class KanLayer(nn.Module):
         if basis not in ("spline", "gaussian"):
             raise ValueError(f"the basis is spline or gaussian, not {basis!r}")
         self.basis = basis
-        self.base = nn.Parameter(torch.empty(outputs, inputs).uniform_(-(1 / inputs) ** 0.5, (1 / inputs) ** 0.5, generator=generator))
-        self.coefficients = nn.Parameter(0.1 * inputs ** -0.5 * torch.randn(outputs, inputs * FUNCTIONS, generator=generator))
+        self.base = nn.Parameter(
+            torch.empty(outputs, inputs).uniform_(-((1 / inputs) ** 0.5), (1 / inputs) ** 0.5, generator=generator)
+        )
+        self.coefficients = nn.Parameter(
+            0.1 * inputs**-0.5 * torch.randn(outputs, inputs * FUNCTIONS, generator=generator)
+        )
 
     def functions(self, x: Tensor) -> Tensor:
         """The basis at each feature: `[..., inputs]` → `[..., inputs * 8]`."""
         if self.basis == "gaussian":
             centres = torch.linspace(-REACH, REACH, FUNCTIONS, dtype=x.dtype, device=x.device)
             width = 2 * REACH / (FUNCTIONS - 1)
-            return torch.exp(-((x.unsqueeze(-1) - centres) / width) ** 2).flatten(-2)
+            return torch.exp(-(((x.unsqueeze(-1) - centres) / width) ** 2)).flatten(-2)
         # Cubic B-splines are 0 beyond two knots from their middle; eight of them cover [-2, 2] with five intervals.
         knot = 2 * REACH / (FUNCTIONS - 3)
         middles = (torch.arange(FUNCTIONS, dtype=x.dtype, device=x.device) - (FUNCTIONS - 1) / 2) * knot
         d = ((x.unsqueeze(-1) - middles) / knot).abs()
-        near = 2 / 3 - d ** 2 + d ** 3 / 2
+        near = 2 / 3 - d**2 + d**3 / 2
         far = (2 - d).clamp(min=0) ** 3 / 6
         return torch.where(d < 1, near, far).flatten(-2)
 
@@ -46,7 +50,9 @@ class KanLayer(nn.Module):
 class Kan(nn.Module):
     """`hidden_layers` Kolmogorov-Arnold layers of `width`, and one for the output: features `[..., inputs]` → `[..., outputs]`."""
 
-    def __init__(self, inputs: int, width: int, hidden_layers: int, outputs: int, basis: str, generator: torch.Generator) -> None:
+    def __init__(
+        self, inputs: int, width: int, hidden_layers: int, outputs: int, basis: str, generator: torch.Generator
+    ) -> None:
         super().__init__()
         sizes = [inputs, *[width] * hidden_layers, outputs]
         self.layers = nn.Sequential(*(KanLayer(a, b, basis, generator) for a, b in zip(sizes, sizes[1:])))

@@ -16,8 +16,9 @@ class MLP(nn.Module):
     torch's `Linear` would be too small by sqrt(6) for ReLU; the output layer keeps torch's default.
     """
 
-    def __init__(self, inputs: int, width: int, hidden_layers: int, outputs: int, bias: bool,
-                 generator: torch.Generator) -> None:
+    def __init__(
+        self, inputs: int, width: int, hidden_layers: int, outputs: int, bias: bool, generator: torch.Generator
+    ) -> None:
         super().__init__()
         sizes = [inputs, *[width] * hidden_layers]
         hidden = [nn.Linear(a, b, bias=bias) for a, b in zip(sizes[:-1], sizes[1:])]

@@ -55,7 +55,7 @@ class Upsampling(nn.Module):
     def __init__(self, inputs: int, outputs: int, stride: int, time_nodes: int) -> None:
         super().__init__()
         self.stride = stride
-        self.convolution = nn.Conv2d(inputs, outputs * stride ** 2, 3, padding=1)
+        self.convolution = nn.Conv2d(inputs, outputs * stride**2, 3, padding=1)
         self.modulation = TimeModulation(outputs, time_nodes) if time_nodes else None
 
     def forward(self, features: Tensor, times: Tensor) -> Tensor:
@@ -115,8 +115,20 @@ class Generator(nn.Module):
     `preset` is "nerv", "paper" or "release" (the two published descriptions of NeRV++).
     """
 
-    def __init__(self, *, preset: str, code: tuple[float, int], hidden: int, grid: tuple[int, int, int], widths: list[int],
-                 strides: list[int], height: int, width: int, channels: int, time_nodes: int = 0) -> None:
+    def __init__(
+        self,
+        *,
+        preset: str,
+        code: tuple[float, int],
+        hidden: int,
+        grid: tuple[int, int, int],
+        widths: list[int],
+        strides: list[int],
+        height: int,
+        width: int,
+        channels: int,
+        time_nodes: int = 0,
+    ) -> None:
         super().__init__()
         self.size = (height, width)
         self.code = TimeCode(*code)
@@ -125,7 +137,9 @@ class Generator(nn.Module):
         if preset == "nerv":
             blocks = [Upsampling(a, b, s, time_nodes) for a, b, s in zip(inputs, widths, strides)]
         else:
-            blocks = [PlusBlock(a, b, s, time_nodes, gated=preset == "release") for a, b, s in zip(inputs, widths, strides)]
+            blocks = [
+                PlusBlock(a, b, s, time_nodes, gated=preset == "release") for a, b, s in zip(inputs, widths, strides)
+            ]
         self.blocks = nn.ModuleList(blocks)
         size = 3 if preset == "paper" else 1
         self.head = nn.Conv2d(widths[-1], channels, size, padding=size // 2)

@@ -16,10 +16,20 @@ class SineResidual(MLP):
     Features `[..., inputs]` → `[..., outputs]`; frequencies are fixed and not stored.
     """
 
-    def __init__(self, inputs: int, width: int, hidden_layers: int, outputs: int, band: tuple[float, float], generator: torch.Generator) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        width: int,
+        hidden_layers: int,
+        outputs: int,
+        band: tuple[float, float],
+        generator: torch.Generator,
+    ) -> None:
         super().__init__(inputs, width, hidden_layers, outputs, bias=True, generator=generator)
         self.register_buffer("frequencies", band_frequencies(*band, width), persistent=False)
-        nn.init.uniform_(self.hidden[0].weight, -inputs ** -0.5, inputs ** -0.5, generator=generator)  # (it is not followed by a ReLU)
+        nn.init.uniform_(
+            self.hidden[0].weight, -(inputs**-0.5), inputs**-0.5, generator=generator
+        )  # (it is not followed by a ReLU)
 
     def forward(self, features: Tensor) -> Tensor:
         first = self.hidden[0](features)

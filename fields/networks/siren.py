@@ -15,8 +15,16 @@ class Siren(nn.Module):
     omegas of the other convention (`sin(W (omega x) + b)`, FreSh's code) are not comparable with these.
     """
 
-    def __init__(self, inputs: int, width: int, hidden_layers: int, outputs: int, first_omega: float,
-                 hidden_omega: float, generator: torch.Generator) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        width: int,
+        hidden_layers: int,
+        outputs: int,
+        first_omega: float,
+        hidden_omega: float,
+        generator: torch.Generator,
+    ) -> None:
         super().__init__()
         self.hidden, self.output = sine_layers(inputs, width, hidden_layers, outputs, hidden_omega, generator)
         self.first_omega = first_omega
@@ -30,8 +38,9 @@ class Siren(nn.Module):
         return self.output(coords)
 
 
-def sine_layers(inputs: int, width: int, hidden_layers: int, outputs: int, hidden_omega: float,
-                generator: torch.Generator) -> tuple[nn.ModuleList, nn.Linear]:
+def sine_layers(
+    inputs: int, width: int, hidden_layers: int, outputs: int, hidden_omega: float, generator: torch.Generator
+) -> tuple[nn.ModuleList, nn.Linear]:
     """The hidden layers and the output layer of a network of sines, initialised as in section 3.2.
 
     First layer U(-1/d, 1/d); the others U(±sqrt(6/fan_in)/omega), which keeps what goes into a sine near N(0, 1).

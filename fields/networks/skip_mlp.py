@@ -36,8 +36,10 @@ class SkipMLP(nn.Module):
         weights, biases = [layer.weight for layer in layers], [layer.bias for layer in layers]
         if self.skip is None:
             return mlp(features, weights, "relu", biases=biases)
-        below = mlp(features, weights[:self.skip], "relu", biases=biases[:self.skip])
-        return mlp(torch.cat([features, torch.relu(below)], dim=-1), weights[self.skip:], "relu", biases=biases[self.skip:])
+        below = mlp(features, weights[: self.skip], "relu", biases=biases[: self.skip])
+        return mlp(
+            torch.cat([features, torch.relu(below)], dim=-1), weights[self.skip :], "relu", biases=biases[self.skip :]
+        )
 
 
 def skip_layer(hidden_layers: int) -> int | None:

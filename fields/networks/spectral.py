@@ -52,8 +52,18 @@ class SpectralState(nn.Module):
     lines through the nodes instead: `sum_c w_c(x) (e_c + F(x_c, e_c) (x - x_c))`, x in cells. `phases`: a second map P', 0 at first.
     """
 
-    def __init__(self, nodes: tuple[int, ...], size: int, waves: int, backend: str, generator: torch.Generator, *, phases: bool = False,
-                 smooth: bool = False, jet: Transport | None = None) -> None:
+    def __init__(
+        self,
+        nodes: tuple[int, ...],
+        size: int,
+        waves: int,
+        backend: str,
+        generator: torch.Generator,
+        *,
+        phases: bool = False,
+        smooth: bool = False,
+        jet: Transport | None = None,
+    ) -> None:
         super().__init__()
         self.smooth = smooth
         self.jet = jet
@@ -86,7 +96,9 @@ class SpectralState(nn.Module):
         starts = self.nodes - (slopes * ((corners + 1.0) / 2.0 * cells)[..., None]).sum(-2)
         table = torch.cat([starts.unsqueeze(-2), slopes], dim=-2).flatten(-2)
         layout = replace(self.grid.layout, features=table.shape[-1])
-        found = factor_grid(places, table.flatten(0, -2), layout, self.grid.requested_backend).unflatten(-1, (len(cells) + 1, -1))
+        found = factor_grid(places, table.flatten(0, -2), layout, self.grid.requested_backend).unflatten(
+            -1, (len(cells) + 1, -1)
+        )
         return found[..., 0, :] + (found[..., 1:, :] * position[..., None]).sum(-2)
 
     def forward(self, coords: Tensor) -> Tensor:
@@ -100,8 +112,17 @@ class SpectralNetwork(nn.Module):
     `sum_i S_i(x) sin(omega_i . x + b_i)`, for reference.
     """
 
-    def __init__(self, mode: Mode, waves: Waves, state: SpectralState | None, width: int, hidden_layers: int, outputs: int, hidden_omega: float,
-                 generator: torch.Generator) -> None:
+    def __init__(
+        self,
+        mode: Mode,
+        waves: Waves,
+        state: SpectralState | None,
+        width: int,
+        hidden_layers: int,
+        outputs: int,
+        hidden_omega: float,
+        generator: torch.Generator,
+    ) -> None:
         super().__init__()
         self.mode = mode
         self.waves = waves

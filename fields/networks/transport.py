@@ -40,7 +40,9 @@ class Transport(nn.Module):
         for axis in range(dimensions):  # (x is the last but one of the nodes)
             along = dimensions - 1 - axis
             change = nodes.diff(dim=along)
-            middle_of = [array.narrow(along, 0, array.shape[along] - 1) + array.diff(dim=along) / 2 for array in (places, nodes)]
+            middle_of = [
+                array.narrow(along, 0, array.shape[along] - 1) + array.diff(dim=along) / 2 for array in (places, nodes)
+            ]
             found.append((change, change - self(*middle_of)[..., axis, :]))
         return found
 
@@ -51,8 +53,16 @@ class Transport(nn.Module):
         total = nodes.new_zeros(())
         for a in range(dimensions):
             for b in range(a):
-                around = slopes[..., a, :].diff(dim=dimensions - 1 - b).narrow(dimensions - 1 - a, 0, nodes.shape[dimensions - 1 - a] - 1)
-                back = slopes[..., b, :].diff(dim=dimensions - 1 - a).narrow(dimensions - 1 - b, 0, nodes.shape[dimensions - 1 - b] - 1)
+                around = (
+                    slopes[..., a, :]
+                    .diff(dim=dimensions - 1 - b)
+                    .narrow(dimensions - 1 - a, 0, nodes.shape[dimensions - 1 - a] - 1)
+                )
+                back = (
+                    slopes[..., b, :]
+                    .diff(dim=dimensions - 1 - a)
+                    .narrow(dimensions - 1 - b, 0, nodes.shape[dimensions - 1 - b] - 1)
+                )
                 total = total + (around - back).square().mean()
         return total
 

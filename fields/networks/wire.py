@@ -15,8 +15,16 @@ class Wire(nn.Module):
     real and imaginary parts U(±1/sqrt(fan_in)).
     """
 
-    def __init__(self, inputs: int, width: int, hidden_layers: int, outputs: int, omega: float, scale: float,
-                 generator: torch.Generator) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        width: int,
+        hidden_layers: int,
+        outputs: int,
+        omega: float,
+        scale: float,
+        generator: torch.Generator,
+    ) -> None:
         super().__init__()
         self.omega = omega
         self.scale = scale
@@ -24,20 +32,22 @@ class Wire(nn.Module):
         self.real = nn.ModuleList(nn.Linear(width, width) for _ in range(hidden_layers - 1))
         self.imaginary = nn.ModuleList(nn.Linear(width, width) for _ in range(hidden_layers - 1))
         self.output_real = nn.Linear(width, outputs)
-        self.output_imaginary = nn.Linear(width, outputs, bias=False)  # its bias would only change the part that is dropped
+        self.output_imaginary = nn.Linear(
+            width, outputs, bias=False
+        )  # its bias would only change the part that is dropped
         with torch.no_grad():
             for tensor in self.parameters():
                 fan_in = inputs if tensor is self.first.weight or tensor is self.first.bias else width
-                tensor.uniform_(-(fan_in ** -0.5), fan_in ** -0.5, generator=generator)
+                tensor.uniform_(-(fan_in**-0.5), fan_in**-0.5, generator=generator)
 
     def forward(self, coords: Tensor) -> Tensor:
         z = self.first(coords)
-        amplitude = torch.exp(-(self.scale * z) ** 2)
+        amplitude = torch.exp(-((self.scale * z) ** 2))
         x, y = amplitude * torch.cos(self.omega * z), amplitude * torch.sin(self.omega * z)
         for real, imaginary in zip(self.real, self.imaginary):
             # (A + jB)(x + jy) and the bias a + jb
             zx = real(x) - nn.functional.linear(y, imaginary.weight)
             zy = imaginary(x) + nn.functional.linear(y, real.weight)
-            amplitude = torch.exp(-self.omega * zy - self.scale ** 2 * (zx ** 2 + zy ** 2))
+            amplitude = torch.exp(-self.omega * zy - self.scale**2 * (zx**2 + zy**2))
             x, y = amplitude * torch.cos(self.omega * zx), amplitude * torch.sin(self.omega * zx)
         return self.output_real(x) - self.output_imaginary(y)

@@ -27,8 +27,9 @@ class Adam:
     Not a `torch.optim.Optimizer`: building one imports torch's compiler, which takes two seconds.
     """
 
-    def __init__(self, groups: list[dict], lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.99),
-                 eps: float = 1e-15) -> None:
+    def __init__(
+        self, groups: list[dict], lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.99), eps: float = 1e-15
+    ) -> None:
         defaults = {"lr": lr, "betas": betas, "eps": eps, "sparse": False}
         self.param_groups = [{**defaults, **group, "params": list(group["params"])} for group in groups]
         # One entry a parameter, in the order of the groups: "mean" and "square" (its moments) and "steps" (int32).
@@ -48,8 +49,17 @@ class Adam:
                 state = next(states)
                 if parameter.grad is not None:
                     update = adam_native if _native(parameter) else adam_reference
-                    update(parameter, parameter.grad, state["mean"], state["square"], state["steps"], group["lr"],
-                           group["betas"], group["eps"], group["sparse"])
+                    update(
+                        parameter,
+                        parameter.grad,
+                        state["mean"],
+                        state["square"],
+                        state["steps"],
+                        group["lr"],
+                        group["betas"],
+                        group["eps"],
+                        group["sparse"],
+                    )
 
     def state_dict(self) -> dict[int, dict[str, Tensor]]:
         """Moments and step counts by the number of the parameter; they share memory with the optimiser."""
@@ -64,12 +74,24 @@ class Adam:
 
 def _fresh_state(parameter: Tensor, sparse: bool) -> dict[str, Tensor]:
     steps = torch.zeros(parameter.shape if sparse else (), dtype=torch.int32, device=parameter.device)
-    return {"mean": torch.zeros_like(parameter, requires_grad=False),
-            "square": torch.zeros_like(parameter, requires_grad=False), "steps": steps}
+    return {
+        "mean": torch.zeros_like(parameter, requires_grad=False),
+        "square": torch.zeros_like(parameter, requires_grad=False),
+        "steps": steps,
+    }
 
 
-def adam_reference(weight: Tensor, gradient: Tensor, mean: Tensor, square: Tensor, steps: Tensor, lr: float,
-                   betas: tuple[float, float], eps: float, sparse: bool) -> None:
+def adam_reference(
+    weight: Tensor,
+    gradient: Tensor,
+    mean: Tensor,
+    square: Tensor,
+    steps: Tensor,
+    lr: float,
+    betas: tuple[float, float],
+    eps: float,
+    sparse: bool,
+) -> None:
     """Updates weight, moments and step counts in place (algorithm 1 of the paper, its order of corrections)."""
     if sparse:
         touched = gradient != 0
@@ -98,21 +120,44 @@ class AdamCall(ctypes.Structure):
 
 
 def _native(parameter: Tensor) -> bool:
-    return (parameter.dtype == torch.float32 and parameter.is_contiguous()
-            and backends.choose("auto", parameter.device.type) == "native")
+    return (
+        parameter.dtype == torch.float32
+        and parameter.is_contiguous()
+        and backends.choose("auto", parameter.device.type) == "native"
+    )
 
 
-def adam_native(weight: Tensor, gradient: Tensor, mean: Tensor, square: Tensor, steps: Tensor, lr: float,
-                betas: tuple[float, float], eps: float, sparse: bool) -> None:
+def adam_native(
+    weight: Tensor,
+    gradient: Tensor,
+    mean: Tensor,
+    square: Tensor,
+    steps: Tensor,
+    lr: float,
+    betas: tuple[float, float],
+    eps: float,
+    sparse: bool,
+) -> None:
     """`adam_reference` by the compiled kernels; float32."""
     gradient = gradient.contiguous()
     if not sparse:
         steps += 1
     rates = _corrections(*betas, weight.device) * lr
-    call = AdamCall(count=weight.numel(), weight=weight.data_ptr(), gradient=gradient.data_ptr(), mean=mean.data_ptr(),
-                 square=square.data_ptr(), steps=steps.data_ptr(), rate=rates.data_ptr(), most_steps=SETTLED - 1,
-                 sparse=sparse, workers=torch.get_num_threads() if weight.numel() > 1 << 14 else 1,
-                 mean_decay=betas[0], square_decay=betas[1], epsilon=eps)
+    call = AdamCall(
+        count=weight.numel(),
+        weight=weight.data_ptr(),
+        gradient=gradient.data_ptr(),
+        mean=mean.data_ptr(),
+        square=square.data_ptr(),
+        steps=steps.data_ptr(),
+        rate=rates.data_ptr(),
+        most_steps=SETTLED - 1,
+        sparse=sparse,
+        workers=torch.get_num_threads() if weight.numel() > 1 << 14 else 1,
+        mean_decay=betas[0],
+        square_decay=betas[1],
+        epsilon=eps,
+    )
     _run(call, weight.device)
 
 
@@ -132,6 +177,6 @@ def run_cuda(call: AdamCall, device: torch.device) -> None:
 def _corrections(mean_decay: float, square_decay: float, device: torch.device) -> Tensor:
     """`sqrt(1 - b2^s) / (1 - b1^s)` for s = 0 .. SETTLED - 1 (0 for s = 0, which never occurs); float32."""
     steps = torch.arange(SETTLED, dtype=torch.float64)
-    factor = torch.sqrt(1 - square_decay ** steps) / (1 - mean_decay ** steps)
+    factor = torch.sqrt(1 - square_decay**steps) / (1 - mean_decay**steps)
     factor[0] = 0.0
     return factor.float().to(device)

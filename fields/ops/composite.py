@@ -24,7 +24,9 @@ class Composited(NamedTuple):
     weights: Tensor
 
 
-def composite(density: Tensor, colors: Tensor, samples: Samples, threshold: float = 0.0, backend: backends.Backend = "auto") -> Composited:
+def composite(
+    density: Tensor, colors: Tensor, samples: Samples, threshold: float = 0.0, backend: backends.Backend = "auto"
+) -> Composited:
     """Light gathered along each ray.
 
     density `[S]`, per unit of t; colors `[S, C]`; samples: S of them on N rays, of the same dtype (float32 or float64).
@@ -33,7 +35,9 @@ def composite(density: Tensor, colors: Tensor, samples: Samples, threshold: floa
 
     Differentiable once, in density and colors. ValueError for shapes, dtypes or offsets that do not belong together.
     """
-    check_packed(samples.offsets, len(samples), density=density, colors=colors, t_starts=samples.t_starts, t_ends=samples.t_ends)
+    check_packed(
+        samples.offsets, len(samples), density=density, colors=colors, t_starts=samples.t_starts, t_ends=samples.t_ends
+    )
     if density.ndim != 1 or colors.ndim != 2:
         raise ValueError(f"density is [S] and colors [S, C], not {list(density.shape)} and {list(colors.shape)}")
     if not 0.0 <= threshold <= 1.0:
@@ -59,8 +63,12 @@ def composite_reference(density: Tensor, colors: Tensor, samples: Samples, thres
     def gathered(values: Tensor) -> Tensor:
         return values.new_zeros(rays, *values.shape[1:]).index_add(0, indices, values).to(density.dtype)
 
-    return Composited(gathered(weights[:, None] * colors.double()), gathered(weights), gathered(weights * samples.middles.double()),
-                      weights.to(density.dtype))
+    return Composited(
+        gathered(weights[:, None] * colors.double()),
+        gathered(weights),
+        gathered(weights * samples.middles.double()),
+        weights.to(density.dtype),
+    )
 
 
 class _Composite(Function):
@@ -71,8 +79,21 @@ class _Composite(Function):
         color, weights = density.new_empty(rays, colors.shape[1]), torch.empty_like(density)
         opacity, depth = density.new_empty(rays), density.new_empty(rays)
         ctx.call = dict(rays=rays, channels=colors.shape[1], threshold=threshold)
-        run("composite_forward", CompositeCall, density, density=density, colors=colors, starts=starts, ends=ends, offsets=offsets,
-            color=color, opacity=opacity, depth=depth, weights=weights, **ctx.call)
+        run(
+            "composite_forward",
+            CompositeCall,
+            density,
+            density=density,
+            colors=colors,
+            starts=starts,
+            ends=ends,
+            offsets=offsets,
+            color=color,
+            opacity=opacity,
+            depth=depth,
+            weights=weights,
+            **ctx.call,
+        )
         ctx.save_for_backward(density, colors, starts, ends, offsets, weights)
         ctx.set_materialize_grads(False)
         return color, opacity, depth, weights
@@ -84,7 +105,22 @@ class _Composite(Function):
         by_color, by_opacity, by_depth, by_weights = (None if g is None else g.contiguous() for g in grads)
         grad_density = torch.empty_like(density)
         grad_colors = torch.empty_like(colors) if ctx.needs_input_grad[1] else None
-        run("composite_backward", CompositeCall, density, density=density, colors=colors, starts=starts, ends=ends, offsets=offsets,
-            weights=weights, grad_color=by_color, grad_opacity=by_opacity, grad_depth=by_depth, grad_weights=by_weights,
-            grad_density=grad_density, grad_colors=grad_colors, **ctx.call)
+        run(
+            "composite_backward",
+            CompositeCall,
+            density,
+            density=density,
+            colors=colors,
+            starts=starts,
+            ends=ends,
+            offsets=offsets,
+            weights=weights,
+            grad_color=by_color,
+            grad_opacity=by_opacity,
+            grad_depth=by_depth,
+            grad_weights=by_weights,
+            grad_density=grad_density,
+            grad_colors=grad_colors,
+            **ctx.call,
+        )
         return grad_density if ctx.needs_input_grad[0] else None, grad_colors, None, None, None, None

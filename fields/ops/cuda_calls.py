@@ -35,7 +35,9 @@ class CudaFunctions:
             function.restype, function.argtypes = result, arguments
         return library
 
-    def run(self, name: str, call: ctypes.Structure, device: torch.device, what: str, workspace: Tensor | None = None) -> None:
+    def run(
+        self, name: str, call: ctypes.Structure, device: torch.device, what: str, workspace: Tensor | None = None
+    ) -> None:
         """Starts `name`. RuntimeError with the driver's words where that fails; `what` is the operation, for people."""
         library = self.library()
         arguments = [ctypes.addressof(call), device.index, stream(device)]

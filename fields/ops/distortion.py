@@ -45,7 +45,17 @@ class _Distortion(Function):
     def forward(ctx, weights: Tensor, starts: Tensor, ends: Tensor, offsets: Tensor) -> Tensor:
         weights, starts, ends, offsets = (x.contiguous() for x in (weights, starts, ends, offsets))
         loss = weights.new_empty(len(offsets) - 1)
-        run("distortion", DistortionCall, weights, rays=len(loss), weights=weights, starts=starts, ends=ends, offsets=offsets, loss=loss)
+        run(
+            "distortion",
+            DistortionCall,
+            weights,
+            rays=len(loss),
+            weights=weights,
+            starts=starts,
+            ends=ends,
+            offsets=offsets,
+            loss=loss,
+        )
         ctx.save_for_backward(weights, starts, ends, offsets)
         return loss
 
@@ -54,6 +64,16 @@ class _Distortion(Function):
     def backward(ctx, grad: Tensor):
         weights, starts, ends, offsets = ctx.saved_tensors
         grad_weights = torch.empty_like(weights)
-        run("distortion", DistortionCall, weights, rays=len(offsets) - 1, weights=weights, starts=starts, ends=ends, offsets=offsets,
-            grad_loss=grad.contiguous(), grad_weights=grad_weights)
+        run(
+            "distortion",
+            DistortionCall,
+            weights,
+            rays=len(offsets) - 1,
+            weights=weights,
+            starts=starts,
+            ends=ends,
+            offsets=offsets,
+            grad_loss=grad.contiguous(),
+            grad_weights=grad_weights,
+        )
         return grad_weights, None, None, None

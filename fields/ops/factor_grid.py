@@ -45,7 +45,7 @@ def factor_grid_reference(coords: Tensor, table: Tensor, layout: FactorLayout) -
     places = {(axis, nodes): _place(x[:, axis], nodes, layout) for axis, nodes in layout.rulers}
     rows = {}
     for factor, offset in zip(layout.factors, layout.offsets):
-        rows.setdefault(factor, []).append(table[offset:offset + factor.entries])
+        rows.setdefault(factor, []).append(table[offset : offset + factor.entries])
     slots = []
     for slot in layout.slots:
         total = 0.0
@@ -97,11 +97,28 @@ class FactorCall(ctypes.Structure):
     """`FactorCall` in csrc/common/factors.h."""
 
     _fields_ = [
-        *((name, ctypes.c_int32) for name in ("dimensions", "features", "rulers", "factors", "products", "slots", "is_double",
-                                              "workers")),
-        ("points", ctypes.c_int64), ("entries", ctypes.c_int64),
-        *((name, ctypes.c_void_p) for name in ("ruler", "factor", "product", "coords", "table", "grad", "direction", "rows",
-                                               "output", "grad_coords", "grad_table")),
+        *(
+            (name, ctypes.c_int32)
+            for name in ("dimensions", "features", "rulers", "factors", "products", "slots", "is_double", "workers")
+        ),
+        ("points", ctypes.c_int64),
+        ("entries", ctypes.c_int64),
+        *(
+            (name, ctypes.c_void_p)
+            for name in (
+                "ruler",
+                "factor",
+                "product",
+                "coords",
+                "table",
+                "grad",
+                "direction",
+                "rows",
+                "output",
+                "grad_coords",
+                "grad_table",
+            )
+        ),
     ]
 
 
@@ -115,20 +132,37 @@ class FactorKernel:
 
     layout: FactorLayout
 
-    def forward(self, coords: Tensor, table: Tensor, direction: Tensor | None = None, rows: Tensor | None = None) -> Tensor:
+    def forward(
+        self, coords: Tensor, table: Tensor, direction: Tensor | None = None, rows: Tensor | None = None
+    ) -> Tensor:
         """The features."""
         output = coords.new_empty(coords.shape[0], self.layout.outputs)
         self._call("forward", coords=coords, table=table, direction=direction, rows=rows, output=output)
         return output
 
-    def backward(self, coords: Tensor, table: Tensor, grad: Tensor, needs: tuple[bool, bool], direction: Tensor | None = None,
-                 rows: Tensor | None = None) -> tuple[Tensor | None, Tensor | None]:
+    def backward(
+        self,
+        coords: Tensor,
+        table: Tensor,
+        grad: Tensor,
+        needs: tuple[bool, bool],
+        direction: Tensor | None = None,
+        rows: Tensor | None = None,
+    ) -> tuple[Tensor | None, Tensor | None]:
         """Gradients by coords and table of `<grad, features>`, where `needs` says so."""
         grad_coords = torch.empty_like(coords, memory_format=torch.contiguous_format) if needs[0] else None
         grad_table = torch.empty_like(table, memory_format=torch.contiguous_format) if needs[1] else None
         if any(needs):
-            self._call("backward", coords=coords, table=table, grad=grad, direction=direction, rows=rows,
-                       grad_coords=grad_coords, grad_table=grad_table)
+            self._call(
+                "backward",
+                coords=coords,
+                table=table,
+                grad=grad,
+                direction=direction,
+                rows=rows,
+                grad_coords=grad_coords,
+                grad_table=grad_table,
+            )
         return grad_coords, grad_table
 
     def _call(self, name: str, coords: Tensor, **tensors: Tensor | None) -> None:
@@ -136,11 +170,22 @@ class FactorKernel:
         # The copies must outlive the call, hence the dictionary.
         tensors = {key: t.contiguous() for key, t in {"coords": coords, **tensors}.items() if t is not None}
         rulers, factors, products = layout.records
-        call = FactorCall(dimensions=layout.dimensions, features=layout.features, rulers=len(rulers), factors=len(factors),
-                          products=len(products), slots=len(layout.slots), is_double=coords.dtype == torch.float64,
-                          workers=torch.get_num_threads(), points=coords.shape[0], entries=layout.entries,
-                          ruler=rulers.ctypes.data, factor=factors.ctypes.data, product=products.ctypes.data,
-                          **{key: t.data_ptr() for key, t in tensors.items()})
+        call = FactorCall(
+            dimensions=layout.dimensions,
+            features=layout.features,
+            rulers=len(rulers),
+            factors=len(factors),
+            products=len(products),
+            slots=len(layout.slots),
+            is_double=coords.dtype == torch.float64,
+            workers=torch.get_num_threads(),
+            points=coords.shape[0],
+            entries=layout.entries,
+            ruler=rulers.ctypes.data,
+            factor=factors.ctypes.data,
+            product=products.ctypes.data,
+            **{key: t.data_ptr() for key, t in tensors.items()},
+        )
         _run(name, call, coords.device)
 
 
@@ -186,8 +231,16 @@ class _Second(Function):
     """
 
     @staticmethod
-    def forward(ctx, coords: Tensor, table: Tensor, grad: Tensor, along: Tensor | None, rows: Tensor | None,
-                kernel: FactorKernel, needs: tuple[bool, bool, bool]):
+    def forward(
+        ctx,
+        coords: Tensor,
+        table: Tensor,
+        grad: Tensor,
+        along: Tensor | None,
+        rows: Tensor | None,
+        kernel: FactorKernel,
+        needs: tuple[bool, bool, bool],
+    ):
         if along is None and rows is None:
             return None, None, None
         by_grad = kernel.forward(coords, table, along, rows) if needs[2] else None

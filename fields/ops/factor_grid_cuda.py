@@ -26,9 +26,13 @@ def run(name: str, call: ctypes.Structure, device: torch.device) -> None:
     layouts of more factors than a kernel is told of.
     """
     if call.rulers > MOST_RULERS or call.factors > MOST_FACTORS:
-        raise ValueError(f"factor_grid on a GPU takes at most {MOST_FACTORS} factors and {MOST_RULERS} different axes and node counts, "
-                         f"not {call.factors} and {call.rulers}; use backend='torch'")
+        raise ValueError(
+            f"factor_grid on a GPU takes at most {MOST_FACTORS} factors and {MOST_RULERS} different axes and node counts, "
+            f"not {call.factors} and {call.rulers}; use backend='torch'"
+        )
     workspace = None
     if name == "backward" and call.grad_table and call.points and torch.are_deterministic_algorithms_enabled():
-        workspace = functions.workspace("fs_factor_grid_workspace", device, "factor_grid", ctypes.addressof(call), device.index)
+        workspace = functions.workspace(
+            "fs_factor_grid_workspace", device, "factor_grid", ctypes.addressof(call), device.index
+        )
     functions.run(f"fs_factor_grid_{name}", call, device, "factor_grid", workspace)

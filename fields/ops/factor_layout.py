@@ -20,8 +20,9 @@ MOST_IN_A_PRODUCT = 16
 
 # What the native code reads (csrc/common/factors.h): `Ruler`, `Factor` and `Product`.
 RULER_RECORD = np.dtype([("axis", np.int32), ("nodes", np.int32), ("scale", np.float32), ("shift", np.float32)])
-FACTOR_RECORD = np.dtype([("offset", np.int64), ("axes", np.int32), ("ruler", np.int32, 4), ("step", np.int32, 4),
-                          ("nodes", np.int32)])
+FACTOR_RECORD = np.dtype(
+    [("offset", np.int64), ("axes", np.int32), ("ruler", np.int32, 4), ("step", np.int32, 4), ("nodes", np.int32)]
+)
 PRODUCT_RECORD = np.dtype([("first", np.int32), ("count", np.int32), ("slot", np.int32)])
 
 
@@ -118,7 +119,7 @@ class FactorLayout:
     def grids(self, table) -> Iterator:
         """The table's factors (of a numpy or torch table): views `[nodes of the last axis, ..., of the first, features]`."""
         for factor, offset in zip(self.factors, self.offsets):
-            yield table[offset:offset + factor.entries].reshape(*reversed(factor.nodes), self.features)
+            yield table[offset : offset + factor.entries].reshape(*reversed(factor.nodes), self.features)
 
     @cached_property
     def rulers(self) -> tuple[tuple[int, int], ...]:
@@ -191,4 +192,6 @@ def k_planes(features: int, levels: Sequence[Sequence[int]]) -> FactorLayout:
     """The product of the planes of all pairs of axes, a level beside the other (Fridovich-Keil et al. 2023)."""
     dimensions = len(levels[0])
     pairs = list(combinations(range(dimensions), 2))
-    return FactorLayout(dimensions, features, tuple((tuple(_plane(pair, nodes) for pair in pairs),) for nodes in levels))
+    return FactorLayout(
+        dimensions, features, tuple((tuple(_plane(pair, nodes) for pair in pairs),) for nodes in levels)
+    )

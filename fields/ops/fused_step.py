@@ -15,7 +15,15 @@ import cuda_ext
 from fields.ops.grid_layout import GridLayout
 from fields.ops.grid_mlp import GridMlpKernel, grid_mlp_reference
 from fields.ops.hash_grid import check_hash_grid
-from fields.ops.mlp import Activation, MlpKernel, Products, check_names, check_weights, why_not_native_mlp, why_not_products
+from fields.ops.mlp import (
+    Activation,
+    MlpKernel,
+    Products,
+    check_names,
+    check_weights,
+    why_not_native_mlp,
+    why_not_products,
+)
 
 Loss = Literal["l1", "l2", "relative_l2"]
 LOSSES = ("l1", "l2", "relative_l2")  # their numbers in csrc/cpu/fused_step.h
@@ -45,8 +53,17 @@ class GridMlpStep:
     ValueError for what `why_not_fused` refuses, and for wrong names, shapes and dtypes.
     """
 
-    def __init__(self, table: Tensor, weights: list[Tensor], layout: GridLayout, interpolation: str = "linear",
-                 loss: Loss = "l2", activation: Activation = "relu", omega: float = 30.0, products: Products = "float32") -> None:
+    def __init__(
+        self,
+        table: Tensor,
+        weights: list[Tensor],
+        layout: GridLayout,
+        interpolation: str = "linear",
+        loss: Loss = "l2",
+        activation: Activation = "relu",
+        omega: float = 30.0,
+        products: Products = "float32",
+    ) -> None:
         if loss not in LOSSES:
             raise ValueError(f"the loss is l1, l2 or relative_l2, not {loss!r}")
         check_names(activation, products)
@@ -79,9 +96,18 @@ class GridMlpStep:
         return loss
 
 
-def step_reference(coords: Tensor, targets: Tensor, table: Tensor, weights: list[Tensor], layout: GridLayout,
-                   interpolation: str = "linear", loss: Loss = "l2", activation: Activation = "relu",
-                   omega: float = 30.0, sample_weights: Tensor | None = None) -> tuple[Tensor, Tensor, list[Tensor]]:
+def step_reference(
+    coords: Tensor,
+    targets: Tensor,
+    table: Tensor,
+    weights: list[Tensor],
+    layout: GridLayout,
+    interpolation: str = "linear",
+    loss: Loss = "l2",
+    activation: Activation = "relu",
+    omega: float = 30.0,
+    sample_weights: Tensor | None = None,
+) -> tuple[Tensor, Tensor, list[Tensor]]:
     """Values, mean loss, and the gradients of table and weights, in plain torch; it judges the native pass."""
     leaves = [t.detach().clone().requires_grad_() for t in (table, *weights)]
     values = grid_mlp_reference(coords, leaves[0], leaves[1:], layout, interpolation, activation, omega)
@@ -89,9 +115,9 @@ def step_reference(coords: Tensor, targets: Tensor, table: Tensor, weights: list
     if loss == "l1":
         losses = difference.abs()
     elif loss == "l2":
-        losses = difference ** 2
+        losses = difference**2
     else:
-        losses = difference ** 2 / (values.detach() ** 2 + 0.01)
+        losses = difference**2 / (values.detach() ** 2 + 0.01)
     if sample_weights is not None:
         losses = losses * sample_weights.unsqueeze(-1)
     mean = losses.mean()
@@ -102,7 +128,10 @@ def _check_batch(coords: Tensor, targets: Tensor, outputs: int, sample_weights: 
     if coords.ndim != 2:
         raise ValueError(f"coords must be [N, D], not {list(coords.shape)}")
     if targets.shape != (len(coords), outputs) or targets.dtype != torch.float32:
-        raise ValueError(f"targets must be float32 [{len(coords)}, {outputs}], not {targets.dtype} {list(targets.shape)}")
+        raise ValueError(
+            f"targets must be float32 [{len(coords)}, {outputs}], not {targets.dtype} {list(targets.shape)}"
+        )
     if sample_weights is not None and (sample_weights.shape != (len(coords),) or sample_weights.dtype != torch.float32):
-        raise ValueError(f"sample weights must be float32 [{len(coords)}], not {sample_weights.dtype} "
-                         f"{list(sample_weights.shape)}")
+        raise ValueError(
+            f"sample weights must be float32 [{len(coords)}], not {sample_weights.dtype} {list(sample_weights.shape)}"
+        )

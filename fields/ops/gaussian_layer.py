@@ -71,18 +71,28 @@ class GaussianCall(ctypes.Structure):
     _fields_ = [
         *((name, ctypes.c_int32) for name in ("inputs", "units", "is_double", "workers")),
         ("points", ctypes.c_int64),
-        *((name, ctypes.c_void_p) for name in ("x", "centres", "log_widths", "grad", "output", "grad_x", "grad_centres",
-                                               "grad_log_widths")),
+        *(
+            (name, ctypes.c_void_p)
+            for name in ("x", "centres", "log_widths", "grad", "output", "grad_x", "grad_centres", "grad_log_widths")
+        ),
     ]
 
 
 def _call(name: str, features: Tensor, centres: Tensor, log_widths: Tensor, **tensors: Tensor | None) -> None:
     # The copies must outlive the call, hence the dictionary. Results are contiguous already.
-    tensors = {key: t.contiguous() for key, t in {"x": features, "centres": centres, "log_widths": log_widths, **tensors}.items()
-               if t is not None}
-    call = GaussianCall(inputs=features.shape[1], units=len(centres), is_double=features.dtype == torch.float64,
-                        workers=torch.get_num_threads(), points=len(features),
-                        **{key: t.data_ptr() for key, t in tensors.items()})
+    tensors = {
+        key: t.contiguous()
+        for key, t in {"x": features, "centres": centres, "log_widths": log_widths, **tensors}.items()
+        if t is not None
+    }
+    call = GaussianCall(
+        inputs=features.shape[1],
+        units=len(centres),
+        is_double=features.dtype == torch.float64,
+        workers=torch.get_num_threads(),
+        points=len(features),
+        **{key: t.data_ptr() for key, t in tensors.items()},
+    )
     _run(name, call, features.device)
 
 
@@ -111,14 +121,30 @@ class _Backward(Function):
     """The gradients as a function of the inputs and the output's gradient. (`output` follows from the inputs.)"""
 
     @staticmethod
-    def forward(ctx, features: Tensor, centres: Tensor, log_widths: Tensor, grad: Tensor, output: Tensor,
-                needs: tuple[bool, ...]):
+    def forward(
+        ctx,
+        features: Tensor,
+        centres: Tensor,
+        log_widths: Tensor,
+        grad: Tensor,
+        output: Tensor,
+        needs: tuple[bool, ...],
+    ):
         ctx.save_for_backward(features, centres, log_widths, grad)
         ctx.set_materialize_grads(False)
-        gradients = [torch.empty_like(t, memory_format=torch.contiguous_format) if need else None
-                     for t, need in zip((features, centres, log_widths), needs)]
-        _call("backward", features, centres, log_widths, grad=grad, output=output,
-              **dict(zip(("grad_x", "grad_centres", "grad_log_widths"), gradients)))
+        gradients = [
+            torch.empty_like(t, memory_format=torch.contiguous_format) if need else None
+            for t, need in zip((features, centres, log_widths), needs)
+        ]
+        _call(
+            "backward",
+            features,
+            centres,
+            log_widths,
+            grad=grad,
+            output=output,
+            **dict(zip(("grad_x", "grad_centres", "grad_log_widths"), gradients)),
+        )
         return tuple(gradients)
 
     @staticmethod
@@ -129,8 +155,13 @@ class _Backward(Function):
         features, centres, log_widths, grad = ctx.saved_tensors
         by_features, by_grad, by_centres, by_widths = [], [], torch.zeros_like(centres), torch.zeros_like(centres)
         for part in _parts(len(features)):
-            seconds = _second(features[part], centres, log_widths, grad[part],
-                              (None if along[0] is None else along[0][part], *along[1:]))
+            seconds = _second(
+                features[part],
+                centres,
+                log_widths,
+                grad[part],
+                (None if along[0] is None else along[0][part], *along[1:]),
+            )
             by_features.append(seconds[0])
             by_centres += seconds[1]
             by_widths += seconds[2]
@@ -144,13 +175,15 @@ def _parts(points: int) -> list[slice]:
     return [slice(first, first + SECOND_ORDER_POINTS) for first in range(0, points, SECOND_ORDER_POINTS)]
 
 
-def _second(features: Tensor, centres: Tensor, log_widths: Tensor, grad: Tensor,
-            along: tuple[Tensor | None, ...]) -> list[Tensor]:
+def _second(
+    features: Tensor, centres: Tensor, log_widths: Tensor, grad: Tensor, along: tuple[Tensor | None, ...]
+) -> list[Tensor]:
     """Gradients by the inputs and by `grad` of `sum <along, gradients>`, by the plain formula."""
     leaves = [t.detach().requires_grad_() for t in (features, centres, log_widths, grad)]
     with torch.enable_grad():
         wanted = [i for i, t in enumerate(along) if t is not None]
-        firsts = torch.autograd.grad(gaussian_layer_reference(*leaves[:3]), [leaves[i] for i in wanted], leaves[3],
-                                     create_graph=True)
+        firsts = torch.autograd.grad(
+            gaussian_layer_reference(*leaves[:3]), [leaves[i] for i in wanted], leaves[3], create_graph=True
+        )
         functional = sum((first * along[i]).sum() for i, first in zip(wanted, firsts))
     return list(torch.autograd.grad(functional, leaves))

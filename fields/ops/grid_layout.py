@@ -15,9 +15,15 @@ GridKind = Literal["hash", "dense", "tiled"]
 PRIMES = (1, 2654435761, 805459861, 3674653429)
 
 # One level as the native code reads it (`GridLevel` in csrc/common/grid.h).
-LEVEL_RECORD = np.dtype([
-    ("offset", np.int64), ("scale", np.float32), ("resolution", np.uint32), ("size", np.uint32), ("addressing", np.uint32),
-])
+LEVEL_RECORD = np.dtype(
+    [
+        ("offset", np.int64),
+        ("scale", np.float32),
+        ("resolution", np.uint32),
+        ("size", np.uint32),
+        ("addressing", np.uint32),
+    ]
+)
 DENSE, HASHED, WRAPPED = 0, 1, 2
 MOST_ENTRIES = 1 << 31
 # Cells are numbered with 31 bits, and no float32 tells more of them apart.
@@ -28,11 +34,11 @@ MOST_POINTS = 1 << 30
 class GridLevel:
     """One level: cells of width `1 / scale`, `size` entries from entry `offset` of the table on."""
 
-    scale: float        # exactly representable in float32
-    resolution: int     # grid points along each axis
+    scale: float  # exactly representable in float32
+    resolution: int  # grid points along each axis
     offset: int
     size: int
-    hashed: bool        # else addressed row by row, x fastest, modulo `size`
+    hashed: bool  # else addressed row by row, x fastest, modulo `size`
 
 
 @dataclass(frozen=True)
@@ -73,7 +79,9 @@ class GridLayout:
             raise ValueError(f"the table size must be a power of two, not {self.table_size}")
         finest = self.base_resolution * self.growth ** (self.levels - 1)
         if finest > MOST_POINTS:
-            raise ValueError(f"the finest level would have {finest:.3g} grid points an axis; the most is {MOST_POINTS:,}")
+            raise ValueError(
+                f"the finest level would have {finest:.3g} grid points an axis; the most is {MOST_POINTS:,}"
+            )
         if self.entries >= MOST_ENTRIES:
             raise ValueError(f"this grid would have {self.entries:,} entries; the most is {MOST_ENTRIES - 1:,}")
 

@@ -7,8 +7,8 @@ stored, on the way back, so that each level of the table can be summed in a fixe
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Sequence
 
 import torch
 from torch import Tensor
@@ -18,13 +18,33 @@ import cuda_ext
 from fields.ops import backends, grid_mlp_cuda
 from fields.ops.grid_layout import GridLayout
 from fields.ops.hash_grid import GridCall, Interpolation, check_hash_grid, grid_call, hash_grid, hash_grid_reference
-from fields.ops.mlp import (Activation, MlpKernel, MlpRecord, Products, check_mlp, differentiable_gradients, mlp, mlp_reference, ready,
-                            why_not_native_mlp, why_not_products)
+from fields.ops.mlp import (
+    Activation,
+    MlpKernel,
+    MlpRecord,
+    Products,
+    check_mlp,
+    differentiable_gradients,
+    mlp,
+    mlp_reference,
+    ready,
+    why_not_native_mlp,
+    why_not_products,
+)
 
 
-def grid_mlp(coords: Tensor, table: Tensor, weights: Sequence[Tensor], layout: GridLayout, interpolation: Interpolation = "linear",
-             activation: Activation = "relu", omega: float = 30.0, biases: Sequence[Tensor] | None = None,
-             products: Products = "float32", backend: backends.Backend = "auto") -> Tensor:
+def grid_mlp(
+    coords: Tensor,
+    table: Tensor,
+    weights: Sequence[Tensor],
+    layout: GridLayout,
+    interpolation: Interpolation = "linear",
+    activation: Activation = "relu",
+    omega: float = 30.0,
+    biases: Sequence[Tensor] | None = None,
+    products: Products = "float32",
+    backend: backends.Backend = "auto",
+) -> Tensor:
     """Values `[..., outputs]` at coords `[..., D]`: `mlp(hash_grid(coords, table), weights)`, arguments and errors as of those two.
 
     Neither features nor activations of the whole batch are ever stored: on a GPU this holds for grids of 2 to 4 dimensions and 2 features, others go
@@ -37,8 +57,12 @@ def grid_mlp(coords: Tensor, table: Tensor, weights: Sequence[Tensor], layout: G
     check_mlp(coords.new_empty(0, layout.outputs), weights, biases, activation, products)
     device = coords.device.type
     inner = MlpKernel(activation, float(omega), products, len(weights))
-    apart = (backends.choose(backend, device) == "torch" or device not in ("cpu", "cuda") or why_not_native_mlp(weights)
-             or (device == "cuda" and not grid_mlp_cuda.serves(layout, inner, table, (*weights, *(biases or ())))))
+    apart = (
+        backends.choose(backend, device) == "torch"
+        or device not in ("cpu", "cuda")
+        or why_not_native_mlp(weights)
+        or (device == "cuda" and not grid_mlp_cuda.serves(layout, inner, table, (*weights, *(biases or ()))))
+    )
     if apart:
         features = hash_grid(coords, table, layout, interpolation, backend)
         return mlp(features, weights, activation, omega, biases, products, backend)
@@ -49,8 +73,16 @@ def grid_mlp(coords: Tensor, table: Tensor, weights: Sequence[Tensor], layout: G
     return values.reshape(*coords.shape[:-1], values.shape[-1])
 
 
-def grid_mlp_reference(coords: Tensor, table: Tensor, weights: Sequence[Tensor], layout: GridLayout, interpolation: Interpolation = "linear",
-                       activation: Activation = "relu", omega: float = 30.0, biases: Sequence[Tensor] | None = None) -> Tensor:
+def grid_mlp_reference(
+    coords: Tensor,
+    table: Tensor,
+    weights: Sequence[Tensor],
+    layout: GridLayout,
+    interpolation: Interpolation = "linear",
+    activation: Activation = "relu",
+    omega: float = 30.0,
+    biases: Sequence[Tensor] | None = None,
+) -> Tensor:
     """The same in plain torch; it judges the kernels."""
     return mlp_reference(hash_grid_reference(coords, table, layout, interpolation), weights, activation, omega, biases)
 
@@ -59,7 +91,9 @@ class StepCall(ctypes.Structure):
     """`StepCall` in csrc/cpu/fused_step.h."""
 
     _fields_ = [
-        ("grid", GridCall), ("mlp", MlpRecord), ("loss", ctypes.c_int32),
+        ("grid", GridCall),
+        ("mlp", MlpRecord),
+        ("loss", ctypes.c_int32),
         *((name, ctypes.c_void_p) for name in ("targets", "sample_weights", "loss_value", "grad", "values")),
     ]
 
@@ -87,11 +121,14 @@ class GridMlpKernel:
         cuda_ext.load("cpu").fs_grid_mlp_forward(ctypes.byref(call))
         return values
 
-    def backward(self, coords: Tensor, table: Tensor, parameters: Sequence[Tensor], grad: Tensor,
-                 needs: tuple[bool, bool]) -> list[Tensor | None]:
+    def backward(
+        self, coords: Tensor, table: Tensor, parameters: Sequence[Tensor], grad: Tensor, needs: tuple[bool, bool]
+    ) -> list[Tensor | None]:
         """Gradients of `<grad, forward(...)>`: of coords and table where `needs` says so, then of every parameter."""
         if coords.is_cuda:
-            return grid_mlp_cuda.backward(self.layout, self.interpolation, self.mlp, coords, table, parameters, grad, needs)
+            return grid_mlp_cuda.backward(
+                self.layout, self.interpolation, self.mlp, coords, table, parameters, grad, needs
+            )
         coords, table, grad, *parameters = ready((coords, table, grad, *parameters))
         grad_coords, grad_table = (torch.empty_like(t) if need else None for t, need in zip((coords, table), needs))
         grads = [torch.empty_like(p) for p in parameters]

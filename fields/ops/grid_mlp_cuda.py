@@ -32,8 +32,14 @@ def serves(layout: GridLayout, kernel: MlpKernel, table: Tensor, parameters: Seq
     return mlp_cuda.why_too_large(MlpCall(mlp=kernel.record(parameters), points=1)) is None
 
 
-def forward(layout: GridLayout, interpolation: Interpolation, kernel: MlpKernel, coords: Tensor, table: Tensor,
-            parameters: Sequence[Tensor]) -> Tensor:
+def forward(
+    layout: GridLayout,
+    interpolation: Interpolation,
+    kernel: MlpKernel,
+    coords: Tensor,
+    table: Tensor,
+    parameters: Sequence[Tensor],
+) -> Tensor:
     """Values `[N, outputs]` at coords `[N, D]`."""
     values = coords.new_empty(len(coords), parameters[kernel.matrices - 1].shape[0])
     coords, table, *parameters = ready((coords, table, *parameters))
@@ -41,25 +47,56 @@ def forward(layout: GridLayout, interpolation: Interpolation, kernel: MlpKernel,
     return values
 
 
-def backward(layout: GridLayout, interpolation: Interpolation, kernel: MlpKernel, coords: Tensor, table: Tensor, parameters: Sequence[Tensor],
-             grad: Tensor, needs: tuple[bool, bool]) -> list[Tensor | None]:
+def backward(
+    layout: GridLayout,
+    interpolation: Interpolation,
+    kernel: MlpKernel,
+    coords: Tensor,
+    table: Tensor,
+    parameters: Sequence[Tensor],
+    grad: Tensor,
+    needs: tuple[bool, bool],
+) -> list[Tensor | None]:
     """Gradients of coords and table where `needs` says so, then of every parameter."""
     coords, table, grad, *parameters = ready((coords, table, grad, *parameters))
     grads = [torch.empty_like(p) for p in parameters]
     features = coords.new_empty(len(coords), layout.outputs) if any(needs) else None
     factor = mlp_cuda.half_range(grad) if kernel.products == "float16" else None
     scaled = grad if factor is None else grad * factor
-    _run("backward", layout, interpolation, coords, table, kernel.record(parameters, grads), grad=scaled, grad_features=features)
+    _run(
+        "backward",
+        layout,
+        interpolation,
+        coords,
+        table,
+        kernel.record(parameters, grads),
+        grad=scaled,
+        grad_features=features,
+    )
     if factor is not None:
         grads = [g / factor for g in grads]
         features = None if features is None else features / factor
-    found = (None, None) if features is None else GridKernel(layout, interpolation).backward(coords, table, features, needs)
+    found = (
+        (None, None) if features is None else GridKernel(layout, interpolation).backward(coords, table, features, needs)
+    )
     return [*found, *grads]
 
 
-def _run(name: str, layout: GridLayout, interpolation: Interpolation, coords: Tensor, table: Tensor, record, **tensors: Tensor | None) -> None:
+def _run(
+    name: str,
+    layout: GridLayout,
+    interpolation: Interpolation,
+    coords: Tensor,
+    table: Tensor,
+    record,
+    **tensors: Tensor | None,
+) -> None:
     pointers = {key: t.data_ptr() for key, t in tensors.items() if t is not None}
-    call = GridMlpCall(grid_call(layout, interpolation, coords, coords=coords.data_ptr(), table=table.data_ptr()),
-                       MlpCall(mlp=record, points=len(coords), **pointers))
-    workspace = mlp_cuda.functions.workspace("fs_mlp_workspace", coords.device, "the MLP", ctypes.addressof(call.mlp), name == "backward")
+    call = GridMlpCall(
+        grid_call(layout, interpolation, coords, coords=coords.data_ptr(), table=table.data_ptr()),
+        MlpCall(mlp=record, points=len(coords), **pointers),
+    )
+    workspace = mlp_cuda.functions.workspace(
+        "fs_mlp_workspace", coords.device, "the MLP", ctypes.addressof(call.mlp), name == "backward"
+    )
     functions.run(f"fs_grid_mlp_{name}", call, coords.device, "a grid and its MLP", workspace)

@@ -23,8 +23,13 @@ TABLE_TYPES = {torch.float32: 0, torch.float64: 1, torch.float16: 2, torch.bfloa
 NARROW = (torch.float16, torch.bfloat16)
 
 
-def hash_grid(coords: Tensor, table: Tensor, layout: GridLayout, interpolation: Interpolation = "linear",
-              backend: backends.Backend = "auto") -> Tensor:
+def hash_grid(
+    coords: Tensor,
+    table: Tensor,
+    layout: GridLayout,
+    interpolation: Interpolation = "linear",
+    backend: backends.Backend = "auto",
+) -> Tensor:
     """Features of every level at each point, coarsest level first.
 
     coords `[..., D]`, clamped to [0, 1] first; table `[layout.entries, layout.features]` of the same dtype (float32 or
@@ -60,8 +65,10 @@ def corner_entries(coords: Tensor, layout: GridLayout, level: GridLevel) -> Tens
     """Rows, within the level, of the corners of each point's cell: `[N, 2^D]`; bit a of a corner's number is its side
     along axis a."""
     cell = (coords.detach().clamp(0.0, 1.0) * level.scale + 0.5).floor().long()
-    corners = [[cell[:, axis] + (corner >> axis & 1) for axis in range(layout.dimensions)]
-               for corner in range(2**layout.dimensions)]
+    corners = [
+        [cell[:, axis] + (corner >> axis & 1) for axis in range(layout.dimensions)]
+        for corner in range(2**layout.dimensions)
+    ]
     return torch.stack([_index(corner, layout, level) for corner in corners], dim=-1)
 
 
@@ -75,7 +82,7 @@ def _level_reference(x: Tensor, table: Tensor, layout: GridLayout, level: GridLe
     t = position - position.detach().floor()
     if interpolation == "smoothstep":
         t = t * t * (3.0 - 2.0 * t)
-    rows = table[level.offset:level.offset + level.size].to(x.dtype)
+    rows = table[level.offset : level.offset + level.size].to(x.dtype)
     entries = corner_entries(x, layout, level)
     total = 0.0
     for corner in range(2**layout.dimensions):
@@ -97,7 +104,9 @@ def _index(point: list[Tensor], layout: GridLayout, level: GridLevel) -> Tensor:
     return (index & 0xFFFFFFFF) % level.size
 
 
-def check_hash_grid(coords: Tensor, table: Tensor, layout: GridLayout, interpolation: str, narrow: bool = False) -> None:
+def check_hash_grid(
+    coords: Tensor, table: Tensor, layout: GridLayout, interpolation: str, narrow: bool = False
+) -> None:
     """ValueError unless they fit; `narrow`: a table in half precision fits too."""
     if interpolation not in INTERPOLATIONS:
         raise ValueError(f"interpolation is linear or smoothstep, not {interpolation!r}")
@@ -122,18 +131,34 @@ class GridCall(ctypes.Structure):
     _fields_ = [
         *((name, ctypes.c_int32) for name in ("dimensions", "features", "levels", "smooth", "table_type", "workers")),
         ("points", ctypes.c_int64),
-        *((name, ctypes.c_void_p) for name in ("level", "coords", "table", "grad", "direction", "output",
-                                               "grad_coords", "grad_table")),
+        *(
+            (name, ctypes.c_void_p)
+            for name in ("level", "coords", "table", "grad", "direction", "output", "grad_coords", "grad_table")
+        ),
     ]
 
 
-def grid_call(layout: GridLayout, interpolation: Interpolation, coords: Tensor, /, table_dtype: torch.dtype | None = None,
-              **pointers: int) -> GridCall:
+def grid_call(
+    layout: GridLayout,
+    interpolation: Interpolation,
+    coords: Tensor,
+    /,
+    table_dtype: torch.dtype | None = None,
+    **pointers: int,
+) -> GridCall:
     """A call for the points `coords` `[N, D]`, of whose dtype the table is by default; the layout must live until it has
     returned."""
-    return GridCall(dimensions=layout.dimensions, features=layout.features, levels=layout.levels,
-                    smooth=interpolation == "smoothstep", table_type=TABLE_TYPES[table_dtype or coords.dtype],
-                    workers=torch.get_num_threads(), points=coords.shape[0], level=layout.records.ctypes.data, **pointers)
+    return GridCall(
+        dimensions=layout.dimensions,
+        features=layout.features,
+        levels=layout.levels,
+        smooth=interpolation == "smoothstep",
+        table_type=TABLE_TYPES[table_dtype or coords.dtype],
+        workers=torch.get_num_threads(),
+        points=coords.shape[0],
+        level=layout.records.ctypes.data,
+        **pointers,
+    )
 
 
 @dataclass(frozen=True)
@@ -149,14 +174,22 @@ class GridKernel:
         self._call("forward", coords=coords, table=table, direction=direction, output=output)
         return output
 
-    def backward(self, coords: Tensor, table: Tensor, grad: Tensor, needs: tuple[bool, bool],
-                 direction: Tensor | None = None) -> tuple[Tensor | None, Tensor | None]:
+    def backward(
+        self, coords: Tensor, table: Tensor, grad: Tensor, needs: tuple[bool, bool], direction: Tensor | None = None
+    ) -> tuple[Tensor | None, Tensor | None]:
         """Gradients by coords and table of `<grad, forward(coords, table, direction)>`, where `needs` says so; in the
         dtype of coords."""
         grad_coords = _empty(coords.shape, coords) if needs[0] else None
         grad_table = _empty(table.shape, coords) if needs[1] else None
-        self._call("backward", coords=coords, table=table, grad=grad, direction=direction, grad_coords=grad_coords,
-                   grad_table=grad_table)
+        self._call(
+            "backward",
+            coords=coords,
+            table=table,
+            grad=grad,
+            direction=direction,
+            grad_coords=grad_coords,
+            grad_table=grad_table,
+        )
         return grad_coords, grad_table
 
     def _call(self, name: str, coords: Tensor, **tensors: Tensor | None) -> None:
@@ -207,7 +240,9 @@ class _Backward(Function):
     @staticmethod
     def backward(ctx, along: Tensor | None, rows: Tensor | None):
         table = ctx.saved_tensors[1]
-        for_coords, for_table, for_grad = _Second.apply(*ctx.saved_tensors, along, rows, ctx.kernel, ctx.needs_input_grad[:3])
+        for_coords, for_table, for_grad = _Second.apply(
+            *ctx.saved_tensors, along, rows, ctx.kernel, ctx.needs_input_grad[:3]
+        )
         return for_coords, for_table if for_table is None else for_table.to(table.dtype), for_grad, None, None
 
 
@@ -219,8 +254,16 @@ class _Second(Function):
     """
 
     @staticmethod
-    def forward(ctx, coords: Tensor, table: Tensor, grad: Tensor, along: Tensor | None, rows: Tensor | None,
-                kernel: GridKernel, needs: tuple[bool, bool, bool]):
+    def forward(
+        ctx,
+        coords: Tensor,
+        table: Tensor,
+        grad: Tensor,
+        along: Tensor | None,
+        rows: Tensor | None,
+        kernel: GridKernel,
+        needs: tuple[bool, bool, bool],
+    ):
         need_coords, need_table, need_grad = needs
         by_coords, by_table, by_grad = [], [], []
         if along is not None:
@@ -234,8 +277,9 @@ class _Second(Function):
                 by_coords.append(kernel.backward(coords, rows, grad, (True, False))[0])
             if need_grad:
                 by_grad.append(kernel.forward(coords, rows))
-        return tuple(sum(parts) if need and parts else None
-                     for need, parts in zip(needs, (by_coords, by_table, by_grad)))
+        return tuple(
+            sum(parts) if need and parts else None for need, parts in zip(needs, (by_coords, by_table, by_grad))
+        )
 
     @staticmethod
     def backward(ctx, *_):

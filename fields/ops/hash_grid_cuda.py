@@ -25,5 +25,7 @@ def run(name: str, call: ctypes.Structure, device: torch.device) -> None:
     """
     workspace = None
     if name == "backward" and call.grad_table and call.points and torch.are_deterministic_algorithms_enabled():
-        workspace = functions.workspace("fs_hash_grid_workspace", device, "hash_grid", ctypes.addressof(call), device.index)
+        workspace = functions.workspace(
+            "fs_hash_grid_workspace", device, "hash_grid", ctypes.addressof(call), device.index
+        )
     functions.run(f"fs_hash_grid_{name}", call, device, "hash_grid", workspace)

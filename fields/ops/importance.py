@@ -11,8 +11,14 @@ from fields.ops.ray_jitter import jitter_of
 from fields.ops.ray_kernels import ImportanceCall, run
 
 
-def importance_edges(weights: Tensor, samples: Samples, count: int, seed: int | None = None, first_ray: int = 0,
-                     backend: backends.Backend = "auto") -> Tensor:
+def importance_edges(
+    weights: Tensor,
+    samples: Samples,
+    count: int,
+    seed: int | None = None,
+    first_ray: int = 0,
+    backend: backends.Backend = "auto",
+) -> Tensor:
     """Edges `[N, count + 1]`, ascending, of `count` intervals on each ray that share its weight evenly.
 
     weights `[S]`, not negative, taken as spread evenly within each sample's interval; `packed.from_edges` makes samples of
@@ -26,10 +32,25 @@ def importance_edges(weights: Tensor, samples: Samples, count: int, seed: int | 
     with torch.no_grad():
         if backends.choose(backend, weights.device.type) == "torch":
             return importance_reference(weights, samples, count + 1, seed, first_ray)
-        weights, starts, ends, offsets = (x.detach().contiguous() for x in (weights, samples.t_starts, samples.t_ends, samples.offsets))
+        weights, starts, ends, offsets = (
+            x.detach().contiguous() for x in (weights, samples.t_starts, samples.t_ends, samples.offsets)
+        )
         out = weights.new_empty(samples.rays, count + 1)
-        run("importance", ImportanceCall, weights, rays=samples.rays, first_ray=first_ray, edges=count + 1, jitter=seed is not None,
-            seed=(seed or 0) & 0xFFFFFFFF, weights=weights, starts=starts, ends=ends, offsets=offsets, out=out)
+        run(
+            "importance",
+            ImportanceCall,
+            weights,
+            rays=samples.rays,
+            first_ray=first_ray,
+            edges=count + 1,
+            jitter=seed is not None,
+            seed=(seed or 0) & 0xFFFFFFFF,
+            weights=weights,
+            starts=starts,
+            ends=ends,
+            offsets=offsets,
+            out=out,
+        )
         return out
 
 

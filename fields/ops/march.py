@@ -34,10 +34,19 @@ class Occupancy:
 
     def __post_init__(self) -> None:
         if self.resolution < BLOCK or self.resolution % BLOCK:
-            raise ValueError(f"an occupancy grid has a multiple of {BLOCK} cells along each axis, not {self.resolution}")
-        if self.words.ndim != 2 or self.words.shape[1] != (self.resolution // BLOCK) ** 3 or self.words.dtype != torch.int64 or not len(self.words):
-            raise ValueError(f"a grid of {self.resolution}^3 cells is [levels, {(self.resolution // BLOCK) ** 3}] int64 words, "
-                             f"not {list(self.words.shape)} {self.words.dtype}")
+            raise ValueError(
+                f"an occupancy grid has a multiple of {BLOCK} cells along each axis, not {self.resolution}"
+            )
+        if (
+            self.words.ndim != 2
+            or self.words.shape[1] != (self.resolution // BLOCK) ** 3
+            or self.words.dtype != torch.int64
+            or not len(self.words)
+        ):
+            raise ValueError(
+                f"a grid of {self.resolution}^3 cells is [levels, {(self.resolution // BLOCK) ** 3}] int64 words, "
+                f"not {list(self.words.shape)} {self.words.dtype}"
+            )
         if len(self.lower) != 3 or len(self.upper) != 3 or not all(a < b for a, b in zip(self.lower, self.upper)):
             raise ValueError(f"a box has its lower corner below its upper one, not {self.lower} and {self.upper}")
 
@@ -63,7 +72,7 @@ class Occupancy:
         filled = (self.words != 0).reshape(-1, n, n, n)
         if self.levels > 1:
             filled = filled.clone()
-            filled[1:, n // 4:n - n // 4, n // 4:n - n // 4, n // 4:n - n // 4] = True
+            filled[1:, n // 4 : n - n // 4, n // 4 : n - n // 4, n // 4 : n - n // 4] = True
         reach = filled.to(torch.float32)[None]
         outside = torch.tensor([1.0] * (self.levels - 1) + [0.0], device=reach.device).reshape(1, -1, 1, 1, 1)
         far = torch.zeros_like(reach)
@@ -78,22 +87,42 @@ class Occupancy:
         """`[levels, resolution, resolution, resolution]` bool, x first."""
         bits = (self.words[..., None] >> torch.arange(64, device=self.words.device)) & 1
         n = self.resolution // BLOCK
-        return bits.bool().reshape(-1, n, n, n, BLOCK, BLOCK, BLOCK).permute(0, 1, 4, 2, 5, 3, 6).reshape(-1, *[self.resolution] * 3)
+        return (
+            bits.bool()
+            .reshape(-1, n, n, n, BLOCK, BLOCK, BLOCK)
+            .permute(0, 1, 4, 2, 5, 3, 6)
+            .reshape(-1, *[self.resolution] * 3)
+        )
 
 
 def pack_cells(cells: Tensor) -> Tensor:
     """Words `[levels, (R / 4)^3]` int64 of cells `[levels, R, R, R]` bool, x first; R a multiple of 4."""
     if cells.ndim != 4 or len(set(cells.shape[1:])) != 1 or cells.shape[1] % BLOCK or cells.dtype != torch.bool:
-        raise ValueError(f"cells are [levels, R, R, R] bool with R a multiple of {BLOCK}, not {list(cells.shape)} {cells.dtype}")
+        raise ValueError(
+            f"cells are [levels, R, R, R] bool with R a multiple of {BLOCK}, not {list(cells.shape)} {cells.dtype}"
+        )
     n = cells.shape[1] // BLOCK
     blocks = cells.reshape(-1, n, BLOCK, n, BLOCK, n, BLOCK).permute(0, 1, 3, 5, 2, 4, 6).reshape(-1, n**3, 64)
     # Bytes first: 64 bits of each word as eight times eight, little end first.
-    bytes_ = (blocks.reshape(-1, n**3, 8, 8).to(torch.uint8) << torch.arange(8, dtype=torch.uint8, device=cells.device)).sum(-1, dtype=torch.uint8)
+    bytes_ = (
+        blocks.reshape(-1, n**3, 8, 8).to(torch.uint8) << torch.arange(8, dtype=torch.uint8, device=cells.device)
+    ).sum(-1, dtype=torch.uint8)
     return bytes_.contiguous().view(torch.int64).reshape(-1, n**3)
 
 
-def march(origins: Tensor, directions: Tensor, near: Tensor, far: Tensor, occupancy: Occupancy, step: float, cone: float = 0.0,
-          seed: int | None = None, first_ray: int = 0, most: int = 1024, backend: backends.Backend = "auto") -> Samples:
+def march(
+    origins: Tensor,
+    directions: Tensor,
+    near: Tensor,
+    far: Tensor,
+    occupancy: Occupancy,
+    step: float,
+    cone: float = 0.0,
+    seed: int | None = None,
+    first_ray: int = 0,
+    most: int = 1024,
+    backend: backends.Backend = "auto",
+) -> Samples:
     """The steps of each ray between near and far that lie in occupied cells.
 
     origins, directions `[N, 3]`, near, far `[N]` (`ray_box`), one dtype, float32 or float64. Step k of a ray starts where
@@ -106,8 +135,15 @@ def march(origins: Tensor, directions: Tensor, near: Tensor, far: Tensor, occupa
     ValueError for wrong shapes, rays that are not finite, or steps so short that a ray would have more than 4 million.
     """
     check_rays(origins, directions)
-    if near.shape != far.shape or near.shape != origins.shape[:1] or near.dtype != origins.dtype or far.dtype != origins.dtype:
-        raise ValueError(f"near and far are [{len(origins)}] {origins.dtype}, not {list(near.shape)} {near.dtype} and {list(far.shape)} {far.dtype}")
+    if (
+        near.shape != far.shape
+        or near.shape != origins.shape[:1]
+        or near.dtype != origins.dtype
+        or far.dtype != origins.dtype
+    ):
+        raise ValueError(
+            f"near and far are [{len(origins)}] {origins.dtype}, not {list(near.shape)} {near.dtype} and {list(far.shape)} {far.dtype}"
+        )
     if occupancy.words.device != origins.device or near.device != origins.device or far.device != origins.device:
         raise ValueError("rays, near, far and the occupancy must be on one device")
     if not all_finite(near, far):
@@ -120,25 +156,64 @@ def march(origins: Tensor, directions: Tensor, near: Tensor, far: Tensor, occupa
             raise ValueError(f"steps of {step} on a ray of {length} are too many: at most {MOST_STEPS}")
         longest = max(0, int(length / step) + 2)
         if backends.choose(backend, origins.device.type) == "torch":
-            return march_reference(origins, directions, near, far, occupancy, step, cone, seed, first_ray, most, longest)
+            return march_reference(
+                origins, directions, near, far, occupancy, step, cone, seed, first_ray, most, longest
+            )
         origins, directions, near, far = (x.detach().contiguous() for x in (origins, directions, near, far))
         centre, per_cell = _frame(occupancy)
         counts = torch.empty(len(origins), dtype=torch.int64, device=origins.device)
         words = occupancy.words.contiguous()
-        call = dict(rays=len(origins), first_ray=first_ray, longest=longest, levels=occupancy.levels, resolution=occupancy.resolution,
-                    jitter=seed is not None, seed=(seed or 0) & 0xFFFFFFFF, most=most, centre=tuple(centre), per_cell=tuple(per_cell),
-                    step=step, cone=cone, origins=origins, directions=directions, near=near, far=far, occupied=words, clear=occupancy.clear)
+        call = dict(
+            rays=len(origins),
+            first_ray=first_ray,
+            longest=longest,
+            levels=occupancy.levels,
+            resolution=occupancy.resolution,
+            jitter=seed is not None,
+            seed=(seed or 0) & 0xFFFFFFFF,
+            most=most,
+            centre=tuple(centre),
+            per_cell=tuple(per_cell),
+            step=step,
+            cone=cone,
+            origins=origins,
+            directions=directions,
+            near=near,
+            far=far,
+            occupied=words,
+            clear=occupancy.clear,
+        )
         run("march_count", MarchCall, origins, counts=counts, **call)
         offsets = _offsets(counts)
         total = int(offsets[-1])
         starts, ends = origins.new_empty(total), origins.new_empty(total)
         ray_indices = torch.empty(total, dtype=torch.int64, device=origins.device)
-        run("march_write", MarchCall, origins, offsets=offsets, starts=starts, ends=ends, ray_indices=ray_indices, **call)
+        run(
+            "march_write",
+            MarchCall,
+            origins,
+            offsets=offsets,
+            starts=starts,
+            ends=ends,
+            ray_indices=ray_indices,
+            **call,
+        )
         return Samples(starts, ends, ray_indices, offsets)
 
 
-def march_reference(origins: Tensor, directions: Tensor, near: Tensor, far: Tensor, occupancy: Occupancy, step: float, cone: float,
-                    seed: int | None, first_ray: int, most: int, longest: int) -> Samples:
+def march_reference(
+    origins: Tensor,
+    directions: Tensor,
+    near: Tensor,
+    far: Tensor,
+    occupancy: Occupancy,
+    step: float,
+    cone: float,
+    seed: int | None,
+    first_ray: int,
+    most: int,
+    longest: int,
+) -> Samples:
     """The same in plain torch: every step of every ray is looked at. Some hundred rays at a time, as that needs room."""
     # Sums of tensors with numbers would round those to double first.
     step_, cone_ = (torch.tensor(x, dtype=origins.dtype, device=origins.device) for x in (step, cone))
@@ -155,13 +230,20 @@ def march_reference(origins: Tensor, directions: Tensor, near: Tensor, far: Tens
             edges = near[some, None] + (numbers + share[some, None]) * step_
         middle = (edges[:, :-1] + edges[:, 1:]) * 0.5
         from_, along = in_cells(origins[some], directions[some], occupancy)
-        taken = (middle < far[some, None]) & occupied_reference(from_[:, None] + middle[..., None] * along[:, None], occupancy)
+        taken = (middle < far[some, None]) & occupied_reference(
+            from_[:, None] + middle[..., None] * along[:, None], occupancy
+        )
         taken &= taken.cumsum(1) <= most
         counts.append(taken.sum(1))
         starts.append(edges[:, :-1][taken])
         ends.append(edges[:, 1:][taken])
     if not counts:
-        return Samples(near, far, torch.zeros(0, dtype=torch.int64, device=near.device), torch.zeros(1, dtype=torch.int64, device=near.device))
+        return Samples(
+            near,
+            far,
+            torch.zeros(0, dtype=torch.int64, device=near.device),
+            torch.zeros(1, dtype=torch.int64, device=near.device),
+        )
     counts = torch.cat(counts)
     ray_indices = torch.repeat_interleave(torch.arange(len(origins), device=origins.device), counts)
     return Samples(torch.cat(starts), torch.cat(ends), ray_indices, _offsets(counts))

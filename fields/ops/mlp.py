@@ -6,8 +6,9 @@ Tile after tile of points goes through all layers and back; nothing of a layer's
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Callable, Literal, Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -27,8 +28,15 @@ MOST_WIDTH = 128
 MOST_INPUTS = 512
 
 
-def mlp(features: Tensor, weights: Sequence[Tensor], activation: Activation = "relu", omega: float = 30.0,
-        biases: Sequence[Tensor] | None = None, products: Products = "float32", backend: backends.Backend = "auto") -> Tensor:
+def mlp(
+    features: Tensor,
+    weights: Sequence[Tensor],
+    activation: Activation = "relu",
+    omega: float = 30.0,
+    biases: Sequence[Tensor] | None = None,
+    products: Products = "float32",
+    backend: backends.Backend = "auto",
+) -> Tensor:
     """Values `[..., outputs]` of features `[..., inputs]`.
 
     `weights` are matrices `[out, in]`, features' side first; `biases`, if any, one `[out]` for each. Hidden layers are `relu`, `none`
@@ -56,15 +64,22 @@ def mlp(features: Tensor, weights: Sequence[Tensor], activation: Activation = "r
         raise ValueError(why)
     if chosen == "torch" or why:
         if products != "float32" and not backends.tracing():
-            raise ValueError(f"products of {products} numbers need the native kernel: {why or 'backend=torch was asked for'}")
+            raise ValueError(
+                f"products of {products} numbers need the native kernel: {why or 'backend=torch was asked for'}"
+            )
         return mlp_reference(features, weights, activation, omega, biases)
     flat = features.reshape(-1, weights[0].shape[1])
     values = _Forward.apply(kernel, flat, *weights, *(biases or ()))
     return values.reshape(*features.shape[:-1], values.shape[-1])
 
 
-def mlp_reference(features: Tensor, weights: Sequence[Tensor], activation: Activation = "relu", omega: float = 30.0,
-                  biases: Sequence[Tensor] | None = None) -> Tensor:
+def mlp_reference(
+    features: Tensor,
+    weights: Sequence[Tensor],
+    activation: Activation = "relu",
+    omega: float = 30.0,
+    biases: Sequence[Tensor] | None = None,
+) -> Tensor:
     """The same in plain torch; it judges the kernels."""
     for index, weight in enumerate(weights):
         features = torch.nn.functional.linear(features, weight, biases[index] if biases is not None else None)
@@ -76,13 +91,17 @@ def mlp_reference(features: Tensor, weights: Sequence[Tensor], activation: Activ
     return features
 
 
-def check_mlp(features: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor] | None, activation: str, products: str) -> None:
+def check_mlp(
+    features: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor] | None, activation: str, products: str
+) -> None:
     """ValueError for wrong names, shapes, dtypes and devices."""
     check_names(activation, products)
     check_weights(features.shape[-1] if features.ndim else None, weights, biases)
     tensors = [features, *weights, *(biases or ())]
     if features.dtype not in (torch.float32, torch.float64) or any(t.dtype != features.dtype for t in tensors):
-        raise ValueError(f"features, weights and biases must all be float32 or all float64, not {_list(t.dtype for t in tensors)}")
+        raise ValueError(
+            f"features, weights and biases must all be float32 or all float64, not {_list(t.dtype for t in tensors)}"
+        )
     if any(t.device != features.device for t in tensors):
         raise ValueError(f"features, weights and biases must be on one device, not {_list(t.device for t in tensors)}")
     if products != "float32" and features.dtype != torch.float32:
@@ -151,7 +170,9 @@ class MlpCall(ctypes.Structure):
     """`MlpCall` in csrc/common/mlp.h."""
 
     _fields_ = [
-        ("mlp", MlpRecord), ("points", ctypes.c_int64), ("workers", ctypes.c_int32),
+        ("mlp", MlpRecord),
+        ("points", ctypes.c_int64),
+        ("workers", ctypes.c_int32),
         *((name, ctypes.c_void_p) for name in ("features", "grad", "values", "grad_features")),
     ]
 
@@ -168,12 +189,17 @@ class MlpKernel:
     def record(self, parameters: Sequence[Tensor], grads: Sequence[Tensor] | None = None) -> MlpRecord:
         """What the library is told; the tensors, contiguous, must live until the call has returned."""
         n = self.matrices
-        record = MlpRecord(matrices=n, activation=ACTIVATIONS.index(self.activation), products=PRODUCTS.index(self.products),
-                           is_double=parameters[0].dtype == torch.float64, omega=self.omega)
-        record.sizes[:n + 1] = [parameters[0].shape[1], *(w.shape[0] for w in parameters[:n])]
+        record = MlpRecord(
+            matrices=n,
+            activation=ACTIVATIONS.index(self.activation),
+            products=PRODUCTS.index(self.products),
+            is_double=parameters[0].dtype == torch.float64,
+            omega=self.omega,
+        )
+        record.sizes[: n + 1] = [parameters[0].shape[1], *(w.shape[0] for w in parameters[:n])]
         for names, tensors in ((("weight", "bias"), parameters), (("grad_weight", "grad_bias"), grads or ())):
             for name, part in zip(names, (tensors[:n], tensors[n:])):
-                getattr(record, name)[:len(part)] = [t.data_ptr() for t in part]
+                getattr(record, name)[: len(part)] = [t.data_ptr() for t in part]
         return record
 
     def forward(self, features: Tensor, parameters: Sequence[Tensor]) -> Tensor:
@@ -184,7 +210,9 @@ class MlpKernel:
         _run("forward", call, features.device)
         return values
 
-    def backward(self, features: Tensor, parameters: Sequence[Tensor], grad: Tensor, inwards: bool) -> list[Tensor | None]:
+    def backward(
+        self, features: Tensor, parameters: Sequence[Tensor], grad: Tensor, inwards: bool
+    ) -> list[Tensor | None]:
         """Gradients of `<grad, forward(features, parameters)>`: of the features if `inwards`, then of every parameter."""
         features, grad, *parameters = ready((features, grad, *parameters))
         grads = [torch.empty_like(p) for p in parameters]
@@ -212,7 +240,9 @@ def ready(tensors: Sequence[Tensor]) -> list[Tensor]:
     return [cuda_calls.ready(t) if t.is_cuda else t.contiguous() for t in tensors]
 
 
-def differentiable_gradients(function: Callable[..., Tensor], inputs: Sequence[Tensor], grad: Tensor) -> list[Tensor | None]:
+def differentiable_gradients(
+    function: Callable[..., Tensor], inputs: Sequence[Tensor], grad: Tensor
+) -> list[Tensor | None]:
     """Gradients of `<grad, function(*inputs)>` that can be differentiated again; None where an input needs none."""
     # Of aliases: an input that another was made from must not count what it does through that one.
     aliases = [t.view_as(t) if t.requires_grad else t for t in inputs]

@@ -22,7 +22,9 @@ functions = CudaFunctions(SIGNATURES)
 
 def run(name: str, call: ctypes.Structure, device: torch.device) -> None:
     """`fs_mlp_forward` or `fs_mlp_backward`."""
-    workspace = functions.workspace("fs_mlp_workspace", device, "the MLP", ctypes.addressof(call), name == "fs_mlp_backward")
+    workspace = functions.workspace(
+        "fs_mlp_workspace", device, "the MLP", ctypes.addressof(call), name == "fs_mlp_backward"
+    )
     functions.run(name, call, device, "the MLP", workspace)
 
 

@@ -70,8 +70,16 @@ class NearestCall(ctypes.Structure):
 
 def _nearest_native(coords: Tensor, centres: Tensor, count: int) -> Tensor:
     found = torch.empty(len(coords), count, dtype=torch.int32, device=coords.device)
-    call = NearestCall(dimensions=coords.shape[1], neighbours=count, workers=torch.get_num_threads(), points=len(coords),
-                       centres=len(centres), coords=coords.data_ptr(), places=centres.data_ptr(), nearest=found.data_ptr())
+    call = NearestCall(
+        dimensions=coords.shape[1],
+        neighbours=count,
+        workers=torch.get_num_threads(),
+        points=len(coords),
+        centres=len(centres),
+        coords=coords.data_ptr(),
+        places=centres.data_ptr(),
+        nearest=found.data_ptr(),
+    )
     _run(call, coords.device)
     return found
 

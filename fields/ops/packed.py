@@ -47,7 +47,9 @@ class Samples:
         chosen = which.nonzero().flatten()
         before = torch.zeros(len(which) + 1, dtype=torch.int64, device=which.device)
         torch.cumsum(which, 0, out=before[1:])
-        return Samples(*(x.index_select(0, chosen) for x in (self.t_starts, self.t_ends, self.ray_indices)), before[self.offsets])
+        return Samples(
+            *(x.index_select(0, chosen) for x in (self.t_starts, self.t_ends, self.ray_indices)), before[self.offsets]
+        )
 
 
 def from_edges(edges: Tensor) -> Samples:
@@ -56,13 +58,19 @@ def from_edges(edges: Tensor) -> Samples:
     if count < 1:
         raise ValueError(f"a ray needs two edges or more, not {list(edges.shape)}")
     of_ray = torch.arange(rays, device=edges.device)
-    return Samples(edges[:, :-1].reshape(-1), edges[:, 1:].reshape(-1), of_ray.repeat_interleave(count),
-                   torch.arange(rays + 1, device=edges.device) * count)
+    return Samples(
+        edges[:, :-1].reshape(-1),
+        edges[:, 1:].reshape(-1),
+        of_ray.repeat_interleave(count),
+        torch.arange(rays + 1, device=edges.device) * count,
+    )
 
 
 def indices_of(offsets: Tensor, samples: int) -> Tensor:
     """The ray of each sample, `[S]` int64."""
-    return torch.repeat_interleave(torch.arange(len(offsets) - 1, device=offsets.device), offsets.diff(), output_size=samples)
+    return torch.repeat_interleave(
+        torch.arange(len(offsets) - 1, device=offsets.device), offsets.diff(), output_size=samples
+    )
 
 
 def check_packed(offsets: Tensor, samples: int, **tensors: Tensor) -> None:
@@ -75,10 +83,16 @@ def check_packed(offsets: Tensor, samples: int, **tensors: Tensor) -> None:
         if len(tensor) != samples or tensor.ndim < 1:
             raise ValueError(f"{name} must have an entry for each of the {samples} samples, not {list(tensor.shape)}")
         if tensor.dtype != first.dtype or tensor.device != first.device:
-            raise ValueError(f"all must be {first.dtype} on {first.device}; {name} is {tensor.dtype} on {tensor.device}")
+            raise ValueError(
+                f"all must be {first.dtype} on {first.device}; {name} is {tensor.dtype} on {tensor.device}"
+            )
     if first.dtype not in (torch.float32, torch.float64):
         raise ValueError(f"samples are float32 or float64, not {first.dtype}")
     if offsets.ndim != 1 or len(offsets) < 1 or offsets.dtype != torch.int64 or offsets.device != first.device:
-        raise ValueError(f"offsets must be [rays + 1] int64 on {first.device}, not {list(offsets.shape)} {offsets.dtype} on {offsets.device}")
-    if offsets.device.type == "cpu" and (int(offsets[0]) != 0 or int(offsets[-1]) != samples or bool((offsets.diff() < 0).any())):
+        raise ValueError(
+            f"offsets must be [rays + 1] int64 on {first.device}, not {list(offsets.shape)} {offsets.dtype} on {offsets.device}"
+        )
+    if offsets.device.type == "cpu" and (
+        int(offsets[0]) != 0 or int(offsets[-1]) != samples or bool((offsets.diff() < 0).any())
+    ):
         raise ValueError(f"offsets must rise from 0 to the number of samples, {samples}")

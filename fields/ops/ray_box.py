@@ -11,8 +11,13 @@ from fields.ops import backends
 from fields.ops.ray_kernels import BoxCall, run
 
 
-def ray_box(origins: Tensor, directions: Tensor, lower: Tensor | Sequence[float], upper: Tensor | Sequence[float],
-            backend: backends.Backend = "auto") -> tuple[Tensor, Tensor]:
+def ray_box(
+    origins: Tensor,
+    directions: Tensor,
+    lower: Tensor | Sequence[float],
+    upper: Tensor | Sequence[float],
+    backend: backends.Backend = "auto",
+) -> tuple[Tensor, Tensor]:
     """The part of each ray that lies inside a box: `(near [N], far [N])`, 0 <= near <= far.
 
     origins, directions `[N, 3]`, float32 or float64, directions of any length but zero (t counts in it); lower, upper:
@@ -21,16 +26,30 @@ def ray_box(origins: Tensor, directions: Tensor, lower: Tensor | Sequence[float]
     box without inside, or rays that are not finite.
     """
     check_rays(origins, directions)
-    box = torch.stack([torch.as_tensor(corner, dtype=torch.float64, device="cpu").reshape(-1) for corner in (lower, upper)])
+    box = torch.stack(
+        [torch.as_tensor(corner, dtype=torch.float64, device="cpu").reshape(-1) for corner in (lower, upper)]
+    )
     if box.shape != (2, 3) or not bool(box.isfinite().all()) or not bool((box[0] < box[1]).all()):
-        raise ValueError(f"a box is three numbers each for its lower and upper corner, the lower ones below, not {box.tolist()}")
+        raise ValueError(
+            f"a box is three numbers each for its lower and upper corner, the lower ones below, not {box.tolist()}"
+        )
     if backends.choose(backend, origins.device.type) == "torch":
         with torch.no_grad():
             return ray_box_reference(origins, directions, *box.to(origins))
     origins, directions = origins.detach().contiguous(), directions.detach().contiguous()
     near, far = origins.new_empty(2, len(origins))
-    run("ray_box", BoxCall, origins, rays=len(origins), lower=tuple(box[0].tolist()), upper=tuple(box[1].tolist()),
-        origins=origins, directions=directions, near=near, far=far)
+    run(
+        "ray_box",
+        BoxCall,
+        origins,
+        rays=len(origins),
+        lower=tuple(box[0].tolist()),
+        upper=tuple(box[1].tolist()),
+        origins=origins,
+        directions=directions,
+        near=near,
+        far=far,
+    )
     return near, far
 
 
@@ -51,7 +70,9 @@ def ray_box_reference(origins: Tensor, directions: Tensor, lower: Tensor, upper:
 def check_rays(origins: Tensor, directions: Tensor) -> None:
     """ValueError unless these are rays: `[N, 3]` twice, of one floating dtype and device, finite, with a direction."""
     if origins.ndim != 2 or origins.shape[-1] != 3 or origins.shape != directions.shape:
-        raise ValueError(f"rays are origins and directions of [N, 3], not {list(origins.shape)} and {list(directions.shape)}")
+        raise ValueError(
+            f"rays are origins and directions of [N, 3], not {list(origins.shape)} and {list(directions.shape)}"
+        )
     if origins.dtype not in (torch.float32, torch.float64) or origins.dtype != directions.dtype:
         raise ValueError(f"rays are float32 or float64, not {origins.dtype} and {directions.dtype}")
     if origins.device != directions.device:

@@ -25,7 +25,9 @@ def rbf_gather(name: str, call: ctypes.Structure, device: torch.device) -> None:
     """`forward` or `backward`; under `torch.use_deterministic_algorithms(True)` gradients are summed in a fixed order."""
     workspace = None
     if name == "backward" and torch.are_deterministic_algorithms_enabled() and call.points:
-        workspace = functions.workspace("fs_rbf_gather_workspace", device, "rbf_gather", ctypes.addressof(call), device.index)
+        workspace = functions.workspace(
+            "fs_rbf_gather_workspace", device, "rbf_gather", ctypes.addressof(call), device.index
+        )
     functions.run(f"fs_rbf_gather_{name}", call, device, f"rbf_gather_{name}", workspace)
 
 

@@ -27,9 +27,18 @@ LEAST_SQUARE = 1e-30
 SECOND_ORDER_POINTS = 8192
 
 
-def rbf_gather(coords: Tensor, neighbours: Tensor, centres: Tensor, shapes: Tensor, features: Tensor,
-               frequencies: Tensor | None = None, phases: Tensor | None = None, kernel: Kernel = "inverse_quadratic",
-               normalise: Normalise = "detached", backend: backends.Backend = "auto") -> Tensor:
+def rbf_gather(
+    coords: Tensor,
+    neighbours: Tensor,
+    centres: Tensor,
+    shapes: Tensor,
+    features: Tensor,
+    frequencies: Tensor | None = None,
+    phases: Tensor | None = None,
+    kernel: Kernel = "inverse_quadratic",
+    normalise: Normalise = "detached",
+    backend: backends.Backend = "auto",
+) -> Tensor:
     """`sum_i sin(frequencies * v_i + phases) * features[i]` over the neighbours i of each point: `[..., F]`.
 
     coords `[..., D]` (D = 2 or 3); neighbours `[..., k]` int32, rows of the other tensors, 1 to 32 a point; centres `[N, D]`;
@@ -54,7 +63,9 @@ def rbf_gather(coords: Tensor, neighbours: Tensor, centres: Tensor, shapes: Tens
     _check(coords, neighbours, centres, shapes, features, frequencies, phases, kernel, normalise)
     shapes = full_shapes(shapes, coords.shape[-1])
     if backends.choose(backend, coords.device.type) == "torch":
-        return rbf_gather_reference(coords, neighbours, centres, shapes, features, frequencies, phases, kernel, normalise)
+        return rbf_gather_reference(
+            coords, neighbours, centres, shapes, features, frequencies, phases, kernel, normalise
+        )
     options = _Gather(kernel, normalise)
     flat = coords.reshape(-1, coords.shape[-1])
     neighbours = neighbours.reshape(-1, neighbours.shape[-1]).contiguous()
@@ -62,9 +73,17 @@ def rbf_gather(coords: Tensor, neighbours: Tensor, centres: Tensor, shapes: Tens
     return output.reshape(*coords.shape[:-1], features.shape[1])
 
 
-def rbf_gather_reference(coords: Tensor, neighbours: Tensor, centres: Tensor, shapes: Tensor, features: Tensor,
-                         frequencies: Tensor | None = None, phases: Tensor | None = None,
-                         kernel: Kernel = "inverse_quadratic", normalise: Normalise = "detached") -> Tensor:
+def rbf_gather_reference(
+    coords: Tensor,
+    neighbours: Tensor,
+    centres: Tensor,
+    shapes: Tensor,
+    features: Tensor,
+    frequencies: Tensor | None = None,
+    phases: Tensor | None = None,
+    kernel: Kernel = "inverse_quadratic",
+    normalise: Normalise = "detached",
+) -> Tensor:
     """The same in plain torch, shapes full; it judges the kernels, and autograd differentiates it any number of times."""
     neighbours = neighbours.long()
     offsets = coords.unsqueeze(-2) - centres[neighbours]
@@ -122,8 +141,17 @@ def _triangle(dimensions: int) -> tuple[Tensor, Tensor]:
     return tuple(torch.triu_indices(dimensions, dimensions))
 
 
-def _check(coords: Tensor, neighbours: Tensor, centres: Tensor, shapes: Tensor, features: Tensor,
-           frequencies: Tensor | None, phases: Tensor | None, kernel: str, normalise: str) -> None:
+def _check(
+    coords: Tensor,
+    neighbours: Tensor,
+    centres: Tensor,
+    shapes: Tensor,
+    features: Tensor,
+    frequencies: Tensor | None,
+    phases: Tensor | None,
+    kernel: str,
+    normalise: str,
+) -> None:
     if kernel not in KERNELS:
         raise ValueError(f"the kernel is one of {', '.join(KERNELS)}, not {kernel!r}")
     if normalise not in NORMALISE:
@@ -149,8 +177,10 @@ def _check(coords: Tensor, neighbours: Tensor, centres: Tensor, shapes: Tensor, 
     if neighbours.dtype != torch.int32:
         raise ValueError(f"neighbours must be int32, not {neighbours.dtype}")
     if neighbours.shape[:-1] != coords.shape[:-1] or not 1 <= neighbours.shape[-1] <= MOST_NEIGHBOURS:
-        raise ValueError(f"neighbours must be [..., 1 to {MOST_NEIGHBOURS}] at coords {list(coords.shape)}, "
-                         f"not {list(neighbours.shape)}")
+        raise ValueError(
+            f"neighbours must be [..., 1 to {MOST_NEIGHBOURS}] at coords {list(coords.shape)}, "
+            f"not {list(neighbours.shape)}"
+        )
     tensors = [t for t in (coords, centres, shapes, features, frequencies, phases) if t is not None]
     if coords.dtype not in (torch.float32, torch.float64) or len({t.dtype for t in tensors}) > 1:
         raise ValueError(f"all tensors must be float32 or all float64, not {', '.join(str(t.dtype) for t in tensors)}")
@@ -166,13 +196,31 @@ class RbfCall(ctypes.Structure):
     """`RbfCall` in csrc/common/rbf.h."""
 
     _fields_ = [
-        *((name, ctypes.c_int32) for name in ("dimensions", "neighbours", "features", "kernel", "normalise", "is_double",
-                                              "workers")),
+        *(
+            (name, ctypes.c_int32)
+            for name in ("dimensions", "neighbours", "features", "kernel", "normalise", "is_double", "workers")
+        ),
         ("points", ctypes.c_int64),
         ("kernels", ctypes.c_int64),
-        *((name, ctypes.c_void_p) for name in ("nearest", "coords", "centres", "shapes", "weights", "frequencies", "phases",
-                                               "grad", "output", "grad_coords", "grad_centres", "grad_shapes",
-                                               "grad_weights", "grad_phases")),
+        *(
+            (name, ctypes.c_void_p)
+            for name in (
+                "nearest",
+                "coords",
+                "centres",
+                "shapes",
+                "weights",
+                "frequencies",
+                "phases",
+                "grad",
+                "output",
+                "grad_coords",
+                "grad_centres",
+                "grad_shapes",
+                "grad_weights",
+                "grad_phases",
+            )
+        ),
     ]
 
 
@@ -188,17 +236,32 @@ class _Gather:
         self._call("forward", inputs, neighbours, frequencies, output=output)
         return output
 
-    def backward(self, inputs: tuple[Tensor | None, ...], neighbours: Tensor, frequencies: Tensor | None, grad: Tensor,
-                 needs: tuple[bool, ...]) -> list[Tensor | None]:
+    def backward(
+        self,
+        inputs: tuple[Tensor | None, ...],
+        neighbours: Tensor,
+        frequencies: Tensor | None,
+        grad: Tensor,
+        needs: tuple[bool, ...],
+    ) -> list[Tensor | None]:
         """Gradients by the inputs of `<grad, forward(inputs)>`, where `needs` says so."""
         names = ("grad_coords", "grad_centres", "grad_shapes", "grad_weights", "grad_phases")
-        gradients = [torch.empty_like(t, memory_format=torch.contiguous_format) if need else None
-                     for t, need in zip(inputs, needs)]
+        gradients = [
+            torch.empty_like(t, memory_format=torch.contiguous_format) if need else None
+            for t, need in zip(inputs, needs)
+        ]
         self._call("backward", inputs, neighbours, frequencies, grad=grad, **dict(zip(names, gradients)))
         return gradients
 
-    def second(self, inputs: tuple[Tensor | None, ...], neighbours: Tensor, frequencies: Tensor | None, grad: Tensor,
-               along: tuple[Tensor | None, ...], needs: tuple[bool, ...]) -> list[Tensor | None]:
+    def second(
+        self,
+        inputs: tuple[Tensor | None, ...],
+        neighbours: Tensor,
+        frequencies: Tensor | None,
+        grad: Tensor,
+        along: tuple[Tensor | None, ...],
+        needs: tuple[bool, ...],
+    ) -> list[Tensor | None]:
         """Gradients by the inputs and by `grad` of `sum <along, backward(...)>`, by the plain formula."""
         totals: list = [None] * len(needs)
         per_point: dict[int, list[Tensor]] = {i: [] for i in (0, len(needs) - 1) if needs[i]}
@@ -215,12 +278,15 @@ class _Gather:
         return totals
 
     def _second_part(self, inputs, neighbours, frequencies, grad, along, needs, part: slice) -> list[Tensor | None]:
-        leaves = [None if t is None else t.detach()[part if i == 0 else slice(None)].requires_grad_()
-                  for i, t in enumerate(inputs)] + [grad.detach().requires_grad_()]
+        leaves = [
+            None if t is None else t.detach()[part if i == 0 else slice(None)].requires_grad_()
+            for i, t in enumerate(inputs)
+        ] + [grad.detach().requires_grad_()]
         along = [None if t is None else t[part] if i == 0 else t for i, t in enumerate(along)]
         with torch.enable_grad():
-            output = rbf_gather_reference(leaves[0], neighbours, *leaves[1:4], frequencies, leaves[4], self.kernel,
-                                          self.normalise)
+            output = rbf_gather_reference(
+                leaves[0], neighbours, *leaves[1:4], frequencies, leaves[4], self.kernel, self.normalise
+            )
             wanted = [i for i, t in enumerate(along) if t is not None]
             firsts = torch.autograd.grad(output, [leaves[i] for i in wanted], leaves[-1], create_graph=True)
             functional = sum((first * along[i]).sum() for i, first in zip(wanted, firsts))
@@ -231,17 +297,34 @@ class _Gather:
             found[i] = torch.zeros_like(leaves[i]) if second is None else second
         return found
 
-    def _call(self, name: str, inputs: tuple[Tensor | None, ...], neighbours: Tensor, frequencies: Tensor | None,
-              **tensors: Tensor | None) -> None:
+    def _call(
+        self,
+        name: str,
+        inputs: tuple[Tensor | None, ...],
+        neighbours: Tensor,
+        frequencies: Tensor | None,
+        **tensors: Tensor | None,
+    ) -> None:
         coords, features = inputs[0], inputs[3]
         named = dict(zip(("coords", "centres", "shapes", "weights", "phases"), inputs))
         # The copies must outlive the call, hence the dictionary. Results are contiguous already.
-        tensors = {key: t.contiguous() for key, t in {**named, "frequencies": frequencies, "nearest": neighbours,
-                                                     **tensors}.items() if t is not None}
-        call = RbfCall(dimensions=coords.shape[1], neighbours=neighbours.shape[1], features=features.shape[1],
-                       kernel=KERNELS.index(self.kernel), normalise=NORMALISE.index(self.normalise),
-                       is_double=coords.dtype == torch.float64, workers=torch.get_num_threads(), points=len(coords),
-                       kernels=len(features), **{key: t.data_ptr() for key, t in tensors.items()})
+        tensors = {
+            key: t.contiguous()
+            for key, t in {**named, "frequencies": frequencies, "nearest": neighbours, **tensors}.items()
+            if t is not None
+        }
+        call = RbfCall(
+            dimensions=coords.shape[1],
+            neighbours=neighbours.shape[1],
+            features=features.shape[1],
+            kernel=KERNELS.index(self.kernel),
+            normalise=NORMALISE.index(self.normalise),
+            is_double=coords.dtype == torch.float64,
+            workers=torch.get_num_threads(),
+            points=len(coords),
+            kernels=len(features),
+            **{key: t.data_ptr() for key, t in tensors.items()},
+        )
         _run(name, call, coords.device)
 
 
@@ -269,12 +352,25 @@ class _Backward(Function):
     """The gradients as a function of the inputs and the output's gradient, so that it has gradients too."""
 
     @staticmethod
-    def forward(ctx, coords, centres, shapes, features, phases, neighbours, frequencies, grad, options: _Gather,
-                needs: tuple[bool, ...]):
+    def forward(
+        ctx,
+        coords,
+        centres,
+        shapes,
+        features,
+        phases,
+        neighbours,
+        frequencies,
+        grad,
+        options: _Gather,
+        needs: tuple[bool, ...],
+    ):
         ctx.save_for_backward(coords, centres, shapes, features, phases, neighbours, frequencies, grad)
         ctx.options = options
         ctx.set_materialize_grads(False)
-        return tuple(options.backward((coords, centres, shapes, features, phases), neighbours, frequencies, grad, needs))
+        return tuple(
+            options.backward((coords, centres, shapes, features, phases), neighbours, frequencies, grad, needs)
+        )
 
     @staticmethod
     @torch.autograd.function.once_differentiable

@@ -24,7 +24,9 @@ def hash_grid_parity() -> dict:
     coords = torch.rand(4096, 3, generator=generator)
     table = torch.randn(layout.entries, layout.features, generator=generator)
     upstream = torch.randn(4096, layout.outputs, generator=generator)
-    native, torch_ = (_values_and_gradients(coords, table, upstream, layout, backend) for backend in ("native", "torch"))
+    native, torch_ = (
+        _values_and_gradients(coords, table, upstream, layout, backend) for backend in ("native", "torch")
+    )
     worst = max(float((a - b).abs().max() / b.abs().max()) for a, b in zip(native, torch_))
     return {"verdict": "agree" if worst < TOLERANCE else "differ", "largest_relative_difference": worst}
 

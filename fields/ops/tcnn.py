@@ -7,8 +7,8 @@ out. There are no biases. (Read from its sources, version 2.0: network_with_inpu
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
-from typing import Sequence
 
 import torch
 from torch import Tensor
@@ -49,8 +49,18 @@ def _padded(count: int) -> int:
 def to_params(table: Tensor, weights: Sequence[Tensor]) -> Tensor:
     """Table `[entries, features]` and matrices `[out, in]` → its vector, differentiably; of the tensors' dtype and device."""
     first, last = weights[0], weights[-1]
-    padded = [torch.nn.functional.pad(w, (0, _padded(w.shape[1]) - w.shape[1] if w is first else 0,
-                                          0, _padded(w.shape[0]) - w.shape[0] if w is last else 0)) for w in weights]
+    padded = [
+        torch.nn.functional.pad(
+            w,
+            (
+                0,
+                _padded(w.shape[1]) - w.shape[1] if w is first else 0,
+                0,
+                _padded(w.shape[0]) - w.shape[0] if w is last else 0,
+            ),
+        )
+        for w in weights
+    ]
     return torch.cat([t.reshape(-1) for t in (*padded, table)])
 
 
@@ -63,9 +73,14 @@ def from_params(params: Tensor, layout: GridLayout, sizes: Sequence[int]) -> tup
     outputs = [*sizes[1:-1], _padded(sizes[-1])]
     counts = [a * b for a, b in zip(inputs, outputs)]
     if params.ndim != 1 or len(params) != sum(counts) + layout.parameters:
-        raise ValueError(f"such a field has {sum(counts) + layout.parameters} parameters in tiny-cuda-nn, not {list(params.shape)}")
+        raise ValueError(
+            f"such a field has {sum(counts) + layout.parameters} parameters in tiny-cuda-nn, not {list(params.shape)}"
+        )
     *matrices, table = params.detach().split([*counts, layout.parameters])
-    weights = [m.reshape(b, a)[:kept_b, :kept_a].clone() for m, a, b, kept_a, kept_b in zip(matrices, inputs, outputs, sizes, sizes[1:])]
+    weights = [
+        m.reshape(b, a)[:kept_b, :kept_a].clone()
+        for m, a, b, kept_a, kept_b in zip(matrices, inputs, outputs, sizes, sizes[1:])
+    ]
     return table.reshape(layout.entries, layout.features).clone(), weights
 
 
@@ -75,15 +90,34 @@ class TcnnModel:
     def __init__(self, layout: GridLayout, interpolation: str, width: int, hidden_layers: int, outputs: int) -> None:
         import tinycudann
 
-        encoding = {"otype": "Grid", "type": layout.kind.capitalize(), "n_levels": layout.levels, "n_features_per_level": layout.features,
-                    "log2_hashmap_size": layout.table_size.bit_length() - 1, "base_resolution": layout.base_resolution,
-                    "per_level_scale": layout.growth, "interpolation": interpolation.capitalize()}
-        network = {"otype": "FullyFusedMLP", "activation": "ReLU", "output_activation": "None", "n_neurons": width,
-                   "n_hidden_layers": hidden_layers}
+        encoding = {
+            "otype": "Grid",
+            "type": layout.kind.capitalize(),
+            "n_levels": layout.levels,
+            "n_features_per_level": layout.features,
+            "log2_hashmap_size": layout.table_size.bit_length() - 1,
+            "base_resolution": layout.base_resolution,
+            "per_level_scale": layout.growth,
+            "interpolation": interpolation.capitalize(),
+        }
+        network = {
+            "otype": "FullyFusedMLP",
+            "activation": "ReLU",
+            "output_activation": "None",
+            "n_neurons": width,
+            "n_hidden_layers": hidden_layers,
+        }
         self.module = tinycudann.NetworkWithInputEncoding(layout.dimensions, outputs, encoding, network)
-        expected = _padded(layout.outputs) * width + width * width * (hidden_layers - 1) + _padded(outputs) * width + layout.parameters
+        expected = (
+            _padded(layout.outputs) * width
+            + width * width * (hidden_layers - 1)
+            + _padded(outputs) * width
+            + layout.parameters
+        )
         if self.module.params.numel() != expected:
-            raise RuntimeError(f"this tiny-cuda-nn keeps {self.module.params.numel()} parameters for a field that has {expected}")
+            raise RuntimeError(
+                f"this tiny-cuda-nn keeps {self.module.params.numel()} parameters for a field that has {expected}"
+            )
 
     def __call__(self, coords: Tensor, table: Tensor, weights: Sequence[Tensor]) -> Tensor:
         """Values `[N, outputs]` float32 at coords `[N, D]` in [0, 1]; products and features in its own (mostly half) precision."""

@@ -29,7 +29,9 @@ class AudioOutput(Output):
         check_sound_writable(out, rate, len(channels))
         start, end = request.part or (axis.lower, axis.upper)
         if not axis.lower <= start < end <= axis.upper + 1e-9:
-            raise BadInput(f"--part {start:g},{end:g} reaches outside the sound, which goes from {axis.lower:g} to {axis.upper:g} s")
+            raise BadInput(
+                f"--part {start:g},{end:g} reaches outside the sound, which goes from {axis.lower:g} to {axis.upper:g} s"
+            )
         # A lower rate would fold what it cannot hold into the audible: evaluated at the sound's own rate, then filtered.
         taken = max(rate, own)
         count = max(1, round((end - start) * taken))
@@ -38,7 +40,12 @@ class AudioOutput(Output):
         if rate < own:
             values = _resampled(values, own, rate)
         notes = write_sound(out, values, rate)
-        return {"rate": rate, "samples": len(values), "text": f"{len(values) / rate:.2f} s at {rate} Hz", "notes": notes}
+        return {
+            "rate": rate,
+            "samples": len(values),
+            "text": f"{len(values) / rate:.2f} s at {rate} Hz",
+            "notes": notes,
+        }
 
 
 def wanted_rate(own: float, request: Request) -> int:

@@ -62,7 +62,9 @@ class Output(ABC):
         if wrong := [name for name in request.given() if name not in self.takes]:
             raise BadInput(f"{flags(wrong)}: is not for runs of the kind {kind}; it takes {flags(self.takes)}")
         if request.what not in (None, *self.shows):
-            raise BadInput(f"--what {request.what}: is not for runs of the kind {kind}; they show {', '.join(self.shows)}")
+            raise BadInput(
+                f"--what {request.what}: is not for runs of the kind {kind}; they show {', '.join(self.shows)}"
+            )
 
     @abstractmethod
     def default_name(self, request: Request) -> str:

@@ -18,8 +18,16 @@ MOST_POINTS = 4000
 EDGES = [(a, b) for a in range(8) for b in range(a + 1, 8) if bin(a ^ b).count("1") == 1]
 
 
-def draw_cameras(path: str | os.PathLike, poses: Sequence[np.ndarray], lenses: Sequence[Lens], test: Sequence[bool], lower: np.ndarray, upper: np.ndarray,
-                 points: np.ndarray | None = None, title: str = "") -> None:
+def draw_cameras(
+    path: str | os.PathLike,
+    poses: Sequence[np.ndarray],
+    lenses: Sequence[Lens],
+    test: Sequence[bool],
+    lower: np.ndarray,
+    upper: np.ndarray,
+    points: np.ndarray | None = None,
+    title: str = "",
+) -> None:
     """Writes a picture (PNG, SVG, PDF by its ending). poses `[3, 4]` each; test: which are held out; lower, upper `[3]`: the box.
 
     A camera is a pyramid from its place to the corners of what it sees. BadInput where the place cannot be written.
@@ -34,7 +42,10 @@ def draw_cameras(path: str | os.PathLike, poses: Sequence[np.ndarray], lenses: S
     if points is not None:
         points = points[:: max(1, len(points) // MOST_POINTS)]
         # What lies far beyond would make all else small.
-        points = points[np.linalg.norm(points - places.mean(axis=0), axis=1) < 4 * np.linalg.norm(places - places.mean(axis=0), axis=1).max()]
+        points = points[
+            np.linalg.norm(points - places.mean(axis=0), axis=1)
+            < 4 * np.linalg.norm(places - places.mean(axis=0), axis=1).max()
+        ]
     figure = Figure(figsize=(15, 5.4), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
     solid = figure.add_subplot(1, 3, 1, projection="3d")
@@ -49,16 +60,36 @@ def draw_cameras(path: str | os.PathLike, poses: Sequence[np.ndarray], lenses: S
         for axes, (x, y) in zip(flat, ((0, 1), (0, 2))):
             axes.scatter(points[:, x], points[:, y], s=1, color=POINTS, alpha=0.5)
     everything = np.concatenate([places, corners])
-    middle, half = (everything.min(axis=0) + everything.max(axis=0)) / 2, float(np.ptp(everything, axis=0).max()) / 2 * 1.05
-    solid.set(xlim=(middle[0] - half, middle[0] + half), ylim=(middle[1] - half, middle[1] + half), zlim=(middle[2] - half, middle[2] + half),
-              xlabel="x", ylabel="y", zlabel="z", title=title)
+    middle, half = (
+        (everything.min(axis=0) + everything.max(axis=0)) / 2,
+        float(np.ptp(everything, axis=0).max()) / 2 * 1.05,
+    )
+    solid.set(
+        xlim=(middle[0] - half, middle[0] + half),
+        ylim=(middle[1] - half, middle[1] + half),
+        zlim=(middle[2] - half, middle[2] + half),
+        xlabel="x",
+        ylabel="y",
+        zlabel="z",
+        title=title,
+    )
     solid.set_box_aspect((1, 1, 1))
     for axes, (x, y), name in zip(flat, ((0, 1), (0, 2)), ("along z (x, y)", "along y (x, z)")):
-        axes.set(aspect="equal", xlim=(middle[x] - half, middle[x] + half), ylim=(middle[y] - half, middle[y] + half), title=name,
-                 xlabel="xyz"[x], ylabel="xyz"[y])
+        axes.set(
+            aspect="equal",
+            xlim=(middle[x] - half, middle[x] + half),
+            ylim=(middle[y] - half, middle[y] + half),
+            title=name,
+            xlabel="xyz"[x],
+            ylabel="xyz"[y],
+        )
         axes.grid(alpha=0.2)
-    counts = ((TRAIN, f"{sum(not t for t in test)} for training"), (TEST, f"{sum(map(bool, test))} for testing"), (BOX, "the box"),
-              *(((POINTS, "points"),) if points is not None else ()))
+    counts = (
+        (TRAIN, f"{sum(not t for t in test)} for training"),
+        (TEST, f"{sum(map(bool, test))} for testing"),
+        (BOX, "the box"),
+        *(((POINTS, "points"),) if points is not None else ()),
+    )
     for colour, label in counts:
         flat[1].plot([], [], color=colour, linewidth=2, label=label)
     flat[1].legend(loc="upper right")
@@ -68,13 +99,23 @@ def draw_cameras(path: str | os.PathLike, poses: Sequence[np.ndarray], lenses: S
 
 def draw_scene(path: str | os.PathLike, scene: PosedViews, box: SceneBox, title: str = "") -> None:
     """The same of a scene with its box."""
-    draw_cameras(path, [view.pose for view in scene.views], [view.lens for view in scene.views], [view.split == "test" for view in scene.views],
-                 box.lower, box.upper, scene.points, title or f"{'all' if box.bounded else 'most'} of it: {box.why}")
+    draw_cameras(
+        path,
+        [view.pose for view in scene.views],
+        [view.lens for view in scene.views],
+        [view.split == "test" for view in scene.views],
+        box.lower,
+        box.upper,
+        scene.points,
+        title or f"{'all' if box.bounded else 'most'} of it: {box.why}",
+    )
 
 
 def _pyramid(pose: np.ndarray, lens: Lens, size: float) -> np.ndarray:
     """The camera's place and the four corners of its picture, `[5, 3]`; the upper left twice would close it."""
-    ahead = directions_of(lens, np.array([0.0, lens.width, lens.width, 0.0]), np.array([0.0, 0.0, lens.height, lens.height]))
+    ahead = directions_of(
+        lens, np.array([0.0, lens.width, lens.width, 0.0]), np.array([0.0, 0.0, lens.height, lens.height])
+    )
     return np.concatenate([pose[:, 3:].T, pose[:, 3] + size * ahead @ pose[:, :3].T])
 
 
@@ -82,7 +123,11 @@ def _strokes(pyramids: Sequence[np.ndarray], test: Sequence[bool], corners: np.n
     """What is drawn of each colour: lines `[n, 3]`, which a NaN interrupts, and their width."""
     gap = np.full((1, 3), np.nan)
     for wanted, colour in ((False, TRAIN), (True, TEST)):
-        lines = [np.concatenate([p[[0, 1, 2, 0, 3, 4, 0]], gap, p[[2, 3]], gap, p[[4, 1]], gap]) for p, held in zip(pyramids, test) if bool(held) == wanted]
+        lines = [
+            np.concatenate([p[[0, 1, 2, 0, 3, 4, 0]], gap, p[[2, 3]], gap, p[[4, 1]], gap])
+            for p, held in zip(pyramids, test)
+            if bool(held) == wanted
+        ]
         if lines:
             yield [np.concatenate(lines)], colour, 0.8
     yield [np.concatenate([np.concatenate([corners[[a, b]], gap]) for a, b in EDGES])], BOX, 1.6

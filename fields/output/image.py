@@ -47,6 +47,8 @@ def frame(domain: Domain, size, scale, crop) -> tuple[int, int, tuple[float, flo
     full_width, full_height = domain.shape[:2]
     x0, y0, x1, y1 = crop or (0, 0, full_width, full_height)
     if x0 < 0 or y0 < 0 or x1 > full_width or y1 > full_height:
-        raise BadInput(f"--crop {x0:g},{y0:g},{x1:g},{y1:g} reaches outside the picture of {full_width} x {full_height} pixels")
+        raise BadInput(
+            f"--crop {x0:g},{y0:g},{x1:g},{y1:g} reaches outside the picture of {full_width} x {full_height} pixels"
+        )
     width, height = size or (max(1, round((x1 - x0) * (scale or 1))), max(1, round((y1 - y0) * (scale or 1))))
     return width, height, (x0 / full_width, y0 / full_height, x1 / full_width, y1 / full_height)

@@ -14,8 +14,9 @@ AZIMUTH, ELEVATION = 35.0, 25.0
 FADE = 0.5
 
 
-def project(values: Callable[[torch.Tensor], torch.Tensor], extent: tuple[float, float, float], side: int,
-            steps: int) -> np.ndarray:
+def project(
+    values: Callable[[torch.Tensor], torch.Tensor], extent: tuple[float, float, float], side: int, steps: int
+) -> np.ndarray:
     """A maximum-intensity projection `[side, side, C]` float32 of a box, parallel rays.
 
     `values` gives `[N, C]` at coords `[N, 3]` in [0, 1]; `extent` is the size of the box along x, y, z. Outside is 0. A
@@ -32,7 +33,7 @@ def project(values: Callable[[torch.Tensor], torch.Tensor], extent: tuple[float,
     depths = ((torch.arange(steps) + 0.5) / steps * 2 - 1) * radius
     strips = []
     for row in range(0, side, rows := max(1, (1 << 18) // (side * steps))):
-        y, x = torch.meshgrid(-places[row:row + rows], places, indexing="ij")
+        y, x = torch.meshgrid(-places[row : row + rows], places, indexing="ij")
         origin = radius * (x[..., None] * right + y[..., None] * up)
         points = (origin[:, :, None, :] + depths[:, None] * forward) / size + 0.5
         inside = ((points >= 0) & (points <= 1)).all(dim=-1)

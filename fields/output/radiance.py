@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fields.ops.march import pack_cells
 from fields.output.base import Output, Request
 from fields.radiance_field import LEAST_WEIGHT, EncodedRadiance
-from fields.ops.march import pack_cells
 from fields.render.floaters import cleaned, seen
 from fields.render.occupancy import Box, OccupancyGrid
 from fields.render.volume import RadianceView, render_picture, render_rays
@@ -48,8 +48,14 @@ class RadianceOutput(Output):
         if request.turntable and request.path:
             raise BadInput("--turntable goes around the scene and --path along a path: give one of the two")
         if request.time is not None and not (self.field.moving and 0.0 <= request.time <= 1.0):
-            raise BadInput(f"--time {request.time:g}: " + ("is between 0 and 1, the first and the last moment" if self.field.moving else
-                                                           "the scene stands still"))
+            raise BadInput(
+                f"--time {request.time:g}: "
+                + (
+                    "is between 0 and 1, the first and the last moment"
+                    if self.field.moving
+                    else "the scene stands still"
+                )
+            )
         self._box = None if request.crop_box is None else self._in_cube(request.crop_box)
         if request.clean:
             clear(self.field, self.cameras())
@@ -82,8 +88,14 @@ class RadianceOutput(Output):
         check_clip_writable(out)
         rate = request.rate or RATE
         notes = write_clip(out, self._frames(path, request.time, what), rate)
-        return {"width": width, "height": height, "frames": len(path), "rate": rate, "text": f"{len(path)} frames of {width} x {height}",
-                "notes": notes}
+        return {
+            "width": width,
+            "height": height,
+            "frames": len(path),
+            "rate": rate,
+            "text": f"{len(path)} frames of {width} x {height}",
+            "notes": notes,
+        }
 
     def _frames(self, path: list[PathCamera], time: float | None, what: str) -> Iterator[np.ndarray]:
         span = None
@@ -104,7 +116,9 @@ class RadianceOutput(Output):
     def _camera(self, request: Request) -> PathCamera:
         cameras = self.cameras()
         if isinstance(request.view, tuple):
-            raise BadInput("--view: is the number of one of the scene's cameras here; --path CAMERAS.json has any others")
+            raise BadInput(
+                "--view: is the number of one of the scene's cameras here; --path CAMERAS.json has any others"
+            )
         index = request.view or 0
         if index >= len(cameras):
             raise BadInput(f"--view {index}: there are the views 0 to {len(cameras) - 1}, those for testing first")
@@ -113,20 +127,35 @@ class RadianceOutput(Output):
         _check_size(width, height)
         return PathCamera(camera.pose, resized(camera.lens, width, height), camera.time)
 
-    def see(self, camera: PathCamera, time: float | None = None, normals: bool = False) -> tuple[RadianceView, Tensor | None]:
+    def see(
+        self, camera: PathCamera, time: float | None = None, normals: bool = False
+    ) -> tuple[RadianceView, Tensor | None]:
         """What a camera sees, its depth in the scene's units; and the expected normals `[H, W, 3]` where they are asked for."""
         field = self.field
         origins, directions = (torch.from_numpy(np.ascontiguousarray(x)) for x in camera.rays())
         origins, directions = field.to_cube(origins), directions.float().to(field.occupied.device)
         background = field.backdrop()
         moment = (time if time is not None else camera.time or 0.0) if field.moving else None
-        seen = render_picture(field, origins, directions, (camera.lens.height, camera.lens.width), field.grid,
-                              BACKDROPS[self.backdrop] if background is None else background, CHUNK, moment, box=self._box, **field.how)
+        seen = render_picture(
+            field,
+            origins,
+            directions,
+            (camera.lens.height, camera.lens.width),
+            field.grid,
+            BACKDROPS[self.backdrop] if background is None else background,
+            CHUNK,
+            moment,
+            box=self._box,
+            **field.how,
+        )
         found = self._normals(origins, directions, seen, moment) if normals else None
         return RadianceView(seen.color, seen.opacity, seen.depth * field.side), found
 
     def _in_cube(self, corners: tuple[float, ...]) -> Box:
-        lower, upper = (self.field.to_cube(torch.tensor(corner, dtype=torch.float64)).tolist() for corner in (corners[:3], corners[3:]))
+        lower, upper = (
+            self.field.to_cube(torch.tensor(corner, dtype=torch.float64)).tolist()
+            for corner in (corners[:3], corners[3:])
+        )
         return tuple(lower), tuple(upper)
 
     @cached_property
@@ -147,21 +176,31 @@ class RadianceOutput(Output):
         for some in (seen.opacity > 0.5).flatten().nonzero().flatten().split(CHUNK // 4):
             time = None if moment is None else torch.full_like(origins[some, 0], moment)
             with torch.no_grad():
-                found = render_rays(field, origins[some], directions[some], field.grid, time=time, box=self._box, **field.how)
+                found = render_rays(
+                    field, origins[some], directions[some], field.grid, time=time, box=self._box, **field.how
+                )
             samples, ways = found.samples.keep(found.weights > LEAST_WEIGHT), directions[some]
             points = samples.positions(origins[some], ways).requires_grad_()
             more = {"directions": ways[samples.ray_indices]} if field.sees_directions else {}
             with torch.enable_grad():
-                density, _ = field.density(field.coords(points), None if time is None else time[samples.ray_indices], **more)
+                density, _ = field.density(
+                    field.coords(points), None if time is None else time[samples.ray_indices], **more
+                )
                 falls = torch.nn.functional.normalize(-torch.autograd.grad(density.sum(), points)[0], dim=-1)
             weighted = found.weights[found.weights > LEAST_WEIGHT, None] * falls
-            normals[some] = torch.nn.functional.normalize(torch.zeros_like(ways).index_add_(0, samples.ray_indices, weighted), dim=-1)
+            normals[some] = torch.nn.functional.normalize(
+                torch.zeros_like(ways).index_add_(0, samples.ray_indices, weighted), dim=-1
+            )
         return normals.reshape(*seen.opacity.shape, 3)
 
     @staticmethod
     def _values(seen: RadianceView, normals: Tensor | None, what: str) -> np.ndarray:
         """Depth `[H, W, 1]` in the scene's units, 0 where nothing is; or normals `[H, W, 3]`."""
-        picture = torch.where(seen.depth.isfinite() & (seen.opacity > 0.5), seen.depth, 0.0)[..., None] if what == "depth" else normals
+        picture = (
+            torch.where(seen.depth.isfinite() & (seen.opacity > 0.5), seen.depth, 0.0)[..., None]
+            if what == "depth"
+            else normals
+        )
         return picture.cpu().numpy().astype(np.float32)
 
 
@@ -176,7 +215,9 @@ def clear(field: EncodedRadiance, cameras: Sequence[PathCamera]) -> float:
         # Proposed samples go to cells that are not occupied too: all may be asked that two cameras saw, but for the specks.
         everywhere = seen(np.ones_like(cells), *corners, cameras, least=min(2, len(cameras)))
         field.cleared = OccupancyGrid(field.cells, field.levels).to(field.occupied.device)
-        field.cleared.words = pack_cells(torch.from_numpy(everywhere & ~(before.cpu().numpy() & ~cells)).to(field.occupied.device))
+        field.cleared.words = pack_cells(
+            torch.from_numpy(everywhere & ~(before.cpu().numpy() & ~cells)).to(field.occupied.device)
+        )
     return 1.0 - float(cells.sum()) / max(1, int(before.sum()))
 
 
@@ -185,12 +226,14 @@ def shown(seen: RadianceView, normals: Tensor | None, what: str, span: tuple[flo
     if what == "color":
         picture = seen.color
     elif what == "normal":
-        some = (normals.square().sum(-1, keepdim=True) > 0)
+        some = normals.square().sum(-1, keepdim=True) > 0
         picture = torch.where(some, normals * 0.5 + 0.5, 1.0)
     else:
         near, far = span or _span(seen)
         picture = 1.0 - 0.85 * ((seen.depth - near) / max(far - near, 1e-6)).clamp(0.0, 1.0)
-        picture = torch.where(seen.depth.isfinite() & (seen.opacity > 0.5), picture, 0.0)[..., None].expand(*seen.depth.shape, 3)
+        picture = torch.where(seen.depth.isfinite() & (seen.opacity > 0.5), picture, 0.0)[..., None].expand(
+            *seen.depth.shape, 3
+        )
     return picture.cpu().numpy().astype(np.float32)
 
 

@@ -62,7 +62,9 @@ class ShapeOutput(Output):
             seen = self._view(camera((angle, elevation), width, height))
             frames.append(Image.fromarray(to_bytes(_shown(seen, request.what or "color"))))
         with atomic_write(out) as temporary:
-            frames[0].save(temporary, save_all=True, append_images=frames[1:], duration=int(1000 * FRAME_SECONDS), loop=0)
+            frames[0].save(
+                temporary, save_all=True, append_images=frames[1:], duration=int(1000 * FRAME_SECONDS), loop=0
+            )
         return {"width": width, "height": height, "frames": count, "text": f"{count} pictures of {width} x {height}"}
 
     def _view(self, seen_from: Camera) -> ShapeView:
@@ -77,7 +79,9 @@ def direction(place: int | tuple[float, float] | None) -> tuple[float, float]:
     if isinstance(place, tuple):
         return place
     if place >= VIEWS:
-        raise BadInput(f"--view {place}: there are the views 0 to {VIEWS - 1} around a shape; or give AZIMUTH,ELEVATION")
+        raise BadInput(
+            f"--view {place}: there are the views 0 to {VIEWS - 1} around a shape; or give AZIMUTH,ELEVATION"
+        )
     return 360.0 * place / VIEWS, view.ELEVATION
 
 

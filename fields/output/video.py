@@ -34,22 +34,40 @@ class VideoOutput(Output):
             if request.rate or request.part:
                 raise BadInput("--time: is for one picture; --rate and --part are for a clip")
             if not axis.lower <= request.time <= axis.upper:
-                raise BadInput(f"--time {request.time:g} is outside the clip, which goes from {axis.lower:g} to {axis.upper:g} s")
+                raise BadInput(
+                    f"--time {request.time:g} is outside the clip, which goes from {axis.lower:g} to {axis.upper:g} s"
+                )
             check_writable(out, channels)
             picture = self.picture((request.time - axis.lower) / (axis.upper - axis.lower), width, height, window)
             notes = write_image(out, picture, channels)
-            return {"width": width, "height": height, "text": f"{width} x {height} at {request.time:g} s", "notes": notes}
+            return {
+                "width": width,
+                "height": height,
+                "text": f"{width} x {height} at {request.time:g} s",
+                "notes": notes,
+            }
         rate = request.rate or axis.samples / (axis.upper - axis.lower)
         start, end = request.part or (axis.lower, axis.upper)
         if not axis.lower <= start < end <= axis.upper + 1e-9:
-            raise BadInput(f"--part {start:g},{end:g} reaches outside the clip, which goes from {axis.lower:g} to {axis.upper:g} s")
+            raise BadInput(
+                f"--part {start:g},{end:g} reaches outside the clip, which goes from {axis.lower:g} to {axis.upper:g} s"
+            )
         count = max(1, round((end - start) * rate))
         if count > MOST_FRAMES:
-            raise BadInput(f"{count:,} frames would be written; the most is {MOST_FRAMES:,}: give a lower --rate or a --part")
+            raise BadInput(
+                f"{count:,} frames would be written; the most is {MOST_FRAMES:,}: give a lower --rate or a --part"
+            )
         check_clip_writable(out)
         moments = [(start + (index + 0.5) / rate - axis.lower) / (axis.upper - axis.lower) for index in range(count)]
         notes = write_clip(out, self._frames(moments, width, height, window), rate)
-        return {"width": width, "height": height, "frames": count, "rate": rate, "text": f"{count} frames of {width} x {height}", "notes": notes}
+        return {
+            "width": width,
+            "height": height,
+            "frames": count,
+            "rate": rate,
+            "text": f"{count} frames of {width} x {height}",
+            "notes": notes,
+        }
 
     def _frames(self, moments: list[float], width: int, height: int, window) -> Iterator[np.ndarray]:
         for moment in moments:
@@ -61,7 +79,12 @@ class VideoOutput(Output):
             return frame_at(self.field, moment, width, height, window)
         device = next(self.field.parameters()).device
         with torch.no_grad():
-            frame = self.field.frames(torch.tensor([moment], dtype=torch.float32, device=device))[0].permute(1, 2, 0).cpu().numpy()
+            frame = (
+                self.field.frames(torch.tensor([moment], dtype=torch.float32, device=device))[0]
+                .permute(1, 2, 0)
+                .cpu()
+                .numpy()
+            )
         return resampled(frame, width, height, window)
 
 
@@ -73,6 +96,10 @@ def resampled(frame: np.ndarray, width: int, height: int, window: tuple[float, f
     box = (window[0] * full_width, window[1] * full_height, window[2] * full_width, window[3] * full_height)
     if box == (0, 0, full_width, full_height) and (full_width, full_height) == (width, height):
         return frame
-    planes = [np.asarray(Image.fromarray(np.ascontiguousarray(frame[..., i])).resize((width, height), Image.Resampling.LANCZOS, box))
-              for i in range(frame.shape[2])]
+    planes = [
+        np.asarray(
+            Image.fromarray(np.ascontiguousarray(frame[..., i])).resize((width, height), Image.Resampling.LANCZOS, box)
+        )
+        for i in range(frame.shape[2])
+    ]
     return np.stack(planes, axis=-1)

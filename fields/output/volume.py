@@ -45,8 +45,12 @@ class VolumeOutput(Output):
             side = request.size[0] if request.size else max(1, round(SIDE * (request.scale or 1)))
             device = next(self.field.parameters()).device
             with torch.no_grad():
-                values = project(lambda points: self.field(points.to(device)).cpu(), tuple(a.upper - a.lower for a in axes), side,
-                                 steps=STEPS)
+                values = project(
+                    lambda points: self.field(points.to(device)).cpu(),
+                    tuple(a.upper - a.lower for a in axes),
+                    side,
+                    steps=STEPS,
+                )
             text = f"projection, {side} x {side}"
         if len(colours) == 1:
             values = values.mean(axis=-1, keepdims=True)
@@ -71,7 +75,9 @@ class VolumeOutput(Output):
         array = np.empty((*counts[::-1], len(channels)), np.float32)
         x, y, z = (centres(n) for n in counts)
         for index in range(counts[2]):
-            array[index] = lattice(self.field, x, y, z[index:index + 1])[0] * (channels.upper - channels.lower) + channels.lower
+            array[index] = (
+                lattice(self.field, x, y, z[index : index + 1])[0] * (channels.upper - channels.lower) + channels.lower
+            )
         spacing = tuple((axis.upper - axis.lower) / n for axis, n in zip(self.field.domain.axes, counts))
         write_volume(out, array, spacing)
         return {"voxels": counts, "text": " x ".join(map(str, counts)) + " voxels"}

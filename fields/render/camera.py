@@ -44,8 +44,9 @@ class Camera:
         return origins.to(device, torch.float32).contiguous(), directions.to(device, torch.float32)
 
 
-def look_at(position: Tensor | tuple[float, float, float], target: Tensor | tuple[float, float, float],
-            up: str = "y") -> Tensor:
+def look_at(
+    position: Tensor | tuple[float, float, float], target: Tensor | tuple[float, float, float], up: str = "y"
+) -> Tensor:
     """The pose `[3, 4]` float64 of a camera at `position` that sees `target` in the middle and the axis `up` upright.
 
     ValueError where both are one place or the camera would look straight along `up`.
@@ -61,8 +62,16 @@ def look_at(position: Tensor | tuple[float, float, float], target: Tensor | tupl
     return torch.stack([right, torch.linalg.cross(backward, right), backward, position], dim=1)
 
 
-def orbit(azimuth: float, elevation: float, distance: float, width: int, height: int, field_of_view: float = 40.0,
-          target: tuple[float, float, float] = (0.5, 0.5, 0.5), up: str = "y") -> Camera:
+def orbit(
+    azimuth: float,
+    elevation: float,
+    distance: float,
+    width: int,
+    height: int,
+    field_of_view: float = 40.0,
+    target: tuple[float, float, float] = (0.5, 0.5, 0.5),
+    up: str = "y",
+) -> Camera:
     """A camera on a sphere around `target`.
 
     azimuth, elevation and field_of_view in degrees: azimuth 0 looks from the front (from +z where y is up, from -y

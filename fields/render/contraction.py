@@ -31,7 +31,9 @@ def disparity_edges(near: Tensor, far: Tensor, count: int) -> Tensor:
     near, far `[N]` above zero, far may be infinite; the last edge of such a ray is 10^6 times its near.
     """
     if count < 1 or near.shape != far.shape or near.ndim != 1:
-        raise ValueError(f"near and far are [N] and count at least 1, not {list(near.shape)}, {list(far.shape)} and {count}")
+        raise ValueError(
+            f"near and far are [N] and count at least 1, not {list(near.shape)}, {list(far.shape)} and {count}"
+        )
     share = torch.linspace(0.0, 1.0, count + 1, dtype=near.dtype, device=near.device)
     last = torch.minimum(far, 1e6 * near)[:, None]
     return 1.0 / ((1.0 - share) / near[:, None] + share / last)
@@ -41,7 +43,9 @@ def spaced_edges(near: Tensor, far: Tensor, count: int, knee: float) -> Tensor:
     """Edges `[N, count + 1]` of `count` intervals on N rays: of equal length up to the distance `knee`, in 1 / distance beyond it, and of
     the same length on both sides of it. near, far as in `disparity_edges`; near may be zero."""
     if count < 1 or near.shape != far.shape or near.ndim != 1 or not knee > 0.0:
-        raise ValueError(f"near and far are [N], count at least 1 and knee above zero, not {list(near.shape)}, {list(far.shape)}, {count} and {knee}")
+        raise ValueError(
+            f"near and far are [N], count at least 1 and knee above zero, not {list(near.shape)}, {list(far.shape)}, {count} and {knee}"
+        )
 
     def bent(t: Tensor) -> Tensor:
         return torch.where(t < knee, t / knee, 2.0 - knee / t.clamp(min=knee))

@@ -29,17 +29,27 @@ def cleaned(cells: np.ndarray, lower: Sequence[float], upper: Sequence[float], c
     return without_specks(seen(cells, lower, upper, cameras, least=min(2, len(cameras))))
 
 
-def cell_centres(where: np.ndarray, resolution: int, lower: Sequence[float], upper: Sequence[float], level: int = 0) -> np.ndarray:
+def cell_centres(
+    where: np.ndarray, resolution: int, lower: Sequence[float], upper: Sequence[float], level: int = 0
+) -> np.ndarray:
     """The middles `[M, 3]` float64 of the cells with indices `where` `[M, 3]` of a level."""
     lower, upper = np.asarray(lower, np.float64), np.asarray(upper, np.float64)
     return (lower + upper) / 2 + ((where + 0.5) / resolution - 0.5) * (upper - lower) * 2.0**level
 
 
-def cropped(cells: np.ndarray, lower: Sequence[float], upper: Sequence[float], box_lower: Sequence[float], box_upper: Sequence[float]) -> np.ndarray:
+def cropped(
+    cells: np.ndarray,
+    lower: Sequence[float],
+    upper: Sequence[float],
+    box_lower: Sequence[float],
+    box_upper: Sequence[float],
+) -> np.ndarray:
     """The cells that reach into the box `box_lower` .. `box_upper`; ValueError where it is empty."""
     resolution = _check(cells)
     if not (np.asarray(box_lower) < np.asarray(box_upper)).all():
-        raise ValueError(f"a box to crop to goes from a lower to an upper corner, not from {list(box_lower)} to {list(box_upper)}")
+        raise ValueError(
+            f"a box to crop to goes from a lower to an upper corner, not from {list(box_lower)} to {list(box_upper)}"
+        )
     lower, upper = np.asarray(lower, np.float64), np.asarray(upper, np.float64)
     kept = cells.copy()
     for level in range(len(cells)):
@@ -53,7 +63,9 @@ def cropped(cells: np.ndarray, lower: Sequence[float], upper: Sequence[float], b
     return kept
 
 
-def seen(cells: np.ndarray, lower: Sequence[float], upper: Sequence[float], views: Sequence[Seer], least: int = 1) -> np.ndarray:
+def seen(
+    cells: np.ndarray, lower: Sequence[float], upper: Sequence[float], views: Sequence[Seer], least: int = 1
+) -> np.ndarray:
     """The cells whose middle `least` views or more have in their picture. Whether something hides it there is not asked: the inside of
     what is solid stays, so that a mesh of it has one surface and not two."""
     resolution = _check(cells)

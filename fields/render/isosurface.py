@@ -13,8 +13,9 @@ BLOCK = 4
 
 
 @torch.no_grad()
-def isosurface(function: Distance, resolution: int, level: float = 0.0, distance: bool = True,
-               device: torch.device | str = "cpu") -> tuple[np.ndarray, np.ndarray]:
+def isosurface(
+    function: Distance, resolution: int, level: float = 0.0, distance: bool = True, device: torch.device | str = "cpu"
+) -> tuple[np.ndarray, np.ndarray]:
     """Vertices `[V, 3]` float64 in [0, 1]^3 and faces `[F, 3]` int64 of `function(points) = level`; both may be empty.
 
     function: points `[M, 3]` → values `[M]`, rising outwards (faces then look outwards). resolution: cells along an axis.
@@ -61,7 +62,7 @@ def _lattice(function: Distance, axis: Tensor, device) -> np.ndarray:
 def _busy(coarse: np.ndarray, near: float | None) -> np.ndarray:
     """Blocks `[b, b, b]` that a surface may pass through; where distances do not tell (`near` is None), those that touch one too."""
     b = coarse.shape[0] - 1
-    corners = [coarse[x:x + b, y:y + b, z:z + b] for x in (0, 1) for y in (0, 1) for z in (0, 1)]
+    corners = [coarse[x : x + b, y : y + b, z : z + b] for x in (0, 1) for y in (0, 1) for z in (0, 1)]
     low, high = np.minimum.reduce(corners), np.maximum.reduce(corners)
     busy = (low <= 0) & (high >= 0)
     if near is not None:
@@ -71,7 +72,7 @@ def _busy(coarse: np.ndarray, near: float | None) -> np.ndarray:
     for x in range(3):
         for y in range(3):
             for z in range(3):
-                wide |= padded[x:x + b, y:y + b, z:z + b]
+                wide |= padded[x : x + b, y : y + b, z : z + b]
     return wide
 
 
@@ -83,5 +84,5 @@ def _nodes_of(busy: np.ndarray, cells: int) -> np.ndarray:
     for x in (0, 1):
         for y in (0, 1):
             for z in (0, 1):
-                chosen[x:x + cells, y:y + cells, z:z + cells] |= inner
+                chosen[x : x + cells, y : y + cells, z : z + cells] |= inner
     return np.flatnonzero(chosen)

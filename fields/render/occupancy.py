@@ -27,13 +27,23 @@ class OccupancyGrid(nn.Module):
     What it holds is in its state_dict; what an update draws follows from its seed and the number of updates before.
     """
 
-    def __init__(self, resolution: int = 128, levels: int = 1, lower: tuple[float, float, float] = (0.0, 0.0, 0.0),
-                 upper: tuple[float, float, float] = (1.0, 1.0, 1.0), decay: float = 0.95, threshold: float = 0.01,
-                 bootstrap: int = 4, share: float = 0.25) -> None:
+    def __init__(
+        self,
+        resolution: int = 128,
+        levels: int = 1,
+        lower: tuple[float, float, float] = (0.0, 0.0, 0.0),
+        upper: tuple[float, float, float] = (1.0, 1.0, 1.0),
+        decay: float = 0.95,
+        threshold: float = 0.01,
+        bootstrap: int = 4,
+        share: float = 0.25,
+    ) -> None:
         super().__init__()
         if levels < 1 or not 0.0 < decay <= 1.0 or not threshold > 0.0 or bootstrap < 1 or not 0.0 < share <= 1.0:
-            raise ValueError(f"an occupancy grid has a level or more, a decay and share in (0, 1], a threshold above zero and at least one "
-                             f"bootstrap update, not {levels}, {decay}, {share}, {threshold}, {bootstrap}")
+            raise ValueError(
+                f"an occupancy grid has a level or more, a decay and share in (0, 1], a threshold above zero and at least one "
+                f"bootstrap update, not {levels}, {decay}, {share}, {threshold}, {bootstrap}"
+            )
         self.resolution, self.lower, self.upper = resolution, tuple(map(float, lower)), tuple(map(float, upper))
         self.decay, self.threshold, self.bootstrap, self.share = decay, threshold, bootstrap, share
         self.register_buffer("values", torch.zeros(levels, *[resolution] * 3))
@@ -62,7 +72,9 @@ class OccupancyGrid(nn.Module):
     def leave_out(self, empty: Tensor) -> None:
         """Cells that never are occupied, as something else tells: `[levels, n, n, n]` bool. Not in the state_dict; call it again."""
         if empty.shape != self.values.shape or empty.dtype != torch.bool:
-            raise ValueError(f"there must be a bool for each of {list(self.values.shape)} cells, not {list(empty.shape)} {empty.dtype}")
+            raise ValueError(
+                f"there must be a bool for each of {list(self.values.shape)} cells, not {list(empty.shape)} {empty.dtype}"
+            )
         empty = empty.to(self.values.device)
         self._candidates = (~empty.flatten()).nonzero().flatten().cpu()
         self.values[empty] = 0.0
@@ -84,7 +96,12 @@ class OccupancyGrid(nn.Module):
         else:
             wanted = max(1, int(len(cells) * self.share / 2))
             self._look(_spread(cells, wanted, random), density, step, random)
-            self._look(_spread(self.occupancy.cells().flatten().nonzero().flatten().cpu(), wanted, random), density, step, random)
+            self._look(
+                _spread(self.occupancy.cells().flatten().nonzero().flatten().cpu(), wanted, random),
+                density,
+                step,
+                random,
+            )
         self.updates += 1
         self._settle(len(cells))
 
@@ -113,11 +130,24 @@ class OccupancyGrid(nn.Module):
         level = torch.ceil(torch.log2(around.abs().amax(dim=-1).clamp(min=1e-30) * 2.0)).clamp(min=0)
         beyond = level >= self.levels
         level = level.clamp(max=self.levels - 1).long()
-        cell = ((around / 2.0 ** level[:, None].to(points.dtype) + 0.5) * self.resolution).long().clamp(0, self.resolution - 1)
+        cell = (
+            ((around / 2.0 ** level[:, None].to(points.dtype) + 0.5) * self.resolution)
+            .long()
+            .clamp(0, self.resolution - 1)
+        )
         return cells[level, cell[:, 0], cell[:, 1], cell[:, 2]] | beyond
 
-    def sample(self, origins: Tensor, directions: Tensor, step: float, cone: float = 0.0, seed: int | None = None, first_ray: int = 0,
-               most: int = 1024, box: Box | None = None) -> Samples:
+    def sample(
+        self,
+        origins: Tensor,
+        directions: Tensor,
+        step: float,
+        cone: float = 0.0,
+        seed: int | None = None,
+        first_ray: int = 0,
+        most: int = 1024,
+        box: Box | None = None,
+    ) -> Samples:
         """The samples of rays `[N, 3]` in the occupied cells, and within `box` (two corners) where one is given; see `fields.ops.march`."""
         near, far = ray_box(origins, directions, *self.occupancy.outer_box)
         if box is not None:

@@ -29,8 +29,18 @@ class Proposed:
     rounds: tuple[tuple[Tensor, Tensor], ...]
 
 
-def propose(densities: list[Density], origins: Tensor, directions: Tensor, near: Tensor, far: Tensor, counts: list[int], seed: int | None = None,
-            first_ray: int = 0, anneal: float = 1.0, knee: float = 2.0) -> Proposed:
+def propose(
+    densities: list[Density],
+    origins: Tensor,
+    directions: Tensor,
+    near: Tensor,
+    far: Tensor,
+    counts: list[int],
+    seed: int | None = None,
+    first_ray: int = 0,
+    anneal: float = 1.0,
+    knee: float = 2.0,
+) -> Proposed:
     """Samples of N rays `[N, 3]` between near and far `[N]`, far may be infinite.
 
     densities: one a round, points `[M, 3]` → `[M]`; counts: samples of each round and, last, of what is asked for. The first round's are
@@ -57,7 +67,9 @@ def propose(densities: list[Density], origins: Tensor, directions: Tensor, near:
         guide = torch.where(guide > 0, guide, 0.0) ** anneal if anneal < 1.0 else guide
         # (what is spread is spread as the intervals are, which are longer farther away)
         guide = guide + PADDING * guide.sum(dim=1, keepdim=True) / guide.shape[1] + 1e-6
-        edges = importance_edges(guide.reshape(-1), samples, count, None if seed is None else seed + turn + 1, first_ray)
+        edges = importance_edges(
+            guide.reshape(-1), samples, count, None if seed is None else seed + turn + 1, first_ray
+        )
     return Proposed(from_edges(edges), edges, tuple(rounds))
 
 
@@ -65,9 +77,15 @@ def envelope_loss(edges: Tensor, weights: Tensor, proposal_edges: Tensor, propos
     """How much of the field's weight a proposal does not allow for, `[N]` (equation 13): zero where every interval's weight is at most
     the sum of those of the proposal's that it touches. Edges `[N, K + 1]`, weights `[N, K]`; gradients go to the proposal's weights alone.
     """
-    if edges.shape[1] != weights.shape[1] + 1 or proposal_edges.shape[1] != proposal_weights.shape[1] + 1 or len(edges) != len(proposal_edges):
-        raise ValueError(f"edges are [N, K + 1] for weights [N, K], not {list(edges.shape)}, {list(weights.shape)}, {list(proposal_edges.shape)} "
-                         f"and {list(proposal_weights.shape)}")
+    if (
+        edges.shape[1] != weights.shape[1] + 1
+        or proposal_edges.shape[1] != proposal_weights.shape[1] + 1
+        or len(edges) != len(proposal_edges)
+    ):
+        raise ValueError(
+            f"edges are [N, K + 1] for weights [N, K], not {list(edges.shape)}, {list(weights.shape)}, {list(proposal_edges.shape)} "
+            f"and {list(proposal_weights.shape)}"
+        )
     edges, weights = edges.detach().contiguous(), weights.detach()
     behind = torch.cat([proposal_weights.new_zeros(len(edges), 1), proposal_weights.cumsum(1)], dim=1)
     places = proposal_edges.detach().contiguous()

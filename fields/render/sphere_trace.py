@@ -17,8 +17,16 @@ CHUNK = 1 << 16
 
 
 @torch.no_grad()
-def sphere_trace(distance: Distance, origins: Tensor, directions: Tensor, near: Tensor | float, far: Tensor | float,
-                 steps: int = 160, tolerance: float = 2e-4, share: float = 0.95) -> tuple[Tensor, Tensor]:
+def sphere_trace(
+    distance: Distance,
+    origins: Tensor,
+    directions: Tensor,
+    near: Tensor | float,
+    far: Tensor | float,
+    steps: int = 160,
+    tolerance: float = 2e-4,
+    share: float = 0.95,
+) -> tuple[Tensor, Tensor]:
     """The first meeting of each ray with the surface: `(hit [N] bool, t [N])`.
 
     distance: points `[M, 3]` → signed distance `[M]`, negative inside, in the units of the points. origins,
@@ -33,7 +41,9 @@ def sphere_trace(distance: Distance, origins: Tensor, directions: Tensor, near: 
         raise ValueError(f"rays are [N, 3] twice, not {list(origins.shape)} and {list(directions.shape)}")
     if not (0.0 < share <= 1.0 and tolerance > 0.0 and steps >= 1):
         raise ValueError("share is in (0, 1], tolerance above zero and steps at least 1")
-    near, far = (torch.as_tensor(x, dtype=origins.dtype, device=origins.device).expand(len(origins)) for x in (near, far))
+    near, far = (
+        torch.as_tensor(x, dtype=origins.dtype, device=origins.device).expand(len(origins)) for x in (near, far)
+    )
     hit = torch.zeros(len(origins), dtype=torch.bool, device=origins.device)
     t = far.clone()
     active = (far > near).nonzero().flatten()
@@ -74,10 +84,13 @@ def normals_of(distance: Distance, points: Tensor, how: str = "difference", widt
     field of small cells has of them; "autograd" is the exact gradient. Where it vanishes the normal is zero.
     """
     if how == "difference":
-        corners = torch.tensor([[1, -1, -1], [-1, -1, 1], [-1, 1, -1], [1, 1, 1]], dtype=points.dtype, device=points.device)
+        corners = torch.tensor(
+            [[1, -1, -1], [-1, -1, 1], [-1, 1, -1], [1, 1, 1]], dtype=points.dtype, device=points.device
+        )
         with torch.no_grad():
             gradient = sum(in_chunks(distance, points + c * (width / 3**0.5))[:, None] * c for c in corners)
     elif how == "autograd":
+
         def exact(part: Tensor) -> Tensor:
             with torch.enable_grad():
                 part = part.detach().requires_grad_()
@@ -89,7 +102,9 @@ def normals_of(distance: Distance, points: Tensor, how: str = "difference", widt
     return torch.nn.functional.normalize(gradient, dim=-1, eps=1e-20)
 
 
-def headlight(normals: Tensor, directions: Tensor, albedo: Tensor | tuple[float, float, float] = (0.84, 0.82, 0.79)) -> Tensor:
+def headlight(
+    normals: Tensor, directions: Tensor, albedo: Tensor | tuple[float, float, float] = (0.84, 0.82, 0.79)
+) -> Tensor:
     """Colours `[N, 3]` in [0, 1] (sRGB) of a matt surface lit from the camera.
 
     A soft light at the eye, a warm one above it and a cool one from behind: enough for shape to be read everywhere, and
@@ -99,7 +114,9 @@ def headlight(normals: Tensor, directions: Tensor, albedo: Tensor | tuple[float,
     normals = torch.where(facing < 0, -normals, normals)
     facing = facing.abs()
     above = normals[:, 1:2] * 0.5 + 0.5
-    warm, cool = (torch.tensor(c, dtype=normals.dtype, device=normals.device) for c in ((1.0, 0.96, 0.90), (0.75, 0.85, 1.0)))
+    warm, cool = (
+        torch.tensor(c, dtype=normals.dtype, device=normals.device) for c in ((1.0, 0.96, 0.90), (0.75, 0.85, 1.0))
+    )
     light = 0.92 * facing**1.6 * warm + 0.18 * above * warm + 0.12 * (1 - facing) ** 2 * cool + 0.06
     albedo = torch.as_tensor(albedo, dtype=normals.dtype, device=normals.device)
     return ((albedo**2.2 * light).clamp(0.0, 1.0)) ** (1 / 2.2)
@@ -109,17 +126,24 @@ def headlight(normals: Tensor, directions: Tensor, albedo: Tensor | tuple[float,
 class ShapeView:
     """What a camera sees of a shape; pixels without a surface have hit False, depth infinite and a normal of zero."""
 
-    color: Tensor   # [H, W, 3], sRGB in [0, 1], on the background
-    hit: Tensor     # [H, W] bool
-    depth: Tensor   # [H, W], along the ray from the camera
+    color: Tensor  # [H, W, 3], sRGB in [0, 1], on the background
+    hit: Tensor  # [H, W] bool
+    depth: Tensor  # [H, W], along the ray from the camera
     normal: Tensor  # [H, W, 3], unit, in the field's axes
     points: Tensor  # [number of hits, 3], row by row
 
 
-def render_shape(distance: Distance, camera: Camera, background: tuple[float, float, float] = (1.0, 1.0, 1.0),
-                 albedo: Callable[[Tensor], Tensor] | None = None, normals: str = "difference", up: str = "y",
-                 box: tuple[tuple[float, float, float], tuple[float, float, float]] = ((0.0,) * 3, (1.0,) * 3),
-                 device: torch.device | str = "cpu", **trace) -> ShapeView:
+def render_shape(
+    distance: Distance,
+    camera: Camera,
+    background: tuple[float, float, float] = (1.0, 1.0, 1.0),
+    albedo: Callable[[Tensor], Tensor] | None = None,
+    normals: str = "difference",
+    up: str = "y",
+    box: tuple[tuple[float, float, float], tuple[float, float, float]] = ((0.0,) * 3, (1.0,) * 3),
+    device: torch.device | str = "cpu",
+    **trace,
+) -> ShapeView:
     """A shaded picture of the surface inside `box`; `trace` goes to `sphere_trace`.
 
     albedo: points `[M, 3]` → sRGB colours `[M, 3]`, or None for one pale colour. `up` says which axis the light from
@@ -138,4 +162,6 @@ def render_shape(distance: Distance, camera: Camera, background: tuple[float, fl
         color[hit] = headlight(normal[hit][:, turned], directions[hit][:, turned], **paint)
     shape = (camera.height, camera.width)
     depth = torch.where(hit, t, torch.inf)
-    return ShapeView(color.reshape(*shape, 3), hit.reshape(shape), depth.reshape(shape), normal.reshape(*shape, 3), points)
+    return ShapeView(
+        color.reshape(*shape, 3), hit.reshape(shape), depth.reshape(shape), normal.reshape(*shape, 3), points
+    )

@@ -30,7 +30,9 @@ def posed_views(name: str) -> PosedViews:
     """
     life = still_life(name)
     views = [View(view, None, pose, lens, split) for view, split, pose, lens in cameras()]
-    pixels = cached({"still life": name, "version": VERSION}, lambda: {"pixels": np.stack(photographs(life, views))})["pixels"]
+    pixels = cached({"still life": name, "version": VERSION}, lambda: {"pixels": np.stack(photographs(life, views))})[
+        "pixels"
+    ]
     views = tuple(View(**vars(view) | {"pixels": picture}) for view, picture in zip(views, pixels))
     return PosedViews(views, box=(life.lower, life.upper))
 
@@ -38,7 +40,7 @@ def posed_views(name: str) -> PosedViews:
 def photographs(life: StillLife, views: list[View]) -> list[np.ndarray]:
     """What cameras see, `[H, W, 4]` uint8 sRGB each, alpha straight: the share of a pixel that the scene covers."""
     # Several at once: a step of sphere tracing costs little more for many rays than for the last few.
-    groups = [views[first:first + TOGETHER] for first in range(0, len(views), TOGETHER)]
+    groups = [views[first : first + TOGETHER] for first in range(0, len(views), TOGETHER)]
     with ThreadPoolExecutor(torch.get_num_threads()) as workers:
         return [picture for pictures in workers.map(lambda group: _group(life, group), groups) for picture in pictures]
 
@@ -50,8 +52,14 @@ def _group(life: StillLife, views: list[View]) -> list[np.ndarray]:
     seen = [colours.reshape(*shape, 4) for colours, shape in zip(seen, shapes)]
     rough = [_rough(colours) for colours in seen]
     within = (np.arange(FINER) + 0.5) / FINER
-    finer = [(view, (x[:, None, None] + within).repeat(FINER, axis=1).reshape(-1), (y[:, None, None] + within[:, None]).repeat(FINER, axis=2).reshape(-1))
-             for view, (y, x) in zip(views, (mask.nonzero() for mask in rough))]
+    finer = [
+        (
+            view,
+            (x[:, None, None] + within).repeat(FINER, axis=1).reshape(-1),
+            (y[:, None, None] + within[:, None]).repeat(FINER, axis=2).reshape(-1),
+        )
+        for view, (y, x) in zip(views, (mask.nonzero() for mask in rough))
+    ]
     for colours, mask, several in zip(seen, rough, _colours(life, finer)):
         colours[mask] = several.reshape(-1, FINER * FINER, 4).mean(axis=1)
     return [_straight(colours) for colours in seen]
@@ -91,7 +99,9 @@ def _colours(life: StillLife, places: list[tuple[View, np.ndarray, np.ndarray]])
         normals = normals_of(distance, points)
         sun = torch.from_numpy(SUN).expand_as(points).contiguous()
         above = points + 10 * TOLERANCE * normals
-        shaded, _ = sphere_trace(distance, above, sun, *ray_box(above, sun, life.lower, life.upper), steps=50, tolerance=TOLERANCE)
+        shaded, _ = sphere_trace(
+            distance, above, sun, *ray_box(above, sun, life.lower, life.upper), steps=50, tolerance=TOLERANCE
+        )
         colours = life.colour(points.numpy(), normals.numpy(), ahead.numpy(), (~shaded).float().numpy())
         found[hit.numpy()] = np.concatenate([colours, np.ones_like(colours[:, :1])], axis=1)
     return np.split(found, np.cumsum([len(x) for _, x, _ in places])[:-1])

@@ -93,7 +93,10 @@ def _by_lattice(function: Distance, lattice: Tensor, points: Tensor) -> Tensor:
     cell = 1.0 / lattice.shape[-1]
     # grid_sample's last coordinate is the lattice's first axis.
     where = (points * 2 - 1).flip(-1)[None, None, None]
-    far = torch.nn.functional.grid_sample(lattice, where, padding_mode="border", align_corners=False).reshape(-1) - 2 * cell
+    far = (
+        torch.nn.functional.grid_sample(lattice, where, padding_mode="border", align_corners=False).reshape(-1)
+        - 2 * cell
+    )
     result = far.clamp(min=0.0)
     near = (far < cell).nonzero().flatten()
     if len(near):

@@ -39,10 +39,24 @@ class RayColors:
     kept: Tensor | None = None
 
 
-def render_rays(field: RadianceField, origins: Tensor, directions: Tensor, grid: OccupancyGrid, background: Tensor | float = 1.0,
-                step: float = 3**0.5 / 1024, cone: float = 0.0, seed: int | None = None, first_ray: int = 0, most: int = 1024,
-                threshold: float = THRESHOLD, time: Tensor | None = None, contract: Contraction | None = None,
-                box: Box | None = None, sampler: Sampler | None = None, least: float = 0.0) -> RayColors:
+def render_rays(
+    field: RadianceField,
+    origins: Tensor,
+    directions: Tensor,
+    grid: OccupancyGrid,
+    background: Tensor | float = 1.0,
+    step: float = 3**0.5 / 1024,
+    cone: float = 0.0,
+    seed: int | None = None,
+    first_ray: int = 0,
+    most: int = 1024,
+    threshold: float = THRESHOLD,
+    time: Tensor | None = None,
+    contract: Contraction | None = None,
+    box: Box | None = None,
+    sampler: Sampler | None = None,
+    least: float = 0.0,
+) -> RayColors:
     """Colours of rays, with gradients.
 
     origins, directions `[N, 3]` float32 in the units of the grid's box, directions of unit length; background: a number,
@@ -80,7 +94,9 @@ def render_rays(field: RadianceField, origins: Tensor, directions: Tensor, grid:
     if seen is not None:
         colors = colors.new_zeros(len(samples), colors.shape[-1]).index_copy(0, seen, colors)
     found = composite(density, colors.to(density.dtype), samples, threshold)
-    color = found.color + (1.0 - found.opacity)[:, None] * torch.as_tensor(background, dtype=density.dtype, device=density.device)
+    color = found.color + (1.0 - found.opacity)[:, None] * torch.as_tensor(
+        background, dtype=density.dtype, device=density.device
+    )
     return RayColors(color, found.opacity, found.depth, found.weights, samples, looked, kept)
 
 
@@ -102,12 +118,16 @@ class _Asked:
         return self.field.density(self.contract(samples.positions(self.origins, self.directions)), **more)
 
 
-def _in_waves(asked: _Asked, samples: Samples, threshold: float, least: float) -> tuple[Samples, Tensor, Tensor, Tensor]:
+def _in_waves(
+    asked: _Asked, samples: Samples, threshold: float, least: float
+) -> tuple[Samples, Tensor, Tensor, Tensor]:
     """Samples in front of what hides the others, their density, and which of them are seen with their features.
 
     A wave of a ray depends on that ray alone, so rays may be cut into any batches.
     """
-    place = torch.arange(len(samples), device=samples.offsets.device) - samples.offsets[:-1].index_select(0, samples.ray_indices)
+    place = torch.arange(len(samples), device=samples.offsets.device) - samples.offsets[:-1].index_select(
+        0, samples.ray_indices
+    )
     absorbed = torch.zeros(samples.rays, dtype=torch.float64, device=samples.offsets.device)
     lengths = (samples.t_ends - samples.t_starts).double()
     # Half of the threshold: sums here may differ in the last bit from those that decide.
@@ -117,7 +137,9 @@ def _in_waves(asked: _Asked, samples: Samples, threshold: float, least: float) -
     while len(left):
         near = place.index_select(0, left) < first + size
         wave, left = left[near], left[~near]
-        some = Samples(*(x.index_select(0, wave) for x in (samples.t_starts, samples.t_ends, samples.ray_indices)), samples.offsets)
+        some = Samples(
+            *(x.index_select(0, wave) for x in (samples.t_starts, samples.t_ends, samples.ray_indices)), samples.offsets
+        )
         density, feature = asked.density(some)
         absorbed.index_add_(0, some.ray_indices, density.double() * lengths.index_select(0, wave))
         chosen.append(wave)
@@ -159,16 +181,34 @@ class RadianceView:
     depth: Tensor
 
 
-def render_view(field: RadianceField, camera: Camera, grid: OccupancyGrid, background: Tensor | float = 1.0, chunk: int = 4096,
-                time: float | None = None, **how) -> RadianceView:
+def render_view(
+    field: RadianceField,
+    camera: Camera,
+    grid: OccupancyGrid,
+    background: Tensor | float = 1.0,
+    chunk: int = 4096,
+    time: float | None = None,
+    **how,
+) -> RadianceView:
     """A picture, `chunk` rays at a time (which bounds the memory and changes nothing else); `how` goes to `render_rays`."""
     origins, directions = camera.rays(grid.words.device)
-    return render_picture(field, origins, directions, (camera.height, camera.width), grid, background, chunk, time, **how)
+    return render_picture(
+        field, origins, directions, (camera.height, camera.width), grid, background, chunk, time, **how
+    )
 
 
 @torch.no_grad()
-def render_picture(field: RadianceField, origins: Tensor, directions: Tensor, shape: tuple[int, int], grid: OccupancyGrid,
-                   background: Tensor | float = 1.0, chunk: int = 4096, time: float | None = None, **how) -> RadianceView:
+def render_picture(
+    field: RadianceField,
+    origins: Tensor,
+    directions: Tensor,
+    shape: tuple[int, int],
+    grid: OccupancyGrid,
+    background: Tensor | float = 1.0,
+    chunk: int = 4096,
+    time: float | None = None,
+    **how,
+) -> RadianceView:
     """`render_view` of rays `[H * W, 3]` from any camera; shape: H and W."""
     if chunk < 1:
         raise ValueError(f"a chunk has at least one ray, not {chunk}")
@@ -176,7 +216,9 @@ def render_picture(field: RadianceField, origins: Tensor, directions: Tensor, sh
     for first in range(0, len(origins), chunk):
         some = slice(first, first + chunk)
         times = None if time is None else torch.full_like(origins[some, 0], time)
-        found = render_rays(field, origins[some], directions[some], grid, background, first_ray=first, time=times, **how)
+        found = render_rays(
+            field, origins[some], directions[some], grid, background, first_ray=first, time=times, **how
+        )
         parts.append((found.color, found.opacity, found.depth))
     color, opacity, depth = (torch.cat(part) for part in zip(*parts))
     depth = torch.where(opacity > 1e-3, depth / opacity.clamp(min=1e-3), torch.inf)

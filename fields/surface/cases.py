@@ -36,7 +36,9 @@ def cases() -> Cases:
     for case in range(256):
         inside = case >> np.arange(8) & 1
         # With plus and minus one at the corners, every vertex is the middle of an edge.
-        vertices, faces, _ = igl.marching_cubes(np.where(inside, -1.0, 1.0), CORNERS.astype(np.float64), np.arange(8)[None], 0.0)
+        vertices, faces, _ = igl.marching_cubes(
+            np.where(inside, -1.0, 1.0), CORNERS.astype(np.float64), np.arange(8)[None], 0.0
+        )
         middles.append(np.rint(2 * vertices).astype(np.int64)[faces].reshape(-1, 3, 3))
     count = np.array([len(part) for part in middles])
     doubled = np.concatenate(middles)

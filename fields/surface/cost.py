@@ -28,16 +28,22 @@ class Cost:
     seconds: float
 
     def __str__(self) -> str:
-        return (f"{self.resolution} cells: about {_round(self.vertices):,} vertices, {self.bytes / (1 << 30):.1f} GB and "
-                f"{max(1, round(self.seconds))} s")
+        return (
+            f"{self.resolution} cells: about {_round(self.vertices):,} vertices, {self.bytes / (1 << 30):.1f} GB and "
+            f"{max(1, round(self.seconds))} s"
+        )
 
 
 def estimate(seen: Survey, resolution: int, longest: float, questions: float = QUESTIONS_A_VERTEX) -> Cost:
     """longest: side of the box that is meshed, in the implicit's units."""
     squares = seen.area * (resolution / longest) ** 2
     vertices = int(VERTICES_A_SQUARE * squares)
-    return Cost(resolution, vertices, BYTES_ALWAYS + BYTES_A_VERTEX * vertices,
-                vertices * (questions / seen.rate + SECONDS_A_VERTEX))
+    return Cost(
+        resolution,
+        vertices,
+        BYTES_ALWAYS + BYTES_A_VERTEX * vertices,
+        vertices * (questions / seen.rate + SECONDS_A_VERTEX),
+    )
 
 
 def check(cost: Cost, memory: int | None) -> None:
@@ -45,10 +51,16 @@ def check(cost: Cost, memory: int | None) -> None:
     free = memory if memory is not None else available_memory()
     if free is None or cost.bytes <= free:
         return
-    fits = int(cost.resolution * (max(free - BYTES_ALWAYS, 0) / (cost.bytes - BYTES_ALWAYS)) ** 0.5) if cost.vertices else 0
+    fits = (
+        int(cost.resolution * (max(free - BYTES_ALWAYS, 0) / (cost.bytes - BYTES_ALWAYS)) ** 0.5)
+        if cost.vertices
+        else 0
+    )
     advice = f"--resolution {fits} would fit" if fits >= COARSEST else "no resolution would fit"
-    raise BadInput(f"{cost.resolution} cells along the longest side would take about {cost.bytes / (1 << 30):.1f} GB of memory, and "
-                   f"{free / (1 << 30):.1f} GB are there; {advice}")
+    raise BadInput(
+        f"{cost.resolution} cells along the longest side would take about {cost.bytes / (1 << 30):.1f} GB of memory, and "
+        f"{free / (1 << 30):.1f} GB are there; {advice}"
+    )
 
 
 def available_memory() -> int | None:

@@ -47,8 +47,13 @@ class Triangles:
 
 
 @torch.no_grad()
-def extract(implicit: Implicit, lattice: Lattice, shift: float = 0.0, steepness: float = STEEPNESS,
-            progress: Callable[[float], None] = lambda share: None) -> Triangles:
+def extract(
+    implicit: Implicit,
+    lattice: Lattice,
+    shift: float = 0.0,
+    steepness: float = STEEPNESS,
+    progress: Callable[[float], None] = lambda share: None,
+) -> Triangles:
     """The surface where `implicit.function` is `shift`; empty where there is none.
 
     Closed: what leaves the lattice is cut off flat. Faces look to where the function is larger. `steepness` is how much the
@@ -115,10 +120,14 @@ class _Extraction:
         blocks = self.lattice.blocks
         chosen = []
         for x in range(-(-int(blocks[0]) // share)):
-            plane = np.stack(np.meshgrid([x], *(np.arange(-(-n // share)) for n in blocks[1:]), indexing="ij"), axis=-1).reshape(-1, 3)
+            plane = np.stack(
+                np.meshgrid([x], *(np.arange(-(-n // share)) for n in blocks[1:]), indexing="ij"), axis=-1
+            ).reshape(-1, 3)
             chosen.append(plane[self._reaches(plane, COARSE)])
         coarse = np.concatenate(chosen)
-        fine = (coarse[:, None] * share + np.stack(np.meshgrid(*[np.arange(share)] * 3, indexing="ij"), axis=-1).reshape(-1, 3))
+        fine = coarse[:, None] * share + np.stack(np.meshgrid(*[np.arange(share)] * 3, indexing="ij"), axis=-1).reshape(
+            -1, 3
+        )
         fine = fine.reshape(-1, 3)
         fine = fine[(fine < blocks).all(axis=1)]
         fine = fine[self._reaches(fine, BLOCK)]
@@ -142,10 +151,12 @@ class _Extraction:
         blocks = self.lattice.blocks
         signs = np.empty(blocks + 1, bool)
         for x in range(int(blocks[0]) + 1):
-            index = np.stack(np.meshgrid([x * BLOCK], *(np.arange(n + 1) * BLOCK for n in blocks[1:]), indexing="ij"), axis=-1).reshape(-1, 3)
+            index = np.stack(
+                np.meshgrid([x * BLOCK], *(np.arange(n + 1) * BLOCK for n in blocks[1:]), indexing="ij"), axis=-1
+            ).reshape(-1, 3)
             # (the border itself, for what is cut off there)
             signs[x] = (self.ask(self.lattice.places(index)) < 0).reshape(signs.shape[1:])
-        corners = [signs[x:x + blocks[0], y:y + blocks[1], z:z + blocks[2]] for x, y, z in CORNERS]
+        corners = [signs[x : x + blocks[0], y : y + blocks[1], z : z + blocks[2]] for x, y, z in CORNERS]
         some, every = np.logical_or.reduce(corners), np.logical_and.reduce(corners)
         crossed = some & ~every
         for axis in range(3):
@@ -192,7 +203,7 @@ class _Extraction:
         flat = np.flatnonzero(wanted)
         known[flat] = True
         for start in range(0, len(flat), 1 << 20):
-            part = flat[start:start + (1 << 20)]
+            part = flat[start : start + (1 << 20)]
             index = np.stack(np.unravel_index(part, shape), axis=-1)
             index[:, 0] += first
             inside = self.lattice.within(index)
@@ -221,7 +232,9 @@ class _Extraction:
         self.active[tuple((beyond + np.array([start, 0, 0])).T)] = True
         return beyond
 
-    def _triangles(self, blocks: np.ndarray, first: int, shape, values: np.ndarray, before: _Slab | None, numbered: int) -> _Slab:
+    def _triangles(
+        self, blocks: np.ndarray, first: int, shape, values: np.ndarray, before: _Slab | None, numbered: int
+    ) -> _Slab:
         """Marching cubes in the blocks; `numbered` vertices are there already."""
         table = cases()
         keys = []
@@ -229,7 +242,7 @@ class _Extraction:
             inside = values[_block_nodes(part, shape)].reshape(-1, BLOCK + 1, BLOCK + 1, BLOCK + 1) < 0
             code = np.zeros((len(part), BLOCK, BLOCK, BLOCK), np.uint8)
             for bit, (x, y, z) in enumerate(CORNERS):
-                code |= inside[:, x:x + BLOCK, y:y + BLOCK, z:z + BLOCK].astype(np.uint8) << np.uint8(bit)
+                code |= inside[:, x : x + BLOCK, y : y + BLOCK, z : z + BLOCK].astype(np.uint8) << np.uint8(bit)
             where = np.argwhere((code > 0) & (code < 255))
             code = code[tuple(where.T)]
             cells = part[where[:, 0]] * BLOCK + where[:, 1:]

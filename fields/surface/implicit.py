@@ -38,7 +38,9 @@ class Implicit:
     level: float
     value_of: Callable[[float], float]
     device: torch.device
-    least_part: float = 0.0  # a connected part with less than this share of the largest's area is a speck, not what was meant
+    least_part: float = (
+        0.0  # a connected part with less than this share of the largest's area is a speck, not what was meant
+    )
 
     def to_file(self, points: np.ndarray) -> np.ndarray:
         """Places `[n, 3]` in the units of the fitted file."""
@@ -59,19 +61,41 @@ def implicit_shape(field: PointField, level: float | None = None) -> Implicit:
     shift = level - base if not occupancy else base - level
     function = fit.function if shift == 0.0 else lambda points: fit.function(points) - shift
     corner, side = frame_of(field.domain)
-    return Implicit(function, sort, fit.colours, (1.0, 1.0, 1.0), corner, float(side.max()), level,
-                    lambda value: level - value if occupancy else level + value, fit.device)
+    return Implicit(
+        function,
+        sort,
+        fit.colours,
+        (1.0, 1.0, 1.0),
+        corner,
+        float(side.max()),
+        level,
+        lambda value: level - value if occupancy else level + value,
+        fit.device,
+    )
 
 
-def implicit_values(values: Callable[[Tensor], Tensor], domain: Domain, level: float, device: torch.device,
-                    colours: Callable[[Tensor], Tensor] | None = None) -> Implicit:
+def implicit_values(
+    values: Callable[[Tensor], Tensor],
+    domain: Domain,
+    level: float,
+    device: torch.device,
+    colours: Callable[[Tensor], Tensor] | None = None,
+) -> Implicit:
     """The surface around what is above `level`. values, colours: points in the domain's [0, 1]^3 → `[M]`, `[M, 3]`."""
     corner, sides = frame_of(domain)
     extents = sides / sides.max()
     scale = torch.tensor(1 / extents, dtype=torch.float32, device=device)
-    return Implicit(lambda points: level - values((points * scale).clamp(0, 1)), "values",
-                    None if colours is None else lambda points: colours((points * scale).clamp(0, 1)),
-                    tuple(map(float, extents)), corner, float(sides.max()), level, lambda value: level - value, device)
+    return Implicit(
+        lambda points: level - values((points * scale).clamp(0, 1)),
+        "values",
+        None if colours is None else lambda points: colours((points * scale).clamp(0, 1)),
+        tuple(map(float, extents)),
+        corner,
+        float(sides.max()),
+        level,
+        lambda value: level - value,
+        device,
+    )
 
 
 def sphere(count: int) -> np.ndarray:
@@ -85,4 +109,6 @@ def sphere(count: int) -> np.ndarray:
 def frame_of(domain: Domain) -> tuple[np.ndarray, np.ndarray]:
     """The lower corner of the axes in space, and their lengths, `[3]` each."""
     axes = domain.axes[:3]
-    return np.array([axis.lower for axis in axes], np.float64), np.array([axis.upper - axis.lower for axis in axes], np.float64)
+    return np.array([axis.lower for axis in axes], np.float64), np.array(
+        [axis.upper - axis.lower for axis in axes], np.float64
+    )

@@ -54,7 +54,9 @@ def to_least(function: Distance, points: Tensor, normals: Tensor, reach: float) 
     best = values.argmin(dim=0).clamp(1, PROBES - 2)
     left, middle, right = (values.gather(0, (best + k)[None])[0] for k in (-1, 0, 1))
     bend = left - 2 * middle + right
-    offset = torch.where(bend > 1e-12, (0.5 * (left - right) / bend.clamp(min=1e-12)).clamp(-1, 1), torch.zeros_like(bend))
+    offset = torch.where(
+        bend > 1e-12, (0.5 * (left - right) / bend.clamp(min=1e-12)).clamp(-1, 1), torch.zeros_like(bend)
+    )
     return points - normals * ((best + offset) * (reach / (PROBES - 1)))[:, None]
 
 

@@ -28,12 +28,18 @@ def against_field(implicit: Implicit, mesh: SurfaceMesh, samples: int = SAMPLES)
     places, normals = spread(mesh, samples)
     distance, found = distances_to_field(implicit, mesh, places, normals)
     angle = np.degrees(2 * np.arctan2(np.linalg.norm(normals - found, axis=1), np.linalg.norm(normals + found, axis=1)))
-    return {"distance_to_field": float(distance.mean()), "distance_to_field_99": float(np.quantile(distance, 0.99)),
-            "distance_to_field_cells": float(distance.mean() / mesh.cell), "normal_error": float(angle.mean())}
+    return {
+        "distance_to_field": float(distance.mean()),
+        "distance_to_field_99": float(np.quantile(distance, 0.99)),
+        "distance_to_field_cells": float(distance.mean() / mesh.cell),
+        "normal_error": float(angle.mean()),
+    }
 
 
 @torch.no_grad()
-def distances_to_field(implicit: Implicit, mesh: SurfaceMesh, places: np.ndarray, normals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def distances_to_field(
+    implicit: Implicit, mesh: SurfaceMesh, places: np.ndarray, normals: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Of places near the surface, where the mesh has `normals`: distance `[n]` to it and its own unit normals `[n, 3]`, in float64."""
     points = torch.from_numpy(places).float().to(implicit.device)
     if implicit.sort == "sheet":
@@ -75,8 +81,11 @@ def against_source(implicit: Implicit, mesh: SurfaceMesh, shape, samples: int = 
     angle = np.degrees(2 * np.arctan2(np.linalg.norm(normals - found, axis=1), np.linalg.norm(normals + found, axis=1)))
     own = MeshSurface(Mesh(mesh.vertices, mesh.faces))
     back = own.distance(shape.surface_points(samples)[0], signed=False)[0]
-    return {"distance_to_source": float(there.mean() / side), "distance_from_source": float(back.mean() / side),
-            "normal_error_to_source": float(angle.mean())}
+    return {
+        "distance_to_source": float(there.mean() / side),
+        "distance_from_source": float(back.mean() / side),
+        "normal_error_to_source": float(angle.mean()),
+    }
 
 
 def error_colours(implicit: Implicit, mesh: SurfaceMesh, shape=None) -> tuple[np.ndarray, float]:
@@ -97,8 +106,13 @@ def error_colours(implicit: Implicit, mesh: SurfaceMesh, shape=None) -> tuple[np
 def topology(mesh: SurfaceMesh) -> dict:
     """vertices, triangles, watertight, parts (connected ones) and the share of the area that the largest of them has."""
     areas = part_areas(mesh.vertices, mesh.faces)
-    return {"vertices": len(mesh.vertices), "triangles": len(mesh.faces), "watertight": mesh.watertight, "parts": len(areas),
-            "largest_part": float(areas.max() / areas.sum())}
+    return {
+        "vertices": len(mesh.vertices),
+        "triangles": len(mesh.faces),
+        "watertight": mesh.watertight,
+        "parts": len(areas),
+        "largest_part": float(areas.max() / areas.sum()),
+    }
 
 
 def spread(mesh: SurfaceMesh, samples: int) -> tuple[np.ndarray, np.ndarray]:
@@ -107,9 +121,13 @@ def spread(mesh: SurfaceMesh, samples: int) -> tuple[np.ndarray, np.ndarray]:
     a, b, c = (mesh.vertices[mesh.faces[:, k]] for k in range(3))
     cumulative = np.cumsum(np.linalg.norm(np.cross(b - a, c - a), axis=1))
     del a, b, c
-    chosen = mesh.faces[np.minimum(np.searchsorted(cumulative, generator.random(samples) * cumulative[-1]), len(cumulative) - 1)]
+    chosen = mesh.faces[
+        np.minimum(np.searchsorted(cumulative, generator.random(samples) * cumulative[-1]), len(cumulative) - 1)
+    ]
     r, q = np.sqrt(generator.random(samples)), generator.random(samples)
     weights = np.stack([1 - r, r * (1 - q), r * q], axis=-1)
     normals = np.einsum("nk,nkc->nc", weights, mesh.normals[chosen].astype(np.float64))
-    return (np.einsum("nk,nkc->nc", weights, mesh.vertices[chosen]),
-            normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-20))
+    return (
+        np.einsum("nk,nkc->nc", weights, mesh.vertices[chosen]),
+        normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-20),
+    )

@@ -90,7 +90,13 @@ class Radiance:
         """The edges `[M, 3, 3]` (one a column) of cells of the field's coordinates with these lower corners, in longest sides."""
         middle = corners + size / 2
         step = torch.eye(3, device=corners.device) * (size / 2)
-        return torch.stack([self.points((middle + way).clamp(max=1 - 1e-3)) - self.points((middle - way).clamp(min=1e-3)) for way in step], dim=-1)
+        return torch.stack(
+            [
+                self.points((middle + way).clamp(max=1 - 1e-3)) - self.points((middle - way).clamp(min=1e-3))
+                for way in step
+            ],
+            dim=-1,
+        )
 
     def looks(self, points: Tensor) -> Callable[[Tensor], Tensor]:
         """The colours of points `[M, 3]`: sRGB `[M, 3]` in the unit direction `[3]` from the eye."""
@@ -122,5 +128,15 @@ def implicit_radiance(scene: Radiance, level: float) -> Implicit:
     do not.
     """
     least = math.exp(-level * OPAQUE)
-    return Implicit(lambda points: torch.exp(-scene.density(points) * OPAQUE) - least, "values", scene.colours, scene.extents, scene.corner,
-                    scene.side, level, lambda value: -math.log(max(value + least, 1e-12)) / OPAQUE, scene.device, SPECK)
+    return Implicit(
+        lambda points: torch.exp(-scene.density(points) * OPAQUE) - least,
+        "values",
+        scene.colours,
+        scene.extents,
+        scene.corner,
+        scene.side,
+        level,
+        lambda value: -math.log(max(value + least, 1e-12)) / OPAQUE,
+        scene.device,
+        SPECK,
+    )

@@ -74,8 +74,10 @@ def lit_cells(scene: Radiance, cameras: Sequence[PathCamera], count: int) -> Cel
 
 def _places(scene: Radiance, cameras: Sequence[PathCamera], rays: int, seed: int) -> tuple[Tensor, Tensor]:
     """Points `[n, 3]` that light comes from along about so many rays, and how much `[n]`."""
-    drawn = [_drawn(*traced[:3], np.random.Generator(np.random.Philox(key=[seed, number])))
-             for number, traced in enumerate(_traced(scene, cameras, rays, seed))]
+    drawn = [
+        _drawn(*traced[:3], np.random.Generator(np.random.Philox(key=[seed, number])))
+        for number, traced in enumerate(_traced(scene, cameras, rays, seed))
+    ]
     return torch.cat([points for points, _ in drawn]), torch.cat([light for _, light in drawn])
 
 
@@ -90,22 +92,29 @@ def cameras_around(scene: Radiance) -> list[PathCamera]:
     distance = radius / np.sin(np.radians(FIELD_OF_VIEW / 2))
     focal = 0.5 * PIXELS / np.tan(np.radians(FIELD_OF_VIEW / 2))
     lens = Lens(PIXELS, PIXELS, focal, focal, PIXELS / 2, PIXELS / 2)
-    return [PathCamera(looking_at(middle + distance * direction, middle, "x" if abs(direction[2]) > 0.9 else "z"), lens) for direction in sphere(AROUND)]
+    return [
+        PathCamera(looking_at(middle + distance * direction, middle, "x" if abs(direction[2]) > 0.9 else "z"), lens)
+        for direction in sphere(AROUND)
+    ]
 
 
-def _traced(scene: Radiance, cameras: Sequence[PathCamera], rays: int, seed: int) -> Iterator[tuple[RayColors, Tensor, Tensor, float]]:
+def _traced(
+    scene: Radiance, cameras: Sequence[PathCamera], rays: int, seed: int
+) -> Iterator[tuple[RayColors, Tensor, Tensor, float]]:
     """What about so many rays see, some at a time, and the focal length in pixels; always the same ones."""
     share = min(1.0, min(rays, MOST_RAYS) / _pixels(cameras))
     generator = np.random.Generator(np.random.Philox(key=[seed, 0x5A]))
     for camera in cameras:
         count = camera.lens.width * camera.lens.height
-        chosen = np.sort(generator.permutation(count)[:max(1, round(count * share))])
+        chosen = np.sort(generator.permutation(count)[: max(1, round(count * share))])
         origins, directions = (part[chosen] for part in camera.rays())
         for first in range(0, len(chosen), CHUNK):
-            yield *scene.look(origins[first:first + CHUNK], directions[first:first + CHUNK]), camera.lens.fl_x
+            yield *scene.look(origins[first : first + CHUNK], directions[first : first + CHUNK]), camera.lens.fl_x
 
 
-def _drawn(seen: RayColors, origins: Tensor, directions: Tensor, generator: np.random.Generator) -> tuple[Tensor, Tensor]:
+def _drawn(
+    seen: RayColors, origins: Tensor, directions: Tensor, generator: np.random.Generator
+) -> tuple[Tensor, Tensor]:
     """PLACES points `[n, 3]` on every ray that has light, drawn evenly along what it gathers, and the light `[n]` that each stands for."""
     samples = seen.samples
     ends = torch.cat([seen.weights.new_zeros(1, dtype=torch.float64), seen.weights.double().cumsum(0)])
@@ -193,5 +202,12 @@ class _Tally:
         light = self.light[lit]
         mean = self.first[lit] / light[:, None]
         spreads = (self.second[lit] / light[:, None]).reshape(-1, 3, 3) - mean[:, :, None] * mean[:, None, :]
-        return Cells(self.size, self.corners[lit], self.middles[lit].double() + mean, spreads, self.lost[lit] / self.came[lit].clamp(min=1e-9),
-                     self.seen.reshape(-1, VIEWS)[lit] / light[:, None].float(), self.pixels[lit] / light)
+        return Cells(
+            self.size,
+            self.corners[lit],
+            self.middles[lit].double() + mean,
+            spreads,
+            self.lost[lit] / self.came[lit].clamp(min=1e-9),
+            self.seen.reshape(-1, VIEWS)[lit] / light[:, None].float(),
+            self.pixels[lit] / light,
+        )

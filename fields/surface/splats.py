@@ -80,8 +80,14 @@ def splats_seen(scene: Radiance, cells: Cells) -> Splats:
     thickness = -CHORD * np.log1p(-np.clip(cells.opacities.cpu().numpy(), 0.0, 1 - 1e-6))
     pixels = cells.pixels.cpu().numpy() / sides
     opacities = _dilogarithm_inverse(thickness / (2 * np.pi * (WIDTH**2 + BLUR * pixels**2)))
-    return Splats(cells.places.cpu().numpy(), normals, WIDTH * np.sqrt(np.maximum(squares, 0)), Rotation.from_matrix(turns).as_quat(scalar_first=True),
-                  np.clip(opacities, 1 / 255, OPAQUEST), _harmonics(scene, cells, normals))
+    return Splats(
+        cells.places.cpu().numpy(),
+        normals,
+        WIDTH * np.sqrt(np.maximum(squares, 0)),
+        Rotation.from_matrix(turns).as_quat(scalar_first=True),
+        np.clip(opacities, 1 / 255, OPAQUEST),
+        _harmonics(scene, cells, normals),
+    )
 
 
 def _normals(scene: Radiance, places: Tensor, lengths: Tensor, seen: Tensor) -> np.ndarray:
@@ -103,25 +109,38 @@ def basis(directions: np.ndarray, degree: int = DEGREE) -> np.ndarray:
     if degree >= 1:
         rows += [-0.4886025119029199 * y, 0.4886025119029199 * z, -0.4886025119029199 * x]
     if degree >= 2:
-        rows += [1.0925484305920792 * x * y, -1.0925484305920792 * y * z, 0.31539156525252005 * (2 * z * z - x * x - y * y),
-                 -1.0925484305920792 * x * z, 0.5462742152960396 * (x * x - y * y)]
+        rows += [
+            1.0925484305920792 * x * y,
+            -1.0925484305920792 * y * z,
+            0.31539156525252005 * (2 * z * z - x * x - y * y),
+            -1.0925484305920792 * x * z,
+            0.5462742152960396 * (x * x - y * y),
+        ]
     if degree >= 3:
-        rows += [-0.5900435899266435 * y * (3 * x * x - y * y), 2.890611442640554 * x * y * z,
-                 -0.4570457994644658 * y * (4 * z * z - x * x - y * y), 0.3731763325901154 * z * (2 * z * z - 3 * x * x - 3 * y * y),
-                 -0.4570457994644658 * x * (4 * z * z - x * x - y * y), 1.445305721320277 * z * (x * x - y * y),
-                 -0.5900435899266435 * x * (x * x - 3 * y * y)]
+        rows += [
+            -0.5900435899266435 * y * (3 * x * x - y * y),
+            2.890611442640554 * x * y * z,
+            -0.4570457994644658 * y * (4 * z * z - x * x - y * y),
+            0.3731763325901154 * z * (2 * z * z - 3 * x * x - 3 * y * y),
+            -0.4570457994644658 * x * (4 * z * z - x * x - y * y),
+            1.445305721320277 * z * (x * x - y * y),
+            -0.5900435899266435 * x * (x * x - 3 * y * y),
+        ]
     return np.stack(rows, axis=1)
 
 
 def columns(splats: Splats, corner: np.ndarray, side: float) -> dict[str, np.ndarray]:
     """As the 3DGS format stores them: scales as logarithms, opacities before the sigmoid, the harmonics colour by colour."""
     rest = splats.harmonics[:, 1:].transpose(0, 2, 1).reshape(len(splats.places), -1)
-    table = {**dict(zip("xyz", (corner + side * splats.places).T)), **dict(zip(("nx", "ny", "nz"), splats.normals.T)),
-             **{f"f_dc_{k}": splats.harmonics[:, 0, k] for k in range(3)},
-             **{f"f_rest_{k}": rest[:, k] for k in range(rest.shape[1])},
-             "opacity": np.log(splats.opacities / (1 - splats.opacities)),
-             **{f"scale_{k}": np.log(side * splats.scales[:, k]) for k in range(3)},
-             **{f"rot_{k}": splats.rotations[:, k] for k in range(4)}}
+    table = {
+        **dict(zip("xyz", (corner + side * splats.places).T)),
+        **dict(zip(("nx", "ny", "nz"), splats.normals.T)),
+        **{f"f_dc_{k}": splats.harmonics[:, 0, k] for k in range(3)},
+        **{f"f_rest_{k}": rest[:, k] for k in range(rest.shape[1])},
+        "opacity": np.log(splats.opacities / (1 - splats.opacities)),
+        **{f"scale_{k}": np.log(side * splats.scales[:, k]) for k in range(3)},
+        **{f"rot_{k}": splats.rotations[:, k] for k in range(4)},
+    }
     return {name: column.astype("<f4") for name, column in table.items()}
 
 
@@ -156,7 +175,9 @@ def _harmonics(scene: Radiance, cells: Cells, normals: np.ndarray) -> np.ndarray
         open_to = 1 / (1 + np.exp(12 * (normals[some].astype(np.float64) @ directions.T - 0.1)))
         weights = cells.seen[some].cpu().numpy() + UNSEEN * open_to / open_to.sum(axis=1, keepdims=True)
         looks = scene.looks(cells.places[some].float())
-        colours = np.stack([looks(torch.tensor(d, dtype=torch.float32, device=scene.device)).cpu().numpy() for d in directions], axis=1)
+        colours = np.stack(
+            [looks(torch.tensor(d, dtype=torch.float32, device=scene.device)).cpu().numpy() for d in directions], axis=1
+        )
         weighted = weights[..., None] * functions
         system = weighted.transpose(0, 2, 1) @ functions + ridge
         parts.append(np.linalg.solve(system, weighted.transpose(0, 2, 1) @ (colours.astype(np.float64) - 0.5)))

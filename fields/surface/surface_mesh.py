@@ -60,8 +60,16 @@ def shell(cell: float) -> float:
     return max(SHELL_CELLS * cell, SHELL)
 
 
-def surface_mesh(implicit: Implicit, resolution: int, lower=None, upper=None, *, largest: bool = False, seen: Survey | None = None,
-                 progress: Callable[[float], None] = lambda share: None) -> SurfaceMesh:
+def surface_mesh(
+    implicit: Implicit,
+    resolution: int,
+    lower=None,
+    upper=None,
+    *,
+    largest: bool = False,
+    seen: Survey | None = None,
+    progress: Callable[[float], None] = lambda share: None,
+) -> SurfaceMesh:
     """The surface between `lower` and `upper` (default: the whole box); BadInput where there is none.
 
     A sheet, which has no inside, becomes both its sides: the shell around it, of which each vertex goes to where the
@@ -78,14 +86,18 @@ def surface_mesh(implicit: Implicit, resolution: int, lower=None, upper=None, *,
         found = extract(replace(implicit, sort="values"), cells, shift, progress=progress)
     if not found.crossed:
         low, high = sorted((implicit.value_of(seen.lowest + shift), implicit.value_of(seen.highest + shift)))
-        raise BadInput(f"there is no surface at the level {implicit.level:g} here: the field's values go from {low:.4g} to {high:.4g}; "
-                       "give a --level between them" + ("" if resolution >= 64 else ", or a higher --resolution"))
+        raise BadInput(
+            f"there is no surface at the level {implicit.level:g} here: the field's values go from {low:.4g} to {high:.4g}; "
+            "give a --level between them" + ("" if resolution >= 64 else ", or a higher --resolution")
+        )
     vertices, faces, notes = found.vertices, found.faces, []
     if largest or implicit.least_part:
         before = len(faces)
         vertices, faces, _ = large_parts(vertices, faces, 1.0 if largest else implicit.least_part)
         if len(faces) < before:
-            notes.append(f"{before - len(faces):,} of {before:,} faces are {'not of the largest part' if largest else 'specks'} and are left out")
+            notes.append(
+                f"{before - len(faces):,} of {before:,} faces are {'not of the largest part' if largest else 'specks'} and are left out"
+            )
     mesh = SurfaceMesh(vertices, faces, np.zeros((0, 3), np.float32), None, cells.cell, found.asked, notes)
     mesh.normals = normals_at(implicit, vertices, mesh.normal_width)
     if implicit.sort == "sheet":
@@ -100,8 +112,9 @@ def simplified(implicit: Implicit, mesh: SurfaceMesh, faces: int) -> SurfaceMesh
         return mesh
     import fast_simplification
 
-    vertices, triangles = fast_simplification.simplify(mesh.vertices.astype(np.float32), mesh.faces.astype(np.int32), target_count=faces,
-                                                       agg=CAREFUL)
+    vertices, triangles = fast_simplification.simplify(
+        mesh.vertices.astype(np.float32), mesh.faces.astype(np.int32), target_count=faces, agg=CAREFUL
+    )
     vertices, triangles = vertices.astype(np.float64), triangles.astype(np.int64)
     whole = not mesh.watertight or watertight(triangles, len(vertices))
     if not whole or len(triangles) > faces:

@@ -51,7 +51,9 @@ def survey(implicit: Implicit, lower, upper, shift: float = 0.0) -> Survey:
 
 
 @torch.no_grad()
-def sample_box(function: Callable[[Tensor], Tensor], lower, upper, device, nodes: int = NODES) -> tuple[np.ndarray, np.ndarray]:
+def sample_box(
+    function: Callable[[Tensor], Tensor], lower, upper, device, nodes: int = NODES
+) -> tuple[np.ndarray, np.ndarray]:
     """Values `[x, y, z]` float32 at about `nodes` places along the longest side, and their spacing `[3]`."""
     lower, upper = np.asarray(lower, np.float64), np.asarray(upper, np.float64)
     sides = upper - lower
@@ -73,7 +75,11 @@ def suggested_level(values: np.ndarray) -> float:
 def _rate(implicit: Implicit, lower, upper) -> float:
     """By the second of two passes: the first is slow."""
     places = torch.rand(CHUNK, 3, generator=torch.Generator().manual_seed(0))
-    places = (torch.tensor(np.asarray(lower)) + places * torch.tensor(np.asarray(upper) - np.asarray(lower))).float().to(implicit.device)
+    places = (
+        (torch.tensor(np.asarray(lower)) + places * torch.tensor(np.asarray(upper) - np.asarray(lower)))
+        .float()
+        .to(implicit.device)
+    )
     for _ in range(2):
         begun = time.perf_counter()
         implicit.function(places).sum().item()

@@ -40,7 +40,9 @@ class Textured:
     covered: float
 
 
-def textured(implicit: Implicit, mesh: SurfaceMesh, size: int, colours: bool = True, normal_map: bool = False) -> Textured:
+def textured(
+    implicit: Implicit, mesh: SurfaceMesh, size: int, colours: bool = True, normal_map: bool = False
+) -> Textured:
     source, faces, uv = unwrap(mesh, size)
     texels, triangle, weights = rasterise(uv, faces, size)
     corners = faces[triangle]
@@ -126,7 +128,11 @@ def tangents_of(vertices: np.ndarray, faces: np.ndarray, uv: np.ndarray, normals
     tangents -= (tangents * normals).sum(axis=1, keepdims=True) * normals
     length = np.linalg.norm(tangents, axis=1, keepdims=True)
     other = np.cross(normals, np.eye(3)[np.abs(normals).argmin(axis=1)])
-    tangents = np.where(length > 1e-12, tangents / np.maximum(length, 1e-12), other / np.maximum(np.linalg.norm(other, axis=1, keepdims=True), 1e-12))
+    tangents = np.where(
+        length > 1e-12,
+        tangents / np.maximum(length, 1e-12),
+        other / np.maximum(np.linalg.norm(other, axis=1, keepdims=True), 1e-12),
+    )
     return np.concatenate([tangents, np.where(signs < 0, -1.0, 1.0)[:, None]], axis=1)
 
 
@@ -142,14 +148,16 @@ def _in_tangent_space(implicit, mesh, places, source, corners, weights, tangents
 
 
 def _blend(weights: np.ndarray, values: np.ndarray, corners: np.ndarray) -> np.ndarray:
-    return sum(weights[:, k:k + 1] * values[corners[:, k]] for k in range(3))
+    return sum(weights[:, k : k + 1] * values[corners[:, k]] for k in range(3))
 
 
 def _onto_surface(implicit: Implicit, places: np.ndarray, cell: float) -> np.ndarray:
     result = np.empty_like(places)
     for start in range(0, len(places), CHUNK):
-        part = torch.from_numpy(places[start:start + CHUNK]).float().to(implicit.device)
-        result[start:start + CHUNK] = project(implicit.function, part, cell / 2, REACH_CELLS * cell, steps=2).cpu().numpy()
+        part = torch.from_numpy(places[start : start + CHUNK]).float().to(implicit.device)
+        result[start : start + CHUNK] = (
+            project(implicit.function, part, cell / 2, REACH_CELLS * cell, steps=2).cpu().numpy()
+        )
     return result
 
 
@@ -159,7 +167,9 @@ def _nearest(texels: np.ndarray, size: int) -> np.ndarray:
 
     position = np.full(size * size, -1, np.int32)
     position[texels] = np.arange(len(texels))
-    row, column = distance_transform_edt((position < 0).reshape(size, size), return_distances=False, return_indices=True)
+    row, column = distance_transform_edt(
+        (position < 0).reshape(size, size), return_distances=False, return_indices=True
+    )
     return position.reshape(size, size)[row, column]
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 
-def large_parts(vertices: np.ndarray, faces: np.ndarray, least: float = 1.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def large_parts(
+    vertices: np.ndarray, faces: np.ndarray, least: float = 1.0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Vertices, faces and the numbers of the kept vertices of the connected parts with at least the share `least` of the largest one's area;
     with 1 of that one alone."""
     labels, _ = parts(len(vertices), faces)

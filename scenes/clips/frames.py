@@ -39,11 +39,13 @@ class Collector:
             self._buffer = self._room(8, frame.shape)
         if frame.shape != self._buffer.shape[1:]:
             height, width = self._buffer.shape[1:3]
-            raise BadInput(f"{name or f'frame {self.count + 1}'} is {frame.shape[1]} x {frame.shape[0]} and the first is {width} x {height}; "
-                           "make all frames the same size")
+            raise BadInput(
+                f"{name or f'frame {self.count + 1}'} is {frame.shape[1]} x {frame.shape[0]} and the first is {width} x {height}; "
+                "make all frames the same size"
+            )
         if self.count == len(self._buffer):
             larger = self._room(self.count * 2, frame.shape)
-            larger[:self.count] = self._buffer
+            larger[: self.count] = self._buffer
             self._buffer = larger
         self._buffer[self.count] = frame
         self.count += 1
@@ -51,14 +53,16 @@ class Collector:
     def frames(self) -> np.ndarray:
         if not self.count:
             raise BadInput("holds no frames")
-        return self._buffer[:self.count]
+        return self._buffer[: self.count]
 
     def _room(self, count: int, shape: tuple[int, ...]) -> np.ndarray:
         height, width = shape[:2]
         most = self.storage.max_pixels // max(1, height * width)
         if self.count >= most:
-            raise BadInput(f"has more than {most} frames of {width} x {height}, {self.storage.max_pixels / 1e6:g} megapixels in all; raise the "
-                           f"limit with --max-pixels, or fit a part of it with --part")
+            raise BadInput(
+                f"has more than {most} frames of {width} x {height}, {self.storage.max_pixels / 1e6:g} megapixels in all; raise the "
+                f"limit with --max-pixels, or fit a part of it with --part"
+            )
         count = min(count, most)
         return self.storage.new(count * height, width, 3, np.uint8).reshape(count, height, width, 3)
 

@@ -21,6 +21,7 @@ PICTURES = tuple(ending for endings in ENDINGS.values() for ending in endings)
 
 def picture_files(folder: Path) -> list[Path]:
     """The pictures of a folder; numbers in names count as numbers, so that 10 comes after 9."""
+
     def natural(path: Path) -> list:
         return [int(piece) if piece.isdecimal() else piece for piece in re.split(r"(\d+)", path.name)]
 
@@ -39,10 +40,16 @@ def identity_of(place: Path) -> dict:
         digest = hashlib.sha256("\n".join(f"{file.name} {digest_of(file)}" for file in files).encode()).hexdigest()
     else:
         digest = digest_of(place)
-    return {"bytes": sum(state.st_size for state in states), "mtime_ns": max(state.st_mtime_ns for state in states), "sha256": digest}
+    return {
+        "bytes": sum(state.st_size for state in states),
+        "mtime_ns": max(state.st_mtime_ns for state in states),
+        "sha256": digest,
+    }
 
 
-def read_clip(path, place: Path, *, part: tuple[float, float] | None, rate: float | None, max_pixels: int, memory: int) -> Clip:
+def read_clip(
+    path, place: Path, *, part: tuple[float, float] | None, rate: float | None, max_pixels: int, memory: int
+) -> Clip:
     """The frames of a file or a folder, of `part` = (start, end) seconds only; `rate` replaces the frame rate that it has."""
     collector = Collector(max_pixels, memory)
     try:
@@ -146,8 +153,10 @@ def decode_film(file: Path, collector: Collector, part: tuple[float, float] | No
         raise
     except (av.error.FFmpegError, ValueError, RuntimeError, LookupError) as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise BadInput(f"cannot be decoded after {collector.count} frames ({reason.lower()}); get a fresh copy, or convert it to H.264 MP4 "
-                       "with ffmpeg") from None
+        raise BadInput(
+            f"cannot be decoded after {collector.count} frames ({reason.lower()}); get a fresh copy, or convert it to H.264 MP4 "
+            "with ffmpeg"
+        ) from None
     if length and time + 2 / rate < 0.98 * length:
         raise BadInput(f"is cut off: it should last {length:.2f} s and ends after {time:.2f} s; get a fresh copy")
     if announced and seen < announced - max(1, announced // 50):

@@ -37,8 +37,9 @@ def read_png(path: Path, storage: Storage) -> Decoded:
     gamma = info.get("gamma")
     if gamma and abs(gamma - 1 / 2.2) > 0.01 and not {"srgb", "icc_profile"} & info.keys():
         notes.append(f"a gamma of {gamma:g} is ignored: the numbers are taken as sRGB")
-    return Decoded(pixels, "srgb", orientation=_orientation(info.get("exif")), profile=info.get("icc_profile"),
-                   notes=notes)
+    return Decoded(
+        pixels, "srgb", orientation=_orientation(info.get("exif")), profile=info.get("icc_profile"), notes=notes
+    )
 
 
 def read_jpeg(path: Path, storage: Storage) -> Decoded:
@@ -72,8 +73,10 @@ def _orientation(exif: bytes | None) -> int:
 def _is_complete(data: bytes) -> bool:
     """Whether a JPEG has its end-of-image marker: libjpeg fills the missing part with grey and says nothing."""
     place = 2
-    while data[place:place + 1] == b"\xff":  # header segments say how long they are; a thumbnail inside is passed over
+    while (
+        data[place : place + 1] == b"\xff"
+    ):  # header segments say how long they are; a thumbnail inside is passed over
         if data[place + 1] == 0xDA:
             return data.find(b"\xff\xd9", place) >= 0
-        place += 2 + int.from_bytes(data[place + 2:place + 4], "big")
+        place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
     return False

@@ -35,8 +35,9 @@ def read_exr(path: Path, storage: Storage) -> Decoded:
             notes.append("primaries other than Rec. 709 are ignored")
         pixels = storage.new(height, width, len(names), np.float32)
         for rows in strips(height, width):
-            planes = file.channels(names, Imath.PixelType(Imath.PixelType.FLOAT),
-                                   window.min.y + rows.start, window.min.y + rows.stop - 1)
+            planes = file.channels(
+                names, Imath.PixelType(Imath.PixelType.FLOAT), window.min.y + rows.start, window.min.y + rows.stop - 1
+            )
             for channel, plane in enumerate(planes):
                 pixels[rows, :, channel] = np.frombuffer(plane, np.float32).reshape(-1, width)
     finally:

@@ -42,7 +42,7 @@ def read_hdr(path: Path, storage: Storage) -> Decoded:
 
 def _split(data: bytes) -> tuple[list[bytes], str, int, int, int]:
     """The header's lines, the axes as "-Y+X", the sizes along them, and where the pixels begin."""
-    head, blank, _ = data[:1 << 16].partition(b"\n\n")
+    head, blank, _ = data[: 1 << 16].partition(b"\n\n")
     begin = len(head) + 2
     end = data.find(b"\n", begin)
     match = RESOLUTION.fullmatch(data[begin:end].decode("latin-1").strip()) if blank and end > 0 else None

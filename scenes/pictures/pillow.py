@@ -67,7 +67,7 @@ def _is_deep_avif(path: Path) -> bool:
     """Whether the decoder's configuration box, "av1C", announces 10 or 12 bits."""
     head = read_head(path, 1 << 14)
     place = head.find(b"av1C")
-    return place >= 0 and bool(head[place + 6:place + 7] and head[place + 6] & 0x40)
+    return place >= 0 and bool(head[place + 6 : place + 7] and head[place + 6] & 0x40)
 
 
 def _to_plain(image: Image) -> Image:

@@ -44,15 +44,26 @@ def describe(profile: bytes) -> tuple[str, str]:
 def _transform_8(profile: bytes, colours: int):
     from PIL import Image, ImageCms
 
-    transform = ImageCms.buildTransform(ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB"),
-                                        "L" if colours == 1 else "RGB", "RGB")
-    return lambda strip: np.asarray(ImageCms.applyTransform(
-        Image.fromarray(strip[..., 0] if colours == 1 else strip), transform))
+    transform = ImageCms.buildTransform(
+        ImageCms.ImageCmsProfile(io.BytesIO(profile)),
+        ImageCms.createProfile("sRGB"),
+        "L" if colours == 1 else "RGB",
+        "RGB",
+    )
+    return lambda strip: np.asarray(
+        ImageCms.applyTransform(Image.fromarray(strip[..., 0] if colours == 1 else strip), transform)
+    )
 
 
 def _transform_16(profile: bytes, colours: int):
     import imagecodecs
 
     return lambda strip: imagecodecs.cms_transform(
-        strip[..., 0] if colours == 1 else strip, profile, imagecodecs.cms_profile("srgb"), flags=NO_OPTIMISATION,
-        colorspace="gray" if colours == 1 else "rgb", outcolorspace="rgb", outdtype=np.uint16)
+        strip[..., 0] if colours == 1 else strip,
+        profile,
+        imagecodecs.cms_profile("srgb"),
+        flags=NO_OPTIMISATION,
+        colorspace="gray" if colours == 1 else "rgb",
+        outcolorspace="rgb",
+        outdtype=np.uint16,
+    )

@@ -62,12 +62,15 @@ def read_picture(path: Path, storage: Storage = Storage()) -> Decoded:
     except BadInput as error:
         raise BadInput(f"{path}: {error}") from error
     except ImportError as error:
-        raise BadInput(f"{path}: reading this {format} file wants the package {error.name}: pip install {error.name}") from error
+        raise BadInput(
+            f"{path}: reading this {format} file wants the package {error.name}: pip install {error.name}"
+        ) from error
     except MemoryError as error:
         raise BadInput(f"{path}: the picture does not fit into memory; give a smaller one") from error
     except Exception as error:  # every library complains in types of its own, and all of it is about this file
-        raise BadInput(f"{path}: the {format} file is damaged or cut short{_reason(error)}; "
-                       "get a fresh copy") from error
+        raise BadInput(
+            f"{path}: the {format} file is damaged or cut short{_reason(error)}; get a fresh copy"
+        ) from error
     if path.suffix.lower() not in ENDINGS[format]:
         name = path.suffix or "without an ending"
         decoded.notes.insert(0, f"named {name}, but the content is {format}, and read as that")
@@ -77,21 +80,27 @@ def read_picture(path: Path, storage: Storage = Storage()) -> Decoded:
 def _decode(path: Path, format: str, storage: Storage) -> Decoded:
     if format == "PNG":
         from scenes.pictures.codecs import read_png
+
         decoded = read_png(path, storage)
     elif format == "JPEG":
         from scenes.pictures.codecs import read_jpeg
+
         decoded = read_jpeg(path, storage)
     elif format == "TIFF":
         from scenes.pictures.tiff import read_tiff
+
         decoded = read_tiff(path, storage)
     elif format == "EXR":
         from scenes.pictures.exr import read_exr
+
         decoded = read_exr(path, storage)
     elif format == "HDR":
         from scenes.pictures.hdr import read_hdr
+
         decoded = read_hdr(path, storage)
     else:
         from scenes.pictures.pillow import read_pillow
+
         decoded = read_pillow(path, format, storage)
     if decoded.profile and (note := convert_to_srgb(decoded.pixels, decoded.profile)):
         decoded.notes.append(note)
@@ -108,7 +117,7 @@ def _what_else(head: bytes) -> str:
     try:
         text = head.decode("utf-8", errors="strict")
     except UnicodeDecodeError as error:
-        text = head[:error.start].decode("utf-8") if error.start >= len(head) - 3 else "\0"
+        text = head[: error.start].decode("utf-8") if error.start >= len(head) - 3 else "\0"
     if all(character.isprintable() or character.isspace() for character in text):
         return "holds text, not a picture"
     return "its content is not a picture's"

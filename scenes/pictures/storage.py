@@ -32,9 +32,11 @@ class Storage:
         if height < 1 or width < 1:
             raise BadInput(f"the picture is {width} x {height}: there is nothing to fit")
         if height * width > self.max_pixels:
-            raise BadInput(f"the picture is {width} x {height}, {height * width / 1e6:.0f} megapixels, more than the "
-                           f"limit of {self.max_pixels / 1e6:g}; raise it with --max-pixels {height * width} (max_pixels in Python) "
-                           "if you trust the file")
+            raise BadInput(
+                f"the picture is {width} x {height}, {height * width / 1e6:.0f} megapixels, more than the "
+                f"limit of {self.max_pixels / 1e6:g}; raise it with --max-pixels {height * width} (max_pixels in Python) "
+                "if you trust the file"
+            )
 
     def new(self, height: int, width: int, channels: int, dtype: np.dtype | type) -> np.ndarray:
         """`[height, width, channels]`, content undefined, in RAM or in a mapped temporary file."""
@@ -49,8 +51,10 @@ class Storage:
                 if hasattr(os, "posix_fallocate"):  # macOS has not
                     os.posix_fallocate(file.fileno(), 0, size)
             except OSError as error:
-                raise BadInput(f"no room for {size / 1e6:,.2f} MB of decoded picture in {tempfile.gettempdir()}: "
-                               f"{error.strerror}; point TMPDIR to another disk, or raise memory={size}") from error
+                raise BadInput(
+                    f"no room for {size / 1e6:,.2f} MB of decoded picture in {tempfile.gettempdir()}: "
+                    f"{error.strerror}; point TMPDIR to another disk, or raise memory={size}"
+                ) from error
             return np.memmap(file, dtype, "w+", shape=shape)
 
 

@@ -30,8 +30,11 @@ def read_tiff(path: Path, storage: Storage) -> Decoded:
         storage.check(page.imagelength, page.imagewidth)
         if page.imagedepth != 1:
             raise BadInput("it holds a volume, not a picture; save one slice")
-        if page.photometric not in (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.MINISWHITE,
-                                    tifffile.PHOTOMETRIC.RGB):
+        if page.photometric not in (
+            tifffile.PHOTOMETRIC.MINISBLACK,
+            tifffile.PHOTOMETRIC.MINISWHITE,
+            tifffile.PHOTOMETRIC.RGB,
+        ):
             return read_pillow(path, "TIFF", storage)
         try:
             pixels = _decode(page, storage)
@@ -39,8 +42,9 @@ def read_tiff(path: Path, storage: Storage) -> Decoded:
             if "imagecodecs" not in str(error):
                 raise
             if page.bitspersample > 8:
-                raise BadInput(f"its {page.compression.name} compression wants the package imagecodecs: "
-                               "pip install imagecodecs") from error
+                raise BadInput(
+                    f"its {page.compression.name} compression wants the package imagecodecs: pip install imagecodecs"
+                ) from error
             return read_pillow(path, "TIFF", storage)
         notes = [f"{len(file.pages)} pages, the first is used"] if len(file.pages) > 1 else []
         colours, premultiplied = _choose_channels(page, pixels.shape[2], notes)
@@ -50,8 +54,9 @@ def read_tiff(path: Path, storage: Storage) -> Decoded:
         linear = pixels.dtype == np.float32
         if linear and profile:
             notes.append("the colour profile is ignored: the numbers are floats")
-        return Decoded(pixels, "linear" if linear else "srgb", premultiplied, int(orientation),
-                       None if linear else profile, notes)
+        return Decoded(
+            pixels, "linear" if linear else "srgb", premultiplied, int(orientation), None if linear else profile, notes
+        )
 
 
 def _decode(page: TiffPage, storage: Storage) -> np.ndarray:

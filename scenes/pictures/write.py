@@ -23,8 +23,9 @@ JPEG_SIDE = 65535
 HALF_LIMIT = float(np.finfo(np.float16).max)
 
 
-def write_image(path: str | os.PathLike, values: np.ndarray, channels: Channels, *, bits: int | None = None,
-                quality: int = 95) -> list[str]:
+def write_image(
+    path: str | os.PathLike, values: np.ndarray, channels: Channels, *, bits: int | None = None, quality: int = 95
+) -> list[str]:
     """Writes values `[H, W, C]` float32, as `channels` describes them, in the format of the ending.
 
     .png         8 bits a channel, or 16 with bits=16
@@ -99,7 +100,7 @@ class _Picture:
             if self.channels.premultiplied:
                 part = unpremultiply(part)
             if self.linear:
-                part = np.concatenate([tone_map(part[..., :self.colours]), part[..., self.colours:]], axis=-1)
+                part = np.concatenate([tone_map(part[..., : self.colours]), part[..., self.colours :]], axis=-1)
             whole[rows] = quantise(part, whole.dtype)
         self._note_tone_mapping()
         return whole
@@ -118,7 +119,7 @@ class _Picture:
             return self.values
         light = unpremultiply(self.values) if self.channels.premultiplied else np.array(self.values)
         if not self.linear:
-            light[..., :self.colours] = srgb_to_linear(light[..., :self.colours])
+            light[..., : self.colours] = srgb_to_linear(light[..., : self.colours])
             self.notes.append("sRGB is turned into linear light")
         if self.has_alpha:
             premultiply(light)
@@ -154,7 +155,7 @@ def _webp(picture: _Picture, path: Path) -> bytes:
     _check_side(picture, WEBP_SIDE)
     whole = picture.integers(8)
     if whole.shape[2] <= 2:  # WebP has no grey
-        whole = np.ascontiguousarray(whole[..., [0, 0, 0, 1][:3 + picture.has_alpha]])
+        whole = np.ascontiguousarray(whole[..., [0, 0, 0, 1][: 3 + picture.has_alpha]])
     return _pillow(whole, "WEBP", quality=picture.quality, lossless=picture.quality == 100)
 
 
@@ -168,9 +169,16 @@ def _tiff(picture: _Picture, path: Path) -> bytes:
     alpha = ["assocalpha" if picture.linear else "unassalpha"] if picture.has_alpha else None
     grey = data.shape[2] == 1
     buffer = io.BytesIO()
-    tifffile.imwrite(buffer, data[..., 0] if grey else data, planarconfig=None if grey else "contig",
-                     photometric="rgb" if picture.colours == 3 else "minisblack", extrasamples=alpha,
-                     compression="zlib", metadata=None, software="Field Studio")
+    tifffile.imwrite(
+        buffer,
+        data[..., 0] if grey else data,
+        planarconfig=None if grey else "contig",
+        photometric="rgb" if picture.colours == 3 else "minisblack",
+        extrasamples=alpha,
+        compression="zlib",
+        metadata=None,
+        software="Field Studio",
+    )
     return buffer.getvalue()
 
 
@@ -191,7 +199,7 @@ def _hdr(picture: _Picture, path: Path) -> bytes:
     import imagecodecs
 
     picture.depth(32)
-    light = picture.light()[..., :picture.colours]
+    light = picture.light()[..., : picture.colours]
     if picture.has_alpha:
         picture.notes.append("HDR has no transparency: composited on black")
     if light.min() < 0:
@@ -216,8 +224,9 @@ ENCODERS: dict[str, Callable[[_Picture, Path], bytes | None]] = {
 def _encoder(path: Path) -> Callable[[_Picture, Path], bytes | None]:
     if path.suffix.lower() in ENCODERS:
         return ENCODERS[path.suffix.lower()]
-    raise BadInput(f"{path}: pictures are not written as {path.suffix or 'files without an ending'}; "
-                   f"use {', '.join(ENCODERS)}")
+    raise BadInput(
+        f"{path}: pictures are not written as {path.suffix or 'files without an ending'}; use {', '.join(ENCODERS)}"
+    )
 
 
 def _pillow(whole: np.ndarray, format: str, **options) -> bytes:

@@ -45,7 +45,9 @@ class SceneBox:
         return self.centre + self.half
 
 
-def scene_box(scene: PosedViews, bounded: bool | None = None, silhouette: Callable[[View], np.ndarray | None] | None = None) -> SceneBox:
+def scene_box(
+    scene: PosedViews, bounded: bool | None = None, silhouette: Callable[[View], np.ndarray | None] | None = None
+) -> SceneBox:
     """The box of a scene; `bounded` overrules what is found.
 
     silhouette: a view → `[H, W]` bool, where it shows something and not a transparent or plain background; None where it cannot
@@ -58,18 +60,31 @@ def scene_box(scene: PosedViews, bounded: bool | None = None, silhouette: Callab
     distances = np.linalg.norm(poses[:, :, 3] - middle, axis=1)
     if scene.box is not None:
         lower, upper = np.array(scene.box, np.float64)
-        return SceneBox((lower + upper) / 2, ROOM * float((upper - lower).max()) / 2, True if bounded is None else bounded, "as the scene says")
+        return SceneBox(
+            (lower + upper) / 2,
+            ROOM * float((upper - lower).max()) / 2,
+            True if bounded is None else bounded,
+            "as the scene says",
+        )
     training = scene.of("train")
     shapes = [(view, silhouette(view)) for view in training] if silhouette and bounded is not False else []
     shapes = [(view, shape) for view, shape in shapes if shape is not None]
     told = bool(training) and len(shapes) == len(training)
     if bounded or (bounded is None and told):
         half = REACH * float(distances.min())
-        guess = SceneBox(middle, half if half > 0 else max(1e-3, REACH * float(distances.max())), True, "what the cameras look at")
+        guess = SceneBox(
+            middle, half if half > 0 else max(1e-3, REACH * float(distances.max())), True, "what the cameras look at"
+        )
         still = all(view.time is None for view in scene.views)
         return _narrowed(guess, shapes, float(distances.min())) if told and still else guess
     if scene.aabb_scale is not None:
-        return SceneBox(np.zeros(3), 0.5 * NGP_UNIT, False, f"aabb_scale {scene.aabb_scale:g}", 1 + max(0, int(np.ceil(np.log2(scene.aabb_scale)))))
+        return SceneBox(
+            np.zeros(3),
+            0.5 * NGP_UNIT,
+            False,
+            f"aabb_scale {scene.aabb_scale:g}",
+            1 + max(0, int(np.ceil(np.log2(scene.aabb_scale)))),
+        )
     half = 0.5 * float(distances.max())
     why = "around the cameras"
     if scene.points is not None and len(scene.points) >= 50:
@@ -94,7 +109,9 @@ def focus(poses: np.ndarray) -> np.ndarray:
     across = np.eye(3) - forward[:, :, None] * forward[:, None, :]
     # A little of the cameras' mean, for axes that are all parallel.
     weight = 1e-3 * len(poses)
-    return np.linalg.solve(across.sum(0) + weight * np.eye(3), (across @ places[:, :, None]).sum(0)[:, 0] + weight * places.mean(0))
+    return np.linalg.solve(
+        across.sum(0) + weight * np.eye(3), (across @ places[:, :, None]).sum(0)[:, 0] + weight * places.mean(0)
+    )
 
 
 def plain_background(borders: Sequence[np.ndarray]) -> np.ndarray | None:
@@ -102,7 +119,9 @@ def plain_background(borders: Sequence[np.ndarray]) -> np.ndarray | None:
     such a background is all that there is."""
     pixels = np.concatenate(borders).astype(np.int16)
     colour = np.median(pixels, axis=0)
-    return colour.astype(np.uint8) if (np.abs(pixels - colour).max(axis=1) <= PLAIN_LEVELS).mean() >= PLAIN_SHARE else None
+    return (
+        colour.astype(np.uint8) if (np.abs(pixels - colour).max(axis=1) <= PLAIN_LEVELS).mean() >= PLAIN_SHARE else None
+    )
 
 
 def border(picture: np.ndarray) -> np.ndarray:
@@ -133,7 +152,9 @@ def _narrowed(guess: SceneBox, shapes: list[tuple[View, np.ndarray]], farthest: 
         if len(left) < 8:
             return guess
         lower, upper = left.min(axis=0) - cell, left.max(axis=0) + cell
-        found = SceneBox((lower + upper) / 2, ROOM * float((upper - lower).max()) / 2, True, "what the silhouettes leave")
+        found = SceneBox(
+            (lower + upper) / 2, ROOM * float((upper - lower).max()) / 2, True, "what the silhouettes leave"
+        )
     return found if found.half < guess.half * 1.5 else guess
 
 

@@ -46,8 +46,17 @@ def open_bundle(source: str | os.PathLike, max_pixels: int = MAX_PIXELS) -> Pose
         name = f"{path.name}, view {i}"
         if image.shape[-1] == 4 and not image[..., 3].any():
             raise BadInput(f"{name}: is transparent all over; leave the view out")
-        views.append(View(name, None, checked_pose(poses[i], name, notes), lens, "train" if i % HELD_OUT else "test",
-                          None if times is None else float(times[i]), pixels=image))
+        views.append(
+            View(
+                name,
+                None,
+                checked_pose(poses[i], name, notes),
+                lens,
+                "train" if i % HELD_OUT else "test",
+                None if times is None else float(times[i]),
+                pixels=image,
+            )
+        )
     return PosedViews(tuple(views), None, notes)
 
 
@@ -55,14 +64,19 @@ def _check(path: Path, shapes: dict[str, tuple[int, ...]], max_pixels: int) -> N
     """BadInput where arrays of these shapes are no posed views, or too many."""
     missing = [name for name in NAMES[:3] if name not in shapes]
     if missing:
-        raise BadInput(f"{path}: has no {' and no '.join(missing)}; posed views are plain arrays: images, poses and focal")
+        raise BadInput(
+            f"{path}: has no {' and no '.join(missing)}; posed views are plain arrays: images, poses and focal"
+        )
     images, poses, focal, times = (shapes.get(name) for name in NAMES)
     if len(images) != 4 or images[-1] not in (3, 4) or 0 in images:
         raise BadInput(f"{path}: its images are {list(images)}, not [views, height, width, 3 or 4]")
     count = images[0]
     if poses[:1] != (count,) or times not in (None, (count,)):
-        raise BadInput(f"{path}: {count} images, {poses[0] if poses else 0} poses" + (f", times {list(times)}" if times is not None else "")
-                       + "; there must be one of each a view")
+        raise BadInput(
+            f"{path}: {count} images, {poses[0] if poses else 0} poses"
+            + (f", times {list(times)}" if times is not None else "")
+            + "; there must be one of each a view"
+        )
     if poses[1:] not in ((3, 4), (4, 4)):
         raise BadInput(f"{path}: its poses are {list(poses)}, not [views, 3 or 4, 4]")
     if count < 2:

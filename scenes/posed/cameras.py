@@ -40,7 +40,7 @@ class PathCamera:
 
     def rays(self) -> tuple[np.ndarray, np.ndarray]:
         """Origins and unit directions `[H * W, 3]` float64 in the scene's axes, row by row."""
-        y, x = np.mgrid[0:self.lens.height, 0:self.lens.width]
+        y, x = np.mgrid[0 : self.lens.height, 0 : self.lens.width]
         directions = directions_of(self.lens, x.reshape(-1) + 0.5, y.reshape(-1) + 0.5) @ self.pose[:, :3].T
         return np.broadcast_to(self.pose[:, 3], directions.shape), directions
 
@@ -49,12 +49,24 @@ def resized(lens: Lens, width: int, height: int) -> Lens:
     """The same lens for a picture of another size; where its shape is another too, the whole of the shorter direction stays in it."""
     scale = max(width / lens.width, height / lens.height)
     x, y = (width - scale * lens.width) / 2, (height - scale * lens.height) / 2
-    return Lens(width, height, scale * lens.fl_x, scale * lens.fl_y, scale * lens.cx + x, scale * lens.cy + y, lens.model, lens.distortion)
+    return Lens(
+        width,
+        height,
+        scale * lens.fl_x,
+        scale * lens.fl_y,
+        scale * lens.cx + x,
+        scale * lens.cy + y,
+        lens.model,
+        lens.distortion,
+    )
 
 
 def write_cameras(path: str | os.PathLike, views: Iterable[View]) -> None:
     """The cameras of views, those for testing first, in the form that `read_cameras` reads."""
-    frames = [{"name": view.name, "split": view.split, **frame_of(view)} for view in sorted(views, key=lambda view: view.split != "test")]
+    frames = [
+        {"name": view.name, "split": view.split, **frame_of(view)}
+        for view in sorted(views, key=lambda view: view.split != "test")
+    ]
     atomic_write_bytes(Path(path), (json.dumps({"frames": frames}, indent=1) + "\n").encode())
 
 
@@ -66,9 +78,16 @@ def read_cameras(path: str | os.PathLike, default: Lens | None = None) -> list[P
 
 def cameras_in(content: dict, name: str, default: Lens | None = None) -> list[PathCamera]:
     """The cameras of what such a file called `name` holds."""
-    if not isinstance(content.get("frames"), list) or not content["frames"] or not all(isinstance(frame, dict) for frame in content["frames"]):
+    if (
+        not isinstance(content.get("frames"), list)
+        or not content["frames"]
+        or not all(isinstance(frame, dict) for frame in content["frames"])
+    ):
         raise BadInput(f"{name}: has no list of frames; a camera path has one, each with a transform_matrix")
-    return [camera_of(content | frame, f"{Path(name).name}, frame {index}", default) for index, frame in enumerate(content["frames"])]
+    return [
+        camera_of(content | frame, f"{Path(name).name}, frame {index}", default)
+        for index, frame in enumerate(content["frames"])
+    ]
 
 
 def read_content(path: Path) -> dict:
@@ -84,9 +103,12 @@ def read_content(path: Path) -> dict:
 
 def camera_of(frame: dict, name: str, default: Lens | None) -> PathCamera:
     """The camera of a frame as in `read_cameras`; BadInput, naming it, where it is none."""
+
     def number(key: str, fallback: float | None) -> float | None:
         value = frame.get(key, fallback)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value)):
+        if value is not None and (
+            isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value)
+        ):
             raise BadInput(f"{name}: its {key} is no number but {value!r}")
         return value
 
@@ -102,7 +124,9 @@ def camera_of(frame: dict, name: str, default: Lens | None) -> PathCamera:
     if focal is None and angle is None:
         if default is None:
             raise BadInput(f"{name}: neither fl_x nor camera_angle_x says what lens it has")
-        return PathCamera(pose, resized(default, width, height), time, str(frame.get("name", "")), str(frame.get("split", "")))
+        return PathCamera(
+            pose, resized(default, width, height), time, str(frame.get("name", "")), str(frame.get("split", ""))
+        )
     if focal is None:
         if not 0.0 < angle < math.pi:
             raise BadInput(f"{name}: camera_angle_x is {angle:g}; angles are between 0 and pi")
@@ -110,8 +134,19 @@ def camera_of(frame: dict, name: str, default: Lens | None) -> PathCamera:
     fisheye = frame.get("camera_model") == "OPENCV_FISHEYE"
     distortion = tuple(float(number(key, 0.0)) for key in (FISHEYE if fisheye else OPENCV))
     model = "fisheye" if fisheye else "opencv" if any(distortion) else "pinhole"
-    lens = checked_lens(Lens(width, height, focal, number("fl_y", focal), number("cx", width / 2), number("cy", height / 2), model,
-                             distortion if model != "pinhole" else ()), name)
+    lens = checked_lens(
+        Lens(
+            width,
+            height,
+            focal,
+            number("fl_y", focal),
+            number("cx", width / 2),
+            number("cy", height / 2),
+            model,
+            distortion if model != "pinhole" else (),
+        ),
+        name,
+    )
     return PathCamera(pose, lens, time, str(frame.get("name", "")), str(frame.get("split", "")))
 
 
@@ -126,7 +161,9 @@ def around(cameras: list[PathCamera], count: int, lens: Lens) -> list[PathCamera
     up = axis if length < 1e-6 or up @ axis > 0.9 * length else up / length
     across = np.eye(3) - backward[:, :, None] * backward[:, None, :]
     weight = 1e-3 * len(cameras)
-    centre = np.linalg.solve(across.sum(0) + weight * np.eye(3), (across @ places[:, :, None]).sum(0)[:, 0] + weight * places.mean(0))
+    centre = np.linalg.solve(
+        across.sum(0) + weight * np.eye(3), (across @ places[:, :, None]).sum(0)[:, 0] + weight * places.mean(0)
+    )
     height = (places - centre) @ up
     radius = float(np.linalg.norm(places - centre - height[:, None] * up, axis=1).mean())
     side = np.cross(up, np.eye(3)[int(np.abs(up).argmin())])
@@ -145,6 +182,8 @@ def _looking(place: np.ndarray, target: np.ndarray, up: np.ndarray) -> np.ndarra
     backward = backward / np.linalg.norm(backward)
     right = np.cross(up, backward)
     if np.linalg.norm(right) < 1e-6:
-        raise BadInput("the cameras are all straight above what they look at, so there is no way around it; give --path CAMERAS.json")
+        raise BadInput(
+            "the cameras are all straight above what they look at, so there is no way around it; give --path CAMERAS.json"
+        )
     right /= np.linalg.norm(right)
     return np.stack([right, np.cross(backward, right), backward, place], axis=1)

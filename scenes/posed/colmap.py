@@ -63,9 +63,18 @@ def open_colmap(source: str | os.PathLike) -> PosedViews:
     model = model_in(folder)
     if model is None:
         raise BadInput(f"{folder}: has no cameras and images (.bin or .txt), nor a folder sparse/0 with them")
-    pictures = next((base / place for base, place in [(folder, "images"), *((model, place) for place in PICTURES)] if (base / place).is_dir()), None)
+    pictures = next(
+        (
+            base / place
+            for base, place in [(folder, "images"), *((model, place) for place in PICTURES)]
+            if (base / place).is_dir()
+        ),
+        None,
+    )
     if pictures is None:
-        raise BadInput(f"{folder}: there is no folder images beside the model; put the photographs there under the names that it has")
+        raise BadInput(
+            f"{folder}: there is no folder images beside the model; put the photographs there under the names that it has"
+        )
     ending = ".bin" if (model / "cameras.bin").is_file() else ".txt"
     cameras = _read(model / f"cameras{ending}", _cameras_bin if ending == ".bin" else _cameras_txt)
     images = _read(model / f"images{ending}", _images_bin if ending == ".bin" else _images_txt)
@@ -75,7 +84,10 @@ def open_colmap(source: str | os.PathLike) -> PosedViews:
     if len(images) < 2:
         raise BadInput(f"{model}: a scene needs two views or more, not {len(images)}")
     notes: list[str] = []
-    views = [_view(i, image, cameras, pictures, notes) for i, image in enumerate(sorted(images, key=lambda image: image.name))]
+    views = [
+        _view(i, image, cameras, pictures, notes)
+        for i, image in enumerate(sorted(images, key=lambda image: image.name))
+    ]
     return PosedViews(tuple(views), None, notes, points=points)
 
 
@@ -89,8 +101,17 @@ def _view(number: int, image: _Image, cameras: dict[int, Lens], pictures: Path, 
     if image.camera not in cameras:
         raise BadInput(f"{name}: its camera {image.camera} is not among the model's cameras")
     lens = checked_lens(scaled_to(cameras[image.camera], *size_of(picture, name), name), name)
-    mask = next((file for file in (pictures.parent / "masks" / f"{image.name}.png", pictures.parent / "masks" / Path(image.name).with_suffix(".png"))
-                 if file.is_file()), None)
+    mask = next(
+        (
+            file
+            for file in (
+                pictures.parent / "masks" / f"{image.name}.png",
+                pictures.parent / "masks" / Path(image.name).with_suffix(".png"),
+            )
+            if file.is_file()
+        ),
+        None,
+    )
     return View(name, picture, _pose(image, name, notes), lens, "train" if number % HELD_OUT else "test", mask=mask)
 
 
@@ -101,9 +122,13 @@ def _pose(image: _Image, name: str, notes: list[str]) -> np.ndarray:
     if not (np.isfinite(length) and abs(length - 1) < 1e-2):
         raise BadInput(f"{name}: its rotation {image.quaternion} is no unit quaternion; export the model again")
     w, x, y, z = q / length
-    rotation = np.array([[1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-                         [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-                         [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)]])
+    rotation = np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+        ]
+    )
     place = -rotation.T @ np.array(image.translation)
     return checked_pose(np.concatenate([rotation.T * [1, -1, -1], place[:, None]], axis=1), name, notes)
 
@@ -123,18 +148,32 @@ def _read(path: Path, parse):
 
 def _lens(model: str, width: int, height: int, values: tuple[float, ...]) -> Lens:
     if model not in MODELS:
-        raise BadInput(f"cameras of the model {model} are not supported; undistort the pictures with COLMAP (image_undistorter) first")
+        raise BadInput(
+            f"cameras of the model {model} are not supported; undistort the pictures with COLMAP (image_undistorter) first"
+        )
     names = MODELS[model][1].split()
     if len(values) != len(names):
         raise BadInput(f"a camera of the model {model} has {len(values)} numbers, not {len(names)}")
     if any(value != 0 for name, value in zip(names, values) if name == "-"):
-        raise BadInput(f"a camera of the model {model} has terms that are not supported; undistort the pictures with COLMAP (image_undistorter) first")
+        raise BadInput(
+            f"a camera of the model {model} has terms that are not supported; undistort the pictures with COLMAP (image_undistorter) first"
+        )
     named = dict(zip(names, values))
     fisheye = "FISHEYE" in model
-    distortion = tuple(named.get(name, 0.0) for name in (("k1", "k2", "k3", "k4") if fisheye else ("k1", "k2", "p1", "p2")))
+    distortion = tuple(
+        named.get(name, 0.0) for name in (("k1", "k2", "k3", "k4") if fisheye else ("k1", "k2", "p1", "p2"))
+    )
     kind = "fisheye" if fisheye else "opencv" if any(distortion) else "pinhole"
-    return Lens(width, height, named.get("f", named.get("fx")), named.get("f", named.get("fy")), named["cx"], named["cy"], kind,
-                distortion if kind != "pinhole" else ())
+    return Lens(
+        width,
+        height,
+        named.get("f", named.get("fx")),
+        named.get("f", named.get("fy")),
+        named["cx"],
+        named["cy"],
+        kind,
+        distortion if kind != "pinhole" else (),
+    )
 
 
 class _Bytes:
@@ -155,7 +194,7 @@ class _Bytes:
 
     def text(self) -> str:
         end = self.content.index(b"\0", self.at)
-        text = self.content[self.at:end].decode("utf-8")
+        text = self.content[self.at : end].decode("utf-8")
         self.at = end + 1
         return text
 
@@ -166,7 +205,9 @@ def _cameras_bin(content: bytes) -> dict[int, Lens]:
     for _ in range(data.take("Q")[0]):
         number, model, width, height = data.take("iiQQ")
         if model not in NUMBERS:
-            raise BadInput(f"cameras of the model number {model} are not supported; undistort the pictures with COLMAP (image_undistorter) first")
+            raise BadInput(
+                f"cameras of the model number {model} are not supported; undistort the pictures with COLMAP (image_undistorter) first"
+            )
         name = NUMBERS[model]
         found[number] = _lens(name, width, height, data.take(f"{len(MODELS[name][1].split())}d"))
     return found
@@ -199,8 +240,10 @@ def _lines(content: bytes) -> list[list[str]]:
 
 
 def _cameras_txt(content: bytes) -> dict[int, Lens]:
-    return {int(number): _lens(model, int(width), int(height), tuple(map(float, values)))
-            for number, model, width, height, *values in _lines(content)}
+    return {
+        int(number): _lens(model, int(width), int(height), tuple(map(float, values)))
+        for number, model, width, height, *values in _lines(content)
+    }
 
 
 def _images_txt(content: bytes) -> list[_Image]:
@@ -217,7 +260,9 @@ def _images_txt(content: bytes) -> list[_Image]:
 
 
 def _points_txt(content: bytes) -> np.ndarray:
-    return _finite([tuple(map(float, words[1:4])) for words in _lines(content) if len(words) >= 8 + 2 * FEWEST_SIGHTINGS])
+    return _finite(
+        [tuple(map(float, words[1:4])) for words in _lines(content) if len(words) >= 8 + 2 * FEWEST_SIGHTINGS]
+    )
 
 
 def _finite(points: list[tuple[float, float, float]]) -> np.ndarray:

@@ -37,8 +37,13 @@ class Found:
     warnings: tuple[str, ...]
 
 
-def find_poses(source: str | os.PathLike, folder: str | os.PathLike, longest: int = LONGEST, frames: int = FRAMES,
-               tell: Callable[[str], None] = lambda line: None) -> Found:
+def find_poses(
+    source: str | os.PathLike,
+    folder: str | os.PathLike,
+    longest: int = LONGEST,
+    frames: int = FRAMES,
+    tell: Callable[[str], None] = lambda line: None,
+) -> Found:
     """The cameras of a folder of photographs or of a film.
 
     Pictures are turned upright and made smaller than `longest` pixels, into `folder`; of a film the sharpest of each of `frames`
@@ -54,23 +59,35 @@ def find_poses(source: str | os.PathLike, folder: str | os.PathLike, longest: in
     is_film = not source.is_dir()
     sizes = _film(source, images, longest, frames) if is_film else _photographs(source, images, longest)
     if len(sizes) < 3:
-        raise BadInput(f"{source}: {len(sizes)} pictures are too few to find cameras from; take thirty or more, with much overlap")
+        raise BadInput(
+            f"{source}: {len(sizes)} pictures are too few to find cameras from; take thirty or more, with much overlap"
+        )
     tell(f"{len(sizes)} pictures; looking for features")
     with tempfile.TemporaryDirectory(prefix="field-studio-") as work:
-        model, error = _map(pycolmap, images, Path(work), len(set(sizes)) == 1, is_film and len(sizes) > EXHAUSTIVE, tell)
+        model, error = _map(
+            pycolmap, images, Path(work), len(set(sizes)) == 1, is_film and len(sizes) > EXHAUSTIVE, tell
+        )
         if model is None:
-            raise BadInput(f"{source}: no cameras could be found; the pictures need much overlap, sharp texture and different places to stand")
+            raise BadInput(
+                f"{source}: no cameras could be found; the pictures need much overlap, sharp texture and different places to stand"
+            )
         scene = upright(open_colmap(model))
     share = len(scene.views) / len(sizes)
     warnings = []
     if share < FEW_SHARE:
-        warnings.append(f"cameras were found for {len(scene.views)} of {len(sizes)} pictures only; those of the others are left out")
+        warnings.append(
+            f"cameras were found for {len(scene.views)} of {len(sizes)} pictures only; those of the others are left out"
+        )
     if error > LARGE_ERROR:
-        warnings.append(f"the points are {error:.1f} pixels from where they were seen, which is much: expect a blurred fit")
+        warnings.append(
+            f"the points are {error:.1f} pixels from where they were seen, which is much: expect a blurred fit"
+        )
     return Found(scene, len(sizes), error, tuple(warnings))
 
 
-def _map(pycolmap, images: Path, work: Path, one_camera: bool, in_order: bool, tell: Callable[[str], None]) -> tuple[Path | None, float]:
+def _map(
+    pycolmap, images: Path, work: Path, one_camera: bool, in_order: bool, tell: Callable[[str], None]
+) -> tuple[Path | None, float]:
     """A folder with the largest model and links to nothing but its pictures, and its mean error in pixels."""
     database = work / "database.db"
     pycolmap.logging.minloglevel = pycolmap.logging.Level.ERROR.value if hasattr(pycolmap.logging, "Level") else 2
@@ -161,7 +178,9 @@ def _save(pixels: np.ndarray, place: Path, longest: int, exact: bool) -> tuple[i
         picture = picture.convert("RGBA" if picture.mode == "LA" else "RGB")
     if max(picture.size) > longest:
         scale = longest / max(picture.size)
-        picture = picture.resize((round(picture.width * scale), round(picture.height * scale)), Image.Resampling.LANCZOS)
+        picture = picture.resize(
+            (round(picture.width * scale), round(picture.height * scale)), Image.Resampling.LANCZOS
+        )
     if exact or picture.mode == "RGBA":
         picture.save(place.with_name(place.name + ".png"))
     else:
@@ -186,7 +205,14 @@ def upright(scene: PosedViews) -> PosedViews:
     turn = np.stack([right, np.cross(up, right), up])
     centre = focus(poses)
     scale = DISTANCE / max(float(np.linalg.norm(poses[:, :, 3] - centre, axis=1).mean()), 1e-9)
-    views = tuple(replace(view, pose=np.concatenate([turn @ view.pose[:, :3], (turn @ (view.pose[:, 3] - centre) * scale)[:, None]], axis=1))
-                  for view in scene.views)
+    views = tuple(
+        replace(
+            view,
+            pose=np.concatenate(
+                [turn @ view.pose[:, :3], (turn @ (view.pose[:, 3] - centre) * scale)[:, None]], axis=1
+            ),
+        )
+        for view in scene.views
+    )
     points = None if scene.points is None else (scene.points - centre) @ turn.T * scale
     return replace(scene, views=views, points=points)

@@ -36,7 +36,9 @@ def open_llff(source: str | os.PathLike) -> PosedViews:
         raise BadInput(f"{folder}: has poses_bounds.npy but no folder images")
     pictures = sorted(p for p in images.iterdir() if p.is_file() and sniff(read_head(p)))
     if len(pictures) != len(rows):
-        raise BadInput(f"{path}: {len(rows)} rows for {len(pictures)} pictures in {images}; they belong together by order, so none may be missing")
+        raise BadInput(
+            f"{path}: {len(rows)} rows for {len(pictures)} pictures in {images}; they belong together by order, so none may be missing"
+        )
     if len(rows) < 2:
         raise BadInput(f"{folder}: a scene needs two views or more, not {len(rows)}")
     notes: list[str] = []
@@ -50,9 +52,13 @@ def _view(number: int, row: np.ndarray, picture: Path, notes: list[str]) -> View
     pose = checked_pose(np.stack([right, -down, backward, place], axis=1), name, notes)
     w, h = size_of(picture, name)
     if not (np.isfinite([height, width, focal]).all() and height >= 1 and width >= 1):
-        raise BadInput(f"{name}: poses_bounds.npy gives it a size of {width:g} x {height:g} and a focal length of {focal:g}")
+        raise BadInput(
+            f"{name}: poses_bounds.npy gives it a size of {width:g} x {height:g} and a focal length of {focal:g}"
+        )
     if abs(w / width - h / height) > 0.02 * w / width:
-        raise BadInput(f"{name}: the picture is {w} x {h}, but poses_bounds.npy was made for the shape of {width:g} x {height:g}")
+        raise BadInput(
+            f"{name}: the picture is {w} x {h}, but poses_bounds.npy was made for the shape of {width:g} x {height:g}"
+        )
     lens = checked_lens(Lens(w, h, focal * w / width, focal * h / height, w / 2, h / 2), name)
     near, far = row[15:]
     if not (np.isfinite([near, far]).all() and 0 < near < far):

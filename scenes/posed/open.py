@@ -59,12 +59,16 @@ def open_posed(source: str | os.PathLike, max_pixels: int = MAX_PIXELS) -> Posed
     if path.is_dir():
         found = posed_folder(path)
         if found is None:
-            raise BadInput(f"{path}: no transforms.json, no poses_bounds.npy and no COLMAP model in this folder; name one that has posed views, "
-                           "or find the cameras of its photographs with: fit-a-scene poses")
+            raise BadInput(
+                f"{path}: no transforms.json, no poses_bounds.npy and no COLMAP model in this folder; name one that has posed views, "
+                "or find the cameras of its photographs with: fit-a-scene poses"
+            )
         return found[1](path)
     if read_head(path, 4) != ZIP:
         if path.suffix.lower() != ".json" and not read_head(path).lstrip().startswith(b"{"):
-            raise BadInput(f"{path}: says nothing of cameras; find those of a film with: fit-a-scene poses {path} --out my-scene")
+            raise BadInput(
+                f"{path}: says nothing of cameras; find those of a film with: fit-a-scene poses {path} --out my-scene"
+            )
         return open_transforms(path)
     return _open_zip(path) if path.suffix.lower() == ".zip" or is_zipped_folder(path) else open_bundle(path, max_pixels)
 
@@ -77,5 +81,7 @@ def _open_zip(path: Path) -> PosedViews:
             try:
                 return replace(found[1](place), kept=kept)
             except BadInput as error:
-                raise BadInput(f"{path}: {str(error).replace(f'{place}: ', '').replace(f'{place}{os.sep}', '').replace(str(place), 'it')}") from None
+                raise BadInput(
+                    f"{path}: {str(error).replace(f'{place}: ', '').replace(f'{place}{os.sep}', '').replace(str(place), 'it')}"
+                ) from None
     raise BadInput(f"{path}: no transforms.json, no poses_bounds.npy and no COLMAP model in this zip")

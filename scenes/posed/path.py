@@ -24,7 +24,9 @@ def looking_at(position, target, up: str | tuple[float, float, float] | np.ndarr
     backward = position - target
     right = np.cross(upright, backward)
     if not np.linalg.norm(right) > 1e-9 * np.linalg.norm(backward) * np.linalg.norm(upright):
-        raise ValueError(f"a camera at {position.tolist()} cannot look at {target.tolist()} with {upright.tolist()} upright")
+        raise ValueError(
+            f"a camera at {position.tolist()} cannot look at {target.tolist()} with {upright.tolist()} upright"
+        )
     right, backward = right / np.linalg.norm(right), backward / np.linalg.norm(backward)
     return np.stack([right, np.cross(backward, right), backward, position], axis=1)
 
@@ -41,7 +43,9 @@ def between(poses: np.ndarray, count: int, closed: bool = False) -> np.ndarray:
 
     poses = np.asarray(poses, np.float64)
     if poses.ndim != 3 or poses.shape[1:] != (3, 4) or len(poses) < 2 or count < 2:
-        raise ValueError(f"a way leads through two poses [K, 3, 4] or more and has two frames or more, not {list(poses.shape)} and {count}")
+        raise ValueError(
+            f"a way leads through two poses [K, 3, 4] or more and has two frames or more, not {list(poses.shape)} and {count}"
+        )
     keys = np.arange(len(poses))
     if closed:
         # Some keys before and after: what lies far off along the way hardly bends it.
@@ -85,13 +89,17 @@ def read_path(path: str | os.PathLike, default: Lens | None = None) -> list[Path
 def _list(path: Path, content: dict, name: str) -> list[dict]:
     entries = content.get(name)
     if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
-        raise BadInput(f"{path}: has no list of {name}; a camera path has frames, each with a transform_matrix, keys, or a camera_path of nerfstudio")
+        raise BadInput(
+            f"{path}: has no list of {name}; a camera path has frames, each with a transform_matrix, keys, or a camera_path of nerfstudio"
+        )
     return entries
 
 
 def _camera(content: dict, frame: dict, name: str, default: Lens | None) -> PathCamera:
     """One camera; `fov` stands for a focal length."""
-    merged = {key: value for key, value in (content | frame).items() if value is not None and key not in ("frames", "keys")}
+    merged = {
+        key: value for key, value in (content | frame).items() if value is not None and key not in ("frames", "keys")
+    }
     if "fov" in merged:
         angle, height = merged.pop("fov"), merged.get("h", default.height if default else None)
         if isinstance(angle, bool) or not isinstance(angle, (int, float)) or not 0 < angle < 180:
@@ -135,13 +143,24 @@ def _through_keys(path: Path, content: dict, default: Lens | None) -> list[PathC
     except ValueError as error:
         raise BadInput(f"{path}: {error}") from None
     at = np.arange(count) * (len(keys) / count) if closed else np.linspace(0, len(keys) - 1, count)
-    numbers = np.array([[np.log(lens.fl_x), np.log(lens.fl_y), lens.cx, lens.cy, camera.time or 0.0] for lens, camera in zip(lenses, cameras)])
+    numbers = np.array(
+        [
+            [np.log(lens.fl_x), np.log(lens.fl_y), lens.cx, lens.cy, camera.time or 0.0]
+            for lens, camera in zip(lenses, cameras)
+        ]
+    )
     if closed:
         numbers = np.concatenate([numbers, numbers[:1]])
     along = np.stack([np.interp(at, np.arange(len(numbers)), column) for column in numbers.T], axis=1)
     timed = any(camera.time is not None for camera in cameras)
-    return [PathCamera(pose, replace(lenses[0], fl_x=float(np.exp(fx)), fl_y=float(np.exp(fy)), cx=float(cx), cy=float(cy)), float(time) if timed else None)
-            for pose, (fx, fy, cx, cy, time) in zip(poses, along)]
+    return [
+        PathCamera(
+            pose,
+            replace(lenses[0], fl_x=float(np.exp(fx)), fl_y=float(np.exp(fy)), cx=float(cx), cy=float(cy)),
+            float(time) if timed else None,
+        )
+        for pose, (fx, fy, cx, cy, time) in zip(poses, along)
+    ]
 
 
 def _placed(key: dict, up, name: str) -> np.ndarray:
@@ -151,7 +170,9 @@ def _placed(key: dict, up, name: str) -> np.ndarray:
         if not place.shape == target.shape == upright.shape == (3,):
             raise KeyError
     except (TypeError, ValueError, KeyError):
-        raise BadInput(f"{name}: has neither a transform_matrix nor a position and a target of three numbers each (and up an axis or three numbers)") from None
+        raise BadInput(
+            f"{name}: has neither a transform_matrix nor a position and a target of three numbers each (and up an axis or three numbers)"
+        ) from None
     try:
         return checked_pose(looking_at(place, target, upright), name, [])
     except ValueError as error:

@@ -24,6 +24,10 @@ def size_of(picture: Path, name: str) -> tuple[int, int]:
 def scaled_to(lens: Lens, width: int, height: int, name: str) -> Lens:
     """The lens for a picture of another size; BadInput, naming the view, where it is of another shape."""
     if abs(width / lens.width - height / lens.height) > 0.02 * width / lens.width:
-        raise BadInput(f"{name}: the picture is {width} x {height}, but its camera was found for {lens.width} x {lens.height}, another shape")
+        raise BadInput(
+            f"{name}: the picture is {width} x {height}, but its camera was found for {lens.width} x {lens.height}, another shape"
+        )
     x, y = width / lens.width, height / lens.height
-    return replace(lens, width=width, height=height, fl_x=lens.fl_x * x, fl_y=lens.fl_y * y, cx=lens.cx * x, cy=lens.cy * y)
+    return replace(
+        lens, width=width, height=height, fl_x=lens.fl_x * x, fl_y=lens.fl_y * y, cx=lens.cx * x, cy=lens.cy * y
+    )

@@ -31,7 +31,9 @@ def open_transforms(source: str | os.PathLike) -> PosedViews:
         if not files["train"].is_file():
             files = {"": source / "transforms.json"}
         if not next(iter(files.values())).is_file():
-            raise BadInput(f"{source}: no transforms.json and no transforms_train.json in this folder; name one that has posed views")
+            raise BadInput(
+                f"{source}: no transforms.json and no transforms_train.json in this folder; name one that has posed views"
+            )
     else:
         split = source.stem.removeprefix("transforms").removeprefix("_")
         files = {split if split in SPLITS else "": source}
@@ -50,7 +52,11 @@ def open_transforms(source: str | os.PathLike) -> PosedViews:
         if isinstance(cloud := content.get("ply_file_path"), str) and (path.parent / cloud).is_file():
             points = _points(path, cloud)
         chosen = _splits(path, content, notes) if not split else [split] * len(content["frames"])
-        views += [_view(path, content, frame, which or "train", notes) for frame, which in zip(content["frames"], chosen) if which != "none"]
+        views += [
+            _view(path, content, frame, which or "train", notes)
+            for frame, which in zip(content["frames"], chosen)
+            if which != "none"
+        ]
     if len(views) < 2:
         raise BadInput(f"{source}: a scene needs two views or more, not {len(views)}")
     if not any(view.split == "test" for view in views):
@@ -74,7 +80,10 @@ def _splits(path: Path, content: dict, notes: list[str]) -> list[str]:
     if not testing:
         return [""] * len(content["frames"])
     names = [frame.get("file_path") for frame in content["frames"]]
-    found = ["test" if name in testing else "train" if name in listed["train"] or not listed["train"] else "none" for name in names]
+    found = [
+        "test" if name in testing else "train" if name in listed["train"] or not listed["train"] else "none"
+        for name in names
+    ]
     if left := found.count("none"):
         notes.append(f"{left} frames are in neither train_filenames nor those for testing, and are left out")
     return found
@@ -100,7 +109,9 @@ def _points(path: Path, cloud: str) -> np.ndarray:
     try:
         points = np.asarray(trimesh.load(path.parent / cloud, process=False).vertices, np.float64).reshape(-1, 3)
     except Exception as error:  # noqa: BLE001  (the reader raises whatever the bytes made it stumble over)
-        raise BadInput(f"{path.parent / cloud}: is no point cloud that can be read; leave ply_file_path out or export it again") from error
+        raise BadInput(
+            f"{path.parent / cloud}: is no point cloud that can be read; leave ply_file_path out or export it again"
+        ) from error
     return points[np.isfinite(points).all(axis=1)]
 
 
@@ -111,7 +122,11 @@ def _content(path: Path) -> dict:
         raise BadInput(f"{path}: cannot be opened: {error.strerror or error}") from error
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadInput(f"{path}: is not JSON ({str(error).splitlines()[0]}); export it again") from error
-    if not isinstance(content, dict) or not isinstance(content.get("frames"), list) or not all(isinstance(f, dict) for f in content["frames"]):
+    if (
+        not isinstance(content, dict)
+        or not isinstance(content.get("frames"), list)
+        or not all(isinstance(f, dict) for f in content["frames"])
+    ):
         raise BadInput(f"{path}: has no list of frames; a transforms file has one")
     return content
 
@@ -128,8 +143,16 @@ def _view(path: Path, content: dict, frame: dict, split: str, notes: list[str]) 
     mask = frame.get("mask_path")
     near, far = (_number(content | frame, key, where, None) for key in ("near", "far"))
     depths = (near, far) if near is not None and far is not None and 0 < near < far < math.inf else None
-    return View(name, picture, checked_pose(frame.get("transform_matrix"), where, notes), _lens(content | frame, picture, where), split, time,
-                _picture(path, mask, where) if isinstance(mask, str) and mask else None, depths=depths)
+    return View(
+        name,
+        picture,
+        checked_pose(frame.get("transform_matrix"), where, notes),
+        _lens(content | frame, picture, where),
+        split,
+        time,
+        _picture(path, mask, where) if isinstance(mask, str) and mask else None,
+        depths=depths,
+    )
 
 
 def _picture(path: Path, name: str, where: str) -> Path:
@@ -148,7 +171,9 @@ def _lens(numbers: dict, picture: Path, where: str) -> Lens:
     for key, size in (("w", width), ("h", height)):
         said = _number(numbers, key, where, size)
         if said != size:
-            raise BadInput(f"{where}: the picture is {width} x {height}, but its {key} is given as {said:g}; scale the lens with the pictures")
+            raise BadInput(
+                f"{where}: the picture is {width} x {height}, but its {key} is given as {said:g}; scale the lens with the pictures"
+            )
     model = numbers.get("camera_model", "OPENCV")
     if model not in MODELS:
         raise BadInput(f"{where}: its camera_model {model} is not supported; there are {', '.join(MODELS)}")
@@ -161,7 +186,11 @@ def _lens(numbers: dict, picture: Path, where: str) -> Lens:
         if angle is not None and not 0.0 < angle < math.pi:
             raise BadInput(f"{where}: camera_angle_x is {angle:g}; angles are between 0 and pi")
         fl_x = fl_y if angle is None else 0.5 * width / math.tan(0.5 * angle)
-    if fl_y is None and (angle := _number(numbers, "camera_angle_y", where, None)) is not None and 0.0 < angle < math.pi:
+    if (
+        fl_y is None
+        and (angle := _number(numbers, "camera_angle_y", where, None)) is not None
+        and 0.0 < angle < math.pi
+    ):
         fl_y = 0.5 * height / math.tan(0.5 * angle)
     fisheye = model == "OPENCV_FISHEYE" or bool(numbers.get("is_fisheye"))
     names = ("k1", "k2", "k3", "k4") if fisheye else ("k1", "k2", "p1", "p2")
@@ -169,8 +198,19 @@ def _lens(numbers: dict, picture: Path, where: str) -> Lens:
     if not fisheye and any(_number(numbers, key, where, 0.0) for key in ("k3", "k4", "k5", "k6")):
         raise BadInput(f"{where}: a distortion with k3 and more is not supported; undistort the pictures first")
     kind = "fisheye" if fisheye else "opencv" if any(distortion) else "pinhole"
-    return checked_lens(Lens(width, height, fl_x, fl_x if fl_y is None else fl_y, _number(numbers, "cx", where, width / 2),
-                             _number(numbers, "cy", where, height / 2), kind, distortion if kind != "pinhole" else ()), where)
+    return checked_lens(
+        Lens(
+            width,
+            height,
+            fl_x,
+            fl_x if fl_y is None else fl_y,
+            _number(numbers, "cx", where, width / 2),
+            _number(numbers, "cy", where, height / 2),
+            kind,
+            distortion if kind != "pinhole" else (),
+        ),
+        where,
+    )
 
 
 def _number(numbers: dict, key: str, where: str, default: float | None) -> float | None:

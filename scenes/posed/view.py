@@ -61,12 +61,16 @@ class View:
         decoded = read_picture(self.picture)
         pixels = decoded.pixels
         if pixels.dtype != np.uint8:
-            raise BadInput(f"{self.picture}: posed views are pictures of 8 bits a channel, and this one is {pixels.dtype}")
+            raise BadInput(
+                f"{self.picture}: posed views are pictures of 8 bits a channel, and this one is {pixels.dtype}"
+            )
         if pixels.shape[-1] <= 2:
             pixels = np.concatenate([np.repeat(pixels[..., :1], 3, axis=-1), pixels[..., 1:]], axis=-1)
         if pixels.shape[:2] != (self.lens.height, self.lens.width):
-            raise BadInput(f"{self.picture}: turned upright it is {pixels.shape[1]} x {pixels.shape[0]}, but its lens is for "
-                           f"{self.lens.width} x {self.lens.height}; save it without an orientation tag")
+            raise BadInput(
+                f"{self.picture}: turned upright it is {pixels.shape[1]} x {pixels.shape[0]}, but its lens is for "
+                f"{self.lens.width} x {self.lens.height}; save it without an orientation tag"
+            )
         if pixels.shape[-1] == 4 and not pixels[..., 3].any():
             raise BadInput(f"{self.picture}: is transparent all over; leave the view out")
         return pixels
@@ -95,14 +99,19 @@ class PosedViews:
         if not 0 < share <= 0.5:
             raise ValueError(f"a share to hold out is above 0 and at most 0.5, not {share:g}")
         every = round(1 / share)
-        return replace(self, views=tuple(replace(view, split="train" if i % every else "test") for i, view in enumerate(self.views)))
+        return replace(
+            self,
+            views=tuple(replace(view, split="train" if i % every else "test") for i, view in enumerate(self.views)),
+        )
 
 
 def check_size(name: str | os.PathLike, views: int, pixels: int, max_pixels: int) -> None:
     """To be called before pictures are read: BadInput where they have more pixels in all than `max_pixels`."""
     if pixels > max_pixels:
-        raise BadInput(f"{name}: its {views} views are {pixels / 1e6:.3g} megapixels in all, more than the limit of {max_pixels / 1e6:g}; "
-                       f"raise it with --max-pixels {pixels} (max_pixels in Python) if you trust the file")
+        raise BadInput(
+            f"{name}: its {views} views are {pixels / 1e6:.3g} megapixels in all, more than the limit of {max_pixels / 1e6:g}; "
+            f"raise it with --max-pixels {pixels} (max_pixels in Python) if you trust the file"
+        )
 
 
 def checked_pose(matrix: object, name: str, notes: list[str]) -> np.ndarray:
@@ -116,12 +125,16 @@ def checked_pose(matrix: object, name: str, notes: list[str]) -> np.ndarray:
         raise BadInput(f"{name}: its camera is no matrix of 3 x 4 or 4 x 4 numbers; export the poses again")
     pose = pose[:3]
     if not np.isfinite(pose).all():
-        raise BadInput(f"{name}: its camera has numbers that are infinite or not numbers; leave the frame out or export the poses again")
+        raise BadInput(
+            f"{name}: its camera has numbers that are infinite or not numbers; leave the frame out or export the poses again"
+        )
     rotation = pose[:, :3]
     error = float(np.abs(rotation.T @ rotation - np.eye(3)).max())
     if error > REPAIRABLE or np.linalg.det(rotation) <= 0:
         what = "mirrors the scene" if np.linalg.det(rotation) < 0 and error <= REPAIRABLE else f"is off by {error:.2g}"
-        raise BadInput(f"{name}: its camera's axes are no rotation (it {what}); export the poses as camera to world, without scale")
+        raise BadInput(
+            f"{name}: its camera's axes are no rotation (it {what}); export the poses as camera to world, without scale"
+        )
     if error > ROUNDING:
         notes.append(f"{name}: its camera's axes were {error:.1g} from a rotation, and were straightened")
     u, _, v = np.linalg.svd(rotation)
@@ -135,7 +148,11 @@ def checked_lens(lens: Lens, name: str) -> Lens:
     if not np.isfinite(numbers).all():
         raise BadInput(f"{name}: its lens has numbers that are infinite or not numbers")
     if not (0.05 * size <= lens.fl_x <= 100 * size and 0.05 * size <= lens.fl_y <= 100 * size):
-        raise BadInput(f"{name}: focal lengths of {lens.fl_x:g} and {lens.fl_y:g} pixels are absurd for a picture of {lens.width} x {lens.height}")
+        raise BadInput(
+            f"{name}: focal lengths of {lens.fl_x:g} and {lens.fl_y:g} pixels are absurd for a picture of {lens.width} x {lens.height}"
+        )
     if not (-size <= lens.cx <= 2 * size and -size <= lens.cy <= 2 * size):
-        raise BadInput(f"{name}: the optical axis at ({lens.cx:g}, {lens.cy:g}) is far outside of a picture of {lens.width} x {lens.height}")
+        raise BadInput(
+            f"{name}: the optical axis at ({lens.cx:g}, {lens.cy:g}) is far outside of a picture of {lens.width} x {lens.height}"
+        )
     return lens

@@ -30,10 +30,16 @@ def write_scene(folder: str | os.PathLike, scene: PosedViews, one_file: bool = F
     try:
         folder.mkdir(parents=True, exist_ok=True)
         names = _names(scene.views)
-        content = {"aabb_scale": scene.aabb_scale, "ply_file_path": POINTS if scene.points is not None else None, "box": scene.box}
+        content = {
+            "aabb_scale": scene.aabb_scale,
+            "ply_file_path": POINTS if scene.points is not None else None,
+            "box": scene.box,
+        }
         content = {key: value for key, value in content.items() if value is not None}
-        frames = {split: [_frame(folder, split, view, name) for view, name in zip(scene.views, names) if view.split == split]
-                  for split in ("train", "test")}
+        frames = {
+            split: [_frame(folder, split, view, name) for view, name in zip(scene.views, names) if view.split == split]
+            for split in ("train", "test")
+        }
         if one_file:
             lists = {f"{split}_filenames": [frame["file_path"] for frame in some] for split, some in frames.items()}
             _write(folder / "transforms.json", content | lists | {"frames": frames["train"] + frames["test"]})

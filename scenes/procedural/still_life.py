@@ -61,7 +61,12 @@ class StillLife:
         paint = sum(w[:, None] * part.paint(place) for w, part in zip(weight, self.parts))
         gloss = sum(w * np.float32(part.gloss) for w, part in zip(weight, self.parts))[:, None]
         # How open the sky is above a place: distances along the normal fall short where something is near.
-        openness = sum(np.clip(self.distance(points + step * normals) / step, 0, 1) for step in np.float32([0.05, 0.12, 0.25]))[:, None] / 3
+        openness = (
+            sum(
+                np.clip(self.distance(points + step * normals) / step, 0, 1) for step in np.float32([0.05, 0.12, 0.25])
+            )[:, None]
+            / 3
+        )
         facing = np.maximum(normals @ SUN, 0)[:, None] * lit[:, None]
         up = 0.5 + 0.5 * normals[:, 2:3]
         light = SUNLIGHT * facing + openness * (SKY * up + BOUNCE * (1 - up))
@@ -71,7 +76,9 @@ class StillLife:
         grazing = (1 - np.clip(-(normals * directions).sum(axis=1), 0, 1))[:, None] ** 5
         shine = gloss * (lit[:, None] * (0.9 * towards**90 + 0.25 * towards**16) + grazing * 0.5 * SKY * openness)
         linear = np.clip(paint * light + shine, 0, 1)
-        return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * np.maximum(linear, 1e-8) ** (1 / 2.4) - 0.055).astype(np.float32)
+        return np.where(
+            linear <= 0.0031308, 12.92 * linear, 1.055 * np.maximum(linear, 1e-8) ** (1 / 2.4) - 0.055
+        ).astype(np.float32)
 
 
 def _place(points: np.ndarray) -> Place:
@@ -133,15 +140,21 @@ def _checks(p: Place) -> np.ndarray:
     return _mixed(_edge(pair, 0.35), (0.04, 0.14, 0.46), (0.62, 0.70, 0.76))
 
 
-DUCK = StillLife("duck", (
-    Part(lambda p: disc(p, 1.08, 0.12, 0.04), _wood, 0.25),
-    Part(_duck, _yellow_with_eyes, 0.75),
-    Part(lambda p: ellipsoid(moved(p, (0.55, 0.0, 0.76)), (0.15, 0.12, 0.05)), _plain(0.78, 0.20, 0.02), 0.5),
-    Part(lambda p: torus(moved(p, (0.0, 0.0, 0.17)), 0.62, 0.11), _striped, 0.45),
-    Part(lambda p: block(_in_cube(p), (0.36, 0.36, 0.36), 0.04), _checks, 0.35),
-    Part(lambda p: ellipsoid(moved(p, (0.55, -0.72, 0.19)), (0.13, 0.13, 0.13)), _plain(0.05, 0.36, 0.10), 0.9),
-    Part(lambda p: ellipsoid(moved(p, (-0.55, 0.74, 0.23)), (0.17, 0.17, 0.17)), _plain(0.55, 0.05, 0.32), 0.9),
-), (-1.12, -1.12, -0.08), (1.12, 1.12, 1.10), 0.06)
+DUCK = StillLife(
+    "duck",
+    (
+        Part(lambda p: disc(p, 1.08, 0.12, 0.04), _wood, 0.25),
+        Part(_duck, _yellow_with_eyes, 0.75),
+        Part(lambda p: ellipsoid(moved(p, (0.55, 0.0, 0.76)), (0.15, 0.12, 0.05)), _plain(0.78, 0.20, 0.02), 0.5),
+        Part(lambda p: torus(moved(p, (0.0, 0.0, 0.17)), 0.62, 0.11), _striped, 0.45),
+        Part(lambda p: block(_in_cube(p), (0.36, 0.36, 0.36), 0.04), _checks, 0.35),
+        Part(lambda p: ellipsoid(moved(p, (0.55, -0.72, 0.19)), (0.13, 0.13, 0.13)), _plain(0.05, 0.36, 0.10), 0.9),
+        Part(lambda p: ellipsoid(moved(p, (-0.55, 0.74, 0.23)), (0.17, 0.17, 0.17)), _plain(0.55, 0.05, 0.32), 0.9),
+    ),
+    (-1.12, -1.12, -0.08),
+    (1.12, 1.12, 1.10),
+    0.06,
+)
 
 STILL_LIVES = {life.name: life for life in (DUCK,)}
 SIDE, TRAIN, TEST = 160, 40, 8
@@ -164,6 +177,10 @@ def cameras() -> list[tuple[str, str, np.ndarray, Lens]]:
     found = []
     for split, places in (("train", spiral), ("test", ring)):
         for number, (azimuth, elevation) in enumerate(np.radians(places)):
-            offset = np.array([np.cos(azimuth) * np.cos(elevation), np.sin(azimuth) * np.cos(elevation), np.sin(elevation)])
-            found.append((f"{split}/{number:03}", split, looking_at(np.array(MIDDLE) + DISTANCE * offset, MIDDLE), lens))
+            offset = np.array(
+                [np.cos(azimuth) * np.cos(elevation), np.sin(azimuth) * np.cos(elevation), np.sin(elevation)]
+            )
+            found.append(
+                (f"{split}/{number:03}", split, looking_at(np.array(MIDDLE) + DISTANCE * offset, MIDDLE), lens)
+            )
     return found

@@ -39,7 +39,9 @@ class Waves(Signal):
     def coords(self, index: np.ndarray) -> np.ndarray:
         """Coords `[n, D]` float32 of the measurements `index`, the first axis fastest."""
         places = np.unravel_index(index, tuple(reversed(self.domain.shape)))
-        return np.stack([(p + 0.5) / n for p, n in zip(reversed(places), self.domain.shape)], axis=-1).astype(np.float32)
+        return np.stack([(p + 0.5) / n for p, n in zip(reversed(places), self.domain.shape)], axis=-1).astype(
+            np.float32
+        )
 
     def batch(self, step: int, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         coords = self.coords(self._sampler.indices(step, count, seed))
@@ -54,7 +56,9 @@ class Waves(Signal):
         """The middle slice across the first two axes, channel 0, as a grey picture."""
         side = min(longest_side, 256)
         coords = np.full((side * side, self.domain.dimensions), 0.5, np.float32)
-        for axis, values in zip(range(min(2, self.domain.dimensions)), np.meshgrid(*[(np.arange(side) + 0.5) / side] * 2)):
+        for axis, values in zip(
+            range(min(2, self.domain.dimensions)), np.meshgrid(*[(np.arange(side) + 0.5) / side] * 2)
+        ):
             coords[:, axis] = values.reshape(-1)
         grey = np.clip(self.at(coords)[:, 0] * 255, 0, 255).astype(np.uint8).reshape(side, side)
         return np.repeat(grey[..., None], 3, axis=-1)

@@ -55,7 +55,9 @@ def cached(key: dict, compute: Callable[[], dict[str, np.ndarray]]) -> dict[str,
 
 
 def _prune(place: Path) -> None:
-    files = sorted(((entry.stat().st_mtime, entry.stat().st_size, entry) for entry in place.glob("*.npz")), reverse=True)
+    files = sorted(
+        ((entry.stat().st_mtime, entry.stat().st_size, entry) for entry in place.glob("*.npz")), reverse=True
+    )
     total = 0
     for _, size, entry in files:
         total += size

@@ -24,9 +24,13 @@ def clean_mesh(mesh: Mesh, name: str) -> Mesh:
     faces = np.flatnonzero(usable[mesh.faces].all(axis=1))
     if left_out := len(mesh.faces) - len(faces):
         if not len(faces):
-            raise BadInput(f"{name}: no face has three usable vertices (the others are NaN, infinite or beyond {LARGEST:g}); "
-                           "export the file again")
-        notes.append(f"{left_out} of {len(mesh.faces)} faces have a vertex that is NaN, infinite or too far away and are left out")
+            raise BadInput(
+                f"{name}: no face has three usable vertices (the others are NaN, infinite or beyond {LARGEST:g}); "
+                "export the file again"
+            )
+        notes.append(
+            f"{left_out} of {len(mesh.faces)} faces have a vertex that is NaN, infinite or too far away and are left out"
+        )
     vertices = np.where(usable[:, None], mesh.vertices, 0) + 0.0  # (no minus zero: equal places have equal bits)
     different, index = np.unique(vertices.view([("", np.float64)] * 3).reshape(-1), return_inverse=True)
     vertices, corners = different.view(np.float64).reshape(-1, 3), index[mesh.faces]
@@ -52,10 +56,14 @@ def clean_cloud(cloud: Cloud, name: str) -> Cloud:
     _, first = np.unique(cloud.points[usable] + 0.0, axis=0, return_index=True)
     chosen = np.flatnonzero(usable)[np.sort(first)]
     if len(chosen) < FEWEST_POINTS:
-        raise BadInput(f"{name}: a point cloud of {len(chosen)} usable, different point{'s' * (len(chosen) != 1)} has no surface; "
-                       f"at least {FEWEST_POINTS} are needed")
+        raise BadInput(
+            f"{name}: a point cloud of {len(chosen)} usable, different point{'s' * (len(chosen) != 1)} has no surface; "
+            f"at least {FEWEST_POINTS} are needed"
+        )
     if len(chosen) < len(cloud.points):
-        notes.append(f"{len(cloud.points) - len(chosen)} of {len(cloud.points)} points are not finite or are there twice, and are left out")
+        notes.append(
+            f"{len(cloud.points) - len(chosen)} of {len(cloud.points)} points are not finite or are there twice, and are left out"
+        )
     result = Cloud(cloud.points[chosen], notes=notes)
     if cloud.normals is not None:
         normals = cloud.normals[chosen]

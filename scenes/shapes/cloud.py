@@ -42,7 +42,7 @@ class CloudSurface:
         self._tree = KDTree(self.points)
         self.neighbours = min(NEIGHBOURS, len(self.points) - 1)
         far = self._tree.query(self.points, self.neighbours + 1, workers=-1)[0][:, -1]
-        self.areas = np.pi * far ** 2 / (self.neighbours + 1)
+        self.areas = np.pi * far**2 / (self.neighbours + 1)
         self.spacing = float(np.median(np.sqrt(self.areas)))
         self.estimated = cloud.normals is None
         self.point_normals = _estimate_normals(self.points, name) if self.estimated else cloud.normals
@@ -80,7 +80,7 @@ class CloudSurface:
         far, index = self._tree.query(points, self.neighbours, workers=-1)
         nearest, number = far[:, 0], index[:, 0]
         planes = np.einsum("nkc,nkc->nk", points[:, None] - self.points[index], self.point_normals[index])
-        weights = np.exp(-0.5 * ((far ** 2 - nearest[:, None] ** 2) / (1.5 * self.spacing) ** 2))
+        weights = np.exp(-0.5 * ((far**2 - nearest[:, None] ** 2) / (1.5 * self.spacing) ** 2))
         smooth = (planes * weights).sum(axis=1) / weights.sum(axis=1)
         # Where the planes know nothing any more the nearest point does: the two are blended between 2 and 4 spacings.
         share = np.clip((nearest / self.spacing - 2) / 2, 0, 1)
@@ -113,7 +113,9 @@ class CloudSurface:
     def _winding(self, points: np.ndarray) -> np.ndarray:
         import igl
 
-        return igl.fast_winding_number(self.points, self.point_normals, self.areas, np.ascontiguousarray(points, np.float64))
+        return igl.fast_winding_number(
+            self.points, self.point_normals, self.areas, np.ascontiguousarray(points, np.float64)
+        )
 
 
 def _estimate_normals(points: np.ndarray, name: str) -> np.ndarray:
@@ -123,8 +125,10 @@ def _estimate_normals(points: np.ndarray, name: str) -> np.ndarray:
             import open3d
     except ImportError as error:
         reason = str(error).strip().splitlines()[0]
-        raise BadInput(f"{name}: has points without normals; open3d estimates them, and it does not load ({reason}): "
-                       "pip install 'field-studio[points]', or give the points normals (nx, ny, nz)") from error
+        raise BadInput(
+            f"{name}: has points without normals; open3d estimates them, and it does not load ({reason}): "
+            "pip install 'field-studio[points]', or give the points normals (nx, ny, nz)"
+        ) from error
     count = min(NORMAL_NEIGHBOURS, len(points) - 1)
     # The spanning tree is cut from a Delaunay triangulation, which fails on points of one sphere or plane.
     shaken = points + 1e-6 * np.random.Generator(np.random.Philox(key=[2, 0])).standard_normal(points.shape)
@@ -134,6 +138,7 @@ def _estimate_normals(points: np.ndarray, name: str) -> np.ndarray:
             cloud.estimate_normals(open3d.geometry.KDTreeSearchParamKNN(count))
             cloud.orient_normals_consistent_tangent_plane(count)
     except RuntimeError as error:
-        raise BadInput(f"{name}: no normals can be estimated ({str(error).strip().splitlines()[0]}); "
-                       "are the points on a line?") from error
+        raise BadInput(
+            f"{name}: no normals can be estimated ({str(error).strip().splitlines()[0]}); are the points on a line?"
+        ) from error
     return np.asarray(cloud.normals)

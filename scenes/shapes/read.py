@@ -18,7 +18,11 @@ CLOUDS = (".ply", ".xyz")
 def shape_files(folder: Path) -> list[Path]:
     """The meshes and point clouds of a folder, by name."""
     try:
-        found = [path for path in folder.iterdir() if path.suffix.lower() in MESHES + CLOUDS and not path.name.startswith(".")]
+        found = [
+            path
+            for path in folder.iterdir()
+            if path.suffix.lower() in MESHES + CLOUDS and not path.name.startswith(".")
+        ]
     except OSError as error:
         raise BadInput(f"{folder}: cannot be listed: {error.strerror}") from error
     return sorted(found)
@@ -41,8 +45,10 @@ def read_shape(path: Path) -> Mesh | Cloud:
 
     ending = path.suffix.lower()
     if ending not in MESHES + CLOUDS:
-        raise BadInput(f"{path}: files ending in {ending or 'nothing'} are not read as shapes; "
-                       f"convert it to one of {', '.join(dict.fromkeys(MESHES + CLOUDS))}")
+        raise BadInput(
+            f"{path}: files ending in {ending or 'nothing'} are not read as shapes; "
+            f"convert it to one of {', '.join(dict.fromkeys(MESHES + CLOUDS))}"
+        )
     try:
         with quiet(), np.errstate(all="ignore"):
             # (Not maintain_order: it gives a vertex on a seam of the texture one place in it, where it has two.)
@@ -64,8 +70,10 @@ def read_shape(path: Path) -> Mesh | Cloud:
     if not vertices:
         raise BadInput(f"{path}: holds no geometry; it may be cut short: export it again")
     if ending not in CLOUDS:
-        raise BadInput(f"{path}: has {vertices} vertices and no faces; a surface needs faces, and a point cloud is read from "
-                       f"{' or '.join(CLOUDS)}")
+        raise BadInput(
+            f"{path}: has {vertices} vertices and no faces; a surface needs faces, and a point cloud is read from "
+            f"{' or '.join(CLOUDS)}"
+        )
     return _cloud(parts)
 
 
@@ -95,8 +103,10 @@ def _join(meshes: list[Mesh]) -> Mesh:
     if len(meshes) == 1:
         return meshes[0]
     offsets = np.cumsum([0] + [len(mesh.vertices) for mesh in meshes])
-    joined = Mesh(np.concatenate([mesh.vertices for mesh in meshes]),
-                  np.concatenate([mesh.faces + offset for mesh, offset in zip(meshes, offsets)]))
+    joined = Mesh(
+        np.concatenate([mesh.vertices for mesh in meshes]),
+        np.concatenate([mesh.faces + offset for mesh, offset in zip(meshes, offsets)]),
+    )
     paints = [mesh.paint for mesh in meshes]
     if all(paints):
         if all(paint.texture is None for paint in paints):
@@ -116,7 +126,9 @@ def _cloud(parts: list) -> Cloud:
         # A binary file's columns are fields of an array, a text file's entries of a dictionary.
         raw = part.metadata.get("_ply_raw", {}).get("vertex", {}).get("data", {})
         if {"nx", "ny", "nz"} <= set(raw if isinstance(raw, dict) else raw.dtype.names):
-            cloud.normals = np.stack([np.asarray(raw[name], np.float64).reshape(-1) for name in ("nx", "ny", "nz")], axis=-1)
+            cloud.normals = np.stack(
+                [np.asarray(raw[name], np.float64).reshape(-1) for name in ("nx", "ny", "nz")], axis=-1
+            )
         colours = getattr(part, "colors", None)
         if colours is not None and len(colours) == len(points):
             cloud.colours = np.asarray(colours, np.float64)[:, :3] / 255

@@ -75,7 +75,9 @@ class MeshSurface:
         points, normals, _, _ = self.sample(PROBES // 2, generator)
         sides = np.where(generator.random((len(points), 1)) < 0.5, -1, 1) * 0.002
         lower, upper = self.mesh.vertices.min(axis=0), self.mesh.vertices.max(axis=0)
-        points = np.concatenate([points + normals * sides, lower + generator.random((PROBES // 2, 3)) * (upper - lower)])
+        points = np.concatenate(
+            [points + normals * sides, lower + generator.random((PROBES // 2, 3)) * (upper - lower)]
+        )
         return points, self._winding(points)
 
     @cached_property
@@ -99,14 +101,18 @@ class MeshSurface:
 
     def distance(self, points: np.ndarray, signed: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Distance `[n]`, the nearest face `[n]` and the nearest point `[n, 3]`."""
-        parts = [self._distance(points[start:start + CHUNK], signed) for start in range(0, len(points), CHUNK)]
+        parts = [self._distance(points[start : start + CHUNK], signed) for start in range(0, len(points), CHUNK)]
         return tuple(np.concatenate(part) for part in zip(*parts))
 
     def inside(self, points: np.ndarray) -> np.ndarray:
         """bool `[n]`, by winding number."""
-        return np.concatenate([self._winding(points[start:start + CHUNK]) > 0.5 for start in range(0, len(points), CHUNK)])
+        return np.concatenate(
+            [self._winding(points[start : start + CHUNK]) > 0.5 for start in range(0, len(points), CHUNK)]
+        )
 
-    def sample(self, count: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    def sample(
+        self, count: int, generator: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Points on the surface, evenly by area: places `[n, 3]`, normals `[n, 3]`, faces `[n]`, barycentric weights `[n, 3]`."""
         faces = np.minimum(np.searchsorted(self._cumulative, generator.random(count)), len(self._cumulative) - 1)
         r, q = np.sqrt(generator.random(count)), generator.random(count)
@@ -123,8 +129,9 @@ class MeshSurface:
 
     def cast(self, origins: np.ndarray, directions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """What rays meet first: the distance `[n]` along each (infinite where nothing) and the face `[n]` (-1)."""
-        faces, t, _ = self._tree.intersect_ray_first(self.mesh.vertices, self.mesh.faces, np.ascontiguousarray(origins),
-                                                     np.ascontiguousarray(directions))
+        faces, t, _ = self._tree.intersect_ray_first(
+            self.mesh.vertices, self.mesh.faces, np.ascontiguousarray(origins), np.ascontiguousarray(directions)
+        )
         return np.where(faces < 0, np.inf, t), faces
 
     def _distance(self, points: np.ndarray, signed: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -140,8 +147,9 @@ class MeshSurface:
     def _pseudonormal(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         import igl
 
-        return igl.signed_distance(points, self.mesh.vertices, self.mesh.faces,
-                                   sign_type=igl.SIGNED_DISTANCE_TYPE_PSEUDONORMAL)[:3]
+        return igl.signed_distance(
+            points, self.mesh.vertices, self.mesh.faces, sign_type=igl.SIGNED_DISTANCE_TYPE_PSEUDONORMAL
+        )[:3]
 
     def _winding(self, points: np.ndarray) -> np.ndarray:
         import igl

@@ -45,7 +45,10 @@ def _focal(side: int) -> float:
 def _rays(side: int) -> tuple[np.ndarray, np.ndarray]:
     origin, basis = _basis()
     x = (np.arange(side) + 0.5 - side / 2) / _focal(side)
-    directions = np.stack([np.broadcast_to(x, (side, side)), np.broadcast_to(-x[:, None], (side, side)), np.full((side, side), -1.0)], axis=-1)
+    directions = np.stack(
+        [np.broadcast_to(x, (side, side)), np.broadcast_to(-x[:, None], (side, side)), np.full((side, side), -1.0)],
+        axis=-1,
+    )
     directions = directions.reshape(-1, 3) @ basis
     return origin, directions / np.linalg.norm(directions, axis=1, keepdims=True)
 

@@ -41,7 +41,9 @@ def read_volume(path, file: Path, most: int) -> Voxels:
             return reader(file, most)
     except ImportError as error:
         package = {"nrrd": "pynrrd"}.get(error.name or "", error.name)
-        raise BadInput(f"{path}: reading this wants the package {package}: pip install 'field-studio[volumes]'") from None
+        raise BadInput(
+            f"{path}: reading this wants the package {package}: pip install 'field-studio[volumes]'"
+        ) from None
     except BadInput as error:
         raise BadInput(f"{path}: {error}") from None
     except MemoryError:
@@ -55,8 +57,10 @@ def _check(shape: Sequence[int], most: int) -> None:
     """BadInput where a volume of this shape has more than `most` voxels, each of up to four numbers."""
     channels = shape[3] if len(shape) == 4 and 1 <= shape[3] <= 4 else 1
     if (voxels := math.prod(map(int, shape)) // channels) > most:
-        raise BadInput(f"{voxels:,} voxels are more than the limit of {most:,}; cut or thin it out first, or raise the limit with "
-                       f"--max-pixels {voxels} (max_pixels in Python) if you trust the file")
+        raise BadInput(
+            f"{voxels:,} voxels are more than the limit of {most:,}; cut or thin it out first, or raise the limit with "
+            f"--max-pixels {voxels} (max_pixels in Python) if you trust the file"
+        )
 
 
 def _npy(file: Path, most: int) -> Voxels:
@@ -125,5 +129,9 @@ def _nifti(file: Path, most: int) -> Voxels:
 
 
 READERS: list[tuple[tuple[str, ...], Callable[[Path, int], Voxels]]] = [
-    ((".npy",), _npy), ((".npz",), _npz), ((".tif", ".tiff"), _tiff), ((".nrrd", ".nhdr"), _nrrd), ((".nii", ".nii.gz"), _nifti),
+    ((".npy",), _npy),
+    ((".npz",), _npz),
+    ((".tif", ".tiff"), _tiff),
+    ((".nrrd", ".nhdr"), _nrrd),
+    ((".nii", ".nii.gz"), _nifti),
 ]

@@ -22,7 +22,9 @@ def check_volume_writable(path: str | os.PathLike) -> None:
     name = Path(path).name.lower()
     if not is_volume_name(path):
         raise BadInput(f"cannot write {path}: that is not a format for volumes; use {', '.join(ENDINGS)}")
-    package = {".nrrd": "nrrd", ".nii": "nibabel", ".nii.gz": "nibabel"}.get(name[name.index("."):] if name.count(".") < 3 else "")
+    package = {".nrrd": "nrrd", ".nii": "nibabel", ".nii.gz": "nibabel"}.get(
+        name[name.index(".") :] if name.count(".") < 3 else ""
+    )
     try:
         if package:
             __import__(package)

@@ -20,8 +20,13 @@ QUICK = ["--steps", "20", "--set", "batch=2048", "table_size=1024"]
 
 def cli(*arguments, **options):
     """Runs the command in a process of its own."""
-    return subprocess.run([sys.executable, "-m", "apps.cli.main", *map(str, arguments)], capture_output=True, text=True,
-                          timeout=120, **options)
+    return subprocess.run(
+        [sys.executable, "-m", "apps.cli.main", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        **options,
+    )
 
 
 def refused(capsys, *arguments) -> str:
@@ -59,18 +64,26 @@ def test_fit_reports_what_the_contract_names(tmp_path, photograph, capsys):
 
 def test_flags_work_in_any_position(tmp_path, photograph, capsys):
     out = tmp_path / "run"
-    assert main(["--json", "fit", "--set", "batch=2048", "table_size=1024", "--out", str(out), str(photograph), "--steps=3"]) == 0
+    assert (
+        main(
+            ["--json", "fit", "--set", "batch=2048", "table_size=1024", "--out", str(out), str(photograph), "--steps=3"]
+        )
+        == 0
+    )
     header = Run.open(out).header
     assert (header["options"]["batch"], header["options"]["table_size"], header["steps"]) == (2048, 1024, 3)
     assert json.loads(capsys.readouterr().out)["steps"] == 3
 
 
-@pytest.mark.parametrize(("given", "arranged"), [
-    (["--json", "fit", "a.png"], ["fit", "--json", "a.png"]),
-    (["fit", "--set", "a=1", "b=2", "x.png"], ["fit", "--set=a=1", "--set=b=2", "x.png"]),
-    (["fit", "--set", "--steps", "3"], ["fit", "--set", "--steps", "3"]),
-    (["fit", "a.png", "--set"], ["fit", "a.png", "--set"]),
-])
+@pytest.mark.parametrize(
+    ("given", "arranged"),
+    [
+        (["--json", "fit", "a.png"], ["fit", "--json", "a.png"]),
+        (["fit", "--set", "a=1", "b=2", "x.png"], ["fit", "--set=a=1", "--set=b=2", "x.png"]),
+        (["fit", "--set", "--steps", "3"], ["fit", "--set", "--steps", "3"]),
+        (["fit", "a.png", "--set"], ["fit", "a.png", "--set"]),
+    ],
+)
 def test_arrange(given, arranged):
     assert arrange(given) == arranged
 
@@ -84,21 +97,43 @@ def test_time_budget_is_kept_and_stored(tmp_path, photograph, capsys):
 
 
 def test_a_wanted_size_is_met(tmp_path, photograph, capsys):
-    assert main(["fit", str(photograph), "--out", str(tmp_path / "run"), "--steps", "2", "--params", "20k", "--json"]) == 0
+    assert (
+        main(["fit", str(photograph), "--out", str(tmp_path / "run"), "--steps", "2", "--params", "20k", "--json"]) == 0
+    )
     assert json.loads(capsys.readouterr().out)["parameters"] == pytest.approx(20_000, rel=0.03)
 
 
 @pytest.mark.parametrize("method", ["frequency", "fourier", "siren", "densegrid"])
 def test_every_method_fits(tmp_path, photograph, capsys, method):
-    assert main(["fit", str(photograph), "--out", str(tmp_path / "run"), "--method", method, "--json", "--steps", "30",
-                 "--set", "width=32", "batch=2048"]) == 0
+    assert (
+        main(
+            [
+                "fit",
+                str(photograph),
+                "--out",
+                str(tmp_path / "run"),
+                "--method",
+                method,
+                "--json",
+                "--steps",
+                "30",
+                "--set",
+                "width=32",
+                "batch=2048",
+            ]
+        )
+        == 0
+    )
     assert json.loads(capsys.readouterr().out)["metrics"]["psnr"] > 12
 
 
-@pytest.mark.parametrize(("option", "says"), [
-    ("backend=tcnn", "backend=tcnn: tiny-cuda-nn"),
-    ("products=bfloat16 fused=off", "products=bfloat16 needs the native kernels"),
-])
+@pytest.mark.parametrize(
+    ("option", "says"),
+    [
+        ("backend=tcnn", "backend=tcnn: tiny-cuda-nn"),
+        ("products=bfloat16 fused=off", "products=bfloat16 needs the native kernels"),
+    ],
+)
 def test_what_this_machine_lacks_is_said(tmp_path, photograph, capsys, monkeypatch, option, says):
     monkeypatch.setitem(sys.modules, "tinycudann", None)  # importing it fails
     assert says in refused(capsys, "fit", photograph, "--out", tmp_path / "run", "--set", *option.split(), *QUICK)
@@ -109,7 +144,9 @@ def test_a_fit_with_rounded_products(tmp_path, photograph, capsys):
     """Where the processor has them it fits as well; where not it says so."""
     from fields.ops.mlp import why_not_products
 
-    found = main(["fit", str(photograph), "--out", str(tmp_path / "run"), "--json", "--set", "products=bfloat16", *QUICK])
+    found = main(
+        ["fit", str(photograph), "--out", str(tmp_path / "run"), "--json", "--set", "products=bfloat16", *QUICK]
+    )
     captured = capsys.readouterr()
     if why_not_products("bfloat16"):
         assert found == 2 and "products=bfloat16" in captured.err
@@ -188,10 +225,16 @@ def test_help_is_quick_and_imports_no_torch():
 def test_ctrl_c_saves_and_resume_finishes_with_the_same_weights(tmp_path, photograph):
     options = [photograph, "--seed", "3", "--steps", "1200", "--set", "batch=2048", "table_size=256"]
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    one_thread = os.environ | {"OMP_NUM_THREADS": "1"}  # tiny steps: two threads on a busy machine mostly wait for each other
+    one_thread = os.environ | {
+        "OMP_NUM_THREADS": "1"
+    }  # tiny steps: two threads on a busy machine mostly wait for each other
     assert cli("fit", *options, "--out", whole, env=one_thread).returncode == 0
-    process = subprocess.Popen([sys.executable, "-m", "apps.cli.main", "fit", *map(str, options), "--out", str(cut)],
-                               stderr=subprocess.PIPE, text=True, env=one_thread)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "apps.cli.main", "fit", *map(str, options), "--out", str(cut)],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=one_thread,
+    )
     wait_for(lambda: (cut / "history.jsonl").is_file())
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
@@ -207,10 +250,14 @@ def test_ctrl_c_saves_and_resume_finishes_with_the_same_weights(tmp_path, photog
 
 def test_a_killed_run_resumes_from_its_checkpoint(tmp_path, photograph, monkeypatch):
     out = tmp_path / "run"
-    code = ("import fields.fit.callbacks as c, sys; c.CHECKPOINT_SECONDS = 0.2; from apps.cli.main import main; "
-            "sys.exit(main(sys.argv[1:]))")
-    process = subprocess.Popen([sys.executable, "-c", code, "fit", str(photograph), "--out", str(out), "--steps", "100000"],
-                               stderr=subprocess.DEVNULL)
+    code = (
+        "import fields.fit.callbacks as c, sys; c.CHECKPOINT_SECONDS = 0.2; from apps.cli.main import main; "
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "fit", str(photograph), "--out", str(out), "--steps", "100000"],
+        stderr=subprocess.DEVNULL,
+    )
     wait_for(lambda: (out / "checkpoint" / "state.safetensors").is_file())
     process.kill()
     process.wait()
@@ -249,14 +296,34 @@ def test_a_run_is_repeated_to_the_bit(run, tmp_path, capsys):
 
 
 def test_a_fit_may_begin_with_the_weights_of_another(run, tmp_path, photograph, capsys):
-    assert main(["fit", str(photograph), "--from", str(run), "--steps", "1", "--out", str(tmp_path / "warm"), "--json",
-                 "--set", "learning_rate=1e-6", "table_rate=1e-6"]) == 0
+    assert (
+        main(
+            [
+                "fit",
+                str(photograph),
+                "--from",
+                str(run),
+                "--steps",
+                "1",
+                "--out",
+                str(tmp_path / "warm"),
+                "--json",
+                "--set",
+                "learning_rate=1e-6",
+                "table_rate=1e-6",
+            ]
+        )
+        == 0
+    )
     warm = json.loads(capsys.readouterr().out)["metrics"]["psnr"]
     assert warm == pytest.approx(Run.open(run).metrics()["metrics"]["psnr"], abs=0.1)
     Image.open(photograph).convert("L").save(tmp_path / "grey.png")
-    assert "same method, size and channels" in refused(capsys, "fit", tmp_path / "grey.png", "--from", run, "--steps", "1",
-                                                       "--out", tmp_path / "none")
-    assert "--params" in refused(capsys, "fit", photograph, "--from", run, "--params", "9000", "--out", tmp_path / "none")
+    assert "same method, size and channels" in refused(
+        capsys, "fit", tmp_path / "grey.png", "--from", run, "--steps", "1", "--out", tmp_path / "none"
+    )
+    assert "--params" in refused(
+        capsys, "fit", photograph, "--from", run, "--params", "9000", "--out", tmp_path / "none"
+    )
 
 
 def test_held_out_pixels_are_scored(tmp_path, photograph, capsys):
@@ -277,7 +344,9 @@ def test_a_mask_keeps_pixels_out_of_the_fit(tmp_path, photograph, capsys):
     poisoned[mask == 0] = (255, 0, 255)
     Image.fromarray(poisoned).save(tmp_path / "poisoned.png")
     for name, source in (("clean", photograph), ("poison", tmp_path / "poisoned.png")):
-        assert main(["fit", str(source), "--mask", str(tmp_path / "mask.png"), "--out", str(tmp_path / name), *QUICK]) == 0
+        assert (
+            main(["fit", str(source), "--mask", str(tmp_path / "mask.png"), "--out", str(tmp_path / name), *QUICK]) == 0
+        )
     weights = [(tmp_path / name / "field.safetensors").read_bytes() for name in ("clean", "poison")]
     assert weights[0] == weights[1]
 
@@ -289,8 +358,14 @@ def test_bad_sources(tmp_path, photograph, capsys):
     text.write_text("this is no picture")
     cut.write_bytes(photograph.read_bytes()[:2000])
     out = tmp_path / "run"
-    for source, words in [(tmp_path / "phoot.png", "photo.png"), (tmp_path / "bare", "folder"), (empty, "empty"), (text, "text.png"),
-                          (cut, "cut.png"), ("skimage:astronaught", "astronaut")]:
+    for source, words in [
+        (tmp_path / "phoot.png", "photo.png"),
+        (tmp_path / "bare", "folder"),
+        (empty, "empty"),
+        (text, "text.png"),
+        (cut, "cut.png"),
+        ("skimage:astronaught", "astronaut"),
+    ]:
         assert words in refused(capsys, "fit", source, "--out", out, "--steps", "2")
         assert not out.exists()
 
@@ -306,26 +381,29 @@ def test_bad_output_folders(tmp_path, photograph, run, capsys):
     assert "not an empty folder" in refused(capsys, "fit", photograph, "--out", other, *QUICK)
 
 
-@pytest.mark.parametrize(("arguments", "words"), [
-    (["--method", "hashgird"], "hashgrid"),
-    (["--set", "levls=3"], "levels"),
-    (["--set", "levels=0"], "levels=0"),
-    (["--set", "levels"], "KEY=VALUE"),
-    (["--steps", "0"], "at least 1"),
-    (["--steps", "1.5"], "whole number"),
-    (["--seconds", "-3"], "above 0"),
-    (["--seconds", "nan"], "above 0"),
-    (["--steps", "3", "--seconds", "3"], "one of the two"),
-    (["--params", "7"], "--params 7"),
-    (["--seed", "-1"], "from 0 on"),
-    (["--held-out", "1"], "between 0 and 1"),
-    (["--mask", "nowhere.png"], "nowhere.png"),
-    (["--memory", "lots"], "number of bytes"),
-    (["--max-pixels", "100"], "--max-pixels"),
-    (["--kind", "smell"], "smell"),
-    (["--device", "cuda"], "CUDA"),
-    (["--sped", "3"], "--sped"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--method", "hashgird"], "hashgrid"),
+        (["--set", "levls=3"], "levels"),
+        (["--set", "levels=0"], "levels=0"),
+        (["--set", "levels"], "KEY=VALUE"),
+        (["--steps", "0"], "at least 1"),
+        (["--steps", "1.5"], "whole number"),
+        (["--seconds", "-3"], "above 0"),
+        (["--seconds", "nan"], "above 0"),
+        (["--steps", "3", "--seconds", "3"], "one of the two"),
+        (["--params", "7"], "--params 7"),
+        (["--seed", "-1"], "from 0 on"),
+        (["--held-out", "1"], "between 0 and 1"),
+        (["--mask", "nowhere.png"], "nowhere.png"),
+        (["--memory", "lots"], "number of bytes"),
+        (["--max-pixels", "100"], "--max-pixels"),
+        (["--kind", "smell"], "smell"),
+        (["--device", "cuda"], "CUDA"),
+        (["--sped", "3"], "--sped"),
+    ],
+)
 def test_bad_flags(tmp_path, photograph, capsys, arguments, words):
     assert words in refused(capsys, "fit", photograph, "--out", tmp_path / "run", *arguments)
     assert not (tmp_path / "run").exists()
@@ -345,7 +423,7 @@ def test_bad_runs(tmp_path, run, capsys):
     assert "run.json" in refused(capsys, "info", run)
     (run / "run.json").write_text(json.dumps(header))
     weights = (run / "field.safetensors").read_bytes()
-    (run / "field.safetensors").write_bytes(weights[:len(weights) // 2])
+    (run / "field.safetensors").write_bytes(weights[: len(weights) // 2])
     assert "field.safetensors" in refused(capsys, "render", run)
 
 

@@ -15,7 +15,7 @@ QUICK = ["--steps", "500", "--set", "batch=4096", "--json"]
 def chirp(tmp_path):
     """A second of a rising tone, stereo, as a WAV file."""
     time = np.arange(8000) / 8000
-    left = 0.4 * np.sin(2 * np.pi * (100 * time + 150 * time ** 2))
+    left = 0.4 * np.sin(2 * np.pi * (100 * time + 150 * time**2))
     soundfile.write(tmp_path / "chirp.wav", np.stack([left, -0.5 * left], axis=1), 8000)
     return tmp_path / "chirp.wav"
 
@@ -37,13 +37,18 @@ def test_fit_evaluate_render_info(tmp_path, chirp, capsys):
     target, _ = soundfile.read(chirp)
     fitted, rate = soundfile.read(tmp_path / "same.wav")
     assert rate == 8000 and fitted.shape == target.shape
-    snr = 10 * np.log10((target ** 2).sum() / ((fitted - target) ** 2).sum())
+    snr = 10 * np.log10((target**2).sum() / ((fitted - target) ** 2).sum())
     assert snr == pytest.approx(report["metrics"]["snr"], abs=0.1)
 
 
-@pytest.mark.parametrize(("flags", "rate", "samples"), [
-    (["--rate", "16000"], 16000, 16000), (["--rate", "5000"], 5000, 5000), (["--scale", "2", "--part", "0.25,0.5"], 16000, 4000),
-])
+@pytest.mark.parametrize(
+    ("flags", "rate", "samples"),
+    [
+        (["--rate", "16000"], 16000, 16000),
+        (["--rate", "5000"], 5000, 5000),
+        (["--scale", "2", "--part", "0.25,0.5"], 16000, 4000),
+    ],
+)
 def test_render_at_any_rate_keeps_the_pitch(tmp_path, chirp, capsys, flags, rate, samples):
     run = tmp_path / "run"
     assert main(["fit", str(chirp), "--out", str(run), *QUICK]) == 0
@@ -53,7 +58,7 @@ def test_render_at_any_rate_keeps_the_pitch(tmp_path, chirp, capsys, flags, rate
     assert (found, len(sound)) == (rate, samples)
     start = 0.25 if "--part" in flags else 0.0
     time = start + (np.arange(samples) + 0.5) / rate - 0.5 / 8000
-    expected = 0.4 * np.sin(2 * np.pi * (100 * time + 150 * time ** 2))
+    expected = 0.4 * np.sin(2 * np.pi * (100 * time + 150 * time**2))
     inner = slice(50, -50)
     assert np.corrcoef(sound[inner, 0], expected[inner])[0, 1] > 0.995
 

@@ -15,14 +15,49 @@ def teacher(tmp_path_factory, astronaut) -> Path:
     folder = tmp_path_factory.mktemp("distill")
     Image.fromarray(astronaut[60:108, 180:236]).save(folder / "photo.png")
     out = folder / "teacher"
-    assert main(["fit", str(folder / "photo.png"), "--steps", "60", "--set", "table_size=1024", "width=16", "--out", str(out)]) == 0
+    assert (
+        main(
+            [
+                "fit",
+                str(folder / "photo.png"),
+                "--steps",
+                "60",
+                "--set",
+                "table_size=1024",
+                "width=16",
+                "--out",
+                str(out),
+            ]
+        )
+        == 0
+    )
     return out
 
 
 def test_a_student_is_a_run_like_any_other(teacher, tmp_path, capsys):
     out, photo = tmp_path / "student", teacher.parent / "photo.png"
-    assert main(["distill", str(teacher), "--into", "siren", "--steps", "20", "--set", "width=32", "batch=1024", "feature_share=0.5",
-                 "--data", str(photo), "--out", str(out), "--json"]) == 0
+    assert (
+        main(
+            [
+                "distill",
+                str(teacher),
+                "--into",
+                "siren",
+                "--steps",
+                "20",
+                "--set",
+                "width=32",
+                "batch=1024",
+                "feature_share=0.5",
+                "--data",
+                str(photo),
+                "--out",
+                str(out),
+                "--json",
+            ]
+        )
+        == 0
+    )
     captured = capsys.readouterr()
     report = json.loads(captured.out.splitlines()[-1])
     assert report["method"] == "siren"
@@ -39,19 +74,22 @@ def test_a_student_is_a_run_like_any_other(teacher, tmp_path, capsys):
     assert "hashgrid" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("arguments", "message"), [
-    (["--into", "siern"], "siren"),
-    ([], "--into"),
-    (["--into", "siren", "--set", "feature_shar=0.5"], "feature_shar"),
-    (["--into", "siren", "--set", "feature_share=2"], "feature_share=2"),
-    (["--into", "siren", "--set", "feature_share=0.8", "value_share=0.7"], "together at most 1"),
-    (["--into", "triplane"], "dimensions"),
-    (["--into", "siren", "--share-heads"], "share-heads"),
-    (["--into", "siren", "--steps", "3", "--seconds", "3"], "--steps and --seconds"),
-    (["--resume"], "--out"),
-    (["--resume", "--into", "siren", "--out", "x"], "leave out --into"),
-    (["--into", "hashgrid", "--data", "nowhere.png", "--steps", "1"], "nowhere.png"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--into", "siern"], "siren"),
+        ([], "--into"),
+        (["--into", "siren", "--set", "feature_shar=0.5"], "feature_shar"),
+        (["--into", "siren", "--set", "feature_share=2"], "feature_share=2"),
+        (["--into", "siren", "--set", "feature_share=0.8", "value_share=0.7"], "together at most 1"),
+        (["--into", "triplane"], "dimensions"),
+        (["--into", "siren", "--share-heads"], "share-heads"),
+        (["--into", "siren", "--steps", "3", "--seconds", "3"], "--steps and --seconds"),
+        (["--resume"], "--out"),
+        (["--resume", "--into", "siren", "--out", "x"], "leave out --into"),
+        (["--into", "hashgrid", "--data", "nowhere.png", "--steps", "1"], "nowhere.png"),
+    ],
+)
 def test_bad_input_is_one_line(teacher, arguments, message, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["distill", str(teacher), *arguments]) == 2
@@ -62,7 +100,23 @@ def test_bad_input_is_one_line(teacher, arguments, message, tmp_path, capsys, mo
 
 def test_a_distilled_run_is_not_repeated_or_resumed_as_a_fit(teacher, tmp_path, capsys):
     out = tmp_path / "student"
-    assert main(["distill", str(teacher), "--into", "hashgrid", "--steps", "3", "--set", "table_size=256", "--out", str(out)]) == 0
+    assert (
+        main(
+            [
+                "distill",
+                str(teacher),
+                "--into",
+                "hashgrid",
+                "--steps",
+                "3",
+                "--set",
+                "table_size=256",
+                "--out",
+                str(out),
+            ]
+        )
+        == 0
+    )
     assert main(["fit", str(out)]) == 2
     assert "distill" in capsys.readouterr().err
     assert main(["distill", str(teacher), "--resume", "--out", str(teacher)]) == 0

@@ -21,7 +21,23 @@ def test_what_it_cannot_be_combined_with(photograph, tmp_path, capsys):
     assert main(["fit", str(photograph), "--init", "fresh", "--params", "20k", "--out", str(run)]) == 2
     assert "chooses the growth of hashgrid, which --params solves" in capsys.readouterr().err
     assert main(["fit", str(photograph), *SMALL, "--out", str(run)]) == 0
-    assert main(["fit", str(photograph), "--from", str(run), "--init", "fresh", "--steps", "2", "--out", str(tmp_path / "b")]) == 2
+    assert (
+        main(
+            [
+                "fit",
+                str(photograph),
+                "--from",
+                str(run),
+                "--init",
+                "fresh",
+                "--steps",
+                "2",
+                "--out",
+                str(tmp_path / "b"),
+            ]
+        )
+        == 2
+    )
     assert "give one of them" in capsys.readouterr().err
     assert main(["fit", str(run), "--init", "fresh"]) == 2
     assert not (tmp_path / "b").exists()
@@ -29,11 +45,47 @@ def test_what_it_cannot_be_combined_with(photograph, tmp_path, capsys):
 
 def test_the_size_is_kept_where_octaves_are_chosen(photograph, tmp_path):
     run = tmp_path / "run"
-    assert main(["fit", str(photograph), "--method", "frequency", "--init", "fresh", "--params", "6k", "--steps", "2", "--out", str(run)]) == 0
+    assert (
+        main(
+            [
+                "fit",
+                str(photograph),
+                "--method",
+                "frequency",
+                "--init",
+                "fresh",
+                "--params",
+                "6k",
+                "--steps",
+                "2",
+                "--out",
+                str(run),
+            ]
+        )
+        == 0
+    )
     header = json.loads((run / "run.json").read_text())
     assert header["init"]["value"] != header["init"]["default"] and abs(header["parameters"] / 6000 - 1) < 0.03
 
 
 def test_octaves_of_cam_are_not_chosen_by_its_sigma(photograph, tmp_path, capsys):
-    assert main(["fit", str(photograph), "--method", "cam", "--set", "encoding=octaves", "--init", "fresh", "--steps", "2", "--out", str(tmp_path / "run")]) == 2
+    assert (
+        main(
+            [
+                "fit",
+                str(photograph),
+                "--method",
+                "cam",
+                "--set",
+                "encoding=octaves",
+                "--init",
+                "fresh",
+                "--steps",
+                "2",
+                "--out",
+                str(tmp_path / "run"),
+            ]
+        )
+        == 2
+    )
     assert "cam has no sigma to choose" in capsys.readouterr().err

@@ -42,20 +42,25 @@ def scene(folder, count=9, alpha=255, **change):
     frames = []
     for i in range(count):
         Image.new("RGBA", (12, 8), (90, 90, 90, alpha)).save(folder / "images" / f"{i}.png")
-        frames.append({"file_path": f"images/{i}.png", "transform_matrix": POSE} | (change if i == 3 or count == 1 else {}))
+        frames.append(
+            {"file_path": f"images/{i}.png", "transform_matrix": POSE} | (change if i == 3 or count == 1 else {})
+        )
     (folder / "transforms.json").write_text(json.dumps({"camera_angle_x": 0.8, "frames": frames}))
     return folder
 
 
-@pytest.mark.parametrize("how, message", [
-    ({"file_path": "images/gone.png"}, "transforms.json, images/gone.png: no such picture"),
-    ({"w": 13}, "images/3.png: the picture is 12 x 8, but its w is given as 13"),
-    ({"transform_matrix": [[float("nan")] * 4] * 4}, "images/3.png: its camera has numbers that are infinite"),
-    ({"transform_matrix": [[2, 0, 0, 0], *POSE[1:]]}, "images/3.png: its camera's axes are no rotation"),
-    ({"fl_x": 1e7}, "images/3.png: focal lengths of 1e+07"),
-    ({"count": 1}, "needs two views or more"),
-    ({"alpha": 0}, "transparent all over"),
-])
+@pytest.mark.parametrize(
+    "how, message",
+    [
+        ({"file_path": "images/gone.png"}, "transforms.json, images/gone.png: no such picture"),
+        ({"w": 13}, "images/3.png: the picture is 12 x 8, but its w is given as 13"),
+        ({"transform_matrix": [[float("nan")] * 4] * 4}, "images/3.png: its camera has numbers that are infinite"),
+        ({"transform_matrix": [[2, 0, 0, 0], *POSE[1:]]}, "images/3.png: its camera's axes are no rotation"),
+        ({"fl_x": 1e7}, "images/3.png: focal lengths of 1e+07"),
+        ({"count": 1}, "needs two views or more"),
+        ({"alpha": 0}, "transparent all over"),
+    ],
+)
 def test_scenes_that_cannot_be_fitted(tmp_path, capsys, how, message):
     assert main(["fit", str(scene(tmp_path / "scene", **how)), "--steps", "2"]) == 2
     error = capsys.readouterr().err

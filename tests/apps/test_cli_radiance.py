@@ -25,7 +25,21 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def run(folder, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "run"
-    assert main(["fit", str(folder), "--out", str(out), "--steps", "60", *(word for s in SETTINGS for word in ("--set", s)), "--json"]) == 0
+    assert (
+        main(
+            [
+                "fit",
+                str(folder),
+                "--out",
+                str(out),
+                "--steps",
+                "60",
+                *(word for s in SETTINGS for word in ("--set", s)),
+                "--json",
+            ]
+        )
+        == 0
+    )
     return out
 
 
@@ -58,7 +72,9 @@ def test_evaluate_scores_what_the_run_was_not_fitted_to(run, folder, tmp_path, c
         (mixed / f"transforms_{split}.json").unlink()
     (mixed / "transforms.json").write_text(json.dumps(new | {"frames": known["frames"][:3] + new["frames"]}))
     assert main(["evaluate", str(run), "--data", str(mixed), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["metrics"]["psnr"] == pytest.approx(np.mean(list(scores.values())), abs=1e-3)
+    assert json.loads(capsys.readouterr().out)["metrics"]["psnr"] == pytest.approx(
+        np.mean(list(scores.values())), abs=1e-3
+    )
     (mixed / "transforms.json").write_text(json.dumps(known))
     assert main(["evaluate", str(run), "--data", str(mixed)]) == 2
     assert "fitted to all of its 12 views" in capsys.readouterr().err
@@ -81,7 +97,21 @@ def test_a_run_without_cameras_has_none_to_draw(run, tmp_path, capsys):
 
 
 def test_the_end_of_a_fit_has_the_scores_of_each_view(folder, tmp_path, capsys):
-    assert main(["fit", str(folder), "--out", str(tmp_path / "run"), "--steps", "2", *(word for s in SETTINGS for word in ("--set", s)), "--json"]) == 0
+    assert (
+        main(
+            [
+                "fit",
+                str(folder),
+                "--out",
+                str(tmp_path / "run"),
+                "--steps",
+                "2",
+                *(word for s in SETTINGS for word in ("--set", s)),
+                "--json",
+            ]
+        )
+        == 0
+    )
     said = capsys.readouterr()
     views = json.loads((tmp_path / "run" / "metrics.json").read_text())["views"]
     assert json.loads(said.out.splitlines()[-1])["views"] == views and len(views) == 3
@@ -100,21 +130,44 @@ def test_of_many_views_the_worst_and_the_best_are_printed():
         console.print(_table(views))
     lines = printed.get().splitlines()
     shown = [float(line.split()[-1]) for line in lines if line.strip().startswith("photo [")]
-    assert shown == [20.0, 20.1, 20.2, 20.3, 20.4, 23.5, 23.6, 23.7, 23.8, 23.9] and lines[6].strip() == "... 30 more in metrics.json"
+    assert (
+        shown == [20.0, 20.1, 20.2, 20.3, 20.4, 23.5, 23.6, 23.7, 23.8, 23.9]
+        and lines[6].strip() == "... 30 more in metrics.json"
+    )
 
 
 def test_other_views_are_scored_on_the_background_of_the_run(folder, tmp_path, capsys):
     out = tmp_path / "run"
-    assert main(["fit", str(folder), "--out", str(out), "--steps", "10", "--backdrop", "black", *(word for s in SETTINGS for word in ("--set", s))]) == 0
+    assert (
+        main(
+            [
+                "fit",
+                str(folder),
+                "--out",
+                str(out),
+                "--steps",
+                "10",
+                "--backdrop",
+                "black",
+                *(word for s in SETTINGS for word in ("--set", s)),
+            ]
+        )
+        == 0
+    )
     copy = shutil.copytree(folder, tmp_path / "copy")
     capsys.readouterr()
     assert main(["evaluate", str(out), "--data", str(copy), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["metrics"] == pytest.approx(json.loads((out / "metrics.json").read_text())["metrics"], abs=1e-4)
+    assert json.loads(capsys.readouterr().out)["metrics"] == pytest.approx(
+        json.loads((out / "metrics.json").read_text())["metrics"], abs=1e-4
+    )
 
 
 def test_a_background_that_was_found_to_be_black_is_rendered_black(tmp_path):
     source, out = write_moving(tmp_path / "moving.npz"), tmp_path / "run"
-    assert main(["fit", str(source), "--out", str(out), "--steps", "20", *(w for s in SETTINGS for w in ("--set", s))]) == 0
+    assert (
+        main(["fit", str(source), "--out", str(out), "--steps", "20", *(w for s in SETTINGS for w in ("--set", s))])
+        == 0
+    )
     assert main(["render", str(out), "--crop-box=8,8,8,9,9,9", "--out", str(tmp_path / "nothing.png")]) == 0
     assert not np.asarray(Image.open(tmp_path / "nothing.png").convert("RGB")).any()
     # (what was found is no flag that somebody gave: the run can be repeated)
@@ -124,7 +177,16 @@ def test_a_background_that_was_found_to_be_black_is_rendered_black(tmp_path):
 
 def test_films(run, tmp_path, capsys):
     path = tmp_path / "path.json"
-    path.write_text(json.dumps({"camera_angle_x": 0.6, "w": 16, "h": 12, "frames": [{"transform_matrix": pose(a, 20).tolist()} for a in (0, 10, 20)]}))
+    path.write_text(
+        json.dumps(
+            {
+                "camera_angle_x": 0.6,
+                "w": 16,
+                "h": 12,
+                "frames": [{"transform_matrix": pose(a, 20).tolist()} for a in (0, 10, 20)],
+            }
+        )
+    )
     assert main(["render", str(run), "--path", str(path), "--out", str(tmp_path / "path.mp4"), "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["frames"] == 3 and (report["width"], report["height"]) == (16, 12)
@@ -132,10 +194,17 @@ def test_films(run, tmp_path, capsys):
     assert Image.open(tmp_path / "around.gif").n_frames > 20
 
 
-@pytest.mark.parametrize("flags, message", [
-    (["--view", "99"], "views 0 to 14"), (["--time", "0.5"], "stands still"), (["--crop", "0,0,1,1"], "is not for runs of the kind radiance"),
-    (["--path", "nothing.json"], "cannot be opened"), (["--turntable", "--path", "x.json"], "one of the two"), (["--view", "20,10"], "number of one"),
-])
+@pytest.mark.parametrize(
+    "flags, message",
+    [
+        (["--view", "99"], "views 0 to 14"),
+        (["--time", "0.5"], "stands still"),
+        (["--crop", "0,0,1,1"], "is not for runs of the kind radiance"),
+        (["--path", "nothing.json"], "cannot be opened"),
+        (["--turntable", "--path", "x.json"], "one of the two"),
+        (["--view", "20,10"], "number of one"),
+    ],
+)
 def test_requests_that_are_wrong(run, capsys, flags, message):
     assert main(["render", str(run), *flags]) == 2
     error = capsys.readouterr().err.strip()
@@ -155,16 +224,20 @@ def edit(index, key, value, split="train"):
     def change(content, which):
         if which == split:
             content["frames"][index][key] = value
+
     return change
 
 
-@pytest.mark.parametrize("change, message", [
-    (edit(2, "file_path", "./train/none"), "no such picture"),
-    (edit(3, "transform_matrix", np.full((4, 4), np.nan).tolist()), "./train/3: "),
-    (edit(3, "transform_matrix", (2 * np.eye(4)).tolist()), "no rotation"),
-    (edit(4, "fl_x", 1e9), "absurd"),
-    (edit(1, "w", 7), "the picture is 24 x 24"),
-])
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (edit(2, "file_path", "./train/none"), "no such picture"),
+        (edit(3, "transform_matrix", np.full((4, 4), np.nan).tolist()), "./train/3: "),
+        (edit(3, "transform_matrix", (2 * np.eye(4)).tolist()), "no rotation"),
+        (edit(4, "fl_x", 1e9), "absurd"),
+        (edit(1, "w", 7), "the picture is 24 x 24"),
+    ],
+)
 def test_scenes_that_are_wrong(folder, tmp_path, capsys, change, message):
     copy = shutil.copytree(folder, tmp_path / "copy")
     broken(copy, change)
@@ -183,7 +256,23 @@ def test_transparent_view(folder, tmp_path, capsys):
 def test_moving_scene(tmp_path, capsys):
     source = write_moving(tmp_path / "moving.npz")
     out = tmp_path / "run"
-    assert main(["fit", str(source), "--out", str(out), "--steps", "20", "--backdrop", "black", *(w for s in SETTINGS for w in ("--set", s)), "--json"]) == 0
+    assert (
+        main(
+            [
+                "fit",
+                str(source),
+                "--out",
+                str(out),
+                "--steps",
+                "20",
+                "--backdrop",
+                "black",
+                *(w for s in SETTINGS for w in ("--set", s)),
+                "--json",
+            ]
+        )
+        == 0
+    )
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["kind"] == "radiance"
     assert main(["render", str(out), "--time", "0.7", "--out", str(tmp_path / "later.png")]) == 0
     assert main(["render", str(out), "--time", "1.7", "--out", str(tmp_path / "later.png")]) == 2

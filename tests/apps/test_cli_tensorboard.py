@@ -17,7 +17,24 @@ def events(folder):
 def test_curves_pictures_and_metrics(tmp_path, photograph, capsys):
     out = tmp_path / "run"
     pytest.importorskip("tensorboard")
-    assert main(["fit", str(photograph), "--steps", "60", "--set", "levels=4", "table_size=4096", "batch=1024", "--out", str(out), "--tensorboard"]) == 0
+    assert (
+        main(
+            [
+                "fit",
+                str(photograph),
+                "--steps",
+                "60",
+                "--set",
+                "levels=4",
+                "table_size=4096",
+                "batch=1024",
+                "--out",
+                str(out),
+                "--tensorboard",
+            ]
+        )
+        == 0
+    )
     assert f"tensorboard --logdir {out}" in capsys.readouterr().err
     log = events(out / "tensorboard")
     assert {"loss", "psnr", "final/psnr"} <= set(log.Tags()["scalars"])

@@ -17,7 +17,12 @@ QUICK = ["--steps", "200", "--set", "batch=4096", "table_size=4096", "--json"]
 def clip(tmp_path):
     """Eight frames of a disc that grows on a slope of colours, as a folder."""
     y, x = np.mgrid[:36, :48]
-    frames = np.stack([np.stack([x * 4, y * 5, np.where((x - 24) ** 2 + (y - 18) ** 2 < (4 + 1.5 * i) ** 2, 220, 40)], -1) for i in range(8)])
+    frames = np.stack(
+        [
+            np.stack([x * 4, y * 5, np.where((x - 24) ** 2 + (y - 18) ** 2 < (4 + 1.5 * i) ** 2, 220, 40)], -1)
+            for i in range(8)
+        ]
+    )
     write_clip(tmp_path / "clip", frames.astype(np.uint8), 24.0)
     return tmp_path / "clip"
 
@@ -40,9 +45,14 @@ def test_evaluate_and_preview(run, capsys):
     assert np.asarray(Image.open(run / "preview.png")).shape == (3 * 42 - 6, 4 * 54 - 6, 3)
 
 
-@pytest.mark.parametrize(("flags", "name", "size", "frames"), [
-    ([], "a.mp4", (48, 36), 8), (["--rate", "16", "--scale", "2"], "a.gif", (96, 72), 16), (["--part", "0.25,0.75", "--size", "20x14"], "a", (20, 14), 4),
-])
+@pytest.mark.parametrize(
+    ("flags", "name", "size", "frames"),
+    [
+        ([], "a.mp4", (48, 36), 8),
+        (["--rate", "16", "--scale", "2"], "a.gif", (96, 72), 16),
+        (["--part", "0.25,0.75", "--size", "20x14"], "a", (20, 14), 4),
+    ],
+)
 def test_films_gifs_and_folders(run, tmp_path, flags, name, size, frames):
     out = tmp_path / "out" / name
     out.parent.mkdir()
@@ -66,7 +76,13 @@ def test_withheld_frames_are_scored(tmp_path, clip, capsys):
 
 
 def test_flags_that_do_not_go_together(run, tmp_path, capsys):
-    for flags in (["--time", "9"], ["--time", "0.5", "--rate", "3"], ["--part", "0,9"], ["--slice", "z=0.5"], ["--out", str(tmp_path / "a.wav")],
-                  ["--rate", "1e9"]):
+    for flags in (
+        ["--time", "9"],
+        ["--time", "0.5", "--rate", "3"],
+        ["--part", "0,9"],
+        ["--slice", "z=0.5"],
+        ["--out", str(tmp_path / "a.wav")],
+        ["--rate", "1e9"],
+    ):
         assert main(["render", str(run), *flags]) == 2
         assert capsys.readouterr().err.startswith("error: ")

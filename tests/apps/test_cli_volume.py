@@ -20,7 +20,23 @@ def ball(tmp_path):
 
 @pytest.fixture
 def run(tmp_path, ball, capsys):
-    assert main(["fit", str(ball), "--out", str(tmp_path / "run"), "--steps", "300", "--set", "batch=2048", "levels=4", "--json"]) == 0
+    assert (
+        main(
+            [
+                "fit",
+                str(ball),
+                "--out",
+                str(tmp_path / "run"),
+                "--steps",
+                "300",
+                "--set",
+                "batch=2048",
+                "levels=4",
+                "--json",
+            ]
+        )
+        == 0
+    )
     report = json.loads(capsys.readouterr().out)
     assert report["kind"] == "volume" and report["metrics"]["psnr"] > 30
     return tmp_path / "run"
@@ -34,8 +50,11 @@ def test_evaluate_and_preview(run, capsys):
 
 
 def test_slices_show_the_ball_where_it_is(run, tmp_path):
-    for flags, size, place in ((["--slice", "z=0.54"], (20, 16), (14, 5)), (["--slice", "y=0.34", "--scale", "2"], (40, 24), (28, 12)),
-                               (["--slice", "x=0.72"], (16, 12), (5, 6))):
+    for flags, size, place in (
+        (["--slice", "z=0.54"], (20, 16), (14, 5)),
+        (["--slice", "y=0.34", "--scale", "2"], (40, 24), (28, 12)),
+        (["--slice", "x=0.72"], (16, 12), (5, 6)),
+    ):
         assert main(["render", str(run), *flags, "--out", str(tmp_path / "slice.png")]) == 0
         picture = Image.open(tmp_path / "slice.png").convert("L")
         assert picture.size == size
@@ -61,7 +80,12 @@ def test_projection_shows_something_in_the_middle_of_nothing(run, tmp_path):
 
 
 def test_flags_that_mean_nothing_are_refused(run, tmp_path, capsys):
-    for flags in (["--rate", "5"], ["--slice", "w=3"], ["--size", "5x6"], ["--slice", "z=0.5", "--size", "5x6", "--scale", "2"],
-                  ["--out", str(tmp_path / "x.mp3")]):
+    for flags in (
+        ["--rate", "5"],
+        ["--slice", "w=3"],
+        ["--size", "5x6"],
+        ["--slice", "z=0.5", "--size", "5x6", "--scale", "2"],
+        ["--out", str(tmp_path / "x.mp3")],
+    ):
         assert main(["render", str(run), *flags]) == 2
         assert capsys.readouterr().err.startswith("error: ")

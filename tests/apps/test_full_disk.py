@@ -11,7 +11,9 @@ def small_disk(tmp_path):
     """A folder with room for 200 kB."""
     folder = tmp_path / "small"
     folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(folder)], capture_output=True, text=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(folder)], capture_output=True, text=True
+    )
     if mounted.returncode:
         pytest.skip(f"a small disk cannot be mounted here ({mounted.stderr.strip()})")
     yield folder
@@ -19,8 +21,24 @@ def small_disk(tmp_path):
 
 
 def test_fit_on_a_full_disk(small_disk, photograph):
-    done = subprocess.run([sys.executable, "-m", "apps.cli.main", "fit", str(photograph), "--steps", "5", "--params", "200k",
-                           "--out", str(small_disk / "run")], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "apps.cli.main",
+            "fit",
+            str(photograph),
+            "--steps",
+            "5",
+            "--params",
+            "200k",
+            "--out",
+            str(small_disk / "run"),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     lines = done.stderr.strip().splitlines()
     assert done.returncode == 2, done.stderr
     assert lines[-1].startswith("error: ")

@@ -55,7 +55,9 @@ def test_every_second_pixel_is_scored_where_all_pixels_lie():
     image = Image.from_array((0.5 + 0.4 * np.sin(9 * x + 5 * y))[..., None].astype(np.float32), "srgb")
     sparse, psnr = every_second_pixel(image)
     assert sparse.domain.shape == (32, 32)
-    method = make_method("siren", {"width": 48, "hidden_layers": 3, "batch": 1024, "learning_rate": 1e-3, "first_omega": 10.0})
+    method = make_method(
+        "siren", {"width": 48, "hidden_layers": 3, "batch": 1024, "learning_rate": 1e-3, "first_omega": 10.0}
+    )
     assert psnr(fitted(sparse, method, steps=400, seed=0).field) > 36
 
 
@@ -80,7 +82,9 @@ def test_frequencies_are_seen_where_they_are_and_the_literal_formula_fails():
 def test_states_and_jets_are_no_worse_than_their_control():
     base = {"batch": 4096, "learning_rate": 2e-3, "waves": 56, "width": 56, "nodes": 8, "lowest": 4.0, "highest": 60.0}
     image = named("split", 128)
-    control = psnr_of(image, make_method("nstr", base | {"mode": "control", "waves": 60, "width": 60}), steps=200, seed=0)[0]
+    control = psnr_of(
+        image, make_method("nstr", base | {"mode": "control", "waves": 60, "width": 60}), steps=200, seed=0
+    )[0]
     for options in ({}, {"transport": "jet"}, {"phases": True}):
         assert psnr_of(image, make_method("nstr", base | options), steps=200, seed=0)[0] > control - 1.0
 
@@ -118,7 +122,9 @@ def test_frequencies_chosen_from_the_spectrum_beat_the_default():
 
 def test_trained_and_held_out_pixels_are_scored_apart():
     image = photograph("camera", 32, grey=True, held_out=0.5)
-    trained, held_out = fresh._both(image, make_method("siren", {"width": 32, "first_omega": 200.0, "batch": 512}), 150, 0)
+    trained, held_out = fresh._both(
+        image, make_method("siren", {"width": 32, "first_omega": 200.0, "batch": 512}), 150, 0
+    )
     assert trained > held_out + 3  # fast waves fit every second pixel and say nothing of the others
 
 
@@ -128,21 +134,35 @@ def test_every_decoder_learns_a_photograph():
     from fields.methods.heads import Head
 
     image = photograph("astronaut", 48)
-    scores = {head: psnr_of(image, make_method("densegrid", {"batch": 2304, "head": head, "width": 16, "resolution": 24}), steps=120, seed=0)[0]
-              for head in get_args(Head)}
+    scores = {
+        head: psnr_of(
+            image,
+            make_method("densegrid", {"batch": 2304, "head": head, "width": 16, "resolution": 24}),
+            steps=120,
+            seed=0,
+        )[0]
+        for head in get_args(Head)
+    }
     assert min(scores.values()) > scores["mlp"] - 6 and min(scores.values()) > 18
 
 
 def test_sines_follow_a_photograph_sooner_than_relus_behind_octaves():
     image = photograph("camera", 128, grey=True)
-    scores = {name: psnr_of(image, make_method(name, inr.FAMILY[name] | {"batch": 4096}), steps=150, seed=0)[0] for name in ("siren", "frequency", "finer")}
+    scores = {
+        name: psnr_of(image, make_method(name, inr.FAMILY[name] | {"batch": 4096}), steps=150, seed=0)[0]
+        for name in ("siren", "frequency", "finer")
+    }
     assert scores["siren"] > scores["frequency"] + 1 and scores["finer"] > scores["frequency"] + 1
 
 
 def test_random_features_have_a_best_width_between_too_smooth_and_too_rough():
     image = photograph("camera", 128, grey=True)
-    scores = [psnr_of(image, make_method("fourier", inr.FAMILY["fourier"] | {"sigma": sigma, "batch": 4096}), steps=150, seed=0)[0]
-              for sigma in (0.25, 2.0, 32.0)]
+    scores = [
+        psnr_of(
+            image, make_method("fourier", inr.FAMILY["fourier"] | {"sigma": sigma, "batch": 4096}), steps=150, seed=0
+        )[0]
+        for sigma in (0.25, 2.0, 32.0)
+    ]
     assert scores[1] > scores[0] + 0.5 and scores[1] > scores[2] + 2
 
 
@@ -157,8 +177,10 @@ def test_space_in_a_grid_is_learned_sooner_than_in_a_perceptron():
     from scenes import load
 
     duck = load("procedural:duck", "radiance")
-    scores = {name: fields.fit_field(duck, name, steps=60, options=METHODS[name][1] | more | {"batch": 8192}).metrics["psnr"]
-              for name, more in (("hashgrid", {}), ("nerf", {"hidden_layers": 4}))}
+    scores = {
+        name: fields.fit_field(duck, name, steps=60, options=METHODS[name][1] | more | {"batch": 8192}).metrics["psnr"]
+        for name, more in (("hashgrid", {}), ("nerf", {"hidden_layers": 4}))
+    }
     assert scores["hashgrid"] > scores["nerf"] + 2
 
 
@@ -168,7 +190,9 @@ def test_a_norm_over_a_ray_and_one_of_each_sample_both_learn():
     duck = load("procedural:duck", "radiance")
     base = {"width": 32, "hidden_layers": 3, "color_layers": 1, "learning_rate": 2e-3}
     for mixed in (False, True):
-        few, more = (rays.scored(duck, base, mixed, steps=steps, rays=128, samples=32, views=1, seed=0)[0] for steps in (2, 60))
+        few, more = (
+            rays.scored(duck, base, mixed, steps=steps, rays=128, samples=32, views=1, seed=0)[0] for steps in (2, 60)
+        )
         assert more > few + 1
 
 

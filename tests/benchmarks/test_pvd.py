@@ -20,9 +20,14 @@ def test_ways_and_their_plot(tmp_path):
     assert set(ways_of("scene", "hashgrid", "nerf")) == {"", ":shared", ":one-shot", ":at once"}
     assert set(ways_of("scene", "nerf", "hashgrid")) == {""}
     assert set(ways_of("image", "siren", "hashgrid")) == {"", ":one-shot"}
-    draw([{"id": "image@3:scratch:siren", "unit": "dB", "at_seconds": [3, 6], "values": [20.0, 22.0]},
-          {"id": "image@3:hashgrid>siren", "seconds": 3.0, "value": 23.0},
-          {"id": "image@3:kplanes>siren:one-shot", "seconds": 3.0, "value": 22.0}], tmp_path / "plot.png")
+    draw(
+        [
+            {"id": "image@3:scratch:siren", "unit": "dB", "at_seconds": [3, 6], "values": [20.0, 22.0]},
+            {"id": "image@3:hashgrid>siren", "seconds": 3.0, "value": 23.0},
+            {"id": "image@3:kplanes>siren:one-shot", "seconds": 3.0, "value": 22.0},
+        ],
+        tmp_path / "plot.png",
+    )
     assert (tmp_path / "plot.png").stat().st_size > 1000
 
 
@@ -62,7 +67,11 @@ def test_students_and_scratch_have_the_same_rates_and_rows_say_how_long(tmp_path
 
 def test_of_the_best_two_rates_the_better_after_all_of_the_time_stays(tmp_path, monkeypatch):
     early, late = {1 / 3: 1.0, 1.0: 2.0, 3.0: 3.0}, {1 / 3: 9.0, 1.0: 5.0, 3.0: 4.0}
-    monkeypatch.setattr(Source, "_fitted", lambda self, name, seconds, out, factor=1.0: {"value": (early if seconds < 3 else late)[factor]})
+    monkeypatch.setattr(
+        Source,
+        "_fitted",
+        lambda self, name, seconds, out, factor=1.0: {"value": (early if seconds < 3 else late)[factor]},
+    )
     assert Source("image", Ledger(tmp_path), 3.0).factor("siren") == 1.0
 
 

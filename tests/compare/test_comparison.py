@@ -56,6 +56,7 @@ def test_a_comparison_that_was_stopped_goes_on_and_keeps_what_is_finished(photog
         def stop(trainer):
             if run.header["method"] == "siren" and trainer.index == 5:
                 comparison.stop()
+
         return [stop]
 
     assert not comparison.run(plan(photograph), begin)
@@ -97,11 +98,13 @@ def test_the_page_needs_nothing_besides_itself(photograph, tmp_path):
     comparison = Comparison.create(plan(photograph), tmp_path / "c")
     comparison.run(plan(photograph))
     text = write_report(comparison).read_text()
-    assert "src=\"http" not in text and "href=\"http" not in text and "url(" not in text and "{{" not in text
-    assert text.count("class=\"pane\"") == 3 and "<svg class=\"chart\"" in text
+    assert 'src="http' not in text and 'href="http' not in text and "url(" not in text and "{{" not in text
+    assert text.count('class="pane"') == 3 and '<svg class="chart"' in text
     for name in ("curves.png", "crops.png", "target.png"):
         assert (comparison.path / name).read_bytes()[:4] == b"\x89PNG"
-    assert "<script>alert" not in html(Comparison(comparison.path, {**comparison.header, "signal": "<script>alert(1)</script>"}))
+    assert "<script>alert" not in html(
+        Comparison(comparison.path, {**comparison.header, "signal": "<script>alert(1)</script>"})
+    )
 
 
 def test_places_are_where_the_error_is_and_do_not_overlap():
@@ -118,12 +121,28 @@ def test_places_are_where_the_error_is_and_do_not_overlap():
 
 
 def test_numbers_as_they_are_written():
-    assert written((27.204, 0.131), "{:.2f}") == "27.20 ± 0.13" and written((5.0, None), "{:,.0f}") == "5" and written(None, "{}") == "–"
+    assert (
+        written((27.204, 0.131), "{:.2f}") == "27.20 ± 0.13"
+        and written((5.0, None), "{:,.0f}") == "5"
+        and written(None, "{}") == "–"
+    )
     assert [key for key, *_ in columns({"rows": []})] == ["parameters", "bytes", "steps", "seconds", "memory"]
 
 
 def test_the_command(photograph, tmp_path, capsys):
-    call = ["compare", str(photograph), "--methods", "hashgrid,siren", "--steps", "3", "--params", "6k", "--out", str(tmp_path / "c"), "--json"]
+    call = [
+        "compare",
+        str(photograph),
+        "--methods",
+        "hashgrid,siren",
+        "--steps",
+        "3",
+        "--params",
+        "6k",
+        "--out",
+        str(tmp_path / "c"),
+        "--json",
+    ]
     assert main(call) == 0
     report = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert len(report["rows"]) == 2 and (tmp_path / "c" / "comparison.html").is_file()

@@ -22,7 +22,14 @@ from scenes.volume import Volume
 
 GRID = {"table_size": 2048, "width": 16, "batch": 4096}
 SINES = {"width": 32, "hidden_layers": 2, "batch": 2048}
-OPTIONS = {"hashgrid": GRID, "densegrid": {"width": 16, "batch": 4096}, "siren": SINES, "frequency": {**SINES, "learning_rate": 5e-3, "octaves": 6}, "rbf": {"batch": 2048}, "cam": {"batch": 2048, "width": 32, "learning_rate": 5e-3}}
+OPTIONS = {
+    "hashgrid": GRID,
+    "densegrid": {"width": 16, "batch": 4096},
+    "siren": SINES,
+    "frequency": {**SINES, "learning_rate": 5e-3, "octaves": 6},
+    "rbf": {"batch": 2048},
+    "cam": {"batch": 2048, "width": 32, "learning_rate": 5e-3},
+}
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +75,9 @@ def test_the_teacher_is_left_as_it_is_and_the_feature_stage_leaves_the_last_laye
 
 
 def test_features_come_near_the_teachers(teacher):
-    trainer, _ = prepare(teacher, "hashgrid", steps=120, options=GRID, stages=Stages(feature_share=1.0, value_share=0.0))
+    trainer, _ = prepare(
+        teacher, "hashgrid", steps=120, options=GRID, stages=Stages(feature_share=1.0, value_share=0.0)
+    )
     losses = []
     trainer.callbacks.append(lambda t: losses.append(t.loss))
     trainer.run()
@@ -80,7 +89,9 @@ def test_features_are_what_the_last_layer_sees(teacher):
     for name, options in list(OPTIONS.items())[:4]:
         method = make_method(name, options).prepare(Image.from_array(np.zeros((48, 56, 3), np.uint8)))
         field = method.build(domain, channels, 0)
-        values = torch.nn.functional.linear(last_features(field, coords), output_layer(field).weight, output_layer(field).bias)
+        values = torch.nn.functional.linear(
+            last_features(field, coords), output_layer(field).weight, output_layer(field).bias
+        )
         torch.testing.assert_close(values * field.scale + field.offset, field(coords), rtol=1e-4, atol=1e-5)
 
 
@@ -88,12 +99,17 @@ def test_nothing_is_shared_unless_asked_for(teacher):
     taught = teacher.load_field()
     trainer, _ = prepare(teacher, "densegrid", steps=1, options={"width": 16})
     network = {name: t for name, t in trainer.field.state_dict().items() if name.startswith("network.")}
-    assert not any(name in taught.state_dict() and torch.equal(t, taught.state_dict()[name]) for name, t in network.items())
+    assert not any(
+        name in taught.state_dict() and torch.equal(t, taught.state_dict()[name]) for name, t in network.items()
+    )
     sharing, run = prepare(teacher, "hashgrid", steps=1, options={**GRID, "table_size": 1024}, share_heads=True)
     for name in ("network.hidden.0.weight", "network.hidden.1.weight", "network.output.weight"):
         assert torch.equal(sharing.field.state_dict()[name], taught.state_dict()[name])
-    assert not any(name.startswith("encoder.") and torch.equal(t, taught.state_dict()[name]) for name, t in sharing.field.state_dict().items()
-                   if t.shape == taught.state_dict()[name].shape)
+    assert not any(
+        name.startswith("encoder.") and torch.equal(t, taught.state_dict()[name])
+        for name, t in sharing.field.state_dict().items()
+        if t.shape == taught.state_dict()[name].shape
+    )
     assert sharing.objective.match.map is None
     with pytest.raises(BadInput, match="share-heads"):
         prepare(teacher, "siren", steps=1, options=SINES, share_heads=True)
@@ -131,7 +147,9 @@ def test_resuming_wants_the_teacher_of_then(teacher, tmp_path, capsys, monkeypat
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert resume(Run.open(tmp_path / "student")).index == 5  # (its path is whole)
-    fields.fit_field(Image.from_array(np.zeros((8, 8, 3), np.uint8)), "hashgrid", steps=1, options=GRID, out=tmp_path / "other")
+    fields.fit_field(
+        Image.from_array(np.zeros((8, 8, 3), np.uint8)), "hashgrid", steps=1, options=GRID, out=tmp_path / "other"
+    )
     # RUN is another field; it is the one, moved; the one has changed since.
     assert main(["distill", str(tmp_path / "other"), "--out", str(tmp_path / "student"), "--resume"]) == 2
     assert "is not the field that" in capsys.readouterr().err
@@ -148,7 +166,9 @@ def test_data_that_a_student_cannot_be_scored_on_are_told_before_the_work(teache
 
     data, out = str(tmp_path / "grey.png"), tmp_path / "student"
     Pillow.fromarray(np.zeros((9, 8), np.uint8)).save(data)
-    assert main(["distill", str(teacher.path), "--into", "siren", "--steps", "1", "--data", data, "--out", str(out)]) == 2
+    assert (
+        main(["distill", str(teacher.path), "--into", "siren", "--steps", "1", "--data", data, "--out", str(out)]) == 2
+    )
     assert "has the channels grey; the field of" in capsys.readouterr().err and not out.exists()
     with pytest.raises(BadInput, match="has 3 dimensions"):
         check_data(Volume.from_array(np.arange(64, dtype=np.float32).reshape(4, 4, 4)), teacher)
@@ -157,21 +177,46 @@ def test_data_that_a_student_cannot_be_scored_on_are_told_before_the_work(teache
 def test_the_stage_is_shown_and_logged(teacher, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("apps.cli.progress.LINE_SECONDS", 0.0)
     monkeypatch.setattr("fields.fit.callbacks.LOG_SECONDS", 0.0)
-    assert main(["distill", str(teacher.path), "--into", "siren", "--steps", "4", "--set", "width=16", "batch=64", "feature_share=0.5",
-                 "--out", str(tmp_path / "student")]) == 0
+    assert (
+        main(
+            [
+                "distill",
+                str(teacher.path),
+                "--into",
+                "siren",
+                "--steps",
+                "4",
+                "--set",
+                "width=16",
+                "batch=64",
+                "feature_share=0.5",
+                "--out",
+                str(tmp_path / "student"),
+            ]
+        )
+        == 0
+    )
     told = capsys.readouterr().err
     assert "features  1/4 steps" in told and "values  3/4 steps" in told and "against the teacher: psnr" in told
     assert [row["stage"] for row in Run.open(tmp_path / "student").history()] == [FEATURES] * 2 + [VALUES] * 2
 
 
-PICTURES = {**OPTIONS, "fourier": SINES, "neurbf": {"kernels": 64, "table_size": 256, "growth": 2.0, "width": 16, "batch": 1024}}
+PICTURES = {
+    **OPTIONS,
+    "fourier": SINES,
+    "neurbf": {"kernels": 64, "table_size": 256, "growth": 2.0, "width": 16, "batch": 1024},
+}
 
 
 @pytest.mark.parametrize("taught", ["hashgrid", "siren", "fourier", "cam", "rbf", "neurbf"])
 def test_every_architecture_into_every_other(taught, astronaut, tmp_path):
-    fields.fit_field(Image.from_array(astronaut[60:84, 180:208]), taught, steps=3, options=PICTURES[taught], out=tmp_path / "teacher")
+    fields.fit_field(
+        Image.from_array(astronaut[60:84, 180:208]), taught, steps=3, options=PICTURES[taught], out=tmp_path / "teacher"
+    )
     for into in ("hashgrid", "siren", "fourier", "cam", "rbf", "neurbf"):
-        trainer, _ = prepare(Run.open(tmp_path / "teacher"), into, steps=4, options=PICTURES[into], stages=Stages(feature_share=0.5))
+        trainer, _ = prepare(
+            Run.open(tmp_path / "teacher"), into, steps=4, options=PICTURES[into], stages=Stages(feature_share=0.5)
+        )
         losses = []
         trainer.callbacks.append(lambda t: losses.append(t.loss))
         trainer.run()
@@ -198,7 +243,13 @@ def test_shares_of_the_steps():
 
 def test_sounds(tmp_path):
     t = np.arange(4000) / 8000
-    fields.fit_field(Audio.from_array((0.3 * np.sin(500 * t)).astype(np.float32), 8000), "hashgrid", steps=150, out=tmp_path / "a", options={"batch": 2048})
+    fields.fit_field(
+        Audio.from_array((0.3 * np.sin(500 * t)).astype(np.float32), 8000),
+        "hashgrid",
+        steps=150,
+        out=tmp_path / "a",
+        options={"batch": 2048},
+    )
     assert distill_field(tmp_path / "a", "densegrid", steps=200, options={"batch": 2048}).metrics["snr"] > 10
 
 
@@ -223,13 +274,17 @@ def test_shapes_keep_their_surface_and_normals(quantity, tmp_path, monkeypatch):
     monkeypatch.setattr("fields.distill.teacher.RESOLUTION", 64)
     ball = trimesh.creation.icosphere(3)
     shape = Shape.from_mesh(ball.vertices, ball.faces, quantity=quantity)
-    taught = fields.fit_field(shape, "hashgrid", steps=200, options={"table_size": 4096, "width": 16, "batch": 16384}, out=tmp_path / "ball")
+    taught = fields.fit_field(
+        shape, "hashgrid", steps=200, options={"table_size": 4096, "width": 16, "batch": 16384}, out=tmp_path / "ball"
+    )
     result = distill_field(tmp_path / "ball", "densegrid", steps=200, options={"batch": 16384})
     assert result.metrics["chamfer"] < 0.01
     if quantity == "signed":
         assert taught.metrics["iou"] > 0.97
         assert result.metrics["iou"] > 0.95
-        trainer, _ = prepare(Run.open(tmp_path / "ball"), "siren", steps=6, options=SINES, stages=Stages(normal_weight=0.1))
+        trainer, _ = prepare(
+            Run.open(tmp_path / "ball"), "siren", steps=6, options=SINES, stages=Stages(normal_weight=0.1)
+        )
         stages = []
         trainer.callbacks.append(lambda t: stages.append(t.objective.stage))
         trainer.run()
@@ -249,6 +304,8 @@ def test_bad_input(teacher, tmp_path):
         prepare(teacher, "triplane", steps=1)
     with pytest.raises(BadInput, match="memory"):
         prepare(teacher, "hashgrid", steps=1, options={"levels": 24, "table_size": 2**26, "features": 8, "growth": 2.0})
-    fields.fit_field(Image.from_array(np.zeros((8, 8, 3), np.uint8)), "hashgrid", steps=1, options=GRID, out=tmp_path / "plain")
+    fields.fit_field(
+        Image.from_array(np.zeros((8, 8, 3), np.uint8)), "hashgrid", steps=1, options=GRID, out=tmp_path / "plain"
+    )
     with pytest.raises(BadInput, match="fit --resume"):
         resume(Run.open(tmp_path / "plain"))

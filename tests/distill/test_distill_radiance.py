@@ -36,7 +36,9 @@ PLANES = {**SMALL, "resolution": 24, "width": 16, "color_width": 16, "color_laye
 @pytest.fixture(scope="module")
 def teacher(tmp_path_factory) -> Run:
     folder = tmp_path_factory.mktemp("ball")
-    fit_field(scenes.load(write_scene(folder / "scene")), "hashgrid", steps=150, options=SMALL_GRID, out=folder / "teacher")
+    fit_field(
+        scenes.load(write_scene(folder / "scene")), "hashgrid", steps=150, options=SMALL_GRID, out=folder / "teacher"
+    )
     return Run.open(folder / "teacher")
 
 
@@ -51,12 +53,16 @@ def test_students_look_like_the_teacher(teacher, into, options, tmp_path):
     student = Run.open(tmp_path / "student")
     assert len(student.cameras()) == len(teacher.cameras())  # so that it may teach in turn
     # Where the teacher and all around it is empty, so is the student.
-    near = torch.nn.functional.max_pool3d(teacher.load_field().grid.occupancy.cells().float(), 3, stride=1, padding=1) > 0
+    near = (
+        torch.nn.functional.max_pool3d(teacher.load_field().grid.occupancy.cells().float(), 3, stride=1, padding=1) > 0
+    )
     assert not (result.field.grid.occupancy.cells() & ~near).any()
 
 
 def test_stages_and_what_they_train(teacher):
-    trainer, _ = prepare(teacher, "densegrid", steps=30, options=PLANES, stages=Stages(feature_share=0.3, value_share=0.3))
+    trainer, _ = prepare(
+        teacher, "densegrid", steps=30, options=PLANES, stages=Stages(feature_share=0.3, value_share=0.3)
+    )
     field, taught = trainer.field, trainer.objective.teacher
     before = {name: tensor.clone() for name, tensor in taught.state_dict().items()}
     head = field.head.output.weight.clone()
@@ -77,7 +83,13 @@ def test_students_want_fewer_samples_a_step_than_fits_unless_told(teacher, into,
 
 
 def test_a_map_between_features_of_two_sizes(teacher):
-    trainer, _ = prepare(teacher, "densegrid", steps=10, options={**PLANES, "ray_features": 9}, stages=Stages(feature_share=1.0, value_share=0.0))
+    trainer, _ = prepare(
+        teacher,
+        "densegrid",
+        steps=10,
+        options={**PLANES, "ray_features": 9},
+        stages=Stages(feature_share=1.0, value_share=0.0),
+    )
     assert trainer.objective.map.weight.shape == (15, 8)
     before = trainer.objective.map.weight.clone()
     trainer.run()
@@ -95,11 +107,23 @@ def test_shared_heads_are_named_and_unshared_ones_are_fresh(teacher):
 
 
 def test_a_grid_of_harmonics_is_a_student_and_a_teacher_without_a_stage_of_features(teacher, tmp_path):
-    options = {**SMALL, "resolution": 12, "levels": 1, "features": 28, "head": "linear", "color": "harmonics", "direction_degree": 3, "table_rate": 0.2}
+    options = {
+        **SMALL,
+        "resolution": 12,
+        "levels": 1,
+        "features": 28,
+        "head": "linear",
+        "color": "harmonics",
+        "direction_degree": 3,
+        "table_rate": 0.2,
+    }
     stages = Stages(feature_share=0.3, value_share=0.3)
     student = distill_field(teacher, "densegrid", steps=60, options=options, stages=stages, out=tmp_path / "student")
     assert student.field.head is None and student.metrics["psnr"] > 14
-    for run, into, how in ((teacher, "densegrid", options), (Run.open(tmp_path / "student"), "hashgrid", {**SMALL_GRID, "ray_features": 28})):
+    for run, into, how in (
+        (teacher, "densegrid", options),
+        (Run.open(tmp_path / "student"), "hashgrid", {**SMALL_GRID, "ray_features": 28}),
+    ):
         trainer, _ = prepare(run, into, steps=4, options=how, stages=stages)
         assert trainer.objective.map is None and FEATURES not in trainer.objective.available
         trainer.run()
@@ -135,7 +159,11 @@ def test_cameras_between_two():
 def test_rays_are_a_pure_function_of_the_step(teacher):
     signal = prepare(teacher, "hashgrid", steps=1, options=SMALL_GRID)[0].objective.signal
     a, b, c = signal.rays(4, 320, 0), signal.rays(4, 320, 0), signal.rays(5, 320, 0)
-    assert np.array_equal(a.origins, b.origins) and np.array_equal(a.directions, b.directions) and not np.array_equal(a.directions, c.directions)
+    assert (
+        np.array_equal(a.origins, b.origins)
+        and np.array_equal(a.directions, b.directions)
+        and not np.array_equal(a.directions, c.directions)
+    )
     assert np.allclose(np.linalg.norm(a.directions, axis=1), 1, atol=1e-6)
 
 
@@ -170,18 +198,26 @@ def test_stop_then_resume_gives_the_bits_of_the_uninterrupted_distillation(teach
 
 
 def test_hard_rays_are_gone_along_again(teacher):
-    trainer, _ = prepare(teacher, "densegrid", steps=6, options=PLANES, stages=Stages(feature_share=0, value_share=0, hard_share=0.25))
+    trainer, _ = prepare(
+        teacher, "densegrid", steps=6, options=PLANES, stages=Stages(feature_share=0, value_share=0, hard_share=0.25)
+    )
     trainer.run()
     objective = trainer.objective
     batch = objective.batch(6, 4096, 0, torch.device("cpu"))
     pool = {tuple(ray.tolist()) for ray in objective._hard_rays.pool[:, 3:6]}
     again = [tuple(ray.tolist()) in pool for ray in batch.directions]
     assert len(pool) > 4
-    assert sum(again) == int(0.25 * len(again)) and all(again[:sum(again)])
+    assert sum(again) == int(0.25 * len(again)) and all(again[: sum(again)])
 
 
 def test_rays_that_go_again_are_of_no_camera_of_the_step(teacher):
-    trainer, _ = prepare(teacher, "densegrid", steps=6, options=PLANES, stages=Stages(feature_share=0, value_share=0, hard_share=0.25, hard_cameras=0.5))
+    trainer, _ = prepare(
+        teacher,
+        "densegrid",
+        steps=6,
+        options=PLANES,
+        stages=Stages(feature_share=0, value_share=0, hard_share=0.25, hard_cameras=0.5),
+    )
     trainer.run()
     views = trainer.objective.batch(6, 4096, 0, torch.device("cpu")).views
     again = int(0.25 * len(views))
@@ -200,10 +236,12 @@ def test_the_teacher_says_where_samples_are(teacher):
     batch = objective.batch(0, 4096, 0, torch.device("cpu"))
     answer = objective._weighty(field, objective._answer(field, batch)[0])
     taught = objective.teacher
-    whole = render_rays(taught, batch.origins, batch.directions, taught.grid, batch.background, seed=batch.jitter, **taught.how)
+    whole = render_rays(
+        taught, batch.origins, batch.directions, taught.grid, batch.background, seed=batch.jitter, **taught.how
+    )
     colors = taught.color(answer.taught, batch.directions[answer.samples.ray_indices])
     pixels = objective._pixels(taught, batch, answer.samples, answer.taught, colors)
-    assert 0 < len(answer.samples) and float((pixels - whole.color).abs().max()) < 0.02
+    assert len(answer.samples) > 0 and float((pixels - whole.color).abs().max()) < 0.02
 
 
 def test_once_pixels_are_compared_samples_without_weight_are_left_out(teacher):
@@ -219,7 +257,9 @@ def test_once_pixels_are_compared_samples_without_weight_are_left_out(teacher):
 
 
 def test_each_stage_begins_with_fresh_moments_and_is_not_gone_back_to(teacher):
-    trainer, _ = prepare(teacher, "densegrid", steps=20, options=PLANES, stages=Stages(feature_share=0.2, value_share=0.2))
+    trainer, _ = prepare(
+        teacher, "densegrid", steps=20, options=PLANES, stages=Stages(feature_share=0.2, value_share=0.2)
+    )
     steps = []
     trainer.callbacks.append(lambda t: steps.append((t.stage, int(t.optimizer.state[0]["steps"]))))
     trainer.callbacks.append(lambda t: setattr(t, "total", 60) if t.index == 10 else None)
@@ -234,10 +274,18 @@ def test_the_second_look_at_the_rate_is_at_the_last_stage(teacher, monkeypatch):
 
     now, costs = [100.0], {FEATURES: 0.01, VALUES: 0.02, RENDERED: 0.1}
     monkeypatch.setattr(time, "perf_counter", lambda: now[0])
-    trainer, _ = prepare(teacher, "densegrid", seconds=10.0, options=PLANES, stages=Stages(feature_share=0.2, value_share=0.2))
+    trainer, _ = prepare(
+        teacher, "densegrid", seconds=10.0, options=PLANES, stages=Stages(feature_share=0.2, value_share=0.2)
+    )
     monkeypatch.setattr(trainer.objective, "evaluation_seconds", lambda field: 0.0)
     monkeypatch.setattr(trainer, "_step_seconds", lambda stage: costs[stage])
-    monkeypatch.setattr(trainer.objective, "loss", lambda field, batch: (now.__setitem__(0, now[0] + 1.3 * costs[trainer.stage]), field.head.output.weight.sum())[1])
+    monkeypatch.setattr(
+        trainer.objective,
+        "loss",
+        lambda field, batch: (now.__setitem__(0, now[0] + 1.3 * costs[trainer.stage]), field.head.output.weight.sum())[
+            1
+        ],
+    )
     trainer.run()
     # Steps took a third longer than was thought: the time is kept all the same.
     assert trainer.done and 9.0 < now[0] - 100.0 < 10.2
@@ -245,14 +293,21 @@ def test_the_second_look_at_the_rate_is_at_the_last_stage(teacher, monkeypatch):
 
 def test_a_learned_background_is_the_students_too(tmp_path):
     scene = scenes.load(write_scene(tmp_path / "scene"))
-    taught = fit_field(scene, "hashgrid", steps=5, options={**SMALL_GRID, "background": "learned"}, out=tmp_path / "teacher")
+    taught = fit_field(
+        scene, "hashgrid", steps=5, options={**SMALL_GRID, "background": "learned"}, out=tmp_path / "teacher"
+    )
     taught.field.background.data.copy_(torch.tensor([2.0, -2.0, 0.0]))
     taught.run.save_field(taught.field, taught.method)
-    trainer, _ = prepare(taught.run, "densegrid", steps=3, options=PLANES, stages=Stages(feature_share=0, value_share=0))
+    trainer, _ = prepare(
+        taught.run, "densegrid", steps=3, options=PLANES, stages=Stages(feature_share=0, value_share=0)
+    )
     torch.testing.assert_close(trainer.field.backdrop(), taught.field.backdrop())
     trainer.run()
     view = trainer.objective.signal.test[0]
-    corners = [trainer.objective.signal.picture(view)[0, 0], trainer.objective.view(trainer.field, view).color[0, 0].numpy()]
+    corners = [
+        trainer.objective.signal.picture(view)[0, 0],
+        trainer.objective.view(trainer.field, view).color[0, 0].numpy(),
+    ]
     assert np.abs(corners[0] - corners[1]).max() < 0.2 and corners[1][0] > 0.7 > 0.3 > corners[1][1]
     with pytest.raises(BadInput, match="leave background out"):
         prepare(taught.run, "densegrid", steps=1, options={**PLANES, "background": "white"})
@@ -289,7 +344,9 @@ def test_cameras_are_not_blamed_for_rays_of_others(teacher):
 
 
 def test_hard_cameras_stand_again(teacher):
-    trainer, _ = prepare(teacher, "densegrid", steps=6, options=PLANES, stages=Stages(feature_share=0, value_share=0, hard_cameras=0.5))
+    trainer, _ = prepare(
+        teacher, "densegrid", steps=6, options=PLANES, stages=Stages(feature_share=0, value_share=0, hard_cameras=0.5)
+    )
     trainer.run()
     hard, signal = trainer.objective._hard_cameras, trainer.objective.signal
     assert len(hard.pool) == 6  # the worst of each step's sixteen
@@ -297,7 +354,9 @@ def test_hard_cameras_stand_again(teacher):
     standing = hard.mix_in(drawn, 6)
     assert len(standing) == len(drawn) and standing[6:] == drawn[6:]
     for camera in standing[:6]:
-        row = hard.pool[[np.allclose(camera.pose[:, 3], row[:12].reshape(3, 4)[:, 3]) for row in hard.pool.numpy()]][0].numpy()
+        row = hard.pool[[np.allclose(camera.pose[:, 3], row[:12].reshape(3, 4)[:, 3]) for row in hard.pool.numpy()]][
+            0
+        ].numpy()
         turn = np.arccos((np.trace(camera.pose[:, :3].T @ row[:12].reshape(3, 4)[:, :3]) - 1) / 2)
         assert 0 < turn < 3 * np.pi / 20
     # The camera whose rays were wrong is the one that is kept.
@@ -315,17 +374,36 @@ def test_the_heaviest_samples_of_each_ray():
     assert heaviest(weights, samples, 1.0).all()
 
 
-SCENES = {"hashgrid": SMALL_GRID, "nerf": NETWORK, "tensorf": {**PLANES, "resolution": 16}, "densegrid": PLANES, "triplane": PLANES,
-          "neurbf": {**SMALL, "kernels": 64, "table_size": 256, "growth": 1.3, "width": 16}, "rbf": SMALL, "cam": {**SMALL, "width": 32}}
+SCENES = {
+    "hashgrid": SMALL_GRID,
+    "nerf": NETWORK,
+    "tensorf": {**PLANES, "resolution": 16},
+    "densegrid": PLANES,
+    "triplane": PLANES,
+    "neurbf": {**SMALL, "kernels": 64, "table_size": 256, "growth": 1.3, "width": 16},
+    "rbf": SMALL,
+    "cam": {**SMALL, "width": 32},
+}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("taught", SCENES)
 def test_every_architecture_into_every_other(taught, tmp_path):
-    fit_field(scenes.load(write_scene(tmp_path / "scene")), taught, steps=3, options={**SCENES[taught], "batch": 512}, out=tmp_path / "teacher")
+    fit_field(
+        scenes.load(write_scene(tmp_path / "scene")),
+        taught,
+        steps=3,
+        options={**SCENES[taught], "batch": 512},
+        out=tmp_path / "teacher",
+    )
     for into in SCENES:
-        trainer, _ = prepare(Run.open(tmp_path / "teacher"), into, steps=6, options={**SCENES[into], "batch": 512},
-                             stages=Stages(feature_share=0.34, value_share=0.34))
+        trainer, _ = prepare(
+            Run.open(tmp_path / "teacher"),
+            into,
+            steps=6,
+            options={**SCENES[into], "batch": 512},
+            stages=Stages(feature_share=0.34, value_share=0.34),
+        )
         seen = []
         trainer.callbacks.append(lambda t: seen.append((t.stage, t.loss)))
         trainer.run()
@@ -334,7 +412,13 @@ def test_every_architecture_into_every_other(taught, tmp_path):
 
 
 def test_moving_scenes(tmp_path):
-    fit_field(scenes.load(write_moving(tmp_path / "moving.npz")), "hashgrid", steps=60, options=SMALL_GRID, out=tmp_path / "teacher")
+    fit_field(
+        scenes.load(write_moving(tmp_path / "moving.npz")),
+        "hashgrid",
+        steps=60,
+        options=SMALL_GRID,
+        out=tmp_path / "teacher",
+    )
     assert distill_field(tmp_path / "teacher", "hashgrid", steps=60, options=SMALL_GRID).metrics["psnr"] > 16
 
 
@@ -350,7 +434,10 @@ def test_answers_that_are_kept_come_around(teacher, tmp_path):
     whole, _ = prepare(teacher, "densegrid", steps=60, options=PLANES, stages=stages)
     asked = []
     ask = whole.objective._ask
-    whole.objective._ask = lambda field, *rest: (asked.append(whole.index) if field is whole.objective.teacher else None, ask(field, *rest))[1]
+    whole.objective._ask = lambda field, *rest: (
+        asked.append(whole.index) if field is whole.objective.teacher else None,
+        ask(field, *rest),
+    )[1]
     whole.run()
     turn = whole.objective._answers._turn
     # The teacher was asked in the first steps, once each, and never again.
@@ -371,7 +458,10 @@ def test_a_teacher_in_one_small_file(teacher, tmp_path):
     small = Run.open(tmp_path / "teacher.fsq")
     assert len(small.cameras()) == len(teacher.cameras()) and small.cameras()[0].looks_like(teacher.cameras()[0])
     student = distill_field(small, "hashgrid", steps=60, options=SMALL_GRID, out=tmp_path / "student")
-    assert student.metrics["psnr"] > 15 and student.run.header["teacher"]["bytes"] == (tmp_path / "teacher.fsq").stat().st_size
+    assert (
+        student.metrics["psnr"] > 15
+        and student.run.header["teacher"]["bytes"] == (tmp_path / "teacher.fsq").stat().st_size
+    )
     assert main(["render", str(tmp_path / "teacher.fsq"), "--view", "1", "--out", str(tmp_path / "view.png")]) == 0
 
 

@@ -25,7 +25,9 @@ def run(tmp_path_factory):
     """A quickly fitted, painted ball of radius 2 around (5, 0, 0)."""
     folder = tmp_path_factory.mktemp("ball")
     ball = trimesh.creation.icosphere(4, radius=2.0)
-    ball.visual.vertex_colors = np.concatenate([ball.vertices * 50 + 128, np.full((len(ball.vertices), 1), 255)], axis=1).astype(np.uint8)
+    ball.visual.vertex_colors = np.concatenate(
+        [ball.vertices * 50 + 128, np.full((len(ball.vertices), 1), 255)], axis=1
+    ).astype(np.uint8)
     ball.apply_translation([5.0, 0.0, 0.0])
     ball.export(folder / "ball.ply")
     assert main(["fit", str(folder / "ball.ply"), "--out", str(folder / "run"), *QUICK]) == 0

@@ -11,7 +11,9 @@ class Blob(PointField):
     """A volume of 4 x 4 x 2 units whose values fall from 1 in its middle to 0, over 100 to 900."""
 
     def __init__(self) -> None:
-        axes = tuple(Axis(name, 10.0, 10.0 + extent, "mm", round(extent * 8)) for name, extent in zip("xyz", (4.0, 4.0, 2.0)))
+        axes = tuple(
+            Axis(name, 10.0, 10.0 + extent, "mm", round(extent * 8)) for name, extent in zip("xyz", (4.0, 4.0, 2.0))
+        )
         super().__init__(Domain(axes), Channels(("value",), "scalar", lower=100.0, upper=900.0))
         self.anchor = torch.nn.Parameter(torch.zeros(1))
 
@@ -24,7 +26,9 @@ class Beads(RadianceField):
     """Two coloured balls with a highlight that moves with the eye, in a box of side 2 around the origin."""
 
     def __init__(self) -> None:
-        super().__init__(Domain(tuple(Axis(name, -1.0, 1.0, "") for name in "xyz")), Channels(("red", "green", "blue"), "srgb"))
+        super().__init__(
+            Domain(tuple(Axis(name, -1.0, 1.0, "") for name in "xyz")), Channels(("red", "green", "blue"), "srgb")
+        )
         self.anchor = torch.nn.Parameter(torch.zeros(1))
 
     def away(self, coords):
@@ -53,16 +57,37 @@ def composited(columns: dict[str, np.ndarray], camera, background: float = 1.0) 
     width, height, f = camera.width, camera.height, camera.focal
     # (what is behind the eye or far off to a side is not drawn, as the formula of the projection does not hold there)
     seen = (places - eye) @ rotation
-    near = np.flatnonzero((seen[:, 2] > 0.01) & (np.abs(seen[:, :2]) < 1.3 * seen[:, 2:] * np.array([width, height]) / (2 * f) + 1e-9).all(axis=1))
+    near = np.flatnonzero(
+        (seen[:, 2] > 0.01)
+        & (np.abs(seen[:, :2]) < 1.3 * seen[:, 2:] * np.array([width, height]) / (2 * f) + 1e-9).all(axis=1)
+    )
     order = near[np.argsort(seen[near, 2], kind="stable")]
-    columns, places, seen = {name: np.asarray(column)[order] for name, column in columns.items()}, places[order], seen[order]
+    columns, places, seen = (
+        {name: np.asarray(column)[order] for name, column in columns.items()},
+        places[order],
+        seen[order],
+    )
     scales = np.exp(np.stack([columns[f"scale_{k}"] for k in range(3)], axis=1).astype(np.float64))
     w, x, y, z = (np.stack([columns[f"rot_{k}"] for k in range(4)], axis=1).astype(np.float64)).T
-    turn = np.stack([1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y), 2 * (x * y + w * z), 1 - 2 * (x * x + z * z),
-                     2 * (y * z - w * x), 2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)], axis=1).reshape(-1, 3, 3)
+    turn = np.stack(
+        [
+            1 - 2 * (y * y + z * z),
+            2 * (x * y - w * z),
+            2 * (x * z + w * y),
+            2 * (x * y + w * z),
+            1 - 2 * (x * x + z * z),
+            2 * (y * z - w * x),
+            2 * (x * z - w * y),
+            2 * (y * z + w * x),
+            1 - 2 * (x * x + y * y),
+        ],
+        axis=1,
+    ).reshape(-1, 3, 3)
     covariance = (turn * scales[:, None, :] ** 2) @ turn.transpose(0, 2, 1)
     opacity = 1 / (1 + np.exp(-columns["opacity"].astype(np.float64)))
-    colours = np.clip(_harmonic_colours(columns, (places - eye) / np.linalg.norm(places - eye, axis=1, keepdims=True)), 0, None)
+    colours = np.clip(
+        _harmonic_colours(columns, (places - eye) / np.linalg.norm(places - eye, axis=1, keepdims=True)), 0, None
+    )
     depth = seen[:, 2]
     jacobian = np.zeros((len(places), 2, 3))
     jacobian[:, 0, 0] = jacobian[:, 1, 1] = f / depth

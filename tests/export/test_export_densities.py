@@ -43,11 +43,21 @@ def test_a_radiance_field_becomes_a_mesh_in_the_colours_that_do_not_depend_on_th
     at = torch.from_numpy((mesh.vertices + 1) / 2).float()
     away = field.away(at).abs()
     assert mesh.is_watertight and report["parts"] == 2 and away.max() < 1e-3 and away.mean() < 5e-5
-    mean = np.mean([field.color(at, torch.tensor(d).float().expand_as(at)).numpy() for d in trimesh.creation.icosphere(2).vertices], axis=0)
+    mean = np.mean(
+        [
+            field.color(at, torch.tensor(d).float().expand_as(at)).numpy()
+            for d in trimesh.creation.icosphere(2).vertices
+        ],
+        axis=0,
+    )
     assert np.abs(mesh.visual.vertex_colors[:, :3] / 255 - mean).mean() < 0.01
     suggested = export(Source(None, field, "radiance"), tmp_path / "b.glb", Request(resolution=48))
     assert 1 < suggested["level"] < 599 and suggested["parts"] == 2
-    export(Source(None, field, "radiance"), tmp_path / "c.glb", Request(resolution=48, texture=128, faces=800, largest=True))
+    export(
+        Source(None, field, "radiance"),
+        tmp_path / "c.glb",
+        Request(resolution=48, texture=128, faces=800, largest=True),
+    )
     one = trimesh.load_mesh(tmp_path / "c.glb")
     assert one.bounds[1, 0] < 0.4 and one.visual.material.baseColorTexture.size == (128, 128)
 
@@ -63,8 +73,19 @@ def test_splats_look_like_the_field(tmp_path):
     field = Beads()
     export(Source(None, field, "radiance"), tmp_path / "a.ply", Request(points=4000), "splat")
     raw = trimesh.load(tmp_path / "a.ply").metadata["_ply_raw"]["vertex"]["data"]
-    names = ["x", "y", "z", "nx", "ny", "nz", *(f"f_dc_{k}" for k in range(3)), *(f"f_rest_{k}" for k in range(45)), "opacity",
-             *(f"scale_{k}" for k in range(3)), *(f"rot_{k}" for k in range(4))]
+    names = [
+        "x",
+        "y",
+        "z",
+        "nx",
+        "ny",
+        "nz",
+        *(f"f_dc_{k}" for k in range(3)),
+        *(f"f_rest_{k}" for k in range(45)),
+        "opacity",
+        *(f"scale_{k}" for k in range(3)),
+        *(f"rot_{k}" for k in range(4)),
+    ]
     assert list(raw.dtype.names) == names, "the names and the order of the format"
     columns = {name: raw[name].reshape(-1) for name in names}
     assert np.allclose(np.linalg.norm([columns[f"rot_{k}"] for k in range(4)], axis=0), 1, atol=1e-5)
@@ -96,7 +117,9 @@ class Still(RadianceField):
     def color(self, feature, directions):
         points = (feature * 2.24 - 1.12).numpy()
         steps = np.eye(3, dtype=np.float32) * np.float32(4e-3)
-        normals = np.stack([self.duck.distance(points + step) - self.duck.distance(points - step) for step in steps], axis=1)
+        normals = np.stack(
+            [self.duck.distance(points + step) - self.duck.distance(points - step) for step in steps], axis=1
+        )
         normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
         return torch.from_numpy(self.duck.colour(points, normals, directions.numpy(), np.ones(len(points), np.float32)))
 

@@ -24,16 +24,31 @@ from posed_scene import SMALL, SMALL_GRID, write_moving, write_scene  # noqa: E4
 
 GRID = {"levels": 3, "table_size": 256, "batch": 1024}
 METHODS = {
-    "hashgrid": (2, GRID | {"width": 16}), "rbf": (3, GRID | {"units": 16}), "siren": (1, {}), "fourier": (2, {}), "wire": (2, {}),
-    "finer": (2, {}), "frequency": (3, {}), "cam": (2, {}), "kplanes": (3, {}), "triplane": (3, {}), "tensorf": (3, {}), "densegrid": (2, {}),
-    "nerv": (3, {}), "nervpp": (3, {}),
+    "hashgrid": (2, GRID | {"width": 16}),
+    "rbf": (3, GRID | {"units": 16}),
+    "siren": (1, {}),
+    "fourier": (2, {}),
+    "wire": (2, {}),
+    "finer": (2, {}),
+    "frequency": (3, {}),
+    "cam": (2, {}),
+    "kplanes": (3, {}),
+    "triplane": (3, {}),
+    "tensorf": (3, {}),
+    "densegrid": (2, {}),
+    "nerv": (3, {}),
+    "nervpp": (3, {}),
 }
 
 
 def signal_of(dimensions: int, kind: str):
     names = ("red", "green", "blue") if kind == "video" else ("grey",)
     sizes = (64, 36, 6)[:dimensions]
-    domain = Domain(tuple(Axis(name, 0.0, float(size), "px", size) for name, size in zip("xyt" if kind == "video" else "xyz", sizes)))
+    domain = Domain(
+        tuple(
+            Axis(name, 0.0, float(size), "px", size) for name, size in zip("xyt" if kind == "video" else "xyz", sizes)
+        )
+    )
     return SimpleNamespace(kind=kind, domain=domain, channels=Channels(names, "srgb"), preferred_loss="l2", rate=24.0)
 
 
@@ -83,7 +98,9 @@ def test_onnx(tmp_path, name):
     assert about["method"] == name and Domain.from_json(json.loads(about["domain"])) == source.field.domain
 
 
-@pytest.mark.parametrize("name", ["siren", "nervpp", *(pytest.param(name, marks=pytest.mark.slow) for name in ("hashgrid", "triplane"))])
+@pytest.mark.parametrize(
+    "name", ["siren", "nervpp", *(pytest.param(name, marks=pytest.mark.slow) for name in ("hashgrid", "triplane"))]
+)
 def test_programs(tmp_path, name):
     source = source_of(name)
     export(source, tmp_path / "a.pt2", Request())
@@ -98,7 +115,9 @@ class Fog(RadianceField):
     """A radiance field of two small networks."""
 
     def __init__(self) -> None:
-        super().__init__(Domain(tuple(Axis(name, 0.0, 1.0, "", None) for name in "xyz")), Channels(("red", "green", "blue"), "srgb"))
+        super().__init__(
+            Domain(tuple(Axis(name, 0.0, 1.0, "", None) for name in "xyz")), Channels(("red", "green", "blue"), "srgb")
+        )
         self.first, self.second = torch.nn.Linear(3, 9), torch.nn.Linear(11, 3)
 
     def density(self, coords, time=None):
@@ -119,26 +138,45 @@ def test_radiance_has_density_and_colour(tmp_path, ending):
     assert report["inputs"] == ["coords", "directions"] and report["outputs"] == ["density", "color"]
     if ending == "onnx":
         coords, directions = torch.rand(7, 3), torch.nn.functional.normalize(torch.randn(7, 3), dim=-1)
-        found = onnxruntime.InferenceSession(str(tmp_path / "a.onnx")).run(None, {"coords": coords.numpy(), "directions": directions.numpy()})
+        found = onnxruntime.InferenceSession(str(tmp_path / "a.onnx")).run(
+            None, {"coords": coords.numpy(), "directions": directions.numpy()}
+        )
         density, feature = source.field.density(coords)
         np.testing.assert_allclose(found[0], density.detach().numpy(), rtol=1e-4)
         np.testing.assert_allclose(found[1], source.field.color(feature, directions).detach().numpy(), atol=1e-5)
 
 
-@pytest.mark.parametrize(("method", "moving"), [("hashgrid", True), ("cam", True), ("cam", False), ("densegrid", False), ("rbf", False)])
+@pytest.mark.parametrize(
+    ("method", "moving"), [("hashgrid", True), ("cam", True), ("cam", False), ("densegrid", False), ("rbf", False)]
+)
 def test_scenes_that_move_density_that_is_seen_from_somewhere_and_colours_of_harmonics(tmp_path, method, moving):
     import onnxruntime
 
-    scene = scenes.load(write_moving(tmp_path / "moving.npz") if moving else write_scene(tmp_path / "scene"), "radiance")
-    options = {"hashgrid": SMALL_GRID, "cam": SMALL | {"width": 16, "hidden_layers": 2, "color_width": 16, "color_layers": 1},
-               "densegrid": SMALL | {"levels": 1, "features": 28, "resolution": 12, "head": "linear", "color": "harmonics", "direction_degree": 3},
-               "rbf": SMALL | GRID | {"units": 16, "color": "harmonics"}}[method]
+    scene = scenes.load(
+        write_moving(tmp_path / "moving.npz") if moving else write_scene(tmp_path / "scene"), "radiance"
+    )
+    options = {
+        "hashgrid": SMALL_GRID,
+        "cam": SMALL | {"width": 16, "hidden_layers": 2, "color_width": 16, "color_layers": 1},
+        "densegrid": SMALL
+        | {
+            "levels": 1,
+            "features": 28,
+            "resolution": 12,
+            "head": "linear",
+            "color": "harmonics",
+            "direction_degree": 3,
+        },
+        "rbf": SMALL | GRID | {"units": 16, "color": "harmonics"},
+    }[method]
     fit = fit_field(scene, method, steps=3, options=options, out=tmp_path / "run")
     report = export(Source(fit.run, fit.field, "radiance"), tmp_path / "a.onnx", Request())
     assert report["inputs"] == ["coords", "directions", *(["time"] if moving else [])]
     coords, directions = torch.rand(50, 3), torch.nn.functional.normalize(torch.randn(50, 3), dim=-1)
     inputs = {"coords": coords, "directions": directions} | ({"time": torch.rand(50)} if moving else {})
-    density, color = onnxruntime.InferenceSession(str(tmp_path / "a.onnx")).run(None, {name: value.numpy() for name, value in inputs.items()})
+    density, color = onnxruntime.InferenceSession(str(tmp_path / "a.onnx")).run(
+        None, {name: value.numpy() for name, value in inputs.items()}
+    )
     with torch.no_grad():
         exact, feature = fit.field.density(coords, inputs.get("time"), directions)
         np.testing.assert_allclose(density, exact.numpy(), rtol=2e-4)
@@ -162,14 +200,21 @@ def test_planes_are_found_by_what_the_description_says(tmp_path):
     for grid in table["grids"]:
         plane = arrays[grid["array"]]
         at = [coords[:, axis] * (nodes - 1) for axis, nodes in zip(grid["axes"], grid["nodes"])][::-1]
-        values = np.stack([map_coordinates(plane[..., channel], at, order=1) for channel in range(plane.shape[-1])], axis=-1)
+        values = np.stack(
+            [map_coordinates(plane[..., channel], at, order=1) for channel in range(plane.shape[-1])], axis=-1
+        )
         key = (grid["slot"], grid["product"])
         slots[key] = slots.get(key, 1.0) * values
-    sums = [sum(values for (slot, _), values in slots.items() if slot == number) for number in sorted({slot for slot, _ in slots})]
+    sums = [
+        sum(values for (slot, _), values in slots.items() if slot == number)
+        for number in sorted({slot for slot, _ in slots})
+    ]
     with torch.no_grad():
         expected = source.field.features(torch.from_numpy(coords)).numpy()
     planes = np.concatenate(sums, axis=-1)
-    np.testing.assert_allclose(planes, expected[:, :planes.shape[1]], atol=1e-5)  # (behind them the method has frequencies of the place)
+    np.testing.assert_allclose(
+        planes, expected[:, : planes.shape[1]], atol=1e-5
+    )  # (behind them the method has frequencies of the place)
     assert Domain.from_json(about["domain"]) == source.field.domain and about["method"] == "triplane"
 
 
@@ -187,9 +232,15 @@ def test_a_hash_grid_is_found_by_what_the_description_says(tmp_path):
         total = 0.0
         for corner in range(4):
             x, y = cell[:, 0] + np.uint64(corner & 1), cell[:, 1] + np.uint64(corner >> 1)
-            index = x ^ (y * np.uint64(table["primes"][1])) if grid["hashed"] else x + y * np.uint64(grid["grid_points_an_axis"])
+            index = (
+                x ^ (y * np.uint64(table["primes"][1]))
+                if grid["hashed"]
+                else x + y * np.uint64(grid["grid_points_an_axis"])
+            )
             index = (index & np.uint64(0xFFFFFFFF)) % np.uint64(len(rows))
-            weight = np.where(corner & 1, share[:, 0], 1 - share[:, 0]) * np.where(corner >> 1, share[:, 1], 1 - share[:, 1])
+            weight = np.where(corner & 1, share[:, 0], 1 - share[:, 0]) * np.where(
+                corner >> 1, share[:, 1], 1 - share[:, 1]
+            )
             total = total + weight[:, None] * rows[index]
         features.append(total)
     with torch.no_grad():
@@ -206,7 +257,11 @@ def test_places_that_cannot_be_written(tmp_path, name):
 def test_a_field_that_no_graph_can_hold_is_told_in_one_line(tmp_path):
     class Odd(torch.nn.Module):
         def forward(self, coords):
-            return torch.from_numpy(coords.detach().numpy().copy()) if float(coords.sum()) > 0 else coords[:0].repeat(int(coords[0, 0]), 1)
+            return (
+                torch.from_numpy(coords.detach().numpy().copy())
+                if float(coords.sum()) > 0
+                else coords[:0].repeat(int(coords[0, 0]), 1)
+            )
 
     source = source_of("siren")
     source.field.network = Odd()

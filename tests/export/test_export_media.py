@@ -29,7 +29,9 @@ def sound(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sound")
     time = np.arange(4000) / 8000
     soundfile.write(folder / "a.wav", 0.4 * np.sin(2 * np.pi * 300 * time), 8000)
-    assert main(["fit", str(folder / "a.wav"), "--out", str(folder / "run"), "--steps", "300", "--set", "batch=1024"]) == 0
+    assert (
+        main(["fit", str(folder / "a.wav"), "--out", str(folder / "run"), "--steps", "300", "--set", "batch=1024"]) == 0
+    )
     return folder / "run"
 
 
@@ -37,7 +39,9 @@ def sound(tmp_path_factory):
 def clip(tmp_path_factory):
     folder = tmp_path_factory.mktemp("clip")
     y, x = np.mgrid[:24, :32]
-    write_clip(folder / "a", np.stack([np.stack([x * 6, y * 8, 20 * t + 0 * x], -1) for t in range(6)]).astype(np.uint8), 6.0)
+    write_clip(
+        folder / "a", np.stack([np.stack([x * 6, y * 8, 20 * t + 0 * x], -1) for t in range(6)]).astype(np.uint8), 6.0
+    )
     assert main(["fit", str(folder / "a"), "--rate", "6", "--out", str(folder / "run"), "--steps", "100", *SMALL]) == 0
     return folder / "run"
 
@@ -64,7 +68,11 @@ def test_exr_holds_linear_light(photo, tmp_path, capsys):
     exported(photo, tmp_path / "a.exr", capsys, "--size", "40x30")
     with OpenEXR.File(str(tmp_path / "a.exr")) as file:
         channels = file.channels()
-        found = channels["RGB"].pixels if "RGB" in channels else np.stack([channels[name].pixels for name in "RGB"], axis=-1)
+        found = (
+            channels["RGB"].pixels
+            if "RGB" in channels
+            else np.stack([channels[name].pixels for name in "RGB"], axis=-1)
+        )
     shown = picture(load_field(photo), 40, 30)
     linear = np.where(shown <= 0.04045, shown / 12.92, ((np.maximum(shown, 0) + 0.055) / 1.055) ** 2.4)
     within = (shown > 0) & (shown < 1)
@@ -112,15 +120,25 @@ def test_a_small_file_is_a_run_wherever_one_is_taken(photo, tmp_path, capsys):
     assert report["metrics"]["psnr"] == pytest.approx(stored["metrics"]["psnr"], abs=0.2)
     assert main(["evaluate", str(small), "--json"]) == 0
     again = json.loads(capsys.readouterr().out)
-    assert again["metrics"]["psnr"] == pytest.approx(report["metrics"]["psnr"], abs=1e-6) and again["bytes"] == report["bytes"]
+    assert (
+        again["metrics"]["psnr"] == pytest.approx(report["metrics"]["psnr"], abs=1e-6)
+        and again["bytes"] == report["bytes"]
+    )
     assert main(["info", str(small), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["stored_bits"] == 8
     assert main(["render", str(small)]) == 0
     assert Image.open(tmp_path / "photo-render.png").size == (64, 48)
     exported(small, tmp_path / "b.png", capsys)
-    assert np.array_equal(np.asarray(Image.open(tmp_path / "b.png")), np.asarray(Image.open(tmp_path / "photo-render.png")))
+    assert np.array_equal(
+        np.asarray(Image.open(tmp_path / "b.png")), np.asarray(Image.open(tmp_path / "photo-render.png"))
+    )
     source = Run.open(photo).header["source"]["path"]
-    assert main(["fit", source, "--from", str(small), "--steps", "5", "--out", str(tmp_path / "warm"), *SMALL[:2], "--json"]) == 0
+    assert (
+        main(
+            ["fit", source, "--from", str(small), "--steps", "5", "--out", str(tmp_path / "warm"), *SMALL[:2], "--json"]
+        )
+        == 0
+    )
     assert json.loads(capsys.readouterr().out)["metrics"]["psnr"] > report["metrics"]["psnr"] - 3
     assert main(["fit", str(small), "--out", str(tmp_path / "again"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["metrics"] == stored["metrics"]
@@ -130,7 +148,24 @@ def test_a_small_file_is_a_run_wherever_one_is_taken(photo, tmp_path, capsys):
 
 def test_what_was_trained_for_eight_bits_loses_nothing(tmp_path, astronaut, capsys):
     Image.fromarray(astronaut[60:108, 180:244]).save(tmp_path / "a.png")
-    assert main(["fit", str(tmp_path / "a.png"), "--out", str(tmp_path / "run"), "--steps", "30", "--bits", "8", "--keep", "0.5", *SMALL]) == 0
+    assert (
+        main(
+            [
+                "fit",
+                str(tmp_path / "a.png"),
+                "--out",
+                str(tmp_path / "run"),
+                "--steps",
+                "30",
+                "--bits",
+                "8",
+                "--keep",
+                "0.5",
+                *SMALL,
+            ]
+        )
+        == 0
+    )
     report = exported(tmp_path / "run", tmp_path / "a.fsq", capsys)
     weights, again = load_field(tmp_path / "run").state_dict(), load_field(tmp_path / "a.fsq").state_dict()
     for name, tensor in weights.items():
@@ -139,12 +174,22 @@ def test_what_was_trained_for_eight_bits_loses_nothing(tmp_path, astronaut, caps
     assert report["bits_per_number"] < 8
 
 
-@pytest.mark.parametrize(("arguments", "words"), [
-    (["a.wav"], "it becomes --as picture: .png"), (["a.png", "--rate", "3"], "--rate"), (["a.png", "--crop", "0,0,900,20"], "reaches outside"),
-    (["a.png", "--crop", "0,0,0,9,9,9"], "X0,Y0,X1,Y1 in pixels"), (["a.fsq", "--bits", "9"], "2 to 8"), (["missing/a.png"], "does not exist"),
-    (["missing/a.fsq"], "does not exist"), (["a.png", "--size", "9x9", "--scale", "2"], "one of the two"), (["a.png", "--as", "clip"], "--as clip"),
-    (["a.png", "--resolution", "100"], "--resolution"), (["a.tga"], ".tga"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["a.wav"], "it becomes --as picture: .png"),
+        (["a.png", "--rate", "3"], "--rate"),
+        (["a.png", "--crop", "0,0,900,20"], "reaches outside"),
+        (["a.png", "--crop", "0,0,0,9,9,9"], "X0,Y0,X1,Y1 in pixels"),
+        (["a.fsq", "--bits", "9"], "2 to 8"),
+        (["missing/a.png"], "does not exist"),
+        (["missing/a.fsq"], "does not exist"),
+        (["a.png", "--size", "9x9", "--scale", "2"], "one of the two"),
+        (["a.png", "--as", "clip"], "--as clip"),
+        (["a.png", "--resolution", "100"], "--resolution"),
+        (["a.tga"], ".tga"),
+    ],
+)
 def test_requests_that_mean_nothing(photo, tmp_path, capsys, arguments, words):
     assert main(["export", str(photo), str(tmp_path / arguments[0]), *arguments[1:]]) == 2
     error = capsys.readouterr().err

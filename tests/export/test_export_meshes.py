@@ -24,7 +24,11 @@ def test_every_format_holds_the_ball(run, tmp_path, capsys, ending: str):
     assert mesh.is_watertight and mesh.volume == pytest.approx(4 / 3 * np.pi * 8, rel=0.05)
     assert np.abs(np.linalg.norm(mesh.vertices - [5, 0, 0], axis=1) - 2).mean() < 0.02
     assert report["watertight"] and report["triangles"] == len(mesh.faces) and report["form"] == "mesh"
-    assert report["distance_to_field_cells"] < 0.1 and report["distance_to_source"] < 0.01 and report["distance_from_source"] < 0.01
+    assert (
+        report["distance_to_field_cells"] < 0.1
+        and report["distance_to_source"] < 0.01
+        and report["distance_from_source"] < 0.01
+    )
     assert sorted(map(str, tmp_path.iterdir())) == sorted(report["files"])
     if ending in (".obj", ".ply"):
         wanted = ((mesh.vertices - [5, 0, 0]) * 50 + 128).clip(0, 255)
@@ -42,7 +46,10 @@ def test_a_glb_is_what_the_standard_says(run, tmp_path, capsys):
         view = file.bufferViews[accessor.bufferView]
         return np.frombuffer(file.binary_blob(), kind, accessor.count * width, view.byteOffset).reshape(-1, width)
 
-    places, normals = read(primitive.attributes.POSITION, np.float32, 3), read(primitive.attributes.NORMAL, np.float32, 3)
+    places, normals = (
+        read(primitive.attributes.POSITION, np.float32, 3),
+        read(primitive.attributes.NORMAL, np.float32, 3),
+    )
     assert np.allclose(np.linalg.norm(normals, axis=1), 1, atol=1e-5)
     assert ((places - [5, 0, 0]) / 2 * normals).sum(axis=1).mean() > 0.98
     assert file.accessors[primitive.attributes.POSITION].min == places.min(axis=0).tolist()
@@ -55,14 +62,28 @@ def test_a_glb_is_what_the_standard_says(run, tmp_path, capsys):
 
 @pytest.mark.parametrize("ending", [".glb", ".obj"])
 def test_textures(run, tmp_path, capsys, ending: str):
-    report = exported(run, tmp_path / f"ball{ending}", capsys, "--resolution", "32", "--faces", "600", "--texture", "256", "--normal-map")
+    report = exported(
+        run,
+        tmp_path / f"ball{ending}",
+        capsys,
+        "--resolution",
+        "32",
+        "--faces",
+        "600",
+        "--texture",
+        "256",
+        "--normal-map",
+    )
     assert report["triangles"] <= 600 and report["texture"] == 256 and report["texture_covered"] > 0.3
     mesh = trimesh.load_mesh(tmp_path / f"ball{ending}")
     material = mesh.visual.material
     picture = np.asarray(getattr(material, "baseColorTexture", None) or material.image)
     assert picture.shape == (256, 256, 3) and mesh.visual.uv.shape == (len(mesh.vertices), 2)
     # Each vertex finds the colour of its place at its own place of the texture.
-    found = picture[np.clip(((1 - mesh.visual.uv[:, 1]) * 256).astype(int), 0, 255), np.clip((mesh.visual.uv[:, 0] * 256).astype(int), 0, 255)]
+    found = picture[
+        np.clip(((1 - mesh.visual.uv[:, 1]) * 256).astype(int), 0, 255),
+        np.clip((mesh.visual.uv[:, 0] * 256).astype(int), 0, 255),
+    ]
     assert np.abs(found - ((mesh.vertices - [5, 0, 0]) * 50 + 128)).mean() < 8
     if ending == ".glb":
         assert material.normalTexture.size == (256, 256)
@@ -93,10 +114,18 @@ def test_lattices(run, tmp_path, capsys):
 
     values = np.load(tmp_path / "a.npz")["volume"]
     others, header = nrrd.read(str(tmp_path / "a.nrrd"), index_order="C")
-    assert values.shape == (24, 24, 24) and np.array_equal(values, others) and np.allclose(header["spacings"], report["spacing"])
-    z, y, x = np.meshgrid(*(report["origin"][k] + report["spacing"][k] * np.arange(24) for k in (2, 1, 0)), indexing="ij")
+    assert (
+        values.shape == (24, 24, 24)
+        and np.array_equal(values, others)
+        and np.allclose(header["spacings"], report["spacing"])
+    )
+    z, y, x = np.meshgrid(
+        *(report["origin"][k] + report["spacing"][k] * np.arange(24) for k in (2, 1, 0)), indexing="ij"
+    )
     near = np.abs(values) < 0.5
-    assert np.abs(values - (np.sqrt((x - 5) ** 2 + y**2 + z**2) - 2))[near].mean() < 0.03, "distances in the units of the file"
+    assert np.abs(values - (np.sqrt((x - 5) ** 2 + y**2 + z**2) - 2))[near].mean() < 0.03, (
+        "distances in the units of the file"
+    )
 
 
 def test_slices(run, tmp_path, capsys):
@@ -105,7 +134,9 @@ def test_slices(run, tmp_path, capsys):
     assert names == [f"slice-{k:04d}.png" for k in range(20)] and report["voxels"] == [20, 20, 20]
     with Image.open(tmp_path / "cuts" / "slice-0010.png") as picture:
         cut = np.asarray(picture)
-    assert cut[10, 10] < 40 and cut[0, 0] > 200 and abs(int(cut[10, 1]) - 128) < 20, "dark inside, grey at the surface, light outside"
+    assert cut[10, 10] < 40 and cut[0, 0] > 200 and abs(int(cut[10, 1]) - 128) < 20, (
+        "dark inside, grey at the surface, light outside"
+    )
     assert main(["export", str(run), str(tmp_path / "cuts")]) == 2
     assert "not an empty folder" in capsys.readouterr().err
 
@@ -125,13 +156,19 @@ def test_a_disk_that_fills_up_leaves_nothing(run, tmp_path):
 
     small = tmp_path / "small"
     small.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(small)], capture_output=True, text=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(small)], capture_output=True, text=True
+    )
     if mounted.returncode:
         pytest.skip(f"a small disk cannot be mounted here ({mounted.stderr.strip()})")
     try:
         for name in ("a.glb", "a.ply", "a.obj", "cuts"):
-            done = subprocess.run([sys.executable, "-m", "apps.cli.main", "export", str(run), str(small / name), "--resolution", "160"],
-                                  capture_output=True, text=True, timeout=300)
+            done = subprocess.run(
+                [sys.executable, "-m", "apps.cli.main", "export", str(run), str(small / name), "--resolution", "160"],
+                capture_output=True,
+                text=True,
+                timeout=300,
+            )
             assert done.returncode == 2 and "full" in done.stderr.strip().splitlines()[-1], done.stderr
             assert not list(small.iterdir())
     finally:
@@ -163,27 +200,45 @@ def test_the_usual_ending_and_people_are_told(run, capsys):
 def test_levels_crops_and_fewer_faces(run, tmp_path, capsys):
     report = exported(run, tmp_path / "a.ply", capsys, "--resolution", "40", "--level", "0.05")
     wider = 2 + 0.05 * 4 * 1.1
-    assert np.linalg.norm(trimesh.load_mesh(tmp_path / "a.ply").vertices - [5, 0, 0], axis=1).mean() == pytest.approx(wider, abs=0.05)
+    assert np.linalg.norm(trimesh.load_mesh(tmp_path / "a.ply").vertices - [5, 0, 0], axis=1).mean() == pytest.approx(
+        wider, abs=0.05
+    )
     assert "distance_to_source" not in report
     report = exported(run, tmp_path / "b.ply", capsys, "--resolution", "40", "--crop", "5,-9,-9,9,9,9")
     half = trimesh.load_mesh(tmp_path / "b.ply")
-    assert half.is_watertight and half.bounds[0, 0] == pytest.approx(5, abs=0.01) and half.volume == pytest.approx(4 / 6 * np.pi * 8, rel=0.05)
+    assert (
+        half.is_watertight
+        and half.bounds[0, 0] == pytest.approx(5, abs=0.01)
+        and half.volume == pytest.approx(4 / 6 * np.pi * 8, rel=0.05)
+    )
     report = exported(run, tmp_path / "c.ply", capsys, "--resolution", "64", "--faces", "500", "--largest")
     assert report["triangles"] <= 500
     few = trimesh.load_mesh(tmp_path / "c.ply")
     assert np.abs(np.linalg.norm(few.vertices - [5, 0, 0], axis=1) - 2).mean() < 0.03
 
 
-@pytest.mark.parametrize(("arguments", "says"), [
-    (["a.xyz"], "as .xyz; it becomes --as mesh: .glb, .obj, .ply, .stl"), (["a.glb", "--as", "cake"], "as .glb --as cake"),
-    (["a.glb", "--resolution", "1"], "from 8 to 4096"), (["a.glb", "--resolution", "100000"], "from 8 to 4096"),
-    (["a.glb", "--level", "7"], "there is no surface at the level 7 here: the field's values go from"),
-    (["no/such/folder/a.glb"], "folder does not exist"), (["a.glb", "--crop", "90,90,90,99,99,99"], "outside of the field"),
-    (["a.glb", "--crop", "1,1,2,2"], "of a surface"), (["a.glb", "--crop", "1,1,1,0,2,2"], "should be X0,Y0,Z0,X1,Y1,Z1"), (["a.glb", "--memory", "300M"], "resolution would fit"),
-    (["a.glb", "--memory", "330M", "--resolution", "2048"], "cells along the longest side would take about"),
-    (["a.stl", "--texture"], "--texture: means nothing to .stl --as mesh"), (["a.glb", "--texture", "9"], "from 64 to 8192"),
-    (["a.glb", "--texture", "--error-map"], "is for vertices"), (["cuts", "--resolution", "4000"], "from 8 to 2048"),
-    (["a.npz", "--resolution", "512", "--memory", "100M"], "would fit"), (["a.ply", "--as", "points", "--faces", "9"], "--faces: means nothing")])
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["a.xyz"], "as .xyz; it becomes --as mesh: .glb, .obj, .ply, .stl"),
+        (["a.glb", "--as", "cake"], "as .glb --as cake"),
+        (["a.glb", "--resolution", "1"], "from 8 to 4096"),
+        (["a.glb", "--resolution", "100000"], "from 8 to 4096"),
+        (["a.glb", "--level", "7"], "there is no surface at the level 7 here: the field's values go from"),
+        (["no/such/folder/a.glb"], "folder does not exist"),
+        (["a.glb", "--crop", "90,90,90,99,99,99"], "outside of the field"),
+        (["a.glb", "--crop", "1,1,2,2"], "of a surface"),
+        (["a.glb", "--crop", "1,1,1,0,2,2"], "should be X0,Y0,Z0,X1,Y1,Z1"),
+        (["a.glb", "--memory", "300M"], "resolution would fit"),
+        (["a.glb", "--memory", "330M", "--resolution", "2048"], "cells along the longest side would take about"),
+        (["a.stl", "--texture"], "--texture: means nothing to .stl --as mesh"),
+        (["a.glb", "--texture", "9"], "from 64 to 8192"),
+        (["a.glb", "--texture", "--error-map"], "is for vertices"),
+        (["cuts", "--resolution", "4000"], "from 8 to 2048"),
+        (["a.npz", "--resolution", "512", "--memory", "100M"], "would fit"),
+        (["a.ply", "--as", "points", "--faces", "9"], "--faces: means nothing"),
+    ],
+)
 def test_what_cannot_be_is_said_in_one_line(run, tmp_path, capsys, monkeypatch, arguments, says):
     monkeypatch.chdir(tmp_path)
     assert main(["export", str(run), *arguments]) == 2
@@ -195,7 +250,12 @@ def test_what_cannot_be_is_said_in_one_line(run, tmp_path, capsys, monkeypatch, 
 @pytest.mark.slow
 def test_other_readers_see_the_same(run, tmp_path, capsys):
     open3d = pytest.importorskip("open3d")
-    for name, flags in {"plain.glb": (), "baked.glb": ("--texture", "128", "--faces", "800"), "plain.ply": (), "plain.stl": ()}.items():
+    for name, flags in {
+        "plain.glb": (),
+        "baked.glb": ("--texture", "128", "--faces", "800"),
+        "plain.ply": (),
+        "plain.stl": (),
+    }.items():
         report = exported(run, tmp_path / name, capsys, "--resolution", "48", *flags)
         mesh = open3d.io.read_triangle_mesh(str(tmp_path / name))
         assert len(mesh.triangles) == report["triangles"], name
@@ -203,7 +263,10 @@ def test_other_readers_see_the_same(run, tmp_path, capsys):
         assert np.abs(np.linalg.norm(places - [5, 0, 0], axis=1) - 2).mean() < 0.03
         assert mesh.has_triangle_uvs() == (name == "baked.glb")
         if name == "plain.ply":
-            assert mesh.has_vertex_normals() and np.abs(np.asarray(mesh.vertex_colors) * 255 - ((places - [5, 0, 0]) * 50 + 128)).mean() < 6
+            assert (
+                mesh.has_vertex_normals()
+                and np.abs(np.asarray(mesh.vertex_colors) * 255 - ((places - [5, 0, 0]) * 50 + 128)).mean() < 6
+            )
     exported(run, tmp_path / "points.ply", capsys, "--as", "points", "--points", "2000", "--resolution", "32")
     cloud = open3d.io.read_point_cloud(str(tmp_path / "points.ply"))
     assert len(cloud.points) == 2000 and cloud.has_normals() and cloud.has_colors()
@@ -226,9 +289,15 @@ def test_512_cells_need_less_than_two_gigabytes(run, tmp_path):
     import subprocess
     import sys
 
-    script = ("import resource, sys; from apps.cli.main import main; status = main(sys.argv[1:]);"
-              "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss); sys.exit(status)")
-    done = subprocess.run([sys.executable, "-c", script, "export", str(run), str(tmp_path / "big.ply"), "--resolution", "512"],
-                          capture_output=True, text=True, check=True)
+    script = (
+        "import resource, sys; from apps.cli.main import main; status = main(sys.argv[1:]);"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss); sys.exit(status)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, "export", str(run), str(tmp_path / "big.ply"), "--resolution", "512"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert int(done.stdout.strip().splitlines()[-1]) < 2 << 20
     assert "watertight" in done.stdout

@@ -27,8 +27,24 @@ def duck(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(still_life, "SIDE", SIDE)
         patch.setenv("FIELD_STUDIO_CACHE", str(folder / "cache"))
-        assert main(["fit", "procedural:duck", "--steps", "100", "--out", str(folder / "run"), "--set", "table_size=16384", "levels=8", "batch=16384",
-                     "cells=32"]) == 0
+        assert (
+            main(
+                [
+                    "fit",
+                    "procedural:duck",
+                    "--steps",
+                    "100",
+                    "--out",
+                    str(folder / "run"),
+                    "--set",
+                    "table_size=16384",
+                    "levels=8",
+                    "batch=16384",
+                    "cells=32",
+                ]
+            )
+            == 0
+        )
     return folder / "run"
 
 
@@ -50,7 +66,9 @@ def test_gaussians_look_like_a_fitted_scene(duck, tmp_path, capsys):
     cameras = read_cameras(duck / "cameras.json")
     for camera in around(cameras, 5, cameras[0].lens)[:2]:
         lens = camera.lens
-        found = composited(columns, SimpleNamespace(pose=camera.pose, width=lens.width, height=lens.height, focal=lens.fl_x))
+        found = composited(
+            columns, SimpleNamespace(pose=camera.pose, width=lens.width, height=lens.height, focal=lens.fl_x)
+        )
         quality = -10 * np.log10(((found - own(duck, camera).color.numpy()) ** 2).mean())
         print(f"{quality:.2f} dB")
         assert quality > 24
@@ -69,9 +87,27 @@ def test_posed_pictures_are_a_scene_again(duck, tmp_path, capsys):
     assert np.abs(pixels[..., 3] - seen.opacity.numpy()).max() < 0.01
     assert np.abs(pixels[..., :3] * pixels[..., 3:] + 1 - pixels[..., 3:] - seen.color.numpy()).max() < 0.01
     # The scene's box is the same one, and it can be fitted again.
-    assert main(["fit", str(tmp_path / "views"), "--steps", "2", "--out", str(tmp_path / "again"), "--set", "table_size=4096", "batch=4096", "cells=32"]) == 0
+    assert (
+        main(
+            [
+                "fit",
+                str(tmp_path / "views"),
+                "--steps",
+                "2",
+                "--out",
+                str(tmp_path / "again"),
+                "--set",
+                "table_size=4096",
+                "batch=4096",
+                "cells=32",
+            ]
+        )
+        == 0
+    )
     axes = [load_field(run).domain.axes[0] for run in (duck, tmp_path / "again")]
-    assert axes[0].lower == pytest.approx(axes[1].lower, abs=1e-6) and axes[0].upper == pytest.approx(axes[1].upper, abs=1e-6)
+    assert axes[0].lower == pytest.approx(axes[1].lower, abs=1e-6) and axes[0].upper == pytest.approx(
+        axes[1].upper, abs=1e-6
+    )
 
 
 def test_a_ring_of_posed_pictures(duck, tmp_path, capsys):
@@ -105,7 +141,12 @@ def test_densities_on_a_lattice(duck, tmp_path, capsys):
     values, header = nrrd.read(str(tmp_path / "a.nrrd"), index_order="C")
     assert values.shape == (24, 24, 24) and (values >= 0).all() and np.allclose(header["spacings"], report["spacing"])
     field = load_field(duck)
-    at = torch.tensor([(np.array(report["origin"]) + np.array(report["spacing"]) * [x, y, z]).tolist() for z, y, x in np.argwhere(values > 0)[::7]])
+    at = torch.tensor(
+        [
+            (np.array(report["origin"]) + np.array(report["spacing"]) * [x, y, z]).tolist()
+            for z, y, x in np.argwhere(values > 0)[::7]
+        ]
+    )
     with torch.no_grad():
         found = field.density(field.to_cube(at.double()))[0].numpy() / field.side
     np.testing.assert_allclose(values[values > 0][::7], found, rtol=1e-2)
@@ -117,7 +158,9 @@ def test_densities_on_a_lattice(duck, tmp_path, capsys):
 
 
 def test_coloured_points_of_a_scene(duck, tmp_path, capsys):
-    report = exported(duck, tmp_path / "a.ply", capsys, "--as", "points", "--points", "2000", "--resolution", "48", "--level", "20")
+    report = exported(
+        duck, tmp_path / "a.ply", capsys, "--as", "points", "--points", "2000", "--resolution", "48", "--level", "20"
+    )
     cloud = trimesh.load(tmp_path / "a.ply")
     assert len(cloud.vertices) == report["points"] == 2000
     colours = np.asarray(cloud.colors)[:, :3].astype(float) / 255
@@ -132,12 +175,17 @@ def test_graphs_of_a_fitted_scene(duck, tmp_path, capsys, ending):
     report = exported(duck, tmp_path / f"a.{ending}", capsys)
     assert report["inputs"] == ["coords", "directions"] and report["difference"] < 1e-4
     field, generator = load_field(duck), torch.Generator().manual_seed(5)
-    coords, directions = torch.rand(400, 3, generator=generator), torch.nn.functional.normalize(torch.randn(400, 3, generator=generator), dim=-1)
+    coords, directions = (
+        torch.rand(400, 3, generator=generator),
+        torch.nn.functional.normalize(torch.randn(400, 3, generator=generator), dim=-1),
+    )
     with torch.no_grad():
         density, feature = field.density(coords)
         color = field.color(feature, directions)
     if ending == "onnx":
-        found = onnxruntime.InferenceSession(str(tmp_path / "a.onnx")).run(None, {"coords": coords.numpy(), "directions": directions.numpy()})
+        found = onnxruntime.InferenceSession(str(tmp_path / "a.onnx")).run(
+            None, {"coords": coords.numpy(), "directions": directions.numpy()}
+        )
     else:
         found = [part.detach().numpy() for part in torch.export.load(tmp_path / "a.pt2").module()(coords, directions)]
     np.testing.assert_allclose(found[0], density.numpy(), rtol=1e-4, atol=1e-4)
@@ -147,5 +195,12 @@ def test_graphs_of_a_fitted_scene(duck, tmp_path, capsys, ending):
 def test_an_unknown_ending_lists_what_fits(duck, tmp_path, capsys):
     assert main(["export", str(duck), str(tmp_path / "a.wav")]) == 2
     said = capsys.readouterr().err.strip().splitlines()[-1]
-    for part in ("--as mesh: .glb", "--as splat: .ply", "--as views: a folder", "--as turntable: .mp4, .gif", "--as volume: .npz", "--as network: .onnx"):
+    for part in (
+        "--as mesh: .glb",
+        "--as splat: .ply",
+        "--as views: a folder",
+        "--as turntable: .mp4, .gif",
+        "--as volume: .npz",
+        "--as network: .onnx",
+    ):
         assert part in said

@@ -43,15 +43,24 @@ def test_both_sides_of_a_sheet_are_meshed_and_closed(tmp_path):
     away = bowl(torch.from_numpy(np.asarray(mesh.vertices) / 4 + 0.5)).numpy()
     assert np.median(away) < 1.4e-3 and np.quantile(away, 0.95) < 0.3 / 64, "a twentieth of a cell off, to each side"
     assert mesh.area == pytest.approx(2 * 2 * np.pi * 1.2**2, rel=0.05)
-    outwards = (mesh.face_normals * (mesh.triangles_center / np.linalg.norm(mesh.triangles_center, axis=1, keepdims=True))).sum(axis=1)
+    outwards = (
+        mesh.face_normals * (mesh.triangles_center / np.linalg.norm(mesh.triangles_center, axis=1, keepdims=True))
+    ).sum(axis=1)
     assert 0.4 < (outwards > 0).mean() < 0.6, "as many triangles look in as out"
     assert report["distance_to_field_cells"] < 0.2 and report["normal_error"] < 10
 
 
 def test_a_level_of_an_unsigned_distance_is_a_thick_wall(tmp_path):
-    report = export(Source(None, Formula(bowl, "unsigned_distance"), "shape"), tmp_path / "a.ply", Request(resolution=64, level=0.05))
+    report = export(
+        Source(None, Formula(bowl, "unsigned_distance"), "shape"),
+        tmp_path / "a.ply",
+        Request(resolution=64, level=0.05),
+    )
     mesh = trimesh.load_mesh(tmp_path / "a.ply")
-    assert mesh.is_watertight and np.abs(bowl(torch.from_numpy(np.asarray(mesh.vertices) / 4 + 0.5)).numpy() - 0.05).max() < 2e-4
+    assert (
+        mesh.is_watertight
+        and np.abs(bowl(torch.from_numpy(np.asarray(mesh.vertices) / 4 + 0.5)).numpy() - 0.05).max() < 2e-4
+    )
     assert report["distance_to_field_cells"] < 0.05
 
 

@@ -25,7 +25,9 @@ def pose(azimuth: float, elevation: float) -> np.ndarray:
 
 def picture(seen_from: np.ndarray, side: int, time: float = 0.0) -> np.ndarray:
     """`[side, side, 4]` uint8: the ball at x = 0.4 (time - 0.5), alpha 0 where it is not."""
-    view = View("", None, seen_from, Lens(side, side, FOCAL_SHARE * side, FOCAL_SHARE * side, side / 2, side / 2), "train")
+    view = View(
+        "", None, seen_from, Lens(side, side, FOCAL_SHARE * side, FOCAL_SHARE * side, side / 2, side / 2), "train"
+    )
     y, x = np.mgrid[0:side, 0:side]
     origins, directions = rays_of(view, x.reshape(-1) + 0.5, y.reshape(-1) + 0.5)
     origins = origins - [0.4 * (time - 0.5) if time else 0.0, 0.0, 0.0]
@@ -64,8 +66,18 @@ def write_moving(path: Path, side: int = 20, views: int = 17) -> Path:
 
 # Options that make a fit of it take a second or two.
 SMALL = {"cells": 32, "ray_step": 1 / 64, "batch": 4096}
-SMALL_GRID = {**SMALL, "levels": 4, "table_size": 4096, "base_resolution": 8, "growth": 1.6, "width": 16, "color_width": 16, "color_layers": 1,
-              "learning_rate": 3e-2, "table_rate": 3e-2}
+SMALL_GRID = {
+    **SMALL,
+    "levels": 4,
+    "table_size": 4096,
+    "base_resolution": 8,
+    "growth": 1.6,
+    "width": 16,
+    "color_width": 16,
+    "color_layers": 1,
+    "learning_rate": 3e-2,
+    "table_rate": 3e-2,
+}
 
 
 def resumed(scene, method: str, steps: int, options: dict, folder: Path, cut: int):

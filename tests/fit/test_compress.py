@@ -29,7 +29,7 @@ def test_what_comes_back_is_what_the_quantiser_made(made, bits):
         if tensor.dim() > 1:
             numbers, scales, group = quantised(tensor, bits)
             assert len(scales) == -(-len(numbers) // group)
-            scales = np.repeat(scales, group)[:len(numbers)]
+            scales = np.repeat(scales, group)[: len(numbers)]
             expected = numbers.reshape(len(numbers), -1) * scales[:, None]
             assert np.array_equal(again[name].numpy().reshape(len(numbers), -1), expected)
             error = np.abs(expected.reshape(tensor.shape) - tensor.numpy())
@@ -43,7 +43,9 @@ def test_the_file_is_as_small_as_the_entropy_says(made):
     numbers = np.concatenate([quantised(t, 8)[0].ravel() for t in field.state_dict().values() if t.dim() > 1])
     _, counts = np.unique(numbers, return_counts=True)
     entropy = -(counts * np.log2(counts / counts.sum())).sum() / 8
-    side = 4 * sum(len(quantised(t, 8)[1]) for t in field.state_dict().values() if t.dim() > 1) + 2 * sum(t.numel() for t in field.state_dict().values() if t.dim() < 2)
+    side = 4 * sum(len(quantised(t, 8)[1]) for t in field.state_dict().values() if t.dim() > 1) + 2 * sum(
+        t.numel() for t in field.state_dict().values() if t.dim() < 2
+    )
     assert len(pack(field, method, 8)) == pytest.approx(entropy + side, rel=0.08)
     assert len(pack(field, method, 4)) < 0.7 * len(pack(field, method, 8))
 
@@ -93,7 +95,11 @@ def test_a_fit_that_keeps_a_share_of_its_weights(tmp_path, astronaut, bits):
     assert 0.2 < kept <= 0.35
     assert fit_field(image, steps=200, bits=bits, options=options).metrics["psnr"] > whole.metrics["psnr"] > 20
     for stop in (90, 170):  # before and after the weights are dropped
-        trainer, run = prepare(image, "hashgrid", steps=200, keep=0.3, bits=bits, options=options, out=tmp_path / f"cut{stop}")
+        trainer, run = prepare(
+            image, "hashgrid", steps=200, keep=0.3, bits=bits, options=options, out=tmp_path / f"cut{stop}"
+        )
         finish(trainer, run, [lambda t, stop=stop: t.stop() if t.index == stop else None])
         again = finish(resume(image, Run.open(tmp_path / f"cut{stop}")), run)
-        assert all(torch.equal(a, b) for a, b in zip(again.field.state_dict().values(), whole.field.state_dict().values()))
+        assert all(
+            torch.equal(a, b) for a, b in zip(again.field.state_dict().values(), whole.field.state_dict().values())
+        )

@@ -15,16 +15,22 @@ from fields.methods.siren import Siren
 from scenes.errors import BadInput
 
 # Small enough to be quick; everything else as it comes.
-SMALL = {"wire": {"width": 32, "hidden_layers": 2, "omega": 5.0, "scale": 2.0},
-         "hashgrid": {"levels": 8, "table_size": 4096},
-         "fourier": {"width": 32, "hidden_layers": 2, "learning_rate": 3e-3, "frequencies": 32, "sigma": 0.7}}
+SMALL = {
+    "wire": {"width": 32, "hidden_layers": 2, "omega": 5.0, "scale": 2.0},
+    "hashgrid": {"levels": 8, "table_size": 4096},
+    "fourier": {"width": 32, "hidden_layers": 2, "learning_rate": 3e-3, "frequencies": 32, "sigma": 0.7},
+}
 NETWORK = {"width": 32, "hidden_layers": 2}
 
 
 @pytest.mark.parametrize("name", method_names())
 def test_our_methods_conform(name):
-    options = SMALL.get(name) or ({**NETWORK, "learning_rate": 3e-3} if "hidden_layers" in method_class(name).model_fields else {})
-    wrong = [f"{result.name}: {result.detail}" for result in check_method(method_class(name), options) if not result.passed]
+    options = SMALL.get(name) or (
+        {**NETWORK, "learning_rate": 3e-3} if "hidden_layers" in method_class(name).model_fields else {}
+    )
+    wrong = [
+        f"{result.name}: {result.detail}" for result in check_method(method_class(name), options) if not result.passed
+    ]
     assert not wrong
 
 
@@ -35,7 +41,10 @@ class Broken(Siren):
         return super().parameters(dimensions, channels) + 1
 
     def parameter_groups(self, field):
-        return [{"params": [field.network.output.weight], "lr": 1e-3, "sparse": False}, {"params": [], "lr": 1e-3, "sparse": False}]
+        return [
+            {"params": [field.network.output.weight], "lr": 1e-3, "sparse": False},
+            {"params": [], "lr": 1e-3, "sparse": False},
+        ]
 
     def build(self, domain, channels, seed):
         field = super().build(domain, channels, 0)
@@ -51,11 +60,19 @@ class Broken(Siren):
 
 def test_the_kit_finds_what_is_wrong():
     register(Broken)
-    results = {result.name: result for result in check_method(Broken, {**NETWORK, "width": 8}, steps=3) if result.name.startswith("2-D")}
+    results = {
+        result.name: result
+        for result in check_method(Broken, {**NETWORK, "width": 8}, steps=3)
+        if result.name.startswith("2-D")
+    }
     failed = {name: result.detail for name, result in results.items() if not result.passed}
     assert set(failed) == {"2-D parameters", "2-D build", "2-D shapes", "2-D outside", "2-D gradients", "2-D fit"}
     assert "another seed" in failed["2-D build"] and "depends on its batch" in failed["2-D shapes"]
-    assert "not finite" in failed["2-D outside"] and "empty" in failed["2-D gradients"] and "the mean value" in failed["2-D fit"]
+    assert (
+        "not finite" in failed["2-D outside"]
+        and "empty" in failed["2-D gradients"]
+        and "the mean value" in failed["2-D fit"]
+    )
 
 
 def test_register_is_a_decorator_and_refuses_what_is_taken():
@@ -74,7 +91,8 @@ def test_the_command_checks_a_class_of_another_package(tmp_path: Path, monkeypat
     (tmp_path / "their_package.py").write_text(
         "from fields.methods.siren import Siren\n\n\n"
         "class Theirs(Siren):\n    name = 'theirs'\n    dimensions = (1,)\n\n\n"
-        "class Slow(Theirs):\n    name = 'slow'\n    def rate_factor(self, step, total):\n        return 0.0\n")
+        "class Slow(Theirs):\n    name = 'slow'\n    def rate_factor(self, step, total):\n        return 0.0\n"
+    )
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", sys.path[:])
     small = ["--set", "width=32", "hidden_layers=2", "learning_rate=0.003"]

@@ -56,6 +56,8 @@ def test_a_fit_that_stands_still_begins_again_with_smaller_rates(image):
 
 def test_what_cannot_be_learned_is_left_alone_after_three_beginnings():
     noise = Image.from_array(np.random.default_rng(0).integers(0, 2, (64, 64), np.uint8) * np.uint8(255))
-    trainer, _ = prepare(noise, "wire", steps=2000, options={"width": 2, "hidden_layers": 1, "batch": 64, "omega": 1.0, "scale": 1.0})
+    trainer, _ = prepare(
+        noise, "wire", steps=2000, options={"width": 2, "hidden_layers": 1, "batch": 64, "omega": 1.0, "scale": 1.0}
+    )
     finish(trainer, None)
     assert trainer._guard.rate == 1.0 and trainer._guard.restarts == 4

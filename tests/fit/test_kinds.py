@@ -29,6 +29,8 @@ print(*sorted(packages & {"trimesh", "igl", "scipy", "skimage", "networkx", "PIL
 def test_a_fit_imports_none_of_the_large_packages_on_the_way(tmp_path, monkeypatch):
     monkeypatch.setenv("FIELD_STUDIO_CACHE", "off")
     trimesh.creation.icosphere(2).export(tmp_path / "ball.obj")
-    done = subprocess.run([sys.executable, "-c", SCRIPT, str(tmp_path / "ball.obj")], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, str(tmp_path / "ball.obj")], capture_output=True, text=True, check=True
+    )
     new = done.stdout.splitlines()[-1].split()
     assert not set(new) & {"trimesh", "igl", "scipy", "networkx"}, new

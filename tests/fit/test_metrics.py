@@ -43,8 +43,9 @@ def test_psnr_is_the_same_in_strips(monkeypatch, pair):
 def test_ssim_equals_scikit_image(pair):
     prediction, target = pair
     clipped = np.clip(prediction, 0, 1)
-    judge = structural_similarity(clipped, target, channel_axis=-1, data_range=1.0, gaussian_weights=True, sigma=1.5,
-                                  use_sample_covariance=False)
+    judge = structural_similarity(
+        clipped, target, channel_axis=-1, data_range=1.0, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
+    )
     assert metrics.ssim(prediction, target) == pytest.approx(judge, abs=2e-5)
 
 
@@ -59,11 +60,14 @@ def test_ms_ssim_equals_torchmetrics(pair):
     functional = pytest.importorskip("torchmetrics.functional.image")
     prediction, target = (torch.from_numpy(np.clip(p, 0, 1)).permute(2, 0, 1)[None] for p in pair)
     judge = functional.multiscale_structural_similarity_index_measure(
-        prediction, target, kernel_size=11, sigma=1.5, data_range=1.0, normalize="relu")
+        prediction, target, kernel_size=11, sigma=1.5, data_range=1.0, normalize="relu"
+    )
     assert metrics.ms_ssim(*pair) == pytest.approx(float(judge), abs=2e-3)
 
 
-@pytest.mark.parametrize(("shape", "expected"), [((10, 300), set()), ((160, 200), {"ssim"}), ((161, 161), {"ssim", "ms_ssim"})])
+@pytest.mark.parametrize(
+    ("shape", "expected"), [((10, 300), set()), ((160, 200), {"ssim"}), ((161, 161), {"ssim", "ms_ssim"})]
+)
 def test_small_pictures_have_only_the_metrics_that_are_defined(shape, expected):
     picture = np.random.default_rng(0).random((*shape, 3), dtype=np.float32)
     assert set(metrics.picture_metrics(picture, picture, RGB)) == {"psnr"} | expected

@@ -54,7 +54,9 @@ def test_the_grid_learns_alone_for_a_tenth_of_the_steps(scene):
 
 
 def test_kernels_are_placed_at_once_unless_asked_otherwise(scene):
-    trainer, _ = prepare(scene, "neurbf", steps=30, options={name: value for name, value in OPTIONS.items() if name != "place_after"})
+    trainer, _ = prepare(
+        scene, "neurbf", steps=30, options={name: value for name, value in OPTIONS.items() if name != "place_after"}
+    )
     assert trainer.field.trunk.encoder.kernels.shapes.amax() < 1e6
 
 

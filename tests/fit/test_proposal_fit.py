@@ -27,7 +27,13 @@ def scene(tmp_path_factory):
         y, x = np.mgrid[0:side, 0:side].reshape(2, -1) + 0.5
         sky = 0.5 + 0.4 * np.sin(3 * rays_of(view, x, y)[1] + [0, 1, 2])
         alpha = pixels[..., 3:] / 255
-        views.append(replace(view, picture=None, pixels=np.uint8(pixels[..., :3] * alpha + 255 * sky.reshape(side, side, 3) * (1 - alpha))))
+        views.append(
+            replace(
+                view,
+                picture=None,
+                pixels=np.uint8(pixels[..., :3] * alpha + 255 * sky.reshape(side, side, 3) * (1 - alpha)),
+            )
+        )
     return RadianceScene(replace(posed, views=tuple(views)), {"path": "ball before a sky", "sha256": ""})
 
 
@@ -67,7 +73,9 @@ def test_resumed_is_bit_identical(scene, tmp_path):
     for name, tensor in whole.field.state_dict().items():
         assert torch.equal(tensor, again.field.state_dict()[name]), name
     # The field alone shows it.
-    assert RadianceObjective(scene, "l2").evaluate(load_field(tmp_path / "whole")) == pytest.approx(whole.metrics, abs=1e-9)
+    assert RadianceObjective(scene, "l2").evaluate(load_field(tmp_path / "whole")) == pytest.approx(
+        whole.metrics, abs=1e-9
+    )
 
 
 def test_pictures_do_not_depend_on_chunks(scene, monkeypatch):
@@ -91,7 +99,11 @@ def test_what_the_grid_holds():
 
     grid = OccupancyGrid(8, 2)
     grid.words = torch.zeros_like(grid.words)
-    assert grid.holds(torch.tensor([[0.5, 0.5, 0.5], [1.3, 0.5, 0.5], [9.0, 0.5, 0.5]])).tolist() == [False, False, True]
+    assert grid.holds(torch.tensor([[0.5, 0.5, 0.5], [1.3, 0.5, 0.5], [9.0, 0.5, 0.5]])).tolist() == [
+        False,
+        False,
+        True,
+    ]
     from fields.ops.march import pack_cells
 
     cells = torch.zeros(2, 8, 8, 8, dtype=torch.bool)
@@ -122,4 +134,6 @@ def test_clearing_takes_proposed_samples_too(scene):
     for view in scene.training[:2]:
         x, y, depth = pixels_of(view, lower + points[inside] * field.side)
         slack = view.lens.fl_x * cell / np.maximum(depth, cell)
-        assert ((x > -slack) & (x < view.lens.width + slack) & (y > -slack) & (y < view.lens.height + slack))[depth > 2 * cell].all()
+        assert ((x > -slack) & (x < view.lens.width + slack) & (y > -slack) & (y < view.lens.height + slack))[
+            depth > 2 * cell
+        ].all()

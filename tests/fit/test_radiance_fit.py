@@ -18,14 +18,25 @@ GRIDS = {**SMALL, "resolution": 24, "width": 16, "color_width": 16, "color_layer
 METHODS = {
     "hashgrid": SMALL_GRID,
     "rbf": {name: value for name, value in SMALL_GRID.items() if name != "width"} | {"units": 16},
-    "densegrid": GRIDS, "tensorf": GRIDS | {"features": 4}, "triplane": GRIDS | {"octaves": 3, "features": 8}, "kplanes": GRIDS | {"features": 8},
-    "neurbf": SMALL | {"kernels": 200, "width": 16, "color_width": 16, "color_layers": 1}, "nerf": NETWORK, "cam": NETWORK, "nstr": NETWORK | {"waves": 32},
-    "siren": NETWORK, "finer": NETWORK, "wire": NETWORK, "frequency": NETWORK, "fourier": NETWORK | {"sigma": 1.0},
+    "densegrid": GRIDS,
+    "tensorf": GRIDS | {"features": 4},
+    "triplane": GRIDS | {"octaves": 3, "features": 8},
+    "kplanes": GRIDS | {"features": 8},
+    "neurbf": SMALL | {"kernels": 200, "width": 16, "color_width": 16, "color_layers": 1},
+    "nerf": NETWORK,
+    "cam": NETWORK,
+    "nstr": NETWORK | {"waves": 32},
+    "siren": NETWORK,
+    "finer": NETWORK,
+    "wire": NETWORK,
+    "frequency": NETWORK,
+    "fourier": NETWORK | {"sigma": 1.0},
 }
 
 # PVD's "tensors", GNF-SH, and VM with no network at all.
 HARMONICS = {
-    "densegrid": SMALL | {"resolution": 12, "levels": 1, "features": 28, "head": "linear", "color": "harmonics", "direction_degree": 3},
+    "densegrid": SMALL
+    | {"resolution": 12, "levels": 1, "features": 28, "head": "linear", "color": "harmonics", "direction_degree": 3},
     "rbf": METHODS["rbf"] | {"color": "harmonics"},
     "tensorf": METHODS["tensorf"] | {"head": "linear", "color": "harmonics", "direction_degree": 2},
 }
@@ -49,7 +60,10 @@ def test_scene(scene):
     rays = scene.rays(3, 100, 0)
     assert np.allclose(np.linalg.norm(rays.directions, axis=1), 1, atol=1e-6)
     again = scene.rays(3, 100, 0)
-    assert all(np.array_equal(getattr(rays, name), getattr(again, name)) for name in ("origins", "directions", "colors", "alpha", "views"))
+    assert all(
+        np.array_equal(getattr(rays, name), getattr(again, name))
+        for name in ("origins", "directions", "colors", "alpha", "views")
+    )
     # A ray that saw the ball passes through it, one that did not does not.
     middle = (0.0 - lower) / (upper - lower)
     along = ((middle - rays.origins) * rays.directions).sum(1)
@@ -65,34 +79,47 @@ def test_rays_are_those_of_the_pixels(scene):
     origins, directions = scene.rays_of(view)
     match = (rays.directions[some][:, None] @ directions.T.astype(np.float32)[None])[:, 0].argmax(1)
     pixels = view.read().reshape(-1, 4)[match]
-    assert np.allclose(pixels[:, :3] / 255, rays.colors[some], atol=1e-6) and np.allclose(pixels[:, 3] / 255, rays.alpha[some][:, 0], atol=1e-6)
+    assert np.allclose(pixels[:, :3] / 255, rays.colors[some], atol=1e-6) and np.allclose(
+        pixels[:, 3] / 255, rays.alpha[some][:, 0], atol=1e-6
+    )
 
 
 def test_what_views_show_to_be_empty(scene):
     empty = scene.empty(32)
-    places = (np.stack(np.meshgrid(*[(np.arange(32) + 0.5) / 32] * 3, indexing="ij"), -1) * scene._side + scene._lower)
+    places = np.stack(np.meshgrid(*[(np.arange(32) + 0.5) / 32] * 3, indexing="ij"), -1) * scene._side + scene._lower
     radius = np.linalg.norm(places, axis=-1)
     assert not empty[radius < 1.0].any() and empty[radius > 2.0].mean() > 0.8
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_methods(scene, method):
-    fit = fit_field(scene, method, steps=12 if method not in ("hashgrid", "densegrid") else 120, options=METHODS[method])
+    fit = fit_field(
+        scene, method, steps=12 if method not in ("hashgrid", "densegrid") else 120, options=METHODS[method]
+    )
     assert fit.field.stored_numbers == stored_parameters(fit.method, scene.domain, scene.channels)
-    assert fit.metrics["psnr"] > (16 if method in ("hashgrid", "densegrid") else 6) and set(fit.metrics) == {"psnr", "ssim"}
+    assert fit.metrics["psnr"] > (16 if method in ("hashgrid", "densegrid") else 6) and set(fit.metrics) == {
+        "psnr",
+        "ssim",
+    }
 
 
 @pytest.mark.parametrize(("method", "channels"), [("densegrid", 28), ("rbf", 49), ("tensorf", 13)])
 def test_colours_of_harmonics_have_no_network(scene, method, channels, tmp_path):
     fit = fit_field(scene, method, steps=2, options=HARMONICS[method], out=tmp_path / "run")
     assert fit.field.head is None and fit.method.ray_features == channels == len(fit.field.trunk.channels)
-    assert fit.run.header["parameters"] == fit.field.stored_numbers == stored_parameters(fit.method, scene.domain, scene.channels)
+    assert (
+        fit.run.header["parameters"]
+        == fit.field.stored_numbers
+        == stored_parameters(fit.method, scene.domain, scene.channels)
+    )
     coords, towards = torch.rand(20, 3), torch.nn.functional.normalize(torch.randn(20, 3), dim=-1)
     again = load_field(tmp_path / "run")
     (density, feature), (same, _) = fit.field.density(coords), again.density(coords)
     assert torch.equal(density, same)
     sides = harmonics(towards, fit.method.direction_degree)
-    colors = [sum(feature[:, 1 + c * sides.shape[1] + k] * sides[:, k] for k in range(sides.shape[1])) for c in range(3)]
+    colors = [
+        sum(feature[:, 1 + c * sides.shape[1] + k] * sides[:, k] for k in range(sides.shape[1])) for c in range(3)
+    ]
     torch.testing.assert_close(again.color(feature, towards), torch.sigmoid(torch.stack(colors, dim=-1)))
 
 
@@ -114,7 +141,10 @@ def test_the_plain_sum_of_vms_products_is_one_of_its_linear_maps(scene):
     torch.testing.assert_close(field(coords)[:, 0], field.features(coords).sum(-1))
 
 
-@pytest.mark.parametrize(("options", "message"), [({"direction_degree": 0}, "no bands at all"), ({"ray_features": 16}, "are 49; leave it out")])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"direction_degree": 0}, "no bands at all"), ({"ray_features": 16}, "are 49; leave it out")],
+)
 def test_what_cannot_be_harmonics(scene, options, message):
     with pytest.raises(BadInput, match=message):
         prepare(scene, "hashgrid", steps=1, options={"color": "harmonics"} | options)
@@ -165,7 +195,9 @@ def test_number_of_samples_stays_about_the_same(scene):
     assert trainer.objective.unsteady  # (those are of more rays as space empties)
 
 
-@pytest.mark.parametrize(("method", "options", "steps"), [("hashgrid", SMALL_GRID, 60), ("densegrid", HARMONICS["densegrid"], 10)])
+@pytest.mark.parametrize(
+    ("method", "options", "steps"), [("hashgrid", SMALL_GRID, 60), ("densegrid", HARMONICS["densegrid"], 10)]
+)
 def test_resumed_is_bit_identical(scene, tmp_path, method, options, steps):
     whole = fit_field(scene, method, steps=steps, options=options, out=tmp_path / "whole")
     again = resumed(scene, method, steps, options, tmp_path / "part", round(steps * 0.6))
@@ -189,7 +221,9 @@ def test_pictures_do_not_depend_on_chunks(scene, monkeypatch):
     whole = objective.view(fit.field, scene.test[0])
     monkeypatch.setattr(module, "CHUNK", 37)
     cut = objective.view(fit.field, scene.test[0])
-    assert float((whole.color - cut.color).abs().max()) < 1e-6 and torch.equal(whole.depth.isfinite(), cut.depth.isfinite())
+    assert float((whole.color - cut.color).abs().max()) < 1e-6 and torch.equal(
+        whole.depth.isfinite(), cut.depth.isfinite()
+    )
     # and samples behind what hides them change it by less than what they could show
     assert float((objective_without_stop(objective, fit.field, scene) - whole.color).abs().max()) < 3e-3
 
@@ -198,10 +232,15 @@ def objective_without_stop(objective, field, scene):
     from fields.render.volume import render_picture
 
     origins, directions = (torch.from_numpy(np.ascontiguousarray(x)) for x in scene.rays_of(scene.test[0]))
-    return render_picture(field, field.to_cube(origins), directions.float(), (24, 24), field.grid, 1.0, threshold=0.0, **field.how).color
+    return render_picture(
+        field, field.to_cube(origins), directions.float(), (24, 24), field.grid, 1.0, threshold=0.0, **field.how
+    ).color
 
 
-@pytest.mark.parametrize("options", [{"background": "white"}, {"background": "learned"}, {"exposure": True}, {"distortion": 1e-3}, {"hull": False}])
+@pytest.mark.parametrize(
+    "options",
+    [{"background": "white"}, {"background": "learned"}, {"exposure": True}, {"distortion": 1e-3}, {"hull": False}],
+)
 def test_options(scene, options):
     fit = fit_field(scene, "hashgrid", steps=80, options=SMALL_GRID | options)
     assert fit.metrics["psnr"] > 10.5
@@ -210,7 +249,11 @@ def test_options(scene, options):
 def test_moving_scene(tmp_path):
     scene = scenes.load(write_moving(tmp_path / "moving.npz"), backdrop="black")
     assert scene.moving and scene.domain.dimensions == 4 and scene.domain.axes[3].name == "t"
-    for method, options in (("hashgrid", SMALL_GRID | {"motion": "axis"}), ("kplanes", METHODS["kplanes"] | {"motion": "axis"}), ("cam", NETWORK)):
+    for method, options in (
+        ("hashgrid", SMALL_GRID | {"motion": "axis"}),
+        ("kplanes", METHODS["kplanes"] | {"motion": "axis"}),
+        ("cam", NETWORK),
+    ):
         fit = fit_field(scene, method, steps=80 if method == "hashgrid" else 10, options=options | {"hull": False})
         assert fit.metrics["psnr"] > (10 if method == "hashgrid" else 4)
     assert fit.method.grid_axes == "time" and fit.method.motion == "axis"
@@ -218,13 +261,17 @@ def test_moving_scene(tmp_path):
         fit_field(scene, "tensorf", steps=1, options={"motion": "axis"})
 
 
-@pytest.mark.parametrize(("method", "motion"), [(method, "auto") for method in METHODS] + [("kplanes", "deform"), ("cam", "deform")])
+@pytest.mark.parametrize(
+    ("method", "motion"), [(method, "auto") for method in METHODS] + [("kplanes", "deform"), ("cam", "deform")]
+)
 def test_any_method_takes_a_moving_scene(tmp_path, method, motion):
     scene = scenes.load(write_moving(tmp_path / "moving.npz"), backdrop="black")
     fit = fit_field(scene, method, steps=2, options=METHODS[method] | {"motion": motion}, out=tmp_path / "run")
     header = fit.run.header
     assert header["options"]["motion"] == ("axis" if motion == "auto" and method in ("kplanes", "cam") else "deform")
-    assert header["parameters"] == fit.field.stored_numbers == stored_parameters(fit.method, scene.domain, scene.channels)
+    assert (
+        header["parameters"] == fit.field.stored_numbers == stored_parameters(fit.method, scene.domain, scene.channels)
+    )
     again = Run.open(tmp_path / "run").load_field()
     coords, times = torch.rand(50, 3), torch.rand(50)
     assert torch.equal(again.density(coords, times)[0], fit.field.density(coords, times)[0])
@@ -236,10 +283,16 @@ def test_time_may_index_the_grids_of_cam_alone(tmp_path):
     trainer, _ = prepare(scene, "cam", steps=1, options=NETWORK | {"motion": "deform"})
     field, method = trainer.field, trainer.method
     grid = field.trunk.network.modulation.grid
-    assert method.grid_axes == "time" and grid.layout.parameters == 5 * 2 * method.hidden_layers and method.grid_rate == method.learning_rate
+    assert (
+        method.grid_axes == "time"
+        and grid.layout.parameters == 5 * 2 * method.hidden_layers
+        and method.grid_rate == method.learning_rate
+    )
     places = torch.rand(50, 3)
     early, late = (torch.full((50,), time) for time in (0.1, 0.9))
-    assert torch.equal(field.density(places, early)[0], field.density(places, late)[0])  # a fresh network leads nowhere, and fresh grids are even
+    assert torch.equal(
+        field.density(places, early)[0], field.density(places, late)[0]
+    )  # a fresh network leads nowhere, and fresh grids are even
     with torch.no_grad():
         grid.table[-1] *= 1.5
     assert not torch.isclose(field.density(places, early)[0], field.density(places, late)[0]).all()
@@ -251,7 +304,10 @@ def test_places_of_a_moment_are_led_where_they_were(tmp_path):
     field = fit.field
     # The ball goes 0.4 to the right in all: what is in it at one moment was in it at another, with the offset that the scene has.
     middle = field.to_cube(torch.tensor([[0.0, 0.6, 0.0], [0.0, -0.6, 0.0], [0.0, 0.0, 0.6]], dtype=torch.float64))
-    early, late = (field.deformation(middle + torch.tensor([0.4 * (t - 0.5) / field.side, 0.0, 0.0]), torch.full((3,), t)) for t in (0.1, 0.9))
+    early, late = (
+        field.deformation(middle + torch.tensor([0.4 * (t - 0.5) / field.side, 0.0, 0.0]), torch.full((3,), t))
+        for t in (0.1, 0.9)
+    )
     fixed = field.deformation(middle, torch.full((3,), 0.1)) - field.deformation(middle, torch.full((3,), 0.9))
     assert fit.metrics["psnr"] > 15
     assert (early - late).norm(dim=1).mean() < 0.6 * fixed.norm(dim=1).mean()
@@ -259,7 +315,10 @@ def test_places_of_a_moment_are_led_where_they_were(tmp_path):
 
 def test_eight_bits(scene, tmp_path):
     fit = fit_field(scene, "hashgrid", steps=60, options=SMALL_GRID, bits=8, out=tmp_path / "run")
-    assert fit.metrics["psnr"] > 13.5 and (tmp_path / "run" / "field.safetensors").stat().st_size < 1.2 * fit.field.stored_numbers + 8 * 512 + 4000
+    assert (
+        fit.metrics["psnr"] > 13.5
+        and (tmp_path / "run" / "field.safetensors").stat().st_size < 1.2 * fit.field.stored_numbers + 8 * 512 + 4000
+    )
 
 
 @pytest.mark.slow

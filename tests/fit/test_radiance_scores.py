@@ -28,8 +28,13 @@ def scored(tmp_path, monkeypatch):
     targets = [scene.picture(view) for view in scene.test]
     fits = [np.where(mask[..., None], np.clip(target + 0.1, 0, 1), 0.5).astype(np.float32) for target in targets]
     objective = RadianceObjective(scene, "l2")
-    monkeypatch.setattr(objective, "view", lambda field, view, stride=1: SimpleNamespace(
-        color=torch.from_numpy(fits[scene.test.index(view)][::stride, ::stride])))
+    monkeypatch.setattr(
+        objective,
+        "view",
+        lambda field, view, stride=1: SimpleNamespace(
+            color=torch.from_numpy(fits[scene.test.index(view)][::stride, ::stride])
+        ),
+    )
     monkeypatch.setattr(objective, "_remarks", lambda field: [])
     return objective.evaluate(None), objective, mask, targets, fits
 
@@ -39,6 +44,9 @@ def test_masked_views_are_scored_where_the_mask_counts(scored):
     first, second = objective.views
     assert first["psnr"] == pytest.approx(psnr(fits[0][:, :12], targets[0][:, :12])) and first["psnr"] > 19
     assert first["ssim"] == pytest.approx(ssim(np.where(mask[..., None], fits[0], targets[0]), targets[0]))
-    assert second == {"name": second["name"], "psnr": psnr(fits[1], targets[1]), "ssim": ssim(fits[1], targets[1])} and second["psnr"] < 12
+    assert (
+        second == {"name": second["name"], "psnr": psnr(fits[1], targets[1]), "ssim": ssim(fits[1], targets[1])}
+        and second["psnr"] < 12
+    )
     assert means["psnr"] == pytest.approx((first["psnr"] + second["psnr"]) / 2)
     assert objective.part_psnr(None) == pytest.approx(means["psnr"], abs=0.5)

@@ -63,14 +63,16 @@ class Ball(PointField):
 def test_a_perfect_field_scores_perfectly():
     shape = ball()
     scores = ShapeObjective(shape, "l1").evaluate(Ball(shape))
-    assert scores["iou"] > 0.996 and scores["chamfer"] < 1e-3 and scores["f_score"] == 1.0 and scores["normal_angle"] < 2.5
+    assert (
+        scores["iou"] > 0.996 and scores["chamfer"] < 1e-3 and scores["f_score"] == 1.0 and scores["normal_angle"] < 2.5
+    )
 
 
 def test_a_smaller_ball_scores_as_computed_by_hand():
     """Radius 0.9 of the source's: IoU 0.9^3; the surfaces are 5 % of the longest side apart, which is beyond 1 %."""
     shape = ball()
     scores = ShapeObjective(shape, "l1").evaluate(Ball(shape, 0.9 * RADIUS))
-    assert scores["iou"] == pytest.approx(0.9 ** 3, abs=0.015)
+    assert scores["iou"] == pytest.approx(0.9**3, abs=0.015)
     assert scores["chamfer"] == pytest.approx(0.05, abs=0.001)
     assert scores["f_score"] == 0.0
 
@@ -95,7 +97,11 @@ def test_the_definitions():
     one = Matched(np.array([0.0, 0.02]), np.repeat(x, 2, 0), np.repeat(tilted, 2, 0))
     other = Matched(np.array([0.005]), x, -tilted)
     scores = surface_metrics(one, other, oriented=False)
-    assert scores == {"chamfer": pytest.approx(0.0075), "f_score": pytest.approx(2 / 3), "normal_angle": pytest.approx(np.degrees(0.2))}
+    assert scores == {
+        "chamfer": pytest.approx(0.0075),
+        "f_score": pytest.approx(2 / 3),
+        "normal_angle": pytest.approx(np.degrees(0.2)),
+    }
     assert surface_metrics(one, other, oriented=True)["normal_angle"] == pytest.approx(90)
 
 
@@ -109,7 +115,7 @@ def test_marching_cubes_only_where_the_surface_is_gives_a_closed_surface(resolut
 
     vertices, faces = isosurface(distance, resolution)
     mesh = trimesh.Trimesh(vertices, faces, process=False)
-    assert mesh.is_watertight and mesh.volume == pytest.approx(4 / 3 * np.pi * 0.3 ** 3, rel=0.01)
+    assert mesh.is_watertight and mesh.volume == pytest.approx(4 / 3 * np.pi * 0.3**3, rel=0.01)
     assert np.abs(np.linalg.norm(vertices - 0.5, axis=1) - 0.3).max() < 0.5 / resolution
     assert resolution < 64 or sum(asked) < 0.6 * (resolution + 1) ** 3
     assert len(isosurface(lambda points: points[:, 0] + 1, 32)[1]) == 0
@@ -178,8 +184,11 @@ def test_gradient_terms_are_the_formulas(quantity: str):
         return torch.autograd.grad(field(at)[:, 0].sum(), at)[0]
 
     where = places if quantity == "signed" else places + objective_module.OUTSIDE * normals
-    expected = (ShapeObjective(shape, "l1").loss(field, batch[:3]) + 0.5 * ((gradient(coords[::4]).norm(dim=-1) - 1) ** 2).mean()
-                + 0.25 * (1 - torch.nn.functional.cosine_similarity(gradient(where), normals, dim=-1)).mean())
+    expected = (
+        ShapeObjective(shape, "l1").loss(field, batch[:3])
+        + 0.5 * ((gradient(coords[::4]).norm(dim=-1) - 1) ** 2).mean()
+        + 0.25 * (1 - torch.nn.functional.cosine_similarity(gradient(where), normals, dim=-1)).mean()
+    )
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
     loss.backward()
     table = field.encoder.table
@@ -208,7 +217,13 @@ def test_pictures_during_a_fit_are_small_and_take_their_share(tmp_path, monkeypa
 
     from fields.fit import callbacks
 
-    trainer, run = prepare(ball(samples=3000, subdivisions=2), "hashgrid", steps=1000, options={**OPTIONS, "batch": 256}, out=tmp_path / "run")
+    trainer, run = prepare(
+        ball(samples=3000, subdivisions=2),
+        "hashgrid",
+        steps=1000,
+        options={**OPTIONS, "batch": 256},
+        out=tmp_path / "run",
+    )
     trainer.step()
     clock = [100.0]
     monkeypatch.setattr(callbacks.time, "perf_counter", lambda: clock[0])

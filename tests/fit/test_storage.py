@@ -49,7 +49,7 @@ def test_the_gradient_is_that_of_the_rounded_weights_and_the_exact_ones_come_bac
         assert torch.equal(layer.weight, rounded)
         layer(x).square().sum().backward()
     assert torch.equal(layer.weight, before)
-    expected, = torch.autograd.grad((x @ rounded.requires_grad_().T + layer.bias).square().sum(), rounded)
+    (expected,) = torch.autograd.grad((x @ rounded.requires_grad_().T + layer.bias).square().sum(), rounded)
     torch.testing.assert_close(layer.weight.grad, expected)
 
 
@@ -58,7 +58,9 @@ def test_a_fit_in_few_bits_is_small_and_nearly_as_good(image, tmp_path, bits):
     exact = fields.fit_field(image, steps=300, options=OPTIONS, out=tmp_path / "exact")
     few = fields.fit_field(image, steps=300, options=OPTIONS, bits=bits, out=tmp_path / "few")
     assert few.metrics["psnr"] > exact.metrics["psnr"] - 1.5
-    share = (tmp_path / "few" / "field.safetensors").stat().st_size / (tmp_path / "exact" / "field.safetensors").stat().st_size
+    share = (tmp_path / "few" / "field.safetensors").stat().st_size / (
+        tmp_path / "exact" / "field.safetensors"
+    ).stat().st_size
     assert share < bits / 32 + 0.06
     again = load_field(tmp_path / "few")
     assert all(torch.equal(tensor, again.state_dict()[name]) for name, tensor in few.field.state_dict().items())
@@ -73,7 +75,9 @@ def test_a_stopped_fit_goes_on_from_the_exact_weights(image, tmp_path):
     finish(trainer, run, [lambda t: t.stop() if t.index == 15 else None])
     again = Run.open(tmp_path / "run")
     result = finish(resume(image, again), again)
-    assert all(torch.equal(tensor, whole.field.state_dict()[name]) for name, tensor in result.field.state_dict().items())
+    assert all(
+        torch.equal(tensor, whole.field.state_dict()[name]) for name, tensor in result.field.state_dict().items()
+    )
 
 
 def test_the_flag(photograph, tmp_path, capsys):
@@ -83,5 +87,7 @@ def test_the_flag(photograph, tmp_path, capsys):
     report = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert report["bytes"] < 2 * report["parameters"] + 4000
     assert main(["evaluate", str(out), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out.splitlines()[-1])["metrics"]["psnr"] == pytest.approx(report["metrics"]["psnr"], abs=1e-4)
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["metrics"]["psnr"] == pytest.approx(
+        report["metrics"]["psnr"], abs=1e-4
+    )
     assert main(["fit", str(photograph), "--bits", "7"]) == 2

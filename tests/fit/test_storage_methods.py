@@ -11,14 +11,26 @@ from scenes.video import Video
 from scenes.volume import Volume
 
 SMALL = {"width": 32, "batch": 512}
-OPTIONS = {"rbf": {"batch": 512, "table_size": 256}, "hashgrid": {"table_size": 256, "batch": 512}, "neurbf": {"kernels": 100, "batch": 512},
-           "nerv": {}, "nervpp": {}, "nstr": SMALL | {"waves": 32, "nodes": 5}, "fourier": SMALL | {"frequencies": 16}, "cam": SMALL | {"frequencies": 16}}
+OPTIONS = {
+    "rbf": {"batch": 512, "table_size": 256},
+    "hashgrid": {"table_size": 256, "batch": 512},
+    "neurbf": {"kernels": 100, "batch": 512},
+    "nerv": {},
+    "nervpp": {},
+    "nstr": SMALL | {"waves": 32, "nodes": 5},
+    "fourier": SMALL | {"frequencies": 16},
+    "cam": SMALL | {"frequencies": 16},
+}
 
 
 def signal_for(cls, pixels):
     if cls.kinds == ("video",):
         return Video.from_array(pixels[None, :32, :48].repeat(4, 0))
-    return Image.from_array(pixels[:32, :48]) if 2 in cls.dimensions else Volume.from_array(pixels[:12, :12, :1].repeat(12, 2).astype("float32") / 255)
+    return (
+        Image.from_array(pixels[:32, :48])
+        if 2 in cls.dimensions
+        else Volume.from_array(pixels[:12, :12, :1].repeat(12, 2).astype("float32") / 255)
+    )
 
 
 @pytest.mark.parametrize("bits", [8, 16])

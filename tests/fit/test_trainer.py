@@ -63,6 +63,7 @@ def test_seconds_fix_the_steps_and_the_schedule_follows_them(image):
 def test_what_is_left_out_does_not_count_towards_the_rate(image):
     totals = {}
     for told in (True, False):
+
         def once(trainer, told=told):
             if trainer.index == 3:
                 time.sleep(0.5)
@@ -133,7 +134,10 @@ def test_fused_and_autograd_training_agree(image):
 def test_a_diverging_fit_says_so(image):
     poisoned = Image.from_array(np.zeros((8, 8, 3), np.uint8))
     clean = poisoned.batch
-    poisoned.batch = lambda step, *rest: (clean(step, *rest)[0], clean(step, *rest)[1] * np.float32(np.nan if step >= 5 else 1))
+    poisoned.batch = lambda step, *rest: (
+        clean(step, *rest)[0],
+        clean(step, *rest)[1] * np.float32(np.nan if step >= 5 else 1),
+    )
     with pytest.raises(BadInput, match="diverged.*learning_rate"):
         fields.fit_field(poisoned, steps=64, options=OPTIONS)
 

@@ -43,7 +43,9 @@ def test_half_of_the_plane_sees_both_slants():
     for ky in (4, -4):
         spectrum = diagonal_spectrum(wave(130, 3, ky), 64, "half_l1")
         assert spectrum[6] > 0.99 * spectrum.sum()
-        assert spectrum[6] == pytest.approx(float(diagonal_spectrum(wave(130, 3, 4), 64)[6]), rel=1e-4)  # and it is counted once
+        assert spectrum[6] == pytest.approx(
+            float(diagonal_spectrum(wave(130, 3, 4), 64)[6]), rel=1e-4
+        )  # and it is counted once
 
 
 def test_the_choice_is_by_the_spectrum_that_is_asked_for():
@@ -56,7 +58,9 @@ def test_the_choice_is_by_the_spectrum_that_is_asked_for():
 
 def test_a_cyclic_shift_changes_nothing():
     values = torch.rand(2, 66, 66, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(diagonal_spectrum(values, 32), diagonal_spectrum(values.roll((5, 9), (1, 2)), 32), rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(
+        diagonal_spectrum(values, 32), diagonal_spectrum(values.roll((5, 9), (1, 2)), 32), rtol=1e-4, atol=1e-3
+    )
 
 
 def test_three_axes():
@@ -76,7 +80,10 @@ def test_too_few_samples():
 def fake_networks(value, seed, shape):
     """Noise whose mean frequency is `value`."""
     generator = torch.Generator().manual_seed(seed)
-    return sum(wave(shape[0], k, 0) * torch.rand((), generator=generator) for k in range(max(1, int(value) - 3), int(value) + 4))
+    return sum(
+        wave(shape[0], k, 0) * torch.rand((), generator=generator)
+        for k in range(max(1, int(value) - 3), int(value) + 4)
+    )
 
 
 @pytest.mark.parametrize("exhaustive", [False, True])
@@ -92,7 +99,11 @@ def test_the_last_candidate_and_textures_are_halved():
     assert (choice.nearest, choice.value) == (30, 14) and "last candidate" in choice.remark
     noise = torch.rand(1, 130, 130, generator=torch.Generator().manual_seed(0))
     choice = choose(noise, list(range(2, 61, 2)), fake_networks)
-    assert centroid(choice.target) > 32 and "texture" in choice.remark and choice.value == pytest.approx(choice.nearest / 2, abs=1)
+    assert (
+        centroid(choice.target) > 32
+        and "texture" in choice.remark
+        and choice.value == pytest.approx(choice.nearest / 2, abs=1)
+    )
 
 
 def test_half_the_frequency_is_half_of_what_sets_it():
@@ -104,7 +115,9 @@ def test_half_the_frequency_is_half_of_what_sets_it():
     for name in ("frequency", "nerf", "triplane"):
         assert make_method(name).half_frequency(7) == 6
     finer = make_method("finer")
-    assert finer.half_frequency(2.5) == 1.0 and finer.half_frequency(0.2) == 0.0  # 2 k + 1: from 6 to 3, and never below 1
+    assert (
+        finer.half_frequency(2.5) == 1.0 and finer.half_frequency(0.2) == 0.0
+    )  # 2 k + 1: from 6 to 3, and never below 1
     assert make_method("siren").half_frequency(60) == 30
 
 
@@ -148,9 +161,17 @@ def test_a_constant_picture_keeps_the_default():
 
 def test_every_method_with_a_frequency_is_chosen_for(tmp_path, astronaut):
     image = Image.from_array(astronaut[::8, ::8])
-    small = {"siren": {"width": 8}, "finer": {"width": 8}, "wire": {"width": 8}, "nerf": {"width": 8, "hidden_layers": 2},
-             "frequency": {"width": 8}, "fourier": {"width": 8, "frequencies": 8}, "hashgrid": {"table_size": 256, "width": 16},
-             "rbf": {"table_size": 256, "units": 16}, "cam": {"width": 8, "frequencies": 8}}
+    small = {
+        "siren": {"width": 8},
+        "finer": {"width": 8},
+        "wire": {"width": 8},
+        "nerf": {"width": 8, "hidden_layers": 2},
+        "frequency": {"width": 8},
+        "fourier": {"width": 8, "frequencies": 8},
+        "hashgrid": {"table_size": 256, "width": 16},
+        "rbf": {"table_size": 256, "units": 16},
+        "cam": {"width": 8, "frequencies": 8},
+    }
     for name in small:
         method = make_method(name, small[name]).prepare(image)
         chosen, report, choice = apply_fresh(method, image)
@@ -178,8 +199,12 @@ def test_what_has_no_frequency_is_refused_with_what_has(astronaut):
 
 @pytest.mark.parametrize("name", ["siren", "fourier", "finer", "nstr"])
 def test_a_higher_sound_gets_higher_frequencies(name):
-    options = {"siren": {"width": 16}, "fourier": {"width": 16, "frequencies": 32}, "finer": {"width": 16},
-               "nstr": {"width": 16, "waves": 32}}[name]
+    options = {
+        "siren": {"width": 16},
+        "fourier": {"width": 16, "frequencies": 32},
+        "finer": {"width": 16},
+        "nstr": {"width": 16, "waves": 32},
+    }[name]
     chosen = []
     for hertz in (150, 900):
         t = np.arange(8000) / 8000

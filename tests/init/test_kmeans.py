@@ -27,8 +27,12 @@ def objective(points, weights, centres):
 @settings(max_examples=25, deadline=None)
 def test_the_weighted_objective_never_rises(dimensions, count, seed):
     points = torch.rand(200, dimensions, generator=seeded(seed))
-    weights = torch.rand(200, generator=seeded(seed + 1)).where(torch.rand(200, generator=seeded(seed + 2)) > 0.3, torch.tensor(0.0))
-    found = [objective(points, weights, weighted_kmeans(points, weights, count, seeded(seed), n)) for n in (0, 1, 2, 5, 10)]
+    weights = torch.rand(200, generator=seeded(seed + 1)).where(
+        torch.rand(200, generator=seeded(seed + 2)) > 0.3, torch.tensor(0.0)
+    )
+    found = [
+        objective(points, weights, weighted_kmeans(points, weights, count, seeded(seed), n)) for n in (0, 1, 2, 5, 10)
+    ]
     assert all(b <= a * (1 + 1e-5) + 1e-7 for a, b in zip(found, found[1:]))
 
 
@@ -63,21 +67,40 @@ def test_bad_weights_are_refused():
 @pytest.mark.parametrize("kernel", ["inverse_quadratic", "inverse_multiquadric", "gaussian", "markov", "hat"])
 def test_a_kernel_is_a_half_at_one_widened_standard_deviation(kernel):
     """Along x: points with a deviation of 0.02 give kernels that are 0.5 at 0.02 * sqrt(2)."""
-    points = torch.stack([0.5 + 0.02 * torch.tensor([-1.0, 1.0]).repeat(50), 0.5 + 0.03 * torch.tensor([-1.0, -1.0, 1.0, 1.0]).repeat(25)], 1)
+    points = torch.stack(
+        [
+            0.5 + 0.02 * torch.tensor([-1.0, 1.0]).repeat(50),
+            0.5 + 0.03 * torch.tensor([-1.0, -1.0, 1.0, 1.0]).repeat(25),
+        ],
+        1,
+    )
     found = of_grid(torch.ones(4, 4)).__class__(points, torch.ones(100))
     centres, shapes = place_kernels(found, 1, torch.ones(2), torch.full((2,), 1e-3), kernel, "full", "kmeans", seeded())
     k = unpack_shapes(full_shapes(shapes, 2))[0].double()
-    offset = torch.tensor([0.02 * 2 ** 0.5, 0.0], dtype=torch.float64)
+    offset = torch.tensor([0.02 * 2**0.5, 0.0], dtype=torch.float64)
     q = offset @ k @ offset
-    value = {"inverse_quadratic": 1 / (1 + q), "inverse_multiquadric": (1 + q) ** -0.5, "gaussian": torch.exp(-q / 2), "markov": torch.exp(-q.sqrt()),
-             "hat": (1 - (k @ offset).abs()).prod()}[kernel]
+    value = {
+        "inverse_quadratic": 1 / (1 + q),
+        "inverse_multiquadric": (1 + q) ** -0.5,
+        "gaussian": torch.exp(-q / 2),
+        "markov": torch.exp(-q.sqrt()),
+        "hat": (1 - (k @ offset).abs()).prod(),
+    }[kernel]
     assert float(value) == pytest.approx(0.5, abs=2e-3)
 
 
 def test_the_one_width_of_an_isotropic_kernel_is_of_the_trace():
-    points = torch.stack([0.5 + 0.02 * torch.tensor([-1.0, 1.0]).repeat(50), 0.5 + 0.01 * torch.tensor([-1.0, -1.0, 1.0, 1.0]).repeat(25)], 1)
+    points = torch.stack(
+        [
+            0.5 + 0.02 * torch.tensor([-1.0, 1.0]).repeat(50),
+            0.5 + 0.01 * torch.tensor([-1.0, -1.0, 1.0, 1.0]).repeat(25),
+        ],
+        1,
+    )
     found = of_grid(torch.ones(4, 4)).__class__(points, torch.ones(100))
-    _, shapes = place_kernels(found, 1, torch.ones(2), torch.full((2,), 1e-3), "inverse_quadratic", "isotropic", "kmeans", seeded())
+    _, shapes = place_kernels(
+        found, 1, torch.ones(2), torch.full((2,), 1e-3), "inverse_quadratic", "isotropic", "kmeans", seeded()
+    )
     assert float(shapes) == pytest.approx(1 / (2 * (0.02**2 + 0.01**2)), rel=1e-3)
 
 
@@ -85,7 +108,9 @@ def test_the_one_width_of_an_isotropic_kernel_is_of_the_trace():
 def test_no_kernel_is_narrower_than_half_a_sample_or_wider_than_a_tenth(shape):
     found = of_grid(torch.rand(40, 40, generator=seeded()))
     for count in (3, 1500):
-        _, shapes = place_kernels(found, count, torch.ones(2), torch.full((2,), 1 / 40), "inverse_quadratic", shape, "kmeans", seeded())
+        _, shapes = place_kernels(
+            found, count, torch.ones(2), torch.full((2,), 1 / 40), "inverse_quadratic", shape, "kmeans", seeded()
+        )
         widths = torch.linalg.eigvalsh(unpack_shapes(full_shapes(shapes, 2))).rsqrt()
         assert widths.min() >= 0.5 / 40 * 0.999 and widths.max() <= 0.1 * 1.001
 
@@ -94,7 +119,9 @@ def test_no_kernel_is_narrower_than_half_a_sample_or_wider_than_a_tenth(shape):
 def test_placements_give_that_many_even_more_than_there_are_points(how):
     found = of_grid(torch.rand(6, 5, generator=seeded()))
     for count in (1, 7, 30, 100):
-        centres, shapes = place_kernels(found, count, torch.ones(2), torch.full((2,), 0.2), "hat", "isotropic", how, seeded())
+        centres, shapes = place_kernels(
+            found, count, torch.ones(2), torch.full((2,), 0.2), "hat", "isotropic", how, seeded()
+        )
         assert centres.shape == (count, 2) and shapes.shape == (count, 1)
         assert centres.isfinite().all() and (shapes > 0).all()
 
@@ -119,7 +146,9 @@ def test_shapes_want_kernels_on_their_surface():
 
     sphere = trimesh.creation.icosphere(3)
     found = candidates(Shape.from_mesh(sphere.vertices, sphere.faces, samples=1 << 14))
-    centres, _ = place_kernels(found, 200, torch.ones(3), torch.full((3,), 1e-3), "hat", "isotropic", "kmeans", seeded())
+    centres, _ = place_kernels(
+        found, 200, torch.ones(3), torch.full((3,), 1e-3), "hat", "isotropic", "kmeans", seeded()
+    )
     distance = ((centres - 0.5).norm(dim=1) - 0.5 / 1.1).abs()
     assert distance.median() < 0.02
 

@@ -29,22 +29,42 @@ def fitted(name, shape, steps=80, **options):
 
 
 # Some dB below what was measured; the mean value alone gives 9.
-@pytest.mark.parametrize(("name", "shape", "options", "decibels"), [
-    ("densegrid", (24, 24, 24), {}, 26), ("triplane", (24, 24, 24), {"width": 32, "octaves": 4}, 22), ("tensorf", (24, 24, 24), {}, 26),
-    ("tensorf", (24, 24, 24), {"kind": "cp"}, 24), ("kplanes", (24, 24, 24), {}, 26), ("kplanes", (20, 20, 20, 8), {}, 24)])
+@pytest.mark.parametrize(
+    ("name", "shape", "options", "decibels"),
+    [
+        ("densegrid", (24, 24, 24), {}, 26),
+        ("triplane", (24, 24, 24), {"width": 32, "octaves": 4}, 22),
+        ("tensorf", (24, 24, 24), {}, 26),
+        ("tensorf", (24, 24, 24), {"kind": "cp"}, 24),
+        ("kplanes", (24, 24, 24), {}, 26),
+        ("kplanes", (20, 20, 20, 8), {}, 24),
+    ],
+)
 def test_a_tiny_fit(name, shape, options, decibels):
     field, objective, _ = fitted(name, shape, **options)
     assert objective.evaluate(field)["psnr"] > decibels
 
 
 def test_densegrid_fits_a_picture(astronaut):
-    result = fields.fit_field(Image.from_array(astronaut[60:124, 180:276]), "densegrid", steps=150, options={"batch": 4096})
+    result = fields.fit_field(
+        Image.from_array(astronaut[60:124, 180:276]), "densegrid", steps=150, options={"batch": 4096}
+    )
     assert result.metrics["psnr"] > 26
     assert result.field.backend == "native-cpu"
 
 
-@pytest.mark.parametrize(("name", "options"), [("densegrid", {}), ("triplane", {"octaves": 2}), ("triplane", {"combine": "product"}),
-                                               ("triplane", {"combine": "concat"}), ("tensorf", {}), ("tensorf", {"kind": "cp"}), ("kplanes", {})])
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("densegrid", {}),
+        ("triplane", {"octaves": 2}),
+        ("triplane", {"combine": "product"}),
+        ("triplane", {"combine": "concat"}),
+        ("tensorf", {}),
+        ("tensorf", {"kind": "cp"}),
+        ("kplanes", {}),
+    ],
+)
 def test_second_derivatives_of_a_field(name, options):
     _, field, _ = built(name, 5, 6, 7, features="3", resolution="7", width="8", **options)
     field.double()
@@ -80,7 +100,7 @@ def test_triplane_is_the_papers():
     coords = torch.rand(5, 3)
     features, p = field.features(coords), coords * 2 - 1
     torch.testing.assert_close(features[:, 16:19], p)
-    octaves = torch.stack([torch.sin(p[:, :1] * 2.0 ** k) for k in range(10)])
+    octaves = torch.stack([torch.sin(p[:, :1] * 2.0**k) for k in range(10)])
     found = features[:, 19:49]
     assert all((found - column).abs().amin(dim=1).max() < 1e-5 for column in octaves)
 
@@ -118,7 +138,18 @@ def test_kplanes_begin_still():
 
 
 def test_regularisers_by_hand():
-    _, field, _ = built("densegrid", 3, 2, 2, levels="1", features="1", resolution="3", proportions="1,0.67,0.67", total_variation="2", l1="0.5")
+    _, field, _ = built(
+        "densegrid",
+        3,
+        2,
+        2,
+        levels="1",
+        features="1",
+        resolution="3",
+        proportions="1,0.67,0.67",
+        total_variation="2",
+        l1="0.5",
+    )
     with torch.no_grad():
         field.grid.table.copy_(torch.arange(12.0)[:, None])  # [z 2, y 2, x 3]: steps of 6, 3 and 1
     assert field.regularisation().item() == pytest.approx(2 * (36 + 9 + 1) + 0.5 * 5.5)
@@ -130,7 +161,11 @@ def test_regularisers_by_hand():
 def test_regularisers_reach_the_fit_and_not_the_loss(key):
     plain, _, _ = fitted("tensorf", (12, 12, 12), steps=30)
     held, _, trainer = fitted("tensorf", (12, 12, 12), steps=30, **{key: "0.3"})
-    measure = (lambda f: f.grid.total_variation()) if key == "total_variation" else (lambda f: f.grid.absolute(lambda axes: 0.0))
+    measure = (
+        (lambda f: f.grid.total_variation())
+        if key == "total_variation"
+        else (lambda f: f.grid.absolute(lambda axes: 0.0))
+    )
     assert measure(held) < 0.7 * measure(plain)
     assert trainer.loss < 0.5  # of the batch alone; with the penalty it was more
 
@@ -177,18 +212,41 @@ def test_nodes_follow_the_signals_proportions():
     assert make_method("densegrid", method.model_dump()) == method
 
 
-@pytest.mark.parametrize(("name", "shape", "options", "says"), [
-    ("triplane", (40, 30), {}, "takes signals of 3 dimensions; this volume has 2: its three planes are the pairs of three axes"),
-    ("tensorf", (40, 30), {}, "it factors the volume of three axes"),
-    ("tensorf", (9, 9, 9, 9), {}, "takes signals of 3 dimensions; this volume has 4"),
-    ("kplanes", (40, 30), {}, "of 3 or 4 dimensions; this volume has 2: two axes have one plane only, which is densegrid"),
-    ("triplane", (9, 9, 9), {"coarse_to_fine": "0.5"}, "has one level, so there is nothing to open later; .*--set levels=4"),
-    ("densegrid", (9, 9, 9), {"coarse_to_fine": "0.1"}, r"^coarse_to_fine=0.1: .*0 \(off\) or at least 0.2"),
-    ("densegrid", (9, 9, 9), {"proportions": "1,0.5"}, "^proportions=1,0.5: this volume has 3 axes"),
-    ("densegrid", (9, 9), {"proportions": "0.5,0.5"}, "^proportions=.*largest is 1"),
-    ("densegrid", (9, 9), {"proportions": "1,wide"}, "^proportions"),
-    ("densegrid", (9, 9, 9), {"resolution": "4000"}, "^resolution=4000: these grids would have .* entries; the most is"),
-])
+@pytest.mark.parametrize(
+    ("name", "shape", "options", "says"),
+    [
+        (
+            "triplane",
+            (40, 30),
+            {},
+            "takes signals of 3 dimensions; this volume has 2: its three planes are the pairs of three axes",
+        ),
+        ("tensorf", (40, 30), {}, "it factors the volume of three axes"),
+        ("tensorf", (9, 9, 9, 9), {}, "takes signals of 3 dimensions; this volume has 4"),
+        (
+            "kplanes",
+            (40, 30),
+            {},
+            "of 3 or 4 dimensions; this volume has 2: two axes have one plane only, which is densegrid",
+        ),
+        (
+            "triplane",
+            (9, 9, 9),
+            {"coarse_to_fine": "0.5"},
+            "has one level, so there is nothing to open later; .*--set levels=4",
+        ),
+        ("densegrid", (9, 9, 9), {"coarse_to_fine": "0.1"}, r"^coarse_to_fine=0.1: .*0 \(off\) or at least 0.2"),
+        ("densegrid", (9, 9, 9), {"proportions": "1,0.5"}, "^proportions=1,0.5: this volume has 3 axes"),
+        ("densegrid", (9, 9), {"proportions": "0.5,0.5"}, "^proportions=.*largest is 1"),
+        ("densegrid", (9, 9), {"proportions": "1,wide"}, "^proportions"),
+        (
+            "densegrid",
+            (9, 9, 9),
+            {"resolution": "4000"},
+            "^resolution=4000: these grids would have .* entries; the most is",
+        ),
+    ],
+)
 def test_what_is_refused(name, shape, options, says):
     with pytest.raises(BadInput, match=says) as caught:
         make_method(name, options).prepare(Volume(*shape))

@@ -34,7 +34,10 @@ def test_levels_open_from_coarse_to_fine_and_all_are_open_in_the_end(image, tmp_
     field.before_step(50, 100)
     assert field.encoder.gates.tolist() == [1.0] * 6
     fit = fit_field(image, "hashgrid", steps=150, options=SMALL | {"coarse_to_fine": 0.5}, out=tmp_path / "run")
-    assert fit.metrics["psnr"] > 20 and fit.field.stored_numbers == fit.method.parameters(2, 3) == built(image).stored_numbers + 6
+    assert (
+        fit.metrics["psnr"] > 20
+        and fit.field.stored_numbers == fit.method.parameters(2, 3) == built(image).stored_numbers + 6
+    )
     again = load_field(tmp_path / "run")
     with torch.no_grad():
         assert torch.equal(again(x), fit.field(x))
@@ -55,13 +58,17 @@ def test_variation_is_that_of_neighbouring_points(image):
     steps = torch.arange(level.resolution)
     points = torch.cartesian_prod(steps, steps)
     with torch.no_grad():
-        field.encoder.table[entries_of(points, field.encoder.layout, level)] = (points[:, :1] + 3 * points[:, 1:]).float().expand(-1, 2)
+        field.encoder.table[entries_of(points, field.encoder.layout, level)] = (
+            (points[:, :1] + 3 * points[:, 1:]).float().expand(-1, 2)
+        )
         assert float(field.encoder.total_variation(0)) == pytest.approx(10.0)
         assert float(field.regularisation()) == pytest.approx(20.0)
     with torch.no_grad():
         field.encoder.table.fill_(0.7)
     assert float(field.regularisation().detach()) == 0.0
-    assert float(built(image, l1=3.0).regularisation().detach()) == pytest.approx(3 * float(built(image).encoder.table.detach().abs().mean()), rel=1e-5)
+    assert float(built(image, l1=3.0).regularisation().detach()) == pytest.approx(
+        3 * float(built(image).encoder.table.detach().abs().mean()), rel=1e-5
+    )
 
 
 @pytest.mark.parametrize("options", [{"total_variation": 0.1}, {"l1": 0.1}])
@@ -71,7 +78,11 @@ def test_a_heavy_penalty_leaves_smaller_or_smoother_tables(image, options):
     for each in (trainer, plain):
         each.run()
     with torch.no_grad():
-        measure = (lambda t: t.field.encoder.total_variation(7)) if "total_variation" in options else (lambda t: t.field.encoder.table.abs().mean())
+        measure = (
+            (lambda t: t.field.encoder.total_variation(7))
+            if "total_variation" in options
+            else (lambda t: t.field.encoder.table.abs().mean())
+        )
         assert float(measure(trainer)) < 0.8 * float(measure(plain))
 
 

@@ -56,7 +56,11 @@ def test_the_learning_rates_are_by_module_and_no_group_is_empty(image):
 def test_phases_are_counted_grouped_and_learned(image):
     method = make_method("neurbf", SMALL | {"kernel_phases": True}).prepare(image)
     field = method.build(image.domain, image.channels, 0)
-    assert field.stored_numbers == method.parameters(2, 3) == make_method("neurbf", SMALL).prepare(image).parameters(2, 3) + 32
+    assert (
+        field.stored_numbers
+        == method.parameters(2, 3)
+        == make_method("neurbf", SMALL).prepare(image).parameters(2, 3) + 32
+    )
     assert any(p is field.encoder.kernels.phases for group in method.parameter_groups(field) for p in group["params"])
     plain = make_method("neurbf", SMALL).prepare(image).build(image.domain, image.channels, 0)
     x = torch.rand(50, 2)
@@ -90,9 +94,23 @@ def test_a_fit_that_was_cut_off_before_its_first_checkpoint_begins_with_the_same
     assert torch.equal(trainer.field.encoder.kernels.centres, again.field.encoder.kernels.centres)
 
 
-@pytest.mark.parametrize("options", [{"grid": False}, {"layer_sines": True}, {"kernel_sines": False}, {"kernel_phases": True, "highest": 64.0}, {"normalise": "off"}, {"normalise": "full"},
-                                     {"kernel": "markov", "shape": "diagonal"}, {"kernel": "gaussian", "shape": "isotropic"},
-                                     {"placement": "lattice"}, {"placement": "random"}, {"placement": "weighted"}, {"backend": "torch"}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"grid": False},
+        {"layer_sines": True},
+        {"kernel_sines": False},
+        {"kernel_phases": True, "highest": 64.0},
+        {"normalise": "off"},
+        {"normalise": "full"},
+        {"kernel": "markov", "shape": "diagonal"},
+        {"kernel": "gaussian", "shape": "isotropic"},
+        {"placement": "lattice"},
+        {"placement": "random"},
+        {"placement": "weighted"},
+        {"backend": "torch"},
+    ],
+)
 def test_every_choice_learns(image, options):
     result = fit_field(image, "neurbf", steps=60, options=SMALL | options)
     values = image.values()
@@ -102,8 +120,12 @@ def test_every_choice_learns(image, options):
 
 
 def test_native_and_torch_agree(image):
-    fields = [make_method("neurbf", SMALL | {"backend": backend, "highest": 64.0}).prepare(image).build(image.domain, image.channels, 0)
-              for backend in ("native", "torch")]
+    fields = [
+        make_method("neurbf", SMALL | {"backend": backend, "highest": 64.0})
+        .prepare(image)
+        .build(image.domain, image.channels, 0)
+        for backend in ("native", "torch")
+    ]
     x = torch.rand(200, 2)
     for field in fields:
         with torch.no_grad():
@@ -121,8 +143,14 @@ def test_hats_on_a_lattice_interpolate_as_a_grid_does():
     axis = torch.arange(n) / (n - 1)
     centres = torch.stack(torch.meshgrid(axis, axis, indexing="ij")[::-1], dim=-1).reshape(-1, 2)
     generator = torch.Generator().manual_seed(0)
-    kernels = RbfKernels(centres, torch.full((n * n, 1), float(n - 1)), 3, 9, torch.ones(2), "hat", "none", None, "auto", generator)
-    grid = FactorGrid(FactorLayout(2, 3, (((Factor((0, 1), (n, n)),),),)), "auto", lambda table, axes: table.normal_(generator=generator))
+    kernels = RbfKernels(
+        centres, torch.full((n * n, 1), float(n - 1)), 3, 9, torch.ones(2), "hat", "none", None, "auto", generator
+    )
+    grid = FactorGrid(
+        FactorLayout(2, 3, (((Factor((0, 1), (n, n)),),),)),
+        "auto",
+        lambda table, axes: table.normal_(generator=generator),
+    )
     with torch.no_grad():
         kernels.features.copy_(grid.table)
     x = torch.rand(500, 2, generator=generator)
@@ -135,7 +163,10 @@ def test_volumes_and_clips_are_taken_and_sounds_refused():
     assert fit_field(volume, "neurbf", steps=2, options=SMALL).field.encoder.kernels.centres.shape == (40, 3)
     clip = Video.from_array(generator.integers(0, 255, (4, 8, 12, 3), np.uint8))
     assert "psnr" in fit_field(clip, "neurbf", steps=2, options=SMALL).metrics
-    with pytest.raises(BadInput, match="takes signals of 2 or 3 dimensions; this audio has 1: its kernels are placed in a plane or in space"):
+    with pytest.raises(
+        BadInput,
+        match="takes signals of 2 or 3 dimensions; this audio has 1: its kernels are placed in a plane or in space",
+    ):
         make_method("neurbf").prepare(Audio.from_array(np.sin(np.arange(4000, dtype=np.float32)), 8000))
 
 

@@ -24,7 +24,9 @@ def installed(tmp_path, monkeypatch):
     info.mkdir()
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n")
     points = project["entry-points"]["field_studio.methods"]
-    (info / "entry_points.txt").write_text("[field_studio.methods]\n" + "".join(f"{name} = {place}\n" for name, place in points.items()))
+    (info / "entry_points.txt").write_text(
+        "[field_studio.methods]\n" + "".join(f"{name} = {place}\n" for name, place in points.items())
+    )
     monkeypatch.syspath_prepend(str(tmp_path))
     registry._places.cache_clear()
     yield tmp_path
@@ -40,7 +42,23 @@ def test_an_announced_method_passes_the_kit(installed, capsys):
 
 def test_an_announced_method_is_listed_and_fitted(installed, photograph, tmp_path):
     assert "filters" in registry.method_names()
-    assert main(["fit", str(photograph), "--method", "filters", "--steps", "3", "--params", "5k", "--out", str(tmp_path / "run")]) == 0
+    assert (
+        main(
+            [
+                "fit",
+                str(photograph),
+                "--method",
+                "filters",
+                "--steps",
+                "3",
+                "--params",
+                "5k",
+                "--out",
+                str(tmp_path / "run"),
+            ]
+        )
+        == 0
+    )
     assert main(["evaluate", str(tmp_path / "run")]) == 0
 
 
@@ -49,7 +67,11 @@ def test_it_is_no_longer_there_without_its_package():
 
 
 def test_a_decorator_registers_it_for_one_process():
-    code = (f"import sys; sys.path.insert(0, {str(EXAMPLE)!r})\n"
-            "from fields.methods.registry import register, make_method\nfrom field_studio_filters import Filters\n"
-            "register(type('Mine', (Filters,), {'name': 'mine', '__module__': __name__}))\nprint(make_method('mine', {'width': 8}).width)")
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "8"
+    code = (
+        f"import sys; sys.path.insert(0, {str(EXAMPLE)!r})\n"
+        "from fields.methods.registry import register, make_method\nfrom field_studio_filters import Filters\n"
+        "register(type('Mine', (Filters,), {'name': 'mine', '__module__': __name__}))\nprint(make_method('mine', {'width': 8}).width)"
+    )
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "8"
+    )

@@ -73,8 +73,19 @@ def test_unknown_names_are_refused_with_the_near_ones():
         make_method("hashgrid", {"level": "3"})
 
 
-@pytest.mark.parametrize(("key", "value"), [("levels", "0"), ("levels", "many"), ("features", "3"), ("table_size", "1000"),
-                                            ("learning_rate", "-1"), ("learning_rate", "nan"), ("width", "24"), ("loss", "l3")])
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("levels", "0"),
+        ("levels", "many"),
+        ("features", "3"),
+        ("table_size", "1000"),
+        ("learning_rate", "-1"),
+        ("learning_rate", "nan"),
+        ("width", "24"),
+        ("loss", "l3"),
+    ],
+)
 def test_values_out_of_range_are_refused(key, value):
     with pytest.raises(BadInput, match=f"^{key}={value}"):
         make_method("hashgrid", {key: value})

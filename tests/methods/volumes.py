@@ -44,7 +44,7 @@ class VolumeObjective(Objective):
         """PSNR at places between the samples."""
         coords = np.random.default_rng(9).random((20000, self.signal.domain.dimensions), dtype=np.float32)
         error = field(torch.from_numpy(coords)).numpy() - solids(coords)
-        return {"psnr": float(-10 * np.log10((error ** 2).mean()))}
+        return {"psnr": float(-10 * np.log10((error**2).mean()))}
 
     def evaluation_seconds(self, field):
         return 0.1

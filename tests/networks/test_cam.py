@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fields.methods.registry import make_method
-from fields.networks.cam import Modulation, ModulatedMLP
+from fields.networks.cam import ModulatedMLP, Modulation
 from fields.networks.mlp import MLP
 from scenes.errors import BadInput
 from scenes.procedural import Waves
@@ -13,7 +13,9 @@ from scenes.procedural import Waves
 def networks(normalise, layers=3, dimensions=2, nodes=8):
     plain = MLP(6, 16, layers, 3, bias=True, generator=torch.Generator().manual_seed(0))
     axes = tuple(range(dimensions))
-    return plain, ModulatedMLP(plain, Modulation(dimensions, axes, (nodes,) * dimensions, layers), normalise, sigmoid=False)
+    return plain, ModulatedMLP(
+        plain, Modulation(dimensions, axes, (nodes,) * dimensions, layers), normalise, sigmoid=False
+    )
 
 
 def points(*shape):
@@ -28,7 +30,9 @@ def test_a_fresh_network_without_normalisation_is_the_plain_one():
 def test_what_a_sample_gets_does_not_depend_on_its_batch():
     _, modulated = networks(normalise=True)
     features, coords = points(50, 6), points(50, 2)
-    torch.testing.assert_close(modulated(features, coords)[:7], modulated(features[:7], coords[:7]), rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(
+        modulated(features, coords)[:7], modulated(features[:7], coords[:7]), rtol=1e-6, atol=1e-6
+    )
 
 
 def test_a_norm_over_rays_mixes_their_samples_and_nothing_else():
@@ -37,7 +41,9 @@ def test_a_norm_over_rays_mixes_their_samples_and_nothing_else():
     x = modulated.network.hidden[0](features)
     x = (x - x.mean((1, 2), keepdim=True)) / (x.var((1, 2), unbiased=False, keepdim=True) + 1e-5).sqrt()
     torch.testing.assert_close(modulated(features, coords), modulated.network.output(x.relu()), rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(modulated(features, coords)[:2], modulated(features[:2], coords[:2]), rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(
+        modulated(features, coords)[:2], modulated(features[:2], coords[:2]), rtol=1e-6, atol=1e-6
+    )
 
 
 def test_every_layer_is_standardised_scaled_and_shifted():
@@ -47,7 +53,9 @@ def test_every_layer_is_standardised_scaled_and_shifted():
         modulated.modulation.grid.table[:, 1] = -0.5
     x = modulated.network.hidden[0](points(9, 6))
     x = (x - x.mean(-1, keepdim=True)) / (x.var(-1, unbiased=False, keepdim=True) + 1e-5).sqrt() * 2.0 - 0.5
-    torch.testing.assert_close(modulated(points(9, 6), points(9, 2)), modulated.network.output(x.relu()), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        modulated(points(9, 6), points(9, 2)), modulated.network.output(x.relu()), rtol=1e-4, atol=1e-5
+    )
 
 
 def test_nodes_lie_at_both_ends_and_the_border_goes_on():
@@ -98,6 +106,11 @@ def test_the_grids_have_a_rate_of_their_own():
 
 
 def test_the_grids_rate_is_ten_times_the_networks_for_pictures_and_the_same_elsewhere():
-    for shape, options, rate in (((32, 32), {}, 1e-2), ((32, 32), {"learning_rate": 2e-3}, 2e-2), ((64,), {}, 1e-3), ((9, 9, 9), {"learning_rate": 2e-3}, 2e-3),
-                                 ((32, 32), {"learning_rate": 2e-3, "grid_rate": 5e-3}, 5e-3)):
+    for shape, options, rate in (
+        ((32, 32), {}, 1e-2),
+        ((32, 32), {"learning_rate": 2e-3}, 2e-2),
+        ((64,), {}, 1e-3),
+        ((9, 9, 9), {"learning_rate": 2e-3}, 2e-3),
+        ((32, 32), {"learning_rate": 2e-3, "grid_rate": 5e-3}, 5e-3),
+    ):
         assert make_method("cam", options).prepare(Waves(shape)).grid_rate == pytest.approx(rate)

@@ -12,7 +12,7 @@ FORMULAS = {
     "gaussian": lambda r: torch.exp(-r * r / 2),
     "multiquadric": lambda r: (r * r + 1) ** 0.5,
     "inverse_multiquadric": lambda r: (r * r + 1) ** -0.5,
-    "cubic": lambda r: r ** 3,
+    "cubic": lambda r: r**3,
     "thin_plate": lambda r: r * r * torch.log(r),
     "wendland": lambda r: (1 - r).clamp(min=0) ** 9 * (9 * r + 1),
 }
@@ -29,7 +29,9 @@ def test_a_layer_is_its_formula_and_gradients_are_finite_even_at_a_centre(profil
     x = 0.6 * torch.rand(30, 4, dtype=torch.float64, generator=generator) - 0.3
     widths = torch.exp(network.log_widths)
     r = ((x[:, None] - network.centres) ** 2 * widths).sum(-1).sqrt()
-    torch.testing.assert_close(network(x), network.output(FORMULAS[profile](r)) + network.linear(x), rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(
+        network(x), network.output(FORMULAS[profile](r)) + network.linear(x), rtol=1e-6, atol=1e-6
+    )
     at_centre = network.centres.detach()[:1].clone().requires_grad_()
     network(at_centre).sum().backward()
     assert at_centre.grad.isfinite().all() and all(p.grad.isfinite().all() for p in network.parameters())

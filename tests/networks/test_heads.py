@@ -24,7 +24,7 @@ def test_size_shape_and_gradients(head, inputs, width, layers, outputs):
     assert sum(p.numel() for p in network.parameters()) == head_parameters(head, inputs, width, layers, outputs, True)
     values = network(torch.randn(7, inputs, generator=generator()))
     assert values.shape == (7, outputs) and values.isfinite().all()
-    (values ** 2).sum().backward()
+    (values**2).sum().backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
 
 
@@ -48,8 +48,13 @@ def test_splines_are_scipys_and_sum_to_one_inside():
     values = layer.functions(x[:, None]).numpy()
     knot = 4 / (FUNCTIONS - 3)
     knots = (np.arange(FUNCTIONS + 4) - (FUNCTIONS + 3) / 2) * knot
-    expected = np.stack([np.nan_to_num(scipy.interpolate.BSpline.basis_element(knots[k:k + 5], extrapolate=False)(x.numpy()))
-                         for k in range(FUNCTIONS)], axis=-1)
+    expected = np.stack(
+        [
+            np.nan_to_num(scipy.interpolate.BSpline.basis_element(knots[k : k + 5], extrapolate=False)(x.numpy()))
+            for k in range(FUNCTIONS)
+        ],
+        axis=-1,
+    )
     np.testing.assert_allclose(values, expected, atol=1e-9)
     inside = np.abs(x.numpy()) <= 2
     np.testing.assert_allclose(values[inside].sum(-1), 1.0, atol=1e-9)

@@ -19,11 +19,14 @@ RGB = Channels(("red", "green", "blue"), "srgb")
 BUNNY = {"strides": "5,2,2,2,2", "grid_height": 9, "grid_width": 16, "hidden": 512, "loss": "fusion"}
 
 
-@pytest.mark.parametrize(("name", "options", "counts"), [
-    ("nerv", {}, {26: 3_201_905, 58: 6_282_000, 112: 12_525_000}),
-    ("nervpp", {"preset": "paper"}, {8: 1_703_000, 26: 3_175_647, 58: 6_162_000, 112: 12_269_000}),
-    ("nervpp", {"preset": "release"}, {8: 1_903_000, 26: 3_379_541, 58: 6_383_000, 112: 12_546_000}),
-])
+@pytest.mark.parametrize(
+    ("name", "options", "counts"),
+    [
+        ("nerv", {}, {26: 3_201_905, 58: 6_282_000, 112: 12_525_000}),
+        ("nervpp", {"preset": "paper"}, {8: 1_703_000, 26: 3_175_647, 58: 6_162_000, 112: 12_269_000}),
+        ("nervpp", {"preset": "release"}, {8: 1_903_000, 26: 3_379_541, 58: 6_383_000, 112: 12_546_000}),
+    ],
+)
 def test_published_sizes(name, options, counts):
     for channels, count in counts.items():
         lower = {"nerv": 96, "nervpp": 80}[name]
@@ -36,8 +39,16 @@ def _domain(width: int, height: int, count: int) -> Domain:
     return Domain((Axis("x", 0, width, "px", width), Axis("y", 0, height, "px", height), Axis("t", 0, 1, "s", count)))
 
 
-@pytest.mark.parametrize(("name", "options"), [("nerv", {}), ("nerv", {"time_nodes": 4}), ("nervpp", {}),
-                                                 ("nervpp", {"time_nodes": 3}), ("nervpp", {"preset": "release"})])
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("nerv", {}),
+        ("nerv", {"time_nodes": 4}),
+        ("nervpp", {}),
+        ("nervpp", {"time_nodes": 3}),
+        ("nervpp", {"preset": "release"}),
+    ],
+)
 @pytest.mark.parametrize("size", [(64, 36), (61, 35)])
 def test_the_count_is_that_of_the_field_and_frames_have_the_clips_size(name, options, size):
     clip = Video.from_array(np.zeros((5, size[1], size[0], 3), np.uint8) + 7)
@@ -46,7 +57,7 @@ def test_the_count_is_that_of_the_field_and_frames_have_the_clips_size(name, opt
     assert field.stored_numbers == method.parameters(3, 3)
     frames = field.frames(torch.tensor([0.1, 0.9]))
     assert frames.shape == (2, 3, size[1], size[0])
-    assert 0 <= frames.min() and frames.max() <= 1
+    assert frames.min() >= 0 and frames.max() <= 1
     again = method.build(clip.domain, clip.channels, seed=1)
     assert torch.equal(again.frames(torch.tensor([0.1, 0.9])), frames)
 
@@ -76,8 +87,12 @@ def test_time_modulates_each_channel_of_each_frame_alone():
     torch.testing.assert_close(layer(features, times), F.silu((plain - mean) / deviation), atol=1e-5, rtol=1e-4)
     with torch.no_grad():
         layer.modulation.curves.table.copy_(torch.arange(40.0).reshape(5, 8))
-    scale = torch.stack([torch.arange(4.0), 20 + torch.arange(4.0)])[..., None, None]  # 0.625 lies midway between nodes 2 and 3
-    torch.testing.assert_close(layer(features, times), F.silu((plain - mean) / deviation * scale + scale + 4), atol=1e-3, rtol=1e-4)
+    scale = torch.stack([torch.arange(4.0), 20 + torch.arange(4.0)])[
+        ..., None, None
+    ]  # 0.625 lies midway between nodes 2 and 3
+    torch.testing.assert_close(
+        layer(features, times), F.silu((plain - mean) / deviation * scale + scale + 4), atol=1e-3, rtol=1e-4
+    )
     torch.testing.assert_close(layer(features[1:], times[1:]), layer(features, times)[1:], atol=1e-4, rtol=1e-4)
 
 
@@ -116,9 +131,28 @@ def test_a_clip_is_learned_frame_by_frame(tmp_path, capsys, name):
     from scenes.clips.write import write_clip
 
     y, x = np.mgrid[:32, :48]
-    frames = np.stack([np.stack([x * 4, y * 5, np.where((x - 10 - 4 * i) ** 2 + (y - 16) ** 2 < 64, 220, 40)], -1) for i in range(6)])
+    frames = np.stack(
+        [np.stack([x * 4, y * 5, np.where((x - 10 - 4 * i) ** 2 + (y - 16) ** 2 < 64, 220, 40)], -1) for i in range(6)]
+    )
     write_clip(tmp_path / "clip", frames.astype(np.uint8), 24.0)
-    assert main(["fit", str(tmp_path / "clip"), "--method", name, "--params", "40k", "--steps", "240", "--out", str(tmp_path / "run"), "--json"]) == 0
+    assert (
+        main(
+            [
+                "fit",
+                str(tmp_path / "clip"),
+                "--method",
+                name,
+                "--params",
+                "40k",
+                "--steps",
+                "240",
+                "--out",
+                str(tmp_path / "run"),
+                "--json",
+            ]
+        )
+        == 0
+    )
     report = json.loads(capsys.readouterr().out)
     assert report["parameters"] == pytest.approx(40_000, rel=0.03)
     assert report["metrics"]["psnr"] > 16

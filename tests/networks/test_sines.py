@@ -1,6 +1,5 @@
 """The networks of sines and wavelets against their formulas and their published behaviour at initialisation."""
 
-
 import numpy as np
 import pytest
 import torch
@@ -53,7 +52,7 @@ def test_finer_holds_its_scale_constant_unless_told_otherwise():
     gradients = {}
     for through in (False, True):
         network = Finer(2, 8, 1, 1, 30.0, 30.0, 1.0, through, generator())
-        gradients[through], = torch.autograd.grad(network(coords).sum(), coords)
+        (gradients[through],) = torch.autograd.grad(network(coords).sum(), coords)
     z = network.hidden[0](coords)
     slope = 30.0 * torch.cos(30.0 * (z.abs() + 1) * z) * network.output.weight
     weight = network.hidden[0].weight
@@ -70,7 +69,9 @@ def test_wire_is_the_complex_formula():
             real, imaginary = network.real[layer - 1], network.imaginary[layer - 1]
             z = h @ torch.complex(real.weight, imaginary.weight).T + torch.complex(real.bias, imaginary.bias)  # noqa: F821
         h = torch.exp(1j * 5.0 * z - (4.0 * z).abs() ** 2)
-    expected = (h @ torch.complex(network.output_real.weight, network.output_imaginary.weight).T).real + network.output_real.bias
+    expected = (
+        h @ torch.complex(network.output_real.weight, network.output_imaginary.weight).T
+    ).real + network.output_real.bias
     torch.testing.assert_close(network(coords), expected)
 
 

@@ -21,7 +21,13 @@ def coords(count, dimensions=2):
     return torch.rand(count, dimensions, generator=torch.Generator().manual_seed(0))
 
 
-VARIANTS = [{}, {"phases": True}, {"interpolation": "smoothstep"}, {"transport": "jet"}, {"transport": "jet", "phases": True, "interpolation": "smoothstep"}]
+VARIANTS = [
+    {},
+    {"phases": True},
+    {"interpolation": "smoothstep"},
+    {"transport": "jet"},
+    {"transport": "jet", "phases": True, "interpolation": "smoothstep"},
+]
 
 
 @pytest.mark.parametrize("dimensions", [1, 2, 3])
@@ -41,7 +47,9 @@ def test_the_residual_of_an_even_slope_is_zero_where_the_transport_is_that_slope
     nodes = x[..., None] * slope[0] + y[..., None] * slope[1]
     with torch.no_grad():
         residual, explained = transport.residual(nodes)
-        assert float(residual) == pytest.approx(float(slope.square().mean(1).sum()), rel=1e-5) and float(explained) == 0.0
+        assert (
+            float(residual) == pytest.approx(float(slope.square().mean(1).sum()), rel=1e-5) and float(explained) == 0.0
+        )
         transport.output.bias.copy_(slope.flatten())
     residual, explained = transport.residual(nodes)
     assert float(residual.detach()) < 1e-12 and float(explained) == pytest.approx(1.0)
@@ -77,7 +85,11 @@ def test_the_maps_see_where_the_fast_waves_are():
     assert right > left and float(right) == pytest.approx(float(speeds.max()) / torch.pi, rel=0.2)
     with torch.no_grad():
         made.transport.output.bias[0] = 0.25  # the first number of the state, along x
-    assert made.flow(torch.tensor([[0.5, 0.5]]))[0].tolist()[1] == 0.0 < made.flow(torch.tensor([[0.5, 0.5]]))[0].tolist()[0]
+    assert (
+        made.flow(torch.tensor([[0.5, 0.5]]))[0].tolist()[1]
+        == 0.0
+        < made.flow(torch.tensor([[0.5, 0.5]]))[0].tolist()[0]
+    )
 
 
 def test_a_collapsed_state_is_told():
@@ -122,7 +134,9 @@ def test_every_variant_is_counted_begins_as_the_plain_one_and_learns_all_its_num
     penalty = made.regularisation()
     (made(x).square().sum() + (0 if penalty is None else penalty)).backward()
     assert all(p.grad is not None and bool((p.grad != 0).any()) for p in made.parameters())
-    assert {id(p) for group in method.parameter_groups(made) for p in group["params"]} == {id(p) for p in made.parameters()}
+    assert {id(p) for group in method.parameter_groups(made) for p in group["params"]} == {
+        id(p) for p in made.parameters()
+    }
 
 
 @pytest.mark.parametrize("dimensions", [1, 2, 3])
@@ -137,13 +151,15 @@ def test_jets_that_know_the_slope_continue_an_even_state(dimensions):
         x = coords(100, dimensions)
         torch.testing.assert_close(state.at(x), (x * 4) @ slope, rtol=1e-4, atol=1e-4)
         # and a slope of the nodes' own values is taken over: at a node the state is the node's
-        torch.testing.assert_close(state.at(torch.full((1, dimensions), 0.25)), slope.sum(0, keepdim=True), rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(
+            state.at(torch.full((1, dimensions), 0.25)), slope.sum(0, keepdim=True), rtol=1e-4, atol=1e-4
+        )
 
 
 def test_smooth_states_have_no_corners():
     made = field(1, interpolation="smoothstep")
     at = torch.tensor([[0.25 - 1e-3], [0.25 + 1e-3], [0.37]], requires_grad=True)
-    slope, = torch.autograd.grad(made.network.state.at(at).sum(), at)
+    (slope,) = torch.autograd.grad(made.network.state.at(at).sum(), at)
     assert slope[0].abs() < 0.1 * slope[2].abs() and slope[1].abs() < 0.1 * slope[2].abs()
 
 
@@ -179,8 +195,10 @@ def test_the_map_of_orientations_sees_the_waves_and_their_drift():
     with torch.no_grad():  # phases that rise by 10 a unit of [-1, 1] along x, 20 across the domain
         state.phases.weight[0] = torch.tensor([1.0, 0.0, 0.0])
         state.nodes[..., 0] = torch.linspace(0, 20, 5)
-    assert float(made.orientation(torch.tensor([[0.4, 0.6]]))[0, 0]) == pytest.approx(float(torch.atan2(torch.tensor(10.0), torch.tensor(20.0))), abs=1e-3)
-    assert float(made.frequency(torch.tensor([[0.4, 0.6]]))) == pytest.approx(500 ** 0.5 / torch.pi, rel=1e-3)
+    assert float(made.orientation(torch.tensor([[0.4, 0.6]]))[0, 0]) == pytest.approx(
+        float(torch.atan2(torch.tensor(10.0), torch.tensor(20.0))), abs=1e-3
+    )
+    assert float(made.frequency(torch.tensor([[0.4, 0.6]]))) == pytest.approx(500**0.5 / torch.pi, rel=1e-3)
 
 
 def test_the_map_of_what_is_explained():

@@ -27,8 +27,23 @@ def compiled_for_host(tmp_path_factory, name: str, *flags: str) -> ctypes.CDLL:
         pytest.skip("needs a C++ compiler")
     path = tmp_path_factory.mktemp(name) / f"{name}_on_host.so"
     here = Path(__file__).parent / "cuda_on_host"
-    subprocess.run([compiler, "-std=c++17", "-O1", "-ffp-contract=off", "-shared", "-fPIC", *flags, f"-I{here}", f"-I{CSRC}",
-                    here / f"{name}.cpp", "-o", path], check=True)
+    subprocess.run(
+        [
+            compiler,
+            "-std=c++17",
+            "-O1",
+            "-ffp-contract=off",
+            "-shared",
+            "-fPIC",
+            *flags,
+            f"-I{here}",
+            f"-I{CSRC}",
+            here / f"{name}.cpp",
+            "-o",
+            path,
+        ],
+        check=True,
+    )
     return ctypes.CDLL(str(path))
 
 
@@ -47,7 +62,9 @@ def c_type(text: str, types: dict = C_TYPES):
 def declared_functions(header: str) -> dict:
     """name: (result, arguments) of the functions in `csrc/cuda/HEADER`."""
     found = {}
-    for result, name, arguments in re.findall(r"FS_API (.*?[ *])(fs_\w+)\(([^)]*)\);", (CSRC / "cuda" / header).read_text()):
+    for result, name, arguments in re.findall(
+        r"FS_API (.*?[ *])(fs_\w+)\(([^)]*)\);", (CSRC / "cuda" / header).read_text()
+    ):
         types = [re.sub(r"\w+$", "", argument.strip()) for argument in arguments.split(",")]
         found[name] = (c_type(result), [c_type(text) for text in types])
     return found

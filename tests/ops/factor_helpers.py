@@ -20,13 +20,19 @@ LAYOUTS = {
     "dense-3": dense_grids(6, [(3, 4, 5), (2, 1, 8)]),
     "dense-4": dense_grids(4, [(1, 3, 2, 5)]),
     # A sum of products beside a single line, on some of the axes only.
-    "mixed": FactorLayout(4, 4, (((Factor((3, 1), (4, 3)), Factor((0,), (5,))), (Factor((0, 3), (5, 4)),)), ((Factor((2,), (1,)),),))),
+    "mixed": FactorLayout(
+        4, 4, (((Factor((3, 1), (4, 3)), Factor((0,), (5,))), (Factor((0, 3), (5, 4)),)), ((Factor((2,), (1,)),),))
+    ),
 }
 ORDERS = ("features", "grad coords", "grad table", "second coords", "second table", "second grad")
 
 
 def uniform(count, dimensions, seed=0, lower=0.0, upper=1.0):
-    return torch.rand(count, dimensions, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)) * (upper - lower) + lower
+    return (
+        torch.rand(count, dimensions, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+        * (upper - lower)
+        + lower
+    )
 
 
 def inner_points(layout, count, seed=0, margin=0.02):

@@ -8,7 +8,9 @@ from fields.ops.rbf_gather import rbf_gather
 INPUTS = ("coords", "centres", "shapes", "features", "phases")
 
 
-def scene(points, kernels, features, neighbours, dimensions, kernel="inverse_quadratic", sines=True, highest=3.0, seed=0):
+def scene(
+    points, kernels, features, neighbours, dimensions, kernel="inverse_quadratic", sines=True, highest=3.0, seed=0
+):
     """What `rbf_gather` takes, float64, by name. Kernels are wide enough for hats to meet their points, mostly."""
     random = torch.Generator().manual_seed(seed)
 
@@ -22,23 +24,40 @@ def scene(points, kernels, features, neighbours, dimensions, kernel="inverse_qua
     matrices = roots @ roots.transpose(1, 2) + 0.2 * torch.eye(dimensions, dtype=torch.float64)
     rows, columns = torch.triu_indices(dimensions, dimensions)
     shapes = matrices[:, rows, columns] * (0.25 if kernel == "hat" else 1.0)
-    return {"coords": uniform(points, dimensions), "centres": uniform(kernels, dimensions), "shapes": shapes,
-            "features": normal(kernels, features), "phases": normal(features) if sines else None,
-            "frequencies": 2 ** torch.linspace(-3, highest, features, dtype=torch.float64) if sines else None,
-            "neighbours": torch.randint(0, kernels, (points, neighbours), dtype=torch.int32, generator=random)}
+    return {
+        "coords": uniform(points, dimensions),
+        "centres": uniform(kernels, dimensions),
+        "shapes": shapes,
+        "features": normal(kernels, features),
+        "phases": normal(features) if sines else None,
+        "frequencies": 2 ** torch.linspace(-3, highest, features, dtype=torch.float64) if sines else None,
+        "neighbours": torch.randint(0, kernels, (points, neighbours), dtype=torch.int32, generator=random),
+    }
 
 
 def moved(scene, dtype, device="cpu"):
-    return {name: None if t is None else t.to(device) if t.dtype == torch.int32 else t.to(device, dtype)
-            for name, t in scene.items()}
+    return {
+        name: None if t is None else t.to(device) if t.dtype == torch.int32 else t.to(device, dtype)
+        for name, t in scene.items()
+    }
 
 
 def gather_results(scene, kernel, normalise, backend, dtype, device="cpu"):
     """Output and gradients by every input, by name."""
     own = moved(scene, dtype, device)
     leaves = {name: own[name].requires_grad_() for name in INPUTS if own[name] is not None}
-    output = rbf_gather(own["coords"], own["neighbours"], own["centres"], own["shapes"], own["features"], own["frequencies"],
-                        own["phases"], kernel, normalise, backend)
+    output = rbf_gather(
+        own["coords"],
+        own["neighbours"],
+        own["centres"],
+        own["shapes"],
+        own["features"],
+        own["frequencies"],
+        own["phases"],
+        kernel,
+        normalise,
+        backend,
+    )
     random = torch.Generator().manual_seed(1)
     upstream = torch.randn(output.shape, dtype=torch.float64, generator=random).to(device, dtype)
     gradients = torch.autograd.grad(output, list(leaves.values()), upstream)
@@ -57,6 +76,8 @@ def layer(points, inputs, units, seed=0):
 def layer_results(tensors, backend, dtype, device="cpu"):
     leaves = [t.to(device, dtype).requires_grad_() for t in tensors]
     output = gaussian_layer(*leaves, backend)
-    upstream = torch.randn(output.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1)).to(device, dtype)
+    upstream = torch.randn(output.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1)).to(
+        device, dtype
+    )
     gradients = torch.autograd.grad(output, leaves, upstream)
     return dict(zip(("output", "grad features", "grad centres", "grad log_widths"), (output.detach(), *gradients)))

@@ -42,7 +42,12 @@ def assert_all_close(found, expected, tolerance):
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.integers(0, 2**31), st.lists(st.integers(0, 50), min_size=0, max_size=80), st.integers(0, 5), st.sampled_from([0.0, 0.01, 0.5]))
+@given(
+    st.integers(0, 2**31),
+    st.lists(st.integers(0, 50), min_size=0, max_size=80),
+    st.integers(0, 5),
+    st.sampled_from([0.0, 0.01, 0.5]),
+)
 def test_native_equals_the_formula(seed, counts, channels, threshold):
     random = generator(seed)
     samples = random_samples(random, counts)
@@ -54,7 +59,13 @@ def test_native_equals_the_formula(seed, counts, channels, threshold):
     floats = Samples(samples.t_starts.float(), samples.t_ends.float(), samples.ray_indices, samples.offsets)
     for isa in available_isas():
         with instruction_set(isa):
-            found = everything(density.detach().float().requires_grad_(), colors.detach().float().requires_grad_(), floats, 0.0, "native")
+            found = everything(
+                density.detach().float().requires_grad_(),
+                colors.detach().float().requires_grad_(),
+                floats,
+                0.0,
+                "native",
+            )
             assert_all_close(found, expected, 2e-5)
 
 
@@ -100,7 +111,9 @@ def test_thin_and_thick(dtype):
     for isa in available_isas():
         with instruction_set(isa):
             weights = weights_of(density, samples, backend="native")
-            torch.testing.assert_close(weights, -torch.expm1(-density), rtol=4e-7 if dtype == torch.float32 else 1e-14, atol=0)
+            torch.testing.assert_close(
+                weights, -torch.expm1(-density), rtol=4e-7 if dtype == torch.float32 else 1e-14, atol=0
+            )
 
 
 def test_nan_stays_on_its_ray():
@@ -110,7 +123,11 @@ def test_nan_stays_on_its_ray():
     for isa in available_isas():
         with instruction_set(isa):
             found = composite(density, colors, samples, 1e-4, "native")
-            assert found.opacity.isnan().tolist() == found.color.isnan().all(-1).tolist() == [False, False, True, False, False]
+            assert (
+                found.opacity.isnan().tolist()
+                == found.color.isnan().all(-1).tolist()
+                == [False, False, True, False, False]
+            )
 
 
 @pytest.mark.parametrize("backend", ["native", "torch"])
@@ -141,6 +158,7 @@ def test_results_do_not_depend_on_threads():
 
 # Distortion
 
+
 @pytest.mark.parametrize("backend", ["native", "torch"])
 def test_distortion_gradcheck(backend):
     samples = random_samples(generator(3), COUNTS)
@@ -149,20 +167,22 @@ def test_distortion_gradcheck(backend):
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.integers(0, 2**31), st.lists(st.integers(0, 40), max_size=70), st.sampled_from([torch.float32, torch.float64]))
+@given(
+    st.integers(0, 2**31), st.lists(st.integers(0, 40), max_size=70), st.sampled_from([torch.float32, torch.float64])
+)
 def test_distortion_equals_the_formula(seed, counts, dtype):
     random = generator(seed)
     samples = random_samples(random, counts)
     weights = torch.rand(len(samples), generator=random, dtype=torch.float64).requires_grad_()
     expected = distortion(weights, samples, "torch")
     upstream = torch.randn(len(counts), generator=random, dtype=torch.float64)
-    slope, = torch.autograd.grad(expected, weights, upstream)
+    (slope,) = torch.autograd.grad(expected, weights, upstream)
     cast = Samples(samples.t_starts.to(dtype), samples.t_ends.to(dtype), samples.ray_indices, samples.offsets)
     leaf = weights.detach().to(dtype).requires_grad_()
     for isa in available_isas():
         with instruction_set(isa):
             found = distortion(leaf, cast, "native")
-            found_slope, = torch.autograd.grad(found, leaf, upstream.to(dtype))
+            (found_slope,) = torch.autograd.grad(found, leaf, upstream.to(dtype))
             tolerance = 1e-11 if dtype == torch.float64 else 2e-5
             assert_close(found.double(), expected.detach(), tolerance, "loss", floor=1e-3)
             assert_close(found_slope.double(), slope, tolerance, "gradient", floor=1e-3)
@@ -179,8 +199,11 @@ def test_distortion_of_far_samples_in_float32():
 
 # Importance sampling
 
+
 @settings(max_examples=25, deadline=None)
-@given(st.integers(0, 2**31), st.lists(st.integers(0, 30), max_size=70), st.integers(1, 40), st.sampled_from([None, 0, 3]))
+@given(
+    st.integers(0, 2**31), st.lists(st.integers(0, 30), max_size=70), st.integers(1, 40), st.sampled_from([None, 0, 3])
+)
 def test_importance_equals_the_formula(seed, counts, count, jitter):
     random = generator(seed)
     samples = random_samples(random, counts)
@@ -199,9 +222,11 @@ def test_importance_equals_the_formula(seed, counts, count, jitter):
         w, s, e = weights[part], samples.t_starts[part], samples.t_ends[part]
         w = w if w.sum() > 0 else e - s
         if w.sum() > 0:
+
             def behind(t):
                 inside = ((t[:, None] - s) / torch.where(e > s, e - s, 1.0)).clamp(0, 1)
                 return (torch.where(e > s, inside, (t[:, None] >= s).double()) * w).sum(1) / w.sum()
+
             bound = 2e-4 + (w * (e == s)).sum() / w.sum()  # (several intervals of no length may lie at one place)
             assert (behind(found[ray].double()) - behind(expected[ray])).abs().max() <= bound
 
@@ -220,9 +245,13 @@ def test_importance_finds_the_weight():
 def test_refusals():
     samples = from_edges(torch.arange(4.0)[None])
     density, colors = torch.ones(3), torch.ones(3, 3)
-    for change, message in [((density[:2], colors), "an entry for each"), ((density.double(), colors), "all must be"),
-                            ((density.half(), colors.half()), "all must be|float32 or float64"), ((density[:, None], colors), "density is"),
-                            ((density, colors[:, 0]), "density is")]:
+    for change, message in [
+        ((density[:2], colors), "an entry for each"),
+        ((density.double(), colors), "all must be"),
+        ((density.half(), colors.half()), "all must be|float32 or float64"),
+        ((density[:, None], colors), "density is"),
+        ((density, colors[:, 0]), "density is"),
+    ]:
         with pytest.raises(ValueError, match=message):
             composite(*change, samples)
     with pytest.raises(ValueError, match="share of light"):
@@ -232,7 +261,9 @@ def test_refusals():
         with pytest.raises(ValueError, match="rise from 0"):
             composite(density, colors, bad)
     with pytest.raises(ValueError, match="offsets must be"):
-        composite(density, colors, Samples(samples.t_starts, samples.t_ends, samples.ray_indices, samples.offsets.int()))
+        composite(
+            density, colors, Samples(samples.t_starts, samples.t_ends, samples.ray_indices, samples.offsets.int())
+        )
     with pytest.raises(ValueError, match="count at least 1"):
         importance_edges(density, samples, 0)
     with pytest.raises(ValueError, match="weights are"):

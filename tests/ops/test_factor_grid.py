@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from ops_helpers import assert_close, available_isas, instruction_set
 
 from fields.ops.factor_grid import factor_grid
-from fields.ops.factor_layout import (Factor, FactorLayout, canonical, dense_grids, k_planes, tri_plane,
-                                      vector_matrix)
+from fields.ops.factor_layout import Factor, FactorLayout, canonical, dense_grids, k_planes, tri_plane, vector_matrix
 
 
 @pytest.fixture(params=available_isas())
@@ -45,7 +44,9 @@ def test_float32_against_float64(name, isa):
 def test_gradcheck(name, isa):
     layout = LAYOUTS[name]
     coords = inner_points(layout, 4).requires_grad_()
-    table = torch.randn(layout.entries, layout.features, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    table = torch.randn(
+        layout.entries, layout.features, dtype=torch.float64, generator=torch.Generator().manual_seed(0)
+    ).requires_grad_()
 
     def function(coords, table):
         return factor_grid(coords, table, layout, backend="native")
@@ -74,8 +75,16 @@ def test_dense_grids_are_torchs_grid_sample(nodes, nodes_at_ends, backend):
     places = coords * 2 - 1
     if len(nodes) == 1:  # torch has none for lines
         grid, places = grid[:, :, None], torch.stack([places[:, 0], torch.zeros(50)], -1)
-    expected = F.grid_sample(grid, places.view(1, *[1] * (grid.ndim - 3), 50, grid.ndim - 2), padding_mode="border",
-                             align_corners=nodes_at_ends).reshape(3, 50).T
+    expected = (
+        F.grid_sample(
+            grid,
+            places.view(1, *[1] * (grid.ndim - 3), 50, grid.ndim - 2),
+            padding_mode="border",
+            align_corners=nodes_at_ends,
+        )
+        .reshape(3, 50)
+        .T
+    )
     assert_close(factor_grid(coords, table, layout, backend), expected, 1e-12)
 
 
@@ -85,7 +94,11 @@ def test_vector_matrix_is_an_explicit_outer_product(backend):
     table = torch.randn(layout.entries, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     xy, z, xz, y, yz, x = layout.grids(table)
     assert (xy.shape, z.shape) == ((6, 5, 4), (7, 4))
-    volumes = [torch.einsum("yxr,zr->zyxr", xy, z), torch.einsum("zxr,yr->zyxr", xz, y), torch.einsum("zyr,xr->zyxr", yz, x)]
+    volumes = [
+        torch.einsum("yxr,zr->zyxr", xy, z),
+        torch.einsum("zxr,yr->zyxr", xz, y),
+        torch.einsum("zyr,xr->zyxr", yz, x),
+    ]
     dense = dense_grids(12, [(5, 6, 7)])
     coords = uniform(200, 3)
     expected = factor_grid(coords, torch.cat(volumes, -1).reshape(-1, 12), dense, "torch")
@@ -100,7 +113,9 @@ def test_lines_and_planes_of_four_axes_are_outer_products(backend):
         table = torch.randn(layout.entries, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
         terms = ",".join(f"{pair}r" for pair in letters.split())
         whole = torch.einsum(f"{terms}->tzyxr", *layout.grids(table)).reshape(-1, 2)
-        if layout.factors[0].axes == (0,):  # products of lines are multilinear, so the grid of products is the same function
+        if layout.factors[0].axes == (
+            0,
+        ):  # products of lines are multilinear, so the grid of products is the same function
             assert_close(factor_grid(coords, table, layout, backend), factor_grid(coords, whole, dense, "torch"), 1e-12)
         corners = torch.cartesian_prod(*[torch.linspace(0, 1, n, dtype=torch.float64) for n in nodes])
         assert_close(factor_grid(corners, table, layout, backend), factor_grid(corners, whole, dense, "torch"), 1e-12)
@@ -213,7 +228,7 @@ def test_an_eikonal_loss_trains_the_table(isa):
         features = factor_grid(coords, table, layout, "native")
         return torch.autograd.grad(features.sum(), coords, create_graph=True)[0].square().sum()
 
-    gradient, = torch.autograd.grad(loss(table), table)
+    (gradient,) = torch.autograd.grad(loss(table), table)
     direction = torch.randn(table.shape, dtype=torch.float64, generator=random)
     step = 1e-5
     numeric = (loss(table + step * direction) - loss(table - step * direction)) / (2 * step)
@@ -232,20 +247,25 @@ def test_export_takes_the_formula():
             return factor_grid(coords, self.table, layout)
 
     module = Module()
-    exported = torch.export.export(module, (torch.rand(7, 3),), dynamic_shapes=({0: torch.export.Dim("batch")},)).module()
+    exported = torch.export.export(
+        module, (torch.rand(7, 3),), dynamic_shapes=({0: torch.export.Dim("batch")},)
+    ).module()
     coords = torch.rand(11, 3)
     assert_close(exported(coords), factor_grid(coords, module.table, layout, "native"), 1e-6)
 
 
-@pytest.mark.parametrize("change, says", [
-    ({"coords": torch.rand(5, 2)}, r"coords must be \[\.\.\., 3\]"),
-    ({"coords": torch.rand(())}, "coords must be"),
-    ({"coords": torch.rand(5, 3).double()}, "one dtype"),
-    ({"coords": torch.rand(5, 3, device="meta")}, "one device"),
-    ({"table": torch.rand(7, 5)}, "the table must be"),
-    ({"table": torch.ones(LAYOUTS["sum"].entries, 5, dtype=torch.int64)}, "float32 or float64"),
-    ({"backend": "gpu"}, "auto, native or torch"),
-])
+@pytest.mark.parametrize(
+    "change, says",
+    [
+        ({"coords": torch.rand(5, 2)}, r"coords must be \[\.\.\., 3\]"),
+        ({"coords": torch.rand(())}, "coords must be"),
+        ({"coords": torch.rand(5, 3).double()}, "one dtype"),
+        ({"coords": torch.rand(5, 3, device="meta")}, "one device"),
+        ({"table": torch.rand(7, 5)}, "the table must be"),
+        ({"table": torch.ones(LAYOUTS["sum"].entries, 5, dtype=torch.int64)}, "float32 or float64"),
+        ({"backend": "gpu"}, "auto, native or torch"),
+    ],
+)
 def test_what_is_refused(change, says):
     layout = LAYOUTS["sum"]
     arguments = {"coords": torch.rand(5, 3), "table": torch.rand(layout.entries, 5), "layout": layout, **change}
@@ -254,18 +274,21 @@ def test_what_is_refused(change, says):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("make, says", [
-    (lambda: FactorLayout(5, 1, (((Factor((0,), (2,)),),),)), "1 to 4 dimensions"),
-    (lambda: FactorLayout(2, 0, (((Factor((0,), (2,)),),),)), "at least 1 feature"),
-    (lambda: FactorLayout(2, 1, ()), "every slot needs"),
-    (lambda: FactorLayout(2, 1, (((),),)), "every slot needs"),
-    (lambda: FactorLayout(2, 1, (((Factor((0, 0), (2, 2)),),),)), "different axes"),
-    (lambda: FactorLayout(2, 1, (((Factor((2,), (2,)),),),)), "dimensions lack"),
-    (lambda: FactorLayout(2, 1, (((Factor((0,), (0,)),),),)), "1 to 16,777,216 nodes"),
-    (lambda: FactorLayout(1, 1, (((Factor((0,), (2,)),) * 17,),)), "at most 16 factors"),
-    (lambda: dense_grids(1, [(2048, 2048, 2048)]), "the most is"),
-    (lambda: tri_plane(1, (2, 2, 2), "mean"), "sum, product or concat"),
-])
+@pytest.mark.parametrize(
+    "make, says",
+    [
+        (lambda: FactorLayout(5, 1, (((Factor((0,), (2,)),),),)), "1 to 4 dimensions"),
+        (lambda: FactorLayout(2, 0, (((Factor((0,), (2,)),),),)), "at least 1 feature"),
+        (lambda: FactorLayout(2, 1, ()), "every slot needs"),
+        (lambda: FactorLayout(2, 1, (((),),)), "every slot needs"),
+        (lambda: FactorLayout(2, 1, (((Factor((0, 0), (2, 2)),),),)), "different axes"),
+        (lambda: FactorLayout(2, 1, (((Factor((2,), (2,)),),),)), "dimensions lack"),
+        (lambda: FactorLayout(2, 1, (((Factor((0,), (0,)),),),)), "1 to 16,777,216 nodes"),
+        (lambda: FactorLayout(1, 1, (((Factor((0,), (2,)),) * 17,),)), "at most 16 factors"),
+        (lambda: dense_grids(1, [(2048, 2048, 2048)]), "the most is"),
+        (lambda: tri_plane(1, (2, 2, 2), "mean"), "sum, product or concat"),
+    ],
+)
 def test_layouts_that_are_refused(make, says):
     with pytest.raises(ValueError, match=says):
         make()
@@ -279,9 +302,15 @@ def test_any_layout_and_shape(data):
     subsets = st.lists(st.integers(0, dimensions - 1), min_size=1, max_size=dimensions, unique=True)
     factor = subsets.map(lambda axes: Factor(tuple(axes), tuple(nodes[a] for a in axes)))
     slot = st.lists(st.lists(factor, min_size=1, max_size=4).map(tuple), min_size=1, max_size=3).map(tuple)
-    layout = FactorLayout(dimensions, data.draw(st.integers(1, 40)), tuple(data.draw(st.lists(slot, min_size=1, max_size=3))),
-                          data.draw(st.booleans()))
-    coords = uniform(data.draw(st.sampled_from((0, 1, 70, 600))), dimensions, data.draw(st.integers(0, 1000)), -0.1, 1.1)
+    layout = FactorLayout(
+        dimensions,
+        data.draw(st.integers(1, 40)),
+        tuple(data.draw(st.lists(slot, min_size=1, max_size=3))),
+        data.draw(st.booleans()),
+    )
+    coords = uniform(
+        data.draw(st.sampled_from((0, 1, 70, 600))), dimensions, data.draw(st.integers(0, 1000)), -0.1, 1.1
+    )
     native = all_orders(layout, "native", torch.float64, coords)
     formula = all_orders(layout, "torch", torch.float64, coords)
     for order in formula:

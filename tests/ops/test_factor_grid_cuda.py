@@ -113,9 +113,13 @@ def test_many_points_repeat_bit_for_bit(deterministic):
     coords = uniform((1 << 18) + 7, 3).float().cuda()
     table = torch.randn(layout.entries, 16).cuda().requires_grad_()
     grad = torch.randn(len(coords), 16).cuda()
-    first, *others = (torch.autograd.grad(factor_grid(coords, table, layout, "native"), table, grad)[0] for _ in range(3))
+    first, *others = (
+        torch.autograd.grad(factor_grid(coords, table, layout, "native"), table, grad)[0] for _ in range(3)
+    )
     assert all(torch.equal(first, other) for other in others)
-    formula, = torch.autograd.grad(factor_grid(coords.double(), table.double(), layout, "torch"), table, grad.double())
+    (formula,) = torch.autograd.grad(
+        factor_grid(coords.double(), table.double(), layout, "torch"), table, grad.double()
+    )
     assert_close(first.double(), formula.double(), 1e-4)
 
 
@@ -125,7 +129,9 @@ def test_many_points_repeat_bit_for_bit(deterministic):
 def test_signatures_are_those_of_the_header():
     assert declared_functions("factor_grid.h") == factor_grid_cuda.SIGNATURES
     limits = re.findall(r"constexpr int (MOST_\w+) = (\d+);", (CSRC / "cuda" / "factor_grid.h").read_text())
-    assert {name: int(value) for name, value in limits} == {name: getattr(factor_grid_cuda, name) for name, _ in limits} and limits
+    assert {name: int(value) for name, value in limits} == {
+        name: getattr(factor_grid_cuda, name) for name, _ in limits
+    } and limits
 
 
 def test_the_call_is_that_of_the_header():

@@ -47,8 +47,17 @@ def both(layout, case, interpolation="linear", loss="l2", activation="relu", sam
     def precise(tensor):
         return tensor.double() if exact and tensor is not None else tensor
 
-    formula = step_reference(precise(coords), precise(targets), precise(table), [precise(w) for w in weights], layout,
-                             interpolation, loss, activation, sample_weights=precise(samples))
+    formula = step_reference(
+        precise(coords),
+        precise(targets),
+        precise(table),
+        [precise(w) for w in weights],
+        layout,
+        interpolation,
+        loss,
+        activation,
+        sample_weights=precise(samples),
+    )
     formula = [formula[0], formula[1], *formula[2]]
     return [t.double() for t in native], [t.double() for t in formula]
 
@@ -120,13 +129,29 @@ def test_any_number_of_points(points, isa):
 @given(st.data())
 def test_any_shape(data):
     dimensions = data.draw(st.integers(1, 4))
-    layout = GridLayout(dimensions, data.draw(st.integers(1, 5)), data.draw(st.sampled_from((1, 2, 4, 8))),
-                        data.draw(st.integers(1, 5)), data.draw(st.floats(1.0, 1.8)), 2 ** data.draw(st.integers(0, 8)),
-                        data.draw(st.sampled_from(("hash", "dense", "tiled"))))
-    case = draw_case(layout, data.draw(st.sampled_from(range(16, 129, 16))), data.draw(st.integers(1, 4)),
-                     data.draw(st.integers(1, 9)), data.draw(st.integers(1, 300)), seed=data.draw(st.integers(0, 99)))
-    native, formula = both(layout, case, data.draw(st.sampled_from(("linear", "smoothstep"))),
-                           data.draw(st.sampled_from(("l2", "relative_l2"))))
+    layout = GridLayout(
+        dimensions,
+        data.draw(st.integers(1, 5)),
+        data.draw(st.sampled_from((1, 2, 4, 8))),
+        data.draw(st.integers(1, 5)),
+        data.draw(st.floats(1.0, 1.8)),
+        2 ** data.draw(st.integers(0, 8)),
+        data.draw(st.sampled_from(("hash", "dense", "tiled"))),
+    )
+    case = draw_case(
+        layout,
+        data.draw(st.sampled_from(range(16, 129, 16))),
+        data.draw(st.integers(1, 4)),
+        data.draw(st.integers(1, 9)),
+        data.draw(st.integers(1, 300)),
+        seed=data.draw(st.integers(0, 99)),
+    )
+    native, formula = both(
+        layout,
+        case,
+        data.draw(st.sampled_from(("linear", "smoothstep"))),
+        data.draw(st.sampled_from(("l2", "relative_l2"))),
+    )
     for ours, exact in zip(native, formula):
         assert_close(ours, exact, 1e-4, floor=1e-4)
 
@@ -143,7 +168,10 @@ def test_same_bits_for_any_number_of_threads(isa):
             step = GridMlpStep(table, weights, layout)
             results.append([step(coords, targets), *(t.grad.clone() for t in (table, *weights))])
             # The memory is the optimiser's to read, and reused: a second step gives the same again.
-            assert all(torch.equal(a, b) for a, b in zip(results[-1], [step(coords, targets), *(t.grad for t in (table, *weights))]))
+            assert all(
+                torch.equal(a, b)
+                for a, b in zip(results[-1], [step(coords, targets), *(t.grad for t in (table, *weights))])
+            )
     finally:
         torch.set_num_threads(before)
     for other in results[1:]:
@@ -167,9 +195,14 @@ def test_descends():
 def test_non_contiguous_batches():
     layout = GridLayout(2, 3, 2, 3, 1.5, 64)
     coords, targets, table, weights, samples = draw_case(layout, 16, 1, 2, 200)
-    plain = both(layout, (coords[::2].contiguous(), targets[::2].contiguous(), table, weights, samples[::2].contiguous()),
-                 sample_weights=True)[0]
-    views = both(layout, (coords[::2], targets.T.contiguous().T[::2], table, weights, samples[::2]), sample_weights=True)[0]
+    plain = both(
+        layout,
+        (coords[::2].contiguous(), targets[::2].contiguous(), table, weights, samples[::2].contiguous()),
+        sample_weights=True,
+    )[0]
+    views = both(
+        layout, (coords[::2], targets.T.contiguous().T[::2], table, weights, samples[::2]), sample_weights=True
+    )[0]
     assert all(torch.equal(a, b) for a, b in zip(plain, views))
 
 
@@ -186,37 +219,47 @@ def test_sines_of_large_arguments(isa):
     torch.testing.assert_close(values.double(), torch.sin(argument), rtol=0, atol=3e-7)
 
 
-@pytest.mark.parametrize("change, says", [
-    ({"loss": "huber"}, "l1, l2 or relative_l2"),
-    ({"activation": "gelu"}, "none, relu or sine"),
-    ({"weights": [torch.zeros(16, 5), torch.zeros(3, 16)]}, "matrix 0 must be"),
-    ({"weights": [torch.zeros(16, 8), torch.zeros(3, 32)]}, "matrix 1 must be"),
-    ({"weights": [torch.zeros(129, 8), torch.zeros(3, 129)]}, "at most 128 wide"),
-    ({"weights": [torch.zeros(8, 8)] * 10}, "at most 9 matrices"),
-    ({"weights": []}, "at least one matrix"),
-    ({"products": "int8"}, "products are"),
-    ({"products": "float16"}, "not float16"),
-    ({"weights": [torch.zeros(16, 8).double(), torch.zeros(3, 16).double()]}, "float32"),
-    ({"weights": [torch.zeros(8, 16).T, torch.zeros(3, 16)]}, "contiguous"),
-])
+@pytest.mark.parametrize(
+    "change, says",
+    [
+        ({"loss": "huber"}, "l1, l2 or relative_l2"),
+        ({"activation": "gelu"}, "none, relu or sine"),
+        ({"weights": [torch.zeros(16, 5), torch.zeros(3, 16)]}, "matrix 0 must be"),
+        ({"weights": [torch.zeros(16, 8), torch.zeros(3, 32)]}, "matrix 1 must be"),
+        ({"weights": [torch.zeros(129, 8), torch.zeros(3, 129)]}, "at most 128 wide"),
+        ({"weights": [torch.zeros(8, 8)] * 10}, "at most 9 matrices"),
+        ({"weights": []}, "at least one matrix"),
+        ({"products": "int8"}, "products are"),
+        ({"products": "float16"}, "not float16"),
+        ({"weights": [torch.zeros(16, 8).double(), torch.zeros(3, 16).double()]}, "float32"),
+        ({"weights": [torch.zeros(8, 16).T, torch.zeros(3, 16)]}, "contiguous"),
+    ],
+)
 def test_what_a_step_refuses(change, says):
     layout = GridLayout(2, 4, 2, 3, 1.5, 64)
-    arguments = {"table": torch.zeros(layout.entries, 2), "weights": [torch.zeros(16, 8), torch.zeros(3, 16)],
-                 "layout": layout, **change}
+    arguments = {
+        "table": torch.zeros(layout.entries, 2),
+        "weights": [torch.zeros(16, 8), torch.zeros(3, 16)],
+        "layout": layout,
+        **change,
+    }
     with pytest.raises(ValueError, match=says) as caught:
         GridMlpStep(**arguments)
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("change, says", [
-    ({"coords": torch.zeros(5, 3)}, "coords must be"),
-    ({"coords": torch.zeros(5, 1, 2)}, "coords must be"),
-    ({"coords": torch.zeros(5, 2).double()}, "one dtype"),
-    ({"targets": torch.zeros(5, 2)}, "targets must be"),
-    ({"targets": torch.zeros(4, 3)}, "targets must be"),
-    ({"targets": torch.zeros(5, 3).double()}, "targets must be"),
-    ({"sample_weights": torch.zeros(5, 1)}, "sample weights must be"),
-])
+@pytest.mark.parametrize(
+    "change, says",
+    [
+        ({"coords": torch.zeros(5, 3)}, "coords must be"),
+        ({"coords": torch.zeros(5, 1, 2)}, "coords must be"),
+        ({"coords": torch.zeros(5, 2).double()}, "one dtype"),
+        ({"targets": torch.zeros(5, 2)}, "targets must be"),
+        ({"targets": torch.zeros(4, 3)}, "targets must be"),
+        ({"targets": torch.zeros(5, 3).double()}, "targets must be"),
+        ({"sample_weights": torch.zeros(5, 1)}, "sample weights must be"),
+    ],
+)
 def test_what_a_batch_may_not_be(change, says):
     layout = GridLayout(2, 4, 2, 3, 1.5, 64)
     step = GridMlpStep(torch.zeros(layout.entries, 2), [torch.zeros(16, 8), torch.zeros(3, 16)], layout)

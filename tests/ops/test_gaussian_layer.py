@@ -64,7 +64,9 @@ def test_second_order_in_pieces(monkeypatch):
     leaves = [t.requires_grad_() for t in layer(20, 4, 5)]
     seconds = []
     for backend in ("native", "torch"):
-        first, = torch.autograd.grad(gaussian_layer(*leaves, backend=backend).square().sum(), leaves[0], create_graph=True)
+        (first,) = torch.autograd.grad(
+            gaussian_layer(*leaves, backend=backend).square().sum(), leaves[0], create_graph=True
+        )
         seconds.append(torch.autograd.grad(first.norm(dim=-1).sum(), leaves))
     for ours, formula in zip(*seconds):
         assert_close(ours, formula, 1e-11)
@@ -101,12 +103,15 @@ def test_far_from_all_centres_is_zero_without_nan():
     assert not results["output"].any() and all(t.isfinite().all() for t in results.values())
 
 
-@pytest.mark.parametrize("shapes, message", [
-    (((9, 3), (5, 4), (5, 4)), r"features must be \[..., 4\]"),
-    (((9, 4), (5, 4), (4, 4)), r"log_widths must be \[5, 4 or 1\]"),
-    (((9, 300), (5, 300), (5, 300)), "centres must be"),
-    (((9, 4), (0, 4), (0, 4)), "centres must be"),
-])
+@pytest.mark.parametrize(
+    "shapes, message",
+    [
+        (((9, 3), (5, 4), (5, 4)), r"features must be \[..., 4\]"),
+        (((9, 4), (5, 4), (4, 4)), r"log_widths must be \[5, 4 or 1\]"),
+        (((9, 300), (5, 300), (5, 300)), "centres must be"),
+        (((9, 4), (0, 4), (0, 4)), "centres must be"),
+    ],
+)
 def test_bad_shapes(shapes, message):
     with pytest.raises(ValueError, match=message):
         gaussian_layer(*(torch.zeros(shape) for shape in shapes))

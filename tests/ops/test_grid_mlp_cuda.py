@@ -26,11 +26,15 @@ def device(request, monkeypatch):
     if request.param == "cuda":
         return "cuda"
     call_on_host(monkeypatch, request.getfixturevalue("host_library"))
-    monkeypatch.setattr(sys.modules["fields.ops.hash_grid"], "_run", lambda name, call, _: hash_grid_cuda.run(name, call, HOST))
+    monkeypatch.setattr(
+        sys.modules["fields.ops.hash_grid"], "_run", lambda name, call, _: hash_grid_cuda.run(name, call, HOST)
+    )
     for module in (grid_mlp_cuda.functions, grid_mlp_cuda.mlp_cuda.functions):
         run, workspace = module.run, module.workspace
         monkeypatch.setattr(module, "run", lambda name, call, _, *rest, run=run: run(name, call, HOST, *rest))
-        monkeypatch.setattr(module, "workspace", lambda name, _, *rest, workspace=workspace: workspace(name, HOST, *rest))
+        monkeypatch.setattr(
+            module, "workspace", lambda name, _, *rest, workspace=workspace: workspace(name, HOST, *rest)
+        )
     return "cpu"
 
 
@@ -56,24 +60,37 @@ def ours(layout, interpolation, kernel, coords, table, grad, weights):
     return [values, *grid_mlp_cuda.backward(layout, interpolation, kernel, coords, table, weights, grad, (True, True))]
 
 
-@pytest.mark.parametrize("dimensions, levels, widths, points, interpolation, activation", [
-    (2, 16, (64, 64, 3), 70, "linear", "relu"), (3, 7, (32, 5), 300, "smoothstep", "sine"), (4, 3, (16, 16, 1), 17, "linear", "none"),
-    (3, 8, (128, 20), 1, "linear", "relu"), (2, 1, (16, 2), 129, "linear", "relu"),
-])
+@pytest.mark.parametrize(
+    "dimensions, levels, widths, points, interpolation, activation",
+    [
+        (2, 16, (64, 64, 3), 70, "linear", "relu"),
+        (3, 7, (32, 5), 300, "smoothstep", "sine"),
+        (4, 3, (16, 16, 1), 17, "linear", "none"),
+        (3, 8, (128, 20), 1, "linear", "relu"),
+        (2, 1, (16, 2), 129, "linear", "relu"),
+    ],
+)
 def test_equals_the_formula(dimensions, levels, widths, points, interpolation, activation, device):
     layout, coords, table, grad, weights = draw(dimensions, levels, widths, points, device)
     kernel = MlpKernel(activation, 30.0, "float32", len(weights))
     assert grid_mlp_cuda.serves(layout, kernel, table, weights)
-    for index, (a, b) in enumerate(zip(ours(layout, interpolation, kernel, coords, table, grad, weights),
-                                       formula(layout, interpolation, activation, coords, table, grad, weights), strict=True)):
+    for index, (a, b) in enumerate(
+        zip(
+            ours(layout, interpolation, kernel, coords, table, grad, weights),
+            formula(layout, interpolation, activation, coords, table, grad, weights),
+            strict=True,
+        )
+    ):
         assert_close(a, b, 2e-4 if activation == "sine" else 1e-5, f"result {index}", floor=1e-3)
 
 
 def test_half_products_are_near(device):
     layout, coords, table, grad, weights = draw(3, 8, (64, 3), 150, device)
     kernel = MlpKernel("none", 30.0, "float16", 2)
-    for a, b in zip(ours(layout, "linear", kernel, coords, table, 1e-9 * grad, weights),
-                    formula(layout, "linear", "none", coords, table, 1e-9 * grad, weights)):
+    for a, b in zip(
+        ours(layout, "linear", kernel, coords, table, 1e-9 * grad, weights),
+        formula(layout, "linear", "none", coords, table, 1e-9 * grad, weights),
+    ):
         assert_close(a, b, 6e-3)
 
 
@@ -82,7 +99,10 @@ def test_what_nobody_wants_is_not_computed(device):
     kernel = MlpKernel("relu", 30.0, "float32", 2)
     coords_too = grid_mlp_cuda.backward(layout, "linear", kernel, coords, table, weights, grad, (False, True))
     assert coords_too[0] is None and coords_too[1] is not None
-    assert grid_mlp_cuda.backward(layout, "linear", kernel, coords, table, weights, grad, (False, False))[:2] == [None, None]
+    assert grid_mlp_cuda.backward(layout, "linear", kernel, coords, table, weights, grad, (False, False))[:2] == [
+        None,
+        None,
+    ]
 
 
 def test_what_it_does_not_serve(device):
@@ -101,9 +121,10 @@ def test_the_operation_takes_one_kernel_and_may_be_differentiated_twice():
     layout, coords, table, grad, weights = draw(3, 8, (32, 3), 100, "cuda")
     coords.requires_grad_()
     values = grid_mlp(coords, table, weights, layout)
-    slope, = torch.autograd.grad(values, coords, grad, create_graph=True)
-    assert slope.requires_grad and torch.allclose(values.detach(), formula(layout, "linear", "relu", coords.detach(), table, grad, weights)[0],
-                                                  atol=1e-4)
+    (slope,) = torch.autograd.grad(values, coords, grad, create_graph=True)
+    assert slope.requires_grad and torch.allclose(
+        values.detach(), formula(layout, "linear", "relu", coords.detach(), table, grad, weights)[0], atol=1e-4
+    )
 
 
 def test_signatures_are_those_of_the_header():

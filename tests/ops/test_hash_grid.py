@@ -8,8 +8,16 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ops_helpers import (INTERPOLATIONS, KINDS, all_orders, assert_close, available_isas, inner_points, instruction_set,
-                         small_layout)
+from ops_helpers import (
+    INTERPOLATIONS,
+    KINDS,
+    all_orders,
+    assert_close,
+    available_isas,
+    inner_points,
+    instruction_set,
+    small_layout,
+)
 
 import cuda_ext
 from fields.ops import backends
@@ -73,7 +81,9 @@ def test_every_narrow_number_is_read_exactly(features, dtype, isa):
     layout = GridLayout(1, 64, features, 2, 1.0, 8)
     values = torch.arange(1 << 16, dtype=torch.int32).to(torch.int16).view(dtype)
     values = values[values.isfinite()]
-    constants = torch.cat([values, values.new_zeros(-len(values) % layout.outputs)]).view(-1, layout.levels, 1, features)
+    constants = torch.cat([values, values.new_zeros(-len(values) % layout.outputs)]).view(
+        -1, layout.levels, 1, features
+    )
     coords = torch.full((70, 1), 0.5)  # a grid point: one corner counts
     for rows in constants:
         table = rows.expand(-1, 8, -1).reshape(layout.entries, features).contiguous()
@@ -90,13 +100,15 @@ def test_float32_finds_the_cells_of_the_formula(isa):
     layout = GridLayout(2, 16, 2, 16, 1.38, 1 << 15)
     random = torch.Generator().manual_seed(0)
     coords, table = torch.rand(20000, 2, generator=random), torch.randn(layout.entries, 2, generator=random)
-    assert_close(hash_grid(coords, table, layout, backend="native"),
-                 hash_grid(coords, table, layout, backend="torch"), 1e-6)
+    assert_close(
+        hash_grid(coords, table, layout, backend="native"), hash_grid(coords, table, layout, backend="torch"), 1e-6
+    )
     for bits in range(1, 24):  # on and beside the borders of binary cells
         step = 2.0**-bits
         coords = torch.tensor([[step, 1 - step], [0.5 - step, 0.5 + step]])
-        assert_close(hash_grid(coords, table, layout, backend="native"),
-                     hash_grid(coords, table, layout, backend="torch"), 1e-6)
+        assert_close(
+            hash_grid(coords, table, layout, backend="native"), hash_grid(coords, table, layout, backend="torch"), 1e-6
+        )
 
 
 @pytest.mark.parametrize("interpolation", INTERPOLATIONS)
@@ -125,7 +137,7 @@ def test_second_order_by_finite_differences_of_the_native_gradient(isa):
         features = hash_grid(coords, table, layout, "smoothstep", "native")
         return torch.autograd.grad(features.sum(), coords, create_graph=True)[0].square().sum()
 
-    gradient, = torch.autograd.grad(loss(table), table)
+    (gradient,) = torch.autograd.grad(loss(table), table)
     direction = torch.randn(table.shape, dtype=torch.float64, generator=random)
     step = 1e-5
     numeric = (loss(table + step * direction) - loss(table - step * direction)) / (2 * step)
@@ -157,12 +169,36 @@ def test_golden_hash():
 
 # table[i, f] = sin(i + f / 2), coords[n] = frac(n * (0.618, 0.414, 0.732)); stored when the formula was first checked.
 GOLDEN = {
-    ("hash", "linear"):
-        [0.3299194428, 0.1606732756, 0.5718049188, 0.6274578808, 0.4272619491, 0.0930184541, -0.1545130737, 0.1043387191],
-    ("hash", "smoothstep"):
-        [0.3246897847, 0.0944115723, 0.5958454160, 0.6172750717, 0.4606636987, -0.1043379931, -0.2810604475, 0.0033349720],
-    ("tiled", "linear"):
-        [0.3651603074, 0.2395196534, -0.9288608387, -0.9531046338, -0.5451036956, -0.9427520571, -0.9943973965, -0.9612286291],
+    ("hash", "linear"): [
+        0.3299194428,
+        0.1606732756,
+        0.5718049188,
+        0.6274578808,
+        0.4272619491,
+        0.0930184541,
+        -0.1545130737,
+        0.1043387191,
+    ],
+    ("hash", "smoothstep"): [
+        0.3246897847,
+        0.0944115723,
+        0.5958454160,
+        0.6172750717,
+        0.4606636987,
+        -0.1043379931,
+        -0.2810604475,
+        0.0033349720,
+    ],
+    ("tiled", "linear"): [
+        0.3651603074,
+        0.2395196534,
+        -0.9288608387,
+        -0.9531046338,
+        -0.5451036956,
+        -0.9427520571,
+        -0.9943973965,
+        -0.9612286291,
+    ],
 }
 
 
@@ -288,17 +324,23 @@ def test_third_order_says_so():
         value.backward()
 
 
-@pytest.mark.parametrize("change, says", [
-    ({"coords": torch.rand(5, 3)}, r"coords must be \[\.\.\., 2\]"),
-    ({"coords": torch.rand(())}, "coords must be"),
-    ({"coords": torch.rand(5, 2).double()}, "one dtype"),
-    ({"coords": torch.rand(5, 2, device="meta")}, "one device"),
-    ({"table": torch.rand(7, 2)}, "the table must be"),
-    ({"table": torch.ones(small_layout(2).entries, 2, dtype=torch.int64)}, "float32 or float64"),
-    ({"coords": torch.rand(5, 2).double(), "table": torch.ones(small_layout(2).entries, 2).half()}, "coords must be float32"),
-    ({"interpolation": "cubic"}, "linear or smoothstep"),
-    ({"backend": "gpu"}, "auto, native or torch"),
-])
+@pytest.mark.parametrize(
+    "change, says",
+    [
+        ({"coords": torch.rand(5, 3)}, r"coords must be \[\.\.\., 2\]"),
+        ({"coords": torch.rand(())}, "coords must be"),
+        ({"coords": torch.rand(5, 2).double()}, "one dtype"),
+        ({"coords": torch.rand(5, 2, device="meta")}, "one device"),
+        ({"table": torch.rand(7, 2)}, "the table must be"),
+        ({"table": torch.ones(small_layout(2).entries, 2, dtype=torch.int64)}, "float32 or float64"),
+        (
+            {"coords": torch.rand(5, 2).double(), "table": torch.ones(small_layout(2).entries, 2).half()},
+            "coords must be float32",
+        ),
+        ({"interpolation": "cubic"}, "linear or smoothstep"),
+        ({"backend": "gpu"}, "auto, native or torch"),
+    ],
+)
 def test_what_is_refused(change, says):
     layout = small_layout(2)
     arguments = {"coords": torch.rand(5, 2), "table": torch.rand(layout.entries, 2), "layout": layout, **change}
@@ -346,9 +388,14 @@ def test_export_takes_the_formula():
 def test_any_layout_and_shape(data):
     dimensions = data.draw(st.integers(1, 4))
     layout = GridLayout(
-        dimensions, levels=data.draw(st.integers(1, 5)), features=data.draw(st.sampled_from((1, 2, 4, 8))),
-        base_resolution=data.draw(st.integers(1, 6)), growth=data.draw(st.floats(1.0, 2.0)),
-        table_size=2 ** data.draw(st.integers(0, 9)), kind=data.draw(st.sampled_from(KINDS)))
+        dimensions,
+        levels=data.draw(st.integers(1, 5)),
+        features=data.draw(st.sampled_from((1, 2, 4, 8))),
+        base_resolution=data.draw(st.integers(1, 6)),
+        growth=data.draw(st.floats(1.0, 2.0)),
+        table_size=2 ** data.draw(st.integers(0, 9)),
+        kind=data.draw(st.sampled_from(KINDS)),
+    )
     shape = data.draw(st.lists(st.integers(0, 70), min_size=0, max_size=2))
     random = torch.Generator().manual_seed(data.draw(st.integers(0, 1000)))
     coords = torch.rand(*shape, dimensions, dtype=torch.float64, generator=random)
@@ -371,8 +418,11 @@ def test_environment(variable, value):
         "coords = torch.rand(20000, 2).double()\n"
         "a, b = (hash_grid(coords, table, layout, backend=x) for x in ('native', 'torch'))\n"
         "assert (a - b).abs().max() < 1e-12\n"
-        "print(library.fs_shares_openmp(), library.fs_isa().decode())\n")
-    run = subprocess.run([sys.executable, "-c", code], env={**os.environ, variable: value}, capture_output=True, text=True)
+        "print(library.fs_shares_openmp(), library.fs_isa().decode())\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, variable: value}, capture_output=True, text=True
+    )
     assert run.returncode == 0, run.stderr
     shares, isa = run.stdout.split()
     assert (shares == "0") if variable == "FIELD_STUDIO_THREADS" else (isa == "baseline")

@@ -82,8 +82,9 @@ def test_narrow_tables_against_float64(dimensions, features, dtype, exactness, d
 def test_float32_finds_the_cells_of_the_formula(device):
     layout = GridLayout(2, 16, 2, 16, 1.38, 1 << 15)
     coords, table = uniform(20000, 2).float().to(device), torch.randn(layout.entries, 2).to(device)
-    assert_close(hash_grid(coords, table, layout, backend="native"), hash_grid(coords, table, layout, backend="torch"),
-                 1e-5)
+    assert_close(
+        hash_grid(coords, table, layout, backend="native"), hash_grid(coords, table, layout, backend="torch"), 1e-5
+    )
 
 
 @pytest.mark.parametrize("interpolation", INTERPOLATIONS)
@@ -159,6 +160,7 @@ def test_shapes(shape, device):
 
 # What only a GPU can show.
 
+
 @on_gpu
 @pytest.mark.parametrize("dtype, tolerance", [(torch.float64, 1e-11), (torch.float32, 1e-3)])
 def test_many_points(dtype, tolerance):
@@ -166,8 +168,10 @@ def test_many_points(dtype, tolerance):
     coords = uniform(1 << 17, 3).to(dtype).cuda()
     table = torch.randn(layout.entries, 2, dtype=dtype).cuda().requires_grad_()
     grad = torch.randn(len(coords), layout.outputs, dtype=dtype).cuda()
-    ours, formula = (torch.autograd.grad(hash_grid(coords, table, layout, backend=backend), table, grad)[0]
-                     for backend in ("native", "torch"))
+    ours, formula = (
+        torch.autograd.grad(hash_grid(coords, table, layout, backend=backend), table, grad)[0]
+        for backend in ("native", "torch")
+    )
     assert_close(ours, formula, tolerance)
 
 
@@ -178,11 +182,13 @@ def test_deterministic_repeats_bit_for_bit(count, deterministic):
     coords = uniform(count, 3).float().cuda()
     table = torch.randn(layout.entries, 2).cuda().requires_grad_()
     grad = torch.randn(count, layout.outputs).cuda()
-    first, *others = (torch.autograd.grad(hash_grid(coords, table, layout, backend="native"), table, grad)[0]
-                      for _ in range(4))
+    first, *others = (
+        torch.autograd.grad(hash_grid(coords, table, layout, backend="native"), table, grad)[0] for _ in range(4)
+    )
     assert all(torch.equal(first, other) for other in others)
-    formula, = torch.autograd.grad(hash_grid(coords.double(), table.double(), layout, backend="torch"), table,
-                                   grad.double())
+    (formula,) = torch.autograd.grad(
+        hash_grid(coords.double(), table.double(), layout, backend="torch"), table, grad.double()
+    )
     assert_close(first.double(), formula.double(), 1e-4)
 
 
@@ -202,6 +208,7 @@ def test_runs_in_the_current_stream_and_on_parts_of_tensors():
 
 
 # The library, on any machine.
+
 
 @pytest.fixture(scope="module")
 def library_path():

@@ -26,8 +26,16 @@ def assert_same(a, b):
 
 
 @settings(max_examples=12, deadline=None)
-@given(st.integers(0, 2**31), st.integers(0, 70), st.integers(1, 4), st.sampled_from([4, 8, 20]), st.sampled_from([0.0, 0.03]),
-       st.sampled_from([None, 0, 7]), st.sampled_from([5, 1000]), st.sampled_from([torch.float32, torch.float64]))
+@given(
+    st.integers(0, 2**31),
+    st.integers(0, 70),
+    st.integers(1, 4),
+    st.sampled_from([4, 8, 20]),
+    st.sampled_from([0.0, 0.03]),
+    st.sampled_from([None, 0, 7]),
+    st.sampled_from([5, 1000]),
+    st.sampled_from([torch.float32, torch.float64]),
+)
 def test_native_equals_the_formula(seed, count, levels, resolution, cone, jitter, most, dtype):
     """Sample for sample in float32 too: the processor rounds the same sums in the same order."""
     random = generator(seed)
@@ -51,7 +59,7 @@ def test_passing_over_what_is_clear_loses_nothing(seed, levels, resolution, cone
     for level in range(levels):
         for _ in range(3):
             x, y, z = torch.randint(0, resolution - 1, (3,), generator=random).tolist()
-            cells[level, x:x + 3, y:y + 2, z:z + 2] = True
+            cells[level, x : x + 3, y : y + 2, z : z + 2] = True
     occupancy = Occupancy(pack_cells(cells), resolution, (-1.0, 0.0, 0.5), (1.0, 1.5, 1.5))
     assert int(occupancy.clear.max()) > 0
     rays = random_rays(random, 100, occupancy, torch.float32)
@@ -85,7 +93,9 @@ def test_levels(backend):
     occupancy = Occupancy(pack_cells(cells), 4)
     assert occupancy.outer_box == ((-1.5,) * 3, (2.5,) * 3)
     origins, directions = torch.tensor([[-2.0, 0.6, 0.6]]), torch.tensor([[1.0, 0.0, 0.0]])
-    samples = march(origins, directions, *ray_box(origins, directions, *occupancy.outer_box), occupancy, step=0.125, backend=backend)
+    samples = march(
+        origins, directions, *ray_box(origins, directions, *occupancy.outer_box), occupancy, step=0.125, backend=backend
+    )
     x = samples.positions(origins, directions)[:, 0]
     expected = (torch.arange(32) + 0.5) * 0.125 - 1.5
     torch.testing.assert_close(x, expected[((expected - 0.5).abs() > 0.5) & ((expected - 0.5).abs() < 1.0)])
@@ -108,7 +118,7 @@ def test_cutting_rays_into_batches_moves_no_sample():
     occupancy = random_occupancy(generator(3), 1, 8)
     rays = random_rays(generator(4), 90, occupancy)
     whole = march(*rays, occupancy, 0.01, seed=11)
-    parts = [march(*(x[i:i + 37] for x in rays), occupancy, 0.01, seed=11, first_ray=i) for i in range(0, 90, 37)]
+    parts = [march(*(x[i : i + 37] for x in rays), occupancy, 0.01, seed=11, first_ray=i) for i in range(0, 90, 37)]
     assert torch.equal(torch.cat([p.t_starts for p in parts]), whole.t_starts)
     other = march(*rays, occupancy, 0.01, seed=12)
     assert not torch.equal(other.t_starts[:100], whole.t_starts[:100])
@@ -120,7 +130,9 @@ def test_jitter_is_uniform():
     samples = march(*rays, torch.zeros(4000), torch.ones(4000), occupancy, 0.1, seed=0)
     first = samples.t_starts[samples.offsets[:-1]] / 0.1
     assert 0.0 <= float(first.min()) < 0.01 and 0.99 < float(first.max()) < 1.0
-    assert float(first.mean()) == pytest.approx(0.5, abs=0.02) and float(first.var()) == pytest.approx(1 / 12, abs=0.005)
+    assert float(first.mean()) == pytest.approx(0.5, abs=0.02) and float(first.var()) == pytest.approx(
+        1 / 12, abs=0.005
+    )
 
 
 def test_results_do_not_depend_on_threads():
@@ -156,36 +168,53 @@ def test_keep():
     samples = from_edges(torch.arange(12.0).reshape(3, 4))
     assert samples.rays == 3 and samples.counts.tolist() == [3, 3, 3]
     kept = samples.keep(torch.tensor([1, 0, 1, 0, 0, 0, 0, 1, 1]).bool())
-    assert kept.offsets.tolist() == [0, 2, 2, 4] and kept.t_starts.tolist() == [0, 2, 9, 10] and kept.ray_indices.tolist() == [0, 0, 2, 2]
+    assert (
+        kept.offsets.tolist() == [0, 2, 2, 4]
+        and kept.t_starts.tolist() == [0, 2, 9, 10]
+        and kept.ray_indices.tolist() == [0, 0, 2, 2]
+    )
 
 
-RAY = {"origins": torch.zeros(1, 3), "directions": torch.ones(1, 3), "near": torch.zeros(1), "far": torch.ones(1), "occupancy": full(), "step": 0.1}
+RAY = {
+    "origins": torch.zeros(1, 3),
+    "directions": torch.ones(1, 3),
+    "near": torch.zeros(1),
+    "far": torch.ones(1),
+    "occupancy": full(),
+    "step": 0.1,
+}
 
 
-@pytest.mark.parametrize("change, message", [
-    ({"directions": torch.tensor([[torch.nan, 0, 0]])}, "finite"),
-    ({"far": torch.tensor([torch.inf])}, "finite"),
-    ({"far": torch.ones(2)}, "near and far are"),
-    ({"near": torch.zeros(1).double()}, "near and far are"),
-    ({"step": 0.0}, "above zero"),
-    ({"step": float("nan")}, "above zero"),
-    ({"cone": -1.0}, "not below"),
-    ({"most": 0}, "at least 1"),
-    ({"step": 1e-9}, "too many"),
-])
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"directions": torch.tensor([[torch.nan, 0, 0]])}, "finite"),
+        ({"far": torch.tensor([torch.inf])}, "finite"),
+        ({"far": torch.ones(2)}, "near and far are"),
+        ({"near": torch.zeros(1).double()}, "near and far are"),
+        ({"step": 0.0}, "above zero"),
+        ({"step": float("nan")}, "above zero"),
+        ({"cone": -1.0}, "not below"),
+        ({"most": 0}, "at least 1"),
+        ({"step": 1e-9}, "too many"),
+    ],
+)
 def test_refusals(change, message):
     with pytest.raises(ValueError, match=message):
         march(**RAY | change)
 
 
-@pytest.mark.parametrize("make, message", [
-    (lambda: Occupancy(torch.zeros(1, 8, dtype=torch.int64), 6), "multiple of 4"),
-    (lambda: Occupancy(torch.zeros(1, 9, dtype=torch.int64), 8), "int64 words"),
-    (lambda: Occupancy(torch.zeros(0, 8, dtype=torch.int64), 8), "int64 words"),
-    (lambda: Occupancy(torch.zeros(1, 8, dtype=torch.int64), 8, (0, 0, 0), (1, 0, 1)), "lower corner"),
-    (lambda: pack_cells(torch.zeros(1, 6, 6, 6, dtype=torch.bool)), "multiple of 4"),
-    (lambda: from_edges(torch.zeros(3, 1)), "two edges"),
-])
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: Occupancy(torch.zeros(1, 8, dtype=torch.int64), 6), "multiple of 4"),
+        (lambda: Occupancy(torch.zeros(1, 9, dtype=torch.int64), 8), "int64 words"),
+        (lambda: Occupancy(torch.zeros(0, 8, dtype=torch.int64), 8), "int64 words"),
+        (lambda: Occupancy(torch.zeros(1, 8, dtype=torch.int64), 8, (0, 0, 0), (1, 0, 1)), "lower corner"),
+        (lambda: pack_cells(torch.zeros(1, 6, 6, 6, dtype=torch.bool)), "multiple of 4"),
+        (lambda: from_edges(torch.zeros(3, 1)), "two edges"),
+    ],
+)
 def test_grids_that_are_none(make, message):
     with pytest.raises(ValueError, match=message):
         make()

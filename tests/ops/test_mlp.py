@@ -25,7 +25,9 @@ def draw(sizes, points, biased=True, activation="relu", dtype=torch.float64, see
     """Features, matrices, biases (or None)."""
     random = torch.Generator().manual_seed(seed)
     gain = 1.5 if activation != "sine" else 1.5 / 30.0
-    weights = [gain * torch.randn(b, a, generator=random, dtype=torch.float64) / a**0.5 for a, b in zip(sizes[:-1], sizes[1:])]
+    weights = [
+        gain * torch.randn(b, a, generator=random, dtype=torch.float64) / a**0.5 for a, b in zip(sizes[:-1], sizes[1:])
+    ]
     biases = [0.3 * gain * torch.randn(b, generator=random, dtype=torch.float64) for b in sizes[1:]] if biased else None
     features = torch.randn(points, sizes[0], generator=random, dtype=torch.float64)
     return features.to(dtype), [w.to(dtype) for w in weights], biases and [b.to(dtype) for b in biases]
@@ -80,8 +82,15 @@ def test_any_number_of_points(points):
 def test_any_shape(data):
     inner = st.integers(1, 128)
     sizes = (data.draw(st.integers(1, 200)), *data.draw(st.lists(inner, max_size=4)), data.draw(inner))
-    compare(sizes, data.draw(st.integers(1, 200)), data.draw(st.sampled_from(("none", "relu", "sine"))), data.draw(st.booleans()),
-            torch.float64, 1e-11, seed=data.draw(st.integers(0, 99)))
+    compare(
+        sizes,
+        data.draw(st.integers(1, 200)),
+        data.draw(st.sampled_from(("none", "relu", "sine"))),
+        data.draw(st.booleans()),
+        torch.float64,
+        1e-11,
+        seed=data.draw(st.integers(0, 99)),
+    )
 
 
 @pytest.mark.parametrize("activation", ("none", "relu", "sine"))
@@ -108,8 +117,8 @@ def test_an_input_made_of_another():
 
     def gradient(function):
         values = function(features @ weight.T, [weight, weight])
-        first, = torch.autograd.grad(values.square().sum(), weight, create_graph=True)
-        second, = torch.autograd.grad(first.square().sum(), weight)
+        (first,) = torch.autograd.grad(values.square().sum(), weight, create_graph=True)
+        (second,) = torch.autograd.grad(first.square().sum(), weight)
         return first.detach(), second
 
     for ours, exact in zip(gradient(lambda f, w: mlp(f, w, backend="native")), gradient(mlp_reference)):
@@ -131,7 +140,11 @@ def test_same_bits_for_any_number_of_threads(isa):
     try:
         for threads in (1, 2, 2, 5):
             torch.set_num_threads(threads)
-            results.append(all_of(split(lambda f, w, b: mlp(f, w, biases=b, backend="native"), 2, True), [features, *weights, *biases]))
+            results.append(
+                all_of(
+                    split(lambda f, w, b: mlp(f, w, biases=b, backend="native"), 2, True), [features, *weights, *biases]
+                )
+            )
     finally:
         torch.set_num_threads(before)
     assert all(torch.equal(a, b) for other in results[1:] for a, b in zip(results[0], other))
@@ -145,21 +158,27 @@ def test_what_is_too_large_goes_through_torch():
         mlp(features, weights, backend="native")
 
 
-@pytest.mark.parametrize("change, says", [
-    ({"activation": "gelu"}, "none, relu or sine"),
-    ({"products": "int8"}, "products are"),
-    ({"weights": []}, "at least one matrix"),
-    ({"weights": [torch.zeros(16, 5), torch.zeros(3, 16)]}, "matrix 0 must be"),
-    ({"weights": [torch.zeros(16, 8), torch.zeros(3, 8)]}, "matrix 1 must be"),
-    ({"weights": [torch.zeros(16, 8), torch.zeros(3, 16).double()]}, "all be float32 or all float64"),
-    ({"features": torch.zeros(4, 8).half()}, "all be float32 or all float64"),
-    ({"features": torch.zeros(())}, "matrix 0 must be"),
-    ({"biases": [torch.zeros(16)]}, "a bias for each"),
-    ({"biases": [torch.zeros(16), torch.zeros(4)]}, "bias 1 must be"),
-    ({"products": "float16"}, "float32 or bfloat16 numbers, not float16"),
-    ({"features": torch.zeros(4, 8).double(), "weights": [torch.zeros(3, 8).double()], "products": "bfloat16"}, "for float32 features"),
-    ({"backend": "quick"}, "auto, native or torch"),
-])
+@pytest.mark.parametrize(
+    "change, says",
+    [
+        ({"activation": "gelu"}, "none, relu or sine"),
+        ({"products": "int8"}, "products are"),
+        ({"weights": []}, "at least one matrix"),
+        ({"weights": [torch.zeros(16, 5), torch.zeros(3, 16)]}, "matrix 0 must be"),
+        ({"weights": [torch.zeros(16, 8), torch.zeros(3, 8)]}, "matrix 1 must be"),
+        ({"weights": [torch.zeros(16, 8), torch.zeros(3, 16).double()]}, "all be float32 or all float64"),
+        ({"features": torch.zeros(4, 8).half()}, "all be float32 or all float64"),
+        ({"features": torch.zeros(())}, "matrix 0 must be"),
+        ({"biases": [torch.zeros(16)]}, "a bias for each"),
+        ({"biases": [torch.zeros(16), torch.zeros(4)]}, "bias 1 must be"),
+        ({"products": "float16"}, "float32 or bfloat16 numbers, not float16"),
+        (
+            {"features": torch.zeros(4, 8).double(), "weights": [torch.zeros(3, 8).double()], "products": "bfloat16"},
+            "for float32 features",
+        ),
+        ({"backend": "quick"}, "auto, native or torch"),
+    ],
+)
 def test_what_it_refuses(change, says):
     arguments = {"features": torch.zeros(4, 8), "weights": [torch.zeros(16, 8), torch.zeros(3, 16)], **change}
     with pytest.raises(ValueError, match=says) as caught:
@@ -169,8 +188,10 @@ def test_what_it_refuses(change, says):
 
 # Products of bfloat16 numbers.
 
+
 def rounded_reference(features, weights, activation, omega, biases, grad):
     """Values and gradients with every factor rounded to bfloat16, as the kernel does it, in float64."""
+
     def r(tensor):
         return tensor.float().bfloat16().double()
 
@@ -219,6 +240,7 @@ def test_bfloat16_needs_the_processor():
 
 # Behind a grid.
 
+
 def grid_case(dimensions=2, features=2, points=150, sizes=(16, 3), dtype=torch.float64, biased=True):
     layout = GridLayout(dimensions, 3, features, 3, 1.5, 64)
     random = torch.Generator().manual_seed(0)
@@ -230,9 +252,11 @@ def grid_case(dimensions=2, features=2, points=150, sizes=(16, 3), dtype=torch.f
 
 def grid_functions(layout, matrices, biased, interpolation="linear", **options):
     """Native and formula, of flat tensors."""
+
     def flat(function, **more):
-        return lambda coords, table, *p: function(coords, table, p[:matrices], layout, interpolation,
-                                                  biases=p[matrices:] if biased else None, **more)
+        return lambda coords, table, *p: function(
+            coords, table, p[:matrices], layout, interpolation, biases=p[matrices:] if biased else None, **more
+        )
 
     return flat(grid_mlp, **options), flat(grid_mlp_reference)
 
@@ -287,7 +311,7 @@ def test_eikonal_gradients():
     def gradients(function):
         leaves = [t.clone().requires_grad_() for t in inputs]
         values = function(*leaves)
-        normal, = torch.autograd.grad(values.sum(), leaves[0], create_graph=True)
+        (normal,) = torch.autograd.grad(values.sum(), leaves[0], create_graph=True)
         loss = values.abs().mean() + ((normal.norm(dim=-1) - 1) ** 2).mean()
         return torch.autograd.grad(loss, leaves[1:])
 

@@ -39,7 +39,9 @@ def draw(sizes, points, biased, activation, device, seed=0):
     """Features, parameters (matrices, then biases), gradient of the values; float64."""
     random = torch.Generator().manual_seed(seed)
     gain = 1.5 if activation != "sine" else 1.5 / 30.0
-    parameters = [gain * torch.randn(b, a, generator=random, dtype=torch.float64) / a**0.5 for a, b in zip(sizes[:-1], sizes[1:])]
+    parameters = [
+        gain * torch.randn(b, a, generator=random, dtype=torch.float64) / a**0.5 for a, b in zip(sizes[:-1], sizes[1:])
+    ]
     if biased:
         parameters += [0.3 * gain * torch.randn(b, generator=random, dtype=torch.float64) for b in sizes[1:]]
     features, grad = (torch.randn(points, n, generator=random, dtype=torch.float64) for n in (sizes[0], sizes[-1]))
@@ -48,7 +50,7 @@ def draw(sizes, points, biased, activation, device, seed=0):
 
 def formula(features, parameters, grad, matrices, activation):
     leaves = [t.double().requires_grad_() for t in (features, *parameters)]
-    values = mlp_reference(leaves[0], leaves[1:matrices + 1], activation, 30.0, leaves[matrices + 1:] or None)
+    values = mlp_reference(leaves[0], leaves[1 : matrices + 1], activation, 30.0, leaves[matrices + 1 :] or None)
     return [values.detach(), *torch.autograd.grad(values, leaves, grad.double())]
 
 
@@ -57,7 +59,9 @@ def compare(sizes, points, activation, biased, dtype, products, tolerance, devic
     kernel = MlpKernel(activation, 30.0, products, len(sizes) - 1)
     given = [t.to(dtype) for t in (features, grad, *parameters)]
     ours = [kernel.forward(given[0], given[2:]), *kernel.backward(given[0], given[2:], given[1], True)]
-    for index, (a, b) in enumerate(zip(ours, formula(features, parameters, grad, len(sizes) - 1, activation), strict=True)):
+    for index, (a, b) in enumerate(
+        zip(ours, formula(features, parameters, grad, len(sizes) - 1, activation), strict=True)
+    ):
         assert a.dtype == dtype
         assert_close(a.double(), b, tolerance, f"result {index}", floor=1e-3)
 
@@ -81,7 +85,8 @@ def test_half_products_are_near(sizes, device):
 def test_half_products_of_tiny_gradients(device):
     """Gradients of 1e-9, which half cannot hold, are brought into its range on the way."""
     features, parameters, grad = (lambda f, p, g: (f.float(), [t.float() for t in p], 1e-9 * g.float()))(
-        *draw((16, 32, 4), 50, False, "none", device))
+        *draw((16, 32, 4), 50, False, "none", device)
+    )
     kernel = MlpKernel("none", 30.0, "float16", 2)
     ours = kernel.backward(features, parameters, grad, True)
     for a, b in zip(ours, formula(features, parameters, grad, 2, "none")[1:]):
@@ -116,8 +121,11 @@ def test_adam_equals_the_formula(sparse, device, monkeypatch):
         steps = torch.zeros(700 if sparse else (), dtype=torch.int32)
         tensors = [t.to(device) for t in (weight, mean, square, steps)]
         if update is adam_native and device == "cpu":
-            monkeypatch.setattr(sys.modules["fields.ops.adam"], "_run", lambda call, _: sys.modules["fields.ops.adam"].run_cuda(
-                call, HOST))
+            monkeypatch.setattr(
+                sys.modules["fields.ops.adam"],
+                "_run",
+                lambda call, _: sys.modules["fields.ops.adam"].run_cuda(call, HOST),
+            )
         for i, gradient in enumerate(gradients):
             gradient = (gradient * (gradient.abs() > 0.5)).to(device)
             update(tensors[0], gradient, tensors[1], tensors[2], tensors[3], 0.01, (0.9, 0.99), 1e-15, sparse)
@@ -131,7 +139,9 @@ def test_adam_equals_the_formula(sparse, device, monkeypatch):
 TYPES = {**C_TYPES, "double": ctypes.c_double, "float": ctypes.c_float, "MlpRecord": operation.MlpRecord}
 
 
-@pytest.mark.parametrize("header, structure", [("mlp.h", operation.MlpRecord), ("mlp.h", MlpCall), ("adam.h", AdamCall)])
+@pytest.mark.parametrize(
+    "header, structure", [("mlp.h", operation.MlpRecord), ("mlp.h", MlpCall), ("adam.h", AdamCall)]
+)
 def test_structures_are_those_of_the_headers(header, structure):
     fields = []
     for line in filter(None, map(str.strip, struct_body(header, structure.__name__).split(";"))):

@@ -28,8 +28,14 @@ KINDS = ("uniform", "lattice", "curve", "far", "one place")
 
 @pytest.mark.parametrize("isa", available_isas())
 @settings(max_examples=40, deadline=None)
-@given(dimensions=st.integers(1, 3), centres=st.integers(1, 400), points=st.integers(0, 100), count=st.integers(1, 32),
-       kind=st.sampled_from(KINDS), seed=st.integers(0, 999))
+@given(
+    dimensions=st.integers(1, 3),
+    centres=st.integers(1, 400),
+    points=st.integers(0, 100),
+    count=st.integers(1, 32),
+    kind=st.sampled_from(KINDS),
+    seed=st.integers(0, 999),
+)
 def test_tree_equals_all_distances(isa, dimensions, centres, points, count, kind, seed):
     count = min(count, centres)
     where, queries = places(kind, centres, dimensions, seed), places(kind, points, dimensions, seed + 1)
@@ -59,15 +65,18 @@ def test_leading_shape_and_dtype():
     assert torch.equal(found.view(24, 3), nearest(queries, where, 3))
 
 
-@pytest.mark.parametrize("coords, centres, count, message", [
-    (torch.zeros(5, 2), torch.zeros(5, 4), 1, r"centres must be \[N, 1 to 3\]"),
-    (torch.zeros(5, 3), torch.zeros(5, 2), 1, r"coords must be \[..., 2\]"),
-    (torch.zeros(5, 2), torch.zeros(0, 2), 1, "centres must be"),
-    (torch.zeros(5, 2), torch.zeros(5, 2), 6, "1 to 5, not 6"),
-    (torch.zeros(5, 2), torch.zeros(50, 2), 33, "1 to 32, not 33"),
-    (torch.full((5, 2), float("nan")), torch.zeros(5, 2), 1, "finite"),
-    (torch.zeros(5, 2), torch.full((5, 2), float("inf")), 1, "finite"),
-])
+@pytest.mark.parametrize(
+    "coords, centres, count, message",
+    [
+        (torch.zeros(5, 2), torch.zeros(5, 4), 1, r"centres must be \[N, 1 to 3\]"),
+        (torch.zeros(5, 3), torch.zeros(5, 2), 1, r"coords must be \[..., 2\]"),
+        (torch.zeros(5, 2), torch.zeros(0, 2), 1, "centres must be"),
+        (torch.zeros(5, 2), torch.zeros(5, 2), 6, "1 to 5, not 6"),
+        (torch.zeros(5, 2), torch.zeros(50, 2), 33, "1 to 32, not 33"),
+        (torch.full((5, 2), float("nan")), torch.zeros(5, 2), 1, "finite"),
+        (torch.zeros(5, 2), torch.full((5, 2), float("inf")), 1, "finite"),
+    ],
+)
 def test_bad_input(coords, centres, count, message):
     with pytest.raises(ValueError, match=message):
         nearest(coords, centres, count)

@@ -10,17 +10,20 @@ from fields.ops.ray_box import ray_box
 UNIT = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 
 
-@pytest.mark.parametrize("origin, direction, expected", [
-    ((-1.0, 0.5, 0.5), (1.0, 0.0, 0.0), (1.0, 2.0)),
-    ((-1.0, 0.5, 0.5), (0.5, 0.0, 0.0), (2.0, 4.0)),      # t counts in directions
-    ((0.5, 0.5, 0.5), (0.0, -1.0, 0.0), (0.0, 0.5)),      # from inside
-    ((2.0, 0.5, 0.5), (1.0, 0.0, 0.0), (0.0, 0.0)),       # behind
-    ((-1.0, 1.5, 0.5), (1.0, 0.0, 0.0), (0.0, 0.0)),      # beside, parallel
-    ((-1.0, 1.0, 0.5), (1.0, 0.0, 0.0), (1.0, 2.0)),      # along a face
-    ((-1.0, 0.0, 0.0), (1.0, -0.0, 0.0), (1.0, 2.0)),     # along an edge
-    ((-1.0, -1.0, -1.0), (1.0, 1.0, 1.0), (1.0, 2.0)),    # through corners
-    ((-1.0, 0.5, 0.5), (1.0, 5.0, 0.0), (0.0, 0.0)),      # past it
-])
+@pytest.mark.parametrize(
+    "origin, direction, expected",
+    [
+        ((-1.0, 0.5, 0.5), (1.0, 0.0, 0.0), (1.0, 2.0)),
+        ((-1.0, 0.5, 0.5), (0.5, 0.0, 0.0), (2.0, 4.0)),  # t counts in directions
+        ((0.5, 0.5, 0.5), (0.0, -1.0, 0.0), (0.0, 0.5)),  # from inside
+        ((2.0, 0.5, 0.5), (1.0, 0.0, 0.0), (0.0, 0.0)),  # behind
+        ((-1.0, 1.5, 0.5), (1.0, 0.0, 0.0), (0.0, 0.0)),  # beside, parallel
+        ((-1.0, 1.0, 0.5), (1.0, 0.0, 0.0), (1.0, 2.0)),  # along a face
+        ((-1.0, 0.0, 0.0), (1.0, -0.0, 0.0), (1.0, 2.0)),  # along an edge
+        ((-1.0, -1.0, -1.0), (1.0, 1.0, 1.0), (1.0, 2.0)),  # through corners
+        ((-1.0, 0.5, 0.5), (1.0, 5.0, 0.0), (0.0, 0.0)),  # past it
+    ],
+)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_cases(origin, direction, expected, dtype):
     near, far = ray_box(torch.tensor([origin], dtype=dtype), torch.tensor([direction], dtype=dtype), *UNIT)
@@ -46,18 +49,26 @@ def test_inside_between_and_outside_elsewhere(seed, count):
     assert torch.equal(inside, (t > near[:, None]) & (t < far[:, None]))
 
 
-@pytest.mark.parametrize("change, message", [
-    ({"origins": torch.zeros(3)}, "N, 3"),
-    ({"origins": torch.zeros(3, 3)}, "N, 3"),
-    ({"origins": torch.zeros(2, 3, dtype=torch.float64)}, "float32 or float64"),
-    ({"directions": torch.tensor([[1.0, 0, 0], [torch.nan, 0, 0]])}, "finite"),
-    ({"directions": torch.tensor([[1.0, 0, 0], [torch.inf, 0, 0]])}, "finite"),
-    ({"directions": torch.zeros(2, 3)}, "zero along all axes"),
-    ({"upper": (1.0, 0.0, 1.0)}, "lower ones below"),
-    ({"lower": (0.0, 0.0)}, None),
-])
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"origins": torch.zeros(3)}, "N, 3"),
+        ({"origins": torch.zeros(3, 3)}, "N, 3"),
+        ({"origins": torch.zeros(2, 3, dtype=torch.float64)}, "float32 or float64"),
+        ({"directions": torch.tensor([[1.0, 0, 0], [torch.nan, 0, 0]])}, "finite"),
+        ({"directions": torch.tensor([[1.0, 0, 0], [torch.inf, 0, 0]])}, "finite"),
+        ({"directions": torch.zeros(2, 3)}, "zero along all axes"),
+        ({"upper": (1.0, 0.0, 1.0)}, "lower ones below"),
+        ({"lower": (0.0, 0.0)}, None),
+    ],
+)
 def test_refusals(change, message):
-    arguments = {"origins": torch.zeros(2, 3), "directions": torch.ones(2, 3), "lower": UNIT[0], "upper": UNIT[1]} | change
+    arguments = {
+        "origins": torch.zeros(2, 3),
+        "directions": torch.ones(2, 3),
+        "lower": UNIT[0],
+        "upper": UNIT[1],
+    } | change
     with pytest.raises((ValueError, RuntimeError), match=message):
         ray_box(**arguments)
 

@@ -49,7 +49,10 @@ def test_marching_finds_the_samples_of_the_formula(levels, cone, most, dtype, de
         rays = random_rays(generator(seed + 10), 300, occupancy, dtype)
         boxes = [ray_box(*rays[:2], *occupancy.outer_box, backend=backend) for backend in ("native", "torch")]
         assert all(torch.equal(a, b) for a, b in zip(*boxes))
-        ours, formula = (march(*rays, occupancy, 0.03, cone, seed=4, first_ray=77, most=most, backend=backend) for backend in ("native", "torch"))
+        ours, formula = (
+            march(*rays, occupancy, 0.03, cone, seed=4, first_ray=77, most=most, backend=backend)
+            for backend in ("native", "torch")
+        )
         assert len(formula) > 0
         for name in ("offsets", "ray_indices", "t_starts", "t_ends"):
             assert torch.equal(getattr(ours, name), getattr(formula, name)), name
@@ -61,13 +64,25 @@ def test_compositing_equals_the_formula(channels, threshold, dtype, tolerance, d
     """Rays of less than a warp, of exactly one or two, and of many."""
     threshold = threshold if dtype == torch.float64 else 0.0
     samples = random_samples(generator(1), [0, 1, 31, 32, 33, 64, 200, 0, 5], dtype, device)
-    density = (torch.rand(len(samples), generator=generator(2), dtype=torch.float64) ** 3 * 2).to(dtype).to(device).requires_grad_()
-    colors = torch.rand(len(samples), channels, generator=generator(3), dtype=torch.float64).to(dtype).to(device).requires_grad_()
+    density = (
+        (torch.rand(len(samples), generator=generator(2), dtype=torch.float64) ** 3 * 2)
+        .to(dtype)
+        .to(device)
+        .requires_grad_()
+    )
+    colors = (
+        torch.rand(len(samples), channels, generator=generator(3), dtype=torch.float64)
+        .to(dtype)
+        .to(device)
+        .requires_grad_()
+    )
     found = []
     for backend in ("native", "torch"):
         results = composite(density, colors, samples, threshold, backend)
         draws = [torch.randn(r.shape, generator=generator(4), dtype=torch.float64).to(r) for r in results]
-        found.append((*results, *torch.autograd.grad(sum((r * d).sum() for r, d in zip(results, draws)), (density, colors))))
+        found.append(
+            (*results, *torch.autograd.grad(sum((r * d).sum() for r, d in zip(results, draws)), (density, colors)))
+        )
     for name, ours, formula in zip(("color", "opacity", "depth", "weights", "grad density", "grad colors"), *found):
         assert_close(ours.detach().double(), formula.detach().double(), tolerance, name, floor=1e-3)
 
@@ -77,13 +92,17 @@ def test_gradcheck(device):
     density = torch.rand(len(samples), generator=generator(2), dtype=torch.float64).to(device).requires_grad_()
     colors = torch.rand(len(samples), 3, generator=generator(3), dtype=torch.float64).to(device).requires_grad_()
     assert torch.autograd.gradcheck(lambda d, c: tuple(composite(d, c, samples, 0.05, "native")), (density, colors))
-    assert torch.autograd.gradcheck(lambda d: distortion(weights_of(d, samples, backend="native"), samples, "native"), density)
+    assert torch.autograd.gradcheck(
+        lambda d: distortion(weights_of(d, samples, backend="native"), samples, "native"), density
+    )
 
 
 @pytest.mark.parametrize("dtype, tolerance", [(torch.float64, 1e-11), (torch.float32, 2e-5)])
 def test_distortion_and_importance_equal_the_formula(dtype, tolerance, device):
     samples = random_samples(generator(1), [0, 1, 31, 64, 100], dtype, device)
-    weights = torch.rand(len(samples), generator=generator(2), dtype=torch.float64).to(dtype).to(device).requires_grad_()
+    weights = (
+        torch.rand(len(samples), generator=generator(2), dtype=torch.float64).to(dtype).to(device).requires_grad_()
+    )
     ours, formula = (distortion(weights, samples, backend) for backend in ("native", "torch"))
     assert_close(ours.detach(), formula.detach(), tolerance)
     slopes = [torch.autograd.grad(loss.sum(), weights)[0] for loss in (ours, formula)]
@@ -110,13 +129,16 @@ def test_nothing(device):
 
 # What only a GPU can show.
 
+
 @on_gpu
 def test_many_rays():
     cells = torch.rand(1, 128, 128, 128, generator=generator(1)) < 0.02
     occupancy = Occupancy(pack_cells(cells).cuda(), 128)
     rays = random_rays(generator(2), 1 << 16, occupancy, torch.float32)
     first, *others = (march(*rays, occupancy, 3**0.5 / 1024, seed=1, backend="native") for _ in range(3))
-    assert all(torch.equal(first.t_starts, other.t_starts) and torch.equal(first.offsets, other.offsets) for other in others)
+    assert all(
+        torch.equal(first.t_starts, other.t_starts) and torch.equal(first.offsets, other.offsets) for other in others
+    )
     formula = march(*rays, occupancy, 3**0.5 / 1024, seed=1, backend="torch")
     assert torch.equal(first.offsets, formula.offsets)
 
@@ -126,11 +148,22 @@ def test_many_rays():
 TYPES = {**C_TYPES, "uint32_t": ctypes.c_uint32, "double": ctypes.c_double}
 
 
-@pytest.mark.parametrize("call", [ray_kernels.BoxCall, ray_kernels.MarchCall, ray_kernels.CompositeCall, ray_kernels.DistortionCall,
-                                  ray_kernels.ImportanceCall], ids=lambda call: call.__name__)
+@pytest.mark.parametrize(
+    "call",
+    [
+        ray_kernels.BoxCall,
+        ray_kernels.MarchCall,
+        ray_kernels.CompositeCall,
+        ray_kernels.DistortionCall,
+        ray_kernels.ImportanceCall,
+    ],
+    ids=lambda call: call.__name__,
+)
 def test_calls_are_those_of_the_header(call):
     fields = []
-    for line in filter(None, (" ".join(part.replace("*", " *").split()) for part in struct_body("rays.h", call.__name__).split(";"))):
+    for line in filter(
+        None, (" ".join(part.replace("*", " *").split()) for part in struct_body("rays.h", call.__name__).split(";"))
+    ):
         kind, names = re.fullmatch(r"((?:const )?\w+)\s(.*)", line).groups()
         for name in names.split(","):
             name = name.strip()

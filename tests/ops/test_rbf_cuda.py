@@ -29,8 +29,12 @@ def device(request, monkeypatch):
         return "cuda"
     call_on_host(monkeypatch, request.getfixturevalue("host_library"))
     module = sys.modules
-    monkeypatch.setattr(module["fields.ops.rbf_gather"], "_run", lambda name, call, _: rbf_cuda.rbf_gather(name, call, HOST))
-    monkeypatch.setattr(module["fields.ops.gaussian_layer"], "_run", lambda name, call, _: rbf_cuda.gaussian_layer(name, call, HOST))
+    monkeypatch.setattr(
+        module["fields.ops.rbf_gather"], "_run", lambda name, call, _: rbf_cuda.rbf_gather(name, call, HOST)
+    )
+    monkeypatch.setattr(
+        module["fields.ops.gaussian_layer"], "_run", lambda name, call, _: rbf_cuda.gaussian_layer(name, call, HOST)
+    )
     monkeypatch.setattr(module["fields.ops.neighbours"], "_run", lambda call, _: rbf_cuda.nearest(call, HOST))
     return "cpu"
 
@@ -54,7 +58,11 @@ def assert_gather_equals_formula(things, kernel, normalise, device, dtype=torch.
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_gather_equals_the_formula(kernel, dimensions, device, ordered):
     # 8 warps of a block, sorted in parts; numbers of points, features and neighbours that fill nothing exactly.
-    for normalise, sines, features, neighbours in (("none", True, 7, 5), ("detached", True, 40, 8), ("full", False, 33, 3)):
+    for normalise, sines, features, neighbours in (
+        ("none", True, 7, 5),
+        ("detached", True, 40, 8),
+        ("full", False, 33, 3),
+    ):
         things = scene(37, 9, features, neighbours, dimensions, kernel, sines)
         assert_gather_equals_formula(things, kernel, normalise, device)
 
@@ -70,8 +78,15 @@ def test_gather_of_nothing_and_features_alone(device, ordered):
     own = moved(scene(50, 9, 20, 4, 2), torch.float64, device)
     features = own["features"].requires_grad_()
     for backend in ("native", "torch"):
-        output = rbf_gather(own["coords"], own["neighbours"], own["centres"], own["shapes"], features, own["frequencies"],
-                            backend=backend)
+        output = rbf_gather(
+            own["coords"],
+            own["neighbours"],
+            own["centres"],
+            own["shapes"],
+            features,
+            own["frequencies"],
+            backend=backend,
+        )
         output.square().sum().backward()
         if backend == "native":
             ours, features.grad = features.grad, None
@@ -83,8 +98,15 @@ def test_gather_shows_a_wrong_neighbour(device, monkeypatch):
     monkeypatch.setattr(sys.modules["fields.ops.rbf_gather"], "_check", lambda *_: None)
     own = moved(scene(20, 9, 4, 3, 2), torch.float64, device)
     own["neighbours"][7, 1], own["neighbours"][12, 0] = 9, -1
-    output = rbf_gather(own["coords"], own["neighbours"], own["centres"], own["shapes"], own["features"], own["frequencies"],
-                        backend="native")
+    output = rbf_gather(
+        own["coords"],
+        own["neighbours"],
+        own["centres"],
+        own["shapes"],
+        own["features"],
+        own["frequencies"],
+        backend="native",
+    )
     assert output.isnan().any(-1).nonzero().flatten().tolist() == [7, 12]
 
 
@@ -114,6 +136,7 @@ def test_nearest_equals_all_distances(dimensions, device):
 
 # What only a GPU can show.
 
+
 @on_gpu
 def test_ordered_repeats_bit_for_bit():
     before = torch.are_deterministic_algorithms_enabled()
@@ -133,6 +156,8 @@ def test_signatures_are_those_of_the_header():
     assert declared_functions("rbf.h") == rbf_cuda.SIGNATURES
 
 
-@pytest.mark.parametrize("call, header", [(RbfCall, "rbf.h"), (GaussianCall, "gaussian_layer.h"), (NearestCall, "neighbours.h")])
+@pytest.mark.parametrize(
+    "call, header", [(RbfCall, "rbf.h"), (GaussianCall, "gaussian_layer.h"), (NearestCall, "neighbours.h")]
+)
 def test_calls_are_those_of_the_headers(call, header):
     assert declared_fields(header, call.__name__) == list(call._fields_)

@@ -25,15 +25,28 @@ def assert_native_equals_formula(things, kernel, normalise, dtype, tolerance=Non
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_native_equals_the_formula(kernel, dimensions, dtype, isa):
     with instruction_set(isa):
-        for normalise, sines, features in (("none", True, 32), ("detached", True, 20), ("full", True, 7), ("full", False, 40)):
+        for normalise, sines, features in (
+            ("none", True, 32),
+            ("detached", True, 20),
+            ("full", True, 7),
+            ("full", False, 40),
+        ):
             things = scene(203, 40, features, 8, dimensions, kernel, sines)
             assert_native_equals_formula(things, kernel, normalise, dtype)
 
 
 @settings(max_examples=30, deadline=None)
-@given(points=st.integers(0, 70), kernels=st.integers(1, 30), features=st.integers(1, 128), neighbours=st.integers(1, 32),
-       dimensions=st.sampled_from((2, 3)), kernel=st.sampled_from(KERNELS), normalise=st.sampled_from(NORMALISE),
-       sines=st.booleans(), seed=st.integers(0, 99))
+@given(
+    points=st.integers(0, 70),
+    kernels=st.integers(1, 30),
+    features=st.integers(1, 128),
+    neighbours=st.integers(1, 32),
+    dimensions=st.sampled_from((2, 3)),
+    kernel=st.sampled_from(KERNELS),
+    normalise=st.sampled_from(NORMALISE),
+    sines=st.booleans(),
+    seed=st.integers(0, 99),
+)
 def test_any_shape(points, kernels, features, neighbours, dimensions, kernel, normalise, sines, seed):
     things = scene(points, kernels, features, neighbours, dimensions, kernel, sines, seed=seed)
     # Divided by the sum of all, the value of a lone neighbour hardly changes: what is left of its gradients has fewer digits.
@@ -53,8 +66,18 @@ def test_high_frequencies_in_float32():
 def functional(things, kernel, normalise, inputs):
     def function(*leaves):
         own = {**things, **dict(zip(inputs, leaves))}
-        return rbf_gather(own["coords"], own["neighbours"], own["centres"], own["shapes"], own["features"], own["frequencies"],
-                          own["phases"], kernel, normalise, "native")
+        return rbf_gather(
+            own["coords"],
+            own["neighbours"],
+            own["centres"],
+            own["shapes"],
+            own["features"],
+            own["frequencies"],
+            own["phases"],
+            kernel,
+            normalise,
+            "native",
+        )
 
     return function, [things[name].clone().requires_grad_() for name in inputs]
 
@@ -89,7 +112,7 @@ def test_features_alone_may_be_trained():
     things = scene(100, 20, 32, 4, 2)
     function, (features,) = functional(things, "inverse_quadratic", "detached", ["features"])
     upstream = torch.randn(100, 32, dtype=torch.float64)
-    gradient, = torch.autograd.grad(function(features), features, upstream)
+    (gradient,) = torch.autograd.grad(function(features), features, upstream)
     function, leaves = functional(things, "inverse_quadratic", "detached", INPUTS)
     assert_close(gradient, torch.autograd.grad(function(*leaves), leaves, upstream)[3], 1e-13)
 
@@ -109,23 +132,44 @@ def test_hats_on_a_lattice_interpolate_linearly(dimensions):
     values = torch.randn(*[size] * dimensions, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     coords = torch.rand(count, dimensions, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     cell = (coords * (size - 1)).floor().long()
-    corners = [cell + torch.tensor([corner >> axis & 1 for axis in range(dimensions)]) for corner in range(2 ** dimensions)]
+    corners = [
+        cell + torch.tensor([corner >> axis & 1 for axis in range(dimensions)]) for corner in range(2**dimensions)
+    ]
     strides = torch.tensor([size ** (dimensions - 1 - axis) for axis in range(dimensions)])
     neighbours = torch.stack([(corner * strides).sum(-1) for corner in corners], -1).to(torch.int32)
     kappa = torch.full((len(centres), 1), size - 1.0, dtype=torch.float64)
-    ours = rbf_gather(coords, neighbours, centres, kappa, values.reshape(-1, 1), kernel="hat", normalise="none", backend="native")
-    grid = torch.nn.functional.grid_sample(values[None, None], (2 * coords.flip(-1) - 1).view(1, *[1] * (dimensions - 1), count, -1),
-                                           align_corners=True)
+    ours = rbf_gather(
+        coords, neighbours, centres, kappa, values.reshape(-1, 1), kernel="hat", normalise="none", backend="native"
+    )
+    grid = torch.nn.functional.grid_sample(
+        values[None, None], (2 * coords.flip(-1) - 1).view(1, *[1] * (dimensions - 1), count, -1), align_corners=True
+    )
     assert_close(ours.flatten(), grid.flatten(), 1e-12)
 
 
-@pytest.mark.parametrize("kernel, expected", [("inverse_quadratic", 0.5), ("inverse_multiquadric", 2 ** -0.5),
-                                              ("gaussian", 0.6065306597126334), ("hat", 0.0), ("markov", 0.36787944117144233)])
+@pytest.mark.parametrize(
+    "kernel, expected",
+    [
+        ("inverse_quadratic", 0.5),
+        ("inverse_multiquadric", 2**-0.5),
+        ("gaussian", 0.6065306597126334),
+        ("hat", 0.0),
+        ("markov", 0.36787944117144233),
+    ],
+)
 def test_value_at_one_width(kernel, expected):
     centres, coords = torch.zeros(1, 2).double(), torch.tensor([[0.25, 0.0]]).double()
     shape = torch.tensor([[4.0 if kernel == "hat" else 16.0, 1.0]]).double()
-    value = rbf_gather(coords, torch.zeros(1, 1, dtype=torch.int32), centres, shape, torch.ones(1, 1).double(), kernel=kernel,
-                       normalise="none", backend="native")
+    value = rbf_gather(
+        coords,
+        torch.zeros(1, 1, dtype=torch.int32),
+        centres,
+        shape,
+        torch.ones(1, 1).double(),
+        kernel=kernel,
+        normalise="none",
+        backend="native",
+    )
     assert value.item() == pytest.approx(expected, abs=1e-14)
 
 
@@ -147,29 +191,41 @@ def test_leading_shape_is_kept():
     flat, _ = functional(things, "gaussian", "none", ["coords"])
     expected = flat(things["coords"])
     folded = {**things, "neighbours": things["neighbours"].view(2, 3, 4, 3)}
-    assert torch.equal(functional(folded, "gaussian", "none", ["coords"])[0](things["coords"].view(2, 3, 4, 2)),
-                       expected.view(2, 3, 4, 4))
+    assert torch.equal(
+        functional(folded, "gaussian", "none", ["coords"])[0](things["coords"].view(2, 3, 4, 2)),
+        expected.view(2, 3, 4, 4),
+    )
 
 
-@pytest.mark.parametrize("change, message", [
-    ({"coords": torch.rand(9, 4)}, r"coords must be \[..., 2\] or"),
-    ({"centres": torch.rand(7, 3)}, r"centres must be \[N, 2\]"),
-    ({"shapes": torch.rand(7, 4)}, r"shapes must be \[7, 1 or 2 or 3\]"),
-    ({"features": torch.rand(7, 129)}, "features must be"),
-    ({"frequencies": torch.rand(3)}, r"frequencies must be \[4\]"),
-    ({"frequencies": torch.rand(4).requires_grad_()}, "cannot require gradients"),
-    ({"frequencies": None}, "phases need frequencies"),
-    ({"neighbours": torch.zeros(9, 3, dtype=torch.long)}, "int32"),
-    ({"neighbours": torch.zeros(8, 3, dtype=torch.int32)}, "neighbours must be"),
-    ({"neighbours": torch.full((9, 3), 7, dtype=torch.int32)}, "0 to 6"),
-    ({"neighbours": torch.full((9, 3), -1, dtype=torch.int32)}, "0 to 6"),
-    ({"centres": torch.rand(7, 2).double()}, "all float64"),
-])
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"coords": torch.rand(9, 4)}, r"coords must be \[..., 2\] or"),
+        ({"centres": torch.rand(7, 3)}, r"centres must be \[N, 2\]"),
+        ({"shapes": torch.rand(7, 4)}, r"shapes must be \[7, 1 or 2 or 3\]"),
+        ({"features": torch.rand(7, 129)}, "features must be"),
+        ({"frequencies": torch.rand(3)}, r"frequencies must be \[4\]"),
+        ({"frequencies": torch.rand(4).requires_grad_()}, "cannot require gradients"),
+        ({"frequencies": None}, "phases need frequencies"),
+        ({"neighbours": torch.zeros(9, 3, dtype=torch.long)}, "int32"),
+        ({"neighbours": torch.zeros(8, 3, dtype=torch.int32)}, "neighbours must be"),
+        ({"neighbours": torch.full((9, 3), 7, dtype=torch.int32)}, "0 to 6"),
+        ({"neighbours": torch.full((9, 3), -1, dtype=torch.int32)}, "0 to 6"),
+        ({"centres": torch.rand(7, 2).double()}, "all float64"),
+    ],
+)
 def test_bad_input(change, message):
     own = {**moved(scene(9, 7, 4, 3, 2), torch.float32), **change}
     with pytest.raises(ValueError, match=message):
-        rbf_gather(own["coords"], own["neighbours"], own["centres"], own["shapes"], own["features"], own["frequencies"],
-                   own["phases"])
+        rbf_gather(
+            own["coords"],
+            own["neighbours"],
+            own["centres"],
+            own["shapes"],
+            own["features"],
+            own["frequencies"],
+            own["phases"],
+        )
 
 
 def test_bad_names():

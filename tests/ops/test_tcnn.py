@@ -39,7 +39,9 @@ def test_layout_is_the_documented_one():
     assert torch.equal(params[at:], table.flatten())
 
 
-@pytest.mark.parametrize("features, levels, sizes", [(2, 3, (32, 32, 3)), (8, 2, (16, 16)), (4, 8, (64, 64, 64, 17)), (1, 1, (128, 1))])
+@pytest.mark.parametrize(
+    "features, levels, sizes", [(2, 3, (32, 32, 3)), (8, 2, (16, 16)), (4, 8, (64, 64, 64, 17)), (1, 1, (128, 1))]
+)
 def test_round_trip(features, levels, sizes):
     layout, sizes, table, weights = case(features, levels, sizes)
     back_table, back_weights = tcnn.from_params(tcnn.to_params(table, weights), layout, sizes)
@@ -55,9 +57,21 @@ class StandIn(torch.nn.Module):
     def __init__(self, n_input_dims, n_output_dims, encoding_config, network_config):
         super().__init__()
         e, n = encoding_config, network_config
-        assert (e["otype"], n["otype"], n["activation"], n["output_activation"]) == ("Grid", "FullyFusedMLP", "ReLU", "None")
-        self.layout = GridLayout(n_input_dims, e["n_levels"], e["n_features_per_level"], e["base_resolution"], e["per_level_scale"],
-                                 1 << e["log2_hashmap_size"], e["type"].lower())
+        assert (e["otype"], n["otype"], n["activation"], n["output_activation"]) == (
+            "Grid",
+            "FullyFusedMLP",
+            "ReLU",
+            "None",
+        )
+        self.layout = GridLayout(
+            n_input_dims,
+            e["n_levels"],
+            e["n_features_per_level"],
+            e["base_resolution"],
+            e["per_level_scale"],
+            1 << e["log2_hashmap_size"],
+            e["type"].lower(),
+        )
         self.interpolation = e["interpolation"].lower()
         hidden, width, encoded = n["n_hidden_layers"], n["n_neurons"], -(-self.layout.outputs // 16) * 16
         self.shapes = [(width, encoded), *[(width, width)] * (hidden - 1), (-(-n_output_dims // 16) * 16, width)]
@@ -71,7 +85,7 @@ class StandIn(torch.nn.Module):
         for index, (matrix, shape) in enumerate(zip(matrices, self.shapes)):
             h = h @ matrix.reshape(shape).T
             h = torch.relu(h) if index + 1 < len(self.shapes) else h
-        return h[:, :self.outputs].half()
+        return h[:, : self.outputs].half()
 
 
 @pytest.fixture
@@ -86,7 +100,9 @@ def installed(monkeypatch):
 
 def picture_field(**options):
     domain = Domain((Axis("x", 0.0, 64.0, "px", 64), Axis("y", 0.0, 64.0, "px", 64)))
-    method = make_method("hashgrid", {"table_size": 256, "growth": 1.5, "levels": 4, "batch": 64, "backend": "tcnn", **options})
+    method = make_method(
+        "hashgrid", {"table_size": 256, "growth": 1.5, "levels": 4, "batch": 64, "backend": "tcnn", **options}
+    )
     return method.build(domain, Channels(("r", "g", "b"), space="srgb"), 0), method
 
 
@@ -111,7 +127,11 @@ def test_a_field_goes_through_it(installed, monkeypatch):
     monkeypatch.setattr(GridField, "_why_not_tcnn", lambda self: None)
     assert field.backend == "tcnn" and field.fused_step("l2") is None
     assert_close(field(coords.reshape(5, 10, 2)).detach().reshape(50, 3), plain, 2e-3)
-    assert set(field.state_dict()) == {"encoder.table", *(f"network.hidden.{i}.weight" for i in range(2)), "network.output.weight"}
+    assert set(field.state_dict()) == {
+        "encoder.table",
+        *(f"network.hidden.{i}.weight" for i in range(2)),
+        "network.output.weight",
+    }
 
 
 def test_where_it_is_absent(monkeypatch):
@@ -119,7 +139,9 @@ def test_where_it_is_absent(monkeypatch):
     tcnn.why_absent.cache_clear()
     try:
         field, _ = picture_field()
-        with pytest.raises(BadInput, match="backend=tcnn: tiny-cuda-nn .* does not import.*use --set backend=auto") as caught:
+        with pytest.raises(
+            BadInput, match="backend=tcnn: tiny-cuda-nn .* does not import.*use --set backend=auto"
+        ) as caught:
             field.fused_step("l2")
         assert "\n" not in str(caught.value)
         # A checkpoint can still be looked at.

@@ -12,8 +12,26 @@ def runs(tmp_path_factory, astronaut):
     folder = tmp_path_factory.mktemp("maps")
     Image.fromarray(astronaut[60:124, 180:276]).save(folder / "photo.png")
     fit = ["fit", str(folder / "photo.png"), "--steps", "2"]
-    assert main([*fit, "--method", "nstr", "--set", "waves=8", "width=8", "nodes=4", "--out", str(folder / "nstr")]) == 0
-    assert main([*fit, "--method", "nstr", "--set", "waves=8", "width=8", "nodes=4", "transport=off", "--out", str(folder / "off")]) == 0
+    assert (
+        main([*fit, "--method", "nstr", "--set", "waves=8", "width=8", "nodes=4", "--out", str(folder / "nstr")]) == 0
+    )
+    assert (
+        main(
+            [
+                *fit,
+                "--method",
+                "nstr",
+                "--set",
+                "waves=8",
+                "width=8",
+                "nodes=4",
+                "transport=off",
+                "--out",
+                str(folder / "off"),
+            ]
+        )
+        == 0
+    )
     assert main([*fit, "--method", "siren", "--set", "width=8", "--out", str(folder / "siren")]) == 0
     return folder
 
@@ -27,8 +45,11 @@ def test_maps_are_drawn(runs, what, capsys):
 
 
 def test_what_cannot_be_shown_is_refused(runs, capsys):
-    for run, what, reason in (("siren", "frequency", "has no map of its frequencies"), ("off", "flow", "without a transport"),
-                              ("nstr", "depth", "they show color, frequency, flow")):
+    for run, what, reason in (
+        ("siren", "frequency", "has no map of its frequencies"),
+        ("off", "flow", "without a transport"),
+        ("nstr", "depth", "they show color, frequency, flow"),
+    ):
         assert main(["render", str(runs / run), "--what", what]) == 2
         assert reason in capsys.readouterr().err
     assert main(["render", str(runs / "nstr"), "--what", "flow", "--out", str(runs / "f.jpg")]) == 2

@@ -47,8 +47,24 @@ def fitted(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(still_life, "SIDE", 24)
         patch.setenv("FIELD_STUDIO_CACHE", str(folder / "cache"))
-        assert main(["fit", "procedural:duck", "--steps", "40", "--out", str(folder / "run"), "--set", "table_size=4096", "levels=6", "batch=16384",
-                     "cells=32"]) == 0
+        assert (
+            main(
+                [
+                    "fit",
+                    "procedural:duck",
+                    "--steps",
+                    "40",
+                    "--out",
+                    str(folder / "run"),
+                    "--set",
+                    "table_size=4096",
+                    "levels=6",
+                    "batch=16384",
+                    "cells=32",
+                ]
+            )
+            == 0
+        )
     return folder / "run"
 
 
@@ -71,7 +87,10 @@ def test_the_command(fitted, tmp_path, capsys):
     assert main(["render", str(fitted), "--crop-box", "1,2,3"]) == 2
     assert "a lower and an upper corner" in capsys.readouterr().err
     assert main(["info", str(fitted), "--plot", str(tmp_path / "cameras.png"), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out.splitlines()[-1])["plot"] == str(tmp_path / "cameras.png") and (tmp_path / "cameras.png").is_file()
+    assert (
+        json.loads(capsys.readouterr().out.splitlines()[-1])["plot"] == str(tmp_path / "cameras.png")
+        and (tmp_path / "cameras.png").is_file()
+    )
 
 
 def test_cells_are_cleared(fitted):
@@ -117,14 +136,27 @@ def test_a_mesh_has_no_specks(fitted, tmp_path, monkeypatch):
     inner[3:-4, 3:-4, 3:-4] = True
     place = torch.where(free & inner, density, 0.0).flatten().argmax()
     x, y, z = (int(i) for i in torch.unravel_index(place, density.shape))
-    cells[0, x:x + 2, y:y + 2, z:z + 2] = True
+    cells[0, x : x + 2, y : y + 2, z : z + 2] = True
     field.occupied.copy_(pack_cells(cells))
     save_field(run.weights, field, make_method(run.header["method"], run.header["options"]))
     corner, side = np.array([axis.lower for axis in field.domain.axes[:3]]), field.side
     speck = corner + (np.array([x, y, z]) + 1) / 32 * side
 
     def near(name):
-        assert main(["export", str(run.path), str(tmp_path / name), "--resolution", "64", "--level", str(float(density[x, y, z]) / 4)]) == 0
+        assert (
+            main(
+                [
+                    "export",
+                    str(run.path),
+                    str(tmp_path / name),
+                    "--resolution",
+                    "64",
+                    "--level",
+                    str(float(density[x, y, z]) / 4),
+                ]
+            )
+            == 0
+        )
         away = np.abs(trimesh.load(tmp_path / name).vertices - speck).max(axis=1)
         return int((away < 1.5 / 32 * side).sum()), len(away)
 
@@ -140,8 +172,8 @@ def test_cameras_in_matter_are_told(fitted):
 
     from fields.fit.radiance import RadianceObjective
     from fields.fit.run import load_field
-    from scenes.radiance import RadianceScene
     from scenes.posed.open import open_posed
+    from scenes.radiance import RadianceScene
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(still_life, "SIDE", 24)

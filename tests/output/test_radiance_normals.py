@@ -23,7 +23,10 @@ def seen(tmp_path_factory):
 
     def look(density):
         field.density = lambda coords, time=None: (density(coords), field.feature(coords))
-        return RadianceOutput(field, None).see(PathCamera(pose(0, 89.9), scene.test[0].lens), None, True)[1][11:13, 11:13]
+        return RadianceOutput(field, None).see(PathCamera(pose(0, 89.9), scene.test[0].lens), None, True)[1][
+            11:13, 11:13
+        ]
+
     return look
 
 
@@ -35,10 +38,13 @@ def test_the_normal_of_a_layer_points_out_of_it(seen):
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
 def test_a_veil_and_what_is_behind_it_count_by_their_weight(seen, share):
     """A veil that takes this share of the light and is denser to the left, in front of what is denser below."""
+
     def density(coords):
         thick = -torch.log(torch.tensor(1 - share)) / 0.1
         veil = thick * (1 + (0.5 - coords[:, 0]))
-        return torch.where(coords[:, 2] > 0.7, torch.where(coords[:, 2] < 0.8, veil, 0.0), 3000 * (0.5 - coords[:, 2]).clamp(min=0))
+        return torch.where(
+            coords[:, 2] > 0.7, torch.where(coords[:, 2] < 0.8, veil, 0.0), 3000 * (0.5 - coords[:, 2]).clamp(min=0)
+        )
 
     expected = torch.nn.functional.normalize(torch.tensor([share, 0.0, 1 - share]), dim=0)
     assert (seen(density) - expected).abs().max() < 0.06

@@ -43,7 +43,9 @@ class Exact(PointField):
     def forward(self, coords):
         places = coords.double().numpy()
         if self.channels.space == "occupancy":  # a soft edge, as a field has one
-            return torch.sigmoid(-torch.from_numpy(self.shape.surface.distance(places, signed=True)[0])[:, None].float() * 400)
+            return torch.sigmoid(
+                -torch.from_numpy(self.shape.surface.distance(places, signed=True)[0])[:, None].float() * 400
+            )
         return torch.from_numpy(self.shape.values(places))
 
 
@@ -93,7 +95,10 @@ def test_pictures_of_every_sort(run, tmp_path, capsys, what: str):
         out = tmp_path / name
         if what == "color" and name == "a.exr":
             continue
-        assert main(["render", str(run), "--what", what, "--view", "2", "--size", "60x50", "--out", str(out), "--json"]) == 0
+        assert (
+            main(["render", str(run), "--what", what, "--view", "2", "--size", "60x50", "--out", str(out), "--json"])
+            == 0
+        )
         report = json.loads(capsys.readouterr().out)
         assert (report["width"], report["height"]) == (60, 50)
         if name.endswith(".png"):
@@ -117,10 +122,17 @@ def test_a_turntable_turns(run, tmp_path, capsys):
         assert np.abs(np.asarray(picture.convert("RGB")).astype(int) - first).max() > 60
 
 
-@pytest.mark.parametrize(("arguments", "says"), [
-    (["--view", "8"], "views 0 to 7"), (["--crop", "0,0,5,5"], "is not for runs of the kind shape"),
-    (["--turntable", "--out", "x.jpg"], "a turntable is written as one of"), (["--size", "20000x20000"], "give a smaller size"),
-    (["--view", "10,95"], "between -89 and 89"), (["--out", "no/such/folder.png"], "folder")])
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--view", "8"], "views 0 to 7"),
+        (["--crop", "0,0,5,5"], "is not for runs of the kind shape"),
+        (["--turntable", "--out", "x.jpg"], "a turntable is written as one of"),
+        (["--size", "20000x20000"], "give a smaller size"),
+        (["--view", "10,95"], "between -89 and 89"),
+        (["--out", "no/such/folder.png"], "folder"),
+    ],
+)
 def test_requests_that_mean_nothing(run, capsys, arguments, says):
     assert main(["render", str(run), *arguments]) == 2
     assert says in capsys.readouterr().err
@@ -132,7 +144,9 @@ def test_shape_flags_are_not_for_pictures(tmp_path, photograph, capsys):
 
 
 def test_bad_files_from_the_command_line_leave_nothing(tmp_path, capsys):
-    (tmp_path / "few.ply").write_text("ply\nformat ascii 1.0\nelement vertex 1\nproperty float x\nproperty float y\nproperty float z\nend_header\n0 0 0\n")
+    (tmp_path / "few.ply").write_text(
+        "ply\nformat ascii 1.0\nelement vertex 1\nproperty float x\nproperty float y\nproperty float z\nend_header\n0 0 0\n"
+    )
     assert main(["fit", str(tmp_path / "few.ply"), "--out", str(tmp_path / "run")]) == 2
     assert capsys.readouterr().err.strip().splitlines()[-1].startswith("error: ") and not (tmp_path / "run").exists()
 

@@ -49,17 +49,20 @@ def test_field_of_view_spans_the_shorter_side():
     assert camera.focal == pytest.approx(50 / math.tan(math.radians(30)))
 
 
-@pytest.mark.parametrize("make, message", [
-    (lambda: orbit(0, 90, 1, 8, 8), "no camera orbits"),
-    (lambda: orbit(0, 0, 0, 8, 8), "no camera orbits"),
-    (lambda: orbit(0, 0, 1, 8, 8, field_of_view=180), "between 0 and 180"),
-    (lambda: orbit(0, 0, 1, 8, 8, up="w"), "up is x, y or z"),
-    (lambda: orbit(0, 0, 1, 0, 8), "pixel"),
-    (lambda: look_at((0, 1, 0), (0, 0, 0)), "cannot look at"),
-    (lambda: look_at((0, 0, 0), (0, 0, 0)), "cannot look at"),
-    (lambda: Camera(torch.full((3, 4), math.nan), 8, 8, 8.0), "finite"),
-    (lambda: Camera(torch.eye(3, 4), 8, 8, -1.0), "focal"),
-])
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: orbit(0, 90, 1, 8, 8), "no camera orbits"),
+        (lambda: orbit(0, 0, 0, 8, 8), "no camera orbits"),
+        (lambda: orbit(0, 0, 1, 8, 8, field_of_view=180), "between 0 and 180"),
+        (lambda: orbit(0, 0, 1, 8, 8, up="w"), "up is x, y or z"),
+        (lambda: orbit(0, 0, 1, 0, 8), "pixel"),
+        (lambda: look_at((0, 1, 0), (0, 0, 0)), "cannot look at"),
+        (lambda: look_at((0, 0, 0), (0, 0, 0)), "cannot look at"),
+        (lambda: Camera(torch.full((3, 4), math.nan), 8, 8, 8.0), "finite"),
+        (lambda: Camera(torch.eye(3, 4), 8, 8, -1.0), "focal"),
+    ],
+)
 def test_refusals(make, message):
     with pytest.raises(ValueError, match=message):
         make()

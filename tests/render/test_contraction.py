@@ -12,7 +12,9 @@ from fields.render.contraction import contract, disparity_edges, expand, spaced_
 def test_the_middle_is_unbent_and_all_of_space_fits(norm):
     inside = torch.rand(200, 3, dtype=torch.float64) * 0.5 + 0.25
     torch.testing.assert_close(contract(inside, norm), inside * 0.5 + 0.25)
-    anywhere = torch.randn(2000, 3, dtype=torch.float64) * 10 ** torch.linspace(-2, 6, 2000, dtype=torch.float64)[:, None]
+    anywhere = (
+        torch.randn(2000, 3, dtype=torch.float64) * 10 ** torch.linspace(-2, 6, 2000, dtype=torch.float64)[:, None]
+    )
     bent = contract(anywhere, norm)
     assert float(bent.min()) >= 0.0 and float(bent.max()) <= 1.0
     far = contract(torch.tensor([[1e9, 0.5, 0.5]], dtype=torch.float64), norm)
@@ -27,7 +29,9 @@ def test_there_and_back(power, seed, norm):
 
 
 def test_farther_along_a_ray_is_farther_out():
-    along = torch.logspace(-2, 5, 400, dtype=torch.float64)[:, None] * torch.tensor([0.6, -0.48, 0.64], dtype=torch.float64)
+    along = torch.logspace(-2, 5, 400, dtype=torch.float64)[:, None] * torch.tensor(
+        [0.6, -0.48, 0.64], dtype=torch.float64
+    )
     out = (contract(0.5 + along) - 0.5).abs().amax(dim=1)
     assert bool((out.diff() > 0).all())
 

@@ -43,9 +43,9 @@ def test_cropped():
 def test_specks_go_and_the_scene_stays():
     cells = np.zeros((1, N, N, N), bool)
     cells[0, 8:20, 8:20, 8:20] = True
-    cells[0, 20, 20, 20] = True      # touches at a corner
-    cells[0, 28:30, 3, 3] = True     # a speck
-    cells[0, 0, 0, 0] = True         # another, at the rim
+    cells[0, 20, 20, 20] = True  # touches at a corner
+    cells[0, 28:30, 3, 3] = True  # a speck
+    cells[0, 0, 0, 0] = True  # another, at the rim
     kept = without_specks(cells)
     assert kept.sum() == 12**3 + 1 and kept[0, 20, 20, 20]
     assert (without_specks(cells, 0.0) == cells).all()
@@ -56,7 +56,9 @@ def test_specks_go_and_the_scene_stays():
 
 
 def test_what_no_camera_had_in_its_picture_goes():
-    views = [View(str(i), None, looking_at((4.0, y, 1.0), (0, 0, 1.0)), LENS, "train") for i, y in enumerate((-0.5, 0.5))]
+    views = [
+        View(str(i), None, looking_at((4.0, y, 1.0), (0, 0, 1.0)), LENS, "train") for i, y in enumerate((-0.5, 0.5))
+    ]
     cells = np.ones((1, N, N, N), bool)
     kept = seen(cells, LOWER, UPPER, views)[0]
     middle = cell_centres(np.argwhere(cells[0]), N, LOWER, UPPER).reshape(N, N, N, 3)
@@ -64,15 +66,24 @@ def test_what_no_camera_had_in_its_picture_goes():
     assert not kept[np.abs(middle[..., 2] - 1) > 1.6].any() and 0.1 < kept.mean() < 0.7
     both = seen(cells, LOWER, UPPER, views, least=2)[0]
     assert (both <= kept).all() and both.sum() < kept.sum()
-    assert not seen(cells, LOWER, UPPER, [View("away", None, looking_at((4.0, 0, 1.0), (9.0, 0, 1.0)), LENS, "train")]).any()
+    assert not seen(
+        cells, LOWER, UPPER, [View("away", None, looking_at((4.0, 0, 1.0), (9.0, 0, 1.0)), LENS, "train")]
+    ).any()
 
 
 def test_cameras_in_matter():
     cells = np.zeros((2, N, N, N), bool)
     cells[0, :4] = True
     cells[1, :, :, -1] = True
-    views = [View(name, None, looking_at(place, (0.1, 0, 1.0)), LENS, "train")
-             for name, place in (("in", (-0.95, 0.0, 1.0)), ("free", (0.5, 0.0, 1.5)), ("outer", (0.3, 0.2, 4.95)), ("beyond", (50.0, 0, 0)))]
+    views = [
+        View(name, None, looking_at(place, (0.1, 0, 1.0)), LENS, "train")
+        for name, place in (
+            ("in", (-0.95, 0.0, 1.0)),
+            ("free", (0.5, 0.0, 1.5)),
+            ("outer", (0.3, 0.2, 4.95)),
+            ("beyond", (50.0, 0, 0)),
+        )
+    ]
     assert [view.name for view in blocked(cells, LOWER, UPPER, views)] == ["in", "outer"]
 
 

@@ -35,7 +35,14 @@ def test_samples_gather_where_weight_is():
 def test_seeds_move_samples_and_chunks_do_not():
     origins, directions, near, far = rays()
     whole = propose([shell], origins, directions, near, far, [32, 16], seed=5).edges
-    parts = torch.cat([propose([shell], origins[i:i + 10], directions[i:i + 10], near[i:i + 10], far[i:i + 10], [32, 16], 5, i).edges for i in range(0, 50, 10)])
+    parts = torch.cat(
+        [
+            propose(
+                [shell], origins[i : i + 10], directions[i : i + 10], near[i : i + 10], far[i : i + 10], [32, 16], 5, i
+            ).edges
+            for i in range(0, 50, 10)
+        ]
+    )
     torch.testing.assert_close(whole, parts, rtol=0, atol=0)
     assert not torch.equal(whole, propose([shell], origins, directions, near, far, [32, 16], seed=6).edges)
     assert bool((whole.diff(dim=1) >= 0).all())
@@ -54,7 +61,11 @@ def test_the_envelope_against_its_definition():
     expected = torch.zeros(6, dtype=torch.float64)
     for ray in range(6):
         for i in range(9):
-            allowed = sum(guide[ray, j] for j in range(5) if theirs[ray, j] < edges[ray, i + 1] and theirs[ray, j + 1] > edges[ray, i])
+            allowed = sum(
+                guide[ray, j]
+                for j in range(5)
+                if theirs[ray, j] < edges[ray, i + 1] and theirs[ray, j + 1] > edges[ray, i]
+            )
             expected[ray] += max(0.0, weights[ray, i] - allowed) ** 2 / (weights[ray, i] + 1e-7)
     torch.testing.assert_close(envelope_loss(edges, weights, theirs, guide), expected)
 
@@ -85,7 +96,12 @@ def test_a_proposal_learns_where_the_scene_is():
 
     def guess(points):
         where = (contract(points / 4 + 0.5) * 2 - 1).flip(-1)
-        return torch.nn.functional.softplus(torch.nn.functional.grid_sample(lattice, where[None, None, None], align_corners=False)).reshape(-1) * 3
+        return (
+            torch.nn.functional.softplus(
+                torch.nn.functional.grid_sample(lattice, where[None, None, None], align_corners=False)
+            ).reshape(-1)
+            * 3
+        )
 
     losses = []
     for step in range(60):
@@ -102,7 +118,9 @@ def test_a_proposal_learns_where_the_scene_is():
     assert float(weights.sum(1).mean()) > 0.9
 
 
-@pytest.mark.parametrize("how, message", [({"counts": [8]}, "rounds of proposals"), ({"counts": [8, 4], "anneal": 2.0}, "anneal is")])
+@pytest.mark.parametrize(
+    "how, message", [({"counts": [8]}, "rounds of proposals"), ({"counts": [8, 4], "anneal": 2.0}, "anneal is")]
+)
 def test_what_does_not_fit(how, message):
     with pytest.raises(ValueError, match=message):
         propose([shell], *rays(), **how)

@@ -104,7 +104,9 @@ def test_a_field_that_is_much_too_steep_has_no_holes(steepness):
     """Steps that lead from outside to inside and back grow for ever where the slope is above 2 / share."""
     origins, directions = orbit(30.0, 20.0, 2.0, 64, 48).rays()
     exact = meeting(origins, directions)
-    hit, t = sphere_trace(lambda points: steepness * ball(points).clamp(max=0.05 / steepness), origins, directions, 0.5, 4.0)
+    hit, t = sphere_trace(
+        lambda points: steepness * ball(points).clamp(max=0.05 / steepness), origins, directions, 0.5, 4.0
+    )
     deep = meeting(origins, directions, 0.29).isfinite()
     assert hit[deep].all() and not hit[exact.isnan() & ~meeting(origins, directions, 0.301).isfinite()].any()
     assert (t - exact)[deep].abs().max() < 3e-4

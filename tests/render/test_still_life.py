@@ -40,9 +40,16 @@ def test_views_by_name(small):
         pixels = view.read()
         assert pixels.shape == (24, 24, 4) and pixels.dtype == np.uint8
         alpha = pixels[..., 3] / 255
-        assert 0.15 < alpha.mean() < 0.7 and not alpha[0].any() and not alpha[-1].any() and 0 < ((alpha > 0) & (alpha < 1)).mean() < 0.3
+        assert (
+            0.15 < alpha.mean() < 0.7
+            and not alpha[0].any()
+            and not alpha[-1].any()
+            and 0 < ((alpha > 0) & (alpha < 1)).mean() < 0.3
+        )
     again = open_posed("procedural:duck")
-    assert all(np.array_equal(a.pixels, b.pixels) and np.array_equal(a.pose, b.pose) for a, b in zip(scene.views, again.views))
+    assert all(
+        np.array_equal(a.pixels, b.pixels) and np.array_equal(a.pose, b.pose) for a, b in zip(scene.views, again.views)
+    )
     with pytest.raises(BadInput, match="no such scene; there is duck"):
         open_posed("procedural:nothing")
 
@@ -69,6 +76,8 @@ def test_photographs_do_not_depend_on_their_company(small):
 
 def test_highlights_move_with_the_eye():
     point, normal = np.float32([[0.28, -0.1, 1.03]]), np.float32([[0.0, -0.4, 0.916]])
-    colours = [DUCK.colour(point, normal, direction / np.linalg.norm(direction), np.ones(1, np.float32))
-               for direction in np.float32([[[0.45, 0.1, -1]], [[-0.6, 0.2, -0.5]]])]
+    colours = [
+        DUCK.colour(point, normal, direction / np.linalg.norm(direction), np.ones(1, np.float32))
+        for direction in np.float32([[[0.45, 0.1, -1]], [[-0.6, 0.2, -0.5]]])
+    ]
     assert np.abs(colours[0] - colours[1]).max() > 0.05

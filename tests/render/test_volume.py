@@ -62,7 +62,10 @@ def test_chunks_change_nothing(grid):
     for chunk in (1, 97, 600):
         if chunk == 1:  # a row is enough
             camera = orbit(35.0, 20.0, 1.6, 40, 1)
-            parts, reference = render_view(Fog(), camera, grid, chunk=1, seed=3), render_view(Fog(), camera, grid, seed=3)
+            parts, reference = (
+                render_view(Fog(), camera, grid, chunk=1, seed=3),
+                render_view(Fog(), camera, grid, seed=3),
+            )
         else:
             parts, reference = render_view(Fog(), CAMERA, grid, chunk=chunk, seed=3), whole
         for name in ("color", "opacity", "depth"):
@@ -123,10 +126,13 @@ def test_time_and_contraction_reach_the_field(grid):
     assert float(view.opacity[1, 1]) == 0.0
     wide = OccupancyGrid(8, levels=3)
     far_off = render_rays(Fog(), origins, directions, wide, contract=lambda p: (p - 0.5) / 4 + 0.5, step=0.01)
-    assert far_off.opacity[0].item() == pytest.approx(1 - math.exp(-8 * 2 * 1.2), abs=1e-3)  # the ball is four times as large
+    assert far_off.opacity[0].item() == pytest.approx(
+        1 - math.exp(-8 * 2 * 1.2), abs=1e-3
+    )  # the ball is four times as large
 
 
 # The grid
+
 
 def test_it_starts_full_and_forgets():
     grid = OccupancyGrid(16, bootstrap=1)
@@ -166,7 +172,11 @@ def test_state_and_the_same_updates_again():
         for _ in range(updates):
             grid.update(lambda p: seen(Fog(), p).detach(), 0.01, seed=7)
 
-    straight, before, after = OccupancyGrid(16, bootstrap=2), OccupancyGrid(16, bootstrap=2), OccupancyGrid(16, bootstrap=2)
+    straight, before, after = (
+        OccupancyGrid(16, bootstrap=2),
+        OccupancyGrid(16, bootstrap=2),
+        OccupancyGrid(16, bootstrap=2),
+    )
     life(straight, 6)
     life(before, 3)
     after.load_state_dict(before.state_dict())
@@ -183,8 +193,18 @@ def test_a_loaded_grid_marches_by_what_was_loaded(grid):
     assert torch.equal(fresh.sample(*rays, step=0.01).t_starts, grid.sample(*rays, step=0.01).t_starts)
 
 
-@pytest.mark.parametrize("change", [{"resolution": 30}, {"levels": 0}, {"decay": 0.0}, {"threshold": 0.0}, {"bootstrap": 0}, {"share": 0.0},
-                                    {"lower": (1.0, 0.0, 0.0)}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"resolution": 30},
+        {"levels": 0},
+        {"decay": 0.0},
+        {"threshold": 0.0},
+        {"bootstrap": 0},
+        {"share": 0.0},
+        {"lower": (1.0, 0.0, 0.0)},
+    ],
+)
 def test_refusals(change):
     with pytest.raises(ValueError):
         OccupancyGrid(**{"resolution": 8} | change)

@@ -24,5 +24,11 @@ def ply(points: np.ndarray, normals: np.ndarray | None = None) -> str:
     """The text of a PLY file of points."""
     names = ["x", "y", "z"] + (["nx", "ny", "nz"] if normals is not None else [])
     table = points if normals is None else np.concatenate([points, normals], axis=1)
-    header = ["ply", "format ascii 1.0", f"element vertex {len(points)}", *(f"property double {name}" for name in names), "end_header"]
+    header = [
+        "ply",
+        "format ascii 1.0",
+        f"element vertex {len(points)}",
+        *(f"property double {name}" for name in names),
+        "end_header",
+    ]
     return "\n".join(header + [" ".join(f"{value:.17g}" for value in row) for row in table]) + "\n"

@@ -82,12 +82,15 @@ def test_a_link_stays_a_link(tmp_path: Path):
     assert (tmp_path / "link").is_symlink() and (tmp_path / "real").read_bytes() == b"new"
 
 
-@pytest.mark.parametrize("name, words", [
-    ("missing/a", "folder does not exist"),
-    ("folder", "it is a folder"),
-    ("file/a", "a part of the path is a file"),
-    ("x" * 300, "name is too long"),
-])
+@pytest.mark.parametrize(
+    "name, words",
+    [
+        ("missing/a", "folder does not exist"),
+        ("folder", "it is a folder"),
+        ("file/a", "a part of the path is a file"),
+        ("x" * 300, "name is too long"),
+    ],
+)
 def test_impossible_places_are_bad_input_and_stay_untouched(tmp_path: Path, name: str, words: str):
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_bytes(b"")

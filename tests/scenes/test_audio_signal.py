@@ -17,7 +17,9 @@ def tone(count: int = 4000, channels: int = 1, level: float = 0.3) -> np.ndarray
     return (level * np.sin(2 * np.pi * (440 + 110 * np.arange(channels)) * time)).astype(np.float32)
 
 
-@pytest.mark.parametrize(("name", "channels"), [("a.wav", 1), ("a.wav", 2), ("a.flac", 2), ("a.ogg", 1), ("a.aiff", 1), ("a.mp3", 1)])
+@pytest.mark.parametrize(
+    ("name", "channels"), [("a.wav", 1), ("a.wav", 2), ("a.flac", 2), ("a.ogg", 1), ("a.aiff", 1), ("a.mp3", 1)]
+)
 def test_every_format_is_read_as_sound(tmp_path, name, channels):
     write_sound(tmp_path / name, tone(channels=channels), RATE)
     sound = scenes.load(tmp_path / name)
@@ -79,7 +81,7 @@ def test_preview_shows_the_tone_at_its_height():
 def _cut(tmp_path, name):
     write_sound(tmp_path / name, tone(80000), RATE)
     content = (tmp_path / name).read_bytes()
-    (tmp_path / name).write_bytes(content[:len(content) * 2 // 3])
+    (tmp_path / name).write_bytes(content[: len(content) * 2 // 3])
 
 
 @pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.ogg"])
@@ -89,17 +91,28 @@ def test_cut_off_files_are_refused(tmp_path, name):
         scenes.load(tmp_path / name)
 
 
-@pytest.mark.parametrize(("samples", "message"), [
-    (np.zeros(100, np.float32), "constant"), (np.full(100, 0.25, np.float32), "constant"), (np.zeros((0, 2), np.float32), "no samples"),
-    (np.array([0.1, np.nan, 0.2], np.float32), "NaN"), (np.zeros((2, 2, 2), np.float32), "not a sound"), (np.zeros(5, np.int64), "not a sound"),
-])
+@pytest.mark.parametrize(
+    ("samples", "message"),
+    [
+        (np.zeros(100, np.float32), "constant"),
+        (np.full(100, 0.25, np.float32), "constant"),
+        (np.zeros((0, 2), np.float32), "no samples"),
+        (np.array([0.1, np.nan, 0.2], np.float32), "NaN"),
+        (np.zeros((2, 2, 2), np.float32), "not a sound"),
+        (np.zeros(5, np.int64), "not a sound"),
+    ],
+)
 def test_arrays_that_hold_nothing_to_fit_are_refused(samples, message):
     with pytest.raises(BadInput, match=message):
         Audio.from_array(samples, RATE)
 
 
 def test_files_that_are_no_sound_are_refused(tmp_path):
-    for name, content in (("empty.wav", b""), ("text.wav", b"this is not a sound, is it?" * 9), ("head.wav", b"RIFF\0\0\0\0WAVE")):
+    for name, content in (
+        ("empty.wav", b""),
+        ("text.wav", b"this is not a sound, is it?" * 9),
+        ("head.wav", b"RIFF\0\0\0\0WAVE"),
+    ):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(BadInput) as error:
             scenes.load(tmp_path / name)

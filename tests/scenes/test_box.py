@@ -18,7 +18,11 @@ def ring(count=24, radius=4.0, target=(0.3, -0.2, 0.1), **more):
     for i in range(count):
         a, e = 2 * np.pi * i / count, random.uniform(-0.4, 0.9)
         offset = radius * np.array([np.cos(a) * np.cos(e), np.sin(a) * np.cos(e), np.sin(e)])
-        views.append(View(str(i), None, looking_at(np.array(target) + offset, target), LENS, "train" if i % 8 else "test", **more))
+        views.append(
+            View(
+                str(i), None, looking_at(np.array(target) + offset, target), LENS, "train" if i % 8 else "test", **more
+            )
+        )
     return tuple(views)
 
 
@@ -86,8 +90,14 @@ def test_plain_backgrounds():
     assert plain_background([border(p) for p in pictures]).tolist() == [10, 20, 30]
 
 
-@pytest.mark.parametrize("lens", [LENS, Lens(SIDE, 40, 70.0, 68.0, 29.0, 21.0, "opencv", (0.05, -0.02, 0.003, -0.002)),
-                                  Lens(SIDE, 40, 30.0, 31.0, 29.0, 21.0, "fisheye", (0.03, -0.01, 0.002, -0.001))])
+@pytest.mark.parametrize(
+    "lens",
+    [
+        LENS,
+        Lens(SIDE, 40, 70.0, 68.0, 29.0, 21.0, "opencv", (0.05, -0.02, 0.003, -0.002)),
+        Lens(SIDE, 40, 30.0, 31.0, 29.0, 21.0, "fisheye", (0.03, -0.01, 0.002, -0.001)),
+    ],
+)
 def test_pixels_are_where_rays_go(lens):
     view = View("v", None, looking_at((3.0, 1.0, 2.0), (0.2, 0.1, 0.0)), lens, "train")
     random = np.random.default_rng(0)
@@ -106,4 +116,6 @@ def test_cameras_inside_of_the_box():
     scene = PosedViews((*views, inside))
     box = SceneBox(np.zeros(3), 1.0, True, "")
     assert standing_within(scene, box) == ["inside"]
-    assert not standing_within(scene, SceneBox(np.zeros(3), 1.0, False, "")) and not standing_within(PosedViews(views), box)
+    assert not standing_within(scene, SceneBox(np.zeros(3), 1.0, False, "")) and not standing_within(
+        PosedViews(views), box
+    )

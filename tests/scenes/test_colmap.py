@@ -35,7 +35,11 @@ def sightings(point):
 
 def features(picture):
     """A picture's line of features, which is empty for those that saw nothing."""
-    return " ".join(f"1.5 2.5 {point if picture in sightings(point) else -1}" for point in range(len(POINTS))) if picture < 4 else ""
+    return (
+        " ".join(f"1.5 2.5 {point if picture in sightings(point) else -1}" for point in range(len(POINTS)))
+        if picture < 4
+        else ""
+    )
 
 
 CAMERAS = "# cameras\n1 OPENCV 24 16 20 21 12 8 0.05 -0.01 0.002 0.001\n2 SIMPLE_PINHOLE 24 16 22 11.5 8\n"
@@ -44,6 +48,7 @@ CAMERAS = "# cameras\n1 OPENCV 24 16 20 21 12 8 0.05 -0.01 0.002 0.001\n2 SIMPLE
 @pytest.fixture
 def scene(tmp_path):
     """A model as text, with pictures."""
+
     def write(cameras=CAMERAS, place="sparse/0", size=(24, 16), image=lambda i, line: line, count=9):
         folder = tmp_path / "scene"
         (folder / place).mkdir(parents=True, exist_ok=True)
@@ -53,12 +58,20 @@ def scene(tmp_path):
             quaternion, place_of = rotation_of(pose)
             name = f"photo_{i}.png"
             Image.new("RGB", size, (i, 0, 0)).save(folder / "images" / name)
-            lines += [image(i, f"{i + 1} {' '.join(map(repr, map(float, (*quaternion, *place_of))))} {1 + i % 2} {name}"), features(i)]
+            lines += [
+                image(i, f"{i + 1} {' '.join(map(repr, map(float, (*quaternion, *place_of))))} {1 + i % 2} {name}"),
+                features(i),
+            ]
         (folder / place / "cameras.txt").write_text(cameras)
         (folder / place / "images.txt").write_text("\n".join(lines) + "\n")
-        (folder / place / "points3D.txt").write_text("".join(
-            f"{i} {x} {y} {z} 9 9 9 0.5 {' '.join(f'{k + 1} {i}' for k in sightings(i))}\n" for i, (x, y, z) in enumerate(POINTS.tolist())))
+        (folder / place / "points3D.txt").write_text(
+            "".join(
+                f"{i} {x} {y} {z} 9 9 9 0.5 {' '.join(f'{k + 1} {i}' for k in sightings(i))}\n"
+                for i, (x, y, z) in enumerate(POINTS.tolist())
+            )
+        )
         return folder
+
     return write
 
 
@@ -116,33 +129,48 @@ def test_binary_and_text_are_what_the_library_reads(scene, tmp_path):
             np.testing.assert_allclose(direction[0], away / np.linalg.norm(away), atol=1e-6)
 
 
-@pytest.mark.parametrize("model, values, expected", [
-    ("SIMPLE_RADIAL", "20 12 8 0.1", ("opencv", (0.1, 0, 0, 0))),
-    ("RADIAL", "20 12 8 0.1 0.2", ("opencv", (0.1, 0.2, 0, 0))),
-    ("PINHOLE", "20 21 12 8", ("pinhole", ())),
-    ("OPENCV_FISHEYE", "20 21 12 8 0.1 0.2 0.3 0.4", ("fisheye", (0.1, 0.2, 0.3, 0.4))),
-    ("SIMPLE_RADIAL_FISHEYE", "20 12 8 0.1", ("fisheye", (0.1, 0, 0, 0))),
-    ("FULL_OPENCV", "20 21 12 8 0.1 0.2 0.3 0.4 0 0 0 0", ("opencv", (0.1, 0.2, 0.3, 0.4))),
-])
+@pytest.mark.parametrize(
+    "model, values, expected",
+    [
+        ("SIMPLE_RADIAL", "20 12 8 0.1", ("opencv", (0.1, 0, 0, 0))),
+        ("RADIAL", "20 12 8 0.1 0.2", ("opencv", (0.1, 0.2, 0, 0))),
+        ("PINHOLE", "20 21 12 8", ("pinhole", ())),
+        ("OPENCV_FISHEYE", "20 21 12 8 0.1 0.2 0.3 0.4", ("fisheye", (0.1, 0.2, 0.3, 0.4))),
+        ("SIMPLE_RADIAL_FISHEYE", "20 12 8 0.1", ("fisheye", (0.1, 0, 0, 0))),
+        ("FULL_OPENCV", "20 21 12 8 0.1 0.2 0.3 0.4 0 0 0 0", ("opencv", (0.1, 0.2, 0.3, 0.4))),
+    ],
+)
 def test_camera_models(scene, model, values, expected):
     lens = open_colmap(scene(cameras=f"1 {model} 24 16 {values}\n2 {model} 24 16 {values}\n")).views[0].lens
     assert (lens.model, lens.distortion) == expected
 
 
-@pytest.mark.parametrize("how, message", [
-    ({"cameras": "1 FOV 24 16 20 21 12 8 0.5\n"}, "model FOV are not supported; undistort"),
-    ({"cameras": "1 FULL_OPENCV 24 16 20 21 12 8 0.1 0.2 0.3 0.4 1 0 0 0\n"}, "terms that are not supported"),
-    ({"cameras": "1 PINHOLE 24 16 20\n"}, "has 1 numbers, not 4"),
-    ({"cameras": "1 PINHOLE 24\n"}, "is damaged"),
-    ({"cameras": CAMERAS.replace("2 SIMPLE", "3 SIMPLE")}, "images/photo_1.png: its camera 2 is not among"),
-    ({"cameras": CAMERAS.replace("20 21", "1e9 21")}, "images/photo_0.png.*absurd"),
-    ({"size": (16, 24)}, "another shape"),
-    ({"count": 1}, "two views or more, not 1"),
-    ({"image": lambda i, line: line.replace("photo_2", "photo_77")}, "images/photo_77.png: the model has this picture"),
-    ({"image": lambda i, line: line.replace("photo_2", "../photo_2")}, "outside of the folder"),
-    ({"image": lambda i, line: "3 0 0 0 0 1 2 3 1 photo_2.png" if i == 2 else line}, "photo_2.png: its rotation .* no unit"),
-    ({"image": lambda i, line: "3 1 0 0 0 nan 2 3 1 photo_2.png" if i == 2 else line}, "photo_2.png: its camera has numbers"),
-])
+@pytest.mark.parametrize(
+    "how, message",
+    [
+        ({"cameras": "1 FOV 24 16 20 21 12 8 0.5\n"}, "model FOV are not supported; undistort"),
+        ({"cameras": "1 FULL_OPENCV 24 16 20 21 12 8 0.1 0.2 0.3 0.4 1 0 0 0\n"}, "terms that are not supported"),
+        ({"cameras": "1 PINHOLE 24 16 20\n"}, "has 1 numbers, not 4"),
+        ({"cameras": "1 PINHOLE 24\n"}, "is damaged"),
+        ({"cameras": CAMERAS.replace("2 SIMPLE", "3 SIMPLE")}, "images/photo_1.png: its camera 2 is not among"),
+        ({"cameras": CAMERAS.replace("20 21", "1e9 21")}, "images/photo_0.png.*absurd"),
+        ({"size": (16, 24)}, "another shape"),
+        ({"count": 1}, "two views or more, not 1"),
+        (
+            {"image": lambda i, line: line.replace("photo_2", "photo_77")},
+            "images/photo_77.png: the model has this picture",
+        ),
+        ({"image": lambda i, line: line.replace("photo_2", "../photo_2")}, "outside of the folder"),
+        (
+            {"image": lambda i, line: "3 0 0 0 0 1 2 3 1 photo_2.png" if i == 2 else line},
+            "photo_2.png: its rotation .* no unit",
+        ),
+        (
+            {"image": lambda i, line: "3 1 0 0 0 nan 2 3 1 photo_2.png" if i == 2 else line},
+            "photo_2.png: its camera has numbers",
+        ),
+    ],
+)
 def test_models_that_are_wrong(scene, how, message):
     with pytest.raises(BadInput, match=message) as caught:
         open_colmap(scene(**how))

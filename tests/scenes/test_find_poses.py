@@ -31,7 +31,9 @@ def test_the_cameras_of_known_photographs(shared, tmp_path):
         (tmp_path / "photos" / name).symlink_to(view.picture)
     told = []
     found = find_poses(tmp_path / "photos", tmp_path / "work", longest=480, tell=told.append)
-    assert found.given == 12 and len(found.scene.views) >= 10 and 0.1 < found.error < 1.0 and not found.warnings and told
+    assert (
+        found.given == 12 and len(found.scene.views) >= 10 and 0.1 < found.error < 1.0 and not found.warnings and told
+    )
     places = np.stack([view.pose[:, 3] for view in found.scene.views])
     right = np.stack([known[view.picture.name].pose[:, 3] for view in found.scene.views])
     span = np.linalg.norm(right - right.mean(0), axis=1).max()
@@ -103,7 +105,11 @@ def test_upright(tmp_path):
     found = upright(PosedViews(tuple(views), points=7 * points @ turn.T + (5, 6, 7)))
     places = np.stack([view.pose[:, 3] for view in found.views])
     np.testing.assert_allclose(np.ptp(places[:, 2]), 0, atol=0.02)
-    assert all(view.pose[2, 1] > 0.9 for view in found.views) and np.linalg.norm(places, axis=1).mean() == pytest.approx(4.0)
+    assert all(view.pose[2, 1] > 0.9 for view in found.views) and np.linalg.norm(
+        places, axis=1
+    ).mean() == pytest.approx(4.0)
     assert places[0, 2] > 0
     scale = 4.0 / np.linalg.norm([3.0, 0.9])
-    np.testing.assert_allclose(np.linalg.norm(found.points, axis=1), scale * np.linalg.norm(points - (0, 0, 0.3), axis=1), rtol=0.02)
+    np.testing.assert_allclose(
+        np.linalg.norm(found.points, axis=1), scale * np.linalg.norm(points - (0, 0, 0.3), axis=1), rtol=0.02
+    )

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from picture_files import exr, png
 from PIL import Image as pillow
 
 import scenes
-from picture_files import exr, png
 from scenes import image as image_module
 from scenes.errors import BadInput
 from scenes.image import Image, open_image
@@ -57,7 +57,10 @@ def test_an_epoch_of_a_picture_with_holes_is_what_is_left(height: int, width: in
     x, y = np.floor(coords.astype(float) * [width, height]).astype(int).T
     fitted = mask[y, x]
     assert np.array_equal(np.sort(values[fitted, 0]), pixels[mask][:, 0])
-    assert pixels[mask].min() <= values[~fitted].min(initial=np.inf) and values[~fitted].max(initial=-np.inf) <= pixels[mask].max()
+    assert (
+        pixels[mask].min() <= values[~fitted].min(initial=np.inf)
+        and values[~fitted].max(initial=-np.inf) <= pixels[mask].max()
+    )
     assert all(len(coords) <= count for coords, _ in batches)
 
 
@@ -107,15 +110,18 @@ def test_premultiplied_files_are_taken_as_they_are():
     assert np.array_equal(Image.from_array(values, "linear", premultiplied=True).values(), values)
 
 
-@pytest.mark.parametrize("array, space, words", [
-    (np.zeros((2, 2, 5), np.uint8), None, "not a picture"),
-    (np.zeros((2,), np.uint8), None, "not a picture"),
-    (np.zeros((0, 4), np.uint8), None, "not a picture"),
-    (np.zeros((2, 2), np.int32), None, "give uint8, uint16 or floats"),
-    (np.zeros((2, 2), object), None, "give uint8, uint16 or floats"),
-    (np.zeros((2, 2), np.float32), None, "say what the floats are"),
-    (np.zeros((2, 2), np.uint8), "linear", "integers are"),
-])
+@pytest.mark.parametrize(
+    "array, space, words",
+    [
+        (np.zeros((2, 2, 5), np.uint8), None, "not a picture"),
+        (np.zeros((2,), np.uint8), None, "not a picture"),
+        (np.zeros((0, 4), np.uint8), None, "not a picture"),
+        (np.zeros((2, 2), np.int32), None, "give uint8, uint16 or floats"),
+        (np.zeros((2, 2), object), None, "give uint8, uint16 or floats"),
+        (np.zeros((2, 2), np.float32), None, "say what the floats are"),
+        (np.zeros((2, 2), np.uint8), "linear", "integers are"),
+    ],
+)
 def test_arrays_that_are_no_picture(array: np.ndarray, space: str | None, words: str):
     with pytest.raises(BadInput, match=words):
         Image.from_array(array, space)
@@ -127,6 +133,7 @@ def test_arrays_of_other_kinds():
 
 
 # Held out, masks, holes.
+
 
 def test_held_out_pixels_are_never_trained_on_and_all_scored():
     pixels = ramp(50, 40, 1, np.float32)
@@ -256,15 +263,22 @@ def test_a_picture_of_holes_only():
 
 # Previews.
 
+
 def test_a_small_picture_is_shown_as_it_is(astronaut: np.ndarray):
     assert np.array_equal(Image.from_array(astronaut).preview(512), astronaut)
     assert np.array_equal(Image.from_array(astronaut[..., 0]).preview(9999), np.repeat(astronaut[..., :1], 3, axis=-1))
 
 
-@pytest.mark.parametrize("height, width, side, shape", [
-    (512, 512, 100, (100, 100)), (300, 512, 200, (117, 200)), (512, 7, 64, (64, 1)), (1, 500, 40, (1, 40)),
-    (1, 1, 8, (1, 1)),
-])
+@pytest.mark.parametrize(
+    "height, width, side, shape",
+    [
+        (512, 512, 100, (100, 100)),
+        (300, 512, 200, (117, 200)),
+        (512, 7, 64, (64, 1)),
+        (1, 500, 40, (1, 40)),
+        (1, 1, 8, (1, 1)),
+    ],
+)
 def test_a_preview_fits_its_frame(astronaut: np.ndarray, height: int, width: int, side: int, shape: tuple[int, int]):
     shown = Image.from_array(astronaut[:height, :width]).preview(side)
     assert shown.shape == (*shape, 3) and shown.dtype == np.uint8
@@ -312,6 +326,7 @@ def test_transparency_shows_a_checkerboard():
 
 
 # The source.
+
 
 def test_source_says_what_was_read(photograph: Path):
     source = scenes.load(photograph).source
@@ -382,6 +397,7 @@ def test_a_change_while_reading_is_noticed(photograph: Path, monkeypatch: pytest
 
 # `scenes.load`, and what importing costs.
 
+
 def test_load_opens_samples_and_files(photograph: Path, astronaut: np.ndarray):
     assert np.array_equal(scenes.load("skimage:astronaut").pixels, astronaut)
     assert scenes.load("skimage:astronaut").source["path"] == "skimage:astronaut"
@@ -398,16 +414,20 @@ def test_load_refuses_what_it_does_not_know(photograph: Path):
 
 
 def test_importing_brings_nothing_heavy():
-    code = ("import sys, scenes, scenes.image; "
-            "print([name for name in sys.modules if name.split('.')[0] in "
-            "('torch', 'fields', 'PIL', 'OpenEXR', 'tifffile', 'skimage', 'imagecodecs')])")
+    code = (
+        "import sys, scenes, scenes.image; "
+        "print([name for name in sys.modules if name.split('.')[0] in "
+        "('torch', 'fields', 'PIL', 'OpenEXR', 'tifffile', 'skimage', 'imagecodecs')])"
+    )
     root = Path(__file__).resolve().parents[2]
     assert subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True).stdout == "[]\n"
 
 
 def test_loading_a_picture_never_imports_torch(photograph: Path):
-    code = (f"import sys, scenes; scenes.load({str(photograph)!r}).preview(); "
-            "print('torch' in sys.modules, 'fields' in sys.modules)")
+    code = (
+        f"import sys, scenes; scenes.load({str(photograph)!r}).preview(); "
+        "print('torch' in sys.modules, 'fields' in sys.modules)"
+    )
     root = Path(__file__).resolve().parents[2]
     out = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True).stdout
     assert out == "False False\n"

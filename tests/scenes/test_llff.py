@@ -21,6 +21,7 @@ def scene(tmp_path):
         rows = np.tile(np.concatenate([matrix.reshape(-1), [1.0, 9.0]]), (count, 1))
         np.save(tmp_path / "poses_bounds.npy", change(rows))
         return tmp_path
+
     return write
 
 
@@ -36,19 +37,23 @@ def changed(index, value):
     def change(rows):
         rows[3, index] = value
         return rows
+
     return change
 
 
-@pytest.mark.parametrize("how, message", [
-    ({"change": changed(0, np.nan)}, "images/03.png.*not numbers"),
-    ({"change": changed(1, 7.0)}, "images/03.png.*no rotation"),
-    ({"change": changed(14, 1e9)}, "images/03.png.*absurd"),
-    ({"change": changed(4, 0.0)}, "images/03.png.*a size of"),
-    ({"change": lambda rows: rows[:5]}, "5 rows for 9 pictures"),
-    ({"change": lambda rows: rows[:, :12]}, "9 x 12 values"),
-    ({"count": 1}, "two views or more"),
-    ({"size": (8, 12)}, "made for the shape of 24 x 16"),
-])
+@pytest.mark.parametrize(
+    "how, message",
+    [
+        ({"change": changed(0, np.nan)}, "images/03.png.*not numbers"),
+        ({"change": changed(1, 7.0)}, "images/03.png.*no rotation"),
+        ({"change": changed(14, 1e9)}, "images/03.png.*absurd"),
+        ({"change": changed(4, 0.0)}, "images/03.png.*a size of"),
+        ({"change": lambda rows: rows[:5]}, "5 rows for 9 pictures"),
+        ({"change": lambda rows: rows[:, :12]}, "9 x 12 values"),
+        ({"count": 1}, "two views or more"),
+        ({"size": (8, 12)}, "made for the shape of 24 x 16"),
+    ],
+)
 def test_rows_that_are_wrong(scene, how, message):
     with pytest.raises(BadInput, match=message):
         open_llff(scene(**how))

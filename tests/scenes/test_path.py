@@ -23,7 +23,9 @@ def test_looking_at_sees_its_target_upright(up):
     assert np.linalg.det(rotation) > 0
     away = np.array([0.3, -0.5, 0.2]) - pose[:, 3]
     np.testing.assert_allclose(-rotation[:, 2], away / np.linalg.norm(away), atol=1e-12)
-    upright = np.array({"x": (1, 0, 0), "y": (0, 1, 0), "z": (0, 0, 1)}.get(up, up) if isinstance(up, str) else up, float)
+    upright = np.array(
+        {"x": (1, 0, 0), "y": (0, 1, 0), "z": (0, 0, 1)}.get(up, up) if isinstance(up, str) else up, float
+    )
     assert abs(upright @ rotation[:, 0]) < 1e-12 and upright @ rotation[:, 1] > 0
 
 
@@ -37,7 +39,9 @@ def test_a_way_goes_through_its_keys():
     way = between(keys, 31)
     np.testing.assert_allclose(way[::10], keys, atol=1e-9)
     rotation = way[:, :, :3]
-    np.testing.assert_allclose(rotation.transpose(0, 2, 1) @ rotation, np.broadcast_to(np.eye(3), (31, 3, 3)), atol=1e-9)
+    np.testing.assert_allclose(
+        rotation.transpose(0, 2, 1) @ rotation, np.broadcast_to(np.eye(3), (31, 3, 3)), atol=1e-9
+    )
     steps = np.linalg.norm(np.diff(way[:, :, 3], axis=0), axis=1)
     assert steps.max() < 1.6 * steps.min()
 
@@ -50,12 +54,15 @@ def test_a_closed_way_is_the_circle_that_its_keys_lie_on():
     assert steps.max() < 1.1 * steps.min()
 
 
-@pytest.mark.parametrize("poses, count, message", [
-    (ring(8)[:1], 5, "two poses"),
-    (ring(8), 1, "two frames"),
-    (ring(8)[0], 5, "two poses"),
-    (np.stack([looking_at((3, 0, 0), (0, 0, 0)), looking_at((-3, 0, 0), (0, 0, 0))]), 5, "opposite"),
-])
+@pytest.mark.parametrize(
+    "poses, count, message",
+    [
+        (ring(8)[:1], 5, "two poses"),
+        (ring(8), 1, "two frames"),
+        (ring(8)[0], 5, "two poses"),
+        (np.stack([looking_at((3, 0, 0), (0, 0, 0)), looking_at((-3, 0, 0), (0, 0, 0))]), 5, "opposite"),
+    ],
+)
 def test_ways_that_are_none(poses, count, message):
     with pytest.raises(ValueError, match=message):
         between(poses, count)
@@ -70,60 +77,109 @@ def file(tmp_path):
     def write(content):
         (tmp_path / "path.json").write_text(content if isinstance(content, str) else json.dumps(content))
         return tmp_path / "path.json"
+
     return write
 
 
 def test_frames(file):
-    found = read_path(file({"camera_angle_x": 1.0, "frames": [{"transform_matrix": MATRIX, "time": 0.5}, {"transform_matrix": MATRIX, "w": 32, "h": 24}]}), LENS)
+    found = read_path(
+        file(
+            {
+                "camera_angle_x": 1.0,
+                "frames": [{"transform_matrix": MATRIX, "time": 0.5}, {"transform_matrix": MATRIX, "w": 32, "h": 24}],
+            }
+        ),
+        LENS,
+    )
     assert [camera.time for camera in found] == [0.5, None]
     assert [(c.lens.width, c.lens.height) for c in found] == [(64, 48), (32, 24)]
-    assert found[0].lens.fl_x == pytest.approx(32 / np.tan(0.5)) and found[1].lens.fl_x == pytest.approx(16 / np.tan(0.5))
+    assert found[0].lens.fl_x == pytest.approx(32 / np.tan(0.5)) and found[1].lens.fl_x == pytest.approx(
+        16 / np.tan(0.5)
+    )
     np.testing.assert_allclose(found[0].pose[:, 3], (1, 2, 3))
     assert read_path(file({"frames": [{"transform_matrix": MATRIX}]}), LENS)[0].lens == LENS
 
 
 def test_nerfstudio(file):
     flat = [x for row in MATRIX for x in row]
-    content = {"render_width": 160, "render_height": 120, "fps": 24, "keyframes": [], "crop": None,
-               "camera_path": [{"camera_to_world": flat, "fov": 60, "aspect": 1.3}, {"camera_to_world": flat, "fov": 90, "render_time": 0.25}]}
+    content = {
+        "render_width": 160,
+        "render_height": 120,
+        "fps": 24,
+        "keyframes": [],
+        "crop": None,
+        "camera_path": [
+            {"camera_to_world": flat, "fov": 60, "aspect": 1.3},
+            {"camera_to_world": flat, "fov": 90, "render_time": 0.25},
+        ],
+    }
     found = read_path(file(content), LENS)
     assert [round(c.lens.fl_x, 3) for c in found] == [round(60 / np.tan(np.pi / 6), 3), 60.0]
-    assert all((c.lens.width, c.lens.height, c.lens.fl_x) == (160, 120, c.lens.fl_y) for c in found) and found[1].time == 0.25
+    assert (
+        all((c.lens.width, c.lens.height, c.lens.fl_x) == (160, 120, c.lens.fl_y) for c in found)
+        and found[1].time == 0.25
+    )
     np.testing.assert_allclose(found[0].pose, np.array(MATRIX)[:3])
 
 
 def test_keys(file):
-    keys = [{"position": [3, 0, 1], "target": [0, 0, 0], "fov": 40, "time": 0.0}, {"position": [0, 3, 1], "target": [0, 0, 0], "fov": 60, "time": 1.0},
-            {"position": [-3, 0, 1], "target": [0, 0, 0], "fov": 40, "time": 0.5}]
+    keys = [
+        {"position": [3, 0, 1], "target": [0, 0, 0], "fov": 40, "time": 0.0},
+        {"position": [0, 3, 1], "target": [0, 0, 0], "fov": 60, "time": 1.0},
+        {"position": [-3, 0, 1], "target": [0, 0, 0], "fov": 40, "time": 0.5},
+    ]
     found = read_path(file({"keys": keys, "count": 21}), LENS)
     assert len(found) == 21
     for index, key in zip((0, 10, 20), keys):
         np.testing.assert_allclose(found[index].pose, looking_at(key["position"], key["target"]), atol=1e-9)
-        assert found[index].lens.fl_y == pytest.approx(24 / np.tan(np.radians(key["fov"]) / 2)) and found[index].time == key["time"]
+        assert (
+            found[index].lens.fl_y == pytest.approx(24 / np.tan(np.radians(key["fov"]) / 2))
+            and found[index].time == key["time"]
+        )
     assert found[5].time == 0.5 and found[0].lens.fl_x > found[5].lens.fl_x > found[10].lens.fl_x
     assert len(read_path(file({"keys": keys}), LENS)) == 90
-    around = read_path(file({"keys": [{"position": [3 * np.cos(a), 3 * np.sin(a), 1], "target": [0, 0, 0]} for a in np.arange(6) * np.pi / 3], "closed": True,
-                             "count": 60}), LENS)
+    around = read_path(
+        file(
+            {
+                "keys": [
+                    {"position": [3 * np.cos(a), 3 * np.sin(a), 1], "target": [0, 0, 0]}
+                    for a in np.arange(6) * np.pi / 3
+                ],
+                "closed": True,
+                "count": 60,
+            }
+        ),
+        LENS,
+    )
     np.testing.assert_allclose(np.stack([c.pose for c in around]), ring(60), atol=0.03)
     assert all(c.time is None and c.lens.fl_x == pytest.approx(50.0) and c.lens.width == 64 for c in around)
 
 
-@pytest.mark.parametrize("content, message", [
-    ("{", "is not JSON"),
-    ("[]", "no list of frames"),
-    ({"frames": []}, "no list of frames"),
-    ({"camera_path": 7}, "no list of camera_path"),
-    ({"keys": [{"transform_matrix": MATRIX}]}, "two keys or more"),
-    ({"keys": [{"transform_matrix": MATRIX}] * 2, "count": 1}, "count is 1"),
-    ({"keys": [{"position": [1, 2], "target": [0, 0, 0]}] * 2}, "key 0: has neither"),
-    ({"keys": [{"position": [0, 0, 1], "target": [0, 0, 0]}] * 2}, "key 0: a camera at"),
-    ({"keys": [{"position": [1, 0, 1], "target": [0, 0, 0], "fov": 0}] * 2}, "key 0: its fov is 0"),
-    ({"keys": [{"position": [1, 0, 0], "target": [0, 0, 0]}, {"position": [-1, 0, 0], "target": [0, 0, 0]}]}, "opposite directions"),
-    ({"frames": [{"transform_matrix": [[1]]}]}, "frame 0: its camera is no matrix"),
-    ({"frames": [{"transform_matrix": MATRIX, "time": 7}]}, "frame 0: its time"),
-    ({"camera_path": [{"camera_to_world": [1, 2]}]}, "frame 0: its camera_to_world"),
-    ({"camera_path": [{"camera_to_world": list(np.eye(4).reshape(-1)), "camera_type": "equirectangular"}]}, "type equirectangular"),
-])
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        ("{", "is not JSON"),
+        ("[]", "no list of frames"),
+        ({"frames": []}, "no list of frames"),
+        ({"camera_path": 7}, "no list of camera_path"),
+        ({"keys": [{"transform_matrix": MATRIX}]}, "two keys or more"),
+        ({"keys": [{"transform_matrix": MATRIX}] * 2, "count": 1}, "count is 1"),
+        ({"keys": [{"position": [1, 2], "target": [0, 0, 0]}] * 2}, "key 0: has neither"),
+        ({"keys": [{"position": [0, 0, 1], "target": [0, 0, 0]}] * 2}, "key 0: a camera at"),
+        ({"keys": [{"position": [1, 0, 1], "target": [0, 0, 0], "fov": 0}] * 2}, "key 0: its fov is 0"),
+        (
+            {"keys": [{"position": [1, 0, 0], "target": [0, 0, 0]}, {"position": [-1, 0, 0], "target": [0, 0, 0]}]},
+            "opposite directions",
+        ),
+        ({"frames": [{"transform_matrix": [[1]]}]}, "frame 0: its camera is no matrix"),
+        ({"frames": [{"transform_matrix": MATRIX, "time": 7}]}, "frame 0: its time"),
+        ({"camera_path": [{"camera_to_world": [1, 2]}]}, "frame 0: its camera_to_world"),
+        (
+            {"camera_path": [{"camera_to_world": list(np.eye(4).reshape(-1)), "camera_type": "equirectangular"}]},
+            "type equirectangular",
+        ),
+    ],
+)
 def test_paths_that_are_wrong(file, content, message):
     with pytest.raises(BadInput, match=message) as caught:
         read_path(file(content), LENS)

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from picture_files import chunk, exr, hdr, png
 from PIL import Image as pillow
+from test_atomic import disk_of_64k, files_of_at_most
 
 import scenes
-from picture_files import chunk, exr, hdr, png
 from scenes.errors import BadInput
 from scenes.image import open_image
-from test_atomic import disk_of_64k, files_of_at_most
 
 tifffile = pytest.importorskip("tifffile")
 pytest.importorskip("imagecodecs")
@@ -54,8 +54,13 @@ def refusal(path: Path, **options) -> str:
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_cut_short(tmp_path: Path, format: str, capfd: pytest.CaptureFixture, recwarn: pytest.WarningsRecorder,
-                   caplog: pytest.LogCaptureFixture):
+def test_cut_short(
+    tmp_path: Path,
+    format: str,
+    capfd: pytest.CaptureFixture,
+    recwarn: pytest.WarningsRecorder,
+    caplog: pytest.LogCaptureFixture,
+):
     data = make(tmp_path, format).read_bytes()
     assert scenes.load(tmp_path / f"whole.{format}").pixels.shape[:2] == (64, 96)
     cut = tmp_path / f"cut.{format}"
@@ -66,8 +71,13 @@ def test_cut_short(tmp_path: Path, format: str, capfd: pytest.CaptureFixture, re
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_scratched(tmp_path: Path, format: str, capfd: pytest.CaptureFixture, recwarn: pytest.WarningsRecorder,
-                   caplog: pytest.LogCaptureFixture):
+def test_scratched(
+    tmp_path: Path,
+    format: str,
+    capfd: pytest.CaptureFixture,
+    recwarn: pytest.WarningsRecorder,
+    caplog: pytest.LogCaptureFixture,
+):
     """A few wrong bytes give a picture or a refusal: never another exception, never a word on a stream."""
     data = make(tmp_path, format).read_bytes()
     random = np.random.default_rng(0)
@@ -120,16 +130,19 @@ def test_unreadable(tmp_path: Path, photograph: Path, monkeypatch: pytest.Monkey
     assert "cannot be opened: Permission denied" in str(caught.value)
 
 
-@pytest.mark.parametrize("content, words", [
-    (b"once upon a time\n", "holds text, not a picture"),
-    ("\u00e9tait une fois ".encode() * 20, "holds text, not a picture"),
-    (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "holds text"),
-    (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC picture, which is not read: export it as JPEG or PNG"),
-    (b"\x93NUMPY\x01\0v\0{'descr': '|O'}", "a numpy array"),
-    (pickle.dumps({"a": 1}), "not a picture's"),
-    (bytes(range(256)), "not a picture's"),
-    (b"PK\x03\x04\x14\0\0\0\x08\0", "not a picture's"),
-])
+@pytest.mark.parametrize(
+    "content, words",
+    [
+        (b"once upon a time\n", "holds text, not a picture"),
+        ("\u00e9tait une fois ".encode() * 20, "holds text, not a picture"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "holds text"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC picture, which is not read: export it as JPEG or PNG"),
+        (b"\x93NUMPY\x01\0v\0{'descr': '|O'}", "a numpy array"),
+        (pickle.dumps({"a": 1}), "not a picture's"),
+        (bytes(range(256)), "not a picture's"),
+        (b"PK\x03\x04\x14\0\0\0\x08\0", "not a picture's"),
+    ],
+)
 def test_what_is_no_picture(tmp_path: Path, content: bytes, words: str):
     (tmp_path / "a.png").write_bytes(content)
     message = refusal(tmp_path / "a.png")
@@ -180,20 +193,27 @@ def test_bombs_are_refused_before_they_are_decoded(tmp_path: Path, format: str):
         assert open_image(path, max_pixels=6144).width == 96
         return
     message = refusal(path)
-    assert "60000 x 60000, 3600 megapixels, more than the limit of 200; raise it with --max-pixels 3600000000" in message
+    assert (
+        "60000 x 60000, 3600 megapixels, more than the limit of 200; raise it with --max-pixels 3600000000" in message
+    )
 
 
-def test_pillows_own_limit_is_not_in_the_way(tmp_path: Path, photograph: Path, recwarn: pytest.WarningsRecorder,
-                                            monkeypatch: pytest.MonkeyPatch):
+def test_pillows_own_limit_is_not_in_the_way(
+    tmp_path: Path, photograph: Path, recwarn: pytest.WarningsRecorder, monkeypatch: pytest.MonkeyPatch
+):
     gif = make(tmp_path, "gif")
     monkeypatch.setattr(pillow, "MAX_IMAGE_PIXELS", 10)
     assert open_image(gif).width == open_image(photograph).width == 96
     assert pillow.MAX_IMAGE_PIXELS == 10 and not recwarn.list
 
 
-@pytest.mark.parametrize("names, words", [
-    (["U", "V"], "its channels are U, V: no R, G, B and no Y"), (["R", "G"], "no R, G, B and no Y"),
-])
+@pytest.mark.parametrize(
+    "names, words",
+    [
+        (["U", "V"], "its channels are U, V: no R, G, B and no Y"),
+        (["R", "G"], "no R, G, B and no Y"),
+    ],
+)
 def test_exr_without_colours(tmp_path: Path, names: list[str], words: str):
     path = exr(tmp_path / "a.exr", dict.fromkeys(names, np.zeros((3, 4), np.float32)))
     assert words in refusal(path)
@@ -202,8 +222,13 @@ def test_exr_without_colours(tmp_path: Path, names: list[str], words: str):
 def test_tiff_that_is_no_picture(tmp_path: Path):
     tifffile.imwrite(tmp_path / "complex.tif", np.zeros((4, 5), np.complex64))
     assert "complex64" in refusal(tmp_path / "complex.tif")
-    tifffile.imwrite(tmp_path / "volume.tif", np.zeros((32, 32, 32), np.uint8), volumetric=True, tile=(16, 16, 16),
-                     photometric="minisblack")
+    tifffile.imwrite(
+        tmp_path / "volume.tif",
+        np.zeros((32, 32, 32), np.uint8),
+        volumetric=True,
+        tile=(16, 16, 16),
+        photometric="minisblack",
+    )
     assert "volume" in refusal(tmp_path / "volume.tif", kind="image")
 
 

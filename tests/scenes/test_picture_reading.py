@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from picture_files import ADAM7, chunk, exr, hdr, packed_png, png
 from PIL import Image as pillow
 
-from picture_files import ADAM7, chunk, exr, hdr, packed_png, png
 from scenes.image import Image, open_image
 
 imagecodecs = pytest.importorskip("imagecodecs")
@@ -29,6 +29,7 @@ def save(path: Path, picture: pillow.Image, **options) -> Image:
 
 
 # PNG.
+
 
 @pytest.mark.parametrize("interlaced", [False, True])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
@@ -88,6 +89,7 @@ def test_a_gamma_that_is_not_srgbs_is_named(tmp_path: Path):
 
 # What Pillow writes and reads.
 
+
 @pytest.mark.parametrize("mode", ["L", "RGB"])
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}])
 def test_jpeg_is_decoded_as_pillow_does(tmp_path: Path, small: np.ndarray, mode: str, options: dict):
@@ -105,9 +107,15 @@ def test_cmyk_is_turned_into_rgb(tmp_path: Path, small: np.ndarray):
         assert np.abs(image.pixels.astype(int) - np.asarray(picture.convert("RGB"))).mean() <= tolerance
 
 
-@pytest.mark.parametrize("ending, options", [
-    ("webp", {"lossless": True}), ("webp", {"quality": 95}), ("avif", {"quality": 95}), ("bmp", {}),
-])
+@pytest.mark.parametrize(
+    "ending, options",
+    [
+        ("webp", {"lossless": True}),
+        ("webp", {"quality": 95}),
+        ("avif", {"quality": 95}),
+        ("bmp", {}),
+    ],
+)
 def test_other_formats(tmp_path: Path, small: np.ndarray, ending: str, options: dict):
     image = save(tmp_path / f"a.{ending}", pillow.fromarray(small), **options)
     assert image.pixels.shape == small.shape and image.notes == ()
@@ -150,11 +158,28 @@ def test_the_content_decides_and_the_wrong_name_is_said(tmp_path: Path, small: n
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_orientation(tmp_path: Path, ending: str, orientation: int):
     """Red lies top left, green top right, blue bottom left; three wide, two high."""
-    upright = np.repeat(np.repeat(np.array([[[255, 0, 0], [255, 255, 255], [0, 255, 0]],
-                                            [[0, 0, 255], [255, 255, 255], [0, 0, 0]]], np.uint8), 16, 0), 16, 1)
+    upright = np.repeat(
+        np.repeat(
+            np.array(
+                [[[255, 0, 0], [255, 255, 255], [0, 255, 0]], [[0, 0, 255], [255, 255, 255], [0, 0, 0]]], np.uint8
+            ),
+            16,
+            0,
+        ),
+        16,
+        1,
+    )
     flip = pillow.Transpose
-    stored_as = [None, flip.FLIP_LEFT_RIGHT, flip.ROTATE_180, flip.FLIP_TOP_BOTTOM, flip.TRANSPOSE, flip.ROTATE_90,
-                 flip.TRANSVERSE, flip.ROTATE_270][orientation - 1]
+    stored_as = [
+        None,
+        flip.FLIP_LEFT_RIGHT,
+        flip.ROTATE_180,
+        flip.FLIP_TOP_BOTTOM,
+        flip.TRANSPOSE,
+        flip.ROTATE_90,
+        flip.TRANSVERSE,
+        flip.ROTATE_270,
+    ][orientation - 1]
     stored = pillow.fromarray(upright)
     stored = stored if stored_as is None else stored.transpose(stored_as)
     exif = pillow.Exif()
@@ -177,17 +202,22 @@ def test_orientation_of_tiff_that_pillow_reads(tmp_path: Path, small: np.ndarray
 
 # Colour profiles.
 
+
 def gamma_profile(kind: str) -> bytes:
     """Adobe RGB's primaries, or grey, with a plain power curve."""
     if kind == "gray":
         return imagecodecs.cms_profile("gray", gamma=1.0)
-    return imagecodecs.cms_profile("rgb", whitepoint=[0.3127, 0.3290, 1.0], gamma=2.19921875,
-                                   primaries=[0.64, 0.33, 1.0, 0.21, 0.71, 1.0, 0.15, 0.06, 1.0])
+    return imagecodecs.cms_profile(
+        "rgb",
+        whitepoint=[0.3127, 0.3290, 1.0],
+        gamma=2.19921875,
+        primaries=[0.64, 0.33, 1.0, 0.21, 0.71, 1.0, 0.15, 0.06, 1.0],
+    )
 
 
 def adobe_to_srgb(values: np.ndarray) -> np.ndarray:
     """By the definition: both share red's and blue's primaries, and white, so only one column differs."""
-    light = values ** 2.19921875
+    light = values**2.19921875
     to_xyz_adobe = np.array([[0.57667, 0.18556, 0.18823], [0.29734, 0.62736, 0.07529], [0.02703, 0.07069, 0.99134]])
     to_xyz_srgb = np.array([[0.41239, 0.35758, 0.18048], [0.21264, 0.71517, 0.07219], [0.01933, 0.11919, 0.95053]])
     light = np.clip(light @ (np.linalg.inv(to_xyz_srgb) @ to_xyz_adobe).T, 0, 1)
@@ -206,8 +236,9 @@ def test_profiles_are_converted(tmp_path: Path, dtype: type, tolerance: float, e
         extra = chunk(b"iCCP", b"adobe\0\0" + zlib.compress(gamma_profile("rgb")))
         (tmp_path / "a.png").write_bytes(png(pixels, extra=extra))
     else:
-        tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="rgb", extrasamples=["unassalpha"],
-                         iccprofile=gamma_profile("rgb"))
+        tifffile.imwrite(
+            tmp_path / "a.tif", pixels, photometric="rgb", extrasamples=["unassalpha"], iccprofile=gamma_profile("rgb")
+        )
     image = open_image(tmp_path / f"a.{ending}")
     assert len(image.notes) == 1 and image.notes[0].startswith("converted from the colour profile")
     judge = adobe_to_srgb(values)
@@ -253,6 +284,7 @@ def test_a_large_jpeg_in_another_space_is_converted_strip_by_strip(tmp_path: Pat
 
 # TIFF.
 
+
 def tiff(path: Path, array: np.ndarray, **options) -> Image:
     options.setdefault("photometric", "rgb" if array.ndim == 3 else "minisblack")
     tifffile.imwrite(path, array, **options)
@@ -262,10 +294,19 @@ def tiff(path: Path, array: np.ndarray, **options) -> Image:
 NUMBERS = np.random.default_rng(1).integers(0, 2**16, (20, 33, 3), np.uint16)
 
 
-@pytest.mark.parametrize("options", [
-    {}, {"compression": "zlib"}, {"compression": "lzw", "predictor": True}, {"compression": "zstd"}, {"tile": (16, 16)},
-    {"byteorder": ">"}, {"bigtiff": True}, {"rowsperstrip": 7},
-])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"compression": "zlib"},
+        {"compression": "lzw", "predictor": True},
+        {"compression": "zstd"},
+        {"tile": (16, 16)},
+        {"byteorder": ">"},
+        {"bigtiff": True},
+        {"rowsperstrip": 7},
+    ],
+)
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 def test_tiff_keeps_every_bit(tmp_path: Path, dtype: type, options: dict):
     pixels = NUMBERS.astype(dtype) - (0 if dtype != np.float32 else 5000)
@@ -339,8 +380,12 @@ def test_exr_keeps_every_bit(tmp_path: Path, names: list[str], dtype: type):
     assert image.pixels.dtype == np.float32 and image.channels.space == "linear"
     for index, name in enumerate(names):
         assert np.array_equal(image.values()[..., index], planes[name].astype(np.float32))
-    assert image.channels.names == {1: ("grey",), 2: ("grey", "alpha"), 3: ("red", "green", "blue"),
-                                    4: ("red", "green", "blue", "alpha")}[len(names)]
+    assert (
+        image.channels.names
+        == {1: ("grey",), 2: ("grey", "alpha"), 3: ("red", "green", "blue"), 4: ("red", "green", "blue", "alpha")}[
+            len(names)
+        ]
+    )
     assert image.notes == ()
 
 
@@ -369,8 +414,10 @@ def test_exr_windows_and_parts(tmp_path: Path):
     image = open_image(exr(tmp_path / "a.exr", dict.fromkeys("RGB", PLANE), dataWindow=window))
     assert np.array_equal(image.pixels[..., 2], PLANE)
     assert "the picture is the data window, not the display window" in image.notes
-    parts = [OpenEXR.Part({"name": name, "type": OpenEXR.scanlineimage}, {"Y": PLANE + shift})
-             for name, shift in (("one", 0), ("two", 1))]
+    parts = [
+        OpenEXR.Part({"name": name, "type": OpenEXR.scanlineimage}, {"Y": PLANE + shift})
+        for name, shift in (("one", 0), ("two", 1))
+    ]
     with OpenEXR.File(parts) as file:
         file.write(str(tmp_path / "b.exr"))
     image = open_image(tmp_path / "b.exr")
@@ -380,8 +427,9 @@ def test_exr_windows_and_parts(tmp_path: Path):
 def test_exr_tiles(tmp_path: Path):
     import OpenEXR
 
-    path = exr(tmp_path / "a.exr", dict.fromkeys("RGB", PLANE), type=OpenEXR.tiledimage,
-               tiles=OpenEXR.TileDescription())
+    path = exr(
+        tmp_path / "a.exr", dict.fromkeys("RGB", PLANE), type=OpenEXR.tiledimage, tiles=OpenEXR.TileDescription()
+    )
     assert np.array_equal(open_image(path).pixels[..., 1], PLANE)
 
 
@@ -404,12 +452,19 @@ def test_hdr_is_read_within_its_precision(tmp_path: Path):
     assert (np.abs(image.pixels - LIGHT) <= LIGHT.max(axis=-1, keepdims=True) / 127).all()
 
 
-@pytest.mark.parametrize("resolution, undo", [
-    ("-Y 12 +X 20", lambda a: a), ("-Y 12 -X 20", lambda a: a[:, ::-1]), ("+Y 12 +X 20", lambda a: a[::-1]),
-    ("+Y 12 -X 20", lambda a: a[::-1, ::-1]), ("+X 12 -Y 20", lambda a: a.transpose(1, 0, 2)),
-    ("-X 12 -Y 20", lambda a: a.transpose(1, 0, 2)[:, ::-1]), ("+X 12 +Y 20", lambda a: a.transpose(1, 0, 2)[::-1]),
-    ("-X 12 +Y 20", lambda a: a.transpose(1, 0, 2)[::-1, ::-1]),
-])
+@pytest.mark.parametrize(
+    "resolution, undo",
+    [
+        ("-Y 12 +X 20", lambda a: a),
+        ("-Y 12 -X 20", lambda a: a[:, ::-1]),
+        ("+Y 12 +X 20", lambda a: a[::-1]),
+        ("+Y 12 -X 20", lambda a: a[::-1, ::-1]),
+        ("+X 12 -Y 20", lambda a: a.transpose(1, 0, 2)),
+        ("-X 12 -Y 20", lambda a: a.transpose(1, 0, 2)[:, ::-1]),
+        ("+X 12 +Y 20", lambda a: a.transpose(1, 0, 2)[::-1]),
+        ("-X 12 +Y 20", lambda a: a.transpose(1, 0, 2)[::-1, ::-1]),
+    ],
+)
 def test_hdr_in_every_direction(tmp_path: Path, resolution: str, undo):
     (tmp_path / "a.hdr").write_bytes(hdr(LIGHT))
     (tmp_path / "b.hdr").write_bytes(hdr(LIGHT, resolution))
@@ -424,6 +479,7 @@ def test_hdr_exposure_is_undone_and_said(tmp_path: Path):
 
 
 # Sizes.
+
 
 @pytest.mark.parametrize("height, width", [(1, 1), (1, 300), (300, 1)])
 @pytest.mark.parametrize("ending", ["png", "jpg", "webp", "avif", "tif", "gif", "bmp", "exr", "hdr"])
@@ -494,8 +550,10 @@ except BadInput as error: print(error)
 
 # Without the optional codecs.
 
-def test_without_imagecodecs_everyday_pictures_still_open(tmp_path: Path, small: np.ndarray,
-                                                          monkeypatch: pytest.MonkeyPatch):
+
+def test_without_imagecodecs_everyday_pictures_still_open(
+    tmp_path: Path, small: np.ndarray, monkeypatch: pytest.MonkeyPatch
+):
     from scenes.errors import BadInput
 
     (tmp_path / "a16.png").write_bytes(png(NUMBERS))
@@ -508,14 +566,19 @@ def test_without_imagecodecs_everyday_pictures_still_open(tmp_path: Path, small:
 
 # The real files.
 
-@pytest.mark.parametrize("name, shape, dtype, space", [
-    ("kodim05.png", (512, 768, 3), np.uint8, "srgb"), ("kodim19.png", (768, 512, 3), np.uint8, "srgb"),
-    ("flower_foveon.png", (1512, 2268, 3), np.uint8, "srgb"),
-    ("wikipedia_008_chapel.png", (858, 1152, 3), np.uint8, "srgb"),
-    ("earth_day_5400x2700.jpg", (2700, 5400, 3), np.uint8, "srgb"),
-    ("albert.exr", (1024, 1024, 4), np.float32, "linear"),
-    ("Desk.exr", (874, 644, 4), np.float32, "linear"),
-])
+
+@pytest.mark.parametrize(
+    "name, shape, dtype, space",
+    [
+        ("kodim05.png", (512, 768, 3), np.uint8, "srgb"),
+        ("kodim19.png", (768, 512, 3), np.uint8, "srgb"),
+        ("flower_foveon.png", (1512, 2268, 3), np.uint8, "srgb"),
+        ("wikipedia_008_chapel.png", (858, 1152, 3), np.uint8, "srgb"),
+        ("earth_day_5400x2700.jpg", (2700, 5400, 3), np.uint8, "srgb"),
+        ("albert.exr", (1024, 1024, 4), np.float32, "linear"),
+        ("Desk.exr", (874, 644, 4), np.float32, "linear"),
+    ],
+)
 def test_shared_pictures(shared: Path, name: str, shape: tuple[int, ...], dtype: type, space: str):
     image = open_image(shared / "images" / name)
     assert image.pixels.shape == shape and image.pixels.dtype == dtype and image.channels.space == space

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from test_atomic import files_of_at_most
 
 from scenes.colour import quantise, srgb_to_linear, to_display, tone_map, unpremultiply
 from scenes.domain import Channels
 from scenes.errors import BadInput
 from scenes.image import Image, check_writable, open_image, write_image
-from test_atomic import files_of_at_most
 
 pytest.importorskip("imagecodecs")
 tifffile = pytest.importorskip("tifffile")
@@ -36,30 +36,46 @@ def signal(count: int, top: int, height: int = 9, width: int = 14, seed: int = 0
     return whole
 
 
-@pytest.mark.parametrize("ending, bits, dtype", [
-    (".png", None, np.uint8), (".png", 8, np.uint8), (".png", 16, np.uint16), (".tif", None, np.uint8),
-    (".tiff", 16, np.uint16), (".webp", None, np.uint8),
-])
+@pytest.mark.parametrize(
+    "ending, bits, dtype",
+    [
+        (".png", None, np.uint8),
+        (".png", 8, np.uint8),
+        (".png", 16, np.uint16),
+        (".tif", None, np.uint8),
+        (".tiff", 16, np.uint16),
+        (".webp", None, np.uint8),
+    ],
+)
 @given(count=st.integers(1, 4), height=st.integers(1, 12), width=st.integers(1, 12), seed=st.integers(0, 99))
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_whole_numbers_come_back(tmp_path: Path, ending: str, bits: int | None, dtype: type, count: int, height: int,
-                                 width: int, seed: int):
+def test_whole_numbers_come_back(
+    tmp_path: Path, ending: str, bits: int | None, dtype: type, count: int, height: int, width: int, seed: int
+):
     whole = signal(count, np.iinfo(dtype).max, height, width, seed).astype(dtype)
     values = Image.from_array(whole).values()
     notes = write_image(tmp_path / f"a{ending}", values, channels(count, "srgb"), bits=bits, quality=100)
     back = open_image(tmp_path / f"a{ending}")
     if ending == ".webp" and count <= 2:  # has no grey
-        whole = whole[..., [0, 0, 0, 1][:count + 2]]
+        whole = whole[..., [0, 0, 0, 1][: count + 2]]
     assert notes == [] and np.array_equal(back.pixels, whole)
 
 
-@pytest.mark.parametrize("ending, bits, tolerance", [
-    (".exr", None, 0), (".exr", 32, 0), (".exr", 16, 1e-3), (".tif", None, 0), (".tif", 16, 1e-3),
-])
+@pytest.mark.parametrize(
+    "ending, bits, tolerance",
+    [
+        (".exr", None, 0),
+        (".exr", 32, 0),
+        (".exr", 16, 1e-3),
+        (".tif", None, 0),
+        (".tif", 16, 1e-3),
+    ],
+)
 @given(count=st.integers(1, 4), height=st.integers(1, 12), width=st.integers(1, 12), seed=st.integers(0, 99))
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_light_comes_back(tmp_path: Path, ending: str, bits: int | None, tolerance: float, count: int, height: int,
-                          width: int, seed: int):
+def test_light_comes_back(
+    tmp_path: Path, ending: str, bits: int | None, tolerance: float, count: int, height: int, width: int, seed: int
+):
     values = (np.random.default_rng(seed).normal(size=(height, width, count)) * 100).astype(np.float32)
     notes = write_image(tmp_path / f"a{ending}", values, channels(count, "linear"), bits=bits)
     back = open_image(tmp_path / f"a{ending}")
@@ -73,7 +89,7 @@ def test_radiance_comes_back(tmp_path: Path, count: int, height: int, width: int
     values = np.exp(np.random.default_rng(seed).normal(size=(height, width, count)) * 3).astype(np.float32)
     notes = write_image(tmp_path / "a.hdr", values, channels(count, "linear"))
     back = open_image(tmp_path / "a.hdr").values()
-    colours = values[..., :count - (count in (2, 4))]
+    colours = values[..., : count - (count in (2, 4))]
     assert (np.abs(back - colours) <= np.maximum(colours.max(axis=-1, keepdims=True), 1e-9) / 127).all()
     assert bool(notes) == (count in (2, 4))
 
@@ -160,16 +176,26 @@ ENDINGS = [".png", ".jpg", ".webp", ".tif", ".exr", ".hdr"]
 
 @pytest.mark.parametrize("name", ["a.gif", "a.txt", "a", "png"])
 def test_endings_that_are_not_written(tmp_path: Path, name: str):
-    for attempt in (lambda: write_image(tmp_path / name, VALUES, channels(3, "srgb")),
-                    lambda: check_writable(tmp_path / name, channels(3, "srgb"))):
+    for attempt in (
+        lambda: write_image(tmp_path / name, VALUES, channels(3, "srgb")),
+        lambda: check_writable(tmp_path / name, channels(3, "srgb")),
+    ):
         with pytest.raises(BadInput, match="pictures are not written as .*use .png"):
             attempt()
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize("ending, bits", [
-    (".png", 12), (".jpg", 16), (".webp", 16), (".exr", 8), (".hdr", 16), (".tif", 32),
-])
+@pytest.mark.parametrize(
+    "ending, bits",
+    [
+        (".png", 12),
+        (".jpg", 16),
+        (".webp", 16),
+        (".exr", 8),
+        (".hdr", 16),
+        (".tif", 32),
+    ],
+)
 def test_bits_that_a_format_has_not(tmp_path: Path, ending: str, bits: int):
     with pytest.raises(BadInput, match=f"a{ending}: {bits} bits a channel cannot be written here"):
         write_image(tmp_path / f"a{ending}", VALUES, channels(3, "srgb"), bits=bits)
@@ -190,8 +216,10 @@ def test_sides_that_a_format_has_not(tmp_path: Path, ending: str, side: int, lon
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_places_that_cannot_be_written(tmp_path: Path, ending: str):
     (tmp_path / "file").write_bytes(b"")
-    for attempt in (lambda path: write_image(path, VALUES, channels(3, "srgb")),
-                    lambda path: check_writable(path, channels(3, "srgb"))):
+    for attempt in (
+        lambda path: write_image(path, VALUES, channels(3, "srgb")),
+        lambda path: check_writable(path, channels(3, "srgb")),
+    ):
         with pytest.raises(BadInput, match="folder does not exist"):
             attempt(tmp_path / "missing" / f"a{ending}")
         with pytest.raises(BadInput, match="is a file, not a folder"):

@@ -20,6 +20,7 @@ def bundle(tmp_path):
     def write(**held):
         np.savez(tmp_path / "scene.npz", **held)
         return tmp_path / "scene.npz"
+
     return write
 
 
@@ -34,19 +35,22 @@ def test_bundle(bundle):
     assert np.array_equal(floating.views[4].read(), held["images"][4]) and floating.views[4].time is None
 
 
-@pytest.mark.parametrize("held, message", [
-    (arrays(poses=np.full((9, 4, 4), np.nan)), "view 0: .*not numbers"),
-    (arrays(poses=np.eye(4)[None]), "9 images, 1 poses"),
-    (arrays(times=np.zeros(3)), "one of each a view"),
-    (arrays(times=np.full(9, 2.0)), "between 0 and 1"),
-    (arrays(focal=np.array(1e9)), "absurd"),
-    (arrays(focal=np.zeros(2)), "focal is no number"),
-    (arrays(count=1), "two views or more"),
-    (arrays(images=np.zeros((9, 8, 12))), "not .views, height"),
-    (arrays(images=np.full((9, 8, 12, 3), 7.0)), "from 0 to 1"),
-    (arrays(channels=4, images=np.zeros((9, 8, 12, 4), np.uint8)), "view 0: is transparent"),
-    ({"images": np.zeros((2, 8, 8, 3), np.uint8)}, "no poses and no focal"),
-])
+@pytest.mark.parametrize(
+    "held, message",
+    [
+        (arrays(poses=np.full((9, 4, 4), np.nan)), "view 0: .*not numbers"),
+        (arrays(poses=np.eye(4)[None]), "9 images, 1 poses"),
+        (arrays(times=np.zeros(3)), "one of each a view"),
+        (arrays(times=np.full(9, 2.0)), "between 0 and 1"),
+        (arrays(focal=np.array(1e9)), "absurd"),
+        (arrays(focal=np.zeros(2)), "focal is no number"),
+        (arrays(count=1), "two views or more"),
+        (arrays(images=np.zeros((9, 8, 12))), "not .views, height"),
+        (arrays(images=np.full((9, 8, 12, 3), 7.0)), "from 0 to 1"),
+        (arrays(channels=4, images=np.zeros((9, 8, 12, 4), np.uint8)), "view 0: is transparent"),
+        ({"images": np.zeros((2, 8, 8, 3), np.uint8)}, "no poses and no focal"),
+    ],
+)
 def test_bundles_that_are_wrong(bundle, held, message):
     with pytest.raises(BadInput, match=message):
         open_bundle(bundle(**held))
@@ -55,7 +59,11 @@ def test_bundles_that_are_wrong(bundle, held, message):
 def test_files_that_are_none(bundle, tmp_path):
     path = bundle(**arrays())
     path.write_bytes(path.read_bytes()[:200])
-    for source, message in [(path, "no .npz"), (tmp_path / "nothing", "no such file"), (tmp_path, "no transforms.json")]:
+    for source, message in [
+        (path, "no .npz"),
+        (tmp_path / "nothing", "no such file"),
+        (tmp_path, "no transforms.json"),
+    ]:
         with pytest.raises(BadInput, match=message):
             open_posed(source)
     objects = bundle(**arrays(focal=np.array([{}], dtype=object)))
@@ -86,6 +94,8 @@ def test_pictures(tmp_path):
 
 def test_real_scenes(shared):
     moving = open_posed(shared / "nerf" / "tiny_dnerf_lego" / "tiny_dnerf_lego.npz")
-    assert len(moving.views) == 72 and moving.views[5].read().shape == (100, 100, 3) and moving.views[5].time is not None
+    assert (
+        len(moving.views) == 72 and moving.views[5].read().shape == (100, 100, 3) and moving.views[5].time is not None
+    )
     assert open_posed(shared / "nerf" / "lego_200").views[0].read().shape == (200, 200, 4)
     assert open_posed(shared / "nerf" / "fox").views[0].read().shape == (960, 540, 3)

@@ -20,7 +20,9 @@ def test_pinhole():
 
 def test_origins_and_axes():
     pose = np.array([[0.0, 0, 1, 5], [1, 0, 0, 6], [0, 1, 0, 7]])
-    origins, directions = rays_of(View("v", None, pose, Lens(4, 2, 2.0, 2.0, 2.0, 1.0), "train"), [2.0, 2.0], [1.0, 1.0])
+    origins, directions = rays_of(
+        View("v", None, pose, Lens(4, 2, 2.0, 2.0, 2.0, 1.0), "train"), [2.0, 2.0], [1.0, 1.0]
+    )
     np.testing.assert_allclose(origins, [[5, 6, 7]] * 2)
     np.testing.assert_allclose(directions, [[-1, 0, 0]] * 2)
 
@@ -31,7 +33,9 @@ def distorted(u, v, k1, k2, p1, p2):
     return u * radial + 2 * p1 * u * v + p2 * (r2 + 2 * u * u), v * radial + p1 * (r2 + 2 * v * v) + 2 * p2 * u * v
 
 
-@pytest.mark.parametrize("distortion", [(0.0578421, -0.0805099, -0.000980296, 0.00015575), (-0.2, 0.05, 0.01, -0.01), (0.3, 0.1, 0.0, 0.0)])
+@pytest.mark.parametrize(
+    "distortion", [(0.0578421, -0.0805099, -0.000980296, 0.00015575), (-0.2, 0.05, 0.01, -0.01), (0.3, 0.1, 0.0, 0.0)]
+)
 def test_distortion_is_undone(distortion):
     lens = Lens(540, 960, 687.76, 687.245, 277.279, 482.634, "opencv", distortion)
     directions = directions_of(lens, PLACES[:, 0], PLACES[:, 1])
@@ -47,7 +51,9 @@ def test_fisheye_is_undone(distortion):
     np.testing.assert_allclose(np.linalg.norm(directions, axis=1), 1.0)
     angle, around = np.arccos(-directions[:, 2]), np.arctan2(-directions[:, 1], directions[:, 0])
     radius = angle * (1 + sum(k * angle ** (2 * i + 2) for i, k in enumerate(distortion)))
-    np.testing.assert_allclose(np.stack([radius * np.cos(around) * 300 + 270, radius * np.sin(around) * 310 + 480], axis=1), PLACES, atol=1e-8)
+    np.testing.assert_allclose(
+        np.stack([radius * np.cos(around) * 300 + 270, radius * np.sin(around) * 310 + 480], axis=1), PLACES, atol=1e-8
+    )
     assert float(angle.max()) > math.radians(80)
 
 

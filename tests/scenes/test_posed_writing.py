@@ -12,8 +12,11 @@ from scenes.posed.path import looking_at
 from scenes.posed.view import Lens, PosedViews, View
 from scenes.posed.write import write_scene
 
-LENSES = [Lens(12, 8, 10.0, 11.0, 6.5, 4.0), Lens(12, 8, 10.0, 11.0, 6.5, 4.0, "opencv", (0.1, -0.02, 0.003, 0.0)),
-          Lens(12, 8, 6.0, 6.0, 6.0, 4.0, "fisheye", (0.1, 0.01, 0.0, 0.002))]
+LENSES = [
+    Lens(12, 8, 10.0, 11.0, 6.5, 4.0),
+    Lens(12, 8, 10.0, 11.0, 6.5, 4.0, "opencv", (0.1, -0.02, 0.003, 0.0)),
+    Lens(12, 8, 6.0, 6.0, 6.0, 4.0, "fisheye", (0.1, 0.01, 0.0, 0.002)),
+]
 
 
 @pytest.fixture
@@ -27,13 +30,26 @@ def views(tmp_path):
         file = tmp_path / "from" / f"{i % 3}.png" if i < 3 else None
         if file:
             Image.fromarray(pixels).save(file)
-        found.append(View(f"train/{i % 4}", file, pose, LENSES[i % 3], "test" if i % 5 == 0 else "train", i / 9, mask=file,
-                          pixels=None if file else pixels, depths=(1.0, 5.0) if i else None))
+        found.append(
+            View(
+                f"train/{i % 4}",
+                file,
+                pose,
+                LENSES[i % 3],
+                "test" if i % 5 == 0 else "train",
+                i / 9,
+                mask=file,
+                pixels=None if file else pixels,
+                depths=(1.0, 5.0) if i else None,
+            )
+        )
     return tuple(found)
 
 
 def test_there_and_back(views, tmp_path):
-    scene = PosedViews(views, 2.0, box=((-1.0, -1.0, 0.0), (1.0, 1.0, 2.0)), points=np.random.default_rng(1).normal(size=(30, 3)))
+    scene = PosedViews(
+        views, 2.0, box=((-1.0, -1.0, 0.0), (1.0, 1.0, 2.0)), points=np.random.default_rng(1).normal(size=(30, 3))
+    )
     write_scene(tmp_path / "to", scene)
     again = open_posed(tmp_path / "to")
     assert is_posed(tmp_path / "to") and len(again.views) == 10
@@ -43,7 +59,12 @@ def test_there_and_back(views, tmp_path):
         assert len(again.of(split)) == len(scene.of(split))
         for view, same in zip(scene.of(split), again.of(split)):
             np.testing.assert_allclose(same.pose, view.pose, atol=1e-12)
-            assert (same.lens, same.time, same.depths, same.mask is None) == (view.lens, view.time, view.depths, view.mask is None)
+            assert (same.lens, same.time, same.depths, same.mask is None) == (
+                view.lens,
+                view.time,
+                view.depths,
+                view.mask is None,
+            )
             assert np.array_equal(same.read(), view.read())
 
 
@@ -60,9 +81,13 @@ def test_points_and_boxes_that_are_wrong(views, tmp_path):
     write_scene(tmp_path / "to", scene)
     path = tmp_path / "to" / "transforms_train.json"
     content = json.loads(path.read_text())
-    for change, message in [({"box": [[0, 0, 0], [1, 1]]}, "box is not a lower and an upper"), ({"box": [[0, 0, 0], [1, -1, 1]]}, "box is not"),
-                            ({"box": 7}, "box is not"), ({"ply_file_path": "../from/0.png"}, "outside of the scene's folder"),
-                            ({"ply_file_path": "train/1.png"}, "is no point cloud")]:
+    for change, message in [
+        ({"box": [[0, 0, 0], [1, 1]]}, "box is not a lower and an upper"),
+        ({"box": [[0, 0, 0], [1, -1, 1]]}, "box is not"),
+        ({"box": 7}, "box is not"),
+        ({"ply_file_path": "../from/0.png"}, "outside of the scene's folder"),
+        ({"ply_file_path": "train/1.png"}, "is no point cloud"),
+    ]:
         path.write_text(json.dumps(content | change))
         with pytest.raises(BadInput, match=message):
             open_posed(tmp_path / "to")

@@ -25,7 +25,12 @@ def folder(tmp_path):
         pixels = np.full((HEIGHT, WIDTH, 4), 120, np.uint8)
         pixels[1:-1, 1:-1, 3] = 255
         Image.fromarray(pixels).save(tmp_path / "scene" / "images" / f"{i}.png")
-        frames.append({"file_path": f"images/{i}.png", "transform_matrix": [*looking_at((3.0, i - 4.0, 1.0), (0, 0, 0)).tolist(), [0, 0, 0, 1]]})
+        frames.append(
+            {
+                "file_path": f"images/{i}.png",
+                "transform_matrix": [*looking_at((3.0, i - 4.0, 1.0), (0, 0, 0)).tolist(), [0, 0, 0, 1]],
+            }
+        )
     (tmp_path / "scene" / "transforms.json").write_text(json.dumps({"camera_angle_x": 0.8, "frames": frames}))
     return tmp_path / "scene"
 
@@ -49,7 +54,10 @@ def turned(path):
 
 
 @pytest.mark.parametrize("number", [4, 8])  # for training and for testing
-@pytest.mark.parametrize("harm, message", [(cut_short, "cut short"), (transparent, "transparent all over"), (deep, "8 bits"), (turned, "turned upright")])
+@pytest.mark.parametrize(
+    "harm, message",
+    [(cut_short, "cut short"), (transparent, "transparent all over"), (deep, "8 bits"), (turned, "turned upright")],
+)
 def test_every_view_is_read_when_the_scene_is_opened(folder, number, harm, message):
     harm(folder / "images" / f"{number}.png")
     with pytest.raises(BadInput, match=rf"{number}\.png: .*{message}"):
@@ -83,7 +91,10 @@ def test_pixels_that_are_masked_out_are_never_drawn(folder):
 
 
 @pytest.mark.parametrize("number", [4, 8])
-@pytest.mark.parametrize("mask, message", [(np.zeros((HEIGHT, WIDTH), bool), "masks out all"), (np.ones((WIDTH, HEIGHT), bool), "the mask is 8 x 12")])
+@pytest.mark.parametrize(
+    "mask, message",
+    [(np.zeros((HEIGHT, WIDTH), bool), "masks out all"), (np.ones((WIDTH, HEIGHT), bool), "the mask is 8 x 12")],
+)
 def test_masks_that_are_wrong(folder, number, mask, message):
     with pytest.raises(BadInput, match=rf"mask_{number}\.png: .*{message}"):
         scenes.load(masked(folder, {number: mask}))
@@ -101,17 +112,22 @@ def test_large_scenes_are_refused_unread(folder, packed, monkeypatch):
 
 def bundle(path, **change):
     poses = np.stack([looking_at((3.0, i - 4.0, 1.0), (0, 0, 0)) for i in range(9)])
-    np.savez_compressed(path, **{"images": np.zeros((9, 400, 500, 3), np.uint8), "poses": poses, "focal": np.array(500.0)} | change)
+    np.savez_compressed(
+        path, **{"images": np.zeros((9, 400, 500, 3), np.uint8), "poses": poses, "focal": np.array(500.0)} | change
+    )
     return path
 
 
-@pytest.mark.parametrize("change, message", [
-    ({}, "9 views are 1.8 megapixels in all"),
-    ({"poses": np.zeros((9, 700, 700))}, "not .views, 3 or 4, 4"),
-    ({"focal": np.zeros((1000, 1000))}, "focal is no number"),
-    ({"times": np.zeros(10**6)}, "one of each a view"),
-    ({"poses": np.zeros((9, 3, 4), dtype=[("a", "V9999")])}, "plain arrays"),
-])
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({}, "9 views are 1.8 megapixels in all"),
+        ({"poses": np.zeros((9, 700, 700))}, "not .views, 3 or 4, 4"),
+        ({"focal": np.zeros((1000, 1000))}, "focal is no number"),
+        ({"times": np.zeros(10**6)}, "one of each a view"),
+        ({"poses": np.zeros((9, 3, 4), dtype=[("a", "V9999")])}, "plain arrays"),
+    ],
+)
 def test_archives_that_unpack_to_much_are_refused_unpacked(tmp_path, monkeypatch, change, message):
     path = bundle(tmp_path / "zeros.npz", **change)
     assert path.stat().st_size < 100_000

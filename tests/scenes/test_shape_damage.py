@@ -33,7 +33,7 @@ def test_truncated_files_are_refused_or_what_is_left_is_open(tmp_path, ending: s
     path = tmp_path / f"cut.{ending}"
     sphere(3).export(path)
     content = path.read_bytes()
-    path.write_bytes(content[:int(share * len(content))])
+    path.write_bytes(content[: int(share * len(content))])
     try:
         shape = open_shape(path)
     except BadInput as error:
@@ -70,8 +70,10 @@ def test_degenerate_and_duplicate_triangles_are_left_out():
     assert len(shape.surface.mesh.faces) == len(mesh.faces)
     assert shape.surface.closed and shape.surface.watertight
     assert any("2 degenerate" in note for note in shape.notes) and any("12 duplicate" in note for note in shape.notes)
-    line = Shape.from_mesh(np.concatenate([mesh.vertices, [[0, 0, 0], [1, 1, 1], [2, 2, 2]]]),
-                           np.concatenate([mesh.faces, [[162, 163, 164]]]))
+    line = Shape.from_mesh(
+        np.concatenate([mesh.vertices, [[0, 0, 0], [1, 1, 1], [2, 2, 2]]]),
+        np.concatenate([mesh.faces, [[162, 163, 164]]]),
+    )
     assert len(line.surface.mesh.faces) == len(mesh.faces)
 
 
@@ -114,7 +116,9 @@ def test_large_and_small_coordinates(size: float, place: float):
     mesh = sphere(3)
     shape = Shape.from_mesh(mesh.vertices * size + place, mesh.faces, samples=4000)
     near = Shape.from_mesh(mesh.vertices, mesh.faces, samples=4000)
-    assert shape.quantity == "signed" and shape.domain.axes[0].upper - shape.domain.axes[0].lower == pytest.approx(2.2 * size, rel=1e-6)
+    assert shape.quantity == "signed" and shape.domain.axes[0].upper - shape.domain.axes[0].lower == pytest.approx(
+        2.2 * size, rel=1e-6
+    )
     places = np.random.default_rng(0).random((500, 3))
     np.testing.assert_allclose(shape.values(places), near.values(places), atol=1e-6)
 

@@ -51,8 +51,16 @@ def test_a_ply_is_a_mesh_if_it_has_faces_else_a_cloud(tmp_path, text: bool):
 def test_normals_of_a_binary_ply(tmp_path):
     normals = sphere(2).vertex_normals
     names = ["x", "y", "z", "nx", "ny", "nz"]
-    header = "\n".join(["ply", "format binary_little_endian 1.0", f"element vertex {len(normals)}", *(f"property float {n}" for n in names),
-                        "end_header", ""])
+    header = "\n".join(
+        [
+            "ply",
+            "format binary_little_endian 1.0",
+            f"element vertex {len(normals)}",
+            *(f"property float {n}" for n in names),
+            "end_header",
+            "",
+        ]
+    )
     path = tmp_path / "cloud.ply"
     path.write_bytes(header.encode() + np.concatenate([normals, normals], axis=1).astype("<f4").tobytes())
     np.testing.assert_allclose(read_shape(path).normals, normals, atol=1e-6)
@@ -100,7 +108,9 @@ def colour_of(place: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("ending", ["ply", "obj", "glb"])
 def test_colours_of_vertices(tmp_path, ending: str):
     mesh = sphere(4)
-    mesh.visual.vertex_colors = np.concatenate([colour_of(mesh.vertices) * 255, np.full((len(mesh.vertices), 1), 255)], axis=1).astype(np.uint8)
+    mesh.visual.vertex_colors = np.concatenate(
+        [colour_of(mesh.vertices) * 255, np.full((len(mesh.vertices), 1), 255)], axis=1
+    ).astype(np.uint8)
     path = tmp_path / f"painted.{ending}"
     mesh.export(path)
     shape = open_shape(path)
@@ -132,7 +142,9 @@ def test_a_vertex_on_a_seam_has_a_place_in_the_texture_for_each_side(tmp_path):
     (tmp_path / "kite.mtl").write_text("newmtl paint\nmap_Kd halves.png\n")
     corners = "v 0 0 0\nv 1 0 0\nv 0 1 0\nv 1 1 0.5\n"
     places = "".join(f"vt {x} {y}\n" for x in (0.1, 0.6) for y, x in ((0.1, x), (0.1, x + 0.3), (0.9, x)))
-    (tmp_path / "kite.obj").write_text(f"mtllib kite.mtl\nusemtl paint\n{corners}{places}f 1/1 2/2 3/3\nf 4/4 3/6 2/5\n")
+    (tmp_path / "kite.obj").write_text(
+        f"mtllib kite.mtl\nusemtl paint\n{corners}{places}f 1/1 2/2 3/3\nf 4/4 3/6 2/5\n"
+    )
     surface = open_shape(tmp_path / "kite.obj").surface
     assert len(surface.mesh.vertices) == 4 and len(surface.mesh.faces) == 2
     inner = np.array([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8], [0.02, 0.49, 0.49]])

@@ -105,7 +105,9 @@ def test_scale_and_offset_are_recorded():
     mesh.apply_translation([100, -20, 3])
     shape = Shape.from_mesh(mesh.vertices, mesh.faces)
     lower, upper = (np.array([getattr(axis, name) for axis in shape.domain.axes]) for name in ("lower", "upper"))
-    np.testing.assert_allclose(lower + shape.surface.mesh.vertices * (upper - lower), np.unique(mesh.vertices, axis=0), atol=1e-9)
+    np.testing.assert_allclose(
+        lower + shape.surface.mesh.vertices * (upper - lower), np.unique(mesh.vertices, axis=0), atol=1e-9
+    )
 
 
 def test_the_number_of_samples_follows_the_budget_and_is_kept():
@@ -122,7 +124,9 @@ def test_reopened_with_the_same_samples(tmp_path):
     sphere(2).export(path)
     shape = open_shape(path, quantity="unsigned", samples=3000)
     again = scenes.reopen("shape", shape.source)
-    assert again.quantity == "unsigned" and all(np.array_equal(a, b) for a, b in zip(shape.batch(1, 512, 0), again.batch(1, 512, 0)))
+    assert again.quantity == "unsigned" and all(
+        np.array_equal(a, b) for a, b in zip(shape.batch(1, 512, 0), again.batch(1, 512, 0))
+    )
     torus().export(path)
     with pytest.raises(BadInput, match="changed"):
         scenes.reopen("shape", shape.source)
@@ -168,7 +172,9 @@ def test_a_cloud_with_normals(tmp_path):
     true = np.linalg.norm(places - 0.5, axis=1) - RADIUS
     np.testing.assert_allclose(shape.values(places)[:, 0], true, atol=4e-3)
     near = np.random.default_rng(1).standard_normal((2000, 3))
-    places = 0.5 + near / np.linalg.norm(near, axis=1, keepdims=True) * (RADIUS + np.random.default_rng(2).normal(0, 0.005, (2000, 1)))
+    places = 0.5 + near / np.linalg.norm(near, axis=1, keepdims=True) * (
+        RADIUS + np.random.default_rng(2).normal(0, 0.005, (2000, 1))
+    )
     true = np.linalg.norm(places - 0.5, axis=1) - RADIUS
     np.testing.assert_allclose(shape.values(places)[:, 0], true, atol=1.5e-3)
 

@@ -20,6 +20,7 @@ def pose(angle=0.3):
 @pytest.fixture
 def scene(tmp_path):
     """Writes a scene of small pictures: `scene(content, file)`; frames default to ten."""
+
     def write(file="transforms.json", count=10, frame=lambda i: {}, folder="images", **content):
         (tmp_path / folder).mkdir(exist_ok=True)
         frames = []
@@ -28,6 +29,7 @@ def scene(tmp_path):
             frames.append({"file_path": f"{folder}/{i}.png", "transform_matrix": pose(i)} | frame(i))
         (tmp_path / file).write_text(json.dumps({"camera_angle_x": 0.8, "frames": frames} | content))
         return tmp_path
+
     return write
 
 
@@ -54,11 +56,30 @@ def test_a_file_a_split_and_names_without_ending(scene):
 
 
 def test_lenses_for_all_and_for_each(scene):
-    found = open_transforms(scene(fl_x=10.0, fl_y=11.0, cx=5.5, cy=4.5, k1=0.1, p2=0.2, w=12, h=8, aabb_scale=4,
-                                  frame=lambda i: {"fl_x": 20.0, "k1": 0.0, "p2": 0.0} if i == 1 else {}))
+    found = open_transforms(
+        scene(
+            fl_x=10.0,
+            fl_y=11.0,
+            cx=5.5,
+            cy=4.5,
+            k1=0.1,
+            p2=0.2,
+            w=12,
+            h=8,
+            aabb_scale=4,
+            frame=lambda i: {"fl_x": 20.0, "k1": 0.0, "p2": 0.0} if i == 1 else {},
+        )
+    )
     assert found.aabb_scale == 4
     first, second = (view.lens for view in found.views[:2])
-    assert (first.fl_x, first.fl_y, first.cx, first.cy, first.model, first.distortion) == (10, 11, 5.5, 4.5, "opencv", (0.1, 0, 0, 0.2))
+    assert (first.fl_x, first.fl_y, first.cx, first.cy, first.model, first.distortion) == (
+        10,
+        11,
+        5.5,
+        4.5,
+        "opencv",
+        (0.1, 0, 0, 0.2),
+    )
     assert (second.fl_x, second.model) == (20.0, "pinhole")
     fisheye = open_transforms(scene(camera_model="OPENCV_FISHEYE", fl_x=10.0, k3=0.3)).views[0].lens
     assert (fisheye.model, fisheye.distortion, fisheye.fl_y) == ("fisheye", (0, 0, 0.3, 0), 10.0)
@@ -72,7 +93,9 @@ def test_the_height_has_its_own_angle(scene):
 def test_lists_of_file_names(scene):
     some = [f"images/{i}.png" for i in range(10)]
     found = open_transforms(scene(train_filenames=some[:6], val_filenames=some[6:8], test_filenames=some[8:9]))
-    assert [view.split for view in found.views] == ["train"] * 6 + ["test"] and "3 frames are in neither" in found.notes[0]
+    assert [view.split for view in found.views] == ["train"] * 6 + [
+        "test"
+    ] and "3 frames are in neither" in found.notes[0]
     found = open_transforms(scene(train_filenames=some[:8], val_filenames=some[8:]))
     assert [view.split for view in found.views] == ["train"] * 8 + ["test"] * 2 and not found.notes
     with pytest.raises(BadInput, match="test_filenames is no list"):
@@ -101,24 +124,27 @@ def without(matrix, row, column, value):
     return matrix
 
 
-@pytest.mark.parametrize("change, message", [
-    ({"transform_matrix": without(pose(), 0, 3, math.nan)}, "images/2.png.*not numbers"),
-    ({"transform_matrix": without(pose(), 0, 0, 9.0)}, "images/2.png.*no rotation"),
-    ({"transform_matrix": (np.array(pose()) * [-1, 1, 1, 1]).tolist()}, "images/2.png.*mirrors"),
-    ({"transform_matrix": [[1, 2], [3]]}, "images/2.png.*no matrix"),
-    ({"transform_matrix": None}, "images/2.png.*no matrix"),
-    ({"file_path": "images/nowhere.png"}, "nowhere.png: no such picture"),
-    ({"file_path": 7}, "no file_path"),
-    ({"w": 100}, "12 x 8.*given as 100"),
-    ({"fl_x": 1e9}, "absurd"),
-    ({"fl_x": -5.0}, "absurd"),
-    ({"fl_x": "wide"}, "no number but 'wide'"),
-    ({"cx": 1e6}, "optical axis"),
-    ({"k1": math.inf}, "infinite"),
-    ({"time": 3.0}, "between 0 and 1"),
-    ({"camera_model": "EQUIRECTANGULAR"}, "camera_model EQUIRECTANGULAR is not supported"),
-    ({"k3": 0.1}, "k3 and more"),
-])
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"transform_matrix": without(pose(), 0, 3, math.nan)}, "images/2.png.*not numbers"),
+        ({"transform_matrix": without(pose(), 0, 0, 9.0)}, "images/2.png.*no rotation"),
+        ({"transform_matrix": (np.array(pose()) * [-1, 1, 1, 1]).tolist()}, "images/2.png.*mirrors"),
+        ({"transform_matrix": [[1, 2], [3]]}, "images/2.png.*no matrix"),
+        ({"transform_matrix": None}, "images/2.png.*no matrix"),
+        ({"file_path": "images/nowhere.png"}, "nowhere.png: no such picture"),
+        ({"file_path": 7}, "no file_path"),
+        ({"w": 100}, "12 x 8.*given as 100"),
+        ({"fl_x": 1e9}, "absurd"),
+        ({"fl_x": -5.0}, "absurd"),
+        ({"fl_x": "wide"}, "no number but 'wide'"),
+        ({"cx": 1e6}, "optical axis"),
+        ({"k1": math.inf}, "infinite"),
+        ({"time": 3.0}, "between 0 and 1"),
+        ({"camera_model": "EQUIRECTANGULAR"}, "camera_model EQUIRECTANGULAR is not supported"),
+        ({"k3": 0.1}, "k3 and more"),
+    ],
+)
 def test_frames_that_are_wrong(scene, change, message):
     with pytest.raises(BadInput, match=message) as caught:
         open_transforms(scene(frame=lambda i: change if i == 2 else {}))
@@ -173,6 +199,11 @@ def test_real_scenes(shared):
     lego = open_transforms(shared / "nerf" / "lego_200")
     assert len(lego.of("train")) == 100 and len(lego.of("test")) == 20 and lego.views[0].lens.width == 200
     fox = open_transforms(shared / "nerf" / "fox")
-    assert len(fox.views) == 45 and fox.aabb_scale == 4 and fox.views[0].lens.model == "opencv" and len(fox.of("test")) == 6
+    assert (
+        len(fox.views) == 45
+        and fox.aabb_scale == 4
+        and fox.views[0].lens.model == "opencv"
+        and len(fox.of("test")) == 6
+    )
     bird = open_transforms(shared / "nerf" / "bird_llff")
     assert len(bird.views) == 62 and len({view.lens.fl_x for view in bird.views}) > 1

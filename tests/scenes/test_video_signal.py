@@ -15,7 +15,7 @@ def moving(count: int = 6, height: int = 32, width: int = 48) -> np.ndarray:
     frames = np.zeros((count, height, width, 3), np.uint8)
     frames[:] = np.linspace(20, 120, width).astype(np.uint8)[None, None, :, None]
     for index in range(count):
-        frames[index, 8:20, 4 + 5 * index:14 + 5 * index] = (230, 180, 60)
+        frames[index, 8:20, 4 + 5 * index : 14 + 5 * index] = (230, 180, 60)
     return frames
 
 
@@ -102,7 +102,7 @@ def test_frames_of_different_sizes_are_refused(tmp_path):
 def test_a_frame_that_is_cut_off_or_empty_is_named(tmp_path):
     write_clip(tmp_path / "a", moving(3), 10.0)
     content = (tmp_path / "a" / "00002.png").read_bytes()
-    for damaged in (content[:len(content) // 2], b""):
+    for damaged in (content[: len(content) // 2], b""):
         (tmp_path / "a" / "00002.png").write_bytes(damaged)
         with pytest.raises(BadInput, match="00002.png"):
             scenes.load(tmp_path / "a")
@@ -112,7 +112,7 @@ def test_a_frame_that_is_cut_off_or_empty_is_named(tmp_path):
 def test_cut_off_and_empty_files_are_refused(tmp_path, name, rng=np.random.default_rng(0)):
     write_clip(tmp_path / name, rng.integers(0, 256, (12, 64, 64, 3), dtype=np.uint8), 10.0)
     content = (tmp_path / name).read_bytes()
-    for damaged in (content[:len(content) // 2], b"", content[:40], b"no clip at all" * 30):
+    for damaged in (content[: len(content) // 2], b"", content[:40], b"no clip at all" * 30):
         (tmp_path / f"b{name}").write_bytes(damaged)
         with pytest.raises(BadInput) as error:
             scenes.load(tmp_path / f"b{name}", "video")

@@ -53,16 +53,26 @@ def test_channels_and_withheld_voxels(rng=np.random.default_rng(1)):
 
 def test_scored_on_the_scale_of_another(block):
     volume, shifted = Volume.from_array(block), Volume.from_array(block * 2 + 7)
-    expected = (shifted.stored.astype(np.float32) - volume.channels.lower) / (volume.channels.upper - volume.channels.lower)
+    expected = (shifted.stored.astype(np.float32) - volume.channels.lower) / (
+        volume.channels.upper - volume.channels.lower
+    )
     shifted.measure_as(volume.channels)
     np.testing.assert_allclose(shifted.values(), expected, atol=1e-4)
 
 
-@pytest.mark.parametrize(("array", "message"), [
-    (np.zeros((3, 4, 5)), "every voxel is 0"), (np.full((2, 2, 2), np.nan), "NaN"), (np.zeros((3, 4)), "not a volume"),
-    (np.zeros((3, 4, 0)), "nothing to fit"), (np.zeros((2, 2, 2, 9)), "not a volume"), (np.zeros((2, 2, 2), complex), "complex"),
-    (np.array([[["a", "b"]]]), "cannot be fitted"), (np.array([[[0.0, np.inf]]]), "infinity"),
-])
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.zeros((3, 4, 5)), "every voxel is 0"),
+        (np.full((2, 2, 2), np.nan), "NaN"),
+        (np.zeros((3, 4)), "not a volume"),
+        (np.zeros((3, 4, 0)), "nothing to fit"),
+        (np.zeros((2, 2, 2, 9)), "not a volume"),
+        (np.zeros((2, 2, 2), complex), "complex"),
+        (np.array([[["a", "b"]]]), "cannot be fitted"),
+        (np.array([[[0.0, np.inf]]]), "infinity"),
+    ],
+)
 def test_arrays_that_are_no_volume_are_refused(array, message):
     with pytest.raises(BadInput, match=message):
         Volume.from_array(array)
@@ -72,7 +82,7 @@ def test_arrays_that_are_no_volume_are_refused(array, message):
 def test_cut_off_and_foreign_files_are_refused(tmp_path, rng, ending):
     write_volume(tmp_path / f"a{ending}", rng.random((16, 16, 16, 1), np.float32), (1.0, 1.0, 1.0))
     content = (tmp_path / f"a{ending}").read_bytes()
-    for damaged in (content[:len(content) // 2], b"", b"nothing of the kind" * 20):
+    for damaged in (content[: len(content) // 2], b"", b"nothing of the kind" * 20):
         (tmp_path / f"b{ending}").write_bytes(damaged)
         with pytest.raises(BadInput) as error:
             open_volume(tmp_path / f"b{ending}")
@@ -94,7 +104,12 @@ def test_large_volumes_are_refused_before_they_are_decoded(tmp_path, ending, mon
     write_volume(path, np.zeros((30, 40, 50, 1), np.float32), (1.0, 1.0, 1.0))
     with pytest.raises(BadInput, match="every voxel is 0"):
         open_volume(path, max_pixels=60_000)
-    for module, reads in (("numpy", "lib.format.read_array"), ("tifffile", "TiffPageSeries.asarray"), ("nrrd", "read"), ("nibabel.arrayproxy", "ArrayProxy.__array__")):
+    for module, reads in (
+        ("numpy", "lib.format.read_array"),
+        ("tifffile", "TiffPageSeries.asarray"),
+        ("nrrd", "read"),
+        ("nibabel.arrayproxy", "ArrayProxy.__array__"),
+    ):
         monkeypatch.setattr(f"{module}.{reads}", None)
     with pytest.raises(BadInput, match="60,000 voxels are more than the limit of 59,999; .* --max-pixels 60000"):
         open_volume(path, max_pixels=59_999)
@@ -107,7 +122,10 @@ def test_only_the_array_that_is_used_is_unpacked(tmp_path, block):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert volume.domain.shape == (7, 6, 5) and peak < 4 << 20
-    assert volume.source["options"] == {"max_pixels": 1000} and scenes.reopen("volume", volume.source).domain == volume.domain
+    assert (
+        volume.source["options"] == {"max_pixels": 1000}
+        and scenes.reopen("volume", volume.source).domain == volume.domain
+    )
 
 
 def test_a_single_tiff_page_stays_a_picture(tmp_path):

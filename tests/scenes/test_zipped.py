@@ -20,6 +20,7 @@ POSE = [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 4], [0, 0, 0, 1]]
 @pytest.fixture
 def packed(tmp_path):
     """A zip of a small scene in the folder `top`, with more entries where asked."""
+
     def write(top="my scene/", more=(), count=9):
         picture = tmp_path / "picture.png"
         Image.new("RGB", (12, 8), (50, 100, 150)).save(picture)
@@ -33,6 +34,7 @@ def packed(tmp_path):
             for entry, content in more:
                 out.writestr(entry, content)
         return path
+
     return write
 
 
@@ -52,14 +54,17 @@ def link(name):
     return entry
 
 
-@pytest.mark.parametrize("entry, message", [
-    ("../outside.txt", "leads out of the folder"),
-    ("my scene/../../outside.txt", "leads out of the folder"),
-    ("/etc/outside.txt", "leads out of the folder"),
-    ("C:/outside.txt", "leads out of the folder"),
-    ("..\\outside.txt", "leads out of the folder"),
-    (link("my scene/link"), "is a link"),
-])
+@pytest.mark.parametrize(
+    "entry, message",
+    [
+        ("../outside.txt", "leads out of the folder"),
+        ("my scene/../../outside.txt", "leads out of the folder"),
+        ("/etc/outside.txt", "leads out of the folder"),
+        ("C:/outside.txt", "leads out of the folder"),
+        ("..\\outside.txt", "leads out of the folder"),
+        (link("my scene/link"), "is a link"),
+    ],
+)
 def test_entries_that_climb_out(packed, tmp_path, entry, message):
     with pytest.raises(BadInput, match=message):
         open_posed(packed(more=[(entry, b"../../../etc/passwd")]))
@@ -78,7 +83,7 @@ def test_too_much(packed, monkeypatch):
 def test_files_that_are_none(packed, tmp_path):
     path = packed()
     whole = path.read_bytes()
-    path.write_bytes(whole[:len(whole) // 2])
+    path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(BadInput, match="scene.zip: is damaged"):
         open_posed(path)
     damaged = bytearray(whole)
@@ -95,5 +100,10 @@ def test_files_that_are_none(packed, tmp_path):
 
 
 def test_an_npz_is_no_zipped_folder(tmp_path):
-    np.savez(tmp_path / "scene.npz", images=np.zeros((9, 8, 12, 3), np.uint8), poses=np.tile(np.array(POSE, float), (9, 1, 1)), focal=10.0)
+    np.savez(
+        tmp_path / "scene.npz",
+        images=np.zeros((9, 8, 12, 3), np.uint8),
+        poses=np.tile(np.array(POSE, float), (9, 1, 1)),
+        focal=10.0,
+    )
     assert len(open_posed(tmp_path / "scene.npz").views) == 9

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "fit"))  # (where `posed_scene` is)
-FLAGS = "--no-sandbox --use-gl=angle --use-angle=swiftshader --enable-unsafe-swiftshader --ignore-gpu-blocklist".split()
+FLAGS = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
 SHOTS = Path(__file__).resolve().parents[2] / "build" / "screenshots"
 PATIENCE = 120_000  # milliseconds; machines that do other things as well are slow
 
@@ -44,7 +44,9 @@ def studio(tmp_path_factory):
     with socket.socket() as trial:
         trial.bind(("127.0.0.1", 0))
         port = trial.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(make_app(made), host="127.0.0.1", port=port, log_level="error", timeout_graceful_shutdown=1))
+    server = uvicorn.Server(
+        uvicorn.Config(make_app(made), host="127.0.0.1", port=port, log_level="error", timeout_graceful_shutdown=1)
+    )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     begun = time.monotonic()
@@ -114,7 +116,9 @@ class Visitor:
         self.page.set_input_files("#upload input[type=file]", str(file))
 
     def said(self, place: str, text: str) -> None:
-        self.page.wait_for_function("([place, text]) => document.querySelector(place)?.textContent.includes(text)", arg=[place, text])
+        self.page.wait_for_function(
+            "([place, text]) => document.querySelector(place)?.textContent.includes(text)", arg=[place, text]
+        )
 
     def steps(self, count: int) -> None:
         box = self.page.locator("#steps textarea, #steps input")
@@ -129,7 +133,10 @@ class Visitor:
         self.until(lambda: len(self.studio.queue.jobs) > before)
 
     def state(self, *states: str) -> str:
-        self.page.wait_for_function("states => states.includes(document.querySelector('[data-studio=live] .chip')?.dataset.state)", arg=list(states))
+        self.page.wait_for_function(
+            "states => states.includes(document.querySelector('[data-studio=live] .chip')?.dataset.state)",
+            arg=list(states),
+        )
         return self.page.locator("[data-studio=live] .chip").get_attribute("data-state")
 
     def settled(self) -> None:
@@ -147,7 +154,12 @@ class Visitor:
         from axe_playwright_python.sync_playwright import Axe
 
         found = Axe().run(self.page).response["violations"]
-        assert [f"{v['id']}: {node['html'][:160]}" for v in found if v["impact"] in ("serious", "critical") for node in v["nodes"]] == []
+        assert [
+            f"{v['id']}: {node['html'][:160]}"
+            for v in found
+            if v["impact"] in ("serious", "critical")
+            for node in v["nodes"]
+        ] == []
 
     def shot(self, name: str) -> None:
         SHOTS.mkdir(parents=True, exist_ok=True)
@@ -174,10 +186,25 @@ def visit(chromium, studio):
 @pytest.fixture(scope="session")
 def scene(tmp_path_factory):
     """The run folder of a small posed scene, of which a few specks and more than its cameras saw are dense."""
-    from apps.cli.main import main
     from posed_scene import SMALL_GRID, write_scene
+
+    from apps.cli.main import main
 
     folder = tmp_path_factory.mktemp("scene")
     settings = [f"{name}={value}" for name, value in SMALL_GRID.items()]
-    assert main(["fit", str(write_scene(folder / "ball")), "--steps", "30", "--out", str(folder / "run"), "--set", *settings]) == 0
+    assert (
+        main(
+            [
+                "fit",
+                str(write_scene(folder / "ball")),
+                "--steps",
+                "30",
+                "--out",
+                str(folder / "run"),
+                "--set",
+                *settings,
+            ]
+        )
+        == 0
+    )
     return folder / "run"

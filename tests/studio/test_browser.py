@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import time
 import zipfile
 from pathlib import Path
 
@@ -15,7 +14,10 @@ from fields.fit.run import Run
 pytest.importorskip("gradio")
 pytest.importorskip("playwright")
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(shutil.which("chromium") is None, reason="the system has no chromium: apt install chromium")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(shutil.which("chromium") is None, reason="the system has no chromium: apt install chromium"),
+]
 
 
 def ended(visitor):
@@ -28,7 +30,9 @@ def test_a_click_on_a_picture_chooses_an_example_and_its_estimate(visit, studio)
     for job in list(studio.queue.jobs.values()):
         job.stop()
     visitor = visit()
-    visitor.until(lambda: all(job.state not in ("queued", "loading", "running", "stopping") for job in studio.queue.jobs.values()))
+    visitor.until(
+        lambda: all(job.state not in ("queued", "loading", "running", "stopping") for job in studio.queue.jobs.values())
+    )
     studio.queue.jobs.clear()
     visitor.open()
     page = visitor.page
@@ -36,7 +40,10 @@ def test_a_click_on_a_picture_chooses_an_example_and_its_estimate(visit, studio)
     pictures.first.wait_for()
     page.wait_for_function("[...document.querySelectorAll('[data-example] img')].every(image => image.naturalWidth)")
     assert pictures.count() == len(examples.names())
-    for name, numbers in (("Astronaut", "324,576"), ("Chelsea", "168,912")):  # (of one method: what is said follows the signal)
+    for name, numbers in (
+        ("Astronaut", "324,576"),
+        ("Chelsea", "168,912"),
+    ):  # (of one method: what is said follows the signal)
         page.get_by_role("button", name=name).click()
         visitor.said("#about", "image")
         visitor.said("#estimate", numbers)
@@ -68,7 +75,9 @@ def test_a_photograph_from_upload_to_export(visit, photograph, tmp_path):
     before = page.locator("[data-studio=zoom]").get_attribute("data-drawn")
     page.locator("[data-studio=zoom] .window").focus()
     page.keyboard.press("+")
-    page.wait_for_function("before => document.querySelector('[data-studio=zoom]').dataset.drawn !== before", arg=before)
+    page.wait_for_function(
+        "before => document.querySelector('[data-studio=zoom]').dataset.drawn !== before", arg=before
+    )
     page.click("#inside-spectra")
     page.wait_for_selector("#inside-drawn svg")
     visitor.shot("look-inside")
@@ -202,11 +211,15 @@ def test_a_sound_a_zipped_clip_a_volume_and_a_point_cloud(visit, studio, tmp_pat
     volume = Path(examples.source("Gyroid, a volume", studio.folders))
     with zipfile.ZipFile(tmp_path / "frames.zip", "w") as archive:
         for index in range(4):
-            Image.fromarray(astronaut[index * 8:64 + index * 8, 180:260]).save(tmp_path / f"{index}.png")
+            Image.fromarray(astronaut[index * 8 : 64 + index * 8, 180:260]).save(tmp_path / f"{index}.png")
             archive.write(tmp_path / f"{index}.png", f"frames/{index}.png")
     visitor = visit()
-    for file, kind, text in ((sound, "audio", f"{soundfile.info(sound).frames:,} samples"), (tmp_path / "frames.zip", "video", "4 frames of 80 x 64"),
-                             (volume, "volume", "64 x 64 x 64"), (cloud(tmp_path), "shape", "2,048 points")):
+    for file, kind, text in (
+        (sound, "audio", f"{soundfile.info(sound).frames:,} samples"),
+        (tmp_path / "frames.zip", "video", "4 frames of 80 x 64"),
+        (volume, "volume", "64 x 64 x 64"),
+        (cloud(tmp_path), "shape", "2,048 points"),
+    ):
         visitor.open()
         visitor.upload(file)
         visitor.said("#about", text)
@@ -272,7 +285,10 @@ def duck(tmp_path_factory):
     from scenes.procedural.still_life import cameras, still_life
 
     life, folder = still_life("duck"), tmp_path_factory.mktemp("duck")
-    views = [View(name, None, pose, resized(lens, 64, 64), split) for name, split, pose, lens in [*cameras()[:36:3], *cameras()[-8::4]]]
+    views = [
+        View(name, None, pose, resized(lens, 64, 64), split)
+        for name, split, pose, lens in [*cameras()[:36:3], *cameras()[-8::4]]
+    ]
     views = tuple(replace(view, pixels=pixels) for view, pixels in zip(views, photographs(life, views)))
     write_scene(folder / "scene" / "duck", PosedViews(views, box=(life.lower, life.upper)))
     return shutil.make_archive(str(folder / "duck"), "zip", folder / "scene")
@@ -284,7 +300,9 @@ def mean_error(job):
 
     from PIL import Image
 
-    fit, target = (np.asarray(Image.open(io.BytesIO(job.pictures[name])).convert("RGB"), float) for name in ("fit", "target"))
+    fit, target = (
+        np.asarray(Image.open(io.BytesIO(job.pictures[name])).convert("RGB"), float) for name in ("fit", "target")
+    )
     return float(np.abs(fit - target).mean())
 
 
@@ -313,8 +331,10 @@ def test_a_posed_scene_from_upload_to_export(visit, posed):
         if what != "color":
             page.get_by_role("button", name=button, exact=True).click()
         page.wait_for_function(drawn, arg=what)
-        seen[what] = orbit.locator("img").evaluate("image => { const c = document.createElement('canvas'); c.width = c.height = 32; const d = c.getContext('2d');"
-                                                   "d.drawImage(image, 0, 0, 32, 32); return [...d.getImageData(0, 0, 32, 32).data]; }")
+        seen[what] = orbit.locator("img").evaluate(
+            "image => { const c = document.createElement('canvas'); c.width = c.height = 32; const d = c.getContext('2d');"
+            "d.drawImage(image, 0, 0, 32, 32); return [...d.getImageData(0, 0, 32, 32).data]; }"
+        )
         visitor.shot(f"space-radiance-{what}")
     assert all(np.std(pixels) > 5 for pixels in seen.values()) and seen["color"] != seen["depth"] != seen["normal"]
     page.wait_for_selector("#space-cameras img")
@@ -379,14 +399,20 @@ def test_two_methods_are_compared(visit):
     pane = page.locator("#comparison .pane").nth(1)
     pane.focus()
     page.keyboard.press("+")
-    transforms = page.locator("#comparison .pane .fit").evaluate_all("images => images.map(image => image.style.transform)")
+    transforms = page.locator("#comparison .pane .fit").evaluate_all(
+        "images => images.map(image => image.style.transform)"
+    )
     assert len(set(transforms)) == 1 and transforms[0].startswith("scale(1.4)")
     visitor.shot("compare")
     visitor.accessible()
-    answer = page.request.get(visitor.studio.address + page.get_by_role("link", name="Download as one page").get_attribute("href"))
+    answer = page.request.get(
+        visitor.studio.address + page.get_by_role("link", name="Download as one page").get_attribute("href")
+    )
     assert answer.ok and "compare-viewer" in answer.text()
     for label, begins in (("Numbers", b"{"), ("Curves", b"\x89PNG"), ("Crops", b"\x89PNG")):
-        answer = page.request.get(visitor.studio.address + page.get_by_role("link", name=label, exact=True).get_attribute("href"))
+        answer = page.request.get(
+            visitor.studio.address + page.get_by_role("link", name=label, exact=True).get_attribute("href")
+        )
         assert answer.ok and answer.body().startswith(begins)
 
 
@@ -417,16 +443,28 @@ def test_a_run_is_distilled_beside_its_teacher(visit, photograph):
     page.wait_for_selector("#distillation .chip[data-state=done]")
     assert "teacher" in page.inner_text("#distillation .slider") and ended(visitor).path.name.endswith("-densegrid")
     header = Run.open(ended(visitor).path).header
-    assert header["stages"]["feature_share"] == 0.25 and header["bits"] == 16 and header["options"]["learning_rate"] == 0.02
+    assert (
+        header["stages"]["feature_share"] == 0.25
+        and header["bits"] == 16
+        and header["options"]["learning_rate"] == 0.02
+    )
     visitor.said("#distillation .note", "on the data: psnr")
     visitor.shot("distil")
 
 
-@pytest.mark.parametrize("name, content, message", [
-    ("picture.png", b"\x89PNG\r\n\x1a\nbroken", "picture.png"), ("sound.wav", b"RIFF\x00\x00\x00\x00WAVEbroken", "sound.wav"),
-    ("clip.mp4", b"\x00\x00\x00\x18ftypmp42broken", "clip.mp4"), ("mesh.ply", b"ply\nbroken", "mesh.ply"),
-    ("volume.npy", b"\x93NUMPYbroken", "volume.npy"), ("points.xyz", b"one two three", "points.xyz"), ("climb.zip", "../../climb.png", "leads out of the folder"), ("scene.zip", "transforms.json", "transforms.json"),
-])
+@pytest.mark.parametrize(
+    "name, content, message",
+    [
+        ("picture.png", b"\x89PNG\r\n\x1a\nbroken", "picture.png"),
+        ("sound.wav", b"RIFF\x00\x00\x00\x00WAVEbroken", "sound.wav"),
+        ("clip.mp4", b"\x00\x00\x00\x18ftypmp42broken", "clip.mp4"),
+        ("mesh.ply", b"ply\nbroken", "mesh.ply"),
+        ("volume.npy", b"\x93NUMPYbroken", "volume.npy"),
+        ("points.xyz", b"one two three", "points.xyz"),
+        ("climb.zip", "../../climb.png", "leads out of the folder"),
+        ("scene.zip", "transforms.json", "transforms.json"),
+    ],
+)
 def test_a_bad_upload_is_told_and_changes_nothing(visit, tmp_path, name, content, message):
     file = tmp_path / name
     if isinstance(content, str):
@@ -438,7 +476,9 @@ def test_a_bad_upload_is_told_and_changes_nothing(visit, tmp_path, name, content
     before = len(visitor.studio.queue.jobs)
     visitor.upload(file)
     visitor.said("#about", message)
-    assert "Traceback" not in visitor.page.inner_text("body") and visitor.page.locator("#method input").input_value() == ""
+    assert (
+        "Traceback" not in visitor.page.inner_text("body") and visitor.page.locator("#method input").input_value() == ""
+    )
     visitor.page.click("#start")
     visitor.page.get_by_text("choose a signal first").first.wait_for()
     assert len(visitor.studio.queue.jobs) == before
@@ -449,17 +489,40 @@ def test_no_other_file_is_handed_out_or_taken(visit, tmp_path):
     ask, address, folders = visitor.page.request, visitor.studio.address, visitor.studio.folders
     (folders.runs / "private.txt").write_text("private words")
     (tmp_path / "secret.npy").write_text("secret words")
-    for path in ("/etc/passwd", str(folders.runs / "private.txt"), str(tmp_path / "secret.npy"), "README.md", "../README.md", str(folders.uploads / ".." / "private.txt")):
+    for path in (
+        "/etc/passwd",
+        str(folders.runs / "private.txt"),
+        str(tmp_path / "secret.npy"),
+        "README.md",
+        "../README.md",
+        str(folders.uploads / ".." / "private.txt"),
+    ):
         for route in (f"/gradio_api/file={path}", f"/file={path}", f"/gradio_api/proxy={path}"):
             answer = ask.get(address + route)
             assert not answer.ok or "words" not in answer.text() and "root:" not in answer.text(), route
-    sent = ask.post(address + "/gradio_api/upload", multipart={"files": {"name": "../../../climbed.png", "mimeType": "image/png", "buffer": b"x"}})
-    assert not [path for path in tmp_path.parent.rglob("climbed.png") if not path.is_relative_to(folders.uploads / "arriving")], sent.text()
+    sent = ask.post(
+        address + "/gradio_api/upload",
+        multipart={"files": {"name": "../../../climbed.png", "mimeType": "image/png", "buffer": b"x"}},
+    )
+    assert not [
+        path for path in tmp_path.parent.rglob("climbed.png") if not path.is_relative_to(folders.uploads / "arriving")
+    ], sent.text()
     config = ask.get(address + "/config").json()
     upload = next(part["id"] for part in config["components"] if part["props"].get("elem_id") == "upload")
-    index = next(part["id"] for part in config["dependencies"] if [upload, "upload"] in [list(target) for target in part["targets"]])
+    index = next(
+        part["id"]
+        for part in config["dependencies"]
+        if [upload, "upload"] in [list(target) for target in part["targets"]]
+    )
     for path in (tmp_path / "secret.npy", folders.runs / "private.txt"):
-        ask.post(address + "/gradio_api/queue/join", data={"data": [{"path": str(path), "meta": {"_type": "gradio.FileData"}}], "fn_index": index, "session_hash": "sly"})
+        ask.post(
+            address + "/gradio_api/queue/join",
+            data={
+                "data": [{"path": str(path), "meta": {"_type": "gradio.FileData"}}],
+                "fn_index": index,
+                "session_hash": "sly",
+            },
+        )
     visitor.page.wait_for_timeout(1500)
     assert not [path for path in folders.uploads.rglob("*") if path.is_file() and b"words" in path.read_bytes()]
 
@@ -520,7 +583,9 @@ def test_fifty_clicks_on_every_button_do_no_harm(visit):
     def clicked(button, more=1):
         """Fifty clicks, after which there are so many more fits, and no more a little later."""
         before = len(jobs)
-        visitor.until(lambda: button.evaluate(CLICKS))  # (the gallery may have been drawn anew since the button was found)
+        visitor.until(
+            lambda: button.evaluate(CLICKS)
+        )  # (the gallery may have been drawn anew since the button was found)
         visitor.until(lambda: len(jobs) >= before + more)
         page.wait_for_timeout(300)
         assert len(jobs) == before + more
@@ -528,7 +593,9 @@ def test_fifty_clicks_on_every_button_do_no_harm(visit):
     def quiet():  # (how long fits and comparisons take is not the question)
         for job in list(jobs.values()):
             job.stop()
-        visitor.until(lambda: all(job.state not in ("queued", "loading", "running", "stopping") for job in list(jobs.values())))
+        visitor.until(
+            lambda: all(job.state not in ("queued", "loading", "running", "stopping") for job in list(jobs.values()))
+        )
 
     visitor.example("Chelsea", "image")
     visitor.steps(400_000)
@@ -583,7 +650,9 @@ def test_the_page_offers_the_options_of_a_method(visit):
             visitor.choose("#method", name)
         controls = forms.controls(name, "image")
         visitor.said("#options", controls[0].description[:20])
-        page.wait_for_function("count => document.querySelectorAll('#options .option').length === count", arg=len(controls))
+        page.wait_for_function(
+            "count => document.querySelectorAll('#options .option').length === count", arg=len(controls)
+        )
         visitor.settled()
         text = page.inner_text("#options")
         assert all(control.name in text for control in controls)

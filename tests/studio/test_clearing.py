@@ -68,7 +68,9 @@ def test_an_upload_goes_with_its_last_run(folders, queue, photograph):
     jobs = [queue.fit(order, "first"), queue.fit(order, "second")]
     begun = time.monotonic()
     while not all(job.state == "done" for job in jobs):
-        assert time.monotonic() - begun < 120 and "failed" not in {job.state for job in jobs}, [job.message for job in jobs]
+        assert time.monotonic() - begun < 120 and "failed" not in {job.state for job in jobs}, [
+            job.message for job in jobs
+        ]
         time.sleep(0.02)
     os.utime(kept.parent, (OLD, OLD))
     gallery.delete(folders, queue, "first")

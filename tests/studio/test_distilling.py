@@ -21,11 +21,20 @@ def test_a_run_becomes_another_method(tmp_path, photograph):
 
     folders = Folders.at(tmp_path / "runs")
     teacher = folders.runs / "teacher"
-    assert main(["fit", str(photograph), "--set", "levels=4", "table_size=1024", "--steps", "20", "--out", str(teacher)]) == 0
+    assert (
+        main(["fit", str(photograph), "--set", "levels=4", "table_size=1024", "--steps", "20", "--out", str(teacher)])
+        == 0
+    )
     looks, queue = Looks(), Queue(folders)
     try:
         text, methods, kind = looks.ask(teacher, students).result()
-        assert kind == "image" and "hashgrid" in text and "siren" in methods and methods[-1] == "hashgrid" and "nerv" not in methods
+        assert (
+            kind == "image"
+            and "hashgrid" in text
+            and "siren" in methods
+            and methods[-1] == "hashgrid"
+            and "nerv" not in methods
+        )
         path = queue.free("teacher-densegrid")
         job = queue.add(DistillJob(path.name, path, DistillOrder(teacher, "densegrid", {}, 2.0)))
         begun = time.monotonic()
@@ -33,7 +42,9 @@ def test_a_run_becomes_another_method(tmp_path, photograph):
             assert time.monotonic() - begun < 120
             time.sleep(0.05)
         assert job.state == "done", job.message
-        assert set(job.pictures) == {"target", "fit", "error"} and Run.open(path).header["teacher"]["method"] == "hashgrid"
+        assert (
+            set(job.pictures) == {"target", "fit", "error"} and Run.open(path).header["teacher"]["method"] == "hashgrid"
+        )
         assert {entry["name"] for entry in gallery.listed(folders, queue)} == {"teacher", "teacher-densegrid"}
     finally:
         queue.close()
@@ -50,8 +61,22 @@ def until(condition):
 def test_a_distillation_is_repeated_and_goes_on_after_a_restart_with_its_data(tmp_path, photograph):
     folders = Folders.at(tmp_path / "runs")
     teacher = folders.runs / "teacher"
-    assert main(["fit", str(photograph), "--set", "levels=4", "table_size=1024", "--steps", "20", "--out", str(teacher)]) == 0
-    order = DistillOrder(teacher, "densegrid", {"learning_rate": 0.02}, None, 2000, 3, 400, 16, Stages(feature_share=0.25), data=str(photograph))
+    assert (
+        main(["fit", str(photograph), "--set", "levels=4", "table_size=1024", "--steps", "20", "--out", str(teacher)])
+        == 0
+    )
+    order = DistillOrder(
+        teacher,
+        "densegrid",
+        {"learning_rate": 0.02},
+        None,
+        2000,
+        3,
+        400,
+        16,
+        Stages(feature_share=0.25),
+        data=str(photograph),
+    )
     queue = Queue(folders)
     try:
         job = queue.add(DistillJob("student", folders.runs / "student", order))

@@ -80,13 +80,18 @@ def test_every_form_of_a_solid_is_estimated(kind, scene, looks, tmp_path):
 
         path = tmp_path / "run"
         trimesh.creation.icosphere(2).export(tmp_path / "ball.ply")
-        trainer, run = fitting.prepare(scenes.load(tmp_path / "ball.ply"), "hashgrid", steps=1, options={"levels": 4, "table_size": 1024}, out=path)
+        trainer, run = fitting.prepare(
+            scenes.load(tmp_path / "ball.ply"), "hashgrid", steps=1, options={"levels": 4, "table_size": 1024}, out=path
+        )
         run.save_field(trainer.field, trainer.method)
     run, choices = Run.open(path), looks.ask(path, exporting.choices).result()
     told = {choice.label.partition(":")[0]: exporting.estimate(run, choice, 1.0, 64) for choice in choices}
     assert len({(choice.form, choice.ending) for choice in choices}) == len(choices) > 10 and all(told.values()), told
     if kind == "scene":
-        assert "24 x 24 pixels, 60 pictures" in told["turntable (.mp4)"] and "15 pictures" in told["views (folder, zipped)"]
+        assert (
+            "24 x 24 pixels, 60 pictures" in told["turntable (.mp4)"]
+            and "15 pictures" in told["views (folder, zipped)"]
+        )
         assert "200,000 Gaussians, 50 MB" in told["splat (.ply)"] and told["view (.png)"] == "24 x 24 pixels"
     else:
         assert "400 x 400 pixels, 36 pictures" in told["turntable (.gif)"] and told["view (.png)"] == "800 x 800 pixels"

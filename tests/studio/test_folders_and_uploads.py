@@ -24,7 +24,25 @@ def folders(tmp_path):
     return Folders.at(tmp_path / "runs")
 
 
-@pytest.mark.parametrize("name", ["..", "../secret", "a/../../secret", "/etc", ".uploads", "", "a/b", "a\\b", "a\0b", "x" * 81, "run\n", "..a", "a..b", " a"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "..",
+        "../secret",
+        "a/../../secret",
+        "/etc",
+        ".uploads",
+        "",
+        "a/b",
+        "a\\b",
+        "a\0b",
+        "x" * 81,
+        "run\n",
+        "..a",
+        "a..b",
+        " a",
+    ],
+)
 def test_names_that_lead_elsewhere_are_refused(folders, name):
     with pytest.raises(BadInput):
         folders.run(name)
@@ -45,7 +63,11 @@ def test_what_is_cleaned_is_a_name(text):
 
 def test_a_new_run_never_takes_the_place_of_another(folders):
     (folders.runs / "cat").mkdir()
-    assert folders.new("cat").name == "cat-2" and folders.new("../cat").name == "cat-2" and folders.new("???").name == "run"
+    assert (
+        folders.new("cat").name == "cat-2"
+        and folders.new("../cat").name == "cat-2"
+        and folders.new("???").name == "run"
+    )
 
 
 def kept(folders, name, content=b"something"):
@@ -64,7 +86,12 @@ def test_only_what_arrived_is_taken(folders, tmp_path):
     (tmp_path / "secret.png").write_bytes(b"secret")
     os.symlink(tmp_path / "secret.png", folders.arriving / "link.png")
     os.symlink(tmp_path, folders.arriving / "folder")
-    for path in (tmp_path / "secret.png", folders.arriving / "link.png", folders.arriving / "folder" / "secret.png", folders.arriving / ".." / ".." / ".." / "secret.png"):
+    for path in (
+        tmp_path / "secret.png",
+        folders.arriving / "link.png",
+        folders.arriving / "folder" / "secret.png",
+        folders.arriving / ".." / ".." / ".." / "secret.png",
+    ):
         with pytest.raises(BadInput, match="only what was uploaded"):
             uploads.keep(path, folders)
     assert not left(folders)
@@ -75,8 +102,17 @@ def test_a_file_is_kept_under_a_clean_name(folders):
     assert path.name == "my -photo.png" and path.read_bytes() == b"something" and folders.holds(path)
 
 
-@pytest.mark.parametrize("name, content, message", [("run.sh", b"#!", "are not taken"), ("model.pkl", b"x", "are not taken"), ("nothing", b"x", "are not taken"),
-                                                   ("empty.png", b"", "is empty"), ("page.html", b"<script>", "are not taken"), ("broken.zip", b"PK\x03\x04xx", "is damaged")])
+@pytest.mark.parametrize(
+    "name, content, message",
+    [
+        ("run.sh", b"#!", "are not taken"),
+        ("model.pkl", b"x", "are not taken"),
+        ("nothing", b"x", "are not taken"),
+        ("empty.png", b"", "is empty"),
+        ("page.html", b"<script>", "are not taken"),
+        ("broken.zip", b"PK\x03\x04xx", "is damaged"),
+    ],
+)
 def test_files_that_are_not_taken(folders, name, content, message):
     with pytest.raises(BadInput, match=message):
         kept(folders, name, content)
@@ -98,7 +134,11 @@ def archive(*entries):
 
 
 def test_an_archive_becomes_its_one_folder(folders):
-    path = kept(folders, "scene.zip", archive(("duck/transforms.json", b"{}"), ("duck/images/1.png", b"x"), ("__MACOSX/._1.png", b"y")))
+    path = kept(
+        folders,
+        "scene.zip",
+        archive(("duck/transforms.json", b"{}"), ("duck/images/1.png", b"x"), ("__MACOSX/._1.png", b"y")),
+    )
     assert path.name == "duck" and sorted(p.name for p in path.rglob("*")) == ["1.png", "images", "transforms.json"]
 
 
@@ -108,11 +148,20 @@ def link(name="images/a.png"):
     return entry
 
 
-@pytest.mark.parametrize("entries, message", [
-    ([("../climb.png", b"x")], "leads out"), ([("a/../../climb.png", b"x")], "leads out"), ([("/etc/climb.png", b"x")], "leads out"),
-    ([("..\\climb.png", b"x")], "leads out"), ([("C:/climb.png", b"x")], "leads out"), ([(link(), "/etc/passwd")], "is a link"),
-    ([("a.png", b"x"), ("run.py", b"x")], "is neither a picture"), ([("run.json/field.safetensors", b"x")], "is neither a picture"), ([], "no pictures"),
-])
+@pytest.mark.parametrize(
+    "entries, message",
+    [
+        ([("../climb.png", b"x")], "leads out"),
+        ([("a/../../climb.png", b"x")], "leads out"),
+        ([("/etc/climb.png", b"x")], "leads out"),
+        ([("..\\climb.png", b"x")], "leads out"),
+        ([("C:/climb.png", b"x")], "leads out"),
+        ([(link(), "/etc/passwd")], "is a link"),
+        ([("a.png", b"x"), ("run.py", b"x")], "is neither a picture"),
+        ([("run.json/field.safetensors", b"x")], "is neither a picture"),
+        ([], "no pictures"),
+    ],
+)
 def test_sly_archives_are_refused_and_leave_nothing(folders, entries, message):
     with pytest.raises(BadInput, match=message):
         kept(folders, "sly.zip", archive(*entries))
@@ -135,12 +184,14 @@ def test_an_archive_that_lies_about_its_size_is_refused(folders, monkeypatch):
     where = content.rindex(told, content.index(b"PK\x01\x02"))
     monkeypatch.setattr(uploads, "MOST_IN_ARCHIVES", Limits(2, 1 << 20, uploads.INSIDE))
     with pytest.raises(BadInput, match="bomb.zip"):
-        kept(folders, "bomb.zip", content[:where] + (1).to_bytes(4, "little") + content[where + 4:])
+        kept(folders, "bomb.zip", content[:where] + (1).to_bytes(4, "little") + content[where + 4 :])
     assert not left(folders)
 
 
 def test_archives_of_windows_and_of_folders_in_folders(folders):
-    path = kept(folders, "scene.zip", archive(("a\\b\\transforms.json", b"{}"), ("a\\b\\images\\1.png", b"x"), ("a\\", b"")))
+    path = kept(
+        folders, "scene.zip", archive(("a\\b\\transforms.json", b"{}"), ("a\\b\\images\\1.png", b"x"), ("a\\", b""))
+    )
     assert path.name == "b" and (path / "images" / "1.png").read_bytes() == b"x"
 
 
@@ -170,8 +221,13 @@ def test_a_mesh_does_not_bring_in_what_lies_elsewhere(folders, secret, name):
     from scenes.shapes.read import read_shape
 
     def paints(reference):
-        entries = [("m/ball.obj", f"mtllib ball.mtl\n{TRIANGLE}usemtl a\nf 1/1 2/2 3/3\n"), ("m/ball.mtl", f"newmtl a\nmap_Kd {reference}\n")]
-        return read_shape(kept(folders, "mesh.zip", archive(*entries, ("m/own.png", secret.read_bytes()))) / "ball.obj").paint
+        entries = [
+            ("m/ball.obj", f"mtllib ball.mtl\n{TRIANGLE}usemtl a\nf 1/1 2/2 3/3\n"),
+            ("m/ball.mtl", f"newmtl a\nmap_Kd {reference}\n"),
+        ]
+        return read_shape(
+            kept(folders, "mesh.zip", archive(*entries, ("m/own.png", secret.read_bytes()))) / "ball.obj"
+        ).paint
 
     assert (paints("own.png").texture[0, 0] == (255, 0, 0)).all()
     elsewhere = name.format(up="../..", absolute=secret)
@@ -189,14 +245,38 @@ def test_a_gltf_does_not_bring_in_what_lies_elsewhere(folders):
     (folders.uploads / "secret.bin").write_bytes(numbers)
 
     def read(reference):
-        gltf = {"asset": {"version": "2.0"}, "scene": 0, "scenes": [{"nodes": [0]}], "nodes": [{"mesh": 0}],
-                "meshes": [{"primitives": [{"attributes": {"POSITION": 0}, "indices": 1}]}], "buffers": [{"uri": reference, "byteLength": len(numbers)}],
-                "bufferViews": [{"buffer": 0, "byteOffset": 0, "byteLength": 36}, {"buffer": 0, "byteOffset": 36, "byteLength": 12}],
-                "accessors": [{"bufferView": 0, "componentType": 5126, "count": 3, "type": "VEC3", "min": [0, 0, 0], "max": [1, 1, 0]},
-                              {"bufferView": 1, "componentType": 5125, "count": 3, "type": "SCALAR"}]}
-        return read_shape(kept(folders, "mesh.zip", archive(("m/ball.gltf", json.dumps(gltf)), ("m/own.bin", numbers))) / "ball.gltf")
+        gltf = {
+            "asset": {"version": "2.0"},
+            "scene": 0,
+            "scenes": [{"nodes": [0]}],
+            "nodes": [{"mesh": 0}],
+            "meshes": [{"primitives": [{"attributes": {"POSITION": 0}, "indices": 1}]}],
+            "buffers": [{"uri": reference, "byteLength": len(numbers)}],
+            "bufferViews": [
+                {"buffer": 0, "byteOffset": 0, "byteLength": 36},
+                {"buffer": 0, "byteOffset": 36, "byteLength": 12},
+            ],
+            "accessors": [
+                {
+                    "bufferView": 0,
+                    "componentType": 5126,
+                    "count": 3,
+                    "type": "VEC3",
+                    "min": [0, 0, 0],
+                    "max": [1, 1, 0],
+                },
+                {"bufferView": 1, "componentType": 5125, "count": 3, "type": "SCALAR"},
+            ],
+        }
+        return read_shape(
+            kept(folders, "mesh.zip", archive(("m/ball.gltf", json.dumps(gltf)), ("m/own.bin", numbers))) / "ball.gltf"
+        )
 
     assert len(read("own.bin").faces) == 1
-    for reference in ("../../secret.bin", str(folders.uploads / "secret.bin"), f"file://{folders.uploads / 'secret.bin'}"):
+    for reference in (
+        "../../secret.bin",
+        str(folders.uploads / "secret.bin"),
+        f"file://{folders.uploads / 'secret.bin'}",
+    ):
         with pytest.raises(BadInput, match="cannot be read as a shape"):
             read(reference)

@@ -14,7 +14,9 @@ from scenes.image import Image
 @pytest.mark.parametrize("name", method_names())
 def test_page_and_command_line_offer_the_same_options(name):
     controls = forms.controls(name)
-    assert [control.name for control in controls] == [option["name"] for option in describe(method_class(name))["options"]]
+    assert [control.name for control in controls] == [
+        option["name"] for option in describe(method_class(name))["options"]
+    ]
     assert [control.name for control in controls] == list(method_class(name).model_fields)
     for control in controls:
         assert control.description and control.default
@@ -34,7 +36,12 @@ def test_page_and_command_line_offer_the_same_options(name):
 def test_options_of_other_kinds_are_left_out(name):
     everything = {control.name for control in forms.controls(name)}
     shown = {kind: {control.name for control in forms.controls(name, kind)} for kind in ("image", "shape", "radiance")}
-    assert "cells" in shown["radiance"] and "cells" not in shown["image"] and shown["image"] <= shown["shape"] and shown["image"] <= shown["radiance"]
+    assert (
+        "cells" in shown["radiance"]
+        and "cells" not in shown["image"]
+        and shown["image"] <= shown["shape"]
+        and shown["image"] <= shown["radiance"]
+    )
     assert shown["shape"] | shown["radiance"] == everything
 
 
@@ -46,7 +53,10 @@ def test_what_is_wrong_is_told_as_the_command_line_tells_it():
             make_method("hashgrid", typed)
         assert str(page.value) == str(command.value)
     assert forms.options("hashgrid", {"levels": " 8 ", "growth": "", "interpolation": "default"}) == {"levels": "8"}
-    assert make_method("hashgrid", {"features": "4"}).features == 4 and make_method("hashgrid", {"table_size": "none"}).table_size is None
+    assert (
+        make_method("hashgrid", {"features": "4"}).features == 4
+        and make_method("hashgrid", {"table_size": "none"}).table_size is None
+    )
 
 
 def test_methods_that_do_not_take_a_signal_are_not_offered(astronaut):

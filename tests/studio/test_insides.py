@@ -28,7 +28,9 @@ def test_a_hash_grid_level_by_level(tmp_path, photograph, looks):
 
 
 def test_scales_and_shifts(tmp_path, photograph, looks):
-    page = looks.ask(fitted(tmp_path, photograph, "--method", "cam", "--set", "hidden_layers=2", "width=16"), insides.parts).result()
+    page = looks.ask(
+        fitted(tmp_path, photograph, "--method", "cam", "--set", "hidden_layers=2", "width=16"), insides.parts
+    ).result()
     assert page.count("<img") == 4 and "scale of layer 2" in page and "shift of layer 1" in page
 
 
@@ -46,7 +48,23 @@ def test_planes_and_lines(tmp_path, looks):
 def test_a_scene_shows_what_its_trunk_is_made_of(tmp_path, scene, looks):
     page = looks.ask(scene, insides.parts).result()
     assert page.count("<img") == 4 and "level 4" in page
-    assert main(["fit", str(scene.parent / "ball"), "--method", "triplane", "--steps", "2", "--set", "cells=32", "--out", str(tmp_path / "planes")]) == 0
+    assert (
+        main(
+            [
+                "fit",
+                str(scene.parent / "ball"),
+                "--method",
+                "triplane",
+                "--steps",
+                "2",
+                "--set",
+                "cells=32",
+                "--out",
+                str(tmp_path / "planes"),
+            ]
+        )
+        == 0
+    )
     page = looks.ask(tmp_path / "planes", insides.parts).result()
     assert page.count("<img") >= 3 and "Planes" in page and "x y" in page
 
@@ -70,7 +88,9 @@ def test_ellipses_are_the_level_sets_of_kernels():
     for matrix, half, turn in zip(matrices, halves, np.radians(turns)):
         for angle in (0.3, 2.0, 4.5):
             along, across = half[0] * np.cos(angle), half[1] * np.sin(angle)
-            offset = np.array([along * np.cos(turn) - across * np.sin(turn), along * np.sin(turn) + across * np.cos(turn)])
+            offset = np.array(
+                [along * np.cos(turn) - across * np.sin(turn), along * np.sin(turn) + across * np.cos(turn)]
+            )
             assert abs(offset @ matrix @ offset - 1) < 1e-9
 
 
@@ -80,11 +100,16 @@ def test_frequencies_and_their_flow(tmp_path, photograph, looks):
 
 
 def test_what_has_nothing_inside_says_so(tmp_path, photograph, looks):
-    assert "no grids" in looks.ask(fitted(tmp_path, photograph, "--method", "siren", "--set", "width=8"), insides.parts).result()
+    assert (
+        "no grids"
+        in looks.ask(fitted(tmp_path, photograph, "--method", "siren", "--set", "width=8"), insides.parts).result()
+    )
 
 
 def test_spectra_and_the_pick(tmp_path, photograph, looks):
-    page = looks.make(fitted(tmp_path, photograph, "--method", "siren", "--set", "width=8", "hidden_layers=2"), insides.spectra).result()
+    page = looks.make(
+        fitted(tmp_path, photograph, "--method", "siren", "--set", "width=8", "hidden_layers=2"), insides.spectra
+    ).result()
     assert page.count("<polyline") == 3 and "FreSh would choose first_omega" in page
 
 

@@ -15,7 +15,9 @@ from scenes.errors import BadInput
 
 
 def order(photograph, steps=8, **changes):
-    return FitOrder(str(photograph), method="hashgrid", options={"levels": 4, "table_size": 1024}, steps=steps, **changes)
+    return FitOrder(
+        str(photograph), method="hashgrid", options={"levels": 4, "table_size": 1024}, steps=steps, **changes
+    )
 
 
 def until(condition, seconds=120.0):
@@ -41,7 +43,21 @@ def test_the_same_steps_give_the_same_weights_as_the_command(queue, photograph, 
     from apps.cli.main import main
 
     job = done(queue.fit(order(photograph, seed=3), "photo"))
-    call = ["fit", str(photograph), "--method", "hashgrid", "--set", "levels=4", "table_size=1024", "--steps", "8", "--seed", "3", "--out", str(tmp_path / "a")]
+    call = [
+        "fit",
+        str(photograph),
+        "--method",
+        "hashgrid",
+        "--set",
+        "levels=4",
+        "table_size=1024",
+        "--steps",
+        "8",
+        "--seed",
+        "3",
+        "--out",
+        str(tmp_path / "a"),
+    ]
     assert main(call) == 0
     assert (job.path / "field.safetensors").read_bytes() == (tmp_path / "a" / "field.safetensors").read_bytes()
 
@@ -76,7 +92,11 @@ def test_fifty_clicks_on_everything_do_no_harm(queue, folders, photograph):
     assert len({id(queue.resume(job.path)) for _ in range(50)}) == 1
     until(lambda: job.state == "running")
     job.stop()
-    assert done(job).state == "stopped" and len(queue.jobs) == 1 and [entry["name"] for entry in gallery.listed(folders, queue)] == ["clicked"]
+    assert (
+        done(job).state == "stopped"
+        and len(queue.jobs) == 1
+        and [entry["name"] for entry in gallery.listed(folders, queue)] == ["clicked"]
+    )
 
 
 def test_what_waits_can_be_taken_back_and_the_next_one_runs(queue, photograph):
@@ -132,7 +152,7 @@ def test_live_pictures_are_small_rare_and_only_drawn_while_somebody_looks(queue,
     for _ in range(25):
         job.watched = time.monotonic()
         time.sleep(0.1)
-    assert 1 <= len(drawn) <= 6 and all(side ** 2 <= 100_000 for _, side in drawn)
+    assert 1 <= len(drawn) <= 6 and all(side**2 <= 100_000 for _, side in drawn)
     assert all(b - a >= 0.5 for (a, _), (b, _) in zip(drawn, drawn[1:]))
     job.stop()
     done(job)
@@ -203,7 +223,13 @@ def test_gallery(queue, folders, photograph, tmp_path):
     (folders.runs / "broken").mkdir()
     (folders.runs / "broken" / "run.json").write_text("{")
     (entry,) = gallery.listed(folders, queue)
-    assert entry["name"] == "photo" and entry["headline"][0] == "psnr" and entry["ready"] and entry["picture"] and not entry["busy"]
+    assert (
+        entry["name"] == "photo"
+        and entry["headline"][0] == "psnr"
+        and entry["ready"]
+        and entry["picture"]
+        and not entry["busy"]
+    )
     again = done(gallery.repeat(folders, queue, "photo"))
     assert again.path.name == "photo-2" and np.isclose(again.metrics["psnr"], job.metrics["psnr"])
     assert gallery.rename(folders, queue, "photo-2", "second one") == "second one"
@@ -247,7 +273,12 @@ def test_a_comparison_goes_on_after_a_restart_and_is_repeated(folders, photograp
         first, second = (Comparison.open(made.path).header for made in (resumed, repeated))
         same = ("source", "kind", "methods", "seeds", "parameters", "steps", "seconds", "held_out", "sizes")
         assert [first[name] for name in same] == [second[name] for name in same]
-        assert [row["metrics"] for row in first["rows"]] == [row["metrics"] for row in second["rows"]] and len(first["rows"]) == 4
-        assert {entry["name"]: entry["status"] for entry in gallery.listed(folders, queue)} == {"pair": "finished", "pair-2": "finished"}
+        assert [row["metrics"] for row in first["rows"]] == [row["metrics"] for row in second["rows"]] and len(
+            first["rows"]
+        ) == 4
+        assert {entry["name"]: entry["status"] for entry in gallery.listed(folders, queue)} == {
+            "pair": "finished",
+            "pair-2": "finished",
+        }
     finally:
         queue.close()

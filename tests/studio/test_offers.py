@@ -19,12 +19,35 @@ from scenes.errors import BadInput  # noqa: E402
 
 PREFIXES = {"fit": "", "compare": "compare-", "distill": "distil-"}
 # Where the options that a tab lays out itself are on the page.
-PLACES = {"fit": {"method": "method", "seconds": "seconds", "settings": "options", "mask": "mask", "start": "start-from"},
-          "compare": {"methods": "compare-methods", "seconds": "compare-seconds", "seeds": "compare-seeds"},
-          "distill": {"run_folder": "distil-run", "into": "distil-into", "seconds": "distil-seconds", "settings": "distil-options", "data": "distil-data"}}
+PLACES = {
+    "fit": {"method": "method", "seconds": "seconds", "settings": "options", "mask": "mask", "start": "start-from"},
+    "compare": {"methods": "compare-methods", "seconds": "compare-seconds", "seeds": "compare-seeds"},
+    "distill": {
+        "run_folder": "distil-run",
+        "into": "distil-into",
+        "seconds": "distil-seconds",
+        "settings": "distil-options",
+        "data": "distil-data",
+    },
+}
 # Something else than the default for every option that is made from the command's own.
-TYPED = {"params": "50k", "bits": "8", "keep": "0.5", "init": "fresh", "steps": "300", "device": "cpu", "seed": "7", "held_out": "0.2", "part": "1,2",
-         "rate": "12", "ignore_invalid": True, "quantity": "occupancy", "backdrop": "black", "unbounded": "unbounded", "share_heads": True}
+TYPED = {
+    "params": "50k",
+    "bits": "8",
+    "keep": "0.5",
+    "init": "fresh",
+    "steps": "300",
+    "device": "cpu",
+    "seed": "7",
+    "held_out": "0.2",
+    "part": "1,2",
+    "rate": "12",
+    "ignore_invalid": True,
+    "quantity": "occupancy",
+    "backdrop": "black",
+    "unbounded": "unbounded",
+    "share_heads": True,
+}
 KINDS = {"part": "audio", "rate": "video", "quantity": "shape", "backdrop": "radiance", "unbounded": "radiance"}
 
 
@@ -51,7 +74,10 @@ def test_every_option_of_a_command_is_on_the_page_or_left_out_for_a_reason(comma
     assert {*made.values(), *PLACES[command].values()} <= places
 
 
-@pytest.mark.parametrize("command, first", [("fit", ["x.png"]), ("compare", ["x.png", "--methods=siren"]), ("distill", ["runs/x", "--into=siren"])])
+@pytest.mark.parametrize(
+    "command, first",
+    [("fit", ["x.png"]), ("compare", ["x.png", "--methods=siren"]), ("distill", ["runs/x", "--into=siren"])],
+)
 def test_what_is_typed_is_read_as_the_command_line_reads_it(command, first):
     for offer in offers.offers(command):
         typed = TYPED[offer.name]
@@ -103,7 +129,9 @@ def test_every_option_of_a_distillation_arrives(tmp_path):
     Run.create(tmp_path / "teacher", {"kind": "image", "method": "hashgrid", "source": {"path": "photo.png"}})
 
     def order(also=distil.NOTHING, settings=None, stages=None, **typed) -> DistillOrder:
-        return distil.order_of(studio, {"source": "other.png"}, "teacher", "siren", 20.0, settings or {}, also, stages or {}, typed)
+        return distil.order_of(
+            studio, {"source": "other.png"}, "teacher", "siren", 20.0, settings or {}, also, stages or {}, typed
+        )
 
     for offer in offers.offers("distill"):
         assert order(**{offer.name: TYPED[offer.name]}) != order(), offer.name
@@ -111,7 +139,11 @@ def test_every_option_of_a_distillation_arrives(tmp_path):
         value = 0.25 if option.annotation is float else 64
         assert order(stages={name: str(value)}).stages == Stages(**{name: value}) != Stages()
     assert order(settings={"method": "siren", "typed": {"width": "32"}}).options == {"width": "32"}
-    assert order(distil.ITS_OWN).data == "photo.png" and order(distil.UNDER_FIT).data == "other.png" and order().data is None
+    assert (
+        order(distil.ITS_OWN).data == "photo.png"
+        and order(distil.UNDER_FIT).data == "other.png"
+        and order().data is None
+    )
     with pytest.raises(BadInput, match="hard_share"):
         order(stages={"hard_share": "2"})
 
@@ -139,7 +171,9 @@ def test_volumes_and_scenes_have_a_limit_too(tmp_path, monkeypatch):
 
     monkeypatch.setattr(uploads, "MOST_PIXELS", 1000)
     np.savez_compressed(tmp_path / "volume.npz", np.zeros((31, 10, 10)))
-    np.savez_compressed(tmp_path / "scene.npz", images=np.zeros((31, 10, 10, 3)), poses=np.zeros((31, 3, 4)), focal=np.array(10.0))
+    np.savez_compressed(
+        tmp_path / "scene.npz", images=np.zeros((31, 10, 10, 3)), poses=np.zeros((31, 3, 4)), focal=np.array(10.0)
+    )
     monkeypatch.setattr(np.lib.format, "read_array", None)
     with pytest.raises(BadInput, match="3,100 voxels are more than the limit of 3,000"):
         fit.opened(str(tmp_path / "volume.npz"), "volume")

@@ -42,7 +42,22 @@ def client(app):
 
 @pytest.fixture
 def photo(tmp_path, photograph):
-    assert main(["fit", str(photograph), "--set", "levels=4", "table_size=1024", "--steps", "4", "--out", str(tmp_path / "runs" / "photo")]) == 0
+    assert (
+        main(
+            [
+                "fit",
+                str(photograph),
+                "--set",
+                "levels=4",
+                "table_size=1024",
+                "--steps",
+                "4",
+                "--out",
+                str(tmp_path / "runs" / "photo"),
+            ]
+        )
+        == 0
+    )
     return tmp_path / "runs" / "photo"
 
 
@@ -69,7 +84,10 @@ def test_one_answer_tells_of_all_fits_and_of_one_and_which_pictures_are_new(app,
     assert client.get("/studio/jobs").json() == {"jobs": [], "job": None}
     queue = app.state.queue
     options = {"levels": "4", "table_size": "1024"}
-    first, second = (queue.fit(FitOrder(str(photograph), method="hashgrid", options=options, steps=4), name) for name in ("first", "second"))
+    first, second = (
+        queue.fit(FitOrder(str(photograph), method="hashgrid", options=options, steps=4), name)
+        for name in ("first", "second")
+    )
     begun = time.monotonic()
     while second.state != "done":
         assert time.monotonic() - begun < 60 and second.state != "failed", second.message
@@ -88,7 +106,18 @@ def test_one_answer_tells_of_all_fits_and_of_one_and_which_pictures_are_new(app,
     assert client.get(f"/studio/jobs/{first.id}/other").status_code == 404
 
 
-@pytest.mark.parametrize("wrong", [{"w": 0}, {"w": 4000, "h": 4000}, {"x1": 0.0}, {"x1": float("nan")}, {"x0": float("inf")}, {"x1": 1e-7}, {"axis": "q"}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"w": 0},
+        {"w": 4000, "h": 4000},
+        {"x1": 0.0},
+        {"x1": float("nan")},
+        {"x0": float("inf")},
+        {"x1": 1e-7},
+        {"axis": "q"},
+    ],
+)
 def test_windows_that_make_no_sense(client, photo, wrong):
     answer = client.get("/studio/view/photo", params={"x0": 0, "y0": 0, "x1": 1, "y1": 1, "w": 8, "h": 8, **wrong})
     assert answer.status_code == 400 and answer.json()["error"]
@@ -101,8 +130,14 @@ def test_paths_lead_nowhere_else(client, tmp_path, photo, name):
     link = tmp_path / "runs" / "link"
     if not link.is_symlink():
         link.symlink_to(tmp_path / "secret")
-    for path in (f"/studio/runs/{name}/preview.png", f"/studio/runs/{name}/comparison.html", f"/studio/runs/{name}/run.json", f"/studio/view/{name}?x0=0&y0=0&x1=1&y1=1&w=8&h=8",
-                 f"/studio/static/{name}", f"/studio/jobs/{name}"):
+    for path in (
+        f"/studio/runs/{name}/preview.png",
+        f"/studio/runs/{name}/comparison.html",
+        f"/studio/runs/{name}/run.json",
+        f"/studio/view/{name}?x0=0&y0=0&x1=1&y1=1&w=8&h=8",
+        f"/studio/static/{name}",
+        f"/studio/jobs/{name}",
+    ):
         answer = client.get(path)
         assert answer.status_code in (400, 404, 405) and b"secret" not in answer.content, path
     assert client.post(f"/studio/runs/{name}/delete", json={}).status_code in (400, 404, 405)
@@ -131,32 +166,74 @@ def test_a_shape_is_seen_from_anywhere(client, tmp_path):
     import trimesh
 
     trimesh.creation.icosphere(3).export(tmp_path / "ball.ply")
-    call = ["fit", str(tmp_path / "ball.ply"), "--set", "levels=4", "table_size=4096", "--steps", "60", "--out", str(tmp_path / "runs" / "ball")]
+    call = [
+        "fit",
+        str(tmp_path / "ball.ply"),
+        "--set",
+        "levels=4",
+        "table_size=4096",
+        "--steps",
+        "60",
+        "--out",
+        str(tmp_path / "runs" / "ball"),
+    ]
     assert main(call) == 0
     for what in ("color", "normal", "depth"):
-        answer = client.get("/studio/orbit/ball", params={"azimuth": 400, "elevation": 95, "distance": 1.9, "side": 64, "what": what})
+        answer = client.get(
+            "/studio/orbit/ball", params={"azimuth": 400, "elevation": 95, "distance": 1.9, "side": 64, "what": what}
+        )
         seen = np.asarray(Image.open(io.BytesIO(answer.content)))
         assert seen.shape == (64, 64, 4) and seen[32, 32, 3] == 255 and seen[0, 0, 3] == 0
-    assert client.get("/studio/orbit/ball", params={"azimuth": "nan", "elevation": 0, "distance": 1, "side": 64}).status_code == 400
-    assert client.get("/studio/orbit/ball", params={"azimuth": 0, "elevation": 0, "distance": 1, "side": 9999}).status_code == 400
-    assert "3-D" in client.get("/studio/view/ball", params={"x0": 0, "y0": 0, "x1": 1, "y1": 1, "w": 8, "h": 8}).json()["error"]
+    assert (
+        client.get(
+            "/studio/orbit/ball", params={"azimuth": "nan", "elevation": 0, "distance": 1, "side": 64}
+        ).status_code
+        == 400
+    )
+    assert (
+        client.get("/studio/orbit/ball", params={"azimuth": 0, "elevation": 0, "distance": 1, "side": 9999}).status_code
+        == 400
+    )
+    assert (
+        "3-D"
+        in client.get("/studio/view/ball", params={"x0": 0, "y0": 0, "x1": 1, "y1": 1, "w": 8, "h": 8}).json()["error"]
+    )
 
 
 def test_a_moving_scene_is_seen_at_any_moment(client, tmp_path):
     pytest.importorskip("gradio")
-    from apps.studio.tabs.space import view
     from posed_scene import SMALL_GRID, write_moving
+
+    from apps.studio.tabs.space import view
 
     settings = [f"{name}={value}" for name, value in SMALL_GRID.items()]
     run = tmp_path / "runs" / "ball"
-    assert main(["fit", str(write_moving(tmp_path / "moving.npz")), "--steps", "40", "--out", str(run), "--set", *settings]) == 0
+    assert (
+        main(
+            ["fit", str(write_moving(tmp_path / "moving.npz")), "--steps", "40", "--out", str(run), "--set", *settings]
+        )
+        == 0
+    )
 
     def seen(**moment):
-        return picture(client.get("/studio/orbit/ball", params={"azimuth": 0, "elevation": 0, "distance": 1.9, "side": 32, **moment}))
+        return picture(
+            client.get(
+                "/studio/orbit/ball", params={"azimuth": 0, "elevation": 0, "distance": 1.9, "side": 32, **moment}
+            )
+        )
 
     first, last = seen(), seen(at=1)
-    assert np.abs(first.astype(float) - last).max() > 20 and np.array_equal(first, seen(at=0)) and np.array_equal(last, seen(at=7))
-    assert client.get("/studio/orbit/ball", params={"azimuth": 0, "elevation": 0, "distance": 1.9, "side": 32, "at": "nan"}).status_code == 400
+    assert (
+        np.abs(first.astype(float) - last).max() > 20
+        and np.array_equal(first, seen(at=0))
+        and np.array_equal(last, seen(at=7))
+    )
+    assert (
+        client.get(
+            "/studio/orbit/ball", params={"azimuth": 0, "elevation": 0, "distance": 1.9, "side": 32, "at": "nan"}
+        ).status_code
+        == 400
+    )
     assert "data-moving" in view("ball", Run.open(run).header)
 
 
@@ -168,7 +245,9 @@ def test_a_camera_around_a_scene_stands_where_its_own_stand():
 
     lens = Lens(32, 32, 40.0, 40.0, 16.0, 16.0)
     middle = (0.3, -0.2, 0.9)
-    cameras = [PathCamera(orbit(angle, 20.0, 2.5, 32, 32, target=middle).pose.numpy(), lens) for angle in range(0, 360, 30)]
+    cameras = [
+        PathCamera(orbit(angle, 20.0, 2.5, 32, 32, target=middle).pose.numpy(), lens) for angle in range(0, 360, 30)
+    ]
     for azimuth, elevation, distance in ((0.0, 20.0, 1.0), (77.0, -40.0, 0.5), (300.0, 80.0, 2.0)):
         pose = pose_around(cameras, azimuth, elevation, distance)
         assert np.allclose(pose[:, :3].T @ pose[:, :3], np.eye(3), atol=1e-9)
@@ -177,7 +256,9 @@ def test_a_camera_around_a_scene_stands_where_its_own_stand():
 
 
 def guarded(app, **options):
-    return TestClient(Guard(app, options.get("password"), options.get("hosts", LOOPBACK)), base_url="http://localhost:7860")
+    return TestClient(
+        Guard(app, options.get("password"), options.get("hosts", LOOPBACK)), base_url="http://localhost:7860"
+    )
 
 
 def test_other_sites_and_other_names_are_not_answered(app):
@@ -185,10 +266,18 @@ def test_other_sites_and_other_names_are_not_answered(app):
     assert client.get("/studio/runs").status_code == 200
     assert "default-src 'self'" in client.get("/studio/runs").headers["content-security-policy"]
     assert client.get("/studio/runs", headers={"origin": "http://localhost:7860"}).status_code == 200
-    for headers in ({"origin": "http://evil.example"}, {"origin": "http://localhost:9999"}, {"host": "evil.example"}, {"host": "localhost.evil.example"},
-                    {"sec-fetch-site": "cross-site", "sec-fetch-mode": "cors"}):
+    for headers in (
+        {"origin": "http://evil.example"},
+        {"origin": "http://localhost:9999"},
+        {"host": "evil.example"},
+        {"host": "localhost.evil.example"},
+        {"sec-fetch-site": "cross-site", "sec-fetch-mode": "cors"},
+    ):
         assert client.get("/studio/runs", headers=headers).status_code == 403, headers
-    assert client.get("/studio/runs", headers={"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}).status_code == 200
+    assert (
+        client.get("/studio/runs", headers={"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}).status_code
+        == 200
+    )
 
 
 def test_a_password_is_asked_for_everywhere(app):
@@ -200,7 +289,12 @@ def test_a_password_is_asked_for_everywhere(app):
     for path in ("/", "/studio/runs", "/studio/static/studio.js", "/gradio_api/info"):
         answer = client.get(path)
         assert answer.status_code == 401 and "Basic" in answer.headers["www-authenticate"]
-    for headers in (basic("me:wrong"), basic("correct horse"), {"authorization": "Basic !!!"}, {"authorization": "Bearer correct horse"}):
+    for headers in (
+        basic("me:wrong"),
+        basic("correct horse"),
+        {"authorization": "Basic !!!"},
+        {"authorization": "Bearer correct horse"},
+    ):
         assert client.get("/studio/runs", headers=headers).status_code == 401
     assert client.get("/studio/runs", headers=basic("anyone:correct horse")).status_code == 200
 

@@ -24,4 +24,6 @@ def torus(points):
 def noise(seed: int = 0, side: int = 16):
     """A smooth function of no regularity, whose zero set leaves the box on every side."""
     values = torch.randn(1, 1, side, side, side, generator=torch.Generator().manual_seed(seed))
-    return lambda points: torch.nn.functional.grid_sample(values, (points * 2 - 1)[None, None, None], align_corners=True).reshape(-1)
+    return lambda points: torch.nn.functional.grid_sample(
+        values, (points * 2 - 1)[None, None, None], align_corners=True
+    ).reshape(-1)

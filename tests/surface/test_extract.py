@@ -28,7 +28,11 @@ def closed(mesh) -> trimesh.Trimesh:
 
 def test_the_table_of_cases_is_whole():
     table = cases()
-    assert table.count[0] == table.count[255] == 0 and table.count.max() == 5 and len(table.axis) == table.count.sum() == 820
+    assert (
+        table.count[0] == table.count[255] == 0
+        and table.count.max() == 5
+        and len(table.axis) == table.count.sum() == 820
+    )
     assert (np.take_along_axis(table.offset, table.axis[..., None], -1) == 0).all(), "an edge begins at its lower node"
 
 
@@ -57,7 +61,9 @@ def test_the_same_surface_as_a_dense_lattice_with_another_program():
     n = 48
     mesh = extract(implicit(torus, "values"), lattice(*WHOLE, n))
     axis = torch.arange(n + 1) / n
-    values = torus(torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), dim=-1).reshape(-1, 3)).reshape(n + 1, n + 1, n + 1)
+    values = torus(torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), dim=-1).reshape(-1, 3)).reshape(
+        n + 1, n + 1, n + 1
+    )
     vertices, faces, _, _ = marching_cubes(values.numpy(), 0.0)
     dense = trimesh.Trimesh(vertices / n, faces, process=False)
     found = closed(mesh)
@@ -72,12 +78,15 @@ def test_what_leaves_the_box_is_closed_there(seed: int, resolution: int, x: floa
     mesh = extract(implicit(noise(seed), "values", extents), lattice((0.0,) * 3, extents, resolution))
     found = closed(mesh)
     slack = 2e-3 / resolution
-    assert (found.bounds[0] >= -slack).all() and (found.bounds[1] <= np.array(extents) + slack).all() and found.volume > 0
+    assert (
+        (found.bounds[0] >= -slack).all() and (found.bounds[1] <= np.array(extents) + slack).all() and found.volume > 0
+    )
 
 
 @pytest.mark.parametrize("slab", [1, 1 << 30])
 def test_a_surface_is_followed_where_the_distances_are_wrong(monkeypatch, slab: int):
     """Far from the top, values that promise no surface for a long way."""
+
     def lying(points):
         value = ball(points)
         return torch.where(points[:, 0] > 0.75, value, value * 60)
@@ -105,11 +114,16 @@ def test_edges_are_numbered_beyond_32_bits():
 def _near_only(tiny, cells):
     """`extract` where the first look is skipped."""
     extraction = module._Extraction.__new__(module._Extraction)
-    extraction.implicit, extraction.lattice, extraction.shift, extraction.progress = tiny, cells, np.float32(0), lambda share: None
+    extraction.implicit, extraction.lattice, extraction.shift, extraction.progress = (
+        tiny,
+        cells,
+        np.float32(0),
+        lambda share: None,
+    )
     extraction.nodes, extraction.asked = cells.nodes, 0
     extraction.active = np.zeros(cells.blocks, bool)
     middle = int(0.995 * 4096) // 4
-    extraction.active[middle - 4:, middle - 4:, middle - 4:] = True
+    extraction.active[middle - 4 :, middle - 4 :, middle - 4 :] = True
     return extraction.run()
 
 

@@ -37,15 +37,21 @@ def test_every_texel_has_one_triangle_and_the_whole_is_covered():
     texels, triangle, weights = rasterise(uv, faces, 100)
     assert len(texels) == len(np.unique(texels)) == 80 * 70
     places = np.einsum("nk,nkc->nc", weights, uv[faces[triangle]])
-    assert np.allclose(places[:, 0], (texels % 100 + 0.5) / 100) and np.allclose(places[:, 1], 1 - (texels // 100 + 0.5) / 100)
+    assert np.allclose(places[:, 0], (texels % 100 + 0.5) / 100) and np.allclose(
+        places[:, 1], 1 - (texels // 100 + 0.5) / 100
+    )
 
 
 def test_charts_do_not_overlap(painted):
     _, mesh, made = painted
     p, q = made.uv[made.faces[:, 1]] - made.uv[made.faces[:, 0]], made.uv[made.faces[:, 2]] - made.uv[made.faces[:, 0]]
-    assert np.abs(p[:, 0] * q[:, 1] - p[:, 1] * q[:, 0]).sum() / 2 == pytest.approx(made.covered, rel=0.02), "the sum of the triangles is the area that they cover"
+    assert np.abs(p[:, 0] * q[:, 1] - p[:, 1] * q[:, 0]).sum() / 2 == pytest.approx(made.covered, rel=0.02), (
+        "the sum of the triangles is the area that they cover"
+    )
     assert made.covered > 0.35 and made.uv.min() >= 0 and made.uv.max() <= 1
-    assert np.array_equal(np.sort(made.source[made.faces], axis=1), np.sort(mesh.faces, axis=1)) or len(made.faces) == len(mesh.faces)
+    assert np.array_equal(np.sort(made.source[made.faces], axis=1), np.sort(mesh.faces, axis=1)) or len(
+        made.faces
+    ) == len(mesh.faces)
 
 
 def test_texels_are_the_fields_colours(painted):
@@ -81,19 +87,33 @@ def seen(source, mesh, made, side: int = 160):
     t, faces = surface.cast(origins.double().numpy(), directions.double().numpy())
     hit = np.flatnonzero(faces >= 0)
     corners = surface.mesh.faces[faces[hit]]
-    weights = _barycentric(surface.mesh.vertices[corners], origins.numpy()[hit] + t[hit, None] * directions.numpy()[hit])
+    weights = _barycentric(
+        surface.mesh.vertices[corners], origins.numpy()[hit] + t[hit, None] * directions.numpy()[hit]
+    )
     uv = np.einsum("nk,nkc->nc", weights, made.uv[corners])
     colours, bumps = (bilinear(picture, uv) for picture in (made.texture, made.normal_map))
-    upright, along = (np.einsum("nk,nkc->nc", weights, part[corners]) for part in (mesh.normals[made.source].astype(float), made.tangents[:, :3]))
+    upright, along = (
+        np.einsum("nk,nkc->nc", weights, part[corners])
+        for part in (mesh.normals[made.source].astype(float), made.tangents[:, :3])
+    )
     across = np.cross(upright, along) * made.tangents[corners[:, 0], 3:]
     bumps = bumps * 2 - 1
     normals = bumps[:, :1] * along + bumps[:, 1:2] * across + bumps[:, 2:] * upright
     normals /= np.linalg.norm(normals, axis=1, keepdims=True)
     picture = np.ones((side * side, 3))
-    picture[hit] = headlight(torch.from_numpy(normals).float(), directions[hit], torch.from_numpy(colours).float()).numpy()
+    picture[hit] = headlight(
+        torch.from_numpy(normals).float(), directions[hit], torch.from_numpy(colours).float()
+    ).numpy()
     own = render_shape(source.function, camera, albedo=source.colours)
     both = own.hit.reshape(-1).numpy() & (faces >= 0)
-    return picture, own.color.reshape(-1, 3).numpy(), both, normals[both[hit]], surface.face_normals[faces[both]], own.normal.reshape(-1, 3).numpy()
+    return (
+        picture,
+        own.color.reshape(-1, 3).numpy(),
+        both,
+        normals[both[hit]],
+        surface.face_normals[faces[both]],
+        own.normal.reshape(-1, 3).numpy(),
+    )
 
 
 def bilinear(picture: np.ndarray, uv: np.ndarray) -> np.ndarray:
@@ -113,7 +133,9 @@ def test_a_picture_of_the_textured_mesh_is_one_of_the_field(painted):
     picture, own, both, normals, flat, wanted = seen(source, mesh, made)
     error = ((picture - own)[both] ** 2).mean()
     assert -10 * np.log10(error) > 30 and both.sum() > 3000
-    mapped, unmapped = (np.median(np.degrees(np.arccos(np.clip((part * wanted[both]).sum(axis=1), -1, 1)))) for part in (normals, flat))
+    mapped, unmapped = (
+        np.median(np.degrees(np.arccos(np.clip((part * wanted[both]).sum(axis=1), -1, 1)))) for part in (normals, flat)
+    )
     assert mapped < 2 and mapped < 0.5 * unmapped, "the normal map turns the mesh's normals into the field's"
 
 

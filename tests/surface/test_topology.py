@@ -7,7 +7,10 @@ from fields.surface.topology import large_parts, parts
 
 
 def test_parts_are_kept_by_their_area():
-    balls = [trimesh.creation.icosphere(2, radius).apply_translation([4 * i, 0, 0]) for i, radius in enumerate((1.0, 0.5, 0.02))]
+    balls = [
+        trimesh.creation.icosphere(2, radius).apply_translation([4 * i, 0, 0])
+        for i, radius in enumerate((1.0, 0.5, 0.02))
+    ]
     joined = trimesh.util.concatenate(balls)
     for least, count in ((1.0, 1), (0.1, 2), (1e-3, 2), (1e-5, 3), (0.0, 3)):
         vertices, faces, used = large_parts(joined.vertices, joined.faces, least)

@@ -40,13 +40,22 @@ def build(studio: Studio, signal: gr.State) -> None:
     def offer(chosen: dict):
         if not chosen:
             return gr.skip(), gr.skip()
-        return f"**{chosen['name']}**, {chosen['kind']}", gr.update(choices=chosen["methods"], value=[m for m in FIRST if m in chosen["methods"]])
+        return f"**{chosen['name']}**, {chosen['kind']}", gr.update(
+            choices=chosen["methods"], value=[m for m in FIRST if m in chosen["methods"]]
+        )
 
     def begin(chosen: dict, names: list[str], time: float, count: float, *typed) -> str:
         return said(_begin, studio, chosen, names, time, int(count), dict(zip(more, typed)))
 
     signal.change(offer, signal, [about, methods], show_progress="hidden", api_visibility="private")
-    start.click(begin, [signal, methods, seconds, seeds, *more.values()], name_of_job, show_progress="hidden", concurrency_limit=4, api_visibility="private")
+    start.click(
+        begin,
+        [signal, methods, seconds, seeds, *more.values()],
+        name_of_job,
+        show_progress="hidden",
+        concurrency_limit=4,
+        api_visibility="private",
+    )
 
 
 def _begin(studio: Studio, chosen: dict, names: list[str], seconds: float, seeds: int, typed: dict[str, object]) -> str:
@@ -61,6 +70,10 @@ def ordered(chosen: dict, names: list[str], seconds: float, seeds: int, typed: d
         raise BadInput("choose a signal under Fit first")
     if not names:
         raise BadInput("choose one method or more")
-    read = options("compare", [chosen["source"], f"--kind={chosen['kind']}", f"--methods={','.join(names)}", f"--seeds={seeds}"], typed)
+    read = options(
+        "compare",
+        [chosen["source"], f"--kind={chosen['kind']}", f"--methods={','.join(names)}", f"--seeds={seeds}"],
+        typed,
+    )
     read.seconds = None if read.steps else float(seconds)
     return plan_of(read)

@@ -43,8 +43,7 @@ def build(studio: Studio, page: gr.Blocks) -> gr.State:
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=300, elem_classes="card"):
             example = gr.Dropdown(examples.names(), value=None, label="An example", elem_id="example")
-            upload = gr.File(label="Or a file of yours", elem_id="upload", height=92,
-                             file_types=list(uploads.ENDINGS))
+            upload = gr.File(label="Or a file of yours", elem_id="upload", height=92, file_types=list(uploads.ENDINGS))
             about = gr.Markdown("", elem_id="about")
             shown = gr.HTML("", elem_id="signal-picture")
             method = gr.Dropdown([], label="Method", visible=True, elem_id="method", info="Choose a signal first")
@@ -54,12 +53,22 @@ def build(studio: Studio, page: gr.Blocks) -> gr.State:
             start = gr.Button("Fit", variant="primary", elem_id="start")
             with gr.Accordion("More: size, seed, bits", open=False):
                 more = controls("fit", only="method") | controls("fit", only="effort")
-                start_from = gr.Dropdown([], value=None, label="Begin with the weights of", elem_id="start-from",
-                                         info="a run of the same kind: its method and size are taken")
+                start_from = gr.Dropdown(
+                    [],
+                    value=None,
+                    label="Begin with the weights of",
+                    elem_id="start-from",
+                    info="a run of the same kind: its method and size are taken",
+                )
             with gr.Accordion("Which samples", open=False, elem_id="samples"):
                 samples = controls("fit", only=SAMPLES)
-                mask = gr.File(label="Mask: a picture, white where it is fitted; the rest is filled", elem_id="mask", height=104, visible=False,
-                               file_types=list(uploads.PICTURES))
+                mask = gr.File(
+                    label="Mask: a picture, white where it is fitted; the rest is filled",
+                    elem_id="mask",
+                    height=104,
+                    visible=False,
+                    file_types=list(uploads.PICTURES),
+                )
             masked = gr.State(None)
             kind = gr.State(None)
             settings = method_options(method, kind, "options")
@@ -119,13 +128,23 @@ def build(studio: Studio, page: gr.Blocks) -> gr.State:
         """Only what this kind of signal has, and the runs that it may begin with."""
         of = chosen.get("kind")
         takes = scenes.loading_options(of) if of else set(samples)
-        return [*(gr.update(visible=name in takes) for name in samples), gr.update(visible=bool(of) and "mask" in takes, value=None), None,
-                gr.update(choices=gallery.names(studio.folders, (of,)) if of else [], value=None), of]
+        return [
+            *(gr.update(visible=name in takes) for name in samples),
+            gr.update(visible=bool(of) and "mask" in takes, value=None),
+            None,
+            gr.update(choices=gallery.names(studio.folders, (of,)) if of else [], value=None),
+            of,
+        ]
 
     signal.change(offer, signal, [*samples.values(), mask, masked, start_from, kind], **quiet)
     mask.upload(lambda path: str(said(uploads.keep, Path(path), studio.folders)), mask, masked, **quiet)
     mask.clear(lambda: None, None, masked, **quiet)
-    start_from.focus(lambda chosen: gr.update(choices=gallery.names(studio.folders, (chosen["kind"],)) if chosen else []), signal, start_from, **quiet)
+    start_from.focus(
+        lambda chosen: gr.update(choices=gallery.names(studio.folders, (chosen["kind"],)) if chosen else []),
+        signal,
+        start_from,
+        **quiet,
+    )
 
     inputs = [signal, method, settings, more["params"], more["bits"]]
     for trigger in (signal.change, method.change, more["params"].blur, more["bits"].change, settings.change):
@@ -137,8 +156,14 @@ def build(studio: Studio, page: gr.Blocks) -> gr.State:
         touch(chosen["source"], studio.folders)
         return said(studio.queue.fit, order, chosen["name"]).id
 
-    start.click(begin, [signal, method, settings, seconds, masked, start_from, *more.values(), *samples.values()], name_of_job,
-                show_progress="hidden", concurrency_limit=4, api_visibility="private")
+    start.click(
+        begin,
+        [signal, method, settings, seconds, masked, start_from, *more.values(), *samples.values()],
+        name_of_job,
+        show_progress="hidden",
+        concurrency_limit=4,
+        api_visibility="private",
+    )
     return signal
 
 
@@ -151,8 +176,10 @@ def live() -> str:
     pictures = []
     for index, name in enumerate(examples.names()):
         title, _, sort = name.partition(", ")
-        pictures.append(f'<button type="button" data-example="{html.escape(name, quote=True)}"><img src="/studio/static/example-{index}.webp" alt="" '
-                        f'width="{examples.PICTURE_SIDE}" height="{examples.PICTURE_SIDE}"><b>{html.escape(title)}</b> <span>{sort or "a photograph"}</span></button>')
+        pictures.append(
+            f'<button type="button" data-example="{html.escape(name, quote=True)}"><img src="/studio/static/example-{index}.webp" alt="" '
+            f'width="{examples.PICTURE_SIDE}" height="{examples.PICTURE_SIDE}"><b>{html.escape(title)}</b> <span>{sort or "a photograph"}</span></button>'
+        )
     return f"""<section data-studio="live" aria-label="The fit"><div class="welcome"><h2>What shall be fitted?</h2>
 <p class="quiet">One of these, or a file of yours. Then press <b>Fit</b>, and watch it here.</p><div class="examples">{"".join(pictures)}</div></div></section>"""
 
@@ -171,8 +198,16 @@ def opened(source: str, name: str, holes: bool = False) -> list:
     text = f"**{kind}** ({html.escape(seen)}): {html.escape(signal.describe())}{notes}"
     chosen = {"source": source, "kind": kind, "name": name, "methods": methods, "loading": limits}
     default = default_method(kind)
-    return [chosen, text, f'<img src="{inline(signal.preview(PREVIEW))}" alt="the signal">',
-            gr.update(choices=methods, value=default if default in methods else methods[0], info=f"{len(methods)} methods take this signal")]
+    return [
+        chosen,
+        text,
+        f'<img src="{inline(signal.preview(PREVIEW))}" alt="the signal">',
+        gr.update(
+            choices=methods,
+            value=default if default in methods else methods[0],
+            info=f"{len(methods)} methods take this signal",
+        ),
+    ]
 
 
 @lru_cache(4)
@@ -181,8 +216,16 @@ def _loaded(source: str, kind: str, loading: tuple[tuple[str, object], ...]) -> 
     return scenes.load(source, kind, **dict(loading))
 
 
-def order_of(studio: Studio, chosen: dict, method: str | None, settings: dict, seconds: float, mask: str | None, start: str | None,
-             typed: dict[str, object]) -> FitOrder:
+def order_of(
+    studio: Studio,
+    chosen: dict,
+    method: str | None,
+    settings: dict,
+    seconds: float,
+    mask: str | None,
+    start: str | None,
+    typed: dict[str, object],
+) -> FitOrder:
     """What the page asks for, read as the command line reads it."""
     if not chosen or not method:
         raise BadInput("choose a signal first: an example, or a file of your own")
@@ -194,10 +237,25 @@ def order_of(studio: Studio, chosen: dict, method: str | None, settings: dict, s
     if start:
         started = Run.open(studio.folders.run(start))
         if read.params or started.header["method"] != method:
-            raise BadInput(f"{start} brings its method and size along: choose {started.header['method']} and leave the parameters open")
-    return FitOrder(chosen["source"], kind, {**chosen["loading"], **loading(read)}, None if start else method, dict(read.settings),
-                    None if read.steps else float(seconds), read.steps, read.params, read.seed or 0, read.bits, read.init, read.keep,
-                    started.path if start else None, read.device)
+            raise BadInput(
+                f"{start} brings its method and size along: choose {started.header['method']} and leave the parameters open"
+            )
+    return FitOrder(
+        chosen["source"],
+        kind,
+        {**chosen["loading"], **loading(read)},
+        None if start else method,
+        dict(read.settings),
+        None if read.steps else float(seconds),
+        read.steps,
+        read.params,
+        read.seed or 0,
+        read.bits,
+        read.init,
+        read.keep,
+        started.path if start else None,
+        read.device,
+    )
 
 
 def _estimate(chosen: dict, method: str | None, settings: dict, params: str, bits: str) -> str:
@@ -208,8 +266,10 @@ def _estimate(chosen: dict, method: str | None, settings: dict, params: str, bit
         read = options("fit", [chosen["source"], *given(method, settings)], {"params": params, "bits": bits})
         config = forms.prepared(method, dict(read.settings), signal, read.params)
         numbers = stored_parameters(config, signal.domain, signal.channels)
-        return (f"{numbers:,} parameters ({_bytes(read.bits / 8 * numbers)}), about {_bytes(memory_estimate(config, signal, read.bits))} of memory "
-                "while it is fitted")
+        return (
+            f"{numbers:,} parameters ({_bytes(read.bits / 8 * numbers)}), about {_bytes(memory_estimate(config, signal, read.bits))} of memory "
+            "while it is fitted"
+        )
     except BadInput as error:
         return f"<span class='problem'>{_line(error)}</span>"
 

@@ -32,9 +32,21 @@ def build(studio: Studio, tab: gr.Tab) -> gr.Dropdown:
             return EMPTY, "", ""
         return viewer_of(studio, name, view, EMPTY), "", asked(studio, name, insides.parts)
 
-    tab.select(lambda: gr.update(choices=gallery.names(studio.folders)), None, run, show_progress="hidden", api_visibility="private")
+    tab.select(
+        lambda: gr.update(choices=gallery.names(studio.folders)),
+        None,
+        run,
+        show_progress="hidden",
+        api_visibility="private",
+    )
     run.change(choose, run, [viewer, drawn, parts], show_progress="minimal", api_visibility="private")
-    spectra.click(lambda name: asked(studio, name, insides.spectra, "make") if name else EMPTY, run, drawn, show_progress="minimal", api_visibility="private")
+    spectra.click(
+        lambda name: asked(studio, name, insides.spectra, "make") if name else EMPTY,
+        run,
+        drawn,
+        show_progress="minimal",
+        api_visibility="private",
+    )
     return run
 
 
@@ -46,5 +58,7 @@ def view(name: str, header: dict) -> str:
     shape = [axis["samples"] or 1 for axis in header["domain"]["axes"]]
     ratio = f"{shape[0]}/{shape[1]}" if kind != "audio" else "5/2"
     place = {"video": "moment", "volume": "slice"}.get(kind, "")
-    return (f'<div data-studio="zoom" data-run="{escape(name)}" data-kind="{kind}" data-place="{place}" style="--ratio:{ratio}">'
-            f'</div>')
+    return (
+        f'<div data-studio="zoom" data-run="{escape(name)}" data-kind="{kind}" data-place="{place}" style="--ratio:{ratio}">'
+        f"</div>"
+    )

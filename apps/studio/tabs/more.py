@@ -8,10 +8,15 @@ from apps.studio import forms
 from apps.studio.offers import Offer, offers
 
 
-def controls(command: str, prefix: str = "", leave: tuple[str, ...] = (), only: str | None = None) -> dict[str, gr.components.Component]:
+def controls(
+    command: str, prefix: str = "", leave: tuple[str, ...] = (), only: str | None = None
+) -> dict[str, gr.components.Component]:
     """A control for each option of a command (of the group `only`), by name; its id is `prefix` and the name, with dashes."""
-    return {offer.name: _control(offer, prefix + offer.name.replace("_", "-")) for offer in offers(command)
-            if offer.name not in leave and (only is None or offer.group == only)}
+    return {
+        offer.name: _control(offer, prefix + offer.name.replace("_", "-"))
+        for offer in offers(command)
+        if offer.name not in leave and (only is None or offer.group == only)
+    }
 
 
 def control(command: str, name: str, prefix: str = "") -> gr.components.Component:
@@ -23,7 +28,9 @@ def _control(offer: Offer, elem_id: str) -> gr.components.Component:
     if offer.switch:
         return gr.Checkbox(label=offer.label, info=offer.info, elem_id=elem_id)
     if offer.choices:
-        return gr.Dropdown(list(offer.choices), value=offer.choices[0], label=offer.label, info=offer.info, elem_id=elem_id)
+        return gr.Dropdown(
+            list(offer.choices), value=offer.choices[0], label=offer.label, info=offer.info, elem_id=elem_id
+        )
     return gr.Textbox(label=offer.label, info=offer.info, placeholder=offer.hint, elem_id=elem_id, lines=1)
 
 
@@ -31,9 +38,11 @@ def method_options(method: gr.Dropdown, kind: gr.State, elem_id: str) -> gr.Stat
     """An accordion with a control for each option of the chosen method that a kind of signal has; the state is for `given`."""
     settings = gr.State({})
     with gr.Accordion("Options of the method", open=False, elem_id=elem_id):
+
         @gr.render(inputs=[method, kind])
         def _(name: str | None, kind: str | None):
             _method_options(name, kind, settings)
+
     return settings
 
 
@@ -54,13 +63,24 @@ def _method_options(name: str | None, kind: str | None, settings: gr.State) -> N
     for option in found:
         info = f"{option.description} ({option.values})" if not option.choices else option.description
         if option.choices:
-            made.append(gr.Dropdown(list(option.choices), value=forms.DEFAULT, label=option.name, info=f"{info}; default {option.default}",
-                                    elem_classes="option"))
+            made.append(
+                gr.Dropdown(
+                    list(option.choices),
+                    value=forms.DEFAULT,
+                    label=option.name,
+                    info=f"{info}; default {option.default}",
+                    elem_classes="option",
+                )
+            )
         else:
-            made.append(gr.Textbox(label=option.name, info=info, placeholder=option.default, elem_classes="option", lines=1))
+            made.append(
+                gr.Textbox(label=option.name, info=info, placeholder=option.default, elem_classes="option", lines=1)
+            )
 
     def collect(*typed):
         return {"method": name, "typed": {option.name: text for option, text in zip(found, typed)}}
 
     for component in made:  # (`input` would not tell of what is pasted or filled in)
-        component.change(collect, made, settings, show_progress="hidden", trigger_mode="always_last", api_visibility="private")
+        component.change(
+            collect, made, settings, show_progress="hidden", trigger_mode="always_last", api_visibility="private"
+        )

@@ -6,4 +6,6 @@ import gradio as gr
 
 
 def build() -> None:
-    gr.HTML('<section class="gallery" data-studio="gallery" aria-label="Runs"><p class="quiet">Looking for runs …</p></section>')
+    gr.HTML(
+        '<section class="gallery" data-studio="gallery" aria-label="Runs"><p class="quiet">Looking for runs …</p></section>'
+    )

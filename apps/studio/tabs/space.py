@@ -31,14 +31,23 @@ def build(studio: Studio, tab: gr.Tab) -> gr.Dropdown:
             run = run_choice("space-run")
             viewer = gr.HTML(EMPTY, elem_id="space-viewer")
         with gr.Column(scale=1, min_width=320, elem_classes="card"):
-            resolution = gr.Slider(32, 256, value=96, step=32, label="Cells along the longest side", elem_id="space-cells")
+            resolution = gr.Slider(
+                32, 256, value=96, step=32, label="Cells along the longest side", elem_id="space-cells"
+            )
             extract = gr.Button("Extract the mesh", elem_id="space-extract")
-            mesh = gr.Model3D(show_label=False, elem_id="space-mesh", height=420, visible="hidden", clear_color=(0.0, 0.0, 0.0, 0.0))
+            mesh = gr.Model3D(
+                show_label=False, elem_id="space-mesh", height=420, visible="hidden", clear_color=(0.0, 0.0, 0.0, 0.0)
+            )
             about = gr.Markdown("", elem_id="space-about")
             cameras = gr.HTML("", elem_id="space-cameras")
 
     def choose(name: str | None):
-        return viewer_of(studio, name, view, EMPTY), gr.update(value=None, visible="hidden"), "", (asked(studio, name, photographed) if name else "")
+        return (
+            viewer_of(studio, name, view, EMPTY),
+            gr.update(value=None, visible="hidden"),
+            "",
+            (asked(studio, name, photographed) if name else ""),
+        )
 
     def make(name: str | None, cells: float):
         if not name:
@@ -46,9 +55,17 @@ def build(studio: Studio, tab: gr.Tab) -> gr.Dropdown:
         file, text = asked(studio, name, lambda run: extracted(run, int(cells)), "make")
         return gr.update(value=file, visible=True), text
 
-    tab.select(lambda: gr.update(choices=gallery.names(studio.folders, SOLID)), None, run, show_progress="hidden", api_visibility="private")
+    tab.select(
+        lambda: gr.update(choices=gallery.names(studio.folders, SOLID)),
+        None,
+        run,
+        show_progress="hidden",
+        api_visibility="private",
+    )
     run.change(choose, run, [viewer, mesh, about, cameras], show_progress="hidden", api_visibility="private")
-    extract.click(make, [run, resolution], [mesh, about], show_progress="minimal", concurrency_limit=1, api_visibility="private")
+    extract.click(
+        make, [run, resolution], [mesh, about], show_progress="minimal", concurrency_limit=1, api_visibility="private"
+    )
     return run
 
 
@@ -79,8 +96,14 @@ def photographed(opened: Opened) -> str:
     file = room("cameras-") / "cameras.png"
     # (letters that can be read at half the size; what is behind shows through, and the dark page turns the colours over)
     with rc_context({"font.size": 17, "savefig.transparent": True}):
-        draw_cameras(file, [camera.pose for camera in cameras], [camera.lens for camera in cameras], tests,
-                     np.array([axis.lower for axis in axes]), np.array([axis.upper for axis in axes]))
+        draw_cameras(
+            file,
+            [camera.pose for camera in cameras],
+            [camera.lens for camera in cameras],
+            tests,
+            np.array([axis.lower for axis in axes]),
+            np.array([axis.upper for axis in axes]),
+        )
     shown = base64.b64encode(file.read_bytes()).decode()
     caption = f"{tests.count(False)} cameras for training, {tests.count(True)} for testing"
     return f'<figure class="drawing"><img alt="Cameras of the scene" src="data:image/png;base64,{shown}"><figcaption>{caption}</figcaption></figure>'

@@ -20,7 +20,9 @@ class Filters(NetworkMethod):
     learning_rate: float = Option(5e-3, gt=0, le=1, description="Adam's step size")
     width: int = Option(128, ge=1, le=4096, description="sines a filter")
     hidden_layers: int = Option(3, ge=1, le=16, description="filters that are multiplied")
-    frequency: float = Option(32.0, gt=0, le=1e4, description="the fastest filters, in radians a unit of [-1, 1], over all of them")
+    frequency: float = Option(
+        32.0, gt=0, le=1e4, description="the fastest filters, in radians a unit of [-1, 1], over all of them"
+    )
 
     def parameters(self, dimensions: int, channels: int) -> int:
         """What `build` will make, counted before: sizes are asked for with --params."""

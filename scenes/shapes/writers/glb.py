@@ -32,16 +32,24 @@ class _Binary:
 
     def view(self, data: np.ndarray | bytes, target: int | None = None) -> int:
         size = data.nbytes if isinstance(data, np.ndarray) else len(data)
-        self.views.append({"buffer": 0, "byteOffset": self.length, "byteLength": size, **({"target": target} if target else {})})
+        self.views.append(
+            {"buffer": 0, "byteOffset": self.length, "byteLength": size, **({"target": target} if target else {})}
+        )
         padding = -size % 4
         self.parts += [data, b"\0" * padding]
         self.length += size + padding
         return len(self.views) - 1
 
-    def accessor(self, array: np.ndarray, component: int, target: int, bounds: bool = False, normalized: bool = False) -> int:
+    def accessor(
+        self, array: np.ndarray, component: int, target: int, bounds: bool = False, normalized: bool = False
+    ) -> int:
         array = np.ascontiguousarray(array)
-        entry = {"bufferView": self.view(array, target), "componentType": component, "count": len(array),
-                 "type": TYPES[array.shape[1] if array.ndim == 2 else 1]}
+        entry = {
+            "bufferView": self.view(array, target),
+            "componentType": component,
+            "count": len(array),
+            "type": TYPES[array.shape[1] if array.ndim == 2 else 1],
+        }
         if normalized:
             entry["normalized"] = True
         if bounds:
@@ -53,15 +61,23 @@ class _Binary:
 def write_glb(path: Path, asset: Asset) -> None:
     """One mesh with a matt material, seen from both sides."""
     binary = _Binary()
-    attributes = {"POSITION": binary.accessor(asset.vertices.astype(np.float32), FLOAT, ARRAY, bounds=True),
-                  "NORMAL": binary.accessor(_unit(asset.normals), FLOAT, ARRAY)}
+    attributes = {
+        "POSITION": binary.accessor(asset.vertices.astype(np.float32), FLOAT, ARRAY, bounds=True),
+        "NORMAL": binary.accessor(_unit(asset.normals), FLOAT, ARRAY),
+    }
     matt: dict = {"metallicFactor": 0.0, "roughnessFactor": 0.9}
     material: dict = {"name": asset.name, "doubleSided": True, "pbrMetallicRoughness": matt}
-    tree: dict = {"asset": {"version": "2.0", "generator": "Field Studio"}, "scene": 0, "scenes": [{"nodes": [0]}],
-                  "nodes": [{"mesh": 0, "name": asset.name}]}
+    tree: dict = {
+        "asset": {"version": "2.0", "generator": "Field Studio"},
+        "scene": 0,
+        "scenes": [{"nodes": [0]}],
+        "nodes": [{"mesh": 0, "name": asset.name}],
+    }
     if asset.uv is not None:
         # glTF has the origin at the upper left.
-        attributes["TEXCOORD_0"] = binary.accessor(np.stack([asset.uv[:, 0], 1 - asset.uv[:, 1]], axis=1).astype(np.float32), FLOAT, ARRAY)
+        attributes["TEXCOORD_0"] = binary.accessor(
+            np.stack([asset.uv[:, 0], 1 - asset.uv[:, 1]], axis=1).astype(np.float32), FLOAT, ARRAY
+        )
     pictures = [picture for picture in (asset.texture, asset.normal_map) if picture is not None]
     if pictures:
         tree["images"] = [{"bufferView": binary.view(png(picture)), "mimeType": "image/png"} for picture in pictures]
@@ -71,16 +87,24 @@ def write_glb(path: Path, asset: Asset) -> None:
         matt["baseColorTexture"] = {"index": 0}
     elif asset.colours is not None:
         linear = np.concatenate([_linear(asset.colours), np.ones((len(asset.colours), 1))], axis=1)
-        attributes["COLOR_0"] = binary.accessor(np.rint(linear * 65535).astype(np.uint16), UINT16, ARRAY, normalized=True)
+        attributes["COLOR_0"] = binary.accessor(
+            np.rint(linear * 65535).astype(np.uint16), UINT16, ARRAY, normalized=True
+        )
     else:
         matt["baseColorFactor"] = list(PALE)
     if asset.normal_map is not None:
         material["normalTexture"] = {"index": len(pictures) - 1}
         attributes["TANGENT"] = binary.accessor(asset.tangents.astype(np.float32), FLOAT, ARRAY)
     indices = binary.accessor(asset.faces.astype(np.uint32).reshape(-1), UINT32, INDICES)
-    tree["meshes"] = [{"name": asset.name, "primitives": [{"attributes": attributes, "indices": indices, "material": 0, "mode": 4}]}]
+    tree["meshes"] = [
+        {"name": asset.name, "primitives": [{"attributes": attributes, "indices": indices, "material": 0, "mode": 4}]}
+    ]
     tree["materials"] = [material]
-    tree["accessors"], tree["bufferViews"], tree["buffers"] = binary.accessors, binary.views, [{"byteLength": binary.length}]
+    tree["accessors"], tree["bufferViews"], tree["buffers"] = (
+        binary.accessors,
+        binary.views,
+        [{"byteLength": binary.length}],
+    )
     text = json.dumps(tree, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 4)
     with atomic_write(path) as temporary, open(temporary, "wb") as file:

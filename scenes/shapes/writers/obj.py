@@ -49,7 +49,9 @@ def _write(path: Path, asset: Asset, painted: bool) -> None:
     places = np.concatenate([asset.vertices, asset.colours], axis=1) if painted else asset.vertices
     corner = asset.faces + 1
     with atomic_write(path) as temporary, open(temporary, "w", encoding="ascii", newline="\n") as file:
-        file.write("# Field Studio\n" + ("" if painted else f"mtllib {path.with_suffix('.mtl').name}\n") + f"o {asset.name}\n")
+        file.write(
+            "# Field Studio\n" + ("" if painted else f"mtllib {path.with_suffix('.mtl').name}\n") + f"o {asset.name}\n"
+        )
         _lines(file, "v " + " ".join(["%.7g"] * 3 + ["%.4f"] * (places.shape[1] - 3)), places)
         _lines(file, "vn %.4f %.4f %.4f", asset.normals)
         if asset.uv is not None:
@@ -63,5 +65,5 @@ def _write(path: Path, asset: Asset, painted: bool) -> None:
 
 def _lines(file, pattern: str, rows: np.ndarray) -> None:
     for start in range(0, len(rows), CHUNK):
-        part = rows[start:start + CHUNK]
+        part = rows[start : start + CHUNK]
         file.write((pattern + "\n") * len(part) % tuple(part.reshape(-1).tolist()))

@@ -12,13 +12,20 @@ from scenes.shapes.writers.asset import Asset
 NAMES = {"<f4": "float", "|u1": "uchar", "<i4": "int", "<f8": "double"}
 
 
-def write_ply(path: Path, columns: dict[str, np.ndarray], faces: np.ndarray | None = None, comments: tuple[str, ...] = ()) -> None:
+def write_ply(
+    path: Path, columns: dict[str, np.ndarray], faces: np.ndarray | None = None, comments: tuple[str, ...] = ()
+) -> None:
     """`columns`: name → `[n]` of float32, float64, uint8 or int32, in this order; `faces` `[F, 3]`."""
     count = len(next(iter(columns.values())))
     table = np.empty(count, [(name, column.dtype.str) for name, column in columns.items()])
     for name, column in columns.items():
         table[name] = column
-    header = ["ply", "format binary_little_endian 1.0", *(f"comment {line}" for line in comments), f"element vertex {count}"]
+    header = [
+        "ply",
+        "format binary_little_endian 1.0",
+        *(f"comment {line}" for line in comments),
+        f"element vertex {count}",
+    ]
     header += [f"property {NAMES[column.dtype.str]} {name}" for name, column in columns.items()]
     if faces is not None:
         header += [f"element face {len(faces)}", "property list uchar int vertex_indices"]
@@ -37,7 +44,10 @@ def columns_of(vertices: np.ndarray, normals: np.ndarray | None, colours: np.nda
     if normals is not None:
         columns |= {f"n{name}": normals[:, k].astype("<f4") for k, name in enumerate("xyz")}
     if colours is not None:
-        columns |= {name: np.rint(np.clip(colours[:, k], 0, 1) * 255).astype("|u1") for k, name in enumerate(("red", "green", "blue"))}
+        columns |= {
+            name: np.rint(np.clip(colours[:, k], 0, 1) * 255).astype("|u1")
+            for k, name in enumerate(("red", "green", "blue"))
+        }
     return columns
 
 
