@@ -120,8 +120,8 @@ def run(trainer, name: str) -> None:
 
 
 def rate_and_distortion(trainer, name: str, signal, steps: int) -> Iterator[dict]:
-    from fields.fit.compress import pack, unpack
     from fields.fit.prune import Pruner
+    from fields.runs.small_file import pack, unpack
 
     def row(what: str, bits: int) -> dict:
         content = pack(trainer.field, trainer.method, bits)
@@ -161,7 +161,7 @@ def stored_steps(name: str, modulated: bool) -> dict[str, float]:
 
 def drawing():
     """Sixteen frames of discs that move over a slope of colours, 128 x 64, from a formula."""
-    from scenes.video import Video
+    from scenes.video.signal import Video
 
     y, x = np.mgrid[:64, :128]
     frames = np.stack([np.stack([x * 1.5, y * 3.0, 40 + 0 * x], -1) for _ in range(16)])

@@ -130,8 +130,8 @@ def train_to_target(source: str, who: str) -> dict:
     import scenes
     from benchmarks.baselines.hash_grid import TorchStep
     from fields.fit.fit import prepare
-    from fields.fit.metrics import psnr
-    from fields.raster import picture
+    from fields.fit.metrics.samples import psnr
+    from fields.render.raster import picture
 
     image = scenes.load(source)
     trainer, _ = prepare(image, "hashgrid", seconds=30)

@@ -50,10 +50,10 @@ def measure(name: str, steps: int = STEPS) -> dict:
     from apps.studio.forms import prepared
     from fields.fit.estimate import memory_estimate
     from fields.fit.fit import fit_field
-    from fields.fit.kinds import import_packages
-    from fields.fit.peak import PeakMemory
+    from fields.kinds import import_packages
     from fields.methods.radiance import stored_parameters
-    from scenes.image import Image
+    from fields.runs.peak_memory import PeakMemory
+    from scenes.image.signal import Image
 
     source, method, options, parameters = CASES[name]
     with tempfile.TemporaryDirectory() as folder:

@@ -77,10 +77,10 @@ def shape_agreement(run: Path, mesh: Path, size: int = SIZE, views: int = VIEWS,
     """
     import torch
 
-    from fields.fit.run import load_field
-    from fields.output.shape import camera
+    from fields.export.outputs.shape import camera
     from fields.render.sphere_trace import headlight, render_shape
     from fields.render.surface_field import surface_field
+    from fields.runs.run import load_field
     from fields.surface.implicit import frame_of
 
     field = load_field(run)
@@ -105,8 +105,8 @@ def radiance_agreement(
     run: Path, mesh: Path, size: int | None = None, views: int = VIEWS, keep: Path | None = None
 ) -> dict:
     """The same of a scene's test views: the mesh's colours as they are, where the field is opaque to more than a half."""
-    from fields.fit.run import load_field
-    from fields.output.radiance import RadianceOutput
+    from fields.export.outputs.radiance import RadianceOutput
+    from fields.runs.run import load_field
     from scenes.posed.cameras import PathCamera, resized
 
     output = RadianceOutput(load_field(run), run)

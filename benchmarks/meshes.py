@@ -114,7 +114,7 @@ def one(run: str, resolution: int, who: str) -> dict:
     import time
 
     from fields.fit.fit import reopen
-    from fields.fit.run import Run
+    from fields.runs.run import Run
     from fields.surface.implicit import implicit_shape
     from fields.surface.quality import against_field, against_source
     from fields.surface.surface_mesh import surface_mesh

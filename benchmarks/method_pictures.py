@@ -50,7 +50,7 @@ def main() -> None:
 
 def draw(name: str) -> None:
     import fields
-    from fields.fit.kinds import objective_for
+    from fields.kinds import objective_for
     from fields.methods.registry import make_method, method_class
 
     signal = signal_for(method_class(name))
@@ -71,7 +71,7 @@ def draw(name: str) -> None:
         _kernels(signal, result.field)
     if name == "nstr":
         from benchmarks.papers.pictures import split
-        from fields.output.maps import draw_map
+        from fields.export.outputs.maps import draw_map
 
         options = {"waves": 56, "width": 56, "nodes": 8, "learning_rate": 2e-3, "batch": 4096}
         halves = fields.fit_field(split(256), make_method(name, options), steps=STEPS)
@@ -115,8 +115,8 @@ OTHERS = {"fresh": _fresh, "heads": _heads}
 
 
 def signal_for(method):
-    from scenes.video import Video
-    from scenes.volume import Volume
+    from scenes.video.signal import Video
+    from scenes.volume.signal import Volume
 
     if method.kinds == ("video",):
         y, x = (np.mgrid[0:64, 0:96] + 0.5) / 64

@@ -133,7 +133,7 @@ class Source:
 
     def student(self, teacher: str, into: str, way: str, times: float = 1, **options) -> dict:
         from fields.distill import distill_field
-        from fields.fit.kinds import objective_for
+        from fields.kinds import objective_for
 
         def measured() -> dict:
             result = distill_field(

@@ -228,7 +228,7 @@ def target(source: str, who: str) -> dict:
 def peer(source: str, checkout: str) -> dict:
     import scenes
     from benchmarks.baselines.hashnerf import to_target
-    from fields.fit.radiance import watched
+    from fields.fit.objectives.radiance import watched
 
     views, stride = watched(scenes.load(source, "radiance"))
     return to_target(
@@ -285,8 +285,8 @@ def frame(source: str, seconds: str) -> dict:
     import statistics
 
     import scenes
+    from fields.export.outputs.radiance import RadianceOutput
     from fields.fit.fit import fit_field
-    from fields.output.radiance import RadianceOutput
     from scenes.posed.cameras import PathCamera, resized
 
     scene = scenes.load(source, "radiance")
@@ -304,11 +304,11 @@ def frame(source: str, seconds: str) -> dict:
 
 def parts(source: str, warm: str) -> dict:
     """What a step spends its time on, after `warm` of them, as shares."""
-    import fields.fit.radiance as fitting
+    import fields.fit.objectives.radiance as fitting
     import fields.ops.grid_mlp as trunk
     import fields.ops.mlp as head
-    import fields.render.occupancy as occupancy
     import fields.render.volume as volume
+    import fields.sampling.occupancy as occupancy
     import scenes
     from fields.fit.fit import prepare
 

@@ -21,7 +21,7 @@ def report(benchmark: str, rows: list[dict]) -> dict:
     """`rows` have id, value, unit and, where there is a peer, against, against_value and ratio (above 1: we are better)."""
     import torch
 
-    from fields.fit.machine import machine, versions
+    from fields.runs.machine import machine, versions
 
     here = machine()
     return {

@@ -30,9 +30,13 @@ CASES = {
 }
 TURN_SECONDS, TURNS = 5.0, 4
 PAINT, VISITS, PAINT_SECONDS = "first-paint", 9, 3.0
-BROWSER = (
-    ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
-)
+BROWSER = [
+    "--no-sandbox",
+    "--use-gl=angle",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+    "--ignore-gpu-blocklist",
+]
 ASK_SECONDS = 0.5
 
 

@@ -24,9 +24,9 @@ def measure(quick: bool) -> dict:
 
     import fields
     import scenes
-    from fields.fit.metrics import psnr
-    from fields.raster import picture
-    from scenes.image import Image
+    from fields.fit.metrics.samples import psnr
+    from fields.render.raster import picture
+    from scenes.image.signal import Image
 
     names = (KODAK if IMAGES.is_dir() else STAND_INS)[: 2 if quick else None]
     rows = []

@@ -10,19 +10,19 @@ Names load on first use, so that importing the package does not import torch.
 from importlib import import_module
 
 _PLACES = {
-    "Field": "fields.field",
-    "PointField": "fields.field",
-    "RadianceField": "fields.field",
-    "FrameField": "fields.field",
+    "Field": "fields.models.field",
+    "PointField": "fields.models.field",
+    "RadianceField": "fields.models.field",
+    "FrameField": "fields.models.field",
     "Method": "fields.methods.base",
     "make_method": "fields.methods.registry",
     "method_names": "fields.methods.registry",
-    "Objective": "fields.fit.objective",
+    "Objective": "fields.fit.objectives.base",
     "Trainer": "fields.fit.trainer",
-    "Run": "fields.fit.run",
+    "Run": "fields.runs.run",
     "fit_field": "fields.fit.fit",
     "Fit": "fields.fit.fit",
-    "load_field": "fields.fit.run",
+    "load_field": "fields.runs.run",
 }
 __all__ = list(_PLACES)
 

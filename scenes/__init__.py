@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 # Who opens each kind of signal: "module:function", called with the source and the options.
 LOADERS = {
-    "image": "scenes.image:open_image",
-    "audio": "scenes.audio:open_audio",
-    "volume": "scenes.volume:open_volume",
-    "video": "scenes.video:open_video",
-    "shape": "scenes.shape:open_shape",
-    "radiance": "scenes.radiance:open_radiance",
+    "image": "scenes.image.signal:open_image",
+    "audio": "scenes.audio.signal:open_audio",
+    "volume": "scenes.volume.signal:open_volume",
+    "video": "scenes.video.signal:open_video",
+    "shape": "scenes.shape.signal:open_shape",
+    "radiance": "scenes.posed.signal:open_radiance",
 }
 
 
@@ -32,7 +32,7 @@ def load(source: str | os.PathLike, kind: str = "auto", **options) -> Signal:
     """The signal of a SOURCE: a file, or skimage:NAME for a photograph that comes with scikit-image.
 
     `kind` is a key of `LOADERS`, or "auto" to tell from the content. `options` are the loader's own (for pictures those
-    of `scenes.image.open_image`). Raises BadInput where the source, the kind or an option cannot be used.
+    of `scenes.image.signal.open_image`). Raises BadInput where the source, the kind or an option cannot be used.
     """
     if kind == "auto":
         kind, _ = recognise(source)

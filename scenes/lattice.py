@@ -9,7 +9,7 @@ import numpy as np
 
 from scenes.domain import Channels, Domain
 from scenes.errors import BadInput
-from scenes.files import digest_of, state_of
+from scenes.io.files import digest_of, state_of
 from scenes.sampling import StratifiedSampler, places, withhold
 from scenes.signal import Signal
 

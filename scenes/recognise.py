@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from scenes.files import PROCEDURAL, SAMPLES, input_file, read_head
+from scenes.io.files import PROCEDURAL, SAMPLES, input_file, read_head
 
 FILMS = (".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi", ".mpg", ".mpeg")
 SOUNDS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".mp3")
@@ -28,7 +28,7 @@ class Look:
 def _radiance(look: Look) -> str | None:
     """Photographs with their cameras; before the rule of clips, as a folder of pictures may be both."""
     if look.path.is_dir():
-        from scenes.posed.open import posed_folder
+        from scenes.posed.read import posed_folder
 
         found = posed_folder(look.path)
         return found and found[0]
@@ -68,8 +68,8 @@ def _audio(look: Look) -> str | None:
 
 def _video(look: Look) -> str | None:
     if look.path.is_dir():
-        from scenes.clips.read import picture_files
-        from scenes.shapes.read import shape_files
+        from scenes.shape.read import shape_files
+        from scenes.video.read import picture_files
 
         # Pictures beside a single mesh are its textures.
         count = 0 if len(shape_files(look.path)) == 1 else len(picture_files(look.path))
@@ -88,7 +88,7 @@ def _video(look: Look) -> str | None:
 def _gif_frames(path: Path) -> int:
     from PIL import Image
 
-    from scenes.quiet import quiet
+    from scenes.io.quiet import quiet
 
     try:
         with quiet(), Image.open(path) as opened:
@@ -116,7 +116,7 @@ def _stack(path: Path) -> int:
     """How many pages a TIFF has, if they are grey, equal in size and at least three; else 0."""
     import tifffile
 
-    from scenes.quiet import quiet
+    from scenes.io.quiet import quiet
 
     try:
         with quiet(), tifffile.TiffFile(path) as opened:
@@ -141,7 +141,7 @@ SHAPES = {
 def _shape(look: Look) -> str | None:
     """A .ply counts whatever it holds: with faces it is a mesh, else a point cloud."""
     if look.path.is_dir():
-        from scenes.shapes.read import shape_files
+        from scenes.shape.read import shape_files
 
         files = shape_files(look.path)
         return f"a folder with {files[0].name}" if len(files) == 1 else None

@@ -94,7 +94,7 @@ def run(options: argparse.Namespace) -> dict:
     from apps.cli.sources import default_out
     from fields.distill import distill as distilling
     from fields.fit.fit import finish, open_other
-    from fields.fit.run import Run
+    from fields.runs.run import Run
 
     started = time.perf_counter()
     if options.resume:

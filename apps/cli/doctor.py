@@ -30,9 +30,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> dict:
     import torch
 
-    from fields.fit.machine import machine, versions
     from fields.ops import backends
     from fields.ops.selftest import hash_grid_parity
+    from fields.runs.machine import machine, versions
 
     report = {
         "machine": machine(),

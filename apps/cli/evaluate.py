@@ -24,7 +24,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> dict:
-    from fields.fit.run import Run
+    from fields.runs.run import Run
 
     kept = Run.open(options.run_folder)
 

@@ -117,15 +117,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> dict:
-    from fields.fit.run import Run
+    from fields.runs.run import Run
 
     kept = Run.open(options.run_folder)
 
     import time
 
-    from apps.cli.written import tell_written
-    from apps.export.base import Request, Source
-    from apps.export.formats import default_ending, export
+    from apps.cli.reported import tell_written
+    from fields.export.base import Request, Source
+    from fields.export.formats import default_ending, export
     from fields.fit.fit import resolve_device
 
     source = Source(kept, kept.load_field(resolve_device(options.device)), kept.header["kind"])

@@ -17,12 +17,12 @@ from pathlib import Path
 
 import scenes
 from apps.cli import types
-from fields.fit.kinds import COMPRESSED, default_method, import_packages
-from fields.fit.rate import bits_per_pixel
+from fields.kinds import COMPRESSED, default_method, import_packages
 from fields.methods.registry import make_method
+from fields.runs.bit_rate import bits_per_pixel
 from scenes.domain import Domain
 from scenes.errors import BadInput
-from scenes.files import read_head
+from scenes.io.files import read_head
 
 HELP = "fit a field to a signal"
 EPILOG = """\
@@ -166,7 +166,7 @@ def run(options: argparse.Namespace) -> dict:
     import fields.fit.fit as fitting
     from apps.cli.progress import FitProgress
     from apps.cli.sources import find_run
-    from fields.fit.run import Run
+    from fields.runs.run import Run
 
     if options.kind != "auto":
         import_packages(options.kind)
@@ -230,7 +230,7 @@ def stop_on_signals(trainer):
 def _begin(options: argparse.Namespace, started: float):
     import fields.fit.fit as fitting
     from apps.cli.sources import default_out
-    from fields.fit.run import Run
+    from fields.runs.run import Run
 
     signal = scenes.load(options.source, options.kind, **loading(options))
     if options.start and (options.method or options.params):
@@ -289,7 +289,7 @@ def _repeat(options: argparse.Namespace, started: float):
     """The same source, method, options, seed and number of steps as an earlier run, in a folder of its own."""
     import fields.fit.fit as fitting
     from apps.cli.sources import default_out
-    from fields.fit.run import Run
+    from fields.runs.run import Run
 
     earlier = Run.open(Path(options.source))
     header = earlier.header

@@ -32,7 +32,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> dict:
-    from scenes.posed.open import is_posed
+    from scenes.posed.read import is_posed
 
     folder = Path(options.run_folder)
     if (
@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> dict:
         and is_posed(options.run_folder)
     ):
         return _scene(options)
-    from fields.fit.run import Run
+    from fields.runs.run import Run
 
     kept = Run.open(folder)
     stored = kept.metrics()
@@ -63,7 +63,7 @@ def _plot_run(kept, wanted: str) -> Path:
     """From the cameras that lie beside the run: the photographs need not be there."""
     import numpy as np
 
-    from fields.output.cameras import draw_cameras
+    from fields.export.outputs.cameras import draw_cameras
 
     out = Path(wanted or kept.beside("cameras.png"))
     cameras = kept.cameras()
@@ -88,9 +88,9 @@ def _scene(options: argparse.Namespace) -> dict:
     """Of photographs with their cameras."""
     import numpy as np
 
-    from fields.output.cameras import draw_scene
+    from fields.export.outputs.cameras import draw_scene
     from scenes.posed.box import focus
-    from scenes.radiance import open_radiance
+    from scenes.posed.signal import open_radiance
 
     signal = open_radiance(options.run_folder)
     scene, box = signal.views, signal.box

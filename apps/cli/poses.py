@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> dict:
 
     from scenes.posed.box import scene_box
     from scenes.posed.find import find_poses
-    from scenes.posed.open import is_posed, open_posed
+    from scenes.posed.read import is_posed, open_posed
     from scenes.posed.write import check_empty, write_scene
 
     out = options.out or Path(f"{Path(options.source.rpartition(':')[2]).stem}-posed")
@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> dict:
             for warning in found.warnings:
                 print(f"warning: {warning}", file=sys.stderr)
         write_scene(out, scene)
-    from fields.output.cameras import draw_scene
+    from fields.export.outputs.cameras import draw_scene
 
     draw_scene(out / "cameras.png", scene, scene_box(scene))
     report |= {

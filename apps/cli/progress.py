@@ -10,9 +10,9 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from fields.fit.kinds import output_for
-from fields.fit.run import Run
 from fields.fit.trainer import Trainer
+from fields.kinds import output_for
+from fields.runs.run import Run
 from scenes.signal import Signal
 
 REFRESH_SECONDS = 0.1

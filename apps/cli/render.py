@@ -88,16 +88,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> dict:
-    from fields.fit.run import Run
+    from fields.runs.run import Run
 
     kept = Run.open(options.run_folder)
 
     import time
 
-    from apps.cli.written import tell_written
+    from apps.cli.reported import tell_written
+    from fields.export.outputs.base import Request
     from fields.fit.fit import resolve_device
-    from fields.fit.kinds import output_for
-    from fields.output.base import Request
+    from fields.kinds import output_for
 
     kind = kept.header["kind"]
     output = output_for(kind, kept.load_field(resolve_device(options.device)), kept.path)

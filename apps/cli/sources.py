@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import chain, count
 from pathlib import Path
 
-from fields.fit.run import Run
+from fields.runs.run import Run
 from scenes.errors import BadInput
 
 RUNS = Path("runs")

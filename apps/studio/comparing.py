@@ -7,8 +7,8 @@ from pathlib import Path
 from apps.studio.jobs import Job
 from fields.compare.comparison import Comparison, Plan
 from fields.compare.report import body, subtitle, write_report
-from fields.fit.run import Run
 from fields.fit.trainer import Trainer
+from fields.runs.run import Run
 
 
 class CompareJob(Job):

@@ -9,8 +9,8 @@ from apps.studio.jobs import FitJob
 from fields.distill import distill
 from fields.distill.stages import Stages
 from fields.fit.fit import Fit, open_other
-from fields.fit.run import Run
 from fields.fit.trainer import Trainer
+from fields.runs.run import Run
 from scenes.signal import Signal
 
 DATA = "also_scored_on"  # what a run's header calls the data of its order

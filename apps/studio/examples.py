@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from apps.studio.folders import Folders
-from scenes.atomic import atomic_write
+from scenes.io.atomic import atomic_write
 
 READY = {
     "Astronaut, a photograph": "skimage:astronaut",
@@ -44,7 +44,7 @@ def source(name: str, folders: Folders) -> str:
 
 def _bells(path: Path) -> None:
     """Four struck bells, each a sum of decaying partials."""
-    from scenes.sounds import write_sound
+    from scenes.audio.write import write_sound
 
     t = np.arange(3 * RATE) / RATE
     sound = np.zeros_like(t)
@@ -57,7 +57,7 @@ def _bells(path: Path) -> None:
 
 def _ripples(path: Path) -> None:
     """Two seconds of coloured ripples crossing."""
-    from scenes.clips.write import write_clip
+    from scenes.video.write import write_clip
 
     y, x = np.mgrid[0:96, 0:128] / 96
 

@@ -8,13 +8,13 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from apps.export import base, formats
-from apps.export.capabilities import can
-from apps.studio.looks import Opened
-from fields.fit.kinds import output_for
-from fields.fit.run import Run
-from fields.output import radiance, shape
-from fields.output.base import Request
+from apps.studio.view_renderer import Opened
+from fields.export import base, formats
+from fields.export.capabilities import can
+from fields.export.outputs import radiance, shape
+from fields.export.outputs.base import Request
+from fields.kinds import output_for
+from fields.runs.run import Run
 from scenes.errors import BadInput
 
 WEIGHTS = "weights, and how to build the field again (.safetensors)"
@@ -91,7 +91,7 @@ def estimate(run: Run, choice: Choice, scale: float, cells: int) -> str:
     if choice.size == "cells":
         return f"up to {cells} cells along the longest side: {cells**3 * BYTES_A_CELL / 1e6:,.0f} MB of values while it is made"
     if choice.form == "splat":
-        from apps.export.splats import SPLATS
+        from fields.export.splats import SPLATS
 
         return f"up to {SPLATS:,} Gaussians, {SPLATS * BYTES_A_SPLAT / 1e6:.0f} MB"
     if choice.size != "scale":

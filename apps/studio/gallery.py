@@ -6,13 +6,13 @@ import json
 import shutil
 from pathlib import Path
 
-from apps.studio.clearing import clear
+from apps.studio.cleanup import clear
 from apps.studio.comparing import CompareJob, plan_of
 from apps.studio.distilling import DistillJob, DistillOrder
 from apps.studio.folders import Folders, checked
 from apps.studio.jobs import FitJob, FitOrder, Job, Queue
 from fields.compare.comparison import HEADER, Comparison
-from fields.fit.run import Run
+from fields.runs.run import Run
 from scenes.errors import BadInput
 
 MOST = 200

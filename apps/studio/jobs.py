@@ -19,13 +19,13 @@ import numpy as np
 import fields.fit.fit as fitting
 import scenes
 from apps.studio.folders import Folders
-from apps.studio.pictures import quick, same_size, webp
+from apps.studio.images import quick, same_size, webp
 from fields.compare.pictures import error_map
 from fields.distill import distill
 from fields.fit.callbacks import PREVIEW_SIDE
-from fields.fit.run import Run
 from fields.fit.trainer import Trainer
 from fields.methods.registry import make_method
+from fields.runs.run import Run
 from scenes.errors import BadInput
 
 # A live picture twice a second at most, and this share of the time at most.

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
-from apps.studio.tabs import compare, distil, export, fit, inside, runs, space
+from apps.studio.tabs import compare, export, fit, runs, space
+from apps.studio.tabs import distill as distil
+from apps.studio.tabs import inspect as inside
 
 if TYPE_CHECKING:
     from apps.studio.server import Studio

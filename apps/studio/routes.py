@@ -14,9 +14,9 @@ from apps.studio import examples, gallery
 from apps.studio.comparing import CompareJob, preview_of
 from apps.studio.distilling import DistillJob
 from apps.studio.folders import Folders
+from apps.studio.images import media_type, webp
 from apps.studio.jobs import FitJob, Job, Queue
-from apps.studio.looks import Looks, around, window
-from apps.studio.pictures import media_type, webp
+from apps.studio.view_renderer import Looks, around, window
 from fields.compare.chart import SMALL, Line, svg
 from scenes.errors import BadInput
 

@@ -11,14 +11,14 @@ import gradio as gr
 import uvicorn
 from fastapi import FastAPI
 
-from apps.studio.clearing import clear
+from apps.studio.access import LOOPBACK, Guard
+from apps.studio.cleanup import clear
 from apps.studio.folders import Folders
-from apps.studio.guard import LOOPBACK, Guard
 from apps.studio.jobs import Queue
-from apps.studio.looks import Looks
 from apps.studio.routes import routes, told
 from apps.studio.theme import theme
 from apps.studio.uploads import MOST_BYTES
+from apps.studio.view_renderer import Looks
 from scenes.errors import BadInput
 
 HEAD = """<meta name="color-scheme" content="light dark">

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from apps.studio.folders import Folders, cleaned
 from scenes.errors import BadInput
+from scenes.io.unpack import Limits, unpack
 from scenes.recognise import FILMS, SHAPES, SOUNDS
-from scenes.unpack import Limits, unpack
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".gif", ".exr", ".hdr", ".bmp")
 VOLUMES = (".npy", ".npz", ".nrrd", ".nii", ".gz")

@@ -230,7 +230,7 @@ def _frames_psnr(clip, method, frozen: bool, steps: int, seed: int) -> tuple[flo
 
 def _clip(fading: bool):
     """A disc and a bar that move over a gradient; if it fades, every frame at another brightness and contrast."""
-    from scenes.video import Video
+    from scenes.video.signal import Video
 
     y, x = (np.mgrid[0:64, 0:64] + 0.5) / 64
     frames = np.empty((16, 64, 64, 3), np.float32)
@@ -304,7 +304,7 @@ def halves(size: str) -> list[dict]:
 def discs(seeds: int, steps: int = 400, only: tuple[str, ...] = ()) -> list[dict]:
     """Four discs on circles and a ripple of brightness over 12 frames of 24 x 24; the grids have five nodes along time alone."""
     from fields.methods.registry import make_method
-    from scenes.video import Video
+    from scenes.video.signal import Video
 
     y, x = (np.mgrid[0:24, 0:24] + 0.5) / 24
     frames = np.empty((12, 24, 24, 3), np.float32)

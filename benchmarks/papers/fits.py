@@ -9,7 +9,7 @@ from statistics import mean, stdev
 
 import numpy as np
 
-from scenes.image import Image
+from scenes.image.signal import Image
 from scenes.signal import Signal
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"

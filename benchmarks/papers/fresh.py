@@ -170,7 +170,7 @@ def measure(size: str) -> list[dict]:
 
 def _both(image, recipe, steps: int, seed: int) -> tuple[float, float]:
     """PSNR over the pixels that were trained on, and over those that were held out."""
-    from fields.raster import picture
+    from fields.render.raster import picture
 
     result = fitted(image, recipe, steps=steps, seed=seed)
     error = (picture(result.field, image.width, image.height).clip(0, 1) - image.values())[image.valid]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from benchmarks.papers.fits import photograph
-from scenes.image import Image
+from scenes.image.signal import Image
 
 
 def _centres(side: int) -> tuple[np.ndarray, np.ndarray]:

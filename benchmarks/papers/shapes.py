@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from scenes.shape import Shape
+from scenes.shape.signal import Shape
 
 ARMADILLO = Path(__file__).resolve().parents[3] / "shared" / "data" / "meshes" / "armadillo.obj"
 NEAR = 0.02

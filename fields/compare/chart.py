@@ -113,7 +113,7 @@ def png(lines: Sequence[Line], x: str, y: str, path: Path, logarithmic: bool = F
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    from scenes.atomic import atomic_write
+    from scenes.io.atomic import atomic_write
 
     figure = Figure((8, 4), layout="constrained")
     axes = figure.subplots()

@@ -19,15 +19,15 @@ import numpy as np
 import fields.fit.fit as fitting
 import scenes
 from fields.compare.curve import Curve
-from fields.fit.machine import machine, versions
-from fields.fit.peak import PeakMemory
-from fields.fit.run import Run, read_json, write_json
 from fields.fit.trainer import Trainer
 from fields.methods.base import Method
 from fields.methods.radiance import build_field, sized_field, stored_parameters
 from fields.methods.registry import make_method
-from scenes.atomic import atomic_write
+from fields.runs.machine import machine, versions
+from fields.runs.peak_memory import PeakMemory
+from fields.runs.run import Run, read_json, write_json
 from scenes.errors import BadInput
+from scenes.io.atomic import atomic_write
 from scenes.signal import Signal
 
 FORMAT = 1

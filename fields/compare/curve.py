@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from fields.fit.trainer import Trainer
-from scenes.atomic import atomic_write_bytes
+from scenes.io.atomic import atomic_write_bytes
 
 # Of a fit's time at most; the first row after the first step, each next one after this share more of the time.
 COST = 0.03

@@ -15,7 +15,7 @@ from fields.compare.comparison import HEADER, Comparison
 from fields.compare.curve import read_curve
 from fields.compare.pictures import crop_sheet, error_map, shown, worst_places
 from fields.compare.table import best, columns, summary, written
-from scenes.atomic import atomic_write, atomic_write_bytes
+from scenes.io.atomic import atomic_write, atomic_write_bytes
 
 PAGE = "comparison.html"
 MEASURES = {"psnr": "PSNR of fixed samples, dB", "snr": "SNR of fixed samples, dB", "loss": "loss of fixed samples"}

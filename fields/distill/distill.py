@@ -12,16 +12,16 @@ from fields.distill.objective import StagedObjective
 from fields.distill.stages import Stages
 from fields.distill.teacher import KINDS, teacher_signal
 from fields.distill.trainer import Distiller
-from fields.field import Field, RadianceField
 from fields.fit.fit import DEFAULT_SECONDS, Fit, build, finish, new_run, resolve_device, score
-from fields.fit.kinds import objective_for
-from fields.fit.run import Run, write_json
 from fields.fit.trainer import Trainer
+from fields.kinds import objective_for
 from fields.methods.base import Method
 from fields.methods.radiance import sized_field
 from fields.methods.registry import make_method
+from fields.models.field import Field, RadianceField
+from fields.runs.run import Run, write_json
 from scenes.errors import BadInput
-from scenes.files import digest_of
+from scenes.io.files import digest_of
 from scenes.signal import Signal
 
 

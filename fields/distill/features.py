@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from fields.field import Field
+from fields.models.field import Field
 from fields.networks.mlp import MLP
 from fields.networks.skip_mlp import SkipMLP
 

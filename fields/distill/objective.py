@@ -10,9 +10,9 @@ from torch import Tensor
 
 from fields.distill.features import FeatureMatch, last_features, output_layer
 from fields.distill.stages import FEATURES, RENDERED, VALUES, Stages
-from fields.field import Field
-from fields.fit.objective import Objective
+from fields.fit.objectives.base import Objective
 from fields.methods.base import Method
+from fields.models.field import Field
 
 
 class StagedObjective(Objective):

@@ -5,19 +5,19 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from fields.distill.answers import Answer, Answers
-from fields.distill.hard import HardCameras, HardRays, heaviest
+from fields.distill.hard_samples import HardCameras, HardRays, heaviest
 from fields.distill.stages import FEATURES, RENDERED, VALUES, Stages
-from fields.fit.radiance import FEWEST_RAYS, MOST_RAYS, PASSED_OVER, RadianceObjective, RayBatch
+from fields.distill.teacher_cache import Answer, Answers
+from fields.fit.objectives.radiance import FEWEST_RAYS, MOST_RAYS, PASSED_OVER, RadianceObjective, RayBatch
 from fields.methods.base import Method
+from fields.models.radiance import EncodedRadiance, density_of
 from fields.ops.composite import composite, weights_of
 from fields.ops.march import pack_cells
 from fields.ops.packed import Samples
-from fields.radiance_field import EncodedRadiance, density_of
-from fields.render.occupancy import OccupancyGrid
-from fields.render.proposal import envelope_loss
 from fields.render.volume import THRESHOLD
-from scenes.radiance import Rays
+from fields.sampling.occupancy import OccupancyGrid
+from fields.sampling.proposal import envelope_loss
+from scenes.posed.signal import Rays
 
 # Logarithms of density are compared within these: all that is emptier is empty, all that is denser is solid. The authors' [-2, 7], whose
 # cube has sides of 2 where ours has 1.

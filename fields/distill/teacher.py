@@ -7,23 +7,23 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from fields.field import Field, PointField
-from fields.fit.run import Run
-from fields.raster import centres, lattice, picture
+from fields.models.field import Field, PointField
+from fields.render.raster import centres, lattice, picture
 from fields.render.sphere_trace import in_chunks, normals_of
 from fields.render.surface_field import surface_field
-from scenes.audio import Audio
-from scenes.colour import to_bytes
+from fields.runs.run import Run
+from scenes.audio.signal import Audio
 from scenes.errors import BadInput
-from scenes.image import Image
+from scenes.image.color import to_bytes
+from scenes.image.signal import Image
 from scenes.sampling import StratifiedSampler
-from scenes.shape import FEWEST_SAMPLES, NORMALS, SPACES, SURFACE, TRAINING, Shape, generator
-from scenes.shapes.geometry import Mesh
-from scenes.shapes.samples import training_places
-from scenes.shapes.surface import MeshSurface
+from scenes.shape.geometry import Mesh
+from scenes.shape.samples import training_places
+from scenes.shape.signal import FEWEST_SAMPLES, NORMALS, SPACES, SURFACE, TRAINING, Shape, generator
+from scenes.shape.surface import MeshSurface
 from scenes.signal import Signal
-from scenes.video import Video
-from scenes.volume import Volume
+from scenes.video.signal import Video
+from scenes.volume.signal import Volume
 
 # Cells along an axis of the mesh that tells where a shape's surface is, for sampling and for the metrics.
 RESOLUTION = 256
@@ -68,7 +68,7 @@ def _volume(teacher: PointField) -> Volume:
 
 
 def _video(teacher: Field) -> Video:
-    from fields.output.video import VideoOutput
+    from fields.export.outputs.video import VideoOutput
 
     width, height, count = teacher.domain.shape
     frames, show = np.empty((count, height, width, 3), np.uint8), VideoOutput(teacher)

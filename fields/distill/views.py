@@ -6,14 +6,14 @@ import numpy as np
 from torch import Tensor
 from torch.nn.functional import adaptive_max_pool3d, max_pool3d
 
-from fields.fit.run import Run
-from fields.output.radiance import RadianceOutput
-from fields.radiance_field import EncodedRadiance
+from fields.export.outputs.radiance import RadianceOutput
+from fields.models.radiance import EncodedRadiance
+from fields.runs.run import Run
 from scenes.errors import BadInput
 from scenes.posed.cameras import CAMERAS, PathCamera
 from scenes.posed.rays import directions_of
+from scenes.posed.signal import RadianceScene, Rays
 from scenes.posed.view import PosedViews, View
-from scenes.radiance import RadianceScene, Rays
 
 # A step's rays go through random pixels of so many random cameras.
 CAMERAS_A_STEP = 16

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from fields.encoders.opening import gates, opened
+from fields.encoders.coarse_to_fine import gates, opened
 from fields.ops.factor_grid import factor_grid
 from fields.ops.factor_layout import FactorLayout
 

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from fields.sizes import frequency_outputs
+from fields.networks.sizes import frequency_outputs
 
 
 class Identity(nn.Module):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from fields.encoders.opening import gates, opened
+from fields.encoders.coarse_to_fine import gates, opened
 from fields.ops.grid_layout import GridLayout
 from fields.ops.hash_grid import entries_of, hash_grid
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 
-from fields.fit.run import Run
 from fields.fit.trainer import Trainer
-from scenes.atomic import atomic_write
+from fields.runs.run import Run
+from scenes.io.atomic import atomic_write
 
 LOG_SECONDS = 0.5
 CHECKPOINT_SECONDS = 10.0

@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fields.field import Field, FrameField, PointField, RadianceField
-from fields.fit.objective import Objective
-from fields.fit.run import load_field, save_field
+from fields.fit.objectives.base import Objective
 from fields.fit.trainer import Trainer
 from fields.methods.base import Method
+from fields.models.field import Field, FrameField, PointField, RadianceField
+from fields.runs.run import load_field, save_field
 from scenes.procedural import Waves
 
 SHAPES = {1: (512,), 2: (40, 48), 3: (12, 16, 14), 4: (6, 8, 7, 5)}

@@ -10,17 +10,17 @@ from pathlib import Path
 import torch
 
 import scenes
-from fields.field import Field
 from fields.fit.callbacks import Checkpointer, History, Previewer
 from fields.fit.fresh import apply_fresh, save_spectra
-from fields.fit.kinds import default_method, objective_for
-from fields.fit.machine import machine, refuse_too_large, versions
-from fields.fit.run import Run
-from fields.fit.storage import decode_state, stored_state
 from fields.fit.trainer import Trainer
+from fields.kinds import default_method, objective_for
 from fields.methods.base import Method
 from fields.methods.radiance import build_field, sized_field, stored_parameters
 from fields.methods.registry import make_method
+from fields.models.field import Field
+from fields.runs.machine import machine, refuse_too_large, versions
+from fields.runs.run import Run
+from fields.runs.storage import decode_state, stored_state
 from scenes.errors import BadInput
 from scenes.signal import Signal
 

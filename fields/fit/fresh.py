@@ -91,7 +91,7 @@ def save_spectra(choice: Choice, option: str, path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    from scenes.atomic import atomic_write
+    from scenes.io.atomic import atomic_write
 
     figure = Figure((9, 3.4), layout="constrained")
     spectra, distances = figure.subplots(1, 2)

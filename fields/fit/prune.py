@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from fields.field import Field
+from fields.models.field import Field
 from scenes.errors import BadInput
 
 # When a fit that is to keep only a share of its weights drops the others, as a share of its steps.

@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image
 
 from fields.fit.callbacks import LOG_SECONDS
-from fields.fit.run import Run
 from fields.fit.trainer import Trainer
+from fields.runs.run import Run
 from scenes.errors import BadInput
 
 FOLDER = "tensorboard"

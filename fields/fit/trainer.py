@@ -14,14 +14,14 @@ from contextlib import nullcontext
 
 import torch
 
-from fields.field import Field
 from fields.fit.guard import DivergenceGuard
-from fields.fit.objective import Objective
+from fields.fit.objectives.base import Objective
 from fields.fit.prune import PRUNE_AT, Pruner
-from fields.fit.storage import StraightThrough
 from fields.methods.base import Method
 from fields.methods.radiance import field_groups
+from fields.models.field import Field
 from fields.ops.adam import Adam
+from fields.runs.storage import StraightThrough
 from scenes.errors import BadInput
 
 # The rate is measured over at least this many steps (the first is warm-up), and this share of the time budget.
@@ -38,7 +38,7 @@ CHECK_EVERY = 16
 class Trainer:
     """Fits `field` to an objective with the recipe of `method`.
 
-    `bits` below 32 trains with rounded weights (`fields.fit.storage`). Exactly one of `steps` and `seconds` is given. `started` is the `time.perf_counter()` at which the budget's clock
+    `bits` below 32 trains with rounded weights (`fields.runs.storage`). Exactly one of `steps` and `seconds` is given. `started` is the `time.perf_counter()` at which the budget's clock
     began (opening the source); `callbacks` are called with the trainer after each step.
     """
 

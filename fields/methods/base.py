@@ -19,7 +19,7 @@ from scenes.domain import Channels, Domain
 from scenes.errors import BadInput
 
 if TYPE_CHECKING:
-    from fields.field import Field
+    from fields.models.field import Field
     from scenes.signal import Signal
 
 # Share by which a solved size may miss the one asked for.

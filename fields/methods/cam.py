@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Literal, Self
 from pydantic import Field as Option
 
 from fields.methods.fourier import Fourier
-from fields.sizes import frequency_outputs, mlp_parameters
+from fields.networks.sizes import frequency_outputs, mlp_parameters
 from scenes.domain import Channels, Domain
 from scenes.errors import BadInput
 
 if TYPE_CHECKING:
-    from fields.field import Field
+    from fields.models.field import Field
     from scenes.signal import Signal
 
 # Nodes along an axis of the grid, by how many axes it has: the authors' for sound and pictures; a cube is our extension.
@@ -100,9 +100,9 @@ class Cam(Fourier):
     def build(self, domain: Domain, channels: Channels, seed: int) -> Field:
         import torch
 
-        from fields.cam_field import CamField
         from fields.encoders.frequency import Fourier as Encoder
         from fields.encoders.frequency import Frequency
+        from fields.models.cam import CamField
         from fields.networks.cam import ModulatedMLP, Modulation
         from fields.networks.mlp import MLP
 

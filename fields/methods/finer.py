@@ -45,7 +45,7 @@ class Finer(Siren):
         import torch
 
         from fields.encoders.frequency import Identity
-        from fields.field import CoordinateField
+        from fields.models.field import CoordinateField
         from fields.networks.finer import Finer as Network
 
         dimensions = domain.dimensions

@@ -7,7 +7,7 @@ from typing import Self
 from pydantic import Field as Option
 
 from fields.methods.network import NetworkMethod
-from fields.sizes import mlp_parameters
+from fields.networks.sizes import mlp_parameters
 from scenes.domain import Channels, Domain
 
 
@@ -36,7 +36,7 @@ class Fourier(NetworkMethod):
         import torch
 
         from fields.encoders.frequency import Fourier as Encoder
-        from fields.field import CoordinateField
+        from fields.models.field import CoordinateField
         from fields.networks.mlp import MLP
 
         generator = torch.Generator().manual_seed(seed)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 from pydantic import Field as Option
 
 from fields.methods.network import NetworkMethod
-from fields.sizes import frequency_outputs, mlp_parameters
+from fields.networks.sizes import frequency_outputs, mlp_parameters
 from scenes.domain import Channels, Domain
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Frequency(NetworkMethod):
         import torch
 
         from fields.encoders.frequency import Frequency as Encoder
-        from fields.field import CoordinateField
+        from fields.models.field import CoordinateField
         from fields.networks.mlp import MLP
 
         encoder = Encoder(domain.dimensions, self.octaves)

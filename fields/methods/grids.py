@@ -18,7 +18,7 @@ from scenes.errors import BadInput
 
 if TYPE_CHECKING:
     from fields.encoders.factor_grid import Start
-    from fields.field import Field
+    from fields.models.field import Field
     from scenes.signal import Signal
 
 # What an axis counts as along which samples are scattered.
@@ -167,7 +167,7 @@ class GridMethod(GridPenalties, Method):
     def build(self, domain: Domain, channels: Channels, seed: int) -> Field:
         import torch
 
-        from fields.factor_field import FactorField
+        from fields.models.factor_grid import FactorField
 
         generator = torch.Generator().manual_seed(seed)
         encoder = self.encoder(domain, generator)

@@ -16,7 +16,7 @@ from fields.ops.grid_layout import GridLayout
 from scenes.domain import Channels, Domain
 
 if TYPE_CHECKING:
-    from fields.field import Field
+    from fields.models.field import Field
     from scenes.signal import Signal
 
 
@@ -225,7 +225,7 @@ class HashGrid(GridPenalties, Method):
         import torch
 
         from fields.encoders.hash_grid import HashGrid as Encoder
-        from fields.grid_field import GridField
+        from fields.models.hash_grid import GridField
 
         generator = torch.Generator().manual_seed(seed)
         by_tcnn = self.backend == "tcnn"

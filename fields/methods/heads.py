@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from fields.sizes import mlp_parameters
+from fields.networks.sizes import mlp_parameters
 
 Head = Literal["mlp", "linear", "kan-spline", "kan-gaussian", "hourglass", "quadratic"]
 DESCRIPTION = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field as Option
 
 from fields.methods.frequency import Frequency
-from fields.sizes import frequency_outputs, mlp_parameters
+from fields.networks.sizes import frequency_outputs, mlp_parameters
 from scenes.domain import Channels, Domain
 
 
@@ -26,7 +26,7 @@ class Nerf(Frequency):
         import torch
 
         from fields.encoders.frequency import Frequency as Encoder
-        from fields.field import CoordinateField
+        from fields.models.field import CoordinateField
         from fields.networks.skip_mlp import SkipMLP
 
         encoder = Encoder(domain.dimensions, self.octaves)

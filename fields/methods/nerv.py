@@ -12,7 +12,7 @@ from fields.methods.base import Method
 from scenes.domain import Channels, Domain
 
 if TYPE_CHECKING:
-    from fields.field import Field
+    from fields.models.field import Field
     from scenes.signal import Signal
 
 # Lists of strides to choose from; the product is how much larger than the first grid the frame is.
@@ -164,7 +164,7 @@ class Nerv(Method):
     def build(self, domain: Domain, channels: Channels, seed: int):
         import torch
 
-        from fields.frame_field import GeneratorField
+        from fields.models.frames import GeneratorField
         from fields.networks.nerv import Generator
 
         width, height, _ = domain.shape

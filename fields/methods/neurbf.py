@@ -11,16 +11,16 @@ from pydantic import PrivateAttr, model_validator
 
 from fields.methods.base import Method
 from fields.methods.hashgrid import NUMBERS_A_SAMPLE, SMALLEST
+from fields.networks.sizes import mlp_parameters
 from fields.ops.grid_layout import GridLayout
-from fields.sizes import mlp_parameters
 from scenes.domain import Channels, Domain
 
 if TYPE_CHECKING:
     import torch
 
     from fields.encoders.rbf import GridAndKernels
-    from fields.field import Field
     from fields.init.placement import Candidates
+    from fields.models.field import Field
     from scenes.signal import Signal
 
 # How large a field is made where no size is asked for, as for `hashgrid`; more kernels than this make steps slow.
@@ -258,7 +258,7 @@ class NeuRbf(Method):
         from fields.encoders.hash_grid import HashGrid
         from fields.encoders.rbf import GridAndKernels, RbfKernels
         from fields.init.placement import candidates
-        from fields.neurbf_field import HIDDEN
+        from fields.models.neurbf import HIDDEN
 
         if self._candidates is None and self._signal is not None and not hidden:
             self._candidates = candidates(self._signal)
@@ -300,9 +300,9 @@ class NeuRbf(Method):
         import torch
 
         from fields.init.placement import SCENE_CELLS, fitted_candidates
+        from fields.models.neurbf import NeuRbfField
         from fields.networks.mlp import MLP
         from fields.networks.sine_residual import SineResidual
-        from fields.neurbf_field import NeuRbfField
 
         def place(field: NeuRbfField) -> tuple[torch.Tensor, torch.Tensor]:
             known = self._signal is not None and self.hull and self.cubes == 1

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Literal, Self
 from pydantic import Field as Option
 
 from fields.methods.network import NetworkMethod
-from fields.sizes import mlp_parameters
+from fields.networks.sizes import mlp_parameters
 from scenes.domain import Channels, Domain
 
 if TYPE_CHECKING:
-    from fields.field import Field
+    from fields.models.field import Field
     from scenes.signal import Signal
 
 # Nodes of the state's grid along each axis, by their number.
@@ -120,9 +120,9 @@ class Nstr(NetworkMethod):
     def build(self, domain: Domain, channels: Channels, seed: int) -> Field:
         import torch
 
+        from fields.models.spectral import SpectralField
         from fields.networks.spectral import SpectralNetwork, SpectralState, Waves
         from fields.networks.transport import Transport
-        from fields.spectral_field import SpectralField
 
         generator = torch.Generator().manual_seed(seed)
         dimensions = domain.dimensions

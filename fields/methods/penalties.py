@@ -7,7 +7,7 @@ from pydantic import Field as Option
 
 from scenes.errors import BadInput
 
-# Opening levels before a tenth of the steps would need to know their number too early; see fields/encoders/opening.py.
+# Opening levels before a tenth of the steps would need to know their number too early; see fields/encoders/coarse_to_fine.py.
 EARLIEST_OPEN = 0.2
 
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel
 from pydantic import Field as Option
 
-from fields.sizes import frequency_outputs, mlp_parameters
+from fields.networks.sizes import frequency_outputs, mlp_parameters
 from scenes.domain import Channels, Domain
 from scenes.errors import BadInput
 
 if TYPE_CHECKING:
-    from fields.field import Field
     from fields.methods.base import Method
+    from fields.models.field import Field
 
 SPACE = "radiance"
 # The network of `motion=deform`: what moves does so smoothly; and Adam's step size for it.
@@ -240,9 +240,9 @@ def build_field(method: Method, domain: Domain, channels: Channels, seed: int) -
         return method.build(domain, channels, seed)
     import torch
 
-    from fields.field import PointField
+    from fields.models.field import PointField
+    from fields.models.radiance import EncodedRadiance
     from fields.networks.mlp import MLP
-    from fields.radiance_field import EncodedRadiance
 
     trunk = method.build(trunk_domain(method, domain), feature_channels(method), seed)
     if not isinstance(trunk, PointField):

@@ -11,7 +11,7 @@ from fields.methods.hashgrid import HashGrid
 from scenes.domain import Channels, Domain
 
 if TYPE_CHECKING:
-    from fields.field import Field
+    from fields.models.field import Field
     from scenes.signal import Signal
 
 # What is decided from the signal, and by the solver of sizes, as `hashgrid` does it.
@@ -108,8 +108,8 @@ class Rbf(Method):
         import torch
 
         from fields.encoders.hash_grid import HashGrid as Encoder
+        from fields.models.rbf import RbfField
         from fields.networks.gaussian_rbf import GaussianRbf
-        from fields.rbf_field import RbfField
 
         generator = torch.Generator().manual_seed(seed)
         encoder = Encoder(self._grid().layout(domain.dimensions), self.interpolation, self.backend, generator)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 from pydantic import Field as Option
 
 from fields.methods.network import NetworkMethod
-from fields.sizes import mlp_parameters
+from fields.networks.sizes import mlp_parameters
 from scenes.domain import Channels, Domain
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Siren(NetworkMethod):
         import torch
 
         from fields.encoders.frequency import Identity
-        from fields.field import CoordinateField
+        from fields.models.field import CoordinateField
         from fields.networks.siren import Siren as Network
 
         network = Network(

@@ -12,7 +12,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from fields.methods.hashgrid import HashGrid
-    from scenes.audio import Audio
+    from scenes.audio.signal import Audio
 
 NUMBERS_A_VALUE = 0.49
 # Entries a level: one for about so many values of the sound.

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Literal, Self
 from pydantic import Field as Option
 
 from fields.methods.grids import GridMethod, side_by_side
+from fields.networks.sizes import frequency_outputs, mlp_parameters
 from fields.ops.factor_layout import FactorLayout, tri_plane
-from fields.sizes import frequency_outputs, mlp_parameters
 
 if TYPE_CHECKING:
     from scenes.signal import Signal

@@ -36,7 +36,7 @@ class Wire(NetworkMethod):
         import torch
 
         from fields.encoders.frequency import Identity
-        from fields.field import CoordinateField
+        from fields.models.field import CoordinateField
         from fields.networks.wire import Wire as Network
 
         network = Network(

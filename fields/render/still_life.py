@@ -13,7 +13,7 @@ from fields.render.sphere_trace import normals_of, sphere_trace
 from scenes.posed.rays import rays_of
 from scenes.posed.view import PosedViews, View
 from scenes.procedural.still_life import SUN, StillLife, cameras, still_life
-from scenes.shapes.cache import cached
+from scenes.shape.cache import cached
 
 VERSION = 2  # of the pictures: counts up whenever they change
 # Pixels that differ by more than this from one beside them are looked at in so many places along each side.
@@ -26,7 +26,7 @@ TOGETHER = 24
 def posed_views(name: str) -> PosedViews:
     """The views of the procedural scene `name`, RGBA `[160, 160, 4]` uint8 with straight alpha; always the same.
 
-    They are kept between runs (`scenes.shapes.cache`). BadInput where there is no such scene.
+    They are kept between runs (`scenes.shape.cache`). BadInput where there is no such scene.
     """
     life = still_life(name)
     views = [View(view, None, pose, lens, split) for view, split, pose, lens in cameras()]

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fields.field import PointField
-from fields.render.isosurface import isosurface
+from fields.models.field import PointField
 from fields.render.sphere_trace import Distance, in_chunks, normals_of
+from fields.surface.isosurface import isosurface
 
 # An unsigned distance is zero nowhere: its surface is taken to be this thick to each side, in unit cubes.
 HALF_THICKNESS = 1.5e-3

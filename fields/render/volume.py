@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fields.field import RadianceField
+from fields.models.field import RadianceField
 from fields.ops.composite import composite, weights_of
 from fields.ops.packed import Samples
 from fields.render.camera import Camera
-from fields.render.occupancy import Box, OccupancyGrid
+from fields.sampling.occupancy import Box, OccupancyGrid
 
 # A sample that less of the light reaches counts for nothing: a quarter of a level of an 8-bit picture.
 THRESHOLD = 1e-3

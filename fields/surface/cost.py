@@ -6,8 +6,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from fields.surface.coarse_scan import Survey
 from fields.surface.lattice import COARSEST
-from fields.surface.survey import Survey
 from scenes.errors import BadInput
 
 # Measured on spheres, armadillo and spot at 256 to 1024 cells: vertices a square of one cell, questions a vertex,

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 
 from fields.render.sphere_trace import in_chunks
-from fields.surface.cases import CORNERS, cases
 from fields.surface.implicit import Implicit
 from fields.surface.lattice import BLOCK, Lattice
+from fields.surface.marching_cubes_table import CORNERS, cases
 
 # A distance grows by at most this much more than the way gone: a fitted field is only about one. `survey` measures it.
 STEEPNESS = 1.3

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fields.field import PointField
+from fields.models.field import PointField
 from fields.render.sphere_trace import Distance
 from fields.render.surface_field import surface_field
 from scenes.domain import Domain

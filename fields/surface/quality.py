@@ -65,10 +65,10 @@ def distances_to_field(
 def against_source(implicit: Implicit, mesh: SurfaceMesh, shape, samples: int = SAMPLES) -> dict:
     """Mean point-to-surface distances both ways, in units of the longest side of the source's bounding box, and the angle of normals.
 
-    shape: the `scenes.shape.Shape` that was fitted. Empty where the mesh has too many faces for a tree.
+    shape: the `scenes.shape.signal.Shape` that was fitted. Empty where the mesh has too many faces for a tree.
     """
-    from scenes.shapes.geometry import Mesh
-    from scenes.shapes.surface import MeshSurface
+    from scenes.shape.geometry import Mesh
+    from scenes.shape.surface import MeshSurface
 
     if len(mesh.faces) > MOST_FACES:
         return {}

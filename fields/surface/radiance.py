@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fields.field import RadianceField
-from fields.render.contraction import expand
-from fields.render.occupancy import OccupancyGrid
+from fields.models.field import RadianceField
 from fields.render.volume import RayColors, render_rays
+from fields.sampling.contraction import expand
+from fields.sampling.occupancy import OccupancyGrid
 from fields.surface.implicit import Implicit, frame_of, sphere
 
 # Directions of view that colours are the mean over, and the way over which lost light is counted, in longest sides.

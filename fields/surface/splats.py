@@ -14,7 +14,7 @@ from fields.render.sphere_trace import in_chunks
 from fields.surface.implicit import Implicit, sphere
 from fields.surface.project import TETRAHEDRON, colours_at
 from fields.surface.radiance import Radiance
-from fields.surface.sight import VIEWS, Cells
+from fields.surface.ray_sample_voxels import VIEWS, Cells
 
 # Standard deviation along the surface in mean distances between neighbours, and across it as a share of that.
 SPREAD, FLATNESS = 0.75, 0.15

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
+from fields.surface.coarse_scan import Survey, survey
 from fields.surface.extract import extract
 from fields.surface.implicit import Implicit
 from fields.surface.lattice import lattice
 from fields.surface.project import colours_at, normals_at, on_surface, to_least
-from fields.surface.survey import Survey, survey
 from fields.surface.topology import large_parts, watertight
 from scenes.errors import BadInput
 

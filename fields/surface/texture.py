@@ -10,7 +10,7 @@ import torch
 from fields.surface.implicit import Implicit
 from fields.surface.project import colours_at, normals_at, project
 from fields.surface.surface_mesh import SurfaceMesh
-from scenes.colour import to_bytes
+from scenes.image.color import to_bytes
 
 SMALLEST, LARGEST = 64, 8192
 # Texels between charts. Around each, texels repeat the nearest inside one, for bilinear look-ups and small mip levels.
@@ -28,7 +28,7 @@ class Textured:
     """A mesh whose vertices are split where charts end.
 
     source `[V]`: each vertex's number in the mesh; faces `[F, 3]`; uv `[V, 2]` with the origin at the lower left; texture and
-    normal_map: see `scenes.shapes.writers.asset.Asset`; None where they were not asked for. covered: the share of texels in charts.
+    normal_map: see `scenes.shape.writers.asset.Asset`; None where they were not asked for. covered: the share of texels in charts.
     """
 
     source: np.ndarray

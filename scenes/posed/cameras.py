@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from scenes.atomic import atomic_write_bytes
 from scenes.errors import BadInput
+from scenes.io.atomic import atomic_write_bytes
 from scenes.posed.rays import directions_of
 from scenes.posed.view import Lens, View, checked_lens, checked_pose
 from scenes.posed.write import FISHEYE, OPENCV, frame_of

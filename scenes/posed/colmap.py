@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from scenes.errors import BadInput
-from scenes.posed.pictures import scaled_to, size_of
+from scenes.posed.photographs import scaled_to, size_of
 from scenes.posed.view import HELD_OUT, Lens, PosedViews, View, checked_lens, checked_pose
 
 # COLMAP's number of each camera model, and what its parameters are called here; "-" is one that must be zero.

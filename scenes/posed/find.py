@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from scenes.clips.read import decode_film, picture_files
 from scenes.errors import BadInput
-from scenes.pictures.read import read_picture
+from scenes.image.read import read_picture
 from scenes.posed.box import focus
 from scenes.posed.colmap import open_colmap
 from scenes.posed.view import PosedViews
+from scenes.video.read import decode_film, picture_files
 
 INSTALL = "pip install 'field-studio[poses]'"
 LONGEST, FRAMES = 1280, 80
@@ -127,7 +127,7 @@ def _photographs(source: Path, images: Path, longest: int) -> list[tuple[int, in
 
 
 class _Sharpest:
-    """Of each `slot` frames of a film, the one with the strongest edges; as `scenes.clips.read.decode_film` collects them."""
+    """Of each `slot` frames of a film, the one with the strongest edges; as `scenes.video.read.decode_film` collects them."""
 
     def __init__(self, slot: int, images: Path, longest: int) -> None:
         self.slot, self.images, self.longest = slot, images, longest

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from scenes.errors import BadInput
-from scenes.files import read_head
-from scenes.pictures.read import sniff
-from scenes.posed.pictures import size_of
+from scenes.image.read import sniff
+from scenes.io.files import read_head
+from scenes.posed.photographs import size_of
 from scenes.posed.view import HELD_OUT, Lens, PosedViews, View, checked_lens, checked_pose
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from scenes.errors import BadInput
-from scenes.posed.pictures import size_of
+from scenes.posed.photographs import size_of
 from scenes.posed.view import HELD_OUT, Lens, PosedViews, View, checked_lens, checked_pose
 
 SPLITS = {"train": "train", "test": "test", "val": "val"}

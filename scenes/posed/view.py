@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from scenes.errors import BadInput
-from scenes.pictures.read import read_picture
+from scenes.image.read import read_picture
 
 # How far a rotation's columns may be from orthonormal (largest entry of R^T R - 1): below the first it is rounding, up to
 # the second it is repaired with a note, beyond that it is something else.

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from scenes.atomic import atomic_write, atomic_write_bytes
 from scenes.errors import BadInput
+from scenes.io.atomic import atomic_write, atomic_write_bytes
 from scenes.posed.view import PosedViews, View
 
 OPENCV, FISHEYE = ("k1", "k2", "p1", "p2"), ("k1", "k2", "k3", "k4")

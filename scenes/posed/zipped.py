@@ -7,7 +7,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from scenes.unpack import Limits, unpack
+from scenes.io.unpack import Limits, unpack
 
 # Beyond this a zip is refused unopened: what is meant as a scene has less.
 MOST = Limits(files=20_000, size=8 << 30)
@@ -23,7 +23,7 @@ def is_zipped_folder(path: str | os.PathLike) -> bool:
 
 
 def unpacked(source: str | os.PathLike) -> tuple[Path, tempfile.TemporaryDirectory]:
-    """The folder that a zip holds, and what deletes it again once nobody holds that. BadInput as `scenes.unpack.unpack`."""
+    """The folder that a zip holds, and what deletes it again once nobody holds that. BadInput as `scenes.io.unpack.unpack`."""
     kept = tempfile.TemporaryDirectory(prefix="field-studio-")
     unpack(source, Path(kept.name), MOST)
     return Path(kept.name), kept

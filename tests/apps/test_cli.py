@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from apps.cli.main import arrange, main
-from fields.fit.run import Run
+from fields.runs.run import Run
 
 QUICK = ["--steps", "20", "--set", "batch=2048", "table_size=1024"]
 

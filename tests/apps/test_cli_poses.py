@@ -5,7 +5,7 @@ import json
 import pytest
 
 from apps.cli.main import main
-from scenes.posed.open import open_posed
+from scenes.posed.read import open_posed
 from scenes.procedural import still_life
 
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 import scenes
 from apps.cli.main import main
-from scenes.clips.write import write_clip
+from scenes.video.write import write_clip
 
 QUICK = ["--steps", "200", "--set", "batch=4096", "table_size=4096", "--json"]
 

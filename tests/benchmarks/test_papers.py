@@ -49,7 +49,7 @@ def test_every_second_pixel_is_scored_where_all_pixels_lie():
     """A smooth picture is known between the pixels too, if they are not displaced: half a pixel would cost 10 dB."""
     import numpy as np
 
-    from scenes.image import Image
+    from scenes.image.signal import Image
 
     y, x = (np.mgrid[0:64, 0:64] + 0.5) / 64
     image = Image.from_array((0.5 + 0.4 * np.sin(9 * x + 5 * y))[..., None].astype(np.float32), "srgb")

@@ -11,14 +11,14 @@ from fields.distill.distill import check_data, prepare, resume
 from fields.distill.features import last_features, output_layer
 from fields.distill.stages import FEATURES, RENDERED, VALUES, Stages
 from fields.fit.fit import finish
-from fields.fit.run import Run
 from fields.methods.registry import make_method
-from scenes.audio import Audio
+from fields.runs.run import Run
+from scenes.audio.signal import Audio
 from scenes.errors import BadInput
-from scenes.image import Image
-from scenes.shape import Shape
-from scenes.video import Video
-from scenes.volume import Volume
+from scenes.image.signal import Image
+from scenes.shape.signal import Shape
+from scenes.video.signal import Video
+from scenes.volume.signal import Volume
 
 GRID = {"table_size": 2048, "width": 16, "batch": 4096}
 SINES = {"width": 32, "hidden_layers": 2, "batch": 2048}
@@ -268,9 +268,9 @@ def test_volumes_and_clips(tmp_path):
 def test_shapes_keep_their_surface_and_normals(quantity, tmp_path, monkeypatch):
     import trimesh
 
-    monkeypatch.setattr("fields.fit.shape.RESOLUTION", 64)
-    monkeypatch.setattr("fields.fit.shape.VOLUME_POINTS", 1 << 16)
-    monkeypatch.setattr("fields.fit.shape.SURFACE_POINTS", 20_000)
+    monkeypatch.setattr("fields.fit.objectives.shape.RESOLUTION", 64)
+    monkeypatch.setattr("fields.fit.objectives.shape.VOLUME_POINTS", 1 << 16)
+    monkeypatch.setattr("fields.fit.objectives.shape.SURFACE_POINTS", 20_000)
     monkeypatch.setattr("fields.distill.teacher.RESOLUTION", 64)
     ball = trimesh.creation.icosphere(3)
     shape = Shape.from_mesh(ball.vertices, ball.faces, quantity=quantity)

@@ -12,18 +12,18 @@ import scenes
 from apps.cli.main import main
 from fields.distill import distill_field
 from fields.distill.distill import prepare, resume, score_on_data
-from fields.distill.hard import heaviest
+from fields.distill.hard_samples import heaviest
 from fields.distill.radiance import LEAST, MOST, density_difference
 from fields.distill.stages import FEATURES, RENDERED, VALUES, Stages
 from fields.distill.teacher import teacher_signal
 from fields.distill.views import between
 from fields.fit.fit import finish, fit_field, score
-from fields.fit.kinds import objective_for
-from fields.fit.radiance import RadianceObjective
-from fields.fit.run import Run
+from fields.fit.objectives.radiance import RadianceObjective
+from fields.kinds import objective_for
 from fields.methods.registry import make_method
 from fields.ops.packed import Samples
 from fields.render.volume import render_rays
+from fields.runs.run import Run
 from scenes.errors import BadInput
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "fit"))

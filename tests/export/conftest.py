@@ -5,7 +5,7 @@ import pytest
 import trimesh
 
 from apps.cli.main import main
-from fields.fit import shape as objective_module
+from fields.fit.objectives import shape as objective_module
 
 QUICK = ["--steps", "500", "--set", "batch=4096", "table_size=8192", "levels=3", "base_resolution=8", "growth=1.5"]
 

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from fields.field import PointField, RadianceField
+from fields.models.field import PointField, RadianceField
 from scenes.domain import Axis, Channels, Domain
 
 

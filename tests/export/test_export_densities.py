@@ -5,12 +5,12 @@ import pytest
 import torch
 import trimesh
 
-from apps.export.base import Request, Source
-from apps.export.formats import export
-from fields.field import RadianceField
+from fields.export.base import Request, Source
+from fields.export.formats import export
+from fields.models.field import RadianceField
 from fields.render.camera import orbit
-from fields.render.occupancy import OccupancyGrid
 from fields.render.volume import render_view
+from fields.sampling.occupancy import OccupancyGrid
 from fields.surface.splats import basis
 from scenes.domain import Axis, Channels, Domain
 from scenes.errors import BadInput

@@ -11,11 +11,11 @@ import torch
 from scipy.ndimage import map_coordinates
 
 import scenes
-from apps.export.base import Request, Source
-from apps.export.formats import export
-from fields.field import RadianceField
+from fields.export.base import Request, Source
+from fields.export.formats import export
 from fields.fit.fit import fit_field
 from fields.methods.registry import make_method
+from fields.models.field import RadianceField
 from scenes.domain import Axis, Channels, Domain
 from scenes.errors import BadInput
 

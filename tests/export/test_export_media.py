@@ -9,9 +9,9 @@ import torch
 from PIL import Image
 
 from apps.cli.main import main
-from fields.fit.run import Run, load_field
-from fields.raster import picture
-from scenes.clips.write import write_clip
+from fields.render.raster import picture
+from fields.runs.run import Run, load_field
+from scenes.video.write import write_clip
 
 SMALL = ["--set", "batch=1024", "table_size=1024", "levels=4", "width=16"]
 

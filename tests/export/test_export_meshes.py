@@ -177,8 +177,8 @@ def test_a_disk_that_fills_up_leaves_nothing(run, tmp_path):
 
 def test_an_obj_that_fails_leaves_no_files_beside_it(tmp_path, monkeypatch):
     from scenes.errors import BadInput
-    from scenes.shapes.writers import obj
-    from scenes.shapes.writers.asset import Asset
+    from scenes.shape.writers import obj
+    from scenes.shape.writers.asset import Asset
 
     def full(*_):
         raise OSError(28, "No space left on device")

@@ -10,10 +10,10 @@ import trimesh
 from PIL import Image
 
 from apps.cli.main import main
-from fields.fit.run import load_field
-from fields.output.radiance import RadianceOutput
+from fields.export.outputs.radiance import RadianceOutput
+from fields.runs.run import load_field
 from scenes.posed.cameras import PathCamera, around, read_cameras
-from scenes.posed.open import open_posed
+from scenes.posed.read import open_posed
 from scenes.procedural import still_life
 from tests.export.formulas import composited
 

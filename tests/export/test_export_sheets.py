@@ -5,9 +5,9 @@ import pytest
 import torch
 import trimesh
 
-from apps.export.base import Request, Source
-from apps.export.formats import export
-from fields.field import PointField
+from fields.export.base import Request, Source
+from fields.export.formats import export
+from fields.models.field import PointField
 from scenes.domain import Axis, Channels, Domain
 
 
@@ -31,7 +31,7 @@ def bowl(points):
 
 @pytest.fixture(autouse=True)
 def no_source(monkeypatch):
-    monkeypatch.setattr("apps.export.meshes.shape_of", lambda source: None)
+    monkeypatch.setattr("fields.export.meshes.shape_of", lambda source: None)
     monkeypatch.setattr("fields.surface.quality.SAMPLES", 5000)
 
 

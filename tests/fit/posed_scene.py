@@ -83,7 +83,7 @@ SMALL_GRID = {
 def resumed(scene, method: str, steps: int, options: dict, folder: Path, cut: int):
     """The trainer, at its end, of a fit that was cut off at step `cut` and taken up from its checkpoint."""
     from fields.fit.fit import prepare, resume
-    from fields.fit.run import Run
+    from fields.runs.run import Run
 
     trainer, run = prepare(scene, method, steps=steps, options=options, out=folder)
     while trainer.index < cut:

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from fields.fit.compress import load_compressed, pack, quantised, save_compressed, unpack
 from fields.fit.fit import finish, fit_field, prepare, resume
 from fields.fit.prune import Pruner
-from fields.fit.run import Run
 from fields.methods.registry import make_method
+from fields.runs.run import Run
+from fields.runs.small_file import load_compressed, pack, quantised, save_compressed, unpack
 from scenes.errors import BadInput
-from scenes.image import Image
-from scenes.video import Video
+from scenes.image.signal import Image
+from scenes.video.signal import Video
 
 
 @pytest.fixture(scope="module")

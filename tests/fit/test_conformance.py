@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from apps.cli.main import main
-from fields.field import CoordinateField
 from fields.fit.conformance import check_method
 from fields.methods.hashgrid import HashGrid
 from fields.methods.registry import make_method, method_class, method_names, register
 from fields.methods.siren import Siren
+from fields.models.field import CoordinateField
 from scenes.errors import BadInput
 
 # Small enough to be quick; everything else as it comes.

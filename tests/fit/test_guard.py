@@ -6,7 +6,7 @@ import torch
 
 from fields.fit.fit import finish, prepare
 from scenes.errors import BadInput
-from scenes.image import Image
+from scenes.image.signal import Image
 
 SMALL = {"width": 32, "hidden_layers": 2, "batch": 1024}
 

@@ -11,9 +11,9 @@ import sys
 import torch
 import fields.fit.fit as fitting
 import scenes
-from fields.fit import shape
-from fields.fit.kinds import import_packages
-from fields.fit.run import Run
+from fields.fit.objectives import shape
+from fields.kinds import import_packages
+from fields.runs.run import Run
 
 shape.VOLUME_POINTS, shape.SURFACE_POINTS, shape.RESOLUTION, shape.PANEL_SIDE = 2000, 500, 16, 16
 import_packages("shape")

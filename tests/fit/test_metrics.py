@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.metrics import structural_similarity
 
-from fields.fit import metrics
+from fields.fit.metrics import samples as metrics
 from scenes.domain import Channels
 
 RGB = Channels(("red", "green", "blue"), "srgb")

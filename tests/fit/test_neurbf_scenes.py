@@ -8,7 +8,7 @@ import scenes
 from fields.fit.fit import fit_field, prepare
 from fields.init.placement import fitted_candidates
 from fields.methods.registry import make_method
-from fields.neurbf_field import HIDDEN
+from fields.models.neurbf import HIDDEN
 
 OPTIONS = SMALL | {"kernels": 60, "width": 16, "color_width": 16, "color_layers": 1, "batch": 2048, "place_after": 0.1}
 

@@ -8,11 +8,11 @@ import torch
 from posed_scene import SMALL_GRID, resumed, write_scene
 
 from fields.fit.fit import fit_field, prepare
-from fields.fit.radiance import RadianceObjective
-from fields.fit.run import load_field
-from scenes.posed.open import open_posed
+from fields.fit.objectives.radiance import RadianceObjective
+from fields.runs.run import load_field
 from scenes.posed.rays import rays_of
-from scenes.radiance import RadianceScene
+from scenes.posed.read import open_posed
+from scenes.posed.signal import RadianceScene
 
 OPTIONS = SMALL_GRID | {"sampling": "proposal", "batch": 16384}
 
@@ -79,7 +79,7 @@ def test_resumed_is_bit_identical(scene, tmp_path):
 
 
 def test_pictures_do_not_depend_on_chunks(scene, monkeypatch):
-    import fields.fit.radiance as module
+    import fields.fit.objectives.radiance as module
 
     fit = fit_field(scene, "hashgrid", steps=20, options=OPTIONS)
     objective = RadianceObjective(scene, "l2")
@@ -95,7 +95,7 @@ def test_the_distortion_loss_counts_in_inverse_distance(scene):
 
 
 def test_what_the_grid_holds():
-    from fields.render.occupancy import OccupancyGrid
+    from fields.sampling.occupancy import OccupancyGrid
 
     grid = OccupancyGrid(8, 2)
     grid.words = torch.zeros_like(grid.words)
@@ -114,7 +114,7 @@ def test_what_the_grid_holds():
 
 
 def test_clearing_takes_proposed_samples_too(scene):
-    from fields.output.radiance import clear
+    from fields.export.outputs.radiance import clear
 
     field = fit_field(scene, "hashgrid", steps=20, options=OPTIONS).field
     origins, directions = (torch.from_numpy(np.ascontiguousarray(x)) for x in scene.rays_of(scene.test[0]))

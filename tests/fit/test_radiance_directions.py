@@ -16,7 +16,7 @@ def scene(tmp_path_factory):
 
 def test_density_that_depends_on_the_direction_counts_with_the_most_of_16_sides(scene):
     """What is dense from one side only stays occupied; a mesh has the mean."""
-    from fields.fit.radiance import GRID_STEPS, LOOKS, SIDES
+    from fields.fit.objectives.radiance import GRID_STEPS, LOOKS, SIDES
     from fields.surface.implicit import sphere
     from fields.surface.radiance import Radiance
 

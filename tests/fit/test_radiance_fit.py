@@ -8,9 +8,9 @@ from posed_scene import SMALL, SMALL_GRID, resumed, write_moving, write_scene
 import scenes
 from fields.encoders.directions import harmonics
 from fields.fit.fit import fit_field, prepare
-from fields.fit.run import Run, load_field
 from fields.methods.radiance import stored_parameters
 from fields.methods.registry import make_method
+from fields.runs.run import Run, load_field
 from scenes.errors import BadInput
 
 NETWORK = {**SMALL, "width": 32, "hidden_layers": 2, "color_width": 16, "color_layers": 1, "learning_rate": 5e-3}
@@ -208,13 +208,13 @@ def test_resumed_is_bit_identical(scene, tmp_path, method, options, steps):
 def test_field_alone_shows_the_scene(scene, tmp_path):
     fit = fit_field(scene, "hashgrid", steps=60, options=SMALL_GRID, out=tmp_path / "run")
     field = load_field(tmp_path / "run")
-    from fields.fit.radiance import RadianceObjective
+    from fields.fit.objectives.radiance import RadianceObjective
 
     assert RadianceObjective(scene, "l2").evaluate(field) == pytest.approx(fit.metrics, abs=1e-9)
 
 
 def test_pictures_do_not_depend_on_chunks(scene, monkeypatch):
-    import fields.fit.radiance as module
+    import fields.fit.objectives.radiance as module
 
     fit = fit_field(scene, "hashgrid", steps=40, options=SMALL_GRID)
     objective = module.RadianceObjective(scene, "l2")

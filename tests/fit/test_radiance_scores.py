@@ -10,8 +10,8 @@ from PIL import Image
 from posed_scene import write_scene
 
 import scenes
-from fields.fit.metrics import psnr, ssim
-from fields.fit.radiance import RadianceObjective
+from fields.fit.metrics.samples import psnr, ssim
+from fields.fit.objectives.radiance import RadianceObjective
 
 
 @pytest.fixture

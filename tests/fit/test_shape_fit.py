@@ -6,18 +6,18 @@ import torch
 import trimesh
 
 import fields
-from fields.field import PointField
-from fields.fit import shape as objective_module
 from fields.fit.fit import finish, prepare, resume
-from fields.fit.run import Run, load_field
-from fields.fit.shape import ShapeObjective
-from fields.fit.shape_metrics import Matched, intersection_over_union, surface_metrics
+from fields.fit.metrics.shape import Matched, intersection_over_union, surface_metrics
+from fields.fit.objectives import shape as objective_module
+from fields.fit.objectives.shape import ShapeObjective
 from fields.methods.registry import make_method
-from fields.render.isosurface import isosurface
+from fields.models.field import PointField
+from fields.runs.run import Run, load_field
+from fields.surface.isosurface import isosurface
 from scenes.domain import Channels
 from scenes.errors import BadInput
-from scenes.shape import Shape
-from scenes.shapes.geometry import Mesh, Paint
+from scenes.shape.geometry import Mesh, Paint
+from scenes.shape.signal import Shape
 
 OPTIONS = {"table_size": 8192, "levels": 4, "growth": 1.6, "base_resolution": 8, "width": 16, "batch": 4096}
 RADIUS = 0.5 / 1.1
@@ -204,7 +204,7 @@ def test_gradient_terms_are_the_formulas(quantity: str):
 
 
 def test_gradient_terms_are_for_distances_only(astronaut):
-    from scenes.image import Image
+    from scenes.image.signal import Image
 
     for signal in (Image.from_array(astronaut[:32, :32]), ball("occupancy", subdivisions=2)):
         with pytest.raises(BadInput, match="eikonal: is of the gradient of a distance"):
@@ -248,7 +248,7 @@ def test_a_resumed_fit_has_the_same_bits(tmp_path):
     mesh = trimesh.creation.icosphere(2)
     path = tmp_path / "ball.ply"
     mesh.export(path)
-    from scenes.shape import open_shape
+    from scenes.shape.signal import open_shape
 
     options = {**OPTIONS, "batch": 1024}
     trainer, run = prepare(open_shape(path), "hashgrid", steps=20, options=options, out=tmp_path / "whole")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fields.fit.metrics import snr, sound_metrics
+from fields.fit.metrics.samples import snr, sound_metrics
 
 
 def test_snr_is_the_ratio_of_powers(rng=np.random.default_rng(0)):

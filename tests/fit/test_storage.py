@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 import fields
 from apps.cli.main import main
 from fields.fit.fit import finish, prepare
-from fields.fit.run import load_field
-from fields.fit.storage import StraightThrough, decode, decode_state, encode, encode_state
-from scenes.image import Image
+from fields.runs.run import load_field
+from fields.runs.storage import StraightThrough, decode, decode_state, encode, encode_state
+from scenes.image.signal import Image
 
 OPTIONS = {"batch": 1024, "table_size": 4096, "width": 32}
 
@@ -68,7 +68,7 @@ def test_a_fit_in_few_bits_is_small_and_nearly_as_good(image, tmp_path, bits):
 
 def test_a_stopped_fit_goes_on_from_the_exact_weights(image, tmp_path):
     from fields.fit.fit import resume
-    from fields.fit.run import Run
+    from fields.runs.run import Run
 
     whole = fields.fit_field(image, steps=40, options=OPTIONS, bits=8)
     trainer, run = prepare(image, steps=40, options=OPTIONS, bits=8, out=tmp_path / "run")

@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from fields.fit.fit import fit_field
-from fields.fit.run import load_field
 from fields.methods.registry import BUILT_IN, method_class
-from scenes.image import Image
-from scenes.video import Video
-from scenes.volume import Volume
+from fields.runs.run import load_field
+from scenes.image.signal import Image
+from scenes.video.signal import Video
+from scenes.volume.signal import Volume
 
 SMALL = {"width": 32, "batch": 512}
 OPTIONS = {

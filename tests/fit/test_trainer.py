@@ -8,9 +8,9 @@ import torch
 
 import fields
 from fields.fit.fit import finish, prepare, resume
-from fields.fit.run import Run, load_field
+from fields.runs.run import Run, load_field
 from scenes.errors import BadInput
-from scenes.image import Image
+from scenes.image.signal import Image
 
 OPTIONS = {"batch": 1024, "table_size": 1024, "width": 16}
 
@@ -79,7 +79,7 @@ def test_what_is_left_out_does_not_count_towards_the_rate(image):
 
 @pytest.mark.parametrize("unsteady", [True, False])
 def test_steps_that_change_their_cost_are_planned_again_half_way(image, monkeypatch, unsteady):
-    monkeypatch.setattr("fields.fit.objective.Objective.unsteady", unsteady)
+    monkeypatch.setattr("fields.fit.objectives.base.Objective.unsteady", unsteady)
     trainer, _ = prepare(image, "hashgrid", seconds=100, options=OPTIONS)
     monkeypatch.setattr(trainer.objective, "evaluation_seconds", lambda field: 0.0)
     clock, plans = [0.0], []

@@ -11,12 +11,12 @@ from fields.fit.fresh import apply_fresh, save_spectra
 from fields.init.fresh import choose
 from fields.init.spectrum import centroid, diagonal_spectrum, spectral_distance
 from fields.methods.registry import make_method, method_class, method_names
-from scenes.audio import Audio
+from scenes.audio.signal import Audio
 from scenes.errors import BadInput
-from scenes.image import Image
+from scenes.image.signal import Image
 from scenes.lattice import resampled
-from scenes.video import Video
-from scenes.volume import Volume
+from scenes.video.signal import Video
+from scenes.volume.signal import Volume
 
 
 def wave(n, kx, ky):

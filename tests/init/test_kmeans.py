@@ -10,8 +10,8 @@ from fields.init.kmeans import cluster_covariances, weighted_draw, weighted_kmea
 from fields.init.placement import candidates, gradient_weights, of_grid, place_kernels, radiance_weights
 from fields.ops.neighbours import nearest
 from fields.ops.rbf_gather import full_shapes, unpack_shapes
-from scenes.image import Image
-from scenes.shape import Shape
+from scenes.image.signal import Image
+from scenes.shape.signal import Shape
 
 
 def seeded(seed=0):

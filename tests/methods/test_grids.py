@@ -9,7 +9,7 @@ from fields.fit.trainer import Trainer
 from fields.methods.registry import make_method
 from scenes.domain import Channels
 from scenes.errors import BadInput
-from scenes.image import Image
+from scenes.image.signal import Image
 
 ONE = Channels(("distance",), "linear")
 

@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from fields.fit.fit import fit_field, prepare
-from fields.fit.run import load_field
 from fields.methods.registry import make_method
 from fields.ops.hash_grid import entries_of
+from fields.runs.run import load_field
 from scenes.errors import BadInput
-from scenes.image import Image
+from scenes.image.signal import Image
 
 SMALL = {"levels": 6, "table_size": 1024, "growth": 1.4, "width": 16, "batch": 1024}
 

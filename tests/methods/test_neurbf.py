@@ -5,13 +5,13 @@ import pytest
 import torch
 
 from fields.fit.fit import fit_field, prepare
-from fields.fit.run import Run, load_field
 from fields.methods.registry import make_method
-from scenes.audio import Audio
+from fields.runs.run import Run, load_field
+from scenes.audio.signal import Audio
 from scenes.errors import BadInput
-from scenes.image import Image
-from scenes.video import Video
-from scenes.volume import Volume
+from scenes.image.signal import Image
+from scenes.video.signal import Video
+from scenes.volume.signal import Volume
 
 SMALL = {"kernels": 40, "width": 16, "batch": 512}
 

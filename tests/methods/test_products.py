@@ -5,7 +5,7 @@ import torch
 
 from fields.methods.registry import make_method
 from fields.ops.mlp import why_not_products
-from scenes.image import Image
+from scenes.image.signal import Image
 
 pytestmark = pytest.mark.skipif(why_not_products("bfloat16") is not None, reason=why_not_products("bfloat16") or "")
 

@@ -5,8 +5,8 @@ import pytest
 
 from fields.fit.fit import fit_field
 from fields.methods.registry import make_method
-from scenes.audio import Audio
-from scenes.image import Image
+from scenes.audio.signal import Audio
+from scenes.image.signal import Image
 
 PICTURE = Image.from_array(np.zeros((20, 20, 3), np.uint8))
 SOUND = Audio.from_array(np.sin(2 * np.pi * 660 * np.arange(8000) / 8000).astype(np.float32), 8000)

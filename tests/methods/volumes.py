@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from fields.fit.objective import Objective
+from fields.fit.objectives.base import Objective
 from scenes.domain import Axis, Channels, Domain
 from scenes.signal import Signal
 

@@ -7,13 +7,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from fields.fit.frames import shuffled, similarity
-from fields.fit.metrics import ssim
+from fields.fit.metrics.samples import ssim
+from fields.fit.objectives.frames import shuffled, similarity
 from fields.methods.registry import make_method
 from fields.networks.nerv import PlusBlock, Upsampling
 from scenes.domain import Axis, Channels, Domain
 from scenes.errors import BadInput
-from scenes.video import Video
+from scenes.video.signal import Video
 
 RGB = Channels(("red", "green", "blue"), "srgb")
 BUNNY = {"strides": "5,2,2,2,2", "grid_height": 9, "grid_width": 16, "hidden": 512, "loss": "fusion"}
@@ -117,7 +117,7 @@ def test_sizes_are_met_and_what_is_no_clip_is_refused():
             method = make_method(name).prepare(clip).sized(3, 3, count)
             assert method.parameters(3, 3) == pytest.approx(count, rel=0.03)
             assert 0.4 * count < method._stem() < 0.75 * count
-    from scenes.volume import Volume
+    from scenes.volume.signal import Volume
 
     with pytest.raises(BadInput, match="of the kind video"):
         make_method("nerv").prepare(Volume.from_array(np.arange(60.0).reshape(3, 4, 5)))
@@ -128,7 +128,7 @@ def test_sizes_are_met_and_what_is_no_clip_is_refused():
 @pytest.mark.parametrize("name", ["nerv", "nervpp"])
 def test_a_clip_is_learned_frame_by_frame(tmp_path, capsys, name):
     from apps.cli.main import main
-    from scenes.clips.write import write_clip
+    from scenes.video.write import write_clip
 
     y, x = np.mgrid[:32, :48]
     frames = np.stack(

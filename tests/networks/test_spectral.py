@@ -6,7 +6,7 @@ import torch
 from fields.methods.registry import make_method
 from fields.networks.transport import Transport
 from scenes.domain import Axis, Channels, Domain
-from scenes.image import Image
+from scenes.image.signal import Image
 
 SMALL = {"waves": 12, "width": 10, "nodes": 5, "state": 3, "lowest": 4.0, "highest": 60.0, "loss": "l2"}
 DOMAIN = {d: Domain(tuple(Axis(name, 0, 9, "px", 9) for name in "xyz"[:d])) for d in (1, 2, 3)}

@@ -7,8 +7,8 @@ import pytest
 import torch
 from ops_helpers import assert_close
 
-from fields.grid_field import GridField
 from fields.methods.registry import make_method
+from fields.models.hash_grid import GridField
 from fields.ops import tcnn
 from fields.ops.grid_layout import GridLayout
 from fields.ops.grid_mlp import grid_mlp_reference

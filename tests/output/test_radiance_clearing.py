@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from apps.cli.main import main
-from fields.field import RadianceField
-from fields.render.occupancy import OccupancyGrid
+from fields.models.field import RadianceField
 from fields.render.volume import render_rays
+from fields.sampling.occupancy import OccupancyGrid
 from scenes.domain import Channels, Domain
 from scenes.procedural import still_life
 
@@ -95,9 +95,9 @@ def test_the_command(fitted, tmp_path, capsys):
 
 def test_cells_are_cleared(fitted):
     """Of a field: what is set in an empty corner goes."""
-    from fields.fit.run import load_field
+    from fields.export.outputs.radiance import clear
     from fields.ops.march import pack_cells
-    from fields.output.radiance import clear
+    from fields.runs.run import load_field
     from scenes.posed.cameras import read_cameras
 
     field = load_field(fitted)
@@ -120,10 +120,10 @@ def test_a_mesh_has_no_specks(fitted, tmp_path, monkeypatch):
 
     import trimesh
 
-    from apps.export import surfaces
-    from fields.fit.run import Run, save_field
+    from fields.export import surfaces
     from fields.methods.registry import make_method
     from fields.ops.march import pack_cells
+    from fields.runs.run import Run, save_field
 
     run = Run.open(shutil.copytree(fitted, tmp_path / "run"))
     field = run.load_field()
@@ -170,10 +170,10 @@ def test_cameras_in_matter_are_told(fitted):
     """A field that is solid wherever the box is, with one camera in it."""
     from dataclasses import replace
 
-    from fields.fit.radiance import RadianceObjective
-    from fields.fit.run import load_field
-    from scenes.posed.open import open_posed
-    from scenes.radiance import RadianceScene
+    from fields.fit.objectives.radiance import RadianceObjective
+    from fields.runs.run import load_field
+    from scenes.posed.read import open_posed
+    from scenes.posed.signal import RadianceScene
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(still_life, "SIDE", 24)

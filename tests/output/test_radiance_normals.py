@@ -7,8 +7,8 @@ import pytest
 import torch
 
 import scenes
+from fields.export.outputs.radiance import RadianceOutput
 from fields.fit.fit import prepare
-from fields.output.radiance import RadianceOutput
 from scenes.posed.cameras import PathCamera
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "fit"))

@@ -10,14 +10,14 @@ import trimesh
 from PIL import Image
 
 from apps.cli.main import main
-from fields.field import PointField
-from fields.fit import shape as objective_module
-from fields.output.base import Request
-from fields.output.shape import ShapeOutput, camera
+from fields.export.outputs.base import Request
+from fields.export.outputs.shape import ShapeOutput, camera
+from fields.fit.objectives import shape as objective_module
+from fields.models.field import PointField
 from fields.render.sphere_trace import render_shape
 from fields.render.surface_field import surface_field
 from scenes.errors import BadInput
-from scenes.shape import Shape
+from scenes.shape.signal import Shape
 
 QUICK = ["--steps", "60", "--set", "batch=4096", "table_size=4096", "levels=5", "growth=1.5"]
 
@@ -106,7 +106,7 @@ def test_pictures_of_every_sort(run, tmp_path, capsys, what: str):
                 pixels = np.asarray(picture.convert("RGB"))
             assert pixels.shape == (50, 60, 3) and (pixels[25, 30] != pixels[0, 0]).any()
     if what == "depth":
-        from scenes.image import open_image
+        from scenes.image.signal import open_image
 
         depth = open_image(tmp_path / "a.exr").values()[..., 0]
         assert depth[0, 0] == 0 and depth[25, 30] == pytest.approx(1.9 - 0.5 / 1.1, abs=0.01)
@@ -154,7 +154,7 @@ def test_bad_files_from_the_command_line_leave_nothing(tmp_path, capsys):
 @pytest.mark.slow
 def test_large_pictures_are_quick(run):
     """Three seconds on two quiet cores; here only that nothing has become many times slower."""
-    from fields.fit.run import load_field
+    from fields.runs.run import load_field
 
     output = ShapeOutput(load_field(run))
     begun = time.process_time()
@@ -163,7 +163,7 @@ def test_large_pictures_are_quick(run):
 
 
 def test_an_unwritable_turntable_is_told_before_the_work(run, tmp_path):
-    from fields.fit.run import load_field
+    from fields.runs.run import load_field
 
     with pytest.raises(BadInput, match="folder"):
         ShapeOutput(load_field(run)).render(tmp_path / "none" / "a.gif", Request(turntable=True))

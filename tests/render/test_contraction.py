@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fields.render.contraction import contract, disparity_edges, expand, spaced_edges
+from fields.sampling.contraction import contract, disparity_edges, expand, spaced_edges
 
 
 @pytest.mark.parametrize("norm", ["max", "euclid"])

@@ -14,7 +14,7 @@ LENS = Lens(40, 30, 60.0, 60.0, 20.0, 15.0)
 def test_cells_are_where_the_grid_has_them():
     import torch
 
-    from fields.render.occupancy import OccupancyGrid
+    from fields.sampling.occupancy import OccupancyGrid
 
     grid = OccupancyGrid(8, 2, LOWER, UPPER)
     asked = []

@@ -5,8 +5,8 @@ import torch
 
 from fields.ops.composite import weights_of
 from fields.ops.packed import from_edges
-from fields.render.contraction import contract
-from fields.render.proposal import envelope_loss, propose
+from fields.sampling.contraction import contract
+from fields.sampling.proposal import envelope_loss, propose
 
 
 def rays(count=50):

@@ -5,8 +5,8 @@ import pytest
 
 from fields.render.still_life import photographs
 from scenes.errors import BadInput
-from scenes.posed.open import open_posed
 from scenes.posed.rays import rays_of
+from scenes.posed.read import open_posed
 from scenes.posed.view import View
 from scenes.procedural import still_life as formulas
 from scenes.procedural.still_life import DUCK, cameras

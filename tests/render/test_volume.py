@@ -5,11 +5,11 @@ import math
 import pytest
 import torch
 
-from fields.field import RadianceField
+from fields.models.field import RadianceField
 from fields.ops.distortion import distortion
 from fields.render.camera import orbit
-from fields.render.occupancy import OccupancyGrid
 from fields.render.volume import render_rays, render_view
+from fields.sampling.occupancy import OccupancyGrid
 from scenes.domain import Axis, Channels, Domain
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from scenes.atomic import atomic_write, atomic_write_bytes, check_place
 from scenes.errors import BadInput
+from scenes.io.atomic import atomic_write, atomic_write_bytes, check_place
 
 
 @contextmanager

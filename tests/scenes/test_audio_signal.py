@@ -5,9 +5,9 @@ import pytest
 import soundfile
 
 import scenes
-from scenes.audio import Audio, open_audio
+from scenes.audio.signal import Audio, open_audio
+from scenes.audio.write import write_sound
 from scenes.errors import BadInput
-from scenes.sounds import write_sound
 
 RATE = 8000
 

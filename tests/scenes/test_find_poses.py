@@ -23,7 +23,7 @@ def similarity(mine, theirs):
 @pytest.mark.slow
 def test_the_cameras_of_known_photographs(shared, tmp_path):
     pytest.importorskip("pycolmap")
-    from scenes.posed.open import open_posed
+    from scenes.posed.read import open_posed
 
     known = {view.picture.name: view for view in open_posed(shared / "nerf" / "fox").views[:12]}
     (tmp_path / "photos").mkdir()
@@ -81,8 +81,8 @@ def test_the_sharpest_of_each_stretch(tmp_path, astronaut):
 
 
 def test_a_film_becomes_pictures(tmp_path, astronaut):
-    from scenes.clips.write import write_clip
     from scenes.posed.find import _film
+    from scenes.video.write import write_clip
 
     frames = [np.roll(astronaut[::2, ::2], 3 * i, axis=1) for i in range(20)]
     write_clip(tmp_path / "film.mp4", frames, 10.0)

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scenes.holes import smooth_fill
+from scenes.image.holes import smooth_fill
 
 
 @given(st.integers(1, 33), st.integers(1, 33), st.integers(0, 9))

@@ -15,9 +15,9 @@ from picture_files import exr, png
 from PIL import Image as pillow
 
 import scenes
-from scenes import image as image_module
 from scenes.errors import BadInput
-from scenes.image import Image, open_image
+from scenes.image import signal as image_module
+from scenes.image.signal import Image, open_image
 
 
 def ramp(height: int, width: int, channels: int, dtype=np.uint8) -> np.ndarray:
@@ -379,7 +379,7 @@ def test_a_change_after_reading_is_noticed(photograph: Path):
 
 @pytest.mark.parametrize("damage", [False, True])
 def test_a_change_while_reading_is_noticed(photograph: Path, monkeypatch: pytest.MonkeyPatch, damage: bool):
-    from scenes.pictures import read
+    from scenes.image import read
 
     whole = read.read_picture
 
@@ -415,7 +415,7 @@ def test_load_refuses_what_it_does_not_know(photograph: Path):
 
 def test_importing_brings_nothing_heavy():
     code = (
-        "import sys, scenes, scenes.image; "
+        "import sys, scenes, scenes.image.signal; "
         "print([name for name in sys.modules if name.split('.')[0] in "
         "('torch', 'fields', 'PIL', 'OpenEXR', 'tifffile', 'skimage', 'imagecodecs')])"
     )

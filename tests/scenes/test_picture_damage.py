@@ -16,7 +16,7 @@ from test_atomic import disk_of_64k, files_of_at_most
 
 import scenes
 from scenes.errors import BadInput
-from scenes.image import open_image
+from scenes.image.signal import open_image
 
 tifffile = pytest.importorskip("tifffile")
 pytest.importorskip("imagecodecs")

@@ -11,7 +11,7 @@ import pytest
 from picture_files import ADAM7, chunk, exr, hdr, packed_png, png
 from PIL import Image as pillow
 
-from scenes.image import Image, open_image
+from scenes.image.signal import Image, open_image
 
 imagecodecs = pytest.importorskip("imagecodecs")
 tifffile = pytest.importorskip("tifffile")
@@ -274,7 +274,7 @@ def test_profiles_that_cannot_be_used_are_named(tmp_path: Path, small: np.ndarra
 
 
 def test_a_large_jpeg_in_another_space_is_converted_strip_by_strip(tmp_path: Path, astronaut: np.ndarray, monkeypatch):
-    from scenes.pictures import storage
+    from scenes.image import storage
 
     save(tmp_path / "a.jpg", pillow.fromarray(astronaut), icc_profile=gamma_profile("rgb"))
     whole = open_image(tmp_path / "a.jpg").pixels
@@ -434,7 +434,7 @@ def test_exr_tiles(tmp_path: Path):
 
 
 def test_exr_strips_meet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    from scenes.pictures import storage
+    from scenes.image import storage
 
     monkeypatch.setattr(storage, "STRIP_PIXELS", 100)
     assert np.array_equal(open_image(exr(tmp_path / "a.exr", {"Y": PLANE})).pixels[..., 0], PLANE)
@@ -485,7 +485,7 @@ def test_hdr_exposure_is_undone_and_said(tmp_path: Path):
 @pytest.mark.parametrize("ending", ["png", "jpg", "webp", "avif", "tif", "gif", "bmp", "exr", "hdr"])
 def test_thin_pictures(tmp_path: Path, ending: str, height: int, width: int):
     from scenes.domain import Channels
-    from scenes.image import write_image
+    from scenes.image.signal import write_image
 
     pixels = np.full((height, width, 3), 128, np.uint8)
     path = tmp_path / f"a.{ending}"
@@ -532,8 +532,8 @@ def test_memory_is_bounded(tmp_path: Path, ending: str):
     pillow.fromarray(pixels).save(path, **{"compress_level": 1} if ending == "png" else {})
     code = f"""
 import resource, sys
-import imagecodecs, tifffile, PIL.Image, PIL.PngImagePlugin, PIL.JpegImagePlugin, scenes.pictures.read
-from scenes.image import open_image
+import imagecodecs, tifffile, PIL.Image, PIL.PngImagePlugin, PIL.JpegImagePlugin, scenes.image.read
+from scenes.image.signal import open_image
 from scenes.errors import BadInput
 data = int(open('/proc/self/status').read().split('VmData:')[1].split()[0]) * 1024
 resource.setrlimit(resource.RLIMIT_DATA, (data + 18 * 2**20,) * 2)

@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_atomic import files_of_at_most
 
-from scenes.colour import quantise, srgb_to_linear, to_display, tone_map, unpremultiply
 from scenes.domain import Channels
 from scenes.errors import BadInput
-from scenes.image import Image, check_writable, open_image, write_image
+from scenes.image.color import quantise, srgb_to_linear, to_display, tone_map, unpremultiply
+from scenes.image.signal import Image, check_writable, open_image, write_image
 
 pytest.importorskip("imagecodecs")
 tifffile = pytest.importorskip("tifffile")

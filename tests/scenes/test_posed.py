@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from scenes.errors import BadInput
-from scenes.posed.bundle import open_bundle
-from scenes.posed.open import open_posed
+from scenes.posed.npz import open_bundle
+from scenes.posed.read import open_posed
 from scenes.posed.view import Lens, View
 
 

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from scenes.errors import BadInput
-from scenes.posed.open import is_posed, open_posed
 from scenes.posed.path import looking_at
+from scenes.posed.read import is_posed, open_posed
 from scenes.posed.view import Lens, PosedViews, View
 from scenes.posed.write import write_scene
 

@@ -6,7 +6,7 @@ import trimesh
 from shape_files import open_box, ply, sphere
 
 from scenes.errors import BadInput
-from scenes.shape import Shape, open_shape
+from scenes.shape.signal import Shape, open_shape
 
 
 @pytest.fixture(autouse=True)

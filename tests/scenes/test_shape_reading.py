@@ -9,9 +9,9 @@ from shape_files import ply, sphere, torus
 import scenes
 from scenes.errors import BadInput
 from scenes.recognise import recognise
-from scenes.shape import open_shape
-from scenes.shapes.geometry import Cloud, Mesh
-from scenes.shapes.read import read_shape
+from scenes.shape.geometry import Cloud, Mesh
+from scenes.shape.read import read_shape
+from scenes.shape.signal import open_shape
 
 
 @pytest.fixture(autouse=True)

@@ -9,8 +9,8 @@ from shape_files import ply, sphere, torus
 
 import scenes
 from scenes.errors import BadInput
-from scenes.shape import Shape, open_shape
-from scenes.shapes import cache
+from scenes.shape import cache
+from scenes.shape.signal import Shape, open_shape
 
 
 @pytest.fixture(autouse=True)

@@ -5,9 +5,9 @@ import pytest
 from PIL import Image
 
 import scenes
-from scenes.clips.write import write_clip
 from scenes.errors import BadInput
-from scenes.video import Video, open_video
+from scenes.video.signal import Video, open_video
+from scenes.video.write import write_clip
 
 
 def moving(count: int = 6, height: int = 32, width: int = 48) -> np.ndarray:
@@ -132,7 +132,7 @@ def test_what_is_no_clip_is_refused(tmp_path):
         scenes.load(tmp_path)
     with pytest.raises(BadInput, match="holds no pictures"):
         scenes.load(tmp_path, "video")
-    from scenes.sounds import write_sound
+    from scenes.audio.write import write_sound
 
     write_sound(tmp_path / "a.wav", np.sin(np.arange(800) / 9)[:, None].astype(np.float32), 8000)
     with pytest.raises(BadInput, match="no picture track"):

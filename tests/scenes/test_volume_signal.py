@@ -7,8 +7,8 @@ import pytest
 
 import scenes
 from scenes.errors import BadInput
-from scenes.volume import Volume, open_volume
-from scenes.volumes.write import ENDINGS, write_volume
+from scenes.volume.signal import Volume, open_volume
+from scenes.volume.write import ENDINGS, write_volume
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from scenes.errors import BadInput
+from scenes.io.unpack import Limits
 from scenes.posed import zipped
-from scenes.posed.open import open_posed
-from scenes.unpack import Limits
+from scenes.posed.read import open_posed
 
 POSE = [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 4], [0, 0, 0, 1]]
 

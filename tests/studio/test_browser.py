@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from apps.studio import examples, forms
-from fields.fit.run import Run
+from fields.runs.run import Run
 
 pytest.importorskip("gradio")
 pytest.importorskip("playwright")

@@ -4,7 +4,8 @@ import json
 import os
 import time
 
-from apps.studio import clearing, gallery, uploads
+from apps.studio import cleanup as clearing
+from apps.studio import gallery, uploads
 from apps.studio.jobs import FitOrder
 
 OLD = time.time() - 2 * clearing.KEPT_SECONDS

@@ -9,15 +9,15 @@ from apps.studio import gallery
 from apps.studio.distilling import DATA, DistillJob, DistillOrder
 from apps.studio.folders import Folders
 from apps.studio.jobs import Queue
-from apps.studio.looks import Looks
+from apps.studio.view_renderer import Looks
 from fields.distill.stages import Stages
-from fields.fit.run import Run
+from fields.runs.run import Run
 from scenes.errors import BadInput
 
 
 def test_a_run_becomes_another_method(tmp_path, photograph):
     pytest.importorskip("gradio")
-    from apps.studio.tabs.distil import students
+    from apps.studio.tabs.distill import students
 
     folders = Folders.at(tmp_path / "runs")
     teacher = folders.runs / "teacher"

@@ -8,8 +8,8 @@ import pytest
 import fields.fit.fit as fitting
 import scenes
 from apps.studio import exporting
-from apps.studio.looks import Looks, around
-from fields.fit.run import Run
+from apps.studio.view_renderer import Looks, around
+from fields.runs.run import Run
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def labelled(looks, path, begins):
 
 
 def test_a_mesh_of_a_scene_changes_neither_what_is_seen_nor_what_is_exported_later(scene, looks, monkeypatch):
-    import fields.output.radiance as radiance
+    import fields.export.outputs.radiance as radiance
 
     cleared = []
 

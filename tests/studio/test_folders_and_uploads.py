@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from apps.studio import uploads
 from apps.studio.folders import NAME, Folders, checked, cleaned
 from scenes.errors import BadInput
-from scenes.unpack import Limits
+from scenes.io.unpack import Limits
 
 
 @pytest.fixture
@@ -218,7 +218,7 @@ def secret(folders):
 @pytest.mark.parametrize("name", ["{up}/secret.png", "{absolute}"])
 def test_a_mesh_does_not_bring_in_what_lies_elsewhere(folders, secret, name):
     """A material's picture, a library of materials and a glTF's numbers: references out of the upload's folder are not followed."""
-    from scenes.shapes.read import read_shape
+    from scenes.shape.read import read_shape
 
     def paints(reference):
         entries = [
@@ -239,7 +239,7 @@ def test_a_mesh_does_not_bring_in_what_lies_elsewhere(folders, secret, name):
 
 
 def test_a_gltf_does_not_bring_in_what_lies_elsewhere(folders):
-    from scenes.shapes.read import read_shape
+    from scenes.shape.read import read_shape
 
     numbers = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0]], "<f4").tobytes() + np.array([0, 1, 2], "<u4").tobytes()
     (folders.uploads / "secret.bin").write_bytes(numbers)

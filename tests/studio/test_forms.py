@@ -8,7 +8,7 @@ from apps.studio.folders import Folders
 from fields.fit.estimate import memory_estimate
 from fields.methods.registry import make_method, method_class, method_names
 from scenes.errors import BadInput
-from scenes.image import Image
+from scenes.image.signal import Image
 
 
 @pytest.mark.parametrize("name", method_names())

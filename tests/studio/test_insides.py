@@ -3,9 +3,10 @@
 import pytest
 
 from apps.cli.main import main
-from apps.studio import exporting, insides
-from apps.studio.looks import Looks
-from fields.fit.run import Run
+from apps.studio import exporting
+from apps.studio import field_inspector as insides
+from apps.studio.view_renderer import Looks
+from fields.runs.run import Run
 from scenes.errors import BadInput
 
 
@@ -142,7 +143,7 @@ def test_a_sound_is_drawn_around_its_middle(tmp_path, looks):
     import numpy as np
     import soundfile
 
-    from apps.studio.looks import window
+    from apps.studio.view_renderer import window
 
     soundfile.write(tmp_path / "tone.wav", np.sin(np.arange(4000) / 9) * 0.4, 8000)
     path = tmp_path / "run"

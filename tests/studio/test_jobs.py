@@ -10,7 +10,7 @@ from apps.studio import gallery
 from apps.studio.comparing import CompareJob
 from apps.studio.jobs import FitOrder, Queue, thinned
 from fields.compare.comparison import Comparison, Plan
-from fields.fit.run import Run
+from fields.runs.run import Run
 from scenes.errors import BadInput
 
 
@@ -134,7 +134,7 @@ def test_closing_keeps_what_runs(folders, photograph):
 
 
 def test_live_pictures_are_small_rare_and_only_drawn_while_somebody_looks(queue, photograph, monkeypatch):
-    import fields.fit.image as images
+    import fields.fit.objectives.image as images
 
     drawn = []
     original = images.ImageObjective.preview
@@ -185,7 +185,7 @@ def test_only_so_many_wait(queue, photograph, monkeypatch):
 
 
 def test_slow_pictures_become_smaller_and_hold_up_nothing(queue, photograph, monkeypatch):
-    import fields.fit.image as images
+    import fields.fit.objectives.image as images
 
     sides = []
     original = images.ImageObjective.preview

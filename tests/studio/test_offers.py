@@ -12,9 +12,10 @@ from apps.studio import offers  # noqa: E402
 from apps.studio.distilling import DistillOrder  # noqa: E402
 from apps.studio.folders import Folders  # noqa: E402
 from apps.studio.gallery import names  # noqa: E402
-from apps.studio.tabs import compare, distil, fit  # noqa: E402
+from apps.studio.tabs import compare, fit  # noqa: E402
+from apps.studio.tabs import distill as distil
 from fields.distill.stages import Stages  # noqa: E402
-from fields.fit.run import Run  # noqa: E402
+from fields.runs.run import Run  # noqa: E402
 from scenes.errors import BadInput  # noqa: E402
 
 PREFIXES = {"fit": "", "compare": "compare-", "distill": "distil-"}

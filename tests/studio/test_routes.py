@@ -13,12 +13,12 @@ from fastapi.testclient import TestClient  # noqa: E402
 from PIL import Image  # noqa: E402
 
 from apps.cli.main import main  # noqa: E402
+from apps.studio.access import LOOPBACK, Guard  # noqa: E402
 from apps.studio.folders import Folders  # noqa: E402
-from apps.studio.guard import LOOPBACK, Guard  # noqa: E402
 from apps.studio.jobs import Queue  # noqa: E402
-from apps.studio.looks import Looks  # noqa: E402
 from apps.studio.routes import routes, told  # noqa: E402
-from fields.fit.run import Run  # noqa: E402
+from apps.studio.view_renderer import Looks  # noqa: E402
+from fields.runs.run import Run  # noqa: E402
 from scenes.errors import BadInput  # noqa: E402
 
 
@@ -67,8 +67,8 @@ def picture(answer):
 
 
 def test_any_window_of_a_field_is_evaluated_for_its_pixels(client, photo):
-    from fields.fit.run import load_field
-    from fields.raster import picture as evaluated
+    from fields.render.raster import picture as evaluated
+    from fields.runs.run import load_field
 
     whole = {"x0": 0, "y0": 0, "x1": 1, "y1": 1}
     assert picture(client.get("/studio/view/photo", params={**whole, "w": 96, "h": 64})).shape == (64, 96, 3)
@@ -238,7 +238,7 @@ def test_a_moving_scene_is_seen_at_any_moment(client, tmp_path):
 
 
 def test_a_camera_around_a_scene_stands_where_its_own_stand():
-    from apps.studio.looks import pose_around
+    from apps.studio.view_renderer import pose_around
     from fields.render.camera import orbit
     from scenes.posed.cameras import PathCamera
     from scenes.posed.view import Lens

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from skimage.measure import marching_cubes
 
 from fields.surface import extract as module
-from fields.surface.cases import cases
 from fields.surface.extract import extract
 from fields.surface.lattice import lattice
+from fields.surface.marching_cubes_table import cases
 from scenes.errors import BadInput
 from tests.surface.implicits import RADIUS, ball, implicit, noise, torus
 

@@ -8,8 +8,8 @@ from fields.render.camera import orbit
 from fields.render.sphere_trace import headlight, render_shape
 from fields.surface.surface_mesh import simplified, surface_mesh
 from fields.surface.texture import rasterise, tangents_of, textured, unwrap
-from scenes.shapes.geometry import Mesh
-from scenes.shapes.surface import MeshSurface, _barycentric
+from scenes.shape.geometry import Mesh
+from scenes.shape.surface import MeshSurface, _barycentric
 from tests.surface.implicits import ball, implicit, torus
 
 

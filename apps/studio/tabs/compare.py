@@ -8,7 +8,7 @@ import gradio as gr
 
 from apps.cli.compare import plan_of
 from apps.studio.comparing import CompareJob
-from apps.studio.offers import options
+from apps.studio.controls import options
 from apps.studio.tabs.fit import said
 from apps.studio.tabs.more import control, controls
 from fields.compare.comparison import Plan

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import gradio as gr
 
 from apps.studio import exporting, gallery
-from apps.studio.tabs.choose import asked, run_choice
+from apps.studio.tabs.run_choice import asked, run_choice
 
 if TYPE_CHECKING:
     from apps.studio.server import Studio

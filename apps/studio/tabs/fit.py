@@ -13,16 +13,16 @@ import gradio as gr
 import scenes
 from apps.cli.fit import loading
 from apps.studio import examples, forms, gallery, uploads
-from apps.studio.clearing import touch
+from apps.studio.cleanup import touch
+from apps.studio.controls import offers, options
 from apps.studio.folders import cleaned
+from apps.studio.images import inline
 from apps.studio.jobs import FitOrder
-from apps.studio.offers import offers, options
-from apps.studio.pictures import inline
 from apps.studio.tabs.more import controls, given, method_options
 from fields.fit.estimate import memory_estimate
-from fields.fit.kinds import default_method
-from fields.fit.run import Run
+from fields.kinds import default_method
 from fields.methods.radiance import stored_parameters
+from fields.runs.run import Run
 from scenes.errors import BadInput
 from scenes.signal import Signal
 

@@ -1,11 +1,11 @@
-"""Controls that tabs share: a command's options (`apps.studio.offers`), and those of a method."""
+"""Controls that tabs share: a command's options (`apps.studio.controls`), and those of a method."""
 
 from __future__ import annotations
 
 import gradio as gr
 
 from apps.studio import forms
-from apps.studio.offers import Offer, offers
+from apps.studio.controls import Offer, offers
 
 
 def controls(

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import gradio as gr
 import numpy as np
 
-from apps.export.base import Request, Source
-from apps.export.formats import export
 from apps.studio import gallery
 from apps.studio.exporting import room
-from apps.studio.looks import Opened
-from apps.studio.tabs.choose import asked, run_choice, viewer_of
-from fields.fit.run import Run
-from fields.output.cameras import draw_cameras
+from apps.studio.tabs.run_choice import asked, run_choice, viewer_of
+from apps.studio.view_renderer import Opened
+from fields.export.base import Request, Source
+from fields.export.formats import export
+from fields.export.outputs.cameras import draw_cameras
+from fields.runs.run import Run
 
 if TYPE_CHECKING:
     from apps.studio.server import Studio

@@ -35,7 +35,7 @@ class Filters(NetworkMethod):
         from torch import nn
 
         from fields.encoders.frequency import Identity
-        from fields.field import CoordinateField
+        from fields.models.field import CoordinateField
 
         class Network(nn.Module):
             def __init__(self, inputs: int, width: int, layers: int, outputs: int, frequency: float) -> None:

@@ -1,0 +1,64 @@
+"""Surfaces and radiance as 3-D Gaussian splats: a PLY with the names, order and activations of the 3DGS format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fields.export.base import Request, Source
+from fields.export.meshes import make
+from fields.export.surfaces import cleared, implicit_of
+from fields.surface.radiance import Radiance
+from fields.surface.ray_sample_voxels import cameras_around, lit_cells
+from fields.surface.splats import columns, splats_on, splats_seen
+from fields.surface.surface_sampling import scattered
+from fields.surface.topology import face_areas
+from scenes.errors import BadInput
+from scenes.io.atomic import check_place
+from scenes.shape.writers.ply import write_ply
+
+SPLATS = 200_000
+
+
+def write(source: Source, out: Path, request: Request) -> dict:
+    """On a surface, spread evenly."""
+    check_place(out)
+    implicit = implicit_of(source, request)
+    mesh = make(implicit, request)
+    places, normals = scattered(implicit, mesh, request.points or SPLATS)
+    splats = splats_on(implicit, places, normals, float(face_areas(mesh.vertices, mesh.faces).sum()))
+    write_ply(out, columns(splats, implicit.corner, implicit.side))
+    return {
+        "splats": len(places),
+        "level": implicit.level,
+        "bytes": out.stat().st_size,
+        "files": [str(out)],
+        "notes": mesh.notes,
+        "text": f"{len(places):,} Gaussians with one colour each",
+    }
+
+
+def write_radiance(source: Source, out: Path, request: Request) -> dict:
+    """Where the rays of the run's cameras end; of a field alone, those of cameras all around."""
+    check_place(out)
+    cleared(source)
+    scene = Radiance(source.field, request.time or 0.0)
+    count = request.points or SPLATS
+    cameras = (source.run.cameras() if source.run else []) or cameras_around(scene)
+    cells = lit_cells(scene, cameras, count)
+    if cells is None:
+        raise BadInput("there is nothing to see: no ray of the scene's cameras meets any density")
+    splats = splats_seen(scene, cells)
+    notes = (
+        []
+        if len(splats.places) > 0.8 * count
+        else [f"{count:,} Gaussians would be smaller than the cameras' pixels tell anything of"]
+    )
+    write_ply(out, columns(splats, scene.corner, scene.side))
+    return {
+        "splats": len(splats.places),
+        "rays_from": len(cameras),
+        "bytes": out.stat().st_size,
+        "files": [str(out)],
+        "notes": notes,
+        "text": f"{len(splats.places):,} Gaussians with the colours of every direction of view, where the rays of {len(cameras)} cameras end",
+    }

@@ -1,0 +1,93 @@
+"""A fitted scene as a folder of posed pictures, which is fitted again by whoever reads `transforms.json`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from fields.export.base import Request, Source
+from fields.export.outputs.radiance import RadianceOutput
+from scenes.errors import BadInput
+from scenes.image.color import to_bytes
+from scenes.io.atomic import atomic_folder
+from scenes.posed.box import ROOM
+from scenes.posed.cameras import PathCamera, around, resized
+from scenes.posed.signal import BACKDROPS
+from scenes.posed.view import HELD_OUT, PosedViews, View
+from scenes.posed.write import write_scene
+
+MOST_VIEWS = 10_000
+
+
+@dataclass(frozen=True)
+class Rendered(View):
+    """A view whose picture is taken when it is asked for."""
+
+    output: RadianceOutput | None = field(default=None, compare=False)
+    camera: PathCamera | None = field(default=None, compare=False)
+
+    def read(self) -> np.ndarray:
+        """`[H, W, 4]` uint8 with straight alpha; `[H, W, 3]` of a scene without bounds, which fills the picture."""
+        seen, _ = self.output.see(self.camera)
+        colour, opacity = seen.color.cpu().numpy(), seen.opacity.cpu().numpy()[..., None]
+        if _boundless(self.output.field):
+            return to_bytes(colour)
+        straight = (colour - (1 - opacity) * BACKDROPS[self.output.backdrop]) / np.maximum(opacity, 1e-6)
+        return to_bytes(np.concatenate([np.where(opacity > 0, straight, 0), opacity], axis=-1))
+
+
+def write(source: Source, out: Path, request: Request) -> dict:
+    """The views of the run's cameras, or `--turntable` N of a ring around the scene; every eighth of those for testing."""
+    output = RadianceOutput(source.field, source.run.path)
+    cameras = output.cameras()
+    if request.turntable:
+        if not 2 <= request.turntable <= MOST_VIEWS:
+            raise BadInput(f"--turntable {request.turntable}: should be from 2 to {MOST_VIEWS:,} views")
+        ring = around(cameras, request.turntable, cameras[0].lens)
+        cameras = [
+            PathCamera(camera.pose, camera.lens, camera.time, f"{i:04}", "train" if i % HELD_OUT else "test")
+            for i, camera in enumerate(ring)
+        ]
+    views = tuple(_view(output, camera, number, request.size) for number, camera in enumerate(cameras))
+    moving = source.field.moving
+    box = None
+    if not _boundless(source.field):
+        axes = source.field.domain.axes[:3]
+        middle, half = (np.array([getattr(axis, end) for axis in axes]) for end in ("lower", "upper"))
+        middle, half = (middle + half) / 2, (half - middle) / 2 / ROOM
+        box = tuple((middle - half).tolist()), tuple((middle + half).tolist())
+    with atomic_folder(out) as folder:
+        write_scene(folder, PosedViews(views, box=box), one_file=True)
+    lens = views[0].lens
+    alpha = "as the scene has no bounds, without alpha" if _boundless(source.field) else "with alpha"
+    return {
+        "views": len(views),
+        "for_testing": sum(view.split == "test" for view in views),
+        "width": lens.width,
+        "height": lens.height,
+        "bytes": sum(file.stat().st_size for file in out.rglob("*") if file.is_file()),
+        "files": [str(out)],
+        "notes": ["each view shows the scene at its own moment"] if moving else [],
+        "text": f"{len(views)} pictures of {lens.width} x {lens.height}, {alpha}, and transforms.json",
+    }
+
+
+def _view(output: RadianceOutput, camera: PathCamera, number: int, size: tuple[int, int] | None) -> Rendered:
+    lens = camera.lens if size is None else resized(camera.lens, *size)
+    time = camera.time if output.field.moving else None
+    return Rendered(
+        camera.name or f"{number:04}",
+        None,
+        camera.pose,
+        lens,
+        camera.split or "train",
+        time,
+        output=output,
+        camera=PathCamera(camera.pose, lens, time),
+    )
+
+
+def _boundless(scene) -> bool:
+    return scene.levels > 1 or scene.background is not None

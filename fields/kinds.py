@@ -1,0 +1,91 @@
+"""What the studio does with each kind of signal: one entry a kind.
+
+`scenes.LOADERS` says who opens it; this says who fits it, how it becomes a file, and how it is fitted by default. Places
+are "module:name" and load on first use, so that the command line can ask this table without importing torch.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scenes.errors import BadInput
+
+if TYPE_CHECKING:
+    from fields.export.outputs.base import Output
+    from fields.fit.objectives.base import Objective
+    from fields.models.field import Field
+    from scenes.signal import Signal
+
+
+# How the single file of a compressed field begins (`fields.runs.small_file`); here, where the command line may look without torch.
+COMPRESSED = b"FSQ1"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """`objectives`: for each way of asking a field; the first whose `requires` the field meets is taken.
+    `packages`: what loading, fitting and scoring import on the way."""
+
+    objectives: tuple[str, ...]
+    output: str
+    method: str = "hashgrid"
+    packages: tuple[str, ...] = ("PIL.Image",)
+
+
+KINDS = {
+    "image": Kind(("fields.fit.objectives.image:ImageObjective",), "fields.export.outputs.image:ImageOutput"),
+    "audio": Kind(
+        ("fields.fit.objectives.audio:AudioObjective",),
+        "fields.export.outputs.audio:AudioOutput",
+        packages=("soundfile", "PIL.ImageDraw"),
+    ),
+    "video": Kind(
+        ("fields.fit.objectives.video:VideoObjective", "fields.fit.objectives.frames:FrameObjective"),
+        "fields.export.outputs.video:VideoOutput",
+        packages=("av", "PIL.Image"),
+    ),
+    "volume": Kind(("fields.fit.objectives.volume:VolumeObjective",), "fields.export.outputs.volume:VolumeOutput"),
+    "shape": Kind(
+        ("fields.fit.objectives.shape:ShapeObjective",),
+        "fields.export.outputs.shape:ShapeOutput",
+        packages=("trimesh", "igl", "networkx", "scipy.ndimage", "scipy.spatial", "skimage.measure", "PIL.Image"),
+    ),
+    "radiance": Kind(
+        ("fields.fit.objectives.radiance:RadianceObjective",), "fields.export.outputs.radiance:RadianceOutput"
+    ),
+}
+
+
+def import_packages(kind: str) -> None:
+    """Imports what a fit would import on the way, as that is not to count towards its time; what is absent is told where it is needed."""
+    for name in KINDS[kind].packages:
+        with suppress(ImportError):
+            import_module(name)
+
+
+def objective_for(signal: Signal, field: Field, loss: str, gradient_terms: dict[str, float] | None = None) -> Objective:
+    """How `field` is fitted to `signal` and scored; BadInput where fields of its sort cannot be."""
+    choices = [_load(place) for place in KINDS[signal.kind].objectives]
+    for objective in choices:
+        if isinstance(field, objective.requires):
+            return objective(signal, loss, gradient_terms)
+    wanted = " or ".join(f"a {objective.requires.__name__}" for objective in choices)
+    raise BadInput(f"a signal of the kind {signal.kind} needs {wanted}; this method builds a {type(field).__name__}")
+
+
+def output_for(kind: str, field: Field, folder: Path | None = None) -> Output:
+    """How a fitted field of that kind becomes a file; `folder` is its run's."""
+    return _load(KINDS[kind].output)(field, folder)
+
+
+def default_method(kind: str) -> str:
+    return KINDS[kind].method
+
+
+def _load(place: str):
+    module, _, name = place.partition(":")
+    return getattr(import_module(module), name)

@@ -1,0 +1,108 @@
+"""TIFF: integers of any depth and floats through tifffile, colour models other than grey and RGB through Pillow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from scenes.errors import BadInput
+from scenes.image.decoded import Decoded
+from scenes.image.pillow import read_pillow
+from scenes.image.storage import Storage, strips
+
+if TYPE_CHECKING:
+    from tifffile import TiffPage
+
+ICC_PROFILE = 34675
+ORIENTATION = 274
+# The meaning of channels beyond the colours (ExtraSamples).
+PREMULTIPLIED, STRAIGHT = 1, 2
+
+
+def read_tiff(path: Path, storage: Storage) -> Decoded:
+    """Integers become uint8 or uint16, sRGB; floats and signed integers float32, linear, as they are."""
+    import tifffile
+
+    with tifffile.TiffFile(path) as file:
+        page = file.pages.first
+        storage.check(page.imagelength, page.imagewidth)
+        if page.imagedepth != 1:
+            raise BadInput("it holds a volume, not a picture; save one slice")
+        if page.photometric not in (
+            tifffile.PHOTOMETRIC.MINISBLACK,
+            tifffile.PHOTOMETRIC.MINISWHITE,
+            tifffile.PHOTOMETRIC.RGB,
+        ):
+            return read_pillow(path, "TIFF", storage)
+        try:
+            pixels = _decode(page, storage)
+        except ValueError as error:
+            if "imagecodecs" not in str(error):
+                raise
+            if page.bitspersample > 8:
+                raise BadInput(
+                    f"its {page.compression.name} compression wants the package imagecodecs: pip install imagecodecs"
+                ) from error
+            return read_pillow(path, "TIFF", storage)
+        notes = [f"{len(file.pages)} pages, the first is used"] if len(file.pages) > 1 else []
+        colours, premultiplied = _choose_channels(page, pixels.shape[2], notes)
+        pixels = _to_supported(pixels[..., :colours], page, storage, notes)
+        profile = page.tags.valueof(ICC_PROFILE)
+        orientation = page.tags.valueof(ORIENTATION) or 1
+        linear = pixels.dtype == np.float32
+        if linear and profile:
+            notes.append("the colour profile is ignored: the numbers are floats")
+        return Decoded(
+            pixels, "linear" if linear else "srgb", premultiplied, int(orientation), None if linear else profile, notes
+        )
+
+
+def _decode(page: TiffPage, storage: Storage) -> np.ndarray:
+    """`[H, W, samples]` in the page's own type."""
+    planes, _, height, width, samples = page.shaped
+    pixels = storage.new(height, width, planes * samples, page.dtype)
+    page.asarray(out=pixels.reshape(page.shape))
+    if planes > 1:  # one plane after another
+        return pixels.reshape(planes, height, width).transpose(1, 2, 0)
+    return pixels
+
+
+def _choose_channels(page: TiffPage, samples: int, notes: list[str]) -> tuple[int, bool]:
+    """How many leading channels to use, and whether the last of them is premultiplied alpha."""
+    colours = 3 if page.photometric.name == "RGB" else 1
+    if samples < colours:
+        raise BadInput(f"it says RGB but holds {samples} channels")
+    meanings = [int(meaning) for meaning in page.extrasamples]
+    alpha = bool(meanings) and samples > colours and meanings[0] in (PREMULTIPLIED, STRAIGHT)
+    used = colours + alpha
+    if samples > used:
+        notes.append(f"ignored: {samples - used} more channels")
+    return used, alpha and meanings[0] == PREMULTIPLIED
+
+
+def _to_supported(pixels: np.ndarray, page: TiffPage, storage: Storage, notes: list[str]) -> np.ndarray:
+    """Contiguous uint8, uint16 (0 .. full scale) or float32, white last."""
+    kind, bits = pixels.dtype.kind, page.bitspersample
+    inverted = page.photometric.name == "MINISWHITE"
+    if kind == "f" or kind == "i":
+        wanted, scale = np.float32, None
+        if kind == "i":
+            notes.append("signed integers are taken as plain (linear) numbers")
+    elif kind in "ub":
+        wanted = np.uint8 if bits <= 8 else np.uint16
+        scale = None if bits in (8, 16) else np.iinfo(wanted).max / (2**bits - 1)
+        if bits > 16:
+            notes.append(f"{bits}-bit integers are rounded to 16")
+    else:
+        raise BadInput(f"its numbers are of the type {pixels.dtype}, which is not a picture's")
+    if pixels.dtype == wanted and pixels.flags.c_contiguous and scale is None and not inverted:
+        return pixels
+    out = storage.new(*pixels.shape, wanted)
+    for rows in strips(*pixels.shape[:2]):
+        part = pixels[rows]
+        out[rows] = part if scale is None else np.rint(part * np.float64(scale))
+        if inverted and wanted != np.float32:
+            out[rows, :, :1] = np.iinfo(wanted).max - out[rows, :, :1]
+    return out

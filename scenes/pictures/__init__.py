@@ -1,1 +1,0 @@
-"""Picture files, between disk and numpy."""
