@@ -67,7 +67,7 @@ def rows_of(
         run(trainer, row)
         score = trainer.objective.evaluate(trainer.field)
         known[row] = score["psnr"]
-        numbers = trainer.field.stored_numbers
+        numbers = trainer.field.num_parameters
         yield {
             "id": row,
             "value": score["psnr"],

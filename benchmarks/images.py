@@ -137,7 +137,7 @@ def train_to_target(source: str, who: str) -> dict:
     trainer, _ = prepare(image, "hashgrid", seconds=30)
     field = trainer.field
     if who == "siren":
-        trainer, _ = prepare(image, "siren", steps=SIREN_STEPS, parameters=field.stored_numbers, options=SIREN)
+        trainer, _ = prepare(image, "siren", steps=SIREN_STEPS, parameters=field.num_parameters, options=SIREN)
         field = trainer.field
     step = trainer.step
     if who == "torch":
@@ -167,7 +167,7 @@ def train_to_target(source: str, who: str) -> dict:
         "steps": taken,
         "reached": reached,
         "psnr": round(quality, 3),
-        "parameters": field.stored_numbers,
+        "parameters": field.num_parameters,
     }
 
 

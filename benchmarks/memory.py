@@ -51,7 +51,7 @@ def measure(name: str, steps: int = STEPS) -> dict:
     from fields.fit.estimate import memory_estimate
     from fields.fit.fit import fit_field
     from fields.kinds import import_packages
-    from fields.methods.radiance import stored_parameters
+    from fields.methods.radiance import count_parameters
     from fields.runs.peak_memory import PeakMemory
     from scenes.image.signal import Image
 
@@ -74,7 +74,7 @@ def measure(name: str, steps: int = STEPS) -> dict:
         return {
             "taken": peak.bytes,
             "estimate": memory_estimate(config, signal),
-            "parameters": stored_parameters(config, signal.domain, signal.channels),
+            "parameters": count_parameters(config, signal.domain, signal.channels),
         }
 
 

@@ -33,7 +33,7 @@ class Cast:
 
     hit: np.ndarray
     normals: np.ndarray
-    colours: np.ndarray | None
+    colors: np.ndarray | None
 
 
 def cast(path: Path, origins: np.ndarray, directions: np.ndarray) -> Cast:
@@ -89,10 +89,10 @@ def shape_agreement(run: Path, mesh: Path, size: int = SIZE, views: int = VIEWS,
     pairs = []
     for view in range(views):
         seen_from = camera(view, size, size)
-        own = render_shape(fit.traceable(), seen_from, albedo=fit.colours)
+        own = render_shape(fit.traceable(), seen_from, albedo=fit.colors)
         origins, directions = (part.double().numpy() for part in seen_from.rays())
         found = cast(mesh, corner + sides.max() * origins, directions)
-        paint = {} if found.colours is None else {"albedo": torch.from_numpy(found.colours).float()}
+        paint = {} if found.colors is None else {"albedo": torch.from_numpy(found.colors).float()}
         lit = np.ones((size * size, 3))
         lit[found.hit] = headlight(
             torch.from_numpy(found.normals).float(), torch.from_numpy(directions[found.hit]).float(), **paint
@@ -112,14 +112,14 @@ def radiance_agreement(
     output = RadianceOutput(load_field(run), run)
     pairs = []
     for camera in output.cameras()[:views]:
-        lens = camera.lens if size is None else resized(camera.lens, size, size)
-        camera = PathCamera(camera.pose, lens, camera.time)
+        intrinsics = camera.intrinsics if size is None else resized(camera.intrinsics, size, size)
+        camera = PathCamera(camera.pose, intrinsics, camera.time)
         own, _ = output.see(camera)
         found = cast(mesh, *camera.rays())
-        shown = np.ones((lens.width * lens.height, 3))
-        shown[found.hit] = found.colours
+        shown = np.ones((intrinsics.width * intrinsics.height, 3))
+        shown[found.hit] = found.colors
         pairs.append((own.color.reshape(-1, 3).numpy(), shown, (own.opacity > 0.5).flatten().numpy(), found.hit))
-    return _compared(pairs, lens.width, keep)
+    return _compared(pairs, intrinsics.width, keep)
 
 
 def _compared(pairs: list, width: int, keep: Path | None) -> dict:

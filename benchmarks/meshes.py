@@ -144,7 +144,7 @@ def dense_mesh(implicit, resolution: int):
     from skimage.measure import marching_cubes
 
     from fields.render.sphere_trace import in_chunks
-    from fields.surface.project import colours_at, normals_at
+    from fields.surface.project import colors_at, normals_at
     from fields.surface.surface_mesh import SurfaceMesh
 
     axis = torch.arange(resolution + 1) / resolution
@@ -159,7 +159,7 @@ def dense_mesh(implicit, resolution: int):
         vertices.astype(np.float64) / resolution, faces.astype(np.int64), np.zeros((0, 3)), None, 1.0 / resolution
     )
     mesh.normals = normals_at(implicit, mesh.vertices, mesh.normal_width)
-    mesh.colours = colours_at(implicit, mesh.vertices)
+    mesh.colors = colors_at(implicit, mesh.vertices)
     return mesh
 
 

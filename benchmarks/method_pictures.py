@@ -64,7 +64,7 @@ def draw(name: str) -> None:
     print(
         name,
         {key: round(value, 2) for key, value in result.metrics.items()},
-        f"{result.field.stored_numbers:,} numbers",
+        f"{result.field.num_parameters:,} numbers",
         flush=True,
     )
     if name == "neurbf":

@@ -144,7 +144,7 @@ class Source:
             return {
                 "value": round(value, 4),
                 "against_teacher": round(result.metrics[self.metric], 4),
-                "numbers": result.field.stored_numbers,
+                "numbers": result.field.num_parameters,
                 "steps": result.steps,
                 "seconds": round(result.seconds, 1),
                 "lost": round(taught - value, 4),
@@ -172,7 +172,7 @@ class Source:
         return {
             "value": round(result.metrics[self.metric], 4),
             "seconds": round(result.seconds, 1),
-            "numbers": result.field.stored_numbers,
+            "numbers": result.field.num_parameters,
         }
 
 
@@ -286,7 +286,7 @@ def draw(rows: list[dict], out: Path) -> None:
     students = [
         (*found.groups(), row) for row in rows if (found := re.fullmatch(r"(.+?):(\w+)>(\w+)(:.+)?", row["id"]))
     ]
-    colours = {
+    colors = {
         teacher: f"C{index}" for index, teacher in enumerate(dict.fromkeys(teacher for _, teacher, *_ in students))
     }
     figure = Figure(figsize=(4.2 * min(3, len(curves)), 3.2 * math.ceil(len(curves) / 3)), layout="constrained")
@@ -300,7 +300,7 @@ def draw(rows: list[dict], out: Path) -> None:
                     row["seconds"],
                     row["value"],
                     MARKERS[way or ""],
-                    color=colours[teacher],
+                    color=colors[teacher],
                     label=f"from {teacher}{way or ''}",
                 )
         axes.set(title=f"{name}, {source}", xlabel="seconds", ylabel=curve["unit"])

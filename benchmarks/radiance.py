@@ -292,7 +292,7 @@ def frame(source: str, seconds: str) -> dict:
     scene = scenes.load(source, "radiance")
     done = fit_field(scene, "hashgrid", seconds=float(seconds))
     view = scene.test[0]
-    camera = PathCamera(view.pose, resized(view.lens, 400, 400))
+    camera = PathCamera(view.pose, resized(view.intrinsics, 400, 400))
     output = RadianceOutput(done.field)
     times = []
     for _ in range(5):

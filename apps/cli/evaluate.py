@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> dict:
     return {
         "run": str(kept.path),
         "data": options.data or kept.header["source"]["path"],
-        "parameters": field.stored_numbers,
+        "parameters": field.num_parameters,
         "bytes": stored,
         **rate_of(kept.header["kind"], field.domain, stored),
         "device": str(next(field.parameters()).device),

@@ -74,7 +74,7 @@ def _plot_run(kept, wanted: str) -> Path:
     draw_cameras(
         out,
         [camera.pose for camera in cameras],
-        [camera.lens for camera in cameras],
+        [camera.intrinsics for camera in cameras],
         test,
         lower,
         upper,
@@ -96,15 +96,15 @@ def _scene(options: argparse.Namespace) -> dict:
     scene, box = signal.views, signal.box
     poses = np.stack([view.pose for view in scene.views])
     distances = np.linalg.norm(poses[:, :, 3] - focus(poses), axis=1)
-    sizes = sorted({(view.lens.width, view.lens.height) for view in scene.views})
-    models = sorted({view.lens.model for view in scene.views})
+    sizes = sorted({(view.intrinsics.width, view.intrinsics.height) for view in scene.views})
+    models = sorted({view.intrinsics.model for view in scene.views})
     report = {
         "source": options.run_folder,
         "kind": "radiance",
         "train": len(scene.of("train")),
         "test": len(scene.of("test")),
         "sizes": sizes,
-        "lenses": models,
+        "all_intrinsics": models,
         "box": {"lower": box.lower.tolist(), "upper": box.upper.tolist(), "bounded": box.bounded, "why": box.why},
         "distances": [float(distances.min()), float(distances.max())],
         "points": 0 if scene.points is None else len(scene.points),
@@ -121,7 +121,7 @@ def _scene(options: argparse.Namespace) -> dict:
         table = Table(show_header=False, box=None)
         table.add_row("views", signal.describe())
         table.add_row("pictures", ", ".join(f"{w} x {h}" for w, h in sizes[:6]) + ("" if len(sizes) <= 6 else ", ..."))
-        table.add_row("lenses", ", ".join(models))
+        table.add_row("all_intrinsics", ", ".join(models))
         table.add_row("cameras", f"{distances.min():.3g} to {distances.max():.3g} from what they look at")
         table.add_row(
             "box",

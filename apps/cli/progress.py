@@ -19,7 +19,7 @@ REFRESH_SECONDS = 0.1
 LINE_SECONDS = 5.0
 DECIBELS = ("psnr", "test_psnr", "psnr_alpha", "snr")
 # Scores of more views than that are not all printed: so many of the worst and of the best are.
-MOST_VIEWS, ENDS = 30, 5
+MAX_VIEWS, ENDS = 30, 5
 
 
 class FitProgress:
@@ -29,7 +29,7 @@ class FitProgress:
         self.console = Console(stderr=True, highlight=False, soft_wrap=True)
         self.console.print(f"[bold]{signal.source['path']}[/]  {signal.describe()}")
         self.console.print(
-            f"{trainer.method.name}: {trainer.field.stored_numbers:,} parameters, {trainer.field.backend}"
+            f"{trainer.method.name}: {trainer.field.num_parameters:,} parameters, {trainer.field.backend}"
             f"{', fused step' if trainer.fused else ''} on {trainer.device}, run {run.path}"
         )
         self.run = run
@@ -96,7 +96,7 @@ def _table(views: list[dict]) -> Table:
     """The scores of each view for testing, of many views those of the worst and the best."""
     table = Table("view", *(name for name in views[0] if name != "name"), box=None, padding=(0, 2))
     left = len(views) - 2 * ENDS
-    if len(views) > MOST_VIEWS:
+    if len(views) > MAX_VIEWS:
         ranked = sorted(views, key=lambda view: view["psnr"])
         views = [*ranked[:ENDS], {"name": f"... {left} more in metrics.json"}, *ranked[-ENDS:]]
     for view in views:

@@ -28,8 +28,8 @@ TURNTABLE_SIZE = (400, 400)  # of shapes; scenes have their cameras'
 # Forms that hold every number of the field, in so many bits.
 WHOLE = {"small": 8, "weights": 32, "network": 32, "program": 32}
 # What takes more numbers than this takes so long that it should be made by the command.
-MOST_NUMBERS = 100_000_000
-MOST_CELLS = 512
+MAX_VALUES = 100_000_000
+MAX_CELLS = 512
 BYTES_A_CELL = 4
 BYTES_A_SPLAT = 62 * 4
 
@@ -113,7 +113,7 @@ def _rendered(run: Run, choice: Choice) -> str:
         cameras = run.cameras()
         if not cameras:
             return "as large as its cameras' pictures, which the run does not know"
-        width, height = cameras[0].lens.width, cameras[0].lens.height
+        width, height = cameras[0].intrinsics.width, cameras[0].intrinsics.height
         count = radiance.FRAMES if turntable else len(cameras) if choice.form == "views" else 1
     return f"{width} x {height} pixels" + (
         f", {count} pictures, {width * height * count / 1e6:,.1f} million pixels" if count > 1 else ""
@@ -130,7 +130,7 @@ def write(run: Run, choice: Choice, scale: float, cells: int) -> Path:
         if choice.size == "scale":
             _refuse_large(header, scale)
         request = base.Request(
-            resolution=max(8, min(MOST_CELLS, int(cells))) if choice.size == "cells" else None,
+            resolution=max(8, min(MAX_CELLS, int(cells))) if choice.size == "cells" else None,
             scale=scale if choice.size == "scale" and scale != 1 else None,
             time=_middle(header) if choice.moment else None,
         )
@@ -163,9 +163,9 @@ def _refuse_large(header: dict, scale: float) -> None:
     numbers = len(header["channels"]["names"])
     for n in _scaled(header, scale):
         numbers *= n
-    if numbers > MOST_NUMBERS:
+    if numbers > MAX_VALUES:
         raise BadInput(
-            f"that is {numbers:,} numbers; at most {MOST_NUMBERS:,} are made here, the command line makes more"
+            f"that is {numbers:,} numbers; at most {MAX_VALUES:,} are made here, the command line makes more"
         )
 
 

@@ -34,7 +34,7 @@ from scenes.image.color import to_bytes, to_display
 
 SIDE = 160
 BINS = 64
-MOST_ELLIPSES = 3000
+MAX_ELLIPSES = 3000
 ARROWS = 16
 # From low through nothing to high.
 COLD, CALM, WARM = np.array([47, 134, 173]), np.array([246, 244, 240]), np.array([196, 84, 40])
@@ -176,13 +176,13 @@ def kernels(opened: Opened) -> str:
         )
         dots = "".join(
             f'<circle cx="{x:.4f}" cy="{y:.4f}" r="{0.004 * extents.max():.4f}"/>'
-            for x, y in centres_of[near][:MOST_ELLIPSES, :2]
+            for x, y in centres_of[near][:MAX_ELLIPSES, :2]
         )
     else:
-        chosen = np.random.default_rng(0).permutation(len(centres_of))[:MOST_ELLIPSES]
+        chosen = np.random.default_rng(0).permutation(len(centres_of))[:MAX_ELLIPSES]
         text = (
             f"{len(centres_of):,} kernels"
-            + (f", {MOST_ELLIPSES:,} of them shown" if len(centres_of) > MOST_ELLIPSES else "")
+            + (f", {MAX_ELLIPSES:,} of them shown" if len(centres_of) > MAX_ELLIPSES else "")
             + ". Each ellipse is where a kernel has fallen to about a half; they gather where the signal has detail."
         )
         halves, turns = ellipses(layer.shapes[chosen], layer.kernel)

@@ -33,12 +33,12 @@ LIVE_SECONDS = 0.5
 LIVE_SHARE = 0.04
 FULL_SIDE = 1024
 # A picture that takes longer than this is drawn smaller the next time, down to this side.
-PICTURE_SECONDS, SMALLEST_SIDE = 0.1, 80
+PICTURE_SECONDS, MIN_SIDE = 0.1, 80
 # A page that has not asked for so long is not looking.
 WATCHED_SECONDS = 5.0
-MOST_KEPT = 60
-MOST_WAITING = 20
-MOST_POINTS = 240
+MAX_KEPT = 60
+MAX_WAITING = 20
+MAX_POINTS = 240
 ACTIVE = ("queued", "loading", "running", "stopping")
 
 
@@ -200,7 +200,7 @@ class FitJob(Job):
         trainer, run = self._continued(started) if (self.path / "run.json").is_file() else self._new(started)
         signal = trainer.objective.signal
         self.kind = signal.kind
-        self.info = f"{signal.describe()} · {trainer.method.name} · {trainer.field.stored_numbers:,} parameters · {trainer.field.backend}"
+        self.info = f"{signal.describe()} · {trainer.method.name} · {trainer.field.num_parameters:,} parameters · {trainer.field.backend}"
         self.message = " · ".join(signal.notes)
         self._target = trainer.objective.target(PREVIEW_SIDE)
         self._first = None
@@ -277,7 +277,7 @@ class FitJob(Job):
             # (how long the first one takes says little: it loads what the others find)
             self._next_picture = told + max(LIVE_SECONDS, LIVE_SECONDS if first else spent / LIVE_SHARE)
             if not first:
-                self._side = int(min(PREVIEW_SIDE, max(SMALLEST_SIDE, self._side * (PICTURE_SECONDS / spent) ** 0.5)))
+                self._side = int(min(PREVIEW_SIDE, max(MIN_SIDE, self._side * (PICTURE_SECONDS / spent) ** 0.5)))
 
     def _picture(self, trainer: Trainer, side: int) -> None:
         fit = trainer.objective.preview(trainer.field, side)
@@ -291,7 +291,7 @@ class FitJob(Job):
 
 def thinned(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
     """Every second point but the last, where there are too many."""
-    return points if len(points) <= MOST_POINTS else [*points[:-1:2], points[-1]]
+    return points if len(points) <= MAX_POINTS else [*points[:-1:2], points[-1]]
 
 
 class Queue:
@@ -341,13 +341,13 @@ class Queue:
 
     def add(self, job: Job) -> Job:
         with self._change:
-            if len(self._waiting) >= MOST_WAITING:
+            if len(self._waiting) >= MAX_WAITING:
                 job.stop()
-                raise BadInput(f"{MOST_WAITING} fits wait already; let some of them end first")
+                raise BadInput(f"{MAX_WAITING} fits wait already; let some of them end first")
             self.jobs[job.id] = job
             self.jobs.move_to_end(job.id)
             self._waiting.append(job)
-            for old in [j for j in self.jobs.values() if j.state not in ACTIVE][: max(0, len(self.jobs) - MOST_KEPT)]:
+            for old in [j for j in self.jobs.values() if j.state not in ACTIVE][: max(0, len(self.jobs) - MAX_KEPT)]:
                 del self.jobs[old.id]
             self._change.notify()
         return job

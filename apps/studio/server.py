@@ -17,7 +17,7 @@ from apps.studio.folders import Folders
 from apps.studio.jobs import Queue
 from apps.studio.routes import routes, told
 from apps.studio.theme import theme
-from apps.studio.uploads import MOST_BYTES
+from apps.studio.uploads import MAX_BYTES
 from apps.studio.view_renderer import Looks
 from scenes.errors import BadInput
 
@@ -78,7 +78,7 @@ def make_app(studio: Studio, password: str | None = None, hosts: tuple[str, ...]
         run_history=False,
         show_error=True,
         ssr_mode=False,
-        max_file_size=MOST_BYTES,
+        max_file_size=MAX_BYTES,
         enable_monitoring=False,
         mcp_server=False,
         pwa=False,

@@ -16,10 +16,10 @@ ENDINGS = (*PICTURES, *SOUNDS, *FILMS, *VOLUMES, *SHAPES, ".ply", ".zip")
 # Inside an archive: a posed scene, the frames of a clip, or a mesh with its textures.
 INSIDE = (*PICTURES, *SHAPES, ".json", ".npy", ".npz", ".txt", ".bin", ".ply", ".mtl")
 
-MOST_BYTES = 512 << 20
-MOST_IN_ARCHIVES = Limits(files=5000, size=2 << 30, endings=INSIDE, instead="the command line takes more")
+MAX_BYTES = 512 << 20
+MAX_IN_ARCHIVES = Limits(files=5000, size=2 << 30, endings=INSIDE, instead="the command line takes more")
 # Larger pictures are refused unread (the command line takes them).
-MOST_PIXELS = 50_000_000
+MAX_PIXELS = 50_000_000
 
 
 def keep(path: Path, folders: Folders) -> Path:
@@ -33,9 +33,9 @@ def keep(path: Path, folders: Folders) -> Path:
             "and zipped scenes are"
         )
     size = path.stat().st_size
-    if size > MOST_BYTES:
+    if size > MAX_BYTES:
         raise BadInput(
-            f"{path.name}: {size >> 20} MB; at most {MOST_BYTES >> 20} MB are taken here, the command line takes more"
+            f"{path.name}: {size >> 20} MB; at most {MAX_BYTES >> 20} MB are taken here, the command line takes more"
         )
     if not size:
         raise BadInput(f"{path.name}: the file is empty; get a fresh copy")
@@ -53,7 +53,7 @@ def keep(path: Path, folders: Folders) -> Path:
 
 def unpacked(archive: Path, folder: Path) -> Path:
     """Where the files of a zip archive are: under `folder`, or below it as long as there is just one folder."""
-    unpack(archive, folder, MOST_IN_ARCHIVES, shown=archive.name)
+    unpack(archive, folder, MAX_IN_ARCHIVES, shown=archive.name)
     inside = list(folder.iterdir())
     if not inside:
         raise BadInput(f"{archive.name}: holds no pictures; pack a posed scene or the frames of a clip")

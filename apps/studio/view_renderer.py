@@ -33,9 +33,9 @@ from scenes.shape import view
 from scenes.volume.signal import shade
 
 KEPT = 3
-MOST_PIXELS = 1_600_000
+MAX_PIXELS = 1_600_000
 # Closer than this, float32 coordinates of neighbouring pixels are no longer different.
-SMALLEST_WINDOW = 1e-5
+MIN_WINDOW = 1e-5
 SAMPLES_A_COLUMN = 8
 INK = (47, 134, 173)
 
@@ -105,10 +105,10 @@ def window(
     for value in (x0, y0, x1, y1, at):
         if not math.isfinite(value):
             raise BadInput("a window is made of finite numbers")
-    if not (-1 <= x0 < x1 <= 2 and -1 <= y0 < y1 <= 2) or min(x1 - x0, y1 - y0) < SMALLEST_WINDOW:
+    if not (-1 <= x0 < x1 <= 2 and -1 <= y0 < y1 <= 2) or min(x1 - x0, y1 - y0) < MIN_WINDOW:
         raise BadInput("this is as close as the coordinates go")
-    if not (width >= 1 and height >= 1 and width * height <= MOST_PIXELS):
-        raise BadInput(f"a picture here has at most {MOST_PIXELS:,} pixels")
+    if not (width >= 1 and height >= 1 and width * height <= MAX_PIXELS):
+        raise BadInput(f"a picture here has at most {MAX_PIXELS:,} pixels")
     kind, fitted, at = opened.run.header["kind"], opened.field, min(1.0, max(0.0, at))
     if kind == "image":
         return to_bytes(
@@ -169,7 +169,7 @@ def around(
         raise BadInput(f"a field of the kind {opened.run.header['kind']} has no surface to go around")
     fit, distance_to = _surface(opened)
     camera = orbit(azimuth, elevation, distance, side, side, view.FIELD_OF_VIEW)
-    seen = render_shape(distance_to, camera, albedo=fit.colours if what == "color" else None, device=fit.device)
+    seen = render_shape(distance_to, camera, albedo=fit.colors if what == "color" else None, device=fit.device)
     hit = seen.hit.cpu().numpy()
     if what == "normal":
         shown = seen.normal.cpu().numpy() * 0.5 + 0.5
@@ -191,16 +191,16 @@ def _scene(
     """A radiance field from a place on the sphere around what its cameras look at."""
     output = output_for("radiance", opened.field, opened.run.path)
     cameras = output.cameras()
-    lens = resized(cameras[0].lens, side, side)
+    intrinsics = resized(cameras[0].intrinsics, side, side)
     pose = pose_around(cameras, azimuth, elevation, distance)
-    seen, normals = output.see(PathCamera(pose, lens), at, what == "normal")
+    seen, normals = output.see(PathCamera(pose, intrinsics), at, what == "normal")
     picture = to_bytes(shown_scene(seen, normals, what))
     return np.concatenate([picture, np.full((side, side, 1), 255, np.uint8)], axis=2)
 
 
 def pose_around(cameras: list[PathCamera], azimuth: float, elevation: float, distance: float) -> np.ndarray:
     """A camera's pose `[3, 4]` around the middle of what `cameras` look at; `distance` 1 is their own."""
-    ring = [camera.pose for camera in circle(cameras, 4, cameras[0].lens)]
+    ring = [camera.pose for camera in circle(cameras, 4, cameras[0].intrinsics)]
     # Two cameras across the circle look at its middle: that tells how far away it is.
     reach = float(np.linalg.norm(ring[0][:, 3] - ring[2][:, 3]) / np.linalg.norm(ring[0][:, 2] - ring[2][:, 2]))
     centre = ring[0][:, 3] - reach * ring[0][:, 2]

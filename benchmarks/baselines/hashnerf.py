@@ -68,7 +68,7 @@ def to_target(
     pictures, poses = _views(scene, cameras["frames"])
     height, width = pictures.shape[1:3]
     focal = 0.5 * width / np.tan(0.5 * float(cameras["camera_angle_x"]))
-    lens = np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]])
+    intrinsics = np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]])
     box = utils.get_bbox3d_for_blenderobj(cameras, height, width, near=2.0, far=6.0)
     train, test, _, _, optimizer = nerf.create_nerf(SimpleNamespace(**OPTIONS, bounding_box=box))
     train, test = train | {"near": 2.0, "far": 6.0}, test | {"near": 2.0, "far": 6.0}
@@ -83,8 +83,10 @@ def to_target(
         found = []
         with torch.no_grad():
             for target, pose in zip(targets, looks):
-                rays = torch.stack(nerf.get_rays(height, width, lens, pose))[:, ::stride, ::stride].reshape(2, -1, 3)
-                color = nerf.render(height, width, lens, chunk=1 << 12, rays=rays, **test)[0].clamp(0, 1)
+                rays = torch.stack(nerf.get_rays(height, width, intrinsics, pose))[:, ::stride, ::stride].reshape(
+                    2, -1, 3
+                )
+                color = nerf.render(height, width, intrinsics, chunk=1 << 12, rays=rays, **test)[0].clamp(0, 1)
                 found.append(
                     -10 * float(torch.log10((color - target[::stride, ::stride].reshape(-1, 3)).square().mean()))
                 )
@@ -99,8 +101,8 @@ def to_target(
         half = [int(n // 2 * (PRECROP if step < PRECROP_STEPS else 1.0)) for n in (height, width)]
         place = random.choice(4 * half[0] * half[1], RAYS, replace=False)
         row, column = height // 2 - half[0] + place // (2 * half[1]), width // 2 - half[1] + place % (2 * half[1])
-        rays = torch.stack(nerf.get_rays(height, width, lens, poses[view]))[:, row, column]
-        color, _, _, extras = nerf.render(height, width, lens, chunk=1 << 15, rays=rays, retraw=True, **train)
+        rays = torch.stack(nerf.get_rays(height, width, intrinsics, poses[view]))[:, row, column]
+        color, _, _, extras = nerf.render(height, width, intrinsics, chunk=1 << 15, rays=rays, retraw=True, **train)
         target = pictures[view][row, column]
         loss = (color - target).square().mean() + (extras["rgb0"] - target).square().mean()
         loss = loss + SPARSITY_WEIGHT * (extras["sparsity_loss"].sum() + extras["sparsity_loss0"].sum())

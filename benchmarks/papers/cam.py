@@ -225,7 +225,7 @@ def _frames_psnr(clip, method, frozen: bool, steps: int, seed: int) -> tuple[flo
         if isinstance(module, TimeModulation):
             module.curves.table.register_hook(lambda gradient: 0.0 * gradient)
     result = finish(trainer, None)
-    return result.metrics["psnr"], result.field.stored_numbers
+    return result.metrics["psnr"], result.field.num_parameters
 
 
 def _clip(fading: bool):
@@ -308,14 +308,14 @@ def discs(seeds: int, steps: int = 400, only: tuple[str, ...] = ()) -> list[dict
 
     y, x = (np.mgrid[0:24, 0:24] + 0.5) / 24
     frames = np.empty((12, 24, 24, 3), np.float32)
-    colours = ((0.9, 0.2, 0.1), (0.1, 0.8, 0.3), (0.2, 0.3, 0.9), (0.9, 0.8, 0.2))
+    colors = ((0.9, 0.2, 0.1), (0.1, 0.8, 0.3), (0.2, 0.3, 0.9), (0.9, 0.8, 0.2))
     for index, frame in enumerate(frames):
         t = index / 12
         frame[:] = 0.3 + 0.15 * math.sin(2 * math.pi * 3 * t) * (y < 0.5)[..., None]
-        for number, colour in enumerate(colours):
+        for number, color in enumerate(colors):
             angle = 2 * math.pi * ((number + 1) * t / 2 + number / 4)
             inside = (x - 0.5 - 0.28 * math.cos(angle)) ** 2 + (y - 0.5 - 0.28 * math.sin(angle)) ** 2 < 0.12**2
-            frame[inside] = colour
+            frame[inside] = color
     clip = Video.from_array(np.round(frames * 255).astype(np.uint8))
     base = {"width": 64, "frequencies": 64, "sigma": 1.5, "nodes": 5, "grid_axes": "time", "batch": 8192}
     variants = {

@@ -58,7 +58,7 @@ def fitted(signal: Signal, method, *, steps: int, seed: int, bits: int = 32):
 def psnr_of(signal: Signal, method, *, steps: int, seed: int, bits: int = 32) -> tuple[float, int]:
     """PSNR over the samples that were fitted (or over the withheld ones, where there are any) and the number of stored numbers."""
     result = fitted(signal, method, steps=steps, seed=seed, bits=bits)
-    return result.metrics["psnr"], result.field.stored_numbers
+    return result.metrics["psnr"], result.field.num_parameters
 
 
 def every_second_pixel(image: Image):

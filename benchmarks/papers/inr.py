@@ -165,7 +165,7 @@ def music(size: str) -> list[dict]:
             summary(
                 f"inr-bach:{method}",
                 [result.metrics["snr"] for result in found],
-                numbers=found[0].field.stored_numbers,
+                numbers=found[0].field.num_parameters,
                 steps=min(steps, BACH_STEPS),
             )
         )

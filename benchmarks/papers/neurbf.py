@@ -129,7 +129,7 @@ def _scores(
 
     method = make_method(name, {"batch": batch} | options).prepare(image).sized(2, len(image.channels), numbers)
     found = [fitted(image, method, steps=steps, seed=seed) for seed in range(seeds)]
-    return [result.metrics["psnr"] for result in found], found[0].field.stored_numbers
+    return [result.metrics["psnr"] for result in found], found[0].field.num_parameters
 
 
 def pictures(size: str) -> list[dict]:

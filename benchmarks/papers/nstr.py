@@ -118,7 +118,7 @@ def measure(size: str) -> list[dict]:
             for seed in range(seeds):
                 result = fitted(image, make_method(method, options), steps=steps, seed=seed)
                 scores.setdefault(variant, []).append(result.metrics["psnr"])
-                more = {"numbers": result.field.stored_numbers, "steps": steps, "side": side}
+                more = {"numbers": result.field.num_parameters, "steps": steps, "side": side}
                 if "transport_explained" in result.metrics:
                     more["explained"] = round(result.metrics["transport_explained"], 2)
                 if name == "chirp" and variant == "nstr":

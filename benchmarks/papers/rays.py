@@ -34,7 +34,7 @@ def scored(
     from fields.methods.radiance import build_field, field_groups
     from fields.methods.registry import make_method
 
-    method = make_method("cam", {"sampling": "cells", "fresh_density": 1.0, **options}).prepare(signal)
+    method = make_method("cam", {"sampling": "cells", "initial_density": 1.0, **options}).prepare(signal)
     field = build_field(method, signal.domain, signal.channels, seed)
     if mixed:
         field.trunk.network.normalise = 2
@@ -56,14 +56,14 @@ def scored(
         schedule.step()
     scores = []
     for view in signal.test[:: max(1, len(signal.test) // views)][:views]:
-        stride = max(1, view.lens.width // 100)
+        stride = max(1, view.intrinsics.width // 100)
         origins, directions = (torch.from_numpy(np.ascontiguousarray(x)) for x in signal.rays_of(view, stride))
         origins, directions = field.to_cube(origins), directions.float()
         with torch.no_grad():
             parts = [_colors(field, o, d, samples, None) for o, d in zip(origins.split(CHUNK), directions.split(CHUNK))]
         target = torch.from_numpy(signal.picture(view)[::stride, ::stride]).reshape(-1, 3)
         scores.append(-10 * math.log10(float((torch.cat(parts).clamp(0, 1) - target).square().mean())))
-    return sum(scores) / len(scores), field.stored_numbers
+    return sum(scores) / len(scores), field.num_parameters
 
 
 def _colors(field, origins, directions, samples: int, generator):

@@ -66,7 +66,7 @@ def measure(size: str) -> list[dict]:
             ssim=round(sum(result.metrics["ssim"] for result in found) / seeds, 3),
             steps=found[0].steps,
             seconds=round(sum(result.seconds for result in found) / seeds, 1),
-            numbers=found[0].field.stored_numbers,
+            numbers=found[0].field.num_parameters,
             scene=name,
         )
         rows.append(row if theirs is None else row | {"paper": theirs})

@@ -58,7 +58,7 @@ def near_surface_error(signal: Shape, name: str, options: dict, numbers: int, st
     near = distances[:, 0].abs() < NEAR
     with torch.no_grad():
         error = float((trainer.field(coords[near]) - distances[near]).abs().mean())
-    return Near(error, trainer.field.stored_numbers, seconds, _iou(signal, trainer.field))
+    return Near(error, trainer.field.num_parameters, seconds, _iou(signal, trainer.field))
 
 
 def _iou(signal: Shape, field) -> float:

@@ -9,7 +9,7 @@ from html import escape
 from pathlib import Path
 
 # Told apart by most eyes, on white and on black.
-COLOURS = ("#d9733a", "#2f86ad", "#7f62c4", "#3c9a61", "#c4507a", "#9c8420", "#5a72e0", "#8d7263")
+COLORS = ("#d9733a", "#2f86ad", "#7f62c4", "#3c9a61", "#c4507a", "#9c8420", "#5a72e0", "#8d7263")
 WIDE, NARROW, SMALL = (720, 320), (420, 280), (300, 210)
 LEFT, RIGHT, TOP, BOTTOM = 52, 14, 14, 40
 LETTER = 7  # about as wide as a letter of the legend is
@@ -70,10 +70,10 @@ def svg(
         f'transform="rotate(-90 14 {(TOP + height - BOTTOM) / 2:.0f})">{escape(y)}</text>'
     )
     for line in lines:
-        colour = COLOURS[names.index(line.name) % len(COLOURS)]
+        color = COLORS[names.index(line.name) % len(COLORS)]
         path = " ".join("{:.1f},{:.1f}".format(*place(point)) for point in line.points)
         parts.append(
-            f'<polyline fill="none" stroke="{colour}" stroke-width="2" stroke-linejoin="round" points="{path}"/>'
+            f'<polyline fill="none" stroke="{color}" stroke-width="2" stroke-linejoin="round" points="{path}"/>'
         )
     if len(names) > 1:
         left, bottom = _emptiest(
@@ -84,9 +84,9 @@ def svg(
         )
         for row, name in enumerate(names):
             level = bottom - 17 * (len(names) - 1 - row)
-            colour = COLOURS[row % len(COLOURS)]
+            color = COLORS[row % len(COLORS)]
             parts.append(
-                f'<line x1="{left}" x2="{left + 20}" y1="{level}" y2="{level}" stroke="{colour}" stroke-width="3"/>'
+                f'<line x1="{left}" x2="{left + 20}" y1="{level}" y2="{level}" stroke="{color}" stroke-width="3"/>'
                 f'<text x="{left + 26}" y="{level + 4}">{escape(name)}</text>'
             )
     return "".join(parts) + "</svg>"
@@ -124,7 +124,7 @@ def png(lines: Sequence[Line], x: str, y: str, path: Path, logarithmic: bool = F
             axes.plot(
                 [p[0] for p in points],
                 [p[1] for p in points],
-                color=COLOURS[names.index(name) % len(COLOURS)],
+                color=COLORS[names.index(name) % len(COLORS)],
                 label=name if index == 0 else None,
             )
     if logarithmic:

@@ -21,7 +21,7 @@ import scenes
 from fields.compare.curve import Curve
 from fields.fit.trainer import Trainer
 from fields.methods.base import Method
-from fields.methods.radiance import build_field, sized_field, stored_parameters
+from fields.methods.radiance import build_field, sized_field, count_parameters
 from fields.methods.registry import make_method
 from fields.runs.machine import machine, versions
 from fields.runs.peak_memory import PeakMemory
@@ -95,7 +95,7 @@ class Comparison:
         sizes = {}
         for name in plan.methods:
             config = plan.config(name, signal)
-            sizes[name] = stored_parameters(config, signal.domain, signal.channels)
+            sizes[name] = count_parameters(config, signal.domain, signal.channels)
             fitting.objective_for(
                 signal, build_field(config, signal.domain, signal.channels, 0), config.loss, config.gradient_terms
             )

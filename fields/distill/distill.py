@@ -102,7 +102,7 @@ def prepare(
             "path": str(teacher_run.path.resolve()),
             "sha256": digest_of(teacher_run.weights),
             "method": teacher_run.header["method"],
-            "parameters": teacher.stored_numbers,
+            "parameters": teacher.num_parameters,
             "bytes": teacher_run.weights.stat().st_size,
             "metrics": stored and stored["metrics"],
         },

@@ -54,7 +54,7 @@ class HardCameras:
 
     def __init__(self, share: float, known: list[PathCamera]) -> None:
         self.share = share
-        self.lenses = list(dict.fromkeys(camera.lens for camera in known))
+        self.all_intrinsics = list(dict.fromkeys(camera.intrinsics for camera in known))
         self.pool = torch.zeros(0, 14, dtype=torch.float64)
         self._standing: list[PathCamera] = []
 
@@ -67,7 +67,7 @@ class HardCameras:
             row = self.pool[index].numpy()
             pose = row[:12].reshape(3, 4).copy()
             pose[:, :3] = pose[:, :3] @ Rotation.from_euler("xyz", random.uniform(-TURN, TURN, 3)).as_matrix()
-            turned.append(PathCamera(pose, self.lenses[int(row[13])], float(row[12])))
+            turned.append(PathCamera(pose, self.all_intrinsics[int(row[13])], float(row[12])))
         self._standing = turned + cameras[again:]
         return self._standing
 
@@ -78,7 +78,9 @@ class HardCameras:
         mean = torch.bincount(batch.views[own], weights=error[own].double(), minlength=count) / rays.clamp(min=1)
         rows = [
             torch.from_numpy(
-                np.concatenate([camera.pose.reshape(-1), [camera.time or 0.0, self.lenses.index(camera.lens)]])
+                np.concatenate(
+                    [camera.pose.reshape(-1), [camera.time or 0.0, self.all_intrinsics.index(camera.intrinsics)]]
+                )
             )
             for camera in (self._standing[i] for i in mean.topk(max(1, int(WORST * count))).indices.tolist())
         ]

@@ -64,8 +64,8 @@ class StagedObjective(Objective):
         if self.match is not None:
             self.match.load_state_dict(state)
 
-    def keep_beside(self, folder: Path) -> None:
-        self.inner.keep_beside(folder)
+    def save_sidecar(self, folder: Path) -> None:
+        self.inner.save_sidecar(folder)
 
     def details(self) -> dict:
         return self.inner.details()

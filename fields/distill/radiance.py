@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from fields.distill.hard_samples import HardCameras, HardRays, heaviest
 from fields.distill.stages import FEATURES, RENDERED, VALUES, Stages
 from fields.distill.teacher_cache import Answer, Answers
-from fields.fit.objectives.radiance import FEWEST_RAYS, MOST_RAYS, PASSED_OVER, RadianceObjective, RayBatch
+from fields.fit.objectives.radiance import MIN_RAYS, MAX_RAYS, PASSED_OVER, RadianceObjective, RayBatch
 from fields.methods.base import Method
 from fields.models.radiance import EncodedRadiance, density_of
 from fields.ops.composite import composite, weights_of
@@ -28,7 +28,7 @@ EMPTY = -20.0
 # more than steps that are less noisy: tables less so, as an entry hears of the samples beside it only.
 TABLES_SAMPLES, NETWORK_SAMPLES = 1 << 14, 1 << 12
 # Under the root of a norm, whose slope is infinite at 0; and under the spread of a feature that hardly differs from place to place.
-TINY, LEAST_SPREAD = 1e-12, 1e-2
+TINY, MIN_SPREAD = 1e-12, 1e-2
 
 
 class TaughtRadiance(RadianceObjective):
@@ -210,7 +210,7 @@ class TaughtRadiance(RadianceObjective):
             mine, wanted = learned[seen, 1:], taught[seen, 1:]
             spread = wanted.std(dim=0, correction=0)
             return apart + _rms(
-                ((mine if self.map is None else self.map(mine)) - wanted) / spread.clamp(min=LEAST_SPREAD)
+                ((mine if self.map is None else self.map(mine)) - wanted) / spread.clamp(min=MIN_SPREAD)
             )
         if self.stage == VALUES:
             towards = batch.directions[samples.ray_indices[seen]]
@@ -253,7 +253,7 @@ class TaughtRadiance(RadianceObjective):
     def _adapt(self, reached: int, looked: int) -> None:
         """A fit finds its way to the number of rays; here the first step knows how many samples a ray has."""
         self._rays = max(
-            FEWEST_RAYS, min(MOST_RAYS, int(self.method.batch * self._rays / max(reached, looked / PASSED_OVER, 1)))
+            MIN_RAYS, min(MAX_RAYS, int(self.method.batch * self._rays / max(reached, looked / PASSED_OVER, 1)))
         )
 
 

@@ -19,7 +19,7 @@ from scenes.image.signal import Image
 from scenes.sampling import StratifiedSampler
 from scenes.shape.geometry import Mesh
 from scenes.shape.samples import training_places
-from scenes.shape.signal import FEWEST_SAMPLES, NORMALS, SPACES, SURFACE, TRAINING, Shape, generator
+from scenes.shape.signal import MIN_SAMPLES, NORMALS, SPACES, SURFACE, TRAINING, Shape, generator
 from scenes.shape.surface import MeshSurface
 from scenes.signal import Signal
 from scenes.video.signal import Video
@@ -105,11 +105,11 @@ class TaughtShape(Shape):
 
     def surface_points(self, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         places, normals, _, _ = self.surface.sample(count, generator(SURFACE))
-        return places, normals, self._ask(self._fit.colours, places) if self.painted else None
+        return places, normals, self._ask(self._fit.colors, places) if self.painted else None
 
     @cached_property
     def _surface_pool(self) -> tuple[np.ndarray, np.ndarray, StratifiedSampler]:
-        places = self.surface.sample(FEWEST_SAMPLES, generator(NORMALS))[0].astype(np.float32)
+        places = self.surface.sample(MIN_SAMPLES, generator(NORMALS))[0].astype(np.float32)
         normals = self._ask(lambda points: normals_of(self._fit.function, points), places)
         return places, normals, StratifiedSampler(len(places))
 

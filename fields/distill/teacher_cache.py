@@ -12,7 +12,7 @@ from fields.ops.packed import Samples
 
 
 class Answer(NamedTuple):
-    """Of a step's rays: the samples that light reaches, the teacher's volume feature `[S, F]` and colour `[S, 3]` (None: not asked) there. Where it samples
+    """Of a step's rays: the samples that light reaches, the teacher's volume feature `[S, F]` and color `[S, 3]` (None: not asked) there. Where it samples
     by proposals, their edges `[N, K + 1]` and the weights between `[N, K]`."""
 
     batch: RayBatch

@@ -41,7 +41,7 @@ class TaughtScene(RadianceScene):
         # (students sample as their teacher does: by proposals or by cells)
         self.has_alpha, self.unbounded, self.pixel, self.notes = alpha, teacher.guide is not None, teacher.step, ()
         views = [
-            View(camera.name or f"camera {index}", None, camera.pose, camera.lens, camera.split, camera.time)
+            View(camera.name or f"camera {index}", None, camera.pose, camera.intrinsics, camera.split, camera.time)
             for index, camera in enumerate(known)
         ]
         self.views = PosedViews(tuple(views))
@@ -83,7 +83,7 @@ class TaughtScene(RadianceScene):
         shares = random.random(CAMERAS_A_STEP)
         times = (1 - shares) * self.training_times[first] + shares * self.training_times[second]
         return [
-            PathCamera(pose, self.cameras[index].lens, float(time))
+            PathCamera(pose, self.cameras[index].intrinsics, float(time))
             for pose, index, time in zip(between(self._poses[first], self._poses[second], shares), first, times)
         ]
 
@@ -93,7 +93,9 @@ class TaughtScene(RadianceScene):
         each = max(1, count // len(cameras))
         directions = [
             directions_of(
-                camera.lens, random.random(each) * camera.lens.width, random.random(each) * camera.lens.height
+                camera.intrinsics,
+                random.random(each) * camera.intrinsics.width,
+                random.random(each) * camera.intrinsics.height,
             )
             @ camera.pose[:, :3].T
             for camera in cameras
@@ -115,7 +117,7 @@ class TaughtScene(RadianceScene):
         # (by object: names may come twice, in two splits)
         if id(view) not in self._pictures:
             self._pictures[id(view)] = (
-                self._output.see(PathCamera(view.pose, view.lens, view.time))[0].color.cpu().numpy()
+                self._output.see(PathCamera(view.pose, view.intrinsics, view.time))[0].color.cpu().numpy()
             )
         return self._pictures[id(view)]
 

@@ -17,9 +17,9 @@ def gates(levels: int, share: float) -> Tensor:
     return 0.5 - 0.5 * torch.cos(math.pi * depth)
 
 
-def share_at(step: int, total: int | None, open_by: float) -> float:
-    """The share at a step where all are to be open by `open_by` of the steps."""
-    share = 0.0 if total is None else (step / total - BEGIN) / (open_by - BEGIN)
+def share_at(step: int, total: int | None, coarse_to_fine: float) -> float:
+    """The share at a step where all are to be open by `coarse_to_fine` of the steps."""
+    share = 0.0 if total is None else (step / total - BEGIN) / (coarse_to_fine - BEGIN)
     return min(1.0, max(0.0, share))
 
 

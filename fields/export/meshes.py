@@ -35,7 +35,7 @@ def write(source: Source, out: Path, request: Request) -> dict:
     if shape is not None:
         report |= quality.against_source(implicit, mesh, shape)
     if request.error_map:
-        mesh.colours, scale = quality.error_colours(implicit, mesh, shape)
+        mesh.colors, scale = quality.error_colors(implicit, mesh, shape)
         report["error_map_white_to_red"] = scale
     asset, covered = asset_of(implicit, mesh, out.stem, baked, request)
     if baked:
@@ -72,7 +72,7 @@ def _texture_size(implicit: Implicit, request: Request) -> int | None:
     """Texels along a side; None without a texture."""
     if not (request.texture or request.normal_map):
         return None
-    if implicit.colours is None and not request.normal_map:
+    if implicit.colors is None and not request.normal_map:
         raise BadInput("--texture: this field has no colours; --normal-map bakes its normals")
     if request.error_map:
         raise BadInput("--error-map: is for vertices; leave --texture and --normal-map away")
@@ -88,8 +88,8 @@ def asset_of(
     """In the units of the fitted file; and the share of the texture that is in charts."""
     places = implicit.to_file(mesh.vertices)
     if not baked:
-        return Asset(places, mesh.faces, mesh.normals, mesh.colours, name=name), 0.0
-    made = texture.textured(implicit, mesh, baked, implicit.colours is not None, bool(request.normal_map))
+        return Asset(places, mesh.faces, mesh.normals, mesh.colors, name=name), 0.0
+    made = texture.textured(implicit, mesh, baked, implicit.colors is not None, bool(request.normal_map))
     return Asset(
         places[made.source],
         made.faces,
@@ -138,5 +138,5 @@ def _notes(implicit: Implicit, report: dict, source: Source, shape) -> list[str]
     if source.kind == "shape" and shape is None:
         notes.append("not compared with the source: it has moved or changed, or another level or part is meshed")
     elif shape is not None and "distance_to_source" not in report:
-        notes.append(f"not compared with the source: the mesh has more than {quality.MOST_FACES:,} triangles")
+        notes.append(f"not compared with the source: the mesh has more than {quality.MAX_FACES:,} triangles")
     return notes

@@ -7,7 +7,7 @@ from pathlib import Path
 from fields.export.base import Request, Source
 from fields.export.meshes import make
 from fields.export.surfaces import implicit_of, notes_of
-from fields.surface.project import colours_at
+from fields.surface.project import colors_at
 from fields.surface.quality import distances_to_field
 from fields.surface.surface_sampling import scattered
 from scenes.io.atomic import check_place
@@ -24,20 +24,20 @@ def write(source: Source, out: Path, request: Request) -> dict:
     implicit = implicit_of(source, request)
     mesh = make(implicit, request)
     places, normals = scattered(implicit, mesh, request.points or POINTS)
-    colours = colours_at(implicit, places)
+    colors = colors_at(implicit, places)
     distance = distances_to_field(implicit, mesh, places[:MEASURED], normals[:MEASURED])[0]
-    write_ply(out, columns_of(implicit.to_file(places), normals, colours), comments=("Field Studio",))
+    write_ply(out, columns_of(implicit.to_file(places), normals, colors), comments=("Field Studio",))
     report = {
         "points": len(places),
         "level": implicit.level,
         "distance_to_field": float(distance.mean()),
         "distance_to_field_cells": float(distance.mean() / mesh.cell),
     }
-    coloured = "" if colours is None else " and colours"
+    colored = "" if colors is None else " and colours"
     return {
         **report,
         "bytes": out.stat().st_size,
         "files": [str(out)],
         "notes": [*mesh.notes, *notes_of(source)],
-        "text": f"{len(places):,} points with normals{coloured}; to the field {report['distance_to_field']:.2g}",
+        "text": f"{len(places):,} points with normals{colored}; to the field {report['distance_to_field']:.2g}",
     }

@@ -35,7 +35,7 @@ def write(source: Source, out: Path, request: Request) -> dict:
     content = pack(field, method, bits, {**about, "cameras": run.camera_content()})
     atomic_write_bytes(out, content)
     rate = bits_per_pixel(source.kind, field.domain, len(content))
-    a_number = 8 * len(content) / field.stored_numbers
+    a_number = 8 * len(content) / field.num_parameters
     text = f"{len(content):,} bytes, {a_number:.2f} bits a number" + (f", {rate:.4g} bits a pixel" if rate else "")
     for name, value in (metrics or {}).items():
         text += f", {name} {value:.4g}" + (

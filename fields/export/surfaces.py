@@ -39,7 +39,7 @@ def implicit_of(source: Source, request: Request) -> Implicit:
         found, _ = sample_box(values, (0.0,) * 3, (1.0,) * 3, device)
         level = suggested_level(found)
         _say(level, found)
-    return implicit_values(values, field.domain, level, device, colours=field if len(field.channels) == 3 else None)
+    return implicit_values(values, field.domain, level, device, colors=field if len(field.channels) == 3 else None)
 
 
 def notes_of(source: Source) -> list[str]:

@@ -18,7 +18,7 @@ from scenes.posed.signal import BACKDROPS
 from scenes.posed.view import HELD_OUT, PosedViews, View
 from scenes.posed.write import write_scene
 
-MOST_VIEWS = 10_000
+MAX_VIEWS = 10_000
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,10 @@ class Rendered(View):
     def read(self) -> np.ndarray:
         """`[H, W, 4]` uint8 with straight alpha; `[H, W, 3]` of a scene without bounds, which fills the picture."""
         seen, _ = self.output.see(self.camera)
-        colour, opacity = seen.color.cpu().numpy(), seen.opacity.cpu().numpy()[..., None]
+        color, opacity = seen.color.cpu().numpy(), seen.opacity.cpu().numpy()[..., None]
         if _boundless(self.output.field):
-            return to_bytes(colour)
-        straight = (colour - (1 - opacity) * BACKDROPS[self.output.backdrop]) / np.maximum(opacity, 1e-6)
+            return to_bytes(color)
+        straight = (color - (1 - opacity) * BACKDROPS[self.output.backdrop]) / np.maximum(opacity, 1e-6)
         return to_bytes(np.concatenate([np.where(opacity > 0, straight, 0), opacity], axis=-1))
 
 
@@ -43,11 +43,11 @@ def write(source: Source, out: Path, request: Request) -> dict:
     output = RadianceOutput(source.field, source.run.path)
     cameras = output.cameras()
     if request.turntable:
-        if not 2 <= request.turntable <= MOST_VIEWS:
-            raise BadInput(f"--turntable {request.turntable}: should be from 2 to {MOST_VIEWS:,} views")
-        ring = around(cameras, request.turntable, cameras[0].lens)
+        if not 2 <= request.turntable <= MAX_VIEWS:
+            raise BadInput(f"--turntable {request.turntable}: should be from 2 to {MAX_VIEWS:,} views")
+        ring = around(cameras, request.turntable, cameras[0].intrinsics)
         cameras = [
-            PathCamera(camera.pose, camera.lens, camera.time, f"{i:04}", "train" if i % HELD_OUT else "test")
+            PathCamera(camera.pose, camera.intrinsics, camera.time, f"{i:04}", "train" if i % HELD_OUT else "test")
             for i, camera in enumerate(ring)
         ]
     views = tuple(_view(output, camera, number, request.size) for number, camera in enumerate(cameras))
@@ -60,32 +60,32 @@ def write(source: Source, out: Path, request: Request) -> dict:
         box = tuple((middle - half).tolist()), tuple((middle + half).tolist())
     with atomic_folder(out) as folder:
         write_scene(folder, PosedViews(views, box=box), one_file=True)
-    lens = views[0].lens
+    intrinsics = views[0].intrinsics
     alpha = "as the scene has no bounds, without alpha" if _boundless(source.field) else "with alpha"
     return {
         "views": len(views),
         "for_testing": sum(view.split == "test" for view in views),
-        "width": lens.width,
-        "height": lens.height,
+        "width": intrinsics.width,
+        "height": intrinsics.height,
         "bytes": sum(file.stat().st_size for file in out.rglob("*") if file.is_file()),
         "files": [str(out)],
         "notes": ["each view shows the scene at its own moment"] if moving else [],
-        "text": f"{len(views)} pictures of {lens.width} x {lens.height}, {alpha}, and transforms.json",
+        "text": f"{len(views)} pictures of {intrinsics.width} x {intrinsics.height}, {alpha}, and transforms.json",
     }
 
 
 def _view(output: RadianceOutput, camera: PathCamera, number: int, size: tuple[int, int] | None) -> Rendered:
-    lens = camera.lens if size is None else resized(camera.lens, *size)
+    intrinsics = camera.intrinsics if size is None else resized(camera.intrinsics, *size)
     time = camera.time if output.field.moving else None
     return Rendered(
         camera.name or f"{number:04}",
         None,
         camera.pose,
-        lens,
+        intrinsics,
         camera.split or "train",
         time,
         output=output,
-        camera=PathCamera(camera.pose, lens, time),
+        camera=PathCamera(camera.pose, intrinsics, time),
     )
 
 

@@ -30,7 +30,7 @@ def write(source: Source, out: Path, request: Request) -> dict:
         "options": header["options"],
         "domain": field.domain.to_json(),
         "channels": field.channels.to_json(),
-        "parameters": field.stored_numbers,
+        "parameters": field.num_parameters,
         "tables": tables,
         "arrays": {name: {"shape": list(array.shape), "dtype": str(array.dtype)} for name, array in arrays.items()},
     }
@@ -40,7 +40,7 @@ def write(source: Source, out: Path, request: Request) -> dict:
         "arrays": len(arrays),
         "bytes": out.stat().st_size,
         "files": [str(out)],
-        "text": f"{len(arrays)} arrays, {field.stored_numbers:,} numbers in all, and their description",
+        "text": f"{len(arrays)} arrays, {field.num_parameters:,} numbers in all, and their description",
     }
 
 

@@ -115,7 +115,7 @@ def prepare(cls: type[Method], options: dict[str, object] | None, signal: Waves)
 
 def parameters(method: Method, signal: Waves) -> str:
     counted = method.parameters(signal.domain.dimensions, len(signal.channels))
-    built = _built(method, signal).stored_numbers
+    built = _built(method, signal).num_parameters
     assert counted == built, f"counts {counted:,} numbers before building and has {built:,} after"
     return f"{built:,} numbers"
 

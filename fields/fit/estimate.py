@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 
 from fields.methods.base import Method
-from fields.methods.radiance import stored_parameters
+from fields.methods.radiance import count_parameters
 from scenes.signal import Signal
 
 # Bytes for each stored number while a field is fitted: itself, its gradient, two moments and a step count, all of four.
@@ -29,7 +29,7 @@ SPECTRA = 50
 
 def memory_estimate(method: Method, signal: Signal, bits: int = 32) -> int:
     """Bytes above what the program and the decoded signal take; `method` is prepared (and sized)."""
-    state = stored_parameters(method, signal.domain, signal.channels) * (STATE + CHECKPOINT + (4 if bits != 32 else 0))
+    state = count_parameters(method, signal.domain, signal.channels) * (STATE + CHECKPOINT + (4 if bits != 32 else 0))
     batch = getattr(method, "batch", 1 << 14) or 1 << 14
     return (
         state

@@ -15,7 +15,7 @@ from fields.fit.fresh import apply_fresh, save_spectra
 from fields.fit.trainer import Trainer
 from fields.kinds import default_method, objective_for
 from fields.methods.base import Method
-from fields.methods.radiance import build_field, sized_field, stored_parameters
+from fields.methods.radiance import build_field, sized_field, count_parameters
 from fields.methods.registry import make_method
 from fields.models.field import Field
 from fields.runs.machine import machine, refuse_too_large, versions
@@ -159,7 +159,7 @@ def new_run(
             "channels": field.channels.to_json(),
             "method": config.name,
             "options": config.model_dump(),
-            "parameters": field.stored_numbers,
+            "parameters": field.num_parameters,
             "seed": trainer.seed,
             "bits": trainer.bits,
             "keep": trainer.keep,
@@ -174,7 +174,7 @@ def new_run(
             "versions": versions(),
         },
     )
-    trainer.objective.keep_beside(run.path)
+    trainer.objective.save_sidecar(run.path)
     return run
 
 
@@ -200,7 +200,7 @@ def score(run: Run, field: Field, signal: Signal, other: bool) -> dict[str, floa
     signal.measure_as(field.channels)
     objective = objective_for(signal, field, run.header["options"]["loss"])
     if other:
-        objective.score_only_new(run)
+        objective.exclude_training_views(run)
     return objective.evaluate(field) | field.diagnostics()
 
 
@@ -244,7 +244,7 @@ def finish(trainer: Trainer, run: Run | None, callbacks: Iterable[Callable[[Trai
         run.save_metrics(
             {
                 "metrics": metrics,
-                "parameters": field.stored_numbers,
+                "parameters": field.num_parameters,
                 "bytes": run.weights.stat().st_size,
                 "steps": result.steps,
                 "seconds": round(result.seconds, 3),
@@ -271,7 +271,7 @@ def resolve_device(name: str) -> torch.device:
 
 def build(config: Method, signal: Signal, seed: int, device: torch.device) -> Field:
     """The untrained field of a prepared config, or BadInput where memory does not suffice."""
-    refuse_too_large(stored_parameters(config, signal.domain, signal.channels))
+    refuse_too_large(count_parameters(config, signal.domain, signal.channels))
     return build_field(config, signal.domain, signal.channels, seed).to(device)
 
 

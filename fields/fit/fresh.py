@@ -18,7 +18,7 @@ from scenes.signal import Signal
 # Samples an axis at most: four times the bins in the plane. Smaller signals are taken as they are, with fewer bins. A sound is all fast, so
 # a quarter of its samples are bins.
 SIDES = {1: 1 << 15, 2: 256, 3: 132}
-LEAST_SIDE = 16
+MIN_SIDE = 16
 
 
 def apply_fresh(
@@ -38,8 +38,8 @@ def apply_fresh(
         raise BadInput(f"--init fresh takes signals of 1 to 3 dimensions; this {signal.kind} has {dimensions}")
     begun = time.perf_counter()
     side = min(SIDES[dimensions], *(samples or SIDES[dimensions] for samples in signal.domain.shape))
-    if side < LEAST_SIDE:
-        raise BadInput(f"--init fresh: {side} samples along an axis are too few for a spectrum; it wants {LEAST_SIDE}")
+    if side < MIN_SIDE:
+        raise BadInput(f"--init fresh: {side} samples along an axis are too few for a spectrum; it wants {MIN_SIDE}")
     bins = max(BINS, side // 4) if dimensions == 1 else BINS
     candidates = method.frequency_candidates(bins / BINS)
     if not candidates:

@@ -80,7 +80,7 @@ class Trainer:
         self._base_rates = [group["lr"] for group in self.optimizer.param_groups]
         self._started = time.perf_counter() if started is None else started
         self._rate_from: tuple[float, int] | None = None
-        self._looks = 0 if seconds is None else 1 + objective.unsteady
+        self._looks = 0 if seconds is None else 1 + objective.step_cost_varies
         self._loss = torch.tensor(math.nan)
         self._rounding = StraightThrough(field, bits) if bits != 32 else nullcontext()
         self._guard = DivergenceGuard() if method.guarded else None

@@ -77,15 +77,15 @@ def silhouette_candidates(empty: np.ndarray | None) -> Candidates:
 
 @torch.no_grad()
 def fitted_candidates(
-    trunk: Callable[[Tensor], Tensor], fresh_density: float, empty: np.ndarray | None, device: torch.device
+    trunk: Callable[[Tensor], Tensor], initial_density: float, empty: np.ndarray | None, device: torch.device
 ) -> Candidates:
-    """Of posed views that a field was fitted to a little: `trunk` gives the logarithm of density in parts of `fresh_density` (a side of the cube), then
+    """Of posed views that a field was fitted to a little: `trunk` gives the logarithm of density in parts of `initial_density` (a side of the cube), then
     features, `[..., F]` at `[..., 3]`. Where cells `[64, 64, 64]` (x first) are known to be `empty` nothing was learned, and nothing is wanted."""
     side = SCENE_CELLS
     values = torch.cat([trunk(part.to(device)).cpu() for part in _middles((side,) * 3).split(1 << 14)]).T.reshape(
         -1, side, side, side
     )
-    weights = radiance_weights(fresh_density * values[0].exp(), values[1:], 1 / side)
+    weights = radiance_weights(initial_density * values[0].exp(), values[1:], 1 / side)
     if empty is not None:
         weights = weights * torch.from_numpy(~empty).permute(2, 1, 0)
     return of_grid(weights)

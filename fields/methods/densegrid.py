@@ -13,7 +13,7 @@ class DenseGrid(DecodedGridMethod):
     summary = "dense grids of several resolutions, then a small ReLU MLP; plain and smooth, large in 3-D"
     paper = "multilinear grids as in Sun et al. 2022 (DVGO) and Fang et al. 2023 (PVD's dense grid)"
     dimensions = (1, 2, 3, 4)
-    numbers_a_sample = 1.25
+    params_per_sample = 1.25
     finest = {1: 1 << 20, 2: 8192, 3: 640, 4: 100}
 
     learning_rate: float = Option(5e-3, gt=0, le=1, description="Adam's step size for the MLP")

@@ -44,7 +44,7 @@ class GridMethod(GridPenalties, Method):
     backend: Literal["auto", "native", "torch"] = Option("auto", description="who computes the grids")
 
     # Numbers a sample to be had where no resolution is asked for; None: the resolution is the signal's.
-    numbers_a_sample: ClassVar[float | None] = None
+    params_per_sample: ClassVar[float | None] = None
     most_nodes: ClassVar[int] = 300
     filling: ClassVar[str] = "width"  # the option that fills the steps of the resolution
     # By the number of axes, the most nodes that are tried where a size is solved for.
@@ -78,8 +78,8 @@ class GridMethod(GridPenalties, Method):
         if self.resolution is None:
             update["resolution"] = max(2, min(self.most_nodes, max(samples)))
         method = method.model_copy(update=update)
-        if self.resolution is None and self.numbers_a_sample is not None:
-            wanted = int(math.prod(samples) * self.numbers_a_sample)
+        if self.resolution is None and self.params_per_sample is not None:
+            wanted = int(math.prod(samples) * self.params_per_sample)
             method = method._of_size(len(samples), len(signal.channels), wanted, most=max(2, *samples))[0]
         try:
             method.layout()
@@ -178,7 +178,7 @@ class GridMethod(GridPenalties, Method):
             self.network(len(channels), generator),
             total_variation=self.total_variation,
             absolute=self.l1,
-            open_by=self.coarse_to_fine,
+            coarse_to_fine=self.coarse_to_fine,
             at_rest=self.at_rest(domain),
         )
 

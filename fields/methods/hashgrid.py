@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 FINEST = 1 << 20
 # How large a field is made where no size is asked for: with fewer numbers detail is lost, with more little is won.
 # Clips and volumes resemble themselves from slice to slice and are large; sounds have a layout of their own (sound_grid.py).
-NUMBERS_A_SAMPLE = {"image": 1.25, "volume": 0.25, "video": 0.3}
+PARAMS_PER_SAMPLE = {"image": 1.25, "volume": 0.25, "video": 0.3}
 SMALLEST, LARGEST = 20_000, 32_000_000
 
 # Where no number of samples tells how fine the detail is; a small MLP, as more and larger steps in the same time are worth more.
@@ -138,7 +138,7 @@ class HashGrid(GridPenalties, Method):
             growth = (finest / method.base_resolution) ** (1 / max(1, method.levels - 1))
             method = method.model_copy(update={"growth": min(max(growth, 1.05), 8.0)})
         if method.table_size is None:
-            wanted = max(SMALLEST, min(LARGEST, NUMBERS_A_SAMPLE.get(signal.kind, 1.25) * math.prod(shape)))
+            wanted = max(SMALLEST, min(LARGEST, PARAMS_PER_SAMPLE.get(signal.kind, 1.25) * math.prod(shape)))
             fits = [
                 2**k
                 for k in range(4, 25)
@@ -250,7 +250,7 @@ class HashGrid(GridPenalties, Method):
             accelerator="tcnn" if by_tcnn else None,
             total_variation=self.total_variation,
             absolute=self.l1,
-            open_by=self.coarse_to_fine,
+            coarse_to_fine=self.coarse_to_fine,
         )
 
     def parameter_groups(self, field: Field) -> list[dict]:

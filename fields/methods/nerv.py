@@ -32,7 +32,7 @@ STRIDES = (
 )
 GRID_HEIGHT = 9
 # Sizes where none is asked for: numbers a value of the clip, and the most that a CPU trains in reasonable time.
-NUMBERS_A_VALUE, SMALLEST, LARGEST = 0.1, 20_000, 3_000_000
+PARAMS_PER_VALUE, SMALLEST, LARGEST = 0.1, 20_000, 3_000_000
 # First channels over lower width in the published S, M and L: from 0.27 on.
 FIRST_SHARE = 0.27
 
@@ -103,7 +103,7 @@ class Nerv(Method):
         updates["grid_height"], updates["grid_width"] = -(-height // product), -(-width // product)
         method = method.model_copy(update=updates)
         if method.grid_channels is None or method.lower_width is None:
-            wanted = max(SMALLEST, min(LARGEST, NUMBERS_A_VALUE * width * height * count * len(signal.channels)))
+            wanted = max(SMALLEST, min(LARGEST, PARAMS_PER_VALUE * width * height * count * len(signal.channels)))
             method = method.sized(3, len(signal.channels), int(wanted))
         return method
 

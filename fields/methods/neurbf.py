@@ -10,7 +10,7 @@ from pydantic import Field as Option
 from pydantic import PrivateAttr, model_validator
 
 from fields.methods.base import Method
-from fields.methods.hashgrid import NUMBERS_A_SAMPLE, SMALLEST
+from fields.methods.hashgrid import PARAMS_PER_SAMPLE, SMALLEST
 from fields.networks.sizes import mlp_parameters
 from fields.ops.grid_layout import GridLayout
 from scenes.domain import Channels, Domain
@@ -52,7 +52,7 @@ DISTANCE_RATES = {"learning_rate": 5e-3, "table_rate": 2e-2}
 # Levels, channels an entry, and the share of the numbers that the grid may have.
 GRIDS = {2: (2, 2, 0.5), 3: (16, 1, 0.5)}
 FINEST = {2: 1 << 20, 3: 2048}
-LARGEST_TABLE = 1 << 24
+MAX_TABLE = 1 << 24
 
 
 class NeuRbf(Method):
@@ -132,7 +132,7 @@ class NeuRbf(Method):
         None, gt=1, le=4096, description="resolution ratio of its levels; none: to half the samples, as its room allows"
     )
     table_size: int | None = Option(
-        None, ge=16, le=LARGEST_TABLE, description="entries a level at most, a power of two; none: by its room"
+        None, ge=16, le=MAX_TABLE, description="entries a level at most, a power of two; none: by its room"
     )
     width: int = Option(64, ge=1, le=256, description="units a hidden layer of the MLP")
     hidden_layers: int = Option(2, ge=1, le=8, description="hidden layers of the MLP")
@@ -179,7 +179,7 @@ class NeuRbf(Method):
             method._candidates = None
         if None in (method.kernels, method.growth, method.table_size):
             samples = math.prod(n or 64 for n in signal.domain.shape)
-            wanted = FOR_SHAPES if None in signal.domain.shape else samples * NUMBERS_A_SAMPLE.get(signal.kind, 1.25)
+            wanted = FOR_SHAPES if None in signal.domain.shape else samples * PARAMS_PER_SAMPLE.get(signal.kind, 1.25)
             wanted = int(max(SMALLEST, min(LARGEST, wanted)))
             finest = max(n or 1024 for n in signal.domain.shape) / 2
             sized = method._filled(dimensions, channels, wanted, finest)
@@ -194,7 +194,7 @@ class NeuRbf(Method):
     def layout(self, dimensions: int) -> GridLayout:
         return GridLayout(dimensions, self.levels, self.features, self.base_resolution, self.growth, self.table_size)
 
-    def numbers_a_kernel(self, dimensions: int) -> int:
+    def params_per_kernel(self, dimensions: int) -> int:
         """Centre and shape, which are frozen, and features."""
         shape = {"full": dimensions * (dimensions + 1) // 2, "diagonal": dimensions, "isotropic": 1}[self.shape]
         return dimensions + shape + self.kernel_features
@@ -205,7 +205,7 @@ class NeuRbf(Method):
     def encoder_parameters(self, dimensions: int) -> int:
         grid = self.layout(dimensions).parameters if self.grid else 0
         phases = self.kernel_features if self.kernel_phases and self.kernel_sines else 0
-        return grid + self.encoder_outputs() + phases + self.kernels * self.numbers_a_kernel(dimensions)
+        return grid + self.encoder_outputs() + phases + self.kernels * self.params_per_kernel(dimensions)
 
     def parameters(self, dimensions: int, channels: int) -> int:
         return self.encoder_parameters(dimensions) + mlp_parameters(
@@ -227,7 +227,7 @@ class NeuRbf(Method):
         others = self.model_copy(update={"kernels": 0}).parameters(dimensions, channels)
         if self.grid and self.layout(dimensions).parameters > max(self.grid_share * parameters, 1):
             return -1
-        return min(1 << 20, (parameters - others) // self.numbers_a_kernel(dimensions))
+        return min(1 << 20, (parameters - others) // self.params_per_kernel(dimensions))
 
     def _filled(self, dimensions: int, channels: int, parameters: int, finest: float) -> Self:
         """A copy with a grid of its share, up to `finest` cells an axis, and kernels for the rest."""
@@ -250,7 +250,7 @@ class NeuRbf(Method):
         if not self.grid:
             room = 0
         others = copy.parameters(dimensions, channels)
-        kernels = max(self.neighbours, round((parameters - others) / self.numbers_a_kernel(dimensions)))
+        kernels = max(self.neighbours, round((parameters - others) / self.params_per_kernel(dimensions)))
         return copy.model_copy(update={"kernels": min(1 << 20, kernels)})
 
     def encoder(self, domain: Domain, generator: torch.Generator, hidden: bool = False) -> GridAndKernels:
@@ -307,7 +307,10 @@ class NeuRbf(Method):
         def place(field: NeuRbfField) -> tuple[torch.Tensor, torch.Tensor]:
             known = self._signal is not None and self.hull and self.cubes == 1
             found = fitted_candidates(
-                field, self.fresh_density, self._signal.empty(SCENE_CELLS) if known else None, field.encoder.bias.device
+                field,
+                self.initial_density,
+                self._signal.empty(SCENE_CELLS) if known else None,
+                field.encoder.bias.device,
             )
             return self._placed(found, domain, torch.Generator().manual_seed(seed))[1:]
 

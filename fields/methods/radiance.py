@@ -72,7 +72,7 @@ class RadianceOptions(BaseModel):
         "auto",
         description="radiance: what is behind the scene in training; auto: random where views have alpha, else as it is scored",
     )
-    fresh_density: float | None = Option(
+    initial_density: float | None = Option(
         None,
         gt=0,
         le=1e4,
@@ -128,7 +128,7 @@ def decided(method: Method, signal) -> dict[str, object]:
                 "cells": 128,
                 "cubes": 1,
                 "ray_step": 1 / 256,
-                "fresh_density": 3.0,
+                "initial_density": 3.0,
                 "distortion": 0.0,
             },
         )
@@ -142,7 +142,7 @@ def decided(method: Method, signal) -> dict[str, object]:
         "cubes": signal.levels,
         # What is dense from the start takes shape soon, but only where rays do not end in front of it; and where proposals reach far,
         # the last intervals are so long that little density hides all behind it.
-        "fresh_density": 0.2
+        "initial_density": 0.2
         if sampling == "proposal"
         else 50.0
         if method.hull and signal.has_alpha and not signal.moving
@@ -211,7 +211,7 @@ def _guide_method(method: Method) -> Method:
     )
 
 
-def stored_parameters(method: Method, domain: Domain, channels: Channels) -> int:
+def count_parameters(method: Method, domain: Domain, channels: Channels) -> int:
     """Stored numbers of the field that `build_field` would make (of a prepared config)."""
     if is_radiance(channels):
         return method.parameters(trunk_domain(method, domain).dimensions, method.ray_features) + beside_trunk(
@@ -280,7 +280,7 @@ def build_field(method: Method, domain: Domain, channels: Channels, seed: int) -
         method.cubes,
         method.background == "learned",
         method.ray_step,
-        method.fresh_density,
+        method.initial_density,
         guide,
         deformation,
     )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from fields.methods.hashgrid import HashGrid
     from scenes.audio.signal import Audio
 
-NUMBERS_A_VALUE = 0.49
+PARAMS_PER_VALUE = 0.49
 # Entries a level: one for about so many values of the sound.
 VALUES_AN_ENTRY = 36
 LEVELS = (10, 9, 8, 11, 7, 12, 6, 5, 4)
@@ -43,14 +43,14 @@ def sound_grid(method: HashGrid, sound: Audio) -> HashGrid:
             method.model_copy(update={"levels": levels, "table_size": table}),
             finest,
             len(sound.channels),
-            NUMBERS_A_VALUE * values,
+            PARAMS_PER_VALUE * values,
         )
         if found is None:
             continue
         numbers = found.parameters(1, len(sound.channels))
         if best is None or numbers > best.parameters(1, len(sound.channels)):
             best = found
-        if numbers >= FILLED * NUMBERS_A_VALUE * values:
+        if numbers >= FILLED * PARAMS_PER_VALUE * values:
             return found
     return best or method
 

@@ -14,7 +14,7 @@ from scenes.domain import Channels, Domain
 
 
 class FactorField(CoordinateField):
-    """`grid` is the encoder, or a part of it. `open_by`: share of the steps by which all levels are open (0: from the start).
+    """`grid` is the encoder, or a part of it. `coarse_to_fine`: share of the steps by which all levels are open (0: from the start).
 
     `at_rest(axes)`: the value that L1 pulls a grid's numbers to.
     """
@@ -28,13 +28,13 @@ class FactorField(CoordinateField):
         *,
         total_variation: float = 0.0,
         absolute: float = 0.0,
-        open_by: float = 0.0,
+        coarse_to_fine: float = 0.0,
         at_rest: Callable[[tuple[int, ...]], float] = lambda axes: 0.0,
     ) -> None:
         super().__init__(domain, channels, encoder, network)
         self.total_variation = total_variation
         self.absolute = absolute
-        self.open_by = open_by
+        self.coarse_to_fine = coarse_to_fine
         self.at_rest = at_rest
 
     @property
@@ -46,8 +46,8 @@ class FactorField(CoordinateField):
         return "torch" if self.grid.requested_backend == "torch" else backends.name(self.grid.table.device.type)
 
     def before_step(self, step: int, total: int | None) -> None:
-        if self.open_by:
-            self.grid.open(share_at(step, total, self.open_by))
+        if self.coarse_to_fine:
+            self.grid.open(share_at(step, total, self.coarse_to_fine))
 
     def regularisation(self) -> Tensor | None:
         penalty = None

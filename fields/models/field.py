@@ -21,7 +21,7 @@ class Field(nn.Module):
         self.channels = channels
 
     @property
-    def stored_numbers(self) -> int:
+    def num_parameters(self) -> int:
         """How many numbers inference needs, frozen ones (buffers) included: the metric `parameters`."""
         return sum(tensor.numel() for tensor in self.state_dict().values())
 

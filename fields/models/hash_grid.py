@@ -28,7 +28,7 @@ class GridField(CoordinateField):
 
     `fused=False` takes grid and network apart and leaves the step to autograd. `products` are the network's, as in `fields.ops.mlp`, in the
     first part of the training; its end, and whoever queries the field, has float32.
-    total_variation and absolute weigh penalties on the table, `open_by` is the share of the steps by which all levels are open (0: from the start); with any of
+    total_variation and absolute weigh penalties on the table, `coarse_to_fine` is the share of the steps by which all levels are open (0: from the start); with any of
     them autograd has the step. accelerator "tcnn" leaves both to tiny-cuda-nn where it can be had, which training demands; the numbers stay this field's own.
     """
 
@@ -47,12 +47,12 @@ class GridField(CoordinateField):
         *,
         total_variation: float = 0.0,
         absolute: float = 0.0,
-        open_by: float = 0.0,
+        coarse_to_fine: float = 0.0,
     ) -> None:
         super().__init__(domain, channels, encoder, network)
         self.total_variation = total_variation
         self.absolute = absolute
-        self.open_by = open_by
+        self.coarse_to_fine = coarse_to_fine
         self._step = 0
         self.fused = fused
         self.products = products
@@ -63,8 +63,8 @@ class GridField(CoordinateField):
     def before_step(self, step: int, total: int | None) -> None:
         super().before_step(step, total)
         self._step = step
-        if self.open_by:
-            self.encoder.open(share_at(step, total, self.open_by))
+        if self.coarse_to_fine:
+            self.encoder.open(share_at(step, total, self.coarse_to_fine))
         self._ending = total is not None and step >= EXACT_FROM * total
 
     def regularisation(self) -> Tensor | None:
@@ -134,7 +134,7 @@ class GridField(CoordinateField):
             not self.fused
             or self.total_variation
             or self.absolute
-            or self.open_by
+            or self.coarse_to_fine
             or why_not_fused(self.encoder.table, self.network.weights)
         ):
             return None

@@ -18,9 +18,9 @@ from fields.sampling.proposal import Proposed, propose
 from scenes.domain import Channels, Domain
 
 # Beyond this the exponential of what a network gives for density grows no more.
-MOST_LOG_DENSITY = 11.0
+MAX_LOG_DENSITY = 11.0
 # A sample that adds less to a pixel, an eighth of a level of an 8-bit picture, is passed over.
-LEAST_WEIGHT = 5e-4
+MIN_WEIGHT = 5e-4
 # In unbounded scenes a step is at least this share of the distance (Müller et al. 2022, appendix E.1).
 CONE = 1 / 256
 # Proposals: where rays begin and end, in sides of the cube; samples of the guide and of the field; what a fresh guide gives.
@@ -37,7 +37,7 @@ class EncodedRadiance(RadianceField):
     the harmonics' coefficients, colour by colour (PVD's grid, GNF-SH). A moving
     scene's trunk has time as its last coordinate, or stands still and is asked where `deformation` leads, with the time too if it `sees_times`. A trunk that `sees_directions` is given azimuth and elevation after the coordinates.
 
-    A fresh network gives about zero, for which density is `fresh_density`. `occupied` is the grid of cells that have density, so that who has the field alone can render it.
+    A fresh network gives about zero, for which density is `initial_density`. `occupied` is the grid of cells that have density, so that who has the field alone can render it.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class EncodedRadiance(RadianceField):
         levels: int,
         learned_background: bool,
         step: float,
-        fresh_density: float,
+        initial_density: float,
         guide: PointField | None = None,
         deformation: nn.Module | None = None,
     ) -> None:
@@ -66,7 +66,7 @@ class EncodedRadiance(RadianceField):
         self.degree = degree
         self.cells = cells
         self.step = step
-        self.fresh = math.log(fresh_density)
+        self.fresh = math.log(initial_density)
         self.register_buffer("occupied", torch.full((levels, (cells // 4) ** 3), -1, dtype=torch.int64))
         self.background = nn.Parameter(torch.zeros(3)) if learned_background else None
         self._grid: tuple[tuple[int, int], OccupancyGrid] | None = None
@@ -89,12 +89,12 @@ class EncodedRadiance(RadianceField):
         return self.trunk.backend
 
     @property
-    def stored_numbers(self) -> int:
+    def num_parameters(self) -> int:
         # (a trunk may have numbers that are for training alone)
         return (
-            super().stored_numbers
+            super().num_parameters
             - sum(tensor.numel() for tensor in self.trunk.state_dict().values())
-            + self.trunk.stored_numbers
+            + self.trunk.num_parameters
         )
 
     @property
@@ -176,7 +176,7 @@ class EncodedRadiance(RadianceField):
             "step": self.step,
             "cone": CONE if self.levels > 1 else 0.0,
             "contract": self.coords,
-            **({"least": LEAST_WEIGHT} if self.guide is None else {"sampler": self._sampler}),
+            **({"least": MIN_WEIGHT} if self.guide is None else {"sampler": self._sampler}),
         }
 
     def propose(
@@ -219,7 +219,7 @@ def density_of(raw: Tensor) -> Tensor:
 class _Exponential(Function):
     @staticmethod
     def forward(ctx, raw: Tensor) -> Tensor:
-        density = torch.exp(raw.clamp(max=MOST_LOG_DENSITY))
+        density = torch.exp(raw.clamp(max=MAX_LOG_DENSITY))
         ctx.save_for_backward(density)
         return density
 

@@ -22,7 +22,7 @@ class SpectralField(CoordinateField):
     """Coords `[..., D]` → values `[..., C]`, and what may be looked at besides: `frequency`, `flow`, `explained`.
 
     `transport` (None: no transport) is trained beside the field and stored with it, but values do not need it, so that it does not count in
-    `stored_numbers`; a state whose slopes it gives (`jet`) has it itself, where it counts. `weight` multiplies its residual in the loss, `curl` times that
+    `num_parameters`; a state whose slopes it gives (`jet`) has it itself, where it counts. `weight` multiplies its residual in the loss, `curl` times that
     its curl; with `observe` the state does not feel them.
     """
 
@@ -52,7 +52,7 @@ class SpectralField(CoordinateField):
         return self.network.decode(features) * self.scale + self.offset
 
     @property
-    def stored_numbers(self) -> int:
+    def num_parameters(self) -> int:
         return sum(tensor.numel() for name, tensor in self.state_dict().items() if not name.startswith("transport."))
 
     @property

@@ -15,7 +15,7 @@ SIGNATURES = {
     "fs_factor_grid_workspace": (ctypes.c_int64, [ctypes.c_void_p, ctypes.c_int32]),
 }
 # What fits into the arguments of a kernel.
-MOST_RULERS, MOST_FACTORS = 48, 40
+MAX_RULERS, MAX_FACTORS = 48, 40
 functions = CudaFunctions(SIGNATURES)
 
 
@@ -25,9 +25,9 @@ def run(name: str, call: ctypes.Structure, device: torch.device) -> None:
     Under `torch.use_deterministic_algorithms(True)` the tables' gradient is summed in a fixed order, which is slower. ValueError for
     layouts of more factors than a kernel is told of.
     """
-    if call.rulers > MOST_RULERS or call.factors > MOST_FACTORS:
+    if call.rulers > MAX_RULERS or call.factors > MAX_FACTORS:
         raise ValueError(
-            f"factor_grid on a GPU takes at most {MOST_FACTORS} factors and {MOST_RULERS} different axes and node counts, "
+            f"factor_grid on a GPU takes at most {MAX_FACTORS} factors and {MAX_RULERS} different axes and node counts, "
             f"not {call.factors} and {call.rulers}; use backend='torch'"
         )
     workspace = None

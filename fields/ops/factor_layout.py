@@ -13,10 +13,10 @@ from itertools import combinations
 
 import numpy as np
 
-MOST_ENTRIES = (1 << 31) - 1
+MAX_ENTRIES = (1 << 31) - 1
 # No float32 in [0, 1] tells more nodes apart.
-MOST_NODES = 1 << 24
-MOST_IN_A_PRODUCT = 16
+MAX_NODES = 1 << 24
+MAX_FACTORS_PER_PRODUCT = 16
 
 # What the native code reads (csrc/common/factors.h): `Ruler`, `Factor` and `Product`.
 RULER_RECORD = np.dtype([("axis", np.int32), ("nodes", np.int32), ("scale", np.float32), ("shift", np.float32)])
@@ -71,17 +71,17 @@ class FactorLayout:
         if not self.slots or not all(self.slots) or not all(product for slot in self.slots for product in slot):
             raise ValueError("every slot needs a product, and every product a factor")
         for product in self.products:
-            if len(product) > MOST_IN_A_PRODUCT:
-                raise ValueError(f"a product has at most {MOST_IN_A_PRODUCT} factors, not {len(product)}")
+            if len(product) > MAX_FACTORS_PER_PRODUCT:
+                raise ValueError(f"a product has at most {MAX_FACTORS_PER_PRODUCT} factors, not {len(product)}")
         for factor in self.factors:
             if not factor.axes or len(set(factor.axes)) != len(factor.axes) or len(factor.nodes) != len(factor.axes):
                 raise ValueError(f"a factor has different axes and a number of nodes for each, not {factor}")
             if not all(0 <= axis < self.dimensions for axis in factor.axes):
                 raise ValueError(f"{factor} has an axis that {self.dimensions} dimensions lack")
-            if not all(1 <= n <= MOST_NODES for n in factor.nodes):
-                raise ValueError(f"an axis has 1 to {MOST_NODES:,} nodes, not {factor.nodes}")
-        if self.entries > MOST_ENTRIES:
-            raise ValueError(f"these grids would have {self.entries:,} entries; the most is {MOST_ENTRIES:,}")
+            if not all(1 <= n <= MAX_NODES for n in factor.nodes):
+                raise ValueError(f"an axis has 1 to {MAX_NODES:,} nodes, not {factor.nodes}")
+        if self.entries > MAX_ENTRIES:
+            raise ValueError(f"these grids would have {self.entries:,} entries; the most is {MAX_ENTRIES:,}")
 
     @cached_property
     def products(self) -> tuple[Product, ...]:

@@ -11,8 +11,8 @@ from torch.autograd import Function
 import cuda_ext
 from fields.ops import backends, rbf_cuda
 
-MOST_INPUTS = 256
-MOST_UNITS = 256
+MAX_INPUTS = 256
+MAX_UNITS = 256
 # Points whose second derivatives are computed together by the plain formula.
 SECOND_ORDER_POINTS = 1 << 16
 
@@ -51,8 +51,8 @@ def squared_distances(features: Tensor, centres: Tensor, log_widths: Tensor) -> 
 
 
 def _check(features: Tensor, centres: Tensor, log_widths: Tensor) -> None:
-    if centres.ndim != 2 or not 1 <= centres.shape[0] <= MOST_UNITS or not 1 <= centres.shape[1] <= MOST_INPUTS:
-        raise ValueError(f"centres must be [1 to {MOST_UNITS}, 1 to {MOST_INPUTS}], not {list(centres.shape)}")
+    if centres.ndim != 2 or not 1 <= centres.shape[0] <= MAX_UNITS or not 1 <= centres.shape[1] <= MAX_INPUTS:
+        raise ValueError(f"centres must be [1 to {MAX_UNITS}, 1 to {MAX_INPUTS}], not {list(centres.shape)}")
     units, inputs = centres.shape
     if features.ndim < 1 or features.shape[-1] != inputs:
         raise ValueError(f"features must be [..., {inputs}], not {list(features.shape)}")

@@ -25,9 +25,9 @@ LEVEL_RECORD = np.dtype(
     ]
 )
 DENSE, HASHED, WRAPPED = 0, 1, 2
-MOST_ENTRIES = 1 << 31
+MAX_ENTRIES = 1 << 31
 # Cells are numbered with 31 bits, and no float32 tells more of them apart.
-MOST_POINTS = 1 << 30
+MAX_POINTS = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -78,12 +78,12 @@ class GridLayout:
         if self.table_size < 1 or self.table_size & (self.table_size - 1):
             raise ValueError(f"the table size must be a power of two, not {self.table_size}")
         finest = self.base_resolution * self.growth ** (self.levels - 1)
-        if finest > MOST_POINTS:
+        if finest > MAX_POINTS:
             raise ValueError(
-                f"the finest level would have {finest:.3g} grid points an axis; the most is {MOST_POINTS:,}"
+                f"the finest level would have {finest:.3g} grid points an axis; the most is {MAX_POINTS:,}"
             )
-        if self.entries >= MOST_ENTRIES:
-            raise ValueError(f"this grid would have {self.entries:,} entries; the most is {MOST_ENTRIES - 1:,}")
+        if self.entries >= MAX_ENTRIES:
+            raise ValueError(f"this grid would have {self.entries:,} entries; the most is {MAX_ENTRIES - 1:,}")
 
     @cached_property
     def per_level(self) -> tuple[GridLevel, ...]:

@@ -15,7 +15,7 @@ from fields.ops.ray_jitter import jitter_of
 from fields.ops.ray_kernels import MarchCall, run
 
 BLOCK = 4  # cells along an edge of the block that a word holds
-MOST_STEPS = 1 << 22  # of a ray: up to there a float32 counts steps exactly, jitter included to some bits
+MAX_STEPS = 1 << 22  # of a ray: up to there a float32 counts steps exactly, jitter included to some bits
 
 
 @dataclass(frozen=True)
@@ -152,8 +152,8 @@ def march(
         raise ValueError(f"step is above zero, cone not below and most at least 1, not {step}, {cone} and {most}")
     with torch.no_grad():
         length = float((far - near).amax()) if len(origins) else 0.0
-        if not length / step < MOST_STEPS:
-            raise ValueError(f"steps of {step} on a ray of {length} are too many: at most {MOST_STEPS}")
+        if not length / step < MAX_STEPS:
+            raise ValueError(f"steps of {step} on a ray of {length} are too many: at most {MAX_STEPS}")
         longest = max(0, int(length / step) + 2)
         if backends.choose(backend, origins.device.type) == "torch":
             return march_reference(

@@ -18,7 +18,7 @@ from torch import Tensor
 
 LARGE = 16 << 20  # bytes; less is left to torch
 # Bytes that wait for their next use, all together: a thirty-second part of the machine's.
-MOST_KEPT = max(256 << 20, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 32)
+MAX_KEPT = max(256 << 20, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 32)
 _LARGE_PAGE = 2 << 20
 _NUMPY = {torch.float32: np.dtype(np.float32), torch.float64: np.dtype(np.float64)}
 
@@ -53,10 +53,10 @@ def _take(size: int) -> mmap.mmap:
 
 
 def _give(block: mmap.mmap) -> None:
-    if len(block) > MOST_KEPT:
+    if len(block) > MAX_KEPT:
         return
     _free.append(block)
-    while sum(map(len, list(_free))) > MOST_KEPT:
+    while sum(map(len, list(_free))) > MAX_KEPT:
         try:
             _free.pop(0)
         except IndexError:  # another thread was first

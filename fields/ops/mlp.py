@@ -23,9 +23,9 @@ Products = Literal["float32", "bfloat16", "float16"]
 ACTIVATIONS = ("none", "relu", "sine")
 PRODUCTS = ("float32", "bfloat16", "float16")
 
-MOST_MATRICES = 9
-MOST_WIDTH = 128
-MOST_INPUTS = 512
+MAX_MATRICES = 9
+MAX_WIDTH = 128
+MAX_INPUTS = 512
 
 
 def mlp(
@@ -130,12 +130,12 @@ def check_weights(inputs: int | None, weights: Sequence[Tensor], biases: Sequenc
 
 def why_not_native_mlp(weights: Sequence[Tensor]) -> str | None:
     """One line saying why the kernels cannot serve such matrices, or None if they can."""
-    if len(weights) > MOST_MATRICES:
-        return f"the native MLP has at most {MOST_MATRICES} matrices, not {len(weights)}"
-    if weights[0].shape[1] > MOST_INPUTS:
-        return f"the native MLP takes at most {MOST_INPUTS} features, not {weights[0].shape[1]}"
-    if (widest := max(w.shape[0] for w in weights)) > MOST_WIDTH:
-        return f"the native MLP is at most {MOST_WIDTH} wide, not {widest}"
+    if len(weights) > MAX_MATRICES:
+        return f"the native MLP has at most {MAX_MATRICES} matrices, not {len(weights)}"
+    if weights[0].shape[1] > MAX_INPUTS:
+        return f"the native MLP takes at most {MAX_INPUTS} features, not {weights[0].shape[1]}"
+    if (widest := max(w.shape[0] for w in weights)) > MAX_WIDTH:
+        return f"the native MLP is at most {MAX_WIDTH} wide, not {widest}"
     return None
 
 
@@ -161,8 +161,8 @@ class MlpRecord(ctypes.Structure):
     _fields_ = [
         *((name, ctypes.c_int32) for name in ("matrices", "activation", "products", "is_double")),
         ("omega", ctypes.c_double),
-        ("sizes", ctypes.c_int32 * (MOST_MATRICES + 1)),
-        *((name, ctypes.c_void_p * MOST_MATRICES) for name in ("weight", "bias", "grad_weight", "grad_bias")),
+        ("sizes", ctypes.c_int32 * (MAX_MATRICES + 1)),
+        *((name, ctypes.c_void_p * MAX_MATRICES) for name in ("weight", "bias", "grad_weight", "grad_bias")),
     ]
 
 

@@ -16,7 +16,7 @@ SIGNATURES = {
     "fs_mlp_workspace": (ctypes.c_int64, [ctypes.c_void_p, ctypes.c_int32]),
 }
 # Gradients go through half-precision products as if their largest were this.
-LARGEST_GRADIENT = 64.0
+MAX_GRADIENT = 64.0
 functions = CudaFunctions(SIGNATURES)
 
 
@@ -37,4 +37,4 @@ def why_too_large(call: ctypes.Structure) -> str | None:
 
 def half_range(grad: Tensor) -> Tensor:
     """The factor that brings gradients into half's range: a number on their device, so that nothing is waited for."""
-    return LARGEST_GRADIENT / grad.abs().amax().clamp_min(1e-30) if grad.numel() else grad.new_ones(())
+    return MAX_GRADIENT / grad.abs().amax().clamp_min(1e-30) if grad.numel() else grad.new_ones(())

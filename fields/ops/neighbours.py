@@ -10,7 +10,7 @@ from torch import Tensor
 import cuda_ext
 from fields.ops import backends, rbf_cuda
 
-MOST_NEAREST = 32
+MAX_NEAREST = 32
 # Distances that the plain formula holds at a time.
 PAIRS_AT_ONCE = 1 << 22
 
@@ -29,7 +29,7 @@ def nearest(coords: Tensor, centres: Tensor, count: int, backend: backends.Backe
         raise ValueError(f"coords must be [..., {centres.shape[1]}], not {list(coords.shape)}")
     if coords.device != centres.device:
         raise ValueError(f"coords and centres must be on one device, not {coords.device} and {centres.device}")
-    most = min(MOST_NEAREST, len(centres))
+    most = min(MAX_NEAREST, len(centres))
     if not 1 <= count <= most:
         raise ValueError(f"the count of neighbours must be 1 to {most}, not {count}")
     points, places = (t.detach().reshape(-1, centres.shape[1]).float().contiguous() for t in (coords, centres))

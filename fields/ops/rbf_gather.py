@@ -19,10 +19,10 @@ Normalise = Literal["none", "detached", "full"]
 KERNELS = ("inverse_quadratic", "inverse_multiquadric", "gaussian", "hat", "markov")
 NORMALISE = ("none", "detached", "full")
 
-MOST_NEIGHBOURS = 32
-MOST_FEATURES = 128
+MAX_NEIGHBOURS = 32
+MAX_FEATURES = 128
 SUM_FLOOR = 1e-8
-LEAST_SQUARE = 1e-30
+MIN_SQUARE = 1e-30
 # Points whose second derivatives are computed together: the plain formula builds [points, neighbours, features].
 SECOND_ORDER_POINTS = 8192
 
@@ -110,7 +110,7 @@ def _kernel_values(offsets: Tensor, product: Tensor, kernel: Kernel) -> Tensor:
         return torch.rsqrt(1.0 + q)
     if kernel == "gaussian":
         return torch.exp(-0.5 * q)
-    return torch.exp(-torch.sqrt(q.clamp_min(LEAST_SQUARE)))
+    return torch.exp(-torch.sqrt(q.clamp_min(MIN_SQUARE)))
 
 
 def pack_shapes(matrices: Tensor) -> Tensor:
@@ -165,8 +165,8 @@ def _check(
     widths = (1, dimensions, dimensions * (dimensions + 1) // 2)
     if shapes.ndim != 2 or shapes.shape[0] != count or shapes.shape[1] not in widths:
         raise ValueError(f"shapes must be [{count}, {' or '.join(map(str, widths))}], not {list(shapes.shape)}")
-    if features.ndim != 2 or features.shape[0] != count or not 1 <= features.shape[1] <= MOST_FEATURES:
-        raise ValueError(f"features must be [{count}, 1 to {MOST_FEATURES}], not {list(features.shape)}")
+    if features.ndim != 2 or features.shape[0] != count or not 1 <= features.shape[1] <= MAX_FEATURES:
+        raise ValueError(f"features must be [{count}, 1 to {MAX_FEATURES}], not {list(features.shape)}")
     for name, tensor in (("frequencies", frequencies), ("phases", phases)):
         if tensor is not None and tensor.shape != features.shape[1:]:
             raise ValueError(f"{name} must be [{features.shape[1]}], not {list(tensor.shape)}")
@@ -176,9 +176,9 @@ def _check(
         raise ValueError("phases need frequencies")
     if neighbours.dtype != torch.int32:
         raise ValueError(f"neighbours must be int32, not {neighbours.dtype}")
-    if neighbours.shape[:-1] != coords.shape[:-1] or not 1 <= neighbours.shape[-1] <= MOST_NEIGHBOURS:
+    if neighbours.shape[:-1] != coords.shape[:-1] or not 1 <= neighbours.shape[-1] <= MAX_NEIGHBOURS:
         raise ValueError(
-            f"neighbours must be [..., 1 to {MOST_NEIGHBOURS}] at coords {list(coords.shape)}, "
+            f"neighbours must be [..., 1 to {MAX_NEIGHBOURS}] at coords {list(coords.shape)}, "
             f"not {list(neighbours.shape)}"
         )
     tensors = [t for t in (coords, centres, shapes, features, frequencies, phases) if t is not None]

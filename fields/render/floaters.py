@@ -12,21 +12,21 @@ from typing import Protocol
 import numpy as np
 
 from scenes.posed.rays import pixels_of
-from scenes.posed.view import Lens
+from scenes.posed.view import Intrinsics
 
-MOST_VIEWS = 120
+MAX_VIEWS = 120
 
 
 class Seer(Protocol):
     """Whatever has a camera: a `View`, a `PathCamera`."""
 
     pose: np.ndarray
-    lens: Lens
+    intrinsics: Intrinsics
 
 
 def cleaned(cells: np.ndarray, lower: Sequence[float], upper: Sequence[float], cameras: Sequence[Seer]) -> np.ndarray:
     """The cells without what fewer than two cameras had in their picture, and without specks."""
-    return without_specks(seen(cells, lower, upper, cameras, least=min(2, len(cameras))))
+    return remove_small_components(seen(cells, lower, upper, cameras, least=min(2, len(cameras))))
 
 
 def cell_centres(
@@ -69,7 +69,7 @@ def seen(
     """The cells whose middle `least` views or more have in their picture. Whether something hides it there is not asked: the inside of
     what is solid stays, so that a mesh of it has one surface and not two."""
     resolution = _check(cells)
-    views = [views[i] for i in np.unique(np.linspace(0, len(views) - 1, min(len(views), MOST_VIEWS)).astype(int))]
+    views = [views[i] for i in np.unique(np.linspace(0, len(views) - 1, min(len(views), MAX_VIEWS)).astype(int))]
     kept = np.zeros_like(cells)
     for level in range(len(cells)):
         where = np.argwhere(cells[level])
@@ -77,12 +77,14 @@ def seen(
         for view in views:
             wanting = (sightings < least).nonzero()[0]
             x, y, depth = pixels_of(view, points[wanting])
-            sightings[wanting] += (depth > 0) & (x >= 0) & (y >= 0) & (x < view.lens.width) & (y < view.lens.height)
+            sightings[wanting] += (
+                (depth > 0) & (x >= 0) & (y >= 0) & (x < view.intrinsics.width) & (y < view.intrinsics.height)
+            )
         kept[level][tuple(where[sightings >= least].T)] = True
     return kept
 
 
-def without_specks(cells: np.ndarray, least: float = 0.01) -> np.ndarray:
+def remove_small_components(cells: np.ndarray, least: float = 0.01) -> np.ndarray:
     """The cells without pieces that have less than `least` of the largest piece's: cells that touch, at corners too, are one piece.
 
     In scenes of several levels a piece that reaches the level's rim goes on in the next one, and stays.

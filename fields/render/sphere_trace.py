@@ -146,7 +146,7 @@ def render_shape(
 ) -> ShapeView:
     """A shaded picture of the surface inside `box`; `trace` goes to `sphere_trace`.
 
-    albedo: points `[M, 3]` → sRGB colours `[M, 3]`, or None for one pale colour. `up` says which axis the light from
+    albedo: points `[M, 3]` → sRGB colours `[M, 3]`, or None for one pale color. `up` says which axis the light from
     above comes along.
     """
     origins, directions = camera.rays(device)

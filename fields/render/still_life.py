@@ -29,7 +29,7 @@ def posed_views(name: str) -> PosedViews:
     They are kept between runs (`scenes.shape.cache`). BadInput where there is no such scene.
     """
     life = still_life(name)
-    views = [View(view, None, pose, lens, split) for view, split, pose, lens in cameras()]
+    views = [View(view, None, pose, intrinsics, split) for view, split, pose, intrinsics in cameras()]
     pixels = cached({"still life": name, "version": VERSION}, lambda: {"pixels": np.stack(photographs(life, views))})[
         "pixels"
     ]
@@ -46,11 +46,11 @@ def photographs(life: StillLife, views: list[View]) -> list[np.ndarray]:
 
 
 def _group(life: StillLife, views: list[View]) -> list[np.ndarray]:
-    shapes = [(view.lens.height, view.lens.width) for view in views]
+    shapes = [(view.intrinsics.height, view.intrinsics.width) for view in views]
     everywhere = [tuple(part.reshape(-1) for part in np.mgrid[:height, :width]) for height, width in shapes]
-    seen = _colours(life, [(view, x + 0.5, y + 0.5) for view, (y, x) in zip(views, everywhere)])
-    seen = [colours.reshape(*shape, 4) for colours, shape in zip(seen, shapes)]
-    rough = [_rough(colours) for colours in seen]
+    seen = _colors(life, [(view, x + 0.5, y + 0.5) for view, (y, x) in zip(views, everywhere)])
+    seen = [colors.reshape(*shape, 4) for colors, shape in zip(seen, shapes)]
+    rough = [_rough(colors) for colors in seen]
     within = (np.arange(FINER) + 0.5) / FINER
     finer = [
         (
@@ -60,9 +60,9 @@ def _group(life: StillLife, views: list[View]) -> list[np.ndarray]:
         )
         for view, (y, x) in zip(views, (mask.nonzero() for mask in rough))
     ]
-    for colours, mask, several in zip(seen, rough, _colours(life, finer)):
-        colours[mask] = several.reshape(-1, FINER * FINER, 4).mean(axis=1)
-    return [_straight(colours) for colours in seen]
+    for colors, mask, several in zip(seen, rough, _colors(life, finer)):
+        colors[mask] = several.reshape(-1, FINER * FINER, 4).mean(axis=1)
+    return [_straight(colors) for colors in seen]
 
 
 def _rough(seen: np.ndarray) -> np.ndarray:
@@ -83,7 +83,7 @@ def _straight(seen: np.ndarray) -> np.ndarray:
     return np.round(np.clip(straight, 0, 1) * 255).astype(np.uint8)
 
 
-def _colours(life: StillLife, places: list[tuple[View, np.ndarray, np.ndarray]]) -> list[np.ndarray]:
+def _colors(life: StillLife, places: list[tuple[View, np.ndarray, np.ndarray]]) -> list[np.ndarray]:
     """Premultiplied sRGB and alpha `[N, 4]` float32 of places x, y `[N]` in the pictures of views."""
     rays = [rays_of(*place) for place in places]
     origins, directions = (torch.from_numpy(np.concatenate(parts).astype(np.float32)) for parts in zip(*rays))
@@ -102,6 +102,6 @@ def _colours(life: StillLife, places: list[tuple[View, np.ndarray, np.ndarray]])
         shaded, _ = sphere_trace(
             distance, above, sun, *ray_box(above, sun, life.lower, life.upper), steps=50, tolerance=TOLERANCE
         )
-        colours = life.colour(points.numpy(), normals.numpy(), ahead.numpy(), (~shaded).float().numpy())
-        found[hit.numpy()] = np.concatenate([colours, np.ones_like(colours[:, :1])], axis=1)
+        colors = life.color(points.numpy(), normals.numpy(), ahead.numpy(), (~shaded).float().numpy())
+        found[hit.numpy()] = np.concatenate([colors, np.ones_like(colors[:, :1])], axis=1)
     return np.split(found, np.cumsum([len(x) for _, x, _ in places])[:-1])

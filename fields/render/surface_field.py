@@ -25,12 +25,12 @@ PROJECTIONS = 3
 class SurfaceField:
     """`function`: points `[M, 3]` in the unit cube → `[M]`, negative inside. `space` is the channels' space.
 
-    `colours`: points → sRGB `[M, 3]`, or None.
+    `colors`: points → sRGB `[M, 3]`, or None.
     """
 
     function: Distance
     space: str
-    colours: Callable[[Tensor], Tensor] | None
+    colors: Callable[[Tensor], Tensor] | None
     device: torch.device
 
     @property
@@ -69,10 +69,10 @@ def surface_field(field: PointField) -> SurfaceField:
         return 0.5 - value if space == "occupancy" else value
 
     @torch.no_grad()
-    def colours(points: Tensor) -> Tensor:
+    def colors(points: Tensor) -> Tensor:
         return field(points)[:, 1:4].clamp(0, 1)
 
-    return SurfaceField(function, space, colours if len(field.channels) > 1 else None, next(field.parameters()).device)
+    return SurfaceField(function, space, colors if len(field.channels) > 1 else None, next(field.parameters()).device)
 
 
 @torch.no_grad()

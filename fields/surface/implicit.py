@@ -31,7 +31,7 @@ class Implicit:
 
     function: Distance
     sort: Sort
-    colours: Callable[[Tensor], Tensor] | None
+    colors: Callable[[Tensor], Tensor] | None
     extents: tuple[float, float, float]
     corner: np.ndarray
     side: float
@@ -64,7 +64,7 @@ def implicit_shape(field: PointField, level: float | None = None) -> Implicit:
     return Implicit(
         function,
         sort,
-        fit.colours,
+        fit.colors,
         (1.0, 1.0, 1.0),
         corner,
         float(side.max()),
@@ -79,7 +79,7 @@ def implicit_values(
     domain: Domain,
     level: float,
     device: torch.device,
-    colours: Callable[[Tensor], Tensor] | None = None,
+    colors: Callable[[Tensor], Tensor] | None = None,
 ) -> Implicit:
     """The surface around what is above `level`. values, colours: points in the domain's [0, 1]^3 → `[M]`, `[M, 3]`."""
     corner, sides = frame_of(domain)
@@ -88,7 +88,7 @@ def implicit_values(
     return Implicit(
         lambda points: level - values((points * scale).clamp(0, 1)),
         "values",
-        None if colours is None else lambda points: colours((points * scale).clamp(0, 1)),
+        None if colors is None else lambda points: colors((points * scale).clamp(0, 1)),
         tuple(map(float, extents)),
         corner,
         float(sides.max()),

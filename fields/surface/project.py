@@ -84,9 +84,9 @@ def normals_at(implicit: Implicit, places: np.ndarray, width: float) -> np.ndarr
 
 
 @torch.no_grad()
-def colours_at(implicit: Implicit, places: np.ndarray) -> np.ndarray | None:
+def colors_at(implicit: Implicit, places: np.ndarray) -> np.ndarray | None:
     """sRGB `[n, 3]` float32 in [0, 1], or None."""
-    if implicit.colours is None:
+    if implicit.colors is None:
         return None
     points = torch.from_numpy(places).float().to(implicit.device)
-    return in_chunks(implicit.colours, points).clamp(0, 1).cpu().numpy()
+    return in_chunks(implicit.colors, points).clamp(0, 1).cpu().numpy()

@@ -13,7 +13,7 @@ from fields.surface.topology import part_areas
 
 SAMPLES = 100_000
 # Beyond this many triangles the tree that nearest points are found by would take gigabytes.
-MOST_FACES = 6_000_000
+MAX_FACES = 6_000_000
 # Where values are no distances, the surface is looked for this far along the normal; what is not found counts as that far.
 REACH_CELLS = 2.0
 WHITE, RED = np.array([0.95, 0.95, 0.95]), np.array([0.80, 0.05, 0.05])
@@ -70,7 +70,7 @@ def against_source(implicit: Implicit, mesh: SurfaceMesh, shape, samples: int = 
     from scenes.shape.geometry import Mesh
     from scenes.shape.surface import MeshSurface
 
-    if len(mesh.faces) > MOST_FACES:
+    if len(mesh.faces) > MAX_FACES:
         return {}
     side = float((shape.box[1] - shape.box[0]).max())
     places, normals = spread(mesh, samples)
@@ -88,7 +88,7 @@ def against_source(implicit: Implicit, mesh: SurfaceMesh, shape, samples: int = 
     }
 
 
-def error_colours(implicit: Implicit, mesh: SurfaceMesh, shape=None) -> tuple[np.ndarray, float]:
+def error_colors(implicit: Implicit, mesh: SurfaceMesh, shape=None) -> tuple[np.ndarray, float]:
     """Colours `[V, 3]` by how far each vertex is from the source (from the field, where there is no source), white to red.
 
     The distance that is red, in units of the longest side, is returned too: the 99th percentile.

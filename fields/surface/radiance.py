@@ -20,7 +20,7 @@ from fields.surface.implicit import Implicit, frame_of, sphere
 DIRECTIONS = 16
 OPAQUE = 1 / 128
 # Densities that pictures left undecided make thousands of parts that are smaller than this share of the largest.
-SPECK = 1e-3
+MIN_COMPONENT = 1e-3
 # Fields that say nothing of how they are marched through: cells of a grid, how often it looks at each, and the step.
 CELLS, LOOKS, STEP = 64, 4, 1 / 512
 
@@ -109,7 +109,7 @@ class Radiance:
 
         return seen
 
-    def colours(self, points: Tensor) -> Tensor:
+    def colors(self, points: Tensor) -> Tensor:
         """The mean over 16 directions, sRGB `[M, 3]`."""
         seen = self.looks(points)
         return sum(seen(towards) for towards in self.directions) / DIRECTIONS
@@ -131,12 +131,12 @@ def implicit_radiance(scene: Radiance, level: float) -> Implicit:
     return Implicit(
         lambda points: torch.exp(-scene.density(points) * OPAQUE) - least,
         "values",
-        scene.colours,
+        scene.colors,
         scene.extents,
         scene.corner,
         scene.side,
         level,
         lambda value: -math.log(max(value + least, 1e-12)) / OPAQUE,
         scene.device,
-        SPECK,
+        MIN_COMPONENT,
     )

@@ -14,7 +14,7 @@ from fields.surface.implicit import sphere
 from fields.surface.radiance import Radiance
 from scenes.posed.cameras import PathCamera
 from scenes.posed.path import looking_at
-from scenes.posed.view import Lens
+from scenes.posed.view import Intrinsics
 
 # Places a ray, drawn in proportion to what light they send, from which it is decided how small cells are; rays together.
 PLACES = 4
@@ -26,7 +26,7 @@ VIEWS = 64
 # Cells that add up to this little of all light are left out; light that is dimmer tells nothing of how opaque a cell is.
 FAINT, DIM = 0.005, 0.02
 # Rays that a look is taken along first; drawn places, and rays that meet something, for each cell; rays in all.
-DRAFT, FEWEST, RAYS, MOST_RAYS = 40_000, 5, 2, 6_000_000
+DRAFT, FEWEST, RAYS, MAX_RAYS = 40_000, 5, 2, 6_000_000
 ROUNDS = 8
 KEYS = 1 << 20  # more cells than there are along a side
 
@@ -66,7 +66,7 @@ def lit_cells(scene: Radiance, cameras: Sequence[PathCamera], count: int) -> Cel
     met = PLACES * min(DRAFT, _pixels(cameras)) / len(first[0])
     points, light = _places(scene, cameras, round(met * FEWEST / PLACES * count), 8)
     size, keys = _sized(scene.coords(points), light, count)
-    tally = _Tally(scene, keys, size)
+    tally = _Accumulator(scene, keys, size)
     for traced in _traced(scene, cameras, round(met * RAYS * count), 7):
         tally.add(*traced)
     return tally.cells()
@@ -82,7 +82,7 @@ def _places(scene: Radiance, cameras: Sequence[PathCamera], rays: int, seed: int
 
 
 def _pixels(cameras: Sequence[PathCamera]) -> int:
-    return sum(camera.lens.width * camera.lens.height for camera in cameras)
+    return sum(camera.intrinsics.width * camera.intrinsics.height for camera in cameras)
 
 
 def cameras_around(scene: Radiance) -> list[PathCamera]:
@@ -91,9 +91,11 @@ def cameras_around(scene: Radiance) -> list[PathCamera]:
     radius = scene.side * float(np.linalg.norm(scene.extents)) / 2
     distance = radius / np.sin(np.radians(FIELD_OF_VIEW / 2))
     focal = 0.5 * PIXELS / np.tan(np.radians(FIELD_OF_VIEW / 2))
-    lens = Lens(PIXELS, PIXELS, focal, focal, PIXELS / 2, PIXELS / 2)
+    intrinsics = Intrinsics(PIXELS, PIXELS, focal, focal, PIXELS / 2, PIXELS / 2)
     return [
-        PathCamera(looking_at(middle + distance * direction, middle, "x" if abs(direction[2]) > 0.9 else "z"), lens)
+        PathCamera(
+            looking_at(middle + distance * direction, middle, "x" if abs(direction[2]) > 0.9 else "z"), intrinsics
+        )
         for direction in sphere(AROUND)
     ]
 
@@ -102,14 +104,14 @@ def _traced(
     scene: Radiance, cameras: Sequence[PathCamera], rays: int, seed: int
 ) -> Iterator[tuple[RayColors, Tensor, Tensor, float]]:
     """What about so many rays see, some at a time, and the focal length in pixels; always the same ones."""
-    share = min(1.0, min(rays, MOST_RAYS) / _pixels(cameras))
+    share = min(1.0, min(rays, MAX_RAYS) / _pixels(cameras))
     generator = np.random.Generator(np.random.Philox(key=[seed, 0x5A]))
     for camera in cameras:
-        count = camera.lens.width * camera.lens.height
+        count = camera.intrinsics.width * camera.intrinsics.height
         chosen = np.sort(generator.permutation(count)[: max(1, round(count * share))])
         origins, directions = (part[chosen] for part in camera.rays())
         for first in range(0, len(chosen), CHUNK):
-            yield *scene.look(origins[first : first + CHUNK], directions[first : first + CHUNK]), camera.lens.fl_x
+            yield *scene.look(origins[first : first + CHUNK], directions[first : first + CHUNK]), camera.intrinsics.fl_x
 
 
 def _drawn(
@@ -151,7 +153,7 @@ def _keys(coords: Tensor, size: float) -> Tensor:
     return (x * KEYS + y) * KEYS + z
 
 
-class _Tally:
+class _Accumulator:
     """What is added up for the cells with these keys."""
 
     def __init__(self, scene: Radiance, keys: Tensor, size: float) -> None:

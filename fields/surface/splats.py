@@ -12,7 +12,7 @@ from torch import Tensor
 
 from fields.render.sphere_trace import in_chunks
 from fields.surface.implicit import Implicit, sphere
-from fields.surface.project import TETRAHEDRON, colours_at
+from fields.surface.project import TETRAHEDRON, colors_at
 from fields.surface.radiance import Radiance
 from fields.surface.ray_sample_voxels import VIEWS, Cells
 
@@ -21,7 +21,7 @@ SPREAD, FLATNESS = 0.75, 0.15
 OPACITY = 0.95
 DEGREE = 3
 # The same in sides of the cell that a Gaussian stands for; and the most that one may hide.
-WIDTH, OPAQUEST, CHORD = 0.5, 0.99, 1.5
+WIDTH, MAX_OPACITY, CHORD = 0.5, 0.99, 1.5
 # What viewers add to the variance of a Gaussian in the picture, in squares of a pixel.
 BLUR = 0.3
 # What directions that no camera looked in count for, all together, and what keeps coefficients small that nothing decides.
@@ -52,9 +52,9 @@ def splats_on(implicit: Implicit, places: np.ndarray, normals: np.ndarray, area:
     spacing = (area / count) ** 0.5
     along = np.full(count, SPREAD * spacing)
     scales = np.stack([along, along, FLATNESS * along], axis=1)
-    colours = np.broadcast_to(PALE, places.shape) if implicit.colours is None else colours_at(implicit, places)
+    colors = np.broadcast_to(PALE, places.shape) if implicit.colors is None else colors_at(implicit, places)
     harmonics = np.zeros((count, (DEGREE + 1) ** 2, 3))
-    harmonics[:, 0] = (colours - 0.5) / SH0
+    harmonics[:, 0] = (colors - 0.5) / SH0
     return Splats(places, normals, scales, _turned(normals), np.full(count, OPACITY), harmonics)
 
 
@@ -85,7 +85,7 @@ def splats_seen(scene: Radiance, cells: Cells) -> Splats:
         normals,
         WIDTH * np.sqrt(np.maximum(squares, 0)),
         Rotation.from_matrix(turns).as_quat(scalar_first=True),
-        np.clip(opacities, 1 / 255, OPAQUEST),
+        np.clip(opacities, 1 / 255, MAX_OPACITY),
         _harmonics(scene, cells, normals),
     )
 
@@ -155,7 +155,7 @@ def _turned(normals: np.ndarray) -> np.ndarray:
 
 def _dilogarithm_inverse(values: np.ndarray) -> np.ndarray:
     """The opacity in [0, OPAQUEST] whose dilogarithm is nearest to each of `values`."""
-    opacities = 1 - np.geomspace(1, 1 - OPAQUEST, 1024)
+    opacities = 1 - np.geomspace(1, 1 - MAX_OPACITY, 1024)
     return np.interp(values, spence(1 - opacities), opacities)
 
 
@@ -175,12 +175,12 @@ def _harmonics(scene: Radiance, cells: Cells, normals: np.ndarray) -> np.ndarray
         open_to = 1 / (1 + np.exp(12 * (normals[some].astype(np.float64) @ directions.T - 0.1)))
         weights = cells.seen[some].cpu().numpy() + UNSEEN * open_to / open_to.sum(axis=1, keepdims=True)
         looks = scene.looks(cells.places[some].float())
-        colours = np.stack(
+        colors = np.stack(
             [looks(torch.tensor(d, dtype=torch.float32, device=scene.device)).cpu().numpy() for d in directions], axis=1
         )
         weighted = weights[..., None] * functions
         system = weighted.transpose(0, 2, 1) @ functions + ridge
-        parts.append(np.linalg.solve(system, weighted.transpose(0, 2, 1) @ (colours.astype(np.float64) - 0.5)))
+        parts.append(np.linalg.solve(system, weighted.transpose(0, 2, 1) @ (colors.astype(np.float64) - 0.5)))
     return np.concatenate(parts)
 
 

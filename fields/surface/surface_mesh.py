@@ -12,7 +12,7 @@ from fields.surface.coarse_scan import Survey, survey
 from fields.surface.extract import extract
 from fields.surface.implicit import Implicit
 from fields.surface.lattice import lattice
-from fields.surface.project import colours_at, normals_at, on_surface, to_least
+from fields.surface.project import colors_at, normals_at, on_surface, to_least
 from fields.surface.topology import large_parts, watertight
 from scenes.errors import BadInput
 
@@ -37,7 +37,7 @@ class SurfaceMesh:
     vertices: np.ndarray
     faces: np.ndarray
     normals: np.ndarray
-    colours: np.ndarray | None
+    colors: np.ndarray | None
     cell: float
     asked: int = 0
     notes: list[str] = field(default_factory=list)
@@ -102,7 +102,7 @@ def surface_mesh(
     mesh.normals = normals_at(implicit, vertices, mesh.normal_width)
     if implicit.sort == "sheet":
         mesh.vertices = _onto_sheet(implicit, vertices, mesh.normals, shift, cells.cell)
-    mesh.colours = colours_at(implicit, mesh.vertices)
+    mesh.colors = colors_at(implicit, mesh.vertices)
     return mesh
 
 
@@ -126,7 +126,7 @@ def simplified(implicit: Implicit, mesh: SurfaceMesh, faces: int) -> SurfaceMesh
     if implicit.sort != "sheet":
         vertices = on_surface(implicit, vertices, mesh.cell / 2, REACH_CELLS * mesh.cell)
         normals = normals_at(implicit, vertices, mesh.normal_width)
-    return replace(mesh, vertices=vertices, faces=triangles, normals=normals, colours=colours_at(implicit, vertices))
+    return replace(mesh, vertices=vertices, faces=triangles, normals=normals, colors=colors_at(implicit, vertices))
 
 
 def _onto_sheet(implicit: Implicit, vertices: np.ndarray, normals: np.ndarray, shift: float, cell: float) -> np.ndarray:

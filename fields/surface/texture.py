@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from fields.surface.implicit import Implicit
-from fields.surface.project import colours_at, normals_at, project
+from fields.surface.project import colors_at, normals_at, project
 from fields.surface.surface_mesh import SurfaceMesh
 from scenes.image.color import to_bytes
 
@@ -41,7 +41,7 @@ class Textured:
 
 
 def textured(
-    implicit: Implicit, mesh: SurfaceMesh, size: int, colours: bool = True, normal_map: bool = False
+    implicit: Implicit, mesh: SurfaceMesh, size: int, colors: bool = True, normal_map: bool = False
 ) -> Textured:
     source, faces, uv = unwrap(mesh, size)
     texels, triangle, weights = rasterise(uv, faces, size)
@@ -52,8 +52,8 @@ def textured(
         places = _onto_surface(implicit, places, mesh.cell)
     nearest = _nearest(texels, size)
     picture = bumps = tangents = None
-    if colours:
-        picture = to_bytes(colours_at(implicit, places))[nearest]
+    if colors:
+        picture = to_bytes(colors_at(implicit, places))[nearest]
     if normal_map:
         tangents = tangents_of(mesh.vertices[source], faces, uv, mesh.normals[source])
         bumps = _in_tangent_space(implicit, mesh, places, source, corners, weights, tangents)[nearest]

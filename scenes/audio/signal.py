@@ -14,7 +14,7 @@ from scenes.lattice import Lattice, source_of, withheld
 
 NAMES = {1: ("mono",), 2: ("left", "right")}
 # A float32 coordinate tells samples apart up to here; longer sounds are fitted in parts.
-MOST_SAMPLES = 1 << 23
+MAX_SAMPLES = 1 << 23
 # Samples a window of the spectrum that `bandwidth` sums.
 BANDS = 4096
 
@@ -92,10 +92,10 @@ def open_audio(
         with soundfile.SoundFile(file) as opened:
             rate, frames = opened.samplerate, opened.frames
             first, count = _stretch(path, part, frames, rate)
-            if count > MOST_SAMPLES:
+            if count > MAX_SAMPLES:
                 raise BadInput(
                     f"{path}: {count:,} samples ({count / rate:.0f} s) are more than one field can tell apart "
-                    f"({MOST_SAMPLES:,}); fit a part of it: --part 0,{MOST_SAMPLES // rate}"
+                    f"({MAX_SAMPLES:,}); fit a part of it: --part 0,{MAX_SAMPLES // rate}"
                 )
             opened.seek(first)
             samples = opened.read(count, dtype="int16" if opened.subtype == "PCM_16" else "float32", always_2d=True)

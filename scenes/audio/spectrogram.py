@@ -39,7 +39,7 @@ def levels(sound: np.ndarray, width: int, height: int, reference: float | None =
     return 10 * np.log10(np.maximum(squeezed, 1e-30) / max(reference, 1e-30)), reference
 
 
-def colours(level: np.ndarray) -> np.ndarray:
+def colors(level: np.ndarray) -> np.ndarray:
     """Levels in dB as `[..., 3]` uint8: -80 dB and below is dark, 0 dB light."""
     share = np.clip(1 + level / RANGE, 0, 1)
     return (
@@ -49,4 +49,4 @@ def colours(level: np.ndarray) -> np.ndarray:
 
 def spectrogram(sound: np.ndarray, width: int, height: int, reference: float | None = None) -> np.ndarray:
     """`[height, width, 3]` uint8; see `levels`."""
-    return colours(levels(sound, width, height, reference)[0])
+    return colors(levels(sound, width, height, reference)[0])

@@ -23,14 +23,14 @@ def read_png(path: Path, storage: Storage) -> Decoded:
     data = path.read_bytes()
     with open_pillow(io.BytesIO(data), "PNG", storage) as header:
         width, height, info, frames = header.width, header.height, header.info, getattr(header, "n_frames", 1)
-    depth, colour_type = data[24], data[25]
+    depth, color_type = data[24], data[25]
     try:
         import imagecodecs
     except ImportError:
-        if depth == 16 and colour_type != 0:
+        if depth == 16 and color_type != 0:
             raise BadInput("reading 16-bit colour PNG wants the package imagecodecs: pip install imagecodecs") from None
         return read_pillow(path, "PNG", storage)
-    channels = PNG_CHANNELS[colour_type] + ("transparency" in info)
+    channels = PNG_CHANNELS[color_type] + ("transparency" in info)
     pixels = storage.new(height, width, channels, np.uint16 if depth == 16 else np.uint8)
     imagecodecs.png_decode(data, out=pixels.squeeze(2) if channels == 1 else pixels)
     notes = [f"{frames} frames, the first is used"] if frames > 1 else []

@@ -53,11 +53,11 @@ def to_display(values: np.ndarray, channels: Channels, background: np.ndarray | 
     Grey becomes three equal channels, linear light is tone-mapped, alpha is composited over `background` (sRGB, a
     number or an array that broadcasts to `[..., 3]`).
     """
-    colours, alpha = values, None
+    colors, alpha = values, None
     if channels.names[-1] == "alpha":
         alpha = np.clip(values[..., -1:], 0, 1)
-        colours = (unpremultiply(values) if channels.premultiplied else values)[..., :-1]
-    shown = tone_map(colours) if channels.space == "linear" else np.clip(colours, 0, 1)
+        colors = (unpremultiply(values) if channels.premultiplied else values)[..., :-1]
+    shown = tone_map(colors) if channels.space == "linear" else np.clip(colors, 0, 1)
     if alpha is not None:
         shown = shown * alpha + background * (1 - alpha)
     return np.broadcast_to(shown, (*shown.shape[:-1], 3)).astype(np.float32, copy=False)

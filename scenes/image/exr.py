@@ -53,8 +53,8 @@ def choose_channels(present: list[str]) -> tuple[list[str], list[str]]:
     layers = sorted({name.rpartition(".")[0] for name in present}, key=lambda layer: (layer != "", layer))
     for layer in layers:
         prefix = f"{layer}." if layer else ""
-        for colours in (("R", "G", "B"), ("Y",)):
-            names = [prefix + colour for colour in colours]
+        for colors in (("R", "G", "B"), ("Y",)):
+            names = [prefix + color for color in colors]
             if set(names) <= set(present):
                 if f"{prefix}A" in present:
                     names.append(f"{prefix}A")

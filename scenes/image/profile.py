@@ -20,12 +20,12 @@ def convert_to_srgb(pixels: np.ndarray, profile: bytes) -> str | None:
         name, kind = describe(profile)
         if "srgb" in name.lower():
             return None
-        colours = 1 if pixels.shape[2] <= 2 else 3
-        if kind != {1: "GRAY", 3: "RGB"}[colours]:
+        colors = 1 if pixels.shape[2] <= 2 else 3
+        if kind != {1: "GRAY", 3: "RGB"}[colors]:
             return f"the colour profile '{name}' is for {kind}, not for this picture: ignored"
-        transform = _transform_8(profile, colours) if pixels.dtype == np.uint8 else _transform_16(profile, colours)
+        transform = _transform_8(profile, colors) if pixels.dtype == np.uint8 else _transform_16(profile, colors)
         for rows in strips(*pixels.shape[:2]):
-            pixels[rows, :, :colours] = transform(np.ascontiguousarray(pixels[rows, :, :colours]))[..., :colours]
+            pixels[rows, :, :colors] = transform(np.ascontiguousarray(pixels[rows, :, :colors]))[..., :colors]
         return f"converted from the colour profile '{name}' to sRGB"
     except ImportError as error:
         return f"the colour profile is ignored: {error.name} is not installed"
@@ -41,29 +41,29 @@ def describe(profile: bytes) -> tuple[str, str]:
     return (ImageCms.getProfileDescription(opened).strip() or "without a name"), opened.profile.xcolor_space.strip()
 
 
-def _transform_8(profile: bytes, colours: int):
+def _transform_8(profile: bytes, colors: int):
     from PIL import Image, ImageCms
 
     transform = ImageCms.buildTransform(
         ImageCms.ImageCmsProfile(io.BytesIO(profile)),
         ImageCms.createProfile("sRGB"),
-        "L" if colours == 1 else "RGB",
+        "L" if colors == 1 else "RGB",
         "RGB",
     )
     return lambda strip: np.asarray(
-        ImageCms.applyTransform(Image.fromarray(strip[..., 0] if colours == 1 else strip), transform)
+        ImageCms.applyTransform(Image.fromarray(strip[..., 0] if colors == 1 else strip), transform)
     )
 
 
-def _transform_16(profile: bytes, colours: int):
+def _transform_16(profile: bytes, colors: int):
     import imagecodecs
 
     return lambda strip: imagecodecs.cms_transform(
-        strip[..., 0] if colours == 1 else strip,
+        strip[..., 0] if colors == 1 else strip,
         profile,
         imagecodecs.cms_profile("srgb"),
         flags=NO_OPTIMISATION,
-        colorspace="gray" if colours == 1 else "rgb",
+        colorspace="gray" if colors == 1 else "rgb",
         outcolorspace="rgb",
         outdtype=np.uint16,
     )

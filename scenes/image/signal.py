@@ -313,10 +313,10 @@ def _read_mask(file: Path, picture: Decoded, storage: Storage) -> np.ndarray:
             f"{file}: the mask is {mask.width} x {mask.height} and the picture {width} x {height}; "
             "make them the same size"
         )
-    colours = len(mask.channels) - ("alpha" in mask.channels.names)
+    colors = len(mask.channels) - ("alpha" in mask.channels.names)
     white = np.empty((height, width), bool)
     for rows in strips(height, width):
-        white[rows] = mask.values(rows.start, rows.stop)[..., :colours].mean(axis=-1) >= 0.5
+        white[rows] = mask.values(rows.start, rows.stop)[..., :colors].mean(axis=-1) >= 0.5
     if not white.any():
         raise BadInput(f"{file}: the mask is black everywhere; make it white where the picture is to be fitted")
     return white

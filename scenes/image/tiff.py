@@ -47,8 +47,8 @@ def read_tiff(path: Path, storage: Storage) -> Decoded:
                 ) from error
             return read_pillow(path, "TIFF", storage)
         notes = [f"{len(file.pages)} pages, the first is used"] if len(file.pages) > 1 else []
-        colours, premultiplied = _choose_channels(page, pixels.shape[2], notes)
-        pixels = _to_supported(pixels[..., :colours], page, storage, notes)
+        colors, premultiplied = _choose_channels(page, pixels.shape[2], notes)
+        pixels = _to_supported(pixels[..., :colors], page, storage, notes)
         profile = page.tags.valueof(ICC_PROFILE)
         orientation = page.tags.valueof(ORIENTATION) or 1
         linear = pixels.dtype == np.float32
@@ -71,12 +71,12 @@ def _decode(page: TiffPage, storage: Storage) -> np.ndarray:
 
 def _choose_channels(page: TiffPage, samples: int, notes: list[str]) -> tuple[int, bool]:
     """How many leading channels to use, and whether the last of them is premultiplied alpha."""
-    colours = 3 if page.photometric.name == "RGB" else 1
-    if samples < colours:
+    colors = 3 if page.photometric.name == "RGB" else 1
+    if samples < colors:
         raise BadInput(f"it says RGB but holds {samples} channels")
     meanings = [int(meaning) for meaning in page.extrasamples]
-    alpha = bool(meanings) and samples > colours and meanings[0] in (PREMULTIPLIED, STRAIGHT)
-    used = colours + alpha
+    alpha = bool(meanings) and samples > colors and meanings[0] in (PREMULTIPLIED, STRAIGHT)
+    used = colors + alpha
     if samples > used:
         notes.append(f"ignored: {samples - used} more channels")
     return used, alpha and meanings[0] == PREMULTIPLIED

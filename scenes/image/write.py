@@ -75,7 +75,7 @@ class _Picture:
     notes: list[str] = field(default_factory=list)
 
     @property
-    def colours(self) -> int:
+    def colors(self) -> int:
         return len(self.channels) - self.has_alpha
 
     @property
@@ -100,7 +100,7 @@ class _Picture:
             if self.channels.premultiplied:
                 part = unpremultiply(part)
             if self.linear:
-                part = np.concatenate([tone_map(part[..., : self.colours]), part[..., self.colours :]], axis=-1)
+                part = np.concatenate([tone_map(part[..., : self.colors]), part[..., self.colors :]], axis=-1)
             whole[rows] = quantise(part, whole.dtype)
         self._note_tone_mapping()
         return whole
@@ -119,7 +119,7 @@ class _Picture:
             return self.values
         light = unpremultiply(self.values) if self.channels.premultiplied else np.array(self.values)
         if not self.linear:
-            light[..., : self.colours] = srgb_to_linear(light[..., : self.colours])
+            light[..., : self.colors] = srgb_to_linear(light[..., : self.colors])
             self.notes.append("sRGB is turned into linear light")
         if self.has_alpha:
             premultiply(light)
@@ -173,7 +173,7 @@ def _tiff(picture: _Picture, path: Path) -> bytes:
         buffer,
         data[..., 0] if grey else data,
         planarconfig=None if grey else "contig",
-        photometric="rgb" if picture.colours == 3 else "minisblack",
+        photometric="rgb" if picture.colors == 3 else "minisblack",
         extrasamples=alpha,
         compression="zlib",
         metadata=None,
@@ -199,7 +199,7 @@ def _hdr(picture: _Picture, path: Path) -> bytes:
     import imagecodecs
 
     picture.depth(32)
-    light = picture.light()[..., : picture.colours]
+    light = picture.light()[..., : picture.colors]
     if picture.has_alpha:
         picture.notes.append("HDR has no transparency: composited on black")
     if light.min() < 0:

@@ -13,9 +13,9 @@ from scenes.posed.view import PosedViews, View
 # Of the least distance of a camera to what all look at: half a side of the cube in which an object is looked for.
 REACH = 0.4
 # Room around what silhouettes and known boxes bound; cells along a side, and views, that silhouettes are looked at in.
-ROOM, CELLS, MOST_VIEWS = 1.04, 64, 40
+ROOM, CELLS, MAX_VIEWS = 1.04, 64, 40
 # A part of the scene is in at least this share of its pictures.
-FEWEST_SIGHTINGS = 0.4
+MIN_SIGHTINGS = 0.4
 # A unit of instant-ngp's cube is so long in the units of its transforms file, whose origin lies in the cube's middle.
 NGP_UNIT = 1 / 0.33
 # Views of a plain background: so much of the pictures' borders has one colour, to so many levels.
@@ -118,9 +118,9 @@ def plain_background(borders: Sequence[np.ndarray]) -> np.ndarray | None:
     """The one colour `[3]` uint8 that pictures have along their borders `[n, 3]` uint8, or None where they have not: what is before
     such a background is all that there is."""
     pixels = np.concatenate(borders).astype(np.int16)
-    colour = np.median(pixels, axis=0)
+    color = np.median(pixels, axis=0)
     return (
-        colour.astype(np.uint8) if (np.abs(pixels - colour).max(axis=1) <= PLAIN_LEVELS).mean() >= PLAIN_SHARE else None
+        color.astype(np.uint8) if (np.abs(pixels - color).max(axis=1) <= PLAIN_LEVELS).mean() >= PLAIN_SHARE else None
     )
 
 
@@ -133,7 +133,7 @@ def _narrowed(guess: SceneBox, shapes: list[tuple[View, np.ndarray]], farthest: 
     """The cube around what no silhouette cuts away; the guess where that is nothing."""
     from scipy.ndimage import distance_transform_edt
 
-    chosen = [shapes[i] for i in np.unique(np.linspace(0, len(shapes) - 1, min(len(shapes), MOST_VIEWS)).astype(int))]
+    chosen = [shapes[i] for i in np.unique(np.linspace(0, len(shapes) - 1, min(len(shapes), MAX_VIEWS)).astype(int))]
     if not all(shape.any() for _, shape in chosen):
         return guess
     chosen = [(view, distance_transform_edt(~shape).astype(np.float32)) for view, shape in chosen]
@@ -148,7 +148,7 @@ def _narrowed(guess: SceneBox, shapes: list[tuple[View, np.ndarray]], farthest: 
             kept, inside = _seen(view, away, left, cell)
             left, sightings = left[kept], (sightings + inside)[kept]
         # What few views have in their picture (it is near a camera) no view cuts away.
-        left = left[sightings >= len(chosen) * FEWEST_SIGHTINGS]
+        left = left[sightings >= len(chosen) * MIN_SIGHTINGS]
         if len(left) < 8:
             return guess
         lower, upper = left.min(axis=0) - cell, left.max(axis=0) + cell
@@ -162,9 +162,9 @@ def _seen(view: View, away: np.ndarray, points: np.ndarray, cell: float) -> tupl
     """Which points may be part of what a view shows, and which it has in its picture: `[N]` bool each. away: how far each
     pixel is from the nearest that shows something; cell: the side of the cells around the points."""
     x, y, depth = pixels_of(view, points)
-    inside = (depth > cell) & (x >= 0) & (x < view.lens.width) & (y >= 0) & (y < view.lens.height)
+    inside = (depth > cell) & (x >= 0) & (x < view.intrinsics.width) & (y >= 0) & (y < view.intrinsics.height)
     kept = np.ones(len(points), bool)
     # Half a cell's diagonal, in pixels of this depth, and one more.
-    reach = 0.87 * cell * view.lens.fl_x / depth[inside] + 1
+    reach = 0.87 * cell * view.intrinsics.fl_x / depth[inside] + 1
     kept[inside] = away[y[inside].astype(int), x[inside].astype(int)] <= reach
     return kept, inside

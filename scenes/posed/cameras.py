@@ -14,7 +14,7 @@ import numpy as np
 from scenes.errors import BadInput
 from scenes.io.atomic import atomic_write_bytes
 from scenes.posed.rays import directions_of
-from scenes.posed.view import Lens, View, checked_lens, checked_pose
+from scenes.posed.view import Intrinsics, View, checked_intrinsics, checked_pose
 from scenes.posed.write import FISHEYE, OPENCV, frame_of
 
 # What a run keeps of its scene.
@@ -28,7 +28,7 @@ class PathCamera:
     """pose `[3, 4]` float64: camera to world, OpenGL axes; lens as in `View`; time in [0, 1] or None. split: as in `View`, or empty."""
 
     pose: np.ndarray
-    lens: Lens
+    intrinsics: Intrinsics
     time: float | None = None
     name: str = ""
     split: str = ""
@@ -40,24 +40,24 @@ class PathCamera:
 
     def rays(self) -> tuple[np.ndarray, np.ndarray]:
         """Origins and unit directions `[H * W, 3]` float64 in the scene's axes, row by row."""
-        y, x = np.mgrid[0 : self.lens.height, 0 : self.lens.width]
-        directions = directions_of(self.lens, x.reshape(-1) + 0.5, y.reshape(-1) + 0.5) @ self.pose[:, :3].T
+        y, x = np.mgrid[0 : self.intrinsics.height, 0 : self.intrinsics.width]
+        directions = directions_of(self.intrinsics, x.reshape(-1) + 0.5, y.reshape(-1) + 0.5) @ self.pose[:, :3].T
         return np.broadcast_to(self.pose[:, 3], directions.shape), directions
 
 
-def resized(lens: Lens, width: int, height: int) -> Lens:
+def resized(intrinsics: Intrinsics, width: int, height: int) -> Intrinsics:
     """The same lens for a picture of another size; where its shape is another too, the whole of the shorter direction stays in it."""
-    scale = max(width / lens.width, height / lens.height)
-    x, y = (width - scale * lens.width) / 2, (height - scale * lens.height) / 2
-    return Lens(
+    scale = max(width / intrinsics.width, height / intrinsics.height)
+    x, y = (width - scale * intrinsics.width) / 2, (height - scale * intrinsics.height) / 2
+    return Intrinsics(
         width,
         height,
-        scale * lens.fl_x,
-        scale * lens.fl_y,
-        scale * lens.cx + x,
-        scale * lens.cy + y,
-        lens.model,
-        lens.distortion,
+        scale * intrinsics.fl_x,
+        scale * intrinsics.fl_y,
+        scale * intrinsics.cx + x,
+        scale * intrinsics.cy + y,
+        intrinsics.model,
+        intrinsics.distortion,
     )
 
 
@@ -70,13 +70,13 @@ def write_cameras(path: str | os.PathLike, views: Iterable[View]) -> None:
     atomic_write_bytes(Path(path), (json.dumps({"frames": frames}, indent=1) + "\n").encode())
 
 
-def read_cameras(path: str | os.PathLike, default: Lens | None = None) -> list[PathCamera]:
+def read_cameras(path: str | os.PathLike, default: Intrinsics | None = None) -> list[PathCamera]:
     """The cameras of a file: `frames`, each with `transform_matrix`; `w`, `h`, `fl_x` (or `camera_angle_x`), `time` in the frame or
     for all. What says nothing of its lens has the `default` one. Raises BadInput, naming the frame."""
     return cameras_in(read_content(Path(path)), str(path), default)
 
 
-def cameras_in(content: dict, name: str, default: Lens | None = None) -> list[PathCamera]:
+def cameras_in(content: dict, name: str, default: Intrinsics | None = None) -> list[PathCamera]:
     """The cameras of what such a file called `name` holds."""
     if (
         not isinstance(content.get("frames"), list)
@@ -101,7 +101,7 @@ def read_content(path: Path) -> dict:
     return content if isinstance(content, dict) else {}
 
 
-def camera_of(frame: dict, name: str, default: Lens | None) -> PathCamera:
+def camera_of(frame: dict, name: str, default: Intrinsics | None) -> PathCamera:
     """The camera of a frame as in `read_cameras`; BadInput, naming it, where it is none."""
 
     def number(key: str, fallback: float | None) -> float | None:
@@ -134,8 +134,8 @@ def camera_of(frame: dict, name: str, default: Lens | None) -> PathCamera:
     fisheye = frame.get("camera_model") == "OPENCV_FISHEYE"
     distortion = tuple(float(number(key, 0.0)) for key in (FISHEYE if fisheye else OPENCV))
     model = "fisheye" if fisheye else "opencv" if any(distortion) else "pinhole"
-    lens = checked_lens(
-        Lens(
+    intrinsics = checked_intrinsics(
+        Intrinsics(
             width,
             height,
             focal,
@@ -147,10 +147,10 @@ def camera_of(frame: dict, name: str, default: Lens | None) -> PathCamera:
         ),
         name,
     )
-    return PathCamera(pose, lens, time, str(frame.get("name", "")), str(frame.get("split", "")))
+    return PathCamera(pose, intrinsics, time, str(frame.get("name", "")), str(frame.get("split", "")))
 
 
-def around(cameras: list[PathCamera], count: int, lens: Lens) -> list[PathCamera]:
+def around(cameras: list[PathCamera], count: int, intrinsics: Intrinsics) -> list[PathCamera]:
     """`count` cameras once around what the given ones look at, at their mean distance and height, their mean up direction upright."""
     places = np.stack([camera.pose[:, 3] for camera in cameras])
     backward = np.stack([camera.pose[:, 2] for camera in cameras])
@@ -173,7 +173,7 @@ def around(cameras: list[PathCamera], count: int, lens: Lens) -> list[PathCamera
     for index in range(count):
         angle = 2 * math.pi * index / count
         place = centre + up * float(height.mean()) + radius * (math.cos(angle) * side + math.sin(angle) * front)
-        found.append(PathCamera(_looking(place, centre, up), lens, index / count))
+        found.append(PathCamera(_looking(place, centre, up), intrinsics, index / count))
     return found
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from scenes.errors import BadInput
 from scenes.posed.photographs import scaled_to, size_of
-from scenes.posed.view import HELD_OUT, Lens, PosedViews, View, checked_lens, checked_pose
+from scenes.posed.view import HELD_OUT, Intrinsics, PosedViews, View, checked_intrinsics, checked_pose
 
 # COLMAP's number of each camera model, and what its parameters are called here; "-" is one that must be zero.
 MODELS = {
@@ -33,7 +33,7 @@ NUMBERS = {number: name for name, (number, _) in MODELS.items()}
 PLACES = ("sparse/0", "sparse", "colmap/sparse/0", ".")
 PICTURES = ("images", "../images", "../../images", "../../../images")
 # A point that fewer pictures saw is seldom where it is said to be.
-FEWEST_SIGHTINGS = 3
+MIN_SIGHTINGS = 3
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def open_colmap(source: str | os.PathLike) -> PosedViews:
     return PosedViews(tuple(views), None, notes, points=points)
 
 
-def _view(number: int, image: _Image, cameras: dict[int, Lens], pictures: Path, notes: list[str]) -> View:
+def _view(number: int, image: _Image, cameras: dict[int, Intrinsics], pictures: Path, notes: list[str]) -> View:
     name = f"images/{image.name}"
     picture = pictures / image.name
     if not picture.resolve().is_relative_to(pictures.resolve()):
@@ -100,7 +100,7 @@ def _view(number: int, image: _Image, cameras: dict[int, Lens], pictures: Path, 
         raise BadInput(f"{name}: the model has this picture, but {pictures} has not")
     if image.camera not in cameras:
         raise BadInput(f"{name}: its camera {image.camera} is not among the model's cameras")
-    lens = checked_lens(scaled_to(cameras[image.camera], *size_of(picture, name), name), name)
+    intrinsics = checked_intrinsics(scaled_to(cameras[image.camera], *size_of(picture, name), name), name)
     mask = next(
         (
             file
@@ -112,7 +112,9 @@ def _view(number: int, image: _Image, cameras: dict[int, Lens], pictures: Path, 
         ),
         None,
     )
-    return View(name, picture, _pose(image, name, notes), lens, "train" if number % HELD_OUT else "test", mask=mask)
+    return View(
+        name, picture, _pose(image, name, notes), intrinsics, "train" if number % HELD_OUT else "test", mask=mask
+    )
 
 
 def _pose(image: _Image, name: str, notes: list[str]) -> np.ndarray:
@@ -146,7 +148,7 @@ def _read(path: Path, parse):
         raise BadInput(f"{path}: is damaged or not of COLMAP's; export the model again") from None
 
 
-def _lens(model: str, width: int, height: int, values: tuple[float, ...]) -> Lens:
+def _intrinsics(model: str, width: int, height: int, values: tuple[float, ...]) -> Intrinsics:
     if model not in MODELS:
         raise BadInput(
             f"cameras of the model {model} are not supported; undistort the pictures with COLMAP (image_undistorter) first"
@@ -164,7 +166,7 @@ def _lens(model: str, width: int, height: int, values: tuple[float, ...]) -> Len
         named.get(name, 0.0) for name in (("k1", "k2", "k3", "k4") if fisheye else ("k1", "k2", "p1", "p2"))
     )
     kind = "fisheye" if fisheye else "opencv" if any(distortion) else "pinhole"
-    return Lens(
+    return Intrinsics(
         width,
         height,
         named.get("f", named.get("fx")),
@@ -199,7 +201,7 @@ class _Bytes:
         return text
 
 
-def _cameras_bin(content: bytes) -> dict[int, Lens]:
+def _cameras_bin(content: bytes) -> dict[int, Intrinsics]:
     data = _Bytes(content)
     found = {}
     for _ in range(data.take("Q")[0]):
@@ -209,7 +211,7 @@ def _cameras_bin(content: bytes) -> dict[int, Lens]:
                 f"cameras of the model number {model} are not supported; undistort the pictures with COLMAP (image_undistorter) first"
             )
         name = NUMBERS[model]
-        found[number] = _lens(name, width, height, data.take(f"{len(MODELS[name][1].split())}d"))
+        found[number] = _intrinsics(name, width, height, data.take(f"{len(MODELS[name][1].split())}d"))
     return found
 
 
@@ -230,7 +232,7 @@ def _points_bin(content: bytes) -> np.ndarray:
     for _ in range(data.take("Q")[0]):
         _, x, y, z, _, _, _, _, sightings = data.take("Q3d3BdQ")
         data.skip(8 * sightings)
-        if sightings >= FEWEST_SIGHTINGS:
+        if sightings >= MIN_SIGHTINGS:
             found.append((x, y, z))
     return _finite(found)
 
@@ -239,9 +241,9 @@ def _lines(content: bytes) -> list[list[str]]:
     return [line.split() for line in content.decode("utf-8").splitlines() if line.strip() and not line.startswith("#")]
 
 
-def _cameras_txt(content: bytes) -> dict[int, Lens]:
+def _cameras_txt(content: bytes) -> dict[int, Intrinsics]:
     return {
-        int(number): _lens(model, int(width), int(height), tuple(map(float, values)))
+        int(number): _intrinsics(model, int(width), int(height), tuple(map(float, values)))
         for number, model, width, height, *values in _lines(content)
     }
 
@@ -260,9 +262,7 @@ def _images_txt(content: bytes) -> list[_Image]:
 
 
 def _points_txt(content: bytes) -> np.ndarray:
-    return _finite(
-        [tuple(map(float, words[1:4])) for words in _lines(content) if len(words) >= 8 + 2 * FEWEST_SIGHTINGS]
-    )
+    return _finite([tuple(map(float, words[1:4])) for words in _lines(content) if len(words) >= 8 + 2 * MIN_SIGHTINGS])
 
 
 def _finite(points: list[tuple[float, float, float]]) -> np.ndarray:

@@ -11,7 +11,7 @@ from scenes.errors import BadInput
 from scenes.image.read import sniff
 from scenes.io.files import read_head
 from scenes.posed.photographs import size_of
-from scenes.posed.view import HELD_OUT, Lens, PosedViews, View, checked_lens, checked_pose
+from scenes.posed.view import HELD_OUT, Intrinsics, PosedViews, View, checked_intrinsics, checked_pose
 
 
 def open_llff(source: str | os.PathLike) -> PosedViews:
@@ -59,9 +59,11 @@ def _view(number: int, row: np.ndarray, picture: Path, notes: list[str]) -> View
         raise BadInput(
             f"{name}: the picture is {w} x {h}, but poses_bounds.npy was made for the shape of {width:g} x {height:g}"
         )
-    lens = checked_lens(Lens(w, h, focal * w / width, focal * h / height, w / 2, h / 2), name)
+    intrinsics = checked_intrinsics(Intrinsics(w, h, focal * w / width, focal * h / height, w / 2, h / 2), name)
     near, far = row[15:]
     if not (np.isfinite([near, far]).all() and 0 < near < far):
         notes.append(f"{name}: its depths of {near:g} to {far:g} are none, and are passed over")
-        return View(name, picture, pose, lens, "train" if number % HELD_OUT else "test")
-    return View(name, picture, pose, lens, "train" if number % HELD_OUT else "test", depths=(float(near), float(far)))
+        return View(name, picture, pose, intrinsics, "train" if number % HELD_OUT else "test")
+    return View(
+        name, picture, pose, intrinsics, "train" if number % HELD_OUT else "test", depths=(float(near), float(far))
+    )

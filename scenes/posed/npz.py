@@ -10,7 +10,16 @@ import numpy as np
 
 from scenes.errors import BadInput
 from scenes.io.npz import headers
-from scenes.posed.view import HELD_OUT, MAX_PIXELS, Lens, PosedViews, View, check_size, checked_lens, checked_pose
+from scenes.posed.view import (
+    HELD_OUT,
+    MAX_PIXELS,
+    Intrinsics,
+    PosedViews,
+    View,
+    check_size,
+    checked_intrinsics,
+    checked_pose,
+)
 
 NAMES = ("images", "poses", "focal", "times")
 
@@ -40,7 +49,9 @@ def open_bundle(source: str | os.PathLike, max_pixels: int = MAX_PIXELS) -> Pose
     images = _bytes(images, path)
     notes: list[str] = []
     height, width = images.shape[1:3]
-    lens = checked_lens(Lens(width, height, *[float(focal.reshape(-1)[0])] * 2, width / 2, height / 2), str(path))
+    intrinsics = checked_intrinsics(
+        Intrinsics(width, height, *[float(focal.reshape(-1)[0])] * 2, width / 2, height / 2), str(path)
+    )
     views = []
     for i, image in enumerate(images):
         name = f"{path.name}, view {i}"
@@ -51,7 +62,7 @@ def open_bundle(source: str | os.PathLike, max_pixels: int = MAX_PIXELS) -> Pose
                 name,
                 None,
                 checked_pose(poses[i], name, notes),
-                lens,
+                intrinsics,
                 "train" if i % HELD_OUT else "test",
                 None if times is None else float(times[i]),
                 pixels=image,

@@ -11,7 +11,7 @@ import numpy as np
 
 from scenes.errors import BadInput
 from scenes.posed.cameras import PathCamera, camera_of, read_content, resized
-from scenes.posed.view import Lens, checked_pose
+from scenes.posed.view import Intrinsics, checked_pose
 
 UP = {"x": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0), "z": (0.0, 0.0, 1.0)}
 
@@ -60,10 +60,10 @@ def between(poses: np.ndarray, count: int, closed: bool = False) -> np.ndarray:
     return np.concatenate([rotations, CubicSpline(keys, poses[:, :, 3], axis=0)(at)[:, :, None]], axis=2)
 
 
-MOST_FRAMES = 100_000
+MAX_FRAMES = 100_000
 
 
-def read_path(path: str | os.PathLike, default: Lens | None = None) -> list[PathCamera]:
+def read_path(path: str | os.PathLike, default: Intrinsics | None = None) -> list[PathCamera]:
     """The cameras of a JSON file, one a frame. Raises BadInput, naming the frame.
 
     The file is one of:
@@ -95,7 +95,7 @@ def _list(path: Path, content: dict, name: str) -> list[dict]:
     return entries
 
 
-def _camera(content: dict, frame: dict, name: str, default: Lens | None) -> PathCamera:
+def _camera(content: dict, frame: dict, name: str, default: Intrinsics | None) -> PathCamera:
     """One camera; `fov` stands for a focal length."""
     merged = {
         key: value for key, value in (content | frame).items() if value is not None and key not in ("frames", "keys")
@@ -121,11 +121,11 @@ def _nerfstudio(frame: dict, name: str) -> dict:
     return {"transform_matrix": matrix, "fov": frame.get("fov"), "time": frame.get("render_time")}
 
 
-def _through_keys(path: Path, content: dict, default: Lens | None) -> list[PathCamera]:
+def _through_keys(path: Path, content: dict, default: Intrinsics | None) -> list[PathCamera]:
     keys = _list(path, content, "keys")
     closed, count = bool(content.get("closed", False)), content.get("count", 30 * len(keys))
-    if isinstance(count, bool) or not isinstance(count, int) or not 2 <= count <= MOST_FRAMES:
-        raise BadInput(f"{path}: its count is {count!r}; a path has 2 to {MOST_FRAMES:,} frames")
+    if isinstance(count, bool) or not isinstance(count, int) or not 2 <= count <= MAX_FRAMES:
+        raise BadInput(f"{path}: its count is {count!r}; a path has 2 to {MAX_FRAMES:,} frames")
     if len(keys) < 2:
         raise BadInput(f"{path}: a path leads through two keys or more, not {len(keys)}")
     cameras = []
@@ -134,9 +134,12 @@ def _through_keys(path: Path, content: dict, default: Lens | None) -> list[PathC
         if "transform_matrix" not in key:
             key = key | {"transform_matrix": _placed(key, content.get("up", "z"), name).tolist()}
         cameras.append(_camera(content, key, name, default))
-    size = cameras[0].lens.width, cameras[0].lens.height
-    lenses = [resized(camera.lens, *size) for camera in cameras]
-    if any((lens.model, lens.distortion) != (lenses[0].model, lenses[0].distortion) for lens in lenses):
+    size = cameras[0].intrinsics.width, cameras[0].intrinsics.height
+    all_intrinsics = [resized(camera.intrinsics, *size) for camera in cameras]
+    if any(
+        (intrinsics.model, intrinsics.distortion) != (all_intrinsics[0].model, all_intrinsics[0].distortion)
+        for intrinsics in all_intrinsics
+    ):
         raise BadInput(f"{path}: its keys have lenses of several kinds; give all the same distortion")
     try:
         poses = between(np.stack([camera.pose for camera in cameras]), count, closed)
@@ -145,8 +148,8 @@ def _through_keys(path: Path, content: dict, default: Lens | None) -> list[PathC
     at = np.arange(count) * (len(keys) / count) if closed else np.linspace(0, len(keys) - 1, count)
     numbers = np.array(
         [
-            [np.log(lens.fl_x), np.log(lens.fl_y), lens.cx, lens.cy, camera.time or 0.0]
-            for lens, camera in zip(lenses, cameras)
+            [np.log(intrinsics.fl_x), np.log(intrinsics.fl_y), intrinsics.cx, intrinsics.cy, camera.time or 0.0]
+            for intrinsics, camera in zip(all_intrinsics, cameras)
         ]
     )
     if closed:
@@ -156,7 +159,7 @@ def _through_keys(path: Path, content: dict, default: Lens | None) -> list[PathC
     return [
         PathCamera(
             pose,
-            replace(lenses[0], fl_x=float(np.exp(fx)), fl_y=float(np.exp(fy)), cx=float(cx), cy=float(cy)),
+            replace(all_intrinsics[0], fl_x=float(np.exp(fx)), fl_y=float(np.exp(fy)), cx=float(cx), cy=float(cy)),
             float(time) if timed else None,
         )
         for pose, (fx, fy, cx, cy, time) in zip(poses, along)

@@ -9,7 +9,7 @@ from PIL import Image
 
 from scenes.errors import BadInput
 from scenes.io.quiet import quiet
-from scenes.posed.view import Lens
+from scenes.posed.view import Intrinsics
 
 
 def size_of(picture: Path, name: str) -> tuple[int, int]:
@@ -21,13 +21,19 @@ def size_of(picture: Path, name: str) -> tuple[int, int]:
         raise BadInput(f"{name}: is no picture that can be read") from error
 
 
-def scaled_to(lens: Lens, width: int, height: int, name: str) -> Lens:
+def scaled_to(intrinsics: Intrinsics, width: int, height: int, name: str) -> Intrinsics:
     """The lens for a picture of another size; BadInput, naming the view, where it is of another shape."""
-    if abs(width / lens.width - height / lens.height) > 0.02 * width / lens.width:
+    if abs(width / intrinsics.width - height / intrinsics.height) > 0.02 * width / intrinsics.width:
         raise BadInput(
-            f"{name}: the picture is {width} x {height}, but its camera was found for {lens.width} x {lens.height}, another shape"
+            f"{name}: the picture is {width} x {height}, but its camera was found for {intrinsics.width} x {intrinsics.height}, another shape"
         )
-    x, y = width / lens.width, height / lens.height
+    x, y = width / intrinsics.width, height / intrinsics.height
     return replace(
-        lens, width=width, height=height, fl_x=lens.fl_x * x, fl_y=lens.fl_y * y, cx=lens.cx * x, cy=lens.cy * y
+        intrinsics,
+        width=width,
+        height=height,
+        fl_x=intrinsics.fl_x * x,
+        fl_y=intrinsics.fl_y * y,
+        cx=intrinsics.cx * x,
+        cy=intrinsics.cy * y,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from scenes.posed.view import Lens, View
+from scenes.posed.view import Intrinsics, View
 
 STEPS = 12  # of Newton's method; distortions of real lenses are undone to rounding in half as many
 
@@ -12,17 +12,19 @@ STEPS = 12  # of Newton's method; distortions of real lenses are undone to round
 def rays_of(view: View, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Origins and unit directions `[N, 3]` float64, in the scene's axes, of places `x`, `y` `[N]` in the picture: in pixels from
     the top left corner, so that pixel i's centre is at i + 0.5."""
-    directions = directions_of(view.lens, np.asarray(x, np.float64), np.asarray(y, np.float64)) @ view.pose[:, :3].T
+    directions = (
+        directions_of(view.intrinsics, np.asarray(x, np.float64), np.asarray(y, np.float64)) @ view.pose[:, :3].T
+    )
     return np.broadcast_to(view.pose[:, 3], directions.shape), directions
 
 
-def directions_of(lens: Lens, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def directions_of(intrinsics: Intrinsics, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Unit directions `[N, 3]` in the camera's axes (x right, y up, looking along -z)."""
-    u, v = (x - lens.cx) / lens.fl_x, (y - lens.cy) / lens.fl_y
-    if lens.model == "fisheye":
-        return _fisheye(u, v, lens.distortion)
-    if lens.model == "opencv":
-        u, v = _undistorted(u, v, lens.distortion)
+    u, v = (x - intrinsics.cx) / intrinsics.fl_x, (y - intrinsics.cy) / intrinsics.fl_y
+    if intrinsics.model == "fisheye":
+        return _fisheye(u, v, intrinsics.distortion)
+    if intrinsics.model == "opencv":
+        u, v = _undistorted(u, v, intrinsics.distortion)
     directions = np.stack([u, -v, -np.ones_like(u)], axis=-1)
     return directions / np.linalg.norm(directions, axis=-1, keepdims=True)
 
@@ -31,9 +33,9 @@ def pixels_of(view: View, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, n
     """Where a view shows points `[N, 3]` of the scene: x, y `[N]` in pixels from the top left corner, and depths `[N]` along its axis,
     below zero for what is behind a camera (whose x and y then mean nothing)."""
     local = (np.asarray(points, np.float64) - view.pose[:, 3]) @ view.pose[:, :3]
-    depth, lens = -local[:, 2], view.lens
-    if lens.model == "fisheye":
-        k1, k2, k3, k4 = lens.distortion
+    depth, intrinsics = -local[:, 2], view.intrinsics
+    if intrinsics.model == "fisheye":
+        k1, k2, k3, k4 = intrinsics.distortion
         sideways = np.hypot(local[:, 0], local[:, 1])
         angle = np.arctan2(sideways, depth)
         s = angle * angle
@@ -42,9 +44,9 @@ def pixels_of(view: View, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, n
     else:
         ahead = np.where(depth > 0, depth, np.inf)
         u, v = local[:, 0] / ahead, -local[:, 1] / ahead
-        if lens.model == "opencv":
-            u, v = _distorted(u, v, lens.distortion)
-    return u * lens.fl_x + lens.cx, v * lens.fl_y + lens.cy, depth
+        if intrinsics.model == "opencv":
+            u, v = _distorted(u, v, intrinsics.distortion)
+    return u * intrinsics.fl_x + intrinsics.cx, v * intrinsics.fl_y + intrinsics.cy, depth
 
 
 def _distorted(u: np.ndarray, v: np.ndarray, distortion: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:

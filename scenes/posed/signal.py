@@ -17,7 +17,7 @@ from scenes.io.files import digest_of, state_of
 from scenes.posed.box import PLAIN_LEVELS, SceneBox, border, plain_background, scene_box, standing_within
 from scenes.posed.rays import directions_of, pixels_of, rays_of
 from scenes.posed.read import open_posed
-from scenes.posed.view import MAX_PIXELS, Lens, PosedViews, View, check_size
+from scenes.posed.view import MAX_PIXELS, Intrinsics, PosedViews, View, check_size
 from scenes.sampling import philox, places
 from scenes.signal import Signal
 
@@ -70,13 +70,13 @@ class RadianceScene(Signal):
         self.moving = any(view.time is not None for view in views.views)
         depth = 4 if self.has_alpha else 3
         self._pixels = np.concatenate([_channels(p, depth).reshape(-1, depth) for p in pictures])
-        self._counts = np.array([view.lens.width * view.lens.height for view in self.training])
+        self._counts = np.array([view.intrinsics.width * view.intrinsics.height for view in self.training])
         self._starts = np.concatenate([[0], np.cumsum(self._counts)])
         self._poses = np.stack([view.pose for view in self.training])
         self.training_times = np.array([view.time or 0.0 for view in self.training], np.float32)
-        self._lenses: list[Lens] = list(dict.fromkeys(view.lens for view in self.training))
-        self._directions = [_directions(lens) for lens in self._lenses]
-        self._lens_of = np.array([self._lenses.index(view.lens) for view in self.training])
+        self._lenses: list[Intrinsics] = list(dict.fromkeys(view.intrinsics for view in self.training))
+        self._directions = [_directions(intrinsics) for intrinsics in self._lenses]
+        self._intrinsics_of = np.array([self._lenses.index(view.intrinsics) for view in self.training])
         masks = [self.mask(view) for view in self.training]
         self._usable = (
             None
@@ -107,7 +107,7 @@ class RadianceScene(Signal):
         self._lower, self._side = centre - half, 2.0 * half
         self.notes = (*views.notes, *_inside_notes(views, self.box))
         distances = np.linalg.norm(self._poses[:, :, 3] - centre, axis=1)
-        focal = np.array([view.lens.fl_x for view in self.training])
+        focal = np.array([view.intrinsics.fl_x for view in self.training])
         # How large a pixel is in the middle of the cube, in sides of it.
         self.pixel = float(np.median(distances / focal)) / self._side
 
@@ -120,7 +120,7 @@ class RadianceScene(Signal):
         return np.abs(picture[..., :3].astype(np.int16) - self.plain.astype(np.int16)).max(axis=-1) > 2 * PLAIN_LEVELS
 
     def describe(self) -> str:
-        sizes = {(view.lens.width, view.lens.height) for view in self.training}
+        sizes = {(view.intrinsics.width, view.intrinsics.height) for view in self.training}
         size = " x ".join(map(str, next(iter(sizes)))) if len(sizes) == 1 else "several sizes"
         return (
             f"{len(self.training)} views for training and {len(self.test)} for testing, {size}"
@@ -142,8 +142,8 @@ class RadianceScene(Signal):
         view = np.searchsorted(self._starts, pixel, side="right") - 1
         directions = np.empty((len(pixel), 3), np.float32)
         within = pixel - self._starts[view]
-        for lens, table in enumerate(self._directions):
-            some = slice(None) if len(self._lenses) == 1 else self._lens_of[view] == lens
+        for intrinsics, table in enumerate(self._directions):
+            some = slice(None) if len(self._lenses) == 1 else self._intrinsics_of[view] == intrinsics
             directions[some] = table[within[some]]
         poses = self._cube_poses[view]
         seen = self._pixels[pixel]
@@ -166,7 +166,7 @@ class RadianceScene(Signal):
 
     def rays_of(self, view: View, stride: int = 1) -> tuple[np.ndarray, np.ndarray]:
         """Origins and directions `[N, 3]` float64 in the scene's axes, of every `stride`-th pixel along both sides, row by row."""
-        y, x = np.mgrid[0 : view.lens.height : stride, 0 : view.lens.width : stride]
+        y, x = np.mgrid[0 : view.intrinsics.height : stride, 0 : view.intrinsics.width : stride]
         return rays_of(view, x.reshape(-1) + 0.5, y.reshape(-1) + 0.5)
 
     def picture(self, view: View) -> np.ndarray:
@@ -182,9 +182,9 @@ class RadianceScene(Signal):
         if view.mask is None:
             return None
         pixels = read_picture(view.mask).pixels
-        if pixels.shape[:2] != (view.lens.height, view.lens.width):
+        if pixels.shape[:2] != (view.intrinsics.height, view.intrinsics.width):
             raise BadInput(
-                f"{view.mask}: the mask is {pixels.shape[1]} x {pixels.shape[0]}, its picture {view.lens.width} x {view.lens.height}"
+                f"{view.mask}: the mask is {pixels.shape[1]} x {pixels.shape[0]}, its picture {view.intrinsics.width} x {view.intrinsics.height}"
             )
         counts = pixels[..., 0] > np.iinfo(pixels.dtype).max // 2
         if not counts.any():
@@ -206,11 +206,13 @@ class RadianceScene(Signal):
         radius = 0.5 * 3**0.5 * self._side / n
         for index, view in enumerate(self.training):
             x, y, depth = pixels_of(view, left)
-            lens = view.lens
-            inside = (depth > radius) & (x >= 0) & (y >= 0) & (x < lens.width) & (y < lens.height)
+            intrinsics = view.intrinsics
+            inside = (depth > radius) & (x >= 0) & (y >= 0) & (x < intrinsics.width) & (y < intrinsics.height)
             nearest = float(depth[inside].min()) if inside.any() else 1.0
-            reach = int(np.ceil(radius * max(lens.fl_x, lens.fl_y) / nearest))
-            alpha = self._pixels[self._starts[index] : self._starts[index + 1], 3].reshape(lens.height, lens.width)
+            reach = int(np.ceil(radius * max(intrinsics.fl_x, intrinsics.fl_y) / nearest))
+            alpha = self._pixels[self._starts[index] : self._starts[index + 1], 3].reshape(
+                intrinsics.height, intrinsics.width
+            )
             solid = _grown(alpha > 0, reach)
             column, row = (np.where(inside, at, 0).astype(np.int64) for at in (x, y))
             keep = ~inside | solid[row, column]
@@ -249,7 +251,9 @@ def open_radiance(
     if backdrop is not None and backdrop not in BACKDROPS:
         raise BadInput(f"{path}: the background is white or black, not {backdrop}")
     views = open_posed(path, max_pixels)
-    check_size(path, len(views.views), sum(view.lens.width * view.lens.height for view in views.views), max_pixels)
+    check_size(
+        path, len(views.views), sum(view.intrinsics.width * view.intrinsics.height for view in views.views), max_pixels
+    )
     if held_out:
         try:
             views = views.held_out(held_out)
@@ -287,14 +291,14 @@ def _identity(path: Path, views: PosedViews) -> dict:
     for view in views.views:
         size = view.picture.stat().st_size if view.picture else view.pixels.nbytes
         total += size
-        digest.update(f"{view.name} {view.split} {view.time} {view.lens} {size} ".encode() + view.pose.tobytes())
+        digest.update(f"{view.name} {view.split} {view.time} {view.intrinsics} {size} ".encode() + view.pose.tobytes())
     return {"bytes": total, "mtime_ns": 0, "sha256": digest.hexdigest()}
 
 
-def _directions(lens: Lens) -> np.ndarray:
+def _directions(intrinsics: Intrinsics) -> np.ndarray:
     """Unit directions `[H * W, 3]` float32 in the camera's axes, of all pixels."""
-    y, x = np.mgrid[0 : lens.height, 0 : lens.width]
-    return directions_of(lens, x.reshape(-1) + 0.5, y.reshape(-1) + 0.5).astype(np.float32)
+    y, x = np.mgrid[0 : intrinsics.height, 0 : intrinsics.width]
+    return directions_of(intrinsics, x.reshape(-1) + 0.5, y.reshape(-1) + 0.5).astype(np.float32)
 
 
 def _channels(picture: np.ndarray, depth: int) -> np.ndarray:

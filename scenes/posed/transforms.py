@@ -11,7 +11,7 @@ import numpy as np
 
 from scenes.errors import BadInput
 from scenes.posed.photographs import size_of
-from scenes.posed.view import HELD_OUT, Lens, PosedViews, View, checked_lens, checked_pose
+from scenes.posed.view import HELD_OUT, Intrinsics, PosedViews, View, checked_intrinsics, checked_pose
 
 SPLITS = {"train": "train", "test": "test", "val": "val"}
 MODELS = ("OPENCV", "PINHOLE", "SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV_FISHEYE")
@@ -147,7 +147,7 @@ def _view(path: Path, content: dict, frame: dict, split: str, notes: list[str]) 
         name,
         picture,
         checked_pose(frame.get("transform_matrix"), where, notes),
-        _lens(content | frame, picture, where),
+        _intrinsics(content | frame, picture, where),
         split,
         time,
         _picture(path, mask, where) if isinstance(mask, str) and mask else None,
@@ -166,7 +166,7 @@ def _picture(path: Path, name: str, where: str) -> Path:
     raise BadInput(f"{where}: no such picture beside {path.name}")
 
 
-def _lens(numbers: dict, picture: Path, where: str) -> Lens:
+def _intrinsics(numbers: dict, picture: Path, where: str) -> Intrinsics:
     width, height = size_of(picture, where)
     for key, size in (("w", width), ("h", height)):
         said = _number(numbers, key, where, size)
@@ -198,8 +198,8 @@ def _lens(numbers: dict, picture: Path, where: str) -> Lens:
     if not fisheye and any(_number(numbers, key, where, 0.0) for key in ("k3", "k4", "k5", "k6")):
         raise BadInput(f"{where}: a distortion with k3 and more is not supported; undistort the pictures first")
     kind = "fisheye" if fisheye else "opencv" if any(distortion) else "pinhole"
-    return checked_lens(
-        Lens(
+    return checked_intrinsics(
+        Intrinsics(
             width,
             height,
             fl_x,

@@ -20,7 +20,7 @@ MAX_PIXELS = 2_000_000_000
 
 
 @dataclass(frozen=True)
-class Lens:
+class Intrinsics:
     """What turns pixels into directions; all in pixels, pixel centres at +0.5.
 
     model "pinhole", "opencv" (distortion k1, k2, p1, p2) or "fisheye" (k1, k2, k3, k4).
@@ -46,7 +46,7 @@ class View:
     name: str
     picture: Path | None
     pose: np.ndarray
-    lens: Lens
+    intrinsics: Intrinsics
     split: str
     time: float | None = None
     mask: Path | None = None
@@ -66,10 +66,10 @@ class View:
             )
         if pixels.shape[-1] <= 2:
             pixels = np.concatenate([np.repeat(pixels[..., :1], 3, axis=-1), pixels[..., 1:]], axis=-1)
-        if pixels.shape[:2] != (self.lens.height, self.lens.width):
+        if pixels.shape[:2] != (self.intrinsics.height, self.intrinsics.width):
             raise BadInput(
                 f"{self.picture}: turned upright it is {pixels.shape[1]} x {pixels.shape[0]}, but its lens is for "
-                f"{self.lens.width} x {self.lens.height}; save it without an orientation tag"
+                f"{self.intrinsics.width} x {self.intrinsics.height}; save it without an orientation tag"
             )
         if pixels.shape[-1] == 4 and not pixels[..., 3].any():
             raise BadInput(f"{self.picture}: is transparent all over; leave the view out")
@@ -141,18 +141,20 @@ def checked_pose(matrix: object, name: str, notes: list[str]) -> np.ndarray:
     return np.concatenate([u @ v, pose[:, 3:]], axis=1)
 
 
-def checked_lens(lens: Lens, name: str) -> Lens:
+def checked_intrinsics(intrinsics: Intrinsics, name: str) -> Intrinsics:
     """The same lens; BadInput, naming the frame, where no camera is like that."""
-    size = max(lens.width, lens.height)
-    numbers = np.array([lens.fl_x, lens.fl_y, lens.cx, lens.cy, *lens.distortion], dtype=np.float64)
+    size = max(intrinsics.width, intrinsics.height)
+    numbers = np.array(
+        [intrinsics.fl_x, intrinsics.fl_y, intrinsics.cx, intrinsics.cy, *intrinsics.distortion], dtype=np.float64
+    )
     if not np.isfinite(numbers).all():
         raise BadInput(f"{name}: its lens has numbers that are infinite or not numbers")
-    if not (0.05 * size <= lens.fl_x <= 100 * size and 0.05 * size <= lens.fl_y <= 100 * size):
+    if not (0.05 * size <= intrinsics.fl_x <= 100 * size and 0.05 * size <= intrinsics.fl_y <= 100 * size):
         raise BadInput(
-            f"{name}: focal lengths of {lens.fl_x:g} and {lens.fl_y:g} pixels are absurd for a picture of {lens.width} x {lens.height}"
+            f"{name}: focal lengths of {intrinsics.fl_x:g} and {intrinsics.fl_y:g} pixels are absurd for a picture of {intrinsics.width} x {intrinsics.height}"
         )
-    if not (-size <= lens.cx <= 2 * size and -size <= lens.cy <= 2 * size):
+    if not (-size <= intrinsics.cx <= 2 * size and -size <= intrinsics.cy <= 2 * size):
         raise BadInput(
-            f"{name}: the optical axis at ({lens.cx:g}, {lens.cy:g}) is far outside of a picture of {lens.width} x {lens.height}"
+            f"{name}: the optical axis at ({intrinsics.cx:g}, {intrinsics.cy:g}) is far outside of a picture of {intrinsics.width} x {intrinsics.height}"
         )
-    return lens
+    return intrinsics

@@ -65,11 +65,18 @@ def check_empty(folder: str | os.PathLike) -> None:
 
 def frame_of(view: View) -> dict:
     """A view's camera as a frame of a transforms file."""
-    lens = view.lens
-    frame = {"w": lens.width, "h": lens.height, "fl_x": lens.fl_x, "fl_y": lens.fl_y, "cx": lens.cx, "cy": lens.cy}
-    if lens.model != "pinhole":
-        frame |= dict(zip(FISHEYE if lens.model == "fisheye" else OPENCV, lens.distortion))
-        frame["camera_model"] = "OPENCV_FISHEYE" if lens.model == "fisheye" else "OPENCV"
+    intrinsics = view.intrinsics
+    frame = {
+        "w": intrinsics.width,
+        "h": intrinsics.height,
+        "fl_x": intrinsics.fl_x,
+        "fl_y": intrinsics.fl_y,
+        "cx": intrinsics.cx,
+        "cy": intrinsics.cy,
+    }
+    if intrinsics.model != "pinhole":
+        frame |= dict(zip(FISHEYE if intrinsics.model == "fisheye" else OPENCV, intrinsics.distortion))
+        frame["camera_model"] = "OPENCV_FISHEYE" if intrinsics.model == "fisheye" else "OPENCV"
     if view.time is not None:
         frame["time"] = view.time
     if view.depths is not None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from scenes.errors import BadInput
 from scenes.posed.path import looking_at
-from scenes.posed.view import Lens
+from scenes.posed.view import Intrinsics
 from scenes.procedural.solids import Place, blended, block, disc, ellipsoid, length, moved, torus, turned
 
 # Where two parts meet, the paint of one becomes that of the other over so much.
@@ -49,7 +49,7 @@ class StillLife:
             found = blended(found, part.distance(place), self.fillet)
         return found
 
-    def colour(self, points: np.ndarray, normals: np.ndarray, directions: np.ndarray, lit: np.ndarray) -> np.ndarray:
+    def color(self, points: np.ndarray, normals: np.ndarray, directions: np.ndarray, lit: np.ndarray) -> np.ndarray:
         """sRGB `[N, 3]` float32 in [0, 1] of places on the surface seen along `directions` `[N, 3]` (unit, away from the eye).
 
         lit `[N]`: how much of the sun gets there. A matt and a glossy share (Blinn 1977): the glossy one moves with the eye.
@@ -86,8 +86,8 @@ def _place(points: np.ndarray) -> Place:
 
 
 def _plain(red: float, green: float, blue: float) -> Callable[[Place], np.ndarray]:
-    colour = np.float32([red, green, blue])
-    return lambda p: np.broadcast_to(colour, (len(p[0]), 3))
+    color = np.float32([red, green, blue])
+    return lambda p: np.broadcast_to(color, (len(p[0]), 3))
 
 
 def _mixed(share: np.ndarray, first: tuple[float, float, float], second: tuple[float, float, float]) -> np.ndarray:
@@ -168,10 +168,10 @@ def still_life(name: str) -> StillLife:
     return STILL_LIVES[name]
 
 
-def cameras() -> list[tuple[str, str, np.ndarray, Lens]]:
+def cameras() -> list[tuple[str, str, np.ndarray, Intrinsics]]:
     """Names, splits, poses `[3, 4]` and lenses of the views of a scene: for training on a spiral over the upper half of a
     sphere, for testing on a ring between."""
-    lens = Lens(SIDE, SIDE, *[0.5 * SIDE / np.tan(np.radians(FIELD_OF_VIEW) / 2)] * 2, SIDE / 2, SIDE / 2)
+    intrinsics = Intrinsics(SIDE, SIDE, *[0.5 * SIDE / np.tan(np.radians(FIELD_OF_VIEW) / 2)] * 2, SIDE / 2, SIDE / 2)
     spiral = [(i * 180 * (3 - 5**0.5), np.degrees(np.arcsin(0.02 + 0.9 * (i + 0.5) / TRAIN))) for i in range(TRAIN)]
     ring = [(360 * (i + 0.3) / TEST, 24.0 + 8 * (-1) ** i) for i in range(TEST)]
     found = []
@@ -181,6 +181,6 @@ def cameras() -> list[tuple[str, str, np.ndarray, Lens]]:
                 [np.cos(azimuth) * np.cos(elevation), np.sin(azimuth) * np.cos(elevation), np.sin(elevation)]
             )
             found.append(
-                (f"{split}/{number:03}", split, looking_at(np.array(MIDDLE) + DISTANCE * offset, MIDDLE), lens)
+                (f"{split}/{number:03}", split, looking_at(np.array(MIDDLE) + DISTANCE * offset, MIDDLE), intrinsics)
             )
     return found

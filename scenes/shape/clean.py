@@ -11,7 +11,7 @@ from scenes.shape.geometry import Cloud, Mesh
 LARGEST = 1e100
 # Triangles whose height is below this share of the shape's longest side have no usable normal.
 FLAT = 1e-12
-FEWEST_POINTS = 10
+MIN_POINTS = 10
 
 
 def clean_mesh(mesh: Mesh, name: str) -> Mesh:
@@ -55,10 +55,10 @@ def clean_cloud(cloud: Cloud, name: str) -> Cloud:
     usable = np.isfinite(cloud.points).all(axis=1) & (np.abs(cloud.points) < LARGEST).all(axis=1)
     _, first = np.unique(cloud.points[usable] + 0.0, axis=0, return_index=True)
     chosen = np.flatnonzero(usable)[np.sort(first)]
-    if len(chosen) < FEWEST_POINTS:
+    if len(chosen) < MIN_POINTS:
         raise BadInput(
             f"{name}: a point cloud of {len(chosen)} usable, different point{'s' * (len(chosen) != 1)} has no surface; "
-            f"at least {FEWEST_POINTS} are needed"
+            f"at least {MIN_POINTS} are needed"
         )
     if len(chosen) < len(cloud.points):
         notes.append(
@@ -72,8 +72,8 @@ def clean_cloud(cloud: Cloud, name: str) -> Cloud:
             result.normals = normals / lengths
         else:
             notes.append("some normals are zero or not finite: all are estimated anew")
-    if cloud.colours is not None:
-        result.colours = np.clip(np.nan_to_num(cloud.colours[chosen]), 0, 1)
+    if cloud.colors is not None:
+        result.colors = np.clip(np.nan_to_num(cloud.colors[chosen]), 0, 1)
     return result
 
 

@@ -38,7 +38,7 @@ class CloudSurface:
 
         self.cloud = cloud
         self.points = cloud.points
-        self.colours_of_points = cloud.colours
+        self.colors_of_points = cloud.colors
         self._tree = KDTree(self.points)
         self.neighbours = min(NEIGHBOURS, len(self.points) - 1)
         far = self._tree.query(self.points, self.neighbours + 1, workers=-1)[0][:, -1]
@@ -55,7 +55,7 @@ class CloudSurface:
 
     @property
     def paint(self) -> np.ndarray | None:
-        return self.colours_of_points
+        return self.colors_of_points
 
     @cached_property
     def _probes(self) -> np.ndarray:
@@ -104,8 +104,8 @@ class CloudSurface:
         number = np.minimum(number, len(self.points) - 1)
         return self.points[number], self.point_normals[number], number, None
 
-    def colours(self, numbers: np.ndarray, nearest: np.ndarray) -> np.ndarray:
-        return self.colours_of_points[numbers].astype(np.float32)
+    def colors(self, numbers: np.ndarray, nearest: np.ndarray) -> np.ndarray:
+        return self.colors_of_points[numbers].astype(np.float32)
 
     def normals(self, numbers: np.ndarray, nearest: np.ndarray) -> np.ndarray:
         return self.point_normals[numbers]

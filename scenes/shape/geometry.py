@@ -50,7 +50,7 @@ class Cloud:
 
     points: np.ndarray
     normals: np.ndarray | None = None
-    colours: np.ndarray | None = None
+    colors: np.ndarray | None = None
     notes: list[str] = field(default_factory=list)
 
 

@@ -129,9 +129,9 @@ def _cloud(parts: list) -> Cloud:
             cloud.normals = np.stack(
                 [np.asarray(raw[name], np.float64).reshape(-1) for name in ("nx", "ny", "nz")], axis=-1
             )
-        colours = getattr(part, "colors", None)
-        if colours is not None and len(colours) == len(points):
-            cloud.colours = np.asarray(colours, np.float64)[:, :3] / 255
+        colors = getattr(part, "colors", None)
+        if colors is not None and len(colors) == len(points):
+            cloud.colors = np.asarray(colors, np.float64)[:, :3] / 255
     return cloud
 
 

@@ -30,10 +30,10 @@ SPACES = {
     "unsigned": ("unsigned_distance", "distance"),
     "occupancy": ("occupancy", "occupancy"),
 }
-COLOURS = ("red", "green", "blue")
+COLORS = ("red", "green", "blue")
 # The longest side of the bounding box in unit cubes: room around it for what is outside, and for samples near the surface.
 SIDE = 1 / 1.1
-FEWEST_SAMPLES, MOST_SAMPLES = 1 << 18, 1 << 22
+MIN_SAMPLES, MAX_SAMPLES = 1 << 18, 1 << 22
 # Samples a second of the time budget, so that drawing them takes about a tenth of it.
 SAMPLES_A_SECOND = 1 << 16
 # A distance to a cloud takes about so many times as long as one to a mesh.
@@ -81,7 +81,7 @@ class Shape(Signal):
         self.notes = (*clean.notes, *notes)
         space, first = SPACES[self.quantity]
         self.painted = self.surface.paint is not None
-        self.channels = Channels((first, *COLOURS) if self.painted else (first,), space)
+        self.channels = Channels((first, *COLORS) if self.painted else (first,), space)
         self._samples = samples
 
     @classmethod
@@ -112,8 +112,8 @@ class Shape(Signal):
             what = f"{len(mesh.vertices):,} vertices, {len(mesh.faces):,} faces, {'closed' if self.surface.closed else 'open'}"
         else:
             what = f"{len(self.surface.points):,} points"
-        colours = " and colours" if self.painted else ""
-        return f"{what}, {self.channels.space.replace('_', ' ')}{colours}"
+        colors = " and colours" if self.painted else ""
+        return f"{what}, {self.channels.space.replace('_', ' ')}{colors}"
 
     @property
     def preferred_loss(self) -> str:
@@ -127,7 +127,7 @@ class Shape(Signal):
         """Decides how many samples are drawn, from the budget, and records it; nothing where it was decided before."""
         if self._samples is None:
             wanted = SAMPLES_A_SECOND * seconds if seconds else batch * steps
-            samples = min(max(wanted, FEWEST_SAMPLES), MOST_SAMPLES)
+            samples = min(max(wanted, MIN_SAMPLES), MAX_SAMPLES)
             if isinstance(self.surface, CloudSurface):
                 samples /= CLOUD_COST
             self._samples = int(samples)
@@ -151,7 +151,7 @@ class Shape(Signal):
 
     @cached_property
     def _pool(self) -> tuple[np.ndarray, np.ndarray]:
-        count = self._samples or MOST_SAMPLES
+        count = self._samples or MAX_SAMPLES
         key = {
             "what": "shape samples",
             "version": VERSION,
@@ -178,7 +178,7 @@ class Shape(Signal):
         distance, faces, nearest = self.surface.distance(places, self.signed)
         first = distance < 0 if self.quantity == "occupancy" else distance
         values = first.astype(np.float32)[:, None]
-        return np.concatenate([values, self.surface.colours(faces, nearest)], axis=1) if self.painted else values
+        return np.concatenate([values, self.surface.colors(faces, nearest)], axis=1) if self.painted else values
 
     def surface_batch(self, step: int, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Places on the surface and their normals, `[n, 3]` float32 each, n <= count; as `batch`."""
@@ -188,7 +188,7 @@ class Shape(Signal):
 
     @cached_property
     def _surface_pool(self) -> tuple[np.ndarray, np.ndarray, StratifiedSampler]:
-        places, normals, _, _ = self.surface.sample(FEWEST_SAMPLES, generator(NORMALS))
+        places, normals, _, _ = self.surface.sample(MIN_SAMPLES, generator(NORMALS))
         return places.astype(np.float32), normals.astype(np.float32), StratifiedSampler(len(places))
 
     def volume_points(self, count: int) -> np.ndarray:
@@ -201,7 +201,7 @@ class Shape(Signal):
     def surface_points(self, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """Places on the surface, evenly by area, their normals, and their colours if there are any, `[count, 3]` each."""
         places, normals, faces, _ = self.surface.sample(count, generator(SURFACE))
-        return places, normals, self.surface.colours(faces, places) if self.painted else None
+        return places, normals, self.surface.colors(faces, places) if self.painted else None
 
     def preview(self, longest_side: int = 1024) -> np.ndarray:
         """The shape from the front and a little above, `[h, w, 3]` uint8."""

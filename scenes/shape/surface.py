@@ -120,7 +120,7 @@ class MeshSurface:
         corners = self.mesh.vertices[self.mesh.faces[faces]]
         return np.einsum("nk,nkc->nc", weights, corners), self.face_normals[faces], faces, weights
 
-    def colours(self, faces: np.ndarray, nearest: np.ndarray) -> np.ndarray:
+    def colors(self, faces: np.ndarray, nearest: np.ndarray) -> np.ndarray:
         """sRGB `[n, 3]` float32 at points on the surface `[n, 3]` in `faces` `[n]`."""
         return self.paint.at(faces, _barycentric(self.mesh.vertices[self.mesh.faces[faces]], nearest))
 

@@ -19,11 +19,11 @@ def shaded(surface, side: int) -> np.ndarray:
         hit = np.flatnonzero(faces >= 0)
         normals = surface.face_normals[faces[hit]]
         places = origin + t[hit, None] * directions[hit]
-        paint = surface.colours(faces[hit], places) if surface.paint is not None else PALE
+        paint = surface.colors(faces[hit], places) if surface.paint is not None else PALE
     else:
         hit, numbers = _dots(surface.points, origin, side)
         normals = surface.point_normals[numbers]
-        paint = surface.colours_of_points[numbers] if surface.paint is not None else PALE
+        paint = surface.colors_of_points[numbers] if surface.paint is not None else PALE
     facing = np.abs((normals * directions[hit]).sum(axis=1, keepdims=True))
     picture[hit] = paint * (0.25 + 0.75 * facing)
     return picture.reshape(side, side, 3)

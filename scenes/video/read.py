@@ -91,12 +91,12 @@ def _folder(folder: Path, collector: Collector, rate: float, part: tuple[float, 
 def _rgb(pixels: np.ndarray, premultiplied: bool) -> np.ndarray:
     """`[H, W, 3]` uint8: grey is spread, transparency lies on black, 16 bits are rounded."""
     largest = np.iinfo(pixels.dtype).max
-    colours = pixels[..., :-1] if pixels.shape[2] in (2, 4) else pixels
-    if colours is not pixels and not premultiplied and (pixels[..., -1] != largest).any():
-        colours = (colours * (pixels[..., -1:] / largest)).round().astype(pixels.dtype)
+    colors = pixels[..., :-1] if pixels.shape[2] in (2, 4) else pixels
+    if colors is not pixels and not premultiplied and (pixels[..., -1] != largest).any():
+        colors = (colors * (pixels[..., -1:] / largest)).round().astype(pixels.dtype)
     if largest != 255:
-        colours = (colours / 257.0).round().astype(np.uint8)
-    return np.repeat(colours, 3, axis=2) if colours.shape[2] == 1 else colours
+        colors = (colors / 257.0).round().astype(np.uint8)
+    return np.repeat(colors, 3, axis=2) if colors.shape[2] == 1 else colors
 
 
 def _gif(file: Path, collector: Collector, part: tuple[float, float] | None) -> Clip:

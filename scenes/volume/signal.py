@@ -14,7 +14,7 @@ from scenes.lattice import Lattice, source_of, withheld
 from scenes.volume.read import Voxels, read_volume
 
 # Files of more are taken for a mistake or a decompression bomb until the user says otherwise.
-MOST_VOXELS = 1 << 30
+MAX_VOXELS = 1 << 30
 SLAB_VOXELS = 1 << 22
 
 
@@ -69,12 +69,12 @@ class Volume(Lattice):
 
 def shade(values: np.ndarray) -> np.ndarray:
     """Fitted values `[..., C]` as `[..., 3]` uint8: three channels as colours, else the mean of the channels as grey."""
-    colours = values if values.shape[-1] == 3 else np.repeat(values.mean(axis=-1, keepdims=True), 3, axis=-1)
-    return (np.clip(colours, 0, 1) * 255 + 0.5).astype(np.uint8)
+    colors = values if values.shape[-1] == 3 else np.repeat(values.mean(axis=-1, keepdims=True), 3, axis=-1)
+    return (np.clip(colors, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
 def open_volume(
-    path: str | os.PathLike, *, held_out: float = 0.0, seed: int = 0, max_pixels: int = MOST_VOXELS
+    path: str | os.PathLike, *, held_out: float = 0.0, seed: int = 0, max_pixels: int = MAX_VOXELS
 ) -> Volume:
     """The volume in a file; see `scenes.volume.read` for the formats.
 
@@ -84,7 +84,7 @@ def open_volume(
     Raises BadInput with one line for whatever makes that impossible.
     """
     file = input_file(path)
-    options = {"held_out": held_out, "seed": seed, "max_pixels": max_pixels if max_pixels != MOST_VOXELS else None}
+    options = {"held_out": held_out, "seed": seed, "max_pixels": max_pixels if max_pixels != MAX_VOXELS else None}
     options = {name: value for name, value in options.items() if value}
     voxels = read_volume(path, file, max_pixels)
     return _assemble(voxels, source_of(path, file, options), held_out, seed)

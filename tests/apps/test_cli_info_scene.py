@@ -18,7 +18,12 @@ def small(monkeypatch, tmp_path):
 def test_a_scene(tmp_path, capsys):
     assert main(["info", "procedural:duck", "--plot", "--json"]) == 0
     report = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert (report["train"], report["test"], report["sizes"], report["lenses"]) == (40, 8, [[16, 16]], ["pinhole"])
+    assert (report["train"], report["test"], report["sizes"], report["all_intrinsics"]) == (
+        40,
+        8,
+        [[16, 16]],
+        ["pinhole"],
+    )
     assert report["box"]["bounded"] and report["distances"][0] > 3 and report["plot"] == "duck-cameras.png"
     assert (tmp_path / "duck-cameras.png").stat().st_size > 10_000
     assert main(["info", "procedural:duck", "--plot", "mine.png"]) == 0

@@ -182,7 +182,7 @@ def test_data_are_scored_where_the_teacher_was_not_fitted(tmp_path):
     student = distill_field(tmp_path / "teacher", "densegrid", steps=5, options=PLANES, out=tmp_path / "student")
     assert score_on_data(student.run, student.field, scene) == score(student.run, student.field, scene, other=False)
     objective = objective_for(scene, student.field, "l2")
-    objective.score_only_new(student.run)
+    objective.exclude_training_views(student.run)
     objective.evaluate(student.field)
     assert [view["name"] for view in objective.views] == [view.name for view in scene.test]
 

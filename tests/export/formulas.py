@@ -85,8 +85,8 @@ def composited(columns: dict[str, np.ndarray], camera, background: float = 1.0) 
     ).reshape(-1, 3, 3)
     covariance = (turn * scales[:, None, :] ** 2) @ turn.transpose(0, 2, 1)
     opacity = 1 / (1 + np.exp(-columns["opacity"].astype(np.float64)))
-    colours = np.clip(
-        _harmonic_colours(columns, (places - eye) / np.linalg.norm(places - eye, axis=1, keepdims=True)), 0, None
+    colors = np.clip(
+        _harmonic_colors(columns, (places - eye) / np.linalg.norm(places - eye, axis=1, keepdims=True)), 0, None
     )
     depth = seen[:, 2]
     jacobian = np.zeros((len(places), 2, 3))
@@ -121,12 +121,12 @@ def composited(columns: dict[str, np.ndarray], camera, background: float = 1.0) 
         before -= np.repeat(before[begins], np.diff(begins, append=len(pixel)))
         weight = through[pixel] * np.exp(before) * alpha
         for channel in range(3):
-            picture[:, channel] += np.bincount(pixel, weight * colours[n, channel], height * width)
+            picture[:, channel] += np.bincount(pixel, weight * colors[n, channel], height * width)
         through *= np.exp(np.bincount(pixel, lost, height * width))
     return (picture + through[:, None] * background).reshape(height, width, 3)
 
 
-def _harmonic_colours(columns, towards) -> np.ndarray:
+def _harmonic_colors(columns, towards) -> np.ndarray:
     """0.5 + the sum over the real spherical harmonics, here from scipy's associated Legendre functions."""
     from scipy.special import sph_harm_y
 

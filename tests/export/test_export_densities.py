@@ -36,7 +36,7 @@ def test_a_level_and_what_reaches_the_border_is_cut_flat(tmp_path):
         export(Source(None, Blob(), "volume"), tmp_path / "b.stl", Request(resolution=40, level=950.0))
 
 
-def test_a_radiance_field_becomes_a_mesh_in_the_colours_that_do_not_depend_on_the_eye(tmp_path):
+def test_a_radiance_field_becomes_a_mesh_in_the_colors_that_do_not_depend_on_the_eye(tmp_path):
     field = Beads()
     report = export(Source(None, field, "radiance"), tmp_path / "a.ply", Request(resolution=96, level=300.0))
     mesh = trimesh.load_mesh(tmp_path / "a.ply")
@@ -121,7 +121,7 @@ class Still(RadianceField):
             [self.duck.distance(points + step) - self.duck.distance(points - step) for step in steps], axis=1
         )
         normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
-        return torch.from_numpy(self.duck.colour(points, normals, directions.numpy(), np.ones(len(points), np.float32)))
+        return torch.from_numpy(self.duck.color(points, normals, directions.numpy(), np.ones(len(points), np.float32)))
 
 
 @pytest.mark.slow

@@ -129,7 +129,7 @@ class Fog(RadianceField):
 
 
 @pytest.mark.parametrize("ending", ["onnx", "pt2"])
-def test_radiance_has_density_and_colour(tmp_path, ending):
+def test_radiance_has_density_and_color(tmp_path, ending):
     import onnxruntime
 
     torch.manual_seed(0)
@@ -149,7 +149,7 @@ def test_radiance_has_density_and_colour(tmp_path, ending):
 @pytest.mark.parametrize(
     ("method", "moving"), [("hashgrid", True), ("cam", True), ("cam", False), ("densegrid", False), ("rbf", False)]
 )
-def test_scenes_that_move_density_that_is_seen_from_somewhere_and_colours_of_harmonics(tmp_path, method, moving):
+def test_scenes_that_move_density_that_is_seen_from_somewhere_and_colors_of_harmonics(tmp_path, method, moving):
     import onnxruntime
 
     scene = scenes.load(

@@ -53,10 +53,10 @@ def test_a_glb_is_what_the_standard_says(run, tmp_path, capsys):
     assert np.allclose(np.linalg.norm(normals, axis=1), 1, atol=1e-5)
     assert ((places - [5, 0, 0]) / 2 * normals).sum(axis=1).mean() > 0.98
     assert file.accessors[primitive.attributes.POSITION].min == places.min(axis=0).tolist()
-    colours = read(primitive.attributes.COLOR_0, np.uint16, 4) / 65535
-    shown = np.where(colours <= 0.0031308, colours * 12.92, 1.055 * colours ** (1 / 2.4) - 0.055)[:, :3]
+    colors = read(primitive.attributes.COLOR_0, np.uint16, 4) / 65535
+    shown = np.where(colors <= 0.0031308, colors * 12.92, 1.055 * colors ** (1 / 2.4) - 0.055)[:, :3]
     assert np.abs(shown - ((places - [5, 0, 0]) * 50 + 128) / 255).mean() < 0.03
-    assert (colours[:, 3] == 1).all()
+    assert (colors[:, 3] == 1).all()
     assert file.materials[0].doubleSided and file.materials[0].pbrMetallicRoughness.metallicFactor == 0
 
 

@@ -64,10 +64,11 @@ def test_gaussians_look_like_a_fitted_scene(duck, tmp_path, capsys):
     raw = trimesh.load(tmp_path / "a.ply").metadata["_ply_raw"]["vertex"]["data"]
     columns = {name: raw[name].reshape(-1) for name in raw.dtype.names}
     cameras = read_cameras(duck / "cameras.json")
-    for camera in around(cameras, 5, cameras[0].lens)[:2]:
-        lens = camera.lens
+    for camera in around(cameras, 5, cameras[0].intrinsics)[:2]:
+        intrinsics = camera.intrinsics
         found = composited(
-            columns, SimpleNamespace(pose=camera.pose, width=lens.width, height=lens.height, focal=lens.fl_x)
+            columns,
+            SimpleNamespace(pose=camera.pose, width=intrinsics.width, height=intrinsics.height, focal=intrinsics.fl_x),
         )
         quality = -10 * np.log10(((found - own(duck, camera).color.numpy()) ** 2).mean())
         print(f"{quality:.2f} dB")
@@ -81,7 +82,7 @@ def test_posed_pictures_are_a_scene_again(duck, tmp_path, capsys):
     scene, cameras = open_posed(tmp_path / "views"), read_cameras(duck / "cameras.json")
     assert [len(scene.of(split)) for split in ("train", "test")] == [40, 8]
     view = scene.of("test")[3]
-    assert np.allclose(view.pose, cameras[3].pose) and view.lens == cameras[3].lens
+    assert np.allclose(view.pose, cameras[3].pose) and view.intrinsics == cameras[3].intrinsics
     seen, pixels = own(duck, cameras[3]), view.read().astype(float) / 255
     assert pixels.shape == (SIDE, SIDE, 4)
     assert np.abs(pixels[..., 3] - seen.opacity.numpy()).max() < 0.01
@@ -129,8 +130,8 @@ def test_films_once_around(duck, tmp_path, capsys):
     cameras = read_cameras(duck / "cameras.json")
     from scenes.posed.cameras import resized
 
-    first = around(cameras, 6, cameras[0].lens)[2]
-    wanted = own(duck, PathCamera(first.pose, resized(first.lens, 24, 24))).color.numpy()
+    first = around(cameras, 6, cameras[0].intrinsics)[2]
+    wanted = own(duck, PathCamera(first.pose, resized(first.intrinsics, 24, 24))).color.numpy()
     assert np.abs(frames[2] / 255 - wanted).mean() < 0.05
 
 
@@ -157,15 +158,15 @@ def test_densities_on_a_lattice(duck, tmp_path, capsys):
         assert np.asarray(cut).max() > 60 and np.asarray(cut)[0, 0] == 0
 
 
-def test_coloured_points_of_a_scene(duck, tmp_path, capsys):
+def test_colored_points_of_a_scene(duck, tmp_path, capsys):
     report = exported(
         duck, tmp_path / "a.ply", capsys, "--as", "points", "--points", "2000", "--resolution", "48", "--level", "20"
     )
     cloud = trimesh.load(tmp_path / "a.ply")
     assert len(cloud.vertices) == report["points"] == 2000
-    colours = np.asarray(cloud.colors)[:, :3].astype(float) / 255
-    yellow = (colours[:, 0] > colours[:, 2] + 0.25) & (colours[:, 1] > colours[:, 2] + 0.15)
-    assert yellow.mean() > 0.05 and colours.std() > 0.1
+    colors = np.asarray(cloud.colors)[:, :3].astype(float) / 255
+    yellow = (colors[:, 0] > colors[:, 2] + 0.25) & (colors[:, 1] > colors[:, 2] + 0.15)
+    assert yellow.mean() > 0.05 and colors.std() > 0.1
 
 
 @pytest.mark.parametrize("ending", ["onnx", pytest.param("pt2", marks=pytest.mark.slow)])

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from scenes.posed.rays import rays_of
-from scenes.posed.view import Lens, View
+from scenes.posed.view import Intrinsics, View
 
 RADIUS, DISTANCE, FOCAL_SHARE = 1.0, 4.0, 1.1
 
@@ -26,7 +26,7 @@ def pose(azimuth: float, elevation: float) -> np.ndarray:
 def picture(seen_from: np.ndarray, side: int, time: float = 0.0) -> np.ndarray:
     """`[side, side, 4]` uint8: the ball at x = 0.4 (time - 0.5), alpha 0 where it is not."""
     view = View(
-        "", None, seen_from, Lens(side, side, FOCAL_SHARE * side, FOCAL_SHARE * side, side / 2, side / 2), "train"
+        "", None, seen_from, Intrinsics(side, side, FOCAL_SHARE * side, FOCAL_SHARE * side, side / 2, side / 2), "train"
     )
     y, x = np.mgrid[0:side, 0:side]
     origins, directions = rays_of(view, x.reshape(-1) + 0.5, y.reshape(-1) + 0.5)

@@ -18,7 +18,7 @@ def scene(tmp_path_factory):
     return scenes.load(write_scene(tmp_path_factory.mktemp("ball") / "scene"))
 
 
-def test_where_a_field_has_density_and_colour_that_changes_kernels_are_wanted():
+def test_where_a_field_has_density_and_color_that_changes_kernels_are_wanted():
     def trunk(coords):
         inside = (coords - 0.5).norm(dim=-1) < 0.3
         return torch.stack([torch.where(inside, 6.0, -9.0), (coords[:, 0] > 0.5).float(), coords[:, 1] * 0.0], dim=-1)

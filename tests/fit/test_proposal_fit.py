@@ -59,12 +59,12 @@ def test_it_learns_the_sky_and_the_ball(scene):
 
 
 def test_numbers_are_counted(scene):
-    from fields.methods.radiance import stored_parameters
+    from fields.methods.radiance import count_parameters
 
     trainer, _ = prepare(scene, "hashgrid", steps=2, options=OPTIONS)
-    assert stored_parameters(trainer.method, trainer.field.domain, scene.channels) == trainer.field.stored_numbers
+    assert count_parameters(trainer.method, trainer.field.domain, scene.channels) == trainer.field.num_parameters
     plain, _ = prepare(scene, "hashgrid", steps=2, options=OPTIONS | {"sampling": "cells"})
-    assert plain.field.stored_numbers < trainer.field.stored_numbers
+    assert plain.field.num_parameters < trainer.field.num_parameters
 
 
 def test_resumed_is_bit_identical(scene, tmp_path):
@@ -133,7 +133,7 @@ def test_clearing_takes_proposed_samples_too(scene):
     cell = field.side / field.cells * 2 ** (field.levels - 1)
     for view in scene.training[:2]:
         x, y, depth = pixels_of(view, lower + points[inside] * field.side)
-        slack = view.lens.fl_x * cell / np.maximum(depth, cell)
-        assert ((x > -slack) & (x < view.lens.width + slack) & (y > -slack) & (y < view.lens.height + slack))[
-            depth > 2 * cell
-        ].all()
+        slack = view.intrinsics.fl_x * cell / np.maximum(depth, cell)
+        assert (
+            (x > -slack) & (x < view.intrinsics.width + slack) & (y > -slack) & (y < view.intrinsics.height + slack)
+        )[depth > 2 * cell].all()

@@ -8,7 +8,7 @@ from posed_scene import SMALL, SMALL_GRID, resumed, write_moving, write_scene
 import scenes
 from fields.encoders.directions import harmonics
 from fields.fit.fit import fit_field, prepare
-from fields.methods.radiance import stored_parameters
+from fields.methods.radiance import count_parameters
 from fields.methods.registry import make_method
 from fields.runs.run import Run, load_field
 from scenes.errors import BadInput
@@ -96,7 +96,7 @@ def test_methods(scene, method):
     fit = fit_field(
         scene, method, steps=12 if method not in ("hashgrid", "densegrid") else 120, options=METHODS[method]
     )
-    assert fit.field.stored_numbers == stored_parameters(fit.method, scene.domain, scene.channels)
+    assert fit.field.num_parameters == count_parameters(fit.method, scene.domain, scene.channels)
     assert fit.metrics["psnr"] > (16 if method in ("hashgrid", "densegrid") else 6) and set(fit.metrics) == {
         "psnr",
         "ssim",
@@ -104,13 +104,13 @@ def test_methods(scene, method):
 
 
 @pytest.mark.parametrize(("method", "channels"), [("densegrid", 28), ("rbf", 49), ("tensorf", 13)])
-def test_colours_of_harmonics_have_no_network(scene, method, channels, tmp_path):
+def test_colors_of_harmonics_have_no_network(scene, method, channels, tmp_path):
     fit = fit_field(scene, method, steps=2, options=HARMONICS[method], out=tmp_path / "run")
     assert fit.field.head is None and fit.method.ray_features == channels == len(fit.field.trunk.channels)
     assert (
         fit.run.header["parameters"]
-        == fit.field.stored_numbers
-        == stored_parameters(fit.method, scene.domain, scene.channels)
+        == fit.field.num_parameters
+        == count_parameters(fit.method, scene.domain, scene.channels)
     )
     coords, towards = torch.rand(20, 3), torch.nn.functional.normalize(torch.randn(20, 3), dim=-1)
     again = load_field(tmp_path / "run")
@@ -125,7 +125,7 @@ def test_colours_of_harmonics_have_no_network(scene, method, channels, tmp_path)
 
 def test_a_grid_without_a_network_learns_a_scene_and_holds_nothing_else(scene):
     fit = fit_field(scene, "densegrid", steps=60, options=HARMONICS["densegrid"] | {"table_rate": 0.2})
-    assert fit.field.trunk.stored_numbers == 28 * 12**3
+    assert fit.field.trunk.num_parameters == 28 * 12**3
     assert fit.metrics["psnr"] > 12
     # A node's numbers are the values there: the node (3, 5, 7) of 12.
     node = torch.tensor([[3, 5, 7]]) / 11
@@ -134,7 +134,7 @@ def test_a_grid_without_a_network_learns_a_scene_and_holds_nothing_else(scene):
 
 def test_the_plain_sum_of_vms_products_is_one_of_its_linear_maps(scene):
     field = prepare(scene, "tensorf", steps=1, options=METHODS["tensorf"] | {"head": "linear"})[0].field.trunk
-    assert field.stored_numbers == field.grid.table.numel() + 3 * 4 * 16  # PVD's map of products, no bias
+    assert field.num_parameters == field.grid.table.numel() + 3 * 4 * 16  # PVD's map of products, no bias
     with torch.no_grad():
         field.network.weight[0] = 1.0
     coords = torch.rand(20, 3)
@@ -157,10 +157,10 @@ def test_what_cannot_be_radiance(scene):
 
 def test_sizes(scene):
     trainer, _ = prepare(scene, "hashgrid", steps=1, parameters=60_000, options=SMALL)
-    assert abs(trainer.field.stored_numbers / 60_000 - 1) < 0.03
+    assert abs(trainer.field.num_parameters / 60_000 - 1) < 0.03
     for method, options in HARMONICS.items():
         trainer, _ = prepare(scene, method, steps=1, parameters=60_000, options=options)
-        assert abs(trainer.field.stored_numbers / 60_000 - 1) < 0.03
+        assert abs(trainer.field.num_parameters / 60_000 - 1) < 0.03
     with pytest.raises(BadInput, match="hold .* already"):
         prepare(scene, "hashgrid", steps=1, parameters=1000)
 
@@ -192,7 +192,7 @@ def test_number_of_samples_stays_about_the_same(scene):
     trainer.objective._adapt = lambda reached, looked: (counts.append(reached), adapt(reached, looked))
     trainer.run()
     assert all(0.6 * 4096 < count < 1.6 * 4096 for count in counts[5:])
-    assert trainer.objective.unsteady  # (those are of more rays as space empties)
+    assert trainer.objective.step_cost_varies  # (those are of more rays as space empties)
 
 
 @pytest.mark.parametrize(
@@ -270,7 +270,7 @@ def test_any_method_takes_a_moving_scene(tmp_path, method, motion):
     header = fit.run.header
     assert header["options"]["motion"] == ("axis" if motion == "auto" and method in ("kplanes", "cam") else "deform")
     assert (
-        header["parameters"] == fit.field.stored_numbers == stored_parameters(fit.method, scene.domain, scene.channels)
+        header["parameters"] == fit.field.num_parameters == count_parameters(fit.method, scene.domain, scene.channels)
     )
     again = Run.open(tmp_path / "run").load_field()
     coords, times = torch.rand(50, 3), torch.rand(50)
@@ -317,7 +317,7 @@ def test_eight_bits(scene, tmp_path):
     fit = fit_field(scene, "hashgrid", steps=60, options=SMALL_GRID, bits=8, out=tmp_path / "run")
     assert (
         fit.metrics["psnr"] > 13.5
-        and (tmp_path / "run" / "field.safetensors").stat().st_size < 1.2 * fit.field.stored_numbers + 8 * 512 + 4000
+        and (tmp_path / "run" / "field.safetensors").stat().st_size < 1.2 * fit.field.num_parameters + 8 * 512 + 4000
     )
 
 

@@ -137,7 +137,7 @@ def test_a_quick_fit(quantity: str):
     assert fit.metrics["f_score"] > 0.5, fit.metrics
 
 
-def test_colours_are_fitted_along_and_do_not_spoil_the_shape(tmp_path):
+def test_colors_are_fitted_along_and_do_not_spoil_the_shape(tmp_path):
     shape = painted_ball()
     fit = fields.fit_field(shape, steps=120, options=OPTIONS, out=tmp_path / "run")
     assert (tmp_path / "run" / "preview.png").is_file()

@@ -77,9 +77,9 @@ def test_what_is_left_out_does_not_count_towards_the_rate(image):
     assert totals[True] > 1.5 * totals[False]
 
 
-@pytest.mark.parametrize("unsteady", [True, False])
-def test_steps_that_change_their_cost_are_planned_again_half_way(image, monkeypatch, unsteady):
-    monkeypatch.setattr("fields.fit.objectives.base.Objective.unsteady", unsteady)
+@pytest.mark.parametrize("step_cost_varies", [True, False])
+def test_steps_that_change_their_cost_are_planned_again_half_way(image, monkeypatch, step_cost_varies):
+    monkeypatch.setattr("fields.fit.objectives.base.Objective.step_cost_varies", step_cost_varies)
     trainer, _ = prepare(image, "hashgrid", seconds=100, options=OPTIONS)
     monkeypatch.setattr(trainer.objective, "evaluation_seconds", lambda field: 0.0)
     clock, plans = [0.0], []
@@ -92,9 +92,9 @@ def test_steps_that_change_their_cost_are_planned_again_half_way(image, monkeypa
     trainer.callbacks = [tick]
     trainer.run()
     first, last = next(plan for plan in plans if plan), trainer.total
-    assert len({plan for plan in plans if plan}) == 1 + unsteady
-    assert clock[0] == pytest.approx(97.5 if unsteady else 182, rel=0.02)
-    assert last < 0.7 * first if unsteady else last == first
+    assert len({plan for plan in plans if plan}) == 1 + step_cost_varies
+    assert clock[0] == pytest.approx(97.5 if step_cost_varies else 182, rel=0.02)
+    assert last < 0.7 * first if step_cost_varies else last == first
 
 
 def test_stop_then_resume_gives_the_bits_of_the_uninterrupted_run(image, tmp_path):

@@ -153,10 +153,10 @@ def test_shapes_want_kernels_on_their_surface():
     assert distance.median() < 0.02
 
 
-def test_radiance_wants_kernels_where_there_is_something_coloured():
-    density, colour = torch.zeros(8, 8, 8), torch.rand(3, 8, 8, 8, generator=seeded())
+def test_radiance_wants_kernels_where_there_is_something_colored():
+    density, color = torch.zeros(8, 8, 8), torch.rand(3, 8, 8, 8, generator=seeded())
     density[2:5] = 5.0
-    weights = radiance_weights(density, colour)
+    weights = radiance_weights(density, color)
     assert (weights[density == 0] == 0).all() and (weights[3] > 0).all()
 
 

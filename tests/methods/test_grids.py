@@ -92,7 +92,7 @@ def test_native_and_torch_build_the_same_field(name):
 def test_triplane_is_the_papers():
     """62,657 numbers an object; planes N(0, 0.001), nodes at the ends, decoder 79 -> 64 -> 64 -> 64 -> 1 of sines of 30."""
     method, field, _ = built("triplane", None, None, None, channels=ONE)
-    assert field.stored_numbers == method.parameters(3, 1) == 62_657
+    assert field.num_parameters == method.parameters(3, 1) == 62_657
     assert [tuple(grid.shape) for grid in field.grid.grids] == [(32, 32, 16)] * 3
     assert field.grid.table.std().item() == pytest.approx(1e-3, rel=0.02)
     assert [tuple(layer.weight.shape) for layer in field.network.hidden] == [(64, 79), (64, 64), (64, 64)]
@@ -172,7 +172,7 @@ def test_regularisers_reach_the_fit_and_not_the_loss(key):
 
 def test_levels_open_from_coarse_to_fine():
     method, field, signal = built("densegrid", 16, 16, 16, coarse_to_fine="0.5")
-    assert field.stored_numbers == method.parameters(3, 2)
+    assert field.num_parameters == method.parameters(3, 2)
     coords = torch.rand(30, 3)
     opened = []
     for step in range(101):

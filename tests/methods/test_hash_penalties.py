@@ -36,7 +36,7 @@ def test_levels_open_from_coarse_to_fine_and_all_are_open_in_the_end(image, tmp_
     fit = fit_field(image, "hashgrid", steps=150, options=SMALL | {"coarse_to_fine": 0.5}, out=tmp_path / "run")
     assert (
         fit.metrics["psnr"] > 20
-        and fit.field.stored_numbers == fit.method.parameters(2, 3) == built(image).stored_numbers + 6
+        and fit.field.num_parameters == fit.method.parameters(2, 3) == built(image).num_parameters + 6
     )
     again = load_field(tmp_path / "run")
     with torch.no_grad():

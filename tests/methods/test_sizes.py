@@ -38,7 +38,7 @@ def usual_shape(name):
 def test_count_before_building_is_the_count_after(name, dimensions):
     method = prepared(name, (40, 30, 20, 10)[:dimensions])
     field = method.build(Measured(*(40, 30, 20, 10)[:dimensions]).domain, RGB, seed=0)
-    assert method.parameters(dimensions, 3) == field.stored_numbers
+    assert method.parameters(dimensions, 3) == field.num_parameters
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -96,7 +96,7 @@ def test_values_out_of_range_are_refused(key, value):
 def test_every_head_is_counted_and_built(name, head):
     method = prepared(name, (20, 30, 24), head=head)
     field = method.build(Measured(20, 30, 24).domain, RGB, seed=0)
-    assert method.parameters(3, 3) == field.stored_numbers
+    assert method.parameters(3, 3) == field.num_parameters
 
 
 @pytest.mark.parametrize("head", ["mlp", "kan-spline", "hourglass", "quadratic"])

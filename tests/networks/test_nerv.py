@@ -54,7 +54,7 @@ def test_the_count_is_that_of_the_field_and_frames_have_the_clips_size(name, opt
     clip = Video.from_array(np.zeros((5, size[1], size[0], 3), np.uint8) + 7)
     method = make_method(name, options).prepare(clip)
     field = method.build(clip.domain, clip.channels, seed=1)
-    assert field.stored_numbers == method.parameters(3, 3)
+    assert field.num_parameters == method.parameters(3, 3)
     frames = field.frames(torch.tensor([0.1, 0.9]))
     assert frames.shape == (2, 3, size[1], size[0])
     assert frames.min() >= 0 and frames.max() <= 1

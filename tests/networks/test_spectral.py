@@ -69,7 +69,7 @@ def test_looking_on_the_transport_does_not_touch_the_state():
 
 def test_the_transport_is_stored_but_not_counted():
     made = field()
-    assert made.stored_numbers == field(transport="off").stored_numbers
+    assert made.num_parameters == field(transport="off").num_parameters
     assert any(name.startswith("transport.") for name in made.state_dict())
 
 
@@ -123,7 +123,7 @@ def test_a_finer_picture_gets_faster_waves(astronaut):
 def test_every_variant_is_counted_begins_as_the_plain_one_and_learns_all_its_numbers(options, dimensions):
     method = make_method("nstr", SMALL | options)
     made = field(dimensions, **options)
-    assert made.stored_numbers == method.parameters(dimensions, 1)
+    assert made.num_parameters == method.parameters(dimensions, 1)
     x = coords(200, dimensions)
     if options.get("interpolation") != "smoothstep":
         torch.testing.assert_close(made(x), field(dimensions, transport="off")(x), rtol=1e-4, atol=1e-4)

@@ -43,14 +43,14 @@ def test_what_is_still_seen_is_not_used_again():
 
 
 def test_blocks_fit_and_are_bounded(monkeypatch):
-    monkeypatch.setattr(memory, "MOST_KEPT", 3 * memory.LARGE)
+    monkeypatch.setattr(memory, "MAX_KEPT", 3 * memory.LARGE)
     small, large = memory.empty(SHAPE, torch.float32), memory.empty((2 * SHAPE[0], 8), torch.float32)
     del large
     other = memory.empty(SHAPE, torch.float32)  # not the large block: a quarter more at most
     assert len(memory._free) == 1
     del small, other
     gc.collect()
-    assert sum(map(len, memory._free)) <= memory.MOST_KEPT and len(memory._free) == 2
+    assert sum(map(len, memory._free)) <= memory.MAX_KEPT and len(memory._free) == 2
 
 
 def test_small_results_are_left_to_torch():

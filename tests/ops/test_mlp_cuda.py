@@ -150,7 +150,7 @@ def test_structures_are_those_of_the_headers(header, structure):
             pointer, declared = "*" if "*" in kind + declared else "", declared.replace("*", "").strip()
             found = re.fullmatch(r"(\w+)(?:\[(MOST_MATRICES)( \+ 1)?\])?", declared)
             base = c_type(kind.replace("*", "").strip() + pointer, TYPES)
-            count = (operation.MOST_MATRICES + bool(found[3])) if found[2] else 0
+            count = (operation.MAX_MATRICES + bool(found[3])) if found[2] else 0
             fields.append((found[1], base * count if count else base))
     assert fields == list(structure._fields_)
 

@@ -23,7 +23,7 @@ def seen(tmp_path_factory):
 
     def look(density):
         field.density = lambda coords, time=None: (density(coords), field.feature(coords))
-        return RadianceOutput(field, None).see(PathCamera(pose(0, 89.9), scene.test[0].lens), None, True)[1][
+        return RadianceOutput(field, None).see(PathCamera(pose(0, 89.9), scene.test[0].intrinsics), None, True)[1][
             11:13, 11:13
         ]
 

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from fields.render.floaters import blocked, cell_centres, cropped, seen, without_specks
+from fields.render.floaters import blocked, cell_centres, cropped, seen, remove_small_components
 from scenes.posed.path import looking_at
-from scenes.posed.view import Lens, View
+from scenes.posed.view import Intrinsics, View
 
 LOWER, UPPER, N = (-1.0, -2.0, -1.0), (1.0, 2.0, 3.0), 32
-LENS = Lens(40, 30, 60.0, 60.0, 20.0, 15.0)
+LENS = Intrinsics(40, 30, 60.0, 60.0, 20.0, 15.0)
 
 
 def test_cells_are_where_the_grid_has_them():
@@ -46,13 +46,13 @@ def test_specks_go_and_the_scene_stays():
     cells[0, 20, 20, 20] = True  # touches at a corner
     cells[0, 28:30, 3, 3] = True  # a speck
     cells[0, 0, 0, 0] = True  # another, at the rim
-    kept = without_specks(cells)
+    kept = remove_small_components(cells)
     assert kept.sum() == 12**3 + 1 and kept[0, 20, 20, 20]
-    assert (without_specks(cells, 0.0) == cells).all()
-    assert not without_specks(np.zeros_like(cells)).any()
+    assert (remove_small_components(cells, 0.0) == cells).all()
+    assert not remove_small_components(np.zeros_like(cells)).any()
     # In a scene of several levels what is at the rim goes on outside.
     two = np.concatenate([cells, cells])
-    assert without_specks(two)[0, 0, 0, 0] and not without_specks(two)[0, 28, 3, 3]
+    assert remove_small_components(two)[0, 0, 0, 0] and not remove_small_components(two)[0, 28, 3, 3]
 
 
 def test_what_no_camera_had_in_its_picture_goes():
@@ -89,6 +89,6 @@ def test_cameras_in_matter():
 
 def test_what_are_no_cells():
     with pytest.raises(ValueError, match="cells are"):
-        without_specks(np.zeros((4, 4, 4), bool))
+        remove_small_components(np.zeros((4, 4, 4), bool))
     with pytest.raises(ValueError, match="share between"):
-        without_specks(np.zeros((1, 4, 4, 4), bool), 2.0)
+        remove_small_components(np.zeros((1, 4, 4, 4), bool), 2.0)

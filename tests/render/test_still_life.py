@@ -56,8 +56,8 @@ def test_views_by_name(small):
 
 def test_photographs_show_what_the_formula_says(small):
     """Along the rays of opaque pixels there is inside, along those of transparent ones there is none."""
-    name, split, pose, lens = cameras()[7]
-    view = View(name, None, pose, lens, split)
+    name, split, pose, intrinsics = cameras()[7]
+    view = View(name, None, pose, intrinsics, split)
     alpha = photographs(DUCK, [view])[0][..., 3].reshape(-1)
     y, x = np.mgrid[0:24, 0:24].reshape(2, -1) + 0.5
     origins, directions = rays_of(view, x, y)
@@ -70,14 +70,14 @@ def test_photographs_show_what_the_formula_says(small):
 
 
 def test_photographs_do_not_depend_on_their_company(small):
-    views = [View(name, None, pose, lens, split) for name, split, pose, lens in cameras()[3:6]]
+    views = [View(name, None, pose, intrinsics, split) for name, split, pose, intrinsics in cameras()[3:6]]
     assert np.array_equal(photographs(DUCK, views)[1], photographs(DUCK, views[1:2])[0])
 
 
 def test_highlights_move_with_the_eye():
     point, normal = np.float32([[0.28, -0.1, 1.03]]), np.float32([[0.0, -0.4, 0.916]])
-    colours = [
-        DUCK.colour(point, normal, direction / np.linalg.norm(direction), np.ones(1, np.float32))
+    colors = [
+        DUCK.color(point, normal, direction / np.linalg.norm(direction), np.ones(1, np.float32))
         for direction in np.float32([[[0.45, 0.1, -1]], [[-0.6, 0.2, -0.5]]])
     ]
-    assert np.abs(colours[0] - colours[1]).max() > 0.05
+    assert np.abs(colors[0] - colors[1]).max() > 0.05

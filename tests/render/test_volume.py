@@ -93,7 +93,7 @@ def test_backgrounds_and_gradients(grid):
     assert len(found.weights) == len(found.samples) > 0
 
 
-def test_gradients_are_those_of_colouring_everything(grid):
+def test_gradients_are_those_of_coloring_everything(grid):
     """Colour is asked for only where there is weight: the gradient of the density must not notice."""
     origins, directions = (x[400:700].double() for x in CAMERA.rays())
     field = Fog(60.0).double()

@@ -11,7 +11,7 @@ import numpy as np
 # Adam7: (first row, row step, first column, column step) of each pass.
 ADAM7 = [(0, 8, 0, 8), (0, 8, 4, 8), (4, 8, 0, 4), (0, 4, 2, 4), (2, 4, 0, 2), (0, 2, 1, 2), (1, 2, 0, 1)]
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
+COLOR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:
@@ -24,7 +24,7 @@ def png(pixels: np.ndarray, interlaced: bool = False, extra: bytes = b"") -> byt
     wide = pixels.astype(pixels.dtype.newbyteorder(">"))
     parts = [wide[y::dy, x::dx] for y, dy, x, dx in ADAM7] if interlaced else [wide]
     rows = b"".join(b"\0" + row.tobytes() for part in parts if part.size for row in part)
-    header = struct.pack(">IIBBBBB", width, height, 8 * pixels.dtype.itemsize, COLOUR_TYPES[channels], 0, 0, interlaced)
+    header = struct.pack(">IIBBBBB", width, height, 8 * pixels.dtype.itemsize, COLOR_TYPES[channels], 0, 0, interlaced)
     return SIGNATURE + chunk(b"IHDR", header) + extra + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 

@@ -6,10 +6,10 @@ import pytest
 from scenes.posed.box import SceneBox, border, focus, plain_background, scene_box, standing_within
 from scenes.posed.path import looking_at
 from scenes.posed.rays import pixels_of, rays_of
-from scenes.posed.view import Lens, PosedViews, View
+from scenes.posed.view import Intrinsics, PosedViews, View
 
 SIDE = 60
-LENS = Lens(SIDE, SIDE, 70.0, 70.0, SIDE / 2, SIDE / 2)
+LENS = Intrinsics(SIDE, SIDE, 70.0, 70.0, SIDE / 2, SIDE / 2)
 
 
 def ring(count=24, radius=4.0, target=(0.3, -0.2, 0.1), **more):
@@ -91,17 +91,17 @@ def test_plain_backgrounds():
 
 
 @pytest.mark.parametrize(
-    "lens",
+    "intrinsics",
     [
         LENS,
-        Lens(SIDE, 40, 70.0, 68.0, 29.0, 21.0, "opencv", (0.05, -0.02, 0.003, -0.002)),
-        Lens(SIDE, 40, 30.0, 31.0, 29.0, 21.0, "fisheye", (0.03, -0.01, 0.002, -0.001)),
+        Intrinsics(SIDE, 40, 70.0, 68.0, 29.0, 21.0, "opencv", (0.05, -0.02, 0.003, -0.002)),
+        Intrinsics(SIDE, 40, 30.0, 31.0, 29.0, 21.0, "fisheye", (0.03, -0.01, 0.002, -0.001)),
     ],
 )
-def test_pixels_are_where_rays_go(lens):
-    view = View("v", None, looking_at((3.0, 1.0, 2.0), (0.2, 0.1, 0.0)), lens, "train")
+def test_pixels_are_where_rays_go(intrinsics):
+    view = View("v", None, looking_at((3.0, 1.0, 2.0), (0.2, 0.1, 0.0)), intrinsics, "train")
     random = np.random.default_rng(0)
-    x, y = random.uniform(0, lens.width, 300), random.uniform(0, lens.height, 300)
+    x, y = random.uniform(0, intrinsics.width, 300), random.uniform(0, intrinsics.height, 300)
     origins, directions = rays_of(view, x, y)
     along = random.uniform(0.5, 9.0, 300)
     found_x, found_y, depth = pixels_of(view, origins + along[:, None] * directions)

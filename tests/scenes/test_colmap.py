@@ -80,7 +80,7 @@ def test_text(scene):
     assert [view.split for view in found.views] == ["test"] + ["train"] * 7 + ["test"]
     for view, pose in zip(found.views, poses()):
         np.testing.assert_allclose(view.pose, pose, atol=1e-9)
-    first, second = found.views[0].lens, found.views[1].lens
+    first, second = found.views[0].intrinsics, found.views[1].intrinsics
     assert (first.model, first.distortion, first.fl_x, first.fl_y) == ("opencv", (0.05, -0.01, 0.002, 0.001), 20, 21)
     assert (second.model, second.fl_x, second.fl_y, second.cx) == ("pinhole", 22, 22, 11.5)
     np.testing.assert_allclose(found.points, POINTS[np.arange(40) % 3 > 0])
@@ -100,8 +100,15 @@ def test_smaller_pictures_and_masks(scene):
     Image.new("L", (12, 8)).save(folder / "masks" / "photo_2.png.png")
     Image.new("L", (12, 8)).save(folder / "masks" / "photo_3.png")
     found = open_colmap(folder)
-    lens = found.views[0].lens
-    assert (lens.width, lens.height, lens.fl_x, lens.fl_y, lens.cx, lens.distortion[0]) == (12, 8, 10, 10.5, 6, 0.05)
+    intrinsics = found.views[0].intrinsics
+    assert (
+        intrinsics.width,
+        intrinsics.height,
+        intrinsics.fl_x,
+        intrinsics.fl_y,
+        intrinsics.cx,
+        intrinsics.distortion[0],
+    ) == (12, 8, 10, 10.5, 6, 0.05)
     assert [view.mask is not None for view in found.views] == [False, False, True, True] + [False] * 5
 
 
@@ -118,7 +125,7 @@ def test_binary_and_text_are_what_the_library_reads(scene, tmp_path):
     assert len(ours.points) == len(text.points)
     for view, same in zip(ours.views, text.views):
         np.testing.assert_allclose(view.pose, same.pose, atol=1e-9)
-        assert view.lens == same.lens
+        assert view.intrinsics == same.intrinsics
     # A point of the world is where the library says that the camera sees it.
     for image in theirs.images.values():
         view = next(view for view in ours.views if view.name == f"images/{image.name}")
@@ -141,8 +148,8 @@ def test_binary_and_text_are_what_the_library_reads(scene, tmp_path):
     ],
 )
 def test_camera_models(scene, model, values, expected):
-    lens = open_colmap(scene(cameras=f"1 {model} 24 16 {values}\n2 {model} 24 16 {values}\n")).views[0].lens
-    assert (lens.model, lens.distortion) == expected
+    intrinsics = open_colmap(scene(cameras=f"1 {model} 24 16 {values}\n2 {model} 24 16 {values}\n")).views[0].intrinsics
+    assert (intrinsics.model, intrinsics.distortion) == expected
 
 
 @pytest.mark.parametrize(

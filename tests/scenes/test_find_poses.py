@@ -9,7 +9,7 @@ from PIL import Image
 from scenes.errors import BadInput
 from scenes.posed.find import _Sharpest, find_poses, upright
 from scenes.posed.path import looking_at
-from scenes.posed.view import Lens, PosedViews, View
+from scenes.posed.view import Intrinsics, PosedViews, View
 
 
 def similarity(mine, theirs):
@@ -38,8 +38,8 @@ def test_the_cameras_of_known_photographs(shared, tmp_path):
     right = np.stack([known[view.picture.name].pose[:, 3] for view in found.scene.views])
     span = np.linalg.norm(right - right.mean(0), axis=1).max()
     assert np.abs(similarity(right, places) - right).max() < 0.06 * span
-    lens = found.scene.views[0].lens
-    assert lens.fl_x == pytest.approx(687.5 / 2, rel=0.08) and max(lens.width, lens.height) == 480
+    intrinsics = found.scene.views[0].intrinsics
+    assert intrinsics.fl_x == pytest.approx(687.5 / 2, rel=0.08) and max(intrinsics.width, intrinsics.height) == 480
     up = np.mean([view.pose[2, 1] for view in found.scene.views])
     assert up > 0.7 and len(found.scene.points) > 300
 
@@ -96,12 +96,12 @@ def test_upright(tmp_path):
     from scipy.spatial.transform import Rotation
 
     turn = Rotation.random(random_state=3).as_matrix()
-    lens = Lens(12, 8, 10.0, 10.0, 6.0, 4.0)
+    intrinsics = Intrinsics(12, 8, 10.0, 10.0, 6.0, 4.0)
     views, points = [], np.random.default_rng(0).normal(size=(10, 3))
     for i in range(14):
         pose = looking_at((3 * np.cos(i), 3 * np.sin(i), 1.2), (0, 0, 0.3))
         pose = np.concatenate([turn @ pose[:, :3], (7 * turn @ pose[:, 3] + (5, 6, 7))[:, None]], axis=1)
-        views.append(View(str(i), None, pose, lens, "train"))
+        views.append(View(str(i), None, pose, intrinsics, "train"))
     found = upright(PosedViews(tuple(views), points=7 * points @ turn.T + (5, 6, 7)))
     places = np.stack([view.pose[:, 3] for view in found.views])
     np.testing.assert_allclose(np.ptp(places[:, 2]), 0, atol=0.02)

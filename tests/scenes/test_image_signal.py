@@ -95,7 +95,7 @@ def test_values_are_the_callers_own():
     assert (pixels == 1).all()
 
 
-def test_hidden_colours_of_transparent_pixels_are_nothing():
+def test_hidden_colors_of_transparent_pixels_are_nothing():
     image = Image.from_array(np.array([[[200, 100, 50, 0], [200, 100, 50, 51], [200, 100, 50, 255]]], np.uint8))
     values = image.values()[0]
     assert (values[0] == 0).all()
@@ -407,8 +407,8 @@ def test_load_opens_samples_and_files(photograph: Path, astronaut: np.ndarray):
 def test_load_refuses_what_it_does_not_know(photograph: Path):
     with pytest.raises(BadInput, match="no kind of signal called film; there are image"):
         scenes.load(photograph, "film")
-    with pytest.raises(BadInput, match="no option colour; it has .*held_out"):
-        scenes.load(photograph, colour="red")
+    with pytest.raises(BadInput, match="no option color; it has .*held_out"):
+        scenes.load(photograph, color="red")
     with pytest.raises(BadInput, match="skimage:nobody: .*astronaut"):
         scenes.load("skimage:nobody")
 

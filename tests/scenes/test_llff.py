@@ -28,8 +28,15 @@ def scene(tmp_path):
 def test_axes_and_scaled_lens(scene):
     found = open_llff(scene())
     np.testing.assert_allclose(found.views[0].pose, np.concatenate([np.eye(3), [[5], [6], [7]]], axis=1), atol=1e-12)
-    lens = found.views[0].lens
-    assert (lens.width, lens.height, lens.fl_x, lens.fl_y, lens.cx, lens.cy) == (12, 8, 15.0, 15.0, 6.0, 4.0)
+    intrinsics = found.views[0].intrinsics
+    assert (intrinsics.width, intrinsics.height, intrinsics.fl_x, intrinsics.fl_y, intrinsics.cx, intrinsics.cy) == (
+        12,
+        8,
+        15.0,
+        15.0,
+        6.0,
+        4.0,
+    )
     assert [i for i, view in enumerate(found.views) if view.split == "test"] == [0, 8]
 
 

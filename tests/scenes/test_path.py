@@ -7,7 +7,7 @@ import pytest
 
 from scenes.errors import BadInput
 from scenes.posed.path import between, looking_at, read_path
-from scenes.posed.view import Lens
+from scenes.posed.view import Intrinsics
 
 
 def ring(count, radius=3.0, height=1.0):
@@ -68,7 +68,7 @@ def test_ways_that_are_none(poses, count, message):
         between(poses, count)
 
 
-LENS = Lens(64, 48, 50.0, 50.0, 32.0, 24.0)
+LENS = Intrinsics(64, 48, 50.0, 50.0, 32.0, 24.0)
 MATRIX = [[1, 0, 0, 1], [0, 1, 0, 2], [0, 0, 1, 3], [0, 0, 0, 1]]
 
 
@@ -92,12 +92,12 @@ def test_frames(file):
         LENS,
     )
     assert [camera.time for camera in found] == [0.5, None]
-    assert [(c.lens.width, c.lens.height) for c in found] == [(64, 48), (32, 24)]
-    assert found[0].lens.fl_x == pytest.approx(32 / np.tan(0.5)) and found[1].lens.fl_x == pytest.approx(
+    assert [(c.intrinsics.width, c.intrinsics.height) for c in found] == [(64, 48), (32, 24)]
+    assert found[0].intrinsics.fl_x == pytest.approx(32 / np.tan(0.5)) and found[1].intrinsics.fl_x == pytest.approx(
         16 / np.tan(0.5)
     )
     np.testing.assert_allclose(found[0].pose[:, 3], (1, 2, 3))
-    assert read_path(file({"frames": [{"transform_matrix": MATRIX}]}), LENS)[0].lens == LENS
+    assert read_path(file({"frames": [{"transform_matrix": MATRIX}]}), LENS)[0].intrinsics == LENS
 
 
 def test_nerfstudio(file):
@@ -114,9 +114,11 @@ def test_nerfstudio(file):
         ],
     }
     found = read_path(file(content), LENS)
-    assert [round(c.lens.fl_x, 3) for c in found] == [round(60 / np.tan(np.pi / 6), 3), 60.0]
+    assert [round(c.intrinsics.fl_x, 3) for c in found] == [round(60 / np.tan(np.pi / 6), 3), 60.0]
     assert (
-        all((c.lens.width, c.lens.height, c.lens.fl_x) == (160, 120, c.lens.fl_y) for c in found)
+        all(
+            (c.intrinsics.width, c.intrinsics.height, c.intrinsics.fl_x) == (160, 120, c.intrinsics.fl_y) for c in found
+        )
         and found[1].time == 0.25
     )
     np.testing.assert_allclose(found[0].pose, np.array(MATRIX)[:3])
@@ -133,10 +135,10 @@ def test_keys(file):
     for index, key in zip((0, 10, 20), keys):
         np.testing.assert_allclose(found[index].pose, looking_at(key["position"], key["target"]), atol=1e-9)
         assert (
-            found[index].lens.fl_y == pytest.approx(24 / np.tan(np.radians(key["fov"]) / 2))
+            found[index].intrinsics.fl_y == pytest.approx(24 / np.tan(np.radians(key["fov"]) / 2))
             and found[index].time == key["time"]
         )
-    assert found[5].time == 0.5 and found[0].lens.fl_x > found[5].lens.fl_x > found[10].lens.fl_x
+    assert found[5].time == 0.5 and found[0].intrinsics.fl_x > found[5].intrinsics.fl_x > found[10].intrinsics.fl_x
     assert len(read_path(file({"keys": keys}), LENS)) == 90
     around = read_path(
         file(
@@ -152,7 +154,7 @@ def test_keys(file):
         LENS,
     )
     np.testing.assert_allclose(np.stack([c.pose for c in around]), ring(60), atol=0.03)
-    assert all(c.time is None and c.lens.fl_x == pytest.approx(50.0) and c.lens.width == 64 for c in around)
+    assert all(c.time is None and c.intrinsics.fl_x == pytest.approx(50.0) and c.intrinsics.width == 64 for c in around)
 
 
 @pytest.mark.parametrize(

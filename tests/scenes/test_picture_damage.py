@@ -214,7 +214,7 @@ def test_pillows_own_limit_is_not_in_the_way(
         (["R", "G"], "no R, G, B and no Y"),
     ],
 )
-def test_exr_without_colours(tmp_path: Path, names: list[str], words: str):
+def test_exr_without_colors(tmp_path: Path, names: list[str], words: str):
     path = exr(tmp_path / "a.exr", dict.fromkeys(names, np.zeros((3, 4), np.float32)))
     assert words in refusal(path)
 

@@ -57,7 +57,7 @@ def test_png_of_few_bits_is_scaled_to_eight(tmp_path: Path, depth: int):
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_a_transparent_colour_becomes_alpha(tmp_path: Path, dtype: type):
+def test_a_transparent_color_becomes_alpha(tmp_path: Path, dtype: type):
     pixels = np.array([[[1, 2, 3], [4, 5, 6]]], dtype)
     extra = chunk(b"tRNS", np.array([4, 5, 6], ">u2").tobytes())
     (tmp_path / "a.png").write_bytes(png(pixels, extra=extra))
@@ -68,10 +68,10 @@ def test_a_transparent_colour_becomes_alpha(tmp_path: Path, dtype: type):
 
 def test_palettes(tmp_path: Path, small: np.ndarray):
     palette = pillow.fromarray(small).quantize(20)
-    colours = np.asarray(palette.convert("RGB"))
-    assert np.array_equal(save(tmp_path / "a.png", palette).pixels, colours)
-    assert np.array_equal(save(tmp_path / "a.gif", palette).pixels, colours)
-    assert np.array_equal(save(tmp_path / "a.tif", palette).pixels, colours)
+    colors = np.asarray(palette.convert("RGB"))
+    assert np.array_equal(save(tmp_path / "a.png", palette).pixels, colors)
+    assert np.array_equal(save(tmp_path / "a.gif", palette).pixels, colors)
+    assert np.array_equal(save(tmp_path / "a.tif", palette).pixels, colors)
     index = int(np.asarray(palette)[0, 0])
     for ending in ("png", "gif"):
         image = save(tmp_path / f"t.{ending}", palette, transparency=index)
@@ -349,8 +349,8 @@ def test_tiff_white_is_zero(tmp_path: Path):
 def test_tiff_alpha(tmp_path: Path, meaning: str, premultiplied: bool):
     pixels = np.array([[[1000, 2000, 3000, 6553]]], np.uint16)
     values = tiff(tmp_path / "a.tif", pixels, extrasamples=[meaning]).values()[0, 0]
-    colour = pixels[0, 0, :3] / 65535 * (1 if premultiplied else 6553 / 65535)
-    assert np.allclose(values, [*colour, 6553 / 65535], rtol=1e-5)
+    color = pixels[0, 0, :3] / 65535 * (1 if premultiplied else 6553 / 65535)
+    assert np.allclose(values, [*color, 6553 / 65535], rtol=1e-5)
 
 
 def test_tiff_extra_channels_are_named(tmp_path: Path):
@@ -389,7 +389,7 @@ def test_exr_keeps_every_bit(tmp_path: Path, names: list[str], dtype: type):
     assert image.notes == ()
 
 
-def test_exr_colours_are_premultiplied_already(tmp_path: Path):
+def test_exr_colors_are_premultiplied_already(tmp_path: Path):
     image = open_image(exr(tmp_path / "a.exr", {"R": PLANE, "G": PLANE, "B": PLANE, "A": np.full_like(PLANE, 0.5)}))
     assert np.array_equal(image.values()[..., 0], PLANE)
 

@@ -89,8 +89,8 @@ def test_radiance_comes_back(tmp_path: Path, count: int, height: int, width: int
     values = np.exp(np.random.default_rng(seed).normal(size=(height, width, count)) * 3).astype(np.float32)
     notes = write_image(tmp_path / "a.hdr", values, channels(count, "linear"))
     back = open_image(tmp_path / "a.hdr").values()
-    colours = values[..., : count - (count in (2, 4))]
-    assert (np.abs(back - colours) <= np.maximum(colours.max(axis=-1, keepdims=True), 1e-9) / 127).all()
+    colors = values[..., : count - (count in (2, 4))]
+    assert (np.abs(back - colors) <= np.maximum(colors.max(axis=-1, keepdims=True), 1e-9) / 127).all()
     assert bool(notes) == (count in (2, 4))
 
 

@@ -7,7 +7,7 @@ from PIL import Image
 from scenes.errors import BadInput
 from scenes.posed.npz import open_bundle
 from scenes.posed.read import open_posed
-from scenes.posed.view import Lens, View
+from scenes.posed.view import Intrinsics, View
 
 
 def arrays(count=9, channels=3, **change):
@@ -30,7 +30,12 @@ def test_bundle(bundle):
     assert [i for i, view in enumerate(found.views) if view.split == "test"] == [0, 8]
     view = found.views[4]
     assert view.time == 0.5 and np.array_equal(view.read(), held["images"][4]) and view.pose.shape == (3, 4)
-    assert (view.lens.width, view.lens.height, view.lens.fl_x, view.lens.cx) == (12, 8, 10.0, 6.0)
+    assert (view.intrinsics.width, view.intrinsics.height, view.intrinsics.fl_x, view.intrinsics.cx) == (
+        12,
+        8,
+        10.0,
+        6.0,
+    )
     floating = open_bundle(bundle(**arrays(images=held["images"] / 255.0)))
     assert np.array_equal(floating.views[4].read(), held["images"][4]) and floating.views[4].time is None
 
@@ -72,7 +77,7 @@ def test_files_that_are_none(bundle, tmp_path):
 
 
 def view_of(path, width=6, height=4):
-    return View("view", path, np.eye(4)[:3], Lens(width, height, 5.0, 5.0, 3.0, 2.0), "train")
+    return View("view", path, np.eye(4)[:3], Intrinsics(width, height, 5.0, 5.0, 3.0, 2.0), "train")
 
 
 def test_pictures(tmp_path):

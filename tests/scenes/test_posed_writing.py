@@ -9,13 +9,13 @@ from PIL import Image
 from scenes.errors import BadInput
 from scenes.posed.path import looking_at
 from scenes.posed.read import is_posed, open_posed
-from scenes.posed.view import Lens, PosedViews, View
+from scenes.posed.view import Intrinsics, PosedViews, View
 from scenes.posed.write import write_scene
 
 LENSES = [
-    Lens(12, 8, 10.0, 11.0, 6.5, 4.0),
-    Lens(12, 8, 10.0, 11.0, 6.5, 4.0, "opencv", (0.1, -0.02, 0.003, 0.0)),
-    Lens(12, 8, 6.0, 6.0, 6.0, 4.0, "fisheye", (0.1, 0.01, 0.0, 0.002)),
+    Intrinsics(12, 8, 10.0, 11.0, 6.5, 4.0),
+    Intrinsics(12, 8, 10.0, 11.0, 6.5, 4.0, "opencv", (0.1, -0.02, 0.003, 0.0)),
+    Intrinsics(12, 8, 6.0, 6.0, 6.0, 4.0, "fisheye", (0.1, 0.01, 0.0, 0.002)),
 ]
 
 
@@ -59,8 +59,8 @@ def test_there_and_back(views, tmp_path):
         assert len(again.of(split)) == len(scene.of(split))
         for view, same in zip(scene.of(split), again.of(split)):
             np.testing.assert_allclose(same.pose, view.pose, atol=1e-12)
-            assert (same.lens, same.time, same.depths, same.mask is None) == (
-                view.lens,
+            assert (same.intrinsics, same.time, same.depths, same.mask is None) == (
+                view.intrinsics,
                 view.time,
                 view.depths,
                 view.mask is None,

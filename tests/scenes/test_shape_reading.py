@@ -101,22 +101,22 @@ def test_several_bodies_are_one_shape(tmp_path):
     assert shape.surface.closed and len(shape.surface.mesh.faces) == 2 * len(far.faces)
 
 
-def colour_of(place: np.ndarray) -> np.ndarray:
+def color_of(place: np.ndarray) -> np.ndarray:
     return np.clip(place * 0.5 + 0.5, 0, 1)
 
 
 @pytest.mark.parametrize("ending", ["ply", "obj", "glb"])
-def test_colours_of_vertices(tmp_path, ending: str):
+def test_colors_of_vertices(tmp_path, ending: str):
     mesh = sphere(4)
     mesh.visual.vertex_colors = np.concatenate(
-        [colour_of(mesh.vertices) * 255, np.full((len(mesh.vertices), 1), 255)], axis=1
+        [color_of(mesh.vertices) * 255, np.full((len(mesh.vertices), 1), 255)], axis=1
     ).astype(np.uint8)
     path = tmp_path / f"painted.{ending}"
     mesh.export(path)
     shape = open_shape(path)
     assert shape.channels.names == ("distance", "red", "green", "blue")
-    places, _, colours = shape.surface_points(2000)
-    np.testing.assert_allclose(colours, colour_of((places - 0.5) * 2.2), atol=0.03)
+    places, _, colors = shape.surface_points(2000)
+    np.testing.assert_allclose(colors, color_of((places - 0.5) * 2.2), atol=0.03)
 
 
 def test_a_texture(tmp_path):
@@ -128,10 +128,10 @@ def test_a_texture(tmp_path):
     mesh.visual = trimesh.visual.TextureVisuals(uv=places, image=Image.fromarray(picture))
     path = tmp_path / "textured.glb"
     mesh.export(path)
-    places, _, colours = open_shape(path).surface_points(4000)
+    places, _, colors = open_shape(path).surface_points(4000)
     left, right = places[:, 0] < 0.44, places[:, 0] > 0.56
-    np.testing.assert_allclose(colours[left], np.broadcast_to([1, 0, 0], (left.sum(), 3)), atol=0.02)
-    np.testing.assert_allclose(colours[right], np.broadcast_to([0, 0, 1], (right.sum(), 3)), atol=0.02)
+    np.testing.assert_allclose(colors[left], np.broadcast_to([1, 0, 0], (left.sum(), 3)), atol=0.02)
+    np.testing.assert_allclose(colors[right], np.broadcast_to([0, 0, 1], (right.sum(), 3)), atol=0.02)
 
 
 def test_a_vertex_on_a_seam_has_a_place_in_the_texture_for_each_side(tmp_path):

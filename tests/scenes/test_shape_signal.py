@@ -93,8 +93,8 @@ def test_metrics_are_taken_where_nothing_was_trained():
     assert not trained & {tuple(row) for row in points.astype(np.float32)}
     lower, upper = points.min(axis=0), points.max(axis=0)
     np.testing.assert_allclose(upper - lower, np.full(3, 1.05 / 1.1), rtol=5e-3)
-    places, normals, colours = shape.surface_points(5000)
-    assert colours is None
+    places, normals, colors = shape.surface_points(5000)
+    assert colors is None
     np.testing.assert_allclose(np.linalg.norm(places - 0.5, axis=1), RADIUS, atol=5e-3)
     assert ((normals * (places - 0.5)).sum(axis=1) > 0.9 * RADIUS).all()
 

@@ -36,9 +36,16 @@ def scene(tmp_path):
 def test_one_angle_for_all(scene):
     found = open_transforms(scene())
     assert [view.split for view in found.views] == ["test"] + ["train"] * 7 + ["test", "train"]
-    lens = found.views[3].lens
-    assert (lens.width, lens.height, lens.cx, lens.cy, lens.model, lens.distortion) == (12, 8, 6.0, 4.0, "pinhole", ())
-    assert lens.fl_x == lens.fl_y == pytest.approx(6 / math.tan(0.4))
+    intrinsics = found.views[3].intrinsics
+    assert (
+        intrinsics.width,
+        intrinsics.height,
+        intrinsics.cx,
+        intrinsics.cy,
+        intrinsics.model,
+        intrinsics.distortion,
+    ) == (12, 8, 6.0, 4.0, "pinhole", ())
+    assert intrinsics.fl_x == intrinsics.fl_y == pytest.approx(6 / math.tan(0.4))
     np.testing.assert_allclose(found.views[3].pose, np.array(pose(3))[:3], atol=1e-12)
     assert len(found.of("train")) == 8 and not found.notes and found.aabb_scale is None
 
@@ -71,7 +78,7 @@ def test_lenses_for_all_and_for_each(scene):
         )
     )
     assert found.aabb_scale == 4
-    first, second = (view.lens for view in found.views[:2])
+    first, second = (view.intrinsics for view in found.views[:2])
     assert (first.fl_x, first.fl_y, first.cx, first.cy, first.model, first.distortion) == (
         10,
         11,
@@ -81,13 +88,13 @@ def test_lenses_for_all_and_for_each(scene):
         (0.1, 0, 0, 0.2),
     )
     assert (second.fl_x, second.model) == (20.0, "pinhole")
-    fisheye = open_transforms(scene(camera_model="OPENCV_FISHEYE", fl_x=10.0, k3=0.3)).views[0].lens
+    fisheye = open_transforms(scene(camera_model="OPENCV_FISHEYE", fl_x=10.0, k3=0.3)).views[0].intrinsics
     assert (fisheye.model, fisheye.distortion, fisheye.fl_y) == ("fisheye", (0, 0, 0.3, 0), 10.0)
 
 
 def test_the_height_has_its_own_angle(scene):
-    lens = open_transforms(scene(camera_angle_y=0.5)).views[0].lens
-    assert lens.fl_x == pytest.approx(6 / math.tan(0.4)) and lens.fl_y == pytest.approx(4 / math.tan(0.25))
+    intrinsics = open_transforms(scene(camera_angle_y=0.5)).views[0].intrinsics
+    assert intrinsics.fl_x == pytest.approx(6 / math.tan(0.4)) and intrinsics.fl_y == pytest.approx(4 / math.tan(0.25))
 
 
 def test_lists_of_file_names(scene):
@@ -197,13 +204,13 @@ def test_damaged_picture(scene):
 
 def test_real_scenes(shared):
     lego = open_transforms(shared / "nerf" / "lego_200")
-    assert len(lego.of("train")) == 100 and len(lego.of("test")) == 20 and lego.views[0].lens.width == 200
+    assert len(lego.of("train")) == 100 and len(lego.of("test")) == 20 and lego.views[0].intrinsics.width == 200
     fox = open_transforms(shared / "nerf" / "fox")
     assert (
         len(fox.views) == 45
         and fox.aabb_scale == 4
-        and fox.views[0].lens.model == "opencv"
+        and fox.views[0].intrinsics.model == "opencv"
         and len(fox.of("test")) == 6
     )
     bird = open_transforms(shared / "nerf" / "bird_llff")
-    assert len(bird.views) == 62 and len({view.lens.fl_x for view in bird.views}) > 1
+    assert len(bird.views) == 62 and len({view.intrinsics.fl_x for view in bird.views}) > 1

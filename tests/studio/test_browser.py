@@ -286,8 +286,8 @@ def duck(tmp_path_factory):
 
     life, folder = still_life("duck"), tmp_path_factory.mktemp("duck")
     views = [
-        View(name, None, pose, resized(lens, 64, 64), split)
-        for name, split, pose, lens in [*cameras()[:36:3], *cameras()[-8::4]]
+        View(name, None, pose, resized(intrinsics, 64, 64), split)
+        for name, split, pose, intrinsics in [*cameras()[:36:3], *cameras()[-8::4]]
     ]
     views = tuple(replace(view, pixels=pixels) for view, pixels in zip(views, photographs(life, views)))
     write_scene(folder / "scene" / "duck", PosedViews(views, box=(life.lower, life.upper)))

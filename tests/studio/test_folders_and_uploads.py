@@ -120,7 +120,7 @@ def test_files_that_are_not_taken(folders, name, content, message):
 
 
 def test_a_large_file_is_refused(folders, monkeypatch):
-    monkeypatch.setattr(uploads, "MOST_BYTES", 5)
+    monkeypatch.setattr(uploads, "MAX_BYTES", 5)
     with pytest.raises(BadInput, match="at most"):
         kept(folders, "large.png")
 
@@ -169,7 +169,7 @@ def test_sly_archives_are_refused_and_leave_nothing(folders, entries, message):
 
 
 def test_an_archive_that_grows_too_large_is_refused(folders, monkeypatch):
-    monkeypatch.setattr(uploads, "MOST_IN_ARCHIVES", Limits(2, 1 << 20, uploads.INSIDE))
+    monkeypatch.setattr(uploads, "MAX_IN_ARCHIVES", Limits(2, 1 << 20, uploads.INSIDE))
     with pytest.raises(BadInput, match="more than 2 or 1,048,576"):
         kept(folders, "bomb.zip", archive(("a.png", bytes(3 << 20))))
     with pytest.raises(BadInput, match="holds 3 files"):
@@ -182,7 +182,7 @@ def test_an_archive_that_lies_about_its_size_is_refused(folders, monkeypatch):
     # The size as the directory at the end tells it, 3 MB, becomes one byte.
     told = (3 << 20).to_bytes(4, "little")
     where = content.rindex(told, content.index(b"PK\x01\x02"))
-    monkeypatch.setattr(uploads, "MOST_IN_ARCHIVES", Limits(2, 1 << 20, uploads.INSIDE))
+    monkeypatch.setattr(uploads, "MAX_IN_ARCHIVES", Limits(2, 1 << 20, uploads.INSIDE))
     with pytest.raises(BadInput, match="bomb.zip"):
         kept(folders, "bomb.zip", content[:where] + (1).to_bytes(4, "little") + content[where + 4 :])
     assert not left(folders)

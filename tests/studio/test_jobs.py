@@ -175,7 +175,7 @@ def test_a_paused_fit_goes_on_under_its_new_name(queue, folders, photograph):
 def test_only_so_many_wait(queue, photograph, monkeypatch):
     import apps.studio.jobs as jobs
 
-    monkeypatch.setattr(jobs, "MOST_WAITING", 3)
+    monkeypatch.setattr(jobs, "MAX_WAITING", 3)
     with pytest.raises(BadInput, match="3 fits wait already"):
         for _ in range(50):
             queue.fit(order(photograph, 1_000_000), "many")

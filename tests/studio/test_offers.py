@@ -170,7 +170,7 @@ def test_volumes_and_scenes_have_a_limit_too(tmp_path, monkeypatch):
     """Three times that of pictures, known before anything is decoded."""
     from apps.studio import uploads
 
-    monkeypatch.setattr(uploads, "MOST_PIXELS", 1000)
+    monkeypatch.setattr(uploads, "MAX_PIXELS", 1000)
     np.savez_compressed(tmp_path / "volume.npz", np.zeros((31, 10, 10)))
     np.savez_compressed(
         tmp_path / "scene.npz", images=np.zeros((31, 10, 10, 3)), poses=np.zeros((31, 3, 4)), focal=np.array(10.0)

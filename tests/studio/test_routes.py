@@ -241,12 +241,13 @@ def test_a_camera_around_a_scene_stands_where_its_own_stand():
     from apps.studio.view_renderer import pose_around
     from fields.render.camera import orbit
     from scenes.posed.cameras import PathCamera
-    from scenes.posed.view import Lens
+    from scenes.posed.view import Intrinsics
 
-    lens = Lens(32, 32, 40.0, 40.0, 16.0, 16.0)
+    intrinsics = Intrinsics(32, 32, 40.0, 40.0, 16.0, 16.0)
     middle = (0.3, -0.2, 0.9)
     cameras = [
-        PathCamera(orbit(angle, 20.0, 2.5, 32, 32, target=middle).pose.numpy(), lens) for angle in range(0, 360, 30)
+        PathCamera(orbit(angle, 20.0, 2.5, 32, 32, target=middle).pose.numpy(), intrinsics)
+        for angle in range(0, 360, 30)
     ]
     for azimuth, elevation, distance in ((0.0, 20.0, 1.0), (77.0, -40.0, 0.5), (300.0, 80.0, 2.0)):
         pose = pose_around(cameras, azimuth, elevation, distance)

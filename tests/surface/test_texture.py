@@ -21,7 +21,7 @@ def paint(points):
 @pytest.fixture(scope="module")
 def painted():
     """A torus of few triangles with a texture and a normal map."""
-    source = implicit(torus, colours=paint)
+    source = implicit(torus, colors=paint)
     mesh = simplified(source, surface_mesh(source, 64), 1500)
     return source, mesh, textured(source, mesh, 512, normal_map=True)
 
@@ -54,7 +54,7 @@ def test_charts_do_not_overlap(painted):
     ) == len(mesh.faces)
 
 
-def test_texels_are_the_fields_colours(painted):
+def test_texels_are_the_fields_colors(painted):
     """Asked at the place on the surface, not interpolated from vertices."""
     source, mesh, made = painted
     texels, triangle, weights = rasterise(made.uv, made.faces, 512)
@@ -62,7 +62,7 @@ def test_texels_are_the_fields_colours(painted):
     found = made.texture.reshape(-1, 3)[texels] / 255
     wanted = paint(torch.from_numpy(places)).numpy()
     assert np.abs(found - wanted).mean() < 0.03
-    interpolated = np.einsum("nk,nkc->nc", weights, mesh.colours[made.source][made.faces[triangle]])
+    interpolated = np.einsum("nk,nkc->nc", weights, mesh.colors[made.source][made.faces[triangle]])
     assert np.abs(interpolated - wanted).mean() > 4 * np.abs(found - wanted).mean()
 
 
@@ -91,7 +91,7 @@ def seen(source, mesh, made, side: int = 160):
         surface.mesh.vertices[corners], origins.numpy()[hit] + t[hit, None] * directions.numpy()[hit]
     )
     uv = np.einsum("nk,nkc->nc", weights, made.uv[corners])
-    colours, bumps = (bilinear(picture, uv) for picture in (made.texture, made.normal_map))
+    colors, bumps = (bilinear(picture, uv) for picture in (made.texture, made.normal_map))
     upright, along = (
         np.einsum("nk,nkc->nc", weights, part[corners])
         for part in (mesh.normals[made.source].astype(float), made.tangents[:, :3])
@@ -102,9 +102,9 @@ def seen(source, mesh, made, side: int = 160):
     normals /= np.linalg.norm(normals, axis=1, keepdims=True)
     picture = np.ones((side * side, 3))
     picture[hit] = headlight(
-        torch.from_numpy(normals).float(), directions[hit], torch.from_numpy(colours).float()
+        torch.from_numpy(normals).float(), directions[hit], torch.from_numpy(colors).float()
     ).numpy()
-    own = render_shape(source.function, camera, albedo=source.colours)
+    own = render_shape(source.function, camera, albedo=source.colors)
     both = own.hit.reshape(-1).numpy() & (faces >= 0)
     return (
         picture,
@@ -148,7 +148,7 @@ def test_tangents_follow_the_texture():
 
 
 def test_small_textures_are_filled():
-    source = implicit(ball, colours=paint)
+    source = implicit(ball, colors=paint)
     mesh = simplified(source, surface_mesh(source, 32), 400)
     numbers, _, uv = unwrap(mesh, 64)
     assert uv.min() >= 0 and uv.max() <= 1 and set(numbers) == set(range(len(mesh.vertices)))

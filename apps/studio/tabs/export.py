@@ -30,7 +30,7 @@ def build(studio: Studio, tab: gr.Tab) -> gr.Dropdown:
             )
             cells = gr.Slider(
                 32,
-                exporting.MOST_CELLS,
+                exporting.MAX_CELLS,
                 value=128,
                 step=32,
                 label="Cells along the longest side",

@@ -21,7 +21,7 @@ from apps.studio.jobs import FitOrder
 from apps.studio.tabs.more import controls, given, method_options
 from fields.fit.estimate import memory_estimate
 from fields.kinds import default_method
-from fields.methods.radiance import stored_parameters
+from fields.methods.radiance import count_parameters
 from fields.runs.run import Run
 from scenes.errors import BadInput
 from scenes.signal import Signal
@@ -188,7 +188,7 @@ def opened(source: str, name: str, holes: bool = False) -> list:
     """What the page shows of a signal; `holes` takes samples that are not numbers for such, where its kind may have them."""
     kind, seen = scenes.recognise(source)
     # (views and voxels stay as they are in the file, where a picture's numbers may grow)
-    most = uploads.MOST_PIXELS * (1 if kind in ("image", "video") else 3)
+    most = uploads.MAX_PIXELS * (1 if kind in ("image", "video") else 3)
     limits: dict[str, object] = {"max_pixels": most} if "max_pixels" in scenes.loading_options(kind) else {}
     if holes and "ignore_invalid" in scenes.loading_options(kind):
         limits["ignore_invalid"] = True
@@ -265,7 +265,7 @@ def _estimate(chosen: dict, method: str | None, settings: dict, params: str, bit
         signal = _loaded(chosen["source"], chosen["kind"], tuple(chosen["loading"].items()))
         read = options("fit", [chosen["source"], *given(method, settings)], {"params": params, "bits": bits})
         config = forms.prepared(method, dict(read.settings), signal, read.params)
-        numbers = stored_parameters(config, signal.domain, signal.channels)
+        numbers = count_parameters(config, signal.domain, signal.channels)
         return (
             f"{numbers:,} parameters ({_bytes(read.bits / 8 * numbers)}), about {_bytes(memory_estimate(config, signal, read.bits))} of memory "
             "while it is fitted"

@@ -99,7 +99,7 @@ def photographed(opened: Opened) -> str:
         draw_cameras(
             file,
             [camera.pose for camera in cameras],
-            [camera.lens for camera in cameras],
+            [camera.intrinsics for camera in cameras],
             tests,
             np.array([axis.lower for axis in axes]),
             np.array([axis.upper for axis in axes]),

@@ -11,17 +11,17 @@ import numpy as np
 from scenes.io.atomic import atomic_write
 from scenes.posed.box import SceneBox
 from scenes.posed.rays import directions_of
-from scenes.posed.view import Lens, PosedViews
+from scenes.posed.view import Intrinsics, PosedViews
 
 TRAIN, TEST, BOX, POINTS = "#2f86ad", "#d9733a", "#3c9a61", "#8d7263"
-MOST_POINTS = 4000
+MAX_POINTS = 4000
 EDGES = [(a, b) for a in range(8) for b in range(a + 1, 8) if bin(a ^ b).count("1") == 1]
 
 
 def draw_cameras(
     path: str | os.PathLike,
     poses: Sequence[np.ndarray],
-    lenses: Sequence[Lens],
+    all_intrinsics: Sequence[Intrinsics],
     test: Sequence[bool],
     lower: np.ndarray,
     upper: np.ndarray,
@@ -37,10 +37,10 @@ def draw_cameras(
 
     places = np.stack([pose[:, 3] for pose in poses])
     size = 0.12 * float(np.median(np.linalg.norm(places - places.mean(axis=0), axis=1))) or 0.1
-    pyramids = [_pyramid(pose, lens, size) for pose, lens in zip(poses, lenses)]
+    pyramids = [_pyramid(pose, intrinsics, size) for pose, intrinsics in zip(poses, all_intrinsics)]
     corners = np.stack([np.where([i & 1, i & 2, i & 4], upper, lower) for i in range(8)])
     if points is not None:
-        points = points[:: max(1, len(points) // MOST_POINTS)]
+        points = points[:: max(1, len(points) // MAX_POINTS)]
         # What lies far beyond would make all else small.
         points = points[
             np.linalg.norm(points - places.mean(axis=0), axis=1)
@@ -50,11 +50,11 @@ def draw_cameras(
     FigureCanvasAgg(figure)
     solid = figure.add_subplot(1, 3, 1, projection="3d")
     flat = [figure.add_subplot(1, 3, 2), figure.add_subplot(1, 3, 3)]
-    for lines, colour, width in _strokes(pyramids, test, corners):
+    for lines, color, width in _strokes(pyramids, test, corners):
         for line in lines:
-            solid.plot(*line.T, color=colour, linewidth=width)
+            solid.plot(*line.T, color=color, linewidth=width)
             for axes, (x, y) in zip(flat, ((0, 1), (0, 2))):
-                axes.plot(line[:, x], line[:, y], color=colour, linewidth=width)
+                axes.plot(line[:, x], line[:, y], color=color, linewidth=width)
     if points is not None and len(points):
         solid.scatter(*points.T, s=1, color=POINTS, alpha=0.5)
         for axes, (x, y) in zip(flat, ((0, 1), (0, 2))):
@@ -90,8 +90,8 @@ def draw_cameras(
         (BOX, "the box"),
         *(((POINTS, "points"),) if points is not None else ()),
     )
-    for colour, label in counts:
-        flat[1].plot([], [], color=colour, linewidth=2, label=label)
+    for color, label in counts:
+        flat[1].plot([], [], color=color, linewidth=2, label=label)
     flat[1].legend(loc="upper right")
     with atomic_write(Path(path)) as temporary:
         figure.savefig(temporary, format=Path(path).suffix[1:].lower() or "png")
@@ -102,7 +102,7 @@ def draw_scene(path: str | os.PathLike, scene: PosedViews, box: SceneBox, title:
     draw_cameras(
         path,
         [view.pose for view in scene.views],
-        [view.lens for view in scene.views],
+        [view.intrinsics for view in scene.views],
         [view.split == "test" for view in scene.views],
         box.lower,
         box.upper,
@@ -111,10 +111,12 @@ def draw_scene(path: str | os.PathLike, scene: PosedViews, box: SceneBox, title:
     )
 
 
-def _pyramid(pose: np.ndarray, lens: Lens, size: float) -> np.ndarray:
+def _pyramid(pose: np.ndarray, intrinsics: Intrinsics, size: float) -> np.ndarray:
     """The camera's place and the four corners of its picture, `[5, 3]`; the upper left twice would close it."""
     ahead = directions_of(
-        lens, np.array([0.0, lens.width, lens.width, 0.0]), np.array([0.0, 0.0, lens.height, lens.height])
+        intrinsics,
+        np.array([0.0, intrinsics.width, intrinsics.width, 0.0]),
+        np.array([0.0, 0.0, intrinsics.height, intrinsics.height]),
     )
     return np.concatenate([pose[:, 3:].T, pose[:, 3] + size * ahead @ pose[:, :3].T])
 
@@ -122,12 +124,12 @@ def _pyramid(pose: np.ndarray, lens: Lens, size: float) -> np.ndarray:
 def _strokes(pyramids: Sequence[np.ndarray], test: Sequence[bool], corners: np.ndarray):
     """What is drawn of each colour: lines `[n, 3]`, which a NaN interrupts, and their width."""
     gap = np.full((1, 3), np.nan)
-    for wanted, colour in ((False, TRAIN), (True, TEST)):
+    for wanted, color in ((False, TRAIN), (True, TEST)):
         lines = [
             np.concatenate([p[[0, 1, 2, 0, 3, 4, 0]], gap, p[[2, 3]], gap, p[[4, 1]], gap])
             for p, held in zip(pyramids, test)
             if bool(held) == wanted
         ]
         if lines:
-            yield [np.concatenate(lines)], colour, 0.8
+            yield [np.concatenate(lines)], color, 0.8
     yield [np.concatenate([np.concatenate([corners[[a, b]], gap]) for a, b in EDGES])], BOX, 1.6

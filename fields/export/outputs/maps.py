@@ -47,14 +47,12 @@ def draw_map(
     clarity = None
     if what == "orientation":
         values, clarity = np.degrees(values[..., 0]), values[..., 1]
-    label, colours, low, high = SCALES.get(what, SCALES["frequency"])
+    label, colors, low, high = SCALES.get(what, SCALES["frequency"])
     dots = 100
     figure = Figure((width / dots * 1.18 + 0.6, height / dots), dpi=dots, layout="constrained")
     axes = figure.subplots()
     axes.set_facecolor("white")
-    shown = axes.imshow(
-        values, cmap=colours, vmin=low, vmax=high, alpha=clarity, extent=(x0, x1, y1, y0), aspect="auto"
-    )
+    shown = axes.imshow(values, cmap=colors, vmin=low, vmax=high, alpha=clarity, extent=(x0, x1, y1, y0), aspect="auto")
     figure.colorbar(shown, label=label)
     axes.set_axis_off()
     if what == "flow":

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from fields.export.outputs.base import Output, Request
-from fields.models.radiance import LEAST_WEIGHT, EncodedRadiance
+from fields.models.radiance import MIN_WEIGHT, EncodedRadiance
 from fields.ops.march import pack_cells
 from fields.render.floaters import cleaned, seen
 from fields.render.volume import RadianceView, render_picture, render_rays
@@ -69,7 +69,7 @@ class RadianceOutput(Output):
         seen, normals = self.see(camera, request.time, what == "normal")
         picture = self._values(seen, normals, what) if values_too else shown(seen, normals, what)
         notes = write_image(out, picture, channels)
-        width, height = camera.lens.width, camera.lens.height
+        width, height = camera.intrinsics.width, camera.intrinsics.height
         return {"width": width, "height": height, "text": f"{width} x {height}", "notes": notes}
 
     def _film(self, out: Path, request: Request, what: str) -> dict:
@@ -77,14 +77,14 @@ class RadianceOutput(Output):
         if request.turntable:
             if request.view is not None:
                 raise BadInput("--view is for one picture; --turntable goes around at the cameras' mean height")
-            path = around(cameras, request.turns(FRAMES), cameras[0].lens)
+            path = around(cameras, request.turns(FRAMES), cameras[0].intrinsics)
         else:
-            path = read_path(request.path, cameras[0].lens)
-        size = request.size or (path[0].lens.width, path[0].lens.height)
+            path = read_path(request.path, cameras[0].intrinsics)
+        size = request.size or (path[0].intrinsics.width, path[0].intrinsics.height)
         # (films want even sides)
         width, height = (max(2, side + side % 2) for side in size)
         _check_size(width, height)
-        path = [PathCamera(camera.pose, resized(camera.lens, width, height), camera.time) for camera in path]
+        path = [PathCamera(camera.pose, resized(camera.intrinsics, width, height), camera.time) for camera in path]
         check_clip_writable(out)
         rate = request.rate or RATE
         notes = write_clip(out, self._frames(path, request.time, what), rate)
@@ -123,9 +123,9 @@ class RadianceOutput(Output):
         if index >= len(cameras):
             raise BadInput(f"--view {index}: there are the views 0 to {len(cameras) - 1}, those for testing first")
         camera = cameras[index]
-        width, height = request.size or (camera.lens.width, camera.lens.height)
+        width, height = request.size or (camera.intrinsics.width, camera.intrinsics.height)
         _check_size(width, height)
-        return PathCamera(camera.pose, resized(camera.lens, width, height), camera.time)
+        return PathCamera(camera.pose, resized(camera.intrinsics, width, height), camera.time)
 
     def see(
         self, camera: PathCamera, time: float | None = None, normals: bool = False
@@ -140,7 +140,7 @@ class RadianceOutput(Output):
             field,
             origins,
             directions,
-            (camera.lens.height, camera.lens.width),
+            (camera.intrinsics.height, camera.intrinsics.width),
             field.grid,
             BACKDROPS[self.backdrop] if background is None else background,
             CHUNK,
@@ -179,7 +179,7 @@ class RadianceOutput(Output):
                 found = render_rays(
                     field, origins[some], directions[some], field.grid, time=time, box=self._box, **field.how
                 )
-            samples, ways = found.samples.keep(found.weights > LEAST_WEIGHT), directions[some]
+            samples, ways = found.samples.keep(found.weights > MIN_WEIGHT), directions[some]
             points = samples.positions(origins[some], ways).requires_grad_()
             more = {"directions": ways[samples.ray_indices]} if field.sees_directions else {}
             with torch.enable_grad():
@@ -187,7 +187,7 @@ class RadianceOutput(Output):
                     field.coords(points), None if time is None else time[samples.ray_indices], **more
                 )
                 falls = torch.nn.functional.normalize(-torch.autograd.grad(density.sum(), points)[0], dim=-1)
-            weighted = found.weights[found.weights > LEAST_WEIGHT, None] * falls
+            weighted = found.weights[found.weights > MIN_WEIGHT, None] * falls
             normals[some] = torch.nn.functional.normalize(
                 torch.zeros_like(ways).index_add_(0, samples.ray_indices, weighted), dim=-1
             )

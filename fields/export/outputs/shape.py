@@ -69,7 +69,7 @@ class ShapeOutput(Output):
 
     def _view(self, seen_from: Camera) -> ShapeView:
         fit = surface_field(self.field)
-        return render_shape(fit.traceable(), seen_from, albedo=fit.colours, device=fit.device)
+        return render_shape(fit.traceable(), seen_from, albedo=fit.colors, device=fit.device)
 
 
 def direction(place: int | tuple[float, float] | None) -> tuple[float, float]:

@@ -17,7 +17,7 @@ from scenes.image.color import to_bytes
 from scenes.image.signal import check_writable, write_image
 from scenes.video.write import check_clip_writable, write_clip
 
-MOST_FRAMES = 100_000
+MAX_FRAMES = 100_000
 
 
 class VideoOutput(Output):
@@ -53,9 +53,9 @@ class VideoOutput(Output):
                 f"--part {start:g},{end:g} reaches outside the clip, which goes from {axis.lower:g} to {axis.upper:g} s"
             )
         count = max(1, round((end - start) * rate))
-        if count > MOST_FRAMES:
+        if count > MAX_FRAMES:
             raise BadInput(
-                f"{count:,} frames would be written; the most is {MOST_FRAMES:,}: give a lower --rate or a --part"
+                f"{count:,} frames would be written; the most is {MAX_FRAMES:,}: give a lower --rate or a --part"
             )
         check_clip_writable(out)
         moments = [(start + (index + 0.5) / rate - axis.lower) / (axis.upper - axis.lower) for index in range(count)]

@@ -35,8 +35,8 @@ class VolumeOutput(Output):
             if request.size:
                 raise BadInput("--size: a whole volume is sized by --scale")
             return self._whole(out, request.scale or 1.0)
-        colours = Channels(("red", "green", "blue"), "srgb") if len(self.field.channels) == 3 else GREY
-        check_writable(out, colours)
+        colors = Channels(("red", "green", "blue"), "srgb") if len(self.field.channels) == 3 else GREY
+        check_writable(out, colors)
         if request.slice:
             values, text = self._slice(request)
         else:
@@ -52,9 +52,9 @@ class VolumeOutput(Output):
                     steps=STEPS,
                 )
             text = f"projection, {side} x {side}"
-        if len(colours) == 1:
+        if len(colors) == 1:
             values = values.mean(axis=-1, keepdims=True)
-        notes = write_image(out, values, colours)
+        notes = write_image(out, values, colors)
         return {"width": values.shape[1], "height": values.shape[0], "text": text, "notes": notes}
 
     def _slice(self, request: Request) -> tuple[np.ndarray, str]:

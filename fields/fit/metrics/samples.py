@@ -72,15 +72,15 @@ def picture_metrics(prediction: np.ndarray, target: np.ndarray, channels: Channe
 
     Linear (HDR) colour is compared after `tone_map`, and by `relative_l2` as it is.
     """
-    colours = len(channels) - ("alpha" in channels.names)
-    p, t = prediction[..., :colours], target[..., :colours]
+    colors = len(channels) - ("alpha" in channels.names)
+    p, t = prediction[..., :colors], target[..., :colors]
     scores = {}
     if channels.space == "linear":
         scores["relative_l2"] = relative_l2(p, t)
         p, t = tone_map(p), tone_map(t)
     scores = {"psnr": psnr(p, t), "ssim": ssim(p, t), "ms_ssim": ms_ssim(p, t), **scores}
-    if colours < len(channels):
-        scores["psnr_alpha"] = psnr(prediction[..., colours:], target[..., colours:])
+    if colors < len(channels):
+        scores["psnr_alpha"] = psnr(prediction[..., colors:], target[..., colors:])
     return {name: value for name, value in scores.items() if value is not None}
 
 

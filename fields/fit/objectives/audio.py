@@ -14,7 +14,7 @@ from fields.fit.objectives.base import Objective
 from fields.models.field import PointField
 from fields.render.raster import centres, lattice
 from scenes.audio.signal import Audio
-from scenes.audio.spectrogram import colours, levels
+from scenes.audio.spectrogram import colors, levels
 
 PANEL = 960, 240
 MARGIN = 20
@@ -62,7 +62,7 @@ class AudioObjective(Objective):
         return self._panels(field, min(longest_side, PANEL[0]), min(longest_side, PANEL[1]))[1]
 
     def target(self, longest_side: int = 1024) -> np.ndarray:
-        return colours(levels(self.signal.values(), min(longest_side, PANEL[0]), min(longest_side, PANEL[1]))[0])
+        return colors(levels(self.signal.values(), min(longest_side, PANEL[0]), min(longest_side, PANEL[1]))[0])
 
     def save_preview(self, field: PointField, path: Path) -> None:
         """Spectrograms of target, fit and their difference below each other, all with the target's loudest as 0 dB."""
@@ -91,4 +91,4 @@ class AudioObjective(Objective):
         target = self.signal.values()
         fit = lattice(field, centres(self.signal.total))
         level, reference = levels(target, width, height)
-        return [colours(level), *(colours(levels(part, width, height, reference)[0]) for part in (fit, fit - target))]
+        return [colors(level), *(colors(levels(part, width, height, reference)[0]) for part in (fit, fit - target))]

@@ -45,7 +45,7 @@ class Objective(ABC):
     loss_name: str
     requires: type[Field] = PointField
     # Whether steps change their cost as the field takes shape.
-    unsteady: bool = False
+    step_cost_varies: bool = False
     # What `save_preview` puts side by side.
     shown: str = "target, fit, error"
 
@@ -91,10 +91,10 @@ class Objective(ABC):
         values = values / torch.tensor(self.signal.channels.units)
         return float(point_loss(self.loss_name, values.mean(0, keepdim=True).expand_as(values), values, *weights))
 
-    def keep_beside(self, folder: Path) -> None:
+    def save_sidecar(self, folder: Path) -> None:
         """Writes what a run of this kind keeps of the signal, into its folder, before the first step."""
 
-    def score_only_new(self, run: Run) -> None:
+    def exclude_training_views(self, run: Run) -> None:
         """Leaves out, of another signal than a run was fitted to, what that run was fitted to all the same."""
 
     def details(self) -> dict:

@@ -38,7 +38,7 @@ SIDES, LOOKS = 16, 8
 # Of the samples that were aimed at: how many rays a first step takes, and how many samples of a ray are passed over at most for one
 # that counts.
 FIRST_RAYS, PASSED_OVER = 1 / 128, 6
-FEWEST_RAYS, MOST_RAYS = 64, 1 << 17
+MIN_RAYS, MAX_RAYS = 64, 1 << 17
 # Rays through views for testing that are looked at while it fits, seconds between looks, and the share of the time that they may take.
 WATCHED_RAYS, WATCH_SECONDS, WATCH_SHARE = 4096, 5.0, 0.02
 PANELS, PANEL_WIDTH, GAP, ERROR_GAIN = 4, 320, 6, 5
@@ -70,7 +70,7 @@ class RadianceObjective(Objective):
     requires = EncodedRadiance
     shown = "views for testing: target, fit, error"
     # (as space empties the same samples are those of more rays)
-    unsteady = True
+    step_cost_varies = True
 
     def __init__(self, signal: RadianceScene, loss: str, gradient_terms: dict[str, float] | None = None) -> None:
         super().__init__(signal, loss, gradient_terms)
@@ -90,7 +90,7 @@ class RadianceObjective(Objective):
 
     def parameter_groups(self, method: Method) -> list[dict]:
         self.method = method
-        self._rays = max(FEWEST_RAYS, int(method.batch * FIRST_RAYS))
+        self._rays = max(MIN_RAYS, int(method.batch * FIRST_RAYS))
         if not method.exposure:
             return []
         self.exposure = nn.Parameter(torch.zeros(len(self.signal.training), 3))
@@ -198,7 +198,7 @@ class RadianceObjective(Objective):
         """How many rays the next step takes."""
         a_ray = max(reached, looked / PASSED_OVER, 1) / self._rays
         wanted = int(self.method.batch / a_ray)
-        self._rays = max(FEWEST_RAYS, min(MOST_RAYS, wanted, 2 * self._rays))
+        self._rays = max(MIN_RAYS, min(MAX_RAYS, wanted, 2 * self._rays))
 
     def state(self) -> dict[str, Tensor]:
         if self.grid is None:
@@ -218,10 +218,10 @@ class RadianceObjective(Objective):
         if self.exposure is not None:
             self.exposure.data.copy_(state["exposure"])
 
-    def keep_beside(self, folder: Path) -> None:
+    def save_sidecar(self, folder: Path) -> None:
         write_cameras(folder / CAMERAS, self.signal.views.views)
 
-    def score_only_new(self, run: Run) -> None:
+    def exclude_training_views(self, run: Run) -> None:
         """Scores all views but those from where, and when, one for training was taken, whatever their files hold out."""
         known = [camera for camera in run.cameras() if camera.split == "train"]
         views = self.signal.views.views
@@ -237,7 +237,7 @@ class RadianceObjective(Objective):
     def view(self, field: EncodedRadiance, view: View, stride: int = 1) -> RadianceView:
         """What the field shows from there, on the stated background; every `stride`-th pixel."""
         origins, directions = (torch.from_numpy(np.ascontiguousarray(x)) for x in self.signal.rays_of(view, stride))
-        shape = -(-view.lens.height // stride), -(-view.lens.width // stride)
+        shape = -(-view.intrinsics.height // stride), -(-view.intrinsics.width // stride)
         return render_picture(
             field,
             field.to_cube(origins),
@@ -338,7 +338,7 @@ class RadianceObjective(Objective):
     def evaluation_seconds(self, field: EncodedRadiance) -> float:
         """From a part of one view in the middle."""
         view = self.signal.test[len(self.signal.test) // 2]
-        stride = max(1, round((view.lens.width * view.lens.height / 16384) ** 0.5))
+        stride = max(1, round((view.intrinsics.width * view.intrinsics.height / 16384) ** 0.5))
         begun = time.perf_counter()
         fit = self.view(field, view, stride).color.cpu().numpy()
         spent = (time.perf_counter() - begun) * stride**2
@@ -351,7 +351,9 @@ class RadianceObjective(Objective):
         """The first view for testing as the fit shows it."""
         view = self.signal.test[0]
         return to_bytes(
-            self.view(field, view, -(-max(view.lens.width, view.lens.height) // longest_side)).color.cpu().numpy()
+            self.view(field, view, -(-max(view.intrinsics.width, view.intrinsics.height) // longest_side))
+            .color.cpu()
+            .numpy()
         )
 
     def save_preview(self, field: EncodedRadiance, path: Path) -> None:
@@ -363,7 +365,7 @@ class RadianceObjective(Objective):
         test = self.signal.test
         columns = []
         for index in np.linspace(0, len(test) - 1, min(PANELS, len(test))).round().astype(int):
-            stride = -(-test[index].lens.width // PANEL_WIDTH)
+            stride = -(-test[index].intrinsics.width // PANEL_WIDTH)
             target = self.signal.picture(test[index])[::stride, ::stride]
             fit = self.view(field, test[index], stride).color.cpu().numpy()
             panels = [to_bytes(target), to_bytes(fit), to_bytes(np.abs(np.clip(fit, 0, 1) - target) * ERROR_GAIN)]
@@ -380,7 +382,7 @@ class RadianceObjective(Objective):
 def watched(scene: RadianceScene) -> tuple[list[View], int]:
     """The views for testing that are looked at while it fits, and the stride of the pixels that are, both ways."""
     chosen = scene.test[:: max(1, len(scene.test) // 4)][:4]
-    pixels = sum(view.lens.width * view.lens.height for view in chosen)
+    pixels = sum(view.intrinsics.width * view.intrinsics.height for view in chosen)
     return chosen, max(1, round((pixels / WATCHED_RAYS) ** 0.5))
 
 

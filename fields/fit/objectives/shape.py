@@ -84,14 +84,14 @@ class ShapeObjective(Objective):
         if fit.oriented:
             points = shape.volume_points(volume_points)
             scores["iou"] = intersection_over_union(_ask(fit, fit.function, points) < 0, shape.surface.inside(points))
-        places, normals, colours = shape.surface_points(surface_points)
+        places, normals, colors = shape.surface_points(surface_points)
         vertices, faces = fit.triangles(resolution)
         if len(faces):
             scores |= self._surface_scores(MeshSurface(Mesh(vertices, faces)), places, normals, fit.oriented)
         else:
             scores["f_score"] = 0.0
-        if colours is not None:
-            scores["psnr"] = psnr(_ask(fit, fit.colours, places), colours)
+        if colors is not None:
+            scores["psnr"] = psnr(_ask(fit, fit.colors, places), colors)
         return scores
 
     def _surface_scores(
@@ -116,7 +116,7 @@ class ShapeObjective(Objective):
         return self._source_panel(side, np.zeros((side * side, 3), np.float32))[0]
 
     def _seen(self, fit: SurfaceField, side: int):
-        return render_shape(fit.traceable(), default_camera(side), albedo=fit.colours, device=fit.device)
+        return render_shape(fit.traceable(), default_camera(side), albedo=fit.colors, device=fit.device)
 
     def save_preview(self, field: Field, path: Path) -> None:
         """Source, fit, and the angle between their normals: black where they agree, white at 45 degrees or more."""
@@ -146,7 +146,7 @@ class ShapeObjective(Objective):
         paint = {}
         if self.signal.painted:
             places = origins.numpy()[hit] + t[hit, None] * directions.numpy()[hit]
-            paint["albedo"] = torch.from_numpy(surface.colours(faces[hit], places))
+            paint["albedo"] = torch.from_numpy(surface.colors(faces[hit], places))
         color[hit] = headlight(torch.from_numpy(normals[hit]), directions[hit], **paint).numpy()
         fitted = fitted.reshape(-1, 3)
         cosine = (normals * fitted).sum(axis=1)

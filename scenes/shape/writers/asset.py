@@ -19,7 +19,7 @@ class Asset:
     vertices: np.ndarray
     faces: np.ndarray
     normals: np.ndarray
-    colours: np.ndarray | None = None
+    colors: np.ndarray | None = None
     uv: np.ndarray | None = None
     texture: np.ndarray | None = None
     normal_map: np.ndarray | None = None

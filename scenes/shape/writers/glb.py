@@ -85,8 +85,8 @@ def write_glb(path: Path, asset: Asset) -> None:
         tree["textures"] = [{"source": index, "sampler": 0} for index in range(len(pictures))]
     if asset.texture is not None:
         matt["baseColorTexture"] = {"index": 0}
-    elif asset.colours is not None:
-        linear = np.concatenate([_linear(asset.colours), np.ones((len(asset.colours), 1))], axis=1)
+    elif asset.colors is not None:
+        linear = np.concatenate([_linear(asset.colors), np.ones((len(asset.colors), 1))], axis=1)
         attributes["COLOR_0"] = binary.accessor(
             np.rint(linear * 65535).astype(np.uint16), UINT16, ARRAY, normalized=True
         )
@@ -121,6 +121,6 @@ def _unit(normals: np.ndarray) -> np.ndarray:
     return np.where(length > 1e-6, normals / np.maximum(length, 1e-6), np.array([0, 1, 0])).astype(np.float32)
 
 
-def _linear(colours: np.ndarray) -> np.ndarray:
+def _linear(colors: np.ndarray) -> np.ndarray:
     """sRGB's inverse transfer function (IEC 61966-2-1)."""
-    return np.where(colours <= 0.04045, colours / 12.92, ((np.maximum(colours, 0) + 0.055) / 1.055) ** 2.4)
+    return np.where(colors <= 0.04045, colors / 12.92, ((np.maximum(colors, 0) + 0.055) / 1.055) ** 2.4)

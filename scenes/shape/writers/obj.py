@@ -20,7 +20,7 @@ def write_obj(path: Path, asset: Asset) -> list[Path]:
     colours, there is no .mtl then.
     """
     path = Path(path)
-    beside, painted = {}, asset.colours is not None and asset.texture is None
+    beside, painted = {}, asset.colors is not None and asset.texture is None
     material = ["# Field Studio", "newmtl material", "Ka 0 0 0", "Ks 0 0 0", "illum 1"]
     if asset.texture is not None:
         beside[path.with_suffix(".png")] = png(asset.texture)
@@ -46,7 +46,7 @@ def write_obj(path: Path, asset: Asset) -> list[Path]:
 
 
 def _write(path: Path, asset: Asset, painted: bool) -> None:
-    places = np.concatenate([asset.vertices, asset.colours], axis=1) if painted else asset.vertices
+    places = np.concatenate([asset.vertices, asset.colors], axis=1) if painted else asset.vertices
     corner = asset.faces + 1
     with atomic_write(path) as temporary, open(temporary, "w", encoding="ascii", newline="\n") as file:
         file.write(

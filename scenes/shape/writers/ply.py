@@ -38,18 +38,18 @@ def write_ply(
             file.write(rows)
 
 
-def columns_of(vertices: np.ndarray, normals: np.ndarray | None, colours: np.ndarray | None) -> dict[str, np.ndarray]:
+def columns_of(vertices: np.ndarray, normals: np.ndarray | None, colors: np.ndarray | None) -> dict[str, np.ndarray]:
     """Places `[n, 3]`, unit normals and sRGB colours in [0, 1], by the names that every reader knows."""
     columns = {name: vertices[:, k].astype("<f4") for k, name in enumerate("xyz")}
     if normals is not None:
         columns |= {f"n{name}": normals[:, k].astype("<f4") for k, name in enumerate("xyz")}
-    if colours is not None:
+    if colors is not None:
         columns |= {
-            name: np.rint(np.clip(colours[:, k], 0, 1) * 255).astype("|u1")
+            name: np.rint(np.clip(colors[:, k], 0, 1) * 255).astype("|u1")
             for k, name in enumerate(("red", "green", "blue"))
         }
     return columns
 
 
 def write_mesh_ply(path: Path, asset: Asset) -> None:
-    write_ply(path, columns_of(asset.vertices, asset.normals, asset.colours), asset.faces, ("Field Studio",))
+    write_ply(path, columns_of(asset.vertices, asset.normals, asset.colors), asset.faces, ("Field Studio",))
