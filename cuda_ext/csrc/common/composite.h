@@ -1,8 +1,8 @@
 // Light along a ray: each sample absorbs 1 - exp(-density * length) of what reaches it, and shows its colour in return.
 //
 // With x = density * length, light before sample i is L_i = exp(-(x_0 + .. + x_{i-1})), its weight w_i = L_i - L_{i+1}.
-// A change of x_i moves w_i by L_{i+1} and every w_j behind it by -w_j. Samples that less light than the threshold reaches
-// have weight zero and take part in nothing.
+// A change of x_i moves w_i by L_{i+1} and every w_j behind it by -w_j. Samples that less light than the threshold
+// reaches have weight zero and take part in nothing.
 #pragma once
 
 #include <math.h>
@@ -23,8 +23,8 @@ struct Light {
 
     FS_HOST_DEVICE explicit Light(const CompositeCall& call)
         : density(static_cast<const T*>(call.density)), colors(static_cast<const T*>(call.colors)),
-          starts(static_cast<const T*>(call.starts)), ends(static_cast<const T*>(call.ends)), threshold(T(call.threshold)),
-          channels(call.channels) {}
+          starts(static_cast<const T*>(call.starts)), ends(static_cast<const T*>(call.ends)),
+          threshold(T(call.threshold)), channels(call.channels) {}
 
     FS_HOST_DEVICE T middle(int64_t i) const { return (starts[i] + ends[i]) * T(0.5); }
     FS_HOST_DEVICE T minus_opacity(int64_t i) const { return less_one(-density[i] * (ends[i] - starts[i])); }
@@ -96,7 +96,8 @@ FS_HOST_DEVICE void composite_ray_backward(const CompositeCall& call, int64_t ra
         static_cast<T*>(call.grad_density)[i] = slope;
         if (call.grad_colors)
             for (int c = 0; c < light.channels; ++c)
-                static_cast<T*>(call.grad_colors)[i * light.channels + c] = upstream.color ? weights[i] * upstream.color[c] : T(0);
+                static_cast<T*>(call.grad_colors)[i * light.channels + c] =
+                    upstream.color ? weights[i] * upstream.color[c] : T(0);
     }
 }
 

@@ -5,8 +5,8 @@
 
 namespace fs {
 
-// `_Call` in fields/ops/gaussian_layer.py. The pointers are to float, or to double where is_double; rows are contiguous.
-// Null gradients are not computed. `workers` counts threads of the CPU.
+// `_Call` in fields/ops/gaussian_layer.py. The pointers are to float, or to double where is_double; rows are
+// contiguous. Null gradients are not computed. `workers` counts threads of the CPU.
 struct GaussianCall {
     int32_t inputs, units, is_double, workers;
     int64_t points;

@@ -21,7 +21,8 @@ struct GridLevel {
     uint32_t addressing;
 };
 
-// What the numbers of a table are. With a table of doubles everything is double, else everything but the table is float.
+// What the numbers of a table are. With a table of doubles everything is double, else everything but the table is
+// float.
 enum TableType : int32_t { table_float = 0, table_double = 1, table_half = 2, table_brain = 3 };
 
 // What a call of the grid's functions is given. The pointers are to float, or to double where the table's numbers are;
@@ -30,13 +31,13 @@ struct GridCall {
     int32_t dimensions, features, levels, smooth, table_type, workers;
     int64_t points;
     const GridLevel* level;
-    const void* coords;       // [points, dimensions]
-    const void* table;        // [entries, features] of table_type
-    const void* grad;         // [points, levels * features], gradient of the output
-    const void* direction;    // [points, dimensions], gradient of the coordinates' gradient
-    void* output;             // [points, levels * features]
-    void* grad_coords;        // [points, dimensions]
-    void* grad_table;         // [entries, features], of floats where the table is narrower
+    const void* coords;     // [points, dimensions]
+    const void* table;      // [entries, features] of table_type
+    const void* grad;       // [points, levels * features], gradient of the output
+    const void* direction;  // [points, dimensions], gradient of the coordinates' gradient
+    void* output;           // [points, levels * features]
+    void* grad_coords;      // [points, dimensions]
+    void* grad_table;       // [entries, features], of floats where the table is narrower
 };
 
 // Multiplier of each axis: primes where hashed, else strides (0 where the level has wrapped before that axis).

@@ -6,7 +6,8 @@
 
 namespace fs {
 
-// `GridMlpCall` in fields/ops/grid_mlp_cuda.py. Of the grid: layout, coords and a table of floats; of the MLP all but the features.
+// `GridMlpCall` in fields/ops/grid_mlp_cuda.py. Of the grid: layout, coords and a table of floats; of the MLP all but
+// the features.
 struct GridMlpCall {
     GridCall grid;
     MlpCall mlp;

@@ -26,31 +26,32 @@ struct MarchCall {
     int64_t longest;    // no ray has more steps than this
     int32_t is_double, workers;
     int32_t levels, resolution;  // a multiple of 4; each level is twice as large as the one before
-    int32_t jitter;              // whether a ray's samples are moved by a share of a step that its number and the seed say
+    int32_t jitter;  // whether a ray's samples are moved by a share of a step that its number and the seed say
     uint32_t seed;
     int64_t most;                   // samples of a ray
     double centre[3], per_cell[3];  // of level 0: its centre, and 1 / the size of a cell
     double step, cone;              // a step from t on is max(step, cone * t) long
     const void *origins, *directions, *near, *far;
     const uint64_t* occupied;  // [levels, (resolution / 4)^3]: a bit a cell, a word a block of 4^3
-    const uint8_t* clear;      // [levels, (resolution / 4)^3]: blocks from here to the nearest one with something in it, less 1
-    int64_t* counts;           // [rays], written by the first pass
-    const int64_t* offsets;    // [rays + 1], read by the second
-    void *starts, *ends;       // [samples]
-    int64_t* ray_indices;      // [samples]
+    // [levels, (resolution / 4)^3]: blocks from here to the nearest one with something in it, less 1
+    const uint8_t* clear;
+    int64_t* counts;         // [rays], written by the first pass
+    const int64_t* offsets;  // [rays + 1], read by the second
+    void *starts, *ends;     // [samples]
+    int64_t* ray_indices;    // [samples]
 };
 
 struct CompositeCall {
     int64_t rays;
     int32_t is_double, workers, channels, reserved;
-    double threshold;  // a sample counts while the light that reaches it is at least this
-    const void *density, *colors;         // [samples], [samples, channels]
-    const void *starts, *ends;            // [samples]
-    const int64_t* offsets;               // [rays + 1]
-    void *color, *opacity, *depth;        // [rays, channels], [rays], [rays]
-    void* weights;                        // [samples]; the backward pass reads them
+    double threshold;               // a sample counts while the light that reaches it is at least this
+    const void *density, *colors;   // [samples], [samples, channels]
+    const void *starts, *ends;      // [samples]
+    const int64_t* offsets;         // [rays + 1]
+    void *color, *opacity, *depth;  // [rays, channels], [rays], [rays]
+    void* weights;                  // [samples]; the backward pass reads them
     const void *grad_color, *grad_opacity, *grad_depth, *grad_weights;  // any may be null
-    void *grad_density, *grad_colors;     // the second may be null
+    void *grad_density, *grad_colors;                                   // the second may be null
 };
 
 struct DistortionCall {
@@ -129,8 +130,8 @@ struct Cells {
     T half;  // of a level, in cells
 
     FS_HOST_DEVICE explicit Cells(const MarchCall& call)
-        : words(call.occupied), clear(call.clear), levels(call.levels), resolution(call.resolution), blocks(call.resolution / 4),
-          half(T(call.resolution) * T(0.5)) {}
+        : words(call.occupied), clear(call.clear), levels(call.levels), resolution(call.resolution),
+          blocks(call.resolution / 4), half(T(call.resolution) * T(0.5)) {}
 
     // How many cells of level 0 are clear around a point, counted along the axis where it is farthest; negative if its
     // own cell, of the finest level that contains it, is occupied. Outside of all levels nothing is.
@@ -152,7 +153,8 @@ struct Cells {
             const int32_t found = int32_t(at[axis] * shrink + half);
             cell[axis] = uint32_t(found < resolution - 1 ? found : resolution - 1);
         }
-        const int64_t block = ((int64_t(level) * blocks + (cell[0] >> 2)) * blocks + (cell[1] >> 2)) * blocks + (cell[2] >> 2);
+        const int64_t block =
+            ((int64_t(level) * blocks + (cell[0] >> 2)) * blocks + (cell[1] >> 2)) * blocks + (cell[2] >> 2);
         if (words[block] >> ((cell[0] & 3) * 16 + (cell[1] & 3) * 4 + (cell[2] & 3)) & 1) return T(-1);
         // A little less, for rounding.
         return clear[block] ? (T(clear[block]) - T(0.02)) * T(4) / shrink : T(0);
@@ -167,9 +169,11 @@ struct Steps {
 
     FS_HOST_DEVICE Steps(const MarchCall& call, int64_t ray)
         : near(static_cast<const T*>(call.near)[ray]), far(static_cast<const T*>(call.far)[ray]),
-          share(call.jitter ? share_of<T>(call.first_ray + ray, call.seed) : T(0)), step(T(call.step)), cone(T(call.cone)) {
+          share(call.jitter ? share_of<T>(call.first_ray + ray, call.seed) : T(0)), step(T(call.step)),
+          cone(T(call.cone)) {
         for (int axis = 0; axis < 3; ++axis) {
-            from[axis] = (static_cast<const T*>(call.origins)[ray * 3 + axis] - T(call.centre[axis])) * T(call.per_cell[axis]);
+            from[axis] =
+                (static_cast<const T*>(call.origins)[ray * 3 + axis] - T(call.centre[axis])) * T(call.per_cell[axis]);
             along[axis] = static_cast<const T*>(call.directions)[ray * 3 + axis] * T(call.per_cell[axis]);
         }
     }
@@ -182,10 +186,12 @@ struct Steps {
 
 // Calls take(start, end) for the occupied steps of a ray, at most `most` of them; returns how many there were.
 template <class T, class Take>
-FS_HOST_DEVICE int64_t march_ray(const MarchCall& call, const Cells<T>& cells, int64_t ray, int64_t most, const Take& take) {
+FS_HOST_DEVICE int64_t march_ray(const MarchCall& call, const Cells<T>& cells, int64_t ray, int64_t most,
+                                 const Take& take) {
     const Steps<T> steps(call, ray);
     T fastest = T(0);
-    for (int axis = 0; axis < 3; ++axis) fastest = larger(fastest, steps.along[axis] < T(0) ? -steps.along[axis] : steps.along[axis]);
+    for (int axis = 0; axis < 3; ++axis)
+        fastest = larger(fastest, steps.along[axis] < T(0) ? -steps.along[axis] : steps.along[axis]);
     int64_t taken = 0;
     T start = steps.first(), clear_until = steps.near;
     for (int64_t k = 0; k < call.longest && taken < most; ++k) {
@@ -243,8 +249,8 @@ FS_HOST_DEVICE void distortion_of_ray(const DistortionCall& call, int64_t ray) {
     }
 }
 
-// Edges that cut a ray's weight, spread evenly within each interval, into equal parts: edge k has (k + share) / edges of
-// it before it. A ray without weight is cut into equal lengths, one without intervals gets zeros.
+// Edges that cut a ray's weight, spread evenly within each interval, into equal parts: edge k has (k + share) / edges
+// of it before it. A ray without weight is cut into equal lengths, one without intervals gets zeros.
 template <class T>
 FS_HOST_DEVICE void importance_of_ray(const ImportanceCall& call, int64_t ray) {
     const int64_t first = call.offsets[ray], last = call.offsets[ray + 1];

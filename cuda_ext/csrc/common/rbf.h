@@ -1,5 +1,5 @@
-// Radial basis functions about a centre under a symmetric matrix K: their values and slopes (Chen et al. 2023, equation 3
-// and its relatives). Shared by both processors.
+// Radial basis functions about a centre under a symmetric matrix K: their values and slopes (Chen et al. 2023, equation
+// 3 and its relatives). Shared by both processors.
 #pragma once
 
 #include <math.h>
@@ -10,11 +10,11 @@ namespace fs {
 
 // With the offset o = x - centre and q = <o, K o>; `KERNELS` in fields/ops/rbf_gather.py.
 enum RbfKernel : int32_t {
-    inverse_quadratic = 0,       // 1 / (1 + q)
-    inverse_multiquadric = 1,    // 1 / sqrt(1 + q)
-    gaussian = 2,                // exp(-q / 2)
-    hat = 3,                     // product over the axes of max(0, 1 - |K o|)
-    markov = 4,                  // exp(-sqrt(q))
+    inverse_quadratic = 0,     // 1 / (1 + q)
+    inverse_multiquadric = 1,  // 1 / sqrt(1 + q)
+    gaussian = 2,              // exp(-q / 2)
+    hat = 3,                   // product over the axes of max(0, 1 - |K o|)
+    markov = 4,                // exp(-sqrt(q))
 };
 
 // How the values of a point's kernels are divided by their sum.
@@ -43,7 +43,7 @@ struct RbfCall {
 
 constexpr int RBF_MOST_NEIGHBOURS = 32;
 constexpr int RBF_MOST_FEATURES = 128;
-constexpr double RBF_SUM_FLOOR = 1e-8;   // added to a sum of values
+constexpr double RBF_SUM_FLOOR = 1e-8;      // added to a sum of values
 constexpr double RBF_LEAST_SQUARE = 1e-30;  // below it, a root has no slope
 
 // Functions that differ between numbers and packs of them.

@@ -55,7 +55,8 @@ FS_HOST_DEVICE void update(const AdamCall& call, Floats dense_rate, Numbers& n) 
 
 template <bool sparse>
 void update_range(const AdamCall& call, int64_t first, int64_t last) {
-    const Floats rate = sparse ? Floats{} : spread(call.rate[*call.steps < call.most_steps ? *call.steps : call.most_steps]);
+    const Floats rate =
+        sparse ? Floats{} : spread(call.rate[*call.steps < call.most_steps ? *call.steps : call.most_steps]);
     Numbers n = {};
     int64_t i = first;
     for (; i + LANES <= last; i += LANES) {

@@ -1,5 +1,5 @@
-// What is added up along rays. In float, the exponentials of a group of rays are taken together, whole packs of samples;
-// what then runs along each ray is short sums.
+// What is added up along rays. In float, the exponentials of a group of rays are taken together, whole packs of
+// samples; what then runs along each ray is short sums.
 #include "../common/composite.h"
 
 #include "parallel.h"
@@ -34,8 +34,8 @@ using Floats = Pack<float>;
 using Whole = PackOf<float>::whole;
 constexpr int LANES = WIDTH<float>;
 
-// exp(x) - 1, exact to two units in the last place also where x is small: 2^n (e^r - 1) + (2^n - 1), with r at most half of
-// log 2 and the series of e^r - 1 up to r^7. NaN stays NaN.
+// exp(x) - 1, exact to two units in the last place also where x is small: 2^n (e^r - 1) + (2^n - 1), with r at most
+// half of log 2 and the series of e^r - 1 up to r^7. NaN stays NaN.
 FS_HOST_DEVICE Floats exponential_less_one(Floats x) {
     x = x < -87.0f ? Floats{} - 87.0f : x;
     x = x > 88.0f ? Floats{} + 88.0f : x;
@@ -119,14 +119,15 @@ void backward_ray(const CompositeCall& call, const Light<float>& light, int64_t 
     const int64_t count = end - first;
     const float *FS_ALONE starts = light.starts + first, *FS_ALONE ends = light.ends + first;
     const float *FS_ALONE colors = light.colors + first * channels, *FS_ALONE weight = weights + first;
-    float *FS_ALONE slope = grad_density + first;
+    float* FS_ALONE slope = grad_density + first;
     const float opacity = upstream.opacity, depth = upstream.depth * 0.5f;
     for (int64_t i = 0; i < count; ++i) slope[i] = opacity + depth * (starts[i] + ends[i]);
     if (upstream.weights)
         for (int64_t i = 0; i < count; ++i) slope[i] += upstream.weights[first + i];
     if (upstream.color && fixed == 3) {
         const float r = upstream.color[0], g = upstream.color[1], b = upstream.color[2];
-        for (int64_t i = 0; i < count; ++i) slope[i] += r * colors[i * 3] + g * colors[i * 3 + 1] + b * colors[i * 3 + 2];
+        for (int64_t i = 0; i < count; ++i)
+            slope[i] += r * colors[i * 3] + g * colors[i * 3 + 1] + b * colors[i * 3 + 2];
     } else if (upstream.color) {
         for (int64_t i = 0; i < count; ++i)
             for (int c = 0; c < channels; ++c) slope[i] += upstream.color[c] * colors[i * channels + c];
@@ -149,7 +150,8 @@ void backward_ray(const CompositeCall& call, const Light<float>& light, int64_t 
         }
     } else {
         for (int64_t i = 0; i < count; ++i)
-            for (int c = 0; c < channels; ++c) paint[i * channels + c] = upstream.color ? weight[i] * upstream.color[c] : 0.0f;
+            for (int c = 0; c < channels; ++c)
+                paint[i * channels + c] = upstream.color ? weight[i] * upstream.color[c] : 0.0f;
     }
 }
 
@@ -161,7 +163,8 @@ void forward_floats(const CompositeCall& call) {
         const int64_t begin = call.offsets[first], end = call.offsets[last];
         float* minus = static_cast<float*>(scratch(0, size_t(end - begin) * sizeof(float)));
         minus_opacities(light, begin, end, minus);
-        for (int64_t ray = first; ray < last; ++ray) forward_ray<channels>(call, light, ray, minus + (call.offsets[ray] - begin));
+        for (int64_t ray = first; ray < last; ++ray)
+            forward_ray<channels>(call, light, ray, minus + (call.offsets[ray] - begin));
     });
 }
 

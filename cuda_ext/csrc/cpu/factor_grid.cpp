@@ -1,9 +1,9 @@
 // Sums of products of interpolated grids on the CPU. An entry's features lie side by side, so the vectors run along
 // them: a corner of a cell is one load.
 //
-// Gradients of the tables need no atomics and no copies: every grid is cut into slabs along its slowest axis, the points
-// of a tile are listed by slab, and a slab is summed by one thread in the order of the points. So a sum does not depend on
-// how many threads there are, and a slab stays in the cache.
+// Gradients of the tables need no atomics and no copies: every grid is cut into slabs along its slowest axis, the
+// points of a tile are listed by slab, and a slab is summed by one thread in the order of the points. So a sum does not
+// depend on how many threads there are, and a slab stays in the cache.
 #include "factor_grid.h"
 
 #include <type_traits>
@@ -16,8 +16,8 @@ namespace {
 
 constexpr int TILE = 512;  // points
 constexpr int MOST_SLABS = 16;
-constexpr int AHEAD = 8;                         // points that tables are asked for ahead of use
-constexpr int64_t NEAR_BYTES = 1 << 18;          // of a grid that stays in the second-level cache without being asked
+constexpr int AHEAD = 8;                           // points that tables are asked for ahead of use
+constexpr int64_t NEAR_BYTES = 1 << 18;            // of a grid that stays in the second-level cache without being asked
 constexpr int64_t CHUNK_BYTES = int64_t(4) << 20;  // of what is kept between the two passes over a chunk
 
 // A whole number that is known at compile time.
@@ -98,8 +98,8 @@ struct Places {
     T *share, *change, *slope;
 };
 
-// The points of a tile by slab, for each factor: order[start[s] .. start[s + 1]), in the order of the points. A cell that
-// lies across a border is in both slabs.
+// The points of a tile by slab, for each factor: order[start[s] .. start[s + 1]), in the order of the points. A cell
+// that lies across a border is in both slabs.
 struct Lists {
     uint16_t* order;  // [factors][2 * TILE]
     uint16_t* start;  // [factors][MOST_SLABS + 1]
@@ -237,7 +237,8 @@ struct Grids {
             view.weights(p, weight);
             const int64_t from = view.entry[p] * view.features + c;
             auto sum = N::scaled(N::load(table, rows, from), weight[0]);
-            for (int k = 1; k < (1 << A); ++k) sum = N::add_scaled(sum, N::load(table, rows, from + view.jump[k]), weight[k]);
+            for (int k = 1; k < (1 << A); ++k)
+                sum = N::add_scaled(sum, N::load(table, rows, from + view.jump[k]), weight[k]);
             const int64_t at = p * to.stride;
             if (how == multiply) sum = sum * N::load(to.value, to.change, at);
             if (how == add) sum = sum + N::load(to.value, to.change, at);
@@ -319,10 +320,18 @@ struct Grids {
     static void with_block(int wide, const Action& action) {
         switch (wide) {
             case 1: return action(Whole<1>());
-            case 2: if constexpr (compiled(2)) return action(Whole<2>()); break;
-            case 4: if constexpr (compiled(4)) return action(Whole<4>()); break;
-            case 8: if constexpr (compiled(8)) return action(Whole<8>()); break;
-            case 16: if constexpr (compiled(16)) return action(Whole<16>()); break;
+            case 2:
+                if constexpr (compiled(2)) return action(Whole<2>());
+                break;
+            case 4:
+                if constexpr (compiled(4)) return action(Whole<4>());
+                break;
+            case 8:
+                if constexpr (compiled(8)) return action(Whole<8>());
+                break;
+            case 16:
+                if constexpr (compiled(16)) return action(Whole<16>());
+                break;
         }
     }
     // Calls action(A, F) with the factor's number of axes and that of the channels.
@@ -354,7 +363,8 @@ struct Grids {
                     const How how = direct ? (begins ? set : add) : k == 0 ? set : multiply;
                     const Rows_<T> rows_to = direct ? Rows_<T>{to, nullptr, width} : product;
                     const int f = factors.first + k;
-                    with_axes(f, wide, [&](auto A, auto F) { interpolate<A(), F()>(f, c, places, points, how, rows_to); });
+                    with_axes(f, wide,
+                              [&](auto A, auto F) { interpolate<A(), F()>(f, c, places, points, how, rows_to); });
                 }
                 if (direct) continue;
                 const T* from = second ? product.change : product.value;
@@ -399,7 +409,9 @@ struct Grids {
     int multiplied_before(int f) const {
         int count = 0;
         for (int g = 0; g < call.products && call.product[g].first < f; ++g)
-            if (call.product[g].count > 1) count += call.product[g].count < f - call.product[g].first ? call.product[g].count : f - call.product[g].first;
+            if (call.product[g].count > 1)
+                count += call.product[g].count < f - call.product[g].first ? call.product[g].count
+                                                                           : f - call.product[g].first;
         return count;
     }
     int64_t grads_of_a_factor() const { return (second ? 2 : 1) * int64_t(TILE) * C; }
@@ -496,7 +508,8 @@ struct Grids {
                     const int f = product.first + k;
                     const Rows_<T> own = own_grads(f, kept);
                     const Rows_<T> to = {own.value + c, second ? own.change + c : nullptr, own.stride};
-                    with_axes(f, wide, [&](auto A, auto F) { interpolate<A(), F()>(f, c, kept.places, points, set, to); });
+                    with_axes(f, wide,
+                              [&](auto A, auto F) { interpolate<A(), F()>(f, c, kept.places, points, set, to); });
                 }
                 with_block(wide, [&](auto F) { multiply_out<F()>(product, c, first, points, kept); });
             }
@@ -512,7 +525,8 @@ struct Grids {
             const Rows_<const T> grads = grads_of(f, first, kept);
             for (int c = 0, wide; c < C; c += wide) {
                 wide = block_of(C - c);
-                with_axes(f, wide, [&](auto A, auto F) { add_slopes<A(), F()>(f, c, kept.places, points, grads, sums); });
+                with_axes(f, wide,
+                          [&](auto A, auto F) { add_slopes<A(), F()>(f, c, kept.places, points, grads, sums); });
             }
         }
         T* const out = static_cast<T*>(call.grad_coords) + first * D;
@@ -532,7 +546,8 @@ struct Grids {
                 const uint16_t* const order = kept.lists.order + f * 2 * TILE + start[0];
                 const Rows_<const T> grads = grads_of(f, first, kept);
                 with_axes(f, wide, [&](auto A, auto F) {
-                    scatter<A(), F()>(f, c, kept.places, grads, order, start[1] - start[0], first_row, first_row + rows);
+                    scatter<A(), F()>(f, c, kept.places, grads, order, start[1] - start[0], first_row,
+                                      first_row + rows);
                 });
             }
         }
@@ -571,7 +586,8 @@ struct Grids {
         for (int64_t begin = 0; begin < call.points; begin += tiles * TILE) {
             const int64_t end = begin + tiles * TILE < call.points ? begin + tiles * TILE : call.points;
             for_each(int((end - begin + TILE - 1) / TILE), call.workers, [&](int t) {
-                first_pass(begin + int64_t(t) * TILE, tile_size(end, begin + int64_t(t) * TILE), kept_at(memory + t * bytes));
+                first_pass(begin + int64_t(t) * TILE, tile_size(end, begin + int64_t(t) * TILE),
+                           kept_at(memory + t * bytes));
             });
             if (call.grad_table) each_slab([&](int f, int s) { sum_slab(f, s, begin, end, memory); });
         }

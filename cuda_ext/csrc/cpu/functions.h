@@ -1,5 +1,5 @@
-// Exponentials and roots of packs (sines and cosines are in activation.h): by polynomials for floats, number by number for
-// doubles (which serve the tests of gradients).
+// Exponentials and roots of packs (sines and cosines are in activation.h): by polynomials for floats, number by number
+// for doubles (which serve the tests of gradients).
 #pragma once
 
 #include "../common/rbf.h"

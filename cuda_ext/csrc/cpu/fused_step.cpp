@@ -89,16 +89,16 @@ struct Step {
             T* memory = static_cast<T*>(scratch(kept_slot, size_t(rows * kept_stride) * sizeof(T)));
             kept = {memory, memory + call.grid.dimensions * kept_stride, kept_stride};
         }
-        for_each(chunks.count, call.grid.workers, [&](int chunk) {
-            backward_chunk(chunk, sums + chunk * net.gradients, kept, gradient_of(chunk));
-        });
+        for_each(chunks.count, call.grid.workers,
+                 [&](int chunk) { backward_chunk(chunk, sums + chunk * net.gradients, kept, gradient_of(chunk)); });
         // The finest levels first: they take longest.
         if (call.grid.grad_table)
             for_each(levels, call.grid.workers, [&](int i) { scatter_kept_level(call.grid, levels - 1 - i, kept); });
         add_gradients(call.mlp, net, sums, chunks.count);
     }
 
-    // Replaces the values of a tile by the gradients of the loss; rows beyond `points` by zeros. Gives the sum of losses.
+    // Replaces the values of a tile by the gradients of the loss; rows beyond `points` by zeros. Gives the sum of
+    // losses.
     double loss_and_gradient(int64_t first, int count, T* values) const {
         const int64_t stride = net.values_stride();
         const T mean = T(1.0 / (double(points) * outputs));
@@ -126,7 +126,8 @@ struct Step {
     void backward() {
         gradients_of([this](int) {
             return [this](int64_t first, int count, T* values) {
-                take_gradient(static_cast<const T*>(call.grad) + first * outputs, count, outputs, values, net.values_stride());
+                take_gradient(static_cast<const T*>(call.grad) + first * outputs, count, outputs, values,
+                              net.values_stride());
             };
         });
     }
@@ -134,7 +135,9 @@ struct Step {
     void step() {
         double losses[MOST_CHUNKS] = {};
         gradients_of([&](int chunk) {
-            return [&, chunk](int64_t first, int count, T* values) { losses[chunk] += loss_and_gradient(first, count, values); };
+            return [&, chunk](int64_t first, int count, T* values) {
+                losses[chunk] += loss_and_gradient(first, count, values);
+            };
         });
         double total = 0.0;
         for (int chunk = 0; chunk < chunks.count; ++chunk) total += losses[chunk];

@@ -1,5 +1,5 @@
-// A grid followed by a small MLP, on the CPU: values, gradients, or a training step's loss and gradients, over one tile of
-// points after another.
+// A grid followed by a small MLP, on the CPU: values, gradients, or a training step's loss and gradients, over one tile
+// of points after another.
 #pragma once
 
 #include "../common/mlp.h"

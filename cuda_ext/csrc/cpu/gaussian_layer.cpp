@@ -64,7 +64,8 @@ struct Layer {
         for (int e = 0; e < inputs; ++e) {
             for (int n = 0; n < unit_stride; ++n) {
                 const int at = n * inputs + e;
-                const T root = n < units ? T(__builtin_exp(0.5 * double(log_widths[at])) * 0.70710678118654752440) : T(0);
+                const T root =
+                    n < units ? T(__builtin_exp(0.5 * double(log_widths[at])) * 0.70710678118654752440) : T(0);
                 found.root[e * unit_stride + n] = root;
                 found.shift[e * unit_stride + n] = n < units ? root * centres[at] : T(0);
             }
@@ -204,7 +205,8 @@ struct Layer {
                 P by_width[ROWS][1] = {}, by_scaled[ROWS][1] = {};
                 const T* slope = tile.slope + p * unit_stride;
                 multiply_block<T, ROWS, 1>(units, slope, unit_stride, 1, widths.width + column, input_stride, by_width);
-                multiply_block<T, ROWS, 1>(units, slope, unit_stride, 1, widths.scaled + column, input_stride, by_scaled);
+                multiply_block<T, ROWS, 1>(units, slope, unit_stride, 1, widths.scaled + column, input_stride,
+                                           by_scaled);
                 for (int i = 0; i < ROWS && p + i < points; ++i) {
                     const P value = load<P>(tile.powers + (p + i) * 2 * input_stride + column);
                     const P gradient = (value * by_width[i][0] - by_scaled[i][0]) * T(2);

@@ -77,7 +77,8 @@ template <Wanted wanted, bool smooth, class T, int D>
 void find_corners(const GridLevel& level, Axes<T> axes, Corners<T, D>& corners) {
     switch (level.addressing) {
         case dense:
-            if (wanted == for_values_in_pairs && find_corners_as<dense, true, wanted, smooth>(level, axes, corners)) return;
+            if (wanted == for_values_in_pairs && find_corners_as<dense, true, wanted, smooth>(level, axes, corners))
+                return;
             find_corners_as<dense, false, wanted, smooth>(level, axes, corners);
             return;
         case hashed: find_corners_as<hashed, false, wanted, smooth>(level, axes, corners); return;

@@ -1,6 +1,6 @@
-// Entries of a table: F numbers side by side. Tables are read and written at random places, where the memory's ports are
-// the limit, so an entry is moved in as few instructions as there can be: 2 to 8 bytes as one number of that size, and
-// the entries of several points are put into one vector for the arithmetic. (The processor's gather instruction
+// Entries of a table: F numbers side by side. Tables are read and written at random places, where the memory's ports
+// are the limit, so an entry is moved in as few instructions as there can be: 2 to 8 bytes as one number of that size,
+// and the entries of several points are put into one vector for the arithmetic. (The processor's gather instruction
 // measured slower.)
 #pragma once
 
@@ -78,7 +78,8 @@ struct Row {
 template <class T, class E, int size, int step = size>
 struct Rows {
     static constexpr int bytes = size * int(sizeof(E));
-    static constexpr int count = FS_PACK_BYTES / (size * int(sizeof(T))) > 1 ? FS_PACK_BYTES / (size * int(sizeof(T))) : 1;
+    static constexpr int count =
+        FS_PACK_BYTES / (size * int(sizeof(T))) > 1 ? FS_PACK_BYTES / (size * int(sizeof(T))) : 1;
     using Lanes = Vector<T, count * size>;
 
     FS_HOST_DEVICE static Lanes gather(const E* table, const uint32_t* entry) {

@@ -14,9 +14,9 @@ FS_HOST_DEVICE bool has(Levels set, int level) { return set >> level & 1; }
 constexpr int64_t NEAR_BYTES = 1 << 19;  // of a level that stays in the second-level cache
 
 // A level is one worker's, from the first point to the last. Where it is small beside the number of points, it is two
-// workers': the second half of the points goes into a copy, which is added in the end. Whether it is depends on the sizes
-// alone, so that sums do not depend on the number of workers. Each worker gets about the same amount of work, and if it
-// can be points of one half only, as it need not read the others then.
+// workers': the second half of the points goes into a copy, which is added in the end. Whether it is depends on the
+// sizes alone, so that sums do not depend on the number of workers. Each worker gets about the same amount of work, and
+// if it can be points of one half only, as it need not read the others then.
 struct GridShares {
     static constexpr int MOST_WORKERS = 128;  // who work
     Levels halved = 0;
@@ -27,7 +27,9 @@ struct GridShares {
     int levels;
 
     GridShares(const GridCall& call, int64_t entry_bytes)
-        : workers(call.workers < 1 ? 1 : call.workers < MOST_WORKERS ? call.workers : MOST_WORKERS),
+        : workers(call.workers < 1              ? 1
+                  : call.workers < MOST_WORKERS ? call.workers
+                                                : MOST_WORKERS),
           levels(call.levels) {
         int load[MOST_WORKERS] = {};
         for (int l = 0; l < call.levels; ++l) {

@@ -2,8 +2,8 @@
 // the compiler turns into vectors, and short vectors of one entry's features.
 //
 // Points are taken in tiles and a tile level by level, so that the part of the table in use stays in the second-level
-// cache. Gradients of the table need no atomics: a level, or half of the points' share of it, is scattered by one thread
-// in the order of the points, so that a sum does not depend on how many threads there are.
+// cache. Gradients of the table need no atomics: a level, or half of the points' share of it, is scattered by one
+// thread in the order of the points, so that a sum does not depend on how many threads there are.
 #include "hash_grid.h"
 
 #include "grid_block.h"
@@ -15,8 +15,8 @@
 namespace fs::FS_ISA {
 namespace {
 
-constexpr int TILE = GRID_TILE;  // a multiple of BLOCK
-constexpr int copies_slot = 7;  // of scratch memory; 0 is a tile's
+constexpr int TILE = GRID_TILE;                 // a multiple of BLOCK
+constexpr int copies_slot = 7;                  // of scratch memory; 0 is a tile's
 constexpr int64_t PAST_CACHES_BYTES = 1 << 24;  // of a result that whoever reads it next will not find in the caches
 
 // Features of a tile are kept level by level. The levels are a cache line further apart than their size, as a power of
@@ -40,7 +40,8 @@ void rows_from_levels(const T* by_level, int64_t level_stride, int levels, int p
     int whole_points = 0, whole_levels = 0;
     if constexpr (F * sizeof(T) == 8) {
         whole_points = points / SQUARE * SQUARE, whole_levels = levels / SQUARE * SQUARE;
-        past_caches &= reinterpret_cast<uintptr_t>(rows) % FS_PACK_BYTES == 0 && stride * sizeof(T) % FS_PACK_BYTES == 0;
+        past_caches &=
+            reinterpret_cast<uintptr_t>(rows) % FS_PACK_BYTES == 0 && stride * sizeof(T) % FS_PACK_BYTES == 0;
         Square square;
         for (int p = 0; p < whole_points; p += SQUARE) {
             for (int l = 0; l < whole_levels; l += SQUARE) {
@@ -74,8 +75,7 @@ void levels_from_rows(const T* rows, int64_t stride, int levels, Levels wanted, 
             for (int l = 0; l < whole_levels; l += SQUARE) {
                 const Levels here = wanted >> l & some;
                 if (!here) continue;
-                for (int i = 0; i < SQUARE; ++i)
-                    square.line[i] = load<Square::Line>(rows + (p + i) * stride + l * F);
+                for (int i = 0; i < SQUARE; ++i) square.line[i] = load<Square::Line>(rows + (p + i) * stride + l * F);
                 square.transpose();
                 T* to = by_level + l * level_stride + p * F;
                 for (int i = 0; i < SQUARE; ++i)
@@ -145,8 +145,10 @@ FS_HOST_DEVICE void gather(const E* table, const Corners<T, D>& corners, T* out)
                 unrolled<WIDTH<T>, 2 * points>([&](auto first) {
                     const auto a = gather_pairs<first, T, E, D, F>(table, corners, weights, p);
                     const auto b = gather_pairs<first + points, T, E, D, F>(table, corners, weights, p);
-                    const auto lower = shuffled<2 * points * F>(a, b, [](int lane) { return lane / F * 2 * F + lane % F; });
-                    const auto upper = shuffled<2 * points * F>(a, b, [](int lane) { return lane / F * 2 * F + F + lane % F; });
+                    const auto lower =
+                        shuffled<2 * points * F>(a, b, [](int lane) { return lane / F * 2 * F + lane % F; });
+                    const auto upper =
+                        shuffled<2 * points * F>(a, b, [](int lane) { return lane / F * 2 * F + F + lane % F; });
                     store(out + (p + first) * F, lower + upper);
                 });
             }
@@ -167,7 +169,8 @@ FS_HOST_DEVICE void scatter_pairs(const T* grad, const Corners<T, D>& corners, T
             const Pack<T> low = load<Pack<T>>(&corners.weight[c][p]), high = load<Pack<T>>(&corners.weight[c + 1][p]);
             T* to = &weight[c / 2][2 * p];
             store(to, shuffled<width>(low, high, [](int lane) { return lane / 2 + lane % 2 * width; }));
-            store(to + width, shuffled<width>(low, high, [](int lane) { return (lane + width) / 2 + lane % 2 * width; }));
+            store(to + width,
+                  shuffled<width>(low, high, [](int lane) { return (lane + width) / 2 + lane % 2 * width; }));
         }
     }
     for (int p = 0; p < BLOCK; ++p) {
@@ -176,7 +179,8 @@ FS_HOST_DEVICE void scatter_pairs(const T* grad, const Corners<T, D>& corners, T
         for (int c = 0; c < (1 << D); c += 2) {
             T* at = table + int64_t(corners.entry[c][p]) * F;
             const auto w = Row<T, 2>::load(&weight[c / 2][2 * p]);
-            Two::store(at, multiply_add(g, shuffled<Two::lanes>(w, [](int lane) { return lane / F % 2; }), Two::load(at)));
+            Two::store(at,
+                       multiply_add(g, shuffled<Two::lanes>(w, [](int lane) { return lane / F % 2; }), Two::load(at)));
         }
     }
 }
@@ -226,9 +230,7 @@ struct Grid {
     const int levels = call.levels;
     const int64_t width = int64_t(levels) * F;
 
-    static int tile_size(int64_t points, int64_t first) {
-        return int(points - first < TILE ? points - first : TILE);
-    }
+    static int tile_size(int64_t points, int64_t first) { return int(points - first < TILE ? points - first : TILE); }
 
     int64_t tiles() const { return (call.points + TILE - 1) / TILE; }
 
@@ -259,7 +261,8 @@ struct Grid {
     }
 
     // The corners of the block from point b on, for the features: with directions, for their change along these.
-    FS_HOST_DEVICE void find_for_features(const GridLevel& level, const Points& points, int64_t b, Corners<T, D>& corners) const {
+    FS_HOST_DEVICE void find_for_features(const GridLevel& level, const Points& points, int64_t b,
+                                          Corners<T, D>& corners) const {
         const Axes<T> axes = points.axes.from_point(b);
         if (points.along.from) {
             find_corners<for_derivatives>(smooth, level, axes, corners);
@@ -270,8 +273,8 @@ struct Grid {
         }
     }
 
-    // Calls find(first point, corners), then action(first point, corners), for every block of points. Where a level is too
-    // large for the cache, a block's entries are asked for while the block before is worked on.
+    // Calls find(first point, corners), then action(first point, corners), for every block of points. Where a level is
+    // too large for the cache, a block's entries are asked for while the block before is worked on.
     template <class Entries, class Find, class Action>
     FS_HOST_DEVICE void each_block(const GridLevel& level, const Entries* rows, int64_t count, const Find& find,
                                    const Action& action) const {
@@ -295,9 +298,12 @@ struct Grid {
         for (int l = 0; l < levels; ++l) {
             T* of_level = tile.of_level(l);
             const GridLevel& level = call.level[l];
-            each_block(level, rows(l), points,
-                       [&](int64_t b, Corners<T, D>& corners) { find_for_features(level, tile.points(), b, corners); },
-                       [&](int64_t b, const Corners<T, D>& corners) { gather<T, E, D, F>(rows(l), corners, of_level + b * F); });
+            each_block(
+                level, rows(l), points,
+                [&](int64_t b, Corners<T, D>& corners) { find_for_features(level, tile.points(), b, corners); },
+                [&](int64_t b, const Corners<T, D>& corners) {
+                    gather<T, E, D, F>(rows(l), corners, of_level + b * F);
+                });
         }
         rows_from_levels<T, F>(tile.by_level, LEVEL_STRIDE<T, F>, levels, points, out, stride, past_caches);
     }
@@ -360,9 +366,9 @@ struct Grid {
 
     void scatter_level(int l, const Points& points, int64_t count, const T* level_grad, T* to) const {
         const GridLevel& level = call.level[l];
-        each_block(level, to, count,
-                   [&](int64_t b, Corners<T, D>& corners) { find_for_features(level, points, b, corners); },
-                   [&](int64_t b, const Corners<T, D>& corners) { scatter<T, D, F>(level_grad + b * F, corners, to); });
+        each_block(
+            level, to, count, [&](int64_t b, Corners<T, D>& corners) { find_for_features(level, points, b, corners); },
+            [&](int64_t b, const Corners<T, D>& corners) { scatter<T, D, F>(level_grad + b * F, corners, to); });
     }
 
     void backward_table() const {
@@ -375,7 +381,8 @@ struct Grid {
         parallel(call.workers, [&, this](int worker) {
             const Buffers tile = buffers();
             for (int half = 0; half < 2; ++half) {
-                const Levels mine = shares.levels_of(worker, half), begun = half ? shares.levels_of(worker, 0) & ~shares.halved : 0;
+                const Levels mine = shares.levels_of(worker, half),
+                             begun = half ? shares.levels_of(worker, 0) & ~shares.halved : 0;
                 for (int l = 0; l < levels; ++l)
                     if (has(mine & ~begun, l)) clear_rows(l, target(l, has(shares.halved, l) ? half : 0));
                 if (!mine) continue;
@@ -383,10 +390,12 @@ struct Grid {
                     const int64_t first = t * TILE;
                     const int points = tile_size(call.points, first);
                     read_points(first, points, tile);
-                    levels_from_rows<T, F>(grad + first * width, width, levels, mine, points, tile.by_level, LEVEL_STRIDE<T, F>);
+                    levels_from_rows<T, F>(grad + first * width, width, levels, mine, points, tile.by_level,
+                                           LEVEL_STRIDE<T, F>);
                     for (int l = 0; l < levels; ++l)
                         if (has(mine, l))
-                            scatter_level(l, tile.points(), points, tile.of_level(l), target(l, has(shares.halved, l) ? half : 0));
+                            scatter_level(l, tile.points(), points, tile.of_level(l),
+                                          target(l, has(shares.halved, l) ? half : 0));
                 }
             }
         });

@@ -33,11 +33,17 @@ FS_API void fs_importance(const fs::ImportanceCall* call) { FS_CALL(importance, 
 
 FS_API void fs_mlp_backward(const fs::MlpCall* call) { FS_CALL_PRODUCTS(call->mlp.products, mlp_backward, *call); }
 
-FS_API void fs_grid_mlp_forward(const fs::StepCall* call) { FS_CALL_PRODUCTS(call->mlp.products, grid_mlp_forward, *call); }
+FS_API void fs_grid_mlp_forward(const fs::StepCall* call) {
+    FS_CALL_PRODUCTS(call->mlp.products, grid_mlp_forward, *call);
+}
 
-FS_API void fs_grid_mlp_backward(const fs::StepCall* call) { FS_CALL_PRODUCTS(call->mlp.products, grid_mlp_backward, *call); }
+FS_API void fs_grid_mlp_backward(const fs::StepCall* call) {
+    FS_CALL_PRODUCTS(call->mlp.products, grid_mlp_backward, *call);
+}
 
-FS_API void fs_grid_mlp_gradients(const fs::StepCall* call) { FS_CALL_PRODUCTS(call->mlp.products, grid_mlp_gradients, *call); }
+FS_API void fs_grid_mlp_gradients(const fs::StepCall* call) {
+    FS_CALL_PRODUCTS(call->mlp.products, grid_mlp_gradients, *call);
+}
 
 FS_API void fs_factor_grid_forward(const fs::FactorCall* call) { FS_CALL(factor_grid_forward, *call); }
 

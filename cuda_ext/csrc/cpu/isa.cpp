@@ -14,8 +14,7 @@ namespace {
 Isa best() {
 #if defined(FS_X86)
     __builtin_cpu_init();
-    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-                      __builtin_cpu_supports("f16c");
+    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
     const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
     return avx512 ? isa_avx512 : avx2 ? isa_avx2 : isa_baseline;
@@ -45,7 +44,8 @@ Isa isa() { return current(); }
 
 bool has_bfloat16() {
 #if defined(FS_X86)
-    // (__builtin_cpu_supports does not know the name in every compiler.) Leaf 7, subleaf 1, EAX bit 5; only with AVX-512 in use.
+    // (__builtin_cpu_supports does not know the name in every compiler.) Leaf 7, subleaf 1, EAX bit 5; only with
+    // AVX-512 in use.
     uint32_t a, b, c, d;
     return isa() == isa_avx512 && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 5 & 1);
 #else

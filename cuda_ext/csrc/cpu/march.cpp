@@ -1,5 +1,6 @@
-// Boxes and occupancy grids. In float a ray is marched a pack of steps at a time, and passes over packs that lie wholly in
-// empty surroundings; every other step is looked at, so that which ones are taken does not depend on what was passed over.
+// Boxes and occupancy grids. In float a ray is marched a pack of steps at a time, and passes over packs that lie wholly
+// in empty surroundings; every other step is looked at, so that which ones are taken does not depend on what was passed
+// over.
 #include "parallel.h"
 #include "rays.h"
 #include "vector.h"
@@ -82,7 +83,8 @@ FS_HOST_DEVICE Found look(const Cells<float>& cells, const Steps<float>& steps, 
     const int32_t most = cells.resolution - 1;
     Index cell[3];
     for (int axis = 0; axis < 3; ++axis) {
-        Whole found = __builtin_convertvector(one_level ? at[axis] + cells.half : at[axis] * shrink + cells.half, Whole);
+        Whole found =
+            __builtin_convertvector(one_level ? at[axis] + cells.half : at[axis] * shrink + cells.half, Whole);
         found = found < most ? found : Whole{} + most;
         cell[axis] = (Index)(found & within);
     }
@@ -99,11 +101,13 @@ FS_HOST_DEVICE Found look(const Cells<float>& cells, const Steps<float>& steps, 
 
 // `march_ray` for float; take(start, end, bits) is given whole packs of steps with a bit for each that is a sample.
 template <bool one_level, class Take>
-FS_HOST_DEVICE int64_t march_packs(const MarchCall& call, const Cells<float>& cells, int64_t ray, int64_t most, const Take& take) {
+FS_HOST_DEVICE int64_t march_packs(const MarchCall& call, const Cells<float>& cells, int64_t ray, int64_t most,
+                                   const Take& take) {
     const Steps<float> steps(call, ray);
     const bool growing = steps.cone > 0.0f;
     float fastest = 0.0f;
-    for (int axis = 0; axis < 3; ++axis) fastest = larger(fastest, steps.along[axis] < 0.0f ? -steps.along[axis] : steps.along[axis]);
+    for (int axis = 0; axis < 3; ++axis)
+        fastest = larger(fastest, steps.along[axis] < 0.0f ? -steps.along[axis] : steps.along[axis]);
     const float t_per_block = 4.0f / fastest, steps_per_t = 1.0f / steps.step;
     Whole lane = {};
     for (int i = 0; i < LANES; ++i) lane[i] = i;
@@ -137,7 +141,8 @@ FS_HOST_DEVICE int64_t march_packs(const MarchCall& call, const Cells<float>& ce
         if (!(before_far >> (LANES - 1))) break;
         if (found.last_level >= 0) {
             // A little less than the way that is clear from the last step on, for rounding.
-            const float way = (float(call.clear[found.last_block]) - 0.02f) * t_per_block * float(1 << found.last_level);
+            const float way =
+                (float(call.clear[found.last_block]) - 0.02f) * t_per_block * float(1 << found.last_level);
             if (growing) {
                 clear_until = middle[LANES - 1] + way;
             } else if (way > 0.0f) {
@@ -197,9 +202,8 @@ void write_floats(const MarchCall& call) {
 
 void count_doubles(const MarchCall& call) {
     const Cells<double> cells(call);
-    each_ray(call.rays, call.workers, [&](int64_t ray) {
-        call.counts[ray] = march_ray(call, cells, ray, call.most, [](double, double) {});
-    });
+    each_ray(call.rays, call.workers,
+             [&](int64_t ray) { call.counts[ray] = march_ray(call, cells, ray, call.most, [](double, double) {}); });
 }
 
 void write_doubles(const MarchCall& call) {

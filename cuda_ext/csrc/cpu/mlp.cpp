@@ -62,7 +62,8 @@ struct Pass {
     void backward() {
         T* sums = prepare(call.mlp, net, chunks.count);
         if (call.grad_features) expect_writes(call.grad_features, size_t(call.points * inputs) * sizeof(T));
-        for_each(chunks.count, call.workers, [this, sums](int chunk) { backward_chunk(chunk, sums + chunk * net.gradients); });
+        for_each(chunks.count, call.workers,
+                 [this, sums](int chunk) { backward_chunk(chunk, sums + chunk * net.gradients); });
         add_gradients(call.mlp, net, sums, chunks.count);
     }
 };

@@ -17,8 +17,8 @@ enum { tile_slot = 1, features_slot = 2, network_slot = 3, kept_slot = 4 };
 
 constexpr int64_t padded(int64_t numbers) { return (numbers + 15) / 16 * 16; }
 
-// The batch is cut into chunks by its size alone, and their sums are added in order: results do not depend on the number
-// of threads.
+// The batch is cut into chunks by its size alone, and their sums are added in order: results do not depend on the
+// number of threads.
 struct Chunks {
     int count;
     int64_t size, points;
@@ -32,7 +32,8 @@ struct Chunks {
     template <class Action>
     void each_part(int chunk, int64_t most, const Action& action) const {
         const int64_t begin = chunk * size, end = begin + size < points ? begin + size : points;
-        for (int64_t first = begin; first < end; first += most) action(first, int(end - first < most ? end - first : most));
+        for (int64_t first = begin; first < end; first += most)
+            action(first, int(end - first < most ? end - first : most));
     }
 };
 
@@ -193,15 +194,16 @@ struct Network : Shape {
         const int64_t stride = output_stride[i];
         T *output = tile.output[i], *slope = tile.slope[i];
         const T *added = bias[i], omega = this->omega;
-        multiply(TILE, whole_packs<T>(outputs[i]), inputs[i], Factor<T>{input, input_stride[i], 1}, transpose[i], stride,
-                 each_pack([=](int row, int column, Pack<T> sum) {
+        multiply(TILE, whole_packs<T>(outputs[i]), inputs[i], Factor<T>{input, input_stride[i], 1}, transpose[i],
+                 stride, each_pack([=](int row, int column, Pack<T> sum) {
                      const int64_t at = row * stride + column;
-                     store(output + at, activate<T, activation>(sum + load<Pack<T>>(added + column), omega, slope + at));
+                     store(output + at,
+                           activate<T, activation>(sum + load<Pack<T>>(added + column), omega, slope + at));
                  }));
     }
 
-    // And back: the values of the tile have been replaced by their gradients; so is the output of every other layer, and
-    // the features in the end if `inwards`. Gradients of weights and biases are added to `sums`.
+    // And back: the values of the tile have been replaced by their gradients; so is the output of every other layer,
+    // and the features in the end if `inwards`. Gradients of weights and biases are added to `sums`.
     template <Activation activation>
     void backward(T* features, const Tile& tile, T* sums, bool inwards) const {
         sums += gradients;
@@ -220,10 +222,12 @@ struct Network : Shape {
                      }));
             if (i == 0 && !inwards) return;
             const Factor<T> rows = {grad, output_stride[i], 1};
-            multiply(TILE, whole_packs<T>(inputs[i]), outputs[i], rows, weight[i], stride, each_pack([=](int row, int column, Pack<T> sum) {
+            multiply(TILE, whole_packs<T>(inputs[i]), outputs[i], rows, weight[i], stride,
+                     each_pack([=](int row, int column, Pack<T> sum) {
                          T* at = input + row * stride + column;
                          if (activation == activation_relu && i > 0) sum = load<Pack<T>>(at) > T(0) ? sum : Pack<T>{};
-                         if (activation == activation_sine && i > 0) sum *= load<Pack<T>>(slope + row * stride + column);
+                         if (activation == activation_sine && i > 0)
+                             sum *= load<Pack<T>>(slope + row * stride + column);
                          store(at, sum);
                      }));
         }

@@ -1,6 +1,6 @@
-// The MLP of mlp_tile.h with products of bfloat16 numbers: AVX512-BF16 multiplies two pairs at once and adds both products
-// to one float. Weights, sums, slopes, values and the gradients of weights stay float; weights and activations are rounded
-// when they become factors.
+// The MLP of mlp_tile.h with products of bfloat16 numbers: AVX512-BF16 multiplies two pairs at once and adds both
+// products to one float. Weights, sums, slopes, values and the gradients of weights stay float; weights and activations
+// are rounded when they become factors.
 #pragma once
 
 #include "mlp_tile.h"
@@ -27,8 +27,8 @@ inline uint32_t rounded(float number) {
 }
 inline uint32_t pair(float first, float second) { return rounded(first) | rounded(second) << 16; }
 
-// A tile's matrix of activations or gradients, twice: as a factor A its rows, whose neighbouring columns are pairs; as a
-// factor B, and as A read downwards, neighbouring rows are pairs.
+// A tile's matrix of activations or gradients, twice: as a factor A its rows, whose neighbouring columns are pairs; as
+// a factor B, and as A read downwards, neighbouring rows are pairs.
 struct TileMatrix {
     uint32_t* rows;   // [TILE, stride / 2]
     uint32_t* pairs;  // [TILE / 2, stride]
@@ -39,18 +39,21 @@ struct TileMatrix {
         uint32_t* to = rows + (row * stride + column) / 2;
         _mm256_storeu_si256((__m256i*)to, _mm512_castsi512_si256(both));
         _mm256_storeu_si256((__m256i*)(to + stride / 2), _mm512_extracti64x4_epi64(both, 1));
-        const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20, 4,
-                                               19, 3, 18, 2, 17, 1, 16, 0);
+        const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22,
+                                               6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
         store(pairs + row / 2 * stride + column, (PairPack)_mm512_permutexvar_epi16(order, both));
     }
 
     void store_all(const float* from) const {
         for (int row = 0; row < TILE; row += 2)
             for (int column = 0; column < stride; column += WIDTH<float>)
-                store_two(row, column, load<Floats>(from + row * stride + column), load<Floats>(from + (row + 1) * stride + column));
+                store_two(row, column, load<Floats>(from + row * stride + column),
+                          load<Floats>(from + (row + 1) * stride + column));
     }
 
-    FS_HOST_DEVICE PairPack pairs_at(int row, int column) const { return load<PairPack>(pairs + row / 2 * stride + column); }
+    FS_HOST_DEVICE PairPack pairs_at(int row, int column) const {
+        return load<PairPack>(pairs + row / 2 * stride + column);
+    }
 };
 
 // A finish that takes a pack of two neighbouring rows at a time: action(row, column, upper, lower).
@@ -86,7 +89,9 @@ struct Bfloat16Network : Shape {
         uint32_t* to = static_cast<uint32_t*>(memory);
         for (int i = 0; i < matrices; ++i) {
             const float* from = static_cast<const float*>(mlp.weight[i]);
-            const auto weight = [&](int o, int k) { return o < outputs[i] && k < inputs[i] ? from[o * inputs[i] + k] : 0.0f; };
+            const auto weight = [&](int o, int k) {
+                return o < outputs[i] && k < inputs[i] ? from[o * inputs[i] + k] : 0.0f;
+            };
             inward[i] = to;
             for (int o = 0; o < outputs[i]; o += 2)
                 for (int k = 0; k < input_stride[i]; ++k) *to++ = pair(weight(o, k), weight(o + 1, k));
@@ -131,8 +136,8 @@ struct Bfloat16Network : Shape {
             const TileMatrix to = tile.matrix[i + 1];
             const float *added = bias[i], omega = this->omega;
             float* slope = tile.slope[i];
-            multiply(TILE, whole_packs<float>(outputs[i]), halved(inputs[i]), rows_of(tile.matrix[i]), outward[i], to.stride,
-                     each_two_rows([=](int row, int column, Floats upper, Floats lower) {
+            multiply(TILE, whole_packs<float>(outputs[i]), halved(inputs[i]), rows_of(tile.matrix[i]), outward[i],
+                     to.stride, each_two_rows([=](int row, int column, Floats upper, Floats lower) {
                          const Floats more = load<Floats>(added + column);
                          float* at = slope + row * to.stride + column;
                          to.store_two(row, column, activate<float, activation>(upper + more, omega, at),
@@ -142,8 +147,8 @@ struct Bfloat16Network : Shape {
         const int64_t stride = values_stride();
         float* values = tile.values;
         const float* added = bias[last()];
-        multiply(TILE, whole_packs<float>(outputs[last()]), halved(inputs[last()]), rows_of(tile.matrix[last()]), outward[last()],
-                 stride, each_pack([=](int row, int column, Floats sum) {
+        multiply(TILE, whole_packs<float>(outputs[last()]), halved(inputs[last()]), rows_of(tile.matrix[last()]),
+                 outward[last()], stride, each_pack([=](int row, int column, Floats sum) {
                      store(values + row * stride + column, sum + load<Floats>(added + column));
                  }));
         return values;
@@ -159,8 +164,8 @@ struct Bfloat16Network : Shape {
             sums -= grad.stride;
             if (biased[i]) add_pairs(grad, sums);
             sums -= outputs[i] * stride;
-            multiply(outputs[i], whole_packs<float>(inputs[i]), TILE / 2, Factor<uint32_t>{grad.pairs, 1, grad.stride}, input.pairs,
-                     stride, each_pack([=](int row, int column, Floats sum) {
+            multiply(outputs[i], whole_packs<float>(inputs[i]), TILE / 2, Factor<uint32_t>{grad.pairs, 1, grad.stride},
+                     input.pairs, stride, each_pack([=](int row, int column, Floats sum) {
                          float* to = sums + row * stride + column;
                          store(to, load<Floats>(to) + sum);
                      }));
@@ -192,7 +197,8 @@ private:
         const PairPack ones = spread(0x3f803f80u);
         for (int column = 0; column < matrix.stride; column += WIDTH<float>) {
             Floats sum = load<Floats>(sums + column);
-            for (int row = 0; row < TILE; row += 2) sum = Element<uint32_t>::multiply_add(matrix.pairs_at(row, column), ones, sum);
+            for (int row = 0; row < TILE; row += 2)
+                sum = Element<uint32_t>::multiply_add(matrix.pairs_at(row, column), ones, sum);
             store(sums + column, sum);
         }
     }

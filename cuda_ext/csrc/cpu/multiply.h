@@ -14,7 +14,9 @@ namespace {
 template <class E>
 struct Element {
     using Sum = E;
-    FS_HOST_DEVICE static Pack<E> multiply_add(Pack<E> a, Pack<E> b, Pack<E> sum) { return FS_ISA::multiply_add(a, b, sum); }
+    FS_HOST_DEVICE static Pack<E> multiply_add(Pack<E> a, Pack<E> b, Pack<E> sum) {
+        return FS_ISA::multiply_add(a, b, sum);
+    }
 };
 
 template <class T>
@@ -31,7 +33,8 @@ struct Factor {
 
 // finish(row, column, sums) for a block of R rows and P packs: sums over k < depth of A(row, k) * B[k][column...].
 template <int R, int P, class E, class Finish>
-FS_HOST_DEVICE void multiply_block(int row, int column, int depth, Factor<E> a, const E* b, int64_t b_step, const Finish& finish) {
+FS_HOST_DEVICE void multiply_block(int row, int column, int depth, Factor<E> a, const E* b, int64_t b_step,
+                                   const Finish& finish) {
     using Sum = Pack<typename Element<E>::Sum>;
     Sum sums[R][P] = {};
     const E* from = a.from + row * a.row_step;
@@ -71,8 +74,8 @@ constexpr int MOST_PACKS = 2;
 
 // The whole product: `rows` times `packs` packs of columns.
 template <int P = MOST_PACKS, class E, class Finish>
-FS_HOST_DEVICE void multiply(int rows, int packs, int depth, Factor<E> a, const E* b, int64_t b_step, const Finish& finish,
-                             int column = 0) {
+FS_HOST_DEVICE void multiply(int rows, int packs, int depth, Factor<E> a, const E* b, int64_t b_step,
+                             const Finish& finish, int column = 0) {
     for (; packs >= P; packs -= P, column += P * WIDTH<E>)
         multiply_rows<block_rows(P), P>(0, rows, column, depth, a, b, b_step, finish);
     if constexpr (P > 1) multiply<P - 1>(rows, packs, depth, a, b, b_step, finish, column);

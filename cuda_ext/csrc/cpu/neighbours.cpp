@@ -1,6 +1,6 @@
-// A balanced k-d tree without pointers: the halves of a range of centres, sorted by the widest axis, are its children, and
-// the range of a leaf fills one or two packs, whose distances are computed together. It holds its pace where the centres
-// lie on curves and surfaces, which leave most cells of a uniform grid empty and a few full.
+// A balanced k-d tree without pointers: the halves of a range of centres, sorted by the widest axis, are its children,
+// and the range of a leaf fills one or two packs, whose distances are computed together. It holds its pace where the
+// centres lie on curves and surfaces, which leave most cells of a uniform grid empty and a few full.
 #include "neighbours.h"
 
 #include "parallel.h"
@@ -11,9 +11,9 @@ namespace {
 
 using Floats = Pack<float>;
 constexpr int LANES = WIDTH<float>;
-constexpr int LEAF = 16;       // most centres of a leaf
-constexpr int LEVELS = 32;     // of the tree, at most
-constexpr int RUN = 256;       // points that a worker takes at a time
+constexpr int LEAF = 16;    // most centres of a leaf
+constexpr int LEVELS = 32;  // of the tree, at most
+constexpr int RUN = 256;    // points that a worker takes at a time
 // Rounding must not hide a half that holds an equally near centre.
 constexpr float CAUTION = 1.0f - 1e-6f;
 
@@ -21,7 +21,7 @@ enum { tree_slot = 0 };
 
 template <int D>
 struct Tree {
-    int levels;      // below the root; 2^levels leaves
+    int levels;  // below the root; 2^levels leaves
     int64_t centres;
     int32_t* order;  // [centres]: the centre at each place
     float* split;    // [2^levels]: where node i is cut; node 1 is the root, its children are 2i and 2i + 1
@@ -38,8 +38,8 @@ struct Tree {
     int64_t begin(int64_t leaf) const { return leaf * centres >> levels; }
 };
 
-// order[first..last) such that the centre at `middle` is where sorting by (coordinate, number) would put it, none before
-// it is greater and none behind it less (Hoare 1961).
+// order[first..last) such that the centre at `middle` is where sorting by (coordinate, number) would put it, none
+// before it is greater and none behind it less (Hoare 1961).
 template <int D>
 void select(const float* places, int axis, int32_t* order, int64_t first, int64_t last, int64_t middle) {
     const auto key = [&](int32_t n) { return places[int64_t(n) * D + axis]; };
@@ -74,7 +74,8 @@ void build(const Tree<D>& tree, const float* places, int64_t node, int level) {
         float* to = tree.leaves + leaf * D * LEAF;
         for (int a = 0; a < D; ++a)
             for (int i = 0; i < LEAF; ++i)
-                to[a * LEAF + i] = first + i < last ? places[int64_t(tree.order[first + i]) * D + a] : __builtin_huge_valf();
+                to[a * LEAF + i] =
+                    first + i < last ? places[int64_t(tree.order[first + i]) * D + a] : __builtin_huge_valf();
         return;
     }
     int widest = 0;
@@ -191,7 +192,8 @@ void search_all(const NearestCall& call) {
     tree.centres = call.centres;
     tree.levels = Tree<D>::levels_for(call.centres);
     const int64_t nodes = tree.nodes(), leaf_numbers = nodes * D * LEAF;
-    const int64_t bytes = (leaf_numbers + nodes) * int64_t(sizeof(float)) + call.centres * int64_t(sizeof(int32_t)) + nodes;
+    const int64_t bytes =
+        (leaf_numbers + nodes) * int64_t(sizeof(float)) + call.centres * int64_t(sizeof(int32_t)) + nodes;
     tree.leaves = static_cast<float*>(scratch(tree_slot, size_t(bytes)));
     tree.split = tree.leaves + leaf_numbers;
     tree.order = reinterpret_cast<int32_t*>(tree.split + nodes);

@@ -13,8 +13,9 @@ void run_workers(int workers, Task task, void* context);
 
 template <class Body>
 void parallel(int workers, const Body& body) {
-    run_workers(workers, [](void* context, int worker) { (*static_cast<const Body*>(context))(worker); },
-                const_cast<Body*>(&body));
+    run_workers(
+        workers, [](void* context, int worker) { (*static_cast<const Body*>(context))(worker); },
+        const_cast<Body*>(&body));
 }
 
 // Calls body(index) for index = 0..count-1, each on whichever thread is free.
@@ -29,8 +30,8 @@ void for_each(int count, int workers, const Body& body) {
 // Memory of the calling thread that lives on for the next call, 64-byte aligned and not cleared. One block a slot.
 void* scratch(int slot, size_t bytes);
 
-// Says that all of a large result is about to be written. Where it is fresh memory, the system then hands it out in large
-// pages: finding thousands of small ones took longer than computing what goes into them.
+// Says that all of a large result is about to be written. Where it is fresh memory, the system then hands it out in
+// large pages: finding thousands of small ones took longer than computing what goes into them.
 void expect_writes(void* memory, size_t bytes);
 
 // Shares `total` items out: worker's part is [first, last).

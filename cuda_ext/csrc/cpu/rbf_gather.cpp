@@ -2,8 +2,8 @@
 // side in packs; then, point by point, the sines of these values at every channel's frequency, times the neighbours'
 // rows. Of the [points, neighbours, features] numbers none outlives its pack, and the way back computes them again.
 //
-// Gradients of what belongs to a kernel are summed by each worker on its own and added in the workers' order, so that the
-// result depends on the number of workers but on nothing else.
+// Gradients of what belongs to a kernel are summed by each worker on its own and added in the workers' order, so that
+// the result depends on the number of workers but on nothing else.
 #include "rbf_gather.h"
 
 #include <cstdlib>
@@ -16,7 +16,7 @@ namespace {
 
 constexpr int BLOCK = 16;  // points
 constexpr int PAIRS = BLOCK * RBF_MOST_NEIGHBOURS;
-constexpr int MOST_GROUP = 4;  // packs of a row that are worked on together
+constexpr int MOST_GROUP = 4;                             // packs of a row that are worked on together
 constexpr int64_t MOST_PRIVATE_BYTES = int64_t(1) << 30;  // of all workers' sums
 
 template <class T>
@@ -33,9 +33,9 @@ struct Block {
     static constexpr int S = packed_size(D);
     alignas(64) T offset[D][PAIRS];
     alignas(64) T shape[S][PAIRS];
-    alignas(64) T value[PAIRS];   // of the kernel
-    alignas(64) T share[PAIRS];   // the value as it enters the sines: divided by the sum or not
-    alignas(64) T slope[PAIRS];   // gradient of the share, then of the value
+    alignas(64) T value[PAIRS];  // of the kernel
+    alignas(64) T share[PAIRS];  // the value as it enters the sines: divided by the sum or not
+    alignas(64) T slope[PAIRS];  // gradient of the share, then of the value
     alignas(64) T sum[BLOCK];
     int32_t nearest[PAIRS];
 };
@@ -223,7 +223,8 @@ struct Gather {
         expect_writes(call.output, size_t(call.points) * size_t(features) * sizeof(T));
         parallel(call.workers, [this](int worker) {
             const Part part = part_of(blocks(), call.workers, worker);
-            call.frequencies ? forward_blocks<true>(part.first, part.last) : forward_blocks<false>(part.first, part.last);
+            call.frequencies ? forward_blocks<true>(part.first, part.last)
+                             : forward_blocks<false>(part.first, part.last);
         });
     }
 
@@ -303,8 +304,8 @@ struct Gather {
         for (int at = 0; at < k * BLOCK; at += LANES<T>) {
             const Pair pair = pair_of(block, at);
             P by_offset[D], by_shape[S];
-            rbf_slopes<kernel, D>(pair.offset, pair.shape, load<P>(block.value + at), load<P>(block.slope + at), by_offset,
-                                  by_shape);
+            rbf_slopes<kernel, D>(pair.offset, pair.shape, load<P>(block.value + at), load<P>(block.slope + at),
+                                  by_offset, by_shape);
             for (int a = 0; a < D; ++a) store(block.offset[a] + at, by_offset[a]);
             for (int s = 0; s < S; ++s) store(block.shape[s] + at, by_shape[s]);
         }
@@ -384,15 +385,14 @@ struct Gather {
         T* grad_weights = static_cast<T*>(call.grad_weights);
         T* grad_centres = static_cast<T*>(call.grad_centres);
         T* grad_shapes = static_cast<T*>(call.grad_shapes);
-        const auto joined = [&](T* Sums::*part, int64_t at) {
+        const auto joined = [&](T* Sums::* part, int64_t at) {
             T sum = (sums[0].*part)[at];
             for (int w = 1; w < workers; ++w) sum += (sums[w].*part)[at];
             return sum;
         };
         for (int64_t n = first; n < last; ++n) {
             if (grad_weights)
-                for (int f = 0; f < features; ++f)
-                    grad_weights[n * features + f] = joined(&Sums::rows, n * stride + f);
+                for (int f = 0; f < features; ++f) grad_weights[n * features + f] = joined(&Sums::rows, n * stride + f);
             if (grad_centres)
                 for (int a = 0; a < D; ++a) grad_centres[n * D + a] = joined(&Sums::records, n * RECORD + a);
             if (grad_shapes)

@@ -1,5 +1,5 @@
-// Rows [points][levels] of numbers of eight bytes, such as entries of two floats, ↔ level by level: in squares as large as
-// the registers.
+// Rows [points][levels] of numbers of eight bytes, such as entries of two floats, ↔ level by level: in squares as large
+// as the registers.
 #pragma once
 
 #include "vector.h"

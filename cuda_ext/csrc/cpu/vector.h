@@ -64,8 +64,8 @@ FS_HOST_DEVICE Pack<T> spread(T value) {
     return value - Pack<T>{};  // unlike a sum with zeros it is no operation, as -0 stays -0
 }
 
-// A vector of `count` lanes, of which lane i is lane from(i) of one vector, or of two taken as one. (A result wider than
-// these is made in memory by gcc 12: slow.)
+// A vector of `count` lanes, of which lane i is lane from(i) of one vector, or of two taken as one. (A result wider
+// than these is made in memory by gcc 12: slow.)
 template <int count, class V, class From, int... lane>
 FS_HOST_DEVICE auto shuffled_as(V a, V b, From from, std::integer_sequence<int, lane...>) {
     (void)from;
@@ -91,11 +91,11 @@ FS_HOST_DEVICE auto joined(V a, V b) {
     else
 #endif
 #if defined(__AVX512F__)
-    if constexpr (sizeof(V) == 32)
+        if constexpr (sizeof(V) == 32)
         return (Both)_mm512_inserti64x4(_mm512_castsi256_si512((__m256i)a), (__m256i)b, 1);
     else
 #endif
-    return (Both)shuffled<2 * int(sizeof(V) / sizeof(a[0]))>(a, b, [](int lane) { return lane; });
+        return (Both)shuffled<2 * int(sizeof(V) / sizeof(a[0]))>(a, b, [](int lane) { return lane; });
 }
 
 // Whether any bit is set.
@@ -150,7 +150,9 @@ struct RealPack {
     using P = FS_ISA::Pack<T>;
     using Index = FS_ISA::IndexPack<T>;
     FS_HOST_DEVICE static P of(double value) { return T(value) - P{}; }
-    FS_HOST_DEVICE static Index whole(P x) { return (Index)__builtin_convertvector(x, typename FS_ISA::PackOf<T>::whole); }
+    FS_HOST_DEVICE static Index whole(P x) {
+        return (Index) __builtin_convertvector(x, typename FS_ISA::PackOf<T>::whole);
+    }
     FS_HOST_DEVICE static P number(Index i) { return __builtin_convertvector((typename FS_ISA::PackOf<T>::whole)i, P); }
     FS_HOST_DEVICE static P larger(P a, P b) { return a > b ? a : b; }
     FS_HOST_DEVICE static P smaller(P a, P b) { return a < b ? a : b; }

@@ -1,6 +1,6 @@
-// Sums of products of interpolated grids. A point is taken by as many neighbouring lanes as its features fill: they read
-// the rows of a corner, and write the rows of the output, side by side. Each kernel also compiles for the host, for tests
-// without a GPU.
+// Sums of products of interpolated grids. A point is taken by as many neighbouring lanes as its features fill: they
+// read the rows of a corner, and write the rows of the output, side by side. Each kernel also compiles for the host,
+// for tests without a GPU.
 #include "factor_grid.h"
 
 #include <cuda_runtime.h>
@@ -56,29 +56,30 @@ struct Some {
 
     FS_HOST_DEVICE static Some zero() {
         Some some;
-        FS_UNROLL for (int i = 0; i < V; ++i) some.of[i] = N::of(T(0), T(0));
+        FS_UNROLL_FOR (int i = 0; i < V; ++i) some.of[i] = N::of(T(0), T(0));
         return some;
     }
     FS_HOST_DEVICE static Some load(const T* value, const T* change, int64_t at) {
-        const Row<T, V> a = Row<T, V>::load(value + at), b = second && change ? Row<T, V>::load(change + at) : Row<T, V>::zero();
+        const Row<T, V> a = Row<T, V>::load(value + at),
+                        b = second && change ? Row<T, V>::load(change + at) : Row<T, V>::zero();
         Some some;
-        FS_UNROLL for (int i = 0; i < V; ++i) some.of[i] = N::of(a.of[i], b.of[i]);
+        FS_UNROLL_FOR (int i = 0; i < V; ++i) some.of[i] = N::of(a.of[i], b.of[i]);
         return some;
     }
     FS_HOST_DEVICE void add(const Some& other, S weight) {
-        FS_UNROLL for (int i = 0; i < V; ++i) of[i] = of[i] + other.of[i] * weight;
+        FS_UNROLL_FOR (int i = 0; i < V; ++i) of[i] = of[i] + other.of[i] * weight;
     }
     FS_HOST_DEVICE void multiply(const Some& other) {
-        FS_UNROLL for (int i = 0; i < V; ++i) of[i] = of[i] * other.of[i];
+        FS_UNROLL_FOR (int i = 0; i < V; ++i) of[i] = of[i] * other.of[i];
     }
     FS_HOST_DEVICE S dot(const Some& other) const {
         S sum = of[0] * other.of[0];
-        FS_UNROLL for (int i = 1; i < V; ++i) sum = sum + of[i] * other.of[i];
+        FS_UNROLL_FOR (int i = 1; i < V; ++i) sum = sum + of[i] * other.of[i];
         return sum;
     }
     FS_HOST_DEVICE Row<T, V> results(S weight) const {
         Row<T, V> row;
-        FS_UNROLL for (int i = 0; i < V; ++i) row.of[i] = N::result(of[i] * weight);
+        FS_UNROLL_FOR (int i = 0; i < V; ++i) row.of[i] = N::result(of[i] * weight);
         return row;
     }
 };
@@ -98,13 +99,14 @@ struct At {
         At at;
         at.axes = factor.axes;
         at.entry = factor.offset;
-        FS_UNROLL for (int i = 0; i < MOST_AXES; ++i) {
+        FS_UNROLL_FOR (int i = 0; i < MOST_AXES; ++i) {
             if (i >= at.axes) break;
             const Ruler& ruler = a.ruler[factor.ruler[i]];
             int32_t cell;
             T share;
             place_on(ruler, a.coords[point * a.dimensions + ruler.axis], cell, share, at.slope[i]);
-            const T change = second && a.direction ? at.slope[i] * a.direction[point * a.dimensions + ruler.axis] : T(0);
+            const T change =
+                second && a.direction ? at.slope[i] * a.direction[point * a.dimensions + ruler.axis] : T(0);
             at.axis[i] = ruler.axis;
             at.step[i] = ruler.nodes > 1 ? factor.step[i] : 0;
             at.upper[i] = N::of(share, change);
@@ -115,14 +117,14 @@ struct At {
     }
     FS_HOST_DEVICE int64_t corner(int k) const {
         int64_t at = entry;
-        FS_UNROLL for (int i = 0; i < MOST_AXES; ++i)
+        FS_UNROLL_FOR (int i = 0; i < MOST_AXES; ++i)
             if (i < axes && (k >> i & 1)) at += step[i];
         return at;
     }
     // Of corner k; `by` an axis: its change with the share along that axis.
     FS_HOST_DEVICE S weight(int k, int by = -1) const {
         S product = N::of(T(1), T(0));
-        FS_UNROLL for (int i = 0; i < MOST_AXES; ++i) {
+        FS_UNROLL_FOR (int i = 0; i < MOST_AXES; ++i) {
             if (i >= axes) break;
             const bool high = k >> i & 1;
             product = product * (i == by ? N::of(high ? T(1) : T(-1), T(0)) : high ? upper[i] : lower[i]);
@@ -132,7 +134,8 @@ struct At {
 };
 
 template <class T, int V, bool second>
-FS_HOST_DEVICE Some<T, V, second> interpolate(const Arguments<T>& a, const At<T, second>& at, int channel, int by = -1) {
+FS_HOST_DEVICE Some<T, V, second> interpolate(const Arguments<T>& a, const At<T, second>& at, int channel,
+                                              int by = -1) {
     Some<T, V, second> sum = Some<T, V, second>::zero();
     for (int k = 0; k < (1 << at.axes); ++k)
         sum.add(Some<T, V, second>::load(a.table, a.rows, at.corner(k) * a.features + channel), at.weight(k, by));
@@ -141,11 +144,13 @@ FS_HOST_DEVICE Some<T, V, second> interpolate(const Arguments<T>& a, const At<T,
 
 // The gradient of factor k's value: that of the output times all others of the product.
 template <class T, int V, bool second>
-FS_HOST_DEVICE Some<T, V, second> gradient_of(const Arguments<T>& a, const Product& product, int k, int64_t point, int channel) {
+FS_HOST_DEVICE Some<T, V, second> gradient_of(const Arguments<T>& a, const Product& product, int k, int64_t point,
+                                              int channel) {
     auto grad = Some<T, V, second>::load(a.grad, nullptr, (point * a.slots + product.slot) * a.features + channel);
     for (int j = 0; j < product.count; ++j)
         if (j != k)
-            grad.multiply(interpolate<T, V, second>(a, At<T, second>::find(a, a.factor[product.first + j], point), channel));
+            grad.multiply(
+                interpolate<T, V, second>(a, At<T, second>::find(a, a.factor[product.first + j], point), channel));
     return grad;
 }
 
@@ -169,7 +174,8 @@ __global__ void __launch_bounds__(THREADS) factor_forward_kernel(const __grid_co
             }
             sum.add(value, Number<T, second>::of(T(1), T(0)));
             if (g + 1 == a.products || a.product[g + 1].slot != product.slot) {
-                sum.results(Number<T, second>::of(T(1), T(0))).store(a.output + (point * a.slots + product.slot) * a.features + channel);
+                sum.results(Number<T, second>::of(T(1), T(0)))
+                    .store(a.output + (point * a.slots + product.slot) * a.features + channel);
                 sum = Some<T, V, second>::zero();
             }
         }
@@ -187,11 +193,12 @@ __device__ __forceinline__ void add_to_row(T* to, const Row<T, V>& row) {
     if constexpr (vectors) {
         atomicAdd(reinterpret_cast<float4*>(to), make_float4(row.of[0], row.of[1], row.of[2], row.of[3]));
     } else {
-        FS_UNROLL for (int i = 0; i < V; ++i) atomicAdd(to + i, row.of[i]);
+        FS_UNROLL_FOR (int i = 0; i < V; ++i) atomicAdd(to + i, row.of[i]);
     }
 }
 
-// Both gradients, that of the tables atomically. The lanes of a point add up what they found for its coordinates as a tree.
+// Both gradients, that of the tables atomically. The lanes of a point add up what they found for its coordinates as a
+// tree.
 template <class T, int V, bool second>
 __global__ void __launch_bounds__(THREADS) factor_backward_kernel(const __grid_constant__ Arguments<T> a) {
     const int64_t thread = int64_t(blockIdx.x) * THREADS + threadIdx.x, point = thread / a.lanes;
@@ -205,7 +212,7 @@ __global__ void __launch_bounds__(THREADS) factor_backward_kernel(const __grid_c
                 const auto grad = gradient_of<T, V, second>(a, product, k, point, channel);
                 for (int i = 0; a.grad_coords && i < at.axes; ++i) {
                     const T slope = Number<T, second>::result(grad.dot(interpolate<T, V, second>(a, at, channel, i)));
-                    FS_UNROLL for (int axis = 0; axis < MOST_AXES; ++axis)
+                    FS_UNROLL_FOR (int axis = 0; axis < MOST_AXES; ++axis)
                         if (axis == at.axis[i]) sums[axis] += slope * at.slope[i];
                 }
                 for (int c = 0; a.grad_table && c < (1 << at.axes); ++c)
@@ -215,18 +222,19 @@ __global__ void __launch_bounds__(THREADS) factor_backward_kernel(const __grid_c
     }
     if (!a.grad_coords) return;
     for (int step = a.lanes / 2; step > 0; step /= 2)
-        FS_UNROLL for (int axis = 0; axis < MOST_AXES; ++axis)
+        FS_UNROLL_FOR (int axis = 0; axis < MOST_AXES; ++axis)
             sums[axis] += __shfl_down_sync(ALL_LANES, sums[axis], step);
     if (lane == 0 && point < a.points)
-        FS_UNROLL for (int axis = 0; axis < MOST_AXES; ++axis)
+        FS_UNROLL_FOR (int axis = 0; axis < MOST_AXES; ++axis)
             if (axis < a.dimensions) a.grad_coords[point * a.dimensions + axis] = sums[axis];
 }
 
-// The deterministic gradient of a table: a factor's corners are sorted by entry, then each entry adds up its own. A pair's
-// number is point * 2^axes + corner and the sort is stable, so an entry's pairs are in the order of the points.
+// The deterministic gradient of a table: a factor's corners are sorted by entry, then each entry adds up its own. A
+// pair's number is point * 2^axes + corner and the sort is stable, so an entry's pairs are in the order of the points.
 template <class T>
 __global__ void __launch_bounds__(THREADS)
-factor_pairs_kernel(const __grid_constant__ Arguments<T> a, int f, int64_t first_point, int points, uint32_t* keys, uint32_t* pairs) {
+    factor_pairs_kernel(const __grid_constant__ Arguments<T> a, int f, int64_t first_point, int points, uint32_t* keys,
+                        uint32_t* pairs) {
     const int p = int(blockIdx.x * THREADS + threadIdx.x);
     if (p >= points) return;
     const Factor& factor = a.factor[f];
@@ -240,13 +248,14 @@ factor_pairs_kernel(const __grid_constant__ Arguments<T> a, int f, int64_t first
 
 template <class T, int V, bool second>
 __global__ void __launch_bounds__(THREADS)
-factor_entries_kernel(const __grid_constant__ Arguments<T> a, int g, int k, uint32_t entries, int64_t first_point,
-                      const uint32_t* keys, const uint32_t* pairs, uint32_t count) {
+    factor_entries_kernel(const __grid_constant__ Arguments<T> a, int g, int k, uint32_t entries, int64_t first_point,
+                          const uint32_t* keys, const uint32_t* pairs, uint32_t count) {
     const int64_t thread = int64_t(blockIdx.x) * THREADS + threadIdx.x, entry = thread / a.lanes;
     if (entry >= entries) return;
     const Product& product = a.product[g];
     const Factor& factor = a.factor[product.first + k];
-    const uint32_t begin = lower_bound(keys, count, uint32_t(entry)), end = lower_bound(keys, count, uint32_t(entry) + 1);
+    const uint32_t begin = lower_bound(keys, count, uint32_t(entry)),
+                   end = lower_bound(keys, count, uint32_t(entry) + 1);
     for (int channel = int(thread % a.lanes) * V; channel < a.features; channel += a.lanes * V) {
         T* to = a.grad_table + (factor.offset + entry) * a.features + channel;
         Row<T, V> sum = Row<T, V>::load(to);
@@ -284,8 +293,8 @@ int64_t slot_bytes(const FactorCall& call) {
 
 cudaError_t check(const FactorCall& call) {
     const bool fits = call.dimensions >= 1 && call.dimensions <= MOST_AXES && call.features >= 1 && call.points >= 0 &&
-                      call.rulers >= 1 && call.rulers <= MOST_RULERS && call.factors >= 1 && call.factors <= MOST_FACTORS &&
-                      call.products >= 1 && call.products <= call.factors;
+                      call.rulers >= 1 && call.rulers <= MOST_RULERS && call.factors >= 1 &&
+                      call.factors <= MOST_FACTORS && call.products >= 1 && call.products <= call.factors;
     return fits ? cudaSuccess : cudaErrorInvalidValue;
 }
 
@@ -320,11 +329,14 @@ struct Kernels {
     cudaError_t forward() const { return start(stream, a.points * a.lanes, factor_forward_kernel<T, V, second>, a); }
 
     cudaError_t backward(void* workspace, int64_t bytes) {
-        if (!a.grad_table || !workspace) return start(stream, a.points * a.lanes, factor_backward_kernel<T, V, second>, a);
+        if (!a.grad_table || !workspace)
+            return start(stream, a.points * a.lanes, factor_backward_kernel<T, V, second>, a);
         if (a.grad_coords) {
             Arguments<T> coords = a;
             coords.grad_table = nullptr;
-            if (const cudaError_t error = start(stream, a.points * a.lanes, factor_backward_kernel<T, V, second>, coords)) return error;
+            if (const cudaError_t error =
+                    start(stream, a.points * a.lanes, factor_backward_kernel<T, V, second>, coords))
+                return error;
         }
         for (int g = 0; g < call.products; ++g)
             for (int k = 0; k < call.product[g].count; ++k)
@@ -339,13 +351,16 @@ struct Kernels {
         if (bytes < 4 * slot) return cudaErrorInvalidValue;
         const auto part = [&](int i) { return reinterpret_cast<uint32_t*>(at + i * slot); };
         for (int64_t first = 0; first < a.points; first += together) {
-            const int points = int(a.points - first < together ? a.points - first : together), count = points << factor.axes;
+            const int points = int(a.points - first < together ? a.points - first : together),
+                      count = points << factor.axes;
             Buffers keys = {part(0), part(1)}, pairs = {part(2), part(3)};
             cudaError_t error = start(stream, points, factor_pairs_kernel<T>, a, f, first, points, keys.now, pairs.now);
-            if (!error) error = sort_by_key(keys, pairs, count, bits_for(entries), at + 4 * slot, size_t(bytes - 4 * slot), stream);
             if (!error)
-                error = start(stream, entries * a.lanes, factor_entries_kernel<T, V, second>, a, g, k, uint32_t(entries), first,
-                              keys.now, pairs.now, uint32_t(count));
+                error =
+                    sort_by_key(keys, pairs, count, bits_for(entries), at + 4 * slot, size_t(bytes - 4 * slot), stream);
+            if (!error)
+                error = start(stream, entries * a.lanes, factor_entries_kernel<T, V, second>, a, g, k,
+                              uint32_t(entries), first, keys.now, pairs.now, uint32_t(count));
             if (error) return error;
         }
         return cudaSuccess;
@@ -392,8 +407,10 @@ FS_API int32_t fs_factor_grid_backward(const fs::FactorCall* call, int32_t devic
     const fs::OnDevice on(device);
     if (on.status) return on.status;
     if (call->grad_table) {
-        const size_t bytes = size_t(call->entries) * size_t(call->features) * (call->is_double ? sizeof(double) : sizeof(float));
-        if (const cudaError_t error = cudaMemsetAsync(call->grad_table, 0, bytes, static_cast<cudaStream_t>(stream))) return error;
+        const size_t bytes =
+            size_t(call->entries) * size_t(call->features) * (call->is_double ? sizeof(double) : sizeof(float));
+        if (const cudaError_t error = cudaMemsetAsync(call->grad_table, 0, bytes, static_cast<cudaStream_t>(stream)))
+            return error;
     }
     if (call->points == 0) return cudaSuccess;
     return fs::with_kernels(*call, stream, [&](auto kernels) { return kernels.backward(workspace, workspace_bytes); });
@@ -404,6 +421,7 @@ FS_API int64_t fs_factor_grid_workspace(const fs::FactorCall* call, int32_t devi
     const fs::OnDevice on(device);
     if (on.status) return -int64_t(on.status);
     size_t scratch = 0;
-    if (const cudaError_t error = fs::sort_bytes(int(fs::points_at_once(*call) << fs::MOST_AXES), scratch)) return -int64_t(error);
+    if (const cudaError_t error = fs::sort_bytes(int(fs::points_at_once(*call) << fs::MOST_AXES), scratch))
+        return -int64_t(error);
     return 4 * fs::slot_bytes(*call) + int64_t(scratch);
 }

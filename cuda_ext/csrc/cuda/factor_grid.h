@@ -6,14 +6,14 @@
 #include "../common/api.h"
 #include "../common/factors.h"
 
-// As on the CPU, with the device and the stream in place of the workers; nothing waits for the device. Rulers, factors and
-// products are read before the call returns, and there are at most MOST_RULERS, MOST_FACTORS and MOST_FACTORS of them.
-// Results other than bytes are cudaError_t, 0 for success.
+// As on the CPU, with the device and the stream in place of the workers; nothing waits for the device. Rulers, factors
+// and products are read before the call returns, and there are at most MOST_RULERS, MOST_FACTORS and MOST_FACTORS of
+// them. Results other than bytes are cudaError_t, 0 for success.
 
 FS_API int32_t fs_factor_grid_forward(const fs::FactorCall* call, int32_t device, void* stream);
 
-// Without a workspace the tables' gradient is summed atomically, in no fixed order; with one, in the order of the points.
-// grad_coords is the same in every run either way.
+// Without a workspace the tables' gradient is summed atomically, in no fixed order; with one, in the order of the
+// points. grad_coords is the same in every run either way.
 FS_API int32_t fs_factor_grid_backward(const fs::FactorCall* call, int32_t device, void* stream, void* workspace,
                                        int64_t workspace_bytes);
 

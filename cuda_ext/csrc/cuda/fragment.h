@@ -1,5 +1,6 @@
-// A 16 x 16 block of sums that a warp holds together, and the products that it adds to it: tensor cores where the factors
-// are half, plain arithmetic for float and double. On the host, where the kernels are tested, half is plain too.
+// A 16 x 16 block of sums that a warp holds together, and the products that it adds to it: tensor cores where the
+// factors are half, plain arithmetic for float and double. On the host, where the kernels are tested, half is plain
+// too.
 #pragma once
 
 #include <cuda_fp16.h>
@@ -63,7 +64,8 @@ struct Fragment {
     __device__ __forceinline__ void store(Sum* to, int stride) const {
         for (int j = 0; j < EACH; ++j) to[row() * stride + column() + j] = sums[j];
     }
-    // += A B for blocks of two matrices; A(row, k) = a[row * a_stride + k], or with `a_down` a[k * a_stride + row]; so B.
+    // += A B for blocks of two matrices; A(row, k) = a[row * a_stride + k], or with `a_down` a[k * a_stride + row]; so
+    // B.
     template <bool a_down, bool b_down>
     __device__ __forceinline__ void add(const N* a, int a_stride, const N* b, int b_stride) {
         for (int k = 0; k < SIDE; ++k) {

@@ -1,6 +1,7 @@
-// A layer of Gaussian units. Forward, a thread takes a unit of a point. Back, a thread takes an input of a point; then a
-// block takes a share of the points, and each of its threads the sums of some pairs of a unit and an input; the blocks' sums
-// are added in their order, so that every run gives the same bits. Compiles for the host too, for tests without a GPU.
+// A layer of Gaussian units. Forward, a thread takes a unit of a point. Back, a thread takes an input of a point; then
+// a block takes a share of the points, and each of its threads the sums of some pairs of a unit and an input; the
+// blocks' sums are added in their order, so that every run gives the same bits. Compiles for the host too, for tests
+// without a GPU.
 #include "launch.h"
 #include "rbf.h"
 
@@ -21,8 +22,17 @@ template <class T>
 GaussianArguments<T> arguments_of(const GaussianCall& call) {
     const auto in = [](const void* at) { return static_cast<const T*>(at); };
     const auto out = [](void* at) { return static_cast<T*>(at); };
-    return {call.inputs, call.units, call.points, in(call.x), in(call.centres), in(call.log_widths), in(call.grad),
-            out(call.output), out(call.grad_x), out(call.grad_centres), out(call.grad_log_widths)};
+    return {call.inputs,
+            call.units,
+            call.points,
+            in(call.x),
+            in(call.centres),
+            in(call.log_widths),
+            in(call.grad),
+            out(call.output),
+            out(call.grad_x),
+            out(call.grad_centres),
+            out(call.grad_log_widths)};
 }
 
 template <class T>
@@ -56,10 +66,11 @@ __global__ void __launch_bounds__(THREADS) gaussian_inputs_kernel(const __grid_c
     a.grad_x[at] = sum;
 }
 
-// sums[block][0 and 1][unit][input] = sum over the block's points of slope * (x - centre), and of that times (x - centre).
+// sums[block][0 and 1][unit][input] = sum over the block's points of slope * (x - centre), and of that times (x -
+// centre).
 template <class T>
-__global__ void __launch_bounds__(THREADS) gaussian_sums_kernel(const __grid_constant__ GaussianArguments<T> a, T* sums,
-                                                                    int64_t points_each) {
+__global__ void __launch_bounds__(THREADS)
+    gaussian_sums_kernel(const __grid_constant__ GaussianArguments<T> a, T* sums, int64_t points_each) {
     __shared__ T inputs[TILE][WARP], slopes[TILE][WARP];
     const int pairs = a.units * a.inputs, lane = threadIdx.x % WARP, row = threadIdx.x / WARP;
     constexpr int ROWS = THREADS / WARP, EACH = WARP / ROWS;
@@ -78,7 +89,8 @@ __global__ void __launch_bounds__(THREADS) gaussian_sums_kernel(const __grid_con
                     const bool exists = point < end;
                     const int n = unit + lane;
                     inputs[p][lane] = exists && e < a.inputs ? a.x[point * a.inputs + e] : T(0);
-                    slopes[p][lane] = exists && n < a.units ? a.grad[point * a.units + n] * a.output[point * a.units + n] : T(0);
+                    slopes[p][lane] =
+                        exists && n < a.units ? a.grad[point * a.units + n] * a.output[point * a.units + n] : T(0);
                 }
                 __syncthreads();
                 for (int i = 0; i < EACH; ++i) {
@@ -103,8 +115,8 @@ __global__ void __launch_bounds__(THREADS) gaussian_sums_kernel(const __grid_con
 }
 
 template <class T>
-__global__ void __launch_bounds__(THREADS) gaussian_join_kernel(const __grid_constant__ GaussianArguments<T> a, const T* sums,
-                                                                    int blocks) {
+__global__ void __launch_bounds__(THREADS)
+    gaussian_join_kernel(const __grid_constant__ GaussianArguments<T> a, const T* sums, int blocks) {
     const int pairs = a.units * a.inputs, pair = blockIdx.x * THREADS + threadIdx.x;
     if (pair >= pairs) return;
     T first = T(0), second = T(0);
@@ -137,7 +149,7 @@ cudaError_t gaussian_layer_backward(const GaussianCall& call, cudaStream_t strea
     if (parts) error = launch(stream, parts, gaussian_sums_kernel<T>, a, sums, points_each);
     if (error) return error;
     return launch(stream, blocks_for(int64_t(a.units) * a.inputs, THREADS), gaussian_join_kernel<T>, a,
-                 static_cast<const T*>(sums), parts);
+                  static_cast<const T*>(sums), parts);
 }
 
 template cudaError_t gaussian_layer_forward<float>(const GaussianCall&, cudaStream_t);

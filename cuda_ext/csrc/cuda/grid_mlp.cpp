@@ -12,9 +12,10 @@ namespace {
 cudaError_t run(const GridMlpCall& call, int device, void* stream, void* workspace, int64_t bytes, bool backward) {
     const GridCall& grid = call.grid;
     const MlpRecord& mlp = call.mlp.mlp;
-    const bool fits = grid.dimensions >= 2 && grid.dimensions <= 4 && grid.features == 2 && grid.table_type == table_float &&
-                      grid.levels >= 1 && grid.levels <= MOST_LEVELS && !mlp.is_double && mlp.matrices >= 1 &&
-                      mlp.matrices <= MOST_MATRICES && mlp.sizes[0] == grid.levels * grid.features && call.mlp.points >= 0;
+    const bool fits = grid.dimensions >= 2 && grid.dimensions <= 4 && grid.features == 2 &&
+                      grid.table_type == table_float && grid.levels >= 1 && grid.levels <= MOST_LEVELS &&
+                      !mlp.is_double && mlp.matrices >= 1 && mlp.matrices <= MOST_MATRICES &&
+                      mlp.sizes[0] == grid.levels * grid.features && call.mlp.points >= 0;
     if (!fits || (mlp.products != products_full && mlp.products != products_float16)) return cudaErrorInvalidValue;
     if (reinterpret_cast<uintptr_t>(grid.table) % (2 * sizeof(float))) return cudaErrorMisalignedAddress;
     const OnDevice on(device);
@@ -27,10 +28,12 @@ cudaError_t run(const GridMlpCall& call, int device, void* stream, void* workspa
 }  // namespace
 }  // namespace fs
 
-FS_API int32_t fs_grid_mlp_forward(const fs::GridMlpCall* call, int32_t device, void* stream, void* workspace, int64_t workspace_bytes) {
+FS_API int32_t fs_grid_mlp_forward(const fs::GridMlpCall* call, int32_t device, void* stream, void* workspace,
+                                   int64_t workspace_bytes) {
     return fs::run(*call, device, stream, workspace, workspace_bytes, false);
 }
 
-FS_API int32_t fs_grid_mlp_backward(const fs::GridMlpCall* call, int32_t device, void* stream, void* workspace, int64_t workspace_bytes) {
+FS_API int32_t fs_grid_mlp_backward(const fs::GridMlpCall* call, int32_t device, void* stream, void* workspace,
+                                    int64_t workspace_bytes) {
     return fs::run(*call, device, stream, workspace, workspace_bytes, true);
 }

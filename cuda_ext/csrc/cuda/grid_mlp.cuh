@@ -30,8 +30,9 @@ struct FeaturesOfGrid {
             const int64_t point = mine + p;
             Row<float, F> row = Row<float, F>::zero();
             if (point < tile.a.points)
-                row = features_at<float, float, D, F>(level[l], table + level[l].offset * F, coords + point * D, smooth, nowhere);
-            FS_UNROLL for (int f = 0; f < F; ++f) to[p * stride + l * F + f] = narrow<N>(row.of[f]);
+                row = features_at<float, float, D, F>(level[l], table + level[l].offset * F, coords + point * D, smooth,
+                                                      nowhere);
+            FS_UNROLL_FOR (int f = 0; f < F; ++f) to[p * stride + l * F + f] = narrow<N>(row.of[f]);
         }
         for (int i = tile.lane(); i < SIDE * (whole - width); i += 32)
             to[i / (whole - width) * stride + width + i % (whole - width)] = narrow<N>(0.0f);

@@ -4,11 +4,11 @@
 
 #include "../common/grid.h"
 
-// Arrays stay in registers only where every index is known.
+// A loop that is unrolled: arrays stay in registers only if every index is known at compile time.
 #if defined(__CUDA_ARCH__)
-#define FS_UNROLL _Pragma("unroll")
+#define FS_UNROLL_FOR(...) _Pragma("unroll") for (__VA_ARGS__)
 #else
-#define FS_UNROLL
+#define FS_UNROLL_FOR(...) for (__VA_ARGS__)
 #endif
 
 namespace fs {
@@ -22,20 +22,20 @@ struct alignas(F * sizeof(T) < 16 ? F * sizeof(T) : 16) Row {
     FS_HOST_DEVICE void store(T* to) const { *reinterpret_cast<Row*>(to) = *this; }
     FS_HOST_DEVICE static Row zero() {
         Row row;
-        FS_UNROLL for (int f = 0; f < F; ++f) row.of[f] = T(0);
+        FS_UNROLL_FOR (int f = 0; f < F; ++f) row.of[f] = T(0);
         return row;
     }
     FS_HOST_DEVICE Row times(T factor) const {
         Row row;
-        FS_UNROLL for (int f = 0; f < F; ++f) row.of[f] = of[f] * factor;
+        FS_UNROLL_FOR (int f = 0; f < F; ++f) row.of[f] = of[f] * factor;
         return row;
     }
     FS_HOST_DEVICE void add(const Row& other, T factor = T(1)) {
-        FS_UNROLL for (int f = 0; f < F; ++f) of[f] += other.of[f] * factor;
+        FS_UNROLL_FOR (int f = 0; f < F; ++f) of[f] += other.of[f] * factor;
     }
     FS_HOST_DEVICE T dot(const Row& other) const {
         T sum = of[0] * other.of[0];
-        FS_UNROLL for (int f = 1; f < F; ++f) sum += of[f] * other.of[f];
+        FS_UNROLL_FOR (int f = 1; f < F; ++f) sum += of[f] * other.of[f];
         return sum;
     }
 };
@@ -54,7 +54,7 @@ FS_HOST_DEVICE Row<T, F> load_entry(const E* from) {
     } else {
         const Narrow<E, F> narrow = *reinterpret_cast<const Narrow<E, F>*>(from);
         Row<T, F> row;
-        FS_UNROLL for (int f = 0; f < F; ++f) row.of[f] = number_of(narrow.of[f]);
+        FS_UNROLL_FOR (int f = 0; f < F; ++f) row.of[f] = number_of(narrow.of[f]);
         return row;
     }
 }
@@ -69,7 +69,7 @@ template <class T, int D>
 FS_HOST_DEVICE Direction<T, D> direction_of(const T* directions, int64_t point) {
     Direction<T, D> direction;
     direction.given = directions;
-    FS_UNROLL for (int axis = 0; axis < D; ++axis)
+    FS_UNROLL_FOR (int axis = 0; axis < D; ++axis)
         direction.along[axis] = directions ? directions[point * D + axis] : T(0);
     return direction;
 }
@@ -85,7 +85,7 @@ struct Place {
 template <bool smooth, class T, int D>
 FS_HOST_DEVICE Place<T, D> place_as(const GridLevel& level, const T* x) {
     Place<T, D> at;
-    FS_UNROLL for (int axis = 0; axis < D; ++axis) {
+    FS_UNROLL_FOR (int axis = 0; axis < D; ++axis) {
         T share;
         locate(x[axis], T(level.scale), at.cell[axis], share);
         at.upper[axis] = ramp<smooth>(share);
@@ -109,9 +109,9 @@ template <uint32_t addressing, int D>
 FS_HOST_DEVICE Entries<D> entries_as(const GridLevel& level, const uint32_t (&cell)[D]) {
     const AxisSteps steps = axis_steps(level, D);
     Entries<D> entries;
-    FS_UNROLL for (int corner = 0; corner < (1 << D); ++corner) {
+    FS_UNROLL_FOR (int corner = 0; corner < (1 << D); ++corner) {
         uint32_t joined = (cell[0] + (corner & 1)) * steps.step[0];
-        FS_UNROLL for (int axis = 1; axis < D; ++axis)
+        FS_UNROLL_FOR (int axis = 1; axis < D; ++axis)
             joined = join<addressing>(joined, (cell[axis] + (corner >> axis & 1)) * steps.step[axis]);
         entries.of[corner] = entry<addressing>(joined, level.size);
     }
@@ -131,7 +131,7 @@ FS_HOST_DEVICE Entries<D> entries_of(const GridLevel& level, const uint32_t (&ce
 template <class T, int D>
 FS_HOST_DEVICE T weight(const Place<T, D>& at, int corner, int first = -1, int second = -1) {
     T product = T(1);
-    FS_UNROLL for (int axis = 0; axis < D; ++axis) {
+    FS_UNROLL_FOR (int axis = 0; axis < D; ++axis) {
         const bool derived = axis == first || axis == second, up = corner >> axis & 1;
         const T high = !derived ? at.upper[axis] : first == second ? at.curve[axis] : at.slope[axis];
         const T low = (derived ? T(0) : T(1)) - high;
@@ -145,7 +145,7 @@ template <class T, int D>
 FS_HOST_DEVICE T weight(const Place<T, D>& at, int corner, const Direction<T, D>& direction) {
     if (!direction.given) return weight(at, corner);
     T sum = T(0);
-    FS_UNROLL for (int axis = 0; axis < D; ++axis) sum += direction.along[axis] * weight(at, corner, axis);
+    FS_UNROLL_FOR (int axis = 0; axis < D; ++axis) sum += direction.along[axis] * weight(at, corner, axis);
     return sum;
 }
 
@@ -156,8 +156,8 @@ FS_HOST_DEVICE Row<T, F> features_at(const GridLevel& level, const E* rows, cons
     const Place<T, D> at = place<T, D>(level, x, smooth);
     const Entries<D> entries = entries_of<D>(level, at.cell);
     Row<T, F> corners[1 << D], sum = Row<T, F>::zero();
-    FS_UNROLL for (int c = 0; c < (1 << D); ++c) corners[c] = load_entry<T, E, F>(rows + int64_t(entries.of[c]) * F);
-    FS_UNROLL for (int c = 0; c < (1 << D); ++c) sum.add(corners[c], weight(at, c, direction));
+    FS_UNROLL_FOR (int c = 0; c < (1 << D); ++c) corners[c] = load_entry<T, E, F>(rows + int64_t(entries.of[c]) * F);
+    FS_UNROLL_FOR (int c = 0; c < (1 << D); ++c) sum.add(corners[c], weight(at, c, direction));
     return sum;
 }
 
@@ -168,16 +168,16 @@ FS_HOST_DEVICE void add_coords_gradient(const GridLevel& level, const E* rows, c
     const Place<T, D> at = place<T, D>(level, x, smooth);
     const Entries<D> entries = entries_of<D>(level, at.cell);
     T dots[1 << D];
-    FS_UNROLL for (int c = 0; c < (1 << D); ++c)
+    FS_UNROLL_FOR (int c = 0; c < (1 << D); ++c)
         dots[c] = load_entry<T, E, F>(rows + int64_t(entries.of[c]) * F).dot(grad);
-    FS_UNROLL for (int axis = 0; axis < D; ++axis) {
+    FS_UNROLL_FOR (int axis = 0; axis < D; ++axis) {
         if (!direction.given) {
-            FS_UNROLL for (int c = 0; c < (1 << D); ++c) sums[axis] += dots[c] * weight(at, c, axis);
+            FS_UNROLL_FOR (int c = 0; c < (1 << D); ++c) sums[axis] += dots[c] * weight(at, c, axis);
             continue;
         }
-        FS_UNROLL for (int second = 0; second < D; ++second) {
+        FS_UNROLL_FOR (int second = 0; second < D; ++second) {
             T sum = T(0);
-            FS_UNROLL for (int c = 0; c < (1 << D); ++c) sum += dots[c] * weight(at, c, axis, second);
+            FS_UNROLL_FOR (int c = 0; c < (1 << D); ++c) sum += dots[c] * weight(at, c, axis, second);
             sums[axis] += direction.along[second] * sum;
         }
     }

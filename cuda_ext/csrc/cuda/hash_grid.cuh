@@ -11,8 +11,8 @@
 
 namespace fs {
 
-// A call as the kernels get it: by value, so that nothing is copied to the device beforehand. The table's numbers are of
-// type E.
+// A call as the kernels get it: by value, so that nothing is copied to the device beforehand. The table's numbers are
+// of type E.
 template <class T, class E = T>
 struct GridArguments {
     GridLevel level[MOST_LEVELS];
@@ -52,7 +52,7 @@ __global__ void __launch_bounds__(THREADS) forward_kernel(const __grid_constant_
         if (point < a.points && first_level + l < a.levels) {
             const GridLevel& level = a.level[first_level + l];
             rows[p][l] = features_at<T, E, D, F>(level, a.table + level.offset * F, a.coords + point * D, a.smooth,
-                                              direction_of<T, D>(a.direction, point));
+                                                 direction_of<T, D>(a.direction, point));
         }
     }
     __syncthreads();
@@ -76,16 +76,16 @@ __global__ void __launch_bounds__(THREADS) coords_kernel(const __grid_constant__
         for (int l = warp; l < a.levels; l += WARPS) {
             const GridLevel& level = a.level[l];
             const Row<T, F> grad = Row<T, F>::load(a.grad + (point * a.levels + l) * F);
-            add_coords_gradient<T, E, D, F>(level, a.table + level.offset * F, a.coords + point * D, a.smooth, direction,
-                                         grad, sums);
+            add_coords_gradient<T, E, D, F>(level, a.table + level.offset * F, a.coords + point * D, a.smooth,
+                                            direction, grad, sums);
         }
     }
-    FS_UNROLL for (int axis = 0; axis < D; ++axis) parts[warp][lane * D + axis] = sums[axis];
+    FS_UNROLL_FOR (int axis = 0; axis < D; ++axis) parts[warp][lane * D + axis] = sums[axis];
     __syncthreads();
     const int i = threadIdx.x;
     if (i < WARP * D && first_point * D + i < a.points * D) {
         T sum = parts[0][i];
-        FS_UNROLL for (int w = 1; w < WARPS; ++w) sum += parts[w][i];
+        FS_UNROLL_FOR (int w = 1; w < WARPS; ++w) sum += parts[w][i];
         a.grad_coords[first_point * D + i] = sum;
     }
 }
@@ -99,11 +99,11 @@ __device__ __forceinline__ void add_atomically(T* to, const Row<T, F>& row) {
     constexpr bool vectors = false;
 #endif
     if constexpr (!vectors) {
-        FS_UNROLL for (int f = 0; f < F; ++f) atomicAdd(to + f, row.of[f]);
+        FS_UNROLL_FOR (int f = 0; f < F; ++f) atomicAdd(to + f, row.of[f]);
     } else if constexpr (F == 2) {
         atomicAdd(reinterpret_cast<float2*>(to), make_float2(row.of[0], row.of[1]));
     } else {
-        FS_UNROLL for (int f = 0; f < F; f += 4)
+        FS_UNROLL_FOR (int f = 0; f < F; f += 4)
             atomicAdd(reinterpret_cast<float4*>(to + f),
                       make_float4(row.of[f], row.of[f + 1], row.of[f + 2], row.of[f + 3]));
     }
@@ -111,15 +111,14 @@ __device__ __forceinline__ void add_atomically(T* to, const Row<T, F>& row) {
 
 // Neighbouring lanes whose points lie in one cell: they add to the same entries.
 struct Run {
-    int end;       // the first lane after it
-    bool head;     // this lane is its first
-    bool worth;    // the warp saves at least half of its atomics by adding up its runs first
+    int end;     // the first lane after it
+    bool head;   // this lane is its first
+    bool worth;  // the warp saves at least half of its atomics by adding up its runs first
 
     template <int D>
     __device__ __forceinline__ static Run find(const uint32_t (&cell)[D], int lane) {
         bool same = lane > 0;
-        FS_UNROLL for (int axis = 0; axis < D; ++axis)
-            same &= __shfl_up_sync(ALL_LANES, cell[axis], 1) == cell[axis];
+        FS_UNROLL_FOR (int axis = 0; axis < D; ++axis) same &= __shfl_up_sync(ALL_LANES, cell[axis], 1) == cell[axis];
         const unsigned heads = __ballot_sync(ALL_LANES, !same), after = heads >> lane >> 1;
         return {after ? lane + __ffs(after) : WARP, !same, __popc(heads) <= WARP / 2};
     }
@@ -128,7 +127,7 @@ struct Run {
     template <class T, int F>
     __device__ __forceinline__ Row<T, F> sum(Row<T, F> row, int lane) const {
         for (int step = 1; step < WARP; step *= 2) {
-            FS_UNROLL for (int f = 0; f < F; ++f) {
+            FS_UNROLL_FOR (int f = 0; f < F; ++f) {
                 const T other = __shfl_down_sync(ALL_LANES, row.of[f], step);
                 if (lane + step < end) row.of[f] += other;
             }
@@ -154,7 +153,7 @@ __global__ void __launch_bounds__(THREADS) table_kernel(const __grid_constant__ 
     const Entries<D> entries = entries_of<D>(level, at.cell);
     T* rows = a.grad_table + level.offset * F;
     const Run run = Run::find(at.cell, lane);
-    FS_UNROLL for (int c = 0; c < (1 << D); ++c) {
+    FS_UNROLL_FOR (int c = 0; c < (1 << D); ++c) {
         Row<T, F> row = grad.times(weight(at, c, direction));
         if (run.worth) row = run.sum(row, lane);
         if (run.worth ? run.head : exists) add_atomically(rows + int64_t(entries.of[c]) * F, row);
@@ -164,15 +163,15 @@ __global__ void __launch_bounds__(THREADS) table_kernel(const __grid_constant__ 
 // The deterministic table gradient: a level's corners are sorted by entry, then each entry adds up its own.
 // A pair's number is point * 2^D + corner, and the sort is stable, so an entry's pairs are in the order of the points.
 template <class T, int D>
-__global__ void __launch_bounds__(THREADS) pairs_kernel(const __grid_constant__ GridArguments<T> a, int l,
-                                                        int64_t first_point, int points, uint32_t* keys,
-                                                        uint32_t* pairs) {
+__global__ void __launch_bounds__(THREADS)
+    pairs_kernel(const __grid_constant__ GridArguments<T> a, int l, int64_t first_point, int points, uint32_t* keys,
+                 uint32_t* pairs) {
     const int p = blockIdx.x * THREADS + threadIdx.x;
     if (p >= points) return;
     const GridLevel& level = a.level[l];
     const Place<T, D> at = place<T, D>(level, a.coords + (first_point + p) * D, a.smooth);
     const Entries<D> entries = entries_of<D>(level, at.cell);
-    FS_UNROLL for (int c = 0; c < (1 << D); ++c) {
+    FS_UNROLL_FOR (int c = 0; c < (1 << D); ++c) {
         const uint32_t pair = uint32_t(p) << D | uint32_t(c);
         keys[pair] = entries.of[c];
         pairs[pair] = pair;
@@ -181,9 +180,9 @@ __global__ void __launch_bounds__(THREADS) pairs_kernel(const __grid_constant__ 
 
 // `lanes` threads (a power of two) take turns at an entry's pairs, then add up as a tree.
 template <class T, int D, int F>
-__global__ void __launch_bounds__(THREADS) entries_kernel(const __grid_constant__ GridArguments<T> a, int l,
-                                                          int64_t first_point, const uint32_t* keys,
-                                                          const uint32_t* pairs, uint32_t count, int lanes) {
+__global__ void __launch_bounds__(THREADS)
+    entries_kernel(const __grid_constant__ GridArguments<T> a, int l, int64_t first_point, const uint32_t* keys,
+                   const uint32_t* pairs, uint32_t count, int lanes) {
     __shared__ Row<T, F> sums[THREADS];
     const GridLevel& level = a.level[l];
     const uint32_t entry = blockIdx.x * unsigned(THREADS / lanes) + threadIdx.x / lanes;
@@ -240,8 +239,8 @@ cudaError_t table_in_order(const GridCall& call, const GridArguments<T>& a, cuda
             cudaError_t error = launch(stream, blocks_for(points, THREADS), pairs_kernel<T, D>, a, l, first, points,
                                        keys.now, pairs.now);
             if (!error)
-                error = sort_by_key(keys, pairs, count, bits_of(size), at + 4 * slot, workspace.bytes - 4 * slot,
-                                    stream);
+                error =
+                    sort_by_key(keys, pairs, count, bits_of(size), at + 4 * slot, workspace.bytes - 4 * slot, stream);
             if (!error)
                 error = launch(stream, blocks_for(size, THREADS / lanes), entries_kernel<T, D, F>, a, l, first,
                                keys.now, pairs.now, uint32_t(count), lanes);

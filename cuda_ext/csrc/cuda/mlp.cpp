@@ -29,11 +29,13 @@ cudaError_t run(const MlpCall& call, int device, void* stream, void* workspace, 
 }  // namespace
 }  // namespace fs
 
-FS_API int32_t fs_mlp_forward(const fs::MlpCall* call, int32_t device, void* stream, void* workspace, int64_t workspace_bytes) {
+FS_API int32_t fs_mlp_forward(const fs::MlpCall* call, int32_t device, void* stream, void* workspace,
+                              int64_t workspace_bytes) {
     return fs::run(*call, device, stream, workspace, workspace_bytes, false);
 }
 
-FS_API int32_t fs_mlp_backward(const fs::MlpCall* call, int32_t device, void* stream, void* workspace, int64_t workspace_bytes) {
+FS_API int32_t fs_mlp_backward(const fs::MlpCall* call, int32_t device, void* stream, void* workspace,
+                               int64_t workspace_bytes) {
     return fs::run(*call, device, stream, workspace, workspace_bytes, true);
 }
 

@@ -1,7 +1,7 @@
-// The MLP's kernels. A warp takes 16 points through all layers and back; activations lie in shared memory, as matrices with
-// a row a point, and are replaced by their gradients. The warps of a block meet for the gradients of the weights, which
-// each block sums up for all of its points; a last kernel adds the blocks' sums. Where the features come from is a type: from memory,
-// or from a grid (grid_mlp.cuh). Each kernel also compiles for the host, for tests without a GPU.
+// The MLP's kernels. A warp takes 16 points through all layers and back; activations lie in shared memory, as matrices
+// with a row a point, and are replaced by their gradients. The warps of a block meet for the gradients of the weights,
+// which each block sums up for all of its points; a last kernel adds the blocks' sums. Where the features come from is
+// a type: from memory, or from a grid (grid_mlp.cuh). Each kernel also compiles for the host, for tests without a GPU.
 #pragma once
 
 #include "fragment.h"
@@ -34,14 +34,15 @@ struct MlpArguments {
     S* grad_bias[MOST_MATRICES];
     const S *features, *grad;
     S *values, *grad_features;
-    // The workspace: matrices [whole outputs, whole inputs] one after another, and a sum of gradients a block: of a matrix,
-    // then of its bias.
+    // The workspace: matrices [whole outputs, whole inputs] one after another, and a sum of gradients a block: of a
+    // matrix, then of its bias.
     N* copies;
     S* sums;
     int64_t gradients;  // of a block
 };
 
-// Where a tile's matrices lie in shared memory. A row is a little longer than whole blocks, lest rows begin in one bank.
+// Where a tile's matrices lie in shared memory. A row is a little longer than whole blocks, lest rows begin in one
+// bank.
 template <class N>
 struct TileMemory {
     static constexpr int SPACE = 16 / int(sizeof(N)) > 0 ? 16 / int(sizeof(N)) : 1;
@@ -89,14 +90,18 @@ struct MlpTile {
 
     __device__ __forceinline__ static int lane() { return threadIdx.x % 32; }
     __device__ __forceinline__ static int warp() { return threadIdx.x / 32; }
-    __device__ __forceinline__ N* matrix(int i) const { return numbers + Memory::before(a.sizes, i, a.points_together); }
+    __device__ __forceinline__ N* matrix(int i) const {
+        return numbers + Memory::before(a.sizes, i, a.points_together);
+    }
     // Slopes of the hidden layer whose output is matrix i.
     __device__ __forceinline__ N* slope(int i) const {
-        return numbers + Memory::before(a.sizes, a.matrices + 1, a.points_together) + Memory::before(a.sizes, i, a.points_together) -
-               Memory::before(a.sizes, 1, a.points_together);
+        return numbers + Memory::before(a.sizes, a.matrices + 1, a.points_together) +
+               Memory::before(a.sizes, i, a.points_together) - Memory::before(a.sizes, 1, a.points_together);
     }
     // The warp's rows of a matrix.
-    __device__ __forceinline__ N* rows(N* matrix, int i) const { return matrix + warp() * SIDE * Memory::stride(a.sizes[i]); }
+    __device__ __forceinline__ N* rows(N* matrix, int i) const {
+        return matrix + warp() * SIDE * Memory::stride(a.sizes[i]);
+    }
     __device__ __forceinline__ const N* weight(int i) const {
         const N* at = a.copies;
         for (int j = 0; j < i; ++j) at += whole_blocks(a.sizes[j]) * whole_blocks(a.sizes[j + 1]);
@@ -124,7 +129,8 @@ struct MlpTile {
     }
 
     __device__ void layer(int i, int64_t first) const {
-        const int inputs = whole_blocks(a.sizes[i]), outputs = whole_blocks(a.sizes[i + 1]), stride = Memory::stride(a.sizes[i + 1]);
+        const int inputs = whole_blocks(a.sizes[i]), outputs = whole_blocks(a.sizes[i + 1]),
+                  stride = Memory::stride(a.sizes[i + 1]);
         const bool last = i + 1 == a.matrices;
         const N* from = rows(matrix(i), i);
         N* to = rows(matrix(i + 1), i + 1);
@@ -161,7 +167,8 @@ struct MlpTile {
         for (int i = 0; i < a.matrices; ++i) layer(i, first);
     }
 
-    // The block's sums of gradients of layer i, from all rows of the tile; warps take turns at the blocks of the matrix.
+    // The block's sums of gradients of layer i, from all rows of the tile; warps take turns at the blocks of the
+    // matrix.
     __device__ void weight_gradient(int i, S* sums) const {
         const int inputs = whole_blocks(a.sizes[i]), outputs = whole_blocks(a.sizes[i + 1]);
         const int in_stride = Memory::stride(a.sizes[i]), out_stride = Memory::stride(a.sizes[i + 1]);
@@ -173,7 +180,8 @@ struct MlpTile {
             Fragment<N> total;
             total.load(at, inputs);
             for (int p = 0; p < a.points_together; p += SIDE)
-                total.template add<true, false>(grad + p * out_stride + o, out_stride, input + p * in_stride + k, in_stride);
+                total.template add<true, false>(grad + p * out_stride + o, out_stride, input + p * in_stride + k,
+                                                in_stride);
             total.store(at, inputs);
         }
         if (!a.bias[i]) return;
@@ -187,7 +195,8 @@ struct MlpTile {
 
     // The gradient of layer i's input, in its place; of the features, to memory.
     __device__ void input_gradient(int i, int64_t first) const {
-        const int inputs = whole_blocks(a.sizes[i]), outputs = whole_blocks(a.sizes[i + 1]), stride = Memory::stride(a.sizes[i]);
+        const int inputs = whole_blocks(a.sizes[i]), outputs = whole_blocks(a.sizes[i + 1]),
+                  stride = Memory::stride(a.sizes[i]);
         const N* from = rows(matrix(i + 1), i + 1);
         N* to = rows(matrix(i), i);
         const N* w = weight(i);
@@ -195,7 +204,8 @@ struct MlpTile {
             Fragment<N> sums;
             sums.clear();
             for (int o = 0; o < outputs; o += SIDE)
-                sums.template add<false, false>(from + o, Memory::stride(a.sizes[i + 1]), w + o * inputs + column, inputs);
+                sums.template add<false, false>(from + o, Memory::stride(a.sizes[i + 1]), w + o * inputs + column,
+                                                inputs);
             each(sums, column, [&](int row, int k, S sum) {
                 if (i == 0) {
                     const int64_t point = first + warp() * SIDE + row;
@@ -226,7 +236,9 @@ struct MlpTile {
 // Rows of the call's features.
 template <class N>
 struct FeaturesInMemory {
-    __device__ void read(const MlpTile<N>& tile, int64_t first, N* to) const { tile.read(tile.a.features, tile.a.sizes[0], first, to); }
+    __device__ void read(const MlpTile<N>& tile, int64_t first, N* to) const {
+        tile.read(tile.a.features, tile.a.sizes[0], first, to);
+    }
 };
 
 template <class N>
@@ -244,8 +256,8 @@ __global__ void mlp_copy_kernel(const __grid_constant__ MlpArguments<N> a) {
 }
 
 template <class N, bool backward, class Features>
-__global__ void __launch_bounds__(MLP_WARPS * 32) mlp_kernel(const __grid_constant__ MlpArguments<N> a,
-                                                             const __grid_constant__ Features features) {
+__global__ void __launch_bounds__(MLP_WARPS * 32)
+    mlp_kernel(const __grid_constant__ MlpArguments<N> a, const __grid_constant__ Features features) {
     FS_DYNAMIC_SHARED(tile_memory);
     const MlpTile<N> tile(a, tile_memory);
     typename Sums<N>::type* sums = a.sums + blockIdx.x * a.gradients;
@@ -264,7 +276,8 @@ __global__ void mlp_sums_kernel(const __grid_constant__ MlpArguments<N> a, int b
     using S = typename Sums<N>::type;
     const S* from = a.sums;
     for (int i = 0; i < a.matrices; ++i) {
-        const int inputs = whole_blocks(a.sizes[i]), outputs = whole_blocks(a.sizes[i + 1]), count = outputs * (inputs + 1);
+        const int inputs = whole_blocks(a.sizes[i]), outputs = whole_blocks(a.sizes[i + 1]),
+                  count = outputs * (inputs + 1);
         for (int j = blockIdx.x * blockDim.x + threadIdx.x; j < count; j += gridDim.x * blockDim.x) {
             const bool bias = j >= outputs * inputs;
             const int o = bias ? j - outputs * inputs : j / inputs, k = bias ? 0 : j % inputs;
@@ -285,7 +298,8 @@ __global__ void mlp_sums_kernel(const __grid_constant__ MlpArguments<N> a, int b
 template <class N>
 int mlp_points(const MlpRecord& mlp) {
     int points = MLP_WARPS * SIDE;
-    while (points && TileMemory<N>::bytes(mlp.sizes, mlp.matrices, mlp.activation == activation_sine, points) > MOST_SHARED)
+    while (points &&
+           TileMemory<N>::bytes(mlp.sizes, mlp.matrices, mlp.activation == activation_sine, points) > MOST_SHARED)
         points = points > SIDE ? points / 2 : 0;
     return points;
 }
@@ -314,15 +328,16 @@ int64_t mlp_workspace(const MlpCall& call, bool backward) {
     const int together = mlp_points<N>(call.mlp);
     if (!together) return -int64_t(cudaErrorInvalidValue);
     const int64_t blocks = backward ? mlp_blocks(call.points, together) : 0;
-    return whole_lines(numbers.copies * int64_t(sizeof(N))) + blocks * numbers.gradients * int64_t(sizeof(typename Sums<N>::type));
+    return whole_lines(numbers.copies * int64_t(sizeof(N))) +
+           blocks * numbers.gradients * int64_t(sizeof(typename Sums<N>::type));
 }
 
 template <class... Parameters, class... Arguments>
 cudaError_t launch_shared(cudaStream_t stream, int blocks, int threads, int64_t shared, void (*kernel)(Parameters...),
                           const Arguments&... arguments) {
     if (shared > 48 * 1024) {
-        const cudaError_t error = cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                                       int(shared));
+        const cudaError_t error = cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
+                                                       cudaFuncAttributeMaxDynamicSharedMemorySize, int(shared));
         if (error) return error;
     }
     cudaLaunchConfig_t config = {};
@@ -334,8 +349,8 @@ cudaError_t launch_shared(cudaStream_t stream, int blocks, int threads, int64_t 
 }
 
 template <class N, class Features>
-cudaError_t run_mlp_on(const Features& features, const MlpCall& call, cudaStream_t stream, void* workspace, int64_t bytes,
-                       bool backward) {
+cudaError_t run_mlp_on(const Features& features, const MlpCall& call, cudaStream_t stream, void* workspace,
+                       int64_t bytes, bool backward) {
     using S = typename Sums<N>::type;
     const MlpRecord& mlp = call.mlp;
     const int64_t needed = mlp_workspace<N>(call, backward);
@@ -363,11 +378,13 @@ cudaError_t run_mlp_on(const Features& features, const MlpCall& call, cudaStream
     a.gradients = numbers.gradients;
 
     const int blocks = mlp_blocks(call.points, a.points_together), threads = a.points_together / SIDE * 32;
-    const int64_t shared = TileMemory<N>::bytes(mlp.sizes, mlp.matrices, mlp.activation == activation_sine, a.points_together);
+    const int64_t shared =
+        TileMemory<N>::bytes(mlp.sizes, mlp.matrices, mlp.activation == activation_sine, a.points_together);
     cudaError_t error = launch_shared(stream, 16, 256, 0, mlp_copy_kernel<N>, a);
     if (error) return error;
     if (!backward)
-        return blocks ? launch_shared(stream, blocks, threads, shared, mlp_kernel<N, false, Features>, a, features) : cudaSuccess;
+        return blocks ? launch_shared(stream, blocks, threads, shared, mlp_kernel<N, false, Features>, a, features)
+                      : cudaSuccess;
     if (blocks) error = launch_shared(stream, blocks, threads, shared, mlp_kernel<N, true, Features>, a, features);
     return error ? error : launch_shared(stream, 64, 256, 0, mlp_sums_kernel<N>, a, blocks);
 }

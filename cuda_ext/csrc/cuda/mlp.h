@@ -7,10 +7,12 @@
 #include "../common/mlp.h"
 
 // As on the CPU, with the device and the stream in place of the workers; nothing waits for the device. The workspace is
-// aligned to 256 bytes. Results other than bytes are cudaError_t, 0 for success. Gradients of the weights are summed in an order
-// that depends on nothing but the sizes: the same call gives the same bits.
-FS_API int32_t fs_mlp_forward(const fs::MlpCall* call, int32_t device, void* stream, void* workspace, int64_t workspace_bytes);
-FS_API int32_t fs_mlp_backward(const fs::MlpCall* call, int32_t device, void* stream, void* workspace, int64_t workspace_bytes);
+// aligned to 256 bytes. Results other than bytes are cudaError_t, 0 for success. Gradients of the weights are summed in
+// an order that depends on nothing but the sizes: the same call gives the same bits.
+FS_API int32_t fs_mlp_forward(const fs::MlpCall* call, int32_t device, void* stream, void* workspace,
+                              int64_t workspace_bytes);
+FS_API int32_t fs_mlp_backward(const fs::MlpCall* call, int32_t device, void* stream, void* workspace,
+                               int64_t workspace_bytes);
 
 // Bytes of the workspace of either; negative: an error's number.
 FS_API int64_t fs_mlp_workspace(const fs::MlpCall* call, int32_t backward);

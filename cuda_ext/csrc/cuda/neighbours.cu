@@ -1,5 +1,5 @@
-// Nearest neighbours by comparing every point with every centre, which stand in shared memory a block at a time. Compiles for
-// the host too, for tests without a GPU.
+// Nearest neighbours by comparing every point with every centre, which stand in shared memory a block at a time.
+// Compiles for the host too, for tests without a GPU.
 #include "launch.h"
 #include "rbf.h"
 

@@ -4,8 +4,8 @@
 #include "rays.h"
 
 #include "../common/composite.h"
-#include "launch.h"
 #include "device.h"
+#include "launch.h"
 
 namespace fs {
 namespace {
@@ -131,10 +131,12 @@ __global__ void __launch_bounds__(THREADS) backward_kernel(const __grid_constant
         const T slope = behind * of_weight - (all - through);
         all -= __shfl_sync(ALL_LANES, through, WARP - 1);
         if (!exists) continue;
-        static_cast<T*>(call.grad_density)[i] = before < light.threshold ? T(0) : slope * (light.ends[i] - light.starts[i]);
+        static_cast<T*>(call.grad_density)[i] =
+            before < light.threshold ? T(0) : slope * (light.ends[i] - light.starts[i]);
         if (call.grad_colors)
             for (int c = 0; c < light.channels; ++c)
-                static_cast<T*>(call.grad_colors)[i * light.channels + c] = upstream.color ? weights[i] * upstream.color[c] : T(0);
+                static_cast<T*>(call.grad_colors)[i * light.channels + c] =
+                    upstream.color ? weights[i] * upstream.color[c] : T(0);
     }
 }
 
@@ -145,7 +147,8 @@ int32_t run(const Call& call, int32_t device, void* stream, int each, void (*flo
     if (call.rays == 0) return cudaSuccess;
     const OnDevice on(device);
     if (on.status) return on.status;
-    return launch(static_cast<cudaStream_t>(stream), blocks_for(call.rays, each), call.is_double ? doubles : floats, call);
+    return launch(static_cast<cudaStream_t>(stream), blocks_for(call.rays, each), call.is_double ? doubles : floats,
+                  call);
 }
 
 }  // namespace

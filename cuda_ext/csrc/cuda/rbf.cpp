@@ -11,9 +11,10 @@ namespace {
 
 cudaError_t check(const RbfCall& call) {
     const bool fits = (call.dimensions == 2 || call.dimensions == 3) && call.neighbours >= 1 &&
-                      call.neighbours <= RBF_MOST_NEIGHBOURS && call.features >= 1 && call.features <= RBF_MOST_FEATURES &&
-                      call.kernel >= inverse_quadratic && call.kernel <= markov && call.normalise >= normalise_none &&
-                      call.normalise <= normalise_full && call.kernels >= 1 && call.points >= 0;
+                      call.neighbours <= RBF_MOST_NEIGHBOURS && call.features >= 1 &&
+                      call.features <= RBF_MOST_FEATURES && call.kernel >= inverse_quadratic && call.kernel <= markov &&
+                      call.normalise >= normalise_none && call.normalise <= normalise_full && call.kernels >= 1 &&
+                      call.points >= 0;
     return fits ? cudaSuccess : cudaErrorInvalidValue;
 }
 
@@ -24,8 +25,8 @@ cudaError_t check(const GaussianCall& call) {
 }
 
 cudaError_t check(const NearestCall& call) {
-    const bool fits = call.dimensions >= 1 && call.dimensions <= 3 && call.neighbours >= 1 && call.neighbours <= MOST_NEAREST &&
-                      call.centres >= call.neighbours && call.points >= 0;
+    const bool fits = call.dimensions >= 1 && call.dimensions <= 3 && call.neighbours >= 1 &&
+                      call.neighbours <= MOST_NEAREST && call.centres >= call.neighbours && call.points >= 0;
     return fits ? cudaSuccess : cudaErrorInvalidValue;
 }
 
@@ -43,7 +44,8 @@ int32_t on_device(const Call& call, int32_t device, const Action& action) {
 FS_API int32_t fs_rbf_gather_forward(const fs::RbfCall* call, int32_t device, void* stream) {
     return fs::on_device(*call, device, [&] {
         const cudaStream_t queue = static_cast<cudaStream_t>(stream);
-        return call->is_double ? fs::rbf_gather_forward<double>(*call, queue) : fs::rbf_gather_forward<float>(*call, queue);
+        return call->is_double ? fs::rbf_gather_forward<double>(*call, queue)
+                               : fs::rbf_gather_forward<float>(*call, queue);
     });
 }
 
@@ -70,7 +72,8 @@ FS_API int64_t fs_rbf_gather_workspace(const fs::RbfCall* call, int32_t device) 
 FS_API int32_t fs_gaussian_layer_forward(const fs::GaussianCall* call, int32_t device, void* stream) {
     return fs::on_device(*call, device, [&] {
         const cudaStream_t queue = static_cast<cudaStream_t>(stream);
-        return call->is_double ? fs::gaussian_layer_forward<double>(*call, queue) : fs::gaussian_layer_forward<float>(*call, queue);
+        return call->is_double ? fs::gaussian_layer_forward<double>(*call, queue)
+                               : fs::gaussian_layer_forward<float>(*call, queue);
     });
 }
 
@@ -85,7 +88,8 @@ FS_API int32_t fs_gaussian_layer_backward(const fs::GaussianCall* call, int32_t 
 }
 
 FS_API int64_t fs_gaussian_layer_workspace(const fs::GaussianCall* call) {
-    return fs::GAUSSIAN_BLOCKS * fs::gaussian_sum_numbers(*call) * int64_t(call->is_double ? sizeof(double) : sizeof(float));
+    return fs::GAUSSIAN_BLOCKS * fs::gaussian_sum_numbers(*call) *
+           int64_t(call->is_double ? sizeof(double) : sizeof(float));
 }
 
 FS_API int32_t fs_nearest(const fs::NearestCall* call, int32_t device, void* stream) {

@@ -13,8 +13,9 @@
 
 FS_API int32_t fs_rbf_gather_forward(const fs::RbfCall* call, int32_t device, void* stream);
 
-// Without a workspace, gradients of what belongs to a kernel and of the phases are summed atomically, in no fixed order;
-// with one, in an order that depends on nothing but the sizes. Gradients by the coords are the same in every run either way.
+// Without a workspace, gradients of what belongs to a kernel and of the phases are summed atomically, in no fixed
+// order; with one, in an order that depends on nothing but the sizes. Gradients by the coords are the same in every run
+// either way.
 FS_API int32_t fs_rbf_gather_backward(const fs::RbfCall* call, int32_t device, void* stream, void* workspace,
                                       int64_t workspace_bytes);
 FS_API int64_t fs_rbf_gather_workspace(const fs::RbfCall* call, int32_t device);

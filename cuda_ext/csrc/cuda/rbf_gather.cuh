@@ -1,5 +1,6 @@
 // The gather of radial basis functions. A warp takes a point: a lane a neighbour for the kernels' values, then a lane a
-// feature, so that rows are read, written and added to whole. Each kernel also compiles for the host, for tests without a GPU.
+// feature, so that rows are read, written and added to whole. Each kernel also compiles for the host, for tests without
+// a GPU.
 #pragma once
 
 #include "launch.h"
@@ -45,7 +46,8 @@ template <int D, class T>
 __device__ __forceinline__ void slopes_of(int kernel, const T (&offset)[D], const T (&shape)[packed_size(D)], T value,
                                           T upstream, T (&by_offset)[D], T (&by_shape)[packed_size(D)]) {
     switch (kernel) {
-        case inverse_quadratic: return rbf_slopes<inverse_quadratic, D>(offset, shape, value, upstream, by_offset, by_shape);
+        case inverse_quadratic:
+            return rbf_slopes<inverse_quadratic, D>(offset, shape, value, upstream, by_offset, by_shape);
         case inverse_multiquadric:
             return rbf_slopes<inverse_multiquadric, D>(offset, shape, value, upstream, by_offset, by_shape);
         case gaussian: return rbf_slopes<gaussian, D>(offset, shape, value, upstream, by_offset, by_shape);
@@ -86,7 +88,8 @@ __global__ void __launch_bounds__(THREADS) rbf_forward_kernel(const __grid_const
     for (int column = 0; column < a.features; column += WARP) {
         const int f = column + lane;
         const bool exists = f < a.features;
-        const T frequency = a.frequencies && exists ? a.frequencies[f] : T(0), phase = a.phases && exists ? a.phases[f] : T(0);
+        const T frequency = a.frequencies && exists ? a.frequencies[f] : T(0),
+                phase = a.phases && exists ? a.phases[f] : T(0);
         T sum = T(0);
         for (int i = 0; i < a.k; ++i) {
             const T share = __shfl_sync(ALL_LANES, m.share, i);
@@ -100,12 +103,12 @@ __global__ void __launch_bounds__(THREADS) rbf_forward_kernel(const __grid_const
     }
 }
 
-// Gradients of one point after another, `blocks` warps of a block apart; in a fixed order what belongs to a kernel is left
-// to rbf_kernels_kernel.
+// Gradients of one point after another, `blocks` warps of a block apart; in a fixed order what belongs to a kernel is
+// left to rbf_kernels_kernel.
 template <class T, int D, bool ordered>
-__global__ void __launch_bounds__(THREADS) rbf_points_kernel(const __grid_constant__ RbfArguments<T> a,
-                                                                 const __grid_constant__ PairSpace<T> space, int64_t last_point,
-                                                                 int blocks) {
+__global__ void __launch_bounds__(THREADS)
+    rbf_points_kernel(const __grid_constant__ RbfArguments<T> a, const __grid_constant__ PairSpace<T> space,
+                      int64_t last_point, int blocks) {
     constexpr int WARPS = THREADS / WARP, COLUMNS = RBF_MOST_FEATURES / WARP;
     __shared__ T phase_parts[WARPS][RBF_MOST_FEATURES];
     const int lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
@@ -118,7 +121,8 @@ __global__ void __launch_bounds__(THREADS) rbf_points_kernel(const __grid_consta
             if (c * WARP >= a.features) break;
             const int f = c * WARP + lane;
             const bool exists = f < a.features;
-            const T frequency = a.frequencies && exists ? a.frequencies[f] : T(0), phase = a.phases && exists ? a.phases[f] : T(0);
+            const T frequency = a.frequencies && exists ? a.frequencies[f] : T(0),
+                    phase = a.phases && exists ? a.phases[f] : T(0);
             const T upstream = exists ? a.grad[point * a.features + f] : T(0);
             for (int i = 0; i < a.k; ++i) {
                 const T share = __shfl_sync(ALL_LANES, m.share, i);
@@ -151,7 +155,8 @@ __global__ void __launch_bounds__(THREADS) rbf_points_kernel(const __grid_consta
             space.share[pair] = m.share;
             space.slope[pair] = slope;
         } else {
-            for (int i = 0; i < D && a.grad_centres; ++i) atomicAdd(a.grad_centres + int64_t(m.number) * D + i, -by_offset[i]);
+            for (int i = 0; i < D && a.grad_centres; ++i)
+                atomicAdd(a.grad_centres + int64_t(m.number) * D + i, -by_offset[i]);
             for (int i = 0; i < packed_size(D) && a.grad_shapes; ++i)
                 atomicAdd(a.grad_shapes + int64_t(m.number) * packed_size(D) + i, by_shape[i]);
         }
@@ -172,7 +177,8 @@ __global__ void __launch_bounds__(THREADS) rbf_points_kernel(const __grid_consta
 
 // grad_phases += the blocks' sums, in their order.
 template <class T>
-__global__ void __launch_bounds__(THREADS) rbf_phases_kernel(const __grid_constant__ RbfArguments<T> a, const T* sums, int blocks) {
+__global__ void __launch_bounds__(THREADS)
+    rbf_phases_kernel(const __grid_constant__ RbfArguments<T> a, const T* sums, int blocks) {
     const int f = threadIdx.x;
     if (f >= a.features) return;
     T sum = a.grad_phases[f];
@@ -181,8 +187,9 @@ __global__ void __launch_bounds__(THREADS) rbf_phases_kernel(const __grid_consta
 }
 
 template <class T>
-__global__ void __launch_bounds__(THREADS) rbf_pairs_kernel(const __grid_constant__ RbfArguments<T> a, int64_t first_pair,
-                                                                int pairs, uint32_t* keys, uint32_t* numbers) {
+__global__ void __launch_bounds__(THREADS)
+    rbf_pairs_kernel(const __grid_constant__ RbfArguments<T> a, int64_t first_pair, int pairs, uint32_t* keys,
+                     uint32_t* numbers) {
     const int pair = blockIdx.x * THREADS + threadIdx.x;
     if (pair >= pairs) return;
     const int32_t number = a.nearest[first_pair + pair];
@@ -192,9 +199,9 @@ __global__ void __launch_bounds__(THREADS) rbf_pairs_kernel(const __grid_constan
 
 // A warp takes a kernel and its pairs in their order: a lane a feature; then a lane every 32nd pair, for its geometry.
 template <class T, int D>
-__global__ void __launch_bounds__(THREADS) rbf_kernels_kernel(const __grid_constant__ RbfArguments<T> a,
-                                                                  const __grid_constant__ PairSpace<T> space,
-                                                                  const uint32_t* keys, const uint32_t* pairs, uint32_t count) {
+__global__ void __launch_bounds__(THREADS)
+    rbf_kernels_kernel(const __grid_constant__ RbfArguments<T> a, const __grid_constant__ PairSpace<T> space,
+                       const uint32_t* keys, const uint32_t* pairs, uint32_t count) {
     constexpr int S = packed_size(D);
     const int lane = threadIdx.x % WARP;
     const int64_t n = int64_t(blockIdx.x) * (THREADS / WARP) + threadIdx.x / WARP;
@@ -238,9 +245,25 @@ template <class T>
 RbfArguments<T> arguments_of(const RbfCall& call) {
     const auto in = [](const void* at) { return static_cast<const T*>(at); };
     const auto out = [](void* at) { return static_cast<T*>(at); };
-    return {call.neighbours, call.features, call.kernel, call.normalise, call.points, call.kernels, call.nearest, in(call.coords),
-            in(call.centres), in(call.shapes), in(call.weights), in(call.frequencies), in(call.phases), in(call.grad),
-            out(call.output), out(call.grad_coords), out(call.grad_centres), out(call.grad_shapes), out(call.grad_weights),
+    return {call.neighbours,
+            call.features,
+            call.kernel,
+            call.normalise,
+            call.points,
+            call.kernels,
+            call.nearest,
+            in(call.coords),
+            in(call.centres),
+            in(call.shapes),
+            in(call.weights),
+            in(call.frequencies),
+            in(call.phases),
+            in(call.grad),
+            out(call.output),
+            out(call.grad_coords),
+            out(call.grad_centres),
+            out(call.grad_shapes),
+            out(call.grad_weights),
             out(call.grad_phases)};
 }
 
@@ -292,15 +315,16 @@ cudaError_t gradients_in_order(const RbfCall& call, cudaStream_t stream, Space w
         space.first_point = first;
         Buffers keys = {part[0], part[1]}, pairs = {part[2], part[3]};
         cudaError_t error = launch(stream, blocks, rbf_points_kernel<T, D, true>, a, space, last, blocks);
-        if (!error && a.grad_phases) error = launch(stream, 1, rbf_phases_kernel<T>, a, static_cast<const T*>(space.phase_sums), blocks);
+        if (!error && a.grad_phases)
+            error = launch(stream, 1, rbf_phases_kernel<T>, a, static_cast<const T*>(space.phase_sums), blocks);
         if (!error)
             error = launch(stream, blocks_for(count, THREADS), rbf_pairs_kernel<T>, a, first * call.neighbours, count,
-                          keys.now, pairs.now);
-        if (!error)
-            error = sort_by_key(keys, pairs, count, bits, at, size_t(workspace.bytes - parts.total()), stream);
+                           keys.now, pairs.now);
+        if (!error) error = sort_by_key(keys, pairs, count, bits, at, size_t(workspace.bytes - parts.total()), stream);
         if (!error)
             error = launch(stream, blocks_for(call.kernels, THREADS / WARP), rbf_kernels_kernel<T, D>, a, space,
-                          static_cast<const uint32_t*>(keys.now), static_cast<const uint32_t*>(pairs.now), uint32_t(count));
+                           static_cast<const uint32_t*>(keys.now), static_cast<const uint32_t*>(pairs.now),
+                           uint32_t(count));
         if (error) return error;
     }
     return cudaSuccess;
@@ -312,7 +336,8 @@ cudaError_t gradients(const RbfCall& call, cudaStream_t stream, Space workspace)
     if (call.points == 0) return cudaSuccess;
     if (workspace.at) return gradients_in_order<T, D>(call, stream, workspace);
     const int blocks = point_blocks(call.points);
-    return launch(stream, blocks, rbf_points_kernel<T, D, false>, arguments_of<T>(call), PairSpace<T>{}, call.points, blocks);
+    return launch(stream, blocks, rbf_points_kernel<T, D, false>, arguments_of<T>(call), PairSpace<T>{}, call.points,
+                  blocks);
 }
 
 }  // namespace

@@ -1,9 +1,9 @@
 // A grid and its MLP in one CUDA kernel, and what it needs besides, compiled for the host.
-#include "hash_grid.cpp"
 #include "cuda/grid_mlp.cpp"
 #include "cuda/grid_mlp_float.cu"
 #include "cuda/grid_mlp_half.cu"
 #include "cuda/mlp.cpp"
+#include "cuda/mlp_double.cu"
 #include "cuda/mlp_float.cu"
 #include "cuda/mlp_half.cu"
-#include "cuda/mlp_double.cu"
+#include "hash_grid.cpp"

@@ -1,6 +1,6 @@
 // The CUDA MLP and Adam, compiled for the host.
-#include "cuda/adam.cu"
 #include "cuda/mlp.cpp"
+#include "cuda/adam.cu"
 #include "cuda/mlp_double.cu"
 #include "cuda/mlp_float.cu"
 #include "cuda/mlp_half.cu"

@@ -1,7 +1,7 @@
 // The CUDA kernels of radial basis functions, compiled for the host; only the sort is another.
+#include "cuda/rbf.cpp"
 #include "cuda/gaussian_layer.cu"
 #include "cuda/neighbours.cu"
-#include "cuda/rbf.cpp"
 #include "cuda/rbf_gather_double.cu"
 #include "cuda/rbf_gather_float.cu"
 #include "sort.h"

@@ -60,8 +60,10 @@ void fuzz_factors() {
     call.ruler = rulers.data();
     call.factor = factors.data();
     call.product = products.data();
-    const size_t points = size_t(call.points), width = size_t(call.slots) * call.features, size = size_t(call.entries) * call.features;
-    const auto coords = coordinates<T>(points * call.dimensions, true), direction = numbers<T>(points * call.dimensions);
+    const size_t points = size_t(call.points), width = size_t(call.slots) * call.features,
+                 size = size_t(call.entries) * call.features;
+    const auto coords = coordinates<T>(points * call.dimensions, true),
+               direction = numbers<T>(points * call.dimensions);
     const auto table = numbers<T>(size), rows = numbers<T>(size), grad = numbers<T>(points * width);
     std::vector<T> output(points * width), grad_coords(points * call.dimensions), grad_table(size);
     call.coords = coords.data();

@@ -1,6 +1,6 @@
-// Calls every function of the CPU library with random shapes and values, in memory of exactly the size that is promised,
-// on every instruction set that there is. Built with the address and undefined-behaviour sanitizers: what it looks for is
-// that nothing is reported.
+// Calls every function of the CPU library with random shapes and values, in memory of exactly the size that is
+// promised, on every instruction set that there is. Built with the address and undefined-behaviour sanitizers: what it
+// looks for is that nothing is reported.
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -56,8 +56,10 @@ void fill(std::vector<fs::Brain>& values) { fill_with_bits(values); }
 template <class T>
 std::vector<T> coordinates(size_t count, bool wild) {
     std::vector<T> values(count);
-    const T odd[] = {T(0), T(1), T(-0.0), T(-3), T(1e30), std::numeric_limits<T>::infinity(), std::numeric_limits<T>::quiet_NaN()};
-    for (T& value : values) value = wild && pick(0, 9) == 0 ? odd[pick(0, 6)] : T(std::uniform_real_distribution<double>(0, 1)(engine));
+    const T odd[] = {
+        T(0), T(1), T(-0.0), T(-3), T(1e30), std::numeric_limits<T>::infinity(), std::numeric_limits<T>::quiet_NaN()};
+    for (T& value : values)
+        value = wild && pick(0, 9) == 0 ? odd[pick(0, 6)] : T(std::uniform_real_distribution<double>(0, 1)(engine));
     return values;
 }
 
@@ -106,7 +108,8 @@ void fuzz_grid(fs::TableType type) {
     call.levels = int(levels.size());
     call.level = levels.data();
     const size_t width = levels.size() * call.features, points = size_t(call.points);
-    const auto coords = coordinates<T>(points * call.dimensions, true), direction = numbers<T>(points * call.dimensions);
+    const auto coords = coordinates<T>(points * call.dimensions, true),
+               direction = numbers<T>(points * call.dimensions);
     const auto grad = numbers<T>(points * width);
     std::vector<E> table(size_t(entries) * call.features);
     fill(table);
@@ -233,8 +236,8 @@ void fuzz_adam() {
 }  // namespace
 
 #include "factors.h"
-#include "rbf.h"
 #include "rays.h"
+#include "rbf.h"
 
 int main(int, char** arguments) {
     const int rounds = std::atoi(arguments[1]);

@@ -121,8 +121,8 @@ void fuzz_packed() {
     fs_composite_backward(&call);
 
     std::vector<T> loss(rays), grad_weights(samples);
-    fs::DistortionCall spread = {call.rays, is_double, workers, by_sample.data(), starts.data(), ends.data(),
-                                 offsets.data(), loss.data(), by_ray.data(), grad_weights.data()};
+    fs::DistortionCall spread = {call.rays,   is_double,      workers,     by_sample.data(), starts.data(),
+                                 ends.data(), offsets.data(), loss.data(), by_ray.data(),    grad_weights.data()};
     fs_distortion(&spread);
     spread.loss = nullptr;
     fs_distortion(&spread);

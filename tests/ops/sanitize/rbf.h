@@ -30,11 +30,13 @@ void fuzz_rbf() {
     const size_t points = size_t(call.points), kernels = size_t(call.kernels), width = size_t(call.features);
     const size_t shape_size = size_t(fs::packed_size(call.dimensions));
     const auto coords = coordinates<T>(points * call.dimensions, true), centres = numbers<T>(kernels * call.dimensions);
-    const auto shapes = numbers<T>(kernels * shape_size), weights = numbers<T>(kernels * width), grad = numbers<T>(points * width);
+    const auto shapes = numbers<T>(kernels * shape_size), weights = numbers<T>(kernels * width),
+               grad = numbers<T>(points * width);
     const auto frequencies = numbers<T>(width), phases = numbers<T>(width);
     std::vector<int32_t> nearest(points * size_t(call.neighbours));
     for (int32_t& n : nearest) n = pick(0, int(kernels) - 1);
-    std::vector<T> output(points * width), grad_coords(coords.size()), grad_centres(centres.size()), grad_shapes(shapes.size());
+    std::vector<T> output(points * width), grad_coords(coords.size()), grad_centres(centres.size()),
+        grad_shapes(shapes.size());
     std::vector<T> grad_weights(weights.size()), grad_phases(width);
     const bool sines = pick(0, 1);
     call.nearest = nearest.data();
@@ -64,7 +66,8 @@ void fuzz_gaussian() {
     call.workers = pick(1, 5);
     call.points = pick(0, 3) ? pick(0, 150) : pick(4000, 9000);
     const size_t points = size_t(call.points), size = size_t(call.inputs) * size_t(call.units);
-    const auto x = coordinates<T>(points * size_t(call.inputs), true), centres = numbers<T>(size), log_widths = numbers<T>(size);
+    const auto x = coordinates<T>(points * size_t(call.inputs), true), centres = numbers<T>(size),
+               log_widths = numbers<T>(size);
     const auto grad = numbers<T>(points * size_t(call.units));
     std::vector<T> output(grad.size()), grad_x(x.size()), grad_centres(size), grad_log_widths(size);
     call.x = x.data();
