@@ -38,7 +38,7 @@ def rows_of(
     """Each row as soon as it is known; `spent` is milliseconds a step of each method, or empty: they are taken then."""
     from fields.methods.registry import make_method
 
-    steps, values, tail = epochs * len(signal.fitted_frames), signal.stored.size, "+time" if modulated else ""
+    steps, values, tail = epochs * len(signal.training_frames), signal.stored.size, "+time" if modulated else ""
     # Both get one size: what NeRV is given by default, unless told.
     size = parameters or make_method("nerv").prepare(signal).parameters(3, 3)
     known: dict[str, float] = {}
@@ -91,7 +91,7 @@ def rows_of(
         "unit": "dB",
         **against(row, f"{name}:nerv{tail}:epochs"),
         "steps": fitting,
-        "epochs": round(fitting / len(signal.fitted_frames), 1),
+        "epochs": round(fitting / len(signal.training_frames), 1),
     }
 
 

@@ -139,7 +139,7 @@ class Source:
             result = distill_field(
                 folder, into, seconds=times * self.seconds, options=self._options(into, best), **options
             )
-            self.signal.measure_as(result.field.channels)
+            self.signal.rescale_to(result.field.channels)
             value = objective_for(self.signal, result.field, result.method.loss).evaluate(result.field)[self.metric]
             return {
                 "value": round(value, 4),

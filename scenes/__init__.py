@@ -47,7 +47,7 @@ def load(source: str | os.PathLike, kind: str = "auto", **options) -> Signal:
     return loader(source, **options)
 
 
-def loading_options(kind: str) -> set[str]:
+def loader_options(kind: str) -> set[str]:
     """The names of the options that `load` takes for a kind."""
     return _parameters(_resolve(LOADERS[kind]))
 

@@ -67,7 +67,7 @@ class Channels:
         return len(self.names)
 
     @property
-    def units(self) -> tuple[float, ...]:
+    def error_units(self) -> tuple[float, ...]:
         """What errors are counted in when a field is trained, a number a channel: a distance of 0.05 unit cubes is worth as
         much as the whole range of a colour that is fitted beside it."""
         beside_distance = self.space.endswith("_distance")

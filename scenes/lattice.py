@@ -9,8 +9,8 @@ import numpy as np
 
 from scenes.domain import Channels, Domain
 from scenes.errors import BadInput
-from scenes.io.files import digest_of, state_of
-from scenes.sampling import StratifiedSampler, places, withhold
+from scenes.io.files import file_digest, file_state
+from scenes.sampling import StratifiedSampler, draw_held_out, true_indices
 from scenes.signal import Signal
 
 # The samples that `held_out_samples` gives at a time.
@@ -48,7 +48,7 @@ class Lattice(Signal):
         self.shift = np.float32(shift)
         self.held_out = held_out
         self.total = math.prod(domain.shape)
-        self._usable = None if held_out is None else places(~held_out)
+        self._usable = None if held_out is None else true_indices(~held_out)
         self._sampler = StratifiedSampler(self.total if held_out is None else len(self._usable))
         self._centres = [((np.arange(n) + 0.5) / n).astype(np.float32) for n in domain.shape]
 
@@ -60,7 +60,7 @@ class Lattice(Signal):
     def held_out_samples(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Coords `[n, D]` and values `[n, C]` of the withheld samples in raster order, n <= 65,536 at a time."""
         if self.held_out is not None:
-            index = places(self.held_out)
+            index = true_indices(self.held_out)
             for start in range(0, len(index), CHUNK_SAMPLES):
                 yield self._samples(index[start : start + CHUNK_SAMPLES])
 
@@ -73,7 +73,7 @@ class Lattice(Signal):
         inner = range(self.domain.dimensions - 1)
         edges = np.linspace(0, len(self.stored), side + 1)
         if self.domain.dimensions == 1:
-            return np.moveaxis(resampled(self.values(), 0, side), -1, 0)
+            return np.moveaxis(resample_axis(self.values(), 0, side), -1, 0)
         slabs = []
         for low, high in zip(edges[:-1], edges[1:]):
             # The slabs that the cell touches, and how much of each lies in it; of fewer slabs than cells, the nearest one.
@@ -82,11 +82,11 @@ class Lattice(Signal):
             share = np.minimum(np.arange(first, last) + 1, high) - np.maximum(np.arange(first, last), low)
             mean = np.tensordot(share / share.sum(), part, axes=1)
             for axis in inner:
-                mean = resampled(mean, axis, side)
+                mean = resample_axis(mean, axis, side)
             slabs.append(mean)
         return np.moveaxis(np.stack(slabs), -1, 0).astype(np.float32)
 
-    def measure_as(self, channels: Channels) -> None:
+    def rescale_to(self, channels: Channels) -> None:
         own, other = self.channels.upper - self.channels.lower, channels.upper - channels.lower
         self.gain = np.float32(self.gain * own / other)
         self.shift = np.float32((self.shift * own + self.channels.lower - channels.lower) / other)
@@ -110,18 +110,18 @@ class Lattice(Signal):
         return values
 
 
-def source_of(path, file, options: dict) -> dict:
+def source_record(path, file, options: dict) -> dict:
     """What `run.json` records of a file: `options` are those that are not as by default, for `scenes.reopen`."""
-    return {"path": str(path), **state_of(file), "sha256": digest_of(file), "options": options}
+    return {"path": str(path), **file_state(file), "sha256": file_digest(file), "options": options}
 
 
-def withheld(total: int, share: float, seed: int, name: str) -> np.ndarray | None:
+def held_out_mask(total: int, share: float, seed: int, name: str) -> np.ndarray | None:
     """bool `[total]`, True where a sample is withheld; None for a share of 0. BadInput where that leaves nothing."""
     if not share:
         return None
     if not 0 < share < 1:
         raise BadInput(f"a share of {share} cannot be held out; give a number between 0 and 1, such as 0.1")
-    held = withhold(total, share, seed)
+    held = draw_held_out(total, share, seed)
     if held.all() or not held.any():
         raise BadInput(
             f"{name}: holding out {share} of so few samples leaves none to {'fit' if held.all() else 'score'}; "
@@ -130,7 +130,7 @@ def withheld(total: int, share: float, seed: int, name: str) -> np.ndarray | Non
     return held
 
 
-def resampled(values: np.ndarray, axis: int, side: int) -> np.ndarray:
+def resample_axis(values: np.ndarray, axis: int, side: int) -> np.ndarray:
     """`side` samples along an axis: means over cells of equal length, each of the old samples counted by what of it lies in a cell."""
     n = values.shape[axis]
     total = np.concatenate(

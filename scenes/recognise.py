@@ -10,10 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from scenes.io.files import PROCEDURAL, SAMPLES, input_file, read_head
+from scenes.io.files import PROCEDURAL_PREFIX, SKIMAGE_PREFIX, input_file, read_head
 
-FILMS = (".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi", ".mpg", ".mpeg")
-SOUNDS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".mp3")
+VIDEO_ENDINGS = (".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi", ".mpg", ".mpeg")
+AUDIO_ENDINGS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".mp3")
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def _audio(look: Look) -> str | None:
         return "a FLAC file"
     if look.head[:4] == b"OggS":
         return "an Ogg file"
-    if look.ending in SOUNDS:
+    if look.ending in AUDIO_ENDINGS:
         return f"named {look.ending}"
     return None
 
@@ -69,10 +69,10 @@ def _audio(look: Look) -> str | None:
 def _video(look: Look) -> str | None:
     if look.path.is_dir():
         from scenes.shape.read import shape_files
-        from scenes.video.read import picture_files
+        from scenes.video.read import image_files
 
         # Pictures beside a single mesh are its textures.
-        count = 0 if len(shape_files(look.path)) == 1 else len(picture_files(look.path))
+        count = 0 if len(shape_files(look.path)) == 1 else len(image_files(look.path))
         return f"a folder of {count} pictures" if count else None
     if look.head[4:8] == b"ftyp" and look.head[8:12] not in (b"avif", b"avis", b"mif1", b"heic", b"M4A "):
         return "an MP4 film"
@@ -82,16 +82,16 @@ def _video(look: Look) -> str | None:
         return "an AVI film"
     if look.head[:4] == b"GIF8" and (count := _gif_frames(look.path)) > 1:
         return f"a GIF of {count} frames"
-    return f"named {look.ending}" if look.ending in FILMS else None
+    return f"named {look.ending}" if look.ending in VIDEO_ENDINGS else None
 
 
 def _gif_frames(path: Path) -> int:
     from PIL import Image
 
-    from scenes.io.quiet import quiet
+    from scenes.io.silence import silence_libraries
 
     try:
-        with quiet(), Image.open(path) as opened:
+        with silence_libraries(), Image.open(path) as opened:
             return opened.n_frames
     except Exception:  # noqa: BLE001  (a damaged GIF is the picture loader's to describe)
         return 1
@@ -116,10 +116,10 @@ def _stack(path: Path) -> int:
     """How many pages a TIFF has, if they are grey, equal in size and at least three; else 0."""
     import tifffile
 
-    from scenes.io.quiet import quiet
+    from scenes.io.silence import silence_libraries
 
     try:
-        with quiet(), tifffile.TiffFile(path) as opened:
+        with silence_libraries(), tifffile.TiffFile(path) as opened:
             series = opened.series[0]
             return (
                 series.shape[0] if len(series.shape) == 3 and series.axes[-2:] == "YX" and series.shape[0] >= 3 else 0
@@ -128,7 +128,7 @@ def _stack(path: Path) -> int:
         return 0
 
 
-SHAPES = {
+SHAPE_ENDINGS = {
     ".obj": "an OBJ file",
     ".stl": "an STL file",
     ".gltf": "a glTF scene",
@@ -149,7 +149,7 @@ def _shape(look: Look) -> str | None:
         return "a PLY file"
     if look.head.startswith(b"glTF"):
         return "a glTF scene"
-    return SHAPES.get(look.ending)
+    return SHAPE_ENDINGS.get(look.ending)
 
 
 # (kind, rule): a rule returns what it saw, for people, or None.
@@ -167,9 +167,9 @@ def recognise(source: str | os.PathLike) -> tuple[str, str]:
 
     What no rule knows is taken for a picture: the picture loader says what is wrong with it.
     """
-    if str(source).startswith(SAMPLES):
+    if str(source).startswith(SKIMAGE_PREFIX):
         return "image", "one of scikit-image's photographs"
-    if str(source).startswith(PROCEDURAL):
+    if str(source).startswith(PROCEDURAL_PREFIX):
         return "radiance", "a scene made of formulas"
     path = Path(source).expanduser()
     if not path.is_dir():

@@ -49,7 +49,7 @@ class StratifiedSampler:
         return offsets
 
 
-def withhold(total: int, share: float, seed: int) -> np.ndarray:
+def draw_held_out(total: int, share: float, seed: int) -> np.ndarray:
     """Which of `total` measurements to keep from training: bool `[total]`, each True with probability `share`.
 
     A pure function of its arguments; memory beyond the result does not grow with `total`.
@@ -63,7 +63,7 @@ def withhold(total: int, share: float, seed: int) -> np.ndarray:
     return held
 
 
-def places(chosen: np.ndarray) -> np.ndarray:
+def true_indices(chosen: np.ndarray) -> np.ndarray:
     """The indices of the True in bool `[total]`, increasing, uint32 where that suffices; no large temporaries."""
     dtype = np.uint32 if len(chosen) <= 2**32 else np.int64
     found = np.empty(np.count_nonzero(chosen), dtype)

@@ -44,14 +44,14 @@ class Signal(ABC):
         """
         raise BadInput(f"a signal of the kind {self.kind} has no regular grid of values to look at")
 
-    def plan(self, seconds: float | None, steps: int | None, batch: int) -> None:
+    def set_budget(self, seconds: float | None, steps: int | None, batch: int) -> None:
         """Told of the budget before anything is drawn; what is decided from it belongs into `source`."""
 
     @abstractmethod
     def preview(self, longest_side: int = 1024) -> np.ndarray:
         """A picture of the signal for people: `[H, W, 3]` uint8, sRGB."""
 
-    def measure_as(self, channels: Channels) -> None:
+    def rescale_to(self, channels: Channels) -> None:
         """Gives values on the scale of these channels (`lower` to `upper`) from now on: those of a field that is scored."""
 
     def describe(self) -> str:

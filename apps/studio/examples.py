@@ -44,7 +44,7 @@ def source(name: str, folders: Folders) -> str:
 
 def _bells(path: Path) -> None:
     """Four struck bells, each a sum of decaying partials."""
-    from scenes.audio.write import write_sound
+    from scenes.audio.write import write_audio
 
     t = np.arange(3 * RATE) / RATE
     sound = np.zeros_like(t)
@@ -52,12 +52,12 @@ def _bells(path: Path) -> None:
         since = np.clip(t - start, 0, None)
         for ratio, level in ((1, 1), (2.0, 0.6), (2.76, 0.4), (5.4, 0.2)):
             sound += (t >= start) * level * np.sin(2 * np.pi * pitch * ratio * since) * np.exp(-since * (1.5 + ratio))
-    write_sound(path, (0.3 * sound / np.abs(sound).max() * 2)[:, None].astype(np.float32), RATE)
+    write_audio(path, (0.3 * sound / np.abs(sound).max() * 2)[:, None].astype(np.float32), RATE)
 
 
 def _ripples(path: Path) -> None:
     """Two seconds of coloured ripples crossing."""
-    from scenes.video.write import write_clip
+    from scenes.video.write import write_video
 
     y, x = np.mgrid[0:96, 0:128] / 96
 
@@ -71,7 +71,7 @@ def _ripples(path: Path) -> None:
             )
             yield ((0.5 + 0.5 * waves) * 255).astype(np.uint8)
 
-    write_clip(path, frames(), 16)
+    write_video(path, frames(), 16)
 
 
 def _gyroid(path: Path) -> None:

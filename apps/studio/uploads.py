@@ -8,13 +8,13 @@ from pathlib import Path
 from apps.studio.folders import Folders, cleaned
 from scenes.errors import BadInput
 from scenes.io.unpack import Limits, unpack
-from scenes.recognise import FILMS, SHAPES, SOUNDS
+from scenes.recognise import AUDIO_ENDINGS, SHAPE_ENDINGS, VIDEO_ENDINGS
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".gif", ".exr", ".hdr", ".bmp")
 VOLUMES = (".npy", ".npz", ".nrrd", ".nii", ".gz")
-ENDINGS = (*PICTURES, *SOUNDS, *FILMS, *VOLUMES, *SHAPES, ".ply", ".zip")
+ENDINGS = (*PICTURES, *AUDIO_ENDINGS, *VIDEO_ENDINGS, *VOLUMES, *SHAPE_ENDINGS, ".ply", ".zip")
 # Inside an archive: a posed scene, the frames of a clip, or a mesh with its textures.
-INSIDE = (*PICTURES, *SHAPES, ".json", ".npy", ".npz", ".txt", ".bin", ".ply", ".mtl")
+INSIDE = (*PICTURES, *SHAPE_ENDINGS, ".json", ".npy", ".npz", ".txt", ".bin", ".ply", ".mtl")
 
 MAX_BYTES = 512 << 20
 MAX_IN_ARCHIVES = Limits(files=5000, size=2 << 30, endings=INSIDE, instead="the command line takes more")

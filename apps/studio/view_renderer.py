@@ -15,6 +15,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from scenes.posed.cameras import PathCamera, resized
+from scenes.posed.cameras import around as circle
 
 from fields.export.outputs.radiance import shown as shown_scene
 from fields.export.outputs.video import VideoOutput
@@ -27,10 +29,8 @@ from fields.render.surface_field import SurfaceField, surface_field
 from fields.runs.run import Run
 from scenes.errors import BadInput
 from scenes.image.color import checkerboard, to_bytes, to_display
-from scenes.posed.cameras import PathCamera, resized
-from scenes.posed.cameras import around as circle
 from scenes.shape import view
-from scenes.volume.signal import shade
+from scenes.volume.signal import to_rgb8
 
 KEPT = 3
 MAX_PIXELS = 1_600_000
@@ -122,7 +122,7 @@ def window(
     if kind == "volume":
         places = [centres(width, x0, x1), centres(height, y0, y1)]
         places.insert("xyz".index(axis), torch.tensor([at]))
-        return shade(lattice(fitted, *places).reshape(height, width, -1))
+        return to_rgb8(lattice(fitted, *places).reshape(height, width, -1))
     if kind == "audio":
         return _wave(fitted, x0, x1, width, height)
     raise BadInput(f"fields of the kind {kind} are looked at in 3-D")

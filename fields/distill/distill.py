@@ -21,7 +21,7 @@ from fields.methods.registry import make_method
 from fields.models.field import Field, RadianceField
 from fields.runs.run import Run, write_json
 from scenes.errors import BadInput
-from scenes.io.files import digest_of
+from scenes.io.files import file_digest
 from scenes.signal import Signal
 
 
@@ -92,7 +92,7 @@ def prepare(
     config = _student(make_method(into, options) if isinstance(into, str) else into, signal)
     if parameters is not None:
         config = sized_field(config, signal.domain, signal.channels, parameters)
-    signal.plan(seconds, steps, config.batch)
+    signal.set_budget(seconds, steps, config.batch)
     trainer, shared = _trainer(signal, teacher, config, stages, share_heads, steps, seconds, seed, bits, where, started)
     if out is None:
         return trainer, None
@@ -100,7 +100,7 @@ def prepare(
     origin = {
         "teacher": {
             "path": str(teacher_run.path.resolve()),
-            "sha256": digest_of(teacher_run.weights),
+            "sha256": file_digest(teacher_run.weights),
             "method": teacher_run.header["method"],
             "parameters": teacher.num_parameters,
             "bytes": teacher_run.weights.stat().st_size,
@@ -123,7 +123,7 @@ def resume(run: Run, device: str = "auto", started: float | None = None, teacher
         )
     teacher_run = teacher_run or Run.open(Path(header["teacher"]["path"]))
     check_teacher(teacher_run)
-    if digest_of(teacher_run.weights) != header["teacher"]["sha256"]:
+    if file_digest(teacher_run.weights) != header["teacher"]["sha256"]:
         raise BadInput(
             f"{teacher_run.weights}: is not the field that {run.path} was learning from, {header['teacher']['path']}, or has changed since; "
             "name the one of then, or start anew"
@@ -132,7 +132,7 @@ def resume(run: Run, device: str = "auto", started: float | None = None, teacher
     teacher = teacher_run.load_field(str(where))
     signal = teacher_signal(teacher_run, teacher)
     config = make_method(header["method"], header["options"])
-    signal.plan(header["seconds"], header["steps"], config.batch)
+    signal.set_budget(header["seconds"], header["steps"], config.batch)
     trainer, _ = _trainer(
         signal,
         teacher,

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from fields.export.base import Request, Source
 from fields.models.field import Field, FrameField, RadianceField
 from scenes.errors import BadInput
-from scenes.io.atomic import atomic_write, check_place
+from scenes.io.atomic import atomic_write, check_path_writable
 
 OPSET = 18
 TOLERANCE = 1e-4
@@ -80,7 +80,7 @@ def write_onnx(source: Source, out: Path, request: Request) -> dict:
         import onnxruntime
     except ImportError:
         raise BadInput("ONNX files want two packages more: pip install 'field-studio[onnx]'") from None
-    check_place(out)
+    check_path_writable(out)
     graph = _graph(source)
     content = io.BytesIO()
     axes = {name: {0: "n"} for name in (*graph.inputs, *graph.outputs)}
@@ -120,7 +120,7 @@ def write_onnx(source: Source, out: Path, request: Request) -> dict:
 
 
 def write_program(source: Source, out: Path, request: Request) -> dict:
-    check_place(out)
+    check_path_writable(out)
     graph = _graph(source)
     count = torch.export.Dim("n", min=1, max=1 << 24)
     with _told(out), warnings.catch_warnings():

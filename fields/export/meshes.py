@@ -13,7 +13,7 @@ from fields.surface.implicit import Implicit
 from fields.surface.lattice import lattice
 from fields.surface.surface_mesh import SurfaceMesh, shell, simplified, surface_mesh
 from scenes.errors import BadInput
-from scenes.io.atomic import check_place
+from scenes.io.atomic import check_path_writable
 from scenes.shape.writers.asset import Asset
 
 # Texels along the side of a texture, and the triangles that one is made for, where nothing is said.
@@ -21,7 +21,7 @@ TEXTURE, TEXTURED_FACES = 2048, 50_000
 
 
 def write(source: Source, out: Path, request: Request) -> dict:
-    check_place(out)
+    check_path_writable(out)
     implicit = implicit_of(source, request)
     baked = _texture_size(implicit, request)
     mesh = make(implicit, request)

@@ -10,7 +10,7 @@ from fields.export.surfaces import implicit_of, notes_of
 from fields.surface.project import colors_at
 from fields.surface.quality import distances_to_field
 from fields.surface.surface_sampling import scattered
-from scenes.io.atomic import check_place
+from scenes.io.atomic import check_path_writable
 from scenes.shape.writers.ply import columns_of, write_ply
 
 POINTS = 500_000
@@ -20,7 +20,7 @@ MEASURED = 100_000
 
 def write(source: Source, out: Path, request: Request) -> dict:
     """Spread evenly over the surface: drawn on a mesh, then moved onto the field's own surface."""
-    check_place(out)
+    check_path_writable(out)
     implicit = implicit_of(source, request)
     mesh = make(implicit, request)
     places, normals = scattered(implicit, mesh, request.points or POINTS)

@@ -11,14 +11,14 @@ from fields.methods.registry import make_method
 from fields.runs.bit_rate import bits_per_pixel
 from fields.runs.small_file import pack, unpack
 from scenes.errors import BadInput
-from scenes.io.atomic import atomic_write_bytes, check_place
+from scenes.io.atomic import atomic_write_bytes, check_path_writable
 
 BITS = 8
 
 
 def write(source: Source, out: Path, request: Request) -> dict:
     """Also says what the file scores on what was fitted, as rounding costs; where that is gone, it says so."""
-    check_place(out)
+    check_path_writable(out)
     run, field = source.run, source.field
     bits = request.bits or BITS
     method = make_method(run.header["method"], run.header["options"])

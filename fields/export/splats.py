@@ -13,7 +13,7 @@ from fields.surface.splats import columns, splats_on, splats_seen
 from fields.surface.surface_sampling import scattered
 from fields.surface.topology import face_areas
 from scenes.errors import BadInput
-from scenes.io.atomic import check_place
+from scenes.io.atomic import check_path_writable
 from scenes.shape.writers.ply import write_ply
 
 SPLATS = 200_000
@@ -21,7 +21,7 @@ SPLATS = 200_000
 
 def write(source: Source, out: Path, request: Request) -> dict:
     """On a surface, spread evenly."""
-    check_place(out)
+    check_path_writable(out)
     implicit = implicit_of(source, request)
     mesh = make(implicit, request)
     places, normals = scattered(implicit, mesh, request.points or SPLATS)
@@ -39,7 +39,7 @@ def write(source: Source, out: Path, request: Request) -> dict:
 
 def write_radiance(source: Source, out: Path, request: Request) -> dict:
     """Where the rays of the run's cameras end; of a field alone, those of cameras all around."""
-    check_place(out)
+    check_path_writable(out)
     cleared(source)
     scene = Radiance(source.field, request.time or 0.0)
     count = request.points or SPLATS

@@ -15,7 +15,7 @@ from fields.fit.fresh import apply_fresh, save_spectra
 from fields.fit.trainer import Trainer
 from fields.kinds import default_method, objective_for
 from fields.methods.base import Method
-from fields.methods.radiance import build_field, sized_field, count_parameters
+from fields.methods.radiance import build_field, count_parameters, sized_field
 from fields.methods.registry import make_method
 from fields.models.field import Field
 from fields.runs.machine import machine, refuse_too_large, versions
@@ -124,7 +124,7 @@ def prepare(
         config, fresh, choice = apply_fresh(config, signal)
         if parameters is not None:  # (other octaves are other inputs)
             config = sized_field(config, signal.domain, signal.channels, parameters)
-    signal.plan(seconds, steps, config.batch)
+    signal.set_budget(seconds, steps, config.batch)
     trainer = _trainer(signal, config, steps, seconds, seed, bits, keep, resolve_device(device), started)
     if start is not None:
         _take_weights(trainer.field, start)
@@ -197,7 +197,7 @@ def score(run: Run, field: Field, signal: Signal, other: bool) -> dict[str, floa
             f"{signal.source['path']} has the channels {', '.join(signal.channels.names)}; "
             f"the field has {', '.join(field.channels.names)}"
         )
-    signal.measure_as(field.channels)
+    signal.rescale_to(field.channels)
     objective = objective_for(signal, field, run.header["options"]["loss"])
     if other:
         objective.exclude_training_views(run)

@@ -8,14 +8,14 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from fields.encoders.coarse_to_fine import share_at
+from fields.encoders.coarse_to_fine import schedule_progress
 from fields.encoders.hash_grid import HashGrid
 from fields.models.field import CoordinateField
 from fields.networks.mlp import MLP
 from fields.ops import backends, tcnn
 from fields.ops.fused_step import GridMlpStep, why_not_fused
 from fields.ops.grid_mlp import grid_mlp
-from fields.ops.mlp import Products, why_not_products
+from fields.ops.mlp import MatmulDtype, why_not_matmul_dtype
 from scenes.domain import Channels, Domain
 from scenes.errors import BadInput
 
@@ -26,7 +26,7 @@ EXACT_FROM = 0.6
 class GridField(CoordinateField):
     """Coords `[..., D]` → grid features → values `[..., C]`.
 
-    `fused=False` takes grid and network apart and leaves the step to autograd. `products` are the network's, as in `fields.ops.mlp`, in the
+    `fused=False` takes grid and network apart and leaves the step to autograd. `matmul_dtype` are the network's, as in `fields.ops.mlp`, in the
     first part of the training; its end, and whoever queries the field, has float32.
     total_variation and absolute weigh penalties on the table, `coarse_to_fine` is the share of the steps by which all levels are open (0: from the start); with any of
     them autograd has the step. accelerator "tcnn" leaves both to tiny-cuda-nn where it can be had, which training demands; the numbers stay this field's own.
@@ -42,7 +42,7 @@ class GridField(CoordinateField):
         encoder: HashGrid,
         network: MLP,
         fused: bool,
-        products: Products = "float32",
+        matmul_dtype: MatmulDtype = "float32",
         accelerator: Literal["tcnn"] | None = None,
         *,
         total_variation: float = 0.0,
@@ -55,7 +55,7 @@ class GridField(CoordinateField):
         self.coarse_to_fine = coarse_to_fine
         self._step = 0
         self.fused = fused
-        self.products = products
+        self.matmul_dtype = matmul_dtype
         self.accelerator = accelerator
         self._tcnn: tcnn.TcnnModel | None = None
         self._ending = False
@@ -64,7 +64,7 @@ class GridField(CoordinateField):
         super().before_step(step, total)
         self._step = step
         if self.coarse_to_fine:
-            self.encoder.open(share_at(step, total, self.coarse_to_fine))
+            self.encoder.set_progress(schedule_progress(step, total, self.coarse_to_fine))
         self._ending = total is not None and step >= EXACT_FROM * total
 
     def regularisation(self) -> Tensor | None:
@@ -103,14 +103,14 @@ class GridField(CoordinateField):
         if not self.fused or self.encoder.gates is not None or backends.tracing():
             return super().forward(coords)
         # Only training rounds: a checkpoint is looked at with float32 products, which every machine has.
-        products = self.products if torch.is_grad_enabled() and not self._ending else "float32"
+        matmul_dtype = self.matmul_dtype if torch.is_grad_enabled() and not self._ending else "float32"
         values = grid_mlp(
             coords,
             self.encoder.table,
             self.network.weights,
             self.encoder.layout,
             self.encoder.interpolation,
-            products=products,
+            matmul_dtype=matmul_dtype,
             backend=self.encoder.requested_backend,
         )
         return self._scaled(values)
@@ -119,7 +119,7 @@ class GridField(CoordinateField):
         return self._scaled(super().decode(features))
 
     def _scaled(self, values: Tensor) -> Tensor:
-        units = self.channels.units
+        units = self.channels.error_units
         return values if set(units) == {1.0} else values * values.new_tensor(units)
 
     def fused_step(self, loss: str) -> Callable[..., Tensor] | None:
@@ -128,8 +128,8 @@ class GridField(CoordinateField):
             if reason := self._why_not_tcnn():
                 raise BadInput(f"backend=tcnn: {reason}; use --set backend=auto")
             return None
-        if reason := why_not_products(self.products, device):
-            raise BadInput(f"products={self.products}: {reason}; use --set products=float32")
+        if reason := why_not_matmul_dtype(self.matmul_dtype, device):
+            raise BadInput(f"matmul_dtype={self.matmul_dtype}: {reason}; use --set matmul_dtype=float32")
         if (
             not self.fused
             or self.total_variation
@@ -139,22 +139,22 @@ class GridField(CoordinateField):
         ):
             return None
 
-        def made(products: Products) -> GridMlpStep:
+        def made(matmul_dtype: MatmulDtype) -> GridMlpStep:
             return GridMlpStep(
                 self.encoder.table,
                 self.network.weights,
                 self.encoder.layout,
                 self.encoder.interpolation,
                 loss,
-                products=products,
+                matmul_dtype=matmul_dtype,
             )
 
-        current = made(self.products)
-        units = self.channels.units
+        current = made(self.matmul_dtype)
+        units = self.channels.error_units
 
         def step(coords: Tensor, targets: Tensor, *weights: Tensor) -> Tensor:
             nonlocal current
-            if self._ending and current.kernel.mlp.products != "float32":
+            if self._ending and current.kernel.mlp.matmul_dtype != "float32":
                 current = made("float32")
             return current(coords, targets if set(units) == {1.0} else targets / targets.new_tensor(units), *weights)
 

@@ -10,7 +10,7 @@ import numpy as np
 from scenes.domain import Axis, Channels, Domain
 from scenes.errors import BadInput
 from scenes.io.files import input_file, read_head
-from scenes.lattice import Lattice, source_of, withheld
+from scenes.lattice import Lattice, held_out_mask, source_record
 
 NAMES = {1: ("mono",), 2: ("left", "right")}
 # A float32 coordinate tells samples apart up to here; longer sounds are fitted in parts.
@@ -109,7 +109,7 @@ def open_audio(
             f"{path}: is cut off: {count:,} samples are announced and {len(samples):,} are there; get a fresh copy"
         )
     options = {"part": list(part) if part else None, "held_out": held_out, "seed": seed}
-    source = source_of(path, file, {name: value for name, value in options.items() if value})
+    source = source_record(path, file, {name: value for name, value in options.items() if value})
     return _assemble(samples, rate, first, source, held_out, seed, ())
 
 
@@ -138,7 +138,7 @@ def _assemble(samples: np.ndarray, rate: float, first: int, source: dict, held_o
         channels,
         source,
         gain=1.0 / largest,
-        held_out=withheld(count, held_out, seed, name),
+        held_out=held_out_mask(count, held_out, seed, name),
         notes=notes,
     )
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from scenes.errors import BadInput
-from scenes.io.atomic import atomic_write, check_place
+from scenes.io.atomic import atomic_write, check_path_writable
 
 # Ending: (libsndfile's name, how samples are kept).
 FORMATS = {
@@ -24,8 +24,8 @@ MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 FLAC_HIGHEST = 655_350
 
 
-def check_sound_writable(path: str | os.PathLike, rate: int, channels: int) -> None:
-    """Raises the BadInput of `write_sound` about ending, rate or place: to be called before long work."""
+def check_audio_writable(path: str | os.PathLike, rate: int, channels: int) -> None:
+    """Raises the BadInput of `write_audio` about ending, rate or place: to be called before long work."""
     ending = Path(path).suffix.lower()
     if ending not in FORMATS:
         raise BadInput(
@@ -42,17 +42,17 @@ def check_sound_writable(path: str | os.PathLike, rate: int, channels: int) -> N
         )
     if ending == ".mp3" and channels > 2:
         raise BadInput(f"cannot write {path}: MP3 holds at most 2 channels; write .wav")
-    check_place(path)
+    check_path_writable(path)
 
 
-def write_sound(path: str | os.PathLike, values: np.ndarray, rate: int) -> list[str]:
+def write_audio(path: str | os.PathLike, values: np.ndarray, rate: int) -> list[str]:
     """Writes amplitudes `[N, C]`, 1 being full scale, in the format of the ending: .wav .flac .aiff (16 bits), .ogg .opus .mp3.
 
-    Values beyond full scale are clipped, and a note returned that says how many. Raises BadInput as `check_sound_writable`.
+    Values beyond full scale are clipped, and a note returned that says how many. Raises BadInput as `check_audio_writable`.
     """
     import soundfile
 
-    check_sound_writable(path, rate, values.shape[1])
+    check_audio_writable(path, rate, values.shape[1])
     clipped = int((np.abs(values) > 1).sum())
     name, subtype = FORMATS[Path(path).suffix.lower()]
     with atomic_write(path) as temporary:

@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 
 from scenes.errors import BadInput
-from scenes.image.decoded import Decoded
+from scenes.image.decoded import DecodedImage
 from scenes.image.pillow import ORIENTATION, open_pillow, read_pillow
 from scenes.image.storage import Storage
 
 PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}  # by colour type; 3 is a palette
 
 
-def read_png(path: Path, storage: Storage) -> Decoded:
+def read_png(path: Path, storage: Storage) -> DecodedImage:
     data = path.read_bytes()
     with open_pillow(io.BytesIO(data), "PNG", storage) as header:
         width, height, info, frames = header.width, header.height, header.info, getattr(header, "n_frames", 1)
@@ -37,12 +37,12 @@ def read_png(path: Path, storage: Storage) -> Decoded:
     gamma = info.get("gamma")
     if gamma and abs(gamma - 1 / 2.2) > 0.01 and not {"srgb", "icc_profile"} & info.keys():
         notes.append(f"a gamma of {gamma:g} is ignored: the numbers are taken as sRGB")
-    return Decoded(
+    return DecodedImage(
         pixels, "srgb", orientation=_orientation(info.get("exif")), profile=info.get("icc_profile"), notes=notes
     )
 
 
-def read_jpeg(path: Path, storage: Storage) -> Decoded:
+def read_jpeg(path: Path, storage: Storage) -> DecodedImage:
     try:
         import imagecodecs
     except ImportError:
@@ -57,7 +57,7 @@ def read_jpeg(path: Path, storage: Storage) -> Decoded:
     channels = len(mode)
     pixels = storage.new(height, width, channels, np.uint8)
     imagecodecs.jpeg8_decode(data, out=pixels.squeeze(2) if channels == 1 else pixels)
-    return Decoded(pixels, "srgb", orientation=_orientation(info.get("exif")), profile=info.get("icc_profile"))
+    return DecodedImage(pixels, "srgb", orientation=_orientation(info.get("exif")), profile=info.get("icc_profile"))
 
 
 def _orientation(exif: bytes | None) -> int:

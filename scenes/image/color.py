@@ -65,10 +65,10 @@ def to_display(values: np.ndarray, channels: Channels, background: np.ndarray | 
 
 def to_bytes(values: np.ndarray) -> np.ndarray:
     """[0, 1] to the nearest of 0 .. 255, uint8, clipped."""
-    return quantise(values, np.uint8)
+    return quantize(values, np.uint8)
 
 
-def quantise(values: np.ndarray, dtype: type[np.unsignedinteger]) -> np.ndarray:
+def quantize(values: np.ndarray, dtype: type[np.unsignedinteger]) -> np.ndarray:
     """[0, 1] to the nearest whole number of an unsigned integer type's range; beyond is clipped, NaN is 0."""
     bounded = np.clip(np.nan_to_num(values, nan=0.0, posinf=1.0, neginf=0.0), 0, 1)
     return (bounded * np.float32(np.iinfo(dtype).max) + np.float32(0.5)).astype(dtype)

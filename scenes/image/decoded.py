@@ -8,7 +8,7 @@ import numpy as np
 
 
 @dataclass
-class Decoded:
+class DecodedImage:
     """A picture as its file holds it.
 
     `pixels` is `[H, W, C]` uint8, uint16 or float32; C is 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGB, alpha). `space`

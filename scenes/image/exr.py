@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from scenes.errors import BadInput
-from scenes.image.decoded import Decoded
+from scenes.image.decoded import DecodedImage
 from scenes.image.storage import Storage, strips
 
 REC_709 = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, 0.3127, 0.3290)
 
 
-def read_exr(path: Path, storage: Storage) -> Decoded:
+def read_exr(path: Path, storage: Storage) -> DecodedImage:
     """The first part's picture, colours premultiplied as the format has them."""
     import Imath
     import OpenEXR
@@ -42,7 +42,7 @@ def read_exr(path: Path, storage: Storage) -> Decoded:
                 pixels[rows, :, channel] = np.frombuffer(plane, np.float32).reshape(-1, width)
     finally:
         file.close()
-    return Decoded(pixels, "linear", premultiplied=True, notes=notes)
+    return DecodedImage(pixels, "linear", premultiplied=True, notes=notes)
 
 
 def choose_channels(present: list[str]) -> tuple[list[str], list[str]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from scenes.errors import BadInput
-from scenes.image.decoded import Decoded
+from scenes.image.decoded import DecodedImage
 from scenes.image.storage import Storage
 
 # The last line of the header: which axis the rows run along, and which way. "-Y 600 +X 800" is upright.
@@ -17,7 +17,7 @@ RESOLUTION = re.compile(r"([-+][XY]) +(\d+) +([-+][XY]) +(\d+)")
 ORIENTATIONS = {"-Y+X": 1, "-Y-X": 2, "+Y-X": 3, "+Y+X": 4, "+X-Y": 5, "-X-Y": 6, "-X+Y": 7, "+X+Y": 8}
 
 
-def read_hdr(path: Path, storage: Storage) -> Decoded:
+def read_hdr(path: Path, storage: Storage) -> DecodedImage:
     """Numbers are divided by the header's EXPOSURE, so that they are radiance as the format defines it."""
     import imagecodecs
 
@@ -37,7 +37,7 @@ def read_hdr(path: Path, storage: Storage) -> Decoded:
     if exposure not in (0.0, 1.0):
         pixels /= np.float32(exposure)
         notes.append(f"divided by its exposure of {exposure:g}")
-    return Decoded(pixels, "linear", orientation=ORIENTATIONS[axes], notes=notes)
+    return DecodedImage(pixels, "linear", orientation=ORIENTATIONS[axes], notes=notes)
 
 
 def _split(data: bytes) -> tuple[list[bytes], str, int, int, int]:

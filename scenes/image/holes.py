@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 
-def smooth_fill(values: np.ndarray, known: np.ndarray) -> np.ndarray:
+def fill_holes(values: np.ndarray, known: np.ndarray) -> np.ndarray:
     """`values` `[H, W, C]` float32 with the places where `known` (bool `[H, W]`) is False replaced; a new array.
 
     Pull-push (Gortler et al. 1996, "The Lumigraph", section 3.5): averages of what is known are taken over blocks of ever twice the side,

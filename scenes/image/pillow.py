@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from scenes.image.decoded import Decoded
+from scenes.image.decoded import DecodedImage
 from scenes.image.storage import Storage, strips
 from scenes.io.files import read_head
 
@@ -37,7 +37,7 @@ def open_pillow(source: BinaryIO, format: str, storage: Storage) -> Iterator[Ima
         PIL.Image.MAX_IMAGE_PIXELS = limit
 
 
-def read_pillow(path: Path, format: str, storage: Storage) -> Decoded:
+def read_pillow(path: Path, format: str, storage: Storage) -> DecodedImage:
     """Decoding takes 4 bytes a pixel for a moment, whatever `storage.memory` says."""
     # An open file, not a name: by name, Pillow maps TIFFs without compression and garbles those that lie on their side.
     with open(path, "rb") as file, open_pillow(file, format, storage) as image:
@@ -60,7 +60,7 @@ def read_pillow(path: Path, format: str, storage: Storage) -> Decoded:
         for rows in strips(image.height, image.width):
             part = np.asarray(image.crop((0, rows.start, image.width, rows.stop)))
             pixels[rows] = part.reshape(rows.stop - rows.start, image.width, -1)
-    return Decoded(pixels, "srgb", orientation=orientation, profile=profile, notes=notes)
+    return DecodedImage(pixels, "srgb", orientation=orientation, profile=profile, notes=notes)
 
 
 def _is_deep_avif(path: Path) -> bool:

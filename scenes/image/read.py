@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from scenes.errors import BadInput
-from scenes.image.decoded import Decoded
+from scenes.image.decoded import DecodedImage
 from scenes.image.orientation import upright
 from scenes.image.profile import convert_to_srgb
 from scenes.image.storage import Storage
 from scenes.io.files import read_head
-from scenes.io.quiet import quiet
+from scenes.io.silence import silence_libraries
 
 # How a file of each format begins: (offset, bytes) pairs that must all hold.
 SIGNATURES = {
@@ -46,7 +46,7 @@ def sniff(head: bytes) -> str | None:
     return None
 
 
-def read_picture(path: Path, storage: Storage = Storage()) -> Decoded:
+def read_image(path: Path, storage: Storage = Storage()) -> DecodedImage:
     """The picture in a file, upright, in sRGB where it is of integers.
 
     Animations and multi-page files give their first frame. Raises BadInput, one line that begins with the path, for a
@@ -57,7 +57,7 @@ def read_picture(path: Path, storage: Storage = Storage()) -> Decoded:
     if format is None:
         raise BadInput(f"{path}: {_what_else(head)}; pictures that can be read are {SUPPORTED}")
     try:
-        with quiet():
+        with silence_libraries():
             decoded = _decode(path, format, storage)
     except BadInput as error:
         raise BadInput(f"{path}: {error}") from error
@@ -77,7 +77,7 @@ def read_picture(path: Path, storage: Storage = Storage()) -> Decoded:
     return decoded
 
 
-def _decode(path: Path, format: str, storage: Storage) -> Decoded:
+def _decode(path: Path, format: str, storage: Storage) -> DecodedImage:
     if format == "PNG":
         from scenes.image.codecs import read_png
 

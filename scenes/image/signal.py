@@ -12,18 +12,18 @@ import numpy as np
 from scenes.domain import Axis, Channels, Domain
 from scenes.errors import BadInput
 from scenes.image.color import CHECKER_SIDE, checkerboard, premultiply, to_bytes, to_display
-from scenes.image.decoded import Decoded
-from scenes.image.holes import smooth_fill
+from scenes.image.decoded import DecodedImage
+from scenes.image.holes import fill_holes
 from scenes.image.storage import MAX_PIXELS, MEMORY, STRIP_PIXELS, Storage, strips
-from scenes.image.write import check_writable, write_image
-from scenes.io.files import digest_of, input_file, state_of
-from scenes.sampling import StratifiedSampler, places, withhold
+from scenes.image.write import check_image_writable, write_image
+from scenes.io.files import file_digest, file_state, input_file
+from scenes.sampling import StratifiedSampler, draw_held_out, true_indices
 from scenes.signal import Signal
 
-__all__ = ["Image", "check_writable", "open_image", "write_image"]
+__all__ = ["Image", "check_image_writable", "open_image", "write_image"]
 
 NAMES = {1: ("grey",), 2: ("grey", "alpha"), 3: ("red", "green", "blue"), 4: ("red", "green", "blue", "alpha")}
-# The samples that `held_out_pixels` gives at a time.
+# The samples that `held_out_samples` gives at a time.
 CHUNK_SAMPLES = 1 << 16
 # Of a batch that are drawn in holes, where there are any.
 FILL_SHARE = 1 / 8
@@ -50,7 +50,7 @@ class Image(Signal):
     kind = "image"
 
     def __init__(
-        self, decoded: Decoded, source: dict, valid: np.ndarray | None = None, held_out: np.ndarray | None = None
+        self, decoded: DecodedImage, source: dict, valid: np.ndarray | None = None, held_out: np.ndarray | None = None
     ):
         """Use `open_image` or `Image.from_array`."""
         self.pixels = np.ascontiguousarray(decoded.pixels) if not decoded.pixels.flags.c_contiguous else decoded.pixels
@@ -65,7 +65,7 @@ class Image(Signal):
         self.valid = valid
         self.held_out = held_out
         self._straight = alpha and not decoded.premultiplied
-        self._usable = None if valid is None else places(valid.reshape(-1))
+        self._usable = None if valid is None else true_indices(valid.reshape(-1))
         self._sampler = StratifiedSampler(self.height * self.width if valid is None else len(self._usable))
         self._holes, self._guess = self._fill_holes()
         self._hole_sampler = StratifiedSampler(len(self._holes))
@@ -113,7 +113,9 @@ class Image(Signal):
         content = hashlib.sha256(np.ascontiguousarray(pixels))
         source = {"path": "array", "bytes": pixels.nbytes, "mtime_ns": 0, "sha256": content.hexdigest()}
         source["options"] = _options(held_out=held_out, seed=seed, ignore_invalid=ignore_invalid)
-        return _assemble(Decoded(pixels, space or "srgb", premultiplied), source, mask, held_out, seed, ignore_invalid)
+        return _assemble(
+            DecodedImage(pixels, space or "srgb", premultiplied), source, mask, held_out, seed, ignore_invalid
+        )
 
     @property
     def height(self) -> int:
@@ -138,10 +140,10 @@ class Image(Signal):
         guesses = self._coords(self._holes[index]), self._guess[index]
         return tuple(np.concatenate(parts) for parts in zip(samples, guesses))
 
-    def held_out_pixels(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def held_out_samples(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Coords `[n, 2]` and values `[n, C]` of the withheld pixels in raster order, n <= 65,536 at a time."""
         if self.held_out is not None:
-            index = places(self.held_out.reshape(-1))
+            index = true_indices(self.held_out.reshape(-1))
             for start in range(0, len(index), CHUNK_SAMPLES):
                 yield self._samples(index[start : start + CHUNK_SAMPLES])
 
@@ -194,7 +196,7 @@ class Image(Signal):
             return
         file = input_file(self.source["path"])
         seen = {key: self.source[key] for key in ("bytes", "mtime_ns")}
-        if state_of(file) != seen and digest_of(file) != self.source["sha256"]:
+        if file_state(file) != seen and file_digest(file) != self.source["sha256"]:
             raise BadInput(
                 f"{self.source['path']}: the file has changed since it was read; run again on what is there now"
             )
@@ -203,12 +205,12 @@ class Image(Signal):
         """The places of the holes, and the guesses `[n, C]`; none where only scored pixels are missing."""
         holes = np.zeros(0, np.uint32)
         if self.valid is not None:
-            holes = places(~(self.valid if self.held_out is None else self.valid | self.held_out).reshape(-1))
+            holes = true_indices(~(self.valid if self.held_out is None else self.valid | self.held_out).reshape(-1))
         if not len(holes):
             return holes, np.zeros((0, self.pixels.shape[2]), np.float32)
         values = self.values()
         guess = [
-            smooth_fill(values[..., channel : channel + 1], self.valid).reshape(-1)[holes]
+            fill_holes(values[..., channel : channel + 1], self.valid).reshape(-1)[holes]
             for channel in range(values.shape[2])
         ]
         return holes, np.stack(guess, axis=-1)  # (a channel at a time for the memory's sake)
@@ -271,26 +273,26 @@ def open_image(
     fit_here = None
     if mask is not None:
         mask_file = input_file(mask)
-        source["mask_sha256"] = digest_of(mask_file)
+        source["mask_sha256"] = file_digest(mask_file)
         fit_here = _read_mask(mask_file, decoded, storage)
     return _assemble(decoded, source, fit_here, held_out, seed, ignore_invalid)
 
 
 def _identity(file: Path) -> dict:
-    return state_of(file) | {"sha256": digest_of(file)}
+    return file_state(file) | {"sha256": file_digest(file)}
 
 
-def _read_steady(path: str | os.PathLike, file: Path, identity: dict, storage: Storage) -> Decoded:
+def _read_steady(path: str | os.PathLike, file: Path, identity: dict, storage: Storage) -> DecodedImage:
     """Reads; refuses what changed between the digest and the end of reading, since part of it would be of each."""
-    from scenes.image.read import read_picture
+    from scenes.image.read import read_image
 
     problem = None
     try:
-        decoded = read_picture(file, storage)
+        decoded = read_image(file, storage)
     except BadInput as error:
         problem = error
     try:
-        steady = state_of(file) == {key: identity[key] for key in ("bytes", "mtime_ns")}
+        steady = file_state(file) == {key: identity[key] for key in ("bytes", "mtime_ns")}
     except OSError:
         steady = False
     if not steady:
@@ -302,11 +304,11 @@ def _read_steady(path: str | os.PathLike, file: Path, identity: dict, storage: S
     return decoded
 
 
-def _read_mask(file: Path, picture: Decoded, storage: Storage) -> np.ndarray:
+def _read_mask(file: Path, picture: DecodedImage, storage: Storage) -> np.ndarray:
     """bool `[H, W]`, True where the mask is white."""
-    from scenes.image.read import read_picture
+    from scenes.image.read import read_image
 
-    mask = Image(read_picture(file, storage), {})
+    mask = Image(read_image(file, storage), {})
     height, width = picture.pixels.shape[:2]
     if (mask.height, mask.width) != (height, width):
         raise BadInput(
@@ -323,7 +325,7 @@ def _read_mask(file: Path, picture: Decoded, storage: Storage) -> np.ndarray:
 
 
 def _assemble(
-    decoded: Decoded, source: dict, mask: np.ndarray | None, held_out: float, seed: int, ignore_invalid: bool
+    decoded: DecodedImage, source: dict, mask: np.ndarray | None, held_out: float, seed: int, ignore_invalid: bool
 ) -> Image:
     """The signal with its holes: what the mask leaves out, what is not a number, what is held out."""
     valid = mask
@@ -351,7 +353,7 @@ def _assemble(
     if held_out:
         if not 0 < held_out < 1:
             raise BadInput(f"a share of {held_out} cannot be held out; give a number between 0 and 1, such as 0.1")
-        held = withhold(shape[0] * shape[1], held_out, seed).reshape(shape)
+        held = draw_held_out(shape[0] * shape[1], held_out, seed).reshape(shape)
         if valid is not None:
             held &= valid
             valid = valid & ~held

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scenes.errors import BadInput
-from scenes.image.decoded import Decoded
+from scenes.image.decoded import DecodedImage
 from scenes.image.pillow import read_pillow
 from scenes.image.storage import Storage, strips
 
@@ -21,7 +21,7 @@ ORIENTATION = 274
 PREMULTIPLIED, STRAIGHT = 1, 2
 
 
-def read_tiff(path: Path, storage: Storage) -> Decoded:
+def read_tiff(path: Path, storage: Storage) -> DecodedImage:
     """Integers become uint8 or uint16, sRGB; floats and signed integers float32, linear, as they are."""
     import tifffile
 
@@ -54,7 +54,7 @@ def read_tiff(path: Path, storage: Storage) -> Decoded:
         linear = pixels.dtype == np.float32
         if linear and profile:
             notes.append("the colour profile is ignored: the numbers are floats")
-        return Decoded(
+        return DecodedImage(
             pixels, "linear" if linear else "srgb", premultiplied, int(orientation), None if linear else profile, notes
         )
 

@@ -12,10 +12,10 @@ import numpy as np
 
 from scenes.domain import Channels
 from scenes.errors import BadInput
-from scenes.image.color import premultiply, quantise, srgb_to_linear, to_display, tone_map, unpremultiply
+from scenes.image.color import premultiply, quantize, srgb_to_linear, to_display, tone_map, unpremultiply
 from scenes.image.storage import strips
-from scenes.io.atomic import atomic_write, check_place
-from scenes.io.quiet import quiet
+from scenes.io.atomic import atomic_write, check_path_writable
+from scenes.io.silence import silence_libraries
 
 EXR_NAMES = {1: ("Y",), 2: ("Y", "A"), 3: ("R", "G", "B"), 4: ("R", "G", "B", "A")}
 WEBP_SIDE = 16383
@@ -46,7 +46,7 @@ def write_image(
     if values.ndim != 3 or values.shape[2] != len(channels) or 0 in values.shape:
         raise ValueError(f"values of shape {list(values.shape)} are not [H, W, {len(channels)}]")
     picture = _Picture(values, channels, bits, quality)
-    with atomic_write(path) as temporary, quiet():
+    with atomic_write(path) as temporary, silence_libraries():
         try:
             content = encode(picture, temporary)
         except BadInput as error:
@@ -58,10 +58,10 @@ def write_image(
     return picture.notes
 
 
-def check_writable(path: str | os.PathLike, channels: Channels) -> None:
+def check_image_writable(path: str | os.PathLike, channels: Channels) -> None:
     """Raises the BadInput of `write_image` about the ending or the place: to be called before long work."""
     _encoder(Path(path))
-    check_place(path)
+    check_path_writable(path)
 
 
 @dataclass
@@ -101,7 +101,7 @@ class _Picture:
                 part = unpremultiply(part)
             if self.linear:
                 part = np.concatenate([tone_map(part[..., : self.colors]), part[..., self.colors :]], axis=-1)
-            whole[rows] = quantise(part, whole.dtype)
+            whole[rows] = quantize(part, whole.dtype)
         self._note_tone_mapping()
         return whole
 
@@ -109,7 +109,7 @@ class _Picture:
         """`[H, W, 3]` uint8, without transparency."""
         whole = np.empty((*self.values.shape[:2], 3), np.uint8)
         for rows in strips(*whole.shape[:2]):
-            whole[rows] = quantise(to_display(self.values[rows], self.channels, 1.0), np.uint8)
+            whole[rows] = quantize(to_display(self.values[rows], self.channels, 1.0), np.uint8)
         self._note_tone_mapping()
         return whole
 

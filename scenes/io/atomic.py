@@ -77,7 +77,7 @@ def check_new_folder(path: str | os.PathLike) -> None:
         raise BadInput(f"cannot write {path}: its folder does not exist; make the folder first")
 
 
-def check_place(path: str | os.PathLike) -> None:
+def check_path_writable(path: str | os.PathLike) -> None:
     """Raises what `atomic_write` would raise about the place, and leaves nothing: to be called before long work."""
 
     class Enough(Exception):

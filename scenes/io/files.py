@@ -10,9 +10,9 @@ from pathlib import Path
 from scenes.errors import BadInput
 
 # `skimage:NAME` is a photograph that comes with scikit-image.
-SAMPLES = "skimage:"
+SKIMAGE_PREFIX = "skimage:"
 # `procedural:NAME` is a posed scene made of formulas.
-PROCEDURAL = "procedural:"
+PROCEDURAL_PREFIX = "procedural:"
 
 
 def input_file(source: str | os.PathLike) -> Path:
@@ -21,7 +21,7 @@ def input_file(source: str | os.PathLike) -> Path:
     `source` is a path, or skimage:NAME for a photograph that comes with scikit-image. Raises BadInput; for a file that
     is missing, the message offers names in the same folder that are near.
     """
-    if str(source).startswith(SAMPLES):
+    if str(source).startswith(SKIMAGE_PREFIX):
         return _sample(str(source))
     path = Path(source).expanduser()
     try:
@@ -46,13 +46,13 @@ def read_head(path: Path, count: int = 64) -> bytes:
         return file.read(count)
 
 
-def state_of(path: Path) -> dict:
+def file_state(path: Path) -> dict:
     """`bytes` and `mtime_ns`: equal twice, the file has most likely not changed between."""
     state = path.stat()
     return {"bytes": state.st_size, "mtime_ns": state.st_mtime_ns}
 
 
-def digest_of(path: Path) -> str:
+def file_digest(path: Path) -> str:
     """SHA-256 of the content, in hexadecimal; memory does not grow with the file."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -71,7 +71,7 @@ def _nearby(path: Path) -> str:
 def _sample(source: str) -> Path:
     import skimage
 
-    name = source.removeprefix(SAMPLES)
+    name = source.removeprefix(SKIMAGE_PREFIX)
     folder = Path(skimage.__file__).parent / "data"
     photographs = {file.stem: file for file in sorted(folder.iterdir()) if file.suffix in (".png", ".jpg")}
     if name not in photographs:

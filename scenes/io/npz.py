@@ -8,7 +8,7 @@ import zipfile
 import numpy as np
 
 
-def headers(path: str | os.PathLike) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+def array_headers(path: str | os.PathLike) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
     """Shape and type of each array of numbers, by name; `np.load(path)[f"{name}.npy"]` unpacks just as much as that.
 
     A file that is no such archive raises what `zipfile` and numpy raise.

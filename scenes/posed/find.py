@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from scenes.errors import BadInput
-from scenes.image.read import read_picture
+from scenes.image.read import read_image
 from scenes.posed.box import focus
 from scenes.posed.colmap import open_colmap
 from scenes.posed.view import PosedViews
-from scenes.video.read import decode_film, picture_files
+from scenes.video.read import decode_video_file, image_files
 
 INSTALL = "pip install 'field-studio[poses]'"
 LONGEST, FRAMES = 1280, 80
@@ -112,14 +112,14 @@ def _map(
 
 
 def _photographs(source: Path, images: Path, longest: int) -> list[tuple[int, int]]:
-    files = picture_files(source)
+    files = image_files(source)
     if not files and (source / "images").is_dir():
-        files = picture_files(source / "images")
+        files = image_files(source / "images")
     if not files:
         raise BadInput(f"{source}: holds no pictures; name a folder of photographs or a film")
     sizes, names = [], set()
     for file in files:
-        pixels = read_picture(file).pixels
+        pixels = read_image(file).pixels
         name = file.stem if file.stem not in names else file.name.replace(".", "_")
         names.add(name)
         sizes.append(_save(pixels, images / name, longest, file.suffix.lower() == ".png"))
@@ -127,7 +127,7 @@ def _photographs(source: Path, images: Path, longest: int) -> list[tuple[int, in
 
 
 class _Sharpest:
-    """Of each `slot` frames of a film, the one with the strongest edges; as `scenes.video.read.decode_film` collects them."""
+    """Of each `slot` frames of a film, the one with the strongest edges; as `scenes.video.read.decode_video_file` collects them."""
 
     def __init__(self, slot: int, images: Path, longest: int) -> None:
         self.slot, self.images, self.longest = slot, images, longest
@@ -161,7 +161,7 @@ def _film(source: Path, images: Path, longest: int, frames: int) -> list[tuple[i
         raise BadInput(f"{source}: is no film that can be read, and no folder of photographs") from None
     chosen = _Sharpest(max(1, total // frames), images, longest)
     try:
-        decode_film(source, chosen, None)
+        decode_video_file(source, chosen, None)
     except BadInput as error:
         raise BadInput(f"{source}: {error}") from None
     return chosen.sizes

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from scenes.errors import BadInput
-from scenes.io.npz import headers
+from scenes.io.npz import array_headers
 from scenes.posed.view import (
     HELD_OUT,
     MAX_PIXELS,
@@ -33,7 +33,7 @@ def open_bundle(source: str | os.PathLike, max_pixels: int = MAX_PIXELS) -> Pose
     """
     path = Path(source)
     try:
-        shapes = {name: shape for name, (shape, _) in headers(path).items() if name in NAMES}
+        shapes = {name: shape for name, (shape, _) in array_headers(path).items() if name in NAMES}
         _check(path, shapes, max_pixels)
         with np.load(path, allow_pickle=False) as file:
             held = {name: file[f"{name}.npy"] for name in shapes}

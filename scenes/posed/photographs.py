@@ -8,14 +8,14 @@ from pathlib import Path
 from PIL import Image
 
 from scenes.errors import BadInput
-from scenes.io.quiet import quiet
+from scenes.io.silence import silence_libraries
 from scenes.posed.view import Intrinsics
 
 
 def size_of(picture: Path, name: str) -> tuple[int, int]:
     """Width and height as the file says; BadInput, naming the view, where it is none."""
     try:
-        with quiet(), Image.open(picture) as image:
+        with silence_libraries(), Image.open(picture) as image:
             return image.size
     except Exception as error:
         raise BadInput(f"{name}: is no picture that can be read") from error

@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 
 from scenes.errors import BadInput
-from scenes.io.files import PROCEDURAL, read_head
+from scenes.io.files import PROCEDURAL_PREFIX, read_head
 from scenes.posed.colmap import model_in, open_colmap
 from scenes.posed.llff import open_llff
 from scenes.posed.npz import open_bundle
@@ -38,7 +38,7 @@ def posed_folder(folder: str | os.PathLike) -> tuple[str, Callable[[Path], Posed
 def is_posed(source: str | os.PathLike) -> bool:
     """Whether a source says where its pictures were taken, as far as can be told at a glance."""
     path = Path(source)
-    if str(source).startswith(PROCEDURAL):
+    if str(source).startswith(PROCEDURAL_PREFIX):
         return True
     if path.is_dir():
         return posed_folder(path) is not None
@@ -50,9 +50,9 @@ def is_posed(source: str | os.PathLike) -> bool:
 def open_posed(source: str | os.PathLike, max_pixels: int = MAX_PIXELS) -> PosedViews:
     """The views of a folder (transforms.json in its dialects, else LLFF, else a COLMAP model), of a zip of such a folder, of a
     transforms file, of an `.npz` (of at most `max_pixels`, as that is read at once), or of `procedural:NAME`. Raises BadInput."""
-    if str(source).startswith(PROCEDURAL):
+    if str(source).startswith(PROCEDURAL_PREFIX):
         module, _, function = PHOTOGRAPHER.partition(":")
-        return getattr(import_module(module), function)(str(source).removeprefix(PROCEDURAL))
+        return getattr(import_module(module), function)(str(source).removeprefix(PROCEDURAL_PREFIX))
     path = Path(source)
     if not path.exists():
         raise BadInput(f"{path}: no such file or folder")

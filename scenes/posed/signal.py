@@ -12,13 +12,13 @@ import numpy as np
 
 from scenes.domain import Axis, Channels, Domain
 from scenes.errors import BadInput
-from scenes.image.read import read_picture
-from scenes.io.files import digest_of, state_of
+from scenes.image.read import read_image
+from scenes.io.files import file_digest, file_state
 from scenes.posed.box import PLAIN_LEVELS, SceneBox, border, plain_background, scene_box, standing_within
 from scenes.posed.rays import directions_of, pixels_of, rays_of
 from scenes.posed.read import open_posed
 from scenes.posed.view import MAX_PIXELS, Intrinsics, PosedViews, View, check_size
-from scenes.sampling import philox, places
+from scenes.sampling import philox, true_indices
 from scenes.signal import Signal
 
 Backdrop = Literal["white", "black"]
@@ -81,7 +81,7 @@ class RadianceScene(Signal):
         self._usable = (
             None
             if all(m is None for m in masks)
-            else places(
+            else true_indices(
                 np.concatenate([np.ones(n, bool) if m is None else m.reshape(-1) for m, n in zip(masks, self._counts)])
             )
         )
@@ -181,7 +181,7 @@ class RadianceScene(Signal):
         """The pixels of a view that count, `[H, W]` bool; None where all do. BadInput where none does."""
         if view.mask is None:
             return None
-        pixels = read_picture(view.mask).pixels
+        pixels = read_image(view.mask).pixels
         if pixels.shape[:2] != (view.intrinsics.height, view.intrinsics.width):
             raise BadInput(
                 f"{view.mask}: the mask is {pixels.shape[1]} x {pixels.shape[0]}, its picture {view.intrinsics.width} x {view.intrinsics.height}"
@@ -285,7 +285,7 @@ def _inside_notes(views: PosedViews, box: SceneBox) -> list[str]:
 def _identity(path: Path, views: PosedViews) -> dict:
     """What tells whether the scene is still the same: the digest of the file, or of all cameras and the sizes of all pictures."""
     if path.is_file() and path.suffix in (".npz", ".zip"):
-        return {**state_of(path), "sha256": digest_of(path)}
+        return {**file_state(path), "sha256": file_digest(path)}
     digest = hashlib.sha256()
     total = 0
     for view in views.views:

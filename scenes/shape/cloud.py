@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from scenes.errors import BadInput
-from scenes.io.quiet import quiet
+from scenes.io.silence import silence_libraries
 from scenes.shape.geometry import Cloud
 
 NEIGHBOURS = 6
@@ -121,7 +121,7 @@ class CloudSurface:
 def _estimate_normals(points: np.ndarray, name: str) -> np.ndarray:
     """By planes through neighbours, oriented along a spanning tree (Hoppe et al. 1992); open3d does both."""
     try:
-        with quiet():
+        with silence_libraries():
             import open3d
     except ImportError as error:
         reason = str(error).strip().splitlines()[0]
@@ -134,7 +134,7 @@ def _estimate_normals(points: np.ndarray, name: str) -> np.ndarray:
     shaken = points + 1e-6 * np.random.Generator(np.random.Philox(key=[2, 0])).standard_normal(points.shape)
     cloud = open3d.geometry.PointCloud(open3d.utility.Vector3dVector(shaken))
     try:
-        with quiet():
+        with silence_libraries():
             cloud.estimate_normals(open3d.geometry.KDTreeSearchParamKNN(count))
             cloud.orient_normals_consistent_tangent_plane(count)
     except RuntimeError as error:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from scenes.errors import BadInput
-from scenes.io.quiet import quiet
+from scenes.io.silence import silence_libraries
 from scenes.shape.geometry import Cloud, Mesh, Paint
 
 # What trimesh is asked to read, by ending. A .ply is a mesh if it has faces, else a point cloud.
@@ -50,7 +50,7 @@ def read_shape(path: Path) -> Mesh | Cloud:
             f"convert it to one of {', '.join(dict.fromkeys(MESHES + CLOUDS))}"
         )
     try:
-        with quiet(), np.errstate(all="ignore"):
+        with silence_libraries(), np.errstate(all="ignore"):
             # (Not maintain_order: it gives a vertex on a seam of the texture one place in it, where it has two.)
             scene = trimesh.load_scene(path, process=False)
             parts = list(scene.dump())

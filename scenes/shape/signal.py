@@ -11,7 +11,7 @@ import numpy as np
 
 from scenes.domain import Axis, Channels, Domain
 from scenes.image.color import to_bytes
-from scenes.io.files import digest_of, input_file, state_of
+from scenes.io.files import file_digest, file_state, input_file
 from scenes.sampling import StratifiedSampler
 from scenes.shape.cache import cached
 from scenes.shape.clean import clean_cloud, clean_mesh
@@ -123,7 +123,7 @@ class Shape(Signal):
     def signed(self) -> bool:
         return self.quantity != "unsigned"
 
-    def plan(self, seconds: float | None, steps: int | None, batch: int) -> None:
+    def set_budget(self, seconds: float | None, steps: int | None, batch: int) -> None:
         """Decides how many samples are drawn, from the budget, and records it; nothing where it was decided before."""
         if self._samples is None:
             wanted = SAMPLES_A_SECOND * seconds if seconds else batch * steps
@@ -218,7 +218,7 @@ def open_shape(path: str | os.PathLike, *, quantity: Quantity = "auto", samples:
     """
     folder = Path(path).expanduser()
     file = input_file(only_shape(folder) if folder.is_dir() else path)
-    source = {"path": str(path), **state_of(file), "sha256": digest_of(file)}
+    source = {"path": str(path), **file_state(file), "sha256": file_digest(file)}
     options = {"quantity": quantity, "samples": samples}
     source["options"] = {name: value for name, value in options.items() if value not in (None, "auto")}
     return Shape(read_shape(file), source, quantity, samples)

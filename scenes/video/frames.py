@@ -16,7 +16,7 @@ JITTER = 0.1
 
 
 @dataclass
-class Clip:
+class DecodedVideo:
     """`frames` `[T, H, W, 3]` uint8 sRGB (may be a mapped file); `starts` `[T + 1]`: when each frame is shown, in seconds, and
     at the end when the last one ends; increasing."""
 
@@ -25,7 +25,7 @@ class Clip:
     notes: list[str] = field(default_factory=list)
 
 
-class Collector:
+class FrameBuffer:
     """Takes frames one by one into growing storage; refuses one of another size than the first."""
 
     def __init__(self, max_pixels: int, memory: int) -> None:
@@ -67,8 +67,8 @@ class Collector:
         return self.storage.new(count * height, width, 3, np.uint8).reshape(count, height, width, 3)
 
 
-def starts_of(times: list[float], last: float | None, rate: float) -> np.ndarray:
-    """`Clip.starts` of the frames that are shown from `times` on, the last one for `last` seconds.
+def frame_starts(times: list[float], last: float | None, rate: float) -> np.ndarray:
+    """`DecodedVideo.starts` of the frames that are shown from `times` on, the last one for `last` seconds.
 
     Times that are missing or do not increase are replaced by even ones at `rate`.
     """

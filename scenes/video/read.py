@@ -10,16 +10,16 @@ from pathlib import Path
 import numpy as np
 
 from scenes.errors import BadInput
-from scenes.image.read import ENDINGS, read_picture
-from scenes.io.files import digest_of, read_head
-from scenes.io.quiet import quiet
-from scenes.video.frames import Clip, Collector, starts_of
+from scenes.image.read import ENDINGS, read_image
+from scenes.io.files import file_digest, read_head
+from scenes.io.silence import silence_libraries
+from scenes.video.frames import DecodedVideo, FrameBuffer, frame_starts
 
 FOLDER_RATE = 24.0
 PICTURES = tuple(ending for endings in ENDINGS.values() for ending in endings)
 
 
-def picture_files(folder: Path) -> list[Path]:
+def image_files(folder: Path) -> list[Path]:
     """The pictures of a folder; numbers in names count as numbers, so that 10 comes after 9."""
 
     def natural(path: Path) -> list:
@@ -32,14 +32,14 @@ def picture_files(folder: Path) -> list[Path]:
     return sorted(found, key=natural)
 
 
-def identity_of(place: Path) -> dict:
+def source_identity(place: Path) -> dict:
     """`bytes`, `mtime_ns` and `sha256` of a file, or of a folder's pictures and their names together."""
-    files = picture_files(place) if place.is_dir() else [place]
+    files = image_files(place) if place.is_dir() else [place]
     states = [file.stat() for file in files]
     if place.is_dir():
-        digest = hashlib.sha256("\n".join(f"{file.name} {digest_of(file)}" for file in files).encode()).hexdigest()
+        digest = hashlib.sha256("\n".join(f"{file.name} {file_digest(file)}" for file in files).encode()).hexdigest()
     else:
-        digest = digest_of(place)
+        digest = file_digest(place)
     return {
         "bytes": sum(state.st_size for state in states),
         "mtime_ns": max(state.st_mtime_ns for state in states),
@@ -47,18 +47,18 @@ def identity_of(place: Path) -> dict:
     }
 
 
-def read_clip(
+def read_video(
     path, place: Path, *, part: tuple[float, float] | None, rate: float | None, max_pixels: int, memory: int
-) -> Clip:
+) -> DecodedVideo:
     """The frames of a file or a folder, of `part` = (start, end) seconds only; `rate` replaces the frame rate that it has."""
-    collector = Collector(max_pixels, memory)
+    collector = FrameBuffer(max_pixels, memory)
     try:
         if place.is_dir():
             clip = _folder(place, collector, rate or FOLDER_RATE, part)
         elif read_head(place, 4) == b"GIF8":
             clip = _gif(place, collector, part)
         else:
-            clip = decode_film(place, collector, part)
+            clip = decode_video_file(place, collector, part)
     except BadInput as error:
         text = str(error)
         raise BadInput(text if text.startswith(str(path)) else f"{path}: {text}") from None
@@ -71,21 +71,21 @@ def _within(time: float, part: tuple[float, float] | None) -> bool:
     return part is None or part[0] <= time + 1e-6 < part[1]
 
 
-def _folder(folder: Path, collector: Collector, rate: float, part: tuple[float, float] | None) -> Clip:
-    files = picture_files(folder)
+def _folder(folder: Path, collector: FrameBuffer, rate: float, part: tuple[float, float] | None) -> DecodedVideo:
+    files = image_files(folder)
     if not files:
         raise BadInput(f"the folder holds no pictures ({', '.join(PICTURES[:8])}, ...)")
     notes: list[str] = []
     for index, file in enumerate(files):
         if not _within(index / rate, part):
             continue
-        decoded = read_picture(file)
+        decoded = read_image(file)
         if decoded.space != "srgb":
             raise BadInput(f"{file.name} holds linear (HDR) light; turn the frames into 8-bit pictures first")
         collector.add(_rgb(decoded.pixels, decoded.premultiplied), file.name)
         notes += [note for note in decoded.notes if note not in notes]
     frames = collector.frames()
-    return Clip(frames, np.arange(len(frames) + 1) / rate, notes)
+    return DecodedVideo(frames, np.arange(len(frames) + 1) / rate, notes)
 
 
 def _rgb(pixels: np.ndarray, premultiplied: bool) -> np.ndarray:
@@ -99,12 +99,12 @@ def _rgb(pixels: np.ndarray, premultiplied: bool) -> np.ndarray:
     return np.repeat(colors, 3, axis=2) if colors.shape[2] == 1 else colors
 
 
-def _gif(file: Path, collector: Collector, part: tuple[float, float] | None) -> Clip:
+def _gif(file: Path, collector: FrameBuffer, part: tuple[float, float] | None) -> DecodedVideo:
     from PIL import Image, ImageSequence
 
     times, time, last = [], 0.0, 0.1
     try:
-        with quiet(), Image.open(file) as opened:
+        with silence_libraries(), Image.open(file) as opened:
             for frame in ImageSequence.Iterator(opened):
                 # A GIF without durations is shown at ten frames a second by browsers.
                 last = (frame.info.get("duration") or 100) / 1000
@@ -117,10 +117,10 @@ def _gif(file: Path, collector: Collector, part: tuple[float, float] | None) -> 
     except Exception as error:  # noqa: BLE001  (the decoder raises whatever the bytes made it stumble over)
         raise BadInput(f"the GIF is damaged or cut short ({error}); get a fresh copy") from None
     frames = collector.frames()
-    return Clip(frames, starts_of(times, last, 10.0))
+    return DecodedVideo(frames, frame_starts(times, last, 10.0))
 
 
-def decode_film(file: Path, collector: Collector, part: tuple[float, float] | None) -> Clip:
+def decode_video_file(file: Path, collector: FrameBuffer, part: tuple[float, float] | None) -> DecodedVideo:
     """Adds the frames of a film to `collector`, upright `[H, W, 3]` uint8; BadInput, without the file's name, where it is damaged."""
     import av
 
@@ -162,7 +162,7 @@ def decode_film(file: Path, collector: Collector, part: tuple[float, float] | No
     if announced and seen < announced - max(1, announced // 50):
         raise BadInput(f"is cut off: {announced} frames are announced and {seen} can be decoded; get a fresh copy")
     frames = collector.frames()
-    return Clip(frames, starts_of(times, last, rate), notes)
+    return DecodedVideo(frames, frame_starts(times, last, rate), notes)
 
 
 def _announced_seconds(container, stream) -> float:

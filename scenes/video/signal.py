@@ -14,20 +14,20 @@ from scenes.image.storage import MEMORY
 from scenes.io.files import input_file
 from scenes.lattice import Lattice
 from scenes.sampling import StratifiedSampler
-from scenes.video.frames import JITTER, MAX_PIXELS, Clip
-from scenes.video.read import identity_of, read_clip
+from scenes.video.frames import JITTER, MAX_PIXELS, DecodedVideo
+from scenes.video.read import read_video, source_identity
 
 
 class Video(Lattice):
     """A clip: `stored` `[T, H, W, 3]` uint8 sRGB with the axes t, y, x; fitted values in [0, 1].
 
     `times` `[T]` float32 in [0, 1] says where along t each frame sits: in the middle of the stretch in which it is shown,
-    so a variable frame rate keeps its timing. `held_frames` are the frames withheld for scoring, `fitted_frames` the others.
+    so a variable frame rate keeps its timing. `held_out_frames` are the frames withheld for scoring, `training_frames` the others.
     """
 
     kind = "video"
 
-    def __init__(self, clip: Clip, source: dict, held_frames: np.ndarray, start: float = 0.0) -> None:
+    def __init__(self, clip: DecodedVideo, source: dict, held_out_frames: np.ndarray, start: float = 0.0) -> None:
         count, height, width, _ = clip.frames.shape
         length = float(clip.starts[-1])
         domain = Domain(
@@ -55,9 +55,9 @@ class Video(Lattice):
                 f"variable frame rate ({steps.min():.0f} to {steps.max():.0f} ms a frame); every frame keeps its time",
             )
         self._centres[2] = self.times
-        self.held_frames = held_frames
-        self.fitted_frames = np.setdiff1d(np.arange(count), held_frames)
-        self._sampler = StratifiedSampler(len(self.fitted_frames) * height * width)
+        self.held_out_frames = held_out_frames
+        self.training_frames = np.setdiff1d(np.arange(count), held_out_frames)
+        self._sampler = StratifiedSampler(len(self.training_frames) * height * width)
 
     @classmethod
     def from_array(cls, frames: np.ndarray, rate: float = 24.0, *, held_out: float = 0.0) -> Video:
@@ -67,7 +67,7 @@ class Video(Lattice):
             raise BadInput(f"an array of {frames.dtype} {list(frames.shape)} is not a clip; give [T, H, W, 3] uint8")
         content = hashlib.sha256(np.ascontiguousarray(frames)).hexdigest()
         return _assemble(
-            Clip(frames, np.arange(len(frames) + 1) / rate), {"path": "array", "sha256": content}, held_out
+            DecodedVideo(frames, np.arange(len(frames) + 1) / rate), {"path": "array", "sha256": content}, held_out
         )
 
     @property
@@ -78,15 +78,15 @@ class Video(Lattice):
 
     def batch(self, step: int, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         index = self._sampler.indices(step, count, seed)
-        if len(self.held_frames):
+        if len(self.held_out_frames):
             width, height, _ = self.domain.shape
             place, pixel = np.divmod(index, width * height)
-            index = self.fitted_frames[place] * (width * height) + pixel
+            index = self.training_frames[place] * (width * height) + pixel
         return self._samples(index)
 
-    def scored_frames(self) -> np.ndarray:
+    def evaluation_frames(self) -> np.ndarray:
         """The frames that metrics are of: the withheld ones where there are any, else all."""
-        return self.held_frames if len(self.held_frames) else self.fitted_frames
+        return self.held_out_frames if len(self.held_out_frames) else self.training_frames
 
     def preview(self, longest_side: int = 1024) -> np.ndarray:
         """The frame in the middle, `[h, w, 3]` uint8; every n-th pixel of it."""
@@ -96,7 +96,7 @@ class Video(Lattice):
 
     def describe(self) -> str:
         width, height, count = self.domain.shape
-        held = f", {len(self.held_frames)} frames withheld" if len(self.held_frames) else ""
+        held = f", {len(self.held_out_frames)} frames withheld" if len(self.held_out_frames) else ""
         return f"{count} frames of {width} x {height} at {self.rate:.4g} a second{held}"
 
 
@@ -123,7 +123,7 @@ def open_video(
     place = Path(path).expanduser()
     if not place.is_dir():
         place = input_file(path)
-    clip = read_clip(path, place, part=part, rate=rate, max_pixels=max_pixels, memory=memory)
+    clip = read_video(path, place, part=part, rate=rate, max_pixels=max_pixels, memory=memory)
     options = {
         "part": list(part) if part else None,
         "rate": rate,
@@ -133,13 +133,13 @@ def open_video(
     }
     source = {
         "path": str(path),
-        **identity_of(place),
+        **source_identity(place),
         "options": {name: value for name, value in options.items() if value},
     }
     return _assemble(clip, source, held_out, part[0] if part else 0.0)
 
 
-def _assemble(clip: Clip, source: dict, held_out: float, start: float = 0.0) -> Video:
+def _assemble(clip: DecodedVideo, source: dict, held_out: float, start: float = 0.0) -> Video:
     count = len(clip.frames)
     if held_out and not 0 < held_out < 1:
         raise BadInput(f"a share of {held_out} cannot be held out; give a number between 0 and 1, such as 0.5")

@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 
 from scenes.errors import BadInput
-from scenes.io.atomic import atomic_write, check_place
+from scenes.io.atomic import atomic_write, check_path_writable
 
 FILMS = {".mp4": "libx264", ".mov": "libx264", ".mkv": "libx264", ".webm": "libvpx-vp9"}
 # The constant rate factor: visually hardly different from the field itself.
 QUALITY = {"libx264": {"crf": "16", "preset": "medium"}, "libvpx-vp9": {"crf": "24", "b": "0"}}
 
 
-def check_clip_writable(path: str | os.PathLike) -> None:
+def check_video_writable(path: str | os.PathLike) -> None:
     """Raises BadInput about ending or place: to be called before long work."""
     path = Path(path)
     ending = path.suffix.lower()
@@ -34,12 +34,12 @@ def check_clip_writable(path: str | os.PathLike) -> None:
             f"cannot write {path}: {ending} is not a format for clips; use {', '.join(FILMS)}, .gif, or a name without "
             "ending for a folder of frames"
         )
-    check_place(path)
+    check_path_writable(path)
 
 
-def write_clip(path: str | os.PathLike, frames: Iterable[np.ndarray], rate: float) -> list[str]:
+def write_video(path: str | os.PathLike, frames: Iterable[np.ndarray], rate: float) -> list[str]:
     """Writes frames `[H, W, 3]` uint8 sRGB, taken one by one, `rate` a second. Returns notes, one line each."""
-    check_clip_writable(path)
+    check_video_writable(path)
     path = Path(path)
     ending = path.suffix.lower()
     if not ending:

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from scenes.errors import BadInput
-from scenes.io.npz import headers
-from scenes.io.quiet import quiet
+from scenes.io.npz import array_headers
+from scenes.io.silence import silence_libraries
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def read_volume(path, file: Path, most: int) -> Voxels:
         known = ", ".join(ending for endings, _ in READERS for ending in endings)
         raise BadInput(f"{path}: is not a volume that can be read; there are {known}")
     try:
-        with quiet():
+        with silence_libraries():
             return reader(file, most)
     except ImportError as error:
         package = {"nrrd": "pynrrd"}.get(error.name or "", error.name)
@@ -71,7 +71,7 @@ def _npy(file: Path, most: int) -> Voxels:
 
 def _npz(file: Path, most: int) -> Voxels:
     with np.load(file, allow_pickle=False) as archive:
-        shapes = {name: shape for name, (shape, _) in headers(file).items()}
+        shapes = {name: shape for name, (shape, _) in array_headers(file).items()}
         arrays = [name for name, shape in shapes.items() if len(shape) in (3, 4)]
         if not arrays:
             raise BadInput(f"holds no array of 3 or 4 axes (it has {', '.join(archive.files) or 'nothing'})")

@@ -10,7 +10,7 @@ import numpy as np
 from scenes.domain import Axis, Channels, Domain
 from scenes.errors import BadInput
 from scenes.io.files import input_file
-from scenes.lattice import Lattice, source_of, withheld
+from scenes.lattice import Lattice, held_out_mask, source_record
 from scenes.volume.read import Voxels, read_volume
 
 # Files of more are taken for a mistake or a decompression bomb until the user says otherwise.
@@ -52,7 +52,7 @@ class Volume(Lattice):
         """The slice through the middle along z, `[h, w, 3]` uint8; at most that long, every n-th voxel."""
         middle = self.stored.shape[0] // 2
         step = -(-max(self.stored.shape[1:3]) // longest_side)
-        return shade(self.values(middle, slice(None, None, step), slice(None, None, step)))
+        return to_rgb8(self.values(middle, slice(None, None, step), slice(None, None, step)))
 
     def describe(self) -> str:
         size = " x ".join(f"{axis.samples}" for axis in self.domain.axes)
@@ -67,7 +67,7 @@ class Volume(Lattice):
         return f"{size} voxels{spacing}, values {self.channels.lower:g} to {self.channels.upper:g}"
 
 
-def shade(values: np.ndarray) -> np.ndarray:
+def to_rgb8(values: np.ndarray) -> np.ndarray:
     """Fitted values `[..., C]` as `[..., 3]` uint8: three channels as colours, else the mean of the channels as grey."""
     colors = values if values.shape[-1] == 3 else np.repeat(values.mean(axis=-1, keepdims=True), 3, axis=-1)
     return (np.clip(colors, 0, 1) * 255 + 0.5).astype(np.uint8)
@@ -87,7 +87,7 @@ def open_volume(
     options = {"held_out": held_out, "seed": seed, "max_pixels": max_pixels if max_pixels != MAX_VOXELS else None}
     options = {name: value for name, value in options.items() if value}
     voxels = read_volume(path, file, max_pixels)
-    return _assemble(voxels, source_of(path, file, options), held_out, seed)
+    return _assemble(voxels, source_record(path, file, options), held_out, seed)
 
 
 def _assemble(voxels: Voxels, source: dict, held_out: float, seed: int) -> Volume:
@@ -120,7 +120,7 @@ def _assemble(voxels: Voxels, source: dict, held_out: float, seed: int) -> Volum
         source,
         gain=gain,
         shift=-lower * gain,
-        held_out=withheld(depth * height * width, held_out, seed, name),
+        held_out=held_out_mask(depth * height * width, held_out, seed, name),
         notes=voxels.notes,
     )
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from scenes.errors import BadInput
-from scenes.io.atomic import atomic_write, check_place
+from scenes.io.atomic import atomic_write, check_path_writable
 
 ENDINGS = (".npy", ".npz", ".tif", ".tiff", ".nrrd", ".nii", ".nii.gz")
 
@@ -30,7 +30,7 @@ def check_volume_writable(path: str | os.PathLike) -> None:
             __import__(package)
     except ImportError:
         raise BadInput(f"cannot write {path}: that wants a package more: pip install 'field-studio[volumes]'") from None
-    check_place(path)
+    check_path_writable(path)
 
 
 def write_volume(path: str | os.PathLike, array: np.ndarray, spacing: tuple[float, float, float]) -> None:

@@ -131,7 +131,7 @@ def test_every_method_fits(tmp_path, photograph, capsys, method):
     ("option", "says"),
     [
         ("backend=tcnn", "backend=tcnn: tiny-cuda-nn"),
-        ("products=bfloat16 fused=off", "products=bfloat16 needs the native kernels"),
+        ("matmul_dtype=bfloat16 fused=off", "matmul_dtype=bfloat16 needs the native kernels"),
     ],
 )
 def test_what_this_machine_lacks_is_said(tmp_path, photograph, capsys, monkeypatch, option, says):
@@ -140,16 +140,16 @@ def test_what_this_machine_lacks_is_said(tmp_path, photograph, capsys, monkeypat
     assert not (tmp_path / "run").exists()
 
 
-def test_a_fit_with_rounded_products(tmp_path, photograph, capsys):
+def test_a_fit_with_bfloat16_matmul_dtype(tmp_path, photograph, capsys):
     """Where the processor has them it fits as well; where not it says so."""
-    from fields.ops.mlp import why_not_products
+    from fields.ops.mlp import why_not_matmul_dtype
 
     found = main(
-        ["fit", str(photograph), "--out", str(tmp_path / "run"), "--json", "--set", "products=bfloat16", *QUICK]
+        ["fit", str(photograph), "--out", str(tmp_path / "run"), "--json", "--set", "matmul_dtype=bfloat16", *QUICK]
     )
     captured = capsys.readouterr()
-    if why_not_products("bfloat16"):
-        assert found == 2 and "products=bfloat16" in captured.err
+    if why_not_matmul_dtype("bfloat16"):
+        assert found == 2 and "matmul_dtype=bfloat16" in captured.err
     else:
         assert json.loads(captured.out)["metrics"]["psnr"] > 12
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 import scenes
 from apps.cli.main import main
-from scenes.video.write import write_clip
+from scenes.video.write import write_video
 
 QUICK = ["--steps", "200", "--set", "batch=4096", "table_size=4096", "--json"]
 
@@ -23,7 +23,7 @@ def clip(tmp_path):
             for i in range(8)
         ]
     )
-    write_clip(tmp_path / "clip", frames.astype(np.uint8), 24.0)
+    write_video(tmp_path / "clip", frames.astype(np.uint8), 24.0)
     return tmp_path / "clip"
 
 

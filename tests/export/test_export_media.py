@@ -11,7 +11,7 @@ from PIL import Image
 from apps.cli.main import main
 from fields.render.raster import picture
 from fields.runs.run import Run, load_field
-from scenes.video.write import write_clip
+from scenes.video.write import write_video
 
 SMALL = ["--set", "batch=1024", "table_size=1024", "levels=4", "width=16"]
 
@@ -39,7 +39,7 @@ def sound(tmp_path_factory):
 def clip(tmp_path_factory):
     folder = tmp_path_factory.mktemp("clip")
     y, x = np.mgrid[:24, :32]
-    write_clip(
+    write_video(
         folder / "a", np.stack([np.stack([x * 6, y * 8, 20 * t + 0 * x], -1) for t in range(6)]).astype(np.uint8), 6.0
     )
     assert main(["fit", str(folder / "a"), "--rate", "6", "--out", str(folder / "run"), "--steps", "100", *SMALL]) == 0

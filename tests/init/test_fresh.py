@@ -14,7 +14,7 @@ from fields.methods.registry import make_method, method_class, method_names
 from scenes.audio.signal import Audio
 from scenes.errors import BadInput
 from scenes.image.signal import Image
-from scenes.lattice import resampled
+from scenes.lattice import resample_axis
 from scenes.video.signal import Video
 from scenes.volume.signal import Volume
 
@@ -238,5 +238,5 @@ def test_clips_and_volumes_are_seen_on_a_grid():
 def test_resampling_keeps_the_mean():
     values = np.random.default_rng(0).random((7, 5)).astype(np.float32)
     for side in (1, 3, 7, 20):
-        assert np.allclose(resampled(values, 0, side).mean(0), values.mean(0), atol=1e-6)
-    assert np.allclose(resampled(values, 0, 7), values, atol=1e-6)
+        assert np.allclose(resample_axis(values, 0, side).mean(0), values.mean(0), atol=1e-6)
+    assert np.allclose(resample_axis(values, 0, 7), values, atol=1e-6)

@@ -128,13 +128,13 @@ def test_sizes_are_met_and_what_is_no_clip_is_refused():
 @pytest.mark.parametrize("name", ["nerv", "nervpp"])
 def test_a_clip_is_learned_frame_by_frame(tmp_path, capsys, name):
     from apps.cli.main import main
-    from scenes.video.write import write_clip
+    from scenes.video.write import write_video
 
     y, x = np.mgrid[:32, :48]
     frames = np.stack(
         [np.stack([x * 4, y * 5, np.where((x - 10 - 4 * i) ** 2 + (y - 16) ** 2 < 64, 220, 40)], -1) for i in range(6)]
     )
-    write_clip(tmp_path / "clip", frames.astype(np.uint8), 24.0)
+    write_video(tmp_path / "clip", frames.astype(np.uint8), 24.0)
     assert (
         main(
             [

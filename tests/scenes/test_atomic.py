@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from scenes.errors import BadInput
-from scenes.io.atomic import atomic_write, atomic_write_bytes, check_place
+from scenes.io.atomic import atomic_write, atomic_write_bytes, check_path_writable
 
 
 @contextmanager
@@ -95,7 +95,7 @@ def test_impossible_places_are_bad_input_and_stay_untouched(tmp_path: Path, name
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_bytes(b"")
     before = sorted(os.listdir(tmp_path))
-    for attempt in (lambda: atomic_write_bytes(tmp_path / name, b"x"), lambda: check_place(tmp_path / name)):
+    for attempt in (lambda: atomic_write_bytes(tmp_path / name, b"x"), lambda: check_path_writable(tmp_path / name)):
         with pytest.raises(BadInput, match=words) as caught:
             attempt()
         assert "\n" not in str(caught.value) and name in str(caught.value)
@@ -104,8 +104,8 @@ def test_impossible_places_are_bad_input_and_stay_untouched(tmp_path: Path, name
 
 def test_checking_a_good_place_changes_nothing(tmp_path: Path):
     atomic_write_bytes(tmp_path / "a", b"old")
-    check_place(tmp_path / "a")
-    check_place(tmp_path / "b")
+    check_path_writable(tmp_path / "a")
+    check_path_writable(tmp_path / "b")
     assert os.listdir(tmp_path) == ["a"] and (tmp_path / "a").read_bytes() == b"old"
 
 

@@ -6,7 +6,7 @@ import soundfile
 
 import scenes
 from scenes.audio.signal import Audio, open_audio
-from scenes.audio.write import write_sound
+from scenes.audio.write import write_audio
 from scenes.errors import BadInput
 
 RATE = 8000
@@ -21,7 +21,7 @@ def tone(count: int = 4000, channels: int = 1, level: float = 0.3) -> np.ndarray
     ("name", "channels"), [("a.wav", 1), ("a.wav", 2), ("a.flac", 2), ("a.ogg", 1), ("a.aiff", 1), ("a.mp3", 1)]
 )
 def test_every_format_is_read_as_sound(tmp_path, name, channels):
-    write_sound(tmp_path / name, tone(channels=channels), RATE)
+    write_audio(tmp_path / name, tone(channels=channels), RATE)
     sound = scenes.load(tmp_path / name)
     lossy = name.endswith(("ogg", "mp3"))
     assert sound.kind == "audio" and len(sound.channels) == channels and sound.rate == RATE
@@ -61,7 +61,7 @@ def test_withheld_samples_are_never_drawn():
 
 
 def test_a_part_is_that_stretch(tmp_path):
-    write_sound(tmp_path / "a.wav", tone(), RATE)
+    write_audio(tmp_path / "a.wav", tone(), RATE)
     whole, part = open_audio(tmp_path / "a.wav"), open_audio(tmp_path / "a.wav", part=(0.1, 0.2))
     np.testing.assert_array_equal(part.stored, whole.stored[800:1600])
     assert (part.domain.axes[0].lower, part.domain.axes[0].upper) == (0.1, 0.2)
@@ -79,7 +79,7 @@ def test_preview_shows_the_tone_at_its_height():
 
 
 def _cut(tmp_path, name):
-    write_sound(tmp_path / name, tone(80000), RATE)
+    write_audio(tmp_path / name, tone(80000), RATE)
     content = (tmp_path / name).read_bytes()
     (tmp_path / name).write_bytes(content[: len(content) * 2 // 3])
 
@@ -123,7 +123,7 @@ def test_files_that_are_no_sound_are_refused(tmp_path):
 
 
 def test_an_unknown_codec_is_named(tmp_path):
-    write_sound(tmp_path / "a.wav", tone(), RATE)
+    write_audio(tmp_path / "a.wav", tone(), RATE)
     content = bytearray((tmp_path / "a.wav").read_bytes())
     content[20:22] = (0x0161).to_bytes(2, "little")  # Windows Media Audio
     (tmp_path / "a.wav").write_bytes(content)
@@ -132,8 +132,8 @@ def test_an_unknown_codec_is_named(tmp_path):
 
 
 def test_writing_clips_and_says_so(tmp_path):
-    assert "louder" in write_sound(tmp_path / "a.wav", tone(level=2.0), RATE)[0]
+    assert "louder" in write_audio(tmp_path / "a.wav", tone(level=2.0), RATE)[0]
     assert np.abs(soundfile.read(tmp_path / "a.wav")[0]).max() <= 1.0
     for name, rate in (("a.xyz", RATE), ("a.opus", 44100), ("a.flac", 768000), ("missing/a.wav", RATE)):
         with pytest.raises(BadInput):
-            write_sound(tmp_path / name, tone(), rate)
+            write_audio(tmp_path / name, tone(), rate)

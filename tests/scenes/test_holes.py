@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scenes.image.holes import smooth_fill
+from scenes.image.holes import fill_holes
 
 
 @given(st.integers(1, 33), st.integers(1, 33), st.integers(0, 9))
@@ -14,7 +14,7 @@ def test_what_is_known_is_kept_and_the_rest_lies_between(height: int, width: int
     values = generator.random((height, width, 2), np.float32)
     known = generator.random((height, width)) < 0.3
     known.reshape(-1)[generator.integers(known.size)] = True
-    filled = smooth_fill(np.where(known[..., None], values, np.nan), known)
+    filled = fill_holes(np.where(known[..., None], values, np.nan), known)
     assert filled.dtype == np.float32 and np.array_equal(filled[known], values[known])
     lowest, highest = values[known].min(axis=0), values[known].max(axis=0)
     assert (filled >= lowest - 1e-6).all() and (filled <= highest + 1e-6).all()
@@ -24,5 +24,5 @@ def test_a_hole_in_a_slope_is_bridged():
     slope = np.linspace(0, 1, 64, dtype=np.float32)[None, :, None].repeat(64, axis=0)
     known = np.ones((64, 64), bool)
     known[16:48, 16:48] = False
-    filled = smooth_fill(slope, known)
+    filled = fill_holes(slope, known)
     assert np.abs(filled - slope).max() < 0.15 and np.abs(np.diff(filled[..., 0], axis=1)).max() < 0.12

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from picture_files import exr, png
+from image_files import exr, png
 from PIL import Image as pillow
 
 import scenes
@@ -139,7 +139,7 @@ def test_held_out_pixels_are_never_trained_on_and_all_scored():
     pixels = ramp(50, 40, 1, np.float32)
     image = Image.from_array(pixels, "linear", held_out=0.25, seed=3)
     trained = whole_epoch(image, 128)[1][:, 0]
-    parts = list(image.held_out_pixels())
+    parts = list(image.held_out_samples())
     scored = np.concatenate([values for _, values in parts])[:, 0]
     assert 400 < len(scored) < 600
     assert np.array_equal(np.sort(np.concatenate([trained, scored])), pixels.reshape(-1))
@@ -149,15 +149,15 @@ def test_held_out_pixels_are_never_trained_on_and_all_scored():
 
 def test_held_out_pixels_come_in_bounded_parts(monkeypatch: pytest.MonkeyPatch):
     image = Image.from_array(ramp(50, 40, 1), held_out=0.5)
-    whole = np.concatenate([values for _, values in image.held_out_pixels()])
+    whole = np.concatenate([values for _, values in image.held_out_samples()])
     monkeypatch.setattr(image_module, "CHUNK_SAMPLES", 64)
-    parts = [values for _, values in image.held_out_pixels()]
+    parts = [values for _, values in image.held_out_samples()]
     assert max(map(len, parts)) == 64 and np.array_equal(np.concatenate(parts), whole)
 
 
 def test_nothing_held_out_gives_nothing_to_score():
     image = Image.from_array(ramp(5, 4, 1))
-    assert image.valid is None and image.held_out is None and list(image.held_out_pixels()) == []
+    assert image.valid is None and image.held_out is None and list(image.held_out_samples()) == []
 
 
 def test_held_out_choice_follows_the_seed_alone():
@@ -381,7 +381,7 @@ def test_a_change_after_reading_is_noticed(photograph: Path):
 def test_a_change_while_reading_is_noticed(photograph: Path, monkeypatch: pytest.MonkeyPatch, damage: bool):
     from scenes.image import read
 
-    whole = read.read_picture
+    whole = read.read_image
 
     def slow(path: Path, storage) -> object:
         decoded = whole(path, storage)
@@ -390,7 +390,7 @@ def test_a_change_while_reading_is_noticed(photograph: Path, monkeypatch: pytest
             raise BadInput("cut short")
         return decoded
 
-    monkeypatch.setattr(read, "read_picture", slow)
+    monkeypatch.setattr(read, "read_image", slow)
     with pytest.raises(BadInput, match="photo.png: the file changed while it was read"):
         scenes.load(photograph)
 

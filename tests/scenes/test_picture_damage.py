@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from picture_files import chunk, exr, hdr, png
+from image_files import chunk, exr, hdr, png
 from PIL import Image as pillow
 from test_atomic import disk_of_64k, files_of_at_most
 

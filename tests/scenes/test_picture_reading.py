@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from picture_files import ADAM7, chunk, exr, hdr, packed_png, png
+from image_files import ADAM7, chunk, exr, hdr, packed_png, png
 from PIL import Image as pillow
 
 from scenes.image.signal import Image, open_image

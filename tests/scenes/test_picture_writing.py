@@ -14,8 +14,8 @@ from test_atomic import files_of_at_most
 
 from scenes.domain import Channels
 from scenes.errors import BadInput
-from scenes.image.color import quantise, srgb_to_linear, to_display, tone_map, unpremultiply
-from scenes.image.signal import Image, check_writable, open_image, write_image
+from scenes.image.color import quantize, srgb_to_linear, to_display, tone_map, unpremultiply
+from scenes.image.signal import Image, check_image_writable, open_image, write_image
 
 pytest.importorskip("imagecodecs")
 tifffile = pytest.importorskip("tifffile")
@@ -121,7 +121,7 @@ def test_light_is_tone_mapped_for_screens(tmp_path: Path):
             continue
         assert notes == ["linear light is tone-mapped; EXR would keep it"]
         if ending == ".png":
-            assert np.array_equal(back.pixels, quantise(tone_map(values), np.uint8))
+            assert np.array_equal(back.pixels, quantize(tone_map(values), np.uint8))
 
 
 def test_transparency_in_jpeg_is_composited_on_white(tmp_path: Path):
@@ -178,7 +178,7 @@ ENDINGS = [".png", ".jpg", ".webp", ".tif", ".exr", ".hdr"]
 def test_endings_that_are_not_written(tmp_path: Path, name: str):
     for attempt in (
         lambda: write_image(tmp_path / name, VALUES, channels(3, "srgb")),
-        lambda: check_writable(tmp_path / name, channels(3, "srgb")),
+        lambda: check_image_writable(tmp_path / name, channels(3, "srgb")),
     ):
         with pytest.raises(BadInput, match="pictures are not written as .*use .png"):
             attempt()
@@ -218,7 +218,7 @@ def test_places_that_cannot_be_written(tmp_path: Path, ending: str):
     (tmp_path / "file").write_bytes(b"")
     for attempt in (
         lambda path: write_image(path, VALUES, channels(3, "srgb")),
-        lambda path: check_writable(path, channels(3, "srgb")),
+        lambda path: check_image_writable(path, channels(3, "srgb")),
     ):
         with pytest.raises(BadInput, match="folder does not exist"):
             attempt(tmp_path / "missing" / f"a{ending}")

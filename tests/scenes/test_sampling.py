@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scenes import sampling
-from scenes.sampling import StratifiedSampler, places, withhold
+from scenes.sampling import StratifiedSampler, draw_held_out, true_indices
 
 sizes = st.integers(1, 3000)
 counts = st.integers(1, 4000)
@@ -74,13 +74,13 @@ def test_impossible_batches(step: int, count: int):
 @given(st.integers(0, 5000), st.floats(0.01, 0.99), seeds)
 @settings(max_examples=30, deadline=None)
 def test_withheld_share(total: int, share: float, seed: int):
-    held = withhold(total, share, seed)
-    assert held.shape == (total,) and np.array_equal(held, withhold(total, share, seed))
+    held = draw_held_out(total, share, seed)
+    assert held.shape == (total,) and np.array_equal(held, draw_held_out(total, share, seed))
     assert abs(held.sum() - total * share) <= 5 * np.sqrt(total * share * (1 - share)) + 1
 
 
 def test_withheld_in_pieces_is_the_same(monkeypatch: pytest.MonkeyPatch):
-    whole = withhold(1000, 0.3, 5)
+    whole = draw_held_out(1000, 0.3, 5)
     monkeypatch.setattr(sampling, "CHUNK", 64)
-    assert np.array_equal(withhold(1000, 0.3, 5), whole)
-    assert np.array_equal(places(whole), np.flatnonzero(whole))
+    assert np.array_equal(draw_held_out(1000, 0.3, 5), whole)
+    assert np.array_equal(true_indices(whole), np.flatnonzero(whole))

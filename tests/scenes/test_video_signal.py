@@ -7,7 +7,7 @@ from PIL import Image
 import scenes
 from scenes.errors import BadInput
 from scenes.video.signal import Video, open_video
-from scenes.video.write import write_clip
+from scenes.video.write import write_video
 
 
 def moving(count: int = 6, height: int = 32, width: int = 48) -> np.ndarray:
@@ -21,7 +21,7 @@ def moving(count: int = 6, height: int = 32, width: int = 48) -> np.ndarray:
 
 @pytest.mark.parametrize(("name", "tolerance"), [("a.mp4", 12), ("a.webm", 14), ("a.mkv", 12), ("a.gif", 20), ("a", 0)])
 def test_every_format_is_read_as_a_clip(tmp_path, name, tolerance):
-    write_clip(tmp_path / name, moving(), 10.0)
+    write_video(tmp_path / name, moving(), 10.0)
     video = scenes.load(tmp_path / name)
     assert video.kind == "video" and video.domain.shape == (48, 32, 6)
     assert video.rate == pytest.approx(24 if name == "a" else 10, rel=0.01)
@@ -45,7 +45,7 @@ def test_samples_sit_where_they_were_measured():
 
 def test_withheld_frames_are_spread_and_never_drawn():
     video = Video.from_array(moving(9), held_out=0.5)
-    assert video.held_frames.tolist() == [1, 3, 5, 7]
+    assert video.held_out_frames.tolist() == [1, 3, 5, 7]
     drawn = np.floor(video.batch(0, video.total, 0)[0][:, 2] * 9).astype(int)
     assert set(drawn.tolist()) == {0, 2, 4, 6, 8}
     assert len(drawn) == 5 * 32 * 48
@@ -83,7 +83,7 @@ def test_variable_frame_rate_of_a_film(tmp_path):
 
 
 def test_a_part_is_that_stretch(tmp_path):
-    write_clip(tmp_path / "a.mp4", moving(10), 10.0)
+    write_video(tmp_path / "a.mp4", moving(10), 10.0)
     part = open_video(tmp_path / "a.mp4", part=(0.3, 0.6))
     assert part.domain.shape[2] == 3
     assert part.domain.axes[2].lower == 0.3
@@ -100,7 +100,7 @@ def test_frames_of_different_sizes_are_refused(tmp_path):
 
 
 def test_a_frame_that_is_cut_off_or_empty_is_named(tmp_path):
-    write_clip(tmp_path / "a", moving(3), 10.0)
+    write_video(tmp_path / "a", moving(3), 10.0)
     content = (tmp_path / "a" / "00002.png").read_bytes()
     for damaged in (content[: len(content) // 2], b""):
         (tmp_path / "a" / "00002.png").write_bytes(damaged)
@@ -110,7 +110,7 @@ def test_a_frame_that_is_cut_off_or_empty_is_named(tmp_path):
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.webm", "a.gif"])
 def test_cut_off_and_empty_files_are_refused(tmp_path, name, rng=np.random.default_rng(0)):
-    write_clip(tmp_path / name, rng.integers(0, 256, (12, 64, 64, 3), dtype=np.uint8), 10.0)
+    write_video(tmp_path / name, rng.integers(0, 256, (12, 64, 64, 3), dtype=np.uint8), 10.0)
     content = (tmp_path / name).read_bytes()
     for damaged in (content[: len(content) // 2], b"", content[:40], b"no clip at all" * 30):
         (tmp_path / f"b{name}").write_bytes(damaged)
@@ -120,7 +120,7 @@ def test_cut_off_and_empty_files_are_refused(tmp_path, name, rng=np.random.defau
 
 
 def test_an_unknown_codec_is_refused(tmp_path):
-    write_clip(tmp_path / "a.mp4", moving(), 10.0)
+    write_video(tmp_path / "a.mp4", moving(), 10.0)
     content = (tmp_path / "a.mp4").read_bytes()
     (tmp_path / "b.mp4").write_bytes(content.replace(b"avc1", b"zzz1"))
     with pytest.raises(BadInput, match="b.mp4"):
@@ -132,9 +132,9 @@ def test_what_is_no_clip_is_refused(tmp_path):
         scenes.load(tmp_path)
     with pytest.raises(BadInput, match="holds no pictures"):
         scenes.load(tmp_path, "video")
-    from scenes.audio.write import write_sound
+    from scenes.audio.write import write_audio
 
-    write_sound(tmp_path / "a.wav", np.sin(np.arange(800) / 9)[:, None].astype(np.float32), 8000)
+    write_audio(tmp_path / "a.wav", np.sin(np.arange(800) / 9)[:, None].astype(np.float32), 8000)
     with pytest.raises(BadInput, match="no picture track"):
         scenes.load(tmp_path / "a.wav", "video")
     for array in (np.zeros((3, 4, 5, 3)), np.zeros((0, 4, 5, 3), np.uint8), np.zeros((4, 5, 3), np.uint8)):
@@ -143,7 +143,7 @@ def test_what_is_no_clip_is_refused(tmp_path):
 
 
 def test_too_many_pixels_are_refused(tmp_path):
-    write_clip(tmp_path / "a.mp4", moving(20), 10.0)
+    write_video(tmp_path / "a.mp4", moving(20), 10.0)
     with pytest.raises(BadInput, match="--max-pixels"):
         open_video(tmp_path / "a.mp4", max_pixels=48 * 32 * 12)
 
@@ -158,4 +158,4 @@ def test_places_that_cannot_be_written_are_told_before(tmp_path):
     (tmp_path / "full" / "x").write_text("x")
     for name in ("a.xyz", "missing/a.mp4", "full", "missing/frames"):
         with pytest.raises(BadInput):
-            write_clip(tmp_path / name, moving(), 10.0)
+            write_video(tmp_path / name, moving(), 10.0)

@@ -56,7 +56,7 @@ def test_scored_on_the_scale_of_another(block):
     expected = (shifted.stored.astype(np.float32) - volume.channels.lower) / (
         volume.channels.upper - volume.channels.lower
     )
-    shifted.measure_as(volume.channels)
+    shifted.rescale_to(volume.channels)
     np.testing.assert_allclose(shifted.values(), expected, atol=1e-4)
 
 

@@ -127,7 +127,7 @@ def build(studio: Studio, page: gr.Blocks) -> gr.State:
     def offer(chosen: dict) -> list:
         """Only what this kind of signal has, and the runs that it may begin with."""
         of = chosen.get("kind")
-        takes = scenes.loading_options(of) if of else set(samples)
+        takes = scenes.loader_options(of) if of else set(samples)
         return [
             *(gr.update(visible=name in takes) for name in samples),
             gr.update(visible=bool(of) and "mask" in takes, value=None),
@@ -189,8 +189,8 @@ def opened(source: str, name: str, holes: bool = False) -> list:
     kind, seen = scenes.recognise(source)
     # (views and voxels stay as they are in the file, where a picture's numbers may grow)
     most = uploads.MAX_PIXELS * (1 if kind in ("image", "video") else 3)
-    limits: dict[str, object] = {"max_pixels": most} if "max_pixels" in scenes.loading_options(kind) else {}
-    if holes and "ignore_invalid" in scenes.loading_options(kind):
+    limits: dict[str, object] = {"max_pixels": most} if "max_pixels" in scenes.loader_options(kind) else {}
+    if holes and "ignore_invalid" in scenes.loader_options(kind):
         limits["ignore_invalid"] = True
     signal = _loaded(source, kind, tuple(limits.items()))
     methods = forms.suitable(signal)
@@ -230,7 +230,7 @@ def order_of(
     if not chosen or not method:
         raise BadInput("choose a signal first: an example, or a file of your own")
     kind = chosen["kind"]
-    takes = scenes.loading_options(kind)
+    takes = scenes.loader_options(kind)
     typed = {name: text for name, text in typed.items() if name not in SAMPLE_NAMES or name in takes}
     words = [chosen["source"], f"--kind={kind}", *given(method, settings), *([f"--mask={mask}"] if mask else [])]
     read = options("fit", words, typed)

@@ -9,7 +9,7 @@ import numpy as np
 
 from fields.export.outputs.base import Output, Request
 from fields.render.raster import centres, lattice
-from scenes.audio.write import check_sound_writable, write_sound
+from scenes.audio.write import check_audio_writable, write_audio
 from scenes.errors import BadInput
 
 HIGHEST_RATE = 768_000
@@ -26,7 +26,7 @@ class AudioOutput(Output):
         axis, channels = self.field.domain.axes[0], self.field.channels
         own = axis.samples / (axis.upper - axis.lower)
         rate = wanted_rate(own, request)
-        check_sound_writable(out, rate, len(channels))
+        check_audio_writable(out, rate, len(channels))
         start, end = request.part or (axis.lower, axis.upper)
         if not axis.lower <= start < end <= axis.upper + 1e-9:
             raise BadInput(
@@ -39,7 +39,7 @@ class AudioOutput(Output):
         values = lattice(self.field, centres(count, *window)) * (channels.upper - channels.lower) + channels.lower
         if rate < own:
             values = _resampled(values, own, rate)
-        notes = write_sound(out, values, rate)
+        notes = write_audio(out, values, rate)
         return {
             "rate": rate,
             "samples": len(values),

@@ -10,7 +10,7 @@ from fields.export.outputs.base import Output, Request
 from fields.render.raster import picture
 from scenes.domain import Domain
 from scenes.errors import BadInput
-from scenes.image.signal import check_writable, write_image
+from scenes.image.signal import check_image_writable, write_image
 from scenes.image.storage import Storage
 
 
@@ -27,7 +27,7 @@ class ImageOutput(Output):
         width, height, window = frame(self.field.domain, request.size, request.scale, request.crop)
         if request.what not in (None, "color"):
             return self._map(request.what, out, width, height, window)
-        check_writable(out, self.field.channels)  # told before the work, not after it
+        check_image_writable(out, self.field.channels)  # told before the work, not after it
         # Beyond the storage's limit the values lie in a mapped temporary file: memory does not grow with the picture.
         values = Storage(max_pixels=width * height).new(height, width, len(self.field.channels), np.float32)
         notes = write_image(out, picture(self.field, width, height, window, values), self.field.channels)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from scenes.posed.cameras import CAMERAS, PathCamera, around, resized
 from torch import Tensor
 
 from fields.export.outputs.base import Output, Request
@@ -20,11 +21,10 @@ from fields.sampling.occupancy import Box, OccupancyGrid
 from scenes.domain import Channels
 from scenes.errors import BadInput
 from scenes.image.color import to_bytes
-from scenes.image.signal import check_writable, write_image
-from scenes.posed.cameras import CAMERAS, PathCamera, around, resized
+from scenes.image.signal import check_image_writable, write_image
 from scenes.posed.path import read_path
 from scenes.posed.signal import BACKDROPS
-from scenes.video.write import check_clip_writable, write_clip
+from scenes.video.write import check_video_writable, write_video
 
 if TYPE_CHECKING:
     from fields.runs.run import Run
@@ -65,7 +65,7 @@ class RadianceOutput(Output):
         camera = self._camera(request)
         values_too = Path(out).suffix.lower() in (".exr", ".tif", ".tiff") and what != "color"
         channels = Channels(("grey",) if what == "depth" else RGB.names, "linear") if values_too else RGB
-        check_writable(out, channels)
+        check_image_writable(out, channels)
         seen, normals = self.see(camera, request.time, what == "normal")
         picture = self._values(seen, normals, what) if values_too else shown(seen, normals, what)
         notes = write_image(out, picture, channels)
@@ -85,9 +85,9 @@ class RadianceOutput(Output):
         width, height = (max(2, side + side % 2) for side in size)
         _check_size(width, height)
         path = [PathCamera(camera.pose, resized(camera.intrinsics, width, height), camera.time) for camera in path]
-        check_clip_writable(out)
+        check_video_writable(out)
         rate = request.rate or RATE
-        notes = write_clip(out, self._frames(path, request.time, what), rate)
+        notes = write_video(out, self._frames(path, request.time, what), rate)
         return {
             "width": width,
             "height": height,
@@ -179,7 +179,7 @@ class RadianceOutput(Output):
                 found = render_rays(
                     field, origins[some], directions[some], field.grid, time=time, box=self._box, **field.how
                 )
-            samples, ways = found.samples.keep(found.weights > MIN_WEIGHT), directions[some]
+            samples, ways = found.samples.select(found.weights > MIN_WEIGHT), directions[some]
             points = samples.positions(origins[some], ways).requires_grad_()
             more = {"directions": ways[samples.ray_indices]} if field.sees_directions else {}
             with torch.enable_grad():

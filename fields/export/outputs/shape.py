@@ -14,8 +14,8 @@ from fields.render.surface_field import surface_field
 from scenes.domain import Channels
 from scenes.errors import BadInput
 from scenes.image.color import to_bytes
-from scenes.image.signal import check_writable, write_image
-from scenes.io.atomic import atomic_write, check_place
+from scenes.image.signal import check_image_writable, write_image
+from scenes.io.atomic import atomic_write, check_path_writable
 from scenes.shape import view
 
 SIZE = (800, 800)
@@ -42,7 +42,7 @@ class ShapeOutput(Output):
         what = request.what or "color"
         values_too = Path(out).suffix.lower() in (".exr", ".tif", ".tiff")
         channels = _channels(what, values_too)
-        check_writable(out, channels)
+        check_image_writable(out, channels)
         seen = self._view(camera(request.view, width, height))
         picture = _values(seen, what) if values_too and what != "color" else _shown(seen, what)
         notes = write_image(out, picture, channels)
@@ -53,7 +53,7 @@ class ShapeOutput(Output):
 
         if out.suffix.lower() not in MOVING:
             raise BadInput(f"{out}: a turntable is written as one of {', '.join(MOVING)}")
-        check_place(out)
+        check_path_writable(out)
         first, elevation = direction(request.view)
         frames = []
         count = request.turns(FRAMES)

@@ -14,8 +14,8 @@ from fields.fit.objectives.video import frame_at
 from fields.models.field import FrameField
 from scenes.errors import BadInput
 from scenes.image.color import to_bytes
-from scenes.image.signal import check_writable, write_image
-from scenes.video.write import check_clip_writable, write_clip
+from scenes.image.signal import check_image_writable, write_image
+from scenes.video.write import check_video_writable, write_video
 
 MAX_FRAMES = 100_000
 
@@ -37,7 +37,7 @@ class VideoOutput(Output):
                 raise BadInput(
                     f"--time {request.time:g} is outside the clip, which goes from {axis.lower:g} to {axis.upper:g} s"
                 )
-            check_writable(out, channels)
+            check_image_writable(out, channels)
             picture = self.picture((request.time - axis.lower) / (axis.upper - axis.lower), width, height, window)
             notes = write_image(out, picture, channels)
             return {
@@ -57,9 +57,9 @@ class VideoOutput(Output):
             raise BadInput(
                 f"{count:,} frames would be written; the most is {MAX_FRAMES:,}: give a lower --rate or a --part"
             )
-        check_clip_writable(out)
+        check_video_writable(out)
         moments = [(start + (index + 0.5) / rate - axis.lower) / (axis.upper - axis.lower) for index in range(count)]
-        notes = write_clip(out, self._frames(moments, width, height, window), rate)
+        notes = write_video(out, self._frames(moments, width, height, window), rate)
         return {
             "width": width,
             "height": height,

@@ -12,7 +12,7 @@ from fields.render.projection import project
 from fields.render.raster import centres, lattice
 from scenes.domain import Channels
 from scenes.errors import BadInput
-from scenes.image.signal import check_writable, write_image
+from scenes.image.signal import check_image_writable, write_image
 from scenes.volume.write import check_volume_writable, is_volume_name, write_volume
 
 SIDE = 400
@@ -36,7 +36,7 @@ class VolumeOutput(Output):
                 raise BadInput("--size: a whole volume is sized by --scale")
             return self._whole(out, request.scale or 1.0)
         colors = Channels(("red", "green", "blue"), "srgb") if len(self.field.channels) == 3 else GREY
-        check_writable(out, colors)
+        check_image_writable(out, colors)
         if request.slice:
             values, text = self._slice(request)
         else:

@@ -80,7 +80,7 @@ class Objective(ABC):
 
     def loss(self, field: Field, batch: tuple[Tensor, ...]) -> Tensor:
         coords, values, *weights = batch
-        units = torch.tensor(self.signal.channels.units, device=coords.device)
+        units = torch.tensor(self.signal.channels.error_units, device=coords.device)
         return point_loss(self.loss_name, field(coords) / units, values / units, *weights)
 
     def constant_loss(self, step: int, count: int, seed: int) -> float | None:
@@ -88,7 +88,7 @@ class Objective(ABC):
         if type(self).loss is not Objective.loss:
             return None
         _, values, *weights = self.batch(step, count, seed, torch.device("cpu"))
-        values = values / torch.tensor(self.signal.channels.units)
+        values = values / torch.tensor(self.signal.channels.error_units)
         return float(point_loss(self.loss_name, values.mean(0, keepdim=True).expand_as(values), values, *weights))
 
     def save_sidecar(self, folder: Path) -> None:

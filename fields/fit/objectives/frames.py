@@ -23,7 +23,7 @@ class FrameObjective(VideoObjective):
     requires = FrameField
 
     def batch(self, step: int, count: int, seed: int, device: torch.device) -> tuple[Tensor, ...]:
-        chosen = self.signal.fitted_frames[shuffled(len(self.signal.fitted_frames), step, count, seed)]
+        chosen = self.signal.training_frames[shuffled(len(self.signal.training_frames), step, count, seed)]
         frames = torch.from_numpy(self.signal.values(chosen)).permute(0, 3, 1, 2).contiguous()
         return torch.from_numpy(self.signal.times[chosen]).to(device), frames.to(device)
 

@@ -27,7 +27,7 @@ class ImageObjective(Objective):
         """Of the withheld pixels where there are any, else of all that may be fitted (then, with holes, PSNR only)."""
         image = self.signal
         if image.held_out is not None:
-            parts = [(self._at(field, coords), values) for coords, values in image.held_out_pixels()]
+            parts = [(self._at(field, coords), values) for coords, values in image.held_out_samples()]
             prediction, target = (np.concatenate(part)[:, None] for part in zip(*parts))
         else:
             prediction, target = picture(field, image.width, image.height), image.values()

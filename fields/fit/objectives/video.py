@@ -46,7 +46,7 @@ class VideoObjective(Objective):
 
     def evaluate(self, field: Field) -> dict[str, float]:
         """Means over the withheld frames where there are any, else over all; MS-SSIM where the short side is at least 161."""
-        scores = [self._score(field, index) for index in self.signal.scored_frames()]
+        scores = [self._score(field, index) for index in self.signal.evaluation_frames()]
         return {name: float(np.mean([score[name] for score in scores])) for name in scores[0]}
 
     def _score(self, field: Field, index: int) -> dict[str, float]:
@@ -56,7 +56,7 @@ class VideoObjective(Objective):
 
     def evaluation_seconds(self, field: Field) -> float:
         """From one frame in the middle, the second time that it is done."""
-        frames = self.signal.scored_frames()
+        frames = self.signal.evaluation_frames()
         for _ in range(2):
             begun = time.perf_counter()
             self._score(field, frames[len(frames) // 2])
@@ -75,7 +75,7 @@ class VideoObjective(Objective):
 
         from scenes.io.atomic import atomic_write
 
-        frames = self.signal.scored_frames()
+        frames = self.signal.evaluation_frames()
         chosen = frames[np.linspace(0, len(frames) - 1, min(PANELS, len(frames))).round().astype(int)]
         width, height, _ = self.signal.domain.shape
         size = min(width, PANEL_WIDTH), max(1, round(height * min(1.0, PANEL_WIDTH / width)))

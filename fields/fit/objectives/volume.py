@@ -13,7 +13,7 @@ from fields.fit.objectives.base import Objective
 from fields.models.field import PointField
 from fields.render.projection import project
 from fields.render.raster import centres, lattice
-from scenes.volume.signal import Volume, shade
+from scenes.volume.signal import Volume, to_rgb8
 
 PANEL = 240
 GAP = 6
@@ -61,7 +61,7 @@ class VolumeObjective(Objective):
         """The slice of the fit through the middle along z."""
         width, height, depth = self.signal.domain.shape
         step = -(-max(width, height) // longest_side)
-        return shade(
+        return to_rgb8(
             lattice(
                 field,
                 centres(-(-width // step)),
@@ -87,7 +87,7 @@ class VolumeObjective(Objective):
         target, fit = (
             project(values, extent, PANEL, steps=PROJECTION_STEPS) for values in (self._nearest, _values_of(field))
         )
-        for row, panel in zip(rows, (shade(target), shade(fit), shade(np.abs(fit - target) * ERROR_GAIN))):
+        for row, panel in zip(rows, (to_rgb8(target), to_rgb8(fit), to_rgb8(np.abs(fit - target) * ERROR_GAIN))):
             row.append(panel)
         sheet = np.concatenate(
             [
@@ -114,7 +114,7 @@ class VolumeObjective(Objective):
         size = max(1, round(across * scale)), max(1, round(down * scale))
         for row, values in zip(rows, (target, fit, np.abs(fit - target) * ERROR_GAIN)):
             panel = np.zeros((PANEL, PANEL, 3), np.uint8)
-            small = np.asarray(Pillow.fromarray(shade(values)).resize(size))
+            small = np.asarray(Pillow.fromarray(to_rgb8(values)).resize(size))
             top, left = (PANEL - size[1]) // 2, (PANEL - size[0]) // 2
             panel[top : top + size[1], left : left + size[0]] = small
             row.append(panel)

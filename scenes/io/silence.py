@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def silence_libraries() -> Iterator[None]:
     """Drops what libraries say inside the block: Python warnings, tifffile's log, and what C libraries (OpenEXR,
     libpng) print to the process's standard output and error, which no Python setting reaches.
 
