@@ -13,11 +13,11 @@ from fields.export.surfaces import cleared, notes_of
 from fields.models.field import RadianceField
 from fields.render.raster import centres, lattice
 from fields.render.sphere_trace import in_chunks
-from fields.surface.cost import available_memory
 from fields.surface.lattice import COARSEST
 from fields.surface.radiance import Radiance
 from scenes.errors import BadInput
 from scenes.io.atomic import atomic_folder
+from scenes.io.memory import available_memory
 from scenes.volume.write import check_volume_writable, write_volume
 
 RESOLUTION = 128
@@ -84,7 +84,7 @@ def _counts(source: Source, request: Request) -> list[int]:
     # The array, and once more while a file of it is made.
     needed = 8 * int(np.prod(counts, dtype=np.int64))
     free = request.memory if request.memory is not None else available_memory()
-    if free is not None and needed > free:
+    if needed > free:
         raise BadInput(
             f"{' x '.join(map(str, counts))} voxels take {needed / (1 << 30):.1f} GB of memory, and {free / (1 << 30):.1f} GB are "
             f"there; --resolution {int(resolution * (free / needed) ** (1 / 3))} would fit"

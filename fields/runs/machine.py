@@ -9,6 +9,7 @@ from importlib.metadata import version
 import torch
 
 from scenes.errors import BadInput
+from scenes.io.memory import available_memory
 
 # A number that is trained: itself, its gradient, two moments, and a step count.
 BYTES_A_NUMBER = 20
@@ -29,18 +30,9 @@ def processor() -> str:
         return platform.processor() or platform.machine()
 
 
-def free_memory() -> int:
-    """Bytes of main memory that programs may still take."""
-    try:
-        with open("/proc/meminfo", encoding="utf-8") as file:
-            return 1024 * next(int(line.split()[1]) for line in file if line.startswith("MemAvailable"))
-    except (OSError, StopIteration):
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-
-
 def refuse_too_large(parameters: int) -> None:
     """BadInput where a field of so many numbers cannot be trained in the memory that is free."""
-    free = free_memory()
+    free = available_memory()
     if parameters * BYTES_A_NUMBER > free:
         raise BadInput(
             f"a field of {parameters:,} numbers takes {parameters * BYTES_A_NUMBER / 2**30:.1f} GiB of memory to train, and "

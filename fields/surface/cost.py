@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from pathlib import Path
 
 from fields.surface.coarse_scan import Survey
 from fields.surface.lattice import COARSEST
 from scenes.errors import BadInput
+from scenes.io.memory import available_memory
 
 # Measured on spheres, armadillo and spot at 256 to 1024 cells: vertices a square of one cell, questions a vertex,
 # bytes a vertex while the mesh is made and measured, and seconds a vertex beside the questions.
@@ -49,7 +48,7 @@ def estimate(seen: Survey, resolution: int, longest: float, questions: float = Q
 def check(cost: Cost, memory: int | None) -> None:
     """BadInput where the bytes are more than `memory` (default: what the machine has free), with the resolution that would do."""
     free = memory if memory is not None else available_memory()
-    if free is None or cost.bytes <= free:
+    if cost.bytes <= free:
         return
     fits = (
         int(cost.resolution * (max(free - BYTES_ALWAYS, 0) / (cost.bytes - BYTES_ALWAYS)) ** 0.5)
@@ -61,25 +60,6 @@ def check(cost: Cost, memory: int | None) -> None:
         f"{cost.resolution} cells along the longest side would take about {cost.bytes / (1 << 30):.1f} GB of memory, and "
         f"{free / (1 << 30):.1f} GB are there; {advice}"
     )
-
-
-def available_memory() -> int | None:
-    """Bytes that can be had without swapping, within the limits of a container; None where the system does not say."""
-    found = []
-    try:
-        rows = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
-        found.append(int(rows["MemAvailable"].split()[0]) << 10)
-    except (OSError, KeyError, ValueError):
-        try:
-            found.append(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-        except (OSError, ValueError, AttributeError):
-            pass
-    try:
-        limit, used = (Path("/sys/fs/cgroup", name).read_text().strip() for name in ("memory.max", "memory.current"))
-        found.append(max(int(limit) - int(used), 0))
-    except (OSError, ValueError):
-        pass
-    return min(found) if found else None
 
 
 def _round(number: int) -> int:

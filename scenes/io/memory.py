@@ -1,0 +1,82 @@
+"""Main memory of this machine, within the limits of the process's control groups (containers, systemd slices)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import psutil
+
+# Where the system mounts control groups, and where it lists those of this process (cgroups(7)).
+CGROUP_ROOT = Path("/sys/fs/cgroup")
+CGROUP_TABLE = Path("/proc/self/cgroup")
+
+
+@dataclass(frozen=True)
+class _Names:
+    """Names of the files of a memory control group, and of the row of `memory.stat` that counts reclaimable file cache."""
+
+    limit: str
+    used: str
+    reclaimable: str
+
+
+_V2 = _Names("memory.max", "memory.current", "inactive_file")
+_V1 = _Names("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+
+
+def available_memory() -> int:
+    """Bytes of main memory that this process can still take without swapping.
+
+    The smallest of what the machine has available and what each control group around the process still allows. File
+    cache that the system can drop counts as available.
+    """
+    rooms = [limit - used + reclaimable for limit, used, reclaimable in _cgroups()]
+    return max(0, min([psutil.virtual_memory().available, *rooms]))
+
+
+def total_memory() -> int:
+    """Bytes of main memory that this process may use at all: the machine's, or the smallest limit of its control groups."""
+    return min([psutil.virtual_memory().total, *(limit for limit, _, _ in _cgroups())])
+
+
+def _cgroups() -> Iterator[tuple[int, int, int]]:
+    """(limit, used, reclaimable) in bytes of each control group that limits the process's memory."""
+    for folder, names in _folders():
+        try:
+            limit, used = (int((folder / name).read_text()) for name in (names.limit, names.used))
+        except (OSError, ValueError):  # not mounted, or "max": no limit
+            continue
+        yield limit, used, _reclaimable(folder, names)
+
+
+def _folders() -> Iterator[tuple[Path, _Names]]:
+    """The process's memory control groups and their ancestors, version 1 or 2.
+
+    A container that sees its own group as the root may still be told a path of the host's: that folder does not exist,
+    and the root is the right one.
+    """
+    try:
+        rows = CGROUP_TABLE.read_text(encoding="utf-8").splitlines()
+    except OSError:  # only Linux has control groups
+        return
+    for row in rows:
+        _, controllers, path = row.split(":", 2)
+        if not controllers:
+            root, names = CGROUP_ROOT, _V2
+        elif "memory" in controllers.split(","):
+            root, names = CGROUP_ROOT / "memory", _V1
+        else:
+            continue
+        own = PurePosixPath(path.lstrip("/"))
+        for group in (own, *own.parents) if own.parts else (own,):
+            yield root / group, names
+
+
+def _reclaimable(folder: Path, names: _Names) -> int:
+    try:
+        rows = dict(row.split() for row in (folder / "memory.stat").read_text().splitlines())
+        return int(rows[names.reclaimable])
+    except (OSError, ValueError, KeyError):
+        return 0
