@@ -82,7 +82,7 @@ class HashGrid(GridPenalties, Method):
         "auto",
         description="who computes the grid; tcnn: tiny-cuda-nn, where it is installed and there is a GPU, grid and MLP",
     )
-    products: Literal["float32", "bfloat16"] = Option(
+    matmul_dtype: Literal["float32", "bfloat16"] = Option(
         "float32",
         description="bfloat16: round what the MLP multiplies in training; faster where the processor has AVX512-BF16",
     )
@@ -96,24 +96,28 @@ class HashGrid(GridPenalties, Method):
 
     @model_validator(mode="after")
     def _heads_train_through_autograd(self) -> Self:
-        if self.head != "mlp" and (self.backend == "tcnn" or self.products != "float32"):
-            raise ValueError(f"head={self.head} trains through autograd: leave backend and products at their defaults")
+        if self.head != "mlp" and (self.backend == "tcnn" or self.matmul_dtype != "float32"):
+            raise ValueError(
+                f"head={self.head} trains through autograd: leave backend and matmul_dtype at their defaults"
+            )
         return self
 
     @model_validator(mode="after")
     def _penalties_train_through_autograd(self) -> Self:
         if (self.total_variation or self.l1 or self.coarse_to_fine) and (
-            self.backend == "tcnn" or self.products != "float32"
+            self.backend == "tcnn" or self.matmul_dtype != "float32"
         ):
             raise ValueError(
-                "total_variation, l1 and coarse_to_fine train through autograd: leave backend and products at their defaults"
+                "total_variation, l1 and coarse_to_fine train through autograd: leave backend and matmul_dtype at their defaults"
             )
         return self
 
     @model_validator(mode="after")
-    def _products_need_kernels(self) -> Self:
-        if self.products != "float32" and (self.fused == "off" or self.backend in ("torch", "tcnn")):
-            raise ValueError(f"products={self.products} needs the native kernels: leave fused and backend at auto")
+    def _matmul_dtype_needs_kernels(self) -> Self:
+        if self.matmul_dtype != "float32" and (self.fused == "off" or self.backend in ("torch", "tcnn")):
+            raise ValueError(
+                f"matmul_dtype={self.matmul_dtype} needs the native kernels: leave fused and backend at auto"
+            )
         return self
 
     def prepare(self, signal: Signal) -> Self:
@@ -234,7 +238,7 @@ class HashGrid(GridPenalties, Method):
             self.interpolation,
             "auto" if by_tcnn else self.backend,
             generator,
-            gated=self.coarse_to_fine > 0,
+            coarse_to_fine=self.coarse_to_fine > 0,
         )
         network = build_head(
             self.head, encoder.outputs, self.width, self.hidden_layers, len(channels), False, generator
@@ -246,7 +250,7 @@ class HashGrid(GridPenalties, Method):
             encoder,
             network,
             fused=fused,
-            products=self.products,
+            matmul_dtype=self.matmul_dtype,
             accelerator="tcnn" if by_tcnn else None,
             total_variation=self.total_variation,
             absolute=self.l1,

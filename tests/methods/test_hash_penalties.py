@@ -5,7 +5,7 @@ import torch
 
 from fields.fit.fit import fit_field, prepare
 from fields.methods.registry import make_method
-from fields.ops.hash_grid import entries_of
+from fields.ops.hash_grid import point_entries
 from fields.runs.run import load_field
 from scenes.errors import BadInput
 from scenes.image.signal import Image
@@ -58,7 +58,7 @@ def test_variation_is_that_of_neighbouring_points(image):
     steps = torch.arange(level.resolution)
     points = torch.cartesian_prod(steps, steps)
     with torch.no_grad():
-        field.encoder.table[entries_of(points, field.encoder.layout, level)] = (
+        field.encoder.table[point_entries(points, field.encoder.layout, level)] = (
             (points[:, :1] + 3 * points[:, 1:]).float().expand(-1, 2)
         )
         assert float(field.encoder.total_variation(0)) == pytest.approx(10.0)
@@ -90,6 +90,6 @@ def test_what_does_not_go_together_is_refused(image):
     with pytest.raises(BadInput, match="one level"):
         make_method("hashgrid", {"levels": 1, "coarse_to_fine": 0.5}).prepare(image)
     with pytest.raises(BadInput, match="autograd"):
-        make_method("hashgrid", {"l1": 0.1, "products": "bfloat16"})
+        make_method("hashgrid", {"l1": 0.1, "matmul_dtype": "bfloat16"})
     with pytest.raises(BadInput, match="at least 0.2"):
         make_method("hashgrid", {"coarse_to_fine": 0.1})

@@ -108,5 +108,5 @@ def test_a_large_head_is_made_narrower_before_the_grids_are_made_coarse(head):
 
 def test_a_head_without_kernels_is_not_sent_to_them():
     with pytest.raises(BadInput, match="trains through autograd"):
-        make_method("hashgrid", {"head": "quadratic", "products": "bfloat16"})
+        make_method("hashgrid", {"head": "quadratic", "matmul_dtype": "bfloat16"})
     assert not prepared("hashgrid", (40, 30), head="hourglass").build(Measured(40, 30).domain, RGB, seed=0).fused

@@ -4,16 +4,18 @@ import pytest
 import torch
 
 from fields.methods.registry import make_method
-from fields.ops.mlp import why_not_products
+from fields.ops.mlp import why_not_matmul_dtype
 from scenes.image.signal import Image
 
-pytestmark = pytest.mark.skipif(why_not_products("bfloat16") is not None, reason=why_not_products("bfloat16") or "")
+pytestmark = pytest.mark.skipif(
+    why_not_matmul_dtype("bfloat16") is not None, reason=why_not_matmul_dtype("bfloat16") or ""
+)
 
 
-def field(products: str):
+def field(matmul_dtype: str):
     torch.manual_seed(0)
     signal = Image.from_array(torch.rand(32, 32, 3).numpy(), "srgb")
-    method = make_method("hashgrid", {"products": products, "levels": 4, "table_size": 1 << 10}).prepare(signal)
+    method = make_method("hashgrid", {"matmul_dtype": matmul_dtype, "levels": 4, "table_size": 1 << 10}).prepare(signal)
     return method.build(signal.domain, signal.channels, seed=0)
 
 
