@@ -1,20 +1,30 @@
-"""What a signal is measured over and what its numbers mean.
+"""Axes and channels of a signal: what it is measured over, and what its values mean.
 
-Shared by signals and fields, so that someone who holds only a checkpoint can still ask for values in
-the signal's own units. Plain data: no numpy, no torch.
+Signals share these with the models fitted to them, so values can be converted to the signal's own units without the
+signal. Plain data: no numpy, no torch.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import Any
+
+# Unit of the training error of values beside a signed or unsigned distance: an error of 0.05 unit cubes in the
+# distance counts as much as the whole range of a colour.
+ERROR_UNIT_BESIDE_DISTANCE = 20.0
 
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis of a domain; a field's coordinate 0 is `lower` and 1 is `upper`.
+    """One axis of a domain.
 
-    `samples` counts the measurements along the axis (sample `i` sits at `(i + 0.5) / samples`), or is
-    None where they are scattered. `unit` names what `lower` and `upper` are in: "px", "s", "m".
+    Attributes:
+        name: "x", "y", "z" or "t".
+        lower: position of coordinate 0, in `unit`.
+        upper: position of coordinate 1, in `unit`.
+        unit: unit of `lower` and `upper`, for example "px", "s" or "m".
+        samples: number of samples along the axis, with sample `i` at coordinate `(i + 0.5) / samples`; None where
+            samples are scattered.
     """
 
     name: str
@@ -22,6 +32,11 @@ class Axis:
     upper: float
     unit: str
     samples: int | None = None
+
+    @property
+    def is_time(self) -> bool:
+        """Whether the axis is time rather than space."""
+        return self.unit == "s" or self.name in ("t", "time")
 
 
 @dataclass(frozen=True)
@@ -32,29 +47,49 @@ class Domain:
 
     @property
     def dimensions(self) -> int:
+        """Number of axes."""
         return len(self.axes)
 
     @property
     def shape(self) -> tuple[int | None, ...]:
-        """Measurements along each axis, in the order of the axes."""
+        """Number of samples along each axis, in the order of `axes`; None where samples are scattered."""
         return tuple(axis.samples for axis in self.axes)
 
-    def to_json(self) -> dict:
+    @property
+    def grid_shape(self) -> tuple[int, ...]:
+        """`shape` of a domain whose samples lie on a regular grid. Raises ValueError where they are scattered."""
+        shape = tuple(axis.samples for axis in self.axes if axis.samples is not None)
+        if len(shape) != len(self.axes):
+            raise ValueError(f"the domain has no regular grid: its shape is {self.shape}")
+        return shape
+
+    @property
+    def is_time_series(self) -> bool:
+        """Whether time is the only axis, as in audio."""
+        return self.dimensions == 1 and self.axes[0].is_time
+
+    def to_json(self) -> dict[str, Any]:
+        """A dict that `from_json` takes."""
         return asdict(self)
 
     @classmethod
-    def from_json(cls, data: dict) -> Domain:
+    def from_json(cls, data: dict[str, Any]) -> Domain:
+        """The domain that `to_json` described."""
         return cls(tuple(Axis(**axis) for axis in data["axes"]))
 
 
 @dataclass(frozen=True)
 class Channels:
-    """What a signal's values mean: a name a channel, and the space that they are in.
+    """Names, color space and range of a signal's values.
 
-    `space` is "srgb" (8- and 16-bit pictures, display-referred, range [0, 1]) or "linear" (HDR, scene-referred,
-    unbounded), "amplitude" (sound) or "scalar" (volumes). `premultiplied` says that the colours are already multiplied
-    by the last channel, "alpha". Where a field gives 0 or 1, the signal is `lower` or `upper` in its own units, as with
-    an axis: sounds and volumes of any loudness are fitted in a range that suits every method.
+    Attributes:
+        names: one name per channel.
+        space: "srgb" (8- and 16-bit images: display-referred, in [0, 1]), "linear" (HDR images: scene-referred,
+            unbounded), "amplitude" (audio), "scalar" (volumes), or a quantity of shapes such as "signed_distance".
+        premultiplied: whether the colours are multiplied by the last channel, "alpha".
+        lower: what value 0 means in the signal's own units.
+        upper: what value 1 means in the signal's own units. Audio and volumes of any range are scaled to one that
+            suits every method.
     """
 
     names: tuple[str, ...]
@@ -67,15 +102,33 @@ class Channels:
         return len(self.names)
 
     @property
-    def error_units(self) -> tuple[float, ...]:
-        """What errors are counted in when a field is trained, a number a channel: a distance of 0.05 unit cubes is worth as
-        much as the whole range of a colour that is fitted beside it."""
-        beside_distance = self.space.endswith("_distance")
-        return tuple(20.0 if beside_distance and index else 1.0 for index in range(len(self)))
+    def is_distance(self) -> bool:
+        """Whether the first channel is a distance from a surface, signed or unsigned."""
+        return self.space.endswith("_distance")
 
-    def to_json(self) -> dict:
+    @property
+    def is_surface(self) -> bool:
+        """Whether the first channel says where a surface is: a distance from it, or the occupancy of what it encloses."""
+        return self.is_distance or self.space == "occupancy"
+
+    @property
+    def is_radiance(self) -> bool:
+        """Whether the values are colours seen along rays, as in posed views."""
+        return self.space == "radiance"
+
+    @property
+    def error_units(self) -> tuple[float, ...]:
+        """Unit of the training error for each channel; errors are divided by it before they are summed.
+
+        1 everywhere, except for channels beside a distance (`ERROR_UNIT_BESIDE_DISTANCE`).
+        """
+        return tuple(ERROR_UNIT_BESIDE_DISTANCE if self.is_distance and index else 1.0 for index in range(len(self)))
+
+    def to_json(self) -> dict[str, Any]:
+        """A dict that `from_json` takes."""
         return asdict(self)
 
     @classmethod
-    def from_json(cls, data: dict) -> Channels:
+    def from_json(cls, data: dict[str, Any]) -> Channels:
+        """The channels that `to_json` described."""
         return cls(**{**data, "names": tuple(data["names"])})

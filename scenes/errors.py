@@ -1,8 +1,5 @@
-"""The one exception for input that a person can put right."""
+"""The exception for input that the user can correct."""
 
 
 class BadInput(ValueError):
-    """Something the user gave cannot be used; the message says what, where, and what would do.
-
-    The command line prints it as one line and exits with status 2.
-    """
+    """Input that cannot be used. The message is one line: what is wrong, where, and what would help."""

@@ -1,11 +1,13 @@
-"""What kind of signal a source holds: one rule a kind of file, first match wins; `docs/signals/README.md` shows them to people.
+"""Detect the kind of signal that a file or folder holds: one rule per kind, the first match wins.
 
-A rule looks at the first bytes, at the ending where bytes say nothing, and inside where one format serves several kinds.
+A rule looks at the first bytes, at the ending where bytes say nothing, and inside where one format serves several
+kinds. `docs/signals/README.md` lists the rules for users.
 """
 
 from __future__ import annotations
 
 import os
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,120 +16,7 @@ from scenes.io.files import PROCEDURAL_PREFIX, SKIMAGE_PREFIX, input_file, read_
 
 VIDEO_ENDINGS = (".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi", ".mpg", ".mpeg")
 AUDIO_ENDINGS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".mp3")
-
-
-@dataclass(frozen=True)
-class Look:
-    """What a rule is shown: `path` (a file or a folder), its lower-case ending, and its first 64 bytes."""
-
-    path: Path
-    ending: str
-    head: bytes
-
-
-def _radiance(look: Look) -> str | None:
-    """Photographs with their cameras; before the rule of clips, as a folder of pictures may be both."""
-    if look.path.is_dir():
-        from scenes.posed.read import posed_folder
-
-        found = posed_folder(look.path)
-        return found and found[0]
-    if look.ending == ".json":
-        return "a transforms file" if look.path.stem.startswith("transforms") else None
-    if look.ending == ".npz" and {"images", "poses", "focal"} <= set(_members(look.path)):
-        return "an archive with images, poses and focal"
-    if look.ending == ".zip":
-        names = {name.rpartition("/")[2] for name in _members(look.path)}
-        known = names & {"transforms.json", "transforms_train.json", "poses_bounds", "cameras.txt", "cameras.bin"}
-        return "a zip with " + sorted(known)[0] if known else None
-    return None
-
-
-def _members(path: Path) -> list[str]:
-    """The names of an archive's arrays."""
-    import zipfile
-
-    try:
-        with zipfile.ZipFile(path) as opened:
-            return [name.removesuffix(".npy") for name in opened.namelist()]
-    except (OSError, zipfile.BadZipFile):  # (a damaged archive is its loader's to describe)
-        return []
-
-
-def _audio(look: Look) -> str | None:
-    if look.head[:4] in (b"RIFF", b"RF64") and look.head[8:12] == b"WAVE":
-        return "a WAV file"
-    if look.head[:4] == b"fLaC":
-        return "a FLAC file"
-    if look.head[:4] == b"OggS":
-        return "an Ogg file"
-    if look.ending in AUDIO_ENDINGS:
-        return f"named {look.ending}"
-    return None
-
-
-def _video(look: Look) -> str | None:
-    if look.path.is_dir():
-        from scenes.shape.read import shape_files
-        from scenes.video.read import image_files
-
-        # Pictures beside a single mesh are its textures.
-        count = 0 if len(shape_files(look.path)) == 1 else len(image_files(look.path))
-        return f"a folder of {count} pictures" if count else None
-    if look.head[4:8] == b"ftyp" and look.head[8:12] not in (b"avif", b"avis", b"mif1", b"heic", b"M4A "):
-        return "an MP4 film"
-    if look.head[:4] == b"\x1a\x45\xdf\xa3":
-        return "a Matroska or WebM film"
-    if look.head[:4] == b"RIFF" and look.head[8:12] == b"AVI ":
-        return "an AVI film"
-    if look.head[:4] == b"GIF8" and (count := _gif_frames(look.path)) > 1:
-        return f"a GIF of {count} frames"
-    return f"named {look.ending}" if look.ending in VIDEO_ENDINGS else None
-
-
-def _gif_frames(path: Path) -> int:
-    from PIL import Image
-
-    from scenes.io.silence import silence_libraries
-
-    try:
-        with silence_libraries(), Image.open(path) as opened:
-            return opened.n_frames
-    except Exception:  # noqa: BLE001  (a damaged GIF is the picture loader's to describe)
-        return 1
-
-
-def _volume(look: Look) -> str | None:
-    name = look.path.name.lower()
-    if look.head[:4] == b"NRRD" or name.endswith((".nrrd", ".nhdr")):
-        return "a NRRD file"
-    if name.endswith((".nii", ".nii.gz")):
-        return "a NIfTI file"
-    if look.ending == ".npy":
-        return "an array in a file"
-    if look.ending == ".npz":
-        return "an archive of arrays"
-    if look.head[:2] in (b"II", b"MM") and (pages := _stack(look.path)):
-        return f"a TIFF stack of {pages} grey pages"
-    return None
-
-
-def _stack(path: Path) -> int:
-    """How many pages a TIFF has, if they are grey, equal in size and at least three; else 0."""
-    import tifffile
-
-    from scenes.io.silence import silence_libraries
-
-    try:
-        with silence_libraries(), tifffile.TiffFile(path) as opened:
-            series = opened.series[0]
-            return (
-                series.shape[0] if len(series.shape) == 3 and series.axes[-2:] == "YX" and series.shape[0] >= 3 else 0
-            )
-    except Exception:  # noqa: BLE001  (a damaged TIFF is the picture loader's to describe)
-        return 0
-
-
+# Ending: description.
 SHAPE_ENDINGS = {
     ".obj": "an OBJ file",
     ".stl": "an STL file",
@@ -136,24 +25,143 @@ SHAPE_ENDINGS = {
     ".off": "an OFF file",
     ".xyz": "a list of points",
 }
+# ISO media files (the "ftyp" brand) that are not videos.
+STILL_BRANDS = (b"avif", b"avis", b"mif1", b"heic", b"M4A ")
+# Arrays of an .npz that make it a scene with cameras.
+POSED_ARRAYS = {"images", "poses", "focal"}
+# Files in a zip that make it a scene with cameras.
+POSED_FILES = {"transforms.json", "transforms_train.json", "poses_bounds", "cameras.txt", "cameras.bin"}
+# A grey TIFF with fewer pages than this is an image.
+MIN_STACK_PAGES = 3
 
 
-def _shape(look: Look) -> str | None:
-    """A .ply counts whatever it holds: with faces it is a mesh, else a point cloud."""
-    if look.path.is_dir():
+@dataclass(frozen=True)
+class Source:
+    """What a rule looks at: `path` (a file or a folder), its lower-case ending, and its first 64 bytes."""
+
+    path: Path
+    ending: str
+    head: bytes
+
+
+def _radiance(source: Source) -> str | None:
+    """Photographs with their cameras. Comes before the rule for videos, as a folder of images may be both."""
+    if source.path.is_dir():
+        from scenes.posed.read import posed_folder
+
+        found = posed_folder(source.path)
+        return found[0] if found else None
+    if source.ending == ".json":
+        return "a transforms file" if source.path.stem.startswith("transforms") else None
+    if source.ending == ".npz" and set(_archive_names(source.path)) >= POSED_ARRAYS:
+        return "an archive with images, poses and focal"
+    if source.ending == ".zip":
+        found_files = {name.rpartition("/")[2] for name in _archive_names(source.path)} & POSED_FILES
+        return "a zip with " + sorted(found_files)[0] if found_files else None
+    return None
+
+
+def _archive_names(path: Path) -> list[str]:
+    """Names of an archive's members without ".npy"; none where it is damaged, which its loader reports."""
+    from scenes.io.npz import array_names
+
+    try:
+        return array_names(path)
+    except (OSError, zipfile.BadZipFile):
+        return []
+
+
+def _audio(source: Source) -> str | None:
+    if source.head[:4] in (b"RIFF", b"RF64") and source.head[8:12] == b"WAVE":
+        return "a WAV file"
+    if source.head[:4] == b"fLaC":
+        return "a FLAC file"
+    if source.head[:4] == b"OggS":
+        return "an Ogg file"
+    return f"named {source.ending}" if source.ending in AUDIO_ENDINGS else None
+
+
+def _video(source: Source) -> str | None:
+    if source.path.is_dir():
+        from scenes.shape.read import shape_files
+        from scenes.video.read import image_files
+
+        # Images beside a single mesh are its textures.
+        count = 0 if len(shape_files(source.path)) == 1 else len(image_files(source.path))
+        return f"a folder of {count} images" if count else None
+    if source.head[4:8] == b"ftyp" and source.head[8:12] not in STILL_BRANDS:
+        return "an MP4 video"
+    if source.head[:4] == b"\x1a\x45\xdf\xa3":
+        return "a Matroska or WebM video"
+    if source.head[:4] == b"RIFF" and source.head[8:12] == b"AVI ":
+        return "an AVI video"
+    if source.head[:4] == b"GIF8" and (count := _gif_frames(source.path)) > 1:
+        return f"a GIF of {count} frames"
+    return f"named {source.ending}" if source.ending in VIDEO_ENDINGS else None
+
+
+def _gif_frames(path: Path) -> int:
+    """Number of frames; 1 where the GIF is damaged, which the image loader reports."""
+    from PIL import Image
+
+    from scenes.io.silence import silence_libraries
+
+    try:
+        with silence_libraries(), Image.open(path) as opened:
+            return getattr(opened, "n_frames", 1)
+    except Exception:  # noqa: BLE001  (Pillow raises many types for damaged bytes)
+        return 1
+
+
+def _volume(source: Source) -> str | None:
+    name = source.path.name.lower()
+    if source.head[:4] == b"NRRD" or name.endswith((".nrrd", ".nhdr")):
+        return "a NRRD file"
+    if name.endswith((".nii", ".nii.gz")):
+        return "a NIfTI file"
+    if source.ending == ".npy":
+        return "an array in a file"
+    if source.ending == ".npz":
+        return "an archive of arrays"
+    if source.head[:2] in (b"II", b"MM") and (pages := _grey_stack_pages(source.path)):
+        return f"a TIFF stack of {pages} grey pages"
+    return None
+
+
+def _grey_stack_pages(path: Path) -> int:
+    """Number of pages of a TIFF that are grey and equal in size; 0 where there are fewer than `MIN_STACK_PAGES`.
+
+    Also 0 where the TIFF is damaged, which the image loader reports.
+    """
+    import tifffile
+
+    from scenes.io.silence import silence_libraries
+
+    try:
+        with silence_libraries(), tifffile.TiffFile(path) as opened:
+            series = opened.series[0]
+            grey = len(series.shape) == 3 and series.axes[-2:] == "YX"
+            return series.shape[0] if grey and series.shape[0] >= MIN_STACK_PAGES else 0
+    except Exception:  # noqa: BLE001  (tifffile raises many types for damaged bytes)
+        return 0
+
+
+def _shape(source: Source) -> str | None:
+    """A mesh or a point cloud. A .ply file counts whatever it holds: with faces it is a mesh, else a cloud."""
+    if source.path.is_dir():
         from scenes.shape.read import shape_files
 
-        files = shape_files(look.path)
+        files = shape_files(source.path)
         return f"a folder with {files[0].name}" if len(files) == 1 else None
-    if look.head.startswith((b"ply\n", b"ply\r")):
+    if source.head.startswith((b"ply\n", b"ply\r")):
         return "a PLY file"
-    if look.head.startswith(b"glTF"):
+    if source.head.startswith(b"glTF"):
         return "a glTF scene"
-    return SHAPE_ENDINGS.get(look.ending)
+    return SHAPE_ENDINGS.get(source.ending)
 
 
-# (kind, rule): a rule returns what it saw, for people, or None.
-RULES: list[tuple[str, Callable[[Look], str | None]]] = [
+# (kind, rule). A rule returns a description of what it found, for the user, or None.
+RULES: list[tuple[str, Callable[[Source], str | None]]] = [
     ("radiance", _radiance),
     ("audio", _audio),
     ("video", _video),
@@ -162,21 +170,30 @@ RULES: list[tuple[str, Callable[[Look], str | None]]] = [
 ]
 
 
-def recognise(source: str | os.PathLike) -> tuple[str, str]:
-    """The kind of a source and what it was recognised by; raises BadInput where there is nothing to look at.
+def recognise(source: str | os.PathLike[str]) -> tuple[str, str]:
+    """Detect the kind of a source.
 
-    What no rule knows is taken for a picture: the picture loader says what is wrong with it.
+    A file that no rule knows is taken for an image: the image loader then says what is wrong with it.
+
+    Args:
+        source: as in `scenes.load`.
+
+    Returns:
+        A key of `scenes.LOADERS`, and a description of what the source was recognised by.
+
+    Raises:
+        BadInput: there is no such file, it cannot be read, or it is a folder of none of the kinds.
     """
     if str(source).startswith(SKIMAGE_PREFIX):
         return "image", "one of scikit-image's photographs"
     if str(source).startswith(PROCEDURAL_PREFIX):
-        return "radiance", "a scene made of formulas"
+        return "radiance", "a computed scene"
     path = Path(source).expanduser()
     if not path.is_dir():
         path = input_file(source)
-    look = Look(path, path.suffix.lower(), b"" if path.is_dir() else read_head(path))
+    candidate = Source(path, path.suffix.lower(), b"" if path.is_dir() else read_head(path))
     for kind, rule in RULES:
-        if seen := rule(look):
-            return kind, seen
-    input_file(source)  # a folder is refused here
+        if description := rule(candidate):
+            return kind, description
+    input_file(source)  # refuses a folder
     return "image", "not one of the other kinds"

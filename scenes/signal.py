@@ -1,9 +1,9 @@
-"""The contract of every kind of signal."""
+"""The interface of every kind of signal."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -12,51 +12,80 @@ from scenes.errors import BadInput
 
 
 class Signal(ABC):
-    """What was measured: values over a domain, and how to draw training samples of them.
+    """Values measured over a domain, from which training samples are drawn.
 
-    `source` is what `run.json` records so that the signal can be opened again: at least `path`.
-    `notes` are one-line remarks of the loader that the user should read ("3 pages, the first is used").
+    Attributes:
+        kind: key of the kind in `scenes.LOADERS`.
+        domain: the axes.
+        channels: what the values mean.
+        source: JSON-serialisable description from which `scenes.reopen` opens the signal again; at least `path`.
+        notes: one-line remarks of the loader for the user, for example "3 pages, the first is used".
     """
 
     kind: ClassVar[str]
     domain: Domain
     channels: Channels
-    source: dict
+    source: dict[str, Any]
     notes: tuple[str, ...] = ()
 
     @property
     def preferred_loss(self) -> str:
-        """The loss where none is asked for."""
+        """Name of the loss that suits the values: "relative_l2" for linear (HDR) values, else "l2"."""
         return "relative_l2" if self.channels.space == "linear" else "l2"
 
     @abstractmethod
-    def batch(self, step: int, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """Training samples of one step: coords `[n, D]` float32 in [0, 1], values `[n, C]` float32, n <= count.
+    def batch(self, step: int, count: int, seed: int) -> tuple[np.ndarray, ...]:
+        """Training samples of one step.
 
-        A third array `[n]`, where there is one, weighs the samples' losses. A pure function of its arguments: a resumed run
-        draws what the uninterrupted one would have drawn.
+        A pure function of its arguments, so a resumed training draws what an uninterrupted one would have drawn.
+
+        Returns:
+            Coords `[n, D]` float32 in [0, 1] and values `[n, C]` float32, with n <= `count`. Some kinds add weights
+            of the samples' losses, `[n]` float32.
         """
 
     def on_grid(self, side: int) -> np.ndarray:
-        """The values on a regular grid of `side` samples along every axis: `[C, side, ..., side]` float32, x last.
+        """Resample the values to a regular grid of `side` samples along every axis.
 
-        What is finer than the grid is averaged away. BadInput where the signal has no such grid.
+        Detail finer than the grid is averaged away.
+
+        Returns:
+            `[C, side, ..., side]` float32, with x as the last axis.
+
+        Raises:
+            BadInput: the signal has no regular grid.
         """
         raise BadInput(f"a signal of the kind {self.kind} has no regular grid of values to look at")
 
+    def bandwidth(self) -> float:
+        """Frequency below which nearly all of the energy lies, as a fraction of the Nyquist frequency.
+
+        1 for kinds that do not measure it. Methods ask time series for it, whose detail is often coarser than their
+        sample rate.
+        """
+        return 1.0
+
     def set_budget(self, seconds: float | None, steps: int | None, batch: int) -> None:
-        """Told of the budget before anything is drawn; what is decided from it belongs into `source`."""
+        """Prepare for a training of `seconds` or `steps` with `batch` samples per step.
+
+        Called once, before the first batch. A kind that decides something from the budget records it in `source`.
+        """
 
     @abstractmethod
     def preview(self, longest_side: int = 1024) -> np.ndarray:
-        """A picture of the signal for people: `[H, W, 3]` uint8, sRGB."""
+        """An image of the signal for people: `[H, W, 3]` uint8, sRGB, at most `longest_side` pixels wide and high."""
 
     def rescale_to(self, channels: Channels) -> None:
-        """Gives values on the scale of these channels (`lower` to `upper`) from now on: those of a field that is scored."""
+        """Give values in the range of `channels` (its `lower` to `upper`) from now on.
+
+        For scoring this signal against values in the range of another one. Signals without a range of their own do
+        nothing.
+        """
 
     def describe(self) -> str:
-        """Its size and channels in a few words."""
+        """Size and channels in a few words, for example "512 x 512, RGB"."""
+        size = " x ".join(str(n) for n in self.domain.shape)
         names = "+".join(self.channels.names)
         for long, short in (("red+green+blue", "RGB"), ("RGB+alpha", "RGB with alpha")):
             names = names.replace(long, short)
-        return f"{' x '.join(str(n) for n in self.domain.shape)}, {names}{', linear' if self.channels.space == 'linear' else ''}"
+        return f"{size}, {names}{', linear' if self.channels.space == 'linear' else ''}"

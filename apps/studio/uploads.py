@@ -7,7 +7,7 @@ from pathlib import Path
 
 from apps.studio.folders import Folders, cleaned
 from scenes.errors import BadInput
-from scenes.io.unpack import Limits, unpack
+from scenes.io.unpack import ZipLimits, unpack_zip
 from scenes.recognise import AUDIO_ENDINGS, SHAPE_ENDINGS, VIDEO_ENDINGS
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".gif", ".exr", ".hdr", ".bmp")
@@ -17,7 +17,7 @@ ENDINGS = (*PICTURES, *AUDIO_ENDINGS, *VIDEO_ENDINGS, *VOLUMES, *SHAPE_ENDINGS, 
 INSIDE = (*PICTURES, *SHAPE_ENDINGS, ".json", ".npy", ".npz", ".txt", ".bin", ".ply", ".mtl")
 
 MAX_BYTES = 512 << 20
-MAX_IN_ARCHIVES = Limits(files=5000, size=2 << 30, endings=INSIDE, instead="the command line takes more")
+MAX_IN_ARCHIVES = ZipLimits(max_files=5000, max_bytes=2 << 30, endings=INSIDE, advice="the command line takes more")
 # Larger pictures are refused unread (the command line takes them).
 MAX_PIXELS = 50_000_000
 
@@ -53,7 +53,7 @@ def keep(path: Path, folders: Folders) -> Path:
 
 def unpacked(archive: Path, folder: Path) -> Path:
     """Where the files of a zip archive are: under `folder`, or below it as long as there is just one folder."""
-    unpack(archive, folder, MAX_IN_ARCHIVES, shown=archive.name)
+    unpack_zip(archive, folder, MAX_IN_ARCHIVES, shown=archive.name)
     inside = list(folder.iterdir())
     if not inside:
         raise BadInput(f"{archive.name}: holds no pictures; pack a posed scene or the frames of a clip")

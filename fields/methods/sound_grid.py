@@ -32,11 +32,11 @@ def sound_grid(method: HashGrid, sound: Audio) -> HashGrid:
     method = method.model_copy(
         update={name: rate for name, rate in RATES.items() if name not in method.model_fields_set}
     )
-    values = sound.total * len(sound.channels)
+    values = sound.num_samples * len(sound.channels)
     if len(open_options) < 4:
         return method  # whoever sets one of these means a layout of their own
     table = 2 ** max(4, round(np.log2(values / VALUES_AN_ENTRY)))
-    finest = max(64.0, sound.total * min(1.0, sound.bandwidth() * CELLS_A_PERIOD / 2))
+    finest = max(64.0, sound.num_samples * min(1.0, sound.bandwidth() * CELLS_A_PERIOD / 2))
     best = None
     for levels in LEVELS:
         found = _filled(

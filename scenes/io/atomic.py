@@ -1,4 +1,4 @@
-"""Files appear whole or not at all."""
+"""Write files and folders whole or not at all."""
 
 from __future__ import annotations
 
@@ -12,47 +12,62 @@ from pathlib import Path
 
 from scenes.errors import BadInput
 
+# What to tell the user about an operating system error, by its number.
+ADVICE = {
+    errno.ENOENT: "its folder does not exist; make the folder first",
+    errno.ENOTDIR: "a part of the path is a file, not a folder; choose another place",
+    errno.EACCES: "no permission; choose a folder that you may write to",
+    errno.EPERM: "not permitted; choose a folder that you may write to",
+    errno.EROFS: "the disk is read-only; choose another place",
+    errno.ENOSPC: "the disk is full; free some space or choose another place",
+    errno.EDQUOT: "your disk quota is used up; free some space or choose another place",
+    errno.EFBIG: "the file would be larger than the system allows; choose another place or a smaller result",
+    errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
+}
+
 
 @contextmanager
-def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
-    """Gives a temporary path to write to; on leaving, it becomes `path`.
+def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary path to write to; when the block ends without an error, that file becomes `path`.
 
         with atomic_write("fit.png") as temporary:
             temporary.write_bytes(data)
 
-    The temporary file lies empty in the same folder, so that the last step is a rename, and has the same ending, so
-    that libraries recognise the format. It is fsynced, renamed over `path`, and the folder is fsynced. Whatever is
-    raised inside, the temporary file goes and an earlier `path` stays as it was. Another process sees the old content
-    or the new, never a part.
+    The temporary file is empty at first. It lies in the same folder, so that the last step is a rename, and has the
+    same ending, so that libraries recognise the format. It is fsynced, renamed over `path`, and the folder is fsynced.
+    If the block raises, the temporary file is deleted and an earlier `path` stays as it was. Another process sees the
+    old content or the new, never a part. A symbolic link stays a link: the file that it points to is replaced.
 
-    Raises BadInput where the file cannot be written: no such folder, no permission, `path` is a folder, a full disk.
-    An OSError inside the block counts as that too, unless it names another file.
+    Raises:
+        BadInput: the file cannot be written: no such folder, no permission, `path` is a folder, a full disk. An OSError
+            inside the block counts as that too, unless it names another file.
     """
     path = Path(path)
-    target = Path(os.path.realpath(path))  # a link keeps pointing where it points
+    target = Path(os.path.realpath(path))
     temporary = target.with_name(f".writing-{secrets.token_hex(6)}{target.suffix}")
     try:
         if target.is_dir():
             raise BadInput(f"cannot write {path}: it is a folder; name a file")
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         yield temporary
-        _sync(temporary)
+        _fsync(temporary)
         os.replace(temporary, target)
-        _sync(target.parent)
+        _fsync(target.parent)
     except OSError as error:
         if error.filename is not None and Path(error.filename) not in (temporary, target, target.parent):
             raise
-        raise BadInput(f"cannot write {path}: {reason(error)}") from error
+        raise BadInput(f"cannot write {path}: {_reason(error)}") from error
     finally:
         with suppress(OSError):
             temporary.unlink()
 
 
 @contextmanager
-def atomic_folder(path: str | os.PathLike) -> Iterator[Path]:
-    """The same for a folder: gives the path of one that does not exist yet, in which to write; on leaving, it becomes `path`.
+def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give the path of a folder to create; when the block ends without an error, that folder becomes `path`.
 
-    BadInput where `path` is there already and not an empty folder, and where it cannot be written.
+    Raises:
+        BadInput: `path` exists and is not an empty folder, or cannot be written.
     """
     path = Path(path)
     check_new_folder(path)
@@ -63,37 +78,45 @@ def atomic_folder(path: str | os.PathLike) -> Iterator[Path]:
             path.rmdir()
         os.replace(temporary, path)
     except OSError as error:
-        raise BadInput(f"cannot write {path}: {reason(error)}") from error
+        raise BadInput(f"cannot write {path}: {_reason(error)}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def check_new_folder(path: str | os.PathLike) -> None:
-    """BadInput where something is in the way of a new folder, or its own is missing: to be called before long work."""
+def check_new_folder(path: str | os.PathLike[str]) -> None:
+    """Check that a new folder can be made, before long work.
+
+    Raises:
+        BadInput: `path` exists and is not an empty folder, or the folder above it does not exist.
+    """
     path = Path(path)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise BadInput(f"{path}: is there already and not an empty folder; give another name")
+        raise BadInput(f"{path}: exists and is not an empty folder; give another name")
     if not path.absolute().parent.is_dir():
         raise BadInput(f"cannot write {path}: its folder does not exist; make the folder first")
 
 
-def check_path_writable(path: str | os.PathLike) -> None:
-    """Raises what `atomic_write` would raise about the place, and leaves nothing: to be called before long work."""
+def check_path_writable(path: str | os.PathLike[str]) -> None:
+    """Check that `atomic_write` could write a file, before long work. Leaves nothing behind.
 
-    class Enough(Exception):
+    Raises:
+        BadInput: as `atomic_write`.
+    """
+
+    class Writable(Exception):
         pass
 
-    with suppress(Enough), atomic_write(path):
-        raise Enough
+    with suppress(Writable), atomic_write(path):
+        raise Writable
 
 
-def atomic_write_bytes(path: str | os.PathLike, content: bytes) -> None:
-    """`path` holds `content`, or what it held before; raises as `atomic_write`."""
+def atomic_write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write `content` to `path`, whole or not at all. Raises BadInput as `atomic_write`."""
     with atomic_write(path) as temporary:
         temporary.write_bytes(content)
 
 
-def _sync(path: Path) -> None:
+def _fsync(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -101,17 +124,7 @@ def _sync(path: Path) -> None:
         os.close(handle)
 
 
-def reason(error: OSError) -> str:
-    """Why a file could not be written, and what would do."""
-    advice = {
-        errno.ENOENT: "its folder does not exist; make the folder first",
-        errno.ENOTDIR: "a part of the path is a file, not a folder; choose another place",
-        errno.EACCES: "no permission; choose a folder that you may write to",
-        errno.EPERM: "not permitted; choose a folder that you may write to",
-        errno.EROFS: "the disk is read-only; choose another place",
-        errno.ENOSPC: "the disk is full; free some space or choose another place",
-        errno.EDQUOT: "your disk quota is used up; free some space or choose another place",
-        errno.EFBIG: "the file would be larger than the system allows; choose another place or a smaller result",
-        errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
-    }
-    return advice.get(error.errno, error.strerror or str(error) or type(error).__name__)
+def _reason(error: OSError) -> str:
+    """Why a file could not be written, and what to do."""
+    fallback = error.strerror or str(error) or type(error).__name__
+    return fallback if error.errno is None else ADVICE.get(error.errno, fallback)

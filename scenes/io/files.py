@@ -1,4 +1,4 @@
-"""What every loader asks of a file before it looks inside."""
+"""Find and identify input files before a loader reads them."""
 
 from __future__ import annotations
 
@@ -7,28 +7,34 @@ import hashlib
 import os
 from pathlib import Path
 
+import numpy as np
+
 from scenes.errors import BadInput
 
-# `skimage:NAME` is a photograph that comes with scikit-image.
+# "skimage:NAME" is a photograph that comes with scikit-image.
 SKIMAGE_PREFIX = "skimage:"
-# `procedural:NAME` is a posed scene made of formulas.
+# "procedural:NAME" is a computed scene with known cameras.
 PROCEDURAL_PREFIX = "procedural:"
 
 
-def input_file(source: str | os.PathLike) -> Path:
-    """The file of a SOURCE argument, known to be there, readable and not empty.
+def input_file(source: str | os.PathLike[str]) -> Path:
+    """Path of the file that a source names, checked to be present, readable and not empty.
 
-    `source` is a path, or skimage:NAME for a photograph that comes with scikit-image. Raises BadInput; for a file that
-    is missing, the message offers names in the same folder that are near.
+    Args:
+        source: a path, or "skimage:NAME" for a photograph that comes with scikit-image.
+
+    Raises:
+        BadInput: there is no such file, or it cannot be read. For a missing file, the message suggests similar names
+            in the same folder.
     """
     if str(source).startswith(SKIMAGE_PREFIX):
-        return _sample(str(source))
+        return _skimage_file(str(source))
     path = Path(source).expanduser()
     try:
         if path.is_dir():
             raise BadInput(f"{source}: is a folder; name a file")
         if not path.exists():
-            raise BadInput(f"{source}: no such file{_nearby(path)}")
+            raise BadInput(f"{source}: no such file{_suggestion(path)}")
         if not path.is_file():
             raise BadInput(f"{source}: is not a regular file; copy its content into a file first")
         with open(path, "rb") as file:
@@ -41,24 +47,31 @@ def input_file(source: str | os.PathLike) -> Path:
     return path
 
 
-def read_head(path: Path, count: int = 64) -> bytes:
+def read_head(path: str | os.PathLike[str], count: int = 64) -> bytes:
+    """The first `count` bytes of a file, or all of a shorter one."""
     with open(path, "rb") as file:
         return file.read(count)
 
 
-def file_state(path: Path) -> dict:
-    """`bytes` and `mtime_ns`: equal twice, the file has most likely not changed between."""
+def file_state(path: Path) -> dict[str, int]:
+    """Size `bytes` and modification time `mtime_ns`. While both stay equal, the file has most likely not changed."""
     state = path.stat()
     return {"bytes": state.st_size, "mtime_ns": state.st_mtime_ns}
 
 
-def file_digest(path: Path) -> str:
-    """SHA-256 of the content, in hexadecimal; memory does not grow with the file."""
+def file_digest(path: str | os.PathLike[str]) -> str:
+    """SHA-256 of a file's content in hexadecimal. Memory does not grow with the file."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _nearby(path: Path) -> str:
+def array_digest(array: np.ndarray) -> str:
+    """SHA-256 of an array's bytes in C order, in hexadecimal."""
+    return hashlib.sha256(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data).hexdigest()
+
+
+def _suggestion(path: Path) -> str:
+    """End of the message about a missing file: what may be meant."""
     try:
         names = os.listdir(path.parent)
     except OSError:
@@ -68,12 +81,13 @@ def _nearby(path: Path) -> str:
     return "; check the name"
 
 
-def _sample(source: str) -> Path:
+def _skimage_file(source: str) -> Path:
+    """Path of the photograph "skimage:NAME"."""
     import skimage
 
     name = source.removeprefix(SKIMAGE_PREFIX)
     folder = Path(skimage.__file__).parent / "data"
     photographs = {file.stem: file for file in sorted(folder.iterdir()) if file.suffix in (".png", ".jpg")}
     if name not in photographs:
-        raise BadInput(f"{source}: scikit-image brings no such picture; there are {', '.join(photographs)}")
+        raise BadInput(f"{source}: scikit-image has no such image; it has {', '.join(photographs)}")
     return photographs[name]

@@ -1,4 +1,4 @@
-"""Libraries that talk: their complaints reach the user as one BadInput, not as lines in between."""
+"""Silence libraries that print, so that their complaints reach the user as one BadInput."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from contextlib import contextmanager
 
 @contextmanager
 def silence_libraries() -> Iterator[None]:
-    """Drops what libraries say inside the block: Python warnings, tifffile's log, and what C libraries (OpenEXR,
-    libpng) print to the process's standard output and error, which no Python setting reaches.
+    """Drop what libraries print inside the block.
 
-    That holds for the whole process, so keep such a block short.
+    That is: Python warnings, tifffile's log, and what C libraries (OpenEXR, libpng) write to the standard output and
+    error of the process, which no Python setting reaches. It holds for the whole process, so keep the block short.
     """
     logger = logging.getLogger("tifffile")
     was_disabled = logger.disabled
     logger.disabled = True
     try:
-        with warnings.catch_warnings(), _descriptors_to_nowhere():
+        with warnings.catch_warnings(), _redirect_output_to_null():
             warnings.simplefilter("ignore")
             yield
     finally:
@@ -29,22 +29,23 @@ def silence_libraries() -> Iterator[None]:
 
 
 @contextmanager
-def _descriptors_to_nowhere() -> Iterator[None]:
+def _redirect_output_to_null() -> Iterator[None]:
+    """Point the file descriptors 1 and 2 to the null device."""
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
-            stream.flush()  # what was said before still goes out
-    kept = []
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+            stream.flush()  # text printed before the block is not dropped
+    saved = []
+    null = os.open(os.devnull, os.O_WRONLY)
     try:
         for descriptor in (1, 2):
             try:
-                kept.append((descriptor, os.dup(descriptor)))
-            except OSError:  # a process without that stream has nothing to silence
+                saved.append((descriptor, os.dup(descriptor)))
+            except OSError:  # the process has no such stream
                 continue
-            os.dup2(nowhere, descriptor)
+            os.dup2(null, descriptor)
         yield
     finally:
-        for descriptor, copy in kept:
+        for descriptor, copy in saved:
             os.dup2(copy, descriptor)
             os.close(copy)
-        os.close(nowhere)
+        os.close(null)

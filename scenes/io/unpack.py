@@ -1,4 +1,4 @@
-"""Folders that come as one zip from somebody: unpacked where nothing is at risk."""
+"""Unpack zip archives from untrusted sources."""
 
 from __future__ import annotations
 
@@ -11,62 +11,93 @@ from pathlib import Path, PurePosixPath
 
 from scenes.errors import BadInput
 
-# What packing programs leave beside what was packed.
-LITTER = ("__MACOSX", ".DS_Store", "Thumbs.db")
+# Folders and files that packing programs add; they are left out.
+IGNORED_NAMES = ("__MACOSX", ".DS_Store", "Thumbs.db")
 
 
 @dataclass(frozen=True)
-class Limits:
-    """How much is taken: files, bytes in all, and files' endings (lower case; None: any). `instead` says what to do with more."""
+class ZipLimits:
+    """What an archive may hold.
 
-    files: int
-    size: int
+    Attributes:
+        max_files: number of files.
+        max_bytes: size of all files together, unpacked.
+        endings: allowed endings in lower case; None for any.
+        advice: what the user can do with a larger archive.
+    """
+
+    max_files: int
+    max_bytes: int
     endings: tuple[str, ...] | None = None
-    instead: str = "unpack it and name the folder"
+    advice: str = "unpack it and name the folder"
 
 
-def unpack(archive: str | os.PathLike, folder: Path, limits: Limits, shown: str | None = None) -> None:
-    """Writes the files of a zip under `folder`, which exists and is empty; on an error some of them may be there.
+def unpack_zip(archive: str | os.PathLike[str], folder: Path, limits: ZipLimits, *, shown: str | None = None) -> None:
+    """Write the files of a zip archive under `folder`, which exists and is empty.
 
-    Raises BadInput, with `shown` (by default the archive's path) as its name, where an entry's name leads out of the folder, an entry
-    is a link or a device or has a password or another ending, there is too much of it all, or it is damaged. A small file can say that
-    it holds little and hold much: bytes are counted as they come, too.
+    On an error, some of the files may be there. Sizes in an archive's directory may be wrong, so bytes are also counted
+    while they are unpacked.
+
+    Args:
+        archive: path of the archive.
+        folder: where to unpack it.
+        limits: what it may hold.
+        shown: name of the archive in messages; its path by default.
+
+    Raises:
+        BadInput: an entry's path leads out of the folder; an entry is a link, a device, encrypted, or has an ending
+            that is not allowed; the archive holds too much; or it is damaged.
     """
     shown = shown or str(archive)
     try:
-        with zipfile.ZipFile(archive) as packed:
-            entries = [(entry, PurePosixPath(entry.filename.replace("\\", "/"))) for entry in packed.infolist()]
-            entries = [
-                (entry, path)
-                for entry, path in entries
-                if not set(path.parts) & set(LITTER) and not entry.filename.endswith(("/", "\\"))
-            ]
-            _check(entries, limits, shown)
-            left = limits.size
+        with zipfile.ZipFile(archive) as opened:
+            entries = _files(opened)
+            _check_entries(entries, limits, shown)
+            left = limits.max_bytes
             for entry, path in entries:
-                target = folder.joinpath(*path.parts)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                with packed.open(entry) as inside, open(target, "xb") as out:
-                    while chunk := inside.read(1 << 20):
-                        left -= len(chunk)
-                        if left < 0:
-                            raise BadInput(
-                                f"{shown}: holds more than it says, and more than {limits.size:,} bytes; do not trust this file"
-                            )
-                        out.write(chunk)
+                left = _unpack_entry(opened, entry, folder.joinpath(*path.parts), left)
+                if left < 0:
+                    raise BadInput(
+                        f"{shown}: holds more than it says, and more than {limits.max_bytes:,} bytes; "
+                        "do not trust this file"
+                    )
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, UnicodeError) as error:
         raise BadInput(
-            f"{shown}: is damaged or packed in a way that is not known here; pack the folder again as a plain zip"
+            f"{shown}: is damaged or packed in an unknown way; pack the folder again as a plain zip"
         ) from error
     except OSError as error:
         raise BadInput(f"{shown}: cannot be unpacked: {error.strerror or error}") from error
 
 
-def _check(entries: list[tuple[zipfile.ZipInfo, PurePosixPath]], limits: Limits, shown: str) -> None:
+def _files(archive: zipfile.ZipFile) -> list[tuple[zipfile.ZipInfo, PurePosixPath]]:
+    """The entries that are files, without those of packing programs, and their paths."""
+    entries = [(entry, PurePosixPath(entry.filename.replace("\\", "/"))) for entry in archive.infolist()]
+    return [
+        (entry, path)
+        for entry, path in entries
+        if not set(path.parts) & set(IGNORED_NAMES) and not entry.filename.endswith(("/", "\\"))
+    ]
+
+
+def _unpack_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path, left: int) -> int:
+    """Write one file. Returns how many of the `left` bytes remain; stops as soon as that is negative."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with archive.open(entry) as source, open(target, "xb") as out:
+        while chunk := source.read(1 << 20):
+            left -= len(chunk)
+            if left < 0:
+                break
+            out.write(chunk)
+    return left
+
+
+def _check_entries(entries: list[tuple[zipfile.ZipInfo, PurePosixPath]], limits: ZipLimits, shown: str) -> None:
+    """Raise BadInput where the archive's directory shows something that is not allowed."""
     total = sum(entry.file_size for entry, _ in entries)
-    if len(entries) > limits.files or total > limits.size:
+    if len(entries) > limits.max_files or total > limits.max_bytes:
         raise BadInput(
-            f"{shown}: holds {len(entries):,} files of {total:,} bytes, more than {limits.files:,} or {limits.size:,}; {limits.instead}"
+            f"{shown}: holds {len(entries):,} files of {total:,} bytes, more than {limits.max_files:,} or "
+            f"{limits.max_bytes:,}; {limits.advice}"
         )
     for entry, path in entries:
         name = entry.filename
@@ -76,8 +107,6 @@ def _check(entries: list[tuple[zipfile.ZipInfo, PurePosixPath]], limits: Limits,
         if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
             raise BadInput(f"{shown}: its entry {name!r} is a link or a device; pack the file itself")
         if entry.flag_bits & 1:
-            raise BadInput(f"{shown}: its entry {name!r} has a password; pack the folder without")
+            raise BadInput(f"{shown}: its entry {name!r} has a password; pack the folder without one")
         if limits.endings is not None and path.suffix.lower() not in limits.endings:
-            raise BadInput(
-                f"{shown}: its entry {name!r} is neither a picture nor a file of cameras or a mesh; leave it out"
-            )
+            raise BadInput(f"{shown}: its entry {name!r} is not an image, a file of cameras or a mesh; leave it out")

@@ -1,40 +1,53 @@
-"""Where the scene is that cameras look at: the cube that is worth most of a field, and whether anything lies beyond it."""
+"""The cube of a scene that the cameras look at, and whether anything lies beyond it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from scenes.posed.rays import pixels_of
+from scenes.posed.camera import Camera
+from scenes.posed.pose import focus_point
 from scenes.posed.view import PosedViews, View
+from scenes.posed.visual_hull import hull_bounds
 
-# Of the least distance of a camera to what all look at: half a side of the cube in which an object is looked for.
-REACH = 0.4
-# Room around what silhouettes and known boxes bound; cells along a side, and views, that silhouettes are looked at in.
-ROOM, CELLS, MAX_VIEWS = 1.04, 64, 40
-# A part of the scene is in at least this share of its pictures.
-MIN_SIGHTINGS = 0.4
-# A unit of instant-ngp's cube is so long in the units of its transforms file, whose origin lies in the cube's middle.
+# Half a side of the cube that an object is expected in, as a fraction of the least distance from a camera to the focus point.
+OBJECT_REACH = 0.4
+# Half a side of the cube in a scene around the cameras, as a fraction of the largest distance from a camera to the focus point.
+SURROUNDINGS_REACH = 0.5
+# Scale that enlarges a box beyond silhouettes and beyond boxes that files give.
+MARGIN = 1.04
+# Largest hull that is trusted, as a multiple of the cube that was guessed from the cameras.
+MAX_HULL_GROWTH = 1.5
+# Side of instant-ngp's unit cube in the units of its transforms file, whose origin is the middle of the cube.
 NGP_UNIT = 1 / 0.33
-# Views of a plain background: so much of the pictures' borders has one colour, to so many levels.
-PLAIN_SHARE, PLAIN_LEVELS = 0.995, 3
+# Points on surfaces from which a box is made; fewer are ignored.
+MIN_POINTS = 50
+# Fraction of the points on surfaces that the cube around them holds along each axis.
+POINTS_QUANTILE = 0.7
+# Smallest half side of a cube, in the scene's units, so that cameras in one place give a box too.
+MIN_HALF = 1e-3
+# Fraction of the pixels along the images' borders that have one colour where the background is plain.
+PLAIN_FRACTION = 0.995
+# Largest difference of a channel from that colour, in levels of 8 bits.
+PLAIN_LEVELS = 3
 
 
 @dataclass(frozen=True)
 class SceneBox:
     """A cube around `centre` `[3]` that reaches `half` to each side, in the scene's units.
 
-    bounded: nothing lies outside of it. levels: so many cubes, each twice as large as the one before, hold what is to be seen where
-    the files say so, else None. why: in a few words, for people.
+    bounded: whether nothing lies outside of it.
+    reason: where the box comes from, in a few words for people.
+    cascades: number of cubes, each twice as large as the one before, that hold the scene where its files say so; else None.
     """
 
     centre: np.ndarray
     half: float
     bounded: bool
-    why: str
-    levels: int | None = None
+    reason: str
+    cascades: int | None = None
 
     @property
     def lower(self) -> np.ndarray:
@@ -44,127 +57,83 @@ class SceneBox:
     def upper(self) -> np.ndarray:
         return self.centre + self.half
 
+    def contains(self, point: np.ndarray) -> bool:
+        return bool((np.abs(point - self.centre) < self.half).all())
+
 
 def scene_box(
     scene: PosedViews, bounded: bool | None = None, silhouette: Callable[[View], np.ndarray | None] | None = None
 ) -> SceneBox:
-    """The box of a scene; `bounded` overrules what is found.
+    """The box of a scene.
 
-    silhouette: a view → `[H, W]` bool, where it shows something and not a transparent or plain background; None where it cannot
-    tell. Where all can, the scene is bounded, and by what they leave of space (Laurentini 1994); a scene that moves is not
-    narrowed so, as its views show different moments. Otherwise the cube is guessed from where the cameras are and look, and
-    from points on surfaces where there are such.
+    bounded: whether all of the scene lies in the box; None decides it from the scene.
+    silhouette: gives for a view the pixels `[H, W]` bool that show an object in front of a transparent or plain background;
+    None where that is not known.
+
+    The box is, in this order: the one that the scene's files give; for a bounded scene, one in front of the cameras, narrowed to
+    the visual hull of the silhouettes (Laurentini 1994) unless the scene moves, as its views then show different moments;
+    instant-ngp's cube; a box around points on surfaces; a box around the cameras. A scene is bounded where its files give a box
+    or every training view has a silhouette.
     """
     poses = np.stack([view.pose for view in scene.views])
-    middle = focus(poses)
-    distances = np.linalg.norm(poses[:, :, 3] - middle, axis=1)
+    focus = focus_point(poses)
+    distances = np.linalg.norm(poses[:, :, 3] - focus, axis=1)
     if scene.box is not None:
         lower, upper = np.array(scene.box, np.float64)
-        return SceneBox(
-            (lower + upper) / 2,
-            ROOM * float((upper - lower).max()) / 2,
-            True if bounded is None else bounded,
-            "as the scene says",
-        )
-    training = scene.of("train")
-    shapes = [(view, silhouette(view)) for view in training] if silhouette and bounded is not False else []
-    shapes = [(view, shape) for view, shape in shapes if shape is not None]
-    told = bool(training) and len(shapes) == len(training)
-    if bounded or (bounded is None and told):
-        half = REACH * float(distances.min())
-        guess = SceneBox(
-            middle, half if half > 0 else max(1e-3, REACH * float(distances.max())), True, "what the cameras look at"
-        )
+        half = MARGIN * float((upper - lower).max()) / 2
+        return SceneBox((lower + upper) / 2, half, True if bounded is None else bounded, "as the scene says")
+    shapes = [] if silhouette is None or bounded is False else [(view, silhouette(view)) for view in scene.training]
+    silhouettes = [(view, shape) for view, shape in shapes if shape is not None]
+    complete = bool(shapes) and len(silhouettes) == len(shapes)
+    if bounded or (bounded is None and complete):
+        half = OBJECT_REACH * float(distances.min())
+        if half <= 0:
+            half = max(MIN_HALF, OBJECT_REACH * float(distances.max()))
+        guess = SceneBox(focus, half, True, "what the cameras look at")
         still = all(view.time is None for view in scene.views)
-        return _narrowed(guess, shapes, float(distances.min())) if told and still else guess
+        return _narrowed(guess, silhouettes, float(distances.min())) if complete and still else guess
     if scene.aabb_scale is not None:
-        return SceneBox(
-            np.zeros(3),
-            0.5 * NGP_UNIT,
-            False,
-            f"aabb_scale {scene.aabb_scale:g}",
-            1 + max(0, int(np.ceil(np.log2(scene.aabb_scale)))),
-        )
-    half = 0.5 * float(distances.max())
-    why = "around the cameras"
-    if scene.points is not None and len(scene.points) >= 50:
-        # The cube that holds what most points are on, but never more than what the cameras stand in.
-        middle = np.median(scene.points, axis=0)
-        spread = np.abs(scene.points - middle).max(axis=1)
-        half = float(np.clip(np.quantile(spread, 0.7), 0.2 * half, 2 * half))
-        why = f"around {len(scene.points):,} points"
-    return SceneBox(middle, max(half, 1e-3), False, why)
+        cascades = 1 + max(0, int(np.ceil(np.log2(scene.aabb_scale))))
+        return SceneBox(np.zeros(3), 0.5 * NGP_UNIT, False, f"aabb_scale {scene.aabb_scale:g}", cascades)
+    half = SURROUNDINGS_REACH * float(distances.max())
+    if scene.points is not None and len(scene.points) >= MIN_POINTS:
+        centre = np.median(scene.points, axis=0)
+        spread = np.abs(scene.points - centre).max(axis=1)
+        # Most of the points, but no more than the space around the cameras.
+        half = float(np.clip(np.quantile(spread, POINTS_QUANTILE), 0.2 * half, 2 * half))
+        return SceneBox(centre, max(half, MIN_HALF), False, f"around {len(scene.points):,} points")
+    return SceneBox(focus, max(half, MIN_HALF), False, "around the cameras")
 
 
-def standing_within(scene: PosedViews, box: SceneBox) -> list[str]:
-    """The names of the views whose camera is inside of the box of a bounded scene, where it sees most of it from too near or not at all."""
-    if not box.bounded:
-        return []
-    return [view.name for view in scene.views if (np.abs(view.pose[:, 3] - box.centre) < box.half).all()]
+def cameras_inside(cameras: Sequence[Camera], box: SceneBox) -> list[str]:
+    """The names of cameras that stand inside of the box of a bounded scene, where they see most of it from too near or not at
+    all."""
+    return [camera.name for camera in cameras if box.bounded and box.contains(camera.position)]
 
 
-def focus(poses: np.ndarray) -> np.ndarray:
-    """The place `[3]` nearest to the optical axes of poses `[N, 3, 4]`, in the sense of least squares."""
-    places, forward = poses[:, :, 3], -poses[:, :, 2]
-    across = np.eye(3) - forward[:, :, None] * forward[:, None, :]
-    # A little of the cameras' mean, for axes that are all parallel.
-    weight = 1e-3 * len(poses)
-    return np.linalg.solve(
-        across.sum(0) + weight * np.eye(3), (across @ places[:, :, None]).sum(0)[:, 0] + weight * places.mean(0)
-    )
+def border_pixels(image: np.ndarray) -> np.ndarray:
+    """The colours `[n, 3]` along the four sides of an image `[H, W, 3 or more]`."""
+    return np.concatenate([image[0, :, :3], image[-1, :, :3], image[:, 0, :3], image[:, -1, :3]])
 
 
 def plain_background(borders: Sequence[np.ndarray]) -> np.ndarray | None:
-    """The one colour `[3]` uint8 that pictures have along their borders `[n, 3]` uint8, or None where they have not: what is before
-    such a background is all that there is."""
+    """The one colour `[3]` uint8 along the borders of images, or None where the borders have several.
+
+    borders: colours `[n, 3]` uint8 of each image. Everything in front of a plain background belongs to the object.
+    """
     pixels = np.concatenate(borders).astype(np.int16)
     color = np.median(pixels, axis=0)
-    return (
-        color.astype(np.uint8) if (np.abs(pixels - color).max(axis=1) <= PLAIN_LEVELS).mean() >= PLAIN_SHARE else None
-    )
+    plain = (np.abs(pixels - color).max(axis=1) <= PLAIN_LEVELS).mean() >= PLAIN_FRACTION
+    return color.astype(np.uint8) if plain else None
 
 
-def border(picture: np.ndarray) -> np.ndarray:
-    """The colours `[n, 3]` along the four sides of a picture `[H, W, 3 or more]`."""
-    return np.concatenate([picture[0, :, :3], picture[-1, :, :3], picture[:, 0, :3], picture[:, -1, :3]])
+def _narrowed(guess: SceneBox, silhouettes: list[tuple[View, np.ndarray]], nearest: float) -> SceneBox:
+    """The cube around the visual hull of the silhouettes; the guess where there is no hull, or one that is much larger.
 
-
-def _narrowed(guess: SceneBox, shapes: list[tuple[View, np.ndarray]], farthest: float) -> SceneBox:
-    """The cube around what no silhouette cuts away; the guess where that is nothing."""
-    from scipy.ndimage import distance_transform_edt
-
-    chosen = [shapes[i] for i in np.unique(np.linspace(0, len(shapes) - 1, min(len(shapes), MAX_VIEWS)).astype(int))]
-    if not all(shape.any() for _, shape in chosen):
+    nearest: distance of the nearest camera from the focus point; the hull is looked for as far as that.
+    """
+    bounds = hull_bounds(silhouettes, guess.centre, min(nearest, 2.5 * guess.half), MARGIN)
+    if bounds is None:
         return guess
-    chosen = [(view, distance_transform_edt(~shape).astype(np.float32)) for view, shape in chosen]
-    # First as far as the cameras are, then once more in what that left.
-    found = replace(guess, half=min(farthest, 2.5 * guess.half))
-    for _ in range(2):
-        cell = 2 * found.half / CELLS
-        axis = (np.arange(CELLS) + 0.5) * cell - found.half
-        left = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3) + found.centre
-        sightings = np.zeros(len(left), int)
-        for view, away in chosen:
-            kept, inside = _seen(view, away, left, cell)
-            left, sightings = left[kept], (sightings + inside)[kept]
-        # What few views have in their picture (it is near a camera) no view cuts away.
-        left = left[sightings >= len(chosen) * MIN_SIGHTINGS]
-        if len(left) < 8:
-            return guess
-        lower, upper = left.min(axis=0) - cell, left.max(axis=0) + cell
-        found = SceneBox(
-            (lower + upper) / 2, ROOM * float((upper - lower).max()) / 2, True, "what the silhouettes leave"
-        )
-    return found if found.half < guess.half * 1.5 else guess
-
-
-def _seen(view: View, away: np.ndarray, points: np.ndarray, cell: float) -> tuple[np.ndarray, np.ndarray]:
-    """Which points may be part of what a view shows, and which it has in its picture: `[N]` bool each. away: how far each
-    pixel is from the nearest that shows something; cell: the side of the cells around the points."""
-    x, y, depth = pixels_of(view, points)
-    inside = (depth > cell) & (x >= 0) & (x < view.intrinsics.width) & (y >= 0) & (y < view.intrinsics.height)
-    kept = np.ones(len(points), bool)
-    # Half a cell's diagonal, in pixels of this depth, and one more.
-    reach = 0.87 * cell * view.intrinsics.fl_x / depth[inside] + 1
-    kept[inside] = away[y[inside].astype(int), x[inside].astype(int)] <= reach
-    return kept, inside
+    centre, half = bounds
+    return SceneBox(centre, half, True, "what the silhouettes leave") if half < guess.half * MAX_HULL_GROWTH else guess

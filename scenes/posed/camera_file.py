@@ -20,19 +20,10 @@ CAMERAS_FILE = "cameras.json"
 def write_cameras(path: str | os.PathLike, views: Iterable[View]) -> None:
     """Write the cameras of views, those for testing first, in the form that `read_cameras` reads."""
     frames = [
-        {"name": view.name, "split": view.split, **view_frame(view)}
+        {"name": view.name, "split": view.split, **frame_of(view)}
         for view in sorted(views, key=lambda view: view.split != "test")
     ]
     atomic_write_bytes(Path(path), (json.dumps({"frames": frames}, indent=1) + "\n").encode())
-
-
-def view_frame(view: View) -> dict:
-    """The frame of a view's camera, with its depths where they are known."""
-    frame = frame_of(view)
-    if view.depths is None:
-        return frame
-    matrix = frame.pop("transform_matrix")
-    return frame | {"near": view.depths[0], "far": view.depths[1], "transform_matrix": matrix}
 
 
 def read_cameras(path: str | os.PathLike, default: Intrinsics | None = None) -> list[Camera]:

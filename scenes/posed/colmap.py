@@ -7,16 +7,25 @@ from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from scenes.errors import BadInput
-from scenes.posed.photographs import scaled_to, size_of
-from scenes.posed.view import HELD_OUT, Intrinsics, PosedViews, View, checked_intrinsics, checked_pose
+from scenes.posed.camera import (
+    FISHEYE_COEFFICIENTS,
+    OPENCV_COEFFICIENTS,
+    Intrinsics,
+    checked_intrinsics,
+    checked_pose,
+)
+from scenes.posed.photographs import image_size, scaled_intrinsics
+from scenes.posed.view import PosedViews, View, check_views, split_of
 
-# COLMAP's number of each camera model, and what its parameters are called here; "-" is one that must be zero.
+# COLMAP's number of each camera model, and the names of its parameters; "-" is a parameter that must be zero.
 MODELS = {
     "SIMPLE_PINHOLE": (0, "f cx cy"),
     "PINHOLE": (1, "fx fy cx cy"),
@@ -29,24 +38,32 @@ MODELS = {
     "RADIAL_FISHEYE": (9, "f cx cy k1 k2"),
     "THIN_PRISM_FISHEYE": (10, "fx fy cx cy k1 k2 - - k3 k4 - -"),
 }
-NUMBERS = {number: name for name, (number, _) in MODELS.items()}
-PLACES = ("sparse/0", "sparse", "colmap/sparse/0", ".")
-PICTURES = ("images", "../images", "../../images", "../../../images")
-# A point that fewer pictures saw is seldom where it is said to be.
-MIN_SIGHTINGS = 3
+MODEL_NAMES = {number: name for name, (number, _) in MODELS.items()}
+# Where a model may lie in a scene's folder, and where the images may lie as seen from the model.
+MODEL_FOLDERS = ("sparse/0", "sparse", "colmap/sparse/0", ".")
+IMAGE_FOLDERS = ("images", "../images", "../../images", "../../../images")
+# Images that must see a point for it to count. Points that fewer see are often misplaced.
+MIN_OBSERVATIONS = 3
+# How far a quaternion's length may be from 1.
+QUATERNION_TOLERANCE = 1e-2
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class _Image:
+    """An image of a model. The rotation (a quaternion w, x, y, z) and the translation are world to camera, with the axes x right,
+    y down, z forward."""
+
     name: str
-    quaternion: tuple[float, ...]  # w x y z: world to camera, axes x right, y down, z forward
+    quaternion: tuple[float, ...]
     translation: tuple[float, ...]
     camera: int
 
 
 def model_in(folder: str | os.PathLike) -> Path | None:
-    """Where in or below a folder a model's files are, or None."""
-    for place in PLACES:
+    """The folder, in or below the given one, that holds a model's files; None where there is none."""
+    for place in MODEL_FOLDERS:
         for ending in (".bin", ".txt"):
             if all((Path(folder) / place / f"{name}{ending}").is_file() for name in ("cameras", "images")):
                 return Path(os.path.normpath(Path(folder) / place))
@@ -54,88 +71,76 @@ def model_in(folder: str | os.PathLike) -> Path | None:
 
 
 def open_colmap(source: str | os.PathLike) -> PosedViews:
-    """The views of a folder with a model in it (or in `sparse/0`) and the pictures in `images`; every eighth, by name, is for testing.
+    """The views of a folder with a model in it (or in `sparse/0`) and the photographs in `images`.
 
-    Pictures of another size than the model's scale the lens. A picture's mask is `masks/NAME.png`, black where it does not
-    count. `points` are the model's that three pictures or more saw. Raises BadInput, one line that names the file or picture.
+    Every eighth view, by name, is for testing. Photographs in another resolution than the model's scale the intrinsics. The
+    mask of a photograph is `masks/NAME.png`, black where pixels do not count. `points` are those that three photographs or
+    more see. Raises BadInput, one line that names the file or photograph.
     """
     folder = Path(source)
     model = model_in(folder)
     if model is None:
         raise BadInput(f"{folder}: has no cameras and images (.bin or .txt), nor a folder sparse/0 with them")
-    pictures = next(
-        (
-            base / place
-            for base, place in [(folder, "images"), *((model, place) for place in PICTURES)]
-            if (base / place).is_dir()
-        ),
-        None,
+    photographs = next(
+        (place for place in (folder / "images", *(model / place for place in IMAGE_FOLDERS)) if place.is_dir()), None
     )
-    if pictures is None:
+    if photographs is None:
         raise BadInput(
             f"{folder}: there is no folder images beside the model; put the photographs there under the names that it has"
         )
-    ending = ".bin" if (model / "cameras.bin").is_file() else ".txt"
-    cameras = _read(model / f"cameras{ending}", _cameras_bin if ending == ".bin" else _cameras_txt)
-    images = _read(model / f"images{ending}", _images_bin if ending == ".bin" else _images_txt)
+    binary = (model / "cameras.bin").is_file()
+    ending = ".bin" if binary else ".txt"
+    cameras = _read(model / f"cameras{ending}", _cameras_bin if binary else _cameras_txt)
+    images = _read(model / f"images{ending}", _images_bin if binary else _images_txt)
     points = None
     if (path := model / f"points3D{ending}").is_file():
-        points = _read(path, _points_bin if ending == ".bin" else _points_txt)
-    if len(images) < 2:
-        raise BadInput(f"{model}: a scene needs two views or more, not {len(images)}")
+        points = _read(path, _points_bin if binary else _points_txt)
+    check_views(images, model)
     notes: list[str] = []
     views = [
-        _view(i, image, cameras, pictures, notes)
-        for i, image in enumerate(sorted(images, key=lambda image: image.name))
+        _view(index, image, cameras, photographs, notes)
+        for index, image in enumerate(sorted(images, key=lambda image: image.name))
     ]
     return PosedViews(tuple(views), None, notes, points=points)
 
 
-def _view(number: int, image: _Image, cameras: dict[int, Intrinsics], pictures: Path, notes: list[str]) -> View:
+def _view(index: int, image: _Image, cameras: dict[int, Intrinsics], photographs: Path, notes: list[str]) -> View:
     name = f"images/{image.name}"
-    picture = pictures / image.name
-    if not picture.resolve().is_relative_to(pictures.resolve()):
-        raise BadInput(f"{name}: lies outside of the folder images; copy the picture into it")
-    if not picture.is_file():
-        raise BadInput(f"{name}: the model has this picture, but {pictures} has not")
+    file = photographs / image.name
+    if not file.resolve().is_relative_to(photographs.resolve()):
+        raise BadInput(f"{name}: lies outside of the folder images; copy the image into it")
+    if not file.is_file():
+        raise BadInput(f"{name}: the model has this image, but {photographs} has not")
     if image.camera not in cameras:
         raise BadInput(f"{name}: its camera {image.camera} is not among the model's cameras")
-    intrinsics = checked_intrinsics(scaled_to(cameras[image.camera], *size_of(picture, name), name), name)
-    mask = next(
-        (
-            file
-            for file in (
-                pictures.parent / "masks" / f"{image.name}.png",
-                pictures.parent / "masks" / Path(image.name).with_suffix(".png"),
-            )
-            if file.is_file()
-        ),
-        None,
-    )
+    intrinsics = scaled_intrinsics(cameras[image.camera], *image_size(file, name), name)
+    masks = photographs.parent / "masks"
+    candidates = masks / f"{image.name}.png", masks / Path(image.name).with_suffix(".png")
     return View(
-        name, picture, _pose(image, name, notes), intrinsics, "train" if number % HELD_OUT else "test", mask=mask
+        pose=_pose(image, name, notes),
+        intrinsics=checked_intrinsics(intrinsics, name),
+        name=name,
+        split=split_of(index),
+        image=file,
+        mask=next((mask for mask in candidates if mask.is_file()), None),
     )
 
 
 def _pose(image: _Image, name: str, notes: list[str]) -> np.ndarray:
-    """Camera to world with OpenGL axes."""
-    q = np.array(image.quaternion)
-    length = np.linalg.norm(q)
-    if not (np.isfinite(length) and abs(length - 1) < 1e-2):
-        raise BadInput(f"{name}: its rotation {image.quaternion} is no unit quaternion; export the model again")
-    w, x, y, z = q / length
-    rotation = np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-        ]
-    )
-    place = -rotation.T @ np.array(image.translation)
-    return checked_pose(np.concatenate([rotation.T * [1, -1, -1], place[:, None]], axis=1), name, notes)
+    """The pose of an image, camera to world with OpenGL axes."""
+    from scipy.spatial.transform import Rotation
+
+    w, x, y, z = image.quaternion
+    length = np.linalg.norm(image.quaternion)
+    if not (np.isfinite(length) and abs(length - 1) < QUATERNION_TOLERANCE):
+        raise BadInput(f"{name}: its rotation {image.quaternion} is not a unit quaternion; export the model again")
+    to_world = Rotation.from_quat([x, y, z, w]).inv()
+    position = -to_world.apply(image.translation)
+    return checked_pose(np.column_stack([to_world.as_matrix() * [1, -1, -1], position]), name, notes)
 
 
-def _read(path: Path, parse):
+def _read(path: Path, parse: Callable[[bytes], T]) -> T:
+    """`parse` of a file's content. Raises BadInput, naming the file, where that fails."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -145,59 +150,58 @@ def _read(path: Path, parse):
     except BadInput as error:
         raise BadInput(f"{path}: {error}") from None
     except (struct.error, ValueError, IndexError, UnicodeDecodeError, OverflowError, MemoryError):
-        raise BadInput(f"{path}: is damaged or not of COLMAP's; export the model again") from None
+        raise BadInput(f"{path}: is damaged or not a file of COLMAP; export the model again") from None
 
 
 def _intrinsics(model: str, width: int, height: int, values: tuple[float, ...]) -> Intrinsics:
+    """The intrinsics of one of COLMAP's cameras; `values` are the parameters of its model."""
+    remedy = "undistort the images with COLMAP (image_undistorter) first"
     if model not in MODELS:
-        raise BadInput(
-            f"cameras of the model {model} are not supported; undistort the pictures with COLMAP (image_undistorter) first"
-        )
+        raise BadInput(f"cameras of the model {model} are not supported; {remedy}")
     names = MODELS[model][1].split()
     if len(values) != len(names):
-        raise BadInput(f"a camera of the model {model} has {len(values)} numbers, not {len(names)}")
+        raise BadInput(f"a camera of the model {model} has {len(values)} parameters, not {len(names)}")
     if any(value != 0 for name, value in zip(names, values) if name == "-"):
-        raise BadInput(
-            f"a camera of the model {model} has terms that are not supported; undistort the pictures with COLMAP (image_undistorter) first"
-        )
+        raise BadInput(f"a camera of the model {model} has terms that are not supported; {remedy}")
     named = dict(zip(names, values))
     fisheye = "FISHEYE" in model
-    distortion = tuple(
-        named.get(name, 0.0) for name in (("k1", "k2", "k3", "k4") if fisheye else ("k1", "k2", "p1", "p2"))
-    )
+    coefficients = FISHEYE_COEFFICIENTS if fisheye else OPENCV_COEFFICIENTS
+    distortion = tuple(named.get(name, 0.0) for name in coefficients)
     kind = "fisheye" if fisheye else "opencv" if any(distortion) else "pinhole"
     return Intrinsics(
         width,
         height,
-        named.get("f", named.get("fx")),
-        named.get("f", named.get("fy")),
-        named["cx"],
-        named["cy"],
-        kind,
-        distortion if kind != "pinhole" else (),
+        fl_x=named["f"] if "f" in named else named["fx"],
+        fl_y=named["f"] if "f" in named else named["fy"],
+        cx=named["cx"],
+        cy=named["cy"],
+        model=kind,
+        distortion=() if kind == "pinhole" else distortion,
     )
 
 
 class _Bytes:
-    """Little-endian numbers, one after another."""
+    """Reads little-endian values one after another."""
 
     def __init__(self, content: bytes) -> None:
-        self.content, self.at = content, 0
+        self.content, self.position = content, 0
 
-    def take(self, form: str) -> tuple:
-        values = struct.unpack_from("<" + form, self.content, self.at)
-        self.at += struct.calcsize("<" + form)
+    def take(self, layout: str) -> tuple:
+        """The next values, in a layout as `struct` names it."""
+        values = struct.unpack_from("<" + layout, self.content, self.position)
+        self.position += struct.calcsize("<" + layout)
         return values
 
     def skip(self, count: int) -> None:
-        self.at += count
-        if self.at > len(self.content):
-            raise ValueError("cut off")
+        self.position += count
+        if self.position > len(self.content):
+            raise ValueError("truncated")
 
     def text(self) -> str:
-        end = self.content.index(b"\0", self.at)
-        text = self.content[self.at : end].decode("utf-8")
-        self.at = end + 1
+        """The next text, which ends with a zero byte."""
+        end = self.content.index(b"\0", self.position)
+        text = self.content[self.position : end].decode("utf-8")
+        self.position = end + 1
         return text
 
 
@@ -206,11 +210,11 @@ def _cameras_bin(content: bytes) -> dict[int, Intrinsics]:
     found = {}
     for _ in range(data.take("Q")[0]):
         number, model, width, height = data.take("iiQQ")
-        if model not in NUMBERS:
+        name = MODEL_NAMES.get(model, f"number {model}")
+        if name not in MODELS:
             raise BadInput(
-                f"cameras of the model number {model} are not supported; undistort the pictures with COLMAP (image_undistorter) first"
+                f"cameras of the model {name} are not supported; undistort the images with COLMAP (image_undistorter) first"
             )
-        name = NUMBERS[model]
         found[number] = _intrinsics(name, width, height, data.take(f"{len(MODELS[name][1].split())}d"))
     return found
 
@@ -219,10 +223,10 @@ def _images_bin(content: bytes) -> list[_Image]:
     data = _Bytes(content)
     found = []
     for _ in range(data.take("Q")[0]):
-        _, *numbers, camera = data.take("I7dI")
+        _, *pose, camera = data.take("I7dI")
         name = data.text()
         data.skip(24 * data.take("Q")[0])
-        found.append(_Image(name, tuple(numbers[:4]), tuple(numbers[4:]), camera))
+        found.append(_Image(name, tuple(pose[:4]), tuple(pose[4:]), camera))
     return found
 
 
@@ -230,9 +234,9 @@ def _points_bin(content: bytes) -> np.ndarray:
     data = _Bytes(content)
     found = []
     for _ in range(data.take("Q")[0]):
-        _, x, y, z, _, _, _, _, sightings = data.take("Q3d3BdQ")
-        data.skip(8 * sightings)
-        if sightings >= MIN_SIGHTINGS:
+        _, x, y, z, _, _, _, _, observations = data.take("Q3d3BdQ")
+        data.skip(8 * observations)
+        if observations >= MIN_OBSERVATIONS:
             found.append((x, y, z))
     return _finite(found)
 
@@ -249,20 +253,22 @@ def _cameras_txt(content: bytes) -> dict[int, Intrinsics]:
 
 
 def _images_txt(content: bytes) -> list[_Image]:
-    # A line of the picture, and one of its features, which may be empty.
+    # Two lines for each image: its pose, then its features, which may be empty.
     lines = [line for line in content.decode("utf-8").splitlines() if not line.startswith("#")]
     found = []
     for line in lines[::2]:
         if not line.strip():
             continue
-        _, *numbers, camera, name = line.split(None, 9)
-        values = tuple(map(float, numbers))
+        _, *pose, camera, name = line.split(None, 9)
+        values = tuple(map(float, pose))
         found.append(_Image(name.strip(), values[:4], values[4:], int(camera)))
     return found
 
 
 def _points_txt(content: bytes) -> np.ndarray:
-    return _finite([tuple(map(float, words[1:4])) for words in _lines(content) if len(words) >= 8 + 2 * MIN_SIGHTINGS])
+    return _finite(
+        [tuple(map(float, words[1:4])) for words in _lines(content) if len(words) >= 8 + 2 * MIN_OBSERVATIONS]
+    )
 
 
 def _finite(points: list[tuple[float, float, float]]) -> np.ndarray:

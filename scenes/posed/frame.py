@@ -15,6 +15,7 @@ from scenes.posed.camera import (
     checked_intrinsics,
     checked_pose,
 )
+from scenes.posed.view import View
 
 # COLMAP's names of camera models that files have in `camera_model`.
 CAMERA_MODELS = ("OPENCV", "PINHOLE", "SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV_FISHEYE")
@@ -123,9 +124,9 @@ def camera_in(frame: dict, name: str, default: Intrinsics | None) -> Camera:
 
 
 def frame_of(camera: Camera) -> dict:
-    """The frame of a camera, as `camera_in` reads it."""
+    """The frame of a camera, as `camera_in` reads it; of a view with its depths."""
     intrinsics = camera.intrinsics
-    frame = {
+    frame: dict = {
         "w": intrinsics.width,
         "h": intrinsics.height,
         "fl_x": intrinsics.fl_x,
@@ -139,4 +140,6 @@ def frame_of(camera: Camera) -> dict:
         frame["camera_model"] = "OPENCV_FISHEYE" if fisheye else "OPENCV"
     if camera.time is not None:
         frame["time"] = camera.time
+    if isinstance(camera, View) and camera.depths is not None:
+        frame["near"], frame["far"] = camera.depths
     return frame | {"transform_matrix": [*camera.pose.tolist(), [0.0, 0.0, 0.0, 1.0]]}

@@ -1,4 +1,4 @@
-"""What is asked of a view's picture before it is read."""
+"""Checks of a view's photograph before it is read: its size, and intrinsics that fit it."""
 
 from __future__ import annotations
 
@@ -8,24 +8,34 @@ from pathlib import Path
 from PIL import Image
 
 from scenes.errors import BadInput
-from scenes.io.silence import silence_libraries
-from scenes.posed.view import Intrinsics
+from scenes.io.quiet import quiet
+from scenes.posed.camera import Intrinsics
+
+# Aspect ratios that differ by less, relative to each other, are the same up to rounding of the sizes.
+ASPECT_TOLERANCE = 0.02
 
 
-def size_of(picture: Path, name: str) -> tuple[int, int]:
-    """Width and height as the file says; BadInput, naming the view, where it is none."""
+def image_size(image: Path, name: str) -> tuple[int, int]:
+    """Width and height in pixels, from the file's header. Raises BadInput, naming the view, where it is not an image."""
     try:
-        with silence_libraries(), Image.open(picture) as image:
-            return image.size
+        with quiet(), Image.open(image) as opened:
+            return opened.size
     except Exception as error:
-        raise BadInput(f"{name}: is no picture that can be read") from error
+        raise BadInput(f"{name}: is not an image that can be read") from error
 
 
-def scaled_to(intrinsics: Intrinsics, width: int, height: int, name: str) -> Intrinsics:
-    """The lens for a picture of another size; BadInput, naming the view, where it is of another shape."""
-    if abs(width / intrinsics.width - height / intrinsics.height) > 0.02 * width / intrinsics.width:
+def same_aspect(width: float, height: float, other_width: float, other_height: float) -> bool:
+    """Whether two sizes have the same aspect ratio, up to rounding."""
+    x, y = width / other_width, height / other_height
+    return abs(x - y) <= ASPECT_TOLERANCE * x
+
+
+def scaled_intrinsics(intrinsics: Intrinsics, width: int, height: int, name: str) -> Intrinsics:
+    """The intrinsics for the same image in another resolution. Raises BadInput where the aspect ratio is another."""
+    if not same_aspect(width, height, intrinsics.width, intrinsics.height):
         raise BadInput(
-            f"{name}: the picture is {width} x {height}, but its camera was found for {intrinsics.width} x {intrinsics.height}, another shape"
+            f"{name}: the image is {width} x {height}, but its camera was found for {intrinsics.width} x "
+            f"{intrinsics.height}, which is another shape"
         )
     x, y = width / intrinsics.width, height / intrinsics.height
     return replace(

@@ -78,7 +78,7 @@ class PosedViews:
     keep_alive: object = None
 
     @property
-    def train(self) -> list[View]:
+    def training(self) -> list[View]:
         """The views for training."""
         return [view for view in self.views if view.split == "train"]
 

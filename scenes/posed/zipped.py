@@ -1,4 +1,4 @@
-"""Scenes that come as one zip, unpacked beside."""
+"""Scenes that come as one zip."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from scenes.io.unpack import Limits, unpack
+from scenes.io.unpack import ZipLimits, unpack_zip
 
-# Beyond this a zip is refused unopened: what is meant as a scene has less.
-MOST = Limits(files=20_000, size=8 << 30)
+# A zip with more files or more bytes than this is refused before it is unpacked; scenes have less.
+ZIP_LIMITS = ZipLimits(max_files=20_000, max_bytes=8 << 30)
 
 
 def is_zipped_folder(path: str | os.PathLike) -> bool:
-    """Whether a file that begins like a zip is more than the arrays of an `.npz`."""
+    """Whether a zip holds more than the arrays of an `.npz`. False for a file that is not a zip."""
     try:
         with zipfile.ZipFile(path) as packed:
             return any(not name.endswith(".npy") for name in packed.namelist())
@@ -23,7 +23,10 @@ def is_zipped_folder(path: str | os.PathLike) -> bool:
 
 
 def unpacked(source: str | os.PathLike) -> tuple[Path, tempfile.TemporaryDirectory]:
-    """The folder that a zip holds, and what deletes it again once nobody holds that. BadInput as `scenes.io.unpack.unpack`."""
-    kept = tempfile.TemporaryDirectory(prefix="field-studio-")
-    unpack(source, Path(kept.name), MOST)
-    return Path(kept.name), kept
+    """Unpack a zip. Returns the folder, and an object that deletes the folder once nothing refers to that object.
+
+    Raises BadInput as `scenes.io.unpack.unpack_zip` does.
+    """
+    temporary = tempfile.TemporaryDirectory(prefix="field-studio-")
+    unpack_zip(source, Path(temporary.name), ZIP_LIMITS)
+    return Path(temporary.name), temporary

@@ -10,15 +10,15 @@ import numpy as np
 
 from scenes.domain import Axis, Channels, Domain
 from scenes.errors import BadInput
+from scenes.grid_signal import GridSignal
 from scenes.image.storage import MEMORY
 from scenes.io.files import input_file
-from scenes.lattice import Lattice
 from scenes.sampling import StratifiedSampler
 from scenes.video.frames import JITTER, MAX_PIXELS, DecodedVideo
 from scenes.video.read import read_video, source_identity
 
 
-class Video(Lattice):
+class Video(GridSignal):
     """A clip: `stored` `[T, H, W, 3]` uint8 sRGB with the axes t, y, x; fitted values in [0, 1].
 
     `times` `[T]` float32 in [0, 1] says where along t each frame sits: in the middle of the stretch in which it is shown,

@@ -1,7 +1,9 @@
-"""Arrays to volume files, whole or not at all."""
+"""Write volume files, whole or not at all."""
 
 from __future__ import annotations
 
+import gzip
+import importlib
 import os
 from pathlib import Path
 
@@ -11,32 +13,43 @@ from scenes.errors import BadInput
 from scenes.io.atomic import atomic_write, check_path_writable
 
 ENDINGS = (".npy", ".npz", ".tif", ".tiff", ".nrrd", ".nii", ".nii.gz")
+# Ending: the optional module that writes it.
+MODULES = {".nrrd": "nrrd", ".nii": "nibabel", ".nii.gz": "nibabel"}
+# Compression level of .nii.gz, from 1 (fast) to 9 (small).
+GZIP_LEVEL = 6
 
 
-def is_volume_name(path: str | os.PathLike) -> bool:
+def is_volume_name(path: str | os.PathLike[str]) -> bool:
+    """Whether the ending is that of a volume format."""
     return Path(path).name.lower().endswith(ENDINGS)
 
 
-def check_volume_writable(path: str | os.PathLike) -> None:
-    """Raises BadInput about ending, packages or place: to be called before long work."""
+def check_volume_writable(path: str | os.PathLike[str]) -> None:
+    """Check ending, packages and place before long work. Raises the BadInput of `write_volume`."""
     name = Path(path).name.lower()
     if not is_volume_name(path):
         raise BadInput(f"cannot write {path}: that is not a format for volumes; use {', '.join(ENDINGS)}")
-    package = {".nrrd": "nrrd", ".nii": "nibabel", ".nii.gz": "nibabel"}.get(
-        name[name.index(".") :] if name.count(".") < 3 else ""
-    )
-    try:
-        if package:
-            __import__(package)
-    except ImportError:
-        raise BadInput(f"cannot write {path}: that wants a package more: pip install 'field-studio[volumes]'") from None
+    for ending, module in MODULES.items():
+        if name.endswith(ending):
+            try:
+                importlib.import_module(module)
+            except ImportError:
+                raise BadInput(
+                    f"cannot write {path}: that needs another package: pip install 'field-studio[volumes]'"
+                ) from None
     check_path_writable(path)
 
 
-def write_volume(path: str | os.PathLike, array: np.ndarray, spacing: tuple[float, float, float]) -> None:
-    """Writes `[D, H, W, C]` float32 in the format of the ending; one channel is written without its axis.
+def write_volume(path: str | os.PathLike[str], array: np.ndarray, spacing: tuple[float, float, float]) -> None:
+    """Write a volume in the format of the ending, one of `ENDINGS`.
 
-    `spacing` along x, y, z goes where the format has room for it (NRRD, NIfTI).
+    Args:
+        path: the file.
+        array: `[D, H, W, C]` float32; a single channel is written without its axis.
+        spacing: distance between voxels along x, y and z. Only NRRD and NIfTI keep it.
+
+    Raises:
+        BadInput: no such format, a package is missing, or the file cannot be written.
     """
     check_volume_writable(path)
     array = array[..., 0] if array.shape[3] == 1 else array
@@ -57,14 +70,13 @@ def write_volume(path: str | os.PathLike, array: np.ndarray, spacing: tuple[floa
             header = {"spacings": [*([np.nan] if array.ndim == 4 else []), *spacing]}
             nrrd.write(str(temporary), array, header, index_order="C")
         else:
-            _write_nifti(path, temporary, array, spacing)
+            content = _nifti(array, spacing)
+            temporary.write_bytes(gzip.compress(content, GZIP_LEVEL) if name.endswith(".gz") else content)
 
 
-def _write_nifti(path, temporary: Path, array: np.ndarray, spacing: tuple[float, float, float]) -> None:
-    import gzip
-
+def _nifti(array: np.ndarray, spacing: tuple[float, float, float]) -> bytes:
+    """Content of a NIfTI file, which has its axes in the order x, y, z."""
     import nibabel
 
-    turned = array.transpose(2, 1, 0) if array.ndim == 3 else array.transpose(2, 1, 0, 3)
-    content = nibabel.Nifti1Image(turned, np.diag([*spacing, 1.0])).to_bytes()
-    temporary.write_bytes(gzip.compress(content, 6) if str(path).lower().endswith(".gz") else content)
+    axes = (2, 1, 0) if array.ndim == 3 else (2, 1, 0, 3)
+    return nibabel.Nifti1Image(array.transpose(axes), np.diag([*spacing, 1.0])).to_bytes()

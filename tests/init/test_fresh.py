@@ -13,8 +13,8 @@ from fields.init.spectrum import centroid, diagonal_spectrum, spectral_distance
 from fields.methods.registry import make_method, method_class, method_names
 from scenes.audio.signal import Audio
 from scenes.errors import BadInput
+from scenes.grid_signal import resample_axis
 from scenes.image.signal import Image
-from scenes.lattice import resample_axis
 from scenes.video.signal import Video
 from scenes.volume.signal import Volume
 

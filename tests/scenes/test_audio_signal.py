@@ -25,7 +25,7 @@ def test_every_format_is_read_as_sound(tmp_path, name, channels):
     sound = scenes.load(tmp_path / name)
     lossy = name.endswith(("ogg", "mp3"))
     assert sound.kind == "audio" and len(sound.channels) == channels and sound.rate == RATE
-    assert abs(sound.total - 4000) <= (2000 if name.endswith("mp3") else 0)
+    assert abs(sound.num_samples - 4000) <= (2000 if name.endswith("mp3") else 0)
     amplitudes = sound.values() * sound.channels.upper
     assert np.abs(sound.values()).max() == pytest.approx(1.0)
     if not name.endswith("mp3"):
@@ -98,8 +98,8 @@ def test_cut_off_files_are_refused(tmp_path, name):
         (np.full(100, 0.25, np.float32), "constant"),
         (np.zeros((0, 2), np.float32), "no samples"),
         (np.array([0.1, np.nan, 0.2], np.float32), "NaN"),
-        (np.zeros((2, 2, 2), np.float32), "not a sound"),
-        (np.zeros(5, np.int64), "not a sound"),
+        (np.zeros((2, 2, 2), np.float32), "not audio"),
+        (np.zeros(5, np.int64), "not audio"),
     ],
 )
 def test_arrays_that_hold_nothing_to_fit_are_refused(samples, message):
@@ -127,7 +127,7 @@ def test_an_unknown_codec_is_named(tmp_path):
     content = bytearray((tmp_path / "a.wav").read_bytes())
     content[20:22] = (0x0161).to_bytes(2, "little")  # Windows Media Audio
     (tmp_path / "a.wav").write_bytes(content)
-    with pytest.raises(BadInput, match="cannot be read as a sound"):
+    with pytest.raises(BadInput, match="cannot be read as audio"):
         scenes.load(tmp_path / "a.wav")
 
 

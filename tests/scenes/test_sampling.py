@@ -81,6 +81,6 @@ def test_withheld_share(total: int, share: float, seed: int):
 
 def test_withheld_in_pieces_is_the_same(monkeypatch: pytest.MonkeyPatch):
     whole = draw_held_out(1000, 0.3, 5)
-    monkeypatch.setattr(sampling, "CHUNK", 64)
+    monkeypatch.setattr(sampling, "CHUNK_SAMPLES", 64)
     assert np.array_equal(draw_held_out(1000, 0.3, 5), whole)
     assert np.array_equal(true_indices(whole), np.flatnonzero(whole))

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from scenes.errors import BadInput
-from scenes.io.unpack import Limits
+from scenes.io.unpack import ZipLimits
 from scenes.posed import zipped
 from scenes.posed.read import open_posed
 
@@ -72,10 +72,10 @@ def test_entries_that_climb_out(packed, tmp_path, entry, message):
 
 
 def test_too_much(packed, monkeypatch):
-    monkeypatch.setattr(zipped, "MOST", Limits(files=20_000, size=1 << 20))
+    monkeypatch.setattr(zipped, "MOST", ZipLimits(max_files=20_000, max_bytes=1 << 20))
     with pytest.raises(BadInput, match="more than 20,000 or 1,048,576; unpack it"):
         open_posed(packed(more=[("zeros", bytes(1 << 20))]))
-    monkeypatch.setattr(zipped, "MOST", Limits(files=5, size=8 << 30))
+    monkeypatch.setattr(zipped, "MOST", ZipLimits(max_files=5, max_bytes=8 << 30))
     with pytest.raises(BadInput, match="more than 5 or"):
         open_posed(packed())
 

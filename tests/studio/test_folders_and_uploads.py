@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from apps.studio import uploads
 from apps.studio.folders import NAME, Folders, checked, cleaned
 from scenes.errors import BadInput
-from scenes.io.unpack import Limits
+from scenes.io.unpack import ZipLimits
 
 
 @pytest.fixture
@@ -157,8 +157,8 @@ def link(name="images/a.png"):
         ([("..\\climb.png", b"x")], "leads out"),
         ([("C:/climb.png", b"x")], "leads out"),
         ([(link(), "/etc/passwd")], "is a link"),
-        ([("a.png", b"x"), ("run.py", b"x")], "is neither a picture"),
-        ([("run.json/field.safetensors", b"x")], "is neither a picture"),
+        ([("a.png", b"x"), ("run.py", b"x")], "is not an image"),
+        ([("run.json/field.safetensors", b"x")], "is not an image"),
         ([], "no pictures"),
     ],
 )
@@ -169,7 +169,7 @@ def test_sly_archives_are_refused_and_leave_nothing(folders, entries, message):
 
 
 def test_an_archive_that_grows_too_large_is_refused(folders, monkeypatch):
-    monkeypatch.setattr(uploads, "MAX_IN_ARCHIVES", Limits(2, 1 << 20, uploads.INSIDE))
+    monkeypatch.setattr(uploads, "MAX_IN_ARCHIVES", ZipLimits(2, 1 << 20, uploads.INSIDE))
     with pytest.raises(BadInput, match="more than 2 or 1,048,576"):
         kept(folders, "bomb.zip", archive(("a.png", bytes(3 << 20))))
     with pytest.raises(BadInput, match="holds 3 files"):
@@ -182,7 +182,7 @@ def test_an_archive_that_lies_about_its_size_is_refused(folders, monkeypatch):
     # The size as the directory at the end tells it, 3 MB, becomes one byte.
     told = (3 << 20).to_bytes(4, "little")
     where = content.rindex(told, content.index(b"PK\x01\x02"))
-    monkeypatch.setattr(uploads, "MAX_IN_ARCHIVES", Limits(2, 1 << 20, uploads.INSIDE))
+    monkeypatch.setattr(uploads, "MAX_IN_ARCHIVES", ZipLimits(2, 1 << 20, uploads.INSIDE))
     with pytest.raises(BadInput, match="bomb.zip"):
         kept(folders, "bomb.zip", content[:where] + (1).to_bytes(4, "little") + content[where + 4 :])
     assert not left(folders)

@@ -14,7 +14,7 @@ from fields.fit.objectives.base import Objective
 from fields.models.field import PointField
 from fields.render.raster import centres, lattice
 from scenes.audio.signal import Audio
-from scenes.audio.spectrogram import colors, levels
+from scenes.audio.spectrogram import level_colors, power_levels
 
 PANEL = 960, 240
 MARGIN = 20
@@ -38,7 +38,7 @@ class AudioObjective(Objective):
         """Of the withheld samples where there are any (SNR only), else of the whole sound."""
         sound = self.signal
         if sound.held_out is None:
-            return metrics.sound_metrics(lattice(field, centres(sound.total)), sound.values())
+            return metrics.sound_metrics(lattice(field, centres(sound.num_samples)), sound.values())
         device = next(field.parameters()).device
         parts = [
             (field(torch.from_numpy(coords).to(device)).cpu().numpy(), values)
@@ -50,19 +50,21 @@ class AudioObjective(Objective):
     def evaluation_seconds(self, field: PointField) -> float:
         """From a stretch of at most 65,536 samples in the middle."""
         sound = self.signal
-        count = min(1 << 16, sound.total)
-        first = (sound.total - count) // 2
+        count = min(1 << 16, sound.num_samples)
+        first = (sound.num_samples - count) // 2
         begun = time.perf_counter()
-        values = lattice(field, centres(count, first / sound.total, (first + count) / sound.total))
+        values = lattice(field, centres(count, first / sound.num_samples, (first + count) / sound.num_samples))
         metrics.sound_metrics(values, sound.values(slice(first, first + count)))
-        return (time.perf_counter() - begun) * sound.total / count
+        return (time.perf_counter() - begun) * sound.num_samples / count
 
     def preview(self, field: PointField, longest_side: int = 1024) -> np.ndarray:
         """The spectrogram of the fit."""
         return self._panels(field, min(longest_side, PANEL[0]), min(longest_side, PANEL[1]))[1]
 
     def target(self, longest_side: int = 1024) -> np.ndarray:
-        return colors(levels(self.signal.values(), min(longest_side, PANEL[0]), min(longest_side, PANEL[1]))[0])
+        return level_colors(
+            power_levels(self.signal.values(), min(longest_side, PANEL[0]), min(longest_side, PANEL[1]))[0]
+        )
 
     def save_preview(self, field: PointField, path: Path) -> None:
         """Spectrograms of target, fit and their difference below each other, all with the target's loudest as 0 dB."""
@@ -89,6 +91,9 @@ class AudioObjective(Objective):
 
     def _panels(self, field: PointField, width: int, height: int) -> list[np.ndarray]:
         target = self.signal.values()
-        fit = lattice(field, centres(self.signal.total))
-        level, reference = levels(target, width, height)
-        return [colors(level), *(colors(levels(part, width, height, reference)[0]) for part in (fit, fit - target))]
+        fit = lattice(field, centres(self.signal.num_samples))
+        level, reference = power_levels(target, width, height)
+        return [
+            level_colors(level),
+            *(level_colors(power_levels(part, width, height, reference)[0]) for part in (fit, fit - target)),
+        ]

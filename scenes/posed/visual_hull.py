@@ -1,0 +1,102 @@
+"""Visual hulls (Laurentini 1994): the part of space that no silhouette rules out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from scenes.posed.camera import Camera
+from scenes.posed.projection import in_image, project
+
+# Cells along a side of the grid in which the bounds of a hull are looked for.
+CELLS = 64
+# Views whose silhouettes are used for the bounds of a hull; of more views, evenly spaced ones.
+MAX_VIEWS = 40
+# Fraction of the views that have a part of the object in their image. Cells that fewer views see, which are near a camera, are not
+# ruled out by any silhouette.
+MIN_VISIBLE_FRACTION = 0.4
+# Cells that a hull has at least; what is smaller is taken for noise.
+MIN_CELLS = 8
+
+
+def hull_bounds(
+    silhouettes: Sequence[tuple[Camera, np.ndarray]], centre: np.ndarray, half: float, margin: float
+) -> tuple[np.ndarray, float] | None:
+    """The cube around the visual hull within a cube, as its centre `[3]` and half its side; None where there is no hull.
+
+    silhouettes: cameras, and for each the pixels `[H, W]` bool that show the object. centre `[3]`, half: the cube to look in.
+    margin: scale of the result. The hull is looked for twice, the second time within the bounds of the first.
+    """
+    from scipy.ndimage import distance_transform_edt
+
+    count = min(len(silhouettes), MAX_VIEWS)
+    chosen = [silhouettes[i] for i in np.unique(np.linspace(0, len(silhouettes) - 1, count).astype(int))]
+    if not all(shape.any() for _, shape in chosen):
+        return None
+    distances = [(camera, distance_transform_edt(~shape).astype(np.float32)) for camera, shape in chosen]
+    for _ in range(2):
+        cell = 2 * half / CELLS
+        points = _grid((np.arange(CELLS) + 0.5) * cell - half, centre)
+        views_seeing = np.zeros(len(points), int)
+        for camera, distance in distances:
+            kept, inside = _possible(camera, distance, points, cell)
+            points, views_seeing = points[kept], (views_seeing + inside)[kept]
+        points = points[views_seeing >= len(distances) * MIN_VISIBLE_FRACTION]
+        if len(points) < MIN_CELLS:
+            return None
+        lower, upper = points.min(axis=0) - cell, points.max(axis=0) + cell
+        centre, half = (lower + upper) / 2, margin * float((upper - lower).max()) / 2
+    return centre, half
+
+
+def outside_hull(
+    views: Iterable[tuple[Camera, np.ndarray]], lower: np.ndarray, side: float, resolution: int
+) -> np.ndarray:
+    """Cells of a grid over a cube that hold nothing, `[n, n, n]` bool, x first: some view shows only background there, or no
+    view shows them at all, so that nothing can be learned there.
+
+    views: cameras, and for each the pixels `[H, W]` bool that show something. lower `[3]`, side: the cube. resolution: n.
+    """
+    points = _grid((np.arange(resolution) + 0.5) / resolution * side, lower)
+    cells, visible = np.arange(resolution**3), np.zeros(resolution**3, bool)
+    radius = 0.5 * 3**0.5 * side / resolution
+    for camera, solid in views:
+        intrinsics = camera.intrinsics
+        x, y, depth = project(camera, points)
+        inside = (depth > radius) & in_image(intrinsics, x, y)
+        nearest = float(depth[inside].min()) if inside.any() else 1.0
+        # Pixels that a cell's radius covers where it covers most.
+        reach = int(np.ceil(radius * max(intrinsics.fl_x, intrinsics.fl_y) / nearest))
+        column, row = (np.where(inside, at, 0).astype(np.int64) for at in (x, y))
+        keep = ~inside | _dilated(solid, reach)[row, column]
+        cells, points, visible = cells[keep], points[keep], (visible | inside)[keep]
+    empty = np.ones(resolution**3, bool)
+    empty[cells[visible]] = False
+    return empty.reshape(resolution, resolution, resolution)
+
+
+def _grid(axis: np.ndarray, origin: np.ndarray) -> np.ndarray:
+    """The points `[n^3, 3]` of a grid with the same coordinates `axis` `[n]` from `origin` `[3]` along x, y and z, x slowest."""
+    return np.stack(np.meshgrid(*(axis + start for start in origin), indexing="ij"), axis=-1).reshape(-1, 3)
+
+
+def _possible(camera: Camera, distance: np.ndarray, points: np.ndarray, cell: float) -> tuple[np.ndarray, np.ndarray]:
+    """Which cells a camera's silhouette does not rule out, and which are in its image: `[N]` bool each.
+
+    distance: `[H, W]`, of each pixel from the silhouette, in pixels. points: centres `[N, 3]` of cells with the side `cell`.
+    """
+    x, y, depth = project(camera, points)
+    inside = (depth > cell) & in_image(camera.intrinsics, x, y)
+    kept = np.ones(len(points), bool)
+    # Half a cell's diagonal in pixels at this depth, and one pixel more.
+    reach = 0.87 * cell * camera.intrinsics.fl_x / depth[inside] + 1
+    kept[inside] = distance[y[inside].astype(int), x[inside].astype(int)] <= reach
+    return kept, inside
+
+
+def _dilated(mask: np.ndarray, reach: int) -> np.ndarray:
+    """True within `reach` pixels of a True pixel, along both sides."""
+    from scipy.ndimage import maximum_filter
+
+    return maximum_filter(mask, size=2 * reach + 1, mode="constant")
