@@ -207,7 +207,7 @@ def target(source: str, who: str) -> dict:
     trainer, _ = prepare(scene, "hashgrid", steps=1000)
     if who != "native":
         # The same weights, rays, samples and rates.
-        trainer, _ = prepare(scene, "hashgrid", steps=1000, options={"fused": "off"})
+        trainer, _ = prepare(scene, "hashgrid", steps=1000, settings={"fused": "off"})
         restore = _through_formulas(trainer, who == "torch")
     clock, due, quality, steps = 0.0, 0.0, 0.0, 0
     while clock < GIVE_UP_SECONDS and quality < TARGET_DB:
@@ -284,10 +284,11 @@ def frame(source: str, seconds: str) -> dict:
     """The median of five pictures of 400 x 400 of a scene fitted for so long."""
     import statistics
 
+    from scenes.posed.cameras import PathCamera, resized
+
     import scenes
     from fields.export.outputs.radiance import RadianceOutput
     from fields.fit.fit import fit_field
-    from scenes.posed.cameras import PathCamera, resized
 
     scene = scenes.load(source, "radiance")
     done = fit_field(scene, "hashgrid", seconds=float(seconds))
@@ -340,7 +341,7 @@ def parts(source: str, warm: str) -> dict:
     timed(head.MlpKernel, "forward", "colour-network")
     timed(head.MlpKernel, "backward", "colour-network-back")
     timed(volume, "composite", "compositing")
-    timed(volume, "weights_of", "compositing")
+    timed(volume, "compositing_weights", "compositing")
     timed(trainer.optimizer, "step", "adam")
     steps = 64
     begun = time.perf_counter()
@@ -364,7 +365,7 @@ def mlp(source: str, settings: str) -> dict:
     steps, extra, bits = json.loads(settings)
     with tempfile.TemporaryDirectory() as folder:
         done = fit_field(
-            scenes.load(source, "radiance"), "cam", steps=steps, options=MLP | extra, bits=bits, out=f"{folder}/run"
+            scenes.load(source, "radiance"), "cam", steps=steps, settings=MLP | extra, bits=bits, out=f"{folder}/run"
         )
         return {"psnr": done.metrics["psnr"], "bytes": done.run.weights.stat().st_size}
 

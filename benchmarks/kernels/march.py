@@ -32,7 +32,9 @@ def prepare(contender: str, case: str = "march") -> Callable[[], object]:
 
     def traverse():
         near, far = ray_box(origins, directions, (0.0,) * 3, (1.0,) * 3, backend="native")
-        return march(origins, directions, near, far, occupancy, step, most=STEPS, backend="native")
+        return march(
+            origins, directions, near, far, occupancy=occupancy, step=step, max_samples=STEPS, backend="native"
+        )
 
     from benchmarks.baselines import rays
 

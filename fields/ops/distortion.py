@@ -1,4 +1,4 @@
-"""How spread out the weights along rays are: the distortion loss of mip-NeRF 360 (Barron et al. 2022, equation 15)."""
+"""Distortion loss of mip-NeRF 360: how spread out the weights along a ray are (Barron et al. 2022, equation 15)."""
 
 from __future__ import annotations
 
@@ -8,15 +8,22 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from fields.ops import backends
-from fields.ops.packed import Samples, check_packed
+from fields.ops.packed import Samples, check_packed, padded_by_ray
 from fields.ops.ray_kernels import DistortionCall, run
 
 
 def distortion(weights: Tensor, samples: Samples, backend: backends.Backend = "auto") -> Tensor:
-    """The loss of each ray, `[N]`: the sum over pairs of w_i w_j |m_i - m_j|, plus a third of that of w_i^2 times length.
+    """Distortion loss of each ray, `[N]`.
 
-    weights `[S]` (`weights_of`), samples: S of them, in order along each ray; scale their t first to what distances are
-    to count as (mip-NeRF 360: inverse distance). Takes time in proportion to S. Differentiable once, in weights.
+    The sum over pairs of samples of `w_i w_j |m_i - m_j|` for weights w and midpoints m, plus a third of the sum of
+    `w_i^2` times the interval's length.
+
+    weights: `[S]`, from `compositing_weights`.
+    samples: S intervals, in order along each ray. Scale their t first if distances are to count differently, as in
+        mip-NeRF 360, which uses inverse distance.
+
+    The native kernels take time in proportion to S. Differentiable once, in weights. Raises ValueError for shapes,
+    dtypes or offsets that do not fit together.
     """
     check_packed(samples.offsets, len(samples), weights=weights, t_starts=samples.t_starts, t_ends=samples.t_ends)
     if weights.ndim != 1:
@@ -27,17 +34,15 @@ def distortion(weights: Tensor, samples: Samples, backend: backends.Backend = "a
 
 
 def distortion_reference(weights: Tensor, samples: Samples) -> Tensor:
-    """The same in plain torch, from pairs of samples: the square of the longest ray's in room."""
+    """`distortion` in plain torch, from all pairs: memory grows with the square of the longest ray's samples."""
     counts = samples.counts
     longest = int(counts.max()) if len(counts) else 0
-    place = torch.arange(len(samples), device=weights.device) - samples.offsets[:-1][samples.ray_indices]
-
-    def spread(values: Tensor) -> Tensor:
-        return values.new_zeros(samples.rays, longest).index_put((samples.ray_indices, place), values)
-
-    w, m = spread(weights), spread(samples.middles)
+    w, m, length = (
+        padded_by_ray(values, samples, longest)
+        for values in (weights, samples.midpoints, samples.t_ends - samples.t_starts)
+    )
     pairs = (w[:, :, None] * w[:, None, :] * (m[:, :, None] - m[:, None, :]).abs()).sum((1, 2))
-    return pairs + (w * w * spread(samples.t_ends - samples.t_starts)).sum(1) / 3
+    return pairs + (w * w * length).sum(1) / 3
 
 
 class _Distortion(Function):
@@ -61,7 +66,7 @@ class _Distortion(Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad: Tensor):
+    def backward(ctx, grad: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride]
         weights, starts, ends, offsets = ctx.saved_tensors
         grad_weights = torch.empty_like(weights)
         run(

@@ -1,4 +1,4 @@
-"""Samples along rays, packed: as many a ray as it needs, one ray's after another's."""
+"""Samples along rays in packed form: each ray has as many as it needs, stored one ray after another."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Samples:
-    """Intervals on N rays, S in all; those of ray i are `offsets[i]` to `offsets[i + 1]`, front to back.
+    """S intervals on N rays. Those of ray i have the indices `offsets[i]` to `offsets[i + 1]`, front to back.
 
-    t_starts, t_ends `[S]`: in units of the ray's direction; ray_indices `[S]` int64; offsets `[N + 1]` int64, from 0 to S.
+    t_starts, t_ends: `[S]`, in units of the ray's direction.
+    ray_indices: `[S]` int64, the ray of each sample.
+    offsets: `[N + 1]` int64, from 0 to S.
     """
 
     t_starts: Tensor
@@ -24,36 +26,41 @@ class Samples:
         return len(self.t_starts)
 
     @property
-    def rays(self) -> int:
+    def num_rays(self) -> int:
+        """Number of rays, N."""
         return len(self.offsets) - 1
 
     @property
     def counts(self) -> Tensor:
-        """Samples of each ray, `[N]`."""
+        """Samples per ray, `[N]` int64."""
         return self.offsets.diff()
 
     @property
-    def middles(self) -> Tensor:
+    def midpoints(self) -> Tensor:
+        """Midpoint of each interval, `[S]`."""
         return (self.t_starts + self.t_ends) * 0.5
 
     def positions(self, origins: Tensor, directions: Tensor) -> Tensor:
-        """The middles as points `[S, 3]` on rays `[N, 3]`."""
-        # (one row of six numbers is taken four times as fast as two of three)
+        """Points `[S, 3]` at the midpoints, for rays with origins and directions `[N, 3]`."""
+        # Gathering one row of six values is four times as fast as gathering two rows of three.
         rays = torch.cat([origins, directions], dim=-1).index_select(0, self.ray_indices)
-        return torch.addcmul(rays[:, :3], self.middles[:, None], rays[:, 3:])
+        return torch.addcmul(rays[:, :3], self.midpoints[:, None], rays[:, 3:])
 
-    def keep(self, which: Tensor) -> Samples:
-        """Only the samples where `which` `[S]` bool is true; the rays stay."""
-        chosen = which.nonzero().flatten()
-        before = torch.zeros(len(which) + 1, dtype=torch.int64, device=which.device)
-        torch.cumsum(which, 0, out=before[1:])
+    def select(self, mask: Tensor) -> Samples:
+        """Samples where `mask` (`[S]` bool) is true, on the same N rays."""
+        chosen = mask.nonzero().flatten()
+        before = torch.zeros(len(mask) + 1, dtype=torch.int64, device=mask.device)
+        torch.cumsum(mask, 0, out=before[1:])
         return Samples(
-            *(x.index_select(0, chosen) for x in (self.t_starts, self.t_ends, self.ray_indices)), before[self.offsets]
+            self.t_starts.index_select(0, chosen),
+            self.t_ends.index_select(0, chosen),
+            self.ray_indices.index_select(0, chosen),
+            before[self.offsets],
         )
 
 
 def from_edges(edges: Tensor) -> Samples:
-    """The K intervals between the K + 1 edges of each ray, edges `[N, K + 1]`, ascending."""
+    """The K intervals between the K + 1 ascending edges of each ray, `[N, K + 1]`. ValueError if K is 0."""
     rays, count = edges.shape[0], edges.shape[1] - 1
     if count < 1:
         raise ValueError(f"a ray needs two edges or more, not {list(edges.shape)}")
@@ -66,22 +73,34 @@ def from_edges(edges: Tensor) -> Samples:
     )
 
 
-def indices_of(offsets: Tensor, samples: int) -> Tensor:
-    """The ray of each sample, `[S]` int64."""
+def ray_indices_of(offsets: Tensor, num_samples: int) -> Tensor:
+    """Ray of each sample, `[num_samples]` int64, from the offsets `[N + 1]`."""
     return torch.repeat_interleave(
-        torch.arange(len(offsets) - 1, device=offsets.device), offsets.diff(), output_size=samples
+        torch.arange(len(offsets) - 1, device=offsets.device), offsets.diff(), output_size=num_samples
     )
 
 
-def check_packed(offsets: Tensor, samples: int, **tensors: Tensor) -> None:
-    """ValueError unless `offsets` cuts `samples` and the tensors are `[samples]` (or `[samples, ...]`) of one floating dtype.
+def padded_by_ray(values: Tensor, samples: Samples, length: int) -> Tensor:
+    """Values `[S]` of the samples as one row per ray, `[N, length]`, padded with zeros.
 
-    The order of the offsets is looked at on the CPU only: a GPU would have to be waited for.
+    length: at least the number of samples of every ray.
+    """
+    index = torch.arange(len(samples), device=values.device) - samples.offsets[:-1][samples.ray_indices]
+    return values.new_zeros(samples.num_rays, length).index_put((samples.ray_indices, index), values)
+
+
+def check_packed(offsets: Tensor, num_samples: int, **tensors: Tensor) -> None:
+    """Raise ValueError unless `offsets` divides the samples into rays and every tensor has one entry per sample.
+
+    The tensors must be `[num_samples, ...]`, of one floating dtype and on one device. That the offsets ascend is
+    checked on the CPU only, because on a GPU the check would have to wait for the device.
     """
     first = next(iter(tensors.values()))
     for name, tensor in tensors.items():
-        if len(tensor) != samples or tensor.ndim < 1:
-            raise ValueError(f"{name} must have an entry for each of the {samples} samples, not {list(tensor.shape)}")
+        if tensor.ndim < 1 or len(tensor) != num_samples:
+            raise ValueError(
+                f"{name} must have an entry for each of the {num_samples} samples, not {list(tensor.shape)}"
+            )
         if tensor.dtype != first.dtype or tensor.device != first.device:
             raise ValueError(
                 f"all must be {first.dtype} on {first.device}; {name} is {tensor.dtype} on {tensor.device}"
@@ -90,9 +109,10 @@ def check_packed(offsets: Tensor, samples: int, **tensors: Tensor) -> None:
         raise ValueError(f"samples are float32 or float64, not {first.dtype}")
     if offsets.ndim != 1 or len(offsets) < 1 or offsets.dtype != torch.int64 or offsets.device != first.device:
         raise ValueError(
-            f"offsets must be [rays + 1] int64 on {first.device}, not {list(offsets.shape)} {offsets.dtype} on {offsets.device}"
+            f"offsets must be [rays + 1] int64 on {first.device}, "
+            f"not {list(offsets.shape)} {offsets.dtype} on {offsets.device}"
         )
     if offsets.device.type == "cpu" and (
-        int(offsets[0]) != 0 or int(offsets[-1]) != samples or bool((offsets.diff() < 0).any())
+        int(offsets[0]) != 0 or int(offsets[-1]) != num_samples or bool((offsets.diff() < 0).any())
     ):
-        raise ValueError(f"offsets must rise from 0 to the number of samples, {samples}")
+        raise ValueError(f"offsets must rise from 0 to the number of samples, {num_samples}")

@@ -1,4 +1,4 @@
-"""Where rays are inside an axis-aligned box."""
+"""Intersection of rays with an axis-aligned box."""
 
 from __future__ import annotations
 
@@ -16,23 +16,26 @@ def ray_box(
     directions: Tensor,
     lower: Tensor | Sequence[float],
     upper: Tensor | Sequence[float],
+    *,
     backend: backends.Backend = "auto",
 ) -> tuple[Tensor, Tensor]:
-    """The part of each ray that lies inside a box: `(near [N], far [N])`, 0 <= near <= far.
+    """Interval of each ray inside a box: `(near [N], far [N])` with 0 <= near <= far.
 
-    origins, directions `[N, 3]`, float32 or float64, directions of any length but zero (t counts in it); lower, upper:
-    three numbers each. near is 0 where the origin is inside. A ray that misses the box, or has it behind, has
-    near = far = 0. A ray that runs along a face is inside. Gradients are not carried. ValueError for wrong shapes, a
-    box without inside, or rays that are not finite.
+    origins, directions: `[N, 3]`, float32 or float64. Directions have any length except zero; near and far are in
+        units of the direction.
+    lower, upper: corners of the box, 3 values each.
+
+    near is 0 if the origin is inside. A ray that misses the box, or has it behind, gets near = far = 0. A ray along a
+    face counts as inside. The results carry no gradients.
+
+    Raises ValueError for wrong shapes, an empty box, or rays that are not finite.
     """
     check_rays(origins, directions)
     box = torch.stack(
         [torch.as_tensor(corner, dtype=torch.float64, device="cpu").reshape(-1) for corner in (lower, upper)]
     )
     if box.shape != (2, 3) or not bool(box.isfinite().all()) or not bool((box[0] < box[1]).all()):
-        raise ValueError(
-            f"a box is three numbers each for its lower and upper corner, the lower ones below, not {box.tolist()}"
-        )
+        raise ValueError(f"a box has three values per corner, the lower ones below the upper ones, not {box.tolist()}")
     if backends.choose(backend, origins.device.type) == "torch":
         with torch.no_grad():
             return ray_box_reference(origins, directions, *box.to(origins))
@@ -54,7 +57,10 @@ def ray_box(
 
 
 def ray_box_reference(origins: Tensor, directions: Tensor, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
-    """Slab by slab (Kay and Kajiya 1986). Along an axis that the ray does not move on it is inside always or never."""
+    """`ray_box` in plain torch, by the slab method (Kay and Kajiya 1986).
+
+    Along an axis on which the ray does not move, it is inside the slab always or never.
+    """
     parallel = directions == 0
     inverse = 1.0 / torch.where(parallel, 1.0, directions)
     one, other = (lower - origins) * inverse, (upper - origins) * inverse
@@ -68,7 +74,11 @@ def ray_box_reference(origins: Tensor, directions: Tensor, lower: Tensor, upper:
 
 
 def check_rays(origins: Tensor, directions: Tensor) -> None:
-    """ValueError unless these are rays: `[N, 3]` twice, of one floating dtype and device, finite, with a direction."""
+    """Raise ValueError unless these are rays.
+
+    Rays are origins and directions `[N, 3]`, both float32 or both float64, on one device, finite, with directions
+    other than zero.
+    """
     if origins.ndim != 2 or origins.shape[-1] != 3 or origins.shape != directions.shape:
         raise ValueError(
             f"rays are origins and directions of [N, 3], not {list(origins.shape)} and {list(directions.shape)}"
@@ -85,7 +95,9 @@ def check_rays(origins: Tensor, directions: Tensor) -> None:
 
 
 def all_finite(*tensors: Tensor) -> bool:
-    """Whether there is neither infinity nor NaN in the tensors. A finite sum says so at once; one that is not may have
-    overflowed, so then every number is looked at."""
-    total = sum(tensor.detach().sum() for tensor in tensors)
+    """Whether no element of the tensors is infinite or NaN.
+
+    A finite sum proves it in one pass. A sum that is not finite may have overflowed, so then every element is checked.
+    """
+    total = torch.stack([tensor.detach().sum() for tensor in tensors]).sum()
     return bool(total.isfinite()) or all(bool(tensor.isfinite().all()) for tensor in tensors)

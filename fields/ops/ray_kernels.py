@@ -1,4 +1,4 @@
-"""The compiled ray operations: what their calls look like, and how they are made."""
+"""C structures of the compiled ray operations, and the function that calls them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _INT32, _INT64, _POINTER, _DOUBLE = ctypes.c_int32, ctypes.c_int64, ctypes.c_voi
 
 
 class BoxCall(ctypes.Structure):
-    """`BoxCall` in csrc/common/rays.h, as are those below."""
+    """`BoxCall` in csrc/common/rays.h."""
 
     _fields_ = [
         ("rays", _INT64),
         ("is_double", _INT32),
-        ("workers", _INT32),
+        ("num_threads", _INT32),
         ("lower", _DOUBLE * 3),
         ("upper", _DOUBLE * 3),
         *((name, _POINTER) for name in ("origins", "directions", "near", "far")),
@@ -27,19 +27,21 @@ class BoxCall(ctypes.Structure):
 
 
 class MarchCall(ctypes.Structure):
+    """`MarchCall` in csrc/common/rays.h."""
+
     _fields_ = [
         ("rays", _INT64),
         ("first_ray", _INT64),
-        ("longest", _INT64),
+        ("max_steps", _INT64),
         ("is_double", _INT32),
-        ("workers", _INT32),
-        ("levels", _INT32),
+        ("num_threads", _INT32),
+        ("cascades", _INT32),
         ("resolution", _INT32),
         ("jitter", _INT32),
         ("seed", ctypes.c_uint32),
-        ("most", _INT64),
+        ("max_samples", _INT64),
         ("centre", _DOUBLE * 3),
-        ("per_cell", _DOUBLE * 3),
+        ("inverse_cell_size", _DOUBLE * 3),
         ("step", _DOUBLE),
         ("cone", _DOUBLE),
         *(
@@ -50,7 +52,7 @@ class MarchCall(ctypes.Structure):
                 "near",
                 "far",
                 "occupied",
-                "clear",
+                "clearance",
                 "counts",
                 "offsets",
                 "starts",
@@ -62,10 +64,12 @@ class MarchCall(ctypes.Structure):
 
 
 class CompositeCall(ctypes.Structure):
+    """`CompositeCall` in csrc/common/rays.h."""
+
     _fields_ = [
         ("rays", _INT64),
         ("is_double", _INT32),
-        ("workers", _INT32),
+        ("num_threads", _INT32),
         ("channels", _INT32),
         ("reserved", _INT32),
         ("threshold", _DOUBLE),
@@ -93,20 +97,24 @@ class CompositeCall(ctypes.Structure):
 
 
 class DistortionCall(ctypes.Structure):
+    """`DistortionCall` in csrc/common/rays.h."""
+
     _fields_ = [
         ("rays", _INT64),
         ("is_double", _INT32),
-        ("workers", _INT32),
+        ("num_threads", _INT32),
         *((name, _POINTER) for name in ("weights", "starts", "ends", "offsets", "loss", "grad_loss", "grad_weights")),
     ]
 
 
 class ImportanceCall(ctypes.Structure):
+    """`ImportanceCall` in csrc/common/rays.h."""
+
     _fields_ = [
         ("rays", _INT64),
         ("first_ray", _INT64),
         ("is_double", _INT32),
-        ("workers", _INT32),
+        ("num_threads", _INT32),
         ("edges", _INT32),
         ("jitter", _INT32),
         ("seed", ctypes.c_uint32),
@@ -116,20 +124,20 @@ class ImportanceCall(ctypes.Structure):
 
 
 def run(name: str, call: type[ctypes.Structure], like: Tensor, **values: Tensor | int | float | tuple | None) -> None:
-    """`fs_{name}` with a call of these values, where `like` lives and in its dtype.
+    """Call `fs_{name}` with a structure of these values, on the device of `like` and in its dtype.
 
-    Tensors become pointers: they are contiguous and of the dtype that the call wants, which is for the caller to see to.
+    Tensors are passed as pointers: the caller makes them contiguous and of the dtype that the structure declares.
     """
     filled = {
         key: value.data_ptr() if isinstance(value, Tensor) else value
         for key, value in values.items()
         if value is not None
     }
-    filled |= {"is_double": like.dtype == torch.float64, "workers": torch.get_num_threads()}
-    _make(name, call(**filled), like.device)
+    filled |= {"is_double": like.dtype == torch.float64, "num_threads": torch.get_num_threads()}
+    _dispatch(name, call(**filled), like.device)
 
 
-def _make(name: str, call: ctypes.Structure, device: torch.device) -> None:
+def _dispatch(name: str, call: ctypes.Structure, device: torch.device) -> None:
     if device.type == "cuda":
         ray_kernels_cuda.run(name, call, device)
     else:

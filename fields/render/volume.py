@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from fields.models.field import RadianceField
-from fields.ops.composite import composite, weights_of
+from fields.ops.composite import composite, compositing_weights
 from fields.ops.packed import Samples
 from fields.render.camera import Camera
 from fields.sampling.occupancy import Box, OccupancyGrid
@@ -72,7 +72,7 @@ def render_rays(
         if box is not None:
             points = samples.positions(origins, directions)
             lower, upper = (torch.tensor(corner, dtype=points.dtype, device=points.device) for corner in box)
-            samples = samples.keep(((points >= lower) & (points <= upper)).all(dim=-1))
+            samples = samples.select(((points >= lower) & (points <= upper)).all(dim=-1))
     kept, looked = None, len(samples)
     asked = _Asked(field, origins, directions, time, contract or (lambda points: to_cube(points, grid)))
     if torch.is_grad_enabled():
@@ -80,8 +80,8 @@ def render_rays(
         with torch.no_grad():
             density, _ = asked.density(samples)
             # (where there is no density at all there may still be a gradient)
-            lit = weights_of(density.clamp(min=1e-30), samples, threshold) > least
-            samples, kept = samples.keep(lit), lit.nonzero().flatten()
+            lit = compositing_weights(density.clamp(min=1e-30), samples, threshold=threshold) > least
+            samples, kept = samples.select(lit), lit.nonzero().flatten()
         density, feature = asked.density(samples)
         seen = None
     else:
@@ -93,7 +93,7 @@ def render_rays(
         colors = field.color(feature, directions.index_select(0, of_ray))
     if seen is not None:
         colors = colors.new_zeros(len(samples), colors.shape[-1]).index_copy(0, seen, colors)
-    found = composite(density, colors.to(density.dtype), samples, threshold)
+    found = composite(density, colors.to(density.dtype), samples, threshold=threshold)
     color = found.color + (1.0 - found.opacity)[:, None] * torch.as_tensor(
         background, dtype=density.dtype, device=density.device
     )
@@ -128,7 +128,7 @@ def _in_waves(
     place = torch.arange(len(samples), device=samples.offsets.device) - samples.offsets[:-1].index_select(
         0, samples.ray_indices
     )
-    absorbed = torch.zeros(samples.rays, dtype=torch.float64, device=samples.offsets.device)
+    absorbed = torch.zeros(samples.num_rays, dtype=torch.float64, device=samples.offsets.device)
     lengths = (samples.t_ends - samples.t_starts).double()
     # Half of the threshold: sums here may differ in the last bit from those that decide.
     darkest = -torch.log(torch.tensor(max(threshold, 1e-30) * 0.5, dtype=torch.float64))
@@ -155,12 +155,12 @@ def _in_waves(
     if len(chosen) > 1 or len(order) < len(samples):
         which = torch.zeros(len(samples), dtype=torch.bool, device=order.device)
         which[order] = True
-        kept = samples.keep(which)
+        kept = samples.select(which)
         order = torch.argsort(order)
         density = torch.cat(densities).index_select(0, order)
     else:
         kept, density, order = samples, densities[0], None
-    seen = (weights_of(density, kept, threshold) > least).nonzero().flatten()
+    seen = (compositing_weights(density, kept, threshold=threshold) > least).nonzero().flatten()
     rows = seen if order is None else order.index_select(0, seen)
     return kept, density, seen, (features[0] if len(features) == 1 else torch.cat(features)).index_select(0, rows)
 

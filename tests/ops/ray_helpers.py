@@ -1,4 +1,4 @@
-"""What the tests of ray operations share."""
+"""Random occupancy grids, rays and samples for the tests of ray operations."""
 
 import torch
 
@@ -7,16 +7,17 @@ from fields.ops.packed import Samples
 from fields.ops.ray_box import ray_box
 
 
-def random_occupancy(random, levels=1, resolution=8, share=0.3, device="cpu"):
-    cells = torch.rand(levels, *[resolution] * 3, generator=random) < share
+def random_occupancy(random, cascades=1, resolution=8, fraction=0.3, device="cpu"):
+    """A grid over a random box of which about `fraction` of the cells are occupied."""
+    cells = torch.rand(cascades, *[resolution] * 3, generator=random) < fraction
     lower = tuple((torch.rand(3, generator=random) - 1.0).tolist())
     upper = tuple(a + b for a, b in zip(lower, (0.5 + torch.rand(3, generator=random)).tolist()))
     return Occupancy(pack_cells(cells).to(device), resolution, lower, upper)
 
 
 def random_rays(random, count, occupancy, dtype=torch.float64):
-    """Rays through and past the grid, some along axes, with the part of them inside its outer box."""
-    origins = torch.randn(count, 3, generator=random, dtype=torch.float64) * 2.0**occupancy.levels
+    """Origins, directions, near and far of rays through and past the grid's outer box, some of them along axes."""
+    origins = torch.randn(count, 3, generator=random, dtype=torch.float64) * 2.0**occupancy.cascades
     directions = torch.rand(count, 3, generator=random, dtype=torch.float64) - 0.5 - origins
     directions[torch.rand(count, 3, generator=random) < 0.1] = 0.0
     directions[:, 0] += (directions == 0).all(-1)
@@ -26,7 +27,7 @@ def random_rays(random, count, occupancy, dtype=torch.float64):
 
 
 def random_samples(random, counts, dtype=torch.float64, device="cpu"):
-    """In order, with gaps, some of length zero."""
+    """Samples in order along each ray, `counts[i]` on ray i, with gaps between them and some of length zero."""
     counts = torch.as_tensor(counts, dtype=torch.int64)
     total = int(counts.sum())
     offsets = torch.cat([counts.new_zeros(1), counts.cumsum(0)])

@@ -1,4 +1,4 @@
-"""Compositing, distortion and importance sampling: native against formula, gradients against differences."""
+"""Compositing, distortion and importance sampling: native against reference, gradients against differences."""
 
 import math
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ops_helpers import assert_close, available_isas, instruction_set
 from ray_helpers import random_samples
 
-from fields.ops.composite import composite, weights_of
+from fields.ops.composite import composite, compositing_weights
 from fields.ops.distortion import distortion
 from fields.ops.importance import importance_edges
 from fields.ops.packed import Samples, from_edges
@@ -21,15 +21,16 @@ def generator(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
-def inputs(random, samples, channels=3, most=3.0, dtype=torch.float64):
-    density = torch.rand(len(samples), generator=random, dtype=torch.float64).pow(3) * most
+def random_inputs(random, samples, channels=3, max_density=3.0, dtype=torch.float64):
+    """Density `[S]` and colors `[S, channels]` that require gradients."""
+    density = torch.rand(len(samples), generator=random, dtype=torch.float64).pow(3) * max_density
     colors = torch.rand(len(samples), channels, generator=random, dtype=torch.float64)
     return density.to(dtype).requires_grad_(), colors.to(dtype).requires_grad_()
 
 
-def everything(density, colors, samples, threshold, backend, seed=9):
-    """All results, and the gradients of a random sum of them, in double."""
-    results = composite(density, colors, samples, threshold, backend)
+def results_and_gradients(density, colors, samples, threshold, backend, seed=9):
+    """All results by name, and the gradients of a random weighted sum of them."""
+    results = composite(density, colors, samples, threshold=threshold, backend=backend)
     random = generator(seed)
     total = sum((r * torch.randn(r.shape, generator=random, dtype=torch.float64).to(r)).sum() for r in results)
     names = ("color", "opacity", "depth", "weights", "grad density", "grad colors")
@@ -48,18 +49,18 @@ def assert_all_close(found, expected, tolerance):
     st.integers(0, 5),
     st.sampled_from([0.0, 0.01, 0.5]),
 )
-def test_native_equals_the_formula(seed, counts, channels, threshold):
+def test_native_composite_matches_reference(seed, counts, channels, threshold):
     random = generator(seed)
     samples = random_samples(random, counts)
-    density, colors = inputs(random, samples, channels)
-    expected = everything(density, colors, samples, threshold, "torch")
-    assert_all_close(everything(density, colors, samples, threshold, "native"), expected, 1e-11)
+    density, colors = random_inputs(random, samples, channels)
+    expected = results_and_gradients(density, colors, samples, threshold, "torch")
+    assert_all_close(results_and_gradients(density, colors, samples, threshold, "native"), expected, 1e-11)
     # In float32 a sample may lie on the other side of the threshold; without one, nothing is cut.
-    expected = everything(density, colors, samples, 0.0, "torch")
+    expected = results_and_gradients(density, colors, samples, 0.0, "torch")
     floats = Samples(samples.t_starts.float(), samples.t_ends.float(), samples.ray_indices, samples.offsets)
     for isa in available_isas():
         with instruction_set(isa):
-            found = everything(
+            found = results_and_gradients(
                 density.detach().float().requires_grad_(),
                 colors.detach().float().requires_grad_(),
                 floats,
@@ -71,16 +72,20 @@ def test_native_equals_the_formula(seed, counts, channels, threshold):
 
 @pytest.mark.parametrize("backend", ["native", "torch"])
 @pytest.mark.parametrize("threshold", [0.0, 0.2])
-def test_gradcheck(backend, threshold):
+def test_composite_gradients_match_differences(backend, threshold):
     samples = random_samples(generator(1), COUNTS)
-    leaves = inputs(generator(2), samples)
-    assert torch.autograd.gradcheck(lambda d, c: tuple(composite(d, c, samples, threshold, backend)), leaves)
-    assert torch.autograd.gradcheck(lambda d: weights_of(d, samples, threshold, backend), leaves[:1])
+    leaves = random_inputs(generator(2), samples)
+    assert torch.autograd.gradcheck(
+        lambda d, c: tuple(composite(d, c, samples, threshold=threshold, backend=backend)), leaves
+    )
+    assert torch.autograd.gradcheck(
+        lambda d: compositing_weights(d, samples, threshold=threshold, backend=backend), leaves[:1]
+    )
 
 
 @pytest.mark.parametrize("backend", ["native", "torch"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_one_ray_by_hand(backend, dtype):
+def test_composite_of_one_ray_by_hand(backend, dtype):
     samples = from_edges(torch.tensor([[1.0, 2.0, 4.0]], dtype=dtype))
     density = torch.tensor([math.log(2.0), math.log(2.0)], dtype=dtype)
     colors = torch.tensor([[1.0, 0.0], [0.0, 1.0]], dtype=dtype)
@@ -92,25 +97,25 @@ def test_one_ray_by_hand(backend, dtype):
 
 
 @pytest.mark.parametrize("backend", ["native", "torch"])
-def test_threshold_cuts_what_little_light_reaches(backend):
-    """Half of the light goes at each sample; those that less than 0.2 reaches are cut: the fourth and on."""
+def test_samples_below_the_threshold_get_no_weight_and_no_gradient(backend):
+    """Each sample absorbs half of the light, so less than 0.2 of it reaches the fourth sample and those after it."""
     samples = from_edges(torch.arange(8.0)[None])
     density = torch.full((7,), math.log(2.0), requires_grad=True)
     colors = torch.rand(7, 3, generator=generator(), requires_grad=True)
-    found = composite(density, colors, samples, 0.2, backend)
+    found = composite(density, colors, samples, threshold=0.2, backend=backend)
     torch.testing.assert_close(found.weights, torch.tensor([0.5, 0.25, 0.125, 0, 0, 0, 0]))
     found.color.sum().backward()
     assert (density.grad[3:] == 0).all() and (colors.grad[3:] == 0).all() and (density.grad[:3] != 0).all()
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_thin_and_thick(dtype):
+def test_weights_are_accurate_from_tiny_to_infinite_density(dtype):
     """Opacities down to 1e-12 and up to 1 keep their digits, and infinite density stops the light."""
     density = torch.tensor([1e-12, 1e-6, 1e-3, 0.3, 5.0, 30.0, 1e4, torch.inf], dtype=dtype)
     samples = from_edges(torch.tensor([[0.0, 1.0]], dtype=dtype).repeat(8, 1))
     for isa in available_isas():
         with instruction_set(isa):
-            weights = weights_of(density, samples, backend="native")
+            weights = compositing_weights(density, samples, backend="native")
             torch.testing.assert_close(
                 weights, -torch.expm1(-density), rtol=4e-7 if dtype == torch.float32 else 1e-14, atol=0
             )
@@ -118,11 +123,11 @@ def test_thin_and_thick(dtype):
 
 def test_nan_stays_on_its_ray():
     samples = from_edges(torch.arange(9.0)[None].repeat(5, 1))
-    density, colors = (x.detach().float() for x in inputs(generator(), samples))
+    density, colors = (x.detach().float() for x in random_inputs(generator(), samples))
     density[17] = torch.nan
     for isa in available_isas():
         with instruction_set(isa):
-            found = composite(density, colors, samples, 1e-4, "native")
+            found = composite(density, colors, samples, threshold=1e-4, backend="native")
             assert (
                 found.opacity.isnan().tolist()
                 == found.color.isnan().all(-1).tolist()
@@ -131,10 +136,10 @@ def test_nan_stays_on_its_ray():
 
 
 @pytest.mark.parametrize("backend", ["native", "torch"])
-def test_nothing(backend):
+def test_rays_without_samples_give_zeros(backend):
     for counts in ([], [0, 0]):
         samples = random_samples(generator(), counts)
-        density, colors = inputs(generator(), samples)
+        density, colors = random_inputs(generator(), samples)
         found = composite(density, colors, samples, backend=backend)
         assert found.color.shape == (len(counts), 3) and not found.color.any() and not found.opacity.any()
         found.color.sum().backward()
@@ -143,14 +148,14 @@ def test_nothing(backend):
         assert importance_edges(found.weights, samples, 2, backend=backend).tolist() == [[0.0] * 3] * len(counts)
 
 
-def test_results_do_not_depend_on_threads():
+def test_composite_does_not_depend_on_threads():
     samples = random_samples(generator(1), [30] * 400, torch.float32)
-    density, colors = inputs(generator(2), samples, dtype=torch.float32)
+    density, colors = random_inputs(generator(2), samples, dtype=torch.float32)
     before, results = torch.get_num_threads(), []
     try:
         for threads in (1, 2, 5):
             torch.set_num_threads(threads)
-            results.append(everything(density, colors, samples, 1e-3, "native"))
+            results.append(results_and_gradients(density, colors, samples, 1e-3, "native"))
     finally:
         torch.set_num_threads(before)
     assert all(torch.equal(results[0][name], other[name]) for other in results[1:] for name in other)
@@ -160,7 +165,7 @@ def test_results_do_not_depend_on_threads():
 
 
 @pytest.mark.parametrize("backend", ["native", "torch"])
-def test_distortion_gradcheck(backend):
+def test_distortion_gradients_match_differences(backend):
     samples = random_samples(generator(3), COUNTS)
     weights = torch.rand(len(samples), generator=generator(4), dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda w: distortion(w, samples, backend), weights)
@@ -170,7 +175,7 @@ def test_distortion_gradcheck(backend):
 @given(
     st.integers(0, 2**31), st.lists(st.integers(0, 40), max_size=70), st.sampled_from([torch.float32, torch.float64])
 )
-def test_distortion_equals_the_formula(seed, counts, dtype):
+def test_native_distortion_matches_reference(seed, counts, dtype):
     random = generator(seed)
     samples = random_samples(random, counts)
     weights = torch.rand(len(samples), generator=random, dtype=torch.float64).requires_grad_()
@@ -188,7 +193,7 @@ def test_distortion_equals_the_formula(seed, counts, dtype):
             assert_close(found_slope.double(), slope, tolerance, "gradient", floor=1e-3)
 
 
-def test_distortion_of_far_samples_in_float32():
+def test_distortion_far_from_the_origin_keeps_its_digits_in_float32():
     """Distances are taken from the ray's first sample: far away nothing cancels."""
     edges = torch.linspace(0, 1, 33, dtype=torch.float64)[None]
     weights = torch.rand(32, generator=generator(), dtype=torch.float64)
@@ -204,34 +209,40 @@ def test_distortion_of_far_samples_in_float32():
 @given(
     st.integers(0, 2**31), st.lists(st.integers(0, 30), max_size=70), st.integers(1, 40), st.sampled_from([None, 0, 3])
 )
-def test_importance_equals_the_formula(seed, counts, count, jitter):
+def test_native_importance_edges_match_reference(seed, counts, count, jitter):
     random = generator(seed)
     samples = random_samples(random, counts)
     weights = torch.rand(len(samples), generator=random, dtype=torch.float64)
     weights[torch.rand(len(samples), generator=random) < 0.3] = 0.0
-    expected = importance_edges(weights, samples, count, jitter, 5, "torch")
+    expected = importance_edges(weights, samples, count, seed=jitter, first_ray=5, backend="torch")
     floats = Samples(samples.t_starts.float(), samples.t_ends.float(), samples.ray_indices, samples.offsets)
     for isa in available_isas():
         with instruction_set(isa):
-            assert_close(importance_edges(weights, samples, count, jitter, 5, "native"), expected, 1e-11)
-            found = importance_edges(weights.float(), floats, count, jitter, 5, "native")
+            native = importance_edges(weights, samples, count, seed=jitter, first_ray=5, backend="native")
+            assert_close(native, expected, 1e-11)
+            found = importance_edges(weights.float(), floats, count, seed=jitter, first_ray=5, backend="native")
     assert (found.diff() >= -1e-6).all()
-    # The weight that is behind an edge, by float32 as by float64; where there is none, an edge may be at either side of it.
-    for ray in range(samples.rays):
+    # Compare the weight before each edge in float32 and float64. In a gap without weight, an edge may be anywhere.
+    for ray in range(samples.num_rays):
         part = slice(int(samples.offsets[ray]), int(samples.offsets[ray + 1]))
-        w, s, e = weights[part], samples.t_starts[part], samples.t_ends[part]
-        w = w if w.sum() > 0 else e - s
+        starts, ends = samples.t_starts[part], samples.t_ends[part]
+        w = weights[part] if weights[part].sum() > 0 else ends - starts
         if w.sum() > 0:
-
-            def behind(t):
-                inside = ((t[:, None] - s) / torch.where(e > s, e - s, 1.0)).clamp(0, 1)
-                return (torch.where(e > s, inside, (t[:, None] >= s).double()) * w).sum(1) / w.sum()
-
-            bound = 2e-4 + (w * (e == s)).sum() / w.sum()  # (several intervals of no length may lie at one place)
-            assert (behind(found[ray].double()) - behind(expected[ray])).abs().max() <= bound
+            # Several intervals of length zero may lie at the same t.
+            bound = 2e-4 + (w * (ends == starts)).sum() / w.sum()
+            before, expected_before = (weight_before(t[ray].double(), w, starts, ends) for t in (found, expected))
+            assert (before - expected_before).abs().max() <= bound
 
 
-def test_importance_finds_the_weight():
+def weight_before(t, weights, starts, ends):
+    """Fraction of the weight before each t, for weights that are uniform over their intervals."""
+    lengths = torch.where(ends > starts, ends - starts, 1.0)
+    inside = ((t[:, None] - starts) / lengths).clamp(0, 1)
+    passed = torch.where(ends > starts, inside, (t[:, None] >= starts).double())
+    return (passed * weights).sum(1) / weights.sum()
+
+
+def test_importance_edges_lie_where_the_weight_is():
     samples = from_edges(torch.linspace(0, 1, 11, dtype=torch.float64)[None])
     weights = torch.zeros(10, dtype=torch.float64)
     weights[3], weights[7] = 1.0, 3.0
@@ -242,7 +253,7 @@ def test_importance_finds_the_weight():
     assert not torch.equal(seeded, edges) and ((seeded > 0.3) & (seeded < 0.4) | (seeded > 0.7) & (seeded < 0.8)).all()
 
 
-def test_refusals():
+def test_refuses_tensors_that_do_not_fit_together():
     samples = from_edges(torch.arange(4.0)[None])
     density, colors = torch.ones(3), torch.ones(3, 3)
     for change, message in [
@@ -254,7 +265,7 @@ def test_refusals():
     ]:
         with pytest.raises(ValueError, match=message):
             composite(*change, samples)
-    with pytest.raises(ValueError, match="share of light"):
+    with pytest.raises(ValueError, match="fraction of light"):
         composite(density, colors, samples, threshold=2.0)
     for offsets in ([0, 4], [1, 3], [0, 5, 3]):
         bad = Samples(samples.t_starts, samples.t_ends, samples.ray_indices, torch.tensor(offsets))

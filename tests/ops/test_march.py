@@ -1,4 +1,4 @@
-"""Marching: the native passes against the formula, sample for sample, and what is promised of samples."""
+"""Marching: the native passes against the reference, sample for sample, and the guarantees about samples."""
 
 import pytest
 import torch
@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from ops_helpers import available_isas, instruction_set
 from ray_helpers import random_occupancy, random_rays
 
-from fields.ops.march import Occupancy, in_cells, march, occupied_reference, pack_cells
+from fields.ops.march import Occupancy, march, occupied_reference, pack_cells, rays_in_cells
 from fields.ops.packed import from_edges
 from fields.ops.ray_box import ray_box
 
@@ -16,11 +16,11 @@ def generator(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
-def full(levels=1, resolution=8):
-    return Occupancy(pack_cells(torch.ones(levels, *[resolution] * 3, dtype=torch.bool)), resolution)
+def full_grid(cascades=1, resolution=8):
+    return Occupancy(pack_cells(torch.ones(cascades, *[resolution] * 3, dtype=torch.bool)), resolution)
 
 
-def assert_same(a, b):
+def assert_same_samples(a, b):
     for name in ("offsets", "ray_indices", "t_starts", "t_ends"):
         assert torch.equal(getattr(a, name), getattr(b, name)), name
 
@@ -36,38 +36,45 @@ def assert_same(a, b):
     st.sampled_from([5, 1000]),
     st.sampled_from([torch.float32, torch.float64]),
 )
-def test_native_equals_the_formula(seed, count, levels, resolution, cone, jitter, most, dtype):
+def test_native_samples_equal_reference(seed, count, cascades, resolution, cone, jitter, max_samples, dtype):
     """Sample for sample in float32 too: the processor rounds the same sums in the same order."""
     random = generator(seed)
-    occupancy = random_occupancy(random, levels, resolution, share=float(torch.rand((), generator=random)))
+    occupancy = random_occupancy(random, cascades, resolution, fraction=float(torch.rand((), generator=random)))
     rays = random_rays(random, count, occupancy, dtype)
-    how = dict(step=0.03, cone=cone, seed=jitter, first_ray=seed % 1000, most=most)
-    expected = march(*rays, occupancy, backend="torch", **how)
+    options = {
+        "occupancy": occupancy,
+        "step": 0.03,
+        "cone": cone,
+        "seed": jitter,
+        "first_ray": seed % 1000,
+        "max_samples": max_samples,
+    }
+    expected = march(*rays, **options, backend="torch")
     for isa in available_isas():
         with instruction_set(isa):
-            assert_same(march(*rays, occupancy, backend="native", **how), expected)
-    box, formula = (ray_box(*rays[:2], *occupancy.outer_box, backend=backend) for backend in ("native", "torch"))
-    assert all(torch.equal(a, b) for a, b in zip(box, formula))
+            assert_same_samples(march(*rays, **options, backend="native"), expected)
+    native, reference = (ray_box(*rays[:2], *occupancy.outer_box, backend=backend) for backend in ("native", "torch"))
+    assert all(torch.equal(a, b) for a, b in zip(native, reference))
 
 
 @settings(max_examples=8, deadline=None)
 @given(st.integers(0, 2**31), st.integers(1, 3), st.sampled_from([32, 64]), st.sampled_from([0.0, 0.01]))
-def test_passing_over_what_is_clear_loses_nothing(seed, levels, resolution, cone):
+def test_skipping_empty_blocks_loses_no_sample(seed, cascades, resolution, cone):
     """A few small lumps in a grid that is empty otherwise."""
     random = generator(seed)
-    cells = torch.zeros(levels, *[resolution] * 3, dtype=torch.bool)
-    for level in range(levels):
+    cells = torch.zeros(cascades, *[resolution] * 3, dtype=torch.bool)
+    for cascade in range(cascades):
         for _ in range(3):
             x, y, z = torch.randint(0, resolution - 1, (3,), generator=random).tolist()
-            cells[level, x : x + 3, y : y + 2, z : z + 2] = True
+            cells[cascade, x : x + 3, y : y + 2, z : z + 2] = True
     occupancy = Occupancy(pack_cells(cells), resolution, (-1.0, 0.0, 0.5), (1.0, 1.5, 1.5))
-    assert int(occupancy.clear.max()) > 0
+    assert int(occupancy.clearance.max()) > 0
     rays = random_rays(random, 100, occupancy, torch.float32)
-    how = dict(step=0.02, cone=cone, seed=1)
-    expected = march(*rays, occupancy, backend="torch", **how)
+    options = {"occupancy": occupancy, "step": 0.02, "cone": cone, "seed": 1}
+    expected = march(*rays, **options, backend="torch")
     for isa in available_isas():
         with instruction_set(isa):
-            assert_same(march(*rays, occupancy, backend="native", **how), expected)
+            assert_same_samples(march(*rays, **options, backend="native"), expected)
 
 
 @pytest.mark.parametrize("backend", ["native", "torch"])
@@ -78,24 +85,22 @@ def test_samples_are_the_occupied_steps(backend):
     occupancy = Occupancy(pack_cells(cells), 8)
     origins, directions = torch.tensor([[-1.0, 0.55, 0.55]]), torch.tensor([[1.0, 0.0, 0.0]])
     near, far = ray_box(origins, directions, (0,) * 3, (1,) * 3)
-    samples = march(origins, directions, near, far, occupancy, step=0.0625, backend=backend)
+    samples = march(origins, directions, near, far, occupancy=occupancy, step=0.0625, backend=backend)
     torch.testing.assert_close(samples.t_starts, torch.tensor([1.25, 1.3125, 1.375, 1.4375]))
     torch.testing.assert_close(samples.t_ends, samples.t_starts + 0.0625)
     assert samples.offsets.tolist() == [0, 4] and samples.ray_indices.tolist() == [0] * 4
-    assert torch.equal(samples.positions(origins, directions)[:, 0], samples.middles - 1)
+    assert torch.equal(samples.positions(origins, directions)[:, 0], samples.midpoints - 1)
 
 
 @pytest.mark.parametrize("backend", ["native", "torch"])
-def test_levels(backend):
-    """A point belongs to the finest level that contains it."""
+def test_point_belongs_to_the_finest_cascade_that_contains_it(backend):
     cells = torch.zeros(3, 4, 4, 4, dtype=torch.bool)
     cells[1] = True
     occupancy = Occupancy(pack_cells(cells), 4)
     assert occupancy.outer_box == ((-1.5,) * 3, (2.5,) * 3)
     origins, directions = torch.tensor([[-2.0, 0.6, 0.6]]), torch.tensor([[1.0, 0.0, 0.0]])
-    samples = march(
-        origins, directions, *ray_box(origins, directions, *occupancy.outer_box), occupancy, step=0.125, backend=backend
-    )
+    near, far = ray_box(origins, directions, *occupancy.outer_box)
+    samples = march(origins, directions, near, far, occupancy=occupancy, step=0.125, backend=backend)
     x = samples.positions(origins, directions)[:, 0]
     expected = (torch.arange(32) + 0.5) * 0.125 - 1.5
     torch.testing.assert_close(x, expected[((expected - 0.5).abs() > 0.5) & ((expected - 0.5).abs() < 1.0)])
@@ -103,76 +108,74 @@ def test_levels(backend):
 
 @pytest.mark.parametrize("cone", [0.0, 0.05])
 @pytest.mark.parametrize("backend", ["native", "torch"])
-def test_leaving_cells_out_moves_no_sample(cone, backend):
+def test_clearing_cells_moves_no_other_sample(cone, backend):
     occupancy = random_occupancy(generator(1), 2, 8, 0.4)
     everything = Occupancy(torch.full_like(occupancy.words, -1), 8, occupancy.lower, occupancy.upper)
     rays = random_rays(generator(2), 50, occupancy)
-    some = march(*rays, occupancy, 0.02, cone, seed=5, backend=backend)
-    all_ = march(*rays, everything, 0.02, cone, seed=5, backend=backend)
-    inside = occupied_reference(all_.positions(*in_cells(*rays[:2], occupancy)), occupancy)
+    some = march(*rays, occupancy=occupancy, step=0.02, cone=cone, seed=5, backend=backend)
+    all_ = march(*rays, occupancy=everything, step=0.02, cone=cone, seed=5, backend=backend)
+    inside = occupied_reference(all_.positions(*rays_in_cells(*rays[:2], occupancy)), occupancy)
     assert 0 < len(some) < len(all_)
-    assert_same(all_.keep(inside), some)
+    assert_same_samples(all_.select(inside), some)
 
 
-def test_cutting_rays_into_batches_moves_no_sample():
+def test_samples_do_not_depend_on_batches_of_rays():
     occupancy = random_occupancy(generator(3), 1, 8)
     rays = random_rays(generator(4), 90, occupancy)
-    whole = march(*rays, occupancy, 0.01, seed=11)
-    parts = [march(*(x[i : i + 37] for x in rays), occupancy, 0.01, seed=11, first_ray=i) for i in range(0, 90, 37)]
+    options = {"occupancy": occupancy, "step": 0.01}
+    whole = march(*rays, **options, seed=11)
+    parts = [march(*(x[i : i + 37] for x in rays), **options, seed=11, first_ray=i) for i in range(0, 90, 37)]
     assert torch.equal(torch.cat([p.t_starts for p in parts]), whole.t_starts)
-    other = march(*rays, occupancy, 0.01, seed=12)
+    other = march(*rays, **options, seed=12)
     assert not torch.equal(other.t_starts[:100], whole.t_starts[:100])
 
 
 def test_jitter_is_uniform():
-    occupancy = full()
     rays = torch.tensor([[0.0, 0.5, 0.5]]).repeat(4000, 1), torch.tensor([[1.0, 0.0, 0.0]]).repeat(4000, 1)
-    samples = march(*rays, torch.zeros(4000), torch.ones(4000), occupancy, 0.1, seed=0)
+    samples = march(*rays, torch.zeros(4000), torch.ones(4000), occupancy=full_grid(), step=0.1, seed=0)
     first = samples.t_starts[samples.offsets[:-1]] / 0.1
     assert 0.0 <= float(first.min()) < 0.01 and 0.99 < float(first.max()) < 1.0
-    assert float(first.mean()) == pytest.approx(0.5, abs=0.02) and float(first.var()) == pytest.approx(
-        1 / 12, abs=0.005
-    )
+    assert float(first.mean()) == pytest.approx(0.5, abs=0.02)
+    assert float(first.var()) == pytest.approx(1 / 12, abs=0.005)
 
 
-def test_results_do_not_depend_on_threads():
+def test_samples_do_not_depend_on_threads():
     occupancy = random_occupancy(generator(5), 2, 16)
     rays = random_rays(generator(6), 500, occupancy, torch.float32)
     before, results = torch.get_num_threads(), []
     try:
         for threads in (1, 2, 5):
             torch.set_num_threads(threads)
-            results.append(march(*rays, occupancy, 0.01, seed=1))
+            results.append(march(*rays, occupancy=occupancy, step=0.01, seed=1))
     finally:
         torch.set_num_threads(before)
     for other in results[1:]:
-        assert_same(results[0], other)
+        assert_same_samples(results[0], other)
 
 
 @pytest.mark.parametrize("backend", ["native", "torch"])
-def test_nothing_to_march(backend):
+def test_no_rays_and_rays_outside_have_no_samples(backend):
     none = torch.zeros(0)
-    samples = march(none.reshape(0, 3), none.reshape(0, 3), none, none, full(), 0.1, backend=backend)
+    options = {"occupancy": full_grid(), "step": 0.1, "backend": backend}
+    samples = march(none.reshape(0, 3), none.reshape(0, 3), none, none, **options)
     assert len(samples) == 0 and samples.offsets.tolist() == [0]
     ray = torch.tensor([[5.0, 5.0, 5.0]]), torch.tensor([[1.0, 0.0, 0.0]])
-    samples = march(*ray, *ray_box(*ray, (0,) * 3, (1,) * 3), full(), 0.1, backend=backend)
-    assert len(samples) == 0 and samples.offsets.tolist() == [0, 0] and samples.rays == 1
+    samples = march(*ray, *ray_box(*ray, (0,) * 3, (1,) * 3), **options)
+    assert len(samples) == 0 and samples.offsets.tolist() == [0, 0] and samples.num_rays == 1
 
 
-def test_cells_are_packed_and_unpacked():
+def test_packed_cells_unpack_to_the_same_cells():
     cells = torch.rand(2, 12, 12, 12, generator=generator()) < 0.4
     assert torch.equal(Occupancy(pack_cells(cells), 12).cells(), cells)
 
 
-def test_keep():
+def test_selected_samples_stay_on_their_rays():
     samples = from_edges(torch.arange(12.0).reshape(3, 4))
-    assert samples.rays == 3 and samples.counts.tolist() == [3, 3, 3]
-    kept = samples.keep(torch.tensor([1, 0, 1, 0, 0, 0, 0, 1, 1]).bool())
-    assert (
-        kept.offsets.tolist() == [0, 2, 2, 4]
-        and kept.t_starts.tolist() == [0, 2, 9, 10]
-        and kept.ray_indices.tolist() == [0, 0, 2, 2]
-    )
+    assert samples.num_rays == 3 and samples.counts.tolist() == [3, 3, 3]
+    kept = samples.select(torch.tensor([1, 0, 1, 0, 0, 0, 0, 1, 1]).bool())
+    assert kept.offsets.tolist() == [0, 2, 2, 4]
+    assert kept.t_starts.tolist() == [0, 2, 9, 10]
+    assert kept.ray_indices.tolist() == [0, 0, 2, 2]
 
 
 RAY = {
@@ -180,7 +183,7 @@ RAY = {
     "directions": torch.ones(1, 3),
     "near": torch.zeros(1),
     "far": torch.ones(1),
-    "occupancy": full(),
+    "occupancy": full_grid(),
     "step": 0.1,
 }
 
@@ -195,11 +198,11 @@ RAY = {
         ({"step": 0.0}, "above zero"),
         ({"step": float("nan")}, "above zero"),
         ({"cone": -1.0}, "not below"),
-        ({"most": 0}, "at least 1"),
+        ({"max_samples": 0}, "at least 1"),
         ({"step": 1e-9}, "too many"),
     ],
 )
-def test_refusals(change, message):
+def test_march_refuses_bad_rays_and_steps(change, message):
     with pytest.raises(ValueError, match=message):
         march(**RAY | change)
 
@@ -215,6 +218,6 @@ def test_refusals(change, message):
         (lambda: from_edges(torch.zeros(3, 1)), "two edges"),
     ],
 )
-def test_grids_that_are_none(make, message):
+def test_grids_and_edges_of_wrong_shape_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()

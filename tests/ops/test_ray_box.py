@@ -1,4 +1,4 @@
-"""Rays and boxes: hand-made cases, and every point of the interval against the box."""
+"""Intersection of rays and boxes: cases worked out by hand, and points of the interval against the box."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ UNIT = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
     "origin, direction, expected",
     [
         ((-1.0, 0.5, 0.5), (1.0, 0.0, 0.0), (1.0, 2.0)),
-        ((-1.0, 0.5, 0.5), (0.5, 0.0, 0.0), (2.0, 4.0)),  # t counts in directions
+        ((-1.0, 0.5, 0.5), (0.5, 0.0, 0.0), (2.0, 4.0)),  # t in units of the direction
         ((0.5, 0.5, 0.5), (0.0, -1.0, 0.0), (0.0, 0.5)),  # from inside
         ((2.0, 0.5, 0.5), (1.0, 0.0, 0.0), (0.0, 0.0)),  # behind
         ((-1.0, 1.5, 0.5), (1.0, 0.0, 0.0), (0.0, 0.0)),  # beside, parallel
@@ -25,7 +25,7 @@ UNIT = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
     ],
 )
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_cases(origin, direction, expected, dtype):
+def test_interval_of_cases_by_hand(origin, direction, expected, dtype):
     near, far = ray_box(torch.tensor([origin], dtype=dtype), torch.tensor([direction], dtype=dtype), *UNIT)
     assert near.dtype == far.dtype == dtype
     assert (float(near), float(far)) == pytest.approx(expected)
@@ -33,7 +33,7 @@ def test_cases(origin, direction, expected, dtype):
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**31), st.integers(0, 40))
-def test_inside_between_and_outside_elsewhere(seed, count):
+def test_points_are_inside_exactly_between_near_and_far(seed, count):
     random = torch.Generator().manual_seed(seed)
     lower = torch.randn(3, generator=random, dtype=torch.float64)
     upper = lower + torch.rand(3, generator=random, dtype=torch.float64) + 0.1
@@ -62,7 +62,7 @@ def test_inside_between_and_outside_elsewhere(seed, count):
         ({"lower": (0.0, 0.0)}, None),
     ],
 )
-def test_refusals(change, message):
+def test_refuses_bad_rays_and_boxes(change, message):
     arguments = {
         "origins": torch.zeros(2, 3),
         "directions": torch.ones(2, 3),
@@ -73,8 +73,7 @@ def test_refusals(change, message):
         ray_box(**arguments)
 
 
-def test_large_numbers_are_finite():
-    """Their sum is not."""
+def test_accepts_finite_rays_whose_sum_overflows():
     origins = torch.full((4, 3), 3e38)
     near, far = ray_box(origins, torch.ones(4, 3), *UNIT)
     assert not near.any() and not far.any()
