@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 from functools import lru_cache
 
 import torch
@@ -12,67 +13,69 @@ import cuda_ext
 from fields.ops import backends
 from fields.ops.cuda_calls import PLAIN, CudaFunctions
 
-# Beyond this many steps the corrections of both biases are 1 in float32 for the decays in use (0.999^20000 < 2^-28).
-SETTLED = 20000
-CUDA = CudaFunctions({"fs_adam": PLAIN})  # csrc/cuda/adam.h
+# Steps after which both bias corrections are 1 in float32, for the decays in use (0.999^20000 < 2^-28).
+BIAS_CORRECTION_STEPS = 20000
+# Elements of a parameter below which one thread updates it: starting more would take longer than the update.
+MIN_PARALLEL_ELEMENTS = 1 << 14
+# `csrc/cuda/adam.h`
+CUDA = CudaFunctions({"fs_adam": PLAIN})
 
 
 class Adam:
     """Adam without weight decay; parameter groups have `lr`, `betas`, `eps` and `sparse`.
 
-    In a group with `sparse=True` (tables, of which a step touches a part) a number whose gradient is exactly zero
-    keeps its value, its moments and its own step count, by which the bias is corrected: tiny-cuda-nn's rule. The
+    In a group with `sparse=True` (tables, of which a step touches only a part) an element whose gradient is exactly
+    zero keeps its value, its moments and its own step count, by which the bias is corrected: tiny-cuda-nn's rule. The
     defaults of `betas` and `eps` are those of Müller et al. 2022, section 4.
 
-    Not a `torch.optim.Optimizer`: building one imports torch's compiler, which takes two seconds.
+    Not a `torch.optim.Optimizer`: creating one imports torch's compiler, which takes two seconds.
     """
 
     def __init__(
-        self, groups: list[dict], lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.99), eps: float = 1e-15
+        self,
+        groups: Sequence[dict],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.99),
+        eps: float = 1e-15,
     ) -> None:
         defaults = {"lr": lr, "betas": betas, "eps": eps, "sparse": False}
         self.param_groups = [{**defaults, **group, "params": list(group["params"])} for group in groups]
-        # One entry a parameter, in the order of the groups: "mean" and "square" (its moments) and "steps" (int32).
-        self.state = [_fresh_state(p, group["sparse"]) for group in self.param_groups for p in group["params"]]
+        # One entry per parameter, in the order of the groups: the moments "mean" and "square", and "steps" (int32).
+        self.state = [_initial_state(p, group["sparse"]) for group in self.param_groups for p in group["params"]]
 
     def zero_grad(self) -> None:
+        """Set the gradient of every parameter to None."""
         for group in self.param_groups:
             for parameter in group["params"]:
                 parameter.grad = None
 
     @torch.no_grad()
     def step(self) -> None:
-        """One update from the `.grad` of every parameter; those without one are passed over."""
+        """Update every parameter from its `.grad`. A parameter whose `.grad` is None is skipped."""
         states = iter(self.state)
         for group in self.param_groups:
             for parameter in group["params"]:
                 state = next(states)
                 if parameter.grad is not None:
                     update = adam_native if _native(parameter) else adam_reference
-                    update(
-                        parameter,
-                        parameter.grad,
-                        state["mean"],
-                        state["square"],
-                        state["steps"],
-                        group["lr"],
-                        group["betas"],
-                        group["eps"],
-                        group["sparse"],
-                    )
+                    hyperparameters = {key: group[key] for key in ("lr", "betas", "eps", "sparse")}
+                    update(parameter, parameter.grad, **state, **hyperparameters)
 
     def state_dict(self) -> dict[int, dict[str, Tensor]]:
-        """Moments and step counts by the number of the parameter; they share memory with the optimiser."""
+        """Moments and step counts by the index of the parameter. The tensors share memory with the optimizer."""
         return dict(enumerate(self.state))
 
     def load_state_dict(self, state: dict[int, dict[str, Tensor]]) -> None:
-        """Copies what `state_dict` gave; KeyError or RuntimeError where it is of other parameters."""
+        """Copy the tensors of a `state_dict` into this optimizer.
+
+        Raises KeyError or RuntimeError if they belong to other parameters.
+        """
         for index, own in enumerate(self.state):
             for name, tensor in own.items():
                 tensor.copy_(state[index][name])
 
 
-def _fresh_state(parameter: Tensor, sparse: bool) -> dict[str, Tensor]:
+def _initial_state(parameter: Tensor, sparse: bool) -> dict[str, Tensor]:
     steps = torch.zeros(parameter.shape if sparse else (), dtype=torch.int32, device=parameter.device)
     return {
         "mean": torch.zeros_like(parameter, requires_grad=False),
@@ -84,6 +87,7 @@ def _fresh_state(parameter: Tensor, sparse: bool) -> dict[str, Tensor]:
 def adam_reference(
     weight: Tensor,
     gradient: Tensor,
+    *,
     mean: Tensor,
     square: Tensor,
     steps: Tensor,
@@ -92,13 +96,27 @@ def adam_reference(
     eps: float,
     sparse: bool,
 ) -> None:
-    """Updates weight, moments and step counts in place (algorithm 1 of the paper, its order of corrections)."""
+    """Update weight, moments and step counts in place, in plain torch.
+
+    Algorithm 1 of Kingma and Ba 2015, with the bias corrections in the order of its section 2.
+
+    weight, gradient, mean, square: one shape and dtype; steps: int32, of the same shape if `sparse`, else `[]`.
+    """
     if sparse:
-        touched = gradient != 0
-        index = touched.nonzero(as_tuple=True)
-        parts = [t[index] for t in (weight, gradient, mean, square, steps)]
-        adam_reference(*parts, lr, betas, eps, sparse=False)
-        for tensor, part in zip((weight, gradient, mean, square, steps), parts):
+        index = (gradient != 0).nonzero(as_tuple=True)
+        tensors = (weight, gradient, mean, square, steps)
+        touched = [tensor[index] for tensor in tensors]
+        adam_reference(
+            *touched[:2],
+            mean=touched[2],
+            square=touched[3],
+            steps=touched[4],
+            lr=lr,
+            betas=betas,
+            eps=eps,
+            sparse=False,
+        )
+        for tensor, part in zip(tensors, touched):
             tensor[index] = part
         return
     steps += 1
@@ -114,7 +132,7 @@ class AdamCall(ctypes.Structure):
     _fields_ = [
         ("count", ctypes.c_int64),
         *((name, ctypes.c_void_p) for name in ("weight", "gradient", "mean", "square", "steps", "rate")),
-        *((name, ctypes.c_int32) for name in ("most_steps", "sparse", "workers")),
+        *((name, ctypes.c_int32) for name in ("max_steps", "sparse", "num_threads")),
         *((name, ctypes.c_float) for name in ("mean_decay", "square_decay", "epsilon")),
     ]
 
@@ -130,6 +148,7 @@ def _native(parameter: Tensor) -> bool:
 def adam_native(
     weight: Tensor,
     gradient: Tensor,
+    *,
     mean: Tensor,
     square: Tensor,
     steps: Tensor,
@@ -138,11 +157,11 @@ def adam_native(
     eps: float,
     sparse: bool,
 ) -> None:
-    """`adam_reference` by the compiled kernels; float32."""
+    """`adam_reference` by the compiled kernels, for float32 tensors."""
     gradient = gradient.contiguous()
     if not sparse:
         steps += 1
-    rates = _corrections(*betas, weight.device) * lr
+    rates = _bias_corrections(*betas, weight.device) * lr
     call = AdamCall(
         count=weight.numel(),
         weight=weight.data_ptr(),
@@ -151,9 +170,9 @@ def adam_native(
         square=square.data_ptr(),
         steps=steps.data_ptr(),
         rate=rates.data_ptr(),
-        most_steps=SETTLED - 1,
+        max_steps=BIAS_CORRECTION_STEPS - 1,
         sparse=sparse,
-        workers=torch.get_num_threads() if weight.numel() > 1 << 14 else 1,
+        num_threads=torch.get_num_threads() if weight.numel() > MIN_PARALLEL_ELEMENTS else 1,
         mean_decay=betas[0],
         square_decay=betas[1],
         epsilon=eps,
@@ -169,14 +188,17 @@ def _run(call: AdamCall, device: torch.device) -> None:
 
 
 def run_cuda(call: AdamCall, device: torch.device) -> None:
-    """In the device's current stream, waiting for nothing."""
-    CUDA.run("fs_adam", call, device, "Adam")
+    """Start the update in the device's current stream, without waiting for it."""
+    CUDA.run("fs_adam", call, device, operation="Adam")
 
 
 @lru_cache(maxsize=8)
-def _corrections(mean_decay: float, square_decay: float, device: torch.device) -> Tensor:
-    """`sqrt(1 - b2^s) / (1 - b1^s)` for s = 0 .. SETTLED - 1 (0 for s = 0, which never occurs); float32."""
-    steps = torch.arange(SETTLED, dtype=torch.float64)
+def _bias_corrections(mean_decay: float, square_decay: float, device: torch.device) -> Tensor:
+    """`sqrt(1 - b2^s) / (1 - b1^s)` float32 for steps s from 0 to BIAS_CORRECTION_STEPS - 1.
+
+    The entry of s = 0 is 0; no step uses it.
+    """
+    steps = torch.arange(BIAS_CORRECTION_STEPS, dtype=torch.float64)
     factor = torch.sqrt(1 - square_decay**steps) / (1 - mean_decay**steps)
     factor[0] = 0.0
     return factor.float().to(device)

@@ -1,4 +1,4 @@
-"""Which implementation an operation runs on, and why it is not a faster one."""
+"""Choose the implementation of an operation, and say why a faster one is not used."""
 
 from __future__ import annotations
 
@@ -13,19 +13,24 @@ Backend = Literal["auto", "native", "torch"]
 
 
 def tracing() -> bool:
-    """Whether an exporter is recording the graph: native calls would be invisible to it."""
-    return torch.compiler.is_compiling() or torch.jit.is_tracing()
+    """Whether an exporter or compiler is recording the graph. Native calls would be invisible to it."""
+    return torch.compiler.is_compiling() or torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
 
 
 def why_not_native(device: str = "cpu") -> str | None:
-    """One line saying why no native library serves tensors on `device` ("cpu", "cuda", ...), or None if one does."""
+    """Reason why no native library serves tensors on `device` ("cpu", "cuda", ...) in one line, or None if one does."""
     if device not in ("cpu", "cuda"):
         return f"there is no native library for {device} tensors"
     return cuda_ext.why_absent(device)
 
 
 def choose(backend: Backend, device: str = "cpu") -> Literal["native", "torch"]:
-    """The implementation that serves `backend` on `device`. RuntimeError if "native" is asked for and absent."""
+    """Implementation that serves the requested backend on `device`.
+
+    "auto" is the native library where there is one, else plain torch, and always plain torch while `tracing()`.
+
+    Raises ValueError for an unknown backend and RuntimeError if "native" is requested and absent.
+    """
     if backend not in ("auto", "native", "torch"):
         raise ValueError(f"the backend is auto, native or torch, not {backend!r}")
     if backend == "torch" or (backend == "auto" and tracing()):
@@ -37,12 +42,12 @@ def choose(backend: Backend, device: str = "cpu") -> Literal["native", "torch"]:
 
 
 def name(device: str = "cpu") -> str:
-    """What `--json` reports: `native-cpu`, `native-cuda` or `torch`."""
+    """Name of the backend that "auto" chooses on `device`, as reported by `--json`: native-cpu, native-cuda or torch."""
     return f"native-{device}" if choose("auto", device) == "native" else "torch"
 
 
 def instruction_set() -> str | None:
-    """The processor's vector instructions that the native CPU library uses: "baseline", "avx2" or "avx512"."""
+    """Vector instructions that the native CPU library uses: "baseline", "avx2" or "avx512"; None if it is absent."""
     if cuda_ext.why_absent("cpu"):
         return None
     function = cuda_ext.load("cpu").fs_isa
