@@ -47,7 +47,7 @@ def rows_of(
         from fields.fit.fit import prepare
 
         return prepare(
-            signal, method, steps=steps, parameters=size, options={"time_nodes": TIME_NODES} if modulated else {}
+            signal, method, steps=steps, params=size, settings={"time_nodes": TIME_NODES} if modulated else {}
         )[0]
 
     def against(ours: str, theirs: str) -> dict:

@@ -137,7 +137,7 @@ def train_to_target(source: str, who: str) -> dict:
     trainer, _ = prepare(image, "hashgrid", seconds=30)
     field = trainer.field
     if who == "siren":
-        trainer, _ = prepare(image, "siren", steps=SIREN_STEPS, parameters=field.num_parameters, options=SIREN)
+        trainer, _ = prepare(image, "siren", steps=SIREN_STEPS, params=field.num_parameters, settings=SIREN)
         field = trainer.field
     step = trainer.step
     if who == "torch":

@@ -63,7 +63,7 @@ def measure(name: str, steps: int = STEPS) -> dict:
         fit_field(
             Image.from_array(np.zeros((64, 64, 3), np.uint8)),
             "hashgrid",
-            parameters=20_000,
+            params=20_000,
             steps=2,
             out=f"{folder}/first",
         )

@@ -137,7 +137,7 @@ class Source:
 
         def measured() -> dict:
             result = distill_field(
-                folder, into, seconds=times * self.seconds, options=self._options(into, best), **options
+                folder, into, seconds=times * self.seconds, settings=self._options(into, best), **options
             )
             self.signal.rescale_to(result.field.channels)
             value = objective_for(self.signal, result.field, result.method.loss).evaluate(result.field)[self.metric]
@@ -168,7 +168,7 @@ class Source:
     def _fitted(self, name: str, seconds: float, out: Path | None, factor: float = 1.0) -> dict:
         from fields.fit.fit import fit_field
 
-        result = fit_field(self.signal, name, seconds=seconds, options=self._options(name, factor), out=out)
+        result = fit_field(self.signal, name, seconds=seconds, settings=self._options(name, factor), out=out)
         return {
             "value": round(result.metrics[self.metric], 4),
             "seconds": round(result.seconds, 1),

@@ -284,16 +284,15 @@ def frame(source: str, seconds: str) -> dict:
     """The median of five pictures of 400 x 400 of a scene fitted for so long."""
     import statistics
 
-    from scenes.posed.cameras import PathCamera, resized
-
     import scenes
     from fields.export.outputs.radiance import RadianceOutput
     from fields.fit.fit import fit_field
+    from scenes.posed.camera import Camera
 
     scene = scenes.load(source, "radiance")
     done = fit_field(scene, "hashgrid", seconds=float(seconds))
     view = scene.test[0]
-    camera = PathCamera(view.pose, resized(view.intrinsics, 400, 400))
+    camera = Camera(view.pose, view.intrinsics.resized(400, 400))
     output = RadianceOutput(done.field)
     times = []
     for _ in range(5):

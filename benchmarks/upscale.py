@@ -38,7 +38,7 @@ def measure(quick: bool) -> dict:
             height, width = original.shape[:2]
             half = original.reshape(height // 2, 2, width // 2, 2, 3).mean((1, 3))
             small = Image.from_array(np.round(half * 255).astype(np.uint8))
-            field = fields.fit_field(small, method, seconds=3 if quick else 15, options=options).field
+            field = fields.fit_field(small, method, seconds=3 if quick else 15, settings=options).field
             bicubic = Pillow.fromarray(small.pixels).resize((width, height), Pillow.Resampling.BICUBIC)
             values.append(psnr(picture(field, width, height), original))
             against.append(psnr(np.asarray(bicubic, np.float32) / 255, original))

@@ -16,6 +16,7 @@ from scenes.errors import BadInput
 
 if TYPE_CHECKING:
     from fields.export.outputs.base import Output
+    from fields.export.viewers import Viewer
     from fields.fit.objectives.base import Objective
     from fields.models.field import Field
     from scenes.signal import Signal
@@ -34,28 +35,52 @@ class Kind:
     output: str
     method: str = "hashgrid"
     packages: tuple[str, ...] = ("PIL.Image",)
+    has_pixels: bool = False
+    # Class of `fields.export.viewers` that draws its fields on a screen.
+    viewer: str = "fields.export.viewers:ImageViewer"
+    # Whether its fields are viewed by a camera that goes around them, instead of through a flat window.
+    solid: bool = False
+    # Unit of the samples along the axes, for people; of time in videos, frames.
+    samples: str = "pixels"
 
 
 KINDS = {
-    "image": Kind(("fields.fit.objectives.image:ImageObjective",), "fields.export.outputs.image:ImageOutput"),
+    "image": Kind(
+        ("fields.fit.objectives.image:ImageObjective",), "fields.export.outputs.image:ImageOutput", has_pixels=True
+    ),
     "audio": Kind(
         ("fields.fit.objectives.audio:AudioObjective",),
         "fields.export.outputs.audio:AudioOutput",
+        viewer="fields.export.viewers:AudioViewer",
+        samples="samples",
         packages=("soundfile", "PIL.ImageDraw"),
     ),
     "video": Kind(
         ("fields.fit.objectives.video:VideoObjective", "fields.fit.objectives.frames:FrameObjective"),
         "fields.export.outputs.video:VideoOutput",
+        viewer="fields.export.viewers:VideoViewer",
+        samples="pixels and frames",
         packages=("av", "PIL.Image"),
+        has_pixels=True,
     ),
-    "volume": Kind(("fields.fit.objectives.volume:VolumeObjective",), "fields.export.outputs.volume:VolumeOutput"),
+    "volume": Kind(
+        ("fields.fit.objectives.volume:VolumeObjective",),
+        "fields.export.outputs.volume:VolumeOutput",
+        viewer="fields.export.viewers:VolumeViewer",
+        samples="voxels",
+    ),
     "shape": Kind(
         ("fields.fit.objectives.shape:ShapeObjective",),
         "fields.export.outputs.shape:ShapeOutput",
+        viewer="fields.export.viewers:ShapeViewer",
+        solid=True,
         packages=("trimesh", "igl", "networkx", "scipy.ndimage", "scipy.spatial", "skimage.measure", "PIL.Image"),
     ),
     "radiance": Kind(
-        ("fields.fit.objectives.radiance:RadianceObjective",), "fields.export.outputs.radiance:RadianceOutput"
+        ("fields.fit.objectives.radiance:RadianceObjective",),
+        "fields.export.outputs.radiance:RadianceOutput",
+        viewer="fields.export.viewers:SceneViewer",
+        solid=True,
     ),
 }
 
@@ -80,6 +105,11 @@ def objective_for(signal: Signal, field: Field, loss: str, gradient_terms: dict[
 def output_for(kind: str, field: Field, folder: Path | None = None) -> Output:
     """How a fitted field of that kind becomes a file; `folder` is its run's."""
     return _load(KINDS[kind].output)(field, folder)
+
+
+def viewer_for(kind: str, field: Field, folder: Path | None = None) -> Viewer:
+    """The viewer of a fitted field of that kind; `folder` is its run's."""
+    return _load(KINDS[kind].viewer)(field, folder)
 
 
 def default_method(kind: str) -> str:

@@ -10,12 +10,10 @@ from __future__ import annotations
 import argparse
 import signal as signals
 import sys
-from pathlib import Path
 
-import scenes
-from apps.cli import types
+from apps.cli.flags import add_flags, read_request
+from fields.compare.request import CompareRequest
 from fields.methods.registry import make_method
-from scenes.errors import BadInput
 
 HELP = "compare several methods on one signal"
 EPILOG = """\
@@ -27,47 +25,22 @@ examples:
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("source", metavar="SOURCE", help="the file to fit, or skimage:NAME")
-    parser.add_argument("--methods", type=types.names, required=True, metavar="A,B,...", help="the methods to compare")
-    parser.add_argument(
-        "--kind", default="auto", choices=("auto", *scenes.LOADERS), help="what SOURCE is (default: look at it)"
-    )
-    parser.add_argument(
-        "--params", type=types.count, metavar="N", help="numbers that each field may hold, met to within 3 %%"
-    )
-    parser.add_argument(
-        "--seconds",
-        type=types.positive,
-        metavar="S",
-        help="time of each fit, loading and evaluation included (default 30)",
-    )
-    parser.add_argument("--steps", type=types.count, metavar="N", help="steps of each fit, instead of a time")
-    parser.add_argument(
-        "--seeds", type=types.count, default=1, metavar="N", help="fit each method with so many seeds (default 1)"
-    )
-    parser.add_argument(
-        "--held-out",
-        type=types.share,
-        metavar="SHARE",
-        help="never train on this share of the samples, and score on them",
-    )
-    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to compute")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="the comparison's folder (default runs/NAME-compare)")
+    add_flags(parser, CompareRequest)
 
 
 def run(options: argparse.Namespace) -> dict:
-    if options.seconds and options.steps:
-        raise BadInput("--steps and --seconds: give one of the two")
-    for name in options.methods:
-        make_method(name)  # a wrong name is told before torch is loaded
+    request = read_request(CompareRequest, options)
+    for name in request.methods:
+        # Report a wrong name before torch is loaded.
+        make_method(name)
 
     from apps.cli.progress import FitProgress
     from apps.cli.sources import RUNS, run_name
     from fields.compare.comparison import Comparison
     from fields.compare.report import write_report
 
-    plan = plan_of(options)
-    comparison = Comparison.create(plan, options.out or RUNS / f"{run_name(options.source)}-compare")
+    out = request.out or RUNS / f"{run_name(str(request.source))}-compare"
+    comparison = Comparison.create(request, out)
     if kept := len(comparison.rows):
         print(f"{comparison.path}: {kept} fits are finished already", file=sys.stderr)
 
@@ -87,7 +60,7 @@ def run(options: argparse.Namespace) -> dict:
         number: signals.signal(number, lambda *_: comparison.stop()) for number in (signals.SIGINT, signals.SIGTERM)
     }
     try:
-        finished = comparison.run(plan, begin)
+        finished = comparison.run(request, begin)
     finally:
         end()
         for number, handler in previous.items():
@@ -101,23 +74,6 @@ def run(options: argparse.Namespace) -> dict:
         print("stopped; the same command continues", file=sys.stderr)
         report["interrupted"] = True
     return report
-
-
-def plan_of(options: argparse.Namespace):
-    """What is asked for, as a `fields.compare.comparison.Plan`."""
-    from fields.compare.comparison import Plan
-
-    return Plan(
-        options.source,
-        options.methods,
-        options.kind,
-        options.params,
-        options.seconds,
-        options.steps,
-        options.seeds,
-        options.held_out,
-        options.device,
-    )
 
 
 def _print(header: dict) -> None:

@@ -30,23 +30,23 @@ def run(options: argparse.Namespace) -> dict:
 
     import time
 
-    from apps.cli.fit import rate_of
-    from fields.fit.fit import open_other, reopen, resolve_device, score
+    from apps.cli.fit import bit_rate
+    from fields.fit.fit import load_like, reopen, resolve_device, score
 
     field = kept.load_field(resolve_device(options.device))
     begun = time.perf_counter()
-    signal = open_other(options.data, kept) if options.data else reopen(kept)
-    metrics = score(kept, field, signal, other=options.data is not None)
+    signal = load_like(options.data, kept) if options.data else reopen(kept)
+    metrics = score(kept, field, signal, exclude_training_views=options.data is not None)
     stored = kept.weights.stat().st_size
     if not options.json:
-        for name, value in {**metrics, **rate_of(kept.header["kind"], field.domain, stored)}.items():
+        for name, value in {**metrics, **bit_rate(kept.header["kind"], field.domain, stored)}.items():
             print(f"{name:14} {value:.6g}")
     return {
         "run": str(kept.path),
         "data": options.data or kept.header["source"]["path"],
         "parameters": field.num_parameters,
         "bytes": stored,
-        **rate_of(kept.header["kind"], field.domain, stored),
+        **bit_rate(kept.header["kind"], field.domain, stored),
         "device": str(next(field.parameters()).device),
         "backend": field.backend,
         "seconds": round(time.perf_counter() - begun, 3),

@@ -1,6 +1,6 @@
-"""`fit-a-scene`: the parser, and how every command ends.
+"""The program `fit-a-scene`: its parser, and how every command ends.
 
-Nothing here imports torch, so `--help` is quick; each command does when it runs.
+Nothing here imports torch, so that `--help` is quick; each command imports it when it runs.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Sequence
 
 from apps.cli import bench, check, compare, distill, doctor, evaluate, export, fit, info, methods, poses, render, studio
+from apps.cli.messages import with_flags
 from scenes.errors import BadInput
 
 COMMANDS = (fit, evaluate, render, export, distill, compare, poses, info, methods, check, doctor, bench, studio)
@@ -30,7 +31,7 @@ examples:
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse that reports as the rest of the program does, and takes no abbreviations."""
+    """An argparse parser that reports errors as BadInput and accepts no abbreviated flags."""
 
     def __init__(self, **options) -> None:
         super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **options)
@@ -41,7 +42,7 @@ class Parser(argparse.ArgumentParser):
 
 def build_parser() -> Parser:
     parser = Parser(
-        prog="fit-a-scene", description="Fit a neural field to a signal, look at it, take it home.", epilog=EPILOG
+        prog="fit-a-scene", description="Fit a neural field to a signal, look at it, export it.", epilog=EPILOG
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for module in COMMANDS:
@@ -57,8 +58,9 @@ def build_parser() -> Parser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command; the exit status is 0, 1 where `check` found something, 2 for bad input, 130 after Ctrl-C."""
+    """Run one command. Returns the exit status: 0, 1 where `check` failed, 2 for bad input, 130 after Ctrl-C."""
     arguments = arrange(list(sys.argv[1:] if argv is None else argv))
+    options = None
     try:
         options = build_parser().parse_args(arguments)
         result = options.run(options)
@@ -68,20 +70,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BadInput as error:
         if "--debug" in arguments:
             traceback.print_exc()
-        message = " ".join(str(error).split())
-        print(f"error: {message}", file=sys.stderr)
+        message = with_flags(str(error), options)
+        print(f"error: {' '.join(message.split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader (`| head`) has gone; that is its good right.
+        # The reader of a pipe (`| head`) may stop reading at any time.
         sys.stderr.close()
         return 0
 
 
 def arrange(arguments: list[str]) -> list[str]:
-    """Makes flags work in any position: the command first, and each value of `--set A=1 B=2` with its own flag."""
+    """The arguments with the command first, and with a flag for each value of `--set A=1 B=2`.
+
+    This makes flags work in any position.
+    """
     names = {module.__name__.rpartition(".")[2] for module in COMMANDS}
     for index, argument in enumerate(arguments):
         if argument in names:

@@ -1,57 +1,20 @@
-"""Argument types: each refuses what is out of range with a sentence that names the range."""
+"""Types of command-line arguments: each refuses what is out of range with a sentence that names the range."""
 
 from __future__ import annotations
 
 import argparse
 import math
 
+from apps.cli.flags import argument_type
+from fields import options
 
-def count(text: str) -> int:
-    """A whole number of at least 1; 1e5, 0.5M and 300k are welcome."""
-    scale = {"k": 1e3, "m": 1e6}.get(text[-1:].lower(), 1)
-    try:
-        value = float(text[:-1] if scale != 1 else text) * scale
-        whole = int(value)
-    except (ValueError, OverflowError):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
-    if whole < 1 or whole != value:
-        raise argparse.ArgumentTypeError(f"{text!r} should be a whole number of at least 1")
-    return whole
-
-
-def natural(text: str) -> int:
-    """A whole number from 0 to 2^63 - 1."""
-    if not text.isdecimal() or int(text) >= 1 << 63:
-        raise argparse.ArgumentTypeError(f"{text!r} should be a whole number from 0 on")
-    return int(text)
-
-
-def share(text: str) -> float:
-    """A share between 0 and 1, both excluded."""
-    value = positive(text)
-    if value >= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} should be between 0 and 1, such as 0.1")
-    return value
-
-
-def size_in_bytes(text: str) -> int:
-    """Bytes: a whole number, with K, M or G for powers of 1024."""
-    power = {"k": 10, "m": 20, "g": 30}.get(text[-1:].lower(), 0)
-    digits = text[:-1] if power else text
-    if not digits.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} should be a number of bytes, such as 500M or 2G")
-    return int(digits) << power
-
-
-def positive(text: str) -> float:
-    """A finite number above 0."""
-    try:
-        value = float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} should be above 0")
-    return value
+# Values that are also options of requests.
+count = argument_type(options.count)
+natural = argument_type(options.natural)
+fraction = argument_type(options.fraction)
+positive = argument_type(options.positive)
+part = argument_type(options.time_span)
+setting = argument_type(options.setting)
 
 
 def number(text: str) -> float:
@@ -122,17 +85,6 @@ def moment(text: str) -> float:
     return value
 
 
-def part(text: str) -> tuple[float, float]:
-    """START,END in seconds."""
-    try:
-        start, end = (float(piece) for piece in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} should be START,END in seconds, such as 2.5,8") from None
-    if not 0 <= start < end < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is empty: END should come after START")
-    return start, end
-
-
 def slice_at(text: str) -> tuple[str, float]:
     """AXIS=SHARE: x, y or z, and where along it from 0 to 1."""
     axis, _, share = text.partition("=")
@@ -158,24 +110,6 @@ def view(text: str) -> int | tuple[float, float]:
     if not (abs(azimuth) < 1e6 and -89 <= elevation <= 89):
         raise argparse.ArgumentTypeError(f"{text!r}: the elevation should be between -89 and 89 degrees")
     return azimuth, elevation
-
-
-def names(text: str) -> tuple[str, ...]:
-    """A,B,...: names, each once."""
-    found = tuple(part.strip() for part in text.split(","))
-    if not all(found) or len(set(found)) < len(found):
-        raise argparse.ArgumentTypeError(
-            f"{text!r} should be names with commas between, each once, such as hashgrid,siren"
-        )
-    return found
-
-
-def setting(text: str) -> tuple[str, str]:
-    """KEY=VALUE."""
-    key, equals, value = text.partition("=")
-    if not equals or not key:
-        raise argparse.ArgumentTypeError(f"{text!r} should be KEY=VALUE")
-    return key, value
 
 
 def few_bits(text: str) -> int:

@@ -8,16 +8,18 @@ STEPS = 1500
 def rows(quick: bool) -> list[dict]:
     import scenes
     from fields.fit.fit import fit_field
-    from fields.ops.mlp import why_not_products
+    from fields.ops.mlp import why_not_matmul_dtype
 
     name = "step2d-15-bf16-psnr"
-    if reason := why_not_products("bfloat16"):
+    if reason := why_not_matmul_dtype("bfloat16"):
         return [{"id": name, "value": None, "unit": "dB", "note": reason}]
     steps = STEPS // 5 if quick else STEPS
     signal = scenes.load("skimage:astronaut")
     found = {
-        products: fit_field(signal, "hashgrid", steps=steps, options={"products": products}).metrics["psnr"]
-        for products in ("bfloat16", "float32")
+        matmul_dtype: fit_field(signal, "hashgrid", steps=steps, settings={"matmul_dtype": matmul_dtype}).metrics[
+            "psnr"
+        ]
+        for matmul_dtype in ("bfloat16", "float32")
     }
     return [
         {

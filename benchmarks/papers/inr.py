@@ -183,7 +183,7 @@ def wire(size: str) -> list[dict]:
         options = {"width": 45, "hidden_layers": 3, "batch": BATCH, "learning_rate": rate}
         values, beginnings, rates = [], [], []
         for seed in range(seeds):
-            trainer, _ = prepare(image, "wire", steps=steps, seed=seed, options=options)
+            trainer, _ = prepare(image, "wire", steps=steps, seed=seed, settings=options)
             values.append(finish(trainer, None).metrics["psnr"])
             beginnings.append(trainer._guard.restarts + 1)
             rates.append(trainer._guard.rate * rate)

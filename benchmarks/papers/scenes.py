@@ -59,7 +59,9 @@ def measure(size: str) -> list[dict]:
     for label, (method, options, theirs) in METHODS.items():
         if size == "quick" and label not in QUICK:
             continue
-        found = [fields.fit_field(signal, method, seconds=seconds, seed=seed, options=options) for seed in range(seeds)]
+        found = [
+            fields.fit_field(signal, method, seconds=seconds, seed=seed, settings=options) for seed in range(seeds)
+        ]
         row = summary(
             f"scenes:{label}",
             [result.metrics["psnr"] for result in found],

@@ -11,21 +11,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 import fields.fit.fit as fitting
-import scenes
 from fields.compare.curve import Curve
+from fields.compare.request import CompareRequest
 from fields.fit.trainer import Trainer
-from fields.methods.base import Method
-from fields.methods.radiance import build_field, sized_field, count_parameters
+from fields.kinds import objective_for
+from fields.methods.radiance import build_field, count_parameters, sized_field
 from fields.methods.registry import make_method
 from fields.runs.machine import machine, versions
 from fields.runs.peak_memory import PeakMemory
-from fields.runs.run import Run, read_json, write_json
+from fields.runs.run import Run, read_header, write_json
 from scenes.errors import BadInput
 from scenes.io.atomic import atomic_write
 from scenes.signal import Signal
@@ -36,41 +35,8 @@ SHOWN_SIDE = 1024
 # What two comparisons must share to be one.
 IDENTITY = ("kind", "parameters", "seconds", "steps", "held_out")
 
-
-@dataclass(frozen=True)
-class Plan:
-    """What to compare. `seconds` or `steps` is each fit's budget (30 s where both are None), `parameters` its size (None: each
-    method's own)."""
-
-    source: str
-    methods: tuple[str, ...]
-    kind: str = "auto"
-    parameters: int | None = None
-    seconds: float | None = None
-    steps: int | None = None
-    seeds: int = 1
-    held_out: float | None = None
-    device: str = "auto"
-
-    def __post_init__(self) -> None:
-        if len(self.methods) < 1 or len(set(self.methods)) < len(self.methods):
-            raise BadInput(f"--methods {','.join(self.methods)}: name one method or more, each once")
-        if self.seconds and self.steps:
-            raise BadInput("--steps and --seconds: give one of the two")
-
-    @property
-    def budget(self) -> dict:
-        return {"steps": self.steps} if self.steps else {"seconds": self.seconds or fitting.DEFAULT_SECONDS}
-
-    def load(self) -> Signal:
-        return scenes.load(self.source, self.kind, **({"held_out": self.held_out} if self.held_out else {}))
-
-    def config(self, name: str, signal: Signal) -> Method:
-        """The method as it will be fitted; BadInput where it cannot take the signal or the size."""
-        method = make_method(name).prepare(signal)
-        if self.parameters:
-            return sized_field(method, signal.domain, signal.channels, self.parameters)
-        return method
+# Called before each fit; returns callbacks for it.
+Begin = Callable[[Trainer, Run], Sequence[Callable[[Trainer], None]]]
 
 
 class Comparison:
@@ -86,30 +52,28 @@ class Comparison:
     def open(cls, path: Path) -> Comparison:
         if not (path / HEADER).is_file():
             raise BadInput(f"{path}: not a comparison (it has no {HEADER})")
-        return cls(path, read_json(path / HEADER))
+        return cls(path, read_header(path / HEADER))
 
     @classmethod
-    def create(cls, plan: Plan, path: Path) -> Comparison:
-        """The comparison in that folder, new or continued. Every method is tried on the signal before the first fit begins."""
-        signal = plan.load()
-        sizes = {}
-        for name in plan.methods:
-            config = plan.config(name, signal)
-            sizes[name] = count_parameters(config, signal.domain, signal.channels)
-            fitting.objective_for(
-                signal, build_field(config, signal.domain, signal.channels, 0), config.loss, config.gradient_terms
-            )
+    def create(cls, request: CompareRequest, path: Path) -> Comparison:
+        """The comparison in the folder `path`, new or continued.
+
+        Every method is tried on the signal before the first fit begins. Raises BadInput where one cannot take the
+        signal or the size, or where the folder holds something else.
+        """
+        signal = request.load()
+        sizes = {name: _checked_size(request, name, signal) for name in request.methods}
         header = {
             "format": FORMAT,
             "kind": signal.kind,
             "source": signal.source,
             "signal": signal.describe(),
-            "methods": list(plan.methods),
-            "seeds": plan.seeds,
-            "parameters": plan.parameters,
-            "seconds": plan.budget.get("seconds"),
-            "steps": plan.steps,
-            "held_out": plan.held_out,
+            "methods": list(request.methods),
+            "seeds": request.seeds,
+            "parameters": request.params,
+            "seconds": request.budget["seconds"],
+            "steps": request.steps,
+            "held_out": request.held_out,
             "sizes": sizes,
             "machine": machine(),
             "versions": versions(),
@@ -118,12 +82,12 @@ class Comparison:
         if (path / HEADER).is_file():
             header = _continued(cls.open(path).header, header, path)
         elif path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise BadInput(f"--out {path}: is not an empty folder already; give another folder")
+            raise BadInput(f"`out={path}`: is not an empty folder; give another folder")
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise BadInput(
-                f"--out {path}: cannot be written ({error.strerror or error}); give another folder"
+                f"`out={path}`: cannot be written ({error.strerror or error}); give another folder"
             ) from None
         comparison = cls(path, header)
         comparison._save()
@@ -152,14 +116,15 @@ class Comparison:
         if self._trainer is not None:
             self._trainer.stop()
 
-    def run(
-        self, plan: Plan, begin: Callable[[Trainer, Run], Sequence[Callable[[Trainer], None]]] = lambda trainer, run: ()
-    ) -> bool:
-        """Makes the fits that are missing; False where it was stopped. `begin` is called before each and gives callbacks for it."""
+    def run(self, request: CompareRequest, begin: Begin = lambda trainer, run: ()) -> bool:
+        """Make the fits that are missing. Returns False where it was stopped before the last of them.
+
+        `begin`: called before each fit with its trainer and run; returns callbacks for it.
+        """
         for method, seed in self.missing:
             if self._stopped:
                 return False
-            row = self._fit(plan, method, seed, begin)
+            row = self._fit(request, method, seed, begin)
             if row is None:
                 return False
             self.rows.append(row)
@@ -167,27 +132,22 @@ class Comparison:
             self._save()
         return True
 
-    def _fit(self, plan: Plan, method: str, seed: int, begin) -> dict | None:
-        """A row of the table; None where it was stopped first."""
+    def _fit(self, request: CompareRequest, method: str, seed: int, begin: Begin) -> dict | None:
+        """Make one fit and return its row of the table; None where it was stopped first."""
         folder = self.folder(method, seed)
         with PeakMemory() as peak:
             started = time.perf_counter()
-            signal = plan.load()
+            signal = request.load()
             if (folder / "run.json").is_file():
                 run = Run.open(folder)
-                trainer = fitting.resume(signal, run, plan.device, started)
+                trainer = fitting.resume(signal, run, request.device, started)
             else:
-                trainer, run = fitting.prepare(
-                    signal,
-                    plan.config(method, signal),
-                    **plan.budget,
-                    seed=seed,
-                    device=plan.device,
-                    out=folder,
-                    started=started,
-                )
+                fit = request.fit(method, seed, folder)
+                trainer, run = fitting.prepare_request(signal, fit, started=started)
+                assert run is not None
             self._trainer = trainer
-            if self._stopped:  # (asked for before there was a trainer to stop)
+            # `stop` may have been called before there was a trainer to stop.
+            if self._stopped:
                 trainer.stop()
             try:
                 result = fitting.finish(trainer, run, [Curve(trainer, folder / "curve.jsonl"), *begin(trainer, run)])
@@ -219,16 +179,29 @@ class Comparison:
         write_json(self.path / HEADER, self.header)
 
 
+def _checked_size(request: CompareRequest, name: str, signal: Signal) -> int:
+    """The number of parameters of a method as it will be fitted.
+
+    Raises BadInput where the method cannot take the signal or the size.
+    """
+    config = make_method(name).prepare(signal)
+    if request.params:
+        config = sized_field(config, signal.domain, signal.channels, request.params)
+    field = build_field(config, signal.domain, signal.channels, seed=0)
+    objective_for(signal, field, config.loss, config.gradient_terms)
+    return count_parameters(config, signal.domain, signal.channels)
+
+
 def _continued(old: dict, new: dict, path: Path) -> dict:
     """The header of a comparison that goes on, with more methods and seeds where those are asked for."""
     other = [name for name in IDENTITY if old[name] != new[name]]
     if other:
         raise BadInput(
-            f"--out {path}: holds a comparison with other {', '.join(other)} ({', '.join(str(old[name]) for name in other)}); "
+            f"`out={path}`: holds a comparison with other {', '.join(other)} ({', '.join(str(old[name]) for name in other)}); "
             "give another folder"
         )
     if old["source"]["sha256"] != new["source"]["sha256"]:
-        raise BadInput(f"--out {path}: compares another signal ({old['source']['path']}); give another folder")
+        raise BadInput(f"`out={path}`: compares another signal ({old['source']['path']}); give another folder")
     methods = [*old["methods"], *(name for name in new["methods"] if name not in old["methods"])]
     return {
         **old,

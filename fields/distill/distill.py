@@ -5,96 +5,90 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from fields.distill.objective import StagedObjective
-from fields.distill.stages import Stages
+from fields.distill.request import DistillRequest
 from fields.distill.teacher import KINDS, teacher_signal
 from fields.distill.trainer import Distiller
-from fields.fit.fit import DEFAULT_SECONDS, Fit, build, finish, new_run, resolve_device, score
+from fields.fit.fit import Fit, build, finish, new_run, resolve_device, score
 from fields.fit.trainer import Trainer
 from fields.kinds import objective_for
 from fields.methods.base import Method
 from fields.methods.radiance import sized_field
 from fields.methods.registry import make_method
 from fields.models.field import Field, RadianceField
+from fields.options import with_options_of
 from fields.runs.run import Run, write_json
 from scenes.errors import BadInput
 from scenes.io.files import file_digest
 from scenes.signal import Signal
 
+# Options of a request that are given by the arguments of the functions below.
+BY_ARGUMENT = ("teacher", "into", "resume", "data")
 
+
+@with_options_of(DistillRequest, exclude=BY_ARGUMENT)
 def distill_field(
     run: str | Path | Run,
     into: str | Method,
     *,
-    steps: int | None = None,
-    seconds: float | None = None,
-    parameters: int | None = None,
-    seed: int = 0,
-    device: str = "auto",
-    bits: int = 32,
-    out: str | Path | None = None,
-    options: dict[str, object] | None = None,
-    stages: Stages | None = None,
-    share_heads: bool = False,
     callbacks: Iterable[Callable[[Trainer], None]] = (),
+    **options: Any,
 ) -> Fit:
-    """Fits a field of the method `into` to the field of a run, which is all that is looked at: the data may be gone.
+    """Fit a field of the method `into` to the field of a run, the teacher. The teacher's data are not needed.
 
-    The budget is as in `fields.fit_field`. `stages` says how long what is matched. `share_heads` copies the teacher's tensors into the
-    student where names and shapes agree, tables excepted. The result's metrics are against the teacher. Raises BadInput for anything that
-    the user can put right.
+    `into`: a name, or a config.
+    `callbacks`: called with the trainer after each step.
+    `options`: any option of `DistillRequest`, such as `seconds=60`, `params="50k"`, `settings={"width": 128}` (of the
+    student's method), `stages=Stages(...)` (what is matched for how long), `share_heads=True`, `out="runs/small"`.
+
+    The metrics of the result are against the teacher. Raises BadInput for anything the user can put right.
     """
-    trainer, kept = prepare(
-        run if isinstance(run, Run) else Run.open(Path(run)),
-        into,
-        steps=steps,
-        seconds=seconds,
-        parameters=parameters,
-        seed=seed,
-        device=device,
-        bits=bits,
-        out=out,
-        options=options,
-        stages=stages,
-        share_heads=share_heads,
-    )
+    trainer, kept = prepare(run if isinstance(run, Run) else Run.open(Path(run)), into, **options)
     return finish(trainer, kept, callbacks)
 
 
+@with_options_of(DistillRequest, exclude=BY_ARGUMENT)
 def prepare(
-    teacher_run: Run,
-    into: str | Method,
-    *,
-    steps: int | None = None,
-    seconds: float | None = None,
-    parameters: int | None = None,
-    seed: int = 0,
-    device: str = "auto",
-    bits: int = 32,
-    out: str | Path | None = None,
-    options: dict[str, object] | None = None,
-    stages: Stages | None = None,
-    share_heads: bool = False,
-    started: float | None = None,
+    teacher_run: Run, into: str | Method, *, started: float | None = None, **options: Any
 ) -> tuple[Distiller, Run | None]:
-    """The trainer of a new distillation, and its run folder if `out` is given; `fields.fit.fit.finish` does the rest."""
+    """The trainer of a new distillation, and its run where `out` is given; `fields.fit.fit.finish` does the rest.
+
+    `started`: the `time.perf_counter()` from which the time budget counts. Other arguments as for `distill_field`.
+    """
+    if isinstance(into, Method):
+        if options.get("settings"):
+            raise ValueError("settings are for a method that is given by its name; this one is a config already")
+        request = DistillRequest(teacher=teacher_run.path, into=into.name, **options)
+        return prepare_request(teacher_run, request, method=into, started=started)
+    request = DistillRequest(teacher=teacher_run.path, into=into, **options)
+    return prepare_request(teacher_run, request, started=started)
+
+
+def prepare_request(
+    teacher_run: Run, request: DistillRequest, *, method: Method | None = None, started: float | None = None
+) -> tuple[Distiller, Run | None]:
+    """The trainer of the distillation that is asked for, and its run where the request has a folder.
+
+    `method`: the config of the student, instead of the request's `into` and `settings`. `started`: as for `prepare`.
+    """
+    if method is None and request.into is None:
+        raise BadInput("`into`: name the student's method")
     started = time.perf_counter() if started is None else started
-    if steps is None and seconds is None:
-        seconds = DEFAULT_SECONDS
-    stages = stages or Stages()
     kind = check_teacher(teacher_run)
-    where = resolve_device(device)
-    teacher = teacher_run.load_field(str(where))
+    device = resolve_device(request.device)
+    teacher = teacher_run.load_field(str(device))
     signal = teacher_signal(teacher_run, teacher)
-    config = _student(make_method(into, options) if isinstance(into, str) else into, signal)
-    if parameters is not None:
-        config = sized_field(config, signal.domain, signal.channels, parameters)
+    config = _student(method or make_method(str(request.into), request.settings), signal)
+    if request.params is not None:
+        config = sized_field(config, signal.domain, signal.channels, request.params)
+    steps, seconds = request.budget["steps"], request.budget["seconds"]
     signal.set_budget(seconds, steps, config.batch)
-    trainer, shared = _trainer(signal, teacher, config, stages, share_heads, steps, seconds, seed, bits, where, started)
-    if out is None:
+    trainer, shared = _trainer(signal, teacher, config, request, device=device, started=started)
+    if request.out is None:
         return trainer, None
     stored = teacher_run.metrics()
     origin = {
@@ -106,46 +100,34 @@ def prepare(
             "bytes": teacher_run.weights.stat().st_size,
             "metrics": stored and stored["metrics"],
         },
-        "stages": stages.model_dump(),
-        "share_heads": share_heads,
         "shared": shared,
         "samples": signal.source["options"],
     }
-    return trainer, new_run(Path(out), trainer, kind, teacher_run.header["source"], steps, seconds, origin)
+    return trainer, new_run(trainer, request, kind=kind, source=teacher_run.header["source"], origin=origin)
 
 
 def resume(run: Run, device: str = "auto", started: float | None = None, teacher_run: Run | None = None) -> Distiller:
-    """The trainer of a distillation that was cut off, where its last checkpoint left it; `teacher_run`: where its teacher is by now."""
+    """The trainer of a distillation that was cut off, as its last checkpoint left it.
+
+    `teacher_run`: the teacher, where it is no longer in the folder that the run's header names.
+    """
     header = run.header
     if not header.get("teacher"):
-        raise BadInput(
-            f"{run.path}: was fitted to a signal; continue it with fit-a-scene fit --resume --out {run.path}"
-        )
+        raise BadInput(f"{run.path}: was fitted to a signal, not distilled; continue it as a fit")
     teacher_run = teacher_run or Run.open(Path(header["teacher"]["path"]))
     check_teacher(teacher_run)
     if file_digest(teacher_run.weights) != header["teacher"]["sha256"]:
         raise BadInput(
-            f"{teacher_run.weights}: is not the field that {run.path} was learning from, {header['teacher']['path']}, or has changed since; "
-            "name the one of then, or start anew"
+            f"{teacher_run.weights}: is not the field that {run.path} was learning from, {header['teacher']['path']}, "
+            "or has changed since; name the teacher of that time, or start anew"
         )
+    request = DistillRequest.from_header(header)
     where = resolve_device(device)
     teacher = teacher_run.load_field(str(where))
     signal = teacher_signal(teacher_run, teacher)
     config = make_method(header["method"], header["options"])
     signal.set_budget(header["seconds"], header["steps"], config.batch)
-    trainer, _ = _trainer(
-        signal,
-        teacher,
-        config,
-        Stages(**header["stages"]),
-        header["share_heads"],
-        header["steps"],
-        header["seconds"],
-        header["seed"],
-        header["bits"],
-        where,
-        started,
-    )
+    trainer, _ = _trainer(signal, teacher, config, request, device=where, started=started)
     if run.checkpoint.is_file():
         run.load_checkpoint(trainer)
     run.write_header(status="running")
@@ -169,7 +151,7 @@ def check_data(signal: Signal, teacher_run: Run) -> None:
 def score_on_data(run: Run, field: Field, signal: Signal) -> dict[str, float]:
     """The student's metrics on a signal of its kind; they go into the run's `metrics.json` beside those against the teacher."""
     check_data(signal, run)
-    metrics = score(run, field, signal, other=True)
+    metrics = score(run, field, signal, exclude_training_views=True)
     write_json(
         run.path / "metrics.json", {**run.metrics(), "data": {"source": signal.source["path"], "metrics": metrics}}
     )
@@ -213,21 +195,17 @@ def _student(method: Method, signal: Signal) -> Method:
 
 
 def _trainer(
-    signal,
+    signal: Signal,
     teacher: Field,
     config: Method,
-    stages: Stages,
-    share_heads: bool,
-    steps: int | None,
-    seconds: float | None,
-    seed: int,
-    bits: int,
+    request: DistillRequest,
+    *,
     device: torch.device,
     started: float | None,
 ) -> tuple[Distiller, list[str]]:
-    student = build(config, signal, seed, device)
-    shared = share(teacher, student) if share_heads else []
-    if share_heads and not shared:
+    student = build(config, signal, request.seed, device)
+    shared = share(teacher, student) if request.share_heads else []
+    if request.share_heads and not shared:
         raise BadInput(
             f"--share-heads: no tensor of the networks of {config.name} has a namesake of its shape in the teacher; leave it out"
         )
@@ -248,20 +226,19 @@ def _trainer(
             raise BadInput(f"a student has its teacher's background, and this teacher has {has}; leave background out")
         if student.background is not None:
             student.background.data.copy_(teacher.background)
-        objective = TaughtRadiance(signal, teacher, student, config.loss, stages)
+        objective = TaughtRadiance(signal, teacher, student, config.loss, request.stages)
     else:
         inner = objective_for(signal, student, config.loss, config.gradient_terms)
         # A head that was shared whole looks at the teacher's own features; of one that was shared in part, only the layers near its end.
         whole = {name for name in student.state_dict() if name.startswith("network.")} == set(shared)
-        objective = StagedObjective(inner, teacher, student, stages, whole, seed)
+        objective = StagedObjective(inner, teacher, student, request.stages, whole, request.seed)
     trainer = Distiller(
         student,
         objective,
         config,
-        steps=steps,
-        seconds=None if steps else seconds,
-        seed=seed,
-        bits=bits,
+        **request.budget,
+        seed=request.seed,
+        bits=request.bits,
         started=started,
     )
     return trainer, shared

@@ -52,7 +52,7 @@ class Trainer:
         seconds: float | None = None,
         seed: int = 0,
         bits: int = 32,
-        keep: float = 1.0,
+        keep_fraction: float = 1.0,
         started: float | None = None,
         callbacks: Iterable[Callable[[Trainer], None]] = (),
     ) -> None:
@@ -68,7 +68,7 @@ class Trainer:
         self.method = method
         self.seed = seed
         self.bits = bits
-        self.keep = keep
+        self.keep_fraction = keep_fraction
         self.total = steps
         self.seconds = seconds
         self.index = 0
@@ -114,8 +114,13 @@ class Trainer:
         factor = self.method.rate_factor(self.index, self.total) * (self._guard.rate if self._guard else 1.0)
         for group, rate in zip(self.optimizer.param_groups, self._base_rates):
             group["lr"] = rate * factor
-        if self.keep < 1 and self._pruner is None and self.total is not None and self.index >= PRUNE_AT * self.total:
-            self._pruner = Pruner(self.field, self.keep)
+        if (
+            self.keep_fraction < 1
+            and self._pruner is None
+            and self.total is not None
+            and self.index >= PRUNE_AT * self.total
+        ):
+            self._pruner = Pruner(self.field, self.keep_fraction)
         self.field.before_step(self.index, self.total)
         self.objective.before_step(self.field, self.index, self.total)
         batch = self.objective.batch(self.index, self.method.batch, self.seed, self.device)

@@ -1,12 +1,16 @@
-"""How many bits a pixel a stored field takes."""
+"""Bits per pixel of a stored field."""
 
 from __future__ import annotations
 
 import math
 
+from fields.kinds import KINDS
 from scenes.domain import Domain
 
 
 def bits_per_pixel(kind: str, domain: Domain, stored: int) -> float | None:
-    """Of `stored` bytes, over all pixels of the picture or of all frames; None for kinds that have no pixels."""
-    return 8 * stored / math.prod(domain.shape) if kind in ("image", "video") else None
+    """Bits per pixel of a field of `stored` bytes, over all pixels of an image or of all frames of a video.
+
+    None for kinds of signals that have no pixels.
+    """
+    return 8 * stored / math.prod(domain.shape) if KINDS[kind].has_pixels else None

@@ -18,14 +18,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fields.models.field import Field
 from fields.kinds import COMPRESSED
 from fields.methods.base import Method
 from fields.methods.radiance import build_field
 from fields.methods.registry import make_method
-from scenes.io.atomic import atomic_write_bytes
+from fields.models.field import Field
+from fields.runs.renamed import current_header, current_state
 from scenes.domain import Channels, Domain
 from scenes.errors import BadInput
+from scenes.io.atomic import atomic_write_bytes
 
 MAGIC = COMPRESSED
 FORMAT = 2
@@ -126,9 +127,10 @@ def unpack(content: bytes) -> Field:
                 state[name] = torch.from_numpy(
                     values.astype(np.float32) if values.dtype == np.float16 else values.copy()
                 )
+        header = current_header(header)
         method = make_method(header["method"], header["options"])
         field = build_field(method, Domain.from_json(header["domain"]), Channels.from_json(header["channels"]), seed=0)
-        field.load_state_dict(state)
+        field.load_state_dict(current_state(state))
     return field
 
 

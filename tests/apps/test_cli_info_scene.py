@@ -81,12 +81,12 @@ def test_films_and_photographs_are_sent_to_where_cameras_are_found(tmp_path, cap
 
 
 def test_another_share_is_held_out_and_remembered(tmp_path, capsys):
-    from scenes.posed.path import looking_at
+    from scenes.posed.path import look_at
 
     folder = scene(tmp_path / "scene")
     content = json.loads((folder / "transforms.json").read_text())
     for i, frame in enumerate(content["frames"]):
-        frame["transform_matrix"] = [*looking_at((3.0, i - 4.0, 1.0), (0, 0, 0)).tolist(), [0, 0, 0, 1]]
+        frame["transform_matrix"] = [*look_at((3.0, i - 4.0, 1.0), (0, 0, 0)).tolist(), [0, 0, 0, 1]]
     (folder / "transforms.json").write_text(json.dumps(content))
     small = ["--set", "table_size=1024", "levels=3", "batch=2048", "cells=16", "ray_step=0.05"]
     assert main(["fit", str(folder), "--steps", "2", "--held-out", "0.25", "--out", str(tmp_path / "run"), *small]) == 0

@@ -147,7 +147,7 @@ def test_other_views_are_scored_on_the_background_of_the_run(folder, tmp_path, c
                 str(out),
                 "--steps",
                 "10",
-                "--backdrop",
+                "--background",
                 "black",
                 *(word for s in SETTINGS for word in ("--set", s)),
             ]
@@ -172,7 +172,7 @@ def test_a_background_that_was_found_to_be_black_is_rendered_black(tmp_path):
     assert not np.asarray(Image.open(tmp_path / "nothing.png").convert("RGB")).any()
     # (what was found is no flag that somebody gave: the run can be repeated)
     assert main(["fit", str(out), "--out", str(tmp_path / "again")]) == 0
-    assert json.loads((tmp_path / "again" / "run.json").read_text())["source"]["options"] == {"backdrop": "black"}
+    assert json.loads((tmp_path / "again" / "run.json").read_text())["source"]["options"] == {"background": "black"}
 
 
 def test_films(run, tmp_path, capsys):
@@ -265,7 +265,7 @@ def test_moving_scene(tmp_path, capsys):
                 str(out),
                 "--steps",
                 "20",
-                "--backdrop",
+                "--background",
                 "black",
                 *(w for s in SETTINGS for w in ("--set", s)),
                 "--json",

@@ -31,7 +31,7 @@ def clip(tmp_path):
 def run(tmp_path, clip, capsys):
     assert main(["fit", str(clip), "--out", str(tmp_path / "run"), "--rate", "8", *QUICK]) == 0
     captured = capsys.readouterr()
-    assert "taken for video, as it is a folder of 8 pictures" in captured.err
+    assert "taken for video, as it is a folder of 8 images" in captured.err
     report = json.loads(captured.out)
     assert report["kind"] == "video" and set(report["metrics"]) == {"psnr", "ssim"}
     assert report["metrics"]["psnr"] > 24
@@ -70,7 +70,7 @@ def test_one_moment_is_the_frame_of_then(run, clip, tmp_path):
 
 def test_withheld_frames_are_scored(tmp_path, clip, capsys):
     assert main(["fit", str(clip), "--out", str(tmp_path / "run"), "--held-out", "0.5", *QUICK]) == 0
-    assert "4 frames withheld" not in capsys.readouterr().out
+    assert "4 frames held out" not in capsys.readouterr().out
     assert main(["evaluate", str(tmp_path / "run"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["metrics"]["psnr"] > 10
 

@@ -178,7 +178,7 @@ def test_space_in_a_grid_is_learned_sooner_than_in_a_perceptron():
 
     duck = load("procedural:duck", "radiance")
     scores = {
-        name: fields.fit_field(duck, name, steps=60, options=METHODS[name][1] | more | {"batch": 8192}).metrics["psnr"]
+        name: fields.fit_field(duck, name, steps=60, settings=METHODS[name][1] | more | {"batch": 8192}).metrics["psnr"]
         for name, more in (("hashgrid", {}), ("nerf", {"hidden_layers": 4}))
     }
     assert scores["hashgrid"] > scores["nerf"] + 2

@@ -6,23 +6,24 @@ import numpy as np
 import pytest
 
 from apps.cli.main import main
-from fields.compare.comparison import Comparison, Plan
+from fields.compare.comparison import Comparison
 from fields.compare.curve import read_curve
 from fields.compare.pictures import crop_sheet, error_map, worst_places
 from fields.compare.report import html, write_report
+from fields.compare.request import CompareRequest
 from fields.compare.table import best, columns, summary, written
 from scenes.errors import BadInput
 
 METHODS = ("hashgrid", "siren")
 
 
-def plan(photograph, **changes):
-    return Plan(str(photograph), METHODS, **{"steps": 12, "parameters": 6000, **changes})
+def request(photograph, methods=METHODS, **changes):
+    return CompareRequest(**{"source": str(photograph), "methods": methods, "steps": 12, "params": 6000, **changes})
 
 
 def test_every_method_and_seed_is_a_row_with_equal_parameters(photograph, tmp_path):
-    comparison = Comparison.create(plan(photograph, seeds=2), tmp_path / "c")
-    assert comparison.run(plan(photograph, seeds=2)) and not comparison.missing
+    comparison = Comparison.create(request(photograph, seeds=2), tmp_path / "c")
+    assert comparison.run(request(photograph, seeds=2)) and not comparison.missing
     rows = Comparison.open(tmp_path / "c").rows
     assert [(row["method"], row["seed"]) for row in rows] == [(m, s) for s in (0, 1) for m in METHODS]
     for row in rows:
@@ -35,8 +36,8 @@ def test_every_method_and_seed_is_a_row_with_equal_parameters(photograph, tmp_pa
 
 
 def test_curves_judge_all_methods_on_the_same_samples(photograph, tmp_path):
-    comparison = Comparison.create(plan(photograph), tmp_path / "c")
-    comparison.run(plan(photograph))
+    comparison = Comparison.create(request(photograph), tmp_path / "c")
+    comparison.run(request(photograph))
     for method in METHODS:
         rows = read_curve(comparison.folder(method, 0) / "curve.jsonl")
         assert rows[0]["step"] == 1 and rows[-1]["step"] == 12 and rows[0]["measure"] == "psnr"
@@ -47,10 +48,10 @@ def test_curves_judge_all_methods_on_the_same_samples(photograph, tmp_path):
 
 
 def test_a_comparison_that_was_stopped_goes_on_and_keeps_what_is_finished(photograph, tmp_path):
-    whole = Comparison.create(plan(photograph), tmp_path / "whole")
-    whole.run(plan(photograph))
+    whole = Comparison.create(request(photograph), tmp_path / "whole")
+    whole.run(request(photograph))
 
-    comparison = Comparison.create(plan(photograph), tmp_path / "c")
+    comparison = Comparison.create(request(photograph), tmp_path / "c")
 
     def begin(trainer, run):
         def stop(trainer):
@@ -59,12 +60,12 @@ def test_a_comparison_that_was_stopped_goes_on_and_keeps_what_is_finished(photog
 
         return [stop]
 
-    assert not comparison.run(plan(photograph), begin)
+    assert not comparison.run(request(photograph), begin)
     assert comparison.missing == [("siren", 0)]
     first = comparison.folder("hashgrid", 0) / "field.safetensors"
     kept = first.stat().st_mtime_ns
-    again = Comparison.create(plan(photograph), tmp_path / "c")
-    assert again.run(plan(photograph))
+    again = Comparison.create(request(photograph), tmp_path / "c")
+    assert again.run(request(photograph))
     assert first.stat().st_mtime_ns == kept
     assert [row["metrics"] for row in again.rows] == [row["metrics"] for row in whole.rows]
     steps = [row["step"] for row in read_curve(again.folder("siren", 0) / "curve.jsonl")]
@@ -72,31 +73,31 @@ def test_a_comparison_that_was_stopped_goes_on_and_keeps_what_is_finished(photog
 
 
 def test_more_methods_and_seeds_are_added_and_another_comparison_is_refused(photograph, tmp_path):
-    first = Plan(str(photograph), ("hashgrid",), steps=4, parameters=6000)
+    first = request(photograph, ("hashgrid",), steps=4)
     Comparison.create(first, tmp_path / "c").run(first)
-    more = Plan(str(photograph), ("siren",), steps=4, parameters=6000)
+    more = request(photograph, ("siren",), steps=4)
     comparison = Comparison.create(more, tmp_path / "c")
     assert comparison.missing == [("siren", 0)]
     with pytest.raises(BadInput, match="other steps"):
-        Comparison.create(Plan(str(photograph), ("siren",), steps=5, parameters=6000), tmp_path / "c")
+        Comparison.create(request(photograph, ("siren",), steps=5), tmp_path / "c")
     with pytest.raises(BadInput, match="compares another signal"):
-        Comparison.create(Plan("skimage:coffee", ("siren",), steps=4, parameters=6000), tmp_path / "c")
+        Comparison.create(request("skimage:coffee", ("siren",), steps=4), tmp_path / "c")
 
 
 def test_what_cannot_be_compared_is_told_before_anything_is_fitted(photograph, tmp_path):
     for methods, message in ((("hashgrid", "nerv"), "nerv"), (("hashgrid", "hashgrd"), "did you mean hashgrid")):
         with pytest.raises(BadInput, match=message):
-            Comparison.create(Plan(str(photograph), methods, steps=4), tmp_path / "c")
+            Comparison.create(request(photograph, methods, steps=4, params=None), tmp_path / "c")
         assert not (tmp_path / "c").exists()
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "letter.txt").write_text("mine")
     with pytest.raises(BadInput, match="not an empty folder"):
-        Comparison.create(plan(photograph), tmp_path / "full")
+        Comparison.create(request(photograph), tmp_path / "full")
 
 
 def test_the_page_needs_nothing_besides_itself(photograph, tmp_path):
-    comparison = Comparison.create(plan(photograph), tmp_path / "c")
-    comparison.run(plan(photograph))
+    comparison = Comparison.create(request(photograph), tmp_path / "c")
+    comparison.run(request(photograph))
     text = write_report(comparison).read_text()
     assert 'src="http' not in text and 'href="http' not in text and "url(" not in text and "{{" not in text
     assert text.count('class="pane"') == 3 and '<svg class="chart"' in text

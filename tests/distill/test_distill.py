@@ -35,7 +35,7 @@ OPTIONS = {
 @pytest.fixture(scope="module")
 def teacher(astronaut, tmp_path_factory) -> Run:
     out = tmp_path_factory.mktemp("runs") / "teacher"
-    fields.fit_field(Image.from_array(astronaut[60:108, 180:236]), "hashgrid", steps=200, options=GRID, out=out)
+    fields.fit_field(Image.from_array(astronaut[60:108, 180:236]), "hashgrid", steps=200, settings=GRID, out=out)
     return Run.open(out)
 
 
@@ -49,7 +49,7 @@ def same(a, b):
 
 @pytest.mark.parametrize("into", OPTIONS)
 def test_a_student_of_any_architecture_learns_from_the_field_alone(teacher, into, tmp_path):
-    result = distill_field(teacher, into, steps=400, options=OPTIONS[into], out=tmp_path / "student")
+    result = distill_field(teacher, into, steps=400, settings=OPTIONS[into], out=tmp_path / "student")
     values = teacher.load_field().at(*torch.meshgrid(torch.arange(56) + 0.5, torch.arange(48) + 0.5, indexing="xy"))
     mean = -10 * np.log10(float(((values - values.mean(dim=(0, 1))) ** 2).mean()))
     assert result.metrics["psnr"] > mean + 4
@@ -60,7 +60,7 @@ def test_a_student_of_any_architecture_learns_from_the_field_alone(teacher, into
 
 
 def test_the_teacher_is_left_as_it_is_and_the_feature_stage_leaves_the_last_layer_alone(teacher):
-    trainer, _ = prepare(teacher, "siren", steps=40, options=SINES, stages=Stages(feature_share=0.5))
+    trainer, _ = prepare(teacher, "siren", steps=40, settings=SINES, stages=Stages(feature_share=0.5))
     field, taught = trainer.field, trainer.objective.teacher
     before, last = weights(taught), output_layer(field).weight.clone()
     first = field.network.hidden[0].weight.clone()
@@ -76,7 +76,7 @@ def test_the_teacher_is_left_as_it_is_and_the_feature_stage_leaves_the_last_laye
 
 def test_features_come_near_the_teachers(teacher):
     trainer, _ = prepare(
-        teacher, "hashgrid", steps=120, options=GRID, stages=Stages(feature_share=1.0, value_share=0.0)
+        teacher, "hashgrid", steps=120, settings=GRID, stages=Stages(feature_share=1.0, value_share=0.0)
     )
     losses = []
     trainer.callbacks.append(lambda t: losses.append(t.loss))
@@ -97,12 +97,12 @@ def test_features_are_what_the_last_layer_sees(teacher):
 
 def test_nothing_is_shared_unless_asked_for(teacher):
     taught = teacher.load_field()
-    trainer, _ = prepare(teacher, "densegrid", steps=1, options={"width": 16})
+    trainer, _ = prepare(teacher, "densegrid", steps=1, settings={"width": 16})
     network = {name: t for name, t in trainer.field.state_dict().items() if name.startswith("network.")}
     assert not any(
         name in taught.state_dict() and torch.equal(t, taught.state_dict()[name]) for name, t in network.items()
     )
-    sharing, run = prepare(teacher, "hashgrid", steps=1, options={**GRID, "table_size": 1024}, share_heads=True)
+    sharing, run = prepare(teacher, "hashgrid", steps=1, settings={**GRID, "table_size": 1024}, share_heads=True)
     for name in ("network.hidden.0.weight", "network.hidden.1.weight", "network.output.weight"):
         assert torch.equal(sharing.field.state_dict()[name], taught.state_dict()[name])
     assert not any(
@@ -112,25 +112,25 @@ def test_nothing_is_shared_unless_asked_for(teacher):
     )
     assert sharing.objective.match.map is None
     with pytest.raises(BadInput, match="share-heads"):
-        prepare(teacher, "siren", steps=1, options=SINES, share_heads=True)
+        prepare(teacher, "siren", steps=1, settings=SINES, share_heads=True)
 
 
 def test_the_data_are_not_looked_at(photograph, tmp_path):
     run = tmp_path / "teacher"
     import scenes
 
-    fields.fit_field(scenes.load(str(photograph)), "hashgrid", steps=20, options=GRID, out=run)
-    with_data = distill_field(run, "siren", steps=10, options=SINES)
+    fields.fit_field(scenes.load(str(photograph)), "hashgrid", steps=20, settings=GRID, out=run)
+    with_data = distill_field(run, "siren", steps=10, settings=SINES)
     photograph.unlink()
-    without = distill_field(run, "siren", steps=10, options=SINES)
+    without = distill_field(run, "siren", steps=10, settings=SINES)
     assert same(weights(with_data.field), weights(without.field))
 
 
 def test_stop_then_resume_gives_the_bits_of_the_uninterrupted_distillation(teacher, tmp_path):
     stages = Stages(feature_share=0.6)
-    whole = distill_field(teacher, "siren", steps=30, options=SINES, stages=stages)
+    whole = distill_field(teacher, "siren", steps=30, settings=SINES, stages=stages)
     for stop in (11, 23):  # in the stage of features, and in that of values
-        trainer, run = prepare(teacher, "siren", steps=30, options=SINES, stages=stages, out=tmp_path / str(stop))
+        trainer, run = prepare(teacher, "siren", steps=30, settings=SINES, stages=stages, out=tmp_path / str(stop))
         assert not finish(trainer, run, [lambda t: t.stop() if t.index == stop else None]).finished
         again = finish(resume(Run.open(run.path)), run)
         assert again.finished
@@ -142,13 +142,13 @@ def test_resuming_wants_the_teacher_of_then(teacher, tmp_path, capsys, monkeypat
 
     monkeypatch.chdir(tmp_path)
     shutil.copytree(teacher.path, "teacher")
-    trainer, run = prepare(Run.open("teacher"), "siren", steps=30, options=SINES, out=tmp_path / "student")
+    trainer, run = prepare(Run.open("teacher"), "siren", steps=30, settings=SINES, out=tmp_path / "student")
     finish(trainer, run, [lambda t: t.stop() if t.index == 5 else None])
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert resume(Run.open(tmp_path / "student")).index == 5  # (its path is whole)
     fields.fit_field(
-        Image.from_array(np.zeros((8, 8, 3), np.uint8)), "hashgrid", steps=1, options=GRID, out=tmp_path / "other"
+        Image.from_array(np.zeros((8, 8, 3), np.uint8)), "hashgrid", steps=1, settings=GRID, out=tmp_path / "other"
     )
     # RUN is another field; it is the one, moved; the one has changed since.
     assert main(["distill", str(tmp_path / "other"), "--out", str(tmp_path / "student"), "--resume"]) == 2
@@ -211,11 +211,15 @@ PICTURES = {
 @pytest.mark.parametrize("taught", ["hashgrid", "siren", "fourier", "cam", "rbf", "neurbf"])
 def test_every_architecture_into_every_other(taught, astronaut, tmp_path):
     fields.fit_field(
-        Image.from_array(astronaut[60:84, 180:208]), taught, steps=3, options=PICTURES[taught], out=tmp_path / "teacher"
+        Image.from_array(astronaut[60:84, 180:208]),
+        taught,
+        steps=3,
+        settings=PICTURES[taught],
+        out=tmp_path / "teacher",
     )
     for into in ("hashgrid", "siren", "fourier", "cam", "rbf", "neurbf"):
         trainer, _ = prepare(
-            Run.open(tmp_path / "teacher"), into, steps=4, options=PICTURES[into], stages=Stages(feature_share=0.5)
+            Run.open(tmp_path / "teacher"), into, steps=4, settings=PICTURES[into], stages=Stages(feature_share=0.5)
         )
         losses = []
         trainer.callbacks.append(lambda t: losses.append(t.loss))
@@ -224,7 +228,7 @@ def test_every_architecture_into_every_other(taught, astronaut, tmp_path):
 
 
 def test_a_time_budget_is_kept(teacher):
-    trainer, _ = prepare(teacher, "hashgrid", seconds=2.0, options=GRID)
+    trainer, _ = prepare(teacher, "hashgrid", seconds=2.0, settings=GRID)
     result = finish(trainer, None)
     assert trainer.done
     assert result.steps > 10
@@ -248,19 +252,19 @@ def test_sounds(tmp_path):
         "hashgrid",
         steps=150,
         out=tmp_path / "a",
-        options={"batch": 2048},
+        settings={"batch": 2048},
     )
-    assert distill_field(tmp_path / "a", "densegrid", steps=200, options={"batch": 2048}).metrics["snr"] > 10
+    assert distill_field(tmp_path / "a", "densegrid", steps=200, settings={"batch": 2048}).metrics["snr"] > 10
 
 
 def test_volumes_and_clips(tmp_path):
     x = np.linspace(0, 3, 20)
     waves = (0.5 + 0.5 * np.sin(x[:, None, None] + 2 * x[None, :, None]) * np.cos(x[None, None])).astype(np.float32)
-    fields.fit_field(Volume.from_array(waves), "hashgrid", steps=150, options=GRID, out=tmp_path / "volume")
-    assert distill_field(tmp_path / "volume", "triplane", steps=150, options={"batch": 4096}).metrics["psnr"] > 25
+    fields.fit_field(Volume.from_array(waves), "hashgrid", steps=150, settings=GRID, out=tmp_path / "volume")
+    assert distill_field(tmp_path / "volume", "triplane", steps=150, settings={"batch": 4096}).metrics["psnr"] > 25
     frames = np.repeat((waves[..., None] * 255).astype(np.uint8), 3, axis=-1)
-    fields.fit_field(Video.from_array(frames), "hashgrid", steps=150, options=GRID, out=tmp_path / "clip")
-    assert distill_field(tmp_path / "clip", "densegrid", steps=150, options={"batch": 4096}).metrics["psnr"] > 20
+    fields.fit_field(Video.from_array(frames), "hashgrid", steps=150, settings=GRID, out=tmp_path / "clip")
+    assert distill_field(tmp_path / "clip", "densegrid", steps=150, settings={"batch": 4096}).metrics["psnr"] > 20
 
 
 @pytest.mark.slow
@@ -275,15 +279,15 @@ def test_shapes_keep_their_surface_and_normals(quantity, tmp_path, monkeypatch):
     ball = trimesh.creation.icosphere(3)
     shape = Shape.from_mesh(ball.vertices, ball.faces, quantity=quantity)
     taught = fields.fit_field(
-        shape, "hashgrid", steps=200, options={"table_size": 4096, "width": 16, "batch": 16384}, out=tmp_path / "ball"
+        shape, "hashgrid", steps=200, settings={"table_size": 4096, "width": 16, "batch": 16384}, out=tmp_path / "ball"
     )
-    result = distill_field(tmp_path / "ball", "densegrid", steps=200, options={"batch": 16384})
+    result = distill_field(tmp_path / "ball", "densegrid", steps=200, settings={"batch": 16384})
     assert result.metrics["chamfer"] < 0.01
     if quantity == "signed":
         assert taught.metrics["iou"] > 0.97
         assert result.metrics["iou"] > 0.95
         trainer, _ = prepare(
-            Run.open(tmp_path / "ball"), "siren", steps=6, options=SINES, stages=Stages(normal_weight=0.1)
+            Run.open(tmp_path / "ball"), "siren", steps=6, settings=SINES, stages=Stages(normal_weight=0.1)
         )
         stages = []
         trainer.callbacks.append(lambda t: stages.append(t.objective.stage))
@@ -303,9 +307,11 @@ def test_bad_input(teacher, tmp_path):
     with pytest.raises(BadInput, match="dimensions"):
         prepare(teacher, "triplane", steps=1)
     with pytest.raises(BadInput, match="memory"):
-        prepare(teacher, "hashgrid", steps=1, options={"levels": 24, "table_size": 2**26, "features": 8, "growth": 2.0})
+        prepare(
+            teacher, "hashgrid", steps=1, settings={"levels": 24, "table_size": 2**26, "features": 8, "growth": 2.0}
+        )
     fields.fit_field(
-        Image.from_array(np.zeros((8, 8, 3), np.uint8)), "hashgrid", steps=1, options=GRID, out=tmp_path / "plain"
+        Image.from_array(np.zeros((8, 8, 3), np.uint8)), "hashgrid", steps=1, settings=GRID, out=tmp_path / "plain"
     )
-    with pytest.raises(BadInput, match="fit --resume"):
+    with pytest.raises(BadInput, match="resume"):
         resume(Run.open(tmp_path / "plain"))

@@ -37,7 +37,7 @@ PLANES = {**SMALL, "resolution": 24, "width": 16, "color_width": 16, "color_laye
 def teacher(tmp_path_factory) -> Run:
     folder = tmp_path_factory.mktemp("ball")
     fit_field(
-        scenes.load(write_scene(folder / "scene")), "hashgrid", steps=150, options=SMALL_GRID, out=folder / "teacher"
+        scenes.load(write_scene(folder / "scene")), "hashgrid", steps=150, settings=SMALL_GRID, out=folder / "teacher"
     )
     return Run.open(folder / "teacher")
 
@@ -48,7 +48,7 @@ def same(a, b):
 
 @pytest.mark.parametrize(("into", "options"), [("hashgrid", SMALL_GRID), ("densegrid", PLANES), ("nerf", NETWORK)])
 def test_students_look_like_the_teacher(teacher, into, options, tmp_path):
-    result = distill_field(teacher, into, steps=250, options=options, out=tmp_path / "student")
+    result = distill_field(teacher, into, steps=250, settings=options, out=tmp_path / "student")
     assert result.metrics["psnr"] > {"hashgrid": 24, "densegrid": 19, "nerf": 14}[into]
     student = Run.open(tmp_path / "student")
     assert len(student.cameras()) == len(teacher.cameras())  # so that it may teach in turn
@@ -61,7 +61,7 @@ def test_students_look_like_the_teacher(teacher, into, options, tmp_path):
 
 def test_stages_and_what_they_train(teacher):
     trainer, _ = prepare(
-        teacher, "densegrid", steps=30, options=PLANES, stages=Stages(feature_share=0.3, value_share=0.3)
+        teacher, "densegrid", steps=30, settings=PLANES, stages=Stages(feature_share=0.3, value_share=0.3)
     )
     field, taught = trainer.field, trainer.objective.teacher
     before = {name: tensor.clone() for name, tensor in taught.state_dict().items()}
@@ -78,8 +78,8 @@ def test_stages_and_what_they_train(teacher):
 def test_students_want_fewer_samples_a_step_than_fits_unless_told(teacher, into, options, batch):
     silent = {name: value for name, value in options.items() if name != "batch"}
     assert make_method(into, silent).prepare(teacher_signal(teacher, teacher.load_field())).batch > batch
-    assert prepare(teacher, into, steps=1, options=silent)[0].method.batch == batch
-    assert prepare(teacher, into, steps=1, options={**silent, "batch": 30000})[0].method.batch == 30000
+    assert prepare(teacher, into, steps=1, settings=silent)[0].method.batch == batch
+    assert prepare(teacher, into, steps=1, settings={**silent, "batch": 30000})[0].method.batch == 30000
 
 
 def test_a_map_between_features_of_two_sizes(teacher):
@@ -87,22 +87,22 @@ def test_a_map_between_features_of_two_sizes(teacher):
         teacher,
         "densegrid",
         steps=10,
-        options={**PLANES, "ray_features": 9},
+        settings={**PLANES, "ray_features": 9},
         stages=Stages(feature_share=1.0, value_share=0.0),
     )
     assert trainer.objective.map.weight.shape == (15, 8)
     before = trainer.objective.map.weight.clone()
     trainer.run()
     assert not torch.equal(trainer.objective.map.weight, before)
-    same_size, _ = prepare(teacher, "densegrid", steps=1, options=PLANES)
+    same_size, _ = prepare(teacher, "densegrid", steps=1, settings=PLANES)
     assert same_size.objective.map is None
 
 
 def test_shared_heads_are_named_and_unshared_ones_are_fresh(teacher):
-    fresh, _ = prepare(teacher, "hashgrid", steps=1, options=SMALL_GRID)
+    fresh, _ = prepare(teacher, "hashgrid", steps=1, settings=SMALL_GRID)
     taught = teacher.load_field()
     assert not torch.equal(fresh.field.head.output.weight, taught.head.output.weight)
-    shared, _ = prepare(teacher, "nerf", steps=1, options=NETWORK, share_heads=True)
+    shared, _ = prepare(teacher, "nerf", steps=1, settings=NETWORK, share_heads=True)
     assert torch.equal(shared.field.head.output.weight, taught.head.output.weight)
 
 
@@ -118,17 +118,17 @@ def test_a_grid_of_harmonics_is_a_student_and_a_teacher_without_a_stage_of_featu
         "table_rate": 0.2,
     }
     stages = Stages(feature_share=0.3, value_share=0.3)
-    student = distill_field(teacher, "densegrid", steps=60, options=options, stages=stages, out=tmp_path / "student")
+    student = distill_field(teacher, "densegrid", steps=60, settings=options, stages=stages, out=tmp_path / "student")
     assert student.field.head is None and student.metrics["psnr"] > 14
     for run, into, how in (
         (teacher, "densegrid", options),
         (Run.open(tmp_path / "student"), "hashgrid", {**SMALL_GRID, "ray_features": 28}),
     ):
-        trainer, _ = prepare(run, into, steps=4, options=how, stages=stages)
+        trainer, _ = prepare(run, into, steps=4, settings=how, stages=stages)
         assert trainer.objective.map is None and FEATURES not in trainer.objective.available
         trainer.run()
     with pytest.raises(BadInput, match="--share-heads: no tensor"):
-        prepare(teacher, "densegrid", steps=1, options=options, share_heads=True)
+        prepare(teacher, "densegrid", steps=1, settings=options, share_heads=True)
 
 
 def test_density_counts_within_its_ends_only():
@@ -157,7 +157,7 @@ def test_cameras_between_two():
 
 
 def test_rays_are_a_pure_function_of_the_step(teacher):
-    signal = prepare(teacher, "hashgrid", steps=1, options=SMALL_GRID)[0].objective.signal
+    signal = prepare(teacher, "hashgrid", steps=1, settings=SMALL_GRID)[0].objective.signal
     a, b, c = signal.rays(4, 320, 0), signal.rays(4, 320, 0), signal.rays(5, 320, 0)
     assert (
         np.array_equal(a.origins, b.origins)
@@ -169,18 +169,20 @@ def test_rays_are_a_pure_function_of_the_step(teacher):
 
 def test_photographs_are_not_looked_at(tmp_path):
     scene = write_scene(tmp_path / "scene")
-    fit_field(scenes.load(scene), "hashgrid", steps=40, options=SMALL_GRID, out=tmp_path / "teacher")
-    with_data = distill_field(tmp_path / "teacher", "densegrid", steps=12, options=PLANES)
+    fit_field(scenes.load(scene), "hashgrid", steps=40, settings=SMALL_GRID, out=tmp_path / "teacher")
+    with_data = distill_field(tmp_path / "teacher", "densegrid", steps=12, settings=PLANES)
     shutil.rmtree(scene)
-    without = distill_field(tmp_path / "teacher", "densegrid", steps=12, options=PLANES)
+    without = distill_field(tmp_path / "teacher", "densegrid", steps=12, settings=PLANES)
     assert same(with_data.field.state_dict(), without.field.state_dict())
 
 
 def test_data_are_scored_where_the_teacher_was_not_fitted(tmp_path):
     scene = scenes.load(write_scene(tmp_path / "scene"))
-    fit_field(scene, "hashgrid", steps=5, options=SMALL_GRID, out=tmp_path / "teacher")
-    student = distill_field(tmp_path / "teacher", "densegrid", steps=5, options=PLANES, out=tmp_path / "student")
-    assert score_on_data(student.run, student.field, scene) == score(student.run, student.field, scene, other=False)
+    fit_field(scene, "hashgrid", steps=5, settings=SMALL_GRID, out=tmp_path / "teacher")
+    student = distill_field(tmp_path / "teacher", "densegrid", steps=5, settings=PLANES, out=tmp_path / "student")
+    assert score_on_data(student.run, student.field, scene) == score(
+        student.run, student.field, scene, exclude_training_views=False
+    )
     objective = objective_for(scene, student.field, "l2")
     objective.exclude_training_views(student.run)
     objective.evaluate(student.field)
@@ -190,16 +192,18 @@ def test_data_are_scored_where_the_teacher_was_not_fitted(tmp_path):
 def test_stop_then_resume_gives_the_bits_of_the_uninterrupted_distillation(teacher, tmp_path):
     stages = Stages(feature_share=0.3, value_share=0.3, hard_share=0.2, hard_cameras=0.2, sample_share=0.5)
     options = {**PLANES, "ray_features": 9}
-    whole = distill_field(teacher, "densegrid", steps=40, options=options, stages=stages)
+    whole = distill_field(teacher, "densegrid", steps=40, settings=options, stages=stages)
     for stop in (9, 35):
-        trainer, run = prepare(teacher, "densegrid", steps=40, options=options, stages=stages, out=tmp_path / str(stop))
+        trainer, run = prepare(
+            teacher, "densegrid", steps=40, settings=options, stages=stages, out=tmp_path / str(stop)
+        )
         assert not finish(trainer, run, [lambda t: t.stop() if t.index == stop else None]).finished  # noqa: B023
         assert same(finish(resume(Run.open(run.path)), run).field.state_dict(), whole.field.state_dict())
 
 
 def test_hard_rays_are_gone_along_again(teacher):
     trainer, _ = prepare(
-        teacher, "densegrid", steps=6, options=PLANES, stages=Stages(feature_share=0, value_share=0, hard_share=0.25)
+        teacher, "densegrid", steps=6, settings=PLANES, stages=Stages(feature_share=0, value_share=0, hard_share=0.25)
     )
     trainer.run()
     objective = trainer.objective
@@ -215,7 +219,7 @@ def test_rays_that_go_again_are_of_no_camera_of_the_step(teacher):
         teacher,
         "densegrid",
         steps=6,
-        options=PLANES,
+        settings=PLANES,
         stages=Stages(feature_share=0, value_share=0, hard_share=0.25, hard_cameras=0.5),
     )
     trainer.run()
@@ -226,7 +230,7 @@ def test_rays_that_go_again_are_of_no_camera_of_the_step(teacher):
 
 def test_the_teacher_says_where_samples_are(teacher):
     # A student whose grid is empty still is asked wherever the teacher's light goes; of the teacher's pixels nothing is missing.
-    trainer, _ = prepare(teacher, "densegrid", steps=40, options=PLANES, stages=Stages(feature_share=0, value_share=0))
+    trainer, _ = prepare(teacher, "densegrid", steps=40, settings=PLANES, stages=Stages(feature_share=0, value_share=0))
     objective, field = trainer.objective, trainer.field
     field.before_step(0, 40)
     objective.before_step(field, 0, 40)
@@ -245,7 +249,7 @@ def test_the_teacher_says_where_samples_are(teacher):
 
 
 def test_once_pixels_are_compared_samples_without_weight_are_left_out(teacher):
-    trainer, _ = prepare(teacher, "densegrid", steps=40, options=PLANES, stages=Stages(feature_share=0, value_share=0))
+    trainer, _ = prepare(teacher, "densegrid", steps=40, settings=PLANES, stages=Stages(feature_share=0, value_share=0))
     objective, field = trainer.objective, trainer.field
     objective.before_step(field, 0, 40)
     batch = objective.batch(0, 4096, 0, torch.device("cpu"))
@@ -258,7 +262,7 @@ def test_once_pixels_are_compared_samples_without_weight_are_left_out(teacher):
 
 def test_each_stage_begins_with_fresh_moments_and_is_not_gone_back_to(teacher):
     trainer, _ = prepare(
-        teacher, "densegrid", steps=20, options=PLANES, stages=Stages(feature_share=0.2, value_share=0.2)
+        teacher, "densegrid", steps=20, settings=PLANES, stages=Stages(feature_share=0.2, value_share=0.2)
     )
     steps = []
     trainer.callbacks.append(lambda t: steps.append((t.stage, int(t.optimizer.state[0]["steps"]))))
@@ -275,7 +279,7 @@ def test_the_second_look_at_the_rate_is_at_the_last_stage(teacher, monkeypatch):
     now, costs = [100.0], {FEATURES: 0.01, VALUES: 0.02, RENDERED: 0.1}
     monkeypatch.setattr(time, "perf_counter", lambda: now[0])
     trainer, _ = prepare(
-        teacher, "densegrid", seconds=10.0, options=PLANES, stages=Stages(feature_share=0.2, value_share=0.2)
+        teacher, "densegrid", seconds=10.0, settings=PLANES, stages=Stages(feature_share=0.2, value_share=0.2)
     )
     monkeypatch.setattr(trainer.objective, "evaluation_seconds", lambda field: 0.0)
     monkeypatch.setattr(trainer, "_step_seconds", lambda stage: costs[stage])
@@ -294,46 +298,46 @@ def test_the_second_look_at_the_rate_is_at_the_last_stage(teacher, monkeypatch):
 def test_a_learned_background_is_the_students_too(tmp_path):
     scene = scenes.load(write_scene(tmp_path / "scene"))
     taught = fit_field(
-        scene, "hashgrid", steps=5, options={**SMALL_GRID, "background": "learned"}, out=tmp_path / "teacher"
+        scene, "hashgrid", steps=5, settings={**SMALL_GRID, "background": "learned"}, out=tmp_path / "teacher"
     )
     taught.field.background.data.copy_(torch.tensor([2.0, -2.0, 0.0]))
     taught.run.save_field(taught.field, taught.method)
     trainer, _ = prepare(
-        taught.run, "densegrid", steps=3, options=PLANES, stages=Stages(feature_share=0, value_share=0)
+        taught.run, "densegrid", steps=3, settings=PLANES, stages=Stages(feature_share=0, value_share=0)
     )
     torch.testing.assert_close(trainer.field.backdrop(), taught.field.backdrop())
     trainer.run()
     view = trainer.objective.signal.test[0]
     corners = [
-        trainer.objective.signal.picture(view)[0, 0],
+        trainer.objective.signal.image(view)[0, 0],
         trainer.objective.view(trainer.field, view).color[0, 0].numpy(),
     ]
     assert np.abs(corners[0] - corners[1]).max() < 0.2 and corners[1][0] > 0.7 > 0.3 > corners[1][1]
     with pytest.raises(BadInput, match="leave background out"):
-        prepare(taught.run, "densegrid", steps=1, options={**PLANES, "background": "white"})
+        prepare(taught.run, "densegrid", steps=1, settings={**PLANES, "background": "white"})
 
 
 @pytest.mark.parametrize(("option", "value"), [("cubes", 2), ("background", "learned")])
 def test_what_a_student_cannot_have_is_told_before_its_folder_is_made(teacher, option, value, tmp_path):
     with pytest.raises(BadInput, match=f"leave {option} out"):
-        prepare(teacher, "densegrid", steps=1, options={**PLANES, option: value}, out=tmp_path / "student")
+        prepare(teacher, "densegrid", steps=1, settings={**PLANES, option: value}, out=tmp_path / "student")
     assert not (tmp_path / "student").exists()
 
 
 def test_what_is_empty_is_known_at_any_resolution(teacher):
-    signal = prepare(teacher, "densegrid", steps=1, options=PLANES)[0].objective.signal
+    signal = prepare(teacher, "densegrid", steps=1, settings=PLANES)[0].objective.signal
     cells = teacher.load_field().grid.occupancy.cells()[0]
-    assert not (cells & torch.from_numpy(signal.empty(32))).any() and signal.empty(32).any()
+    assert not (cells & torch.from_numpy(signal.empty_cells(32))).any() and signal.empty_cells(32).any()
     coarse = torch.nn.functional.max_pool3d(cells.float()[None], 2)[0] > 0
-    assert not (coarse & torch.from_numpy(signal.empty(16))).any() and signal.empty(16).any()
+    assert not (coarse & torch.from_numpy(signal.empty_cells(16))).any() and signal.empty_cells(16).any()
     signal._teacher.occupied = torch.zeros_like(signal._teacher.occupied)
     signal._teacher.occupied[0, 37] = 1 << 13  # one cell alone is not lost
-    assert not signal.empty(12).all() and not signal.empty(16).all() and not signal.empty(48).all()
+    assert not signal.empty_cells(12).all() and not signal.empty_cells(16).all() and not signal.empty_cells(48).all()
 
 
 def test_cameras_are_not_blamed_for_rays_of_others(teacher):
     stages = Stages(feature_share=0, value_share=0, hard_share=0.3, hard_cameras=0.3)
-    trainer, _ = prepare(teacher, "densegrid", steps=4, options=PLANES, stages=stages)
+    trainer, _ = prepare(teacher, "densegrid", steps=4, settings=PLANES, stages=stages)
     trainer.run()
     batch = trainer.objective.batch(4, 4096, 0, torch.device("cpu"))
     others = batch.views < 0
@@ -345,7 +349,7 @@ def test_cameras_are_not_blamed_for_rays_of_others(teacher):
 
 def test_hard_cameras_stand_again(teacher):
     trainer, _ = prepare(
-        teacher, "densegrid", steps=6, options=PLANES, stages=Stages(feature_share=0, value_share=0, hard_cameras=0.5)
+        teacher, "densegrid", steps=6, settings=PLANES, stages=Stages(feature_share=0, value_share=0, hard_cameras=0.5)
     )
     trainer.run()
     hard, signal = trainer.objective._hard_cameras, trainer.objective.signal
@@ -393,7 +397,7 @@ def test_every_architecture_into_every_other(taught, tmp_path):
         scenes.load(write_scene(tmp_path / "scene")),
         taught,
         steps=3,
-        options={**SCENES[taught], "batch": 512},
+        settings={**SCENES[taught], "batch": 512},
         out=tmp_path / "teacher",
     )
     for into in SCENES:
@@ -401,7 +405,7 @@ def test_every_architecture_into_every_other(taught, tmp_path):
             Run.open(tmp_path / "teacher"),
             into,
             steps=6,
-            options={**SCENES[into], "batch": 512},
+            settings={**SCENES[into], "batch": 512},
             stages=Stages(feature_share=0.34, value_share=0.34),
         )
         seen = []
@@ -416,10 +420,10 @@ def test_moving_scenes(tmp_path):
         scenes.load(write_moving(tmp_path / "moving.npz")),
         "hashgrid",
         steps=60,
-        options=SMALL_GRID,
+        settings=SMALL_GRID,
         out=tmp_path / "teacher",
     )
-    assert distill_field(tmp_path / "teacher", "hashgrid", steps=60, options=SMALL_GRID).metrics["psnr"] > 16
+    assert distill_field(tmp_path / "teacher", "hashgrid", steps=60, settings=SMALL_GRID).metrics["psnr"] > 16
 
 
 def test_a_run_without_cameras(teacher, tmp_path):
@@ -431,7 +435,7 @@ def test_a_run_without_cameras(teacher, tmp_path):
 
 def test_answers_that_are_kept_come_around(teacher, tmp_path):
     stages = Stages(feature_share=0.2, value_share=0.2, cache=1)
-    whole, _ = prepare(teacher, "densegrid", steps=60, options=PLANES, stages=stages)
+    whole, _ = prepare(teacher, "densegrid", steps=60, settings=PLANES, stages=stages)
     asked = []
     ask = whole.objective._ask
     whole.objective._ask = lambda field, *rest: (
@@ -444,7 +448,7 @@ def test_answers_that_are_kept_come_around(teacher, tmp_path):
     assert 2 <= turn < 50 and asked == list(range(turn))
     assert whole.objective._answers._spent < 2 << 20
     for stop in (turn // 2, turn + 5):
-        trainer, run = prepare(teacher, "densegrid", steps=60, options=PLANES, stages=stages, out=tmp_path / str(stop))
+        trainer, run = prepare(teacher, "densegrid", steps=60, settings=PLANES, stages=stages, out=tmp_path / str(stop))
         finish(trainer, run, [lambda t, stop=stop: t.stop() if t.index == stop else None])
         again = finish(resume(run), run)
         assert same(again.field.state_dict(), finish(whole, None).field.state_dict()), stop
@@ -456,8 +460,8 @@ def test_answers_that_are_kept_come_around(teacher, tmp_path):
 def test_a_teacher_in_one_small_file(teacher, tmp_path):
     assert main(["export", str(teacher.path), str(tmp_path / "teacher.fsq")]) == 0
     small = Run.open(tmp_path / "teacher.fsq")
-    assert len(small.cameras()) == len(teacher.cameras()) and small.cameras()[0].looks_like(teacher.cameras()[0])
-    student = distill_field(small, "hashgrid", steps=60, options=SMALL_GRID, out=tmp_path / "student")
+    assert len(small.cameras()) == len(teacher.cameras()) and small.cameras()[0].same_as(teacher.cameras()[0])
+    student = distill_field(small, "hashgrid", steps=60, settings=SMALL_GRID, out=tmp_path / "student")
     assert (
         student.metrics["psnr"] > 15
         and student.run.header["teacher"]["bytes"] == (tmp_path / "teacher.fsq").stat().st_size
@@ -467,11 +471,11 @@ def test_a_teacher_in_one_small_file(teacher, tmp_path):
 
 def test_a_teacher_that_samples_by_proposals_has_students_that_do(teacher, tmp_path):
     scene = scenes.load(write_scene(tmp_path / "scene"), unbounded=True)
-    taught = fit_field(scene, "hashgrid", steps=200, options=SMALL_GRID, out=tmp_path / "teacher")
+    taught = fit_field(scene, "hashgrid", steps=200, settings=SMALL_GRID, out=tmp_path / "teacher")
     assert taught.method.sampling == "proposal" and taught.metrics["psnr"] > 14
-    student = distill_field(taught.run, "densegrid", steps=200, options=PLANES)
+    student = distill_field(taught.run, "densegrid", steps=200, settings=PLANES)
     assert student.method.sampling == "proposal" and student.metrics["psnr"] > 17
     with pytest.raises(BadInput, match="sampling=cells; leave sampling out"):
-        prepare(teacher, "hashgrid", steps=1, options={**SMALL_GRID, "sampling": "proposal"})
+        prepare(teacher, "hashgrid", steps=1, settings={**SMALL_GRID, "sampling": "proposal"})
     with pytest.raises(BadInput, match="sampling=proposal; leave sampling out"):
-        prepare(taught.run, "hashgrid", steps=1, options={**SMALL_GRID, "sampling": "cells"})
+        prepare(taught.run, "hashgrid", steps=1, settings={**SMALL_GRID, "sampling": "cells"})

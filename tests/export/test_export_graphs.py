@@ -11,8 +11,9 @@ import torch
 from scipy.ndimage import map_coordinates
 
 import scenes
-from fields.export.base import Request, Source
+from fields.export.base import Source
 from fields.export.formats import export
+from fields.export.request import ExportRequest
 from fields.fit.fit import fit_field
 from fields.methods.registry import make_method
 from fields.models.field import RadianceField
@@ -83,7 +84,7 @@ def test_onnx(tmp_path, name):
     import onnxruntime
 
     source = source_of(name)
-    report = export(source, tmp_path / "a.onnx", Request())
+    report = export(source, tmp_path / "a.onnx", ExportRequest())
     model = onnx.load(tmp_path / "a.onnx")
     onnx.checker.check_model(model, full_check=True)
     assert {node.domain for node in model.graph.node} == {""} and report["difference"] < 1e-4
@@ -103,7 +104,7 @@ def test_onnx(tmp_path, name):
 )
 def test_programs(tmp_path, name):
     source = source_of(name)
-    export(source, tmp_path / "a.pt2", Request())
+    export(source, tmp_path / "a.pt2", ExportRequest())
     extra = {"field_studio.json": ""}
     program = torch.export.load(tmp_path / "a.pt2", extra_files=extra).module()
     inputs = places(source, 3)
@@ -134,7 +135,7 @@ def test_radiance_has_density_and_color(tmp_path, ending):
 
     torch.manual_seed(0)
     source = Source(SimpleNamespace(header={"method": "fog", "options": {}}), Fog(), "radiance")
-    report = export(source, tmp_path / f"a.{ending}", Request())
+    report = export(source, tmp_path / f"a.{ending}", ExportRequest())
     assert report["inputs"] == ["coords", "directions"] and report["outputs"] == ["density", "color"]
     if ending == "onnx":
         coords, directions = torch.rand(7, 3), torch.nn.functional.normalize(torch.randn(7, 3), dim=-1)
@@ -169,8 +170,8 @@ def test_scenes_that_move_density_that_is_seen_from_somewhere_and_colors_of_harm
         },
         "rbf": SMALL | GRID | {"units": 16, "color": "harmonics"},
     }[method]
-    fit = fit_field(scene, method, steps=3, options=options, out=tmp_path / "run")
-    report = export(Source(fit.run, fit.field, "radiance"), tmp_path / "a.onnx", Request())
+    fit = fit_field(scene, method, steps=3, settings=options, out=tmp_path / "run")
+    report = export(Source(fit.run, fit.field, "radiance"), tmp_path / "a.onnx", ExportRequest())
     assert report["inputs"] == ["coords", "directions", *(["time"] if moving else [])]
     coords, directions = torch.rand(50, 3), torch.nn.functional.normalize(torch.randn(50, 3), dim=-1)
     inputs = {"coords": coords, "directions": directions} | ({"time": torch.rand(50)} if moving else {})
@@ -192,7 +193,7 @@ def described(path) -> tuple[dict, dict]:
 def test_planes_are_found_by_what_the_description_says(tmp_path):
     """Features of a tri-plane field from the file alone: each plane interpolated by scipy."""
     source = source_of("triplane")
-    export(source, tmp_path / "a.npz", Request())
+    export(source, tmp_path / "a.npz", ExportRequest())
     about, arrays = described(tmp_path / "a.npz")
     (table,) = about["tables"].values()
     coords = places(source, 200).numpy()
@@ -220,7 +221,7 @@ def test_planes_are_found_by_what_the_description_says(tmp_path):
 
 def test_a_hash_grid_is_found_by_what_the_description_says(tmp_path):
     source = source_of("hashgrid")
-    export(source, tmp_path / "a.npz", Request())
+    export(source, tmp_path / "a.npz", ExportRequest())
     about, arrays = described(tmp_path / "a.npz")
     table = about["tables"]["encoder.table"]
     coords = places(source, 100).numpy()
@@ -251,7 +252,7 @@ def test_a_hash_grid_is_found_by_what_the_description_says(tmp_path):
 @pytest.mark.parametrize("name", ["a.npz", "a.onnx", "a.pt2"])
 def test_places_that_cannot_be_written(tmp_path, name):
     with pytest.raises(BadInput, match="does not exist"):
-        export(source_of("siren"), tmp_path / "missing" / name, Request())
+        export(source_of("siren"), tmp_path / "missing" / name, ExportRequest())
 
 
 def test_a_field_that_no_graph_can_hold_is_told_in_one_line(tmp_path):
@@ -267,5 +268,5 @@ def test_a_field_that_no_graph_can_hold_is_told_in_one_line(tmp_path):
     source.field.network = Odd()
     for ending in ("onnx", "pt2"):
         with pytest.raises(BadInput) as error:
-            export(source, tmp_path / f"a.{ending}", Request())
+            export(source, tmp_path / f"a.{ending}", ExportRequest())
         assert "\n" not in str(error.value) and not list(tmp_path.iterdir())

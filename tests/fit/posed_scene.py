@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from scenes.posed.rays import rays_of
-from scenes.posed.view import Intrinsics, View
+from scenes.posed.camera import Camera, Intrinsics
 
-RADIUS, DISTANCE, FOCAL_SHARE = 1.0, 4.0, 1.1
+RADIUS, DISTANCE = 1.0, 4.0
+# Focal length of the cameras, in sides of their images.
+FOCAL_PER_SIDE = 1.1
 
 
 def pose(azimuth: float, elevation: float) -> np.ndarray:
@@ -23,19 +24,15 @@ def pose(azimuth: float, elevation: float) -> np.ndarray:
     return np.stack([right, np.cross(backward, right), backward, DISTANCE * backward], axis=1)
 
 
-def picture(seen_from: np.ndarray, side: int, time: float = 0.0) -> np.ndarray:
+def image(seen_from: np.ndarray, side: int, time: float = 0.0) -> np.ndarray:
     """`[side, side, 4]` uint8: the ball at x = 0.4 (time - 0.5), alpha 0 where it is not."""
-    view = View(
-        "", None, seen_from, Intrinsics(side, side, FOCAL_SHARE * side, FOCAL_SHARE * side, side / 2, side / 2), "train"
-    )
-    y, x = np.mgrid[0:side, 0:side]
-    origins, directions = rays_of(view, x.reshape(-1) + 0.5, y.reshape(-1) + 0.5)
+    origins, directions = Camera(seen_from, Intrinsics.pinhole(side, side, FOCAL_PER_SIDE * side)).rays()
     origins = origins - [0.4 * (time - 0.5) if time else 0.0, 0.0, 0.0]
     b = (origins * directions).sum(1)
     inside = b * b - (origins * origins).sum(1) + RADIUS**2
     hit = inside > 0
-    place = origins + (-b - np.sqrt(np.maximum(inside, 0)))[:, None] * directions
-    color = np.where(place > 0, 0.9, 0.2)
+    points = origins + (-b - np.sqrt(np.maximum(inside, 0)))[:, None] * directions
+    color = np.where(points > 0, 0.9, 0.2)
     pixels = np.concatenate([color, hit[:, None]], axis=1) * hit[:, None]
     return (pixels.reshape(side, side, 4) * 255 + 0.5).astype(np.uint8)
 
@@ -48,9 +45,9 @@ def write_scene(folder: Path, side: int = 24, train: int = 12, test: int = 3) ->
         (folder / split).mkdir(exist_ok=True)
         for index in range(count):
             seen_from = pose(360 * index / count + (15 if split == "test" else 0), float(rng.uniform(-30, 60)))
-            Image.fromarray(picture(seen_from, side)).save(folder / split / f"{index}.png")
+            Image.fromarray(image(seen_from, side)).save(folder / split / f"{index}.png")
             frames.append({"file_path": f"./{split}/{index}", "transform_matrix": [*seen_from.tolist(), [0, 0, 0, 1]]})
-        angle = 2 * np.arctan(0.5 / FOCAL_SHARE)
+        angle = 2 * np.arctan(0.5 / FOCAL_PER_SIDE)
         (folder / f"transforms_{split}.json").write_text(json.dumps({"camera_angle_x": angle, "frames": frames}))
     return folder
 
@@ -59,8 +56,8 @@ def write_moving(path: Path, side: int = 20, views: int = 17) -> Path:
     """An `.npz` of the ball going to the right, on black."""
     poses = np.stack([np.concatenate([pose(47 * i, 20 + (i * 13) % 30), [[0, 0, 0, 1]]]) for i in range(views)])
     times = np.linspace(0.01, 1, views)
-    images = np.stack([picture(p[:3], side, t)[..., :3] for p, t in zip(poses, times)])
-    np.savez(path, images=images, poses=poses, times=times, focal=np.array(FOCAL_SHARE * side))
+    images = np.stack([image(p[:3], side, t)[..., :3] for p, t in zip(poses, times)])
+    np.savez(path, images=images, poses=poses, times=times, focal=np.array(FOCAL_PER_SIDE * side))
     return path
 
 
@@ -85,7 +82,7 @@ def resumed(scene, method: str, steps: int, options: dict, folder: Path, cut: in
     from fields.fit.fit import prepare, resume
     from fields.runs.run import Run
 
-    trainer, run = prepare(scene, method, steps=steps, options=options, out=folder)
+    trainer, run = prepare(scene, method, steps=steps, settings=options, out=folder)
     while trainer.index < cut:
         trainer.step()
     run.save_checkpoint(trainer)

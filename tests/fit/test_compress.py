@@ -89,14 +89,14 @@ def test_a_fit_that_keeps_a_share_of_its_weights(tmp_path, astronaut, bits):
     """Pruned on the way, the same after a resume, and learned all the same."""
     image = Image.from_array(astronaut[60:124, 180:276])
     options = {"batch": 1024, "table_size": 1024, "width": 16}
-    whole = fit_field(image, steps=200, keep=0.3, bits=bits, options=options, out=tmp_path / "whole")
+    whole = fit_field(image, steps=200, keep_fraction=0.3, bits=bits, settings=options, out=tmp_path / "whole")
     tensors = [t for t in whole.field.state_dict().values() if t.dim() > 1]
     kept = sum(int((t != 0).sum()) for t in tensors) / sum(t.numel() for t in tensors)
     assert 0.2 < kept <= 0.35
-    assert fit_field(image, steps=200, bits=bits, options=options).metrics["psnr"] > whole.metrics["psnr"] > 20
+    assert fit_field(image, steps=200, bits=bits, settings=options).metrics["psnr"] > whole.metrics["psnr"] > 20
     for stop in (90, 170):  # before and after the weights are dropped
         trainer, run = prepare(
-            image, "hashgrid", steps=200, keep=0.3, bits=bits, options=options, out=tmp_path / f"cut{stop}"
+            image, "hashgrid", steps=200, keep_fraction=0.3, bits=bits, settings=options, out=tmp_path / f"cut{stop}"
         )
         finish(trainer, run, [lambda t, stop=stop: t.stop() if t.index == stop else None])
         again = finish(resume(image, Run.open(tmp_path / f"cut{stop}")), run)

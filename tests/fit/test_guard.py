@@ -17,14 +17,14 @@ def image(astronaut):
 
 
 def test_wire_learns_undisturbed_at_its_own_rate(image):
-    trainer, _ = prepare(image, "wire", steps=192, options=SMALL)
+    trainer, _ = prepare(image, "wire", steps=192, settings=SMALL)
     result = finish(trainer, None)
     assert trainer._guard.rate == 1.0
     assert result.metrics["psnr"] > 15
 
 
 def test_a_loss_that_is_not_finite_goes_back_to_the_best_weights(image):
-    trainer, _ = prepare(image, "wire", steps=64, options=SMALL)
+    trainer, _ = prepare(image, "wire", steps=64, settings=SMALL)
     for _ in range(32):
         trainer.step()
     best = {name: tensor.clone() for name, tensor in trainer.field.state_dict().items()}
@@ -37,7 +37,7 @@ def test_a_loss_that_is_not_finite_goes_back_to_the_best_weights(image):
 
 
 def test_a_fit_that_always_runs_away_is_refused(image):
-    trainer, _ = prepare(image, "wire", steps=320, options=SMALL)
+    trainer, _ = prepare(image, "wire", steps=320, settings=SMALL)
     with pytest.raises(BadInput, match="diverged at step 288 although its rates were halved 8 times"):
         for _ in range(320):
             with torch.no_grad():
@@ -48,7 +48,7 @@ def test_a_fit_that_always_runs_away_is_refused(image):
 @pytest.mark.slow
 def test_a_fit_that_stands_still_begins_again_with_smaller_rates(image):
     options = SMALL | {"learning_rate": 0.1}
-    trainer, _ = prepare(image, "wire", steps=800, options=options)
+    trainer, _ = prepare(image, "wire", steps=800, settings=options)
     result = finish(trainer, None)
     assert trainer._guard.restarts and trainer._guard.set_out
     assert result.metrics["psnr"] > 15
@@ -57,7 +57,7 @@ def test_a_fit_that_stands_still_begins_again_with_smaller_rates(image):
 def test_what_cannot_be_learned_is_left_alone_after_three_beginnings():
     noise = Image.from_array(np.random.default_rng(0).integers(0, 2, (64, 64), np.uint8) * np.uint8(255))
     trainer, _ = prepare(
-        noise, "wire", steps=2000, options={"width": 2, "hidden_layers": 1, "batch": 64, "omega": 1.0, "scale": 1.0}
+        noise, "wire", steps=2000, settings={"width": 2, "hidden_layers": 1, "batch": 64, "omega": 1.0, "scale": 1.0}
     )
     finish(trainer, None)
     assert trainer._guard.rate == 1.0 and trainer._guard.restarts == 4

@@ -33,7 +33,7 @@ def test_where_a_field_has_density_and_color_that_changes_kernels_are_wanted():
 
 
 def test_the_grid_learns_alone_for_a_tenth_of_the_steps(scene):
-    trainer, _ = prepare(scene, "neurbf", steps=30, options=OPTIONS)
+    trainer, _ = prepare(scene, "neurbf", steps=30, settings=OPTIONS)
     trunk, places = trainer.field.trunk, torch.rand(100, 3)
     kernels = trunk.encoder.kernels
     with torch.no_grad():
@@ -48,28 +48,28 @@ def test_the_grid_learns_alone_for_a_tenth_of_the_steps(scene):
     placed = kernels.centres.clone()
     assert kernels.shapes.amax() < 1e6
     x, y, z = (placed * 64).long().T
-    assert (~torch.from_numpy(scene.empty(64)))[x, y, z].float().mean() > 0.9  # (a lattice has a seventh there)
+    assert (~torch.from_numpy(scene.empty_cells(64)))[x, y, z].float().mean() > 0.9  # (a lattice has a seventh there)
     trainer.run()
     assert torch.equal(kernels.centres, placed)
 
 
 def test_kernels_are_placed_at_once_unless_asked_otherwise(scene):
     trainer, _ = prepare(
-        scene, "neurbf", steps=30, options={name: value for name, value in OPTIONS.items() if name != "place_after"}
+        scene, "neurbf", steps=30, settings={name: value for name, value in OPTIONS.items() if name != "place_after"}
     )
     assert trainer.field.trunk.encoder.kernels.shapes.amax() < 1e6
 
 
 @pytest.mark.parametrize("cut", [1, 5])
 def test_resumed_before_or_after_kernels_are_placed_is_bit_identical(scene, tmp_path, cut):
-    whole = fit_field(scene, "neurbf", steps=20, options=OPTIONS)
+    whole = fit_field(scene, "neurbf", steps=20, settings=OPTIONS)
     again = resumed(scene, "neurbf", 20, OPTIONS, tmp_path / "part", cut)
     for name, tensor in whole.field.state_dict().items():
         assert torch.equal(tensor, again.field.state_dict()[name]), name
 
 
 def test_a_fit_of_one_step_has_its_kernels_too(scene):
-    assert fit_field(scene, "neurbf", steps=1, options=OPTIONS).field.trunk.encoder.kernels.shapes.amax() < 1e6
+    assert fit_field(scene, "neurbf", steps=1, settings=OPTIONS).field.trunk.encoder.kernels.shapes.amax() < 1e6
 
 
 def test_scenes_have_the_papers_kernels(scene, monkeypatch):

@@ -10,7 +10,6 @@ from posed_scene import SMALL_GRID, resumed, write_scene
 from fields.fit.fit import fit_field, prepare
 from fields.fit.objectives.radiance import RadianceObjective
 from fields.runs.run import load_field
-from scenes.posed.rays import rays_of
 from scenes.posed.read import open_posed
 from scenes.posed.signal import RadianceScene
 
@@ -22,15 +21,14 @@ def scene(tmp_path_factory):
     posed = open_posed(write_scene(tmp_path_factory.mktemp("ball") / "scene"))
     views = []
     for view in posed.views:
-        pixels = view.read()
+        pixels = view.read_image()
         side = len(pixels)
-        y, x = np.mgrid[0:side, 0:side].reshape(2, -1) + 0.5
-        sky = 0.5 + 0.4 * np.sin(3 * rays_of(view, x, y)[1] + [0, 1, 2])
+        sky = 0.5 + 0.4 * np.sin(3 * view.rays()[1] + [0, 1, 2])
         alpha = pixels[..., 3:] / 255
         views.append(
             replace(
                 view,
-                picture=None,
+                image=None,
                 pixels=np.uint8(pixels[..., :3] * alpha + 255 * sky.reshape(side, side, 3) * (1 - alpha)),
             )
         )
@@ -39,7 +37,7 @@ def scene(tmp_path_factory):
 
 def test_it_learns_the_sky_and_the_ball(scene):
     assert scene.unbounded
-    trainer, _ = prepare(scene, "hashgrid", steps=150, options=OPTIONS)
+    trainer, _ = prepare(scene, "hashgrid", steps=150, settings=OPTIONS)
     losses = []
     while not trainer.done:
         trainer.step()
@@ -47,11 +45,11 @@ def test_it_learns_the_sky_and_the_ball(scene):
     assert np.mean(losses[-10:]) < 0.35 * np.mean(losses[:5])
     metrics = RadianceObjective.evaluate(trainer.objective, trainer.field)
     # (a dozen views say little of a whole sky; cells, with as many steps, make fog of it)
-    cells = fit_field(scene, "hashgrid", steps=150, options=OPTIONS | {"sampling": "cells"}).metrics
+    cells = fit_field(scene, "hashgrid", steps=150, settings=OPTIONS | {"sampling": "cells"}).metrics
     assert metrics["psnr"] > cells["psnr"] + 0.5 and metrics["ssim"] > cells["ssim"]
     field = trainer.field
     # Samples have gone to where the ball is, as seen from far away: the fit's weight is in what was proposed.
-    origins, directions = (torch.from_numpy(np.ascontiguousarray(x)) for x in scene.rays_of(scene.test[0]))
+    origins, directions = (torch.from_numpy(np.ascontiguousarray(x)) for x in scene.test[0].rays())
     with torch.no_grad():
         proposed = field.propose(field.to_cube(origins), directions.float(), None, 0)
     share = proposed.rounds[0][1].sum(1)
@@ -61,14 +59,14 @@ def test_it_learns_the_sky_and_the_ball(scene):
 def test_numbers_are_counted(scene):
     from fields.methods.radiance import count_parameters
 
-    trainer, _ = prepare(scene, "hashgrid", steps=2, options=OPTIONS)
+    trainer, _ = prepare(scene, "hashgrid", steps=2, settings=OPTIONS)
     assert count_parameters(trainer.method, trainer.field.domain, scene.channels) == trainer.field.num_parameters
-    plain, _ = prepare(scene, "hashgrid", steps=2, options=OPTIONS | {"sampling": "cells"})
+    plain, _ = prepare(scene, "hashgrid", steps=2, settings=OPTIONS | {"sampling": "cells"})
     assert plain.field.num_parameters < trainer.field.num_parameters
 
 
 def test_resumed_is_bit_identical(scene, tmp_path):
-    whole = fit_field(scene, "hashgrid", steps=40, options=OPTIONS, out=tmp_path / "whole")
+    whole = fit_field(scene, "hashgrid", steps=40, settings=OPTIONS, out=tmp_path / "whole")
     again = resumed(scene, "hashgrid", 40, OPTIONS, tmp_path / "part", 23)
     for name, tensor in whole.field.state_dict().items():
         assert torch.equal(tensor, again.field.state_dict()[name]), name
@@ -81,7 +79,7 @@ def test_resumed_is_bit_identical(scene, tmp_path):
 def test_pictures_do_not_depend_on_chunks(scene, monkeypatch):
     import fields.fit.objectives.radiance as module
 
-    fit = fit_field(scene, "hashgrid", steps=20, options=OPTIONS)
+    fit = fit_field(scene, "hashgrid", steps=20, settings=OPTIONS)
     objective = RadianceObjective(scene, "l2")
     whole = objective.view(fit.field, scene.test[0])
     monkeypatch.setattr(module, "CHUNK", 100)
@@ -90,7 +88,7 @@ def test_pictures_do_not_depend_on_chunks(scene, monkeypatch):
 
 
 def test_the_distortion_loss_counts_in_inverse_distance(scene):
-    fit = fit_field(scene, "hashgrid", steps=30, options=OPTIONS | {"distortion": 0.01})
+    fit = fit_field(scene, "hashgrid", steps=30, settings=OPTIONS | {"distortion": 0.01})
     assert all(tensor.isfinite().all() for tensor in fit.field.parameters()) and fit.metrics["psnr"] > 8
 
 
@@ -116,8 +114,8 @@ def test_what_the_grid_holds():
 def test_clearing_takes_proposed_samples_too(scene):
     from fields.export.outputs.radiance import clear
 
-    field = fit_field(scene, "hashgrid", steps=20, options=OPTIONS).field
-    origins, directions = (torch.from_numpy(np.ascontiguousarray(x)) for x in scene.rays_of(scene.test[0]))
+    field = fit_field(scene, "hashgrid", steps=20, settings=OPTIONS).field
+    origins, directions = (torch.from_numpy(np.ascontiguousarray(x)) for x in scene.test[0].rays())
     origins, directions = field.to_cube(origins), directions.float()
     whole = field.how["sampler"](origins, directions, None, 0)
     assert len(whole) == len(origins) * 48
@@ -125,14 +123,14 @@ def test_clearing_takes_proposed_samples_too(scene):
     some = field.how["sampler"](origins, directions, None, 0)
     assert 0 < len(some) < len(whole)
     # What is left is what the two cameras had in their pictures, or lies beyond all cells.
-    from scenes.posed.rays import pixels_of
+    from scenes.posed.projection import project
 
     points = some.positions(origins, directions).double().numpy()
     inside = np.abs(points - 0.5).max(axis=1) < 0.5 * 2 ** (field.levels - 1) * 0.9
     lower = np.array([axis.lower for axis in scene.domain.axes])
     cell = field.side / field.cells * 2 ** (field.levels - 1)
     for view in scene.training[:2]:
-        x, y, depth = pixels_of(view, lower + points[inside] * field.side)
+        x, y, depth = project(view, lower + points[inside] * field.side)
         slack = view.intrinsics.fl_x * cell / np.maximum(depth, cell)
         assert (
             (x > -slack) & (x < view.intrinsics.width + slack) & (y > -slack) & (y < view.intrinsics.height + slack)

@@ -20,7 +20,7 @@ def test_density_that_depends_on_the_direction_counts_with_the_most_of_16_sides(
     from fields.surface.implicit import sphere
     from fields.surface.radiance import Radiance
 
-    trainer, _ = prepare(scene, "cam", steps=1, options=NETWORK)
+    trainer, _ = prepare(scene, "cam", steps=1, settings=NETWORK)
     field, sides = trainer.field, torch.from_numpy(sphere(SIDES)).float()
 
     def one_sided(coords, time=None, directions=None):
@@ -53,7 +53,7 @@ def test_every_number_is_in_one_group(scene, method):
     from fields.methods.radiance import field_groups
 
     trainer, _ = prepare(
-        scene, method, steps=1, options=METHODS[method] | {"background": "learned", "sampling": "proposal"}
+        scene, method, steps=1, settings=METHODS[method] | {"background": "learned", "sampling": "proposal"}
     )
     groups = field_groups(trainer.method, trainer.field)
     listed = [id(p) for group in groups for p in group["params"]]

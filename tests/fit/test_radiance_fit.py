@@ -6,7 +6,7 @@ import torch
 from posed_scene import SMALL, SMALL_GRID, resumed, write_moving, write_scene
 
 import scenes
-from fields.encoders.directions import harmonics
+from fields.encoders.directions import spherical_harmonics
 from fields.fit.fit import fit_field, prepare
 from fields.methods.radiance import count_parameters
 from fields.methods.registry import make_method
@@ -76,7 +76,7 @@ def test_rays_are_those_of_the_pixels(scene):
     rays = scene.rays(0, 4000, 1)
     view = scene.training[5]
     some = rays.views == 5
-    origins, directions = scene.rays_of(view)
+    origins, directions = view.rays()
     match = (rays.directions[some][:, None] @ directions.T.astype(np.float32)[None])[:, 0].argmax(1)
     pixels = view.read().reshape(-1, 4)[match]
     assert np.allclose(pixels[:, :3] / 255, rays.colors[some], atol=1e-6) and np.allclose(
@@ -85,7 +85,7 @@ def test_rays_are_those_of_the_pixels(scene):
 
 
 def test_what_views_show_to_be_empty(scene):
-    empty = scene.empty(32)
+    empty = scene.empty_cells(32)
     places = np.stack(np.meshgrid(*[(np.arange(32) + 0.5) / 32] * 3, indexing="ij"), -1) * scene._side + scene._lower
     radius = np.linalg.norm(places, axis=-1)
     assert not empty[radius < 1.0].any() and empty[radius > 2.0].mean() > 0.8
@@ -94,7 +94,7 @@ def test_what_views_show_to_be_empty(scene):
 @pytest.mark.parametrize("method", METHODS)
 def test_methods(scene, method):
     fit = fit_field(
-        scene, method, steps=12 if method not in ("hashgrid", "densegrid") else 120, options=METHODS[method]
+        scene, method, steps=12 if method not in ("hashgrid", "densegrid") else 120, settings=METHODS[method]
     )
     assert fit.field.num_parameters == count_parameters(fit.method, scene.domain, scene.channels)
     assert fit.metrics["psnr"] > (16 if method in ("hashgrid", "densegrid") else 6) and set(fit.metrics) == {
@@ -105,7 +105,7 @@ def test_methods(scene, method):
 
 @pytest.mark.parametrize(("method", "channels"), [("densegrid", 28), ("rbf", 49), ("tensorf", 13)])
 def test_colors_of_harmonics_have_no_network(scene, method, channels, tmp_path):
-    fit = fit_field(scene, method, steps=2, options=HARMONICS[method], out=tmp_path / "run")
+    fit = fit_field(scene, method, steps=2, settings=HARMONICS[method], out=tmp_path / "run")
     assert fit.field.head is None and fit.method.ray_features == channels == len(fit.field.trunk.channels)
     assert (
         fit.run.header["parameters"]
@@ -116,7 +116,7 @@ def test_colors_of_harmonics_have_no_network(scene, method, channels, tmp_path):
     again = load_field(tmp_path / "run")
     (density, feature), (same, _) = fit.field.density(coords), again.density(coords)
     assert torch.equal(density, same)
-    sides = harmonics(towards, fit.method.direction_degree)
+    sides = spherical_harmonics(towards, fit.method.direction_degree)
     colors = [
         sum(feature[:, 1 + c * sides.shape[1] + k] * sides[:, k] for k in range(sides.shape[1])) for c in range(3)
     ]
@@ -124,7 +124,7 @@ def test_colors_of_harmonics_have_no_network(scene, method, channels, tmp_path):
 
 
 def test_a_grid_without_a_network_learns_a_scene_and_holds_nothing_else(scene):
-    fit = fit_field(scene, "densegrid", steps=60, options=HARMONICS["densegrid"] | {"table_rate": 0.2})
+    fit = fit_field(scene, "densegrid", steps=60, settings=HARMONICS["densegrid"] | {"table_rate": 0.2})
     assert fit.field.trunk.num_parameters == 28 * 12**3
     assert fit.metrics["psnr"] > 12
     # A node's numbers are the values there: the node (3, 5, 7) of 12.
@@ -133,7 +133,7 @@ def test_a_grid_without_a_network_learns_a_scene_and_holds_nothing_else(scene):
 
 
 def test_the_plain_sum_of_vms_products_is_one_of_its_linear_maps(scene):
-    field = prepare(scene, "tensorf", steps=1, options=METHODS["tensorf"] | {"head": "linear"})[0].field.trunk
+    field = prepare(scene, "tensorf", steps=1, settings=METHODS["tensorf"] | {"head": "linear"})[0].field.trunk
     assert field.num_parameters == field.grid.table.numel() + 3 * 4 * 16  # PVD's map of products, no bias
     with torch.no_grad():
         field.network.weight[0] = 1.0
@@ -147,7 +147,7 @@ def test_the_plain_sum_of_vms_products_is_one_of_its_linear_maps(scene):
 )
 def test_what_cannot_be_harmonics(scene, options, message):
     with pytest.raises(BadInput, match=message):
-        prepare(scene, "hashgrid", steps=1, options={"color": "harmonics"} | options)
+        prepare(scene, "hashgrid", steps=1, settings={"color": "harmonics"} | options)
 
 
 def test_what_cannot_be_radiance(scene):
@@ -156,13 +156,13 @@ def test_what_cannot_be_radiance(scene):
 
 
 def test_sizes(scene):
-    trainer, _ = prepare(scene, "hashgrid", steps=1, parameters=60_000, options=SMALL)
+    trainer, _ = prepare(scene, "hashgrid", steps=1, params=60_000, settings=SMALL)
     assert abs(trainer.field.num_parameters / 60_000 - 1) < 0.03
     for method, options in HARMONICS.items():
-        trainer, _ = prepare(scene, method, steps=1, parameters=60_000, options=options)
+        trainer, _ = prepare(scene, method, steps=1, params=60_000, settings=options)
         assert abs(trainer.field.num_parameters / 60_000 - 1) < 0.03
     with pytest.raises(BadInput, match="hold .* already"):
-        prepare(scene, "hashgrid", steps=1, parameters=1000)
+        prepare(scene, "hashgrid", steps=1, params=1000)
 
 
 def test_the_finest_cells_are_as_large_as_pixels(scene, monkeypatch):
@@ -186,7 +186,7 @@ def test_fog_is_fought_where_proposals_say_where_samples_go(scene, monkeypatch):
 
 
 def test_number_of_samples_stays_about_the_same(scene):
-    trainer, _ = prepare(scene, "hashgrid", steps=60, options=SMALL_GRID)
+    trainer, _ = prepare(scene, "hashgrid", steps=60, settings=SMALL_GRID)
     counts = []
     adapt = trainer.objective._adapt
     trainer.objective._adapt = lambda reached, looked: (counts.append(reached), adapt(reached, looked))
@@ -199,14 +199,14 @@ def test_number_of_samples_stays_about_the_same(scene):
     ("method", "options", "steps"), [("hashgrid", SMALL_GRID, 60), ("densegrid", HARMONICS["densegrid"], 10)]
 )
 def test_resumed_is_bit_identical(scene, tmp_path, method, options, steps):
-    whole = fit_field(scene, method, steps=steps, options=options, out=tmp_path / "whole")
+    whole = fit_field(scene, method, steps=steps, settings=options, out=tmp_path / "whole")
     again = resumed(scene, method, steps, options, tmp_path / "part", round(steps * 0.6))
     for name, tensor in whole.field.state_dict().items():
         assert torch.equal(tensor, again.field.state_dict()[name]), name
 
 
 def test_field_alone_shows_the_scene(scene, tmp_path):
-    fit = fit_field(scene, "hashgrid", steps=60, options=SMALL_GRID, out=tmp_path / "run")
+    fit = fit_field(scene, "hashgrid", steps=60, settings=SMALL_GRID, out=tmp_path / "run")
     field = load_field(tmp_path / "run")
     from fields.fit.objectives.radiance import RadianceObjective
 
@@ -216,7 +216,7 @@ def test_field_alone_shows_the_scene(scene, tmp_path):
 def test_pictures_do_not_depend_on_chunks(scene, monkeypatch):
     import fields.fit.objectives.radiance as module
 
-    fit = fit_field(scene, "hashgrid", steps=40, options=SMALL_GRID)
+    fit = fit_field(scene, "hashgrid", steps=40, settings=SMALL_GRID)
     objective = module.RadianceObjective(scene, "l2")
     whole = objective.view(fit.field, scene.test[0])
     monkeypatch.setattr(module, "CHUNK", 37)
@@ -231,7 +231,7 @@ def test_pictures_do_not_depend_on_chunks(scene, monkeypatch):
 def objective_without_stop(objective, field, scene):
     from fields.render.volume import render_picture
 
-    origins, directions = (torch.from_numpy(np.ascontiguousarray(x)) for x in scene.rays_of(scene.test[0]))
+    origins, directions = (torch.from_numpy(np.ascontiguousarray(x)) for x in scene.test[0].rays())
     return render_picture(
         field, field.to_cube(origins), directions.float(), (24, 24), field.grid, 1.0, threshold=0.0, **field.how
     ).color
@@ -242,7 +242,7 @@ def objective_without_stop(objective, field, scene):
     [{"background": "white"}, {"background": "learned"}, {"exposure": True}, {"distortion": 1e-3}, {"hull": False}],
 )
 def test_options(scene, options):
-    fit = fit_field(scene, "hashgrid", steps=80, options=SMALL_GRID | options)
+    fit = fit_field(scene, "hashgrid", steps=80, settings=SMALL_GRID | options)
     assert fit.metrics["psnr"] > 10.5
 
 
@@ -254,11 +254,11 @@ def test_moving_scene(tmp_path):
         ("kplanes", METHODS["kplanes"] | {"motion": "axis"}),
         ("cam", NETWORK),
     ):
-        fit = fit_field(scene, method, steps=80 if method == "hashgrid" else 10, options=options | {"hull": False})
+        fit = fit_field(scene, method, steps=80 if method == "hashgrid" else 10, settings=options | {"hull": False})
         assert fit.metrics["psnr"] > (10 if method == "hashgrid" else 4)
     assert fit.method.grid_axes == "time" and fit.method.motion == "axis"
     with pytest.raises(BadInput, match="three axes"):
-        fit_field(scene, "tensorf", steps=1, options={"motion": "axis"})
+        fit_field(scene, "tensorf", steps=1, settings={"motion": "axis"})
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ def test_moving_scene(tmp_path):
 )
 def test_any_method_takes_a_moving_scene(tmp_path, method, motion):
     scene = scenes.load(write_moving(tmp_path / "moving.npz"), backdrop="black")
-    fit = fit_field(scene, method, steps=2, options=METHODS[method] | {"motion": motion}, out=tmp_path / "run")
+    fit = fit_field(scene, method, steps=2, settings=METHODS[method] | {"motion": motion}, out=tmp_path / "run")
     header = fit.run.header
     assert header["options"]["motion"] == ("axis" if motion == "auto" and method in ("kplanes", "cam") else "deform")
     assert (
@@ -280,12 +280,12 @@ def test_any_method_takes_a_moving_scene(tmp_path, method, motion):
 def test_time_may_index_the_grids_of_cam_alone(tmp_path):
     """The authors' dynamic scenes: places are led into a still scene whose network is scaled and shifted by what five nodes of time say."""
     scene = scenes.load(write_moving(tmp_path / "moving.npz"), backdrop="black")
-    trainer, _ = prepare(scene, "cam", steps=1, options=NETWORK | {"motion": "deform"})
+    trainer, _ = prepare(scene, "cam", steps=1, settings=NETWORK | {"motion": "deform"})
     field, method = trainer.field, trainer.method
     grid = field.trunk.network.modulation.grid
     assert (
         method.grid_axes == "time"
-        and grid.layout.parameters == 5 * 2 * method.hidden_layers
+        and grid.layout.num_parameters == 5 * 2 * method.hidden_layers
         and method.grid_rate == method.learning_rate
     )
     places = torch.rand(50, 3)
@@ -300,7 +300,7 @@ def test_time_may_index_the_grids_of_cam_alone(tmp_path):
 
 def test_places_of_a_moment_are_led_where_they_were(tmp_path):
     scene = scenes.load(write_moving(tmp_path / "moving.npz", side=32, views=33), backdrop="black")
-    fit = fit_field(scene, "hashgrid", steps=150, options=SMALL_GRID | {"hull": False})
+    fit = fit_field(scene, "hashgrid", steps=150, settings=SMALL_GRID | {"hull": False})
     field = fit.field
     # The ball goes 0.4 to the right in all: what is in it at one moment was in it at another, with the offset that the scene has.
     middle = field.to_cube(torch.tensor([[0.0, 0.6, 0.0], [0.0, -0.6, 0.0], [0.0, 0.0, 0.6]], dtype=torch.float64))
@@ -314,7 +314,7 @@ def test_places_of_a_moment_are_led_where_they_were(tmp_path):
 
 
 def test_eight_bits(scene, tmp_path):
-    fit = fit_field(scene, "hashgrid", steps=60, options=SMALL_GRID, bits=8, out=tmp_path / "run")
+    fit = fit_field(scene, "hashgrid", steps=60, settings=SMALL_GRID, bits=8, out=tmp_path / "run")
     assert (
         fit.metrics["psnr"] > 13.5
         and (tmp_path / "run" / "field.safetensors").stat().st_size < 1.2 * fit.field.num_parameters + 8 * 512 + 4000
@@ -324,5 +324,5 @@ def test_eight_bits(scene, tmp_path):
 @pytest.mark.slow
 def test_lego(shared):
     scene = scenes.load(shared / "nerf" / "lego_200")
-    fit = fit_field(scene, "hashgrid", steps=120, options={"batch": 1 << 15})
+    fit = fit_field(scene, "hashgrid", steps=120, settings={"batch": 1 << 15})
     assert fit.metrics["psnr"] > 19

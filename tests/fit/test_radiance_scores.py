@@ -25,7 +25,7 @@ def scored(tmp_path, monkeypatch):
     content["frames"][0]["mask_path"] = "mask.png"
     (folder / "transforms_test.json").write_text(json.dumps(content))
     scene = scenes.load(folder)
-    targets = [scene.picture(view) for view in scene.test]
+    targets = [scene.image(view) for view in scene.test]
     fits = [np.where(mask[..., None], np.clip(target + 0.1, 0, 1), 0.5).astype(np.float32) for target in targets]
     objective = RadianceObjective(scene, "l2")
     monkeypatch.setattr(

@@ -13,7 +13,6 @@ from fields.fit.objectives.shape import ShapeObjective
 from fields.methods.registry import make_method
 from fields.models.field import PointField
 from fields.runs.run import Run, load_field
-from fields.surface.isosurface import isosurface
 from scenes.domain import Channels
 from scenes.errors import BadInput
 from scenes.shape.geometry import Mesh, Paint
@@ -105,22 +104,6 @@ def test_the_definitions():
     assert surface_metrics(one, other, oriented=True)["normal_angle"] == pytest.approx(90)
 
 
-@pytest.mark.parametrize("resolution", [31, 64])
-def test_marching_cubes_only_where_the_surface_is_gives_a_closed_surface(resolution: int):
-    asked = []
-
-    def distance(points):
-        asked.append(len(points))
-        return (points - 0.5).norm(dim=-1) - 0.3
-
-    vertices, faces = isosurface(distance, resolution)
-    mesh = trimesh.Trimesh(vertices, faces, process=False)
-    assert mesh.is_watertight and mesh.volume == pytest.approx(4 / 3 * np.pi * 0.3**3, rel=0.01)
-    assert np.abs(np.linalg.norm(vertices - 0.5, axis=1) - 0.3).max() < 0.5 / resolution
-    assert resolution < 64 or sum(asked) < 0.6 * (resolution + 1) ** 3
-    assert len(isosurface(lambda points: points[:, 0] + 1, 32)[1]) == 0
-
-
 def test_the_default_recipe_is_for_shapes():
     method = make_method("hashgrid").prepare(ball())
     assert (method.loss, method.batch, method.levels, method.table_size) == ("l1", 1 << 15, 12, 1 << 16)
@@ -131,7 +114,7 @@ def test_the_default_recipe_is_for_shapes():
 
 @pytest.mark.parametrize("quantity", ["signed", "occupancy", "unsigned"])
 def test_a_quick_fit(quantity: str):
-    fit = fields.fit_field(ball(quantity, subdivisions=3), steps=120, options=OPTIONS)
+    fit = fields.fit_field(ball(quantity, subdivisions=3), steps=120, settings=OPTIONS)
     limit = {"signed": 0.95, "occupancy": 0.85}.get(quantity)
     assert limit is None or fit.metrics["iou"] > limit
     assert fit.metrics["f_score"] > 0.5, fit.metrics
@@ -139,7 +122,7 @@ def test_a_quick_fit(quantity: str):
 
 def test_colors_are_fitted_along_and_do_not_spoil_the_shape(tmp_path):
     shape = painted_ball()
-    fit = fields.fit_field(shape, steps=120, options=OPTIONS, out=tmp_path / "run")
+    fit = fields.fit_field(shape, steps=120, settings=OPTIONS, out=tmp_path / "run")
     assert (tmp_path / "run" / "preview.png").is_file()
     assert shape.channels == Channels(("distance", "red", "green", "blue"), "signed_distance")
     assert fit.metrics["iou"] > 0.93 and fit.metrics["psnr"] > 25, fit.metrics
@@ -150,7 +133,7 @@ def test_fused_and_autograd_training_agree_on_weights_and_units():
     shape = painted_ball(5000)
     grads = []
     for fused in ("auto", "off"):
-        trainer, _ = prepare(shape, "hashgrid", steps=1, options={**OPTIONS, "fused": fused})
+        trainer, _ = prepare(shape, "hashgrid", steps=1, settings={**OPTIONS, "fused": fused})
         assert trainer.fused == (fused == "auto")
         batch = trainer.objective.batch(0, 1024, 0, trainer.device)
         if fused == "auto":
@@ -169,7 +152,7 @@ def test_gradient_terms_are_the_formulas(quantity: str):
     """Added to the loss as computed here by hand, and differentiable to the table through the second order."""
     shape = ball(quantity, samples=3000, subdivisions=3)
     terms = {"eikonal": "0.5", "normals": "0.25"}
-    trainer, _ = prepare(shape, "hashgrid", steps=2, options={**OPTIONS, **terms})
+    trainer, _ = prepare(shape, "hashgrid", steps=2, settings={**OPTIONS, **terms})
     assert not trainer.fused and trainer.objective.gradient_terms == {"eikonal": 0.5, "normals": 0.25}
     field = trainer.field
     with torch.no_grad():
@@ -221,7 +204,7 @@ def test_pictures_during_a_fit_are_small_and_take_their_share(tmp_path, monkeypa
         ball(samples=3000, subdivisions=2),
         "hashgrid",
         steps=1000,
-        options={**OPTIONS, "batch": 256},
+        settings={**OPTIONS, "batch": 256},
         out=tmp_path / "run",
     )
     trainer.step()
@@ -251,9 +234,9 @@ def test_a_resumed_fit_has_the_same_bits(tmp_path):
     from scenes.shape.signal import open_shape
 
     options = {**OPTIONS, "batch": 1024}
-    trainer, run = prepare(open_shape(path), "hashgrid", steps=20, options=options, out=tmp_path / "whole")
+    trainer, run = prepare(open_shape(path), "hashgrid", steps=20, settings=options, out=tmp_path / "whole")
     finish(trainer, run)
-    trainer, run = prepare(open_shape(path), "hashgrid", steps=20, options=options, out=tmp_path / "cut")
+    trainer, run = prepare(open_shape(path), "hashgrid", steps=20, settings=options, out=tmp_path / "cut")
     trainer.callbacks.append(lambda t: t.stop() if t.index == 9 else None)
     finish(trainer, run)
     kept = Run.open(tmp_path / "cut")

@@ -55,8 +55,8 @@ def test_the_gradient_is_that_of_the_rounded_weights_and_the_exact_ones_come_bac
 
 @pytest.mark.parametrize("bits", [8, 16])
 def test_a_fit_in_few_bits_is_small_and_nearly_as_good(image, tmp_path, bits):
-    exact = fields.fit_field(image, steps=300, options=OPTIONS, out=tmp_path / "exact")
-    few = fields.fit_field(image, steps=300, options=OPTIONS, bits=bits, out=tmp_path / "few")
+    exact = fields.fit_field(image, steps=300, settings=OPTIONS, out=tmp_path / "exact")
+    few = fields.fit_field(image, steps=300, settings=OPTIONS, bits=bits, out=tmp_path / "few")
     assert few.metrics["psnr"] > exact.metrics["psnr"] - 1.5
     share = (tmp_path / "few" / "field.safetensors").stat().st_size / (
         tmp_path / "exact" / "field.safetensors"
@@ -70,8 +70,8 @@ def test_a_stopped_fit_goes_on_from_the_exact_weights(image, tmp_path):
     from fields.fit.fit import resume
     from fields.runs.run import Run
 
-    whole = fields.fit_field(image, steps=40, options=OPTIONS, bits=8)
-    trainer, run = prepare(image, steps=40, options=OPTIONS, bits=8, out=tmp_path / "run")
+    whole = fields.fit_field(image, steps=40, settings=OPTIONS, bits=8)
+    trainer, run = prepare(image, steps=40, settings=OPTIONS, bits=8, out=tmp_path / "run")
     finish(trainer, run, [lambda t: t.stop() if t.index == 15 else None])
     again = Run.open(tmp_path / "run")
     result = finish(resume(image, again), again)

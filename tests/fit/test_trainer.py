@@ -29,7 +29,7 @@ def same(a, b):
 
 
 def test_three_lines(image):
-    result = fields.fit_field(image, steps=400, options={"table_size": 4096})
+    result = fields.fit_field(image, steps=400, settings={"table_size": 4096})
     assert result.finished
     assert result.metrics["psnr"] > 30
     value = result.field.at(10.5, 20.5)
@@ -37,15 +37,15 @@ def test_three_lines(image):
 
 
 def test_library_and_command_line_share_one_path(image):
-    a = fields.fit_field(image, steps=5, options=OPTIONS, seed=7)
-    b = fields.fit_field(image, steps=5, options=OPTIONS, seed=7)
-    c = fields.fit_field(image, steps=5, options=OPTIONS, seed=8)
+    a = fields.fit_field(image, steps=5, settings=OPTIONS, seed=7)
+    b = fields.fit_field(image, steps=5, settings=OPTIONS, seed=7)
+    c = fields.fit_field(image, steps=5, settings=OPTIONS, seed=8)
     assert same(weights(a.field), weights(b.field))
     assert not same(weights(a.field), weights(c.field))
 
 
 def test_seconds_fix_the_steps_and_the_schedule_follows_them(image):
-    trainer, _ = prepare(image, "hashgrid", seconds=1.5, options=OPTIONS)
+    trainer, _ = prepare(image, "hashgrid", seconds=1.5, settings=OPTIONS)
     begun = time.perf_counter()
     totals = []
     result = finish(trainer, None, [lambda t: totals.append(t.total)])
@@ -73,14 +73,14 @@ def test_what_is_left_out_does_not_count_towards_the_rate(image):
                 totals[told] = trainer.total
                 trainer.stop()
 
-        fields.fit_field(image, "hashgrid", seconds=2, options=OPTIONS, callbacks=[once])
+        fields.fit_field(image, "hashgrid", seconds=2, settings=OPTIONS, callbacks=[once])
     assert totals[True] > 1.5 * totals[False]
 
 
 @pytest.mark.parametrize("step_cost_varies", [True, False])
 def test_steps_that_change_their_cost_are_planned_again_half_way(image, monkeypatch, step_cost_varies):
     monkeypatch.setattr("fields.fit.objectives.base.Objective.step_cost_varies", step_cost_varies)
-    trainer, _ = prepare(image, "hashgrid", seconds=100, options=OPTIONS)
+    trainer, _ = prepare(image, "hashgrid", seconds=100, settings=OPTIONS)
     monkeypatch.setattr(trainer.objective, "evaluation_seconds", lambda field: 0.0)
     clock, plans = [0.0], []
     monkeypatch.setattr("fields.fit.trainer.time.perf_counter", lambda: trainer._started + clock[0])
@@ -98,8 +98,8 @@ def test_steps_that_change_their_cost_are_planned_again_half_way(image, monkeypa
 
 
 def test_stop_then_resume_gives_the_bits_of_the_uninterrupted_run(image, tmp_path):
-    whole = fields.fit_field(image, steps=60, options=OPTIONS, seed=1)
-    trainer, run = prepare(image, "hashgrid", steps=60, options=OPTIONS, seed=1, out=tmp_path / "run")
+    whole = fields.fit_field(image, steps=60, settings=OPTIONS, seed=1)
+    trainer, run = prepare(image, "hashgrid", steps=60, settings=OPTIONS, seed=1, out=tmp_path / "run")
     result = finish(trainer, run, [lambda t: t.stop() if t.index == 23 else None])
     assert not result.finished
     assert result.steps == 23
@@ -114,7 +114,7 @@ def test_stop_then_resume_gives_the_bits_of_the_uninterrupted_run(image, tmp_pat
 
 
 def test_a_stopped_time_budget_keeps_its_steps(image, tmp_path):
-    trainer, run = prepare(image, "hashgrid", seconds=1.0, options=OPTIONS, out=tmp_path / "run")
+    trainer, run = prepare(image, "hashgrid", seconds=1.0, settings=OPTIONS, out=tmp_path / "run")
     finish(trainer, run, [lambda t: t.stop() if t.total and t.index >= t.total // 2 else None])
     continued = resume(image, Run.open(tmp_path / "run"))
     assert continued.total == trainer.total
@@ -123,8 +123,8 @@ def test_a_stopped_time_budget_keeps_its_steps(image, tmp_path):
 
 
 def test_fused_and_autograd_training_agree(image):
-    fused = fields.fit_field(image, steps=30, options=OPTIONS)
-    plain = fields.fit_field(image, steps=30, options=OPTIONS | {"fused": "off"})
+    fused = fields.fit_field(image, steps=30, settings=OPTIONS)
+    plain = fields.fit_field(image, steps=30, settings=OPTIONS | {"fused": "off"})
     a, b = weights(fused.field), weights(plain.field)
     for name in a:
         assert (a[name] - b[name]).abs().max() < 2e-3 * b[name].abs().max(), name
@@ -139,20 +139,20 @@ def test_a_diverging_fit_says_so(image):
         clean(step, *rest)[1] * np.float32(np.nan if step >= 5 else 1),
     )
     with pytest.raises(BadInput, match="diverged.*learning_rate"):
-        fields.fit_field(poisoned, steps=64, options=OPTIONS)
+        fields.fit_field(poisoned, steps=64, settings=OPTIONS)
 
 
 @pytest.mark.parametrize("method", ["hashgrid", "frequency", "fourier", "siren"])
 def test_every_method_learns_a_photograph(image, method):
     options = {"batch": 4096} | ({} if method == "hashgrid" else {"width": 64, "learning_rate": 2e-3})
-    result = fields.fit_field(image, method, steps=250, options=options)
+    result = fields.fit_field(image, method, steps=250, settings=options)
     mean = np.mean(image.values(), (0, 1))
     blank = -10 * np.log10(np.mean((image.values() - mean) ** 2))
     assert result.metrics["psnr"] > blank + 8
 
 
 def test_field_file_alone_is_enough(image, tmp_path):
-    result = fields.fit_field(image, steps=5, options=OPTIONS, out=tmp_path / "run")
+    result = fields.fit_field(image, steps=5, settings=OPTIONS, out=tmp_path / "run")
     moved = tmp_path / "only.safetensors"
     (tmp_path / "run" / "field.safetensors").rename(moved)
     field = load_field(moved)

@@ -47,7 +47,7 @@ def test_a_tiny_fit(name, shape, options, decibels):
 
 def test_densegrid_fits_a_picture(astronaut):
     result = fields.fit_field(
-        Image.from_array(astronaut[60:124, 180:276]), "densegrid", steps=150, options={"batch": 4096}
+        Image.from_array(astronaut[60:124, 180:276]), "densegrid", steps=150, settings={"batch": 4096}
     )
     assert result.metrics["psnr"] > 26
     assert result.field.backend == "native-cpu"

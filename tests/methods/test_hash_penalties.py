@@ -33,7 +33,7 @@ def test_levels_open_from_coarse_to_fine_and_all_are_open_in_the_end(image, tmp_
     assert shares == sorted(shares, reverse=True) and 0 < shares[3] < 1
     field.before_step(50, 100)
     assert field.encoder.gates.tolist() == [1.0] * 6
-    fit = fit_field(image, "hashgrid", steps=150, options=SMALL | {"coarse_to_fine": 0.5}, out=tmp_path / "run")
+    fit = fit_field(image, "hashgrid", steps=150, settings=SMALL | {"coarse_to_fine": 0.5}, out=tmp_path / "run")
     assert (
         fit.metrics["psnr"] > 20
         and fit.field.num_parameters == fit.method.parameters(2, 3) == built(image).num_parameters + 6
@@ -73,8 +73,8 @@ def test_variation_is_that_of_neighbouring_points(image):
 
 @pytest.mark.parametrize("options", [{"total_variation": 0.1}, {"l1": 0.1}])
 def test_a_heavy_penalty_leaves_smaller_or_smoother_tables(image, options):
-    trainer, _ = prepare(image, "hashgrid", steps=60, options=SMALL | options)
-    plain, _ = prepare(image, "hashgrid", steps=60, options=SMALL | {"fused": "off"})
+    trainer, _ = prepare(image, "hashgrid", steps=60, settings=SMALL | options)
+    plain, _ = prepare(image, "hashgrid", steps=60, settings=SMALL | {"fused": "off"})
     for each in (trainer, plain):
         each.run()
     with torch.no_grad():

@@ -70,7 +70,7 @@ def test_phases_are_counted_grouped_and_learned(image):
 
 
 def test_a_stored_field_needs_no_signal(image, tmp_path):
-    result = fit_field(image, "neurbf", steps=3, options=SMALL, out=tmp_path / "run")
+    result = fit_field(image, "neurbf", steps=3, settings=SMALL, out=tmp_path / "run")
     again = load_field(tmp_path / "run" / "field.safetensors")
     x = torch.rand(100, 2)
     with torch.no_grad():
@@ -78,7 +78,7 @@ def test_a_stored_field_needs_no_signal(image, tmp_path):
 
 
 def test_eight_bits_leave_the_centres_alone(image, tmp_path):
-    result = fit_field(image, "neurbf", steps=3, options=SMALL, bits=8, out=tmp_path / "run")
+    result = fit_field(image, "neurbf", steps=3, settings=SMALL, bits=8, out=tmp_path / "run")
     fresh = make_method("neurbf", SMALL).prepare(image).build(image.domain, image.channels, 0)
     assert torch.equal(result.field.encoder.kernels.centres, fresh.encoder.kernels.centres)
     assert len(result.field.encoder.kernels.features.unique()) <= 255
@@ -89,7 +89,7 @@ def test_a_fit_that_was_cut_off_before_its_first_checkpoint_begins_with_the_same
     from fields.fit.fit import resume
 
     signal = scenes.load(photograph, "image")
-    trainer, run = prepare(signal, "neurbf", steps=4, options=SMALL, out=tmp_path / "run")
+    trainer, run = prepare(signal, "neurbf", steps=4, settings=SMALL, out=tmp_path / "run")
     again = resume(signal, Run.open(run.path))
     assert torch.equal(trainer.field.encoder.kernels.centres, again.field.encoder.kernels.centres)
 
@@ -112,7 +112,7 @@ def test_a_fit_that_was_cut_off_before_its_first_checkpoint_begins_with_the_same
     ],
 )
 def test_every_choice_learns(image, options):
-    result = fit_field(image, "neurbf", steps=60, options=SMALL | options)
+    result = fit_field(image, "neurbf", steps=60, settings=SMALL | options)
     values = image.values()
     mean = -10 * np.log10(((values - values.mean((0, 1))) ** 2).mean())
     assert result.metrics["psnr"] > mean + 3
@@ -144,7 +144,16 @@ def test_hats_on_a_lattice_interpolate_as_a_grid_does():
     centres = torch.stack(torch.meshgrid(axis, axis, indexing="ij")[::-1], dim=-1).reshape(-1, 2)
     generator = torch.Generator().manual_seed(0)
     kernels = RbfKernels(
-        centres, torch.full((n * n, 1), float(n - 1)), 3, 9, torch.ones(2), "hat", "none", None, "auto", generator
+        centres,
+        torch.full((n * n, 1), float(n - 1)),
+        features=3,
+        neighbours=9,
+        extents=torch.ones(2),
+        kernel="hat",
+        normalise="none",
+        band=None,
+        backend="auto",
+        generator=generator,
     )
     grid = FactorGrid(
         FactorLayout(2, 3, (((Factor((0, 1), (n, n)),),),)),
@@ -160,9 +169,9 @@ def test_hats_on_a_lattice_interpolate_as_a_grid_does():
 def test_volumes_and_clips_are_taken_and_sounds_refused():
     generator = np.random.default_rng(0)
     volume = Volume.from_array(generator.random((9, 10, 11), np.float32))
-    assert fit_field(volume, "neurbf", steps=2, options=SMALL).field.encoder.kernels.centres.shape == (40, 3)
+    assert fit_field(volume, "neurbf", steps=2, settings=SMALL).field.encoder.kernels.centres.shape == (40, 3)
     clip = Video.from_array(generator.integers(0, 255, (4, 8, 12, 3), np.uint8))
-    assert "psnr" in fit_field(clip, "neurbf", steps=2, options=SMALL).metrics
+    assert "psnr" in fit_field(clip, "neurbf", steps=2, settings=SMALL).metrics
     with pytest.raises(
         BadInput,
         match="takes signals of 2 or 3 dimensions; this audio has 1: its kernels are placed in a plane or in space",

@@ -21,5 +21,5 @@ def test_sounds_begin_a_hundred_times_as_fast_as_pictures(name):
 
 def test_a_tone_is_learned_without_a_word_on_frequencies():
     small = {"width": 32, "hidden_layers": 3, "batch": 4096}
-    assert fit_field(SOUND, "siren", steps=100, options=small).metrics["snr"] > 1.5
-    assert fit_field(SOUND, "siren", steps=100, options=small | {"first_omega": 30}).metrics["snr"] < 0.5
+    assert fit_field(SOUND, "siren", steps=100, settings=small).metrics["snr"] > 1.5
+    assert fit_field(SOUND, "siren", steps=100, settings=small | {"first_omega": 30}).metrics["snr"] < 0.5

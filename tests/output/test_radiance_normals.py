@@ -9,7 +9,7 @@ import torch
 import scenes
 from fields.export.outputs.radiance import RadianceOutput
 from fields.fit.fit import prepare
-from scenes.posed.cameras import PathCamera
+from scenes.posed.camera import Camera
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "fit"))
 from posed_scene import SMALL_GRID, pose, write_scene  # noqa: E402
@@ -19,11 +19,11 @@ from posed_scene import SMALL_GRID, pose, write_scene  # noqa: E402
 def seen(tmp_path_factory):
     """What a camera above sees of a density: normals `[H, W, 3]` in the middle of its picture."""
     scene = scenes.load(write_scene(tmp_path_factory.mktemp("ball") / "scene", train=4, test=1))
-    field = prepare(scene, "hashgrid", steps=1, options=SMALL_GRID | {"hull": False})[0].field
+    field = prepare(scene, "hashgrid", steps=1, settings=SMALL_GRID | {"hull": False})[0].field
 
     def look(density):
         field.density = lambda coords, time=None: (density(coords), field.feature(coords))
-        return RadianceOutput(field, None).see(PathCamera(pose(0, 89.9), scene.test[0].intrinsics), None, True)[1][
+        return RadianceOutput(field, None).see(Camera(pose(0, 89.9), scene.test[0].intrinsics), None, True)[1][
             11:13, 11:13
         ]
 

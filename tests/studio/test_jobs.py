@@ -5,11 +5,12 @@ import time
 
 import numpy as np
 import pytest
-
-from apps.studio import gallery
 from apps.studio.comparing import CompareJob
 from apps.studio.jobs import FitOrder, Queue, thinned
-from fields.compare.comparison import Comparison, Plan
+
+from apps.studio import gallery
+from fields.compare.comparison import Comparison
+from fields.compare.request import CompareRequest
 from fields.runs.run import Run
 from scenes.errors import BadInput
 
@@ -253,7 +254,9 @@ def test_gallery(queue, folders, photograph, tmp_path):
 
 
 def test_a_comparison_goes_on_after_a_restart_and_is_repeated(folders, photograph):
-    plan = Plan(str(photograph), ("hashgrid", "densegrid"), parameters=2000, steps=60, seeds=2, held_out=0.25)
+    plan = CompareRequest(
+        source=str(photograph), methods=("hashgrid", "densegrid"), params=2000, steps=60, seeds=2, held_out=0.25
+    )
     queue = Queue(folders)
     try:
         job = queue.add(CompareJob("pair", folders.runs / "pair", plan))

@@ -1,0 +1,88 @@
+"""Command-line flags made from the options of a request (`fields.options`), and the request made from what was given."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from functools import wraps
+from typing import TypeVar
+
+from fields.options import OptionInfo, Request, options_of, setting
+
+R = TypeVar("R", bound=Request)
+
+
+def add_flags(parser: argparse.ArgumentParser, model: type[Request]) -> None:
+    """Add every option of a request to a parser, in a group for each section. Read them with `read_request`."""
+    for section, title in model.sections.items():
+        options = [option for option in options_of(model) if option.section == section and not option.hidden]
+        if options:
+            group = parser.add_argument_group(title)
+            for option in options:
+                _add(group, option)
+
+
+def read_request(model: type[R], namespace: argparse.Namespace) -> R:
+    """The request that was given on the command line. Raises BadInput where its options do not go together."""
+    given = vars(namespace)
+    return model(**{option.name: given[option.name] for option in options_of(model) if option.name in given})
+
+
+def flag_of(option: OptionInfo) -> str:
+    """How messages name an option: its flag, or the word that stands for a positional argument."""
+    if option.positional:
+        return option.metavar or option.name.upper()
+    return f"--{next(iter(option.switches))}" if option.switches else option.flag
+
+
+def argument_type(parse: Callable[[object], object]) -> Callable[[str], object]:
+    """A parser of values as an argparse type, so that its sentence about what is wrong reaches the person."""
+
+    @wraps(parse)
+    def parsed(text: str) -> object:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return parsed
+
+
+def _add(group: argparse._ArgumentGroup, option: OptionInfo) -> None:
+    text = option.full_help.replace("%", "%%")
+    if option.switches:
+        for index, (name, value) in enumerate(option.switches.items()):
+            group.add_argument(
+                f"--{name}",
+                dest=option.name,
+                action="store_const",
+                const=value,
+                default=option.default,
+                help=argparse.SUPPRESS if index else text,
+            )
+    elif option.switch:
+        group.add_argument(option.flag, dest=option.name, action="store_true", help=text)
+    elif option.repeated:
+        group.add_argument(
+            option.flag,
+            dest=option.name,
+            action="append",
+            type=argument_type(setting),
+            default=[],
+            metavar=option.metavar,
+            help=text,
+        )
+    elif option.positional:
+        group.add_argument(option.name, type=argument_type(option.parse), metavar=option.metavar, help=text)
+    else:
+        group.add_argument(
+            option.flag,
+            dest=option.name,
+            type=argument_type(option.parse),
+            choices=option.choices,
+            default=option.default,
+            metavar=option.metavar,
+            required=option.required,
+            help=text,
+            **({} if option.bare is None else {"nargs": "?", "const": option.bare}),
+        )

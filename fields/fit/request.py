@@ -1,0 +1,324 @@
+"""Every option of a fit, each described once. Command line, studio, run headers and comparisons are derived from here.
+
+To add an option: add one field to `FitRequest` (or to the base that holds the options shared with distillation and
+comparison), and the code that obeys it. It then is a flag of `fit`, a control of the studio and an entry of the run's
+header, and is taken over by `fit run.json` and refused by `fit --resume`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+from pydantic import model_validator
+
+import scenes
+from fields.options import (
+    ByteSize,
+    Count,
+    Fraction,
+    FractionOrAll,
+    Natural,
+    PathText,
+    Positive,
+    Request,
+    Settings,
+    TimeSpan,
+    option,
+    options_of,
+)
+
+if TYPE_CHECKING:
+    from scenes.signal import Signal
+
+# Time of a fit for which neither steps nor seconds are given.
+DEFAULT_SECONDS = 30.0
+# The section whose options go to the loader of the signal.
+SAMPLES = "samples"
+
+
+class TrainingRequest(Request):
+    """Options of everything that trains: fits, distillations and comparisons."""
+
+    sections: ClassVar[Mapping[str, str]] = {
+        "source": "source",
+        "method": "method",
+        "budget": "budget",
+        SAMPLES: "which samples",
+        "result": "result",
+    }
+
+    params: Count | None = option(
+        None,
+        section="method",
+        label="Parameters",
+        metavar="N",
+        hint="such as 200k; else the method's own size",
+        header=None,
+        help="Size of the field: number of parameters, such as 200k, met to within 3 %. More parameters give more "
+        "detail and a larger file. By default the method's own size.",
+    )
+    steps: Count | None = option(
+        None,
+        section="budget",
+        metavar="N",
+        hint="instead of a time; such as 2000",
+        help="Train for this many steps instead of a time. Use it where results have to be the same on every machine.",
+    )
+    seconds: Positive | None = option(
+        None,
+        section="budget",
+        metavar="S",
+        help="Be done in this many seconds, loading and evaluation included (default 30). Give more for more quality.",
+    )
+    device: Literal["auto", "cpu", "cuda"] = option(
+        "auto",
+        section="budget",
+        recipe=False,
+        help="Where to compute; auto is the GPU where torch can use one.",
+    )
+    out: Path | None = option(
+        None, section="result", metavar="DIR", recipe=False, help="Folder of the result. By default runs/NAME."
+    )
+
+    @model_validator(mode="after")
+    def _one_budget(self) -> Self:
+        if self.steps and self.seconds:
+            raise ValueError("`steps` and `seconds`: give one of the two")
+        return self
+
+    @property
+    def budget(self) -> dict[str, Any]:
+        """`steps` and `seconds`, of which one is None; 30 seconds where neither was given."""
+        return {"steps": self.steps, "seconds": None if self.steps else self.seconds or DEFAULT_SECONDS}
+
+
+class RunRequest(TrainingRequest):
+    """Options of what makes one run: a fit or a distillation."""
+
+    settings: Settings = option(
+        {},
+        section="method",
+        flag="--set",
+        metavar="KEY=VALUE",
+        repeated=True,
+        header="options",
+        help="Set options of the method; may be repeated, or take several. `fit-a-scene methods NAME` lists them.",
+    )
+    bits: int = option(
+        32,
+        section="method",
+        label="Bits per weight",
+        choices=(8, 16, 32),
+        help="Bits per stored weight. 8 makes the file a quarter as large; training then takes the rounding into "
+        "account.",
+    )
+    seed: Natural = option(
+        0,
+        section="budget",
+        metavar="N",
+        hint="0",
+        help="Seed of all random numbers. The same seed gives the same result; change it to see how much chance matters.",
+    )
+    resume: bool = option(
+        False,
+        section="result",
+        recipe=False,
+        help="Continue the run in the folder of the result from its last checkpoint.",
+    )
+
+
+class SignalRequest(TrainingRequest):
+    """Options of what is fitted to a signal: a fit or a comparison."""
+
+    source: PathText | None = option(
+        None,
+        section="source",
+        metavar="SOURCE",
+        positional=True,
+        recipe=False,
+        help="The file to fit, skimage:NAME for a photograph of scikit-image, or an earlier run to repeat.",
+    )
+    kind: str = option(
+        "auto",
+        section="source",
+        choices=("auto", *scenes.LOADERS),
+        recipe=False,
+        header="kind",
+        help="What SOURCE is; auto tells from the content. Change it where that is wrong.",
+    )
+    held_out: Fraction | None = option(
+        None,
+        section=SAMPLES,
+        metavar="FRACTION",
+        kinds=("image", "audio", "volume", "video", "radiance"),
+        header=None,
+        help="Never train on this fraction of the samples, and score on them: shows how well the field generalizes.",
+    )
+
+    def loader_options(self) -> dict[str, Any]:
+        """The options that go to the loader of the signal: those of its section that were set."""
+        own = [o for o in options_of(type(self)) if o.section == SAMPLES and not o.hidden]
+        return {o.name: value for o in own if (value := getattr(self, o.name)) != o.default}
+
+    def load(self) -> Signal:
+        """The signal. Raises BadInput where there is no source, or an option does not apply to its kind."""
+        if self.source is None:
+            raise ValueError("a request without a source cannot be loaded")
+        return scenes.load(self.source, self.kind, **self.loader_options())
+
+
+class FitRequest(SignalRequest, RunRequest):
+    """Every option of a fit.
+
+    In Python the signal and the method may also be objects: see `fields.fit.fit.fit_field`.
+    """
+
+    first: ClassVar[tuple[str, ...]] = ("source", "method")
+
+    method: str | None = option(
+        None,
+        section="method",
+        metavar="NAME",
+        help="How the signal is fitted. By default the best method for its kind; `fit-a-scene methods` lists all.",
+    )
+    init: Literal["default", "fresh"] = option(
+        "default",
+        section="method",
+        label="Initialization",
+        header=None,
+        help="fresh chooses the method's frequency option from the signal's spectrum before training (FreSh). Try it "
+        "where a frequency-based method gives a blurred or noisy result.",
+    )
+    start: Path | None = option(
+        None,
+        section="method",
+        flag="--from",
+        label="Begin with the weights of",
+        metavar="RUN",
+        header="from",
+        help="Begin with the weights of this run, of the same method and size. Useful for a similar signal.",
+    )
+    keep_fraction: FractionOrAll = option(
+        1.0,
+        section="method",
+        flag="--keep",
+        label="Fraction of weights to keep",
+        metavar="SHARE",
+        header="keep",
+        help="Keep only this fraction of the weights, the largest; the others become zero during training, and a "
+        "compressed export is smaller.",
+    )
+    part: TimeSpan | None = option(
+        None,
+        section=SAMPLES,
+        metavar="START,END",
+        kinds=("audio", "video"),
+        header=None,
+        help="Fit only this part, in seconds. Use it for long files.",
+    )
+    rate: Positive | None = option(
+        None,
+        section=SAMPLES,
+        label="Frame rate",
+        metavar="N",
+        kinds=("video",),
+        header=None,
+        help="Frames per second; by default as the file says, and 24 for a folder of frames.",
+    )
+    mask: PathText | None = option(
+        None,
+        section=SAMPLES,
+        metavar="FILE",
+        kinds=("image",),
+        header=None,
+        help="Fit only where this image of the same size is white; the field fills in the rest.",
+    )
+    ignore_invalid: bool = option(
+        False,
+        section=SAMPLES,
+        label="Holes where samples are NaN or infinite",
+        kinds=("image",),
+        header=None,
+        help="Treat NaN and infinite samples as holes instead of refusing the file.",
+    )
+    max_pixels: Count | None = option(
+        None,
+        section=SAMPLES,
+        metavar="N",
+        kinds=("image", "volume", "video", "radiance"),
+        recipe=False,
+        help="Refuse larger files unread, against decompression bombs: pixels of an image (default 200M), of all images "
+        "of a video or scene together (2,000M), voxels of a volume (1,074M). Raise it for a large file you trust.",
+    )
+    memory: ByteSize | None = option(
+        None,
+        section=SAMPLES,
+        metavar="SIZE",
+        kinds=("image", "video"),
+        recipe=False,
+        help="Decoded samples beyond this size lie in a temporary file instead of RAM (default 256M).",
+    )
+    quantity: Literal["signed", "unsigned", "occupancy"] | None = option(
+        None,
+        section=SAMPLES,
+        kinds=("shape",),
+        header=None,
+        help="What is fitted of a shape. By default the signed distance, and the unsigned one where the shape has no "
+        "inside.",
+    )
+    background: Literal["white", "black"] | None = option(
+        None,
+        section=SAMPLES,
+        kinds=("radiance",),
+        header=None,
+        help="Color that transparent pixels of the views show (default white).",
+    )
+    unbounded: bool | None = option(
+        None,
+        section=SAMPLES,
+        label="Bounds of the scene",
+        kinds=("radiance",),
+        switches={"bounded": False, "unbounded": True},
+        header=None,
+        help="--bounded fits only what the cameras look at, --unbounded what is behind it too. By default told from "
+        "the views' transparency.",
+    )
+    loading: dict[str, Any] = option(
+        {}, section=SAMPLES, hidden=True, help="Further options of the signal's loader, by name."
+    )
+    tensorboard: bool = option(
+        False,
+        section="result",
+        recipe=False,
+        help="Also log curves and images for TensorBoard, in the run's folder.",
+    )
+
+    @model_validator(mode="after")
+    def _one_beginning(self) -> Self:
+        if self.start and (self.method or self.params):
+            raise ValueError("`start` takes the method and size of that run; leave out `method` and `params`")
+        if self.start and self.init == "fresh":
+            raise ValueError("`init=fresh` chooses what `start` brings along; give one of them")
+        return self
+
+    @classmethod
+    def from_header(cls, header: Mapping[str, Any], **changes: Any) -> Self:
+        """The request that repeats a run exactly, from the header of its `run.json`; `changes` are options to replace.
+
+        Sizes and frequencies that the run solved for are taken as they came out, and the number of steps as it was.
+        """
+        values = cls.values_in_header(header)
+        if values.get("steps"):
+            values["seconds"] = None
+        if values.get("start"):  # (a run brings its method along; the options stay, where they were changed)
+            values["method"] = None
+        known = {o.name for o in options_of(cls) if o.section == SAMPLES and not o.hidden}
+        loading = dict(header["source"].get("options", {}))
+        values |= {name: loading.pop(name) for name in list(loading) if name in known}
+        return cls(**{**values, "source": header["source"]["path"], "loading": loading, **changes})
+
+    def loader_options(self) -> dict[str, Any]:
+        """The options that go to the loader of the signal: those of its section that were set."""
+        return {**self.loading, **super().loader_options()}
