@@ -178,7 +178,7 @@ def cost(size: str) -> list[dict]:
 
     generator = torch.Generator().manual_seed(0)
     networks = {
-        "units": GaussianRbf(32, 64, 3, 0.3, False, "auto", generator),
+        "units": GaussianRbf(32, 64, 3, spread=0.3, linear=False, backend="auto", generator=generator),
         "mlp": MLP(32, 64, 2, 3, bias=True, generator=generator),
     }
     x = 0.1 * torch.randn(1 << 16, 32, generator=generator)
@@ -238,7 +238,15 @@ def _decoded(side: int, steps: int, decoder: str, start: float, seed: int) -> tu
         network = MLP(inputs, int(units), int(layers), 3, bias=True, generator=generator)
     else:
         units, _, authors = width.partition(",")
-        network = GaussianRbf(inputs, int(units), 3, 1e-4 if authors else start, False, "auto", generator)
+        network = GaussianRbf(
+            inputs,
+            int(units),
+            3,
+            spread=1e-4 if authors else start,
+            linear=False,
+            backend="auto",
+            generator=generator,
+        )
         if authors:
             nn.init.zeros_(network.log_widths)
     optimizer = torch.optim.Adam([*grids.parameters(), *network.parameters()], 1e-2)

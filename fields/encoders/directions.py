@@ -1,4 +1,4 @@
-"""Directions as features: real spherical harmonics, and the two angles of a direction."""
+"""Encodings of directions: real spherical harmonics, and azimuth and elevation."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ import math
 import torch
 from torch import Tensor
 
-HIGHEST_DEGREE = 4
+# Number of bands that are implemented.
+MAX_DEGREE = 4
 
 
-def harmonics(directions: Tensor, degree: int) -> Tensor:
-    """The real spherical harmonics of all bands below `degree` (0 to 4) at unit directions `[..., 3]`: `[..., degree^2]`.
+def spherical_harmonics(directions: Tensor, degree: int) -> Tensor:
+    """Real spherical harmonics of all bands below `degree` at unit directions: `[..., 3]` → `[..., degree^2]`.
 
-    Orthonormal over the sphere, without the Condon-Shortley phase's minus in the first band (as in Müller et al. 2022, section 5.4).
+    They are orthonormal over the sphere, and without the Condon-Shortley phase's minus in the first band, as in
+    Müller et al. 2022, section 5.4. ValueError where `degree` is not in 0 to 4; 0 gives no features.
     """
-    if not 0 <= degree <= HIGHEST_DEGREE:
-        raise ValueError(f"spherical harmonics have a degree from 0 to {HIGHEST_DEGREE}, not {degree}")
+    if not 0 <= degree <= MAX_DEGREE:
+        raise ValueError(f"spherical harmonics have a degree from 0 to {MAX_DEGREE}, not {degree}")
     x, y, z = directions.unbind(-1)
     found: list[Tensor] = []
     if degree > 0:
@@ -51,10 +53,11 @@ def harmonics(directions: Tensor, degree: int) -> Tensor:
     return torch.stack(found, dim=-1) if found else directions[..., :0]
 
 
-def angles(directions: Tensor) -> Tensor:
-    """Azimuth and elevation `[..., 2]` in [0, 1] of unit directions `[..., 3]`; azimuth does not wrap round, as the authors of CAM have it.
+def direction_angles(directions: Tensor) -> Tensor:
+    """Azimuth and elevation of unit directions, each scaled to [0, 1]: `[..., 3]` → `[..., 2]`.
 
-    Elevation is 0 straight up and 1 straight down.
+    Elevation is 0 straight up and 1 straight down. Azimuth does not wrap round, as in the code of CAM's authors (Lee
+    et al. 2024).
     """
     x, y, z = directions.unbind(-1)
     azimuth = torch.atan2(y, x) / (2.0 * math.pi) + 0.5

@@ -1,4 +1,4 @@
-"""Grids over some or all axes, multiplied, summed or side by side, as a module."""
+"""Encoder of small grids over some or all axes, which are multiplied, summed or put side by side."""
 
 from __future__ import annotations
 
@@ -7,55 +7,71 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from fields.encoders.coarse_to_fine import gates, opened
+from fields.encoders.coarse_to_fine import level_weights, weigh_levels
+from fields.ops.backends import Backend
 from fields.ops.factor_grid import factor_grid
 from fields.ops.factor_layout import FactorLayout
 
-# (numbers of one grid to be filled, the grid's axes)
-Start = Callable[[Tensor, tuple[int, ...]], None]
+# Fills the values `[..., features]` of one grid in place; the second argument are the axes of that grid.
+GridInitializer = Callable[[Tensor, tuple[int, ...]], object]
 
 
 class FactorGrid(nn.Module):
-    """Coords `[..., D]` in [0, 1] → features `[..., layout.outputs]`; `layout.slots` are `levels` equal parts, coarse to fine.
+    """Coords `[..., D]` in [0, 1] → features `[..., layout.outputs]`, interpolated from the grids of `layout`.
 
-    `start` fills a grid `[..., features]` in place. With `gated`, the levels can be opened one after another (`open`): the
-    gates are a buffer, as a fit that is stopped before all are open needs them.
+    `initialize` fills each grid `[..., features]` in place. The slots of the layout are `levels` equal parts, coarse
+    to fine. With `coarse_to_fine` they have weights (`gates`), which `set_progress` moves. The weights are a buffer,
+    because a fit that is stopped before all levels are in full use needs them.
     """
 
-    def __init__(self, layout: FactorLayout, backend: str, start: Start, levels: int = 1, gated: bool = False) -> None:
+    gates: Tensor | None
+
+    def __init__(
+        self,
+        layout: FactorLayout,
+        backend: Backend,
+        initialize: GridInitializer,
+        *,
+        levels: int = 1,
+        coarse_to_fine: bool = False,
+    ) -> None:
         super().__init__()
         self.layout = layout
-        self.requested_backend = backend
+        self.requested_backend: Backend = backend
         self.outputs = layout.outputs
         table = torch.empty(layout.entries, layout.features)
         for factor, grid in zip(layout.factors, layout.grids(table)):
-            start(grid, factor.axes)
+            initialize(grid, factor.axes)
         self.table = nn.Parameter(table)
         self.levels = levels
-        self.register_buffer("gates", torch.ones(levels) if gated else None)
+        self.register_buffer("gates", torch.ones(levels) if coarse_to_fine else None)
 
     @property
     def grids(self) -> list[Tensor]:
-        """Views of the table, one a factor of the layout: `[nodes of the last axis, ..., of the first, features]`."""
+        """Views of the table, one for each factor: `[nodes of its last axis, ..., of its first, features]`."""
         return list(self.layout.grids(self.table))
 
-    def open(self, share: float) -> None:
-        """Opens the levels from the coarsest (share 0) to all (1)."""
-        self.gates.copy_(gates(self.levels, share))
+    def set_progress(self, progress: float) -> None:
+        """Weigh the levels for `progress` of the coarse-to-fine schedule: the coarsest alone at 0, all at 1."""
+        if self.gates is None:
+            raise ValueError("this grid was built without a coarse-to-fine schedule")
+        self.gates.copy_(level_weights(self.levels, progress))
 
     def forward(self, coords: Tensor) -> Tensor:
-        return opened(factor_grid(coords, self.table, self.layout, self.requested_backend), self.gates)
+        features = factor_grid(coords, self.table, self.layout, self.requested_backend)
+        return weigh_levels(features, self.gates)
 
     def total_variation(self) -> Tensor:
         """Mean squared difference of neighbouring nodes, summed over the axes of each grid, mean over the grids."""
-        return torch.stack([_variation(grid) for grid in self.grids]).mean()
+        return torch.stack([_total_variation(grid) for grid in self.grids]).mean()
 
-    def absolute(self, at_rest: Callable[[tuple[int, ...]], float]) -> Tensor:
-        """Mean distance of each grid's numbers from `at_rest(axes)`, mean over the grids (L1)."""
-        parts = [(grid - at_rest(factor.axes)).abs().mean() for factor, grid in zip(self.layout.factors, self.grids)]
+    def mean_absolute(self, rest_value: Callable[[tuple[int, ...]], float]) -> Tensor:
+        """Mean distance of each grid's values from `rest_value(axes)`, mean over the grids: the L1 penalty."""
+        parts = [(grid - rest_value(factor.axes)).abs().mean() for factor, grid in zip(self.layout.factors, self.grids)]
         return torch.stack(parts).mean()
 
 
-def _variation(grid: Tensor) -> Tensor:
+def _total_variation(grid: Tensor) -> Tensor:
+    """Mean squared difference of neighbouring nodes of one grid `[..., features]`, summed over its axes."""
     axes = [axis for axis in range(grid.ndim - 1) if grid.shape[axis] > 1]
     return sum((grid.diff(dim=axis).square().mean() for axis in axes), grid.new_zeros(()))

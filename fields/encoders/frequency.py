@@ -1,4 +1,4 @@
-"""Encodings without learned numbers: the identity, NeRF's octaves, and random Fourier features."""
+"""Encodings without learned parameters: the identity, NeRF's octaves, and random Fourier features."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import math
 import torch
 from torch import Tensor, nn
 
-from fields.networks.sizes import frequency_outputs
+from fields.encoders.sizes import frequency_outputs
 
 
 class Identity(nn.Module):
-    """Coordinates [0, 1]^D → [-1, 1]^D, the range that SIREN's initialisation is made for."""
+    """Coords `[..., D]` in [0, 1] → the same points in [-1, 1], the range that SIREN's initialization assumes."""
 
     def __init__(self, dimensions: int) -> None:
         super().__init__()
@@ -22,10 +22,12 @@ class Identity(nn.Module):
 
 
 class Frequency(nn.Module):
-    """`[x, sin(2^l pi x), cos(2^l pi x)]`, l = 0..octaves-1, x in [-1, 1] (Mildenhall et al. 2020, equation 4).
+    """NeRF's positional encoding (Mildenhall et al. 2020, equation 4).
 
-    Coords `[..., D]` in [0, 1] → `[..., D (2 octaves + 1)]`; the coordinates themselves come first, as in NeRF's code. `base` is what
-    stands for pi: that code leaves it out (1).
+        x, sin(2^l pi x), cos(2^l pi x),      l = 0 .. octaves - 1,      x in [-1, 1]^D
+
+    Coords `[..., D]` in [0, 1] → `[..., D (2 octaves + 1)]`. The coordinates themselves come first, as in NeRF's code.
+    `base` takes the place of pi; that code has 1.
     """
 
     def __init__(self, dimensions: int, octaves: int, base: float = math.pi) -> None:
@@ -42,11 +44,15 @@ class Frequency(nn.Module):
 
 
 class Fourier(nn.Module):
-    """`[cos(2 pi B x), sin(2 pi B x)]`, B `[frequencies, D]` drawn once from N(0, sigma^2) (Tancik et al. 2020, equation 4).
+    """Random Fourier features (Tancik et al. 2020, equation 4).
+
+        cos(2 pi B x), sin(2 pi B x),      B [frequencies, D] drawn once from N(0, sigma^2)
 
     Coords `[N, D]` in [0, 1] → `[N, 2 frequencies]`. `sigma` is in cycles per unit of [0, 1]: on [-1, 1] the same
-    encoding has half the sigma. B is stored (a buffer) and counted, as inference needs it.
+    encoding has half that sigma. B is a buffer and counts as parameters of the field, because inference needs it.
     """
+
+    matrix: Tensor
 
     def __init__(self, dimensions: int, frequencies: int, sigma: float, generator: torch.Generator) -> None:
         super().__init__()

@@ -1,58 +1,73 @@
-"""The multiresolution hash grid as a module (Müller et al. 2022, section 3)."""
+"""Encoder of a multiresolution hash grid (Müller et al. 2022, section 3)."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-from fields.encoders.coarse_to_fine import gates, opened
+from fields.encoders.coarse_to_fine import level_weights, weigh_levels
+from fields.ops.backends import Backend
 from fields.ops.grid_layout import GridLayout
-from fields.ops.hash_grid import entries_of, hash_grid
+from fields.ops.hash_grid import Interpolation, hash_grid, point_entries
 
-NEIGHBOURS = 4096
+# Random points of each level at which the total variation is measured in a step.
+VARIATION_SAMPLES = 4096
 
 
 class HashGrid(nn.Module):
-    """Coords `[..., D]` in [0, 1] → features `[..., levels * features]`. With `gated` the levels can be opened one after another (`open`).
+    """Coords `[..., D]` in [0, 1] → features `[..., levels * features]`, interpolated from the entries of a table.
 
-    The table starts at U(-1e-4, 1e-4) (section 4, "Initialization"): almost nothing, so that levels which hash
-    collisions spoil stay quiet.
+    The table `[entries, features]` starts at U(-1e-4, 1e-4) (section 4, "Initialization"): so near to zero that
+    levels which hash collisions spoil stay quiet. With `coarse_to_fine` the levels have weights (`gates`, a buffer),
+    which `set_progress` moves.
     """
 
+    gates: Tensor | None
+
     def __init__(
-        self, layout: GridLayout, interpolation: str, backend: str, generator: torch.Generator, gated: bool = False
+        self,
+        layout: GridLayout,
+        interpolation: Interpolation,
+        backend: Backend,
+        generator: torch.Generator,
+        *,
+        coarse_to_fine: bool = False,
     ) -> None:
         super().__init__()
         self.layout = layout
-        self.interpolation = interpolation
-        self.requested_backend = backend
+        self.interpolation: Interpolation = interpolation
+        self.requested_backend: Backend = backend
         self.outputs = layout.outputs
         table = torch.empty(layout.entries, layout.features).uniform_(-1e-4, 1e-4, generator=generator)
         self.table = nn.Parameter(table)
-        self.register_buffer("gates", torch.ones(layout.levels) if gated else None)
+        self.register_buffer("gates", torch.ones(layout.levels) if coarse_to_fine else None)
 
-    def open(self, share: float) -> None:
-        """Opens the levels from the coarsest (share 0) to all (1)."""
-        self.gates.copy_(gates(self.layout.levels, share))
+    def set_progress(self, progress: float) -> None:
+        """Weigh the levels for `progress` of the coarse-to-fine schedule: the coarsest alone at 0, all at 1."""
+        if self.gates is None:
+            raise ValueError("this grid was built without a coarse-to-fine schedule")
+        self.gates.copy_(level_weights(self.layout.levels, progress))
 
     def forward(self, coords: Tensor) -> Tensor:
-        return opened(
-            hash_grid(coords, self.table, self.layout, self.interpolation, self.requested_backend), self.gates
-        )
+        features = hash_grid(coords, self.table, self.layout, self.interpolation, backend=self.requested_backend)
+        return weigh_levels(features, self.gates)
 
     def total_variation(self, seed: int) -> Tensor:
-        """Of about 4,096 random points of each level, the squared difference from the next point along each axis, summed over the axes: mean over the
-        levels. What shares an entry is compared with what it is not beside: collisions are smoothed too."""
+        """Mean squared difference of neighbouring points, estimated at about 4,096 random points of each level.
+
+        It is summed over the axes and averaged over the levels. Points that share an entry through a hash collision are
+        compared with the neighbours of each other, so that collisions are smoothed too.
+        """
         random, layout = torch.Generator().manual_seed(seed), self.layout
         total = self.table.new_zeros(())
         for level in layout.per_level:
             points = torch.randint(
-                0, max(1, level.resolution - 1), (NEIGHBOURS, layout.dimensions), generator=random
+                0, max(1, level.resolution - 1), (VARIATION_SAMPLES, layout.dimensions), generator=random
             ).to(self.table.device)
             rows = self.table[level.offset : level.offset + level.size]
-            here = rows[entries_of(points, layout, level)]
+            values = rows[point_entries(points, layout, level)]
             for axis in range(layout.dimensions):
-                beside = points.clone()
-                beside[:, axis] += 1
-                total = total + (rows[entries_of(beside, layout, level)] - here).square().mean()
+                neighbours = points.clone()
+                neighbours[:, axis] += 1
+                total = total + (rows[point_entries(neighbours, layout, level)] - values).square().mean()
         return total / layout.levels

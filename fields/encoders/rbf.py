@@ -1,4 +1,4 @@
-"""Radial basis functions where the signal wants them, alone and beside a small hash grid (Chen et al. 2023, "NeuRBF", section 3)."""
+"""Encoders of adaptive radial basis functions, alone and beside a hash grid (Chen et al. 2023, "NeuRBF", section 3)."""
 
 from __future__ import annotations
 
@@ -6,37 +6,47 @@ import torch
 from torch import Tensor, nn
 
 from fields.encoders.hash_grid import HashGrid
+from fields.ops.backends import Backend
 from fields.ops.neighbours import nearest
 from fields.ops.rbf_gather import Kernel, Normalise, rbf_gather
 
 
 class RbfKernels(nn.Module):
-    """Coords `[..., D]` in [0, 1], D = 2 or 3 → `[..., F]` from the `neighbours` nearest of N kernels.
+    """Coords `[..., D]` in [0, 1], D = 2 or 3 → features `[..., F]` of the `neighbours` nearest of N kernels.
 
-    Centres `[N, D]` and shapes (packed, `[N, 1]`, `[N, D]` or `[N, D (D + 1) / 2]`) are in units of coords * `extents` `[D]`, stay as they are,
-    and count as numbers of the field. Only the features `[N, F]` are learned, from U(-1e-4, 1e-4), and `phases` `[F]` of the sines where there are to be
-    any, from 0. `band` is the lowest and highest frequency of the sines that a kernel's value goes through, or None.
+    `centres` `[N, D]` and `shapes` (`[N, 1]`, `[N, D]` or packed `[N, D (D + 1) / 2]`) are in units of coords *
+    `extents` `[D]`. They are not trained, and count as parameters of the field. Only the features `[N, F]` are
+    trained, from U(-1e-4, 1e-4).
+
+    `band` is the lowest and highest frequency of the sines that the kernels' values go through, or None for no sines.
+    With `phases` the sines have trained phases `[F]`, from 0.
     """
+
+    centres: Tensor
+    shapes: Tensor
+    extents: Tensor
+    frequencies: Tensor | None
 
     def __init__(
         self,
         centres: Tensor,
         shapes: Tensor,
+        *,
         features: int,
         neighbours: int,
         extents: Tensor,
         kernel: Kernel,
         normalise: Normalise,
         band: tuple[float, float] | None,
-        backend: str,
+        backend: Backend,
         generator: torch.Generator,
         phases: bool = False,
     ) -> None:
         super().__init__()
         self.neighbours = neighbours
-        self.kernel = kernel
-        self.normalise = normalise
-        self.requested_backend = backend
+        self.kernel: Kernel = kernel
+        self.normalise: Normalise = normalise
+        self.requested_backend: Backend = backend
         self.outputs = features
         self.register_buffer("centres", centres)
         self.register_buffer("shapes", shapes)
@@ -46,11 +56,11 @@ class RbfKernels(nn.Module):
         self.features = nn.Parameter(torch.empty(len(centres), features).uniform_(-1e-4, 1e-4, generator=generator))
 
     def forward(self, coords: Tensor) -> Tensor:
-        places = coords * self.extents
-        around = nearest(places, self.centres, self.neighbours, self.requested_backend)
+        points = coords * self.extents
+        indices = nearest(points, self.centres, self.neighbours, self.requested_backend)
         return rbf_gather(
-            places,
-            around,
+            points,
+            indices,
             self.centres,
             self.shapes,
             self.features,
@@ -63,7 +73,10 @@ class RbfKernels(nn.Module):
 
 
 class GridAndKernels(nn.Module):
-    """Coords `[..., D]` → the grid's features, then the kernels', plus a learned number each: `[..., G + F]`. `grid` may be None."""
+    """Coords `[..., D]` → features of the grid, then of the kernels, plus a trained bias: `[..., G + F]`.
+
+    Without a `grid` the kernels' features are alone.
+    """
 
     def __init__(self, grid: HashGrid | None, kernels: RbfKernels, generator: torch.Generator) -> None:
         super().__init__()
@@ -79,6 +92,6 @@ class GridAndKernels(nn.Module):
         return features + self.bias
 
 
-def band_frequencies(lowest: float, highest: float, count: int) -> Tensor:
-    """`count` frequencies from `lowest` to `highest`, evenly spaced in their logarithm."""
-    return torch.logspace(torch.tensor(float(lowest)).log2(), torch.tensor(float(highest)).log2(), count, base=2.0)
+def band_frequencies(low: float, high: float, count: int) -> Tensor:
+    """`count` frequencies from `low` to `high`, evenly spaced in their logarithm: `[count]`."""
+    return torch.logspace(torch.tensor(float(low)).log2(), torch.tensor(float(high)).log2(), count, base=2.0)

@@ -1,4 +1,4 @@
-"""A tri-plane's features with the position beside them (Cardace et al. 2024, section 3)."""
+"""Encoder of a tri-plane with the position beside its features (Cardace et al. 2024, section 3)."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from fields.encoders.frequency import Frequency
 
 
 class TriPlane(nn.Module):
-    """Coords `[..., 3]` in [0, 1] → `[..., grid.outputs + 3 (2 octaves + 1)]`: features first, then `[p, sin 2^k p, cos 2^k p]`
-    with p in [-1, 1] and no pi, as in the official code."""
+    """Coords `[..., 3]` in [0, 1] → `[..., grid.outputs + 3 (2 octaves + 1)]`: features of planes, then of position.
+
+    The position is encoded as `[p, sin 2^k p, cos 2^k p]` with p in [-1, 1] and without pi, as in the official code.
+    """
 
     def __init__(self, grid: FactorGrid, octaves: int) -> None:
         super().__init__()

@@ -1,8 +1,8 @@
-"""FreSh: the frequency option of a method, chosen before training (Kania et al. 2025, "FreSh: Frequency Shifting for Accelerated Neural
-Representation Learning").
+"""Choice of a method's frequency option before training: FreSh.
 
-The spectrum of an untrained network tells which frequencies it will learn quickly. So untrained networks are rendered for each candidate
-value, and that one is taken whose spectrum is nearest to the target's.
+Kania et al. 2025, "FreSh: Frequency Shifting for Accelerated Neural Representation Learning". The spectrum of an
+untrained network shows which frequencies it will learn quickly. Untrained networks are rendered for each candidate
+value, and the value is chosen whose spectrum is nearest to the target's.
 """
 
 from __future__ import annotations
@@ -13,18 +13,29 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fields.init.spectrum import Kind, centroid, diagonal_spectrum, spectral_distance
+from fields.init.spectrum import SpectrumKind, centroid, diagonal_spectrum, spectral_distance
 
+# Bins of the spectra, as in the paper.
 BINS = 64
+# Untrained networks rendered for each candidate.
 DRAWS = 5
-# Targets whose mean frequency lies above this share of the bins are textures: their spectrum is nearly flat, and the nearest network is one
-# that is too fast to be trained.
-TEXTURE = 0.5
+# Fraction of the bins above which a target's mean frequency makes it a texture. The spectrum of a texture is nearly
+# flat, and the nearest network has frequencies that are too high to be trained.
+TEXTURE_CENTROID = 0.5
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What was chosen and why. `tried` has `(value, mean distance in bins, its standard error)` in rising order of value."""
+    """The chosen value, and what it was chosen from.
+
+    Attributes:
+        value: the chosen value.
+        nearest: the candidate whose spectrum is nearest, which differs from `value` where that could not be trained.
+        tried: (value, mean distance in bins, standard error of that mean), in rising order of the values.
+        target: spectrum `[bins]` of the target.
+        network: mean spectrum `[bins]` of the untrained networks with the chosen value.
+        remark: why `value` is not `nearest`, for the user; None where it is.
+    """
 
     value: float
     nearest: float
@@ -41,18 +52,23 @@ def choose(
     *,
     half: Callable[[float], float] = lambda value: value / 2,
     bins: int = BINS,
-    spectrum: Kind = "quadrant",
+    spectrum: SpectrumKind = "quadrant",
     exhaustive: bool = False,
 ) -> Choice | None:
-    """The candidate (in rising order) whose untrained networks look most like `target` `[C, n, ..., n]`; None for a constant target.
+    """The candidate whose untrained networks look most like the target; None for a constant target.
 
-    `render(value, seed, shape)` gives an untrained network's values `[C, *shape]` on the target's grid. The same seeds are used for every
-    candidate. `bins` (fewer where there are fewer samples) are compared, of the kind `spectrum` (see `diagonal_spectrum`). The distance
-    falls and rises once along the candidates (as it does in practice), so it is searched by sections of three; `exhaustive` tries all, as
-    the authors do.
+    Args:
+        target: values `[C, n, ..., n]`. candidates: values to choose from, rising. render: `render(value, seed,
+        shape)` gives the values `[C, *shape]` of an untrained network on the target's grid. Every
+            candidate is rendered with the same seeds.
+        half: the value that has half the frequency of another one. bins: bins to compare; fewer are used where the
+        target has too few samples. spectrum: see `diagonal_spectrum`. exhaustive: try all candidates, as the authors
+        do. Otherwise they are searched by sections of three: in practice the
+            distance falls and then rises along the candidates.
 
-    Where the target is a texture (mean frequency above half the bins) or the nearest is the last candidate, the nearest would be too fast
-    for the network to learn: the candidate next to `half(nearest)`, the value of half its frequency, is taken, and the remark says so.
+    Where the target is a texture, or the nearest candidate is the last one, networks with the nearest value have
+    frequencies that are too high to be trained. Then the candidate next to `half(nearest)` is chosen, and `remark`
+    says so.
     """
     bins = min(bins, min(target.shape[1:]) // 2 - 1)
     wanted = diagonal_spectrum(target, bins, spectrum)
@@ -75,8 +91,9 @@ def choose(
     remark = None
     if best == len(candidates) - 1 and len(candidates) > 1:
         remark = f"{nearest:g}, the last candidate, is the nearest"
-    elif centroid(wanted) > TEXTURE * bins:
-        remark = f"the target is a texture (mean frequency {centroid(wanted):.0f} of {bins} bins); the nearest is {nearest:g}"
+    elif centroid(wanted) > TEXTURE_CENTROID * bins:
+        mean = f"{centroid(wanted):.0f} of {bins} bins"
+        remark = f"the target is a texture (mean frequency {mean}); the nearest is {nearest:g}"
     if remark:
         best = min(range(len(candidates)), key=lambda i: abs(candidates[i] - half(nearest)))
         remark += f", which is too fast to be trained: {candidates[best]:g}, about half its frequency, is taken"
@@ -86,7 +103,7 @@ def choose(
 
 
 def _lowest(distance: Callable[[int], float], count: int) -> int:
-    """Where a sequence that falls, then rises, is lowest."""
+    """Index of the minimum of a sequence of `count` values that falls and then rises."""
     low, high = 0, count - 1
     while high - low > 2:
         left, right = low + (high - low) // 3, high - (high - low) // 3

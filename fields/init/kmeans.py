@@ -1,6 +1,7 @@
-"""Where kernels are put, and how wide they are: clusters of weighted points (Chen et al. 2023, "NeuRBF", equations 8 to 11).
+"""Clusters of weighted points, for the centres and widths of kernels (Chen et al. 2023, "NeuRBF", equations 8 to 11).
 
-scipy's k-means knows no weights; this is Lloyd's, with the k-d tree of `fields.ops.neighbours` for the assignment.
+scipy's k-means takes no weights. This is Lloyd's algorithm, with the k-d tree of `fields.ops.neighbours` for the
+assignment.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ ITERATIONS = 10
 
 
 def weighted_draw(weights: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """`count` different rows, drawn one after another with probabilities in proportion to `weights` `[P]`; ascending, int64.
+    """Indices of `count` different rows, drawn one after another with probabilities in proportion to `weights` `[P]`.
 
-    By the exponential races of Efraimidis and Spirakis 2006, so any number of rows will do. ValueError where fewer have a weight.
+    They are int64 and ascending. Drawn by the exponential races of Efraimidis and Spirakis 2006, which work for any
+    number of rows. ValueError where fewer than `count` rows have a weight.
     """
     if int((weights > 0).sum()) < count:
         raise ValueError(f"{count:,} rows cannot be drawn: {int((weights > 0).sum()):,} have a weight")
@@ -25,14 +27,15 @@ def weighted_draw(weights: Tensor, count: int, generator: torch.Generator) -> Te
 
 
 def weighted_kmeans(
-    points: Tensor, weights: Tensor, count: int, generator: torch.Generator, iterations: int = ITERATIONS
+    points: Tensor, weights: Tensor, count: int, generator: torch.Generator, *, iterations: int = ITERATIONS
 ) -> Tensor:
-    """`count` centres `[N, D]` of `points` `[P, D]` (float32, D from 1 to 3) with `weights` `[P]` (not negative, finite).
+    """Centres `[count, D]` of `points` `[P, D]` (float32, D from 1 to 3) with `weights` `[P]`.
 
-    They begin at points drawn by weight and are then moved `iterations` times to the weighted mean of the points that are nearest to them;
-    one without points stays. The weighted sum of squared distances never rises. ValueError where fewer points than centres have a weight.
+    Centres start at points drawn by weight. In each iteration they move to the weighted mean of the points that are
+    nearest to them; a centre without points stays. The weighted sum of squared distances never rises. ValueError
+    where a weight is negative or not finite, or where fewer points than centres have a weight.
     """
-    points, weights = _weighted(points, weights)
+    points, weights = _with_weight(points, weights)
     centres = points[weighted_draw(weights, count, generator)]
     for _ in range(iterations):
         _, total, first = _sums(points, weights, centres)
@@ -42,8 +45,11 @@ def weighted_kmeans(
 
 
 def cluster_covariances(points: Tensor, weights: Tensor, centres: Tensor) -> Tensor:
-    """Weighted second moments `[N, D, D]` float64 of the points nearest to each centre, about that centre (equation 9); 0 where there are none."""
-    points, weights = _weighted(points, weights)
+    """Weighted second moments of the points nearest to each centre, about it (equation 9): `[N, D, D]` float64.
+
+    They are 0 for a centre without points.
+    """
+    points, weights = _with_weight(points, weights)
     labels, total, _ = _sums(points, weights, centres)
     dimensions = points.shape[1]
     offsets = (points - centres[labels]).double()
@@ -55,8 +61,8 @@ def cluster_covariances(points: Tensor, weights: Tensor, centres: Tensor) -> Ten
     return moments / total.clamp_min(1e-300)[:, None, None]
 
 
-def _weighted(points: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Those with a weight only."""
+def _with_weight(points: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """The points that have a weight, and their weights. ValueError where a weight is negative or not finite."""
     if not bool(torch.isfinite(weights).all()) or bool((weights < 0).any()):
         raise ValueError("weights must be finite and not negative")
     used = weights > 0
@@ -64,7 +70,7 @@ def _weighted(points: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _sums(points: Tensor, weights: Tensor, centres: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Of every point the nearest centre, and of every centre the weight `[N]` and the weighted sum `[N, D]` of its points, in double."""
+    """Nearest centre of each point `[P]`; weight `[N]` and sum `[N, D]` of each centre's points, in float64."""
     labels = nearest(points, centres, 1)[:, 0].long()
     total = torch.bincount(labels, weights.double(), len(centres))
     sums = [torch.bincount(labels, weights.double() * points[:, axis], len(centres)) for axis in range(points.shape[1])]

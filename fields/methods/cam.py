@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field as Option
 
+from fields.encoders.sizes import frequency_outputs
 from fields.methods.fourier import Fourier
-from fields.networks.sizes import frequency_outputs, mlp_parameters
+from fields.networks.sizes import mlp_parameters
 from scenes.domain import Channels, Domain
 from scenes.errors import BadInput
 

@@ -54,10 +54,10 @@ class Finer(Siren):
             self.width,
             self.hidden_layers,
             len(channels),
-            self.first_omega,
-            self.hidden_omega,
-            self.first_bias,
-            self.through_scale,
-            torch.Generator().manual_seed(seed),
+            first_omega=self.first_omega,
+            hidden_omega=self.hidden_omega,
+            first_bias=self.first_bias,
+            through_scale=self.through_scale,
+            generator=torch.Generator().manual_seed(seed),
         )
         return CoordinateField(domain, channels, Identity(dimensions), network, scale=0.5, offset=0.5)

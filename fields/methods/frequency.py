@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Self
 
 from pydantic import Field as Option
 
+from fields.encoders.sizes import frequency_outputs
 from fields.methods.network import NetworkMethod
-from fields.networks.sizes import frequency_outputs, mlp_parameters
+from fields.networks.sizes import mlp_parameters
 from scenes.domain import Channels, Domain
 
 if TYPE_CHECKING:

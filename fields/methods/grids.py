@@ -10,7 +10,7 @@ from pydantic import Field as Option
 from pydantic import field_validator
 
 from fields.methods.base import Method, crossing
-from fields.methods.heads import DESCRIPTION, Head, build_head, head_parameters
+from fields.methods.heads import DESCRIPTION, Head, HeadShape, build_head, head_parameters
 from fields.methods.penalties import GridPenalties
 from fields.ops.factor_layout import FactorLayout
 from scenes.domain import Channels, Domain
@@ -109,7 +109,7 @@ class GridMethod(GridPenalties, Method):
 
     def parameters(self, dimensions: int, channels: int) -> int:
         gates = self.levels if self.coarse_to_fine else 0
-        return self.layout().parameters + gates + self.network_parameters(channels)
+        return self.layout().num_parameters + gates + self.network_parameters(channels)
 
     def _of_size(self, dimensions: int, channels: int, parameters: int, most: int = FINEST) -> list[Self]:
         """The two copies between whose resolutions the count passes `parameters`, or the one that comes nearest."""
@@ -158,7 +158,11 @@ class GridMethod(GridPenalties, Method):
         from fields.encoders.factor_grid import FactorGrid
 
         return FactorGrid(
-            self.layout(), self.backend, self.start(domain, generator), self.levels, gated=self.coarse_to_fine > 0
+            self.layout(),
+            self.backend,
+            self.start(domain, generator),
+            levels=self.levels,
+            coarse_to_fine=self.coarse_to_fine > 0,
         )
 
     def network(self, channels: int, generator):
@@ -208,7 +212,9 @@ class DecodedGridMethod(GridMethod):
         return (
             0
             if self._bare(channels)
-            else head_parameters(self.head, self.network_inputs(), self.width, self.hidden_layers, channels, bias=True)
+            else head_parameters(
+                self.head, HeadShape(self.network_inputs(), self.width, self.hidden_layers, channels, bias=True)
+            )
         )
 
     def network(self, channels: int, generator):
@@ -216,7 +222,9 @@ class DecodedGridMethod(GridMethod):
             import torch
 
             return torch.nn.Identity()
-        return build_head(self.head, self.network_inputs(), self.width, self.hidden_layers, channels, True, generator)
+        return build_head(
+            self.head, HeadShape(self.network_inputs(), self.width, self.hidden_layers, channels, bias=True), generator
+        )
 
 
 def side_by_side(layouts: list[FactorLayout]) -> FactorLayout:

@@ -9,7 +9,7 @@ from pydantic import Field as Option
 from pydantic import field_validator, model_validator
 
 from fields.methods.base import SIZE_TOLERANCE, Method, crossing
-from fields.methods.heads import DESCRIPTION, Head, build_head, head_parameters
+from fields.methods.heads import DESCRIPTION, Head, HeadShape, build_head, head_parameters
 from fields.methods.penalties import GridPenalties
 from fields.methods.radiance import SPACE, finest_cells
 from fields.ops.grid_layout import GridLayout
@@ -154,7 +154,7 @@ class HashGrid(GridPenalties, Method):
                 method = method.sized(dimensions, channels, int(wanted))
         if method.batch is None:
             # Many small steps beat few large ones, until Adam's pass over the whole table costs more than the points.
-            table = method.layout(dimensions).parameters
+            table = method.layout(dimensions).num_parameters
             method = method.model_copy(update={"batch": min(1 << 18, max(1 << 14, 1 << round(math.log2(table / 32))))})
         return method
 
@@ -171,11 +171,18 @@ class HashGrid(GridPenalties, Method):
         return value / 2.0 ** (1 / (self.levels - 1))  # half the finest cells along an axis
 
     def layout(self, dimensions: int) -> GridLayout:
-        return GridLayout(dimensions, self.levels, self.features, self.base_resolution, self.growth, self.table_size)
+        return GridLayout(
+            dimensions,
+            levels=self.levels,
+            features=self.features,
+            base_resolution=self.base_resolution,
+            growth=self.growth,
+            table_size=self.table_size,
+        )
 
     def parameters(self, dimensions: int, channels: int) -> int:
         gates = self.levels if self.coarse_to_fine else 0
-        return self.layout(dimensions).parameters + gates + self._network_parameters(channels)
+        return self.layout(dimensions).num_parameters + gates + self._network_parameters(channels)
 
     def sizes(self, dimensions: int, channels: int, parameters: int) -> list[Self]:
         """Copies of that size, nearest to this recipe first: width, levels and table are chosen, growth is solved."""
@@ -196,9 +203,10 @@ class HashGrid(GridPenalties, Method):
         return found
 
     def _network_parameters(self, channels: int) -> int:
-        return head_parameters(
-            self.head, self.levels * self.features, self.width, self.hidden_layers, channels, bias=False
-        )
+        return head_parameters(self.head, self._head_shape(channels))
+
+    def _head_shape(self, channels: int) -> HeadShape:
+        return HeadShape(self.levels * self.features, self.width, self.hidden_layers, channels, bias=False)
 
     def _grown(self, dimensions: int, channels: int, parameters: int) -> list[Self]:
         """Copies of about `parameters` numbers; the count rises with growth, which is solved in thousandths."""
@@ -240,9 +248,7 @@ class HashGrid(GridPenalties, Method):
             generator,
             coarse_to_fine=self.coarse_to_fine > 0,
         )
-        network = build_head(
-            self.head, encoder.outputs, self.width, self.hidden_layers, len(channels), False, generator
-        )
+        network = build_head(self.head, self._head_shape(len(channels)), generator)
         fused = self.fused != "off" and self.backend != "torch" and self.head == "mlp"
         return GridField(
             domain,

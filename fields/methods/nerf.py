@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pydantic import Field as Option
 
+from fields.encoders.sizes import frequency_outputs
 from fields.methods.frequency import Frequency
-from fields.networks.sizes import frequency_outputs, mlp_parameters
+from fields.networks.sizes import mlp_parameters
 from scenes.domain import Channels, Domain
 
 
@@ -31,6 +32,10 @@ class Nerf(Frequency):
 
         encoder = Encoder(domain.dimensions, self.octaves)
         network = SkipMLP(
-            encoder.outputs, self.width, self.hidden_layers, len(channels), torch.Generator().manual_seed(seed)
+            encoder.outputs,
+            self.width,
+            self.hidden_layers,
+            len(channels),
+            generator=torch.Generator().manual_seed(seed),
         )
         return CoordinateField(domain, channels, encoder, network, offset=0.5)

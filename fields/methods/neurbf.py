@@ -192,7 +192,14 @@ class NeuRbf(Method):
         return method
 
     def layout(self, dimensions: int) -> GridLayout:
-        return GridLayout(dimensions, self.levels, self.features, self.base_resolution, self.growth, self.table_size)
+        return GridLayout(
+            dimensions,
+            levels=self.levels,
+            features=self.features,
+            base_resolution=self.base_resolution,
+            growth=self.growth,
+            table_size=self.table_size,
+        )
 
     def params_per_kernel(self, dimensions: int) -> int:
         """Centre and shape, which are frozen, and features."""
@@ -203,7 +210,7 @@ class NeuRbf(Method):
         return self.kernel_features + (self.levels * self.features if self.grid else 0)
 
     def encoder_parameters(self, dimensions: int) -> int:
-        grid = self.layout(dimensions).parameters if self.grid else 0
+        grid = self.layout(dimensions).num_parameters if self.grid else 0
         phases = self.kernel_features if self.kernel_phases and self.kernel_sines else 0
         return grid + self.encoder_outputs() + phases + self.kernels * self.params_per_kernel(dimensions)
 
@@ -225,7 +232,7 @@ class NeuRbf(Method):
     def kernels_for(self, dimensions: int, channels: int, parameters: int) -> int:
         """How many kernels the rest of `parameters` has room for; negative where there is none."""
         others = self.model_copy(update={"kernels": 0}).parameters(dimensions, channels)
-        if self.grid and self.layout(dimensions).parameters > max(self.grid_share * parameters, 1):
+        if self.grid and self.layout(dimensions).num_parameters > max(self.grid_share * parameters, 1):
             return -1
         return min(1 << 20, (parameters - others) // self.params_per_kernel(dimensions))
 
@@ -245,7 +252,7 @@ class NeuRbf(Method):
         copy = copy.model_copy(update={"growth": min(growth, 4096.0)})
         for k in range(24, 3, -1) if self.table_size is None else ():
             copy = copy.model_copy(update={"table_size": 1 << k})
-            if copy.layout(dimensions).parameters <= room:
+            if copy.layout(dimensions).num_parameters <= room:
                 break
         if not self.grid:
             room = 0
@@ -257,11 +264,11 @@ class NeuRbf(Method):
         """The untrained encoder of a prepared config, for this method's MLP or other heads: coords `[..., D]` → `[..., encoder_outputs()]`."""
         from fields.encoders.hash_grid import HashGrid
         from fields.encoders.rbf import GridAndKernels, RbfKernels
-        from fields.init.placement import candidates
+        from fields.init.placement import kernel_candidates
         from fields.models.neurbf import HIDDEN
 
         if self._candidates is None and self._signal is not None and not hidden:
-            self._candidates = candidates(self._signal)
+            self._candidates = kernel_candidates(self._signal)
         extents, centres, shapes = self._placed(None if hidden else self._candidates, domain, generator)
         if hidden:
             shapes = shapes * HIDDEN
@@ -269,15 +276,15 @@ class NeuRbf(Method):
         kernels = RbfKernels(
             centres,
             shapes,
-            self.kernel_features,
-            min(self.neighbours, self.kernels),
-            extents,
-            self.kernel,
-            "none" if self.normalise == "off" else self.normalise,
-            band,
-            self.backend,
-            generator,
-            self.kernel_phases,
+            features=self.kernel_features,
+            neighbours=min(self.neighbours, self.kernels),
+            extents=extents,
+            kernel=self.kernel,
+            normalise="none" if self.normalise == "off" else self.normalise,
+            band=band,
+            backend=self.backend,
+            generator=generator,
+            phases=self.kernel_phases,
         )
         grid = HashGrid(self.layout(domain.dimensions), "linear", self.backend, generator) if self.grid else None
         return GridAndKernels(grid, kernels, generator)
@@ -288,12 +295,19 @@ class NeuRbf(Method):
         """Extents of the domain, and centres and shapes by the points `found`."""
         import torch
 
-        from fields.init.placement import UNORDERED_SAMPLES, place_kernels
+        from fields.init.placement import SCATTERED_SIDE, place_kernels
 
-        samples = torch.tensor([n or UNORDERED_SAMPLES for n in domain.shape], dtype=torch.float32)
+        samples = torch.tensor([n or SCATTERED_SIDE for n in domain.shape], dtype=torch.float32)
         extents = samples / samples.max()
         return extents, *place_kernels(
-            found, self.kernels, extents, extents / samples, self.kernel, self.shape, self.placement, generator
+            found,
+            self.kernels,
+            extents=extents,
+            spacing=extents / samples,
+            kernel=self.kernel,
+            shape=self.shape,
+            placement=self.placement,
+            generator=generator,
         )
 
     def build(self, domain: Domain, channels: Channels, seed: int) -> Field:
@@ -309,7 +323,7 @@ class NeuRbf(Method):
             found = fitted_candidates(
                 field,
                 self.initial_density,
-                self._signal.empty(SCENE_CELLS) if known else None,
+                self._signal.empty_cells(SCENE_CELLS) if known else None,
                 field.encoder.bias.device,
             )
             return self._placed(found, domain, torch.Generator().manual_seed(seed))[1:]
@@ -320,7 +334,7 @@ class NeuRbf(Method):
         encoder = self.encoder(domain, generator, hidden=later)
         sizes = (encoder.outputs, self.width, self.hidden_layers, len(channels))
         if self.layer_sines:
-            network = SineResidual(*sizes, (self.layer_lowest, self.layer_highest), generator)
+            network = SineResidual(*sizes, band=(self.layer_lowest, self.layer_highest), generator=generator)
         else:
             network = MLP(*sizes, bias=True, generator=generator)
         return NeuRbfField(domain, channels, encoder, network, self.place_after, place if later else None)

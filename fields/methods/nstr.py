@@ -126,7 +126,7 @@ class Nstr(NetworkMethod):
 
         generator = torch.Generator().manual_seed(seed)
         dimensions = domain.dimensions
-        waves = Waves(dimensions, self.waves, self.lowest, self.highest, generator)
+        waves = Waves(dimensions, self.waves, low=self.lowest, high=self.highest, generator=generator)
         state = transport = None
         if self.mode != "control":
             jet = (
@@ -138,14 +138,21 @@ class Nstr(NetworkMethod):
                 (self.nodes,) * dimensions,
                 self.state,
                 self.waves,
-                self.backend,
-                torch.Generator().manual_seed(seed + 1),
+                backend=self.backend,
+                generator=torch.Generator().manual_seed(seed + 1),
                 phases=self.phases,
                 smooth=self.interpolation == "smoothstep",
                 jet=jet,
             )
         network = SpectralNetwork(
-            self.mode, waves, state, self.width, self.hidden_layers, len(channels), self.hidden_omega, generator
+            self.mode,
+            waves,
+            state,
+            width=self.width,
+            hidden_layers=self.hidden_layers,
+            outputs=len(channels),
+            hidden_omega=self.hidden_omega,
+            generator=generator,
         )
         if state is not None and self.transport in ("joint", "observe"):
             transport = Transport(dimensions, self.state, self.transport_width, generator)

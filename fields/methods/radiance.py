@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel
 from pydantic import Field as Option
 
-from fields.networks.sizes import frequency_outputs, mlp_parameters
+from fields.encoders.sizes import frequency_outputs
+from fields.networks.sizes import mlp_parameters
 from scenes.domain import Channels, Domain
 from scenes.errors import BadInput
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 SPACE = "radiance"
 # The network of `motion=deform`: what moves does so smoothly; and Adam's step size for it.
-DEFORMATION = {"place_octaves": 4, "time_octaves": 3, "width": 64, "hidden_layers": 3}
+DEFORMATION = {"position_octaves": 4, "time_octaves": 3, "width": 64, "hidden_layers": 3}
 DEFORMATION_RATE = 1e-3
 
 
@@ -138,8 +139,8 @@ def decided(method: Method, signal) -> dict[str, object]:
     choice = {
         "ray_features": features,
         "cells": 64 if signal.moving or sampling == "proposal" else 128,
-        "ray_step": min(1 / 128, max(1 / 1024, signal.pixel)),
-        "cubes": signal.levels,
+        "ray_step": min(1 / 128, max(1 / 1024, signal.pixel_size)),
+        "cubes": signal.cascades,
         # What is dense from the start takes shape soon, but only where rays do not end in front of it; and where proposals reach far,
         # the last intervals are so long that little density hides all behind it.
         "initial_density": 0.2
@@ -152,14 +153,14 @@ def decided(method: Method, signal) -> dict[str, object]:
     choice["distortion"] = 0.01 if sampling == "proposal" else 0.0
     update = {"sampling": sampling, "motion": motion_of(method)} | _open(method, choice)
     if method.background == "auto":
-        update["background"] = "random" if signal.has_alpha else signal.backdrop
+        update["background"] = "random" if signal.has_alpha else signal.background
     return update
 
 
 def finest_cells(signal) -> int:
     """Cells along an axis where they are as large as a pixel in the middle of the scene; between 512 and 4096. Where the scene has no bounds cameras
     stand amid it, so they are half as large, and its cube has half of each axis."""
-    return round(min(4096.0, max(512.0, (4 if signal.unbounded else 1) / signal.pixel)))
+    return round(min(4096.0, max(512.0, (4 if signal.unbounded else 1) / signal.pixel_size)))
 
 
 def motion_of(method: Method) -> str:
@@ -191,7 +192,9 @@ def beside_trunk(method: Method, domain: Domain) -> int:
         )
     )
     if is_bent(method, domain):
-        inputs = frequency_outputs(3, DEFORMATION["place_octaves"]) + frequency_outputs(1, DEFORMATION["time_octaves"])
+        inputs = frequency_outputs(3, DEFORMATION["position_octaves"]) + frequency_outputs(
+            1, DEFORMATION["time_octaves"]
+        )
         head += mlp_parameters(inputs, DEFORMATION["width"], DEFORMATION["hidden_layers"], 3, bias=False)
     return (
         head

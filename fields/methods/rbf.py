@@ -114,7 +114,14 @@ class Rbf(Method):
         generator = torch.Generator().manual_seed(seed)
         encoder = Encoder(self._grid().layout(domain.dimensions), self.interpolation, self.backend, generator)
         network = GaussianRbf(
-            encoder.outputs, self.units, len(channels), self.spread, self.linear, self.backend, generator, self.profile
+            encoder.outputs,
+            self.units,
+            len(channels),
+            spread=self.spread,
+            linear=self.linear,
+            backend=self.backend,
+            generator=generator,
+            profile=self.profile,
         )
         return RbfField(domain, channels, encoder, network)
 

@@ -54,9 +54,9 @@ class Siren(NetworkMethod):
             self.width,
             self.hidden_layers,
             len(channels),
-            self.first_omega,
-            self.hidden_omega,
-            torch.Generator().manual_seed(seed),
+            first_omega=self.first_omega,
+            hidden_omega=self.hidden_omega,
+            generator=torch.Generator().manual_seed(seed),
         )
         # SIREN's targets are in [-1, 1] (the official code's convention).
         return CoordinateField(domain, channels, Identity(domain.dimensions), network, scale=0.5, offset=0.5)

@@ -63,6 +63,6 @@ def _filled(method: HashGrid, finest: float, channels: int, room: float) -> Hash
         if not 1 < growth <= 8:
             continue
         layout = method.model_copy(update={"base_resolution": base, "growth": growth})
-        if layout.parameters(1, channels) <= room:
+        if layout.num_parameters(1, channels) <= room:
             best = layout
     return best

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field as Option
 
 from fields.methods.grids import DecodedGridMethod, side_by_side
-from fields.methods.heads import build_head, head_parameters
+from fields.methods.heads import HeadShape, build_head, head_parameters
 from fields.ops.factor_layout import FactorLayout, canonical, vector_matrix
 
 
@@ -46,7 +46,7 @@ class TensoRF(DecodedGridMethod):
     def network_parameters(self, channels: int) -> int:
         if self.head == "linear":  # (the basis is one)
             return self.layout().outputs * channels
-        head = head_parameters(self.head, self.basis, self.width, self.hidden_layers, channels, bias=True)
+        head = head_parameters(self.head, HeadShape(self.basis, self.width, self.hidden_layers, channels, bias=True))
         return self.layout().outputs * self.basis + head
 
     def start(self, domain, generator):
@@ -57,12 +57,15 @@ class TensoRF(DecodedGridMethod):
     def network(self, channels: int, generator):
         import torch
 
-        from fields.networks.initial import uniform
+        from fields.networks.layers import initialize_uniform
 
         basis = torch.nn.Linear(self.layout().outputs, channels if self.head == "linear" else self.basis, bias=False)
-        uniform([basis], generator)
+        initialize_uniform([basis], generator)
         if self.head == "linear":
             return basis
         return torch.nn.Sequential(
-            basis, build_head(self.head, self.basis, self.width, self.hidden_layers, channels, True, generator)
+            basis,
+            build_head(
+                self.head, HeadShape(self.basis, self.width, self.hidden_layers, channels, bias=True), generator
+            ),
         )

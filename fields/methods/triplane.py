@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field as Option
 
+from fields.encoders.sizes import frequency_outputs
 from fields.methods.grids import GridMethod, side_by_side
-from fields.networks.sizes import frequency_outputs, mlp_parameters
+from fields.networks.sizes import mlp_parameters
 from fields.ops.factor_layout import FactorLayout, tri_plane
 
 if TYPE_CHECKING:
@@ -79,4 +80,12 @@ class TriPlane(GridMethod):
     def network(self, channels: int, generator):
         from fields.networks.siren import Siren
 
-        return Siren(self.network_inputs(), self.width, self.hidden_layers, channels, self.omega, self.omega, generator)
+        return Siren(
+            self.network_inputs(),
+            self.width,
+            self.hidden_layers,
+            channels,
+            first_omega=self.omega,
+            hidden_omega=self.omega,
+            generator=generator,
+        )

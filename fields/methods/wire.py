@@ -44,8 +44,8 @@ class Wire(NetworkMethod):
             self.width,
             self.hidden_layers,
             len(channels),
-            self.omega,
-            self.scale,
-            torch.Generator().manual_seed(seed),
+            omega=self.omega,
+            scale=self.scale,
+            generator=torch.Generator().manual_seed(seed),
         )
         return CoordinateField(domain, channels, Identity(domain.dimensions), network, offset=0.5)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from fields.encoders.coarse_to_fine import share_at
+from fields.encoders.coarse_to_fine import schedule_progress
 from fields.encoders.factor_grid import FactorGrid
 from fields.models.field import CoordinateField
 from fields.ops import backends
@@ -47,13 +47,13 @@ class FactorField(CoordinateField):
 
     def before_step(self, step: int, total: int | None) -> None:
         if self.coarse_to_fine:
-            self.grid.open(share_at(step, total, self.coarse_to_fine))
+            self.grid.set_progress(schedule_progress(step, total, self.coarse_to_fine))
 
     def regularisation(self) -> Tensor | None:
         penalty = None
         if self.total_variation:
             penalty = self.total_variation * self.grid.total_variation()
         if self.absolute:
-            absolute = self.absolute * self.grid.absolute(self.at_rest)
+            absolute = self.absolute * self.grid.mean_absolute(self.at_rest)
             penalty = absolute if penalty is None else penalty + absolute
         return penalty

@@ -1,19 +1,33 @@
-"""What a field is: a module that knows what it was measured over, and the three ways of asking it.
+"""Fields: modules that carry the domain they were measured over, in three kinds by how they are queried.
 
-What a field can do, told by the base classes it has, decides which objectives, exports and distillation stages
+The base class of a field, and the members that it overrides, decide which objectives, exports and distillation stages
 apply to it.
 """
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
+from fields.ops.march import pack_cells
+from fields.sampling.contraction import contract
+from fields.sampling.march_settings import MarchSettings
+from fields.sampling.occupancy import OccupancyGrid
+from fields.sampling.proposal import ProposedSamples
 from scenes.domain import Channels, Domain
+
+# A sample that adds less to a pixel is skipped: an eighth of a level of an 8-bit image.
+MIN_WEIGHT = 5e-4
+# In unbounded scenes a step is at least this fraction of the distance (Müller et al. 2022, appendix E.1).
+CONE = 1 / 256
+# The logarithm that stands for no density.
+MIN_LOG_DENSITY = -20.0
 
 
 class Field(nn.Module):
-    """A fitted (or to be fitted) signal. It carries its domain and channels in every checkpoint."""
+    """A fitted signal, or one to be fitted. Every checkpoint contains its domain and channels."""
 
     def __init__(self, domain: Domain, channels: Channels) -> None:
         super().__init__()
@@ -22,43 +36,68 @@ class Field(nn.Module):
 
     @property
     def num_parameters(self) -> int:
-        """How many numbers inference needs, frozen ones (buffers) included: the metric `parameters`."""
+        """Number of values inference needs, frozen buffers included. Reported as the metric `parameters`."""
         return sum(tensor.numel() for tensor in self.state_dict().values())
 
     @property
+    def device(self) -> torch.device:
+        """Device of the field's parameters."""
+        return next(self.parameters()).device
+
+    @property
     def backend(self) -> str:
-        """Who does the heavy work: "native-cpu", "native-cuda" or "torch"."""
+        """Backend that evaluates the field: "native-cpu", "native-cuda", "tcnn" or "torch"."""
         return "torch"
 
+    @property
+    def point_field(self) -> PointField | None:
+        """The part that maps points to values: a point field itself, the trunk of a radiance field, or None."""
+        return None
+
     def fused_step(self, loss: str):
-        """A native training step for this loss (see `fields.fit.trainer`), or None: the Trainer then uses autograd."""
+        """Native training step for this loss (see `fields.fit.trainer`), or None if autograd has to do it."""
         return None
 
     def before_step(self, step: int, total: int | None) -> None:
-        """Called before each training step (`total` is None while it is open); coarse-to-fine fields go by it."""
+        """Called before each training step, for coarse-to-fine schedules. `total` is None while it is still unknown."""
 
     def regularisation(self) -> Tensor | None:
-        """What training adds to the loss of a batch, weights included; None: nothing. Fused steps do not ask."""
+        """Weighted penalty that training adds to the loss of a batch, or None. Fused steps do not add it."""
         return None
 
     def diagnostics(self) -> dict[str, float]:
-        """What the field tells of itself beside the metrics of its signal, which a run keeps with them."""
+        """Extra scalars the field reports next to its metrics; stored in the run."""
         return {}
 
     def remarks(self) -> list[str]:
-        """What a person should know of this fit, a line each."""
+        """Messages for the user about this fit, one line each."""
         return []
 
 
 class PointField(Field):
-    """A map from points to values (pictures, sound, clips as volumes, distances)."""
+    """A map from points to values: images, audio, videos as volumes, distances, densities.
+
+    takes_directions: azimuth and elevation of the direction of view follow the coordinates.
+    takes_time: the time of a moving scene is the last coordinate even if points are deformed to a still scene first.
+    """
+
+    takes_directions: bool = False
+    takes_time: bool = False
+
+    @property
+    def point_field(self) -> PointField:
+        return self
 
     def forward(self, coords: Tensor) -> Tensor:
-        """Values `[..., C]` at `coords` `[..., D]` in [0, 1]^D, same dtype."""
+        """Values `[..., C]` at `coords` `[..., D]` in [0, 1]^D, of the same dtype."""
         raise NotImplementedError
 
     def at(self, *position: Tensor | float) -> Tensor:
-        """Values `[..., C]` in the signal's own units, one argument an axis: `field.at(384.5, 256.5)` for pixels."""
+        """Values `[..., C]` at a position in the signal's own units, one argument per axis.
+
+        Example: `field.at(384.5, 256.5)` is the color at the centre of a pixel. Raises ValueError for another number of
+        arguments than the field has axes.
+        """
         parts = torch.broadcast_tensors(*(torch.as_tensor(p, dtype=torch.float32) for p in position))
         axes = self.domain.axes
         if len(parts) != len(axes):
@@ -66,23 +105,176 @@ class PointField(Field):
         coords = torch.stack([(p - a.lower) / (a.upper - a.lower) for p, a in zip(parts, axes)], dim=-1)
         lower, upper = self.channels.lower, self.channels.upper
         with torch.no_grad():
-            return self(coords.to(next(self.parameters()).device)) * (upper - lower) + lower
+            return self(coords.to(self.device)) * (upper - lower) + lower
 
 
 class RadianceField(Field):
-    """Density and view-dependent colour, to be rendered along rays."""
+    """Density and view-dependent color of a scene, rendered along rays by `fields.render.volume`.
 
-    def density(self, coords: Tensor, time: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """`(density [...], feature [..., F])` at `coords` `[..., 3]` in [0, 1]^3."""
+    A minimal field overrides `density` and `color`; the other members have defaults that suit it.
+
+    The first three axes of the domain span the scene's cube; time is the fourth axis if the scene moves. *Points* are
+    positions in units of the cube, so the cube is [0, 1]^3 and points may lie outside it. *Coords* are what `density`
+    takes, always in [0, 1]^3: `to_coords` clamps the points of a bounded scene and contracts those of an unbounded one.
+    Densities are per side of the cube.
+
+    cells, cascades: size of the occupancy grid: cells along each axis (a multiple of 4), and number of nested cubes, each
+        twice as large as the one before. More than one cascade means an unbounded scene.
+    step: distance between the samples of a ray, in sides of the cube.
+
+    Attributes:
+        occupied: buffer with one bit per cell of the occupancy grid. All cells are occupied until a fit updates it. It
+            is stored with the field, so that the field can be rendered without its scene.
+        background: logits of a learned background color `[3]`, or None.
+        directional_density: whether density depends on the direction of view. Only then does `density` get directions.
+        feature_channels: number of channels of the features that color is made of and that distillation can match with
+            another field's; None if they have no meaning outside this field.
+    """
+
+    directional_density: bool = False
+    feature_channels: int | None = None
+    occupied: Tensor
+    background: nn.Parameter | None
+
+    def __init__(
+        self, domain: Domain, channels: Channels, *, cells: int = 64, cascades: int = 1, step: float = 1 / 512
+    ) -> None:
+        super().__init__(domain, channels)
+        self.register_parameter("background", None)
+        self._grid: tuple[tuple[int, int], OccupancyGrid] | None = None
+        self.set_resolution(cells=cells, cascades=cascades, step=step)
+
+    # What a field must override
+
+    def density(
+        self, coords: Tensor, time: Tensor | None = None, directions: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Density `[...]` and feature `[..., F]` at `coords` `[..., 3]` in [0, 1]^3.
+
+        time: `[...]` in [0, 1] if the scene moves, else None.
+        directions: unit directions of view `[..., 3]` if `directional_density`, else None. A caller without directions
+            (an occupancy grid, a mesh) may pass None in any case.
+
+        The feature may be anything that `color` takes.
+        """
         raise NotImplementedError
 
     def color(self, feature: Tensor, directions: Tensor) -> Tensor:
-        """Colours `[..., 3]` of `feature` `[..., F]` seen along unit `directions` `[..., 3]`."""
+        """Colors `[..., 3]` in [0, 1] of features `[..., F]` seen along unit directions `[..., 3]`."""
         raise NotImplementedError
+
+    # Geometry
+
+    def set_resolution(self, *, cells: int, cascades: int, step: float) -> None:
+        """Set the size of the occupancy grid and the step of rays, and mark all cells as occupied."""
+        self.cells = cells
+        self.step = step
+        self.register_buffer("occupied", torch.full((cascades, (cells // 4) ** 3), -1, dtype=torch.int64))
+
+    @property
+    def cascades(self) -> int:
+        """Number of nested cubes of the occupancy grid; more than one for unbounded scenes."""
+        return len(self.occupied)
+
+    @property
+    def moving(self) -> bool:
+        """Whether the scene moves, so that `density` needs a time."""
+        return self.domain.dimensions == 4
+
+    @property
+    def side(self) -> float:
+        """Side of the cube in units of the scene."""
+        axis = self.domain.axes[0]
+        return axis.upper - axis.lower
+
+    @property
+    def device(self) -> torch.device:
+        """Device of the field's parameters."""
+        return self.occupied.device
+
+    def to_cube(self, positions: Tensor) -> Tensor:
+        """Convert positions `[..., 3]` float64 in units of the scene to points, float32 on the field's device."""
+        lower = torch.tensor([axis.lower for axis in self.domain.axes[:3]], dtype=torch.float64)
+        return ((positions - lower) / self.side).float().to(self.device)
+
+    def to_coords(self, points: Tensor) -> Tensor:
+        """Convert points `[..., 3]` in units of the cube to coords in [0, 1]^3."""
+        return points.clamp(0.0, 1.0) if self.cascades == 1 else contract(points)
+
+    # Rendering
+
+    @property
+    def grid(self) -> OccupancyGrid:
+        """The occupancy grid whose cells are `occupied`."""
+        state = self.occupied.data_ptr(), self.occupied._version
+        if self._grid is None or self._grid[0] != state:
+            grid = OccupancyGrid(self.cells, self.cascades).to(self.occupied.device)
+            grid.words = self.occupied
+            self._grid = state, grid
+        return self._grid[1]
+
+    def set_occupied(self, cells: Tensor) -> None:
+        """Replace the occupied cells by `cells`, `[cascades, n, n, n]` bool, x first. The run's file keeps its own."""
+        self.occupied.copy_(pack_cells(cells))
+
+    @property
+    def march(self) -> MarchSettings:
+        """How rays are sampled where nothing else is said."""
+        return MarchSettings(
+            step=self.step,
+            cone=CONE if self.cascades > 1 else 0.0,
+            contract=self.to_coords,
+            min_weight=MIN_WEIGHT,
+        )
+
+    def encode_directions(self, directions: Tensor) -> Tensor:
+        """Encode unit directions `[N, 3]` for `color_of_encoded`, once for all samples of a ray."""
+        return directions
+
+    def color_of_encoded(self, feature: Tensor, encoded: Tensor) -> Tensor:
+        """`color` for directions that `encode_directions` has encoded."""
+        return self.color(feature, encoded)
+
+    def background_color(self) -> Tensor | None:
+        """The learned color behind the scene, `[3]` in [0, 1], or None."""
+        return None if self.background is None else torch.sigmoid(self.background)
+
+    # Proposal sampling (optional)
+
+    @property
+    def samples_by_proposals(self) -> bool:
+        """Whether `propose` chooses the samples of rays, rather than the occupancy grid."""
+        return False
+
+    def propose(
+        self, origins: Tensor, directions: Tensor, *, seed: int | None, first_ray: int = 0, anneal: float = 1.0
+    ) -> ProposedSamples:
+        """Samples of rays `[N, 3]` in units of the cube; see `fields.sampling.proposal.propose`.
+
+        A field with `samples_by_proposals` overrides this method.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no proposals")
+
+    def limit_proposals(self, cells: Tensor) -> None:
+        """Restrict the proposed samples of rendered images to `cells`, `[cascades, n, n, n]` bool, x first."""
+
+    # Distillation
+
+    def volume_features(self, coords: Tensor, time: Tensor | None = None, directions: Tensor | None = None) -> Tensor:
+        """Logarithm of density, then the features color is made of, `[..., 1 + F]` (Fang et al. 2023: volume feature).
+
+        The arguments are those of `density`. The logarithm is at least -20.
+        """
+        density, feature = self.density(coords, time, directions)
+        return torch.cat([density.clamp(min=math.exp(MIN_LOG_DENSITY)).log()[..., None], feature], dim=-1)
+
+    def color_of_volume_features(self, features: Tensor, directions: Tensor) -> Tensor:
+        """Colors `[..., 3]` of `volume_features` `[..., 1 + F]` seen along unit directions `[..., 3]`."""
+        return self.color(features[..., 1:], directions)
 
 
 class FrameField(Field):
-    """Whole frames from a time."""
+    """A map from times to whole frames."""
 
     def frames(self, times: Tensor) -> Tensor:
         """Frames `[T, C, H, W]` at `times` `[T]` in [0, 1]."""
@@ -90,10 +282,10 @@ class FrameField(Field):
 
 
 class CoordinateField(PointField):
-    """Encoder, then network, then a fixed affine map of the output to the signal's range.
+    """An encoder, a network, and a fixed affine map of the output to the range of the signal.
 
-    `features` and `decode` are the halves that distillation matches. `scale` and `offset` turn what the network is
-    trained to give (say [-1, 1]) into the signal's values.
+    `features` and `decode` are the two halves that distillation matches. The values are the network's output times
+    `scale` plus `offset`, so that a network may be trained to give, say, [-1, 1].
     """
 
     def __init__(
@@ -102,6 +294,7 @@ class CoordinateField(PointField):
         channels: Channels,
         encoder: nn.Module,
         network: nn.Module,
+        *,
         scale: float = 1.0,
         offset: float = 0.0,
     ) -> None:
@@ -116,7 +309,7 @@ class CoordinateField(PointField):
         return self.encoder(coords)
 
     def decode(self, features: Tensor) -> Tensor:
-        """Values `[..., C]` of `features` `[..., F]`."""
+        """Values `[..., C]` of features `[..., F]`."""
         return self.network(features) * self.scale + self.offset
 
     def forward(self, coords: Tensor) -> Tensor:

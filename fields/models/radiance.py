@@ -1,88 +1,93 @@
-"""Radiance from any field of points: its first channel is density, the others and the direction make the colour."""
+"""Radiance field made of a point field, whose output gives density and what the color is made of."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.autograd import Function
 
-from fields.encoders.directions import angles, harmonics
+from fields.encoders.directions import direction_angles, spherical_harmonics
 from fields.models.field import PointField, RadianceField
 from fields.networks.mlp import MLP
+from fields.ops.march import pack_cells
 from fields.ops.packed import Samples
-from fields.sampling.contraction import contract
+from fields.sampling.march_settings import MarchSettings
 from fields.sampling.occupancy import OccupancyGrid
-from fields.sampling.proposal import Proposed, propose
+from fields.sampling.proposal import ProposedSamples, propose
 from scenes.domain import Channels, Domain
 
-# Beyond this the exponential of what a network gives for density grows no more.
+# Largest logarithm of density; beyond it density does not grow.
 MAX_LOG_DENSITY = 11.0
-# A sample that adds less to a pixel, an eighth of a level of an 8-bit picture, is passed over.
-MIN_WEIGHT = 5e-4
-# In unbounded scenes a step is at least this share of the distance (Müller et al. 2022, appendix E.1).
-CONE = 1 / 256
-# Proposals: where rays begin and end, in sides of the cube; samples of the guide and of the field; what a fresh guide gives.
-NEAR, FAR = 0.05, 1e3
-PROPOSED = (96, 48)
-GUIDE_FRESH = 0.0
+# Where rays begin and end with proposal sampling, in sides of the cube.
+NEAR = 0.05
+FAR = 1e3
+# Samples per ray with proposal sampling: of the proposal field, and of the field itself.
+PROPOSAL_SAMPLES = 96
+FIELD_SAMPLES = 48
 
 
 class EncodedRadiance(RadianceField):
-    """`trunk(coords)` `[..., F]`, the scene's volume feature (Fang et al. 2023): the logarithm of density, then what the colour is made of.
+    """Radiance field whose `trunk` maps coords to a feature `[..., F]`, the volume feature of Fang et al. (2023).
 
-    Coordinates are of the scene's cube `[0, 1]^3` where it is bounded (`levels` = 1), else contracted (`contract`); density is per
-    side of that cube. Colour: a small MLP of the feature and the direction in spherical harmonics, then a sigmoid; without a `head` the feature is
-    the harmonics' coefficients, colour by colour (PVD's grid, GNF-SH). A moving
-    scene's trunk has time as its last coordinate, or stands still and is asked where `deformation` leads, with the time too if it `sees_times`. A trunk that `sees_directions` is given azimuth and elevation after the coordinates.
+    The first channel of the feature is the logarithm of density relative to `initial_density`, so that a trunk that
+    gives zero has this density. The rest makes the color: with a `head`, a small MLP of it and of the direction in
+    spherical harmonics, then a sigmoid; without one, it holds the coefficients of the harmonics, color by color, before
+    the sigmoid (the grid of PVD, GNF-SH).
 
-    A fresh network gives about zero, for which density is `initial_density`. `occupied` is the grid of cells that have density, so that who has the field alone can render it.
+    The trunk of a moving scene has time as its last coordinate, or with a `deformation` it is a still scene that points
+    are deformed to; it then gets the time only if it `takes_time`.
+
+    degree: bands of the spherical harmonics of the direction.
+    cells, cascades, step: as in `RadianceField`.
+    learned_background: learn one color behind the scene.
+    initial_density: density before the first step, per side of the cube.
+    proposal_field: a field of log density by which samples are proposed; None: the occupancy grid gives the samples.
+    deformation: `deformation(coords, time)` gives the coords in the still scene.
     """
 
     def __init__(
         self,
         domain: Domain,
         channels: Channels,
+        *,
         trunk: PointField,
         head: MLP | None,
         degree: int,
         cells: int,
-        levels: int,
+        cascades: int,
         learned_background: bool,
         step: float,
         initial_density: float,
-        guide: PointField | None = None,
+        proposal_field: PointField | None = None,
         deformation: nn.Module | None = None,
     ) -> None:
-        super().__init__(domain, channels)
+        super().__init__(domain, channels, cells=cells, cascades=cascades, step=step)
         self.trunk = trunk
         self.head = head
-        self.guide = guide
+        self.proposal_field = proposal_field
         self.deformation = deformation
-        self.cleared: OccupancyGrid | None = (
-            None  # where proposed samples may be, after `fields.export.outputs.radiance.clear`
-        )
         self.degree = degree
-        self.cells = cells
-        self.step = step
-        self.fresh = math.log(initial_density)
-        self.register_buffer("occupied", torch.full((levels, (cells // 4) ** 3), -1, dtype=torch.int64))
+        self.initial_log_density = math.log(initial_density)
         self.background = nn.Parameter(torch.zeros(3)) if learned_background else None
-        self._grid: tuple[tuple[int, int], OccupancyGrid] | None = None
+        # In a tuple, so that the grid is not registered as a submodule: it is not stored with the field.
+        self._proposal_limit: tuple[OccupancyGrid] | None = None
 
     @property
-    def levels(self) -> int:
-        return len(self.occupied)
+    def point_field(self) -> PointField:
+        return self.trunk
 
     @property
-    def moving(self) -> bool:
-        return self.domain.dimensions == 4
+    def directional_density(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.trunk.takes_directions
 
     @property
-    def sees_directions(self) -> bool:
-        """Whether density depends on where it is looked at from."""
-        return getattr(self.trunk, "sees_directions", False)
+    def feature_channels(self) -> int | None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        # Coefficients of harmonics are colors already: the authors of PVD match no features there.
+        return None if self.head is None else len(self.trunk.channels) - 1
 
     @property
     def backend(self) -> str:
@@ -90,18 +95,9 @@ class EncodedRadiance(RadianceField):
 
     @property
     def num_parameters(self) -> int:
-        # (a trunk may have numbers that are for training alone)
-        return (
-            super().num_parameters
-            - sum(tensor.numel() for tensor in self.trunk.state_dict().values())
-            + self.trunk.num_parameters
-        )
-
-    @property
-    def side(self) -> float:
-        """Of the cube, in the scene's units."""
-        axis = self.domain.axes[0]
-        return axis.upper - axis.lower
+        # The trunk may have parameters that only training uses.
+        trunk = sum(tensor.numel() for tensor in self.trunk.state_dict().values())
+        return super().num_parameters - trunk + self.trunk.num_parameters
 
     def before_step(self, step: int, total: int | None) -> None:
         self.trunk.before_step(step, total)
@@ -109,114 +105,101 @@ class EncodedRadiance(RadianceField):
     def regularisation(self) -> Tensor | None:
         return self.trunk.regularisation()
 
-    def coords(self, points: Tensor) -> Tensor:
-        """Points `[..., 3]` of the scene in units of its cube → the trunk's coordinates in [0, 1]^3."""
-        return points.clamp(0.0, 1.0) if self.levels == 1 else contract(points)
+    def trunk_feature(self, coords: Tensor, time: Tensor | None = None, directions: Tensor | None = None) -> Tensor:
+        """Output `[..., F]` of the trunk; the arguments are those of `density`. ValueError if the time is missing."""
+        return self.trunk(self._trunk_coords(coords, time, directions))
 
-    def feature(self, coords: Tensor, time: Tensor | None = None, directions: Tensor | None = None) -> Tensor:
-        """The volume feature `[..., F]` at the trunk's coordinates `[..., 3]`."""
-        return self.trunk(self.trunk_coords(coords, time, directions))
-
-    def trunk_coords(self, coords: Tensor, time: Tensor | None, directions: Tensor | None) -> Tensor:
+    def _trunk_coords(self, coords: Tensor, time: Tensor | None, directions: Tensor | None) -> Tensor:
         parts = [coords]
         if self.moving:
             if time is None:
                 raise ValueError("the scene moves: its density is asked for at a time")
             if self.deformation is not None:
                 parts = [self.deformation(coords, time)]
-            if self.deformation is None or getattr(self.trunk, "sees_times", False):
+            if self.deformation is None or self.trunk.takes_time:
                 parts.append(time[..., None])
-        if self.sees_directions:
-            # Who asks without a direction (an occupancy grid, a mesh) gets the density as seen from above.
-            parts.append(
-                angles(
-                    directions
-                    if directions is not None
-                    else torch.tensor([0.0, 0.0, -1.0], device=coords.device).expand(coords.shape)
-                )
-            )
+        if self.directional_density:
+            # Without a direction (an occupancy grid, a mesh), the density is the one seen from above.
+            if directions is None:
+                directions = torch.tensor([0.0, 0.0, -1.0], device=coords.device).expand(coords.shape)
+            parts.append(direction_angles(directions))
         return torch.cat(parts, dim=-1) if len(parts) > 1 else parts[0]
 
     def density(
         self, coords: Tensor, time: Tensor | None = None, directions: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        feature = self.feature(coords, time, directions)
-        return density_of(feature[..., 0] + self.fresh), feature
+        feature = self.trunk_feature(coords, time, directions)
+        return density_from_log(feature[..., 0] + self.initial_log_density), feature
 
     def color(self, feature: Tensor, directions: Tensor) -> Tensor:
-        return self.color_of(feature, self.encode_directions(directions))
+        return self.color_of_encoded(feature, self.encode_directions(directions))
 
     def encode_directions(self, directions: Tensor) -> Tensor:
-        """What `color_of` takes of directions, `[..., degree^2]`; many samples have their ray's."""
-        return harmonics(directions, self.degree)
+        """Spherical harmonics `[..., degree^2]` of unit directions `[..., 3]`."""
+        return spherical_harmonics(directions, self.degree)
 
-    def color_of(self, feature: Tensor, encoded: Tensor) -> Tensor:
+    def color_of_encoded(self, feature: Tensor, encoded: Tensor) -> Tensor:
         if self.head is None:
             return torch.sigmoid((feature[..., 1:].unflatten(-1, (3, -1)) * encoded[..., None, :]).sum(-1))
         return torch.sigmoid(self.head(torch.cat([encoded, feature[..., 1:]], dim=-1)))
 
-    def backdrop(self) -> Tensor | None:
-        """The learned colour behind the scene `[3]`, or None."""
-        return None if self.background is None else torch.sigmoid(self.background)
+    def volume_features(self, coords: Tensor, time: Tensor | None = None, directions: Tensor | None = None) -> Tensor:
+        feature = self.trunk_feature(coords, time, directions)
+        return torch.cat([feature[..., :1] + self.initial_log_density, feature[..., 1:]], dim=-1)
+
+    def color_of_volume_features(self, features: Tensor, directions: Tensor) -> Tensor:
+        return self.color(features, directions)  # which ignores the first channel
 
     @property
-    def grid(self) -> OccupancyGrid:
-        """What `fields.render` marches through."""
-        state = self.occupied.data_ptr(), self.occupied._version
-        if self._grid is None or self._grid[0] != state:
-            grid = OccupancyGrid(self.cells, self.levels).to(self.occupied.device)
-            grid.words = self.occupied
-            self._grid = state, grid
-        return self._grid[1]
+    def march(self) -> MarchSettings:
+        settings = super().march
+        return replace(settings, min_weight=0.0, sampler=self._sampler) if self.samples_by_proposals else settings
 
     @property
-    def how(self) -> dict:
-        """What `fields.render.volume.render_rays` should be told beside the rays, in units of the cube."""
-        return {
-            "step": self.step,
-            "cone": CONE if self.levels > 1 else 0.0,
-            "contract": self.coords,
-            **({"least": MIN_WEIGHT} if self.guide is None else {"sampler": self._sampler}),
-        }
+    def samples_by_proposals(self) -> bool:
+        return self.proposal_field is not None
 
     def propose(
-        self, origins: Tensor, directions: Tensor, seed: int | None, first_ray: int, anneal: float = 1.0
-    ) -> Proposed:
-        """Samples of rays in units of the cube, found by the guide; see `fields.sampling.proposal`."""
+        self, origins: Tensor, directions: Tensor, *, seed: int | None, first_ray: int = 0, anneal: float = 1.0
+    ) -> ProposedSamples:
         near = torch.full_like(origins[:, 0], NEAR)
         return propose(
-            [lambda points: density_of(self.guide(self.coords(points))[..., 0] + GUIDE_FRESH)],
+            [self._proposal_density],
             origins,
             directions,
-            near,
-            torch.full_like(near, FAR),
-            list(PROPOSED),
-            seed,
-            first_ray,
-            anneal,
+            near=near,
+            far=torch.full_like(near, FAR),
+            counts=[PROPOSAL_SAMPLES, FIELD_SAMPLES],
+            seed=seed,
+            first_ray=first_ray,
+            anneal=anneal,
         )
+
+    def _proposal_density(self, points: Tensor) -> Tensor:
+        raw = cast(PointField, self.proposal_field)(self.to_coords(points))
+        return density_from_log(raw[..., 0])
+
+    def limit_proposals(self, cells: Tensor) -> None:
+        grid = OccupancyGrid(self.cells, self.cascades).to(self.device)
+        grid.words = pack_cells(cells.to(self.device))
+        self._proposal_limit = (grid,)
 
     def _sampler(self, origins: Tensor, directions: Tensor, seed: int | None, first_ray: int) -> Samples:
-        samples = self.propose(origins, directions, seed, first_ray).samples
-        # (the grid is no judge: along these long intervals matter hides that is too thin for a cell to count)
-        return (
-            samples
-            if self.cleared is None
-            else samples.keep(self.cleared.holds(samples.positions(origins, directions)))
-        )
-
-    def to_cube(self, origins: Tensor) -> Tensor:
-        """Places `[..., 3]` float64 in the scene's axes → float32 in units of the cube; lengths shrink by `side`."""
-        lower = torch.tensor([axis.lower for axis in self.domain.axes[:3]], dtype=torch.float64)
-        return ((origins - lower) / self.side).float().to(self.occupied.device)
+        samples = self.propose(origins, directions, seed=seed, first_ray=first_ray).samples
+        # The occupancy grid does not limit the samples: on such long intervals there is matter too thin for its cells.
+        if self._proposal_limit is None:
+            return samples
+        return samples.select(self._proposal_limit[0].contains(samples.positions(origins, directions)))
 
 
-def density_of(raw: Tensor) -> Tensor:
-    """exp (Müller et al. 2022), bounded."""
-    return _Exponential.apply(raw)
+def density_from_log(log_density: Tensor) -> Tensor:
+    """Density as the exponential of its logarithm (Müller et al. 2022), up to e^11."""
+    return _Exponential.apply(log_density)
 
 
 class _Exponential(Function):
+    """exp up to `MAX_LOG_DENSITY`; beyond it the gradient stays that of the bound, so that density can fall again."""
+
     @staticmethod
     def forward(ctx, raw: Tensor) -> Tensor:
         density = torch.exp(raw.clamp(max=MAX_LOG_DENSITY))

@@ -1,5 +1,8 @@
-"""Coordinate-aware modulation: scales and shifts of intermediate features, looked up in small grids (Lee et al. 2024, "Coordinate-Aware
-Modulation for Neural Fields")."""
+"""Coordinate-aware modulation (Lee et al. 2024, "Coordinate-Aware Modulation for Neural Fields").
+
+The hidden features of a network are scaled and shifted by values that are looked up in small grids over the
+coordinates.
+"""
 
 from __future__ import annotations
 
@@ -11,32 +14,34 @@ from fields.encoders.factor_grid import FactorGrid
 from fields.networks.mlp import MLP
 from fields.ops.factor_layout import Factor, FactorLayout
 
+# Added to variances before their inverse root is taken.
 EPSILON = 1e-5
 
 
 @torch.no_grad()
-def _ones_then_zeros(grid: Tensor, axes: tuple[int, ...]) -> None:
-    """Scales, the first half of the channels, and shifts."""
+def _fill_ones_then_zeros(grid: Tensor, axes: tuple[int, ...]) -> None:
+    """Set the scales, which are the first half of the channels, to 1 and the shifts to 0."""
     scales, shifts = grid.chunk(2, dim=-1)
     scales.fill_(1.0)
     shifts.zero_()
 
 
 class Modulation(nn.Module):
-    """A scale and a shift for each of `layers` layers, one number for all channels, interpolated at a sample's coordinates.
+    """Scale and shift of each of `layers` layers at the coordinates of a sample; one value for all channels of a layer.
 
-    One grid over `axes` with `nodes` nodes along each (the outermost at 0 and 1; beyond them the border's value) holds them all, the
-    scales first: they start at 1 and the shifts at 0, so that without normalisation a fresh network is the plain one.
+    They are interpolated from one grid over `axes`, with `nodes` nodes along each axis, the outermost at 0 and 1;
+    outside of these the value of the border holds. Scales start at 1 and shifts at 0: without normalization an
+    untrained network equals the one without modulation.
     """
 
     def __init__(self, dimensions: int, axes: tuple[int, ...], nodes: tuple[int, ...], layers: int) -> None:
         super().__init__()
         self.layers = layers
         layout = FactorLayout(dimensions, 2 * layers, (((Factor(axes, nodes),),),))
-        self.grid = FactorGrid(layout, "auto", _ones_then_zeros)
+        self.grid = FactorGrid(layout, "auto", _fill_ones_then_zeros)
 
     def forward(self, coords: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """For every layer a scale and a shift `[..., 1]` at coords `[..., D]`."""
+        """For every layer its scale and its shift, each `[..., 1]`, at coords `[..., D]`."""
         both = self.grid(coords)
         return [
             (both[..., layer : layer + 1], both[..., self.layers + layer : self.layers + layer + 1])
@@ -45,34 +50,40 @@ class Modulation(nn.Module):
 
 
 class TimeModulation(nn.Module):
-    """Of frames: each channel of each frame is standardised over its pixels, then scaled and shifted by what two curves over time with `nodes`
-    nodes give for that channel (the section on video; 2 * nodes * channels numbers).
+    """Modulation of frames by their time: the paper's section on video.
 
-    Features `[T, C, H, W]` and times `[T]` in [0, 1] → `[T, C, H, W]`.
+    Each channel of each frame is standardized over its pixels, then scaled and shifted by two curves over time, which
+    have `nodes` nodes for each channel: 2 * nodes * channels parameters. Features `[T, C, H, W]` and times `[T]` in
+    [0, 1] → `[T, C, H, W]`.
     """
 
     def __init__(self, channels: int, nodes: int) -> None:
         super().__init__()
         self.channels = channels
-        self.curves = FactorGrid(
-            FactorLayout(1, 2 * channels, (((Factor((0,), (nodes,)),),),)), "auto", _ones_then_zeros
-        )
+        layout = FactorLayout(1, 2 * channels, (((Factor((0,), (nodes,)),),),))
+        self.curves = FactorGrid(layout, "auto", _fill_ones_then_zeros)
 
     def forward(self, features: Tensor, times: Tensor) -> Tensor:
         scale, shift = self.curves(times[:, None])[..., None, None].split(self.channels, dim=1)
-        # As torch's instance_norm, which would bring features that lie channels last into another order.
+        # Written out, because torch's instance_norm would change the memory order of channels-last features.
         variance, mean = torch.var_mean(features, dim=(2, 3), correction=0, keepdim=True)
         gain = scale * torch.rsqrt(variance + EPSILON)
         return torch.addcmul(shift - mean * gain, features, gain)
 
 
 class ModulatedMLP(nn.Module):
-    """Linear, standardise, scale and shift, ReLU; the output layer is not modulated.
+    """MLP whose hidden layers are standardized, then scaled and shifted by a modulation, then go through ReLU.
 
-    Features `[..., inputs]` and coords `[..., D]` → `[..., outputs]`; with `sigmoid` in (0, 1), as the authors have it for pictures.
-    `normalise` standardises features over so many of their last axes (no learned affine, no running statistics): with 1 over the channels of
-    every sample alone, so that what a sample gets does not depend on its batch; with 2 over the samples of a ray too, features `[rays, samples, inputs]`,
-    which is the authors' on radiance and wants the same number of samples on every ray; with 0 not at all. `modulation=None` leaves the grids out.
+        h_l = relu(scale_l(x) norm(W_l h_{l-1} + b_l) + shift_l(x))
+
+    Features `[..., inputs]` and coords `[..., D]` → `[..., outputs]`. The output layer is linear and not modulated;
+    with `sigmoid` its values are brought into (0, 1), as in the authors' code for images. `modulation=None` is the
+    network without the grids.
+
+    `normalise` is the number of last axes over which features are standardized, without a learned affine map and
+    without running statistics. 1: over the channels of each sample, so that no sample depends on its batch. 2: over
+    the samples of a ray too, as in the authors' code for radiance; features are then `[rays, samples, inputs]`, with
+    the same number of samples on every ray. 0: not at all.
     """
 
     def __init__(self, network: MLP, modulation: Modulation | None, normalise: int, sigmoid: bool) -> None:
@@ -83,18 +94,18 @@ class ModulatedMLP(nn.Module):
         self.sigmoid = sigmoid
 
     def forward(self, features: Tensor, coords: Tensor) -> Tensor:
-        layers = self.network.hidden
-        modulation = [None] * len(layers) if self.modulation is None else self.modulation(coords)
-        for layer, scale_and_shift in zip(layers, modulation):
+        layers = list(self.network.hidden)
+        modulations: list[tuple[Tensor, Tensor] | None] = [None] * len(layers)
+        if self.modulation is not None:
+            modulations = [*self.modulation(coords)]
+        for layer, modulation in zip(layers, modulations):
             features = layer(features)
             if self.normalise:
-                mixed = (
-                    *features.shape[-self.normalise : -1],
-                    layer.out_features,
-                )  # (graphs want the width as a plain number)
-                features = functional.layer_norm(features, mixed, eps=EPSILON)
-            if scale_and_shift is not None:
-                scale, shift = scale_and_shift
+                # An exported graph needs the width as a plain number.
+                normalised_shape = (*features.shape[-self.normalise : -1], layer.out_features)
+                features = functional.layer_norm(features, normalised_shape, eps=EPSILON)
+            if modulation is not None:
+                scale, shift = modulation
                 features = torch.addcmul(shift, features, scale)
             features = torch.relu(features)
         output = self.network.output(features)

@@ -1,5 +1,7 @@
-"""FINER: sines whose period varies with what goes in (Liu et al. 2024, "FINER: Flexible Spectral-bias Tuning in INR by Variable-periodic
-Activation Functions")."""
+"""FINER: sines of variable period.
+
+Liu et al. 2024, "FINER: Flexible Spectral-bias Tuning in INR by Variable-periodic Activation Functions".
+"""
 
 from __future__ import annotations
 
@@ -10,11 +12,16 @@ from fields.networks.siren import sine_layers
 
 
 class Finer(nn.Module):
-    """`h_l = sin(omega_l (|z| + 1) z)`, `z = W_l h_{l-1} + b_l`, linear output.
+    """MLP of sines whose frequency grows with the magnitude of their argument.
 
-    Coordinates `[N, D]` in [-1, 1] → `[N, outputs]`. Weights are initialised as SIREN's. The biases of the first layer are drawn from
-    U(-k, k), k = `first_bias`: a larger k begins in faster parts of the chirp. `|z| + 1` is held constant in the backward pass, as in
-    the authors' code; `through_scale=True` differentiates it too, which the derivatives of a fitted distance need to be its own.
+        h_l = sin(omega_l (|z| + 1) z),      z = W_l h_{l-1} + b_l
+
+    Coordinates `[N, D]` in [-1, 1] → `[N, outputs]`; the output layer is linear. Weights start as SIREN's. The biases
+    of the first layer are drawn from U(-k, k) with k = `first_bias`: a larger k starts in parts of the chirp of
+    higher frequency.
+
+    `|z| + 1` is held constant in the backward pass, as in the authors' code. With `through_scale` it is
+    differentiated too, which the slope of a fitted distance needs in order to be right.
     """
 
     def __init__(
@@ -23,6 +30,7 @@ class Finer(nn.Module):
         width: int,
         hidden_layers: int,
         outputs: int,
+        *,
         first_omega: float,
         hidden_omega: float,
         first_bias: float,
@@ -30,12 +38,14 @@ class Finer(nn.Module):
         generator: torch.Generator,
     ) -> None:
         super().__init__()
-        self.hidden, self.output = sine_layers(inputs, width, hidden_layers, outputs, hidden_omega, generator)
+        self.hidden, self.output = sine_layers(
+            inputs, width, hidden_layers, outputs, hidden_omega=hidden_omega, generator=generator
+        )
         self.first_omega = first_omega
         self.hidden_omega = hidden_omega
         self.through_scale = through_scale
         with torch.no_grad():
-            self.hidden[0].bias.uniform_(-first_bias, first_bias, generator=generator)
+            self.hidden.first.bias.uniform_(-first_bias, first_bias, generator=generator)
 
     def forward(self, coords: Tensor) -> Tensor:
         omega = self.first_omega

@@ -1,4 +1,4 @@
-"""One layer of Gaussian units in feature space, then a linear output (Bouzidi et al. 2025, "Gaussian Neural Fields")."""
+"""One layer of Gaussian units on features (Bouzidi et al. 2025, "Gaussian Neural Fields")."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import math
 import torch
 from torch import Tensor, nn
 
-from fields.networks.initial import uniform
+from fields.networks.layers import initialize_uniform
+from fields.ops.backends import Backend
 from fields.ops.gaussian_layer import gaussian_layer, squared_distances
 
-# What a unit answers at q, the squared distance from its centre; all but the Gaussian in plain torch.
+# Radial functions of q, the squared distance from a unit's centre. All but the Gaussian are computed in plain torch.
 PROFILES = {
     "multiquadric": lambda q: torch.sqrt(q + 1.0),
     "inverse_multiquadric": lambda q: torch.rsqrt(q + 1.0),
@@ -21,12 +22,16 @@ PROFILES = {
 
 
 class GaussianRbf(nn.Module):
-    """Features `[..., E]` → `[..., outputs]`: `W exp(-q / 2) + a`, with `linear` plus a linear function of the features; `profile` puts another
-    function of q in the place of the exponential.
+    """`units` Gaussian units and a linear output: features `[..., E]` → `[..., outputs]`.
 
-    `q_n = sum_e exp(log_widths[n, e]) (features_e - centres[n, e])^2`. Centres begin uniform in [-spread, spread], and a
-    unit's inverse squares of widths at `1 / (E spread^2)`, so that q is of the order of 1 among them: the authors begin with all
-    centres at 0 and widths of 1, where every unit is the same.
+        y = W exp(-q / 2) + a,      q_n = sum_e exp(log_widths[n, e]) (features_e - centres[n, e])^2
+
+    With `linear`, a linear function of the features is added. `profile` puts another function of q in the place of the
+    exponential.
+
+    Centres start uniform in [-spread, spread], and `exp(log_widths)`, the inverse squared widths, at `1 / (E
+    spread^2)`, so that q is of the order of 1. The authors start with all centres at 0 and all widths at 1, where
+    every unit is the same.
     """
 
     def __init__(
@@ -34,20 +39,21 @@ class GaussianRbf(nn.Module):
         inputs: int,
         units: int,
         outputs: int,
+        *,
         spread: float,
         linear: bool,
-        backend: str,
+        backend: Backend,
         generator: torch.Generator,
         profile: str = "gaussian",
     ) -> None:
         super().__init__()
-        self.requested_backend = backend
+        self.requested_backend: Backend = backend
         self.profile = profile
         self.centres = nn.Parameter(torch.empty(units, inputs).uniform_(-spread, spread, generator=generator))
         self.log_widths = nn.Parameter(torch.full((units, inputs), -math.log(inputs * spread**2)))
         self.output = nn.Linear(units, outputs)
         self.linear = nn.Linear(inputs, outputs, bias=False) if linear else None
-        uniform([self.output, self.linear], generator)
+        initialize_uniform([self.output, self.linear], generator)
 
     def forward(self, features: Tensor) -> Tensor:
         widths = self.log_widths.clamp(-10.0, 10.0)

@@ -1,29 +1,35 @@
-"""Hourglass blocks: a wide stream that narrow layers add to (after He et al. 2016's bottleneck, turned to MLPs)."""
+"""Hourglass network: a wide residual stream with narrow blocks (the bottleneck of He et al. 2016, for MLPs)."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-from fields.networks.initial import uniform
+from fields.networks.layers import LinearLayers, initialize_uniform
 
-WIDER = 4  # the stream's width in parts of the narrow layer's
+# Width of the stream in units of the width of the narrow layers.
+STREAM_FACTOR = 4
 
 
 class Hourglass(nn.Module):
-    """`h = W x`, then `h + B relu(A h)` for each block with a narrow `A h` of `width` units and a stream of four times that, then a linear
-    output: features `[..., inputs]` → `[..., outputs]`. B starts at zero, so every block starts as the identity."""
+    """Wide stream to which each block adds the output of a narrow layer, then a linear output layer.
 
-    def __init__(self, inputs: int, width: int, blocks: int, outputs: int, generator: torch.Generator) -> None:
+        h_0 = W x,      h_l = h_{l-1} + B_l relu(A_l h_{l-1})
+
+    Features `[..., inputs]` → `[..., outputs]`. `A h` has `width` units and the stream four times as many. B starts
+    at zero, so that every block starts as the identity.
+    """
+
+    def __init__(self, inputs: int, width: int, blocks: int, outputs: int, *, generator: torch.Generator) -> None:
         super().__init__()
-        wide = WIDER * width
-        self.enter = nn.Linear(inputs, wide)
-        self.narrow = nn.ModuleList(nn.Linear(wide, width) for _ in range(blocks))
-        self.widen = nn.ModuleList(nn.Linear(width, wide) for _ in range(blocks))
-        self.output = nn.Linear(wide, outputs)
-        uniform([self.enter], generator, zero_bias=True)
-        uniform(self.narrow, generator, gain=6.0, zero_bias=True)
-        uniform([self.output], generator, zero_bias=True)
+        stream = STREAM_FACTOR * width
+        self.enter = nn.Linear(inputs, stream)
+        self.narrow = LinearLayers(nn.Linear(stream, width) for _ in range(blocks))
+        self.widen = LinearLayers(nn.Linear(width, stream) for _ in range(blocks))
+        self.output = nn.Linear(stream, outputs)
+        initialize_uniform([self.enter], generator, zero_bias=True)
+        initialize_uniform(self.narrow, generator, gain=6.0, zero_bias=True)
+        initialize_uniform([self.output], generator, zero_bias=True)
         for layer in self.widen:
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)

@@ -1,53 +1,63 @@
-"""The plain multilayer perceptron."""
+"""Multilayer perceptron with ReLU."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
+from fields.networks.layers import LinearLayers
 from fields.ops.mlp import mlp
 
 
 class MLP(nn.Module):
-    """`hidden_layers` layers of `width` ReLU units, then a linear output.
+    """`hidden_layers` layers of `width` ReLU units and a linear output layer.
 
-    Features `[N, inputs]` → `[N, outputs]`. `bias=False` makes the weights interchangeable with
-    tiny-cuda-nn's networks, which have none. He-uniform initialisation for the hidden layers (He et al. 2015), as
-    torch's `Linear` would be too small by sqrt(6) for ReLU; the output layer keeps torch's default.
+        h_l = relu(W_l h_{l-1} + b_l),      y = W h + b
+
+    Features `[N, inputs]` → `[N, outputs]`. With `bias=False` the weights can be exchanged with tiny-cuda-nn's
+    networks, which have no biases. Hidden layers have He-uniform weights (He et al. 2015): torch's default for
+    `Linear` would be too small by sqrt(6) for ReLU. The output layer has torch's default.
     """
 
     def __init__(
-        self, inputs: int, width: int, hidden_layers: int, outputs: int, bias: bool, generator: torch.Generator
+        self,
+        inputs: int,
+        width: int,
+        hidden_layers: int,
+        outputs: int,
+        *,
+        bias: bool,
+        generator: torch.Generator,
     ) -> None:
         super().__init__()
         sizes = [inputs, *[width] * hidden_layers]
-        hidden = [nn.Linear(a, b, bias=bias) for a, b in zip(sizes[:-1], sizes[1:])]
-        self.hidden = nn.ModuleList(hidden)
+        self.hidden = LinearLayers(nn.Linear(a, b, bias=bias) for a, b in zip(sizes[:-1], sizes[1:]))
         self.output = nn.Linear(width, outputs, bias=bias)
         with torch.no_grad():
-            for layer in hidden:
+            # All weights are drawn before all biases: seeds give the same networks as in earlier versions.
+            for layer in self.hidden:
                 bound = (6.0 / layer.in_features) ** 0.5
                 layer.weight.uniform_(-bound, bound, generator=generator)
             bound = (1.0 / width) ** 0.5
             self.output.weight.uniform_(-bound, bound, generator=generator)
             if bias:
-                for layer in (*hidden, self.output):
+                for layer in (*self.hidden, self.output):
                     bound = (1.0 / layer.in_features) ** 0.5
                     layer.bias.uniform_(-bound, bound, generator=generator)
 
     @property
     def weights(self) -> list[Tensor]:
-        """The matrices `[out, in]`, input side first."""
-        return [*(layer.weight for layer in self.hidden), self.output.weight]
+        """The matrices `[out, in]`, from the input to the output."""
+        return [*self.hidden.weights, self.output.weight]
 
     @property
     def biases(self) -> list[Tensor] | None:
-        """One `[out]` a matrix, or None."""
-        return None if self.output.bias is None else [*(layer.bias for layer in self.hidden), self.output.bias]
+        """The biases `[out]`, one for each matrix; None where the network has none."""
+        return None if self.output.bias is None else [*self.hidden.biases, self.output.bias]
 
     def forward(self, features: Tensor) -> Tensor:
         return mlp(features, self.weights, "relu", biases=self.biases)
 
     def penultimate(self, features: Tensor) -> Tensor:
-        """`[N, width]`: what the output layer sees."""
+        """Input of the output layer: `[N, inputs]` → `[N, width]`."""
         return torch.relu(mlp(features, self.weights[:-1], "relu", biases=self.biases and self.biases[:-1]))

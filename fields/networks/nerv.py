@@ -1,12 +1,13 @@
 """Generators of whole frames: NeRV (Chen et al. 2021) and NeRV++ (Ghorbel et al. 2024).
 
-A frame grows from a small grid of features through blocks, each of which enlarges it by its stride with a convolution and
-a pixel shuffle.
+A frame grows from a small grid of features through blocks. Each block enlarges the grid by its stride, with a
+convolution and a pixel shuffle.
 """
 
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -14,9 +15,15 @@ from torch import Tensor, nn
 
 from fields.networks.cam import TimeModulation
 
+# NeRV, and the two published descriptions of NeRV++: the figure of the paper, and the released code.
+Preset = Literal["nerv", "paper", "release"]
+
 
 class TimeCode(nn.Module):
-    """`sin(base^k pi t), cos(base^k pi t)`, k = 0 .. frequencies - 1 (NeRV, equation 2): `[T]` → `[T, 2 frequencies]`."""
+    """Positional encoding of a time (NeRV, equation 2): `[T]` → `[T, 2 frequencies]`.
+
+    sin(base^k pi t), cos(base^k pi t),      k = 0 .. frequencies - 1
+    """
 
     def __init__(self, base: float, frequencies: int) -> None:
         super().__init__()
@@ -29,14 +36,17 @@ class TimeCode(nn.Module):
 
 
 class Stem(nn.Module):
-    """A time code to the first grid `[T, channels, height, width]`; `gated` as in NeRV++'s released code."""
+    """Two linear layers from a time code `[T, inputs]` to the first grid `[T, channels, height, width]`.
 
-    def __init__(self, inputs: int, hidden: int, channels: int, height: int, width: int, gated: bool) -> None:
+    `grid` is (channels, height, width). With `gated` the hidden units are gated, as in NeRV++'s released code.
+    """
+
+    def __init__(self, inputs: int, hidden: int, grid: tuple[int, int, int], gated: bool) -> None:
         super().__init__()
-        self.shape = (channels, height, width)
+        self.shape = grid
         self.gated = gated
         self.first = nn.Linear(inputs, 2 * hidden if gated else hidden)
-        self.second = nn.Linear(hidden, channels * height * width)
+        self.second = nn.Linear(hidden, math.prod(grid))
 
     def forward(self, code: Tensor) -> Tensor:
         features = self.first(code)
@@ -49,8 +59,10 @@ class Stem(nn.Module):
 
 
 class Upsampling(nn.Module):
-    """`SiLU(PixelShuffle_s(Conv3x3(x)))`: `[T, inputs, h, w]` → `[T, outputs, s h, s w]`; with `time_nodes`, standardised and modulated
-    by the time before the SiLU (CAM)."""
+    """NeRV's block: `SiLU(PixelShuffle_s(Conv3x3(x)))`, `[T, inputs, h, w]` → `[T, outputs, s h, s w]`.
+
+    With `time_nodes` features are standardized and modulated by the time before the SiLU, as in CAM.
+    """
 
     def __init__(self, inputs: int, outputs: int, stride: int, time_nodes: int) -> None:
         super().__init__()
@@ -64,7 +76,7 @@ class Upsampling(nn.Module):
 
 
 class Separable(nn.Module):
-    """NeRV++'s residual block of separable convolutions: `z + W2 GELU(W1 D z)`, D a 3 x 3 convolution a channel."""
+    """NeRV++'s residual block of separable convolutions: `z + W2 GELU(W1 D z)`, D a 3 x 3 depthwise convolution."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -77,7 +89,7 @@ class Separable(nn.Module):
 
 
 class Gated(nn.Module):
-    """The block before the upsampling in NeRV++'s released code: a gated convolution (5 x 5, a part of the channels)."""
+    """Gated convolution in front of the upsampling in NeRV++'s released code; 5 x 5, over a part of the channels."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -93,9 +105,12 @@ class Gated(nn.Module):
 
 
 class PlusBlock(nn.Module):
-    """NeRV++'s block: project, refine, enlarge, refine, and add the projection enlarged bilinearly (half-pixel centres)."""
+    """NeRV++'s block: project, refine, enlarge, refine, and add the projection.
 
-    def __init__(self, inputs: int, outputs: int, stride: int, time_nodes: int, gated: bool) -> None:
+    The projection is enlarged bilinearly, with half-pixel centres.
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int, *, time_nodes: int, gated: bool) -> None:
         super().__init__()
         self.stride = stride
         self.project = nn.Conv2d(inputs, outputs, 1)
@@ -110,15 +125,17 @@ class PlusBlock(nn.Module):
 
 
 class Generator(nn.Module):
-    """Times `[T]` → frames `[T, 3, height, width]` in [0, 1]; what the strides make beyond that size is cut off.
+    """Times `[T]` → frames `[T, channels, height, width]` in [0, 1].
 
-    `preset` is "nerv", "paper" or "release" (the two published descriptions of NeRV++).
+    `code` is (base, frequencies) of the time code, `hidden` the units of the stem, `grid` (channels, height, width)
+    of the first grid. Block `i` enlarges by `strides[i]` and gives `widths[i]` channels. Rows and columns that the
+    strides make beyond `height` and `width` are cut off.
     """
 
     def __init__(
         self,
         *,
-        preset: str,
+        preset: Preset,
         code: tuple[float, int],
         hidden: int,
         grid: tuple[int, int, int],
@@ -132,19 +149,18 @@ class Generator(nn.Module):
         super().__init__()
         self.size = (height, width)
         self.code = TimeCode(*code)
-        self.stem = Stem(2 * code[1], hidden, *grid, gated=preset == "release")
-        inputs = [grid[0], *widths[:-1]]
+        gated = preset == "release"
+        self.stem = Stem(2 * code[1], hidden, grid, gated)
+        shapes = zip([grid[0], *widths[:-1]], widths, strides)
         if preset == "nerv":
-            blocks = [Upsampling(a, b, s, time_nodes) for a, b, s in zip(inputs, widths, strides)]
+            blocks = [Upsampling(*shape, time_nodes) for shape in shapes]
         else:
-            blocks = [
-                PlusBlock(a, b, s, time_nodes, gated=preset == "release") for a, b, s in zip(inputs, widths, strides)
-            ]
+            blocks = [PlusBlock(*shape, time_nodes=time_nodes, gated=gated) for shape in shapes]
         self.blocks = nn.ModuleList(blocks)
         size = 3 if preset == "paper" else 1
         self.head = nn.Conv2d(widths[-1], channels, size, padding=size // 2)
         if preset != "nerv":
-            self.apply(_initialise)
+            self.apply(_initialize_plus)
 
     def forward(self, times: Tensor) -> Tensor:
         # Channels last: a step of either method takes a quarter to a third less time on a CPU.
@@ -155,11 +171,13 @@ class Generator(nn.Module):
         return (torch.tanh(self.head(features[..., :height, :width])) + 1) / 2
 
 
-def _initialise(module: nn.Module) -> None:
-    """As NeRV++'s code: convolutions Xavier-uniform, linear layers a truncated normal of 0.02, biases 0."""
+def _initialize_plus(module: nn.Module) -> None:
+    """Initialize one layer as NeRV++'s code does: Xavier-uniform convolutions, N(0, 0.02) linear layers, biases 0."""
     if isinstance(module, nn.Conv2d):
         nn.init.xavier_uniform_(module.weight)
-        nn.init.zeros_(module.bias)
     elif isinstance(module, nn.Linear):
         nn.init.trunc_normal_(module.weight, std=0.02)
+    else:
+        return
+    if module.bias is not None:
         nn.init.zeros_(module.bias)

@@ -1,4 +1,7 @@
-"""SIREN: an MLP of sines (Sitzmann et al. 2020, "Implicit Neural Representations with Periodic Activation Functions")."""
+"""SIREN: an MLP of sines.
+
+Sitzmann et al. 2020, "Implicit Neural Representations with Periodic Activation Functions".
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,17 @@ import math
 import torch
 from torch import Tensor, nn
 
+from fields.networks.layers import LinearLayers
+
 
 class Siren(nn.Module):
-    """`h_l = sin(omega_l (W_l h_{l-1} + b_l))`, linear output (equation 1 and section 3.2).
+    """MLP of sines with a linear output layer (equation 1 and section 3.2).
 
-    Coordinates `[N, D]` in [-1, 1] → `[N, outputs]`. The bias is multiplied by omega too, as in the popular code:
-    omegas of the other convention (`sin(W (omega x) + b)`, FreSh's code) are not comparable with these.
+        h_l = sin(omega_l (W_l h_{l-1} + b_l))
+
+    Coordinates `[N, D]` in [-1, 1] → `[N, outputs]`. The bias is multiplied by omega too, as in most implementations:
+    values of omega for the other convention, `sin(W (omega x) + b)` as in FreSh's code, cannot be compared with
+    these.
     """
 
     def __init__(
@@ -21,12 +29,15 @@ class Siren(nn.Module):
         width: int,
         hidden_layers: int,
         outputs: int,
+        *,
         first_omega: float,
         hidden_omega: float,
         generator: torch.Generator,
     ) -> None:
         super().__init__()
-        self.hidden, self.output = sine_layers(inputs, width, hidden_layers, outputs, hidden_omega, generator)
+        self.hidden, self.output = sine_layers(
+            inputs, width, hidden_layers, outputs, hidden_omega=hidden_omega, generator=generator
+        )
         self.first_omega = first_omega
         self.hidden_omega = hidden_omega
 
@@ -39,14 +50,21 @@ class Siren(nn.Module):
 
 
 def sine_layers(
-    inputs: int, width: int, hidden_layers: int, outputs: int, hidden_omega: float, generator: torch.Generator
-) -> tuple[nn.ModuleList, nn.Linear]:
-    """The hidden layers and the output layer of a network of sines, initialised as in section 3.2.
+    inputs: int,
+    width: int,
+    hidden_layers: int,
+    outputs: int,
+    *,
+    hidden_omega: float,
+    generator: torch.Generator,
+) -> tuple[LinearLayers, nn.Linear]:
+    """Hidden layers and output layer of a network of sines, initialized as in SIREN's section 3.2.
 
-    First layer U(-1/d, 1/d); the others U(±sqrt(6/fan_in)/omega), which keeps what goes into a sine near N(0, 1).
+    The first layer is drawn from U(-1/d, 1/d), the others from U(±sqrt(6/fan_in)/omega), which keeps the argument of
+    the sines near N(0, 1).
     """
     sizes = [inputs, *[width] * hidden_layers]
-    hidden = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes[:-1], sizes[1:]))
+    hidden = LinearLayers(nn.Linear(a, b) for a, b in zip(sizes[:-1], sizes[1:]))
     output = nn.Linear(width, outputs)
     with torch.no_grad():
         for index, layer in enumerate((*hidden, output)):

@@ -1,4 +1,7 @@
-"""How a spectral state changes from node to node of its grid, as a small network learns it (the second part of `nstr`; see fields/networks/spectral.py)."""
+"""Network that predicts how the spectral state of `nstr` changes between the nodes of its grid.
+
+The second part of `nstr`; `fields/networks/spectral.py` has the first.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +9,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fields.networks.initial import uniform
+from fields.networks.layers import initialize_uniform
 
 
 class Transport(nn.Module):
-    """F(x, e) `[..., D, m]`: how the state e `[..., m]` changes per cell of the grid along each axis at x `[..., D]` in [-1, 1]; 0 at first."""
+    """Predicted change F(x, e) of the state per grid cell along each axis.
+
+        F(x, e) = W_2 gelu(W_1 [x, e] + b_1) + b_2
+
+    Points x `[..., D]` in [-1, 1] and states e `[..., m]` → `[..., D, m]`. F starts at 0.
+    """
 
     def __init__(self, dimensions: int, size: int, width: int, generator: torch.Generator) -> None:
         super().__init__()
         self.hidden = nn.Linear(dimensions + size, width)
         self.output = nn.Linear(width, dimensions * size)
-        uniform([self.hidden], generator)
+        initialize_uniform([self.hidden], generator)
         nn.init.zeros_(self.output.weight)
         nn.init.zeros_(self.output.bias)
 
@@ -25,65 +33,72 @@ class Transport(nn.Module):
         return change.unflatten(-1, (x.shape[-1], state.shape[-1]))
 
     def residual(self, nodes: Tensor) -> tuple[Tensor, Tensor]:
-        """Of every edge between neighbouring nodes of the states `[n_D, ..., n_1, m]`: sum over the axes of the mean of |G(c + 1) - G(c) - F|^2
-        in the middle of the edge, and the share of the changes that F explains (1: all; 0 or less: nothing)."""
-        total = left = changes = nodes.new_zeros(())
+        """Loss of F on all edges between neighbouring nodes, and the fraction of the changes that F explains.
+
+        `nodes` are the states `[n_D, ..., n_1, m]`. The loss is the mean of |e(c + 1) - e(c) - F|^2 over the edges
+        along an axis, summed over the axes, with F in the middle of the edge. A fraction of 1 means all changes, 0 or
+        less means none.
+        """
+        loss = unexplained = total = nodes.new_zeros(())
         for change, rest in self.edges(nodes):
-            total = total + rest.square().mean()
-            left, changes = left + rest.square().sum(), changes + change.square().sum()
-        return total, 1.0 - (left / changes.clamp_min(1e-20)).detach()
+            loss = loss + rest.square().mean()
+            unexplained, total = unexplained + rest.square().sum(), total + change.square().sum()
+        return loss, 1.0 - (unexplained / total.clamp_min(1e-20)).detach()
 
     def edges(self, nodes: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """For each axis, x first, the changes along it from node to node, and what F leaves of them: both `[n_D, ..., n_1, m]`, one less along it."""
+        """For each axis, x first: the changes from node to node along it, and their rest after F is subtracted.
+
+        `nodes` are the states `[n_D, ..., n_1, m]`; both results have one node less along the axis.
+        """
         dimensions, found = nodes.ndim - 1, []
-        places = lattice(nodes)
-        for axis in range(dimensions):  # (x is the last but one of the nodes)
+        points = node_positions(nodes)
+        for axis in range(dimensions):
+            # Axis x is the last but one dimension of `nodes`.
             along = dimensions - 1 - axis
             change = nodes.diff(dim=along)
-            middle_of = [
-                array.narrow(along, 0, array.shape[along] - 1) + array.diff(dim=along) / 2 for array in (places, nodes)
-            ]
-            found.append((change, change - self(*middle_of)[..., axis, :]))
+            point, state = (
+                array.narrow(along, 0, array.shape[along] - 1) + array.diff(dim=along) / 2 for array in (points, nodes)
+            )
+            found.append((change, change - self(point, state)[..., axis, :]))
         return found
 
     def curl(self, nodes: Tensor) -> Tensor:
-        """How far F is from being the slope of anything: for each pair of axes the mean square of the sum around a cell; 0 along one axis."""
+        """Mean square of the sum of F around a cell, summed over the pairs of axes.
+
+        It is 0 where F is a gradient, and for a single axis.
+        """
         dimensions = nodes.ndim - 1
-        slopes = self(lattice(nodes), nodes)
+        slopes = self(node_positions(nodes), nodes)
         total = nodes.new_zeros(())
         for a in range(dimensions):
             for b in range(a):
-                around = (
-                    slopes[..., a, :]
-                    .diff(dim=dimensions - 1 - b)
-                    .narrow(dimensions - 1 - a, 0, nodes.shape[dimensions - 1 - a] - 1)
-                )
-                back = (
-                    slopes[..., b, :]
-                    .diff(dim=dimensions - 1 - a)
-                    .narrow(dimensions - 1 - b, 0, nodes.shape[dimensions - 1 - b] - 1)
-                )
-                total = total + (around - back).square().mean()
+                dim_a, dim_b = dimensions - 1 - a, dimensions - 1 - b
+                over_b = slopes[..., a, :].diff(dim=dim_b).narrow(dim_a, 0, nodes.shape[dim_a] - 1)
+                over_a = slopes[..., b, :].diff(dim=dim_a).narrow(dim_b, 0, nodes.shape[dim_b] - 1)
+                total = total + (over_b - over_a).square().mean()
         return total
 
     def explained(self, nodes: Tensor) -> Tensor:
-        """Of every cell, the share of the changes along its edges that F explains: `[n_D - 1, ..., n_1 - 1]`."""
+        """Fraction of the changes along the edges of each cell that F explains: `[n_D - 1, ..., n_1 - 1]`."""
         dimensions = nodes.ndim - 1
-        left = changes = 0.0
+        unexplained = total = nodes.new_zeros(())
         for axis, (change, rest) in enumerate(self.edges(nodes)):
             others = [d for d in range(dimensions) if d != dimensions - 1 - axis]
-            changes, left = changes + _of_cells(change, others), left + _of_cells(rest, others)
-        return 1.0 - left / changes.clamp_min(1e-20)
+            total, unexplained = total + _sum_over_cells(change, others), unexplained + _sum_over_cells(rest, others)
+        return 1.0 - unexplained / total.clamp_min(1e-20)
 
 
-def lattice(nodes: Tensor) -> Tensor:
-    """Where the nodes `[n_D, ..., n_1, m]` lie in [-1, 1]: `[n_D, ..., n_1, D]`, x first."""
+def node_positions(nodes: Tensor) -> Tensor:
+    """Positions in [-1, 1] of the nodes of a grid `[n_D, ..., n_1, m]`: `[n_D, ..., n_1, D]`, x first."""
     axes = [torch.linspace(-1, 1, n, dtype=nodes.dtype, device=nodes.device) for n in nodes.shape[:-1]]
     return torch.stack(torch.meshgrid(*axes, indexing="ij")[::-1], dim=-1)
 
 
-def _of_cells(edges: Tensor, axes: list[int]) -> Tensor:
-    """Squares of what is along edges, summed over channels and over the edges of each cell, which are neighbours along `axes`."""
+def _sum_over_cells(edges: Tensor, axes: list[int]) -> Tensor:
+    """Squares of the values on edges, summed over the channels and over the edges of each cell.
+
+    The edges of a cell are neighbours along `axes`.
+    """
     found = edges.square().sum(-1)
     for axis in axes:
         found = found.narrow(axis, 0, found.shape[axis] - 1) + found.narrow(axis, 1, found.shape[axis] - 1)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fields.init.kmeans import cluster_covariances, weighted_draw, weighted_kmeans
-from fields.init.placement import candidates, gradient_weights, of_grid, place_kernels, radiance_weights
+from fields.init.placement import gradient_weights, grid_candidates, kernel_candidates, place_kernels, radiance_weights
 from fields.ops.neighbours import nearest
 from fields.ops.rbf_gather import full_shapes, unpack_shapes
 from scenes.image.signal import Image
@@ -16,6 +16,20 @@ from scenes.shape.signal import Shape
 
 def seeded(seed=0):
     return torch.Generator().manual_seed(seed)
+
+
+def placed(found, count, *, spacing, kernel, shape, placement):
+    """Centres and shapes in a cube whose sides are 1."""
+    return place_kernels(
+        found,
+        count,
+        extents=torch.ones(len(spacing)),
+        spacing=spacing,
+        kernel=kernel,
+        shape=shape,
+        placement=placement,
+        generator=seeded(),
+    )
 
 
 def objective(points, weights, centres):
@@ -31,7 +45,8 @@ def test_the_weighted_objective_never_rises(dimensions, count, seed):
         torch.rand(200, generator=seeded(seed + 2)) > 0.3, torch.tensor(0.0)
     )
     found = [
-        objective(points, weights, weighted_kmeans(points, weights, count, seeded(seed), n)) for n in (0, 1, 2, 5, 10)
+        objective(points, weights, weighted_kmeans(points, weights, count, seeded(seed), iterations=n))
+        for n in (0, 1, 2, 5, 10)
     ]
     assert all(b <= a * (1 + 1e-5) + 1e-7 for a, b in zip(found, found[1:]))
 
@@ -74,8 +89,8 @@ def test_a_kernel_is_a_half_at_one_widened_standard_deviation(kernel):
         ],
         1,
     )
-    found = of_grid(torch.ones(4, 4)).__class__(points, torch.ones(100))
-    centres, shapes = place_kernels(found, 1, torch.ones(2), torch.full((2,), 1e-3), kernel, "full", "kmeans", seeded())
+    found = grid_candidates(torch.ones(4, 4)).__class__(points, torch.ones(100))
+    centres, shapes = placed(found, 1, spacing=torch.full((2,), 1e-3), kernel=kernel, shape="full", placement="kmeans")
     k = unpack_shapes(full_shapes(shapes, 2))[0].double()
     offset = torch.tensor([0.02 * 2**0.5, 0.0], dtype=torch.float64)
     q = offset @ k @ offset
@@ -97,19 +112,19 @@ def test_the_one_width_of_an_isotropic_kernel_is_of_the_trace():
         ],
         1,
     )
-    found = of_grid(torch.ones(4, 4)).__class__(points, torch.ones(100))
-    _, shapes = place_kernels(
-        found, 1, torch.ones(2), torch.full((2,), 1e-3), "inverse_quadratic", "isotropic", "kmeans", seeded()
+    found = grid_candidates(torch.ones(4, 4)).__class__(points, torch.ones(100))
+    _, shapes = placed(
+        found, 1, spacing=torch.full((2,), 1e-3), kernel="inverse_quadratic", shape="isotropic", placement="kmeans"
     )
     assert float(shapes) == pytest.approx(1 / (2 * (0.02**2 + 0.01**2)), rel=1e-3)
 
 
 @pytest.mark.parametrize("shape", ["full", "diagonal", "isotropic"])
 def test_no_kernel_is_narrower_than_half_a_sample_or_wider_than_a_tenth(shape):
-    found = of_grid(torch.rand(40, 40, generator=seeded()))
+    found = grid_candidates(torch.rand(40, 40, generator=seeded()))
     for count in (3, 1500):
-        _, shapes = place_kernels(
-            found, count, torch.ones(2), torch.full((2,), 1 / 40), "inverse_quadratic", shape, "kmeans", seeded()
+        _, shapes = placed(
+            found, count, spacing=torch.full((2,), 1 / 40), kernel="inverse_quadratic", shape=shape, placement="kmeans"
         )
         widths = torch.linalg.eigvalsh(unpack_shapes(full_shapes(shapes, 2))).rsqrt()
         assert widths.min() >= 0.5 / 40 * 0.999 and widths.max() <= 0.1 * 1.001
@@ -117,10 +132,10 @@ def test_no_kernel_is_narrower_than_half_a_sample_or_wider_than_a_tenth(shape):
 
 @pytest.mark.parametrize("how", ["kmeans", "weighted", "random", "lattice"])
 def test_placements_give_that_many_even_more_than_there_are_points(how):
-    found = of_grid(torch.rand(6, 5, generator=seeded()))
+    found = grid_candidates(torch.rand(6, 5, generator=seeded()))
     for count in (1, 7, 30, 100):
-        centres, shapes = place_kernels(
-            found, count, torch.ones(2), torch.full((2,), 0.2), "hat", "isotropic", how, seeded()
+        centres, shapes = placed(
+            found, count, spacing=torch.full((2,), 0.2), kernel="hat", shape="isotropic", placement=how
         )
         assert centres.shape == (count, 2) and shapes.shape == (count, 1)
         assert centres.isfinite().all() and (shapes > 0).all()
@@ -129,7 +144,7 @@ def test_placements_give_that_many_even_more_than_there_are_points(how):
 def test_pictures_want_kernels_at_edges():
     values = np.zeros((40, 60), np.uint8)
     values[:, 30:] = 200
-    found = candidates(Image.from_array(values))
+    found = kernel_candidates(Image.from_array(values))
     wanted = found.points[found.weights > 0]
     assert ((wanted[:, 0] - 0.5).abs() < 0.03).all() and len(wanted) > 40
 
@@ -145,10 +160,8 @@ def test_shapes_want_kernels_on_their_surface():
     import trimesh
 
     sphere = trimesh.creation.icosphere(3)
-    found = candidates(Shape.from_mesh(sphere.vertices, sphere.faces, samples=1 << 14))
-    centres, _ = place_kernels(
-        found, 200, torch.ones(3), torch.full((3,), 1e-3), "hat", "isotropic", "kmeans", seeded()
-    )
+    found = kernel_candidates(Shape.from_mesh(sphere.vertices, sphere.faces, samples=1 << 14))
+    centres, _ = placed(found, 200, spacing=torch.full((3,), 1e-3), kernel="hat", shape="isotropic", placement="kmeans")
     distance = ((centres - 0.5).norm(dim=1) - 0.5 / 1.1).abs()
     assert distance.median() < 0.02
 
@@ -161,5 +174,5 @@ def test_radiance_wants_kernels_where_there_is_something_colored():
 
 
 def test_a_constant_picture_has_even_weights():
-    found = candidates(Image.from_array(np.full((20, 20, 3), 7, np.uint8)))
+    found = kernel_candidates(Image.from_array(np.full((20, 20, 3), 7, np.uint8)))
     assert (found.weights == 1).all()

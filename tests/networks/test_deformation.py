@@ -7,7 +7,9 @@ from fields.networks.deformation import Deformation
 
 def test_nothing_moves_before_the_first_step_and_all_of_it_learns():
     torch.manual_seed(0)
-    deformation = Deformation(4, 3, 32, 2, torch.Generator().manual_seed(0))
+    deformation = Deformation(
+        position_octaves=4, time_octaves=3, width=32, hidden_layers=2, generator=torch.Generator().manual_seed(0)
+    )
     coords, time = torch.rand(200, 3), torch.rand(200)
     assert torch.equal(deformation(coords, time), coords)
     optimizer = torch.optim.Adam(deformation.parameters(), lr=5e-3)
@@ -24,7 +26,9 @@ def test_nothing_moves_before_the_first_step_and_all_of_it_learns():
 
 
 def test_places_stay_in_the_cube_and_one_time_serves_all():
-    deformation = Deformation(4, 3, 16, 2, torch.Generator().manual_seed(0))
+    deformation = Deformation(
+        position_octaves=4, time_octaves=3, width=16, hidden_layers=2, generator=torch.Generator().manual_seed(0)
+    )
     torch.nn.init.normal_(deformation.network.output.weight)
     coords = torch.rand(50, 3)
     moved = deformation(coords, torch.tensor(0.3))

@@ -25,7 +25,9 @@ def test_the_method_offers_what_the_network_has():
 @pytest.mark.parametrize("profile", FORMULAS)
 def test_a_layer_is_its_formula_and_gradients_are_finite_even_at_a_centre(profile):
     generator = torch.Generator().manual_seed(0)
-    network = GaussianRbf(4, 16, 3, 0.3, True, "torch", generator, profile).double()
+    network = GaussianRbf(
+        4, 16, 3, spread=0.3, linear=True, backend="torch", generator=generator, profile=profile
+    ).double()
     x = 0.6 * torch.rand(30, 4, dtype=torch.float64, generator=generator) - 0.3
     widths = torch.exp(network.log_widths)
     r = ((x[:, None] - network.centres) ** 2 * widths).sum(-1).sqrt()

@@ -7,7 +7,7 @@ import pytest
 import scipy.interpolate
 import torch
 
-from fields.methods.heads import Head, build_head, head_parameters
+from fields.methods.heads import Head, HeadShape, build_head, head_parameters
 from fields.networks.kan import FUNCTIONS, KanLayer
 
 HEADS = get_args(Head)
@@ -20,8 +20,9 @@ def generator(seed=0):
 @pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize(("inputs", "width", "layers", "outputs"), [(5, 16, 1, 3), (32, 8, 3, 1)])
 def test_size_shape_and_gradients(head, inputs, width, layers, outputs):
-    network = build_head(head, inputs, width, layers, outputs, True, generator())
-    assert sum(p.numel() for p in network.parameters()) == head_parameters(head, inputs, width, layers, outputs, True)
+    shape = HeadShape(inputs, width, layers, outputs, bias=True)
+    network = build_head(head, shape, generator())
+    assert sum(p.numel() for p in network.parameters()) == head_parameters(head, shape)
     values = network(torch.randn(7, inputs, generator=generator()))
     assert values.shape == (7, outputs) and values.isfinite().all()
     (values**2).sum().backward()
@@ -30,7 +31,7 @@ def test_size_shape_and_gradients(head, inputs, width, layers, outputs):
 
 @pytest.mark.parametrize("head", [head for head in HEADS if head != "linear"])
 def test_a_function_of_two_variables_is_learned(head):
-    network = build_head(head, 2, 16, 2, 1, True, generator())
+    network = build_head(head, HeadShape(2, 16, 2, 1, bias=True), generator())
     x = torch.rand(2000, 2, generator=generator()) * 2 - 1
     target = torch.sin(3 * x[:, :1]) * x[:, 1:]
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-2)
@@ -62,9 +63,9 @@ def test_splines_are_scipys_and_sum_to_one_inside():
 
 def test_hourglass_and_quadratic_start_as_linear_maps_or_mlps():
     x = torch.randn(9, 6, generator=generator())
-    hourglass = build_head("hourglass", 6, 8, 3, 2, True, generator())
+    hourglass = build_head("hourglass", HeadShape(6, 8, 3, 2, bias=True), generator())
     torch.testing.assert_close(hourglass(x), hourglass.output(hourglass.enter(x)))
-    quadratic = build_head("quadratic", 6, 8, 1, 2, True, generator())
+    quadratic = build_head("quadratic", HeadShape(6, 8, 1, 2, bias=True), generator())
     torch.testing.assert_close(quadratic(x), quadratic.output(torch.relu(quadratic.hidden[0].linear(x))))
 
 

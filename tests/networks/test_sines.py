@@ -21,7 +21,7 @@ def grid(side):
 
 def test_siren_keeps_its_activations_in_every_layer():
     """Theorem 1.8 of the paper: arcsine-distributed outputs, whose deviation is 0.707."""
-    network = Siren(2, 64, 3, 1, 30.0, 30.0, generator())
+    network = Siren(2, 64, 3, 1, first_omega=30.0, hidden_omega=30.0, generator=generator())
     x, omega = grid(64), 30.0
     for depth, layer in enumerate(network.hidden):
         before = omega * layer(x)
@@ -32,7 +32,17 @@ def test_siren_keeps_its_activations_in_every_layer():
 
 def centroid(first_bias, seed):
     """Mean diagonal frequency of the untrained output, first 64 bins."""
-    network = Finer(2, 64, 3, 1, 30.0, 30.0, first_bias, False, generator(seed))
+    network = Finer(
+        2,
+        64,
+        3,
+        1,
+        first_omega=30.0,
+        hidden_omega=30.0,
+        first_bias=first_bias,
+        through_scale=False,
+        generator=generator(seed),
+    )
     with torch.no_grad():
         values = network(grid(256)).reshape(256, 256)
     magnitude = torch.fft.fft2(values - values.mean()).abs()[:65, :65].numpy()
@@ -51,7 +61,17 @@ def test_finer_holds_its_scale_constant_unless_told_otherwise():
     coords = grid(4).requires_grad_()
     gradients = {}
     for through in (False, True):
-        network = Finer(2, 8, 1, 1, 30.0, 30.0, 1.0, through, generator())
+        network = Finer(
+            2,
+            8,
+            1,
+            1,
+            first_omega=30.0,
+            hidden_omega=30.0,
+            first_bias=1.0,
+            through_scale=through,
+            generator=generator(),
+        )
         (gradients[through],) = torch.autograd.grad(network(coords).sum(), coords)
     z = network.hidden[0](coords)
     slope = 30.0 * torch.cos(30.0 * (z.abs() + 1) * z) * network.output.weight
@@ -61,7 +81,7 @@ def test_finer_holds_its_scale_constant_unless_told_otherwise():
 
 
 def test_wire_is_the_complex_formula():
-    network = Wire(2, 12, 3, 3, 5.0, 4.0, generator()).double()
+    network = Wire(2, 12, 3, 3, omega=5.0, scale=4.0, generator=generator()).double()
     coords = grid(8).double()
     z = network.first(coords).to(torch.complex128)
     for layer in range(3):
@@ -77,7 +97,7 @@ def test_wire_is_the_complex_formula():
 
 @pytest.mark.parametrize("hidden_layers", [1, 2, 3, 8])
 def test_the_input_comes_back_half_way(hidden_layers):
-    network = SkipMLP(5, 16, hidden_layers, 2, generator())
+    network = SkipMLP(5, 16, hidden_layers, 2, generator=generator())
     widths = [layer.in_features for layer in network.hidden]
     seen = skip_layer(hidden_layers)
     assert widths == [5, *[16 + 5 * (layer == seen) for layer in range(1, hidden_layers)]]
