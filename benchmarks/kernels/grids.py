@@ -29,7 +29,7 @@ def prepare(contender: str, case: str) -> Callable[[], object]:
     from fields.ops.grid_layout import GridLayout
     from fields.ops.hash_grid import hash_grid
 
-    layout = GridLayout(dimensions, 16, 2, 16, 1.38, 1 << int(table))
+    layout = GridLayout(dimensions, levels=16, features=2, base_resolution=16, growth=1.38, table_size=1 << int(table))
     generator = torch.Generator().manual_seed(0)
     coords = torch.rand(POINTS, dimensions, generator=generator)
     table = torch.randn(layout.entries, 2, generator=generator)
@@ -74,7 +74,7 @@ def throughput() -> list[dict]:
     from fields.ops.grid_layout import GridLayout
     from fields.ops.hash_grid import hash_grid
 
-    layout = GridLayout(2, 16, 2, 16, 1.38, 1 << 15)
+    layout = GridLayout(2, levels=16, features=2, base_resolution=16, growth=1.38, table_size=1 << 15)
     generator = torch.Generator().manual_seed(0)
     table = torch.randn(layout.entries, 2, generator=generator)
     rows = []
@@ -114,11 +114,11 @@ def writing() -> list[dict]:
     """What it takes to write a result of the forward pass's size and nothing else: into fresh memory, and into memory that was kept."""
     import torch
 
-    from fields.ops import memory
+    from fields.ops import buffers
 
     shape = (POINTS, 32)
     fresh = median_seconds(lambda: torch.full(shape, 1.0))
-    kept = median_seconds(lambda: memory.empty(shape, torch.float32).fill_(1.0))
+    kept = median_seconds(lambda: buffers.empty(shape, torch.float32).fill_(1.0))
     return [
         {
             "id": f"hashgrid-write-{name}",

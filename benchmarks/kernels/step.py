@@ -21,7 +21,7 @@ def prepare(contender: str, case: str = "step2d-15") -> Callable[[], object]:
     from fields.ops.grid_layout import GridLayout
     from fields.ops.hash_grid import hash_grid
 
-    layout = GridLayout(2, 16, 2, 16, 1.38, 1 << 15)
+    layout = GridLayout(2, levels=16, features=2, base_resolution=16, growth=1.38, table_size=1 << 15)
     generator = torch.Generator().manual_seed(0)
     coords, targets = torch.rand(POINTS, 2, generator=generator), torch.rand(POINTS, 3, generator=generator)
     table = torch.empty(layout.entries, 2).uniform_(-1e-4, 1e-4, generator=generator)
@@ -34,7 +34,7 @@ def prepare(contender: str, case: str = "step2d-15") -> Callable[[], object]:
     leaves = [leaf.requires_grad_() for leaf in (table, *weights)]
     optimizer = Adam([{"params": leaves[:1], "lr": 5e-2, "sparse": True}, {"params": leaves[1:], "lr": 5e-3}])
     fused = GridMlpStep(
-        table, weights, layout, "linear", "l2", products="bfloat16" if case.endswith("bf16") else "float32"
+        table, weights, layout, "linear", "l2", matmul_dtype="bfloat16" if case.endswith("bf16") else "float32"
     )
 
     def native() -> None:

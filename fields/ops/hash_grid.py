@@ -1,10 +1,11 @@
-"""The multiresolution hash grid: coordinates → features (Müller et al. 2022, section 3)."""
+"""Multiresolution hash grid: coordinates to features (Müller et al. 2022, section 3)."""
 
 from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Literal
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 from torch.autograd import Function
 
 import cuda_ext
-from fields.ops import backends, cuda_calls, hash_grid_cuda, memory
+from fields.ops import backends, buffers, cuda_calls, hash_grid_cuda
 from fields.ops.grid_layout import PRIMES, GridLayout, GridLevel
 
 Interpolation = Literal["linear", "smoothstep"]
@@ -20,7 +21,8 @@ INTERPOLATIONS = ("linear", "smoothstep")
 
 # `TableType` in csrc/common/grid.h.
 TABLE_TYPES = {torch.float32: 0, torch.float64: 1, torch.float16: 2, torch.bfloat16: 3}
-NARROW = (torch.float16, torch.bfloat16)
+# Dtypes of tables that are stored with fewer bits than the float32 that computes with them.
+REDUCED_PRECISION = (torch.float16, torch.bfloat16)
 
 
 def hash_grid(
@@ -28,25 +30,27 @@ def hash_grid(
     table: Tensor,
     layout: GridLayout,
     interpolation: Interpolation = "linear",
+    *,
     backend: backends.Backend = "auto",
 ) -> Tensor:
-    """Features of every level at each point, coarsest level first.
+    """Features of every level at each point, coarsest level first: `[..., layout.levels * layout.features]`.
 
-    coords `[..., D]`, clamped to [0, 1] first; table `[layout.entries, layout.features]` of the same dtype (float32 or
-    float64) and device → `[..., layout.levels * layout.features]`, the features of a level side by side. With float32
-    coords the table may also be float16 or bfloat16: features and all sums are float32 then, the table's gradient too,
-    which is rounded once in the end, to the table's dtype. At a level
-    the position is `scale * x + 0.5`; the 2^D corners of its cell are weighted linearly, or by `3t^2 - 2t^3` of it
-    (smoothstep), whose first derivative is continuous.
+    coords: `[..., D]`, clamped to [0, 1].
+    table: `[layout.entries, layout.features]`, of the dtype (float32 or float64) and on the device of coords. With
+        float32 coords the table may also be float16 or bfloat16: features, all sums and the table's gradient are then
+        float32, and the gradient is rounded once in the end to the table's dtype.
+    interpolation: at a level the position is `scale * x + 0.5`. The 2^D corners of its cell are weighted linearly, or
+        by `3t^2 - 2t^3` of the position in the cell ("smoothstep"), whose first derivative is continuous. backend:
+        "native" is the compiled kernel, "torch" the reference in plain torch, "auto" the kernel where there is one
+        (`backends.why_not_native` says why not). Exporters always see the reference.
 
-    Differentiable twice, in coords and table; a third derivative raises. The gradient of a coordinate that was
-    clamped is zero; exactly at 0 and 1 it is that of the cell inside. A NaN coordinate gives NaN features.
+    Differentiable twice, in coords and table; a third derivative raises RuntimeError in the native backend. The
+    gradient of a clamped coordinate is zero; exactly at 0 and 1 it is that of the cell inside. A NaN coordinate gives
+    NaN features.
 
-    backend "native" is the compiled kernel (RuntimeError if it is absent), "torch" the plain formula, "auto" the
-    first that there is (`backends.why_not_native` says why it is not the kernel). Exporters always see the formula.
-    ValueError for wrong shapes, dtypes, devices or names.
+    Raises ValueError for wrong shapes, dtypes, devices or names, and RuntimeError if "native" is absent.
     """
-    check_hash_grid(coords, table, layout, interpolation, narrow=True)
+    check_hash_grid(coords, table, layout, interpolation, reduced_precision=True)
     if backends.choose(backend, coords.device.type) == "torch":
         return hash_grid_reference(coords, table, layout, interpolation)
     flat = coords.reshape(-1, layout.dimensions)
@@ -55,26 +59,28 @@ def hash_grid(
 
 
 def hash_grid_reference(coords: Tensor, table: Tensor, layout: GridLayout, interpolation: Interpolation) -> Tensor:
-    """The same in plain torch; it judges the kernels, and autograd differentiates it any number of times."""
+    """`hash_grid` in plain torch, differentiable any number of times. The kernels are tested against it."""
     x = coords.reshape(-1, layout.dimensions).clamp(0.0, 1.0)
     features = [_level_reference(x, table, layout, level, interpolation) for level in layout.per_level]
     return torch.cat(features, dim=-1).reshape(*coords.shape[:-1], layout.outputs)
 
 
 def corner_entries(coords: Tensor, layout: GridLayout, level: GridLevel) -> Tensor:
-    """Rows, within the level, of the corners of each point's cell: `[N, 2^D]`; bit a of a corner's number is its side
-    along axis a."""
+    """Rows, within the level, of the corners of each point's cell: `[N, 2^D]` int64 for coords `[N, D]`.
+
+    Bit a of a corner's index is its side along axis a.
+    """
     cell = (coords.detach().clamp(0.0, 1.0) * level.scale + 0.5).floor().long()
     corners = [
         [cell[:, axis] + (corner >> axis & 1) for axis in range(layout.dimensions)]
         for corner in range(2**layout.dimensions)
     ]
-    return torch.stack([_index(corner, layout, level) for corner in corners], dim=-1)
+    return torch.stack([_entry(corner, layout, level) for corner in corners], dim=-1)
 
 
-def entries_of(points: Tensor, layout: GridLayout, level: GridLevel) -> Tensor:
-    """Rows, within the level, of grid points `[N, D]` int64: `[N]`."""
-    return _index(list(points.unbind(-1)), layout, level)
+def point_entries(points: Tensor, layout: GridLayout, level: GridLevel) -> Tensor:
+    """Rows, within the level, of grid points `[N, D]` int64: `[N]` int64."""
+    return _entry(list(points.unbind(-1)), layout, level)
 
 
 def _level_reference(x: Tensor, table: Tensor, layout: GridLayout, level: GridLevel, interpolation: str) -> Tensor:
@@ -84,37 +90,38 @@ def _level_reference(x: Tensor, table: Tensor, layout: GridLayout, level: GridLe
         t = t * t * (3.0 - 2.0 * t)
     rows = table[level.offset : level.offset + level.size].to(x.dtype)
     entries = corner_entries(x, layout, level)
-    total = 0.0
-    for corner in range(2**layout.dimensions):
+
+    def weighted(corner: int) -> Tensor:
         weight = torch.ones_like(t[:, 0])
         for axis in range(layout.dimensions):
             weight = weight * (t[:, axis] if corner >> axis & 1 else 1.0 - t[:, axis])
-        total = total + weight.unsqueeze(-1) * rows[entries[:, corner]]
-    return total
+        return weight.unsqueeze(-1) * rows[entries[:, corner]]
+
+    return reduce(torch.add, map(weighted, range(2**layout.dimensions)))
 
 
-def _index(point: list[Tensor], layout: GridLayout, level: GridLevel) -> Tensor:
-    """Row of a grid point in its level; 32-bit arithmetic, as the kernels have it."""
+def _entry(point: list[Tensor], layout: GridLayout, level: GridLevel) -> Tensor:
+    """Row of a grid point in its level, in 32-bit arithmetic as in the kernels."""
     if level.hashed:
         index = point[0]
         for axis in range(1, layout.dimensions):
             index = index ^ (point[axis] * PRIMES[axis])
     else:
-        index = sum(p * stride for p, stride in zip(point, layout.strides(level)))
+        index = reduce(torch.add, (p * stride for p, stride in zip(point, layout.strides(level))))
     return (index & 0xFFFFFFFF) % level.size
 
 
 def check_hash_grid(
-    coords: Tensor, table: Tensor, layout: GridLayout, interpolation: str, narrow: bool = False
+    coords: Tensor, table: Tensor, layout: GridLayout, interpolation: str, *, reduced_precision: bool = False
 ) -> None:
-    """ValueError unless they fit; `narrow`: a table in half precision fits too."""
+    """Raise ValueError unless coords and table fit the layout; `reduced_precision` also allows float16 and bfloat16."""
     if interpolation not in INTERPOLATIONS:
         raise ValueError(f"interpolation is linear or smoothstep, not {interpolation!r}")
     if coords.ndim < 1 or coords.shape[-1] != layout.dimensions:
         raise ValueError(f"coords must be [..., {layout.dimensions}], not {list(coords.shape)}")
     if table.shape != (layout.entries, layout.features):
         raise ValueError(f"the table must be [{layout.entries}, {layout.features}], not {list(table.shape)}")
-    if narrow and table.dtype in NARROW:
+    if reduced_precision and table.dtype in REDUCED_PRECISION:
         if coords.dtype != torch.float32:
             raise ValueError(f"with a table of {table.dtype} the coords must be float32, not {coords.dtype}")
     elif table.dtype not in (torch.float32, torch.float64):
@@ -129,7 +136,10 @@ class GridCall(ctypes.Structure):
     """`GridCall` in csrc/common/grid.h."""
 
     _fields_ = [
-        *((name, ctypes.c_int32) for name in ("dimensions", "features", "levels", "smooth", "table_type", "workers")),
+        *(
+            (name, ctypes.c_int32)
+            for name in ("dimensions", "features", "levels", "smooth", "table_type", "num_threads")
+        ),
         ("points", ctypes.c_int64),
         *(
             (name, ctypes.c_void_p)
@@ -141,21 +151,23 @@ class GridCall(ctypes.Structure):
 def grid_call(
     layout: GridLayout,
     interpolation: Interpolation,
-    coords: Tensor,
+    points: Tensor,
     /,
     table_dtype: torch.dtype | None = None,
     **pointers: int,
 ) -> GridCall:
-    """A call for the points `coords` `[N, D]`, of whose dtype the table is by default; the layout must live until it has
-    returned."""
+    """Call structure for points `[N, D]`. The layout must live until the call has returned.
+
+    table_dtype: dtype of the table; that of the points by default.
+    """
     return GridCall(
         dimensions=layout.dimensions,
         features=layout.features,
         levels=layout.levels,
         smooth=interpolation == "smoothstep",
-        table_type=TABLE_TYPES[table_dtype or coords.dtype],
-        workers=torch.get_num_threads(),
-        points=coords.shape[0],
+        table_type=TABLE_TYPES[table_dtype or points.dtype],
+        num_threads=torch.get_num_threads(),
+        points=points.shape[0],
         level=layout.records.ctypes.data,
         **pointers,
     )
@@ -163,28 +175,36 @@ def grid_call(
 
 @dataclass(frozen=True)
 class GridKernel:
-    """The compiled kernels for one layout; coords `[N, D]`, gradients of the features `[N, outputs]`."""
+    """Compiled kernels of one layout, for coords `[N, D]` and gradients of the features `[N, outputs]`."""
 
     layout: GridLayout
     interpolation: Interpolation
 
     def forward(self, coords: Tensor, table: Tensor, direction: Tensor | None = None) -> Tensor:
-        """The features; with a direction `[N, D]`, their derivative along it."""
+        """Features `[N, outputs]`, or with a direction `[N, D]` their derivative along it."""
         output = _empty((coords.shape[0], self.layout.outputs), coords)
-        self._call("forward", coords=coords, table=table, direction=direction, output=output)
+        self._call("forward", coords, table, direction=direction, output=output)
         return output
 
     def backward(
-        self, coords: Tensor, table: Tensor, grad: Tensor, needs: tuple[bool, bool], direction: Tensor | None = None
+        self,
+        coords: Tensor,
+        table: Tensor,
+        grad: Tensor,
+        needs: tuple[bool, bool],
+        *,
+        direction: Tensor | None = None,
     ) -> tuple[Tensor | None, Tensor | None]:
-        """Gradients by coords and table of `<grad, forward(coords, table, direction)>`, where `needs` says so; in the
-        dtype of coords."""
+        """Gradients of `<grad, forward(coords, table, direction)>` with respect to coords and table.
+
+        needs: whether each of the two is wanted; the other is None. The gradients have the dtype of coords.
+        """
         grad_coords = _empty(coords.shape, coords) if needs[0] else None
         grad_table = _empty(table.shape, coords) if needs[1] else None
         self._call(
             "backward",
-            coords=coords,
-            table=table,
+            coords,
+            table,
             grad=grad,
             direction=direction,
             grad_coords=grad_coords,
@@ -192,18 +212,17 @@ class GridKernel:
         )
         return grad_coords, grad_table
 
-    def _call(self, name: str, coords: Tensor, **tensors: Tensor | None) -> None:
-        layout = self.layout
+    def _call(self, name: str, coords: Tensor, table: Tensor, **tensors: Tensor | None) -> None:
         ready = cuda_calls.ready if coords.is_cuda else Tensor.contiguous
-        # The copies must outlive the call, hence the dictionary.
-        tensors = {key: ready(t) for key, t in {"coords": coords, **tensors}.items() if t is not None}
-        pointers = {key: t.data_ptr() for key, t in tensors.items()}
-        call = grid_call(layout, self.interpolation, coords, tensors["table"].dtype, **pointers)
-        _run(name, call, coords.device)
+        # The copies must outlive the call, so the dictionary holds them.
+        used = {"coords": coords, "table": table, **tensors}
+        held = {key: ready(tensor) for key, tensor in used.items() if tensor is not None}
+        pointers = {key: tensor.data_ptr() for key, tensor in held.items()}
+        _run(name, grid_call(self.layout, self.interpolation, coords, table.dtype, **pointers), coords.device)
 
 
 def _empty(shape: Sequence[int], like: Tensor) -> Tensor:
-    return memory.empty(shape, like.dtype) if like.device.type == "cpu" else like.new_empty(shape)
+    return buffers.empty(shape, like.dtype) if like.device.type == "cpu" else like.new_empty(shape)
 
 
 def _run(name: str, call: GridCall, device: torch.device) -> None:
@@ -221,14 +240,14 @@ class _Forward(Function):
         return kernel.forward(coords, table)
 
     @staticmethod
-    def backward(ctx, grad: Tensor):
+    def backward(ctx, grad: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride]
         table = ctx.saved_tensors[1]
         for_coords, for_table = _Backward.apply(*ctx.saved_tensors, grad, ctx.kernel, ctx.needs_input_grad[:2])
         return for_coords, for_table if for_table is None else for_table.to(table.dtype), None
 
 
 class _Backward(Function):
-    """The gradients as a function of coords, table and the gradient of the features, so that it has gradients too."""
+    """Gradients as a function of coords, table and the features' gradient, so that they can be differentiated again."""
 
     @staticmethod
     def forward(ctx, coords: Tensor, table: Tensor, grad: Tensor, kernel: GridKernel, needs: tuple[bool, bool]):
@@ -238,7 +257,7 @@ class _Backward(Function):
         return kernel.backward(coords, table, grad, needs)
 
     @staticmethod
-    def backward(ctx, along: Tensor | None, rows: Tensor | None):
+    def backward(ctx, along: Tensor | None, rows: Tensor | None):  # pyright: ignore[reportIncompatibleMethodOverride]
         table = ctx.saved_tensors[1]
         for_coords, for_table, for_grad = _Second.apply(
             *ctx.saved_tensors, along, rows, ctx.kernel, ctx.needs_input_grad[:3]
@@ -249,8 +268,8 @@ class _Backward(Function):
 class _Second(Function):
     """Gradients of `<along, grad_coords> + <rows, grad_table>`.
 
-    The first term is <grad, derivative of the features along `along`>; the second is linear in `rows`, and equals
-    <grad, features of a table `rows`>.
+    The first term is `<grad, derivative of the features along "along">`. The second is linear in `rows` and equals
+    `<grad, features of a table "rows">`.
     """
 
     @staticmethod
@@ -267,7 +286,7 @@ class _Second(Function):
         need_coords, need_table, need_grad = needs
         by_coords, by_table, by_grad = [], [], []
         if along is not None:
-            for_coords, for_table = kernel.backward(coords, table, grad, (need_coords, need_table), along)
+            for_coords, for_table = kernel.backward(coords, table, grad, (need_coords, need_table), direction=along)
             by_coords.append(for_coords)
             by_table.append(for_table)
             if need_grad:

@@ -1,4 +1,4 @@
-"""The hash grid's CUDA calls."""
+"""CUDA functions of the hash grid."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ functions = CudaFunctions(SIGNATURES)
 
 
 def run(name: str, call: ctypes.Structure, device: torch.device) -> None:
-    """`fs_hash_grid_forward` or `fs_hash_grid_backward`.
+    """Start `fs_hash_grid_{name}` with a `GridCall`; `name` is "forward" or "backward".
 
     Under `torch.use_deterministic_algorithms(True)` the table's gradient is summed in a fixed order, which is slower.
     """
@@ -28,4 +28,4 @@ def run(name: str, call: ctypes.Structure, device: torch.device) -> None:
         workspace = functions.workspace(
             "fs_hash_grid_workspace", device, "hash_grid", ctypes.addressof(call), device.index
         )
-    functions.run(f"fs_hash_grid_{name}", call, device, "hash_grid", workspace)
+    functions.run(f"fs_hash_grid_{name}", call, device, operation="hash_grid", workspace=workspace)
