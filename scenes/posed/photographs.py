@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import Image
 
 from scenes.errors import BadInput
-from scenes.io.quiet import quiet
+from scenes.io.silence import silence_libraries
 from scenes.posed.camera import Intrinsics
 
 # Aspect ratios that differ by less, relative to each other, are the same up to rounding of the sizes.
@@ -18,7 +18,7 @@ ASPECT_TOLERANCE = 0.02
 def image_size(image: Path, name: str) -> tuple[int, int]:
     """Width and height in pixels, from the file's header. Raises BadInput, naming the view, where it is not an image."""
     try:
-        with quiet(), Image.open(image) as opened:
+        with silence_libraries(), Image.open(image) as opened:
             return opened.size
     except Exception as error:
         raise BadInput(f"{name}: is not an image that can be read") from error

@@ -1,32 +1,61 @@
-"""What every reader of clips gives, and the limits on it."""
+"""Decoded videos, and the storage that their frames are collected in."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
 from scenes.errors import BadInput
 from scenes.image.storage import Storage
 
+# Default of `max_pixels`, over all frames together.
 MAX_PIXELS = 2_000_000_000
-# Frames are taken for evenly spaced where none is off by more than this share of a frame.
+# Frames count as evenly spaced where none is off by more than this fraction of a frame.
 JITTER = 0.1
+# Frames of the first storage; it grows by doubling.
+FIRST_FRAMES = 8
+# Tolerance in seconds when a frame's time is compared with a part's limits.
+TIME_TOLERANCE = 1e-6
 
 
 @dataclass
 class DecodedVideo:
-    """`frames` `[T, H, W, 3]` uint8 sRGB (may be a mapped file); `starts` `[T + 1]`: when each frame is shown, in seconds, and
-    at the end when the last one ends; increasing."""
+    """A video as its file holds it.
+
+    Attributes:
+        frames: `[T, H, W, 3]` uint8 sRGB, possibly a memory-mapped file.
+        starts: `[T + 1]` seconds, increasing: when each frame is shown, and at last when the last one ends.
+        notes: one-line remarks for the user.
+    """
 
     frames: np.ndarray
     starts: np.ndarray
     notes: list[str] = field(default_factory=list)
 
 
+class FrameCollector(Protocol):
+    """Receives a video's frames one by one. `count` is the number of frames so far."""
+
+    count: int
+
+    def add(self, frame: np.ndarray, /) -> None:
+        """Take a frame `[H, W, 3]` uint8; the array may be reused by the caller."""
+
+    def frames(self) -> np.ndarray:
+        """End the collection. Returns the frames `[T, H, W, 3]`, or none where they were kept elsewhere."""
+        ...
+
+
 class FrameBuffer:
-    """Takes frames one by one into growing storage; refuses one of another size than the first."""
+    """Collect frames in storage that grows, in RAM or in a mapped file.
+
+    Args:
+        max_pixels: limit over all frames together.
+        memory: bytes that frames may take of the RAM; see `Storage`.
+    """
 
     def __init__(self, max_pixels: int, memory: int) -> None:
         self.storage = Storage(max_pixels, memory)
@@ -34,53 +63,65 @@ class FrameBuffer:
         self._buffer: np.ndarray | None = None
 
     def add(self, frame: np.ndarray, name: str | None = None) -> None:
-        """`frame` is `[H, W, 3]` uint8; `name` is how a message calls it."""
+        """Copy a frame.
+
+        Args:
+            frame: `[H, W, 3]` uint8.
+            name: name of the frame in messages; by default its number.
+
+        Raises:
+            BadInput: the frame has another size than the first, or there are too many pixels.
+        """
         if self._buffer is None:
-            self._buffer = self._room(8, frame.shape)
+            self._buffer = self._allocate(FIRST_FRAMES, frame.shape)
         if frame.shape != self._buffer.shape[1:]:
             height, width = self._buffer.shape[1:3]
             raise BadInput(
-                f"{name or f'frame {self.count + 1}'} is {frame.shape[1]} x {frame.shape[0]} and the first is {width} x {height}; "
-                "make all frames the same size"
+                f"{name or f'frame {self.count + 1}'} is {frame.shape[1]} x {frame.shape[0]} and the first is "
+                f"{width} x {height}; make all frames the same size"
             )
         if self.count == len(self._buffer):
-            larger = self._room(self.count * 2, frame.shape)
+            larger = self._allocate(self.count * 2, frame.shape)
             larger[: self.count] = self._buffer
             self._buffer = larger
         self._buffer[self.count] = frame
         self.count += 1
 
     def frames(self) -> np.ndarray:
-        if not self.count:
+        """All frames, `[T, H, W, 3]` uint8. Raises BadInput where there are none."""
+        if self._buffer is None:
             raise BadInput("holds no frames")
         return self._buffer[: self.count]
 
-    def _room(self, count: int, shape: tuple[int, ...]) -> np.ndarray:
+    def _allocate(self, count: int, shape: tuple[int, ...]) -> np.ndarray:
+        """Storage for `count` frames, or for as many as the limit allows."""
         height, width = shape[:2]
-        most = self.storage.max_pixels // max(1, height * width)
-        if self.count >= most:
+        limit = self.storage.max_pixels // max(1, height * width)
+        if self.count >= limit:
             raise BadInput(
-                f"has more than {most} frames of {width} x {height}, {self.storage.max_pixels / 1e6:g} megapixels in all; raise the "
-                f"limit with --max-pixels, or fit a part of it with --part"
+                f"has more than {limit} frames of {width} x {height}, {self.storage.max_pixels / 1e6:g} megapixels in "
+                "all; raise the limit with max_pixels=N, or open a part of it with part=START,END"
             )
-        count = min(count, most)
+        count = min(count, limit)
         return self.storage.new(count * height, width, 3, np.uint8).reshape(count, height, width, 3)
 
 
-def frame_starts(times: list[float], last: float | None, rate: float) -> np.ndarray:
-    """`DecodedVideo.starts` of the frames that are shown from `times` on, the last one for `last` seconds.
+def frame_starts(times: Sequence[float], last: float | None, rate: float) -> np.ndarray:
+    """`DecodedVideo.starts` of frames that are shown at `times`.
 
-    Times that are missing or do not increase are replaced by even ones at `rate`.
+    Args:
+        times: seconds at which each frame is shown. Where any is NaN or they do not increase, all are replaced by
+            even ones.
+        last: seconds for which the last frame is shown; by default the median of the others.
+        rate: frames per second of even times.
     """
     found = np.asarray(times, np.float64)
     if len(found) == 0 or not np.isfinite(found).all() or (np.diff(found) <= 0).any():
         return np.arange(len(found) + 1) / rate
-    step = last or (float(np.median(np.diff(found))) if len(found) > 1 else 1 / rate)
-    return np.append(found, found[-1] + step) - found[0]
+    duration = last or (float(np.median(np.diff(found))) if len(found) > 1 else 1 / rate)
+    return np.append(found, found[-1] + duration) - found[0]
 
 
-def part_of(starts: np.ndarray, part: tuple[float, float] | None) -> Iterator[int]:
-    """The frames that are shown within `part` = (start, end) seconds."""
-    for index, start in enumerate(starts[:-1]):
-        if part is None or part[0] <= start + 1e-6 < part[1]:
-            yield index
+def is_within(time: float, part: tuple[float, float] | None) -> bool:
+    """Whether a frame that is shown at `time` seconds belongs to `part` = (start, end)."""
+    return part is None or part[0] <= time + TIME_TOLERANCE < part[1]

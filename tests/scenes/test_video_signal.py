@@ -26,7 +26,7 @@ def test_every_format_is_read_as_a_clip(tmp_path, name, tolerance):
     assert video.kind == "video" and video.domain.shape == (48, 32, 6)
     assert video.rate == pytest.approx(24 if name == "a" else 10, rel=0.01)
     assert np.abs(video.stored.astype(int) - moving().astype(int)).mean() <= tolerance / 2
-    assert video.even
+    assert video.evenly_spaced
 
 
 def test_frames_of_a_folder_come_in_the_order_of_their_numbers(tmp_path):
@@ -38,7 +38,7 @@ def test_frames_of_a_folder_come_in_the_order_of_their_numbers(tmp_path):
 
 def test_samples_sit_where_they_were_measured():
     video = Video.from_array(moving())
-    coords, values = video.batch(0, video.total, 0)
+    coords, values = video.batch(0, video.num_samples, 0)
     x, y, t = (np.floor(coords[:, axis] * n).astype(int) for axis, n in enumerate((48, 32, 6)))
     np.testing.assert_allclose(values * 255, moving()[t, y, x], atol=1e-3)
 
@@ -46,7 +46,7 @@ def test_samples_sit_where_they_were_measured():
 def test_withheld_frames_are_spread_and_never_drawn():
     video = Video.from_array(moving(9), held_out=0.5)
     assert video.held_out_frames.tolist() == [1, 3, 5, 7]
-    drawn = np.floor(video.batch(0, video.total, 0)[0][:, 2] * 9).astype(int)
+    drawn = np.floor(video.batch(0, video.num_samples, 0)[0][:, 2] * 9).astype(int)
     assert set(drawn.tolist()) == {0, 2, 4, 6, 8}
     assert len(drawn) == 5 * 32 * 48
     with pytest.raises(BadInput, match="leaves none"):
@@ -58,8 +58,8 @@ def test_variable_frame_rate_keeps_its_timing(tmp_path):
     pictures[0].save(tmp_path / "a.gif", save_all=True, append_images=pictures[1:], duration=[100, 100, 600, 200])
     video = open_video(tmp_path / "a.gif")
     np.testing.assert_allclose(video.times, [0.05, 0.15, 0.5, 0.9], atol=1e-3)
-    assert "variable frame rate" in video.notes[-1] and not video.even
-    coords, _ = video.batch(0, video.total, 0)
+    assert "variable frame rate" in video.notes[-1] and not video.evenly_spaced
+    coords, _ = video.batch(0, video.num_samples, 0)
     np.testing.assert_allclose(np.unique(coords[:, 2]), video.times)
 
 
@@ -77,7 +77,7 @@ def test_variable_frame_rate_of_a_film(tmp_path):
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
     video = open_video(tmp_path / "a.mkv")
-    assert len(video.times) == 4 and not video.even
+    assert len(video.times) == 4 and not video.evenly_spaced
     steps = np.diff(video.times)
     assert steps[2] > 1.5 * steps[0]
 
@@ -130,12 +130,12 @@ def test_an_unknown_codec_is_refused(tmp_path):
 def test_what_is_no_clip_is_refused(tmp_path):
     with pytest.raises(BadInput, match="is a folder"):
         scenes.load(tmp_path)
-    with pytest.raises(BadInput, match="holds no pictures"):
+    with pytest.raises(BadInput, match="holds no images"):
         scenes.load(tmp_path, "video")
     from scenes.audio.write import write_audio
 
     write_audio(tmp_path / "a.wav", np.sin(np.arange(800) / 9)[:, None].astype(np.float32), 8000)
-    with pytest.raises(BadInput, match="no picture track"):
+    with pytest.raises(BadInput, match="no video track"):
         scenes.load(tmp_path / "a.wav", "video")
     for array in (np.zeros((3, 4, 5, 3)), np.zeros((0, 4, 5, 3), np.uint8), np.zeros((4, 5, 3), np.uint8)):
         with pytest.raises(BadInput):
@@ -144,7 +144,7 @@ def test_what_is_no_clip_is_refused(tmp_path):
 
 def test_too_many_pixels_are_refused(tmp_path):
     write_video(tmp_path / "a.mp4", moving(20), 10.0)
-    with pytest.raises(BadInput, match="--max-pixels"):
+    with pytest.raises(BadInput, match="max_pixels="):
         open_video(tmp_path / "a.mp4", max_pixels=48 * 32 * 12)
 
 
