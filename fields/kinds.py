@@ -1,7 +1,7 @@
-"""What the studio does with each kind of signal: one entry a kind.
+"""What differs between kinds of signals: an entry for each.
 
-`scenes.LOADERS` says who opens it; this says who fits it, how it becomes a file, and how it is fitted by default. Places
-are "module:name" and load on first use, so that the command line can ask this table without importing torch.
+`scenes.LOADERS` names what opens a kind; this table names what fits, shows and writes it. Classes are given as
+"module:name" and load on first use, so that the command line can read the table without importing torch.
 """
 
 from __future__ import annotations
@@ -22,26 +22,32 @@ if TYPE_CHECKING:
     from scenes.signal import Signal
 
 
-# How the single file of a compressed field begins (`fields.runs.small_file`); here, where the command line may look without torch.
+# First bytes of a compressed field (`fields.runs.small_file`). Kept here, where they can be read without torch.
 COMPRESSED = b"FSQ1"
 
 
 @dataclass(frozen=True)
 class Kind:
-    """`objectives`: for each way of asking a field; the first whose `requires` the field meets is taken.
-    `packages`: what loading, fitting and scoring import on the way."""
+    """What differs between kinds of signals, outside `scenes`. Classes are named as "module:name"."""
 
+    # Classes that fit and score fields; the first whose `requires` is met by the field is used.
     objectives: tuple[str, ...]
+    # Class of `fields.export.outputs` that renders its fields to files.
     output: str
+    # Method by which it is fitted unless another is asked for.
     method: str = "hashgrid"
+    # Packages that loading, fitting and scoring import on the way.
     packages: tuple[str, ...] = ("PIL.Image",)
+    # Whether it consists of pixels, of an image or of frames, so that sizes are also given in bits per pixel.
     has_pixels: bool = False
+    # Whether it is fitted along rays through its views, instead of at points.
+    along_rays: bool = False
+    # Memory that scoring takes besides the fit, in bytes: of a shape a lattice, its mesh and a search tree.
+    scoring_bytes: int = 12_000_000
+    # And for each value of the signal: the spectra of audio.
+    scoring_bytes_per_value: int = 0
     # Class of `fields.export.viewers` that draws its fields on a screen.
     viewer: str = "fields.export.viewers:ImageViewer"
-    # Whether its fields are viewed by a camera that goes around them, instead of through a flat window.
-    solid: bool = False
-    # Unit of the samples along the axes, for people; of time in videos, frames.
-    samples: str = "pixels"
 
 
 KINDS = {
@@ -52,48 +58,52 @@ KINDS = {
         ("fields.fit.objectives.audio:AudioObjective",),
         "fields.export.outputs.audio:AudioOutput",
         viewer="fields.export.viewers:AudioViewer",
-        samples="samples",
         packages=("soundfile", "PIL.ImageDraw"),
+        scoring_bytes=24_000_000,
+        scoring_bytes_per_value=50,
     ),
     "video": Kind(
         ("fields.fit.objectives.video:VideoObjective", "fields.fit.objectives.frames:FrameObjective"),
         "fields.export.outputs.video:VideoOutput",
         viewer="fields.export.viewers:VideoViewer",
-        samples="pixels and frames",
         packages=("av", "PIL.Image"),
         has_pixels=True,
+        scoring_bytes=2_000_000,
     ),
     "volume": Kind(
         ("fields.fit.objectives.volume:VolumeObjective",),
         "fields.export.outputs.volume:VolumeOutput",
         viewer="fields.export.viewers:VolumeViewer",
-        samples="voxels",
+        scoring_bytes=24_000_000,
     ),
     "shape": Kind(
         ("fields.fit.objectives.shape:ShapeObjective",),
         "fields.export.outputs.shape:ShapeOutput",
         viewer="fields.export.viewers:ShapeViewer",
-        solid=True,
+        scoring_bytes=350_000_000,
         packages=("trimesh", "igl", "networkx", "scipy.ndimage", "scipy.spatial", "skimage.measure", "PIL.Image"),
     ),
     "radiance": Kind(
         ("fields.fit.objectives.radiance:RadianceObjective",),
         "fields.export.outputs.radiance:RadianceOutput",
         viewer="fields.export.viewers:SceneViewer",
-        solid=True,
+        along_rays=True,
     ),
 }
 
 
 def import_packages(kind: str) -> None:
-    """Imports what a fit would import on the way, as that is not to count towards its time; what is absent is told where it is needed."""
+    """Import what a fit of this kind imports on the way, so that it does not count towards the time of the fit.
+
+    Packages that are absent are reported where they are needed.
+    """
     for name in KINDS[kind].packages:
         with suppress(ImportError):
             import_module(name)
 
 
 def objective_for(signal: Signal, field: Field, loss: str, gradient_terms: dict[str, float] | None = None) -> Objective:
-    """How `field` is fitted to `signal` and scored; BadInput where fields of its sort cannot be."""
+    """The objective that fits `field` to `signal` and scores it. Raises BadInput where no objective takes such a field."""
     choices = [_load(place) for place in KINDS[signal.kind].objectives]
     for objective in choices:
         if isinstance(field, objective.requires):
@@ -109,7 +119,12 @@ def output_for(kind: str, field: Field, folder: Path | None = None) -> Output:
 
 def viewer_for(kind: str, field: Field, folder: Path | None = None) -> Viewer:
     """The viewer of a fitted field of that kind; `folder` is its run's."""
-    return _load(KINDS[kind].viewer)(field, folder)
+    return viewer_class(kind)(field, folder)
+
+
+def viewer_class(kind: str) -> type[Viewer]:
+    """The class of the viewers of fields of that kind, which says how they are viewed."""
+    return _load(KINDS[kind].viewer)
 
 
 def default_method(kind: str) -> str:

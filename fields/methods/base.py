@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self
 from pydantic import ConfigDict
 from pydantic import Field as Option
 
+from fields.kinds import KINDS
 from fields.methods.radiance import SPACE, RadianceOptions, decided, trunk_domain
 from scenes.domain import Channels, Domain
 from scenes.errors import BadInput
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from fields.models.field import Field
     from scenes.signal import Signal
 
+# Bytes of a float32.
+VALUE_BYTES = 4
+# Values per sample of a network that is not known: four layers of 64.
+ACTIVATIONS = 4 * 64
 # Share by which a solved size may miss the one asked for.
 SIZE_TOLERANCE = 0.03
 
@@ -45,6 +50,8 @@ class Method(RadianceOptions):
     kinds: ClassVar[tuple[str, ...] | None] = None
     guarded: ClassVar[bool] = False  # whether the Trainer goes back and halves the rates where the loss runs away
     moves: ClassVar[str] = "deform"  # what motion=auto stands for
+    # Copies of each activation that autograd keeps alive in one step.
+    activation_copies: ClassVar[int] = 4
     why_dimensions: ClassVar[str] = ""  # why no others: a refusal ends with it
 
     learning_rate: float = Option(1e-3, gt=0, le=1, description="Adam's step size for the networks")
@@ -125,6 +132,16 @@ class Method(RadianceOptions):
     def build(self, domain: Domain, channels: Channels, seed: int) -> Field:
         """The untrained field of a prepared config; the same seed gives the same weights."""
         raise NotImplementedError
+
+    def activations(self) -> int:
+        """Values per sample that a training step keeps for the backward pass; an upper estimate for small networks."""
+        return ACTIVATIONS
+
+    def step_bytes(self, signal: Signal) -> int:
+        """Memory that each sample of a training step takes, in bytes; for `fields.fit.estimate`. Of a prepared config."""
+        # Along rays, more samples are evaluated than contribute to the loss.
+        samples = 2 if KINDS[signal.kind].along_rays else 1
+        return samples * VALUE_BYTES * self.activation_copies * self.activations()
 
     def parameter_groups(self, field: Field) -> list[dict]:
         """Groups for `fields.ops.adam.Adam`: `params`, `lr`, and `sparse` for tables."""

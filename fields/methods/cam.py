@@ -28,6 +28,8 @@ class Cam(Fourier):
     paper = "Lee et al. 2024, Coordinate-Aware Modulation for Neural Fields"
 
     moves = "axis"
+    # Each activation is kept scaled and shifted too.
+    activation_copies = 8
 
     grid_rate: float | None = Option(
         None,
@@ -128,9 +130,9 @@ class Cam(Fourier):
             channels,
             encoder,
             ModulatedMLP(network, modulation, self.normalise, sigmoid),
-            0.0 if sigmoid else 0.5,
-            sees_directions=views,
-            sees_times=times,
+            offset=0.0 if sigmoid else 0.5,
+            takes_directions=views,
+            takes_time=times,
         )
 
     def parameter_groups(self, field: Field) -> list[dict]:

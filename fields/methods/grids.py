@@ -10,7 +10,7 @@ from pydantic import Field as Option
 from pydantic import field_validator
 
 from fields.methods.base import Method, crossing
-from fields.methods.heads import DESCRIPTION, Head, HeadShape, build_head, head_parameters
+from fields.methods.heads import DESCRIPTION, Head, HeadShape, build_head, head_parameters, tiled_bytes
 from fields.methods.penalties import GridPenalties
 from fields.ops.factor_layout import FactorLayout
 from scenes.domain import Channels, Domain
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from fields.models.field import Field
     from scenes.signal import Signal
 
+# Corners of the cell of a plane or line that a feature is interpolated from, with their gradients.
+CORNERS = 8
 # What an axis counts as along which samples are scattered.
 SCATTERED = 128
 FINEST = 1 << 20
@@ -46,6 +48,8 @@ class GridMethod(GridPenalties, Method):
     # Numbers a sample to be had where no resolution is asked for; None: the resolution is the signal's.
     params_per_sample: ClassVar[float | None] = None
     most_nodes: ClassVar[int] = 300
+    # Factors (planes or lines) that a level is made of.
+    factors: ClassVar[int] = 1
     filling: ClassVar[str] = "width"  # the option that fills the steps of the resolution
     # By the number of axes, the most nodes that are tried where a size is solved for.
     finest: ClassVar[dict[int, int]] = {3: 4096, 4: 4096}
@@ -61,6 +65,11 @@ class GridMethod(GridPenalties, Method):
         if value is not None and (not all(0 < part <= 1 for part in value) or max(value) != 1):
             raise ValueError("should be parts in (0, 1] of which the largest is 1")
         return value
+
+    def activations(self) -> int:
+        # A feature of several factors is kept with its corners.
+        corners = CORNERS * self.factors * self.levels * (self.features or 0) if self.factors > 1 else 0
+        return self.width * (self.hidden_layers + 2) + corners
 
     def prepare(self, signal: Signal) -> Self:
         method = super().prepare(signal)
@@ -181,9 +190,9 @@ class GridMethod(GridPenalties, Method):
             encoder,
             self.network(len(channels), generator),
             total_variation=self.total_variation,
-            absolute=self.l1,
+            l1=self.l1,
             coarse_to_fine=self.coarse_to_fine,
-            at_rest=self.at_rest(domain),
+            rest_value=self.at_rest(domain),
         )
 
     def parameter_groups(self, field: Field) -> list[dict]:
@@ -204,6 +213,11 @@ class DecodedGridMethod(GridMethod):
     @property
     def filling(self) -> str:
         return "features" if self.head == "linear" else "width"
+
+    def step_bytes(self, signal: Signal) -> int:
+        if self.head != "mlp":
+            return super().step_bytes(signal)
+        return tiled_bytes(self.factors * self.levels * (self.features or 0))
 
     def _bare(self, channels: int) -> bool:
         return self.head == "linear" and self.levels == 1 and self.network_inputs() == channels

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Literal, Self
 from pydantic import Field as Option
 from pydantic import field_validator, model_validator
 
+from fields.kinds import KINDS
 from fields.methods.base import SIZE_TOLERANCE, Method, crossing
-from fields.methods.heads import DESCRIPTION, Head, HeadShape, build_head, head_parameters
+from fields.methods.heads import DESCRIPTION, Head, HeadShape, build_head, head_parameters, tiled_bytes
 from fields.methods.penalties import GridPenalties
 from fields.methods.radiance import SPACE, finest_cells
 from fields.ops.grid_layout import GridLayout
@@ -42,6 +43,8 @@ FOR_KINDS: dict[str, dict[str, object]] = {
 }
 # What is all around has far more surface than one thing in the middle (fox, `--steps 1200`: 26.2 dB, and 25.7 with `--set table_size=65536`).
 UNBOUNDED_TABLE = 1 << 18
+# Bytes per sample of the fused training step.
+FUSED_BYTES = 64
 
 
 class HashGrid(GridPenalties, Method):
@@ -119,6 +122,16 @@ class HashGrid(GridPenalties, Method):
                 f"matmul_dtype={self.matmul_dtype} needs the native kernels: leave fused and backend at auto"
             )
         return self
+
+    def activations(self) -> int:
+        return self.width * (self.hidden_layers + 2)
+
+    def step_bytes(self, signal: Signal) -> int:
+        if self.head != "mlp":
+            return super().step_bytes(signal)
+        if self.fused != "off" and not KINDS[signal.kind].along_rays:
+            return FUSED_BYTES
+        return tiled_bytes(self.levels * self.features)
 
     def prepare(self, signal: Signal) -> Self:
         method = super().prepare(signal)
@@ -259,7 +272,7 @@ class HashGrid(GridPenalties, Method):
             matmul_dtype=self.matmul_dtype,
             accelerator="tcnn" if by_tcnn else None,
             total_variation=self.total_variation,
-            absolute=self.l1,
+            l1=self.l1,
             coarse_to_fine=self.coarse_to_fine,
         )
 

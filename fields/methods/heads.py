@@ -21,6 +21,17 @@ DESCRIPTION = (
 )
 
 
+# Bytes per sample of a training step whose native MLP goes through the batch a tile at a time.
+TILE_BYTES = 600
+# Bytes per feature of such a step: its value, its gradient, and both once more where they are passed to the encoder.
+FEATURE_BYTES = 16
+
+
+def tiled_bytes(features: int) -> int:
+    """Memory that each sample of a training step takes with the native MLP (head `mlp`) on so many features, in bytes."""
+    return TILE_BYTES + FEATURE_BYTES * features
+
+
 class HeadShape(NamedTuple):
     """Shape of a head. `bias` is obeyed by the MLP and the linear map; the others always have biases."""
 

@@ -13,6 +13,7 @@ class KPlanes(DecodedGridMethod):
     name = "kplanes"
     summary = "product of the planes of all pairs of axes, several resolutions: volumes, clips, moving volumes"
     paper = "Fridovich-Keil et al. 2023, K-Planes: Explicit Radiance Fields in Space, Time, and Appearance"
+    factors = 3
     dimensions = (3, 4)
     why_dimensions = "two axes have one plane only, which is densegrid"
     moves = "axis"

@@ -36,6 +36,9 @@ PARAMS_PER_VALUE, SMALLEST, LARGEST = 0.1, 20_000, 3_000_000
 # First channels over lower width in the published S, M and L: from 0.27 on.
 FIRST_SHARE = 0.27
 
+# Memory of a training step per pixel of a frame, in bytes.
+FRAME_PIXEL_BYTES = 2000
+
 
 class Nerv(Method):
     name = "nerv"
@@ -92,6 +95,9 @@ class Nerv(Method):
     @property
     def preset_name(self) -> str:
         return "nerv"
+
+    def step_bytes(self, signal: Signal) -> int:
+        return FRAME_PIXEL_BYTES * math.prod(samples or 1 for samples in signal.domain.shape[:2])
 
     def prepare(self, signal: Signal) -> Self:
         method = super().prepare(signal)

@@ -16,6 +16,9 @@ class NetworkMethod(Method):
     width: int = Option(256, ge=1, le=8192, description="units a hidden layer")
     hidden_layers: int = Option(4, ge=1, le=32, description="hidden layers")
 
+    def activations(self) -> int:
+        return self.width * (self.hidden_layers + 2)
+
     def with_width(self, width: int) -> Self:
         return self.model_copy(update={"width": width})
 

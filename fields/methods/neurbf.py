@@ -157,6 +157,9 @@ class NeuRbf(Method):
             raise ValueError("table_size should be a power of two")
         return self
 
+    def activations(self) -> int:
+        return self.width * (self.hidden_layers + 2)
+
     def prepare(self, signal: Signal) -> Self:
         from scenes.signal import Signal as Sampled
 
@@ -337,7 +340,9 @@ class NeuRbf(Method):
             network = SineResidual(*sizes, band=(self.layer_lowest, self.layer_highest), generator=generator)
         else:
             network = MLP(*sizes, bias=True, generator=generator)
-        return NeuRbfField(domain, channels, encoder, network, self.place_after, place if later else None)
+        return NeuRbfField(
+            domain, channels, encoder, network, place_after=self.place_after, place=place if later else None
+        )
 
     def encoder_groups(self, encoder: GridAndKernels) -> list[dict]:
         """Groups of the encoder's numbers; kernels and entries that a batch did not see keep their moments."""

@@ -15,6 +15,7 @@ class TensoRF(DecodedGridMethod):
     name = "tensorf"
     summary = "low-rank factors of the volume: planes times lines (vm) or lines alone (cp), then a small MLP"
     paper = "Chen et al. 2022, TensoRF: Tensorial Radiance Fields"
+    factors = 3
     dimensions = (3,)
     why_dimensions = "it factors the volume of three axes into planes and lines"
 

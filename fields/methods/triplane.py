@@ -20,6 +20,7 @@ class TriPlane(GridMethod):
     name = "triplane"
     summary = "three planes of features and a small SIREN: a shape as three pictures, which other networks can read"
     paper = "Cardace et al. 2024, Neural Processing of Tri-Plane Hybrid Neural Fields"
+    factors = 3
     dimensions = (3,)
     why_dimensions = "its three planes are the pairs of three axes"
     frequency_option = "octaves"
