@@ -11,14 +11,12 @@ import torch
 from torch import Tensor
 
 from fields.models.field import PointField
-from fields.render.sphere_trace import Distance, in_chunks, normals_of
-from fields.surface.isosurface import isosurface
+from fields.render.sphere_trace import Distance, in_chunks
 
 # An unsigned distance is zero nowhere: its surface is taken to be this thick to each side, in unit cubes.
 HALF_THICKNESS = 1.5e-3
 # Cells of the lattice on which distances are found where a field knows only inside from outside.
 OCCUPANCY_CELLS = 96
-PROJECTIONS = 3
 
 
 @dataclass(frozen=True)
@@ -37,19 +35,6 @@ class SurfaceField:
     def oriented(self) -> bool:
         """Whether the surface has an inside."""
         return self.space != "unsigned_distance"
-
-    @torch.no_grad()
-    def triangles(self, resolution: int) -> tuple[np.ndarray, np.ndarray]:
-        """Vertices `[V, 3]` float64 and faces `[F, 3]` int64 in the unit cube; both sides of a surface without inside."""
-        if self.oriented:
-            return isosurface(self.function, resolution, distance=self.space == "signed_distance", device=self.device)
-        # A shell of a cell's thickness, of which each vertex is then moved to where the distance is least.
-        vertices, faces = isosurface(self.function, resolution, level=1.0 / resolution, device=self.device)
-        places = torch.from_numpy(vertices).float().to(self.device)
-        for _ in range(PROJECTIONS):
-            step = in_chunks(self.function, places)[:, None] * normals_of(self.function, places, width=1.0 / resolution)
-            places = (places - step).clamp(0, 1)
-        return places.cpu().numpy().astype(np.float64), faces
 
     def traceable(self) -> Distance:
         """A function that never steps far beyond the surface, for `sphere_trace`."""

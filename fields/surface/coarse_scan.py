@@ -19,7 +19,7 @@ BINS = 256
 
 
 @dataclass(frozen=True)
-class Survey:
+class CoarseScan:
     """What `function` gave on the lattice: `lowest`, `highest`; its `steepness` (see `extract`).
 
     area: of the surface, in squares of the implicit's unit, roughly. rate: points a second that the function answers.
@@ -33,7 +33,7 @@ class Survey:
 
 
 @torch.no_grad()
-def survey(implicit: Implicit, lower, upper, shift: float = 0.0) -> Survey:
+def coarse_scan(implicit: Implicit, lower, upper, shift: float = 0.0) -> CoarseScan:
     """Of the box between `lower` and `upper`."""
     values, spacing = sample_box(implicit.function, lower, upper, implicit.device)
     values = values - shift
@@ -46,8 +46,8 @@ def survey(implicit: Implicit, lower, upper, shift: float = 0.0) -> Survey:
         crossings.append(np.count_nonzero((a < 0) != (b < 0)) * float(np.prod(spacing)) / step)
     # Edges of length h meet an area A whose normals point everywhere A / (2 h^2) times along each axis.
     area = 2 / 3 * sum(crossings)
-    steepness = max(STEEPNESS, 1.1 * float(max(slopes))) if implicit.sort != "values" else STEEPNESS
-    return Survey(lowest, highest, steepness, area, _rate(implicit, lower, upper))
+    steepness = max(STEEPNESS, 1.1 * float(max(slopes))) if implicit.type != "values" else STEEPNESS
+    return CoarseScan(lowest, highest, steepness, area, _rate(implicit, lower, upper))
 
 
 @torch.no_grad()

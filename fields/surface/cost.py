@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fields.surface.coarse_scan import Survey
+from fields.surface.coarse_scan import CoarseScan
 from fields.surface.lattice import COARSEST
 from scenes.errors import BadInput
 from scenes.io.memory import available_memory
@@ -33,7 +33,7 @@ class Cost:
         )
 
 
-def estimate(seen: Survey, resolution: int, longest: float, questions: float = QUESTIONS_A_VERTEX) -> Cost:
+def estimate(seen: CoarseScan, resolution: int, longest: float, questions: float = QUESTIONS_A_VERTEX) -> Cost:
     """longest: side of the box that is meshed, in the implicit's units."""
     squares = seen.area * (resolution / longest) ** 2
     vertices = int(VERTICES_A_SQUARE * squares)
@@ -55,7 +55,7 @@ def check(cost: Cost, memory: int | None) -> None:
         if cost.vertices
         else 0
     )
-    advice = f"--resolution {fits} would fit" if fits >= COARSEST else "no resolution would fit"
+    advice = f"`resolution={fits}` would fit" if fits >= COARSEST else "no resolution would fit"
     raise BadInput(
         f"{cost.resolution} cells along the longest side would take about {cost.bytes / (1 << 30):.1f} GB of memory, and "
         f"{free / (1 << 30):.1f} GB are there; {advice}"

@@ -19,7 +19,7 @@ from fields.surface.implicit import Implicit
 from fields.surface.lattice import BLOCK, Lattice
 from fields.surface.marching_cubes_table import CORNERS, cases
 
-# A distance grows by at most this much more than the way gone: a fitted field is only about one. `survey` measures it.
+# A distance grows by at most this much more than the way gone: a fitted field is only about one. `coarse_scan` measures it.
 STEEPNESS = 1.3
 # Cells along an axis that share the first look, where values are distances.
 COARSE = 16
@@ -83,7 +83,7 @@ class _Extraction:
         self.steepness = steepness
         self.nodes = lattice.nodes
         self.asked = 0
-        self.active = self._near_blocks() if implicit.sort != "values" else self._crossed_blocks()
+        self.active = self._near_blocks() if implicit.type != "values" else self._crossed_blocks()
 
     def run(self) -> Triangles:
         plane_bytes = 4 * int(self.nodes[1] * self.nodes[2])

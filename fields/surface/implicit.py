@@ -15,9 +15,10 @@ from fields.render.sphere_trace import Distance
 from fields.render.surface_field import surface_field
 from scenes.domain import Domain
 
-# "distance": the values are (about) distances, so far from zero there is no surface. "sheet": unsigned distances, zero only
-# on the surface itself, which has no inside. "values": anything that rises from inside to outside.
-Sort = Literal["distance", "sheet", "values"]
+# Type of an implicit function. "distance": about a signed distance, so there is no surface where its magnitude is large.
+# "unsigned": an unsigned distance, zero only on the surface itself, which has no inside. "values": anything that rises
+# from inside to outside.
+ImplicitType = Literal["distance", "unsigned", "values"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Implicit:
     """
 
     function: Distance
-    sort: Sort
+    type: ImplicitType
     colors: Callable[[Tensor], Tensor] | None
     extents: tuple[float, float, float]
     corner: np.ndarray
@@ -38,9 +39,8 @@ class Implicit:
     level: float
     value_of: Callable[[float], float]
     device: torch.device
-    least_part: float = (
-        0.0  # a connected part with less than this share of the largest's area is a speck, not what was meant
-    )
+    # Smallest area of a connected component that is kept, as a fraction of the largest component's.
+    min_component: float = 0.0
 
     def to_file(self, points: np.ndarray) -> np.ndarray:
         """Places `[n, 3]` in the units of the fitted file."""
@@ -57,13 +57,13 @@ def implicit_shape(field: PointField, level: float | None = None) -> Implicit:
     base = 0.5 if occupancy else 0.0
     level = base if level is None else level
     # A level set of an unsigned distance is a closed shell, hence a surface with an inside.
-    sort = "values" if occupancy else "sheet" if fit.space == "unsigned_distance" and level == 0.0 else "distance"
+    type_ = "values" if occupancy else "unsigned" if fit.space == "unsigned_distance" and level == 0.0 else "distance"
     shift = level - base if not occupancy else base - level
     function = fit.function if shift == 0.0 else lambda points: fit.function(points) - shift
     corner, side = frame_of(field.domain)
     return Implicit(
         function,
-        sort,
+        type_,
         fit.colors,
         (1.0, 1.0, 1.0),
         corner,

@@ -55,7 +55,7 @@ class Lattice:
 def lattice(lower, upper, resolution: int) -> Lattice:
     """`resolution` cells along the longest side; BadInput outside of 8 to 4096."""
     if not COARSEST <= resolution <= FINEST:
-        raise BadInput(f"--resolution {resolution}: should be from {COARSEST} to {FINEST} cells along the longest side")
+        raise BadInput(f"`resolution={resolution}`: should be from {COARSEST} to {FINEST} cells along the longest side")
     lower, upper = np.asarray(lower, np.float64), np.asarray(upper, np.float64)
     sides = upper - lower
     counts = np.maximum(np.ceil(sides * (resolution / sides.max()) - 1e-6).astype(np.int64), 1)

@@ -42,7 +42,7 @@ def distances_to_field(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Of places near the surface, where the mesh has `normals`: distance `[n]` to it and its own unit normals `[n, 3]`, in float64."""
     points = torch.from_numpy(places).float().to(implicit.device)
-    if implicit.sort == "sheet":
+    if implicit.type == "unsigned":
         # Its values have a kink at the surface and a fitted one's are never zero: the way to the least value counts, and the
         # gradient a little outside.
         outside = torch.from_numpy(normals).float().to(implicit.device)
@@ -51,7 +51,7 @@ def distances_to_field(
         gradient = gradients(implicit.function, points + reach * outside, mesh.normal_width)
     else:
         gradient = gradients(implicit.function, points, mesh.normal_width)
-        if implicit.sort == "values":
+        if implicit.type == "values":
             found = torch.nn.functional.normalize(gradient, dim=-1, eps=1e-20)
             away = nearest_crossing(implicit.function, points, found, REACH_CELLS * mesh.cell)
             return away.cpu().double().numpy(), found.cpu().double().numpy()

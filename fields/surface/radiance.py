@@ -1,10 +1,9 @@
-"""A radiance field as a surface: where it is dense, and its colours with and without the eye's direction."""
+"""A radiance field as a surface: where it is dense, and its colors with and without the direction of view."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import cached_property
 
 import numpy as np
 import torch
@@ -12,131 +11,137 @@ from torch import Tensor
 
 from fields.models.field import RadianceField
 from fields.render.volume import RayColors, render_rays
-from fields.sampling.contraction import expand
-from fields.sampling.occupancy import OccupancyGrid
+from fields.sampling.contraction import uncontract
 from fields.surface.implicit import Implicit, frame_of, sphere
 
-# Directions of view that colours are the mean over, and the way over which lost light is counted, in longest sides.
+# Directions of view over which colors and direction-dependent densities are averaged.
 DIRECTIONS = 16
-OPAQUE = 1 / 128
-# Densities that pictures left undecided make thousands of parts that are smaller than this share of the largest.
+# Length over which the loss of light is measured, in sides of the cube.
+LOSS_LENGTH = 1 / 128
+# Smallest component that is kept, as a fraction of the largest one's area: densities that the images leave undecided
+# make thousands of smaller components.
 MIN_COMPONENT = 1e-3
-# Fields that say nothing of how they are marched through: cells of a grid, how often it looks at each, and the step.
-CELLS, LOOKS, STEP = 64, 4, 1 / 512
+# Coords this close to the faces of the cube are not used: those of an unbounded scene are infinitely far away.
+MARGIN = 1e-3
 
 
 class Radiance:
-    """Density and colour at points `[M, 3]` of the box from 0 to `extents` whose longest side is 1, at the moment `time` (0 to 1).
+    """Density and color of a radiance field at points `[M, 3]` of its cube, [0, 1]^3.
 
-    Where the field keeps a grid of cells that have density, there is none elsewhere, as when it is rendered; of a scene without
-    bounds, the box is its inner cube. Where density depends on the direction of view, the mean over 16 of them counts.
+    time: the moment that is shown, from 0 to 1, if the scene moves.
+
+    Density is zero in cells that the field's occupancy grid leaves empty, as in rendered images. A density that depends
+    on the direction of view is averaged over 16 directions. Of an unbounded scene, only the inner cube is a surface.
+
+    Attributes:
+        corner, side: lower corner `[3]` and side of the cube in units of the scene.
+        extents: size of the box of points, (1, 1, 1).
+        cells: occupied cells of the cube, `[n, n, n]` bool, x first.
     """
+
+    extents = (1.0, 1.0, 1.0)
 
     def __init__(self, field: RadianceField, time: float = 0.0) -> None:
         self.field, self.time = field, time
-        self.device = next(field.parameters()).device
+        self.device = field.device
         self.corner, sides = frame_of(field.domain)
         self.side = float(sides.max())
-        self.extents = tuple(map(float, sides / sides.max()))
-        self.scale = torch.tensor(sides.max() / sides, dtype=torch.float32, device=self.device)
         self.directions = torch.from_numpy(sphere(DIRECTIONS)).float().to(self.device)
-        self.unbounded = getattr(field, "levels", 1) > 1
-        grid = getattr(field, "grid", None)
-        self.cells = None if grid is None else grid.occupancy.cells()[0]
+        self.unbounded = field.cascades > 1
+        self.cells = field.grid.occupancy.cells()[0]
 
-    @cached_property
-    def _render(self) -> tuple[OccupancyGrid, dict]:
-        """What rays are marched through, and how; in longest sides."""
-        if hasattr(self.field, "how"):
-            return self.field.grid, self.field.how
-        grid = OccupancyGrid(CELLS, lower=(0.0, 0.0, 0.0), upper=self.extents).to(self.device)
-        for seed in range(LOOKS):
-            grid.update(self.bare_density, STEP, seed)
-        return grid, {"step": STEP, "most": 4096}
+    def render(self, origins: np.ndarray, directions: np.ndarray) -> tuple[RayColors, Tensor, Tensor]:
+        """Render rays `[N, 3]` float64, in units of the scene, on black.
 
-    def look(self, origins: np.ndarray, directions: np.ndarray) -> tuple[RayColors, Tensor, Tensor]:
-        """What rays `[N, 3]` float64 in the fitted file's units see, on black; and their origins and directions `[N, 3]` in longest sides."""
+        Returns the result, and the origins and directions `[N, 3]` in units of the cube.
+        """
         starts = torch.from_numpy((origins - self.corner) / self.side).float().to(self.device)
         ahead = torch.from_numpy(np.ascontiguousarray(directions)).float().to(self.device)
-        grid, how = self._render
-        moment = torch.full_like(starts[:, 0], self.time) if getattr(self.field, "moving", False) else None
-        return render_rays(self.field, starts, ahead, grid, 0.0, time=moment, **how), starts, ahead
+        return render_rays(self.field, starts, ahead, background=0.0, time=self._times(starts)), starts, ahead
 
     def density(self, points: Tensor) -> Tensor:
-        """`[M]`: the share of light lost over a way is 1 - exp(-density * way), ways in longest sides."""
-        found = self.bare_density(points)
-        if self.cells is None:
-            return found
+        """Density `[M]`. The fraction of light lost over a length is 1 - exp(-density * length), in sides of the cube."""
+        found = self.unmasked_density(points)
         count = self.cells.shape[0]
-        x, y, z = ((points * self.scale) * count).long().clamp(0, count - 1).unbind(-1)
+        x, y, z = (points * count).long().clamp(0, count - 1).unbind(-1)
         return torch.where(self.cells[x, y, z], found, torch.zeros_like(found))
 
-    def bare_density(self, points: Tensor) -> Tensor:
-        """The same whatever the grid says, and beyond the box."""
-        if getattr(self.field, "sees_directions", False):
-            return sum(self._ask(points, towards.expand_as(points))[0] for towards in self.directions) / DIRECTIONS
-        return self._ask(points)[0]
+    def unmasked_density(self, points: Tensor) -> Tensor:
+        """Density `[M]`, in empty cells too, and beyond the cube in an unbounded scene."""
+        if not self.field.directional_density:
+            return self._query(points)[0]
+        total = torch.zeros_like(points[:, 0])
+        for direction in self.directions:
+            total = total + self._query(points, direction.expand_as(points))[0]
+        return total / DIRECTIONS
 
-    def coords(self, points: Tensor) -> Tensor:
-        """Where points are in the field's own coordinates, `[M, 3]` in [0, 1]."""
-        points = points * self.scale
-        return self.field.coords(points) if hasattr(self.field, "coords") else points.clamp(0, 1)
+    def to_coords(self, points: Tensor) -> Tensor:
+        """Convert points to the field's coordinates, `[M, 3]` in [0, 1]."""
+        return self.field.to_coords(points)
 
-    def points(self, coords: Tensor) -> Tensor:
-        """What `coords` undoes."""
-        return expand(coords) if self.unbounded else coords / self.scale
+    def to_points(self, coords: Tensor) -> Tensor:
+        """Convert the field's coordinates `[M, 3]` in [0, 1] to points."""
+        return uncontract(coords) if self.unbounded else coords
 
     def cell_axes(self, corners: Tensor, size: float) -> Tensor:
-        """The edges `[M, 3, 3]` (one a column) of cells of the field's coordinates with these lower corners, in longest sides."""
-        middle = corners + size / 2
+        """Edges `[M, 3, 3]` of cells, one per column, in units of the cube.
+
+        corners: lower corners of the cells in the field's coordinates, `[M, 3]`; size: their side there.
+        """
+        centre = corners + size / 2
         step = torch.eye(3, device=corners.device) * (size / 2)
         return torch.stack(
             [
-                self.points((middle + way).clamp(max=1 - 1e-3)) - self.points((middle - way).clamp(min=1e-3))
-                for way in step
+                self.to_points((centre + axis).clamp(max=1 - MARGIN))
+                - self.to_points((centre - axis).clamp(min=MARGIN))
+                for axis in step
             ],
             dim=-1,
         )
 
-    def looks(self, points: Tensor) -> Callable[[Tensor], Tensor]:
-        """The colours of points `[M, 3]`: sRGB `[M, 3]` in the unit direction `[3]` from the eye."""
-        sees = getattr(self.field, "sees_directions", False)
-        feature = None if sees else self._ask(points)[1]
+    def color_function(self, points: Tensor) -> Callable[[Tensor], Tensor]:
+        """A function from a unit direction of view `[3]` to the colors of points `[M, 3]`, sRGB `[M, 3]`."""
+        directional = self.field.directional_density
+        feature = None if directional else self._query(points)[1]
 
-        def seen(towards: Tensor) -> Tensor:
-            towards = towards.expand_as(points)
-            return self.field.color(self._ask(points, towards)[1] if sees else feature, towards)[:, :3].clamp(0, 1)
+        def colors(direction: Tensor) -> Tensor:
+            directions = direction.expand_as(points)
+            seen = self._query(points, directions)[1] if feature is None else feature
+            return self.field.color(seen, directions)[:, :3].clamp(0, 1)
 
-        return seen
+        return colors
 
     def colors(self, points: Tensor) -> Tensor:
-        """The mean over 16 directions, sRGB `[M, 3]`."""
-        seen = self.looks(points)
-        return sum(seen(towards) for towards in self.directions) / DIRECTIONS
+        """Mean color over 16 directions of view, sRGB `[M, 3]`."""
+        colors = self.color_function(points)
+        total = torch.zeros_like(points)
+        for direction in self.directions:
+            total = total + colors(direction)
+        return total / DIRECTIONS
 
-    def _ask(self, points: Tensor, towards: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        more = {} if towards is None else {"directions": towards}
-        if getattr(self.field, "moving", False):
-            more["time"] = torch.full_like(points[:, 0], self.time)
-        return self.field.density(self.coords(points), **more)
+    def _times(self, points: Tensor) -> Tensor | None:
+        return torch.full_like(points[:, 0], self.time) if self.field.moving else None
+
+    def _query(self, points: Tensor, directions: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        return self.field.density(self.to_coords(points), self._times(points), directions)
 
 
 def implicit_radiance(scene: Radiance, level: float) -> Implicit:
     """The surface around what is denser than `level`.
 
-    The function is in shares of light lost over a 128th of the longest side: densities leap from none to hundreds, and those
-    do not.
+    The implicit function is the fraction of light that passes `LOSS_LENGTH`. Densities leap from zero to hundreds; this
+    fraction changes smoothly.
     """
-    least = math.exp(-level * OPAQUE)
+    base = math.exp(-level * LOSS_LENGTH)
     return Implicit(
-        lambda points: torch.exp(-scene.density(points) * OPAQUE) - least,
+        lambda points: torch.exp(-scene.density(points) * LOSS_LENGTH) - base,
         "values",
         scene.colors,
         scene.extents,
         scene.corner,
         scene.side,
         level,
-        lambda value: -math.log(max(value + least, 1e-12)) / OPAQUE,
+        lambda value: -math.log(max(value + base, 1e-12)) / LOSS_LENGTH,
         scene.device,
         MIN_COMPONENT,
     )

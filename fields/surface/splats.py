@@ -14,7 +14,7 @@ from fields.render.sphere_trace import in_chunks
 from fields.surface.implicit import Implicit, sphere
 from fields.surface.project import TETRAHEDRON, colors_at
 from fields.surface.radiance import Radiance
-from fields.surface.ray_sample_voxels import VIEWS, Cells
+from fields.surface.ray_sample_voxels import NUM_DIRECTIONS, RayVoxels
 
 # Standard deviation along the surface in mean distances between neighbours, and across it as a share of that.
 SPREAD, FLATNESS = 0.75, 0.15
@@ -59,34 +59,34 @@ def splats_on(implicit: Implicit, places: np.ndarray, normals: np.ndarray, area:
 
 
 @torch.no_grad()
-def splats_seen(scene: Radiance, cells: Cells) -> Splats:
+def splats_seen(scene: Radiance, voxels: RayVoxels) -> Splats:
     """A Gaussian for each of the cells that light comes from: as wide as the cell, as thick as the light in it, and as opaque as the field.
 
     A layer of cells of side a takes from light what the logarithms of the Gaussians' transparencies add up to over a square of side a:
     2 pi (WIDTH a)^2 Li2(opacity), on average. Rays cross a cell along two thirds of its side, on average too.
     """
-    axes = scene.cell_axes(cells.corners, cells.size).cpu().double().numpy()
+    axes = scene.cell_axes(voxels.corners, voxels.size).cpu().double().numpy()
     sides = np.abs(np.linalg.det(axes)) ** (1 / 3)
     lengths = torch.from_numpy(sides).float().to(scene.device)
-    normals = _normals(scene, cells.places.float(), lengths, cells.seen)
+    normals = _normals(scene, voxels.means.float(), lengths, voxels.directions)
     across = np.einsum("nij,nkj->nik", axes, axes)
     along = np.einsum("nij,nj->ni", across, normals)
     full = np.einsum("ni,ni->n", along, normals)
-    spread = np.einsum("ni,nij,nj->n", normals, cells.spreads.cpu().numpy(), normals)
+    spread = np.einsum("ni,nij,nj->n", normals, voxels.covariances.cpu().numpy(), normals)
     flat = np.clip(12 * spread / full, FLATNESS**2, 1.0)
     covariance = across - ((1 - flat) / full)[:, None, None] * along[:, :, None] * along[:, None, :]
     squares, turns = np.linalg.eigh(covariance)
     turns[np.linalg.det(turns) < 0] *= -1
-    thickness = -CHORD * np.log1p(-np.clip(cells.opacities.cpu().numpy(), 0.0, 1 - 1e-6))
-    pixels = cells.pixels.cpu().numpy() / sides
+    thickness = -CHORD * np.log1p(-np.clip(voxels.opacities.cpu().numpy(), 0.0, 1 - 1e-6))
+    pixels = voxels.pixel_sizes.cpu().numpy() / sides
     opacities = _dilogarithm_inverse(thickness / (2 * np.pi * (WIDTH**2 + BLUR * pixels**2)))
     return Splats(
-        cells.places.cpu().numpy(),
+        voxels.means.cpu().numpy(),
         normals,
         WIDTH * np.sqrt(np.maximum(squares, 0)),
         Rotation.from_matrix(turns).as_quat(scalar_first=True),
         np.clip(opacities, 1 / 255, MAX_OPACITY),
-        _harmonics(scene, cells, normals),
+        _harmonics(scene, voxels, normals),
     )
 
 
@@ -95,8 +95,8 @@ def _normals(scene: Radiance, places: Tensor, lengths: Tensor, seen: Tensor) -> 
     slope = torch.zeros_like(places)
     for corner in TETRAHEDRON:
         way = torch.tensor(corner, dtype=places.dtype, device=places.device) / 3**0.5
-        slope += torch.exp(-in_chunks(scene.bare_density, places + lengths[:, None] * way) * lengths)[:, None] * way
-    towards = -(seen.float() @ torch.from_numpy(sphere(VIEWS)).float().to(seen.device))
+        slope += torch.exp(-in_chunks(scene.unmasked_density, places + lengths[:, None] * way) * lengths)[:, None] * way
+    towards = -(seen.float() @ torch.from_numpy(sphere(NUM_DIRECTIONS)).float().to(seen.device))
     normals = torch.nn.functional.normalize(slope + 1e-3 * towards, dim=-1, eps=1e-20).cpu().double().numpy()
     normals[~(np.linalg.norm(normals, axis=1) > 0.5)] = (0, 0, 1)
     return normals
@@ -160,23 +160,24 @@ def _dilogarithm_inverse(values: np.ndarray) -> np.ndarray:
 
 
 @torch.no_grad()
-def _harmonics(scene: Radiance, cells: Cells, normals: np.ndarray) -> np.ndarray:
+def _harmonics(scene: Radiance, voxels: RayVoxels, normals: np.ndarray) -> np.ndarray:
     """Coefficients `[n, 16, 3]` of the colours less a half, by least squares over 64 directions.
 
     Directions count as much as light went there to the cameras, and a little from wherever the surface can be seen; a ridge keeps small what
     neither decides.
     """
-    directions = sphere(VIEWS)
+    directions = sphere(NUM_DIRECTIONS)
     functions = basis(directions)
     ridge = RIDGE * np.diag([1e-3, *[1.0] * (functions.shape[1] - 1)])
     parts = []
     for first in range(0, len(normals), CHUNK):
         some = slice(first, first + CHUNK)
         open_to = 1 / (1 + np.exp(12 * (normals[some].astype(np.float64) @ directions.T - 0.1)))
-        weights = cells.seen[some].cpu().numpy() + UNSEEN * open_to / open_to.sum(axis=1, keepdims=True)
-        looks = scene.looks(cells.places[some].float())
+        weights = voxels.directions[some].cpu().numpy() + UNSEEN * open_to / open_to.sum(axis=1, keepdims=True)
+        colors_of = scene.color_function(voxels.means[some].float())
         colors = np.stack(
-            [looks(torch.tensor(d, dtype=torch.float32, device=scene.device)).cpu().numpy() for d in directions], axis=1
+            [colors_of(torch.tensor(d, dtype=torch.float32, device=scene.device)).cpu().numpy() for d in directions],
+            axis=1,
         )
         weighted = weights[..., None] * functions
         system = weighted.transpose(0, 2, 1) @ functions + ridge

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
-from fields.surface.coarse_scan import Survey, survey
-from fields.surface.extract import extract
+from fields.surface.coarse_scan import CoarseScan, coarse_scan
+from fields.surface.extract import Triangles, extract
 from fields.surface.implicit import Implicit
 from fields.surface.lattice import lattice
 from fields.surface.project import colors_at, normals_at, on_surface, to_least
@@ -20,7 +21,7 @@ from scenes.errors import BadInput
 NORMAL_WIDTH = 2e-3
 # A sheet is first enclosed at this distance to each side, in cells and in units; then its sides lie this many cells off it.
 SHELL_CELLS, SHELL = 1.0, 3e-3
-APART = 0.05
+SIDE_OFFSET = 0.05
 # Simplified vertices go back to the field's surface, at most so many cells of the extraction away.
 REACH_CELLS = 2.0
 # Of fast_simplification's thoroughness from 0 to 10 (fastest): at its usual 7 some edges get four faces.
@@ -60,48 +61,71 @@ def shell(cell: float) -> float:
     return max(SHELL_CELLS * cell, SHELL)
 
 
-def surface_mesh(
+def surface_triangles(
     implicit: Implicit,
     resolution: int,
-    lower=None,
-    upper=None,
+    lower: ArrayLike | None = None,
+    upper: ArrayLike | None = None,
     *,
-    largest: bool = False,
-    seen: Survey | None = None,
-    progress: Callable[[float], None] = lambda share: None,
-) -> SurfaceMesh:
-    """The surface between `lower` and `upper` (default: the whole box); BadInput where there is none.
+    scan: CoarseScan | None = None,
+    progress: Callable[[float], None] = lambda fraction: None,
+) -> Triangles:
+    """Extract the surface between `lower` and `upper` (default: the whole box); empty where there is none.
 
-    A sheet, which has no inside, becomes both its sides: the shell around it, of which each vertex goes to where the
-    distance is least along its normal, a twentieth of a cell off.
+    The one extractor of surfaces: metrics are scored on what it returns, and exports write it. An unsigned surface, which
+    has no inside, becomes the closed shell at the distance `shell(cell)` around it.
     """
     lower = np.zeros(3) if lower is None else np.asarray(lower, np.float64)
     upper = np.array(implicit.extents) if upper is None else np.asarray(upper, np.float64)
     cells = lattice(lower, upper, resolution)
-    shift = shell(cells.cell) if implicit.sort == "sheet" else 0.0
-    seen = seen or survey(implicit, lower, upper, shift)
-    found = extract(implicit, cells, shift, seen.steepness, progress)
-    if not found.crossed and implicit.sort != "values":
-        # What is called a distance may be far from one.
-        found = extract(replace(implicit, sort="values"), cells, shift, progress=progress)
+    shift = shell(cells.cell) if implicit.type == "unsigned" else 0.0
+    scan = scan or coarse_scan(implicit, lower, upper, shift)
+    found = extract(implicit, cells, shift, scan.steepness, progress)
+    if not found.crossed and implicit.type != "values":
+        # A field that was trained on distances may be far from one.
+        found = extract(replace(implicit, type="values"), cells, shift, progress=progress)
+    return found
+
+
+def surface_mesh(
+    implicit: Implicit,
+    resolution: int,
+    lower: ArrayLike | None = None,
+    upper: ArrayLike | None = None,
+    *,
+    largest: bool = False,
+    scan: CoarseScan | None = None,
+    progress: Callable[[float], None] = lambda fraction: None,
+) -> SurfaceMesh:
+    """Extract the surface as a mesh with normals and colours; BadInput where there is none.
+
+    An unsigned surface becomes its two sides: each vertex of the shell around it moves along its normal to where the
+    distance is least, and stays `SIDE_OFFSET` of a cell off it.
+    """
+    lower = np.zeros(3) if lower is None else np.asarray(lower, np.float64)
+    upper = np.array(implicit.extents) if upper is None else np.asarray(upper, np.float64)
+    cells = lattice(lower, upper, resolution)
+    shift = shell(cells.cell) if implicit.type == "unsigned" else 0.0
+    scan = scan or coarse_scan(implicit, lower, upper, shift)
+    found = surface_triangles(implicit, resolution, lower, upper, scan=scan, progress=progress)
     if not found.crossed:
-        low, high = sorted((implicit.value_of(seen.lowest + shift), implicit.value_of(seen.highest + shift)))
+        low, high = sorted((implicit.value_of(scan.lowest + shift), implicit.value_of(scan.highest + shift)))
         raise BadInput(
             f"there is no surface at the level {implicit.level:g} here: the field's values go from {low:.4g} to {high:.4g}; "
-            "give a --level between them" + ("" if resolution >= 64 else ", or a higher --resolution")
+            "give a `level` between them" + ("" if resolution >= 64 else ", or a higher `resolution`")
         )
     vertices, faces, notes = found.vertices, found.faces, []
-    if largest or implicit.least_part:
+    if largest or implicit.min_component:
         before = len(faces)
-        vertices, faces, _ = large_parts(vertices, faces, 1.0 if largest else implicit.least_part)
+        vertices, faces, _ = large_parts(vertices, faces, 1.0 if largest else implicit.min_component)
         if len(faces) < before:
             notes.append(
                 f"{before - len(faces):,} of {before:,} faces are {'not of the largest part' if largest else 'specks'} and are left out"
             )
     mesh = SurfaceMesh(vertices, faces, np.zeros((0, 3), np.float32), None, cells.cell, found.asked, notes)
     mesh.normals = normals_at(implicit, vertices, mesh.normal_width)
-    if implicit.sort == "sheet":
-        mesh.vertices = _onto_sheet(implicit, vertices, mesh.normals, shift, cells.cell)
+    if implicit.type == "unsigned":
+        mesh.vertices = _onto_unsigned(implicit, vertices, mesh.normals, shift, cells.cell)
     mesh.colors = colors_at(implicit, mesh.vertices)
     return mesh
 
@@ -118,19 +142,21 @@ def simplified(implicit: Implicit, mesh: SurfaceMesh, faces: int) -> SurfaceMesh
     vertices, triangles = vertices.astype(np.float64), triangles.astype(np.int64)
     whole = not mesh.watertight or watertight(triangles, len(vertices))
     if not whole or len(triangles) > faces:
-        import igl  # ten times as slow, but it never joins what is apart, and goes on to the end
+        import igl
 
         start = (vertices, triangles) if whole else (mesh.vertices, mesh.faces)
         vertices, triangles = (np.array(part) for part in igl.qslim(*start, faces)[:2])
     normals = normals_at(implicit, vertices, mesh.normal_width)
-    if implicit.sort != "sheet":
+    if implicit.type != "unsigned":
         vertices = on_surface(implicit, vertices, mesh.cell / 2, REACH_CELLS * mesh.cell)
         normals = normals_at(implicit, vertices, mesh.normal_width)
     return replace(mesh, vertices=vertices, faces=triangles, normals=normals, colors=colors_at(implicit, vertices))
 
 
-def _onto_sheet(implicit: Implicit, vertices: np.ndarray, normals: np.ndarray, shift: float, cell: float) -> np.ndarray:
+def _onto_unsigned(
+    implicit: Implicit, vertices: np.ndarray, normals: np.ndarray, shift: float, cell: float
+) -> np.ndarray:
     points = torch.from_numpy(vertices).float().to(implicit.device)
     directions = torch.from_numpy(normals).to(implicit.device)
-    places = to_least(implicit.function, points, directions, 2 * shift) + directions * (APART * cell)
+    places = to_least(implicit.function, points, directions, 2 * shift) + directions * (SIDE_OFFSET * cell)
     return places.cpu().numpy().astype(np.float64)

@@ -19,7 +19,7 @@ def scattered(implicit: Implicit, mesh: SurfaceMesh, count: int) -> tuple[np.nda
     Of a sheet, which the mesh follows at a distance, they are the mesh's.
     """
     places, normals = spread(mesh, count)
-    if implicit.sort == "sheet":
+    if implicit.type == "unsigned":
         return places, normals
     places = on_surface(implicit, places, mesh.cell / 2, REACH_CELLS * mesh.cell)
     return places, normals_at(implicit, places, mesh.normal_width)

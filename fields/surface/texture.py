@@ -47,7 +47,7 @@ def textured(
     texels, triangle, weights = rasterise(uv, faces, size)
     corners = faces[triangle]
     places = _blend(weights, mesh.vertices[source], corners)
-    if implicit.sort != "sheet":
+    if implicit.type != "unsigned":
         # The mesh is flat between its vertices; the colours are those of the surface.
         places = _onto_surface(implicit, places, mesh.cell)
     nearest = _nearest(texels, size)

@@ -8,8 +8,8 @@ from fields.surface.implicit import Implicit
 RADIUS = 0.3137
 
 
-def implicit(function, sort: str = "distance", extents=(1.0, 1.0, 1.0), colors=None) -> Implicit:
-    return Implicit(function, sort, colors, extents, np.zeros(3), 1.0, 0.0, float, torch.device("cpu"))
+def implicit(function, type_: str = "distance", extents=(1.0, 1.0, 1.0), colors=None) -> Implicit:
+    return Implicit(function, type_, colors, extents, np.zeros(3), 1.0, 0.0, float, torch.device("cpu"))
 
 
 def ball(points):

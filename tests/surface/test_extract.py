@@ -12,6 +12,7 @@ from fields.surface import extract as module
 from fields.surface.extract import extract
 from fields.surface.lattice import lattice
 from fields.surface.marching_cubes_table import cases
+from fields.surface.surface_mesh import surface_mesh, surface_triangles
 from scenes.errors import BadInput
 from tests.surface.implicits import RADIUS, ball, implicit, noise, torus
 
@@ -36,10 +37,10 @@ def test_the_table_of_cases_is_whole():
     assert (np.take_along_axis(table.offset, table.axis[..., None], -1) == 0).all(), "an edge begins at its lower node"
 
 
-@pytest.mark.parametrize("sort", ["distance", "values"])
+@pytest.mark.parametrize("type_", ["distance", "values"])
 @pytest.mark.parametrize("resolution", [31, 64, 101])
-def test_a_ball_that_no_block_divides_is_closed_and_on_the_ball(sort: str, resolution: int):
-    mesh = extract(implicit(ball, sort), lattice(*WHOLE, resolution))
+def test_a_ball_that_no_block_divides_is_closed_and_on_the_ball(type_: str, resolution: int):
+    mesh = extract(implicit(ball, type_), lattice(*WHOLE, resolution))
     found = closed(mesh)
     assert found.euler_number == 2
     assert np.abs(np.linalg.norm(mesh.vertices - 0.5, axis=1) - RADIUS).max() < 2e-6
@@ -135,3 +136,14 @@ def test_resolutions_out_of_range(resolution: int):
 
 def test_nothing_is_nothing():
     assert len(extract(implicit(lambda p: p[:, 0] + 1), lattice(*WHOLE, 32)).faces) == 0
+
+
+def test_a_function_without_a_zero_gives_no_triangles():
+    found = surface_triangles(implicit(lambda points: points[:, 0] + 1), 32)
+    assert found.crossed == 0 and len(found.vertices) == len(found.faces) == 0
+
+
+@pytest.mark.parametrize("type_", ["distance", "values"])
+def test_metrics_are_scored_on_the_triangles_that_exports_write(type_: str):
+    scored, written = surface_triangles(implicit(torus, type_), 40), surface_mesh(implicit(torus, type_), 40)
+    assert np.array_equal(scored.vertices, written.vertices) and np.array_equal(scored.faces, written.faces)

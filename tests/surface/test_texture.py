@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from fields.render.camera import orbit
+from fields.render.camera import camera_rays
 from fields.render.sphere_trace import headlight, render_shape
 from fields.surface.surface_mesh import simplified, surface_mesh
 from fields.surface.texture import rasterise, tangents_of, textured, unwrap
+from scenes.posed.pose import orbit
 from scenes.shape.geometry import Mesh
 from scenes.shape.surface import MeshSurface, _barycentric
 from tests.surface.implicits import ball, implicit, torus
@@ -81,9 +82,9 @@ def test_gutters_repeat_their_chart(painted):
 
 def seen(source, mesh, made, side: int = 160):
     """The textured mesh by cast rays, shaded as pictures of fields are, and the field's own picture, with where both hit."""
-    camera = orbit(35, 40, 1.6, side, side, 40)
+    camera = orbit(35, 40, 1.6, (side, side))
     surface = MeshSurface(Mesh(mesh.vertices[made.source], made.faces))
-    origins, directions = camera.rays()
+    origins, directions = camera_rays(camera)
     t, faces = surface.cast(origins.double().numpy(), directions.double().numpy())
     hit = np.flatnonzero(faces >= 0)
     corners = surface.mesh.faces[faces[hit]]

@@ -12,11 +12,15 @@ from torch import Tensor
 from fields.fit.metrics.samples import psnr
 from fields.fit.metrics.shape import SURFACE_POINTS, VOLUME_POINTS, Matched, intersection_over_union, surface_metrics
 from fields.fit.objectives.base import Objective
-from fields.models.field import Field
-from fields.render.camera import Camera, orbit
+from fields.models.field import Field, PointField
+from fields.render.camera import camera_rays
 from fields.render.sphere_trace import headlight, in_chunks, render_shape
 from fields.render.surface_field import SurfaceField, surface_field
+from fields.surface.implicit import implicit_shape
+from fields.surface.surface_mesh import surface_triangles
 from scenes.image.color import to_bytes
+from scenes.posed.camera import Camera
+from scenes.posed.pose import orbit
 from scenes.shape import view
 from scenes.shape.geometry import Mesh
 from scenes.shape.signal import Shape
@@ -66,28 +70,28 @@ class ShapeObjective(Objective):
 
     def evaluate(self, field: Field) -> dict[str, float]:
         """IoU of the volumes; Chamfer distance, F-score and normal angle of the surfaces; PSNR of the colours on the surface."""
-        return self._evaluate(surface_field(field), VOLUME_POINTS, SURFACE_POINTS, RESOLUTION)
+        return self._evaluate(field, VOLUME_POINTS, SURFACE_POINTS, RESOLUTION)
 
     def evaluation_seconds(self, field: Field) -> float:
         """From a sixteenth of the points, and a mesh of a sixteenth of the triangles; what is loaded at first use does not count."""
-        fit = surface_field(field)
-        self._evaluate(fit, 64, 64, RESOLUTION // 16)
+        self._evaluate(field, 64, 64, RESOLUTION // 16)
         begun = time.perf_counter()
-        self._evaluate(fit, VOLUME_POINTS // PART, SURFACE_POINTS // PART, RESOLUTION // 4)
+        self._evaluate(field, VOLUME_POINTS // PART, SURFACE_POINTS // PART, RESOLUTION // 4)
         return (time.perf_counter() - begun) * PART
 
     @torch.no_grad()
     def _evaluate(
-        self, fit: SurfaceField, volume_points: int, surface_points: int, resolution: int
+        self, field: PointField, volume_points: int, surface_points: int, resolution: int
     ) -> dict[str, float]:
+        fit, implicit = surface_field(field), implicit_shape(field)
         shape, scores = self.signal, {}
         if fit.oriented:
             points = shape.volume_points(volume_points)
             scores["iou"] = intersection_over_union(_ask(fit, fit.function, points) < 0, shape.surface.inside(points))
         places, normals, colors = shape.surface_points(surface_points)
-        vertices, faces = fit.triangles(resolution)
-        if len(faces):
-            scores |= self._surface_scores(MeshSurface(Mesh(vertices, faces)), places, normals, fit.oriented)
+        mesh = surface_triangles(implicit, resolution)
+        if mesh.crossed:
+            scores |= self._surface_scores(MeshSurface(Mesh(mesh.vertices, mesh.faces)), places, normals, fit.oriented)
         else:
             scores["f_score"] = 0.0
         if colors is not None:
@@ -137,7 +141,7 @@ class ShapeObjective(Objective):
         surface = self.signal.surface
         if not isinstance(surface, MeshSurface):
             return to_bytes(view.shaded(surface, side)), None
-        origins, directions = default_camera(side).rays()
+        origins, directions = camera_rays(default_camera(side))
         t, faces = surface.cast(origins.double().numpy(), directions.double().numpy())
         hit = np.flatnonzero(faces >= 0)
         normals = np.zeros((side * side, 3), np.float32)
@@ -172,7 +176,7 @@ def default_camera(
     width: int, height: int | None = None, azimuth: float = view.AZIMUTH, elevation: float = view.ELEVATION
 ) -> Camera:
     """The view that previews show."""
-    return orbit(azimuth, elevation, view.DISTANCE, width, height or width, view.FIELD_OF_VIEW)
+    return orbit(azimuth, elevation, view.DISTANCE, (width, height or width), field_of_view=view.FIELD_OF_VIEW)
 
 
 def _ask(fit: SurfaceField, function, points: np.ndarray) -> np.ndarray:
