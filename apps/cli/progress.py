@@ -87,9 +87,9 @@ class FitProgress:
             self.console.print(_table(stored["views"]))
         self.console.print(f"  picture  {self.run.path / 'preview.png'}   ({self.trainer.objective.shown})")
         self.console.print(f"  field    {self.run.weights}   ({stored['bytes']:,} bytes)")
-        self.console.print(
-            f"  closer   fit-a-scene render {self.run.path} {output_for(self.run.header['kind'], self.trainer.field).closer}"
-        )
+        suggestion = output_for(self.run.header["kind"], self.trainer.field).suggestion
+        flags = " ".join(f"--{name}" if value is True else f"--{name} {value}" for name, value in suggestion.items())
+        self.console.print(f"  look     fit-a-scene render {self.run.path} {flags}")
 
 
 def _table(views: list[dict]) -> Table:

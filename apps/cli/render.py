@@ -8,7 +8,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from apps.cli import types
+from apps.cli.flags import add_flags, read_request
+from fields.export.request import RenderRequest
 
 HELP = "make a picture of a run"
 EPILOG = """\
@@ -28,62 +29,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="where to write it (default RUN/render.png, .exr for HDR)"
     )
-    parser.add_argument("--size", type=types.size, metavar="WxH", help="pixels of the picture")
-    parser.add_argument(
-        "--scale", type=types.positive, metavar="K", help="K times the pixels of the original along each side"
-    )
-    parser.add_argument(
-        "--crop", type=types.crop, metavar="X0,Y0,X1,Y1", help="only this part, in pixels of the original"
-    )
-    parser.add_argument(
-        "--rate",
-        type=types.positive,
-        metavar="N",
-        help="sounds: samples a second, clips: frames a second (default: as it was fitted)",
-    )
-    parser.add_argument(
-        "--time", type=types.moment, metavar="T", help="clips: one picture, at this second; scenes that move: 0 to 1"
-    )
-    parser.add_argument(
-        "--part", type=types.part, metavar="START,END", help="sounds and clips: only this stretch, in seconds"
-    )
-    parser.add_argument(
-        "--slice", type=types.slice_at, metavar="AXIS=SHARE", help="volumes: a cut, such as z=0.5 for the middle"
-    )
-    parser.add_argument(
-        "--what",
-        choices=("color", "depth", "normal", "frequency", "flow", "orientation", "explained"),
-        help="of a shape or scene: what is seen (default), its depth or its normals; of a picture fitted by nstr: a map of its "
-        "frequencies, with arrows to where they rise, of the direction across its waves, or of what the transport explains",
-    )
-    parser.add_argument(
-        "--view",
-        type=types.view,
-        metavar="N",
-        help="of a shape: from where, N of the 8 places around it, or AZIMUTH,ELEVATION in degrees; of a scene: its camera N, "
-        "those for testing first",
-    )
-    parser.add_argument(
-        "--turntable",
-        action="store_const",
-        const=True,
-        help="an animation once around a shape (.gif, .webp, .png) or scene (.mp4, .gif)",
-    )
-    parser.add_argument(
-        "--path", type=Path, metavar="FILE", help="scenes: a film along the cameras of this JSON file, one frame each"
-    )
-    parser.add_argument(
-        "--crop-box",
-        type=types.box,
-        metavar="X0,Y0,Z0,X1,Y1,Z1",
-        help="scenes: only what is in this box, in the scene's units (fit-a-scene info RUN has them); write --crop-box=-1,...",
-    )
-    parser.add_argument(
-        "--clean",
-        action="store_const",
-        const=True,
-        help="scenes: without what no camera had in its picture, and specks in mid-air",
-    )
+    add_flags(parser, RenderRequest)
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to compute")
 
 
@@ -95,13 +41,12 @@ def run(options: argparse.Namespace) -> dict:
     import time
 
     from apps.cli.reported import tell_written
-    from fields.export.outputs.base import Request
     from fields.fit.fit import resolve_device
     from fields.kinds import output_for
 
     kind = kept.header["kind"]
     output = output_for(kind, kept.load_field(resolve_device(options.device)), kept.path)
-    request = Request(**{name: getattr(options, name) for name in Request.names()})
+    request = read_request(RenderRequest, options)
     output.check(request, kind)
     out = options.out or kept.beside(output.default_name(request))
     begun = time.perf_counter()

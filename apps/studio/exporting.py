@@ -12,7 +12,7 @@ from apps.studio.view_renderer import Opened
 from fields.export import base, formats
 from fields.export.capabilities import can
 from fields.export.outputs import radiance, shape
-from fields.export.outputs.base import Request
+from fields.export.request import ExportRequest, RenderRequest
 from fields.kinds import output_for
 from fields.runs.run import Run
 from scenes.errors import BadInput
@@ -73,7 +73,7 @@ def choices(opened: Opened) -> list[Choice]:
 
 def _label(row: base.Format) -> str:
     ending = "folder, zipped" if row.ending == "/" else row.ending
-    return f"{row.form} ({ending})" + ("" if row.what == f"a {row.form}" else f": {row.what}")
+    return f"{row.form} ({ending})" + ("" if row.description == f"a {row.form}" else f": {row.description}")
 
 
 def find(opened: Opened, label: str) -> Choice:
@@ -129,7 +129,7 @@ def write(run: Run, choice: Choice, scale: float, cells: int) -> Path:
     elif choice.by == "export":
         if choice.size == "scale":
             _refuse_large(header, scale)
-        request = base.Request(
+        request = ExportRequest(
             resolution=max(8, min(MAX_CELLS, int(cells))) if choice.size == "cells" else None,
             scale=scale if choice.size == "scale" and scale != 1 else None,
             time=_middle(header) if choice.moment else None,
@@ -142,8 +142,8 @@ def write(run: Run, choice: Choice, scale: float, cells: int) -> Path:
             shutil.make_archive(str(packed.with_suffix("")), "zip", out.parent)
             return packed.rename(out.parent / f"{run.path.name}.zip")
     else:
-        turntable = True if choice.label.startswith("turntable") else None
-        request = Request(
+        turntable = choice.label.startswith("turntable")
+        request = RenderRequest(
             turntable=turntable,
             size=TURNTABLE_SIZE if turntable else None,
             scale=scale if choice.size == "scale" and scale != 1 else None,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from importlib import import_module
 from pathlib import Path
 
-from fields.export.base import Format, Request, Source, ending_of
+from fields.export.base import Format, Progress, Source, ending_of
 from fields.export.capabilities import can
-from fields.export.outputs.base import flags
+from fields.export.outputs.base import arguments
+from fields.export.request import ExportRequest
 from scenes.errors import BadInput
 
 RENDERS = "fields.export.renders:write"
@@ -108,7 +109,7 @@ FORMATS: tuple[Format, ...] = (
         for ending in CLIPS
     ),
     *(
-        Format(ending, "picture", "clip", RENDERS, ("size", "scale", "crop", "time"), "one frame, at --time")
+        Format(ending, "picture", "clip", RENDERS, ("size", "scale", "crop", "time"), "one frame, at the given time")
         for ending in PICTURES
     ),
     Format(
@@ -132,11 +133,6 @@ FORMATS: tuple[Format, ...] = (
 )
 
 
-def forms() -> list[str]:
-    """What --as can be."""
-    return list(dict.fromkeys(row.form for row in FORMATS))
-
-
 def find(source: Source, out: Path, form: str | None) -> Format:
     """The row for `out`; BadInput that lists what fits this field where none does."""
     able = can(source)
@@ -146,8 +142,10 @@ def find(source: Source, out: Path, form: str | None) -> Format:
         if row.ending == ending and form in (None, row.form):
             return row
     name = "a folder" if ending == "/" else ending
-    wanted = f"{name} --as {form}" if form else name
-    raise BadInput(f"cannot export this field ({describe(source)}) as {wanted}; it becomes {listing(fitting)}")
+    wanted = f"{name} as {form}" if form else name
+    raise BadInput(
+        f"cannot export this field ({describe(source)}) as {wanted}; it becomes {listing(fitting)} (choose with `form`)"
+    )
 
 
 def default_ending(source: Source) -> str:
@@ -156,13 +154,12 @@ def default_ending(source: Source) -> str:
 
 
 def listing(rows: list[Format]) -> str:
-    """ "--as mesh: .glb, .obj; --as points: .ply"."""
+    """Forms with their endings: "mesh: .glb, .obj; points: .ply"."""
     by_form: dict[str, list[str]] = {}
     for row in rows:
         by_form.setdefault(row.form, []).append("a folder" if row.ending == "/" else row.ending)
     return (
-        "; ".join(f"--as {form}: {', '.join(dict.fromkeys(endings))}" for form, endings in by_form.items())
-        or "nothing yet"
+        "; ".join(f"{form}: {', '.join(dict.fromkeys(endings))}" for form, endings in by_form.items()) or "nothing yet"
     )
 
 
@@ -171,11 +168,24 @@ def describe(source: Source) -> str:
     return source.kind if space in ("srgb", "linear", "amplitude", "scalar") else f"{source.kind}, {space}"
 
 
-def export(source: Source, out: Path, request: Request, form: str | None = None) -> dict:
-    """Writes `out` and returns the report of its writer, with "form"; BadInput for whatever makes that impossible."""
+def export(
+    source: Source,
+    out: Path,
+    request: ExportRequest,
+    form: str | None = None,
+    *,
+    progress: Progress | None = None,
+) -> dict:
+    """Write the file `out` in the format of its ending and return the report of its writer.
+
+    `form` chooses among the forms that the ending can have; by default the usual one of this kind of field. `progress` is told
+    what will be done and how far it is. The report has "form", what the writer measured, "text" (a line for people) and "notes".
+    Raises BadInput for whatever makes the export impossible; nothing is left half-written.
+    """
     row = find(source, out, form)
     if wrong := [name for name in request.given() if name not in row.takes]:
-        takes = flags(row.takes) if row.takes else "no flags"
-        raise BadInput(f"{flags(wrong)}: means nothing to {row.ending} --as {row.form}; it takes {takes}")
+        takes = arguments(row.takes) if row.takes else "no options"
+        raise BadInput(f"{arguments(wrong)}: means nothing to {row.ending} as {row.form}; it takes {takes}")
     module, _, name = row.writer.partition(":")
-    return {"form": row.form, **getattr(import_module(module), name)(source, out, request)}
+    report = getattr(import_module(module), name)(source, out, request, progress or Progress())
+    return {"form": row.form, **report}

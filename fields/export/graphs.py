@@ -20,7 +20,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fields.export.base import Request, Source
+from fields.export.base import Progress, Source
+from fields.export.request import ExportRequest
 from fields.models.field import Field, FrameField, RadianceField
 from scenes.errors import BadInput
 from scenes.io.atomic import atomic_write, check_path_writable
@@ -74,7 +75,7 @@ class Graph(nn.Module):
         )
 
 
-def write_onnx(source: Source, out: Path, request: Request) -> dict:
+def write_onnx(source: Source, out: Path, request: ExportRequest, progress: Progress) -> dict:
     try:
         import onnx
         import onnxruntime
@@ -119,7 +120,7 @@ def write_onnx(source: Source, out: Path, request: Request) -> dict:
     return _report(graph, out, difference, f"{len(model.graph.node)} operators (ONNX opset {OPSET})")
 
 
-def write_program(source: Source, out: Path, request: Request) -> dict:
+def write_program(source: Source, out: Path, request: ExportRequest, progress: Progress) -> dict:
     check_path_writable(out)
     graph = _graph(source)
     count = torch.export.Dim("n", min=1, max=1 << 24)

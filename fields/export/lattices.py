@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from fields.export.base import Request, Source
+from fields.export.base import Progress, Source
+from fields.export.request import ExportRequest
 from fields.export.surfaces import cleared, notes_of
 from fields.models.field import RadianceField
 from fields.render.raster import centres, lattice
@@ -24,11 +25,11 @@ RESOLUTION = 128
 FINEST = 2048
 
 
-def write(source: Source, out: Path, request: Request) -> dict:
+def write(source: Source, out: Path, request: ExportRequest, progress: Progress) -> dict:
     """Voxels at the middles of cells; x, y, z from the inside out; the distances in the units of the fitted file."""
     check_volume_writable(out)
     counts = _counts(source, request)
-    array = np.concatenate(list(_slices(source, counts, request)))[..., None]
+    array = np.concatenate(list(_slices(source, counts, request, progress)))[..., None]
     spacing = _spacing(source, counts)
     write_volume(out, array, spacing)
     axes = source.field.domain.axes
@@ -45,7 +46,7 @@ def write(source: Source, out: Path, request: Request) -> dict:
     }
 
 
-def write_slices(source: Source, out: Path, request: Request) -> dict:
+def write_slices(source: Source, out: Path, request: ExportRequest, progress: Progress) -> dict:
     """A folder of PNGs across z, from below: grey from the lowest value (black) to the highest; 0 is middle grey for signed distances.
 
     Of densities, the share of light that is lost over a voxel.
@@ -56,7 +57,7 @@ def write_slices(source: Source, out: Path, request: Request) -> dict:
     low, high = _range(source)
     with atomic_folder(out) as folder:
         folder.mkdir()
-        for number, part in enumerate(_slices(source, counts, request)):
+        for number, part in enumerate(_slices(source, counts, request, progress)):
             if isinstance(source.field, RadianceField):
                 part = 1 - np.exp(-part * _spacing(source, counts)[2])
             grey = np.rint(np.clip((part[0] - low) / (high - low), 0, 1) * 255).astype(np.uint8)
@@ -73,11 +74,11 @@ def write_slices(source: Source, out: Path, request: Request) -> dict:
     }
 
 
-def _counts(source: Source, request: Request) -> list[int]:
+def _counts(source: Source, request: ExportRequest) -> list[int]:
     resolution = request.resolution or RESOLUTION
     if not COARSEST <= resolution <= FINEST:
         raise BadInput(
-            f"--resolution {resolution}: should be from {COARSEST} to {FINEST} voxels along the longest side"
+            f"`resolution={resolution}`: should be from {COARSEST} to {FINEST} voxels along the longest side"
         )
     sides = np.array([axis.upper - axis.lower for axis in source.field.domain.axes[:3]])
     counts = [max(1, round(n)) for n in resolution * sides / sides.max()]
@@ -87,18 +88,18 @@ def _counts(source: Source, request: Request) -> list[int]:
     if needed > free:
         raise BadInput(
             f"{' x '.join(map(str, counts))} voxels take {needed / (1 << 30):.1f} GB of memory, and {free / (1 << 30):.1f} GB are "
-            f"there; --resolution {int(resolution * (free / needed) ** (1 / 3))} would fit"
+            f"there; `resolution={int(resolution * (free / needed) ** (1 / 3))}` would fit"
         )
     return counts
 
 
-def _slices(source: Source, counts: list[int], request: Request) -> Iterator[np.ndarray]:
+def _slices(source: Source, counts: list[int], request: ExportRequest, progress: Progress) -> Iterator[np.ndarray]:
     """The first channel, `[1, y, x]` float32 for each z, in the units of the fitted file. Of radiance, the density where the field has any
     cells: of a scene without bounds that of its inner cube."""
     field = source.field
     x, y, z = (centres(n) for n in counts)
     if isinstance(field, RadianceField):
-        cleared(source)
+        cleared(source, progress)
         scene = Radiance(field, request.time or 0.0)
         for height in z:
             places = torch.stack(torch.meshgrid(x, y, height[None], indexing="ij"), dim=-1).reshape(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
-from fields.export.base import Request, Source, ending_of
+from fields.export.base import Progress, Source, ending_of
+from fields.export.request import ExportRequest
 from fields.export.surfaces import RESOLUTION, box_of, implicit_of, notes_of, shape_of
 from fields.surface import cost, quality, texture
-from fields.surface.coarse_scan import survey
+from fields.surface.coarse_scan import coarse_scan
 from fields.surface.implicit import Implicit
 from fields.surface.lattice import lattice
 from fields.surface.surface_mesh import SurfaceMesh, shell, simplified, surface_mesh
@@ -20,11 +20,11 @@ from scenes.shape.writers.asset import Asset
 TEXTURE, TEXTURED_FACES = 2048, 50_000
 
 
-def write(source: Source, out: Path, request: Request) -> dict:
+def write(source: Source, out: Path, request: ExportRequest, progress: Progress) -> dict:
     check_path_writable(out)
-    implicit = implicit_of(source, request)
+    implicit = implicit_of(source, request, progress)
     baked = _texture_size(implicit, request)
-    mesh = make(implicit, request)
+    mesh = make(implicit, request, progress)
     report = {
         **quality.topology(mesh),
         "resolution": request.resolution or RESOLUTION,
@@ -51,39 +51,41 @@ def write(source: Source, out: Path, request: Request) -> dict:
     }
 
 
-def make(implicit: Implicit, request: Request) -> SurfaceMesh:
+def make(implicit: Implicit, request: ExportRequest, progress: Progress) -> SurfaceMesh:
     """The mesh that was asked for; what it will take is said first, and refused where it does not fit."""
     resolution = request.resolution or RESOLUTION
     lower, upper = box_of(implicit, request)
     cells = lattice(lower, upper, resolution)
-    shift = shell(cells.cell) if implicit.sort == "sheet" else 0.0
-    seen = survey(implicit, lower, upper, shift)
-    expected = cost.estimate(seen, resolution, float((upper - lower).max()))
+    shift = shell(cells.cell) if implicit.type == "unsigned" else 0.0
+    scan = coarse_scan(implicit, lower, upper, shift)
+    expected = cost.estimate(scan, resolution, float((upper - lower).max()))
     cost.check(expected, request.memory)
-    print(expected, file=sys.stderr)
-    mesh = surface_mesh(implicit, resolution, lower, upper, largest=bool(request.largest), seen=seen)
+    progress.message(str(expected))
+    mesh = surface_mesh(
+        implicit, resolution, lower, upper, largest=bool(request.largest), scan=scan, progress=progress.fraction
+    )
     textured = request.texture or request.normal_map
     if faces := request.faces or (TEXTURED_FACES if textured else None):
         mesh = simplified(implicit, mesh, faces)
     return mesh
 
 
-def _texture_size(implicit: Implicit, request: Request) -> int | None:
+def _texture_size(implicit: Implicit, request: ExportRequest) -> int | None:
     """Texels along a side; None without a texture."""
     if not (request.texture or request.normal_map):
         return None
     if implicit.colors is None and not request.normal_map:
-        raise BadInput("--texture: this field has no colours; --normal-map bakes its normals")
+        raise BadInput("`texture`: this field has no colours; `normal_map` bakes its normals")
     if request.error_map:
-        raise BadInput("--error-map: is for vertices; leave --texture and --normal-map away")
+        raise BadInput("`error_map`: is for vertices; leave `texture` and `normal_map` away")
     size = request.texture or TEXTURE
     if not texture.SMALLEST <= size <= texture.LARGEST:
-        raise BadInput(f"--texture {size}: should be from {texture.SMALLEST} to {texture.LARGEST} pixels")
+        raise BadInput(f"`texture={size}`: should be from {texture.SMALLEST} to {texture.LARGEST} pixels")
     return size
 
 
 def asset_of(
-    implicit: Implicit, mesh: SurfaceMesh, name: str, baked: int | None, request: Request
+    implicit: Implicit, mesh: SurfaceMesh, name: str, baked: int | None, request: ExportRequest
 ) -> tuple[Asset, float]:
     """In the units of the fitted file; and the share of the texture that is in charts."""
     places = implicit.to_file(mesh.vertices)
@@ -129,11 +131,11 @@ def _text(report: dict) -> str:
 
 def _notes(implicit: Implicit, report: dict, source: Source, shape) -> list[str]:
     notes = notes_of(source)
-    if implicit.sort == "sheet":
+    if implicit.type == "unsigned":
         notes.append("the surface has no inside: both its sides are meshed, a tenth of a cell apart")
     if report["parts"] > 1:
         notes.append(
-            f"{report['parts']} parts, of which the largest has {report['largest_part']:.1%} of the area (--largest keeps only that)"
+            f"{report['parts']} parts, of which the largest has {report['largest_part']:.1%} of the area (`largest` keeps only that)"
         )
     if source.kind == "shape" and shape is None:
         notes.append("not compared with the source: it has moved or changed, or another level or part is meshed")

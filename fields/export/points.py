@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fields.export.base import Request, Source
+from fields.export.base import Progress, Source
 from fields.export.meshes import make
+from fields.export.request import ExportRequest
 from fields.export.surfaces import implicit_of, notes_of
 from fields.surface.project import colors_at
 from fields.surface.quality import distances_to_field
@@ -18,11 +19,11 @@ POINTS = 500_000
 MEASURED = 100_000
 
 
-def write(source: Source, out: Path, request: Request) -> dict:
+def write(source: Source, out: Path, request: ExportRequest, progress: Progress) -> dict:
     """Spread evenly over the surface: drawn on a mesh, then moved onto the field's own surface."""
     check_path_writable(out)
-    implicit = implicit_of(source, request)
-    mesh = make(implicit, request)
+    implicit = implicit_of(source, request, progress)
+    mesh = make(implicit, request, progress)
     places, normals = scattered(implicit, mesh, request.points or POINTS)
     colors = colors_at(implicit, places)
     distance = distances_to_field(implicit, mesh, places[:MEASURED], normals[:MEASURED])[0]

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fields.export.base import Request, Source
-from fields.export.outputs.base import Request as RenderRequest
+from fields.export.base import Progress, Source
+from fields.export.request import ExportRequest, RenderRequest
 from fields.kinds import output_for
 from scenes.errors import BadInput
 
 CLIP_PICTURE = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".exr", ".hdr")
 
 
-def write(source: Source, out: Path, request: Request) -> dict:
+def write(source: Source, out: Path, request: ExportRequest, progress: Progress) -> dict:
     if request.crop is not None and len(request.crop) != 4:
-        raise BadInput(f"--crop of a {source.kind} is X0,Y0,X1,Y1 in pixels, not {len(request.crop)} numbers")
-    wanted = {name: getattr(request, name) for name in request.given()}
+        raise BadInput(f"`crop` of a {source.kind} is X0,Y0,X1,Y1 in pixels, not {len(request.crop)} numbers")
+    wanted = request.given_values()
     if source.kind == "video" and out.suffix.lower() in CLIP_PICTURE and request.time is None:
         wanted["time"] = source.field.domain.axes[2].lower
     report = output_for(source.kind, source.field).render(out, RenderRequest(**wanted))
@@ -26,8 +26,8 @@ def write(source: Source, out: Path, request: Request) -> dict:
     }
 
 
-def write_turntable(source: Source, out: Path, request: Request) -> dict:
+def write_turntable(source: Source, out: Path, request: ExportRequest, progress: Progress) -> dict:
     """A film once around a scene."""
-    wanted = {name: getattr(request, name) for name in request.given()} | {"turntable": request.turntable or True}
+    wanted = request.given_values() | {"turntable": True, "frames": request.turntable}
     report = output_for(source.kind, source.field, source.run.path).render(out, RenderRequest(**wanted))
     return {**report, "files": [str(out)], "bytes": out.stat().st_size}

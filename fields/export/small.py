@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fields.export.base import Request, Source
+from fields.export.base import Progress, Source
+from fields.export.request import ExportRequest
 from fields.fit.fit import reopen
 from fields.kinds import objective_for
 from fields.methods.registry import make_method
@@ -16,7 +17,7 @@ from scenes.io.atomic import atomic_write_bytes, check_path_writable
 BITS = 8
 
 
-def write(source: Source, out: Path, request: Request) -> dict:
+def write(source: Source, out: Path, request: ExportRequest, progress: Progress) -> dict:
     """Also says what the file scores on what was fitted, as rounding costs; where that is gone, it says so."""
     check_path_writable(out)
     run, field = source.run, source.field

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fields.export.base import Request, Source
+from fields.export.base import Progress, Source
 from fields.export.meshes import make
+from fields.export.request import ExportRequest
 from fields.export.surfaces import cleared, implicit_of
 from fields.surface.radiance import Radiance
-from fields.surface.ray_sample_voxels import cameras_around, lit_cells
+from fields.surface.ray_sample_voxels import cameras_around, ray_voxels
 from fields.surface.splats import columns, splats_on, splats_seen
 from fields.surface.surface_sampling import scattered
 from fields.surface.topology import face_areas
@@ -19,11 +20,11 @@ from scenes.shape.writers.ply import write_ply
 SPLATS = 200_000
 
 
-def write(source: Source, out: Path, request: Request) -> dict:
+def write(source: Source, out: Path, request: ExportRequest, progress: Progress) -> dict:
     """On a surface, spread evenly."""
     check_path_writable(out)
-    implicit = implicit_of(source, request)
-    mesh = make(implicit, request)
+    implicit = implicit_of(source, request, progress)
+    mesh = make(implicit, request, progress)
     places, normals = scattered(implicit, mesh, request.points or SPLATS)
     splats = splats_on(implicit, places, normals, float(face_areas(mesh.vertices, mesh.faces).sum()))
     write_ply(out, columns(splats, implicit.corner, implicit.side))
@@ -37,17 +38,17 @@ def write(source: Source, out: Path, request: Request) -> dict:
     }
 
 
-def write_radiance(source: Source, out: Path, request: Request) -> dict:
+def write_radiance(source: Source, out: Path, request: ExportRequest, progress: Progress) -> dict:
     """Where the rays of the run's cameras end; of a field alone, those of cameras all around."""
     check_path_writable(out)
-    cleared(source)
+    cleared(source, progress)
     scene = Radiance(source.field, request.time or 0.0)
     count = request.points or SPLATS
     cameras = (source.run.cameras() if source.run else []) or cameras_around(scene)
-    cells = lit_cells(scene, cameras, count)
-    if cells is None:
+    voxels = ray_voxels(scene, cameras, count)
+    if voxels is None:
         raise BadInput("there is nothing to see: no ray of the scene's cameras meets any density")
-    splats = splats_seen(scene, cells)
+    splats = splats_seen(scene, voxels)
     notes = (
         []
         if len(splats.places) > 0.8 * count

@@ -2,61 +2,59 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from fields.export.base import Request, Source
+from fields.export.base import Progress, Source
 from fields.export.outputs.radiance import RadianceOutput
+from fields.export.request import ExportRequest
 from scenes.errors import BadInput
 from scenes.image.color import to_bytes
 from scenes.io.atomic import atomic_folder
-from scenes.posed.box import ROOM
-from scenes.posed.cameras import PathCamera, around, resized
-from scenes.posed.signal import BACKDROPS
-from scenes.posed.view import HELD_OUT, PosedViews, View
+from scenes.posed.box import MARGIN
+from scenes.posed.camera import Camera
+from scenes.posed.pose import turntable_cameras
+from scenes.posed.signal import BACKGROUNDS
+from scenes.posed.view import PosedViews, View, split_of
 from scenes.posed.write import write_scene
 
 MAX_VIEWS = 10_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Rendered(View):
     """A view whose picture is taken when it is asked for."""
 
-    output: RadianceOutput | None = field(default=None, compare=False)
-    camera: PathCamera | None = field(default=None, compare=False)
+    output: RadianceOutput
 
-    def read(self) -> np.ndarray:
+    def read_image(self) -> np.ndarray:
         """`[H, W, 4]` uint8 with straight alpha; `[H, W, 3]` of a scene without bounds, which fills the picture."""
-        seen, _ = self.output.see(self.camera)
+        seen, _ = self.output.see(self)
         color, opacity = seen.color.cpu().numpy(), seen.opacity.cpu().numpy()[..., None]
         if _boundless(self.output.field):
             return to_bytes(color)
-        straight = (color - (1 - opacity) * BACKDROPS[self.output.backdrop]) / np.maximum(opacity, 1e-6)
+        straight = (color - (1 - opacity) * BACKGROUNDS[self.output.background]) / np.maximum(opacity, 1e-6)
         return to_bytes(np.concatenate([np.where(opacity > 0, straight, 0), opacity], axis=-1))
 
 
-def write(source: Source, out: Path, request: Request) -> dict:
-    """The views of the run's cameras, or `--turntable` N of a ring around the scene; every eighth of those for testing."""
+def write(source: Source, out: Path, request: ExportRequest, progress: Progress) -> dict:
+    """The views of the run's cameras, or ``turntable`` N of a ring around the scene; every eighth of those for testing."""
     output = RadianceOutput(source.field, source.run.path)
     cameras = output.cameras()
     if request.turntable:
         if not 2 <= request.turntable <= MAX_VIEWS:
-            raise BadInput(f"--turntable {request.turntable}: should be from 2 to {MAX_VIEWS:,} views")
-        ring = around(cameras, request.turntable, cameras[0].intrinsics)
-        cameras = [
-            PathCamera(camera.pose, camera.intrinsics, camera.time, f"{i:04}", "train" if i % HELD_OUT else "test")
-            for i, camera in enumerate(ring)
-        ]
+            raise BadInput(f"`turntable={request.turntable}`: should be from 2 to {MAX_VIEWS:,} views")
+        ring = turntable_cameras(cameras, request.turntable, cameras[0].intrinsics)
+        cameras = [replace(camera, name=f"{i:04}", split=split_of(i)) for i, camera in enumerate(ring)]
     views = tuple(_view(output, camera, number, request.size) for number, camera in enumerate(cameras))
     moving = source.field.moving
     box = None
     if not _boundless(source.field):
         axes = source.field.domain.axes[:3]
         middle, half = (np.array([getattr(axis, end) for axis in axes]) for end in ("lower", "upper"))
-        middle, half = (middle + half) / 2, (half - middle) / 2 / ROOM
+        middle, half = (middle + half) / 2, (half - middle) / 2 / MARGIN
         box = tuple((middle - half).tolist()), tuple((middle + half).tolist())
     with atomic_folder(out) as folder:
         write_scene(folder, PosedViews(views, box=box), one_file=True)
@@ -74,18 +72,14 @@ def write(source: Source, out: Path, request: Request) -> dict:
     }
 
 
-def _view(output: RadianceOutput, camera: PathCamera, number: int, size: tuple[int, int] | None) -> Rendered:
-    intrinsics = camera.intrinsics if size is None else resized(camera.intrinsics, *size)
-    time = camera.time if output.field.moving else None
+def _view(output: RadianceOutput, camera: Camera, number: int, size: tuple[int, int] | None) -> Rendered:
     return Rendered(
-        camera.name or f"{number:04}",
-        None,
-        camera.pose,
-        intrinsics,
-        camera.split or "train",
-        time,
+        pose=camera.pose,
+        intrinsics=camera.intrinsics if size is None else camera.intrinsics.resized(*size),
+        time=camera.time if output.field.moving else None,
+        name=camera.name or f"{number:04}",
+        split=camera.split or "train",
         output=output,
-        camera=PathCamera(camera.pose, intrinsics, time),
     )
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fields.export.base import Request, Source
+from fields.export.base import Progress, Source
+from fields.export.request import ExportRequest
 from fields.models.field import Field
 from fields.ops.factor_layout import FactorLayout
 from fields.ops.grid_layout import PRIMES, GridLayout
@@ -16,7 +17,7 @@ from scenes.io.atomic import atomic_write
 FORMAT = 1
 
 
-def write(source: Source, out: Path, request: Request) -> dict:
+def write(source: Source, out: Path, request: ExportRequest, progress: Progress) -> dict:
     """Arrays under the names of the field's tensors; a table of several grids becomes one array a grid.
 
     `description` is a JSON text in an array of no axes; `np.load` needs no pickle for it.

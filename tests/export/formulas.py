@@ -49,12 +49,12 @@ class Beads(RadianceField):
 def composited(columns: dict[str, np.ndarray], camera, background: float = 1.0) -> np.ndarray:
     """A picture `[H, W, 3]` of the Gaussians in a 3DGS file as that method draws them (Kerbl et al. 2023; Zwicker et al. 2001), plainly.
 
-    camera: pose `[3, 4]`, width, height, focal; its axis goes through the picture's middle.
+    camera: a pinhole `Camera` whose axis meets the middle of its image.
     """
     places = np.stack([columns[name] for name in "xyz"], axis=1).astype(np.float64)
     pose = np.asarray(camera.pose, np.float64)
     rotation, eye = pose[:, :3] * [1, -1, -1], pose[:, 3]  # x right, y down, z forwards, as in the format
-    width, height, f = camera.width, camera.height, camera.focal
+    width, height, f = camera.intrinsics.width, camera.intrinsics.height, camera.intrinsics.fl_x
     # (what is behind the eye or far off to a side is not drawn, as the formula of the projection does not hold there)
     seen = (places - eye) @ rotation
     near = np.flatnonzero(

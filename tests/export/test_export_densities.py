@@ -5,22 +5,37 @@ import pytest
 import torch
 import trimesh
 
-from fields.export.base import Request, Source
+from fields.export.base import Progress, Source
 from fields.export.formats import export
+from fields.export.request import ExportRequest
 from fields.models.field import RadianceField
-from fields.render.camera import orbit
 from fields.render.volume import render_view
 from fields.sampling.occupancy import OccupancyGrid
 from fields.surface.splats import basis
 from scenes.domain import Axis, Channels, Domain
 from scenes.errors import BadInput
+from scenes.posed.pose import orbit
 from tests.export.formulas import Beads, Blob, composited
 
 
-def test_a_volume_around_the_level_that_parts_its_histogram(tmp_path, capsys):
-    report = export(Source(None, Blob(), "volume"), tmp_path / "a.ply", Request(resolution=60))
+class Recorded(Progress):
+    def __init__(self) -> None:
+        self.messages, self.fractions = [], []
+
+    def message(self, text: str) -> None:
+        self.messages.append(text)
+
+    def fraction(self, done: float) -> None:
+        self.fractions.append(done)
+
+
+def test_a_volume_is_meshed_around_the_level_that_splits_its_histogram(tmp_path, capfd):
+    told = Recorded()
+    report = export(Source(None, Blob(), "volume"), tmp_path / "a.ply", ExportRequest(resolution=60), progress=told)
     mesh = trimesh.load_mesh(tmp_path / "a.ply")
-    assert 400 < report["level"] < 600 and f"level {report['level']:.4g}" in capsys.readouterr().err
+    assert 400 < report["level"] < 600 and any(f"surface {report['level']:.4g}" in text for text in told.messages)
+    assert told.fractions == sorted(told.fractions) and told.fractions[-1] == 1.0
+    assert capfd.readouterr() == ("", ""), "the library prints nothing"
     assert mesh.is_watertight and np.allclose(mesh.bounds.mean(axis=0), [12, 12, 11], atol=1e-3)
     radius = 0.8 - np.log((report["level"] - 100) / 800 / (1 - (report["level"] - 100) / 800)) / 20
     assert np.abs(np.linalg.norm(mesh.vertices - [12, 12, 11], axis=1) - radius).max() < 1e-3
@@ -28,17 +43,17 @@ def test_a_volume_around_the_level_that_parts_its_histogram(tmp_path, capsys):
 
 
 def test_a_level_and_what_reaches_the_border_is_cut_flat(tmp_path):
-    export(Source(None, Blob(), "volume"), tmp_path / "a.stl", Request(resolution=40, level=100.5))
+    export(Source(None, Blob(), "volume"), tmp_path / "a.stl", ExportRequest(resolution=40, level=100.5))
     mesh = trimesh.load_mesh(tmp_path / "a.stl")
     mesh.merge_vertices()
     assert mesh.is_watertight and np.allclose(mesh.bounds[:, 2], [10, 12], atol=1e-3)
     with pytest.raises(BadInput, match="no surface at the level 950 here: the field's values go from 100 to 900"):
-        export(Source(None, Blob(), "volume"), tmp_path / "b.stl", Request(resolution=40, level=950.0))
+        export(Source(None, Blob(), "volume"), tmp_path / "b.stl", ExportRequest(resolution=40, level=950.0))
 
 
 def test_a_radiance_field_becomes_a_mesh_in_the_colors_that_do_not_depend_on_the_eye(tmp_path):
     field = Beads()
-    report = export(Source(None, field, "radiance"), tmp_path / "a.ply", Request(resolution=96, level=300.0))
+    report = export(Source(None, field, "radiance"), tmp_path / "a.ply", ExportRequest(resolution=96, level=300.0))
     mesh = trimesh.load_mesh(tmp_path / "a.ply")
     at = torch.from_numpy((mesh.vertices + 1) / 2).float()
     away = field.away(at).abs()
@@ -51,12 +66,12 @@ def test_a_radiance_field_becomes_a_mesh_in_the_colors_that_do_not_depend_on_the
         axis=0,
     )
     assert np.abs(mesh.visual.vertex_colors[:, :3] / 255 - mean).mean() < 0.01
-    suggested = export(Source(None, field, "radiance"), tmp_path / "b.glb", Request(resolution=48))
+    suggested = export(Source(None, field, "radiance"), tmp_path / "b.glb", ExportRequest(resolution=48))
     assert 1 < suggested["level"] < 599 and suggested["parts"] == 2
     export(
         Source(None, field, "radiance"),
         tmp_path / "c.glb",
-        Request(resolution=48, texture=128, faces=800, largest=True),
+        ExportRequest(resolution=48, texture=128, faces=800, largest=True),
     )
     one = trimesh.load_mesh(tmp_path / "c.glb")
     assert one.bounds[1, 0] < 0.4 and one.visual.material.baseColorTexture.size == (128, 128)
@@ -71,7 +86,7 @@ def test_the_basis_of_spherical_harmonics_is_orthonormal():
 def test_splats_look_like_the_field(tmp_path):
     """Composited plainly from the file, against the field's own render: 24 dB or more; and the highlight moves with the eye."""
     field = Beads()
-    export(Source(None, field, "radiance"), tmp_path / "a.ply", Request(points=4000), "splat")
+    export(Source(None, field, "radiance"), tmp_path / "a.ply", ExportRequest(points=4000), "splat")
     raw = trimesh.load(tmp_path / "a.ply").metadata["_ply_raw"]["vertex"]["data"]
     names = [
         "x",
@@ -91,7 +106,7 @@ def test_splats_look_like_the_field(tmp_path):
     assert np.allclose(np.linalg.norm([columns[f"rot_{k}"] for k in range(4)], axis=0), 1, atol=1e-5)
     grid = OccupancyGrid(32, lower=(-1.0,) * 3, upper=(1.0,) * 3)
     for azimuth in (20, 200):
-        camera = orbit(azimuth, 15, 3.0, 96, 96, 40, target=(0.0, 0.0, 0.0))
+        camera = orbit(azimuth, 15, 3.0, (96, 96), target=(0.0, 0.0, 0.0))
         own = render_view(field, camera, grid, step=0.004, most=2048).color.numpy()
         found = composited(columns, camera)
         assert -10 * np.log10(((found - own) ** 2).mean()) > 24
@@ -128,10 +143,10 @@ class Still(RadianceField):
 def test_splats_of_the_procedural_scene(tmp_path):
     """24 dB or more against the field's own render, in the whole picture."""
     field = Still()
-    report = export(Source(None, field, "radiance"), tmp_path / "a.ply", Request(points=20000), "splat")
+    report = export(Source(None, field, "radiance"), tmp_path / "a.ply", ExportRequest(points=20000), "splat")
     assert report["splats"] == pytest.approx(20000, rel=0.1)
     raw = trimesh.load(tmp_path / "a.ply").metadata["_ply_raw"]["vertex"]["data"]
-    camera = orbit(40, 25, 3.6, 128, 128, 40, target=(0.0, 0.0, 0.25), up="z")
+    camera = orbit(40, 25, 3.6, (128, 128), target=(0.0, 0.0, 0.25), up="z")
     grid = OccupancyGrid(32, lower=(-1.12,) * 3, upper=(1.12,) * 3)
     own = render_view(field, camera, grid, step=0.004, most=2048).color.numpy()
     found = composited({name: raw[name].reshape(-1) for name in raw.dtype.names}, camera)

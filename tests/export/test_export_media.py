@@ -177,7 +177,7 @@ def test_what_was_trained_for_eight_bits_loses_nothing(tmp_path, astronaut, caps
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["a.wav"], "it becomes --as picture: .png"),
+        (["a.wav"], "it becomes picture: .png"),
         (["a.png", "--rate", "3"], "--rate"),
         (["a.png", "--crop", "0,0,900,20"], "reaches outside"),
         (["a.png", "--crop", "0,0,0,9,9,9"], "X0,Y0,X1,Y1 in pixels"),
@@ -185,7 +185,7 @@ def test_what_was_trained_for_eight_bits_loses_nothing(tmp_path, astronaut, caps
         (["missing/a.png"], "does not exist"),
         (["missing/a.fsq"], "does not exist"),
         (["a.png", "--size", "9x9", "--scale", "2"], "one of the two"),
-        (["a.png", "--as", "clip"], "--as clip"),
+        (["a.png", "--as", "clip"], "as .png as clip"),
         (["a.png", "--resolution", "100"], "--resolution"),
         (["a.tga"], ".tga"),
     ],

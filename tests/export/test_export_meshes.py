@@ -220,8 +220,8 @@ def test_levels_crops_and_fewer_faces(run, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["a.xyz"], "as .xyz; it becomes --as mesh: .glb, .obj, .ply, .stl"),
-        (["a.glb", "--as", "cake"], "as .glb --as cake"),
+        (["a.xyz"], "as .xyz; it becomes mesh: .glb, .obj, .ply, .stl"),
+        (["a.glb", "--as", "cake"], "as .glb as cake"),
         (["a.glb", "--resolution", "1"], "from 8 to 4096"),
         (["a.glb", "--resolution", "100000"], "from 8 to 4096"),
         (["a.glb", "--level", "7"], "there is no surface at the level 7 here: the field's values go from"),
@@ -231,7 +231,7 @@ def test_levels_crops_and_fewer_faces(run, tmp_path, capsys):
         (["a.glb", "--crop", "1,1,1,0,2,2"], "should be X0,Y0,Z0,X1,Y1,Z1"),
         (["a.glb", "--memory", "300M"], "resolution would fit"),
         (["a.glb", "--memory", "330M", "--resolution", "2048"], "cells along the longest side would take about"),
-        (["a.stl", "--texture"], "--texture: means nothing to .stl --as mesh"),
+        (["a.stl", "--texture"], "--texture: means nothing to .stl as mesh"),
         (["a.glb", "--texture", "9"], "from 64 to 8192"),
         (["a.glb", "--texture", "--error-map"], "is for vertices"),
         (["cuts", "--resolution", "4000"], "from 8 to 2048"),

@@ -1,7 +1,6 @@
 """A scene that was fitted to pictures, taken home: as Gaussians, posed pictures, films, densities, points and graphs."""
 
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +11,9 @@ from PIL import Image
 from apps.cli.main import main
 from fields.export.outputs.radiance import RadianceOutput
 from fields.runs.run import load_field
-from scenes.posed.cameras import PathCamera, around, read_cameras
+from scenes.posed.camera import Camera
+from scenes.posed.camera_file import read_cameras
+from scenes.posed.pose import turntable_cameras
 from scenes.posed.read import open_posed
 from scenes.procedural import still_life
 from tests.export.formulas import composited
@@ -53,7 +54,7 @@ def exported(run, out, capsys, *flags: str) -> dict:
     return json.loads(capsys.readouterr().out)
 
 
-def own(run, camera: PathCamera):
+def own(run, camera: Camera):
     return RadianceOutput(load_field(run), run).see(camera)[0]
 
 
@@ -64,12 +65,8 @@ def test_gaussians_look_like_a_fitted_scene(duck, tmp_path, capsys):
     raw = trimesh.load(tmp_path / "a.ply").metadata["_ply_raw"]["vertex"]["data"]
     columns = {name: raw[name].reshape(-1) for name in raw.dtype.names}
     cameras = read_cameras(duck / "cameras.json")
-    for camera in around(cameras, 5, cameras[0].intrinsics)[:2]:
-        intrinsics = camera.intrinsics
-        found = composited(
-            columns,
-            SimpleNamespace(pose=camera.pose, width=intrinsics.width, height=intrinsics.height, focal=intrinsics.fl_x),
-        )
+    for camera in turntable_cameras(cameras, 5, cameras[0].intrinsics)[:2]:
+        found = composited(columns, camera)
         quality = -10 * np.log10(((found - own(duck, camera).color.numpy()) ** 2).mean())
         print(f"{quality:.2f} dB")
         assert quality > 24
@@ -80,10 +77,10 @@ def test_posed_pictures_are_a_scene_again(duck, tmp_path, capsys):
     assert report["form"] == "views" and report["views"] == 48 and report["for_testing"] == 8
     assert (tmp_path / "views" / "transforms.json").is_file()
     scene, cameras = open_posed(tmp_path / "views"), read_cameras(duck / "cameras.json")
-    assert [len(scene.of(split)) for split in ("train", "test")] == [40, 8]
-    view = scene.of("test")[3]
+    assert [len(scene.training), len(scene.test)] == [40, 8]
+    view = scene.test[3]
     assert np.allclose(view.pose, cameras[3].pose) and view.intrinsics == cameras[3].intrinsics
-    seen, pixels = own(duck, cameras[3]), view.read().astype(float) / 255
+    seen, pixels = own(duck, cameras[3]), view.read_image().astype(float) / 255
     assert pixels.shape == (SIDE, SIDE, 4)
     assert np.abs(pixels[..., 3] - seen.opacity.numpy()).max() < 0.01
     assert np.abs(pixels[..., :3] * pixels[..., 3:] + 1 - pixels[..., 3:] - seen.color.numpy()).max() < 0.01
@@ -114,7 +111,7 @@ def test_posed_pictures_are_a_scene_again(duck, tmp_path, capsys):
 def test_a_ring_of_posed_pictures(duck, tmp_path, capsys):
     report = exported(duck, tmp_path / "ring", capsys, "--as", "views", "--turntable", "9", "--size", "20x24")
     scene = open_posed(tmp_path / "ring")
-    assert (report["views"], len(scene.of("test")), scene.views[0].read().shape) == (9, 2, (24, 20, 4))
+    assert (report["views"], len(scene.test), scene.views[0].read_image().shape) == (9, 2, (24, 20, 4))
     assert main(["export", str(duck), str(tmp_path / "ring")]) == 2
     assert "not an empty folder" in capsys.readouterr().err
 
@@ -128,10 +125,8 @@ def test_films_once_around(duck, tmp_path, capsys):
             frames = [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
         assert report["frames"] == len(frames) == 6 and frames[0].shape == (24, 24, 3)
     cameras = read_cameras(duck / "cameras.json")
-    from scenes.posed.cameras import resized
-
-    first = around(cameras, 6, cameras[0].intrinsics)[2]
-    wanted = own(duck, PathCamera(first.pose, resized(first.intrinsics, 24, 24))).color.numpy()
+    first = turntable_cameras(cameras, 6, cameras[0].intrinsics)[2]
+    wanted = own(duck, Camera(first.pose, first.intrinsics.resized(24, 24))).color.numpy()
     assert np.abs(frames[2] / 255 - wanted).mean() < 0.05
 
 
@@ -202,6 +197,6 @@ def test_an_unknown_ending_lists_what_fits(duck, tmp_path, capsys):
         "--as views: a folder",
         "--as turntable: .mp4, .gif",
         "--as volume: .npz",
-        "--as network: .onnx",
+        "network: .onnx",
     ):
         assert part in said

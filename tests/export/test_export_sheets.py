@@ -5,8 +5,9 @@ import pytest
 import torch
 import trimesh
 
-from fields.export.base import Request, Source
+from fields.export.base import Source
 from fields.export.formats import export
+from fields.export.request import ExportRequest
 from fields.models.field import PointField
 from scenes.domain import Axis, Channels, Domain
 
@@ -37,7 +38,7 @@ def no_source(monkeypatch):
 
 def test_both_sides_of_a_sheet_are_meshed_and_closed(tmp_path):
     field = Formula(bowl, "unsigned_distance")
-    report = export(Source(None, field, "shape"), tmp_path / "a.glb", Request(resolution=64))
+    report = export(Source(None, field, "shape"), tmp_path / "a.glb", ExportRequest(resolution=64))
     mesh = trimesh.load_mesh(tmp_path / "a.glb")
     assert report["watertight"] and any("both its sides" in note for note in report["notes"])
     away = bowl(torch.from_numpy(np.asarray(mesh.vertices) / 4 + 0.5)).numpy()
@@ -54,7 +55,7 @@ def test_a_level_of_an_unsigned_distance_is_a_thick_wall(tmp_path):
     report = export(
         Source(None, Formula(bowl, "unsigned_distance"), "shape"),
         tmp_path / "a.ply",
-        Request(resolution=64, level=0.05),
+        ExportRequest(resolution=64, level=0.05),
     )
     mesh = trimesh.load_mesh(tmp_path / "a.ply")
     assert (
@@ -69,11 +70,15 @@ def test_occupancies_are_meshed_at_a_half(tmp_path, sharpness: float):
     def inside(points):
         return torch.sigmoid(-sharpness * ((points - 0.5).norm(dim=-1) - 0.3))
 
-    report = export(Source(None, Formula(inside, "occupancy"), "shape"), tmp_path / "a.stl", Request(resolution=50))
+    report = export(
+        Source(None, Formula(inside, "occupancy"), "shape"), tmp_path / "a.stl", ExportRequest(resolution=50)
+    )
     mesh = trimesh.load_mesh(tmp_path / "a.stl")
     mesh.merge_vertices()
     assert mesh.is_watertight and np.abs(np.linalg.norm(mesh.vertices, axis=1) - 1.2).max() < 4e-3
     assert report["level"] == 0.5
-    export(Source(None, Formula(inside, "occupancy"), "shape"), tmp_path / "b.stl", Request(resolution=50, level=0.9))
+    export(
+        Source(None, Formula(inside, "occupancy"), "shape"), tmp_path / "b.stl", ExportRequest(resolution=50, level=0.9)
+    )
     smaller = trimesh.load_mesh(tmp_path / "b.stl")
     assert np.linalg.norm(smaller.vertices, axis=1).mean() == pytest.approx(4 * (0.3 - np.log(9) / sharpness), abs=0.01)

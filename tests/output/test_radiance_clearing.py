@@ -98,7 +98,7 @@ def test_cells_are_cleared(fitted):
     from fields.export.outputs.radiance import clear
     from fields.ops.march import pack_cells
     from fields.runs.run import load_field
-    from scenes.posed.cameras import read_cameras
+    from scenes.posed.camera_file import read_cameras
 
     field = load_field(fitted)
     cells = field.grid.occupancy.cells().clone()

@@ -10,8 +10,8 @@ import trimesh
 from PIL import Image
 
 from apps.cli.main import main
-from fields.export.outputs.base import Request
 from fields.export.outputs.shape import ShapeOutput, camera
+from fields.export.request import RenderRequest
 from fields.fit.objectives import shape as objective_module
 from fields.models.field import PointField
 from fields.render.sphere_trace import render_shape
@@ -56,7 +56,7 @@ def test_traced_pictures_agree_with_rays_cast_on_the_mesh(quantity: str, toleran
     fit = surface_field(Exact(shape))
     seen_from = camera(1, 48, 40)
     seen = render_shape(fit.traceable(), seen_from)
-    origins, directions = (rays.double().numpy() for rays in seen_from.rays())
+    origins, directions = seen_from.rays()
     t, faces = shape.surface.cast(origins, directions)
     hit = faces.reshape(40, 48) >= 0
     # At the silhouette a ray may pass a hair beside the mesh and meet a slightly thicker surface.
@@ -158,7 +158,7 @@ def test_large_pictures_are_quick(run):
 
     output = ShapeOutput(load_field(run))
     begun = time.process_time()
-    output.render(run / "large.png", Request(size=(800, 800)))
+    output.render(run / "large.png", RenderRequest(size=(800, 800)))
     assert time.process_time() - begun < 30
 
 
@@ -166,4 +166,4 @@ def test_an_unwritable_turntable_is_told_before_the_work(run, tmp_path):
     from fields.runs.run import load_field
 
     with pytest.raises(BadInput, match="folder"):
-        ShapeOutput(load_field(run)).render(tmp_path / "none" / "a.gif", Request(turntable=True))
+        ShapeOutput(load_field(run)).render(tmp_path / "none" / "a.gif", RenderRequest(turntable=True))

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fields.export.outputs.base import Output, Request
+from fields.export.outputs.base import Output
+from fields.export.request import RenderRequest
 from fields.render.raster import centres, lattice
 from scenes.audio.write import check_audio_writable, write_audio
 from scenes.errors import BadInput
@@ -17,12 +18,12 @@ HIGHEST_RATE = 768_000
 
 class AudioOutput(Output):
     takes = ("rate", "scale", "part")
-    closer = "--rate 48000"
+    suggestion = {"rate": 48000}
 
-    def default_name(self, request: Request) -> str:
+    def default_name(self, request: RenderRequest) -> str:
         return "render.wav"
 
-    def render(self, out: Path, request: Request) -> dict:
+    def render(self, out: Path, request: RenderRequest) -> dict:
         axis, channels = self.field.domain.axes[0], self.field.channels
         own = axis.samples / (axis.upper - axis.lower)
         rate = wanted_rate(own, request)
@@ -30,7 +31,7 @@ class AudioOutput(Output):
         start, end = request.part or (axis.lower, axis.upper)
         if not axis.lower <= start < end <= axis.upper + 1e-9:
             raise BadInput(
-                f"--part {start:g},{end:g} reaches outside the sound, which goes from {axis.lower:g} to {axis.upper:g} s"
+                f"`part={start:g},{end:g}` reaches outside the sound, which goes from {axis.lower:g} to {axis.upper:g} s"
             )
         # A lower rate would fold what it cannot hold into the audible: evaluated at the sound's own rate, then filtered.
         taken = max(rate, own)
@@ -48,10 +49,10 @@ class AudioOutput(Output):
         }
 
 
-def wanted_rate(own: float, request: Request) -> int:
-    """Samples a second that --rate or --scale ask for."""
+def wanted_rate(own: float, request: RenderRequest) -> int:
+    """Samples a second that `rate` or `scale` ask for."""
     if request.rate and request.scale:
-        raise BadInput("--rate and --scale: give one of the two")
+        raise BadInput("`rate` and `scale`: give one of the two")
     rate = round(request.rate or own * (request.scale or 1))
     if not 1 <= rate <= HIGHEST_RATE:
         raise BadInput(f"a rate of {rate} samples a second cannot be written; give 1 to {HIGHEST_RATE}")

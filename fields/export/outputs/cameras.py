@@ -10,8 +10,9 @@ import numpy as np
 
 from scenes.io.atomic import atomic_write
 from scenes.posed.box import SceneBox
-from scenes.posed.rays import directions_of
-from scenes.posed.view import Intrinsics, PosedViews
+from scenes.posed.camera import Intrinsics
+from scenes.posed.projection import pixel_directions
+from scenes.posed.view import PosedViews
 
 TRAIN, TEST, BOX, POINTS = "#2f86ad", "#d9733a", "#3c9a61", "#8d7263"
 MAX_POINTS = 4000
@@ -107,13 +108,13 @@ def draw_scene(path: str | os.PathLike, scene: PosedViews, box: SceneBox, title:
         box.lower,
         box.upper,
         scene.points,
-        title or f"{'all' if box.bounded else 'most'} of it: {box.why}",
+        title or f"{'all' if box.bounded else 'most'} of it: {box.reason}",
     )
 
 
 def _pyramid(pose: np.ndarray, intrinsics: Intrinsics, size: float) -> np.ndarray:
     """The camera's place and the four corners of its picture, `[5, 3]`; the upper left twice would close it."""
-    ahead = directions_of(
+    ahead = pixel_directions(
         intrinsics,
         np.array([0.0, intrinsics.width, intrinsics.width, 0.0]),
         np.array([0.0, 0.0, intrinsics.height, intrinsics.height]),

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fields.export.outputs.base import Output, Request
+from fields.export.outputs.base import Output
+from fields.export.request import RenderRequest
 from fields.render.raster import picture
 from scenes.domain import Domain
 from scenes.errors import BadInput
@@ -18,12 +19,12 @@ class ImageOutput(Output):
     takes = ("size", "scale", "crop", "what")
     shows = ("color", "frequency", "flow", "orientation", "explained")
 
-    def default_name(self, request: Request) -> str:
+    def default_name(self, request: RenderRequest) -> str:
         if request.what not in (None, "color"):
             return f"{request.what}.png"
         return "render.exr" if self.field.channels.space == "linear" else "render.png"
 
-    def render(self, out: Path, request: Request) -> dict:
+    def render(self, out: Path, request: RenderRequest) -> dict:
         width, height, window = frame(self.field.domain, request.size, request.scale, request.crop)
         if request.what not in (None, "color"):
             return self._map(request.what, out, width, height, window)
@@ -41,14 +42,14 @@ class ImageOutput(Output):
 
 
 def frame(domain: Domain, size, scale, crop) -> tuple[int, int, tuple[float, float, float, float]]:
-    """Pixels and window (in [0, 1]) of the picture that --size, --scale and --crop ask for, of the first two axes."""
+    """Pixels and window (in [0, 1]) of the picture that `size`, `scale` and `crop` ask for, of the first two axes."""
     if size and scale:
-        raise BadInput("--size and --scale: give one of the two")
+        raise BadInput("`size` and `scale`: give one of the two")
     full_width, full_height = domain.shape[:2]
     x0, y0, x1, y1 = crop or (0, 0, full_width, full_height)
     if x0 < 0 or y0 < 0 or x1 > full_width or y1 > full_height:
         raise BadInput(
-            f"--crop {x0:g},{y0:g},{x1:g},{y1:g} reaches outside the picture of {full_width} x {full_height} pixels"
+            f"`crop={x0:g},{y0:g},{x1:g},{y1:g}` reaches outside the picture of {full_width} x {full_height} pixels"
         )
     width, height = size or (max(1, round((x1 - x0) * (scale or 1))), max(1, round((y1 - y0) * (scale or 1))))
     return width, height, (x0 / full_width, y0 / full_height, x1 / full_width, y1 / full_height)

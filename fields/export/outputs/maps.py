@@ -28,13 +28,13 @@ def draw_map(
     "flow", that with arrows which point to where the transport says that it rises, "orientation", the direction across the waves in degrees, pale where none
     leads, or "explained", the share of the state's changes that the transport explains. Returns the pixels of the file."""
     if not isinstance(field, SpectralField) or field.network.state is None:
-        raise BadInput(f"--what {what}: this field has no map of its frequencies; runs of the method nstr have")
-    if what in ("flow", "explained") and field.slopes is None:
+        raise BadInput(f"`what={what}`: this field has no map of its frequencies; runs of the method nstr have")
+    if what in ("flow", "explained") and field.state_changes is None:
         raise BadInput(
             f"--what {what}: this field was fitted without a transport; fit with --set transport=joint, observe or jet"
         )
     if out.suffix.lower() != ".png":
-        raise BadInput(f"{out}: maps are drawn as PNG; give --out a name that ends in .png")
+        raise BadInput(f"{out}: maps are drawn as PNG; give `out` a name that ends in .png")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from scenes.posed.cameras import CAMERAS, PathCamera, around, resized
 from torch import Tensor
 
-from fields.export.outputs.base import Output, Request
+from fields.export.outputs.base import Output
+from fields.export.request import RenderRequest
 from fields.models.radiance import MIN_WEIGHT, EncodedRadiance
 from fields.ops.march import pack_cells
 from fields.render.floaters import cleaned, seen
@@ -22,8 +22,11 @@ from scenes.domain import Channels
 from scenes.errors import BadInput
 from scenes.image.color import to_bytes
 from scenes.image.signal import check_image_writable, write_image
+from scenes.posed.camera import Camera
+from scenes.posed.camera_file import CAMERAS_FILE
 from scenes.posed.path import read_path
-from scenes.posed.signal import BACKDROPS
+from scenes.posed.pose import turntable_cameras
+from scenes.posed.signal import BACKGROUNDS
 from scenes.video.write import check_video_writable, write_video
 
 if TYPE_CHECKING:
@@ -37,19 +40,19 @@ RGB = Channels(("red", "green", "blue"), "srgb")
 
 class RadianceOutput(Output):
     takes = ("size", "view", "what", "time", "turntable", "path", "rate", "crop_box", "clean")
-    closer = "--turntable"
+    suggestion = {"turntable": True}
     field: EncodedRadiance
     _box: Box | None = None
 
-    def default_name(self, request: Request) -> str:
+    def default_name(self, request: RenderRequest) -> str:
         return "turntable.mp4" if request.turntable else "path.mp4" if request.path else "render.png"
 
-    def render(self, out: Path, request: Request) -> dict:
+    def render(self, out: Path, request: RenderRequest) -> dict:
         if request.turntable and request.path:
-            raise BadInput("--turntable goes around the scene and --path along a path: give one of the two")
+            raise BadInput("`turntable` goes around the scene and `path` along a path: give one of the two")
         if request.time is not None and not (self.field.moving and 0.0 <= request.time <= 1.0):
             raise BadInput(
-                f"--time {request.time:g}: "
+                f"`time={request.time:g}`: "
                 + (
                     "is between 0 and 1, the first and the last moment"
                     if self.field.moving
@@ -72,19 +75,19 @@ class RadianceOutput(Output):
         width, height = camera.intrinsics.width, camera.intrinsics.height
         return {"width": width, "height": height, "text": f"{width} x {height}", "notes": notes}
 
-    def _film(self, out: Path, request: Request, what: str) -> dict:
+    def _film(self, out: Path, request: RenderRequest, what: str) -> dict:
         cameras = self.cameras()
         if request.turntable:
             if request.view is not None:
-                raise BadInput("--view is for one picture; --turntable goes around at the cameras' mean height")
-            path = around(cameras, request.turns(FRAMES), cameras[0].intrinsics)
+                raise BadInput("`view` is for one picture; `turntable` goes around at the cameras' mean height")
+            path = turntable_cameras(cameras, request.frames or FRAMES, cameras[0].intrinsics)
         else:
             path = read_path(request.path, cameras[0].intrinsics)
         size = request.size or (path[0].intrinsics.width, path[0].intrinsics.height)
         # (films want even sides)
         width, height = (max(2, side + side % 2) for side in size)
         _check_size(width, height)
-        path = [PathCamera(camera.pose, resized(camera.intrinsics, width, height), camera.time) for camera in path]
+        path = [camera.resized(width, height) for camera in path]
         check_video_writable(out)
         rate = request.rate or RATE
         notes = write_video(out, self._frames(path, request.time, what), rate)
@@ -97,7 +100,7 @@ class RadianceOutput(Output):
             "notes": notes,
         }
 
-    def _frames(self, path: list[PathCamera], time: float | None, what: str) -> Iterator[np.ndarray]:
+    def _frames(self, path: list[Camera], time: float | None, what: str) -> Iterator[np.ndarray]:
         span = None
         for camera in path:
             seen, normals = self.see(camera, time, what == "normal")
@@ -106,29 +109,29 @@ class RadianceOutput(Output):
                 span = _span(seen)
             yield to_bytes(shown(seen, normals, what, span))
 
-    def cameras(self) -> list[PathCamera]:
+    def cameras(self) -> list[Camera]:
         """Those of the run, the views for testing first."""
         found = self._run.cameras() if self._run else []
         if not found:
-            raise BadInput(f"the run has no {CAMERAS}, so its cameras are not known; give --path CAMERAS.json")
+            raise BadInput(f"the run has no {CAMERAS_FILE}, so its cameras are not known; give `path=CAMERAS.json`")
         return found
 
-    def _camera(self, request: Request) -> PathCamera:
+    def _camera(self, request: RenderRequest) -> Camera:
         cameras = self.cameras()
         if isinstance(request.view, tuple):
             raise BadInput(
-                "--view: is the number of one of the scene's cameras here; --path CAMERAS.json has any others"
+                "`view`: is the number of one of the scene's cameras here; `path=CAMERAS.json` has any others"
             )
         index = request.view or 0
         if index >= len(cameras):
-            raise BadInput(f"--view {index}: there are the views 0 to {len(cameras) - 1}, those for testing first")
+            raise BadInput(f"`view={index}`: there are the views 0 to {len(cameras) - 1}, those for testing first")
         camera = cameras[index]
         width, height = request.size or (camera.intrinsics.width, camera.intrinsics.height)
         _check_size(width, height)
-        return PathCamera(camera.pose, resized(camera.intrinsics, width, height), camera.time)
+        return camera.resized(width, height)
 
     def see(
-        self, camera: PathCamera, time: float | None = None, normals: bool = False
+        self, camera: Camera, time: float | None = None, normals: bool = False
     ) -> tuple[RadianceView, Tensor | None]:
         """What a camera sees, its depth in the scene's units; and the expected normals `[H, W, 3]` where they are asked for."""
         field = self.field
@@ -142,7 +145,7 @@ class RadianceOutput(Output):
             directions,
             (camera.intrinsics.height, camera.intrinsics.width),
             field.grid,
-            BACKDROPS[self.backdrop] if background is None else background,
+            BACKGROUNDS[self.background] if background is None else background,
             CHUNK,
             moment,
             box=self._box,
@@ -165,9 +168,9 @@ class RadianceOutput(Output):
         return Run.open(self.folder) if self.folder else None
 
     @property
-    def backdrop(self) -> str:
+    def background(self) -> str:
         """As the run's pictures are scored on."""
-        return self._run.header["source"].get("options", {}).get("backdrop", "white") if self._run else "white"
+        return self._run.header["source"].get("options", {}).get("background", "white") if self._run else "white"
 
     def _normals(self, origins: Tensor, directions: Tensor, seen: RadianceView, moment: float | None) -> Tensor:
         """The mean along each ray, by what samples add to its pixel, of the directions in which density falls."""
@@ -204,7 +207,7 @@ class RadianceOutput(Output):
         return picture.cpu().numpy().astype(np.float32)
 
 
-def clear(field: EncodedRadiance, cameras: Sequence[PathCamera]) -> float:
+def clear(field: EncodedRadiance, cameras: Sequence[Camera]) -> float:
     """Clears the cells of a field (of this object; its run keeps them) that no two cameras had in their picture, and specks; the share
     of its occupied cells that went."""
     axes, before = field.domain.axes[:3], field.grid.occupancy.cells()
@@ -248,4 +251,4 @@ def _span(seen: RadianceView) -> tuple[float, float]:
 
 def _check_size(width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
-        raise BadInput(f"--size {width}x{height}: more than {MAX_PIXELS:,} pixels; give a smaller size")
+        raise BadInput(f"`size={width}x{height}`: more than {MAX_PIXELS:,} pixels; give a smaller size")

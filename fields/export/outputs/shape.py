@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from fields.export.outputs.base import Output, Request
-from fields.render.camera import Camera, orbit
+from fields.export.outputs.base import Output
+from fields.export.request import RenderRequest
 from fields.render.sphere_trace import ShapeView, render_shape
 from fields.render.surface_field import surface_field
 from scenes.domain import Channels
@@ -16,6 +16,8 @@ from scenes.errors import BadInput
 from scenes.image.color import to_bytes
 from scenes.image.signal import check_image_writable, write_image
 from scenes.io.atomic import atomic_write, check_path_writable
+from scenes.posed.camera import Camera
+from scenes.posed.pose import orbit
 from scenes.shape import view
 
 SIZE = (800, 800)
@@ -28,15 +30,15 @@ MAX_PIXELS = 1 << 26
 
 class ShapeOutput(Output):
     takes = ("size", "view", "what", "turntable")
-    closer = "--turntable --out turntable.gif"
+    suggestion = {"turntable": True}
 
-    def default_name(self, request: Request) -> str:
+    def default_name(self, request: RenderRequest) -> str:
         return "turntable.gif" if request.turntable else "render.png"
 
-    def render(self, out: Path, request: Request) -> dict:
+    def render(self, out: Path, request: RenderRequest) -> dict:
         width, height = request.size or (SIZE if not request.turntable else (400, 400))
         if width * height > MAX_PIXELS:
-            raise BadInput(f"--size {width}x{height}: more than {MAX_PIXELS:,} pixels; give a smaller size")
+            raise BadInput(f"`size={width}x{height}`: more than {MAX_PIXELS:,} pixels; give a smaller size")
         if request.turntable:
             return self._turntable(Path(out), width, height, request)
         what = request.what or "color"
@@ -48,7 +50,7 @@ class ShapeOutput(Output):
         notes = write_image(out, picture, channels)
         return {"width": width, "height": height, "text": f"{width} x {height}", "notes": notes}
 
-    def _turntable(self, out: Path, width: int, height: int, request: Request) -> dict:
+    def _turntable(self, out: Path, width: int, height: int, request: RenderRequest) -> dict:
         from PIL import Image
 
         if out.suffix.lower() not in MOVING:
@@ -56,7 +58,7 @@ class ShapeOutput(Output):
         check_path_writable(out)
         first, elevation = direction(request.view)
         frames = []
-        count = request.turns(FRAMES)
+        count = request.frames or FRAMES
         for index in range(count):
             angle = first + 360 * index / count
             seen = self._view(camera((angle, elevation), width, height))
@@ -73,21 +75,21 @@ class ShapeOutput(Output):
 
 
 def direction(place: int | tuple[float, float] | None) -> tuple[float, float]:
-    """Azimuth and elevation in degrees of --view: N eighths of a turn from the front, or the two themselves."""
+    """Azimuth and elevation in degrees of `view`: N eighths of a turn from the front, or the two themselves."""
     if place is None:
         return view.AZIMUTH, view.ELEVATION
     if isinstance(place, tuple):
         return place
     if place >= VIEWS:
         raise BadInput(
-            f"--view {place}: there are the views 0 to {VIEWS - 1} around a shape; or give AZIMUTH,ELEVATION"
+            f"`view={place}`: there are the views 0 to {VIEWS - 1} around a shape; or give AZIMUTH,ELEVATION"
         )
     return 360.0 * place / VIEWS, view.ELEVATION
 
 
 def camera(place: int | tuple[float, float] | None, width: int, height: int) -> Camera:
     azimuth, elevation = direction(place)
-    return orbit(azimuth, elevation, view.DISTANCE, width, height, view.FIELD_OF_VIEW)
+    return orbit(azimuth, elevation, view.DISTANCE, (width, height), field_of_view=view.FIELD_OF_VIEW)
 
 
 def _channels(what: str, values: bool) -> Channels:

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from fields.export.outputs.base import Output, Request
+from fields.export.outputs.base import Output
 from fields.export.outputs.image import frame as frame_of
+from fields.export.request import RenderRequest
 from fields.fit.objectives.video import frame_at
 from fields.models.field import FrameField
 from scenes.errors import BadInput
@@ -22,20 +23,20 @@ MAX_FRAMES = 100_000
 
 class VideoOutput(Output):
     takes = ("size", "scale", "crop", "rate", "time", "part")
-    closer = "--rate 60"
+    suggestion = {"rate": 60}
 
-    def default_name(self, request: Request) -> str:
+    def default_name(self, request: RenderRequest) -> str:
         return "render.mp4" if request.time is None else "frame.png"
 
-    def render(self, out: Path, request: Request) -> dict:
+    def render(self, out: Path, request: RenderRequest) -> dict:
         axis, channels = self.field.domain.axes[2], self.field.channels
         width, height, window = frame_of(self.field.domain, request.size, request.scale, request.crop)
         if request.time is not None:
             if request.rate or request.part:
-                raise BadInput("--time: is for one picture; --rate and --part are for a clip")
+                raise BadInput("`time`: is for one picture; `rate` and `part` are for a clip")
             if not axis.lower <= request.time <= axis.upper:
                 raise BadInput(
-                    f"--time {request.time:g} is outside the clip, which goes from {axis.lower:g} to {axis.upper:g} s"
+                    f"`time={request.time:g}` is outside the clip, which goes from {axis.lower:g} to {axis.upper:g} s"
                 )
             check_image_writable(out, channels)
             picture = self.picture((request.time - axis.lower) / (axis.upper - axis.lower), width, height, window)
@@ -50,12 +51,12 @@ class VideoOutput(Output):
         start, end = request.part or (axis.lower, axis.upper)
         if not axis.lower <= start < end <= axis.upper + 1e-9:
             raise BadInput(
-                f"--part {start:g},{end:g} reaches outside the clip, which goes from {axis.lower:g} to {axis.upper:g} s"
+                f"`part={start:g},{end:g}` reaches outside the clip, which goes from {axis.lower:g} to {axis.upper:g} s"
             )
         count = max(1, round((end - start) * rate))
         if count > MAX_FRAMES:
             raise BadInput(
-                f"{count:,} frames would be written; the most is {MAX_FRAMES:,}: give a lower --rate or a --part"
+                f"{count:,} frames would be written; the most is {MAX_FRAMES:,}: give a lower `rate` or a `part`"
             )
         check_video_writable(out)
         moments = [(start + (index + 0.5) / rate - axis.lower) / (axis.upper - axis.lower) for index in range(count)]

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from fields.export.outputs.base import Output, Request
+from fields.export.outputs.base import Output
+from fields.export.request import RenderRequest
 from fields.render.projection import project
 from fields.render.raster import centres, lattice
 from scenes.domain import Channels
@@ -23,17 +24,17 @@ GREY = Channels(("grey",), "srgb")
 
 class VolumeOutput(Output):
     takes = ("size", "scale", "slice")
-    closer = "--slice z=0.5"
+    suggestion = {"slice": "z=0.5"}
 
-    def default_name(self, request: Request) -> str:
+    def default_name(self, request: RenderRequest) -> str:
         return "slice.png" if request.slice else "projection.png"
 
-    def render(self, out: Path, request: Request) -> dict:
-        """A volume file gets all voxels; a picture gets --slice AXIS=SHARE, or else a projection from outside."""
+    def render(self, out: Path, request: RenderRequest) -> dict:
+        """A volume file gets all voxels; a picture gets `slice=AXIS=SHARE`, or else a projection from outside."""
         axes = self.field.domain.axes
         if is_volume_name(out) and not request.slice:
             if request.size:
-                raise BadInput("--size: a whole volume is sized by --scale")
+                raise BadInput("`size`: a whole volume is sized by `scale`")
             return self._whole(out, request.scale or 1.0)
         colors = Channels(("red", "green", "blue"), "srgb") if len(self.field.channels) == 3 else GREY
         check_image_writable(out, colors)
@@ -41,7 +42,7 @@ class VolumeOutput(Output):
             values, text = self._slice(request)
         else:
             if request.size and request.size[0] != request.size[1]:
-                raise BadInput("--size: a projection is square; give the same number twice, such as 600x600")
+                raise BadInput("`size`: a projection is square; give the same number twice, such as 600x600")
             side = request.size[0] if request.size else max(1, round(SIDE * (request.scale or 1)))
             device = next(self.field.parameters()).device
             with torch.no_grad():
@@ -57,11 +58,11 @@ class VolumeOutput(Output):
         notes = write_image(out, values, colors)
         return {"width": values.shape[1], "height": values.shape[0], "text": text, "notes": notes}
 
-    def _slice(self, request: Request) -> tuple[np.ndarray, str]:
+    def _slice(self, request: RenderRequest) -> tuple[np.ndarray, str]:
         name, share = request.slice
         cut = "xyz".index(name)
         if request.size and request.scale:
-            raise BadInput("--size and --scale: give one of the two")
+            raise BadInput("`size` and `scale`: give one of the two")
         shape = [n for i, n in enumerate(self.field.domain.shape) if i != cut]
         width, height = request.size or (max(1, round(n * (request.scale or 1))) for n in shape)
         places = [centres(width), centres(height)]

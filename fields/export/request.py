@@ -1,0 +1,309 @@
+"""Options of everything that is written from a fitted field: images, sounds, videos, meshes, points, volumes, files.
+
+`fit-a-scene render` takes `RenderRequest`, `fit-a-scene export` takes `ExportRequest`. Their flags are derived from here, and
+a writer says by `takes` which of the options it obeys.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BeforeValidator
+
+from fields.options import ByteSize, Count, Positive, Request, TimeSpan, count, option, options_of
+
+
+def finite(value: object) -> float:
+    """A finite number."""
+    try:
+        number = float(str(value))
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(f"{str(value)!r} is not a number")
+    return number
+
+
+def moment(value: object) -> float:
+    """A time in seconds, 0 or more."""
+    try:
+        number = float(str(value))
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < math.inf:
+        raise ValueError(f"{str(value)!r} should be a number of seconds, 0 or more")
+    return number
+
+
+def image_size(value: object) -> tuple[int, int]:
+    """WIDTHxHEIGHT in pixels, as text or as two numbers."""
+    text = _joined(value, "x").lower()
+    width, cross, height = text.partition("x")
+    if not cross:
+        raise ValueError(f"{text!r} should be WIDTHxHEIGHT, such as 1920x1080")
+    return count(width), count(height)
+
+
+def region(value: object) -> tuple[float, ...]:
+    """Lower and upper corner of a part of space, X0,Y0,Z0,X1,Y1,Z1, or of an image, X0,Y0,X1,Y1."""
+    text = _joined(value, ",")
+    try:
+        corners = tuple(finite(part) for part in text.split(","))
+    except ValueError:
+        corners = ()
+    half = len(corners) // 2
+    if len(corners) not in (4, 6) or not all(a < b for a, b in zip(corners[:half], corners[half:])):
+        raise ValueError(
+            f"{text!r} should be X0,Y0,Z0,X1,Y1,Z1 (of an image X0,Y0,X1,Y1) with each X0 < X1, such as -1,-1,0,1,1,2"
+        )
+    return corners
+
+
+def image_region(value: object) -> tuple[float, ...]:
+    """X0,Y0,X1,Y1 in the image's own pixels."""
+    text = _joined(value, ",")
+    try:
+        x0, y0, x1, y1 = (float(part) for part in text.split(","))
+    except ValueError:
+        raise ValueError(f"{text!r} should be X0,Y0,X1,Y1 in pixels, such as 100,50,300,200") from None
+    if not (x0 < x1 and y0 < y1):
+        raise ValueError(f"{text!r} is empty: X0 should be below X1 and Y0 below Y1")
+    return x0, y0, x1, y1
+
+
+def box(value: object) -> tuple[float, ...]:
+    """X0,Y0,Z0,X1,Y1,Z1 in the scene's units."""
+    text = _joined(value, ",")
+    try:
+        corners = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        corners = ()
+    if len(corners) != 6 or not all(-math.inf < a < b < math.inf for a, b in zip(corners[:3], corners[3:])):
+        raise ValueError(f"{text!r} should be X0,Y0,Z0,X1,Y1,Z1, a lower and an upper corner, such as -1,-1,0,1,1,2")
+    return corners
+
+
+def slice_position(value: object) -> tuple[str, float]:
+    """AXIS=FRACTION: x, y or z, and where along it from 0 to 1."""
+    text = _joined(value, "=")
+    axis, _, fraction = text.partition("=")
+    try:
+        where = float(fraction)
+    except ValueError:
+        where = -1.0
+    if axis not in ("x", "y", "z") or not 0 <= where <= 1:
+        raise ValueError(f"{text!r} should be x, y or z and a fraction from 0 to 1, such as z=0.5")
+    return axis, where
+
+
+def view_or_angles(value: object) -> int | tuple[float, float]:
+    """The index of a view, or AZIMUTH,ELEVATION in degrees."""
+    text = _joined(value, ",")
+    if text.isdecimal():
+        return int(text)
+    try:
+        azimuth, elevation = (float(part) for part in text.split(","))
+    except ValueError:
+        raise ValueError(
+            f"{text!r} should be a number from 0 on, or AZIMUTH,ELEVATION in degrees, such as 30,15"
+        ) from None
+    if not (abs(azimuth) < 1e6 and -89 <= elevation <= 89):
+        raise ValueError(f"{text!r}: the elevation should be between -89 and 89 degrees")
+    return azimuth, elevation
+
+
+def few_bits(value: object) -> int:
+    """A whole number from 2 to 8."""
+    if str(value) not in [str(bits) for bits in range(2, 9)]:
+        raise ValueError(f"{str(value)!r} should be a whole number from 2 to 8")
+    return int(str(value))
+
+
+def _joined(value: object, separator: str) -> str:
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return separator.join(map(str, value))
+    return str(value)
+
+
+ImageSize = Annotated[tuple[int, int], BeforeValidator(image_size)]
+Moment = Annotated[float, BeforeValidator(moment)]
+
+
+class OutputRequest(Request):
+    """Options that `render` and `export` share. None: not given, the writer decides."""
+
+    sections: ClassVar[Mapping[str, str]] = {
+        "surface": "surfaces",
+        "media": "images, audio, video",
+        "scene": "shapes and scenes",
+        "file": "small files",
+    }
+
+    size: ImageSize | None = option(
+        None, section="media", metavar="WxH", help="Size of the image in pixels. By default the original's."
+    )
+    scale: Positive | None = option(
+        None,
+        section="media",
+        metavar="K",
+        help="K times the original's pixels along each side, or its samples per second.",
+    )
+    rate: Positive | None = option(
+        None,
+        section="media",
+        metavar="N",
+        kinds=("audio", "video"),
+        help="Samples per second of audio, frames per second of a video. By default as it was fitted.",
+    )
+    time: Moment | None = option(
+        None,
+        section="media",
+        metavar="T",
+        kinds=("video", "radiance"),
+        help="One image of a video, at this second; one moment of a scene that moves, from 0 to 1.",
+    )
+    part: TimeSpan | None = option(
+        None, section="media", metavar="START,END", kinds=("audio", "video"), help="Only this part, in seconds."
+    )
+
+    def given(self) -> list[str]:
+        """Names of the options that differ from their default."""
+        return [o.name for o in options_of(type(self)) if getattr(self, o.name) != o.default]
+
+    def given_values(self) -> dict[str, Any]:
+        """The options that differ from their default, with their values."""
+        return {name: getattr(self, name) for name in self.given()}
+
+
+class RenderRequest(OutputRequest):
+    """Options of an image, a sound or a film of a field."""
+
+    crop: Annotated[tuple[float, ...], BeforeValidator(image_region)] | None = option(
+        None,
+        section="media",
+        metavar="X0,Y0,X1,Y1",
+        kinds=("image", "video"),
+        help="Only this part of the image, in pixels of the original.",
+    )
+    slice: Annotated[tuple[str, float], BeforeValidator(slice_position)] | None = option(
+        None,
+        section="media",
+        metavar="AXIS=FRACTION",
+        kinds=("volume",),
+        help="A cut through a volume, such as z=0.5 for the middle. By default the maximum along z.",
+    )
+    what: Literal["color", "depth", "normal", "frequency", "flow", "orientation", "explained"] | None = option(
+        None,
+        section="scene",
+        help="What the image shows. Of a shape or scene: color (default), depth or normal. Of an image fitted by nstr: a map "
+        "of its frequencies, of where they rise (flow), of the direction across its waves (orientation), or of what the "
+        "transport explains.",
+    )
+    view: Annotated[int | tuple[float, float], BeforeValidator(view_or_angles)] | None = option(
+        None,
+        section="scene",
+        metavar="N",
+        kinds=("shape", "radiance"),
+        help="View of a shape: one of the 8 around it, or AZIMUTH,ELEVATION in degrees. Of a scene: its camera N, those held "
+        "out for testing first.",
+    )
+    turntable: bool = option(
+        False,
+        section="scene",
+        kinds=("shape", "radiance"),
+        help="An animation once around a shape (.gif, .webp, .png) or a scene (.mp4, .gif).",
+    )
+    frames: Count | None = option(None, section="scene", hidden=True, help="Frames of a turntable.")
+    path: Path | None = option(
+        None,
+        section="scene",
+        metavar="FILE",
+        kinds=("radiance",),
+        help="A film along the cameras of this JSON file, one frame each.",
+    )
+    crop_box: Annotated[tuple[float, ...], BeforeValidator(box)] | None = option(
+        None,
+        section="scene",
+        metavar="X0,Y0,Z0,X1,Y1,Z1",
+        kinds=("radiance",),
+        help="Only what is in this box, in the scene's units (fit-a-scene info RUN has them); write --crop-box=-1,...",
+    )
+    clean: bool = option(
+        False,
+        section="scene",
+        kinds=("radiance",),
+        help="Without floaters: density that no camera saw, and small components in mid-air.",
+    )
+
+
+class ExportRequest(OutputRequest):
+    """Options of a file that other programs open."""
+
+    resolution: Count | None = option(
+        None,
+        section="surface",
+        metavar="N",
+        help="Cells along the longest side (default 256). More give finer detail, and take memory with the square.",
+    )
+    level: Annotated[float, BeforeValidator(finite)] | None = option(
+        None,
+        section="surface",
+        metavar="V",
+        help="Value of the field at the surface. By default 0 for distances, 0.5 for occupancy, and chosen from the histogram "
+        "for volumes and scenes.",
+    )
+    crop: Annotated[tuple[float, ...], BeforeValidator(region)] | None = option(
+        None,
+        section="surface",
+        metavar="X0,Y0,Z0,X1,Y1,Z1",
+        help="Only this box, in the units of the fitted file; of an image X0,Y0,X1,Y1 in pixels.",
+    )
+    largest: bool = option(False, section="surface", help="Keep only the largest connected component.")
+    faces: Count | None = option(
+        None, section="surface", metavar="N", help="Simplify to at most N triangles. By default as many as there are."
+    )
+    texture: Count | None = option(
+        None,
+        section="surface",
+        metavar="PIXELS",
+        bare=2048,
+        help="Unwrap the mesh and bake a square texture of this side (2048 if left out); simplifies to 50,000 triangles "
+        "unless --faces says otherwise.",
+    )
+    normal_map: bool = option(
+        False, section="surface", help="With --texture: bake the field's normals as a tangent-space normal map."
+    )
+    error_map: bool = option(
+        False,
+        section="surface",
+        help="Color the vertices by their distance from the source, or from the field's surface where there is no source.",
+    )
+    points: Count | None = option(
+        None,
+        section="surface",
+        metavar="N",
+        help="Number of points or splats (default 500,000 or 200,000).",
+    )
+    memory: ByteSize | None = option(
+        None,
+        section="surface",
+        metavar="SIZE",
+        help="Refuse a mesh that would need more memory than this. By default what is free.",
+    )
+    turntable: Count | None = option(
+        None,
+        section="scene",
+        metavar="N",
+        kinds=("radiance",),
+        help="Number of views once around the scene (a film has 60). A folder of posed images is rendered from the run's own "
+        "cameras unless this is given.",
+    )
+    bits: Annotated[int, BeforeValidator(few_bits)] | None = option(
+        None,
+        section="file",
+        metavar="N",
+        help="Bits per parameter before entropy coding, 2 to 8 (default 8). Fewer give a smaller and less exact file.",
+    )
