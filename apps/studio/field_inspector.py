@@ -227,7 +227,7 @@ def spectral(opened: Opened) -> str:
         "How fast the waves are that each place is made of: blue is slower than their mean, orange faster.",
         tiles,
     )
-    if field.slopes is None:
+    if field.state_changes is None:
         return page
     places = centres(ARROWS)
     dimensions = field.domain.dimensions

@@ -161,9 +161,9 @@ class Nstr(NetworkMethod):
             channels,
             network,
             transport,
-            self.transport_weight,
-            self.transport == "observe",
-            self.transport_curl,
+            weight=self.transport_weight,
+            observe=self.transport == "observe",
+            curl=self.transport_curl,
         )
 
     def parameter_groups(self, field: Field) -> list[dict]:

@@ -1,4 +1,4 @@
-"""A field whose network is modulated by its coordinates."""
+"""Field of coordinate-aware modulation: its network is modulated by its coordinates (Lee et al. 2024)."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from scenes.domain import Channels, Domain
 class CamField(PointField):
     """Coords `[..., D]` → encoder → modulated network → values `[..., C]`.
 
-    One that `sees_directions` takes coords `[..., D + 2]`: azimuth and elevation, which only index the grids, come last. So does the time of one that
-    `sees_times`: coords `[..., D + 1]`.
+    With `takes_directions` the coords are `[..., D + 2]`, and with `takes_time` `[..., D + 1]`: the azimuth and
+    elevation, or the time, come last. They index the grids of the modulation only.
     """
 
     def __init__(
@@ -22,21 +22,23 @@ class CamField(PointField):
         channels: Channels,
         encoder: nn.Module,
         network: ModulatedMLP,
+        *,
         offset: float,
-        sees_directions: bool = False,
-        sees_times: bool = False,
+        takes_directions: bool = False,
+        takes_time: bool = False,
     ) -> None:
         super().__init__(domain, channels)
         self.encoder = encoder
         self.network = network
         self.offset = offset
-        self.sees_directions = sees_directions
-        self.sees_times = sees_times
-        self.beside = 2 * sees_directions + sees_times
+        self.takes_directions = takes_directions
+        self.takes_time = takes_time
+        self._extra = 2 * takes_directions + takes_time
 
     def features(self, coords: Tensor) -> Tensor:
-        """Features `[..., F]` at `coords` `[..., D]`."""
-        return self.encoder(coords[..., : -self.beside] if self.beside else coords)
+        """Features `[..., F]` of the encoder at `coords`."""
+        return self.encoder(coords[..., : -self._extra] if self._extra else coords)
 
     def forward(self, coords: Tensor) -> Tensor:
-        return self.network(self.features(coords), coords[..., -self.beside :] if self.beside else coords) + self.offset
+        indexing = coords[..., -self._extra :] if self._extra else coords
+        return self.network(self.features(coords), indexing) + self.offset

@@ -1,4 +1,4 @@
-"""The field of a generator of frames."""
+"""Field of a network that generates whole frames."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from scenes.domain import Channels, Domain
 
 
 class GeneratorField(FrameField):
-    """Times `[T]` in [0, 1] → frames `[T, C, H, W]` in [0, 1], at the clip's own size."""
+    """Times `[T]` in [0, 1] → frames `[T, C, H, W]` in [0, 1], of the size of the video."""
 
     def __init__(self, domain: Domain, channels: Channels, generator: nn.Module) -> None:
         super().__init__(domain, channels)

@@ -1,4 +1,4 @@
-"""The field of adaptive radial basis functions and a hash grid."""
+"""Field of adaptive radial basis functions and a hash grid (Chen et al. 2023)."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from fields.models.field import CoordinateField
 from fields.ops import backends
 from scenes.domain import Channels, Domain
 
-# Shapes of kernels that wait to be placed are multiplied with this: no point sees them. That is also how a field that is loaded knows.
+# Factor on the shapes of kernels that are not placed yet: no point is near enough to get anything of them. A field
+# that is loaded also knows by it that its kernels still have to be placed.
 HIDDEN = 1e25
 
 
 class NeuRbfField(CoordinateField):
     """Coords `[..., D]` → features of the grid and of the nearest kernels → values `[..., C]`.
 
-    Where the signal must be fitted to be looked at, its kernels are hidden until a share `after` of the steps is done; `place` then gives centres and
-    shapes from what the grid alone has learned.
+    With `place`, kernels are hidden until the fraction `place_after` of the steps is done. `place(field)` then gives
+    their centres and shapes, from what the grid alone has learned.
     """
 
     encoder: GridAndKernels
@@ -31,20 +32,23 @@ class NeuRbfField(CoordinateField):
         channels: Channels,
         encoder: GridAndKernels,
         network: nn.Module,
-        after: float = 0.0,
+        *,
+        place_after: float = 0.0,
         place: Callable[[NeuRbfField], tuple[Tensor, Tensor]] | None = None,
     ) -> None:
         super().__init__(domain, channels, encoder, network)
-        self._after, self._place = after, place
+        self._place_after, self._place = place_after, place
 
     @torch.no_grad()
     def before_step(self, step: int, total: int | None) -> None:
-        if self._place is None or total is None or step < int(self._after * total):
+        if self._place is None or total is None or step < int(self._place_after * total):
             return
         kernels = self.encoder.kernels
-        if float(kernels.shapes.amax()) > HIDDEN:  # (not those that a run was resumed with)
-            for old, new in zip((kernels.centres, kernels.shapes), self._place(self)):
-                old.copy_(new)
+        # A run that is resumed may have placed its kernels before.
+        if float(kernels.shapes.amax()) > HIDDEN:
+            centres, shapes = self._place(self)
+            kernels.centres.copy_(centres)
+            kernels.shapes.copy_(shapes)
         self._place = None
 
     @property

@@ -1,4 +1,4 @@
-"""The field of a hash grid and a layer of Gaussian units."""
+"""Field of a hash grid and a layer of Gaussian units."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from fields.ops import backends
 
 
 class RbfField(CoordinateField):
-    """Coords `[..., D]` → grid features → Gaussian units → values `[..., C]`; both parts native where there is a library."""
+    """Coords `[..., D]` → features of the grid → Gaussian units → values `[..., C]`.
+
+    Grid and units are native where there is a library for the device.
+    """
 
     encoder: HashGrid
     network: GaussianRbf

@@ -1,4 +1,4 @@
-"""A field that knows how fast it changes, and how that changes: sines that are weighed from place to place."""
+"""Field of waves with varying amplitudes, which can report its local frequency and how it changes."""
 
 from __future__ import annotations
 
@@ -9,21 +9,25 @@ from torch import Tensor
 
 from fields.encoders.frequency import Identity
 from fields.models.field import CoordinateField
-from fields.networks.spectral import SpectralNetwork
+from fields.networks.spectral import SpectralNetwork, SpectralState
 from fields.networks.transport import Transport
 from fields.ops import backends
 from scenes.domain import Channels, Domain
 
-# The state has become the same everywhere where it varies less than this.
-COLLAPSED = 1e-4
+# Variance of the states below which they count as the same everywhere.
+COLLAPSED_VARIANCE = 1e-4
 
 
 class SpectralField(CoordinateField):
-    """Coords `[..., D]` → values `[..., C]`, and what may be looked at besides: `frequency`, `flow`, `explained`.
+    """Coords `[..., D]` → values `[..., C]`, and maps of `frequency`, `orientation`, `flow` and `explained`.
 
-    `transport` (None: no transport) is trained beside the field and stored with it, but values do not need it, so that it does not count in
-    `num_parameters`; a state whose slopes it gives (`jet`) has it itself, where it counts. `weight` multiplies its residual in the loss, `curl` times that
-    its curl; with `observe` the state does not feel them.
+    Args:
+        domain: as in `Field`. channels: as in `Field`. network: the waves, their state and their decoder. transport:
+        network that learns how the state changes, or None. It is trained and stored with the field. Values do
+            not need it, so it does not count in `num_parameters`; a state with a `jet` has its own, which does count.
+        weight: weight of the transport's residual in the loss.
+        observe: train the transport alone with it; the state gets no gradients of the residual.
+        curl: weight of the transport's curl, as a multiple of `weight`.
     """
 
     network: SpectralNetwork
@@ -34,6 +38,7 @@ class SpectralField(CoordinateField):
         channels: Channels,
         network: SpectralNetwork,
         transport: Transport | None,
+        *,
         weight: float,
         observe: bool,
         curl: float = 0.0,
@@ -45,7 +50,7 @@ class SpectralField(CoordinateField):
         self.curl = curl
 
     def features(self, coords: Tensor) -> Tensor:
-        """The modulated waves `[..., K]`."""
+        """Waves times their amplitudes, `[..., K]`."""
         return self.network.modulated(coords)
 
     def decode(self, features: Tensor) -> Tensor:
@@ -58,74 +63,105 @@ class SpectralField(CoordinateField):
     @property
     def backend(self) -> str:
         state = self.network.state
-        return (
-            "torch"
-            if state is None or state.grid.requested_backend == "torch"
-            else backends.name(state.grid.table.device.type)
-        )
+        if state is None or state.grid.requested_backend == "torch":
+            return "torch"
+        return backends.name(state.grid.table.device.type)
 
     def regularisation(self) -> Tensor | None:
         if self.transport is None:
             return None
-        nodes = self.network.state.nodes.detach() if self.observe else self.network.state.nodes
-        left = self.transport.residual(nodes)[0]
-        return self.weight * (left + self.curl * self.transport.curl(nodes) if self.curl else left)
+        nodes = self._state.nodes.detach() if self.observe else self._state.nodes
+        loss = self.transport.residual(nodes)[0]
+        return self.weight * (loss + self.curl * self.transport.curl(nodes) if self.curl else loss)
 
     @property
-    def slopes(self) -> Transport | None:
-        """Who tells how the state changes."""
-        return (
-            self.transport if self.network.state is None or self.network.state.jet is None else self.network.state.jet
-        )
+    def _state(self) -> SpectralState:
+        """The state. ValueError for the control, which has none."""
+        if self.network.state is None:
+            raise ValueError("this field has no spectral state")
+        return self.network.state
+
+    @property
+    def state_changes(self) -> Transport | None:
+        """Network that predicts the changes of the state between nodes: its `jet` or the transport, or None."""
+        state = self.network.state
+        return self.transport if state is None or state.jet is None else state.jet
+
+    def _known_changes(self) -> Transport:
+        """`state_changes`. ValueError where there are none."""
+        changes = self.state_changes
+        if changes is None:
+            raise ValueError("this field has no transport")
+        return changes
 
     @torch.no_grad()
     def diagnostics(self) -> dict[str, float]:
-        if self.network.state is None:
+        state = self.network.state
+        if state is None:
             return {}
-        nodes = self.network.state.nodes
-        found = {"state_variance": float(nodes.flatten(0, -2).var(0, unbiased=False).mean())}
-        if self.slopes is not None:
-            found["transport_explained"] = float(self.slopes.residual(nodes)[1])
+        found = {"state_variance": float(state.nodes.flatten(0, -2).var(0, unbiased=False).mean())}
+        if self.state_changes is not None:
+            found["transport_explained"] = float(self.state_changes.residual(state.nodes)[1])
         return found
 
     def remarks(self) -> list[str]:
-        if self.transport is not None and not self.observe and self.diagnostics()["state_variance"] < COLLAPSED:
+        collapsed = self.transport is not None and self.diagnostics()["state_variance"] < COLLAPSED_VARIANCE
+        if collapsed and not self.observe:
             return [
-                "the spectral state is the same everywhere: the transport outweighs the fit; lower transport_weight or set transport=observe"
+                "the spectral state is the same everywhere: the transport outweighs the fit; "
+                "lower transport_weight or set transport=observe"
             ]
         return []
 
     @torch.no_grad()
     def frequency(self, coords: Tensor) -> Tensor:
-        """The mean magnitude of the waves' frequencies at coords `[..., D]`, weighed by how much of each there is, in cycles across the
-        domain `[...]`. The first layer's: what the network makes of its waves has harmonics."""
-        shares = (1.0 + self._state(coords)).abs()
-        speeds = self._frequencies(coords).norm(dim=-1)
-        return (shares * speeds).sum(-1) / shares.sum(-1).clamp_min(1e-12) / math.pi
+        """Mean frequency of the waves at coords `[..., D]`, weighted by their amplitudes: `[...]`, in cycles per axis.
+
+        It is that of the first layer. The network that decodes the waves adds harmonics.
+        """
+        weights = (1.0 + self._amplitudes(coords)).abs()
+        magnitudes = self._frequencies(coords).norm(dim=-1)
+        return (weights * magnitudes).sum(-1) / weights.sum(-1).clamp_min(1e-12) / math.pi
 
     @torch.no_grad()
     def orientation(self, coords: Tensor) -> Tensor:
-        """In the plane, the angle in [0, pi) of the direction along which the field changes most, from x towards y, and how much one direction leads the
-        others (0: all alike, 1: it alone): `[..., 2]`. Waves count by how much of each there is and the square of their frequency."""
+        """Direction of the strongest change at coords `[..., 2]`, and how much it dominates: `[..., 2]`.
+
+        The direction is an angle in [0, pi), from x towards y. The dominance is 0 where all directions are alike and
+        1 where there is only one. Waves count by their amplitude and the square of their frequency. ValueError for
+        fields that are not of the plane.
+        """
         omega = self._frequencies(coords)
         if omega.shape[-1] != 2:
             raise ValueError(f"an orientation is of the plane, and this field has {omega.shape[-1]} axes")
-        power = (1.0 + self._state(coords)).abs()
+        weights = (1.0 + self._amplitudes(coords)).abs()
         x, y = omega.unbind(-1)
-        # (the double angle: a wave has no sign)
-        across, along = (power * 2.0 * x * y).sum(-1), (power * (x * x - y * y)).sum(-1)
-        total = (power * (x * x + y * y)).sum(-1).clamp_min(1e-12)
-        return torch.stack([(torch.atan2(across, along) / 2.0) % math.pi, torch.hypot(across, along) / total], dim=-1)
+        # A wave has no sign: angles are doubled before they are averaged.
+        across, along = (weights * 2.0 * x * y).sum(-1), (weights * (x * x - y * y)).sum(-1)
+        total = (weights * (x * x + y * y)).sum(-1).clamp_min(1e-12)
+        angle = (torch.atan2(across, along) / 2.0) % math.pi
+        return torch.stack([angle, torch.hypot(across, along) / total], dim=-1)
 
     @torch.no_grad()
     def explained(self, coords: Tensor) -> Tensor:
-        """In the cell of the state's grid around each of coords `[..., D]`, the share of the state's changes that the transport explains `[...]`."""
-        cells = self.slopes.explained(self.network.state.nodes)
-        place = [(coords[..., axis] * n).long().clamp(0, n - 1) for axis, n in enumerate(reversed(cells.shape))]
-        return cells[tuple(reversed(place))]
+        """Fraction `[...]` of the changes of the state in the cell at coords `[..., D]` that the transport explains."""
+        cells = self._known_changes().explained(self._state.nodes)
+        index = [(coords[..., axis] * n).long().clamp(0, n - 1) for axis, n in enumerate(reversed(cells.shape))]
+        return cells[tuple(reversed(index))]
+
+    @torch.no_grad()
+    def flow(self, coords: Tensor) -> Tensor:
+        """Change of the mean frequency per grid cell along each axis, as the transport predicts it at coords `[..., D]`.
+
+        `[..., D]`, in cycles across the domain.
+        """
+        state = self._state
+        changes = self._known_changes()(coords * 2.0 - 1.0, state.at(coords))  # [..., D, m]
+        magnitudes = self.network.waves.omega.norm(dim=-1)
+        return (changes @ state.amplitudes.weight.T * magnitudes).sum(-1) / math.pi / len(magnitudes)
 
     def _frequencies(self, coords: Tensor) -> Tensor:
-        """omega_i, `[..., K, D]` or `[K, D]`, with what the phases add to it from place to place."""
+        """Frequencies omega_i `[..., K, D]` or `[K, D]`, with what the slope of the phases adds to them."""
         omega, state = self.network.waves.omega, self.network.state
         if state is None or state.phases is None:
             return omega
@@ -135,19 +171,13 @@ class SpectralField(CoordinateField):
             step[axis] = 0.25 / (n - 1)
             ends = (coords + step).clamp(0, 1), (coords - step).clamp(0, 1)
             change = state.phases(state.at(ends[0])) - state.phases(state.at(ends[1]))
-            drift.append(change / (2.0 * (ends[0] - ends[1])[..., axis : axis + 1]))  # per unit of [-1, 1]
+            # Per unit of [-1, 1].
+            drift.append(change / (2.0 * (ends[0] - ends[1])[..., axis : axis + 1]))
         return omega + torch.stack(drift, dim=-1)
 
-    @torch.no_grad()
-    def flow(self, coords: Tensor) -> Tensor:
-        """How the transport says that frequencies change per cell of the state's grid along each axis: `[..., D]`, in cycles across the domain."""
-        state = self.network.state
-        changes = self.slopes(coords * 2.0 - 1.0, state.at(coords))  # [..., D, m]
-        speeds = self.network.waves.omega.norm(dim=-1)
-        return (changes @ state.amplitudes.weight.T * speeds).sum(-1) / math.pi / len(speeds)
-
-    def _state(self, coords: Tensor) -> Tensor:
-        if self.network.mode == "control":
+    def _amplitudes(self, coords: Tensor) -> Tensor:
+        """Amplitudes of the waves above 1, S `[..., K]`."""
+        if self.network.state is None:
             return coords.new_zeros(*coords.shape[:-1], len(self.network.waves.omega))
         amplitudes = self.network.state(coords)
         return amplitudes - 1.0 if self.network.mode == "literal" else amplitudes
