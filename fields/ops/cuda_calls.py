@@ -18,6 +18,8 @@ Signature = tuple[type, list[type]]
 PLAIN: Signature = (ctypes.c_int32, [ctypes.c_void_p, ctypes.c_int32, ctypes.c_void_p])
 # A status from (call, device index, stream, workspace, its bytes).
 WITH_WORKSPACE: Signature = (ctypes.c_int32, [*PLAIN[1], ctypes.c_void_p, ctypes.c_int64])
+# Functions of every CUDA library (`csrc/cuda/interface.h`).
+INTERFACE: dict[str, Signature] = {"fs_error": (ctypes.c_char_p, [ctypes.c_int32])}
 # Alignment of tensors in bytes: the kernels read and write rows as vectors of this size.
 ALIGNMENT = 16
 
@@ -34,8 +36,8 @@ class CudaFunctions:
 
     @cache  # noqa: B019  there are only as many instances as headers, and they live as long as the process
     def declare(self, library: ctypes.CDLL) -> ctypes.CDLL:
-        """Declare the types of these functions in `library` and return it."""
-        for name, (result, arguments) in self.signatures.items():
+        """Declare the types of these functions and of INTERFACE in `library`, and return it."""
+        for name, (result, arguments) in {**INTERFACE, **self.signatures}.items():
             function = getattr(library, name)
             function.restype, function.argtypes = result, arguments
         return library
@@ -72,9 +74,8 @@ class CudaFunctions:
 
 
 def check(library: ctypes.CDLL, status: int, operation: str) -> None:
-    """Raise RuntimeError with the driver's message unless `status` is 0."""
+    """Raise RuntimeError with the driver's message unless `status` is 0. The library comes from `CudaFunctions`."""
     if status:
-        library.fs_error.restype, library.fs_error.argtypes = ctypes.c_char_p, [ctypes.c_int32]
         raise RuntimeError(f"{operation} failed on the GPU: {library.fs_error(status).decode()}")
 
 

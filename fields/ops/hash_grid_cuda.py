@@ -13,7 +13,6 @@ SIGNATURES = {
     "fs_hash_grid_forward": PLAIN,
     "fs_hash_grid_backward": WITH_WORKSPACE,
     "fs_hash_grid_workspace": (ctypes.c_int64, [ctypes.c_void_p, ctypes.c_int32]),
-    "fs_error": (ctypes.c_char_p, [ctypes.c_int32]),
 }
 functions = CudaFunctions(SIGNATURES)
 

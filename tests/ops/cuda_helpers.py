@@ -1,4 +1,4 @@
-"""What the tests of CUDA kernels share: whether there is a GPU, kernels compiled for the host, and what the headers declare."""
+"""Help for the tests of CUDA kernels: a mark for GPU tests, kernels compiled for the host, and the headers."""
 
 import ctypes
 import re
@@ -17,11 +17,11 @@ CSRC = ROOT / "cuda_ext" / "csrc"
 HOST = torch.device("cpu", 0)
 NO_GPU = (None if torch.cuda.is_available() else "no GPU that torch can use") or cuda_ext.why_absent("cuda")
 on_gpu = pytest.mark.skipif(NO_GPU is not None, reason=f"needs a GPU and the CUDA library: {NO_GPU}")
-C_TYPES = {"int32_t": ctypes.c_int32, "int64_t": ctypes.c_int64, "const char*": ctypes.c_char_p}
+C_TYPES = {"int": ctypes.c_int, "int32_t": ctypes.c_int32, "int64_t": ctypes.c_int64, "const char*": ctypes.c_char_p}
 
 
 def compiled_for_host(tmp_path_factory, name: str, *flags: str) -> ctypes.CDLL:
-    """The library of `cuda_on_host/NAME.cpp`."""
+    """The library compiled from `cuda_on_host/NAME.cpp`; skips the test without a C++ compiler."""
     compiler = shutil.which("c++")
     if compiler is None:
         pytest.skip("needs a C++ compiler")
@@ -48,36 +48,37 @@ def compiled_for_host(tmp_path_factory, name: str, *flags: str) -> ctypes.CDLL:
 
 
 def call_on_host(monkeypatch, library: ctypes.CDLL) -> None:
-    """From now on, CUDA calls go to the kernels that were compiled for the host."""
+    """Send CUDA calls to the kernels that were compiled for the host, for the rest of the test."""
     monkeypatch.setattr(cuda_ext, "load", lambda device: library)
     monkeypatch.setattr(cuda_ext, "why_absent", lambda device: None)
     monkeypatch.setattr(cuda_calls, "stream", lambda device: 0)
 
 
 def c_type(text: str, types: dict = C_TYPES):
+    """The ctypes type of a C type's name."""
     text = " ".join(text.split())
-    return types.get(text) or (ctypes.c_void_p if text.endswith("*") else pytest.fail(f"what is {text}?"))
+    return types.get(text) or (ctypes.c_void_p if text.endswith("*") else pytest.fail(f"unknown C type {text}"))
 
 
 def declared_functions(header: str) -> dict:
-    """name: (result, arguments) of the functions in `csrc/cuda/HEADER`."""
+    """{name: (result type, argument types)} of the functions in `csrc/cuda/HEADER`."""
     found = {}
     for result, name, arguments in re.findall(
         r"FS_API (.*?[ *])(fs_\w+)\(([^)]*)\);", (CSRC / "cuda" / header).read_text()
     ):
-        types = [re.sub(r"\w+$", "", argument.strip()) for argument in arguments.split(",")]
+        types = [re.sub(r"\w+$", "", argument.strip()) for argument in arguments.split(",") if argument.strip()]
         found[name] = (c_type(result), [c_type(text) for text in types])
     return found
 
 
 def struct_body(header: str, struct: str) -> str:
-    """What stands between the braces of `struct` in `csrc/common/HEADER`, without comments."""
+    """Text between the braces of `struct` in `csrc/common/HEADER`, without comments."""
     text = (CSRC / "common" / header).read_text()
     return re.sub(r"//.*", "", re.search(rf"struct {struct} \{{(.*?)\n\}};", text, re.S).group(1))
 
 
 def declared_fields(header: str, struct: str) -> list:
-    """The fields of a struct of numbers and pointers in `csrc/common/HEADER`, as ctypes wants them."""
+    """Fields of a struct of numbers and pointers in `csrc/common/HEADER`, in the form of ctypes' `_fields_`."""
     fields = []
     for line in filter(None, map(str.strip, struct_body(header, struct).split(";"))):
         kind, names = re.fullmatch(r"((?:const )?\w+[ *]+)(.*)", line).groups()

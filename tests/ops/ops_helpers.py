@@ -1,4 +1,4 @@
-"""What the tests of the operations share."""
+"""Comparisons, instruction sets, points and small layouts for the tests of the operations."""
 
 import ctypes
 import math
@@ -16,14 +16,14 @@ INTERPOLATIONS = ("linear", "smoothstep")
 
 
 def available_isas() -> list[str]:
-    """The instruction sets that this processor and this build have."""
+    """Instruction sets that both this processor and this build of the library have."""
     with instruction_set(None):
         return [isa for isa in ISAS if cuda_ext.load("cpu").fs_set_isa(isa.encode())]
 
 
 @contextmanager
 def instruction_set(isa: str | None):
-    """Forces one for the time of the block; None leaves it."""
+    """Use instruction set `isa` inside the block; None changes nothing."""
     library = cuda_ext.load("cpu")
     library.fs_isa.restype = ctypes.c_char_p
     before = library.fs_isa()
@@ -36,11 +36,11 @@ def instruction_set(isa: str | None):
 
 
 def assert_close(actual, expected, tolerance, name="", floor=0.0):
-    """Bounds the worst element, the relative L2 error and the bias.
+    """Assert that the worst element, the relative L2 error and the bias stay below the tolerance.
 
-    A wrong sign or a dropped term shows in the L2 error even where it touches few elements; a systematic slant that
+    A wrong sign or a missing term shows in the L2 error even if it affects few elements. A systematic error that
     rounding would not make shows in the bias, whose bound falls with the square root of the count. `floor` is the
-    smallest size that errors are measured against, for values that may cancel to nothing.
+    smallest magnitude that errors are relative to, for values that may cancel to zero.
     """
     assert actual.shape == expected.shape and actual.dtype == expected.dtype, name
     error = (actual - expected).double()
@@ -59,26 +59,29 @@ def assert_close(actual, expected, tolerance, name="", floor=0.0):
 
 
 def inner_points(layout, count, generator, margin=0.02, dtype=torch.float64):
-    """Random points that keep `margin` of a cell between themselves and every cell border of every level."""
+    """Random points at least the fraction `margin` of a cell away from every cell border of every level."""
     points = torch.empty(0, layout.dimensions, dtype=torch.float64)
     while len(points) < count:
         more = torch.rand(4 * count, layout.dimensions, dtype=torch.float64, generator=generator)
         inside = torch.ones(len(more), dtype=torch.bool)
         for level in layout.per_level:
-            share = (more * level.scale + 0.5) % 1.0
-            inside &= ((share > margin) & (share < 1.0 - margin)).all(-1)
+            fraction = (more * level.scale + 0.5) % 1.0
+            inside &= ((fraction > margin) & (fraction < 1.0 - margin)).all(-1)
         points = torch.cat([points, more[inside]])
     return points[:count].to(dtype)
 
 
 def small_layout(dimensions, features=2, kind="hash"):
-    """Four levels, of which the finer ones collide in the hash (or wrap, where tiled)."""
+    """Four levels. In the finer ones, points collide in the hash, or wrap in a tiled grid."""
     return GridLayout(dimensions, levels=4, features=features, base_resolution=3, growth=1.6, table_size=64, kind=kind)
 
 
-def all_orders(layout, interpolation, backend, dtype, coords, seed=1, rounded=None, narrow=False):
-    """Features, both gradients, and the three second-order gradients of a random functional of those. `rounded`: the table's numbers are
-    such as fit into this type; `narrow`: and it is of this type."""
+def all_orders(layout, interpolation, backend, dtype, coords, seed=1, rounded=None, reduced=False):
+    """Features, both gradients, and the three second-order gradients of a random functional of those, by name.
+
+    rounded: dtype to which the table's values are rounded.
+    reduced: whether the table also has that dtype, instead of `dtype`.
+    """
     random = torch.Generator().manual_seed(seed)
 
     def draw(*shape):
@@ -86,9 +89,9 @@ def all_orders(layout, interpolation, backend, dtype, coords, seed=1, rounded=No
 
     coords = coords.to(dtype).requires_grad_()
     table = draw(layout.entries, layout.features)
-    table = table.to(rounded or table.dtype).to(rounded if narrow else table.dtype).requires_grad_()
+    table = table.to(rounded or table.dtype).to(rounded if reduced else table.dtype).requires_grad_()
     grad = draw(*coords.shape[:-1], layout.outputs).requires_grad_()
-    features = hash_grid(coords, table, layout, interpolation, backend)
+    features = hash_grid(coords, table, layout, interpolation, backend=backend)
     by_coords, by_table = torch.autograd.grad(features, (coords, table), grad, create_graph=True)
     functional = (by_coords * draw(*coords.shape)).sum() + (by_table * draw(*table.shape)).sum()
     second = torch.autograd.grad(functional, (coords, table, grad))

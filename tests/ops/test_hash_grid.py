@@ -1,4 +1,4 @@
-"""The native hash grid against its formula in plain torch, which in turn is held by golden values."""
+"""The native hash grid against its reference in plain torch, and the reference against stored values."""
 
 import os
 import subprocess
@@ -35,20 +35,20 @@ def isa(request):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("features", (1, 2, 4, 8))
 @pytest.mark.parametrize("dimensions", (1, 2, 3, 4))
-def test_native_equals_the_formula(dimensions, features, kind, interpolation, isa):
+def test_hash_grid_and_gradients_match_reference(dimensions, features, kind, interpolation, isa):
     layout = small_layout(dimensions, features, kind)
-    # Some points lie outside, and their number is no multiple of a block.
+    # Some points lie outside the unit cube, and their number is not a multiple of a block.
     coords = torch.rand(137, dimensions, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) * 1.2 - 0.1
     native = all_orders(layout, interpolation, "native", torch.float64, coords)
-    formula = all_orders(layout, interpolation, "torch", torch.float64, coords)
-    for name in formula:
-        assert_close(native[name], formula[name], 1e-12, name)
+    reference = all_orders(layout, interpolation, "torch", torch.float64, coords)
+    for name in reference:
+        assert_close(native[name], reference[name], 1e-12, name)
 
 
 @pytest.mark.parametrize("interpolation", INTERPOLATIONS)
 @pytest.mark.parametrize("dimensions, features", [(1, 1), (2, 2), (2, 4), (3, 2), (3, 8), (4, 2)])
-def test_float32_against_float64(dimensions, features, interpolation, isa):
-    layout = GridLayout(dimensions, 4, features, 4, 1.5, 1 << 7)
+def test_float32_matches_float64_reference(dimensions, features, interpolation, isa):
+    layout = GridLayout(dimensions, levels=4, features=features, base_resolution=4, growth=1.5, table_size=1 << 7)
     coords = inner_points(layout, 500, torch.Generator().manual_seed(0), margin=0.01, dtype=torch.float32)
     single = all_orders(layout, interpolation, "native", torch.float32, coords)
     exact = all_orders(layout, interpolation, "torch", torch.float64, coords.double())
@@ -56,54 +56,57 @@ def test_float32_against_float64(dimensions, features, interpolation, isa):
         assert_close(single[name].double(), exact[name], 2e-5, name)
 
 
-NARROW = {torch.float16: 1e-3, torch.bfloat16: 8e-3}  # and how exactly they hold a number
+# Relative rounding error of each dtype.
+REDUCED_PRECISION = {torch.float16: 1e-3, torch.bfloat16: 8e-3}
 
 
-@pytest.mark.parametrize("dtype", NARROW)
+@pytest.mark.parametrize("dtype", REDUCED_PRECISION)
 @pytest.mark.parametrize("interpolation, kind", [("linear", "dense"), ("linear", "hash"), ("smoothstep", "tiled")])
 @pytest.mark.parametrize("dimensions, features", [(1, 1), (2, 2), (2, 4), (3, 1), (3, 2), (3, 8), (4, 2)])
-def test_narrow_tables_against_float64(dimensions, features, interpolation, kind, dtype, isa):
+def test_tables_of_reduced_precision_match_float64_reference(dimensions, features, interpolation, kind, dtype, isa):
     layout = small_layout(dimensions, features, kind)
     coords = inner_points(layout, 300, torch.Generator().manual_seed(0), margin=0.01, dtype=torch.float32)
-    narrow = all_orders(layout, interpolation, "native", torch.float32, coords, rounded=dtype, narrow=True)
+    reduced = all_orders(layout, interpolation, "native", torch.float32, coords, rounded=dtype, reduced=True)
     exact = all_orders(layout, interpolation, "torch", torch.float64, coords.double(), rounded=dtype)
     for name in exact:
         expected_dtype = dtype if name in ("grad table", "second table") else torch.float32
-        assert narrow[name].dtype == expected_dtype, name
-        # The table's gradient is rounded in the end, and with it what the functional makes of it.
-        tolerance = 2e-5 if name in ("features", "grad coords") else NARROW[dtype]
-        assert_close(narrow[name].double(), exact[name], tolerance, name)
+        assert reduced[name].dtype == expected_dtype, name
+        # The table's gradient is rounded in the end, and so are the second-order gradients that depend on it.
+        tolerance = 2e-5 if name in ("features", "grad coords") else REDUCED_PRECISION[dtype]
+        assert_close(reduced[name].double(), exact[name], tolerance, name)
 
 
-@pytest.mark.parametrize("dtype", NARROW)
+@pytest.mark.parametrize("dtype", REDUCED_PRECISION)
 @pytest.mark.parametrize("features", (1, 2, 8))
-def test_every_narrow_number_is_read_exactly(features, dtype, isa):
-    layout = GridLayout(1, 64, features, 2, 1.0, 8)
+def test_every_value_of_reduced_precision_is_read_exactly(features, dtype, isa):
+    layout = GridLayout(1, levels=64, features=features, base_resolution=2, growth=1.0, table_size=8)
     values = torch.arange(1 << 16, dtype=torch.int32).to(torch.int16).view(dtype)
     values = values[values.isfinite()]
     constants = torch.cat([values, values.new_zeros(-len(values) % layout.outputs)]).view(
         -1, layout.levels, 1, features
     )
-    coords = torch.full((70, 1), 0.5)  # a grid point: one corner counts
+    # At a grid point, only one corner has a weight.
+    coords = torch.full((70, 1), 0.5)
     for rows in constants:
         table = rows.expand(-1, 8, -1).reshape(layout.entries, features).contiguous()
-        features_there = hash_grid(coords, table, layout, backend="native")
-        assert torch.equal(features_there, rows.float().reshape(1, -1).expand(70, -1))
-    odd = torch.tensor([float("inf"), -float("inf"), float("nan")], dtype=dtype)
-    for value in odd:
-        features_there = hash_grid(torch.rand(70, 1), value.expand(layout.entries, features), layout, backend="native")
-        torch.testing.assert_close(features_there, value.float().expand(70, layout.outputs), equal_nan=True)
+        encoded = hash_grid(coords, table, layout, backend="native")
+        assert torch.equal(encoded, rows.float().reshape(1, -1).expand(70, -1))
+    not_finite = torch.tensor([float("inf"), -float("inf"), float("nan")], dtype=dtype)
+    for value in not_finite:
+        encoded = hash_grid(torch.rand(70, 1), value.expand(layout.entries, features), layout, backend="native")
+        torch.testing.assert_close(encoded, value.float().expand(70, layout.outputs), equal_nan=True)
 
 
-def test_float32_finds_the_cells_of_the_formula(isa):
-    # Fine levels, where a differently rounded position would land in the neighbouring cell.
-    layout = GridLayout(2, 16, 2, 16, 1.38, 1 << 15)
+def test_float32_finds_the_same_cells_as_reference(isa):
+    # In fine levels, a position that is rounded differently would lie in the neighbouring cell.
+    layout = GridLayout(2, levels=16, features=2, base_resolution=16, growth=1.38, table_size=1 << 15)
     random = torch.Generator().manual_seed(0)
     coords, table = torch.rand(20000, 2, generator=random), torch.randn(layout.entries, 2, generator=random)
     assert_close(
         hash_grid(coords, table, layout, backend="native"), hash_grid(coords, table, layout, backend="torch"), 1e-6
     )
-    for bits in range(1, 24):  # on and beside the borders of binary cells
+    # On and beside cell borders that float32 represents exactly.
+    for bits in range(1, 24):
         step = 2.0**-bits
         coords = torch.tensor([[step, 1 - step], [0.5 - step, 0.5 + step]])
         assert_close(
@@ -113,8 +116,8 @@ def test_float32_finds_the_cells_of_the_formula(isa):
 
 @pytest.mark.parametrize("interpolation", INTERPOLATIONS)
 @pytest.mark.parametrize("dimensions", (1, 2, 3))
-def test_gradcheck(dimensions, interpolation, isa):
-    layout = GridLayout(dimensions, 2, 2, 2, 1.7, 16)
+def test_gradients_of_both_orders_match_differences(dimensions, interpolation, isa):
+    layout = GridLayout(dimensions, levels=2, features=2, base_resolution=2, growth=1.7, table_size=16)
     random = torch.Generator().manual_seed(0)
     coords = inner_points(layout, 5, random, margin=0.05).requires_grad_()
     table = torch.randn(layout.entries, 2, dtype=torch.float64, generator=random).requires_grad_()
@@ -126,15 +129,15 @@ def test_gradcheck(dimensions, interpolation, isa):
     assert torch.autograd.gradgradcheck(function, (coords, table))
 
 
-def test_second_order_by_finite_differences_of_the_native_gradient(isa):
-    """An eikonal-like loss: the gradient by the table of |d features / d coords|^2."""
-    layout = GridLayout(3, 2, 2, 3, 1.5, 32)
+def test_gradient_of_an_eikonal_loss_matches_differences(isa):
+    """The gradient with respect to the table of |d features / d coords|^2."""
+    layout = GridLayout(3, levels=2, features=2, base_resolution=3, growth=1.5, table_size=32)
     random = torch.Generator().manual_seed(0)
     coords = inner_points(layout, 7, random).requires_grad_()
     table = torch.randn(layout.entries, 2, dtype=torch.float64, generator=random).requires_grad_()
 
     def loss(table):
-        features = hash_grid(coords, table, layout, "smoothstep", "native")
+        features = hash_grid(coords, table, layout, "smoothstep", backend="native")
         return torch.autograd.grad(features.sum(), coords, create_graph=True)[0].square().sum()
 
     (gradient,) = torch.autograd.grad(loss(table), table)
@@ -144,30 +147,32 @@ def test_second_order_by_finite_differences_of_the_native_gradient(isa):
     torch.testing.assert_close((gradient * direction).sum(), numeric, rtol=1e-7, atol=0)
 
 
-def test_golden_line(isa):
-    """Worked out by hand: one level of two grid points, scale 1, so position = x + 0.5."""
-    layout = GridLayout(1, 1, 1, 2, 1.0, 8)
+def test_features_of_a_line_by_hand(isa):
+    """One level of two grid points has scale 1, so the position is x + 0.5."""
+    layout = GridLayout(1, levels=1, features=1, base_resolution=2, growth=1.0, table_size=8)
     table = torch.tensor([[10.0], [20.0], [40.0], [0.0], [0.0], [0.0], [0.0], [0.0]])
     coords = torch.tensor([[0.0], [0.25], [0.5], [1.0]])
     for backend in ("native", "torch"):
-        linear = hash_grid(coords, table, layout, "linear", backend)
+        linear = hash_grid(coords, table, layout, "linear", backend=backend)
         assert linear.flatten().tolist() == [15.0, 17.5, 20.0, 30.0]
-        smooth = hash_grid(coords, table, layout, "smoothstep", backend)
+        smooth = hash_grid(coords, table, layout, "smoothstep", backend=backend)
         assert smooth.flatten().tolist() == [15.0, 18.4375, 20.0, 30.0]
 
 
-def test_golden_hash():
-    """Rows of the corners of one 3-D cell, computed by hand from the hash of Müller et al. 2022, equation 4."""
-    layout = GridLayout(3, 1, 1, 1024, 1.0, 1 << 10)
+def test_hashed_row_by_hand():
+    """The row of a 3-D grid point, from the hash of Müller et al. 2022, equation 4."""
+    layout = GridLayout(3, levels=1, features=1, base_resolution=1024, growth=1.0, table_size=1 << 10)
     table = torch.arange(1 << 10, dtype=torch.float64).unsqueeze(1)
     cell = (700, 33, 512)
-    coords = torch.tensor([[(c - 0.5) / 1023.0 for c in cell]], dtype=torch.float64)  # a grid point: one corner counts
+    # At a grid point, only one corner has a weight.
+    coords = torch.tensor([[(c - 0.5) / 1023.0 for c in cell]], dtype=torch.float64)
     row = (700 ^ (33 * 2654435761) ^ (512 * 805459861)) % 1024
     for backend in ("native", "torch"):
-        assert hash_grid(coords, table, layout, "linear", backend).item() == pytest.approx(row, abs=1e-6)
+        assert hash_grid(coords, table, layout, "linear", backend=backend).item() == pytest.approx(row, abs=1e-6)
 
 
-# table[i, f] = sin(i + f / 2), coords[n] = frac(n * (0.618, 0.414, 0.732)); stored when the formula was first checked.
+# Features for table[i, f] = sin(i + f / 2) and coords[n] = frac(n * (0.618, 0.414, 0.732)), stored when the reference
+# was first checked.
 GOLDEN = {
     ("hash", "linear"): [
         0.3299194428,
@@ -203,7 +208,7 @@ GOLDEN = {
 
 
 def golden_case(kind):
-    layout = GridLayout(3, 4, 2, 3, 1.7, 64, kind)
+    layout = GridLayout(3, levels=4, features=2, base_resolution=3, growth=1.7, table_size=64, kind=kind)
     rows = torch.arange(layout.entries, dtype=torch.float64)
     table = torch.sin(rows[:, None] + torch.tensor([0.0, 0.5]))
     coords = (torch.arange(1, 4, dtype=torch.float64)[:, None] * torch.tensor([0.618, 0.414, 0.732])) % 1.0
@@ -212,16 +217,16 @@ def golden_case(kind):
 
 @pytest.mark.parametrize("kind, interpolation", GOLDEN)
 @pytest.mark.parametrize("backend", ("native", "torch"))
-def test_golden_values(kind, interpolation, backend):
+def test_features_match_stored_values(kind, interpolation, backend):
     layout, table, coords = golden_case(kind)
-    features = hash_grid(coords, table, layout, interpolation, backend)
+    features = hash_grid(coords, table, layout, interpolation, backend=backend)
     expected = torch.tensor(GOLDEN[kind, interpolation], dtype=torch.float64)
     torch.testing.assert_close(features.sum(0), expected, rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize("shape", [(0, 2), (3, 0, 2), (2,), (5, 2), (2, 3, 4, 2)])
 @pytest.mark.parametrize("backend", ("native", "torch"))
-def test_shapes(shape, backend):
+def test_leading_shape_is_kept_and_may_be_empty(shape, backend):
     layout = small_layout(2)
     coords = torch.rand(shape, requires_grad=True)
     table = torch.randn(layout.entries, 2, requires_grad=True)
@@ -233,32 +238,32 @@ def test_shapes(shape, backend):
         assert table.grad.abs().sum() == 0
 
 
-def test_non_contiguous():
+def test_tensors_need_not_be_contiguous():
     layout = small_layout(2)
     coords = torch.rand(2, 50, dtype=torch.float64).T.requires_grad_()
     table = torch.randn(2, layout.entries, dtype=torch.float64).T.requires_grad_()
     assert not coords.is_contiguous() and not table.is_contiguous()
-    for backend in ("native", "torch"):
+
+    def features_and_gradients(backend):
         features = hash_grid(coords[::2], table, layout, backend=backend)
-        # A gradient that is expanded has stride 0.
-        grads = torch.autograd.grad(features, (coords, table), torch.ones(1, 1, dtype=torch.float64).expand(25, 8))
-        if backend == "native":
-            native = (features, *grads)
-    for ours, formula in zip(native, (features, *grads)):
-        assert_close(ours, formula, 1e-12)
+        # An expanded gradient has stride 0.
+        grad = torch.ones(1, 1, dtype=torch.float64).expand(25, 8)
+        return features, *torch.autograd.grad(features, (coords, table), grad)
+
+    for native, reference in zip(features_and_gradients("native"), features_and_gradients("torch")):
+        assert_close(native, reference, 1e-12)
 
 
 @pytest.mark.parametrize("interpolation", INTERPOLATIONS)
 @pytest.mark.parametrize("dimensions", (1, 2, 3, 4))
-def test_borders(dimensions, interpolation, isa):
-    """At 0 and 1 and outside: features of the border, and no gradient where the coordinate was clamped."""
+def test_coords_outside_have_the_border_features_and_no_gradient(dimensions, interpolation, isa):
     layout = small_layout(dimensions)
     edges = torch.tensor([0.0, 1.0, -0.25, 1.25, -1e30, 1e30, float("inf"), -float("inf"), 0.3], dtype=torch.float64)
     coords = torch.cartesian_prod(*[edges] * dimensions).reshape(-1, dimensions)
     native = all_orders(layout, interpolation, "native", torch.float64, coords)
-    formula = all_orders(layout, interpolation, "torch", torch.float64, coords)
-    for name in formula:
-        assert_close(native[name], formula[name], 1e-12, name)
+    reference = all_orders(layout, interpolation, "torch", torch.float64, coords)
+    for name in reference:
+        assert_close(native[name], reference[name], 1e-12, name)
     outside = (coords < 0) | (coords > 1)
     assert (native["grad coords"][outside] == 0).all()
     clamped = all_orders(layout, interpolation, "native", torch.float64, coords.clamp(0, 1))
@@ -268,7 +273,7 @@ def test_borders(dimensions, interpolation, isa):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("dtype", (torch.float32, torch.float64))
-def test_nan_is_kept_in_bounds_and_visible(dtype, kind, isa):
+def test_nan_coords_give_nan_features_at_those_points_only(dtype, kind, isa):
     layout = small_layout(2, kind=kind)
     table = torch.randn(layout.entries, 2, dtype=dtype, requires_grad=True)
     coords = torch.rand(70, 2, dtype=dtype)
@@ -282,8 +287,8 @@ def test_nan_is_kept_in_bounds_and_visible(dtype, kind, isa):
     assert coords.grad.isnan().any(-1).nonzero().flatten().tolist() in ([3, 66], [])
 
 
-def test_repeats_are_identical_for_any_number_of_threads(isa):
-    layout = GridLayout(3, 7, 2, 8, 1.5, 1 << 10)
+def test_results_are_identical_for_any_number_of_threads(isa):
+    layout = GridLayout(3, levels=7, features=2, base_resolution=8, growth=1.5, table_size=1 << 10)
     coords = torch.rand(30000, 3, generator=torch.Generator().manual_seed(0))
     before = torch.get_num_threads()
     try:
@@ -298,26 +303,26 @@ def test_repeats_are_identical_for_any_number_of_threads(isa):
             assert torch.equal(value, other[name]), name
 
 
-def test_more_threads_than_levels():
-    layout = GridLayout(2, 2, 2, 8, 1.5, 1 << 10)
+def test_more_threads_than_levels_match_reference():
+    layout = GridLayout(2, levels=2, features=2, base_resolution=8, growth=1.5, table_size=1 << 10)
     coords = torch.rand(20000, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    formula = all_orders(layout, "linear", "torch", torch.float64, coords)
+    reference = all_orders(layout, "linear", "torch", torch.float64, coords)
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(9)
         native = [all_orders(layout, "linear", "native", torch.float64, coords) for _ in range(2)]
     finally:
         torch.set_num_threads(before)
-    for name in formula:
+    for name in reference:
         assert torch.equal(native[0][name], native[1][name])
-        assert_close(native[0][name], formula[name], 1e-12, name)
+        assert_close(native[0][name], reference[name], 1e-12, name)
 
 
-def test_third_order_says_so():
+def test_third_derivative_raises():
     layout = small_layout(1)
     coords = torch.rand(4, 1, dtype=torch.float64, requires_grad=True)
     table = torch.randn(layout.entries, 2, dtype=torch.float64)
-    value = hash_grid(coords, table, layout, "smoothstep", "native").square().sum()
+    value = hash_grid(coords, table, layout, "smoothstep", backend="native").square().sum()
     for _ in range(2):
         value = torch.autograd.grad(value, coords, create_graph=True)[0].square().sum()
     with pytest.raises(RuntimeError, match="no third derivative"):
@@ -325,7 +330,7 @@ def test_third_order_says_so():
 
 
 @pytest.mark.parametrize(
-    "change, says",
+    "change, message",
     [
         ({"coords": torch.rand(5, 3)}, r"coords must be \[\.\.\., 2\]"),
         ({"coords": torch.rand(())}, "coords must be"),
@@ -341,15 +346,15 @@ def test_third_order_says_so():
         ({"backend": "gpu"}, "auto, native or torch"),
     ],
 )
-def test_what_is_refused(change, says):
+def test_refuses_arguments_that_do_not_fit_the_layout(change, message):
     layout = small_layout(2)
     arguments = {"coords": torch.rand(5, 2), "table": torch.rand(layout.entries, 2), "layout": layout, **change}
-    with pytest.raises(ValueError, match=says) as caught:
+    with pytest.raises(ValueError, match=message) as caught:
         hash_grid(**arguments)
     assert "\n" not in str(caught.value)
 
 
-def test_absent_library_is_said_not_hidden(monkeypatch, tmp_path):
+def test_absent_library_is_reported_and_auto_uses_torch(monkeypatch, tmp_path):
     layout = small_layout(2)
     coords, table = torch.rand(5, 2), torch.rand(layout.entries, 2)
     expected = hash_grid(coords, table, layout)
@@ -365,7 +370,7 @@ def test_absent_library_is_said_not_hidden(monkeypatch, tmp_path):
         cuda_ext._open.cache_clear()
 
 
-def test_export_takes_the_formula():
+def test_export_uses_the_reference():
     layout = small_layout(2)
 
     class Module(torch.nn.Module):
@@ -385,7 +390,7 @@ def test_export_takes_the_formula():
 
 @settings(max_examples=40, deadline=None)
 @given(st.data())
-def test_any_layout_and_shape(data):
+def test_random_layouts_and_shapes_match_reference(data):
     dimensions = data.draw(st.integers(1, 4))
     layout = GridLayout(
         dimensions,
@@ -401,20 +406,21 @@ def test_any_layout_and_shape(data):
     coords = torch.rand(*shape, dimensions, dtype=torch.float64, generator=random)
     interpolation = data.draw(st.sampled_from(INTERPOLATIONS))
     native = all_orders(layout, interpolation, "native", torch.float64, coords)
-    formula = all_orders(layout, interpolation, "torch", torch.float64, coords)
-    for name in formula:
-        assert_close(native[name], formula[name], 1e-11, name, floor=1.0)
+    reference = all_orders(layout, interpolation, "torch", torch.float64, coords)
+    for name in reference:
+        assert_close(native[name], reference[name], 1e-11, name, floor=1.0)
 
 
 @pytest.mark.parametrize("variable, value", [("FIELD_STUDIO_THREADS", "own"), ("FIELD_STUDIO_ISA", "baseline")])
-def test_environment(variable, value):
-    """Threads of the library's own, and a forced instruction set: the same numbers in a process of its own."""
+def test_environment_variables_choose_threads_and_instruction_set(variable, value):
+    """In a process of its own, because the library reads the variables once."""
     code = (
         "import ctypes, torch, cuda_ext; from fields.ops.grid_layout import GridLayout\n"
         "from fields.ops.hash_grid import hash_grid\n"
         "torch.manual_seed(0); torch.set_num_threads(3); library = cuda_ext.load()\n"
         "library.fs_isa.restype = ctypes.c_char_p\n"
-        "layout = GridLayout(2, 4, 2, 4, 1.5, 64); table = torch.randn(layout.entries, 2).double()\n"
+        "layout = GridLayout(2, levels=4, features=2, base_resolution=4, growth=1.5, table_size=64)\n"
+        "table = torch.randn(layout.entries, 2).double()\n"
         "coords = torch.rand(20000, 2).double()\n"
         "a, b = (hash_grid(coords, table, layout, backend=x) for x in ('native', 'torch'))\n"
         "assert (a - b).abs().max() < 1e-12\n"
@@ -428,6 +434,6 @@ def test_environment(variable, value):
     assert (shares == "0") if variable == "FIELD_STUDIO_THREADS" else (isa == "baseline")
 
 
-def test_shares_the_threads_of_torch():
+def test_library_shares_the_threads_of_torch():
     assert cuda_ext.load("cpu").fs_shares_openmp() == 1
     assert "OpenMP" in torch.__config__.parallel_info()
