@@ -7,6 +7,7 @@ apply to it.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -54,7 +55,7 @@ class Field(nn.Module):
         """The part that maps points to values: a point field itself, the trunk of a radiance field, or None."""
         return None
 
-    def fused_step(self, loss: str):
+    def fused_step(self, loss: str) -> Callable[..., Tensor] | None:
         """Native training step for this loss (see `fields.fit.trainer`), or None if autograd has to do it."""
         return None
 
