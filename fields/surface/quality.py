@@ -9,7 +9,7 @@ from fields.render.sphere_trace import in_chunks
 from fields.surface.implicit import Implicit
 from fields.surface.project import gradients, nearest_crossing, to_least
 from fields.surface.surface_mesh import SurfaceMesh
-from fields.surface.topology import part_areas
+from fields.surface.topology import component_areas
 
 SAMPLES = 100_000
 # Beyond this many triangles the tree that nearest points are found by would take gigabytes.
@@ -105,7 +105,7 @@ def error_colors(implicit: Implicit, mesh: SurfaceMesh, shape=None) -> tuple[np.
 
 def topology(mesh: SurfaceMesh) -> dict:
     """vertices, triangles, watertight, parts (connected ones) and the share of the area that the largest of them has."""
-    areas = part_areas(mesh.vertices, mesh.faces)
+    areas = component_areas(mesh.vertices, mesh.faces)
     return {
         "vertices": len(mesh.vertices),
         "triangles": len(mesh.faces),

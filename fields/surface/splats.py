@@ -10,6 +10,7 @@ from scipy.spatial.transform import Rotation
 from scipy.special import spence
 from torch import Tensor
 
+from fields.encoders.directions import spherical_harmonics
 from fields.render.sphere_trace import in_chunks
 from fields.surface.implicit import Implicit, sphere
 from fields.surface.project import TETRAHEDRON, colors_at
@@ -103,30 +104,12 @@ def _normals(scene: Radiance, places: Tensor, lengths: Tensor, seen: Tensor) -> 
 
 
 def basis(directions: np.ndarray, degree: int = DEGREE) -> np.ndarray:
-    """Real spherical harmonics `[n, (degree + 1)^2]` at unit directions, in the order and with the signs of the 3DGS format."""
-    x, y, z = directions.T
-    rows = [np.full(len(directions), SH0)]
-    if degree >= 1:
-        rows += [-0.4886025119029199 * y, 0.4886025119029199 * z, -0.4886025119029199 * x]
-    if degree >= 2:
-        rows += [
-            1.0925484305920792 * x * y,
-            -1.0925484305920792 * y * z,
-            0.31539156525252005 * (2 * z * z - x * x - y * y),
-            -1.0925484305920792 * x * z,
-            0.5462742152960396 * (x * x - y * y),
-        ]
-    if degree >= 3:
-        rows += [
-            -0.5900435899266435 * y * (3 * x * x - y * y),
-            2.890611442640554 * x * y * z,
-            -0.4570457994644658 * y * (4 * z * z - x * x - y * y),
-            0.3731763325901154 * z * (2 * z * z - 3 * x * x - 3 * y * y),
-            -0.4570457994644658 * x * (4 * z * z - x * x - y * y),
-            1.445305721320277 * z * (x * x - y * y),
-            -0.5900435899266435 * x * (x * x - 3 * y * y),
-        ]
-    return np.stack(rows, axis=1)
+    """Real spherical harmonics `[n, (degree + 1)^2]` at unit directions, in the order and with the signs of the 3DGS format.
+
+    The 3DGS format has the Condon-Shortley phase, a factor (-1)^m, which the encoding of directions leaves out.
+    """
+    orders = np.concatenate([np.arange(-band, band + 1) for band in range(degree + 1)])
+    return spherical_harmonics(torch.from_numpy(directions), degree + 1).numpy() * np.where(orders % 2, -1.0, 1.0)
 
 
 def columns(splats: Splats, corner: np.ndarray, side: float) -> dict[str, np.ndarray]:

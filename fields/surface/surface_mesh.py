@@ -14,7 +14,7 @@ from fields.surface.extract import Triangles, extract
 from fields.surface.implicit import Implicit
 from fields.surface.lattice import lattice
 from fields.surface.project import colors_at, normals_at, on_surface, to_least
-from fields.surface.topology import large_parts, watertight
+from fields.surface.topology import large_components, watertight
 from scenes.errors import BadInput
 
 # Normals are taken over at least this width (in units of the longest side), as pictures of the field do.
@@ -45,7 +45,7 @@ class SurfaceMesh:
 
     @property
     def watertight(self) -> bool:
-        return watertight(self.faces, len(self.vertices))
+        return watertight(self.faces)
 
     @property
     def normal_width(self) -> float:
@@ -117,7 +117,7 @@ def surface_mesh(
     vertices, faces, notes = found.vertices, found.faces, []
     if largest or implicit.min_component:
         before = len(faces)
-        vertices, faces, _ = large_parts(vertices, faces, 1.0 if largest else implicit.min_component)
+        vertices, faces, _ = large_components(vertices, faces, 1.0 if largest else implicit.min_component)
         if len(faces) < before:
             notes.append(
                 f"{before - len(faces):,} of {before:,} faces are {'not of the largest part' if largest else 'specks'} and are left out"
@@ -140,7 +140,7 @@ def simplified(implicit: Implicit, mesh: SurfaceMesh, faces: int) -> SurfaceMesh
         mesh.vertices.astype(np.float32), mesh.faces.astype(np.int32), target_count=faces, agg=CAREFUL
     )
     vertices, triangles = vertices.astype(np.float64), triangles.astype(np.int64)
-    whole = not mesh.watertight or watertight(triangles, len(vertices))
+    whole = not mesh.watertight or watertight(triangles)
     if not whole or len(triangles) > faces:
         import igl
 

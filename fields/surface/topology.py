@@ -1,48 +1,43 @@
-"""What holds together, and whether it is closed."""
+"""Connected components of a mesh, and whether it is watertight."""
 
 from __future__ import annotations
 
 import numpy as np
+import trimesh
 
 
-def large_parts(
-    vertices: np.ndarray, faces: np.ndarray, least: float = 1.0
+def large_components(
+    vertices: np.ndarray, faces: np.ndarray, min_area: float = 1.0
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Vertices, faces and the numbers of the kept vertices of the connected parts with at least the share `least` of the largest one's area;
-    with 1 of that one alone."""
-    labels, _ = parts(len(vertices), faces)
+    """Keep the connected components with at least the fraction `min_area` of the largest one's area; with 1 only that one.
+
+    Returns their vertices `[v, 3]`, their faces `[f, 3]`, and which of the given vertices were kept `[v]`.
+    """
+    labels = component_labels(len(vertices), faces)
     of_face = labels[faces[:, 0]]
-    area = part_areas(vertices, faces, labels)
-    kept = area[of_face] >= least * area.max() if least < 1.0 else of_face == area.argmax()
+    areas = component_areas(vertices, faces, labels)
+    kept = areas[of_face] >= min_area * areas.max() if min_area < 1.0 else of_face == areas.argmax()
     used, index = np.unique(faces[kept], return_inverse=True)
     return vertices[used], index.reshape(-1, 3), used
 
 
-def part_areas(vertices: np.ndarray, faces: np.ndarray, labels: np.ndarray | None = None) -> np.ndarray:
-    """Of each connected part that has faces and of each that has none (0), in the order of `parts`."""
-    labels = parts(len(vertices), faces)[0] if labels is None else labels
+def component_areas(vertices: np.ndarray, faces: np.ndarray, labels: np.ndarray | None = None) -> np.ndarray:
+    """Area of each connected component, in the order of `component_labels`; 0 for a vertex without faces."""
+    labels = component_labels(len(vertices), faces) if labels is None else labels
     return np.bincount(labels[faces[:, 0]], face_areas(vertices, faces), minlength=labels.max() + 1)
 
 
-def parts(count: int, faces: np.ndarray) -> tuple[np.ndarray, int]:
-    """Which connected part each of `count` vertices belongs to, `[count]`, and how many there are."""
-    from scipy.sparse import coo_matrix
-    from scipy.sparse.csgraph import connected_components
-
-    a, b = faces[:, [0, 1]].reshape(-1), faces[:, [1, 2]].reshape(-1)
-    graph = coo_matrix((np.ones(len(a), bool), (a, b)), shape=(count, count)).tocsr()
-    number, labels = connected_components(graph, directed=False)
-    return labels, number
+def component_labels(count: int, faces: np.ndarray) -> np.ndarray:
+    """Index of the connected component of each of `count` vertices, `[count]`."""
+    return trimesh.graph.connected_component_labels(faces[:, [0, 1, 1, 2]].reshape(-1, 2), node_count=count)
 
 
 def face_areas(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    a, b, c = (vertices[faces[:, k]] for k in range(3))
-    return np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2
+    """Area of each triangle `[f]`."""
+    return trimesh.triangles.area(vertices[faces])
 
 
-def watertight(faces: np.ndarray, count: int) -> bool:
-    """Whether every edge has exactly two faces, oriented alike."""
-    edges = faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)
-    keys = np.sort(edges[:, 0] * np.int64(count) + edges[:, 1])
-    back = np.sort(edges[:, 1] * np.int64(count) + edges[:, 0])
-    return bool(len(keys) > 0 and (np.diff(keys) > 0).all() and np.array_equal(keys, back))
+def watertight(faces: np.ndarray) -> bool:
+    """Whether every edge has exactly two faces with opposite directions along it."""
+    closed, consistent = trimesh.graph.is_watertight(trimesh.geometry.faces_to_edges(faces))
+    return bool(len(faces) and closed and consistent)
