@@ -12,9 +12,11 @@ from scenes.posed.pose import focus_point
 from scenes.posed.view import PosedViews, View
 from scenes.posed.visual_hull import hull_bounds
 
-# Half a side of the cube that an object is expected in, as a fraction of the least distance from a camera to the focus point.
+# Half a side of the cube that an object is expected in, as a fraction of the least distance from a camera to the focus
+# point.
 OBJECT_REACH = 0.4
-# Half a side of the cube in a scene around the cameras, as a fraction of the largest distance from a camera to the focus point.
+# Half a side of the cube in a scene around the cameras, as a fraction of the largest distance from a camera to the
+# focus point.
 SURROUNDINGS_REACH = 0.5
 # Scale that enlarges a box beyond silhouettes and beyond boxes that files give.
 MARGIN = 1.04
@@ -40,7 +42,8 @@ class SceneBox:
 
     bounded: whether nothing lies outside of it.
     reason: where the box comes from, in a few words for people.
-    cascades: number of cubes, each twice as large as the one before, that hold the scene where its files say so; else None.
+    cascades: number of cubes, each twice as large as the one before, that hold the scene where its files say so; else
+    None.
     """
 
     centre: np.ndarray
@@ -67,13 +70,13 @@ def scene_box(
     """The box of a scene.
 
     bounded: whether all of the scene lies in the box; None decides it from the scene.
-    silhouette: gives for a view the pixels `[H, W]` bool that show an object in front of a transparent or plain background;
-    None where that is not known.
+    silhouette: gives for a view the pixels `[H, W]` bool that show an object in front of a transparent or plain
+    background; None where that is not known.
 
-    The box is, in this order: the one that the scene's files give; for a bounded scene, one in front of the cameras, narrowed to
-    the visual hull of the silhouettes (Laurentini 1994) unless the scene moves, as its views then show different moments;
-    instant-ngp's cube; a box around points on surfaces; a box around the cameras. A scene is bounded where its files give a box
-    or every training view has a silhouette.
+    The box is, in this order: the one that the scene's files give; for a bounded scene, one in front of the cameras,
+    narrowed to the visual hull of the silhouettes (Laurentini 1994) unless the scene moves, as its views then show
+    different moments; instant-ngp's cube; a box around points on surfaces; a box around the cameras. A scene is bounded
+    where its files give a box or every training view has a silhouette.
     """
     poses = np.stack([view.pose for view in scene.views])
     focus = focus_point(poses)
@@ -106,8 +109,8 @@ def scene_box(
 
 
 def cameras_inside(cameras: Sequence[Camera], box: SceneBox) -> list[str]:
-    """The names of cameras that stand inside of the box of a bounded scene, where they see most of it from too near or not at
-    all."""
+    """The names of cameras that stand inside of the box of a bounded scene, where they see most of it from too near or
+    not at all."""
     return [camera.name for camera in cameras if box.bounded and box.contains(camera.position)]
 
 

@@ -48,8 +48,8 @@ class Intrinsics:
         return cls(width, height, fl_x=focal, fl_y=focal, cx=width / 2, cy=height / 2)
 
     def resized(self, width: int, height: int) -> Intrinsics:
-        """The same optics for an image of another size. Where the aspect ratio differs, the image shows more in one direction,
-        so that all of the old image's shorter direction stays in it."""
+        """The same optics for an image of another size. Where the aspect ratio differs, the image shows more in one
+        direction, so that all of the old image's shorter direction stays in it."""
         scale = max(width / self.width, height / self.height)
         return replace(
             self,
@@ -66,12 +66,13 @@ class Intrinsics:
 class Camera:
     """A camera at one moment.
 
-    pose: `[3, 4]` float64, camera to world, with OpenGL axes: its columns are the camera's right, up and backward directions
-    and its position.
+    pose: `[3, 4]` float64, camera to world, with OpenGL axes: its columns are the camera's right, up and backward
+    directions and its position.
     time: in [0, 1], or None in a scene that does not move.
     name, split: those of the view that the camera belongs to, where there is one. split is "train" or "test".
 
-    Raises ValueError where the pose is not `[3, 4]` and finite, the image has no pixel, or a focal length is not above zero.
+    Raises ValueError where the pose is not `[3, 4]` and finite, the image has no pixel, or a focal length is not above
+    zero.
     """
 
     pose: np.ndarray
@@ -105,15 +106,15 @@ class Camera:
         return replace(self, intrinsics=self.intrinsics.resized(width, height))
 
     def rays(self, stride: int = 1) -> tuple[np.ndarray, np.ndarray]:
-        """Origins and unit directions `[N, 3]` float64, in the scene's axes, through the centres of the pixels, row by row.
+        """Rays through the centres of the pixels, row by row: origins and unit directions, `[N, 3]` float64 each.
 
-        stride: only every `stride`-th column and row.
+        They are in the scene's axes. stride: only every `stride`-th column and row.
         """
         y, x = np.mgrid[0 : self.intrinsics.height : stride, 0 : self.intrinsics.width : stride]
         return self.rays_through(x.reshape(-1) + 0.5, y.reshape(-1) + 0.5)
 
     def rays_through(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Origins and unit directions `[N, 3]` float64, in the scene's axes, through points of the image.
+        """Rays through points of the image: origins and unit directions, `[N, 3]` float64 each, in the scene's axes.
 
         x, y: `[N]`, in pixels from the top left corner, so that the centre of pixel i is at i + 0.5.
         """
@@ -133,9 +134,9 @@ class Camera:
 def checked_pose(matrix: object, name: str, notes: list[str]) -> np.ndarray:
     """The pose `[3, 4]` float64 of a matrix from a file, with its rotation made orthonormal.
 
-    matrix: anything that numpy reads as 3 x 4 or 4 x 4 values. name: what messages call the frame. notes: gets a line where
-    more than rounding was repaired. Raises BadInput where the matrix has another shape, is not finite, or its left part is not
-    nearly a rotation.
+    matrix: anything that numpy reads as 3 x 4 or 4 x 4 values. name: what messages call the frame. notes: gets a line
+    where more than rounding was repaired. Raises BadInput where the matrix has another shape, is not finite, or its
+    left part is not nearly a rotation.
     """
     try:
         pose = np.asarray(matrix, dtype=np.float64)
@@ -154,7 +155,8 @@ def checked_pose(matrix: object, name: str, notes: list[str]) -> np.ndarray:
         mirrored = np.linalg.det(rotation) < 0 and error <= ROTATION_REPAIRABLE
         problem = "mirrors the scene" if mirrored else f"is off by {error:.2g}"
         raise BadInput(
-            f"{name}: its camera's axes are no rotation (the matrix {problem}); export the poses as camera to world, without scale"
+            f"{name}: its camera's axes are no rotation (the matrix {problem}); export the poses as camera to world, "
+            "without scale"
         )
     if error > ROTATION_ROUNDING:
         notes.append(f"{name}: its camera's axes were {error:.1g} from a rotation and were made orthonormal")
@@ -163,7 +165,7 @@ def checked_pose(matrix: object, name: str, notes: list[str]) -> np.ndarray:
 
 
 def checked_intrinsics(intrinsics: Intrinsics, name: str) -> Intrinsics:
-    """The same intrinsics. Raises BadInput, naming the frame, where values are not finite or no real camera has them."""
+    """The same intrinsics. Raises BadInput, naming the frame, where values are not finite or not plausible."""
     size = max(intrinsics.width, intrinsics.height)
     values = (intrinsics.fl_x, intrinsics.fl_y, intrinsics.cx, intrinsics.cy, *intrinsics.distortion)
     image = f"an image of {intrinsics.width} x {intrinsics.height}"

@@ -29,8 +29,8 @@ def write_cameras(path: str | os.PathLike, views: Iterable[View]) -> None:
 def read_cameras(path: str | os.PathLike, default: Intrinsics | None = None) -> list[Camera]:
     """The cameras of a JSON file with a list `frames`, each with a `transform_matrix`.
 
-    `w`, `h`, `fl_x` (or `camera_angle_x`) and `time` are in the frame, or beside the list for all frames. default: intrinsics
-    for frames that give none. Raises BadInput, naming the frame.
+    `w`, `h`, `fl_x` (or `camera_angle_x`) and `time` are in the frame, or beside the list for all frames. default:
+    intrinsics for frames that give none. Raises BadInput, naming the frame.
     """
     return cameras_in(read_json_object(Path(path)), str(path), default)
 

@@ -44,6 +44,8 @@ MODEL_FOLDERS = ("sparse/0", "sparse", "colmap/sparse/0", ".")
 IMAGE_FOLDERS = ("images", "../images", "../../images", "../../../images")
 # Images that must see a point for it to count. Points that fewer see are often misplaced.
 MIN_OBSERVATIONS = 3
+# What helps where a camera model is not supported.
+UNDISTORT = "undistort the images with COLMAP (image_undistorter) first"
 # How far a quaternion's length may be from 1.
 QUATERNION_TOLERANCE = 1e-2
 
@@ -52,8 +54,8 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class _Image:
-    """An image of a model. The rotation (a quaternion w, x, y, z) and the translation are world to camera, with the axes x right,
-    y down, z forward."""
+    """An image of a model. The rotation (a quaternion w, x, y, z) and the translation are world to camera, with the
+    axes x right, y down, z forward."""
 
     name: str
     quaternion: tuple[float, ...]
@@ -73,9 +75,9 @@ def model_in(folder: str | os.PathLike) -> Path | None:
 def open_colmap(source: str | os.PathLike) -> PosedViews:
     """The views of a folder with a model in it (or in `sparse/0`) and the photographs in `images`.
 
-    Every eighth view, by name, is for testing. Photographs in another resolution than the model's scale the intrinsics. The
-    mask of a photograph is `masks/NAME.png`, black where pixels do not count. `points` are those that three photographs or
-    more see. Raises BadInput, one line that names the file or photograph.
+    Every eighth view, by name, is for testing. Photographs in another resolution than the model's scale the intrinsics.
+    The mask of a photograph is `masks/NAME.png`, black where pixels do not count. `points` are those that three
+    photographs or more see. Raises BadInput, one line that names the file or photograph.
     """
     folder = Path(source)
     model = model_in(folder)
@@ -86,7 +88,8 @@ def open_colmap(source: str | os.PathLike) -> PosedViews:
     )
     if photographs is None:
         raise BadInput(
-            f"{folder}: there is no folder images beside the model; put the photographs there under the names that it has"
+            f"{folder}: there is no folder images beside the model; put the photographs there under the names that "
+            "the model has"
         )
     binary = (model / "cameras.bin").is_file()
     ending = ".bin" if binary else ".txt"
@@ -155,14 +158,13 @@ def _read(path: Path, parse: Callable[[bytes], T]) -> T:
 
 def _intrinsics(model: str, width: int, height: int, values: tuple[float, ...]) -> Intrinsics:
     """The intrinsics of one of COLMAP's cameras; `values` are the parameters of its model."""
-    remedy = "undistort the images with COLMAP (image_undistorter) first"
     if model not in MODELS:
-        raise BadInput(f"cameras of the model {model} are not supported; {remedy}")
+        raise BadInput(f"cameras of the model {model} are not supported; {UNDISTORT}")
     names = MODELS[model][1].split()
     if len(values) != len(names):
         raise BadInput(f"a camera of the model {model} has {len(values)} parameters, not {len(names)}")
     if any(value != 0 for name, value in zip(names, values) if name == "-"):
-        raise BadInput(f"a camera of the model {model} has terms that are not supported; {remedy}")
+        raise BadInput(f"a camera of the model {model} has terms that are not supported; {UNDISTORT}")
     named = dict(zip(names, values))
     fisheye = "FISHEYE" in model
     coefficients = FISHEYE_COEFFICIENTS if fisheye else OPENCV_COEFFICIENTS
@@ -212,9 +214,7 @@ def _cameras_bin(content: bytes) -> dict[int, Intrinsics]:
         number, model, width, height = data.take("iiQQ")
         name = MODEL_NAMES.get(model, f"number {model}")
         if name not in MODELS:
-            raise BadInput(
-                f"cameras of the model {name} are not supported; undistort the images with COLMAP (image_undistorter) first"
-            )
+            raise BadInput(f"cameras of the model {name} are not supported; {UNDISTORT}")
         found[number] = _intrinsics(name, width, height, data.take(f"{len(MODELS[name][1].split())}d"))
     return found
 

@@ -1,4 +1,4 @@
-"""Find the cameras of photographs or of a video with COLMAP (Schönberger and Frahm 2016), through the package pycolmap."""
+"""Find the cameras of photographs or of a video with COLMAP (Schönberger and Frahm 2016)."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from scenes.errors import BadInput
-from scenes.image.read import read_picture
+from scenes.image.read import read_image
 from scenes.posed.colmap import open_colmap
 from scenes.posed.pose import focus_point
 from scenes.posed.view import PosedViews
-from scenes.video.read import decode_film, picture_files
+from scenes.video.read import decode_video_file, image_files
 
 INSTALL_HINT = "pip install 'field-studio[poses]'"
 # Longest side in pixels of the images that COLMAP gets and that the scene keeps.
@@ -61,11 +61,11 @@ def find_poses(
 ) -> FoundPoses:
     """Find the cameras of a folder of photographs or of a video.
 
-    folder: gets the images, upright and with no side longer than `max_side` pixels; of a video the sharpest frame of each of
-    `frames` equal stretches. progress: is called with a line for each stage.
+    folder: gets the images, upright and with no side longer than `max_side` pixels; of a video the sharpest frame of
+    each of `frames` equal stretches. progress: is called with a line for each stage.
 
-    The scene is turned so that z is up and the cameras look at the origin; see `normalized`. Raises BadInput where pycolmap is
-    not installed, images cannot be read, or no cameras are found.
+    The scene is turned so that z is up and the cameras look at the origin; see `normalized`. Raises BadInput where
+    pycolmap is not installed, images cannot be read, or no cameras are found.
     """
     try:
         import pycolmap  # noqa: F401
@@ -145,21 +145,21 @@ def _reconstruct(
 
 def _save_photographs(source: Path, images: Path, max_side: int) -> list[tuple[int, int]]:
     """Save the photographs of a folder, or of `images` in it, for COLMAP. Returns their sizes."""
-    files = picture_files(source)
+    files = image_files(source)
     if not files and (source / "images").is_dir():
-        files = picture_files(source / "images")
+        files = image_files(source / "images")
     if not files:
         raise BadInput(f"{source}: holds no images; name a folder of photographs or a video")
     sizes, names = [], set()
     for file in files:
         name = file.stem if file.stem not in names else file.name.replace(".", "_")
         names.add(name)
-        sizes.append(_save(read_picture(file).pixels, images / name, max_side, file.suffix.lower() == ".png"))
+        sizes.append(_save(read_image(file).pixels, images / name, max_side, file.suffix.lower() == ".png"))
     return sizes
 
 
 class _SharpestFrames:
-    """Saves the sharpest frame of each stretch of a video, as a collector for `scenes.video.read.decode_film`.
+    """Saves the sharpest frame of each stretch of a video, as a collector for `scenes.video.read.decode_video_file`.
 
     stretch: number of frames of a stretch.
     """
@@ -170,7 +170,7 @@ class _SharpestFrames:
         self.sizes: list[tuple[int, int]] = []
         self._best: tuple[float, np.ndarray] | None = None
 
-    def add(self, pixels: np.ndarray, name: str = "") -> None:
+    def add(self, pixels: np.ndarray, /) -> None:
         gray = pixels[::2, ::2, 1].astype(np.float32)
         sharpness = float(np.square(np.diff(gray, axis=0)).mean() + np.square(np.diff(gray, axis=1)).mean())
         if self._best is None or sharpness > self._best[0]:
@@ -199,7 +199,7 @@ def _save_frames(source: Path, images: Path, max_side: int, frames: int) -> list
         raise BadInput(f"{source}: is neither a video that can be read nor a folder of photographs") from None
     sharpest = _SharpestFrames(max(1, total // frames), images, max_side)
     try:
-        decode_film(source, sharpest, None)
+        decode_video_file(source, sharpest, None)
     except BadInput as error:
         raise BadInput(f"{source}: {error}") from None
     return sharpest.sizes
@@ -225,10 +225,11 @@ def _save(pixels: np.ndarray, path: Path, max_side: int, lossless: bool) -> tupl
 
 
 def normalized(scene: PosedViews) -> PosedViews:
-    """The scene with z up, the focus point of its cameras at the origin, and the cameras `DISTANCE` from it in the mean.
+    """The scene with z up, the focus point of its cameras at the origin, and the cameras `DISTANCE` from it in the
+    mean.
 
-    Up is the direction that is across all cameras' right axes, as photographs have a level horizon; where there is no such
-    direction, the mean of the cameras' up axes.
+    Up is the direction that is across all cameras' right axes, as photographs have a level horizon; where there is no
+    such direction, the mean of the cameras' up axes.
     """
     poses = np.stack([view.pose for view in scene.views])
     up = poses[:, :, 1].mean(axis=0)

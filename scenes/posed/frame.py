@@ -24,7 +24,8 @@ MAX_SIDE = 65536
 
 
 def read_json_object(path: Path) -> dict:
-    """The object in a JSON file; an empty one where the file holds something else. Raises BadInput where it is not JSON."""
+    """The object in a JSON file; an empty one where the file holds something else. Raises BadInput where it is not
+    JSON."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -59,8 +60,8 @@ def intrinsics_in(frame: dict, width: int, height: int, name: str) -> Intrinsics
     """The intrinsics that a frame gives for an image of `width` x `height` pixels.
 
     Read are `fl_x` or `camera_angle_x` (else `fl_y`), `fl_y` or `camera_angle_y` (else the same as x), `cx`, `cy`,
-    `camera_model`, `is_fisheye` and the coefficients of distortion. Raises BadInput, naming the frame, where no focal length
-    is given or the model is not supported.
+    `camera_model`, `is_fisheye` and the coefficients of distortion. Raises BadInput, naming the frame, where no focal
+    length is given or the model is not supported.
     """
     model = frame.get("camera_model", "OPENCV")
     if model not in CAMERA_MODELS:
@@ -105,8 +106,8 @@ def _focal_lengths(frame: dict, width: int, height: int, name: str) -> tuple[flo
 def camera_in(frame: dict, name: str, default: Intrinsics | None) -> Camera:
     """The camera of a frame without a photograph.
 
-    default: intrinsics for a frame that gives no focal length, resized to the frame's `w` and `h`; also the size where the
-    frame gives none. Raises BadInput, naming the frame, where something is missing or wrong.
+    default: intrinsics for a frame that gives no focal length, resized to the frame's `w` and `h`; also the size where
+    the frame gives none. Raises BadInput, naming the frame, where something is missing or wrong.
     """
     pose = checked_pose(frame.get("transform_matrix"), name, [])
     time = time_in(frame, name)

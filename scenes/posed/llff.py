@@ -1,4 +1,5 @@
-"""LLFF folders (Mildenhall et al. 2019): `images/` and `poses_bounds.npy` with 17 values for each image, in the order of the names."""
+"""LLFF folders (Mildenhall et al. 2019): `images/` and `poses_bounds.npy` with 17 values for each image, in the order
+of the names."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from scenes.errors import BadInput
-from scenes.image.read import sniff
+from scenes.image.read import detect_format
 from scenes.io.files import read_head
 from scenes.posed.camera import Intrinsics, checked_intrinsics, checked_pose
 from scenes.posed.photographs import image_size, same_aspect
@@ -18,9 +19,9 @@ from scenes.posed.view import PosedViews, View, check_views, split_of
 def open_llff(source: str | os.PathLike) -> PosedViews:
     """The views of an LLFF folder; every eighth is for testing.
 
-    A row of `poses_bounds.npy` is a 3 x 5 matrix (the camera's down, right and backward axes, its position, and the height,
-    width and focal length in pixels), then the nearest and the farthest depth. Images of another resolution than the rows say
-    scale the focal length. Raises BadInput, one line that names the file or image.
+    A row of `poses_bounds.npy` is a 3 x 5 matrix (the camera's down, right and backward axes, its position, and the
+    height, width and focal length in pixels), then the nearest and the farthest depth. Images of another resolution
+    than the rows say scale the focal length. Raises BadInput, one line that names the file or image.
     """
     folder = Path(source)
     path = folder / "poses_bounds.npy"
@@ -35,7 +36,7 @@ def open_llff(source: str | os.PathLike) -> PosedViews:
     images_folder = folder / "images"
     if not images_folder.is_dir():
         raise BadInput(f"{folder}: has poses_bounds.npy but no folder images")
-    images = sorted(file for file in images_folder.iterdir() if file.is_file() and sniff(read_head(file)))
+    images = sorted(file for file in images_folder.iterdir() if file.is_file() and detect_format(read_head(file)))
     if len(images) != len(rows):
         raise BadInput(
             f"{path}: {len(rows)} rows for {len(images)} images in {images_folder}; they belong together by order, so "

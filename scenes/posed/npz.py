@@ -27,11 +27,11 @@ ARRAYS = ("images", "poses", "focal", "times")
 def open_bundle(source: str | os.PathLike, max_pixels: int = MAX_PIXELS) -> PosedViews:
     """The views of such a file; every eighth is for testing.
 
-    Arrays of the file: `images` `[N, H, W, 3 or 4]`, uint8 or floating in [0, 1]; `poses` `[N, 3 or 4, 4]`, camera to world
-    with OpenGL axes; `focal`, pixels; and, optional, `times` `[N]` in [0, 1].
+    Arrays of the file: `images` `[N, H, W, 3 or 4]`, uint8 or floating in [0, 1]; `poses` `[N, 3 or 4, 4]`, camera to
+    world with OpenGL axes; `focal`, pixels; and, optional, `times` `[N]` in [0, 1].
 
-    Shapes are checked before anything is unpacked. Raises BadInput, one line that names the file or view, also where the
-    images have more than `max_pixels` pixels in all.
+    Shapes are checked before anything is unpacked. Raises BadInput, one line that names the file or view, also where
+    the images have more than `max_pixels` pixels in all.
     """
     path = Path(source)
     try:

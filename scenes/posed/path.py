@@ -25,12 +25,13 @@ def read_path(path: str | os.PathLike, default: Intrinsics | None = None) -> lis
 
     The file has one of:
     * `frames`, each with a `transform_matrix`, as in a transforms file; no images are needed;
-    * `keys`, each with a `transform_matrix`, or with `position` and `target`: a smooth path through them of `count` frames (by
-      default 30 for each key), which returns to the first key where `closed` is true. `up` for all keys is an axis or three
-      numbers, by default z. Intrinsics and time are interpolated too;
+    * `keys`, each with a `transform_matrix`, or with `position` and `target`: a smooth path through them of `count`
+      frames (by default 30 for each key), which returns to the first key where `closed` is true. `up` for all keys is
+      an axis or three numbers, by default z. Intrinsics and time are interpolated too;
     * `camera_path`, as nerfstudio's viewer writes it.
 
-    Intrinsics are as in a transforms file, or `fov`, the degrees from top to bottom. default: intrinsics for frames that give none.
+    Intrinsics are as in a transforms file, or `fov`, the degrees from top to bottom. default: intrinsics for frames
+    that give none.
     """
     path = Path(path)
     content = read_json_object(path)

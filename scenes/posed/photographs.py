@@ -16,7 +16,7 @@ ASPECT_TOLERANCE = 0.02
 
 
 def image_size(image: Path, name: str) -> tuple[int, int]:
-    """Width and height in pixels, from the file's header. Raises BadInput, naming the view, where it is not an image."""
+    """Width and height in pixels, from the file's header. Raises BadInput, naming the view, for other files."""
     try:
         with silence_libraries(), Image.open(image) as opened:
             return opened.size

@@ -17,10 +17,11 @@ CLOSED_PATH_MARGIN = 4
 
 
 def look_at(position: ArrayLike, target: ArrayLike, up: str | ArrayLike = "z") -> np.ndarray:
-    """The pose `[3, 4]` float64 (camera to world, OpenGL axes) of a camera at `position` with `target` in the middle of its image.
+    """The pose of a camera at `position` that sees `target` in the middle of its image.
 
-    position, target: `[3]`. up: the direction that is upright in the image, as the name of an axis or as a vector `[3]`.
-    Raises ValueError where position and target are one point, or the camera would look straight along `up`.
+    position, target: `[3]`. up: the direction that is upright in the image, as the name of an axis or as a vector
+    `[3]`. Returns `[3, 4]` float64, camera to world with OpenGL axes. Raises ValueError where position and target are
+    one point, or the camera would look straight along `up`.
     """
     if isinstance(up, str) and up not in UP:
         raise ValueError(f"up is x, y or z, not {up!r}")
@@ -48,8 +49,8 @@ def orbit(
 ) -> Camera:
     """A pinhole camera on a sphere around `target`, looking at it.
 
-    azimuth: degrees. 0 is the front, which is +z where y is up and -y where z is up, as in modelling programs. It grows to the
-    right of the object as seen from the front.
+    azimuth: degrees. 0 is the front, which is +z where y is up and -y where z is up, as in modelling programs. It grows
+    to the right of the object as seen from the front.
     elevation: degrees above the horizon, from -89.9 to 89.9.
     distance: from the target, in its units.
     size: width and height of the image in pixels.
@@ -87,8 +88,9 @@ def focus_point(poses: np.ndarray) -> np.ndarray:
 def turntable_cameras(cameras: Sequence[Camera], count: int, intrinsics: Intrinsics) -> list[Camera]:
     """`count` cameras on a circle around the point that the given cameras look at.
 
-    The circle has their mean height and mean distance from the axis; its axis is their mean up direction, or the coordinate axis
-    that is close to it. Times go from 0 to nearly 1. Raises BadInput where all cameras are straight above that point.
+    The circle has their mean height and mean distance from the axis; its axis is their mean up direction, or the
+    coordinate axis that is close to it. Times go from 0 to nearly 1. Raises BadInput where all cameras are straight
+    above that point.
     """
     poses = np.stack([camera.pose for camera in cameras])
     positions = poses[:, :, 3]
@@ -103,7 +105,8 @@ def turntable_cameras(cameras: Sequence[Camera], count: int, intrinsics: Intrins
     radius = float(np.linalg.norm(positions - centre - heights[:, None] * up, axis=1).mean())
     if not radius > 1e-6 * math.hypot(radius, height):
         raise BadInput(
-            "the cameras are all straight above what they look at, so no circle leads around it; give path=CAMERAS.json"
+            "the cameras are all straight above what they look at, so no circle leads around it; give "
+            "`path=CAMERAS.json`"
         )
     side = np.cross(up, np.eye(3)[int(np.abs(up).argmin())])
     side /= np.linalg.norm(side)
@@ -118,11 +121,12 @@ def turntable_cameras(cameras: Sequence[Camera], count: int, intrinsics: Intrins
 
 
 def interpolate_poses(poses: np.ndarray, count: int, closed: bool = False) -> np.ndarray:
-    """`count` poses `[count, 3, 4]` along a smooth path through key poses `[K, 3, 4]`, K >= 2, with equal time between keys.
+    """Poses `[count, 3, 4]` along a smooth path through key poses `[K, 3, 4]`, with equal time between the keys.
 
-    Positions and rotations follow cubic splines through the keys. An open path begins at the first key and ends at the last; a
-    closed one goes on to the first key, where it would begin again. Raises ValueError where there are fewer than two keys or
-    poses, or where neighbouring keys look in opposite directions, so that the way to turn is not defined.
+    Positions and rotations follow cubic splines through the keys. An open path begins at the first key and ends at the
+    last; a closed one goes on to the first key, where it would begin again. Raises ValueError where there are fewer
+    than two keys or poses, or where neighbouring keys look in opposite directions, so that the way to turn is not
+    defined.
     """
     from scipy.interpolate import CubicSpline
     from scipy.spatial.transform import Rotation, RotationSpline
@@ -146,5 +150,6 @@ def interpolate_poses(poses: np.ndarray, count: int, closed: bool = False) -> np
 
 
 def path_times(num_keys: int, count: int, closed: bool) -> np.ndarray:
-    """Times `[count]` of the frames of a path, in which key k has the time k. A closed path returns to key 0 at `num_keys`."""
+    """Times `[count]` of the frames of a path, in which key k has the time k. A closed path returns to key 0 at
+    `num_keys`."""
     return np.arange(count) * (num_keys / count) if closed else np.linspace(0.0, num_keys - 1, count)

@@ -14,7 +14,8 @@ NEWTON_STEPS = 12
 
 
 def pixel_directions(intrinsics: Intrinsics, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Unit directions `[N, 3]` float64 in the camera's axes (x right, y up, looking along -z) through points of the image.
+    """Unit directions `[N, 3]` float64 in the camera's axes (x right, y up, looking along -z) through points of the
+    image.
 
     x, y: `[N]`, in pixels from the top left corner.
     """
@@ -30,8 +31,8 @@ def pixel_directions(intrinsics: Intrinsics, x: np.ndarray, y: np.ndarray) -> np
 def project(camera: Camera, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Where a camera sees points of the scene: x, y and depth, `[N]` float64 each.
 
-    points: `[N, 3]`, in the scene's axes. x, y: in pixels from the top left corner. depth: along the optical axis, in the scene's
-    units; below zero behind the camera, where x and y mean nothing.
+    points: `[N, 3]`, in the scene's axes. x, y: in pixels from the top left corner. depth: along the optical axis, in
+    the scene's units; below zero behind the camera, where x and y mean nothing.
     """
     local = (np.asarray(points, np.float64) - camera.position) @ camera.pose[:, :3]
     depth, intrinsics = -local[:, 2], camera.intrinsics

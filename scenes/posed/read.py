@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from scenes.errors import BadInput
-from scenes.io.files import PROCEDURAL, read_head
+from scenes.io.files import PROCEDURAL_PREFIX, read_head
 from scenes.posed.colmap import model_in, open_colmap
 from scenes.posed.llff import open_llff
 from scenes.posed.npz import open_bundle
@@ -36,9 +36,10 @@ def posed_folder(folder: str | os.PathLike) -> tuple[str, Callable[[str | os.Pat
 
 
 def is_posed(source: str | os.PathLike) -> bool:
-    """Whether a source seems to have cameras, judged by its name and its first bytes. Raises BadInput where it does not exist."""
+    """Whether a source seems to have cameras, judged by its name and its first bytes. Raises BadInput where it does not
+    exist."""
     path = Path(source)
-    if str(source).startswith(PROCEDURAL):
+    if str(source).startswith(PROCEDURAL_PREFIX):
         return True
     if path.is_dir():
         return posed_folder(path) is not None
@@ -50,13 +51,14 @@ def is_posed(source: str | os.PathLike) -> bool:
 def open_posed(source: str | os.PathLike, max_pixels: int = MAX_PIXELS) -> PosedViews:
     """The views of a source.
 
-    source: a folder (transforms.json in its dialects, else LLFF, else a COLMAP model), a zip of such a folder, a transforms
-    file, an `.npz`, or `procedural:NAME`. max_pixels: limit for an `.npz`, which is read at once. Raises BadInput.
+    source: a folder (transforms.json in its dialects, else LLFF, else a COLMAP model), a zip of such a folder, a
+    transforms file, an `.npz`, or `procedural:NAME`. max_pixels: limit for an `.npz`, which is read at once. Raises
+    BadInput.
     """
-    if str(source).startswith(PROCEDURAL):
+    if str(source).startswith(PROCEDURAL_PREFIX):
         from scenes.procedural.photographs import procedural_views
 
-        return procedural_views(str(source).removeprefix(PROCEDURAL))
+        return procedural_views(str(source).removeprefix(PROCEDURAL_PREFIX))
     path = Path(source)
     if not path.exists():
         raise BadInput(f"{path}: no such file or folder")
@@ -64,8 +66,8 @@ def open_posed(source: str | os.PathLike, max_pixels: int = MAX_PIXELS) -> Posed
         found = posed_folder(path)
         if found is None:
             raise BadInput(
-                f"{path}: no transforms.json, no poses_bounds.npy and no COLMAP model in this folder; name one that has "
-                "posed views, or find the cameras of its photographs with: fit-a-scene poses"
+                f"{path}: no transforms.json, no poses_bounds.npy and no COLMAP model in this folder; name one that "
+                "has posed views, or find the cameras of its photographs with: fit-a-scene poses"
             )
         return found[1](path)
     if read_head(path, len(ZIP_MAGIC)) != ZIP_MAGIC:

@@ -12,8 +12,8 @@ import numpy as np
 
 from scenes.domain import Axis, Channels, Domain
 from scenes.errors import BadInput
-from scenes.image.read import read_picture
-from scenes.io.files import digest_of, state_of
+from scenes.image.read import read_image
+from scenes.io.files import file_digest, file_state
 from scenes.posed.box import PLAIN_LEVELS, SceneBox, border_pixels, cameras_inside, plain_background, scene_box
 from scenes.posed.camera import Intrinsics
 from scenes.posed.pixels import PixelRays, TrainingPixels
@@ -32,15 +32,16 @@ OUTER_CASCADES = 4
 class RadianceScene(Signal):
     """Views of a scene with their cameras.
 
-    The domain is the scene's cube; time is the fourth axis where views have times. Images for training are kept in memory as
-    bytes, test views are read when they are asked for.
+    The domain is the scene's cube; time is the fourth axis where views have times. Images for training are kept in
+    memory as bytes, test views are read when they are asked for.
 
     Args:
         views: the scene's views, of which at least one is for testing.
         source: what `run.json` records of the source.
         background: what transparent pixels show in images and scores. None: black where the views have a plain dark
             background, else white.
-        unbounded: whether the scene goes on around and behind its middle. None: as `scenes.posed.box.scene_box` decides.
+        unbounded: whether the scene goes on around and behind its middle. None: as `scenes.posed.box.scene_box`
+            decides.
 
     Attributes:
         training, test: the views of both splits.
@@ -65,7 +66,8 @@ class RadianceScene(Signal):
         self.training, self.test = views.training, views.test
         if not self.test:
             raise BadInput(
-                f"{source['path']}: no view is held out for testing; name a folder with a test split, or with 8 views or more"
+                f"{source['path']}: no view is held out for testing; name a folder with a test split, or with 8 views "
+                "or more"
             )
         images = [view.read_image() for view in self.training]
         masks = [self.mask(view) for view in self.training]
@@ -143,7 +145,7 @@ class RadianceScene(Signal):
         """The pixels of a view that count, `[H, W]` bool; None where all do. Raises BadInput where none does."""
         if view.mask is None:
             return None
-        pixels = read_picture(view.mask).pixels
+        pixels = read_image(view.mask).pixels
         width, height = view.intrinsics.width, view.intrinsics.height
         if pixels.shape[:2] != (height, width):
             raise BadInput(
@@ -224,22 +226,19 @@ def _inside_notes(views: PosedViews, box: SceneBox) -> list[str]:
         return []
     listed = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
     return [
-        f"{len(names)} of {len(views.views)} cameras stand inside the box of the scene ({listed}); if they look around and "
-        "not at an object, give unbounded=true"
+        f"{len(names)} of {len(views.views)} cameras stand inside the box of the scene ({listed}); if they look around "
+        "and not at an object, set `unbounded`"
     ]
 
 
 def _identity(path: Path, views: Sequence[View]) -> dict:
     """Size and digest by which a scene is recognised: of its file, or of all cameras and the sizes of all images."""
     if path.is_file() and path.suffix in (".npz", ".zip"):
-        return {**state_of(path), "sha256": digest_of(path)}
+        return {**file_state(path), "sha256": file_digest(path)}
     digest = hashlib.sha256()
     total = 0
     for view in views:
-        if view.image is not None:
-            size = view.image.stat().st_size
-        else:
-            size = 0 if view.pixels is None else view.pixels.nbytes
+        size = view.num_bytes
         total += size
         text = f"{view.name} {view.split} {view.time} {_digest_text(view.intrinsics)} {size} "
         digest.update(text.encode() + view.pose.tobytes())
@@ -247,7 +246,10 @@ def _identity(path: Path, views: Sequence[View]) -> dict:
 
 
 def _digest_text(intrinsics: Intrinsics) -> str:
-    """Intrinsics as they enter the digest of a scene. This text must never change, so that older runs find their scene."""
+    """Intrinsics as they enter the digest of a scene.
+
+    This text must never change, so that older runs recognise their scene.
+    """
     return (
         f"Lens(width={intrinsics.width!r}, height={intrinsics.height!r}, fl_x={intrinsics.fl_x!r}, "
         f"fl_y={intrinsics.fl_y!r}, cx={intrinsics.cx!r}, cy={intrinsics.cy!r}, model={intrinsics.model!r}, "

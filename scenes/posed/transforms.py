@@ -1,4 +1,5 @@
-"""`transforms.json`: the dialects of NeRF-synthetic (one file a split), instant-ngp, and nerfstudio (intrinsics for each frame)."""
+"""`transforms.json`: the dialects of NeRF-synthetic (one file a split), instant-ngp, and nerfstudio (intrinsics for
+each frame)."""
 
 from __future__ import annotations
 
@@ -23,9 +24,9 @@ IMAGE_ENDINGS = ("", ".png", ".jpg", ".jpeg", ".webp", ".exr")
 def open_transforms(source: str | os.PathLike) -> PosedViews:
     """The views of a folder with `transforms.json` or `transforms_train.json` (and `_test`), or of such a file.
 
-    Poses are camera to world with OpenGL axes, as in every dialect. Frames of the file for testing are for testing; where the
-    files have no splits, every eighth view is. Files for validation are ignored. Images are located and not read. Raises
-    BadInput, one line that names the file or frame.
+    Poses are camera to world with OpenGL axes, as in every dialect. Frames of the file for testing are for testing;
+    where the files have no splits, every eighth view is. Files for validation are ignored. Images are located and not
+    read. Raises BadInput, one line that names the file or frame.
     """
     source = Path(source)
     notes: list[str] = []
@@ -64,7 +65,8 @@ def _split_files(source: Path) -> dict[str, Path]:
             return files
         if not (source / "transforms.json").is_file():
             raise BadInput(
-                f"{source}: no transforms.json and no transforms_train.json in this folder; name one that has posed views"
+                f"{source}: no transforms.json and no transforms_train.json in this folder; name one that "
+                "has posed views"
             )
         return {"": source / "transforms.json"}
     split = source.stem.removeprefix("transforms").removeprefix("_")
@@ -75,7 +77,8 @@ def _split_files(source: Path) -> dict[str, Path]:
 
 
 def _listed_splits(path: Path, content: dict, notes: list[str]) -> list[str]:
-    """The split of each frame by nerfstudio's lists of file names: "train", "test" or "none"; all "" where there are no lists."""
+    """The split of each frame by nerfstudio's lists of file names: "train", "test" or "none"; all "" where there are no
+    lists."""
     listed = {}
     for split in SPLITS:
         names = content.get(f"{split}_filenames")

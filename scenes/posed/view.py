@@ -27,13 +27,21 @@ class View(Camera):
 
     image: file of the photograph. mask: file of an image whose dark pixels do not count.
     pixels: `[H, W, 3 or 4]` uint8 sRGB, in place of `image`.
-    depths: nearest and farthest depth of what the photograph shows, along the optical axis, where the scene's files give them.
+    depths: nearest and farthest depth of what the photograph shows, along the optical axis, where the scene's files
+    give them.
     """
 
     image: Path | None = None
     mask: Path | None = None
     pixels: np.ndarray | None = None
     depths: tuple[float, float] | None = None
+
+    @property
+    def num_bytes(self) -> int:
+        """Size of the photograph's file, or of its pixels."""
+        if self.image is not None:
+            return self.image.stat().st_size
+        return 0 if self.pixels is None else self.pixels.nbytes
 
     def read_image(self) -> np.ndarray:
         """The photograph, `[H, W, 3 or 4]` uint8 sRGB with straight alpha.
@@ -122,5 +130,5 @@ def check_size(name: str | os.PathLike, num_views: int, num_pixels: int, max_pix
     if num_pixels > max_pixels:
         raise BadInput(
             f"{name}: its {num_views} views are {num_pixels / 1e6:.3g} megapixels in all, more than the limit of "
-            f"{max_pixels / 1e6:g}; raise it with max_pixels={num_pixels} if you trust the file"
+            f"{max_pixels / 1e6:g}; raise it with `max_pixels={num_pixels}` if you trust the file"
         )

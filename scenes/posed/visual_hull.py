@@ -13,8 +13,8 @@ from scenes.posed.projection import in_image, project
 CELLS = 64
 # Views whose silhouettes are used for the bounds of a hull; of more views, evenly spaced ones.
 MAX_VIEWS = 40
-# Fraction of the views that have a part of the object in their image. Cells that fewer views see, which are near a camera, are not
-# ruled out by any silhouette.
+# Fraction of the views that have a part of the object in their image. Cells that fewer views see, which are near a
+# camera, are not ruled out by any silhouette.
 MIN_VISIBLE_FRACTION = 0.4
 # Cells that a hull has at least; what is smaller is taken for noise.
 MIN_CELLS = 8
@@ -23,9 +23,11 @@ MIN_CELLS = 8
 def hull_bounds(
     silhouettes: Sequence[tuple[Camera, np.ndarray]], centre: np.ndarray, half: float, margin: float
 ) -> tuple[np.ndarray, float] | None:
-    """The cube around the visual hull within a cube, as its centre `[3]` and half its side; None where there is no hull.
+    """The cube around the visual hull within a cube, as its centre `[3]` and half its side; None where there is no
+    hull.
 
-    silhouettes: cameras, and for each the pixels `[H, W]` bool that show the object. centre `[3]`, half: the cube to look in.
+    silhouettes: cameras, and for each the pixels `[H, W]` bool that show the object. centre `[3]`, half: the cube to
+    look in.
     margin: scale of the result. The hull is looked for twice, the second time within the bounds of the first.
     """
     from scipy.ndimage import distance_transform_edt
@@ -53,10 +55,11 @@ def hull_bounds(
 def outside_hull(
     views: Iterable[tuple[Camera, np.ndarray]], lower: np.ndarray, side: float, resolution: int
 ) -> np.ndarray:
-    """Cells of a grid over a cube that hold nothing, `[n, n, n]` bool, x first: some view shows only background there, or no
-    view shows them at all, so that nothing can be learned there.
+    """Cells of a grid over a cube that hold nothing, `[n, n, n]` bool, x first: some view shows only background there,
+    or no view shows them at all, so that nothing can be learned there.
 
-    views: cameras, and for each the pixels `[H, W]` bool that show something. lower `[3]`, side: the cube. resolution: n.
+    views: cameras, and for each the pixels `[H, W]` bool that show something. lower `[3]`, side: the cube. resolution:
+    n.
     """
     points = _grid((np.arange(resolution) + 0.5) / resolution * side, lower)
     cells, visible = np.arange(resolution**3), np.zeros(resolution**3, bool)
@@ -77,14 +80,16 @@ def outside_hull(
 
 
 def _grid(axis: np.ndarray, origin: np.ndarray) -> np.ndarray:
-    """The points `[n^3, 3]` of a grid with the same coordinates `axis` `[n]` from `origin` `[3]` along x, y and z, x slowest."""
+    """The points `[n^3, 3]` of a grid with the same coordinates `axis` `[n]` from `origin` `[3]` along x, y and z, x
+    slowest."""
     return np.stack(np.meshgrid(*(axis + start for start in origin), indexing="ij"), axis=-1).reshape(-1, 3)
 
 
 def _possible(camera: Camera, distance: np.ndarray, points: np.ndarray, cell: float) -> tuple[np.ndarray, np.ndarray]:
     """Which cells a camera's silhouette does not rule out, and which are in its image: `[N]` bool each.
 
-    distance: `[H, W]`, of each pixel from the silhouette, in pixels. points: centres `[N, 3]` of cells with the side `cell`.
+    distance: `[H, W]`, of each pixel from the silhouette, in pixels. points: centres `[N, 3]` of cells with the side
+    `cell`.
     """
     x, y, depth = project(camera, points)
     inside = (depth > cell) & in_image(camera.intrinsics, x, y)

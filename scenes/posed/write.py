@@ -54,7 +54,7 @@ def check_empty(folder: str | os.PathLike) -> None:
     """Raises BadInput where the folder exists and is not empty, or is a file."""
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise BadInput(f"{folder}: exists and is not empty; name a new folder with out=DIR")
+        raise BadInput(f"{folder}: exists and is not empty; name a new folder with `out=DIR`")
 
 
 def _write_json(path: Path, content: dict) -> None:

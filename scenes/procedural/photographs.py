@@ -15,7 +15,7 @@ from scenes.procedural.tracing import clip_to_box, sphere_trace, surface_normals
 from scenes.shape.cache import cached
 
 # Version of the photographs in the cache. To be increased whenever they change.
-VERSION = 2
+VERSION = 3
 # Difference of a pixel from one beside it, in a channel in [0, 1], from which on it is sampled more finely.
 CONTRAST = 0.12
 # Samples along each side of such a pixel.
@@ -44,7 +44,10 @@ def procedural_views(name: str) -> PosedViews:
 
 
 def photographs(life: StillLife, cameras: Sequence[Camera]) -> list[np.ndarray]:
-    """Images `[H, W, 4]` uint8 sRGB that cameras take; straight alpha is the fraction of a pixel that the scene covers."""
+    """Images that cameras take of a scene, `[H, W, 4]` uint8 sRGB each.
+
+    Alpha is straight, and is the fraction of a pixel that the scene covers.
+    """
     groups = [cameras[first : first + VIEWS_TOGETHER] for first in range(0, len(cameras), VIEWS_TOGETHER)]
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         return [image for images in threads.map(lambda group: _photographs(life, group), groups) for image in images]

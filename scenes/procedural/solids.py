@@ -1,7 +1,7 @@
 """Signed distances of simple solids, and of their unions.
 
-Points are given as three arrays x, y, z `[N]`, which numpy handles several times faster than rows of three. Distances are `[N]`,
-negative inside.
+Points are given as three arrays x, y, z `[N]`, which numpy handles several times faster than rows of three. Distances
+are `[N]`, negative inside.
 """
 
 from __future__ import annotations
@@ -59,6 +59,7 @@ def block(p: Points, sides: Triple, rounding: float) -> np.ndarray:
 
 
 def smooth_union(a: np.ndarray, b: np.ndarray, width: float) -> np.ndarray:
-    """Distance to the union of two solids, with a fillet of about `width` where they meet (the polynomial smooth minimum)."""
+    """Distance to the union of two solids, with a fillet of about `width` where they meet (the polynomial smooth
+    minimum)."""
     over = np.maximum(np.float32(width) - np.abs(a - b), 0)
     return np.minimum(a, b) - over * over * np.float32(0.25 / width)

@@ -200,8 +200,8 @@ def still_life(name: str) -> StillLife:
 
 
 def cameras() -> list[Camera]:
-    """The cameras of every scene: those for training on a spiral over the upper half of a sphere, those for testing on a
-    zigzag around it."""
+    """The cameras of every scene: those for training on a spiral over the upper half of a sphere, those for testing on
+    a zigzag around it."""
     intrinsics = Intrinsics.pinhole(SIDE, SIDE, 0.5 * SIDE / np.tan(np.radians(FIELD_OF_VIEW) / 2))
     spiral = [(i * 180 * (3 - 5**0.5), np.degrees(np.arcsin(0.02 + 0.9 * (i + 0.5) / TRAIN))) for i in range(TRAIN)]
     ring = [(360 * (i + 0.3) / TEST, 24.0 + 8 * (-1) ** i) for i in range(TEST)]

@@ -44,12 +44,14 @@ def sphere_trace(
     tolerance: float,
     fraction: float = 0.95,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The first point of each ray on the surface: whether there is one `[N]` bool, and its t `[N]` float32; far where none.
+    """The first point of each ray on the surface: whether there is one `[N]` bool, and its t `[N]` float32; far where
+    none.
 
-    origins, directions: `[N, 3]` float32, directions of unit length. near, far: `[N]` float32; rays with far <= near are not
-    traced. A ray advances by `fraction` of the distance. Once it has been inside, it stays between the last point outside
-    and the first one inside, and goes to their middle where the distance would lead out of there or has not halved. It has
-    arrived where the distance, or that interval, is below `tolerance`, and is given up after `steps`.
+    origins, directions: `[N, 3]` float32, directions of unit length. near, far: `[N]` float32; rays with far <= near
+    are not traced. A ray advances by `fraction` of the distance. Once it has been inside, it stays between the last
+    point outside and the first one inside, and goes to their middle where the distance would lead out of there or has
+    not halved. It has arrived where the distance, or that interval, is below `tolerance`, and is given up after
+    `steps`.
     """
     fraction = np.float32(fraction)
     hit, t = np.zeros(len(origins), bool), far.copy()

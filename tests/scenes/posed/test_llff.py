@@ -1,4 +1,4 @@
-"""LLFF folders, against the same scene's transforms file, and rows that are wrong."""
+"""LLFF folders, against the same scene's transforms file, and refusals of wrong rows."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ def scene(tmp_path):
     def write(count=9, change=lambda rows: rows, size=(12, 8)):
         for i in range(count):
             Image.new("RGB", size).save(tmp_path / "images" / f"{i:02}.png")
-        # Down, right, backward of a camera that sees along -z; its place; height, width, focal.
+        # Down, right, backward of a camera that sees along -z; its position; height, width, focal.
         matrix = np.array([[0, 1, 0, 5, 16], [-1, 0, 0, 6, 24], [0, 0, 1, 7, 30]], dtype=np.float64)
         rows = np.tile(np.concatenate([matrix.reshape(-1), [1.0, 9.0]]), (count, 1))
         np.save(tmp_path / "poses_bounds.npy", change(rows))
@@ -25,7 +25,7 @@ def scene(tmp_path):
     return write
 
 
-def test_axes_and_scaled_lens(scene):
+def test_axes_are_converted_and_intrinsics_scaled(scene):
     found = open_llff(scene())
     np.testing.assert_allclose(found.views[0].pose, np.concatenate([np.eye(3), [[5], [6], [7]]], axis=1), atol=1e-12)
     intrinsics = found.views[0].intrinsics
@@ -51,34 +51,34 @@ def changed(index, value):
 @pytest.mark.parametrize(
     "how, message",
     [
-        ({"change": changed(0, np.nan)}, "images/03.png.*not numbers"),
+        ({"change": changed(0, np.nan)}, "images/03.png.*NaN"),
         ({"change": changed(1, 7.0)}, "images/03.png.*no rotation"),
-        ({"change": changed(14, 1e9)}, "images/03.png.*absurd"),
+        ({"change": changed(14, 1e9)}, "images/03.png.*not plausible"),
         ({"change": changed(4, 0.0)}, "images/03.png.*a size of"),
-        ({"change": lambda rows: rows[:5]}, "5 rows for 9 pictures"),
+        ({"change": lambda rows: rows[:5]}, "5 rows for 9 images"),
         ({"change": lambda rows: rows[:, :12]}, "9 x 12 values"),
         ({"count": 1}, "two views or more"),
         ({"size": (8, 12)}, "made for the shape of 24 x 16"),
     ],
 )
-def test_rows_that_are_wrong(scene, how, message):
+def test_wrong_rows_are_refused(scene, how, message):
     with pytest.raises(BadInput, match=message):
         open_llff(scene(**how))
 
 
-def test_folders_that_are_wrong(scene, tmp_path):
+def test_wrong_folders_are_refused(scene, tmp_path):
     with pytest.raises(BadInput, match="cannot be opened"):
         open_llff(tmp_path)
     scene()
     (tmp_path / "poses_bounds.npy").write_bytes(b"nothing")
-    with pytest.raises(BadInput, match="no array of numbers"):
+    with pytest.raises(BadInput, match="not an array of numbers"):
         open_llff(tmp_path)
 
 
-def test_a_real_scene_is_that_of_its_transforms_file(shared):
+def test_a_real_scene_agrees_with_its_transforms_file(shared):
     folder = shared / "nerf" / "bird_llff"
     ours, theirs = open_llff(folder), open_transforms(folder)
     assert len(ours.views) == 62
     for a, b in zip(ours.views, theirs.views):
-        assert a.picture == b.picture
+        assert a.image == b.image
         np.testing.assert_allclose(a.pose, b.pose, atol=1e-3)

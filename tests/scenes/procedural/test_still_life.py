@@ -1,20 +1,18 @@
-"""The scenes that are made of formulas: their surface, and the photographs of them."""
+"""The analytic scenes: their surface, and the photographs of them."""
 
 import numpy as np
 import pytest
 
-from fields.render.still_life import photographs
 from scenes.errors import BadInput
-from scenes.posed.rays import rays_of
 from scenes.posed.read import open_posed
-from scenes.posed.view import View
-from scenes.procedural import still_life as formulas
+from scenes.procedural import still_life
+from scenes.procedural.photographs import photographs
 from scenes.procedural.still_life import DUCK, cameras
 
 
 @pytest.fixture
 def small(monkeypatch, tmp_path):
-    monkeypatch.setattr(formulas, "SIDE", 24)
+    monkeypatch.setattr(still_life, "SIDE", 24)
     monkeypatch.setenv("FIELD_STUDIO_CACHE", str(tmp_path))
 
 
@@ -23,7 +21,7 @@ def test_the_distance_never_oversteps_and_the_box_holds_the_surface():
     a, b = (random.uniform(DUCK.lower, DUCK.upper, (20000, 3)).astype(np.float32) for _ in range(2))
     apart = np.linalg.norm(a - b, axis=1)
     near = apart < 0.3
-    # (ellipsoids overstate distances, which is what the tracer's share below 1 is for)
+    # Ellipsoids overstate distances, which is why the tracer goes less than the distance.
     assert (np.abs(DUCK.distance(a) - DUCK.distance(b))[near] <= 1.25 * apart[near] + 1e-4).mean() > 0.995
     lower, upper = np.array(DUCK.lower), np.array(DUCK.upper)
     walls = random.uniform(lower, upper, (6000, 3))
@@ -33,11 +31,11 @@ def test_the_distance_never_oversteps_and_the_box_holds_the_surface():
     assert (DUCK.distance(a) < 0).any()
 
 
-def test_views_by_name(small):
+def test_views_have_alpha_and_are_always_the_same(small):
     scene = open_posed("procedural:duck")
-    assert len(scene.of("train")) == 40 and len(scene.of("test")) == 8 and scene.box == (DUCK.lower, DUCK.upper)
+    assert len(scene.training) == 40 and len(scene.test) == 8 and scene.box == (DUCK.lower, DUCK.upper)
     for view in scene.views:
-        pixels = view.read()
+        pixels = view.read_image()
         assert pixels.shape == (24, 24, 4) and pixels.dtype == np.uint8
         alpha = pixels[..., 3] / 255
         assert (
@@ -54,13 +52,11 @@ def test_views_by_name(small):
         open_posed("procedural:nothing")
 
 
-def test_photographs_show_what_the_formula_says(small):
-    """Along the rays of opaque pixels there is inside, along those of transparent ones there is none."""
-    name, split, pose, intrinsics = cameras()[7]
-    view = View(name, None, pose, intrinsics, split)
-    alpha = photographs(DUCK, [view])[0][..., 3].reshape(-1)
-    y, x = np.mgrid[0:24, 0:24].reshape(2, -1) + 0.5
-    origins, directions = rays_of(view, x, y)
+def test_photographs_are_opaque_where_rays_meet_the_surface(small):
+    """Rays of opaque pixels go through the inside of the scene, those of transparent ones do not."""
+    camera = cameras()[7]
+    alpha = photographs(DUCK, [camera])[0][..., 3].reshape(-1)
+    origins, directions = camera.rays()
     along = np.linspace(2.0, 5.0, 600)
     points = (origins[:, None] + along[:, None] * directions[:, None]).reshape(-1, 3).astype(np.float32)
     within = np.all((points > DUCK.lower) & (points < DUCK.upper), axis=1)
@@ -69,9 +65,9 @@ def test_photographs_show_what_the_formula_says(small):
     assert (alpha == 255).sum() > 50 and (alpha == 0).sum() > 200
 
 
-def test_photographs_do_not_depend_on_their_company(small):
-    views = [View(name, None, pose, intrinsics, split) for name, split, pose, intrinsics in cameras()[3:6]]
-    assert np.array_equal(photographs(DUCK, views)[1], photographs(DUCK, views[1:2])[0])
+def test_a_photograph_does_not_depend_on_those_traced_with_it(small):
+    some = cameras()[3:6]
+    assert np.array_equal(photographs(DUCK, some)[1], photographs(DUCK, some[1:2])[0])
 
 
 def test_highlights_move_with_the_eye():

@@ -1,4 +1,4 @@
-"""Scenes in a zip, and zips that mean harm."""
+"""Scenes in a zip, and refusals of harmful zips."""
 
 import json
 import os
@@ -22,14 +22,14 @@ def packed(tmp_path):
     """A zip of a small scene in the folder `top`, with more entries where asked."""
 
     def write(top="my scene/", more=(), count=9):
-        picture = tmp_path / "picture.png"
-        Image.new("RGB", (12, 8), (50, 100, 150)).save(picture)
+        image = tmp_path / "image.png"
+        Image.new("RGB", (12, 8), (50, 100, 150)).save(image)
         path = tmp_path / "scene.zip"
         frames = [{"file_path": f"images/{i}.png", "transform_matrix": POSE} for i in range(count)]
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as out:
             out.writestr(f"{top}transforms.json", json.dumps({"camera_angle_x": 0.8, "frames": frames}))
             for i in range(count):
-                out.write(picture, f"{top}images/{i}.png")
+                out.write(image, f"{top}images/{i}.png")
             out.writestr("__MACOSX/../../litter", b"no matter")
             for entry, content in more:
                 out.writestr(entry, content)
@@ -39,10 +39,10 @@ def packed(tmp_path):
 
 
 @pytest.mark.parametrize("top", ["", "my scene/", "a/b/"])
-def test_a_folder_in_a_zip(packed, top):
+def test_a_scene_in_a_zip_is_unpacked_and_deleted(packed, top):
     scene = open_posed(packed(top))
-    assert len(scene.views) == 9 and (scene.views[3].read() == [50, 100, 150]).all()
-    folder = scene.kept.name
+    assert len(scene.views) == 9 and (scene.views[3].read_image() == [50, 100, 150]).all()
+    folder = scene.keep_alive.name
     assert os.path.isdir(folder)
     del scene
     assert not os.path.exists(folder)
@@ -65,22 +65,22 @@ def link(name):
         (link("my scene/link"), "is a link"),
     ],
 )
-def test_entries_that_climb_out(packed, tmp_path, entry, message):
+def test_entries_that_lead_out_of_the_folder_are_refused(packed, tmp_path, entry, message):
     with pytest.raises(BadInput, match=message):
         open_posed(packed(more=[(entry, b"../../../etc/passwd")]))
     assert not (tmp_path / "outside.txt").exists() and not list(tmp_path.parent.glob("outside.txt"))
 
 
-def test_too_much(packed, monkeypatch):
-    monkeypatch.setattr(zipped, "MOST", ZipLimits(max_files=20_000, max_bytes=1 << 20))
+def test_zips_with_too_many_files_or_bytes_are_refused(packed, monkeypatch):
+    monkeypatch.setattr(zipped, "ZIP_LIMITS", ZipLimits(max_files=20_000, max_bytes=1 << 20))
     with pytest.raises(BadInput, match="more than 20,000 or 1,048,576; unpack it"):
         open_posed(packed(more=[("zeros", bytes(1 << 20))]))
-    monkeypatch.setattr(zipped, "MOST", ZipLimits(max_files=5, max_bytes=8 << 30))
+    monkeypatch.setattr(zipped, "ZIP_LIMITS", ZipLimits(max_files=5, max_bytes=8 << 30))
     with pytest.raises(BadInput, match="more than 5 or"):
         open_posed(packed())
 
 
-def test_files_that_are_none(packed, tmp_path):
+def test_zips_without_a_scene_are_refused(packed, tmp_path):
     path = packed()
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
@@ -99,7 +99,7 @@ def test_files_that_are_none(packed, tmp_path):
         open_posed(packed(count=1))
 
 
-def test_an_npz_is_no_zipped_folder(tmp_path):
+def test_an_npz_is_not_a_zipped_folder(tmp_path):
     np.savez(
         tmp_path / "scene.npz",
         images=np.zeros((9, 8, 12, 3), np.uint8),

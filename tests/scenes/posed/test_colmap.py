@@ -1,4 +1,4 @@
-"""COLMAP models, against COLMAP's own library, and files that are wrong."""
+"""COLMAP models, against COLMAP's own library, and refusals of wrong files."""
 
 import shutil
 
@@ -8,8 +8,7 @@ from PIL import Image
 
 from scenes.errors import BadInput
 from scenes.posed.colmap import model_in, open_colmap
-from scenes.posed.path import looking_at
-from scenes.posed.rays import rays_of
+from scenes.posed.pose import look_at
 
 POINTS = np.random.default_rng(0).normal(size=(40, 3))
 
@@ -25,19 +24,19 @@ def rotation_of(pose):
 
 def poses(count=9):
     angles = 2 * np.pi * np.arange(count) / count
-    return [looking_at((5 * np.cos(a), 5 * np.sin(a), 1.0 + 0.2 * i), (0, 0, 0)) for i, a in enumerate(angles)]
+    return [look_at((5 * np.cos(a), 5 * np.sin(a), 1.0 + 0.2 * i), (0, 0, 0)) for i, a in enumerate(angles)]
 
 
-def sightings(point):
-    """Which pictures saw a point: the first two, three or four."""
+def observers(point):
+    """The images that see a point: the first two, three or four."""
     return range(2 + point % 3)
 
 
-def features(picture):
-    """A picture's line of features, which is empty for those that saw nothing."""
+def features(image):
+    """The line of features of an image, which is empty where it sees no point."""
     return (
-        " ".join(f"1.5 2.5 {point if picture in sightings(point) else -1}" for point in range(len(POINTS)))
-        if picture < 4
+        " ".join(f"1.5 2.5 {point if image in observers(point) else -1}" for point in range(len(POINTS)))
+        if image < 4
         else ""
     )
 
@@ -47,7 +46,7 @@ CAMERAS = "# cameras\n1 OPENCV 24 16 20 21 12 8 0.05 -0.01 0.002 0.001\n2 SIMPLE
 
 @pytest.fixture
 def scene(tmp_path):
-    """A model as text, with pictures."""
+    """A model as text, with images."""
 
     def write(cameras=CAMERAS, place="sparse/0", size=(24, 16), image=lambda i, line: line, count=9):
         folder = tmp_path / "scene"
@@ -66,7 +65,7 @@ def scene(tmp_path):
         (folder / place / "images.txt").write_text("\n".join(lines) + "\n")
         (folder / place / "points3D.txt").write_text(
             "".join(
-                f"{i} {x} {y} {z} 9 9 9 0.5 {' '.join(f'{k + 1} {i}' for k in sightings(i))}\n"
+                f"{i} {x} {y} {z} 9 9 9 0.5 {' '.join(f'{k + 1} {i}' for k in observers(i))}\n"
                 for i, (x, y, z) in enumerate(POINTS.tolist())
             )
         )
@@ -75,7 +74,7 @@ def scene(tmp_path):
     return write
 
 
-def test_text(scene):
+def test_text_models_give_poses_intrinsics_and_points(scene):
     found = open_colmap(scene())
     assert [view.split for view in found.views] == ["test"] + ["train"] * 7 + ["test"]
     for view, pose in zip(found.views, poses()):
@@ -87,14 +86,14 @@ def test_text(scene):
 
 
 @pytest.mark.parametrize("place", ["sparse/0", "sparse", "."])
-def test_where_models_are(scene, place):
+def test_models_are_found_in_each_folder(scene, place):
     folder = scene(place=place)
     assert len(open_colmap(folder).views) == 9
     assert model_in(folder) == folder / place
     assert model_in(folder / "images") is None
 
 
-def test_smaller_pictures_and_masks(scene):
+def test_smaller_images_scale_the_intrinsics_and_masks_are_found(scene):
     folder = scene(size=(12, 8))
     (folder / "masks").mkdir()
     Image.new("L", (12, 8)).save(folder / "masks" / "photo_2.png.png")
@@ -112,7 +111,7 @@ def test_smaller_pictures_and_masks(scene):
     assert [view.mask is not None for view in found.views] == [False, False, True, True] + [False] * 5
 
 
-def test_binary_and_text_are_what_the_library_reads(scene, tmp_path):
+def test_binary_and_text_models_agree_with_the_library(scene, tmp_path):
     pycolmap = pytest.importorskip("pycolmap")
     folder = scene()
     theirs = pycolmap.Reconstruction()
@@ -131,7 +130,7 @@ def test_binary_and_text_are_what_the_library_reads(scene, tmp_path):
         view = next(view for view in ours.views if view.name == f"images/{image.name}")
         for point in POINTS[:5]:
             x, y = image.project_point(point)
-            origin, direction = rays_of(view, np.array([x]), np.array([y]))
+            origin, direction = view.rays_through(np.array([x]), np.array([y]))
             away = point - origin[0]
             np.testing.assert_allclose(direction[0], away / np.linalg.norm(away), atol=1e-6)
 
@@ -147,7 +146,7 @@ def test_binary_and_text_are_what_the_library_reads(scene, tmp_path):
         ("FULL_OPENCV", "20 21 12 8 0.1 0.2 0.3 0.4 0 0 0 0", ("opencv", (0.1, 0.2, 0.3, 0.4))),
     ],
 )
-def test_camera_models(scene, model, values, expected):
+def test_camera_models_become_ours(scene, model, values, expected):
     intrinsics = open_colmap(scene(cameras=f"1 {model} 24 16 {values}\n2 {model} 24 16 {values}\n")).views[0].intrinsics
     assert (intrinsics.model, intrinsics.distortion) == expected
 
@@ -157,34 +156,34 @@ def test_camera_models(scene, model, values, expected):
     [
         ({"cameras": "1 FOV 24 16 20 21 12 8 0.5\n"}, "model FOV are not supported; undistort"),
         ({"cameras": "1 FULL_OPENCV 24 16 20 21 12 8 0.1 0.2 0.3 0.4 1 0 0 0\n"}, "terms that are not supported"),
-        ({"cameras": "1 PINHOLE 24 16 20\n"}, "has 1 numbers, not 4"),
+        ({"cameras": "1 PINHOLE 24 16 20\n"}, "has 1 parameters, not 4"),
         ({"cameras": "1 PINHOLE 24\n"}, "is damaged"),
         ({"cameras": CAMERAS.replace("2 SIMPLE", "3 SIMPLE")}, "images/photo_1.png: its camera 2 is not among"),
-        ({"cameras": CAMERAS.replace("20 21", "1e9 21")}, "images/photo_0.png.*absurd"),
+        ({"cameras": CAMERAS.replace("20 21", "1e9 21")}, "images/photo_0.png.*not plausible"),
         ({"size": (16, 24)}, "another shape"),
         ({"count": 1}, "two views or more, not 1"),
         (
             {"image": lambda i, line: line.replace("photo_2", "photo_77")},
-            "images/photo_77.png: the model has this picture",
+            "images/photo_77.png: the model has this image",
         ),
         ({"image": lambda i, line: line.replace("photo_2", "../photo_2")}, "outside of the folder"),
         (
             {"image": lambda i, line: "3 0 0 0 0 1 2 3 1 photo_2.png" if i == 2 else line},
-            "photo_2.png: its rotation .* no unit",
+            "photo_2.png: its rotation .* not a unit",
         ),
         (
             {"image": lambda i, line: "3 1 0 0 0 nan 2 3 1 photo_2.png" if i == 2 else line},
-            "photo_2.png: its camera has numbers",
+            "photo_2.png: its camera has values",
         ),
     ],
 )
-def test_models_that_are_wrong(scene, how, message):
+def test_wrong_models_are_refused(scene, how, message):
     with pytest.raises(BadInput, match=message) as caught:
         open_colmap(scene(**how))
     assert "\n" not in str(caught.value)
 
 
-def test_binary_files_that_are_cut_off(scene, tmp_path):
+def test_truncated_binary_files_are_refused(scene, tmp_path):
     pycolmap = pytest.importorskip("pycolmap")
     folder = scene()
     model = folder / "sparse" / "0"
@@ -202,7 +201,7 @@ def test_binary_files_that_are_cut_off(scene, tmp_path):
     assert len(open_colmap(folder).views) == 9
 
 
-def test_folders_that_are_wrong(scene, tmp_path):
+def test_wrong_folders_are_refused(scene, tmp_path):
     with pytest.raises(BadInput, match="nor a folder sparse/0"):
         open_colmap(tmp_path)
     folder = scene()

@@ -1,4 +1,4 @@
-"""Opening a posed scene as a signal: what is refused before anything is fitted, masks, and what is kept of how it was opened."""
+"""Posed scenes as signals: refusals before a fit, masks, and the options and the digest that a run records."""
 
 import json
 import shutil
@@ -9,11 +9,11 @@ from PIL import Image
 
 import scenes
 from scenes.errors import BadInput
-from scenes.posed.path import looking_at
+from scenes.posed.pose import look_at
 from scenes.posed.view import View
 
 WIDTH, HEIGHT = 12, 8
-SAID = 9 * WIDTH * HEIGHT
+NUM_PIXELS = 9 * WIDTH * HEIGHT
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def folder(tmp_path):
         frames.append(
             {
                 "file_path": f"images/{i}.png",
-                "transform_matrix": [*looking_at((3.0, i - 4.0, 1.0), (0, 0, 0)).tolist(), [0, 0, 0, 1]],
+                "transform_matrix": [*look_at((3.0, i - 4.0, 1.0), (0, 0, 0)).tolist(), [0, 0, 0, 1]],
             }
         )
     (tmp_path / "scene" / "transforms.json").write_text(json.dumps({"camera_angle_x": 0.8, "frames": frames}))
@@ -53,14 +53,14 @@ def turned(path):
     Image.new("RGB", (WIDTH, HEIGHT), (9, 9, 9)).save(path, exif=exif)
 
 
-@pytest.mark.parametrize("number", [4, 8])  # for training and for testing
+@pytest.mark.parametrize("index", [4, 8])  # for training and for testing
 @pytest.mark.parametrize(
     "harm, message",
     [(cut_short, "cut short"), (transparent, "transparent all over"), (deep, "8 bits"), (turned, "turned upright")],
 )
-def test_every_view_is_read_when_the_scene_is_opened(folder, number, harm, message):
-    harm(folder / "images" / f"{number}.png")
-    with pytest.raises(BadInput, match=rf"{number}\.png: .*{message}"):
+def test_a_damaged_view_is_refused_when_the_scene_is_opened(folder, index, harm, message):
+    harm(folder / "images" / f"{index}.png")
+    with pytest.raises(BadInput, match=rf"{index}\.png: .*{message}"):
         scenes.load(folder)
 
 
@@ -74,7 +74,7 @@ def masked(folder, masks):
     return folder
 
 
-def test_pixels_that_are_masked_out_are_never_drawn(folder):
+def test_masked_pixels_are_never_drawn(folder):
     masks = {i: np.random.default_rng(i).random((HEIGHT, WIDTH)) < 0.3 for i in (1, 2, 3, 4, 8)}
     for i, mask in masks.items():
         pixels = np.asarray(Image.open(folder / "images" / f"{i}.png")).copy()
@@ -90,28 +90,28 @@ def test_pixels_that_are_masked_out_are_never_drawn(folder):
     assert np.array_equal(scene.mask(scene.test[1]), masks[8]) and scene.mask(scene.test[0]) is None
 
 
-@pytest.mark.parametrize("number", [4, 8])
+@pytest.mark.parametrize("index", [4, 8])
 @pytest.mark.parametrize(
     "mask, message",
     [(np.zeros((HEIGHT, WIDTH), bool), "masks out all"), (np.ones((WIDTH, HEIGHT), bool), "the mask is 8 x 12")],
 )
-def test_masks_that_are_wrong(folder, number, mask, message):
-    with pytest.raises(BadInput, match=rf"mask_{number}\.png: .*{message}"):
-        scenes.load(masked(folder, {number: mask}))
+def test_wrong_masks_are_refused(folder, index, mask, message):
+    with pytest.raises(BadInput, match=rf"mask_{index}\.png: .*{message}"):
+        scenes.load(masked(folder, {index: mask}))
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_large_scenes_are_refused_unread(folder, packed, monkeypatch):
+def test_large_scenes_are_refused_before_they_are_read(folder, packed, monkeypatch):
     source = shutil.make_archive(str(folder), "zip", folder) if packed else folder
-    kept = scenes.load(source, max_pixels=SAID).source
-    assert kept["options"]["max_pixels"] == SAID and scenes.reopen("radiance", kept).source == kept
-    monkeypatch.setattr(View, "read", None)
-    with pytest.raises(BadInput, match=f"9 views are .* megapixels in all, .* --max-pixels {SAID}"):
-        scenes.load(source, max_pixels=SAID - 1)
+    kept = scenes.load(source, max_pixels=NUM_PIXELS).source
+    assert kept["options"]["max_pixels"] == NUM_PIXELS and scenes.reopen("radiance", kept).source == kept
+    monkeypatch.setattr(View, "read_image", None)
+    with pytest.raises(BadInput, match=f"9 views are .* megapixels in all, .* `max_pixels={NUM_PIXELS}`"):
+        scenes.load(source, max_pixels=NUM_PIXELS - 1)
 
 
 def bundle(path, **change):
-    poses = np.stack([looking_at((3.0, i - 4.0, 1.0), (0, 0, 0)) for i in range(9)])
+    poses = np.stack([look_at((3.0, i - 4.0, 1.0), (0, 0, 0)) for i in range(9)])
     np.savez_compressed(
         path, **{"images": np.zeros((9, 400, 500, 3), np.uint8), "poses": poses, "focal": np.array(500.0)} | change
     )
@@ -123,12 +123,12 @@ def bundle(path, **change):
     [
         ({}, "9 views are 1.8 megapixels in all"),
         ({"poses": np.zeros((9, 700, 700))}, "not .views, 3 or 4, 4"),
-        ({"focal": np.zeros((1000, 1000))}, "focal is no number"),
-        ({"times": np.zeros(10**6)}, "one of each a view"),
+        ({"focal": np.zeros((1000, 1000))}, "focal is not one number"),
+        ({"times": np.zeros(10**6)}, "each view needs one of each"),
         ({"poses": np.zeros((9, 3, 4), dtype=[("a", "V9999")])}, "plain arrays"),
     ],
 )
-def test_archives_that_unpack_to_much_are_refused_unpacked(tmp_path, monkeypatch, change, message):
+def test_archives_that_unpack_to_much_are_refused_before_they_are_unpacked(tmp_path, monkeypatch, change, message):
     path = bundle(tmp_path / "zeros.npz", **change)
     assert path.stat().st_size < 100_000
     monkeypatch.setattr(np, "load", None)
@@ -136,11 +136,11 @@ def test_archives_that_unpack_to_much_are_refused_unpacked(tmp_path, monkeypatch
         scenes.load(path, max_pixels=10**6)
 
 
-def test_the_background_that_was_found_is_kept(tmp_path):
+def test_the_background_that_was_found_is_recorded(tmp_path):
     images = np.zeros((9, 16, 16, 3), np.uint8)
     images[:, 6:10, 6:10] = 200
     for level, name in ((0, "black"), (255, "white")):
         images[:, [0, -1]], images[:, :, [0, -1]] = level, level
         scene = scenes.load(bundle(tmp_path / f"{name}.npz", images=images, focal=np.array(16.0)))
-        assert scene.backdrop == name and scene.source["options"] == {"backdrop": name}
+        assert scene.background == name and scene.source["options"] == {"background": name}
         assert scenes.reopen("radiance", scene.source).source == scene.source

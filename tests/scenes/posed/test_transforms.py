@@ -1,4 +1,4 @@
-"""transforms.json: the dialects, and files that are wrong."""
+"""transforms.json: its dialects, and refusals of wrong files."""
 
 import json
 import math
@@ -19,7 +19,7 @@ def pose(angle=0.3):
 
 @pytest.fixture
 def scene(tmp_path):
-    """Writes a scene of small pictures: `scene(content, file)`; frames default to ten."""
+    """Writes a scene of small images: `scene(file, **content)`, by default with ten frames."""
 
     def write(file="transforms.json", count=10, frame=lambda i: {}, folder="images", **content):
         (tmp_path / folder).mkdir(exist_ok=True)
@@ -33,7 +33,7 @@ def scene(tmp_path):
     return write
 
 
-def test_one_angle_for_all(scene):
+def test_one_field_of_view_for_all_frames(scene):
     found = open_transforms(scene())
     assert [view.split for view in found.views] == ["test"] + ["train"] * 7 + ["test", "train"]
     intrinsics = found.views[3].intrinsics
@@ -47,22 +47,22 @@ def test_one_angle_for_all(scene):
     ) == (12, 8, 6.0, 4.0, "pinhole", ())
     assert intrinsics.fl_x == intrinsics.fl_y == pytest.approx(6 / math.tan(0.4))
     np.testing.assert_allclose(found.views[3].pose, np.array(pose(3))[:3], atol=1e-12)
-    assert len(found.of("train")) == 8 and not found.notes and found.aabb_scale is None
+    assert len(found.training) == 8 and not found.notes and found.aabb_scale is None
 
 
-def test_a_file_a_split_and_names_without_ending(scene):
+def test_one_file_for_each_split_and_names_without_ending(scene):
     scene("transforms_train.json", 3, lambda i: {"file_path": f"./train/{i}", "time": i / 2}, "train")
     folder = scene("transforms_test.json", 2, lambda i: {"file_path": f"./test/{i}"}, "test")
     found = open_transforms(folder)
     assert [view.split for view in found.views] == ["train"] * 3 + ["test"] * 2
     assert [view.time for view in found.views] == [0.0, 0.5, 1.0, None, None]
-    assert found.views[4].picture == folder / "test" / "1.png"
+    assert found.views[4].image == folder / "test" / "1.png"
     (folder / "transforms_test.json").unlink()
     found = open_transforms(folder / "transforms_train.json")
-    assert len(found.of("test")) == 1 and "held out" in found.notes[0]
+    assert len(found.test) == 1 and "held out" in found.notes[0]
 
 
-def test_lenses_for_all_and_for_each(scene):
+def test_intrinsics_for_all_frames_and_for_each(scene):
     found = open_transforms(
         scene(
             fl_x=10.0,
@@ -92,12 +92,12 @@ def test_lenses_for_all_and_for_each(scene):
     assert (fisheye.model, fisheye.distortion, fisheye.fl_y) == ("fisheye", (0, 0, 0.3, 0), 10.0)
 
 
-def test_the_height_has_its_own_angle(scene):
+def test_camera_angle_y_gives_its_own_focal_length(scene):
     intrinsics = open_transforms(scene(camera_angle_y=0.5)).views[0].intrinsics
     assert intrinsics.fl_x == pytest.approx(6 / math.tan(0.4)) and intrinsics.fl_y == pytest.approx(4 / math.tan(0.25))
 
 
-def test_lists_of_file_names(scene):
+def test_lists_of_file_names_give_the_splits(scene):
     some = [f"images/{i}.png" for i in range(10)]
     found = open_transforms(scene(train_filenames=some[:6], val_filenames=some[6:8], test_filenames=some[8:9]))
     assert [view.split for view in found.views] == ["train"] * 6 + [
@@ -105,19 +105,19 @@ def test_lists_of_file_names(scene):
     ] and "3 frames are in neither" in found.notes[0]
     found = open_transforms(scene(train_filenames=some[:8], val_filenames=some[8:]))
     assert [view.split for view in found.views] == ["train"] * 8 + ["test"] * 2 and not found.notes
-    with pytest.raises(BadInput, match="test_filenames is no list"):
+    with pytest.raises(BadInput, match="test_filenames is not a list"):
         open_transforms(scene(test_filenames=7))
 
 
-def test_another_share_is_held_out(scene):
+def test_another_fraction_is_held_out(scene):
     views = open_transforms(scene())
-    assert [i for i, view in enumerate(views.held_out(0.25).views) if view.split == "test"] == [0, 4, 8]
-    for share in (0.0, 0.8, -1.0):
+    assert [i for i, view in enumerate(views.hold_out(0.25).views) if view.split == "test"] == [0, 4, 8]
+    for fraction in (0.0, 0.8, -1.0):
         with pytest.raises(ValueError, match="at most 0.5"):
-            views.held_out(share)
+            views.hold_out(fraction)
 
 
-def test_rotations_are_straightened_with_a_note(scene):
+def test_rotations_are_made_orthonormal_with_a_note(scene):
     crooked = (np.array(pose()) * np.array([[1.01], [1], [1], [1]])).tolist()
     found = open_transforms(scene(frame=lambda i: {"transform_matrix": crooked} if i == 2 else {}))
     rotation = found.views[2].pose[:, :3]
@@ -134,17 +134,17 @@ def without(matrix, row, column, value):
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"transform_matrix": without(pose(), 0, 3, math.nan)}, "images/2.png.*not numbers"),
+        ({"transform_matrix": without(pose(), 0, 3, math.nan)}, "images/2.png.*NaN"),
         ({"transform_matrix": without(pose(), 0, 0, 9.0)}, "images/2.png.*no rotation"),
         ({"transform_matrix": (np.array(pose()) * [-1, 1, 1, 1]).tolist()}, "images/2.png.*mirrors"),
-        ({"transform_matrix": [[1, 2], [3]]}, "images/2.png.*no matrix"),
-        ({"transform_matrix": None}, "images/2.png.*no matrix"),
-        ({"file_path": "images/nowhere.png"}, "nowhere.png: no such picture"),
+        ({"transform_matrix": [[1, 2], [3]]}, "images/2.png.*not a matrix"),
+        ({"transform_matrix": None}, "images/2.png.*not a matrix"),
+        ({"file_path": "images/nowhere.png"}, "nowhere.png: no such image"),
         ({"file_path": 7}, "no file_path"),
         ({"w": 100}, "12 x 8.*given as 100"),
-        ({"fl_x": 1e9}, "absurd"),
-        ({"fl_x": -5.0}, "absurd"),
-        ({"fl_x": "wide"}, "no number but 'wide'"),
+        ({"fl_x": 1e9}, "not plausible"),
+        ({"fl_x": -5.0}, "not plausible"),
+        ({"fl_x": "wide"}, "not a number but 'wide'"),
         ({"cx": 1e6}, "optical axis"),
         ({"k1": math.inf}, "infinite"),
         ({"time": 3.0}, "between 0 and 1"),
@@ -152,13 +152,13 @@ def without(matrix, row, column, value):
         ({"k3": 0.1}, "k3 and more"),
     ],
 )
-def test_frames_that_are_wrong(scene, change, message):
+def test_wrong_frames_are_refused(scene, change, message):
     with pytest.raises(BadInput, match=message) as caught:
         open_transforms(scene(frame=lambda i: change if i == 2 else {}))
     assert "\n" not in str(caught.value)
 
 
-def test_files_that_are_wrong(scene, tmp_path):
+def test_wrong_files_are_refused(scene, tmp_path):
     with pytest.raises(BadInput, match="no transforms.json"):
         open_transforms(tmp_path)
     with pytest.raises(BadInput, match="cannot be opened"):
@@ -182,7 +182,7 @@ def test_files_that_are_wrong(scene, tmp_path):
         open_transforms(folder)
 
 
-def test_pictures_outside_of_the_folder(scene, tmp_path):
+def test_images_outside_of_the_folder_are_refused(scene, tmp_path):
     folder = scene()
     inner = tmp_path / "inner"
     inner.mkdir()
@@ -194,23 +194,23 @@ def test_pictures_outside_of_the_folder(scene, tmp_path):
         open_transforms(inner)
 
 
-def test_damaged_picture(scene):
+def test_damaged_images_are_refused(scene):
     folder = scene()
-    (folder / "images" / "3.png").write_bytes(b"no picture")
-    with pytest.raises(BadInput, match="images/3.png: is no picture"):
+    (folder / "images" / "3.png").write_bytes(b"not an image")
+    with pytest.raises(BadInput, match="images/3.png: is not an image"):
         open_transforms(folder)
     shutil.rmtree(folder / "images")
 
 
-def test_real_scenes(shared):
+def test_real_scenes_of_each_dialect(shared):
     lego = open_transforms(shared / "nerf" / "lego_200")
-    assert len(lego.of("train")) == 100 and len(lego.of("test")) == 20 and lego.views[0].intrinsics.width == 200
+    assert len(lego.training) == 100 and len(lego.test) == 20 and lego.views[0].intrinsics.width == 200
     fox = open_transforms(shared / "nerf" / "fox")
     assert (
         len(fox.views) == 45
         and fox.aabb_scale == 4
         and fox.views[0].intrinsics.model == "opencv"
-        and len(fox.of("test")) == 6
+        and len(fox.test) == 6
     )
     bird = open_transforms(shared / "nerf" / "bird_llff")
     assert len(bird.views) == 62 and len({view.intrinsics.fl_x for view in bird.views}) > 1

@@ -1,0 +1,95 @@
+"""Scene boxes: from silhouettes, cameras, points and what files say."""
+
+import numpy as np
+import pytest
+
+from scenes.posed.box import SceneBox, border_pixels, cameras_inside, plain_background, scene_box
+from scenes.posed.camera import Camera, Intrinsics
+from scenes.posed.pose import focus_point, look_at
+from scenes.posed.view import PosedViews, View, split_of
+
+SIDE = 60
+INTRINSICS = Intrinsics.pinhole(SIDE, SIDE, 70.0)
+
+
+def ring_of_views(count=24, radius=4.0, target=(0.3, -0.2, 0.1), **more):
+    random = np.random.default_rng(0)
+    views = []
+    for i in range(count):
+        a, e = 2 * np.pi * i / count, random.uniform(-0.4, 0.9)
+        offset = radius * np.array([np.cos(a) * np.cos(e), np.sin(a) * np.cos(e), np.sin(e)])
+        pose = look_at(np.array(target) + offset, target)
+        views.append(View(pose=pose, intrinsics=INTRINSICS, name=str(i), split=split_of(i), **more))
+    return tuple(views)
+
+
+def ball(view, centre=(0.3, -0.2, 0.1), radius=0.6):
+    """The silhouette `[H, W]` bool of a ball."""
+    origins, directions = view.rays()
+    away = np.array(centre) - origins
+    along = (away * directions).sum(1)
+    return ((away**2).sum(1) - along**2 < radius**2).reshape(SIDE, SIDE)
+
+
+def test_focus_point_is_what_all_cameras_look_at():
+    poses = np.stack([view.pose for view in ring_of_views()])
+    np.testing.assert_allclose(focus_point(poses), (0.3, -0.2, 0.1), atol=0.02)
+
+
+@pytest.mark.parametrize("centre, radius", [((0.3, -0.2, 0.1), 0.6), ((0.7, 0.0, -0.3), 0.4)])
+def test_silhouettes_narrow_the_box(centre, radius):
+    found = scene_box(PosedViews(ring_of_views()), silhouette=lambda view: ball(view, centre, radius))
+    assert found.bounded and found.reason == "what the silhouettes leave"
+    assert (found.lower < np.array(centre) - radius).all() and (found.upper > np.array(centre) + radius).all()
+    assert found.half < 1.45 * radius
+
+
+def test_box_without_silhouettes_is_guessed_from_cameras():
+    views = PosedViews(ring_of_views())
+    open_ended = scene_box(views)
+    assert not open_ended.bounded and open_ended.half == pytest.approx(2.0, rel=0.02)
+    assert scene_box(views, silhouette=lambda view: None).half == open_ended.half
+    bounded = scene_box(views, bounded=True)
+    assert bounded.bounded and bounded.half == pytest.approx(1.6, rel=0.02)
+    # A moving scene is not narrowed, as its views show different moments.
+    moving = scene_box(PosedViews(ring_of_views(time=0.5)), silhouette=ball)
+    assert moving.bounded and moving.half == pytest.approx(1.6, rel=0.02)
+    assert not scene_box(views, bounded=False, silhouette=ball).bounded
+
+
+def test_empty_silhouettes_leave_the_guessed_box():
+    found = scene_box(PosedViews(ring_of_views()), silhouette=lambda view: np.zeros((SIDE, SIDE), bool))
+    assert found.half == pytest.approx(1.6, rel=0.02)
+
+
+def test_box_and_scale_from_files_are_used():
+    given = scene_box(PosedViews(ring_of_views(), box=((-1, -2, -1), (1, 1, 1))))
+    np.testing.assert_allclose(given.centre, (0, -0.5, 0))
+    assert given.bounded and given.half == pytest.approx(1.56)
+    scaled = scene_box(PosedViews(ring_of_views(), aabb_scale=4))
+    assert not scaled.bounded and scaled.cascades == 3 and scaled.half == pytest.approx(1 / 0.66)
+
+
+def test_box_is_around_most_points():
+    points = np.random.default_rng(0).normal(size=(3000, 3)) * 0.5 + (0.3, -0.2, 0.1)
+    points[:100] *= 300
+    found = scene_box(PosedViews(ring_of_views(), points=points))
+    np.testing.assert_allclose(found.centre, (0.3, -0.2, 0.1), atol=0.1)
+    assert 0.4 < found.half < 1.0 and not found.bounded
+
+
+def test_plain_background_is_the_colour_of_all_borders():
+    random = np.random.default_rng(0)
+    images = [random.integers(0, 255, (20, 30, 3)).astype(np.uint8) for _ in range(3)]
+    assert plain_background([border_pixels(image) for image in images]) is None
+    for image in images:
+        image[[0, -1]] = image[:, [0, -1]] = (10, 20, 30)
+    assert plain_background([border_pixels(image) for image in images]).tolist() == [10, 20, 30]
+
+
+def test_cameras_inside_of_a_bounded_box_are_named():
+    inside = Camera(look_at((0.5, 0.1, 0.1), (2, 0, 0)), INTRINSICS, name="inside")
+    cameras = [*ring_of_views(), inside]
+    box = SceneBox(np.zeros(3), 1.0, True, "")
+    assert cameras_inside(cameras, box) == ["inside"]
+    assert not cameras_inside(cameras, SceneBox(np.zeros(3), 1.0, False, "")) and not cameras_inside(cameras[:-1], box)
