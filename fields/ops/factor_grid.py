@@ -1,13 +1,14 @@
-"""Sums of products of interpolated grids: coordinates → features.
+"""Sums of products of interpolated grids: coordinates to features.
 
-One operation for tri-planes (planes summed, multiplied or side by side), TensoRF's planes times lines and lines alone,
-k-planes, dense grids of 1 to 4 dimensions, and CAM's small scale and shift grids; the layout says which.
+One operation for tri-planes (planes summed, multiplied or concatenated), TensoRF's planes times lines and lines alone,
+k-planes, dense grids of 1 to 4 dimensions, and CAM's small scale and shift grids. The layout tells them apart.
 """
 
 from __future__ import annotations
 
 import ctypes
 from dataclasses import dataclass
+from functools import reduce
 
 import torch
 from torch import Tensor
@@ -19,17 +20,18 @@ from fields.ops.factor_layout import Factor, FactorLayout
 
 
 def factor_grid(coords: Tensor, table: Tensor, layout: FactorLayout, backend: backends.Backend = "auto") -> Tensor:
-    """Features of each point: in every slot of the layout a sum of products of multilinear interpolations.
+    """Features of each point, `[..., layout.outputs]`: in every slot a sum of products of multilinear interpolations.
 
-    coords `[..., D]`; table `[layout.entries, layout.features]` of the same dtype (float32 or float64) and device →
-    `[..., layout.outputs]`. Outside [0, 1] a coordinate has the border's value.
+    coords: `[..., D]`. Outside [0, 1] the features are those at the border.
+    table: `[layout.entries, layout.features]`, of the dtype (float32 or float64) and on the device of coords. backend:
+    "native" is the compiled kernel, "torch" the reference in plain torch, "auto" the kernel where there is one.
+    Exporters always see the reference.
 
-    Differentiable twice, in coords and table; a third derivative raises in the native backend. The gradient of a
-    coordinate is zero where its position was clamped to the outermost nodes, and exactly on these that of the cell
-    inside. A NaN coordinate gives NaN in the features that depend on it.
+    Differentiable twice, in coords and table; a third derivative raises RuntimeError in the native backend. The
+    gradient of a coordinate is zero where its position was clamped to the outermost nodes, and exactly on these nodes
+    that of the cell inside. A NaN coordinate gives NaN in the features that depend on it.
 
-    backend "native" is the compiled kernel (RuntimeError if it is absent), "torch" the plain formula, "auto" the
-    first that there is. Exporters always see the formula. ValueError for wrong shapes, dtypes, devices or names.
+    Raises ValueError for wrong shapes, dtypes, devices or names, and RuntimeError if "native" is absent.
     """
     check_factor_grid(coords, table, layout)
     if backends.choose(backend, coords.device.type) == "torch":
@@ -40,47 +42,48 @@ def factor_grid(coords: Tensor, table: Tensor, layout: FactorLayout, backend: ba
 
 
 def factor_grid_reference(coords: Tensor, table: Tensor, layout: FactorLayout) -> Tensor:
-    """The same in plain torch; it judges the kernels, and autograd differentiates it any number of times."""
+    """`factor_grid` in plain torch, differentiable any number of times. The kernels are tested against it."""
     x = coords.reshape(-1, layout.dimensions)
-    places = {(axis, nodes): _place(x[:, axis], nodes, layout) for axis, nodes in layout.rulers}
-    rows = {}
+    positions = {(axis, nodes): _cell_and_fraction(x[:, axis], nodes, layout) for axis, nodes in layout.grid_axes}
+    rows: dict[Factor, list[Tensor]] = {}
     for factor, offset in zip(layout.factors, layout.offsets):
         rows.setdefault(factor, []).append(table[offset : offset + factor.entries])
     slots = []
     for slot in layout.slots:
-        total = 0.0
-        for product in slot:
-            value = 1.0
-            for factor in product:
-                value = value * _interpolate(factor, rows[factor].pop(0), places)
-            total = total + value
-        slots.append(total)
+        products = (
+            reduce(torch.mul, (_interpolate(factor, rows[factor].pop(0), positions) for factor in product))
+            for product in slot
+        )
+        slots.append(reduce(torch.add, products))
     return torch.cat(slots, dim=-1).reshape(*coords.shape[:-1], layout.outputs)
 
 
-def _place(x: Tensor, nodes: int, layout: FactorLayout) -> tuple[Tensor, Tensor]:
-    """(the node before each point, the share of the cell that lies between that and the point)."""
+def _cell_and_fraction(x: Tensor, nodes: int, layout: FactorLayout) -> tuple[Tensor, Tensor]:
+    """The node before each coordinate, and the fraction of the cell between that node and the coordinate."""
     scale, shift = layout.position(nodes)
     position = (x * scale + shift).clamp(0.0, nodes - 1.0)
     cell = position.detach().nan_to_num(0.0).floor().clamp(max=max(nodes - 2, 0))
     return cell.long(), position - cell
 
 
-def _interpolate(factor: Factor, rows: Tensor, places: dict) -> Tensor:
-    total = 0.0
-    found = [places[pair] for pair in zip(factor.axes, factor.nodes)]
-    for corner in range(2 ** len(found)):
-        entry, weight, step = 0, 1.0, 1
-        for i, ((cell, share), nodes) in enumerate(zip(found, factor.nodes)):
+def _interpolate(factor: Factor, rows: Tensor, positions: dict[tuple[int, int], tuple[Tensor, Tensor]]) -> Tensor:
+    """Multilinear interpolation of one factor's rows `[entries, features]`: `[N, features]`."""
+    axes = [positions[pair] for pair in zip(factor.axes, factor.nodes)]
+
+    def weighted(corner: int) -> Tensor:
+        entries, weights, stride = [], [], 1
+        for i, ((cell, fraction), nodes) in enumerate(zip(axes, factor.nodes)):
             upper = corner >> i & 1
-            entry = entry + (cell + min(upper, nodes - 1)) * step
-            weight = weight * (share if upper else 1.0 - share)
-            step *= nodes
-        total = total + weight.unsqueeze(-1) * rows[entry]
-    return total
+            entries.append((cell + min(upper, nodes - 1)) * stride)
+            weights.append(fraction if upper else 1.0 - fraction)
+            stride *= nodes
+        return reduce(torch.mul, weights).unsqueeze(-1) * rows[reduce(torch.add, entries)]
+
+    return reduce(torch.add, map(weighted, range(2 ** len(axes))))
 
 
 def check_factor_grid(coords: Tensor, table: Tensor, layout: FactorLayout) -> None:
+    """Raise ValueError unless coords and table fit the layout."""
     if coords.ndim < 1 or coords.shape[-1] != layout.dimensions:
         raise ValueError(f"coords must be [..., {layout.dimensions}], not {list(coords.shape)}")
     if table.shape != (layout.entries, layout.features):
@@ -94,19 +97,28 @@ def check_factor_grid(coords: Tensor, table: Tensor, layout: FactorLayout) -> No
 
 
 class FactorCall(ctypes.Structure):
-    """`FactorCall` in csrc/common/factors.h."""
+    """`FactorCall` in csrc/common/factor_grid.h."""
 
     _fields_ = [
         *(
             (name, ctypes.c_int32)
-            for name in ("dimensions", "features", "rulers", "factors", "products", "slots", "is_double", "workers")
+            for name in (
+                "dimensions",
+                "features",
+                "grid_axes",
+                "factors",
+                "products",
+                "slots",
+                "is_double",
+                "num_threads",
+            )
         ),
         ("points", ctypes.c_int64),
         ("entries", ctypes.c_int64),
         *(
             (name, ctypes.c_void_p)
             for name in (
-                "ruler",
+                "grid_axis",
                 "factor",
                 "product",
                 "coords",
@@ -124,10 +136,10 @@ class FactorCall(ctypes.Structure):
 
 @dataclass(frozen=True)
 class FactorKernel:
-    """The compiled kernels for one layout; coords `[N, D]`, gradients of the features `[N, outputs]`.
+    """Compiled kernels of one layout, for coords `[N, D]` and gradients of the features `[N, outputs]`.
 
-    With a direction `[N, D]` and/or rows `[entries, features]`, the first order gives way to the second: everything is
-    then the change of what it else is, as coords go along `direction` and the table along `rows`.
+    With a direction `[N, D]`, rows `[entries, features]`, or both, every result is replaced by its directional
+    derivative: coords move along `direction` and the table along `rows`.
     """
 
     layout: FactorLayout
@@ -135,7 +147,7 @@ class FactorKernel:
     def forward(
         self, coords: Tensor, table: Tensor, direction: Tensor | None = None, rows: Tensor | None = None
     ) -> Tensor:
-        """The features."""
+        """Features `[N, outputs]`, or their directional derivative."""
         output = coords.new_empty(coords.shape[0], self.layout.outputs)
         self._call("forward", coords=coords, table=table, direction=direction, rows=rows, output=output)
         return output
@@ -146,10 +158,14 @@ class FactorKernel:
         table: Tensor,
         grad: Tensor,
         needs: tuple[bool, bool],
+        *,
         direction: Tensor | None = None,
         rows: Tensor | None = None,
     ) -> tuple[Tensor | None, Tensor | None]:
-        """Gradients by coords and table of `<grad, features>`, where `needs` says so."""
+        """Gradients of `<grad, features>` with respect to coords and table, or their directional derivatives.
+
+        needs: whether each of the two is wanted; the other is None.
+        """
         grad_coords = torch.empty_like(coords, memory_format=torch.contiguous_format) if needs[0] else None
         grad_table = torch.empty_like(table, memory_format=torch.contiguous_format) if needs[1] else None
         if any(needs):
@@ -167,24 +183,24 @@ class FactorKernel:
 
     def _call(self, name: str, coords: Tensor, **tensors: Tensor | None) -> None:
         layout = self.layout
-        # The copies must outlive the call, hence the dictionary.
-        tensors = {key: t.contiguous() for key, t in {"coords": coords, **tensors}.items() if t is not None}
-        rulers, factors, products = layout.records
+        # The copies must outlive the call, so the dictionary holds them.
+        held = {key: t.contiguous() for key, t in {"coords": coords, **tensors}.items() if t is not None}
+        axes, factors, products = layout.records
         call = FactorCall(
             dimensions=layout.dimensions,
             features=layout.features,
-            rulers=len(rulers),
+            grid_axes=len(axes),
             factors=len(factors),
             products=len(products),
             slots=len(layout.slots),
             is_double=coords.dtype == torch.float64,
-            workers=torch.get_num_threads(),
+            num_threads=torch.get_num_threads(),
             points=coords.shape[0],
             entries=layout.entries,
-            ruler=rulers.ctypes.data,
+            grid_axis=axes.ctypes.data,
             factor=factors.ctypes.data,
             product=products.ctypes.data,
-            **{key: t.data_ptr() for key, t in tensors.items()},
+            **{key: t.data_ptr() for key, t in held.items()},
         )
         _run(name, call, coords.device)
 
@@ -204,12 +220,12 @@ class _Forward(Function):
         return kernel.forward(coords, table)
 
     @staticmethod
-    def backward(ctx, grad: Tensor):
+    def backward(ctx, grad: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride]
         return *_Backward.apply(*ctx.saved_tensors, grad, ctx.kernel, ctx.needs_input_grad[:2]), None
 
 
 class _Backward(Function):
-    """The gradients as a function of coords, table and the gradient of the features, so that it has gradients too."""
+    """Gradients as a function of coords, table and the features' gradient, so that they can be differentiated again."""
 
     @staticmethod
     def forward(ctx, coords: Tensor, table: Tensor, grad: Tensor, kernel: FactorKernel, needs: tuple[bool, bool]):
@@ -219,15 +235,16 @@ class _Backward(Function):
         return kernel.backward(coords, table, grad, needs)
 
     @staticmethod
-    def backward(ctx, along: Tensor | None, rows: Tensor | None):
+    def backward(ctx, along: Tensor | None, rows: Tensor | None):  # pyright: ignore[reportIncompatibleMethodOverride]
         return *_Second.apply(*ctx.saved_tensors, along, rows, ctx.kernel, ctx.needs_input_grad[:3]), None, None
 
 
 class _Second(Function):
     """Gradients of `<along, grad_coords> + <rows, grad_table>`.
 
-    That sum is <grad, change of the features along (along, rows)>. So its gradients by coords and table are the change of
-    the first order's along the same, and that by grad is the change of the features.
+    That sum equals `<grad, directional derivative of the features along (along, rows)>`. So its gradients with respect
+    to coords and table are the directional derivatives of the first-order gradients, and its gradient with respect to
+    grad is the directional derivative of the features.
     """
 
     @staticmethod
@@ -244,7 +261,7 @@ class _Second(Function):
         if along is None and rows is None:
             return None, None, None
         by_grad = kernel.forward(coords, table, along, rows) if needs[2] else None
-        return *kernel.backward(coords, table, grad, needs[:2], along, rows), by_grad
+        return *kernel.backward(coords, table, grad, needs[:2], direction=along, rows=rows), by_grad
 
     @staticmethod
     def backward(ctx, *_):

@@ -1,11 +1,11 @@
-"""What the tests of factor_grid share: layouts of every form, and all orders of derivatives."""
+"""Layouts of every form, random points, and all orders of derivatives for the tests of factor_grid."""
 
 import torch
 
 from fields.ops.factor_grid import factor_grid
 from fields.ops.factor_layout import Factor, FactorLayout, canonical, dense_grids, k_planes, tri_plane, vector_matrix
 
-# Odd numbers of features and nodes: blocks with a rest, axes of one node, slabs of several rows.
+# Odd numbers of features and nodes give partial vector blocks, axes of one node, and slabs of several rows.
 LAYOUTS = {
     "sum": tri_plane(5, (4, 5, 6)),
     "product": tri_plane(3, (4, 5, 6), "product"),
@@ -19,7 +19,7 @@ LAYOUTS = {
     "dense-2": dense_grids(33, [(4, 3)], nodes_at_ends=False),
     "dense-3": dense_grids(6, [(3, 4, 5), (2, 1, 8)]),
     "dense-4": dense_grids(4, [(1, 3, 2, 5)]),
-    # A sum of products beside a single line, on some of the axes only.
+    # A sum of products and a single line in separate slots, on some of the axes only.
     "mixed": FactorLayout(
         4, 4, (((Factor((3, 1), (4, 3)), Factor((0,), (5,))), (Factor((0, 3), (5, 4)),)), ((Factor((2,), (1,)),),))
     ),
@@ -36,21 +36,21 @@ def uniform(count, dimensions, seed=0, lower=0.0, upper=1.0):
 
 
 def inner_points(layout, count, seed=0, margin=0.02):
-    """Random points that keep `margin` of a cell between themselves and every node, and lie between the outermost nodes."""
+    """Random points between the outermost nodes, at least the fraction `margin` of a cell away from every node."""
     points = uniform(200 * count, layout.dimensions, seed)
     inside = torch.ones(len(points), dtype=torch.bool)
-    for axis, nodes in layout.rulers:
+    for axis, nodes in layout.grid_axes:
         if nodes > 1:
             scale, shift = layout.position(nodes)
             position = points[:, axis] * scale + shift
-            share = position % 1.0
-            inside &= (share > margin) & (share < 1 - margin) & (position > 0) & (position < nodes - 1)
+            fraction = position % 1.0
+            inside &= (fraction > margin) & (fraction < 1 - margin) & (position > 0) & (position < nodes - 1)
     assert int(inside.sum()) >= count
     return points[inside][:count]
 
 
 def all_orders(layout, backend, dtype, coords, seed=1):
-    """Features, both gradients, and the three second-order gradients of a random functional of those."""
+    """Features, both gradients, and the three second-order gradients of a random functional of those, by name."""
     random = torch.Generator().manual_seed(seed)
 
     def draw(*shape):
@@ -62,7 +62,7 @@ def all_orders(layout, backend, dtype, coords, seed=1):
     features = factor_grid(coords, table, layout, backend)
     by_coords, by_table = torch.autograd.grad(features, (coords, table), grad, create_graph=True)
     functional = (by_coords * draw(*coords.shape)).sum() + (by_table * draw(*table.shape)).sum()
-    # A sum of lines alone has no mixed derivatives.
+    # A sum of lines alone has no mixed derivatives, which autograd reports as unused inputs.
     second = torch.autograd.grad(functional, (coords, table, grad), allow_unused=True)
     second = [torch.zeros_like(like) if by is None else by for by, like in zip(second, (coords, table, grad))]
     return dict(zip(ORDERS, (features.detach(), by_coords.detach(), by_table.detach(), *second)))

@@ -1,5 +1,8 @@
-"""The CUDA sums of products of grids against the formula: on a GPU where there is one, and their kernels compiled for the CPU
-anywhere, which shows whether they compute and co-operate as they should, not that a GPU runs them (`cuda_on_host`)."""
+"""CUDA factored grids against the reference: on a GPU if there is one, and always with kernels compiled for the CPU.
+
+The kernels compiled for the CPU (`cuda_on_host`) show that the arithmetic and the cooperation of threads are right, not
+that a GPU runs them.
+"""
 
 import re
 import sys
@@ -24,7 +27,7 @@ def host_library(tmp_path_factory):
 
 @pytest.fixture(params=["host", pytest.param("cuda", marks=on_gpu)])
 def device(request, monkeypatch):
-    """Where the tensors live. On the CPU, calls go to the kernels that were compiled for it."""
+    """Device of the tensors. On the CPU, CUDA calls go to the kernels that were compiled for the host."""
     if request.param == "cuda":
         return "cuda"
     call_on_host(monkeypatch, request.getfixturevalue("host_library"))
@@ -40,33 +43,33 @@ def deterministic():
     torch.use_deterministic_algorithms(before)
 
 
-def assert_equals_the_formula(layout, coords, dtype=torch.float64, tolerance=1e-12):
+def assert_matches_reference(layout, coords, dtype=torch.float64, tolerance=1e-12):
     ours = all_orders(layout, "native", dtype, coords)
-    formula = all_orders(layout, "torch", torch.float64, coords.double())
-    for order in formula:
-        assert_close(ours[order].double(), formula[order], tolerance, order)
+    reference = all_orders(layout, "torch", torch.float64, coords.double())
+    for order in reference:
+        assert_close(ours[order].double(), reference[order], tolerance, order)
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
-def test_equals_the_formula(name, device):
+def test_factor_grid_and_gradients_match_reference(name, device):
     layout = LAYOUTS[name]
-    assert_equals_the_formula(layout, uniform(100, layout.dimensions, lower=-0.1, upper=1.1).to(device))
+    assert_matches_reference(layout, uniform(100, layout.dimensions, lower=-0.1, upper=1.1).to(device))
 
 
 @pytest.mark.parametrize("name", ["sum", "concat", "vm", "cp-4", "kplanes-3", "dense-4", "mixed"])
-def test_in_order_equals_the_formula(name, device, deterministic):
+def test_deterministic_gradients_match_reference(name, device, deterministic):
     layout = LAYOUTS[name]
-    assert_equals_the_formula(layout, uniform(100, layout.dimensions, lower=-0.1, upper=1.1).to(device))
+    assert_matches_reference(layout, uniform(100, layout.dimensions, lower=-0.1, upper=1.1).to(device))
 
 
 @pytest.mark.parametrize("name", ["sum", "concat", "cp-4", "kplanes-3", "dense-2"])
-def test_float32_against_float64(name, device):
+def test_float32_matches_float64_reference(name, device):
     layout = LAYOUTS[name]
-    assert_equals_the_formula(layout, inner_points(layout, 60).float().to(device), torch.float32, 2e-5)
+    assert_matches_reference(layout, inner_points(layout, 60).float().to(device), torch.float32, 2e-5)
 
 
 @pytest.mark.parametrize("name", ["sum", "vm", "kplanes-3"])
-def test_gradcheck(name, device):
+def test_gradients_of_both_orders_match_differences(name, device):
     layout = LAYOUTS[name]
     coords = inner_points(layout, 4).to(device).requires_grad_()
     table = torch.randn(layout.entries, layout.features, dtype=torch.float64).to(device).requires_grad_()
@@ -79,17 +82,17 @@ def test_gradcheck(name, device):
     assert torch.autograd.gradgradcheck(function, (coords, table), nondet_tol=1e-12, fast_mode=True)
 
 
-def test_rows_that_vectors_do_not_fit(device):
-    """Tables that begin anywhere: rows are then moved number by number."""
+def test_unaligned_table_matches_reference(device):
+    """A table that is not aligned for vector loads is read value by value."""
     layout = tri_plane(4, (3, 4, 5))
-    numbers = torch.randn(1 + layout.parameters, device=device)
-    table = numbers[1:].view(layout.entries, 4)
+    values = torch.randn(1 + layout.num_parameters, device=device)
+    table = values[1:].view(layout.entries, 4)
     coords = uniform(50, 3).float().to(device)
     assert_close(factor_grid(coords, table, layout, "native"), factor_grid(coords, table, layout, "torch"), 1e-6)
 
 
 @pytest.mark.parametrize("shape", [(0, 3), (3, 0, 3), (3,), (2, 3, 4, 3)])
-def test_shapes(shape, device):
+def test_leading_shape_is_kept_and_may_be_empty(shape, device):
     layout = LAYOUTS["vm"]
     coords = torch.rand(shape, device=device, requires_grad=True)
     table = torch.randn(layout.entries, layout.features, device=device, requires_grad=True)
@@ -100,7 +103,7 @@ def test_shapes(shape, device):
     assert bool(table.grad.abs().sum() > 0) == bool(coords.numel())
 
 
-def test_too_many_factors_are_refused(device):
+def test_refuses_too_many_factors(device):
     layout = dense_grids(1, [(n,) for n in range(2, 60)])
     table = torch.zeros(layout.entries, 1, device=device)
     with pytest.raises(ValueError, match="at most 40 factors .* not 58 and 58; use backend='torch'"):
@@ -108,7 +111,7 @@ def test_too_many_factors_are_refused(device):
 
 
 @on_gpu
-def test_many_points_repeat_bit_for_bit(deterministic):
+def test_deterministic_gradients_of_many_points_repeat_bit_for_bit(deterministic):
     layout = tri_plane(16, (128, 128, 128))
     coords = uniform((1 << 18) + 7, 3).float().cuda()
     table = torch.randn(layout.entries, 16).cuda().requires_grad_()
@@ -117,22 +120,21 @@ def test_many_points_repeat_bit_for_bit(deterministic):
         torch.autograd.grad(factor_grid(coords, table, layout, "native"), table, grad)[0] for _ in range(3)
     )
     assert all(torch.equal(first, other) for other in others)
-    (formula,) = torch.autograd.grad(
+    (reference,) = torch.autograd.grad(
         factor_grid(coords.double(), table.double(), layout, "torch"), table, grad.double()
     )
-    assert_close(first.double(), formula.double(), 1e-4)
+    assert_close(first.double(), reference.double(), 1e-4)
 
 
-# Python's picture of the C functions.
+# The ctypes declarations against the C headers.
 
 
-def test_signatures_are_those_of_the_header():
+def test_signatures_and_limits_match_the_header():
     assert declared_functions("factor_grid.h") == factor_grid_cuda.SIGNATURES
-    limits = re.findall(r"constexpr int (MOST_\w+) = (\d+);", (CSRC / "cuda" / "factor_grid.h").read_text())
-    assert {name: int(value) for name, value in limits} == {
-        name: getattr(factor_grid_cuda, name) for name, _ in limits
-    } and limits
+    header = (CSRC / "cuda" / "factor_grid.h").read_text()
+    limits = {name: int(value) for name, value in re.findall(r"constexpr int (MAX_\w+) = (\d+);", header)}
+    assert limits == {name: getattr(factor_grid_cuda, name) for name in ("MAX_GRID_AXES", "MAX_FACTORS")}
 
 
-def test_the_call_is_that_of_the_header():
-    assert declared_fields("factors.h", "FactorCall") == list(FactorCall._fields_)
+def test_call_structure_matches_the_header():
+    assert declared_fields("factor_grid.h", "FactorCall") == list(FactorCall._fields_)
