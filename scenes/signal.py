@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -89,3 +91,9 @@ class Signal(ABC):
         for long, short in (("red+green+blue", "RGB"), ("RGB+alpha", "RGB with alpha")):
             names = names.replace(long, short)
         return f"{size}, {names}{', linear' if self.channels.space == 'linear' else ''}"
+
+
+def changed_options(loader: Callable[..., Signal], **options: Any) -> dict[str, Any]:
+    """Those options of a loader that differ from its defaults, for `Signal.source`."""
+    parameters = inspect.signature(loader).parameters
+    return {name: value for name, value in options.items() if value != parameters[name].default}

@@ -14,6 +14,7 @@ from scenes.errors import BadInput
 from scenes.grid_signal import GridSignal, source_record
 from scenes.io.files import array_digest, input_file, read_head
 from scenes.sampling import held_out_mask
+from scenes.signal import changed_options
 
 # Names of the channels by their number.
 CHANNEL_NAMES = {1: ("mono",), 2: ("left", "right")}
@@ -133,8 +134,8 @@ def open_audio(
         raise BadInput(
             f"{path}: is cut off: {count:,} samples are announced and {len(samples):,} are there; get a fresh copy"
         )
-    options = {"part": list(part) if part else None, "held_out": held_out, "seed": seed}
-    source = source_record(path, file, {name: value for name, value in options.items() if value})
+    options = changed_options(open_audio, part=list(part) if part else None, held_out=held_out, seed=seed)
+    source = source_record(path, file, options)
     return _assemble(samples, rate, first, source, held_out=held_out, seed=seed)
 
 

@@ -1,4 +1,4 @@
-"""What every reader of picture files gives."""
+"""The result of every image reader."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ import numpy as np
 
 @dataclass
 class DecodedImage:
-    """A picture as its file holds it.
+    """An image as its file holds it.
 
-    `pixels` is `[H, W, C]` uint8, uint16 or float32; C is 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGB, alpha). `space`
-    is as in `Channels`. `premultiplied` is meant where there is alpha. `orientation` is EXIF's (1: upright), `profile`
-    an ICC profile that the numbers are in, or None. `notes` say what a reader left out or changed.
+    Attributes:
+        pixels: `[H, W, C]` uint8, uint16 or float32. C is 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGB, alpha).
+        space: color space, as in `Channels`.
+        premultiplied: whether the colours are multiplied by alpha. Without alpha it means nothing.
+        orientation: EXIF's orientation, 1 for upright.
+        profile: ICC profile of the pixels, or None.
+        notes: one-line remarks for the user on what the reader left out or changed.
     """
 
     pixels: np.ndarray

@@ -1,18 +1,19 @@
-"""Any picture file to numbers: looks at the content, never at the name, and lets the right library read it."""
+"""Read image files: the content decides which library reads a file, never its name."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from scenes.errors import BadInput
 from scenes.image.decoded import DecodedImage
-from scenes.image.orientation import upright
+from scenes.image.orientation import apply_orientation
 from scenes.image.profile import convert_to_srgb
 from scenes.image.storage import Storage
 from scenes.io.files import read_head
 from scenes.io.silence import silence_libraries
 
-# How a file of each format begins: (offset, bytes) pairs that must all hold.
+# First bytes of each format: alternatives of (offset, bytes) pairs that must all match.
 SIGNATURES = {
     "PNG": [[(0, b"\x89PNG\r\n\x1a\n")]],
     "JPEG": [[(0, b"\xff\xd8\xff")]],
@@ -35,11 +36,13 @@ ENDINGS = {
     "EXR": (".exr",),
     "HDR": (".hdr", ".pic", ".rgbe"),
 }
+# Names of the formats in messages.
 SUPPORTED = "PNG, JPEG, WebP, AVIF, TIFF, GIF, BMP, EXR and HDR"
+HEIC_BRANDS = (b"ftypheic", b"ftypheix", b"ftyphevc", b"ftypmif1")
 
 
-def sniff(head: bytes) -> str | None:
-    """The format that a file's first bytes (64 will do) announce, or None."""
+def detect_format(head: bytes) -> str | None:
+    """The format that a file's first bytes (64 are enough) announce, a key of `SIGNATURES`, or None."""
     for name, alternatives in SIGNATURES.items():
         if any(all(head.startswith(mark, offset) for offset, mark in marks) for marks in alternatives):
             return name
@@ -47,15 +50,22 @@ def sniff(head: bytes) -> str | None:
 
 
 def read_image(path: Path, storage: Storage = Storage()) -> DecodedImage:
-    """The picture in a file, upright, in sRGB where it is of integers.
+    """Read the image in a file, upright, and in sRGB where its values are integers.
 
-    Animations and multi-page files give their first frame. Raises BadInput, one line that begins with the path, for a
-    file that is damaged, cut short, too large (see `Storage`) or no picture; libraries' own words go no further.
+    Animations and multi-page files give their first frame.
+
+    Args:
+        path: the file.
+        storage: limit of pixels, and where they go.
+
+    Raises:
+        BadInput: the file is damaged, cut short, too large or no image. The message is one line that begins with the
+            path; the libraries' own messages are not printed.
     """
     head = read_head(path)
-    format = sniff(head)
+    format = detect_format(head)
     if format is None:
-        raise BadInput(f"{path}: {_what_else(head)}; pictures that can be read are {SUPPORTED}")
+        raise BadInput(f"{path}: {_describe_other(head)}; images that can be read are {SUPPORTED}")
     try:
         with silence_libraries():
             decoded = _decode(path, format, storage)
@@ -63,11 +73,11 @@ def read_image(path: Path, storage: Storage = Storage()) -> DecodedImage:
         raise BadInput(f"{path}: {error}") from error
     except ImportError as error:
         raise BadInput(
-            f"{path}: reading this {format} file wants the package {error.name}: pip install {error.name}"
+            f"{path}: reading this {format} file needs the package {error.name}: pip install {error.name}"
         ) from error
     except MemoryError as error:
-        raise BadInput(f"{path}: the picture does not fit into memory; give a smaller one") from error
-    except Exception as error:  # every library complains in types of its own, and all of it is about this file
+        raise BadInput(f"{path}: the image does not fit into memory; give a smaller one") from error
+    except Exception as error:  # noqa: BLE001  (the libraries raise many types for damaged bytes)
         raise BadInput(
             f"{path}: the {format} file is damaged or cut short{_reason(error)}; get a fresh copy"
         ) from error
@@ -78,57 +88,63 @@ def read_image(path: Path, storage: Storage = Storage()) -> DecodedImage:
 
 
 def _decode(path: Path, format: str, storage: Storage) -> DecodedImage:
-    if format == "PNG":
-        from scenes.image.codecs import read_png
-
-        decoded = read_png(path, storage)
-    elif format == "JPEG":
-        from scenes.image.codecs import read_jpeg
-
-        decoded = read_jpeg(path, storage)
-    elif format == "TIFF":
-        from scenes.image.tiff import read_tiff
-
-        decoded = read_tiff(path, storage)
-    elif format == "EXR":
-        from scenes.image.exr import read_exr
-
-        decoded = read_exr(path, storage)
-    elif format == "HDR":
-        from scenes.image.hdr import read_hdr
-
-        decoded = read_hdr(path, storage)
-    else:
-        from scenes.image.pillow import read_pillow
-
-        decoded = read_pillow(path, format, storage)
+    decoded = _reader(format)(path, storage)
     if decoded.profile and (note := convert_to_srgb(decoded.pixels, decoded.profile)):
         decoded.notes.append(note)
-    decoded.pixels = upright(decoded.pixels, decoded.orientation, storage)
+    decoded.pixels = apply_orientation(decoded.pixels, decoded.orientation, storage)
     return decoded
 
 
-def _what_else(head: bytes) -> str:
-    """What a file is that is not a picture, as far as its first bytes tell."""
-    if head.startswith((b"ftypheic", b"ftypheix", b"ftyphevc", b"ftypmif1"), 4):
-        return "a HEIC picture, which is not read: export it as JPEG or PNG"
+def _reader(format: str) -> Callable[[Path, Storage], DecodedImage]:
+    """The reader of a format; its libraries are imported only now."""
+    if format == "PNG":
+        from scenes.image.codecs import read_png
+
+        return read_png
+    if format == "JPEG":
+        from scenes.image.codecs import read_jpeg
+
+        return read_jpeg
+    if format == "TIFF":
+        from scenes.image.tiff import read_tiff
+
+        return read_tiff
+    if format == "EXR":
+        from scenes.image.exr import read_exr
+
+        return read_exr
+    if format == "HDR":
+        from scenes.image.hdr import read_hdr
+
+        return read_hdr
+    from scenes.image.pillow import read_pillow
+
+    return lambda path, storage: read_pillow(path, format, storage)
+
+
+def _describe_other(head: bytes) -> str:
+    """Describe a file that is not an image, as far as its first bytes tell."""
+    if head.startswith(HEIC_BRANDS, 4):
+        return "a HEIC image, which is not supported: export it as JPEG or PNG"
     if head.startswith(b"\x93NUMPY"):
-        return "a numpy array, not a picture file (in Python: scenes.image.signal.Image.from_array)"
+        return "a numpy array, not an image file (in Python: scenes.image.signal.Image.from_array)"
     try:
         text = head.decode("utf-8", errors="strict")
     except UnicodeDecodeError as error:
+        # The last character may be cut off.
         text = head[: error.start].decode("utf-8") if error.start >= len(head) - 3 else "\0"
     if all(character.isprintable() or character.isspace() for character in text):
-        return "holds text, not a picture"
-    return "its content is not a picture's"
+        return "holds text, not an image"
+    return "its content is not an image"
 
 
 def _reason(error: Exception) -> str:
+    """A library's message in brackets where it is written for users, else an empty string."""
     from PIL import UnidentifiedImageError
 
-    # The words of a KeyError, say, mean something only to the author of the library.
-    meant_for_people = isinstance(error, (OSError, RuntimeError, SyntaxError, ValueError))
-    if not meant_for_people or isinstance(error, UnidentifiedImageError):
+    # The message of a KeyError, say, means something only to the author of the library.
+    for_users = isinstance(error, (OSError, RuntimeError, SyntaxError, ValueError))
+    if not for_users or isinstance(error, UnidentifiedImageError):
         return ""
     line = str(error).strip().partition("\n")[0]
     return f" ({line})" if line else ""

@@ -14,6 +14,7 @@ from scenes.grid_signal import GridSignal
 from scenes.image.storage import MEMORY
 from scenes.io.files import array_digest, input_file
 from scenes.sampling import StratifiedSampler, check_held_out
+from scenes.signal import changed_options
 from scenes.video.frames import JITTER, MAX_PIXELS, DecodedVideo
 from scenes.video.read import read_video, source_identity
 
@@ -140,18 +141,15 @@ def open_video(
     if not source_path.is_dir():
         source_path = input_file(path)
     video = read_video(path, source_path, part=part, rate=rate, max_pixels=max_pixels, memory=memory)
-    options = {
-        "part": list(part) if part else None,
-        "rate": rate,
-        "held_out": held_out,
-        "max_pixels": max_pixels if max_pixels != MAX_PIXELS else None,
-        "memory": memory if memory != MEMORY else None,
-    }
-    source = {
-        "path": str(path),
-        **source_identity(source_path),
-        "options": {name: value for name, value in options.items() if value},
-    }
+    options = changed_options(
+        open_video,
+        part=list(part) if part else None,
+        rate=rate,
+        held_out=held_out,
+        max_pixels=max_pixels,
+        memory=memory,
+    )
+    source = {"path": str(path), **source_identity(source_path), "options": options}
     return _assemble(video, source, held_out, part[0] if part else 0.0)
 
 

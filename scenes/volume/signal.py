@@ -12,6 +12,7 @@ from scenes.errors import BadInput
 from scenes.grid_signal import GridSignal, source_record
 from scenes.io.files import array_digest, input_file
 from scenes.sampling import held_out_mask
+from scenes.signal import changed_options
 from scenes.volume.read import MAX_CHANNELS, Voxels, read_volume
 
 # Default of `max_pixels`: a larger file may be a mistake or a decompression bomb.
@@ -103,8 +104,7 @@ def open_volume(
         BadInput: the file cannot be read, holds nothing to fit, or an option cannot be used.
     """
     file = input_file(path)
-    options = {"held_out": held_out, "seed": seed, "max_pixels": max_pixels if max_pixels != MAX_VOXELS else None}
-    options = {name: value for name, value in options.items() if value}
+    options = changed_options(open_volume, held_out=held_out, seed=seed, max_pixels=max_pixels)
     voxels = read_volume(path, file, max_pixels)
     return _assemble(voxels, source_record(path, file, options), held_out, seed)
 

@@ -113,9 +113,9 @@ def test_premultiplied_files_are_taken_as_they_are():
 @pytest.mark.parametrize(
     "array, space, words",
     [
-        (np.zeros((2, 2, 5), np.uint8), None, "not a picture"),
-        (np.zeros((2,), np.uint8), None, "not a picture"),
-        (np.zeros((0, 4), np.uint8), None, "not a picture"),
+        (np.zeros((2, 2, 5), np.uint8), None, "not an image"),
+        (np.zeros((2,), np.uint8), None, "not an image"),
+        (np.zeros((0, 4), np.uint8), None, "not an image"),
         (np.zeros((2, 2), np.int32), None, "give uint8, uint16 or floats"),
         (np.zeros((2, 2), object), None, "give uint8, uint16 or floats"),
         (np.zeros((2, 2), np.float32), None, "say what the floats are"),
@@ -218,9 +218,9 @@ def test_a_transparent_mask_is_black_there(tmp_path: Path):
 def test_a_mask_of_another_size(tmp_path: Path):
     (tmp_path / "p.png").write_bytes(png(ramp(6, 5, 3)))
     (tmp_path / "m.png").write_bytes(png(np.full((5, 6, 1), 255, np.uint8)))
-    with pytest.raises(BadInput, match="the mask is 6 x 5 and the picture 5 x 6"):
+    with pytest.raises(BadInput, match="the mask is 6 x 5 and the image 5 x 6"):
         open_image(tmp_path / "p.png", mask=tmp_path / "m.png")
-    with pytest.raises(BadInput, match="the mask is 6 x 5 and the picture 5 x 6"):
+    with pytest.raises(BadInput, match="the mask is 6 x 5 and the image 5 x 6"):
         Image.from_array(ramp(6, 5, 3), mask=np.ones((5, 6), bool))
 
 
@@ -240,7 +240,7 @@ def with_holes() -> np.ndarray:
 def test_numbers_that_are_none_are_counted_and_located(tmp_path: Path):
     planes = {name: with_holes()[..., index].copy() for index, name in enumerate("RGB")}
     path = exr(tmp_path / "holes.exr", planes)
-    words = "holes.exr: 2 of 20 pixels hold NaN or infinity, the first at x 3, y 1; --ignore-invalid"
+    words = "holes.exr: 2 of 20 pixels hold NaN or infinity, the first at x 3, y 1; ignore_invalid "
     with pytest.raises(BadInput, match=words):
         open_image(path)
     image = open_image(path, ignore_invalid=True)

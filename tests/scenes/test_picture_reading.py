@@ -134,7 +134,7 @@ def test_deep_avif_is_rounded_and_said(tmp_path: Path, small: np.ndarray):
     deep = small.astype(np.uint16) * 4
     (tmp_path / "a.avif").write_bytes(imagecodecs.avif_encode(deep, level=95, bitspersample=10))
     image = open_image(tmp_path / "a.avif")
-    assert image.notes == ("more than 8 bits a channel are rounded to 8",)
+    assert image.notes == ("more than 8 bits per channel are rounded to 8",)
     assert np.abs(image.pixels.astype(int) - small).mean() < 6
 
 
@@ -413,7 +413,7 @@ def test_exr_windows_and_parts(tmp_path: Path):
     window = (np.array([5, -7], np.int32), np.array([5 + 22, -7 + 16], np.int32))
     image = open_image(exr(tmp_path / "a.exr", dict.fromkeys("RGB", PLANE), dataWindow=window))
     assert np.array_equal(image.pixels[..., 2], PLANE)
-    assert "the picture is the data window, not the display window" in image.notes
+    assert "the image is the data window, not the display window" in image.notes
     parts = [
         OpenEXR.Part({"name": name, "type": OpenEXR.scanlineimage}, {"Y": PLANE + shift})
         for name, shift in (("one", 0), ("two", 1))
@@ -560,7 +560,7 @@ def test_without_imagecodecs_everyday_pictures_still_open(
     monkeypatch.setitem(sys.modules, "imagecodecs", None)
     assert np.array_equal(save(tmp_path / "a.png", pillow.fromarray(small)).pixels, small)
     assert save(tmp_path / "a.jpg", pillow.fromarray(small)).pixels.shape == small.shape
-    with pytest.raises(BadInput, match="a16.png: .*wants the package imagecodecs"):
+    with pytest.raises(BadInput, match="a16.png: .*needs the package imagecodecs"):
         open_image(tmp_path / "a16.png")
 
 

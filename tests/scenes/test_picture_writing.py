@@ -136,7 +136,7 @@ def test_transparency_in_jpeg_is_composited_on_white(tmp_path: Path):
 def test_display_values_in_exr_are_light(tmp_path: Path):
     values = np.array([[[0.5, 0.25, 0.0, 0.5]]], np.float32)
     notes = write_image(tmp_path / "a.exr", values, channels(4, "srgb"))
-    assert notes == ["sRGB is turned into linear light"]
+    assert notes == ["sRGB is converted to linear light"]
     light = np.array([1.0, srgb_to_linear(np.float32(0.5)), 0.0]) * 0.5
     assert np.allclose(open_image(tmp_path / "a.exr").values()[0, 0], [*light, 0.5], atol=1e-6)
 
@@ -180,7 +180,7 @@ def test_endings_that_are_not_written(tmp_path: Path, name: str):
         lambda: write_image(tmp_path / name, VALUES, channels(3, "srgb")),
         lambda: check_image_writable(tmp_path / name, channels(3, "srgb")),
     ):
-        with pytest.raises(BadInput, match="pictures are not written as .*use .png"):
+        with pytest.raises(BadInput, match="images are not written as .*use .png"):
             attempt()
     assert os.listdir(tmp_path) == []
 
@@ -197,7 +197,7 @@ def test_endings_that_are_not_written(tmp_path: Path, name: str):
     ],
 )
 def test_bits_that_a_format_has_not(tmp_path: Path, ending: str, bits: int):
-    with pytest.raises(BadInput, match=f"a{ending}: {bits} bits a channel cannot be written here"):
+    with pytest.raises(BadInput, match=f"a{ending}: {bits} bits per channel cannot be written here"):
         write_image(tmp_path / f"a{ending}", VALUES, channels(3, "srgb"), bits=bits)
     assert os.listdir(tmp_path) == []
 
@@ -209,7 +209,7 @@ def test_values_that_do_not_fit_their_channels(tmp_path: Path):
 
 @pytest.mark.parametrize("ending, side, longest", [(".webp", 16384, 16383), (".jpg", 65536, 65535)])
 def test_sides_that_a_format_has_not(tmp_path: Path, ending: str, side: int, longest: int):
-    with pytest.raises(BadInput, match=f"a{ending}: this format ends at {longest} pixels a side"):
+    with pytest.raises(BadInput, match=f"a{ending}: this format has at most {longest} pixels per side"):
         write_image(tmp_path / f"a{ending}", np.zeros((1, side, 3), np.float32), channels(3, "srgb"))
 
 
@@ -241,6 +241,6 @@ def test_running_out_of_room_leaves_the_earlier_picture(tmp_path: Path, ending: 
 
 def test_a_missing_codec_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "imagecodecs", None)
-    with pytest.raises(BadInput, match="a.hdr: writing this wants the package imagecodecs"):
+    with pytest.raises(BadInput, match="a.hdr: writing this needs the package imagecodecs"):
         write_image(tmp_path / "a.hdr", VALUES, channels(3, "linear"))
     assert os.listdir(tmp_path) == []
