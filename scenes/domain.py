@@ -108,7 +108,7 @@ class Channels:
 
     @property
     def is_surface(self) -> bool:
-        """Whether the first channel says where a surface is: a distance from it, or the occupancy of what it encloses."""
+        """Whether the first channel describes a surface: a distance from it, or the occupancy of its inside."""
         return self.is_distance or self.space == "occupancy"
 
     @property

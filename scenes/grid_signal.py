@@ -62,7 +62,7 @@ class GridSignal(Signal):
         self._axis_coords = [((np.arange(n) + 0.5) / n).astype(np.float32) for n in self._shape]
 
     def batch(self, step: int, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """See `Signal.batch` and `StratifiedSampler`: every usable sample once per epoch, each batch in raster order."""
+        """See `Signal.batch`: every usable sample once per epoch, each batch in raster order (`StratifiedSampler`)."""
         index = self._sampler.indices(step, count, seed)
         return self._samples(index if self._usable is None else self._usable[index])
 

@@ -38,7 +38,9 @@ ENDINGS = {
 }
 # Names of the formats in messages.
 SUPPORTED = "PNG, JPEG, WebP, AVIF, TIFF, GIF, BMP, EXR and HDR"
+# First bytes of HEIC files, from the fifth on.
 HEIC_BRANDS = (b"ftypheic", b"ftypheix", b"ftyphevc", b"ftypmif1")
+DEFAULT_STORAGE = Storage()
 
 
 def detect_format(head: bytes) -> str | None:
@@ -49,7 +51,7 @@ def detect_format(head: bytes) -> str | None:
     return None
 
 
-def read_image(path: Path, storage: Storage = Storage()) -> DecodedImage:
+def read_image(path: Path, storage: Storage = DEFAULT_STORAGE) -> DecodedImage:
     """Read the image in a file, upright, and in sRGB where its values are integers.
 
     Animations and multi-page files give their first frame.

@@ -384,7 +384,10 @@ def _assemble(
 def _without_invalid(
     decoded: DecodedImage, valid: np.ndarray | None, name: str, ignore_invalid: bool
 ) -> np.ndarray | None:
-    """`valid` without the pixels that are NaN or infinite, which become 0. BadInput where they are not to be ignored."""
+    """Remove pixels that are NaN or infinite from `valid` and set them to 0.
+
+    Raises BadInput where there are any and they are not to be ignored.
+    """
     finite = _finite(decoded.pixels)
     if finite is None:
         return valid

@@ -79,7 +79,7 @@ def _decode(page: TiffPage, storage: Storage) -> np.ndarray:
 
 
 def _choose_channels(page: TiffPage, samples: int, notes: list[str]) -> tuple[int, bool]:
-    """Number of leading channels to use, and whether the last of them is premultiplied alpha. Adds notes on the rest."""
+    """Number of channels to use, and whether the last of them is premultiplied alpha. Adds notes on the others."""
     from tifffile import PHOTOMETRIC
 
     colors = 3 if page.photometric == PHOTOMETRIC.RGB else 1

@@ -15,7 +15,7 @@ CGROUP_TABLE = Path("/proc/self/cgroup")
 
 @dataclass(frozen=True)
 class _Names:
-    """Names of the files of a memory control group, and of the row of `memory.stat` that counts reclaimable file cache."""
+    """Names of a memory control group's files, and of the row of `memory.stat` that counts reclaimable file cache."""
 
     limit: str
     used: str
@@ -37,7 +37,7 @@ def available_memory() -> int:
 
 
 def total_memory() -> int:
-    """Bytes of main memory that this process may use at all: the machine's, or the smallest limit of its control groups."""
+    """Bytes of main memory that this process may use: the machine's, or the smallest limit of its control groups."""
     return min([psutil.virtual_memory().total, *(limit for limit, _, _ in _cgroups())])
 
 

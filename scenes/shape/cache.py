@@ -1,7 +1,7 @@
-"""What takes seconds to compute from a file is kept between runs, by the content that it was computed from.
+"""Cache on disk of arrays that take seconds to compute from a file, keyed by the file's content.
 
-In $FIELD_STUDIO_CACHE, or field-studio in the user's cache folder; FIELD_STUDIO_CACHE=off keeps nothing. A cache that
-cannot be read or written is no cache, never an error.
+The folder is $FIELD_STUDIO_CACHE, or field-studio in the user's cache folder; FIELD_STUDIO_CACHE=off disables the cache. A
+cache that cannot be read or written is ignored, never an error.
 """
 
 from __future__ import annotations
@@ -18,48 +18,52 @@ import numpy as np
 from scenes.errors import BadInput
 from scenes.io.atomic import atomic_write
 
-# The oldest files go when the folder holds more than this.
-LARGEST = 1 << 30
+# Bytes of all files in the folder; the oldest ones are deleted beyond that.
+MAX_BYTES = 1 << 30
 
 
-def folder() -> Path | None:
-    place = os.environ.get("FIELD_STUDIO_CACHE")
-    if place == "off":
+def cache_folder() -> Path | None:
+    """The folder of the cache; None where the cache is disabled."""
+    folder = os.environ.get("FIELD_STUDIO_CACHE")
+    if folder == "off":
         return None
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return Path(place) if place else home / "field-studio"
+    if folder:
+        return Path(folder)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "field-studio"
 
 
 def cached(key: dict, compute: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """`compute()`, or what it gave earlier for the same `key` (plain data that says everything the result depends on)."""
+    """The arrays of an earlier call with the same key, or else of `compute()`, which are then stored.
+
+    key: plain data that says everything that the result depends on.
+    """
     try:
-        place = folder()
-    except RuntimeError:  # a user without a home
-        place = None
-    if place is None:
+        folder = cache_folder()
+    except RuntimeError:  # The user has no home folder.
+        folder = None
+    if folder is None:
         return compute()
     name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
-    file = place / f"{name}.npz"
+    file = folder / f"{name}.npz"
     with contextlib.suppress(Exception):
-        with np.load(file, allow_pickle=False) as kept:
-            arrays = {entry: kept[entry] for entry in kept.files}
+        with np.load(file, allow_pickle=False) as stored:
+            arrays = {entry: stored[entry] for entry in stored.files}
         os.utime(file)
         return arrays
     arrays = compute()
     with contextlib.suppress(OSError, BadInput):
-        place.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         with atomic_write(file) as temporary:
-            np.savez(temporary, **arrays)
-        _prune(place)
+            np.savez(temporary, allow_pickle=False, **arrays)
+        _delete_oldest(folder)
     return arrays
 
 
-def _prune(place: Path) -> None:
-    files = sorted(
-        ((entry.stat().st_mtime, entry.stat().st_size, entry) for entry in place.glob("*.npz")), reverse=True
-    )
+def _delete_oldest(folder: Path) -> None:
+    """Delete the files that were not used for longest, until the others have `MAX_BYTES` or less."""
+    states = [(entry.stat(), entry) for entry in folder.glob("*.npz")]
     total = 0
-    for _, size, entry in files:
-        total += size
-        if total > LARGEST:
+    for state, entry in sorted(states, key=lambda item: (item[0].st_mtime, item[0].st_size, item[1]), reverse=True):
+        total += state.st_size
+        if total > MAX_BYTES:
             entry.unlink(missing_ok=True)

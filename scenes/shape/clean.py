@@ -1,4 +1,4 @@
-"""What is wrong with a shape and can be put right is; what cannot is refused with one line."""
+"""Repair of meshes and clouds: defects that can be left out are noted, the others are refused."""
 
 from __future__ import annotations
 
@@ -7,35 +7,35 @@ import numpy as np
 from scenes.errors import BadInput
 from scenes.shape.geometry import Cloud, Mesh
 
-# Lengths beyond this have no squares in float64.
-LARGEST = 1e100
-# Triangles whose height is below this share of the shape's longest side have no usable normal.
-FLAT = 1e-12
+# Largest coordinate; the square of a larger one overflows in float64.
+MAX_COORDINATE = 1e100
+# Height of a triangle, as a fraction of the shape's longest side, below which it has no usable normal. (trimesh's own test has an
+# absolute threshold of 1e-8, which small shapes do not reach.)
+MIN_HEIGHT = 1e-12
+# Points that a cloud has at least.
 MIN_POINTS = 10
 
 
 def clean_mesh(mesh: Mesh, name: str) -> Mesh:
-    """A mesh whose equal vertices are one and whose faces are all different and have an area; `notes` say what was left out.
+    """The mesh without duplicate vertices, and without faces that are duplicate, degenerate or not finite.
 
-    Faces with a vertex that is not a number are left out. BadInput where no surface is left.
+    `notes` of the result say what was left out. name: what messages call the mesh. Raises BadInput where no face remains.
     """
     notes = list(mesh.notes)
-    usable = np.isfinite(mesh.vertices).all(axis=1) & (np.abs(mesh.vertices) < LARGEST).all(axis=1)
+    usable = _usable(mesh.vertices)
     faces = np.flatnonzero(usable[mesh.faces].all(axis=1))
     if left_out := len(mesh.faces) - len(faces):
         if not len(faces):
             raise BadInput(
-                f"{name}: no face has three usable vertices (the others are NaN, infinite or beyond {LARGEST:g}); "
+                f"{name}: no face has three usable vertices (the others are NaN, infinite or beyond {MAX_COORDINATE:g}); "
                 "export the file again"
             )
         notes.append(
             f"{left_out} of {len(mesh.faces)} faces have a vertex that is NaN, infinite or too far away and are left out"
         )
-    vertices = np.where(usable[:, None], mesh.vertices, 0) + 0.0  # (no minus zero: equal places have equal bits)
-    different, index = np.unique(vertices.view([("", np.float64)] * 3).reshape(-1), return_inverse=True)
-    vertices, corners = different.view(np.float64).reshape(-1, 3), index[mesh.faces]
+    vertices, corners = _merged_vertices(np.where(usable[:, None], mesh.vertices, 0), mesh.faces)
     side = _longest_side(vertices[np.unique(corners[faces])])
-    solid = faces[_heights(vertices, corners[faces]) > FLAT * side]
+    solid = faces[_heights(vertices, corners[faces]) > MIN_HEIGHT * side]
     if not len(solid):
         raise BadInput(f"{name}: all {len(mesh.faces)} faces are without area; there is no surface to fit")
     if len(solid) < len(faces):
@@ -45,14 +45,21 @@ def clean_mesh(mesh: Mesh, name: str) -> Mesh:
         notes.append(f"{len(solid) - len(first)} duplicate faces are left out")
         solid = solid[np.sort(first)]
     used, index = np.unique(corners[solid], return_inverse=True)
-    paint = mesh.paint and mesh.paint.of(solid)
-    return Mesh(np.ascontiguousarray(vertices[used]), index.reshape(-1, 3).astype(np.int64), paint, notes)
+    return Mesh(
+        np.ascontiguousarray(vertices[used]),
+        index.reshape(-1, 3).astype(np.int64),
+        mesh.colors and mesh.colors.subset(solid),
+        notes,
+    )
 
 
 def clean_cloud(cloud: Cloud, name: str) -> Cloud:
-    """A cloud of different, finite points; normals of unit length, or none where one is missing. BadInput where too few are left."""
+    """The cloud without duplicate points and points that are not finite, with unit normals, or none where one is missing.
+
+    `notes` of the result say what was left out. Raises BadInput where fewer than `MIN_POINTS` points remain.
+    """
     notes = list(cloud.notes)
-    usable = np.isfinite(cloud.points).all(axis=1) & (np.abs(cloud.points) < LARGEST).all(axis=1)
+    usable = _usable(cloud.points)
     _, first = np.unique(cloud.points[usable] + 0.0, axis=0, return_index=True)
     chosen = np.flatnonzero(usable)[np.sort(first)]
     if len(chosen) < MIN_POINTS:
@@ -60,10 +67,8 @@ def clean_cloud(cloud: Cloud, name: str) -> Cloud:
             f"{name}: a point cloud of {len(chosen)} usable, different point{'s' * (len(chosen) != 1)} has no surface; "
             f"at least {MIN_POINTS} are needed"
         )
-    if len(chosen) < len(cloud.points):
-        notes.append(
-            f"{len(cloud.points) - len(chosen)} of {len(cloud.points)} points are not finite or are there twice, and are left out"
-        )
+    if left_out := len(cloud.points) - len(chosen):
+        notes.append(f"{left_out} of {len(cloud.points)} points are not finite or duplicate, and are left out")
     result = Cloud(cloud.points[chosen], notes=notes)
     if cloud.normals is not None:
         normals = cloud.normals[chosen]
@@ -71,10 +76,22 @@ def clean_cloud(cloud: Cloud, name: str) -> Cloud:
         if np.isfinite(lengths).all() and (lengths > 0).all():
             result.normals = normals / lengths
         else:
-            notes.append("some normals are zero or not finite: all are estimated anew")
+            notes.append("some normals are zero or not finite: all normals are estimated")
     if cloud.colors is not None:
         result.colors = np.clip(np.nan_to_num(cloud.colors[chosen]), 0, 1)
     return result
+
+
+def _usable(points: np.ndarray) -> np.ndarray:
+    return np.isfinite(points).all(axis=1) & (np.abs(points) < MAX_COORDINATE).all(axis=1)
+
+
+def _merged_vertices(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices `[v, 3]` without exact duplicates, and the faces `[F, 3]` with their new indices."""
+    # Adding zero turns minus zero into zero, so that equal vertices have equal bits.
+    rows = np.ascontiguousarray(vertices + 0.0).view([("", np.float64)] * 3).reshape(-1)
+    different, index = np.unique(rows, return_inverse=True)
+    return different.view(np.float64).reshape(-1, 3), index[faces]
 
 
 def _longest_side(points: np.ndarray) -> float:
@@ -82,8 +99,8 @@ def _longest_side(points: np.ndarray) -> float:
 
 
 def _heights(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Of each triangle over its longest edge, `[F]`; 0 where all corners are one."""
+    """Height `[F]` of each triangle over its longest edge; 0 where all corners are one point."""
     a, b, c = (vertices[faces[:, k]] for k in range(3))
     longest = np.sqrt(np.maximum.reduce([((p - q) ** 2).sum(axis=1) for p, q in ((a, b), (b, c), (c, a))]))
-    doubled = np.linalg.norm(np.cross(b - a, c - a), axis=1)
-    return np.divide(doubled, longest, out=np.zeros_like(longest), where=longest > 0)
+    doubled_area = np.linalg.norm(np.cross(b - a, c - a), axis=1)
+    return np.divide(doubled_area, longest, out=np.zeros_like(longest), where=longest > 0)

@@ -1,7 +1,4 @@
-"""Questions to a point cloud in its unit cube: how far, inside or not.
-
-Points are float64 `[n, 3]`. Signs are negative inside.
-"""
+"""Point clouds as surfaces: implicit moving least squares near the points, winding numbers elsewhere."""
 
 from __future__ import annotations
 
@@ -11,115 +8,149 @@ import numpy as np
 
 from scenes.errors import BadInput
 from scenes.io.silence import silence_libraries
+from scenes.posed.camera import Camera
+from scenes.posed.projection import project
+from scenes.shape.base import Surface, SurfaceSamples, VisiblePixels
 from scenes.shape.geometry import Cloud
 
+# Nearest points whose planes make the surface at a point.
 NEIGHBOURS = 6
+# Neighbours from which a normal is estimated.
 NORMAL_NEIGHBOURS = 30
+# Random points in the box at which winding numbers are computed to find out whether there is an inside.
 PROBES = 4096
-# Away from the points, a winding number this near to a half says neither inside nor outside.
-UNCLEAR = 0.25
-UNCLEAR_SHARE = 0.05
+# A winding number away from the points that is nearer to a half than this says neither inside nor outside.
+UNCLEAR_WINDING = 0.25
+# Fraction of the probes that may be unclear in a cloud that counts as closed.
+MAX_UNCLEAR_FRACTION = 0.05
+# Mean winding number of the probes below which the normals point inwards.
+INWARD_WINDING = -0.02
+# Winding number above which a probe counts as inside when the areas are normalised.
+INSIDE_WINDING = 0.3
+# Distances in spacings of the points between which the plane-based distance passes into that to the nearest point.
+BLEND_START, BLEND_END = 2, 4
+# Standard deviation of the planes' weights, in spacings of the points.
+PLANE_WIDTH = 1.5
+# Side of the square that shows a point in images, as a fraction of the image's side, and at least this many pixels.
+DOT_FRACTION, MIN_DOT = 1 / 200, 2
 
 
-class CloudSurface:
-    """A cleaned cloud with oriented normals (estimated by open3d where there are none).
+class CloudSurface(Surface):
+    """A cleaned cloud with oriented normals, which open3d estimates where there are none.
 
     Near the points the distance is that to the implicit moving-least-squares surface (Kolluri 2008: the planes of the nearest
-    points, weighed by nearness), further away to the nearest point. The sign is the winding number's of points with
-    areas (Barill et al. 2018).
+    points, weighted by nearness), further away that to the nearest point. The sign is that of the winding number of points
+    with areas (Barill et al. 2018).
     """
 
-    paintable = False
-    watertight = False
-    sign_by = "winding number"
+    sign_source = "winding number"
 
     def __init__(self, cloud: Cloud, name: str) -> None:
         from scipy.spatial import KDTree
 
-        self.cloud = cloud
         self.points = cloud.points
-        self.colors_of_points = cloud.colors
+        self.point_colors = cloud.colors
         self._tree = KDTree(self.points)
-        self.neighbours = min(NEIGHBOURS, len(self.points) - 1)
-        far = self._tree.query(self.points, self.neighbours + 1, workers=-1)[0][:, -1]
-        self.areas = np.pi * far**2 / (self.neighbours + 1)
-        self.spacing = float(np.median(np.sqrt(self.areas)))
-        self.estimated = cloud.normals is None
-        self.point_normals = _estimate_normals(self.points, name) if self.estimated else cloud.normals
+        self._neighbours = min(NEIGHBOURS, len(self.points) - 1)
+        farthest = self._tree.query(self.points, self._neighbours + 1, workers=-1)[0][:, -1]
+        self._areas = np.pi * farthest**2 / (self._neighbours + 1)
+        self.spacing = float(np.median(np.sqrt(self._areas)))
+        self.has_estimated_normals = cloud.normals is None
+        self.point_normals = _estimate_normals(self.points, name) if cloud.normals is None else cloud.normals
         winding = self._winding(self._probes) if len(self._probes) else np.zeros(1)
-        if winding.mean() < -0.02:  # inside out
+        if winding.mean() < INWARD_WINDING:
             self.point_normals = -self.point_normals
-        if len(inside := np.abs(winding)[np.abs(winding) > 0.3]):
-            # The areas are right up to a factor that depends on how evenly the points lie: it is one inside.
-            self.areas = self.areas / np.median(inside)
+        if len(inside := np.abs(winding)[np.abs(winding) > INSIDE_WINDING]):
+            # The areas are right up to a factor that depends on how evenly the points lie. It is 1 inside.
+            self._areas = self._areas / np.median(inside)
 
     @property
-    def paint(self) -> np.ndarray | None:
-        return self.colors_of_points
+    def has_colors(self) -> bool:
+        return self.point_colors is not None
 
     @cached_property
     def _probes(self) -> np.ndarray:
-        """Places in the box that are not near any point."""
+        """Points in the box that are not near the cloud."""
         generator = np.random.Generator(np.random.Philox(key=[1, 0]))
         lower, upper = self.points.min(axis=0), self.points.max(axis=0)
-        places = lower + generator.random((PROBES, 3)) * (upper - lower)
-        return places[self._tree.query(places, workers=-1)[0] > 2 * self.spacing]
+        probes = lower + generator.random((PROBES, 3)) * (upper - lower)
+        return probes[self._tree.query(probes, workers=-1)[0] > 2 * self.spacing]
 
     @cached_property
     def closed(self) -> bool:
-        """Whether there is an inside: most of the box is clearly one or the other, and some of it is inside."""
+        """Whether there is an inside: most of the box is clearly inside or outside, and some of it is inside."""
         if not len(self._probes):
             return False
         winding = self._winding(self._probes)
-        unclear = (np.abs(winding - 0.5) < UNCLEAR).mean()
-        return bool(unclear <= UNCLEAR_SHARE and (winding > 0.5).any())
+        unclear = (np.abs(winding - 0.5) < UNCLEAR_WINDING).mean()
+        return bool(unclear <= MAX_UNCLEAR_FRACTION and (winding > 0.5).any())
 
     def distance(self, points: np.ndarray, signed: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Distance `[n]`, the nearest point's number `[n]`, and its place `[n, 3]`."""
         points = np.ascontiguousarray(points, np.float64)
-        far, index = self._tree.query(points, self.neighbours, workers=-1)
-        nearest, number = far[:, 0], index[:, 0]
+        far, index = self._tree.query(points, self._neighbours, workers=-1)
+        nearest, element = far[:, 0], index[:, 0]
         planes = np.einsum("nkc,nkc->nk", points[:, None] - self.points[index], self.point_normals[index])
-        weights = np.exp(-0.5 * ((far**2 - nearest[:, None] ** 2) / (1.5 * self.spacing) ** 2))
+        weights = np.exp(-0.5 * ((far**2 - nearest[:, None] ** 2) / (PLANE_WIDTH * self.spacing) ** 2))
         smooth = (planes * weights).sum(axis=1) / weights.sum(axis=1)
-        # Where the planes know nothing any more the nearest point does: the two are blended between 2 and 4 spacings.
-        share = np.clip((nearest / self.spacing - 2) / 2, 0, 1)
-        distance = (1 - share) * np.minimum(np.abs(smooth), nearest) + share * nearest
+        fraction = np.clip((nearest / self.spacing - BLEND_START) / (BLEND_END - BLEND_START), 0, 1)
+        distance = (1 - fraction) * np.minimum(np.abs(smooth), nearest) + fraction * nearest
         if signed:
-            inside = np.where(share < 0.5, smooth < 0, self._winding(points) > 0.5)
+            inside = np.where(fraction < 0.5, smooth < 0, self._winding(points) > 0.5)
             distance = np.where(inside, -distance, distance)
-        return distance, number, self.points[number]
+        return distance, element, self.points[element]
 
     def inside(self, points: np.ndarray) -> np.ndarray:
-        """bool `[n]`; as the sign of `distance`, of which only the places near the points need the neighbours."""
+        """Which points are inside, `[n]` bool: as the sign of `distance`, which only points near the cloud need."""
         inside = self._winding(points) > 0.5
-        near = np.isfinite(self._tree.query(points, 1, distance_upper_bound=4 * self.spacing, workers=-1)[0])
+        reach = BLEND_END * self.spacing
+        near = np.isfinite(self._tree.query(points, 1, distance_upper_bound=reach, workers=-1)[0])
         if near.any():
             inside[near] = self.distance(points[near], signed=True)[0] < 0
         return inside
 
-    def sample(self, count: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray, None]:
-        """Points of the cloud, evenly by area: places, normals `[n, 3]`, numbers `[n]`."""
-        number = np.searchsorted(np.cumsum(self.areas) / self.areas.sum(), generator.random(count))
-        number = np.minimum(number, len(self.points) - 1)
-        return self.points[number], self.point_normals[number], number, None
+    def sample(self, count: int, generator: np.random.Generator) -> SurfaceSamples:
+        """`count` random points of the cloud, evenly by area."""
+        index = np.searchsorted(np.cumsum(self._areas) / self._areas.sum(), generator.random(count))
+        index = np.minimum(index, len(self.points) - 1)
+        return SurfaceSamples(self.points[index], self.point_normals[index], index)
 
-    def colors(self, numbers: np.ndarray, nearest: np.ndarray) -> np.ndarray:
-        return self.colors_of_points[numbers].astype(np.float32)
+    def colors(self, elements: np.ndarray, points: np.ndarray) -> np.ndarray:
+        if self.point_colors is None:
+            raise ValueError("the cloud has no colours")
+        return self.point_colors[elements].astype(np.float32)
 
-    def normals(self, numbers: np.ndarray, nearest: np.ndarray) -> np.ndarray:
-        return self.point_normals[numbers]
+    def normals(self, elements: np.ndarray) -> np.ndarray:
+        return self.point_normals[elements]
+
+    def visible(self, camera: Camera) -> VisiblePixels:
+        """The pixels in which a camera sees points, drawn as squares, the nearest in front."""
+        width, height = camera.intrinsics.width, camera.intrinsics.height
+        size = max(MIN_DOT, round(min(width, height) * DOT_FRACTION))
+        x, y, depth = project(camera, self.points)
+        left, top = (np.floor(at - size / 2).astype(np.int64) for at in (x, y))
+        # The farthest first, so that the nearest is written last.
+        order = np.argsort(-depth, kind="stable")
+        owner = np.full(height * width, -1, np.int64)
+        for dy in range(size):
+            for dx in range(size):
+                column, row = left[order] + dx, top[order] + dy
+                visible = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+                owner[row[visible] * width + column[visible]] = order[visible]
+        pixels = np.flatnonzero(owner >= 0)
+        index = owner[pixels]
+        colors = None if self.point_colors is None else self.point_colors[index]
+        return VisiblePixels(pixels, self.point_normals[index], colors)
 
     def _winding(self, points: np.ndarray) -> np.ndarray:
         import igl
 
         return igl.fast_winding_number(
-            self.points, self.point_normals, self.areas, np.ascontiguousarray(points, np.float64)
+            self.points, self.point_normals, self._areas, np.ascontiguousarray(points, np.float64)
         )
 
 
 def _estimate_normals(points: np.ndarray, name: str) -> np.ndarray:
-    """By planes through neighbours, oriented along a spanning tree (Hoppe et al. 1992); open3d does both."""
+    """Normals by planes through neighbours, oriented along a spanning tree (Hoppe et al. 1992); open3d does both."""
     try:
         with silence_libraries():
             import open3d
@@ -130,9 +161,9 @@ def _estimate_normals(points: np.ndarray, name: str) -> np.ndarray:
             "pip install 'field-studio[points]', or give the points normals (nx, ny, nz)"
         ) from error
     count = min(NORMAL_NEIGHBOURS, len(points) - 1)
-    # The spanning tree is cut from a Delaunay triangulation, which fails on points of one sphere or plane.
-    shaken = points + 1e-6 * np.random.Generator(np.random.Philox(key=[2, 0])).standard_normal(points.shape)
-    cloud = open3d.geometry.PointCloud(open3d.utility.Vector3dVector(shaken))
+    # The spanning tree is cut from a Delaunay triangulation, which fails for points on one sphere or plane.
+    noise = np.random.Generator(np.random.Philox(key=[2, 0])).standard_normal(points.shape)
+    cloud = open3d.geometry.PointCloud(open3d.utility.Vector3dVector(points + 1e-6 * noise))
     try:
         with silence_libraries():
             cloud.estimate_normals(open3d.geometry.KDTreeSearchParamKNN(count))

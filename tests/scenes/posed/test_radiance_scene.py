@@ -144,3 +144,13 @@ def test_the_background_that_was_found_is_recorded(tmp_path):
         scene = scenes.load(bundle(tmp_path / f"{name}.npz", images=images, focal=np.array(16.0)))
         assert scene.background == name and scene.source["options"] == {"background": name}
         assert scenes.reopen("radiance", scene.source).source == scene.source
+
+
+def test_the_digest_of_a_scene_is_that_of_earlier_versions(monkeypatch, tmp_path):
+    """Runs record it, and are continued and scored only on a scene with the same digest."""
+    from scenes.procedural import still_life
+
+    monkeypatch.setattr(still_life, "SIDE", 16)
+    monkeypatch.setenv("FIELD_STUDIO_CACHE", str(tmp_path))
+    digest = scenes.load("procedural:duck").source["sha256"]
+    assert digest == "e48645b24bf13f1c1d246685448a91a5cac3a47dfb17e8ec5174fa4794713905"

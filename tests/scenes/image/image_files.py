@@ -1,4 +1,4 @@
-"""Picture files for tests, made from an array: what libraries write, and what they do not."""
+"""Make image files from arrays, in forms that libraries write and in forms that they do not."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ COLOR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:
+    """A chunk of a PNG file."""
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
 def png(pixels: np.ndarray, interlaced: bool = False, extra: bytes = b"") -> bytes:
-    """A PNG of `[H, W, C]` uint8 or uint16, without filters; `extra` chunks come before the pixels."""
+    """A PNG of `[H, W, C]` uint8 or uint16 without filters; `extra` chunks come before the pixels."""
     height, width, channels = pixels.shape
     wide = pixels.astype(pixels.dtype.newbyteorder(">"))
     parts = [wide[y::dy, x::dx] for y, dy, x, dx in ADAM7] if interlaced else [wide]
@@ -29,7 +30,7 @@ def png(pixels: np.ndarray, interlaced: bool = False, extra: bytes = b"") -> byt
 
 
 def packed_png(pixels: np.ndarray, depth: int) -> bytes:
-    """A grey PNG of `[H, W]` with 1, 2 or 4 bits a pixel."""
+    """A grey PNG of `[H, W]` with 1, 2 or 4 bits per pixel."""
     height, width = pixels.shape
     bits = (pixels[..., None] >> np.arange(depth - 1, -1, -1)) & 1
     rows = b"".join(b"\0" + np.packbits(row.reshape(-1)).tobytes() for row in bits)
@@ -48,6 +49,7 @@ def hdr(pixels: np.ndarray, resolution: str | None = None, lines: str = "FORMAT=
 
 
 def exr(path: Path, planes: dict[str, np.ndarray], **header) -> Path:
+    """Write an EXR file of named channels, with more attributes in its header. Returns its path."""
     import OpenEXR
 
     header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage} | header

@@ -1,4 +1,4 @@
-"""Smooth guesses for what is missing."""
+"""Holes of an image are filled with a smooth guess."""
 
 import numpy as np
 from hypothesis import given, settings
@@ -9,7 +9,7 @@ from scenes.image.holes import fill_holes
 
 @given(st.integers(1, 33), st.integers(1, 33), st.integers(0, 9))
 @settings(max_examples=40, deadline=None)
-def test_what_is_known_is_kept_and_the_rest_lies_between(height: int, width: int, seed: int):
+def test_known_pixels_are_kept_and_the_others_lie_within_their_range(height: int, width: int, seed: int):
     generator = np.random.default_rng(seed)
     values = generator.random((height, width, 2), np.float32)
     known = generator.random((height, width)) < 0.3
@@ -20,7 +20,7 @@ def test_what_is_known_is_kept_and_the_rest_lies_between(height: int, width: int
     assert (filled >= lowest - 1e-6).all() and (filled <= highest + 1e-6).all()
 
 
-def test_a_hole_in_a_slope_is_bridged():
+def test_a_hole_in_a_gradient_is_interpolated():
     slope = np.linspace(0, 1, 64, dtype=np.float32)[None, :, None].repeat(64, axis=0)
     known = np.ones((64, 64), bool)
     known[16:48, 16:48] = False

@@ -1,4 +1,4 @@
-"""Every broken picture is one clear line, and nothing else on any stream."""
+"""Damaged, missing and too large images are refused in one line, and nothing else is printed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from image_files import chunk, exr, hdr, png
 from PIL import Image as pillow
-from test_atomic import disk_of_64k, files_of_at_most
+from small_disk import disk_of_64k, file_size_limit
 
 import scenes
 from scenes.errors import BadInput
@@ -25,7 +25,7 @@ FORMATS = ["png", "jpg", "webp", "avif", "gif", "bmp", "tif", "lzw.tif", "palett
 
 
 def make(folder: Path, format: str) -> Path:
-    """A small real photograph in the format."""
+    """Write a small photograph as `whole.FORMAT`."""
     from skimage.data import astronaut
 
     pixels = np.ascontiguousarray(astronaut()[60:124, 180:276])
@@ -39,12 +39,13 @@ def make(folder: Path, format: str) -> Path:
     elif format == "lzw.tif":
         tifffile.imwrite(path, pixels, photometric="rgb", compression="lzw")
     else:
-        picture = pillow.fromarray(pixels)
-        (picture.quantize(200) if format in ("gif", "palette.tif") else picture).save(path)
+        image = pillow.fromarray(pixels)
+        (image.quantize(200) if format in ("gif", "palette.tif") else image).save(path)
     return path
 
 
 def refusal(path: Path, **options) -> str:
+    """The message, without the path, with which loading is refused."""
     with pytest.raises(BadInput) as caught:
         scenes.load(path, **options)
     message = str(caught.value)
@@ -54,7 +55,7 @@ def refusal(path: Path, **options) -> str:
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_cut_short(
+def test_truncated_files_are_refused_and_nothing_is_printed(
     tmp_path: Path,
     format: str,
     capfd: pytest.CaptureFixture,
@@ -71,22 +72,22 @@ def test_cut_short(
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_scratched(
+def test_files_with_wrong_bytes_are_read_or_refused_and_nothing_is_printed(
     tmp_path: Path,
     format: str,
     capfd: pytest.CaptureFixture,
     recwarn: pytest.WarningsRecorder,
     caplog: pytest.LogCaptureFixture,
 ):
-    """A few wrong bytes give a picture or a refusal: never another exception, never a word on a stream."""
+    """A few wrong bytes give an image or a BadInput, never another exception."""
     data = make(tmp_path, format).read_bytes()
     random = np.random.default_rng(0)
-    path = tmp_path / f"scratched.{format}"
+    path = tmp_path / f"damaged.{format}"
     for attempt in range(40):
-        scratched = bytearray(data)
-        for place in random.integers(8, 400 if attempt % 2 else len(data), 2):
-            scratched[place % len(data)] = random.integers(256)
-        path.write_bytes(scratched)
+        damaged = bytearray(data)
+        for position in random.integers(8, 400 if attempt % 2 else len(data), 2):
+            damaged[position % len(data)] = random.integers(256)
+        path.write_bytes(damaged)
         try:
             scenes.load(path, max_pixels=10**6)
         except BadInput as error:
@@ -94,7 +95,7 @@ def test_scratched(
     assert capfd.readouterr() == ("", "") and not recwarn.list and not caplog.records
 
 
-def test_missing(tmp_path: Path):
+def test_a_missing_file_is_named_with_similar_names(tmp_path: Path):
     (tmp_path / "photo.png").write_bytes(b"x")
     (tmp_path / "other").write_bytes(b"x")
     assert refusal(tmp_path / "foto.png") == f": no such file; did you mean {tmp_path / 'photo.png'}?"
@@ -102,7 +103,7 @@ def test_missing(tmp_path: Path):
     assert "does not exist" in refusal(tmp_path / "nowhere" / "photo.png")
 
 
-def test_places_that_are_no_files(tmp_path: Path):
+def test_refuses_folders_pipes_and_broken_links(tmp_path: Path):
     assert refusal(tmp_path) == ": is a folder; name a file"
     os.mkfifo(tmp_path / "pipe")
     assert "not a regular file" in refusal(tmp_path / "pipe")
@@ -112,12 +113,12 @@ def test_places_that_are_no_files(tmp_path: Path):
     assert refusal(tmp_path / "loop")
 
 
-def test_empty(tmp_path: Path):
+def test_refuses_an_empty_file(tmp_path: Path):
     (tmp_path / "a.png").write_bytes(b"")
     assert refusal(tmp_path / "a.png") == ": the file is empty; get a fresh copy"
 
 
-def test_unreadable(tmp_path: Path, photograph: Path, monkeypatch: pytest.MonkeyPatch):
+def test_refuses_a_file_without_permission(tmp_path: Path, photograph: Path, monkeypatch: pytest.MonkeyPatch):
     import builtins
 
     def forbidden(*_, **__):
@@ -143,13 +144,13 @@ def test_unreadable(tmp_path: Path, photograph: Path, monkeypatch: pytest.Monkey
         (b"PK\x03\x04\x14\0\0\0\x08\0", "not an image"),
     ],
 )
-def test_what_is_no_picture(tmp_path: Path, content: bytes, words: str):
+def test_describes_files_that_are_no_image(tmp_path: Path, content: bytes, words: str):
     (tmp_path / "a.png").write_bytes(content)
     message = refusal(tmp_path / "a.png")
     assert words in message and "can be read are PNG, JPEG" in message
 
 
-def test_nothing_is_unpickled(tmp_path: Path):
+def test_no_file_is_unpickled(tmp_path: Path):
     class Trap:
         def __reduce__(self):
             return (os.mkdir, (str(tmp_path / "sprung"),))
@@ -173,7 +174,7 @@ def bomb_tiff(path: Path) -> None:
 
 
 @pytest.mark.parametrize("format", ["png", "gif", "tif", "hdr", "exr", "webp", "jpg", "bmp"])
-def test_bombs_are_refused_before_they_are_decoded(tmp_path: Path, format: str):
+def test_refuses_decompression_bombs_before_they_are_decoded(tmp_path: Path, format: str):
     path = tmp_path / f"bomb.{format}"
     if format == "png":
         path.write_bytes(bomb_png(60_000, 60_000))
@@ -186,7 +187,7 @@ def test_bombs_are_refused_before_they_are_decoded(tmp_path: Path, format: str):
         window = struct.pack("<iiii", 0, 0, 95, 63)
         assert data.count(window) == 2
         path.write_bytes(data.replace(window, struct.pack("<iiii", 0, 0, 59_999, 59_999)))
-    else:  # a real picture, under a limit that is lower
+    else:  # a real image, with a lower limit
         make(tmp_path, format).rename(path)
         message = refusal(path, max_pixels=5000)
         assert "96 x 64, 0 megapixels, more than the limit of 0.005; raise it with max_pixels=6144 " in message
@@ -196,7 +197,7 @@ def test_bombs_are_refused_before_they_are_decoded(tmp_path: Path, format: str):
     assert "60000 x 60000, 3600 megapixels, more than the limit of 200; raise it with max_pixels=3600000000 " in message
 
 
-def test_pillows_own_limit_is_not_in_the_way(
+def test_the_limit_of_pillow_is_not_applied(
     tmp_path: Path, photograph: Path, recwarn: pytest.WarningsRecorder, monkeypatch: pytest.MonkeyPatch
 ):
     gif = make(tmp_path, "gif")
@@ -212,12 +213,12 @@ def test_pillows_own_limit_is_not_in_the_way(
         (["R", "G"], "no R, G, B and no Y"),
     ],
 )
-def test_exr_without_colors(tmp_path: Path, names: list[str], words: str):
+def test_refuses_exr_without_colors(tmp_path: Path, names: list[str], words: str):
     path = exr(tmp_path / "a.exr", dict.fromkeys(names, np.zeros((3, 4), np.float32)))
     assert words in refusal(path)
 
 
-def test_tiff_that_is_no_picture(tmp_path: Path):
+def test_refuses_tiff_of_complex_values_and_of_volumes(tmp_path: Path):
     tifffile.imwrite(tmp_path / "complex.tif", np.zeros((4, 5), np.complex64))
     assert "complex64" in refusal(tmp_path / "complex.tif")
     tifffile.imwrite(
@@ -230,8 +231,10 @@ def test_tiff_that_is_no_picture(tmp_path: Path):
     assert "volume" in refusal(tmp_path / "volume.tif", kind="image")
 
 
-def test_tiff_without_the_codec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """8 bits go through Pillow, which has libtiff; 16 bits are refused with what to install."""
+def test_compressed_tiff_without_imagecodecs_is_read_by_pillow_or_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Pillow, which has libtiff, reads 8 bits; 16 bits are refused with what to install."""
     import sys
 
     pixels = np.random.default_rng(0).integers(0, 255, (20, 30, 3), np.uint8)
@@ -244,7 +247,7 @@ def test_tiff_without_the_codec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert "LZW compression needs the package imagecodecs" in refusal(tmp_path / "16.tif")
 
 
-def test_a_thumbnails_end_is_not_the_pictures(tmp_path: Path):
+def test_the_end_of_a_thumbnail_does_not_count_as_that_of_the_image(tmp_path: Path):
     data = make(tmp_path, "jpg").read_bytes()
     thumbnail = b"\xff\xe5\x00\x08th\xff\xd9\xff\xd9"
     path = tmp_path / "a.jpg"
@@ -254,7 +257,7 @@ def test_a_thumbnails_end_is_not_the_pictures(tmp_path: Path):
     assert "the end is missing" in refusal(path)
 
 
-def test_a_full_disk_for_the_mapped_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_full_disk_under_the_mapped_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     path = tmp_path / "a.png"
     path.write_bytes(png(np.zeros((300, 300, 3), np.uint8)))
     (tmp_path / "disk").mkdir()
@@ -263,6 +266,6 @@ def test_a_full_disk_for_the_mapped_file(tmp_path: Path, monkeypatch: pytest.Mon
         assert "no room for 0.27 MB" in refusal(path, memory=0) and "No space left" in refusal(path, memory=0)
 
 
-def test_no_room_for_the_mapped_file(photograph: Path):
-    with files_of_at_most(1000), pytest.raises(BadInput, match="no room for .* point TMPDIR to another disk"):
+def test_a_file_size_limit_on_the_mapped_file_is_refused(photograph: Path):
+    with file_size_limit(1000), pytest.raises(BadInput, match="no room for .* point TMPDIR to another disk"):
         open_image(photograph, memory=0)

@@ -1,4 +1,4 @@
-"""Every picture that a person may have, read as what it is."""
+"""Image files of every format are read with all their bits, upright and in sRGB or linear light."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ tifffile = pytest.importorskip("tifffile")
 
 @pytest.fixture
 def small(astronaut: np.ndarray) -> np.ndarray:
-    """`[30, 41, 3]` uint8: an odd size, so that rows and columns cannot be confused."""
+    """`[30, 41, 3]` uint8; rows and columns differ, so they cannot be confused."""
     return np.ascontiguousarray(astronaut[80:110, 200:241])
 
 
-def save(path: Path, picture: pillow.Image, **options) -> Image:
-    picture.save(path, **options)
+def save(path: Path, image: pillow.Image, **options) -> Image:
+    """Write a file with Pillow and open it."""
+    image.save(path, **options)
     return open_image(path)
 
 
@@ -42,7 +43,7 @@ def test_png_keeps_every_bit(tmp_path: Path, channels: int, dtype: type, interla
     assert image.channels.space == "srgb" and image.notes == ()
 
 
-def test_the_interlaced_files_of_these_tests_are_interlaced():
+def test_the_interlaced_test_files_hold_every_pixel_once():
     seen = np.zeros((13, 9), int)
     for y, dy, x, dx in ADAM7:
         seen[y::dy, x::dx] += 1
@@ -51,9 +52,9 @@ def test_the_interlaced_files_of_these_tests_are_interlaced():
 
 @pytest.mark.parametrize("depth", [1, 2, 4])
 def test_png_of_few_bits_is_scaled_to_eight(tmp_path: Path, depth: int):
-    numbers = np.arange(21).reshape(3, 7) % 2**depth
-    (tmp_path / "a.png").write_bytes(packed_png(numbers, depth))
-    assert np.array_equal(open_image(tmp_path / "a.png").pixels[..., 0], numbers * 255 // (2**depth - 1))
+    values = np.arange(21).reshape(3, 7) % 2**depth
+    (tmp_path / "a.png").write_bytes(packed_png(values, depth))
+    assert np.array_equal(open_image(tmp_path / "a.png").pixels[..., 0], values * 255 // (2**depth - 1))
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
@@ -66,7 +67,7 @@ def test_a_transparent_color_becomes_alpha(tmp_path: Path, dtype: type):
     assert (image.values()[0, 1] == 0).all()
 
 
-def test_palettes(tmp_path: Path, small: np.ndarray):
+def test_palettes_become_rgb(tmp_path: Path, small: np.ndarray):
     palette = pillow.fromarray(small).quantize(20)
     colors = np.asarray(palette.convert("RGB"))
     assert np.array_equal(save(tmp_path / "a.png", palette).pixels, colors)
@@ -79,7 +80,7 @@ def test_palettes(tmp_path: Path, small: np.ndarray):
         assert np.array_equal(image.pixels[..., 3] == 0, np.asarray(palette) == index)
 
 
-def test_a_gamma_that_is_not_srgbs_is_named(tmp_path: Path):
+def test_a_gamma_other_than_that_of_srgb_is_noted(tmp_path: Path):
     dot = np.zeros((1, 1, 3), np.uint8)
     (tmp_path / "a.png").write_bytes(png(dot, extra=chunk(b"gAMA", (100_000).to_bytes(4, "big"))))
     assert any("gamma of 1 is ignored" in note for note in open_image(tmp_path / "a.png").notes)
@@ -87,24 +88,24 @@ def test_a_gamma_that_is_not_srgbs_is_named(tmp_path: Path):
     assert open_image(tmp_path / "b.png").notes == ()
 
 
-# What Pillow writes and reads.
+# Formats that Pillow writes and reads.
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB"])
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}])
-def test_jpeg_is_decoded_as_pillow_does(tmp_path: Path, small: np.ndarray, mode: str, options: dict):
+def test_jpeg_is_decoded_as_by_pillow(tmp_path: Path, small: np.ndarray, mode: str, options: dict):
     image = save(tmp_path / "a.jpg", pillow.fromarray(small).convert(mode), **options)
-    with pillow.open(tmp_path / "a.jpg") as judge:
-        assert np.array_equal(image.pixels.squeeze(), np.asarray(judge))
+    with pillow.open(tmp_path / "a.jpg") as reference:
+        assert np.array_equal(image.pixels.squeeze(), np.asarray(reference))
 
 
-def test_cmyk_is_turned_into_rgb(tmp_path: Path, small: np.ndarray):
-    picture = pillow.fromarray(small).convert("CMYK")
+def test_cmyk_is_converted_to_rgb(tmp_path: Path, small: np.ndarray):
+    cmyk = pillow.fromarray(small).convert("CMYK")
     for ending, tolerance in (("jpg", 12), ("tif", 0)):
-        image = save(tmp_path / f"a.{ending}", picture)
+        image = save(tmp_path / f"a.{ending}", cmyk)
         assert image.channels.names == ("red", "green", "blue")
         assert any("CMYK" in note and "approximate" in note for note in image.notes)
-        assert np.abs(image.pixels.astype(int) - np.asarray(picture.convert("RGB"))).mean() <= tolerance
+        assert np.abs(image.pixels.astype(int) - np.asarray(cmyk.convert("RGB"))).mean() <= tolerance
 
 
 @pytest.mark.parametrize(
@@ -116,7 +117,7 @@ def test_cmyk_is_turned_into_rgb(tmp_path: Path, small: np.ndarray):
         ("bmp", {}),
     ],
 )
-def test_other_formats(tmp_path: Path, small: np.ndarray, ending: str, options: dict):
+def test_webp_avif_and_bmp_are_read(tmp_path: Path, small: np.ndarray, ending: str, options: dict):
     image = save(tmp_path / f"a.{ending}", pillow.fromarray(small), **options)
     assert image.pixels.shape == small.shape and image.notes == ()
     error = np.abs(image.pixels.astype(int) - small)
@@ -124,13 +125,13 @@ def test_other_formats(tmp_path: Path, small: np.ndarray, ending: str, options: 
 
 
 @pytest.mark.parametrize("ending", ["webp", "avif"])
-def test_alpha_of_other_formats(tmp_path: Path, small: np.ndarray, ending: str):
+def test_webp_and_avif_keep_alpha(tmp_path: Path, small: np.ndarray, ending: str):
     rgba = np.concatenate([small, np.full((30, 41, 1), 100, np.uint8)], axis=-1)
     image = save(tmp_path / f"a.{ending}", pillow.fromarray(rgba), quality=95)
     assert image.channels.names[-1] == "alpha" and np.abs(image.pixels[..., 3].astype(int) - 100).max() <= 2
 
 
-def test_deep_avif_is_rounded_and_said(tmp_path: Path, small: np.ndarray):
+def test_avif_of_more_than_8_bits_is_rounded_and_noted(tmp_path: Path, small: np.ndarray):
     deep = small.astype(np.uint16) * 4
     (tmp_path / "a.avif").write_bytes(imagecodecs.avif_encode(deep, level=95, bitspersample=10))
     image = open_image(tmp_path / "a.avif")
@@ -139,14 +140,14 @@ def test_deep_avif_is_rounded_and_said(tmp_path: Path, small: np.ndarray):
 
 
 @pytest.mark.parametrize("ending, word", [("gif", "frames"), ("webp", "frames"), ("png", "frames"), ("tif", "pages")])
-def test_of_many_frames_the_first_is_used_and_said(tmp_path: Path, small: np.ndarray, ending: str, word: str):
+def test_the_first_of_many_frames_is_used_and_noted(tmp_path: Path, small: np.ndarray, ending: str, word: str):
     first, second = pillow.fromarray(small), pillow.fromarray(255 - small)
     image = save(tmp_path / f"a.{ending}", first, save_all=True, append_images=[second, first])
     assert f"3 {word}, the first is used" in image.notes
     assert np.abs(image.pixels[..., :3].astype(int) - small).mean() < 12
 
 
-def test_the_content_decides_and_the_wrong_name_is_said(tmp_path: Path, small: np.ndarray):
+def test_the_content_decides_and_a_wrong_name_is_noted(tmp_path: Path, small: np.ndarray):
     pillow.fromarray(small).save(tmp_path / "a.gif")
     (tmp_path / "a.gif").rename(tmp_path / "a.jpg")
     image = open_image(tmp_path / "a.jpg")
@@ -156,8 +157,8 @@ def test_the_content_decides_and_the_wrong_name_is_said(tmp_path: Path, small: n
 
 @pytest.mark.parametrize("ending", ["jpg", "png", "webp", "tif", "avif"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_orientation(tmp_path: Path, ending: str, orientation: int):
-    """Red lies top left, green top right, blue bottom left; three wide, two high."""
+def test_images_are_turned_upright(tmp_path: Path, ending: str, orientation: int):
+    """An image of 3 x 2 squares: red at the top left, green at the top right, blue at the bottom left."""
     upright = np.repeat(
         np.repeat(
             np.array(
@@ -191,7 +192,7 @@ def test_orientation(tmp_path: Path, ending: str, orientation: int):
 
 
 @pytest.mark.parametrize("options", [{"compression": "tiff_lzw"}, {}])
-def test_orientation_of_tiff_that_pillow_reads(tmp_path: Path, small: np.ndarray, options: dict):
+def test_tiffs_that_pillow_reads_are_turned_upright(tmp_path: Path, small: np.ndarray, options: dict):
     """Pillow (13.0) garbles such files without compression when it is given their name."""
     exif = pillow.Exif()
     exif[0x0112] = 6
@@ -216,7 +217,7 @@ def gamma_profile(kind: str) -> bytes:
 
 
 def adobe_to_srgb(values: np.ndarray) -> np.ndarray:
-    """By the definition: both share red's and blue's primaries, and white, so only one column differs."""
+    """The conversion by its definition. The two spaces share the primaries of red and blue, and white."""
     light = values**2.19921875
     to_xyz_adobe = np.array([[0.57667, 0.18556, 0.18823], [0.29734, 0.62736, 0.07529], [0.02703, 0.07069, 0.99134]])
     to_xyz_srgb = np.array([[0.41239, 0.35758, 0.18048], [0.21264, 0.71517, 0.07219], [0.01933, 0.11919, 0.95053]])
@@ -226,7 +227,7 @@ def adobe_to_srgb(values: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("dtype, tolerance", [(np.uint8, 2.2 / 255), (np.uint16, 0.6 / 255)])
 @pytest.mark.parametrize("ending", ["png", "tif"])
-def test_profiles_are_converted(tmp_path: Path, dtype: type, tolerance: float, ending: str):
+def test_color_profiles_are_converted_to_srgb(tmp_path: Path, dtype: type, tolerance: float, ending: str):
     top = np.iinfo(dtype).max
     values = np.random.default_rng(0).uniform(0.2, 0.8, (20, 30, 3))
     pixels = np.concatenate([np.rint(values * top), np.full((20, 30, 1), top // 3)], axis=-1).astype(dtype)
@@ -241,15 +242,15 @@ def test_profiles_are_converted(tmp_path: Path, dtype: type, tolerance: float, e
         )
     image = open_image(tmp_path / f"a.{ending}")
     assert len(image.notes) == 1 and image.notes[0].startswith("converted from the colour profile")
-    judge = adobe_to_srgb(values)
-    inside = ((judge > 0.15) & (judge < 0.98)).all(axis=-1)  # towards black the curve magnifies rounding
+    reference = adobe_to_srgb(values)
+    inside = ((reference > 0.15) & (reference < 0.98)).all(axis=-1)  # towards black the curve magnifies rounding
     assert inside.sum() > 200
-    assert np.abs(image.pixels[..., :3] / top - judge)[inside].max() < tolerance
+    assert np.abs(image.pixels[..., :3] / top - reference)[inside].max() < tolerance
     assert (image.pixels[..., 3] == top // 3).all()
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_grey_profiles_are_converted(tmp_path: Path, dtype: type):
+def test_grey_profiles_are_converted_to_srgb(tmp_path: Path, dtype: type):
     top = np.iinfo(dtype).max
     pixels = np.array([[top // 4, top // 2]], dtype)
     tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="minisblack", iccprofile=gamma_profile("gray"))
@@ -267,13 +268,13 @@ def test_the_srgb_profile_changes_nothing(tmp_path: Path, small: np.ndarray):
 
 
 @pytest.mark.parametrize("profile", [b"nonsense" * 40, None])
-def test_profiles_that_cannot_be_used_are_named(tmp_path: Path, small: np.ndarray, profile: bytes | None):
+def test_profiles_that_cannot_be_used_are_noted_and_ignored(tmp_path: Path, small: np.ndarray, profile: bytes | None):
     image = save(tmp_path / "a.png", pillow.fromarray(small), icc_profile=profile or gamma_profile("gray"))
     assert np.array_equal(image.pixels, small)
     assert len(image.notes) == 1 and "profile" in image.notes[0] and "ignored" in image.notes[0]
 
 
-def test_a_large_jpeg_in_another_space_is_converted_strip_by_strip(tmp_path: Path, astronaut: np.ndarray, monkeypatch):
+def test_converting_a_profile_does_not_depend_on_the_size_of_strips(tmp_path: Path, astronaut: np.ndarray, monkeypatch):
     from scenes.image import storage
 
     save(tmp_path / "a.jpg", pillow.fromarray(astronaut), icc_profile=gamma_profile("rgb"))
@@ -285,13 +286,13 @@ def test_a_large_jpeg_in_another_space_is_converted_strip_by_strip(tmp_path: Pat
 # TIFF.
 
 
-def tiff(path: Path, array: np.ndarray, **options) -> Image:
+def write_tiff(path: Path, array: np.ndarray, **options) -> Image:
     options.setdefault("photometric", "rgb" if array.ndim == 3 else "minisblack")
     tifffile.imwrite(path, array, **options)
     return open_image(path)
 
 
-NUMBERS = np.random.default_rng(1).integers(0, 2**16, (20, 33, 3), np.uint16)
+VALUES = np.random.default_rng(1).integers(0, 2**16, (20, 33, 3), np.uint16)
 
 
 @pytest.mark.parametrize(
@@ -309,62 +310,62 @@ NUMBERS = np.random.default_rng(1).integers(0, 2**16, (20, 33, 3), np.uint16)
 )
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 def test_tiff_keeps_every_bit(tmp_path: Path, dtype: type, options: dict):
-    pixels = NUMBERS.astype(dtype) - (0 if dtype != np.float32 else 5000)
-    image = tiff(tmp_path / "a.tif", pixels, **options)
+    pixels = VALUES.astype(dtype) - (0 if dtype != np.float32 else 5000)
+    image = write_tiff(tmp_path / "a.tif", pixels, **options)
     assert image.pixels.dtype == dtype and np.array_equal(image.pixels, pixels)
     assert image.channels.space == ("linear" if dtype == np.float32 else "srgb") and image.notes == ()
 
 
-def test_tiff_planes(tmp_path: Path):
-    image = tiff(tmp_path / "a.tif", np.ascontiguousarray(np.moveaxis(NUMBERS, -1, 0)), planarconfig="separate")
-    assert np.array_equal(image.pixels, NUMBERS)
+def test_tiff_of_separate_planes_is_interleaved(tmp_path: Path):
+    image = write_tiff(tmp_path / "a.tif", np.ascontiguousarray(np.moveaxis(VALUES, -1, 0)), planarconfig="separate")
+    assert np.array_equal(image.pixels, VALUES)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float64, np.int16])
-def test_tiff_of_other_numbers_is_float(tmp_path: Path, dtype: type):
-    pixels = (NUMBERS[..., 0] // 4).astype(dtype)
-    image = tiff(tmp_path / "a.tif", pixels)
+def test_tiff_of_other_types_becomes_float(tmp_path: Path, dtype: type):
+    pixels = (VALUES[..., 0] // 4).astype(dtype)
+    image = write_tiff(tmp_path / "a.tif", pixels)
     assert image.pixels.dtype == np.float32 and image.channels.space == "linear"
     assert np.array_equal(image.pixels[..., 0], pixels.astype(np.float32))
     assert bool(image.notes) == (dtype == np.int16)
 
 
-def test_tiff_of_odd_depths(tmp_path: Path):
-    twelve = NUMBERS[..., 0] >> 4
-    image = tiff(tmp_path / "a.tif", twelve, bitspersample=12)
+def test_tiff_of_other_depths_is_scaled_to_8_or_16_bits(tmp_path: Path):
+    twelve = VALUES[..., 0] >> 4
+    image = write_tiff(tmp_path / "a.tif", twelve, bitspersample=12)
     assert np.array_equal(image.pixels[..., 0], np.rint(twelve * (65535 / 4095)))
-    bits = NUMBERS[..., 0] > 30000
-    assert np.array_equal(tiff(tmp_path / "b.tif", bits).pixels[..., 0], bits * 255)
-    wide = NUMBERS.astype(np.uint32) * 65537
-    image = tiff(tmp_path / "c.tif", wide)
-    assert np.array_equal(image.pixels, NUMBERS) and any("32-bit" in note for note in image.notes)
+    bits = VALUES[..., 0] > 30000
+    assert np.array_equal(write_tiff(tmp_path / "b.tif", bits).pixels[..., 0], bits * 255)
+    wide = VALUES.astype(np.uint32) * 65537
+    image = write_tiff(tmp_path / "c.tif", wide)
+    assert np.array_equal(image.pixels, VALUES) and any("32-bit" in note for note in image.notes)
 
 
-def test_tiff_white_is_zero(tmp_path: Path):
-    grey = NUMBERS[..., 0]
-    assert np.array_equal(tiff(tmp_path / "a.tif", grey, photometric="miniswhite").pixels[..., 0], 65535 - grey)
+def test_tiff_with_white_as_zero_is_inverted(tmp_path: Path):
+    grey = VALUES[..., 0]
+    assert np.array_equal(write_tiff(tmp_path / "a.tif", grey, photometric="miniswhite").pixels[..., 0], 65535 - grey)
 
 
 @pytest.mark.parametrize("meaning, premultiplied", [("unassalpha", False), ("assocalpha", True)])
-def test_tiff_alpha(tmp_path: Path, meaning: str, premultiplied: bool):
+def test_tiff_alpha_is_straight_or_premultiplied_as_its_tag_says(tmp_path: Path, meaning: str, premultiplied: bool):
     pixels = np.array([[[1000, 2000, 3000, 6553]]], np.uint16)
-    values = tiff(tmp_path / "a.tif", pixels, extrasamples=[meaning]).values()[0, 0]
+    values = write_tiff(tmp_path / "a.tif", pixels, extrasamples=[meaning]).values()[0, 0]
     color = pixels[0, 0, :3] / 65535 * (1 if premultiplied else 6553 / 65535)
     assert np.allclose(values, [*color, 6553 / 65535], rtol=1e-5)
 
 
-def test_tiff_extra_channels_are_named(tmp_path: Path):
-    five = np.concatenate([NUMBERS, NUMBERS[..., :2]], axis=-1)
-    image = tiff(tmp_path / "a.tif", five)
-    assert np.array_equal(image.pixels, NUMBERS) and "ignored: 2 more channels" in image.notes
+def test_tiff_with_more_channels_ignores_and_notes_them(tmp_path: Path):
+    five = np.concatenate([VALUES, VALUES[..., :2]], axis=-1)
+    image = write_tiff(tmp_path / "a.tif", five)
+    assert np.array_equal(image.pixels, VALUES) and "ignored: 2 more channels" in image.notes
 
 
 @pytest.mark.parametrize("compression", ["jpeg", "tiff_lzw", "group4", "packbits"])
-def test_tiff_as_scanners_write_it(tmp_path: Path, small: np.ndarray, compression: str):
-    picture = pillow.fromarray(small).convert("1" if compression == "group4" else "RGB")
-    image = save(tmp_path / "a.tif", picture, compression=compression)
-    judge = np.asarray(picture.convert("L"))[..., None] if compression == "group4" else small
-    assert np.abs(image.pixels.astype(int) - judge).mean() <= (6 if compression == "jpeg" else 0)
+def test_tiff_compressed_as_by_scanners_is_read(tmp_path: Path, small: np.ndarray, compression: str):
+    scan = pillow.fromarray(small).convert("1" if compression == "group4" else "RGB")
+    image = save(tmp_path / "a.tif", scan, compression=compression)
+    reference = np.asarray(scan.convert("L"))[..., None] if compression == "group4" else small
+    assert np.abs(image.pixels.astype(int) - reference).mean() <= (6 if compression == "jpeg" else 0)
 
 
 # EXR.
@@ -394,7 +395,7 @@ def test_exr_colors_are_premultiplied_already(tmp_path: Path):
     assert np.array_equal(image.values()[..., 0], PLANE)
 
 
-def test_exr_layers_that_are_left_out_are_named(tmp_path: Path):
+def test_exr_layers_that_are_left_out_are_noted(tmp_path: Path):
     planes = dict.fromkeys(["R", "G", "B", "Z", "light.R", "light.G", "light.B"], PLANE)
     assert open_image(exr(tmp_path / "a.exr", planes)).notes == ("ignored: the channels Z, light.B, light.G, light.R",)
     layers = dict.fromkeys(["light.R", "light.G", "light.B", "shade.R"], PLANE)
@@ -407,7 +408,7 @@ def test_exr_of_one_channel_is_grey(tmp_path: Path):
     assert np.array_equal(image.pixels[..., 0], PLANE) and image.notes == ("the channel depth.Z is read as grey",)
 
 
-def test_exr_windows_and_parts(tmp_path: Path):
+def test_exr_takes_the_data_window_and_the_first_part(tmp_path: Path):
     import OpenEXR
 
     window = (np.array([5, -7], np.int32), np.array([5 + 22, -7 + 16], np.int32))
@@ -424,7 +425,7 @@ def test_exr_windows_and_parts(tmp_path: Path):
     assert np.array_equal(image.pixels[..., 0], PLANE) and "2 parts, the first is used" in image.notes
 
 
-def test_exr_tiles(tmp_path: Path):
+def test_tiled_exr_is_read(tmp_path: Path):
     import OpenEXR
 
     path = exr(
@@ -433,7 +434,7 @@ def test_exr_tiles(tmp_path: Path):
     assert np.array_equal(open_image(path).pixels[..., 1], PLANE)
 
 
-def test_exr_strips_meet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_reading_exr_does_not_depend_on_the_size_of_strips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     from scenes.image import storage
 
     monkeypatch.setattr(storage, "STRIP_PIXELS", 100)
@@ -445,7 +446,7 @@ def test_exr_strips_meet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 LIGHT = np.exp(np.random.default_rng(3).normal(size=(12, 20, 3)) * 3).astype(np.float32)
 
 
-def test_hdr_is_read_within_its_precision(tmp_path: Path):
+def test_hdr_is_exact_within_its_precision(tmp_path: Path):
     (tmp_path / "a.hdr").write_bytes(hdr(LIGHT))
     image = open_image(tmp_path / "a.hdr")
     assert image.pixels.dtype == np.float32 and image.channels.space == "linear" and image.notes == ()
@@ -465,13 +466,13 @@ def test_hdr_is_read_within_its_precision(tmp_path: Path):
         ("-X 12 +Y 20", lambda a: a.transpose(1, 0, 2)[::-1, ::-1]),
     ],
 )
-def test_hdr_in_every_direction(tmp_path: Path, resolution: str, undo):
+def test_hdr_of_every_orientation_is_turned_upright(tmp_path: Path, resolution: str, undo):
     (tmp_path / "a.hdr").write_bytes(hdr(LIGHT))
     (tmp_path / "b.hdr").write_bytes(hdr(LIGHT, resolution))
     assert np.array_equal(open_image(tmp_path / "b.hdr").pixels, undo(open_image(tmp_path / "a.hdr").pixels))
 
 
-def test_hdr_exposure_is_undone_and_said(tmp_path: Path):
+def test_hdr_is_divided_by_its_exposure_which_is_noted(tmp_path: Path):
     (tmp_path / "a.hdr").write_bytes(hdr(LIGHT))
     (tmp_path / "b.hdr").write_bytes(hdr(LIGHT, lines="EXPOSURE=2\n# a remark\nFORMAT=32-bit_rle_rgbe\nEXPOSURE= 2.0"))
     image = open_image(tmp_path / "b.hdr")
@@ -483,7 +484,7 @@ def test_hdr_exposure_is_undone_and_said(tmp_path: Path):
 
 @pytest.mark.parametrize("height, width", [(1, 1), (1, 300), (300, 1)])
 @pytest.mark.parametrize("ending", ["png", "jpg", "webp", "avif", "tif", "gif", "bmp", "exr", "hdr"])
-def test_thin_pictures(tmp_path: Path, ending: str, height: int, width: int):
+def test_images_of_one_row_or_column_are_read(tmp_path: Path, ending: str, height: int, width: int):
     from scenes.domain import Channels
     from scenes.image.signal import write_image
 
@@ -501,20 +502,20 @@ def test_thin_pictures(tmp_path: Path, ending: str, height: int, width: int):
 
 
 @pytest.mark.parametrize("ending", ["png", "jpg", "tif", "exr", "webp"])
-def test_a_mapped_picture_is_the_same(tmp_path: Path, astronaut: np.ndarray, ending: str):
+def test_a_mapped_image_equals_one_in_ram(tmp_path: Path, astronaut: np.ndarray, ending: str):
     path = tmp_path / f"a.{ending}"
     if ending == "exr":
         exr(path, {name: astronaut[..., index].astype(np.float32) for index, name in enumerate("RGB")})
     else:
         pillow.fromarray(astronaut).save(path)
-    inside, mapped = open_image(path), open_image(path, memory=1000)
-    assert isinstance(mapped.pixels, np.memmap) and not isinstance(inside.pixels, np.memmap)
-    assert np.array_equal(inside.pixels, mapped.pixels)
-    assert all(np.array_equal(a, b) for a, b in zip(inside.batch(2, 1000, 0), mapped.batch(2, 1000, 0)))
-    assert np.array_equal(inside.preview(64), mapped.preview(64))
+    in_ram, mapped = open_image(path), open_image(path, memory=1000)
+    assert isinstance(mapped.pixels, np.memmap) and not isinstance(in_ram.pixels, np.memmap)
+    assert np.array_equal(in_ram.pixels, mapped.pixels)
+    assert all(np.array_equal(a, b) for a, b in zip(in_ram.batch(2, 1000, 0), mapped.batch(2, 1000, 0)))
+    assert np.array_equal(in_ram.preview(64), mapped.preview(64))
 
 
-def test_a_mapped_picture_leaves_no_file(tmp_path: Path, photograph: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_mapped_image_leaves_no_file(tmp_path: Path, photograph: Path, monkeypatch: pytest.MonkeyPatch):
     import tempfile
 
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
@@ -524,8 +525,8 @@ def test_a_mapped_picture_leaves_no_file(tmp_path: Path, photograph: Path, monke
 
 
 @pytest.mark.parametrize("ending", ["png", "jpg", "tif"])
-def test_memory_is_bounded(tmp_path: Path, ending: str):
-    """27 megabytes of picture, opened, sampled and shown by a process that may take 18 more than it has."""
+def test_memory_of_a_mapped_image_is_bounded(tmp_path: Path, ending: str):
+    """A process that may take 18 MB more than it has opens, samples and previews an image of 27 MB."""
     y, x = np.mgrid[:3000, :3000]
     pixels = np.stack([x >> 4, y >> 4, (x + y) >> 5], axis=-1).astype(np.uint8)
     path = tmp_path / f"a.{ending}"
@@ -543,7 +544,7 @@ print('bounded')
 try: open_image({str(path)!r}, memory=2**30)
 except BadInput as error: print(error)
 """
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[3]
     out = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True).stdout
     assert out.startswith("bounded\n") and "does not fit into memory" in out
 
@@ -551,12 +552,10 @@ except BadInput as error: print(error)
 # Without the optional codecs.
 
 
-def test_without_imagecodecs_everyday_pictures_still_open(
-    tmp_path: Path, small: np.ndarray, monkeypatch: pytest.MonkeyPatch
-):
+def test_8_bit_images_open_without_imagecodecs(tmp_path: Path, small: np.ndarray, monkeypatch: pytest.MonkeyPatch):
     from scenes.errors import BadInput
 
-    (tmp_path / "a16.png").write_bytes(png(NUMBERS))
+    (tmp_path / "a16.png").write_bytes(png(VALUES))
     monkeypatch.setitem(sys.modules, "imagecodecs", None)
     assert np.array_equal(save(tmp_path / "a.png", pillow.fromarray(small)).pixels, small)
     assert save(tmp_path / "a.jpg", pillow.fromarray(small)).pixels.shape == small.shape
@@ -564,7 +563,7 @@ def test_without_imagecodecs_everyday_pictures_still_open(
         open_image(tmp_path / "a16.png")
 
 
-# The real files.
+# Real files.
 
 
 @pytest.mark.parametrize(
@@ -579,12 +578,14 @@ def test_without_imagecodecs_everyday_pictures_still_open(
         ("Desk.exr", (874, 644, 4), np.float32, "linear"),
     ],
 )
-def test_shared_pictures(shared: Path, name: str, shape: tuple[int, ...], dtype: type, space: str):
+def test_real_images_have_their_size_type_and_space(
+    shared: Path, name: str, shape: tuple[int, ...], dtype: type, space: str
+):
     image = open_image(shared / "images" / name)
     assert image.pixels.shape == shape and image.pixels.dtype == dtype and image.channels.space == space
     assert image.notes == ()
 
 
-def test_hdr_stays_hdr(shared: Path):
+def test_a_real_hdr_image_keeps_its_range(shared: Path):
     values = open_image(shared / "images" / "Desk.exr").values()
     assert values.max() > 200 and -0.02 < values.min() < 0

@@ -1,4 +1,4 @@
-"""Volumes as signals: every format, its axes and spacing, what is refused."""
+"""Volumes: formats with their axes and spacing, values, and what is refused."""
 
 import tracemalloc
 
@@ -13,7 +13,7 @@ from scenes.volume.write import ENDINGS, write_volume
 
 @pytest.fixture
 def block(rng=np.random.default_rng(0)) -> np.ndarray:
-    """`[D, H, W]` = [5, 6, 7] int16, all numbers different."""
+    """`[D, H, W]` = [5, 6, 7] int16, all values different."""
     return rng.permutation(5 * 6 * 7).reshape(5, 6, 7).astype(np.int16) - 40
 
 
@@ -28,7 +28,7 @@ def test_every_format_keeps_axes_and_spacing(tmp_path, block, ending):
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.int32, np.float64, ">i2"])
-def test_values_run_from_0_to_1(block, dtype):
+def test_training_values_run_from_0_to_1(block, dtype):
     volume = Volume.from_array((block + 40).astype(dtype))
     values = volume.values()
     assert (values.min(), values.max()) == pytest.approx((0, 1), abs=1e-6)
@@ -36,14 +36,14 @@ def test_values_run_from_0_to_1(block, dtype):
     np.testing.assert_allclose(back[..., 0], block + 40, atol=1e-3)
 
 
-def test_samples_sit_where_they_were_measured(block):
+def test_samples_have_the_coordinates_of_their_voxels(block):
     volume = Volume.from_array(block)
     coords, values = volume.batch(0, block.size, 0)
     x, y, z = (np.floor(coords[:, axis] * n).astype(int) for axis, n in enumerate((7, 6, 5)))
     np.testing.assert_allclose(values[:, 0] * (block.max() - block.min()) + block.min(), block[z, y, x], atol=1e-3)
 
 
-def test_channels_and_withheld_voxels(rng=np.random.default_rng(1)):
+def test_held_out_voxels_are_never_drawn(rng=np.random.default_rng(1)):
     volume = Volume.from_array(rng.random((8, 9, 10, 3)), held_out=0.2)
     assert len(volume.channels) == 3
     held = sum(len(values) for _, values in volume.held_out_samples())
@@ -51,7 +51,7 @@ def test_channels_and_withheld_voxels(rng=np.random.default_rng(1)):
     assert len(volume.batch(0, 720, 0)[0]) == 720 - held
 
 
-def test_scored_on_the_scale_of_another(block):
+def test_rescaled_values_are_in_the_range_of_another_volume(block):
     volume, shifted = Volume.from_array(block), Volume.from_array(block * 2 + 7)
     expected = (shifted.stored.astype(np.float32) - volume.channels.lower) / (
         volume.channels.upper - volume.channels.lower
@@ -73,23 +73,23 @@ def test_scored_on_the_scale_of_another(block):
         (np.array([[[0.0, np.inf]]]), "infinity"),
     ],
 )
-def test_arrays_that_are_no_volume_are_refused(array, message):
+def test_refuses_arrays_that_are_no_volume(array, message):
     with pytest.raises(BadInput, match=message):
         Volume.from_array(array)
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_cut_off_and_foreign_files_are_refused(tmp_path, rng, ending):
+def test_refuses_files_that_are_cut_off_empty_or_of_another_format(tmp_path, rng, ending):
     write_volume(tmp_path / f"a{ending}", rng.random((16, 16, 16, 1), np.float32), (1.0, 1.0, 1.0))
     content = (tmp_path / f"a{ending}").read_bytes()
-    for damaged in (content[: len(content) // 2], b"", b"nothing of the kind" * 20):
+    for damaged in (content[: len(content) // 2], b"", b"not a volume" * 20):
         (tmp_path / f"b{ending}").write_bytes(damaged)
         with pytest.raises(BadInput) as error:
             open_volume(tmp_path / f"b{ending}")
         assert f"b{ending}" in str(error.value)
 
 
-def test_an_archive_without_a_volume_says_what_it_has(tmp_path):
+def test_refuses_archives_without_a_volume_and_pickled_objects(tmp_path):
     np.savez(tmp_path / "a.npz", names=np.array(["x"]), flat=np.zeros((3, 3)))
     with pytest.raises(BadInput, match="names, flat"):
         open_volume(tmp_path / "a.npz")
@@ -99,7 +99,7 @@ def test_an_archive_without_a_volume_says_what_it_has(tmp_path):
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_large_volumes_are_refused_before_they_are_decoded(tmp_path, ending, monkeypatch):
+def test_refuses_large_volumes_before_they_are_decoded(tmp_path, ending, monkeypatch):
     path = tmp_path / f"zeros{ending}"
     write_volume(path, np.zeros((30, 40, 50, 1), np.float32), (1.0, 1.0, 1.0))
     with pytest.raises(BadInput, match="every voxel is 0"):
@@ -115,7 +115,7 @@ def test_large_volumes_are_refused_before_they_are_decoded(tmp_path, ending, mon
         open_volume(path, max_pixels=59_999)
 
 
-def test_only_the_array_that_is_used_is_unpacked(tmp_path, block):
+def test_only_the_array_that_is_used_is_unpacked_from_an_archive(tmp_path, block):
     np.savez_compressed(tmp_path / "a.npz", bomb=np.zeros(1 << 22), block=block, names=np.array(["x"]))
     tracemalloc.start()
     volume = open_volume(tmp_path / "a.npz", max_pixels=1000)

@@ -1,4 +1,4 @@
-"""What is written comes back, as far as its format can hold it."""
+"""Written images are read back as exactly as their format allows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_atomic import files_of_at_most
+from small_disk import file_size_limit
 
 from scenes.domain import Channels
 from scenes.errors import BadInput
@@ -27,8 +27,8 @@ def channels(count: int, space: str) -> Channels:
     return Channels(NAMES[count], space, premultiplied=count in (2, 4))
 
 
-def signal(count: int, top: int, height: int = 9, width: int = 14, seed: int = 0) -> np.ndarray:
-    """Straight whole numbers up to `top`, with wholly and partly transparent pixels."""
+def integers(count: int, top: int, height: int = 9, width: int = 14, seed: int = 0) -> np.ndarray:
+    """Integers up to `top` with straight alpha, some pixels wholly and some partly transparent."""
     whole = np.random.default_rng(seed).integers(0, top, (height, width, count), np.uint16, endpoint=True)
     if count in (2, 4):
         whole[..., -1] = np.maximum(whole[..., -1], top // 3)
@@ -49,10 +49,10 @@ def signal(count: int, top: int, height: int = 9, width: int = 14, seed: int = 0
 )
 @given(count=st.integers(1, 4), height=st.integers(1, 12), width=st.integers(1, 12), seed=st.integers(0, 99))
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_whole_numbers_come_back(
+def test_integers_are_read_back_exactly(
     tmp_path: Path, ending: str, bits: int | None, dtype: type, count: int, height: int, width: int, seed: int
 ):
-    whole = signal(count, np.iinfo(dtype).max, height, width, seed).astype(dtype)
+    whole = integers(count, np.iinfo(dtype).max, height, width, seed).astype(dtype)
     values = Image.from_array(whole).values()
     notes = write_image(tmp_path / f"a{ending}", values, channels(count, "srgb"), bits=bits, quality=100)
     back = open_image(tmp_path / f"a{ending}")
@@ -73,7 +73,7 @@ def test_whole_numbers_come_back(
 )
 @given(count=st.integers(1, 4), height=st.integers(1, 12), width=st.integers(1, 12), seed=st.integers(0, 99))
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_light_comes_back(
+def test_linear_light_is_read_back_exactly_or_as_half_floats(
     tmp_path: Path, ending: str, bits: int | None, tolerance: float, count: int, height: int, width: int, seed: int
 ):
     values = (np.random.default_rng(seed).normal(size=(height, width, count)) * 100).astype(np.float32)
@@ -85,7 +85,7 @@ def test_light_comes_back(
 
 @given(count=st.integers(1, 4), height=st.integers(1, 12), width=st.integers(1, 30), seed=st.integers(0, 99))
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_radiance_comes_back(tmp_path: Path, count: int, height: int, width: int, seed: int):
+def test_hdr_is_read_back_within_its_precision(tmp_path: Path, count: int, height: int, width: int, seed: int):
     values = np.exp(np.random.default_rng(seed).normal(size=(height, width, count)) * 3).astype(np.float32)
     notes = write_image(tmp_path / "a.hdr", values, channels(count, "linear"))
     back = open_image(tmp_path / "a.hdr").values()
@@ -96,12 +96,12 @@ def test_radiance_comes_back(tmp_path: Path, count: int, height: int, width: int
 
 @pytest.mark.parametrize("ending", [".jpg", ".jpeg", ".webp"])
 @pytest.mark.parametrize("count", [1, 3])
-def test_lossy_formats_come_near(tmp_path: Path, astronaut: np.ndarray, ending: str, count: int):
-    picture = Image.from_array(astronaut[:100, 100:250, :count])
-    assert write_image(tmp_path / f"a{ending}", picture.values(), picture.channels, quality=95) == []
+def test_lossy_formats_are_read_back_closely(tmp_path: Path, astronaut: np.ndarray, ending: str, count: int):
+    image = Image.from_array(astronaut[:100, 100:250, :count])
+    assert write_image(tmp_path / f"a{ending}", image.values(), image.channels, quality=95) == []
     back = open_image(tmp_path / f"a{ending}")
     assert back.pixels.shape[:2] == (100, 150) and (back.pixels.shape[2] == count or ending == ".webp")
-    assert np.abs(back.values()[..., :count] - picture.values()).mean() < 0.015
+    assert np.abs(back.values()[..., :count] - image.values()).mean() < 0.015
 
 
 def test_values_beyond_the_range_are_clipped(tmp_path: Path):
@@ -111,7 +111,7 @@ def test_values_beyond_the_range_are_clipped(tmp_path: Path):
         assert open_image(tmp_path / "a.png").pixels.ravel().tolist() == expected
 
 
-def test_light_is_tone_mapped_for_screens(tmp_path: Path):
+def test_linear_light_is_tone_mapped_in_integer_formats(tmp_path: Path):
     values = np.array([[[-1.0, 0.0, 1.0], [100.0, 3.0, 0.25]]], np.float32)
     for ending in (".png", ".tif", ".jpg"):
         notes = write_image(tmp_path / f"a{ending}", values, channels(3, "linear"), quality=100)
@@ -133,7 +133,7 @@ def test_transparency_in_jpeg_is_composited_on_white(tmp_path: Path):
     assert np.abs(back[4, 2] - 255).max() < 4 and np.abs(back[4, 13] - [255, 128, 128]).max() < 6
 
 
-def test_display_values_in_exr_are_light(tmp_path: Path):
+def test_exr_of_display_values_is_linear(tmp_path: Path):
     values = np.array([[[0.5, 0.25, 0.0, 0.5]]], np.float32)
     notes = write_image(tmp_path / "a.exr", values, channels(4, "srgb"))
     assert notes == ["sRGB is converted to linear light"]
@@ -141,33 +141,33 @@ def test_display_values_in_exr_are_light(tmp_path: Path):
     assert np.allclose(open_image(tmp_path / "a.exr").values()[0, 0], [*light, 0.5], atol=1e-6)
 
 
-def test_too_bright_for_half_is_its_brightest(tmp_path: Path):
+def test_values_beyond_half_floats_are_clipped(tmp_path: Path):
     write_image(tmp_path / "a.exr", np.full((1, 1, 1), 1e9, np.float32), channels(1, "linear"), bits=16)
     assert open_image(tmp_path / "a.exr").values().item() == 65504
 
 
-def test_srgb_curve():
+def test_the_srgb_curve_has_its_defined_values():
     light = srgb_to_linear(np.array([0, 0.04045, 0.5, 1, -0.5]))
     assert np.allclose(light, [0, 0.0031308, 0.2140411, 1, -0.2140411], atol=1e-6)
 
 
-def test_unpremultiplied_nothing_is_nothing():
+def test_unpremultiplying_transparent_pixels_gives_zero():
     values = np.array([[0.0, 0.0], [0.1, 0.0], [0.1, -0.1], [0.2, 0.4]], np.float32)
     assert np.allclose(unpremultiply(values)[:, 0], [0, 0, 0, 0.5])
 
 
-def test_to_display_shows_grey_and_mixes_with_the_background():
+def test_to_display_repeats_grey_and_composites_on_the_background():
     shown = to_display(np.array([[[0.2, 0.5]]], np.float32), channels(2, "srgb"), 1.0)
     assert shown.shape == (1, 1, 3) and np.allclose(shown, 0.7)
 
 
-def test_a_real_hdr_picture_goes_through_exr_unharmed(tmp_path: Path, shared: Path):
-    picture = open_image(shared / "images" / "Desk.exr")
-    write_image(tmp_path / "a.exr", picture.values(), picture.channels)
-    assert np.array_equal(open_image(tmp_path / "a.exr").values(), picture.values())
+def test_a_real_hdr_image_is_read_back_exactly_from_exr(tmp_path: Path, shared: Path):
+    image = open_image(shared / "images" / "Desk.exr")
+    write_image(tmp_path / "a.exr", image.values(), image.channels)
+    assert np.array_equal(open_image(tmp_path / "a.exr").values(), image.values())
 
 
-# What cannot be written.
+# Refusals.
 
 VALUES = np.zeros((300, 300, 3), np.float32)
 VALUES[...] = np.random.default_rng(0).random((300, 300, 3), np.float32)
@@ -175,7 +175,7 @@ ENDINGS = [".png", ".jpg", ".webp", ".tif", ".exr", ".hdr"]
 
 
 @pytest.mark.parametrize("name", ["a.gif", "a.txt", "a", "png"])
-def test_endings_that_are_not_written(tmp_path: Path, name: str):
+def test_refuses_unknown_endings(tmp_path: Path, name: str):
     for attempt in (
         lambda: write_image(tmp_path / name, VALUES, channels(3, "srgb")),
         lambda: check_image_writable(tmp_path / name, channels(3, "srgb")),
@@ -196,25 +196,25 @@ def test_endings_that_are_not_written(tmp_path: Path, name: str):
         (".tif", 32),
     ],
 )
-def test_bits_that_a_format_has_not(tmp_path: Path, ending: str, bits: int):
+def test_refuses_bits_that_a_format_does_not_have(tmp_path: Path, ending: str, bits: int):
     with pytest.raises(BadInput, match=f"a{ending}: {bits} bits per channel cannot be written here"):
         write_image(tmp_path / f"a{ending}", VALUES, channels(3, "srgb"), bits=bits)
     assert os.listdir(tmp_path) == []
 
 
-def test_values_that_do_not_fit_their_channels(tmp_path: Path):
+def test_refuses_values_that_do_not_match_the_channels(tmp_path: Path):
     with pytest.raises(ValueError, match=r"\[H, W, 4\]"):
         write_image(tmp_path / "a.png", VALUES, channels(4, "srgb"))
 
 
 @pytest.mark.parametrize("ending, side, longest", [(".webp", 16384, 16383), (".jpg", 65536, 65535)])
-def test_sides_that_a_format_has_not(tmp_path: Path, ending: str, side: int, longest: int):
+def test_refuses_sides_longer_than_a_format_allows(tmp_path: Path, ending: str, side: int, longest: int):
     with pytest.raises(BadInput, match=f"a{ending}: this format has at most {longest} pixels per side"):
         write_image(tmp_path / f"a{ending}", np.zeros((1, side, 3), np.float32), channels(3, "srgb"))
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_places_that_cannot_be_written(tmp_path: Path, ending: str):
+def test_refuses_missing_folders(tmp_path: Path, ending: str):
     (tmp_path / "file").write_bytes(b"")
     for attempt in (
         lambda path: write_image(path, VALUES, channels(3, "srgb")),
@@ -228,18 +228,18 @@ def test_places_that_cannot_be_written(tmp_path: Path, ending: str):
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_running_out_of_room_leaves_the_earlier_picture(tmp_path: Path, ending: str, capfd: pytest.CaptureFixture):
+def test_a_file_size_limit_leaves_the_earlier_image(tmp_path: Path, ending: str, capfd: pytest.CaptureFixture):
     path = tmp_path / f"a{ending}"
     write_image(path, VALUES[:4, :4], channels(3, "srgb"))
     before = path.read_bytes()
-    with files_of_at_most(4000), pytest.raises(BadInput, match=f"cannot write .*a{ending}") as caught:
+    with file_size_limit(4000), pytest.raises(BadInput, match=f"cannot write .*a{ending}") as caught:
         write_image(path, VALUES, channels(3, "srgb"))
     assert "\n" not in str(caught.value)
     assert path.read_bytes() == before and os.listdir(tmp_path) == [path.name]
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_missing_codec_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_names_a_missing_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "imagecodecs", None)
     with pytest.raises(BadInput, match="a.hdr: writing this needs the package imagecodecs"):
         write_image(tmp_path / "a.hdr", VALUES, channels(3, "linear"))

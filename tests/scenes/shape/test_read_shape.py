@@ -84,7 +84,7 @@ def test_a_folder_with_one_mesh_is_that_mesh(tmp_path):
     assert len(scenes.reopen("shape", shape.source).surface.mesh.faces) == 320
     assert scenes.load(tmp_path / "cow", "video").domain.shape == (8, 8, 2)
     sphere(2).export(tmp_path / "cow" / "calf.stl")
-    assert recognise(tmp_path / "cow") == ("video", "a folder of 2 pictures")
+    assert recognise(tmp_path / "cow") == ("video", "a folder of 2 images")
     with pytest.raises(BadInput, match="2 shapes .calf.stl, cow.obj.; name one"):
         scenes.load(tmp_path / "cow", "shape")
     with pytest.raises(BadInput, match="holds no mesh"):

@@ -1,10 +1,8 @@
-"""A picture as a signal: samples, tiles, previews, holes, and opening it again."""
+"""Images as signals: samples, tiles, held-out pixels, masks, holes, previews, and opening them again."""
 
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +19,7 @@ from scenes.image.signal import Image, open_image
 
 
 def ramp(height: int, width: int, channels: int, dtype=np.uint8) -> np.ndarray:
-    """A picture whose pixels all differ (up to the type's range)."""
+    """An image whose values all differ, up to the range of the type."""
     return np.arange(height * width * channels).reshape(height, width, channels).astype(dtype)
 
 
@@ -33,7 +31,7 @@ def whole_epoch(image: Image, count: int, seed: int = 0) -> tuple[np.ndarray, np
 
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 4), st.integers(1, 700), st.integers(0, 9))
 @settings(max_examples=40, deadline=None)
-def test_an_epoch_is_the_picture(height: int, width: int, channels: int, count: int, seed: int):
+def test_an_epoch_gives_every_pixel_once(height: int, width: int, channels: int, count: int, seed: int):
     pixels = ramp(height, width, channels, np.float32)
     coords, values = whole_epoch(Image.from_array(pixels, "linear", premultiplied=True), count, seed)
     assert coords.dtype == values.dtype == np.float32
@@ -46,7 +44,7 @@ def test_an_epoch_is_the_picture(height: int, width: int, channels: int, count: 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 700), st.randoms(use_true_random=False))
 @settings(max_examples=30, deadline=None)
-def test_an_epoch_of_a_picture_with_holes_is_what_is_left(height: int, width: int, count: int, random):
+def test_an_epoch_of_a_masked_image_gives_every_valid_pixel_once(height: int, width: int, count: int, random):
     mask = np.array([random.random() < 0.5 for _ in range(height * width)]).reshape(height, width)
     mask[random.randrange(height), random.randrange(width)] = True
     pixels = ramp(height, width, 1, np.float32)
@@ -64,7 +62,7 @@ def test_an_epoch_of_a_picture_with_holes_is_what_is_left(height: int, width: in
     assert all(len(coords) <= count for coords, _ in batches)
 
 
-def test_domain_and_channels():
+def test_the_domain_is_in_pixels_and_alpha_is_premultiplied():
     image = Image.from_array(ramp(3, 5, 2))
     x, y = image.domain.axes
     assert (x.name, x.lower, x.upper, x.unit, x.samples) == ("x", 0.0, 5.0, "px", 5)
@@ -75,27 +73,27 @@ def test_domain_and_channels():
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_integers_become_their_share_of_the_largest(dtype: type):
+def test_integers_are_divided_by_the_largest_one(dtype: type):
     top = np.iinfo(dtype).max
     image = Image.from_array(np.array([[0, 1, top // 2, top]], dtype))
     assert np.array_equal(image.values()[0, :, 0], (np.array([0, 1, top // 2, top]) / top).astype(np.float32))
     assert image.values()[0, 3, 0] == 1
 
 
-def test_tiles_are_cut_from_the_whole():
+def test_a_tile_equals_the_same_part_of_the_whole():
     image = Image.from_array(ramp(20, 30, 3))
     assert np.array_equal(image.values(3, 9, 5, 30), image.values()[3:9, 5:30])
     assert image.values(19, 25).shape == (1, 30, 3)
 
 
-def test_values_are_the_callers_own():
+def test_writing_to_values_leaves_the_pixels_alone():
     pixels = np.ones((2, 2, 1), np.float32)
     image = Image.from_array(pixels, "linear")
     image.values()[:] = 7
     assert (pixels == 1).all()
 
 
-def test_hidden_colors_of_transparent_pixels_are_nothing():
+def test_hidden_colors_of_transparent_pixels_are_zero():
     image = Image.from_array(np.array([[[200, 100, 50, 0], [200, 100, 50, 51], [200, 100, 50, 255]]], np.uint8))
     values = image.values()[0]
     assert (values[0] == 0).all()
@@ -105,7 +103,7 @@ def test_hidden_colors_of_transparent_pixels_are_nothing():
     assert np.array_equal(batch, values)
 
 
-def test_premultiplied_files_are_taken_as_they_are():
+def test_premultiplied_values_are_kept():
     values = np.array([[[0.3, 0.5]]], np.float32)
     assert np.array_equal(Image.from_array(values, "linear", premultiplied=True).values(), values)
 
@@ -122,20 +120,20 @@ def test_premultiplied_files_are_taken_as_they_are():
         (np.zeros((2, 2), np.uint8), "linear", "integers are"),
     ],
 )
-def test_arrays_that_are_no_picture(array: np.ndarray, space: str | None, words: str):
+def test_refuses_arrays_that_are_no_image(array: np.ndarray, space: str | None, words: str):
     with pytest.raises(BadInput, match=words):
         Image.from_array(array, space)
 
 
-def test_arrays_of_other_kinds():
+def test_takes_arrays_of_bools_and_of_doubles():
     assert np.array_equal(Image.from_array(np.array([[True, False]])).values()[0, :, 0], [1, 0])
     assert Image.from_array(np.full((2, 2), 0.25), "srgb").values()[0, 0, 0] == np.float32(0.25)
 
 
-# Held out, masks, holes.
+# Held-out pixels, masks, holes.
 
 
-def test_held_out_pixels_are_never_trained_on_and_all_scored():
+def test_held_out_pixels_are_never_drawn_and_all_of_them_are_scored():
     pixels = ramp(50, 40, 1, np.float32)
     image = Image.from_array(pixels, "linear", held_out=0.25, seed=3)
     trained = whole_epoch(image, 128)[1][:, 0]
@@ -147,7 +145,7 @@ def test_held_out_pixels_are_never_trained_on_and_all_scored():
     assert np.array_equal(pixels[(coords[:, 1] * 50).astype(int), (coords[:, 0] * 40).astype(int), 0], scored)
 
 
-def test_held_out_pixels_come_in_bounded_parts(monkeypatch: pytest.MonkeyPatch):
+def test_held_out_pixels_come_in_chunks(monkeypatch: pytest.MonkeyPatch):
     image = Image.from_array(ramp(50, 40, 1), held_out=0.5)
     whole = np.concatenate([values for _, values in image.held_out_samples()])
     monkeypatch.setattr(image_module, "CHUNK_SAMPLES", 64)
@@ -155,12 +153,12 @@ def test_held_out_pixels_come_in_bounded_parts(monkeypatch: pytest.MonkeyPatch):
     assert max(map(len, parts)) == 64 and np.array_equal(np.concatenate(parts), whole)
 
 
-def test_nothing_held_out_gives_nothing_to_score():
+def test_without_held_out_pixels_there_are_none_to_score():
     image = Image.from_array(ramp(5, 4, 1))
     assert image.valid is None and image.held_out is None and list(image.held_out_samples()) == []
 
 
-def test_held_out_choice_follows_the_seed_alone():
+def test_held_out_pixels_follow_the_seed():
     def choice(seed: int) -> np.ndarray:
         return Image.from_array(ramp(50, 40, 1), held_out=0.25, seed=seed).held_out
 
@@ -175,7 +173,7 @@ def test_held_out_pixels_lie_where_the_mask_is_white():
     assert np.array_equal(image.valid | image.held_out, mask) and not (image.valid & image.held_out).any()
 
 
-def test_what_is_held_out_does_not_help_to_guess_a_hole():
+def test_the_guess_of_a_hole_does_not_use_held_out_pixels():
     pixels = np.zeros((40, 40, 1), np.float32)
     mask = np.ones((40, 40), bool)
     mask[10:30, 10:30] = False
@@ -186,19 +184,19 @@ def test_what_is_held_out_does_not_help_to_guess_a_hole():
     assert all(image.batch(step, 256, 0)[1].max() == 0.0 for step in range(10))
 
 
-@pytest.mark.parametrize("share", [1.0, 1.5, -0.1, float("nan")])
-def test_impossible_shares(share: float):
+@pytest.mark.parametrize("fraction", [1.0, 1.5, -0.1, float("nan")])
+def test_refuses_fractions_outside_of_0_to_1(fraction: float):
     with pytest.raises(BadInput, match="between 0 and 1"):
-        Image.from_array(ramp(5, 4, 1), held_out=share)
+        Image.from_array(ramp(5, 4, 1), held_out=fraction)
 
 
-@pytest.mark.parametrize("share", [0.001, 0.999])
-def test_shares_that_leave_nothing(share: float):
+@pytest.mark.parametrize("fraction", [0.001, 0.999])
+def test_refuses_fractions_that_leave_nothing(fraction: float):
     with pytest.raises(BadInput, match="leaves none"):
-        Image.from_array(ramp(1, 1, 1), held_out=share)
+        Image.from_array(ramp(1, 1, 1), held_out=fraction)
 
 
-def test_a_mask_file_says_where_to_fit(tmp_path: Path):
+def test_samples_come_from_where_the_mask_is_white(tmp_path: Path):
     (tmp_path / "p.png").write_bytes(png(ramp(6, 5, 3)))
     mask = np.zeros((6, 5, 1), np.uint8)
     mask[2:4] = 255
@@ -209,13 +207,13 @@ def test_a_mask_file_says_where_to_fit(tmp_path: Path):
     assert np.array_equal(np.sort(whole_epoch(image, 4)[1][:, 0] * 255), np.arange(0, 90, 3)[10:20])
 
 
-def test_a_transparent_mask_is_black_there(tmp_path: Path):
+def test_a_mask_is_black_where_it_is_transparent(tmp_path: Path):
     (tmp_path / "p.png").write_bytes(png(ramp(1, 2, 3)))
     (tmp_path / "m.png").write_bytes(png(np.array([[[255, 255, 255, 255], [255, 255, 255, 0]]], np.uint8)))
     assert open_image(tmp_path / "p.png", mask=tmp_path / "m.png").valid.tolist() == [[True, False]]
 
 
-def test_a_mask_of_another_size(tmp_path: Path):
+def test_refuses_a_mask_of_another_size(tmp_path: Path):
     (tmp_path / "p.png").write_bytes(png(ramp(6, 5, 3)))
     (tmp_path / "m.png").write_bytes(png(np.full((5, 6, 1), 255, np.uint8)))
     with pytest.raises(BadInput, match="the mask is 6 x 5 and the image 5 x 6"):
@@ -224,7 +222,7 @@ def test_a_mask_of_another_size(tmp_path: Path):
         Image.from_array(ramp(6, 5, 3), mask=np.ones((5, 6), bool))
 
 
-def test_a_black_mask(tmp_path: Path):
+def test_refuses_a_black_mask(tmp_path: Path):
     (tmp_path / "p.png").write_bytes(png(ramp(6, 5, 3)))
     (tmp_path / "m.png").write_bytes(png(np.zeros((6, 5, 1), np.uint8)))
     with pytest.raises(BadInput, match="m.png: the mask is black everywhere"):
@@ -237,7 +235,7 @@ def with_holes() -> np.ndarray:
     return pixels
 
 
-def test_numbers_that_are_none_are_counted_and_located(tmp_path: Path):
+def test_nan_and_infinite_pixels_are_counted_and_located_or_ignored(tmp_path: Path):
     planes = {name: with_holes()[..., index].copy() for index, name in enumerate("RGB")}
     path = exr(tmp_path / "holes.exr", planes)
     words = "holes.exr: 2 of 20 pixels hold NaN or infinity, the first at x 3, y 1; ignore_invalid "
@@ -250,13 +248,13 @@ def test_numbers_that_are_none_are_counted_and_located(tmp_path: Path):
     assert np.isfinite(whole_epoch(image, 7)[1]).all() and len(whole_epoch(image, 7)[1]) == 18
 
 
-def test_holes_leave_the_callers_array_alone():
+def test_filling_invalid_pixels_leaves_the_array_alone():
     pixels = with_holes()
     Image.from_array(pixels, "linear", ignore_invalid=True)
     assert np.isnan(pixels[1, 3, 0])
 
 
-def test_a_picture_of_holes_only():
+def test_refuses_an_image_of_invalid_pixels_only():
     with pytest.raises(BadInput, match="no pixel is left to fit"):
         Image.from_array(np.full((2, 2), np.nan, np.float32), "linear", ignore_invalid=True)
 
@@ -264,7 +262,7 @@ def test_a_picture_of_holes_only():
 # Previews.
 
 
-def test_a_small_picture_is_shown_as_it_is(astronaut: np.ndarray):
+def test_the_preview_of_a_small_image_equals_it(astronaut: np.ndarray):
     assert np.array_equal(Image.from_array(astronaut).preview(512), astronaut)
     assert np.array_equal(Image.from_array(astronaut[..., 0]).preview(9999), np.repeat(astronaut[..., :1], 3, axis=-1))
 
@@ -279,43 +277,45 @@ def test_a_small_picture_is_shown_as_it_is(astronaut: np.ndarray):
         (1, 1, 8, (1, 1)),
     ],
 )
-def test_a_preview_fits_its_frame(astronaut: np.ndarray, height: int, width: int, side: int, shape: tuple[int, int]):
+def test_a_preview_is_at_most_as_large_as_asked(
+    astronaut: np.ndarray, height: int, width: int, side: int, shape: tuple[int, int]
+):
     shown = Image.from_array(astronaut[:height, :width]).preview(side)
     assert shown.shape == (*shape, 3) and shown.dtype == np.uint8
 
 
 @pytest.mark.parametrize("side", [100, 170, 300])
-def test_a_preview_is_the_picture_made_smaller(astronaut: np.ndarray, side: int):
+def test_a_preview_is_close_to_a_lanczos_reduction(astronaut: np.ndarray, side: int):
     shown = Image.from_array(astronaut).preview(side).astype(float)
-    judge = np.asarray(pillow.fromarray(astronaut).resize((side, side), pillow.Resampling.LANCZOS)).astype(float)
-    assert np.abs(shown - judge).mean() < 2
+    reference = np.asarray(pillow.fromarray(astronaut).resize((side, side), pillow.Resampling.LANCZOS)).astype(float)
+    assert np.abs(shown - reference).mean() < 2
 
 
-def test_far_edges_are_averaged_over_what_is_there():
+def test_blocks_at_the_far_edges_are_averaged_over_fewer_pixels():
     shown = Image.from_array(np.full((103, 59, 3), 200, np.uint8)).preview(20)
     assert (shown == 200).all()
 
 
 def test_a_preview_is_not_stretched():
-    """500 columns in blocks of 12 end within a block; a ramp shows where they went."""
+    """500 columns end within a block of 12; a gradient shows where each column went."""
     ramp = np.repeat(np.linspace(0, 1, 500, dtype=np.float32)[None, :], 40, axis=0)
     shown = Image.from_array(ramp, "srgb").preview(20)[0, :, 0]
     assert np.abs(shown - (np.arange(20) + 0.5) / 20 * 255)[1:-1].max() < 0.75
 
 
-def test_strips_do_not_show(astronaut: np.ndarray, monkeypatch: pytest.MonkeyPatch):
+def test_a_preview_does_not_depend_on_the_size_of_strips(astronaut: np.ndarray, monkeypatch: pytest.MonkeyPatch):
     rgba = np.concatenate([astronaut, astronaut[..., :1]], axis=-1)
     whole = Image.from_array(rgba).preview(100)
     monkeypatch.setattr(image_module, "STRIP_PIXELS", 5000)
     assert np.array_equal(Image.from_array(rgba).preview(100), whole)
 
 
-def test_linear_light_is_tone_mapped():
+def test_a_preview_of_linear_light_is_tone_mapped():
     shown = Image.from_array(np.array([[-1, 0, 1, 1e30]], np.float32), "linear").preview()
     assert shown[0, :, 0].tolist() == [0, 0, round(255 * 0.5 ** (1 / 2.2)), 255]
 
 
-def test_transparency_shows_a_checkerboard():
+def test_a_preview_shows_a_checkerboard_behind_transparency():
     clear = np.zeros((32, 32, 4), np.uint8)
     clear[..., 0] = 255  # hidden colour
     shown = Image.from_array(clear).preview()
@@ -328,7 +328,7 @@ def test_transparency_shows_a_checkerboard():
 # The source.
 
 
-def test_source_says_what_was_read(photograph: Path):
+def test_the_source_records_path_size_time_and_digest(photograph: Path):
     source = scenes.load(photograph).source
     assert source["path"] == str(photograph) and source["bytes"] == photograph.stat().st_size
     assert source["mtime_ns"] == photograph.stat().st_mtime_ns and source["options"] == {}
@@ -339,7 +339,7 @@ def test_source_says_what_was_read(photograph: Path):
     assert json.loads(json.dumps(source)) == source
 
 
-def test_reopening_gives_the_same_signal(tmp_path: Path, photograph: Path):
+def test_reopening_gives_the_same_signal_or_notices_a_change(tmp_path: Path, photograph: Path):
     mask = np.zeros((64, 96, 1), np.uint8)
     mask[:, 20:] = 255
     (tmp_path / "m.png").write_bytes(png(mask))
@@ -357,7 +357,7 @@ def test_reopening_gives_the_same_signal(tmp_path: Path, photograph: Path):
         scenes.reopen("image", first.source)
 
 
-def test_an_array_cannot_be_reopened():
+def test_refuses_to_reopen_an_array():
     image = Image.from_array(ramp(2, 2, 1))
     image.check_unchanged()
     with pytest.raises(BadInput, match="an array"):
@@ -381,53 +381,15 @@ def test_a_change_after_reading_is_noticed(photograph: Path):
 def test_a_change_while_reading_is_noticed(photograph: Path, monkeypatch: pytest.MonkeyPatch, damage: bool):
     from scenes.image import read
 
-    whole = read.read_image
+    original = read.read_image
 
-    def slow(path: Path, storage) -> object:
-        decoded = whole(path, storage)
+    def changing(path: Path, storage) -> object:
+        decoded = original(path, storage)
         path.write_bytes(path.read_bytes() + b"more")
         if damage:
             raise BadInput("cut short")
         return decoded
 
-    monkeypatch.setattr(read, "read_image", slow)
+    monkeypatch.setattr(read, "read_image", changing)
     with pytest.raises(BadInput, match="photo.png: the file changed while it was read"):
         scenes.load(photograph)
-
-
-# `scenes.load`, and what importing costs.
-
-
-def test_load_opens_samples_and_files(photograph: Path, astronaut: np.ndarray):
-    assert np.array_equal(scenes.load("skimage:astronaut").pixels, astronaut)
-    assert scenes.load("skimage:astronaut").source["path"] == "skimage:astronaut"
-    assert np.array_equal(scenes.load(str(photograph), "image", held_out=0.5).pixels, astronaut[60:124, 180:276])
-
-
-def test_load_refuses_what_it_does_not_know(photograph: Path):
-    with pytest.raises(BadInput, match="no kind of signal called film; there are image"):
-        scenes.load(photograph, "film")
-    with pytest.raises(BadInput, match="no option color; it has .*held_out"):
-        scenes.load(photograph, color="red")
-    with pytest.raises(BadInput, match="skimage:nobody: .*astronaut"):
-        scenes.load("skimage:nobody")
-
-
-def test_importing_brings_nothing_heavy():
-    code = (
-        "import sys, scenes, scenes.image.signal; "
-        "print([name for name in sys.modules if name.split('.')[0] in "
-        "('torch', 'fields', 'PIL', 'OpenEXR', 'tifffile', 'skimage', 'imagecodecs')])"
-    )
-    root = Path(__file__).resolve().parents[2]
-    assert subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True).stdout == "[]\n"
-
-
-def test_loading_a_picture_never_imports_torch(photograph: Path):
-    code = (
-        f"import sys, scenes; scenes.load({str(photograph)!r}).preview(); "
-        "print('torch' in sys.modules, 'fields' in sys.modules)"
-    )
-    root = Path(__file__).resolve().parents[2]
-    out = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True).stdout
-    assert out == "False False\n"

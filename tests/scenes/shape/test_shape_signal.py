@@ -113,9 +113,9 @@ def test_scale_and_offset_are_recorded():
 def test_the_number_of_samples_follows_the_budget_and_is_kept():
     mesh = sphere(2)
     shape = Shape.from_mesh(mesh.vertices, mesh.faces)
-    shape.plan(seconds=10.0, steps=None, batch=1 << 15)
+    shape.set_budget(seconds=10.0, steps=None, batch=1 << 15)
     assert shape.source["options"]["samples"] == 10 << 16
-    shape.plan(seconds=60.0, steps=None, batch=1 << 15)
+    shape.set_budget(seconds=60.0, steps=None, batch=1 << 15)
     assert shape.source["options"]["samples"] == 10 << 16
 
 

@@ -1,56 +1,32 @@
-"""A file is there whole or not at all."""
+"""Files are written whole or not at all."""
 
 from __future__ import annotations
 
 import os
-import resource
 import stat
-import subprocess
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from small_disk import disk_of_64k, file_size_limit
 
 from scenes.errors import BadInput
 from scenes.io.atomic import atomic_write, atomic_write_bytes, check_path_writable
 
 
-@contextmanager
-def files_of_at_most(size: int):
-    """What a full disk is to a program: writing beyond `size` bytes of a file fails."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
-@contextmanager
-def disk_of_64k(folder: Path):
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], capture_output=True)
-    if mounted.returncode:
-        pytest.skip("mounting a small disk is not permitted here")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", folder], check=True)
-
-
-def test_content_arrives_and_nothing_else_stays(tmp_path: Path):
+def test_writes_the_content_and_leaves_no_other_file(tmp_path: Path):
     atomic_write_bytes(tmp_path / "a.png", b"one")
     atomic_write_bytes(tmp_path / "a.png", b"two")
     assert (tmp_path / "a.png").read_bytes() == b"two"
     assert os.listdir(tmp_path) == ["a.png"]
 
 
-def test_the_temporary_file_keeps_the_ending_and_the_folder(tmp_path: Path):
+def test_the_temporary_file_has_the_same_ending_and_folder(tmp_path: Path):
     with atomic_write(tmp_path / "a.tar.exr") as temporary:
         assert temporary.suffix == ".exr" and temporary.parent == tmp_path and temporary.exists()
         temporary.write_bytes(b"x")
 
 
-def test_readers_see_the_old_content_until_the_end(tmp_path: Path):
+def test_readers_see_the_old_content_until_the_block_ends(tmp_path: Path):
     path = tmp_path / "a"
     atomic_write_bytes(path, b"old")
     with atomic_write(path) as temporary:
@@ -60,7 +36,7 @@ def test_readers_see_the_old_content_until_the_end(tmp_path: Path):
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, BadInput])
-def test_an_exception_leaves_what_was_there(tmp_path: Path, error: type[BaseException]):
+def test_an_exception_leaves_the_old_content(tmp_path: Path, error: type[BaseException]):
     path = tmp_path / "a"
     atomic_write_bytes(path, b"old")
     with pytest.raises(error), atomic_write(path) as temporary:
@@ -75,7 +51,7 @@ def test_permissions_are_those_of_an_ordinary_file(tmp_path: Path):
     assert stat.S_IMODE((tmp_path / "ours").stat().st_mode) == stat.S_IMODE((tmp_path / "plain").stat().st_mode)
 
 
-def test_a_link_stays_a_link(tmp_path: Path):
+def test_a_symbolic_link_stays_a_link(tmp_path: Path):
     (tmp_path / "real").write_bytes(b"old")
     (tmp_path / "link").symlink_to("real")
     atomic_write_bytes(tmp_path / "link", b"new")
@@ -91,7 +67,7 @@ def test_a_link_stays_a_link(tmp_path: Path):
         ("x" * 300, "name is too long"),
     ],
 )
-def test_impossible_places_are_bad_input_and_stay_untouched(tmp_path: Path, name: str, words: str):
+def test_refuses_paths_that_cannot_be_written_and_leaves_them_alone(tmp_path: Path, name: str, words: str):
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_bytes(b"")
     before = sorted(os.listdir(tmp_path))
@@ -102,42 +78,42 @@ def test_impossible_places_are_bad_input_and_stay_untouched(tmp_path: Path, name
     assert sorted(os.listdir(tmp_path)) == before
 
 
-def test_checking_a_good_place_changes_nothing(tmp_path: Path):
+def test_checking_a_writable_path_changes_nothing(tmp_path: Path):
     atomic_write_bytes(tmp_path / "a", b"old")
     check_path_writable(tmp_path / "a")
     check_path_writable(tmp_path / "b")
     assert os.listdir(tmp_path) == ["a"] and (tmp_path / "a").read_bytes() == b"old"
 
 
-def test_running_out_of_room_leaves_what_was_there(tmp_path: Path):
+def test_a_file_size_limit_leaves_the_old_content(tmp_path: Path):
     path = tmp_path / "a"
     atomic_write_bytes(path, b"old")
-    with files_of_at_most(1000), pytest.raises(BadInput, match="cannot write .*larger than the system allows"):
+    with file_size_limit(1000), pytest.raises(BadInput, match="cannot write .*larger than the system allows"):
         atomic_write_bytes(path, bytes(5000))
     assert path.read_bytes() == b"old" and os.listdir(tmp_path) == ["a"]
 
 
-def test_a_full_disk(tmp_path: Path):
+def test_a_full_disk_is_named_and_leaves_nothing(tmp_path: Path):
     with disk_of_64k(tmp_path):
         with pytest.raises(BadInput, match="the disk is full"):
             atomic_write_bytes(tmp_path / "a", bytes(1 << 20))
         assert os.listdir(tmp_path) == []
 
 
-def test_content_is_on_the_disk_before_it_gets_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """So that a power cut cannot leave the new name on an empty file."""
-    did, fsync, replace = [], os.fsync, os.replace
+def test_the_content_is_synced_before_the_file_is_renamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """So a power cut cannot leave the new name on an empty file."""
+    calls, fsync, replace = [], os.fsync, os.replace
 
     def named(handle: int) -> str:
         return os.path.basename(os.readlink(f"/proc/self/fd/{handle}"))
 
-    monkeypatch.setattr(os, "fsync", lambda handle: did.append(named(handle)) or fsync(handle))
-    monkeypatch.setattr(os, "replace", lambda *paths: did.append("renamed") or replace(*paths))
+    monkeypatch.setattr(os, "fsync", lambda handle: calls.append(named(handle)) or fsync(handle))
+    monkeypatch.setattr(os, "replace", lambda *paths: calls.append("replace") or replace(*paths))
     atomic_write_bytes(tmp_path / "a", b"x")
-    assert did[0].startswith(".writing-") and did[1:] == ["renamed", tmp_path.name]
+    assert calls[0].startswith(".writing-") and calls[1:] == ["replace", tmp_path.name]
 
 
-def test_an_error_about_another_file_is_not_taken_for_ours(tmp_path: Path):
+def test_an_error_about_another_file_is_raised_as_it_is(tmp_path: Path):
     with pytest.raises(FileNotFoundError), atomic_write(tmp_path / "a"):
-        open(tmp_path / "something else")
+        (tmp_path / "something else").read_bytes()
     assert os.listdir(tmp_path) == []
