@@ -37,9 +37,9 @@ def prepare(contender: str, case: str = "mlp-64") -> Callable[[], object]:
             features = torch.relu(features @ weight.T)
         return features @ weights[-1].T
 
-    products = "bfloat16" if case == "mlp-64-bf16" else "float32"
+    matmul_dtype = "bfloat16" if case == "mlp-64-bf16" else "float32"
     forward = {
-        "native": lambda f, w: mlp(f, w, products=products, backend="native"),
+        "native": lambda f, w: mlp(f, w, matmul_dtype=matmul_dtype, backend="native"),
         "torch": plain,
         "torch-compiled": torch.compile(plain) if contender == "torch-compiled" else None,
     }[contender]

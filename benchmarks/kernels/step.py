@@ -34,7 +34,12 @@ def prepare(contender: str, case: str = "step2d-15") -> Callable[[], object]:
     leaves = [leaf.requires_grad_() for leaf in (table, *weights)]
     optimizer = Adam([{"params": leaves[:1], "lr": 5e-2, "sparse": True}, {"params": leaves[1:], "lr": 5e-3}])
     fused = GridMlpStep(
-        table, weights, layout, "linear", "l2", matmul_dtype="bfloat16" if case.endswith("bf16") else "float32"
+        table,
+        weights,
+        layout,
+        interpolation="linear",
+        loss="l2",
+        matmul_dtype="bfloat16" if case.endswith("bf16") else "float32",
     )
 
     def native() -> None:

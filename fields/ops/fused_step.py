@@ -1,11 +1,12 @@
-"""A hash grid and a small MLP in one native pass: the loss and all gradients of a training step.
+"""Loss and gradients of a training step of a hash grid and a small MLP, in one native pass. float32 on the CPU.
 
-Tile after tile of points goes through grid, MLP, loss and back; activations never leave the tile. float32 on the CPU.
+One tile of points after another goes through grid, MLP and loss, and back. Activations never leave the tile.
 """
 
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -14,72 +15,82 @@ from torch import Tensor
 import cuda_ext
 from fields.ops.grid_layout import GridLayout
 from fields.ops.grid_mlp import GridMlpKernel, grid_mlp_reference
-from fields.ops.hash_grid import check_hash_grid
+from fields.ops.hash_grid import Interpolation, check_hash_grid
 from fields.ops.mlp import (
     Activation,
+    MatmulDtype,
     MlpKernel,
-    Products,
     check_names,
     check_weights,
+    why_not_matmul_dtype,
     why_not_native_mlp,
-    why_not_products,
 )
 
 Loss = Literal["l1", "l2", "relative_l2"]
-LOSSES = ("l1", "l2", "relative_l2")  # their numbers in csrc/cpu/fused_step.h
+# Their numbers in csrc/cpu/fused_step.h are their positions here.
+LOSSES = ("l1", "l2", "relative_l2")
+# Added to the squared values by which the relative loss divides (Müller et al. 2022).
+RELATIVE_L2_EPSILON = 0.01
 
 
-def why_not_fused(table: Tensor, weights: list[Tensor], products: Products = "float32") -> str | None:
-    """One line saying why the native pass cannot serve such a field, or None if it can."""
+def why_not_fused(table: Tensor, weights: Sequence[Tensor], matmul_dtype: MatmulDtype = "float32") -> str | None:
+    """Reason why the native pass cannot train this table and MLP, in one line, or None if it can."""
     if table.device.type != "cpu":
         return "the fused step runs on the CPU"
     if reason := cuda_ext.why_absent("cpu"):
         return reason
     if any(w.dtype != torch.float32 for w in (table, *weights)):
         return "the fused step computes in float32"
-    return why_not_native_mlp(weights) or why_not_products(products)
+    return why_not_native_mlp(weights) or why_not_matmul_dtype(matmul_dtype)
 
 
 class GridMlpStep:
-    """Loss and gradients of one batch; the memory of the gradients is kept from call to call.
+    """Loss and gradients of one batch. The memory of the gradients is kept from call to call.
 
-    `table` `[entries, features]` and `weights`, a list of `[out, in]` from the features to the outputs, are contiguous
-    float32 tensors on the CPU; there are no biases. Hidden layers are `relu`, `none`, or `sine`: sin(omega x); the
-    last is linear. `products` is as in `mlp`: weights, gradients and sums are float32 with either. A call with coords `[N, D]` and targets `[N, C]` gives the mean loss over all N C values (float64, no
-    dimensions) and sets `.grad` of the table and of every weight; `sample_weights` `[N]` multiply the losses of each
-    point before the mean. relative_l2 divides by value^2 + 0.01, which is not differentiated (Müller et al. 2022).
+    table: `[entries, features]`; weights: matrices `[out, in]` from the features to the outputs, without biases. All
+        are contiguous float32 tensors on the CPU.
+    activation: of the hidden layers: "relu", "none", or "sine", which is sin(omega x). The last layer is linear. loss:
+    "l1", "l2" or "relative_l2", which divides by `value^2 + 0.01` without differentiating that (Müller et al. 2022).
+    matmul_dtype: as in `mlp`. Weights, gradients and sums are float32 in any case.
 
-    With products of float32 equal to `step_reference` to 1e-5 relative; the same bits from run to run and for any number of threads.
-    ValueError for what `why_not_fused` refuses, and for wrong names, shapes and dtypes.
+    With matmul_dtype "float32" the results equal `step_reference` to 1e-5 relative. They have the same bits from run to
+    run and for any number of threads.
+
+    Raises ValueError where `why_not_fused` gives a reason, and for wrong names, shapes and dtypes.
     """
 
     def __init__(
         self,
         table: Tensor,
-        weights: list[Tensor],
+        weights: Sequence[Tensor],
         layout: GridLayout,
-        interpolation: str = "linear",
+        *,
+        interpolation: Interpolation = "linear",
         loss: Loss = "l2",
         activation: Activation = "relu",
         omega: float = 30.0,
-        products: Products = "float32",
+        matmul_dtype: MatmulDtype = "float32",
     ) -> None:
         if loss not in LOSSES:
             raise ValueError(f"the loss is l1, l2 or relative_l2, not {loss!r}")
-        check_names(activation, products)
+        check_names(activation, matmul_dtype)
         check_weights(layout.outputs, weights)
-        if reason := why_not_fused(table, weights, products):
+        if reason := why_not_fused(table, weights, matmul_dtype):
             raise ValueError(reason)
         if not all(t.is_contiguous() for t in (table, *weights)):
             raise ValueError("table and weights must be contiguous")
         self.table = table
         self.weights = weights
-        self.kernel = GridMlpKernel(layout, interpolation, MlpKernel(activation, omega, products, len(weights)))
+        self.kernel = GridMlpKernel(layout, interpolation, MlpKernel(activation, omega, matmul_dtype, len(weights)))
         self.loss = loss
         self._grads = [torch.zeros_like(t, requires_grad=False) for t in (table, *weights)]
 
     @torch.no_grad()
     def __call__(self, coords: Tensor, targets: Tensor, sample_weights: Tensor | None = None) -> Tensor:
+        """Mean loss over all N C values, `[]` float64; sets `.grad` of the table and of every weight.
+
+        coords: `[N, D]`. targets: `[N, C]`. sample_weights: `[N]`, multiply the losses of each point before the mean.
+        """
         coords, targets = coords.contiguous(), targets.contiguous()
         check_hash_grid(coords, self.table, self.kernel.layout, self.kernel.interpolation)
         _check_batch(coords, targets, self.weights[-1].shape[0], sample_weights)
@@ -100,24 +111,36 @@ def step_reference(
     coords: Tensor,
     targets: Tensor,
     table: Tensor,
-    weights: list[Tensor],
+    weights: Sequence[Tensor],
+    *,
     layout: GridLayout,
-    interpolation: str = "linear",
+    interpolation: Interpolation = "linear",
     loss: Loss = "l2",
     activation: Activation = "relu",
     omega: float = 30.0,
     sample_weights: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, list[Tensor]]:
-    """Values, mean loss, and the gradients of table and weights, in plain torch; it judges the native pass."""
+    """Values, mean loss, and the gradients of table and weights, in plain torch.
+
+    The native pass is tested against it.
+    """
     leaves = [t.detach().clone().requires_grad_() for t in (table, *weights)]
-    values = grid_mlp_reference(coords, leaves[0], leaves[1:], layout, interpolation, activation, omega)
+    values = grid_mlp_reference(
+        coords,
+        leaves[0],
+        leaves[1:],
+        layout,
+        interpolation=interpolation,
+        activation=activation,
+        omega=omega,
+    )
     difference = values - targets
     if loss == "l1":
         losses = difference.abs()
     elif loss == "l2":
         losses = difference**2
     else:
-        losses = difference**2 / (values.detach() ** 2 + 0.01)
+        losses = difference**2 / (values.detach() ** 2 + RELATIVE_L2_EPSILON)
     if sample_weights is not None:
         losses = losses * sample_weights.unsqueeze(-1)
     mean = losses.mean()

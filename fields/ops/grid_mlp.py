@@ -1,7 +1,7 @@
-"""A hash grid and a small MLP in one pass: coords → values, and gradients whose features and activations are recomputed.
+"""Hash grid and small MLP in one pass: coordinates to values, with gradients that recompute features and activations.
 
-Tile after tile of points goes through the grid and all layers, and back. Of the whole batch only the gradient of the features is
-stored, on the way back, so that each level of the table can be summed in a fixed order.
+One tile of points after another goes through the grid and all layers, and back. Only the gradient of the features is
+stored for the whole batch, on the way back, so that each level of the table is summed in a fixed order.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from fields.ops.grid_layout import GridLayout
 from fields.ops.hash_grid import GridCall, Interpolation, check_hash_grid, grid_call, hash_grid, hash_grid_reference
 from fields.ops.mlp import (
     Activation,
+    MatmulDtype,
     MlpKernel,
     MlpRecord,
-    Products,
     check_mlp,
     differentiable_gradients,
     mlp,
     mlp_reference,
     ready,
+    why_not_matmul_dtype,
     why_not_native_mlp,
-    why_not_products,
 )
 
 
@@ -38,35 +38,42 @@ def grid_mlp(
     table: Tensor,
     weights: Sequence[Tensor],
     layout: GridLayout,
+    *,
     interpolation: Interpolation = "linear",
     activation: Activation = "relu",
     omega: float = 30.0,
     biases: Sequence[Tensor] | None = None,
-    products: Products = "float32",
+    matmul_dtype: MatmulDtype = "float32",
     backend: backends.Backend = "auto",
 ) -> Tensor:
-    """Values `[..., outputs]` at coords `[..., D]`: `mlp(hash_grid(coords, table), weights)`, arguments and errors as of those two.
+    """Values `[..., outputs]` at coords `[..., D]`: `mlp(hash_grid(coords, table), weights)` without stored features.
 
-    Neither features nor activations of the whole batch are ever stored: on a GPU this holds for grids of 2 to 4 dimensions and 2 features, others go
-    through both operations. Differentiable in coords, table, weights and biases;
-    a gradient that nobody asks for is not computed. Gradients that are to be differentiated again (`create_graph=True`) go through
-    `hash_grid` and the MLP's formula, twice in all. The same bits from run to run and for any number of threads.
+    Arguments and errors are those of `hash_grid` and `mlp`.
+
+    Neither features nor activations of the whole batch are stored. On a GPU this holds for grids of 2 to 4 dimensions
+    and 2 features; other grids go through the two operations one after the other.
+
+    Differentiable in coords, table, weights and biases; a gradient that is not needed is not computed. Gradients that
+    will be differentiated again (`create_graph=True`) go through `hash_grid` and the MLP's reference, which together
+    are differentiable twice. Results have the same bits from run to run and for any number of threads.
     """
     check_hash_grid(coords, table, layout, interpolation)
     biases = list(biases) if biases is not None else None
-    check_mlp(coords.new_empty(0, layout.outputs), weights, biases, activation, products)
+    check_mlp(coords.new_empty(0, layout.outputs), weights, biases, activation=activation, matmul_dtype=matmul_dtype)
     device = coords.device.type
-    inner = MlpKernel(activation, float(omega), products, len(weights))
-    apart = (
+    inner = MlpKernel(activation, float(omega), matmul_dtype, len(weights))
+    separate = (
         backends.choose(backend, device) == "torch"
         or device not in ("cpu", "cuda")
         or why_not_native_mlp(weights)
         or (device == "cuda" and not grid_mlp_cuda.serves(layout, inner, table, (*weights, *(biases or ()))))
     )
-    if apart:
-        features = hash_grid(coords, table, layout, interpolation, backend)
-        return mlp(features, weights, activation, omega, biases, products, backend)
-    if why := why_not_products(products, device):
+    if separate:
+        features = hash_grid(coords, table, layout, interpolation, backend=backend)
+        return mlp(
+            features, weights, activation, omega=omega, biases=biases, matmul_dtype=matmul_dtype, backend=backend
+        )
+    if why := why_not_matmul_dtype(matmul_dtype, device):
         raise ValueError(why)
     kernel = GridMlpKernel(layout, interpolation, inner)
     values = _Forward.apply(kernel, coords.reshape(-1, layout.dimensions), table, *weights, *(biases or ()))
@@ -78,13 +85,15 @@ def grid_mlp_reference(
     table: Tensor,
     weights: Sequence[Tensor],
     layout: GridLayout,
+    *,
     interpolation: Interpolation = "linear",
     activation: Activation = "relu",
     omega: float = 30.0,
     biases: Sequence[Tensor] | None = None,
 ) -> Tensor:
-    """The same in plain torch; it judges the kernels."""
-    return mlp_reference(hash_grid_reference(coords, table, layout, interpolation), weights, activation, omega, biases)
+    """`grid_mlp` in plain torch. The kernels are tested against it."""
+    features = hash_grid_reference(coords, table, layout, interpolation)
+    return mlp_reference(features, weights, activation, omega=omega, biases=biases)
 
 
 class StepCall(ctypes.Structure):
@@ -100,21 +109,23 @@ class StepCall(ctypes.Structure):
 
 @dataclass(frozen=True)
 class GridMlpKernel:
-    """The compiled kernels for one layout and kind of MLP; `parameters` are the matrices, then the biases if there are any."""
+    """Compiled kernels of one layout and MLP. `parameters` are the matrices, then the biases if there are any."""
 
     layout: GridLayout
     interpolation: Interpolation
     mlp: MlpKernel
 
     def call(self, coords: Tensor, table: Tensor, record: MlpRecord, /, **pointers: int) -> StepCall:
-        """A call on contiguous tensors, which must live until it has returned."""
+        """Call structure of the CPU library for contiguous tensors, which must live until the call has returned."""
         grid = grid_call(self.layout, self.interpolation, coords, coords=coords.data_ptr(), table=table.data_ptr())
         return StepCall(grid=grid, mlp=record, **pointers)
 
     def forward(self, coords: Tensor, table: Tensor, parameters: Sequence[Tensor]) -> Tensor:
         """Values `[N, outputs]` at coords `[N, D]`."""
         if coords.is_cuda:
-            return grid_mlp_cuda.forward(self.layout, self.interpolation, self.mlp, coords, table, parameters)
+            return grid_mlp_cuda.forward(
+                self.layout, self.interpolation, self.mlp, coords=coords, table=table, parameters=parameters
+            )
         values = coords.new_empty(len(coords), parameters[self.mlp.matrices - 1].shape[0])
         coords, table, *parameters = ready((coords, table, *parameters))
         call = self.call(coords, table, self.mlp.record(parameters), values=values.data_ptr())
@@ -122,12 +133,22 @@ class GridMlpKernel:
         return values
 
     def backward(
-        self, coords: Tensor, table: Tensor, parameters: Sequence[Tensor], grad: Tensor, needs: tuple[bool, bool]
+        self, coords: Tensor, table: Tensor, parameters: Sequence[Tensor], *, grad: Tensor, needs: tuple[bool, bool]
     ) -> list[Tensor | None]:
-        """Gradients of `<grad, forward(...)>`: of coords and table where `needs` says so, then of every parameter."""
+        """Gradients of `<grad, forward(coords, table, parameters)>`: of coords, table, and every parameter.
+
+        needs: whether the gradients of coords and table are wanted; otherwise they are None.
+        """
         if coords.is_cuda:
             return grid_mlp_cuda.backward(
-                self.layout, self.interpolation, self.mlp, coords, table, parameters, grad, needs
+                self.layout,
+                self.interpolation,
+                self.mlp,
+                coords=coords,
+                table=table,
+                parameters=parameters,
+                grad=grad,
+                needs=needs,
             )
         coords, table, grad, *parameters = ready((coords, table, grad, *parameters))
         grad_coords, grad_table = (torch.empty_like(t) if need else None for t, need in zip((coords, table), needs))
@@ -141,8 +162,9 @@ class GridMlpKernel:
         return [grad_coords, grad_table, *grads]
 
     def composed(self, coords: Tensor, table: Tensor, *parameters: Tensor) -> Tensor:
-        """The same, to be differentiated twice."""
-        return self.mlp.reference(hash_grid(coords, table, self.layout, self.interpolation, "native"), *parameters)
+        """`forward` through `hash_grid` and the MLP's reference, which can be differentiated twice."""
+        features = hash_grid(coords, table, self.layout, self.interpolation, backend="native")
+        return self.mlp.reference(features, *parameters)
 
 
 class _Forward(Function):
@@ -153,8 +175,8 @@ class _Forward(Function):
         return kernel.forward(coords, table, parameters)
 
     @staticmethod
-    def backward(ctx, grad: Tensor):
+    def backward(ctx, grad: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride]
         coords, table, *parameters = ctx.saved_tensors
         if torch.is_grad_enabled():
             return None, *differentiable_gradients(ctx.kernel.composed, (coords, table, *parameters), grad)
-        return None, *ctx.kernel.backward(coords, table, parameters, grad, ctx.needs_input_grad[1:3])
+        return None, *ctx.kernel.backward(coords, table, parameters, grad=grad, needs=ctx.needs_input_grad[1:3])

@@ -1,4 +1,4 @@
-"""The CUDA calls of a grid and the MLP behind it."""
+"""CUDA functions of a hash grid and its MLP in one pass."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fields.ops import mlp_cuda
 from fields.ops.cuda_calls import WITH_WORKSPACE, CudaFunctions
 from fields.ops.grid_layout import GridLayout
 from fields.ops.hash_grid import GridCall, GridKernel, Interpolation, grid_call
-from fields.ops.mlp import MlpCall, MlpKernel, ready
+from fields.ops.mlp import MlpCall, MlpKernel, MlpRecord, ready
 
 # `csrc/cuda/grid_mlp.h`; the first argument points to a `GridMlpCall`.
 SIGNATURES = {"fs_grid_mlp_forward": WITH_WORKSPACE, "fs_grid_mlp_backward": WITH_WORKSPACE}
@@ -26,7 +26,7 @@ class GridMlpCall(ctypes.Structure):
 
 
 def serves(layout: GridLayout, kernel: MlpKernel, table: Tensor, parameters: Sequence[Tensor]) -> bool:
-    """Whether one kernel can take such a grid and MLP: others go through two."""
+    """Whether one kernel can take this grid and MLP together. Others go through two operations."""
     if not (2 <= layout.dimensions <= 4 and layout.features == 2 and table.dtype == torch.float32):
         return False
     return mlp_cuda.why_too_large(MlpCall(mlp=kernel.record(parameters), points=1)) is None
@@ -36,6 +36,7 @@ def forward(
     layout: GridLayout,
     interpolation: Interpolation,
     kernel: MlpKernel,
+    *,
     coords: Tensor,
     table: Tensor,
     parameters: Sequence[Tensor],
@@ -51,35 +52,27 @@ def backward(
     layout: GridLayout,
     interpolation: Interpolation,
     kernel: MlpKernel,
+    *,
     coords: Tensor,
     table: Tensor,
     parameters: Sequence[Tensor],
     grad: Tensor,
     needs: tuple[bool, bool],
 ) -> list[Tensor | None]:
-    """Gradients of coords and table where `needs` says so, then of every parameter."""
+    """Gradients of coords and table (None where `needs` says so), then of every parameter."""
     coords, table, grad, *parameters = ready((coords, table, grad, *parameters))
     grads = [torch.empty_like(p) for p in parameters]
-    features = coords.new_empty(len(coords), layout.outputs) if any(needs) else None
-    factor = mlp_cuda.half_range(grad) if kernel.products == "float16" else None
+    grad_features = coords.new_empty(len(coords), layout.outputs) if any(needs) else None
+    factor = mlp_cuda.float16_scale(grad) if kernel.matmul_dtype == "float16" else None
     scaled = grad if factor is None else grad * factor
-    _run(
-        "backward",
-        layout,
-        interpolation,
-        coords,
-        table,
-        kernel.record(parameters, grads),
-        grad=scaled,
-        grad_features=features,
-    )
+    record = kernel.record(parameters, grads)
+    _run("backward", layout, interpolation, coords, table, record, grad=scaled, grad_features=grad_features)
     if factor is not None:
         grads = [g / factor for g in grads]
-        features = None if features is None else features / factor
-    found = (
-        (None, None) if features is None else GridKernel(layout, interpolation).backward(coords, table, features, needs)
-    )
-    return [*found, *grads]
+        grad_features = None if grad_features is None else grad_features / factor
+    if grad_features is None:
+        return [None, None, *grads]
+    return [*GridKernel(layout, interpolation).backward(coords, table, grad_features, needs), *grads]
 
 
 def _run(
@@ -88,7 +81,7 @@ def _run(
     interpolation: Interpolation,
     coords: Tensor,
     table: Tensor,
-    record,
+    record: MlpRecord,
     **tensors: Tensor | None,
 ) -> None:
     pointers = {key: t.data_ptr() for key, t in tensors.items() if t is not None}
@@ -99,4 +92,4 @@ def _run(
     workspace = mlp_cuda.functions.workspace(
         "fs_mlp_workspace", coords.device, "the MLP", ctypes.addressof(call.mlp), name == "backward"
     )
-    functions.run(f"fs_grid_mlp_{name}", call, coords.device, "a grid and its MLP", workspace)
+    functions.run(f"fs_grid_mlp_{name}", call, coords.device, operation="a grid and its MLP", workspace=workspace)

@@ -1,12 +1,13 @@
-"""A small MLP in one pass: features → values, and gradients whose activations are recomputed instead of stored.
+"""Small MLP in one pass: features to values, with gradients that recompute activations instead of storing them.
 
-Tile after tile of points goes through all layers and back; nothing of a layer's width is ever stored for the whole batch.
+One tile of points after another goes through all layers and back. Nothing of a layer's width is stored for the whole
+batch.
 """
 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,11 +19,12 @@ import cuda_ext
 from fields.ops import backends, cuda_calls, mlp_cuda
 
 Activation = Literal["none", "relu", "sine"]
-Products = Literal["float32", "bfloat16", "float16"]
-# Their numbers in csrc/common/mlp.h.
+MatmulDtype = Literal["float32", "bfloat16", "float16"]
+# Their numbers in csrc/common/mlp.h are their positions here.
 ACTIVATIONS = ("none", "relu", "sine")
-PRODUCTS = ("float32", "bfloat16", "float16")
+MATMUL_DTYPES = ("float32", "bfloat16", "float16")
 
+# Limits of the native kernels: matrices, outputs of a layer, and input features.
 MAX_MATRICES = 9
 MAX_WIDTH = 128
 MAX_INPUTS = 512
@@ -32,42 +34,48 @@ def mlp(
     features: Tensor,
     weights: Sequence[Tensor],
     activation: Activation = "relu",
+    *,
     omega: float = 30.0,
     biases: Sequence[Tensor] | None = None,
-    products: Products = "float32",
+    matmul_dtype: MatmulDtype = "float32",
     backend: backends.Backend = "auto",
 ) -> Tensor:
     """Values `[..., outputs]` of features `[..., inputs]`.
 
-    `weights` are matrices `[out, in]`, features' side first; `biases`, if any, one `[out]` for each. Hidden layers are `relu`, `none`
-    (linear), or `sine`: sin(omega x); the last is linear. All float32, or all float64, on one device.
+    weights: matrices `[out, in]`, beginning at the features.
+    activation: of the hidden layers: "relu", "none" (linear), or "sine", which is sin(omega x). The last layer is
+        linear.
+    biases: one `[out]` per matrix, or None. Features, weights and biases are all float32 or all float64, on one device.
+    matmul_dtype: "bfloat16" rounds the factors of every matrix product, forward and backward, to bfloat16 and sums in
+        float32, which is faster on processors with AVX512-BF16. "float16" does the same for the tensor cores of a GPU;
+        gradients must fit its range. `why_not_matmul_dtype` says where they are not available.
+    backend: "native" is the compiled kernel for at most 9 matrices, 512 inputs and 128 outputs per layer
+        (`why_not_native_mlp`), "torch" the reference in plain torch, "auto" the kernel where it can be used.
 
-    Natively at most 9 matrices, 512 inputs and 128 of anything else (`why_not_native_mlp`); "auto" takes the formula for others, "native"
-    raises ValueError. `products="bfloat16"` rounds the factors of every product, forward and back, to bfloat16 and adds in float32: faster
-    on processors with AVX512-BF16; `"float16"` is the same for the tensor cores of a GPU, whose range gradients must fit.
-    `why_not_products` says where they cannot be had; asking for them there is a ValueError.
+    Differentiable any number of times, in features, weights and biases. The native kernel gives values and first
+    derivatives. Gradients that will be differentiated again (`create_graph=True`) come from the reference, whose
+    intermediate results torch stores.
 
-    Differentiable any number of times, in features, weights and biases. The native kernel gives values and first derivatives; where
-    those are to be differentiated again (`create_graph=True`) they are computed by the formula, whose intermediate results torch stores.
+    Raises ValueError for arguments that do not fit together, and where the backend or matmul_dtype is not available.
     """
     biases = list(biases) if biases is not None else None
-    check_mlp(features, weights, biases, activation, products)
+    check_mlp(features, weights, biases, activation=activation, matmul_dtype=matmul_dtype)
     device = features.device.type
-    if (why := why_not_products(products, device)) and not backends.tracing():
+    if (why := why_not_matmul_dtype(matmul_dtype, device)) and not backends.tracing():
         raise ValueError(why)
     chosen = backends.choose(backend, device)
-    kernel = MlpKernel(activation, float(omega), products, len(weights))
+    kernel = MlpKernel(activation, float(omega), matmul_dtype, len(weights))
     why = why_not_native_mlp(weights)
     if not why and device == "cuda" and chosen == "native":
         why = mlp_cuda.why_too_large(MlpCall(mlp=kernel.record([*weights, *(biases or ())])))
     if why and backend == "native":
         raise ValueError(why)
     if chosen == "torch" or why:
-        if products != "float32" and not backends.tracing():
+        if matmul_dtype != "float32" and not backends.tracing():
             raise ValueError(
-                f"products of {products} numbers need the native kernel: {why or 'backend=torch was asked for'}"
+                f"matmul_dtype={matmul_dtype} needs the native kernel: {why or 'backend=torch was chosen'}"
             )
-        return mlp_reference(features, weights, activation, omega, biases)
+        return mlp_reference(features, weights, activation, omega=omega, biases=biases)
     flat = features.reshape(-1, weights[0].shape[1])
     values = _Forward.apply(kernel, flat, *weights, *(biases or ()))
     return values.reshape(*features.shape[:-1], values.shape[-1])
@@ -77,10 +85,11 @@ def mlp_reference(
     features: Tensor,
     weights: Sequence[Tensor],
     activation: Activation = "relu",
+    *,
     omega: float = 30.0,
     biases: Sequence[Tensor] | None = None,
 ) -> Tensor:
-    """The same in plain torch; it judges the kernels."""
+    """`mlp` in plain torch. The kernels are tested against it."""
     for index, weight in enumerate(weights):
         features = torch.nn.functional.linear(features, weight, biases[index] if biases is not None else None)
         if index + 1 < len(weights):
@@ -92,30 +101,37 @@ def mlp_reference(
 
 
 def check_mlp(
-    features: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor] | None, activation: str, products: str
+    features: Tensor,
+    weights: Sequence[Tensor],
+    biases: Sequence[Tensor] | None,
+    *,
+    activation: str,
+    matmul_dtype: str,
 ) -> None:
-    """ValueError for wrong names, shapes, dtypes and devices."""
-    check_names(activation, products)
+    """Raise ValueError for wrong names, shapes, dtypes or devices."""
+    check_names(activation, matmul_dtype)
     check_weights(features.shape[-1] if features.ndim else None, weights, biases)
     tensors = [features, *weights, *(biases or ())]
     if features.dtype not in (torch.float32, torch.float64) or any(t.dtype != features.dtype for t in tensors):
-        raise ValueError(
-            f"features, weights and biases must all be float32 or all float64, not {_list(t.dtype for t in tensors)}"
-        )
+        dtypes = _distinct(t.dtype for t in tensors)
+        raise ValueError(f"features, weights and biases must all be float32 or all float64, not {dtypes}")
     if any(t.device != features.device for t in tensors):
-        raise ValueError(f"features, weights and biases must be on one device, not {_list(t.device for t in tensors)}")
-    if products != "float32" and features.dtype != torch.float32:
-        raise ValueError(f"products of {products} numbers are for float32 features, not {features.dtype}")
+        devices = _distinct(t.device for t in tensors)
+        raise ValueError(f"features, weights and biases must be on one device, not {devices}")
+    if matmul_dtype != "float32" and features.dtype != torch.float32:
+        raise ValueError(f"matmul_dtype={matmul_dtype} is for float32 features, not {features.dtype}")
 
 
-def check_names(activation: str, products: str) -> None:
+def check_names(activation: str, matmul_dtype: str) -> None:
+    """Raise ValueError for an unknown activation or matmul_dtype."""
     if activation not in ACTIVATIONS:
         raise ValueError(f"the activation is none, relu or sine, not {activation!r}")
-    if products not in PRODUCTS:
-        raise ValueError(f"products are float32, bfloat16 or float16, not {products!r}")
+    if matmul_dtype not in MATMUL_DTYPES:
+        raise ValueError(f"matmul_dtype is float32, bfloat16 or float16, not {matmul_dtype!r}")
 
 
 def check_weights(inputs: int | None, weights: Sequence[Tensor], biases: Sequence[Tensor] | None = None) -> None:
+    """Raise ValueError unless matrices and biases form an MLP of `inputs` features."""
     if not weights:
         raise ValueError("an MLP needs at least one matrix")
     if biases is not None and len(biases) != len(weights):
@@ -129,7 +145,7 @@ def check_weights(inputs: int | None, weights: Sequence[Tensor], biases: Sequenc
 
 
 def why_not_native_mlp(weights: Sequence[Tensor]) -> str | None:
-    """One line saying why the kernels cannot serve such matrices, or None if they can."""
+    """Reason why the native kernels cannot take these matrices, in one line, or None if they can."""
     if len(weights) > MAX_MATRICES:
         return f"the native MLP has at most {MAX_MATRICES} matrices, not {len(weights)}"
     if weights[0].shape[1] > MAX_INPUTS:
@@ -139,19 +155,22 @@ def why_not_native_mlp(weights: Sequence[Tensor]) -> str | None:
     return None
 
 
-def why_not_products(products: Products, device: str = "cpu") -> str | None:
-    """One line saying why products of such numbers cannot be had on `device`, or None if they can."""
-    if products == "float32":
+def why_not_matmul_dtype(matmul_dtype: MatmulDtype, device: str = "cpu") -> str | None:
+    """Reason why `device` cannot multiply matrices in this dtype, in one line, or None if it can."""
+    if matmul_dtype == "float32":
         return None
     if reason := backends.why_not_native(device):
-        return f"products of {products} numbers need the native library: {reason}"
+        return f"matmul_dtype={matmul_dtype} needs the native library: {reason}"
     if device == "cpu":
-        if products == "float16":
-            return "the CPU's kernels multiply float32 or bfloat16 numbers, not float16"
+        if matmul_dtype == "float16":
+            return "the CPU kernels multiply in float32 or bfloat16, not float16"
         if not cuda_ext.load("cpu").fs_has_bfloat16():
-            return f"this processor has no AVX512-BF16, or not in use (it is {backends.instruction_set()}); products stay float32"
-    elif products == "bfloat16":
-        return "the GPU's kernels multiply float32 or float16 numbers, not bfloat16"
+            return (
+                "bfloat16 needs a processor with AVX512-BF16, which this one lacks or does not use "
+                f"(its instruction set is {backends.instruction_set()})"
+            )
+    elif matmul_dtype == "bfloat16":
+        return "the GPU kernels multiply in float32 or float16, not bfloat16"
     return None
 
 
@@ -159,7 +178,7 @@ class MlpRecord(ctypes.Structure):
     """`MlpRecord` in csrc/common/mlp.h."""
 
     _fields_ = [
-        *((name, ctypes.c_int32) for name in ("matrices", "activation", "products", "is_double")),
+        *((name, ctypes.c_int32) for name in ("matrices", "activation", "matmul_dtype", "is_double")),
         ("omega", ctypes.c_double),
         ("sizes", ctypes.c_int32 * (MAX_MATRICES + 1)),
         *((name, ctypes.c_void_p * MAX_MATRICES) for name in ("weight", "bias", "grad_weight", "grad_bias")),
@@ -172,27 +191,27 @@ class MlpCall(ctypes.Structure):
     _fields_ = [
         ("mlp", MlpRecord),
         ("points", ctypes.c_int64),
-        ("workers", ctypes.c_int32),
+        ("num_threads", ctypes.c_int32),
         *((name, ctypes.c_void_p) for name in ("features", "grad", "values", "grad_features")),
     ]
 
 
 @dataclass(frozen=True)
 class MlpKernel:
-    """The compiled kernels for one kind of MLP; `parameters` are the matrices, then the biases if there are any."""
+    """Compiled kernels of one kind of MLP. `parameters` are the matrices, then the biases if there are any."""
 
     activation: Activation
     omega: float
-    products: Products
+    matmul_dtype: MatmulDtype
     matrices: int
 
     def record(self, parameters: Sequence[Tensor], grads: Sequence[Tensor] | None = None) -> MlpRecord:
-        """What the library is told; the tensors, contiguous, must live until the call has returned."""
+        """Structure for the native library. The contiguous tensors must live until the call has returned."""
         n = self.matrices
         record = MlpRecord(
             matrices=n,
             activation=ACTIVATIONS.index(self.activation),
-            products=PRODUCTS.index(self.products),
+            matmul_dtype=MATMUL_DTYPES.index(self.matmul_dtype),
             is_double=parameters[0].dtype == torch.float64,
             omega=self.omega,
         )
@@ -211,32 +230,35 @@ class MlpKernel:
         return values
 
     def backward(
-        self, features: Tensor, parameters: Sequence[Tensor], grad: Tensor, inwards: bool
+        self, features: Tensor, parameters: Sequence[Tensor], grad: Tensor, needs_features: bool
     ) -> list[Tensor | None]:
-        """Gradients of `<grad, forward(features, parameters)>`: of the features if `inwards`, then of every parameter."""
+        """Gradients of `<grad, forward(features, parameters)>`: of the features, then of every parameter.
+
+        needs_features: whether the gradient of the features is wanted; otherwise it is None.
+        """
         features, grad, *parameters = ready((features, grad, *parameters))
         grads = [torch.empty_like(p) for p in parameters]
-        grad_features = torch.empty_like(features) if inwards else None
-        if self.products == "float16":
-            factor = mlp_cuda.half_range(grad)
-            grad = grad * factor
-        call = self._call(self.record(parameters, grads), features, grad=grad, grad_features=grad_features)
+        grad_features = torch.empty_like(features) if needs_features else None
+        factor = mlp_cuda.float16_scale(grad) if self.matmul_dtype == "float16" else None
+        scaled = grad if factor is None else grad * factor
+        call = self._call(self.record(parameters, grads), features, grad=scaled, grad_features=grad_features)
         _run("backward", call, features.device)
         found = [grad_features, *grads]
-        return [None if t is None else t / factor for t in found] if self.products == "float16" else found
+        return found if factor is None else [None if t is None else t / factor for t in found]
 
     def reference(self, features: Tensor, *parameters: Tensor) -> Tensor:
-        n = self.matrices
-        return mlp_reference(features, parameters[:n], self.activation, self.omega, parameters[n:] or None)
+        """`forward` by the reference, which can be differentiated any number of times."""
+        weights, biases = parameters[: self.matrices], parameters[self.matrices :]
+        return mlp_reference(features, weights, self.activation, omega=self.omega, biases=biases or None)
 
     @staticmethod
     def _call(record: MlpRecord, features: Tensor, **tensors: Tensor | None) -> MlpCall:
         pointers = {name: t.data_ptr() for name, t in {"features": features, **tensors}.items() if t is not None}
-        return MlpCall(mlp=record, points=len(features), workers=torch.get_num_threads(), **pointers)
+        return MlpCall(mlp=record, points=len(features), num_threads=torch.get_num_threads(), **pointers)
 
 
 def ready(tensors: Sequence[Tensor]) -> list[Tensor]:
-    """The tensors, or copies, as the kernels want them."""
+    """The tensors, or copies that are contiguous and aligned for the kernels."""
     return [cuda_calls.ready(t) if t.is_cuda else t.contiguous() for t in tensors]
 
 
@@ -244,7 +266,8 @@ def differentiable_gradients(
     function: Callable[..., Tensor], inputs: Sequence[Tensor], grad: Tensor
 ) -> list[Tensor | None]:
     """Gradients of `<grad, function(*inputs)>` that can be differentiated again; None where an input needs none."""
-    # Of aliases: an input that another was made from must not count what it does through that one.
+    # Differentiate with respect to aliases: if one input was computed from another, its effect must not be counted for
+    # the other.
     aliases = [t.view_as(t) if t.requires_grad else t for t in inputs]
     wanted = [alias for alias in aliases if alias.requires_grad]
     found = iter(torch.autograd.grad(function(*aliases), wanted, grad, create_graph=True) if wanted else ())
@@ -266,13 +289,13 @@ class _Forward(Function):
         return kernel.forward(features, parameters)
 
     @staticmethod
-    def backward(ctx, grad: Tensor):
+    def backward(ctx, grad: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride]
         features, *parameters = ctx.saved_tensors
         if torch.is_grad_enabled():
-            # These gradients are to be differentiated: the formula, with all that torch keeps for that.
+            # These gradients will be differentiated again, which the kernels cannot do.
             return None, *differentiable_gradients(ctx.kernel.reference, (features, *parameters), grad)
         return None, *ctx.kernel.backward(features, parameters, grad, ctx.needs_input_grad[1])
 
 
-def _list(things) -> str:
+def _distinct(things: Iterable[object]) -> str:
     return ", ".join(str(thing) for thing in dict.fromkeys(things))

@@ -1,4 +1,4 @@
-"""The MLP's CUDA calls."""
+"""CUDA functions of the MLP."""
 
 from __future__ import annotations
 
@@ -15,26 +15,27 @@ SIGNATURES = {
     "fs_mlp_backward": WITH_WORKSPACE,
     "fs_mlp_workspace": (ctypes.c_int64, [ctypes.c_void_p, ctypes.c_int32]),
 }
-# Gradients go through half-precision products as if their largest were this.
+# Magnitude to which the largest gradient is scaled before products in float16: well inside its range (at most 65504),
+# with room for sums over a layer, and far above its smallest values.
 MAX_GRADIENT = 64.0
 functions = CudaFunctions(SIGNATURES)
 
 
 def run(name: str, call: ctypes.Structure, device: torch.device) -> None:
-    """`fs_mlp_forward` or `fs_mlp_backward`."""
+    """Start `name`, "fs_mlp_forward" or "fs_mlp_backward", with an `MlpCall`."""
     workspace = functions.workspace(
         "fs_mlp_workspace", device, "the MLP", ctypes.addressof(call), name == "fs_mlp_backward"
     )
-    functions.run(name, call, device, "the MLP", workspace)
+    functions.run(name, call, device, operation="the MLP", workspace=workspace)
 
 
 def why_too_large(call: ctypes.Structure) -> str | None:
-    """One line saying why a block of threads cannot hold so large an MLP, or None if it can."""
+    """Reason why a block of threads cannot hold this MLP, in one line, or None if it can."""
     if functions.library().fs_mlp_workspace(ctypes.addressof(call), True) < 0:
-        return "an MLP of so many and wide layers does not fit into the GPU's shared memory"
+        return "an MLP with so many and so wide layers does not fit into the GPU's shared memory"
     return None
 
 
-def half_range(grad: Tensor) -> Tensor:
-    """The factor that brings gradients into half's range: a number on their device, so that nothing is waited for."""
+def float16_scale(grad: Tensor) -> Tensor:
+    """Factor that scales gradients into the range of float16: `[]` on their device, so that nothing waits for it."""
     return MAX_GRADIENT / grad.abs().amax().clamp_min(1e-30) if grad.numel() else grad.new_ones(())

@@ -1,8 +1,9 @@
-"""tiny-cuda-nn as an accelerator of a hash grid with an MLP, where it is installed, and its layout of the numbers.
+"""tiny-cuda-nn as an optional accelerator of a hash grid and its MLP, and conversion to and from its parameters.
 
-Its `NetworkWithInputEncoding` keeps all of them in one flat vector: first the matrices, `[out, in]` row by row from the features' side on,
-then the table, level by level as ours. The features and the outputs are padded to multiples of 16: with zeros, which we put in and take
-out. There are no biases. (Read from its sources, version 2.0: network_with_input_encoding.h, fully_fused_mlp.cu, encodings/grid.h.)
+Its `NetworkWithInputEncoding` keeps all parameters in one flat vector: first the matrices, `[out, in]` in row-major
+order from the features on, then the table, level by level like ours. Features and outputs are padded to multiples of 16
+with zeros, which we add and remove. There are no biases. This layout was read from its sources, version 2.0:
+network_with_input_encoding.h, fully_fused_mlp.cu and encodings/grid.h.
 """
 
 from __future__ import annotations
@@ -14,31 +15,35 @@ import torch
 from torch import Tensor
 
 from fields.ops.grid_layout import GridLayout
+from fields.ops.hash_grid import Interpolation
 
+# Numbers of features and outputs are padded to multiples of this.
 ALIGNMENT = 16
+# Widths of hidden layers that its fused MLP supports.
 WIDTHS = (16, 32, 64, 128)
 
 
 @cache
 def why_absent() -> str | None:
-    """One line saying why tiny-cuda-nn cannot be used here, or None if it can."""
+    """Reason why tiny-cuda-nn cannot be imported, in one line, or None if it can."""
     try:
-        import tinycudann  # noqa: F401
-    except Exception as error:  # noqa: BLE001  (a GPU package may fail in any way; that means absent, and this is why)
+        import tinycudann  # noqa: F401  # pyright: ignore[reportMissingImports]
+    except Exception as error:  # noqa: BLE001  a GPU package may fail in any way, and then counts as absent
         reason = str(error).strip().splitlines()
         return f"tiny-cuda-nn (the package tinycudann) does not import: {reason[0] if reason else type(error).__name__}"
     return None
 
 
 def why_not(layout: GridLayout, weights: Sequence[Tensor], device: str) -> str | None:
-    """One line saying why it cannot serve such a field, or None if it can."""
+    """Reason why tiny-cuda-nn cannot serve this grid and MLP, in one line, or None if it can."""
     if reason := why_absent():
         return reason
     if device != "cuda":
         return f"tiny-cuda-nn computes on a GPU, and this fit is on the {device}"
     widths = {w.shape[0] for w in weights[:-1]}
     if len(widths) != 1 or not widths <= set(WIDTHS):
-        return f"tiny-cuda-nn's fused MLP has hidden layers of one width of {', '.join(map(str, WIDTHS))}, not {sorted(widths)}"
+        supported = ", ".join(map(str, WIDTHS))
+        return f"tiny-cuda-nn's fused MLP has hidden layers of one width of {supported}, not {sorted(widths)}"
     return None
 
 
@@ -47,48 +52,58 @@ def _padded(count: int) -> int:
 
 
 def to_params(table: Tensor, weights: Sequence[Tensor]) -> Tensor:
-    """Table `[entries, features]` and matrices `[out, in]` → its vector, differentiably; of the tensors' dtype and device."""
-    first, last = weights[0], weights[-1]
-    padded = [
-        torch.nn.functional.pad(
-            w,
-            (
-                0,
-                _padded(w.shape[1]) - w.shape[1] if w is first else 0,
-                0,
-                _padded(w.shape[0]) - w.shape[0] if w is last else 0,
-            ),
-        )
-        for w in weights
-    ]
+    """tiny-cuda-nn's flat vector of a table `[entries, features]` and matrices `[out, in]`.
+
+    Differentiable; of the dtype and on the device of the tensors.
+    """
+    padded = []
+    for index, weight in enumerate(weights):
+        rows, columns = weight.shape
+        more_rows = _padded(rows) - rows if index == len(weights) - 1 else 0
+        more_columns = _padded(columns) - columns if index == 0 else 0
+        padded.append(torch.nn.functional.pad(weight, (0, more_columns, 0, more_rows)))
     return torch.cat([t.reshape(-1) for t in (*padded, table)])
 
 
 def from_params(params: Tensor, layout: GridLayout, sizes: Sequence[int]) -> tuple[Tensor, list[Tensor]]:
-    """And back: the table and the matrices of an MLP of `sizes` (features, hidden layers, outputs), which share no memory with it.
+    """Table and matrices of tiny-cuda-nn's flat vector. They share no memory with it.
 
-    ValueError if the vector is not as long as such a field's. The padded features are zero, so what their weights are does not count.
+    sizes: features, hidden layers and outputs of the MLP.
+
+    Raises ValueError if the vector has another length than such a field's. The weights of padded features are dropped:
+    those features are zero, so their weights have no effect.
     """
     inputs = [_padded(sizes[0]), *sizes[1:-1]]
     outputs = [*sizes[1:-1], _padded(sizes[-1])]
     counts = [a * b for a, b in zip(inputs, outputs)]
-    if params.ndim != 1 or len(params) != sum(counts) + layout.parameters:
-        raise ValueError(
-            f"such a field has {sum(counts) + layout.parameters} parameters in tiny-cuda-nn, not {list(params.shape)}"
-        )
-    *matrices, table = params.detach().split([*counts, layout.parameters])
+    expected = sum(counts) + layout.num_parameters
+    if params.ndim != 1 or len(params) != expected:
+        raise ValueError(f"such a field has {expected} parameters in tiny-cuda-nn, not {list(params.shape)}")
+    *matrices, table = params.detach().split([*counts, layout.num_parameters])
     weights = [
-        m.reshape(b, a)[:kept_b, :kept_a].clone()
-        for m, a, b, kept_a, kept_b in zip(matrices, inputs, outputs, sizes, sizes[1:])
+        matrix.reshape(rows, columns)[:used_rows, :used_columns].clone()
+        for matrix, columns, rows, used_columns, used_rows in zip(matrices, inputs, outputs, sizes, sizes[1:])
     ]
     return table.reshape(layout.entries, layout.features).clone(), weights
 
 
 class TcnnModel:
-    """Its model of a grid and a ReLU MLP, fed with numbers that live elsewhere; gradients come back to these."""
+    """tiny-cuda-nn's model of a grid and a ReLU MLP, evaluated with the caller's table and weights.
 
-    def __init__(self, layout: GridLayout, interpolation: str, width: int, hidden_layers: int, outputs: int) -> None:
-        import tinycudann
+    Gradients flow back to the caller's tensors. Raises RuntimeError if this version of tiny-cuda-nn has another number
+    of parameters than its documented layout.
+    """
+
+    def __init__(
+        self,
+        layout: GridLayout,
+        *,
+        interpolation: Interpolation,
+        width: int,
+        hidden_layers: int,
+        outputs: int,
+    ) -> None:
+        import tinycudann  # pyright: ignore[reportMissingImports]
 
         encoding = {
             "otype": "Grid",
@@ -112,7 +127,7 @@ class TcnnModel:
             _padded(layout.outputs) * width
             + width * width * (hidden_layers - 1)
             + _padded(outputs) * width
-            + layout.parameters
+            + layout.num_parameters
         )
         if self.module.params.numel() != expected:
             raise RuntimeError(
@@ -120,7 +135,9 @@ class TcnnModel:
             )
 
     def __call__(self, coords: Tensor, table: Tensor, weights: Sequence[Tensor]) -> Tensor:
-        """Values `[N, outputs]` float32 at coords `[N, D]` in [0, 1]; products and features in its own (mostly half) precision."""
-        # It wraps coordinates beyond the unit cube, we clamp them.
+        """Values `[N, outputs]` float32 at coords `[N, D]`, computed in tiny-cuda-nn's own, mostly half, precision.
+
+        Coordinates outside [0, 1] are clamped as in `hash_grid`; tiny-cuda-nn itself would wrap them.
+        """
         flat = {"params": to_params(table, weights)}
         return torch.func.functional_call(self.module, flat, (coords.clamp(0.0, 1.0),)).float()

@@ -1,6 +1,7 @@
-"""A grid and its MLP in one CUDA kernel against the formula: on a GPU where there is one, and compiled for the CPU anywhere.
+"""Grid and MLP in one CUDA kernel against the reference: on a GPU if there is one, and compiled for the CPU anywhere.
 
-The second shows whether the kernels compute and co-operate as they should, not that a GPU runs them (`cuda_on_host`).
+The kernels compiled for the CPU (`cuda_on_host`) show that the arithmetic and the cooperation of threads are right, not
+that a GPU runs them.
 """
 
 import sys
@@ -23,6 +24,7 @@ def host_library(tmp_path_factory):
 
 @pytest.fixture(params=["host", pytest.param("cuda", marks=on_gpu)])
 def device(request, monkeypatch):
+    """Device of the tensors. On the CPU, CUDA calls go to the kernels that were compiled for the host."""
     if request.param == "cuda":
         return "cuda"
     call_on_host(monkeypatch, request.getfixturevalue("host_library"))
@@ -31,7 +33,7 @@ def device(request, monkeypatch):
     )
     for module in (grid_mlp_cuda.functions, grid_mlp_cuda.mlp_cuda.functions):
         run, workspace = module.run, module.workspace
-        monkeypatch.setattr(module, "run", lambda name, call, _, *rest, run=run: run(name, call, HOST, *rest))
+        monkeypatch.setattr(module, "run", lambda name, call, _, run=run, **options: run(name, call, HOST, **options))
         monkeypatch.setattr(
             module, "workspace", lambda name, _, *rest, workspace=workspace: workspace(name, HOST, *rest)
         )
@@ -39,8 +41,9 @@ def device(request, monkeypatch):
 
 
 def draw(dimensions, levels, widths, points, device, seed=0):
+    """Layout, and random coords, table, gradient of the values and weights."""
     random = torch.Generator().manual_seed(seed)
-    layout = GridLayout(dimensions, levels, 2, 5, 1.6, 1 << 9)
+    layout = GridLayout(dimensions, levels=levels, features=2, base_resolution=5, growth=1.6, table_size=1 << 9)
     sizes = [layout.outputs, *widths]
     table = torch.randn(layout.entries, 2, generator=random)
     weights = [1.5 * torch.randn(b, a, generator=random) / a**0.5 for a, b in zip(sizes[:-1], sizes[1:])]
@@ -48,16 +51,21 @@ def draw(dimensions, levels, widths, points, device, seed=0):
     return layout, *(t.to(device) for t in (coords, table, grad)), [w.to(device) for w in weights]
 
 
-def formula(layout, interpolation, activation, coords, table, grad, weights):
-    """In float32, as where a point lies in a fine cell depends on that."""
+def reference(layout, interpolation, activation, coords, table, grad, weights):
+    """Values and gradients in float32, because in float64 a point may lie in another cell of a fine level."""
     leaves = [t.clone().requires_grad_() for t in (coords, table, *weights)]
-    values = grid_mlp_reference(leaves[0], leaves[1], leaves[2:], layout, interpolation, activation)
+    values = grid_mlp_reference(
+        leaves[0], leaves[1], leaves[2:], layout, interpolation=interpolation, activation=activation
+    )
     return [values.detach(), *torch.autograd.grad(values, leaves, grad)]
 
 
 def ours(layout, interpolation, kernel, coords, table, grad, weights):
-    values = grid_mlp_cuda.forward(layout, interpolation, kernel, coords, table, weights)
-    return [values, *grid_mlp_cuda.backward(layout, interpolation, kernel, coords, table, weights, grad, (True, True))]
+    """Values and gradients of the kernel."""
+    call = {"coords": coords, "table": table, "parameters": weights}
+    values = grid_mlp_cuda.forward(layout, interpolation, kernel, **call)
+    gradients = grid_mlp_cuda.backward(layout, interpolation, kernel, **call, grad=grad, needs=(True, True))
+    return [values, *gradients]
 
 
 @pytest.mark.parametrize(
@@ -70,62 +78,69 @@ def ours(layout, interpolation, kernel, coords, table, grad, weights):
         (2, 1, (16, 2), 129, "linear", "relu"),
     ],
 )
-def test_equals_the_formula(dimensions, levels, widths, points, interpolation, activation, device):
+def test_grid_mlp_and_gradients_match_reference(dimensions, levels, widths, points, interpolation, activation, device):
     layout, coords, table, grad, weights = draw(dimensions, levels, widths, points, device)
     kernel = MlpKernel(activation, 30.0, "float32", len(weights))
     assert grid_mlp_cuda.serves(layout, kernel, table, weights)
     for index, (a, b) in enumerate(
         zip(
             ours(layout, interpolation, kernel, coords, table, grad, weights),
-            formula(layout, interpolation, activation, coords, table, grad, weights),
+            reference(layout, interpolation, activation, coords, table, grad, weights),
             strict=True,
         )
     ):
         assert_close(a, b, 2e-4 if activation == "sine" else 1e-5, f"result {index}", floor=1e-3)
 
 
-def test_half_products_are_near(device):
+def test_float16_products_are_close_to_reference(device):
     layout, coords, table, grad, weights = draw(3, 8, (64, 3), 150, device)
     kernel = MlpKernel("none", 30.0, "float16", 2)
     for a, b in zip(
         ours(layout, "linear", kernel, coords, table, 1e-9 * grad, weights),
-        formula(layout, "linear", "none", coords, table, 1e-9 * grad, weights),
+        reference(layout, "linear", "none", coords, table, 1e-9 * grad, weights),
     ):
         assert_close(a, b, 6e-3)
 
 
-def test_what_nobody_wants_is_not_computed(device):
+def test_gradients_that_are_not_needed_are_none(device):
     layout, coords, table, grad, weights = draw(2, 4, (16, 2), 40, device)
     kernel = MlpKernel("relu", 30.0, "float32", 2)
-    coords_too = grid_mlp_cuda.backward(layout, "linear", kernel, coords, table, weights, grad, (False, True))
-    assert coords_too[0] is None and coords_too[1] is not None
-    assert grid_mlp_cuda.backward(layout, "linear", kernel, coords, table, weights, grad, (False, False))[:2] == [
-        None,
-        None,
-    ]
+
+    def gradients(needs):
+        return grid_mlp_cuda.backward(
+            layout, "linear", kernel, coords=coords, table=table, parameters=weights, grad=grad, needs=needs
+        )
+
+    table_alone = gradients((False, True))
+    assert table_alone[0] is None and table_alone[1] is not None
+    assert gradients((False, False))[:2] == [None, None]
 
 
-def test_what_it_does_not_serve(device):
+def test_grids_that_the_kernel_does_not_serve(device):
     layout, coords, table, grad, weights = draw(2, 4, (16, 2), 40, device)
     kernel = MlpKernel("relu", 30.0, "float32", 2)
-    assert not grid_mlp_cuda.serves(GridLayout(1, 4, 2, 5, 1.6, 1 << 9), kernel, table, weights)
-    assert not grid_mlp_cuda.serves(GridLayout(2, 4, 4, 5, 1.6, 1 << 9), kernel, table, weights)
+    assert not grid_mlp_cuda.serves(
+        GridLayout(1, levels=4, features=2, base_resolution=5, growth=1.6, table_size=1 << 9), kernel, table, weights
+    )
+    assert not grid_mlp_cuda.serves(
+        GridLayout(2, levels=4, features=4, base_resolution=5, growth=1.6, table_size=1 << 9), kernel, table, weights
+    )
     assert not grid_mlp_cuda.serves(layout, kernel, table.double(), weights)
-    wrong = GridLayout(2, 3, 2, 5, 1.6, 1 << 9)
+    wrong = GridLayout(2, levels=3, features=2, base_resolution=5, growth=1.6, table_size=1 << 9)
     with pytest.raises(RuntimeError, match="a grid and its MLP failed on the GPU"):
-        grid_mlp_cuda.forward(wrong, "linear", kernel, coords, table, weights)
+        grid_mlp_cuda.forward(wrong, "linear", kernel, coords=coords, table=table, parameters=weights)
 
 
 @on_gpu
-def test_the_operation_takes_one_kernel_and_may_be_differentiated_twice():
+def test_operation_matches_reference_and_can_be_differentiated_twice():
     layout, coords, table, grad, weights = draw(3, 8, (32, 3), 100, "cuda")
     coords.requires_grad_()
     values = grid_mlp(coords, table, weights, layout)
     (slope,) = torch.autograd.grad(values, coords, grad, create_graph=True)
     assert slope.requires_grad and torch.allclose(
-        values.detach(), formula(layout, "linear", "relu", coords.detach(), table, grad, weights)[0], atol=1e-4
+        values.detach(), reference(layout, "linear", "relu", coords.detach(), table, grad, weights)[0], atol=1e-4
     )
 
 
-def test_signatures_are_those_of_the_header():
+def test_signatures_match_the_header():
     assert declared_functions("grid_mlp.h") == grid_mlp_cuda.SIGNATURES

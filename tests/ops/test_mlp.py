@@ -1,4 +1,4 @@
-"""The native MLP, alone and behind a grid, against plain torch."""
+"""The native MLP, alone and behind a hash grid, against the reference in plain torch."""
 
 import pytest
 import torch
@@ -9,10 +9,10 @@ from ops_helpers import assert_close, available_isas, inner_points, instruction_
 import cuda_ext
 from fields.ops.grid_layout import GridLayout
 from fields.ops.grid_mlp import grid_mlp, grid_mlp_reference
-from fields.ops.mlp import mlp, mlp_reference, why_not_native_mlp, why_not_products
+from fields.ops.mlp import mlp, mlp_reference, why_not_matmul_dtype, why_not_native_mlp
 
-HAS_BFLOAT16 = why_not_products("bfloat16") is None
-needs_bfloat16 = pytest.mark.skipif(not HAS_BFLOAT16, reason=f"{why_not_products('bfloat16')}")
+HAS_BFLOAT16 = why_not_matmul_dtype("bfloat16") is None
+needs_bfloat16 = pytest.mark.skipif(not HAS_BFLOAT16, reason=f"{why_not_matmul_dtype('bfloat16')}")
 
 
 @pytest.fixture(params=available_isas())
@@ -22,7 +22,7 @@ def isa(request):
 
 
 def draw(sizes, points, biased=True, activation="relu", dtype=torch.float64, seed=0):
-    """Features, matrices, biases (or None)."""
+    """Random features `[points, sizes[0]]`, matrices, and biases or None."""
     random = torch.Generator().manual_seed(seed)
     gain = 1.5 if activation != "sine" else 1.5 / 30.0
     weights = [
@@ -33,56 +33,58 @@ def draw(sizes, points, biased=True, activation="relu", dtype=torch.float64, see
     return features.to(dtype), [w.to(dtype) for w in weights], biases and [b.to(dtype) for b in biases]
 
 
-def all_of(function, inputs, seed=1):
-    """Values, and the gradients of a random functional of them by every input."""
+def values_and_gradients(function, inputs, seed=1):
+    """Values, and the gradients of a random functional of them with respect to every input."""
     leaves = [t.detach().clone().requires_grad_() for t in inputs]
     values = function(*leaves)
     grad = torch.randn(values.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(values)
     return [values.detach(), *torch.autograd.grad(values, leaves, grad)]
 
 
-def assert_equals(ours, formula, tolerance, floor=0.0):
-    for index, (a, b) in enumerate(zip(ours, formula, strict=True)):
+def assert_all_close(ours, reference, tolerance, floor=0.0):
+    for index, (a, b) in enumerate(zip(ours, reference, strict=True)):
         assert_close(a.double(), b.double(), tolerance, f"result {index}", floor)
 
 
-def split(function, matrices, biased):
-    """`function(features, weights, biases)` of flat tensors."""
+def flattened(function, matrices, biased):
+    """`function(features, weights, biases)` as a function of features, matrices and biases in one argument list."""
     return lambda features, *p: function(features, list(p[:matrices]), list(p[matrices:]) if biased else None)
 
 
-def compare(sizes, points, activation, biased, dtype, tolerance, seed=0, **options):
+def assert_matches_reference(sizes, points, activation, biased, dtype, tolerance, seed=0, **options):
     features, weights, biases = draw(sizes, points, biased, activation, dtype, seed)
     inputs = [features, *weights, *(biases or [])]
-    native = split(lambda f, w, b: mlp(f, w, activation, 30.0, b, backend="native", **options), len(weights), biased)
-    formula = split(lambda f, w, b: mlp_reference(f, w, activation, 30.0, b), len(weights), biased)
-    ours, exact = all_of(native, inputs), all_of(formula, [t.double() for t in inputs])
+    native = flattened(
+        lambda f, w, b: mlp(f, w, activation, omega=30.0, biases=b, backend="native", **options), len(weights), biased
+    )
+    reference = flattened(lambda f, w, b: mlp_reference(f, w, activation, omega=30.0, biases=b), len(weights), biased)
+    ours, exact = values_and_gradients(native, inputs), values_and_gradients(reference, [t.double() for t in inputs])
     assert ours[0].dtype == dtype
-    assert_equals(ours, exact, tolerance, floor=1e-3)
+    assert_all_close(ours, exact, tolerance, floor=1e-3)
 
 
 @pytest.mark.parametrize("dtype, tolerance", [(torch.float64, 1e-12), (torch.float32, 1e-5)])
 @pytest.mark.parametrize("activation", ("none", "relu", "sine"))
 @pytest.mark.parametrize("sizes", [(32, 64, 64, 3), (3, 16, 1), (7, 33, 5, 128), (20, 9), (130, 128, 128, 128, 100)])
-def test_equals_the_formula(sizes, activation, dtype, tolerance, isa):
-    compare(sizes, 150, activation, biased=len(sizes) != 4, dtype=dtype, tolerance=tolerance)
+def test_mlp_and_gradients_match_reference(sizes, activation, dtype, tolerance, isa):
+    assert_matches_reference(sizes, 150, activation, biased=len(sizes) != 4, dtype=dtype, tolerance=tolerance)
 
 
 @pytest.mark.parametrize("points", (0, 1, 63, 64, 65, 4096, 4161))
-def test_any_number_of_points(points):
+def test_any_number_of_points_matches_reference(points):
     features, weights, biases = draw((5, 16, 3), points)
     inputs = [features, *weights, *biases]
-    ours = all_of(split(lambda f, w, b: mlp(f, w, biases=b, backend="native"), 2, True), inputs)
-    exact = all_of(split(lambda f, w, b: mlp_reference(f, w, biases=b), 2, True), inputs)
-    assert_equals(ours, exact, 1e-12)
+    ours = values_and_gradients(flattened(lambda f, w, b: mlp(f, w, biases=b, backend="native"), 2, True), inputs)
+    exact = values_and_gradients(flattened(lambda f, w, b: mlp_reference(f, w, biases=b), 2, True), inputs)
+    assert_all_close(ours, exact, 1e-12)
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.data())
-def test_any_shape(data):
+def test_random_shapes_match_reference(data):
     inner = st.integers(1, 128)
     sizes = (data.draw(st.integers(1, 200)), *data.draw(st.lists(inner, max_size=4)), data.draw(inner))
-    compare(
+    assert_matches_reference(
         sizes,
         data.draw(st.integers(1, 200)),
         data.draw(st.sampled_from(("none", "relu", "sine"))),
@@ -95,23 +97,23 @@ def test_any_shape(data):
 
 @pytest.mark.parametrize("activation", ("none", "relu", "sine"))
 @pytest.mark.parametrize("biased", (False, True))
-def test_gradcheck(activation, biased):
+def test_gradients_of_both_orders_match_differences(activation, biased):
     features, weights, biases = draw((3, 5, 4, 2), 6, biased, activation)
     inputs = [t.requires_grad_() for t in (features, *weights, *(biases or []))]
-    function = split(lambda f, w, b: mlp(f, w, activation, 2.0, b, backend="native"), 3, biased)
+    function = flattened(lambda f, w, b: mlp(f, w, activation, omega=2.0, biases=b, backend="native"), 3, biased)
     assert torch.autograd.gradcheck(function, inputs)
     assert torch.autograd.gradgradcheck(function, inputs)
 
 
-def test_gradients_that_nobody_asks_for():
+def test_gradients_that_are_not_needed_stay_none():
     features, weights, _ = draw((3, 8, 2), 10, biased=False)
     weights[1].requires_grad_()
     mlp(features, weights, backend="native").sum().backward()
     assert weights[1].grad is not None and weights[0].grad is None and features.grad is None
 
 
-def test_an_input_made_of_another():
-    """Second order where the features themselves depend on a matrix: nothing is counted twice."""
+def test_second_derivative_counts_dependent_inputs_once():
+    """The features depend on a matrix that is also a weight."""
     features, weights, _ = draw((4, 4, 4), 7, biased=False)
     weight = weights[0].requires_grad_()
 
@@ -125,7 +127,7 @@ def test_an_input_made_of_another():
         assert_close(ours, exact, 1e-12)
 
 
-def test_shapes_and_views():
+def test_leading_shapes_and_views_give_the_same_values():
     features, weights, biases = draw((6, 16, 3), 40)
     flat = mlp(features, weights, biases=biases)
     assert torch.equal(mlp(features.reshape(4, 10, 6), weights, biases=biases), flat.reshape(4, 10, 3))
@@ -134,15 +136,16 @@ def test_shapes_and_views():
     assert mlp(features[:0].reshape(2, 0, 6), weights).shape == (2, 0, 3)
 
 
-def test_same_bits_for_any_number_of_threads(isa):
+def test_results_are_identical_for_any_number_of_threads(isa):
     features, weights, biases = draw((32, 48, 3), 20000, dtype=torch.float32)
     before, results = torch.get_num_threads(), []
     try:
         for threads in (1, 2, 2, 5):
             torch.set_num_threads(threads)
             results.append(
-                all_of(
-                    split(lambda f, w, b: mlp(f, w, biases=b, backend="native"), 2, True), [features, *weights, *biases]
+                values_and_gradients(
+                    flattened(lambda f, w, b: mlp(f, w, biases=b, backend="native"), 2, True),
+                    [features, *weights, *biases],
                 )
             )
     finally:
@@ -150,7 +153,7 @@ def test_same_bits_for_any_number_of_threads(isa):
     assert all(torch.equal(a, b) for other in results[1:] for a, b in zip(results[0], other))
 
 
-def test_what_is_too_large_goes_through_torch():
+def test_too_wide_mlp_uses_torch():
     features, weights, _ = draw((8, 129, 2), 5, biased=False)
     assert "at most 128 wide" in why_not_native_mlp(weights)
     assert torch.equal(mlp(features, weights), mlp_reference(features, weights))
@@ -159,10 +162,10 @@ def test_what_is_too_large_goes_through_torch():
 
 
 @pytest.mark.parametrize(
-    "change, says",
+    "change, message",
     [
         ({"activation": "gelu"}, "none, relu or sine"),
-        ({"products": "int8"}, "products are"),
+        ({"matmul_dtype": "int8"}, "matmul_dtype is"),
         ({"weights": []}, "at least one matrix"),
         ({"weights": [torch.zeros(16, 5), torch.zeros(3, 16)]}, "matrix 0 must be"),
         ({"weights": [torch.zeros(16, 8), torch.zeros(3, 8)]}, "matrix 1 must be"),
@@ -171,43 +174,47 @@ def test_what_is_too_large_goes_through_torch():
         ({"features": torch.zeros(())}, "matrix 0 must be"),
         ({"biases": [torch.zeros(16)]}, "a bias for each"),
         ({"biases": [torch.zeros(16), torch.zeros(4)]}, "bias 1 must be"),
-        ({"products": "float16"}, "float32 or bfloat16 numbers, not float16"),
+        ({"matmul_dtype": "float16"}, "in float32 or bfloat16, not float16"),
         (
-            {"features": torch.zeros(4, 8).double(), "weights": [torch.zeros(3, 8).double()], "products": "bfloat16"},
+            {
+                "features": torch.zeros(4, 8).double(),
+                "weights": [torch.zeros(3, 8).double()],
+                "matmul_dtype": "bfloat16",
+            },
             "for float32 features",
         ),
         ({"backend": "quick"}, "auto, native or torch"),
     ],
 )
-def test_what_it_refuses(change, says):
+def test_refuses_arguments_that_do_not_fit_together(change, message):
     arguments = {"features": torch.zeros(4, 8), "weights": [torch.zeros(16, 8), torch.zeros(3, 16)], **change}
-    with pytest.raises(ValueError, match=says) as caught:
+    with pytest.raises(ValueError, match=message) as caught:
         mlp(**arguments)
     assert "\n" not in str(caught.value)
 
 
-# Products of bfloat16 numbers.
+# Matrix products in bfloat16.
 
 
 def rounded_reference(features, weights, activation, omega, biases, grad):
-    """Values and gradients with every factor rounded to bfloat16, as the kernel does it, in float64."""
+    """Values and gradients in float64 with every factor of a product rounded to bfloat16, as in the kernel."""
 
-    def r(tensor):
+    def rounded(tensor):
         return tensor.float().bfloat16().double()
 
     inputs, slopes, h = [], [], features
     for i, (w, b) in enumerate(zip(weights, biases)):
-        inputs.append(r(h))
-        h = inputs[-1] @ r(w).T + b
+        inputs.append(rounded(h))
+        h = inputs[-1] @ rounded(w).T + b
         if i + 1 < len(weights):
-            # Where a rounded output is zero, so is the slope: as the kernel sees it.
-            slopes.append((r(h) > 0).double() if activation == "relu" else omega * torch.cos(omega * h))
+            # The kernel takes the slope from the rounded output, so both are zero together.
+            slopes.append((rounded(h) > 0).double() if activation == "relu" else omega * torch.cos(omega * h))
             h = torch.relu(h) if activation == "relu" else torch.sin(omega * h)
     values, by_weights, by_biases = h, [], []
     for i in reversed(range(len(weights))):
-        by_weights.insert(0, r(grad).T @ inputs[i])
-        by_biases.insert(0, r(grad).sum(0))
-        grad = r(grad) @ r(weights[i])
+        by_weights.insert(0, rounded(grad).T @ inputs[i])
+        by_biases.insert(0, rounded(grad).sum(0))
+        grad = rounded(grad) @ rounded(weights[i])
         if i:
             grad = grad * slopes[i - 1]
     return [values, grad, *by_weights, *by_biases]
@@ -216,33 +223,33 @@ def rounded_reference(features, weights, activation, omega, biases, grad):
 @needs_bfloat16
 @pytest.mark.parametrize("activation", ("relu", "sine"))
 @pytest.mark.parametrize("sizes", [(32, 64, 64, 3), (3, 17, 16, 5), (7, 1), (33, 128, 100)])
-def test_bfloat16_rounds_what_it_multiplies(sizes, activation):
+def test_bfloat16_rounds_the_factors_of_products(sizes, activation):
     features, weights, biases = draw(sizes, 150, True, activation, torch.float32)
     leaves = [t.requires_grad_() for t in (features, *weights, *biases)]
-    values = mlp(features, weights, activation, 30.0, biases, products="bfloat16")
+    values = mlp(features, weights, activation, omega=30.0, biases=biases, matmul_dtype="bfloat16")
     grad = torch.randn(values.shape, generator=torch.Generator().manual_seed(1))
     ours = [values, *torch.autograd.grad(values, leaves, grad)]
     doubles = [[t.detach().double() for t in part] for part in (weights, biases)]
     exact = rounded_reference(features.detach().double(), doubles[0], activation, 30.0, doubles[1], grad.double())
-    # A sum that rounds to the other neighbour, having been added up in another order, is off by 2^-8 in one factor.
-    assert_equals([t.detach() for t in ours], exact, 2e-3, floor=1e-3)
+    # Sums in another order may round to the other neighbour, which changes one factor by 2^-8.
+    assert_all_close([t.detach() for t in ours], exact, 2e-3, floor=1e-3)
 
 
 @needs_bfloat16
-def test_bfloat16_needs_the_processor():
+def test_bfloat16_without_processor_or_kernel_is_refused():
     with instruction_set("avx2"):
-        assert "no AVX512-BF16" in why_not_products("bfloat16")
-        with pytest.raises(ValueError, match="no AVX512-BF16.* avx2"):
-            mlp(torch.zeros(4, 8), [torch.zeros(3, 8)], products="bfloat16")
-    with pytest.raises(ValueError, match="need the native kernel"):
-        mlp(torch.zeros(4, 8), [torch.zeros(3, 8)], products="bfloat16", backend="torch")
+        assert "AVX512-BF16" in why_not_matmul_dtype("bfloat16")
+        with pytest.raises(ValueError, match="AVX512-BF16.* avx2"):
+            mlp(torch.zeros(4, 8), [torch.zeros(3, 8)], matmul_dtype="bfloat16")
+    with pytest.raises(ValueError, match="needs the native kernel"):
+        mlp(torch.zeros(4, 8), [torch.zeros(3, 8)], matmul_dtype="bfloat16", backend="torch")
 
 
-# Behind a grid.
+# The MLP behind a hash grid.
 
 
 def grid_case(dimensions=2, features=2, points=150, sizes=(16, 3), dtype=torch.float64, biased=True):
-    layout = GridLayout(dimensions, 3, features, 3, 1.5, 64)
+    layout = GridLayout(dimensions, levels=3, features=features, base_resolution=3, growth=1.5, table_size=64)
     random = torch.Generator().manual_seed(0)
     coords = inner_points(layout, points, random, margin=0.02, dtype=dtype)
     table = torch.randn(layout.entries, layout.features, generator=random, dtype=torch.float64).to(dtype)
@@ -251,11 +258,17 @@ def grid_case(dimensions=2, features=2, points=150, sizes=(16, 3), dtype=torch.f
 
 
 def grid_functions(layout, matrices, biased, interpolation="linear", **options):
-    """Native and formula, of flat tensors."""
+    """`grid_mlp` and its reference as functions of coords, table, matrices and biases in one argument list."""
 
     def flat(function, **more):
         return lambda coords, table, *p: function(
-            coords, table, p[:matrices], layout, interpolation, biases=p[matrices:] if biased else None, **more
+            coords,
+            table,
+            p[:matrices],
+            layout,
+            interpolation=interpolation,
+            biases=p[matrices:] if biased else None,
+            **more,
         )
 
     return flat(grid_mlp, **options), flat(grid_mlp_reference)
@@ -264,22 +277,24 @@ def grid_functions(layout, matrices, biased, interpolation="linear", **options):
 @pytest.mark.parametrize("dtype, tolerance", [(torch.float64, 1e-12), (torch.float32, 1e-5)])
 @pytest.mark.parametrize("interpolation", ("linear", "smoothstep"))
 @pytest.mark.parametrize("dimensions, features", [(1, 8), (2, 2), (3, 1), (3, 4), (4, 2)])
-def test_grid_mlp_equals_the_formula(dimensions, features, interpolation, dtype, tolerance, isa):
+def test_grid_mlp_and_gradients_match_reference(dimensions, features, interpolation, dtype, tolerance, isa):
     layout, inputs = grid_case(dimensions, features, dtype=dtype)
-    native, formula = grid_functions(layout, 2, True, interpolation, backend="native")
-    assert_equals(all_of(native, inputs), all_of(formula, [t.double() for t in inputs]), tolerance)
+    native, reference = grid_functions(layout, 2, True, interpolation, backend="native")
+    assert_all_close(
+        values_and_gradients(native, inputs), values_and_gradients(reference, [t.double() for t in inputs]), tolerance
+    )
 
 
 @pytest.mark.parametrize("points", (0, 1, 4097, 9000))
-def test_grid_mlp_any_number_of_points(points):
+def test_grid_mlp_with_any_number_of_points_matches_reference(points):
     layout, inputs = grid_case(points=max(points, 1), biased=False)
     inputs[0] = inputs[0][:points]
-    native, formula = grid_functions(layout, 2, False)
-    assert_equals(all_of(native, inputs), all_of(formula, inputs), 1e-12)
+    native, reference = grid_functions(layout, 2, False)
+    assert_all_close(values_and_gradients(native, inputs), values_and_gradients(reference, inputs), 1e-12)
 
 
 @pytest.mark.parametrize("interpolation", ("linear", "smoothstep"))
-def test_grid_mlp_gradcheck(interpolation):
+def test_grid_mlp_gradients_of_both_orders_match_differences(interpolation):
     layout, inputs = grid_case(points=4, sizes=(4, 2))
     inputs = [t.requires_grad_() for t in inputs]
     native, _ = grid_functions(layout, 2, True, interpolation)
@@ -287,26 +302,26 @@ def test_grid_mlp_gradcheck(interpolation):
     assert torch.autograd.gradgradcheck(native, inputs, fast_mode=True)
 
 
-@pytest.mark.parametrize("asked", [(0,), (1,), (2,), (0, 3)])
-def test_grid_mlp_gives_what_is_asked_for(asked):
+@pytest.mark.parametrize("needed", [(0,), (1,), (2,), (0, 3)])
+def test_grid_mlp_computes_only_the_needed_gradients(needed):
     layout, inputs = grid_case(biased=False)
-    native, formula = grid_functions(layout, 2, False)
+    native, reference = grid_functions(layout, 2, False)
 
     def gradients(function):
-        leaves = [t.clone().requires_grad_(i in asked) for i, t in enumerate(inputs)]
+        leaves = [t.clone().requires_grad_(i in needed) for i, t in enumerate(inputs)]
         function(*leaves).square().sum().backward()
         return [t.grad for t in leaves]
 
-    for ours, exact in zip(gradients(native), gradients(formula)):
+    for ours, exact in zip(gradients(native), gradients(reference)):
         assert (ours is None) == (exact is None)
         if ours is not None:
             assert_close(ours, exact, 1e-12)
 
 
-def test_eikonal_gradients():
-    """What a distance field is trained by: the gradient of a loss on the gradient by the coordinates."""
+def test_gradients_of_an_eikonal_loss_match_reference():
+    """The loss of a distance field depends on the gradient with respect to the coordinates."""
     layout, inputs = grid_case(3, 2, points=300, sizes=(32, 32, 1), biased=False)
-    native, formula = grid_functions(layout, 3, False, "smoothstep")
+    native, reference = grid_functions(layout, 3, False, "smoothstep")
 
     def gradients(function):
         leaves = [t.clone().requires_grad_() for t in inputs]
@@ -315,23 +330,36 @@ def test_eikonal_gradients():
         loss = values.abs().mean() + ((normal.norm(dim=-1) - 1) ** 2).mean()
         return torch.autograd.grad(loss, leaves[1:])
 
-    for ours, exact in zip(gradients(native), gradients(formula)):
+    for ours, exact in zip(gradients(native), gradients(reference)):
         assert_close(ours, exact, 1e-10)
 
 
 @needs_bfloat16
-def test_grid_mlp_bfloat16_is_near():
+def test_grid_mlp_in_bfloat16_is_close_to_reference():
     layout, inputs = grid_case(points=500, sizes=(64, 16), dtype=torch.float32)
-    # (Without kinks, at which a unit would be on in one and off in the other.)
-    native = lambda c, t, *p: grid_mlp(c, t, p[:2], layout, activation="none", biases=p[2:], products="bfloat16")  # noqa: E731
-    formula = lambda c, t, *p: grid_mlp_reference(c, t, p[:2], layout, activation="none", biases=p[2:])  # noqa: E731
-    assert_equals(all_of(native, inputs), all_of(formula, inputs), 2e-2)
+
+    # Without activation, because rounding may move a unit to the other side of a kink.
+    def native(coords, table, *parameters):
+        return grid_mlp(
+            coords,
+            table,
+            parameters[:2],
+            layout,
+            activation="none",
+            biases=parameters[2:],
+            matmul_dtype="bfloat16",
+        )
+
+    def reference(coords, table, *parameters):
+        return grid_mlp_reference(coords, table, parameters[:2], layout, activation="none", biases=parameters[2:])
+
+    assert_all_close(values_and_gradients(native, inputs), values_and_gradients(reference, inputs), 2e-2)
 
 
-def test_grid_mlp_through_torch():
+def test_grid_mlp_with_backend_torch_equals_reference():
     layout, inputs = grid_case()
-    chosen, formula = grid_functions(layout, 2, True, backend="torch")
-    assert_equals(all_of(chosen, inputs), all_of(formula, inputs), 1e-14)
+    chosen, reference = grid_functions(layout, 2, True, backend="torch")
+    assert_all_close(values_and_gradients(chosen, inputs), values_and_gradients(reference, inputs), 1e-14)
     with pytest.raises(ValueError, match="matrix 0 must be"):
         grid_mlp(inputs[0], inputs[1], [torch.zeros(4, 5, dtype=torch.float64)], layout)
     assert cuda_ext.why_absent("cpu") is None

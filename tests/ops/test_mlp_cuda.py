@@ -1,7 +1,7 @@
-"""The CUDA MLP and Adam against the formula: on a GPU where there is one, and their kernels compiled for the CPU anywhere.
+"""CUDA MLP and Adam against the references: on a GPU if there is one, and always with kernels compiled for the CPU.
 
-The second shows whether they compute and co-operate as they should, not that a GPU runs them (`cuda_on_host`); there the products of
-half-precision numbers are plain ones, not a tensor core's.
+The kernels compiled for the CPU (`cuda_on_host`) show that the arithmetic and the cooperation of threads are right, not
+that a GPU runs them. Their float16 products are ordinary ones, not a tensor core's.
 """
 
 import ctypes
@@ -27,7 +27,7 @@ def host_library(tmp_path_factory):
 
 @pytest.fixture(params=["host", pytest.param("cuda", marks=on_gpu)])
 def device(request, monkeypatch):
-    """Where the tensors live. On the CPU, calls go to the kernels that were compiled for it."""
+    """Device of the tensors. On the CPU, CUDA calls go to the kernels that were compiled for the host."""
     if request.param == "cuda":
         return "cuda"
     call_on_host(monkeypatch, request.getfixturevalue("host_library"))
@@ -36,7 +36,7 @@ def device(request, monkeypatch):
 
 
 def draw(sizes, points, biased, activation, device, seed=0):
-    """Features, parameters (matrices, then biases), gradient of the values; float64."""
+    """Random features, parameters (matrices, then biases) and gradient of the values, float64."""
     random = torch.Generator().manual_seed(seed)
     gain = 1.5 if activation != "sine" else 1.5 / 30.0
     parameters = [
@@ -48,19 +48,22 @@ def draw(sizes, points, biased, activation, device, seed=0):
     return features.to(device), [p.to(device) for p in parameters], grad.to(device)
 
 
-def formula(features, parameters, grad, matrices, activation):
+def reference(features, parameters, grad, matrices, activation):
+    """Values, and gradients of features and parameters, in float64."""
     leaves = [t.double().requires_grad_() for t in (features, *parameters)]
-    values = mlp_reference(leaves[0], leaves[1 : matrices + 1], activation, 30.0, leaves[matrices + 1 :] or None)
+    values = mlp_reference(
+        leaves[0], leaves[1 : matrices + 1], activation, omega=30.0, biases=leaves[matrices + 1 :] or None
+    )
     return [values.detach(), *torch.autograd.grad(values, leaves, grad.double())]
 
 
-def compare(sizes, points, activation, biased, dtype, products, tolerance, device):
+def assert_matches_reference(sizes, points, activation, biased, dtype, matmul_dtype, tolerance, device):
     features, parameters, grad = draw(sizes, points, biased, activation, device)
-    kernel = MlpKernel(activation, 30.0, products, len(sizes) - 1)
+    kernel = MlpKernel(activation, 30.0, matmul_dtype, len(sizes) - 1)
     given = [t.to(dtype) for t in (features, grad, *parameters)]
     ours = [kernel.forward(given[0], given[2:]), *kernel.backward(given[0], given[2:], given[1], True)]
     for index, (a, b) in enumerate(
-        zip(ours, formula(features, parameters, grad, len(sizes) - 1, activation), strict=True)
+        zip(ours, reference(features, parameters, grad, len(sizes) - 1, activation), strict=True)
     ):
         assert a.dtype == dtype
         assert_close(a.double(), b, tolerance, f"result {index}", floor=1e-3)
@@ -72,38 +75,39 @@ SHAPES = [(32, 64, 64, 3), (3, 16, 1), (7, 33, 5, 20), (20, 9), (40, 128, 100)]
 @pytest.mark.parametrize("dtype, tolerance", [(torch.float64, 1e-12), (torch.float32, 1e-5)])
 @pytest.mark.parametrize("activation", ("none", "relu", "sine"))
 @pytest.mark.parametrize("sizes", SHAPES)
-def test_equals_the_formula(sizes, activation, dtype, tolerance, device):
-    compare(sizes, 70, activation, len(sizes) != 4, dtype, "float32", tolerance, device)
+def test_mlp_and_gradients_match_reference(sizes, activation, dtype, tolerance, device):
+    assert_matches_reference(sizes, 70, activation, len(sizes) != 4, dtype, "float32", tolerance, device)
 
 
 @pytest.mark.parametrize("sizes", SHAPES)
-def test_half_products_are_near(sizes, device):
-    # (Without kinks, at which a unit would be on in one and off in the other.)
-    compare(sizes, 70, "none", True, torch.float32, "float16", 4e-3, device)
+def test_float16_products_are_close_to_reference(sizes, device):
+    # Without activation, because rounding may move a unit to the other side of a kink.
+    assert_matches_reference(sizes, 70, "none", True, torch.float32, "float16", 4e-3, device)
 
 
-def test_half_products_of_tiny_gradients(device):
-    """Gradients of 1e-9, which half cannot hold, are brought into its range on the way."""
-    features, parameters, grad = (lambda f, p, g: (f.float(), [t.float() for t in p], 1e-9 * g.float()))(
-        *draw((16, 32, 4), 50, False, "none", device)
-    )
+def test_float16_products_of_tiny_gradients_are_close_to_reference(device):
+    """Gradients of 1e-9 are below the range of float16 and are scaled into it."""
+    features, parameters, grad = draw((16, 32, 4), 50, False, "none", device)
+    features, parameters, grad = features.float(), [t.float() for t in parameters], 1e-9 * grad.float()
     kernel = MlpKernel("none", 30.0, "float16", 2)
     ours = kernel.backward(features, parameters, grad, True)
-    for a, b in zip(ours, formula(features, parameters, grad, 2, "none")[1:]):
+    for a, b in zip(ours, reference(features, parameters, grad, 2, "none")[1:]):
         assert_close(a.double(), b, 4e-3)
 
 
 @pytest.mark.parametrize("points", (0, 1, 16, 127, 128, 129, 600))
-def test_any_number_of_points(points, device):
-    compare((5, 16, 3), points, "relu", True, torch.float64, "float32", 1e-12, device)
+def test_any_number_of_points_matches_reference(points, device):
+    assert_matches_reference((5, 16, 3), points, "relu", True, torch.float64, "float32", 1e-12, device)
 
 
-def test_more_points_than_blocks_share_at_once(device, monkeypatch):
-    """A block comes to a second tile: 264 blocks of 16 points are fewer than the batch (wide layers leave room for 16 alone)."""
-    compare((16, 128, 128, 128, 128, 8), 264 * 16 + 40, "relu", False, torch.float64, "float32", 1e-11, device)
+def test_blocks_with_more_than_one_tile_match_reference(device):
+    """264 blocks of 16 points are fewer than the batch; layers this wide leave room for 16 points per block."""
+    assert_matches_reference(
+        (16, 128, 128, 128, 128, 8), 264 * 16 + 40, "relu", False, torch.float64, "float32", 1e-11, device
+    )
 
 
-def test_what_does_not_fit_is_said(device):
+def test_mlp_beyond_the_limits_raises(device):
     features, parameters, _ = draw((512, *[128] * 8, 128), 4, False, "sine", device)
     with pytest.raises(RuntimeError, match="the MLP failed on the GPU"):
         MlpKernel("sine", 30.0, "float32", 9).forward(features, parameters)
@@ -112,7 +116,7 @@ def test_what_does_not_fit_is_said(device):
 
 
 @pytest.mark.parametrize("sparse", (False, True))
-def test_adam_equals_the_formula(sparse, device, monkeypatch):
+def test_adam_matches_reference(sparse, device, monkeypatch):
     random = torch.Generator().manual_seed(0)
     states = []
     for update in (adam_native, adam_reference):
@@ -126,15 +130,25 @@ def test_adam_equals_the_formula(sparse, device, monkeypatch):
                 "_run",
                 lambda call, _: sys.modules["fields.ops.adam"].run_cuda(call, HOST),
             )
-        for i, gradient in enumerate(gradients):
+        for gradient in gradients:
             gradient = (gradient * (gradient.abs() > 0.5)).to(device)
-            update(tensors[0], gradient, tensors[1], tensors[2], tensors[3], 0.01, (0.9, 0.99), 1e-15, sparse)
+            update(
+                tensors[0],
+                gradient,
+                mean=tensors[1],
+                square=tensors[2],
+                steps=tensors[3],
+                lr=0.01,
+                betas=(0.9, 0.99),
+                eps=1e-15,
+                sparse=sparse,
+            )
         states.append(tensors)
     for ours, exact in zip(*states):
         torch.testing.assert_close(ours, exact, rtol=1e-5, atol=1e-7)
 
 
-# Python's picture of the C functions and structures.
+# The ctypes declarations against the C headers.
 
 TYPES = {**C_TYPES, "double": ctypes.c_double, "float": ctypes.c_float, "MlpRecord": operation.MlpRecord}
 
@@ -142,18 +156,18 @@ TYPES = {**C_TYPES, "double": ctypes.c_double, "float": ctypes.c_float, "MlpReco
 @pytest.mark.parametrize(
     "header, structure", [("mlp.h", operation.MlpRecord), ("mlp.h", MlpCall), ("adam.h", AdamCall)]
 )
-def test_structures_are_those_of_the_headers(header, structure):
+def test_structures_match_the_headers(header, structure):
     fields = []
     for line in filter(None, map(str.strip, struct_body(header, structure.__name__).split(";"))):
         kind, names = re.fullmatch(r"((?:const )?\w+[ ]?\*?)\s*(.*)", line).groups()
         for declared in names.split(","):
             pointer, declared = "*" if "*" in kind + declared else "", declared.replace("*", "").strip()
-            found = re.fullmatch(r"(\w+)(?:\[(MOST_MATRICES)( \+ 1)?\])?", declared)
+            found = re.fullmatch(r"(\w+)(?:\[(MAX_MATRICES)( \+ 1)?\])?", declared)
             base = c_type(kind.replace("*", "").strip() + pointer, TYPES)
             count = (operation.MAX_MATRICES + bool(found[3])) if found[2] else 0
             fields.append((found[1], base * count if count else base))
     assert fields == list(structure._fields_)
 
 
-def test_signatures_are_those_of_the_header():
+def test_signatures_match_the_header():
     assert declared_functions("mlp.h") == mlp_cuda.SIGNATURES
