@@ -60,7 +60,7 @@ class StratifiedSampler:
 def check_held_out(fraction: float) -> None:
     """Raise BadInput where the option `held_out` is not in (0, 1)."""
     if not 0 < fraction < 1:
-        raise BadInput(f"held_out={fraction}: give a fraction between 0 and 1, such as 0.1")
+        raise BadInput(f"`held_out={fraction}`: give a fraction between 0 and 1, such as 0.1")
 
 
 def held_out_mask(
@@ -87,7 +87,7 @@ def held_out_mask(
     left = np.count_nonzero(held_out) < (total if valid is None else np.count_nonzero(valid))
     if not left or not held_out.any():
         raise BadInput(
-            f"{name}: held_out={fraction} of so few samples leaves none to {'score' if left else 'fit'}; "
+            f"{name}: `held_out={fraction}` of so few samples leaves none to {'score' if left else 'fit'}; "
             "give another fraction"
         )
     return held_out

@@ -121,7 +121,7 @@ def open_audio(
             if count > MAX_SAMPLES:
                 raise BadInput(
                     f"{path}: {count:,} samples ({count / rate:.0f} s) are more than the limit of {MAX_SAMPLES:,}; "
-                    f"fit a part of it: part=0,{MAX_SAMPLES // rate}"
+                    f"fit a part of it: `part=0,{MAX_SAMPLES // rate}`"
                 )
             opened.seek(first)
             samples = opened.read(count, dtype="int16" if opened.subtype == "PCM_16" else "float32", always_2d=True)
@@ -179,7 +179,7 @@ def _part_in_samples(
     start, end = part
     if not 0 <= start < end or start * rate >= frames:
         raise BadInput(
-            f"{path}: part={start:g},{end:g} is outside the audio of {frames / rate:.2f} s; give START,END in seconds"
+            f"{path}: `part={start:g},{end:g}` is outside the audio of {frames / rate:.2f} s; give START,END in seconds"
         )
     first = round(start * rate)
     return first, min(frames, round(end * rate)) - first

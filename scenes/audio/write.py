@@ -39,7 +39,7 @@ def check_audio_writable(path: str | os.PathLike[str], rate: int, channels: int)
     rates = {".opus": OPUS_RATES, ".mp3": MP3_RATES}.get(ending)
     if rates and rate not in rates:
         raise BadInput(
-            f"cannot write {path}: {ending} has no rate={rate}; choose one of {', '.join(map(str, rates))}, "
+            f"cannot write {path}: {ending} has no `rate={rate}`; choose one of {', '.join(map(str, rates))}, "
             "or write .wav"
         )
     if ending == ".flac" and (rate > FLAC_MAX_RATE or channels > FLAC_MAX_CHANNELS):

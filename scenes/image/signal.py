@@ -396,7 +396,7 @@ def _without_invalid(
         y, x = np.unravel_index(np.argmin(finite), finite.shape)
         raise BadInput(
             f"{name}: {invalid} of {finite.size} pixels hold NaN or infinity, the first at x {x}, y {y}; "
-            "ignore_invalid treats them as holes"
+            "`ignore_invalid` treats them as holes"
         )
     height, width = finite.shape
     for rows in row_strips(height, width):

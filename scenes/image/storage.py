@@ -41,7 +41,7 @@ class Storage:
         if height * width > self.max_pixels:
             raise BadInput(
                 f"the image is {width} x {height}, {height * width / 1e6:.0f} megapixels, more than the "
-                f"limit of {self.max_pixels / 1e6:g}; raise it with max_pixels={height * width} if you trust the file"
+                f"limit of {self.max_pixels / 1e6:g}; raise it with `max_pixels={height * width}` if you trust the file"
             )
 
     def new(self, height: int, width: int, channels: int, dtype: DTypeLike) -> np.ndarray:
@@ -63,7 +63,7 @@ class Storage:
             except OSError as error:
                 raise BadInput(
                     f"no room for {size / 1e6:,.2f} MB of decoded image in {tempfile.gettempdir()}: "
-                    f"{error.strerror}; point TMPDIR to another disk, or raise memory={size}"
+                    f"{error.strerror}; point TMPDIR to another disk, or raise `memory={size}`"
                 ) from error
             return np.memmap(file, dtype, "w+", shape=shape)
 

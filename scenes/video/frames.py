@@ -100,7 +100,7 @@ class FrameBuffer:
         if self.count >= limit:
             raise BadInput(
                 f"has more than {limit} frames of {width} x {height}, {self.storage.max_pixels / 1e6:g} megapixels in "
-                "all; raise the limit with max_pixels=N, or open a part of it with part=START,END"
+                "all; raise the limit with `max_pixels=N`, or open a part of it with `part=START,END`"
             )
         count = min(count, limit)
         return self.storage.new(count * height, width, 3, np.uint8).reshape(count, height, width, 3)

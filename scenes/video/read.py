@@ -170,7 +170,7 @@ def decode_video_file(file: Path, collector: FrameCollector, part: tuple[float, 
     try:
         with av.open(str(file)) as container:
             if not container.streams.video:
-                raise BadInput("has no video track; if it is audio, kind=audio opens WAV, FLAC and Ogg")
+                raise BadInput("has no video track; if it is audio, `kind=audio` opens WAV, FLAC and Ogg")
             stream = container.streams.video[0]
             rate, times, duration = _decode_frames(container, stream, collector, part)
             notes = ["its audio is left out"] if container.streams.audio else []

@@ -165,7 +165,7 @@ def _assemble(video: DecodedVideo, source: dict[str, Any], held_out: float, star
         held_out_frames = held_out_frames[held_out_frames > 0]
         if not len(held_out_frames) or len(held_out_frames) == count:
             raise BadInput(
-                f"{source['path']}: held_out={held_out} of {count} frames leaves none to "
+                f"{source['path']}: `held_out={held_out}` of {count} frames leaves none to "
                 f"{'fit' if len(held_out_frames) else 'score'}; give another fraction"
             )
     return Video(video, source, held_out_frames, start)

@@ -85,7 +85,7 @@ def _check_size(shape: Sequence[int], max_voxels: int) -> None:
     if (voxels := math.prod(map(int, shape)) // channels) > max_voxels:
         raise BadInput(
             f"{voxels:,} voxels are more than the limit of {max_voxels:,}; crop it or reduce its resolution first, "
-            f"or raise the limit with max_pixels={voxels} if you trust the file"
+            f"or raise the limit with `max_pixels={voxels}` if you trust the file"
         )
 
 
@@ -114,7 +114,7 @@ def _read_tiff(file: Path, max_voxels: int) -> Voxels:
         _check_size(series.shape, max_voxels)
         array = series.asarray()
     if array.ndim == 2:
-        raise BadInput("holds one image, not a stack; open it with kind=image")
+        raise BadInput("holds one image, not a stack; open it with `kind=image`")
     return Voxels(array)
 
 

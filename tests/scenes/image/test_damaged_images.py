@@ -190,11 +190,13 @@ def test_refuses_decompression_bombs_before_they_are_decoded(tmp_path: Path, for
     else:  # a real image, with a lower limit
         make(tmp_path, format).rename(path)
         message = refusal(path, max_pixels=5000)
-        assert "96 x 64, 0 megapixels, more than the limit of 0.005; raise it with max_pixels=6144 " in message
+        assert "96 x 64, 0 megapixels, more than the limit of 0.005; raise it with `max_pixels=6144`" in message
         assert open_image(path, max_pixels=6144).width == 96
         return
     message = refusal(path)
-    assert "60000 x 60000, 3600 megapixels, more than the limit of 200; raise it with max_pixels=3600000000 " in message
+    assert (
+        "60000 x 60000, 3600 megapixels, more than the limit of 200; raise it with `max_pixels=3600000000`" in message
+    )
 
 
 def test_the_limit_of_pillow_is_not_applied(

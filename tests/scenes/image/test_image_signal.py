@@ -238,7 +238,7 @@ def with_holes() -> np.ndarray:
 def test_nan_and_infinite_pixels_are_counted_and_located_or_ignored(tmp_path: Path):
     planes = {name: with_holes()[..., index].copy() for index, name in enumerate("RGB")}
     path = exr(tmp_path / "holes.exr", planes)
-    words = "holes.exr: 2 of 20 pixels hold NaN or infinity, the first at x 3, y 1; ignore_invalid "
+    words = "holes.exr: 2 of 20 pixels hold NaN or infinity, the first at x 3, y 1; `ignore_invalid` "
     with pytest.raises(BadInput, match=words):
         open_image(path)
     image = open_image(path, ignore_invalid=True)

@@ -144,7 +144,7 @@ def test_refuses_folders_audio_and_arrays_that_are_no_video(tmp_path):
 
 def test_refuses_more_pixels_than_the_limit(tmp_path):
     write_video(tmp_path / "a.mp4", moving_square(20), 10.0)
-    with pytest.raises(BadInput, match="max_pixels="):
+    with pytest.raises(BadInput, match="`max_pixels="):
         open_video(tmp_path / "a.mp4", max_pixels=48 * 32 * 12)
 
 

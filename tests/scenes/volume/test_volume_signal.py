@@ -111,7 +111,7 @@ def test_refuses_large_volumes_before_they_are_decoded(tmp_path, ending, monkeyp
         ("nibabel.arrayproxy", "ArrayProxy.__array__"),
     ):
         monkeypatch.setattr(f"{module}.{reads}", None)
-    with pytest.raises(BadInput, match="60,000 voxels are more than the limit of 59,999; .* max_pixels=60000 "):
+    with pytest.raises(BadInput, match="60,000 voxels are more than the limit of 59,999; .* `max_pixels=60000`"):
         open_volume(path, max_pixels=59_999)
 
 
