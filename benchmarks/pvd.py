@@ -198,7 +198,7 @@ def ways_of(source: str, teacher: str, into: str) -> dict[str, dict]:
     """Beside plain distillation: with the teacher's head and without stages, where that is asked about."""
     from fields.distill.stages import Stages
 
-    pixels = {"stages": Stages(feature_share=0, value_share=0, density_weight=0, color_weight=0)}
+    pixels = {"stages": Stages(feature_fraction=0, value_fraction=0, density_weight=0, color_weight=0)}
     if source != "scene":
         return {"": {}, ":one-shot": pixels}
     if (teacher, into) != ("hashgrid", "nerf"):
@@ -207,7 +207,7 @@ def ways_of(source: str, teacher: str, into: str) -> dict[str, dict]:
         "": {},
         ":shared": {"share_heads": True},
         ":one-shot": pixels,
-        ":at once": {"stages": Stages(feature_share=0, value_share=0)},
+        ":at once": {"stages": Stages(feature_fraction=0, value_fraction=0)},
     }
 
 

@@ -103,7 +103,7 @@ def import_packages(kind: str) -> None:
 
 
 def objective_for(signal: Signal, field: Field, loss: str, gradient_terms: dict[str, float] | None = None) -> Objective:
-    """The objective that fits `field` to `signal` and scores it. Raises BadInput where no objective takes such a field."""
+    """The objective that fits `field` to `signal` and scores it. Raises BadInput where none takes such a field."""
     choices = [_load(place) for place in KINDS[signal.kind].objectives]
     for objective in choices:
         if isinstance(field, objective.requires):

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -118,6 +118,7 @@ def option(
     hidden: bool = False,
     recipe: bool = True,
     header: str | None = "",
+    **constraints: Any,
 ) -> Any:
     """Declare an option of a `Request`. Its name, type and range are those of the field.
 
@@ -135,6 +136,7 @@ def option(
     `hidden`: whether it is for Python only.
     `recipe`: whether it decides what comes out, so that a run that is resumed or repeated must not change it.
     `header`: its key in a run's header: by default its own name for options of the recipe; None: it is not stored.
+    `constraints`: of pydantic's `Field`, such as `ge=0, le=1`.
     """
     details = _Details(
         section=section,
@@ -152,7 +154,8 @@ def option(
         recipe=recipe,
         header=header,
     )
-    return PydanticField(default, description=help, json_schema_extra={"option": details})  # pyright: ignore
+    extra: Any = {"option": details}
+    return PydanticField(default, description=help, json_schema_extra=extra, **constraints)
 
 
 @dataclass(frozen=True)
@@ -240,13 +243,16 @@ def _info(model: type[Request], name: str) -> OptionInfo:
     types = [part for part in get_args(annotation) if part is not type(None)] or [annotation]
     literal = next((part for part in (annotation, *types) if get_origin(part) is Literal), None)
     # A field's own validators stand in its metadata, those of `X | None` inside the annotation.
-    adapter = TypeAdapter(Annotated[(annotation, *field.metadata)] if field.metadata else annotation)
+    validated: Any = Annotated.__class_getitem__((annotation, *field.metadata)) if field.metadata else annotation  # pyright: ignore
+    adapter: TypeAdapter[Any] = TypeAdapter(validated)
 
     def parse(value: object) -> Any:
         try:
             return adapter.validate_python(value)
         except ValidationError as error:
-            raise ValueError(_message(error.errors()[0])) from None
+            problem = error.errors()[0]
+            message = _message(problem)
+            raise ValueError(message if _own_error(problem) else f"{value!r}: {message}") from None
 
     header = details.header
     if header == "":
@@ -290,14 +296,20 @@ def _explain(model: type[Request], error: ValidationError) -> str:
         return f"there is no option {name!r}; {near(name, list(model.model_fields))}"
     if problem["type"] == "missing":
         return f"`{name}` is missing: {model.model_fields[name].description}"
-    return f"`{name}`: {_message(problem)}" if name else _message(problem)
+    if not name:
+        return _message(problem)
+    # The parsers of this module name the value themselves.
+    argument = name if _own_error(problem) else f"{name}={problem['input']}"
+    return f"`{argument}`: {_message(problem)}"
+
+
+def _own_error(problem: Any) -> Exception | None:
+    return problem.get("ctx", {}).get("error")
 
 
 def _message(problem: Any) -> str:
-    if "error" in problem.get("ctx", {}):
-        return str(problem["ctx"]["error"])
-    message = problem["msg"]
-    return f"{problem['input']!r}: {message[0].lower()}{message[1:]}"
+    own = _own_error(problem)
+    return str(own) if own else problem["msg"][0].lower() + problem["msg"][1:]
 
 
 def near(word: str, known: Sequence[str]) -> str:

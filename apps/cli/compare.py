@@ -1,8 +1,9 @@
 """Fit one signal by several methods and compare them: a table, curves of quality against time, crops with error maps.
 
-Each method gets the same number of parameters (--params), the same time (--seconds) or both; without --params it has its own size.
-What is finished is kept: the same command again continues a comparison that was cut off, and more methods or seeds are added to it.
-The folder holds comparison.json, the runs, curves.png, crops.png and comparison.html, one file that needs no other.
+All methods get the same time (--seconds) and, with --params, the same number of parameters; without it each has its own
+size. Finished fits are kept: the same command continues a comparison that was cut off, and adds more methods or seeds
+to it. The folder holds comparison.json, the runs, curves.png, crops.png and comparison.html, a page that needs no other
+file.
 """
 
 from __future__ import annotations
@@ -41,8 +42,8 @@ def run(options: argparse.Namespace) -> dict:
 
     out = request.out or RUNS / f"{run_name(str(request.source))}-compare"
     comparison = Comparison.create(request, out)
-    if kept := len(comparison.rows):
-        print(f"{comparison.path}: {kept} fits are finished already", file=sys.stderr)
+    if finished := len(comparison.rows):
+        print(f"{comparison.path}: {finished} fits are finished already", file=sys.stderr)
 
     progress: list[FitProgress] = []
 
@@ -80,16 +81,16 @@ def _print(header: dict) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from fields.compare.table import best, columns, summary, written
+    from fields.compare.table import best, columns, format_value, summarize
 
-    lines = summary(header)
-    # (a column a method: they are fewer than the numbers, and have to share the width of a terminal)
+    lines = summarize(header)
+    # A column for each method: there are fewer methods than results, and they share the width of a terminal.
     table = Table("", *(line["method"] for line in lines), box=None, header_style="bold", padding=(0, 2, 0, 0))
     for key, title, form in columns(header):
         cells = []
         for line in lines:
             value = line["values"].get(key)
-            text = written(value, form)
+            text = format_value(value, form)
             cells.append(f"[bold green]{text}[/]" if value and value[0] == best(lines, key) else text)
         table.add_row(f"[dim]{title}[/]", *cells)
     console = Console(highlight=False)

@@ -126,7 +126,7 @@ def _print_start(run: Run, trainer: Distiller) -> None:
     teacher, shared = run.header["teacher"], run.header["shared"]
     print(
         f"teacher: {teacher['method']}, {teacher['parameters']:,} parameters, {teacher['bytes']:,} bytes; "
-        f"stages: {', '.join(trainer.objective.available)}",
+        f"stages: {', '.join(trainer.staged.available)}",
         file=sys.stderr,
     )
     if shared:

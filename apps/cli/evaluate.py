@@ -18,7 +18,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data",
         metavar="SOURCE",
-        help="score against this signal (default: the one it was fitted to); of a scene, the views that it was not fitted to",
+        help="score on this signal (default: the one it was fitted to); of a scene, on the views it was not fitted to",
     )
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to compute")
 

@@ -72,13 +72,11 @@ def run(options: argparse.Namespace) -> dict:
 
     import fields.fit.fit as fitting
     from apps.cli.progress import FitProgress
-    from fields.runs.run import Run
+    from fields.fit.tensorboard import TensorBoard, check_installed
 
     if request.kind != "auto":
         import_packages(request.kind)
     if request.tensorboard:
-        from fields.fit.tensorboard import TensorBoard, check_installed
-
         check_installed()
     started = time.perf_counter()
     if request.resume:

@@ -1,4 +1,4 @@
-"""Command-line flags made from the options of a request (`fields.options`), and the request made from what was given."""
+"""Command-line flags made from the options of a request (`fields.options`), and requests made from the flags."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TypeVar
 from fields.options import OptionInfo, Request, options_of, setting
 
 R = TypeVar("R", bound=Request)
+T = TypeVar("T")
 
 
 def add_flags(parser: argparse.ArgumentParser, model: type[Request]) -> None:
@@ -35,11 +36,11 @@ def flag_of(option: OptionInfo) -> str:
     return f"--{next(iter(option.switches))}" if option.switches else option.flag
 
 
-def argument_type(parse: Callable[[object], object]) -> Callable[[str], object]:
+def argument_type(parse: Callable[[object], T]) -> Callable[[str], T]:
     """A parser of values as an argparse type, so that its sentence about what is wrong reaches the person."""
 
     @wraps(parse)
-    def parsed(text: str) -> object:
+    def parsed(text: str) -> T:
         try:
             return parse(text)
         except ValueError as error:

@@ -1,1 +1,1 @@
-"""The same signal by several methods, side by side: one implementation for the command and the studio."""
+"""Fits of one signal by several methods, side by side; for the command line and the studio."""

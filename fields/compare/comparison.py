@@ -1,10 +1,10 @@
-"""A comparison: a folder in which one signal is fitted by several methods, at equal parameters or equal time, with several seeds.
+"""A comparison: a folder in which one signal is fitted by several methods, with equal parameters or equal time.
 
     comparison.json     what is compared, and a row for each finished fit
-    METHOD-SEED/        the run of each, a run folder like any other, with `curve.jsonl` and `shown.png` besides
+    METHOD-SEED/        the run of each fit, a run folder like any other, with `curve.jsonl` and `shown.png` added
     target.png, curves.png, crops.png, comparison.html    made from those (`fields.compare.report`)
 
-Finished fits are kept: what was cut off goes on where it was.
+Finished fits are kept: a comparison that was cut off continues where it was.
 """
 
 from __future__ import annotations
@@ -13,26 +13,26 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
-
 import fields.fit.fit as fitting
 from fields.compare.curve import Curve
+from fields.compare.images import save_image
 from fields.compare.request import CompareRequest
 from fields.fit.trainer import Trainer
 from fields.kinds import objective_for
-from fields.methods.radiance import build_field, count_parameters, sized_field
 from fields.methods.registry import make_method
 from fields.runs.machine import machine, versions
 from fields.runs.peak_memory import PeakMemory
 from fields.runs.run import Run, read_header, write_json
 from scenes.errors import BadInput
-from scenes.io.atomic import atomic_write
 from scenes.signal import Signal
 
+# Version of the header; a newer one is refused.
 FORMAT = 1
+# Name of the file of the header.
 HEADER = "comparison.json"
+# Longest side of the images that are shown, in pixels.
 SHOWN_SIDE = 1024
-# What two comparisons must share to be one.
+# Entries of the header in which two comparisons must agree to be continued as one.
 IDENTITY = ("kind", "parameters", "seconds", "steps", "held_out")
 
 # Called before each fit; returns callbacks for it.
@@ -40,7 +40,7 @@ Begin = Callable[[Trainer, Run], Sequence[Callable[[Trainer], None]]]
 
 
 class Comparison:
-    """An opened folder; `header` is the content of `comparison.json`, `rows` what is finished."""
+    """An opened comparison folder. `header` is the content of `comparison.json`."""
 
     def __init__(self, path: Path, header: dict) -> None:
         self.path = path
@@ -50,6 +50,7 @@ class Comparison:
 
     @classmethod
     def open(cls, path: Path) -> Comparison:
+        """Open the comparison in a folder. Raises BadInput where there is none."""
         if not (path / HEADER).is_file():
             raise BadInput(f"{path}: not a comparison (it has no {HEADER})")
         return cls(path, read_header(path / HEADER))
@@ -95,23 +96,29 @@ class Comparison:
 
     @property
     def rows(self) -> list[dict]:
+        """A row of the table for each finished or failed fit."""
         return self.header["rows"]
 
     @property
     def wanted(self) -> list[tuple[str, int]]:
-        """Every fit: the first seed of all methods first, so that a comparison that was cut off compares."""
+        """Method and seed of every fit, the first seed of all methods first.
+
+        So a comparison that is cut off has a fit of each method to compare.
+        """
         return [(method, seed) for seed in range(self.header["seeds"]) for method in self.header["methods"]]
 
     @property
     def missing(self) -> list[tuple[str, int]]:
+        """Method and seed of the fits that are not finished."""
         done = {(row["method"], row["seed"]) for row in self.rows}
         return [pair for pair in self.wanted if pair not in done]
 
     def folder(self, method: str, seed: int) -> Path:
+        """The run folder of a fit."""
         return self.path / f"{method}-{seed}"
 
     def stop(self) -> None:
-        """Ends `run` after the current step of the current fit; may be called from another thread or a signal handler."""
+        """End `run` after the current step. May be called from another thread or a signal handler."""
         self._stopped = True
         if self._trainer is not None:
             self._trainer.stop()
@@ -158,9 +165,10 @@ class Comparison:
         if not result.finished:
             return None
         if not (self.path / "target.png").is_file():
-            _save_picture(self.path / "target.png", trainer.objective.target(SHOWN_SIDE))
-        _save_picture(folder / "shown.png", trainer.objective.preview(result.field, SHOWN_SIDE))
+            save_image(self.path / "target.png", trainer.objective.target(SHOWN_SIDE))
+        save_image(folder / "shown.png", trainer.objective.preview(result.field, SHOWN_SIDE))
         stored = run.metrics()
+        assert stored is not None
         return {
             "method": method,
             "seed": seed,
@@ -186,19 +194,19 @@ def _checked_size(request: CompareRequest, name: str, signal: Signal) -> int:
     """
     config = make_method(name).prepare(signal)
     if request.params:
-        config = sized_field(config, signal.domain, signal.channels, request.params)
-    field = build_field(config, signal.domain, signal.channels, seed=0)
+        config = config.sized_field(signal.domain, signal.channels, request.params)
+    field = config.build_field(signal.domain, signal.channels, seed=0)
     objective_for(signal, field, config.loss, config.gradient_terms)
-    return count_parameters(config, signal.domain, signal.channels)
+    return config.count_parameters(signal.domain, signal.channels)
 
 
 def _continued(old: dict, new: dict, path: Path) -> dict:
-    """The header of a comparison that goes on, with more methods and seeds where those are asked for."""
+    """The header of a comparison that is continued, with the methods and seeds that are new in the request."""
     other = [name for name in IDENTITY if old[name] != new[name]]
     if other:
+        values = ", ".join(str(old[name]) for name in other)
         raise BadInput(
-            f"`out={path}`: holds a comparison with other {', '.join(other)} ({', '.join(str(old[name]) for name in other)}); "
-            "give another folder"
+            f"`out={path}`: holds a comparison with other {', '.join(other)} ({values}); give another folder"
         )
     if old["source"]["sha256"] != new["source"]["sha256"]:
         raise BadInput(f"`out={path}`: compares another signal ({old['source']['path']}); give another folder")
@@ -209,10 +217,3 @@ def _continued(old: dict, new: dict, path: Path) -> dict:
         "seeds": max(old["seeds"], new["seeds"]),
         "sizes": {**old["sizes"], **new["sizes"]},
     }
-
-
-def _save_picture(path: Path, picture: np.ndarray) -> None:
-    from PIL import Image
-
-    with atomic_write(path) as temporary:
-        Image.fromarray(picture).save(temporary)

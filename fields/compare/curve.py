@@ -1,4 +1,4 @@
-"""Quality against time while a field is fitted: the loss of one fixed batch, now and then."""
+"""Quality against time while a field is fitted: the loss of one fixed batch of samples."""
 
 from __future__ import annotations
 
@@ -12,24 +12,28 @@ import torch
 from fields.fit.trainer import Trainer
 from scenes.io.atomic import atomic_write_bytes
 
-# Of a fit's time at most; the first row after the first step, each next one after this share more of the time.
+# Fraction of a fit's time that the curve may take.
 COST = 0.03
+# The first row is written after the first step, each next one when the time has grown by this factor.
 GROWTH = 1.12
+# Samples of the fixed batch.
 POINTS = 16384
-# The fixed batch is drawn with this seed, which no fit has by accident.
+# Batches up to this size count whole frames instead of points, and are used as they are.
+MAX_FRAMES = 256
+# Seed of the fixed batch, which no fit has by accident.
 SEED = 0x5EED_0F_C04E
 
 
 class Curve:
-    """A Trainer callback that appends `{"step", "seconds", NAME: quality}` to a file.
+    """A callback of the trainer that appends rows `{"step", "seconds", "measure", "value"}` to a file.
 
-    All methods are judged on the same samples with the same measure, whatever batches they train with.
+    All methods are scored on the same samples with the same measure, whatever batches they train with.
     """
 
     def __init__(self, trainer: Trainer, file: Path) -> None:
         self.file = file
         objective = trainer.objective
-        count = POINTS if trainer.method.batch > 256 else trainer.method.batch  # (whole frames are counted in dozens)
+        count = POINTS if trainer.method.batch > MAX_FRAMES else trainer.method.batch
         self._batch = objective.batch(0, count, SEED, trainer.device)
         self._mode = nullcontext if objective.gradient_terms else torch.no_grad
         rows = [row for row in read_curve(file) if row["step"] <= trainer.index]
@@ -52,5 +56,6 @@ class Curve:
 
 
 def read_curve(file: Path) -> list[dict]:
-    """The rows; what a cut-off write left of a last line is passed over."""
-    return [json.loads(line) for line in file.read_text(encoding="utf-8").split("\n")[:-1]] if file.is_file() else []
+    """The rows of a curve, without an incomplete last line that a killed fit may leave."""
+    lines = file.read_text(encoding="utf-8").split("\n")[:-1] if file.is_file() else []
+    return [json.loads(line) for line in lines]

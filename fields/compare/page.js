@@ -1,5 +1,5 @@
 // Synchronised zoom: one view (x, y: the top left corner, both in [0, 1]; zoom) for all panes of a viewer.
-(function () {
+(() => {
   function start(viewer) {
     if (viewer.dataset.started) return;
     viewer.dataset.started = "1";
@@ -14,7 +14,8 @@
         for (const img of pane.querySelectorAll("img"))
           img.style.transform = `scale(${view.zoom}) translate(${-100 * view.x}%, ${-100 * view.y}%)`;
     }
-    function zoomAt(x, y, factor) {  // (x, y) in [0, 1] of the pane stays where it is
+    function zoomAt(x, y, factor) {
+      // (x, y) in [0, 1] of the pane stays where it is
       const before = view.zoom;
       view.zoom = Math.min(64, Math.max(1, view.zoom * factor));
       view.x += x / before - x / view.zoom;
@@ -22,11 +23,19 @@
       show();
     }
     for (const pane of panes) {
-      pane.addEventListener("wheel", (event) => {
-        event.preventDefault();
-        const box = pane.getBoundingClientRect();
-        zoomAt((event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height, Math.exp(-event.deltaY / 400));
-      }, { passive: false });
+      pane.addEventListener(
+        "wheel",
+        (event) => {
+          event.preventDefault();
+          const box = pane.getBoundingClientRect();
+          zoomAt(
+            (event.clientX - box.left) / box.width,
+            (event.clientY - box.top) / box.height,
+            Math.exp(-event.deltaY / 400),
+          );
+        },
+        { passive: false },
+      );
       pane.addEventListener("pointermove", (event) => {
         if (!event.buttons) return;
         const box = pane.getBoundingClientRect();

@@ -1,10 +1,11 @@
-"""The table of a comparison: a line a method, mean and spread over its seeds."""
+"""The table of a comparison: a line for each method, with mean and standard deviation over its seeds."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from statistics import fmean, stdev
 
-# (key, heading, how it is written); metrics come after the method, in the order in which the kind reports them.
+# Columns behind the metrics: key, title, format.
 SIZES = (
     ("parameters", "parameters", "{:,.0f}"),
     ("bytes", "bytes", "{:,.0f}"),
@@ -12,40 +13,31 @@ SIZES = (
     ("seconds", "seconds", "{:.1f}"),
     ("memory", "memory, MB", "{:,.0f}"),
 )
+# Metrics of which smaller values are better.
 LOWER_IS_BETTER = ("relative_l2", "spectral_error", "log_spectral_error", "chamfer", "normal_angle")
+# Metrics in decibels.
 DECIBELS = ("psnr", "psnr_alpha", "snr")
+# Memory is stored in bytes and shown in megabytes.
+SCALES = {"memory": 1e-6}
 
 
-def metric_names(rows: list[dict]) -> list[str]:
+def metric_names(rows: Sequence[dict]) -> list[str]:
+    """Names of all metrics in some rows of `comparison.json`, in the order in which the kind reports them."""
     return list(dict.fromkeys(name for row in rows for name in row.get("metrics", {})))
 
 
-def summary(header: dict) -> list[dict]:
-    """For each method: `seeds` (how many are finished), `errors`, and `values`: name → (mean, standard deviation or None)."""
-    lines = []
-    for method in header["methods"]:
-        rows = [row for row in header["rows"] if row["method"] == method]
-        done = [row for row in rows if row["status"] == "finished"]
-        values = {}
-        for name in metric_names(done):
-            values[name] = _spread([row["metrics"][name] for row in done if name in row["metrics"]])
-        for name, *_ in SIZES:
-            scale = 1e-6 if name == "memory" else 1
-            if numbers := [row[name] * scale for row in done if row[name] is not None]:
-                values[name] = _spread(numbers)
-        lines.append(
-            {
-                "method": method,
-                "seeds": len(done),
-                "errors": [row["error"] for row in rows if row["status"] == "failed"],
-                "values": values,
-            }
-        )
-    return lines
+def summarize(header: dict) -> list[dict]:
+    """For each method: `seeds` (how many fits are finished), `errors`, and `values`.
+
+    `values`: by column a pair of mean and standard deviation; that is None for a single fit.
+    """
+    return [
+        _summary(method, [row for row in header["rows"] if row["method"] == method]) for method in header["methods"]
+    ]
 
 
 def columns(header: dict) -> list[tuple[str, str, str]]:
-    """`(key, heading, format)` of every column of numbers."""
+    """Key, title and format of every column: the metrics, then the sizes."""
     metrics = [
         (
             name,
@@ -57,20 +49,39 @@ def columns(header: dict) -> list[tuple[str, str, str]]:
     return metrics + list(SIZES)
 
 
-def written(value: tuple[float, float | None] | None, form: str) -> str:
+def format_value(value: tuple[float, float | None] | None, form: str) -> str:
+    """A cell of the table: "27.20 ± 0.13", without a deviation "27.20", without a value "–"."""
     if value is None:
         return "–"
     mean, deviation = value
     return form.format(mean) + (f" ± {form.replace('.4g', '.1g').format(deviation)}" if deviation else "")
 
 
-def best(lines: list[dict], key: str) -> float | None:
-    """The best mean of a metric; None for what is no metric, or where there is nothing to choose."""
+def best(lines: Sequence[dict], key: str) -> float | None:
+    """The best mean of a metric; None for a column that is no metric, and for fewer than two methods."""
     values = [line["values"][key][0] for line in lines if key in line["values"]]
     if len(values) < 2 or key in [name for name, *_ in SIZES]:
         return None
     return min(values) if key in LOWER_IS_BETTER else max(values)
 
 
-def _spread(numbers: list[float]) -> tuple[float, float | None]:
-    return fmean(numbers), stdev(numbers) if len(numbers) > 1 else None
+def _summary(method: str, rows: list[dict]) -> dict:
+    finished = [row for row in rows if row["status"] == "finished"]
+    values = {
+        name: _mean_and_deviation([row["metrics"][name] for row in finished if name in row["metrics"]])
+        for name in metric_names(finished)
+    }
+    for name, *_ in SIZES:
+        sizes = [row[name] * SCALES.get(name, 1) for row in finished if row[name] is not None]
+        if sizes:
+            values[name] = _mean_and_deviation(sizes)
+    return {
+        "method": method,
+        "seeds": len(finished),
+        "errors": [row["error"] for row in rows if row["status"] == "failed"],
+        "values": values,
+    }
+
+
+def _mean_and_deviation(values: Sequence[float]) -> tuple[float, float | None]:
+    return fmean(values), stdev(values) if len(values) > 1 else None

@@ -1,4 +1,7 @@
-"""From a run to a field of another architecture; the command line, the studio and Python scripts all come through here."""
+"""Distil the field of a run into another architecture.
+
+The command line, the studio and Python scripts all come through here.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,14 @@ import torch
 
 from fields.distill.objective import StagedObjective
 from fields.distill.request import DistillRequest
-from fields.distill.teacher import KINDS, teacher_signal
+from fields.distill.stages import Stages
+from fields.distill.teacher import DISTILLED_KINDS, teacher_signal
 from fields.distill.trainer import Distiller
 from fields.fit.fit import Fit, build, finish, new_run, resolve_device, score
+from fields.fit.objectives.base import Objective
 from fields.fit.trainer import Trainer
-from fields.kinds import objective_for
+from fields.kinds import KINDS, objective_for
 from fields.methods.base import Method
-from fields.methods.radiance import sized_field
 from fields.methods.registry import make_method
 from fields.models.field import Field, RadianceField
 from fields.options import with_options_of
@@ -84,7 +88,7 @@ def prepare_request(
     signal = teacher_signal(teacher_run, teacher)
     config = _student(method or make_method(str(request.into), request.settings), signal)
     if request.params is not None:
-        config = sized_field(config, signal.domain, signal.channels, request.params)
+        config = config.sized_field(signal.domain, signal.channels, request.params)
     steps, seconds = request.budget["steps"], request.budget["seconds"]
     signal.set_budget(seconds, steps, config.batch)
     trainer, shared = _trainer(signal, teacher, config, request, device=device, started=started)
@@ -135,63 +139,100 @@ def resume(run: Run, device: str = "auto", started: float | None = None, teacher
 
 
 def check_data(signal: Signal, teacher_run: Run) -> None:
-    """BadInput where students of a run cannot be scored on a signal."""
+    """Raise BadInput where students of a run cannot be scored on a signal: other dimensions or channels."""
     header = teacher_run.header
     axes, names = len(header["domain"]["axes"]), header["channels"]["names"]
     if signal.domain.dimensions != axes:
         raise BadInput(
-            f"--data {signal.source['path']}: {signal.describe()} has {signal.domain.dimensions} dimensions, the field of {teacher_run.path} has {axes}"
+            f"`data={signal.source['path']}`: {signal.describe()} has {signal.domain.dimensions} dimensions, "
+            f"the field of {teacher_run.path} has {axes}"
         )
     if len(signal.channels) != len(names):
         raise BadInput(
-            f"--data {signal.source['path']}: has the channels {', '.join(signal.channels.names)}; the field of {teacher_run.path} has {', '.join(names)}"
+            f"`data={signal.source['path']}`: has the channels {', '.join(signal.channels.names)}; "
+            f"the field of {teacher_run.path} has {', '.join(names)}"
         )
 
 
 def score_on_data(run: Run, field: Field, signal: Signal) -> dict[str, float]:
-    """The student's metrics on a signal of its kind; they go into the run's `metrics.json` beside those against the teacher."""
+    """The student's metrics on a signal of its kind; also stored in the run's `metrics.json`, under `data`."""
     check_data(signal, run)
     metrics = score(run, field, signal, exclude_training_views=True)
     write_json(
-        run.path / "metrics.json", {**run.metrics(), "data": {"source": signal.source["path"], "metrics": metrics}}
+        run.path / "metrics.json",
+        {**(run.metrics() or {}), "data": {"source": signal.source["path"], "metrics": metrics}},
     )
     return metrics
 
 
 def check_teacher(run: Run) -> str:
-    """The run's kind; BadInput where it has no field to learn from, or of a kind that cannot be distilled."""
+    """The kind of a run that is to teach. Raises BadInput where it has no field, or its kind cannot be distilled."""
     if not run.weights.is_file():
         raise BadInput(
-            f"{run.path}: was never fitted (it has no field.safetensors); end the fit first: fit-a-scene fit --resume --out {run.path}"
+            f"{run.path}: has no field to learn from (no field.safetensors); finish its fit first (`resume`)"
         )
     kind = run.header["kind"]
-    if kind not in KINDS:
-        raise BadInput(f"{run.path}: fields of the kind {kind} cannot be distilled; {', '.join(KINDS)} can")
+    if kind not in DISTILLED_KINDS:
+        raise BadInput(f"{run.path}: fields of the kind {kind} cannot be distilled; {', '.join(DISTILLED_KINDS)} can")
     return kind
 
 
 @torch.no_grad()
 def share(teacher: Field, student: Field) -> list[str]:
-    """Copies the network's tensors where names and shapes agree, and names them."""
-    own, given = student.state_dict(), teacher.state_dict()
+    """Copy the teacher's tensors of networks into the student, where names and shapes agree. Returns their names."""
+    own, taught = student.state_dict(), teacher.state_dict()
     names = [
         name
         for name in own
-        if ("network." in name or name.startswith("head.")) and name in given and own[name].shape == given[name].shape
+        if ("network." in name or name.startswith("head.")) and name in taught and own[name].shape == taught[name].shape
     ]
     for name in names:
-        own[name].copy_(given[name])
+        own[name].copy_(taught[name])
     return names
 
 
 def _student(method: Method, signal: Signal) -> Method:
-    """The prepared method; where its options say nothing of a step's samples, a radiance student's are as few as it learns from best."""
-    prepared = method.prepare(signal)
-    if signal.kind != "radiance" or "batch" in method.model_fields_set:
-        return prepared
-    from fields.distill.radiance import samples_a_step
+    """The prepared method of a student.
 
-    return prepared.model_copy(update={"batch": min(prepared.batch, samples_a_step(prepared))})
+    The batch of a scene's student is smaller than a fit's, as distillation works best with it, unless it was given.
+    """
+    prepared = method.prepare(signal)
+    if not KINDS[signal.kind].along_rays or "batch" in method.model_fields_set:
+        return prepared
+    from fields.distill.radiance import samples_per_step
+
+    return prepared.model_copy(update={"batch": min(prepared.batch, samples_per_step(prepared))})
+
+
+def _check_same_scene(teacher: RadianceField, student: RadianceField) -> None:
+    """Raise BadInput unless the student samples rays, fills space and has a background as the teacher does."""
+    if student.samples_by_proposals != teacher.samples_by_proposals:
+        sampling = "proposal" if teacher.samples_by_proposals else "cells"
+        raise BadInput(
+            f"a student is queried at its teacher's samples, and this teacher has sampling={sampling}; "
+            "leave sampling out"
+        )
+    if student.cascades != teacher.cascades:
+        raise BadInput(
+            f"a student fills the space that its teacher fills, and this teacher has cascades={teacher.cascades}; "
+            "leave cascades out"
+        )
+    if (student.background is None) != (teacher.background is None):
+        has = "no learned background" if teacher.background is None else "learned its background"
+        raise BadInput(f"a student has its teacher's background, and this teacher has {has}; leave background out")
+
+
+def _scene_objective(
+    signal: Signal, teacher: RadianceField, student: RadianceField, loss: str, stages: Stages
+) -> Objective:
+    from fields.distill.radiance import RadianceDistillation
+    from fields.distill.views import TeacherScene
+
+    assert isinstance(signal, TeacherScene)
+    _check_same_scene(teacher, student)
+    if student.background is not None and teacher.background is not None:
+        student.background.data.copy_(teacher.background)
+    return RadianceDistillation(signal, teacher, student, loss, stages)
 
 
 def _trainer(
@@ -207,31 +248,17 @@ def _trainer(
     shared = share(teacher, student) if request.share_heads else []
     if request.share_heads and not shared:
         raise BadInput(
-            f"--share-heads: no tensor of the networks of {config.name} has a namesake of its shape in the teacher; leave it out"
+            f"`share_heads`: no tensor of the networks of {config.name} has its name and shape in the teacher; "
+            "leave it out"
         )
-    if isinstance(student, RadianceField):
-        from fields.distill.radiance import TaughtRadiance
-
-        if (student.guide is None) != (teacher.guide is None):
-            how = "cells" if teacher.guide is None else "proposal"
-            raise BadInput(
-                f"a student is asked at its teacher's samples, and this teacher has sampling={how}; leave sampling out"
-            )
-        if student.levels != teacher.levels:
-            raise BadInput(
-                f"a student fills what its teacher does, and this teacher has cubes={teacher.levels}; leave cubes out"
-            )
-        if (student.background is None) != (teacher.background is None):
-            has = "no learned background" if teacher.background is None else "learned its background"
-            raise BadInput(f"a student has its teacher's background, and this teacher has {has}; leave background out")
-        if student.background is not None:
-            student.background.data.copy_(teacher.background)
-        objective = TaughtRadiance(signal, teacher, student, config.loss, request.stages)
+    if isinstance(student, RadianceField) and isinstance(teacher, RadianceField):
+        objective = _scene_objective(signal, teacher, student, config.loss, request.stages)
     else:
         inner = objective_for(signal, student, config.loss, config.gradient_terms)
-        # A head that was shared whole looks at the teacher's own features; of one that was shared in part, only the layers near its end.
+        # With the whole network shared, the student's features have to be the teacher's own. With a part of it, only
+        # the last layers are, whose inputs are other features.
         whole = {name for name in student.state_dict() if name.startswith("network.")} == set(shared)
-        objective = StagedObjective(inner, teacher, student, request.stages, whole, request.seed)
+        objective = StagedObjective(inner, teacher, student, stages=request.stages, shared=whole, seed=request.seed)
     trainer = Distiller(
         student,
         objective,

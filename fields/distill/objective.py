@@ -1,4 +1,4 @@
-"""The staged objective: a kind's own, with the teacher for a signal, and what comes before and after its samples' loss."""
+"""The staged objective of fields of points: features, then values, then what is rendered from them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,16 @@ from fields.models.field import Field
 
 
 class StagedObjective(Objective):
-    """Fits a student to `inner.signal`, which the teacher gave; `stage` is what the coming step matches."""
+    """Fit a student to a teacher, in stages. `stage` is the one of the coming step.
+
+    `inner`: the objective of the kind, on the signal that the teacher gives. `shared`: whether the student begins with
+    the teacher's whole network. `seed`: of the points at which the teacher's features are measured.
+    """
 
     requires = Field
 
     def __init__(
-        self, inner: Objective, teacher: Field, student: Field, stages: Stages, shared: bool, seed: int
+        self, inner: Objective, teacher: Field, student: Field, *, stages: Stages, shared: bool, seed: int
     ) -> None:
         super().__init__(inner.signal, inner.loss_name, inner.gradient_terms)
         self.inner = inner
@@ -29,13 +33,13 @@ class StagedObjective(Objective):
         self.stages = stages
         self.shown = inner.shown.replace("target", "teacher").replace("source", "teacher").replace("fit", "student")
         comparable = (
-            stages.feature_share > 0 and output_layer(teacher) is not None and output_layer(student) is not None
+            stages.feature_fraction > 0 and output_layer(teacher) is not None and output_layer(student) is not None
         )
         self.match = FeatureMatch(teacher, student, shared, seed) if comparable else None
         self.available = tuple(
             stage
-            for stage, there in ((FEATURES, comparable), (VALUES, True), (RENDERED, stages.normal_weight))
-            if there
+            for stage, exists in ((FEATURES, comparable), (VALUES, True), (RENDERED, stages.normal_weight > 0))
+            if exists
         )
         self.stage = self.available[0]
 
@@ -44,18 +48,20 @@ class StagedObjective(Objective):
         return self.stage == VALUES and self.inner.plain
 
     def parameter_groups(self, method: Method) -> list[dict]:
-        mapped = [] if self.match is None else list(self.match.parameters())
-        return [{"params": mapped, "lr": method.learning_rate, "sparse": False}] if mapped else []
+        parameters = [] if self.match is None else list(self.match.parameters())
+        return [{"params": parameters, "lr": method.learning_rate, "sparse": False}] if parameters else []
 
     def before_step(self, field: Field, step: int, total: int | None) -> None:
         self.inner.before_step(field, step, total)
 
     def enter(self, stage: str) -> None:
+        """Begin a stage."""
         self.stage = stage
         self.inner.gradient_terms = {"normals": self.stages.normal_weight} if stage == RENDERED else self.gradient_terms
         if stage != FEATURES and self.match is not None:
             for parameter in self.match.parameters():
-                parameter.grad = None  # nothing moves the map any more
+                # The map is not trained after its stage.
+                parameter.grad = None
 
     def state(self) -> dict[str, Tensor]:
         return {} if self.match is None else self.match.state_dict()
@@ -76,15 +82,16 @@ class StagedObjective(Objective):
     def loss(self, field: Field, batch: tuple[Tensor, ...]) -> Tensor:
         if self.stage != FEATURES:
             return self.inner.loss(field, batch)
+        assert self.match is not None
         with torch.no_grad():
-            wanted = last_features(self.teacher, batch[0])
-        return self.match(last_features(field, batch[0]), wanted)
+            target = last_features(self.teacher, batch[0])
+        return self.match(last_features(field, batch[0]), target)
 
     def running_quality(self, loss: float) -> tuple[str, float]:
         return ("features", loss) if self.stage == FEATURES else self.inner.running_quality(loss)
 
     def evaluate(self, field: Field) -> dict[str, float]:
-        """Against the teacher."""
+        """Metrics against the teacher."""
         return self.inner.evaluate(field)
 
     def evaluation_seconds(self, field: Field) -> float:
@@ -94,7 +101,7 @@ class StagedObjective(Objective):
         return self.inner.preview(field, longest_side)
 
     def target(self, longest_side: int = 1024) -> np.ndarray:
-        """What the teacher shows."""
+        """The image that the teacher shows."""
         return self.inner.target(longest_side)
 
     def save_preview(self, field: Field, path: Path) -> None:

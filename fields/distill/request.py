@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from pydantic import ValidationError, model_validator
+from pydantic import model_validator
 
 from fields.distill.stages import Stages
 from fields.fit.request import RunRequest
@@ -14,8 +14,10 @@ from fields.options import PathText, option, settings
 
 
 class DistillRequest(RunRequest):
-    """Every option of a distillation. `settings` are those of the student's method; the command line's `--set` also
-    takes options of the stages, which `__init__` moves to `stages`."""
+    """Every option of a distillation.
+
+    `settings` are options of the student's method. Options of the stages may be given among them; they go to `stages`.
+    """
 
     first: ClassVar[tuple[str, ...]] = ("teacher", "into")
 
@@ -68,7 +70,7 @@ class DistillRequest(RunRequest):
         if not own:
             return {**values, "settings": given}
         before = values.get("stages") or Stages()
-        return {**values, "settings": given, "stages": _stages({**before.model_dump(), **own}, own)}
+        return {**values, "settings": given, "stages": Stages(**{**before.model_dump(), **own})}
 
     @classmethod
     def from_header(cls, header: Mapping[str, Any], **changes: Any) -> Self:
@@ -78,13 +80,3 @@ class DistillRequest(RunRequest):
             values["seconds"] = None
         values["stages"] = Stages(**values.get("stages", {}))
         return cls(**{**values, "teacher": Path(header["teacher"]["path"]), **changes})
-
-
-def _stages(values: dict[str, Any], given: Mapping[str, Any]) -> Stages:
-    try:
-        return Stages(**values)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        name = str(problem["loc"][0]) if problem["loc"] else ""
-        where = f"`{name}={given[name]}`: " if name in given else ""
-        raise ValueError(f"{where}{problem['msg'].removeprefix('Value error, ')}") from None

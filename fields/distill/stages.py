@@ -1,91 +1,123 @@
-"""How long each level is matched, and what it weighs: the options of a distillation besides those of the student's method."""
+"""Options of a distillation besides those of the student's method: how long each stage lasts, and what it weighs.
+
+The stages go from deep to shallow: first the features that the networks' last layers see are matched, then values, then
+what is rendered from them. The steps that the first two stages leave are the last one's. The authors (Fang et al. 2023)
+give them 1/15 and 1/10 of 30,000 steps. A minute has some hundreds of steps, of which more are needed for the stages
+that compare samples one by one. The authors' weights of 0.002 in the last stage are for norms that are not averaged:
+with about 12,000 values of pixels and 100,000 samples they correspond to 0.006 for root mean squares.
+"""
 
 from __future__ import annotations
 
-from typing import Self
+from collections.abc import Mapping
+from typing import ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
-from pydantic import Field as Option
+from pydantic import model_validator
 
+from fields.options import Request, option
+
+# The stages, in order.
 FEATURES, VALUES, RENDERED = "features", "values", "rendered"
 
 
-class Stages(BaseModel):
-    """Shallow to deep: first what the networks' last layers see, then values, then what is rendered from them.
+class Stages(Request):
+    """How long each stage of a distillation lasts, and what it weighs."""
 
-    What the first two leave of the steps is the last stage. The authors' shares are 1/15 and 1/10, of 30,000 steps; a minute has some hundreds, of which more
-    are wanted where samples are compared one by one. Their weights of 0.002 in the last stage are of norms that are not averaged: for about 12,000
-    numbers of pixels and 100,000 samples that is 0.006 of root mean squares.
-    """
+    sections: ClassVar[Mapping[str, str]] = {"stages": "stages"}
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    feature_share: float = Option(
-        0.1, ge=0, le=1, description="share of the steps that match features only; 0: none (the authors': 1/15)"
+    feature_fraction: float = option(
+        0.1,
+        ge=0,
+        le=1,
+        section="stages",
+        help="Fraction of the steps that match features only; 0: none. The authors' is 1/15.",
     )
-    value_share: float = Option(
+    value_fraction: float = option(
         0.3,
         ge=0,
         le=1,
-        description="share of the steps that then match values, where a rendered stage follows (the authors': 1/10)",
+        section="stages",
+        help="Fraction of the steps that then match values, where a rendered stage follows. The authors' is 1/10.",
     )
-    density_weight: float = Option(
+    density_weight: float = option(
         6e-3,
         ge=0,
         le=1e4,
-        description="radiance: weight of the densities' difference in the last stage, where pixels have 1",
+        section="stages",
+        kinds=("radiance",),
+        help="Weight of the difference of densities in the last stage, where that of pixels is 1.",
     )
-    color_weight: float = Option(6e-3, ge=0, le=1e4, description="radiance: weight of the samples' colours there")
-    hard_share: float = Option(
+    color_weight: float = option(
+        6e-3,
+        ge=0,
+        le=1e4,
+        section="stages",
+        kinds=("radiance",),
+        help="Weight of the difference of the samples' colors in the last stage.",
+    )
+    hard_ray_fraction: float = option(
         0.0,
         ge=0,
         le=0.5,
-        description="radiance: share of a step's rays that go again where pixels differed most (PVD-AL's rays)",
+        section="stages",
+        kinds=("radiance",),
+        help="Fraction of a step's rays that are repeated where pixels differed most (the rays of PVD-AL).",
     )
-    hard_cameras: float = Option(
+    hard_camera_fraction: float = option(
         0.0,
         ge=0,
         le=0.5,
-        description="radiance: share of a step's cameras that stand again, turned a little, where pictures differed "
-        "most (PVD-AL's cameras)",
+        section="stages",
+        kinds=("radiance",),
+        help="Fraction of a step's cameras that are repeated, turned a little, where images differed most (the cameras "
+        "of PVD-AL).",
     )
-    sample_share: float = Option(
+    sample_fraction: float = option(
         1.0,
         gt=0,
         le=1,
-        description="radiance: features, densities and colours are compared at this share of a ray's samples, those of "
-        "most weight in teacher or student (PVD-AL's points: 0.3)",
+        section="stages",
+        kinds=("radiance",),
+        help="Fraction of a ray's samples at which features, densities and colors are compared: those of largest "
+        "weight in teacher or student (the points of PVD-AL: 0.3).",
     )
-    cache: int = Option(
+    cache: int = option(
         0,
         ge=0,
         le=1 << 20,
-        description="radiance: megabytes of the teacher's answers that are kept; when they are full, the rays of the first "
-        "steps come around again; 0: new rays in every step",
+        section="stages",
+        kinds=("radiance",),
+        help="Megabytes in which the teacher's outputs are kept. When they are full, the rays of the first steps are "
+        "used again. 0: new rays in every step.",
     )
-    normal_weight: float = Option(
+    normal_weight: float = option(
         0.0,
         ge=0,
         le=1e4,
-        description="shapes: weight of 1 - cos between the normals, in the last stage; 0: there is none",
+        section="stages",
+        kinds=("shape",),
+        help="Weight of 1 - cos of the angle between the normals in the last stage; 0: there is no such stage.",
     )
 
     @model_validator(mode="after")
-    def _shares(self) -> Self:
-        if self.feature_share + self.value_share > 1:
-            raise ValueError("feature_share and value_share are shares of the steps: together at most 1")
-        if self.cache and (self.hard_share or self.hard_cameras):
+    def _fractions(self) -> Self:
+        if self.feature_fraction + self.value_fraction > 1:
+            raise ValueError("`feature_fraction` and `value_fraction` are fractions of the steps: together at most 1")
+        if self.cache and (self.hard_ray_fraction or self.hard_camera_fraction):
             raise ValueError(
-                "cache has rays come around as they were, hard_share and hard_cameras change them: give one of the two"
+                "`cache` repeats rays unchanged, `hard_ray_fraction` and `hard_camera_fraction` change them: give one "
+                "of the two"
             )
         return self
 
-    def of(self, step: int, total: int | None, available: tuple[str, ...]) -> str:
-        """The stage of a step; `available` are those that this pair of fields has, shallow first. What is not there is left out, and
-        its steps go to the stage after it."""
+    def stage_of(self, step: int, total: int | None, available: tuple[str, ...]) -> str:
+        """The stage of a step of `total`; the first one while `total` is not known.
+
+        `available`: the stages that this pair of fields has, in order. The steps of an absent stage go to the next one.
+        """
         if total is None:
             return available[0]
-        ends = {FEATURES: self.feature_share, VALUES: self.feature_share + self.value_share}
+        ends = {FEATURES: self.feature_fraction, VALUES: self.feature_fraction + self.value_fraction}
         for stage in available[:-1]:
             if step < ends[stage] * total:
                 return stage

@@ -1,31 +1,57 @@
-"""The Trainer of a distillation, a stage after another: they cost differently, so each is timed before the number of steps is fixed."""
+"""The trainer of a distillation, which times each of its stages before it fixes the number of steps."""
 
 from __future__ import annotations
 
 import time
+from typing import Any, Protocol
 
 import torch
 
+from fields.distill.stages import Stages
 from fields.fit.trainer import Trainer
 
 # Steps of each stage that are timed, after one that is not.
-TIMED = 3
+TIMED_STEPS = 3
+# Steps that stand for all when the mean cost of a step is computed: the stages are fractions of them.
+SAMPLED_STEPS = 1000
+
+
+class Staged(Protocol):
+    """What a distillation's objective has besides those of `Objective`."""
+
+    # The stages that this pair of fields has, in order, and the one of the coming step.
+    available: tuple[str, ...]
+    stage: str
+    stages: Stages
+
+    def enter(self, stage: str) -> None:
+        """Begin a stage."""
+        ...
 
 
 class Distiller(Trainer):
-    """`objective` has `available` stages, shallow first, and is in one of them. Each begins with fresh moments: gradients differ by orders of magnitude between
-    stages, and Adam would leap, or stand still, until it has forgotten those of the stage before."""
+    """A trainer whose objective goes through stages (`StagedObjective` or `TaughtRadiance`).
+
+    Each stage begins with Adam's moments at zero: gradients differ by orders of magnitude between stages, and with old
+    moments Adam would take far too large or small steps until they have decayed.
+    """
+
+    @property
+    def staged(self) -> Staged:
+        """The objective, as an object with stages."""
+        objective: Any = self.objective
+        return objective
 
     @property
     def stage(self) -> str:
-        return self.objective.stage
+        return self.staged.stage
 
     def step(self) -> None:
-        available = self.objective.available
-        coming = self.objective.stages.of(self.index, self.total, available)
-        # (a stage that is over stays so, when there turns out to be time for more steps)
+        available = self.staged.available
+        coming = self.staged.stages.stage_of(self.index, self.total, available)
+        # A stage that is over stays over, even if there turns out to be time for more steps.
         if available.index(coming) > available.index(self.stage):
-            self.objective.enter(coming)
+            self.staged.enter(coming)
             for tensor in self._moments():
                 tensor.zero_()
         super().step()
@@ -35,38 +61,42 @@ class Distiller(Trainer):
 
     def restore(self, state: dict) -> None:
         super().restore(state)
-        self.objective.enter(state["stage"])
+        self.staged.enter(state["stage"])
 
     def _fix_steps(self) -> None:
-        objective = self.objective
+        objective = self.staged
         if self.total is not None:
-            # The second look is at the last stage alone, which is what is left.
+            # The second look measures the last stage alone, which is what is left then.
             if self.stage == objective.available[-1]:
                 super()._fix_steps()
             return
+        assert self.seconds is not None
         entered = objective.stage
-        kept = [tensor.clone() for tensor in self._moved()]
+        kept = [tensor.clone() for tensor in self._trained_tensors()]
         costs = {stage: self._step_seconds(stage) for stage in objective.available}
         with torch.no_grad():
-            for tensor, before in zip(self._moved(), kept):
+            for tensor, before in zip(self._trained_tensors(), kept):
                 tensor.copy_(before)
         objective.enter(entered)
-        left = self.seconds - self.elapsed - objective.evaluation_seconds(self.field)
-        # The shares of the stages do not depend on the number of steps, so a thousand stand for all.
-        mean = sum(costs[objective.stages.of(step, 1000, objective.available)] for step in range(1000)) / 1000
-        self._fix(left / mean)
+        left = self.seconds - self.elapsed - self.objective.evaluation_seconds(self.field)
+        steps = range(SAMPLED_STEPS)
+        stages = [objective.stages.stage_of(step, SAMPLED_STEPS, objective.available) for step in steps]
+        self._fix(left / (sum(costs[stage] for stage in stages) / SAMPLED_STEPS))
 
     def _step_seconds(self, stage: str) -> float:
-        self.objective.enter(stage)
-        for step in range(TIMED + 1):
+        """Time of a training step of a stage; its weights are changed."""
+        self.staged.enter(stage)
+        begun = time.perf_counter()
+        for step in range(TIMED_STEPS + 1):
             if step == 1:
                 begun = time.perf_counter()
             self._gradients(self.objective.batch(step, self.method.batch, self.seed, self.device))
             self.optimizer.step()
-        return (time.perf_counter() - begun) / TIMED
+        return (time.perf_counter() - begun) / TIMED_STEPS
 
-    def _moved(self) -> list[torch.Tensor]:
-        return [*(p for group in self.optimizer.param_groups for p in group["params"]), *self._moments()]
+    def _trained_tensors(self) -> list[torch.Tensor]:
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        return [*parameters, *self._moments()]
 
     def _moments(self) -> list[torch.Tensor]:
         return [tensor for entry in self.optimizer.state_dict().values() for tensor in entry.values()]

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from fields.kinds import KINDS
 from fields.methods.base import Method
-from fields.methods.radiance import count_parameters
+from scenes.errors import BadInput
+from scenes.io.memory import available_memory
 from scenes.signal import Signal
 
 # Bytes per parameter during training: value, gradient, Adam's two moments, step count (4 bytes each).
@@ -26,10 +27,20 @@ def memory_estimate(method: Method, signal: Signal, bits: int = 32) -> int:
     per_parameter = TRAINING_BYTES_PER_PARAMETER + CHECKPOINT_BYTES_PER_PARAMETER
     if bits != 32:
         per_parameter += ROUNDING_BYTES_PER_PARAMETER
-    state = per_parameter * count_parameters(method, signal.domain, signal.channels)
+    state = per_parameter * method.count_parameters(signal.domain, signal.channels)
     kind = KINDS[signal.kind]
     scoring = kind.scoring_bytes
     if kind.scoring_bytes_per_value:
         values = (signal.domain.shape[0] or 0) * len(signal.channels)
         scoring += kind.scoring_bytes_per_value * values
     return state + method.batch * method.step_bytes(signal) + scoring
+
+
+def refuse_too_large(parameters: int) -> None:
+    """Raise BadInput where a field of so many parameters cannot be trained in the memory that is free."""
+    free, needed = available_memory(), parameters * TRAINING_BYTES_PER_PARAMETER
+    if needed > free:
+        raise BadInput(
+            f"a field of {parameters:,} parameters takes {needed / 2**30:.1f} GiB of memory to train, and "
+            f"{free / 2**30:.1f} GiB are free; ask for at most `params={free // TRAINING_BYTES_PER_PARAMETER // 1000}k`"
+        )

@@ -17,16 +17,16 @@ import torch
 
 import scenes
 from fields.fit.callbacks import Checkpointer, History, Previewer
+from fields.fit.estimate import refuse_too_large
 from fields.fit.fresh import apply_fresh, save_spectra
 from fields.fit.request import FitRequest, RunRequest
 from fields.fit.trainer import Trainer
 from fields.kinds import default_method, objective_for
 from fields.methods.base import Method
-from fields.methods.radiance import build_field, count_parameters, sized_field
 from fields.methods.registry import make_method
 from fields.models.field import Field
 from fields.options import with_options_of
-from fields.runs.machine import machine, refuse_too_large, versions
+from fields.runs.machine import machine, versions
 from fields.runs.run import Run
 from fields.runs.storage import decode_state, stored_state
 from scenes.errors import BadInput
@@ -252,8 +252,8 @@ def resolve_device(name: str) -> torch.device:
 
 def build(config: Method, signal: Signal, seed: int, device: torch.device) -> Field:
     """The untrained field of a prepared config. Raises BadInput where memory does not suffice to train it."""
-    refuse_too_large(count_parameters(config, signal.domain, signal.channels))
-    return build_field(config, signal.domain, signal.channels, seed).to(device)
+    refuse_too_large(config.count_parameters(signal.domain, signal.channels))
+    return config.build_field(signal.domain, signal.channels, seed).to(device)
 
 
 def _method_of(request: FitRequest, signal: Signal, start: Run | None) -> Method:
@@ -265,7 +265,7 @@ def _method_of(request: FitRequest, signal: Signal, start: Run | None) -> Method
 def _sized(config: Method, signal: Signal, request: RunRequest) -> Method:
     if request.params is None:
         return config
-    return sized_field(config, signal.domain, signal.channels, request.params)
+    return config.sized_field(signal.domain, signal.channels, request.params)
 
 
 def _take_weights(field: Field, start: Run) -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from fields.init.fresh import BINS, Choice, choose
-from fields.init.spectrum import Kind
+from fields.init.spectrum import SpectrumKind
 from fields.methods.base import Method
 from fields.methods.registry import method_class, method_names
 from scenes.errors import BadInput
@@ -22,7 +22,7 @@ MIN_SIDE = 16
 
 
 def apply_fresh(
-    method: Method, signal: Signal, *, spectrum: Kind = "quadrant", exhaustive: bool = False
+    method: Method, signal: Signal, *, spectrum: SpectrumKind = "quadrant", exhaustive: bool = False
 ) -> tuple[Method, dict, Choice | None]:
     """The (prepared) method with its frequency option chosen by FreSh, what `run.json` keeps of that, and the choice itself.
 

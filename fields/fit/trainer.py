@@ -18,7 +18,6 @@ from fields.fit.guard import DivergenceGuard
 from fields.fit.objectives.base import Objective
 from fields.fit.prune import PRUNE_AT, Pruner
 from fields.methods.base import Method
-from fields.methods.radiance import field_groups
 from fields.models.field import Field
 from fields.ops.adam import Adam
 from fields.runs.storage import StraightThrough
@@ -75,7 +74,7 @@ class Trainer:
         self.stopped = False
         self.callbacks = list(callbacks)
         self.device = next(field.parameters()).device
-        self.optimizer = Adam(field_groups(method, field) + objective.parameter_groups(method))
+        self.optimizer = Adam(method.field_groups(field) + objective.parameter_groups(method))
         self._fused = field.fused_step(objective.loss_name)
         self._base_rates = [group["lr"] for group in self.optimizer.param_groups]
         self._started = time.perf_counter() if started is None else started

@@ -13,4 +13,6 @@ def bits_per_pixel(kind: str, domain: Domain, stored: int) -> float | None:
 
     None for kinds of signals that have no pixels.
     """
-    return 8 * stored / math.prod(domain.shape) if KINDS[kind].has_pixels else None
+    if not KINDS[kind].has_pixels:
+        return None
+    return 8 * stored / math.prod(samples or 1 for samples in domain.shape)

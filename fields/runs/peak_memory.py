@@ -1,16 +1,20 @@
-"""How much memory a piece of work takes: the highest resident size while it runs, above what it was before."""
+"""Peak memory of a piece of work: the largest resident size while it runs, above the size before."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from types import TracebackType
 
+# Files of Linux about this process: its sizes, and the switch that resets the largest one.
 STATUS = Path("/proc/self/status")
 RESET = Path("/proc/self/clear_refs")
 
 
 class PeakMemory:
-    """`with PeakMemory() as peak: ...`, then `peak.bytes`: of the whole process, None where the system does not tell (only Linux does)."""
+    """Context that measures the peak memory of the whole process: `with PeakMemory() as peak: ...`, then `peak.bytes`.
+
+    `bytes` is None on systems other than Linux, which do not report it.
+    """
 
     def __init__(self) -> None:
         self.bytes: int | None = None
@@ -18,7 +22,8 @@ class PeakMemory:
 
     def __enter__(self) -> PeakMemory:
         try:
-            RESET.write_text("5")  # the high-water mark starts anew, see proc_pid_clear_refs(5)
+            # Resets the high-water mark, see proc_pid_clear_refs(5).
+            RESET.write_text("5")
             self._before = _read("VmRSS")
         except OSError:
             self._before = None
@@ -32,6 +37,7 @@ class PeakMemory:
 
 
 def _read(name: str) -> int:
+    """An entry of the status file, in bytes."""
     for line in STATUS.read_text().splitlines():
         if line.startswith(name + ":"):
             return int(line.split()[1]) * 1024

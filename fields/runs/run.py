@@ -19,9 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fields.methods.base import Method
-from fields.methods.radiance import build_field
 from fields.methods.registry import make_method
-from fields.runs.renamed import current_header, current_state
+from fields.runs.renamed import current_header, current_objective_state, current_state
 from fields.runs.small_file import about_compressed, is_compressed, load_compressed
 from fields.runs.storage import decode_state, stored_state
 from scenes.domain import Channels, Domain
@@ -183,8 +182,8 @@ class Run:
             else:
                 (field if part == FIELD else objective)[name] = tensor
         try:
-            trainer.field.load_state_dict(current_state(field))
-            trainer.restore({**state, OPTIMIZER: optimizer, OBJECTIVE: objective})
+            trainer.field.load_state_dict(current_state(field, trainer.field.state_dict()))
+            trainer.restore({**state, OPTIMIZER: optimizer, OBJECTIVE: current_objective_state(objective)})
         except (RuntimeError, KeyError, ValueError) as error:
             raise BadInput(f"{self.checkpoint}: does not fit this run's method ({_first_line(error)})") from None
 
@@ -262,8 +261,8 @@ def load_field(path: str | Path, device: str | torch.device = "cpu") -> Field:
     try:
         header = current_header(header)
         method = make_method(header["method"], header["options"])
-        field = build_field(method, Domain.from_json(header["domain"]), Channels.from_json(header["channels"]), seed=0)
-        field.load_state_dict(current_state(decode_state(tensors)))
+        field = method.build_field(Domain.from_json(header["domain"]), Channels.from_json(header["channels"]), seed=0)
+        field.load_state_dict(current_state(decode_state(tensors), field.state_dict()))
     except (KeyError, TypeError, RuntimeError) as error:
         raise BadInput(f"{path}: not a whole field ({_first_line(error)})") from None
     return field.to(device)

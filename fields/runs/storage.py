@@ -1,9 +1,10 @@
-"""Weights in fewer bits: what is stored, and training that feels the rounding.
+"""Weights in fewer bits: how they are stored, and training with rounded weights.
 
-Matrices, tables and grids (everything of two or more axes that is trained) are rounded; biases, other vectors, and what is drawn or
-measured once (random frequencies, centres of kernels: no training makes up for their rounding) stay float32.
+Matrices, tables and grids (trained tensors of two axes or more) are rounded. Biases and other vectors stay float32, and
+so do buffers, which are drawn or measured once (random frequencies, centres of kernels): training cannot make up for
+their rounding.
 
-    8 bits    q = round(w / s), s = max |w| / 127 of each tensor: int8 and one float32
+    8 bits    q = round(w / s), s = max |w| / 127 for each tensor: int8 and one float32
     16 bits   float16
 """
 
@@ -15,35 +16,42 @@ from types import TracebackType
 import torch
 from torch import Tensor, nn
 
+# Bits per weight that can be stored.
 BITS = (8, 16, 32)
+# The largest multiple of the scale that 8 bits hold.
+LARGEST = 127.0
+# The scale of the tensor NAME is stored as NAME with this ending.
 SCALE = ".scale"
 
 
 def encode(tensor: Tensor, bits: int) -> tuple[Tensor, Tensor | None]:
-    """What is stored of a float32 tensor, and its scale (float32 `[]`) where that is needed to read it."""
+    """A float32 tensor as it is stored with so many bits, and its scale (float32 `[]`), None where it needs none."""
     if bits == 32 or tensor.ndim < 2 or tensor.dtype != torch.float32:
         return tensor, None
     if bits == 16:
         largest = torch.finfo(torch.float16).max
         return tensor.clamp(-largest, largest).half(), None
-    scale = (tensor.abs().amax() if tensor.numel() else tensor.new_zeros(())) / 127.0
+    scale = (tensor.abs().amax() if tensor.numel() else tensor.new_zeros(())) / LARGEST
     return torch.round(tensor / torch.where(scale > 0, scale, torch.ones_like(scale))).to(torch.int8), scale
 
 
 def decode(stored: Tensor, scale: Tensor | None) -> Tensor:
-    """The float32 tensor again; exactly what training saw."""
+    """The float32 tensor that `encode` stored: exactly the one that training with rounded weights used."""
     if stored.dtype == torch.float16:
         return stored.float()
     return stored if scale is None else stored.float() * scale
 
 
 def stored_state(field: nn.Module, bits: int) -> dict[str, Tensor]:
-    """A field's state dict as it is stored: what is not trained stays as it is."""
+    """A field's state dict as it is stored; buffers stay as they are."""
     return encode_state(field.state_dict(), bits, exact={name for name, _ in field.named_buffers()})
 
 
 def encode_state(state: dict[str, Tensor], bits: int, exact: Collection[str] = ()) -> dict[str, Tensor]:
-    """A state dict as it is stored, all but the tensors named in `exact`: each scale beside its tensor, named `NAME.scale`."""
+    """A state dict as it is stored, with the scale of the tensor NAME as `NAME.scale`.
+
+    `exact`: names of tensors that stay as they are.
+    """
     stored: dict[str, Tensor] = {}
     for name, tensor in state.items():
         stored[name], scale = encode(tensor, 32 if name in exact else bits)
@@ -53,6 +61,7 @@ def encode_state(state: dict[str, Tensor], bits: int, exact: Collection[str] = (
 
 
 def decode_state(stored: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The float32 state dict that `encode_state` stored."""
     return {
         name: decode(tensor, stored.get(name + SCALE))
         for name, tensor in stored.items()
@@ -61,7 +70,11 @@ def decode_state(stored: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 class StraightThrough:
-    """A context in which a field computes with rounded weights: the gradient there is applied to the exact ones (Bengio et al. 2013)."""
+    """Context in which a field computes with rounded weights.
+
+    The gradient at the rounded weights is applied to the exact ones: the straight-through estimator of Bengio et al.
+    2013, Estimating or Propagating Gradients Through Stochastic Neurons.
+    """
 
     def __init__(self, field: nn.Module, bits: int) -> None:
         self.bits = bits

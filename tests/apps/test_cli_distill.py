@@ -48,7 +48,7 @@ def test_a_student_is_a_run_like_any_other(teacher, tmp_path, capsys):
                 "--set",
                 "width=32",
                 "batch=1024",
-                "feature_share=0.5",
+                "feature_fraction=0.5",
                 "--data",
                 str(photo),
                 "--out",
@@ -62,7 +62,7 @@ def test_a_student_is_a_run_like_any_other(teacher, tmp_path, capsys):
     report = json.loads(captured.out.splitlines()[-1])
     assert report["method"] == "siren"
     assert report["teacher"]["method"] == "hashgrid"
-    assert report["stages"]["feature_share"] == 0.5
+    assert report["stages"]["feature_fraction"] == 0.5
     assert report["shared"] == []
     assert report["metrics"]["psnr"] > 5
     assert abs(report["data"]["metrics"]["psnr"] - report["metrics"]["psnr"]) < 6
@@ -80,8 +80,8 @@ def test_a_student_is_a_run_like_any_other(teacher, tmp_path, capsys):
         (["--into", "siern"], "siren"),
         ([], "--into"),
         (["--into", "siren", "--set", "feature_shar=0.5"], "feature_shar"),
-        (["--into", "siren", "--set", "feature_share=2"], "feature_share=2"),
-        (["--into", "siren", "--set", "feature_share=0.8", "value_share=0.7"], "together at most 1"),
+        (["--into", "siren", "--set", "feature_fraction=2"], "feature_fraction=2"),
+        (["--into", "siren", "--set", "feature_fraction=0.8", "value_fraction=0.7"], "together at most 1"),
         (["--into", "triplane"], "dimensions"),
         (["--into", "siren", "--share-heads"], "share-heads"),
         (["--into", "siren", "--steps", "3", "--seconds", "3"], "--steps and --seconds"),

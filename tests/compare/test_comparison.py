@@ -1,4 +1,4 @@
-"""Comparisons: what they store, that they go on where they were cut off, and what they refuse."""
+"""Tests of comparisons: the rows they store, continuing, the page, and what they refuse."""
 
 import json
 
@@ -8,10 +8,10 @@ import pytest
 from apps.cli.main import main
 from fields.compare.comparison import Comparison
 from fields.compare.curve import read_curve
-from fields.compare.pictures import crop_sheet, error_map, worst_places
+from fields.compare.images import crop_sheet, error_map, worst_regions
 from fields.compare.report import html, write_report
 from fields.compare.request import CompareRequest
-from fields.compare.table import best, columns, summary, written
+from fields.compare.table import best, columns, format_value, summarize
 from scenes.errors import BadInput
 
 METHODS = ("hashgrid", "siren")
@@ -29,13 +29,13 @@ def test_every_method_and_seed_is_a_row_with_equal_parameters(photograph, tmp_pa
     for row in rows:
         assert row["status"] == "finished" and row["steps"] == 12 and row["seconds"] > 0 and row["metrics"]["psnr"] > 5
         assert abs(row["parameters"] - 6000) <= 180 and row["memory"] is not None
-    lines = summary(comparison.header)
+    lines = summarize(comparison.header)
     psnr = [row["metrics"]["psnr"] for row in rows if row["method"] == "siren"]
     assert lines[1]["values"]["psnr"] == (pytest.approx(np.mean(psnr)), pytest.approx(np.std(psnr, ddof=1)))
     assert best(lines, "psnr") == max(line["values"]["psnr"][0] for line in lines) and best(lines, "seconds") is None
 
 
-def test_curves_judge_all_methods_on_the_same_samples(photograph, tmp_path):
+def test_curves_score_all_methods_on_the_same_samples(photograph, tmp_path):
     comparison = Comparison.create(request(photograph), tmp_path / "c")
     comparison.run(request(photograph))
     for method in METHODS:
@@ -43,11 +43,11 @@ def test_curves_judge_all_methods_on_the_same_samples(photograph, tmp_path):
         assert rows[0]["step"] == 1 and rows[-1]["step"] == 12 and rows[0]["measure"] == "psnr"
         assert [row["seconds"] for row in rows] == sorted(row["seconds"] for row in rows)
         final = next(row for row in comparison.rows if row["method"] == method)["metrics"]["psnr"]
-        # (the fixed samples are the whole of so small a picture)
+        # So small an image has no more samples than the fixed ones.
         assert rows[-1]["value"] == pytest.approx(final, abs=0.3)
 
 
-def test_a_comparison_that_was_stopped_goes_on_and_keeps_what_is_finished(photograph, tmp_path):
+def test_continues_a_stopped_comparison_and_keeps_finished_fits(photograph, tmp_path):
     whole = Comparison.create(request(photograph), tmp_path / "whole")
     whole.run(request(photograph))
 
@@ -72,7 +72,7 @@ def test_a_comparison_that_was_stopped_goes_on_and_keeps_what_is_finished(photog
     assert steps == sorted(set(steps)) and steps[-1] == 12
 
 
-def test_more_methods_and_seeds_are_added_and_another_comparison_is_refused(photograph, tmp_path):
+def test_adds_methods_to_a_comparison_and_refuses_another_one_in_its_folder(photograph, tmp_path):
     first = request(photograph, ("hashgrid",), steps=4)
     Comparison.create(first, tmp_path / "c").run(first)
     more = request(photograph, ("siren",), steps=4)
@@ -84,7 +84,7 @@ def test_more_methods_and_seeds_are_added_and_another_comparison_is_refused(phot
         Comparison.create(request("skimage:coffee", ("siren",), steps=4), tmp_path / "c")
 
 
-def test_what_cannot_be_compared_is_told_before_anything_is_fitted(photograph, tmp_path):
+def test_refuses_unusable_methods_and_folders_before_the_first_fit(photograph, tmp_path):
     for methods, message in ((("hashgrid", "nerv"), "nerv"), (("hashgrid", "hashgrd"), "did you mean hashgrid")):
         with pytest.raises(BadInput, match=message):
             Comparison.create(request(photograph, methods, steps=4, params=None), tmp_path / "c")
@@ -95,7 +95,7 @@ def test_what_cannot_be_compared_is_told_before_anything_is_fitted(photograph, t
         Comparison.create(request(photograph), tmp_path / "full")
 
 
-def test_the_page_needs_nothing_besides_itself(photograph, tmp_path):
+def test_page_needs_no_other_file_and_escapes_text(photograph, tmp_path):
     comparison = Comparison.create(request(photograph), tmp_path / "c")
     comparison.run(request(photograph))
     text = write_report(comparison).read_text()
@@ -108,29 +108,29 @@ def test_the_page_needs_nothing_besides_itself(photograph, tmp_path):
     )
 
 
-def test_places_are_where_the_error_is_and_do_not_overlap():
+def test_worst_regions_hold_the_largest_errors_and_do_not_overlap():
     target = np.zeros((64, 96, 3), np.uint8)
     fit = target.copy()
     fit[40:44, 70:74] = 200
     fit[5:8, 5:8] = 100
-    places = worst_places(target, {"a": fit}, 2)
-    (x0, y0, side), (x1, y1, _) = places
+    regions = worst_regions(target, {"a": fit}, 2)
+    (x0, y0, side), (x1, y1, _) = regions
     assert x0 <= 70 and x0 + side >= 74 and y0 <= 40 and y0 + side >= 44
     assert x1 <= 5 and y1 <= 5 and (abs(x0 - x1) >= side or abs(y0 - y1) >= side)
-    assert crop_sheet(target, {"a": fit}, places).shape[1] == 2 * 200 + 6
+    assert crop_sheet(target, {"a": fit}, regions).shape[1] == 2 * 200 + 6
     assert error_map(fit, target)[41, 71].tolist() == [255] * 3
 
 
-def test_numbers_as_they_are_written():
+def test_formats_values_with_their_deviation():
     assert (
-        written((27.204, 0.131), "{:.2f}") == "27.20 ± 0.13"
-        and written((5.0, None), "{:,.0f}") == "5"
-        and written(None, "{}") == "–"
+        format_value((27.204, 0.131), "{:.2f}") == "27.20 ± 0.13"
+        and format_value((5.0, None), "{:,.0f}") == "5"
+        and format_value(None, "{}") == "–"
     )
     assert [key for key, *_ in columns({"rows": []})] == ["parameters", "bytes", "steps", "seconds", "memory"]
 
 
-def test_the_command(photograph, tmp_path, capsys):
+def test_compare_command_keeps_finished_fits_and_refuses_wrong_options(photograph, tmp_path, capsys):
     call = [
         "compare",
         str(photograph),

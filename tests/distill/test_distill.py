@@ -60,7 +60,7 @@ def test_a_student_of_any_architecture_learns_from_the_field_alone(teacher, into
 
 
 def test_the_teacher_is_left_as_it_is_and_the_feature_stage_leaves_the_last_layer_alone(teacher):
-    trainer, _ = prepare(teacher, "siren", steps=40, settings=SINES, stages=Stages(feature_share=0.5))
+    trainer, _ = prepare(teacher, "siren", steps=40, settings=SINES, stages=Stages(feature_fraction=0.5))
     field, taught = trainer.field, trainer.objective.teacher
     before, last = weights(taught), output_layer(field).weight.clone()
     first = field.network.hidden[0].weight.clone()
@@ -76,7 +76,7 @@ def test_the_teacher_is_left_as_it_is_and_the_feature_stage_leaves_the_last_laye
 
 def test_features_come_near_the_teachers(teacher):
     trainer, _ = prepare(
-        teacher, "hashgrid", steps=120, settings=GRID, stages=Stages(feature_share=1.0, value_share=0.0)
+        teacher, "hashgrid", steps=120, settings=GRID, stages=Stages(feature_fraction=1.0, value_fraction=0.0)
     )
     losses = []
     trainer.callbacks.append(lambda t: losses.append(t.loss))
@@ -127,7 +127,7 @@ def test_the_data_are_not_looked_at(photograph, tmp_path):
 
 
 def test_stop_then_resume_gives_the_bits_of_the_uninterrupted_distillation(teacher, tmp_path):
-    stages = Stages(feature_share=0.6)
+    stages = Stages(feature_fraction=0.6)
     whole = distill_field(teacher, "siren", steps=30, settings=SINES, stages=stages)
     for stop in (11, 23):  # in the stage of features, and in that of values
         trainer, run = prepare(teacher, "siren", steps=30, settings=SINES, stages=stages, out=tmp_path / str(stop))
@@ -189,7 +189,7 @@ def test_the_stage_is_shown_and_logged(teacher, tmp_path, capsys, monkeypatch):
                 "--set",
                 "width=16",
                 "batch=64",
-                "feature_share=0.5",
+                "feature_fraction=0.5",
                 "--out",
                 str(tmp_path / "student"),
             ]
@@ -219,7 +219,7 @@ def test_every_architecture_into_every_other(taught, astronaut, tmp_path):
     )
     for into in ("hashgrid", "siren", "fourier", "cam", "rbf", "neurbf"):
         trainer, _ = prepare(
-            Run.open(tmp_path / "teacher"), into, steps=4, settings=PICTURES[into], stages=Stages(feature_share=0.5)
+            Run.open(tmp_path / "teacher"), into, steps=4, settings=PICTURES[into], stages=Stages(feature_fraction=0.5)
         )
         losses = []
         trainer.callbacks.append(lambda t: losses.append(t.loss))
@@ -236,13 +236,13 @@ def test_a_time_budget_is_kept(teacher):
 
 
 def test_shares_of_the_steps():
-    stages = Stages(feature_share=0.2, value_share=0.3)
+    stages = Stages(feature_fraction=0.2, value_fraction=0.3)
     every = (FEATURES, VALUES, RENDERED)
-    assert [stages.of(step, 10, every) for step in range(10)] == [FEATURES] * 2 + [VALUES] * 3 + [RENDERED] * 5
-    assert [stages.of(step, 10, (FEATURES, VALUES)) for step in range(10)] == [FEATURES] * 2 + [VALUES] * 8
-    assert stages.of(0, 10, (VALUES,)) == VALUES
+    assert [stages.stage_of(step, 10, every) for step in range(10)] == [FEATURES] * 2 + [VALUES] * 3 + [RENDERED] * 5
+    assert [stages.stage_of(step, 10, (FEATURES, VALUES)) for step in range(10)] == [FEATURES] * 2 + [VALUES] * 8
+    assert stages.stage_of(0, 10, (VALUES,)) == VALUES
     with pytest.raises(ValueError, match="together"):
-        Stages(feature_share=0.7, value_share=0.6)
+        Stages(feature_fraction=0.7, value_fraction=0.6)
 
 
 def test_sounds(tmp_path):

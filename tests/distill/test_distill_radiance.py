@@ -61,7 +61,7 @@ def test_students_look_like_the_teacher(teacher, into, options, tmp_path):
 
 def test_stages_and_what_they_train(teacher):
     trainer, _ = prepare(
-        teacher, "densegrid", steps=30, settings=PLANES, stages=Stages(feature_share=0.3, value_share=0.3)
+        teacher, "densegrid", steps=30, settings=PLANES, stages=Stages(feature_fraction=0.3, value_fraction=0.3)
     )
     field, taught = trainer.field, trainer.objective.teacher
     before = {name: tensor.clone() for name, tensor in taught.state_dict().items()}
@@ -88,7 +88,7 @@ def test_a_map_between_features_of_two_sizes(teacher):
         "densegrid",
         steps=10,
         settings={**PLANES, "ray_features": 9},
-        stages=Stages(feature_share=1.0, value_share=0.0),
+        stages=Stages(feature_fraction=1.0, value_fraction=0.0),
     )
     assert trainer.objective.map.weight.shape == (15, 8)
     before = trainer.objective.map.weight.clone()
@@ -117,7 +117,7 @@ def test_a_grid_of_harmonics_is_a_student_and_a_teacher_without_a_stage_of_featu
         "direction_degree": 3,
         "table_rate": 0.2,
     }
-    stages = Stages(feature_share=0.3, value_share=0.3)
+    stages = Stages(feature_fraction=0.3, value_fraction=0.3)
     student = distill_field(teacher, "densegrid", steps=60, settings=options, stages=stages, out=tmp_path / "student")
     assert student.field.head is None and student.metrics["psnr"] > 14
     for run, into, how in (
@@ -127,7 +127,7 @@ def test_a_grid_of_harmonics_is_a_student_and_a_teacher_without_a_stage_of_featu
         trainer, _ = prepare(run, into, steps=4, settings=how, stages=stages)
         assert trainer.objective.map is None and FEATURES not in trainer.objective.available
         trainer.run()
-    with pytest.raises(BadInput, match="--share-heads: no tensor"):
+    with pytest.raises(BadInput, match="share_heads.: no tensor"):
         prepare(teacher, "densegrid", steps=1, settings=options, share_heads=True)
 
 
@@ -190,7 +190,9 @@ def test_data_are_scored_where_the_teacher_was_not_fitted(tmp_path):
 
 
 def test_stop_then_resume_gives_the_bits_of_the_uninterrupted_distillation(teacher, tmp_path):
-    stages = Stages(feature_share=0.3, value_share=0.3, hard_share=0.2, hard_cameras=0.2, sample_share=0.5)
+    stages = Stages(
+        feature_fraction=0.3, value_fraction=0.3, hard_ray_fraction=0.2, hard_camera_fraction=0.2, sample_fraction=0.5
+    )
     options = {**PLANES, "ray_features": 9}
     whole = distill_field(teacher, "densegrid", steps=40, settings=options, stages=stages)
     for stop in (9, 35):
@@ -203,7 +205,11 @@ def test_stop_then_resume_gives_the_bits_of_the_uninterrupted_distillation(teach
 
 def test_hard_rays_are_gone_along_again(teacher):
     trainer, _ = prepare(
-        teacher, "densegrid", steps=6, settings=PLANES, stages=Stages(feature_share=0, value_share=0, hard_share=0.25)
+        teacher,
+        "densegrid",
+        steps=6,
+        settings=PLANES,
+        stages=Stages(feature_fraction=0, value_fraction=0, hard_ray_fraction=0.25),
     )
     trainer.run()
     objective = trainer.objective
@@ -220,7 +226,7 @@ def test_rays_that_go_again_are_of_no_camera_of_the_step(teacher):
         "densegrid",
         steps=6,
         settings=PLANES,
-        stages=Stages(feature_share=0, value_share=0, hard_share=0.25, hard_cameras=0.5),
+        stages=Stages(feature_fraction=0, value_fraction=0, hard_ray_fraction=0.25, hard_camera_fraction=0.5),
     )
     trainer.run()
     views = trainer.objective.batch(6, 4096, 0, torch.device("cpu")).views
@@ -230,7 +236,9 @@ def test_rays_that_go_again_are_of_no_camera_of_the_step(teacher):
 
 def test_the_teacher_says_where_samples_are(teacher):
     # A student whose grid is empty still is asked wherever the teacher's light goes; of the teacher's pixels nothing is missing.
-    trainer, _ = prepare(teacher, "densegrid", steps=40, settings=PLANES, stages=Stages(feature_share=0, value_share=0))
+    trainer, _ = prepare(
+        teacher, "densegrid", steps=40, settings=PLANES, stages=Stages(feature_fraction=0, value_fraction=0)
+    )
     objective, field = trainer.objective, trainer.field
     field.before_step(0, 40)
     objective.before_step(field, 0, 40)
@@ -249,7 +257,9 @@ def test_the_teacher_says_where_samples_are(teacher):
 
 
 def test_once_pixels_are_compared_samples_without_weight_are_left_out(teacher):
-    trainer, _ = prepare(teacher, "densegrid", steps=40, settings=PLANES, stages=Stages(feature_share=0, value_share=0))
+    trainer, _ = prepare(
+        teacher, "densegrid", steps=40, settings=PLANES, stages=Stages(feature_fraction=0, value_fraction=0)
+    )
     objective, field = trainer.objective, trainer.field
     objective.before_step(field, 0, 40)
     batch = objective.batch(0, 4096, 0, torch.device("cpu"))
@@ -262,7 +272,7 @@ def test_once_pixels_are_compared_samples_without_weight_are_left_out(teacher):
 
 def test_each_stage_begins_with_fresh_moments_and_is_not_gone_back_to(teacher):
     trainer, _ = prepare(
-        teacher, "densegrid", steps=20, settings=PLANES, stages=Stages(feature_share=0.2, value_share=0.2)
+        teacher, "densegrid", steps=20, settings=PLANES, stages=Stages(feature_fraction=0.2, value_fraction=0.2)
     )
     steps = []
     trainer.callbacks.append(lambda t: steps.append((t.stage, int(t.optimizer.state[0]["steps"]))))
@@ -279,7 +289,7 @@ def test_the_second_look_at_the_rate_is_at_the_last_stage(teacher, monkeypatch):
     now, costs = [100.0], {FEATURES: 0.01, VALUES: 0.02, RENDERED: 0.1}
     monkeypatch.setattr(time, "perf_counter", lambda: now[0])
     trainer, _ = prepare(
-        teacher, "densegrid", seconds=10.0, settings=PLANES, stages=Stages(feature_share=0.2, value_share=0.2)
+        teacher, "densegrid", seconds=10.0, settings=PLANES, stages=Stages(feature_fraction=0.2, value_fraction=0.2)
     )
     monkeypatch.setattr(trainer.objective, "evaluation_seconds", lambda field: 0.0)
     monkeypatch.setattr(trainer, "_step_seconds", lambda stage: costs[stage])
@@ -303,7 +313,7 @@ def test_a_learned_background_is_the_students_too(tmp_path):
     taught.field.background.data.copy_(torch.tensor([2.0, -2.0, 0.0]))
     taught.run.save_field(taught.field, taught.method)
     trainer, _ = prepare(
-        taught.run, "densegrid", steps=3, settings=PLANES, stages=Stages(feature_share=0, value_share=0)
+        taught.run, "densegrid", steps=3, settings=PLANES, stages=Stages(feature_fraction=0, value_fraction=0)
     )
     torch.testing.assert_close(trainer.field.backdrop(), taught.field.backdrop())
     trainer.run()
@@ -336,7 +346,7 @@ def test_what_is_empty_is_known_at_any_resolution(teacher):
 
 
 def test_cameras_are_not_blamed_for_rays_of_others(teacher):
-    stages = Stages(feature_share=0, value_share=0, hard_share=0.3, hard_cameras=0.3)
+    stages = Stages(feature_fraction=0, value_fraction=0, hard_ray_fraction=0.3, hard_camera_fraction=0.3)
     trainer, _ = prepare(teacher, "densegrid", steps=4, settings=PLANES, stages=stages)
     trainer.run()
     batch = trainer.objective.batch(4, 4096, 0, torch.device("cpu"))
@@ -349,7 +359,11 @@ def test_cameras_are_not_blamed_for_rays_of_others(teacher):
 
 def test_hard_cameras_stand_again(teacher):
     trainer, _ = prepare(
-        teacher, "densegrid", steps=6, settings=PLANES, stages=Stages(feature_share=0, value_share=0, hard_cameras=0.5)
+        teacher,
+        "densegrid",
+        steps=6,
+        settings=PLANES,
+        stages=Stages(feature_fraction=0, value_fraction=0, hard_camera_fraction=0.5),
     )
     trainer.run()
     hard, signal = trainer.objective._hard_cameras, trainer.objective.signal
@@ -406,7 +420,7 @@ def test_every_architecture_into_every_other(taught, tmp_path):
             into,
             steps=6,
             settings={**SCENES[into], "batch": 512},
-            stages=Stages(feature_share=0.34, value_share=0.34),
+            stages=Stages(feature_fraction=0.34, value_fraction=0.34),
         )
         seen = []
         trainer.callbacks.append(lambda t: seen.append((t.stage, t.loss)))
@@ -434,7 +448,7 @@ def test_a_run_without_cameras(teacher, tmp_path):
 
 
 def test_answers_that_are_kept_come_around(teacher, tmp_path):
-    stages = Stages(feature_share=0.2, value_share=0.2, cache=1)
+    stages = Stages(feature_fraction=0.2, value_fraction=0.2, cache=1)
     whole, _ = prepare(teacher, "densegrid", steps=60, settings=PLANES, stages=stages)
     asked = []
     ask = whole.objective._ask
@@ -454,7 +468,7 @@ def test_answers_that_are_kept_come_around(teacher, tmp_path):
         assert same(again.field.state_dict(), finish(whole, None).field.state_dict()), stop
     assert RadianceObjective(scenes.load(write_scene(tmp_path / "scene")), "l2").evaluate(whole.field)["psnr"] > 12
     with pytest.raises(ValueError, match="one of the two"):
-        Stages(cache=1, hard_share=0.1)
+        Stages(cache=1, hard_ray_fraction=0.1)
 
 
 def test_a_teacher_in_one_small_file(teacher, tmp_path):

@@ -8,7 +8,7 @@ from fields.fit.fit import finish, fit_field, prepare, resume
 from fields.fit.prune import Pruner
 from fields.methods.registry import make_method
 from fields.runs.run import Run
-from fields.runs.small_file import load_compressed, pack, quantised, save_compressed, unpack
+from fields.runs.small_file import load_compressed, pack, quantized, save_compressed, unpack
 from scenes.errors import BadInput
 from scenes.image.signal import Image
 from scenes.video.signal import Video
@@ -27,7 +27,7 @@ def test_what_comes_back_is_what_the_quantiser_made(made, bits):
     again = unpack(pack(field, method, bits)).state_dict()
     for name, tensor in field.state_dict().items():
         if tensor.dim() > 1:
-            numbers, scales, group = quantised(tensor, bits)
+            numbers, scales, group = quantized(tensor, bits)
             assert len(scales) == -(-len(numbers) // group)
             scales = np.repeat(scales, group)[: len(numbers)]
             expected = numbers.reshape(len(numbers), -1) * scales[:, None]
@@ -40,10 +40,10 @@ def test_what_comes_back_is_what_the_quantiser_made(made, bits):
 
 def test_the_file_is_as_small_as_the_entropy_says(made):
     field, method = made
-    numbers = np.concatenate([quantised(t, 8)[0].ravel() for t in field.state_dict().values() if t.dim() > 1])
+    numbers = np.concatenate([quantized(t, 8)[0].ravel() for t in field.state_dict().values() if t.dim() > 1])
     _, counts = np.unique(numbers, return_counts=True)
     entropy = -(counts * np.log2(counts / counts.sum())).sum() / 8
-    side = 4 * sum(len(quantised(t, 8)[1]) for t in field.state_dict().values() if t.dim() > 1) + 2 * sum(
+    side = 4 * sum(len(quantized(t, 8)[1]) for t in field.state_dict().values() if t.dim() > 1) + 2 * sum(
         t.numel() for t in field.state_dict().values() if t.dim() < 2
     )
     assert len(pack(field, method, 8)) == pytest.approx(entropy + side, rel=0.08)

@@ -104,12 +104,10 @@ class ShapeObjective(Objective):
         shape = self.signal
         side = float((shape.box[1] - shape.box[0]).max())
         distances, faces, nearest = fitted.distance(places, signed=False)
-        source = Matched(distances / side, normals, fitted.normals(faces, nearest))
-        own, own_normals, _, _ = fitted.sample(len(places), np.random.Generator(np.random.Philox(key=[0, 0])))
+        source = Matched(distances / side, normals, fitted.normals(faces))
+        own, own_normals, _ = fitted.sample(len(places), np.random.Generator(np.random.Philox(key=[0, 0])))
         distances, faces, nearest = shape.surface.distance(own, signed=False)
-        return surface_metrics(
-            Matched(distances / side, own_normals, shape.surface.normals(faces, nearest)), source, oriented
-        )
+        return surface_metrics(Matched(distances / side, own_normals, shape.surface.normals(faces)), source, oriented)
 
     def preview(self, field: Field, longest_side: int = 1024) -> np.ndarray:
         fit = surface_field(field)
@@ -148,7 +146,7 @@ class ShapeObjective(Objective):
         normals[hit] = surface.face_normals[faces[hit]]
         color = np.full((side * side, 3), view.BACKGROUND, np.float32)
         paint = {}
-        if self.signal.painted:
+        if self.signal.has_colors:
             places = origins.numpy()[hit] + t[hit, None] * directions.numpy()[hit]
             paint["albedo"] = torch.from_numpy(surface.colors(faces[hit], places))
         color[hit] = headlight(torch.from_numpy(normals[hit]), directions[hit], **paint).numpy()

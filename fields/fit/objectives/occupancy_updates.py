@@ -1,0 +1,97 @@
+"""Updates of a radiance field's occupancy grid while it is fitted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from fields.models.field import RadianceField
+from fields.sampling.occupancy import OccupancyGrid
+from fields.surface.implicit import sphere
+from scenes.posed.signal import RadianceScene
+
+# Steps between updates.
+UPDATE_STEPS = 16
+# Directions over which a density that depends on the direction is maximized. An update queries every `DIRECTION_STRIDE`-th
+# of them in turn, because queries take time, and the cells keep the maximum.
+NUM_DIRECTIONS = 16
+DIRECTION_STRIDE = 8
+# About how long proposed intervals are where there is matter, in sides of the cube.
+PROPOSED_STEP = 1 / 64
+
+
+class OccupancyUpdates:
+    """Keeps a field's `occupied` cells up to date: the largest densities lately found, and cells that are always empty."""
+
+    def __init__(self, scene: RadianceScene) -> None:
+        self.scene = scene
+        self._grid: OccupancyGrid | None = None
+        self._restored: dict[str, Tensor] | None = None
+
+    @property
+    def grid(self) -> OccupancyGrid:
+        """The grid of the fit. ValueError before `begin`."""
+        if self._grid is None:
+            raise ValueError("the occupancy grid exists from the first step on")
+        return self._grid
+
+    @property
+    def begun(self) -> bool:
+        """Whether `begin` was called."""
+        return self._grid is not None
+
+    def begin(self, field: RadianceField, hull: bool) -> None:
+        """Make the grid before the first step, or after a restart.
+
+        hull: exclude cells that the views show to be empty.
+        """
+        grid = self._grid = OccupancyGrid(field.cells, field.cascades).to(field.device)
+        if hull and field.cascades == 1:
+            empty = self.scene.empty_cells(field.cells)
+            if empty is not None and not empty.all():
+                grid.exclude(torch.from_numpy(empty)[None])
+        if self._restored is not None:
+            grid.load_state_dict({**self._restored, "words": field.occupied})
+            self._restored = None
+        field.occupied = grid.words
+
+    def update(self, field: RadianceField, step: int, seed: int) -> None:
+        """Measure densities anew, every 16 steps."""
+        if step and step % UPDATE_STEPS == 0:
+            length = PROPOSED_STEP if field.samples_by_proposals else field.step
+            self.grid.update(self.density_function(field, step), length, seed=seed)
+            field.occupied = self.grid.words
+
+    def density_function(self, field: RadianceField, step: int) -> Callable[[Tensor], Tensor]:
+        """The density that the update of a step measures, from points `[M, 3]` to `[M]`.
+
+        In a moving scene each point gets a random training time, so a cell is occupied if there is ever something in it.
+        """
+        random = torch.Generator().manual_seed(step)
+        times = torch.from_numpy(self.scene.training_times)
+        first = step // UPDATE_STEPS % DIRECTION_STRIDE
+        directions = torch.from_numpy(sphere(NUM_DIRECTIONS)[first::DIRECTION_STRIDE]).float()
+
+        def density(points: Tensor) -> Tensor:
+            time = None
+            if field.moving:
+                time = times[torch.randint(len(times), (len(points),), generator=random)].to(points.device)
+            coords = field.to_coords(points)
+            if not field.directional_density:
+                return field.density(coords, time, None)[0]
+            found = [field.density(coords, time, d.expand_as(points))[0] for d in directions.to(points.device)]
+            return torch.stack(found).amax(0)
+
+        return density
+
+    def state(self) -> dict[str, Tensor]:
+        """Tensors for a checkpoint. The occupied cells are not among them: they are in the field."""
+        if self._grid is None:
+            return {}
+        return {name: tensor for name, tensor in self._grid.state_dict().items() if name != "words"}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Continue from what `state` returned; takes effect in `begin`."""
+        self._restored = state

@@ -1,0 +1,66 @@
+"""Images of a radiance field from the views of a scene, and the preview that compares them with the photographs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from fields.models.field import RadianceField
+from fields.render.volume import RadianceView, render_image
+from scenes.image.color import to_bytes
+from scenes.io.atomic import atomic_write
+from scenes.posed.camera import Camera
+from scenes.posed.signal import BACKGROUNDS, RadianceScene
+
+# Rays rendered at once.
+CHUNK = 1 << 14
+# Views in a preview, the largest width of their images, the gap between images in pixels, and the factor on errors.
+PANELS = 4
+PANEL_WIDTH = 320
+GAP = 6
+ERROR_GAIN = 5
+
+
+def view_image(scene: RadianceScene, field: RadianceField, view: Camera, stride: int = 1) -> RadianceView:
+    """What the field shows from a view of the scene, on the scene's background; every `stride`-th pixel."""
+    origins, directions = (torch.from_numpy(np.ascontiguousarray(array)) for array in view.rays(stride))
+    shape = -(-view.intrinsics.height // stride), -(-view.intrinsics.width // stride)
+    learned = field.background_color()
+    return render_image(
+        field,
+        field.to_cube(origins),
+        directions.float().to(field.device),
+        shape,
+        background=BACKGROUNDS[scene.background] if learned is None else learned,
+        time=(view.time or 0.0) if field.moving else None,
+        chunk=CHUNK,
+    )
+
+
+def view_colors(scene: RadianceScene, field: RadianceField, view: Camera, stride: int = 1) -> np.ndarray:
+    """Colors of `view_image`, `[H, W, 3]` float32."""
+    return view_image(scene, field, view, stride).color.cpu().numpy()
+
+
+def save_comparison(scene: RadianceScene, field: RadianceField, path: Path) -> None:
+    """Write a PNG with a column for each of four test views: photograph, fit, five times their difference."""
+    from PIL import Image
+
+    columns = []
+    for index in np.linspace(0, len(scene.test) - 1, min(PANELS, len(scene.test))).round().astype(int):
+        view = scene.test[index]
+        stride = -(-view.intrinsics.width // PANEL_WIDTH)
+        target = scene.image(view)[::stride, ::stride]
+        fit = view_colors(scene, field, view, stride)
+        error = np.abs(np.clip(fit, 0, 1) - target) * ERROR_GAIN
+        panels = [to_bytes(image) for image in (target, fit, error)]
+        columns.append([np.pad(panel, ((0, GAP), (0, GAP), (0, 0)), constant_values=255) for panel in panels])
+    tallest = max(len(column[0]) for column in columns)
+    padded = [
+        np.concatenate([np.pad(p, ((0, tallest - len(p)), (0, 0), (0, 0)), constant_values=255) for p in column])
+        for column in columns
+    ]
+    with atomic_write(path) as temporary:
+        Image.fromarray(np.concatenate(padded, axis=1)[:-GAP, :-GAP]).save(temporary)
