@@ -1,4 +1,7 @@
-"""A first look at a field on a coarse lattice: its range, how steep it is, where its level may lie, and how much there is of its surface."""
+"""Scan a field on a coarse lattice before a surface is extracted.
+
+Range, slope, a suggested level, area of the surface.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +23,10 @@ BINS = 256
 
 @dataclass(frozen=True)
 class CoarseScan:
-    """What `function` gave on the lattice: `lowest`, `highest`; its `steepness` (see `extract`).
+    """Statistics of an implicit function on a coarse lattice.
 
-    area: of the surface, in squares of the implicit's unit, roughly. rate: points a second that the function answers.
+    `lowest`, `highest`: range of the values. `steepness`: largest slope, for `extract`. `area`: rough area of the
+    surface, in squares of the implicit's unit. `rate`: points per second that the function evaluates.
     """
 
     lowest: float
@@ -34,7 +38,7 @@ class CoarseScan:
 
 @torch.no_grad()
 def coarse_scan(implicit: Implicit, lower, upper, shift: float = 0.0) -> CoarseScan:
-    """Of the box between `lower` and `upper`."""
+    """Scan the box between `lower` and `upper`; `shift` is subtracted from the values."""
     values, spacing = sample_box(implicit.function, lower, upper, implicit.device)
     values = values - shift
     finite = values[np.isfinite(values)]
@@ -54,18 +58,24 @@ def coarse_scan(implicit: Implicit, lower, upper, shift: float = 0.0) -> CoarseS
 def sample_box(
     function: Callable[[Tensor], Tensor], lower, upper, device, nodes: int = NODES
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Values `[x, y, z]` float32 at about `nodes` places along the longest side, and their spacing `[3]`."""
+    """Evaluate at about `nodes` cell centers along the longest side.
+
+    Values `[x, y, z]` float32, and the spacing `[3]`.
+    """
     lower, upper = np.asarray(lower, np.float64), np.asarray(upper, np.float64)
     sides = upper - lower
     counts = np.maximum(np.ceil(nodes * sides / sides.max()).astype(int), 4)
     axes = [torch.from_numpy(a + (b - a) * (np.arange(n) + 0.5) / n).float() for a, b, n in zip(lower, upper, counts)]
-    places = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).reshape(-1, 3)
-    values = in_chunks(lambda part: function(part.to(device)).cpu(), places)
+    positions = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).reshape(-1, 3)
+    values = in_chunks(lambda part: function(part.to(device)).cpu(), positions)
     return values.numpy().reshape(counts), sides / counts
 
 
 def suggested_level(values: np.ndarray) -> float:
-    """What parts the values into two classes with the least variance within each (Otsu 1979), from their histogram."""
+    """Threshold that minimizes the variance within the two classes it separates (Otsu 1979).
+
+    NaN where all values agree.
+    """
     from skimage.filters import threshold_otsu
 
     values = values[np.isfinite(values)]
@@ -73,15 +83,15 @@ def suggested_level(values: np.ndarray) -> float:
 
 
 def _rate(implicit: Implicit, lower, upper) -> float:
-    """By the second of two passes: the first is slow."""
-    places = torch.rand(CHUNK, 3, generator=torch.Generator().manual_seed(0))
-    places = (
-        (torch.tensor(np.asarray(lower)) + places * torch.tensor(np.asarray(upper) - np.asarray(lower)))
+    """Points per second, timed on the second of two passes, as the first one allocates."""
+    positions = torch.rand(CHUNK, 3, generator=torch.Generator().manual_seed(0))
+    positions = (
+        (torch.tensor(np.asarray(lower)) + positions * torch.tensor(np.asarray(upper) - np.asarray(lower)))
         .float()
         .to(implicit.device)
     )
     for _ in range(2):
         begun = time.perf_counter()
-        implicit.function(places).sum().item()
+        implicit.function(positions).sum().item()
         spent = time.perf_counter() - begun
     return CHUNK / spent

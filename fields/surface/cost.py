@@ -1,26 +1,31 @@
-"""What making a mesh will take, before it is begun: estimated from a survey, refused where it does not fit."""
+"""Estimate memory and time of a mesh from a coarse scan, and refuse what does not fit in memory."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from fields.surface.coarse_scan import CoarseScan
-from fields.surface.lattice import COARSEST
+from fields.surface.lattice import MIN_RESOLUTION
 from scenes.errors import BadInput
 from scenes.io.memory import available_memory
 
-# Measured on spheres, armadillo and spot at 256 to 1024 cells: vertices a square of one cell, questions a vertex,
-# bytes a vertex while the mesh is made and measured, and seconds a vertex beside the questions.
-VERTICES_A_SQUARE = 1.6
-QUESTIONS_A_VERTEX = 30
-BYTES_A_VERTEX = 700
-SECONDS_A_VERTEX = 12e-6
-# Slabs, coarse lattices, samples of the quality report.
-BYTES_ALWAYS = 300 << 20
+# Measured on spheres, armadillo and spot at 256 to 1024 cells.
+# Vertices per square of the surface with the side of a cell.
+VERTICES_PER_SQUARE = 1.6
+# Evaluations of the field per vertex.
+EVALUATIONS_PER_VERTEX = 30
+# Bytes per vertex while the mesh is extracted and measured.
+BYTES_PER_VERTEX = 700
+# Seconds per vertex besides the evaluations.
+SECONDS_PER_VERTEX = 12e-6
+# Bytes of slabs, coarse lattices and samples of the quality report, whatever the resolution.
+BASE_BYTES = 300 << 20
 
 
 @dataclass(frozen=True)
 class Cost:
+    """Expected size of a mesh, and the memory and seconds that extracting it takes."""
+
     resolution: int
     vertices: int
     bytes: int
@@ -33,32 +38,31 @@ class Cost:
         )
 
 
-def estimate(seen: CoarseScan, resolution: int, longest: float, questions: float = QUESTIONS_A_VERTEX) -> Cost:
-    """longest: side of the box that is meshed, in the implicit's units."""
-    squares = seen.area * (resolution / longest) ** 2
-    vertices = int(VERTICES_A_SQUARE * squares)
+def estimate(scan: CoarseScan, resolution: int, longest: float) -> Cost:
+    """Cost of meshing a box with the side `longest`, in the implicit's units, at `resolution` cells along it."""
+    squares = scan.area * (resolution / longest) ** 2
+    vertices = int(VERTICES_PER_SQUARE * squares)
     return Cost(
         resolution,
         vertices,
-        BYTES_ALWAYS + BYTES_A_VERTEX * vertices,
-        vertices * (questions / seen.rate + SECONDS_A_VERTEX),
+        BASE_BYTES + BYTES_PER_VERTEX * vertices,
+        vertices * (EVALUATIONS_PER_VERTEX / scan.rate + SECONDS_PER_VERTEX),
     )
 
 
 def check(cost: Cost, memory: int | None) -> None:
-    """BadInput where the bytes are more than `memory` (default: what the machine has free), with the resolution that would do."""
+    """Raise BadInput where a mesh needs more than `memory` bytes (default.
+
+    What is free), naming the resolution that fits.
+    """
     free = memory if memory is not None else available_memory()
     if cost.bytes <= free:
         return
-    fits = (
-        int(cost.resolution * (max(free - BYTES_ALWAYS, 0) / (cost.bytes - BYTES_ALWAYS)) ** 0.5)
-        if cost.vertices
-        else 0
-    )
-    advice = f"`resolution={fits}` would fit" if fits >= COARSEST else "no resolution would fit"
+    fits = int(cost.resolution * (max(free - BASE_BYTES, 0) / (cost.bytes - BASE_BYTES)) ** 0.5) if cost.vertices else 0
+    advice = f"`resolution={fits}` would fit" if fits >= MIN_RESOLUTION else "no resolution would fit"
     raise BadInput(
         f"{cost.resolution} cells along the longest side would take about {cost.bytes / (1 << 30):.1f} GB of memory, and "
-        f"{free / (1 << 30):.1f} GB are there; {advice}"
+        f"{free / (1 << 30):.1f} GB are available; {advice}"
     )
 
 

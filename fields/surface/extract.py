@@ -1,9 +1,11 @@
-"""The zero set of a function as a welded triangle mesh: marching cubes in blocks where there is a surface, and nowhere else.
+"""Marching cubes on the blocks of a lattice that the surface passes through: the zero set of a function as a welded
+mesh.
 
-Blocks are found from coarse to fine, by distance where the function is one. They are worked off in slabs across x, each of
-which keeps the values on its last plane for the next. A vertex is known by the number of the lattice edge that it is on, an
-int64, so vertices of neighbouring blocks and slabs are one without comparing places. Where the surface leaves the blocks,
-the block that it goes to is added and the slab done again: a surface that was found anywhere is followed to its end.
+Active blocks are found from coarse to fine; where the function is a distance, it tells which blocks the surface can
+reach. Blocks are processed in slabs across x; a slab passes the values on its last plane to the next. A vertex is
+identified by the int64 index of its lattice edge, so neighbouring blocks and slabs share vertices without comparing
+positions. Where the surface leaves the active blocks, the next block becomes active and the slab is processed again: a
+surface that was found anywhere is followed to its end.
 """
 
 from __future__ import annotations
@@ -17,33 +19,35 @@ import torch
 from fields.render.sphere_trace import in_chunks
 from fields.surface.implicit import Implicit
 from fields.surface.lattice import BLOCK, Lattice
-from fields.surface.marching_cubes_table import CORNERS, cases
+from fields.surface.marching_cubes_table import CORNERS, marching_cubes_table
 
-# A distance grows by at most this much more than the way gone: a fitted field is only about one. `coarse_scan` measures it.
+# Assumed largest slope of a distance. A fitted field is a distance only approximately; `coarse_scan` measures its
+# slope.
 STEEPNESS = 1.3
-# Cells along an axis that share the first look, where values are distances.
+# Cells along an axis of the coarse blocks that are tested first, where values are distances.
 COARSE = 16
-# Bytes of the values of a slab; it is at least one block thick.
+# Bytes of the values of a slab, which is at least one block thick.
 SLAB_BYTES = 48 << 20
-# The value of nodes outside of the box.
+# Value of nodes outside of the box.
 OUTSIDE = np.float32(1e30)
-# Steps of the search along an edge for the place where the function is zero.
-SEARCH = 3
-# No vertex is nearer than this share of the edge to a node, so no triangle is a point.
-SHORTEST = 1e-3
+# Steps of the root search along an edge.
+SEARCH_STEPS = 3
+# Least distance of a vertex from a node, as a fraction of the edge: no triangle becomes a point.
+MIN_EDGE_FRACTION = 1e-3
 
 
 @dataclass
 class Triangles:
     """`vertices` `[V, 3]` float64 in the implicit's box, `faces` `[F, 3]` int64.
 
-    crossed: how many vertices lie where the function is zero, the others where it is cut off; asked: how often the function was.
+    `crossed`: number of vertices at a zero of the function; the others lie where the box cuts the surface off.
+    `evaluations`: points at which the function was evaluated.
     """
 
     vertices: np.ndarray
     faces: np.ndarray
     crossed: int = 0
-    asked: int = 0
+    evaluations: int = 0
 
 
 @torch.no_grad()
@@ -54,21 +58,21 @@ def extract(
     steepness: float = STEEPNESS,
     progress: Callable[[float], None] = lambda share: None,
 ) -> Triangles:
-    """The surface where `implicit.function` is `shift`; empty where there is none.
+    """Extract the surface where `implicit.function` equals `shift`; empty where there is none.
 
-    Closed: what leaves the lattice is cut off flat. Faces look to where the function is larger. `steepness` is how much the
-    function grows at most over the way gone; it does not matter where the values are no distances.
+    The mesh is closed: a surface that leaves the lattice is cut off flat. Faces are oriented towards larger values.
+    `steepness`: largest slope of the function; unused where the values are no distances.
     """
     return _Extraction(implicit, lattice, shift, steepness, progress).run()
 
 
 @dataclass
 class _Slab:
-    """What is kept of one that is done."""
+    """The result of a slab, and the state that the next one needs."""
 
     vertices: np.ndarray
     faces: np.ndarray
-    # The edges in the last plane, increasing, and the numbers of their vertices.
+    # Edges in the last plane, increasing, and the indices of their vertices.
     tail: np.ndarray
     tail_vertices: np.ndarray
     crossed: int
@@ -82,7 +86,7 @@ class _Extraction:
         self.implicit, self.lattice, self.shift, self.progress = implicit, lattice, np.float32(shift), progress
         self.steepness = steepness
         self.nodes = lattice.nodes
-        self.asked = 0
+        self.evaluations = 0
         self.active = self._near_blocks() if implicit.type != "values" else self._crossed_blocks()
 
     def run(self) -> Triangles:
@@ -94,38 +98,44 @@ class _Extraction:
             start = starts[len(done)]
             stop = min(start + thick, int(self.lattice.blocks[0]))
             slab, back = self._slab(start, stop, done)
-            if back:  # the surface goes on in a block of the slab before
+            # The surface continues in a block of the slab before.
+            if back:
                 done.pop()
                 continue
             done.append(slab)
             self.progress(len(done) / len(starts))
         vertices = np.concatenate([slab.vertices for slab in done]) if done else np.zeros((0, 3))
         faces = np.concatenate([slab.faces for slab in done]) if done else np.zeros((0, 3), np.int64)
-        return Triangles(vertices, faces, sum(slab.crossed for slab in done), self.asked)
+        return Triangles(vertices, faces, sum(slab.crossed for slab in done), self.evaluations)
 
-    def ask(self, places: np.ndarray) -> np.ndarray:
-        """The function less the shift at places `[n, 3]`, float32; not a number counts as outside."""
-        self.asked += len(places)
-        if not len(places):
+    def ask(self, positions: np.ndarray) -> np.ndarray:
+        """Values minus the shift at positions `[n, 3]`, float32; NaN counts as outside."""
+        self.evaluations += len(positions)
+        if not len(positions):
             return np.zeros(0, np.float32)
         device = self.implicit.device
-        values = in_chunks(lambda part: self.implicit.function(part.float().to(device)).cpu(), torch.from_numpy(places))
+        values = in_chunks(
+            lambda part: self.implicit.function(part.float().to(device)).cpu(), torch.from_numpy(positions)
+        )
         return np.nan_to_num(values.numpy() - self.shift, nan=OUTSIDE, posinf=OUTSIDE, neginf=-OUTSIDE)
 
-    # Which blocks
+    # Active blocks
 
     def _near_blocks(self) -> np.ndarray:
-        """bool over all blocks: those whose middle is so near to zero that the surface may reach them; two steps of size."""
-        share = COARSE // BLOCK
+        """Blocks whose center is near enough to the surface that it may pass through them, tested in two sizes.
+
+        Bool.
+        """
+        ratio = COARSE // BLOCK
         blocks = self.lattice.blocks
         chosen = []
-        for x in range(-(-int(blocks[0]) // share)):
+        for x in range(-(-int(blocks[0]) // ratio)):
             plane = np.stack(
-                np.meshgrid([x], *(np.arange(-(-n // share)) for n in blocks[1:]), indexing="ij"), axis=-1
+                np.meshgrid([x], *(np.arange(-(-n // ratio)) for n in blocks[1:]), indexing="ij"), axis=-1
             ).reshape(-1, 3)
             chosen.append(plane[self._reaches(plane, COARSE)])
         coarse = np.concatenate(chosen)
-        fine = coarse[:, None] * share + np.stack(np.meshgrid(*[np.arange(share)] * 3, indexing="ij"), axis=-1).reshape(
+        fine = coarse[:, None] * ratio + np.stack(np.meshgrid(*[np.arange(ratio)] * 3, indexing="ij"), axis=-1).reshape(
             -1, 3
         )
         fine = fine.reshape(-1, 3)
@@ -136,26 +146,27 @@ class _Extraction:
         return active
 
     def _reaches(self, index: np.ndarray, size: int) -> np.ndarray:
-        """Of cubes of `size` cells with numbers `[n, 3]`: where the surface may pass, or where the lattice's border cuts it."""
-        middle = (index + 0.5) * size
-        at = self.lattice.places(middle)
-        # A middle beyond the box is asked for on the border.
-        beyond = np.linalg.norm((self.lattice.lower + (middle - 1) * self.lattice.spacing) - at, axis=1)
+        """Whether the surface may pass through cubes of `size` cells with indices `[n, 3]`, or the border cuts it
+        there.
+        """
+        center = (index + 0.5) * size
+        at = self.lattice.positions(center)
+        # A center beyond the box is evaluated on the border.
+        beyond = np.linalg.norm((self.lattice.lower + (center - 1) * self.lattice.spacing) - at, axis=1)
         radius = np.linalg.norm(self.lattice.spacing) * size / 2 + beyond
         value = self.ask(at)
         border = ((index * size <= 1) | ((index + 1) * size >= self.lattice.counts + 1)).any(axis=1)
         return (np.abs(value) <= self.steepness * radius) | (border & (value < 0))
 
     def _crossed_blocks(self) -> np.ndarray:
-        """bool over all blocks: where corners differ in sign, and what touches one of those."""
+        """Blocks whose corners differ in sign, and their neighbours; bool."""
         blocks = self.lattice.blocks
         signs = np.empty(blocks + 1, bool)
         for x in range(int(blocks[0]) + 1):
             index = np.stack(
                 np.meshgrid([x * BLOCK], *(np.arange(n + 1) * BLOCK for n in blocks[1:]), indexing="ij"), axis=-1
             ).reshape(-1, 3)
-            # (the border itself, for what is cut off there)
-            signs[x] = (self.ask(self.lattice.places(index)) < 0).reshape(signs.shape[1:])
+            signs[x] = (self.ask(self.lattice.positions(index)) < 0).reshape(signs.shape[1:])
         corners = [signs[x : x + blocks[0], y : y + blocks[1], z : z + blocks[2]] for x, y, z in CORNERS]
         some, every = np.logical_or.reduce(corners), np.logical_and.reduce(corners)
         crossed = some & ~every
@@ -170,7 +181,7 @@ class _Extraction:
     # One slab
 
     def _slab(self, start: int, stop: int, done: list[_Slab]) -> tuple[_Slab | None, bool]:
-        """The slab of the blocks `start` to `stop` along x, and whether the one before has to be done again."""
+        """Process the blocks `start` to `stop` along x; also whether the slab before has to be processed again."""
         before = done[-1] if done else None
         first = start * BLOCK
         shape = ((stop - start) * BLOCK + 1, int(self.nodes[1]), int(self.nodes[2]))
@@ -195,7 +206,7 @@ class _Extraction:
         return slab, False
 
     def _ask_nodes(self, blocks: np.ndarray, first: int, shape, values: np.ndarray, known: np.ndarray) -> None:
-        """Fills in the values of all nodes of the blocks that are not known yet."""
+        """Evaluate all nodes of the blocks whose values are not known yet."""
         wanted = np.zeros(len(values), bool)
         for part in np.array_split(blocks, -(-len(blocks) // 4096)):
             wanted[_block_nodes(part, shape).reshape(-1)] = True
@@ -208,13 +219,13 @@ class _Extraction:
             index[:, 0] += first
             inside = self.lattice.within(index)
             found = np.full(len(part), OUTSIDE, np.float32)
-            found[inside] = self.ask(self.lattice.places(index[inside]))
+            found[inside] = self.ask(self.lattice.positions(index[inside]))
             # Exactly zero would put several vertices on one node.
             found[found == 0] = np.float32(1e-12)
             values[part] = found
 
     def _leaks(self, blocks: np.ndarray, start: int, stop: int, shape, values: np.ndarray) -> np.ndarray:
-        """Marks as active, and returns, the blocks behind faces of these blocks that the surface goes through."""
+        """Activate and return the blocks behind those faces of these blocks that the surface passes through."""
         found = []
         for part in np.array_split(blocks, -(-len(blocks) // 4096)):
             inside = values[_block_nodes(part, shape)].reshape(-1, BLOCK + 1, BLOCK + 1, BLOCK + 1) < 0
@@ -235,8 +246,8 @@ class _Extraction:
     def _triangles(
         self, blocks: np.ndarray, first: int, shape, values: np.ndarray, before: _Slab | None, numbered: int
     ) -> _Slab:
-        """Marching cubes in the blocks; `numbered` vertices are there already."""
-        table = cases()
+        """Run marching cubes in the blocks; vertices are numbered from `numbered` on."""
+        table = marching_cubes_table()
         keys = []
         for part in np.array_split(blocks, -(-len(blocks) // 4096)) if len(blocks) else []:
             inside = values[_block_nodes(part, shape)].reshape(-1, BLOCK + 1, BLOCK + 1, BLOCK + 1) < 0
@@ -253,7 +264,7 @@ class _Extraction:
         keys = np.concatenate(keys) if keys else np.zeros((0, 3), np.int64)
         edges, faces = np.unique(keys, return_inverse=True)
         faces = faces.reshape(-1, 3)
-        # The edges in the first plane have their vertices from the slab before.
+        # Edges in the first plane have their vertices in the slab before.
         number = np.full(len(edges), -1, np.int64)
         if before is not None and len(before.tail):
             place = np.minimum(np.searchsorted(before.tail, edges), len(before.tail) - 1)
@@ -267,7 +278,7 @@ class _Extraction:
         return _Slab(vertices, number[faces], edges[tail] - last, number[tail], crossed)
 
     def _vertices(self, edges: np.ndarray, first: int, shape, values: np.ndarray) -> tuple[np.ndarray, int]:
-        """Where on the edges `[n]` the function is zero, `[n, 3]`, and on how many it is; regula falsi with Illinois' halving."""
+        """Zeros of the function on edges `[n]`: positions `[n, 3]`, and how many edges have one. Illinois method."""
         node, axis = np.divmod(edges, 3)
         step = np.array([shape[1] * shape[2], shape[2], 1])[axis]
         low, high = values[node].astype(np.float64), values[node + step].astype(np.float64)
@@ -277,21 +288,21 @@ class _Extraction:
         t = low / (low - high)
         searched = np.flatnonzero(np.maximum(np.abs(low), np.abs(high)) < OUTSIDE)
         crossed = len(searched)
-        for _ in range(SEARCH):
-            places = index[searched]
-            places[np.arange(len(searched)), axis[searched]] += t[searched]
-            value = self.ask(self.lattice.places(places)).astype(np.float64)
+        for _ in range(SEARCH_STEPS):
+            positions = index[searched]
+            positions[np.arange(len(searched)), axis[searched]] += t[searched]
+            value = self.ask(self.lattice.positions(positions)).astype(np.float64)
             searched, value = searched[value != 0], value[value != 0]
             left = (value < 0) == (low[searched] < 0)
             for which, end, own, other in ((left, a, low, high), (~left, b, high, low)):
                 moved = searched[which]
                 end[moved], own[moved] = t[moved], value[which]
                 mark = np.int8(1 if end is a else -1)
-                other[moved[side[moved] == mark]] *= 0.5  # the same end twice: the other one weighs half
+                other[moved[side[moved] == mark]] *= 0.5
                 side[moved] = mark
             t[searched] = (a * high - b * low)[searched] / (high - low)[searched]
-        # (A cut-off surface ends a hair beyond the border, as no triangle should be without area.)
-        index[np.arange(len(edges)), axis] += np.clip(t, SHORTEST, 1 - SHORTEST)
+        # A surface that is cut off ends slightly beyond the border, so that every triangle has an area.
+        index[np.arange(len(edges)), axis] += np.clip(t, MIN_EDGE_FRACTION, 1 - MIN_EDGE_FRACTION)
         return self.lattice.lower + (index - 1) * self.lattice.spacing, crossed
 
 

@@ -1,4 +1,6 @@
-"""What a field's surface is: a function that is negative inside, on a box whose longest side is 1."""
+"""Implicit functions: a field's surface as the zero set of a function that is negative inside, on a box of longest side
+1.
+"""
 
 from __future__ import annotations
 
@@ -15,19 +17,20 @@ from fields.render.sphere_trace import Distance
 from fields.render.surface_field import surface_field
 from scenes.domain import Domain
 
-# Type of an implicit function. "distance": about a signed distance, so there is no surface where its magnitude is large.
-# "unsigned": an unsigned distance, zero only on the surface itself, which has no inside. "values": anything that rises
-# from inside to outside.
+# Type of an implicit function. "distance": about a signed distance, so there is no surface where its magnitude is
+# large. "unsigned": an unsigned distance, zero only on the surface itself, which has no inside. "values": anything that
+# rises from inside to outside.
 ImplicitType = Literal["distance", "unsigned", "values"]
 
 
 @dataclass(frozen=True)
 class Implicit:
-    """`function`: points `[M, 3]` in the box from 0 to `extents` → `[M]` float32, negative inside; a sheet's is never negative.
+    """A surface as the zero set of `function`.
 
-    colours: points → sRGB `[M, 3]` in [0, 1], or None. corner, side: a point `p` is at `corner + side * p` in the units of the
-    file that was fitted. level: where the surface lies in the field's own values; value_of: what those are where `function` has a
-    value.
+    `function`: points `[M, 3]` in the box from 0 to `extents` → `[M]` float32, negative inside; never negative where
+    the type is "unsigned". `colors`: points → sRGB `[M, 3]` in [0, 1], or None. `corner`, `side`: a point `p` of the
+    box is at `corner + side * p` in the units of the fitted file. `level`: the field's own value at the surface.
+    `value_of`: the field's own value for a value of `function`.
     """
 
     function: Distance
@@ -43,15 +46,19 @@ class Implicit:
     min_component: float = 0.0
 
     def to_file(self, points: np.ndarray) -> np.ndarray:
-        """Places `[n, 3]` in the units of the fitted file."""
+        """Points of the box `[n, 3]` → points in the units of the fitted file."""
         return self.corner + self.side * points
 
     def from_file(self, points: np.ndarray) -> np.ndarray:
+        """Points `[n, 3]` in the units of the fitted file → points of the box."""
         return (np.asarray(points) - self.corner) / self.side
 
 
 def implicit_shape(field: PointField, level: float | None = None) -> Implicit:
-    """That of a field of a shape. level: None for the surface itself, else the level set of its distance or occupancy."""
+    """The surface of a field of the kind shape.
+
+    `level`: the level set of its distance or occupancy; None for the surface itself (0, or 0.5 for occupancy).
+    """
     fit = surface_field(field)
     occupancy = fit.space == "occupancy"
     base = 0.5 if occupancy else 0.0
@@ -81,7 +88,10 @@ def implicit_values(
     device: torch.device,
     colors: Callable[[Tensor], Tensor] | None = None,
 ) -> Implicit:
-    """The surface around what is above `level`. values, colours: points in the domain's [0, 1]^3 → `[M]`, `[M, 3]`."""
+    """The surface around the region where `values` is above `level`.
+
+    `values`, `colors`: points `[M, 3]` in the domain's [0, 1]^3 → `[M]` and sRGB `[M, 3]`.
+    """
     corner, sides = frame_of(domain)
     extents = sides / sides.max()
     scale = torch.tensor(1 / extents, dtype=torch.float32, device=device)
@@ -99,7 +109,7 @@ def implicit_values(
 
 
 def sphere(count: int) -> np.ndarray:
-    """`count` unit directions `[count, 3]`, evenly over the sphere: Fibonacci's spiral."""
+    """`count` unit directions `[count, 3]`, spread evenly over the sphere on a Fibonacci spiral."""
     at = (np.arange(count) + 0.5) / count
     turn = np.pi * (1 + 5**0.5) * np.arange(count)
     flat = 2 * np.sqrt(at * (1 - at))
@@ -107,7 +117,7 @@ def sphere(count: int) -> np.ndarray:
 
 
 def frame_of(domain: Domain) -> tuple[np.ndarray, np.ndarray]:
-    """The lower corner of the axes in space, and their lengths, `[3]` each."""
+    """Lower corner and side lengths of a domain's three axes in space, `[3]` each."""
     axes = domain.axes[:3]
     return np.array([axis.lower for axis in axes], np.float64), np.array(
         [axis.upper - axis.lower for axis in axes], np.float64

@@ -1,4 +1,4 @@
-"""The triangles of marching cubes' 256 cases (Lorensen and Cline 1987), as libigl has them, asked once cube by cube.
+"""The table of marching cubes: the triangles of its 256 cases (Lorensen and Cline 1987), taken from libigl.
 
 libigl's table leaves no holes: whatever the signs, the triangles of neighbouring cubes meet along their common face.
 """
@@ -15,11 +15,11 @@ CORNERS = np.array([(0, 0, 0), (1, 0, 0), (1, 1, 0), (0, 1, 0), (0, 0, 1), (1, 0
 
 
 @dataclass(frozen=True)
-class Cases:
-    """Case c has the triangles `first[c]` to `first[c] + count[c] - 1`.
+class MarchingCubesTable:
+    """Triangles of each case. Case c has the triangles `first[c]` to `first[c] + count[c] - 1`.
 
-    Corner k of triangle t lies on the edge that goes from the cube's node `offset[t, k]` (`[T, 3, 3]`, 0 or 1) to the next
-    node along `axis[t, k]` (`[T, 3]`). Triangles turn anticlockwise seen from outside.
+    Corner k of triangle t lies on the edge that goes from the cube's node `offset[t, k]` (`[T, 3, 3]`, 0 or 1) to the
+    next node along `axis[t, k]` (`[T, 3]`). Triangles turn anticlockwise seen from outside.
     """
 
     count: np.ndarray
@@ -29,7 +29,8 @@ class Cases:
 
 
 @lru_cache(maxsize=1)
-def cases() -> Cases:
+def marching_cubes_table() -> MarchingCubesTable:
+    """Build the table by asking libigl for one cube of each case."""
     import igl
 
     middles = []
@@ -42,4 +43,4 @@ def cases() -> Cases:
         middles.append(np.rint(2 * vertices).astype(np.int64)[faces].reshape(-1, 3, 3))
     count = np.array([len(part) for part in middles])
     doubled = np.concatenate(middles)
-    return Cases(count, np.cumsum(count) - count, doubled // 2, np.argmax(doubled % 2, axis=-1))
+    return MarchingCubesTable(count, np.cumsum(count) - count, doubled // 2, np.argmax(doubled % 2, axis=-1))

@@ -1,4 +1,4 @@
-"""Points onto the surface of a field: Newton's method along its gradient, guarded; and where the least value of a sheet is."""
+"""Move points onto the surface of a field: guarded Newton steps, and a line search for unsigned distances."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ from torch import Tensor
 from fields.render.sphere_trace import Distance, in_chunks
 from fields.surface.implicit import Implicit
 
+# Newton steps.
 STEPS = 3
-# How many places along the normal are looked at for a sheet's least value, over two cells.
+# Samples along the normal in a line search.
 PROBES = 9
+# Corners of a regular tetrahedron, times the square root of 3.
 TETRAHEDRON = ((1, -1, -1), (-1, -1, 1), (-1, 1, -1), (1, 1, 1))
 
 
 @torch.no_grad()
 def gradients(function: Distance, points: Tensor, width: float) -> Tensor:
-    """The gradient `[N, 3]` by four values on a tetrahedron of radius `width` around each point."""
+    """Gradients `[N, 3]` from four values on a tetrahedron of radius `width` around each point."""
     result = torch.zeros_like(points)
     for corner in TETRAHEDRON:
         corner = torch.tensor(corner, dtype=points.dtype, device=points.device)
@@ -28,9 +30,9 @@ def gradients(function: Distance, points: Tensor, width: float) -> Tensor:
 
 @torch.no_grad()
 def project(function: Distance, points: Tensor, width: float, reach: float, steps: int = STEPS) -> Tensor:
-    """Points `[N, 3]` moved to where `function` is zero, at most `reach` away from where they were.
+    """Move points `[N, 3]` to the zero set of `function`, by at most `reach`.
 
-    A Newton step is taken only where it brings the value nearer to zero; what does not gain stays where it is.
+    A Newton step is taken only where it brings the value nearer to zero; other points stay where they are.
     """
     start, value = points, in_chunks(function, points)
     for _ in range(steps):
@@ -47,8 +49,11 @@ def project(function: Distance, points: Tensor, width: float, reach: float, step
 
 
 @torch.no_grad()
-def to_least(function: Distance, points: Tensor, normals: Tensor, reach: float) -> Tensor:
-    """Points moved against their normals, by up to `reach`, to where `function` is least: a parabola through the best of nine places."""
+def to_minimum(function: Distance, points: Tensor, normals: Tensor, reach: float) -> Tensor:
+    """Move points against their normals, by up to `reach`, to the minimum of `function`.
+
+    A parabola through the best sample.
+    """
     along = torch.linspace(0, reach, PROBES, device=points.device)
     values = torch.stack([in_chunks(function, points - normals * s) for s in along])
     best = values.argmin(dim=0).clamp(1, PROBES - 2)
@@ -62,7 +67,10 @@ def to_least(function: Distance, points: Tensor, normals: Tensor, reach: float) 
 
 @torch.no_grad()
 def nearest_crossing(function: Distance, points: Tensor, normals: Tensor, reach: float) -> Tensor:
-    """How far along the normals, to either side, the function next changes sign, `[N]`; `reach` where it does not within that."""
+    """Distance along the normals, to either side, to the next sign change `[N]`.
+
+    `reach` where there is none within it.
+    """
     along = torch.linspace(-reach, reach, PROBES, device=points.device)
     values = torch.stack([in_chunks(function, points + normals * s) for s in along])
     low, high = values[:-1], values[1:]
@@ -71,22 +79,25 @@ def nearest_crossing(function: Distance, points: Tensor, normals: Tensor, reach:
     return torch.where(crossed, at.abs(), torch.full_like(at, reach)).amin(dim=0)
 
 
-def on_surface(implicit: Implicit, places: np.ndarray, width: float, reach: float) -> np.ndarray:
-    """`project` for places `[n, 3]` float64 of an implicit that is no sheet."""
-    points = torch.from_numpy(places).float().to(implicit.device)
+def on_surface(implicit: Implicit, positions: np.ndarray, width: float, reach: float) -> np.ndarray:
+    """Move positions `[n, 3]` float64 onto the surface of an implicit of the type "distance" or "values".
+
+    See `project`.
+    """
+    points = torch.from_numpy(positions).float().to(implicit.device)
     return project(implicit.function, points, width, reach).cpu().numpy().astype(np.float64)
 
 
-def normals_at(implicit: Implicit, places: np.ndarray, width: float) -> np.ndarray:
-    """Unit normals `[n, 3]` float32; zero where the field is flat."""
-    points = torch.from_numpy(places).float().to(implicit.device)
+def normals_at(implicit: Implicit, positions: np.ndarray, width: float) -> np.ndarray:
+    """Unit normals `[n, 3]` float32 at positions `[n, 3]`; zero where the field is constant."""
+    points = torch.from_numpy(positions).float().to(implicit.device)
     return torch.nn.functional.normalize(gradients(implicit.function, points, width), dim=-1, eps=1e-20).cpu().numpy()
 
 
 @torch.no_grad()
-def colors_at(implicit: Implicit, places: np.ndarray) -> np.ndarray | None:
-    """sRGB `[n, 3]` float32 in [0, 1], or None."""
+def colors_at(implicit: Implicit, positions: np.ndarray) -> np.ndarray | None:
+    """Colors sRGB `[n, 3]` float32 in [0, 1] at positions `[n, 3]`, or None where the field has none."""
     if implicit.colors is None:
         return None
-    points = torch.from_numpy(places).float().to(implicit.device)
+    points = torch.from_numpy(positions).float().to(implicit.device)
     return in_chunks(implicit.colors, points).clamp(0, 1).cpu().numpy()

@@ -1,4 +1,4 @@
-"""How far a mesh is from the field that it was made from, and from the file that the field was fitted to."""
+"""Distances of a mesh from the field it was extracted from, and from the file that the field was fitted to."""
 
 from __future__ import annotations
 
@@ -7,26 +7,30 @@ import torch
 
 from fields.render.sphere_trace import in_chunks
 from fields.surface.implicit import Implicit
-from fields.surface.project import gradients, nearest_crossing, to_least
+from fields.surface.project import gradients, nearest_crossing, to_minimum
 from fields.surface.surface_mesh import SurfaceMesh
 from fields.surface.topology import component_areas
 
+# Points on the mesh at which distances are measured.
 SAMPLES = 100_000
-# Beyond this many triangles the tree that nearest points are found by would take gigabytes.
+# Beyond this many triangles the search tree for nearest points would take gigabytes.
 MAX_FACES = 6_000_000
-# Where values are no distances, the surface is looked for this far along the normal; what is not found counts as that far.
+# Search range along the normal, in cells, where values are no distances. A surface that is not found counts as that
+# far.
 REACH_CELLS = 2.0
+# Ends of the color scale of error maps.
 WHITE, RED = np.array([0.95, 0.95, 0.95]), np.array([0.80, 0.05, 0.05])
 
 
 def against_field(implicit: Implicit, mesh: SurfaceMesh, samples: int = SAMPLES) -> dict:
-    """From places spread over the triangles: distances to the field's zero set, and angles between normals.
+    """Distances to the field's zero set and angles between normals, at points drawn uniformly on the triangles.
 
-    distance_to_field: mean and 99th percentile in units of the longest side, |f| / |gradient|; `..._cells` the same in cells.
-    normal_error: mean degrees between the mesh's interpolated normals and the field's at the same place.
+    `distance_to_field`, `distance_to_field_99`: mean and 99th percentile of |f| / |gradient|, in units of the longest
+    side; `distance_to_field_cells`: the mean in cells. `normal_error`: mean degrees between the mesh's interpolated
+    normals and the field's at the same point.
     """
-    places, normals = spread(mesh, samples)
-    distance, found = distances_to_field(implicit, mesh, places, normals)
+    positions, normals = sample_area(mesh, samples)
+    distance, found = distances_to_field(implicit, mesh, positions, normals)
     angle = np.degrees(2 * np.arctan2(np.linalg.norm(normals - found, axis=1), np.linalg.norm(normals + found, axis=1)))
     return {
         "distance_to_field": float(distance.mean()),
@@ -38,16 +42,19 @@ def against_field(implicit: Implicit, mesh: SurfaceMesh, samples: int = SAMPLES)
 
 @torch.no_grad()
 def distances_to_field(
-    implicit: Implicit, mesh: SurfaceMesh, places: np.ndarray, normals: np.ndarray
+    implicit: Implicit, mesh: SurfaceMesh, positions: np.ndarray, normals: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Of places near the surface, where the mesh has `normals`: distance `[n]` to it and its own unit normals `[n, 3]`, in float64."""
-    points = torch.from_numpy(places).float().to(implicit.device)
+    """Distances `[n]` of positions `[n, 3]` near the surface to it, and the field's unit normals `[n, 3]`; float64.
+
+    `normals`: those of the mesh at the positions.
+    """
+    points = torch.from_numpy(positions).float().to(implicit.device)
     if implicit.type == "unsigned":
-        # Its values have a kink at the surface and a fitted one's are never zero: the way to the least value counts, and the
-        # gradient a little outside.
+        # An unsigned distance has a kink at the surface, and a fitted one is never zero: the distance to the minimum
+        # counts, and the gradient is taken a little outside.
         outside = torch.from_numpy(normals).float().to(implicit.device)
         reach = mesh.shell
-        away = (to_least(implicit.function, points + reach * outside, outside, 2 * reach) - points).norm(dim=-1)
+        away = (to_minimum(implicit.function, points + reach * outside, outside, 2 * reach) - points).norm(dim=-1)
         gradient = gradients(implicit.function, points + reach * outside, mesh.normal_width)
     else:
         gradient = gradients(implicit.function, points, mesh.normal_width)
@@ -55,7 +62,7 @@ def distances_to_field(
             found = torch.nn.functional.normalize(gradient, dim=-1, eps=1e-20)
             away = nearest_crossing(implicit.function, points, found, REACH_CELLS * mesh.cell)
             return away.cpu().double().numpy(), found.cpu().double().numpy()
-        # The slope over half a cell, as the values of a fitted grid are bent within one.
+        # The slope is taken over half a cell, as a fitted grid is not linear within a cell.
         slope = gradients(implicit.function, points, mesh.cell / 2).norm(dim=-1)
         away = in_chunks(implicit.function, points).abs() / slope.clamp(min=1e-12)
     found = torch.nn.functional.normalize(gradient, dim=-1, eps=1e-20)
@@ -63,9 +70,10 @@ def distances_to_field(
 
 
 def against_source(implicit: Implicit, mesh: SurfaceMesh, shape, samples: int = SAMPLES) -> dict:
-    """Mean point-to-surface distances both ways, in units of the longest side of the source's bounding box, and the angle of normals.
+    """Mean point-to-surface distances to and from the source, in units of its longest side, and the angle between
+    normals.
 
-    shape: the `scenes.shape.signal.Shape` that was fitted. Empty where the mesh has too many faces for a tree.
+    `shape`: the `scenes.shape.signal.Shape` that was fitted. Empty where the mesh has too many faces for a search tree.
     """
     from scenes.shape.geometry import Mesh
     from scenes.shape.surface import MeshSurface
@@ -73,9 +81,9 @@ def against_source(implicit: Implicit, mesh: SurfaceMesh, shape, samples: int = 
     if len(mesh.faces) > MAX_FACES:
         return {}
     side = float((shape.box[1] - shape.box[0]).max())
-    places, normals = spread(mesh, samples)
-    there, numbers, nearest = shape.surface.distance(places, signed=False)
-    found = shape.surface.normals(numbers, nearest)
+    positions, normals = sample_area(mesh, samples)
+    there, numbers, nearest = shape.surface.distance(positions, signed=False)
+    found = shape.surface.normals(numbers)
     if not shape.signed:
         found = np.where((found * normals).sum(axis=1, keepdims=True) < 0, -found, found)
     angle = np.degrees(2 * np.arctan2(np.linalg.norm(normals - found, axis=1), np.linalg.norm(normals + found, axis=1)))
@@ -89,9 +97,10 @@ def against_source(implicit: Implicit, mesh: SurfaceMesh, shape, samples: int = 
 
 
 def error_colors(implicit: Implicit, mesh: SurfaceMesh, shape=None) -> tuple[np.ndarray, float]:
-    """Colours `[V, 3]` by how far each vertex is from the source (from the field, where there is no source), white to red.
+    """Colors `[V, 3]` from white to red by each vertex's distance from the source, or from the field where there is
+    none.
 
-    The distance that is red, in units of the longest side, is returned too: the 99th percentile.
+    The distance shown as red, the 99th percentile in units of the longest side, is returned too.
     """
     if shape is not None:
         side = float((shape.box[1] - shape.box[0]).max())
@@ -99,12 +108,15 @@ def error_colors(implicit: Implicit, mesh: SurfaceMesh, shape=None) -> tuple[np.
     else:
         distance = distances_to_field(implicit, mesh, mesh.vertices, mesh.normals)[0]
     scale = float(max(np.quantile(distance, 0.99), 1e-12))
-    share = np.clip(distance / scale, 0, 1)[:, None]
-    return (WHITE + (RED - WHITE) * share).astype(np.float32), scale
+    fraction = np.clip(distance / scale, 0, 1)[:, None]
+    return (WHITE + (RED - WHITE) * fraction).astype(np.float32), scale
 
 
 def topology(mesh: SurfaceMesh) -> dict:
-    """vertices, triangles, watertight, parts (connected ones) and the share of the area that the largest of them has."""
+    """Counts of vertices and triangles, whether the mesh is watertight, and its connected components.
+
+    `parts`: number of components; `largest_part`: fraction of the area that the largest one has.
+    """
     areas = component_areas(mesh.vertices, mesh.faces)
     return {
         "vertices": len(mesh.vertices),
@@ -115,8 +127,11 @@ def topology(mesh: SurfaceMesh) -> dict:
     }
 
 
-def spread(mesh: SurfaceMesh, samples: int) -> tuple[np.ndarray, np.ndarray]:
-    """Places `[n, 3]` on the triangles, evenly by area, and the interpolated normals there; always the same ones."""
+def sample_area(mesh: SurfaceMesh, samples: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw points `[n, 3]` uniformly on the triangles, with the interpolated normals there.
+
+    The same ones in every call.
+    """
     generator = np.random.Generator(np.random.Philox(key=[4, 0x5A]))
     a, b, c = (mesh.vertices[mesh.faces[:, k]] for k in range(3))
     cumulative = np.cumsum(np.linalg.norm(np.cross(b - a, c - a), axis=1))

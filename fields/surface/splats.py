@@ -1,4 +1,7 @@
-"""The surface of a field as 3-D Gaussians (Kerbl et al. 2023): flat ones, side by side, in the colours that the field shows."""
+"""The surface of a field as 3-D Gaussians (Kerbl et al.
+
+2023): flat ones, side by side, in the colours that the field shows.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,8 @@ DEGREE = 3
 WIDTH, MAX_OPACITY, CHORD = 0.5, 0.99, 1.5
 # What viewers add to the variance of a Gaussian in the picture, in squares of a pixel.
 BLUR = 0.3
-# What directions that no camera looked in count for, all together, and what keeps coefficients small that nothing decides.
+# What directions that no camera looked in count for, all together, and what keeps coefficients small that nothing
+# decides.
 UNSEEN, RIDGE = 0.05, 1e-2
 CHUNK = 1 << 14
 SH0 = 0.28209479177387814
@@ -35,11 +39,12 @@ SH0 = 0.28209479177387814
 class Splats:
     """n Gaussians in the implicit's box.
 
-    places, normals, scales (standard deviations along the axes of the rotation) `[n, 3]`; rotations `[n, 4]`: unit quaternions,
-    w first; opacities `[n]`; harmonics `[n, 16, 3]`: a colour is 0.5 + their sum with the basis in the direction from the eye.
+    places, normals, scales (standard deviations along the axes of the rotation) `[n, 3]`; rotations `[n, 4]`: unit
+    quaternions, w first; opacities `[n]`; harmonics `[n, 16, 3]`: a colour is 0.5 + their sum with the basis in the
+    direction from the eye.
     """
 
-    places: np.ndarray
+    positions: np.ndarray
     normals: np.ndarray
     scales: np.ndarray
     rotations: np.ndarray
@@ -47,24 +52,26 @@ class Splats:
     harmonics: np.ndarray
 
 
-def splats_on(implicit: Implicit, places: np.ndarray, normals: np.ndarray, area: float) -> Splats:
-    """A Gaussian at each of `places` `[n, 3]`, spread evenly over a surface of `area` with those normals."""
-    count = len(places)
+def splats_on(implicit: Implicit, positions: np.ndarray, normals: np.ndarray, area: float) -> Splats:
+    """A Gaussian at each of `positions` `[n, 3]`, spread evenly over a surface of `area` with those normals."""
+    count = len(positions)
     spacing = (area / count) ** 0.5
     along = np.full(count, SPREAD * spacing)
     scales = np.stack([along, along, FLATNESS * along], axis=1)
-    colors = np.broadcast_to(PALE, places.shape) if implicit.colors is None else colors_at(implicit, places)
+    colors = np.broadcast_to(PALE, positions.shape) if implicit.colors is None else colors_at(implicit, positions)
     harmonics = np.zeros((count, (DEGREE + 1) ** 2, 3))
     harmonics[:, 0] = (colors - 0.5) / SH0
-    return Splats(places, normals, scales, _turned(normals), np.full(count, OPACITY), harmonics)
+    return Splats(positions, normals, scales, _turned(normals), np.full(count, OPACITY), harmonics)
 
 
 @torch.no_grad()
 def splats_seen(scene: Radiance, voxels: RayVoxels) -> Splats:
-    """A Gaussian for each of the cells that light comes from: as wide as the cell, as thick as the light in it, and as opaque as the field.
+    """A Gaussian for each of the cells that light comes from: as wide as the cell, as thick as the light in it, and as
+    opaque as the field.
 
-    A layer of cells of side a takes from light what the logarithms of the Gaussians' transparencies add up to over a square of side a:
-    2 pi (WIDTH a)^2 Li2(opacity), on average. Rays cross a cell along two thirds of its side, on average too.
+    A layer of cells of side a takes from light what the logarithms of the Gaussians' transparencies add up to over a
+    square of side a: 2 pi (WIDTH a)^2 Li2(opacity), on average. Rays cross a cell along two thirds of its side, on
+    average too.
     """
     axes = scene.cell_axes(voxels.corners, voxels.size).cpu().double().numpy()
     sides = np.abs(np.linalg.det(axes)) ** (1 / 3)
@@ -91,12 +98,17 @@ def splats_seen(scene: Radiance, voxels: RayVoxels) -> Splats:
     )
 
 
-def _normals(scene: Radiance, places: Tensor, lengths: Tensor, seen: Tensor) -> np.ndarray:
-    """Where light gets out the soonest, over a cell's length `[n]`; where it is as dark all around, the mean direction to the eyes."""
-    slope = torch.zeros_like(places)
+def _normals(scene: Radiance, positions: Tensor, lengths: Tensor, seen: Tensor) -> np.ndarray:
+    """Where light gets out the soonest, over a cell's length `[n]`.
+
+    Where it is as dark all around, the mean direction to the eyes.
+    """
+    slope = torch.zeros_like(positions)
     for corner in TETRAHEDRON:
-        way = torch.tensor(corner, dtype=places.dtype, device=places.device) / 3**0.5
-        slope += torch.exp(-in_chunks(scene.unmasked_density, places + lengths[:, None] * way) * lengths)[:, None] * way
+        way = torch.tensor(corner, dtype=positions.dtype, device=positions.device) / 3**0.5
+        slope += (
+            torch.exp(-in_chunks(scene.unmasked_density, positions + lengths[:, None] * way) * lengths)[:, None] * way
+        )
     towards = -(seen.float() @ torch.from_numpy(sphere(NUM_DIRECTIONS)).float().to(seen.device))
     normals = torch.nn.functional.normalize(slope + 1e-3 * towards, dim=-1, eps=1e-20).cpu().double().numpy()
     normals[~(np.linalg.norm(normals, axis=1) > 0.5)] = (0, 0, 1)
@@ -104,7 +116,8 @@ def _normals(scene: Radiance, places: Tensor, lengths: Tensor, seen: Tensor) -> 
 
 
 def basis(directions: np.ndarray, degree: int = DEGREE) -> np.ndarray:
-    """Real spherical harmonics `[n, (degree + 1)^2]` at unit directions, in the order and with the signs of the 3DGS format.
+    """Real spherical harmonics `[n, (degree + 1)^2]` at unit directions, in the order and with the signs of the 3DGS
+    format.
 
     The 3DGS format has the Condon-Shortley phase, a factor (-1)^m, which the encoding of directions leaves out.
     """
@@ -113,10 +126,13 @@ def basis(directions: np.ndarray, degree: int = DEGREE) -> np.ndarray:
 
 
 def columns(splats: Splats, corner: np.ndarray, side: float) -> dict[str, np.ndarray]:
-    """As the 3DGS format stores them: scales as logarithms, opacities before the sigmoid, the harmonics colour by colour."""
-    rest = splats.harmonics[:, 1:].transpose(0, 2, 1).reshape(len(splats.places), -1)
+    """As the 3DGS format stores them.
+
+    Scales as logarithms, opacities before the sigmoid, the harmonics colour by colour.
+    """
+    rest = splats.harmonics[:, 1:].transpose(0, 2, 1).reshape(len(splats.positions), -1)
     table = {
-        **dict(zip("xyz", (corner + side * splats.places).T)),
+        **dict(zip("xyz", (corner + side * splats.positions).T)),
         **dict(zip(("nx", "ny", "nz"), splats.normals.T)),
         **{f"f_dc_{k}": splats.harmonics[:, 0, k] for k in range(3)},
         **{f"f_rest_{k}": rest[:, k] for k in range(rest.shape[1])},
@@ -146,8 +162,8 @@ def _dilogarithm_inverse(values: np.ndarray) -> np.ndarray:
 def _harmonics(scene: Radiance, voxels: RayVoxels, normals: np.ndarray) -> np.ndarray:
     """Coefficients `[n, 16, 3]` of the colours less a half, by least squares over 64 directions.
 
-    Directions count as much as light went there to the cameras, and a little from wherever the surface can be seen; a ridge keeps small what
-    neither decides.
+    Directions count as much as light went there to the cameras, and a little from wherever the surface can be seen; a
+    ridge keeps small what neither decides.
     """
     directions = sphere(NUM_DIRECTIONS)
     functions = basis(directions)

@@ -1,4 +1,4 @@
-"""The surface of a field as a mesh with normals and colours, ready to be written."""
+"""Extract the surface of a field as a mesh with normals and colors."""
 
 from __future__ import annotations
 
@@ -13,26 +13,30 @@ from fields.surface.coarse_scan import CoarseScan, coarse_scan
 from fields.surface.extract import Triangles, extract
 from fields.surface.implicit import Implicit
 from fields.surface.lattice import lattice
-from fields.surface.project import colors_at, normals_at, on_surface, to_least
+from fields.surface.project import colors_at, normals_at, on_surface, to_minimum
 from fields.surface.topology import large_components, watertight
 from scenes.errors import BadInput
 
-# Normals are taken over at least this width (in units of the longest side), as pictures of the field do.
+# Least width over which normals are taken, in units of the longest side; renders of the field use the same.
 NORMAL_WIDTH = 2e-3
-# A sheet is first enclosed at this distance to each side, in cells and in units; then its sides lie this many cells off it.
-SHELL_CELLS, SHELL = 1.0, 3e-3
+# Distance of the shell around an unsigned surface, at first: in cells and in units of the longest side.
+SHELL_CELLS = 1.0
+SHELL = 3e-3
+# Distance of its two sides from the surface at the end, in cells.
 SIDE_OFFSET = 0.05
-# Simplified vertices go back to the field's surface, at most so many cells of the extraction away.
+# Longest way of simplified vertices back to the field's surface, in cells of the extraction.
 REACH_CELLS = 2.0
-# Of fast_simplification's thoroughness from 0 to 10 (fastest): at its usual 7 some edges get four faces.
-CAREFUL = 3
+# Aggressiveness of fast_simplification, 0 to 10 (fastest): at its default of 7 some edges get four faces.
+AGGRESSIVENESS = 3
 
 
 @dataclass
 class SurfaceMesh:
-    """In the implicit's box: `vertices` `[V, 3]` float64, `faces` `[F, 3]` int64, unit `normals` `[V, 3]` float32.
+    """A mesh in the implicit's box: `vertices` `[V, 3]` float64, `faces` `[F, 3]` int64, unit `normals` `[V, 3]`
+    float32.
 
-    colours: sRGB `[V, 3]` float32, or None. cell: of the lattice, in the same units. notes: what a person should know.
+    `colors`: sRGB `[V, 3]` float32, or None. `cell`: side of the lattice's cells, in the same units. `evaluations`:
+    points at which the field was evaluated. `notes`: lines that a person should read.
     """
 
     vertices: np.ndarray
@@ -40,7 +44,7 @@ class SurfaceMesh:
     normals: np.ndarray
     colors: np.ndarray | None
     cell: float
-    asked: int = 0
+    evaluations: int = 0
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -57,7 +61,7 @@ class SurfaceMesh:
 
 
 def shell(cell: float) -> float:
-    """How far from a sheet the shell around it lies, in the implicit's units."""
+    """Distance of the shell around an unsigned surface, in the implicit's units, for cells of a side."""
     return max(SHELL_CELLS * cell, SHELL)
 
 
@@ -72,8 +76,8 @@ def surface_triangles(
 ) -> Triangles:
     """Extract the surface between `lower` and `upper` (default: the whole box); empty where there is none.
 
-    The one extractor of surfaces: metrics are scored on what it returns, and exports write it. An unsigned surface, which
-    has no inside, becomes the closed shell at the distance `shell(cell)` around it.
+    The one extractor of surfaces: metrics are scored on what it returns, and exports write it. An unsigned surface,
+    which has no inside, becomes the closed shell at the distance `shell(cell)` around it.
     """
     lower = np.zeros(3) if lower is None else np.asarray(lower, np.float64)
     upper = np.array(implicit.extents) if upper is None else np.asarray(upper, np.float64)
@@ -119,10 +123,8 @@ def surface_mesh(
         before = len(faces)
         vertices, faces, _ = large_components(vertices, faces, 1.0 if largest else implicit.min_component)
         if len(faces) < before:
-            notes.append(
-                f"{before - len(faces):,} of {before:,} faces are {'not of the largest part' if largest else 'specks'} and are left out"
-            )
-    mesh = SurfaceMesh(vertices, faces, np.zeros((0, 3), np.float32), None, cells.cell, found.asked, notes)
+            notes.append(f"{before - len(faces):,} of {before:,} faces are in small components were removed")
+    mesh = SurfaceMesh(vertices, faces, np.zeros((0, 3), np.float32), None, cells.cell, found.evaluations, notes)
     mesh.normals = normals_at(implicit, vertices, mesh.normal_width)
     if implicit.type == "unsigned":
         mesh.vertices = _onto_unsigned(implicit, vertices, mesh.normals, shift, cells.cell)
@@ -131,15 +133,16 @@ def surface_mesh(
 
 
 def simplified(implicit: Implicit, mesh: SurfaceMesh, faces: int) -> SurfaceMesh:
-    """At most about `faces` triangles, by quadric errors; the vertices that are left go back to the field's surface."""
+    """Simplify to at most about `faces` triangles by quadric errors, and move the vertices back to the field's surface."""
     if len(mesh.faces) <= faces:
         return mesh
     import fast_simplification
 
     vertices, triangles = fast_simplification.simplify(
-        mesh.vertices.astype(np.float32), mesh.faces.astype(np.int32), target_count=faces, agg=CAREFUL
+        mesh.vertices.astype(np.float32), mesh.faces.astype(np.int32), target_count=faces, agg=AGGRESSIVENESS
     )
     vertices, triangles = vertices.astype(np.float64), triangles.astype(np.int64)
+    # It may join components or stop early; libigl's does neither, but takes ten times as long.
     whole = not mesh.watertight or watertight(triangles)
     if not whole or len(triangles) > faces:
         import igl
@@ -158,5 +161,5 @@ def _onto_unsigned(
 ) -> np.ndarray:
     points = torch.from_numpy(vertices).float().to(implicit.device)
     directions = torch.from_numpy(normals).to(implicit.device)
-    places = to_least(implicit.function, points, directions, 2 * shift) + directions * (SIDE_OFFSET * cell)
-    return places.cpu().numpy().astype(np.float64)
+    positions = to_minimum(implicit.function, points, directions, 2 * shift) + directions * (SIDE_OFFSET * cell)
+    return positions.cpu().numpy().astype(np.float64)

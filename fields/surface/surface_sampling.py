@@ -1,4 +1,4 @@
-"""Places spread over a field's surface."""
+"""Sample points evenly over a field's surface."""
 
 from __future__ import annotations
 
@@ -6,20 +6,21 @@ import numpy as np
 
 from fields.surface.implicit import Implicit
 from fields.surface.project import normals_at, on_surface
-from fields.surface.quality import spread
+from fields.surface.quality import sample_area
 from fields.surface.surface_mesh import SurfaceMesh
 
-# From the mesh to the field's surface, at most so many cells.
+# Longest way from the mesh to the field's surface, in cells.
 REACH_CELLS = 2.0
 
 
-def scattered(implicit: Implicit, mesh: SurfaceMesh, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """`count` places `[n, 3]`, even by area, drawn on the mesh and moved onto the field's own surface, and its unit normals there.
+def sample_surface(implicit: Implicit, mesh: SurfaceMesh, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw `count` points `[n, 3]` uniformly by area, with the field's unit normals there.
 
-    Of a sheet, which the mesh follows at a distance, they are the mesh's.
+    They are drawn on the mesh and moved onto the field's own surface. An unsigned surface, which the mesh follows at a
+    distance, keeps the mesh's points and normals.
     """
-    places, normals = spread(mesh, count)
+    positions, normals = sample_area(mesh, count)
     if implicit.type == "unsigned":
-        return places, normals
-    places = on_surface(implicit, places, mesh.cell / 2, REACH_CELLS * mesh.cell)
-    return places, normals_at(implicit, places, mesh.normal_width)
+        return positions, normals
+    positions = on_surface(implicit, positions, mesh.cell / 2, REACH_CELLS * mesh.cell)
+    return positions, normals_at(implicit, positions, mesh.normal_width)

@@ -1,4 +1,4 @@
-"""A square texture for a mesh: charts laid out by xatlas, and every texel asked of the field at its own place on the surface."""
+"""Bake a square texture: charts by xatlas, and each texel evaluated from the field at its own point of the surface."""
 
 from __future__ import annotations
 
@@ -12,23 +12,27 @@ from fields.surface.project import colors_at, normals_at, project
 from fields.surface.surface_mesh import SurfaceMesh
 from scenes.image.color import to_bytes
 
-SMALLEST, LARGEST = 64, 8192
-# Texels between charts. Around each, texels repeat the nearest inside one, for bilinear look-ups and small mip levels.
+# Allowed texels along the side.
+MIN_SIZE = 64
+MAX_SIZE = 8192
+# Texels between charts. Those around a chart repeat the nearest one inside it, for bilinear lookups and small mip
+# levels.
 PADDING = 4
-# The share of the square that charts usually fill.
-USED = 0.6
-# Texels of triangles' bounding boxes at once; points asked at once.
+# Fraction of the square that charts usually fill.
+CHART_FRACTION = 0.6
+# Texels of triangles' bounding boxes, and points, that are processed at once.
 CHUNK = 1 << 20
-# A texel's place goes back to the field's surface, at most so many cells of the extraction away.
+# Longest way of a texel's point to the field's surface, in cells of the extraction.
 REACH_CELLS = 2.0
 
 
 @dataclass
-class Textured:
-    """A mesh whose vertices are split where charts end.
+class TexturedMesh:
+    """A mesh with a texture; its vertices are split where charts end.
 
-    source `[V]`: each vertex's number in the mesh; faces `[F, 3]`; uv `[V, 2]` with the origin at the lower left; texture and
-    normal_map: see `scenes.shape.writers.asset.Asset`; None where they were not asked for. covered: the share of texels in charts.
+    `source` `[V]`: index of each vertex in the mesh before. `faces` `[F, 3]`. `uv` `[V, 2]`, with the origin at the
+    lower left. `texture`, `normal_map`: see `scenes.shape.writers.asset.Asset`; None where not requested. `covered`:
+    fraction of the texels that lie in charts.
     """
 
     source: np.ndarray
@@ -40,36 +44,39 @@ class Textured:
     covered: float
 
 
-def textured(
+def bake_texture(
     implicit: Implicit, mesh: SurfaceMesh, size: int, colors: bool = True, normal_map: bool = False
-) -> Textured:
+) -> TexturedMesh:
     source, faces, uv = unwrap(mesh, size)
     texels, triangle, weights = rasterise(uv, faces, size)
     corners = faces[triangle]
-    places = _blend(weights, mesh.vertices[source], corners)
+    positions = _blend(weights, mesh.vertices[source], corners)
     if implicit.type != "unsigned":
-        # The mesh is flat between its vertices; the colours are those of the surface.
-        places = _onto_surface(implicit, places, mesh.cell)
+        # The mesh is flat between its vertices, the surface is not; the colors are those of the surface.
+        positions = _onto_surface(implicit, positions, mesh.cell)
     nearest = _nearest(texels, size)
     picture = bumps = tangents = None
     if colors:
-        picture = to_bytes(colors_at(implicit, places))[nearest]
+        picture = to_bytes(colors_at(implicit, positions))[nearest]
     if normal_map:
         tangents = tangents_of(mesh.vertices[source], faces, uv, mesh.normals[source])
-        bumps = _in_tangent_space(implicit, mesh, places, source, corners, weights, tangents)[nearest]
-    return Textured(source, faces, uv, picture, bumps, tangents, len(texels) / size**2)
+        bumps = _in_tangent_space(implicit, mesh, positions, source, corners, weights, tangents)[nearest]
+    return TexturedMesh(source, faces, uv, picture, bumps, tangents, len(texels) / size**2)
 
 
 def unwrap(mesh: SurfaceMesh, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Charts in one square of `size` texels: the vertices' numbers `[V]`, faces `[F, 3]` of those, and uv `[V, 2]` in [0, 1]."""
+    """Lay out charts in one square of `size` texels.
+
+    Returns the index of each new vertex in the mesh `[V]`, faces `[F, 3]` of new vertices, and uv `[V, 2]` in [0, 1].
+    """
     import xatlas
 
     atlas = xatlas.Atlas()
     atlas.add_mesh(mesh.vertices.astype(np.float32), mesh.faces.astype(np.uint32), mesh.normals.astype(np.float32))
     charts, pack = xatlas.ChartOptions(), xatlas.PackOptions()
-    # One page of whatever size it takes, which then fills ours: laying out again would make the charts again.
+    # One page of whatever size, scaled to ours: packing again into a given size would compute the charts again.
     pack.padding, pack.bilinear, pack.resolution = PADDING, True, 0
-    pack.texels_per_unit = size * (USED / _area(mesh)) ** 0.5
+    pack.texels_per_unit = size * (CHART_FRACTION / _area(mesh)) ** 0.5
     atlas.generate(charts, pack)
     source, faces, uv = atlas[0]
     uv = uv.astype(np.float64) * [atlas.width, atlas.height] / max(atlas.width, atlas.height)
@@ -77,9 +84,10 @@ def unwrap(mesh: SurfaceMesh, size: int) -> tuple[np.ndarray, np.ndarray, np.nda
 
 
 def rasterise(uv: np.ndarray, faces: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Which texels have their middle in which triangle: flat numbers `[n]` (row 0 at the top), triangles `[n]`, weights `[n, 3]`.
+    """Rasterize triangles: flat indices of the texels whose center is covered `[n]` (row 0 at the top), the triangle of
+    each `[n]`, and its barycentric weights `[n, 3]`.
 
-    Every texel once; where triangles share it, the last wins.
+    A texel appears once; where triangles overlap, the last one wins.
     """
     corners = uv[faces] * size
     low = np.clip(np.ceil(corners.min(axis=1) - 0.5), 0, size - 1).astype(np.int64)
@@ -113,13 +121,15 @@ def rasterise(uv: np.ndarray, faces: np.ndarray, size: int) -> tuple[np.ndarray,
 
 
 def tangents_of(vertices: np.ndarray, faces: np.ndarray, uv: np.ndarray, normals: np.ndarray) -> np.ndarray:
-    """`[V, 4]`: where u grows, at right angles to the normal, and the sign of the bitangent `cross(normal, tangent)`."""
+    """Tangents `[V, 4]`: unit direction of growing u, orthogonal to the normal, and the sign of `cross(normal,
+    tangent)`.
+    """
     a, b, c = (vertices[faces[:, k]] for k in range(3))
     p, q = uv[faces[:, 1]] - uv[faces[:, 0]], uv[faces[:, 2]] - uv[faces[:, 0]]
     double = p[:, 0] * q[:, 1] - p[:, 1] * q[:, 0]
     safe = np.where(np.abs(double) < 1e-20, 1e-20, double)[:, None]
     along_u = ((b - a) * q[:, 1:] - (c - a) * p[:, 1:]) / safe
-    # Charts keep angles, so a mirrored one is mirrored as a whole.
+    # A chart that is mirrored is mirrored as a whole.
     weights = np.abs(double)[:, None]
     tangents, signs = np.zeros((len(vertices), 3)), np.zeros(len(vertices))
     for k in range(3):
@@ -136,9 +146,9 @@ def tangents_of(vertices: np.ndarray, faces: np.ndarray, uv: np.ndarray, normals
     return np.concatenate([tangents, np.where(signs < 0, -1.0, 1.0)[:, None]], axis=1)
 
 
-def _in_tangent_space(implicit, mesh, places, source, corners, weights, tangents) -> np.ndarray:
-    """The field's normals at the texels, in the frame that a renderer interpolates there, as bytes."""
-    normals = normals_at(implicit, places, mesh.normal_width).astype(np.float64)
+def _in_tangent_space(implicit, mesh, positions, source, corners, weights, tangents) -> np.ndarray:
+    """The field's normals at the texels as bytes, in the tangent frame that a renderer interpolates there."""
+    normals = normals_at(implicit, positions, mesh.normal_width).astype(np.float64)
     upright = _unit(_blend(weights, mesh.normals[source].astype(np.float64), corners))
     along = _unit(_blend(weights, tangents[:, :3], corners))
     across = np.cross(upright, along) * tangents[corners[:, 0], 3:]
@@ -151,10 +161,10 @@ def _blend(weights: np.ndarray, values: np.ndarray, corners: np.ndarray) -> np.n
     return sum(weights[:, k : k + 1] * values[corners[:, k]] for k in range(3))
 
 
-def _onto_surface(implicit: Implicit, places: np.ndarray, cell: float) -> np.ndarray:
-    result = np.empty_like(places)
-    for start in range(0, len(places), CHUNK):
-        part = torch.from_numpy(places[start : start + CHUNK]).float().to(implicit.device)
+def _onto_surface(implicit: Implicit, positions: np.ndarray, cell: float) -> np.ndarray:
+    result = np.empty_like(positions)
+    for start in range(0, len(positions), CHUNK):
+        part = torch.from_numpy(positions[start : start + CHUNK]).float().to(implicit.device)
         result[start : start + CHUNK] = (
             project(implicit.function, part, cell / 2, REACH_CELLS * cell, steps=2).cpu().numpy()
         )
@@ -162,7 +172,7 @@ def _onto_surface(implicit: Implicit, places: np.ndarray, cell: float) -> np.nda
 
 
 def _nearest(texels: np.ndarray, size: int) -> np.ndarray:
-    """For every texel of the picture, the position in `texels` of the nearest one that is in a chart."""
+    """For every texel of the square, the index in `texels` of the nearest one that lies in a chart."""
     from scipy.ndimage import distance_transform_edt
 
     position = np.full(size * size, -1, np.int32)

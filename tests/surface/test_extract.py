@@ -11,7 +11,7 @@ from skimage.measure import marching_cubes
 from fields.surface import extract as module
 from fields.surface.extract import extract
 from fields.surface.lattice import lattice
-from fields.surface.marching_cubes_table import cases
+from fields.surface.marching_cubes_table import marching_cubes_table
 from fields.surface.surface_mesh import surface_mesh, surface_triangles
 from scenes.errors import BadInput
 from tests.surface.implicits import RADIUS, ball, implicit, noise, torus
@@ -28,7 +28,7 @@ def closed(mesh) -> trimesh.Trimesh:
 
 
 def test_the_table_of_cases_is_whole():
-    table = cases()
+    table = marching_cubes_table()
     assert (
         table.count[0] == table.count[255] == 0
         and table.count.max() == 5
@@ -45,7 +45,7 @@ def test_a_ball_that_no_block_divides_is_closed_and_on_the_ball(type_: str, reso
     assert found.euler_number == 2
     assert np.abs(np.linalg.norm(mesh.vertices - 0.5, axis=1) - RADIUS).max() < 2e-6
     assert found.volume == pytest.approx(4 / 3 * np.pi * RADIUS**3, rel=6 / resolution**2)
-    assert resolution < 60 or mesh.asked < 0.55 * (resolution + 1) ** 3
+    assert resolution < 60 or mesh.evaluations < 0.55 * (resolution + 1) ** 3
 
 
 @pytest.mark.parametrize("slab", [1, 1 << 30])
@@ -121,7 +121,7 @@ def _near_only(tiny, cells):
         np.float32(0),
         lambda share: None,
     )
-    extraction.nodes, extraction.asked = cells.nodes, 0
+    extraction.nodes, extraction.evaluations = cells.nodes, 0
     extraction.active = np.zeros(cells.blocks, bool)
     middle = int(0.995 * 4096) // 4
     extraction.active[middle - 4 :, middle - 4 :, middle - 4 :] = True

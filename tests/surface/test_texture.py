@@ -7,10 +7,10 @@ import torch
 from fields.render.camera import camera_rays
 from fields.render.sphere_trace import headlight, render_shape
 from fields.surface.surface_mesh import simplified, surface_mesh
-from fields.surface.texture import rasterise, tangents_of, textured, unwrap
+from fields.surface.texture import bake_texture, rasterise, tangents_of, unwrap
 from scenes.posed.pose import orbit
 from scenes.shape.geometry import Mesh
-from scenes.shape.surface import MeshSurface, _barycentric
+from scenes.shape.surface import MeshSurface
 from tests.surface.implicits import ball, implicit, torus
 
 
@@ -24,7 +24,7 @@ def painted():
     """A torus of few triangles with a texture and a normal map."""
     source = implicit(torus, colors=paint)
     mesh = simplified(source, surface_mesh(source, 64), 1500)
-    return source, mesh, textured(source, mesh, 512, normal_map=True)
+    return source, mesh, bake_texture(source, mesh, 512, normal_map=True)
 
 
 def test_simplified_meshes_are_closed_and_on_the_surface(painted):
@@ -37,9 +37,9 @@ def test_every_texel_has_one_triangle_and_the_whole_is_covered():
     uv, faces = np.array([[0.1, 0.1], [0.9, 0.1], [0.9, 0.8], [0.1, 0.8]]), np.array([[0, 1, 2], [0, 2, 3]])
     texels, triangle, weights = rasterise(uv, faces, 100)
     assert len(texels) == len(np.unique(texels)) == 80 * 70
-    places = np.einsum("nk,nkc->nc", weights, uv[faces[triangle]])
-    assert np.allclose(places[:, 0], (texels % 100 + 0.5) / 100) and np.allclose(
-        places[:, 1], 1 - (texels // 100 + 0.5) / 100
+    positions = np.einsum("nk,nkc->nc", weights, uv[faces[triangle]])
+    assert np.allclose(positions[:, 0], (texels % 100 + 0.5) / 100) and np.allclose(
+        positions[:, 1], 1 - (texels // 100 + 0.5) / 100
     )
 
 
@@ -59,9 +59,9 @@ def test_texels_are_the_fields_colors(painted):
     """Asked at the place on the surface, not interpolated from vertices."""
     source, mesh, made = painted
     texels, triangle, weights = rasterise(made.uv, made.faces, 512)
-    places = np.einsum("nk,nkc->nc", weights, mesh.vertices[made.source][made.faces[triangle]])
+    positions = np.einsum("nk,nkc->nc", weights, mesh.vertices[made.source][made.faces[triangle]])
     found = made.texture.reshape(-1, 3)[texels] / 255
-    wanted = paint(torch.from_numpy(places)).numpy()
+    wanted = paint(torch.from_numpy(positions)).numpy()
     assert np.abs(found - wanted).mean() < 0.03
     interpolated = np.einsum("nk,nkc->nc", weights, mesh.colors[made.source][made.faces[triangle]])
     assert np.abs(interpolated - wanted).mean() > 4 * np.abs(found - wanted).mean()
@@ -88,9 +88,7 @@ def seen(source, mesh, made, side: int = 160):
     t, faces = surface.cast(origins.double().numpy(), directions.double().numpy())
     hit = np.flatnonzero(faces >= 0)
     corners = surface.mesh.faces[faces[hit]]
-    weights = _barycentric(
-        surface.mesh.vertices[corners], origins.numpy()[hit] + t[hit, None] * directions.numpy()[hit]
-    )
+    weights = surface.barycentric(faces[hit], origins.numpy()[hit] + t[hit, None] * directions.numpy()[hit])
     uv = np.einsum("nk,nkc->nc", weights, made.uv[corners])
     colors, bumps = (bilinear(picture, uv) for picture in (made.texture, made.normal_map))
     upright, along = (
@@ -142,10 +140,10 @@ def test_a_picture_of_the_textured_mesh_is_one_of_the_field(painted):
 
 def test_tangents_follow_the_texture():
     """On a flat square seen from +z whose u runs along x: the tangent is x, the bitangent y; mirrored, the sign turns."""
-    places = np.array([[0.0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]])
+    positions = np.array([[0.0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]])
     faces, normals = np.array([[0, 1, 2], [0, 2, 3]]), np.tile([0.0, 0, 1], (4, 1))
-    assert np.allclose(tangents_of(places, faces, places[:, :2], normals), [1, 0, 0, 1])
-    assert np.allclose(tangents_of(places, faces, places[:, :2] * [-1, 1], normals), [-1, 0, 0, -1])
+    assert np.allclose(tangents_of(positions, faces, positions[:, :2], normals), [1, 0, 0, 1])
+    assert np.allclose(tangents_of(positions, faces, positions[:, :2] * [-1, 1], normals), [-1, 0, 0, -1])
 
 
 def test_small_textures_are_filled():
