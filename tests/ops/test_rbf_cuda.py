@@ -30,7 +30,7 @@ def device(request, monkeypatch):
     call_on_host(monkeypatch, request.getfixturevalue("host_library"))
     module = sys.modules
     monkeypatch.setattr(
-        module["fields.ops.rbf_gather"], "_run", lambda name, call, _: rbf_cuda.rbf_gather(name, call, HOST)
+        module["fields.ops.rbf_gather"], "_run", lambda name, call, _: rbf_cuda.rbf_gather(name, call, centres=HOST)
     )
     monkeypatch.setattr(
         module["fields.ops.gaussian_layer"], "_run", lambda name, call, _: rbf_cuda.gaussian_layer(name, call, HOST)
@@ -81,10 +81,10 @@ def test_gather_of_nothing_and_features_alone(device, ordered):
         output = rbf_gather(
             own["coords"],
             own["neighbours"],
-            own["centres"],
-            own["shapes"],
-            features,
-            own["frequencies"],
+            centres=own["centres"],
+            shapes=own["shapes"],
+            features=features,
+            frequencies=own["frequencies"],
             backend=backend,
         )
         output.square().sum().backward()
@@ -101,10 +101,10 @@ def test_gather_shows_a_wrong_neighbour(device, monkeypatch):
     output = rbf_gather(
         own["coords"],
         own["neighbours"],
-        own["centres"],
-        own["shapes"],
-        own["features"],
-        own["frequencies"],
+        centres=own["centres"],
+        shapes=own["shapes"],
+        features=own["features"],
+        frequencies=own["frequencies"],
         backend="native",
     )
     assert output.isnan().any(-1).nonzero().flatten().tolist() == [7, 12]
@@ -153,11 +153,13 @@ def test_ordered_repeats_bit_for_bit():
 
 
 def test_signatures_are_those_of_the_header():
-    assert declared_functions("rbf.h") == rbf_cuda.SIGNATURES
+    headers = ("rbf_gather.h", "gaussian_layer.h", "neighbours.h")
+    declared = {name: types for header in headers for name, types in declared_functions(header).items()}
+    assert declared == rbf_cuda.SIGNATURES
 
 
 @pytest.mark.parametrize(
-    "call, header", [(RbfCall, "rbf.h"), (GaussianCall, "gaussian_layer.h"), (NearestCall, "neighbours.h")]
+    "call, header", [(RbfCall, "rbf_gather.h"), (GaussianCall, "gaussian_layer.h"), (NearestCall, "neighbours.h")]
 )
 def test_calls_are_those_of_the_headers(call, header):
     assert declared_fields(header, call.__name__) == list(call._fields_)

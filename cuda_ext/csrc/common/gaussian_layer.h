@@ -5,21 +5,21 @@
 
 namespace fs {
 
-// `_Call` in fields/ops/gaussian_layer.py. The pointers are to float, or to double where is_double; rows are
-// contiguous. Null gradients are not computed. `workers` counts threads of the CPU.
+// Mirrored by `GaussianCall` in fields/ops/gaussian_layer.py. Arrays are float32, or float64 where is_double; rows are
+// contiguous. Gradients whose pointer is null are not computed. `num_threads` is for the CPU.
 struct GaussianCall {
-    int32_t inputs, units, is_double, workers;
+    int32_t inputs, units, is_double, num_threads;
     int64_t points;
     const void* x;           // [points, inputs]
     const void* centres;     // [units, inputs]
     const void* log_widths;  // [units, inputs]
-    const void* grad;        // [points, units], gradient of the output
-    void* output;            // [points, units]; read by the way back
-    void* grad_x;
-    void* grad_centres;
-    void* grad_log_widths;
+    const void* grad;        // [points, units]: gradient of the output
+    void* output;            // [points, units]; the backward pass reads it
+    void* grad_x;            // [points, inputs]
+    void* grad_centres;      // [units, inputs]
+    void* grad_log_widths;   // [units, inputs]
 };
 
-constexpr int GAUSSIAN_MOST_INPUTS = 256, GAUSSIAN_MOST_UNITS = 256;
+constexpr int GAUSSIAN_MAX_INPUTS = 256, GAUSSIAN_MAX_UNITS = 256;
 
 }  // namespace fs

@@ -1,4 +1,4 @@
-// What a call of a grid and the MLP behind it is given, on CUDA.
+// The arguments of the fused hash grid and MLP on CUDA.
 #pragma once
 
 #include "grid.h"
@@ -6,8 +6,8 @@
 
 namespace fs {
 
-// `GridMlpCall` in fields/ops/grid_mlp_cuda.py. Of the grid: layout, coords and a table of floats; of the MLP all but
-// the features.
+// Mirrored by `GridMlpCall` in fields/ops/grid_mlp_cuda.py. Of `grid`: the layout, `coords` and a float32 table; of
+// `mlp`: everything but `features`.
 struct GridMlpCall {
     GridCall grid;
     MlpCall mlp;

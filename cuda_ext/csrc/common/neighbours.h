@@ -1,46 +1,47 @@
-// The nearest of many centres to each of many points.
+// The nearest centres of each point: the arguments of a call, and a sorted list of the nearest found so far.
 #pragma once
 
 #include "grid.h"
 
 namespace fs {
 
-// `_Call` in fields/ops/neighbours.py. Rows are contiguous floats.
+// Mirrored by `NearestCall` in fields/ops/neighbours.py. Arrays are float32; rows are contiguous.
 struct NearestCall {
-    int32_t dimensions, neighbours, workers;
-    int64_t points, centres;
-    const float* coords;  // [points, dimensions]
-    const float* places;  // [centres, dimensions]
-    int32_t* nearest;     // [points, neighbours], the nearest first; of equals the one of the lower number
+    int32_t dimensions, neighbours, num_threads;
+    int64_t points, num_centres;
+    const float* coords;   // [points, dimensions]
+    const float* centres;  // [num_centres, dimensions]
+    int32_t*
+        nearest;  // [points, neighbours]: indices of centres, nearest first; of equally near ones the lower index first
 };
 
-constexpr int MOST_NEAREST = 32;
+constexpr int MAX_NEAREST = 32;
 
-// The nearest so far: squares of distances in ascending order, equals by their numbers.
+// The nearest found so far, in ascending order of squared distance, then of index.
 template <int most>
 struct Nearest {
     float square[most];
-    int32_t number[most];
+    int32_t index[most];
 
     FS_HOST_DEVICE void clear(int count) {
         for (int i = 0; i < count; ++i) {
             square[i] = __builtin_huge_valf();
-            number[i] = 0x7fffffff;
+            index[i] = 0x7fffffff;
         }
     }
     FS_HOST_DEVICE float worst(int count) const { return square[count - 1]; }
-    FS_HOST_DEVICE static bool before(float s, int32_t n, float other_s, int32_t other_n) {
-        return s < other_s || (s == other_s && n < other_n);
+    FS_HOST_DEVICE static bool before(float s, int32_t n, float other_s, int32_t other_index) {
+        return s < other_s || (s == other_s && n < other_index);
     }
-    FS_HOST_DEVICE void offer(int count, float s, int32_t n) {
-        if (!before(s, n, square[count - 1], number[count - 1])) return;
+    FS_HOST_DEVICE void insert(int count, float s, int32_t n) {
+        if (!before(s, n, square[count - 1], index[count - 1])) return;
         int at = count - 1;
-        for (; at > 0 && before(s, n, square[at - 1], number[at - 1]); --at) {
+        for (; at > 0 && before(s, n, square[at - 1], index[at - 1]); --at) {
             square[at] = square[at - 1];
-            number[at] = number[at - 1];
+            index[at] = index[at - 1];
         }
         square[at] = s;
-        number[at] = n;
+        index[at] = n;
     }
 };
 

@@ -1,13 +1,14 @@
+// One step of Adam on the CPU, a SIMD vector of elements at a time.
 #include "adam.h"
 
 #include "parallel.h"
-#include "vector.h"
+#include "simd.h"
 
 namespace fs::FS_ISA {
 namespace {
 
-using Floats = Pack<float>;
-using Counts = PackOf<float>::whole;
+using Floats = Simd<float>;
+using Counts = SimdTypes<float>::int32;
 constexpr int LANES = WIDTH<float>;
 
 FS_HOST_DEVICE Floats square_root(Floats x) {
@@ -31,50 +32,50 @@ FS_HOST_DEVICE Floats look_up(const float* table, Counts index) {
 #endif
 }
 
-// A pack of numbers of a tensor and what Adam keeps of them.
-struct Numbers {
+// A SIMD vector of a tensor's elements, with Adam's state of each.
+struct AdamState {
     Floats weight, gradient, mean, square;
     Counts steps;
 };
 
 template <bool sparse>
-FS_HOST_DEVICE void update(const AdamCall& call, Floats dense_rate, Numbers& n) {
-    const Counts touched = sparse ? Counts(n.gradient != 0.0f) : Counts{} - 1;
-    const Floats mean = n.mean + (n.gradient - n.mean) * (1.0f - call.mean_decay);
-    const Floats square = n.square + (n.gradient * n.gradient - n.square) * (1.0f - call.square_decay);
+FS_HOST_DEVICE void update(const AdamCall& call, Floats dense_rate, AdamState& s) {
+    const Counts touched = sparse ? Counts(s.gradient != 0.0f) : Counts{} - 1;
+    const Floats mean = s.mean + (s.gradient - s.mean) * (1.0f - call.mean_decay);
+    const Floats square = s.square + (s.gradient * s.gradient - s.square) * (1.0f - call.square_decay);
     Floats rate = dense_rate;
     if (sparse) {
-        n.steps -= touched;
-        rate = look_up(call.rate, n.steps < call.most_steps ? n.steps : Counts{} + call.most_steps);
+        s.steps -= touched;
+        rate = look_up(call.rate, s.steps < call.max_steps ? s.steps : Counts{} + call.max_steps);
     }
-    const Floats weight = n.weight - rate * mean / (square_root(square) + call.epsilon);
-    n.weight = touched ? weight : n.weight;
-    n.mean = touched ? mean : n.mean;
-    n.square = touched ? square : n.square;
+    const Floats weight = s.weight - rate * mean / (square_root(square) + call.epsilon);
+    s.weight = touched ? weight : s.weight;
+    s.mean = touched ? mean : s.mean;
+    s.square = touched ? square : s.square;
 }
 
 template <bool sparse>
 void update_range(const AdamCall& call, int64_t first, int64_t last) {
     const Floats rate =
-        sparse ? Floats{} : spread(call.rate[*call.steps < call.most_steps ? *call.steps : call.most_steps]);
-    Numbers n = {};
+        sparse ? Floats{} : broadcast(call.rate[*call.steps < call.max_steps ? *call.steps : call.max_steps]);
+    AdamState s = {};
     int64_t i = first;
     for (; i + LANES <= last; i += LANES) {
-        n.gradient = load<Floats>(call.gradient + i);
-        // Much of a table is untouched by a small batch: its moments need not even be read.
-        if (sparse && !any(n.gradient != 0.0f)) continue;
-        n.weight = load<Floats>(call.weight + i);
-        n.mean = load<Floats>(call.mean + i);
-        n.square = load<Floats>(call.square + i);
-        if (sparse) n.steps = load<Counts>(call.steps + i);
-        update<sparse>(call, rate, n);
-        store(call.weight + i, n.weight);
-        store(call.mean + i, n.mean);
-        store(call.square + i, n.square);
-        if (sparse) store(call.steps + i, n.steps);
+        s.gradient = load<Floats>(call.gradient + i);
+        // A small batch leaves most of a table untouched: the state of such elements is not even read.
+        if (sparse && !any(s.gradient != 0.0f)) continue;
+        s.weight = load<Floats>(call.weight + i);
+        s.mean = load<Floats>(call.mean + i);
+        s.square = load<Floats>(call.square + i);
+        if (sparse) s.steps = load<Counts>(call.steps + i);
+        update<sparse>(call, rate, s);
+        store(call.weight + i, s.weight);
+        store(call.mean + i, s.mean);
+        store(call.square + i, s.square);
+        if (sparse) store(call.steps + i, s.steps);
     }
     if (i == last) return;
-    Numbers rest = {};
+    AdamState rest = {};
     for (int64_t k = i; k < last; ++k) {
         rest.gradient[k - i] = call.gradient[k];
         rest.weight[k - i] = call.weight[k];
@@ -94,8 +95,8 @@ void update_range(const AdamCall& call, int64_t first, int64_t last) {
 }  // namespace
 
 void adam(const AdamCall& call) {
-    parallel(call.workers, [&](int worker) {
-        const Part part = part_of(call.count, call.workers, worker);
+    parallel(call.num_threads, [&](int thread) {
+        const Range part = range_of(call.count, call.num_threads, thread);
         if (call.sparse) {
             update_range<true>(call, part.first, part.last);
         } else {
@@ -105,3 +106,7 @@ void adam(const AdamCall& call) {
 }
 
 }  // namespace fs::FS_ISA
+
+#if defined(FS_EXPORTS)
+FS_API void fs_adam(const fs::AdamCall* call) { FS_CALL(adam, *call); }
+#endif

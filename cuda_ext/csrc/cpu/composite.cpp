@@ -1,187 +1,190 @@
-// What is added up along rays. In float, the exponentials of a group of rays are taken together, whole packs of
-// samples; what then runs along each ray is short sums.
+// Compositing, distortion loss and importance sampling on the CPU. In float32, the exponentials of a group of rays are
+// computed together with SIMD; what remains along each ray are short sums.
 #include "../common/composite.h"
 
 #include "parallel.h"
 #include "rays.h"
-#include "vector.h"
+#include "simd.h"
 
-#define FS_ALONE __restrict__  // no other pointer reaches what this one does
+#define FS_RESTRICT __restrict__  // no other pointer reaches the same memory
 
 namespace fs::FS_ISA {
 namespace {
 
-constexpr int RAYS_TOGETHER = 64;
+constexpr int RAYS_PER_GROUP = 64;
 
 // Calls body(first ray, last ray) for groups of rays.
 template <class Body>
-void each_group(int64_t rays, int workers, const Body& body) {
-    const int groups = int((rays + RAYS_TOGETHER - 1) / RAYS_TOGETHER);
-    for_each(groups, workers, [&](int group) {
-        const int64_t first = int64_t(group) * RAYS_TOGETHER;
-        body(first, smaller(first + RAYS_TOGETHER, rays));
+void for_each_group(int64_t rays, int num_threads, const Body& body) {
+    const int groups = int((rays + RAYS_PER_GROUP - 1) / RAYS_PER_GROUP);
+    parallel_for(groups, num_threads, [&](int group) {
+        const int64_t first = int64_t(group) * RAYS_PER_GROUP;
+        body(first, min_of(first + RAYS_PER_GROUP, rays));
     });
 }
 
 template <class Body>
-void each_ray(int64_t rays, int workers, const Body& body) {
-    each_group(rays, workers, [&](int64_t first, int64_t last) {
+void for_each_ray(int64_t rays, int num_threads, const Body& body) {
+    for_each_group(rays, num_threads, [&](int64_t first, int64_t last) {
         for (int64_t ray = first; ray < last; ++ray) body(ray);
     });
 }
 
-using Floats = Pack<float>;
-using Whole = PackOf<float>::whole;
+using Floats = Simd<float>;
+using SimdInt32 = SimdTypes<float>::int32;
 constexpr int LANES = WIDTH<float>;
 
-// exp(x) - 1, exact to two units in the last place also where x is small: 2^n (e^r - 1) + (2^n - 1), with r at most
-// half of log 2 and the series of e^r - 1 up to r^7. NaN stays NaN.
-FS_HOST_DEVICE Floats exponential_less_one(Floats x) {
+// exp(x) - 1, to 2 units in the last place for small x too: 2^n (e^r - 1) + (2^n - 1), with |r| <= log(2) / 2 and the
+// Taylor series of e^r - 1 up to r^7. NaN stays NaN.
+FS_HOST_DEVICE Floats simd_exp_minus_one(Floats x) {
     x = x < -87.0f ? Floats{} - 87.0f : x;
     x = x > 88.0f ? Floats{} + 88.0f : x;
-    constexpr float to_whole = 12582912.0f;  // 1.5 * 2^23: what is added to it is rounded to a whole number
-    const Floats n = (x * 1.44269504f + to_whole) - to_whole;
-    const Floats r = multiply_add(n, spread(-1.42860677e-6f), multiply_add(n, spread(-0.693145752f), x));
-    Floats p = spread(1.0f / 5040);
-    p = multiply_add(p, r, spread(1.0f / 720));
-    p = multiply_add(p, r, spread(1.0f / 120));
-    p = multiply_add(p, r, spread(1.0f / 24));
-    p = multiply_add(p, r, spread(1.0f / 6));
-    p = multiply_add(p, r, spread(0.5f));
+    constexpr float rounding_constant = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
+    const Floats n = (x * 1.44269504f + rounding_constant) - rounding_constant;
+    const Floats r = multiply_add(n, broadcast(-1.42860677e-6f), multiply_add(n, broadcast(-0.693145752f), x));
+    Floats p = broadcast(1.0f / 5040);
+    p = multiply_add(p, r, broadcast(1.0f / 720));
+    p = multiply_add(p, r, broadcast(1.0f / 120));
+    p = multiply_add(p, r, broadcast(1.0f / 24));
+    p = multiply_add(p, r, broadcast(1.0f / 6));
+    p = multiply_add(p, r, broadcast(0.5f));
     p = multiply_add(p * r, r, r);
     const Floats safe = n == n ? n : Floats{};
-    const Floats scale = (Floats)((__builtin_convertvector(safe, Whole) + 127) << 23);
+    const Floats scale = (Floats)((__builtin_convertvector(safe, SimdInt32) + 127) << 23);
     return multiply_add(scale, p, scale - 1.0f);
 }
 
-// -opacity of samples first..last → out.
-void minus_opacities(const Light<float>& light, int64_t first, int64_t last, float* out) {
+// Writes -alpha of samples first .. last - 1 to `out`.
+void negative_alphas(const RaySamples<float>& samples, int64_t first, int64_t last, float* out) {
     int64_t i = first;
     for (; i + LANES <= last; i += LANES) {
-        const Floats length = load<Floats>(light.ends + i) - load<Floats>(light.starts + i);
-        store(out + (i - first), exponential_less_one(-load<Floats>(light.density + i) * length));
+        const Floats length = load<Floats>(samples.ends + i) - load<Floats>(samples.starts + i);
+        store(out + (i - first), simd_exp_minus_one(-load<Floats>(samples.density + i) * length));
     }
     if (i == last) return;
     Floats rest = {};
-    for (int64_t k = i; k < last; ++k) rest[k - i] = -light.density[k] * (light.ends[k] - light.starts[k]);
-    rest = exponential_less_one(rest);
+    for (int64_t k = i; k < last; ++k) rest[k - i] = -samples.density[k] * (samples.ends[k] - samples.starts[k]);
+    rest = simd_exp_minus_one(rest);
     for (int64_t k = i; k < last; ++k) out[k - first] = rest[k - i];
 }
 
-// `channels`: how many, or 0 where that is known only at run time.
+// `channels`: number of colour channels, or 0 if it is known only at run time.
 template <int channels>
-void forward_ray(const CompositeCall& call, const Light<float>& light, int64_t ray, const float* minus) {
+void forward_ray(const CompositeCall& call, const RaySamples<float>& samples, int64_t ray,
+                 const float* negative_alpha) {
     const int64_t first = call.offsets[ray], last = call.offsets[ray + 1];
     float* weights = static_cast<float*>(call.weights);
-    float left = 1.0f, opacity = 0.0f, depth = 0.0f;
+    float transmittance = 1.0f, opacity = 0.0f, depth = 0.0f;
     float color[channels ? channels : 1] = {};
     int64_t i = first;
-    for (; i < last && !(left < light.threshold); ++i) {
-        const float weight = -left * minus[i - first];
-        left *= 1.0f + minus[i - first];
+    for (; i < last && !(transmittance < samples.threshold); ++i) {
+        const float weight = -transmittance * negative_alpha[i - first];
+        transmittance *= 1.0f + negative_alpha[i - first];
         weights[i] = weight;
         opacity += weight;
-        depth = multiply_add(weight, light.middle(i), depth);
-        for (int c = 0; c < channels; ++c) color[c] = multiply_add(weight, light.colors[i * channels + c], color[c]);
+        depth = multiply_add(weight, samples.midpoint(i), depth);
+        for (int c = 0; c < channels; ++c) color[c] = multiply_add(weight, samples.colors[i * channels + c], color[c]);
     }
     static_cast<float*>(call.opacity)[ray] = opacity;
     static_cast<float*>(call.depth)[ray] = depth;
-    float* out = static_cast<float*>(call.color) + ray * light.channels;
+    float* out = static_cast<float*>(call.color) + ray * samples.channels;
     if (channels) {
         for (int c = 0; c < channels; ++c) out[c] = color[c];
     } else {
-        for (int c = 0; c < light.channels; ++c) out[c] = 0.0f;
+        for (int c = 0; c < samples.channels; ++c) out[c] = 0.0f;
         for (int64_t k = first; k < i; ++k)
-            for (int c = 0; c < light.channels; ++c)
-                out[c] = multiply_add(weights[k], light.colors[k * light.channels + c], out[c]);
+            for (int c = 0; c < samples.channels; ++c)
+                out[c] = multiply_add(weights[k], samples.colors[k * samples.channels + c], out[c]);
     }
     for (; i < last; ++i) weights[i] = 0.0f;
 }
 
-// `left` is room for the light behind each sample of the ray.
+// `transmittance`: room for the transmittance behind each sample of the ray.
 template <int fixed>
-void backward_ray(const CompositeCall& call, const Light<float>& light, int64_t ray, const float* minus, float* left) {
-    const int channels = fixed ? fixed : light.channels;
+void backward_ray(const CompositeCall& call, const RaySamples<float>& samples, int64_t ray, const float* negative_alpha,
+                  float* transmittance) {
+    const int channels = fixed ? fixed : samples.channels;
     const int64_t first = call.offsets[ray], last = call.offsets[ray + 1];
-    const Upstream<float> upstream(call, ray);
+    const OutputGradients<float> gradients(call, ray);
     const float* weights = static_cast<const float*>(call.weights);
     float* grad_density = static_cast<float*>(call.grad_density);
     float* grad_colors = static_cast<float*>(call.grad_colors);
-    float now = 1.0f;
+    float current = 1.0f;
     int64_t end = first;
-    for (; end < last && !(now < light.threshold); ++end) left[end - first] = now *= 1.0f + minus[end - first];
+    for (; end < last && !(current < samples.threshold); ++end)
+        transmittance[end - first] = current *= 1.0f + negative_alpha[end - first];
     for (int64_t i = end; i < last; ++i) {
         grad_density[i] = 0.0f;
         for (int c = 0; grad_colors && c < channels; ++c) grad_colors[i * channels + c] = 0.0f;
     }
-    // What a unit of each weight adds, then from the back to the front, then the colours: each a loop that the compiler
-    // can turn into vectors, or a short chain.
+    // First the gradient of each weight, then the suffix sums from back to front, then the colours: each is a loop that
+    // the compiler can vectorise, or a short chain.
     const int64_t count = end - first;
-    const float *FS_ALONE starts = light.starts + first, *FS_ALONE ends = light.ends + first;
-    const float *FS_ALONE colors = light.colors + first * channels, *FS_ALONE weight = weights + first;
-    float* FS_ALONE slope = grad_density + first;
-    const float opacity = upstream.opacity, depth = upstream.depth * 0.5f;
-    for (int64_t i = 0; i < count; ++i) slope[i] = opacity + depth * (starts[i] + ends[i]);
-    if (upstream.weights)
-        for (int64_t i = 0; i < count; ++i) slope[i] += upstream.weights[first + i];
-    if (upstream.color && fixed == 3) {
-        const float r = upstream.color[0], g = upstream.color[1], b = upstream.color[2];
+    const float *FS_RESTRICT starts = samples.starts + first, *FS_RESTRICT ends = samples.ends + first;
+    const float *FS_RESTRICT colors = samples.colors + first * channels, *FS_RESTRICT weight = weights + first;
+    float* FS_RESTRICT density_gradient = grad_density + first;
+    const float opacity = gradients.opacity, depth = gradients.depth * 0.5f;
+    for (int64_t i = 0; i < count; ++i) density_gradient[i] = opacity + depth * (starts[i] + ends[i]);
+    if (gradients.weights)
+        for (int64_t i = 0; i < count; ++i) density_gradient[i] += gradients.weights[first + i];
+    if (gradients.color && fixed == 3) {
+        const float r = gradients.color[0], g = gradients.color[1], b = gradients.color[2];
         for (int64_t i = 0; i < count; ++i)
-            slope[i] += r * colors[i * 3] + g * colors[i * 3 + 1] + b * colors[i * 3 + 2];
-    } else if (upstream.color) {
+            density_gradient[i] += r * colors[i * 3] + g * colors[i * 3 + 1] + b * colors[i * 3 + 2];
+    } else if (gradients.color) {
         for (int64_t i = 0; i < count; ++i)
-            for (int c = 0; c < channels; ++c) slope[i] += upstream.color[c] * colors[i * channels + c];
+            for (int c = 0; c < channels; ++c) density_gradient[i] += gradients.color[c] * colors[i * channels + c];
     }
-    float behind = 0.0f;
+    float suffix_sum = 0.0f;
     for (int64_t i = count - 1; i >= 0; --i) {
-        const float of_weight = slope[i];
-        slope[i] = left[i] * of_weight - behind;
-        behind = multiply_add(weight[i], of_weight, behind);
+        const float weight_gradient = density_gradient[i];
+        density_gradient[i] = transmittance[i] * weight_gradient - suffix_sum;
+        suffix_sum = multiply_add(weight[i], weight_gradient, suffix_sum);
     }
-    for (int64_t i = 0; i < count; ++i) slope[i] *= ends[i] - starts[i];
+    for (int64_t i = 0; i < count; ++i) density_gradient[i] *= ends[i] - starts[i];
     if (!grad_colors) return;
-    float* FS_ALONE paint = grad_colors + first * channels;
-    if (upstream.color && fixed == 3) {
-        const float r = upstream.color[0], g = upstream.color[1], b = upstream.color[2];
+    float* FS_RESTRICT color_gradient = grad_colors + first * channels;
+    if (gradients.color && fixed == 3) {
+        const float r = gradients.color[0], g = gradients.color[1], b = gradients.color[2];
         for (int64_t i = 0; i < count; ++i) {
-            paint[i * 3] = weight[i] * r;
-            paint[i * 3 + 1] = weight[i] * g;
-            paint[i * 3 + 2] = weight[i] * b;
+            color_gradient[i * 3] = weight[i] * r;
+            color_gradient[i * 3 + 1] = weight[i] * g;
+            color_gradient[i * 3 + 2] = weight[i] * b;
         }
     } else {
         for (int64_t i = 0; i < count; ++i)
             for (int c = 0; c < channels; ++c)
-                paint[i * channels + c] = upstream.color ? weight[i] * upstream.color[c] : 0.0f;
+                color_gradient[i * channels + c] = gradients.color ? weight[i] * gradients.color[c] : 0.0f;
     }
 }
 
 template <int channels>
 void forward_floats(const CompositeCall& call) {
-    const Light<float> light(call);
-    expect_writes(call.weights, size_t(call.offsets[call.rays]) * sizeof(float));
-    each_group(call.rays, call.workers, [&](int64_t first, int64_t last) {
+    const RaySamples<float> samples(call);
+    advise_huge_pages(call.weights, size_t(call.offsets[call.rays]) * sizeof(float));
+    for_each_group(call.rays, call.num_threads, [&](int64_t first, int64_t last) {
         const int64_t begin = call.offsets[first], end = call.offsets[last];
-        float* minus = static_cast<float*>(scratch(0, size_t(end - begin) * sizeof(float)));
-        minus_opacities(light, begin, end, minus);
+        float* negative_alpha = static_cast<float*>(scratch(0, size_t(end - begin) * sizeof(float)));
+        negative_alphas(samples, begin, end, negative_alpha);
         for (int64_t ray = first; ray < last; ++ray)
-            forward_ray<channels>(call, light, ray, minus + (call.offsets[ray] - begin));
+            forward_ray<channels>(call, samples, ray, negative_alpha + (call.offsets[ray] - begin));
     });
 }
 
 template <int channels>
 void backward_floats(const CompositeCall& call) {
-    const Light<float> light(call);
+    const RaySamples<float> samples(call);
     const size_t total = size_t(call.offsets[call.rays]) * sizeof(float);
-    expect_writes(call.grad_density, total);
-    if (call.grad_colors) expect_writes(call.grad_colors, total * size_t(call.channels));
-    each_group(call.rays, call.workers, [&](int64_t first, int64_t last) {
+    advise_huge_pages(call.grad_density, total);
+    if (call.grad_colors) advise_huge_pages(call.grad_colors, total * size_t(call.channels));
+    for_each_group(call.rays, call.num_threads, [&](int64_t first, int64_t last) {
         const int64_t begin = call.offsets[first], end = call.offsets[last];
-        float* minus = static_cast<float*>(scratch(0, size_t(end - begin) * 2 * sizeof(float)));
-        float* left = minus + (end - begin);
-        minus_opacities(light, begin, end, minus);
+        float* negative_alpha = static_cast<float*>(scratch(0, size_t(end - begin) * 2 * sizeof(float)));
+        float* transmittance = negative_alpha + (end - begin);
+        negative_alphas(samples, begin, end, negative_alpha);
         for (int64_t ray = first; ray < last; ++ray) {
             const int64_t at = call.offsets[ray] - begin;
-            backward_ray<channels>(call, light, ray, minus + at, left + at);
+            backward_ray<channels>(call, samples, ray, negative_alpha + at, transmittance + at);
         }
     });
 }
@@ -190,7 +193,7 @@ void backward_floats(const CompositeCall& call) {
 
 void composite_forward(const CompositeCall& call) {
     if (call.is_double) {
-        each_ray(call.rays, call.workers, [&](int64_t ray) { composite_ray<double>(call, ray); });
+        for_each_ray(call.rays, call.num_threads, [&](int64_t ray) { composite_ray<double>(call, ray); });
     } else {
         call.channels == 3 ? forward_floats<3>(call) : forward_floats<0>(call);
     }
@@ -198,22 +201,29 @@ void composite_forward(const CompositeCall& call) {
 
 void composite_backward(const CompositeCall& call) {
     if (call.is_double) {
-        each_ray(call.rays, call.workers, [&](int64_t ray) { composite_ray_backward<double>(call, ray); });
+        for_each_ray(call.rays, call.num_threads, [&](int64_t ray) { composite_ray_backward<double>(call, ray); });
     } else {
         call.channels == 3 ? backward_floats<3>(call) : backward_floats<0>(call);
     }
 }
 
 void distortion(const DistortionCall& call) {
-    each_ray(call.rays, call.workers, [&](int64_t ray) {
+    for_each_ray(call.rays, call.num_threads, [&](int64_t ray) {
         call.is_double ? distortion_of_ray<double>(call, ray) : distortion_of_ray<float>(call, ray);
     });
 }
 
 void importance(const ImportanceCall& call) {
-    each_ray(call.rays, call.workers, [&](int64_t ray) {
+    for_each_ray(call.rays, call.num_threads, [&](int64_t ray) {
         call.is_double ? importance_of_ray<double>(call, ray) : importance_of_ray<float>(call, ray);
     });
 }
 
 }  // namespace fs::FS_ISA
+
+#if defined(FS_EXPORTS)
+FS_API void fs_composite_forward(const fs::CompositeCall* call) { FS_CALL(composite_forward, *call); }
+FS_API void fs_composite_backward(const fs::CompositeCall* call) { FS_CALL(composite_backward, *call); }
+FS_API void fs_distortion(const fs::DistortionCall* call) { FS_CALL(distortion, *call); }
+FS_API void fs_importance(const fs::ImportanceCall* call) { FS_CALL(importance, *call); }
+#endif

@@ -1,6 +1,6 @@
-// The grid and its MLP in one pass. Activations of a tile stay in the near caches and are replaced by their gradients;
-// the one thing that is kept for the whole batch is the gradient of the features, so that afterwards each level of the
-// table can be scattered by one thread.
+// The hash grid and its MLP in one pass on the CPU. The activations of a tile stay in the first- and second-level cache
+// and are replaced by their gradients. Only the gradients of the features are stored for the whole batch, so that each
+// level of the table can be scattered by one thread afterwards.
 #include "fused_step.h"
 
 #include "network.h"
@@ -8,7 +8,7 @@
 namespace fs::FS_ISA {
 namespace {
 
-// A value's share of the loss, and its derivative.
+// Loss of one value, and its derivative.
 template <class T>
 T loss_of(int32_t kind, T value, T target, T& slope) {
     const T error = value - target;
@@ -16,7 +16,7 @@ T loss_of(int32_t kind, T value, T target, T& slope) {
         slope = error > T(0) ? T(1) : error < T(0) ? T(-1) : T(0);
         return error * slope;
     }
-    // Relative: by the squared value, which is not differentiated (Müller et al. 2022, section 5.2).
+    // Relative L2: divided by the squared value, which is not differentiated (Müller et al. 2022, section 5.2).
     const T scale = kind == loss_l2 ? T(1) : T(1) / (value * value + T(0.01));
     slope = T(2) * error * scale;
     return error * error * scale;
@@ -31,10 +31,11 @@ struct Step {
     int64_t points = call.grid.points;
     Chunks chunks{points};
     int outputs = net.outputs[net.last()];
-    // A line more than the points, lest every level begins at the same place of the cache.
-    int64_t kept_stride = (points + TILE - 1) / TILE * TILE + 16;
+    // One cache line more than the points, so that not all levels begin in the same cache set.
+    int64_t saved_stride = (points + TILE - 1) / TILE * TILE + 16;
 
-    // The features of a grid tile, in memory of the thread; rows to whole tiles, and columns to whole packs, are zeros.
+    // The features of a grid tile, in scratch memory of the thread. Rows up to a multiple of TILE and columns up to a
+    // multiple of the SIMD width are zeros.
     T* features_of(int64_t first, int count) const {
         const int64_t stride = net.input_stride[0];
         T* rows = static_cast<T*>(scratch(features_slot, size_t(GRID_TILE * stride) * sizeof(T)));
@@ -47,7 +48,7 @@ struct Step {
 
     void forward_chunk(int chunk) const {
         const auto tile = net.tile();
-        chunks.each_part(chunk, GRID_TILE, [&](int64_t first, int count) {
+        chunks.for_each_part(chunk, GRID_TILE, [&](int64_t first, int count) {
             T* features = features_of(first, count);
             for (int b = 0; b < count; b += TILE) {
                 const T* values = net.template forward<Kind::act>(features + b * net.input_stride[0], tile);
@@ -58,47 +59,49 @@ struct Step {
         });
     }
 
-    // gradient(first, points, rows): replaces a tile's values by their gradients.
+    // gradient(first, points, rows) replaces a tile's values by their gradients.
     template <class Gradient>
-    void backward_chunk(int chunk, T* sums, const TableGradient& kept, const Gradient& gradient) const {
+    void backward_chunk(int chunk, T* sums, const SavedGradient& saved, const Gradient& gradient) const {
         const auto tile = net.tile();
-        const bool inwards = call.grid.grad_table || call.grid.grad_coords;
+        const bool wants_input_gradient = call.grid.grad_table || call.grid.grad_coords;
         for (int64_t i = 0; i < net.gradients; ++i) sums[i] = T(0);
-        chunks.each_part(chunk, GRID_TILE, [&](int64_t first, int count) {
+        chunks.for_each_part(chunk, GRID_TILE, [&](int64_t first, int count) {
             const int64_t stride = net.input_stride[0];
             T* features = features_of(first, count);
             for (int b = 0; b < count; b += TILE) {
                 T* rows = features + b * stride;
                 T* values = net.template forward<Kind::act>(rows, tile);
                 gradient(first + b, count - b < TILE ? count - b : TILE, values);
-                net.template backward<Kind::act>(rows, tile, sums, inwards);
+                net.template backward<Kind::act>(rows, tile, sums, wants_input_gradient);
             }
             if (call.grid.grad_coords) tile_coords_gradient(call.grid, first, count, features, stride);
-            if (call.grid.grad_table) keep_tile_gradient(call.grid, first, count, features, stride, kept);
+            if (call.grid.grad_table) save_tile_gradient(call.grid, first, count, features, stride, saved);
         });
     }
 
-    // gradient_of(chunk) gives a `gradient` for backward_chunk.
+    // gradient_of(chunk) returns the `gradient` function for backward_chunk.
     template <class GradientOf>
     void gradients_of(const GradientOf& gradient_of) {
         T* sums = prepare(call.mlp, net, chunks.count);
-        TableGradient kept = {};
+        SavedGradient saved = {};
         const int levels = call.grid.levels;
         if (call.grid.grad_table) {
             const int64_t rows = call.grid.dimensions + int64_t(levels) * call.grid.features;
-            T* memory = static_cast<T*>(scratch(kept_slot, size_t(rows * kept_stride) * sizeof(T)));
-            kept = {memory, memory + call.grid.dimensions * kept_stride, kept_stride};
+            T* memory = static_cast<T*>(scratch(saved_slot, size_t(rows * saved_stride) * sizeof(T)));
+            saved = {memory, memory + call.grid.dimensions * saved_stride, saved_stride};
         }
-        for_each(chunks.count, call.grid.workers,
-                 [&](int chunk) { backward_chunk(chunk, sums + chunk * net.gradients, kept, gradient_of(chunk)); });
-        // The finest levels first: they take longest.
+        parallel_for(chunks.count, call.grid.num_threads, [&](int chunk) {
+            backward_chunk(chunk, sums + chunk * net.gradients, saved, gradient_of(chunk));
+        });
+        // The finest levels first, because they take longest.
         if (call.grid.grad_table)
-            for_each(levels, call.grid.workers, [&](int i) { scatter_kept_level(call.grid, levels - 1 - i, kept); });
+            parallel_for(levels, call.grid.num_threads,
+                         [&](int i) { scatter_saved_level(call.grid, levels - 1 - i, saved); });
         add_gradients(call.mlp, net, sums, chunks.count);
     }
 
-    // Replaces the values of a tile by the gradients of the loss; rows beyond `points` by zeros. Gives the sum of
-    // losses.
+    // Replaces the values of a tile by the gradients of the loss, and rows beyond `count` by zeros. Returns the sum of
+    // the losses.
     double loss_and_gradient(int64_t first, int count, T* values) const {
         const int64_t stride = net.values_stride();
         const T mean = T(1.0 / (double(points) * outputs));
@@ -120,20 +123,20 @@ struct Step {
 
     void values() {
         prepare(call.mlp, net, 0);
-        for_each(chunks.count, call.grid.workers, [this](int chunk) { forward_chunk(chunk); });
+        parallel_for(chunks.count, call.grid.num_threads, [this](int chunk) { forward_chunk(chunk); });
     }
 
     void backward() {
         gradients_of([this](int) {
             return [this](int64_t first, int count, T* values) {
-                take_gradient(static_cast<const T*>(call.grad) + first * outputs, count, outputs, values,
+                load_gradient(static_cast<const T*>(call.grad) + first * outputs, count, outputs, values,
                               net.values_stride());
             };
         });
     }
 
     void step() {
-        double losses[MOST_CHUNKS] = {};
+        double losses[MAX_CHUNKS] = {};
         gradients_of([&](int chunk) {
             return [&, chunk](int64_t first, int count, T* values) {
                 losses[chunk] += loss_and_gradient(first, count, values);
@@ -165,3 +168,15 @@ void grid_mlp_gradients(const StepCall& call) {
 }
 
 }  // namespace fs::FS_ISA
+
+#if defined(FS_EXPORTS)
+FS_API void fs_grid_mlp_forward(const fs::StepCall* call) {
+    FS_CALL_MATMUL(call->mlp.matmul_dtype, grid_mlp_forward, *call);
+}
+FS_API void fs_grid_mlp_backward(const fs::StepCall* call) {
+    FS_CALL_MATMUL(call->mlp.matmul_dtype, grid_mlp_backward, *call);
+}
+FS_API void fs_grid_mlp_gradients(const fs::StepCall* call) {
+    FS_CALL_MATMUL(call->mlp.matmul_dtype, grid_mlp_gradients, *call);
+}
+#endif

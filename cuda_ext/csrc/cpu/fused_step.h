@@ -1,5 +1,5 @@
-// A grid followed by a small MLP, on the CPU: values, gradients, or a training step's loss and gradients, over one tile
-// of points after another.
+// A hash grid followed by a small MLP, on the CPU: values, gradients, or the loss and gradients of a training step, one
+// tile of points after another.
 #pragma once
 
 #include "../common/mlp.h"
@@ -9,26 +9,35 @@ namespace fs {
 
 enum Loss : int32_t { loss_l1 = 0, loss_l2 = 1, loss_relative_l2 = 2 };
 
-// `StepCall` in fields/ops/grid_mlp.py. Numbers are of the grid's type.
+// Mirrored by `StepCall` in fields/ops/grid_mlp.py. Arrays are float32, or float64 where the grid's table is, except
+// where another type is given; rows are contiguous.
 struct StepCall {
-    GridCall grid;  // its grad_table and grad_coords are results; grad, direction and output are not used
+    GridCall grid;  // `coords`, `table`, and the results `grad_table` and `grad_coords`; other arrays are not used
     MlpRecord mlp;
-    int32_t loss;
+    int32_t loss;                 // a `Loss`
     const float* targets;         // [points, outputs]
     const float* sample_weights;  // [points], or null for ones
-    double* loss_value;
-    const void* grad;  // [points, outputs], gradient of the values
-    void* values;      // [points, outputs]
+    double* loss_value;           // [1]
+    const void* grad;             // [points, outputs]: gradient of `values`
+    void* values;                 // [points, outputs]
 };
 
 }  // namespace fs
 
-// values = MLP(features(coords))
 FS_DECLARE(void grid_mlp_forward(const StepCall& call))
-// Gradients of <grad, values>: of table and coordinates where wanted, of every weight and bias.
 FS_DECLARE(void grid_mlp_backward(const StepCall& call))
-// The mean loss over points and outputs, and its gradients; float.
 FS_DECLARE(void grid_mlp_gradients(const StepCall& call))
 FS_DECLARE_BFLOAT16(void grid_mlp_forward(const StepCall& call))
 FS_DECLARE_BFLOAT16(void grid_mlp_backward(const StepCall& call))
 FS_DECLARE_BFLOAT16(void grid_mlp_gradients(const StepCall& call))
+
+// Shapes, dtypes and layouts of all arrays: `StepCall`, `GridCall` and `MlpRecord`.
+
+// Writes `values` = MLP(grid features(coords)).
+FS_API void fs_grid_mlp_forward(const fs::StepCall* call);
+// Writes the gradients of <grad, values>: of the table and the coordinates where their pointers are not null, and of
+// every weight and bias.
+FS_API void fs_grid_mlp_backward(const fs::StepCall* call);
+// Writes `loss_value`, the mean loss over points and outputs, and its gradients as above. The loss is computed from
+// float32 targets.
+FS_API void fs_grid_mlp_gradients(const fs::StepCall* call);

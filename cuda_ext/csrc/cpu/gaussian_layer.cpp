@@ -1,21 +1,21 @@
-// A layer of Gaussian units. Forward, a block of distances stays in registers as that of a matrix product would, at the
-// same cost of two operations a pair, but without the cancellation of an expanded square. Back, everything is a small
-// matrix product over a tile of points.
+// A layer of Gaussian units on the CPU. In the forward pass a block of squared distances is summed in registers, as in
+// a blocked matrix product: two operations a pair, like the expanded square, but without its cancellation. The backward
+// pass consists of small matrix products over tiles of points.
 //
-// The batch is cut into chunks by its size alone, and their sums are added in order: the result does not depend on the
+// The batch is cut into chunks by its size alone, and the chunks' sums are added in order: results do not depend on the
 // number of threads.
 #include "gaussian_layer.h"
 
 #include <cstdlib>
 
-#include "functions.h"
 #include "parallel.h"
+#include "simd_math.h"
 
 namespace fs::FS_ISA {
 namespace {
 
-constexpr int TILE = 64;  // points that go back together
-constexpr int64_t CHUNK = 4096, MOST_CHUNKS = 64;
+constexpr int TILE = 64;  // points of a tile in the backward pass
+constexpr int64_t CHUNK = 4096, MAX_CHUNKS = 64;
 
 enum { tables_slot = 0, tile_slot = 1, sums_slot = 2 };
 
@@ -24,15 +24,16 @@ constexpr int padded(int numbers) {
     return (numbers + WIDTH<T> - 1) / WIDTH<T> * WIDTH<T>;
 }
 
-// sums[i][j] = sum over k < depth of a[i * row_step + k * step] * b[k * b_step + packs j], for R rows and P packs.
+// Adds to sums[i][j], for R rows and P SIMD vectors: the sum over k < depth of a[i * row_step + k * step] * b[k *
+// b_step + vector j].
 template <class T, int R, int P>
 FS_HOST_DEVICE void multiply_block(int depth, const T* a, int64_t row_step, int64_t step, const T* b, int64_t b_step,
-                                   Pack<T> (&sums)[R][P]) {
+                                   Simd<T> (&sums)[R][P]) {
     for (int k = 0; k < depth; ++k, a += step, b += b_step) {
-        Pack<T> right[P];
-        for (int j = 0; j < P; ++j) right[j] = load<Pack<T>>(b + j * WIDTH<T>);
+        Simd<T> right[P];
+        for (int j = 0; j < P; ++j) right[j] = load<Simd<T>>(b + j * WIDTH<T>);
         for (int i = 0; i < R; ++i) {
-            const Pack<T> left = spread(a[i * row_step]);
+            const Simd<T> left = broadcast(a[i * row_step]);
             for (int j = 0; j < P; ++j) sums[i][j] = multiply_add(left, right[j], sums[i][j]);
         }
     }
@@ -40,7 +41,7 @@ FS_HOST_DEVICE void multiply_block(int depth, const T* a, int64_t row_step, int6
 
 template <class T>
 struct Layer {
-    using P = Pack<T>;
+    using P = Simd<T>;
     static constexpr int LANES = WIDTH<T>;
     static constexpr int ROWS = 8;
 
@@ -51,7 +52,8 @@ struct Layer {
     const T* centres = static_cast<const T*>(call.centres);
     const T* log_widths = static_cast<const T*>(call.log_widths);
 
-    // Forward: the distance along an input, halved under the exponential's 1/2, is root * x - shift.
+    // Tables of the forward pass: the scaled distance along an input, whose square is half of that input's part of q,
+    // is root * x - shift.
     struct Roots {
         T *root, *shift;  // [inputs, unit_stride]
     };
@@ -73,7 +75,7 @@ struct Layer {
         return found;
     }
 
-    // Rows first..first+R-1, packs from column on.
+    // Adds the squared distances of rows first .. first + R - 1, from `column` on, to `sums`.
     template <int R, int Q>
     FS_HOST_DEVICE void distances(const Roots& roots, int64_t first, int column, P (&sums)[R][Q]) const {
         const T* from = x + first * inputs;
@@ -84,7 +86,7 @@ struct Layer {
                 shift[j] = -load<P>(roots.shift + e * unit_stride + column + j * LANES);
             }
             for (int i = 0; i < R; ++i) {
-                const P value = spread(from[i * inputs + e]);
+                const P value = broadcast(from[i * inputs + e]);
                 for (int j = 0; j < Q; ++j) {
                     const P distance = multiply_add(value, root[j], shift[j]);
                     sums[i][j] = multiply_add(distance, distance, sums[i][j]);
@@ -94,13 +96,13 @@ struct Layer {
     }
 
     template <int R, int Q>
-    FS_HOST_DEVICE void respond(const Roots& roots, int64_t first, int column) const {
+    FS_HOST_DEVICE void evaluate(const Roots& roots, int64_t first, int column) const {
         P sums[R][Q] = {};
         distances<R, Q>(roots, first, column, sums);
         T* out = static_cast<T*>(call.output) + first * units;
         for (int i = 0; i < R; ++i) {
             for (int j = 0; j < Q; ++j) {
-                const P value = exponential_of(-sums[i][j]);
+                const P value = simd_exp(-sums[i][j]);
                 const int at = column + j * LANES, room = units - at;
                 if (room >= LANES) {
                     store(out + i * units + at, value);
@@ -112,26 +114,26 @@ struct Layer {
     }
 
     template <int R>
-    FS_HOST_DEVICE void respond_rows(const Roots& roots, int64_t& row, int64_t last) const {
+    FS_HOST_DEVICE void evaluate_rows(const Roots& roots, int64_t& row, int64_t last) const {
         for (; row + R <= last; row += R) {
             int column = 0;
-            for (; column + 2 * LANES <= unit_stride; column += 2 * LANES) respond<R, 2>(roots, row, column);
-            if (column < unit_stride) respond<R, 1>(roots, row, column);
+            for (; column + 2 * LANES <= unit_stride; column += 2 * LANES) evaluate<R, 2>(roots, row, column);
+            if (column < unit_stride) evaluate<R, 1>(roots, row, column);
         }
     }
 
     void forward() const {
         const Roots tables = roots();
-        expect_writes(call.output, size_t(call.points) * size_t(units) * sizeof(T));
-        parallel(call.workers, [&](int worker) {
-            const Part part = part_of(call.points, call.workers, worker);
+        advise_huge_pages(call.output, size_t(call.points) * size_t(units) * sizeof(T));
+        parallel(call.num_threads, [&](int thread) {
+            const Range part = range_of(call.points, call.num_threads, thread);
             int64_t row = part.first;
-            respond_rows<ROWS>(tables, row, part.last);
-            respond_rows<1>(tables, row, part.last);
+            evaluate_rows<ROWS>(tables, row, part.last);
+            evaluate_rows<1>(tables, row, part.last);
         });
     }
 
-    // Backward: half the squared inverse width, and that times the centre.
+    // Tables of the backward pass: half of exp(log width), and that times the centre.
     struct Widths {
         T *width, *scaled;  // [units, input_stride]
     };
@@ -152,21 +154,21 @@ struct Layer {
         return found;
     }
 
-    // A tile's gradients of q / 2, and its inputs and their squares; zeros where there are no more points.
+    // A tile's gradients of q / 2, its inputs and their squares; zeros beyond the last point.
     struct Tile {
         T* slope;   // [TILE, unit_stride]
         T* powers;  // [TILE, 2 * input_stride]
     };
 
-    // What a chunk adds up over its points, with r the gradient of q / 2.
+    // The sums of a chunk over its points, with r the gradient of q / 2.
     struct Sums {
-        T* powers;  // [units, 2 * input_stride]: of r x and of r x^2
-        T* slopes;  // [unit_stride]: of r
+        T* powers;  // [units, 2 * input_stride]: sums of r x and of r x^2
+        T* slopes;  // [unit_stride]: sums of r
     };
 
-    int64_t sum_numbers() const { return int64_t(units) * 2 * input_stride + unit_stride; }
+    int64_t sums_size() const { return int64_t(units) * 2 * input_stride + unit_stride; }
     Sums sums_of(T* all, int64_t chunk) const {
-        T* own = all + chunk * sum_numbers();
+        T* own = all + chunk * sums_size();
         return {own, own + int64_t(units) * 2 * input_stride};
     }
 
@@ -197,10 +199,10 @@ struct Layer {
         }
     }
 
-    // grad_x of a tile: 2 (x * (r width) - r scaled).
+    // Writes grad_x of a tile: 2 (x * (r width) - r scaled).
     void inputs_of_tile(const Widths& widths, int64_t first, int points, const Tile& tile) const {
         T* out = static_cast<T*>(call.grad_x) + first * inputs;
-        for (int p = 0; p < points; p += ROWS) {  // the tile's memory goes on to its end
+        for (int p = 0; p < points; p += ROWS) {  // the tile's memory is padded to TILE rows
             for (int column = 0; column < input_stride; column += LANES) {
                 P by_width[ROWS][1] = {}, by_scaled[ROWS][1] = {};
                 const T* slope = tile.slope + p * unit_stride;
@@ -241,16 +243,16 @@ struct Layer {
 
     void backward() const {
         const Widths tables = widths();
-        int64_t chunk_size = (call.points + MOST_CHUNKS - 1) / MOST_CHUNKS;
+        int64_t chunk_size = (call.points + MAX_CHUNKS - 1) / MAX_CHUNKS;
         chunk_size = (chunk_size < CHUNK ? CHUNK : chunk_size + TILE - 1) / TILE * TILE;
         const int chunks = int((call.points + chunk_size - 1) / chunk_size);
-        T* all = static_cast<T*>(scratch(sums_slot, size_t(chunks) * size_t(sum_numbers()) * sizeof(T)));
+        T* all = static_cast<T*>(scratch(sums_slot, size_t(chunks) * size_t(sums_size()) * sizeof(T)));
         const bool wants_sums = call.grad_centres || call.grad_log_widths;
-        if (call.grad_x) expect_writes(call.grad_x, size_t(call.points) * size_t(inputs) * sizeof(T));
-        for_each(chunks, call.workers, [&](int chunk) {
+        if (call.grad_x) advise_huge_pages(call.grad_x, size_t(call.points) * size_t(inputs) * sizeof(T));
+        parallel_for(chunks, call.num_threads, [&](int chunk) {
             const Tile tile = tile_memory();
             const Sums sums = sums_of(all, chunk);
-            for (int64_t i = 0; i < sum_numbers(); ++i) sums.powers[i] = T(0);
+            for (int64_t i = 0; i < sums_size(); ++i) sums.powers[i] = T(0);
             const int64_t begin = chunk * chunk_size;
             const int64_t end = begin + chunk_size < call.points ? begin + chunk_size : call.points;
             for (int64_t first = begin; first < end; first += TILE) {
@@ -263,10 +265,10 @@ struct Layer {
                 add_powers<1>(unit, tile, sums);
             }
         });
-        if (wants_sums) finish(all, chunks);
+        if (wants_sums) reduce(all, chunks);
     }
 
-    void finish(T* all, int chunks) const {
+    void reduce(T* all, int chunks) const {
         T* grad_centres = static_cast<T*>(call.grad_centres);
         T* grad_log_widths = static_cast<T*>(call.grad_log_widths);
         for (int n = 0; n < units; ++n) {
@@ -299,3 +301,8 @@ void gaussian_backward(const GaussianCall& call) {
 }
 
 }  // namespace fs::FS_ISA
+
+#if defined(FS_EXPORTS)
+FS_API void fs_gaussian_layer_forward(const fs::GaussianCall* call) { FS_CALL(gaussian_forward, *call); }
+FS_API void fs_gaussian_layer_backward(const fs::GaussianCall* call) { FS_CALL(gaussian_backward, *call); }
+#endif

@@ -1,18 +1,18 @@
-// Entries of a table: F numbers side by side. Tables are read and written at random places, where the memory's ports
-// are the limit, so an entry is moved in as few instructions as there can be: 2 to 8 bytes as one number of that size,
-// and the entries of several points are put into one vector for the arithmetic. (The processor's gather instruction
-// measured slower.)
+// Entries of a table: F contiguous values. Tables are accessed at random positions and memory ports are the bottleneck,
+// so an entry is moved in as few instructions as possible: entries of 2 to 8 bytes as one value of that size, and the
+// entries of several points are combined into one vector for the arithmetic. The processor's gather instruction
+// measured slower.
 #pragma once
 
 #include <utility>
 
-#include "narrow.h"
-#include "vector.h"
+#include "reduced_precision.h"
+#include "simd.h"
 
 namespace fs::FS_ISA {
 namespace {
 
-// A number that may stand for any 2, 4 or 8 bytes, at the alignment of a half or a float.
+// Types that may alias any 2, 4 or 8 bytes, with the alignment of a 16-bit value.
 typedef uint16_t TwoBytes __attribute__((may_alias));
 typedef float FourBytes __attribute__((may_alias, aligned(2)));
 typedef double EightBytes __attribute__((may_alias, aligned(2)));
@@ -39,20 +39,20 @@ struct Row {
         if constexpr (bytes == 4) {
             return Lanes{*from};
         } else if constexpr (bytes == 8) {
-            typedef double Numbers __attribute__((vector_size(16)));
-            return (Lanes)Numbers{*reinterpret_cast<const EightBytes*>(from), 0.0};
+            typedef double Doubles __attribute__((vector_size(16)));
+            return (Lanes)Doubles{*reinterpret_cast<const EightBytes*>(from), 0.0};
         } else {
             return FS_ISA::load<Lanes>(from);
         }
     }
-    // The same of a table that may be narrower.
+    // Loads an entry of a table of type E, which may be of reduced precision.
     template <class E>
     FS_HOST_DEVICE static Lanes load_entry(const E* from) {
         if constexpr (sizeof(E) == sizeof(T)) {
             return load(from);
         } else {
             Lanes row = {};
-            for (int f = 0; f < F; ++f) row[f] = number_of(from[f]);
+            for (int f = 0; f < F; ++f) row[f] = full_precision(from[f]);
             return row;
         }
     }
@@ -60,8 +60,8 @@ struct Row {
         if constexpr (bytes == 4) {
             *to = row[0];
         } else if constexpr (bytes == 8) {
-            typedef double Numbers __attribute__((vector_size(16)));
-            *reinterpret_cast<EightBytes*>(to) = ((Numbers)row)[0];
+            typedef double Doubles __attribute__((vector_size(16)));
+            *reinterpret_cast<EightBytes*>(to) = ((Doubles)row)[0];
         } else {
             FS_ISA::store(to, row);
         }
@@ -73,13 +73,13 @@ struct Row {
     }
 };
 
-// Rows of `size` numbers of several points in one vector of T; the table's numbers are of type E. `step` numbers lie
-// between one entry and the next: a row may be several neighbouring entries.
+// Rows of `size` values of several points in one vector of T, from a table of type E. `step` values lie between one
+// entry and the next: a row may span several adjacent entries.
 template <class T, class E, int size, int step = size>
 struct Rows {
     static constexpr int bytes = size * int(sizeof(E));
     static constexpr int count =
-        FS_PACK_BYTES / (size * int(sizeof(T))) > 1 ? FS_PACK_BYTES / (size * int(sizeof(T))) : 1;
+        FS_SIMD_BYTES / (size * int(sizeof(T))) > 1 ? FS_SIMD_BYTES / (size * int(sizeof(T))) : 1;
     using Lanes = Vector<T, count * size>;
 
     FS_HOST_DEVICE static Lanes gather(const E* table, const uint32_t* entry) {
@@ -92,31 +92,31 @@ private:
         if constexpr (bytes <= 8) {
             return units(table, entry, std::make_integer_sequence<int, points>());
         } else if constexpr (points > 1) {
-            return joined(raw<points / 2>(table, entry), raw<points / 2>(table, entry + points / 2));
+            return concat(raw<points / 2>(table, entry), raw<points / 2>(table, entry + points / 2));
         } else {
             return load<Vector<uint64_t, bytes / 8>>(table + int64_t(entry[0]) * step);
         }
     }
     template <int... point>
     FS_HOST_DEVICE static auto units(const E* table, const uint32_t* entry, std::integer_sequence<int, point...>) {
-        using Number = decltype(bytes_at<bytes>(table));
-        return Vector<Number, int(sizeof...(point))>{bytes_at<bytes>(table + int64_t(entry[point]) * step)...};
+        using Value = decltype(bytes_at<bytes>(table));
+        return Vector<Value, int(sizeof...(point))>{bytes_at<bytes>(table + int64_t(entry[point]) * step)...};
     }
 };
 
-// The numbers of `count` of a pack's points, from the `first` on, each repeated for the features of its entry.
+// `count` lanes of a vector of points, from lane `first` on, each repeated for the F features of its entry.
 template <int first, int F, int count, class P>
-FS_HOST_DEVICE auto spread_each(P numbers) {
+FS_HOST_DEVICE auto broadcast_each(P values) {
     if constexpr (count == 1) {
-        return numbers[first] - Vector<std::decay_t<decltype(numbers[0])>, F>{};
+        return values[first] - Vector<std::decay_t<decltype(values[0])>, F>{};
     } else {
-        return shuffled<count * F>(numbers, [](int lane) { return first + lane / F; });
+        return shuffled<count * F>(values, [](int lane) { return first + lane / F; });
     }
 }
 
-// The same of two numbers a point, side by side.
+// The same for two vectors whose lanes are interleaved.
 template <int first, int F, int count, class P>
-FS_HOST_DEVICE auto spread_two(P lower, P upper) {
+FS_HOST_DEVICE auto broadcast_two(P lower, P upper) {
     return shuffled<2 * count * F>(lower, upper, [](int lane) {
         return first + lane / (2 * F) + (lane / F % 2) * int(sizeof(P) / sizeof(lower[0]));
     });

@@ -1,30 +1,31 @@
-// The multiresolution grid on the CPU. One source for every instruction set: plain loops over blocks of points that
-// the compiler turns into vectors, and short vectors of one entry's features.
+// The multiresolution hash grid on the CPU. The same source serves every instruction set: plain loops over blocks of
+// points that the compiler vectorises, and short vectors of one entry's features.
 //
-// Points are taken in tiles and a tile level by level, so that the part of the table in use stays in the second-level
-// cache. Gradients of the table need no atomics: a level, or half of the points' share of it, is scattered by one
-// thread in the order of the points, so that a sum does not depend on how many threads there are.
+// Points are processed in tiles, and a tile level by level, so that the part of the table in use stays in the
+// second-level cache. Gradients of the table need no atomics: a level, or one half of the points of a level, is
+// scattered by one thread in the order of the points, so that a sum does not depend on the number of threads.
 #include "hash_grid.h"
 
 #include "grid_block.h"
 #include "grid_rows.h"
-#include "grid_shares.h"
+#include "level_schedule.h"
 #include "parallel.h"
 #include "transpose.h"
 
 namespace fs::FS_ISA {
 namespace {
 
-constexpr int TILE = GRID_TILE;                 // a multiple of BLOCK
-constexpr int copies_slot = 7;                  // of scratch memory; 0 is a tile's
-constexpr int64_t PAST_CACHES_BYTES = 1 << 24;  // of a result that whoever reads it next will not find in the caches
+constexpr int TILE = GRID_TILE;  // a multiple of BLOCK
+constexpr int copies_slot = 7;   // of scratch memory; slot 0 holds a tile
+constexpr int64_t STREAMING_BYTES =
+    1 << 24;  // larger results bypass the caches: they would be evicted before they are read
 
-// Features of a tile are kept level by level. The levels are a cache line further apart than their size, as a power of
-// two would put them all into the same few places of the cache.
+// Features of a tile are stored level by level. Levels are one cache line further apart than their size, because with a
+// stride of a power of two they would all fall into the same cache sets.
 template <class T, int F>
 constexpr int64_t LEVEL_STRIDE = TILE * F + 64 / sizeof(T);
 
-// Coordinates axis by axis, padded to whole blocks.
+// Transposes coordinates to axis-by-axis order, padded with zeros to whole blocks.
 template <class T, int D>
 void split_axes(const T* coords, int points, T* axes, int64_t stride) {
     for (int axis = 0; axis < D; ++axis) {
@@ -33,24 +34,23 @@ void split_axes(const T* coords, int points, T* axes, int64_t stride) {
     }
 }
 
-// A tile level by level → rows [points][levels * F], `stride` numbers from a row to the next.
+// Converts a tile from level-by-level order to rows [points][levels * F], `stride` values from one row to the next.
 template <class T, int F>
 void rows_from_levels(const T* by_level, int64_t level_stride, int levels, int points, T* rows, int64_t stride,
-                      bool past_caches) {
-    int whole_points = 0, whole_levels = 0;
+                      bool streaming) {
+    int full_points = 0, full_levels = 0;
     if constexpr (F * sizeof(T) == 8) {
-        whole_points = points / SQUARE * SQUARE, whole_levels = levels / SQUARE * SQUARE;
-        past_caches &=
-            reinterpret_cast<uintptr_t>(rows) % FS_PACK_BYTES == 0 && stride * sizeof(T) % FS_PACK_BYTES == 0;
+        full_points = points / SQUARE * SQUARE, full_levels = levels / SQUARE * SQUARE;
+        streaming &= reinterpret_cast<uintptr_t>(rows) % FS_SIMD_BYTES == 0 && stride * sizeof(T) % FS_SIMD_BYTES == 0;
         Square square;
-        for (int p = 0; p < whole_points; p += SQUARE) {
-            for (int l = 0; l < whole_levels; l += SQUARE) {
+        for (int p = 0; p < full_points; p += SQUARE) {
+            for (int l = 0; l < full_levels; l += SQUARE) {
                 for (int i = 0; i < SQUARE; ++i)
                     square.line[i] = load<Square::Line>(by_level + (l + i) * level_stride + p * F);
                 square.transpose();
                 T* to = rows + p * stride + l * F;
-                if (past_caches) {
-                    for (int i = 0; i < SQUARE; ++i) store_past_caches(to + i * stride, square.line[i]);
+                if (streaming) {
+                    for (int i = 0; i < SQUARE; ++i) store_streaming(to + i * stride, square.line[i]);
                 } else {
                     for (int i = 0; i < SQUARE; ++i) store(to + i * stride, square.line[i]);
                 }
@@ -58,22 +58,22 @@ void rows_from_levels(const T* by_level, int64_t level_stride, int levels, int p
         }
     }
     for (int p = 0; p < points; ++p)
-        for (int l = p < whole_points ? whole_levels : 0; l < levels; ++l)
+        for (int l = p < full_points ? full_levels : 0; l < levels; ++l)
             Row<T, F>::store(rows + p * stride + l * F, Row<T, F>::load(by_level + l * level_stride + p * F));
 }
 
-// And back, for some of the levels; padded with zeros to whole blocks.
+// The reverse, for some of the levels; padded with zeros to whole blocks.
 template <class T, int F>
-void levels_from_rows(const T* rows, int64_t stride, int levels, Levels wanted, int points, T* by_level,
+void levels_from_rows(const T* rows, int64_t stride, int levels, LevelSet wanted, int points, T* by_level,
                       int64_t level_stride) {
-    int whole_points = 0, whole_levels = 0;
+    int full_points = 0, full_levels = 0;
     if constexpr (F * sizeof(T) == 8) {
-        whole_points = points / SQUARE * SQUARE, whole_levels = levels / SQUARE * SQUARE;
-        constexpr Levels some = (Levels(1) << SQUARE) - 1;
+        full_points = points / SQUARE * SQUARE, full_levels = levels / SQUARE * SQUARE;
+        constexpr LevelSet some = (LevelSet(1) << SQUARE) - 1;
         Square square;
-        for (int p = 0; p < whole_points; p += SQUARE) {
-            for (int l = 0; l < whole_levels; l += SQUARE) {
-                const Levels here = wanted >> l & some;
+        for (int p = 0; p < full_points; p += SQUARE) {
+            for (int l = 0; l < full_levels; l += SQUARE) {
+                const LevelSet here = wanted >> l & some;
                 if (!here) continue;
                 for (int i = 0; i < SQUARE; ++i) square.line[i] = load<Square::Line>(rows + (p + i) * stride + l * F);
                 square.transpose();
@@ -84,53 +84,54 @@ void levels_from_rows(const T* rows, int64_t stride, int levels, Levels wanted, 
         }
     }
     for (int p = 0; p < points; ++p)
-        for (int l = p < whole_points ? whole_levels : 0; l < levels; ++l)
+        for (int l = p < full_points ? full_levels : 0; l < levels; ++l)
             if (has(wanted, l))
                 Row<T, F>::store(by_level + l * level_stride + p * F, Row<T, F>::load(rows + p * stride + l * F));
     for (int l = 0; l < levels; ++l)
         for (int i = points * F; has(wanted, l) && i % (BLOCK * F); ++i) by_level[l * level_stride + i] = T(0);
 }
 
-// Whether neighbours along x are moved together, where they are neighbours in the table.
+// Whether two entries that are adjacent along x and in the table fit into one SIMD vector and are moved together.
 template <class T, int F>
-constexpr bool IN_PAIRS = 2 * F * sizeof(T) <= FS_PACK_BYTES;
+constexpr bool IN_PAIRS = 2 * F * sizeof(T) <= FS_SIMD_BYTES;
 
-// The weights of a pack of points.
+// Corner weights of a SIMD vector of points.
 template <class T, int D>
 struct Weights {
-    Pack<T> of[1 << D];
+    Simd<T> of[1 << D];
     FS_HOST_DEVICE Weights(const Corners<T, D>& corners, int p) {
-        for (int c = 0; c < (1 << D); ++c) of[c] = load<Pack<T>>(&corners.weight[c][p]);
+        for (int c = 0; c < (1 << D); ++c) of[c] = load<Simd<T>>(&corners.weight[c][p]);
     }
 };
 
-// The functions of a block take all of its points, the padding too: what they make of that is not read, or is zero.
+// The functions on a block process all of its points, the padding too; results of padding are zero or never read.
 template <class T, class E, int D, int F>
 FS_HOST_DEVICE void gather_one_by_one(const E* table, const Corners<T, D>& corners, T* out) {
-    using Some = Rows<T, E, F>;
+    using Batch = Rows<T, E, F>;
     for (int p = 0; p < BLOCK; p += WIDTH<T>) {
         const Weights<T, D> weights(corners, p);
-        unrolled<WIDTH<T>, Some::count>([&](auto first) {
-            typename Some::Lanes sum;
+        unrolled<WIDTH<T>, Batch::count>([&](auto first) {
+            typename Batch::Lanes sum;
             unrolled<1 << D, 1>([&](auto c) {
-                const auto rows = Some::gather(table, &corners.entry[c][p + first]);
-                const auto spread = spread_each<first, F, Some::count>(weights.of[c]);
-                sum = c == 0 ? rows * spread : multiply_add(rows, spread, sum);
+                const auto rows = Batch::gather(table, &corners.entry[c][p + first]);
+                const auto broadcast = broadcast_each<first, F, Batch::count>(weights.of[c]);
+                sum = c == 0 ? rows * broadcast : multiply_add(rows, broadcast, sum);
             });
             store(out + (p + first) * F, sum);
         });
     }
 }
 
-// The sum over the pairs of some of a pack's points: of the lower and of the upper neighbours, side by side.
+// Weighted sum over the corner pairs of some points of a vector: the sums of the lower and of the upper neighbours,
+// interleaved.
 template <int first, class T, class E, int D, int F>
 FS_HOST_DEVICE auto gather_pairs(const E* table, const Corners<T, D>& corners, const Weights<T, D>& weights, int p) {
-    using Some = Rows<T, E, 2 * F, F>;
-    typename Some::Lanes sum;
+    using Batch = Rows<T, E, 2 * F, F>;
+    typename Batch::Lanes sum;
     unrolled<1 << D, 2>([&](auto c) {
-        const auto rows = Some::gather(table, &corners.entry[c][p + first]);
-        const auto spread = spread_two<first, F, Some::count>(weights.of[c], weights.of[c + 1]);
-        sum = c == 0 ? rows * spread : multiply_add(rows, spread, sum);
+        const auto rows = Batch::gather(table, &corners.entry[c][p + first]);
+        const auto broadcast = broadcast_two<first, F, Batch::count>(weights.of[c], weights.of[c + 1]);
+        sum = c == 0 ? rows * broadcast : multiply_add(rows, broadcast, sum);
     });
     return sum;
 }
@@ -166,7 +167,7 @@ FS_HOST_DEVICE void scatter_pairs(const T* grad, const Corners<T, D>& corners, T
     constexpr int width = WIDTH<T>;
     for (int c = 0; c < (1 << D); c += 2) {
         for (int p = 0; p < BLOCK; p += width) {
-            const Pack<T> low = load<Pack<T>>(&corners.weight[c][p]), high = load<Pack<T>>(&corners.weight[c + 1][p]);
+            const Simd<T> low = load<Simd<T>>(&corners.weight[c][p]), high = load<Simd<T>>(&corners.weight[c + 1][p]);
             T* to = &weight[c / 2][2 * p];
             store(to, shuffled<width>(low, high, [](int lane) { return lane / 2 + lane % 2 * width; }));
             store(to + width,
@@ -200,14 +201,14 @@ FS_HOST_DEVICE void scatter(const T* grad, const Corners<T, D>& corners, T* tabl
     }
 }
 
-// Asks for the entries of a block ahead of their use. Corners that differ along x alone mostly share a cache line.
+// Prefetches the entries of a block. Corners that differ along x alone mostly share a cache line.
 template <class E, class T, int D, int F>
 FS_HOST_DEVICE void prefetch(const E* table, const Corners<T, D>& corners) {
     for (int c = 0; c < (1 << D); c += 2)
         for (int p = 0; p < BLOCK; ++p) __builtin_prefetch(table + int64_t(corners.entry[c][p]) * F);
 }
 
-// dots[corner][point] = <entry of the corner, grad of the point>
+// Writes dots[corner][point] = <entry of the corner, gradient of the point>.
 template <class T, class E, int D, int F>
 FS_HOST_DEVICE void dot(const E* table, const T* grad, const Corners<T, D>& corners, T (*dots)[BLOCK]) {
     using One = Row<T, F>;
@@ -218,7 +219,7 @@ FS_HOST_DEVICE void dot(const E* table, const T* grad, const Corners<T, D>& corn
     }
 }
 
-// Everything that is known at compile time about a call: the types of its numbers and of the table's, D and F.
+// The operation for types and sizes known at compile time: T of the arrays, E of the table, D dimensions, F features.
 template <class T, class E, int D, int F>
 struct Grid {
     const GridCall& call;
@@ -242,7 +243,7 @@ struct Grid {
         Axes<T> axes, along;
     };
 
-    // What a thread keeps of a tile: its points, sums axis by axis, and numbers level by level.
+    // A thread's memory for a tile: its points, sums axis by axis, and features or gradients level by level.
     struct Buffers {
         T *axes, *along, *sums, *by_level;
         Points points() const { return {{axes, TILE}, {along, TILE}}; }
@@ -260,7 +261,8 @@ struct Grid {
         if (direction) split_axes<T, D>(direction + first * D, points, tile.along, TILE);
     }
 
-    // The corners of the block from point b on, for the features: with directions, for their change along these.
+    // Finds the corners of the block that begins at point b, and their weights for the features or, with directions,
+    // for the derivative along these.
     FS_HOST_DEVICE void find_for_features(const GridLevel& level, const Points& points, int64_t b,
                                           Corners<T, D>& corners) const {
         const Axes<T> axes = points.axes.from_point(b);
@@ -273,55 +275,56 @@ struct Grid {
         }
     }
 
-    // Calls find(first point, corners), then action(first point, corners), for every block of points. Where a level is
-    // too large for the cache, a block's entries are asked for while the block before is worked on.
+    // Calls find(first point, corners), then action(first point, corners), for every block of points. If a level is too
+    // large for the cache, the entries of the next block are prefetched while a block is processed.
     template <class Entries, class Find, class Action>
-    FS_HOST_DEVICE void each_block(const GridLevel& level, const Entries* rows, int64_t count, const Find& find,
-                                   const Action& action) const {
+    FS_HOST_DEVICE void for_each_block(const GridLevel& level, const Entries* rows, int64_t count, const Find& find,
+                                       const Action& action) const {
         Corners<T, D> corners[2];
-        const bool ahead = int64_t(level.size) * F * int64_t(sizeof(Entries)) > NEAR_BYTES;
+        const bool prefetching = int64_t(level.size) * F * int64_t(sizeof(Entries)) > L2_BYTES;
         const auto find_at = [&](int64_t b, Corners<T, D>& found) {
             find(b, found);
-            if (ahead) prefetch<Entries, T, D, F>(rows, found);
+            if (prefetching) prefetch<Entries, T, D, F>(rows, found);
         };
         if (count > 0) find_at(0, corners[0]);
         for (int64_t b = 0; b < count; b += BLOCK) {
-            const int turn = b / BLOCK % 2;
-            if (b + BLOCK < count) find_at(b + BLOCK, corners[1 - turn]);
-            action(b, corners[turn]);
+            const int current = b / BLOCK % 2;
+            if (b + BLOCK < count) find_at(b + BLOCK, corners[1 - current]);
+            action(b, corners[current]);
         }
     }
 
-    // Features of a tile's points → rows, `stride` numbers from a row to the next.
-    void forward_tile(int64_t first, int points, const Buffers& tile, T* out, int64_t stride, bool past_caches) const {
+    // Writes the features of a tile's points to rows, `stride` values from one row to the next.
+    void forward_tile(int64_t first, int points, const Buffers& tile, T* out, int64_t stride, bool streaming) const {
         read_points(first, points, tile);
         for (int l = 0; l < levels; ++l) {
             T* of_level = tile.of_level(l);
             const GridLevel& level = call.level[l];
-            each_block(
+            for_each_block(
                 level, rows(l), points,
                 [&](int64_t b, Corners<T, D>& corners) { find_for_features(level, tile.points(), b, corners); },
                 [&](int64_t b, const Corners<T, D>& corners) {
                     gather<T, E, D, F>(rows(l), corners, of_level + b * F);
                 });
         }
-        rows_from_levels<T, F>(tile.by_level, LEVEL_STRIDE<T, F>, levels, points, out, stride, past_caches);
+        rows_from_levels<T, F>(tile.by_level, LEVEL_STRIDE<T, F>, levels, points, out, stride, streaming);
     }
 
     void forward() const {
         const int64_t bytes = call.points * width * int64_t(sizeof(T));
-        expect_writes(call.output, size_t(bytes));
-        parallel(call.workers, [this, bytes](int worker) {
+        advise_huge_pages(call.output, size_t(bytes));
+        parallel(call.num_threads, [this, bytes](int thread) {
             const Buffers tile = buffers();
-            const Part part = part_of(tiles(), call.workers, worker);
+            const Range part = range_of(tiles(), call.num_threads, thread);
             for (int64_t t = part.first; t < part.last; ++t)
                 forward_tile(t * TILE, tile_size(call.points, t * TILE), tile,
-                             static_cast<T*>(call.output) + t * TILE * width, width, bytes > PAST_CACHES_BYTES);
-            end_stores_past_caches();
+                             static_cast<T*>(call.output) + t * TILE * width, width, bytes > STREAMING_BYTES);
+            streaming_fence();
         });
     }
 
-    // Gradients of the features are rows, `stride` numbers from a row to the next.
+    // Writes grad_coords of a tile; `rows_of_grad` are the gradients of its features, `stride` values from one row to
+    // the next.
     void coords_tile(int64_t first, int points, const Buffers& tile, const T* rows_of_grad, int64_t stride) const {
         read_points(first, points, tile);
         levels_from_rows<T, F>(rows_of_grad, stride, levels, ALL_LEVELS, points, tile.by_level, LEVEL_STRIDE<T, F>);
@@ -333,7 +336,7 @@ struct Grid {
             const auto find = [&](int64_t b, Corners<T, D>& corners) {
                 find_corners<for_derivatives>(smooth, level, tile.points().axes.from_point(b), corners);
             };
-            each_block(level, rows(l), points, find, [&](int64_t b, const Corners<T, D>& corners) {
+            for_each_block(level, rows(l), points, find, [&](int64_t b, const Corners<T, D>& corners) {
                 const Axes<T> axes = tile.points().axes.from_point(b);
                 dot<T, E, D, F>(rows(l), level_grad + b * F, corners, dots);
                 if (direction) {
@@ -352,9 +355,9 @@ struct Grid {
     }
 
     void backward_coords() const {
-        parallel(call.workers, [this](int worker) {
+        parallel(call.num_threads, [this](int thread) {
             const Buffers tile = buffers();
-            const Part part = part_of(tiles(), call.workers, worker);
+            const Range part = range_of(tiles(), call.num_threads, thread);
             for (int64_t t = part.first; t < part.last; ++t)
                 coords_tile(t * TILE, tile_size(call.points, t * TILE), tile, grad + t * TILE * width, width);
         });
@@ -366,25 +369,25 @@ struct Grid {
 
     void scatter_level(int l, const Points& points, int64_t count, const T* level_grad, T* to) const {
         const GridLevel& level = call.level[l];
-        each_block(
+        for_each_block(
             level, to, count, [&](int64_t b, Corners<T, D>& corners) { find_for_features(level, points, b, corners); },
             [&](int64_t b, const Corners<T, D>& corners) { scatter<T, D, F>(level_grad + b * F, corners, to); });
     }
 
     void backward_table() const {
         const GridLevel& last = call.level[levels - 1];
-        expect_writes(call.grad_table, size_t(last.offset + last.size) * F * sizeof(T));
-        const GridShares shares(call, F * sizeof(T));
-        T* copies = static_cast<T*>(scratch(copies_slot, size_t(shares.copied_entries) * F * sizeof(T)));
-        const auto target = [&](int l, int half) { return half ? copies + shares.copy[l] * F : grad_rows(l); };
+        advise_huge_pages(call.grad_table, size_t(last.offset + last.size) * F * sizeof(T));
+        const LevelSchedule schedule(call, F * sizeof(T));
+        T* copies = static_cast<T*>(scratch(copies_slot, size_t(schedule.copied_entries) * F * sizeof(T)));
+        const auto target = [&](int l, int half) { return half ? copies + schedule.copy[l] * F : grad_rows(l); };
         const int64_t middle = (tiles() + 1) / 2;
-        parallel(call.workers, [&, this](int worker) {
+        parallel(call.num_threads, [&, this](int thread) {
             const Buffers tile = buffers();
             for (int half = 0; half < 2; ++half) {
-                const Levels mine = shares.levels_of(worker, half),
-                             begun = half ? shares.levels_of(worker, 0) & ~shares.halved : 0;
+                const LevelSet mine = schedule.levels_of(thread, half),
+                               cleared = half ? schedule.levels_of(thread, 0) & ~schedule.split_levels : 0;
                 for (int l = 0; l < levels; ++l)
-                    if (has(mine & ~begun, l)) clear_rows(l, target(l, has(shares.halved, l) ? half : 0));
+                    if (has(mine & ~cleared, l)) clear_rows(l, target(l, has(schedule.split_levels, l) ? half : 0));
                 if (!mine) continue;
                 for (int64_t t = half ? middle : 0; t < (half ? tiles() : middle); ++t) {
                     const int64_t first = t * TILE;
@@ -395,29 +398,31 @@ struct Grid {
                     for (int l = 0; l < levels; ++l)
                         if (has(mine, l))
                             scatter_level(l, tile.points(), points, tile.of_level(l),
-                                          target(l, has(shares.halved, l) ? half : 0));
+                                          target(l, has(schedule.split_levels, l) ? half : 0));
                 }
             }
         });
-        if (!shares.halved) return;
-        for_each(levels, call.workers, [&, this](int l) {
-            const T* from = copies + shares.copy[l] * F;
+        if (!schedule.split_levels) return;
+        parallel_for(levels, call.num_threads, [&, this](int l) {
+            const T* from = copies + schedule.copy[l] * F;
             T* to = grad_rows(l);
-            for (int64_t i = 0; has(shares.halved, l) && i < int64_t(call.level[l].size) * F; ++i) to[i] += from[i];
+            for (int64_t i = 0; has(schedule.split_levels, l) && i < int64_t(call.level[l].size) * F; ++i)
+                to[i] += from[i];
         });
     }
 
-    // For passes over grid and MLP: what a tile's points and gradients are kept as, and the scatter of it all.
-    void keep_tile(int64_t first, int points, const T* rows, int64_t stride, const TableGradient& kept) const {
-        split_axes<T, D>(coords + first * D, points, static_cast<T*>(kept.axes) + first, kept.stride);
-        levels_from_rows<T, F>(rows, stride, levels, ALL_LEVELS, points, static_cast<T*>(kept.by_level) + first * F,
-                               kept.stride * F);
+    // For the fused passes over grid and MLP: stores a tile's points and gradients; then scatters the stored gradients
+    // of a level.
+    void save_tile(int64_t first, int points, const T* rows, int64_t stride, const SavedGradient& saved) const {
+        split_axes<T, D>(coords + first * D, points, static_cast<T*>(saved.axes) + first, saved.stride);
+        levels_from_rows<T, F>(rows, stride, levels, ALL_LEVELS, points, static_cast<T*>(saved.by_level) + first * F,
+                               saved.stride * F);
     }
 
-    void scatter_kept(int l, const TableGradient& kept) const {
+    void scatter_saved(int l, const SavedGradient& saved) const {
         clear_rows(l, grad_rows(l));
-        const T *axes = static_cast<const T*>(kept.axes), *by_level = static_cast<const T*>(kept.by_level);
-        scatter_level(l, {{axes, kept.stride}, {}}, call.points, by_level + l * kept.stride * F, grad_rows(l));
+        const T *axes = static_cast<const T*>(saved.axes), *by_level = static_cast<const T*>(saved.by_level);
+        scatter_level(l, {{axes, saved.stride}, {}}, call.points, by_level + l * saved.stride * F, grad_rows(l));
     }
 
     void backward() const {
@@ -451,18 +456,18 @@ void with_dimensions(const GridCall& call, const Action& action) {
     }
 }
 
-// Runs the action on the instance that the call asks for.
+// Calls the action with the instance for the call's types, dimensions and features.
 template <class Action>
 void with_grid(const GridCall& call, const Action& action) {
     switch (call.table_type) {
         case table_double: return with_dimensions<double, double>(call, action);
         case table_half: return with_dimensions<float, Half>(call, action);
-        case table_brain: return with_dimensions<float, Brain>(call, action);
+        case table_bfloat16: return with_dimensions<float, Bfloat16>(call, action);
         default: return with_dimensions<float, float>(call, action);
     }
 }
 
-// The same for the passes over grid and MLP, whose tables are not narrower than their numbers.
+// The same for the fused passes over grid and MLP, whose tables are never of reduced precision.
 template <class Action>
 void with_plain_grid(const GridCall& call, const Action& action) {
     if (call.table_type == table_double) {
@@ -494,15 +499,20 @@ void tile_coords_gradient(const GridCall& call, int64_t first, int points, const
     });
 }
 
-void keep_tile_gradient(const GridCall& call, int64_t first, int points, const void* rows, int64_t stride,
-                        const TableGradient& kept) {
+void save_tile_gradient(const GridCall& call, int64_t first, int points, const void* rows, int64_t stride,
+                        const SavedGradient& saved) {
     with_plain_grid(call, [&](const auto& grid) {
-        grid.keep_tile(first, points, static_cast<decltype(grid.coords)>(rows), stride, kept);
+        grid.save_tile(first, points, static_cast<decltype(grid.coords)>(rows), stride, saved);
     });
 }
 
-void scatter_kept_level(const GridCall& call, int level, const TableGradient& kept) {
-    with_plain_grid(call, [&](const auto& grid) { grid.scatter_kept(level, kept); });
+void scatter_saved_level(const GridCall& call, int level, const SavedGradient& saved) {
+    with_plain_grid(call, [&](const auto& grid) { grid.scatter_saved(level, saved); });
 }
 
 }  // namespace fs::FS_ISA
+
+#if defined(FS_EXPORTS)
+FS_API void fs_hash_grid_forward(const fs::GridCall* call) { FS_CALL(hash_grid_forward, *call); }
+FS_API void fs_hash_grid_backward(const fs::GridCall* call) { FS_CALL(hash_grid_backward, *call); }
+#endif

@@ -1,4 +1,4 @@
-// The multiresolution grid on the CPU.
+// The multiresolution hash grid on the CPU.
 #pragma once
 
 #include "../common/grid.h"
@@ -6,8 +6,8 @@
 
 namespace fs {
 
-// Whether the grids are compiled for this shape. FS_FEW_SHAPES, for builds that are only checked, takes each number of
-// dimensions and of features once rather than every pair: a quarter of the time.
+// Whether the grid is compiled for this shape. With FS_FEW_SHAPES, for builds that are only checked, every number of
+// dimensions and of features occurs once instead of in every combination: a quarter of the compile time.
 constexpr bool has_shape(int dimensions, int features) {
 #if defined(FS_FEW_SHAPES)
     constexpr int features_of[] = {8, 1, 4, 2};
@@ -17,40 +17,49 @@ constexpr bool has_shape(int dimensions, int features) {
 #endif
 }
 
-// Gradients of the features of a whole batch, kept until each level is scattered by one thread: level by level, and the
-// coordinates axis by axis. `stride` is the number of points that there is room for, a multiple of 64 and a bit.
-struct TableGradient {
+// Gradients of the features of a whole batch, stored until each level is scattered by one thread: coordinates axis by
+// axis, gradients level by level. `stride`: points from one axis or level to the next; a multiple of 64, plus 16.
+struct SavedGradient {
     void* axes;
     void* by_level;
     int64_t stride;
 };
 
-constexpr int GRID_TILE = 4096;  // most points of a tile
+constexpr int GRID_TILE = 4096;  // maximum number of points of a tile
 
 }  // namespace fs
 
-// output = features at the points; with a direction, their derivative along it.
 FS_DECLARE(void hash_grid_forward(const GridCall& call))
-// grad_coords and grad_table of <grad, output>; with a direction, of <grad, derivative of the output along it>.
 FS_DECLARE(void hash_grid_backward(const GridCall& call))
 
-// The parts of which passes over grid and MLP are made; one thread each. Numbers are of the call's type.
-// Features of points first..first+points (at most GRID_TILE) → rows, `stride` numbers from a row to the next.
+// The steps of which the fused passes over grid and MLP are made; each runs on the calling thread. `rows` are of the
+// call's type, `stride` values from one row to the next.
+
+// Writes the features of points first .. first + points - 1 (at most GRID_TILE) to `rows`.
 FS_DECLARE(void encode_tile(const GridCall& call, int64_t first, int points, void* rows, int64_t stride))
-// The gradient of such a tile's coordinates from that of its features → grad_coords.
+// Writes `grad_coords` of such a tile; `rows` are the gradients of its features.
 FS_DECLARE(void tile_coords_gradient(const GridCall& call, int64_t first, int points, const void* rows, int64_t stride))
-// Keeps such a tile's coordinates and gradients. Every tile but the last has a multiple of 64 points.
-FS_DECLARE(void keep_tile_gradient(const GridCall& call, int64_t first, int points, const void* rows, int64_t stride,
-                                   const TableGradient& kept))
-// grad_table of one level from what was kept.
-FS_DECLARE(void scatter_kept_level(const GridCall& call, int level, const TableGradient& kept))
+// Stores the coordinates of such a tile and the gradients of its features. Every tile but the last has a multiple of 64
+// points.
+FS_DECLARE(void save_tile_gradient(const GridCall& call, int64_t first, int points, const void* rows, int64_t stride,
+                                   const SavedGradient& saved))
+// Writes the part of `grad_table` that belongs to one level, from the gradients stored for the whole batch.
+FS_DECLARE(void scatter_saved_level(const GridCall& call, int level, const SavedGradient& saved))
 
 #if defined(FS_X86)
 namespace fs::avx512_bfloat16 {
-// The grid's arithmetic is that of avx512 whatever the MLP multiplies.
+// The grid's arithmetic is that of avx512, whatever type the MLP multiplies in.
 using avx512::encode_tile;
-using avx512::keep_tile_gradient;
-using avx512::scatter_kept_level;
+using avx512::save_tile_gradient;
+using avx512::scatter_saved_level;
 using avx512::tile_coords_gradient;
 }  // namespace fs::avx512_bfloat16
 #endif
+
+// Shapes, dtypes and layouts of all arrays: `GridCall`.
+
+// Writes `output`, the features at the points; with a direction, the derivative of the features along it.
+FS_API void fs_hash_grid_forward(const fs::GridCall* call);
+// Writes `grad_coords` and `grad_table`, the gradients of <grad, output>, each where its pointer is not null; with a
+// direction, those of <grad, derivative of output along the direction>.
+FS_API void fs_hash_grid_backward(const fs::GridCall* call);

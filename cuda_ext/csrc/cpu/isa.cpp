@@ -25,11 +25,11 @@ Isa best() {
 
 const char* const names[] = {"baseline", "avx2", "avx512"};
 
-// FIELD_STUDIO_ISA may only lower the choice.
+// The environment variable FIELD_STUDIO_ISA can select a narrower set than the best one.
 Isa initial() {
-    const char* wanted = std::getenv("FIELD_STUDIO_ISA");
-    for (int i = 0; wanted && i <= best(); ++i)
-        if (!std::strcmp(wanted, names[i])) return Isa(i);
+    const char* requested = std::getenv("FIELD_STUDIO_ISA");
+    for (int i = 0; requested && i <= best(); ++i)
+        if (!std::strcmp(requested, names[i])) return Isa(i);
     return best();
 }
 
@@ -44,8 +44,7 @@ Isa isa() { return current(); }
 
 bool has_bfloat16() {
 #if defined(FS_X86)
-    // (__builtin_cpu_supports does not know the name in every compiler.) Leaf 7, subleaf 1, EAX bit 5; only with
-    // AVX-512 in use.
+    // AVX512-BF16 is leaf 7, subleaf 1, bit 5 of EAX. Some compilers' __builtin_cpu_supports lack its name.
     uint32_t a, b, c, d;
     return isa() == isa_avx512 && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 5 & 1);
 #else
@@ -57,13 +56,10 @@ bool has_bfloat16() {
 
 FS_API int fs_abi() { return fs::abi; }
 
-// Name of the instruction set in use.
 FS_API const char* fs_isa() { return fs::names[fs::isa()]; }
 
-// Whether products of bfloat16 numbers can be had beside it.
 FS_API int fs_has_bfloat16() { return fs::has_bfloat16(); }
 
-// Forces a set by name, for tests; 0 if the processor or the build lacks it.
 FS_API int fs_set_isa(const char* name) {
     for (int i = 0; i <= fs::best(); ++i) {
         if (!std::strcmp(name, fs::names[i])) {

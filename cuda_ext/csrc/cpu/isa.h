@@ -1,8 +1,13 @@
-// One kernel source, compiled once per instruction set; the widest that the processor has is chosen at run time.
+// Run-time dispatch over instruction sets: every kernel is compiled once per set, and the widest set that the processor
+// supports is used.
 //
-// Each kernel file is compiled with FS_ISA set to the name of one set, and puts what it defines into fs::FS_ISA. Such a
-// file must not instantiate anything of the standard library that could be merged with another file's copy: the
-// linker might then keep one that the processor cannot run.
+// An operation has a header, which declares its kernels with FS_DECLARE and its exported functions with FS_API, and a
+// source file of the same name. The source is compiled with FS_ISA defined as the name of one set, and defines its
+// kernels in fs::FS_ISA. The exported functions stand at its end, where FS_EXPORTS is defined (in the baseline build
+// alone), and call the kernel of the set in use with FS_CALL.
+//
+// A kernel's source must not instantiate anything of the standard library that the linker could merge with the copy of
+// another file: it might keep a copy that the processor cannot run.
 #pragma once
 
 #include "../common/api.h"
@@ -11,18 +16,24 @@ namespace fs {
 
 enum Isa { isa_baseline = 0, isa_avx2 = 1, isa_avx512 = 2 };
 
-Isa isa();            // in use
-bool has_bfloat16();  // products of bfloat16 numbers, beside the set in use
+// The set in use.
+Isa isa();
+// Whether the kernels that multiply in bfloat16 can be used with it.
+bool has_bfloat16();
 
 }  // namespace fs
 
-// Declares a kernel in every namespace that this build has.
+// The interface number (`fs::abi`).
+FS_API int fs_abi();
+// Name of the instruction set in use: "baseline", "avx2" or "avx512".
+FS_API const char* fs_isa();
+// 1 if matrices can be multiplied in bfloat16 (AVX512-BF16), else 0.
+FS_API int fs_has_bfloat16();
+// Selects a set by name, for tests. Returns 1, or 0 if the processor or the build lacks it.
+FS_API int fs_set_isa(const char* name);
+
 #if defined(FS_X86)
-// What the MLPs have besides, with products of bfloat16 numbers.
-#define FS_DECLARE_BFLOAT16(...)    \
-    namespace fs::avx512_bfloat16 { \
-    __VA_ARGS__;                    \
-    }
+// Declares a kernel in the namespace of every set.
 #define FS_DECLARE(...)      \
     namespace fs::baseline { \
     __VA_ARGS__;             \
@@ -33,19 +44,25 @@ bool has_bfloat16();  // products of bfloat16 numbers, beside the set in use
     namespace fs::avx512 {   \
     __VA_ARGS__;             \
     }
+// Declares the version of a kernel that multiplies in bfloat16.
+#define FS_DECLARE_BFLOAT16(...)    \
+    namespace fs::avx512_bfloat16 { \
+    __VA_ARGS__;                    \
+    }
+// Calls the kernel of the set in use.
 #define FS_CALL(name, ...)                                       \
     (fs::isa() == fs::isa_avx512 ? fs::avx512::name(__VA_ARGS__) \
      : fs::isa() == fs::isa_avx2 ? fs::avx2::name(__VA_ARGS__)   \
                                  : fs::baseline::name(__VA_ARGS__))
-// `products`: those that the MLP asks for. The caller has seen to it that this processor has them.
-#define FS_CALL_PRODUCTS(products, name, ...) \
-    ((products) == fs::products_bfloat16 ? fs::avx512_bfloat16::name(__VA_ARGS__) : FS_CALL(name, __VA_ARGS__))
+// The same for a kernel that exists in bfloat16 too. The caller has checked fs_has_bfloat16.
+#define FS_CALL_MATMUL(matmul_dtype, name, ...) \
+    ((matmul_dtype) == fs::matmul_bfloat16 ? fs::avx512_bfloat16::name(__VA_ARGS__) : FS_CALL(name, __VA_ARGS__))
 #else
-#define FS_DECLARE_BFLOAT16(...)
-#define FS_CALL_PRODUCTS(products, name, ...) FS_CALL(name, __VA_ARGS__)
 #define FS_DECLARE(...)      \
     namespace fs::baseline { \
     __VA_ARGS__;             \
     }
+#define FS_DECLARE_BFLOAT16(...)
 #define FS_CALL(name, ...) fs::baseline::name(__VA_ARGS__)
+#define FS_CALL_MATMUL(matmul_dtype, name, ...) FS_CALL(name, __VA_ARGS__)
 #endif

@@ -1,3 +1,4 @@
+// The MLP as an operation of its own on the CPU, chunk by chunk of the batch.
 #include "mlp.h"
 
 #include "network.h"
@@ -14,7 +15,7 @@ struct Pass {
     Chunks chunks{call.points};
     int inputs = net.inputs[0], outputs = net.outputs[net.last()];
 
-    // A tile's features with rows to whole packs and tiles; the padding is zeros.
+    // Copies a tile's features, padded with zeros: rows to TILE, columns to a multiple of the SIMD width.
     T* features_of(int64_t first, int points) const {
         const int64_t stride = net.input_stride[0];
         T* rows = static_cast<T*>(scratch(features_slot, size_t(TILE * stride) * sizeof(T)));
@@ -29,7 +30,7 @@ struct Pass {
 
     void forward_chunk(int chunk) const {
         const auto tile = net.tile();
-        chunks.each_part(chunk, TILE, [&](int64_t first, int points) {
+        chunks.for_each_part(chunk, TILE, [&](int64_t first, int points) {
             const T* values = net.template forward<Kind::act>(features_of(first, points), tile);
             T* to = static_cast<T*>(call.values) + first * outputs;
             for (int p = 0; p < points; ++p)
@@ -41,10 +42,10 @@ struct Pass {
         const auto tile = net.tile();
         const int64_t stride = net.values_stride();
         for (int64_t i = 0; i < net.gradients; ++i) sums[i] = T(0);
-        chunks.each_part(chunk, TILE, [&](int64_t first, int points) {
+        chunks.for_each_part(chunk, TILE, [&](int64_t first, int points) {
             T* features = features_of(first, points);
             T* grad = net.template forward<Kind::act>(features, tile);
-            take_gradient(static_cast<const T*>(call.grad) + first * outputs, points, outputs, grad, stride);
+            load_gradient(static_cast<const T*>(call.grad) + first * outputs, points, outputs, grad, stride);
             net.template backward<Kind::act>(features, tile, sums, call.grad_features);
             if (!call.grad_features) return;
             T* to = static_cast<T*>(call.grad_features) + first * inputs;
@@ -55,15 +56,15 @@ struct Pass {
 
     void forward() {
         prepare(call.mlp, net, 0);
-        expect_writes(call.values, size_t(call.points * outputs) * sizeof(T));
-        for_each(chunks.count, call.workers, [this](int chunk) { forward_chunk(chunk); });
+        advise_huge_pages(call.values, size_t(call.points * outputs) * sizeof(T));
+        parallel_for(chunks.count, call.num_threads, [this](int chunk) { forward_chunk(chunk); });
     }
 
     void backward() {
         T* sums = prepare(call.mlp, net, chunks.count);
-        if (call.grad_features) expect_writes(call.grad_features, size_t(call.points * inputs) * sizeof(T));
-        for_each(chunks.count, call.workers,
-                 [this, sums](int chunk) { backward_chunk(chunk, sums + chunk * net.gradients); });
+        if (call.grad_features) advise_huge_pages(call.grad_features, size_t(call.points * inputs) * sizeof(T));
+        parallel_for(chunks.count, call.num_threads,
+                     [this, sums](int chunk) { backward_chunk(chunk, sums + chunk * net.gradients); });
         add_gradients(call.mlp, net, sums, chunks.count);
     }
 };
@@ -79,3 +80,8 @@ void mlp_backward(const MlpCall& call) {
 }
 
 }  // namespace fs::FS_ISA
+
+#if defined(FS_EXPORTS)
+FS_API void fs_mlp_forward(const fs::MlpCall* call) { FS_CALL_MATMUL(call->mlp.matmul_dtype, mlp_forward, *call); }
+FS_API void fs_mlp_backward(const fs::MlpCall* call) { FS_CALL_MATMUL(call->mlp.matmul_dtype, mlp_backward, *call); }
+#endif

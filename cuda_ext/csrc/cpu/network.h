@@ -1,4 +1,4 @@
-// The MLP that a call asks for, chosen at compile time: type of its numbers and products, and activation.
+// Selects the MLP for a call at compile time: type of its values and of the matrix products, and activation.
 #pragma once
 
 #include "mlp_tile.h"
@@ -30,7 +30,7 @@ void with_activation(const MlpRecord& mlp, const Action& action) {
     }
 }
 
-// action(Kind) of what the call asks for.
+// Calls action(Kind) for the kind of the call.
 template <class Action>
 void with_kind(const MlpRecord& mlp, const Action& action) {
 #if !defined(FS_BFLOAT16)
@@ -39,7 +39,8 @@ void with_kind(const MlpRecord& mlp, const Action& action) {
     with_activation<float>(mlp, action);
 }
 
-// Copies of the weights as the products want them, then room for `sums` sums of gradients, which the chunks clear.
+// Copies the weights in the layout that the matrix products need, and returns room for `sums` sums of gradients behind
+// the copies, which each chunk clears for itself.
 template <class Net>
 typename Net::Number* prepare(const MlpRecord& mlp, Net& net, int sums) {
     using T = typename Net::Number;

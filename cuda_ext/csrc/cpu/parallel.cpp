@@ -13,9 +13,9 @@
 namespace fs {
 namespace {
 
-// torch brings an OpenMP runtime of its own, under a name that differs between its builds; linking against another
-// would make a second pool that fights for the same cores. So the two functions that a parallel region is made of are
-// looked up among what the process has loaded already, and plain threads serve where there is none.
+// torch brings its own OpenMP runtime, under a file name that differs between builds; linking a second runtime would
+// create a second pool of threads that competes for the same cores. So the functions that make up a parallel region are
+// looked up in what the process has loaded already; without them, plain threads are used.
 struct OpenMP {
     void (*parallel)(void (*)(void*), void*, unsigned, unsigned);
     int (*thread)();
@@ -38,41 +38,41 @@ const OpenMP& openmp() {
 struct Region {
     Task task;
     void* context;
-    int workers;
+    int num_threads;
 };
 
-struct Block {
+struct ScratchBlock {
     void* memory = nullptr;
     size_t bytes = 0;
-    ~Block() { std::free(memory); }
+    ~ScratchBlock() { std::free(memory); }
 };
 
 }  // namespace
 
-void run_workers(int workers, Task task, void* context) {
-    if (workers <= 1) {
-        if (workers == 1) task(context, 0);
+void run_threads(int num_threads, Task task, void* context) {
+    if (num_threads <= 1) {
+        if (num_threads == 1) task(context, 0);
         return;
     }
-    Region region{task, context, workers};
+    Region region{task, context, num_threads};
     if (openmp().parallel) {
-        // The team may be smaller than asked for (inside another region it is one thread), hence the stride.
+        // The team may be smaller than requested (one thread inside another region), hence the stride.
         auto body = [](void* data) {
             const Region& r = *static_cast<Region*>(data);
             const int threads = openmp().threads();
-            for (int worker = openmp().thread(); worker < r.workers; worker += threads) r.task(r.context, worker);
+            for (int thread = openmp().thread(); thread < r.num_threads; thread += threads) r.task(r.context, thread);
         };
-        openmp().parallel(body, &region, unsigned(workers), 0);
+        openmp().parallel(body, &region, unsigned(num_threads), 0);
         return;
     }
-    std::thread* threads = new std::thread[workers - 1];
-    for (int worker = 1; worker < workers; ++worker) threads[worker - 1] = std::thread(task, context, worker);
+    std::thread* threads = new std::thread[num_threads - 1];
+    for (int thread = 1; thread < num_threads; ++thread) threads[thread - 1] = std::thread(task, context, thread);
     task(context, 0);
-    for (int worker = 1; worker < workers; ++worker) threads[worker - 1].join();
+    for (int thread = 1; thread < num_threads; ++thread) threads[thread - 1].join();
     delete[] threads;
 }
 
-void expect_writes(void* memory, size_t bytes) {
+void advise_huge_pages(void* memory, size_t bytes) {
 #if defined(MADV_HUGEPAGE)
     constexpr uintptr_t page = 4096;
     constexpr size_t worthwhile = size_t(2) << 20;
@@ -86,8 +86,8 @@ void expect_writes(void* memory, size_t bytes) {
 }
 
 void* scratch(int slot, size_t bytes) {
-    static thread_local Block blocks[8];
-    Block& block = blocks[slot];
+    static thread_local ScratchBlock blocks[8];
+    ScratchBlock& block = blocks[slot];
     if (block.bytes < bytes) {
         std::free(block.memory);
         block.bytes = (bytes + 63) / 64 * 64;
@@ -102,5 +102,4 @@ void* scratch(int slot, size_t bytes) {
 
 }  // namespace fs
 
-// Whether the work runs on the process's OpenMP threads (1) or on threads of the library's own (0).
 FS_API int fs_shares_openmp() { return fs::openmp().parallel != nullptr; }

@@ -1,45 +1,52 @@
-// Threads and scratch memory. The same pool as torch's where there is one.
+// Threads and scratch memory. Work runs on torch's thread pool where there is one.
 #pragma once
 
 #include <cstddef>
 
+#include "../common/api.h"
+
+// 1 if work runs on the OpenMP threads of the process, 0 if on threads of the library's own.
+FS_API int fs_shares_openmp();
+
 namespace fs {
 
-using Task = void (*)(void* context, int worker);
+using Task = void (*)(void* context, int thread);
 
-// Calls task(context, worker) for worker = 0..workers-1, on up to that many threads at once; returns when all are done.
-// Which thread runs which worker is open: what a worker does must depend on its number alone.
-void run_workers(int workers, Task task, void* context);
+// Calls task(context, thread) for thread = 0 .. num_threads - 1, on at most that many threads at once, and returns when
+// all calls have ended. Several of these may run on one thread, so a task's work must depend on its index alone.
+void run_threads(int num_threads, Task task, void* context);
 
+// The same for a function object body(thread).
 template <class Body>
-void parallel(int workers, const Body& body) {
-    run_workers(
-        workers, [](void* context, int worker) { (*static_cast<const Body*>(context))(worker); },
+void parallel(int num_threads, const Body& body) {
+    run_threads(
+        num_threads, [](void* context, int thread) { (*static_cast<const Body*>(context))(thread); },
         const_cast<Body*>(&body));
 }
 
-// Calls body(index) for index = 0..count-1, each on whichever thread is free.
+// Calls body(index) for index = 0 .. count - 1, each on the next free thread.
 template <class Body>
-void for_each(int count, int workers, const Body& body) {
+void parallel_for(int count, int num_threads, const Body& body) {
     int next = 0;
-    parallel(workers < count ? workers : count, [&](int) {
+    parallel(num_threads < count ? num_threads : count, [&](int) {
         for (int index; (index = __atomic_fetch_add(&next, 1, __ATOMIC_RELAXED)) < count;) body(index);
     });
 }
 
-// Memory of the calling thread that lives on for the next call, 64-byte aligned and not cleared. One block a slot.
+// At least `bytes` bytes of memory of the calling thread, 64-byte aligned, with undefined contents. There is one block
+// a slot, which is kept for the next call.
 void* scratch(int slot, size_t bytes);
 
-// Says that all of a large result is about to be written. Where it is fresh memory, the system then hands it out in
-// large pages: finding thousands of small ones took longer than computing what goes into them.
-void expect_writes(void* memory, size_t bytes);
+// Asks for huge pages for a large result that is about to be written in full. If the memory is fresh, the kernel then
+// maps it in large pages: faulting in thousands of small ones took longer than computing the result.
+void advise_huge_pages(void* memory, size_t bytes);
 
-// Shares `total` items out: worker's part is [first, last).
-struct Part {
+// Part `thread` of `num_threads` equal parts of 0 .. total - 1: first .. last - 1.
+struct Range {
     long first, last;
 };
-static inline __attribute__((always_inline)) Part part_of(long total, int workers, int worker) {
-    return {total * worker / workers, total * (worker + 1) / workers};
+static inline __attribute__((always_inline)) Range range_of(long total, int num_threads, int thread) {
+    return {total * thread / num_threads, total * (thread + 1) / num_threads};
 }
 
 }  // namespace fs

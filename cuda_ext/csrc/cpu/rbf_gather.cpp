@@ -1,23 +1,24 @@
-// The gather of radial basis functions. Points are taken in blocks: first the values of all their neighbours, side by
-// side in packs; then, point by point, the sines of these values at every channel's frequency, times the neighbours'
-// rows. Of the [points, neighbours, features] numbers none outlives its pack, and the way back computes them again.
+// Interpolation of radial basis functions on the CPU (NeuRBF, Chen et al. 2023, section 3). Points are processed in
+// blocks: first the kernel values of all their neighbours, in SIMD vectors; then, point by point, the sines of these
+// values at every channel's frequency, times the neighbours' rows of features. None of the [points, neighbours,
+// features] intermediate values is stored; the backward pass computes them again.
 //
-// Gradients of what belongs to a kernel are summed by each worker on its own and added in the workers' order, so that
-// the result depends on the number of workers but on nothing else.
+// Each thread sums the gradients of the kernels on its own, and these sums are added in the order of the threads:
+// results depend on the number of threads, but are reproducible.
 #include "rbf_gather.h"
 
 #include <cstdlib>
 
-#include "functions.h"
 #include "parallel.h"
+#include "simd_math.h"
 
 namespace fs::FS_ISA {
 namespace {
 
-constexpr int BLOCK = 16;  // points
-constexpr int PAIRS = BLOCK * RBF_MOST_NEIGHBOURS;
-constexpr int MOST_GROUP = 4;                             // packs of a row that are worked on together
-constexpr int64_t MOST_PRIVATE_BYTES = int64_t(1) << 30;  // of all workers' sums
+constexpr int BLOCK = 16;  // points of a block
+constexpr int PAIRS = BLOCK * RBF_MAX_NEIGHBOURS;
+constexpr int MAX_GROUP = 4;                             // vectors of a row that are processed together
+constexpr int64_t MAX_PRIVATE_BYTES = int64_t(1) << 30;  // limit for the sums of all threads
 
 template <class T>
 constexpr int LANES = WIDTH<T>;
@@ -27,15 +28,15 @@ constexpr int padded(int features) {
     return (features + LANES<T> - 1) / LANES<T> * LANES<T>;
 }
 
-// What a block of points meets. Pair (i, p), of the neighbour i and the point p, is number i * BLOCK + p.
+// The pairs of a block's points and their neighbours. Neighbour i of point p is pair i * BLOCK + p.
 template <class T, int D>
 struct Block {
     static constexpr int S = packed_size(D);
     alignas(64) T offset[D][PAIRS];
     alignas(64) T shape[S][PAIRS];
-    alignas(64) T value[PAIRS];  // of the kernel
-    alignas(64) T share[PAIRS];  // the value as it enters the sines: divided by the sum or not
-    alignas(64) T slope[PAIRS];  // gradient of the share, then of the value
+    alignas(64) T value[PAIRS];       // of the kernel
+    alignas(64) T normalised[PAIRS];  // the argument of the sines: the value, divided by the sum or not
+    alignas(64) T slope[PAIRS];       // gradient of `normalised`, later of `value`
     alignas(64) T sum[BLOCK];
     int32_t nearest[PAIRS];
 };
@@ -45,7 +46,7 @@ struct Memory {
     void* at;
     explicit Memory(int64_t bytes) : at(bytes ? std::aligned_alloc(64, size_t(bytes + 63) / 64 * 64) : nullptr) {
         if (bytes && !at) std::abort();
-        if (bytes) expect_writes(at, size_t(bytes));
+        if (bytes) advise_huge_pages(at, size_t(bytes));
     }
     ~Memory() { std::free(at); }
     Memory(const Memory&) = delete;
@@ -64,22 +65,22 @@ void copy(T* to, const T* from, int count, int size) {
 
 template <class T, int D>
 struct Gather {
-    using P = Pack<T>;
+    using P = Simd<T>;
     static constexpr int S = packed_size(D);
-    static constexpr int RECORD = D == 2 ? 8 : 16;  // a kernel's centre and shape, in one line of the cache
+    static constexpr int RECORD = D == 2 ? 8 : 16;  // a kernel's centre and shape, in one cache line
     using Block = FS_ISA::Block<T, D>;
 
     const RbfCall& call;
     const int k = call.neighbours, features = call.features;
     const int stride = padded<T>(features);
-    const bool whole = stride == features;
+    const bool unpadded = stride == features;
     const T* coords = static_cast<const T*>(call.coords);
     const T* grad = static_cast<const T*>(call.grad);
-    // Set before the workers begin.
+    // Set before the threads begin.
     const T* records = nullptr;
-    const T* rows = nullptr;  // the kernels' features, `stride` numbers from one to the next
-    alignas(64) T frequency[RBF_MOST_FEATURES] = {};
-    alignas(64) T phase[RBF_MOST_FEATURES] = {};
+    const T* rows = nullptr;  // the kernels' features, `stride` values from one kernel to the next
+    alignas(64) T frequency[RBF_MAX_FEATURES] = {};
+    alignas(64) T phase[RBF_MAX_FEATURES] = {};
 
     int64_t blocks() const { return (call.points + BLOCK - 1) / BLOCK; }
     int points_of(int64_t block) const {
@@ -87,7 +88,7 @@ struct Gather {
         return int(rest < BLOCK ? rest : BLOCK);
     }
 
-    // Centres and shapes side by side, rows and sines padded to whole packs.
+    // Centres and shapes in one record, and rows of features padded to whole vectors.
     struct Prepared {
         Memory records, rows;
     };
@@ -106,7 +107,7 @@ struct Gather {
         }
         records = to;
         rows = weights;
-        if (!whole) {
+        if (!unpadded) {
             T* padded_rows = static_cast<T*>(memory.rows.at);
             for (int64_t n = 0; n < call.kernels; ++n)
                 copy(padded_rows + n * stride, weights + n * features, features, stride);
@@ -116,8 +117,8 @@ struct Gather {
         if (call.phases) copy(phase, static_cast<const T*>(call.phases), features, stride);
     }
 
-    // Neighbours' offsets and shapes; where the block is not full, the last point is repeated.
-    void meet(int64_t first, int points, Block& block) const {
+    // Loads the neighbours' offsets and shapes. A partial block is filled with copies of its last point.
+    void load_pairs(int64_t first, int points, Block& block) const {
         for (int p = 0; p < BLOCK; ++p) {
             const int64_t point = first + (p < points ? p : points - 1);
             const T* x = coords + point * D;
@@ -162,17 +163,18 @@ struct Gather {
             case markov: values<markov>(block); break;
         }
         for (int p = 0; p < BLOCK; p += LANES<T>) {
-            P sum = spread(T(RBF_SUM_FLOOR));
+            P sum = broadcast(T(RBF_SUM_FLOOR));
             for (int i = 0; i < k; ++i) sum += load<P>(block.value + i * BLOCK + p);
-            if (call.normalise == normalise_none) sum = spread(T(1));
+            if (call.normalise == normalise_none) sum = broadcast(T(1));
             store(block.sum + p, sum);
-            for (int i = 0; i < k; ++i) store(block.share + i * BLOCK + p, load<P>(block.value + i * BLOCK + p) / sum);
+            for (int i = 0; i < k; ++i)
+                store(block.normalised + i * BLOCK + p, load<P>(block.value + i * BLOCK + p) / sum);
         }
     }
 
-    // One point's features, `G` packs from a column on.
+    // One point's features, `G` vectors from a column on.
     template <bool sines, int G>
-    FS_HOST_DEVICE void add_up(const Block& block, int p, int column, T* out) const {
+    FS_HOST_DEVICE void accumulate_features(const Block& block, int p, int column, T* out) const {
         P sum[G] = {}, m[G], b[G];
         for (int g = 0; g < G; ++g) {
             m[g] = load<P>(frequency + column + g * LANES<T>);
@@ -181,10 +183,10 @@ struct Gather {
         for (int i = 0; i < k; ++i) {
             const int pair = i * BLOCK + p;
             const T* row = rows + int64_t(block.nearest[pair]) * stride + column;
-            const P share = spread(block.share[pair]);
+            const P normalised = broadcast(block.normalised[pair]);
             for (int g = 0; g < G; ++g) {
-                P factor = share, unused;
-                if (sines) sine_and_cosine(multiply_add(share, m[g], b[g]), factor, unused);
+                P factor = normalised, unused;
+                if (sines) sine_and_cosine(multiply_add(normalised, m[g], b[g]), factor, unused);
                 sum[g] = multiply_add(factor, load<P>(row + g * LANES<T>), sum[g]);
             }
         }
@@ -194,50 +196,53 @@ struct Gather {
     template <bool sines>
     void point_features(const Block& block, int p, T* out) const {
         int column = 0;
-        for (; column + MOST_GROUP * LANES<T> <= stride; column += MOST_GROUP * LANES<T>)
-            add_up<sines, MOST_GROUP>(block, p, column, out);
-        for (; column + 2 * LANES<T> <= stride; column += 2 * LANES<T>) add_up<sines, 2>(block, p, column, out);
-        if (column < stride) add_up<sines, 1>(block, p, column, out);
+        for (; column + MAX_GROUP * LANES<T> <= stride; column += MAX_GROUP * LANES<T>)
+            accumulate_features<sines, MAX_GROUP>(block, p, column, out);
+        for (; column + 2 * LANES<T> <= stride; column += 2 * LANES<T>)
+            accumulate_features<sines, 2>(block, p, column, out);
+        if (column < stride) accumulate_features<sines, 1>(block, p, column, out);
     }
 
     template <bool sines>
     void forward_blocks(int64_t begin, int64_t end) const {
         Block block;
-        alignas(64) T padded_row[RBF_MOST_FEATURES];
+        alignas(64) T padded_row[RBF_MAX_FEATURES];
         T* output = static_cast<T*>(call.output);
         for (int64_t b = begin; b < end; ++b) {
             const int points = points_of(b);
-            meet(b * BLOCK, points, block);
+            load_pairs(b * BLOCK, points, block);
             evaluate(block);
             for (int p = 0; p < points; ++p) {
                 T* out = output + (b * BLOCK + p) * features;
-                point_features<sines>(block, p, whole ? out : padded_row);
-                if (!whole) copy(out, padded_row, features, features);
+                point_features<sines>(block, p, unpadded ? out : padded_row);
+                if (!unpadded) copy(out, padded_row, features, features);
             }
         }
     }
 
     void forward() {
-        const Prepared memory = {Memory(record_bytes()), Memory(whole ? 0 : row_bytes())};
+        const Prepared memory = {Memory(record_bytes()), Memory(unpadded ? 0 : row_bytes())};
         prepare(memory);
-        expect_writes(call.output, size_t(call.points) * size_t(features) * sizeof(T));
-        parallel(call.workers, [this](int worker) {
-            const Part part = part_of(blocks(), call.workers, worker);
+        advise_huge_pages(call.output, size_t(call.points) * size_t(features) * sizeof(T));
+        parallel(call.num_threads, [this](int thread) {
+            const Range part = range_of(blocks(), call.num_threads, thread);
             call.frequencies ? forward_blocks<true>(part.first, part.last)
                              : forward_blocks<false>(part.first, part.last);
         });
     }
 
-    // A worker's sums.
+    // The sums of a thread.
     struct Sums {
         T* rows;         // [kernels, stride]
         T* records;      // [kernels, RECORD]
         double* phases;  // [stride]
     };
 
-    // Gradients of one point's rows and, where `slopes` are wanted, of its shares (added) and phases (added).
+    // Adds the gradients of one point's rows and, where `slopes` are needed, of its normalised values and of the
+    // phases.
     template <bool sines, bool slopes, int G>
-    FS_HOST_DEVICE void spread_out(Block& block, int p, int column, const T* upstream, T* grad_rows, T* phases) const {
+    FS_HOST_DEVICE void distribute_gradient(Block& block, int p, int column, const T* upstream, T* grad_rows,
+                                            T* phases) const {
         P u[G], m[G], b[G], phase_sum[G] = {};
         for (int g = 0; g < G; ++g) {
             u[g] = load<P>(upstream + column + g * LANES<T>);
@@ -247,11 +252,11 @@ struct Gather {
         for (int i = 0; i < k; ++i) {
             const int pair = i * BLOCK + p;
             const int64_t at = int64_t(block.nearest[pair]) * stride + column;
-            const P share = spread(block.share[pair]);
+            const P normalised = broadcast(block.normalised[pair]);
             P slope = {};
             for (int g = 0; g < G; ++g) {
-                P factor = share, cosine = {};
-                if (sines) sine_and_cosine(multiply_add(share, m[g], b[g]), factor, cosine);
+                P factor = normalised, cosine = {};
+                if (sines) sine_and_cosine(multiply_add(normalised, m[g], b[g]), factor, cosine);
                 T* to = grad_rows + at + g * LANES<T>;
                 store(to, multiply_add(u[g], factor, load<P>(to)));
                 if (slopes) {
@@ -278,19 +283,19 @@ struct Gather {
     void point_gradients(Block& block, int p, const T* upstream, T* grad_rows, T* phases) const {
         int column = 0;
         for (; column + 2 * LANES<T> <= stride; column += 2 * LANES<T>)
-            spread_out<sines, slopes, 2>(block, p, column, upstream, grad_rows, phases);
-        if (column < stride) spread_out<sines, slopes, 1>(block, p, column, upstream, grad_rows, phases);
+            distribute_gradient<sines, slopes, 2>(block, p, column, upstream, grad_rows, phases);
+        if (column < stride) distribute_gradient<sines, slopes, 1>(block, p, column, upstream, grad_rows, phases);
     }
 
-    // Gradients of the shares become those of the values.
-    void through_the_sum(Block& block) const {
+    // Turns the gradients of the normalised values into those of the values.
+    void normalisation_gradient(Block& block) const {
         if (call.normalise == normalise_none) return;
         for (int p = 0; p < BLOCK; p += LANES<T>) {
             const P sum = load<P>(block.sum + p);
             P common = {};
             if (call.normalise == normalise_full)
                 for (int i = 0; i < k; ++i)
-                    common += load<P>(block.slope + i * BLOCK + p) * load<P>(block.share + i * BLOCK + p);
+                    common += load<P>(block.slope + i * BLOCK + p) * load<P>(block.normalised + i * BLOCK + p);
             for (int i = 0; i < k; ++i) {
                 T* at = block.slope + i * BLOCK + p;
                 store(at, (load<P>(at) - common) / sum);
@@ -298,9 +303,9 @@ struct Gather {
         }
     }
 
-    // Gradients of offsets and shapes, over these.
+    // Replaces offsets and shapes by their gradients.
     template <int kernel>
-    void slopes_of(Block& block) const {
+    void geometry_slopes(Block& block) const {
         for (int at = 0; at < k * BLOCK; at += LANES<T>) {
             const Pair pair = pair_of(block, at);
             P by_offset[D], by_shape[S];
@@ -312,13 +317,13 @@ struct Gather {
     }
 
     void geometry_gradients(int64_t first, int points, Block& block, T* grad_records) const {
-        through_the_sum(block);
+        normalisation_gradient(block);
         switch (call.kernel) {
-            case inverse_quadratic: slopes_of<inverse_quadratic>(block); break;
-            case inverse_multiquadric: slopes_of<inverse_multiquadric>(block); break;
-            case gaussian: slopes_of<gaussian>(block); break;
-            case hat: slopes_of<hat>(block); break;
-            case markov: slopes_of<markov>(block); break;
+            case inverse_quadratic: geometry_slopes<inverse_quadratic>(block); break;
+            case inverse_multiquadric: geometry_slopes<inverse_multiquadric>(block); break;
+            case gaussian: geometry_slopes<gaussian>(block); break;
+            case hat: geometry_slopes<hat>(block); break;
+            case markov: geometry_slopes<markov>(block); break;
         }
         if (call.grad_coords) {
             T* out = static_cast<T*>(call.grad_coords) + first * D;
@@ -344,10 +349,10 @@ struct Gather {
     template <bool sines, bool slopes>
     void backward_blocks(int64_t begin, int64_t end, const Sums& sums) const {
         Block block;
-        alignas(64) T padded_row[RBF_MOST_FEATURES], phases[RBF_MOST_FEATURES];
+        alignas(64) T padded_row[RBF_MAX_FEATURES], phases[RBF_MAX_FEATURES];
         for (int64_t b = begin; b < end; ++b) {
             const int points = points_of(b);
-            meet(b * BLOCK, points, block);
+            load_pairs(b * BLOCK, points, block);
             evaluate(block);
             if (slopes) {
                 clear(block.slope, k * BLOCK);
@@ -355,8 +360,8 @@ struct Gather {
             }
             for (int p = 0; p < points; ++p) {
                 const T* upstream = grad + (b * BLOCK + p) * features;
-                if (!whole) copy(padded_row, upstream, features, stride);
-                point_gradients<sines, slopes>(block, p, whole ? upstream : padded_row, sums.rows, phases);
+                if (!unpadded) copy(padded_row, upstream, features, stride);
+                point_gradients<sines, slopes>(block, p, unpadded ? upstream : padded_row, sums.rows, phases);
             }
             if (!slopes) continue;
             for (int f = 0; f < stride; ++f) sums.phases[f] += double(phases[f]);
@@ -367,7 +372,7 @@ struct Gather {
     bool wants_records() const { return call.grad_centres || call.grad_shapes; }
     bool wants_slopes() const { return call.grad_coords || wants_records() || call.grad_phases; }
 
-    void backward_part(const Part& part, const Sums& sums) const {
+    void backward_part(const Range& part, const Sums& sums) const {
         clear(sums.rows, call.kernels * stride);
         if (sums.records) clear(sums.records, call.kernels * RECORD);
         clear(sums.phases, stride);
@@ -380,50 +385,52 @@ struct Gather {
         }
     }
 
-    // Adds up what the workers have of kernels first..last-1.
-    void join(const Sums* sums, int workers, int64_t first, int64_t last) const {
+    // Adds the threads' sums for kernels first .. last - 1.
+    void reduce(const Sums* sums, int num_threads, int64_t first, int64_t last) const {
         T* grad_weights = static_cast<T*>(call.grad_weights);
         T* grad_centres = static_cast<T*>(call.grad_centres);
         T* grad_shapes = static_cast<T*>(call.grad_shapes);
-        const auto joined = [&](T* Sums::* part, int64_t at) {
+        const auto summed = [&](T* Sums::* part, int64_t at) {
             T sum = (sums[0].*part)[at];
-            for (int w = 1; w < workers; ++w) sum += (sums[w].*part)[at];
+            for (int w = 1; w < num_threads; ++w) sum += (sums[w].*part)[at];
             return sum;
         };
         for (int64_t n = first; n < last; ++n) {
             if (grad_weights)
-                for (int f = 0; f < features; ++f) grad_weights[n * features + f] = joined(&Sums::rows, n * stride + f);
+                for (int f = 0; f < features; ++f) grad_weights[n * features + f] = summed(&Sums::rows, n * stride + f);
             if (grad_centres)
-                for (int a = 0; a < D; ++a) grad_centres[n * D + a] = joined(&Sums::records, n * RECORD + a);
+                for (int a = 0; a < D; ++a) grad_centres[n * D + a] = summed(&Sums::records, n * RECORD + a);
             if (grad_shapes)
-                for (int s = 0; s < S; ++s) grad_shapes[n * S + s] = joined(&Sums::records, n * RECORD + D + s);
+                for (int s = 0; s < S; ++s) grad_shapes[n * S + s] = summed(&Sums::records, n * RECORD + D + s);
         }
     }
 
     void backward() {
-        const Prepared prepared = {Memory(record_bytes()), Memory(whole ? 0 : row_bytes())};
+        const Prepared prepared = {Memory(record_bytes()), Memory(unpadded ? 0 : row_bytes())};
         prepare(prepared);
-        const int64_t each = row_bytes() + (wants_records() ? record_bytes() : 0);
-        // Fewer workers where their sums would not fit.
-        int workers = call.workers;
-        while (workers > 1 && workers * each > MOST_PRIVATE_BYTES) --workers;
-        const Memory memory(workers * each), phase_memory(workers * stride * int64_t(sizeof(double)));
-        const Memory list(workers * int64_t(sizeof(Sums)));
+        const int64_t bytes_per_thread = row_bytes() + (wants_records() ? record_bytes() : 0);
+        // Fewer threads if their sums would exceed the limit.
+        int num_threads = call.num_threads;
+        while (num_threads > 1 && num_threads * bytes_per_thread > MAX_PRIVATE_BYTES) --num_threads;
+        const Memory memory(num_threads * bytes_per_thread),
+            phase_memory(num_threads * stride * int64_t(sizeof(double)));
+        const Memory list(num_threads * int64_t(sizeof(Sums)));
         Sums* sums = static_cast<Sums*>(list.at);
-        for (int w = 0; w < workers; ++w) {
-            T* own = reinterpret_cast<T*>(static_cast<char*>(memory.at) + w * each);
+        for (int w = 0; w < num_threads; ++w) {
+            T* own = reinterpret_cast<T*>(static_cast<char*>(memory.at) + w * bytes_per_thread);
             sums[w] = {own, wants_records() ? own + call.kernels * stride : nullptr,
                        static_cast<double*>(phase_memory.at) + w * stride};
         }
-        parallel(workers, [&](int worker) { backward_part(part_of(blocks(), workers, worker), sums[worker]); });
-        parallel(workers, [&](int worker) {
-            const Part part = part_of(call.kernels, workers, worker);
-            join(sums, workers, part.first, part.last);
+        parallel(num_threads,
+                 [&](int thread) { backward_part(range_of(blocks(), num_threads, thread), sums[thread]); });
+        parallel(num_threads, [&](int thread) {
+            const Range part = range_of(call.kernels, num_threads, thread);
+            reduce(sums, num_threads, part.first, part.last);
         });
         if (!call.grad_phases) return;
         for (int f = 0; f < features; ++f) {
             double sum = 0.0;
-            for (int w = 0; w < workers; ++w) sum += sums[w].phases[f];
+            for (int w = 0; w < num_threads; ++w) sum += sums[w].phases[f];
             static_cast<T*>(call.grad_phases)[f] = T(sum);
         }
     }
@@ -459,3 +466,8 @@ void rbf_gather_backward(const RbfCall& call) {
 }
 
 }  // namespace fs::FS_ISA
+
+#if defined(FS_EXPORTS)
+FS_API void fs_rbf_gather_forward(const fs::RbfCall* call) { FS_CALL(rbf_gather_forward, *call); }
+FS_API void fs_rbf_gather_backward(const fs::RbfCall* call) { FS_CALL(rbf_gather_backward, *call); }
+#endif

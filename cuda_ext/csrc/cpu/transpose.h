@@ -1,19 +1,19 @@
-// Rows [points][levels] of numbers of eight bytes, such as entries of two floats, ↔ level by level: in squares as large
-// as the registers.
+// Transposes between rows [points][levels] of 8-byte values, such as entries of two floats, and level-by-level order,
+// in squares as wide as the registers.
 #pragma once
 
-#include "vector.h"
+#include "simd.h"
 
 namespace fs::FS_ISA {
 namespace {
 
-constexpr int SQUARE = FS_PACK_BYTES / 8;
+constexpr int SQUARE = FS_SIMD_BYTES / 8;
 
 struct Square {
-    typedef uint64_t Line __attribute__((vector_size(FS_PACK_BYTES)));
+    typedef uint64_t Line __attribute__((vector_size(FS_SIMD_BYTES)));
     Line line[SQUARE];
 
-    // Exchanges the off-diagonal quarters of every square of 2 * half lines.
+    // Swaps the off-diagonal quarters of every square of 2 * half lines.
     template <int half>
     FS_HOST_DEVICE void exchange() {
         for (int i = 0; i < SQUARE; ++i) {
@@ -30,8 +30,9 @@ struct Square {
     }
 };
 
-// Stores a line past the caches: for results that are larger than these, whose old contents are then not read first.
-FS_HOST_DEVICE void store_past_caches(void* to, Square::Line line) {
+// Stores a line without reading it into the caches first (non-temporal store), for results that are larger than the
+// caches.
+FS_HOST_DEVICE void store_streaming(void* to, Square::Line line) {
 #if defined(__AVX512F__)
     _mm512_stream_si512(static_cast<__m512i*>(to), (__m512i)line);
 #elif defined(__AVX2__)
@@ -42,8 +43,8 @@ FS_HOST_DEVICE void store_past_caches(void* to, Square::Line line) {
     __builtin_memcpy(to, &line, sizeof(line));
 #endif
 }
-// Afterwards other threads see them.
-FS_HOST_DEVICE void end_stores_past_caches() {
+// Makes the streaming stores visible to other threads.
+FS_HOST_DEVICE void streaming_fence() {
 #if defined(__SSE2__)
     _mm_sfence();
 #endif

@@ -1,4 +1,4 @@
-// Adam's update on CUDA: a thread a number, the CPU's rule (../cpu/adam.cpp).
+// One step of Adam on CUDA: one thread an element, with the same arithmetic as ../cpu/adam.cpp.
 #include <cuda_runtime.h>
 
 #include "adam.h"
@@ -14,7 +14,7 @@ __global__ void adam_kernel(const __grid_constant__ AdamCall call) {
         if (call.sparse && gradient == 0.0f) continue;
         int32_t steps = call.sparse ? call.steps[i] + 1 : *call.steps;
         if (call.sparse) call.steps[i] = steps;
-        const float rate = call.rate[steps < call.most_steps ? steps : call.most_steps];
+        const float rate = call.rate[steps < call.max_steps ? steps : call.max_steps];
         float mean = call.mean[i], square = call.square[i];
         mean += (gradient - mean) * (1.0f - call.mean_decay);
         square += (gradient * gradient - square) * (1.0f - call.square_decay);
@@ -29,8 +29,8 @@ __global__ void adam_kernel(const __grid_constant__ AdamCall call) {
 
 FS_API int32_t fs_adam(const fs::AdamCall* call, int32_t device, void* stream) {
     if (call->count <= 0) return call->count ? cudaErrorInvalidValue : cudaSuccess;
-    const fs::OnDevice on(device);
-    if (on.status) return on.status;
+    const fs::DeviceGuard guard(device);
+    if (guard.status) return guard.status;
     const int64_t blocks = (call->count + 255) / 256;
     cudaLaunchConfig_t config = {};
     config.gridDim = dim3(unsigned(blocks < 4096 ? blocks : 4096));

@@ -1,6 +1,6 @@
-// A 16 x 16 block of sums that a warp holds together, and the products that it adds to it: tensor cores where the
-// factors are half, plain arithmetic for float and double. On the host, where the kernels are tested, half is plain
-// too.
+// A 16 x 16 block of sums that is distributed over a warp, and the matrix products that are added to it: with tensor
+// cores for half, with plain arithmetic for float and double. On the host, where the kernels are tested, half uses
+// plain arithmetic too.
 #pragma once
 
 #include <cuda_fp16.h>
@@ -16,38 +16,38 @@ namespace fs {
 
 constexpr int SIDE = 16;
 
-// The type in which products of numbers are added up, and handed in and out.
+// The type in which products of N are summed, and of the arrays in global memory.
 template <class N>
-struct Sums {
+struct Accumulator {
     using type = N;
 };
 template <>
-struct Sums<__half> {
+struct Accumulator<__half> {
     using type = float;
 };
 
 template <class N>
-__device__ __forceinline__ typename Sums<N>::type widen(N number) {
+__device__ __forceinline__ typename Accumulator<N>::type to_sum(N number) {
     return number;
 }
 template <>
-__device__ __forceinline__ float widen<__half>(__half number) {
+__device__ __forceinline__ float to_sum<__half>(__half number) {
     return __half2float(number);
 }
 template <class N>
-__device__ __forceinline__ N narrow(typename Sums<N>::type number) {
+__device__ __forceinline__ N to_factor(typename Accumulator<N>::type number) {
     return number;
 }
 template <>
-__device__ __forceinline__ __half narrow<__half>(float number) {
-    // Beyond the range of half the largest number serves; infinities would turn into NaN in the products.
+__device__ __forceinline__ __half to_factor<__half>(float number) {
+    // Larger values are clamped to the range of half, because infinities would turn into NaN in the products.
     return __float2half(fminf(fmaxf(number, -65504.0f), 65504.0f));
 }
 
-// Each lane has half a row of the block.
+// Each lane holds half a row of the block.
 template <class N>
 struct Fragment {
-    using Sum = typename Sums<N>::type;
+    using Sum = typename Accumulator<N>::type;
     static constexpr int EACH = SIDE / 2;
     Sum sums[EACH];
 
@@ -64,14 +64,15 @@ struct Fragment {
     __device__ __forceinline__ void store(Sum* to, int stride) const {
         for (int j = 0; j < EACH; ++j) to[row() * stride + column() + j] = sums[j];
     }
-    // += A B for blocks of two matrices; A(row, k) = a[row * a_stride + k], or with `a_down` a[k * a_stride + row]; so
-    // B.
-    template <bool a_down, bool b_down>
+    // Adds A B for blocks of two matrices: A(row, k) = a[row * a_stride + k], or a[k * a_stride + row] if
+    // `a_transposed`; likewise B.
+    template <bool a_transposed, bool b_transposed>
     __device__ __forceinline__ void add(const N* a, int a_stride, const N* b, int b_stride) {
         for (int k = 0; k < SIDE; ++k) {
-            const Sum left = widen(a_down ? a[k * a_stride + row()] : a[row() * a_stride + k]);
+            const Sum left = to_sum(a_transposed ? a[k * a_stride + row()] : a[row() * a_stride + k]);
             for (int j = 0; j < EACH; ++j)
-                sums[j] += left * widen(b_down ? b[(column() + j) * b_stride + k] : b[k * b_stride + column() + j]);
+                sums[j] +=
+                    left * to_sum(b_transposed ? b[(column() + j) * b_stride + k] : b[k * b_stride + column() + j]);
         }
     }
 };
@@ -89,11 +90,11 @@ struct Fragment<__half> {
     __device__ __forceinline__ void store(Sum* to, int stride) const {
         nvcuda::wmma::store_matrix_sync(to, sums, unsigned(stride), nvcuda::wmma::mem_row_major);
     }
-    template <bool a_down, bool b_down>
+    template <bool a_transposed, bool b_transposed>
     __device__ __forceinline__ void add(const __half* a, int a_stride, const __half* b, int b_stride) {
         using namespace nvcuda::wmma;
-        using A = std::conditional_t<a_down, col_major, row_major>;
-        using B = std::conditional_t<b_down, col_major, row_major>;
+        using A = std::conditional_t<a_transposed, col_major, row_major>;
+        using B = std::conditional_t<b_transposed, col_major, row_major>;
         fragment<matrix_a, SIDE, SIDE, SIDE, __half, A> left;
         fragment<matrix_b, SIDE, SIDE, SIDE, __half, B> right;
         load_matrix_sync(left, a, unsigned(a_stride));

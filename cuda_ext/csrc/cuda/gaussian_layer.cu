@@ -1,14 +1,19 @@
-// A layer of Gaussian units. Forward, a thread takes a unit of a point. Back, a thread takes an input of a point; then
-// a block takes a share of the points, and each of its threads the sums of some pairs of a unit and an input; the
-// blocks' sums are added in their order, so that every run gives the same bits. Compiles for the host too, for tests
-// without a GPU.
+// A layer of Gaussian units on CUDA. Forward, one thread computes one unit of a point. Backward, one thread computes
+// one input's gradient of a point; then each block sums over a part of the points, with some pairs of a unit and an
+// input for each thread, and the blocks' sums are added in their order, so that every run gives the same bits. Each
+// kernel also compiles for the host, for tests without a GPU.
+#include "gaussian_layer.h"
+
+#include "../common/rbf_gather.h"
+#include "device.h"
 #include "launch.h"
-#include "rbf.h"
 
 namespace fs {
 namespace {
 
-constexpr int TILE = 32;  // points that a block of the sums holds
+// Blocks among which the points are divided for the sums of the backward pass.
+constexpr int GAUSSIAN_BLOCKS = 256;
+constexpr int TILE = 32;  // points that a block loads at a time
 
 template <class T>
 struct GaussianArguments {
@@ -49,7 +54,7 @@ __global__ void __launch_bounds__(THREADS) gaussian_forward_kernel(const __grid_
     a.output[at] = Maths<T>::exponential(T(-0.5) * q);
 }
 
-// The derivative by x is -grad * output * width * (x - centre), summed over the units.
+// grad_x: minus the sum over the units of grad * output * exp(log width) * (x - centre).
 template <class T>
 __global__ void __launch_bounds__(THREADS) gaussian_inputs_kernel(const __grid_constant__ GaussianArguments<T> a) {
     const int64_t at = int64_t(blockIdx.x) * THREADS + threadIdx.x;
@@ -66,8 +71,8 @@ __global__ void __launch_bounds__(THREADS) gaussian_inputs_kernel(const __grid_c
     a.grad_x[at] = sum;
 }
 
-// sums[block][0 and 1][unit][input] = sum over the block's points of slope * (x - centre), and of that times (x -
-// centre).
+// sums[block][0 and 1][unit][input]: sum over the block's points of slope * (x - centre), and of slope * (x -
+// centre)^2.
 template <class T>
 __global__ void __launch_bounds__(THREADS)
     gaussian_sums_kernel(const __grid_constant__ GaussianArguments<T> a, T* sums, int64_t points_each) {
@@ -77,7 +82,7 @@ __global__ void __launch_bounds__(THREADS)
     const int64_t begin = int64_t(blockIdx.x) * points_each;
     const int64_t end = begin + points_each < a.points ? begin + points_each : a.points;
     T* own = sums + int64_t(blockIdx.x) * 2 * pairs;
-    // Squares of 32 units times 32 inputs; a thread has 4 units of one input.
+    // Tiles of 32 units times 32 inputs; a thread has 4 units of one input.
     for (int unit = 0; unit < a.units; unit += WARP) {
         for (int input = 0; input < a.inputs; input += WARP) {
             T first[EACH] = {}, second[EACH] = {};
@@ -129,8 +134,6 @@ __global__ void __launch_bounds__(THREADS)
     if (a.grad_log_widths) a.grad_log_widths[pair] = T(-0.5) * width * second;
 }
 
-}  // namespace
-
 template <class T>
 cudaError_t gaussian_layer_forward(const GaussianCall& call, cudaStream_t stream) {
     const int64_t blocks = blocks_for(call.points * call.units, THREADS);
@@ -152,9 +155,34 @@ cudaError_t gaussian_layer_backward(const GaussianCall& call, cudaStream_t strea
                   static_cast<const T*>(sums), parts);
 }
 
-template cudaError_t gaussian_layer_forward<float>(const GaussianCall&, cudaStream_t);
-template cudaError_t gaussian_layer_forward<double>(const GaussianCall&, cudaStream_t);
-template cudaError_t gaussian_layer_backward<float>(const GaussianCall&, cudaStream_t, float*);
-template cudaError_t gaussian_layer_backward<double>(const GaussianCall&, cudaStream_t, double*);
+cudaError_t check(const GaussianCall& call) {
+    const bool supported = call.inputs >= 1 && call.inputs <= GAUSSIAN_MAX_INPUTS && call.units >= 1 &&
+                           call.units <= GAUSSIAN_MAX_UNITS && call.points >= 0;
+    return supported ? cudaSuccess : cudaErrorInvalidValue;
+}
 
+}  // namespace
 }  // namespace fs
+
+FS_API int32_t fs_gaussian_layer_forward(const fs::GaussianCall* call, int32_t device, void* stream) {
+    return fs::on_device(fs::check(*call), device, [&] {
+        const cudaStream_t cuda_stream = static_cast<cudaStream_t>(stream);
+        return call->is_double ? fs::gaussian_layer_forward<double>(*call, cuda_stream)
+                               : fs::gaussian_layer_forward<float>(*call, cuda_stream);
+    });
+}
+
+FS_API int32_t fs_gaussian_layer_backward(const fs::GaussianCall* call, int32_t device, void* stream, void* workspace,
+                                          int64_t workspace_bytes) {
+    if (workspace_bytes < fs_gaussian_layer_workspace(call)) return cudaErrorInvalidValue;
+    return fs::on_device(fs::check(*call), device, [&] {
+        const cudaStream_t cuda_stream = static_cast<cudaStream_t>(stream);
+        return call->is_double ? fs::gaussian_layer_backward(*call, cuda_stream, static_cast<double*>(workspace))
+                               : fs::gaussian_layer_backward(*call, cuda_stream, static_cast<float*>(workspace));
+    });
+}
+
+FS_API int64_t fs_gaussian_layer_workspace(const fs::GaussianCall* call) {
+    const int64_t sums = int64_t(2) * call->units * call->inputs;
+    return fs::GAUSSIAN_BLOCKS * sums * int64_t(call->is_double ? sizeof(double) : sizeof(float));
+}

@@ -1,4 +1,4 @@
-// The C functions of a grid and its MLP that Python calls.
+// The exported functions of the fused hash grid and MLP: checks, and dispatch on the type of the matrix products.
 #include "grid_mlp.h"
 
 #include <cuda_fp16.h>
@@ -13,16 +13,16 @@ cudaError_t run(const GridMlpCall& call, int device, void* stream, void* workspa
     const GridCall& grid = call.grid;
     const MlpRecord& mlp = call.mlp.mlp;
     const bool fits = grid.dimensions >= 2 && grid.dimensions <= 4 && grid.features == 2 &&
-                      grid.table_type == table_float && grid.levels >= 1 && grid.levels <= MOST_LEVELS &&
-                      !mlp.is_double && mlp.matrices >= 1 && mlp.matrices <= MOST_MATRICES &&
+                      grid.table_type == table_float && grid.levels >= 1 && grid.levels <= MAX_LEVELS &&
+                      !mlp.is_double && mlp.matrices >= 1 && mlp.matrices <= MAX_MATRICES &&
                       mlp.sizes[0] == grid.levels * grid.features && call.mlp.points >= 0;
-    if (!fits || (mlp.products != products_full && mlp.products != products_float16)) return cudaErrorInvalidValue;
+    if (!fits || (mlp.matmul_dtype != matmul_full && mlp.matmul_dtype != matmul_float16)) return cudaErrorInvalidValue;
     if (reinterpret_cast<uintptr_t>(grid.table) % (2 * sizeof(float))) return cudaErrorMisalignedAddress;
-    const OnDevice on(device);
-    if (on.status) return on.status;
-    const cudaStream_t queue = static_cast<cudaStream_t>(stream);
-    if (mlp.products == products_float16) return run_grid_mlp<__half>(call, queue, workspace, bytes, backward);
-    return run_grid_mlp<float>(call, queue, workspace, bytes, backward);
+    const DeviceGuard guard(device);
+    if (guard.status) return guard.status;
+    const cudaStream_t cuda_stream = static_cast<cudaStream_t>(stream);
+    if (mlp.matmul_dtype == matmul_float16) return run_grid_mlp<__half>(call, cuda_stream, workspace, bytes, backward);
+    return run_grid_mlp<float>(call, cuda_stream, workspace, bytes, backward);
 }
 
 }  // namespace

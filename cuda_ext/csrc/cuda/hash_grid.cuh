@@ -1,5 +1,5 @@
-// The grid's kernels. A thread takes a point at a level and a warp stays within one level, so that its lanes agree on
-// the addressing and share what the caches hold. Each kernel also compiles for the host, for tests without a GPU.
+// The hash grid's CUDA kernels. A thread processes a point at a level, and a warp stays within one level, so that its
+// lanes agree on the addressing and share cache lines. Each kernel also compiles for the host, for tests without a GPU.
 #pragma once
 
 #include <type_traits>
@@ -11,11 +11,11 @@
 
 namespace fs {
 
-// A call as the kernels get it: by value, so that nothing is copied to the device beforehand. The table's numbers are
-// of type E.
+// The arguments of the kernels, passed by value, so that nothing is copied to the device beforehand. E is the type of
+// the table.
 template <class T, class E = T>
 struct GridArguments {
-    GridLevel level[MOST_LEVELS];
+    GridLevel level[MAX_LEVELS];
     int32_t levels;
     bool smooth;
     int64_t points;
@@ -26,8 +26,8 @@ struct GridArguments {
 
 namespace {
 
-// How a block of threads is laid over points and levels: as many levels side by side as fill a 32-byte sector of a row
-// of features, so that every sector is read and written whole.
+// Mapping of a block of threads to points and levels: as many adjacent levels as fill a 32-byte sector of a row of
+// features, so that every sector is read and written whole.
 template <class T, int F>
 struct Tile {
     static constexpr int row_bytes = F * int(sizeof(T));
@@ -56,14 +56,14 @@ __global__ void __launch_bounds__(THREADS) forward_kernel(const __grid_constant_
         }
     }
     __syncthreads();
-    // The same rows in the order in which they lie in memory.
+    // Store the rows in the order of memory.
     const int p = threadIdx.x / Tile::levels, l = threadIdx.x % Tile::levels;
     const int64_t point = first_point + p;
     if (point < a.points && first_level + l < a.levels)
         rows[p][l].store(a.output + (point * a.levels + first_level + l) * F);
 }
 
-// A thread takes every eighth level of its point; the parts meet in a fixed order.
+// A thread processes every eighth level of its point; the partial sums are added in a fixed order.
 template <class T, class E, int D, int F>
 __global__ void __launch_bounds__(THREADS) coords_kernel(const __grid_constant__ GridArguments<T, E> a) {
     constexpr int WARPS = THREADS / WARP;
@@ -90,7 +90,7 @@ __global__ void __launch_bounds__(THREADS) coords_kernel(const __grid_constant__
     }
 }
 
-// to += row, atomically in each number.
+// Adds the row to memory, atomically for each value.
 template <class T, int F>
 __device__ __forceinline__ void add_atomically(T* to, const Row<T, F>& row) {
 #if __CUDA_ARCH__ >= 900 || defined(FS_VECTOR_ATOMICS)
@@ -109,39 +109,39 @@ __device__ __forceinline__ void add_atomically(T* to, const Row<T, F>& row) {
     }
 }
 
-// Neighbouring lanes whose points lie in one cell: they add to the same entries.
-struct Run {
-    int end;     // the first lane after it
-    bool head;   // this lane is its first
-    bool worth;  // the warp saves at least half of its atomics by adding up its runs first
+// A run of adjacent lanes whose points lie in the same cell and so add to the same entries.
+struct CellRun {
+    int end;          // the first lane after the run
+    bool head;        // this lane is the first of the run
+    bool worthwhile;  // summing runs before adding saves at least half of the warp's atomics
 
     template <int D>
-    __device__ __forceinline__ static Run find(const uint32_t (&cell)[D], int lane) {
+    __device__ __forceinline__ static CellRun find(const uint32_t (&cell)[D], int lane) {
         bool same = lane > 0;
         FS_UNROLL_FOR (int axis = 0; axis < D; ++axis) same &= __shfl_up_sync(ALL_LANES, cell[axis], 1) == cell[axis];
         const unsigned heads = __ballot_sync(ALL_LANES, !same), after = heads >> lane >> 1;
         return {after ? lane + __ffs(after) : WARP, !same, __popc(heads) <= WARP / 2};
     }
 
-    // The sum over the run from this lane on; in the head, over all of it.
+    // Sum over the run from this lane on; in the head that is the sum over all of the run.
     template <class T, int F>
     __device__ __forceinline__ Row<T, F> sum(Row<T, F> row, int lane) const {
         for (int step = 1; step < WARP; step *= 2) {
             FS_UNROLL_FOR (int f = 0; f < F; ++f) {
-                const T other = __shfl_down_sync(ALL_LANES, row.of[f], step);
-                if (lane + step < end) row.of[f] += other;
+                const T alternate = __shfl_down_sync(ALL_LANES, row.of[f], step);
+                if (lane + step < end) row.of[f] += alternate;
             }
         }
         return row;
     }
 };
 
-// Points along a ray or a row of pixels share their cells, at the coarse levels above all; scattered points do not.
+// Points along a ray or a row of pixels share cells, most of all at coarse levels; randomly scattered points do not.
 template <class T, int D, int F>
 __global__ void __launch_bounds__(THREADS) table_kernel(const __grid_constant__ GridArguments<T> a) {
     using Tile = Tile<T, F>;
     const int l = blockIdx.y * Tile::levels + threadIdx.x / Tile::points, lane = threadIdx.x % WARP;
-    if (l >= a.levels) return;  // whole warps
+    if (l >= a.levels) return;  // whole warps return
     const GridLevel& level = a.level[l];
     int64_t point = int64_t(blockIdx.x) * Tile::points + threadIdx.x % Tile::points;
     const bool exists = point < a.points;
@@ -149,19 +149,20 @@ __global__ void __launch_bounds__(THREADS) table_kernel(const __grid_constant__ 
     point = exists ? point : a.points - 1;
     const Row<T, F> grad = exists ? Row<T, F>::load(a.grad + (point * a.levels + l) * F) : Row<T, F>::zero();
     const Direction<T, D> direction = direction_of<T, D>(a.direction, point);
-    const Place<T, D> at = place<T, D>(level, a.coords + point * D, a.smooth);
+    const CellPosition<T, D> at = cell_position<T, D>(level, a.coords + point * D, a.smooth);
     const Entries<D> entries = entries_of<D>(level, at.cell);
     T* rows = a.grad_table + level.offset * F;
-    const Run run = Run::find(at.cell, lane);
+    const CellRun cell_run = CellRun::find(at.cell, lane);
     FS_UNROLL_FOR (int c = 0; c < (1 << D); ++c) {
         Row<T, F> row = grad.times(weight(at, c, direction));
-        if (run.worth) row = run.sum(row, lane);
-        if (run.worth ? run.head : exists) add_atomically(rows + int64_t(entries.of[c]) * F, row);
+        if (cell_run.worthwhile) row = cell_run.sum(row, lane);
+        if (cell_run.worthwhile ? cell_run.head : exists) add_atomically(rows + int64_t(entries.of[c]) * F, row);
     }
 }
 
-// The deterministic table gradient: a level's corners are sorted by entry, then each entry adds up its own.
-// A pair's number is point * 2^D + corner, and the sort is stable, so an entry's pairs are in the order of the points.
+// The reproducible gradient of the table: the corners of a level are sorted by entry, then each entry sums its own. The
+// index of a pair is point * 2^D + corner and the sort is stable, so the pairs of an entry are in the order of the
+// points.
 template <class T, int D>
 __global__ void __launch_bounds__(THREADS)
     pairs_kernel(const __grid_constant__ GridArguments<T> a, int l, int64_t first_point, int points, uint32_t* keys,
@@ -169,7 +170,7 @@ __global__ void __launch_bounds__(THREADS)
     const int p = blockIdx.x * THREADS + threadIdx.x;
     if (p >= points) return;
     const GridLevel& level = a.level[l];
-    const Place<T, D> at = place<T, D>(level, a.coords + (first_point + p) * D, a.smooth);
+    const CellPosition<T, D> at = cell_position<T, D>(level, a.coords + (first_point + p) * D, a.smooth);
     const Entries<D> entries = entries_of<D>(level, at.cell);
     FS_UNROLL_FOR (int c = 0; c < (1 << D); ++c) {
         const uint32_t pair = uint32_t(p) << D | uint32_t(c);
@@ -178,7 +179,7 @@ __global__ void __launch_bounds__(THREADS)
     }
 }
 
-// `lanes` threads (a power of two) take turns at an entry's pairs, then add up as a tree.
+// `lanes` threads (a power of two) share an entry's pairs and then sum in a tree.
 template <class T, int D, int F>
 __global__ void __launch_bounds__(THREADS)
     entries_kernel(const __grid_constant__ GridArguments<T> a, int l, int64_t first_point, const uint32_t* keys,
@@ -193,7 +194,7 @@ __global__ void __launch_bounds__(THREADS)
         for (uint32_t i = lower_bound(keys, count, entry) + lane; i < last; i += lanes) {
             const int64_t point = first_point + (pairs[i] >> D);
             const int corner = pairs[i] & ((1 << D) - 1);
-            const Place<T, D> at = place<T, D>(level, a.coords + point * D, a.smooth);
+            const CellPosition<T, D> at = cell_position<T, D>(level, a.coords + point * D, a.smooth);
             sum.add(Row<T, F>::load(a.grad + (point * a.levels + l) * F),
                     weight(at, corner, direction_of<T, D>(a.direction, point)));
         }
@@ -217,7 +218,7 @@ inline int bits_of(uint32_t size) {
     return bits;
 }
 
-// Threads for an entry that has so many pairs on average.
+// Threads for an entry that has `pairs` pairs on average.
 inline int lanes_for(int64_t pairs) {
     int lanes = 1;
     while (lanes < THREADS && lanes * 4 < pairs) lanes *= 2;
@@ -225,25 +226,26 @@ inline int lanes_for(int64_t pairs) {
 }
 
 template <class T, int D, int F>
-cudaError_t table_in_order(const GridCall& call, const GridArguments<T>& a, cudaStream_t stream, Workspace workspace) {
-    const int64_t slot = workspace_slot(call), together = points_sorted_at_once(call);
+cudaError_t deterministic_table_gradient(const GridCall& call, const GridArguments<T>& a, cudaStream_t stream,
+                                         Workspace workspace) {
+    const int64_t slot = workspace_slot(call), batch = points_per_sort(call);
     if (workspace.bytes < 4 * slot) return cudaErrorInvalidValue;
     char* at = static_cast<char*>(workspace.at);
     const auto part = [&](int i) { return reinterpret_cast<uint32_t*>(at + i * slot); };
     for (int l = 0; l < a.levels; ++l) {
         const uint32_t size = a.level[l].size;
-        for (int64_t first = 0; first < a.points; first += together) {
-            const int points = int(a.points - first < together ? a.points - first : together);
+        for (int64_t first = 0; first < a.points; first += batch) {
+            const int points = int(a.points - first < batch ? a.points - first : batch);
             const int count = points << D, lanes = lanes_for(count / size);
-            Buffers keys = {part(0), part(1)}, pairs = {part(2), part(3)};
+            DoubleBuffer keys = {part(0), part(1)}, pairs = {part(2), part(3)};
             cudaError_t error = launch(stream, blocks_for(points, THREADS), pairs_kernel<T, D>, a, l, first, points,
-                                       keys.now, pairs.now);
+                                       keys.current, pairs.current);
             if (!error)
                 error =
                     sort_by_key(keys, pairs, count, bits_of(size), at + 4 * slot, workspace.bytes - 4 * slot, stream);
             if (!error)
                 error = launch(stream, blocks_for(size, THREADS / lanes), entries_kernel<T, D, F>, a, l, first,
-                               keys.now, pairs.now, uint32_t(count), lanes);
+                               keys.current, pairs.current, uint32_t(count), lanes);
             if (error) return error;
         }
     }
@@ -267,7 +269,7 @@ GridArguments<T, E> arguments_of(const GridCall& call) {
     return a;
 }
 
-// What is known at compile time about a call.
+// The operation for types and sizes known at compile time.
 template <class T, class E, int D, int F>
 struct Grid {
     static cudaError_t forward(const GridCall& call, cudaStream_t stream) {
@@ -280,9 +282,9 @@ struct Grid {
         if (call.grad_coords)
             error = launch(stream, blocks_for(call.points, WARP), coords_kernel<T, E, D, F>, arguments_of<T, E>(call));
         if (error || !call.grad_table) return error;
-        // The table itself is not read.
+        // The backward pass of the table does not read the table, so its type does not matter.
         const GridArguments<T> a = arguments_of<T, T>(call);
-        if (workspace.at) return table_in_order<T, D, F>(call, a, stream, workspace);
+        if (workspace.at) return deterministic_table_gradient<T, D, F>(call, a, stream, workspace);
         return launch(stream, Tile<T, F>::blocks(a.points, a.levels), table_kernel<T, D, F>, a);
     }
 };
@@ -298,7 +300,7 @@ cudaError_t with_features(const GridCall& call, const Action& action) {
     return cudaErrorInvalidValue;
 }
 
-// Runs the action on the instance that the call asks for.
+// Calls the action with the instance for the call's dimensions and features.
 template <class T, class E, class Action>
 cudaError_t with_grid(const GridCall& call, const Action& action) {
     switch (call.dimensions) {

@@ -1,4 +1,4 @@
-// How kernels are launched, and what every one of them may use.
+// Kernel launches, and device functions that several operations share.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -19,13 +19,13 @@ cudaError_t launch(cudaStream_t stream, dim3 blocks, void (*kernel)(Parameters..
     config.gridDim = blocks;
     config.blockDim = dim3(THREADS);
     config.stream = stream;
-    // Unlike <<<>>> it returns the error instead of leaving it to be asked for.
+    // Unlike <<<>>>, it returns the error.
     return cudaLaunchKernelEx(&config, kernel, arguments...);
 }
 
 inline unsigned blocks_for(int64_t count, int64_t each) { return unsigned((count + each - 1) / each); }
 
-// The first of the sorted keys that is not below `key`.
+// Index of the first of the sorted keys that is not less than `key`.
 __device__ __forceinline__ uint32_t lower_bound(const uint32_t* keys, uint32_t count, uint32_t key) {
     uint32_t first = 0;
     while (count > 0) {
@@ -37,7 +37,7 @@ __device__ __forceinline__ uint32_t lower_bound(const uint32_t* keys, uint32_t c
     return first;
 }
 
-// The sum over the warp's lanes, in an order that depends on nothing; every lane gets it.
+// Sum over the warp's lanes, in a fixed order; every lane gets it.
 template <class T>
 __device__ __forceinline__ T warp_sum(T value) {
     for (int step = WARP / 2; step > 0; step /= 2) value += __shfl_xor_sync(ALL_LANES, value, step);

@@ -1,71 +1,74 @@
-// The MLP's kernels. A warp takes 16 points through all layers and back; activations lie in shared memory, as matrices
-// with a row a point, and are replaced by their gradients. The warps of a block meet for the gradients of the weights,
-// which each block sums up for all of its points; a last kernel adds the blocks' sums. Where the features come from is
-// a type: from memory, or from a grid (grid_mlp.cuh). Each kernel also compiles for the host, for tests without a GPU.
+// The MLP's CUDA kernels. A warp takes 16 points through all layers and back. Activations are matrices in shared
+// memory, a row for each point, and are replaced by their gradients. The warps of a block cooperate on the gradients of
+// the weights, which each block sums over all of its points; a last kernel adds the blocks' sums. The source of the
+// features is a template parameter: memory, or a grid (grid_mlp.cuh). Each kernel also compiles for the host, for tests
+// without a GPU.
 #pragma once
 
 #include "fragment.h"
 #include "mlp.h"
+#include "workspace.h"
 
 namespace fs {
 
-// Shared memory whose size the launch says.
+// Shared memory whose size is given at launch.
 #if defined(__CUDACC__)
 #define FS_DYNAMIC_SHARED(name) extern __shared__ __align__(128) unsigned char name[]
 #else
-#define FS_DYNAMIC_SHARED(name) alignas(128) static unsigned char name[fs::MOST_SHARED]
+#define FS_DYNAMIC_SHARED(name) alignas(128) static unsigned char name[fs::MAX_SHARED_BYTES]
 #endif
 
-constexpr int MLP_WARPS = 8;  // of a block, at most
+constexpr int MLP_WARPS = 8;  // maximum number of warps of a block
 
-FS_HOST_DEVICE int whole_blocks(int numbers) { return (numbers + SIDE - 1) / SIDE * SIDE; }
+FS_HOST_DEVICE int padded(int elements) { return (elements + SIDE - 1) / SIDE * SIDE; }
 
-// A call as the kernels get it: by value. Sums of type S: float, or double.
+// The arguments of the kernels, passed by value. S is the type of sums and arrays: float, or double.
 template <class N>
 struct MlpArguments {
-    using S = typename Sums<N>::type;
-    int32_t matrices, activation, points_together;  // points of a block's tile
+    using S = typename Accumulator<N>::type;
+    int32_t matrices, activation, points_per_block;  // points of a block's tile
     S omega;
     int64_t points;
-    int32_t sizes[MOST_MATRICES + 1];
-    const S* weight[MOST_MATRICES];
-    const S* bias[MOST_MATRICES];
-    S* grad_weight[MOST_MATRICES];
-    S* grad_bias[MOST_MATRICES];
+    int32_t sizes[MAX_MATRICES + 1];
+    const S* weight[MAX_MATRICES];
+    const S* bias[MAX_MATRICES];
+    S* grad_weight[MAX_MATRICES];
+    S* grad_bias[MAX_MATRICES];
     const S *features, *grad;
     S *values, *grad_features;
-    // The workspace: matrices [whole outputs, whole inputs] one after another, and a sum of gradients a block: of a
-    // matrix, then of its bias.
+    // The workspace: copies of the matrices, [padded outputs, padded inputs] one after another; then for each block its
+    // sums of gradients, for each matrix and then its bias.
     N* copies;
     S* sums;
-    int64_t gradients;  // of a block
+    int64_t gradients;  // values of a block's gradients
 };
 
-// Where a tile's matrices lie in shared memory. A row is a little longer than whole blocks, lest rows begin in one
-// bank.
+// Layout of a tile's matrices in shared memory. A row is slightly longer than its padded width, so that rows do not
+// begin in the same bank.
 template <class N>
 struct TileMemory {
     static constexpr int SPACE = 16 / int(sizeof(N)) > 0 ? 16 / int(sizeof(N)) : 1;
-    FS_HOST_DEVICE static int stride(int numbers) { return whole_blocks(numbers) + SPACE; }
+    FS_HOST_DEVICE static int stride(int elements) { return padded(elements) + SPACE; }
 
-    // Numbers before matrix i; matrix 0 are the features, i the output of layer i - 1.
+    // Values before matrix i; matrix 0 holds the features, matrix i the output of layer i - 1.
     FS_HOST_DEVICE static int64_t before(const int32_t* sizes, int i, int points) {
-        int64_t numbers = 0;
-        for (int j = 0; j < i; ++j) numbers += int64_t(points) * stride(sizes[j]);
-        return numbers;
+        int64_t elements = 0;
+        for (int j = 0; j < i; ++j) elements += int64_t(points) * stride(sizes[j]);
+        return elements;
     }
-    // Activations of all layers, slopes of the hidden ones for sines, then a block of sums for each warp.
-    FS_HOST_DEVICE static int64_t numbers(const int32_t* sizes, int matrices, bool slopes, int points) {
+    // Values of all activations and, for sines, of the derivatives of hidden layers; in bytes, a block of sums for each
+    // warp is added.
+    FS_HOST_DEVICE static int64_t elements(const int32_t* sizes, int matrices, bool slopes, int points) {
         const int64_t all = before(sizes, matrices + 1, points);
         return all + (slopes ? before(sizes, matrices, points) - before(sizes, 1, points) : 0);
     }
     static int64_t bytes(const int32_t* sizes, int matrices, bool slopes, int points) {
-        const int64_t blocks = int64_t(points / SIDE) * SIDE * SIDE * int64_t(sizeof(typename Sums<N>::type));
-        return (numbers(sizes, matrices, slopes, points) * int64_t(sizeof(N)) + 31) / 32 * 32 + blocks;
+        const int64_t blocks = int64_t(points / SIDE) * SIDE * SIDE * int64_t(sizeof(typename Accumulator<N>::type));
+        return (elements(sizes, matrices, slopes, points) * int64_t(sizeof(N)) + 31) / 32 * 32 + blocks;
     }
 };
 
-// Sines on the GPU may be those of the compiler; arguments are moderate.
+// The compiler's sine and cosine suffice; arguments are moderate.
 __device__ __forceinline__ void sine_and_slope(float x, float omega, float& sine, float& slope) {
     sine = sinf(omega * x);
     slope = omega * cosf(omega * x);
@@ -77,26 +80,26 @@ __device__ __forceinline__ void sine_and_slope(double x, double omega, double& s
 
 template <class N>
 struct MlpTile {
-    using S = typename Sums<N>::type;
+    using S = typename Accumulator<N>::type;
     using Memory = TileMemory<N>;
     const MlpArguments<N>& a;
-    N* numbers;
+    N* elements;
     S* block;  // of this warp
 
-    __device__ MlpTile(const MlpArguments<N>& a, unsigned char* shared) : a(a), numbers(reinterpret_cast<N*>(shared)) {
-        const int64_t used = Memory::numbers(a.sizes, a.matrices, a.activation == activation_sine, a.points_together);
+    __device__ MlpTile(const MlpArguments<N>& a, unsigned char* shared) : a(a), elements(reinterpret_cast<N*>(shared)) {
+        const int64_t used = Memory::elements(a.sizes, a.matrices, a.activation == activation_sine, a.points_per_block);
         block = reinterpret_cast<S*>(shared + (used * int64_t(sizeof(N)) + 31) / 32 * 32) + warp() * SIDE * SIDE;
     }
 
     __device__ __forceinline__ static int lane() { return threadIdx.x % 32; }
     __device__ __forceinline__ static int warp() { return threadIdx.x / 32; }
     __device__ __forceinline__ N* matrix(int i) const {
-        return numbers + Memory::before(a.sizes, i, a.points_together);
+        return elements + Memory::before(a.sizes, i, a.points_per_block);
     }
-    // Slopes of the hidden layer whose output is matrix i.
+    // Derivatives of the sine in the hidden layer whose output is matrix i.
     __device__ __forceinline__ N* slope(int i) const {
-        return numbers + Memory::before(a.sizes, a.matrices + 1, a.points_together) +
-               Memory::before(a.sizes, i, a.points_together) - Memory::before(a.sizes, 1, a.points_together);
+        return elements + Memory::before(a.sizes, a.matrices + 1, a.points_per_block) +
+               Memory::before(a.sizes, i, a.points_per_block) - Memory::before(a.sizes, 1, a.points_per_block);
     }
     // The warp's rows of a matrix.
     __device__ __forceinline__ N* rows(N* matrix, int i) const {
@@ -104,22 +107,22 @@ struct MlpTile {
     }
     __device__ __forceinline__ const N* weight(int i) const {
         const N* at = a.copies;
-        for (int j = 0; j < i; ++j) at += whole_blocks(a.sizes[j]) * whole_blocks(a.sizes[j + 1]);
+        for (int j = 0; j < i; ++j) at += padded(a.sizes[j]) * padded(a.sizes[j + 1]);
         return at;
     }
 
-    // This warp's rows of features, or of gradients of the values: `width` numbers a point, padded with zeros.
+    // Loads this warp's rows of features or of gradients of the values: `width` values a point, padded with zeros.
     __device__ void read(const S* from, int width, int64_t first, N* to) const {
-        const int stride = Memory::stride(width), whole = whole_blocks(width);
+        const int stride = Memory::stride(width), whole = padded(width);
         const int64_t mine = first + warp() * SIDE;
         for (int i = lane(); i < SIDE * whole; i += 32) {
             const int p = i / whole, k = i % whole;
             const bool exists = k < width && mine + p < a.points;
-            to[p * stride + k] = narrow<N>(exists ? from[(mine + p) * width + k] : S(0));
+            to[p * stride + k] = to_factor<N>(exists ? from[(mine + p) * width + k] : S(0));
         }
     }
 
-    // action(row, column, sum) for what a fragment holds, element by element.
+    // Calls action(row, column, sum) for each element of a fragment.
     template <class Action>
     __device__ __forceinline__ void each(const Fragment<N>& sums, int column, const Action& action) const {
         sums.store(block, SIDE);
@@ -129,7 +132,7 @@ struct MlpTile {
     }
 
     __device__ void layer(int i, int64_t first) const {
-        const int inputs = whole_blocks(a.sizes[i]), outputs = whole_blocks(a.sizes[i + 1]),
+        const int inputs = padded(a.sizes[i]), outputs = padded(a.sizes[i + 1]),
                   stride = Memory::stride(a.sizes[i + 1]);
         const bool last = i + 1 == a.matrices;
         const N* from = rows(matrix(i), i);
@@ -152,10 +155,10 @@ struct MlpTile {
                 } else if (a.activation == activation_sine) {
                     S slope_here;
                     sine_and_slope(sum, a.omega, sum, slope_here);
-                    // Columns that pad have no weights inwards, so what their slope is does not count.
-                    rows(slope(i + 1), i + 1)[row * stride + o] = narrow<N>(slope_here);
+                    // Padding columns have zero weights, so their derivative does not matter.
+                    rows(slope(i + 1), i + 1)[row * stride + o] = to_factor<N>(slope_here);
                 }
-                to[row * stride + o] = narrow<N>(sum);
+                to[row * stride + o] = to_factor<N>(sum);
             });
         }
     }
@@ -167,10 +170,9 @@ struct MlpTile {
         for (int i = 0; i < a.matrices; ++i) layer(i, first);
     }
 
-    // The block's sums of gradients of layer i, from all rows of the tile; warps take turns at the blocks of the
-    // matrix.
+    // Adds the tile's gradient of layer i's weights to the block's sums; the warps share the blocks of the matrix.
     __device__ void weight_gradient(int i, S* sums) const {
-        const int inputs = whole_blocks(a.sizes[i]), outputs = whole_blocks(a.sizes[i + 1]);
+        const int inputs = padded(a.sizes[i]), outputs = padded(a.sizes[i + 1]);
         const int in_stride = Memory::stride(a.sizes[i]), out_stride = Memory::stride(a.sizes[i + 1]);
         const N *input = matrix(i), *grad = matrix(i + 1);
         const int across = inputs / SIDE, warps = blockDim.x / 32;
@@ -179,7 +181,7 @@ struct MlpTile {
             S* at = sums + o * inputs + k;
             Fragment<N> total;
             total.load(at, inputs);
-            for (int p = 0; p < a.points_together; p += SIDE)
+            for (int p = 0; p < a.points_per_block; p += SIDE)
                 total.template add<true, false>(grad + p * out_stride + o, out_stride, input + p * in_stride + k,
                                                 in_stride);
             total.store(at, inputs);
@@ -188,15 +190,14 @@ struct MlpTile {
         S* bias = sums + inputs * outputs;
         for (int o = threadIdx.x; o < a.sizes[i + 1]; o += blockDim.x) {
             S total = bias[o];
-            for (int p = 0; p < a.points_together; ++p) total += widen(grad[p * out_stride + o]);
+            for (int p = 0; p < a.points_per_block; ++p) total += to_sum(grad[p * out_stride + o]);
             bias[o] = total;
         }
     }
 
-    // The gradient of layer i's input, in its place; of the features, to memory.
+    // Replaces layer i's input by its gradient; for the first layer, writes it to grad_features.
     __device__ void input_gradient(int i, int64_t first) const {
-        const int inputs = whole_blocks(a.sizes[i]), outputs = whole_blocks(a.sizes[i + 1]),
-                  stride = Memory::stride(a.sizes[i]);
+        const int inputs = padded(a.sizes[i]), outputs = padded(a.sizes[i + 1]), stride = Memory::stride(a.sizes[i]);
         const N* from = rows(matrix(i + 1), i + 1);
         N* to = rows(matrix(i), i);
         const N* w = weight(i);
@@ -213,9 +214,9 @@ struct MlpTile {
                     return;
                 }
                 N* at = to + row * stride + k;
-                if (a.activation == activation_relu && !(widen(*at) > S(0))) sum = S(0);
-                if (a.activation == activation_sine) sum *= widen(rows(slope(i), i)[row * stride + k]);
-                *at = narrow<N>(sum);
+                if (a.activation == activation_relu && !(to_sum(*at) > S(0))) sum = S(0);
+                if (a.activation == activation_sine) sum *= to_sum(rows(slope(i), i)[row * stride + k]);
+                *at = to_factor<N>(sum);
             });
         }
     }
@@ -224,7 +225,7 @@ struct MlpTile {
         read(a.grad, a.sizes[a.matrices], first, rows(matrix(a.matrices), a.matrices));
         S* end = sums + a.gradients;
         for (int i = a.matrices - 1; i >= 0; --i) {
-            end -= whole_blocks(a.sizes[i + 1]) * (whole_blocks(a.sizes[i]) + 1);
+            end -= padded(a.sizes[i + 1]) * (padded(a.sizes[i]) + 1);
             __syncthreads();
             weight_gradient(i, end);
             __syncthreads();
@@ -233,9 +234,9 @@ struct MlpTile {
     }
 };
 
-// Rows of the call's features.
+// Features from rows in memory.
 template <class N>
-struct FeaturesInMemory {
+struct FeaturesFromMemory {
     __device__ void read(const MlpTile<N>& tile, int64_t first, N* to) const {
         tile.read(tile.a.features, tile.a.sizes[0], first, to);
     }
@@ -245,11 +246,11 @@ template <class N>
 __global__ void mlp_copy_kernel(const __grid_constant__ MlpArguments<N> a) {
     N* to = a.copies;
     for (int i = 0; i < a.matrices; ++i) {
-        const int inputs = whole_blocks(a.sizes[i]), count = inputs * whole_blocks(a.sizes[i + 1]);
+        const int inputs = padded(a.sizes[i]), count = inputs * padded(a.sizes[i + 1]);
         for (int j = blockIdx.x * blockDim.x + threadIdx.x; j < count; j += gridDim.x * blockDim.x) {
             const int o = j / inputs, k = j % inputs;
             const bool inside = o < a.sizes[i + 1] && k < a.sizes[i];
-            to[j] = narrow<N>(inside ? a.weight[i][o * a.sizes[i] + k] : typename Sums<N>::type(0));
+            to[j] = to_factor<N>(inside ? a.weight[i][o * a.sizes[i] + k] : typename Accumulator<N>::type(0));
         }
         to += count;
     }
@@ -260,11 +261,11 @@ __global__ void __launch_bounds__(MLP_WARPS * 32)
     mlp_kernel(const __grid_constant__ MlpArguments<N> a, const __grid_constant__ Features features) {
     FS_DYNAMIC_SHARED(tile_memory);
     const MlpTile<N> tile(a, tile_memory);
-    typename Sums<N>::type* sums = a.sums + blockIdx.x * a.gradients;
+    typename Accumulator<N>::type* sums = a.sums + blockIdx.x * a.gradients;
     if (backward)
         for (int64_t i = threadIdx.x; i < a.gradients; i += blockDim.x) sums[i] = 0;
-    const int64_t step = int64_t(gridDim.x) * a.points_together;
-    for (int64_t first = int64_t(blockIdx.x) * a.points_together; first < a.points; first += step) {
+    const int64_t step = int64_t(gridDim.x) * a.points_per_block;
+    for (int64_t first = int64_t(blockIdx.x) * a.points_per_block; first < a.points; first += step) {
         tile.forward(first, features);
         if (backward) tile.backward(first, sums);
         __syncthreads();
@@ -273,11 +274,10 @@ __global__ void __launch_bounds__(MLP_WARPS * 32)
 
 template <class N>
 __global__ void mlp_sums_kernel(const __grid_constant__ MlpArguments<N> a, int blocks) {
-    using S = typename Sums<N>::type;
+    using S = typename Accumulator<N>::type;
     const S* from = a.sums;
     for (int i = 0; i < a.matrices; ++i) {
-        const int inputs = whole_blocks(a.sizes[i]), outputs = whole_blocks(a.sizes[i + 1]),
-                  count = outputs * (inputs + 1);
+        const int inputs = padded(a.sizes[i]), outputs = padded(a.sizes[i + 1]), count = outputs * (inputs + 1);
         for (int j = blockIdx.x * blockDim.x + threadIdx.x; j < count; j += gridDim.x * blockDim.x) {
             const bool bias = j >= outputs * inputs;
             const int o = bias ? j - outputs * inputs : j / inputs, k = bias ? 0 : j % inputs;
@@ -294,42 +294,40 @@ __global__ void mlp_sums_kernel(const __grid_constant__ MlpArguments<N> a, int b
     }
 }
 
-// Points that a block takes together: 128, or as many as have room; 0 if not even 16 have.
+// Points of a block's tile: 128, or fewer if they do not fit into shared memory; 0 if not even 16 fit.
 template <class N>
-int mlp_points(const MlpRecord& mlp) {
+int mlp_points_per_block(const MlpRecord& mlp) {
     int points = MLP_WARPS * SIDE;
     while (points &&
-           TileMemory<N>::bytes(mlp.sizes, mlp.matrices, mlp.activation == activation_sine, points) > MOST_SHARED)
+           TileMemory<N>::bytes(mlp.sizes, mlp.matrices, mlp.activation == activation_sine, points) > MAX_SHARED_BYTES)
         points = points > SIDE ? points / 2 : 0;
     return points;
 }
 
-inline int mlp_blocks(int64_t points, int together) {
-    const int64_t tiles = (points + together - 1) / together;
-    return int(tiles < MOST_MLP_BLOCKS ? tiles : MOST_MLP_BLOCKS);
+inline int mlp_blocks(int64_t points, int points_per_block) {
+    const int64_t tiles = (points + points_per_block - 1) / points_per_block;
+    return int(tiles < MAX_MLP_BLOCKS ? tiles : MAX_MLP_BLOCKS);
 }
 
-struct MlpNumbers {
+struct MlpSizes {
     int64_t copies = 0, gradients = 0;
-    explicit MlpNumbers(const MlpRecord& mlp) {
+    explicit MlpSizes(const MlpRecord& mlp) {
         for (int i = 0; i < mlp.matrices; ++i) {
-            const int64_t inputs = whole_blocks(mlp.sizes[i]), outputs = whole_blocks(mlp.sizes[i + 1]);
+            const int64_t inputs = padded(mlp.sizes[i]), outputs = padded(mlp.sizes[i + 1]);
             copies += inputs * outputs;
             gradients += (inputs + 1) * outputs;
         }
     }
 };
 
-inline int64_t whole_lines(int64_t bytes) { return (bytes + 255) / 256 * 256; }
-
 template <class N>
 int64_t mlp_workspace(const MlpCall& call, bool backward) {
-    const MlpNumbers numbers(call.mlp);
-    const int together = mlp_points<N>(call.mlp);
-    if (!together) return -int64_t(cudaErrorInvalidValue);
-    const int64_t blocks = backward ? mlp_blocks(call.points, together) : 0;
-    return whole_lines(numbers.copies * int64_t(sizeof(N))) +
-           blocks * numbers.gradients * int64_t(sizeof(typename Sums<N>::type));
+    const MlpSizes elements(call.mlp);
+    const int points_per_block = mlp_points_per_block<N>(call.mlp);
+    if (!points_per_block) return -int64_t(cudaErrorInvalidValue);
+    const int64_t blocks = backward ? mlp_blocks(call.points, points_per_block) : 0;
+    return align_bytes(elements.copies * int64_t(sizeof(N))) +
+           blocks * elements.gradients * int64_t(sizeof(typename Accumulator<N>::type));
 }
 
 template <class... Parameters, class... Arguments>
@@ -351,15 +349,15 @@ cudaError_t launch_shared(cudaStream_t stream, int blocks, int threads, int64_t 
 template <class N, class Features>
 cudaError_t run_mlp_on(const Features& features, const MlpCall& call, cudaStream_t stream, void* workspace,
                        int64_t bytes, bool backward) {
-    using S = typename Sums<N>::type;
+    using S = typename Accumulator<N>::type;
     const MlpRecord& mlp = call.mlp;
     const int64_t needed = mlp_workspace<N>(call, backward);
     if (needed < 0 || bytes < needed) return cudaErrorInvalidValue;
-    const MlpNumbers numbers(mlp);
+    const MlpSizes elements(mlp);
     MlpArguments<N> a = {};
     a.matrices = mlp.matrices;
     a.activation = mlp.activation;
-    a.points_together = mlp_points<N>(mlp);
+    a.points_per_block = mlp_points_per_block<N>(mlp);
     a.omega = S(mlp.omega);
     a.points = call.points;
     for (int i = 0; i <= mlp.matrices; ++i) a.sizes[i] = mlp.sizes[i];
@@ -374,12 +372,12 @@ cudaError_t run_mlp_on(const Features& features, const MlpCall& call, cudaStream
     a.values = backward ? nullptr : static_cast<S*>(call.values);
     a.grad_features = static_cast<S*>(call.grad_features);
     a.copies = static_cast<N*>(workspace);
-    a.sums = reinterpret_cast<S*>(static_cast<char*>(workspace) + whole_lines(numbers.copies * int64_t(sizeof(N))));
-    a.gradients = numbers.gradients;
+    a.sums = reinterpret_cast<S*>(static_cast<char*>(workspace) + align_bytes(elements.copies * int64_t(sizeof(N))));
+    a.gradients = elements.gradients;
 
-    const int blocks = mlp_blocks(call.points, a.points_together), threads = a.points_together / SIDE * 32;
+    const int blocks = mlp_blocks(call.points, a.points_per_block), threads = a.points_per_block / SIDE * 32;
     const int64_t shared =
-        TileMemory<N>::bytes(mlp.sizes, mlp.matrices, mlp.activation == activation_sine, a.points_together);
+        TileMemory<N>::bytes(mlp.sizes, mlp.matrices, mlp.activation == activation_sine, a.points_per_block);
     cudaError_t error = launch_shared(stream, 16, 256, 0, mlp_copy_kernel<N>, a);
     if (error) return error;
     if (!backward)
@@ -391,7 +389,7 @@ cudaError_t run_mlp_on(const Features& features, const MlpCall& call, cudaStream
 
 template <class N>
 cudaError_t run_mlp(const MlpCall& call, cudaStream_t stream, void* workspace, int64_t bytes, bool backward) {
-    return run_mlp_on<N>(FeaturesInMemory<N>(), call, stream, workspace, bytes, backward);
+    return run_mlp_on<N>(FeaturesFromMemory<N>(), call, stream, workspace, bytes, backward);
 }
 
 }  // namespace fs

@@ -1,6 +1,6 @@
-// Rays on CUDA. Marching, distortion and importance sampling take a thread a ray; compositing takes a warp a ray, whose
-// lanes hold neighbouring samples, so that samples are read side by side and a ray's sums are scans over the lanes.
-// Compiled without contraction, so that cells are found as plain torch finds them.
+// Operations on rays on CUDA. Marching, distortion and importance sampling use one thread for a ray. Compositing uses
+// one warp for a ray, whose lanes hold adjacent samples, so that accesses are coalesced and a ray's sums are scans over
+// the lanes. Compiled without contraction, so that the same cells are found as in plain torch.
 #include "rays.h"
 
 #include "../common/composite.h"
@@ -17,13 +17,13 @@ __device__ __forceinline__ int64_t ray_of_warp() { return int64_t(blockIdx.x) * 
 
 template <class T>
 __global__ void __launch_bounds__(THREADS) box_kernel(const __grid_constant__ BoxCall call) {
-    if (ray_of_thread() < call.rays) box_of_ray<T>(call, ray_of_thread());
+    if (ray_of_thread() < call.rays) intersect_box<T>(call, ray_of_thread());
 }
 
 template <class T>
 __global__ void __launch_bounds__(THREADS) count_kernel(const __grid_constant__ MarchCall call) {
     const int64_t ray = ray_of_thread();
-    if (ray < call.rays) call.counts[ray] = march_ray(call, Cells<T>(call), ray, call.most, [](T, T) {});
+    if (ray < call.rays) call.counts[ray] = march_ray(call, OccupancyGrid<T>(call), ray, call.max_samples, [](T, T) {});
 }
 
 template <class T>
@@ -31,7 +31,7 @@ __global__ void __launch_bounds__(THREADS) write_kernel(const __grid_constant__ 
     const int64_t ray = ray_of_thread();
     if (ray >= call.rays) return;
     int64_t at = call.offsets[ray];
-    march_ray(call, Cells<T>(call), ray, call.offsets[ray + 1] - at, [&](T start, T end) {
+    march_ray(call, OccupancyGrid<T>(call), ray, call.offsets[ray + 1] - at, [&](T start, T end) {
         static_cast<T*>(call.starts)[at] = start;
         static_cast<T*>(call.ends)[at] = end;
         call.ray_indices[at++] = ray;
@@ -48,51 +48,53 @@ __global__ void __launch_bounds__(THREADS) importance_kernel(const __grid_consta
     if (ray_of_thread() < call.rays) importance_of_ray<T>(call, ray_of_thread());
 }
 
-// The sum of this lane's number and those of the lanes before it.
+// Inclusive prefix sum over the lanes.
 template <class T>
 __device__ __forceinline__ T sum_through(T value, int lane) {
     for (int step = 1; step < WARP; step *= 2) {
-        const T other = __shfl_up_sync(ALL_LANES, value, step);
-        if (lane >= step) value += other;
+        const T alternate = __shfl_up_sync(ALL_LANES, value, step);
+        if (lane >= step) value += alternate;
     }
     return value;
 }
 
-// The light before and behind each lane's sample; the warp goes along its ray 32 samples at a time.
+// Transmittance before and after each lane's sample; the warp advances along its ray 32 samples at a time.
 template <class T>
-struct LightScan {
-    T absorbed = T(0);  // by all samples of earlier turns
+struct TransmittanceScan {
+    T absorbed = T(0);  // sum of density * length over all earlier samples
 
-    // `x` is zero in lanes beyond the ray's end.
-    __device__ __forceinline__ void next(T x, int lane, T& before, T& behind) {
-        const T through = sum_through(x, lane);
-        const T up_to = __shfl_up_sync(ALL_LANES, through, 1);
-        before = exp(-(absorbed + (lane ? up_to : T(0))));
-        behind = exp(-(absorbed + through));
-        absorbed += __shfl_sync(ALL_LANES, through, WARP - 1);
+    // `x` must be zero in lanes beyond the ray's end.
+    __device__ __forceinline__ void next(T x, int lane, T& transmittance_before, T& transmittance_after) {
+        const T inclusive = sum_through(x, lane);
+        const T previous = __shfl_up_sync(ALL_LANES, inclusive, 1);
+        transmittance_before = exp(-(absorbed + (lane ? previous : T(0))));
+        transmittance_after = exp(-(absorbed + inclusive));
+        absorbed += __shfl_sync(ALL_LANES, inclusive, WARP - 1);
     }
 };
 
 template <class T>
 __global__ void __launch_bounds__(THREADS) forward_kernel(const __grid_constant__ CompositeCall call) {
     const int64_t ray = ray_of_warp();
-    if (ray >= call.rays) return;  // whole warps
-    const Light<T> light(call);
+    if (ray >= call.rays) return;  // whole warps return
+    const RaySamples<T> samples(call);
     const int lane = threadIdx.x % WARP;
     const int64_t first = call.offsets[ray], last = call.offsets[ray + 1];
     T* weights = static_cast<T*>(call.weights);
     T opacity = T(0), depth = T(0);
-    LightScan<T> scan;
+    TransmittanceScan<T> scan;
     for (int64_t turn = first; turn < last; turn += WARP) {
         const int64_t i = turn + lane;
         const bool exists = i < last;
-        T before, behind;
-        scan.next(exists ? light.density[i] * (light.ends[i] - light.starts[i]) : T(0), lane, before, behind);
+        T transmittance_before, transmittance_after;
+        scan.next(exists ? samples.density[i] * (samples.ends[i] - samples.starts[i]) : T(0), lane,
+                  transmittance_before, transmittance_after);
         if (!exists) continue;
-        const T weight = before < light.threshold ? T(0) : -before * light.minus_opacity(i);
+        const T weight =
+            transmittance_before < samples.threshold ? T(0) : -transmittance_before * samples.negative_alpha(i);
         weights[i] = weight;
         opacity += weight;
-        depth += weight * light.middle(i);
+        depth += weight * samples.midpoint(i);
     }
     opacity = warp_sum(opacity);
     depth = warp_sum(depth);
@@ -100,11 +102,12 @@ __global__ void __launch_bounds__(THREADS) forward_kernel(const __grid_constant_
         static_cast<T*>(call.opacity)[ray] = opacity;
         static_cast<T*>(call.depth)[ray] = depth;
     }
-    for (int c = 0; c < light.channels; ++c) {
+    for (int c = 0; c < samples.channels; ++c) {
         T sum = T(0);
-        for (int64_t i = first + lane; i < last; i += WARP) sum += weights[i] * light.colors[i * light.channels + c];
+        for (int64_t i = first + lane; i < last; i += WARP)
+            sum += weights[i] * samples.colors[i * samples.channels + c];
         sum = warp_sum(sum);
-        if (lane == 0) static_cast<T*>(call.color)[ray * light.channels + c] = sum;
+        if (lane == 0) static_cast<T*>(call.color)[ray * samples.channels + c] = sum;
     }
 }
 
@@ -112,41 +115,42 @@ template <class T>
 __global__ void __launch_bounds__(THREADS) backward_kernel(const __grid_constant__ CompositeCall call) {
     const int64_t ray = ray_of_warp();
     if (ray >= call.rays) return;
-    const Light<T> light(call);
-    const Upstream<T> upstream(call, ray);
+    const RaySamples<T> samples(call);
+    const OutputGradients<T> gradients(call, ray);
     const int lane = threadIdx.x % WARP;
     const int64_t first = call.offsets[ray], last = call.offsets[ray + 1];
     const T* weights = static_cast<const T*>(call.weights);
-    T all = T(0);
-    for (int64_t i = first + lane; i < last; i += WARP) all += weights[i] * upstream.of_weight(light, i);
-    all = warp_sum(all);  // of what the samples from the current turn on add
-    LightScan<T> scan;
+    T remaining = T(0);
+    for (int64_t i = first + lane; i < last; i += WARP) remaining += weights[i] * gradients.weight_gradient(samples, i);
+    remaining = warp_sum(remaining);  // of the samples from the current 32 on
+    TransmittanceScan<T> scan;
     for (int64_t turn = first; turn < last; turn += WARP) {
         const int64_t i = turn + lane;
         const bool exists = i < last;
-        T before, behind;
-        scan.next(exists ? light.density[i] * (light.ends[i] - light.starts[i]) : T(0), lane, before, behind);
-        const T of_weight = exists ? upstream.of_weight(light, i) : T(0);
-        const T through = sum_through(exists ? weights[i] * of_weight : T(0), lane);
-        const T slope = behind * of_weight - (all - through);
-        all -= __shfl_sync(ALL_LANES, through, WARP - 1);
+        T transmittance_before, transmittance_after;
+        scan.next(exists ? samples.density[i] * (samples.ends[i] - samples.starts[i]) : T(0), lane,
+                  transmittance_before, transmittance_after);
+        const T weight_gradient = exists ? gradients.weight_gradient(samples, i) : T(0);
+        const T inclusive = sum_through(exists ? weights[i] * weight_gradient : T(0), lane);
+        const T density_gradient = transmittance_after * weight_gradient - (remaining - inclusive);
+        remaining -= __shfl_sync(ALL_LANES, inclusive, WARP - 1);
         if (!exists) continue;
         static_cast<T*>(call.grad_density)[i] =
-            before < light.threshold ? T(0) : slope * (light.ends[i] - light.starts[i]);
+            transmittance_before < samples.threshold ? T(0) : density_gradient * (samples.ends[i] - samples.starts[i]);
         if (call.grad_colors)
-            for (int c = 0; c < light.channels; ++c)
-                static_cast<T*>(call.grad_colors)[i * light.channels + c] =
-                    upstream.color ? weights[i] * upstream.color[c] : T(0);
+            for (int c = 0; c < samples.channels; ++c)
+                static_cast<T*>(call.grad_colors)[i * samples.channels + c] =
+                    gradients.color ? weights[i] * gradients.color[c] : T(0);
     }
 }
 
-// Launches the kernel for the call's type over its rays, `each` of them a block.
+// Launches the kernel for the call's type, with `each` rays a block.
 template <class Call>
 int32_t run(const Call& call, int32_t device, void* stream, int each, void (*floats)(Call), void (*doubles)(Call)) {
     if (call.rays < 0) return cudaErrorInvalidValue;
     if (call.rays == 0) return cudaSuccess;
-    const OnDevice on(device);
-    if (on.status) return on.status;
+    const DeviceGuard guard(device);
+    if (guard.status) return guard.status;
     return launch(static_cast<cudaStream_t>(stream), blocks_for(call.rays, each), call.is_double ? doubles : floats,
                   call);
 }

@@ -1,10 +1,10 @@
-// The gather of radial basis functions. A warp takes a point: a lane a neighbour for the kernels' values, then a lane a
-// feature, so that rows are read, written and added to whole. Each kernel also compiles for the host, for tests without
-// a GPU.
+// Interpolation of radial basis functions on CUDA. One warp processes a point: one lane a neighbour for the kernels'
+// values, then one lane a feature, so that rows are accessed whole. Each kernel also compiles for the host, for tests
+// without a GPU.
 #pragma once
 
 #include "launch.h"
-#include "rbf.h"
+#include "rbf_gather.h"
 #include "sort.h"
 
 namespace fs {
@@ -19,11 +19,11 @@ struct RbfArguments {
     T *output, *grad_coords, *grad_centres, *grad_shapes, *grad_weights, *grad_phases;
 };
 
-// Where gradients in a fixed order pass through: of the pairs of points first_point, first_point + 1, ...
+// Intermediate results of the reproducible gradients, for the pairs of points first_point, first_point + 1, ...
 template <class T>
-struct PairSpace {
+struct PairWorkspace {
     int64_t first_point;
-    T* share;
+    T* normalised;
     T* slope;       // gradient of the kernel's value
     T* phase_sums;  // [blocks, features]
 };
@@ -56,25 +56,25 @@ __device__ __forceinline__ void slopes_of(int kernel, const T (&offset)[D], cons
     }
 }
 
-// What a lane knows of its neighbour of the warp's point.
+// The neighbour of the warp's point that a lane processes.
 template <class T, int D>
-struct Meeting {
+struct NeighbourState {
     static constexpr int S = packed_size(D);
-    bool mine, valid;  // there is such a neighbour; its number is one of a kernel
+    bool present, valid;  // there is such a neighbour; its index is that of a kernel
     int32_t number;
-    T offset[D], shape[S], value, share, sum;
+    T offset[D], shape[S], value, normalised, sum;
 
-    __device__ __forceinline__ static Meeting at(const RbfArguments<T>& a, int64_t point, int lane) {
-        Meeting m;
-        m.mine = lane < a.k;
-        const int32_t number = m.mine ? a.nearest[point * a.k + lane] : 0;
+    __device__ __forceinline__ static NeighbourState at(const RbfArguments<T>& a, int64_t point, int lane) {
+        NeighbourState m;
+        m.present = lane < a.k;
+        const int32_t number = m.present ? a.nearest[point * a.k + lane] : 0;
         m.valid = number >= 0 && number < a.kernels;
         m.number = m.valid ? number : 0;
         for (int i = 0; i < D; ++i) m.offset[i] = a.coords[point * D + i] - a.centres[int64_t(m.number) * D + i];
         for (int i = 0; i < S; ++i) m.shape[i] = a.shapes[int64_t(m.number) * S + i];
-        m.value = !m.mine ? T(0) : m.valid ? value_of<D>(a.kernel, m.offset, m.shape) : T(__builtin_nanf(""));
+        m.value = !m.present ? T(0) : m.valid ? value_of<D>(a.kernel, m.offset, m.shape) : T(__builtin_nanf(""));
         m.sum = a.normalise == normalise_none ? T(1) : warp_sum(m.value) + T(RBF_SUM_FLOOR);
-        m.share = m.value / m.sum;
+        m.normalised = m.value / m.sum;
         return m;
     }
 };
@@ -83,8 +83,8 @@ template <class T, int D>
 __global__ void __launch_bounds__(THREADS) rbf_forward_kernel(const __grid_constant__ RbfArguments<T> a) {
     const int lane = threadIdx.x % WARP;
     const int64_t point = int64_t(blockIdx.x) * (THREADS / WARP) + threadIdx.x / WARP;
-    if (point >= a.points) return;  // whole warps
-    const Meeting<T, D> m = Meeting<T, D>::at(a, point, lane);
+    if (point >= a.points) return;  // whole warps return
+    const NeighbourState<T, D> m = NeighbourState<T, D>::at(a, point, lane);
     for (int column = 0; column < a.features; column += WARP) {
         const int f = column + lane;
         const bool exists = f < a.features;
@@ -92,31 +92,31 @@ __global__ void __launch_bounds__(THREADS) rbf_forward_kernel(const __grid_const
                 phase = a.phases && exists ? a.phases[f] : T(0);
         T sum = T(0);
         for (int i = 0; i < a.k; ++i) {
-            const T share = __shfl_sync(ALL_LANES, m.share, i);
+            const T normalised = __shfl_sync(ALL_LANES, m.normalised, i);
             const int32_t number = __shfl_sync(ALL_LANES, m.number, i);
             if (!exists) continue;
-            T factor = share, cosine;
-            if (a.frequencies) sine_and_cosine(share * frequency + phase, factor, cosine);
+            T factor = normalised, cosine;
+            if (a.frequencies) sine_and_cosine(normalised * frequency + phase, factor, cosine);
             sum += factor * a.weights[int64_t(number) * a.features + f];
         }
         if (exists) a.output[point * a.features + f] = sum;
     }
 }
 
-// Gradients of one point after another, `blocks` warps of a block apart; in a fixed order what belongs to a kernel is
-// left to rbf_kernels_kernel.
+// Gradients of every point; a warp strides over the points. If `ordered`, the gradients of the kernels are left to
+// rbf_kernels_kernel.
 template <class T, int D, bool ordered>
 __global__ void __launch_bounds__(THREADS)
-    rbf_points_kernel(const __grid_constant__ RbfArguments<T> a, const __grid_constant__ PairSpace<T> space,
-                      int64_t last_point, int blocks) {
-    constexpr int WARPS = THREADS / WARP, COLUMNS = RBF_MOST_FEATURES / WARP;
-    __shared__ T phase_parts[WARPS][RBF_MOST_FEATURES];
+    rbf_points_kernel(const __grid_constant__ RbfArguments<T> a,
+                      const __grid_constant__ PairWorkspace<T> pair_workspace, int64_t last_point, int blocks) {
+    constexpr int WARPS = THREADS / WARP, COLUMNS = RBF_MAX_FEATURES / WARP;
+    __shared__ T phase_parts[WARPS][RBF_MAX_FEATURES];
     const int lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
     T phase_sum[COLUMNS] = {};
-    for (int64_t point = space.first_point + int64_t(blockIdx.x) * WARPS + warp; point < last_point;
+    for (int64_t point = pair_workspace.first_point + int64_t(blockIdx.x) * WARPS + warp; point < last_point;
          point += int64_t(blocks) * WARPS) {
-        Meeting<T, D> m = Meeting<T, D>::at(a, point, lane);
-        T slope = T(0);  // gradient of this lane's share
+        NeighbourState<T, D> m = NeighbourState<T, D>::at(a, point, lane);
+        T slope = T(0);  // gradient of this lane's normalised value
         for (int c = 0; c < COLUMNS; ++c) {
             if (c * WARP >= a.features) break;
             const int f = c * WARP + lane;
@@ -125,11 +125,11 @@ __global__ void __launch_bounds__(THREADS)
                     phase = a.phases && exists ? a.phases[f] : T(0);
             const T upstream = exists ? a.grad[point * a.features + f] : T(0);
             for (int i = 0; i < a.k; ++i) {
-                const T share = __shfl_sync(ALL_LANES, m.share, i);
+                const T normalised = __shfl_sync(ALL_LANES, m.normalised, i);
                 const int64_t row = int64_t(__shfl_sync(ALL_LANES, m.number, i)) * a.features + f;
-                T part = exists ? upstream * a.weights[row] : T(0), factor = share, cosine;
+                T part = exists ? upstream * a.weights[row] : T(0), factor = normalised, cosine;
                 if (a.frequencies) {
-                    sine_and_cosine(share * frequency + phase, factor, cosine);
+                    sine_and_cosine(normalised * frequency + phase, factor, cosine);
                     part *= cosine;
                     phase_sum[c] += part;
                     part *= frequency;
@@ -139,21 +139,21 @@ __global__ void __launch_bounds__(THREADS)
                 if (!ordered && exists && a.grad_weights) atomicAdd(a.grad_weights + row, upstream * factor);
             }
         }
-        const T common = a.normalise == normalise_full ? warp_sum(slope * m.share) : T(0);
+        const T common = a.normalise == normalise_full ? warp_sum(slope * m.normalised) : T(0);
         slope = (slope - common) / m.sum;
         T by_offset[D] = {}, by_shape[packed_size(D)] = {};
-        if (m.mine) slopes_of<D>(a.kernel, m.offset, m.shape, m.value, slope, by_offset, by_shape);
+        if (m.present) slopes_of<D>(a.kernel, m.offset, m.shape, m.value, slope, by_offset, by_shape);
         if (a.grad_coords) {
             for (int i = 0; i < D; ++i) {
                 const T sum = warp_sum(by_offset[i]);
                 if (lane == i) a.grad_coords[point * D + i] = sum;
             }
         }
-        if (!m.mine) continue;
+        if (!m.present) continue;
         if constexpr (ordered) {
-            const int64_t pair = (point - space.first_point) * a.k + lane;
-            space.share[pair] = m.share;
-            space.slope[pair] = slope;
+            const int64_t pair = (point - pair_workspace.first_point) * a.k + lane;
+            pair_workspace.normalised[pair] = m.normalised;
+            pair_workspace.slope[pair] = slope;
         } else {
             for (int i = 0; i < D && a.grad_centres; ++i)
                 atomicAdd(a.grad_centres + int64_t(m.number) * D + i, -by_offset[i]);
@@ -161,7 +161,7 @@ __global__ void __launch_bounds__(THREADS)
                 atomicAdd(a.grad_shapes + int64_t(m.number) * packed_size(D) + i, by_shape[i]);
         }
     }
-    if (!a.grad_phases) return;  // whole blocks
+    if (!a.grad_phases) return;  // whole blocks return
     for (int c = 0; c < COLUMNS; ++c) phase_parts[warp][c * WARP + lane] = phase_sum[c];
     __syncthreads();
     const int f = threadIdx.x;
@@ -169,13 +169,13 @@ __global__ void __launch_bounds__(THREADS)
     T sum = T(0);
     for (int w = 0; w < WARPS; ++w) sum += phase_parts[w][f];
     if constexpr (ordered) {
-        space.phase_sums[int64_t(blockIdx.x) * a.features + f] = sum;
+        pair_workspace.phase_sums[int64_t(blockIdx.x) * a.features + f] = sum;
     } else {
         atomicAdd(a.grad_phases + f, sum);
     }
 }
 
-// grad_phases += the blocks' sums, in their order.
+// Adds the blocks' sums to grad_phases, in their order.
 template <class T>
 __global__ void __launch_bounds__(THREADS)
     rbf_phases_kernel(const __grid_constant__ RbfArguments<T> a, const T* sums, int blocks) {
@@ -197,24 +197,26 @@ __global__ void __launch_bounds__(THREADS)
     numbers[pair] = uint32_t(pair);
 }
 
-// A warp takes a kernel and its pairs in their order: a lane a feature; then a lane every 32nd pair, for its geometry.
+// One warp sums the pairs of a kernel in their order: one lane a feature; then every 32nd pair a lane, for centre and
+// shape.
 template <class T, int D>
 __global__ void __launch_bounds__(THREADS)
-    rbf_kernels_kernel(const __grid_constant__ RbfArguments<T> a, const __grid_constant__ PairSpace<T> space,
-                       const uint32_t* keys, const uint32_t* pairs, uint32_t count) {
+    rbf_kernels_kernel(const __grid_constant__ RbfArguments<T> a,
+                       const __grid_constant__ PairWorkspace<T> pair_workspace, const uint32_t* keys,
+                       const uint32_t* pairs, uint32_t count) {
     constexpr int S = packed_size(D);
     const int lane = threadIdx.x % WARP;
     const int64_t n = int64_t(blockIdx.x) * (THREADS / WARP) + threadIdx.x / WARP;
-    if (n >= a.kernels) return;  // whole warps
+    if (n >= a.kernels) return;  // whole warps return
     const uint32_t first = lower_bound(keys, count, uint32_t(n)), last = lower_bound(keys, count, uint32_t(n) + 1);
     for (int f = lane; f < a.features && a.grad_weights; f += WARP) {
         const T frequency = a.frequencies ? a.frequencies[f] : T(0), phase = a.phases ? a.phases[f] : T(0);
         T sum = a.grad_weights[n * a.features + f];
         for (uint32_t at = first; at < last; ++at) {
-            const int64_t point = space.first_point + pairs[at] / uint32_t(a.k);
-            const T share = space.share[pairs[at]];
-            T factor = share, cosine;
-            if (a.frequencies) sine_and_cosine(share * frequency + phase, factor, cosine);
+            const int64_t point = pair_workspace.first_point + pairs[at] / uint32_t(a.k);
+            const T normalised = pair_workspace.normalised[pairs[at]];
+            T factor = normalised, cosine;
+            if (a.frequencies) sine_and_cosine(normalised * frequency + phase, factor, cosine);
             sum += a.grad[point * a.features + f] * factor;
         }
         a.grad_weights[n * a.features + f] = sum;
@@ -223,11 +225,11 @@ __global__ void __launch_bounds__(THREADS)
     T offset_sum[D] = {}, shape_sum[S] = {}, shape[S];
     for (int i = 0; i < S; ++i) shape[i] = a.shapes[n * S + i];
     for (uint32_t at = first + lane; at < last; at += WARP) {
-        const int64_t point = space.first_point + pairs[at] / uint32_t(a.k);
+        const int64_t point = pair_workspace.first_point + pairs[at] / uint32_t(a.k);
         T offset[D], by_offset[D], by_shape[S];
         for (int i = 0; i < D; ++i) offset[i] = a.coords[point * D + i] - a.centres[n * D + i];
         const T value = value_of<D>(a.kernel, offset, shape);
-        slopes_of<D>(a.kernel, offset, shape, value, space.slope[pairs[at]], by_offset, by_shape);
+        slopes_of<D>(a.kernel, offset, shape, value, pair_workspace.slope[pairs[at]], by_offset, by_shape);
         for (int i = 0; i < D; ++i) offset_sum[i] += by_offset[i];
         for (int i = 0; i < S; ++i) shape_sum[i] += by_shape[i];
     }
@@ -286,11 +288,11 @@ cudaError_t clear_gradients(const RbfCall& call, int D, cudaStream_t stream) {
 
 inline int point_blocks(int64_t points) {
     const int64_t blocks = blocks_for(points, THREADS / WARP);
-    return int(blocks < RBF_MOST_BLOCKS ? blocks : RBF_MOST_BLOCKS);
+    return int(blocks < RBF_MAX_BLOCKS ? blocks : RBF_MAX_BLOCKS);
 }
 
 template <class T, int D>
-cudaError_t gradients_in_order(const RbfCall& call, cudaStream_t stream, Space workspace) {
+cudaError_t deterministic_gradients(const RbfCall& call, cudaStream_t stream, Workspace workspace) {
     const RbfArguments<T> a = arguments_of<T>(call);
     const RbfParts parts(call);
     if (workspace.bytes < parts.total()) return cudaErrorInvalidValue;
@@ -300,44 +302,45 @@ cudaError_t gradients_in_order(const RbfCall& call, cudaStream_t stream, Space w
         at += bytes;
         return static_cast<void*>(part);
     };
-    PairSpace<T> space = {};
-    space.share = static_cast<T*>(next(parts.pairs));
-    space.slope = static_cast<T*>(next(parts.pairs));
-    space.phase_sums = static_cast<T*>(next(parts.phases));
+    PairWorkspace<T> pair_workspace = {};
+    pair_workspace.normalised = static_cast<T*>(next(parts.pairs));
+    pair_workspace.slope = static_cast<T*>(next(parts.pairs));
+    pair_workspace.phase_sums = static_cast<T*>(next(parts.phases));
     uint32_t* part[4];
     for (uint32_t*& one : part) one = static_cast<uint32_t*>(next(parts.keys));
     int bits = 1;
     while (bits < 32 && (call.kernels - 1) >> bits) ++bits;
-    const int64_t together = rbf_points_at_once(call);
-    for (int64_t first = 0; first < call.points; first += together) {
-        const int64_t last = first + together < call.points ? first + together : call.points;
+    const int64_t batch = rbf_points_per_sort(call);
+    for (int64_t first = 0; first < call.points; first += batch) {
+        const int64_t last = first + batch < call.points ? first + batch : call.points;
         const int count = int((last - first) * call.neighbours), blocks = point_blocks(last - first);
-        space.first_point = first;
-        Buffers keys = {part[0], part[1]}, pairs = {part[2], part[3]};
-        cudaError_t error = launch(stream, blocks, rbf_points_kernel<T, D, true>, a, space, last, blocks);
+        pair_workspace.first_point = first;
+        DoubleBuffer keys = {part[0], part[1]}, pairs = {part[2], part[3]};
+        cudaError_t error = launch(stream, blocks, rbf_points_kernel<T, D, true>, a, pair_workspace, last, blocks);
         if (!error && a.grad_phases)
-            error = launch(stream, 1, rbf_phases_kernel<T>, a, static_cast<const T*>(space.phase_sums), blocks);
+            error =
+                launch(stream, 1, rbf_phases_kernel<T>, a, static_cast<const T*>(pair_workspace.phase_sums), blocks);
         if (!error)
             error = launch(stream, blocks_for(count, THREADS), rbf_pairs_kernel<T>, a, first * call.neighbours, count,
-                           keys.now, pairs.now);
+                           keys.current, pairs.current);
         if (!error) error = sort_by_key(keys, pairs, count, bits, at, size_t(workspace.bytes - parts.total()), stream);
         if (!error)
-            error = launch(stream, blocks_for(call.kernels, THREADS / WARP), rbf_kernels_kernel<T, D>, a, space,
-                           static_cast<const uint32_t*>(keys.now), static_cast<const uint32_t*>(pairs.now),
-                           uint32_t(count));
+            error = launch(stream, blocks_for(call.kernels, THREADS / WARP), rbf_kernels_kernel<T, D>, a,
+                           pair_workspace, static_cast<const uint32_t*>(keys.current),
+                           static_cast<const uint32_t*>(pairs.current), uint32_t(count));
         if (error) return error;
     }
     return cudaSuccess;
 }
 
 template <class T, int D>
-cudaError_t gradients(const RbfCall& call, cudaStream_t stream, Space workspace) {
+cudaError_t gradients(const RbfCall& call, cudaStream_t stream, Workspace workspace) {
     if (const cudaError_t error = clear_gradients<T>(call, D, stream)) return error;
     if (call.points == 0) return cudaSuccess;
-    if (workspace.at) return gradients_in_order<T, D>(call, stream, workspace);
+    if (workspace.at) return deterministic_gradients<T, D>(call, stream, workspace);
     const int blocks = point_blocks(call.points);
-    return launch(stream, blocks, rbf_points_kernel<T, D, false>, arguments_of<T>(call), PairSpace<T>{}, call.points,
-                  blocks);
+    return launch(stream, blocks, rbf_points_kernel<T, D, false>, arguments_of<T>(call), PairWorkspace<T>{},
+                  call.points, blocks);
 }
 
 }  // namespace
@@ -351,7 +354,7 @@ cudaError_t rbf_gather_forward(const RbfCall& call, cudaStream_t stream) {
 }
 
 template <class T>
-cudaError_t rbf_gather_backward(const RbfCall& call, cudaStream_t stream, Space workspace) {
+cudaError_t rbf_gather_backward(const RbfCall& call, cudaStream_t stream, Workspace workspace) {
     return call.dimensions == 2 ? gradients<T, 2>(call, stream, workspace) : gradients<T, 3>(call, stream, workspace);
 }
 

@@ -1,4 +1,4 @@
 #include "rbf_gather.cuh"
 
 template cudaError_t fs::rbf_gather_forward<double>(const RbfCall&, cudaStream_t);
-template cudaError_t fs::rbf_gather_backward<double>(const RbfCall&, cudaStream_t, Space);
+template cudaError_t fs::rbf_gather_backward<double>(const RbfCall&, cudaStream_t, Workspace);

@@ -1,6 +1,6 @@
-// As much of CUDA as the kernels use, on one thread of a CPU: blocks run one after another, the threads of a block as
-// coroutines that change at barriers. It shows whether kernels compute and co-operate as they should, and nothing about
-// a GPU: no races, no memory model, no speed.
+// The part of CUDA that the kernels use, on one thread of a CPU: blocks run one after another, and the threads of a
+// block are coroutines that switch at barriers. It tests what kernels compute and how their threads cooperate, but
+// nothing of a GPU: no races, no memory model, no speed.
 #pragma once
 
 #include <ucontext.h>
@@ -59,7 +59,7 @@ struct Thread {
     std::vector<char> stack = std::vector<char>(1 << 16);
     bool ended;
     int64_t block_barriers, warp_barriers;
-    uint64_t passed[2];  // what it shows to its warp, in turns: a lane may be one exchange ahead of another
+    uint64_t passed[2];  // values shown to its warp, in two slots in turn, because a lane may be one exchange ahead of another
 };
 
 inline std::vector<Thread> threads;
@@ -74,7 +74,7 @@ inline void run_body() {
     swapcontext(&self().context, &scheduler);
 }
 
-// Lets the others go on until the threads from `first` on have met as many barriers as this one.
+// Runs the other threads until the `count` threads from `first` on have met as many barriers as this one.
 inline void wait(int64_t Thread::* barriers, size_t first, size_t count) {
     Thread& thread = self();
     const int64_t mine = ++(thread.*barriers);
@@ -86,7 +86,7 @@ inline void wait(int64_t Thread::* barriers, size_t first, size_t count) {
     while (late()) swapcontext(&thread.context, &scheduler);
 }
 
-// The value of another lane.
+// Returns the value of another lane.
 template <class T>
 T exchange(T value, int lane) {
     const size_t first = threadIdx.x / WARP * WARP;

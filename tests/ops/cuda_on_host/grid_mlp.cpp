@@ -1,4 +1,4 @@
-// A grid and its MLP in one CUDA kernel, and what it needs besides, compiled for the host.
+// The fused CUDA kernel of a grid and its MLP, and the kernels it needs besides, compiled for the host.
 #include "cuda/grid_mlp.cpp"
 #include "cuda/grid_mlp_float.cu"
 #include "cuda/grid_mlp_half.cu"

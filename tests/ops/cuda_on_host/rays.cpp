@@ -1,4 +1,4 @@
-// The CUDA ray operations, compiled for the host.
+// The CUDA kernels on rays, compiled for the host.
 #include <cmath>
 
 using std::exp;

@@ -1,9 +1,9 @@
-// The CUDA kernels of radial basis functions, compiled for the host; only the sort is another.
-#include "cuda/rbf.cpp"
+// The CUDA kernels of radial basis functions, Gaussian layers and nearest neighbours, compiled for the host; only the
+// sort is another.
 #include "cuda/gaussian_layer.cu"
+#include "cuda/interface.cpp"
 #include "cuda/neighbours.cu"
+#include "cuda/rbf_gather.cpp"
 #include "cuda/rbf_gather_double.cu"
 #include "cuda/rbf_gather_float.cu"
 #include "sort.h"
-
-FS_API const char* fs_error(int32_t error) { return cudaGetErrorString(cudaError_t(error)); }

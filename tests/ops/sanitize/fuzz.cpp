@@ -1,6 +1,6 @@
-// Calls every function of the CPU library with random shapes and values, in memory of exactly the size that is
-// promised, on every instruction set that there is. Built with the address and undefined-behaviour sanitizers: what it
-// looks for is that nothing is reported.
+// Calls every function of the CPU library with random shapes and values, with arrays of exactly the documented size, on
+// every instruction set of the processor. Built with the address and undefined-behaviour sanitizers, which end the
+// program at the first error.
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -8,23 +8,10 @@
 #include <random>
 #include <vector>
 
-#include "../../../cuda_ext/csrc/common/grid.h"
 #include "../../../cuda_ext/csrc/cpu/adam.h"
 #include "../../../cuda_ext/csrc/cpu/fused_step.h"
+#include "../../../cuda_ext/csrc/cpu/hash_grid.h"
 #include "../../../cuda_ext/csrc/cpu/mlp.h"
-
-extern "C" {
-int fs_set_isa(const char* name);
-void fs_hash_grid_forward(const fs::GridCall* call);
-void fs_hash_grid_backward(const fs::GridCall* call);
-void fs_grid_mlp_forward(const fs::StepCall* call);
-void fs_grid_mlp_backward(const fs::StepCall* call);
-void fs_grid_mlp_gradients(const fs::StepCall* call);
-void fs_mlp_forward(const fs::MlpCall* call);
-void fs_mlp_backward(const fs::MlpCall* call);
-int fs_has_bfloat16();
-void fs_adam(const fs::AdamCall* call);
-}
 
 namespace {
 
@@ -33,7 +20,7 @@ std::mt19937 engine(1);
 int pick(int low, int high) { return std::uniform_int_distribution<int>(low, high)(engine); }
 
 template <class T>
-std::vector<T> numbers(size_t count) {
+std::vector<T> random_values(size_t count) {
     std::vector<T> values(count);
     std::normal_distribution<double> normal;
     for (T& value : values) value = T(normal(engine));
@@ -43,15 +30,15 @@ std::vector<T> numbers(size_t count) {
 
 template <class T>
 void fill(std::vector<T>& values) {
-    values = numbers<T>(values.size());
+    values = random_values<T>(values.size());
 }
-// Any bits are a number.
+// Any bits are a valid value.
 template <class E>
 void fill_with_bits(std::vector<E>& values) {
     for (E& value : values) value.bits = uint16_t(pick(0, 0xffff));
 }
 void fill(std::vector<fs::Half>& values) { fill_with_bits(values); }
-void fill(std::vector<fs::Brain>& values) { fill_with_bits(values); }
+void fill(std::vector<fs::Bfloat16>& values) { fill_with_bits(values); }
 
 template <class T>
 std::vector<T> coordinates(size_t count, bool wild) {
@@ -94,23 +81,23 @@ void pick_shape(fs::GridCall& call) {
     } while (!fs::has_shape(call.dimensions, call.features));
 }
 
-// T: the numbers; E: those of the table.
+// T: type of the arrays; E: type of the table.
 template <class T, class E = T>
 void fuzz_grid(fs::TableType type) {
     fs::GridCall call = {};
     pick_shape(call);
     call.smooth = pick(0, 1);
     call.table_type = type;
-    call.workers = pick(1, 5);
-    call.points = pick(0, 3) ? pick(0, 200) : pick(4000, 9000);  // two tiles and more: in halves
+    call.num_threads = pick(1, 5);
+    call.points = pick(0, 3) ? pick(0, 200) : pick(4000, 9000);  // more than one tile, so that levels are split
     int64_t entries;
     const auto levels = random_levels(call.dimensions, entries);
     call.levels = int(levels.size());
     call.level = levels.data();
     const size_t width = levels.size() * call.features, points = size_t(call.points);
     const auto coords = coordinates<T>(points * call.dimensions, true),
-               direction = numbers<T>(points * call.dimensions);
-    const auto grad = numbers<T>(points * width);
+               direction = random_values<T>(points * call.dimensions);
+    const auto grad = random_values<T>(points * width);
     std::vector<E> table(size_t(entries) * call.features);
     fill(table);
     std::vector<T> output(points * width), grad_coords(points * call.dimensions), grad_table(table.size());
@@ -125,7 +112,7 @@ void fuzz_grid(fs::TableType type) {
     fs_hash_grid_backward(&call);
 }
 
-// Matrices and biases of random sizes in memory of their own, and room for their gradients.
+// An MLP of random sizes, with separate arrays for matrices, biases and their gradients.
 template <class T>
 struct RandomMlp {
     std::vector<std::vector<T>> weights, biases, grad_weights, grad_biases;
@@ -134,14 +121,14 @@ struct RandomMlp {
         mlp.matrices = pick(1, 5);
         mlp.activation = pick(0, 2);
         mlp.is_double = sizeof(T) == 8;
-        mlp.products = sizeof(T) == 4 && fs_has_bfloat16() ? pick(0, 1) : 0;
+        mlp.matmul_dtype = sizeof(T) == 4 && fs_has_bfloat16() ? pick(0, 1) : 0;
         mlp.omega = 30.0;
         mlp.sizes[0] = inputs;
         const bool biased = pick(0, 1);
         for (int i = 0; i < mlp.matrices; ++i) {
             mlp.sizes[i + 1] = pick(1, pick(0, 3) ? 40 : 128);
-            weights.push_back(numbers<T>(size_t(mlp.sizes[i]) * mlp.sizes[i + 1]));
-            biases.push_back(numbers<T>(size_t(mlp.sizes[i + 1])));
+            weights.push_back(random_values<T>(size_t(mlp.sizes[i]) * mlp.sizes[i + 1]));
+            biases.push_back(random_values<T>(size_t(mlp.sizes[i + 1])));
             grad_weights.emplace_back(weights.back().size());
             grad_biases.emplace_back(biases.back().size());
         }
@@ -161,9 +148,9 @@ void fuzz_mlp() {
     const int inputs = pick(1, pick(0, 3) ? 40 : 300);
     const RandomMlp<T> random(call.mlp, inputs);
     call.points = pick(0, 3) ? pick(0, 200) : pick(4000, 9000);
-    call.workers = pick(1, 5);
+    call.num_threads = pick(1, 5);
     const size_t points = size_t(call.points), outputs = size_t(call.mlp.sizes[call.mlp.matrices]);
-    const auto features = numbers<T>(points * inputs), grad = numbers<T>(points * outputs);
+    const auto features = random_values<T>(points * inputs), grad = random_values<T>(points * outputs);
     std::vector<T> values(grad.size()), grad_features(features.size());
     call.features = features.data();
     call.grad = grad.data();
@@ -180,7 +167,7 @@ void fuzz_step() {
     pick_shape(grid);
     grid.smooth = pick(0, 1);
     grid.table_type = sizeof(T) == 8 ? fs::table_double : fs::table_float;
-    grid.workers = pick(1, 5);
+    grid.num_threads = pick(1, 5);
     grid.points = pick(0, 3) ? pick(0, 200) : pick(4000, 9000);
     int64_t entries;
     const auto levels = random_levels(grid.dimensions, entries);
@@ -190,8 +177,8 @@ void fuzz_step() {
     call.loss = pick(0, 2);
     const size_t points = size_t(grid.points), outputs = size_t(call.mlp.sizes[call.mlp.matrices]);
     const auto coords = coordinates<T>(points * grid.dimensions, pick(0, 1));
-    const auto table = numbers<T>(size_t(entries) * grid.features), grad = numbers<T>(points * outputs);
-    const auto targets = numbers<float>(points * outputs), samples = numbers<float>(points);
+    const auto table = random_values<T>(size_t(entries) * grid.features), grad = random_values<T>(points * outputs);
+    const auto targets = random_values<float>(points * outputs), samples = random_values<float>(points);
     std::vector<T> grad_table(table.size()), grad_coords(coords.size()), values(points * outputs);
     double loss = 0.0;
     grid.coords = coords.data();
@@ -213,8 +200,9 @@ void fuzz_adam() {
     fs::AdamCall call = {};
     const size_t count = size_t(pick(0, 300));
     call.sparse = pick(0, 1);
-    call.most_steps = 9;
-    auto weight = numbers<float>(count), gradient = numbers<float>(count), mean = numbers<float>(count);
+    call.max_steps = 9;
+    auto weight = random_values<float>(count), gradient = random_values<float>(count),
+         mean = random_values<float>(count);
     std::vector<float> square(count), rate(10, 0.1f);
     std::vector<int32_t> steps(call.sparse ? count : 1, pick(0, 20));
     for (float& g : gradient)
@@ -226,7 +214,7 @@ void fuzz_adam() {
     call.square = square.data();
     call.steps = steps.data();
     call.rate = rate.data();
-    call.workers = pick(1, 5);
+    call.num_threads = pick(1, 5);
     call.mean_decay = 0.9f;
     call.square_decay = 0.99f;
     call.epsilon = 1e-15f;
@@ -249,7 +237,7 @@ int main(int, char** arguments) {
             fuzz_grid<float>(fs::table_float);
             fuzz_grid<double>(fs::table_double);
             fuzz_grid<float, fs::Half>(fs::table_half);
-            fuzz_grid<float, fs::Brain>(fs::table_brain);
+            fuzz_grid<float, fs::Bfloat16>(fs::table_bfloat16);
             fuzz_mlp<float>();
             fuzz_mlp<double>();
             fuzz_step<float>();

@@ -1,17 +1,7 @@
-// The ray operations with random calls; included by fuzz.cpp, whose `pick`, `numbers` and `coordinates` it uses.
+// Random calls of the operations on rays; included by fuzz.cpp, whose random values it uses.
 #pragma once
 
-#include "../../../cuda_ext/csrc/common/rays.h"
-
-extern "C" {
-void fs_ray_box(const fs::BoxCall* call);
-void fs_march_count(const fs::MarchCall* call);
-void fs_march_write(const fs::MarchCall* call);
-void fs_composite_forward(const fs::CompositeCall* call);
-void fs_composite_backward(const fs::CompositeCall* call);
-void fs_distortion(const fs::DistortionCall* call);
-void fs_importance(const fs::ImportanceCall* call);
-}
+#include "../../../cuda_ext/csrc/cpu/rays.h"
 
 namespace {
 
@@ -21,20 +11,20 @@ void fuzz_march() {
     const size_t rays = size_t(pick(0, 3) ? pick(0, 40) : pick(60, 200));
     call.rays = int64_t(rays);
     call.is_double = sizeof(T) == 8;
-    call.workers = pick(1, 5);
-    call.levels = pick(1, 4);
+    call.num_threads = pick(1, 5);
+    call.cascades = pick(1, 4);
     call.resolution = 4 * pick(1, 6);
     call.jitter = pick(0, 1);
     call.seed = uint32_t(pick(0, 1 << 30));
     call.first_ray = pick(0, 1 << 30);
-    call.most = pick(0, 1) ? 1000 : pick(1, 20);
-    call.longest = pick(0, 300);
+    call.max_samples = pick(0, 1) ? 1000 : pick(1, 20);
+    call.max_steps = pick(0, 300);
     call.step = 0.05;
     call.cone = pick(0, 1) ? 0.01 : 0.0;
     for (double& c : call.centre) c = 0.5;
-    for (double& p : call.per_cell) p = call.resolution;
-    auto origins = numbers<T>(rays * 3), directions = numbers<T>(rays * 3);
-    // Parallel to axes, along faces, and far away.
+    for (double& p : call.inverse_cell_size) p = call.resolution;
+    auto origins = random_values<T>(rays * 3), directions = random_values<T>(rays * 3);
+    // Some rays parallel to axes, along faces, and far away.
     for (T& d : directions)
         if (pick(0, 5) == 0) d = T(0);
     for (T& o : origins)
@@ -43,7 +33,7 @@ void fuzz_march() {
     fs::BoxCall box = {};
     box.rays = call.rays;
     box.is_double = call.is_double;
-    box.workers = call.workers;
+    box.num_threads = call.num_threads;
     for (int axis = 0; axis < 3; ++axis) {
         box.lower[axis] = -pick(0, 3);
         box.upper[axis] = 1 + pick(0, 3);
@@ -54,12 +44,12 @@ void fuzz_march() {
     box.far = far.data();
     fs_ray_box(&box);
     const size_t blocks = size_t(call.resolution / 4);
-    std::vector<uint64_t> words(size_t(call.levels) * blocks * blocks * blocks);
+    std::vector<uint64_t> words(size_t(call.cascades) * blocks * blocks * blocks);
     for (uint64_t& word : words) word = uint64_t(engine()) << 32 | engine();
-    std::vector<uint8_t> clear(words.size());
-    for (uint8_t& blocks : clear) blocks = uint8_t(pick(0, 6));
+    std::vector<uint8_t> clearance(words.size());
+    for (uint8_t& blocks : clearance) blocks = uint8_t(pick(0, 6));
     std::vector<int64_t> counts(rays), offsets(rays + 1);
-    call.clear = clear.data();
+    call.clearance = clearance.data();
     call.origins = box.origins;
     call.directions = box.directions;
     call.near = box.near;
@@ -85,7 +75,7 @@ void fuzz_packed() {
     for (size_t r = 0; r < rays; ++r) offsets[r + 1] = offsets[r] + (pick(0, 3) ? pick(0, 40) : 0);
     const size_t samples = size_t(offsets[rays]);
     const bool is_double = sizeof(T) == 8;
-    const int workers = pick(1, 5);
+    const int num_threads = pick(1, 5);
     std::vector<T> starts(samples), ends(samples);
     for (size_t i = 0; i < samples; ++i) {
         starts[i] = T(i);
@@ -94,14 +84,15 @@ void fuzz_packed() {
     fs::CompositeCall call = {};
     call.rays = int64_t(rays);
     call.is_double = is_double;
-    call.workers = workers;
+    call.num_threads = num_threads;
     call.channels = pick(0, 1) ? 3 : pick(0, 7);
     call.threshold = pick(0, 1) ? 0.0 : 0.1;
     const size_t channels = size_t(call.channels);
-    const auto density = coordinates<T>(samples, true), colors = numbers<T>(samples * channels);
+    const auto density = coordinates<T>(samples, true), colors = random_values<T>(samples * channels);
     std::vector<T> color(rays * channels), opacity(rays), depth(rays), weights(samples), grad_density(samples),
         grad_colors(samples * channels);
-    const auto by_color = numbers<T>(rays * channels), by_ray = numbers<T>(rays), by_sample = numbers<T>(samples);
+    const auto by_color = random_values<T>(rays * channels), by_ray = random_values<T>(rays),
+               by_sample = random_values<T>(samples);
     call.density = density.data();
     call.colors = colors.data();
     call.starts = starts.data();
@@ -121,7 +112,7 @@ void fuzz_packed() {
     fs_composite_backward(&call);
 
     std::vector<T> loss(rays), grad_weights(samples);
-    fs::DistortionCall spread = {call.rays,   is_double,      workers,     by_sample.data(), starts.data(),
+    fs::DistortionCall spread = {call.rays,   is_double,      num_threads, by_sample.data(), starts.data(),
                                  ends.data(), offsets.data(), loss.data(), by_ray.data(),    grad_weights.data()};
     fs_distortion(&spread);
     spread.loss = nullptr;
@@ -130,7 +121,7 @@ void fuzz_packed() {
     fs::ImportanceCall pdf = {};
     pdf.rays = call.rays;
     pdf.is_double = is_double;
-    pdf.workers = workers;
+    pdf.num_threads = num_threads;
     pdf.edges = pick(2, 40);
     pdf.jitter = pick(0, 1);
     std::vector<T> out(rays * size_t(pdf.edges));

@@ -1,17 +1,10 @@
-// Random kernels, layers and neighbours; included by fuzz.cpp, whose random numbers it uses.
+// Random calls of the operations on radial basis functions and nearest neighbours; included by fuzz.cpp, whose random
+// values it uses.
 #pragma once
 
 #include "../../../cuda_ext/csrc/cpu/gaussian_layer.h"
 #include "../../../cuda_ext/csrc/cpu/neighbours.h"
 #include "../../../cuda_ext/csrc/cpu/rbf_gather.h"
-
-extern "C" {
-void fs_rbf_gather_forward(const fs::RbfCall* call);
-void fs_rbf_gather_backward(const fs::RbfCall* call);
-void fs_gaussian_layer_forward(const fs::GaussianCall* call);
-void fs_gaussian_layer_backward(const fs::GaussianCall* call);
-void fs_nearest(const fs::NearestCall* call);
-}
 
 namespace {
 
@@ -24,15 +17,16 @@ void fuzz_rbf() {
     call.kernel = pick(0, 4);
     call.normalise = pick(0, 2);
     call.is_double = sizeof(T) == 8;
-    call.workers = pick(1, 5);
+    call.num_threads = pick(1, 5);
     call.points = pick(0, 150);
     call.kernels = pick(1, 60);
     const size_t points = size_t(call.points), kernels = size_t(call.kernels), width = size_t(call.features);
     const size_t shape_size = size_t(fs::packed_size(call.dimensions));
-    const auto coords = coordinates<T>(points * call.dimensions, true), centres = numbers<T>(kernels * call.dimensions);
-    const auto shapes = numbers<T>(kernels * shape_size), weights = numbers<T>(kernels * width),
-               grad = numbers<T>(points * width);
-    const auto frequencies = numbers<T>(width), phases = numbers<T>(width);
+    const auto coords = coordinates<T>(points * call.dimensions, true),
+               centres = random_values<T>(kernels * call.dimensions);
+    const auto shapes = random_values<T>(kernels * shape_size), weights = random_values<T>(kernels * width),
+               grad = random_values<T>(points * width);
+    const auto frequencies = random_values<T>(width), phases = random_values<T>(width);
     std::vector<int32_t> nearest(points * size_t(call.neighbours));
     for (int32_t& n : nearest) n = pick(0, int(kernels) - 1);
     std::vector<T> output(points * width), grad_coords(coords.size()), grad_centres(centres.size()),
@@ -63,12 +57,12 @@ void fuzz_gaussian() {
     call.inputs = pick(1, 60);
     call.units = pick(1, 70);
     call.is_double = sizeof(T) == 8;
-    call.workers = pick(1, 5);
+    call.num_threads = pick(1, 5);
     call.points = pick(0, 3) ? pick(0, 150) : pick(4000, 9000);
     const size_t points = size_t(call.points), size = size_t(call.inputs) * size_t(call.units);
-    const auto x = coordinates<T>(points * size_t(call.inputs), true), centres = numbers<T>(size),
-               log_widths = numbers<T>(size);
-    const auto grad = numbers<T>(points * size_t(call.units));
+    const auto x = coordinates<T>(points * size_t(call.inputs), true), centres = random_values<T>(size),
+               log_widths = random_values<T>(size);
+    const auto grad = random_values<T>(points * size_t(call.units));
     std::vector<T> output(grad.size()), grad_x(x.size()), grad_centres(size), grad_log_widths(size);
     call.x = x.data();
     call.centres = centres.data();
@@ -85,21 +79,21 @@ void fuzz_gaussian() {
 void fuzz_nearest() {
     fs::NearestCall call = {};
     call.dimensions = pick(1, 3);
-    call.centres = pick(0, 3) ? pick(1, 60) : pick(1000, 3000);
-    call.neighbours = pick(1, int(call.centres < 32 ? call.centres : 32));
-    call.workers = pick(1, 5);
+    call.num_centres = pick(0, 3) ? pick(1, 60) : pick(1000, 3000);
+    call.neighbours = pick(1, int(call.num_centres < 32 ? call.num_centres : 32));
+    call.num_threads = pick(1, 5);
     call.points = pick(0, 600);
-    const auto coords = numbers<float>(size_t(call.points) * size_t(call.dimensions));
-    auto places = numbers<float>(size_t(call.centres) * size_t(call.dimensions));
+    const auto coords = random_values<float>(size_t(call.points) * size_t(call.dimensions));
+    auto centres = random_values<float>(size_t(call.num_centres) * size_t(call.dimensions));
     if (pick(0, 2) == 0)
-        for (float& x : places) x = std::round(x);
+        for (float& x : centres) x = std::round(x);
     std::vector<int32_t> nearest(size_t(call.points) * size_t(call.neighbours));
     call.coords = coords.data();
-    call.places = places.data();
+    call.centres = centres.data();
     call.nearest = nearest.data();
     fs_nearest(&call);
     for (int32_t n : nearest)
-        if (n < 0 || n >= call.centres) std::abort();
+        if (n < 0 || n >= call.num_centres) std::abort();
 }
 
 }  // namespace

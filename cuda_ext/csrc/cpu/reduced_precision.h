@@ -1,15 +1,15 @@
-// Numbers of two bytes → packs of floats.
+// Conversion of vectors of 16-bit values to float32.
 #pragma once
 
 #include <type_traits>
 
-#include "../common/number.h"
-#include "vector.h"
+#include "../common/reduced_precision.h"
+#include "simd.h"
 
 namespace fs::FS_ISA {
 namespace {
 
-// `bits` holds `count` numbers of type E, as whatever vector they were read.
+// `bits` holds `count` values of type E, in whatever vector type they were loaded.
 template <class T, class E, int count, class Bits>
 FS_HOST_DEVICE auto widen(Bits bits) {
     using Lanes = Vector<T, count>;
@@ -26,8 +26,8 @@ FS_HOST_DEVICE auto widen(Bits bits) {
         if constexpr (std::is_same_v<E, Half> && count == 8) return (Lanes)_mm256_cvtph_ps((__m128i)bits);
 #endif
         const Wide wide = __builtin_convertvector((Narrow)bits, Wide);
-        if constexpr (std::is_same_v<E, Brain>) return (Lanes)(wide << 16);
-        // As number_of(Half) has it.
+        if constexpr (std::is_same_v<E, Bfloat16>) return (Lanes)(wide << 16);
+        // The same steps as full_precision(Half).
         const Wide sign = (wide & 0x8000u) << 16, rest = (wide & 0x7fffu) << 13;
         const Wide finite = (Wide)((Lanes)rest * 0x1p112f);
         const Wide odd = (Wide)(rest >= (0x7c00u << 13));

@@ -1,4 +1,4 @@
-// Numbers of two bytes: how a table may be stored. They are only ever read; sums are of floats.
+// 16-bit floating point types that a table may be stored in. They are only read; sums are float32.
 #pragma once
 
 #include <cstdint>
@@ -11,16 +11,16 @@
 
 namespace fs {
 
-// IEEE 754 binary16, and the upper half of a float.
+// IEEE 754 binary16, and bfloat16 (the upper half of a float32).
 struct Half {
     uint16_t bits;
 };
-struct Brain {
+struct Bfloat16 {
     uint16_t bits;
 };
 
-FS_HOST_DEVICE float number_of(float value) { return value; }
-FS_HOST_DEVICE double number_of(double value) { return value; }
+FS_HOST_DEVICE float full_precision(float value) { return value; }
+FS_HOST_DEVICE double full_precision(double value) { return value; }
 
 FS_HOST_DEVICE float float_of_bits(uint32_t bits) {
 #if defined(__CUDA_ARCH__)
@@ -33,16 +33,16 @@ FS_HOST_DEVICE float float_of_bits(uint32_t bits) {
 #endif
 }
 
-FS_HOST_DEVICE float number_of(Brain value) { return float_of_bits(uint32_t(value.bits) << 16); }
+FS_HOST_DEVICE float full_precision(Bfloat16 value) { return float_of_bits(uint32_t(value.bits) << 16); }
 
-FS_HOST_DEVICE float number_of(Half value) {
+FS_HOST_DEVICE float full_precision(Half value) {
 #if defined(__CUDA_ARCH__)
     float result;
     asm("cvt.f32.f16 %0, %1;" : "=f"(result) : "h"(value.bits));
     return result;
 #else
-    // The exponent's bits in a float's place are too low by 112, for subnormal numbers as well; infinity and NaN have
-    // the highest exponent in both.
+    // In the place of a float32's exponent, the exponent of a half is too low by 112, for subnormal values as well.
+    // Infinity and NaN have the highest exponent in both formats.
     const uint32_t sign = uint32_t(value.bits & 0x8000u) << 16, rest = uint32_t(value.bits & 0x7fffu) << 13;
     const float finite = float_of_bits(rest) * 0x1p112f;
     uint32_t bits;

@@ -1,5 +1,5 @@
-// Radial basis functions about a centre under a symmetric matrix K: their values and slopes (Chen et al. 2023, equation
-// 3 and its relatives). Shared by both processors.
+// Radial basis functions with a centre and a symmetric matrix K: values and derivatives (NeuRBF, Chen et al. 2023,
+// equation 3 and variants of it). Shared by both processors.
 #pragma once
 
 #include <math.h>
@@ -8,7 +8,8 @@
 
 namespace fs {
 
-// With the offset o = x - centre and q = <o, K o>; `KERNELS` in fields/ops/rbf_gather.py.
+// Radial functions of the offset o = x - centre, with q = <o, K o>. Same order as `KERNELS` in
+// fields/ops/rbf_gather.py.
 enum RbfKernel : int32_t {
     inverse_quadratic = 0,     // 1 / (1 + q)
     inverse_multiquadric = 1,  // 1 / sqrt(1 + q)
@@ -17,36 +18,39 @@ enum RbfKernel : int32_t {
     markov = 4,                // exp(-sqrt(q))
 };
 
-// How the values of a point's kernels are divided by their sum.
+// How the values of a point's kernels are divided by their sum: not at all, with the sum treated as constant in the
+// gradient, or fully differentiated.
 enum Normalise : int32_t { normalise_none = 0, normalise_detached = 1, normalise_full = 2 };
 
-// `_Call` in fields/ops/rbf_gather.py. The pointers are to float, or to double where is_double; rows are contiguous.
-// Null results are not computed. `workers` counts threads of the CPU.
+// Mirrored by `RbfCall` in fields/ops/rbf_gather.py. Output feature f of a point is the sum over its neighbours n of
+// weights[n][f] * sin(value_n * frequencies[f] + phases[f]), or of weights[n][f] * value_n without frequencies; value_n
+// is the kernel's value after normalisation. Arrays are float32, or float64 where is_double; rows are contiguous.
+// Results whose pointer is null are not computed. `num_threads` is for the CPU.
 struct RbfCall {
-    int32_t dimensions, neighbours, features, kernel, normalise, is_double, workers;
+    int32_t dimensions, neighbours, features, kernel, normalise, is_double, num_threads;
     int64_t points, kernels;
-    const int32_t* nearest;   // [points, neighbours], each in 0..kernels-1
+    const int32_t* nearest;   // [points, neighbours]: indices of kernels, 0 .. kernels - 1
     const void* coords;       // [points, dimensions]
     const void* centres;      // [kernels, dimensions]
-    const void* shapes;       // [kernels, dimensions * (dimensions + 1) / 2]: K's upper triangle row by row
+    const void* shapes;       // [kernels, dimensions * (dimensions + 1) / 2]: the upper triangle of K, row by row
     const void* weights;      // [kernels, features]
-    const void* frequencies;  // [features], or null: values enter as they are
+    const void* frequencies;  // [features], or null for no sines
     const void* phases;       // [features], or null for zeros
-    const void* grad;         // [points, features], gradient of the output
+    const void* grad;         // [points, features]: gradient of the output
     void* output;             // [points, features]
-    void* grad_coords;
-    void* grad_centres;
-    void* grad_shapes;
-    void* grad_weights;
-    void* grad_phases;
+    void* grad_coords;        // [points, dimensions]
+    void* grad_centres;       // [kernels, dimensions]
+    void* grad_shapes;        // as shapes
+    void* grad_weights;       // [kernels, features]
+    void* grad_phases;        // [features]
 };
 
-constexpr int RBF_MOST_NEIGHBOURS = 32;
-constexpr int RBF_MOST_FEATURES = 128;
-constexpr double RBF_SUM_FLOOR = 1e-8;      // added to a sum of values
-constexpr double RBF_LEAST_SQUARE = 1e-30;  // below it, a root has no slope
+constexpr int RBF_MAX_NEIGHBOURS = 32;
+constexpr int RBF_MAX_FEATURES = 128;
+constexpr double RBF_SUM_FLOOR = 1e-8;    // added to the sum of a point's values
+constexpr double RBF_MIN_SQUARE = 1e-30;  // for smaller q the derivative of the square root is taken as zero
 
-// Functions that differ between numbers and packs of them.
+// Functions that differ between single values and SIMD vectors.
 template <class T>
 struct Maths;
 template <>
@@ -62,7 +66,7 @@ struct Maths<double> {
 
 FS_HOST_DEVICE constexpr int packed_size(int dimensions) { return dimensions * (dimensions + 1) / 2; }
 
-// Where row i, column j of a symmetric matrix lies.
+// Position of row i, column j of a symmetric matrix in its packed upper triangle.
 template <int D>
 FS_HOST_DEVICE constexpr int packed(int i, int j) {
     const int low = i < j ? i : j, high = i < j ? j : i;
@@ -87,10 +91,10 @@ FS_HOST_DEVICE T quadratic_form(const T (&offset)[D], const T (&product)[D]) {
     T q = offset[0] * product[0];
     for (int i = 1; i < D; ++i) q += offset[i] * product[i];
     const T zero = Real<T>::of(0);
-    return q < zero ? zero : q;  // rounding may leave it just below
+    return q < zero ? zero : q;  // rounding may leave it just below zero
 }
 
-// The kernel's value at an offset from its centre.
+// Value of the kernel at an offset from its centre.
 template <int kernel, int D, class T>
 FS_HOST_DEVICE T rbf_value(const T (&offset)[D], const T (&shape)[packed_size(D)]) {
     const T zero = Real<T>::of(0), one = Real<T>::of(1);
@@ -112,7 +116,7 @@ FS_HOST_DEVICE T rbf_value(const T (&offset)[D], const T (&shape)[packed_size(D)
     }
 }
 
-// Gradients of `upstream` times the value, by the offset and by the packed shape.
+// Gradients of `upstream` * value by the offset and by the packed matrix.
 template <int kernel, int D, class T>
 FS_HOST_DEVICE void rbf_slopes(const T (&offset)[D], const T (&shape)[packed_size(D)], T value, T upstream,
                                T (&by_offset)[D], T (&by_shape)[packed_size(D)]) {
@@ -138,7 +142,7 @@ FS_HOST_DEVICE void rbf_slopes(const T (&offset)[D], const T (&shape)[packed_siz
         if constexpr (kernel == inverse_multiquadric) by_square = Real<T>::of(-0.5) * value * value * value;
         if constexpr (kernel == gaussian) by_square = Real<T>::of(-0.5) * value;
         if constexpr (kernel == markov) {
-            const T q = quadratic_form<D>(offset, product), least = Real<T>::of(RBF_LEAST_SQUARE);
+            const T q = quadratic_form<D>(offset, product), least = Real<T>::of(RBF_MIN_SQUARE);
             const T safe = q > least ? q : one;
             by_square = q > least ? Real<T>::of(-0.5) * value / Maths<T>::root(safe) : zero;
         }

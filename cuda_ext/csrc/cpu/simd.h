@@ -1,8 +1,8 @@
-// Packs: vectors as wide as the instruction set's registers, in the compiler's own notation, so that one source serves
-// every set.
+// SIMD vectors as wide as the instruction set's registers, written with the compiler's vector extensions, so that one
+// source serves every set.
 //
-// Contraction is off in this build, so that rounding does not depend on the set where cells are found; multiply_add is
-// written where the fused instruction is wanted and exists.
+// Contraction to fused multiply-adds is off in this build, so that rounding, and with it the cell of a point, does not
+// depend on the set. `multiply_add` is written where the fused instruction is wanted.
 #pragma once
 
 #include <cstddef>
@@ -16,31 +16,31 @@
 #endif
 
 #if defined(__AVX512F__)
-#define FS_PACK_BYTES 64
+#define FS_SIMD_BYTES 64
 #elif defined(__AVX2__)
-#define FS_PACK_BYTES 32
+#define FS_SIMD_BYTES 32
 #else
-#define FS_PACK_BYTES 16
+#define FS_SIMD_BYTES 16
 #endif
 
 namespace fs::FS_ISA {
 namespace {
 
 template <class T>
-constexpr int WIDTH = FS_PACK_BYTES / int(sizeof(T));
+constexpr int WIDTH = FS_SIMD_BYTES / int(sizeof(T));
 
 template <class T>
-struct PackOf {
-    typedef T type __attribute__((vector_size(FS_PACK_BYTES)));
-    typedef uint32_t index __attribute__((vector_size(WIDTH<T> * sizeof(uint32_t))));
-    typedef int32_t whole __attribute__((vector_size(WIDTH<T> * sizeof(uint32_t))));
+struct SimdTypes {
+    typedef T type __attribute__((vector_size(FS_SIMD_BYTES)));
+    typedef uint32_t uint32 __attribute__((vector_size(WIDTH<T> * sizeof(uint32_t))));
+    typedef int32_t int32 __attribute__((vector_size(WIDTH<T> * sizeof(uint32_t))));
 };
 template <class T>
-using Pack = typename PackOf<T>::type;
+using Simd = typename SimdTypes<T>::type;
 template <class T>
-using IndexPack = typename PackOf<T>::index;
+using SimdIndex = typename SimdTypes<T>::uint32;
 
-// A vector of so many numbers.
+// A vector of `count` values.
 template <class T, int count>
 struct VectorOf {
     typedef T type __attribute__((vector_size(count * sizeof(T))));
@@ -48,24 +48,25 @@ struct VectorOf {
 template <class T, int count>
 using Vector = typename VectorOf<T, count>::type;
 
-// Loads and stores of a pack at the alignment of one number.
+// Loads and stores with the alignment of a single value.
 template <class P, class T>
 FS_HOST_DEVICE P load(const T* from) {
-    P pack;
-    __builtin_memcpy(&pack, from, sizeof(P));
-    return pack;
+    P vector;
+    __builtin_memcpy(&vector, from, sizeof(P));
+    return vector;
 }
 template <class P, class T>
-FS_HOST_DEVICE void store(T* to, P pack) {
-    __builtin_memcpy(to, &pack, sizeof(P));
+FS_HOST_DEVICE void store(T* to, P vector) {
+    __builtin_memcpy(to, &vector, sizeof(P));
 }
 template <class T>
-FS_HOST_DEVICE Pack<T> spread(T value) {
-    return value - Pack<T>{};  // unlike a sum with zeros it is no operation, as -0 stays -0
+FS_HOST_DEVICE Simd<T> broadcast(T value) {
+    return value -
+           Simd<T>{};  // compiles to nothing but the broadcast; adding zeros would not, because it turns -0 into 0
 }
 
-// A vector of `count` lanes, of which lane i is lane from(i) of one vector, or of two taken as one. (A result wider
-// than these is made in memory by gcc 12: slow.)
+// A vector of `count` lanes: lane i is lane from(i) of one vector, or of two vectors taken as one. gcc 12 builds a
+// result that is wider than the operands in memory, which is slow.
 template <int count, class V, class From, int... lane>
 FS_HOST_DEVICE auto shuffled_as(V a, V b, From from, std::integer_sequence<int, lane...>) {
     (void)from;
@@ -80,9 +81,9 @@ FS_HOST_DEVICE auto shuffled(V a, From from) {
     return shuffled<count>(a, a, from);
 }
 
-// Both vectors side by side. (By the instructions' names, lest it be made in memory.)
+// Concatenates two vectors, with intrinsics, so that gcc 12 does not build the result in memory.
 template <class V>
-FS_HOST_DEVICE auto joined(V a, V b) {
+FS_HOST_DEVICE auto concat(V a, V b) {
     using Both = Vector<std::decay_t<decltype(a[0])>, 2 * sizeof(V) / sizeof(a[0])>;
     (void)sizeof(Both);
 #if defined(__AVX2__)
@@ -113,16 +114,16 @@ FS_HOST_DEVICE bool any(I bits) {
 }
 
 // Calls body(std::integral_constant<int, i>) for i = 0, step, 2 * step, ... below `count`.
-template <int step, class Body, int... turn>
-FS_HOST_DEVICE void unrolled_as(const Body& body, std::integer_sequence<int, turn...>) {
-    (body(std::integral_constant<int, turn * step>()), ...);
+template <int step, class Body, int... step_index>
+FS_HOST_DEVICE void unrolled_as(const Body& body, std::integer_sequence<int, step_index...>) {
+    (body(std::integral_constant<int, step_index * step>()), ...);
 }
 template <int count, int step, class Body>
 FS_HOST_DEVICE void unrolled(const Body& body) {
     unrolled_as<step>(body, std::make_integer_sequence<int, count / step>());
 }
 
-// a * b + c, rounded once where the instruction set can.
+// a * b + c, rounded once where the instruction set has the fused instruction.
 template <class P>
 FS_HOST_DEVICE P multiply_add(P a, P b, P c) {
     return a * b + c;
@@ -146,32 +147,34 @@ FS_HOST_DEVICE __m512d multiply_add(__m512d a, __m512d b, __m512d c) { return _m
 namespace fs {
 
 template <class T>
-struct RealPack {
-    using P = FS_ISA::Pack<T>;
-    using Index = FS_ISA::IndexPack<T>;
+struct SimdReal {
+    using P = FS_ISA::Simd<T>;
+    using Index = FS_ISA::SimdIndex<T>;
     FS_HOST_DEVICE static P of(double value) { return T(value) - P{}; }
-    FS_HOST_DEVICE static Index whole(P x) {
-        return (Index) __builtin_convertvector(x, typename FS_ISA::PackOf<T>::whole);
+    FS_HOST_DEVICE static Index to_integer(P x) {
+        return (Index) __builtin_convertvector(x, typename FS_ISA::SimdTypes<T>::int32);
     }
-    FS_HOST_DEVICE static P number(Index i) { return __builtin_convertvector((typename FS_ISA::PackOf<T>::whole)i, P); }
-    FS_HOST_DEVICE static P larger(P a, P b) { return a > b ? a : b; }
-    FS_HOST_DEVICE static P smaller(P a, P b) { return a < b ? a : b; }
+    FS_HOST_DEVICE static P to_real(Index i) {
+        return __builtin_convertvector((typename FS_ISA::SimdTypes<T>::int32)i, P);
+    }
+    FS_HOST_DEVICE static P max_of(P a, P b) { return a > b ? a : b; }
+    FS_HOST_DEVICE static P min_of(P a, P b) { return a < b ? a : b; }
 };
-// The instructions do what the formulas say, with NaN too, which the compiler does not know of vectors.
+// The max and min instructions treat NaN as `Real` defines it; the compiler does not know that for vectors.
 template <>
-struct Real<FS_ISA::Pack<float>> : RealPack<float> {
+struct Real<FS_ISA::Simd<float>> : SimdReal<float> {
 #if defined(__AVX512F__)
-    FS_HOST_DEVICE static P larger(P a, P b) { return _mm512_max_ps(a, b); }
-    FS_HOST_DEVICE static P smaller(P a, P b) { return _mm512_min_ps(a, b); }
+    FS_HOST_DEVICE static P max_of(P a, P b) { return _mm512_max_ps(a, b); }
+    FS_HOST_DEVICE static P min_of(P a, P b) { return _mm512_min_ps(a, b); }
 #elif defined(__AVX2__)
-    FS_HOST_DEVICE static P larger(P a, P b) { return _mm256_max_ps(a, b); }
-    FS_HOST_DEVICE static P smaller(P a, P b) { return _mm256_min_ps(a, b); }
+    FS_HOST_DEVICE static P max_of(P a, P b) { return _mm256_max_ps(a, b); }
+    FS_HOST_DEVICE static P min_of(P a, P b) { return _mm256_min_ps(a, b); }
 #elif defined(__SSE2__)
-    FS_HOST_DEVICE static P larger(P a, P b) { return _mm_max_ps(a, b); }
-    FS_HOST_DEVICE static P smaller(P a, P b) { return _mm_min_ps(a, b); }
+    FS_HOST_DEVICE static P max_of(P a, P b) { return _mm_max_ps(a, b); }
+    FS_HOST_DEVICE static P min_of(P a, P b) { return _mm_min_ps(a, b); }
 #endif
 };
 template <>
-struct Real<FS_ISA::Pack<double>> : RealPack<double> {};
+struct Real<FS_ISA::Simd<double>> : SimdReal<double> {};
 
 }  // namespace fs
