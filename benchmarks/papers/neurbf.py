@@ -27,7 +27,7 @@ ABLATIONS: dict[str, dict] = {
     "complete": {},
     "no sines": {"kernel_sines": False},
     "learned phases": {"kernel_phases": True},
-    "sines on the layer too": {"layer_sines": True, "layer_lowest": 1.0, "layer_highest": 1000.0},
+    "sines on the layer too": {"layer_sines": True, "layer_min_frequency": 1.0, "layer_max_frequency": 1000.0},
     "lattice": {"placement": "lattice", "shape": "isotropic"},
     "random": {"placement": "random"},
     "drawn by weight": {"placement": "weighted"},

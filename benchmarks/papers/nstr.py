@@ -92,9 +92,9 @@ def measure(size: str) -> list[dict]:
         "waves": units,
         "width": units,
         "nodes": 8,
-        "state": 8,
-        "lowest": 4.0,
-        "highest": 120.0 * side / 256,
+        "state_size": 8,
+        "min_frequency": 4.0,
+        "max_frequency": 120.0 * side / 256,
     }
     rows = []
     for name, steps in steps_of.items():

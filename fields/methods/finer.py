@@ -1,4 +1,4 @@
-"""`finer`: sines of a varying period."""
+"""`finer`: an MLP of sines of variable period."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Self
 
 from pydantic import Field as Option
 
+from fields.methods.options import Undecided, undecided
 from fields.methods.siren import Siren
 from scenes.domain import Channels, Domain
 
 if TYPE_CHECKING:
+    from fields.models.field import Field
     from scenes.signal import Signal
 
 
@@ -20,37 +22,41 @@ class Finer(Siren):
 
     frequency_option = "first_bias"
 
-    first_bias: float | None = Option(
-        None, ge=0, le=1e3, description="k: the first biases are U(-k, k), larger is finer; none: 1 / sqrt(dimensions)"
+    first_bias: Undecided[float] = undecided(
+        "Bound k of the first layer's biases, U(-k, k). Raise it for finer detail. Default: 1 / sqrt(dimensions).",
+        ge=0,
+        le=1e3,
     )
     through_scale: bool = Option(
-        False, description="differentiate the varying period too: for distances, whose slopes are used"
+        False,
+        description="Differentiate the variable period too. Needed where slopes of the field are used, as of "
+        "distances.",
     )
 
     def frequency_candidates(self, stretch: float = 1.0) -> list[float]:
-        # A wave with the bias k is about 2 k + 1 times as fast as one without.
-        return [(stretch * (tenth / 5 + 1) - 1) / 2 for tenth in range(31)]  # the authors' grid
+        # FreSh's grid for FINER, 0 to 3 in tenths, for a stretch of 1. A wave with the bias k has about 2 k + 1 times
+        # the frequency of one without.
+        return [(stretch * (tenth / 5 + 1) - 1) / 2 for tenth in range(31)]
 
     def half_frequency(self, value: float) -> float:
         return max(0.0, ((2 * value + 1) / 2 - 1) / 2)
 
     def prepare(self, signal: Signal) -> Self:
         method = super().prepare(signal)
-        if method.first_bias is None:
-            # The framework's default, which the authors use for pictures.
-            method = method.model_copy(update={"first_bias": self.axes_of(signal) ** -0.5})
-        return method
+        if self.first_bias is not None:
+            return method
+        # Torch's default for the biases of a layer, which the authors use for images.
+        return method.model_copy(update={"first_bias": self.axes_of(signal) ** -0.5})
 
-    def build(self, domain: Domain, channels: Channels, seed: int):
+    def build(self, domain: Domain, channels: Channels, seed: int) -> Field:
         import torch
 
         from fields.encoders.frequency import Identity
         from fields.models.field import CoordinateField
         from fields.networks.finer import Finer as Network
 
-        dimensions = domain.dimensions
         network = Network(
-            dimensions,
+            domain.dimensions,
             self.width,
             self.hidden_layers,
             len(channels),
@@ -60,4 +66,4 @@ class Finer(Siren):
             through_scale=self.through_scale,
             generator=torch.Generator().manual_seed(seed),
         )
-        return CoordinateField(domain, channels, Identity(dimensions), network, scale=0.5, offset=0.5)
+        return CoordinateField(domain, channels, Identity(domain.dimensions), network, scale=0.5, offset=0.5)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from pydantic import Field as Option
 
@@ -10,19 +10,32 @@ from fields.methods.network import NetworkMethod
 from fields.networks.sizes import mlp_parameters
 from scenes.domain import Channels, Domain
 
+if TYPE_CHECKING:
+    from fields.models.field import Field
+
 
 class Fourier(NetworkMethod):
     name = "fourier"
     summary = "random Fourier features (frozen Gaussian frequencies), then a ReLU MLP"
     paper = "Tancik et al. 2020, Fourier Features Let Networks Learn High Frequency Functions"
     dimensions = (1, 2, 3, 4)
+    size_options = ("width", "hidden_layers", "frequencies")
     frequency_option = "sigma"
 
-    frequencies: int = Option(256, ge=1, le=65536, description="random frequencies; each gives a sine and a cosine")
-    sigma: float = Option(10.0, gt=0, le=1e5, description="their standard deviation, in cycles across the picture")
+    frequencies: int = Option(
+        256, ge=1, le=65536, description="Number of random frequencies; each gives a sine and a cosine."
+    )
+    sigma: float = Option(
+        10.0,
+        gt=0,
+        le=1e5,
+        description="Standard deviation of the frequencies, in cycles across the signal. Raise it for finer detail, "
+        "lower it against noise between the samples.",
+    )
 
     def frequency_candidates(self, stretch: float = 1.0) -> list[float]:
-        return [stretch * 2.0 * sigma for sigma in range(1, 21)]  # the authors' grid; theirs is per unit of [-1, 1]
+        # The authors' grid. Their sigma is per unit of [-1, 1], half of ours.
+        return [stretch * 2.0 * sigma for sigma in range(1, 21)]
 
     def with_width(self, width: int) -> Self:
         frequencies = max(1, round(self.frequencies * width / self.width))
@@ -32,7 +45,7 @@ class Fourier(NetworkMethod):
         network = mlp_parameters(2 * self.frequencies, self.width, self.hidden_layers, channels, bias=True)
         return dimensions * self.frequencies + network
 
-    def build(self, domain: Domain, channels: Channels, seed: int):
+    def build(self, domain: Domain, channels: Channels, seed: int) -> Field:
         import torch
 
         from fields.encoders.frequency import Fourier as Encoder

@@ -5,15 +5,19 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Self
 
-from pydantic import Field as Option
-
 from fields.encoders.sizes import frequency_outputs
 from fields.methods.network import NetworkMethod
+from fields.methods.options import Undecided, undecided
 from fields.networks.sizes import mlp_parameters
 from scenes.domain import Channels, Domain
 
 if TYPE_CHECKING:
+    from fields.models.field import Field
     from scenes.signal import Signal
+
+# Samples that an axis with scattered samples counts as.
+SCATTERED_SAMPLES = 512
+MAX_OCTAVES = 12
 
 
 class Frequency(NetworkMethod):
@@ -23,20 +27,23 @@ class Frequency(NetworkMethod):
     dimensions = (1, 2, 3, 4)
     frequency_option = "octaves"
 
-    octaves: int | None = Option(
-        None, ge=1, le=24, description="frequencies an axis; none: log2(longest side / 4), at most 12"
+    octaves: Undecided[int] = undecided(
+        "Octaves of sines and cosines per axis; the highest sets the finest detail. "
+        "Default: log2(longest side / 4), at most 12.",
+        ge=1,
+        le=24,
     )
 
     def prepare(self, signal: Signal) -> Self:
         method = super().prepare(signal)
-        if method.octaves is None:
-            # Nyquist's choice in SIREN's and WIRE's code: floor(log2(samples / 4)).
-            longest = max((n or 512) for n in signal.domain.shape)
-            method = method.model_copy(update={"octaves": min(12, int(math.log2(max(8, longest) / 4)))})
-        return method
+        if self.octaves is not None:
+            return method
+        # The choice by Nyquist's frequency in SIREN's and WIRE's code: floor(log2(samples / 4)).
+        longest = max(n or SCATTERED_SAMPLES for n in signal.domain.shape)
+        return method.model_copy(update={"octaves": min(MAX_OCTAVES, int(math.log2(max(8, longest) / 4)))})
 
     def frequency_candidates(self, stretch: float = 1.0) -> list[float]:
-        # To Nyquist's of the 256 samples that FreSh looks at: on these a faster octave is constant.
+        # Up to the Nyquist frequency of the 256 samples that FreSh looks at. On these, a higher octave is constant.
         return list(range(1, 9 + round(math.log2(stretch))))
 
     def half_frequency(self, value: float) -> float:
@@ -46,20 +53,14 @@ class Frequency(NetworkMethod):
         inputs = frequency_outputs(dimensions, self.octaves)
         return mlp_parameters(inputs, self.width, self.hidden_layers, channels, bias=True)
 
-    def build(self, domain: Domain, channels: Channels, seed: int):
+    def build(self, domain: Domain, channels: Channels, seed: int) -> Field:
         import torch
 
         from fields.encoders.frequency import Frequency as Encoder
         from fields.models.field import CoordinateField
         from fields.networks.mlp import MLP
 
+        generator = torch.Generator().manual_seed(seed)
         encoder = Encoder(domain.dimensions, self.octaves)
-        network = MLP(
-            encoder.outputs,
-            self.width,
-            self.hidden_layers,
-            len(channels),
-            bias=True,
-            generator=torch.Generator().manual_seed(seed),
-        )
+        network = MLP(encoder.outputs, self.width, self.hidden_layers, len(channels), bias=True, generator=generator)
         return CoordinateField(domain, channels, encoder, network, offset=0.5)

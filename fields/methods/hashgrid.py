@@ -1,93 +1,122 @@
-"""`hashgrid`: a multiresolution hash grid, then a small ReLU MLP; the default, and the one with a fused step."""
+"""`hashgrid`: a multiresolution hash grid, then a small ReLU MLP. The default method, and the one with a fused step."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Literal, Self
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 from pydantic import Field as Option
 from pydantic import field_validator, model_validator
 
-from fields.kinds import KINDS
-from fields.methods.base import SIZE_TOLERANCE, Method, crossing
+from fields.methods.base import SIZE_TOLERANCE, crossing
 from fields.methods.heads import DESCRIPTION, Head, HeadShape, build_head, head_parameters, tiled_bytes
+from fields.methods.options import Undecided, undecided
 from fields.methods.penalties import GridPenalties
-from fields.methods.radiance import SPACE, finest_cells
+from fields.methods.points import PointMethod
+from fields.methods.radiance import finest_cells
 from fields.ops.grid_layout import GridLayout
 from scenes.domain import Channels, Domain
 
 if TYPE_CHECKING:
     from fields.models.field import Field
+    from fields.models.hash_grid import GridField
+    from scenes.posed.signal import RadianceScene
     from scenes.signal import Signal
 
-
-# No solved size has a finer grid than this: float32 coordinates could not tell its cells apart much longer.
-FINEST = 1 << 20
-# How large a field is made where no size is asked for: with fewer numbers detail is lost, with more little is won.
-# Clips and volumes resemble themselves from slice to slice and are large; sounds have a layout of their own (sound_grid.py).
-PARAMS_PER_SAMPLE = {"image": 1.25, "volume": 0.25, "video": 0.3}
-SMALLEST, LARGEST = 20_000, 32_000_000
-
-# Where no number of samples tells how fine the detail is; a small MLP, as more and larger steps in the same time are worth more.
-FOR_KINDS: dict[str, dict[str, object]] = {
-    "radiance": {
-        "levels": 12,
-        "table_size": 1 << 16,
-        "width": 64,
-        "hidden_layers": 1,
-        "batch": 1 << 17,
-        "table_rate": 3e-2,
-        "learning_rate": 1e-2,
-    },
-    "shape": {"levels": 12, "table_size": 1 << 16, "width": 32, "hidden_layers": 1, "batch": 1 << 15},
+# Finest resolution of a solved size. Float32 coordinates could not tell much finer cells apart.
+MAX_RESOLUTION = 1 << 20
+# Growth of the resolution between levels of a solved size at most.
+MAX_GROWTH = 3.0
+# Parameters of a field for which no size is asked for.
+MIN_PARAMETERS = 20_000
+MAX_PARAMETERS = 32_000_000
+# Samples that an axis with scattered samples counts as.
+SCATTERED_SAMPLES = 512
+# Options for signals whose number of samples does not say how fine their detail is. The networks are small, because
+# more and larger steps in the same time are worth more.
+SCENE_OPTIONS: dict[str, object] = {
+    "levels": 12,
+    "table_size": 1 << 16,
+    "width": 64,
+    "hidden_layers": 1,
+    "batch": 1 << 17,
+    "table_rate": 3e-2,
+    "learning_rate": 1e-2,
 }
-# What is all around has far more surface than one thing in the middle (fox, `--steps 1200`: 26.2 dB, and 25.7 with `--set table_size=65536`).
+SURFACE_OPTIONS: dict[str, object] = {
+    "levels": 12,
+    "table_size": 1 << 16,
+    "width": 32,
+    "hidden_layers": 1,
+    "batch": 1 << 15,
+}
+# Table of unbounded scenes, whose surroundings have far more surface than one object in the middle. Measured on fox
+# with 1,200 steps: 26.2 dB, and 25.7 dB with a table of 65,536.
 UNBOUNDED_TABLE = 1 << 18
 # Bytes per sample of the fused training step.
 FUSED_BYTES = 64
 
 
-class HashGrid(GridPenalties, Method):
+def params_per_sample(domain: Domain) -> float:
+    """Parameters per sample of a field for which no size is asked for.
+
+    With fewer, detail is lost; with more, little is won. Videos and volumes are large, and each slice is much like
+    the next. The layout for audio has its own number (`fields.methods.audio_grid`).
+    """
+    if domain.dimensions < 3:
+        return 1.25
+    return 0.3 if domain.dimensions == 3 and domain.axes[-1].is_time else 0.25
+
+
+class HashGrid(GridPenalties, PointMethod):
     name = "hashgrid"
-    summary = "multiresolution hash grid, then a small ReLU MLP; the fastest to a sharp picture"
+    summary = "multiresolution hash grid, then a small ReLU MLP; the fastest to a sharp image"
     paper = "Müller et al. 2022, Instant Neural Graphics Primitives; layout of tiny-cuda-nn"
     dimensions = (1, 2, 3, 4)
+    size_options = ("table_size", "levels", "features", "width", "hidden_layers")
     frequency_option = "growth"
+    has_tables = True
 
-    learning_rate: float = Option(5e-3, gt=0, le=1, description="Adam's step size for the MLP")
-    table_rate: float = Option(5e-2, gt=0, le=1, description="Adam's step size for the table")
-    batch: int | None = Option(
-        None, ge=1, le=1 << 24, description="points a training step; none: 16384, more for large tables"
+    learning_rate: float = Option(
+        5e-3, gt=0, le=1, description="Adam's learning rate for the MLP. Lower it if the loss jumps."
     )
-    levels: int = Option(16, ge=1, le=32, description="grids, coarse to fine")
-    features: Literal[1, 2, 4, 8] = Option(2, description="channels an entry")
-    table_size: int | None = Option(
-        None,
+    table_rate: float = Option(5e-2, gt=0, le=1, description="Adam's learning rate for the table.")
+    batch: Undecided[int] = undecided(
+        "Batch size: points per training step. Default: 16384, more for large tables.", ge=1, le=1 << 24
+    )
+    levels: int = Option(16, ge=1, le=32, description="Number of grids, coarse to fine.")
+    features: Literal[1, 2, 4, 8] = Option(2, description="Feature channels per table entry.")
+    table_size: Undecided[int] = undecided(
+        "Entries per level at most, a power of two. Raise it for more detail. Default: by the kind of signal; for "
+        "images, 1.25 parameters per pixel in all.",
         ge=16,
         le=1 << 26,
-        description="entries a level at most, a power of two; none: by the kind, for pictures 1.25 numbers a sample in all",
     )
-    base_resolution: int = Option(16, ge=2, le=65536, description="cells along an axis at the coarsest level")
-    growth: float | None = Option(
-        None,
+    base_resolution: int = Option(16, ge=2, le=65536, description="Cells along an axis at the coarsest level.")
+    growth: Undecided[float] = undecided(
+        "Ratio of the resolutions of neighbouring levels. Default: such that the finest cell is as large as a sample.",
         gt=1,
         le=8,
-        description="resolution ratio of neighbouring levels; none: the finest cell is as large as a sample",
     )
-    width: int = Option(64, ge=16, le=128, multiple_of=16, description="units a hidden layer of the MLP")
-    hidden_layers: int = Option(2, ge=1, le=4, description="hidden layers of the MLP")
+    width: int = Option(64, ge=16, le=128, multiple_of=16, description="Units per hidden layer of the MLP.")
+    hidden_layers: int = Option(2, ge=1, le=4, description="Number of hidden layers of the MLP.")
     head: Head = Option("mlp", description=DESCRIPTION)
-    interpolation: Literal["linear", "smoothstep"] = Option("linear", description="smoothstep has continuous gradients")
+    interpolation: Literal["linear", "smoothstep"] = Option(
+        "linear", description="Interpolation between nodes. smoothstep has continuous gradients, for smooth surfaces."
+    )
     fused: Literal["auto", "off"] = Option(
-        "auto", description="off: train through autograd instead of the fused native step"
+        "auto", description="off: train through autograd instead of the fused native step, to compare the two."
     )
     backend: Literal["auto", "native", "torch", "tcnn"] = Option(
         "auto",
-        description="who computes the grid; tcnn: tiny-cuda-nn, where it is installed and there is a GPU, grid and MLP",
+        description="What evaluates the grid: native code where there is some, or torch. tcnn: tiny-cuda-nn evaluates "
+        "grid and MLP, where it is installed and there is a GPU.",
     )
     matmul_dtype: Literal["float32", "bfloat16"] = Option(
         "float32",
-        description="bfloat16: round what the MLP multiplies in training; faster where the processor has AVX512-BF16",
+        description="Precision of the MLP's matrix products in training. bfloat16 is faster on processors with "
+        "AVX512-BF16.",
     )
 
     @field_validator("table_size")
@@ -107,11 +136,11 @@ class HashGrid(GridPenalties, Method):
 
     @model_validator(mode="after")
     def _penalties_train_through_autograd(self) -> Self:
-        if (self.total_variation or self.l1 or self.coarse_to_fine) and (
-            self.backend == "tcnn" or self.matmul_dtype != "float32"
-        ):
+        penalties = self.total_variation or self.l1 or self.coarse_to_fine
+        if penalties and (self.backend == "tcnn" or self.matmul_dtype != "float32"):
             raise ValueError(
-                "total_variation, l1 and coarse_to_fine train through autograd: leave backend and matmul_dtype at their defaults"
+                "total_variation, l1 and coarse_to_fine train through autograd: "
+                "leave backend and matmul_dtype at their defaults"
             )
         return self
 
@@ -129,61 +158,71 @@ class HashGrid(GridPenalties, Method):
     def step_bytes(self, signal: Signal) -> int:
         if self.head != "mlp":
             return super().step_bytes(signal)
-        if self.fused != "off" and not KINDS[signal.kind].along_rays:
+        if self.fused != "off" and not signal.channels.is_radiance:
             return FUSED_BYTES
         return tiled_bytes(self.levels * self.features)
 
+    # Deciding what is open
+
     def prepare(self, signal: Signal) -> Self:
         method = super().prepare(signal)
-        self.refuse_one_level(self.levels)
-        if signal.kind == "audio":
-            from fields.methods.sound_grid import sound_grid
+        self.check_levels(self.name, self.levels)
+        if signal.domain.is_time_series:
+            from fields.methods.audio_grid import fit_to_bandwidth
 
-            method = sound_grid(method, signal)
-        recipe = dict(FOR_KINDS.get(signal.kind, {}))
-        if signal.kind == SPACE and signal.unbounded:
-            recipe["table_size"] = UNBOUNDED_TABLE
-        recipe = {name: value for name, value in recipe.items() if name not in self.model_fields_set}
+            method = fit_to_bandwidth(method, signal)
+        recipe = {name: value for name, value in _recipe(signal).items() if name not in self.model_fields_set}
         if recipe:
             return method.model_copy(update=recipe).prepare(signal)
-        shape = [n or (finest_cells(signal) if signal.kind == SPACE else 512) for n in signal.domain.shape]
+        method = method._with_layout(signal)
+        if method.batch is None:
+            # Many small steps beat few large ones, until Adam's pass over the whole table costs more than the points.
+            table = method.layout(signal.domain.dimensions).num_parameters
+            method = method.model_copy(update={"batch": min(1 << 18, max(1 << 14, 1 << round(math.log2(table / 32))))})
+        return method
+
+    def _with_layout(self, signal: Signal) -> Self:
+        """A copy with a growth and a table size that suit the samples of the signal."""
+        scattered = SCATTERED_SAMPLES
+        if signal.channels.is_radiance:
+            scattered = finest_cells(cast("RadianceScene", signal))
+        shape = [n or scattered for n in signal.domain.shape]
         dimensions, channels = len(shape), len(signal.channels)
-        free = method.growth is None
-        if free:
-            # The finest cells are as large as a sample; finer ones would be free to do anything between the samples.
-            finest = max(max(shape), 2 * method.base_resolution)
-            growth = (finest / method.base_resolution) ** (1 / max(1, method.levels - 1))
+        method = self
+        if self.growth is None:
+            # The finest cells are as large as a sample. Finer ones would be undetermined between the samples.
+            finest = max(max(shape), 2 * self.base_resolution)
+            growth = (finest / self.base_resolution) ** (1 / max(1, self.levels - 1))
             method = method.model_copy(update={"growth": min(max(growth, 1.05), 8.0)})
-        if method.table_size is None:
-            wanted = max(SMALLEST, min(LARGEST, PARAMS_PER_SAMPLE.get(signal.kind, 1.25) * math.prod(shape)))
-            fits = [
+        if self.table_size is None:
+            wanted = params_per_sample(signal.domain) * math.prod(shape)
+            wanted = max(MIN_PARAMETERS, min(MAX_PARAMETERS, wanted))
+            fitting = [
                 2**k
                 for k in range(4, 25)
                 if method.model_copy(update={"table_size": 2**k}).parameters(dimensions, channels) <= wanted
             ]
-            method = method.model_copy(update={"table_size": max([256, *fits])})
-            if free:
-                # Powers of two are far apart; the rest of the room is filled by the solver.
+            method = method.model_copy(update={"table_size": max([256, *fitting])})
+            if self.growth is None:
+                # Powers of two are far apart: the growth is solved for the rest of the size.
                 method = method.sized(dimensions, channels, int(wanted))
-        if method.batch is None:
-            # Many small steps beat few large ones, until Adam's pass over the whole table costs more than the points.
-            table = method.layout(dimensions).num_parameters
-            method = method.model_copy(update={"batch": min(1 << 18, max(1 << 14, 1 << round(math.log2(table / 32))))})
         return method
 
     def frequency_candidates(self, stretch: float = 1.0) -> list[float]:
-        """Growths that end at 32, 45, 64, ... cells along an axis."""
-        steps = range(2, 17) if self.levels > 1 else []
-        return [
-            (2.0 ** (half / 2)) ** (1 / (self.levels - 1))
-            for half in steps
-            if (2.0 ** (half / 2)) ** (1 / (self.levels - 1)) <= 3.0
-        ]
+        """Growths for which the finest level has 32, 45, 64, ... cells along an axis."""
+        if self.levels == 1:
+            return []
+        growths = (2.0 ** (half / 2) for half in range(2, 17))
+        return [growth for growth in (g ** (1 / (self.levels - 1)) for g in growths) if growth <= MAX_GROWTH]
 
     def half_frequency(self, value: float) -> float:
-        return value / 2.0 ** (1 / (self.levels - 1))  # half the finest cells along an axis
+        # Half the finest cells along an axis.
+        return value / 2.0 ** (1 / (self.levels - 1))
+
+    # Size
 
     def layout(self, dimensions: int) -> GridLayout:
+        """Layout of the grid. Of a prepared method."""
         return GridLayout(
             dimensions,
             levels=self.levels,
@@ -197,54 +236,58 @@ class HashGrid(GridPenalties, Method):
         gates = self.levels if self.coarse_to_fine else 0
         return self.layout(dimensions).num_parameters + gates + self._network_parameters(channels)
 
-    def sizes(self, dimensions: int, channels: int, parameters: int) -> list[Self]:
-        """Copies of that size, nearest to this recipe first: width, levels and table are chosen, growth is solved."""
+    def _head_shape(self, channels: int) -> HeadShape:
+        return HeadShape(self.levels * self.features, self.width, self.hidden_layers, channels, bias=False)
+
+    def _network_parameters(self, channels: int) -> int:
+        return head_parameters(self.head, self._head_shape(channels))
+
+    def sizes(self, dimensions: int, channels: int, parameters: int) -> Iterable[Self]:
+        """Copies of that size, those most like this one first: width, levels and table are chosen, growth is solved."""
         shapes = [
             self.model_copy(update={"width": width, "levels": levels})
             for width in (16, 32, 48, 64, 96, 128)
             for levels in range(1, 25)
         ]
         found: list[Self] = []
-        for shape in sorted(shapes, key=self._distance):
-            # No growth brings a shape nearer, so once the best found beats the next shape the search is over.
-            if found and self._distance(found[0]) <= self._distance(shape):
+        for shape in sorted(shapes, key=self._dissimilarity):
+            # No growth makes a shape more alike. The search is over once the best found is more alike than the next
+            # shape.
+            if found and self._dissimilarity(found[0]) <= self._dissimilarity(shape):
                 break
             table = max(1, (parameters - shape._network_parameters(channels)) / (shape.levels * self.features))
             for log2_size in range(max(4, math.floor(math.log2(table))), min(27, math.ceil(math.log2(table)) + 4)):
-                found += shape.model_copy(update={"table_size": 2**log2_size})._grown(dimensions, channels, parameters)
-            found.sort(key=self._distance)
+                copy = shape.model_copy(update={"table_size": 2**log2_size})
+                found += copy._with_growth_for(dimensions, channels, parameters)
+            found.sort(key=self._dissimilarity)
         return found
 
-    def _network_parameters(self, channels: int) -> int:
-        return head_parameters(self.head, self._head_shape(channels))
+    def _with_growth_for(self, dimensions: int, channels: int, parameters: int) -> list[Self]:
+        """Copies of about that size. The count rises with the growth, which is solved in thousandths."""
 
-    def _head_shape(self, channels: int) -> HeadShape:
-        return HeadShape(self.levels * self.features, self.width, self.hidden_layers, channels, bias=False)
-
-    def _grown(self, dimensions: int, channels: int, parameters: int) -> list[Self]:
-        """Copies of about `parameters` numbers; the count rises with growth, which is solved in thousandths."""
-
-        def grown(thousandths: int) -> Self:
+        def with_growth(thousandths: int) -> Self:
             return self.model_copy(update={"growth": thousandths / 1000})
 
         def count(thousandths: int) -> int:
-            return grown(thousandths).parameters(dimensions, channels)
+            return with_growth(thousandths).parameters(dimensions, channels)
 
         if abs(self.parameters(dimensions, channels) / parameters - 1) < 0.01:
             return [self]
-        highest = min(3.0, (FINEST / self.base_resolution) ** (1 / max(1, self.levels - 1)))
-        near = [grown(g) for g in crossing(count, 1050, max(1050, int(1000 * highest)), parameters)]
+        highest = min(MAX_GROWTH, (MAX_RESOLUTION / self.base_resolution) ** (1 / max(1, self.levels - 1)))
+        near = [with_growth(g) for g in crossing(count, 1050, max(1050, int(1000 * highest)), parameters)]
         return [m for m in near if abs(m.parameters(dimensions, channels) / parameters - 1) <= SIZE_TOLERANCE]
 
-    def _distance(self, other: Self) -> float:
-        """How far a copy's shape is from this recipe's: doublings of width, levels, and of the finest resolution."""
+    def _dissimilarity(self, other: Self) -> float:
+        """Difference in shape: doublings of the width, of the levels, and of the finest resolution."""
         finest = (other.levels - 1) * math.log2(other.growth) - (self.levels - 1) * math.log2(self.growth)
-        same_finest = other.growth == self.growth
+        same_growth = other.growth == self.growth
         return (
             abs(math.log2(other.width / self.width))
             + abs(math.log2(other.levels / self.levels))
-            + (0 if same_finest else abs(finest))
+            + (0 if same_growth else abs(finest))
         )
+
+    # Field
 
     def build(self, domain: Domain, channels: Channels, seed: int) -> Field:
         import torch
@@ -253,31 +296,37 @@ class HashGrid(GridPenalties, Method):
         from fields.models.hash_grid import GridField
 
         generator = torch.Generator().manual_seed(seed)
-        by_tcnn = self.backend == "tcnn"
         encoder = Encoder(
             self.layout(domain.dimensions),
             self.interpolation,
-            "auto" if by_tcnn else self.backend,
+            "auto" if self.backend == "tcnn" else self.backend,
             generator,
             coarse_to_fine=self.coarse_to_fine > 0,
         )
         network = build_head(self.head, self._head_shape(len(channels)), generator)
-        fused = self.fused != "off" and self.backend != "torch" and self.head == "mlp"
         return GridField(
             domain,
             channels,
             encoder,
             network,
-            fused=fused,
+            fused=self.fused != "off" and self.backend != "torch" and self.head == "mlp",
             matmul_dtype=self.matmul_dtype,
-            accelerator="tcnn" if by_tcnn else None,
+            accelerator="tcnn" if self.backend == "tcnn" else None,
             total_variation=self.total_variation,
             l1=self.l1,
             coarse_to_fine=self.coarse_to_fine,
         )
 
-    def parameter_groups(self, field: Field) -> list[dict]:
+    def parameter_groups(self, field: GridField) -> list[dict[str, Any]]:
         return [
             {"params": list(field.network.parameters()), "lr": self.learning_rate, "sparse": False},
             {"params": list(field.encoder.parameters()), "lr": self.table_rate, "sparse": True},
         ]
+
+
+def _recipe(signal: Signal) -> dict[str, object]:
+    """Options that suit a scene or a shape, where the user has not set them."""
+    if signal.channels.is_radiance:
+        unbounded = cast("RadianceScene", signal).unbounded
+        return SCENE_OPTIONS | ({"table_size": UNBOUNDED_TABLE} if unbounded else {})
+    return SURFACE_OPTIONS if signal.channels.is_surface else {}

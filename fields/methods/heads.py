@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 Head = Literal["mlp", "linear", "kan-spline", "kan-gaussian", "hourglass", "quadratic"]
 DESCRIPTION = (
-    "Network after the features: an MLP, a linear map, Kolmogorov-Arnold layers of splines or Gaussians, hourglass blocks, "
-    "or quadratic neurons. All but the MLP train through autograd, which is slower."
+    "Network after the features: an MLP, a linear map, Kolmogorov-Arnold layers of splines or Gaussians, hourglass "
+    "blocks, or quadratic neurons. All but the MLP train through autograd, which is slower."
 )
 
 
@@ -28,7 +28,7 @@ FEATURE_BYTES = 16
 
 
 def tiled_bytes(features: int) -> int:
-    """Memory that each sample of a training step takes with the native MLP (head `mlp`) on so many features, in bytes."""
+    """Bytes that each sample of a training step takes with the native MLP, the head `mlp`, on so many features."""
     return TILE_BYTES + FEATURE_BYTES * features
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Literal, Self
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 from pydantic import Field as Option
 from pydantic import PrivateAttr, model_validator
 
-from fields.methods.base import Method
-from fields.methods.hashgrid import PARAMS_PER_SAMPLE, SMALLEST
+from fields.methods.hashgrid import params_per_sample
+from fields.methods.options import Undecided, undecided
+from fields.methods.points import PointMethod
 from fields.networks.sizes import mlp_parameters
 from fields.ops.grid_layout import GridLayout
 from scenes.domain import Channels, Domain
@@ -21,137 +22,171 @@ if TYPE_CHECKING:
     from fields.encoders.rbf import GridAndKernels
     from fields.init.placement import Candidates
     from fields.models.field import Field
+    from fields.models.neurbf import NeuRbfField
+    from scenes.posed.signal import RadianceScene
     from scenes.signal import Signal
 
-# How large a field is made where no size is asked for, as for `hashgrid`; more kernels than this make steps slow.
-LARGEST = 3_000_000
-FOR_SHAPES = 400_000
-# Where nothing is said, by the kind of signal (the paper's for pictures and shapes).
-PICTURE = {
+# Parameters of a field for which no size is asked for, as for `hashgrid`. More kernels than the upper bound has room
+# for make steps slow.
+MIN_PARAMETERS = 20_000
+MAX_PARAMETERS = 3_000_000
+# Parameters of a field whose signal has scattered samples, or is a scene.
+SCATTERED_PARAMETERS = 400_000
+MAX_KERNELS = 1 << 20
+MAX_TABLE_LOG2 = 24
+MAX_GROWTH = 4096.0
+# Samples that an axis with scattered samples counts as: for the size, and for the finest resolution of the grid.
+SCATTERED_SAMPLES = 64
+SCATTERED_FINEST = 1024
+
+# Default options by the kind of signal. Those of images and of shapes are the paper's.
+PLANE_OPTIONS: dict[str, object] = {
     "kernel": "inverse_quadratic",
     "shape": "full",
     "kernel_features": 32,
     "neighbours": 4,
-    "lowest": 2.0**-3,
-    "highest": 2.0**12,
+    "min_frequency": 2.0**-3,
+    "max_frequency": 2.0**12,
 }
-SPACE = {
+SPACE_OPTIONS: dict[str, object] = {
     "kernel": "inverse_quadratic",
     "shape": "full",
     "kernel_features": 16,
     "neighbours": 8,
-    "lowest": 1.0,
-    "highest": 8.0,
+    "min_frequency": 1.0,
+    "max_frequency": 8.0,
 }
-# Of scenes with bounds, and of all scenes (the paper's for NeRF-Synthetic, and for it and LLFF).
-BOUNDED = SPACE | {"kernel_features": 32, "neighbours": 5}
-SCENE_SINES = {"kernel_sines": False}
-DISTANCE = SPACE | {"kernel": "hat", "shape": "isotropic", "grid_share": 0.75}
-# The authors train shapes at 1e-4 for 20,000 steps; these suit a thousand.
-DISTANCE_RATES = {"learning_rate": 5e-3, "table_rate": 2e-2}
-# Levels, channels an entry, and the share of the numbers that the grid may have.
-GRIDS = {2: (2, 2, 0.5), 3: (16, 1, 0.5)}
-FINEST = {2: 1 << 20, 3: 2048}
-MAX_TABLE = 1 << 24
+DISTANCE_OPTIONS = SPACE_OPTIONS | {"kernel": "hat", "shape": "isotropic", "grid_fraction": 0.75}
+# Bounded scenes; the paper's for NeRF-Synthetic.
+BOUNDED_OPTIONS = SPACE_OPTIONS | {"kernel_features": 32, "neighbours": 5}
+# Options that are set unless the user has set them, though they have a default. For distances: the authors train at
+# 1e-4 for 20,000 steps; these rates suit a thousand. For scenes: the paper's, for NeRF-Synthetic and LLFF, and for
+# the former alone.
+DISTANCE_OVERRIDES: dict[str, object] = {"learning_rate": 5e-3, "table_rate": 2e-2}
+SCENE_OVERRIDES: dict[str, object] = {"kernel_sines": False}
+BOUNDED_OVERRIDES = SCENE_OVERRIDES | {"normalise": "off"}
+# Levels of the grid, channels of its entries, and the fraction of the parameters that it may have, by the number of
+# axes.
+GRID_OPTIONS: dict[int, dict[str, object]] = {
+    2: {"levels": 2, "features": 2, "grid_fraction": 0.5},
+    3: {"levels": 16, "features": 1, "grid_fraction": 0.5},
+}
+# Finest resolution of the grid, by the number of axes.
+MAX_RESOLUTION = {2: 1 << 20, 3: 2048}
 
 
-class NeuRbf(Method):
+class NeuRbf(PointMethod):
     name = "neurbf"
     summary = "adaptive radial basis functions, placed by the signal, beside a small hash grid; for sparse detail"
     paper = "Chen et al. 2023, NeuRBF: A Neural Fields Representation with Adaptive Radial Basis Functions"
     dimensions = (2, 3)
     why_dimensions = "its kernels are placed in a plane or in space"
+    size_options = ("kernels", "kernel_features", "table_size", "levels", "width", "hidden_layers")
+    has_tables = True
 
-    learning_rate: float = Option(1e-2, gt=0, le=1, description="Adam's step size for the MLP")
+    learning_rate: float = Option(
+        1e-2, gt=0, le=1, description="Adam's learning rate for the MLP. Lower it if the loss jumps."
+    )
     table_rate: float = Option(
-        5e-3, gt=0, le=1, description="Adam's step size for the kernels' features, the grid and their bias"
+        5e-3, gt=0, le=1, description="Adam's learning rate for the kernels' features, the grid and their bias."
     )
-    batch: int = Option(16384, ge=1, le=1 << 24, description="points a training step")
-    kernels: int | None = Option(None, ge=1, le=1 << 20, description="how many; none: what a size has room for")
-    kernel: Literal["inverse_quadratic", "inverse_multiquadric", "gaussian", "hat", "markov"] | None = Option(
-        None, description="their form; none: hat for distances, else inverse_quadratic"
+    batch: int = Option(16384, ge=1, le=1 << 24, description="Batch size: points per training step.")
+    kernels: Undecided[int] = undecided(
+        "Number of kernels. Raise it for more detail. Default: as many as the size has room for.", ge=1, le=MAX_KERNELS
     )
-    shape: Literal["full", "diagonal", "isotropic"] | None = Option(
-        None,
-        description="covariances: whole matrices, a width an axis, or one width; none: isotropic for distances, else full",
+    kernel: Undecided[Literal["inverse_quadratic", "inverse_multiquadric", "gaussian", "hat", "markov"]] = undecided(
+        "Radial function of the kernels. Default: hat for distances, else inverse_quadratic."
     )
-    kernel_features: int | None = Option(
-        None,
-        ge=1,
-        le=128,
-        description="numbers learned a kernel; none: 32 for pictures and scenes with bounds, else 16",
+    shape: Undecided[Literal["full", "diagonal", "isotropic"]] = undecided(
+        "Covariances of the kernels: full matrices, one width per axis, or one width. Default: isotropic for "
+        "distances, else full."
     )
-    neighbours: int | None = Option(
-        None,
+    kernel_features: Undecided[int] = undecided(
+        "Feature channels per kernel. Default: 32 for images and bounded scenes, else 16.", ge=1, le=128
+    )
+    neighbours: Undecided[int] = undecided(
+        "Kernels that a point gets features from. More are slower. Default: 4 for images, 5 for bounded scenes, else "
+        "8.",
         ge=1,
         le=32,
-        description="kernels that a point sees; none: 4 for pictures, 5 for scenes with bounds, else 8",
     )
     normalise: Literal["off", "detached", "full"] = Option(
         "detached",
-        description="divide by the sum over the neighbours; detached: which is held constant in gradients, as the authors do; off for scenes with bounds unless asked for",
+        description="Divide by the sum over the neighbours. detached: the sum is constant in gradients, as in the "
+        "authors' code. Default for bounded scenes: off.",
     )
     kernel_sines: bool = Option(
-        True, description="sines of the kernels' values, one frequency a feature; not for scenes unless asked for"
+        True, description="Sines of the kernels' values, one frequency per channel. Default for scenes: false."
     )
     kernel_phases: bool = Option(
-        False, description="learn the phases of these sines, as the paper says and its code does not"
+        False, description="Learn the phases of these sines, as in the paper. The authors' code does not."
     )
-    lowest: float | None = Option(
-        None, gt=0, le=1e6, description="lowest of these frequencies; none: 1/8 for pictures, else 1"
+    min_frequency: Undecided[float] = undecided(
+        "Lowest frequency of these sines. Default: 1/8 for images, else 1.", gt=0, le=1e6
     )
-    highest: float | None = Option(
-        None, gt=0, le=1e6, description="highest of these frequencies; none: 4096 for pictures, else 8"
+    max_frequency: Undecided[float] = undecided(
+        "Highest frequency of these sines. Lower it, to 64, if the field is rough between samples. Default: 4096 for "
+        "images, else 8.",
+        gt=0,
+        le=1e6,
     )
     layer_sines: bool = Option(
-        False, description="add sines of the MLP's first layer to it, for long fits (several thousand steps)"
+        False, description="Add sines of the MLP's first layer to it. For long fits of several thousand steps."
     )
-    layer_lowest: float = Option(10.0, gt=0, le=1e6, description="lowest frequency of these")
-    layer_highest: float = Option(100.0, gt=0, le=1e6, description="highest frequency of these")
+    layer_min_frequency: float = Option(10.0, gt=0, le=1e6, description="Lowest frequency of the layer's sines.")
+    layer_max_frequency: float = Option(100.0, gt=0, le=1e6, description="Highest frequency of the layer's sines.")
     placement: Literal["kmeans", "weighted", "random", "lattice"] = Option(
         "kmeans",
-        description="where kernels are: weighted k-means, drawn by weight, drawn evenly, or a lattice; the last three to compare with",
+        description="Where kernels are: weighted k-means, drawn by weight, drawn evenly, or a lattice. The last three "
+        "are there to compare with.",
     )
     place_after: float = Option(
         0.0,
         ge=0,
         lt=1,
-        description="radiance: share of the steps in which the grid learns alone, before kernels are placed by what "
-        "it found, as the authors do; 0: at once, by silhouettes",
+        description="Fraction of the steps in which the grid of a scene learns alone, before kernels are placed by "
+        "what it found, as the authors do. 0: at once, by silhouettes.",
     )
-    grid: bool = Option(True, description="false: kernels alone")
-    levels: int | None = Option(None, ge=1, le=32, description="of the hash grid; none: 2 in the plane, 16 in space")
-    features: Literal[1, 2, 4, 8] | None = Option(
-        None, description="channels an entry of the hash grid; none: 2 in the plane, 1 in space"
+    grid: bool = Option(True, description="false: kernels alone, without the hash grid.")
+    levels: Undecided[int] = undecided(
+        "Number of levels of the hash grid. Default: 2 in the plane, 16 in space.", ge=1, le=32
     )
-    grid_share: float | None = Option(
-        None, gt=0, lt=1, description="of all numbers, how many the grid may have; none: 0.75 for distances, else 0.5"
+    features: Undecided[Literal[1, 2, 4, 8]] = undecided(
+        "Feature channels per entry of the hash grid. Default: 2 in the plane, 1 in space."
     )
-    base_resolution: int = Option(16, ge=2, le=65536, description="cells along an axis at its coarsest level")
-    growth: float | None = Option(
-        None, gt=1, le=4096, description="resolution ratio of its levels; none: to half the samples, as its room allows"
+    grid_fraction: Undecided[float] = undecided(
+        "Fraction of all parameters that the hash grid may have. Default: 0.75 for distances, else 0.5.", gt=0, lt=1
     )
-    table_size: int | None = Option(
-        None, ge=16, le=MAX_TABLE, description="entries a level at most, a power of two; none: by its room"
+    base_resolution: int = Option(
+        16, ge=2, le=65536, description="Cells along an axis at the coarsest level of the hash grid."
     )
-    width: int = Option(64, ge=1, le=256, description="units a hidden layer of the MLP")
-    hidden_layers: int = Option(2, ge=1, le=8, description="hidden layers of the MLP")
+    growth: Undecided[float] = undecided(
+        "Ratio of the resolutions of neighbouring levels. Default: up to half the samples, as its fraction allows.",
+        gt=1,
+        le=MAX_GROWTH,
+    )
+    table_size: Undecided[int] = undecided(
+        "Entries per level of the hash grid at most, a power of two. Default: as its fraction allows.",
+        ge=16,
+        le=1 << MAX_TABLE_LOG2,
+    )
+    width: int = Option(64, ge=1, le=256, description="Units per hidden layer of the MLP.")
+    hidden_layers: int = Option(2, ge=1, le=8, description="Number of hidden layers of the MLP.")
     backend: Literal["auto", "native", "torch"] = Option(
-        "auto", description="who computes the grid, the neighbours and the kernels"
+        "auto", description="What evaluates grid, neighbours and kernels: native code where there is some, or torch."
     )
 
-    # What `build` places kernels by. It is no option: a loaded field has its kernels already.
-    _signal: object = PrivateAttr(None)
-    _candidates: object = PrivateAttr(None)
+    # The signal by which `build` places kernels, and the candidates found in it. They are no options: a field that is
+    # loaded has its kernels already.
+    _signal: Any = PrivateAttr(None)
+    _candidates: Any = PrivateAttr(None)
 
     @model_validator(mode="after")
-    def _rising(self) -> Self:
-        for low, high in (("lowest", "highest"), ("layer_lowest", "layer_highest")):
-            if (
-                getattr(self, low) is not None
-                and getattr(self, high) is not None
-                and getattr(self, low) > getattr(self, high)
-            ):
+    def _bands_rise(self) -> Self:
+        bands = (("min_frequency", "max_frequency"), ("layer_min_frequency", "layer_max_frequency"))
+        for low, high in bands:
+            lower, upper = getattr(self, low), getattr(self, high)
+            if lower is not None and upper is not None and lower > upper:
                 raise ValueError(f"{low} is above {high}")
         if self.table_size is not None and self.table_size & (self.table_size - 1):
             raise ValueError("table_size should be a power of two")
@@ -160,41 +195,40 @@ class NeuRbf(Method):
     def activations(self) -> int:
         return self.width * (self.hidden_layers + 2)
 
+    # Deciding what is open
+
     def prepare(self, signal: Signal) -> Self:
         from scenes.signal import Signal as Sampled
 
         method = super().prepare(signal)
-        dimensions, channels = self.axes_of(signal), len(signal.channels)
-        distance = signal.channels.space.endswith("_distance")
-        levels, features, share = GRIDS[dimensions]
-        scene = signal.kind == "radiance"
-        bounded = scene and not signal.unbounded
-        suits = PICTURE if dimensions == 2 else DISTANCE if distance else BOUNDED if bounded else SPACE
-        given = {"levels": levels, "features": features, "grid_share": share} | suits
-        update = {name: value for name, value in given.items() if getattr(method, name) is None}
-        others = (
-            DISTANCE_RATES if distance else SCENE_SINES | ({"normalise": "off"} if bounded else {}) if scene else {}
-        )
-        update |= {name: value for name, value in others.items() if name not in self.model_fields_set}
+        dimensions = self.axes_of(signal)
+        defaults, overrides = _options_for(signal, dimensions)
+        update = {name: value for name, value in defaults.items() if getattr(self, name) is None}
+        update |= {name: value for name, value in overrides.items() if name not in self.model_fields_set}
         method = method.model_copy(update=update)
         if isinstance(signal, Sampled) and self._signal is not signal:
             method._signal = signal
             method._candidates = None
-        if None in (method.kernels, method.growth, method.table_size):
-            samples = math.prod(n or 64 for n in signal.domain.shape)
-            wanted = FOR_SHAPES if None in signal.domain.shape else samples * PARAMS_PER_SAMPLE.get(signal.kind, 1.25)
-            wanted = int(max(SMALLEST, min(LARGEST, wanted)))
-            finest = max(n or 1024 for n in signal.domain.shape) / 2
-            sized = method._filled(dimensions, channels, wanted, finest)
-            update = {
-                name: getattr(sized, name)
-                for name in ("growth", "table_size", "kernels")
-                if getattr(method, name) is None
-            }
-            method = method.model_copy(update=update)
+        solved = [name for name in ("growth", "table_size", "kernels") if getattr(method, name) is None]
+        if solved:
+            sized = method._default_size(signal, dimensions)
+            method = method.model_copy(update={name: getattr(sized, name) for name in solved})
         return method
 
+    def _default_size(self, signal: Signal, dimensions: int) -> Self:
+        """A copy with the grid and the number of kernels that suit the samples of the signal."""
+        shape = signal.domain.shape
+        wanted = SCATTERED_PARAMETERS
+        if None not in shape:
+            wanted = math.prod(n or SCATTERED_SAMPLES for n in shape) * params_per_sample(signal.domain)
+        wanted = int(max(MIN_PARAMETERS, min(MAX_PARAMETERS, wanted)))
+        finest = max(n or SCATTERED_FINEST for n in shape) / 2
+        return self._with_grid_and_kernels(dimensions, len(signal.channels), wanted, finest=finest)
+
+    # Size
+
     def layout(self, dimensions: int) -> GridLayout:
+        """Layout of the hash grid. Of a prepared method."""
         return GridLayout(
             dimensions,
             levels=self.levels,
@@ -205,14 +239,16 @@ class NeuRbf(Method):
         )
 
     def params_per_kernel(self, dimensions: int) -> int:
-        """Centre and shape, which are frozen, and features."""
+        """Number of parameters of a kernel: centre and shape, which are not trained, and features."""
         shape = {"full": dimensions * (dimensions + 1) // 2, "diagonal": dimensions, "isotropic": 1}[self.shape]
         return dimensions + shape + self.kernel_features
 
     def encoder_outputs(self) -> int:
+        """Number of features that the network gets."""
         return self.kernel_features + (self.levels * self.features if self.grid else 0)
 
     def encoder_parameters(self, dimensions: int) -> int:
+        """Number of parameters of grid and kernels."""
         grid = self.layout(dimensions).num_parameters if self.grid else 0
         phases = self.kernel_features if self.kernel_phases and self.kernel_sines else 0
         return grid + self.encoder_outputs() + phases + self.kernels * self.params_per_kernel(dimensions)
@@ -222,49 +258,55 @@ class NeuRbf(Method):
             self.encoder_outputs(), self.width, self.hidden_layers, channels, bias=True
         )
 
-    def sizes(self, dimensions: int, channels: int, parameters: int) -> Iterator[Self]:
+    def sizes(self, dimensions: int, channels: int, parameters: int) -> Iterable[Self]:
         finest = self.base_resolution * self.growth ** (self.levels - 1)
         for width in dict.fromkeys(min(self.width, w) for w in (self.width, 48, 32, 16, 8)):
             copy = self.model_copy(update={"width": width})
-            if copy.kernels_for(dimensions, channels, parameters) >= copy.neighbours:
-                yield copy.model_copy(update={"kernels": copy.kernels_for(dimensions, channels, parameters)})
-            yield copy.model_copy(update={"growth": None, "table_size": None})._filled(
-                dimensions, channels, parameters, finest
-            )
+            kernels = copy.kernels_for(dimensions, channels, parameters)
+            if kernels >= copy.neighbours:
+                yield copy.model_copy(update={"kernels": kernels})
+            # Then with another grid too.
+            copy = copy.model_copy(update={"growth": None, "table_size": None})
+            yield copy._with_grid_and_kernels(dimensions, channels, parameters, finest=finest)
 
     def kernels_for(self, dimensions: int, channels: int, parameters: int) -> int:
-        """How many kernels the rest of `parameters` has room for; negative where there is none."""
+        """Number of kernels that the rest of `parameters` has room for; negative where there is none."""
         others = self.model_copy(update={"kernels": 0}).parameters(dimensions, channels)
-        if self.grid and self.layout(dimensions).num_parameters > max(self.grid_share * parameters, 1):
+        if self.grid and self.layout(dimensions).num_parameters > max(self.grid_fraction * parameters, 1):
             return -1
-        return min(1 << 20, (parameters - others) // self.params_per_kernel(dimensions))
+        return min(MAX_KERNELS, (parameters - others) // self.params_per_kernel(dimensions))
 
-    def _filled(self, dimensions: int, channels: int, parameters: int, finest: float) -> Self:
-        """A copy with a grid of its share, up to `finest` cells an axis, and kernels for the rest."""
+    def _with_grid_and_kernels(self, dimensions: int, channels: int, parameters: int, *, finest: float) -> Self:
+        """A copy of that size: a grid with its fraction, up to `finest` cells along an axis, and kernels for the rest.
+
+        A growth or a table size that is not open stays.
+        """
         copy = self.model_copy(update={"kernels": 0})
-        room = self.grid_share * parameters
-        finest = max(min(finest, FINEST[dimensions]), 1.05 * self.base_resolution)
+        room = self.grid_fraction * parameters
+        coarsest = 1.05 * self.base_resolution
+        finest = max(min(finest, MAX_RESOLUTION[dimensions]), coarsest)
         cells = finest
         if dimensions == 2 and self.table_size is None:
             # Nothing collides in the plane: the grid is made coarser until it has room.
-            cells = max(
-                1.05 * self.base_resolution,
-                min(finest, (max(room / self.features - self.base_resolution**2, 1.0)) ** 0.5),
-            )
+            side = (max(room / self.features - self.base_resolution**2, 1.0)) ** 0.5
+            cells = max(coarsest, min(finest, side))
         growth = self.growth or max(1.05, (cells / self.base_resolution) ** (1 / max(1, self.levels - 1)))
-        copy = copy.model_copy(update={"growth": min(growth, 4096.0)})
-        for k in range(24, 3, -1) if self.table_size is None else ():
+        copy = copy.model_copy(update={"growth": min(growth, MAX_GROWTH)})
+        for k in range(MAX_TABLE_LOG2, 3, -1) if self.table_size is None else ():
             copy = copy.model_copy(update={"table_size": 1 << k})
             if copy.layout(dimensions).num_parameters <= room:
                 break
-        if not self.grid:
-            room = 0
         others = copy.parameters(dimensions, channels)
         kernels = max(self.neighbours, round((parameters - others) / self.params_per_kernel(dimensions)))
-        return copy.model_copy(update={"kernels": min(1 << 20, kernels)})
+        return copy.model_copy(update={"kernels": min(MAX_KERNELS, kernels)})
 
-    def encoder(self, domain: Domain, generator: torch.Generator, hidden: bool = False) -> GridAndKernels:
-        """The untrained encoder of a prepared config, for this method's MLP or other heads: coords `[..., D]` → `[..., encoder_outputs()]`."""
+    # Field
+
+    def encoder(self, domain: Domain, generator: torch.Generator, *, hidden: bool = False) -> GridAndKernels:
+        """The untrained grid and kernels, for this method's MLP or for other networks: coords `[..., D]` → features.
+
+        `hidden`: kernels are placed later, and contribute nothing before.
+        """
         from fields.encoders.hash_grid import HashGrid
         from fields.encoders.rbf import GridAndKernels, RbfKernels
         from fields.init.placement import kernel_candidates
@@ -272,19 +314,18 @@ class NeuRbf(Method):
 
         if self._candidates is None and self._signal is not None and not hidden:
             self._candidates = kernel_candidates(self._signal)
-        extents, centres, shapes = self._placed(None if hidden else self._candidates, domain, generator)
+        centres, shapes = self._place(None if hidden else self._candidates, domain, generator)
         if hidden:
             shapes = shapes * HIDDEN
-        band = (self.lowest, self.highest) if self.kernel_sines else None
         kernels = RbfKernels(
             centres,
             shapes,
             features=self.kernel_features,
             neighbours=min(self.neighbours, self.kernels),
-            extents=extents,
+            extents=_extents(domain)[0],
             kernel=self.kernel,
             normalise="none" if self.normalise == "off" else self.normalise,
-            band=band,
+            band=(self.min_frequency, self.max_frequency) if self.kernel_sines else None,
             backend=self.backend,
             generator=generator,
             phases=self.kernel_phases,
@@ -292,21 +333,18 @@ class NeuRbf(Method):
         grid = HashGrid(self.layout(domain.dimensions), "linear", self.backend, generator) if self.grid else None
         return GridAndKernels(grid, kernels, generator)
 
-    def _placed(
-        self, found: Candidates | None, domain: Domain, generator: torch.Generator
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Extents of the domain, and centres and shapes by the points `found`."""
-        import torch
+    def _place(
+        self, candidates: Candidates | None, domain: Domain, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Centres and shapes of the kernels."""
+        from fields.init.placement import place_kernels
 
-        from fields.init.placement import SCATTERED_SIDE, place_kernels
-
-        samples = torch.tensor([n or SCATTERED_SIDE for n in domain.shape], dtype=torch.float32)
-        extents = samples / samples.max()
-        return extents, *place_kernels(
-            found,
+        extents, spacing = _extents(domain)
+        return place_kernels(
+            candidates,
             self.kernels,
             extents=extents,
-            spacing=extents / samples,
+            spacing=spacing,
             kernel=self.kernel,
             shape=self.shape,
             placement=self.placement,
@@ -316,48 +354,77 @@ class NeuRbf(Method):
     def build(self, domain: Domain, channels: Channels, seed: int) -> Field:
         import torch
 
-        from fields.init.placement import SCENE_CELLS, fitted_candidates
         from fields.models.neurbf import NeuRbfField
         from fields.networks.mlp import MLP
         from fields.networks.sine_residual import SineResidual
 
-        def place(field: NeuRbfField) -> tuple[torch.Tensor, torch.Tensor]:
-            known = self._signal is not None and self.hull and self.cubes == 1
-            found = fitted_candidates(
-                field,
-                self.initial_density,
-                self._signal.empty_cells(SCENE_CELLS) if known else None,
-                field.encoder.bias.device,
-            )
-            return self._placed(found, domain, torch.Generator().manual_seed(seed))[1:]
-
-        # The trunk of a scene, which must be fitted to be looked at.
+        # Only the trunk of a scene has to be fitted before it shows where kernels are wanted.
         later = channels.space == "feature" and self.grid and self.placement != "lattice" and self.place_after > 0
         generator = torch.Generator().manual_seed(seed)
         encoder = self.encoder(domain, generator, hidden=later)
         sizes = (encoder.outputs, self.width, self.hidden_layers, len(channels))
         if self.layer_sines:
-            network = SineResidual(*sizes, band=(self.layer_lowest, self.layer_highest), generator=generator)
+            band = (self.layer_min_frequency, self.layer_max_frequency)
+            network = SineResidual(*sizes, band=band, generator=generator)
         else:
             network = MLP(*sizes, bias=True, generator=generator)
+
+        def place(field: NeuRbfField) -> tuple[torch.Tensor, torch.Tensor]:
+            return self._place(self._fitted_candidates(field), domain, torch.Generator().manual_seed(seed))
+
         return NeuRbfField(
             domain, channels, encoder, network, place_after=self.place_after, place=place if later else None
         )
 
-    def encoder_groups(self, encoder: GridAndKernels) -> list[dict]:
-        """Groups of the encoder's numbers; kernels and entries that a batch did not see keep their moments."""
+    def _fitted_candidates(self, trunk: NeuRbfField) -> Candidates:
+        """Candidates of a scene, from what the grid of its trunk has learned alone."""
+        from fields.init.placement import SCENE_CELLS, fitted_candidates
+
+        empty = None
+        if self._signal is not None and self.hull and self.cascades == 1:
+            empty = self._signal.empty_cells(SCENE_CELLS)
+        density = cast(float, self.initial_density)
+        return fitted_candidates(trunk, density, empty, trunk.encoder.bias.device)
+
+    def encoder_groups(self, encoder: GridAndKernels) -> list[dict[str, Any]]:
+        """Groups for Adam of the encoder. Kernels and entries that a batch has not touched keep their moments."""
         tables = [encoder.kernels.features, *(encoder.grid.parameters() if encoder.grid is not None else ())]
+        others = [encoder.bias, *([] if encoder.kernels.phases is None else [encoder.kernels.phases])]
         return [
             {"params": tables, "lr": self.table_rate, "sparse": True},
-            {
-                "params": [encoder.bias, *([] if encoder.kernels.phases is None else [encoder.kernels.phases])],
-                "lr": self.table_rate,
-                "sparse": False,
-            },
+            {"params": others, "lr": self.table_rate, "sparse": False},
         ]
 
-    def parameter_groups(self, field: Field) -> list[dict]:
+    def parameter_groups(self, field: NeuRbfField) -> list[dict[str, Any]]:
         return [
             {"params": list(field.network.parameters()), "lr": self.learning_rate, "sparse": False},
             *self.encoder_groups(field.encoder),
         ]
+
+
+def _options_for(signal: Signal, dimensions: int) -> tuple[dict[str, object], dict[str, object]]:
+    """Defaults of open options, and overrides of options that the user has not set."""
+    grid, channels = GRID_OPTIONS[dimensions], signal.channels
+    distance, scene = channels.is_distance, channels.is_radiance
+    bounded = scene and not cast("RadianceScene", signal).unbounded
+    if dimensions == 2:
+        defaults = PLANE_OPTIONS
+    else:
+        defaults = DISTANCE_OPTIONS if distance else BOUNDED_OPTIONS if bounded else SPACE_OPTIONS
+    overrides: dict[str, object] = {}
+    if distance:
+        overrides = DISTANCE_OVERRIDES
+    elif scene:
+        overrides = BOUNDED_OVERRIDES if bounded else SCENE_OVERRIDES
+    return grid | defaults, overrides
+
+
+def _extents(domain: Domain) -> tuple[torch.Tensor, torch.Tensor]:
+    """Size of the domain along each axis, in units of the longest, and the distance between samples."""
+    import torch
+
+    from fields.init.placement import SCATTERED_SIDE
+
+    samples = torch.tensor([n or SCATTERED_SIDE for n in domain.shape], dtype=torch.float32)
+    extents = samples / samples.max()
+    return extents, extents / samples

@@ -1,149 +1,158 @@
-"""`nstr`: waves that are weighed from place to place by a small grid, then a network of sines."""
+"""`nstr`: waves with amplitudes from a small grid of states, then a network of sines."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Literal, Self
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field as Option
 
 from fields.methods.network import NetworkMethod
+from fields.methods.options import Undecided, undecided
 from fields.networks.sizes import mlp_parameters
 from scenes.domain import Channels, Domain
 
 if TYPE_CHECKING:
     from fields.models.field import Field
+    from fields.models.spectral import SpectralField
+    from fields.networks.spectral import SpectralState
     from scenes.signal import Signal
 
-# Nodes of the state's grid along each axis, by their number.
+# Nodes of the grid of states along each axis, and lowest frequency in radians per unit of [-1, 1], by the number of
+# axes.
 NODES = {1: 128, 2: 16, 3: 8}
-LOWEST = {1: 10.0, 2: 4.0, 3: 2.0}
-# Highest frequency in radians a unit of [-1, 1] where a signal's spectrum cannot be looked at.
-UNSEEN = 60.0
-# In the plane and in space, samples an axis that are looked at; a quarter of them are bins.
-SIDES = {1: 1 << 15, 2: 256, 3: 132}
-# Of the spectrum's mean frequency (our rule, of one picture), and of Nyquist's at most.
-TIMES_MEAN, MOST = 1.5, 0.3
+MIN_FREQUENCY = {1: 10.0, 2: 4.0, 3: 2.0}
+# Highest frequency of signals without a regular grid, whose spectrum cannot be computed.
+DEFAULT_MAX_FREQUENCY = 60.0
+# Samples along an axis of which the spectrum is computed, by the number of axes. A quarter of them are bins.
+SPECTRUM_SIDE = {1: 1 << 15, 2: 256, 3: 132}
+# Highest frequency as a multiple of the spectrum's mean frequency, chosen on one image, and as a fraction of the
+# sample rate at most.
+TIMES_MEAN = 1.5
+MAX_RATE_FRACTION = 0.3
 
 
 class Nstr(NetworkMethod):
     name = "nstr"
-    summary = "learned waves, weighed from place to place by a small grid, then sines; tells where its frequencies are"
+    summary = "learned waves whose amplitudes vary over a small grid, then sines; reports where its frequencies are"
     paper = "our design, inspired by Versace 2025, Neural Spectral Transport Representation (withdrawn and unverified)"
     dimensions = (1, 2, 3)
     why_dimensions = "its grid of spectral states is over one to three axes"
-    frequency_option = "highest"
+    size_options = ("width", "hidden_layers", "waves", "nodes", "state_size")
+    frequency_option = "max_frequency"
 
     learning_rate: float = Option(
-        1e-3, gt=0, le=1, description="Adam's step size for the network; 2e-3 suits small ones (56 units)"
+        1e-3, gt=0, le=1, description="Adam's learning rate for the network. 2e-3 suits small ones of about 56 units."
     )
-    wave_rate: float = Option(10.0, gt=0, le=1e3, description="times that for the waves' frequencies and phases")
-    state_rate: float = Option(5.0, gt=0, le=1e3, description="times that for the grid of states")
+    wave_rate: float = Option(
+        10.0, gt=0, le=1e3, description="Learning rate of the waves' frequencies and phases, in units of learning_rate."
+    )
+    state_rate: float = Option(
+        5.0, gt=0, le=1e3, description="Learning rate of the grid of states, in units of learning_rate."
+    )
     final_rate: float = Option(
-        0.02, ge=0, le=1, description="share of the rates that is left at the last step (cosine)"
+        0.02, ge=0, le=1, description="Fraction of the learning rates that is left at the last step (cosine schedule)."
     )
-    width: int = Option(128, ge=1, le=8192, description="units a hidden layer")
-    hidden_layers: int = Option(3, ge=1, le=32, description="hidden layers")
-    waves: int = Option(128, ge=1, le=8192, description="learned waves that the network starts from")
-    lowest: float | None = Option(
-        None,
+    width: int = Option(
+        128, ge=1, le=8192, description="Units per hidden layer. More give more detail and slower steps."
+    )
+    hidden_layers: int = Option(3, ge=1, le=32, description="Number of hidden layers.")
+    waves: int = Option(128, ge=1, le=8192, description="Number of learned waves that the network gets.")
+    min_frequency: Undecided[float] = undecided(
+        "Lowest frequency of the waves, in radians per unit of [-1, 1]. Default: 10, 4, 2 for 1 to 3 axes.",
         gt=0,
         le=1e5,
-        description="lowest frequency of the waves, radians a unit of [-1, 1]; none: 10, 4, 2 for 1 to 3 axes",
     )
-    highest: float | None = Option(
-        None, gt=0, le=1e6, description="highest frequency at first; none: from the signal's spectrum"
+    max_frequency: Undecided[float] = undecided(
+        "Highest frequency of the waves at the start. Raise it for finer detail. Default: by the signal's spectrum.",
+        gt=0,
+        le=1e6,
     )
-    nodes: int | None = Option(
-        None, ge=2, le=4096, description="nodes of the grid of states along each axis; none: 128, 16, 8 for 1 to 3 axes"
+    nodes: Undecided[int] = undecided(
+        "Nodes of the grid of states along each axis. Default: 128, 16, 8 for 1 to 3 axes.", ge=2, le=4096
     )
-    state: int = Option(8, ge=1, le=256, description="numbers a node")
-    hidden_omega: float = Option(30.0, gt=0, le=1e3, description="frequency of the network's sines")
+    state_size: int = Option(8, ge=1, le=256, description="Channels of the state at each node.")
+    hidden_omega: float = Option(30.0, gt=0, le=1e3, description="Frequency of the network's sines.")
     mode: Literal["spectral", "control", "literal"] = Option(
-        "spectral", description="control: without the states; literal: the withdrawn formula, for reference"
+        "spectral",
+        description="control: without the states, to compare with. literal: the formula of the withdrawn paper, for "
+        "reference.",
     )
-    phases: bool = Option(False, description="states move the waves too, not only weigh them")
+    phases: bool = Option(False, description="States also shift the waves, instead of only scaling them.")
     interpolation: Literal["linear", "smoothstep"] = Option(
-        "linear", description="of the states; smoothstep has continuous slopes: for distances"
+        "linear", description="Interpolation of the states. smoothstep has continuous slopes, for distances."
     )
     transport: Literal["joint", "observe", "off", "jet"] = Option(
         "joint",
-        description="learn how states change from node to node: as a part of the loss, only looking on, or not; jet: it gives their slopes itself",
+        description="Learn how states change between nodes. joint: as a part of the loss. observe: without an effect "
+        "on the fit. jet: it gives the slopes of the states. off: not at all.",
     )
-    transport_weight: float = Option(1e-2, ge=0, le=1e4, description="weight of what the transport does not explain")
+    transport_weight: float = Option(
+        1e-2, ge=0, le=1e4, description="Weight of the changes that the transport does not explain."
+    )
     transport_curl: float = Option(
         0.0,
         ge=0,
         le=1e4,
-        description="times that, the weight of its curl: 0.1 for changes that do not depend on the way",
+        description="Weight of the transport's curl, in units of transport_weight. 0.1 gives changes that do not "
+        "depend on the path.",
     )
-    transport_width: int = Option(16, ge=1, le=1024, description="units of the transport's network")
-    backend: Literal["auto", "native", "torch"] = Option("auto", description="who interpolates the states")
+    transport_width: int = Option(16, ge=1, le=1024, description="Hidden units of the transport's network.")
+    backend: Literal["auto", "native", "torch"] = Option(
+        "auto", description="What interpolates the states: native code where there is some, or torch."
+    )
 
     def prepare(self, signal: Signal) -> Self:
         method = super().prepare(signal)
         dimensions = self.axes_of(signal)
         update: dict[str, float] = {}
-        if method.nodes is None:
+        if self.nodes is None:
             update["nodes"] = NODES[dimensions]
-        if method.lowest is None:
-            update["lowest"] = LOWEST[dimensions]
-        if method.highest is None:
-            update["highest"] = max(2 * (method.lowest or LOWEST[dimensions]), _highest(signal, dimensions))
+        low = MIN_FREQUENCY[dimensions] if self.min_frequency is None else self.min_frequency
+        update["min_frequency"] = low
+        if self.max_frequency is None:
+            update["max_frequency"] = max(2 * low, _max_frequency(signal, dimensions))
         return method.model_copy(update=update)
 
     def with_width(self, width: int) -> Self:
         return self.model_copy(update={"width": width, "waves": max(1, round(self.waves * width / self.width))})
 
-    def sizes(self, dimensions: int, channels: int, parameters: int) -> list[Self]:
+    def sizes(self, dimensions: int, channels: int, parameters: int) -> Iterable[Self]:
+        # The grid of states has a quarter of the parameters at most.
         nodes = self.nodes
-        while nodes > 2 and nodes**dimensions * self.state > parameters / 4:
+        while nodes > 2 and nodes**dimensions * self.state_size > parameters / 4:
             nodes -= -(-nodes // 4)
         method = self.model_copy(update={"nodes": max(2, nodes)})
         return super(Nstr, method).sizes(dimensions, channels, parameters)
 
     def frequency_candidates(self, stretch: float = 1.0) -> list[float]:
-        return [stretch * rho for rho in (30.0, 60.0, 90.0, 120.0, 180.0, 240.0)]
+        return [stretch * frequency for frequency in (30.0, 60.0, 90.0, 120.0, 180.0, 240.0)]
 
     def parameters(self, dimensions: int, channels: int) -> int:
         inputs = 1 if self.mode == "literal" else self.waves
         network = mlp_parameters(inputs, self.width, self.hidden_layers, channels, bias=True)
+        waves = self.waves * (dimensions + 1)
         if self.mode == "control":
-            return self.waves * (dimensions + 1) + network
-        state = self.nodes**dimensions * self.state + (self.state * (2 if self.phases else 1) + 1) * self.waves
+            return waves + network
+        size = self.state_size
+        state = self.nodes**dimensions * size + (size * (2 if self.phases else 1) + 1) * self.waves
         if self.transport == "jet":
-            state += (dimensions + self.state + 1) * self.transport_width + (
-                self.transport_width + 1
-            ) * dimensions * self.state
-        return self.waves * (dimensions + 1) + state + network
+            hidden = self.transport_width
+            state += (dimensions + size + 1) * hidden + (hidden + 1) * dimensions * size
+        return waves + state + network
 
     def build(self, domain: Domain, channels: Channels, seed: int) -> Field:
         import torch
 
         from fields.models.spectral import SpectralField
-        from fields.networks.spectral import SpectralNetwork, SpectralState, Waves
+        from fields.networks.spectral import SpectralNetwork, Waves
         from fields.networks.transport import Transport
 
         generator = torch.Generator().manual_seed(seed)
         dimensions = domain.dimensions
-        waves = Waves(dimensions, self.waves, low=self.lowest, high=self.highest, generator=generator)
-        state = transport = None
-        if self.mode != "control":
-            jet = (
-                Transport(dimensions, self.state, self.transport_width, torch.Generator().manual_seed(seed + 2))
-                if self.transport == "jet"
-                else None
-            )
-            state = SpectralState(
-                (self.nodes,) * dimensions,
-                self.state,
-                self.waves,
-                backend=self.backend,
-                generator=torch.Generator().manual_seed(seed + 1),
-                phases=self.phases,
-                smooth=self.interpolation == "smoothstep",
-                jet=jet,
-            )
+        waves = Waves(dimensions, self.waves, low=self.min_frequency, high=self.max_frequency, generator=generator)
+        state = None if self.mode == "control" else self._build_state(dimensions, seed)
         network = SpectralNetwork(
             self.mode,
             waves,
@@ -154,8 +163,9 @@ class Nstr(NetworkMethod):
             hidden_omega=self.hidden_omega,
             generator=generator,
         )
+        transport = None
         if state is not None and self.transport in ("joint", "observe"):
-            transport = Transport(dimensions, self.state, self.transport_width, generator)
+            transport = Transport(dimensions, self.state_size, self.transport_width, generator)
         return SpectralField(
             domain,
             channels,
@@ -166,46 +176,57 @@ class Nstr(NetworkMethod):
             curl=self.transport_curl,
         )
 
-    def parameter_groups(self, field: Field) -> list[dict]:
-        network = field.network
+    def _build_state(self, dimensions: int, seed: int) -> SpectralState:
+        import torch
+
+        from fields.networks.spectral import SpectralState
+        from fields.networks.transport import Transport
+
+        jet = None
+        if self.transport == "jet":
+            generator = torch.Generator().manual_seed(seed + 2)
+            jet = Transport(dimensions, self.state_size, self.transport_width, generator)
+        return SpectralState(
+            (self.nodes,) * dimensions,
+            self.state_size,
+            self.waves,
+            backend=self.backend,
+            generator=torch.Generator().manual_seed(seed + 1),
+            phases=self.phases,
+            smooth=self.interpolation == "smoothstep",
+            jet=jet,
+        )
+
+    def parameter_groups(self, field: SpectralField) -> list[dict[str, Any]]:
+        network, state = field.network, field.network.state
         slow = [*network.hidden.parameters(), *network.output.parameters()]
-        groups = [
-            {
-                "params": [network.waves.omega, network.waves.phase],
-                "lr": self.learning_rate * self.wave_rate,
-                "sparse": False,
-            }
-        ]
-        if network.state is not None:
-            slow += [
-                p
-                for part in (network.state.amplitudes, network.state.phases, network.state.jet)
-                if part is not None
-                for p in part.parameters()
-            ]
-            groups.append(
-                {"params": [network.state.grid.table], "lr": self.learning_rate * self.state_rate, "sparse": False}
-            )
+        waves = [network.waves.omega, network.waves.phase]
+        groups = [{"params": waves, "lr": self.learning_rate * self.wave_rate, "sparse": False}]
+        if state is not None:
+            for module in (state.amplitudes, state.phases, state.jet):
+                slow += [] if module is None else module.parameters()
+            groups.append({"params": [state.grid.table], "lr": self.learning_rate * self.state_rate, "sparse": False})
         if field.transport is not None:
             slow += field.transport.parameters()
         return [{"params": slow, "lr": self.learning_rate, "sparse": False}, *groups]
 
 
-def _highest(signal: Signal, dimensions: int) -> float:
-    """Radians a unit of [-1, 1] for the fastest waves: one and a half times the signal's mean frequency."""
+def _max_frequency(signal: Signal, dimensions: int) -> float:
+    """Highest frequency of the waves for a signal, in radians per unit of [-1, 1]: 1.5 times its mean frequency."""
     import torch
 
     from fields.init.spectrum import centroid, diagonal_spectrum
     from scenes.errors import BadInput
 
     shape = signal.domain.shape[:dimensions]
-    side = min(SIDES[dimensions], min(n or 0 for n in shape))
+    side = min(SPECTRUM_SIDE[dimensions], min(n or 0 for n in shape))
     try:
         values = torch.from_numpy(signal.on_grid(side)) if side >= 16 else None
-    except (BadInput, AttributeError):  # scattered samples, or as little of a signal as a domain
+    except BadInput:
+        # Scattered samples.
         values = None
     if values is None:
-        return UNSEEN
+        return DEFAULT_MAX_FREQUENCY
     spectrum = diagonal_spectrum(values, side // 4)
     mean = centroid(spectrum) if spectrum.sum() > 1e-6 * values[0].numel() else 0.0
-    return round(min(TIMES_MEAN * math.pi * mean, MOST * math.pi * max(shape)), 1)
+    return round(min(TIMES_MEAN * math.pi * mean, MAX_RATE_FRACTION * math.pi * max(n or 0 for n in shape)), 1)

@@ -1,4 +1,4 @@
-"""`siren`: an MLP of sines on the bare coordinates."""
+"""`siren`: an MLP of sines on the coordinates."""
 
 from __future__ import annotations
 
@@ -7,11 +7,17 @@ from typing import TYPE_CHECKING, Self
 from pydantic import Field as Option
 
 from fields.methods.network import NetworkMethod
+from fields.methods.options import Undecided, undecided
 from fields.networks.sizes import mlp_parameters
 from scenes.domain import Channels, Domain
 
 if TYPE_CHECKING:
+    from fields.models.field import Field
     from scenes.signal import Signal
+
+# The authors have 30 for all signals. For audio they scale the coordinates to [-100, 100]; ours are in [-1, 1].
+FIRST_OMEGA = 30.0
+FIRST_OMEGA_TIME_SERIES = 3000.0
 
 
 class Siren(NetworkMethod):
@@ -21,28 +27,28 @@ class Siren(NetworkMethod):
     dimensions = (1, 2, 3, 4)
     frequency_option = "first_omega"
 
-    first_omega: float | None = Option(
-        None,
+    first_omega: Undecided[float] = undecided(
+        "Frequency of the first layer's sines. Raise it for finer detail. Default: 30, or 3000 for audio.",
         gt=0,
         le=1e5,
-        description="frequency of the first layer, raise it for fine detail; none: 30, for sounds 3000",
     )
-    hidden_omega: float = Option(30.0, gt=0, le=1e3, description="frequency of the other layers")
+    hidden_omega: float = Option(30.0, gt=0, le=1e3, description="Frequency of the other layers' sines.")
 
     def prepare(self, signal: Signal) -> Self:
         method = super().prepare(signal)
-        if method.first_omega is None:
-            # The authors'; they have 30 for sounds too, on coordinates from -100 to 100.
-            method = method.model_copy(update={"first_omega": 3000.0 if signal.kind == "audio" else 30.0})
-        return method
+        if self.first_omega is not None:
+            return method
+        omega = FIRST_OMEGA_TIME_SERIES if signal.domain.is_time_series else FIRST_OMEGA
+        return method.model_copy(update={"first_omega": omega})
 
     def frequency_candidates(self, stretch: float = 1.0) -> list[float]:
-        return [stretch * omega for omega in range(10, 201, 10)]  # the authors' grid
+        # FreSh's grid for SIREN.
+        return [stretch * omega for omega in range(10, 201, 10)]
 
     def parameters(self, dimensions: int, channels: int) -> int:
         return mlp_parameters(dimensions, self.width, self.hidden_layers, channels, bias=True)
 
-    def build(self, domain: Domain, channels: Channels, seed: int):
+    def build(self, domain: Domain, channels: Channels, seed: int) -> Field:
         import torch
 
         from fields.encoders.frequency import Identity
@@ -58,5 +64,5 @@ class Siren(NetworkMethod):
             hidden_omega=self.hidden_omega,
             generator=torch.Generator().manual_seed(seed),
         )
-        # SIREN's targets are in [-1, 1] (the official code's convention).
+        # SIREN's targets are in [-1, 1], as in the official code.
         return CoordinateField(domain, channels, Identity(domain.dimensions), network, scale=0.5, offset=0.5)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pydantic import Field as Option
 
 from fields.methods.network import NetworkMethod
 from scenes.domain import Channels, Domain
+
+if TYPE_CHECKING:
+    from fields.models.field import Field
 
 
 class Wire(NetworkMethod):
@@ -16,23 +21,32 @@ class Wire(NetworkMethod):
     frequency_option = "omega"
     guarded = True
 
-    learning_rate: float = Option(5e-3, gt=0, le=1, description="Adam's step size; fails above about 1e-2")
-    width: int = Option(
-        181, ge=1, le=8192, description="complex units a hidden layer (181 have the numbers of 256 real ones)"
+    learning_rate: float = Option(
+        5e-3,
+        gt=0,
+        le=1,
+        description="Adam's learning rate. Training fails above about 1e-2; lower it if the loss jumps.",
     )
-    hidden_layers: int = Option(3, ge=1, le=32, description="hidden layers")
-    omega: float = Option(20.0, gt=0, le=1e4, description="frequency of the wavelets")
-    scale: float = Option(10.0, gt=0, le=1e4, description="inverse width of the wavelets")
+    width: int = Option(
+        181,
+        ge=1,
+        le=8192,
+        description="Complex units per hidden layer. 181 have as many parameters as 256 real ones.",
+    )
+    hidden_layers: int = Option(3, ge=1, le=32, description="Number of hidden layers.")
+    omega: float = Option(20.0, gt=0, le=1e4, description="Frequency of the wavelets. Raise it for finer detail.")
+    scale: float = Option(10.0, gt=0, le=1e4, description="Inverse width of the wavelets. Raise it for sharper edges.")
 
     def frequency_candidates(self, stretch: float = 1.0) -> list[float]:
-        return [stretch * omega for omega in range(2, 61, 2)]  # (the authors give no grid for it)
+        # FreSh's authors give no grid for WIRE.
+        return [stretch * omega for omega in range(2, 61, 2)]
 
     def parameters(self, dimensions: int, channels: int) -> int:
         width, layers = self.width, self.hidden_layers
         hidden = (layers - 1) * 2 * (width * width + width)
         return dimensions * width + width + hidden + 2 * width * channels + channels
 
-    def build(self, domain: Domain, channels: Channels, seed: int):
+    def build(self, domain: Domain, channels: Channels, seed: int) -> Field:
         import torch
 
         from fields.encoders.frequency import Identity

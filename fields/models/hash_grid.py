@@ -112,7 +112,7 @@ class GridField(CoordinateField):
             self.encoder.table,
             self._mlp.weights,
             self.encoder.layout,
-            self.encoder.interpolation,
+            interpolation=self.encoder.interpolation,
             matmul_dtype=matmul_dtype,
             backend=self.encoder.requested_backend,
         )
@@ -135,7 +135,11 @@ class GridField(CoordinateField):
         if self._tcnn is None:
             widths = [weight.shape[0] for weight in weights]
             self._tcnn = tcnn.TcnnModel(
-                self.encoder.layout, self.encoder.interpolation, widths[0], len(widths) - 1, widths[-1]
+                self.encoder.layout,
+                interpolation=self.encoder.interpolation,
+                width=widths[0],
+                hidden_layers=len(widths) - 1,
+                outputs=widths[-1],
             )
         values = self._tcnn(coords.reshape(-1, coords.shape[-1]), self.encoder.table, weights)
         return self._times_error_units(values).reshape(*coords.shape[:-1], values.shape[-1])
@@ -143,10 +147,10 @@ class GridField(CoordinateField):
     def fused_step(self, loss: str) -> Callable[..., Tensor] | None:
         if self.accelerator:
             if reason := self._why_not_tcnn():
-                raise BadInput(f"backend=tcnn: {reason}; use backend=auto")
+                raise BadInput(f"backend=tcnn: {reason}; use `backend=auto`")
             return None
         if reason := why_not_matmul_dtype(self.matmul_dtype, self.encoder.table.device.type):
-            raise BadInput(f"matmul_dtype={self.matmul_dtype}: {reason}; use matmul_dtype=float32")
+            raise BadInput(f"matmul_dtype={self.matmul_dtype}: {reason}; use `matmul_dtype=float32`")
         if (
             not self.fused
             or self.total_variation
@@ -161,8 +165,8 @@ class GridField(CoordinateField):
                 self.encoder.table,
                 self._mlp.weights,
                 self.encoder.layout,
-                self.encoder.interpolation,
-                cast(Loss, loss),
+                interpolation=self.encoder.interpolation,
+                loss=cast(Loss, loss),
                 matmul_dtype=matmul_dtype,
             )
 

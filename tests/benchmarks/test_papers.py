@@ -71,7 +71,15 @@ def test_kernels_beat_a_grid_where_detail_is_sparse():
 
 
 def test_frequencies_are_seen_where_they_are_and_the_literal_formula_fails():
-    base = {"batch": 4096, "learning_rate": 2e-3, "waves": 56, "width": 56, "nodes": 8, "lowest": 4.0, "highest": 60.0}
+    base = {
+        "batch": 4096,
+        "learning_rate": 2e-3,
+        "waves": 56,
+        "width": 56,
+        "nodes": 8,
+        "min_frequency": 4.0,
+        "max_frequency": 60.0,
+    }
     image = named("chirp", 128)
     result = fitted(image, make_method("nstr", base), steps=200, seed=0)
     assert _correlation(result.field, 128) > 0.7
@@ -80,7 +88,15 @@ def test_frequencies_are_seen_where_they_are_and_the_literal_formula_fails():
 
 
 def test_states_and_jets_are_no_worse_than_their_control():
-    base = {"batch": 4096, "learning_rate": 2e-3, "waves": 56, "width": 56, "nodes": 8, "lowest": 4.0, "highest": 60.0}
+    base = {
+        "batch": 4096,
+        "learning_rate": 2e-3,
+        "waves": 56,
+        "width": 56,
+        "nodes": 8,
+        "min_frequency": 4.0,
+        "max_frequency": 60.0,
+    }
     image = named("split", 128)
     control = psnr_of(
         image, make_method("nstr", base | {"mode": "control", "waves": 60, "width": 60}), steps=200, seed=0

@@ -100,7 +100,7 @@ def test_a_fit_that_was_cut_off_before_its_first_checkpoint_begins_with_the_same
         {"grid": False},
         {"layer_sines": True},
         {"kernel_sines": False},
-        {"kernel_phases": True, "highest": 64.0},
+        {"kernel_phases": True, "max_frequency": 64.0},
         {"normalise": "off"},
         {"normalise": "full"},
         {"kernel": "markov", "shape": "diagonal"},
@@ -121,7 +121,7 @@ def test_every_choice_learns(image, options):
 
 def test_native_and_torch_agree(image):
     fields = [
-        make_method("neurbf", SMALL | {"backend": backend, "highest": 64.0})
+        make_method("neurbf", SMALL | {"backend": backend, "max_frequency": 64.0})
         .prepare(image)
         .build(image.domain, image.channels, 0)
         for backend in ("native", "torch")
@@ -180,7 +180,7 @@ def test_volumes_and_clips_are_taken_and_sounds_refused():
 
 
 def test_contradictions_are_refused():
-    with pytest.raises(BadInput, match="lowest is above highest"):
-        make_method("neurbf", {"lowest": 10, "highest": 2})
+    with pytest.raises(BadInput, match="min_frequency is above max_frequency"):
+        make_method("neurbf", {"min_frequency": 10, "max_frequency": 2})
     with pytest.raises(BadInput, match="power of two"):
         make_method("neurbf", {"table_size": 100})

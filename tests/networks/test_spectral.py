@@ -8,7 +8,15 @@ from fields.networks.transport import Transport
 from scenes.domain import Axis, Channels, Domain
 from scenes.image.signal import Image
 
-SMALL = {"waves": 12, "width": 10, "nodes": 5, "state": 3, "lowest": 4.0, "highest": 60.0, "loss": "l2"}
+SMALL = {
+    "waves": 12,
+    "width": 10,
+    "nodes": 5,
+    "state_size": 3,
+    "min_frequency": 4.0,
+    "max_frequency": 60.0,
+    "loss": "l2",
+}
 DOMAIN = {d: Domain(tuple(Axis(name, 0, 9, "px", 9) for name in "xyz"[:d])) for d in (1, 2, 3)}
 GREY = Channels(("grey",), "srgb")
 
@@ -111,10 +119,10 @@ def test_rates_by_module():
 
 def test_a_finer_picture_gets_faster_waves(astronaut):
     smooth = Image.from_array(astronaut).on_grid(64).transpose(1, 2, 0)
-    sharp = make_method("nstr").prepare(Image.from_array(astronaut)).highest
+    sharp = make_method("nstr").prepare(Image.from_array(astronaut)).max_frequency
     from scipy.ndimage import gaussian_filter
 
-    blurred = make_method("nstr").prepare(Image.from_array(gaussian_filter(smooth, (6, 6, 0)), "srgb")).highest
+    blurred = make_method("nstr").prepare(Image.from_array(gaussian_filter(smooth, (6, 6, 0)), "srgb")).max_frequency
     assert 5 < blurred < 0.7 * sharp < 300
 
 
@@ -141,7 +149,7 @@ def test_every_variant_is_counted_begins_as_the_plain_one_and_learns_all_its_num
 
 @pytest.mark.parametrize("dimensions", [1, 2, 3])
 def test_jets_that_know_the_slope_continue_an_even_state(dimensions):
-    made = field(dimensions, transport="jet", state=2)
+    made = field(dimensions, transport="jet", state_size=2)
     state = made.network.state
     slope = torch.randn(dimensions, 2, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
