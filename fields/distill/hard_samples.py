@@ -1,4 +1,4 @@
-"""What a student finds hardest is shown again: the three levels of PVD-AL (Fang et al. 2023b), each an option of its own."""
+"""Training again on what a student finds hardest: the three levels of PVD-AL (Fang et al. 2023b), each an option of its own."""
 
 from __future__ import annotations
 
@@ -7,92 +7,106 @@ import torch
 from scipy.spatial.transform import Rotation
 from torch import Tensor
 
-from fields.fit.objectives.radiance import RayBatch
+from fields.fit.objectives.ray_batches import RayBatch
 from fields.ops.packed import Samples
-from scenes.posed.cameras import PathCamera
+from scenes.posed.camera import Camera
 
-# Of a step's rays, and of its cameras, this share, the worst, goes into a pool of so many and takes the place of the oldest there.
-WORST, RAYS, CAMERAS = 0.1, 1 << 14, 100
-# A camera that stands again is turned by up to so much about each of its axes.
-TURN = np.pi / 20
-# The view of a ray that is none of the step's cameras'.
-OTHERS = -1
+# Fraction of a step's rays, and of its cameras, that enter the pools: those with the largest errors.
+WORST_FRACTION = 0.1
+# Sizes of the pools; new entries replace the oldest.
+MAX_RAYS = 1 << 14
+MAX_CAMERAS = 100
+# Largest angle, in radians, by which a camera that is used again is turned about each of its axes.
+MAX_TURN = np.pi / 20
+# View index of a ray that belongs to none of the step's cameras.
+NO_VIEW = -1
+# Columns of `HardCameras.pool`: the pose, 3 x 4 row by row, then the time and the index of the intrinsics.
+POSE_COLUMNS = 12
+CAMERA_COLUMNS = 14
 
 
 class HardRays:
-    """Origins, directions and times of rays `[n, 7]`, the newest first."""
+    """Pool of the rays with the largest errors.
 
-    def __init__(self, share: float, device: torch.device) -> None:
-        self.share = share
+    fraction: of a batch's rays, how many are replaced by rays of the pool.
+    pool: origins, directions and times, `[n, 7]`, the newest first.
+    """
+
+    def __init__(self, fraction: float, device: torch.device) -> None:
+        self.fraction = fraction
         self.pool = torch.zeros(0, 7, device=device)
 
     def mix_in(self, batch: RayBatch, step: int) -> None:
-        """Some of the batch's rays become such as were hard."""
-        again = min(int(self.share * len(batch.colors)), len(self.pool))
-        if again:
-            chosen = self.pool[
-                torch.randint(len(self.pool), (again,), generator=torch.Generator().manual_seed(step)).to(
-                    self.pool.device
-                )
-            ]
-            batch.origins[:again], batch.directions[:again] = chosen[:, :3], chosen[:, 3:6]
+        """Replace the first rays of the batch by random rays of the pool, in place."""
+        count = min(int(self.fraction * len(batch.colors)), len(self.pool))
+        if count:
+            generator = torch.Generator().manual_seed(step)
+            chosen = self.pool[torch.randint(len(self.pool), (count,), generator=generator).to(self.pool.device)]
+            batch.origins[:count], batch.directions[:count] = chosen[:, :3], chosen[:, 3:6]
             if batch.times is not None:
-                batch.times[:again] = chosen[:, 6]
-            batch.views[:again] = OTHERS
+                batch.times[:count] = chosen[:, 6]
+            batch.views[:count] = NO_VIEW
 
-    def note(self, batch: RayBatch, error: Tensor) -> None:
-        """`error` `[N]` of the batch's rays."""
-        worst = error.topk(max(1, int(WORST * len(error)))).indices
+    def record(self, batch: RayBatch, error: Tensor) -> None:
+        """Add the batch's rays with the largest `error` `[N]` to the pool."""
+        worst = error.topk(max(1, int(WORST_FRACTION * len(error)))).indices
         times = batch.times[worst] if batch.times is not None else torch.zeros(len(worst), device=worst.device)
-        self.pool = torch.cat(
-            [torch.cat([batch.origins[worst], batch.directions[worst], times[:, None]], dim=1), self.pool]
-        )[:RAYS]
+        rays = torch.cat([batch.origins[worst], batch.directions[worst], times[:, None]], dim=1)
+        self.pool = torch.cat([rays, self.pool])[:MAX_RAYS]
 
 
 class HardCameras:
-    """Poses, times and whose lens cameras have, as rows `[n, 14]`, the newest first; `known` are the cameras that have the lenses."""
+    """Pool of the cameras with the largest mean errors.
 
-    def __init__(self, share: float, known: list[PathCamera]) -> None:
-        self.share = share
+    fraction: of a step's cameras, how many are replaced by cameras of the pool.
+    known: cameras whose intrinsics the steps use.
+    pool: pose, time and index of the intrinsics, `[n, 14]`, the newest first.
+    """
+
+    def __init__(self, fraction: float, known: list[Camera]) -> None:
+        self.fraction = fraction
         self.all_intrinsics = list(dict.fromkeys(camera.intrinsics for camera in known))
-        self.pool = torch.zeros(0, 14, dtype=torch.float64)
-        self._standing: list[PathCamera] = []
+        self.pool = torch.zeros(0, CAMERA_COLUMNS, dtype=torch.float64)
+        self._cameras: list[Camera] = []
 
-    def mix_in(self, cameras: list[PathCamera], step: int) -> list[PathCamera]:
-        """Some of a step's cameras become such as showed much that was wrong, turned a little."""
-        again = min(int(self.share * len(cameras)), len(self.pool))
+    def mix_in(self, cameras: list[Camera], step: int) -> list[Camera]:
+        """The step's cameras, of which the first are replaced by random cameras of the pool, turned a little."""
+        count = min(int(self.fraction * len(cameras)), len(self.pool))
         random = np.random.Generator(np.random.Philox(key=[step, 1 << 50]))
         turned = []
-        for index in random.integers(max(1, len(self.pool)), size=again):
+        for index in random.integers(max(1, len(self.pool)), size=count):
             row = self.pool[index].numpy()
-            pose = row[:12].reshape(3, 4).copy()
-            pose[:, :3] = pose[:, :3] @ Rotation.from_euler("xyz", random.uniform(-TURN, TURN, 3)).as_matrix()
-            turned.append(PathCamera(pose, self.all_intrinsics[int(row[13])], float(row[12])))
-        self._standing = turned + cameras[again:]
-        return self._standing
+            pose = row[:POSE_COLUMNS].reshape(3, 4).copy()
+            angles = random.uniform(-MAX_TURN, MAX_TURN, 3)
+            pose[:, :3] = pose[:, :3] @ Rotation.from_euler("xyz", angles).as_matrix()
+            time, intrinsics = row[POSE_COLUMNS:]
+            turned.append(Camera(pose, self.all_intrinsics[int(intrinsics)], float(time)))
+        self._cameras = turned + cameras[count:]
+        return self._cameras
 
-    def note(self, batch: RayBatch, error: Tensor) -> None:
-        """`error` `[N]` of the batch's rays, whose `views` are numbers of the step's cameras, or `OTHERS`."""
-        count, own = len(self._standing), batch.views != OTHERS
-        rays = torch.bincount(batch.views[own], minlength=count)
-        mean = torch.bincount(batch.views[own], weights=error[own].double(), minlength=count) / rays.clamp(min=1)
-        rows = [
-            torch.from_numpy(
-                np.concatenate(
-                    [camera.pose.reshape(-1), [camera.time or 0.0, self.all_intrinsics.index(camera.intrinsics)]]
-                )
-            )
-            for camera in (self._standing[i] for i in mean.topk(max(1, int(WORST * count))).indices.tolist())
-        ]
-        self.pool = torch.cat([torch.stack(rows), self.pool])[:CAMERAS]
+    def record(self, batch: RayBatch, error: Tensor) -> None:
+        """Add the step's cameras with the largest mean error to the pool.
+
+        error: `[N]`, of the batch's rays, whose `views` are indices of the step's cameras or `NO_VIEW`.
+        """
+        count, known = len(self._cameras), batch.views != NO_VIEW
+        rays = torch.bincount(batch.views[known], minlength=count)
+        total = torch.bincount(batch.views[known], weights=error[known].double(), minlength=count)
+        worst = (total / rays.clamp(min=1)).topk(max(1, int(WORST_FRACTION * count))).indices
+        rows = [self._row(self._cameras[index]) for index in worst.tolist()]
+        self.pool = torch.cat([torch.stack(rows), self.pool])[:MAX_CAMERAS]
+
+    def _row(self, camera: Camera) -> Tensor:
+        intrinsics = self.all_intrinsics.index(camera.intrinsics)
+        return torch.from_numpy(np.concatenate([camera.pose.reshape(-1), [camera.time or 0.0, intrinsics]]))
 
 
-def heaviest(weights: Tensor, samples: Samples, share: float) -> Tensor:
-    """Which samples `[S]` are among the `share` of their ray's that have most of `weights` `[S]`, one at least a ray."""
+def heaviest_samples(weights: Tensor, samples: Samples, fraction: float) -> Tensor:
+    """Mask `[S]` of the `fraction` of each ray's samples with the largest `weights` `[S]`, at least one per ray."""
     order = torch.argsort(weights, descending=True)
     order = order[torch.argsort(samples.ray_indices[order], stable=True)]
-    place = torch.arange(len(order), device=order.device) - samples.offsets[samples.ray_indices[order]]
-    wanted = (samples.counts[samples.ray_indices[order]] * share).ceil()
+    rank = torch.arange(len(order), device=order.device) - samples.offsets[samples.ray_indices[order]]
+    wanted = (samples.counts[samples.ray_indices[order]] * fraction).ceil()
     chosen = torch.zeros(len(order), dtype=torch.bool, device=order.device)
-    chosen[order] = place < wanted
+    chosen[order] = rank < wanted
     return chosen

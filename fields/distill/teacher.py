@@ -1,48 +1,48 @@
-"""A fitted field as the signal that another is fitted to: what it gives where its own signal was measured."""
+"""A fitted field as the signal that another is fitted to: its values where its own signal was measured."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from fields.models.field import Field, PointField
+from fields.models.field import Field, PointField, RadianceField
 from fields.render.raster import centres, lattice, picture
 from fields.render.sphere_trace import in_chunks, normals_of
 from fields.render.surface_field import surface_field
 from fields.runs.run import Run
+from fields.surface.implicit import implicit_shape
+from fields.surface.surface_mesh import surface_triangles
 from scenes.audio.signal import Audio
 from scenes.errors import BadInput
 from scenes.image.color import to_bytes
 from scenes.image.signal import Image
 from scenes.sampling import StratifiedSampler
 from scenes.shape.geometry import Mesh
-from scenes.shape.samples import training_places
+from scenes.shape.samples import training_points
 from scenes.shape.signal import MIN_SAMPLES, NORMALS, SPACES, SURFACE, TRAINING, Shape, generator
 from scenes.shape.surface import MeshSurface
 from scenes.signal import Signal
 from scenes.video.signal import Video
 from scenes.volume.signal import Volume
 
-# Cells along an axis of the mesh that tells where a shape's surface is, for sampling and for the metrics.
+# Cells along an axis of the mesh of a shape's surface, which samples and metrics are based on.
 RESOLUTION = 256
 
 
 def teacher_signal(run: Run, teacher: Field) -> Signal:
-    """The signal of the run's kind with the teacher's domain and channels."""
-    if run.header["kind"] == "radiance":
-        signal = _scene(run, teacher)
+    """The signal of the run's kind, with the teacher's domain and channels. BadInput if the teacher cannot give it."""
+    if isinstance(teacher, RadianceField):
+        from fields.distill.views import TeacherScene
+
+        signal = TeacherScene(teacher, run, alpha=run.header["options"]["background"] == "random")
     else:
         signal = SIGNALS[run.header["kind"]](teacher)
     signal.source = {"path": str(run.path), "options": {}}
     return signal
-
-
-def _scene(run: Run, teacher: Field) -> Signal:
-    from fields.distill.views import TaughtScene
-
-    return TaughtScene(teacher, run, run.header["options"]["background"] == "random")
 
 
 def _image(teacher: PointField) -> Image:
@@ -79,44 +79,50 @@ def _video(teacher: Field) -> Video:
     return signal
 
 
-class TaughtShape(Shape):
-    """A shape whose distances (or inside), colours and normals are a field's own; a mesh of its zero set says where to sample."""
+class TeacherShape(Shape):
+    """A shape whose distances or occupancy, colors and normals are those of a field.
+
+    Samples are drawn around a mesh of its surface. Raises BadInput if the field has no surface.
+    """
 
     def __init__(self, teacher: PointField) -> None:
         self.domain, self.channels = teacher.domain, teacher.channels
         self.quantity = next(quantity for quantity, (space, _) in SPACES.items() if space == teacher.channels.space)
-        self.painted = len(teacher.channels) > 1
+        self.has_colors = len(teacher.channels) > 1
         self.notes = ()
         self._teacher, self._samples = teacher, None
         self._fit = surface_field(teacher)
-        vertices, faces = self._fit.triangles(RESOLUTION)
-        if not len(faces):
-            raise BadInput("the teacher has no surface: it was hardly fitted")
-        self.surface = MeshSurface(Mesh(vertices, faces))
-        self.box = vertices.min(axis=0), vertices.max(axis=0)
+        found = surface_triangles(implicit_shape(teacher), RESOLUTION)
+        if not found.crossed:
+            raise BadInput("the teacher has no surface: it was not fitted long enough")
+        self.surface = MeshSurface(Mesh(found.vertices, found.faces))
+        self.box = found.vertices.min(axis=0), found.vertices.max(axis=0)
 
     @cached_property
     def _pool(self) -> tuple[np.ndarray, np.ndarray]:
-        places = training_places(self.surface, self._samples, generator(TRAINING))
-        return places, self.values(places)
+        points = training_points(self.surface, self._samples, generator(TRAINING))
+        return points, self.values(points)
 
-    def values(self, places: np.ndarray) -> np.ndarray:
-        return self._ask(self._teacher, places)
+    def values(self, points: np.ndarray) -> np.ndarray:
+        return self._query(self._teacher, points)
 
     def surface_points(self, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        places, normals, _, _ = self.surface.sample(count, generator(SURFACE))
-        return places, normals, self._ask(self._fit.colors, places) if self.painted else None
+        points, normals, _ = self.surface.sample(count, generator(SURFACE))
+        return points, normals, self._query(self._fit.colors, points) if self.has_colors else None
 
     @cached_property
     def _surface_pool(self) -> tuple[np.ndarray, np.ndarray, StratifiedSampler]:
-        places = self.surface.sample(MIN_SAMPLES, generator(NORMALS))[0].astype(np.float32)
-        normals = self._ask(lambda points: normals_of(self._fit.function, points), places)
-        return places, normals, StratifiedSampler(len(places))
+        points = self.surface.sample(MIN_SAMPLES, generator(NORMALS)).points.astype(np.float32)
+        normals = self._query(lambda coords: normals_of(self._fit.function, coords), points)
+        return points, normals, StratifiedSampler(len(points))
 
-    def _ask(self, function, places: np.ndarray) -> np.ndarray:
-        device = next(self._teacher.parameters()).device
-        return in_chunks(function, torch.from_numpy(places).float().to(device)).detach().cpu().numpy()
+    def _query(self, function: Callable[[Tensor], Tensor], points: np.ndarray) -> np.ndarray:
+        """Values of a function of points `[n, 3]`, which is computed in chunks on the teacher's device."""
+        coords = torch.from_numpy(points).float().to(self._teacher.device)
+        return in_chunks(function, coords).detach().cpu().numpy()
 
 
-SIGNALS = {"image": _image, "audio": _audio, "volume": _volume, "video": _video, "shape": TaughtShape}
-KINDS = (*SIGNALS, "radiance")
+# Constructor of the teacher's signal, by kind.
+SIGNALS = {"image": _image, "audio": _audio, "volume": _volume, "video": _video, "shape": TeacherShape}
+# Kinds of signals whose fields can be distilled.
+DISTILLED_KINDS = (*SIGNALS, "radiance")

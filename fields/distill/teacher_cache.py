@@ -1,4 +1,7 @@
-"""What a teacher answered, kept within a budget of memory: its steps' rays then come around again."""
+"""Cache of the teacher's outputs per training step, bounded by a memory budget.
+
+When it is full, steps reuse the cached rays in a cycle.
+"""
 
 from __future__ import annotations
 
@@ -7,57 +10,70 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from fields.fit.objectives.radiance import RayBatch
+from fields.fit.objectives.ray_batches import RayBatch
 from fields.ops.packed import Samples
 
 
-class Answer(NamedTuple):
-    """Of a step's rays: the samples that light reaches, the teacher's volume feature `[S, F]` and color `[S, 3]` (None: not asked) there. Where it samples
-    by proposals, their edges `[N, K + 1]` and the weights between `[N, K]`."""
+class CachedStep(NamedTuple):
+    """The rays of a step and what the teacher gives along them.
+
+    samples: the S samples that light reaches in the teacher.
+    teacher_features: its volume features there, `[S, 1 + F]`.
+    teacher_colors: its colors there, `[S, 3]`; None if they were not queried.
+    edges, weights: if the teacher samples by proposals, the edges `[N, K + 1]` of the samples and the weights between them
+        `[N, K]`; else None.
+    """
 
     batch: RayBatch
     samples: Samples
-    taught: Tensor
-    colors: Tensor | None
+    teacher_features: Tensor
+    teacher_colors: Tensor | None
     edges: Tensor | None
     weights: Tensor | None
 
     @property
-    def bytes(self) -> int:
+    def num_bytes(self) -> int:
+        """Memory that the tensors take."""
         tensors = [*self.batch[:6], *self[2:], *vars(self.samples).values()]
-        return sum(x.numel() * x.element_size() for x in tensors if x is not None)
+        return sum(x.numel() * x.element_size() for x in tensors if isinstance(x, Tensor))
 
 
-class Answers:
-    """Steps draw new rays until their answers fill `budget` bytes; from then on step s has the rays of step s modulo how many there are.
+class TeacherCache:
+    """Steps draw new rays until they fill `budget` bytes; with n steps in the cache, step s then reuses those of step s mod n.
 
-    Which rays a step has depends on `state` alone, so a resumed distillation, which asks again, takes the same way.
+    Which rays a step has depends on `state` alone. A resumed distillation queries the teacher again and continues the same
+    way.
     """
 
     def __init__(self, budget: int) -> None:
         self.budget = budget
-        self._kept: dict[int, Answer] = {}
-        self._rays: list[int] = []  # of each step of the first turn
-        self._spent, self._turn = 0, 0  # (0: it goes on)
+        self._steps: dict[int, CachedStep] = {}
+        self._rays: list[int] = []  # rays of each step of the first cycle
+        self._bytes = 0
+        self._length = 0  # steps per cycle; 0 until the cache is full
 
-    def turn(self, step: int, rays: int) -> tuple[int, int]:
-        """The step whose rays `step` has, and how many those are; `rays` in the first turn."""
-        first = step % self._turn if self._turn else step
+    def replayed_step(self, step: int, rays: int) -> tuple[int, int]:
+        """The step whose rays `step` uses, and the number of these rays; `rays` is that number for a step with new rays."""
+        first = step % self._length if self._length else step
         return first, self._rays[first] if first < len(self._rays) else rays
 
-    def get(self, step: int) -> Answer | None:
-        return self._kept.get(step)
+    def get(self, step: int) -> CachedStep | None:
+        """The cached step, or None if the teacher must be queried."""
+        return self._steps.get(step)
 
-    def keep(self, step: int, rays: int, answer: Answer) -> None:
-        self._kept[step] = answer
-        if not self._turn and step == len(self._rays):
+    def store(self, step: int, rays: int, cached: CachedStep) -> None:
+        """Keep a step that was drawn with this number of rays."""
+        self._steps[step] = cached
+        if not self._length and step == len(self._rays):
             self._rays.append(rays)
-            self._spent += answer.bytes
-            if self._spent >= self.budget:
-                self._turn = len(self._rays)
+            self._bytes += cached.num_bytes
+            if self._bytes >= self.budget:
+                self._length = len(self._rays)
 
     def state(self) -> Tensor:
-        return torch.tensor([self._turn, self._spent, *self._rays])
+        """What a checkpoint keeps: the length of the cycle, the bytes in use, and the rays of each step."""
+        return torch.tensor([self._length, self._bytes, *self._rays])
 
     def restore(self, state: Tensor) -> None:
-        self._turn, self._spent, *self._rays = state.tolist()
+        """Continue from what `state` returned."""
+        self._length, self._bytes, *self._rays = state.tolist()

@@ -11,7 +11,7 @@ from fields.export.surfaces import cleared, implicit_of
 from fields.surface.radiance import Radiance
 from fields.surface.ray_sample_voxels import cameras_around, ray_voxels
 from fields.surface.splats import columns, splats_on, splats_seen
-from fields.surface.surface_sampling import scattered
+from fields.surface.surface_sampling import sample_surface
 from fields.surface.topology import face_areas
 from scenes.errors import BadInput
 from scenes.io.atomic import check_path_writable
@@ -25,16 +25,16 @@ def write(source: Source, out: Path, request: ExportRequest, progress: Progress)
     check_path_writable(out)
     implicit = implicit_of(source, request, progress)
     mesh = make(implicit, request, progress)
-    places, normals = scattered(implicit, mesh, request.points or SPLATS)
-    splats = splats_on(implicit, places, normals, float(face_areas(mesh.vertices, mesh.faces).sum()))
+    positions, normals = sample_surface(implicit, mesh, request.points or SPLATS)
+    splats = splats_on(implicit, positions, normals, float(face_areas(mesh.vertices, mesh.faces).sum()))
     write_ply(out, columns(splats, implicit.corner, implicit.side))
     return {
-        "splats": len(places),
+        "splats": len(positions),
         "level": implicit.level,
         "bytes": out.stat().st_size,
         "files": [str(out)],
         "notes": mesh.notes,
-        "text": f"{len(places):,} Gaussians with one colour each",
+        "text": f"{len(positions):,} Gaussians with one colour each",
     }
 
 
@@ -51,15 +51,15 @@ def write_radiance(source: Source, out: Path, request: ExportRequest, progress: 
     splats = splats_seen(scene, voxels)
     notes = (
         []
-        if len(splats.places) > 0.8 * count
+        if len(splats.positions) > 0.8 * count
         else [f"{count:,} Gaussians would be smaller than the cameras' pixels tell anything of"]
     )
     write_ply(out, columns(splats, scene.corner, scene.side))
     return {
-        "splats": len(splats.places),
+        "splats": len(splats.positions),
         "rays_from": len(cameras),
         "bytes": out.stat().st_size,
         "files": [str(out)],
         "notes": notes,
-        "text": f"{len(splats.places):,} Gaussians with the colours of every direction of view, where the rays of {len(cameras)} cameras end",
+        "text": f"{len(splats.positions):,} Gaussians with the colours of every direction of view, where the rays of {len(cameras)} cameras end",
     }

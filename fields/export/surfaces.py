@@ -8,6 +8,7 @@ import torch
 from fields.export.base import Progress, Source
 from fields.export.request import ExportRequest
 from fields.models.field import RadianceField
+from fields.render.floaters import remove_floaters_of
 from fields.surface.coarse_scan import sample_box, suggested_level
 from fields.surface.implicit import Implicit, implicit_shape, implicit_values
 from fields.surface.radiance import LOSS_LENGTH, Radiance, implicit_radiance
@@ -45,7 +46,7 @@ def implicit_of(source: Source, request: ExportRequest, progress: Progress) -> I
 
 def notes_of(source: Source) -> list[str]:
     """What of a scene is not in a mesh, points or densities."""
-    if not isinstance(source.field, RadianceField) or getattr(source.field, "levels", 1) == 1:
+    if not isinstance(source.field, RadianceField) or source.field.cascades == 1:
         return []
     axes = source.field.domain.axes[:3]
     corners = " to ".join(",".join(f"{getattr(axis, end):.4g}" for axis in axes) for end in ("lower", "upper"))
@@ -56,10 +57,8 @@ def notes_of(source: Source) -> list[str]:
 
 def cleared(source: Source, progress: Progress) -> None:
     """Takes away what no camera saw and specks, where the run knows its cameras."""
-    from fields.export.outputs.radiance import clear
-
     cameras = source.run.cameras() if source.run else []
-    if cameras and (share := clear(source.field, cameras)) >= MIN_REPORTED:
+    if cameras and (share := remove_floaters_of(source.field, cameras)) >= MIN_REPORTED:
         progress.message(
             f"Removed floaters: {share:.1%} of the occupied cells, which no camera saw or which are small components"
         )

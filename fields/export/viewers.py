@@ -16,10 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fields.export.outputs.radiance import RadianceOutput, shown
+from fields.export.outputs.radiance import FAR_BRIGHTNESS, RadianceOutput, display_image
 from fields.export.outputs.video import VideoOutput
-from fields.models.field import Field, PointField
-from fields.models.radiance import EncodedRadiance
+from fields.models.field import Field, PointField, RadianceField
 from fields.render.raster import centres, lattice, picture
 from fields.render.sphere_trace import render_shape
 from fields.render.surface_field import SurfaceField, surface_field
@@ -29,7 +28,7 @@ from scenes.image.color import checkerboard, to_bytes, to_display
 from scenes.posed.camera import Camera
 from scenes.posed.pose import orbit, turntable_cameras
 from scenes.shape.view import DISTANCE, FIELD_OF_VIEW
-from scenes.volume.signal import shade
+from scenes.volume.signal import to_rgb8
 
 # x0, y0, x1, y1 in the field's [0, 1] coordinates.
 Window = tuple[float, float, float, float]
@@ -49,8 +48,6 @@ MIN_DISTANCE = 0.2
 MAX_DISTANCE = 8.0
 AXES = ("x", "y", "z")
 CHANNELS = ("color", "normal", "depth")
-# Brightness of the farthest point of a depth image; the nearest is 1.
-FAR_BRIGHTNESS = 0.15
 # Samples of audio evaluated for each column of pixels.
 SAMPLES_PER_COLUMN = 8
 # Color of a waveform, and opacity (of 255) of the line at silence.
@@ -67,6 +64,10 @@ class Viewer:
     position_name: ClassVar[str] = ""
     # Unit of the samples that a grid of the field has, for people.
     sample_unit: ClassVar[str] = "pixels"
+    # Whether the size and direction of its images come from the cameras of the run.
+    needs_cameras: ClassVar[bool] = False
+    # Number of axes to which the scale of an export applies; None: all.
+    scaled_axes: ClassVar[int | None] = None
 
     def __init__(self, field: Field, folder: Path | None = None) -> None:
         """`folder`: the run that the field comes from; scenes have their cameras there."""
@@ -163,6 +164,7 @@ class AudioViewer(Viewer):
 class VideoViewer(Viewer):
     position_name = "time"
     sample_unit = "pixels and frames"
+    scaled_axes = 2
 
     @torch.no_grad()
     def _draw(self, box: Window, width: int, height: int, position: float, axis: str) -> np.ndarray:
@@ -178,7 +180,7 @@ class VolumeViewer(Viewer):
     def _draw(self, box: Window, width: int, height: int, position: float, axis: str) -> np.ndarray:
         coords = [centres(width, box[0], box[2]), centres(height, box[1], box[3])]
         coords.insert(AXES.index(axis), torch.tensor([position]))
-        return shade(lattice(self.field, *coords).reshape(height, width, -1))
+        return to_rgb8(lattice(self.field, *coords).reshape(height, width, -1))
 
 
 class ShapeViewer(Viewer):
@@ -209,8 +211,9 @@ class ShapeViewer(Viewer):
 
 
 class SceneViewer(Viewer):
-    field: EncodedRadiance
+    field: RadianceField
     solid = True
+    needs_cameras = True
 
     @staticmethod
     def is_moving(domain: Domain) -> bool:
@@ -224,8 +227,8 @@ class SceneViewer(Viewer):
         cameras = output.cameras()
         intrinsics = cameras[0].intrinsics.resized(side, side)
         camera = Camera(orbit_pose(cameras, azimuth, elevation, distance / DISTANCE), intrinsics)
-        seen, normals = output.see(camera, time, channel == "normal")
-        image = to_bytes(shown(seen, normals, channel))
+        seen, normals = output.render_camera(camera, time, normals=channel == "normal")
+        image = to_bytes(display_image(seen, normals, channel))
         return np.concatenate([image, np.full((side, side, 1), 255, np.uint8)], axis=2)
 
 

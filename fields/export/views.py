@@ -1,15 +1,17 @@
-"""A fitted scene as a folder of posed pictures, which is fitted again by whoever reads `transforms.json`."""
+"""A fitted scene as a folder of posed images with `transforms.json`, from which it can be fitted again."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
 from fields.export.base import Progress, Source
 from fields.export.outputs.radiance import RadianceOutput
 from fields.export.request import ExportRequest
+from fields.models.field import RadianceField
 from scenes.errors import BadInput
 from scenes.image.color import to_bytes
 from scenes.io.atomic import atomic_folder
@@ -20,46 +22,43 @@ from scenes.posed.signal import BACKGROUNDS
 from scenes.posed.view import PosedViews, View, split_of
 from scenes.posed.write import write_scene
 
+# Bounds of the number of views on a turntable.
+MIN_VIEWS = 2
 MAX_VIEWS = 10_000
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Rendered(View):
-    """A view whose picture is taken when it is asked for."""
+class RenderedView(View):
+    """A view whose image is rendered when it is read."""
 
     output: RadianceOutput
 
     def read_image(self) -> np.ndarray:
-        """`[H, W, 4]` uint8 with straight alpha; `[H, W, 3]` of a scene without bounds, which fills the picture."""
-        seen, _ = self.output.see(self)
+        """The image, `[H, W, 4]` uint8 with straight alpha; `[H, W, 3]` if the scene fills all of it."""
+        seen, _ = self.output.render_camera(self)
         color, opacity = seen.color.cpu().numpy(), seen.opacity.cpu().numpy()[..., None]
-        if _boundless(self.output.field):
+        if _fills_image(self.output.field):
             return to_bytes(color)
         straight = (color - (1 - opacity) * BACKGROUNDS[self.output.background]) / np.maximum(opacity, 1e-6)
         return to_bytes(np.concatenate([np.where(opacity > 0, straight, 0), opacity], axis=-1))
 
 
 def write(source: Source, out: Path, request: ExportRequest, progress: Progress) -> dict:
-    """The views of the run's cameras, or ``turntable`` N of a ring around the scene; every eighth of those for testing."""
-    output = RadianceOutput(source.field, source.run.path)
+    """Write the views of the run's cameras, or of a turntable around the scene, of which every eighth is for testing."""
+    field = cast(RadianceField, source.field)
+    output = RadianceOutput(field, source.run.path)
     cameras = output.cameras()
     if request.turntable:
-        if not 2 <= request.turntable <= MAX_VIEWS:
-            raise BadInput(f"`turntable={request.turntable}`: should be from 2 to {MAX_VIEWS:,} views")
+        if not MIN_VIEWS <= request.turntable <= MAX_VIEWS:
+            raise BadInput(f"`turntable={request.turntable}`: should be from {MIN_VIEWS} to {MAX_VIEWS:,} views")
         ring = turntable_cameras(cameras, request.turntable, cameras[0].intrinsics)
         cameras = [replace(camera, name=f"{i:04}", split=split_of(i)) for i, camera in enumerate(ring)]
     views = tuple(_view(output, camera, number, request.size) for number, camera in enumerate(cameras))
-    moving = source.field.moving
-    box = None
-    if not _boundless(source.field):
-        axes = source.field.domain.axes[:3]
-        middle, half = (np.array([getattr(axis, end) for axis in axes]) for end in ("lower", "upper"))
-        middle, half = (middle + half) / 2, (half - middle) / 2 / MARGIN
-        box = tuple((middle - half).tolist()), tuple((middle + half).tolist())
+    box = None if _fills_image(field) else _box(field)
     with atomic_folder(out) as folder:
         write_scene(folder, PosedViews(views, box=box), one_file=True)
     intrinsics = views[0].intrinsics
-    alpha = "as the scene has no bounds, without alpha" if _boundless(source.field) else "with alpha"
+    alpha = "without alpha, because the scene has no bounds" if _fills_image(field) else "with alpha"
     return {
         "views": len(views),
         "for_testing": sum(view.split == "test" for view in views),
@@ -67,13 +66,13 @@ def write(source: Source, out: Path, request: ExportRequest, progress: Progress)
         "height": intrinsics.height,
         "bytes": sum(file.stat().st_size for file in out.rglob("*") if file.is_file()),
         "files": [str(out)],
-        "notes": ["each view shows the scene at its own moment"] if moving else [],
-        "text": f"{len(views)} pictures of {intrinsics.width} x {intrinsics.height}, {alpha}, and transforms.json",
+        "notes": ["each view shows the scene at its own moment"] if field.moving else [],
+        "text": f"{len(views)} images of {intrinsics.width} x {intrinsics.height}, {alpha}, and transforms.json",
     }
 
 
-def _view(output: RadianceOutput, camera: Camera, number: int, size: tuple[int, int] | None) -> Rendered:
-    return Rendered(
+def _view(output: RadianceOutput, camera: Camera, number: int, size: tuple[int, int] | None) -> RenderedView:
+    return RenderedView(
         pose=camera.pose,
         intrinsics=camera.intrinsics if size is None else camera.intrinsics.resized(*size),
         time=camera.time if output.field.moving else None,
@@ -83,5 +82,19 @@ def _view(output: RadianceOutput, camera: Camera, number: int, size: tuple[int, 
     )
 
 
-def _boundless(scene) -> bool:
-    return scene.levels > 1 or scene.background is not None
+def _fills_image(field: RadianceField) -> bool:
+    """Whether the scene is unbounded or has a background of its own, so that its images have no alpha."""
+    return field.cascades > 1 or field.background is not None
+
+
+def _box(field: RadianceField) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    """The box around the scene that a loader enlarges to the field's cube."""
+    axes = field.domain.axes[:3]
+    lower, upper = np.array([axis.lower for axis in axes]), np.array([axis.upper for axis in axes])
+    centre, half = (lower + upper) / 2, (upper - lower) / 2 / MARGIN
+    return _corner(centre - half), _corner(centre + half)
+
+
+def _corner(values: np.ndarray) -> tuple[float, float, float]:
+    x, y, z = values.tolist()
+    return x, y, z

@@ -1,8 +1,8 @@
-"""The training loop: `step()`, `run()`, `stop()`, and the rule of time and steps.
+"""The training loop, and how a time budget becomes a number of steps.
 
-With a time budget the rate is measured over the first steps, then the number of steps is fixed and alone drives
-the schedule; so a resumed run has the schedule of the uninterrupted one. Where steps change their cost as a field takes shape, the rate is measured
-and the number fixed once more half-way.
+With a time budget, the rate is measured over the first steps. Then the number of steps is fixed, and it alone drives the
+schedule, so that a resumed run has the schedule of an uninterrupted one. Where the cost of steps changes as the field
+takes shape, the rate is measured and the number fixed once more half-way.
 """
 
 from __future__ import annotations
@@ -23,22 +23,29 @@ from fields.ops.adam import Adam
 from fields.runs.storage import StraightThrough
 from scenes.errors import BadInput
 
-# The rate is measured over at least this many steps (the first is warm-up), and this share of the time budget.
+# Steps over which the rate is measured, at least, after the first one, which is slower.
 RATE_STEPS = 4
-RATE_SHARE = 0.08
-# When the rate is measured again, of the time or of the steps that were fixed before.
+# Fraction of the time budget over which the rate is measured, at least.
+RATE_FRACTION = 0.08
+# Fraction of the time, or of the steps that were fixed before, after which the rate is measured again.
 HALF_WAY = 0.5
-# What the clock may still throw at us after the rate is known; the budget is a promise.
+# Fraction of the remaining time that is planned for, as steps may become slower and the budget has to be kept.
 MARGIN = 0.95
-# Steps between looks at the loss: on a GPU each look waits for the queue.
+# Steps between checks that the loss is finite. On a GPU each check waits for all steps before it.
 CHECK_EVERY = 16
 
 
 class Trainer:
-    """Fits `field` to an objective with the recipe of `method`.
+    """Fit a field to an objective with the recipe of a method.
 
-    `bits` below 32 trains with rounded weights (`fields.runs.storage`). Exactly one of `steps` and `seconds` is given. `started` is the `time.perf_counter()` at which the budget's clock
-    began (opening the source); `callbacks` are called with the trainer after each step.
+    `steps`, `seconds`: the budget; exactly one is given.
+    `seed`: of the batches.
+    `bits`: bits per stored weight; below 32, training uses rounded weights (`fields.runs.storage`).
+    `keep_fraction`: fraction of the weights to keep (`fields.fit.prune`).
+    `started`: the `time.perf_counter()` from which the time budget counts; by default now.
+    `callbacks`: called with the trainer after each step.
+
+    Raises BadInput where the objective cannot use such a field.
     """
 
     def __init__(
@@ -79,7 +86,7 @@ class Trainer:
         self._base_rates = [group["lr"] for group in self.optimizer.param_groups]
         self._started = time.perf_counter() if started is None else started
         self._rate_from: tuple[float, int] | None = None
-        self._looks = 0 if seconds is None else 1 + objective.step_cost_varies
+        self._measurements = 0 if seconds is None else 1 + objective.step_cost_varies
         self._loss = torch.tensor(math.nan)
         self._rounding = StraightThrough(field, bits) if bits != 32 else nullcontext()
         self._guard = DivergenceGuard() if method.guarded else None
@@ -87,29 +94,31 @@ class Trainer:
 
     @property
     def elapsed(self) -> float:
-        """Seconds on the budget's clock, those before a resume included."""
+        """Seconds of the budget that are spent, including those before the run was resumed."""
         return time.perf_counter() - self._started
 
     @property
     def loss(self) -> float:
-        """The loss of the last step's batch."""
+        """Loss of the batch of the last step."""
         return float(self._loss)
 
     @property
     def fused(self) -> bool:
+        """Whether the coming step is a native one."""
         return self._fused is not None and self.objective.plain
 
     @property
     def stage(self) -> str:
-        """What is trained at this time, where that changes on the way."""
+        """Name of the present stage of training; empty where there are no stages."""
         return ""
 
     @property
     def done(self) -> bool:
+        """Whether all steps are made."""
         return self.total is not None and self.index >= self.total
 
     def step(self) -> None:
-        """One batch, one update."""
+        """Train on one batch."""
         factor = self.method.rate_factor(self.index, self.total) * (self._guard.rate if self._guard else 1.0)
         for group, rate in zip(self.optimizer.param_groups, self._base_rates):
             group["lr"] = rate * factor
@@ -143,35 +152,37 @@ class Trainer:
             self._loss = loss.detach()
 
     def run(self) -> None:
-        """Steps until the budget is spent or `stop()` was called."""
+        """Train until the budget is spent or `stop` is called. Raises BadInput where the loss is no longer finite."""
         while not (self.stopped or self.done):
             self.step()
             for callback in self.callbacks:
                 callback(self)
-            if self._looks:
+            if self._measurements:
                 self._fix_steps()
             if self._guard is None and self.index % CHECK_EVERY == 0 and not math.isfinite(self.loss):
                 raise BadInput(
                     f"the fit diverged at step {self.index} (loss {self.loss}); "
-                    f"a smaller learning_rate may help: --set learning_rate={self.method.learning_rate / 4:g}"
+                    f"a smaller rate may help: `learning_rate={self.method.learning_rate / 4:g}`"
                 )
 
     def stop(self) -> None:
-        """Ends `run()` after the current step; may be called from a callback, a signal handler or another thread."""
+        """End `run` after the current step. May be called from a callback, a signal handler or another thread."""
         self.stopped = True
 
-    def leave_out(self, seconds: float) -> None:
-        """Said by a callback that has just taken so long for what is seldom: the rate of steps does not count it."""
+    def exclude_time(self, seconds: float) -> None:
+        """Exclude time from the measured rate of steps: for callbacks whose work took long and is rare."""
         if self._rate_from is not None:
             self._rate_from = self._rate_from[0] + seconds, self._rate_from[1]
 
     def _fix_steps(self) -> None:
+        """Fix the number of steps once the rate has been measured long enough."""
+        assert self.seconds is not None
         if self._rate_from is None:
             self._rate_from = time.perf_counter(), self.index
             return
         spent, steps = time.perf_counter() - self._rate_from[0], self.index - self._rate_from[1]
         if self.total is None:
-            due = spent >= RATE_SHARE * self.seconds or self.elapsed >= HALF_WAY * self.seconds
+            due = spent >= RATE_FRACTION * self.seconds or self.elapsed >= HALF_WAY * self.seconds
         else:
             due = self.elapsed >= HALF_WAY * self.seconds or self.index >= HALF_WAY * self.total
         if due and steps >= RATE_STEPS:
@@ -179,18 +190,22 @@ class Trainer:
             self._fix(left / (spent / steps))
 
     def _fix(self, more: float) -> None:
+        """Plan for so many more steps."""
         self.total = max(self.index, self.index + int(MARGIN * more))
         self._rate_from = None
-        self._looks -= 1
+        self._measurements -= 1
 
     def state(self) -> dict:
-        """Everything besides the weights that continuing needs: plain numbers, and tensors under "optimizer" and "objective"."""
+        """Everything besides the weights that continuing needs.
+
+        Plain values, and tensors under "optimizer" and "objective".
+        """
         return {
             "index": self.index,
             "total": self.total,
             "seconds": self.seconds,
             "elapsed": self.elapsed,
-            "looks": self._looks,
+            "looks": self._measurements,
             "seed": self.seed,
             "guard": self._guard and self._guard.state(),
             "optimizer": self.optimizer.state_dict(),
@@ -198,10 +213,10 @@ class Trainer:
         }
 
     def restore(self, state: dict) -> None:
-        """Takes up where `state()` was taken; the field's weights must have been loaded already."""
+        """Take up where `state` was taken. The field's weights have to be loaded before."""
         self.index, self.total, self.seconds = state["index"], state["total"], state["seconds"]
         self._started = time.perf_counter() - state["elapsed"]
-        self._rate_from, self._looks = None, state.get("looks", 0)
+        self._rate_from, self._measurements = None, state.get("looks", 0)
         self.optimizer.load_state_dict(state["optimizer"])
         self.objective.restore(state["objective"])
         if self._guard is not None:

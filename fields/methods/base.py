@@ -1,21 +1,21 @@
-"""A method: a named, typed recipe that builds a field for a signal.
+"""The base class of methods: named, typed recipes that build a field for a signal.
 
-The same object is the command line's flags, the studio's controls and the checkpoint's header. Configs import no
-torch (so `--help` is quick); `build` does.
+The same object gives the command line's `--set` options, the studio's controls and the header of a run. Methods import
+no torch, so that `--help` is quick; `build` does.
 """
 
 from __future__ import annotations
 
 import bisect
 import math
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-from pydantic import ConfigDict
+from pydantic import BaseModel, ConfigDict
 from pydantic import Field as Option
 
 from fields.kinds import KINDS
-from fields.methods.radiance import SPACE, RadianceOptions, decided, trunk_domain
 from scenes.domain import Channels, Domain
 from scenes.errors import BadInput
 
@@ -27,15 +27,38 @@ if TYPE_CHECKING:
 VALUE_BYTES = 4
 # Values per sample of a network that is not known: four layers of 64.
 ACTIVATIONS = 4 * 64
-# Share by which a solved size may miss the one asked for.
+# Relative error that a solved size may have.
 SIZE_TOLERANCE = 0.03
 
 
-class Method(RadianceOptions):
-    """Options that every method has; each concrete method adds its own and sets the class variables.
+class OptionGroup(BaseModel):
+    """Options that apply to some kinds of signals only. A method that takes such signals inherits from the group.
 
-    An option that is None means "decided from the signal": `prepare` returns a copy in which nothing is None, and
-    only such a copy is built, counted or stored.
+    section: heading under which listings show the options that the group defines.
+    signal_kinds: the kinds of signals that the options apply to.
+    """
+
+    section: ClassVar[str]
+    signal_kinds: ClassVar[tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class OptionSection:
+    """Options that listings show together: names under a title, and the kinds of signals they apply to (None: all)."""
+
+    title: str
+    names: tuple[str, ...]
+    signal_kinds: tuple[str, ...] | None
+
+
+class Method(BaseModel):
+    """Options that every method has. A concrete method adds its own and sets the class variables.
+
+    A method that fits scenes derives from `fields.methods.points.PointMethod` if it builds a map from points to values,
+    which then fits shapes too, or from `fields.methods.radiance.RadianceMethod` if it builds a radiance field itself.
+
+    An option that is None is decided from the signal: `prepare` returns a copy in which nothing is None, and only
+    such a copy is built, counted or stored.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
@@ -43,123 +66,190 @@ class Method(RadianceOptions):
     name: ClassVar[str]
     summary: ClassVar[str]
     paper: ClassVar[str]
+    # Numbers of axes that the method takes, and what a refusal of others adds.
     dimensions: ClassVar[tuple[int, ...]]
-    # The option that sets which frequencies are learned early, for `--init fresh`.
-    frequency_option: ClassVar[str | None] = None
-    # The kinds of signals that it takes; None: all that have such dimensions.
+    why_dimensions: ClassVar[str] = ""
+    # Kinds of signals that the method takes. None: all with such a number of axes.
     kinds: ClassVar[tuple[str, ...] | None] = None
-    guarded: ClassVar[bool] = False  # whether the Trainer goes back and halves the rates where the loss runs away
-    moves: ClassVar[str] = "deform"  # what motion=auto stands for
+    # Options that set the size of the field; listings begin with them.
+    size_options: ClassVar[tuple[str, ...]] = ()
+    # The option that sets which frequencies are learned early, for FreSh. None: there is none.
+    frequency_option: ClassVar[str | None] = None
+    # Whether the Trainer goes back and halves the learning rates when the loss runs away.
+    guarded: ClassVar[bool] = False
+    # Whether most parameters lie in tables, of which a sample trains a few entries only.
+    has_tables: ClassVar[bool] = False
     # Copies of each activation that autograd keeps alive in one step.
     activation_copies: ClassVar[int] = 4
-    why_dimensions: ClassVar[str] = ""  # why no others: a refusal ends with it
 
-    learning_rate: float = Option(1e-3, gt=0, le=1, description="Adam's step size for the networks")
-    final_rate: float = Option(0.0, ge=0, le=1, description="share of the rates that is left at the last step (cosine)")
-    batch: int = Option(65536, ge=1, le=1 << 24, description="points a training step")
+    learning_rate: float = Option(1e-3, gt=0, le=1, description="Adam's step size for the networks.")
+    final_rate: float = Option(
+        0.0, ge=0, le=1, description="Fraction of the learning rates that is left at the last step (cosine schedule)."
+    )
+    batch: int = Option(65536, ge=1, le=1 << 24, description="Batch size: points per training step.")
     loss: Literal["auto", "l1", "l2", "relative_l2"] = Option(
-        "auto", description="auto: l2; relative_l2 for linear (HDR) signals; l1 for shapes"
+        "auto", description="Loss of the values. auto: l1 for shapes, relative_l2 for linear (HDR) signals, else l2."
     )
-    eikonal: float = Option(
-        0.0, ge=0, le=1e4, description="shapes: weight of (|gradient| - 1)^2, what makes a distance one"
-    )
-    normals: float = Option(
-        0.0, ge=0, le=1e4, description="shapes: weight of 1 - cos between gradient and normal, on the surface"
-    )
+
+    @classmethod
+    def option_sections(cls) -> list[OptionSection]:
+        """All options in the order of listings.
+
+        The method's own come first, and of these the ones that people change most: size, learning rates, batch,
+        frequency. The options of each `OptionGroup` follow in a section of their own; the class that defines an option
+        decides where it belongs.
+        """
+        own: list[str] = []
+        groups: dict[str, tuple[list[str], type[OptionGroup]]] = {}
+        for name in cls.model_fields:
+            bases = (
+                base for base in reversed(cls.__mro__) if issubclass(base, BaseModel) and name in base.model_fields
+            )
+            defining = next(bases)
+            if issubclass(defining, OptionGroup) and not issubclass(defining, Method):
+                groups.setdefault(defining.section, ([], defining))[0].append(name)
+            else:
+                own.append(name)
+        rates = sorted((name for name in own if name.endswith("_rate") and name != "final_rate"), key=_not_main_rate)
+        first = [*cls.size_options, *rates, "batch", *filter(None, [cls.frequency_option])]
+        ordered = dict.fromkeys([*(name for name in first if name in own), *own])
+        return [
+            OptionSection("options", tuple(ordered), None),
+            *(OptionSection(title, tuple(names), group.signal_kinds) for title, (names, group) in groups.items()),
+        ]
+
+    # Deciding what is open
 
     def prepare(self, signal: Signal) -> Self:
-        """A copy in which everything that was left open is decided from the signal."""
+        """A copy in which every open option is decided from the signal. BadInput if the method cannot fit it."""
         if self.kinds and signal.kind not in self.kinds:
-            raise BadInput(
-                f"method {self.name} takes signals of the kind {' or '.join(self.kinds)}; this is of the kind {signal.kind}"
-            )
-        update = decided(self, signal)
+            kinds = " or ".join(self.kinds)
+            raise BadInput(f"method {self.name} takes signals of the kind {kinds}; this is of the kind {signal.kind}")
+        update = self.decide(signal)
         dimensions = self.axes_of(signal)
         if dimensions not in self.dimensions:
-            can = " or ".join(str(d) for d in self.dimensions)
+            allowed = " or ".join(str(count) for count in self.dimensions)
             raise BadInput(
-                f"method {self.name} takes signals of {can} dimensions; "
+                f"method {self.name} takes signals of {allowed} dimensions; "
                 f"this {signal.kind} has {dimensions}{self.why_dimensions and ': ' + self.why_dimensions}"
             )
-        if self.gradient_terms and not signal.channels.space.endswith("_distance"):
+        if self.gradient_terms and not signal.channels.is_distance:
             raise BadInput(
-                f"{' and '.join(self.gradient_terms)}: is of the gradient of a distance, and this {signal.kind} is not fitted as one"
+                f"{' and '.join(self.gradient_terms)}: is of the gradient of a distance, and this {signal.kind} is not "
+                "fitted as one"
             )
         if self.loss == "auto":
             update["loss"] = signal.preferred_loss
         return self.model_copy(update=update) if update else self
 
+    def decide(self, signal: Signal) -> dict[str, Any]:
+        """Values of open options that depend on the kind of the signal. BadInput if the method takes no such kind."""
+        if signal.channels.is_radiance:
+            raise BadInput(
+                f"method {self.name} does not take scenes: it builds neither a point field nor a radiance field"
+            )
+        return {}
+
     def axes_of(self, signal: Signal) -> int:
-        """How many coordinates its field of points is given."""
-        return (trunk_domain(self, signal.domain) if signal.kind == SPACE else signal.domain).dimensions
+        """Number of coordinates that the built field takes for this signal."""
+        return signal.domain.dimensions
 
     def frequency_candidates(self, stretch: float = 1.0) -> list[float]:
-        """The values of `frequency_option` that FreSh chooses among, rising, for signals of up to `stretch` * 64 cycles along an axis."""
+        """Values of `frequency_option` that FreSh chooses from, ascending.
+
+        stretch: the candidates suit signals of up to `stretch` times 64 cycles along an axis.
+        """
         raise NotImplementedError
 
     def half_frequency(self, value: float) -> float:
-        """The value of `frequency_option` at which a field is half as fast as at `value`."""
+        """The value of `frequency_option` that makes the field half as fast as `value` does."""
         return value / 2
 
     @property
     def gradient_terms(self) -> dict[str, float]:
-        """Parts of the loss that look at the field's gradient, by their weights; those with a weight only."""
-        return {name: weight for name, weight in (("eikonal", self.eikonal), ("normals", self.normals)) if weight}
+        """Weights of the loss terms on the field's gradient, by name; only those above zero."""
+        return {}
+
+    # What a concrete method overrides: the field that it builds, and its size
 
     def parameters(self, dimensions: int, channels: int) -> int:
-        """Stored numbers of the field that `build` would make (of a prepared config)."""
+        """Number of parameters of the field that `build` makes. Of a prepared method."""
         raise NotImplementedError
 
     def sizes(self, dimensions: int, channels: int, parameters: int) -> Iterable[Self]:
-        """Prepared copies of about `parameters` numbers, the nearest to this recipe first."""
-        raise NotImplementedError
+        """Prepared copies of about `parameters` parameters, those most like this method first."""
+        return [self]
 
     def sized(self, dimensions: int, channels: int, parameters: int) -> Self:
-        """A copy that holds `parameters` numbers to within 3 %."""
+        """A copy that has `parameters` parameters to within 3 %. BadInput if there is none."""
 
-        def miss(method: Self) -> float:
+        def error(method: Self) -> float:
             return abs(method.parameters(dimensions, channels) - parameters) / parameters
 
         candidates = []
         for method in self.sizes(dimensions, channels, parameters):
-            if miss(method) <= SIZE_TOLERANCE:
+            if error(method) <= SIZE_TOLERANCE:
                 return method
             candidates.append(method)
-        nearest = min(candidates, key=miss).parameters(dimensions, channels) if candidates else None
+        nearest = min(candidates, key=error).parameters(dimensions, channels) if candidates else None
         hint = f"; the nearest it can make is {nearest:,}" if nearest else ""
-        raise BadInput(f"--params {parameters:,}: {self.name} has no size within 3 % of that{hint}")
+        raise BadInput(f"params={parameters:,}: {self.name} has no size within 3 % of that{hint}")
 
     def build(self, domain: Domain, channels: Channels, seed: int) -> Field:
-        """The untrained field of a prepared config; the same seed gives the same weights."""
+        """The untrained field of a prepared method. The same seed gives the same weights."""
         raise NotImplementedError
+
+    def parameter_groups(self, field: Any) -> list[dict]:
+        """Groups for `fields.ops.adam.Adam` of a field from `build`: `params`, `lr`, and `sparse` for tables."""
+        return [{"params": list(field.parameters()), "lr": self.learning_rate, "sparse": False}]
+
+    # The whole field for a signal, which for scenes is more than what `build` makes
+
+    def count_parameters(self, domain: Domain, channels: Channels) -> int:
+        """Number of parameters of the field that `build_field` makes. Of a prepared method."""
+        return self.parameters(domain.dimensions, len(channels))
+
+    def sized_field(self, domain: Domain, channels: Channels, parameters: int) -> Self:
+        """A copy whose field has `parameters` parameters to within 3 %. BadInput if there is none."""
+        return self.sized(domain.dimensions, len(channels), parameters)
+
+    def build_field(self, domain: Domain, channels: Channels, seed: int) -> Field:
+        """The untrained field for a signal with this domain and these channels. Of a prepared method."""
+        return self.build(domain, channels, seed)
+
+    def field_groups(self, field: Any) -> list[dict]:
+        """Groups for `fields.ops.adam.Adam` of a field from `build_field`."""
+        return self.parameter_groups(field)
+
+    # Training
 
     def activations(self) -> int:
         """Values per sample that a training step keeps for the backward pass; an upper estimate for small networks."""
         return ACTIVATIONS
 
     def step_bytes(self, signal: Signal) -> int:
-        """Memory that each sample of a training step takes, in bytes; for `fields.fit.estimate`. Of a prepared config."""
+        """Memory that each sample of a training step takes, in bytes; for `fields.fit.estimate`. Of a prepared method."""
         # Along rays, more samples are evaluated than contribute to the loss.
         samples = 2 if KINDS[signal.kind].along_rays else 1
         return samples * VALUE_BYTES * self.activation_copies * self.activations()
 
-    def parameter_groups(self, field: Field) -> list[dict]:
-        """Groups for `fields.ops.adam.Adam`: `params`, `lr`, and `sparse` for tables."""
-        return [{"params": list(field.parameters()), "lr": self.learning_rate, "sparse": False}]
-
     def rate_factor(self, step: int, total: int | None) -> float:
-        """What the learning rates are multiplied with at `step` of `total`.
+        """Factor on the learning rates at `step` of `total`.
 
         Constant for the first tenth, so that it does not depend on `total` while the trainer still measures how many
         steps the time allows; then half a cosine down to `final_rate`.
         """
         if total is None or step < total / 10:
             return 1.0
-        share = (step - total / 10) / (total - total / 10)
-        return self.final_rate + (1.0 - self.final_rate) * 0.5 * (1.0 + math.cos(math.pi * share))
+        fraction = (step - total / 10) / (total - total / 10)
+        return self.final_rate + (1.0 - self.final_rate) * 0.5 * (1.0 + math.cos(math.pi * fraction))
 
 
-def crossing(count, low: int, high: int, target: int) -> list[int]:
-    """The two neighbours in low..high between which the rising `count` passes `target`; one where it never does."""
+def _not_main_rate(name: str) -> bool:
+    return name != "learning_rate"
+
+
+def crossing(count: Callable[[int], int], low: int, high: int, target: int) -> list[int]:
+    """The two neighbours in low..high between which the ascending `count` passes `target`; one if it never does."""
     upper = bisect.bisect_right(range(low, high + 1), target, key=count) + low
     return [n for n in (upper - 1, upper) if low <= n <= high]

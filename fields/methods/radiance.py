@@ -1,308 +1,200 @@
-"""How any method becomes a radiance field: its field of points gives density and a feature, a small network or that itself the colour.
+"""Methods that fit scenes: their options, and methods that build a radiance field themselves.
 
-Options that all methods have for posed views, and the functions that count, build and group such a field. No torch where that is
-not needed: the command line asks for options.
+The command line asks for the options, so torch is imported only where a field is built.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast
 
-from pydantic import BaseModel
 from pydantic import Field as Option
 
-from fields.encoders.sizes import frequency_outputs
-from fields.networks.sizes import mlp_parameters
+from fields.methods.base import Method, OptionGroup
 from scenes.domain import Channels, Domain
 from scenes.errors import BadInput
 
 if TYPE_CHECKING:
-    from fields.methods.base import Method
-    from fields.models.field import Field
+    from fields.models.field import RadianceField
+    from scenes.posed.signal import RadianceScene
+    from scenes.signal import Signal
 
-SPACE = "radiance"
-# The network of `motion=deform`: what moves does so smoothly; and Adam's step size for it.
-DEFORMATION = {"position_octaves": 4, "time_octaves": 3, "width": 64, "hidden_layers": 3}
-DEFORMATION_RATE = 1e-3
+# Bounds of the default step, in sides of the cube.
+MIN_STEP = 1 / 1024
+MAX_STEP = 1 / 128
+# Values that a learned background adds to a field.
+BACKGROUND_PARAMETERS = 3
+# Smallest fraction of a requested size that must be left for the method's own field.
+MIN_OWN_FRACTION = 0.05
 
 
-class RadianceOptions(BaseModel):
-    """Options for posed views; `Method` has them all."""
+class SceneOptions(OptionGroup):
+    """Options of every method that fits scenes, which are posed views."""
 
-    color: Literal["network", "harmonics"] = Option(
-        "network",
-        description="radiance: what the colour is made by: a network of the feature and the direction, or "
-        "spherical harmonics of which the feature is the coefficients",
+    section: ClassVar[str] = "scene options"
+    signal_kinds: ClassVar[tuple[str, ...]] = ("radiance",)
+
+    background: Literal["auto", "random", "white", "black", "learned"] = Option(
+        "auto",
+        description="What is behind the scene in training. auto: random if views have alpha, else as images are scored.",
     )
-    ray_features: int | None = Option(
+    distortion: float | None = Option(
         None,
-        ge=2,
-        le=256,
-        description="radiance: channels of the feature at a place, density among them; none: 16, or as many "
-        "as harmonics have coefficients",
-    )
-    direction_degree: int = Option(
-        4,
         ge=0,
-        le=4,
-        description="radiance: bands of spherical harmonics of the direction; 0: colour from all sides alike",
+        le=10,
+        description="Weight of the distortion loss, against fog and floaters. Default: 0.01 with proposals, else 0.",
     )
-    color_width: int = Option(64, ge=16, le=256, description="radiance: units a hidden layer of the colour network")
-    color_layers: int = Option(2, ge=1, le=8, description="radiance: hidden layers of the colour network")
+    exposure: bool = Option(
+        False, description="Learn a brightness per channel for each training view, for photographs of varying exposure."
+    )
+    hull: bool = Option(True, description="Exclude cells from the start that views with alpha show to be empty.")
     ray_step: float | None = Option(
         None,
         gt=1e-5,
         le=0.1,
-        description="radiance: length between samples, in sides of the scene's cube; none: "
-        "as large as a pixel in its middle",
+        description="Distance between the samples of a ray, in sides of the scene's cube. Default: the size of a pixel in "
+        "its middle.",
     )
     cells: int | None = Option(
         None,
         ge=16,
         le=512,
         multiple_of=4,
-        description="radiance: cells along an axis of the occupancy grid; none: 128, or 64 for a moving scene",
+        description="Cells along an axis of the occupancy grid. Default: 128, or 64 for moving scenes and with proposals.",
     )
-    cubes: int | None = Option(
+    cascades: int | None = Option(
         None,
         ge=1,
         le=8,
-        description="radiance: how many cubes, each twice as large, the scene fills; none: as the scene says",
+        description="Nested cubes that the scene fills, each twice as large as the one before. Default: as the scene's "
+        "files say.",
     )
-    background: Literal["auto", "random", "white", "black", "learned"] = Option(
-        "auto",
-        description="radiance: what is behind the scene in training; auto: random where views have alpha, else as it is scored",
+
+
+class RadianceOptions(SceneOptions):
+    """Options of methods whose point field becomes the trunk of a radiance field."""
+
+    color: Literal["network", "harmonics"] = Option(
+        "network",
+        description="What makes the color: a network of the feature and the direction of view, or spherical harmonics "
+        "whose coefficients are the feature.",
     )
+    ray_features: int | None = Option(
+        None,
+        ge=2,
+        le=256,
+        description="Channels of the feature at a point, density among them. Default: 16, or as many as harmonics have "
+        "coefficients.",
+    )
+    direction_degree: int = Option(
+        4,
+        ge=0,
+        le=4,
+        description="Bands of the spherical harmonics of the direction of view. 0: the color is the same from all sides.",
+    )
+    color_width: int = Option(64, ge=16, le=256, description="Units per hidden layer of the color network.")
+    color_layers: int = Option(2, ge=1, le=8, description="Hidden layers of the color network.")
     initial_density: float | None = Option(
         None,
         gt=0,
         le=1e4,
-        description="radiance: density a side of the cube before the first step; none: 50 where "
-        "views with alpha show what is empty, else 3",
+        description="Density before the first step, per side of the cube. Default: 50 if views with alpha show what is "
+        "empty, else 3; 0.2 with proposals.",
     )
-    distortion: float | None = Option(
-        None,
-        ge=0,
-        le=10,
-        description="radiance: weight of the distortion loss, against fog and floaters; none: 0.01 where "
-        "proposals say where samples go, else 0",
-    )
-    exposure: bool = Option(False, description="radiance: learn a brightness a channel for each view for training")
     sampling: Literal["auto", "cells", "proposal"] = Option(
         "auto",
-        description="radiance: where samples go: where cells are occupied, or where a small "
-        "field of density proposes; auto: the latter for scenes without bounds",
+        description="Where samples go: to occupied cells, or where a small density field proposes them. auto: proposals "
+        "for unbounded scenes.",
     )
     motion: Literal["auto", "axis", "deform"] = Option(
         "auto",
-        description="radiance: how a scene moves: time as a fourth axis, or one still scene that a network "
-        "leads every moment's places into",
+        description="How a scene moves: with time as a fourth axis, or as one still scene that a network deforms the "
+        "points of each moment to.",
     )
-    hull: bool = Option(True, description="radiance: leave out from the start what views with alpha show to be empty")
 
 
-def is_radiance(channels: Channels) -> bool:
-    return channels.space == SPACE
+class SceneMethod(SceneOptions, Method):
+    """A method that fits scenes; see `RadianceMethod` and `fields.methods.points.PointMethod`."""
+
+    def decide(self, signal: Signal) -> dict[str, Any]:
+        return self._open(self._scene_defaults(signal)) | self._decided_background(signal)
+
+    def _open(self, defaults: dict[str, Any]) -> dict[str, Any]:
+        """Those of the defaults whose options are open."""
+        return {name: value for name, value in defaults.items() if getattr(self, name) is None}
+
+    def _scene_defaults(self, signal: Signal, proposals: bool = False) -> dict[str, Any]:
+        """Defaults of the options that may be None. Signals other than scenes do not use them."""
+        if not signal.channels.is_radiance:
+            return {"cells": 128, "cascades": 1, "ray_step": 1 / 256, "distortion": 0.0}
+        scene = cast("RadianceScene", signal)
+        return {
+            "cells": 64 if scene.moving or proposals else 128,
+            "cascades": scene.cascades,
+            "ray_step": min(MAX_STEP, max(MIN_STEP, scene.pixel_size)),
+            # As in mip-NeRF 360. With occupied cells, where samples are many and even, the loss keeps matter from
+            # forming.
+            "distortion": 0.01 if proposals else 0.0,
+        }
+
+    def _decided_background(self, signal: Signal) -> dict[str, Any]:
+        if self.background != "auto" or not signal.channels.is_radiance:
+            return {}
+        scene = cast("RadianceScene", signal)
+        return {"background": "random" if scene.has_alpha else scene.background}
+
+    def _scene_parameters(self) -> int:
+        """Stored values of a prepared scene's occupancy grid and learned background."""
+        cells, cascades = cast(int, self.cells), cast(int, self.cascades)
+        return cascades * (cells // 4) ** 3 + (BACKGROUND_PARAMETERS if self.background == "learned" else 0)
 
 
-def feature_channels(method: Method) -> Channels:
-    """What the trunk gives."""
-    return Channels(("log density", *(f"feature {i}" for i in range(1, method.ray_features))), "feature")
+class RadianceMethod(SceneMethod):
+    """A method that builds a `fields.models.field.RadianceField` itself.
+
+    A concrete method overrides `parameters` and `build`. The occupancy grid, the step of rays and a learned background
+    are added to what `build` makes, by the scene's options. See docs/plugin.md for an example.
+    """
+
+    kinds = ("radiance",)
+    dimensions = (3,)
+
+    def count_parameters(self, domain: Domain, channels: Channels) -> int:
+        return self.parameters(domain.dimensions, len(channels)) + self._scene_parameters()
+
+    def sized_field(self, domain: Domain, channels: Channels, parameters: int) -> Self:
+        own = own_parameters(parameters, self._scene_parameters())
+        return self.sized(domain.dimensions, len(channels), own)
+
+    def build_field(self, domain: Domain, channels: Channels, seed: int) -> RadianceField:
+        import torch
+
+        from fields.models.field import RadianceField
+
+        field = self.build(domain, channels, seed)
+        if not isinstance(field, RadianceField):
+            raise BadInput(f"method {self.name} builds a {type(field).__name__}, not a radiance field")
+        field.set_resolution(
+            cells=cast(int, self.cells), cascades=cast(int, self.cascades), step=cast(float, self.ray_step)
+        )
+        if self.background == "learned":
+            field.background = torch.nn.Parameter(torch.zeros(BACKGROUND_PARAMETERS))
+        return field
 
 
-def decided(method: Method, signal) -> dict[str, object]:
-    """The options above that were left open, decided from a scene; other signals make no use of them."""
-    if method.color == "harmonics" and method.direction_degree == 0:
+def own_parameters(parameters: int, scene_parameters: int) -> int:
+    """What is left of a requested size for a method's own field. BadInput if it is next to nothing."""
+    own = parameters - scene_parameters
+    if own < parameters * MIN_OWN_FRACTION:
         raise BadInput(
-            "color=harmonics: a colour from no bands at all is none; direction_degree=1 is one that is alike from all sides"
+            f"params={parameters:,}: the color network and the occupancy grid hold {scene_parameters:,} already; "
+            "ask for more, or make them smaller: cells=64, color_width=32"
         )
-    features = 1 + 3 * method.direction_degree**2 if method.color == "harmonics" else 16
-    if method.color == "harmonics" and method.ray_features not in (None, features):
-        raise BadInput(
-            f"ray_features={method.ray_features}: density and the coefficients of {method.direction_degree} bands of harmonics are {features}; leave it out"
-        )
-    if signal.kind != SPACE:
-        return _open(
-            method,
-            {
-                "ray_features": features,
-                "cells": 128,
-                "cubes": 1,
-                "ray_step": 1 / 256,
-                "initial_density": 3.0,
-                "distortion": 0.0,
-            },
-        )
-    sampling = method.sampling
-    if sampling == "auto":
-        sampling = "proposal" if signal.unbounded else "cells"
-    choice = {
-        "ray_features": features,
-        "cells": 64 if signal.moving or sampling == "proposal" else 128,
-        "ray_step": min(1 / 128, max(1 / 1024, signal.pixel_size)),
-        "cubes": signal.cascades,
-        # What is dense from the start takes shape soon, but only where rays do not end in front of it; and where proposals reach far,
-        # the last intervals are so long that little density hides all behind it.
-        "initial_density": 0.2
-        if sampling == "proposal"
-        else 50.0
-        if method.hull and signal.has_alpha and not signal.moving
-        else 3.0,
-    }
-    # (as in mip-NeRF 360; among cells, where samples are many and even, it keeps matter from forming)
-    choice["distortion"] = 0.01 if sampling == "proposal" else 0.0
-    update = {"sampling": sampling, "motion": motion_of(method)} | _open(method, choice)
-    if method.background == "auto":
-        update["background"] = "random" if signal.has_alpha else signal.background
-    return update
+    return own
 
 
-def finest_cells(signal) -> int:
-    """Cells along an axis where they are as large as a pixel in the middle of the scene; between 512 and 4096. Where the scene has no bounds cameras
-    stand amid it, so they are half as large, and its cube has half of each axis."""
-    return round(min(4096.0, max(512.0, (4 if signal.unbounded else 1) / signal.pixel_size)))
+def finest_cells(scene: RadianceScene) -> int:
+    """Cells along an axis that are as large as a pixel in the middle of the scene; from 512 to 4096.
 
-
-def motion_of(method: Method) -> str:
-    """What `motion` stands for."""
-    return method.moves if method.motion == "auto" else method.motion
-
-
-def is_bent(method: Method, domain: Domain) -> bool:
-    """Whether places of a moving scene are led into a still one."""
-    return domain.dimensions == 4 and motion_of(method) == "deform"
-
-
-def trunk_domain(method: Method, domain: Domain) -> Domain:
-    """The axes of the trunk's coordinates."""
-    return Domain(domain.axes[:3]) if is_bent(method, domain) else domain
-
-
-def _open(method: Method, choice: dict[str, object]) -> dict[str, object]:
-    return {name: value for name, value in choice.items() if getattr(method, name) is None}
-
-
-def beside_trunk(method: Method, domain: Domain) -> int:
-    """Stored numbers of a radiance field that are not the trunk's."""
-    head = (
-        0
-        if method.color == "harmonics"
-        else mlp_parameters(
-            method.direction_degree**2 + method.ray_features - 1, method.color_width, method.color_layers, 3, bias=False
-        )
-    )
-    if is_bent(method, domain):
-        inputs = frequency_outputs(3, DEFORMATION["position_octaves"]) + frequency_outputs(
-            1, DEFORMATION["time_octaves"]
-        )
-        head += mlp_parameters(inputs, DEFORMATION["width"], DEFORMATION["hidden_layers"], 3, bias=False)
-    return (
-        head
-        + method.cubes * (method.cells // 4) ** 3
-        + (3 if method.background == "learned" else 0)
-        + (_guide_method(method).parameters(3, 1) if method.sampling == "proposal" else 0)
-    )
-
-
-def _guide_method(method: Method) -> Method:
-    """Of the field that proposes samples: coarse, as what it knows is spread over intervals anyway."""
-    from fields.methods.registry import make_method
-
-    return make_method(
-        "hashgrid",
-        {"levels": 6, "table_size": 1 << 15, "growth": 1.7, "width": 16, "hidden_layers": 1, "table_rate": 1e-2},
-    )
-
-
-def count_parameters(method: Method, domain: Domain, channels: Channels) -> int:
-    """Stored numbers of the field that `build_field` would make (of a prepared config)."""
-    if is_radiance(channels):
-        return method.parameters(trunk_domain(method, domain).dimensions, method.ray_features) + beside_trunk(
-            method, domain
-        )
-    return method.parameters(domain.dimensions, len(channels))
-
-
-def sized_field(method: Method, domain: Domain, channels: Channels, count: int) -> Method:
-    """A copy that holds `count` numbers to within 3 %."""
-    if is_radiance(channels):
-        beside = beside_trunk(method, domain)
-        left = count - beside
-        if left < count * 0.05:
-            raise BadInput(
-                f"--params {count:,}: the colour network and the occupancy grid hold {beside:,} already; "
-                "ask for more, or make them smaller: --set cells=64 color_width=32"
-            )
-        return method.sized(trunk_domain(method, domain).dimensions, method.ray_features, left)
-    return method.sized(domain.dimensions, len(channels), count)
-
-
-def build_field(method: Method, domain: Domain, channels: Channels, seed: int) -> Field:
-    """The untrained field of a prepared config, for signals of any kind."""
-    if not is_radiance(channels):
-        return method.build(domain, channels, seed)
-    import torch
-
-    from fields.models.field import PointField
-    from fields.models.radiance import EncodedRadiance
-    from fields.networks.mlp import MLP
-
-    trunk = method.build(trunk_domain(method, domain), feature_channels(method), seed)
-    if not isinstance(trunk, PointField):
-        raise BadInput(
-            f"method {method.name} builds a {type(trunk).__name__}, and radiance needs values at points in space"
-        )
-    generator = torch.Generator().manual_seed(seed + 1)
-    head = (
-        None
-        if method.color == "harmonics"
-        else MLP(
-            method.direction_degree**2 + method.ray_features - 1,
-            method.color_width,
-            method.color_layers,
-            3,
-            bias=False,
-            generator=generator,
-        )
-    )
-    guide = None
-    if method.sampling == "proposal":
-        guide = _guide_method(method).build(Domain(domain.axes[:3]), Channels(("log density",), "feature"), seed + 2)
-    deformation = None
-    if is_bent(method, domain):
-        from fields.networks.deformation import Deformation
-
-        deformation = Deformation(**DEFORMATION, generator=torch.Generator().manual_seed(seed + 3))
-    return EncodedRadiance(
-        domain,
-        channels,
-        trunk,
-        head,
-        method.direction_degree,
-        method.cells,
-        method.cubes,
-        method.background == "learned",
-        method.ray_step,
-        method.initial_density,
-        guide,
-        deformation,
-    )
-
-
-def field_groups(method: Method, field: Field) -> list[dict]:
-    """Groups for `fields.ops.adam.Adam`, for fields of any kind."""
-    trunk = getattr(field, "trunk", None)
-    if trunk is None:
-        return method.parameter_groups(field)
-    others = [
-        *(field.head.parameters() if field.head else ()),
-        *([] if field.background is None else [field.background]),
-    ]
-    guide = [] if field.guide is None else _guide_method(method).parameter_groups(field.guide)
-    bent = (
-        []
-        if field.deformation is None
-        else [{"params": list(field.deformation.parameters()), "lr": DEFORMATION_RATE, "sparse": False}]
-    )
-    own = [{"params": others, "lr": method.learning_rate, "sparse": False}] if others else []
-    return [*method.parameter_groups(trunk), *guide, *bent, *own]
+    In an unbounded scene they are half as large, because cameras stand amid it, and its cube has half of each axis.
+    """
+    return round(min(4096.0, max(512.0, (4 if scene.unbounded else 1) / scene.pixel_size)))

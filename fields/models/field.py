@@ -218,6 +218,24 @@ class RadianceField(Field):
         """Replace the occupied cells by `cells`, `[cascades, n, n, n]` bool, x first. The run's file keeps its own."""
         self.occupied.copy_(pack_cells(cells))
 
+    def measure_occupancy(self, looks: int = 4) -> None:
+        """Find the occupied cells of a field that was not fitted, for example of an analytic one.
+
+        A fit does this itself. Without it every cell counts as occupied, and rendering is slower.
+
+        looks: random points at which the density of each cell is measured.
+        """
+        grid = OccupancyGrid(self.cells, self.cascades, warmup_updates=looks).to(self.device)
+        random = torch.Generator().manual_seed(0)
+
+        def density(points: Tensor) -> Tensor:
+            time = torch.rand(len(points), generator=random).to(points.device) if self.moving else None
+            return self.density(self.to_coords(points), time, None)[0]
+
+        for seed in range(looks):
+            grid.update(density, self.step, seed)
+        self.occupied.copy_(grid.words)
+
     @property
     def march(self) -> MarchSettings:
         """How rays are sampled where nothing else is said."""

@@ -1,131 +1,164 @@
-"""What a fitted scene has too much: density that no camera had in its picture, small pieces in mid-air, and what lies outside of a box.
+"""Remove floaters from an occupancy grid: cells that cameras do not see, small components, cells outside a crop box.
 
-All of it works on the cells of an occupancy grid, `[levels, n, n, n]` bool, x first; level 0 spans `lower` .. `upper` and each further
-one twice as much around the same centre. What is cleared there is neither rendered nor meshed.
+Cells are `[cascades, n, n, n]` bool, x first. Cascade 0 spans `lower` .. `upper`; each further one spans twice as much
+around the same centre. What is removed is neither rendered nor meshed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TypeVar
 
 import numpy as np
+import torch
 
-from scenes.posed.rays import pixels_of
-from scenes.posed.view import Intrinsics
+from fields.models.field import RadianceField
+from scenes.posed.camera import Camera
+from scenes.posed.projection import in_image, project
 
+# Cameras that visibility is tested with; of more, an even selection.
 MAX_VIEWS = 120
+# Cameras that must see a cell for it to stay.
+MIN_VISIBLE = 2
+# Components with a smaller fraction of the largest component's cells are removed.
+MIN_COMPONENT = 0.01
+
+AnyCamera = TypeVar("AnyCamera", bound=Camera)
 
 
-class Seer(Protocol):
-    """Whatever has a camera: a `View`, a `PathCamera`."""
+def remove_floaters(
+    cells: np.ndarray, lower: Sequence[float], upper: Sequence[float], cameras: Sequence[Camera]
+) -> np.ndarray:
+    """Occupied cells seen by at least two cameras (one, if there is only one) and not in a small component."""
+    return remove_small_components(
+        visible_cells(cells, lower, upper, cameras, min_views=min(MIN_VISIBLE, len(cameras)))
+    )
 
-    pose: np.ndarray
-    intrinsics: Intrinsics
 
-
-def cleaned(cells: np.ndarray, lower: Sequence[float], upper: Sequence[float], cameras: Sequence[Seer]) -> np.ndarray:
-    """The cells without what fewer than two cameras had in their picture, and without specks."""
-    return remove_small_components(seen(cells, lower, upper, cameras, least=min(2, len(cameras))))
+def remove_floaters_of(field: RadianceField, cameras: Sequence[Camera]) -> float:
+    """Apply `remove_floaters` to a field in memory; its run keeps its cells. Return the fraction of occupied cells removed."""
+    axes, before = field.domain.axes[:3], field.grid.occupancy.cells().cpu().numpy()
+    lower, upper = [axis.lower for axis in axes], [axis.upper for axis in axes]
+    cells = remove_floaters(before, lower, upper, cameras)
+    field.set_occupied(torch.from_numpy(cells))
+    if field.samples_by_proposals:
+        # Proposed samples go to cells that are not occupied, too. They may go wherever two cameras see, except to the
+        # cells that were removed.
+        visible = visible_cells(np.ones_like(cells), lower, upper, cameras, min_views=min(MIN_VISIBLE, len(cameras)))
+        field.limit_proposals(torch.from_numpy(visible & ~(before & ~cells)))
+    return 1.0 - float(cells.sum()) / max(1, int(before.sum()))
 
 
 def cell_centres(
-    where: np.ndarray, resolution: int, lower: Sequence[float], upper: Sequence[float], level: int = 0
+    indices: np.ndarray, resolution: int, lower: Sequence[float], upper: Sequence[float], *, cascade: int = 0
 ) -> np.ndarray:
-    """The middles `[M, 3]` float64 of the cells with indices `where` `[M, 3]` of a level."""
-    lower, upper = np.asarray(lower, np.float64), np.asarray(upper, np.float64)
-    return (lower + upper) / 2 + ((where + 0.5) / resolution - 0.5) * (upper - lower) * 2.0**level
+    """Centres `[M, 3]` float64 of the cells with these indices, `[M, 3]`, in a cascade."""
+    first, last = np.asarray(lower, np.float64), np.asarray(upper, np.float64)
+    return (first + last) / 2 + ((indices + 0.5) / resolution - 0.5) * (last - first) * 2.0**cascade
 
 
-def cropped(
+def crop(
     cells: np.ndarray,
     lower: Sequence[float],
     upper: Sequence[float],
+    *,
     box_lower: Sequence[float],
     box_upper: Sequence[float],
 ) -> np.ndarray:
-    """The cells that reach into the box `box_lower` .. `box_upper`; ValueError where it is empty."""
-    resolution = _check(cells)
+    """The cells that overlap the box `box_lower` .. `box_upper`. ValueError if the box is empty."""
+    resolution = _resolution(cells)
     if not (np.asarray(box_lower) < np.asarray(box_upper)).all():
         raise ValueError(
             f"a box to crop to goes from a lower to an upper corner, not from {list(box_lower)} to {list(box_upper)}"
         )
-    lower, upper = np.asarray(lower, np.float64), np.asarray(upper, np.float64)
+    sides = np.asarray(upper, np.float64) - np.asarray(lower, np.float64)
     kept = cells.copy()
-    for level in range(len(cells)):
-        half = (upper - lower) * 2.0**level / resolution / 2
+    for cascade in range(len(cells)):
+        half = sides * 2.0**cascade / resolution / 2
         for axis in range(3):
-            along = np.zeros((resolution, 3))
-            along[:, axis] = np.arange(resolution)
-            middle = cell_centres(along, resolution, lower, upper, level)[:, axis]
-            outside = (middle + half[axis] <= box_lower[axis]) | (middle - half[axis] >= box_upper[axis])
-            np.moveaxis(kept[level], axis, 0)[outside] = False
+            indices = np.zeros((resolution, 3))
+            indices[:, axis] = np.arange(resolution)
+            centre = cell_centres(indices, resolution, lower, upper, cascade=cascade)[:, axis]
+            outside = (centre + half[axis] <= box_lower[axis]) | (centre - half[axis] >= box_upper[axis])
+            np.moveaxis(kept[cascade], axis, 0)[outside] = False
     return kept
 
 
-def seen(
-    cells: np.ndarray, lower: Sequence[float], upper: Sequence[float], views: Sequence[Seer], least: int = 1
+def visible_cells(
+    cells: np.ndarray,
+    lower: Sequence[float],
+    upper: Sequence[float],
+    cameras: Sequence[Camera],
+    *,
+    min_views: int = 1,
 ) -> np.ndarray:
-    """The cells whose middle `least` views or more have in their picture. Whether something hides it there is not asked: the inside of
-    what is solid stays, so that a mesh of it has one surface and not two."""
-    resolution = _check(cells)
-    views = [views[i] for i in np.unique(np.linspace(0, len(views) - 1, min(len(views), MAX_VIEWS)).astype(int))]
+    """The occupied cells whose centre is in the image of at least `min_views` cameras.
+
+    Occlusion is not tested: the inside of a solid stays, so that its mesh has one surface and not two.
+    """
+    resolution = _resolution(cells)
+    chosen = np.unique(np.linspace(0, len(cameras) - 1, min(len(cameras), MAX_VIEWS)).astype(int))
     kept = np.zeros_like(cells)
-    for level in range(len(cells)):
-        where = np.argwhere(cells[level])
-        points, sightings = cell_centres(where, resolution, lower, upper, level), np.zeros(len(where), int)
-        for view in views:
-            wanting = (sightings < least).nonzero()[0]
-            x, y, depth = pixels_of(view, points[wanting])
-            sightings[wanting] += (
-                (depth > 0) & (x >= 0) & (y >= 0) & (x < view.intrinsics.width) & (y < view.intrinsics.height)
-            )
-        kept[level][tuple(where[sightings >= least].T)] = True
+    for cascade in range(len(cells)):
+        indices = np.argwhere(cells[cascade])
+        points = cell_centres(indices, resolution, lower, upper, cascade=cascade)
+        num_views = np.zeros(len(indices), int)
+        for camera in (cameras[index] for index in chosen):
+            pending = (num_views < min_views).nonzero()[0]
+            x, y, depth = project(camera, points[pending])
+            num_views[pending] += (depth > 0) & in_image(camera.intrinsics, x, y)
+        kept[cascade][tuple(indices[num_views >= min_views].T)] = True
     return kept
 
 
-def remove_small_components(cells: np.ndarray, least: float = 0.01) -> np.ndarray:
-    """The cells without pieces that have less than `least` of the largest piece's: cells that touch, at corners too, are one piece.
+def remove_small_components(cells: np.ndarray, min_fraction: float = MIN_COMPONENT) -> np.ndarray:
+    """The cells of components with at least `min_fraction` of the largest component's cells.
 
-    In scenes of several levels a piece that reaches the level's rim goes on in the next one, and stays.
+    Cells that touch, even at a corner, belong to one component. With several cascades, a component that reaches the
+    border of its cascade continues in the next one and stays. ValueError unless `min_fraction` is in [0, 1].
     """
     from scipy.ndimage import label
 
-    _check(cells)
-    if not 0.0 <= least <= 1.0:
-        raise ValueError(f"least is a share between 0 and 1, not {least}")
+    _resolution(cells)
+    if not 0.0 <= min_fraction <= 1.0:
+        raise ValueError(f"min_fraction is between 0 and 1, not {min_fraction}")
     kept = np.zeros_like(cells)
-    for level, filled in enumerate(cells):
-        pieces, count = label(filled, structure=np.ones((3, 3, 3)))
+    for cascade, occupied in enumerate(cells):
+        labels, count = label(occupied, structure=np.ones((3, 3, 3)))
         if not count:
             continue
-        sizes = np.bincount(pieces.reshape(-1), minlength=count + 1)
-        large = sizes >= least * sizes[1:].max()
+        sizes = np.bincount(labels.reshape(-1), minlength=count + 1)
+        large = sizes >= min_fraction * sizes[1:].max()
         if len(cells) > 1:
-            rims = [np.moveaxis(pieces, axis, 0)[end] for axis in range(3) for end in (0, -1)]
-            large[np.unique(np.concatenate([rim.reshape(-1) for rim in rims]))] = True
+            borders = [np.moveaxis(labels, axis, 0)[end] for axis in range(3) for end in (0, -1)]
+            large[np.unique(np.concatenate([border.reshape(-1) for border in borders]))] = True
         large[0] = False
-        kept[level] = large[pieces]
+        kept[cascade] = large[labels]
     return kept
 
 
-def blocked(cells: np.ndarray, lower: Sequence[float], upper: Sequence[float], views: Sequence[Seer]) -> list[Seer]:
-    """The views whose camera stands in a cell that is filled, on the finest level that has it: they see matter from within, which is
-    what a fit makes of cameras that are not where they are said to be, or of a box that they stand in the middle of."""
-    resolution = _check(cells)
-    lower, upper = np.asarray(lower, np.float64), np.asarray(upper, np.float64)
+def cameras_in_matter(
+    cells: np.ndarray, lower: Sequence[float], upper: Sequence[float], cameras: Sequence[AnyCamera]
+) -> list[AnyCamera]:
+    """The cameras that stand in an occupied cell of the finest cascade that contains them.
+
+    A fit produces this where poses are wrong, or where cameras stand in the middle of the scene's box.
+    """
+    resolution = _resolution(cells)
+    first, last = np.asarray(lower, np.float64), np.asarray(upper, np.float64)
     found = []
-    for view in views:
-        for level in range(len(cells)):
-            place = ((view.pose[:, 3] - (lower + upper) / 2) / (upper - lower) / 2.0**level + 0.5) * resolution
-            if (place >= 0).all() and (place < resolution).all():
-                if cells[level][tuple(place.astype(int))]:
-                    found.append(view)
+    for camera in cameras:
+        for cascade in range(len(cells)):
+            cell = ((camera.position - (first + last) / 2) / (last - first) / 2.0**cascade + 0.5) * resolution
+            if (cell >= 0).all() and (cell < resolution).all():
+                if cells[cascade][tuple(cell.astype(int))]:
+                    found.append(camera)
                 break
     return found
 
 
-def _check(cells: np.ndarray) -> int:
+def _resolution(cells: np.ndarray) -> int:
+    """Cells along an axis. ValueError unless cells are `[cascades, n, n, n]` bool."""
     if cells.ndim != 4 or cells.dtype != bool or len(set(cells.shape[1:])) != 1:
-        raise ValueError(f"cells are [levels, n, n, n] bool, not {list(cells.shape)} {cells.dtype}")
+        raise ValueError(f"cells are [cascades, n, n, n] bool, not {list(cells.shape)} {cells.dtype}")
     return cells.shape[1]

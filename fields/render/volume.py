@@ -1,8 +1,7 @@
-"""Rays through a radiance field: samples in occupied cells, density, colour where it can be seen, and what gathers."""
+"""Volume rendering: sample rays of a radiance field, query density and, where it shows, color, and composite them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -11,31 +10,34 @@ from torch import Tensor
 from fields.models.field import RadianceField
 from fields.ops.composite import composite, compositing_weights
 from fields.ops.packed import Samples
-from fields.render.camera import Camera
-from fields.sampling.occupancy import Box, OccupancyGrid
+from fields.render.camera import camera_rays
+from fields.sampling.march_settings import Contraction, MarchSettings
+from fields.sampling.occupancy import OccupancyGrid
+from scenes.posed.camera import Camera
 
-# A sample that less of the light reaches counts for nothing: a quarter of a level of an 8-bit picture.
-THRESHOLD = 1e-3
-# Where no gradients are wanted, a ray's first so many samples are looked at, then twice as many more where light gets through, and so on.
+# Samples per ray in the first wave without gradients. Each further wave is twice as large, on rays that still have light.
 FIRST_WAVE = 8
-
-Contraction = Callable[[Tensor], Tensor]
-Sampler = Callable[[Tensor, Tensor, "int | None", int], Samples]
+# Density that stands for none, so that an empty sample still has a gradient.
+TINY_DENSITY = 1e-30
 
 
 @dataclass(frozen=True)
 class RayColors:
-    """What N rays see: color `[N, 3]` on the background, opacity `[N]`, depth `[N]` (the sum of weight times distance: where
-    opacity is 1, the mean distance in units of the directions); and the S samples that light reaches with their weights `[S]`, for
-    losses. looked: in how many places density was asked for, once or more often. kept `[S]`: which of the samples that were begun with they are,
-    where gradients are wanted."""
+    """What N rays see, and the S samples that light reaches.
+
+    color: `[N, 3]` on the background; opacity: `[N]`.
+    depth: `[N]`, sum of weight times distance; where opacity is 1, the mean distance in units of the directions.
+    weights, samples: compositing weights `[S]` of the samples, for losses.
+    num_queries: number of samples before those without light were dropped.
+    kept: `[S]` int64, which of these samples remain; None without gradients.
+    """
 
     color: Tensor
     opacity: Tensor
     depth: Tensor
     weights: Tensor
     samples: Samples
-    looked: int
+    num_queries: int
     kept: Tensor | None = None
 
 
@@ -43,66 +45,85 @@ def render_rays(
     field: RadianceField,
     origins: Tensor,
     directions: Tensor,
-    grid: OccupancyGrid,
+    *,
+    grid: OccupancyGrid | None = None,
+    march: MarchSettings | None = None,
     background: Tensor | float = 1.0,
-    step: float = 3**0.5 / 1024,
-    cone: float = 0.0,
+    time: Tensor | None = None,
     seed: int | None = None,
     first_ray: int = 0,
-    most: int = 1024,
-    threshold: float = THRESHOLD,
-    time: Tensor | None = None,
-    contract: Contraction | None = None,
-    box: Box | None = None,
-    sampler: Sampler | None = None,
-    least: float = 0.0,
 ) -> RayColors:
-    """Colours of rays, with gradients.
+    """Render rays, with gradients if they are enabled.
 
-    origins, directions `[N, 3]` float32 in the units of the grid's box, directions of unit length; background: a number,
-    `[3]` or `[N, 3]`, which may have gradients; step, cone, seed, first_ray, most: see `fields.ops.march` (a seed for
-    training, none for pictures); time: `[N]` or None. contract: points `[M, 3]` → the field's coordinates in [0, 1]^3; by
-    default the box of the grid's first level becomes the cube. Samples of a weight up to `least` are left out in training, and have
-    no colour in pictures; with 0 neither changes anything, as colour is asked for only where a sample has weight.
+    origins, directions: `[N, 3]` float32 in units of the grid's box (for `field.grid`, of the scene's cube); directions
+        have unit length.
+    grid, march: occupancy grid and sampling; None: those of the field.
+    background: one value, `[3]` or `[N, 3]`; it may require gradients.
+    time: `[N]` in [0, 1] for a moving scene, else None.
+    seed: jitters the samples, for training; None: no jitter, for images.
+    first_ray: index of the first ray, which its jitter depends on, so that rays may be divided into any batches.
+
+    Color is queried only where a sample has more than `march.min_weight`; with 0, the result is the same as with color
+    at every sample. Example: `render_rays(field, origins, directions, background=0.0).color`.
     """
-    if sampler is None:
-        samples = grid.sample(origins, directions, step, cone, seed, first_ray, most, box)
-    else:
-        samples = sampler(origins, directions, seed, first_ray)
-        if box is not None:
-            points = samples.positions(origins, directions)
-            lower, upper = (torch.tensor(corner, dtype=points.dtype, device=points.device) for corner in box)
-            samples = samples.select(((points >= lower) & (points <= upper)).all(dim=-1))
-    kept, looked = None, len(samples)
-    asked = _Asked(field, origins, directions, time, contract or (lambda points: to_cube(points, grid)))
+    grid = field.grid if grid is None else grid
+    march = field.march if march is None else march
+    samples = _sampled(origins, directions, grid, march, seed, first_ray)
+    kept, num_queries = None, len(samples)
+    rays = _FieldOnRays(field, origins, directions, time, march.contract or _box_to_cube(grid))
+    threshold = march.min_transmittance
     if torch.is_grad_enabled():
-        # What no light reaches has no gradient either, and most samples cost little more than a look.
+        # Samples without light have no gradient, and most samples are such: a query without gradients finds them.
         with torch.no_grad():
-            density, _ = asked.density(samples)
-            # (where there is no density at all there may still be a gradient)
-            lit = compositing_weights(density.clamp(min=1e-30), samples, threshold=threshold) > least
+            density, _ = rays.density(samples)
+            weights = compositing_weights(density.clamp(min=TINY_DENSITY), samples, threshold=threshold)
+            lit = weights > march.min_weight
             samples, kept = samples.select(lit), lit.nonzero().flatten()
-        density, feature = asked.density(samples)
-        seen = None
+        density, feature = rays.density(samples)
+        visible = None
     else:
-        samples, density, seen, feature = _in_waves(asked, samples, threshold, least)
-    of_ray = samples.ray_indices if seen is None else samples.ray_indices.index_select(0, seen)
-    if hasattr(field, "encode_directions"):
-        colors = field.color_of(feature, field.encode_directions(directions).index_select(0, of_ray))
-    else:
-        colors = field.color(feature, directions.index_select(0, of_ray))
-    if seen is not None:
-        colors = colors.new_zeros(len(samples), colors.shape[-1]).index_copy(0, seen, colors)
+        samples, density, visible, feature = _in_waves(rays, samples, march)
+    ray_indices = samples.ray_indices if visible is None else samples.ray_indices.index_select(0, visible)
+    colors = field.color_of_encoded(feature, field.encode_directions(directions).index_select(0, ray_indices))
+    if visible is not None:
+        colors = colors.new_zeros(len(samples), colors.shape[-1]).index_copy(0, visible, colors)
     found = composite(density, colors.to(density.dtype), samples, threshold=threshold)
-    color = found.color + (1.0 - found.opacity)[:, None] * torch.as_tensor(
-        background, dtype=density.dtype, device=density.device
-    )
-    return RayColors(color, found.opacity, found.depth, found.weights, samples, looked, kept)
+    behind = torch.as_tensor(background, dtype=density.dtype, device=density.device)
+    color = found.color + (1.0 - found.opacity)[:, None] * behind
+    return RayColors(color, found.opacity, found.depth, found.weights, samples, num_queries, kept)
+
+
+def _sampled(
+    origins: Tensor,
+    directions: Tensor,
+    grid: OccupancyGrid,
+    march: MarchSettings,
+    seed: int | None,
+    first_ray: int,
+) -> Samples:
+    """The samples of rays by the settings' sampler, or else in the occupied cells of the grid."""
+    if march.sampler is None:
+        return grid.sample(
+            origins,
+            directions,
+            step=march.step,
+            cone=march.cone,
+            seed=seed,
+            first_ray=first_ray,
+            max_samples=march.max_samples,
+            box=march.box,
+        )
+    samples = march.sampler(origins, directions, seed, first_ray)
+    if march.box is None:
+        return samples
+    points = samples.positions(origins, directions)
+    lower, upper = (torch.tensor(corner, dtype=points.dtype, device=points.device) for corner in march.box)
+    return samples.select(((points >= lower) & (points <= upper)).all(dim=-1))
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """A field and the rays along which it is asked."""
+class _FieldOnRays:
+    """A field and the rays along which it is queried."""
 
     field: RadianceField
     origins: Tensor
@@ -112,69 +133,77 @@ class _Asked:
 
     def density(self, samples: Samples) -> tuple[Tensor, Tensor]:
         """Density `[S]` and feature `[S, F]` of the samples."""
-        more = {} if self.time is None else {"time": self.time.index_select(0, samples.ray_indices)}
-        if getattr(self.field, "sees_directions", False):
-            more["directions"] = self.directions.index_select(0, samples.ray_indices)
-        return self.field.density(self.contract(samples.positions(self.origins, self.directions)), **more)
+        return self.field.density(
+            self.contract(samples.positions(self.origins, self.directions)),
+            None if self.time is None else self.time.index_select(0, samples.ray_indices),
+            self.directions.index_select(0, samples.ray_indices) if self.field.directional_density else None,
+        )
 
 
-def _in_waves(
-    asked: _Asked, samples: Samples, threshold: float, least: float
-) -> tuple[Samples, Tensor, Tensor, Tensor]:
-    """Samples in front of what hides the others, their density, and which of them are seen with their features.
+def _in_waves(rays: _FieldOnRays, samples: Samples, march: MarchSettings) -> tuple[Samples, Tensor, Tensor, Tensor]:
+    """Samples in front of what hides the others, their densities, which of them are visible, and the features of those.
 
-    A wave of a ray depends on that ray alone, so rays may be cut into any batches.
+    A ray's waves depend on that ray alone, so rays may be divided into any batches.
     """
-    place = torch.arange(len(samples), device=samples.offsets.device) - samples.offsets[:-1].index_select(
-        0, samples.ray_indices
-    )
-    absorbed = torch.zeros(samples.num_rays, dtype=torch.float64, device=samples.offsets.device)
+    device = samples.offsets.device
+    position = torch.arange(len(samples), device=device) - samples.offsets[:-1].index_select(0, samples.ray_indices)
+    absorbed = torch.zeros(samples.num_rays, dtype=torch.float64, device=device)
     lengths = (samples.t_ends - samples.t_starts).double()
-    # Half of the threshold: sums here may differ in the last bit from those that decide.
-    darkest = -torch.log(torch.tensor(max(threshold, 1e-30) * 0.5, dtype=torch.float64))
-    left, first, size = torch.arange(len(samples), device=place.device), 0, FIRST_WAVE
-    chosen, densities, features = [], [], []
+    threshold = march.min_transmittance
+    # With half the threshold, because these sums may differ in the last bit from those of the compositing.
+    opaque = -torch.log(torch.tensor(max(threshold, TINY_DENSITY) * 0.5, dtype=torch.float64))
+    left, first, size = torch.arange(len(samples), device=device), 0, FIRST_WAVE
+    waves, densities, features = [], [], []
     while len(left):
-        near = place.index_select(0, left) < first + size
+        near = position.index_select(0, left) < first + size
         wave, left = left[near], left[~near]
-        some = Samples(
+        part = Samples(
             *(x.index_select(0, wave) for x in (samples.t_starts, samples.t_ends, samples.ray_indices)), samples.offsets
         )
-        density, feature = asked.density(some)
-        absorbed.index_add_(0, some.ray_indices, density.double() * lengths.index_select(0, wave))
-        chosen.append(wave)
+        density, feature = rays.density(part)
+        absorbed.index_add_(0, part.ray_indices, density.double() * lengths.index_select(0, wave))
+        waves.append(wave)
         densities.append(density)
         features.append(feature)
         if threshold > 0:
-            left = left[absorbed.index_select(0, samples.ray_indices.index_select(0, left)) <= darkest]
+            left = left[absorbed.index_select(0, samples.ray_indices.index_select(0, left)) <= opaque]
         first, size = first + size, 2 * size
-    if not chosen:
-        density, feature = asked.density(samples)
+    if not waves:
+        density, feature = rays.density(samples)
         return samples, density, torch.arange(0, device=density.device), feature
-    order = torch.cat(chosen)
-    if len(chosen) > 1 or len(order) < len(samples):
-        which = torch.zeros(len(samples), dtype=torch.bool, device=order.device)
-        which[order] = True
-        kept = samples.select(which)
+    order = torch.cat(waves)
+    if len(waves) > 1 or len(order) < len(samples):
+        mask = torch.zeros(len(samples), dtype=torch.bool, device=order.device)
+        mask[order] = True
+        reached = samples.select(mask)
         order = torch.argsort(order)
         density = torch.cat(densities).index_select(0, order)
     else:
-        kept, density, order = samples, densities[0], None
-    seen = (compositing_weights(density, kept, threshold=threshold) > least).nonzero().flatten()
-    rows = seen if order is None else order.index_select(0, seen)
-    return kept, density, seen, (features[0] if len(features) == 1 else torch.cat(features)).index_select(0, rows)
+        reached, density, order = samples, densities[0], None
+    weights = compositing_weights(density, reached, threshold=threshold)
+    visible = (weights > march.min_weight).nonzero().flatten()
+    rows = visible if order is None else order.index_select(0, visible)
+    feature = features[0] if len(features) == 1 else torch.cat(features)
+    return reached, density, visible, feature.index_select(0, rows)
 
 
-def to_cube(points: Tensor, grid: OccupancyGrid) -> Tensor:
-    """Points `[M, 3]` of the grid's first level as coordinates in [0, 1]^3."""
-    lower, upper = (torch.tensor(x, dtype=points.dtype, device=points.device) for x in (grid.lower, grid.upper))
-    return ((points - lower) / (upper - lower)).clamp(0.0, 1.0)
+def _box_to_cube(grid: OccupancyGrid) -> Contraction:
+    """The map of points `[M, 3]` in the box of the grid's first cascade to coordinates in [0, 1]^3."""
+
+    def coords(points: Tensor) -> Tensor:
+        lower, upper = (torch.tensor(x, dtype=points.dtype, device=points.device) for x in (grid.lower, grid.upper))
+        return ((points - lower) / (upper - lower)).clamp(0.0, 1.0)
+
+    return coords
 
 
 @dataclass(frozen=True)
 class RadianceView:
-    """What a camera sees: color `[H, W, 3]` on the background, opacity `[H, W]`, depth `[H, W]`: the mean distance to what is
-    seen, infinite where that is nothing."""
+    """An image of a radiance field.
+
+    color: `[H, W, 3]` on the background; opacity: `[H, W]`.
+    depth: `[H, W]`, mean distance to what is visible; infinite where that is nothing.
+    """
 
     color: Tensor
     opacity: Tensor
@@ -184,40 +213,68 @@ class RadianceView:
 def render_view(
     field: RadianceField,
     camera: Camera,
-    grid: OccupancyGrid,
+    *,
+    grid: OccupancyGrid | None = None,
+    march: MarchSettings | None = None,
     background: Tensor | float = 1.0,
-    chunk: int = 4096,
     time: float | None = None,
-    **how,
+    seed: int | None = None,
+    chunk: int = 4096,
 ) -> RadianceView:
-    """A picture, `chunk` rays at a time (which bounds the memory and changes nothing else); `how` goes to `render_rays`."""
-    origins, directions = camera.rays(grid.words.device)
-    return render_picture(
-        field, origins, directions, (camera.height, camera.width), grid, background, chunk, time, **how
+    """Render the image of a camera whose pose is in units of the grid's box; the other arguments as in `render_image`."""
+    grid = field.grid if grid is None else grid
+    origins, directions = camera_rays(camera, grid.words.device)
+    return render_image(
+        field,
+        origins,
+        directions,
+        (camera.intrinsics.height, camera.intrinsics.width),
+        grid=grid,
+        march=march,
+        background=background,
+        time=time,
+        seed=seed,
+        chunk=chunk,
     )
 
 
 @torch.no_grad()
-def render_picture(
+def render_image(
     field: RadianceField,
     origins: Tensor,
     directions: Tensor,
     shape: tuple[int, int],
-    grid: OccupancyGrid,
+    *,
+    grid: OccupancyGrid | None = None,
+    march: MarchSettings | None = None,
     background: Tensor | float = 1.0,
-    chunk: int = 4096,
     time: float | None = None,
-    **how,
+    seed: int | None = None,
+    chunk: int = 4096,
 ) -> RadianceView:
-    """`render_view` of rays `[H * W, 3]` from any camera; shape: H and W."""
+    """Render an image from the rays `[H * W, 3]` of any camera.
+
+    shape: H and W.
+    time: in [0, 1] for a moving scene, else None.
+    chunk: rays per call of `render_rays`, which bounds the memory and does not change the image. ValueError below 1.
+
+    The other arguments are those of `render_rays`.
+    """
     if chunk < 1:
         raise ValueError(f"a chunk has at least one ray, not {chunk}")
     parts = []
     for first in range(0, len(origins), chunk):
-        some = slice(first, first + chunk)
-        times = None if time is None else torch.full_like(origins[some, 0], time)
+        rows = slice(first, first + chunk)
         found = render_rays(
-            field, origins[some], directions[some], grid, background, first_ray=first, time=times, **how
+            field,
+            origins[rows],
+            directions[rows],
+            grid=grid,
+            march=march,
+            background=background,
+            time=None if time is None else torch.full_like(origins[rows, 0], time),
+            seed=seed,
+            first_ray=first,
         )
         parts.append((found.color, found.opacity, found.depth))
     color, opacity, depth = (torch.cat(part) for part in zip(*parts))

@@ -1,4 +1,4 @@
-"""The occupancy grid that tells where a radiance field has density worth sampling (Müller et al. 2022, appendix E.2)."""
+"""Occupancy grid: where a radiance field has density worth sampling (Müller et al. 2022, appendix E.2)."""
 
 from __future__ import annotations
 
@@ -11,153 +11,200 @@ from fields.ops.march import Occupancy, march, pack_cells
 from fields.ops.packed import Samples
 from fields.ops.ray_box import ray_box
 
-Box = tuple[tuple[float, float, float], tuple[float, float, float]]
-CHUNK = 1 << 16  # points that the density is asked for at once
+Point = tuple[float, float, float]
+Box = tuple[Point, Point]
+# Points per call of the density in an update, which bounds its memory.
+CHUNK = 1 << 16
 
 
 class OccupancyGrid(nn.Module):
-    """Cells over a box, each with the most density that was lately seen in it.
+    """Cells over a box, each with the largest density lately found in it.
 
-    `resolution`^3 cells on each of `levels` levels; level 0 spans `lower` .. `upper` and each further one twice as much
-    around the same centre. A cell keeps the largest optical thickness of a step that it was seen with, less `decay` each
-    update; it is occupied while that exceeds `threshold` or, where the field is thin all over, the mean of all cells. At
-    first every cell is occupied, and the first `bootstrap` updates look at every cell; later ones at `share` of them:
-    half spread over all cells, half over the occupied ones.
+    resolution: cells along each axis of a cascade, a multiple of 4.
+    cascades: cascade 0 spans `lower` .. `upper`; each further one spans twice as much around the same centre.
+    decay: factor on the value of each cell before an update.
+    threshold: optical thickness of a step (density times length) from which on a cell is occupied. A cell is also
+        occupied above the mean of all cells, where that is lower, so that a thin field keeps its densest cells.
+    warmup_updates: number of first updates that look at every cell; later ones look at `update_fraction` of them, half
+        spread over all cells and half over the occupied ones.
 
-    What it holds is in its state_dict; what an update draws follows from its seed and the number of updates before.
+    All cells are occupied at first. The state_dict holds everything; what an update draws at random follows from its
+    seed and the number of updates before it.
+
+    Raises ValueError for values out of range.
     """
+
+    values: Tensor
+    updates: Tensor
+    words: Tensor
 
     def __init__(
         self,
         resolution: int = 128,
-        levels: int = 1,
-        lower: tuple[float, float, float] = (0.0, 0.0, 0.0),
-        upper: tuple[float, float, float] = (1.0, 1.0, 1.0),
+        cascades: int = 1,
+        *,
+        lower: Point = (0.0, 0.0, 0.0),
+        upper: Point = (1.0, 1.0, 1.0),
         decay: float = 0.95,
         threshold: float = 0.01,
-        bootstrap: int = 4,
-        share: float = 0.25,
+        warmup_updates: int = 4,
+        update_fraction: float = 0.25,
     ) -> None:
         super().__init__()
-        if levels < 1 or not 0.0 < decay <= 1.0 or not threshold > 0.0 or bootstrap < 1 or not 0.0 < share <= 1.0:
+        if (
+            cascades < 1
+            or not 0.0 < decay <= 1.0
+            or not threshold > 0.0
+            or warmup_updates < 1
+            or not 0.0 < update_fraction <= 1.0
+        ):
             raise ValueError(
-                f"an occupancy grid has a level or more, a decay and share in (0, 1], a threshold above zero and at least one "
-                f"bootstrap update, not {levels}, {decay}, {share}, {threshold}, {bootstrap}"
+                "an occupancy grid has a cascade or more, decay and update_fraction in (0, 1], a threshold above zero "
+                f"and at least one warmup update, not {cascades}, {decay}, {update_fraction}, {threshold}, "
+                f"{warmup_updates}"
             )
-        self.resolution, self.lower, self.upper = resolution, tuple(map(float, lower)), tuple(map(float, upper))
-        self.decay, self.threshold, self.bootstrap, self.share = decay, threshold, bootstrap, share
-        self.register_buffer("values", torch.zeros(levels, *[resolution] * 3))
+        self.resolution = resolution
+        self.lower, self.upper = _point(lower), _point(upper)
+        self.decay, self.threshold = decay, threshold
+        self.warmup_updates, self.update_fraction = warmup_updates, update_fraction
+        self.register_buffer("values", torch.zeros(cascades, *[resolution] * 3))
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
-        self.register_buffer("words", torch.full((levels, (resolution // 4) ** 3), -1, dtype=torch.int64))
+        self.register_buffer("words", torch.full((cascades, (resolution // 4) ** 3), -1, dtype=torch.int64))
         self._candidates: Tensor | None = None
         self._occupancy: Occupancy | None = None
-        self.occupancy  # refuses what is no grid
+        _ = self.occupancy  # raises ValueError for a resolution or box that does not fit
 
     @property
-    def levels(self) -> int:
+    def cascades(self) -> int:
+        """Number of nested cascades."""
         return len(self.words)
 
     @property
     def occupancy(self) -> Occupancy:
-        """What `fields.ops.march` takes; one object until the next update, as it keeps what it finds out about itself."""
+        """The occupied cells as `fields.ops.march` takes them.
+
+        The object stays the same until the next update, because it caches what it derives from the cells.
+        """
         if self._occupancy is None or self._occupancy.words is not self.words:
             self._occupancy = Occupancy(self.words, self.resolution, self.lower, self.upper)
         return self._occupancy
 
     @property
-    def filled(self) -> float:
-        """The share of the cells that is occupied."""
+    def occupied_fraction(self) -> float:
+        """Fraction of the cells that is occupied."""
         return float(self.occupancy.cells().float().mean())
 
-    def leave_out(self, empty: Tensor) -> None:
-        """Cells that never are occupied, as something else tells: `[levels, n, n, n]` bool. Not in the state_dict; call it again."""
-        if empty.shape != self.values.shape or empty.dtype != torch.bool:
+    def exclude(self, mask: Tensor) -> None:
+        """Mark cells that are always empty, for example outside the visual hull: `[cascades, n, n, n]` bool, x first.
+
+        The mask is not in the state_dict; set it again after loading. ValueError for another shape or dtype.
+        """
+        if mask.shape != self.values.shape or mask.dtype != torch.bool:
             raise ValueError(
-                f"there must be a bool for each of {list(self.values.shape)} cells, not {list(empty.shape)} {empty.dtype}"
+                f"there must be a bool for each of {list(self.values.shape)} cells, not {list(mask.shape)} {mask.dtype}"
             )
-        empty = empty.to(self.values.device)
-        self._candidates = (~empty.flatten()).nonzero().flatten().cpu()
-        self.values[empty] = 0.0
-        self.words = pack_cells(self.occupancy.cells() & ~empty)
+        mask = mask.to(self.values.device)
+        self._candidates = (~mask.flatten()).nonzero().flatten().cpu()
+        self.values[mask] = 0.0
+        self.words = pack_cells(self.occupancy.cells() & ~mask)
 
     @torch.no_grad()
     def update(self, density: Callable[[Tensor], Tensor], step: float, seed: int = 0) -> None:
-        """Looks at cells again, each at a random point in it.
+        """Measure cells again, each at one random point inside it.
 
-        density: points `[M, 3]` in the units of the box → density `[M]`; step: the length that samples will have.
+        density: points `[M, 3]` in units of the box to densities `[M]`.
+        step: length of the samples, above zero (ValueError otherwise).
         """
         if not step > 0.0:
             raise ValueError(f"a step is above zero, not {step}")
         random = torch.Generator().manual_seed((seed * 1_000_003 + int(self.updates)) % 2**63)
         cells = self._candidates if self._candidates is not None else torch.arange(self.values.numel())
         self.values *= self.decay
-        if int(self.updates) < self.bootstrap:
-            self._look(cells, density, step, random)
+        if int(self.updates) < self.warmup_updates:
+            self._measure(cells, density, step, random)
         else:
-            wanted = max(1, int(len(cells) * self.share / 2))
-            self._look(_spread(cells, wanted, random), density, step, random)
-            self._look(
-                _spread(self.occupancy.cells().flatten().nonzero().flatten().cpu(), wanted, random),
-                density,
-                step,
-                random,
-            )
+            wanted = max(1, int(len(cells) * self.update_fraction / 2))
+            self._measure(_stratified_choice(cells, wanted, random), density, step, random)
+            occupied = self.occupancy.cells().flatten().nonzero().flatten().cpu()
+            self._measure(_stratified_choice(occupied, wanted, random), density, step, random)
         self.updates += 1
-        self._settle(len(cells))
-
-    def _look(self, cells: Tensor, density: Callable[[Tensor], Tensor], step: float, random: torch.Generator) -> None:
-        flat, r = self.values.view(-1), self.resolution
-        lower, upper = (torch.tensor(x, device=flat.device) for x in (self.lower, self.upper))
-        for some in cells.split(CHUNK):
-            inside = torch.rand(len(some), 3, generator=random)
-            cell = torch.stack([some // (r * r) % r, some // r % r, some % r], dim=-1)
-            around = ((cell + inside) / r - 0.5) * 2.0 ** (some // r**3)[:, None]
-            points = (lower + upper) / 2 + around.to(flat.device) * (upper - lower)
-            some = some.to(flat.device)
-            found = density(points).to(flat.dtype) * step
-            flat[some] = torch.maximum(flat[some], found.nan_to_num(0.0))
-
-    def _settle(self, candidates: int) -> None:
-        mean = float(self.values.sum(dtype=torch.float64)) / max(1, candidates)
+        mean = float(self.values.sum(dtype=torch.float64)) / max(1, len(cells))
         self.words = pack_cells(self.values > min(self.threshold, mean))
 
-    def holds(self, points: Tensor) -> Tensor:
-        """Whether points `[M, 3]` are in occupied cells, `[M]` bool, each on the finest level that has it; so are those outside of all
-        levels, of which nothing is known."""
+    def _measure(
+        self, cells: Tensor, density: Callable[[Tensor], Tensor], step: float, random: torch.Generator
+    ) -> None:
+        """Raise the values of these cells (indices into all cells) to the thickness at a random point in each."""
+        flat, r = self.values.view(-1), self.resolution
+        lower, upper = (torch.tensor(x, device=flat.device) for x in (self.lower, self.upper))
+        for part in cells.split(CHUNK):
+            inside = torch.rand(len(part), 3, generator=random)
+            cell = torch.stack([part // (r * r) % r, part // r % r, part % r], dim=-1)
+            around = ((cell + inside) / r - 0.5) * 2.0 ** (part // r**3)[:, None]
+            points = (lower + upper) / 2 + around.to(flat.device) * (upper - lower)
+            part = part.to(flat.device)
+            thickness = density(points).to(flat.dtype) * step
+            flat[part] = torch.maximum(flat[part], thickness.nan_to_num(0.0))
+
+    def contains(self, points: Tensor) -> Tensor:
+        """Whether points `[M, 3]` lie in occupied cells of the finest cascade that spans them: `[M]` bool.
+
+        Points outside all cascades count as occupied, because nothing is known of them.
+        """
         cells = self.occupancy.cells()
         lower, upper = (torch.tensor(x, dtype=points.dtype, device=points.device) for x in (self.lower, self.upper))
         around = (points - lower) / (upper - lower) - 0.5
-        level = torch.ceil(torch.log2(around.abs().amax(dim=-1).clamp(min=1e-30) * 2.0)).clamp(min=0)
-        beyond = level >= self.levels
-        level = level.clamp(max=self.levels - 1).long()
+        cascade = torch.ceil(torch.log2(around.abs().amax(dim=-1).clamp(min=1e-30) * 2.0)).clamp(min=0)
+        outside = cascade >= self.cascades
+        cascade = cascade.clamp(max=self.cascades - 1).long()
         cell = (
-            ((around / 2.0 ** level[:, None].to(points.dtype) + 0.5) * self.resolution)
+            ((around / 2.0 ** cascade[:, None].to(points.dtype) + 0.5) * self.resolution)
             .long()
             .clamp(0, self.resolution - 1)
         )
-        return cells[level, cell[:, 0], cell[:, 1], cell[:, 2]] | beyond
+        return cells[cascade, cell[:, 0], cell[:, 1], cell[:, 2]] | outside
 
     def sample(
         self,
         origins: Tensor,
         directions: Tensor,
+        *,
         step: float,
         cone: float = 0.0,
         seed: int | None = None,
         first_ray: int = 0,
-        most: int = 1024,
+        max_samples: int = 1024,
         box: Box | None = None,
     ) -> Samples:
-        """The samples of rays `[N, 3]` in the occupied cells, and within `box` (two corners) where one is given; see `fields.ops.march`."""
+        """Samples of rays `[N, 3]` in the occupied cells, and inside `box` if given.
+
+        The other arguments are those of `fields.ops.march.march`, which also lists the errors.
+        """
         near, far = ray_box(origins, directions, *self.occupancy.outer_box)
         if box is not None:
             enter, leave = ray_box(origins, directions, *box)
             near, far = torch.maximum(near, enter), torch.minimum(far, leave)
-        return march(origins, directions, near, far, self.occupancy, step, cone, seed, first_ray, most)
+        return march(
+            origins,
+            directions,
+            near,
+            far,
+            occupancy=self.occupancy,
+            step=step,
+            cone=cone,
+            seed=seed,
+            first_ray=first_ray,
+            max_samples=max_samples,
+        )
 
 
-def _spread(items: Tensor, count: int, random: torch.Generator) -> Tensor:
-    """About `count` of the items, one at random from each of as many equal pieces; all where there are no more."""
+def _point(values: Point) -> Point:
+    x, y, z = map(float, values)
+    return x, y, z
+
+
+def _stratified_choice(items: Tensor, count: int, random: torch.Generator) -> Tensor:
+    """About `count` of the items, one at random from each of as many equal pieces; all if there are no more."""
     each = -(-len(items) // count) if len(items) else 1
     if each == 1:
         return items

@@ -1,4 +1,4 @@
-"""Samples where the weight is, found by a small field of density alone: for unbounded scenes (Barron et al. 2022, sections 3 and 4)."""
+"""Samples where a small density field proposes them, for unbounded scenes (Barron et al. 2022, sections 3 and 4)."""
 
 from __future__ import annotations
 
@@ -8,21 +8,25 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fields.ops.composite import weights_of
+from fields.ops.composite import compositing_weights
 from fields.ops.importance import importance_edges
 from fields.ops.packed import Samples, from_edges
-from fields.ops.ray_jitter import jitter_of
+from fields.ops.ray_jitter import ray_jitter
 from fields.sampling.contraction import spaced_edges
 
 Density = Callable[[Tensor], Tensor]
-# Of a ray's weight, spread over its whole length: where a proposal sees nothing there may be something all the same.
+# Fraction of a ray's weight that is spread over its whole length: the proposal may have missed something there.
 PADDING = 0.01
 
 
 @dataclass(frozen=True)
-class Proposed:
-    """samples: where to ask the field, as many on every ray. rounds: of each proposal its edges `[N, K + 1]` and weights `[N, K]`, for
-    `envelope_loss`."""
+class ProposedSamples:
+    """Result of `propose`.
+
+    samples: where to query the field, equally many on every ray.
+    edges: their edges, `[N, count + 1]`.
+    rounds: edges `[N, K + 1]` and weights `[N, K]` of each proposal, for `envelope_loss`.
+    """
 
     samples: Samples
     edges: Tensor
@@ -33,6 +37,7 @@ def propose(
     densities: list[Density],
     origins: Tensor,
     directions: Tensor,
+    *,
     near: Tensor,
     far: Tensor,
     counts: list[int],
@@ -40,13 +45,22 @@ def propose(
     first_ray: int = 0,
     anneal: float = 1.0,
     knee: float = 2.0,
-) -> Proposed:
-    """Samples of N rays `[N, 3]` between near and far `[N]`, far may be infinite.
+) -> ProposedSamples:
+    """Choose samples of N rays by one or more rounds of proposals.
 
-    densities: one a round, points `[M, 3]` → `[M]`; counts: samples of each round and, last, of what is asked for. The first round's are
-    of equal length up to the distance `knee` and in 1 / distance beyond, each further one's share the weight that the one before found, to the power `anneal` (0: evenly;
-    towards 1 as training goes on). A seed moves the samples of each ray by a share of an interval (`fields.ops.march`); weights have gradients
-    in the densities, samples have none. ValueError where counts do not fit.
+    densities: one function per round, points `[M, 3]` to densities `[M]`.
+    origins, directions: `[N, 3]`; near, far: ends of the rays, `[N]`, far may be infinite.
+    counts: number of intervals in each round and, last, of the result.
+    seed: shifts the samples of each ray by part of an interval (`fields.ops.ray_jitter`); None: no jitter.
+    first_ray: index of the first ray, which its jitter depends on.
+    anneal: exponent of the weights, from 0 (even samples, at the start of training) to 1.
+    knee: distance up to which the intervals of the first round have equal length; beyond it their length is equal in
+        1 / distance.
+
+    The intervals of each further round enclose equal parts of the weight that the round before found. Gradients flow
+    to the densities through the weights in `rounds`; the samples carry none.
+
+    Raises ValueError if counts and densities do not fit or anneal is out of range.
     """
     if len(counts) != len(densities) + 1 or not densities:
         raise ValueError(f"{len(densities)} rounds of proposals have {len(densities) + 1} counts, not {len(counts)}")
@@ -54,28 +68,40 @@ def propose(
         raise ValueError(f"anneal is between 0 and 1, not {anneal}")
     edges = spaced_edges(near, far, counts[0], knee)
     if seed is not None:
-        # Inner edges move together, so that intervals stay of about one length.
-        share = jitter_of(len(edges), first_ray, seed, edges)[:, None] - 0.5
-        lengths = torch.where(share > 0, edges[:, 2:] - edges[:, 1:-1], edges[:, 1:-1] - edges[:, :-2])
-        edges = torch.cat([edges[:, :1], edges[:, 1:-1] + share * lengths, edges[:, -1:]], dim=1)
+        edges = _jittered(edges, ray_jitter(len(edges), first_ray, seed, edges))
     rounds = []
-    for turn, (density, count) in enumerate(zip(densities, counts[1:])):
+    for index, (density, count) in enumerate(zip(densities, counts[1:], strict=True)):
         samples = from_edges(edges)
-        weights = weights_of(density(samples.positions(origins, directions)), samples)
+        weights = compositing_weights(density(samples.positions(origins, directions)), samples)
         rounds.append((edges, weights.reshape(len(edges), -1)))
-        guide = rounds[-1][1].detach().clamp(min=0.0)
-        guide = torch.where(guide > 0, guide, 0.0) ** anneal if anneal < 1.0 else guide
-        # (what is spread is spread as the intervals are, which are longer farther away)
-        guide = guide + PADDING * guide.sum(dim=1, keepdim=True) / guide.shape[1] + 1e-6
+        histogram = rounds[-1][1].detach().clamp(min=0.0)
+        histogram = torch.where(histogram > 0, histogram, 0.0) ** anneal if anneal < 1.0 else histogram
+        # The padding is the same for every interval, so distant (longer) intervals get less of it per unit of length.
+        histogram = histogram + PADDING * histogram.sum(dim=1, keepdim=True) / histogram.shape[1] + 1e-6
         edges = importance_edges(
-            guide.reshape(-1), samples, count, None if seed is None else seed + turn + 1, first_ray
+            histogram.reshape(-1),
+            samples,
+            count,
+            seed=None if seed is None else seed + index + 1,
+            first_ray=first_ray,
         )
-    return Proposed(from_edges(edges), edges, tuple(rounds))
+    return ProposedSamples(from_edges(edges), edges, tuple(rounds))
+
+
+def _jittered(edges: Tensor, jitter: Tensor) -> Tensor:
+    """Move the inner edges of each ray together, by `jitter` `[N]` less a half in intervals, so that lengths stay similar."""
+    shift = jitter[:, None] - 0.5
+    lengths = torch.where(shift > 0, edges[:, 2:] - edges[:, 1:-1], edges[:, 1:-1] - edges[:, :-2])
+    return torch.cat([edges[:, :1], edges[:, 1:-1] + shift * lengths, edges[:, -1:]], dim=1)
 
 
 def envelope_loss(edges: Tensor, weights: Tensor, proposal_edges: Tensor, proposal_weights: Tensor) -> Tensor:
-    """How much of the field's weight a proposal does not allow for, `[N]` (equation 13): zero where every interval's weight is at most
-    the sum of those of the proposal's that it touches. Edges `[N, K + 1]`, weights `[N, K]`; gradients go to the proposal's weights alone.
+    """Weight of the field that a proposal does not bound, per ray, `[N]` (mip-NeRF 360, equation 13).
+
+    edges, weights: histogram of the field, `[N, K + 1]` and `[N, K]`; proposal_edges, proposal_weights: likewise.
+
+    The loss is zero where the weight of every interval is at most the sum of the proposal's intervals that it overlaps.
+    Only `proposal_weights` receives gradients. Raises ValueError for shapes that do not fit.
     """
     if (
         edges.shape[1] != weights.shape[1] + 1
@@ -83,14 +109,14 @@ def envelope_loss(edges: Tensor, weights: Tensor, proposal_edges: Tensor, propos
         or len(edges) != len(proposal_edges)
     ):
         raise ValueError(
-            f"edges are [N, K + 1] for weights [N, K], not {list(edges.shape)}, {list(weights.shape)}, {list(proposal_edges.shape)} "
-            f"and {list(proposal_weights.shape)}"
+            f"edges are [N, K + 1] for weights [N, K], not {list(edges.shape)}, {list(weights.shape)}, "
+            f"{list(proposal_edges.shape)} and {list(proposal_weights.shape)}"
         )
     edges, weights = edges.detach().contiguous(), weights.detach()
-    behind = torch.cat([proposal_weights.new_zeros(len(edges), 1), proposal_weights.cumsum(1)], dim=1)
-    places = proposal_edges.detach().contiguous()
+    cumulative = torch.cat([proposal_weights.new_zeros(len(edges), 1), proposal_weights.cumsum(1)], dim=1)
+    boundaries = proposal_edges.detach().contiguous()
     last = proposal_weights.shape[1]
-    first = (torch.searchsorted(places, edges[:, :-1].contiguous(), right=True) - 1).clamp(0, last)
-    beyond = torch.searchsorted(places, edges[:, 1:].contiguous()).clamp(0, last)
-    allowed = behind.gather(1, beyond) - behind.gather(1, first)
+    first = (torch.searchsorted(boundaries, edges[:, :-1].contiguous(), right=True) - 1).clamp(0, last)
+    beyond = torch.searchsorted(boundaries, edges[:, 1:].contiguous()).clamp(0, last)
+    allowed = cumulative.gather(1, beyond) - cumulative.gather(1, first)
     return ((weights - allowed).clamp(min=0.0).square() / (weights + 1e-7)).sum(1)

@@ -1,4 +1,6 @@
-"""Ray-sample voxels: where the light of a radiance field comes from as cameras see it, gathered from the samples of rays."""
+"""Ray-sample voxels: where the light of a radiance field comes from as cameras see it, gathered from the samples of
+rays.
+"""
 
 from __future__ import annotations
 
@@ -89,8 +91,9 @@ class _Rendered(NamedTuple):
 def ray_voxels(scene: Radiance, cameras: Sequence[Camera], count: int) -> RayVoxels | None:
     """About `count` voxels with the most light; None if no ray meets anything.
 
-    A first set of rays tells how many of them meet something. The size of the voxels is chosen from points along as many
-    rays as that needs, and the voxels are measured along others. All rays are spread evenly over the cameras' pixels.
+    A first set of rays tells how many of them meet something. The size of the voxels is chosen from points along as
+    many rays as that needs, and the voxels are measured along others. All rays are spread evenly over the cameras'
+    pixels.
     """
     drafted, _ = _lit_points(scene, cameras, DRAFT_RAYS, DRAFT_SEED)
     if not len(drafted):
@@ -123,7 +126,10 @@ def _num_pixels(cameras: Sequence[Camera]) -> int:
 
 
 def _rendered(scene: Radiance, cameras: Sequence[Camera], num_rays: int, seed: int) -> Iterator[_Rendered]:
-    """About `num_rays` rays through random pixels of all cameras, rendered in chunks; the same seed gives the same rays."""
+    """About `num_rays` rays through random pixels of all cameras, rendered in chunks.
+
+    The same seed gives the same rays.
+    """
     fraction = min(1.0, min(num_rays, MAX_RAYS) / _num_pixels(cameras))
     generator = np.random.Generator(np.random.Philox(key=[seed, 0x5A]))
     for camera in cameras:
