@@ -54,8 +54,8 @@ def _cgroups() -> Iterator[tuple[int, int, int]]:
 def _folders() -> Iterator[tuple[Path, _Names]]:
     """The process's memory control groups and their ancestors, version 1 or 2.
 
-    A container that sees its own group as the root may still be told a path of the host's: that folder does not exist,
-    and the root is the right one.
+    In a container, `/proc/self/cgroup` may list a path of the host although the container's own group is mounted as the
+    root. That folder does not exist then, and the root is the right one.
     """
     try:
         rows = CGROUP_TABLE.read_text(encoding="utf-8").splitlines()
