@@ -38,7 +38,15 @@ def prepare_gather(contender: str, case: str) -> Callable[[], object]:
     if contender == "native":
         shapes = pack_shapes(matrices)
         leaves = [t.requires_grad_() for t in ((features, coords, centres, shapes) if everything else (features,))]
-        function = lambda: rbf_gather(coords, neighbours, centres, shapes, features, frequencies, backend="native")  # noqa: E731
+        function = lambda: rbf_gather(
+            coords,
+            neighbours,
+            centres=centres,
+            shapes=shapes,
+            features=features,
+            frequencies=frequencies,
+            backend="native",
+        )  # noqa: E731
     else:
         module = TorchRbfGather(centres, matrices, features, frequencies)
         leaves = [module.features]

@@ -1,31 +1,39 @@
-"""A layer of Gaussian units in feature space (Bouzidi et al. 2025, "Gaussian Neural Fields")."""
+"""Layer of Gaussian units in feature space (Bouzidi et al. 2025, "Gaussian Neural Fields")."""
 
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
+from functools import reduce
 
 import torch
 from torch import Tensor
 from torch.autograd import Function
+from torch.autograd.function import once_differentiable
 
 import cuda_ext
 from fields.ops import backends, rbf_cuda
 
+# Limits of the native kernels.
 MAX_INPUTS = 256
 MAX_UNITS = 256
-# Points whose second derivatives are computed together by the plain formula.
+# Points whose second derivatives the reference computes together.
 SECOND_ORDER_POINTS = 1 << 16
 
 
 def gaussian_layer(features: Tensor, centres: Tensor, log_widths: Tensor, backend: backends.Backend = "auto") -> Tensor:
     """`exp(-q / 2)` with `q = sum_e exp(log_widths[n, e]) * (features[..., e] - centres[n, e])^2`: `[..., N]`.
 
-    features `[..., E]`, centres `[N, E]`, log_widths `[N, E]` or `[N, 1]` (one for all inputs of a unit; the logarithm of the
-    inverse square of a width); E and N at most 256; all float32 or all float64, on one device.
+    features: `[..., E]`.
+    centres: `[N, E]`. E and N are at most 256.
+    log_widths: logarithm of the inverse square of the widths, `[N, E]`, or `[N, 1]` for one width per unit.
+    backend: as in `hash_grid`.
 
-    Differentiable twice in everything, the second time through the plain formula, in pieces of 65,536 points (a third derivative
-    raises). Native gradients by centres and widths are summed in a fixed order that does not depend on the number of threads.
-    backend as in `hash_grid`. ValueError for wrong shapes, dtypes and devices.
+    All tensors are float32 or all float64, on one device. Differentiable twice in all of them, the second time through
+    the reference, 65,536 points at a time; a third derivative raises RuntimeError. Native gradients of centres and
+    widths are summed in a fixed order that does not depend on the number of threads.
+
+    Raises ValueError for wrong shapes, dtypes or devices.
     """
     _check(features, centres, log_widths)
     log_widths = log_widths.expand_as(centres)
@@ -36,15 +44,16 @@ def gaussian_layer(features: Tensor, centres: Tensor, log_widths: Tensor, backen
 
 
 def gaussian_layer_reference(features: Tensor, centres: Tensor, log_widths: Tensor) -> Tensor:
-    """The same in plain torch, by matrix products: the square is expanded, so `[..., N, E]` is never built.
+    """`gaussian_layer` in plain torch by matrix products. The kernels are tested against it.
 
-    In float32 the expansion loses about as many digits as `q` is smaller than its largest term.
+    The square is expanded, so that `[..., N, E]` is never built. In float32 the expansion loses about as many digits as
+    `q` is smaller than its largest term.
     """
     return torch.exp(-0.5 * squared_distances(features, centres, log_widths))
 
 
 def squared_distances(features: Tensor, centres: Tensor, log_widths: Tensor) -> Tensor:
-    """The `q` of `gaussian_layer`, `[..., N]`, 0 or more."""
+    """The `q` of `gaussian_layer`, `[..., N]`, not negative."""
     beta = torch.exp(log_widths).expand_as(centres)
     scaled = beta * centres
     return ((features * features) @ beta.T - 2.0 * (features @ scaled.T) + (scaled * centres).sum(-1)).clamp_min(0.0)
@@ -69,7 +78,7 @@ class GaussianCall(ctypes.Structure):
     """`GaussianCall` in csrc/common/gaussian_layer.h."""
 
     _fields_ = [
-        *((name, ctypes.c_int32) for name in ("inputs", "units", "is_double", "workers")),
+        *((name, ctypes.c_int32) for name in ("inputs", "units", "is_double", "num_threads")),
         ("points", ctypes.c_int64),
         *(
             (name, ctypes.c_void_p)
@@ -79,19 +88,16 @@ class GaussianCall(ctypes.Structure):
 
 
 def _call(name: str, features: Tensor, centres: Tensor, log_widths: Tensor, **tensors: Tensor | None) -> None:
-    # The copies must outlive the call, hence the dictionary. Results are contiguous already.
-    tensors = {
-        key: t.contiguous()
-        for key, t in {"x": features, "centres": centres, "log_widths": log_widths, **tensors}.items()
-        if t is not None
-    }
+    named = {"x": features, "centres": centres, "log_widths": log_widths, **tensors}
+    # The copies must outlive the call, so the dictionary holds them. Results are contiguous already.
+    held = {key: t.contiguous() for key, t in named.items() if t is not None}
     call = GaussianCall(
         inputs=features.shape[1],
         units=len(centres),
         is_double=features.dtype == torch.float64,
-        workers=torch.get_num_threads(),
+        num_threads=torch.get_num_threads(),
         points=len(features),
-        **{key: t.data_ptr() for key, t in tensors.items()},
+        **{key: t.data_ptr() for key, t in held.items()},
     )
     _run(name, call, features.device)
 
@@ -112,13 +118,16 @@ class _Forward(Function):
         return output
 
     @staticmethod
-    def backward(ctx, grad: Tensor):
+    def backward(ctx, grad: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride]
         features, centres, log_widths, output = ctx.saved_tensors
         return _Backward.apply(features, centres, log_widths, grad, output.detach(), ctx.needs_input_grad)
 
 
 class _Backward(Function):
-    """The gradients as a function of the inputs and the output's gradient. (`output` follows from the inputs.)"""
+    """Gradients as a function of the inputs and the output's gradient, so that they can be differentiated again.
+
+    `output` is given as well because the kernels need it, but depends on the inputs.
+    """
 
     @staticmethod
     def forward(
@@ -148,20 +157,16 @@ class _Backward(Function):
         return tuple(gradients)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx, *along: Tensor | None):
+    @once_differentiable
+    def backward(ctx, *along: Tensor | None):  # pyright: ignore[reportIncompatibleMethodOverride]
         if all(t is None for t in along):
             return (None,) * 6
         features, centres, log_widths, grad = ctx.saved_tensors
         by_features, by_grad, by_centres, by_widths = [], [], torch.zeros_like(centres), torch.zeros_like(centres)
-        for part in _parts(len(features)):
-            seconds = _second(
-                features[part],
-                centres,
-                log_widths,
-                grad[part],
-                (None if along[0] is None else along[0][part], *along[1:]),
-            )
+        for first in range(0, len(features), SECOND_ORDER_POINTS):
+            part = slice(first, first + SECOND_ORDER_POINTS)
+            directions = (None if along[0] is None else along[0][part], *along[1:])
+            seconds = _second(features[part], centres, log_widths, grad=grad[part], along=directions)
             by_features.append(seconds[0])
             by_centres += seconds[1]
             by_widths += seconds[2]
@@ -171,19 +176,14 @@ class _Backward(Function):
         return torch.cat(by_features), by_centres, by_widths, torch.cat(by_grad), None, None
 
 
-def _parts(points: int) -> list[slice]:
-    return [slice(first, first + SECOND_ORDER_POINTS) for first in range(0, points, SECOND_ORDER_POINTS)]
-
-
 def _second(
-    features: Tensor, centres: Tensor, log_widths: Tensor, grad: Tensor, along: tuple[Tensor | None, ...]
+    features: Tensor, centres: Tensor, log_widths: Tensor, *, grad: Tensor, along: Sequence[Tensor | None]
 ) -> list[Tensor]:
-    """Gradients by the inputs and by `grad` of `sum <along, gradients>`, by the plain formula."""
+    """Gradients of `sum <along, gradients>` with respect to the inputs and `grad`, by the reference."""
     leaves = [t.detach().requires_grad_() for t in (features, centres, log_widths, grad)]
+    used = [(leaf, direction) for leaf, direction in zip(leaves, along) if direction is not None]
     with torch.enable_grad():
-        wanted = [i for i, t in enumerate(along) if t is not None]
-        firsts = torch.autograd.grad(
-            gaussian_layer_reference(*leaves[:3]), [leaves[i] for i in wanted], leaves[3], create_graph=True
-        )
-        functional = sum((first * along[i]).sum() for i, first in zip(wanted, firsts))
+        output = gaussian_layer_reference(*leaves[:3])
+        firsts = torch.autograd.grad(output, [leaf for leaf, _ in used], leaves[3], create_graph=True)
+        functional = reduce(torch.add, ((first * direction).sum() for first, (_, direction) in zip(firsts, used)))
     return list(torch.autograd.grad(functional, leaves))

@@ -1,4 +1,4 @@
-"""The nearest kernels of each point, by plain distance."""
+"""Nearest neighbours: the nearest of a set of centres for each point, by Euclidean distance."""
 
 from __future__ import annotations
 
@@ -10,18 +10,25 @@ from torch import Tensor
 import cuda_ext
 from fields.ops import backends, rbf_cuda
 
+# Neighbours per point; a limit of the native search.
 MAX_NEAREST = 32
-# Distances that the plain formula holds at a time.
-PAIRS_AT_ONCE = 1 << 22
+# Distances that the reference holds at a time.
+PAIRS_PER_PIECE = 1 << 22
 
 
 def nearest(coords: Tensor, centres: Tensor, count: int, backend: backends.Backend = "auto") -> Tensor:
-    """Numbers of the `count` centres nearest to each point, nearest first: `[..., count]` int32.
+    """Indices of the `count` centres nearest to each point, nearest first: `[..., count]` int32.
 
-    coords `[..., D]` and centres `[N, D]`, D from 1 to 3, finite; compared in float32. Of equally near ones the lower number comes
-    first. `count` is at most 32, and at most N. Distances are Euclidean: not those of the kernels' own shapes, as in
-    Chen et al. 2023. Nothing is differentiated. The native search builds a k-d tree at each call (a few milliseconds for 25,000 centres)
-    on the CPU, and compares all pairs on CUDA. ValueError for other shapes, numbers that are not finite, and a `count` that cannot be.
+    coords: `[..., D]`; centres: `[N, D]`; D from 1 to 3. Finite, compared in float32. Of equally near centres the one
+        with the lower index comes first.
+    count: at most 32, and at most N.
+    backend: as in `hash_grid`. On the CPU the native search builds a k-d tree at each call, which takes a few
+        milliseconds for 25,000 centres. On CUDA it compares all pairs.
+
+    Distances are Euclidean, as in Chen et al. 2023, not those of the kernels' own shapes. The result carries no
+    gradients.
+
+    Raises ValueError for other shapes, values that are not finite, and an impossible count.
     """
     if centres.ndim != 2 or not 1 <= centres.shape[1] <= 3 or not len(centres):
         raise ValueError(f"centres must be [N, 1 to 3], not {list(centres.shape)}")
@@ -32,27 +39,27 @@ def nearest(coords: Tensor, centres: Tensor, count: int, backend: backends.Backe
     most = min(MAX_NEAREST, len(centres))
     if not 1 <= count <= most:
         raise ValueError(f"the count of neighbours must be 1 to {most}, not {count}")
-    points, places = (t.detach().reshape(-1, centres.shape[1]).float().contiguous() for t in (coords, centres))
-    if not bool(points.isfinite().all() and places.isfinite().all()):
+    points, centres = (t.detach().reshape(-1, centres.shape[1]).float().contiguous() for t in (coords, centres))
+    if not bool(points.isfinite().all() and centres.isfinite().all()):
         raise ValueError("coords and centres must be finite")
     if backends.choose(backend, coords.device.type) == "torch":
-        found = nearest_reference(points, places, count)
+        found = nearest_reference(points, centres, count)
     else:
-        found = _nearest_native(points, places, count)
+        found = _nearest_native(points, centres, count)
     return found.reshape(*coords.shape[:-1], count)
 
 
 def nearest_reference(coords: Tensor, centres: Tensor, count: int) -> Tensor:
-    """The same for float32 from all distances `[B, N]`, in pieces; it judges the search."""
-    numbers = torch.arange(len(centres), device=coords.device)
+    """`nearest` in plain torch, from all distances `[B, N]`, for float32. The search is tested against it."""
+    indices = torch.arange(len(centres), device=coords.device)
     parts = []
-    for part in coords.split(max(1, PAIRS_AT_ONCE // len(centres))):
+    for part in coords.split(max(1, PAIRS_PER_PIECE // len(centres))):
         squares = torch.zeros(len(part), len(centres), dtype=coords.dtype, device=coords.device)
         for axis in range(coords.shape[1]):
             offsets = part[:, axis, None] - centres[None, :, axis]
             squares += offsets * offsets
-        # A float that is not negative is ordered as its bits are; the centre's number behind them decides between equals.
-        keys = squares.view(torch.int32).long() << 32 | numbers
+        # Floats that are not negative have the order of their bits. The index in the low bits decides between equals.
+        keys = squares.view(torch.int32).long() << 32 | indices
         parts.append((keys.topk(count, largest=False).values & 0xFFFFFFFF).to(torch.int32))
     return torch.cat(parts) if parts else torch.empty(0, count, dtype=torch.int32, device=coords.device)
 
@@ -61,10 +68,10 @@ class NearestCall(ctypes.Structure):
     """`NearestCall` in csrc/common/neighbours.h."""
 
     _fields_ = [
-        *((name, ctypes.c_int32) for name in ("dimensions", "neighbours", "workers")),
+        *((name, ctypes.c_int32) for name in ("dimensions", "neighbours", "num_threads")),
         ("points", ctypes.c_int64),
-        ("centres", ctypes.c_int64),
-        *((name, ctypes.c_void_p) for name in ("coords", "places", "nearest")),
+        ("num_centres", ctypes.c_int64),
+        *((name, ctypes.c_void_p) for name in ("coords", "centres", "nearest")),
     ]
 
 
@@ -73,11 +80,11 @@ def _nearest_native(coords: Tensor, centres: Tensor, count: int) -> Tensor:
     call = NearestCall(
         dimensions=coords.shape[1],
         neighbours=count,
-        workers=torch.get_num_threads(),
+        num_threads=torch.get_num_threads(),
         points=len(coords),
-        centres=len(centres),
+        num_centres=len(centres),
         coords=coords.data_ptr(),
-        places=centres.data_ptr(),
+        centres=centres.data_ptr(),
         nearest=found.data_ptr(),
     )
     _run(call, coords.device)

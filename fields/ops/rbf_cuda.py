@@ -1,4 +1,4 @@
-"""The CUDA calls of radial basis functions."""
+"""CUDA functions of radial basis functions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 
 from fields.ops.cuda_calls import PLAIN, WITH_WORKSPACE, CudaFunctions
 
-# `csrc/cuda/rbf.h`; the first argument points to the operation's call.
+# `csrc/cuda/rbf_gather.h`, `gaussian_layer.h` and `neighbours.h`; the first argument points to the operation's call.
 SIGNATURES = {
     "fs_rbf_gather_forward": PLAIN,
     "fs_rbf_gather_backward": WITH_WORKSPACE,
@@ -22,22 +22,26 @@ functions = CudaFunctions(SIGNATURES)
 
 
 def rbf_gather(name: str, call: ctypes.Structure, device: torch.device) -> None:
-    """`forward` or `backward`; under `torch.use_deterministic_algorithms(True)` gradients are summed in a fixed order."""
+    """Start `fs_rbf_gather_{name}` with an `RbfCall`; `name` is "forward" or "backward".
+
+    Under `torch.use_deterministic_algorithms(True)` gradients are summed in a fixed order, which is slower.
+    """
     workspace = None
     if name == "backward" and torch.are_deterministic_algorithms_enabled() and call.points:
         workspace = functions.workspace(
             "fs_rbf_gather_workspace", device, "rbf_gather", ctypes.addressof(call), device.index
         )
-    functions.run(f"fs_rbf_gather_{name}", call, device, f"rbf_gather_{name}", workspace)
+    functions.run(f"fs_rbf_gather_{name}", call, device, operation=f"rbf_gather_{name}", workspace=workspace)
 
 
 def gaussian_layer(name: str, call: ctypes.Structure, device: torch.device) -> None:
-    """`forward` or `backward`; sums are in a fixed order always."""
+    """Start `fs_gaussian_layer_{name}` with a `GaussianCall`; sums are always in a fixed order."""
     workspace = None
     if name == "backward":
         workspace = functions.workspace("fs_gaussian_layer_workspace", device, "gaussian_layer", ctypes.addressof(call))
-    functions.run(f"fs_gaussian_layer_{name}", call, device, f"gaussian_layer_{name}", workspace)
+    functions.run(f"fs_gaussian_layer_{name}", call, device, operation=f"gaussian_layer_{name}", workspace=workspace)
 
 
 def nearest(call: ctypes.Structure, device: torch.device) -> None:
-    functions.run("fs_nearest", call, device, "nearest")
+    """Start `fs_nearest` with a `NearestCall`."""
+    functions.run("fs_nearest", call, device, operation="nearest")

@@ -1,35 +1,42 @@
-"""Features of a point from the radial basis functions nearest to it (Chen et al. 2023, "NeuRBF", equations 3 to 6)."""
+"""Features at points from the nearest radial basis functions (Chen et al. 2023, "NeuRBF", equations 3 to 6)."""
 
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from functools import reduce
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.autograd import Function
+from torch.autograd.function import once_differentiable
 
 import cuda_ext
 from fields.ops import backends, rbf_cuda
 
 Kernel = Literal["inverse_quadratic", "inverse_multiquadric", "gaussian", "hat", "markov"]
 Normalise = Literal["none", "detached", "full"]
-# Their numbers in csrc/common/rbf.h.
+# Their numbers in csrc/common/rbf_gather.h are their positions here.
 KERNELS = ("inverse_quadratic", "inverse_multiquadric", "gaussian", "hat", "markov")
 NORMALISE = ("none", "detached", "full")
 
+# Limits of the native kernels.
 MAX_NEIGHBOURS = 32
 MAX_FEATURES = 128
+# Added to the sum of a point's kernel values before they are divided by it.
 SUM_FLOOR = 1e-8
+# Smallest q of which the markov kernel takes the square root, whose derivative is infinite at 0.
 MIN_SQUARE = 1e-30
-# Points whose second derivatives are computed together: the plain formula builds [points, neighbours, features].
+# Points whose second derivatives are computed together: the reference builds tensors [points, neighbours, features].
 SECOND_ORDER_POINTS = 8192
 
 
 def rbf_gather(
     coords: Tensor,
     neighbours: Tensor,
+    *,
     centres: Tensor,
     shapes: Tensor,
     features: Tensor,
@@ -41,41 +48,66 @@ def rbf_gather(
 ) -> Tensor:
     """`sum_i sin(frequencies * v_i + phases) * features[i]` over the neighbours i of each point: `[..., F]`.
 
-    coords `[..., D]` (D = 2 or 3); neighbours `[..., k]` int32, rows of the other tensors, 1 to 32 a point; centres `[N, D]`;
-    shapes: the symmetric matrix K of each kernel, packed as `pack_shapes` has it, `[N, D (D + 1) / 2]`, or its diagonal
-    `[N, D]`, or one number for that, `[N, 1]`; features `[N, F]`, F at most 128; frequencies and phases `[F]`. All are
-    float32 or all float64, on one device. Without frequencies `v_i` itself multiplies the features (and there are no phases).
+    coords: `[..., D]`, D = 2 or 3.
+    neighbours: `[..., k]` int32, 1 to 32 rows of centres, shapes and features per point.
+    centres: `[N, D]`.
+    shapes: symmetric matrix K of each kernel, packed by `pack_shapes`, `[N, D (D + 1) / 2]`; or its diagonal, `[N, D]`;
+        or one value for the whole diagonal, `[N, 1]`.
+    features: `[N, F]`, F at most 128.
+    frequencies, phases: `[F]`. Without frequencies `v_i` itself multiplies the features, and there are no phases.
+    kernel: radial function of the offset o from the centre, with q = <o, K o>: `1 / (1 + q)`, `1 / sqrt(1 + q)`,
+        `exp(-q / 2)`, `exp(-sqrt q)` (markov), or the product over the axes of `max(0, 1 - |K o|)` (hat, where K is not
+        squared).
+    normalise: `v_i` is the kernel's value ("none"), or that value divided by the sum over the neighbours plus 1e-8.
+        "full" also differentiates the sum. "detached" treats it as a constant, as the authors' code does; then the
+        gradients of coords, centres and shapes are not those of the function.
+    backend: as in `hash_grid`.
 
-    With the offset o from the centre and q = <o, K o>, a kernel's value is `1 / (1 + q)`, `1 / sqrt(1 + q)`, `exp(-q / 2)`,
-    `exp(-sqrt q)` (markov), or the product over the axes of `max(0, 1 - |K o|)` (hat: there K is not squared). `v_i` is that
-    value (normalise "none"), or divided by the sum over the neighbours plus 1e-8: "full" differentiates the sum too,
-    "detached" takes it for a constant, as the authors' code does, so that its gradients by coords, centres and shapes are
-    not those of the function.
+    All tensors are float32 or all float64, on one device. Differentiable twice, in everything but neighbours and
+    frequencies; the second time through the reference, 8,192 points at a time. A third derivative raises RuntimeError.
 
-    Differentiable in everything but the neighbours and frequencies, twice; the second time through the plain formula, in
-    pieces of 8,192 points (a third derivative raises). An argument of a sine is good to float32: at frequencies in the thousands
-    the sines of two backends differ by 1e-3. The result is the same from run to run for one number of threads; on CUDA,
-    for gradients, under `torch.use_deterministic_algorithms(True)`.
+    The argument of a sine is accurate to float32: at frequencies in the thousands the sines of two backends differ by
+    1e-3. Results are the same from run to run for one number of threads; on CUDA, those of gradients only under
+    `torch.use_deterministic_algorithms(True)`.
 
-    backend as in `hash_grid`. ValueError for wrong shapes, dtypes, devices, names, and neighbours out of range; on CUDA,
-    whose results are not waited for, such a neighbour gives NaN.
+    Raises ValueError for wrong shapes, dtypes, devices or names, and for neighbours out of range. On CUDA, where a
+    check would have to wait for the device, such a neighbour gives NaN instead.
     """
-    _check(coords, neighbours, centres, shapes, features, frequencies, phases, kernel, normalise)
+    _check(
+        coords,
+        neighbours,
+        centres=centres,
+        shapes=shapes,
+        features=features,
+        frequencies=frequencies,
+        phases=phases,
+        kernel=kernel,
+        normalise=normalise,
+    )
     shapes = full_shapes(shapes, coords.shape[-1])
     if backends.choose(backend, coords.device.type) == "torch":
         return rbf_gather_reference(
-            coords, neighbours, centres, shapes, features, frequencies, phases, kernel, normalise
+            coords,
+            neighbours,
+            centres=centres,
+            shapes=shapes,
+            features=features,
+            frequencies=frequencies,
+            phases=phases,
+            kernel=kernel,
+            normalise=normalise,
         )
-    options = _Gather(kernel, normalise)
     flat = coords.reshape(-1, coords.shape[-1])
     neighbours = neighbours.reshape(-1, neighbours.shape[-1]).contiguous()
-    output = _Forward.apply(flat, centres, shapes, features, phases, neighbours, frequencies, options)
+    gather = _Gather(kernel, normalise)
+    output = _Forward.apply(flat, centres, shapes, features, phases, neighbours, frequencies, gather)
     return output.reshape(*coords.shape[:-1], features.shape[1])
 
 
 def rbf_gather_reference(
     coords: Tensor,
     neighbours: Tensor,
+    *,
     centres: Tensor,
     shapes: Tensor,
     features: Tensor,
@@ -84,7 +116,10 @@ def rbf_gather_reference(
     kernel: Kernel = "inverse_quadratic",
     normalise: Normalise = "detached",
 ) -> Tensor:
-    """The same in plain torch, shapes full; it judges the kernels, and autograd differentiates it any number of times."""
+    """`rbf_gather` in plain torch for packed shapes, differentiable any number of times.
+
+    The kernels are tested against it.
+    """
     neighbours = neighbours.long()
     offsets = coords.unsqueeze(-2) - centres[neighbours]
     matrices = unpack_shapes(shapes)[neighbours]
@@ -101,6 +136,7 @@ def rbf_gather_reference(
 
 
 def _kernel_values(offsets: Tensor, product: Tensor, kernel: Kernel) -> Tensor:
+    """Values of the kernels at offsets o from their centres, `[..., k]`; product: K o."""
     if kernel == "hat":
         return (1.0 - product.abs()).clamp_min(0.0).prod(-1)
     q = (offsets * product).sum(-1).clamp_min(0.0)
@@ -114,13 +150,13 @@ def _kernel_values(offsets: Tensor, product: Tensor, kernel: Kernel) -> Tensor:
 
 
 def pack_shapes(matrices: Tensor) -> Tensor:
-    """Symmetric `[N, D, D]` → their upper triangles row by row, `[N, D (D + 1) / 2]`."""
+    """Upper triangles of symmetric matrices `[N, D, D]`, row by row: `[N, D (D + 1) / 2]`."""
     rows, columns = _triangle(matrices.shape[-1])
     return matrices[:, rows, columns]
 
 
 def unpack_shapes(packed: Tensor) -> Tensor:
-    """And back: `[N, D, D]`."""
+    """Symmetric matrices `[N, D, D]` of packed shapes."""
     dimensions = {3: 2, 6: 3}[packed.shape[1]]
     rows, columns = _triangle(dimensions)
     order = torch.empty(dimensions, dimensions, dtype=torch.long)
@@ -129,7 +165,7 @@ def unpack_shapes(packed: Tensor) -> Tensor:
 
 
 def full_shapes(shapes: Tensor, dimensions: int) -> Tensor:
-    """`[N, 1]`, `[N, D]` or packed → packed."""
+    """Packed shapes of shapes in any of the three forms: `[N, 1]`, `[N, D]` or packed."""
     rows, columns = _triangle(dimensions)
     if shapes.shape[1] == len(rows):
         return shapes
@@ -138,12 +174,15 @@ def full_shapes(shapes: Tensor, dimensions: int) -> Tensor:
 
 
 def _triangle(dimensions: int) -> tuple[Tensor, Tensor]:
-    return tuple(torch.triu_indices(dimensions, dimensions))
+    """Rows and columns of the upper triangle of a matrix, row by row."""
+    rows, columns = torch.triu_indices(dimensions, dimensions)
+    return rows, columns
 
 
 def _check(
     coords: Tensor,
     neighbours: Tensor,
+    *,
     centres: Tensor,
     shapes: Tensor,
     features: Tensor,
@@ -174,6 +213,15 @@ def _check(
         raise ValueError("frequencies are fixed: they cannot require gradients")
     if phases is not None and frequencies is None:
         raise ValueError("phases need frequencies")
+    tensors = [t for t in (coords, centres, shapes, features, frequencies, phases) if t is not None]
+    _check_neighbours(neighbours, coords, count)
+    if coords.dtype not in (torch.float32, torch.float64) or len({t.dtype for t in tensors}) > 1:
+        raise ValueError(f"all tensors must be float32 or all float64, not {', '.join(str(t.dtype) for t in tensors)}")
+    if len({t.device for t in (*tensors, neighbours)}) > 1:
+        raise ValueError("all tensors must be on one device")
+
+
+def _check_neighbours(neighbours: Tensor, coords: Tensor, count: int) -> None:
     if neighbours.dtype != torch.int32:
         raise ValueError(f"neighbours must be int32, not {neighbours.dtype}")
     if neighbours.shape[:-1] != coords.shape[:-1] or not 1 <= neighbours.shape[-1] <= MAX_NEIGHBOURS:
@@ -181,11 +229,6 @@ def _check(
             f"neighbours must be [..., 1 to {MAX_NEIGHBOURS}] at coords {list(coords.shape)}, "
             f"not {list(neighbours.shape)}"
         )
-    tensors = [t for t in (coords, centres, shapes, features, frequencies, phases) if t is not None]
-    if coords.dtype not in (torch.float32, torch.float64) or len({t.dtype for t in tensors}) > 1:
-        raise ValueError(f"all tensors must be float32 or all float64, not {', '.join(str(t.dtype) for t in tensors)}")
-    if len({t.device for t in (*tensors, neighbours)}) > 1:
-        raise ValueError("all tensors must be on one device")
     if neighbours.device.type == "cpu" and neighbours.numel() and not backends.tracing():
         least, most = torch.aminmax(neighbours)
         if least < 0 or most >= count:
@@ -193,12 +236,12 @@ def _check(
 
 
 class RbfCall(ctypes.Structure):
-    """`RbfCall` in csrc/common/rbf.h."""
+    """`RbfCall` in csrc/common/rbf_gather.h."""
 
     _fields_ = [
         *(
             (name, ctypes.c_int32)
-            for name in ("dimensions", "neighbours", "features", "kernel", "normalise", "is_double", "workers")
+            for name in ("dimensions", "neighbours", "features", "kernel", "normalise", "is_double", "num_threads")
         ),
         ("points", ctypes.c_int64),
         ("kernels", ctypes.c_int64),
@@ -224,30 +267,42 @@ class RbfCall(ctypes.Structure):
     ]
 
 
+class _Inputs(NamedTuple):
+    """Inputs with gradients: coords `[B, D]`, centres, packed shapes, features, and phases or None."""
+
+    coords: Tensor
+    centres: Tensor
+    shapes: Tensor
+    features: Tensor
+    phases: Tensor | None
+
+
 @dataclass(frozen=True)
 class _Gather:
-    """The compiled kernels; `inputs` are coords `[B, D]`, centres, packed shapes, features and phases or None."""
+    """Compiled kernels of one radial function and normalisation, and second derivatives by the reference."""
 
     kernel: Kernel
     normalise: Normalise
 
-    def forward(self, inputs: tuple[Tensor | None, ...], neighbours: Tensor, frequencies: Tensor | None) -> Tensor:
-        output = inputs[0].new_empty(len(inputs[0]), inputs[3].shape[1])
+    def forward(self, inputs: _Inputs, neighbours: Tensor, frequencies: Tensor | None) -> Tensor:
+        """Features `[B, F]`."""
+        output = inputs.coords.new_empty(len(inputs.coords), inputs.features.shape[1])
         self._call("forward", inputs, neighbours, frequencies, output=output)
         return output
 
     def backward(
         self,
-        inputs: tuple[Tensor | None, ...],
+        inputs: _Inputs,
         neighbours: Tensor,
         frequencies: Tensor | None,
+        *,
         grad: Tensor,
-        needs: tuple[bool, ...],
+        needs: Sequence[bool],
     ) -> list[Tensor | None]:
-        """Gradients by the inputs of `<grad, forward(inputs)>`, where `needs` says so."""
+        """Gradients of `<grad, forward(inputs)>` with respect to the inputs; None where `needs` is false."""
         names = ("grad_coords", "grad_centres", "grad_shapes", "grad_weights", "grad_phases")
         gradients = [
-            torch.empty_like(t, memory_format=torch.contiguous_format) if need else None
+            torch.empty_like(t, memory_format=torch.contiguous_format) if need and t is not None else None
             for t, need in zip(inputs, needs)
         ]
         self._call("backward", inputs, neighbours, frequencies, grad=grad, **dict(zip(names, gradients)))
@@ -255,77 +310,102 @@ class _Gather:
 
     def second(
         self,
-        inputs: tuple[Tensor | None, ...],
+        inputs: _Inputs,
         neighbours: Tensor,
         frequencies: Tensor | None,
+        *,
         grad: Tensor,
-        along: tuple[Tensor | None, ...],
-        needs: tuple[bool, ...],
+        along: Sequence[Tensor | None],
+        needs: Sequence[bool],
     ) -> list[Tensor | None]:
-        """Gradients by the inputs and by `grad` of `sum <along, backward(...)>`, by the plain formula."""
-        totals: list = [None] * len(needs)
-        per_point: dict[int, list[Tensor]] = {i: [] for i in (0, len(needs) - 1) if needs[i]}
+        """Gradients of `sum <along, backward(...)>` with respect to the inputs and `grad`, by the reference.
+
+        along: one tensor per input, or None where its gradient is not used.
+        """
+        last = len(inputs)
+        totals: list[Tensor | None] = [None] * len(needs)
+        # The gradients of coords and grad are per point, those of the other inputs sums over points.
+        per_point: dict[int, list[Tensor]] = {i: [] for i in (0, last) if needs[i]}
         for first in range(0, len(grad), SECOND_ORDER_POINTS):
             part = slice(first, first + SECOND_ORDER_POINTS)
-            gradients = self._second_part(inputs, neighbours[part], frequencies, grad[part], along, needs, part)
-            for i, gradient in enumerate(gradients):
+            some = inputs._replace(coords=inputs.coords[part])
+            directions = [along[0][part] if along[0] is not None else None, *along[1:]]
+            gradients = self._second_part(
+                some, neighbours[part], frequencies, grad=grad[part], along=directions, needs=needs
+            )
+            for i, gradient in gradients.items():
                 if i in per_point:
                     per_point[i].append(gradient)
-                elif gradient is not None:
-                    totals[i] = gradient if totals[i] is None else totals[i] + gradient
+                else:
+                    total = totals[i]
+                    totals[i] = gradient if total is None else total + gradient
         for i, parts in per_point.items():
-            totals[i] = torch.cat(parts) if parts else torch.zeros_like(grad if i else inputs[0])
+            totals[i] = torch.cat(parts) if parts else torch.zeros_like(grad if i == last else inputs.coords)
         return totals
 
-    def _second_part(self, inputs, neighbours, frequencies, grad, along, needs, part: slice) -> list[Tensor | None]:
-        leaves = [
-            None if t is None else t.detach()[part if i == 0 else slice(None)].requires_grad_()
-            for i, t in enumerate(inputs)
-        ] + [grad.detach().requires_grad_()]
-        along = [None if t is None else t[part] if i == 0 else t for i, t in enumerate(along)]
+    def _second_part(
+        self,
+        inputs: _Inputs,
+        neighbours: Tensor,
+        frequencies: Tensor | None,
+        *,
+        grad: Tensor,
+        along: Sequence[Tensor | None],
+        needs: Sequence[bool],
+    ) -> dict[int, Tensor]:
+        """`second` for a few points: gradients by the position of the input, with `grad` as the last one."""
+        leaves = [None if t is None else t.detach().requires_grad_() for t in (*inputs, grad)]
+        coords, centres, shapes, features, phases, upstream = leaves
+        assert coords is not None and centres is not None and shapes is not None and features is not None
+        used = [
+            (leaf, direction) for leaf, direction in zip(leaves, along) if leaf is not None and direction is not None
+        ]
         with torch.enable_grad():
             output = rbf_gather_reference(
-                leaves[0], neighbours, *leaves[1:4], frequencies, leaves[4], self.kernel, self.normalise
+                coords,
+                neighbours,
+                centres=centres,
+                shapes=shapes,
+                features=features,
+                frequencies=frequencies,
+                phases=phases,
+                kernel=self.kernel,
+                normalise=self.normalise,
             )
-            wanted = [i for i, t in enumerate(along) if t is not None]
-            firsts = torch.autograd.grad(output, [leaves[i] for i in wanted], leaves[-1], create_graph=True)
-            functional = sum((first * along[i]).sum() for i, first in zip(wanted, firsts))
-        needed = [i for i, need in enumerate(needs) if need]
-        seconds = torch.autograd.grad(functional, [leaves[i] for i in needed], allow_unused=True)
-        found: list = [None] * len(needs)
-        for i, second in zip(needed, seconds):
-            found[i] = torch.zeros_like(leaves[i]) if second is None else second
-        return found
+            firsts = torch.autograd.grad(output, [leaf for leaf, _ in used], upstream, create_graph=True)
+            functional = reduce(torch.add, ((first * way).sum() for first, (_, way) in zip(firsts, used)))
+        needed = {i: leaf for i, (leaf, need) in enumerate(zip(leaves, needs)) if need and leaf is not None}
+        seconds = torch.autograd.grad(functional, list(needed.values()), allow_unused=True)
+        return {
+            i: torch.zeros_like(leaf) if second is None else second
+            for (i, leaf), second in zip(needed.items(), seconds)
+        }
 
     def _call(
         self,
         name: str,
-        inputs: tuple[Tensor | None, ...],
+        inputs: _Inputs,
         neighbours: Tensor,
         frequencies: Tensor | None,
         **tensors: Tensor | None,
     ) -> None:
-        coords, features = inputs[0], inputs[3]
         named = dict(zip(("coords", "centres", "shapes", "weights", "phases"), inputs))
-        # The copies must outlive the call, hence the dictionary. Results are contiguous already.
-        tensors = {
-            key: t.contiguous()
-            for key, t in {**named, "frequencies": frequencies, "nearest": neighbours, **tensors}.items()
-            if t is not None
-        }
+        named |= {"frequencies": frequencies, "nearest": neighbours, **tensors}
+        # The copies must outlive the call, so the dictionary holds them. Results are contiguous already.
+        held = {key: t.contiguous() for key, t in named.items() if t is not None}
         call = RbfCall(
-            dimensions=coords.shape[1],
+            dimensions=inputs.coords.shape[1],
             neighbours=neighbours.shape[1],
-            features=features.shape[1],
+            features=inputs.features.shape[1],
             kernel=KERNELS.index(self.kernel),
             normalise=NORMALISE.index(self.normalise),
-            is_double=coords.dtype == torch.float64,
-            workers=torch.get_num_threads(),
-            points=len(coords),
-            kernels=len(features),
-            **{key: t.data_ptr() for key, t in tensors.items()},
+            is_double=inputs.coords.dtype == torch.float64,
+            num_threads=torch.get_num_threads(),
+            points=len(inputs.coords),
+            kernels=len(inputs.features),
+            **{key: t.data_ptr() for key, t in held.items()},
         )
-        _run(name, call, coords.device)
+        _run(name, call, inputs.coords.device)
 
 
 def _run(name: str, call: RbfCall, device: torch.device) -> None:
@@ -337,47 +417,56 @@ def _run(name: str, call: RbfCall, device: torch.device) -> None:
 
 class _Forward(Function):
     @staticmethod
-    def forward(ctx, coords, centres, shapes, features, phases, neighbours, frequencies, options: _Gather) -> Tensor:
+    def forward(
+        ctx,
+        coords: Tensor,
+        centres: Tensor,
+        shapes: Tensor,
+        features: Tensor,
+        phases: Tensor | None,
+        neighbours: Tensor,
+        frequencies: Tensor | None,
+        gather: _Gather,
+    ) -> Tensor:
         ctx.save_for_backward(coords, centres, shapes, features, phases, neighbours, frequencies)
-        ctx.options = options
-        return options.forward((coords, centres, shapes, features, phases), neighbours, frequencies)
+        ctx.gather = gather
+        return gather.forward(_Inputs(coords, centres, shapes, features, phases), neighbours, frequencies)
 
     @staticmethod
-    def backward(ctx, grad: Tensor):
-        gradients = _Backward.apply(*ctx.saved_tensors, grad, ctx.options, ctx.needs_input_grad[:5])
+    def backward(ctx, grad: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride]
+        gradients = _Backward.apply(*ctx.saved_tensors, grad, ctx.gather, ctx.needs_input_grad[:5])
         return *gradients, None, None, None
 
 
 class _Backward(Function):
-    """The gradients as a function of the inputs and the output's gradient, so that it has gradients too."""
+    """Gradients as a function of the inputs and the output's gradient, so that they can be differentiated again."""
 
     @staticmethod
     def forward(
         ctx,
-        coords,
-        centres,
-        shapes,
-        features,
-        phases,
-        neighbours,
-        frequencies,
-        grad,
-        options: _Gather,
+        coords: Tensor,
+        centres: Tensor,
+        shapes: Tensor,
+        features: Tensor,
+        phases: Tensor | None,
+        neighbours: Tensor,
+        frequencies: Tensor | None,
+        grad: Tensor,
+        gather: _Gather,
         needs: tuple[bool, ...],
     ):
         ctx.save_for_backward(coords, centres, shapes, features, phases, neighbours, frequencies, grad)
-        ctx.options = options
+        ctx.gather = gather
         ctx.set_materialize_grads(False)
-        return tuple(
-            options.backward((coords, centres, shapes, features, phases), neighbours, frequencies, grad, needs)
-        )
+        inputs = _Inputs(coords, centres, shapes, features, phases)
+        return tuple(gather.backward(inputs, neighbours, frequencies, grad=grad, needs=needs))
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx, *along: Tensor | None):
+    @once_differentiable
+    def backward(ctx, *along: Tensor | None):  # pyright: ignore[reportIncompatibleMethodOverride]
         if all(t is None for t in along):
             return (None,) * 10
         *inputs, neighbours, frequencies, grad = ctx.saved_tensors
         needs = (*ctx.needs_input_grad[:5], ctx.needs_input_grad[7])
-        seconds = ctx.options.second(tuple(inputs), neighbours, frequencies, grad, along, needs)
+        seconds = ctx.gather.second(_Inputs(*inputs), neighbours, frequencies, grad=grad, along=along, needs=needs)
         return *seconds[:5], None, None, seconds[5], None, None

@@ -80,7 +80,7 @@ def struct_body(header: str, struct: str) -> str:
 def declared_fields(header: str, struct: str) -> list:
     """Fields of a struct of numbers and pointers in `csrc/common/HEADER`, in the form of ctypes' `_fields_`."""
     fields = []
-    for line in filter(None, map(str.strip, struct_body(header, struct).split(";"))):
+    for line in filter(None, (" ".join(part.split()) for part in struct_body(header, struct).split(";"))):
         kind, names = re.fullmatch(r"((?:const )?\w+[ *]+)(.*)", line).groups()
         fields += [(name.strip(), c_type(kind)) for name in names.split(",")]
     return fields

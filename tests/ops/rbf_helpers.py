@@ -1,4 +1,4 @@
-"""Kernels, points and layers for the tests of radial basis functions."""
+"""Random inputs and results of `rbf_gather` and `gaussian_layer` for their tests."""
 
 import torch
 
@@ -8,10 +8,13 @@ from fields.ops.rbf_gather import rbf_gather
 INPUTS = ("coords", "centres", "shapes", "features", "phases")
 
 
-def scene(
+def random_inputs(
     points, kernels, features, neighbours, dimensions, kernel="inverse_quadratic", sines=True, highest=3.0, seed=0
 ):
-    """What `rbf_gather` takes, float64, by name. Kernels are wide enough for hats to meet their points, mostly."""
+    """Inputs of `rbf_gather` by name, float64. Kernels are wide enough for most hats to reach their points.
+
+    highest: base-2 logarithm of the highest frequency.
+    """
     random = torch.Generator().manual_seed(seed)
 
     def normal(*shape):
@@ -35,28 +38,29 @@ def scene(
     }
 
 
-def moved(scene, dtype, device="cpu"):
+def moved(inputs, dtype, device="cpu"):
+    """The inputs with floating tensors of `dtype`, on `device`."""
     return {
         name: None if t is None else t.to(device) if t.dtype == torch.int32 else t.to(device, dtype)
-        for name, t in scene.items()
+        for name, t in inputs.items()
     }
 
 
-def gather_results(scene, kernel, normalise, backend, dtype, device="cpu"):
-    """Output and gradients by every input, by name."""
-    own = moved(scene, dtype, device)
+def gather_results(inputs, kernel, normalise, backend, dtype, device="cpu"):
+    """Output and gradients with respect to every input, by name."""
+    own = moved(inputs, dtype, device)
     leaves = {name: own[name].requires_grad_() for name in INPUTS if own[name] is not None}
     output = rbf_gather(
         own["coords"],
         own["neighbours"],
-        own["centres"],
-        own["shapes"],
-        own["features"],
-        own["frequencies"],
-        own["phases"],
-        kernel,
-        normalise,
-        backend,
+        centres=own["centres"],
+        shapes=own["shapes"],
+        features=own["features"],
+        frequencies=own["frequencies"],
+        phases=own["phases"],
+        kernel=kernel,
+        normalise=normalise,
+        backend=backend,
     )
     random = torch.Generator().manual_seed(1)
     upstream = torch.randn(output.shape, dtype=torch.float64, generator=random).to(device, dtype)
@@ -64,7 +68,8 @@ def gather_results(scene, kernel, normalise, backend, dtype, device="cpu"):
     return {"output": output.detach(), **{f"grad {name}": g for name, g in zip(leaves, gradients)}}
 
 
-def layer(points, inputs, units, seed=0):
+def random_layer(points, inputs, units, seed=0):
+    """Features, centres and log_widths of `gaussian_layer`, float64."""
     random = torch.Generator().manual_seed(seed)
 
     def normal(*shape):
@@ -74,6 +79,7 @@ def layer(points, inputs, units, seed=0):
 
 
 def layer_results(tensors, backend, dtype, device="cpu"):
+    """Output and gradients with respect to every input, by name."""
     leaves = [t.to(device, dtype).requires_grad_() for t in tensors]
     output = gaussian_layer(*leaves, backend)
     upstream = torch.randn(output.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1)).to(

@@ -1,4 +1,4 @@
-"""Nearest neighbours: the k-d tree against all distances."""
+"""Nearest neighbours: the native search against the reference, which compares all distances."""
 
 import pytest
 import torch
@@ -9,21 +9,21 @@ from ops_helpers import available_isas, instruction_set
 from fields.ops.neighbours import nearest
 
 
-def places(kind, count, dimensions, seed):
+def random_points(kind, count, dimensions, seed):
     random = torch.Generator().manual_seed(seed)
     uniform = torch.rand(count, dimensions, generator=random)
-    if kind == "lattice":  # many at the same distance, and many in one place
+    if kind == "lattice":  # many points at the same distance, and many at the same position
         return (uniform * 4).round() / 4
     if kind == "curve":
         return torch.stack([torch.sin(6.0 * uniform[:, 0] * (axis + 1)) for axis in range(dimensions)], -1)
     if kind == "far":
         return 1000.0 + uniform
-    if kind == "one place":
+    if kind == "one position":
         return torch.full_like(uniform, 0.5)
     return uniform
 
 
-KINDS = ("uniform", "lattice", "curve", "far", "one place")
+KINDS = ("uniform", "lattice", "curve", "far", "one position")
 
 
 @pytest.mark.parametrize("isa", available_isas())
@@ -36,33 +36,36 @@ KINDS = ("uniform", "lattice", "curve", "far", "one place")
     kind=st.sampled_from(KINDS),
     seed=st.integers(0, 999),
 )
-def test_tree_equals_all_distances(isa, dimensions, centres, points, count, kind, seed):
+def test_nearest_equals_reference(isa, dimensions, centres, points, count, kind, seed):
     count = min(count, centres)
-    where, queries = places(kind, centres, dimensions, seed), places(kind, points, dimensions, seed + 1)
+    positions, queries = (
+        random_points(kind, centres, dimensions, seed),
+        random_points(kind, points, dimensions, seed + 1),
+    )
     with instruction_set(isa):
-        assert torch.equal(nearest(queries, where, count, "native"), nearest(queries, where, count, "torch"))
+        assert torch.equal(nearest(queries, positions, count, "native"), nearest(queries, positions, count, "torch"))
 
 
-def test_many():
-    where, queries = places("curve", 25_000, 3, 0), places("uniform", 300, 3, 1)
-    assert torch.equal(nearest(queries, where, 8, "native"), nearest(queries, where, 8, "torch"))
+def test_nearest_of_many_centres_equals_reference():
+    positions, queries = random_points("curve", 25_000, 3, 0), random_points("uniform", 300, 3, 1)
+    assert torch.equal(nearest(queries, positions, 8, "native"), nearest(queries, positions, 8, "torch"))
 
 
-def test_scipy_agrees():
+def test_distances_match_scipy():
     spatial = pytest.importorskip("scipy.spatial")
-    where, queries = places("uniform", 5_000, 2, 0), places("uniform", 5_000, 2, 1)
-    squares, _ = spatial.cKDTree(where.double().numpy()).query(queries.double().numpy(), 4)
-    found = nearest(queries, where, 4, "native").long()
-    distances = (queries.double()[:, None] - where.double()[found]).norm(dim=-1)
+    positions, queries = random_points("uniform", 5_000, 2, 0), random_points("uniform", 5_000, 2, 1)
+    squares, _ = spatial.cKDTree(positions.double().numpy()).query(queries.double().numpy(), 4)
+    found = nearest(queries, positions, 4, "native").long()
+    distances = (queries.double()[:, None] - positions.double()[found]).norm(dim=-1)
     assert torch.allclose(distances, torch.from_numpy(squares), atol=1e-6)
 
 
-def test_leading_shape_and_dtype():
-    where = places("uniform", 50, 2, 0)
-    queries = places("uniform", 24, 2, 1)
-    found = nearest(queries.double().view(2, 3, 4, 2), where, 3)
+def test_leading_shape_is_kept_and_indices_are_int32():
+    positions = random_points("uniform", 50, 2, 0)
+    queries = random_points("uniform", 24, 2, 1)
+    found = nearest(queries.double().view(2, 3, 4, 2), positions, 3)
     assert found.shape == (2, 3, 4, 3) and found.dtype == torch.int32
-    assert torch.equal(found.view(24, 3), nearest(queries, where, 3))
+    assert torch.equal(found.view(24, 3), nearest(queries, positions, 3))
 
 
 @pytest.mark.parametrize(
@@ -77,6 +80,6 @@ def test_leading_shape_and_dtype():
         (torch.zeros(5, 2), torch.full((5, 2), float("inf")), 1, "finite"),
     ],
 )
-def test_bad_input(coords, centres, count, message):
+def test_refuses_bad_points_and_counts(coords, centres, count, message):
     with pytest.raises(ValueError, match=message):
         nearest(coords, centres, count)

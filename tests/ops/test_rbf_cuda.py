@@ -1,6 +1,7 @@
-"""Radial basis functions on CUDA against their formulas: on a GPU where there is one, and the kernels compiled for the CPU anywhere.
+"""CUDA radial basis functions against the references: on a GPU if there is one, and always compiled for the CPU.
 
-The second shows whether they compute and co-operate as they should, not that a GPU runs them (`cuda_on_host`).
+The kernels compiled for the CPU (`cuda_on_host`) show that the arithmetic and the cooperation of threads are right, not
+that a GPU runs them.
 """
 
 import sys
@@ -9,7 +10,7 @@ import pytest
 import torch
 from cuda_helpers import HOST, call_on_host, compiled_for_host, declared_fields, declared_functions, on_gpu
 from ops_helpers import assert_close
-from rbf_helpers import gather_results, layer, layer_results, moved, scene
+from rbf_helpers import gather_results, layer_results, moved, random_inputs, random_layer
 
 from fields.ops import rbf_cuda
 from fields.ops.gaussian_layer import GaussianCall
@@ -24,13 +25,13 @@ def host_library(tmp_path_factory):
 
 @pytest.fixture(params=["host", pytest.param("cuda", marks=on_gpu)])
 def device(request, monkeypatch):
-    """Where the tensors live. On the CPU, calls go to the kernels that were compiled for it."""
+    """Device of the tensors. On the CPU, CUDA calls go to the kernels that were compiled for the host."""
     if request.param == "cuda":
         return "cuda"
     call_on_host(monkeypatch, request.getfixturevalue("host_library"))
     module = sys.modules
     monkeypatch.setattr(
-        module["fields.ops.rbf_gather"], "_run", lambda name, call, _: rbf_cuda.rbf_gather(name, call, centres=HOST)
+        module["fields.ops.rbf_gather"], "_run", lambda name, call, _: rbf_cuda.rbf_gather(name, call, HOST)
     )
     monkeypatch.setattr(
         module["fields.ops.gaussian_layer"], "_run", lambda name, call, _: rbf_cuda.gaussian_layer(name, call, HOST)
@@ -41,43 +42,45 @@ def device(request, monkeypatch):
 
 @pytest.fixture(params=[False, True], ids=["atomic", "ordered"])
 def ordered(request):
+    """Sum gradients with atomics, or in a fixed order."""
     before = torch.are_deterministic_algorithms_enabled()
     torch.use_deterministic_algorithms(request.param)
     yield request.param
     torch.use_deterministic_algorithms(before)
 
 
-def assert_gather_equals_formula(things, kernel, normalise, device, dtype=torch.float64, tolerance=1e-11):
-    ours = gather_results(things, kernel, normalise, "native", dtype, device)
-    formula = gather_results(things, kernel, normalise, "torch", torch.float64)
-    for name in formula:
-        assert_close(ours[name].cpu().double(), formula[name], tolerance, name, floor=1e-3)
+def assert_gather_matches_reference(inputs, kernel, normalise, device, dtype=torch.float64, tolerance=1e-11):
+    ours = gather_results(inputs, kernel, normalise, "native", dtype, device)
+    reference = gather_results(inputs, kernel, normalise, "torch", torch.float64)
+    for name in reference:
+        assert_close(ours[name].cpu().double(), reference[name], tolerance, name, floor=1e-3)
 
 
 @pytest.mark.parametrize("dimensions", (2, 3))
 @pytest.mark.parametrize("kernel", KERNELS)
-def test_gather_equals_the_formula(kernel, dimensions, device, ordered):
-    # 8 warps of a block, sorted in parts; numbers of points, features and neighbours that fill nothing exactly.
+def test_gather_and_gradients_match_reference(kernel, dimensions, device, ordered):
+    # Numbers of points, features and neighbours that fill neither blocks, warps nor the parts of the sort exactly.
     for normalise, sines, features, neighbours in (
         ("none", True, 7, 5),
         ("detached", True, 40, 8),
         ("full", False, 33, 3),
     ):
-        things = scene(37, 9, features, neighbours, dimensions, kernel, sines)
-        assert_gather_equals_formula(things, kernel, normalise, device)
+        inputs = random_inputs(37, 9, features, neighbours, dimensions, kernel, sines)
+        assert_gather_matches_reference(inputs, kernel, normalise, device)
 
 
 @pytest.mark.parametrize("normalise", NORMALISE)
-def test_gather_in_float32(normalise, device, ordered):
-    things = scene(20, 12, 128, 32, 2)
-    assert_gather_equals_formula(things, "inverse_quadratic", normalise, device, torch.float32, 5e-5)
+def test_gather_in_float32_matches_reference(normalise, device, ordered):
+    inputs = random_inputs(20, 12, 128, 32, 2)
+    assert_gather_matches_reference(inputs, "inverse_quadratic", normalise, device, torch.float32, 5e-5)
 
 
-def test_gather_of_nothing_and_features_alone(device, ordered):
-    assert_gather_equals_formula(scene(0, 5, 4, 2, 3), "gaussian", "full", device)
-    own = moved(scene(50, 9, 20, 4, 2), torch.float64, device)
+def test_gather_of_no_points_and_with_gradients_of_features_alone(device, ordered):
+    assert_gather_matches_reference(random_inputs(0, 5, 4, 2, 3), "gaussian", "full", device)
+    own = moved(random_inputs(50, 9, 20, 4, 2), torch.float64, device)
     features = own["features"].requires_grad_()
-    for backend in ("native", "torch"):
+
+    def gradient_of_features(backend):
         output = rbf_gather(
             own["coords"],
             own["neighbours"],
@@ -87,16 +90,15 @@ def test_gather_of_nothing_and_features_alone(device, ordered):
             frequencies=own["frequencies"],
             backend=backend,
         )
-        output.square().sum().backward()
-        if backend == "native":
-            ours, features.grad = features.grad, None
-    assert_close(ours, features.grad, 1e-12)
+        return torch.autograd.grad(output.square().sum(), features)[0]
+
+    assert_close(gradient_of_features("native"), gradient_of_features("torch"), 1e-12)
 
 
-def test_gather_shows_a_wrong_neighbour(device, monkeypatch):
-    """No result is waited for, so it cannot be refused: it gives NaN, and nothing is read or written out of bounds."""
-    monkeypatch.setattr(sys.modules["fields.ops.rbf_gather"], "_check", lambda *_: None)
-    own = moved(scene(20, 9, 4, 3, 2), torch.float64, device)
+def test_gather_gives_nan_for_neighbours_out_of_range(device, monkeypatch):
+    """A check would have to wait for the device. Nothing is read or written out of bounds."""
+    monkeypatch.setattr(sys.modules["fields.ops.rbf_gather"], "_check", lambda *_, **__: None)
+    own = moved(random_inputs(20, 9, 4, 3, 2), torch.float64, device)
     own["neighbours"][7, 1], own["neighbours"][12, 0] = 9, -1
     output = rbf_gather(
         own["coords"],
@@ -111,48 +113,49 @@ def test_gather_shows_a_wrong_neighbour(device, monkeypatch):
 
 
 @pytest.mark.parametrize("inputs, units", [(16, 64), (1, 1), (33, 70), (40, 5)])
-def test_layer_equals_the_formula(inputs, units, device):
-    tensors = layer(151, inputs, units)
+def test_gaussian_layer_and_gradients_match_reference(inputs, units, device):
+    tensors = random_layer(151, inputs, units)
     for dtype, tolerance in ((torch.float64, 1e-12), (torch.float32, 3e-5)):
         ours = layer_results(tensors, "native", dtype, device)
-        formula = layer_results(tensors, "torch", torch.float64)
-        for name in formula:
-            assert_close(ours[name].cpu().double(), formula[name], tolerance, name, floor=1e-6)
+        reference = layer_results(tensors, "torch", torch.float64)
+        for name in reference:
+            assert_close(ours[name].cpu().double(), reference[name], tolerance, name, floor=1e-6)
 
 
-def test_layer_of_no_points(device):
-    results = layer_results(layer(0, 4, 5), "native", torch.float32, device)
+def test_gaussian_layer_of_no_points_has_zero_gradients(device):
+    results = layer_results(random_layer(0, 4, 5), "native", torch.float32, device)
     assert not results["grad centres"].any() and not results["grad log_widths"].any()
 
 
 @pytest.mark.parametrize("dimensions", (1, 2, 3))
-def test_nearest_equals_all_distances(dimensions, device):
+def test_nearest_equals_reference(dimensions, device):
     random = torch.Generator().manual_seed(0)
     for centres, count in ((1, 1), (300, 8), (400, 20)):
-        where = (torch.rand(centres, dimensions, generator=random) * 20).round().to(device)
+        positions = (torch.rand(centres, dimensions, generator=random) * 20).round().to(device)
         queries = (torch.rand(130, dimensions, generator=random) * 20).to(device)
-        assert torch.equal(nearest(queries, where, count, "native"), nearest(queries, where, count, "torch"))
+        found, expected = (nearest(queries, positions, count, backend) for backend in ("native", "torch"))
+        assert torch.equal(found, expected)
 
 
-# What only a GPU can show.
+# Tests that only a GPU can run.
 
 
 @on_gpu
-def test_ordered_repeats_bit_for_bit():
+def test_ordered_gradients_repeat_bit_for_bit():
     before = torch.are_deterministic_algorithms_enabled()
     torch.use_deterministic_algorithms(True)
     try:
-        things = scene(1 << 16, 1000, 32, 8, 2)
-        runs = [gather_results(things, "gaussian", "full", "native", torch.float32, "cuda") for _ in range(3)]
+        inputs = random_inputs(1 << 16, 1000, 32, 8, 2)
+        runs = [gather_results(inputs, "gaussian", "full", "native", torch.float32, "cuda") for _ in range(3)]
     finally:
         torch.use_deterministic_algorithms(before)
     assert all(torch.equal(runs[0][name], run[name]) for run in runs[1:] for name in run)
 
 
-# Python's picture of the C functions.
+# The ctypes declarations against the C headers.
 
 
-def test_signatures_are_those_of_the_header():
+def test_signatures_match_the_headers():
     headers = ("rbf_gather.h", "gaussian_layer.h", "neighbours.h")
     declared = {name: types for header in headers for name, types in declared_functions(header).items()}
     assert declared == rbf_cuda.SIGNATURES
@@ -161,5 +164,5 @@ def test_signatures_are_those_of_the_header():
 @pytest.mark.parametrize(
     "call, header", [(RbfCall, "rbf_gather.h"), (GaussianCall, "gaussian_layer.h"), (NearestCall, "neighbours.h")]
 )
-def test_calls_are_those_of_the_headers(call, header):
+def test_call_structures_match_the_headers(call, header):
     assert declared_fields(header, call.__name__) == list(call._fields_)

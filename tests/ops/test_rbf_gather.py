@@ -1,29 +1,33 @@
-"""The gather of radial basis functions: native against plain torch, for every kernel and instruction set, and the formula itself."""
+"""Gather of radial basis functions: native against the reference for every kernel and instruction set."""
 
+import sys
+import threading
+
+import psutil
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ops_helpers import assert_close, available_isas, instruction_set
-from rbf_helpers import INPUTS, gather_results, moved, scene
+from rbf_helpers import INPUTS, gather_results, moved, random_inputs
 
 from fields.ops.rbf_gather import KERNELS, NORMALISE, full_shapes, pack_shapes, rbf_gather, unpack_shapes
 
 TOLERANCE = {torch.float64: 1e-11, torch.float32: 3e-5}
 
 
-def assert_native_equals_formula(things, kernel, normalise, dtype, tolerance=None):
-    ours = gather_results(things, kernel, normalise, "native", dtype)
-    formula = gather_results(things, kernel, normalise, "torch", torch.float64)
-    for name in formula:
-        assert_close(ours[name].double(), formula[name], tolerance or TOLERANCE[dtype], name, floor=1e-3)
+def assert_matches_reference(inputs, kernel, normalise, dtype, tolerance=None):
+    ours = gather_results(inputs, kernel, normalise, "native", dtype)
+    reference = gather_results(inputs, kernel, normalise, "torch", torch.float64)
+    for name in reference:
+        assert_close(ours[name].double(), reference[name], tolerance or TOLERANCE[dtype], name, floor=1e-3)
 
 
 @pytest.mark.parametrize("isa", available_isas())
 @pytest.mark.parametrize("dtype", (torch.float64, torch.float32))
 @pytest.mark.parametrize("dimensions", (2, 3))
 @pytest.mark.parametrize("kernel", KERNELS)
-def test_native_equals_the_formula(kernel, dimensions, dtype, isa):
+def test_gather_and_gradients_match_reference(kernel, dimensions, dtype, isa):
     with instruction_set(isa):
         for normalise, sines, features in (
             ("none", True, 32),
@@ -31,8 +35,8 @@ def test_native_equals_the_formula(kernel, dimensions, dtype, isa):
             ("full", True, 7),
             ("full", False, 40),
         ):
-            things = scene(203, 40, features, 8, dimensions, kernel, sines)
-            assert_native_equals_formula(things, kernel, normalise, dtype)
+            inputs = random_inputs(203, 40, features, 8, dimensions, kernel, sines)
+            assert_matches_reference(inputs, kernel, normalise, dtype)
 
 
 @settings(max_examples=30, deadline=None)
@@ -47,58 +51,60 @@ def test_native_equals_the_formula(kernel, dimensions, dtype, isa):
     sines=st.booleans(),
     seed=st.integers(0, 99),
 )
-def test_any_shape(points, kernels, features, neighbours, dimensions, kernel, normalise, sines, seed):
-    things = scene(points, kernels, features, neighbours, dimensions, kernel, sines, seed=seed)
-    # Divided by the sum of all, the value of a lone neighbour hardly changes: what is left of its gradients has fewer digits.
-    assert_native_equals_formula(things, kernel, normalise, torch.float64, tolerance=1e-8)
+def test_random_shapes_match_reference(
+    points, kernels, features, neighbours, dimensions, kernel, normalise, sines, seed
+):
+    inputs = random_inputs(points, kernels, features, neighbours, dimensions, kernel, sines, seed=seed)
+    # The normalised value of a lone neighbour hardly changes, so its gradients are differences with few digits.
+    assert_matches_reference(inputs, kernel, normalise, torch.float64, tolerance=1e-8)
 
 
-def test_high_frequencies_in_float32():
-    """2^12: the argument's own rounding shows, and no more than that."""
-    things = scene(2000, 40, 32, 4, 2, highest=12.0)
-    ours = gather_results(things, "inverse_quadratic", "detached", "native", torch.float32)["output"].double()
-    formula = gather_results(things, "inverse_quadratic", "detached", "torch", torch.float64)["output"]
-    theirs = gather_results(things, "inverse_quadratic", "detached", "torch", torch.float32)["output"].double()
-    assert (ours - formula).square().mean() <= 4.0 * (theirs - formula).square().mean()
-    assert_close(ours[:, :20], formula[:, :20], 1e-3)
+def test_high_frequencies_in_float32_lose_only_the_rounding_of_the_argument():
+    """Frequencies up to 2^12, compared with the error of plain torch in float32."""
+    inputs = random_inputs(2000, 40, 32, 4, 2, highest=12.0)
+    ours = gather_results(inputs, "inverse_quadratic", "detached", "native", torch.float32)["output"].double()
+    reference = gather_results(inputs, "inverse_quadratic", "detached", "torch", torch.float64)["output"]
+    theirs = gather_results(inputs, "inverse_quadratic", "detached", "torch", torch.float32)["output"].double()
+    assert (ours - reference).square().mean() <= 4.0 * (theirs - reference).square().mean()
+    assert_close(ours[:, :20], reference[:, :20], 1e-3)
 
 
-def functional(things, kernel, normalise, inputs):
+def functional(inputs, kernel, normalise, names):
+    """`rbf_gather` as a function of the named inputs, and these as leaves."""
+
     def function(*leaves):
-        own = {**things, **dict(zip(inputs, leaves))}
+        own = {**inputs, **dict(zip(names, leaves))}
         return rbf_gather(
             own["coords"],
             own["neighbours"],
-            own["centres"],
-            own["shapes"],
-            own["features"],
-            own["frequencies"],
-            own["phases"],
-            kernel,
-            normalise,
-            "native",
+            centres=own["centres"],
+            shapes=own["shapes"],
+            features=own["features"],
+            frequencies=own["frequencies"],
+            phases=own["phases"],
+            kernel=kernel,
+            normalise=normalise,
+            backend="native",
         )
 
-    return function, [things[name].clone().requires_grad_() for name in inputs]
+    return function, [inputs[name].clone().requires_grad_() for name in names]
 
 
 @pytest.mark.parametrize("normalise", ("none", "full"))
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("dimensions", (2, 3))
-def test_gradcheck(dimensions, kernel, normalise):
-    things = scene(5, 6, 3, 3, dimensions, kernel)
-    function, leaves = functional(things, kernel, normalise, INPUTS)
+def test_gradients_of_both_orders_match_differences(dimensions, kernel, normalise):
+    inputs = random_inputs(5, 6, 3, 3, dimensions, kernel)
+    function, leaves = functional(inputs, kernel, normalise, INPUTS)
     assert torch.autograd.gradcheck(function, leaves)
     assert torch.autograd.gradgradcheck(function, leaves, fast_mode=True)
 
 
-def test_second_order_in_pieces(monkeypatch):
-    import sys
-
-    things = scene(50, 9, 5, 4, 3)
+def test_second_order_does_not_depend_on_the_size_of_pieces(monkeypatch):
+    inputs = random_inputs(50, 9, 5, 4, 3)
 
     def second():
-        function, leaves = functional(things, "gaussian", "detached", INPUTS)
+        function, leaves = functional(inputs, "gaussian", "detached", INPUTS)
         first = torch.autograd.grad(function(*leaves).square().sum(), leaves[0], create_graph=True)[0]
         return torch.autograd.grad(first.norm(dim=-1).sum(), leaves)
 
@@ -108,18 +114,18 @@ def test_second_order_in_pieces(monkeypatch):
         assert_close(a, b, 1e-12, name)
 
 
-def test_features_alone_may_be_trained():
-    things = scene(100, 20, 32, 4, 2)
-    function, (features,) = functional(things, "inverse_quadratic", "detached", ["features"])
+def test_gradient_of_features_alone_is_the_same():
+    inputs = random_inputs(100, 20, 32, 4, 2)
+    function, (features,) = functional(inputs, "inverse_quadratic", "detached", ["features"])
     upstream = torch.randn(100, 32, dtype=torch.float64)
     (gradient,) = torch.autograd.grad(function(features), features, upstream)
-    function, leaves = functional(things, "inverse_quadratic", "detached", INPUTS)
+    function, leaves = functional(inputs, "inverse_quadratic", "detached", INPUTS)
     assert_close(gradient, torch.autograd.grad(function(*leaves), leaves, upstream)[3], 1e-13)
 
 
-def test_same_bits_in_every_run():
-    things = moved(scene(5000, 300, 32, 8, 2), torch.float32)
-    runs = [gather_results(things, "gaussian", "full", "native", torch.float32) for _ in range(3)]
+def test_results_are_identical_in_every_run():
+    inputs = moved(random_inputs(5000, 300, 32, 8, 2), torch.float32)
+    runs = [gather_results(inputs, "gaussian", "full", "native", torch.float32) for _ in range(3)]
     assert all(torch.equal(runs[0][name], run[name]) for run in runs[1:] for name in run)
 
 
@@ -139,7 +145,14 @@ def test_hats_on_a_lattice_interpolate_linearly(dimensions):
     neighbours = torch.stack([(corner * strides).sum(-1) for corner in corners], -1).to(torch.int32)
     kappa = torch.full((len(centres), 1), size - 1.0, dtype=torch.float64)
     ours = rbf_gather(
-        coords, neighbours, centres, kappa, values.reshape(-1, 1), kernel="hat", normalise="none", backend="native"
+        coords,
+        neighbours,
+        centres=centres,
+        shapes=kappa,
+        features=values.reshape(-1, 1),
+        kernel="hat",
+        normalise="none",
+        backend="native",
     )
     grid = torch.nn.functional.grid_sample(
         values[None, None], (2 * coords.flip(-1) - 1).view(1, *[1] * (dimensions - 1), count, -1), align_corners=True
@@ -157,15 +170,15 @@ def test_hats_on_a_lattice_interpolate_linearly(dimensions):
         ("markov", 0.36787944117144233),
     ],
 )
-def test_value_at_one_width(kernel, expected):
+def test_kernel_value_at_one_width(kernel, expected):
     centres, coords = torch.zeros(1, 2).double(), torch.tensor([[0.25, 0.0]]).double()
     shape = torch.tensor([[4.0 if kernel == "hat" else 16.0, 1.0]]).double()
     value = rbf_gather(
         coords,
         torch.zeros(1, 1, dtype=torch.int32),
-        centres,
-        shape,
-        torch.ones(1, 1).double(),
+        centres=centres,
+        shapes=shape,
+        features=torch.ones(1, 1).double(),
         kernel=kernel,
         normalise="none",
         backend="native",
@@ -173,26 +186,26 @@ def test_value_at_one_width(kernel, expected):
     assert value.item() == pytest.approx(expected, abs=1e-14)
 
 
-def test_shapes_in_three_forms():
-    things = scene(30, 8, 4, 3, 3)
+def test_three_forms_of_shapes_give_the_same_features():
+    inputs = random_inputs(30, 8, 4, 3, 3)
     scalar = torch.rand(8, 1).double()
     forms = (scalar, scalar.expand(8, 3), pack_shapes(scalar.unsqueeze(-1) * torch.eye(3).double()))
-    outputs = [functional({**things, "shapes": form}, "hat", "none", ["coords"])[0](things["coords"]) for form in forms]
+    outputs = [functional({**inputs, "shapes": form}, "hat", "none", ["coords"])[0](inputs["coords"]) for form in forms]
     assert torch.equal(outputs[0], outputs[1]) and torch.equal(outputs[0], outputs[2])
-    matrices = unpack_shapes(things["shapes"])
-    assert torch.equal(matrices, matrices.transpose(1, 2)) and torch.equal(pack_shapes(matrices), things["shapes"])
+    matrices = unpack_shapes(inputs["shapes"])
+    assert torch.equal(matrices, matrices.transpose(1, 2)) and torch.equal(pack_shapes(matrices), inputs["shapes"])
     leaf = scalar.clone().requires_grad_()
     full_shapes(leaf, 3).sum().backward()
     assert torch.equal(leaf.grad, torch.full((8, 1), 3.0, dtype=torch.float64))
 
 
 def test_leading_shape_is_kept():
-    things = moved(scene(24, 9, 4, 3, 2), torch.float32)
-    flat, _ = functional(things, "gaussian", "none", ["coords"])
-    expected = flat(things["coords"])
-    folded = {**things, "neighbours": things["neighbours"].view(2, 3, 4, 3)}
+    inputs = moved(random_inputs(24, 9, 4, 3, 2), torch.float32)
+    flat, _ = functional(inputs, "gaussian", "none", ["coords"])
+    expected = flat(inputs["coords"])
+    folded = {**inputs, "neighbours": inputs["neighbours"].view(2, 3, 4, 3)}
     assert torch.equal(
-        functional(folded, "gaussian", "none", ["coords"])[0](things["coords"].view(2, 3, 4, 2)),
+        functional(folded, "gaussian", "none", ["coords"])[0](inputs["coords"].view(2, 3, 4, 2)),
         expected.view(2, 3, 4, 4),
     )
 
@@ -214,22 +227,22 @@ def test_leading_shape_is_kept():
         ({"centres": torch.rand(7, 2).double()}, "all float64"),
     ],
 )
-def test_bad_input(change, message):
-    own = {**moved(scene(9, 7, 4, 3, 2), torch.float32), **change}
+def test_refuses_tensors_that_do_not_fit_together(change, message):
+    own = {**moved(random_inputs(9, 7, 4, 3, 2), torch.float32), **change}
     with pytest.raises(ValueError, match=message):
         rbf_gather(
             own["coords"],
             own["neighbours"],
-            own["centres"],
-            own["shapes"],
-            own["features"],
-            own["frequencies"],
-            own["phases"],
+            centres=own["centres"],
+            shapes=own["shapes"],
+            features=own["features"],
+            frequencies=own["frequencies"],
+            phases=own["phases"],
         )
 
 
-def test_bad_names():
-    own = moved(scene(9, 7, 4, 3, 2), torch.float32)
+def test_refuses_unknown_names():
+    own = moved(random_inputs(9, 7, 4, 3, 2), torch.float32)
     function, leaves = functional(own, "cubic", "none", ["coords"])
     with pytest.raises(ValueError, match="the kernel is one of"):
         function(*leaves)
@@ -238,18 +251,15 @@ def test_bad_names():
         function(*leaves)
 
 
-def test_memory_stays_small():
-    """Neither way builds [points, neighbours, features]: that alone would be 128 MB here."""
-    import threading
-
-    things = moved(scene(1 << 17, 1000, 32, 8, 2), torch.float32)
-    function, leaves = functional(things, "inverse_quadratic", "detached", ["features"])
+def test_memory_stays_below_60_megabytes():
+    """Neither direction builds [points, neighbours, features], which alone would be 128 MB here."""
+    inputs = moved(random_inputs(1 << 17, 1000, 32, 8, 2), torch.float32)
+    function, leaves = functional(inputs, "inverse_quadratic", "detached", ["features"])
     upstream = torch.ones(1 << 17, 32)
     torch.autograd.grad(function(*leaves), leaves, upstream)
 
     def resident():
-        with open("/proc/self/statm") as file:
-            return int(file.read().split()[1]) * 4096 / 1e6
+        return psutil.Process().memory_info().rss / 1e6
 
     before, peak, done = resident(), [0.0], threading.Event()
 
