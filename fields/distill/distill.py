@@ -20,7 +20,7 @@ from fields.distill.trainer import Distiller
 from fields.fit.fit import Fit, build, finish, new_run, resolve_device, score
 from fields.fit.objectives.base import Objective
 from fields.fit.trainer import Trainer
-from fields.kinds import KINDS, objective_for
+from fields.kinds import objective_for
 from fields.methods.base import Method
 from fields.methods.registry import make_method
 from fields.models.field import Field, RadianceField
@@ -197,7 +197,7 @@ def _student(method: Method, signal: Signal) -> Method:
     The batch of a scene's student is smaller than a fit's, as distillation works best with it, unless it was given.
     """
     prepared = method.prepare(signal)
-    if not KINDS[signal.kind].along_rays or "batch" in method.model_fields_set:
+    if not signal.channels.is_radiance or "batch" in method.model_fields_set:
         return prepared
     from fields.distill.radiance import samples_per_step
 

@@ -34,7 +34,7 @@ class DistillRequest(RunRequest):
         section="method",
         metavar="METHOD",
         header="method",
-        help="The student's method; `fit-a-scene methods` lists all.",
+        help="The student's method.",
     )
     share_heads: bool = option(
         False,

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from fields.models.field import Field, PointField, RadianceField
-from fields.render.raster import centres, lattice, picture
+from fields.render.raster import evaluate_image, evaluate_lattice, sample_centers
 from fields.render.sphere_trace import in_chunks, normals_of
 from fields.render.surface_field import surface_field
+from fields.render.video_frame import render_frame
 from fields.runs.run import Run
 from fields.surface.implicit import implicit_shape
 from fields.surface.surface_mesh import surface_triangles
@@ -47,7 +48,7 @@ def teacher_signal(run: Run, teacher: Field) -> Signal:
 
 def _image(teacher: PointField) -> Image:
     width, height = teacher.domain.shape
-    values = picture(teacher, width, height)
+    values = evaluate_image(teacher, width, height)
     if teacher.channels.space == "srgb":
         values = values.clip(0, 1)
     signal = Image.from_array(values, teacher.channels.space, premultiplied=teacher.channels.premultiplied)
@@ -56,7 +57,7 @@ def _image(teacher: PointField) -> Image:
 
 
 def _values(teacher: PointField) -> np.ndarray:
-    return lattice(teacher, *(centres(count) for count in teacher.domain.shape))
+    return evaluate_lattice(teacher, *(sample_centers(count) for count in teacher.domain.shape))
 
 
 def _audio(teacher: PointField) -> Audio:
@@ -68,12 +69,10 @@ def _volume(teacher: PointField) -> Volume:
 
 
 def _video(teacher: Field) -> Video:
-    from fields.export.outputs.video import VideoOutput
-
     width, height, count = teacher.domain.shape
-    frames, show = np.empty((count, height, width, 3), np.uint8), VideoOutput(teacher)
-    for index, moment in enumerate(centres(count).tolist()):
-        frames[index] = to_bytes(show.picture(moment, width, height, (0.0, 0.0, 1.0, 1.0)))
+    frames = np.empty((count, height, width, 3), np.uint8)
+    for index, time in enumerate(sample_centers(count).tolist()):
+        frames[index] = to_bytes(render_frame(teacher, time, width, height))
     signal = Video.from_array(frames)
     signal.domain = teacher.domain
     return signal

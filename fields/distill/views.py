@@ -6,15 +6,15 @@ import numpy as np
 from torch import Tensor
 from torch.nn.functional import adaptive_max_pool3d, max_pool3d
 
-from fields.export.outputs.radiance import RadianceOutput
 from fields.models.field import RadianceField
+from fields.render.camera_view import render_camera
 from fields.runs.run import Run
 from scenes.errors import BadInput
 from scenes.posed.camera import Camera
 from scenes.posed.camera_file import CAMERAS_FILE
 from scenes.posed.pixels import PixelRays
 from scenes.posed.projection import pixel_directions
-from scenes.posed.signal import RadianceScene
+from scenes.posed.signal import BACKGROUNDS, RadianceScene
 from scenes.posed.view import PosedViews, View
 
 # Random cameras whose pixels a step's rays pass through.
@@ -43,8 +43,8 @@ class TeacherScene(RadianceScene):
         known = run.cameras()
         if not known:
             raise BadInput(f"{run.path}: has no {CAMERAS_FILE}, which says from where its scene is looked at")
-        self._teacher, self._output = teacher, RadianceOutput(teacher, run.path)
-        self.background = self._output.background if teacher.background is None else "learned"
+        self._teacher, self._brightness = teacher, BACKGROUNDS[run.background]
+        self.background = run.background if teacher.background is None else "learned"
         self.domain, self.cascades, self.moving = teacher.domain, teacher.cascades, teacher.moving
         self.has_alpha, self.pixel_size, self.notes = alpha, teacher.step, ()
         # A student samples as its teacher does: by proposals, or in occupied cells.
@@ -131,7 +131,8 @@ class TeacherScene(RadianceScene):
         """What the teacher shows from a view, `[H, W, 3]` float32. Images are kept."""
         # By the object, because a name may occur in both splits.
         if id(view) not in self._images:
-            self._images[id(view)] = self._output.render_camera(view)[0].color.cpu().numpy()
+            seen, _ = render_camera(self._teacher, view, background=self._brightness)
+            self._images[id(view)] = seen.color.cpu().numpy()
         return self._images[id(view)]
 
 

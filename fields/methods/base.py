@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict
 from pydantic import Field as Option
 
-from fields.kinds import KINDS
 from scenes.domain import Channels, Domain
 from scenes.errors import BadInput
 
@@ -193,7 +192,7 @@ class Method(BaseModel):
             candidates.append(method)
         nearest = min(candidates, key=error).parameters(dimensions, channels) if candidates else None
         hint = f"; the nearest it can make is {nearest:,}" if nearest else ""
-        raise BadInput(f"params={parameters:,}: {self.name} has no size within 3 % of that{hint}")
+        raise BadInput(f"`params={parameters}`: {self.name} has no size within 3 % of that{hint}")
 
     def build(self, domain: Domain, channels: Channels, seed: int) -> Field:
         """The untrained field of a prepared method. The same seed gives the same weights."""
@@ -228,9 +227,9 @@ class Method(BaseModel):
         return ACTIVATIONS
 
     def step_bytes(self, signal: Signal) -> int:
-        """Memory that each sample of a training step takes, in bytes; for `fields.fit.estimate`. Of a prepared method."""
+        """Bytes that each sample of a training step takes, for `fields.fit.estimate`. Of a prepared method."""
         # Along rays, more samples are evaluated than contribute to the loss.
-        samples = 2 if KINDS[signal.kind].along_rays else 1
+        samples = 2 if signal.channels.is_radiance else 1
         return samples * VALUE_BYTES * self.activation_copies * self.activations()
 
     def rate_factor(self, step: int, total: int | None) -> float:

@@ -186,7 +186,7 @@ def own_parameters(parameters: int, scene_parameters: int) -> int:
     own = parameters - scene_parameters
     if own < parameters * MIN_OWN_FRACTION:
         raise BadInput(
-            f"params={parameters:,}: the color network and the occupancy grid hold {scene_parameters:,} already; "
+            f"`params={parameters}`: the color network and the occupancy grid hold {scene_parameters:,} already; "
             "ask for more, or make them smaller: cells=64, color_width=32"
         )
     return own

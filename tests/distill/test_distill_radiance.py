@@ -1,4 +1,4 @@
-"""Distilling radiance fields: shared samples, stages, grids of their own, and no photograph."""
+"""Distillation of radiance fields: shared samples, stages, the student's own occupancy grid, and no photographs."""
 
 import shutil
 import sys
@@ -12,13 +12,14 @@ import scenes
 from apps.cli.main import main
 from fields.distill import distill_field
 from fields.distill.distill import prepare, resume, score_on_data
-from fields.distill.hard_samples import heaviest
-from fields.distill.radiance import LEAST, MOST, density_difference
+from fields.distill.hard_samples import heaviest_samples
+from fields.distill.sample_losses import MAX_LOG_DENSITY, MIN_LOG_DENSITY, density_difference, pixel_colors
 from fields.distill.stages import FEATURES, RENDERED, VALUES, Stages
 from fields.distill.teacher import teacher_signal
-from fields.distill.views import between
+from fields.distill.views import poses_between
 from fields.fit.fit import finish, fit_field, score
 from fields.fit.objectives.radiance import RadianceObjective
+from fields.fit.objectives.view_images import view_colors
 from fields.kinds import objective_for
 from fields.methods.registry import make_method
 from fields.ops.packed import Samples
@@ -51,15 +52,15 @@ def test_students_look_like_the_teacher(teacher, into, options, tmp_path):
     result = distill_field(teacher, into, steps=250, settings=options, out=tmp_path / "student")
     assert result.metrics["psnr"] > {"hashgrid": 24, "densegrid": 19, "nerf": 14}[into]
     student = Run.open(tmp_path / "student")
-    assert len(student.cameras()) == len(teacher.cameras())  # so that it may teach in turn
-    # Where the teacher and all around it is empty, so is the student.
+    assert len(student.cameras()) == len(teacher.cameras())  # so that it may become a teacher
+    # Where the teacher's cells and their neighbours are empty, so are the student's.
     near = (
         torch.nn.functional.max_pool3d(teacher.load_field().grid.occupancy.cells().float(), 3, stride=1, padding=1) > 0
     )
     assert not (result.field.grid.occupancy.cells() & ~near).any()
 
 
-def test_stages_and_what_they_train(teacher):
+def test_each_stage_trains_its_part_of_the_student(teacher):
     trainer, _ = prepare(
         teacher, "densegrid", steps=30, settings=PLANES, stages=Stages(feature_fraction=0.3, value_fraction=0.3)
     )
@@ -75,14 +76,14 @@ def test_stages_and_what_they_train(teacher):
 
 
 @pytest.mark.parametrize(("into", "options", "batch"), [("hashgrid", SMALL_GRID, 1 << 14), ("nerf", NETWORK, 1 << 12)])
-def test_students_want_fewer_samples_a_step_than_fits_unless_told(teacher, into, options, batch):
-    silent = {name: value for name, value in options.items() if name != "batch"}
-    assert make_method(into, silent).prepare(teacher_signal(teacher, teacher.load_field())).batch > batch
-    assert prepare(teacher, into, steps=1, settings=silent)[0].method.batch == batch
-    assert prepare(teacher, into, steps=1, settings={**silent, "batch": 30000})[0].method.batch == 30000
+def test_students_have_a_smaller_default_batch_than_fits(teacher, into, options, batch):
+    without_batch = {name: value for name, value in options.items() if name != "batch"}
+    assert make_method(into, without_batch).prepare(teacher_signal(teacher, teacher.load_field())).batch > batch
+    assert prepare(teacher, into, steps=1, settings=without_batch)[0].method.batch == batch
+    assert prepare(teacher, into, steps=1, settings={**without_batch, "batch": 30000})[0].method.batch == 30000
 
 
-def test_a_map_between_features_of_two_sizes(teacher):
+def test_features_of_two_sizes_are_compared_through_a_learned_map(teacher):
     trainer, _ = prepare(
         teacher,
         "densegrid",
@@ -98,15 +99,15 @@ def test_a_map_between_features_of_two_sizes(teacher):
     assert same_size.objective.map is None
 
 
-def test_shared_heads_are_named_and_unshared_ones_are_fresh(teacher):
-    fresh, _ = prepare(teacher, "hashgrid", steps=1, settings=SMALL_GRID)
+def test_heads_are_copied_only_if_they_are_shared(teacher):
+    initial, _ = prepare(teacher, "hashgrid", steps=1, settings=SMALL_GRID)
     taught = teacher.load_field()
-    assert not torch.equal(fresh.field.head.output.weight, taught.head.output.weight)
+    assert not torch.equal(initial.field.head.output.weight, taught.head.output.weight)
     shared, _ = prepare(teacher, "nerf", steps=1, settings=NETWORK, share_heads=True)
     assert torch.equal(shared.field.head.output.weight, taught.head.output.weight)
 
 
-def test_a_grid_of_harmonics_is_a_student_and_a_teacher_without_a_stage_of_features(teacher, tmp_path):
+def test_a_grid_of_harmonics_is_student_and_teacher_without_a_feature_stage(teacher, tmp_path):
     options = {
         **SMALL,
         "resolution": 12,
@@ -131,28 +132,28 @@ def test_a_grid_of_harmonics_is_a_student_and_a_teacher_without_a_stage_of_featu
         prepare(teacher, "densegrid", steps=1, settings=options, share_heads=True)
 
 
-def test_density_counts_within_its_ends_only():
+def test_densities_are_compared_within_bounds_only():
     def features(*logs):
         return torch.tensor(logs)[:, None]
 
     taught = features(-30.0, 3.0, 30.0, -30.0, 30.0)
     mine = features(-10.0, 2.0, 9.0, 0.0, 3.0).requires_grad_()
     difference = density_difference(mine, taught)
-    torch.testing.assert_close(difference, torch.tensor([0.0, -1.0, 0.0, -LEAST, 3.0 - MOST]))
-    # A student that strayed beyond the wrong end is called back.
+    torch.testing.assert_close(difference, torch.tensor([0.0, -1.0, 0.0, -MIN_LOG_DENSITY, 3.0 - MAX_LOG_DENSITY]))
+    # A student beyond the wrong bound has a gradient back.
     astray = features(-10.0).requires_grad_()
     density_difference(astray, features(3.0)).sum().backward()
     assert astray.grad.item() == 1.0
 
 
-def test_cameras_between_two():
+def test_poses_between_two_move_on_a_line_and_turn_the_shortest_way():
     a, b = pose(0, 10), pose(40, 30)
-    first, last, middle = between(np.stack([a] * 3), np.stack([b] * 3), np.array([0.0, 1.0, 0.5]))
+    first, last, middle = poses_between(np.stack([a] * 3), np.stack([b] * 3), np.array([0.0, 1.0, 0.5]))
     np.testing.assert_allclose(first, a, atol=1e-9)
     np.testing.assert_allclose(last, b, atol=1e-9)
     np.testing.assert_allclose(middle[:, :3].T @ middle[:, :3], np.eye(3), atol=1e-9)
     np.testing.assert_allclose(middle[:, 3], (a[:, 3] + b[:, 3]) / 2)
-    # Half of the turn from one to the other.
+    # Half of the rotation from one to the other.
     np.testing.assert_allclose(a[:, :3].T @ middle[:, :3], middle[:, :3].T @ b[:, :3], atol=1e-9)
 
 
@@ -167,7 +168,7 @@ def test_rays_are_a_pure_function_of_the_step(teacher):
     assert np.allclose(np.linalg.norm(a.directions, axis=1), 1, atol=1e-6)
 
 
-def test_photographs_are_not_looked_at(tmp_path):
+def test_photographs_are_not_read(tmp_path):
     scene = write_scene(tmp_path / "scene")
     fit_field(scenes.load(scene), "hashgrid", steps=40, settings=SMALL_GRID, out=tmp_path / "teacher")
     with_data = distill_field(tmp_path / "teacher", "densegrid", steps=12, settings=PLANES)
@@ -176,7 +177,7 @@ def test_photographs_are_not_looked_at(tmp_path):
     assert same(with_data.field.state_dict(), without.field.state_dict())
 
 
-def test_data_are_scored_where_the_teacher_was_not_fitted(tmp_path):
+def test_a_student_is_scored_on_views_that_its_teacher_was_not_fitted_to(tmp_path):
     scene = scenes.load(write_scene(tmp_path / "scene"))
     fit_field(scene, "hashgrid", steps=5, settings=SMALL_GRID, out=tmp_path / "teacher")
     student = distill_field(tmp_path / "teacher", "densegrid", steps=5, settings=PLANES, out=tmp_path / "student")
@@ -186,10 +187,10 @@ def test_data_are_scored_where_the_teacher_was_not_fitted(tmp_path):
     objective = objective_for(scene, student.field, "l2")
     objective.exclude_training_views(student.run)
     objective.evaluate(student.field)
-    assert [view["name"] for view in objective.views] == [view.name for view in scene.test]
+    assert [view["name"] for view in objective.scores.per_view] == [view.name for view in scene.test]
 
 
-def test_stop_then_resume_gives_the_bits_of_the_uninterrupted_distillation(teacher, tmp_path):
+def test_a_resumed_distillation_is_bit_identical(teacher, tmp_path):
     stages = Stages(
         feature_fraction=0.3, value_fraction=0.3, hard_ray_fraction=0.2, hard_camera_fraction=0.2, sample_fraction=0.5
     )
@@ -203,7 +204,7 @@ def test_stop_then_resume_gives_the_bits_of_the_uninterrupted_distillation(teach
         assert same(finish(resume(Run.open(run.path)), run).field.state_dict(), whole.field.state_dict())
 
 
-def test_hard_rays_are_gone_along_again(teacher):
+def test_hard_rays_return(teacher):
     trainer, _ = prepare(
         teacher,
         "densegrid",
@@ -220,7 +221,7 @@ def test_hard_rays_are_gone_along_again(teacher):
     assert sum(again) == int(0.25 * len(again)) and all(again[: sum(again)])
 
 
-def test_rays_that_go_again_are_of_no_camera_of_the_step(teacher):
+def test_hard_rays_belong_to_no_camera_of_the_step(teacher):
     trainer, _ = prepare(
         teacher,
         "densegrid",
@@ -234,8 +235,8 @@ def test_rays_that_go_again_are_of_no_camera_of_the_step(teacher):
     assert (views[:again] < 0).all() and (views[again:] >= 0).all()
 
 
-def test_the_teacher_says_where_samples_are(teacher):
-    # A student whose grid is empty still is asked wherever the teacher's light goes; of the teacher's pixels nothing is missing.
+def test_samples_go_where_light_goes_in_the_teacher(teacher):
+    # A student with an empty grid is still queried there, and the samples make up the teacher's whole pixels.
     trainer, _ = prepare(
         teacher, "densegrid", steps=40, settings=PLANES, stages=Stages(feature_fraction=0, value_fraction=0)
     )
@@ -243,34 +244,35 @@ def test_the_teacher_says_where_samples_are(teacher):
     field.before_step(0, 40)
     objective.before_step(field, 0, 40)
     objective.enter(RENDERED)
-    objective.grid.words = torch.zeros_like(objective.grid.words)
-    field.occupied = objective.grid.words
+    grid = objective.occupancy.grid
+    grid.words = torch.zeros_like(grid.words)
+    field.occupied = grid.words
     batch = objective.batch(0, 4096, 0, torch.device("cpu"))
-    answer = objective._weighty(field, objective._answer(field, batch)[0])
+    cached = objective.drop_weightless(field, objective.query_teacher(field, batch)[0])
     taught = objective.teacher
-    whole = render_rays(
-        taught, batch.origins, batch.directions, taught.grid, batch.background, seed=batch.jitter, **taught.how
-    )
-    colors = taught.color(answer.taught, batch.directions[answer.samples.ray_indices])
-    pixels = objective._pixels(taught, batch, answer.samples, answer.taught, colors)
-    assert len(answer.samples) > 0 and float((pixels - whole.color).abs().max()) < 0.02
+    whole = render_rays(taught, batch.origins, batch.directions, background=batch.background, seed=batch.jitter)
+    features, samples = cached.teacher_features, cached.samples
+    colors = taught.color_of_volume_features(features, batch.directions[samples.ray_indices])
+    pixels = pixel_colors(taught, batch, samples, features=features, colors=colors)
+    assert len(samples) > 0 and float((pixels - whole.color).abs().max()) < 0.02
 
 
-def test_once_pixels_are_compared_samples_without_weight_are_left_out(teacher):
+def test_samples_without_weight_are_dropped_once_pixels_are_compared(teacher):
     trainer, _ = prepare(
         teacher, "densegrid", steps=40, settings=PLANES, stages=Stages(feature_fraction=0, value_fraction=0)
     )
     objective, field = trainer.objective, trainer.field
     objective.before_step(field, 0, 40)
     batch = objective.batch(0, 4096, 0, torch.device("cpu"))
-    answer, looked = objective._answer(field, batch)
-    fog = objective._weighty(field, answer)  # (a fresh student is fog all over, which stays in)
-    objective.grid.words = torch.zeros_like(objective.grid.words)
-    clear = objective._weighty(field, answer)
-    assert len(clear.samples) < 0.7 * len(fog.samples) and len(fog.samples) == len(answer.samples) < looked
+    cached, queried = objective.query_teacher(field, batch)
+    fog = objective.drop_weightless(field, cached)  # an untrained student is fog everywhere, which stays
+    grid = objective.occupancy.grid
+    grid.words = torch.zeros_like(grid.words)
+    clear = objective.drop_weightless(field, cached)
+    assert len(clear.samples) < 0.7 * len(fog.samples) and len(fog.samples) == len(cached.samples) < queried
 
 
-def test_each_stage_begins_with_fresh_moments_and_is_not_gone_back_to(teacher):
+def test_each_stage_begins_with_zero_moments_and_does_not_return(teacher):
     trainer, _ = prepare(
         teacher, "densegrid", steps=20, settings=PLANES, stages=Stages(feature_fraction=0.2, value_fraction=0.2)
     )
@@ -283,7 +285,7 @@ def test_each_stage_begins_with_fresh_moments_and_is_not_gone_back_to(teacher):
     assert steps[8:] == [(RENDERED, n) for n in range(1, 7)]
 
 
-def test_the_second_look_at_the_rate_is_at_the_last_stage(teacher, monkeypatch):
+def test_the_number_of_steps_is_corrected_in_the_last_stage(teacher, monkeypatch):
     import time
 
     now, costs = [100.0], {FEATURES: 0.01, VALUES: 0.02, RENDERED: 0.1}
@@ -301,11 +303,11 @@ def test_the_second_look_at_the_rate_is_at_the_last_stage(teacher, monkeypatch):
         ],
     )
     trainer.run()
-    # Steps took a third longer than was thought: the time is kept all the same.
+    # Steps took a third longer than estimated, and the time is kept all the same.
     assert trainer.done and 9.0 < now[0] - 100.0 < 10.2
 
 
-def test_a_learned_background_is_the_students_too(tmp_path):
+def test_a_student_has_the_learned_background_of_its_teacher(tmp_path):
     scene = scenes.load(write_scene(tmp_path / "scene"))
     taught = fit_field(
         scene, "hashgrid", steps=5, settings={**SMALL_GRID, "background": "learned"}, out=tmp_path / "teacher"
@@ -315,37 +317,37 @@ def test_a_learned_background_is_the_students_too(tmp_path):
     trainer, _ = prepare(
         taught.run, "densegrid", steps=3, settings=PLANES, stages=Stages(feature_fraction=0, value_fraction=0)
     )
-    torch.testing.assert_close(trainer.field.backdrop(), taught.field.backdrop())
+    torch.testing.assert_close(trainer.field.background_color(), taught.field.background_color())
     trainer.run()
     view = trainer.objective.signal.test[0]
     corners = [
         trainer.objective.signal.image(view)[0, 0],
-        trainer.objective.view(trainer.field, view).color[0, 0].numpy(),
+        view_colors(trainer.objective.signal, trainer.field, view)[0, 0],
     ]
     assert np.abs(corners[0] - corners[1]).max() < 0.2 and corners[1][0] > 0.7 > 0.3 > corners[1][1]
     with pytest.raises(BadInput, match="leave background out"):
         prepare(taught.run, "densegrid", steps=1, settings={**PLANES, "background": "white"})
 
 
-@pytest.mark.parametrize(("option", "value"), [("cubes", 2), ("background", "learned")])
-def test_what_a_student_cannot_have_is_told_before_its_folder_is_made(teacher, option, value, tmp_path):
+@pytest.mark.parametrize(("option", "value"), [("cascades", 2), ("background", "learned")])
+def test_refuses_what_a_student_cannot_have_before_its_folder_is_made(teacher, option, value, tmp_path):
     with pytest.raises(BadInput, match=f"leave {option} out"):
         prepare(teacher, "densegrid", steps=1, settings={**PLANES, option: value}, out=tmp_path / "student")
     assert not (tmp_path / "student").exists()
 
 
-def test_what_is_empty_is_known_at_any_resolution(teacher):
+def test_empty_cells_are_known_at_any_resolution(teacher):
     signal = prepare(teacher, "densegrid", steps=1, settings=PLANES)[0].objective.signal
     cells = teacher.load_field().grid.occupancy.cells()[0]
     assert not (cells & torch.from_numpy(signal.empty_cells(32))).any() and signal.empty_cells(32).any()
     coarse = torch.nn.functional.max_pool3d(cells.float()[None], 2)[0] > 0
     assert not (coarse & torch.from_numpy(signal.empty_cells(16))).any() and signal.empty_cells(16).any()
     signal._teacher.occupied = torch.zeros_like(signal._teacher.occupied)
-    signal._teacher.occupied[0, 37] = 1 << 13  # one cell alone is not lost
+    signal._teacher.occupied[0, 37] = 1 << 13  # a single cell is not lost
     assert not signal.empty_cells(12).all() and not signal.empty_cells(16).all() and not signal.empty_cells(48).all()
 
 
-def test_cameras_are_not_blamed_for_rays_of_others(teacher):
+def test_errors_of_hard_rays_do_not_count_for_cameras(teacher):
     stages = Stages(feature_fraction=0, value_fraction=0, hard_ray_fraction=0.3, hard_camera_fraction=0.3)
     trainer, _ = prepare(teacher, "densegrid", steps=4, settings=PLANES, stages=stages)
     trainer.run()
@@ -353,11 +355,11 @@ def test_cameras_are_not_blamed_for_rays_of_others(teacher):
     others = batch.views < 0
     assert others.sum() == int(0.3 * len(others))
     hard = trainer.objective._hard_cameras
-    hard.note(batch, 9.0 * others + (batch.views == 11))
-    np.testing.assert_allclose(hard.pool[0, :12].numpy().reshape(3, 4), hard._standing[11].pose)
+    hard.record(batch, 9.0 * others + (batch.views == 11))
+    np.testing.assert_allclose(hard.pool[0, :12].numpy().reshape(3, 4), hard._cameras[11].pose)
 
 
-def test_hard_cameras_stand_again(teacher):
+def test_hard_cameras_return_turned_a_little(teacher):
     trainer, _ = prepare(
         teacher,
         "densegrid",
@@ -368,19 +370,19 @@ def test_hard_cameras_stand_again(teacher):
     trainer.run()
     hard, signal = trainer.objective._hard_cameras, trainer.objective.signal
     assert len(hard.pool) == 6  # the worst of each step's sixteen
-    drawn = signal.drawn(6, 0)
-    standing = hard.mix_in(drawn, 6)
-    assert len(standing) == len(drawn) and standing[6:] == drawn[6:]
-    for camera in standing[:6]:
+    drawn = signal.draw_cameras(6, 0)
+    mixed = hard.mix_in(drawn, 6)
+    assert len(mixed) == len(drawn) and mixed[6:] == drawn[6:]
+    for camera in mixed[:6]:
         row = hard.pool[[np.allclose(camera.pose[:, 3], row[:12].reshape(3, 4)[:, 3]) for row in hard.pool.numpy()]][
             0
         ].numpy()
         turn = np.arccos((np.trace(camera.pose[:, :3].T @ row[:12].reshape(3, 4)[:, :3]) - 1) / 2)
         assert 0 < turn < 3 * np.pi / 20
-    # The camera whose rays were wrong is the one that is kept.
+    # The camera whose rays have errors enters the pool.
     batch = trainer.objective.batch(7, 4096, 0, torch.device("cpu"))
-    hard.note(batch, (batch.views == 9).float())
-    np.testing.assert_allclose(hard.pool[0, :12].numpy().reshape(3, 4), hard._standing[9].pose)
+    hard.record(batch, (batch.views == 9).float())
+    np.testing.assert_allclose(hard.pool[0, :12].numpy().reshape(3, 4), hard._cameras[9].pose)
 
 
 def test_the_heaviest_samples_of_each_ray():
@@ -388,8 +390,8 @@ def test_the_heaviest_samples_of_each_ray():
     rays = torch.repeat_interleave(torch.arange(4), offsets.diff())
     weights = torch.tensor([0.1, 0.4, 0.3, 0.2, 0.0, 0.5, 0.1, 0.2, 0.05, 0.15])
     samples = Samples(torch.zeros(10), torch.ones(10), rays, offsets)
-    assert heaviest(weights, samples, 0.3).nonzero().flatten().tolist() == [1, 2, 4, 5, 7]
-    assert heaviest(weights, samples, 1.0).all()
+    assert heaviest_samples(weights, samples, 0.3).nonzero().flatten().tolist() == [1, 2, 4, 5, 7]
+    assert heaviest_samples(weights, samples, 1.0).all()
 
 
 SCENES = {
@@ -429,7 +431,7 @@ def test_every_architecture_into_every_other(taught, tmp_path):
         assert [stage for stage, _ in seen[1::2]] == [FEATURES, VALUES, RENDERED], into
 
 
-def test_moving_scenes(tmp_path):
+def test_a_moving_scene_is_distilled(tmp_path):
     fit_field(
         scenes.load(write_moving(tmp_path / "moving.npz")),
         "hashgrid",
@@ -440,28 +442,33 @@ def test_moving_scenes(tmp_path):
     assert distill_field(tmp_path / "teacher", "hashgrid", steps=60, settings=SMALL_GRID).metrics["psnr"] > 16
 
 
-def test_a_run_without_cameras(teacher, tmp_path):
+def test_refuses_a_run_without_cameras(teacher, tmp_path):
     shutil.copytree(teacher.path, tmp_path / "run")
     (tmp_path / "run" / "cameras.json").unlink()
     with pytest.raises(BadInput, match="cameras.json"):
         prepare(Run.open(tmp_path / "run"), "hashgrid", steps=1)
 
 
-def test_answers_that_are_kept_come_around(teacher, tmp_path):
+def test_cached_steps_are_replayed_in_a_cycle(teacher, tmp_path, monkeypatch):
+    import fields.distill.radiance as module
+
     stages = Stages(feature_fraction=0.2, value_fraction=0.2, cache=1)
     whole, _ = prepare(teacher, "densegrid", steps=60, settings=PLANES, stages=stages)
-    asked = []
-    ask = whole.objective._ask
-    whole.objective._ask = lambda field, *rest: (
-        asked.append(whole.index) if field is whole.objective.teacher else None,
-        ask(field, *rest),
-    )[1]
+    queried = []
+    query = module.volume_features_at
+
+    def recorded(field, *rest):
+        if field is whole.objective.teacher:
+            queried.append(whole.index)
+        return query(field, *rest)
+
+    monkeypatch.setattr(module, "volume_features_at", recorded)
     whole.run()
-    turn = whole.objective._answers._turn
-    # The teacher was asked in the first steps, once each, and never again.
-    assert 2 <= turn < 50 and asked == list(range(turn))
-    assert whole.objective._answers._spent < 2 << 20
-    for stop in (turn // 2, turn + 5):
+    cache = whole.objective._cache
+    # The teacher was queried once in each of the first steps, and never again.
+    assert 2 <= cache._length < 50 and queried == list(range(cache._length))
+    assert cache._bytes < 2 << 20
+    for stop in (cache._length // 2, cache._length + 5):
         trainer, run = prepare(teacher, "densegrid", steps=60, settings=PLANES, stages=stages, out=tmp_path / str(stop))
         finish(trainer, run, [lambda t, stop=stop: t.stop() if t.index == stop else None])
         again = finish(resume(run), run)
@@ -471,7 +478,7 @@ def test_answers_that_are_kept_come_around(teacher, tmp_path):
         Stages(cache=1, hard_ray_fraction=0.1)
 
 
-def test_a_teacher_in_one_small_file(teacher, tmp_path):
+def test_a_single_small_file_is_a_teacher(teacher, tmp_path):
     assert main(["export", str(teacher.path), str(tmp_path / "teacher.fsq")]) == 0
     small = Run.open(tmp_path / "teacher.fsq")
     assert len(small.cameras()) == len(teacher.cameras()) and small.cameras()[0].same_as(teacher.cameras()[0])

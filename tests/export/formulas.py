@@ -36,7 +36,7 @@ class Beads(RadianceField):
         second = (coords - torch.tensor([0.83, 0.55, 0.45])).norm(dim=-1) - 0.13
         return torch.minimum(first, second)
 
-    def density(self, coords, time=None):
+    def density(self, coords, time=None, directions=None):
         return 600 * torch.sigmoid(-300 * self.away(coords)) + 0 * self.anchor, coords
 
     def color(self, feature, directions):
@@ -51,20 +51,20 @@ def composited(columns: dict[str, np.ndarray], camera, background: float = 1.0) 
 
     camera: a pinhole `Camera` whose axis meets the middle of its image.
     """
-    places = np.stack([columns[name] for name in "xyz"], axis=1).astype(np.float64)
+    positions = np.stack([columns[name] for name in "xyz"], axis=1).astype(np.float64)
     pose = np.asarray(camera.pose, np.float64)
     rotation, eye = pose[:, :3] * [1, -1, -1], pose[:, 3]  # x right, y down, z forwards, as in the format
     width, height, f = camera.intrinsics.width, camera.intrinsics.height, camera.intrinsics.fl_x
     # (what is behind the eye or far off to a side is not drawn, as the formula of the projection does not hold there)
-    seen = (places - eye) @ rotation
+    seen = (positions - eye) @ rotation
     near = np.flatnonzero(
         (seen[:, 2] > 0.01)
         & (np.abs(seen[:, :2]) < 1.3 * seen[:, 2:] * np.array([width, height]) / (2 * f) + 1e-9).all(axis=1)
     )
     order = near[np.argsort(seen[near, 2], kind="stable")]
-    columns, places, seen = (
+    columns, positions, seen = (
         {name: np.asarray(column)[order] for name, column in columns.items()},
-        places[order],
+        positions[order],
         seen[order],
     )
     scales = np.exp(np.stack([columns[f"scale_{k}"] for k in range(3)], axis=1).astype(np.float64))
@@ -86,10 +86,10 @@ def composited(columns: dict[str, np.ndarray], camera, background: float = 1.0) 
     covariance = (turn * scales[:, None, :] ** 2) @ turn.transpose(0, 2, 1)
     opacity = 1 / (1 + np.exp(-columns["opacity"].astype(np.float64)))
     colors = np.clip(
-        _harmonic_colors(columns, (places - eye) / np.linalg.norm(places - eye, axis=1, keepdims=True)), 0, None
+        _harmonic_colors(columns, (positions - eye) / np.linalg.norm(positions - eye, axis=1, keepdims=True)), 0, None
     )
     depth = seen[:, 2]
-    jacobian = np.zeros((len(places), 2, 3))
+    jacobian = np.zeros((len(positions), 2, 3))
     jacobian[:, 0, 0] = jacobian[:, 1, 1] = f / depth
     jacobian[:, 0, 2], jacobian[:, 1, 2] = -f * seen[:, 0] / depth**2, -f * seen[:, 1] / depth**2
     project = jacobian @ rotation.T
@@ -102,7 +102,7 @@ def composited(columns: dict[str, np.ndarray], camera, background: float = 1.0) 
     spans = last - first
     picture, through = np.zeros((height * width, 3)), np.ones(height * width)
     # So many Gaussians at once, front to back: all pixels that each may touch, sorted by pixel; within one they stay in order.
-    for start in range(0, len(places), 1 << 13):
+    for start in range(0, len(positions), 1 << 13):
         some = slice(start, start + (1 << 13))
         counts = spans[some].prod(axis=1)
         n = np.repeat(np.arange(start, start + len(counts)), counts)

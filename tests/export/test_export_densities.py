@@ -10,6 +10,7 @@ from fields.export.formats import export
 from fields.export.request import ExportRequest
 from fields.models.field import RadianceField
 from fields.render.volume import render_view
+from fields.sampling.march_settings import MarchSettings
 from fields.sampling.occupancy import OccupancyGrid
 from fields.surface.splats import basis
 from scenes.domain import Axis, Channels, Domain
@@ -107,7 +108,7 @@ def test_splats_look_like_the_field(tmp_path):
     grid = OccupancyGrid(32, lower=(-1.0,) * 3, upper=(1.0,) * 3)
     for azimuth in (20, 200):
         camera = orbit(azimuth, 15, 3.0, (96, 96), target=(0.0, 0.0, 0.0))
-        own = render_view(field, camera, grid, step=0.004, most=2048).color.numpy()
+        own = render_view(field, camera, grid=grid, march=MarchSettings(step=0.004, max_samples=2048)).color.numpy()
         found = composited(columns, camera)
         assert -10 * np.log10(((found - own) ** 2).mean()) > 24
         inside = (own < 0.99).any(axis=2)
@@ -125,7 +126,7 @@ class Still(RadianceField):
         self.anchor = torch.nn.Parameter(torch.zeros(1))
         self.duck = DUCK
 
-    def density(self, coords, time=None):
+    def density(self, coords, time=None, directions=None):
         distance = torch.from_numpy(self.duck.distance((coords * 2.24 - 1.12).numpy())) / 2.24
         return 800 * torch.sigmoid(-400 * distance) + 0 * self.anchor, coords
 
@@ -148,7 +149,7 @@ def test_splats_of_the_procedural_scene(tmp_path):
     raw = trimesh.load(tmp_path / "a.ply").metadata["_ply_raw"]["vertex"]["data"]
     camera = orbit(40, 25, 3.6, (128, 128), target=(0.0, 0.0, 0.25), up="z")
     grid = OccupancyGrid(32, lower=(-1.12,) * 3, upper=(1.12,) * 3)
-    own = render_view(field, camera, grid, step=0.004, most=2048).color.numpy()
+    own = render_view(field, camera, grid=grid, march=MarchSettings(step=0.004, max_samples=2048)).color.numpy()
     found = composited({name: raw[name].reshape(-1) for name in raw.dtype.names}, camera)
     quality = -10 * np.log10(((found - own) ** 2).mean())
     print(f"{quality:.2f} dB")

@@ -68,7 +68,7 @@ def source_of(name: str) -> Source:
     return Source(SimpleNamespace(header={"method": name, "options": method.model_dump()}), field, kind)
 
 
-def places(source: Source, count: int) -> torch.Tensor:
+def positions(source: Source, count: int) -> torch.Tensor:
     shape = (count,) if source.kind == "video" else (count, source.field.domain.dimensions)
     return torch.rand(*shape, generator=torch.Generator().manual_seed(3))
 
@@ -90,7 +90,7 @@ def test_onnx(tmp_path, name):
     assert {node.domain for node in model.graph.node} == {""} and report["difference"] < 1e-4
     session = onnxruntime.InferenceSession(str(tmp_path / "a.onnx"), providers=["CPUExecutionProvider"])
     for count in (1, 5 if source.kind == "video" else 1000):
-        inputs = places(source, count)
+        inputs = positions(source, count)
         found = session.run(None, {report["inputs"][0]: inputs.numpy()})[0]
         expected = asked(source, inputs)
         assert count == 1 or found.std() > 1e-4
@@ -107,7 +107,7 @@ def test_programs(tmp_path, name):
     export(source, tmp_path / "a.pt2", ExportRequest())
     extra = {"field_studio.json": ""}
     program = torch.export.load(tmp_path / "a.pt2", extra_files=extra).module()
-    inputs = places(source, 3)
+    inputs = positions(source, 3)
     np.testing.assert_allclose(program(inputs).detach().numpy(), asked(source, inputs), atol=1e-4)
     assert json.loads(extra["field_studio.json"])["method"] == name
 
@@ -121,7 +121,7 @@ class Fog(RadianceField):
         )
         self.first, self.second = torch.nn.Linear(3, 9), torch.nn.Linear(11, 3)
 
-    def density(self, coords, time=None):
+    def density(self, coords, time=None, directions=None):
         out = self.first(coords)
         return out[..., 0].exp(), out[..., 1:]
 
@@ -196,7 +196,7 @@ def test_planes_are_found_by_what_the_description_says(tmp_path):
     export(source, tmp_path / "a.npz", ExportRequest())
     about, arrays = described(tmp_path / "a.npz")
     (table,) = about["tables"].values()
-    coords = places(source, 200).numpy()
+    coords = positions(source, 200).numpy()
     slots: dict[int, np.ndarray] = {}
     for grid in table["grids"]:
         plane = arrays[grid["array"]]
@@ -224,7 +224,7 @@ def test_a_hash_grid_is_found_by_what_the_description_says(tmp_path):
     export(source, tmp_path / "a.npz", ExportRequest())
     about, arrays = described(tmp_path / "a.npz")
     table = about["tables"]["encoder.table"]
-    coords = places(source, 100).numpy()
+    coords = positions(source, 100).numpy()
     features = []
     for grid in table["grids"]:
         rows = arrays[grid["array"]]

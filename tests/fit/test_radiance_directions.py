@@ -1,4 +1,4 @@
-"""Posed views whose density depends on the direction, and the groups of all methods' numbers."""
+"""Densities that depend on the direction of view, and the parameter groups of all methods on scenes."""
 
 import pytest
 import torch
@@ -14,14 +14,13 @@ def scene(tmp_path_factory):
     return scenes.load(write_scene(tmp_path_factory.mktemp("ball") / "scene"))
 
 
-def test_density_that_depends_on_the_direction_counts_with_the_most_of_16_sides(scene):
-    """What is dense from one side only stays occupied; a mesh has the mean."""
-    from fields.fit.objectives.radiance import GRID_STEPS, LOOKS, SIDES
+def test_a_cell_that_is_dense_from_one_direction_is_occupied_and_a_mesh_has_the_mean(scene):
+    from fields.fit.objectives.occupancy_updates import DIRECTION_STRIDE, NUM_DIRECTIONS, UPDATE_STEPS
     from fields.surface.implicit import sphere
     from fields.surface.radiance import Radiance
 
     trainer, _ = prepare(scene, "cam", steps=1, settings=NETWORK)
-    field, sides = trainer.field, torch.from_numpy(sphere(SIDES)).float()
+    field, sides = trainer.field, torch.from_numpy(sphere(NUM_DIRECTIONS)).float()
 
     def one_sided(coords, time=None, directions=None):
         seen = directions @ sides[6]
@@ -29,15 +28,17 @@ def test_density_that_depends_on_the_direction_counts_with_the_most_of_16_sides(
 
     field.density = one_sided
     points = torch.rand(9, 3)
-    looks = [trainer.objective._density_for_grid(field, GRID_STEPS * look)(points) for look in range(LOOKS)]
-    assert [float(look.max()) for look in looks] == pytest.approx(
-        [5.0 if look == 6 % LOOKS else 0.1 for look in range(LOOKS)]
+    updates = range(DIRECTION_STRIDE)
+    occupancy = trainer.objective.occupancy
+    found = [occupancy.density_function(field, UPDATE_STEPS * update)(points) for update in updates]
+    assert [float(densities.max()) for densities in found] == pytest.approx(
+        [5.0 if update == 6 % DIRECTION_STRIDE else 0.1 for update in updates]
     )
-    assert Radiance(field).bare_density(points).tolist() == pytest.approx([(5.0 + 15 * 0.1) / 16] * 9)
+    assert Radiance(field).unmasked_density(points).tolist() == pytest.approx([(5.0 + 15 * 0.1) / 16] * 9)
 
 
 @pytest.mark.slow
-def test_the_authors_norm_of_a_ray_serves_with_a_fixed_number_of_samples(scene):
+def test_the_authors_norm_over_a_ray_works_with_a_fixed_number_of_samples(scene):
     from benchmarks.papers.rays import scored
 
     options = {"width": 32, "hidden_layers": 2, "color_layers": 1, "learning_rate": 5e-3, "cells": 16, "hull": False}
@@ -49,13 +50,12 @@ def test_the_authors_norm_of_a_ray_serves_with_a_fixed_number_of_samples(scene):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_every_number_is_in_one_group(scene, method):
-    from fields.methods.radiance import field_groups
+def test_every_trained_parameter_is_in_one_group(scene, method):
 
     trainer, _ = prepare(
         scene, method, steps=1, settings=METHODS[method] | {"background": "learned", "sampling": "proposal"}
     )
-    groups = field_groups(trainer.method, trainer.field)
+    groups = trainer.method.field_groups(trainer.field)
     listed = [id(p) for group in groups for p in group["params"]]
     assert all(group["params"] for group in groups) and len(listed) == len(set(listed))
     assert set(listed) == {id(p) for p in trainer.field.parameters() if p.requires_grad}

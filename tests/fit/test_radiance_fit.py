@@ -1,4 +1,6 @@
-"""Fitting posed views: what the objective draws and learns, for all methods that can."""
+"""Fits of posed views: the rays that are drawn, and what every method that takes scenes learns from them."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +10,6 @@ from posed_scene import SMALL, SMALL_GRID, resumed, write_moving, write_scene
 import scenes
 from fields.encoders.directions import spherical_harmonics
 from fields.fit.fit import fit_field, prepare
-from fields.methods.radiance import count_parameters
 from fields.methods.registry import make_method
 from fields.runs.run import Run, load_field
 from scenes.errors import BadInput
@@ -33,7 +34,7 @@ METHODS = {
     "fourier": NETWORK | {"sigma": 1.0},
 }
 
-# PVD's "tensors", GNF-SH, and VM with no network at all.
+# Spherical harmonics in place of a color network: the grid of PVD, GNF-SH, and VM without any network.
 HARMONICS = {
     "densegrid": SMALL
     | {"resolution": 12, "levels": 1, "features": 28, "head": "linear", "color": "harmonics", "direction_degree": 3},
@@ -52,7 +53,7 @@ def scene(folder):
     return scenes.load(folder)
 
 
-def test_scene(scene):
+def test_the_cube_holds_the_ball_and_rays_hit_it_where_pixels_are_opaque(scene):
     assert scene.kind == "radiance" and scene.has_alpha and not scene.moving and not scene.unbounded
     assert len(scene.training) == 12 and len(scene.test) == 3
     lower, upper = (np.array([getattr(axis, name) for axis in scene.domain.axes]) for name in ("lower", "upper"))
@@ -64,39 +65,38 @@ def test_scene(scene):
         np.array_equal(getattr(rays, name), getattr(again, name))
         for name in ("origins", "directions", "colors", "alpha", "views")
     )
-    # A ray that saw the ball passes through it, one that did not does not.
+    # A ray passes through the ball exactly if its pixel is opaque.
     middle = (0.0 - lower) / (upper - lower)
     along = ((middle - rays.origins) * rays.directions).sum(1)
     off = np.linalg.norm(rays.origins + along[:, None] * rays.directions - middle, axis=1) * (upper - lower)[0]
     assert (off[rays.alpha[:, 0] == 1] < 1.05).all() and (off[rays.alpha[:, 0] == 0] > 0.95).all()
 
 
-def test_rays_are_those_of_the_pixels(scene):
-    """Every pixel of the first views comes up with its own colour and its own ray."""
+def test_every_ray_has_the_color_and_alpha_of_its_pixel(scene):
     rays = scene.rays(0, 4000, 1)
     view = scene.training[5]
     some = rays.views == 5
     origins, directions = view.rays()
     match = (rays.directions[some][:, None] @ directions.T.astype(np.float32)[None])[:, 0].argmax(1)
-    pixels = view.read().reshape(-1, 4)[match]
+    pixels = view.read_image().reshape(-1, 4)[match]
     assert np.allclose(pixels[:, :3] / 255, rays.colors[some], atol=1e-6) and np.allclose(
         pixels[:, 3] / 255, rays.alpha[some][:, 0], atol=1e-6
     )
 
 
-def test_what_views_show_to_be_empty(scene):
+def test_views_with_alpha_show_what_is_empty(scene):
     empty = scene.empty_cells(32)
-    places = np.stack(np.meshgrid(*[(np.arange(32) + 0.5) / 32] * 3, indexing="ij"), -1) * scene._side + scene._lower
-    radius = np.linalg.norm(places, axis=-1)
+    points = np.stack(np.meshgrid(*[(np.arange(32) + 0.5) / 32] * 3, indexing="ij"), -1) * scene._side + scene._lower
+    radius = np.linalg.norm(points, axis=-1)
     assert not empty[radius < 1.0].any() and empty[radius > 2.0].mean() > 0.8
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_methods(scene, method):
+def test_every_method_fits_a_scene_and_counts_its_parameters(scene, method):
     fit = fit_field(
         scene, method, steps=12 if method not in ("hashgrid", "densegrid") else 120, settings=METHODS[method]
     )
-    assert fit.field.num_parameters == count_parameters(fit.method, scene.domain, scene.channels)
+    assert fit.field.num_parameters == fit.method.count_parameters(scene.domain, scene.channels)
     assert fit.metrics["psnr"] > (16 if method in ("hashgrid", "densegrid") else 6) and set(fit.metrics) == {
         "psnr",
         "ssim",
@@ -104,13 +104,13 @@ def test_methods(scene, method):
 
 
 @pytest.mark.parametrize(("method", "channels"), [("densegrid", 28), ("rbf", 49), ("tensorf", 13)])
-def test_colors_of_harmonics_have_no_network(scene, method, channels, tmp_path):
+def test_harmonics_need_no_color_network(scene, method, channels, tmp_path):
     fit = fit_field(scene, method, steps=2, settings=HARMONICS[method], out=tmp_path / "run")
     assert fit.field.head is None and fit.method.ray_features == channels == len(fit.field.trunk.channels)
     assert (
         fit.run.header["parameters"]
         == fit.field.num_parameters
-        == count_parameters(fit.method, scene.domain, scene.channels)
+        == fit.method.count_parameters(scene.domain, scene.channels)
     )
     coords, towards = torch.rand(20, 3), torch.nn.functional.normalize(torch.randn(20, 3), dim=-1)
     again = load_field(tmp_path / "run")
@@ -123,13 +123,15 @@ def test_colors_of_harmonics_have_no_network(scene, method, channels, tmp_path):
     torch.testing.assert_close(again.color(feature, towards), torch.sigmoid(torch.stack(colors, dim=-1)))
 
 
-def test_a_grid_without_a_network_learns_a_scene_and_holds_nothing_else(scene):
+def test_a_grid_without_a_network_learns_a_scene(scene):
     fit = fit_field(scene, "densegrid", steps=60, settings=HARMONICS["densegrid"] | {"table_rate": 0.2})
     assert fit.field.trunk.num_parameters == 28 * 12**3
     assert fit.metrics["psnr"] > 12
-    # A node's numbers are the values there: the node (3, 5, 7) of 12.
+    # A node stores the values there: the node (3, 5, 7) of 12.
     node = torch.tensor([[3, 5, 7]]) / 11
-    torch.testing.assert_close(fit.field.feature(node)[0], fit.field.trunk.grid.table.reshape(12, 12, 12, 28)[7, 5, 3])
+    torch.testing.assert_close(
+        fit.field.trunk_feature(node)[0], fit.field.trunk.grid.table.reshape(12, 12, 12, 28)[7, 5, 3]
+    )
 
 
 def test_the_plain_sum_of_vms_products_is_one_of_its_linear_maps(scene):
@@ -145,17 +147,17 @@ def test_the_plain_sum_of_vms_products_is_one_of_its_linear_maps(scene):
     ("options", "message"),
     [({"direction_degree": 0}, "no bands at all"), ({"ray_features": 16}, "are 49; leave it out")],
 )
-def test_what_cannot_be_harmonics(scene, options, message):
+def test_refuses_harmonics_without_bands_or_with_other_features(scene, options, message):
     with pytest.raises(BadInput, match=message):
         prepare(scene, "hashgrid", steps=1, settings={"color": "harmonics"} | options)
 
 
-def test_what_cannot_be_radiance(scene):
+def test_refuses_a_method_of_whole_frames(scene):
     with pytest.raises(BadInput, match="nerv takes signals of the kind"):
         fit_field(scene, "nerv", steps=1)
 
 
-def test_sizes(scene):
+def test_a_requested_size_is_met_and_one_below_the_grid_is_refused(scene):
     trainer, _ = prepare(scene, "hashgrid", steps=1, params=60_000, settings=SMALL)
     assert abs(trainer.field.num_parameters / 60_000 - 1) < 0.03
     for method, options in HARMONICS.items():
@@ -170,14 +172,14 @@ def test_the_finest_cells_are_as_large_as_pixels(scene, monkeypatch):
         method = make_method("hashgrid").prepare(scene)
         return method.base_resolution * method.growth ** (method.levels - 1)
 
-    assert finest() == pytest.approx(512)  # coarse pictures
-    monkeypatch.setattr(scene, "pixel", 1 / 600)
+    assert finest() == pytest.approx(512)  # coarse images
+    monkeypatch.setattr(scene, "pixel_size", 1 / 600)
     assert finest() == pytest.approx(600)
     monkeypatch.setattr(scene, "unbounded", True)  # where the cube has half of each axis
     assert finest() == pytest.approx(2400)
 
 
-def test_fog_is_fought_where_proposals_say_where_samples_go(scene, monkeypatch):
+def test_the_distortion_loss_is_on_by_default_with_proposals_only(scene, monkeypatch):
     assert make_method("hashgrid").prepare(scene).distortion == 0
     monkeypatch.setattr(scene, "unbounded", True)
     assert make_method("hashgrid").prepare(scene).distortion == 0.01
@@ -185,14 +187,15 @@ def test_fog_is_fought_where_proposals_say_where_samples_go(scene, monkeypatch):
     assert make_method("hashgrid", {"distortion": 0.5}).prepare(scene).distortion == 0.5
 
 
-def test_number_of_samples_stays_about_the_same(scene):
+def test_the_number_of_samples_per_step_stays_about_the_same(scene):
     trainer, _ = prepare(scene, "hashgrid", steps=60, settings=SMALL_GRID)
     counts = []
-    adapt = trainer.objective._adapt
-    trainer.objective._adapt = lambda reached, looked: (counts.append(reached), adapt(reached, looked))
+    rays = trainer.objective.ray_count
+    adapt = rays.adapt
+    rays.adapt = lambda reached, queried: (counts.append(reached), adapt(reached, queried))
     trainer.run()
     assert all(0.6 * 4096 < count < 1.6 * 4096 for count in counts[5:])
-    assert trainer.objective.step_cost_varies  # (those are of more rays as space empties)
+    assert trainer.objective.step_cost_varies  # because they come from more rays as space empties
 
 
 @pytest.mark.parametrize(
@@ -205,7 +208,7 @@ def test_resumed_is_bit_identical(scene, tmp_path, method, options, steps):
         assert torch.equal(tensor, again.field.state_dict()[name]), name
 
 
-def test_field_alone_shows_the_scene(scene, tmp_path):
+def test_the_stored_field_alone_renders_the_scene(scene, tmp_path):
     fit = fit_field(scene, "hashgrid", steps=60, settings=SMALL_GRID, out=tmp_path / "run")
     field = load_field(tmp_path / "run")
     from fields.fit.objectives.radiance import RadianceObjective
@@ -213,41 +216,39 @@ def test_field_alone_shows_the_scene(scene, tmp_path):
     assert RadianceObjective(scene, "l2").evaluate(field) == pytest.approx(fit.metrics, abs=1e-9)
 
 
-def test_pictures_do_not_depend_on_chunks(scene, monkeypatch):
-    import fields.fit.objectives.radiance as module
+def test_images_do_not_depend_on_chunks(scene, monkeypatch):
+    import fields.fit.objectives.view_images as module
 
     fit = fit_field(scene, "hashgrid", steps=40, settings=SMALL_GRID)
-    objective = module.RadianceObjective(scene, "l2")
-    whole = objective.view(fit.field, scene.test[0])
+    whole = module.view_image(scene, fit.field, scene.test[0])
     monkeypatch.setattr(module, "CHUNK", 37)
-    cut = objective.view(fit.field, scene.test[0])
+    cut = module.view_image(scene, fit.field, scene.test[0])
     assert float((whole.color - cut.color).abs().max()) < 1e-6 and torch.equal(
         whole.depth.isfinite(), cut.depth.isfinite()
     )
-    # and samples behind what hides them change it by less than what they could show
-    assert float((objective_without_stop(objective, fit.field, scene) - whole.color).abs().max()) < 3e-3
+    # Samples that hardly any light reaches change it by less than the limit.
+    assert float((color_of_all_samples(fit.field, scene) - whole.color).abs().max()) < 3e-3
 
 
-def objective_without_stop(objective, field, scene):
-    from fields.render.volume import render_picture
+def color_of_all_samples(field, scene):
+    from fields.render.volume import render_image
 
     origins, directions = (torch.from_numpy(np.ascontiguousarray(x)) for x in scene.test[0].rays())
-    return render_picture(
-        field, field.to_cube(origins), directions.float(), (24, 24), field.grid, 1.0, threshold=0.0, **field.how
-    ).color
+    march = replace(field.march, min_transmittance=0.0)
+    return render_image(field, field.to_cube(origins), directions.float(), (24, 24), march=march).color
 
 
 @pytest.mark.parametrize(
     "options",
     [{"background": "white"}, {"background": "learned"}, {"exposure": True}, {"distortion": 1e-3}, {"hull": False}],
 )
-def test_options(scene, options):
+def test_the_scene_is_learned_with_every_scene_option(scene, options):
     fit = fit_field(scene, "hashgrid", steps=80, settings=SMALL_GRID | options)
     assert fit.metrics["psnr"] > 10.5
 
 
-def test_moving_scene(tmp_path):
-    scene = scenes.load(write_moving(tmp_path / "moving.npz"), backdrop="black")
+def test_time_as_a_fourth_axis_fits_a_moving_scene(tmp_path):
+    scene = scenes.load(write_moving(tmp_path / "moving.npz"), background="black")
     assert scene.moving and scene.domain.dimensions == 4 and scene.domain.axes[3].name == "t"
     for method, options in (
         ("hashgrid", SMALL_GRID | {"motion": "axis"}),
@@ -265,21 +266,19 @@ def test_moving_scene(tmp_path):
     ("method", "motion"), [(method, "auto") for method in METHODS] + [("kplanes", "deform"), ("cam", "deform")]
 )
 def test_any_method_takes_a_moving_scene(tmp_path, method, motion):
-    scene = scenes.load(write_moving(tmp_path / "moving.npz"), backdrop="black")
+    scene = scenes.load(write_moving(tmp_path / "moving.npz"), background="black")
     fit = fit_field(scene, method, steps=2, settings=METHODS[method] | {"motion": motion}, out=tmp_path / "run")
     header = fit.run.header
     assert header["options"]["motion"] == ("axis" if motion == "auto" and method in ("kplanes", "cam") else "deform")
-    assert (
-        header["parameters"] == fit.field.num_parameters == count_parameters(fit.method, scene.domain, scene.channels)
-    )
+    assert header["parameters"] == fit.field.num_parameters == fit.method.count_parameters(scene.domain, scene.channels)
     again = Run.open(tmp_path / "run").load_field()
     coords, times = torch.rand(50, 3), torch.rand(50)
     assert torch.equal(again.density(coords, times)[0], fit.field.density(coords, times)[0])
 
 
 def test_time_may_index_the_grids_of_cam_alone(tmp_path):
-    """The authors' dynamic scenes: places are led into a still scene whose network is scaled and shifted by what five nodes of time say."""
-    scene = scenes.load(write_moving(tmp_path / "moving.npz"), backdrop="black")
+    """As in the authors' dynamic scenes: points are deformed to a still scene, whose network is modulated by five nodes of time."""
+    scene = scenes.load(write_moving(tmp_path / "moving.npz"), background="black")
     trainer, _ = prepare(scene, "cam", steps=1, settings=NETWORK | {"motion": "deform"})
     field, method = trainer.field, trainer.method
     grid = field.trunk.network.modulation.grid
@@ -288,32 +287,32 @@ def test_time_may_index_the_grids_of_cam_alone(tmp_path):
         and grid.layout.num_parameters == 5 * 2 * method.hidden_layers
         and method.grid_rate == method.learning_rate
     )
-    places = torch.rand(50, 3)
+    points = torch.rand(50, 3)
     early, late = (torch.full((50,), time) for time in (0.1, 0.9))
     assert torch.equal(
-        field.density(places, early)[0], field.density(places, late)[0]
-    )  # a fresh network leads nowhere, and fresh grids are even
+        field.density(points, early)[0], field.density(points, late)[0]
+    )  # an initial network moves nothing, and initial grids are constant
     with torch.no_grad():
         grid.table[-1] *= 1.5
-    assert not torch.isclose(field.density(places, early)[0], field.density(places, late)[0]).all()
+    assert not torch.isclose(field.density(points, early)[0], field.density(points, late)[0]).all()
 
 
-def test_places_of_a_moment_are_led_where_they_were(tmp_path):
-    scene = scenes.load(write_moving(tmp_path / "moving.npz", side=32, views=33), backdrop="black")
+def test_the_deformation_undoes_the_motion_of_the_ball(tmp_path):
+    scene = scenes.load(write_moving(tmp_path / "moving.npz", side=32, views=33), background="black")
     fit = fit_field(scene, "hashgrid", steps=150, settings=SMALL_GRID | {"hull": False})
     field = fit.field
-    # The ball goes 0.4 to the right in all: what is in it at one moment was in it at another, with the offset that the scene has.
-    middle = field.to_cube(torch.tensor([[0.0, 0.6, 0.0], [0.0, -0.6, 0.0], [0.0, 0.0, 0.6]], dtype=torch.float64))
+    # The ball moves 0.4 to the right in all, so a point in it moves with it from one moment to another.
+    centres = field.to_cube(torch.tensor([[0.0, 0.6, 0.0], [0.0, -0.6, 0.0], [0.0, 0.0, 0.6]], dtype=torch.float64))
     early, late = (
-        field.deformation(middle + torch.tensor([0.4 * (t - 0.5) / field.side, 0.0, 0.0]), torch.full((3,), t))
+        field.deformation(centres + torch.tensor([0.4 * (t - 0.5) / field.side, 0.0, 0.0]), torch.full((3,), t))
         for t in (0.1, 0.9)
     )
-    fixed = field.deformation(middle, torch.full((3,), 0.1)) - field.deformation(middle, torch.full((3,), 0.9))
+    fixed = field.deformation(centres, torch.full((3,), 0.1)) - field.deformation(centres, torch.full((3,), 0.9))
     assert fit.metrics["psnr"] > 15
     assert (early - late).norm(dim=1).mean() < 0.6 * fixed.norm(dim=1).mean()
 
 
-def test_eight_bits(scene, tmp_path):
+def test_a_scene_in_eight_bits_is_a_fourth_as_large_and_still_shown(scene, tmp_path):
     fit = fit_field(scene, "hashgrid", steps=60, settings=SMALL_GRID, bits=8, out=tmp_path / "run")
     assert (
         fit.metrics["psnr"] > 13.5
@@ -322,7 +321,7 @@ def test_eight_bits(scene, tmp_path):
 
 
 @pytest.mark.slow
-def test_lego(shared):
+def test_lego_reaches_19_db_in_120_steps(shared):
     scene = scenes.load(shared / "nerf" / "lego_200")
     fit = fit_field(scene, "hashgrid", steps=120, settings={"batch": 1 << 15})
     assert fit.metrics["psnr"] > 19

@@ -1,22 +1,21 @@
-"""Scores of views for testing: pixels that are masked out do not count."""
+"""Scores of test views: pixels outside the mask do not count."""
 
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 from posed_scene import write_scene
 
 import scenes
 from fields.fit.metrics.samples import psnr, ssim
+from fields.fit.objectives import radiance, view_scores
 from fields.fit.objectives.radiance import RadianceObjective
 
 
 @pytest.fixture
 def scored(tmp_path, monkeypatch):
-    """Scores, the PSNR while it fits, and the pictures, of a fit that shows grey and is right only where masks leave something."""
+    """Scores and images of a fit that is close to the photographs inside the masks and grey outside."""
     folder = write_scene(tmp_path / "scene", train=4, test=2)
     mask = np.zeros((24, 24), bool)
     mask[:, :12] = True
@@ -28,20 +27,18 @@ def scored(tmp_path, monkeypatch):
     targets = [scene.image(view) for view in scene.test]
     fits = [np.where(mask[..., None], np.clip(target + 0.1, 0, 1), 0.5).astype(np.float32) for target in targets]
     objective = RadianceObjective(scene, "l2")
-    monkeypatch.setattr(
-        objective,
-        "view",
-        lambda field, view, stride=1: SimpleNamespace(
-            color=torch.from_numpy(fits[scene.test.index(view)][::stride, ::stride])
-        ),
-    )
-    monkeypatch.setattr(objective, "_remarks", lambda field: [])
-    return objective.evaluate(None), objective, mask, targets, fits
+
+    def view_colors(scene, field, view, stride=1):
+        return fits[scene.test.index(view)][::stride, ::stride]
+
+    monkeypatch.setattr(view_scores, "view_colors", view_colors)
+    monkeypatch.setattr(radiance, "camera_remarks", lambda scene, field: [])
+    return objective.evaluate(None), objective.scores, mask, targets, fits
 
 
 def test_masked_views_are_scored_where_the_mask_counts(scored):
-    means, objective, mask, targets, fits = scored
-    first, second = objective.views
+    means, scores, mask, targets, fits = scored
+    first, second = scores.per_view
     assert first["psnr"] == pytest.approx(psnr(fits[0][:, :12], targets[0][:, :12])) and first["psnr"] > 19
     assert first["ssim"] == pytest.approx(ssim(np.where(mask[..., None], fits[0], targets[0]), targets[0]))
     assert (
@@ -49,4 +46,4 @@ def test_masked_views_are_scored_where_the_mask_counts(scored):
         and second["psnr"] < 12
     )
     assert means["psnr"] == pytest.approx((first["psnr"] + second["psnr"]) / 2)
-    assert objective.part_psnr(None) == pytest.approx(means["psnr"], abs=0.5)
+    assert scores.watched_psnr(None) == pytest.approx(means["psnr"], abs=0.5)

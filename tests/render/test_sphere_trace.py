@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from fields.render.camera import orbit
+from fields.render.camera import camera_rays
 from fields.render.sphere_trace import normals_of, render_shape, sphere_trace
+from scenes.posed.pose import orbit
 
 CENTRE = torch.tensor([0.5, 0.5, 0.5])
 
@@ -26,7 +27,7 @@ def meeting(origins, directions, radius=0.3):
 
 
 def test_a_ball_is_where_it_is():
-    origins, directions = orbit(30.0, 20.0, 2.0, 64, 48).rays()
+    origins, directions = camera_rays(orbit(30.0, 20.0, 2.0, (64, 48)))
     origins, directions = origins.double(), torch.nn.functional.normalize(directions.double(), dim=-1)
     exact = meeting(origins, directions)
     hit, t = sphere_trace(ball, origins, directions, 0.5, 4.0, tolerance=1e-5)
@@ -40,7 +41,7 @@ def test_a_ball_is_where_it_is():
 
 
 def test_a_distance_that_is_overstated_still_hits():
-    origins, directions = orbit(0.0, 0.0, 2.0, 32, 32).rays()
+    origins, directions = camera_rays(orbit(0.0, 0.0, 2.0, (32, 32)))
     hit, t = sphere_trace(lambda p: ball(p) * 1.3, origins, directions, 0.5, 4.0, tolerance=1e-4)
     exact = meeting(origins, directions)
     sure = exact < exact.nan_to_num(9).amin() + 0.1  # the side that faces the camera
@@ -80,7 +81,7 @@ def test_normals(how):
 
 
 def test_a_picture_of_a_ring():
-    camera = orbit(0.0, 89.0, 2.2, 80, 80)
+    camera = orbit(0.0, 89.0, 2.2, (80, 80))
     view = render_shape(ring, camera)
     assert view.color.shape == (80, 80, 3) and view.hit.shape == view.depth.shape == (80, 80)
     assert not view.hit[40, 40] and view.hit[40].any()  # the hole is seen from above
@@ -94,7 +95,7 @@ def test_a_picture_of_a_ring():
 
 
 def test_an_empty_picture():
-    view = render_shape(lambda p: torch.ones(len(p)), orbit(0, 0, 2, 8, 8), background=(0.0, 0.5, 1.0))
+    view = render_shape(lambda p: torch.ones(len(p)), orbit(0, 0, 2, (8, 8)), background=(0.0, 0.5, 1.0))
     assert not view.hit.any() and len(view.points) == 0
     assert (view.color == torch.tensor([0.0, 0.5, 1.0])).all()
 
@@ -102,7 +103,7 @@ def test_an_empty_picture():
 @pytest.mark.parametrize("steepness", [2.5, 10.0, 1e4])
 def test_a_field_that_is_much_too_steep_has_no_holes(steepness):
     """Steps that lead from outside to inside and back grow for ever where the slope is above 2 / share."""
-    origins, directions = orbit(30.0, 20.0, 2.0, 64, 48).rays()
+    origins, directions = camera_rays(orbit(30.0, 20.0, 2.0, (64, 48)))
     exact = meeting(origins, directions)
     hit, t = sphere_trace(
         lambda points: steepness * ball(points).clamp(max=0.05 / steepness), origins, directions, 0.5, 4.0
