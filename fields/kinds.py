@@ -40,8 +40,6 @@ class Kind:
     packages: tuple[str, ...] = ("PIL.Image",)
     # Whether it consists of pixels, of an image or of frames, so that sizes are also given in bits per pixel.
     has_pixels: bool = False
-    # Whether it is fitted along rays through its views, instead of at points.
-    along_rays: bool = False
     # Memory that scoring takes besides the fit, in bytes: of a shape a lattice, its mesh and a search tree.
     scoring_bytes: int = 12_000_000
     # And for each value of the signal: the spectra of audio.
@@ -87,7 +85,6 @@ KINDS = {
         ("fields.fit.objectives.radiance:RadianceObjective",),
         "fields.export.outputs.radiance:RadianceOutput",
         viewer="fields.export.viewers:SceneViewer",
-        along_rays=True,
     ),
 }
 

@@ -1,4 +1,4 @@
-"""Rounded products are for the first part of the training; its end, and queries, are exact."""
+"""Reduced precision is for the first part of the training: its end, and queries, have float32."""
 
 import pytest
 import torch
@@ -19,7 +19,7 @@ def field(matmul_dtype: str):
     return method.build(signal.domain, signal.channels, seed=0)
 
 
-def test_the_end_is_exact():
+def test_the_end_of_the_training_and_queries_have_float32():
     rounded, exact = field("bfloat16"), field("float32")
     coords, targets = torch.rand(4096, 2), torch.rand(4096, 3)
     step, reference = rounded.fused_step("l2"), exact.fused_step("l2")
@@ -32,5 +32,5 @@ def test_the_end_is_exact():
         with torch.no_grad():
             assert torch.equal(rounded(coords), exact(coords))
         assert loss.isfinite()
-    rounded.before_step(5000, None)  # while the number of steps is open
+    rounded.before_step(5000, None)  # while the number of steps is unknown
     assert not rounded._ending

@@ -1,4 +1,4 @@
-"""NeuRBF: kernels from the signal, counted with the frozen ones."""
+"""The method neurbf: kernels placed by the signal, sizes, options and storage."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def image(astronaut):
     return Image.from_array(astronaut[60:124, 180:276])
 
 
-def test_frozen_numbers_are_counted(image):
+def test_centres_and_shapes_are_counted_but_not_trained(image):
     method = make_method("neurbf", SMALL).prepare(image)
     field = method.build(image.domain, image.channels, 0)
     per_kernel = 2 + 3 + 32
@@ -31,7 +31,7 @@ def test_frozen_numbers_are_counted(image):
     assert not field.encoder.kernels.centres.requires_grad and not field.encoder.kernels.shapes.requires_grad
 
 
-def test_kernels_lie_where_the_picture_changes():
+def test_kernels_lie_where_the_image_changes():
     values = np.zeros((64, 64), np.uint8)
     values[:, 32:] = 255
     method = make_method("neurbf", SMALL).prepare(edge := Image.from_array(values))
@@ -39,21 +39,21 @@ def test_kernels_lie_where_the_picture_changes():
     assert ((centres[:, 0] - 0.5).abs() < 0.05).all()
 
 
-def test_kernels_of_a_wide_picture_are_round_in_pixels():
+def test_kernels_of_a_wide_image_are_round_in_pixels():
     """Coordinates are scaled so that a pixel is a square."""
     image = Image.from_array(np.random.default_rng(0).integers(0, 255, (32, 128), np.uint8))
     kernels = make_method("neurbf", SMALL).prepare(image).build(image.domain, image.channels, 0).encoder.kernels
     assert kernels.extents.tolist() == [1.0, 0.25] and kernels.centres[:, 1].max() <= 0.25
 
 
-def test_the_learning_rates_are_by_module_and_no_group_is_empty(image):
+def test_network_and_encoder_have_learning_rates_of_their_own(image):
     method = make_method("neurbf", SMALL).prepare(image)
     groups = method.parameter_groups(method.build(image.domain, image.channels, 0))
     assert [(group["lr"], group["sparse"]) for group in groups] == [(1e-2, False), (5e-3, True), (5e-3, False)]
     assert all(group["params"] for group in groups)
 
 
-def test_phases_are_counted_grouped_and_learned(image):
+def test_phases_are_counted_and_trained(image):
     method = make_method("neurbf", SMALL | {"kernel_phases": True}).prepare(image)
     field = method.build(image.domain, image.channels, 0)
     assert (
@@ -69,7 +69,7 @@ def test_phases_are_counted_grouped_and_learned(image):
     assert bool((field.encoder.kernels.phases.grad != 0).any())
 
 
-def test_a_stored_field_needs_no_signal(image, tmp_path):
+def test_a_stored_field_loads_without_its_signal(image, tmp_path):
     result = fit_field(image, "neurbf", steps=3, settings=SMALL, out=tmp_path / "run")
     again = load_field(tmp_path / "run" / "field.safetensors")
     x = torch.rand(100, 2)
@@ -77,14 +77,14 @@ def test_a_stored_field_needs_no_signal(image, tmp_path):
         assert torch.equal(result.field(x), again(x))
 
 
-def test_eight_bits_leave_the_centres_alone(image, tmp_path):
+def test_storage_in_eight_bits_does_not_round_the_centres(image, tmp_path):
     result = fit_field(image, "neurbf", steps=3, settings=SMALL, bits=8, out=tmp_path / "run")
     fresh = make_method("neurbf", SMALL).prepare(image).build(image.domain, image.channels, 0)
     assert torch.equal(result.field.encoder.kernels.centres, fresh.encoder.kernels.centres)
     assert len(result.field.encoder.kernels.features.unique()) <= 255
 
 
-def test_a_fit_that_was_cut_off_before_its_first_checkpoint_begins_with_the_same_kernels(photograph, tmp_path):
+def test_a_resumed_fit_without_a_checkpoint_starts_with_the_same_kernels(photograph, tmp_path):
     import scenes
     from fields.fit.fit import resume
 
@@ -111,7 +111,7 @@ def test_a_fit_that_was_cut_off_before_its_first_checkpoint_begins_with_the_same
         {"backend": "torch"},
     ],
 )
-def test_every_choice_learns(image, options):
+def test_a_fit_with_every_choice_of_options_learns(image, options):
     result = fit_field(image, "neurbf", steps=60, settings=SMALL | options)
     values = image.values()
     mean = -10 * np.log10(((values - values.mean((0, 1))) ** 2).mean())
@@ -119,7 +119,7 @@ def test_every_choice_learns(image, options):
     assert result.field.backend == ("torch" if options.get("backend") == "torch" else "native-cpu")
 
 
-def test_native_and_torch_agree(image):
+def test_native_and_torch_give_the_same_values(image):
     fields = [
         make_method("neurbf", SMALL | {"backend": backend, "max_frequency": 64.0})
         .prepare(image)
@@ -133,8 +133,8 @@ def test_native_and_torch_agree(image):
     torch.testing.assert_close(fields[0](x), fields[1](x), rtol=1e-4, atol=1e-4)
 
 
-def test_hats_on_a_lattice_interpolate_as_a_grid_does():
-    """The paper's first equation: kernels max(0, 1 - |o| / h) at the nodes of a lattice, a cell's corners among the neighbours."""
+def test_hat_kernels_on_a_lattice_interpolate_as_a_grid_does():
+    """Equation 1 of the paper: kernels max(0, 1 - |o| / h) at the nodes, with a cell's corners among the neighbours."""
     from fields.encoders.factor_grid import FactorGrid
     from fields.encoders.rbf import RbfKernels
     from fields.ops.factor_layout import Factor, FactorLayout
@@ -166,12 +166,12 @@ def test_hats_on_a_lattice_interpolate_as_a_grid_does():
     torch.testing.assert_close(kernels(x), grid(x), rtol=1e-5, atol=1e-5)
 
 
-def test_volumes_and_clips_are_taken_and_sounds_refused():
+def test_fits_volumes_and_videos_and_refuses_audio():
     generator = np.random.default_rng(0)
     volume = Volume.from_array(generator.random((9, 10, 11), np.float32))
     assert fit_field(volume, "neurbf", steps=2, settings=SMALL).field.encoder.kernels.centres.shape == (40, 3)
-    clip = Video.from_array(generator.integers(0, 255, (4, 8, 12, 3), np.uint8))
-    assert "psnr" in fit_field(clip, "neurbf", steps=2, settings=SMALL).metrics
+    video = Video.from_array(generator.integers(0, 255, (4, 8, 12, 3), np.uint8))
+    assert "psnr" in fit_field(video, "neurbf", steps=2, settings=SMALL).metrics
     with pytest.raises(
         BadInput,
         match="takes signals of 2 or 3 dimensions; this audio has 1: its kernels are placed in a plane or in space",
@@ -179,7 +179,7 @@ def test_volumes_and_clips_are_taken_and_sounds_refused():
         make_method("neurbf").prepare(Audio.from_array(np.sin(np.arange(4000, dtype=np.float32)), 8000))
 
 
-def test_contradictions_are_refused():
+def test_refuses_bands_that_fall_and_tables_that_are_no_power_of_two():
     with pytest.raises(BadInput, match="min_frequency is above max_frequency"):
         make_method("neurbf", {"min_frequency": 10, "max_frequency": 2})
     with pytest.raises(BadInput, match="power of two"):

@@ -1,4 +1,4 @@
-"""The example of a plug-in, as an installed package announces it and as a program registers it."""
+"""The example of a plug-in, announced by an installed package and registered by a program."""
 
 import shutil
 import subprocess
@@ -15,7 +15,7 @@ EXAMPLE = Path(__file__).resolve().parents[2] / "docs" / "examples" / "plugin"
 
 @pytest.fixture
 def installed(tmp_path, monkeypatch):
-    """What pip leaves behind: the module, and the metadata that it makes of pyproject.toml."""
+    """What pip installs: the module, and the metadata that it makes of pyproject.toml."""
     import tomllib
 
     project = tomllib.loads((EXAMPLE / "pyproject.toml").read_text())["project"]
@@ -25,22 +25,22 @@ def installed(tmp_path, monkeypatch):
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n")
     points = project["entry-points"]["field_studio.methods"]
     (info / "entry_points.txt").write_text(
-        "[field_studio.methods]\n" + "".join(f"{name} = {place}\n" for name, place in points.items())
+        "[field_studio.methods]\n" + "".join(f"{name} = {location}\n" for name, location in points.items())
     )
     monkeypatch.syspath_prepend(str(tmp_path))
-    registry._places.cache_clear()
+    registry._locations.cache_clear()
     yield tmp_path
-    registry._places.cache_clear()
+    registry._locations.cache_clear()
     sys.modules.pop("field_studio_filters", None)
 
 
 @pytest.mark.slow
-def test_an_announced_method_passes_the_kit(installed, capsys):
+def test_an_announced_method_passes_all_checks(installed, capsys):
     assert main(["check", "filters", "--set", "width=24", "hidden_layers=2", "frequency=10"]) == 0
     assert "checks passed" in capsys.readouterr().err
 
 
-def test_an_announced_method_is_listed_and_fitted(installed, photograph, tmp_path):
+def test_an_announced_method_is_listed_fitted_and_evaluated(installed, photograph, tmp_path):
     assert "filters" in registry.method_names()
     assert (
         main(
@@ -62,15 +62,16 @@ def test_an_announced_method_is_listed_and_fitted(installed, photograph, tmp_pat
     assert main(["evaluate", str(tmp_path / "run")]) == 0
 
 
-def test_it_is_no_longer_there_without_its_package():
+def test_a_method_is_unknown_without_its_package():
     assert "filters" not in registry.method_names()
 
 
-def test_a_decorator_registers_it_for_one_process():
+def test_the_decorator_registers_a_method_for_one_process():
     code = (
         f"import sys; sys.path.insert(0, {str(EXAMPLE)!r})\n"
         "from fields.methods.registry import register, make_method\nfrom field_studio_filters import Filters\n"
-        "register(type('Mine', (Filters,), {'name': 'mine', '__module__': __name__}))\nprint(make_method('mine', {'width': 8}).width)"
+        "register(type('Mine', (Filters,), {'name': 'mine', '__module__': __name__}))\n"
+        "print(make_method('mine', {'width': 8}).width)"
     )
     assert (
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "8"

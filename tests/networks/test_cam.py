@@ -1,4 +1,4 @@
-"""Coordinate-aware modulation: its invariants and its published sizes."""
+"""Coordinate-aware modulation: invariants of the network, published sizes, and defaults of the method cam."""
 
 import pytest
 import torch
@@ -22,12 +22,12 @@ def points(*shape):
     return torch.rand(*shape, generator=torch.Generator().manual_seed(1))
 
 
-def test_a_fresh_network_without_normalisation_is_the_plain_one():
+def test_an_untrained_network_without_normalization_equals_the_plain_one():
     plain, modulated = networks(normalise=False)
     torch.testing.assert_close(modulated(points(50, 6), points(50, 2)), plain(points(50, 6)))
 
 
-def test_what_a_sample_gets_does_not_depend_on_its_batch():
+def test_values_of_a_sample_do_not_depend_on_its_batch():
     _, modulated = networks(normalise=True)
     features, coords = points(50, 6), points(50, 2)
     torch.testing.assert_close(
@@ -35,7 +35,7 @@ def test_what_a_sample_gets_does_not_depend_on_its_batch():
     )
 
 
-def test_a_norm_over_rays_mixes_their_samples_and_nothing_else():
+def test_normalization_over_rays_mixes_the_samples_of_each_ray_only():
     _, modulated = networks(normalise=2, layers=1)
     features, coords = points(5, 7, 6), points(5, 7, 2)
     x = modulated.network.hidden[0](features)
@@ -46,7 +46,7 @@ def test_a_norm_over_rays_mixes_their_samples_and_nothing_else():
     )
 
 
-def test_every_layer_is_standardised_scaled_and_shifted():
+def test_hidden_layers_are_standardized_scaled_and_shifted():
     _, modulated = networks(normalise=True, layers=1)
     with torch.no_grad():
         modulated.modulation.grid.table[:, 0] = 2.0
@@ -58,7 +58,7 @@ def test_every_layer_is_standardised_scaled_and_shifted():
     )
 
 
-def test_nodes_lie_at_both_ends_and_the_border_goes_on():
+def test_nodes_lie_at_both_ends_and_values_outside_are_those_of_the_border():
     modulation = Modulation(1, (0,), (5,), 1)
     with torch.no_grad():
         modulation.grid.table[:, 0] = torch.tensor([1.0, 3.0, 2.0, 5.0, 4.0])
@@ -67,45 +67,45 @@ def test_nodes_lie_at_both_ends_and_the_border_goes_on():
     assert (shift == 0).all()
 
 
-def test_every_grid_is_trained_after_one_step():
+def test_every_grid_gets_a_gradient_in_the_first_step():
     _, modulated = networks(normalise=True)
     modulated(points(200, 6), points(200, 2)).square().sum().backward()
     gradient = modulated.modulation.grid.table.grad
     assert (gradient != 0).any(0).all()
 
 
-def test_published_sizes():
-    picture = make_method("cam").prepare(Waves((512, 512)))
+def test_cam_has_the_published_sizes():
+    image = make_method("cam").prepare(Waves((512, 512)))
     frozen = 2 * 256
-    assert picture.nodes == 32 and picture.parameters(2, 3) == 263_683 + 6_144 + frozen
+    assert image.nodes == 32 and image.parameters(2, 3) == 263_683 + 6_144 + frozen
     without = make_method("cam", {"modulate": False}).prepare(Waves((512, 512)))
     assert without.parameters(2, 3) == 263_683 + frozen
-    clip = make_method("cam", {"nodes": 5}).prepare(Waves((24, 24, 12)))
-    assert clip.grid_axes == "all"  # its third axis is z, not time
+    volume = make_method("cam", {"nodes": 5}).prepare(Waves((24, 24, 12)))
+    assert volume.grid_axes == "all"  # its third axis is z, not time
 
 
-def test_time_indexes_the_grids_of_a_clip():
+def test_time_indexes_the_grids_of_a_video():
     from scenes.domain import Axis, Domain
 
     signal = Waves((24, 24, 12))
     signal.domain = Domain((*signal.domain.axes[:2], Axis("t", 0.0, 1.0, "s", 12)))
-    clip = make_method("cam", {"nodes": 5}).prepare(signal)
-    assert clip.grid_axes == "time"
-    extra = clip.parameters(3, 3) - clip.model_copy(update={"modulate": False}).parameters(3, 3)
+    method = make_method("cam", {"nodes": 5}).prepare(signal)
+    assert method.grid_axes == "time"
+    extra = method.parameters(3, 3) - method.model_copy(update={"modulate": False}).parameters(3, 3)
     assert extra == 2 * 5 * 3
-    field = clip.build(signal.domain, signal.channels, seed=0)
+    field = method.build(signal.domain, signal.channels, seed=0)
     assert field.network.modulation.grid.layout.factors[0].axes == (2,)
     with pytest.raises(BadInput, match="no axis t"):
         make_method("cam", {"grid_axes": "time"}).prepare(Waves((24, 24)))
 
 
-def test_the_grids_have_a_rate_of_their_own():
+def test_the_grids_have_a_learning_rate_of_their_own():
     method = make_method("cam").prepare(Waves((32, 32)))
     network, grids = method.parameter_groups(method.build(Waves((32, 32)).domain, Waves((32, 32)).channels, seed=0))
     assert grids["lr"] == 10 * network["lr"] and sum(p.numel() for p in grids["params"]) == 6_144
 
 
-def test_the_grids_rate_is_ten_times_the_networks_for_pictures_and_the_same_elsewhere():
+def test_the_grids_rate_is_ten_times_the_networks_for_images_and_equals_it_elsewhere():
     for shape, options, rate in (
         ((32, 32), {}, 1e-2),
         ((32, 32), {"learning_rate": 2e-3}, 2e-2),

@@ -1,11 +1,11 @@
-"""Places of a moment, led into a still scene."""
+"""The deformation network of moving scenes."""
 
 import torch
 
 from fields.networks.deformation import Deformation
 
 
-def test_nothing_moves_before_the_first_step_and_all_of_it_learns():
+def test_an_untrained_deformation_moves_nothing_and_learns_a_motion():
     torch.manual_seed(0)
     deformation = Deformation(
         position_octaves=4, time_octaves=3, width=32, hidden_layers=2, generator=torch.Generator().manual_seed(0)
@@ -25,7 +25,7 @@ def test_nothing_moves_before_the_first_step_and_all_of_it_learns():
     assert loss < 0.1 * (coords - wanted).square().mean()
 
 
-def test_places_stay_in_the_cube_and_one_time_serves_all():
+def test_points_stay_in_the_cube_and_one_time_serves_all_points():
     deformation = Deformation(
         position_octaves=4, time_octaves=3, width=16, hidden_layers=2, generator=torch.Generator().manual_seed(0)
     )

@@ -1,4 +1,4 @@
-"""The layer of radial units: all the profiles of the authors' code against their formulas."""
+"""The layer of Gaussian units: all radial functions of the authors' code against references."""
 
 from typing import get_args
 
@@ -8,7 +8,7 @@ import torch
 from fields.methods.rbf import Rbf
 from fields.networks.gaussian_rbf import PROFILES, GaussianRbf
 
-FORMULAS = {
+REFERENCES = {
     "gaussian": lambda r: torch.exp(-r * r / 2),
     "multiquadric": lambda r: (r * r + 1) ** 0.5,
     "inverse_multiquadric": lambda r: (r * r + 1) ** -0.5,
@@ -18,12 +18,12 @@ FORMULAS = {
 }
 
 
-def test_the_method_offers_what_the_network_has():
-    assert set(get_args(Rbf.model_fields["profile"].annotation)) == {"gaussian", *PROFILES} == set(FORMULAS)
+def test_the_method_offers_the_radial_functions_of_the_network():
+    assert set(get_args(Rbf.model_fields["profile"].annotation)) == {"gaussian", *PROFILES} == set(REFERENCES)
 
 
-@pytest.mark.parametrize("profile", FORMULAS)
-def test_a_layer_is_its_formula_and_gradients_are_finite_even_at_a_centre(profile):
+@pytest.mark.parametrize("profile", REFERENCES)
+def test_a_layer_equals_its_reference_and_gradients_are_finite_even_at_a_centre(profile):
     generator = torch.Generator().manual_seed(0)
     network = GaussianRbf(
         4, 16, 3, spread=0.3, linear=True, backend="torch", generator=generator, profile=profile
@@ -32,7 +32,7 @@ def test_a_layer_is_its_formula_and_gradients_are_finite_even_at_a_centre(profil
     widths = torch.exp(network.log_widths)
     r = ((x[:, None] - network.centres) ** 2 * widths).sum(-1).sqrt()
     torch.testing.assert_close(
-        network(x), network.output(FORMULAS[profile](r)) + network.linear(x), rtol=1e-6, atol=1e-6
+        network(x), network.output(REFERENCES[profile](r)) + network.linear(x), rtol=1e-6, atol=1e-6
     )
     at_centre = network.centres.detach()[:1].clone().requires_grad_()
     network(at_centre).sum().backward()

@@ -1,4 +1,4 @@
-"""The decoders that may stand where an MLP does."""
+"""The networks that a method may have in place of its MLP."""
 
 from typing import get_args
 
@@ -19,7 +19,7 @@ def generator(seed=0):
 
 @pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize(("inputs", "width", "layers", "outputs"), [(5, 16, 1, 3), (32, 8, 3, 1)])
-def test_size_shape_and_gradients(head, inputs, width, layers, outputs):
+def test_heads_are_counted_and_give_values_and_gradients(head, inputs, width, layers, outputs):
     shape = HeadShape(inputs, width, layers, outputs, bias=True)
     network = build_head(head, shape, generator())
     assert sum(p.numel() for p in network.parameters()) == head_parameters(head, shape)
@@ -30,7 +30,7 @@ def test_size_shape_and_gradients(head, inputs, width, layers, outputs):
 
 
 @pytest.mark.parametrize("head", [head for head in HEADS if head != "linear"])
-def test_a_function_of_two_variables_is_learned(head):
+def test_heads_learn_a_function_of_two_variables(head):
     network = build_head(head, HeadShape(2, 16, 2, 1, bias=True), generator())
     x = torch.rand(2000, 2, generator=generator()) * 2 - 1
     target = torch.sin(3 * x[:, :1]) * x[:, 1:]
@@ -43,7 +43,7 @@ def test_a_function_of_two_variables_is_learned(head):
     assert loss < 0.03 * target.var()
 
 
-def test_splines_are_scipys_and_sum_to_one_inside():
+def test_splines_equal_scipys_and_sum_to_one_inside():
     layer = KanLayer(1, 1, "spline", generator())
     x = torch.linspace(-3, 3, 121, dtype=torch.float64)
     values = layer.functions(x[:, None]).numpy()
@@ -61,7 +61,7 @@ def test_splines_are_scipys_and_sum_to_one_inside():
     np.testing.assert_allclose(values[inside].sum(-1), 1.0, atol=1e-9)
 
 
-def test_hourglass_and_quadratic_start_as_linear_maps_or_mlps():
+def test_hourglass_starts_as_a_linear_map_and_quadratic_as_an_mlp():
     x = torch.randn(9, 6, generator=generator())
     hourglass = build_head("hourglass", HeadShape(6, 8, 3, 2, bias=True), generator())
     torch.testing.assert_close(hourglass(x), hourglass.output(hourglass.enter(x)))
@@ -69,6 +69,6 @@ def test_hourglass_and_quadratic_start_as_linear_maps_or_mlps():
     torch.testing.assert_close(quadratic(x), quadratic.output(torch.relu(quadratic.hidden[0].linear(x))))
 
 
-def test_an_unknown_basis():
+def test_refuses_an_unknown_basis():
     with pytest.raises(ValueError, match="spline or gaussian"):
         KanLayer(2, 2, "fourier", generator())

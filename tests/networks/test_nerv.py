@@ -1,4 +1,4 @@
-"""NeRV and NeRV++: sizes as published, the block as specified, and a clip that both learn."""
+"""NeRV and NeRV++: published sizes, blocks as specified, and a video that both learn."""
 
 import json
 
@@ -27,11 +27,11 @@ BUNNY = {"strides": "5,2,2,2,2", "grid_height": 9, "grid_width": 16, "hidden": 5
         ("nervpp", {"preset": "release"}, {8: 1_903_000, 26: 3_379_541, 58: 6_383_000, 112: 12_546_000}),
     ],
 )
-def test_published_sizes(name, options, counts):
+def test_nerv_and_nervpp_have_the_published_sizes(name, options, counts):
     for channels, count in counts.items():
         lower = {"nerv": 96, "nervpp": 80}[name]
         method = make_method(name, {**BUNNY, **options, "grid_channels": channels, "lower_width": lower})
-        # Published in thousands; two are counted here to the last number.
+        # Published in thousands; two are counted here exactly.
         assert method.parameters(3, 3) == pytest.approx(count, abs=1 if count % 1000 else 500)
 
 
@@ -50,19 +50,19 @@ def _domain(width: int, height: int, count: int) -> Domain:
     ],
 )
 @pytest.mark.parametrize("size", [(64, 36), (61, 35)])
-def test_the_count_is_that_of_the_field_and_frames_have_the_clips_size(name, options, size):
-    clip = Video.from_array(np.zeros((5, size[1], size[0], 3), np.uint8) + 7)
-    method = make_method(name, options).prepare(clip)
-    field = method.build(clip.domain, clip.channels, seed=1)
+def test_parameters_are_counted_and_frames_have_the_size_of_the_video(name, options, size):
+    video = Video.from_array(np.zeros((5, size[1], size[0], 3), np.uint8) + 7)
+    method = make_method(name, options).prepare(video)
+    field = method.build(video.domain, video.channels, seed=1)
     assert field.num_parameters == method.parameters(3, 3)
     frames = field.frames(torch.tensor([0.1, 0.9]))
     assert frames.shape == (2, 3, size[1], size[0])
     assert frames.min() >= 0 and frames.max() <= 1
-    again = method.build(clip.domain, clip.channels, seed=1)
+    again = method.build(video.domain, video.channels, seed=1)
     assert torch.equal(again.frames(torch.tensor([0.1, 0.9])), frames)
 
 
-def test_without_its_convolutions_a_block_enlarges_its_projection():
+def test_a_block_with_convolutions_of_zero_enlarges_its_projection():
     block = PlusBlock(5, 4, 2, time_nodes=0, gated=False)
     with torch.no_grad():
         for layer in (block.before.second, block.after.second, block.enlarge.convolution):
@@ -73,13 +73,13 @@ def test_without_its_convolutions_a_block_enlarges_its_projection():
         torch.testing.assert_close(block(features, torch.rand(2)), expected, atol=1e-6, rtol=0)
 
 
-def test_activation_and_shuffle_commute():
+def test_activation_and_pixel_shuffle_commute():
     layer = Upsampling(3, 4, 2, time_nodes=0)
     features = torch.randn(1, 3, 5, 5)
     torch.testing.assert_close(layer(features, torch.rand(1)), F.pixel_shuffle(F.silu(layer.convolution(features)), 2))
 
 
-def test_time_modulates_each_channel_of_each_frame_alone():
+def test_time_modulates_each_channel_of_each_frame_on_its_own():
     layer = Upsampling(3, 4, 2, time_nodes=5)
     features, times = torch.randn(2, 3, 5, 5), torch.tensor([0.0, 0.625])
     plain = F.pixel_shuffle(layer.convolution(features), 2)
@@ -96,27 +96,27 @@ def test_time_modulates_each_channel_of_each_frame_alone():
     torch.testing.assert_close(layer(features[1:], times[1:]), layer(features, times)[1:], atol=1e-4, rtol=1e-4)
 
 
-def test_differentiable_similarity_is_the_metric(rng=np.random.default_rng(0)):
+def test_differentiable_similarity_equals_the_metric(rng=np.random.default_rng(0)):
     p, t = (rng.random((24, 30, 3)).astype(np.float32) for _ in range(2))
     p = 0.7 * t + 0.3 * p
     own = similarity(*(torch.from_numpy(a).permute(2, 0, 1)[None] for a in (p, t)))
     assert float(own) == pytest.approx(ssim(p, t), abs=1e-5)
 
 
-def test_every_frame_comes_once_an_epoch():
+def test_every_frame_is_drawn_once_per_epoch():
     drawn = np.concatenate([shuffled(7, step, 2, seed=3) for step in range(4)])
     assert sorted(drawn.tolist()) == list(range(7))
     later = np.concatenate([shuffled(7, step, 2, seed=3) for step in range(4, 8)])
     assert sorted(later.tolist()) == list(range(7)) and later.tolist() != drawn.tolist()
 
 
-def test_sizes_are_met_and_what_is_no_clip_is_refused():
-    clip = Video.from_array(np.zeros((20, 144, 176, 3), np.uint8) + 7)
+def test_sizes_are_met_and_volumes_and_malformed_strides_refused():
+    video = Video.from_array(np.zeros((20, 144, 176, 3), np.uint8) + 7)
     for name in ("nerv", "nervpp"):
         for count in (150_000, 456_000, 2_000_000):
-            method = make_method(name).prepare(clip).sized(3, 3, count)
+            method = make_method(name).prepare(video).sized(3, 3, count)
             assert method.parameters(3, 3) == pytest.approx(count, rel=0.03)
-            assert 0.4 * count < method._stem() < 0.75 * count
+            assert 0.4 * count < method._stem_parameters() < 0.75 * count
     from scenes.volume.signal import Volume
 
     with pytest.raises(BadInput, match="of the kind video"):
@@ -126,7 +126,7 @@ def test_sizes_are_met_and_what_is_no_clip_is_refused():
 
 
 @pytest.mark.parametrize("name", ["nerv", "nervpp"])
-def test_a_clip_is_learned_frame_by_frame(tmp_path, capsys, name):
+def test_a_video_is_learned_frame_by_frame(tmp_path, capsys, name):
     from apps.cli.main import main
     from scenes.video.write import write_video
 

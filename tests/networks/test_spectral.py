@@ -1,4 +1,4 @@
-"""Waves that are weighed from place to place, and the transport of their state."""
+"""The network and field of nstr: waves with varying amplitudes, and the transport of their state."""
 
 import pytest
 import torch
@@ -39,7 +39,7 @@ VARIANTS = [
 
 
 @pytest.mark.parametrize("dimensions", [1, 2, 3])
-def test_without_a_state_it_is_the_control_to_the_bit(dimensions):
+def test_with_a_state_of_zero_it_equals_the_control_bit_for_bit(dimensions):
     ours, control = field(dimensions), field(dimensions, mode="control")
     with torch.no_grad():
         for parameter in ours.network.state.parameters():
@@ -48,7 +48,7 @@ def test_without_a_state_it_is_the_control_to_the_bit(dimensions):
     assert torch.equal(ours(x), control(x))
 
 
-def test_the_residual_of_an_even_slope_is_zero_where_the_transport_is_that_slope():
+def test_a_transport_that_equals_a_constant_slope_has_no_residual():
     transport = Transport(2, 3, 4, torch.Generator().manual_seed(0))
     slope = torch.tensor([[0.5, -1.0, 2.0], [0.1, 0.0, -0.3]])  # by axis x, y
     y, x = torch.meshgrid(torch.arange(6.0), torch.arange(4.0), indexing="ij")
@@ -65,12 +65,12 @@ def test_the_residual_of_an_even_slope_is_zero_where_the_transport_is_that_slope
     assert transport.output.weight.grad is not None
 
 
-def test_looking_on_the_transport_does_not_touch_the_state():
-    for how in ("joint", "observe"):
-        made = field(transport=how)
+def test_an_observing_transport_gives_the_state_no_gradient():
+    for transport in ("joint", "observe"):
+        made = field(transport=transport)
         made.regularisation().backward()
         table = made.network.state.grid.table
-        assert (table.grad is not None and bool((table.grad != 0).any())) == (how == "joint")
+        assert (table.grad is not None and bool((table.grad != 0).any())) == (transport == "joint")
         assert made.transport.output.weight.grad.abs().sum() > 0
     assert field(transport="off").regularisation() is None
 
@@ -81,7 +81,7 @@ def test_the_transport_is_stored_but_not_counted():
     assert any(name.startswith("transport.") for name in made.state_dict())
 
 
-def test_the_maps_see_where_the_fast_waves_are():
+def test_maps_of_frequency_and_flow_follow_the_fast_waves():
     made = field()
     state, speeds = made.network.state, made.network.waves.omega.detach().norm(dim=-1)
     with torch.no_grad():
@@ -92,7 +92,7 @@ def test_the_maps_see_where_the_fast_waves_are():
     left, right = made.frequency(torch.tensor([[0.0, 0.5], [1.0, 0.5]]))
     assert right > left and float(right) == pytest.approx(float(speeds.max()) / torch.pi, rel=0.2)
     with torch.no_grad():
-        made.transport.output.bias[0] = 0.25  # the first number of the state, along x
+        made.transport.output.bias[0] = 0.25  # the first channel of the state, along x
     assert (
         made.flow(torch.tensor([[0.5, 0.5]]))[0].tolist()[1]
         == 0.0
@@ -100,7 +100,7 @@ def test_the_maps_see_where_the_fast_waves_are():
     )
 
 
-def test_a_collapsed_state_is_told():
+def test_a_collapsed_state_is_reported():
     made = field()
     assert made.remarks() == [] and made.diagnostics()["state_variance"] > 1e-3
     with torch.no_grad():
@@ -108,7 +108,7 @@ def test_a_collapsed_state_is_told():
     assert "the same everywhere" in made.remarks()[0]
 
 
-def test_rates_by_module():
+def test_waves_states_and_network_have_learning_rates_of_their_own():
     method = make_method("nstr", SMALL)
     made = field()
     rates = {id(p): group["lr"] for group in method.parameter_groups(made) for p in group["params"]}
@@ -117,7 +117,7 @@ def test_rates_by_module():
     assert rates[id(made.network.output.weight)] == method.learning_rate
 
 
-def test_a_finer_picture_gets_faster_waves(astronaut):
+def test_an_image_with_finer_detail_gets_higher_frequencies(astronaut):
     smooth = Image.from_array(astronaut).on_grid(64).transpose(1, 2, 0)
     sharp = make_method("nstr").prepare(Image.from_array(astronaut)).max_frequency
     from scipy.ndimage import gaussian_filter
@@ -128,14 +128,14 @@ def test_a_finer_picture_gets_faster_waves(astronaut):
 
 @pytest.mark.parametrize("options", VARIANTS)
 @pytest.mark.parametrize("dimensions", [1, 2, 3])
-def test_every_variant_is_counted_begins_as_the_plain_one_and_learns_all_its_numbers(options, dimensions):
+def test_every_variant_is_counted_starts_as_the_plain_one_and_trains_all_parameters(options, dimensions):
     method = make_method("nstr", SMALL | options)
     made = field(dimensions, **options)
     assert made.num_parameters == method.parameters(dimensions, 1)
     x = coords(200, dimensions)
     if options.get("interpolation") != "smoothstep":
         torch.testing.assert_close(made(x), field(dimensions, transport="off")(x), rtol=1e-4, atol=1e-4)
-    with torch.no_grad():  # what begins at 0 lets no gradient through to what stands before it
+    with torch.no_grad():  # layers that start at 0 pass no gradient to the layers before them
         for name, parameter in made.named_parameters():
             if "output" in name or "phases" in name:
                 parameter.add_(0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1)))
@@ -148,7 +148,7 @@ def test_every_variant_is_counted_begins_as_the_plain_one_and_learns_all_its_num
 
 
 @pytest.mark.parametrize("dimensions", [1, 2, 3])
-def test_jets_that_know_the_slope_continue_an_even_state(dimensions):
+def test_jets_with_the_right_slope_interpolate_a_linear_state_exactly(dimensions):
     made = field(dimensions, transport="jet", state_size=2)
     state = made.network.state
     slope = torch.randn(dimensions, 2, generator=torch.Generator().manual_seed(0))
@@ -158,20 +158,20 @@ def test_jets_that_know_the_slope_continue_an_even_state(dimensions):
         state.nodes.copy_(cells @ slope)
         x = coords(100, dimensions)
         torch.testing.assert_close(state.at(x), (x * 4) @ slope, rtol=1e-4, atol=1e-4)
-        # and a slope of the nodes' own values is taken over: at a node the state is the node's
+        # At a node the state is that of the node.
         torch.testing.assert_close(
             state.at(torch.full((1, dimensions), 0.25)), slope.sum(0, keepdim=True), rtol=1e-4, atol=1e-4
         )
 
 
-def test_smooth_states_have_no_corners():
+def test_smoothstep_states_have_continuous_slopes():
     made = field(1, interpolation="smoothstep")
     at = torch.tensor([[0.25 - 1e-3], [0.25 + 1e-3], [0.37]], requires_grad=True)
     (slope,) = torch.autograd.grad(made.network.state.at(at).sum(), at)
     assert slope[0].abs() < 0.1 * slope[2].abs() and slope[1].abs() < 0.1 * slope[2].abs()
 
 
-def test_the_curl_is_that_of_the_slopes():
+def test_the_curl_is_zero_for_gradients_and_right_for_a_rotation():
     transport = Transport(2, 1, 4, torch.Generator().manual_seed(0))
     nodes = torch.zeros(5, 6, 1)
     with torch.no_grad():
@@ -185,22 +185,22 @@ def test_the_curl_is_that_of_the_slopes():
         turning = Turning(2, 1, 4, torch.Generator().manual_seed(0))
         assert float(turning.curl(nodes)) == pytest.approx((2 / 4 + 2 / 5) ** 2, rel=1e-5)
         assert float(Transport(1, 1, 4, torch.Generator().manual_seed(0)).curl(torch.rand(5, 1))) == 0.0
-    weighed = field(transport_curl=3.0)
+    weighted = field(transport_curl=3.0)
     with torch.no_grad():
-        weighed.transport.output.weight.normal_(generator=torch.Generator().manual_seed(0))
-    nodes = weighed.network.state.nodes
-    expected = weighed.weight * (weighed.transport.residual(nodes)[0] + 3.0 * weighed.transport.curl(nodes))
-    torch.testing.assert_close(weighed.regularisation(), expected)
+        weighted.transport.output.weight.normal_(generator=torch.Generator().manual_seed(0))
+    nodes = weighted.network.state.nodes
+    expected = weighted.weight * (weighted.transport.residual(nodes)[0] + 3.0 * weighted.transport.curl(nodes))
+    torch.testing.assert_close(weighted.regularisation(), expected)
 
 
-def test_the_map_of_orientations_sees_the_waves_and_their_drift():
+def test_the_map_of_orientations_follows_the_waves_and_their_phases():
     made = field(phases=True, waves=1)
     state = made.network.state
     with torch.no_grad():
         made.network.waves.omega.copy_(torch.tensor([[10.0, 10.0]]))
     angle, clarity = made.orientation(torch.tensor([[0.4, 0.6]]))[0]
     assert float(angle) == pytest.approx(torch.pi / 4, abs=1e-4) and float(clarity) == pytest.approx(1.0, abs=1e-4)
-    with torch.no_grad():  # phases that rise by 10 a unit of [-1, 1] along x, 20 across the domain
+    with torch.no_grad():  # phases that rise by 10 per unit of [-1, 1] along x, 20 across the domain
         state.phases.weight[0] = torch.tensor([1.0, 0.0, 0.0])
         state.nodes[..., 0] = torch.linspace(0, 20, 5)
     assert float(made.orientation(torch.tensor([[0.4, 0.6]]))[0, 0]) == pytest.approx(
@@ -209,11 +209,11 @@ def test_the_map_of_orientations_sees_the_waves_and_their_drift():
     assert float(made.frequency(torch.tensor([[0.4, 0.6]]))) == pytest.approx(500**0.5 / torch.pi, rel=1e-3)
 
 
-def test_the_map_of_what_is_explained():
+def test_the_map_of_explained_changes_gives_their_fraction_per_cell():
     made = field()
     with torch.no_grad():
-        made.transport.output.bias[0] = 1.0  # the first number, along x
+        made.transport.output.bias[0] = 1.0  # the first channel, along x
         made.network.state.grid.table.zero_()
         made.network.state.nodes[..., 0] = torch.tensor([0.0, 1.0, 2.0, 3.0, 5.0])
-        shares = made.explained(torch.tensor([[0.1, 0.5], [0.9, 0.5]]))
-    assert float(shares[0]) == pytest.approx(1.0) and float(shares[1]) == pytest.approx(0.75)
+        fractions = made.explained(torch.tensor([[0.1, 0.5], [0.9, 0.5]]))
+    assert float(fractions[0]) == pytest.approx(1.0) and float(fractions[1]) == pytest.approx(0.75)

@@ -1,4 +1,4 @@
-"""A hash grid's penalties and the opening of its levels."""
+"""Penalties on a hash grid, and its coarse-to-fine schedule."""
 
 import pytest
 import torch
@@ -22,15 +22,15 @@ def built(image, **options):
     return make_method("hashgrid", SMALL | options).prepare(image).build(image.domain, image.channels, 0)
 
 
-def test_levels_open_from_coarse_to_fine_and_all_are_open_in_the_end(image, tmp_path):
+def test_levels_of_a_hash_grid_fade_in_from_coarse_to_fine(image, tmp_path):
     field = built(image, coarse_to_fine=0.5)
     field.before_step(0, None)
     assert field.encoder.gates.tolist() == pytest.approx([1, 0, 0, 0, 0, 0])
     x = torch.rand(20, 2)
     assert bool((field.features(x)[:, 2:] == 0).all()) and bool((field.features(x)[:, :2] != 0).any())
     field.before_step(30, 100)
-    shares = field.encoder.gates.tolist()
-    assert shares == sorted(shares, reverse=True) and 0 < shares[3] < 1
+    weights = field.encoder.gates.tolist()
+    assert weights == sorted(weights, reverse=True) and 0 < weights[3] < 1
     field.before_step(50, 100)
     assert field.encoder.gates.tolist() == [1.0] * 6
     fit = fit_field(image, "hashgrid", steps=150, settings=SMALL | {"coarse_to_fine": 0.5}, out=tmp_path / "run")
@@ -43,15 +43,15 @@ def test_levels_open_from_coarse_to_fine_and_all_are_open_in_the_end(image, tmp_
         assert torch.equal(again(x), fit.field(x))
 
 
-def test_open_levels_and_no_penalty_change_nothing(image):
-    plain, gated = built(image), built(image, coarse_to_fine=0.5)
+def test_a_schedule_that_has_ended_changes_nothing_and_penalties_rule_out_the_fused_step(image):
+    plain, scheduled = built(image), built(image, coarse_to_fine=0.5)
     x = torch.rand(50, 2)
-    torch.testing.assert_close(gated(x), plain(x))
+    torch.testing.assert_close(scheduled(x), plain(x))
     assert plain.regularisation() is None and built(image, l1=1.0).fused_step("l2") is None
 
 
-def test_variation_is_that_of_neighbouring_points(image):
-    """Of a level that is stored row by row and rises evenly by 1 and 3 a point."""
+def test_total_variation_is_that_of_neighbouring_points(image):
+    """For a level that is stored row by row, and rises by 1 and 3 per point along its axes."""
     field = built(image, levels=1, base_resolution=16, growth=2.0, total_variation=2.0)
     level = field.encoder.layout.per_level[0]
     assert not level.hashed
@@ -72,7 +72,7 @@ def test_variation_is_that_of_neighbouring_points(image):
 
 
 @pytest.mark.parametrize("options", [{"total_variation": 0.1}, {"l1": 0.1}])
-def test_a_heavy_penalty_leaves_smaller_or_smoother_tables(image, options):
+def test_a_large_penalty_gives_smaller_or_smoother_tables(image, options):
     trainer, _ = prepare(image, "hashgrid", steps=60, settings=SMALL | options)
     plain, _ = prepare(image, "hashgrid", steps=60, settings=SMALL | {"fused": "off"})
     for each in (trainer, plain):
@@ -86,7 +86,7 @@ def test_a_heavy_penalty_leaves_smaller_or_smoother_tables(image, options):
         assert float(measure(trainer)) < 0.8 * float(measure(plain))
 
 
-def test_what_does_not_go_together_is_refused(image):
+def test_refuses_schedules_and_penalties_that_contradict_other_options(image):
     with pytest.raises(BadInput, match="one level"):
         make_method("hashgrid", {"levels": 1, "coarse_to_fine": 0.5}).prepare(image)
     with pytest.raises(BadInput, match="autograd"):

@@ -1,4 +1,4 @@
-"""densegrid, triplane, tensorf and kplanes: their sizes, starts, refusals, regularisers, opening of levels, and tiny fits."""
+"""densegrid, triplane, tensorf and kplanes: sizes, initial values, penalties, schedules, and small fits."""
 
 import pytest
 import torch
@@ -40,12 +40,12 @@ def fitted(name, shape, steps=80, **options):
         ("kplanes", (20, 20, 20, 8), {}, 24),
     ],
 )
-def test_a_tiny_fit(name, shape, options, decibels):
+def test_small_volumes_are_learned(name, shape, options, decibels):
     field, objective, _ = fitted(name, shape, **options)
     assert objective.evaluate(field)["psnr"] > decibels
 
 
-def test_densegrid_fits_a_picture(astronaut):
+def test_densegrid_fits_an_image(astronaut):
     result = fields.fit_field(
         Image.from_array(astronaut[60:124, 180:276]), "densegrid", steps=150, settings={"batch": 4096}
     )
@@ -65,7 +65,7 @@ def test_densegrid_fits_a_picture(astronaut):
         ("kplanes", {}),
     ],
 )
-def test_second_derivatives_of_a_field(name, options):
+def test_second_derivatives_of_grid_fields_are_correct(name, options):
     _, field, _ = built(name, 5, 6, 7, features="3", resolution="7", width="8", **options)
     field.double()
     coords = (torch.tensor([[0.31, 0.12, 0.83], [0.57, 0.69, 0.44]], dtype=torch.float64)).requires_grad_()
@@ -83,14 +83,14 @@ def test_second_derivatives_of_a_field(name, options):
 @pytest.mark.parametrize("name", ["densegrid", "triplane", "tensorf", "kplanes"])
 def test_native_and_torch_build_the_same_field(name):
     _, native, _ = built(name, 12, 10, 8, backend="native")
-    _, formula, _ = built(name, 12, 10, 8, backend="torch")
+    _, reference, _ = built(name, 12, 10, 8, backend="torch")
     coords = torch.rand(500, 3, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(native(coords), formula(coords), rtol=1e-4, atol=1e-6)
-    assert (native.backend, formula.backend) == ("native-cpu", "torch")
+    torch.testing.assert_close(native(coords), reference(coords), rtol=1e-4, atol=1e-6)
+    assert (native.backend, reference.backend) == ("native-cpu", "torch")
 
 
-def test_triplane_is_the_papers():
-    """62,657 numbers an object; planes N(0, 0.001), nodes at the ends, decoder 79 -> 64 -> 64 -> 64 -> 1 of sines of 30."""
+def test_triplane_has_the_papers_sizes_and_initial_values():
+    """62,657 parameters per object: planes N(0, 0.001), nodes at the ends, sines 79 -> 64 -> 64 -> 64 -> 1."""
     method, field, _ = built("triplane", None, None, None, channels=ONE)
     assert field.num_parameters == method.parameters(3, 1) == 62_657
     assert [tuple(grid.shape) for grid in field.grid.grids] == [(32, 32, 16)] * 3
@@ -105,8 +105,8 @@ def test_triplane_is_the_papers():
     assert all((found - column).abs().amin(dim=1).max() < 1e-5 for column in octaves)
 
 
-def test_a_triplanes_waves_are_no_faster_than_the_samples_tell():
-    """With the paper's ten octaves a lattice of 24 samples an axis is fitted, and the values between are noise."""
+def test_octaves_of_a_triplane_are_limited_by_the_samples():
+    """With the paper's ten octaves, 24 samples per axis are fitted, and values between them are noise."""
     guarded, objective, _ = fitted("triplane", (24, 24, 24))
     _, _, signal = built("triplane", 24, 24, 24)
     assert make_method("triplane").prepare(signal).octaves == 4
@@ -114,7 +114,7 @@ def test_a_triplanes_waves_are_no_faster_than_the_samples_tell():
     assert objective.evaluate(guarded)["psnr"] > objective.evaluate(free)["psnr"] + 5
 
 
-def test_tensorf_counts():
+def test_tensorf_has_the_papers_factors_and_basis():
     """Three planes and three lines of rank 16, 48 -> 27 without bias, and the MLP."""
     method, field, _ = built("tensorf", 30, 30, 30)
     assert field.grid.table.numel() == 3 * (30 * 30 + 30) * 16
@@ -123,8 +123,8 @@ def test_tensorf_counts():
     assert lines.grid.table.numel() == 3 * 30 * 96 and lines.grid.outputs == 96
 
 
-def test_kplanes_begin_still():
-    """Planes with time are 1 at first, so nothing changes along it; L1 pulls them there."""
+def test_kplanes_start_constant_in_time():
+    """Planes with time start at 1, so that nothing changes along it, and the L1 penalty pulls them there."""
     _, field, _ = built("kplanes", 12, 12, 12, 6, l1="1")
     coords = torch.rand(50, 4)
     later = coords.clone()
@@ -134,10 +134,10 @@ def test_kplanes_begin_still():
     assert {factor.axes for factor in still} == {(0, 3), (1, 3), (2, 3)} and len(still) == 9
     with torch.no_grad():
         field.grid.table.fill_(1.0)
-    assert field.regularisation().item() == pytest.approx(0.5)  # the planes of space rest at 0
+    assert field.regularisation().item() == pytest.approx(0.5)  # the rest value of planes of space is 0
 
 
-def test_regularisers_by_hand():
+def test_penalties_equal_values_computed_by_hand():
     _, field, _ = built(
         "densegrid",
         3,
@@ -158,7 +158,7 @@ def test_regularisers_by_hand():
 
 
 @pytest.mark.parametrize("key", ["total_variation", "l1"])
-def test_regularisers_reach_the_fit_and_not_the_loss(key):
+def test_penalties_change_the_fit_but_not_the_reported_loss(key):
     plain, _, _ = fitted("tensorf", (12, 12, 12), steps=30)
     held, _, trainer = fitted("tensorf", (12, 12, 12), steps=30, **{key: "0.3"})
     measure = (
@@ -167,28 +167,28 @@ def test_regularisers_reach_the_fit_and_not_the_loss(key):
         else (lambda f: f.grid.mean_absolute(lambda axes: 0.0))
     )
     assert measure(held) < 0.7 * measure(plain)
-    assert trainer.loss < 0.5  # of the batch alone; with the penalty it was more
+    assert trainer.loss < 0.5  # of the batch alone; the penalty would add more
 
 
-def test_levels_open_from_coarse_to_fine():
+def test_levels_fade_in_from_coarse_to_fine():
     method, field, signal = built("densegrid", 16, 16, 16, coarse_to_fine="0.5")
     assert field.num_parameters == method.parameters(3, 2)
     coords = torch.rand(30, 3)
-    opened = []
+    weights = []
     for step in range(101):
         field.before_step(step, 100)
-        opened.append(field.grid.gates.clone())
-    gates = torch.stack(opened)
+        weights.append(field.grid.gates.clone())
+    gates = torch.stack(weights)
     assert (gates[:11] == torch.tensor([1.0, 0, 0, 0])).all() and (gates[51:] == 1).all()
     assert (gates.diff(dim=0) >= 0).all() and 0 < gates[30].sum() - 1 < 3
-    for total in (None, 1000):  # as long as the number of steps is open
+    for total in (None, 1000):  # while the number of steps is unknown
         field.before_step(5, total)
         assert field.grid.gates.tolist() == [1, 0, 0, 0]
         assert (field.features(coords)[:, 4:] == 0).all()
     assert "encoder.gates" in field.state_dict()
 
 
-def test_a_fit_from_coarse_to_fine_ends_open():
+def test_all_levels_are_in_use_at_the_end_of_a_coarse_to_fine_fit():
     field, objective, _ = fitted("kplanes", (24, 24, 24), coarse_to_fine="0.6")
     assert (field.grid.gates == 1).all()
     assert objective.evaluate(field)["psnr"] > 24
@@ -233,7 +233,7 @@ def test_nodes_follow_the_signals_proportions():
             "triplane",
             (9, 9, 9),
             {"coarse_to_fine": "0.5"},
-            "has one level, so there is nothing to open later; .*--set levels=4",
+            "has one level, so there is nothing to fade in; .*`levels=4`",
         ),
         ("densegrid", (9, 9, 9), {"coarse_to_fine": "0.1"}, r"^coarse_to_fine=0.1: .*0 \(off\) or at least 0.2"),
         ("densegrid", (9, 9, 9), {"proportions": "1,0.5"}, "^proportions=1,0.5: this volume has 3 axes"),
@@ -243,11 +243,11 @@ def test_nodes_follow_the_signals_proportions():
             "densegrid",
             (9, 9, 9),
             {"resolution": "4000"},
-            "^resolution=4000: these grids would have .* entries; the most is",
+            "^resolution=4000: these grids would have .* entries; at most",
         ),
     ],
 )
-def test_what_is_refused(name, shape, options, says):
+def test_refuses_signals_and_options_that_grids_cannot_have(name, shape, options, says):
     with pytest.raises(BadInput, match=says) as caught:
         make_method(name, options).prepare(Volume(*shape))
     assert "\n" not in str(caught.value)

@@ -1,12 +1,10 @@
-"""The networks of sines and wavelets against their formulas and their published behaviour at initialisation."""
+"""SIREN, FINER and WIRE against references and their published behaviour at initialization."""
 
 import numpy as np
-import pytest
 import torch
 
 from fields.networks.finer import Finer
 from fields.networks.siren import Siren
-from fields.networks.skip_mlp import SkipMLP, skip_layer
 from fields.networks.wire import Wire
 
 
@@ -19,7 +17,7 @@ def grid(side):
     return torch.stack(torch.meshgrid(axis, axis, indexing="xy"), dim=-1).reshape(-1, 2)
 
 
-def test_siren_keeps_its_activations_in_every_layer():
+def test_activations_of_siren_have_the_same_deviation_in_every_layer():
     """Theorem 1.8 of the paper: arcsine-distributed outputs, whose deviation is 0.707."""
     network = Siren(2, 64, 3, 1, first_omega=30.0, hidden_omega=30.0, generator=generator())
     x, omega = grid(64), 30.0
@@ -51,13 +49,13 @@ def centroid(first_bias, seed):
     return float((weight * np.arange(1, 65)).sum() / weight.sum())
 
 
-def test_a_larger_first_bias_makes_finer_begin_with_higher_frequencies():
+def test_finer_starts_with_higher_frequencies_for_a_larger_first_bias():
     means = {k: np.mean([centroid(k, seed) for seed in range(4)]) for k in (0.0, 1.0, 3.0)}
     assert means[1.0] > 1.1 * means[0.0]
     assert means[3.0] > 1.35 * means[0.0]
 
 
-def test_finer_holds_its_scale_constant_unless_told_otherwise():
+def test_finer_holds_its_scale_constant_in_gradients_unless_through_scale():
     coords = grid(4).requires_grad_()
     gradients = {}
     for through in (False, True):
@@ -80,7 +78,7 @@ def test_finer_holds_its_scale_constant_unless_told_otherwise():
     torch.testing.assert_close(gradients[True], slope * (2 * z.abs() + 1) @ weight, rtol=1e-4, atol=1e-4)
 
 
-def test_wire_is_the_complex_formula():
+def test_wire_equals_the_complex_reference():
     network = Wire(2, 12, 3, 3, omega=5.0, scale=4.0, generator=generator()).double()
     coords = grid(8).double()
     z = network.first(coords).to(torch.complex128)
@@ -93,19 +91,3 @@ def test_wire_is_the_complex_formula():
         h @ torch.complex(network.output_real.weight, network.output_imaginary.weight).T
     ).real + network.output_real.bias
     torch.testing.assert_close(network(coords), expected)
-
-
-@pytest.mark.parametrize("hidden_layers", [1, 2, 3, 8])
-def test_the_input_comes_back_half_way(hidden_layers):
-    network = SkipMLP(5, 16, hidden_layers, 2, generator=generator())
-    widths = [layer.in_features for layer in network.hidden]
-    seen = skip_layer(hidden_layers)
-    assert widths == [5, *[16 + 5 * (layer == seen) for layer in range(1, hidden_layers)]]
-    if hidden_layers == 8:
-        assert seen == 5
-    features = torch.rand(7, 5, generator=generator())
-    x = features
-    for index, layer in enumerate(network.hidden):
-        x = torch.relu(layer(torch.cat([features, x], dim=-1) if index == seen else x))
-    torch.testing.assert_close(network.penultimate(features), x)
-    torch.testing.assert_close(network(features), network.output(x))
