@@ -206,7 +206,9 @@ class OptionInfo:
         text = "" if given is None else str(given).strip()
         if text in ("", DEFAULT):
             return self.default
-        if self.switches and text in self.switches:
+        if self.switches:
+            if text not in self.switches:
+                raise BadInput(f"{self.label}: {text!r} is not one of {', '.join(self.page_choices)}")
             return self.switches[text]
         try:
             value = self.parse(text)

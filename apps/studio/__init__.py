@@ -1,1 +1,4 @@
-"""The studio: a browser page where fields are seen and made, served on this machine."""
+"""The studio: a page in the browser where fields are fitted, inspected, compared and exported."""
+
+# Names of this machine for itself.
+LOOPBACK = ("127.0.0.1", "localhost", "::1")

@@ -1,4 +1,4 @@
-"""Who may talk to the studio: ASGI middleware around everything it serves."""
+"""Access control of the studio: ASGI middleware around everything that is served."""
 
 from __future__ import annotations
 
@@ -7,28 +7,37 @@ import binascii
 import hmac
 from urllib.parse import urlsplit
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
-# Nothing is fetched from elsewhere, whatever a library's page would like to.
-POLICY = (
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+# Content security policy of every response: nothing is fetched from another host, whatever a library's page asks for.
+CONTENT_POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; media-src 'self' data: blob:; connect-src 'self' data: blob:; font-src 'self' data:; "
     "worker-src 'self' blob:; object-src 'none'; base-uri 'self'; frame-ancestors 'self'; form-action 'self'"
 )
+Headers = list[tuple[bytes, bytes]]
+SECURITY_HEADERS: Headers = [
+    (b"content-security-policy", CONTENT_POLICY.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+]
 
 
-class Guard:
-    """Passes a request on if it names this host, comes from its own pages and, where there is a password, brings it along.
+class AccessControl:
+    """Answer only requests that name this host, come from the studio's own pages and bring the password, if there is one.
 
-    A page of somebody else's that is open in the same browser can send requests here: they carry its Origin, and are refused; and so
-    is a name of somebody else's that was made to point to this machine.
+    Another site's page that is open in the same browser can send requests here. They carry its Origin and are refused.
+    So are requests under another site's name that was made to point to this machine (DNS rebinding).
+
+    `password`: None where none is needed. `hosts`: the names that are answered to; None: any.
     """
 
-    def __init__(self, app, password: str | None, hosts: tuple[str, ...] | None) -> None:
+    def __init__(self, app: ASGIApp, password: str | None, hosts: tuple[str, ...] | None) -> None:
         self.app = app
         self.password = password
         self.hosts = hosts
 
-    async def __call__(self, scope, receive, send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
@@ -36,20 +45,21 @@ class Guard:
         host = headers.get("host", "")
         if self.hosts is not None and urlsplit(f"//{host}").hostname not in self.hosts:
             await _refuse(scope, send, 403, f"this studio answers to {', '.join(self.hosts)}")
-        elif headers.get("origin", "null") not in ("null", f"http://{host}", f"https://{host}") or _foreign(headers):
+        elif headers.get("origin", "null") not in ("null", f"http://{host}", f"https://{host}") or _cross_site(headers):
             await _refuse(scope, send, 403, "requests from other sites are not answered")
-        elif self.password is not None and not self._known(headers.get("authorization", "")):
-            await _refuse(
-                scope,
-                send,
-                401,
-                "this studio wants its password (any user name)",
-                [(b"www-authenticate", b'Basic realm="studio"')],
-            )
+        elif not self._has_password(headers.get("authorization", "")):
+            text = "this studio needs its password (any user name)"
+            await _refuse(scope, send, 401, text, [(b"www-authenticate", b'Basic realm="studio"')])
         else:
-            await self.app(scope, receive, lambda message: send(_with_policy(message)))
 
-    def _known(self, authorization: str) -> bool:
+            async def send_securely(message: Message) -> None:
+                await send(_with_security_headers(message))
+
+            await self.app(scope, receive, send_securely)
+
+    def _has_password(self, authorization: str) -> bool:
+        if self.password is None:
+            return True
         scheme, _, value = authorization.partition(" ")
         try:
             given = base64.b64decode(value, validate=True).partition(b":")[2] if scheme.lower() == "basic" else b""
@@ -58,34 +68,21 @@ class Guard:
         return hmac.compare_digest(given, self.password.encode())
 
 
-def _foreign(headers: dict[str, str]) -> bool:
-    """Whether a browser says that another site asks for something else than to show the page."""
+def _cross_site(headers: dict[str, str]) -> bool:
+    """Whether a browser says that another site asks for something other than to show the page."""
     return headers.get("sec-fetch-site") == "cross-site" and headers.get("sec-fetch-mode") != "navigate"
 
 
-def _with_policy(message: dict) -> dict:
-    if message["type"] == "http.response.start":
-        message = {
-            **message,
-            "headers": [
-                *message.get("headers", []),
-                (b"content-security-policy", POLICY.encode()),
-                (b"x-content-type-options", b"nosniff"),
-                (b"referrer-policy", b"no-referrer"),
-            ],
-        }
-    return message
+def _with_security_headers(message: Message) -> Message:
+    if message["type"] != "http.response.start":
+        return message
+    return {**message, "headers": [*message.get("headers", []), *SECURITY_HEADERS]}
 
 
-async def _refuse(scope, send, status: int, text: str, headers: list[tuple[bytes, bytes]] | None = None) -> None:
+async def _refuse(scope: Scope, send: Send, status: int, text: str, headers: Headers | None = None) -> None:
     if scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": 1008})
         return
-    await send(
-        {
-            "type": "http.response.start",
-            "status": status,
-            "headers": [(b"content-type", b"text/plain; charset=utf-8"), *(headers or [])],
-        }
-    )
+    plain = [(b"content-type", b"text/plain; charset=utf-8")]
+    await send({"type": "http.response.start", "status": status, "headers": [*plain, *(headers or [])]})
     await send({"type": "http.response.body", "body": text.encode()})

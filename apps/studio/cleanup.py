@@ -1,4 +1,4 @@
-"""Uploads that nobody needs any more are dropped: those that no run, comparison or waiting fit speaks of, a day after their last use."""
+"""Delete uploads that no run, comparison or job refers to, one day after they were last used."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ from pathlib import Path
 from apps.studio.folders import TOKEN, Folders
 from fields.compare.comparison import HEADER
 
+# Seconds for which an upload is kept after its last use.
 KEPT_SECONDS = 86_400.0
 
 
-def touch(path: str | Path, folders: Folders) -> None:
-    """Notes that a signal is in use, if it is an upload."""
+def mark_used(path: str | Path, folders: Folders) -> None:
+    """Note that a signal is in use, if it is an upload."""
     folder = _upload_of(Path(path), folders)
     if folder is not None and folder.is_dir():
         os.utime(folder)
 
 
-def clear(folders: Folders, used: Iterable[str | Path] = ()) -> int:
-    """Deletes uploads that are older than a day and spoken of neither in `used` (paths of signals) nor in a run, and what has arrived or
-    was made for a download as long ago; returns how many. Nothing is deleted where it cannot be told what runs speak of."""
+def delete_unused(folders: Folders, used: Iterable[str | Path] = ()) -> int:
+    """Delete old uploads, and old files that have arrived or were made for a download. Returns how many were deleted.
+
+    An upload stays if `used` (paths of signals) or the header of a run or comparison names it. Nothing is deleted where
+    one of the headers cannot be read.
+    """
     try:
-        words = "\n".join(
+        references = "\n".join(
             file.read_text(encoding="utf-8", errors="replace")
             for name in ("run.json", HEADER)
             for file in folders.runs.glob(f"*/{name}")
         )
     except OSError:
         return 0
-    words += "\n".join(map(str, used))
+    references += "\n".join(map(str, used))
+    uploads = [path for path in folders.uploads.iterdir() if TOKEN.fullmatch(path.name) and path.name not in references]
+    arrived = list(folders.arriving.iterdir()) if folders.arriving.is_dir() else []
     before = time.time() - KEPT_SECONDS
-    old = [
-        path
-        for path in folders.uploads.iterdir()
-        if TOKEN.fullmatch(path.name) and path.name not in words and _changed(path) < before
-    ]
-    if folders.arriving.is_dir():
-        old += [path for path in folders.arriving.iterdir() if _changed(path) < before]
+    old = [path for path in (*uploads, *arrived) if _modified(path) < before]
     for path in old:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
@@ -50,15 +50,15 @@ def clear(folders: Folders, used: Iterable[str | Path] = ()) -> int:
 
 
 def _upload_of(path: Path, folders: Folders) -> Path | None:
-    """The folder in which an upload is kept; None for what is no upload."""
+    """The folder in which an upload is kept; None for anything else."""
     if not path.is_relative_to(folders.uploads):
         return None
     folder = folders.uploads / path.relative_to(folders.uploads).parts[0]
     return folder if TOKEN.fullmatch(folder.name) else None
 
 
-def _changed(path: Path) -> float:
-    """When a folder was made, touched, or last had something put into it."""
+def _modified(path: Path) -> float:
+    """Time at which a path was created or marked as used, or at which something was put into it."""
     try:
         return path.lstat().st_mtime
     except OSError:

@@ -1,4 +1,4 @@
-"""What a run can be taken home as: what `render` and `export` write of it, and its weights."""
+"""What a run can be exported as, how large that will be, and writing it: `render` and `export` of the library, and the weights."""
 
 from __future__ import annotations
 
@@ -6,175 +6,209 @@ import os
 import shutil
 import tempfile
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
+from typing import Literal
 
-from apps.studio.view_renderer import Opened
-from fields.export import base, formats
+from apps.studio.view_renderer import OpenRun
+from fields.export.base import Format, Source
 from fields.export.capabilities import can
-from fields.export.outputs import radiance, shape
+from fields.export.formats import FORMATS, export
+from fields.export.outputs import radiance, shape, volume
 from fields.export.request import ExportRequest, RenderRequest
-from fields.kinds import output_for
+from fields.export.splats import SPLATS
+from fields.kinds import output_for, viewer_class
 from fields.runs.run import Run
 from scenes.errors import BadInput
 
-WEIGHTS = "weights, and how to build the field again (.safetensors)"
-# What `render` makes besides what the table of exports has.
-RENDERED = {
-    "volume": {"projection (.png)": ".png"},
-    "shape": {"turntable (.gif)": ".gif", "view (.png)": ".png"},
-    "radiance": {"view (.png)": ".png"},
-}
-TURNTABLE_SIZE = (400, 400)  # of shapes; scenes have their cameras'
-# Forms that hold every number of the field, in so many bits.
-WHOLE = {"small": 8, "weights": 32, "network": 32, "program": 32}
-# What takes more numbers than this takes so long that it should be made by the command.
+# Values of one file. More take so long that the command line should write them.
 MAX_VALUES = 100_000_000
+# Cells along the longest side of a mesh.
+MIN_CELLS = 8
 MAX_CELLS = 512
-BYTES_A_CELL = 4
-BYTES_A_SPLAT = 62 * 4
+# Pixels of a turntable of a shape; scenes have the size of their cameras' images.
+TURNTABLE_SIZE = (400, 400)
+# Bits per parameter of the forms that hold all of the field's parameters.
+PARAMETER_BITS = {"small": 8, "weights": 32, "network": 32, "program": 32}
+BYTES_PER_CELL = 4
+# A splat of 3DGS has 62 float32 values.
+BYTES_PER_SPLAT = 62 * 4
+
+Size = Literal["scale", "cells", "fixed"]
 
 
 @dataclass(frozen=True)
-class Choice:
-    """One way of taking a run home; `by` says which program part writes it, `size` what its size is set by."""
+class ExportChoice:
+    """One way of exporting a run. `label`: as the page shows it. `size`: the control that sets its size."""
 
     label: str
     ending: str
-    by: str  # "render", "export" or "copy"
-    size: str = ""  # "scale", "cells" or nothing
-    form: str = ""
-    moment: bool = False  # whether it is one moment of a clip: its middle
+    size: Size = "fixed"
+
+    def estimate(self, run: Run, scale: float, cells: int) -> str:
+        """How much will be written, for people. `scale`, `cells`: values of the page's controls."""
+        raise NotImplementedError
+
+    def write(self, run: Run, out: Path, scale: float, cells: int) -> None:
+        """Write the file `out`. Raises BadInput where that is impossible or too large."""
+        raise NotImplementedError
 
 
-def choices(opened: Opened) -> list[Choice]:
-    """What fits this field, the usual form of its kind first."""
-    kind = opened.run.header["kind"]
-    rendered = [
-        Choice(label, ending, "render", "scale" if kind == "volume" else "")
-        for label, ending in RENDERED.get(kind, {}).items()
-    ]
-    able = can(base.Source(opened.run, opened.field, kind))
-    rows = {
-        (row.ending, row.form): row for row in reversed(formats.FORMATS) if row.needs in able
-    }  # (`export` takes the first that fits)
-    exported = [
-        Choice(
-            _label(row),
-            row.ending,
-            "export",
-            "scale" if "scale" in row.takes else "cells" if "resolution" in row.takes else "",
-            row.form,
-            kind == "video" and "time" in row.takes,
+@dataclass(frozen=True)
+class WeightsChoice(ExportChoice):
+    """The file of the run's weights as it is."""
+
+    def estimate(self, run: Run, scale: float, cells: int) -> str:
+        return _parameter_estimate(run, run.header.get("bits", 32))
+
+    def write(self, run: Run, out: Path, scale: float, cells: int) -> None:
+        shutil.copyfile(run.weights, out)
+
+
+@dataclass(frozen=True)
+class RenderChoice(ExportChoice):
+    """An image or animation that `render` makes."""
+
+    turntable: bool = False
+
+    def estimate(self, run: Run, scale: float, cells: int) -> str:
+        if self.size == "scale":
+            side = round(volume.SIDE * scale)
+            return f"{side} x {side} pixels"
+        return _image_estimate(run, turntable=self.turntable)
+
+    def write(self, run: Run, out: Path, scale: float, cells: int) -> None:
+        request = RenderRequest(
+            turntable=self.turntable,
+            size=TURNTABLE_SIZE if self.turntable else None,
+            scale=_scale(self, scale),
         )
-        for row in reversed(rows.values())
+        output_for(run.header["kind"], run.load_field(), run.path).render(out, request)
+
+
+@dataclass(frozen=True)
+class FormatChoice(ExportChoice):
+    """A row of the table of export formats. `form`: that of the row. `is_frame`: whether it is one frame of a video."""
+
+    form: str = ""
+    is_frame: bool = False
+
+    def estimate(self, run: Run, scale: float, cells: int) -> str:
+        if self.form in PARAMETER_BITS:
+            return _parameter_estimate(run, PARAMETER_BITS[self.form])
+        if self.size == "cells":
+            megabytes = cells**3 * BYTES_PER_CELL / 1e6
+            return f"up to {cells} cells along the longest side: {megabytes:,.0f} MB of values while it is made"
+        if self.form == "splat":
+            return f"up to {SPLATS:,} Gaussians, {SPLATS * BYTES_PER_SPLAT / 1e6:.0f} MB"
+        if self.size == "fixed":
+            return _image_estimate(run, turntable=self.form == "turntable", views=self.form == "views")
+        shape_of = _scaled_shape(run, scale)
+        if self.is_frame:
+            return f"{' x '.join(f'{n:,}' for n in shape_of[:2])} pixels, the frame in the middle"
+        return f"{' x '.join(f'{n:,}' for n in shape_of)} {viewer_class(run.header['kind']).sample_unit}"
+
+    def write(self, run: Run, out: Path, scale: float, cells: int) -> None:
+        if self.size == "scale":
+            _refuse_large(run, scale)
+        request = ExportRequest(
+            resolution=max(MIN_CELLS, min(MAX_CELLS, cells)) if self.size == "cells" else None,
+            scale=_scale(self, scale),
+            time=_middle_time(run) if self.is_frame else None,
+        )
+        # The field is loaded anew, because floaters are removed from that of a scene for some forms.
+        export(Source(run, run.load_field(), run.header["kind"]), out, request, self.form)
+
+
+def choices(opened: OpenRun) -> list[ExportChoice]:
+    """Every way of exporting this field, the usual form of its kind first."""
+    source = Source(opened.run, opened.field, opened.kind)
+    able = can(source)
+    # Of rows with the same ending and form the first counts, as in `export`.
+    rows = {(row.ending, row.form): row for row in reversed(FORMATS) if row.needs in able}
+    exports = [_format_choice(row) for row in reversed(rows.values())]
+    output = output_for(opened.kind, opened.field, opened.run.path)
+    renders = [
+        RenderChoice(f"{name} ({ending})", ending, "scale" if "scale" in output.takes else "fixed", name == "turntable")
+        for name, ending in output.renders.items()
     ]
-    return [*exported, *rendered, Choice(WEIGHTS, ".safetensors", "copy")]
+    weights = WeightsChoice("weights, and how to build the field again (.safetensors)", ".safetensors")
+    return [*exports, *renders, weights]
 
 
-def _label(row: base.Format) -> str:
-    ending = "folder, zipped" if row.ending == "/" else row.ending
-    return f"{row.form} ({ending})" + ("" if row.description == f"a {row.form}" else f": {row.description}")
-
-
-def find(opened: Opened, label: str) -> Choice:
+def find(opened: OpenRun, label: str) -> ExportChoice:
+    """The choice with this label. Raises BadInput where the field has none."""
     for choice in choices(opened):
         if choice.label == label:
             return choice
-    raise BadInput(f"a field of the kind {opened.run.header['kind']} is not exported as {label}")
+    raise BadInput(f"a field of the kind {opened.kind} is not exported as {label}")
 
 
-def estimate(run: Run, choice: Choice, scale: float, cells: int) -> str:
-    """How much there will be, for people."""
-    header = run.header
-    if choice.by == "copy" or choice.form in WHOLE:
-        return f"{header['parameters']:,} numbers, about {header['parameters'] * WHOLE.get(choice.form, header.get('bits', 32)) / 8e6:.3g} MB"
-    if choice.size == "cells":
-        return f"up to {cells} cells along the longest side: {cells**3 * BYTES_A_CELL / 1e6:,.0f} MB of values while it is made"
-    if choice.form == "splat":
-        from fields.export.splats import SPLATS
-
-        return f"up to {SPLATS:,} Gaussians, {SPLATS * BYTES_A_SPLAT / 1e6:.0f} MB"
-    if choice.size != "scale":
-        return _rendered(run, choice)
-    if header["kind"] == "volume" and choice.ending == ".png":
-        return f"{round(400 * scale)} x {round(400 * scale)} pixels"
-    if choice.moment:
-        return f"{' x '.join(f'{n:,}' for n in _scaled(header, scale)[:2])} pixels, the frame in the middle"
-    unit = {"image": "pixels", "audio": "samples", "video": "pixels and frames", "volume": "voxels"}[header["kind"]]
-    return f"{' x '.join(f'{n:,}' for n in _scaled(header, scale))} {unit}"
+def write(run: Run, choice: ExportChoice, scale: float, cells: int) -> Path:
+    """Write an export into a new folder and return the file; several files are packed into one archive."""
+    folder = new_folder("export-")
+    out = folder / f"{run.path.name}{'' if choice.ending == '/' else choice.ending}"
+    choice.write(run, out, scale, cells)
+    # An OBJ has its materials and images beside it.
+    if not out.is_dir() and len(list(folder.iterdir())) == 1:
+        return out
+    archive = Path(shutil.make_archive(str(folder), "zip", folder))
+    return archive.rename(folder / f"{run.path.name}.zip")
 
 
-def _rendered(run: Run, choice: Choice) -> str:
-    """Of what `render` makes of a shape or a scene: pixels, and how many pictures."""
-    turntable = (choice.form or choice.label).startswith("turntable")
-    if run.header["kind"] == "shape":
-        (width, height), count = (TURNTABLE_SIZE, shape.FRAMES) if turntable else (shape.SIZE, 1)
-    else:
-        cameras = run.cameras()
-        if not cameras:
-            return "as large as its cameras' pictures, which the run does not know"
-        width, height = cameras[0].intrinsics.width, cameras[0].intrinsics.height
-        count = radiance.FRAMES if turntable else len(cameras) if choice.form == "views" else 1
-    return f"{width} x {height} pixels" + (
-        f", {count} pictures, {width * height * count / 1e6:,.1f} million pixels" if count > 1 else ""
-    )
-
-
-def write(run: Run, choice: Choice, scale: float, cells: int) -> Path:
-    """The file, in a folder of its own from which the page hands it out."""
-    out = room("export-") / f"{run.path.name}{'' if choice.ending == '/' else choice.ending}"
-    header = run.header
-    if choice.by == "copy":
-        shutil.copyfile(run.weights, out)
-    elif choice.by == "export":
-        if choice.size == "scale":
-            _refuse_large(header, scale)
-        request = ExportRequest(
-            resolution=max(8, min(MAX_CELLS, int(cells))) if choice.size == "cells" else None,
-            scale=scale if choice.size == "scale" and scale != 1 else None,
-            time=_middle(header) if choice.moment else None,
-        )
-        # (of a field of its own: that of a scene is cleared for meshes, splats and densities)
-        formats.export(base.Source(run, run.load_field(), header["kind"]), out, request, choice.form)
-        beside = list(out.parent.iterdir())
-        if out.is_dir() or len(beside) > 1:  # (an OBJ has its materials and pictures beside it)
-            packed = out.parent.with_suffix(".zip")
-            shutil.make_archive(str(packed.with_suffix("")), "zip", out.parent)
-            return packed.rename(out.parent / f"{run.path.name}.zip")
-    else:
-        turntable = choice.label.startswith("turntable")
-        request = RenderRequest(
-            turntable=turntable,
-            size=TURNTABLE_SIZE if turntable else None,
-            scale=scale if choice.size == "scale" and scale != 1 else None,
-        )
-        output_for(header["kind"], run.load_field(), run.path).render(out, request)
-    return out
-
-
-def room(prefix: str) -> Path:
-    """A new folder where Gradio finds files that it may hand out."""
+def new_folder(prefix: str) -> Path:
+    """A new folder from which Gradio may hand out files."""
     folder = Path(os.environ["GRADIO_TEMP_DIR"])
     folder.mkdir(parents=True, exist_ok=True)
     return Path(tempfile.mkdtemp(prefix=prefix, dir=folder))
 
 
-def _refuse_large(header: dict, scale: float) -> None:
-    numbers = len(header["channels"]["names"])
-    for n in _scaled(header, scale):
-        numbers *= n
-    if numbers > MAX_VALUES:
+def _format_choice(row: Format) -> FormatChoice:
+    ending = "folder, zipped" if row.ending == "/" else row.ending
+    description = "" if row.description == f"a {row.form}" else f": {row.description}"
+    size: Size = "scale" if "scale" in row.takes else "cells" if "resolution" in row.takes else "fixed"
+    is_frame = size == "scale" and "time" in row.takes
+    return FormatChoice(f"{row.form} ({ending}){description}", row.ending, size, row.form, is_frame)
+
+
+def _parameter_estimate(run: Run, bits: int) -> str:
+    count = run.header["parameters"]
+    return f"{count:,} parameters, about {count * bits / 8e6:.3g} MB"
+
+
+def _image_estimate(run: Run, *, turntable: bool, views: bool = False) -> str:
+    """Size of images of a shape or scene. `turntable`, `views`: whether they are an animation, or one per camera."""
+    cameras = run.cameras()
+    if cameras:
+        width, height = cameras[0].intrinsics.width, cameras[0].intrinsics.height
+        count = radiance.FRAMES if turntable else len(cameras) if views else 1
+    elif viewer_class(run.header["kind"]).needs_cameras:
+        return "as large as its cameras' images, which the run does not have"
+    else:
+        (width, height), count = (TURNTABLE_SIZE, shape.FRAMES) if turntable else (shape.SIZE, 1)
+    total = f", {count} images, {width * height * count / 1e6:,.1f} million pixels" if count > 1 else ""
+    return f"{width} x {height} pixels{total}"
+
+
+def _scale(choice: ExportChoice, scale: float) -> float | None:
+    return scale if choice.size == "scale" and scale != 1 else None
+
+
+def _refuse_large(run: Run, scale: float) -> None:
+    values = len(run.header["channels"]["names"]) * prod(_scaled_shape(run, scale))
+    if values > MAX_VALUES:
         raise BadInput(
-            f"that is {numbers:,} numbers; at most {MAX_VALUES:,} are made here, the command line makes more"
+            f"that is {values:,} values; at most {MAX_VALUES:,} are written here, the command line writes more"
         )
 
 
-def _middle(header: dict) -> float:
-    axis = header["domain"]["axes"][2]
-    return (axis["lower"] + axis["upper"]) / 2
-
-
-def _scaled(header: dict, scale: float) -> list[int]:
-    axes = header["domain"]["axes"]
-    scaled = 2 if header["kind"] == "video" else len(axes)
+def _scaled_shape(run: Run, scale: float) -> list[int]:
+    """Samples along each axis of the domain at `scale` times the size of the original."""
+    axes, scaled = run.header["domain"]["axes"], viewer_class(run.header["kind"]).scaled_axes
+    scaled = len(axes) if scaled is None else scaled
     return [max(1, round(axis["samples"] * (scale if index < scaled else 1))) for index, axis in enumerate(axes)]
+
+
+def _middle_time(run: Run) -> float:
+    axis = run.header["domain"]["axes"][2]
+    return (axis["lower"] + axis["upper"]) / 2

@@ -1,4 +1,4 @@
-"""The two folders that the studio reads and writes, and names that cannot lead out of them."""
+"""The folders that the studio reads and writes, and names of runs that cannot lead out of them."""
 
 from __future__ import annotations
 
@@ -10,19 +10,22 @@ from pathlib import Path
 
 from scenes.errors import BadInput
 
+# Names of runs.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._+-]{0,79}")
+# Names of the folders of uploads, which nobody can guess.
 TOKEN = re.compile(r"[0-9a-f]{16}")
 UPLOADS = ".uploads"
 
 
 @dataclass(frozen=True)
 class Folders:
-    """`runs` is where runs live; uploads lie in a hidden folder inside it, so that a run and its signal stay together."""
+    """The folder of runs. Uploads lie in a hidden folder inside it, so that a run and its signal stay together."""
 
     runs: Path
 
     @classmethod
     def at(cls, runs: Path) -> Folders:
+        """The folders in `runs`, which is created where it does not exist."""
         folders = cls(runs.resolve())
         folders.uploads.mkdir(parents=True, exist_ok=True)
         return folders
@@ -33,27 +36,24 @@ class Folders:
 
     @property
     def arriving(self) -> Path:
-        """Where Gradio puts what browsers send, before a tab takes it over, and what it hands out."""
+        """Folder where Gradio puts what browsers send, until a tab takes it, and from which it hands out files."""
         return self.uploads / "arriving"
 
     def run(self, name: str) -> Path:
-        """The folder of a run that exists; BadInput for whatever is not the plain name of one."""
-        path = self.runs / checked(name)
+        """The folder of an existing run. Raises BadInput for anything but the plain name of one."""
+        path = self.runs / check_name(name)
         if path.is_symlink() or not path.is_dir() or path.resolve().parent != self.runs:
             raise BadInput(f"there is no run called {name}")
         return path
 
     def new(self, name: str) -> Path:
-        """A folder for a new run: `name`, or `name-2`, ... where that exists."""
-        name = cleaned(name)
-        return next(
-            path
-            for path in (self.runs / n for n in chain([name], (f"{name}-{i}" for i in count(2))))
-            if not path.exists()
-        )
+        """A folder for a new run: `name`, or `name-2`, `name-3` ... where that exists."""
+        name = clean_name(name)
+        names = chain([name], (f"{name}-{number}" for number in count(2)))
+        return next(path for path in (self.runs / name for name in names) if not path.exists())
 
-    def upload(self) -> Path:
-        """A new folder for one upload, with a name that nobody can guess."""
+    def new_upload(self) -> Path:
+        """Create a folder for one upload, with a name that nobody can guess."""
         path = self.uploads / secrets.token_hex(8)
         path.mkdir(parents=True)
         return path
@@ -63,15 +63,16 @@ class Folders:
         return path.resolve().is_relative_to(self.runs)
 
 
-def checked(name: str) -> str:
+def check_name(name: str) -> str:
+    """The name itself. Raises BadInput where it is no name of a run."""
     if not isinstance(name, str) or not NAME.fullmatch(name) or ".." in name:
         raise BadInput(
-            "a name has letters, digits, spaces and . _ + -, begins with a letter or a digit, and has at most 80 of them"
+            "a name has at most 80 characters: letters, digits, spaces and . _ + -, with a letter or a digit first"
         )
     return name
 
 
-def cleaned(name: str) -> str:
-    """A name made of what was given: what is not allowed becomes a dash."""
-    kept = re.sub(r"\.\.+", ".", re.sub(r"[^A-Za-z0-9 ._+-]+", "-", name)).strip(" .-_+")[:60].rstrip(" .-_+")
-    return kept or "run"
+def clean_name(name: str) -> str:
+    """A valid name made from any text: characters that are not allowed become a dash."""
+    allowed = re.sub(r"\.\.+", ".", re.sub(r"[^A-Za-z0-9 ._+-]+", "-", name))
+    return allowed.strip(" .-_+")[:60].rstrip(" .-_+") or "run"

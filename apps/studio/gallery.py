@@ -1,145 +1,161 @@
-"""The runs folder as a gallery: what is there, and renaming, deleting and repeating."""
+"""The gallery of the runs folder: list, rename, delete, repeat and continue runs and comparisons."""
 
 from __future__ import annotations
 
 import json
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from apps.studio.cleanup import clear
-from apps.studio.comparing import CompareJob, plan_of
-from apps.studio.distilling import DistillJob, DistillOrder
-from apps.studio.folders import Folders, checked
-from apps.studio.jobs import FitJob, FitOrder, Job, Queue
+from apps.studio.cleanup import delete_unused
+from apps.studio.compare_job import CompareJob
+from apps.studio.distill_job import DistillJob
+from apps.studio.fit_job import FitJob
+from apps.studio.folders import Folders, check_name
+from apps.studio.job import Job
 from fields.compare.comparison import HEADER, Comparison
+from fields.compare.request import CompareRequest
+from fields.distill.request import DistillRequest
+from fields.fit.request import FitRequest
+from fields.kinds import viewer_class
 from fields.runs.run import Run
 from scenes.errors import BadInput
 
-MOST = 200
-HEADLINES = ("psnr", "snr", "iou", "chamfer")
+if TYPE_CHECKING:
+    from apps.studio.job_queue import JobQueue
+
+# Runs that are listed, the newest.
+MAX_ENTRIES = 200
+# A card shows the first of these metrics that the run has.
+HEADLINE_METRICS = ("psnr", "snr", "iou", "chamfer")
 
 
-def listed(folders: Folders, queue: Queue) -> list[dict]:
-    """Runs and comparisons, the newest first."""
+def entries(folders: Folders, queue: JobQueue) -> list[dict]:
+    """Runs and comparisons as JSON data, the newest first. Folders that hold neither are left out."""
     found = []
     for path in folders.runs.iterdir():
         if path.name.startswith(".") or path.is_symlink() or not path.is_dir():
             continue
         try:
-            entry = _comparison(path) if (path / HEADER).is_file() else _run(path)
+            entry = _comparison_entry(path) if (path / HEADER).is_file() else _run_entry(path)
         except (BadInput, OSError, ValueError, KeyError, TypeError):
-            continue  # what is not a whole run is no concern of the gallery
-        found.append({**entry, "name": path.name, "busy": queue.busy(path)})
+            continue
+        found.append({**entry, "name": path.name, "busy": queue.is_busy(path)})
     found.sort(key=lambda entry: -entry["changed"])
-    return found[:MOST]
+    return found[:MAX_ENTRIES]
 
 
-def names(folders: Folders, kinds: tuple[str, ...] | None = None) -> list[str]:
-    """Runs that have weights to look at, the newest first."""
+def names(folders: Folders, *, kind: str | None = None, solid: bool = False) -> list[str]:
+    """Names of the runs that have weights, the newest first.
+
+    `kind`: only runs of this kind of signal. `solid`: only runs that are viewed in 3-D.
+    """
     found = []
     for file in folders.runs.glob("*/field.safetensors"):
         try:
             header = Run.open(file.parent).header
         except BadInput:
             continue
-        if not file.parent.is_symlink() and (kinds is None or header["kind"] in kinds):
-            found.append((file.stat().st_mtime, file.parent.name))
-    return [name for _, name in sorted(found, reverse=True)][:MOST]
+        if file.parent.is_symlink() or kind not in (None, header["kind"]):
+            continue
+        if solid and not viewer_class(header["kind"]).solid:
+            continue
+        found.append((file.stat().st_mtime, file.parent.name))
+    return [name for _, name in sorted(found, reverse=True)][:MAX_ENTRIES]
 
 
-def _run(path: Path) -> dict:
-    run = Run.open(path)
-    header, stored = run.header, run.metrics()
-    metrics = stored["metrics"] if stored else {}
-    headline = next(((name, metrics[name]) for name in HEADLINES if name in metrics), None)
-    return {
-        "sort": "run",
-        "kind": header["kind"],
-        "method": header["method"],
-        "status": header["status"],
-        "parameters": header["parameters"],
-        "headline": headline,
-        "source": header["source"]["path"].replace("\\", "/").rpartition("/")[2],
-        "ready": run.weights.is_file(),
-        "picture": (path / "preview.png").is_file(),
-        "changed": (path / "run.json").stat().st_mtime,
-    }
-
-
-def _comparison(path: Path) -> dict:
-    header = json.loads((path / HEADER).read_text(encoding="utf-8"))
-    wanted = len(header["methods"]) * header["seeds"]
-    return {
-        "sort": "comparison",
-        "kind": header["kind"],
-        "method": ", ".join(header["methods"]),
-        "parameters": header["parameters"],
-        "status": "finished" if len(header["rows"]) == wanted else f"{len(header['rows'])} of {wanted} fits",
-        "headline": None,
-        "source": header["source"]["path"].replace("\\", "/").rpartition("/")[2],
-        "ready": (path / "comparison.html").is_file(),
-        "picture": any((path / name).is_file() for name in ("crops.png", "target.png")),
-        "changed": (path / HEADER).stat().st_mtime,
-    }
-
-
-def rename(folders: Folders, queue: Queue, old: str, new: str) -> str:
+def rename(folders: Folders, queue: JobQueue, old: str, new: str) -> str:
+    """Rename a run and return its new name. Raises BadInput where it is in use or the name cannot be taken."""
     path = folders.run(old)
-    new = checked(new.strip())
-    if queue.busy(path):
+    new = check_name(new.strip())
+    if queue.is_busy(path):
         raise BadInput(f"{old} is being fitted; rename it afterwards")
     if (folders.runs / new).exists():
         raise BadInput(f"there is a run called {new} already")
     path.rename(folders.runs / new)
-    queue.moved(path, folders.runs / new)
+    queue.update_path(path, folders.runs / new)
     return new
 
 
-def delete(folders: Folders, queue: Queue, name: str) -> None:
+def delete(folders: Folders, queue: JobQueue, name: str) -> None:
+    """Delete a run, and uploads that nothing refers to any more. Raises BadInput where it is in use or no run."""
     path = folders.run(name)
-    if queue.busy(path):
+    if queue.is_busy(path):
         raise BadInput(f"{name} is being fitted; stop it first")
     if not ((path / "run.json").is_file() or (path / HEADER).is_file()):
-        raise BadInput(f"{name} is not a run; it stays")
+        raise BadInput(f"{name} is not a run and is not deleted")
     shutil.rmtree(path)
-    queue.moved(path, None)
-    clear(folders, queue.sources())
+    queue.update_path(path, None)
+    delete_unused(folders, queue.sources())
 
 
-def repeat(folders: Folders, queue: Queue, name: str) -> Job:
-    """The same signal, method, options, seed and budget once more, in a folder of its own; so too what was distilled or compared."""
+def repeat(folders: Folders, queue: JobQueue, name: str) -> Job:
+    """Queue the same fit, distillation or comparison again, with the same seed and budget, into a new folder."""
     path = folders.run(name)
     if (path / HEADER).is_file():
-        plan, anew = plan_of(Comparison.open(path).header), queue.free(name)
-        return queue.add(CompareJob(anew.name, anew, plan))
+        comparison = CompareRequest.from_header(Comparison.open(path).header)
+        out = queue.reserve(name)
+        return queue.add(CompareJob(out.name, out, comparison))
     header = Run.open(path).header
-    if header.get("teacher"):
-        order = DistillOrder.again(header)
-        Run.open(order.teacher)  # (told now where it has gone)
-        anew = queue.free(name)
-        return queue.add(DistillJob(anew.name, anew, order))
-    source = header["source"]
-    budget = {"steps": header["steps"]} if header["steps"] else {"seconds": header["seconds"]}
-    order = FitOrder(
-        source["path"],
-        header["kind"],
-        dict(source.get("options", {})),
-        header["method"],
-        header["options"],
-        **budget,
-        seed=header["seed"],
-        bits=header.get("bits", 32),
-        keep=header.get("keep", 1.0),
-        start=Path(header["from"]) if header.get("from") else None,
-    )
-    return queue.fit(order, name)
+    if not header.get("teacher"):
+        return queue.fit(FitRequest.from_header(header), name)
+    distillation = DistillRequest.from_header(header)
+    # A teacher that has gone is reported now. Raises BadInput.
+    Run.open(Path(header["teacher"]["path"]))
+    out = queue.reserve(name)
+    return queue.add(DistillJob(out.name, out, distillation))
 
 
-def resume(folders: Folders, queue: Queue, name: str) -> Job:
+def resume(folders: Folders, queue: JobQueue, name: str) -> Job:
+    """Queue the continuation of a run or comparison. Raises BadInput where it is finished."""
     path = folders.run(name)
     if not (path / HEADER).is_file():
-        return queue.resume(path, (DistillJob if Run.open(path).header.get("teacher") else FitJob)(name, path, None))
+        distilled = Run.open(path).header.get("teacher")
+        return queue.resume(DistillJob(name, path) if distilled else FitJob(name, path))
     comparison = Comparison.open(path)
     if not comparison.missing:
         raise BadInput(f"{name} is finished; repeat it, or compare anew")
-    return queue.resume(path, CompareJob(name, path, plan_of(comparison.header)))
+    return queue.resume(CompareJob(name, path, CompareRequest.from_header(comparison.header)))
+
+
+def _run_entry(path: Path) -> dict:
+    run = Run.open(path)
+    header, stored = run.header, run.metrics()
+    metrics = stored["metrics"] if stored else {}
+    headline = next(((name, metrics[name]) for name in HEADLINE_METRICS if name in metrics), None)
+    return {
+        "type": "run",
+        "kind": header["kind"],
+        "solid": viewer_class(header["kind"]).solid,
+        "method": header["method"],
+        "status": header["status"],
+        "parameters": header["parameters"],
+        "headline": headline,
+        "source": _file_name(header),
+        "ready": run.weights.is_file(),
+        "image": (path / "preview.png").is_file(),
+        "changed": (path / "run.json").stat().st_mtime,
+    }
+
+
+def _comparison_entry(path: Path) -> dict:
+    header = json.loads((path / HEADER).read_text(encoding="utf-8"))
+    wanted, done = len(header["methods"]) * header["seeds"], len(header["rows"])
+    return {
+        "type": "comparison",
+        "kind": header["kind"],
+        "solid": False,
+        "method": ", ".join(header["methods"]),
+        "parameters": header["parameters"],
+        "status": "finished" if done == wanted else f"{done} of {wanted} fits",
+        "headline": None,
+        "source": _file_name(header),
+        "ready": (path / "comparison.html").is_file(),
+        "image": any((path / name).is_file() for name in ("crops.png", "target.png")),
+        "changed": (path / HEADER).stat().st_mtime,
+    }
+
+
+def _file_name(header: dict) -> str:
+    """Name of the source's file, from a path of any system."""
+    return header["source"]["path"].replace("\\", "/").rpartition("/")[2]

@@ -1,4 +1,4 @@
-"""Arrays as bytes that a browser shows."""
+"""Arrays encoded as bytes that a browser shows. Every image is `[H, W, 3 or 4]` uint8."""
 
 from __future__ import annotations
 
@@ -6,46 +6,40 @@ import base64
 import io
 
 import numpy as np
+from PIL import Image
 
 
-def webp(picture: np.ndarray, quality: int = 88) -> bytes:
-    """`[H, W, 3 or 4]` uint8."""
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "webp", quality=quality, method=1)
-    return buffer.getvalue()
+def encode_webp(image: np.ndarray, quality: int = 88) -> bytes:
+    return _encoded(image, "webp", quality=quality, method=1)
 
 
-def quick(picture: np.ndarray) -> bytes:
-    """`[H, W, 3]` uint8 as JPEG: as large as WebP, in a tenth of the time, which is the fit's."""
-    from PIL import Image
+def encode_jpeg(image: np.ndarray) -> bytes:
+    """JPEG of an image without alpha: as large as WebP, in a tenth of the time, which is taken from the fit."""
+    return _encoded(image, "jpeg", quality=90)
 
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "jpeg", quality=90)
-    return buffer.getvalue()
+
+def encode_png(image: np.ndarray) -> bytes:
+    return _encoded(image, "png", compress_level=1)
+
+
+def data_url(png: bytes) -> str:
+    """An address that holds a PNG image itself."""
+    return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
 def media_type(content: bytes) -> str:
+    """The media type of what `encode_webp` or `encode_jpeg` made."""
     return "image/webp" if content[:4] == b"RIFF" else "image/jpeg"
 
 
-def png(picture: np.ndarray) -> bytes:
-    from PIL import Image
+def resized(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """The image at another size, with bilinear interpolation."""
+    if image.shape[:2] == (height, width):
+        return image
+    return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
 
+
+def _encoded(image: np.ndarray, form: str, **options: int) -> bytes:
     buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "png", compress_level=1)
+    Image.fromarray(image).save(buffer, form, **options)
     return buffer.getvalue()
-
-
-def inline(picture: np.ndarray) -> str:
-    """An address that holds the picture itself."""
-    return "data:image/png;base64," + base64.b64encode(png(picture)).decode()
-
-
-def same_size(picture: np.ndarray, height: int, width: int) -> np.ndarray:
-    from PIL import Image
-
-    if picture.shape[:2] == (height, width):
-        return picture
-    return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BILINEAR))

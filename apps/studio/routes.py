@@ -1,101 +1,110 @@
-"""What the page's own script asks for: states, pictures, views, and the buttons of fits and of the gallery."""
+"""Routes that the page's scripts ask: states of jobs, images, views, and the buttons of jobs and of the gallery."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from pathlib import Path
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import FileResponse, JSONResponse
 
-import fields.compare
-from apps.studio import examples, gallery
-from apps.studio.comparing import CompareJob, preview_of
-from apps.studio.distilling import DistillJob
+from apps.studio import gallery
+from apps.studio.compare_job import preview_of
+from apps.studio.fit_job import TrainingJob
 from apps.studio.folders import Folders
-from apps.studio.images import media_type, webp
-from apps.studio.jobs import FitJob, Job, Queue
-from apps.studio.view_renderer import Looks, around, window
+from apps.studio.images import encode_webp, media_type
+from apps.studio.job import Job
+from apps.studio.job_queue import JobQueue
+from apps.studio.messages import message_of
+from apps.studio.static_files import STATIC_FILES
+from apps.studio.view_renderer import ViewRenderer
 from fields.compare.chart import SMALL, Line, svg
 from scenes.errors import BadInput
 
-STATIC = Path(__file__).parent / "static"
-COMPARISON = Path(fields.compare.__file__).parent
-FILES = {
-    "studio.js": (STATIC / "studio.js", "text/javascript"),
-    "studio.css": (STATIC / "studio.css", "text/css"),
-    "comparison.js": (COMPARISON / "page.js", "text/javascript"),
-    "comparison.css": (COMPARISON / "page.css", "text/css"),
-}
-FILES |= {
-    f"example-{index}.webp": (examples.PICTURES / f"{index}.webp", "image/webp")
-    for index in range(len(examples.names()))
-}
-COMPARED = {
+# Files of a comparison that may be downloaded, and their media types.
+COMPARISON_FILES = {
     "comparison.html": "text/html",
     "comparison.json": "application/json",
     "curves.png": "image/png",
     "crops.png": "image/png",
 }
-FRESH = {"Cache-Control": "no-store"}
+NOT_CACHED = {"Cache-Control": "no-store"}
+# The browser asks each time whether the file has changed.
+REVALIDATED = {"Cache-Control": "no-cache"}
+# WebP quality of views: of flat fields, which show the fitted values themselves, and of solid ones.
+WINDOW_QUALITY = 94
+ORBIT_QUALITY = 92
+METRIC_LABELS = {"psnr": "PSNR, dB", "test_psnr": "PSNR of test views, dB", "snr": "SNR, dB"}
 
 
-def routes(folders: Folders, queue: Queue, looks: Looks) -> APIRouter:
-    router = APIRouter(prefix="/studio")
+def add_routes(app: FastAPI, folders: Folders, queue: JobQueue, renderer: ViewRenderer) -> None:
+    """Add all routes to an application, and answer BadInput with one readable line."""
+    for router in (_static_routes(), _job_routes(queue), _run_routes(folders, queue), _view_routes(folders, renderer)):
+        app.include_router(router, prefix="/studio")
+    app.exception_handler(BadInput)(_answer_bad_input)
 
-    @router.get("/static/{name}")
-    def static(name: str) -> Response:
-        if name not in FILES:
+
+def _static_routes() -> APIRouter:
+    router = APIRouter()
+
+    @router.get("/static/{path:path}")
+    def static(path: str) -> Response:
+        if path not in STATIC_FILES:
             return Response(status_code=404)
-        file, media_type = FILES[name]
-        return FileResponse(file, media_type=media_type, headers={"Cache-Control": "no-cache"})
+        file, file_type = STATIC_FILES[path]
+        return FileResponse(file, media_type=file_type, headers=REVALIDATED)
+
+    return router
+
+
+def _job_routes(queue: JobQueue) -> APIRouter:
+    router = APIRouter()
 
     @router.get("/jobs")
     async def jobs(of: str = "") -> Response:
-        """All fits of this studio, oldest first, and everything about one of them: what a page asks twice a second, in one answer."""
-        found = queue.jobs.get(of)
-        told = None
-        if found is not None:
-            found.watched = time.monotonic()
-            told = {**found.told(), "curve": _curve(found), "page": getattr(found, "page", "")}
-        return JSONResponse(
-            {
-                "jobs": [
-                    {"id": job.id, "name": job.name, "state": job.state, "sort": _sort(job)}
-                    for job in list(queue.jobs.values())
-                ],
-                "job": told,
-            },
-            headers=FRESH,
-        )
+        """All jobs of this studio, oldest first, and everything about the job `of`, which then counts as watched.
 
-    @router.get("/jobs/{number}/{name}")
-    async def picture(number: str, name: str) -> Response:
-        content = queue.job(number).pictures.get(name)
-        return (
-            Response(content, media_type=media_type(content), headers=FRESH) if content else Response(status_code=404)
-        )
+        One answer holds both: a page asks twice a second.
+        """
+        job, details = queue.jobs.get(of), None
+        if job is not None:
+            job.watched = time.monotonic()
+            details = {**job.to_dict(), "curve": _curve(job), "page": job.page}
+        summaries = [known.summary() for known in list(queue.jobs.values())]
+        return JSONResponse({"jobs": summaries, "job": details}, headers=NOT_CACHED)
 
-    @router.post("/jobs/{number}/{action}")
-    def act(number: str, action: str) -> Response:
-        found = queue.job(number)
+    @router.get("/jobs/{job_id}/{name}")
+    async def image(job_id: str, name: str) -> Response:
+        content = queue.job(job_id).images.get(name)
+        if not content:
+            return Response(status_code=404)
+        return Response(content, media_type=media_type(content), headers=NOT_CACHED)
+
+    @router.post("/jobs/{job_id}/{action}")
+    def act(job_id: str, action: str) -> Response:
+        job = queue.job(job_id)
         if action == "pause":
-            found.pause()
+            job.pause()
         elif action == "stop":
-            found.stop()
+            job.stop()
         elif action == "resume":
-            if isinstance(found, FitJob):
-                found = queue.resume(found.path)
-            elif found.requeue():
-                queue.add(found)
+            if isinstance(job, TrainingJob):
+                job = queue.resume(job)
+            elif job.requeue():
+                queue.add(job)
         else:
             return Response(status_code=404)
-        return JSONResponse(found.told())
+        return JSONResponse(job.to_dict())
+
+    return router
+
+
+def _run_routes(folders: Folders, queue: JobQueue) -> APIRouter:
+    router = APIRouter()
 
     @router.get("/runs")
     def runs() -> Response:
-        return JSONResponse(gallery.listed(folders, queue), headers=FRESH)
+        return JSONResponse(gallery.entries(folders, queue), headers=NOT_CACHED)
 
     @router.get("/runs/{name}/preview.png")
     def preview(name: str) -> Response:
@@ -103,15 +112,14 @@ def routes(folders: Folders, queue: Queue, looks: Looks) -> APIRouter:
         file = path / "preview.png" if (path / "run.json").is_file() else preview_of(path)
         if file.is_symlink() or not file.is_file():
             return Response(status_code=404)
-        return FileResponse(file, media_type="image/png", headers={"Cache-Control": "no-cache"})
+        return FileResponse(file, media_type="image/png", headers=REVALIDATED)
 
-    @router.get("/runs/{name}/{part}")
-    def comparison(name: str, part: str) -> Response:
-        """What a comparison consists of, for download."""
-        file = folders.run(name) / part
-        if part not in COMPARED or file.is_symlink() or not file.is_file():
+    @router.get("/runs/{name}/{file_name}")
+    def comparison_file(name: str, file_name: str) -> Response:
+        file = folders.run(name) / file_name
+        if file_name not in COMPARISON_FILES or file.is_symlink() or not file.is_file():
             return Response(status_code=404)
-        return FileResponse(file, media_type=COMPARED[part])
+        return FileResponse(file, media_type=COMPARISON_FILES[file_name])
 
     @router.post("/runs/{name}/{action}")
     async def change(name: str, action: str, request: Request) -> Response:
@@ -121,49 +129,54 @@ def routes(folders: Folders, queue: Queue, looks: Looks) -> APIRouter:
         if action == "delete":
             await asyncio.to_thread(gallery.delete, folders, queue, name)
             return JSONResponse({})
-        if action in ("repeat", "resume"):
-            started = await asyncio.to_thread(getattr(gallery, action), folders, queue, name)
-            return JSONResponse({**started.told(), "sort": _sort(started)})
+        starts = {"repeat": gallery.repeat, "resume": gallery.resume}
+        if action in starts:
+            job = await asyncio.to_thread(starts[action], folders, queue, name)
+            return JSONResponse(job.to_dict())
         return Response(status_code=404)
 
+    return router
+
+
+def _view_routes(folders: Folders, renderer: ViewRenderer) -> APIRouter:
+    router = APIRouter()
+
     @router.get("/view/{name}")
-    async def view(
+    async def window(
         name: str, x0: float, y0: float, x1: float, y1: float, w: int, h: int, at: float = 0.5, axis: str = "z"
     ) -> Response:
-        if axis not in ("x", "y", "z"):
-            raise BadInput("a slice is cut across x, y or z")
-        seen = await asyncio.wrap_future(
-            looks.ask(folders.run(name), lambda opened: webp(window(opened, x0, y0, x1, y1, w, h, at, axis), 94))
+        """A window of a flat field; see `fields.export.viewers.Viewer.window`."""
+        image = renderer.render(
+            folders.run(name),
+            lambda opened: encode_webp(
+                opened.viewer.window((x0, y0, x1, y1), w, h, position=at, axis=axis), WINDOW_QUALITY
+            ),
         )
-        return Response(seen, media_type="image/webp", headers=FRESH)
+        return Response(await asyncio.wrap_future(image), media_type="image/webp", headers=NOT_CACHED)
 
     @router.get("/orbit/{name}")
     async def orbit(
         name: str, azimuth: float, elevation: float, distance: float, side: int, what: str = "color", at: float = 0.0
     ) -> Response:
-        if what not in ("color", "normal", "depth"):
-            raise BadInput("what is shown is color, normal or depth")
-        seen = await asyncio.wrap_future(
-            looks.ask(
-                folders.run(name), lambda opened: webp(around(opened, azimuth, elevation, distance, side, what, at), 92)
-            )
+        """A view of a solid field; see `fields.export.viewers.Viewer.orbit`."""
+        image = renderer.render(
+            folders.run(name),
+            lambda opened: encode_webp(
+                opened.viewer.orbit(azimuth, elevation, distance, side, channel=what, time=at), ORBIT_QUALITY
+            ),
         )
-        return Response(seen, media_type="image/webp", headers=FRESH)
+        return Response(await asyncio.wrap_future(image), media_type="image/webp", headers=NOT_CACHED)
 
     return router
 
 
-def _sort(job: Job) -> str:
-    return "comparison" if isinstance(job, CompareJob) else "distillation" if isinstance(job, DistillJob) else "fit"
-
-
 def _curve(job: Job) -> str:
-    if len(job.points) < 2:
+    """The quality curve of a job as SVG; empty before there are two points."""
+    if len(job.history) < 2:
         return ""
-    unit = {"psnr": "PSNR, dB", "test_psnr": "PSNR of test views, dB", "snr": "SNR, dB"}.get(job.measure, job.measure)
-    return svg([Line(job.measure, job.points)], "seconds", unit, size=SMALL)
+    label = METRIC_LABELS.get(job.metric, job.metric)
+    return svg([Line(job.metric, job.history)], "seconds", label, size=SMALL)
 
 
-def told(request: Request, error: BadInput) -> Response:
-    """BadInput as an answer: one readable line."""
-    return JSONResponse({"error": " ".join(str(error).split())}, status_code=400, headers=FRESH)
+def _answer_bad_input(request: Request, error: BadInput) -> Response:
+    return JSONResponse({"error": message_of(error)}, status_code=400, headers=NOT_CACHED)

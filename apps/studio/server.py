@@ -1,79 +1,97 @@
-"""Puts the page, the routes behind it and the guard in front of it together, and serves them."""
+"""Assemble the page, its routes and the access control, and serve them."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import gradio as gr
 import uvicorn
 from fastapi import FastAPI
 
-from apps.studio.access import LOOPBACK, Guard
-from apps.studio.cleanup import clear
+from apps.studio import LOOPBACK
+from apps.studio.access import AccessControl
+from apps.studio.cleanup import delete_unused
 from apps.studio.folders import Folders
-from apps.studio.jobs import Queue
-from apps.studio.routes import routes, told
+from apps.studio.job_queue import JobQueue
+from apps.studio.routes import add_routes
+from apps.studio.static_files import SCRIPTS
+from apps.studio.templating import render
 from apps.studio.theme import theme
 from apps.studio.uploads import MAX_BYTES
-from apps.studio.view_renderer import Looks
-from scenes.errors import BadInput
+from apps.studio.view_renderer import ViewRenderer
+from fields.runs.run import Run
 
-HEAD = """<meta name="color-scheme" content="light dark">
-<link rel="stylesheet" href="/studio/static/studio.css">
-<script defer src="/studio/static/comparison.js"></script>
-<script defer src="/studio/static/studio.js"></script>"""
-PORT = 7860
+T = TypeVar("T")
+# Seconds that open requests have to end when the server is stopped.
+SHUTDOWN_SECONDS = 3
 
 
 @dataclass
 class Studio:
-    """What the tabs and the routes share."""
+    """What the tabs and the routes share. Fits, views, opening files, and exports have one thread each."""
 
     folders: Folders
-    queue: Queue
-    looks: Looks
+    queue: JobQueue
+    renderer: ViewRenderer
+    _loading: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "studio-loading"))
+    _exporting: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "studio-exporting"))
 
     @classmethod
     def at(cls, runs: Path) -> Studio:
+        """The studio of a folder of runs, which is created where it does not exist."""
         folders = Folders.at(runs)
-        studio = cls(folders, Queue(folders), Looks())
-        studio.looks.submit(studio.clear)
+        studio = cls(folders, JobQueue(folders), ViewRenderer())
+        studio.load(studio.delete_unused_uploads)
         return studio
 
-    def clear(self) -> None:
-        """Drops uploads that nothing speaks of."""
-        clear(self.folders, self.queue.sources())
+    def load(self, function: Callable[[], T]) -> Future[T]:
+        """Call a function that opens files, on the thread for that."""
+        return self._loading.submit(function)
+
+    def export(self, path: Path, function: Callable[[Run], T]) -> Future[T]:
+        """Call a function that takes long with the run in a folder, on the thread for that.
+
+        The function loads a field of its own, so that it does not delay or change what is viewed.
+        """
+        return self._exporting.submit(lambda: function(Run.open(path)))
+
+    def delete_unused_uploads(self) -> None:
+        delete_unused(self.folders, self.queue.sources())
 
     def close(self) -> None:
         self.queue.close()
-        self.looks.close()
+        self.renderer.close()
+        for thread in (self._loading, self._exporting):
+            thread.shutdown(wait=True, cancel_futures=True)
 
 
-def make_app(studio: Studio, password: str | None = None, hosts: tuple[str, ...] | None = LOOPBACK) -> Guard:
-    """The whole application; `hosts` are the names that it answers to (None: any)."""
-    # Gradio keeps what browsers upload there until a tab takes it over.
+def make_app(studio: Studio, password: str | None = None, hosts: tuple[str, ...] | None = LOOPBACK) -> AccessControl:
+    """The whole application. It closes the studio when it ends. `password`, `hosts`: see `AccessControl`."""
+    # Read by Gradio when it is imported: where uploads arrive until a tab takes them.
     os.environ["GRADIO_TEMP_DIR"] = str(studio.folders.arriving)
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     from apps.studio.page import build
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI):
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
         studio.close()
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
-    app.include_router(routes(studio.folders, studio.queue, studio.looks))
-    app.add_exception_handler(BadInput, told)
+    add_routes(app, studio.folders, studio.queue, studio.renderer)
     page = build(studio)
     gr.mount_gradio_app(
         app,
         page,
         path="/",
         theme=theme(),
-        head=HEAD,
+        head=render("head", modules=SCRIPTS),
         footer_links=[],
         run_history=False,
         show_error=True,
@@ -83,17 +101,14 @@ def make_app(studio: Studio, password: str | None = None, hosts: tuple[str, ...]
         mcp_server=False,
         pwa=False,
     )
-    # Gradio checks where files come from only if it believes that it serves itself (seen in 6.31): without this, a request could name
-    # any file of this machine as its upload.
+    # Gradio checks where files come from only if it believes that it serves itself (seen in 6.31). Without this, a
+    # request could name any file of this machine as its upload.
     page.has_launched = True
-    return Guard(app, password, hosts)
+    return AccessControl(app, password, hosts)
 
 
 def serve(host: str, port: int, password: str | None, runs: Path) -> None:
-    """Serves until it is interrupted."""
-    studio = Studio.at(runs)
-    hosts = LOOPBACK if host in LOOPBACK else None
-    config = uvicorn.Config(
-        make_app(studio, password, hosts), host=host, port=port, log_level="warning", timeout_graceful_shutdown=3
-    )
+    """Serve the studio of a folder of runs until it is interrupted."""
+    app = make_app(Studio.at(runs), password, hosts=LOOPBACK if host in LOOPBACK else None)
+    config = uvicorn.Config(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=SHUTDOWN_SECONDS)
     uvicorn.Server(config).run()

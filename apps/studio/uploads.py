@@ -1,36 +1,41 @@
-"""What may be uploaded: known kinds of files of limited size; archives are unpacked with suspicion."""
+"""Take over uploaded files: known formats of limited size. Archives are unpacked without trusting them."""
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
 
-from apps.studio.folders import Folders, cleaned
+from apps.studio.folders import Folders, clean_name
 from scenes.errors import BadInput
 from scenes.io.unpack import ZipLimits, unpack_zip
 from scenes.recognise import AUDIO_ENDINGS, SHAPE_ENDINGS, VIDEO_ENDINGS
 
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".gif", ".exr", ".hdr", ".bmp")
-VOLUMES = (".npy", ".npz", ".nrrd", ".nii", ".gz")
-ENDINGS = (*PICTURES, *AUDIO_ENDINGS, *VIDEO_ENDINGS, *VOLUMES, *SHAPE_ENDINGS, ".ply", ".zip")
-# Inside an archive: a posed scene, the frames of a clip, or a mesh with its textures.
-INSIDE = (*PICTURES, *SHAPE_ENDINGS, ".json", ".npy", ".npz", ".txt", ".bin", ".ply", ".mtl")
+IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".gif", ".exr", ".hdr", ".bmp")
+VOLUME_ENDINGS = (".npy", ".npz", ".nrrd", ".nii", ".gz")
+ENDINGS = (*IMAGE_ENDINGS, *AUDIO_ENDINGS, *VIDEO_ENDINGS, *VOLUME_ENDINGS, *SHAPE_ENDINGS, ".ply", ".zip")
+# Files inside an archive: a posed scene, the frames of a video, or a mesh with its textures.
+ARCHIVE_ENDINGS = (*IMAGE_ENDINGS, *SHAPE_ENDINGS, ".json", ".npy", ".npz", ".txt", ".bin", ".ply", ".mtl")
 
+# Bytes of an uploaded file.
 MAX_BYTES = 512 << 20
-MAX_IN_ARCHIVES = ZipLimits(max_files=5000, max_bytes=2 << 30, endings=INSIDE, advice="the command line takes more")
-# Larger pictures are refused unread (the command line takes them).
-MAX_PIXELS = 50_000_000
+ARCHIVE_LIMITS = ZipLimits(
+    max_files=5000, max_bytes=2 << 30, endings=ARCHIVE_ENDINGS, advice="the command line takes more"
+)
 
 
-def keep(path: Path, folders: Folders) -> Path:
-    """Moves an uploaded file to a folder of its own and returns where its signal is: the file, or what an archive holds."""
+def keep_upload(path: Path, folders: Folders) -> Path:
+    """Copy an uploaded file to a folder of its own, and return the signal: the file, or what an archive holds.
+
+    Raises BadInput where the file did not arrive as an upload, has an unknown format, is empty or too large, or is an
+    archive that is damaged or holds something else.
+    """
     if path.is_symlink() or not path.resolve().is_relative_to(folders.arriving):
-        raise BadInput("only what was uploaded here is taken")
+        raise BadInput("only files that were uploaded here are taken")
     ending = path.suffix.lower()
     if ending not in ENDINGS:
         raise BadInput(
-            f"{path.name}: files ending in {ending or 'nothing'} are not taken; pictures, sounds, clips, volumes, meshes, points "
-            "and zipped scenes are"
+            f"{path.name}: files ending in {ending or 'nothing'} are not taken; images, audio, videos, volumes, meshes, "
+            "point clouds and zipped scenes are"
         )
     size = path.stat().st_size
     if size > MAX_BYTES:
@@ -39,11 +44,11 @@ def keep(path: Path, folders: Folders) -> Path:
         )
     if not size:
         raise BadInput(f"{path.name}: the file is empty; get a fresh copy")
-    folder = folders.upload()
+    folder = folders.new_upload()
     try:
         if ending == ".zip":
-            return unpacked(path, folder)
-        target = folder / (cleaned(path.stem) + ending)
+            return unpack_archive(path, folder)
+        target = folder / (clean_name(path.stem) + ending)
         shutil.copyfile(path, target)
         return target
     except BaseException:
@@ -51,12 +56,12 @@ def keep(path: Path, folders: Folders) -> Path:
         raise
 
 
-def unpacked(archive: Path, folder: Path) -> Path:
-    """Where the files of a zip archive are: under `folder`, or below it as long as there is just one folder."""
-    unpack_zip(archive, folder, MAX_IN_ARCHIVES, shown=archive.name)
+def unpack_archive(archive: Path, folder: Path) -> Path:
+    """Unpack a zip archive into `folder`, and return the first folder inside that holds more than one folder."""
+    unpack_zip(archive, folder, ARCHIVE_LIMITS, shown=archive.name)
     inside = list(folder.iterdir())
     if not inside:
-        raise BadInput(f"{archive.name}: holds no pictures; pack a posed scene or the frames of a clip")
+        raise BadInput(f"{archive.name}: holds no images; pack a posed scene or the frames of a video")
     while len(inside) == 1 and inside[0].is_dir():
         folder, inside = inside[0], list(inside[0].iterdir())
     return inside[0] if len(inside) == 1 else folder

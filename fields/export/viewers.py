@@ -17,11 +17,11 @@ import torch
 from torch import Tensor
 
 from fields.export.outputs.radiance import FAR_BRIGHTNESS, RadianceOutput, display_image
-from fields.export.outputs.video import VideoOutput
 from fields.models.field import Field, PointField, RadianceField
-from fields.render.raster import centres, lattice, picture
+from fields.render.raster import evaluate_image, evaluate_lattice, sample_centers
 from fields.render.sphere_trace import render_shape
 from fields.render.surface_field import SurfaceField, surface_field
+from fields.render.video_frame import render_frame
 from scenes.domain import Domain
 from scenes.errors import BadInput
 from scenes.image.color import checkerboard, to_bytes, to_display
@@ -144,7 +144,7 @@ class ImageViewer(Viewer):
     field: PointField
 
     def _draw(self, box: Window, width: int, height: int, position: float, axis: str) -> np.ndarray:
-        values = picture(self.field, width, height, box)
+        values = evaluate_image(self.field, width, height, box)
         return to_bytes(to_display(values, self.field.channels, checkerboard(height, width)))
 
 
@@ -157,7 +157,7 @@ class AudioViewer(Viewer):
         return 5, 2
 
     def _draw(self, box: Window, width: int, height: int, position: float, axis: str) -> np.ndarray:
-        values = lattice(self.field, centres(width * SAMPLES_PER_COLUMN, box[0], box[2]))
+        values = evaluate_lattice(self.field, sample_centers(width * SAMPLES_PER_COLUMN, box[0], box[2]))
         return draw_waveform(values.reshape(width, SAMPLES_PER_COLUMN, -1), height)
 
 
@@ -168,7 +168,7 @@ class VideoViewer(Viewer):
 
     @torch.no_grad()
     def _draw(self, box: Window, width: int, height: int, position: float, axis: str) -> np.ndarray:
-        frame = VideoOutput(self.field).picture(position, width, height, box)
+        frame = render_frame(self.field, position, width, height, box)
         return to_bytes(np.broadcast_to(frame, (height, width, 3)))
 
 
@@ -178,9 +178,9 @@ class VolumeViewer(Viewer):
     sample_unit = "voxels"
 
     def _draw(self, box: Window, width: int, height: int, position: float, axis: str) -> np.ndarray:
-        coords = [centres(width, box[0], box[2]), centres(height, box[1], box[3])]
+        coords = [sample_centers(width, box[0], box[2]), sample_centers(height, box[1], box[3])]
         coords.insert(AXES.index(axis), torch.tensor([position]))
-        return to_rgb8(lattice(self.field, *coords).reshape(height, width, -1))
+        return to_rgb8(evaluate_lattice(self.field, *coords).reshape(height, width, -1))
 
 
 class ShapeViewer(Viewer):

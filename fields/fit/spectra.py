@@ -13,7 +13,7 @@ from fields.fit.fresh import SIDES, apply_fresh
 from fields.init.spectrum import diagonal_spectrum
 from fields.methods.registry import make_method
 from fields.models.field import PointField
-from fields.render.raster import centres, lattice
+from fields.render.raster import evaluate_lattice, sample_centers
 from fields.runs.run import Run
 from scenes.errors import BadInput
 from scenes.signal import Signal
@@ -52,7 +52,7 @@ def run_spectra(run: Run) -> Spectra:
     if bins < MIN_BINS:
         raise BadInput(f"{side} samples along an axis are too few for a spectrum")
     target = torch.from_numpy(signal.on_grid(side))
-    fit = torch.from_numpy(np.moveaxis(lattice(field, *[centres(side)] * dimensions), -1, 0).copy())
+    fit = torch.from_numpy(np.moveaxis(evaluate_lattice(field, *[sample_centers(side)] * dimensions), -1, 0).copy())
     curves = {name: _normalized(diagonal_spectrum(values, bins)) for name, values in (("target", target), ("fit", fit))}
     chosen, text = _fresh_choice(run, signal)
     if chosen is not None:

@@ -1,4 +1,4 @@
-"""A studio that is served, and a real browser that looks at it."""
+"""What the tests of the studio share: a studio that is served, and a real browser that opens it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "fit"))  # (where `posed_scene` is)
+# The folder of `posed_scene`.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "fit"))
 FLAGS = [
     "--no-sandbox",
     "--use-gl=angle",
@@ -20,7 +21,8 @@ FLAGS = [
     "--ignore-gpu-blocklist",
 ]
 SHOTS = Path(__file__).resolve().parents[2] / "build" / "screenshots"
-PATIENCE = 120_000  # milliseconds; machines that do other things as well are slow
+# Milliseconds that a page is waited for; machines that do other things as well are slow.
+TIMEOUT = 120_000
 
 
 @pytest.fixture
@@ -32,16 +34,27 @@ def folders(tmp_path):
 
 @pytest.fixture
 def queue(folders):
-    from apps.studio.jobs import Queue
+    from apps.studio.job_queue import JobQueue
 
-    made = Queue(folders)
+    made = JobQueue(folders)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def idle_studio(tmp_path, monkeypatch):
+    """A studio without a page."""
+    from apps.studio.server import Studio
+
+    made = Studio.at(tmp_path / "runs")
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(made.folders.arriving))
     yield made
     made.close()
 
 
 @pytest.fixture(scope="session")
-def studio(tmp_path_factory):
-    """A running studio with its address as `address`."""
+def served(tmp_path_factory):
+    """A running studio and its address."""
     import uvicorn
 
     from apps.studio.server import Studio, make_app
@@ -59,15 +72,26 @@ def studio(tmp_path_factory):
     while not server.started:
         assert time.monotonic() - begun < 120, "the studio did not start"
         time.sleep(0.05)
-    made.address = f"http://localhost:{port}"
-    yield made
+    yield made, f"http://localhost:{port}"
     server.should_exit = True
     thread.join(60)
 
 
 @pytest.fixture(scope="session")
+def studio(served):
+    """The running studio."""
+    return served[0]
+
+
+@pytest.fixture(scope="session")
+def address(served):
+    """The address of the running studio."""
+    return served[1]
+
+
+@pytest.fixture(scope="session")
 def chromium():
-    """The system's browser; a system package, so that its absence is a reason to skip."""
+    """The system's browser. It is a system package, so that tests are skipped without it."""
     place = shutil.which("chromium")
     if place is None:
         pytest.skip("the system has no chromium: apt install chromium")
@@ -80,29 +104,31 @@ def chromium():
 
 
 class Visitor:
-    """A page of the studio, with what its tests do again and again."""
+    """A page of the studio, with what the tests do repeatedly."""
 
-    def __init__(self, browser, studio, width=1280, height=900, scheme="light") -> None:
+    def __init__(self, browser, studio, address, *, width=1280, height=900, scheme="light") -> None:
         self.studio = studio
+        self.address = address
         self.problems: list[str] = []
         self.context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
         self.page = self.context.new_page()
-        self.page.set_default_timeout(PATIENCE)
+        self.page.set_default_timeout(TIMEOUT)
         self.page.on("pageerror", lambda error: self.problems.append(f"script: {error}"))
-        self.page.on("request", lambda request: self._inside(request.url))
+        self.page.on("request", lambda request: self._check_host(request.url))
         self.open()
 
-    def _inside(self, address: str) -> None:
-        if not address.startswith((self.studio.address, "data:", "blob:")):
+    def _check_host(self, address: str) -> None:
+        if not address.startswith((self.address, "data:", "blob:")):
             self.problems.append(f"asked for {address}")
 
     def open(self) -> None:
-        self.page.goto(self.studio.address)
+        self.page.goto(self.address)
         self.page.wait_for_selector("#start")
 
     def tab(self, name: str) -> None:
         button = self.page.get_by_role("tab", name=name, exact=True)
-        if not button.is_visible():  # (on narrow screens some are in a menu)
+        # On narrow screens some tabs are in a menu.
+        if not button.is_visible():
             self.page.locator(".overflow-menu button").first.click()
             self.page.locator(".overflow-dropdown button", has_text=name).click()
         else:
@@ -114,14 +140,14 @@ class Visitor:
 
     def example(self, name: str, kind: str) -> None:
         self.choose("#example", name)
-        self.said("#about", kind)
+        self.shows("#about", kind)
 
     def upload(self, file: Path) -> None:
         if self.page.locator("#upload input[type=file]").count() == 0:
             self.page.locator("#upload button[aria-label='Clear'], #upload button[aria-label='Remove']").first.click()
         self.page.set_input_files("#upload input[type=file]", str(file))
 
-    def said(self, place: str, text: str) -> None:
+    def shows(self, place: str, text: str) -> None:
         self.page.wait_for_function(
             "([place, text]) => document.querySelector(place)?.textContent.includes(text)", arg=[place, text]
         )
@@ -146,10 +172,10 @@ class Visitor:
         return self.page.locator("[data-studio=live] .chip").get_attribute("data-state")
 
     def settled(self) -> None:
-        """What has just opened is shown."""
-        self.page.wait_for_function("!document.querySelector('.fresh')")
+        """Wait until the controls that have just opened are shown."""
+        self.page.wait_for_function("!document.querySelector('.settling')")
 
-    def until(self, condition, seconds: float = PATIENCE / 1000) -> None:
+    def until(self, condition, seconds: float = TIMEOUT / 1000) -> None:
         begun = time.monotonic()
         while not condition():
             assert time.monotonic() - begun < seconds, "it did not happen"
@@ -173,12 +199,12 @@ class Visitor:
 
 
 @pytest.fixture
-def visit(chromium, studio):
-    """Opens pages; at the end none of them had a script error or asked another host for anything."""
+def visit(chromium, studio, address):
+    """Opens pages. At the end none of them had a script error or asked another host for anything."""
     visitors = []
 
     def open_page(**options) -> Visitor:
-        visitors.append(Visitor(chromium, studio, **options))
+        visitors.append(Visitor(chromium, studio, address, **options))
         return visitors[-1]
 
     yield open_page
@@ -191,7 +217,7 @@ def visit(chromium, studio):
 
 @pytest.fixture(scope="session")
 def scene(tmp_path_factory):
-    """The run folder of a small posed scene, of which a few specks and more than its cameras saw are dense."""
+    """The run folder of a small posed scene with a few floaters."""
     from posed_scene import SMALL_GRID, write_scene
 
     from apps.cli.main import main

@@ -1,6 +1,5 @@
-"""The routes behind the page, and the guard before them."""
+"""The routes that the scripts of the page ask."""
 
-import base64
 import io
 import time
 
@@ -13,26 +12,24 @@ from fastapi.testclient import TestClient  # noqa: E402
 from PIL import Image  # noqa: E402
 
 from apps.cli.main import main  # noqa: E402
-from apps.studio.access import LOOPBACK, Guard  # noqa: E402
 from apps.studio.folders import Folders  # noqa: E402
-from apps.studio.jobs import Queue  # noqa: E402
-from apps.studio.routes import routes, told  # noqa: E402
-from apps.studio.view_renderer import Looks  # noqa: E402
+from apps.studio.job_queue import JobQueue  # noqa: E402
+from apps.studio.routes import add_routes  # noqa: E402
+from apps.studio.view_renderer import ViewRenderer  # noqa: E402
+from fields.fit.request import FitRequest  # noqa: E402
 from fields.runs.run import Run  # noqa: E402
-from scenes.errors import BadInput  # noqa: E402
 
 
 @pytest.fixture
 def app(tmp_path):
     folders = Folders.at(tmp_path / "runs")
-    queue, looks = Queue(folders), Looks()
+    queue, renderer = JobQueue(folders), ViewRenderer()
     made = FastAPI()
-    made.include_router(routes(folders, queue, looks))
-    made.add_exception_handler(BadInput, told)
+    add_routes(made, folders, queue, renderer)
     made.state.queue = queue
     yield made
     queue.close()
-    looks.close()
+    renderer.close()
 
 
 @pytest.fixture
@@ -61,31 +58,29 @@ def photo(tmp_path, photograph):
     return tmp_path / "runs" / "photo"
 
 
-def picture(answer):
+def decoded(answer):
     assert answer.status_code == 200, answer.text
     return np.asarray(Image.open(io.BytesIO(answer.content)).convert("RGB"))
 
 
-def test_any_window_of_a_field_is_evaluated_for_its_pixels(client, photo):
-    from fields.render.raster import picture as evaluated
+def test_a_window_of_a_field_is_evaluated_for_its_pixels(client, photo):
+    from fields.render.raster import evaluate_image as evaluated
     from fields.runs.run import load_field
 
     whole = {"x0": 0, "y0": 0, "x1": 1, "y1": 1}
-    assert picture(client.get("/studio/view/photo", params={**whole, "w": 96, "h": 64})).shape == (64, 96, 3)
+    assert decoded(client.get("/studio/view/photo", params={**whole, "w": 96, "h": 64})).shape == (64, 96, 3)
     part = {"x0": 0.3, "y0": 0.2, "x1": 0.301, "y1": 0.201, "w": 80, "h": 80}
-    near = picture(client.get("/studio/view/photo", params=part)).astype(float)
+    near = decoded(client.get("/studio/view/photo", params=part)).astype(float)
     exact = evaluated(load_field(photo), 80, 80, (0.3, 0.2, 0.301, 0.201)).clip(0, 1) * 255
     assert np.abs(near - exact).mean() < 3
 
 
-def test_one_answer_tells_of_all_fits_and_of_one_and_which_pictures_are_new(app, client, photograph):
-    from apps.studio.jobs import FitOrder
-
+def test_one_answer_holds_all_jobs_the_watched_one_and_which_images_are_new(app, client, photograph):
     assert client.get("/studio/jobs").json() == {"jobs": [], "job": None}
     queue = app.state.queue
-    options = {"levels": "4", "table_size": "1024"}
+    settings = {"levels": "4", "table_size": "1024"}
     first, second = (
-        queue.fit(FitOrder(str(photograph), method="hashgrid", options=options, steps=4), name)
+        queue.fit(FitRequest(source=photograph, method="hashgrid", settings=settings, steps=4), name)
         for name in ("first", "second")
     )
     begun = time.monotonic()
@@ -93,14 +88,14 @@ def test_one_answer_tells_of_all_fits_and_of_one_and_which_pictures_are_new(app,
         assert time.monotonic() - begun < 60 and second.state != "failed", second.message
         time.sleep(0.05)
     answer = client.get("/studio/jobs", params={"of": first.id}).json()
-    assert [(job["name"], job["sort"]) for job in answer["jobs"]] == [("first", "fit"), ("second", "fit")]
+    assert [(job["name"], job["type"]) for job in answer["jobs"]] == [("first", "fit"), ("second", "fit")]
     job = answer["job"]
     assert job["name"] == "first" and job["metrics"]["psnr"] > 0 and first.watched
-    assert set(job["pictures"]) == {"target", "fit", "error"} and max(job["pictures"].values()) == job["version"]
-    assert picture(client.get(f"/studio/jobs/{first.id}/fit")).shape == (64, 96, 3)
-    before = job["pictures"]
-    first.show(fit=np.zeros((4, 4, 3), np.uint8))
-    after = client.get("/studio/jobs", params={"of": first.id}).json()["job"]["pictures"]
+    assert set(job["images"]) == {"target", "fit", "error"} and max(job["images"].values()) == job["version"]
+    assert decoded(client.get(f"/studio/jobs/{first.id}/fit")).shape == (64, 96, 3)
+    before = job["images"]
+    first.show_images(fit=np.zeros((4, 4, 3), np.uint8))
+    after = client.get("/studio/jobs", params={"of": first.id}).json()["job"]["images"]
     assert after["fit"] > before["fit"] and after["target"] == before["target"]
     assert client.get("/studio/jobs", params={"of": "nothing"}).json()["job"] is None
     assert client.get(f"/studio/jobs/{first.id}/other").status_code == 404
@@ -118,13 +113,13 @@ def test_one_answer_tells_of_all_fits_and_of_one_and_which_pictures_are_new(app,
         {"axis": "q"},
     ],
 )
-def test_windows_that_make_no_sense(client, photo, wrong):
+def test_refuses_windows_that_are_empty_infinite_or_too_large(client, photo, wrong):
     answer = client.get("/studio/view/photo", params={"x0": 0, "y0": 0, "x1": 1, "y1": 1, "w": 8, "h": 8, **wrong})
     assert answer.status_code == 400 and answer.json()["error"]
 
 
 @pytest.mark.parametrize("name", ["..", "%2e%2e", "..%2fsecret", "%2fetc", "a%5cb", ".uploads", "nothing", "link"])
-def test_paths_lead_nowhere_else(client, tmp_path, photo, name):
+def test_paths_do_not_lead_out_of_the_runs_folder(client, tmp_path, photo, name):
     (tmp_path / "secret").mkdir(exist_ok=True)
     (tmp_path / "secret" / "preview.png").write_bytes(b"secret")
     link = tmp_path / "runs" / "link"
@@ -136,6 +131,7 @@ def test_paths_lead_nowhere_else(client, tmp_path, photo, name):
         f"/studio/runs/{name}/run.json",
         f"/studio/view/{name}?x0=0&y0=0&x1=1&y1=1&w=8&h=8",
         f"/studio/static/{name}",
+        f"/studio/static/js/{name}",
         f"/studio/jobs/{name}",
     ):
         answer = client.get(path)
@@ -144,25 +140,25 @@ def test_paths_lead_nowhere_else(client, tmp_path, photo, name):
     assert (tmp_path / "secret" / "preview.png").is_file() and photo.is_dir()
 
 
-def test_a_linked_picture_is_not_shown(client, photo, tmp_path):
+def test_a_linked_preview_is_not_served(client, photo, tmp_path):
     (tmp_path / "private.png").write_bytes(b"private")
     (photo / "preview.png").unlink()
     (photo / "preview.png").symlink_to(tmp_path / "private.png")
     assert client.get("/studio/runs/photo/preview.png").status_code == 404
 
 
-def test_buttons_of_the_gallery(client, photo):
+def test_the_gallery_lists_renames_and_deletes_runs(client, photo):
     assert [run["name"] for run in client.get("/studio/runs").json()] == ["photo"]
     assert client.post("/studio/runs/photo/rename", json={"to": "cat"}).json() == {"name": "cat"}
     assert "at most 80" in client.post("/studio/runs/cat/rename", json={"to": "../x"}).json()["error"]
     assert client.post("/studio/runs/cat/explode", json={}).status_code == 404
-    assert picture(client.get("/studio/runs/cat/preview.png")).size
+    assert decoded(client.get("/studio/runs/cat/preview.png")).size
     assert client.post("/studio/runs/cat/delete", json={}).status_code == 200
     assert client.get("/studio/runs").json() == [] and not photo.exists()
 
 
 @pytest.mark.slow
-def test_a_shape_is_seen_from_anywhere(client, tmp_path):
+def test_a_shape_is_viewed_from_all_sides(client, tmp_path):
     import trimesh
 
     trimesh.creation.icosphere(3).export(tmp_path / "ball.ply")
@@ -200,7 +196,7 @@ def test_a_shape_is_seen_from_anywhere(client, tmp_path):
     )
 
 
-def test_a_moving_scene_is_seen_at_any_moment(client, tmp_path):
+def test_a_moving_scene_is_viewed_at_any_time(client, tmp_path):
     pytest.importorskip("gradio")
     from posed_scene import SMALL_GRID, write_moving
 
@@ -216,7 +212,7 @@ def test_a_moving_scene_is_seen_at_any_moment(client, tmp_path):
     )
 
     def seen(**moment):
-        return picture(
+        return decoded(
             client.get(
                 "/studio/orbit/ball", params={"azimuth": 0, "elevation": 0, "distance": 1.9, "side": 32, **moment}
             )
@@ -237,71 +233,11 @@ def test_a_moving_scene_is_seen_at_any_moment(client, tmp_path):
     assert "data-moving" in view("ball", Run.open(run).header)
 
 
-def test_a_camera_around_a_scene_stands_where_its_own_stand():
-    from apps.studio.view_renderer import pose_around
-    from fields.render.camera import orbit
-    from scenes.posed.cameras import PathCamera
-    from scenes.posed.view import Intrinsics
+def test_serves_the_scripts_and_styles_that_the_page_asks_for(client):
+    from apps.studio.static_files import SCRIPTS, STATIC_FILES
 
-    intrinsics = Intrinsics(32, 32, 40.0, 40.0, 16.0, 16.0)
-    middle = (0.3, -0.2, 0.9)
-    cameras = [
-        PathCamera(orbit(angle, 20.0, 2.5, 32, 32, target=middle).pose.numpy(), intrinsics)
-        for angle in range(0, 360, 30)
-    ]
-    for azimuth, elevation, distance in ((0.0, 20.0, 1.0), (77.0, -40.0, 0.5), (300.0, 80.0, 2.0)):
-        pose = pose_around(cameras, azimuth, elevation, distance)
-        assert np.allclose(pose[:, :3].T @ pose[:, :3], np.eye(3), atol=1e-9)
-        assert np.allclose(pose[:, 3] - 2.5 * distance * pose[:, 2], middle, atol=5e-3)
-        assert np.isclose(pose[1, 3], middle[1] + 2.5 * distance * np.sin(np.radians(elevation)), atol=5e-3)
-
-
-def guarded(app, **options):
-    return TestClient(
-        Guard(app, options.get("password"), options.get("hosts", LOOPBACK)), base_url="http://localhost:7860"
-    )
-
-
-def test_other_sites_and_other_names_are_not_answered(app):
-    client = guarded(app)
-    assert client.get("/studio/runs").status_code == 200
-    assert "default-src 'self'" in client.get("/studio/runs").headers["content-security-policy"]
-    assert client.get("/studio/runs", headers={"origin": "http://localhost:7860"}).status_code == 200
-    for headers in (
-        {"origin": "http://evil.example"},
-        {"origin": "http://localhost:9999"},
-        {"host": "evil.example"},
-        {"host": "localhost.evil.example"},
-        {"sec-fetch-site": "cross-site", "sec-fetch-mode": "cors"},
-    ):
-        assert client.get("/studio/runs", headers=headers).status_code == 403, headers
-    assert (
-        client.get("/studio/runs", headers={"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}).status_code
-        == 200
-    )
-
-
-def test_a_password_is_asked_for_everywhere(app):
-    client = guarded(app, password="correct horse", hosts=None)
-
-    def basic(text):
-        return {"authorization": "Basic " + base64.b64encode(text.encode()).decode()}
-
-    for path in ("/", "/studio/runs", "/studio/static/studio.js", "/gradio_api/info"):
-        answer = client.get(path)
-        assert answer.status_code == 401 and "Basic" in answer.headers["www-authenticate"]
-    for headers in (
-        basic("me:wrong"),
-        basic("correct horse"),
-        {"authorization": "Basic !!!"},
-        {"authorization": "Bearer correct horse"},
-    ):
-        assert client.get("/studio/runs", headers=headers).status_code == 401
-    assert client.get("/studio/runs", headers=basic("anyone:correct horse")).status_code == 200
-
-
-def test_the_command_refuses_to_let_others_in_without_a_password(tmp_path, capsys):
-    assert main(["studio", "--host", "0.0.0.0", "--runs", str(tmp_path)]) == 2
-    assert "give a --password too" in capsys.readouterr().err
-    assert main(["studio", "--password", "short", "--runs", str(tmp_path)]) == 2
-    assert "at least 8" in capsys.readouterr().err
+    assert "main.js" in SCRIPTS
+    for path, (file, media_type) in STATIC_FILES.items():
+        answer = client.get(f"/studio/static/{path}")
+        assert answer.status_code == 200 and answer.headers["content-type"].startswith(media_type), path
+        assert answer.content == file.read_bytes()

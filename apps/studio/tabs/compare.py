@@ -1,4 +1,4 @@
-"""Compare: the signal of the first tab by several methods, as the command `compare` does it."""
+"""The tab Compare: several methods on the signal of the first tab, as `fit-a-scene compare` does it."""
 
 from __future__ import annotations
 
@@ -6,74 +6,55 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
-from apps.cli.compare import plan_of
-from apps.studio.comparing import CompareJob
-from apps.studio.controls import options
-from apps.studio.tabs.fit import said
-from apps.studio.tabs.more import control, controls
-from fields.compare.comparison import Plan
-from scenes.errors import BadInput
+from apps.studio.chosen_signal import ChosenSignal
+from apps.studio.compare_job import CompareJob
+from apps.studio.requests import compare_request
+from apps.studio.tabs.option_controls import QUIET, option_control, option_controls
+from apps.studio.tabs.run_choice import show_errors
+from apps.studio.templating import render
+from fields.compare.request import CompareRequest
 
 if TYPE_CHECKING:
     from apps.studio.server import Studio
 
-FIRST = ("hashgrid", "siren")
-PANEL = """<section data-studio="comparison" aria-label="The comparison"><p class="quiet empty">What is compared appears here.
-Finished comparisons are among the runs.</p></section>"""
+# Methods that are chosen at first.
+FIRST_METHODS = ("hashgrid", "siren")
 
 
 def build(studio: Studio, signal: gr.State) -> None:
+    """Lay out the tab. `signal`: the state that holds the `ChosenSignal`."""
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=300, elem_classes="card"):
             about = gr.Markdown("Choose a signal under **Fit**.", elem_id="compare-signal")
             methods = gr.CheckboxGroup([], label="Methods", elem_id="compare-methods")
-            seconds = gr.Slider(2, 300, value=15, step=1, label="Seconds each", elem_id="compare-seconds")
+            seconds = gr.Slider(2, 300, value=15, step=1, label="Seconds per fit", elem_id="compare-seconds")
             seeds = gr.Slider(1, 5, value=1, step=1, label="Seeds", elem_id="compare-seeds")
-            params = control("compare", "params", "compare-")
+            params = option_control(CompareRequest, "params", prefix="compare-")
             with gr.Accordion("More: steps, held-out samples", open=False):
-                more = {"params": params} | controls("compare", "compare-", leave=("params",))
+                more = option_controls(CompareRequest, prefix="compare-", exclude=("params",))
             start = gr.Button("Compare", variant="primary", elem_id="compare-start")
-            name_of_job = gr.Textbox(elem_id="started-comparison", elem_classes="unseen", label="job", container=False)
+            started = gr.Textbox(elem_id="started-comparison", elem_classes="script-only", label="job", container=False)
         with gr.Column(scale=5, min_width=320, elem_classes="card"):
-            gr.HTML(PANEL, elem_id="comparison")
+            gr.HTML(render("comparison"), elem_id="comparison")
+    controls = {"params": params, **more}
 
-    def offer(chosen: dict):
+    def offer_methods(chosen: ChosenSignal) -> tuple[str | dict, dict]:
         if not chosen:
             return gr.skip(), gr.skip()
-        return f"**{chosen['name']}**, {chosen['kind']}", gr.update(
-            choices=chosen["methods"], value=[m for m in FIRST if m in chosen["methods"]]
+        first = [method for method in FIRST_METHODS if method in chosen["methods"]]
+        return f"**{chosen['name']}**, {chosen['kind']}", gr.update(choices=chosen["methods"], value=first)
+
+    def begin(chosen: ChosenSignal, methods: list[str], seconds: float, seeds: float, *values: object) -> str:
+        request = show_errors(
+            compare_request,
+            chosen,
+            methods,
+            seconds=seconds,
+            seeds=int(seeds),
+            controls=dict(zip(controls, values)),
         )
+        path = studio.queue.reserve(f"{chosen['name']}-compare")
+        return show_errors(studio.queue.add, CompareJob(path.name, path, request)).id
 
-    def begin(chosen: dict, names: list[str], time: float, count: float, *typed) -> str:
-        return said(_begin, studio, chosen, names, time, int(count), dict(zip(more, typed)))
-
-    signal.change(offer, signal, [about, methods], show_progress="hidden", api_visibility="private")
-    start.click(
-        begin,
-        [signal, methods, seconds, seeds, *more.values()],
-        name_of_job,
-        show_progress="hidden",
-        concurrency_limit=4,
-        api_visibility="private",
-    )
-
-
-def _begin(studio: Studio, chosen: dict, names: list[str], seconds: float, seeds: int, typed: dict[str, object]) -> str:
-    plan = ordered(chosen, names, seconds, seeds, typed)
-    path = studio.queue.free(f"{chosen['name']}-compare")
-    return studio.queue.add(CompareJob(path.name, path, plan)).id
-
-
-def ordered(chosen: dict, names: list[str], seconds: float, seeds: int, typed: dict[str, object]) -> Plan:
-    """What the page asks for, read as the command line reads it."""
-    if not chosen:
-        raise BadInput("choose a signal under Fit first")
-    if not names:
-        raise BadInput("choose one method or more")
-    read = options(
-        "compare",
-        [chosen["source"], f"--kind={chosen['kind']}", f"--methods={','.join(names)}", f"--seeds={seeds}"],
-        typed,
-    )
-    read.seconds = None if read.steps else float(seconds)
-    return plan_of(read)
+    signal.change(offer_methods, signal, [about, methods], **QUIET)
+    start.click(begin, [signal, methods, seconds, seeds, *controls.values()], started, concurrency_limit=4, **QUIET)

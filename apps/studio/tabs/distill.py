@@ -1,4 +1,4 @@
-"""Distil: a run's field into another architecture; the fit is watched on the first tab, the teacher in the target's place."""
+"""The tab Distill: convert a run's field to another method, and watch teacher and student side by side."""
 
 from __future__ import annotations
 
@@ -6,163 +6,107 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
-from apps.cli.distill import split
-from apps.studio import forms, gallery
-from apps.studio.controls import options
-from apps.studio.distilling import DistillJob, DistillOrder
-from apps.studio.tabs.fit import said
-from apps.studio.tabs.more import control, controls, given, method_options
-from apps.studio.tabs.run_choice import asked, run_choice
-from apps.studio.view_renderer import Opened
+from apps.studio.chosen_signal import ChosenSignal
+from apps.studio.distill_job import DistillJob
+from apps.studio.method_options import suitable_methods
+from apps.studio.requests import FIT_DATA, NO_DATA, TEACHER_DATA, distill_request
+from apps.studio.tabs.option_controls import BUSY, QUIET, method_settings, option_control, option_controls
+from apps.studio.tabs.run_choice import run_choice, show_errors, update_when_selected, with_open_run
+from apps.studio.templating import render
+from apps.studio.view_renderer import OpenRun
 from fields.distill.distill import check_teacher
+from fields.distill.request import DistillRequest
 from fields.distill.stages import Stages
 from fields.distill.teacher import teacher_signal
-from fields.methods.registry import make_method
-from fields.runs.run import Run
-from scenes.errors import BadInput
 
 if TYPE_CHECKING:
     from apps.studio.server import Studio
 
-NOTHING, ITS_OWN, UNDER_FIT = "nothing", "what the teacher was fitted to", "the signal under Fit"
-
 
 def build(studio: Studio, tab: gr.Tab, signal: gr.State) -> None:
+    """Lay out the tab. `signal`: the state that holds the `ChosenSignal` of the first tab."""
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=300, elem_classes="card"):
-            run = run_choice("distil-run", "Teacher")
-            about = gr.Markdown("", elem_id="distil-about")
-            method = gr.Dropdown([], label="Into", elem_id="distil-into")
-            seconds = gr.Slider(2, 600, value=30, step=1, label="Seconds", elem_id="distil-seconds")
-            params = control("distill", "params", "distil-")
+            run = run_choice("distill-run", "Teacher")
+            about = gr.Markdown("", elem_id="distill-about")
+            method = gr.Dropdown([], label="Into", elem_id="distill-into")
+            seconds = gr.Slider(2, 600, value=30, step=1, label="Seconds", elem_id="distill-seconds")
+            params = option_control(DistillRequest, "params", prefix="distill-")
             with gr.Accordion("More: bits, steps, heads, data", open=False):
-                more = {"params": params} | controls("distill", "distil-", leave=("params",))
+                more = option_controls(DistillRequest, prefix="distill-", exclude=("params",))
                 data = gr.Dropdown(
-                    [NOTHING, ITS_OWN, UNDER_FIT], value=NOTHING, label="Also score on", elem_id="distil-data"
+                    [NO_DATA, TEACHER_DATA, FIT_DATA], value=NO_DATA, label="Also score on", elem_id="distill-data"
                 )
-            with gr.Accordion("Stages", open=False, elem_id="distil-stages"):
-                stages = {
-                    name: gr.Textbox(
-                        label=name,
-                        info=option.description,
-                        placeholder=f"{option.default:.4g}",
-                        elem_classes="option",
-                        lines=1,
-                    )
-                    for name, option in Stages.model_fields.items()
-                }
+            with gr.Accordion("Stages", open=False, elem_id="distill-stages"):
+                stages = _stage_controls()
             kind = gr.State(None)
-            settings = method_options(method, kind, "distil-options")
-            start = gr.Button("Distil", variant="primary", elem_id="distil-start")
-            name_of_job = gr.Textbox(
-                elem_id="started-distillation", elem_classes="unseen", label="job", container=False
+            settings = method_settings(method, kind, "distill-options")
+            start = gr.Button("Distill", variant="primary", elem_id="distill-start")
+            started = gr.Textbox(
+                elem_id="started-distillation", elem_classes="script-only", label="job", container=False
             )
         with gr.Column(scale=5, min_width=320, elem_classes="card"):
-            gr.HTML(LIVE, elem_id="distillation")
+            gr.HTML(render("distillation"), elem_id="distillation")
+    controls = {"params": params, **more}
 
-    def choose(name: str | None):
+    def choose(name: str | None) -> tuple[str, dict, str | None]:
         if not name:
             return "", gr.update(choices=[], value=None), None
-        text, methods, of = asked(studio, name, students)
-        return text, gr.update(choices=methods, value=methods[0] if methods else None), of
+        text, methods, teacher_kind = with_open_run(studio, name, students)
+        return text, gr.update(choices=methods, value=methods[0] if methods else None), teacher_kind
 
-    def begin(chosen: dict, name: str | None, into: str | None, time: float, settings: dict, also: str, *typed) -> str:
-        of_stages = dict(zip(stages, typed))
-        return said(
-            _begin, studio, chosen, name, into, time, settings, also, of_stages, dict(zip(more, typed[len(stages) :]))
+    def begin(
+        chosen: ChosenSignal,
+        name: str | None,
+        into: str | None,
+        seconds: float,
+        settings: dict,
+        data: str,
+        *values: object,
+    ) -> str:
+        request = show_errors(
+            distill_request,
+            studio.folders,
+            name,
+            into,
+            seconds=seconds,
+            chosen=chosen,
+            data=data,
+            settings=settings,
+            stages={stage: str(text or "") for stage, text in zip(stages, values)},
+            controls=dict(zip(controls, values[len(stages) :])),
         )
+        path = studio.queue.reserve(f"{name}-{into}")
+        return show_errors(studio.queue.add, DistillJob(path.name, path, request)).id
 
-    tab.select(
-        lambda: gr.update(choices=gallery.names(studio.folders)),
-        None,
-        run,
-        show_progress="hidden",
-        api_visibility="private",
-    )
-    run.change(choose, run, [about, method, kind], show_progress="minimal", api_visibility="private")
+    update_when_selected(tab, run, studio)
+    run.change(choose, run, [about, method, kind], **BUSY)
     start.click(
         begin,
-        [signal, run, method, seconds, settings, data, *stages.values(), *more.values()],
-        name_of_job,
-        show_progress="hidden",
+        [signal, run, method, seconds, settings, data, *stages.values(), *controls.values()],
+        started,
         concurrency_limit=4,
-        api_visibility="private",
+        **QUIET,
     )
 
 
-LIVE = """<section data-studio="live" data-started="started-distillation" data-sort="distillation" aria-label="The distillation">
-<p class="quiet empty">Choose a run and a method, then <b>Distil</b>: teacher and student appear here, side by side.</p></section>"""
-
-
-def students(opened: Opened) -> tuple[str, list[str], str]:
-    """A line about the teacher, the methods that it can become, its own last, and its kind."""
+def students(opened: OpenRun) -> tuple[str, list[str], str]:
+    """A line about the teacher, the methods that it can be distilled into (its own last), and its kind."""
     header = opened.run.header
     check_teacher(opened.run)
-    signal = teacher_signal(opened.run, opened.field)
-    methods = forms.suitable(signal)
-    others = [name for name in methods if name != header["method"]]
-    return (
-        f"**{header['method']}**, {header['parameters']:,} parameters",
-        others + [name for name in methods if name == header["method"]],
-        header["kind"],
-    )
+    methods = suitable_methods(teacher_signal(opened.run, opened.field))
+    methods.sort(key=lambda name: name == header["method"])
+    return f"**{header['method']}**, {header['parameters']:,} parameters", methods, opened.kind
 
 
-def _begin(
-    studio: Studio,
-    chosen: dict,
-    name: str | None,
-    into: str | None,
-    seconds: float,
-    settings: dict,
-    also: str,
-    stages: dict[str, str],
-    typed: dict[str, object],
-) -> str:
-    order = order_of(studio, chosen, name, into, seconds, settings, also, stages, typed)
-    path = studio.queue.free(f"{name}-{into}")
-    return studio.queue.add(DistillJob(path.name, path, order)).id
-
-
-def order_of(
-    studio: Studio,
-    chosen: dict,
-    name: str | None,
-    into: str | None,
-    seconds: float,
-    settings: dict,
-    also: str,
-    stages: dict[str, str],
-    typed: dict[str, object],
-) -> DistillOrder:
-    """What the page asks for, read as the command line reads it."""
-    if not name or not into:
-        raise BadInput("choose a run and a method first")
-    teacher = studio.folders.run(name)
-    words = [
-        str(teacher),
-        f"--into={into}",
-        *given(into, settings),
-        *(f"--set={key}={text.strip()}" for key, text in stages.items() if text and text.strip()),
-    ]
-    if also == UNDER_FIT and not chosen:
-        raise BadInput("choose the signal to score on under Fit first")
-    if also != NOTHING:
-        words.append(f"--data={chosen['source'] if also == UNDER_FIT else Run.open(teacher).header['source']['path']}")
-    read = options("distill", words, typed)
-    matched, own = split(dict(read.settings))
-    make_method(into, own)
-    return DistillOrder(
-        teacher,
-        into,
-        own,
-        None if read.steps else float(seconds),
-        read.params,
-        read.seed,
-        read.steps,
-        read.bits,
-        matched,
-        read.share_heads,
-        read.device,
-        read.data,
-    )
+def _stage_controls() -> dict[str, gr.Textbox]:
+    return {
+        name: gr.Textbox(
+            label=name,
+            info=option.description,
+            placeholder=f"{option.default:.4g}",
+            elem_classes="option",
+            lines=1,
+        )
+        for name, option in Stages.model_fields.items()
+    }

@@ -1,38 +1,68 @@
-"""What the tabs that look at runs share: the choice of one, and asking for something of it."""
+"""What the tabs that look at runs share: choosing a run, calling functions with it, and errors as messages on the page."""
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import gradio as gr
+from markupsafe import Markup
 
+from apps.studio import gallery
+from apps.studio.messages import html_message, message_of
+from apps.studio.tabs.option_controls import QUIET
+from apps.studio.templating import render
+from apps.studio.view_renderer import OpenRun
 from fields.runs.run import Run
 from scenes.errors import BadInput
 
 if TYPE_CHECKING:
     from apps.studio.server import Studio
 
+P = ParamSpec("P")
+T = TypeVar("T")
+# Seconds for which a message is shown.
+MESSAGE_SECONDS = 12
+
 
 def run_choice(elem_id: str, label: str = "Run") -> gr.Dropdown:
-    """Any name may be set from outside (the gallery); what is no run is told when it is looked at."""
+    """A list of runs. Any name may be set from outside, by the gallery; a wrong one is reported when the run is opened."""
     return gr.Dropdown([], label=label, elem_id=elem_id, allow_custom_value=True)
 
 
-def asked(studio: Studio, name: str, function: Callable, ask: str = "ask") -> object:
-    """`function` of the opened run, in the thread that looks (`ask="make"`: of the run, in that which makes); BadInput becomes a message."""
+def update_when_selected(tab: gr.Tab, run: gr.Dropdown, studio: Studio, *, solid: bool = False) -> None:
+    """List the runs anew whenever the tab is opened. `solid`: only runs that are viewed in 3-D."""
+    tab.select(lambda: gr.update(choices=gallery.names(studio.folders, solid=solid)), None, run, **QUIET)
+
+
+def show_errors(function: Callable[P, T], *args: P.args, **options: P.kwargs) -> T:
+    """Call a function; BadInput becomes a message on the page."""
     try:
-        return getattr(studio.looks, ask)(studio.folders.run(name), function).result()
+        return function(*args, **options)
     except BadInput as error:
-        raise gr.Error(html.escape(" ".join(str(error).split())), duration=12) from None
+        raise gr.Error(html_message(error), duration=MESSAGE_SECONDS) from None
 
 
-def viewer_of(studio: Studio, name: str | None, view: Callable[[str, dict], str], empty: str) -> str:
-    """`view` of a run's name and header as HTML: `empty` where none is chosen, a message where there is no such run."""
+def with_open_run(studio: Studio, name: str, function: Callable[[OpenRun], T]) -> T:
+    """Call a function with a run and its field, on the thread of views."""
+    return show_errors(lambda: studio.renderer.render(studio.folders.run(name), function).result())
+
+
+def with_run(studio: Studio, name: str, function: Callable[[Run], T]) -> T:
+    """Call a function that takes long with a run, on the thread of exports."""
+    return show_errors(lambda: studio.export(studio.folders.run(name), function).result())
+
+
+def viewer_html(studio: Studio, name: str | None, view: Callable[[str, dict], Markup], empty: str) -> Markup:
+    """`view(name, header)` of a run; the message `empty` where none is chosen, and an error where there is no such run."""
     if not name:
-        return empty
+        return muted(empty)
     try:
         return view(name, Run.open(studio.folders.run(name)).header)
     except BadInput as error:
-        return f"<p class='problem'>{html.escape(str(error))}</p>"
+        return render("message", style="problem", text=message_of(error))
+
+
+def muted(text: str) -> Markup:
+    """A line in grey."""
+    return render("message", style="muted", text=text)

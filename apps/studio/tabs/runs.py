@@ -1,11 +1,11 @@
-"""Runs: the gallery. The page's own script draws it and asks `apps.studio.routes`."""
+"""The tab Runs: the gallery. A script of the page draws it and asks `apps.studio.routes`."""
 
 from __future__ import annotations
 
 import gradio as gr
 
+from apps.studio.templating import render
+
 
 def build() -> None:
-    gr.HTML(
-        '<section class="gallery" data-studio="gallery" aria-label="Runs"><p class="quiet">Looking for runs …</p></section>'
-    )
+    gr.HTML(render("gallery"))

@@ -1,4 +1,4 @@
-"""Names, folders and uploads: nothing outside the runs folder is reached, and nothing unknown, huge or sly is kept."""
+"""Uploads: unknown, huge and malicious files are refused, and nothing outside the folder of uploads is read or written."""
 
 import io
 import json
@@ -8,80 +8,24 @@ import zipfile
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from apps.studio import uploads
-from apps.studio.folders import NAME, Folders, checked, cleaned
 from scenes.errors import BadInput
 from scenes.io.unpack import ZipLimits
-
-
-@pytest.fixture
-def folders(tmp_path):
-    (tmp_path / "secret").mkdir()
-    (tmp_path / "secret" / "run.json").write_text('{"format": 1}')
-    return Folders.at(tmp_path / "runs")
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "..",
-        "../secret",
-        "a/../../secret",
-        "/etc",
-        ".uploads",
-        "",
-        "a/b",
-        "a\\b",
-        "a\0b",
-        "x" * 81,
-        "run\n",
-        "..a",
-        "a..b",
-        " a",
-    ],
-)
-def test_names_that_lead_elsewhere_are_refused(folders, name):
-    with pytest.raises(BadInput):
-        folders.run(name)
-    with pytest.raises(BadInput):
-        checked(name)
-
-
-def test_a_link_in_the_runs_folder_is_no_run(folders, tmp_path):
-    os.symlink(tmp_path / "secret", folders.runs / "link")
-    with pytest.raises(BadInput, match="no run called link"):
-        folders.run("link")
-
-
-@given(st.text())
-def test_what_is_cleaned_is_a_name(text):
-    assert NAME.fullmatch(cleaned(text)) and checked(cleaned(text)) == cleaned(text)
-
-
-def test_a_new_run_never_takes_the_place_of_another(folders):
-    (folders.runs / "cat").mkdir()
-    assert (
-        folders.new("cat").name == "cat-2"
-        and folders.new("../cat").name == "cat-2"
-        and folders.new("???").name == "run"
-    )
 
 
 def kept(folders, name, content=b"something"):
     folders.arriving.mkdir(exist_ok=True)
     file = folders.arriving / name
     file.write_bytes(content)
-    return uploads.keep(file, folders)
+    return uploads.keep_upload(file, folders)
 
 
 def left(folders):
     return [path for path in folders.uploads.rglob("*") if path.is_file() and not path.is_relative_to(folders.arriving)]
 
 
-def test_only_what_arrived_is_taken(folders, tmp_path):
+def test_refuses_files_that_did_not_arrive_as_uploads(folders, tmp_path):
     folders.arriving.mkdir()
     (tmp_path / "secret.png").write_bytes(b"secret")
     os.symlink(tmp_path / "secret.png", folders.arriving / "link.png")
@@ -92,12 +36,12 @@ def test_only_what_arrived_is_taken(folders, tmp_path):
         folders.arriving / "folder" / "secret.png",
         folders.arriving / ".." / ".." / ".." / "secret.png",
     ):
-        with pytest.raises(BadInput, match="only what was uploaded"):
-            uploads.keep(path, folders)
+        with pytest.raises(BadInput, match="only files that were uploaded"):
+            uploads.keep_upload(path, folders)
     assert not left(folders)
 
 
-def test_a_file_is_kept_under_a_clean_name(folders):
+def test_keeps_a_file_under_a_clean_name(folders):
     path = kept(folders, "my <photo>.PNG")
     assert path.name == "my -photo.png" and path.read_bytes() == b"something" and folders.holds(path)
 
@@ -113,13 +57,13 @@ def test_a_file_is_kept_under_a_clean_name(folders):
         ("broken.zip", b"PK\x03\x04xx", "is damaged"),
     ],
 )
-def test_files_that_are_not_taken(folders, name, content, message):
+def test_refuses_unknown_empty_and_damaged_files(folders, name, content, message):
     with pytest.raises(BadInput, match=message):
         kept(folders, name, content)
     assert not left(folders)
 
 
-def test_a_large_file_is_refused(folders, monkeypatch):
+def test_refuses_a_large_file(folders, monkeypatch):
     monkeypatch.setattr(uploads, "MAX_BYTES", 5)
     with pytest.raises(BadInput, match="at most"):
         kept(folders, "large.png")
@@ -133,7 +77,7 @@ def archive(*entries):
     return buffer.getvalue()
 
 
-def test_an_archive_becomes_its_one_folder(folders):
+def test_unpacks_an_archive_to_its_only_folder(folders):
     path = kept(
         folders,
         "scene.zip",
@@ -159,17 +103,17 @@ def link(name="images/a.png"):
         ([(link(), "/etc/passwd")], "is a link"),
         ([("a.png", b"x"), ("run.py", b"x")], "is not an image"),
         ([("run.json/field.safetensors", b"x")], "is not an image"),
-        ([], "no pictures"),
+        ([], "no images"),
     ],
 )
-def test_sly_archives_are_refused_and_leave_nothing(folders, entries, message):
+def test_refuses_malicious_archives_and_leaves_nothing(folders, entries, message):
     with pytest.raises(BadInput, match=message):
-        kept(folders, "sly.zip", archive(*entries))
+        kept(folders, "malicious.zip", archive(*entries))
     assert not left(folders) and not list(folders.runs.parent.glob("climb*"))
 
 
-def test_an_archive_that_grows_too_large_is_refused(folders, monkeypatch):
-    monkeypatch.setattr(uploads, "MAX_IN_ARCHIVES", ZipLimits(2, 1 << 20, uploads.INSIDE))
+def test_refuses_an_archive_that_unpacks_to_too_much(folders, monkeypatch):
+    monkeypatch.setattr(uploads, "ARCHIVE_LIMITS", ZipLimits(2, 1 << 20, uploads.ARCHIVE_ENDINGS))
     with pytest.raises(BadInput, match="more than 2 or 1,048,576"):
         kept(folders, "bomb.zip", archive(("a.png", bytes(3 << 20))))
     with pytest.raises(BadInput, match="holds 3 files"):
@@ -177,25 +121,25 @@ def test_an_archive_that_grows_too_large_is_refused(folders, monkeypatch):
     assert not left(folders)
 
 
-def test_an_archive_that_lies_about_its_size_is_refused(folders, monkeypatch):
+def test_refuses_an_archive_that_states_a_wrong_size(folders, monkeypatch):
     content = archive(("a.png", bytes(3 << 20)))
     # The size as the directory at the end tells it, 3 MB, becomes one byte.
     told = (3 << 20).to_bytes(4, "little")
     where = content.rindex(told, content.index(b"PK\x01\x02"))
-    monkeypatch.setattr(uploads, "MAX_IN_ARCHIVES", ZipLimits(2, 1 << 20, uploads.INSIDE))
+    monkeypatch.setattr(uploads, "ARCHIVE_LIMITS", ZipLimits(2, 1 << 20, uploads.ARCHIVE_ENDINGS))
     with pytest.raises(BadInput, match="bomb.zip"):
         kept(folders, "bomb.zip", content[:where] + (1).to_bytes(4, "little") + content[where + 4 :])
     assert not left(folders)
 
 
-def test_archives_of_windows_and_of_folders_in_folders(folders):
+def test_unpacks_paths_of_windows_and_folders_in_folders(folders):
     path = kept(
         folders, "scene.zip", archive(("a\\b\\transforms.json", b"{}"), ("a\\b\\images\\1.png", b"x"), ("a\\", b""))
     )
     assert path.name == "b" and (path / "images" / "1.png").read_bytes() == b"x"
 
 
-def test_an_entry_that_is_there_twice_is_refused(folders):
+def test_refuses_an_entry_that_is_there_twice(folders):
     with pytest.warns(UserWarning, match="Duplicate"):
         content = archive(("a.png", b"x"), ("a.png", b"y"))
     with pytest.raises(BadInput, match="cannot be unpacked: File exists"):
@@ -208,7 +152,7 @@ TRIANGLE = "v 0 0 0\nv 1 0 0\nv 0 1 0\nvt 0 0\nvt 1 0\nvt 0 1\n"
 
 @pytest.fixture
 def secret(folders):
-    """A red picture beside the folders of uploads, and one place in them from where `../../secret.png` leads to it."""
+    """A red image beside the folders of uploads, where `../../secret.png` leads to from inside one of them."""
     from PIL import Image
 
     Image.new("RGB", (4, 4), (255, 0, 0)).save(folders.uploads / "secret.png")
@@ -216,29 +160,29 @@ def secret(folders):
 
 
 @pytest.mark.parametrize("name", ["{up}/secret.png", "{absolute}"])
-def test_a_mesh_does_not_bring_in_what_lies_elsewhere(folders, secret, name):
-    """A material's picture, a library of materials and a glTF's numbers: references out of the upload's folder are not followed."""
+def test_a_mesh_does_not_read_files_elsewhere(folders, secret, name):
+    """References to images that lead out of the upload's folder are not followed."""
     from scenes.shape.read import read_shape
 
-    def paints(reference):
+    def colors_of(reference):
         entries = [
             ("m/ball.obj", f"mtllib ball.mtl\n{TRIANGLE}usemtl a\nf 1/1 2/2 3/3\n"),
             ("m/ball.mtl", f"newmtl a\nmap_Kd {reference}\n"),
         ]
         return read_shape(
             kept(folders, "mesh.zip", archive(*entries, ("m/own.png", secret.read_bytes()))) / "ball.obj"
-        ).paint
+        ).colors
 
-    assert (paints("own.png").texture[0, 0] == (255, 0, 0)).all()
+    assert (colors_of("own.png").texture[0, 0] == (255, 0, 0)).all()
     elsewhere = name.format(up="../..", absolute=secret)
     try:
-        paint = paints(elsewhere)
+        colors = colors_of(elsewhere)
     except BadInput:
-        paint = None
-    assert paint is None or paint.texture is None or not (paint.texture[0, 0] == (255, 0, 0)).all()
+        colors = None
+    assert colors is None or colors.texture is None or not (colors.texture[0, 0] == (255, 0, 0)).all()
 
 
-def test_a_gltf_does_not_bring_in_what_lies_elsewhere(folders):
+def test_a_gltf_does_not_read_files_elsewhere(folders):
     from scenes.shape.read import read_shape
 
     numbers = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0]], "<f4").tobytes() + np.array([0, 1, 2], "<u4").tobytes()

@@ -1,0 +1,51 @@
+// Numbers, metrics and states as text.
+
+const DECIBEL_METRICS = ["psnr", "test_psnr", "snr", "psnr_alpha"];
+const METRIC_NAMES = {
+  psnr: "PSNR",
+  ssim: "SSIM",
+  ms_ssim: "MS-SSIM",
+  psnr_alpha: "PSNR of alpha",
+  snr: "SNR",
+  iou: "IoU",
+  f_score: "F-score",
+  normal_angle: "normal angle",
+  relative_l2: "relative error",
+};
+
+export const STATE_NAMES = {
+  queued: "waiting",
+  loading: "loading",
+  running: "fitting",
+  stopping: "stopping",
+  paused: "paused",
+  stopped: "stopped",
+  done: "done",
+  failed: "failed",
+};
+
+export const metricName = (metric) => METRIC_NAMES[metric] || metric.replaceAll("_", " ");
+
+/** The value of a metric with its unit. */
+export function metricValue(metric, value) {
+  if (DECIBEL_METRICS.includes(metric)) return `${value.toFixed(2)} dB`;
+  if (metric === "normal_angle") return `${value.toFixed(1)}°`;
+  return String(Number(value.toPrecision(4)));
+}
+
+/** The value of a metric in a sentence: decibels speak for themselves, other metrics are named. */
+export function metricPhrase(metric, value) {
+  const text = metricValue(metric, value);
+  return DECIBEL_METRICS.includes(metric) ? text : `${metricName(metric)} ${text}`;
+}
+
+/** Seconds as a rounded duration; empty where they are unknown. */
+export function duration(seconds) {
+  if (!Number.isFinite(seconds)) return "";
+  const rounded = Math.max(0, Math.round(seconds));
+  if (rounded < 90) return `${rounded} s`;
+  return rounded < 5400 ? `${Math.round(rounded / 60)} min` : `${(rounded / 3600).toFixed(1)} h`;
+}
+
+/** A whole number with thousands separators. */
+export const count = (value) => value.toLocaleString("en");

@@ -1,0 +1,279 @@
+// Panel of one fit or distillation: images under a slider, error, quality curve, progress, buttons, scores, and what waits.
+
+import { getJson, postJson } from "./api.js";
+import { button, element, isVisible, replaceImage, sleep } from "./dom.js";
+import { count, duration, metricName, metricPhrase, metricValue, STATE_NAMES } from "./format.js";
+import { isActive, openTabOf, rememberedJob, rememberJob, startedJob } from "./jobs.js";
+import { openRun } from "./tabs.js";
+
+const ACTIVE_POLL_MS = 500;
+const IDLE_POLL_MS = 2500;
+// How often the page looks whether its own button has started another job.
+const STARTED_POLL_MS = 100;
+// On screens narrower than this the panel lies below the controls, so that it is scrolled to when a job starts.
+const NARROW_PIXELS = 700;
+
+export class LiveFit {
+  constructor(root) {
+    this.root = root;
+    this.type = root.dataset.jobType || "fit";
+    this.job = null;
+    this.jobId = "";
+    this.queue = [];
+    this.problem = "";
+    this.startedId = "";
+    this.forgetImages();
+    this.build();
+    this.poll();
+  }
+
+  build() {
+    const [targetName, fitName] = this.type === "distillation" ? ["teacher", "student"] : ["target", "fit"];
+    this.name = element("h2");
+    this.state = element("span", { class: "chip" });
+    this.info = element("p", { class: "muted" });
+    this.note = element("p", { class: "muted note", role: "status" });
+    this.images = {
+      target: element("img", { alt: targetName, draggable: "false" }),
+      fit: element("img", { alt: fitName, draggable: "false", class: "over" }),
+      error: element("img", { alt: "ten times the error", draggable: "false" }),
+    };
+    this.slider = this.buildSlider(targetName, fitName);
+    this.curve = element("figure", { class: "curve" });
+    this.progress = element("progress", { max: 1, value: 0, "aria-label": "Progress" });
+    this.status = element("p", { class: "line" });
+    this.scores = element("dl", { class: "scores" });
+    this.buttons = {
+      pause: button("Pause", () => this.act("pause")),
+      resume: button("Resume", () => this.act("resume")),
+      stop: button("Stop and keep", () => this.act("stop")),
+    };
+    this.orbitLink = button("View in 3-D", () => this.job && openRun("space", this.job.run));
+    this.links = element(
+      "span",
+      { class: "links" },
+      this.orbitLink,
+      button("Inspect", () => this.job && openRun("inspect", this.job.run)),
+      button("Export", () => this.job && openRun("export", this.job.run)),
+    );
+    this.others = element("ul", { class: "queue", "aria-label": "Other jobs" });
+    const error = element("figure", { class: "error" }, this.images.error, element("figcaption", {}, "error × 10"));
+    this.body = element(
+      "div",
+      { class: "live" },
+      element("div", { class: "head" }, this.name, this.state),
+      this.info,
+      element("div", { class: "images" }, this.slider, element("div", { class: "beside" }, error, this.curve)),
+      element(
+        "div",
+        { class: "run" },
+        this.progress,
+        this.status,
+        element("div", { class: "buttons" }, ...Object.values(this.buttons), this.links),
+      ),
+      this.note,
+      this.scores,
+    );
+  }
+
+  buildSlider(targetName, fitName) {
+    const range = element("input", {
+      type: "range",
+      min: 0,
+      max: 100,
+      value: 50,
+      "aria-label": "How much of the fit is shown over the target",
+    });
+    const slider = element(
+      "div",
+      { class: "slider" },
+      this.images.target,
+      this.images.fit,
+      element("span", { class: "edge" }),
+      element("span", { class: "tag left" }, fitName),
+      element("span", { class: "tag right" }, targetName),
+      range,
+    );
+    const cut = () => slider.style.setProperty("--cut", `${range.value}%`);
+    range.addEventListener("input", cut);
+    cut();
+    return slider;
+  }
+
+  async act(action) {
+    if (!this.job) return;
+    try {
+      this.job = { ...this.job, ...(await postJson(`jobs/${this.job.id}/${action}`)) };
+      this.problem = "";
+    } catch (error) {
+      this.problem = error.message;
+    }
+    this.draw();
+  }
+
+  choose(id) {
+    if (id === this.jobId) return;
+    this.jobId = id;
+    this.job = null;
+    this.forgetImages();
+    for (const image of Object.values(this.images)) image.removeAttribute("src");
+    this.slider.classList.remove("has-fit");
+    this.body.classList.remove("has-fit");
+    rememberJob(this.type, id);
+  }
+
+  /** The versions of the images that are shown now: of each, and of all together. */
+  forgetImages() {
+    this.shownVersion = -1;
+    this.shownImages = {};
+  }
+
+  draw() {
+    const { job } = this;
+    if (!job) return;
+    if (!this.body.isConnected) this.root.replaceChildren(this.body, this.others);
+    this.name.textContent = job.name;
+    this.state.textContent = STATE_NAMES[job.state];
+    this.state.dataset.state = job.state;
+    this.info.textContent = job.info;
+    this.note.textContent = this.problem || job.message;
+    this.note.classList.toggle("problem", job.state === "failed" || !!this.problem);
+    this.drawProgress(job);
+    this.drawButtons(job);
+    const scores = isActive(job) ? [] : Object.entries(job.metrics);
+    this.scores.replaceChildren(
+      ...scores.flatMap(([metric, value]) => [
+        element("dt", {}, metricName(metric)),
+        element("dd", {}, metricValue(metric, value)),
+      ]),
+    );
+    if (this.curve.dataset.drawn !== job.curve) {
+      this.curve.innerHTML = job.curve;
+      this.curve.dataset.drawn = job.curve;
+    }
+    this.drawQueue(job);
+  }
+
+  drawProgress(job) {
+    const active = isActive(job);
+    if (job.total) this.progress.value = job.step / job.total;
+    else if (active && job.state !== "queued") this.progress.removeAttribute("value");
+    else this.progress.value = 0;
+    let steps = "";
+    if (job.total) steps = `${count(job.step)} of ${count(job.total)} steps`;
+    else if (job.step > 1) steps = `${count(job.step)} steps`;
+    this.status.textContent = [
+      steps,
+      active && job.rate ? `${job.rate} steps per second` : "",
+      active && job.quality !== null ? metricPhrase(job.metric, job.quality) : "",
+      active && job.remaining !== null ? `${duration(job.remaining)} left` : duration(job.elapsed),
+    ]
+      .filter(Boolean)
+      .join("   ·   ");
+  }
+
+  drawButtons(job) {
+    const complete = job.total && job.step >= job.total;
+    this.buttons.pause.hidden = !isActive(job);
+    this.buttons.pause.disabled = job.state === "stopping";
+    this.buttons.resume.hidden = !["paused", "stopped"].includes(job.state) || complete;
+    this.buttons.stop.hidden = !["loading", "running", "stopping", "paused"].includes(job.state);
+    this.buttons.stop.disabled = job.state === "stopping";
+    this.orbitLink.hidden = !job.solid;
+    this.links.hidden = !["done", "paused", "stopped"].includes(job.state) || !job.step;
+  }
+
+  /** The other jobs that wait, run or are paused, each as a button that shows it. */
+  drawQueue(job) {
+    const others = this.queue.filter((other) => other.id !== job.id && (isActive(other) || other.state === "paused"));
+    this.others.replaceChildren(
+      ...others.map((other) => {
+        const show = () =>
+          other.type === "fit" || other.type === this.type ? this.choose(other.id) : openTabOf(other.type);
+        const type = other.type === "fit" ? "" : `, a ${other.type}`;
+        const entry = element("button", { type: "button", onclick: show }, element("b", {}, other.name));
+        entry.append(` ${STATE_NAMES[other.state]}${type}`);
+        return element("li", {}, entry);
+      }),
+    );
+  }
+
+  /** Load the images that have changed. */
+  async drawImages() {
+    const { id, version, images } = this.job;
+    if (version === this.shownVersion) return;
+    const changed = Object.keys(images).filter((name) => images[name] !== this.shownImages[name]);
+    const loaded = await Promise.all(
+      changed.map(async (name) => {
+        const shown = await replaceImage(this.images[name], `/studio/jobs/${id}/${name}?v=${images[name]}`);
+        if (!shown || this.jobId !== id) return false;
+        this.shownImages[name] = images[name];
+        return true;
+      }),
+    );
+    if (this.jobId !== id) return;
+    if (loaded.every(Boolean)) this.shownVersion = version;
+    const hasFit = "fit" in this.shownImages;
+    this.slider.classList.toggle("has-fit", hasFit);
+    this.body.classList.toggle("has-fit", hasFit);
+    const { naturalWidth, naturalHeight } = this.images.target;
+    if (naturalWidth) this.slider.style.setProperty("--ratio", `${naturalWidth}/${naturalHeight}`);
+  }
+
+  /** Ask for the state of the queue and of the shown job for as long as the panel is on the page. */
+  async poll() {
+    while (this.root.isConnected) {
+      let pause = IDLE_POLL_MS;
+      try {
+        this.followStarted();
+        await this.update();
+        if (isVisible(this.root) && this.queue.some(isActive)) pause = ACTIVE_POLL_MS;
+        this.root.classList.remove("disconnected");
+      } catch {
+        this.root.classList.add("disconnected");
+      }
+      for (let waited = 0; waited < pause && !this.hasStarted(); waited += STARTED_POLL_MS) {
+        await sleep(STARTED_POLL_MS);
+      }
+    }
+  }
+
+  /** Whether a button of this page has started a job that is not shown yet. */
+  hasStarted() {
+    const started = startedJob(this.type);
+    return started !== "" && started !== this.startedId;
+  }
+
+  followStarted() {
+    if (!this.hasStarted()) return;
+    this.startedId = startedJob(this.type);
+    this.choose(this.startedId);
+    if (innerWidth < NARROW_PIXELS && isVisible(this.root)) this.root.scrollIntoView({ block: "start" });
+  }
+
+  async update() {
+    // Nobody looks at a hidden panel: the server then draws no images for it.
+    const wanted = isVisible(this.root) || !this.job ? this.jobId : "";
+    let answer = await getJson(`jobs?of=${wanted}`);
+    this.queue = answer.jobs;
+    if (!this.queue.some((job) => job.id === this.jobId)) {
+      const chosen = this.bestJob();
+      if (chosen) {
+        this.choose(chosen.id);
+        answer = await getJson(`jobs?of=${chosen.id}`);
+        this.queue = answer.jobs;
+      }
+    }
+    if (answer.job?.id !== this.jobId) return;
+    this.job = answer.job;
+    this.draw();
+    await this.drawImages();
+  }
+
+  /** The job to show where none is chosen: the remembered one, else the newest active one, else the newest. */
+  bestJob() {
+    const jobs = this.queue.filter((job) => job.type === this.type);
+    const remembered = rememberedJob(this.type);
+    return jobs.find((job) => job.id === remembered) || jobs.findLast(isActive) || jobs.at(-1);
+  }
+}

@@ -1,0 +1,38 @@
+// Entry point: starts the panel of every element with the attribute `data-studio`, also of those that Gradio adds later.
+
+import { Comparison } from "./comparison.js";
+import "./examples.js";
+import { Gallery } from "./gallery.js";
+import { correctTabOrder, hideUntilSettled } from "./gradio_events.js";
+import { LiveFit } from "./live_fit.js";
+import { OrbitViewer } from "./orbit_viewer.js";
+import { ZoomViewer } from "./zoom_viewer.js";
+
+const PANELS = {
+  live: LiveFit,
+  comparison: Comparison,
+  gallery: Gallery,
+  zoom: ZoomViewer,
+  orbit: OrbitViewer,
+};
+
+function startPanels() {
+  for (const root of document.querySelectorAll("[data-studio]:not([data-started])")) {
+    root.dataset.started = "";
+    new PANELS[root.dataset.studio](root);
+  }
+}
+
+function update(mutations) {
+  startPanels();
+  correctTabOrder();
+  hideUntilSettled(mutations);
+}
+
+new MutationObserver(update).observe(document.documentElement, {
+  childList: true,
+  subtree: true,
+  attributes: true,
+  attributeFilter: ["tabindex"],
+});
+update([]);
