@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -101,8 +100,11 @@ def prepare_request(
     config = _sized(config.prepare(signal), signal, request)
     fresh = choice = None
     if request.init == "fresh":
-        if request.params is not None and config.frequency_option == "growth":
-            raise BadInput(f"`init=fresh` chooses the growth of {config.name}, which `params` solves; give one of them")
+        if request.params is not None and config.size_by_frequency:
+            raise BadInput(
+                f"`init=fresh` chooses the {config.frequency_option} of {config.name}, which `params` solves; "
+                "give one of them"
+            )
         config, fresh, choice = apply_fresh(config, signal)
         # Another number of octaves changes the number of inputs, and so the size.
         config = _sized(config, signal, request)

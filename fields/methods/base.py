@@ -74,6 +74,8 @@ class Method(BaseModel):
     size_options: ClassVar[tuple[str, ...]] = ()
     # The option that sets which frequencies are learned early, for FreSh. None: there is none.
     frequency_option: ClassVar[str | None] = None
+    # Whether `sizes` solves for that option, so that FreSh cannot choose it for a requested size.
+    size_by_frequency: ClassVar[bool] = False
     # Whether the Trainer goes back and halves the learning rates when the loss runs away.
     guarded: ClassVar[bool] = False
     # Whether most parameters lie in tables, of which a sample trains a few entries only.
@@ -81,7 +83,9 @@ class Method(BaseModel):
     # Copies of each activation that autograd keeps alive in one step.
     activation_copies: ClassVar[int] = 4
 
-    learning_rate: float = Option(1e-3, gt=0, le=1, description="Adam's step size for the networks.")
+    learning_rate: float = Option(
+        1e-3, gt=0, le=1, description="Adam's learning rate. Lower it if the loss jumps, raise it for short fits."
+    )
     final_rate: float = Option(
         0.0, ge=0, le=1, description="Fraction of the learning rates that is left at the last step (cosine schedule)."
     )

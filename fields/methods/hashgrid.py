@@ -76,6 +76,7 @@ class HashGrid(GridPenalties, PointMethod):
     dimensions = (1, 2, 3, 4)
     size_options = ("table_size", "levels", "features", "width", "hidden_layers")
     frequency_option = "growth"
+    size_by_frequency = True
     has_tables = True
 
     learning_rate: float = Option(

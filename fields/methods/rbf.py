@@ -56,6 +56,7 @@ class Rbf(PointMethod):
     dimensions = (1, 2, 3, 4)
     size_options = ("table_size", "levels", "features", "units")
     frequency_option = "growth"
+    size_by_frequency = True
     has_tables = True
 
     learning_rate: float = Option(
