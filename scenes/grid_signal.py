@@ -73,7 +73,7 @@ class GridSignal(Signal):
             for start in range(0, len(index), CHUNK_SAMPLES):
                 yield self._samples(index[start : start + CHUNK_SAMPLES])
 
-    def values(self, *part: slice | int) -> np.ndarray:
+    def values(self, *part: slice | int | np.ndarray) -> np.ndarray:
         """Training values of `stored[part]`, by default of all of it: a new float32 array."""
         return self._to_values(self.stored[part])
 

@@ -1,4 +1,4 @@
-"""What watches a fit: history rows and checkpoints. A callback is any callable that takes the Trainer."""
+"""Callbacks of a fit: history rows, checkpoints and previews. A callback is any callable that takes the trainer."""
 
 from __future__ import annotations
 
@@ -8,18 +8,22 @@ from fields.fit.trainer import Trainer
 from fields.runs.run import Run
 from scenes.io.atomic import atomic_write
 
+# Seconds between history rows.
 LOG_SECONDS = 0.5
+# Seconds between checkpoints, at least.
 CHECKPOINT_SECONDS = 10.0
-# Saving may take this share of the time at most; large fields are then saved less often.
-CHECKPOINT_SHARE = 0.02
-# Pictures during a fit: no side longer than this (0.1 megapixel), so often, and this share of the time at most.
+# Fraction of the time that saving may take; large fields are saved less often.
+CHECKPOINT_FRACTION = 0.02
+# Longest side of previews during a fit, in pixels: about 0.1 megapixel.
 PREVIEW_SIDE = 316
+# Seconds between previews, at least.
 PREVIEW_SECONDS = 10.0
-PREVIEW_SHARE = 0.02
+# Fraction of the time that previews may take.
+PREVIEW_FRACTION = 0.02
 
 
 class History:
-    """Appends a row to `history.jsonl` twice a second, and at the last step."""
+    """Append a row to `history.jsonl` twice a second, and at the last step."""
 
     def __init__(self, run: Run) -> None:
         self.run = run
@@ -38,7 +42,7 @@ class History:
 
 
 class Checkpointer:
-    """Saves the state every ten seconds, less often where saving is slow."""
+    """Save a checkpoint every ten seconds, less often where saving is slow."""
 
     def __init__(self, run: Run) -> None:
         self.run = run
@@ -50,11 +54,11 @@ class Checkpointer:
         begun = time.perf_counter()
         self.run.save_checkpoint(trainer)
         now = time.perf_counter()
-        self._next = now + max(CHECKPOINT_SECONDS, (now - begun) / CHECKPOINT_SHARE)
+        self._next = now + max(CHECKPOINT_SECONDS, (now - begun) / CHECKPOINT_FRACTION)
 
 
 class Previewer:
-    """Writes a small `preview.png` of the fit as it is, every ten seconds, less often where that is slow; the last is the run's."""
+    """Write a small `preview.png` of the unfinished fit every ten seconds, less often where that is slow."""
 
     def __init__(self, run: Run) -> None:
         self.run = run
@@ -69,4 +73,4 @@ class Previewer:
         with atomic_write(self.run.path / "preview.png") as temporary:
             Image.fromarray(trainer.objective.preview(trainer.field, PREVIEW_SIDE)).save(temporary)
         now = time.perf_counter()
-        self._next = now + max(PREVIEW_SECONDS, (now - begun) / PREVIEW_SHARE)
+        self._next = now + max(PREVIEW_SECONDS, (now - begun) / PREVIEW_FRACTION)

@@ -1,6 +1,6 @@
-"""What every method must do, ours and third parties': `fit-a-scene check PACKAGE:METHOD`.
+"""Checks that every method passes, ours and those of plug-ins: `fit-a-scene check PACKAGE:METHOD`.
 
-Each check is a function that raises AssertionError (or anything else) with what is wrong.
+A check is a function that returns what it found, and raises AssertionError (or anything else) for what is wrong.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,25 +23,28 @@ from fields.models.field import Field, FrameField, PointField, RadianceField
 from fields.runs.run import load_field, save_field
 from scenes.procedural import Waves
 
+# Samples along the axes of the signal that is fitted, by number of axes.
 SHAPES = {1: (512,), 2: (40, 48), 3: (12, 16, 14), 4: (6, 8, 7, 5)}
+# Cycles of its waves along an axis.
 CYCLES = {1: 3.0, 2: 1.5, 3: 1.0, 4: 0.5}
+# Steps of the fit.
 STEPS = 500
+# How much better than the mean value the fit has to be, in dB.
 BETTER_DB = 10.0
 
 
 @dataclass(frozen=True)
 class Result:
-    """One check of one method: `detail` is what was found, or what is wrong."""
+    """Result of one check. `detail` is what was found, or what is wrong."""
 
     name: str
     passed: bool
     detail: str
 
 
-class Waving(Objective):
-    """Points of a procedural signal, or whole frames of it for fields that give only such."""
+class WavesObjective(Objective[Waves, Field]):
+    """Fits points of a procedural signal, or its whole frames for fields that give only frames."""
 
-    signal: Waves
     requires = Field
 
     def loss(self, field: Field, batch: tuple[Tensor, ...]) -> Tensor:
@@ -58,30 +62,31 @@ class Waving(Objective):
         return {"psnr": -10 * math.log10(max(float(error), 1e-12))}
 
     def _frames(self, field: FrameField) -> Tensor:
-        count = self.signal.domain.shape[-1]
+        count = self.signal.domain.grid_shape[-1]
         return field.frames((torch.arange(count) + 0.5) / count)
 
     def _target(self) -> Tensor:
-        width, height, count = self.signal.domain.shape
+        width, height, count = self.signal.domain.grid_shape
         return torch.from_numpy(self.signal.whole()[1]).reshape(count, height, width, -1).permute(0, 3, 1, 2)
 
     def evaluation_seconds(self, field: Field) -> float:
         return 0.0
 
-    def preview(self, field: Field) -> np.ndarray:
+    def preview(self, field: Field, longest_side: int = 1024) -> np.ndarray:
         return self.signal.preview()
 
     def save_preview(self, field: Field, path: Path) -> None:
-        raise NotImplementedError("a check leaves no picture")
+        raise NotImplementedError("a check writes no image")
 
 
-def check_method(cls: type[Method], options: dict[str, object] | None = None, steps: int = STEPS) -> list[Result]:
-    """Every check on every number of dimensions that the method says it takes; none of them stops the others."""
+def check_method(cls: type[Method], options: dict[str, Any] | None = None, steps: int = STEPS) -> list[Result]:
+    """Run every check with signals of every number of axes that the method declares. A failed check stops no other.
+
+    `options`: of the method. `steps`: of the fit.
+    """
     results = [_try("config", lambda: config(cls))]
     for dimensions in sorted(set(cls.dimensions) & set(SHAPES)):
-        signal = Waves(SHAPES[dimensions], cycles=CYCLES[dimensions])
-        if cls.kinds:
-            signal.kind = cls.kinds[0]
+        signal = _waves(dimensions, cls.kinds[0] if cls.kinds else Waves.kind)
         name = f"{dimensions}-D"
         results.append(_try(f"{name} prepare", lambda: prepare(cls, options, signal)))  # noqa: B023
         if not results[-1].passed:
@@ -94,18 +99,20 @@ def check_method(cls: type[Method], options: dict[str, object] | None = None, st
 
 
 def config(cls: type[Method]) -> str:
+    """Class variables, options and their descriptions."""
     assert isinstance(cls, type) and issubclass(cls, Method), "is not a subclass of fields.methods.base.Method"
     for attribute in ("name", "summary", "paper", "dimensions"):
         assert getattr(cls, attribute, None), f"has no class variable {attribute!r}"
     assert set(cls.dimensions) <= set(SHAPES), f"dimensions {cls.dimensions} are not among {tuple(SHAPES)}"
-    default = cls()
+    default = cls.model_validate({})
     assert cls.model_validate_json(default.model_dump_json()) == default, "its options do not survive JSON"
     for name, entry in cls.model_fields.items():
         assert entry.description, f"option {name} has no description"
     return f"{len(cls.model_fields)} options"
 
 
-def prepare(cls: type[Method], options: dict[str, object] | None, signal: Waves) -> str:
+def prepare(cls: type[Method], options: dict[str, Any] | None, signal: Waves) -> str:
+    """`prepare` decides every option, and preparing twice changes nothing."""
     method = cls(**(options or {})).prepare(signal)
     left = [name for name, value in method.model_dump().items() if value is None]
     assert not left, f"prepare leaves {', '.join(left)} open"
@@ -114,13 +121,15 @@ def prepare(cls: type[Method], options: dict[str, object] | None, signal: Waves)
 
 
 def parameters(method: Method, signal: Waves) -> str:
+    """The number of parameters is known before building."""
     counted = method.parameters(signal.domain.dimensions, len(signal.channels))
     built = _built(method, signal).num_parameters
-    assert counted == built, f"counts {counted:,} numbers before building and has {built:,} after"
-    return f"{built:,} numbers"
+    assert counted == built, f"counts {counted:,} parameters before building and has {built:,} after"
+    return f"{built:,} parameters"
 
 
 def build(method: Method, signal: Waves) -> str:
+    """Weights depend on the seed alone, and are float32."""
     a, b, c = (_built(method, signal, seed).state_dict() for seed in (0, 0, 1))
     assert all(torch.equal(a[name], b[name]) for name in a), "the same seed gives other weights"
     assert any(not torch.equal(a[name], c[name]) for name in a), "another seed gives the same weights"
@@ -131,6 +140,7 @@ def build(method: Method, signal: Waves) -> str:
 
 
 def shapes(method: Method, signal: Waves) -> str:
+    """Values have the right shape and type, are finite, and do not depend on the batch."""
     field, channels = _built(method, signal), len(signal.channels)
     assert field.domain == signal.domain and field.channels == signal.channels, (
         "does not carry the signal's domain and channels"
@@ -164,10 +174,10 @@ def shapes(method: Method, signal: Waves) -> str:
 
 
 def outside(method: Method, signal: Waves) -> str:
-    """A little outside the domain (a crop that reaches over the edge, a ray that leaves the box) is no reason to fail."""
+    """Coordinates a little outside the domain occur: a crop that reaches over the edge, a ray that leaves the box."""
     field = _built(method, signal)
     if not isinstance(field, PointField):
-        return "asks no points"
+        return "takes no points"
     with torch.no_grad():
         values = field(_points(64, field.domain.dimensions) * 2 - 0.5)
     assert values.isfinite().all(), "values just outside [0, 1] are not finite"
@@ -175,6 +185,7 @@ def outside(method: Method, signal: Waves) -> str:
 
 
 def gradients(method: Method, signal: Waves) -> str:
+    """Every parameter is in one group and gets a finite gradient."""
     field = _built(method, signal)
     groups = method.parameter_groups(field)
     assert all(group["params"] for group in groups), "a parameter group is empty"
@@ -183,7 +194,7 @@ def gradients(method: Method, signal: Waves) -> str:
     assert len(listed) == len(set(listed)), "a parameter is in two groups"
     missing = [name for key, name in trained.items() if key not in set(listed)]
     assert not missing, f"no group trains {', '.join(missing)}"
-    objective = Waving(signal, "l2")
+    objective = WavesObjective(signal, "l2")
     loss, penalty = objective.loss(field, objective.batch(0, 4096, 0, torch.device("cpu"))), field.regularisation()
     (loss if penalty is None else loss + penalty).backward()
     for name, parameter in field.named_parameters():
@@ -197,6 +208,7 @@ def gradients(method: Method, signal: Waves) -> str:
 
 
 def storage(method: Method, signal: Waves) -> str:
+    """A stored field gives the same values."""
     field = _built(method, signal)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "field.safetensors"
@@ -214,10 +226,11 @@ def storage(method: Method, signal: Waves) -> str:
 
 
 def fit(method: Method, signal: Waves, steps: int) -> str:
+    """A short fit is better than the mean value."""
     field = _built(method, signal)
     if isinstance(field, RadianceField):
         return "radiance is fitted through a renderer, not here"
-    objective = Waving(signal, "l2")
+    objective = WavesObjective(signal, "l2")
     trainer = Trainer(field, objective, method, steps=steps)
     trainer.run()
     values = signal.whole()[1]
@@ -225,6 +238,12 @@ def fit(method: Method, signal: Waves, steps: int) -> str:
     reached = objective.evaluate(field)["psnr"]
     assert reached >= mean + BETTER_DB, f"{steps} steps reach {reached:.1f} dB; the mean value alone has {mean:.1f} dB"
     return f"{reached:.1f} dB after {steps} steps; the mean value has {mean:.1f}"
+
+
+def _waves(dimensions: int, kind: str) -> Waves:
+    """The signal that is fitted, as one of a kind that the method takes."""
+    of_kind: type[Waves] = type("WavesOfKind", (Waves,), {"kind": kind})
+    return of_kind(SHAPES[dimensions], cycles=CYCLES[dimensions])
 
 
 def _built(method: Method, signal: Waves, seed: int = 0) -> Field:

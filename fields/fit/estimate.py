@@ -13,7 +13,7 @@ from scenes.signal import Signal
 
 # Bytes per parameter during training: value, gradient, Adam's two moments, step count (4 bytes each).
 TRAINING_BYTES_PER_PARAMETER = 20
-# Bytes per parameter while a checkpoint is written: value, two moments, step count, and all of them as bytes of the file.
+# Bytes per parameter while a checkpoint is written: value, two moments, step count, and all in the file's bytes.
 CHECKPOINT_BYTES_PER_PARAMETER = 32
 # Bytes per parameter of the copy that is kept where training uses rounded weights.
 ROUNDING_BYTES_PER_PARAMETER = 4

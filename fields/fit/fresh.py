@@ -1,4 +1,4 @@
-"""`--init fresh`: a method's frequency option from the signal's spectrum, and the picture of both spectra."""
+"""FreSh for a method and a signal: choose the method's frequency option from the spectrum, and draw the spectra."""
 
 from __future__ import annotations
 
@@ -15,35 +15,43 @@ from fields.methods.registry import method_class, method_names
 from scenes.errors import BadInput
 from scenes.signal import Signal
 
-# Samples an axis at most: four times the bins in the plane. Smaller signals are taken as they are, with fewer bins. A sound is all fast, so
-# a quarter of its samples are bins.
+# Samples along an axis, at most, by number of axes. In the plane they are four times the bins; smaller signals are used
+# as they are, with fewer bins. Audio is full of high frequencies, so that a quarter of its samples are bins.
 SIDES = {1: 1 << 15, 2: 256, 3: 132}
+# Samples along an axis, at least.
 MIN_SIDE = 16
+# Points of an untrained network that are evaluated at once.
+CHUNK = 1 << 16
+# Colors of the target and of the network in the image of the spectra.
+TARGET_COLOR = "#2f4858"
+NETWORK_COLOR = "#e07a3f"
 
 
 def apply_fresh(
     method: Method, signal: Signal, *, spectrum: SpectrumKind = "quadrant", exhaustive: bool = False
 ) -> tuple[Method, dict, Choice | None]:
-    """The (prepared) method with its frequency option chosen by FreSh, what `run.json` keeps of that, and the choice itself.
+    """Choose the frequency option of a prepared method by FreSh.
 
-    The choice is None for a constant signal, whose spectrum says nothing. BadInput for methods without such an option or values to choose
-    among, and for signals without a regular grid of one to three axes.
+    Returns the method with the option chosen, what the run's header keeps of the choice, and the choice itself, None
+    for a constant signal, whose spectrum tells nothing. `exhaustive`: render all candidates instead of searching.
+    Raises BadInput for methods without such an option or without values to choose from, and for signals without a
+    regular grid of one to three axes.
     """
     option = method.frequency_option
     if option is None:
         others = [name for name in method_names() if method_class(name).frequency_option]
-        raise BadInput(f"--init fresh: {method.name} has no frequency to choose; these have: {', '.join(others)}")
+        raise BadInput(f"`init=fresh`: {method.name} has no frequency to choose; these have: {', '.join(others)}")
     dimensions = signal.domain.dimensions
     if dimensions not in SIDES:
-        raise BadInput(f"--init fresh takes signals of 1 to 3 dimensions; this {signal.kind} has {dimensions}")
+        raise BadInput(f"`init=fresh` takes signals of 1 to 3 dimensions; this {signal.kind} has {dimensions}")
     begun = time.perf_counter()
     side = min(SIDES[dimensions], *(samples or SIDES[dimensions] for samples in signal.domain.shape))
     if side < MIN_SIDE:
-        raise BadInput(f"--init fresh: {side} samples along an axis are too few for a spectrum; it wants {MIN_SIDE}")
+        raise BadInput(f"`init=fresh`: {side} samples along an axis are too few for a spectrum; it needs {MIN_SIDE}")
     bins = max(BINS, side // 4) if dimensions == 1 else BINS
     candidates = method.frequency_candidates(bins / BINS)
     if not candidates:
-        raise BadInput(f"--init fresh: with these options {method.name} has no {option} to choose")
+        raise BadInput(f"`init=fresh`: with these options {method.name} has no {option} to choose")
     target = torch.from_numpy(signal.on_grid(side))
     default = getattr(method, option)
 
@@ -53,9 +61,10 @@ def apply_fresh(
     @torch.no_grad()
     def render(value: float, seed: int, shape: tuple[int, ...]) -> Tensor:
         field = with_value(value).build(signal.domain, signal.channels, seed)
-        axes = [(torch.arange(n) + 0.5) / n for n in reversed(shape)]  # x first; it is the last axis of the target
+        # Coordinates have x first, which is the last axis of the target.
+        axes = [(torch.arange(n) + 0.5) / n for n in reversed(shape)]
         coords = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).reshape(-1, dimensions)
-        values = torch.cat([field(part) for part in coords.split(1 << 16)])
+        values = torch.cat([field(part) for part in coords.split(CHUNK)])
         return values.reshape(*reversed(shape), -1).permute(*reversed(range(dimensions + 1)))
 
     choice = choose(
@@ -87,7 +96,10 @@ def apply_fresh(
 
 
 def save_spectra(choice: Choice, option: str, path: Path) -> None:
-    """A PNG: the target's spectrum beside the chosen untrained network's, and the distances of all that were tried."""
+    """Write a PNG of the spectra of the target and of the chosen untrained network, and of all distances.
+
+    `option`: name of the frequency option.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -96,18 +108,18 @@ def save_spectra(choice: Choice, option: str, path: Path) -> None:
     figure = Figure((9, 3.4), layout="constrained")
     spectra, distances = figure.subplots(1, 2)
     bins = range(1, len(choice.target) + 1)
-    spectra.plot(bins, choice.target / choice.target.sum(), label="target", color="#2f4858")
+    spectra.plot(bins, choice.target / choice.target.sum(), label="target", color=TARGET_COLOR)
     spectra.plot(
         bins,
         choice.network / choice.network.sum(),
         label=f"untrained network, {option} {choice.value:g}",
-        color="#e07a3f",
+        color=NETWORK_COLOR,
     )
-    spectra.set(xlabel="cycles across the signal", ylabel="share of magnitude")
+    spectra.set(xlabel="cycles across the signal", ylabel="fraction of magnitude")
     spectra.legend(frameon=False)
     values, means, errors = zip(*choice.tried)
-    distances.errorbar(values, means, errors, marker="o", color="#2f4858")
-    distances.axvline(choice.value, color="#e07a3f", linestyle="--")
+    distances.errorbar(values, means, errors, marker="o", color=TARGET_COLOR)
+    distances.axvline(choice.value, color=NETWORK_COLOR, linestyle="--")
     distances.set(xlabel=option, ylabel="distance of the spectra, bins")
     for axes in (spectra, distances):
         axes.spines[["top", "right"]].set_visible(False)

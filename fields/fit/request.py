@@ -104,7 +104,7 @@ class RunRequest(TrainingRequest):
         metavar="KEY=VALUE",
         repeated=True,
         header="options",
-        help="Set options of the method; may be repeated, or take several. `fit-a-scene methods NAME` lists them.",
+        help="Set options of the method; may be repeated, or take several.",
     )
     bits: int = option(
         32,
@@ -119,7 +119,8 @@ class RunRequest(TrainingRequest):
         section="budget",
         metavar="N",
         hint="0",
-        help="Seed of all random numbers. The same seed gives the same result; change it to see how much chance matters.",
+        help="Seed of all random numbers. The same seed gives the same result; change it to see how much chance "
+        "matters.",
     )
     resume: bool = option(
         False,
@@ -181,7 +182,7 @@ class FitRequest(SignalRequest, RunRequest):
         None,
         section="method",
         metavar="NAME",
-        help="How the signal is fitted. By default the best method for its kind; `fit-a-scene methods` lists all.",
+        help="How the signal is fitted. By default the best method for its kind.",
     )
     init: Literal["default", "fresh"] = option(
         "default",
@@ -249,8 +250,9 @@ class FitRequest(SignalRequest, RunRequest):
         metavar="N",
         kinds=("image", "volume", "video", "radiance"),
         recipe=False,
-        help="Refuse larger files unread, against decompression bombs: pixels of an image (default 200M), of all images "
-        "of a video or scene together (2,000M), voxels of a volume (1,074M). Raise it for a large file you trust.",
+        help="Refuse larger files unread, against decompression bombs: pixels of an image (default 200M), of all "
+        "images of a video or scene together (2,000M), voxels of a volume (1,074M). Raise it for a large file that you "
+        "trust.",
     )
     memory: ByteSize | None = option(
         None,

@@ -1,4 +1,4 @@
-"""A fit's curves and pictures for TensorBoard."""
+"""Curves and images of a fit for TensorBoard."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ from fields.fit.trainer import Trainer
 from fields.runs.run import Run
 from scenes.errors import BadInput
 
+# Folder of the logs inside the run's.
 FOLDER = "tensorboard"
 
 
 class TensorBoard:
-    """A callback that logs what `history.jsonl` and `preview.png` hold into the run's folder: the loss, the running quality, steps a second,
-    the picture whenever there is a new one; and at last the metrics. BadInput where TensorBoard is not installed."""
+    """A callback that logs the loss, the running quality, the steps per second and each new preview; then the metrics.
+
+    Raises BadInput where TensorBoard is not installed.
+    """
 
     def __init__(self, run: Run) -> None:
         check_installed()
@@ -28,7 +31,8 @@ class TensorBoard:
         self._writer = SummaryWriter(str(run.path / FOLDER), purge_step=run.header.get("steps_done"))
         self._writer.add_text("run", f"```\n{json.dumps(run.header, indent=1)}\n```")
         self._last: tuple[float, int] | None = None
-        self._pictured = 0
+        # Time of change of the preview that was logged last, in nanoseconds.
+        self._preview_time = 0
 
     def __call__(self, trainer: Trainer) -> None:
         now = time.perf_counter()
@@ -38,30 +42,30 @@ class TensorBoard:
         self._writer.add_scalar("loss", trainer.loss, trainer.index)
         self._writer.add_scalar(name, value, trainer.index)
         if self._last:
-            self._writer.add_scalar(
-                "steps a second", (trainer.index - self._last[1]) / (now - self._last[0]), trainer.index
-            )
+            rate = (trainer.index - self._last[1]) / (now - self._last[0])
+            self._writer.add_scalar("steps per second", rate, trainer.index)
         self._last = now, trainer.index
-        self._picture(trainer.index)
+        self._log_preview(trainer.index)
 
     def close(self, metrics: dict[str, float], step: int) -> None:
-        """After the fit: its metrics and its last picture."""
+        """Log the metrics and the last preview, after the fit."""
         for name, value in metrics.items():
             self._writer.add_scalar(f"final/{name}", value, step)
-        self._picture(step)
+        self._log_preview(step)
         self._writer.close()
 
-    def _picture(self, step: int) -> None:
-        picture = self.run.path / "preview.png"
-        changed = picture.stat().st_mtime_ns if picture.is_file() else 0
-        if changed > self._pictured:
-            self._pictured = changed
-            self._writer.add_image("preview", np.asarray(Image.open(picture).convert("RGB")), step, dataformats="HWC")
+    def _log_preview(self, step: int) -> None:
+        file = self.run.path / "preview.png"
+        changed = file.stat().st_mtime_ns if file.is_file() else 0
+        if changed > self._preview_time:
+            self._preview_time = changed
+            image = np.asarray(Image.open(file).convert("RGB"))
+            self._writer.add_image("preview", image, step, dataformats="HWC")
 
 
 def check_installed() -> None:
-    """BadInput where TensorBoard is not installed."""
+    """Raise BadInput where TensorBoard is not installed."""
     try:
         import tensorboard  # noqa: F401
     except ImportError:
-        raise BadInput("--tensorboard wants a package more: pip install 'field-studio[tensorboard]'") from None
+        raise BadInput("`tensorboard` needs another package: pip install 'field-studio[tensorboard]'") from None

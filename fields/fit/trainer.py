@@ -1,8 +1,8 @@
 """The training loop, and how a time budget becomes a number of steps.
 
-With a time budget, the rate is measured over the first steps. Then the number of steps is fixed, and it alone drives the
-schedule, so that a resumed run has the schedule of an uninterrupted one. Where the cost of steps changes as the field
-takes shape, the rate is measured and the number fixed once more half-way.
+With a time budget, the rate is measured over the first steps. Then the number of steps is fixed, and it alone drives
+the schedule, so that a resumed run has the schedule of an uninterrupted one. Where the cost of steps changes as the
+field takes shape, the rate is measured and the number fixed once more half-way.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ class Trainer:
             self._guard.watch(self, self._loss)
 
     def _gradients(self, batch: tuple[torch.Tensor, ...]) -> None:
-        if self.fused:
+        if self._fused is not None and self.objective.plain:
             self._loss = self._fused(*batch)
         else:
             self.optimizer.zero_grad()

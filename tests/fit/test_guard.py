@@ -50,7 +50,7 @@ def test_a_fit_that_stands_still_begins_again_with_smaller_rates(image):
     options = SMALL | {"learning_rate": 0.1}
     trainer, _ = prepare(image, "wire", steps=800, settings=options)
     result = finish(trainer, None)
-    assert trainer._guard.restarts and trainer._guard.set_out
+    assert trainer._guard.restarts and trainer._guard.improved
     assert result.metrics["psnr"] > 15
 
 

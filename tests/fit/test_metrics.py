@@ -70,14 +70,14 @@ def test_ms_ssim_equals_torchmetrics(pair):
 )
 def test_small_pictures_have_only_the_metrics_that_are_defined(shape, expected):
     picture = np.random.default_rng(0).random((*shape, 3), dtype=np.float32)
-    assert set(metrics.picture_metrics(picture, picture, RGB)) == {"psnr"} | expected
+    assert set(metrics.image_metrics(picture, picture, RGB)) == {"psnr"} | expected
 
 
 def test_alpha_is_scored_apart():
     channels = Channels(("red", "green", "blue", "alpha"), "srgb")
     target = np.full((16, 16, 4), 0.5, np.float32)
     prediction = target + np.array([0, 0, 0, 0.1], np.float32)
-    scores = metrics.picture_metrics(prediction, target, channels)
+    scores = metrics.image_metrics(prediction, target, channels)
     assert scores["psnr"] == 120.0
     assert scores["psnr_alpha"] == pytest.approx(20.0, abs=1e-3)
 
@@ -86,7 +86,7 @@ def test_hdr_is_compared_under_the_tone_curve():
     channels = Channels(("red", "green", "blue"), "linear")
     target = np.full((4, 4, 3), 3.0, np.float32)
     prediction = np.full((4, 4, 3), 1.0, np.float32)
-    scores = metrics.picture_metrics(prediction, target, channels)
+    scores = metrics.image_metrics(prediction, target, channels)
     difference = 0.75 ** (1 / 2.2) - 0.5 ** (1 / 2.2)
     assert scores["psnr"] == pytest.approx(-20 * math.log10(difference), abs=1e-3)
     assert scores["relative_l2"] == pytest.approx(4.0 / 1.01, rel=1e-5)

@@ -7,7 +7,7 @@ import trimesh
 
 import fields
 from fields.fit.fit import finish, prepare, resume
-from fields.fit.metrics.shape import Matched, intersection_over_union, surface_metrics
+from fields.fit.metrics.shape import MatchedSamples, intersection_over_union, surface_metrics
 from fields.fit.objectives import shape as objective_module
 from fields.fit.objectives.shape import ShapeObjective
 from fields.methods.registry import make_method
@@ -15,7 +15,7 @@ from fields.models.field import PointField
 from fields.runs.run import Run, load_field
 from scenes.domain import Channels
 from scenes.errors import BadInput
-from scenes.shape.geometry import Mesh, Paint
+from scenes.shape.geometry import Mesh, MeshColors
 from scenes.shape.signal import Shape
 
 OPTIONS = {"table_size": 8192, "levels": 4, "growth": 1.6, "base_resolution": 8, "width": 16, "batch": 4096}
@@ -37,11 +37,11 @@ def ball(quantity: str = "auto", samples: int = 30000, subdivisions: int = 5) ->
     return Shape.from_mesh(mesh.vertices, mesh.faces, quantity, samples)
 
 
-def painted_ball(samples: int = 30000) -> Shape:
+def colored_ball(samples: int = 30000) -> Shape:
     mesh = trimesh.creation.icosphere(3)
     vertices, faces = np.array(mesh.vertices), np.array(mesh.faces, np.int64)
-    paint = Paint((vertices * 0.5 + 0.5)[faces])
-    return Shape(Mesh(vertices, faces, paint), {"path": "array", "sha256": "painted", "options": {}}, samples=samples)
+    colors = MeshColors((vertices * 0.5 + 0.5)[faces])
+    return Shape(Mesh(vertices, faces, colors), {"path": "array", "sha256": "colored", "options": {}}, samples=samples)
 
 
 class Ball(PointField):
@@ -93,8 +93,8 @@ def test_a_field_without_a_surface_is_scored_all_the_same():
 def test_the_definitions():
     assert intersection_over_union(np.array([1, 1, 0, 0], bool), np.array([1, 0, 1, 0], bool)) == pytest.approx(1 / 3)
     x, tilted = np.array([[1.0, 0, 0]]), np.array([[np.cos(0.2), np.sin(0.2), 0]])
-    one = Matched(np.array([0.0, 0.02]), np.repeat(x, 2, 0), np.repeat(tilted, 2, 0))
-    other = Matched(np.array([0.005]), x, -tilted)
+    one = MatchedSamples(np.array([0.0, 0.02]), np.repeat(x, 2, 0), np.repeat(tilted, 2, 0))
+    other = MatchedSamples(np.array([0.005]), x, -tilted)
     scores = surface_metrics(one, other, oriented=False)
     assert scores == {
         "chamfer": pytest.approx(0.0075),
@@ -121,7 +121,7 @@ def test_a_quick_fit(quantity: str):
 
 
 def test_colors_are_fitted_along_and_do_not_spoil_the_shape(tmp_path):
-    shape = painted_ball()
+    shape = colored_ball()
     fit = fields.fit_field(shape, steps=120, settings=OPTIONS, out=tmp_path / "run")
     assert (tmp_path / "run" / "preview.png").is_file()
     assert shape.channels == Channels(("distance", "red", "green", "blue"), "signed_distance")
@@ -130,7 +130,7 @@ def test_colors_are_fitted_along_and_do_not_spoil_the_shape(tmp_path):
 
 def test_fused_and_autograd_training_agree_on_weights_and_units():
     """The same gradients in the first step: fused, samples are weighed and colours counted in their units."""
-    shape = painted_ball(5000)
+    shape = colored_ball(5000)
     grads = []
     for fused in ("auto", "off"):
         trainer, _ = prepare(shape, "hashgrid", steps=1, settings={**OPTIONS, "fused": fused})

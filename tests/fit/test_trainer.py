@@ -68,7 +68,7 @@ def test_what_is_left_out_does_not_count_towards_the_rate(image):
             if trainer.index == 3:
                 time.sleep(0.5)
                 if told:
-                    trainer.leave_out(0.5)
+                    trainer.exclude_time(0.5)
             elif trainer.total is not None:
                 totals[told] = trainer.total
                 trainer.stop()

@@ -1,4 +1,4 @@
-"""The objective of sounds."""
+"""The objective of audio."""
 
 from __future__ import annotations
 
@@ -10,18 +10,24 @@ import numpy as np
 import torch
 
 from fields.fit.metrics import samples as metrics
-from fields.fit.objectives.base import Objective
+from fields.fit.objectives.base import Objective, held_out_values
 from fields.models.field import PointField
-from fields.render.raster import centres, lattice
+from fields.render.raster import evaluate_lattice, sample_centers
 from scenes.audio.signal import Audio
 from scenes.audio.spectrogram import level_colors, power_levels
 
+# Size of a spectrogram in a preview, and height of its heading, in pixels.
 PANEL = 960, 240
-MARGIN = 20
+HEADING = 20
+# Samples by which the time of an evaluation is estimated.
+ESTIMATE_SAMPLES = 1 << 16
+# Smallest error by the signal's power that is told: 120 dB.
+MIN_RELATIVE_ERROR = 1e-12
 
 
-class AudioObjective(Objective):
-    signal: Audio
+class AudioObjective(Objective[Audio, PointField]):
+    """Fits the samples of audio at times."""
+
     shown = "spectrograms of target, fit and error"
 
     def __init__(self, signal: Audio, loss: str, gradient_terms: dict[str, float] | None = None) -> None:
@@ -30,44 +36,44 @@ class AudioObjective(Objective):
 
     def running_quality(self, loss: float) -> tuple[str, float]:
         if self.loss_name == "l2":
-            return "snr", 10.0 * math.log10(self._power / max(loss, self._power * 1e-12))
+            return "snr", 10.0 * math.log10(self._power / max(loss, self._power * MIN_RELATIVE_ERROR))
         return "loss", loss
 
     @torch.no_grad()
     def evaluate(self, field: PointField) -> dict[str, float]:
-        """Of the withheld samples where there are any (SNR only), else of the whole sound."""
-        sound = self.signal
-        if sound.held_out is None:
-            return metrics.sound_metrics(lattice(field, centres(sound.num_samples)), sound.values())
-        device = next(field.parameters()).device
-        parts = [
-            (field(torch.from_numpy(coords).to(device)).cpu().numpy(), values)
-            for coords, values in sound.held_out_samples()
-        ]
-        prediction, target = (np.concatenate(part) for part in zip(*parts))
+        """Metrics of the held-out samples where there are any (SNR only), else of all audio."""
+        audio = self.signal
+        if audio.held_out is None:
+            return metrics.audio_metrics(evaluate_lattice(field, sample_centers(audio.num_samples)), audio.values())
+        prediction, target = held_out_values(field, audio.held_out_samples())
         return {"snr": metrics.snr(prediction, target)}
 
     def evaluation_seconds(self, field: PointField) -> float:
-        """From a stretch of at most 65,536 samples in the middle."""
-        sound = self.signal
-        count = min(1 << 16, sound.num_samples)
-        first = (sound.num_samples - count) // 2
+        """Estimate from a part of at most 65,536 samples in the middle."""
+        audio = self.signal
+        count = min(ESTIMATE_SAMPLES, audio.num_samples)
+        first = (audio.num_samples - count) // 2
         begun = time.perf_counter()
-        values = lattice(field, centres(count, first / sound.num_samples, (first + count) / sound.num_samples))
-        metrics.sound_metrics(values, sound.values(slice(first, first + count)))
-        return (time.perf_counter() - begun) * sound.num_samples / count
+        values = evaluate_lattice(
+            field, sample_centers(count, first / audio.num_samples, (first + count) / audio.num_samples)
+        )
+        metrics.audio_metrics(values, audio.values(slice(first, first + count)))
+        return (time.perf_counter() - begun) * audio.num_samples / count
 
     def preview(self, field: PointField, longest_side: int = 1024) -> np.ndarray:
         """The spectrogram of the fit."""
         return self._panels(field, min(longest_side, PANEL[0]), min(longest_side, PANEL[1]))[1]
 
     def target(self, longest_side: int = 1024) -> np.ndarray:
-        return level_colors(
-            power_levels(self.signal.values(), min(longest_side, PANEL[0]), min(longest_side, PANEL[1]))[0]
-        )
+        """The spectrogram of the signal."""
+        width, height = (min(longest_side, side) for side in PANEL)
+        return level_colors(power_levels(self.signal.values(), width, height)[0])
 
     def save_preview(self, field: PointField, path: Path) -> None:
-        """Spectrograms of target, fit and their difference below each other, all with the target's loudest as 0 dB."""
+        """Write spectrograms of target, fit and their difference, one below the other.
+
+        In all of them 0 dB is the loudest level of the target.
+        """
         from PIL import Image as Pillow
         from PIL import ImageDraw
 
@@ -75,25 +81,21 @@ class AudioObjective(Objective):
 
         panels = self._panels(field, *PANEL)
         width, height = PANEL
-        sheet = Pillow.new("RGB", (width, (height + MARGIN) * len(panels)), (255, 255, 255))
+        sheet = Pillow.new("RGB", (width, (height + HEADING) * len(panels)), (255, 255, 255))
         pen = ImageDraw.Draw(sheet)
         axis = self.signal.domain.axes[0]
+        axes = f"{axis.lower:.2f} to {axis.upper:.2f} s, 0 to {self.signal.rate / 2000:g} kHz, 80 dB"
         for row, (name, panel) in enumerate(zip(("target", "fit", "error"), panels)):
-            top = row * (height + MARGIN)
-            pen.text(
-                (4, top + 4),
-                f"{name}: {axis.lower:.2f} to {axis.upper:.2f} s, 0 to {self.signal.rate / 2000:g} kHz, 80 dB",
-                (0, 0, 0),
-            )
-            sheet.paste(Pillow.fromarray(panel), (0, top + MARGIN))
+            top = row * (height + HEADING)
+            pen.text((4, top + 4), f"{name}: {axes}", (0, 0, 0))
+            sheet.paste(Pillow.fromarray(panel), (0, top + HEADING))
         with atomic_write(path) as temporary:
             sheet.save(temporary)
 
     def _panels(self, field: PointField, width: int, height: int) -> list[np.ndarray]:
+        """Spectrograms of target, fit and their difference."""
         target = self.signal.values()
-        fit = lattice(field, centres(self.signal.num_samples))
-        level, reference = power_levels(target, width, height)
-        return [
-            level_colors(level),
-            *(level_colors(power_levels(part, width, height, reference)[0]) for part in (fit, fit - target)),
-        ]
+        fit = evaluate_lattice(field, sample_centers(self.signal.num_samples))
+        levels, reference = power_levels(target, width, height)
+        others = (power_levels(part, width, height, reference)[0] for part in (fit, fit - target))
+        return [level_colors(levels), *map(level_colors, others)]

@@ -1,14 +1,15 @@
-"""An objective binds a signal to a way of querying a field, a loss and the metrics.
+"""Objectives: an objective binds a signal to a way of querying a field, a loss and the metrics.
 
-A new kind of signal is a new Objective and nothing else.
+A new kind of signal needs a new objective and an entry in `fields.kinds`.
 """
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -21,12 +22,21 @@ from scenes.signal import Signal
 if TYPE_CHECKING:
     from fields.runs.run import Run
 
+S = TypeVar("S", bound=Signal)
+F = TypeVar("F", bound=Field)
+
+# Smallest mean squared error that is told, so that the PSNR stays finite (JSON has no infinity): 120 dB.
+MIN_ERROR = 1e-12
+# How many times larger than the difference previews draw errors.
+ERROR_GAIN = 10
+
 
 def point_loss(name: str, prediction: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Mean over all values: "l1", "l2", or "relative_l2" = (p - t)^2 / (p^2 + 0.01) with the divisor held constant.
+    """Mean loss over all values.
 
-    The relative loss (Müller et al. 2022, after Lehtinen et al. 2018) weighs dark and bright parts of an HDR alike.
-    `weights` `[N]` multiply the losses of each sample before the mean.
+    `name`: "l1", "l2", or "relative_l2" = (p - t)^2 / (p^2 + 0.01), whose divisor gets no gradient. The relative loss
+    (Müller et al. 2022, after Lehtinen et al. 2018) weighs dark and bright parts of an HDR image alike.
+    `prediction`, `target`: `[N, C]`. `weights`: `[N]`, factors of the samples' losses.
     """
     losses = prediction - target
     if name == "l1":
@@ -38,53 +48,63 @@ def point_loss(name: str, prediction: Tensor, target: Tensor, weights: Tensor | 
     return losses.mean() if weights is None else (losses * weights[:, None]).mean()
 
 
-class Objective(ABC):
-    """What the Trainer drives; everything that depends on the kind of signal is here."""
+class Objective(ABC, Generic[S, F]):
+    """What a trainer fits a field to, and how the field is scored and shown; everything that depends on the kind.
 
-    signal: Signal
+    Type parameters: the class of the signal, and of the fields.
+    """
+
+    signal: S
     loss_name: str
+    # Class of the fields that it can fit.
     requires: type[Field] = PointField
-    # Whether steps change their cost as the field takes shape.
+    # Whether the cost of a step changes as the field takes shape.
     step_cost_varies: bool = False
-    # What `save_preview` puts side by side.
+    # What the image of `save_preview` shows, side by side.
     shown: str = "target, fit, error"
 
-    def __init__(self, signal: Signal, loss: str, gradient_terms: dict[str, float] | None = None) -> None:
+    def __init__(self, signal: S, loss: str, gradient_terms: dict[str, float] | None = None) -> None:
+        """`gradient_terms`: weights of the parts of the loss that use the field's gradient, by name."""
         self.signal = signal
         self.loss_name = loss
         self.gradient_terms = gradient_terms or {}
 
-    def batch(self, step: int, count: int, seed: int, device: torch.device) -> tuple[Tensor, ...]:
+    def batch(self, step: int, count: int, seed: int, device: torch.device) -> tuple[Any, ...]:
         """The tensors of one training step; a pure function of step, count and seed."""
         arrays = self.signal.batch(step, count, seed)
         return tuple(torch.from_numpy(array).to(device, non_blocking=True) for array in arrays)
 
     @property
     def plain(self) -> bool:
-        """Whether the coming step's loss is that of the samples' values alone, so that a native step may take it."""
+        """Whether the loss of the coming step depends on the samples' values alone, as a native step needs it."""
         return not self.gradient_terms
 
     def parameter_groups(self, method: Method) -> list[dict]:
-        """What the objective itself trains beside the field, as `Method.parameter_groups`; it is not stored with the field."""
+        """Parameters that the objective trains besides the field's, as `Method.parameter_groups`.
+
+        They are not stored with the field.
+        """
         return []
 
-    def before_step(self, field: Field, step: int, total: int | None) -> None:
-        """Called before each training step (`total` is None while it is open)."""
+    def before_step(self, field: F, step: int, total: int | None) -> None:
+        """Called before each training step. `total` is None while it is not fixed."""
 
     def state(self) -> dict[str, Tensor]:
-        """Tensors that a checkpoint holds for this objective, its own parameters included."""
+        """Tensors that a checkpoint keeps for this objective, its own parameters included."""
         return {}
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """Takes up what `state` gave."""
+        """Take up what `state` gave."""
 
-    def loss(self, field: Field, batch: tuple[Tensor, ...]) -> Tensor:
+    def loss(self, field: F, batch: tuple[Any, ...]) -> Tensor:
+        """Loss of a batch; differentiable in the field's parameters."""
+        assert isinstance(field, PointField)
         coords, values, *weights = batch
         units = torch.tensor(self.signal.channels.error_units, device=coords.device)
         return point_loss(self.loss_name, field(coords) / units, values / units, *weights)
 
     def constant_loss(self, step: int, count: int, seed: int) -> float | None:
-        """The loss of a batch if the field were the mean value everywhere; None where that says nothing (a loss of its own)."""
+        """Loss of a batch if the field were the mean value everywhere; None for objectives with a loss of their own."""
         if type(self).loss is not Objective.loss:
             return None
         _, values, *weights = self.batch(step, count, seed, torch.device("cpu"))
@@ -92,37 +112,51 @@ class Objective(ABC):
         return float(point_loss(self.loss_name, values.mean(0, keepdim=True).expand_as(values), values, *weights))
 
     def save_sidecar(self, folder: Path) -> None:
-        """Writes what a run of this kind keeps of the signal, into its folder, before the first step."""
+        """Write the files about the signal that runs of this kind keep, before the first step."""
 
     def exclude_training_views(self, run: Run) -> None:
-        """Leaves out, of another signal than a run was fitted to, what that run was fitted to all the same."""
+        """Exclude from the scores whatever the run was fitted to, for a signal that shares views with the run's own."""
 
     def details(self) -> dict:
-        """What `metrics.json` holds beside the metrics of the last `evaluate`: plain data."""
+        """Plain data about the last `evaluate`, which `metrics.json` holds besides the metrics."""
         return {}
 
     def running_quality(self, loss: float) -> tuple[str, float]:
-        """What a person is shown while it fits: a name and a number, from the loss of a training batch."""
+        """Name and value of the quality that people are shown during a fit, from the loss of a training batch."""
         if self.loss_name == "l2":
-            return "psnr", -10.0 * math.log10(max(loss, 1e-12))
+            return "psnr", -10.0 * math.log10(max(loss, MIN_ERROR))
         return "loss", loss
 
     @abstractmethod
-    def evaluate(self, field: Field) -> dict[str, float]:
-        """The metrics of the signal, on what was held out where there is such a part, else on the whole."""
+    def evaluate(self, field: F) -> dict[str, float]:
+        """Metrics of a field: on what was held out where the signal has such a part, else on the whole signal."""
 
     @abstractmethod
-    def evaluation_seconds(self, field: Field) -> float:
-        """About how long `evaluate` will take, measured on a part."""
+    def evaluation_seconds(self, field: F) -> float:
+        """Estimated time of `evaluate`, measured on a part of it."""
 
     @abstractmethod
-    def preview(self, field: Field, longest_side: int = 1024) -> np.ndarray:
-        """The fit as a person would look at it: `[H, W, 3]` uint8, no side longer than that."""
+    def preview(self, field: F, longest_side: int = 1024) -> np.ndarray:
+        """The fit as a person would look at it: `[H, W, 3]` uint8, no side longer than `longest_side`."""
 
     def target(self, longest_side: int = 1024) -> np.ndarray:
-        """What `preview` would show of a perfect fit: as large, `[H, W, 3]` uint8."""
+        """The image that `preview` gives of a perfect fit, of the same size: `[H, W, 3]` uint8."""
         return self.signal.preview(longest_side)
 
     @abstractmethod
-    def save_preview(self, field: Field, path: Path) -> None:
-        """A PNG for people: what `shown` names."""
+    def save_preview(self, field: F, path: Path) -> None:
+        """Write a PNG that shows what `shown` says."""
+
+
+def predict(field: PointField, coords: np.ndarray) -> np.ndarray:
+    """Values `[N, C]` of a field at `coords` `[N, D]` in [0, 1], as an array."""
+    with torch.no_grad():
+        return field(torch.from_numpy(coords).to(field.device)).cpu().numpy()
+
+
+def held_out_values(
+    field: PointField, samples: Iterable[tuple[np.ndarray, np.ndarray]]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Values of a field and of the signal, both `[N, C]`, at held-out samples: pairs of coords and values."""
+    parts = [(predict(field, coords), values) for coords, values in samples]
+    return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])

@@ -1,4 +1,4 @@
-"""The objective of clips whose field gives whole frames (NeRV and its kin)."""
+"""The objective of videos, for fields that give whole frames (NeRV)."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fields.fit.metrics.samples import SIGMA, WINDOW
-from fields.fit.objectives.video import VideoObjective
+from fields.fit.objectives.video import FramesOfVideo
 from fields.models.field import FrameField
 
-# NeRV's loss weighs the absolute error with this and one minus SSIM with the rest ("Fusion6" in its code).
-ABSOLUTE_SHARE = 0.7
+# Weight of the absolute error in NeRV's loss; 1 - SSIM has the rest ("Fusion6" in its code).
+ABSOLUTE_WEIGHT = 0.7
 
 
-class FrameObjective(VideoObjective):
-    """A batch is whole frames: times `[B]` and frames `[B, 3, H, W]`."""
+class FrameObjective(FramesOfVideo[FrameField]):
+    """Fits the frames of a video at times. A batch is whole frames: times `[B]` and frames `[B, 3, H, W]`."""
 
     requires = FrameField
 
@@ -35,31 +35,29 @@ class FrameObjective(VideoObjective):
         absolute = (prediction - target).abs().mean()
         if self.loss_name == "l1" or min(target.shape[-2:]) < WINDOW:
             return absolute
-        return ABSOLUTE_SHARE * absolute + (1 - ABSOLUTE_SHARE) * (1 - similarity(prediction, target))
-
-    @torch.no_grad()
-    def frame(self, field: FrameField, moment: float) -> np.ndarray:
-        times = torch.tensor([moment], dtype=torch.float32, device=next(field.parameters()).device)
-        return np.ascontiguousarray(field.frames(times)[0].permute(1, 2, 0).cpu().numpy())
+        return ABSOLUTE_WEIGHT * absolute + (1 - ABSOLUTE_WEIGHT) * (1 - similarity(prediction, target))
 
 
 def shuffled(total: int, step: int, count: int, seed: int) -> np.ndarray:
-    """The frames of one step, of 0 .. `total` - 1: each once an epoch, in an order of the epoch's own. A pure function."""
+    """Indices of the frames of one step, out of 0 to `total` - 1, in rising order; a pure function.
+
+    Each frame occurs once per epoch; each epoch has an order of its own. `count`: frames per step.
+    """
     steps = math.ceil(total / count)
-    epoch, turn = divmod(step, steps)
+    epoch, step_of_epoch = divmod(step, steps)
     order = np.random.Generator(np.random.Philox(key=np.array([seed, epoch], np.uint64))).permutation(total)
-    return np.sort(order[turn * count : (turn + 1) * count])
+    return np.sort(order[step_of_epoch * count : (step_of_epoch + 1) * count])
 
 
 def similarity(prediction: Tensor, target: Tensor) -> Tensor:
-    """The mean SSIM of `[B, C, H, W]` in [0, 1] (11-pixel Gaussian window, where it fits), differentiable."""
+    """Mean SSIM of images `[B, C, H, W]` in [0, 1], over the 11-pixel Gaussian windows inside; differentiable."""
     channels = target.shape[1]
     offsets = torch.arange(WINDOW, dtype=target.dtype, device=target.device) - WINDOW // 2
     kernel = torch.exp(-0.5 * (offsets / SIGMA) ** 2)
     kernel = (kernel / kernel.sum()).expand(channels, 1, WINDOW)
 
-    def blur(picture: Tensor) -> Tensor:
-        return F.conv2d(F.conv2d(picture, kernel[..., None, :], groups=channels), kernel[..., None], groups=channels)
+    def blur(image: Tensor) -> Tensor:
+        return F.conv2d(F.conv2d(image, kernel[..., None, :], groups=channels), kernel[..., None], groups=channels)
 
     mean_p, mean_t = blur(prediction), blur(target)
     variance_p = blur(prediction * prediction) - mean_p**2

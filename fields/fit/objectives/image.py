@@ -1,4 +1,4 @@
-"""The objective of pictures."""
+"""The objective of images."""
 
 from __future__ import annotations
 
@@ -6,67 +6,65 @@ import time
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from fields.fit.metrics import samples as metrics
-from fields.fit.objectives.base import Objective
-from fields.models.field import Field
-from fields.render.raster import picture
+from fields.fit.objectives.base import ERROR_GAIN, Objective, held_out_values
+from fields.models.field import PointField
+from fields.render.raster import evaluate_image
 from scenes.image.color import checkerboard, to_bytes, to_display
 from scenes.image.signal import Image
 
+# Longest side of each part of a preview, and the space between parts, in pixels.
 PANEL_SIDE = 768
 PANEL_GAP = 8
-ERROR_GAIN = 10
+# Images that are wider than this times their height are shown one below the other.
+WIDE = 1.6
+# Rows of pixels by which the time of an evaluation is estimated.
+ESTIMATE_ROWS = 64
 
 
-class ImageObjective(Objective):
-    signal: Image
+class ImageObjective(Objective[Image, PointField]):
+    """Fits the pixels of an image."""
 
-    def evaluate(self, field: Field) -> dict[str, float]:
-        """Of the withheld pixels where there are any, else of all that may be fitted (then, with holes, PSNR only)."""
+    def evaluate(self, field: PointField) -> dict[str, float]:
+        """Metrics of the held-out pixels where there are any, else of all valid ones (with holes, PSNR only)."""
         image = self.signal
         if image.held_out is not None:
-            parts = [(self._at(field, coords), values) for coords, values in image.held_out_samples()]
-            prediction, target = (np.concatenate(part)[:, None] for part in zip(*parts))
+            prediction, target = (values[:, None] for values in held_out_values(field, image.held_out_samples()))
         else:
-            prediction, target = picture(field, image.width, image.height), image.values()
+            prediction, target = evaluate_image(field, image.width, image.height), image.values()
             if image.valid is not None:
                 prediction, target = prediction[image.valid][:, None], target[image.valid][:, None]
-        return metrics.picture_metrics(prediction, target, image.channels)
+        return metrics.image_metrics(prediction, target, image.channels)
 
-    @staticmethod
-    @torch.no_grad()
-    def _at(field: Field, coords: np.ndarray) -> np.ndarray:
-        return field(torch.from_numpy(coords).to(next(field.parameters()).device)).cpu().numpy()
-
-    def evaluation_seconds(self, field: Field) -> float:
-        """From a band of at most 64 rows across the middle."""
+    def evaluation_seconds(self, field: PointField) -> float:
+        """Estimate from at most 64 rows in the middle."""
         image = self.signal
-        band = min(64, image.height)
-        top = (image.height - band) // 2
+        rows = min(ESTIMATE_ROWS, image.height)
+        top = (image.height - rows) // 2
         begun = time.perf_counter()
-        values = picture(field, image.width, band, (0.0, top / image.height, 1.0, (top + band) / image.height))
-        metrics.picture_metrics(values, image.values(top, top + band), image.channels)
-        return (time.perf_counter() - begun) * image.height / band
+        values = evaluate_image(field, image.width, rows, (0.0, top / image.height, 1.0, (top + rows) / image.height))
+        metrics.image_metrics(values, image.values(top, top + rows), image.channels)
+        return (time.perf_counter() - begun) * image.height / rows
 
-    def preview(self, field: Field, longest_side: int = 1024) -> np.ndarray:
-        """The fit as a person would look at it: `[H, W, 3]` uint8, at most `longest_side` pixels wide or high."""
+    def preview(self, field: PointField, longest_side: int = 1024) -> np.ndarray:
+        """The image of the fit, transparent parts over a checkerboard."""
         shrink = max(1.0, max(self.signal.width, self.signal.height) / longest_side)
         width, height = (max(1, round(side / shrink)) for side in (self.signal.width, self.signal.height))
-        values = picture(field, width, height)
+        values = evaluate_image(field, width, height)
         return to_bytes(to_display(values, field.channels, checkerboard(height, width)))
 
-    def save_preview(self, field: Field, path: Path) -> None:
-        """Target, fit, and ten times their difference, side by side (below each other where the picture is wide)."""
+    def save_preview(self, field: PointField, path: Path) -> None:
+        """Write target, fit and ten times their difference, side by side, or one below the other for a wide image."""
         from PIL import Image as Pillow
 
         from scenes.io.atomic import atomic_write
 
         fit = self.preview(field, PANEL_SIDE)
-        target = np.asarray(Pillow.fromarray(self.signal.preview(PANEL_SIDE)).resize(fit.shape[1::-1]))
+        height, width = fit.shape[:2]
+        target = np.asarray(Pillow.fromarray(self.signal.preview(PANEL_SIDE)).resize((width, height)))
         error = np.clip(np.abs(fit.astype(np.int16) - target) * ERROR_GAIN, 0, 255).astype(np.uint8)
-        axis = 0 if fit.shape[1] > 1.6 * fit.shape[0] else 1
-        gap = np.full((PANEL_GAP, fit.shape[1], 3) if axis == 0 else (fit.shape[0], PANEL_GAP, 3), 255, np.uint8)
+        axis = 0 if width > WIDE * height else 1
+        gap = np.full((PANEL_GAP, width, 3) if axis == 0 else (height, PANEL_GAP, 3), 255, np.uint8)
         with atomic_write(path) as temporary:
             Pillow.fromarray(np.concatenate([target, gap, fit, gap, error], axis)).save(temporary)

@@ -4,133 +4,137 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from fields.fit.objectives.base import Objective
+from fields.fit.objectives.base import ERROR_GAIN, MIN_ERROR, Objective, predict
 from fields.models.field import PointField
-from fields.render.projection import project
-from fields.render.raster import centres, lattice
+from fields.render.projection import maximum_projection
+from fields.render.raster import evaluate_lattice, sample_centers
 from scenes.volume.signal import Volume, to_rgb8
 
+# Side of each image of a preview, and the space between them, in pixels.
 PANEL = 240
 GAP = 6
-ERROR_GAIN = 10
+# Samples along each ray of the projection.
 PROJECTION_STEPS = 96
 
 
-class VolumeObjective(Objective):
-    signal: Volume
+class VolumeObjective(Objective[Volume, PointField]):
+    """Fits the voxels of a volume."""
+
     shown = "middle slices and projection of target, fit, error"
 
     @torch.no_grad()
     def evaluate(self, field: PointField) -> dict[str, float]:
-        """PSNR in dB over the range of the file's numbers: of the withheld voxels where there are any, else of all."""
-        volume = self.signal
-        device = next(field.parameters()).device
+        """PSNR in dB over the range of the file's values: of the held-out voxels where there are any, else of all."""
         error, count = 0.0, 0
-        if volume.held_out is not None:
-            parts = (
-                (field(torch.from_numpy(coords).to(device)).cpu().numpy(), values)
-                for coords, values in volume.held_out_samples()
-            )
-        else:
-            parts = ((self._slab(field, index), volume.values(index)[None]) for index in range(volume.stored.shape[0]))
-        for prediction, target in parts:
+        for prediction, target in self._parts(field):
             error += float(np.square(np.clip(prediction, 0, 1) - target, dtype=np.float64).sum())
             count += target.size
-        return {"psnr": -10.0 * math.log10(max(error / count, 1e-12))}
-
-    def _slab(self, field: PointField, index: int) -> np.ndarray:
-        width, height, depth = self.signal.domain.shape
-        return lattice(field, centres(width), centres(height), centres(depth)[index : index + 1])
+        return {"psnr": -10.0 * math.log10(max(error / count, MIN_ERROR))}
 
     def evaluation_seconds(self, field: PointField) -> float:
-        """From the slice in the middle, twice as the first pass is slow."""
+        """Estimate from the slice in the middle. The first time it is evaluated does not count, as it is slower."""
         depth = self.signal.stored.shape[0]
-        for _ in range(2):
-            begun = time.perf_counter()
-            values = self._slab(field, depth // 2)
-            np.square(values - self.signal.values(depth // 2)[None], dtype=np.float64).sum()
-            spent = time.perf_counter() - begun
-        return spent * depth
+        self._slice_error(field, depth // 2)
+        begun = time.perf_counter()
+        self._slice_error(field, depth // 2)
+        return (time.perf_counter() - begun) * depth
 
     def preview(self, field: PointField, longest_side: int = 1024) -> np.ndarray:
-        """The slice of the fit through the middle along z."""
-        width, height, depth = self.signal.domain.shape
+        """The slice of the fit in the middle along z."""
+        width, height, depth = self.signal.domain.grid_shape
         step = -(-max(width, height) // longest_side)
+        middle = sample_centers(depth)[depth // 2 : depth // 2 + 1]
         return to_rgb8(
-            lattice(
-                field,
-                centres(-(-width // step)),
-                centres(-(-height // step)),
-                centres(depth)[depth // 2 : depth // 2 + 1],
-            )[0]
+            evaluate_lattice(field, sample_centers(-(-width // step)), sample_centers(-(-height // step)), middle)[0]
         )
 
     def save_preview(self, field: PointField, path: Path) -> None:
-        """A row each for target, fit and ten times their difference; middle slices along z, y, x, and a projection."""
+        """Write rows of target, fit and ten times their difference; the columns are middle slices and a projection."""
         from PIL import Image as Pillow
 
         from scenes.io.atomic import atomic_write
 
-        middles = [centres(n)[n // 2 : n // 2 + 1] for n in self.signal.domain.shape]
+        shape = self.signal.domain.grid_shape
+        middles = [sample_centers(n)[n // 2 : n // 2 + 1] for n in shape]
         rows: list[list[np.ndarray]] = [[], [], []]
         for axis, cut in (("z", 2), ("y", 1), ("x", 0)):
-            target = self.signal.slice(axis, self.signal.domain.shape[cut] // 2)
-            places = [middles[i] if i == cut else centres(n) for i, n in enumerate(self.signal.domain.shape)]
-            fit = lattice(field, *places).reshape(target.shape)
-            self._add(rows, target, fit, cut)
-        extent = tuple(axis.upper - axis.lower for axis in self.signal.domain.axes)
+            target = self.signal.slice(axis, shape[cut] // 2)
+            positions = [middles[i] if i == cut else sample_centers(n) for i, n in enumerate(shape)]
+            fit = evaluate_lattice(field, *positions).reshape(target.shape)
+            for row, values in zip(rows, (target, fit, np.abs(fit - target) * ERROR_GAIN)):
+                row.append(self._slice_panel(values, cut))
+        x, y, z = self._extents()
         target, fit = (
-            project(values, extent, PANEL, steps=PROJECTION_STEPS) for values in (self._nearest, _values_of(field))
+            maximum_projection(values, (x, y, z), PANEL, steps=PROJECTION_STEPS)
+            for values in (self._nearest, _values_of(field))
         )
-        for row, panel in zip(rows, (to_rgb8(target), to_rgb8(fit), to_rgb8(np.abs(fit - target) * ERROR_GAIN))):
-            row.append(panel)
-        sheet = np.concatenate(
-            [
-                np.pad(
-                    np.concatenate(
-                        [np.pad(panel, ((0, 0), (0, GAP), (0, 0)), constant_values=255) for panel in row], 1
-                    ),
-                    ((0, GAP), (0, 0), (0, 0)),
-                    constant_values=255,
-                )
-                for row in rows
-            ]
-        )
+        for row, values in zip(rows, (target, fit, np.abs(fit - target) * ERROR_GAIN)):
+            row.append(to_rgb8(values))
         with atomic_write(path) as temporary:
-            Pillow.fromarray(sheet[:-GAP, :-GAP]).save(temporary)
+            Pillow.fromarray(_sheet(rows)).save(temporary)
 
-    def _add(self, rows: list[list[np.ndarray]], target: np.ndarray, fit: np.ndarray, cut: int) -> None:
-        """Scales a slice to its size in the world and puts it into a square panel."""
+    def _parts(self, field: PointField) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Predictions and targets of what is scored, part by part."""
+        volume = self.signal
+        if volume.held_out is not None:
+            for coords, values in volume.held_out_samples():
+                yield predict(field, coords), values
+        else:
+            for index in range(volume.stored.shape[0]):
+                yield self._slice(field, index), volume.values(index)[None]
+
+    def _slice(self, field: PointField, index: int) -> np.ndarray:
+        """The fit's slice `[1, H, W, C]` along z."""
+        width, height, depth = self.signal.domain.grid_shape
+        return evaluate_lattice(
+            field, sample_centers(width), sample_centers(height), sample_centers(depth)[index : index + 1]
+        )
+
+    def _slice_error(self, field: PointField, index: int) -> float:
+        difference = self._slice(field, index) - self.signal.values(index)[None]
+        return float(np.square(difference, dtype=np.float64).sum())
+
+    def _extents(self) -> list[float]:
+        return [axis.upper - axis.lower for axis in self.signal.domain.axes]
+
+    def _slice_panel(self, values: np.ndarray, cut: int) -> np.ndarray:
+        """A slice across the axis `cut` in the middle of a square image, in its physical proportions."""
         from PIL import Image as Pillow
 
-        extents = [axis.upper - axis.lower for axis in self.signal.domain.axes]
-        across, down = (extent for i, extent in enumerate(extents) if i != cut)
+        across, down = (extent for axis, extent in enumerate(self._extents()) if axis != cut)
         scale = PANEL / max(across, down)
-        size = max(1, round(across * scale)), max(1, round(down * scale))
-        for row, values in zip(rows, (target, fit, np.abs(fit - target) * ERROR_GAIN)):
-            panel = np.zeros((PANEL, PANEL, 3), np.uint8)
-            small = np.asarray(Pillow.fromarray(to_rgb8(values)).resize(size))
-            top, left = (PANEL - size[1]) // 2, (PANEL - size[0]) // 2
-            panel[top : top + size[1], left : left + size[0]] = small
-            row.append(panel)
+        width, height = max(1, round(across * scale)), max(1, round(down * scale))
+        panel = np.zeros((PANEL, PANEL, 3), np.uint8)
+        top, left = (PANEL - height) // 2, (PANEL - width) // 2
+        resized = np.asarray(Pillow.fromarray(to_rgb8(values)).resize((width, height)))
+        panel[top : top + height, left : left + width] = resized
+        return panel
 
     def _nearest(self, points: torch.Tensor) -> torch.Tensor:
-        x, y, z = (
-            (points[:, i].numpy() * n).astype(np.int64).clip(0, n - 1) for i, n in enumerate(self.signal.domain.shape)
-        )
+        """Values `[N, C]` of the nearest voxels at points `[N, 3]` in [0, 1]."""
+        shape = self.signal.domain.grid_shape
+        x, y, z = ((points[:, i].numpy() * n).astype(np.int64).clip(0, n - 1) for i, n in enumerate(shape))
         return torch.from_numpy(self.signal.values(z, y, x))
 
 
-def _values_of(field: PointField):
-    device = next(field.parameters()).device
+def _sheet(rows: list[list[np.ndarray]]) -> np.ndarray:
+    """Images `[PANEL, PANEL, 3]` in rows and columns, with white space between them."""
+    framed = [
+        np.concatenate([np.pad(panel, ((0, GAP), (0, GAP), (0, 0)), constant_values=255) for panel in row], axis=1)
+        for row in rows
+    ]
+    return np.concatenate(framed)[:-GAP, :-GAP]
 
+
+def _values_of(field: PointField) -> Callable[[torch.Tensor], torch.Tensor]:
     @torch.no_grad()
     def values(points: torch.Tensor) -> torch.Tensor:
-        return field(points.to(device)).cpu()
+        return field(points.to(field.device)).cpu()
 
     return values

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fields.fit.metrics.samples import snr, sound_metrics
+from fields.fit.metrics.samples import audio_metrics, snr
 
 
 def test_snr_is_the_ratio_of_powers(rng=np.random.default_rng(0)):
@@ -15,15 +15,15 @@ def test_snr_is_the_ratio_of_powers(rng=np.random.default_rng(0)):
 
 def test_spectral_errors_follow_the_spectrum(rng=np.random.default_rng(1)):
     target = rng.standard_normal((8192, 1)).astype(np.float32)
-    same = sound_metrics(target, target)
+    same = audio_metrics(target, target)
     assert same["spectral_error"] == 0 and same["log_spectral_error"] == 0
-    half = sound_metrics(target * 0.5, target)
+    half = audio_metrics(target * 0.5, target)
     assert half["spectral_error"] == pytest.approx(0.5, rel=1e-4)
     assert half["log_spectral_error"] == pytest.approx(6.02, abs=0.05)
     # A sign turned round is the same sound to the ear, and to the spectrum.
-    assert sound_metrics(-target, target)["spectral_error"] == pytest.approx(0, abs=1e-6)
+    assert audio_metrics(-target, target)["spectral_error"] == pytest.approx(0, abs=1e-6)
 
 
 def test_short_sounds_have_no_spectral_error():
     target = np.ones((100, 1), np.float32)
-    assert set(sound_metrics(target, target)) == {"snr"}
+    assert set(audio_metrics(target, target)) == {"snr"}
