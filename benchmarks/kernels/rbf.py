@@ -2,12 +2,14 @@
 
 `neurbf-gather`: 262,144 points, 8 of 25,000 kernels each, 32 features, forward + backward as the method trains (kernels stay where
 they are); `neurbf-gather-all` with gradients of coordinates, centres and shapes too. `gaussian-layer`: 64 units on 16 features,
-262,144 points, forward + backward. `neighbours-{dimensions}d`: the 8 nearest of 25,000 kernels at 10^6 points; `clustered`: the
-kernels lie on two circles or spheres, as kernels at an image's edges or on a surface do.
+262,144 points, forward + backward. `neighbours-{dimensions}d`: the 8 nearest of 25,000 kernels at 10^6 points, with the
+building of the tree; `clustered`: the kernels lie on two circles or spheres, as kernels at an image's edges or on a surface do. Peers:
+SciPy's cKDTree and pykdtree (`pip install pykdtree`).
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 from benchmarks.kernels.case import Case
@@ -96,8 +98,13 @@ def prepare_neighbours(contender: str, case: str) -> Callable[[], object]:
     if contender == "scipy":
         from scipy.spatial import cKDTree
 
-        points, places = queries.numpy(), centres.numpy()
-        return lambda: cKDTree(places).query(points, NEIGHBOURS, workers=torch.get_num_threads())
+        return lambda: cKDTree(centres.numpy()).query(queries.numpy(), NEIGHBOURS, workers=torch.get_num_threads())
+    if contender == "pykdtree":
+        # The wheel brings its own OpenMP runtime, which reads the number of threads when it is loaded.
+        os.environ["OMP_NUM_THREADS"] = str(torch.get_num_threads())
+        from pykdtree.kdtree import KDTree
+
+        return lambda: KDTree(centres.numpy()).query(queries.numpy(), NEIGHBOURS)
     from fields.ops.neighbours import nearest
 
     return lambda: nearest(queries, centres, NEIGHBOURS, backend="native")
@@ -109,7 +116,7 @@ CASES = [
     Case("neurbf-gather-all", TORCH, prepare_gather, memory=True),
     Case("gaussian-layer", TORCH, prepare_layer, quick=True),
     *(
-        Case(f"neighbours-{dimensions}d{kind}", ("native", "scipy"), prepare_neighbours)
+        Case(f"neighbours-{dimensions}d{kind}", ("native", "scipy", "pykdtree"), prepare_neighbours)
         for dimensions in (2, 3)
         for kind in ("", "-clustered")
     ),

@@ -18,10 +18,10 @@ struct NearestCall {
 constexpr int MAX_NEAREST = 32;
 
 // The nearest found so far, in ascending order of squared distance, then of index.
-template <int most>
+template <int capacity>
 struct Nearest {
-    float square[most];
-    int32_t index[most];
+    float square[capacity];
+    int32_t index[capacity];
 
     FS_HOST_DEVICE void clear(int count) {
         for (int i = 0; i < count; ++i) {

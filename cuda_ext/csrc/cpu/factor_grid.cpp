@@ -405,14 +405,14 @@ struct Grids {
         T* factor_grads;  // [factors][1 or 2][TILE][C], for factors in products of more than one
     };
 
-    bool in_product(int f) const { return product_of(f).count > 1; }
+    bool has_cofactors(int f) const { return product_of(f).count > 1; }
     const Product& product_of(int f) const {
         int g = 0;
         while (call.product[g].first + call.product[g].count <= f) ++g;
         return call.product[g];
     }
-    // Number of factors before f that are in products of more than one.
-    int product_factors_before(int f) const {
+    // Number of factors before f that have cofactors: others in the same product.
+    int cofactors_before(int f) const {
         int count = 0;
         for (int g = 0; g < call.products && call.product[g].first < f; ++g)
             if (call.product[g].count > 1)
@@ -424,7 +424,7 @@ struct Grids {
 
     int64_t saved_bytes() const {
         return position_bytes() + call.factors * (padded(2 * TILE * 2) + padded((MAX_PARTITIONS + 1) * 2)) +
-               padded(product_factors_before(call.factors) * factor_grad_size() * int64_t(sizeof(T)));
+               padded(cofactors_before(call.factors) * factor_grad_size() * int64_t(sizeof(T)));
     }
     SavedTile saved_at(char* memory) const {
         Arena arena{memory};
@@ -432,17 +432,17 @@ struct Grids {
         saved.positions = take_positions(arena);
         saved.lists.order = arena.template take<uint16_t>(int64_t(call.factors) * 2 * TILE);
         saved.lists.start = arena.template take<uint16_t>(int64_t(call.factors) * (MAX_PARTITIONS + 1));
-        saved.factor_grads = arena.template take<T>(product_factors_before(call.factors) * factor_grad_size());
+        saved.factor_grads = arena.template take<T>(cofactors_before(call.factors) * factor_grad_size());
         return saved;
     }
 
     // The gradient of a factor's value; where the factor is a product by itself, that is the gradient of the output.
     DualRows<T> own_grads(int f, const SavedTile& saved) const {
-        T* const value = saved.factor_grads + product_factors_before(f) * factor_grad_size();
+        T* const value = saved.factor_grads + cofactors_before(f) * factor_grad_size();
         return {value, second_order ? value + int64_t(TILE) * C : nullptr, C};
     }
     DualRows<const T> grads_of(int f, int64_t first, const SavedTile& saved) const {
-        if (!in_product(f)) return {grad + first * width + int64_t(product_of(f).slot) * C, nullptr, width};
+        if (!has_cofactors(f)) return {grad + first * width + int64_t(product_of(f).slot) * C, nullptr, width};
         const DualRows<T> own = own_grads(f, saved);
         return {own.value, own.tangent, own.stride};
     }

@@ -27,10 +27,7 @@ struct LevelSchedule {
     int levels;
 
     LevelSchedule(const GridCall& call, int64_t entry_bytes)
-        : num_threads(call.num_threads < 1             ? 1
-                      : call.num_threads < MAX_THREADS ? call.num_threads
-                                                       : MAX_THREADS),
-          levels(call.levels) {
+        : num_threads(clamped(call.num_threads)), levels(call.levels) {
         int assigned_cost[MAX_THREADS] = {};
         for (int l = 0; l < call.levels; ++l) {
             const int64_t size = call.level[l].size;
@@ -55,6 +52,10 @@ struct LevelSchedule {
     }
 
 private:
+    static int clamped(int num_threads) {
+        if (num_threads < 1) return 1;
+        return num_threads < MAX_THREADS ? num_threads : MAX_THREADS;
+    }
     // Measured cost of half a level: dense cells are moved in two steps, entries outside of the cache are slow.
     static int cost(const GridLevel& level, int64_t entry_bytes) {
         return level.size * entry_bytes > L2_BYTES ? 6 : level.addressing == dense ? 2 : 3;

@@ -80,12 +80,12 @@ FS_HOST_DEVICE ProbeResult probe(const OccupancyGrid<float>& grid, const RayStep
     }
     const uint32_t inside = mask_of(within);
     if (!inside) return {0, -1, 0};
-    const int32_t max_samples = grid.resolution - 1;
+    const int32_t last_cell = grid.resolution - 1;
     Index cell[3];
     for (int axis = 0; axis < 3; ++axis) {
         SimdInt32 found =
             __builtin_convertvector(single_cascade ? at[axis] + grid.half : at[axis] * scale + grid.half, SimdInt32);
-        found = found < max_samples ? found : SimdInt32{} + max_samples;
+        found = found < last_cell ? found : SimdInt32{} + last_cell;
         cell[axis] = (Index)(found & within);
     }
     const uint32_t blocks = uint32_t(grid.blocks);
@@ -101,8 +101,8 @@ FS_HOST_DEVICE ProbeResult probe(const OccupancyGrid<float>& grid, const RayStep
 
 // march_ray for float32. emit(start, end, bits) gets a vector of steps, with a bit for each one that is a sample.
 template <bool single_cascade, class Emit>
-FS_HOST_DEVICE int64_t march_packs(const MarchCall& call, const OccupancyGrid<float>& grid, int64_t ray,
-                                   int64_t max_samples, const Emit& emit) {
+FS_HOST_DEVICE int64_t march_simd(const MarchCall& call, const OccupancyGrid<float>& grid, int64_t ray,
+                                  int64_t max_samples, const Emit& emit) {
     const RaySteps<float> steps(call, ray);
     const bool growing = steps.cone > 0.0f;
     float max_rate = 0.0f;
@@ -184,7 +184,7 @@ void count_floats(const MarchCall& call) {
     const OccupancyGrid<float> grid(call);
     for_each_ray(call.rays, call.num_threads, [&](int64_t ray) {
         call.counts[ray] =
-            march_packs<single_cascade>(call, grid, ray, call.max_samples, [](Floats, Floats, uint32_t) {});
+            march_simd<single_cascade>(call, grid, ray, call.max_samples, [](Floats, Floats, uint32_t) {});
     });
 }
 
@@ -195,7 +195,7 @@ void write_floats(const MarchCall& call) {
         int64_t at = call.offsets[ray];
         const int64_t samples = call.offsets[ray + 1] - at;
         if (samples == 0) return;
-        march_packs<single_cascade>(call, grid, ray, samples, [&](Floats start, Floats end, uint32_t bits) {
+        march_simd<single_cascade>(call, grid, ray, samples, [&](Floats start, Floats end, uint32_t bits) {
             write_samples(call, ray, at, start, end, bits);
             at += __builtin_popcount(bits);
         });
@@ -232,9 +232,10 @@ void march_count(const MarchCall& call) {
 }
 
 void march_write(const MarchCall& call) {
-    const size_t samples = size_t(call.offsets[call.rays]), index = call.is_double ? sizeof(double) : sizeof(float);
-    advise_huge_pages(call.starts, samples * index);
-    advise_huge_pages(call.ends, samples * index);
+    const size_t samples = size_t(call.offsets[call.rays]),
+                 value_bytes = call.is_double ? sizeof(double) : sizeof(float);
+    advise_huge_pages(call.starts, samples * value_bytes);
+    advise_huge_pages(call.ends, samples * value_bytes);
     advise_huge_pages(call.ray_indices, samples * sizeof(int64_t));
     if (call.is_double) {
         write_doubles(call);

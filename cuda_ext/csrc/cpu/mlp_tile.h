@@ -28,12 +28,12 @@ struct Chunks {
         size = ((points + count - 1) / count + TILE - 1) / TILE * TILE;
     }
 
-    // Calls action(first, points) for the parts of a chunk, each of at most `most` points.
+    // Calls action(first, points) for the parts of a chunk, each of at most `max_points` points.
     template <class Action>
-    void for_each_part(int chunk, int64_t most, const Action& action) const {
+    void for_each_part(int chunk, int64_t max_points, const Action& action) const {
         const int64_t begin = chunk * size, end = begin + size < points ? begin + size : points;
-        for (int64_t first = begin; first < end; first += most)
-            action(first, int(end - first < most ? end - first : most));
+        for (int64_t first = begin; first < end; first += max_points)
+            action(first, int(end - first < max_points ? end - first : max_points));
     }
 };
 
@@ -57,10 +57,10 @@ struct MlpShape {
         }
     }
 
-    int64_t widest() const {
-        int64_t most = 0;
-        for (int i = 0; i < matrices; ++i) most = output_stride[i] > most ? output_stride[i] : most;
-        return most;
+    int64_t max_stride() const {
+        int64_t largest = 0;
+        for (int i = 0; i < matrices; ++i) largest = output_stride[i] > largest ? output_stride[i] : largest;
+        return largest;
     }
     int last() const { return matrices - 1; }
     int64_t values_stride() const { return output_stride[last()]; }
@@ -164,7 +164,7 @@ struct Network : MlpShape {
 
     Tile tile() const {
         Tile tile;
-        const int64_t size = TILE * widest();
+        const int64_t size = TILE * max_stride();
         T* memory = static_cast<T*>(scratch(tile_slot, size_t(2 * matrices * size) * sizeof(T)));
         for (int i = 0; i < matrices; ++i) {
             tile.output[i] = memory + 2 * i * size;

@@ -118,7 +118,7 @@ struct Bfloat16Network : MlpShape {
 
     Tile tile() const {
         Tile tile;
-        const int64_t most = widest() > input_stride[0] ? widest() : input_stride[0], size = TILE * most;
+        const int64_t largest = max_stride() > input_stride[0] ? max_stride() : input_stride[0], size = TILE * largest;
         float* memory = static_cast<float*>(scratch(tile_slot, size_t((2 * matrices + 2) * size) * sizeof(float)));
         for (int i = 0; i <= matrices; ++i) {
             uint32_t* words = reinterpret_cast<uint32_t*>(memory);
@@ -141,10 +141,10 @@ struct Bfloat16Network : MlpShape {
             float* slope = tile.slope[i];
             multiply(TILE, simd_count<float>(outputs[i]), half_rounded_up(inputs[i]), rows_of(tile.matrix[i]),
                      column_pairs[i], to.stride, each_row_pair([=](int row, int column, Floats upper, Floats lower) {
-                         const Floats more = load<Floats>(bias_row + column);
+                         const Floats added = load<Floats>(bias_row + column);
                          float* at = slope + row * to.stride + column;
-                         to.store_two(row, column, activate<float, activation>(upper + more, omega, at),
-                                      activate<float, activation>(lower + more, omega, at + to.stride));
+                         to.store_two(row, column, activate<float, activation>(upper + added, omega, at),
+                                      activate<float, activation>(lower + added, omega, at + to.stride));
                      }));
         }
         const int64_t stride = values_stride();

@@ -61,8 +61,8 @@ FS_HOST_DEVICE void store(T* to, P vector) {
 }
 template <class T>
 FS_HOST_DEVICE Simd<T> broadcast(T value) {
-    return value -
-           Simd<T>{};  // compiles to nothing but the broadcast; adding zeros would not, because it turns -0 into 0
+    // Compiles to the broadcast alone. Adding zeros would not, because it turns -0 into 0.
+    return value - Simd<T>{};
 }
 
 // A vector of `count` lanes: lane i is lane from(i) of one vector, or of two vectors taken as one. gcc 12 builds a
@@ -89,14 +89,11 @@ FS_HOST_DEVICE auto concat(V a, V b) {
 #if defined(__AVX2__)
     if constexpr (sizeof(V) == 16)
         return (Both)_mm256_insertf128_si256(_mm256_castsi128_si256((__m128i)a), (__m128i)b, 1);
-    else
 #endif
 #if defined(__AVX512F__)
-        if constexpr (sizeof(V) == 32)
-        return (Both)_mm512_inserti64x4(_mm512_castsi256_si512((__m256i)a), (__m256i)b, 1);
-    else
+    if constexpr (sizeof(V) == 32) return (Both)_mm512_inserti64x4(_mm512_castsi256_si512((__m256i)a), (__m256i)b, 1);
 #endif
-        return (Both)shuffled<2 * int(sizeof(V) / sizeof(a[0]))>(a, b, [](int lane) { return lane; });
+    return (Both)shuffled<2 * int(sizeof(V) / sizeof(a[0]))>(a, b, [](int lane) { return lane; });
 }
 
 // Whether any bit is set.

@@ -68,15 +68,15 @@ struct RowPart {
         FS_UNROLL_FOR (int i = 0; i < V; ++i) part.of[i] = N::of(a.of[i], b.of[i]);
         return part;
     }
-    FS_HOST_DEVICE void add(const RowPart& alternate, S weight) {
-        FS_UNROLL_FOR (int i = 0; i < V; ++i) of[i] = of[i] + alternate.of[i] * weight;
+    FS_HOST_DEVICE void add(const RowPart& other, S weight) {
+        FS_UNROLL_FOR (int i = 0; i < V; ++i) of[i] = of[i] + other.of[i] * weight;
     }
-    FS_HOST_DEVICE void multiply(const RowPart& alternate) {
-        FS_UNROLL_FOR (int i = 0; i < V; ++i) of[i] = of[i] * alternate.of[i];
+    FS_HOST_DEVICE void multiply(const RowPart& other) {
+        FS_UNROLL_FOR (int i = 0; i < V; ++i) of[i] = of[i] * other.of[i];
     }
-    FS_HOST_DEVICE S dot(const RowPart& alternate) const {
-        S sum = of[0] * alternate.of[0];
-        FS_UNROLL_FOR (int i = 1; i < V; ++i) sum = sum + of[i] * alternate.of[i];
+    FS_HOST_DEVICE S dot(const RowPart& other) const {
+        S sum = of[0] * other.of[0];
+        FS_UNROLL_FOR (int i = 1; i < V; ++i) sum = sum + of[i] * other.of[i];
         return sum;
     }
     FS_HOST_DEVICE Row<T, V> results(S weight) const {
@@ -288,8 +288,8 @@ int bits_for(int64_t entries) {
 int64_t entries_of(const Factor& factor) { return int64_t(factor.stride[factor.axes - 1]) * factor.nodes; }
 
 int64_t points_per_sort(const FactorCall& call) {
-    const int64_t most = int64_t(FS_PAIRS_SORTED_AT_ONCE) >> MAX_AXES;
-    return call.points < most ? call.points : most;
+    const int64_t limit = int64_t(FS_PAIRS_SORTED_AT_ONCE) >> MAX_AXES;
+    return call.points < limit ? call.points : limit;
 }
 // A workspace holds keys and values, two buffers each, then the sort's own scratch memory.
 int64_t workspace_slot(const FactorCall& call) {

@@ -30,12 +30,12 @@ struct alignas(F * sizeof(T) < 16 ? F * sizeof(T) : 16) Row {
         FS_UNROLL_FOR (int f = 0; f < F; ++f) row.of[f] = of[f] * factor;
         return row;
     }
-    FS_HOST_DEVICE void add(const Row& alternate, T factor = T(1)) {
-        FS_UNROLL_FOR (int f = 0; f < F; ++f) of[f] += alternate.of[f] * factor;
+    FS_HOST_DEVICE void add(const Row& other, T factor = T(1)) {
+        FS_UNROLL_FOR (int f = 0; f < F; ++f) of[f] += other.of[f] * factor;
     }
-    FS_HOST_DEVICE T dot(const Row& alternate) const {
-        T sum = of[0] * alternate.of[0];
-        FS_UNROLL_FOR (int f = 1; f < F; ++f) sum += of[f] * alternate.of[f];
+    FS_HOST_DEVICE T dot(const Row& other) const {
+        T sum = of[0] * other.of[0];
+        FS_UNROLL_FOR (int f = 1; f < F; ++f) sum += of[f] * other.of[f];
         return sum;
     }
 };

@@ -128,8 +128,8 @@ struct CellRun {
     __device__ __forceinline__ Row<T, F> sum(Row<T, F> row, int lane) const {
         for (int step = 1; step < WARP; step *= 2) {
             FS_UNROLL_FOR (int f = 0; f < F; ++f) {
-                const T alternate = __shfl_down_sync(ALL_LANES, row.of[f], step);
-                if (lane + step < end) row.of[f] += alternate;
+                const T received = __shfl_down_sync(ALL_LANES, row.of[f], step);
+                if (lane + step < end) row.of[f] += received;
             }
         }
         return row;

@@ -39,8 +39,8 @@ cudaError_t hash_grid_backward(const GridCall& call, cudaStream_t stream, Worksp
 #define FS_PAIRS_SORTED_AT_ONCE (1 << 23)
 #endif
 inline int64_t points_per_sort(const GridCall& call) {
-    const int64_t most = int64_t(FS_PAIRS_SORTED_AT_ONCE) >> call.dimensions;
-    return call.points < most ? call.points : most;
+    const int64_t limit = int64_t(FS_PAIRS_SORTED_AT_ONCE) >> call.dimensions;
+    return call.points < limit ? call.points : limit;
 }
 
 // A workspace holds keys and values, two buffers each, then the sort's own scratch memory.

@@ -20,7 +20,7 @@ namespace fs {
 
 constexpr int MLP_WARPS = 8;  // maximum number of warps of a block
 
-FS_HOST_DEVICE int padded(int elements) { return (elements + SIDE - 1) / SIDE * SIDE; }
+FS_HOST_DEVICE int padded(int width) { return (width + SIDE - 1) / SIDE * SIDE; }
 
 // The arguments of the kernels, passed by value. S is the type of sums and arrays: float, or double.
 template <class N>
@@ -48,7 +48,7 @@ struct MlpArguments {
 template <class N>
 struct TileMemory {
     static constexpr int SPACE = 16 / int(sizeof(N)) > 0 ? 16 / int(sizeof(N)) : 1;
-    FS_HOST_DEVICE static int stride(int elements) { return padded(elements) + SPACE; }
+    FS_HOST_DEVICE static int stride(int width) { return padded(width) + SPACE; }
 
     // Values before matrix i; matrix 0 holds the features, matrix i the output of layer i - 1.
     FS_HOST_DEVICE static int64_t before(const int32_t* sizes, int i, int points) {
@@ -322,12 +322,12 @@ struct MlpSizes {
 
 template <class N>
 int64_t mlp_workspace(const MlpCall& call, bool backward) {
-    const MlpSizes elements(call.mlp);
+    const MlpSizes sizes(call.mlp);
     const int points_per_block = mlp_points_per_block<N>(call.mlp);
     if (!points_per_block) return -int64_t(cudaErrorInvalidValue);
     const int64_t blocks = backward ? mlp_blocks(call.points, points_per_block) : 0;
-    return align_bytes(elements.copies * int64_t(sizeof(N))) +
-           blocks * elements.gradients * int64_t(sizeof(typename Accumulator<N>::type));
+    return align_bytes(sizes.copies * int64_t(sizeof(N))) +
+           blocks * sizes.gradients * int64_t(sizeof(typename Accumulator<N>::type));
 }
 
 template <class... Parameters, class... Arguments>
@@ -353,7 +353,7 @@ cudaError_t run_mlp_on(const Features& features, const MlpCall& call, cudaStream
     const MlpRecord& mlp = call.mlp;
     const int64_t needed = mlp_workspace<N>(call, backward);
     if (needed < 0 || bytes < needed) return cudaErrorInvalidValue;
-    const MlpSizes elements(mlp);
+    const MlpSizes sizes(mlp);
     MlpArguments<N> a = {};
     a.matrices = mlp.matrices;
     a.activation = mlp.activation;
@@ -372,8 +372,8 @@ cudaError_t run_mlp_on(const Features& features, const MlpCall& call, cudaStream
     a.values = backward ? nullptr : static_cast<S*>(call.values);
     a.grad_features = static_cast<S*>(call.grad_features);
     a.copies = static_cast<N*>(workspace);
-    a.sums = reinterpret_cast<S*>(static_cast<char*>(workspace) + align_bytes(elements.copies * int64_t(sizeof(N))));
-    a.gradients = elements.gradients;
+    a.sums = reinterpret_cast<S*>(static_cast<char*>(workspace) + align_bytes(sizes.copies * int64_t(sizeof(N))));
+    a.gradients = sizes.gradients;
 
     const int blocks = mlp_blocks(call.points, a.points_per_block), threads = a.points_per_block / SIDE * 32;
     const int64_t shared =

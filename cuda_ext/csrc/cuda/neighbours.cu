@@ -17,14 +17,14 @@ __device__ __forceinline__ float add_square(float sum, float x) {
 #endif
 }
 
-template <int D, int most>
+template <int D, int capacity>
 __global__ void __launch_bounds__(THREADS) nearest_kernel(const __grid_constant__ NearestCall call) {
     __shared__ float centres[THREADS][D];
     const int64_t point = int64_t(blockIdx.x) * THREADS + threadIdx.x;
     const bool exists = point < call.points;
     float x[D];
     for (int i = 0; i < D; ++i) x[i] = exists ? call.coords[point * D + i] : 0.0f;
-    Nearest<most> found;
+    Nearest<capacity> found;
     found.clear(call.neighbours);
     for (int64_t first = 0; first < call.num_centres; first += THREADS) {
         const int count = int(call.num_centres - first < THREADS ? call.num_centres - first : THREADS);

@@ -52,8 +52,8 @@ __global__ void __launch_bounds__(THREADS) importance_kernel(const __grid_consta
 template <class T>
 __device__ __forceinline__ T sum_through(T value, int lane) {
     for (int step = 1; step < WARP; step *= 2) {
-        const T alternate = __shfl_up_sync(ALL_LANES, value, step);
-        if (lane >= step) value += alternate;
+        const T received = __shfl_up_sync(ALL_LANES, value, step);
+        if (lane >= step) value += received;
     }
     return value;
 }
@@ -83,8 +83,8 @@ __global__ void __launch_bounds__(THREADS) forward_kernel(const __grid_constant_
     T* weights = static_cast<T*>(call.weights);
     T opacity = T(0), depth = T(0);
     TransmittanceScan<T> scan;
-    for (int64_t turn = first; turn < last; turn += WARP) {
-        const int64_t i = turn + lane;
+    for (int64_t batch = first; batch < last; batch += WARP) {
+        const int64_t i = batch + lane;
         const bool exists = i < last;
         T transmittance_before, transmittance_after;
         scan.next(exists ? samples.density[i] * (samples.ends[i] - samples.starts[i]) : T(0), lane,
@@ -124,8 +124,8 @@ __global__ void __launch_bounds__(THREADS) backward_kernel(const __grid_constant
     for (int64_t i = first + lane; i < last; i += WARP) remaining += weights[i] * gradients.weight_gradient(samples, i);
     remaining = warp_sum(remaining);  // of the samples from the current 32 on
     TransmittanceScan<T> scan;
-    for (int64_t turn = first; turn < last; turn += WARP) {
-        const int64_t i = turn + lane;
+    for (int64_t batch = first; batch < last; batch += WARP) {
+        const int64_t i = batch + lane;
         const bool exists = i < last;
         T transmittance_before, transmittance_after;
         scan.next(exists ? samples.density[i] * (samples.ends[i] - samples.starts[i]) : T(0), lane,

@@ -28,8 +28,8 @@ namespace fs {
 #define FS_RBF_PAIRS_AT_ONCE (1 << 23)
 #endif
 inline int64_t rbf_points_per_sort(const RbfCall& call) {
-    const int64_t most = int64_t(FS_RBF_PAIRS_AT_ONCE) / call.neighbours;
-    return call.points < most ? call.points : most;
+    const int64_t limit = int64_t(FS_RBF_PAIRS_AT_ONCE) / call.neighbours;
+    return call.points < limit ? call.points : limit;
 }
 
 // Blocks of the backward pass, each of which leaves a sum of the phases' gradients.
