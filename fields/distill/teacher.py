@@ -24,7 +24,7 @@ from scenes.image.signal import Image
 from scenes.sampling import StratifiedSampler
 from scenes.shape.geometry import Mesh
 from scenes.shape.samples import training_points
-from scenes.shape.signal import MIN_SAMPLES, NORMALS, SPACES, SURFACE, TRAINING, Shape, generator
+from scenes.shape.signal import MAX_SAMPLES, MIN_SAMPLES, NORMALS, SPACES, SURFACE, TRAINING, Shape, generator
 from scenes.shape.surface import MeshSurface
 from scenes.signal import Signal
 from scenes.video.signal import Video
@@ -57,7 +57,7 @@ def _image(teacher: PointField) -> Image:
 
 
 def _values(teacher: PointField) -> np.ndarray:
-    return evaluate_lattice(teacher, *(sample_centers(count) for count in teacher.domain.shape))
+    return evaluate_lattice(teacher, *(sample_centers(count) for count in teacher.domain.grid_shape))
 
 
 def _audio(teacher: PointField) -> Audio:
@@ -69,7 +69,7 @@ def _volume(teacher: PointField) -> Volume:
 
 
 def _video(teacher: Field) -> Video:
-    width, height, count = teacher.domain.shape
+    width, height, count = teacher.domain.grid_shape
     frames = np.empty((count, height, width, 3), np.uint8)
     for index, time in enumerate(sample_centers(count).tolist()):
         frames[index] = to_bytes(render_frame(teacher, time, width, height))
@@ -99,7 +99,7 @@ class TeacherShape(Shape):
 
     @cached_property
     def _pool(self) -> tuple[np.ndarray, np.ndarray]:
-        points = training_points(self.surface, self._samples, generator(TRAINING))
+        points = training_points(self.surface, self._samples or MAX_SAMPLES, generator(TRAINING))
         return points, self.values(points)
 
     def values(self, points: np.ndarray) -> np.ndarray:
@@ -107,7 +107,8 @@ class TeacherShape(Shape):
 
     def surface_points(self, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         points, normals, _ = self.surface.sample(count, generator(SURFACE))
-        return points, normals, self._query(self._fit.colors, points) if self.has_colors else None
+        colors = self._fit.colors
+        return points, normals, None if colors is None else self._query(colors, points)
 
     @cached_property
     def _surface_pool(self) -> tuple[np.ndarray, np.ndarray, StratifiedSampler]:

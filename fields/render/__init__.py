@@ -1,1 +1,1 @@
-"""Rays to pictures: cameras, sphere tracing of distances, and marching through density."""
+"""Images of fields: evaluation at pixels, sphere tracing of distances, ray marching through density."""

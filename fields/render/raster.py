@@ -1,4 +1,4 @@
-"""Values of a PointField on a lattice (pictures, sounds, slices, frames), in tiles of bounded memory."""
+"""Evaluate a PointField on regular lattices: images, audio, slices, frames. Memory stays bounded, as tiles are used."""
 
 from __future__ import annotations
 
@@ -9,24 +9,46 @@ import torch
 
 from fields.models.field import PointField
 
+# A rectangle x0, y0, x1, y1 in the field's [0, 1] coordinates.
+Window = tuple[float, float, float, float]
+WHOLE: Window = (0.0, 0.0, 1.0, 1.0)
 # Points evaluated at once: large enough for full speed, small enough that activations stay below about 100 MB.
 TILE_POINTS = 1 << 16
 
 
-def rows(
-    field: PointField, width: int, height: int, window: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
-) -> Iterator[tuple[int, np.ndarray]]:
-    """Strips of the picture, top to bottom: `(first row, values [h, width, C] float32)`.
+def sample_centers(count: int, lower: float = 0.0, upper: float = 1.0) -> torch.Tensor:
+    """Centers of `count` equal samples between `lower` and `upper`, float32 `[count]`.
 
-    The picture has `width` x `height` pixels over `window` = (x0, y0, x1, y1) in the field's [0, 1] coordinates;
-    pixel `i` of `n` sits at `(i + 0.5) / n` of it. A strip holds about `TILE_POINTS` values a channel, so memory
-    does not grow with the picture.
+    They are computed in double and rounded once, so that a pixel has the same coordinate in a crop and in the whole.
+    """
+    return (lower + (torch.arange(count, dtype=torch.float64) + 0.5) / count * (upper - lower)).float()
+
+
+@torch.no_grad()
+def evaluate_image(
+    field: PointField, width: int, height: int, window: Window = WHOLE, out: np.ndarray | None = None
+) -> np.ndarray:
+    """Values of a field with two axes at the pixels of an image, `[height, width, C]` float32.
+
+    window: the part of the domain that the image shows; pixel `i` of `n` lies at `(i + 0.5) / n` of its side.
+    out: array to write into, which may be a mapped file; None: a new one.
+    """
+    if out is None:
+        out = np.empty((height, width, len(field.channels)), np.float32)
+    for top, strip in evaluate_strips(field, width, height, window):
+        out[top : top + len(strip)] = strip
+    return out
+
+
+def evaluate_strips(
+    field: PointField, width: int, height: int, window: Window = WHOLE
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Strips of the image of `evaluate_image` from top to bottom: first row, and values `[h, width, C]` float32.
+
+    A strip has about `TILE_POINTS` pixels, so memory does not grow with the image.
     """
     x0, y0, x1, y1 = window
-    device = next(field.parameters()).device
-    # In double, then rounded once: the same pixel gets the same coordinate in a crop and in the whole.
-    x = (x0 + (torch.arange(width, dtype=torch.float64) + 0.5) / width * (x1 - x0)).float().to(device)
-    y = (y0 + (torch.arange(height, dtype=torch.float64) + 0.5) / height * (y1 - y0)).float().to(device)
+    x, y = sample_centers(width, x0, x1).to(field.device), sample_centers(height, y0, y1).to(field.device)
     strip = max(1, TILE_POINTS // width)
     for top in range(0, height, strip):
         part = y[top : top + strip]
@@ -36,36 +58,14 @@ def rows(
 
 
 @torch.no_grad()
-def picture(
-    field: PointField,
-    width: int,
-    height: int,
-    window: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0),
-    out: np.ndarray | None = None,
-) -> np.ndarray:
-    """The whole picture `[height, width, C]` float32 (into `out`, which may be a mapped file); see `rows`."""
-    if out is None:
-        out = np.empty((height, width, len(field.channels)), np.float32)
-    for top, strip in rows(field, width, height, window):
-        out[top : top + len(strip)] = strip
-    return out
+def evaluate_lattice(field: PointField, *positions: torch.Tensor) -> np.ndarray:
+    """Values at every combination of coordinates, `[n_D, ..., n_1, C]` float32; x is the last axis but one, as in images.
 
-
-def centres(count: int, lower: float = 0.0, upper: float = 1.0) -> torch.Tensor:
-    """`lower + (i + 0.5) / count * (upper - lower)`: in double, then rounded once; float32 `[count]`."""
-    return (lower + (torch.arange(count, dtype=torch.float64) + 0.5) / count * (upper - lower)).float()
-
-
-@torch.no_grad()
-def lattice(field: PointField, *places: torch.Tensor) -> np.ndarray:
-    """Values `[n_D, ..., n_1, C]` float32 at every combination of coordinates, `places` being one tensor `[n]` an axis.
-
-    The first axis of the field is the last of the result but one, as in a picture.
+    positions: coordinates in [0, 1] along each axis of the field, `[n_1]` to `[n_D]`.
     """
-    device = next(field.parameters()).device
-    shape = tuple(len(place) for place in places[::-1])
-    coords = torch.stack(torch.meshgrid(*places[::-1], indexing="ij")[::-1], dim=-1).reshape(-1, len(places))
+    shape = tuple(len(axis) for axis in positions[::-1])
+    coords = torch.stack(torch.meshgrid(*positions[::-1], indexing="ij")[::-1], dim=-1).reshape(-1, len(positions))
     values = np.empty((len(coords), len(field.channels)), np.float32)
     for start in range(0, len(coords), TILE_POINTS):
-        values[start : start + TILE_POINTS] = field(coords[start : start + TILE_POINTS].to(device)).cpu().numpy()
+        values[start : start + TILE_POINTS] = field(coords[start : start + TILE_POINTS].to(field.device)).cpu().numpy()
     return values.reshape(*shape, -1)

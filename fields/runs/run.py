@@ -117,6 +117,11 @@ class Run:
         file = self.path / CAMERAS_FILE
         return read_json_object(file) if file.is_file() else None
 
+    @property
+    def background(self) -> str:
+        """The background on which the images of a scene are scored, "white" or "black"."""
+        return self.header["source"].get("options", {}).get("background", "white")
+
     def beside(self, name: str) -> Path:
         """Default path of a file that is made from this run."""
         return self.path / name

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -15,9 +14,10 @@ from torch import Tensor
 from fields.export.outputs.base import Output
 from fields.export.request import RenderRequest
 from fields.models.field import RadianceField
+from fields.render.camera_view import render_camera
 from fields.render.floaters import remove_floaters_of
-from fields.render.normals import MIN_OPACITY, expected_normals
-from fields.render.volume import RadianceView, render_image
+from fields.render.normals import MIN_OPACITY
+from fields.render.volume import RadianceView
 from fields.sampling.occupancy import Box, Point
 from scenes.domain import Channels
 from scenes.errors import BadInput
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 # Frames and frame rate of a turntable where none are given.
 FRAMES = 60
 RATE = 20.0
-# Rays rendered at once; for normals, which take more memory, a quarter.
-CHUNK = 1 << 14
 # Largest image, in pixels.
 MAX_PIXELS = 1 << 26
 # Brightness of the farthest point in an image of depth; the nearest is white.
@@ -142,33 +140,15 @@ class RadianceOutput(Output):
     def render_camera(
         self, camera: Camera, time: float | None = None, *, normals: bool = False
     ) -> tuple[RadianceView, Tensor | None]:
-        """What a camera sees, with depth in units of the scene, and if wanted the expected normals `[H, W, 3]`.
-
-        time: the moment, from 0 to 1; None: that of the camera.
-        """
-        field = self.field
-        origins, directions = (torch.from_numpy(np.ascontiguousarray(array)) for array in camera.rays())
-        origins, directions = field.to_cube(origins), directions.float().to(field.device)
-        background = field.background_color()
-        moment = (time if time is not None else camera.time or 0.0) if field.moving else None
-        march = replace(field.march, box=self._box)
-        seen = render_image(
-            field,
-            origins,
-            directions,
-            (camera.intrinsics.height, camera.intrinsics.width),
-            march=march,
-            background=BACKGROUNDS[self.background] if background is None else background,
-            time=moment,
-            chunk=CHUNK,
+        """What a camera sees of the scene, within `crop_box`; see `fields.render.camera_view.render_camera`."""
+        return render_camera(
+            self.field,
+            camera,
+            background=BACKGROUNDS[self.background],
+            time=time,
+            box=self._box,
+            normals=normals,
         )
-        found = None
-        if normals:
-            opacity = seen.opacity.flatten()
-            found = expected_normals(
-                field, origins, directions, opacity, march=march, time=moment, chunk=CHUNK // 4
-            ).reshape(*seen.opacity.shape, 3)
-        return RadianceView(seen.color, seen.opacity, seen.depth * field.side), found
 
     def _in_cube(self, corners: tuple[float, ...]) -> Box:
         """The box of two corners, given in units of the scene, in units of the cube."""
@@ -187,7 +167,7 @@ class RadianceOutput(Output):
     @property
     def background(self) -> str:
         """The background on which the run's images are scored, "white" or "black"."""
-        return self._run.header["source"].get("options", {}).get("background", "white") if self._run else "white"
+        return self._run.background if self._run else "white"
 
     @staticmethod
     def _values(seen: RadianceView, normals: Tensor | None) -> np.ndarray:

@@ -7,7 +7,7 @@ from fields.render.camera import camera_rays
 from scenes.posed.camera import Camera, Intrinsics
 
 
-def test_rays_go_through_pixel_centres_row_by_row_from_the_top_left():
+def test_rays_go_through_pixel_centers_row_by_row_from_the_top_left():
     pose = np.concatenate([np.eye(3), [[1.0], [2.0], [3.0]]], axis=1)
     origins, directions = camera_rays(Camera(pose, Intrinsics.pinhole(4, 2, 2.0)))
     assert origins.shape == directions.shape == (8, 3) and origins.dtype == directions.dtype == torch.float32
