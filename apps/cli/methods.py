@@ -1,8 +1,12 @@
-"""List the methods, or every option of one: what `--set` reaches."""
+"""List the methods, or every option of one: the options that `--set` takes."""
 
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fields.methods.base import Method
 
 HELP = "list the methods and their options"
 EPILOG = """\
@@ -17,49 +21,64 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="METHOD", nargs="?", help="show the options of this method")
 
 
-def run(options: argparse.Namespace) -> dict:
+def run(options: argparse.Namespace) -> dict[str, Any]:
     from fields.methods.registry import method_class, method_names
 
     names = [options.name] if options.name else method_names()
     report = {"methods": [describe(method_class(name)) for name in names]}
-    if options.json:
-        return report
-
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console(highlight=False)
-    for method in report["methods"]:
-        console.print(f"[bold]{method['name']}[/]  {method['summary']}")
-        if options.name:
-            dimensions = ", ".join(str(d) for d in method["dimensions"])
-            console.print(f"  {method['paper']}; signals of {dimensions} dimensions")
-            table = Table(
-                "option", "default", "values", "what it does", box=None, header_style="dim", padding=(0, 2, 0, 0)
-            )
-            for option in method["options"]:
-                table.add_row(option["name"], str(option["default"]).lower(), option["values"], option["description"])
-            console.print(table)
+    if not options.json:
+        for method in report["methods"]:
+            _show(method, with_options=bool(options.name))
     return report
 
 
-def describe(cls) -> dict:
-    """A method as plain data: the studio's controls and the `--json` listing are made from this."""
+def describe(cls: type[Method]) -> dict[str, Any]:
+    """A method as plain data, from which the `--json` listing and the studio's controls are made.
+
+    Its options are in the order of `Method.option_sections`, each with the title of its section.
+    """
     properties = cls.model_json_schema()["properties"]
-    options = [
-        {"name": name, "default": entry.get("default"), "values": _values(entry), "description": entry["description"]}
-        for name, entry in properties.items()
-    ]
     return {
         "name": cls.name,
         "summary": cls.summary,
         "paper": cls.paper,
         "dimensions": list(cls.dimensions),
-        "options": options,
+        "options": [
+            {
+                "name": name,
+                "default": properties[name].get("default"),
+                "values": _values(properties[name]),
+                "description": properties[name]["description"],
+                "section": section.title,
+            }
+            for section in cls.option_sections()
+            for name in section.names
+        ],
     }
 
 
-def _values(entry: dict) -> str:
+def _show(method: dict[str, Any], *, with_options: bool) -> None:
+    """Print a method; `with_options`: with a table for each section of its options."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    console.print(f"[bold]{method['name']}[/]  {method['summary']}")
+    if not with_options:
+        return
+    dimensions = ", ".join(str(d) for d in method["dimensions"])
+    console.print(f"  {method['paper']}; signals of {dimensions} dimensions")
+    for section in dict.fromkeys(option["section"] for option in method["options"]):
+        table = Table("option", "default", "values", "what it does", box=None, header_style="dim", padding=(0, 2, 0, 0))
+        for option in method["options"]:
+            if option["section"] == section:
+                default = str(option["default"]).lower()
+                table.add_row(option["name"], default, option["values"], option["description"])
+        console.print(f"\n[bold]{section}[/]")
+        console.print(table)
+
+
+def _values(entry: dict[str, Any]) -> str:
     """The range or the choices of an option, for people."""
     if "anyOf" in entry:
         return " or ".join(_values(part) for part in entry["anyOf"])
@@ -67,12 +86,10 @@ def _values(entry: dict) -> str:
         return " ".join(str(value) for value in entry["enum"])
     if entry.get("type") == "null":
         return "none"
-    low = (
-        f"{entry['minimum']:g}"
-        if "minimum" in entry
-        else f"above {entry['exclusiveMinimum']:g}"
-        if "exclusiveMinimum" in entry
-        else ""
-    )
+    low = ""
+    if "minimum" in entry:
+        low = f"{entry['minimum']:g}"
+    elif "exclusiveMinimum" in entry:
+        low = f"above {entry['exclusiveMinimum']:g}"
     high = f"{entry['maximum']:g}" if "maximum" in entry else ""
     return f"{low} to {high}" if low and high else entry.get("type", "")

@@ -1,4 +1,4 @@
-"""Progressive volume distillation: a fitted field into a field of another architecture, without the data (Fang et al. 2023)."""
+"""Distillation of a fitted field into one of another architecture, without the data (PVD, Fang et al. 2023)."""
 
 __all__ = ["distill_field"]
 

@@ -1,4 +1,4 @@
-"""Training again on what a student finds hardest: the three levels of PVD-AL (Fang et al. 2023b), each an option of its own."""
+"""Train again on what a student finds hardest: the three levels of PVD-AL (Fang et al. 2023b), an option each."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The staged objective of radiance fields (Fang et al. 2023): features, then density and color of each sample, then pixels."""
+"""The staged objective of radiance fields (Fang et al. 2023): features, then density and color, then pixels."""
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +22,7 @@ from fields.distill.views import TeacherScene
 from fields.fit.objectives.radiance import RadianceObjective
 from fields.fit.objectives.ray_batches import RayBatch
 from fields.methods.base import Method
-from fields.models.field import MIN_LOG_DENSITY, Field, RadianceField
+from fields.models.field import MIN_LOG_DENSITY, RadianceField
 from fields.ops.composite import compositing_weights
 from fields.ops.march import pack_cells
 from fields.render.volume import TINY_DENSITY
@@ -31,27 +31,25 @@ from fields.sampling.occupancy import OccupancyGrid
 from fields.sampling.proposal import envelope_loss
 from scenes.posed.pixels import PixelRays
 
-# Largest batch of a student, in samples per step. A fit wants more, because its pixels are few and say nothing of single
-# samples; here each sample has a target, and more steps gain more than less noisy ones. Tables gain less, because an entry
-# is trained by the samples near it only.
+# Largest batch of a student, in samples per step. A fit wants more, because its pixels are few and say nothing of
+# single samples; here each sample has a target, and more steps gain more than less noisy ones. Tables gain less,
+# because an entry is trained by the samples near it only.
 TABLE_SAMPLES = 1 << 14
 NETWORK_SAMPLES = 1 << 12
 # Smallest standard deviation that features are scaled by.
 MIN_SPREAD = 1e-2
 
 
-class RadianceDistillation(RadianceObjective):
+class RadianceDistillation(RadianceObjective[TeacherScene]):
     """Compares student and teacher at the same samples.
 
-    These are the samples in the teacher's occupied cells, and in the cells next to them, that light reaches in the teacher.
-    Once pixels are compared, they are only those where the teacher has weight or the student's cells are occupied. If the
-    teacher samples by proposals, they are its proposed samples. The student never gets density where the teacher's grid and
-    its neighbours are empty; within, its occupancy grid is its own, for images.
+    These are the samples in the teacher's occupied cells, and in the cells next to them, that light reaches in the
+    teacher. Once pixels are compared, they are only those where the teacher has weight or the student's cells are
+    occupied. If the teacher samples by proposals, they are its proposed samples. The student never gets density where
+    the teacher's grid and its neighbours are empty; within, its occupancy grid is its own, for images.
 
     stage: what the next step compares. available: the stages that this pair of fields has, shallow first.
     """
-
-    signal: TeacherScene
 
     def __init__(
         self, signal: TeacherScene, teacher: RadianceField, student: RadianceField, loss: str, stages: Stages
@@ -142,16 +140,16 @@ class RadianceDistillation(RadianceObjective):
             cameras = self._hard_cameras.mix_in(cameras, step)
         return self.signal.rays_through(cameras, step, self.ray_count.rays, seed)
 
-    def evaluation_seconds(self, field: Field) -> float:
+    def evaluation_seconds(self, field: RadianceField) -> float:
         for view in self.signal.test:
             self.signal.image(view)  # The teacher's images are kept, so an evaluation does not wait for them.
         return super().evaluation_seconds(field)
 
     # Losses
 
-    def loss(self, field: Field, batch: tuple) -> Tensor:
+    def loss(self, field: RadianceField, batch: tuple[Any, ...]) -> Tensor:
         """The loss of the current stage; with proposals, plus that of the student's."""
-        field, rays = cast(RadianceField, field), cast(RayBatch, batch)
+        rays = cast(RayBatch, batch)
         cached, queried = self._cache.get(self._replayed[0]) if self._cache is not None else None, 0
         if cached is None:
             cached, queried = self.query_teacher(field, rays)
@@ -168,8 +166,8 @@ class RadianceDistillation(RadianceObjective):
     def query_teacher(self, field: RadianceField, batch: RayBatch) -> tuple[CachedStep, int]:
         """What the teacher gives where light reaches in it, and the number of samples that it was queried at.
 
-        The student has no say in the samples: what it lets through behind a surface of the teacher falls on the background,
-        and shows as an error.
+        The student has no say in the samples: what it lets through behind a surface of the teacher falls on the
+        background, and shows as an error.
         """
         teacher, edges, weights = self.teacher, None, None
         if teacher.samples_by_proposals:
@@ -200,7 +198,7 @@ class RadianceDistillation(RadianceObjective):
 
     @torch.no_grad()
     def drop_weightless(self, field: RadianceField, cached: CachedStep) -> CachedStep:
-        """The samples where the teacher has weight, or where the student may have it, even as fog: in its occupied cells.
+        """Keep samples where the teacher has weight, or where the student may have it, even as fog: its occupied cells.
 
         The student's images skip its other cells. Querying the student's weights instead costs a third of what the
         remaining samples cost, and as many remain.

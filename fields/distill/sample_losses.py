@@ -12,8 +12,8 @@ from fields.ops.composite import composite, compositing_weights
 from fields.ops.packed import Samples
 from fields.sampling.march_settings import MIN_TRANSMITTANCE
 
-# Logarithms of density are compared within these bounds: all that is below is empty, all that is above is solid. They are
-# the authors' -2 and 7, plus log 2, because their cube has sides of 2 and ours of 1.
+# Logarithms of density are compared within these bounds: all that is below is empty, all that is above is solid. They
+# are the authors' -2 and 7, plus log 2, because their cube has sides of 2 and ours of 1.
 MIN_LOG_DENSITY = -2.0 + 0.6931
 MAX_LOG_DENSITY = 7.0 + 0.6931
 # Added under the root of a norm, whose slope is infinite at 0.
@@ -56,8 +56,8 @@ def pixel_colors(
 def density_difference(student: Tensor, teacher: Tensor) -> Tensor:
     """Difference `[S]` of the logarithms of density of volume features `[S, 1 + F]`.
 
-    The teacher's is clamped to `MIN_LOG_DENSITY` .. `MAX_LOG_DENSITY`. Where it is at such a bound, a student beyond the
-    same bound is right too. The authors clamp both, so that a student beyond the wrong bound has no gradient back.
+    The teacher's is clamped to `MIN_LOG_DENSITY` .. `MAX_LOG_DENSITY`. Where it is at such a bound, a student beyond
+    the same bound is right too. The authors clamp both, so that a student beyond the wrong bound has no gradient back.
     """
     mine, wanted = student[:, 0], teacher[:, 0]
     mine = torch.where(wanted <= MIN_LOG_DENSITY, mine.clamp(min=MIN_LOG_DENSITY), mine)

@@ -47,7 +47,7 @@ def teacher_signal(run: Run, teacher: Field) -> Signal:
 
 
 def _image(teacher: PointField) -> Image:
-    width, height = teacher.domain.shape
+    width, height = teacher.domain.grid_shape
     values = evaluate_image(teacher, width, height)
     if teacher.channels.space == "srgb":
         values = values.clip(0, 1)

@@ -20,8 +20,8 @@ class CachedStep(NamedTuple):
     samples: the S samples that light reaches in the teacher.
     teacher_features: its volume features there, `[S, 1 + F]`.
     teacher_colors: its colors there, `[S, 3]`; None if they were not queried.
-    edges, weights: if the teacher samples by proposals, the edges `[N, K + 1]` of the samples and the weights between them
-        `[N, K]`; else None.
+    edges, weights: if the teacher samples by proposals, the edges `[N, K + 1]` of the samples and the weights between
+        them `[N, K]`; else None.
     """
 
     batch: RayBatch
@@ -39,10 +39,11 @@ class CachedStep(NamedTuple):
 
 
 class TeacherCache:
-    """Steps draw new rays until they fill `budget` bytes; with n steps in the cache, step s then reuses those of step s mod n.
+    """Cache of the first steps, up to `budget` bytes.
 
-    Which rays a step has depends on `state` alone. A resumed distillation queries the teacher again and continues the same
-    way.
+    Steps draw new rays until the cache is full. With n steps in it, step s then reuses the rays of step s mod n.
+    Which rays a step has depends on `state` alone. A resumed distillation queries the teacher again and continues the
+    same way.
     """
 
     def __init__(self, budget: int) -> None:
@@ -53,7 +54,7 @@ class TeacherCache:
         self._length = 0  # steps per cycle; 0 until the cache is full
 
     def replayed_step(self, step: int, rays: int) -> tuple[int, int]:
-        """The step whose rays `step` uses, and the number of these rays; `rays` is that number for a step with new rays."""
+        """The step whose rays `step` uses, and their number. `rays`: that number for a step with new rays."""
         first = step % self._length if self._length else step
         return first, self._rays[first] if first < len(self._rays) else rays
 

@@ -78,7 +78,7 @@ class TeacherScene(RadianceScene):
         return f"seen by the teacher from between {len(self.cameras)} cameras"
 
     def dilated_occupancy(self, resolution: int) -> Tensor:
-        """The teacher's occupied cells and those next to them at a resolution n, `[cascades, n, n, n]` bool, x first."""
+        """The teacher's occupied cells and those next to them at resolution n: `[cascades, n, n, n]` bool, x first."""
         cells = self._teacher.grid.occupancy.cells().float()
         # With the maximum of what a new cell covers, so that no occupied cell is lost.
         return max_pool3d(adaptive_max_pool3d(cells, resolution), 3, stride=1, padding=1) > 0

@@ -107,7 +107,7 @@ def write_onnx(source: Source, out: Path, request: ExportRequest, progress: Prog
         torch.onnx.export(
             graph,
             graph.example(TRACED_INPUTS, 1),
-            buffer,
+            buffer,  # pyright: ignore[reportArgumentType]  (the legacy exporter takes files, its stubs do not say so)
             input_names=list(graph.inputs),
             output_names=list(graph.outputs),
             dynamic_axes=axes,
@@ -127,7 +127,8 @@ def write_onnx(source: Source, out: Path, request: ExportRequest, progress: Prog
 
     def run(inputs: tuple[Tensor, ...]) -> list[np.ndarray]:
         session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-        return session.run(None, {name: tensor.numpy() for name, tensor in zip(graph.inputs, inputs)})
+        found = session.run(None, {name: tensor.numpy() for name, tensor in zip(graph.inputs, inputs)})
+        return [np.asarray(part) for part in found]
 
     with _as_bad_input(out):
         difference = _difference(graph, run, out)
@@ -171,7 +172,7 @@ def _metadata(source: Source) -> dict[str, str]:
     field = source.field
     return {
         "kind": source.kind,
-        "method": source.run.header["method"],
+        "method": source.run.header["method"] if source.run else "",
         "domain": json.dumps(field.domain.to_json()),
         "channels": json.dumps(field.channels.to_json()),
     }
@@ -239,9 +240,11 @@ def _integer_operators() -> Iterator[None]:
         return operator
 
     for name, onnx_name in INTEGER_OPERATORS.items():
-        torch.onnx.register_custom_op_symbolic(name, symbolic(onnx_name), OPSET)
+        torch.onnx.register_custom_op_symbolic(  # pyright: ignore[reportPrivateImportUsage]
+            name, symbolic(onnx_name), OPSET
+        )
     try:
         yield
     finally:
         for name in INTEGER_OPERATORS:
-            torch.onnx.unregister_custom_op_symbolic(name, OPSET)
+            torch.onnx.unregister_custom_op_symbolic(name, OPSET)  # pyright: ignore[reportPrivateImportUsage]

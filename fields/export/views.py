@@ -44,9 +44,9 @@ class RenderedView(View):
 
 
 def write(source: Source, out: Path, request: ExportRequest, progress: Progress) -> dict:
-    """Write the views of the run's cameras, or of a turntable around the scene, of which every eighth is for testing."""
+    """Write the views of the run's cameras, or of a turntable around the scene with every eighth for testing."""
     field = cast(RadianceField, source.field)
-    output = RadianceOutput(field, source.run.path)
+    output = RadianceOutput(field, source.run.path if source.run else None)
     cameras = output.cameras()
     if request.turntable:
         if not MIN_VIEWS <= request.turntable <= MAX_VIEWS:

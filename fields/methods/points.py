@@ -1,4 +1,4 @@
-"""Methods that build a point field. They fit signals of all kinds: for scenes, it becomes the trunk of a radiance field."""
+"""Methods that build a point field, for signals of all kinds; for scenes it becomes the trunk of a radiance field."""
 
 from __future__ import annotations
 
@@ -99,8 +99,8 @@ class PointMethod(ShapeOptions, RadianceOptions, SceneMethod):
             return FEATURES
         if self.direction_degree == 0:
             raise BadInput(
-                "color=harmonics: a color of no bands at all is none; direction_degree=1 is one that is the same from all "
-                "sides"
+                "color=harmonics: a color of no bands at all is none; "
+                "direction_degree=1 is one that is the same from all sides"
             )
         features = 1 + 3 * self.direction_degree**2
         if self.ray_features not in (None, features):

@@ -35,7 +35,7 @@ class SceneOptions(OptionGroup):
 
     background: Literal["auto", "random", "white", "black", "learned"] = Option(
         "auto",
-        description="What is behind the scene in training. auto: random if views have alpha, else as images are scored.",
+        description="What is behind the scene in training. auto: random if views have alpha, else as in scored images.",
     )
     distortion: float | None = Option(
         None,
@@ -51,15 +51,15 @@ class SceneOptions(OptionGroup):
         None,
         gt=1e-5,
         le=0.1,
-        description="Distance between the samples of a ray, in sides of the scene's cube. Default: the size of a pixel in "
-        "its middle.",
+        description="Distance between the samples of a ray, in sides of the scene's cube. Default: the size of a pixel "
+        "in its middle.",
     )
     cells: int | None = Option(
         None,
         ge=16,
         le=512,
         multiple_of=4,
-        description="Cells along an axis of the occupancy grid. Default: 128, or 64 for moving scenes and with proposals.",
+        description="Cells along an axis of the occupancy grid. Default: 128; 64 for moving scenes and with proposals.",
     )
     cascades: int | None = Option(
         None,
@@ -89,7 +89,7 @@ class RadianceOptions(SceneOptions):
         4,
         ge=0,
         le=4,
-        description="Bands of the spherical harmonics of the direction of view. 0: the color is the same from all sides.",
+        description="Bands of spherical harmonics of the direction of view. 0: the color is the same from all sides.",
     )
     color_width: int = Option(64, ge=16, le=256, description="Units per hidden layer of the color network.")
     color_layers: int = Option(2, ge=1, le=8, description="Hidden layers of the color network.")
@@ -102,8 +102,8 @@ class RadianceOptions(SceneOptions):
     )
     sampling: Literal["auto", "cells", "proposal"] = Option(
         "auto",
-        description="Where samples go: to occupied cells, or where a small density field proposes them. auto: proposals "
-        "for unbounded scenes.",
+        description="Where samples go: to occupied cells, or where a small density field proposes them. "
+        "auto: proposals for unbounded scenes.",
     )
     motion: Literal["auto", "axis", "deform"] = Option(
         "auto",

@@ -119,8 +119,8 @@ class RadianceField(Field):
     takes, always in [0, 1]^3: `to_coords` clamps the points of a bounded scene and contracts those of an unbounded one.
     Densities are per side of the cube.
 
-    cells, cascades: size of the occupancy grid: cells along each axis (a multiple of 4), and number of nested cubes, each
-        twice as large as the one before. More than one cascade means an unbounded scene.
+    cells, cascades: size of the occupancy grid: cells along each axis (a multiple of 4), and number of nested cubes,
+        each twice as large as the one before. More than one cascade means an unbounded scene.
     step: distance between the samples of a ray, in sides of the cube.
 
     Attributes:

@@ -207,5 +207,5 @@ class _Exponential(Function):
         return density
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> Tensor:
-        return grad * ctx.saved_tensors[0]
+    def backward(ctx, *grad_outputs: Tensor) -> Tensor:
+        return grad_outputs[0] * ctx.saved_tensors[0]

@@ -7,7 +7,7 @@ around the same centre. What is removed is neither rendered nor meshed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import numpy as np
 import torch
@@ -36,7 +36,10 @@ def remove_floaters(
 
 
 def remove_floaters_of(field: RadianceField, cameras: Sequence[Camera]) -> float:
-    """Apply `remove_floaters` to a field in memory; its run keeps its cells. Return the fraction of occupied cells removed."""
+    """Apply `remove_floaters` to a field in memory; its run keeps its cells.
+
+    Returns the fraction of the occupied cells that was removed.
+    """
     axes, before = field.domain.axes[:3], field.grid.occupancy.cells().cpu().numpy()
     lower, upper = [axis.lower for axis in axes], [axis.upper for axis in axes]
     cells = remove_floaters(before, lower, upper, cameras)
@@ -124,7 +127,7 @@ def remove_small_components(cells: np.ndarray, min_fraction: float = MIN_COMPONE
         raise ValueError(f"min_fraction is between 0 and 1, not {min_fraction}")
     kept = np.zeros_like(cells)
     for cascade, occupied in enumerate(cells):
-        labels, count = label(occupied, structure=np.ones((3, 3, 3)))
+        labels, count = cast(tuple[np.ndarray, int], label(occupied, structure=np.ones((3, 3, 3))))
         if not count:
             continue
         sizes = np.bincount(labels.reshape(-1), minlength=count + 1)

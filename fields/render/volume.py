@@ -15,7 +15,8 @@ from fields.sampling.march_settings import Contraction, MarchSettings
 from fields.sampling.occupancy import OccupancyGrid
 from scenes.posed.camera import Camera
 
-# Samples per ray in the first wave without gradients. Each further wave is twice as large, on rays that still have light.
+# Samples per ray in the first wave without gradients. Each further wave is twice as large, on rays that still have
+# light.
 FIRST_WAVE = 8
 # Density that stands for none, so that an empty sample still has a gradient.
 TINY_DENSITY = 1e-30
@@ -158,7 +159,10 @@ def _in_waves(rays: _FieldOnRays, samples: Samples, march: MarchSettings) -> tup
         near = position.index_select(0, left) < first + size
         wave, left = left[near], left[~near]
         part = Samples(
-            *(x.index_select(0, wave) for x in (samples.t_starts, samples.t_ends, samples.ray_indices)), samples.offsets
+            samples.t_starts.index_select(0, wave),
+            samples.t_ends.index_select(0, wave),
+            samples.ray_indices.index_select(0, wave),
+            samples.offsets,
         )
         density, feature = rays.density(part)
         absorbed.index_add_(0, part.ray_indices, density.double() * lengths.index_select(0, wave))
@@ -221,7 +225,7 @@ def render_view(
     seed: int | None = None,
     chunk: int = 4096,
 ) -> RadianceView:
-    """Render the image of a camera whose pose is in units of the grid's box; the other arguments as in `render_image`."""
+    """Render the image of a camera whose pose is in units of the grid's box; for the rest see `render_image`."""
     grid = field.grid if grid is None else grid
     origins, directions = camera_rays(camera, grid.words.device)
     return render_image(

@@ -64,7 +64,7 @@ def current_header(header: dict[str, Any]) -> dict[str, Any]:
 
 
 def current_state(state: Mapping[str, T], field: Mapping[str, Any]) -> dict[str, T]:
-    """A stored state dict with today's names of tensors. Names that `field`, the state dict to load it into, has stay."""
+    """A stored state dict with today's names of tensors. Names in `field`, the state dict to load into, stay."""
     return {name if name in field else _current_name(name, STATE_PREFIXES): value for name, value in state.items()}
 
 

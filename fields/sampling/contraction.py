@@ -49,10 +49,10 @@ def disparity_edges(near: Tensor, far: Tensor, count: int) -> Tensor:
 
 
 def spaced_edges(near: Tensor, far: Tensor, count: int, knee: float) -> Tensor:
-    """Edges `[N, count + 1]` of intervals on N rays: equal lengths up to the distance `knee`, beyond it equal in 1 / distance.
+    """Edges `[N, count + 1]` of intervals on N rays, for scenes with a middle and a distant surrounding.
 
-    The intervals on both sides of the knee have the same length. near and far are as in `disparity_edges`, but near may
-    be zero.
+    Up to the distance `knee` they have equal lengths, beyond it equal lengths in 1 / distance. The intervals on both
+    sides of the knee have the same length. near and far are as in `disparity_edges`, but near may be zero.
 
     Raises ValueError for other shapes, a count below 1 or a knee that is not positive.
     """

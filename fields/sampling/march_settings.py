@@ -28,9 +28,11 @@ class MarchSettings:
 
     step               distance between samples
     cone               a step is at least this fraction of the distance from the ray's origin; 0: all steps are equal
-    contract           maps points `[M, 3]` in units of the cube to the field's coordinates in [0, 1]^3; None: the box of
+    contract           maps points `[M, 3]` in units of the cube to the field's coordinates in [0, 1]^3; None: the box
+    of
                        the occupancy grid's first cascade becomes the unit cube
-    min_weight         samples of at most this compositing weight get no gradient in training and no color in images; with
+    min_weight         samples of at most this compositing weight get no gradient in training and no color in images;
+    with
                        0, the result is exact
     min_transmittance  samples that less than this fraction of the light reaches are skipped
     max_samples        samples per ray

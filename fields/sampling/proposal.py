@@ -89,7 +89,7 @@ def propose(
 
 
 def _jittered(edges: Tensor, jitter: Tensor) -> Tensor:
-    """Move the inner edges of each ray together, by `jitter` `[N]` less a half in intervals, so that lengths stay similar."""
+    """Move the inner edges of each ray together, by `jitter` `[N]` - 0.5 intervals, so that lengths stay similar."""
     shift = jitter[:, None] - 0.5
     lengths = torch.where(shift > 0, edges[:, 2:] - edges[:, 1:-1], edges[:, 1:-1] - edges[:, :-2])
     return torch.cat([edges[:, :1], edges[:, 1:-1] + shift * lengths, edges[:, -1:]], dim=1)

@@ -12,7 +12,7 @@ from torch import Tensor
 from fields.models.field import RadianceField
 from fields.render.volume import RayColors, render_rays
 from fields.sampling.contraction import uncontract
-from fields.surface.implicit import Implicit, frame_of, sphere
+from fields.surface.implicit import Implicit, corner_and_sides, fibonacci_sphere
 
 # Directions of view over which colors and direction-dependent densities are averaged.
 DIRECTIONS = 16
@@ -44,9 +44,9 @@ class Radiance:
     def __init__(self, field: RadianceField, time: float = 0.0) -> None:
         self.field, self.time = field, time
         self.device = field.device
-        self.corner, sides = frame_of(field.domain)
+        self.corner, sides = corner_and_sides(field.domain)
         self.side = float(sides.max())
-        self.directions = torch.from_numpy(sphere(DIRECTIONS)).float().to(self.device)
+        self.directions = torch.from_numpy(fibonacci_sphere(DIRECTIONS)).float().to(self.device)
         self.unbounded = field.cascades > 1
         self.cells = field.grid.occupancy.cells()[0]
 
@@ -60,7 +60,7 @@ class Radiance:
         return render_rays(self.field, starts, ahead, background=0.0, time=self._times(starts)), starts, ahead
 
     def density(self, points: Tensor) -> Tensor:
-        """Density `[M]`. The fraction of light lost over a length is 1 - exp(-density * length), in sides of the cube."""
+        """Density `[M]`, per side of the cube: the light lost over a length is 1 - exp(-density * length)."""
         found = self.unmasked_density(points)
         count = self.cells.shape[0]
         x, y, z = (points * count).long().clamp(0, count - 1).unbind(-1)
@@ -134,14 +134,14 @@ def implicit_radiance(scene: Radiance, level: float) -> Implicit:
     """
     base = math.exp(-level * LOSS_LENGTH)
     return Implicit(
-        lambda points: torch.exp(-scene.density(points) * LOSS_LENGTH) - base,
-        "values",
-        scene.colors,
-        scene.extents,
-        scene.corner,
-        scene.side,
-        level,
-        lambda value: -math.log(max(value + base, 1e-12)) / LOSS_LENGTH,
-        scene.device,
-        MIN_COMPONENT,
+        function=lambda points: torch.exp(-scene.density(points) * LOSS_LENGTH) - base,
+        type="values",
+        colors=scene.colors,
+        extents=scene.extents,
+        corner=scene.corner,
+        side=scene.side,
+        level=level,
+        value_of=lambda value: -math.log(max(value + base, 1e-12)) / LOSS_LENGTH,
+        device=scene.device,
+        min_component=MIN_COMPONENT,
     )

@@ -57,11 +57,11 @@ class RayVoxels:
 
     size: their side in the field's coordinates, in which all space is a unit cube.
     corners: lower corners in these coordinates, `[n, 3]`.
-    means: mean of the points that light comes from, `[n, 3]` float64, in units of the scene's cube; in an unbounded scene
-        they may lie outside it.
+    means: mean of the points that light comes from, `[n, 3]` float64, in units of the scene's cube; in an unbounded
+        scene they may lie outside it.
     covariances: covariance of these points, `[n, 3, 3]`.
     opacities: fraction of the light through a voxel that is lost there, `[n]`.
-    directions: fraction of a voxel's light that goes to eyes looking in each direction of `sphere(NUM_DIRECTIONS)`,
+    directions: fraction of a voxel's light that goes to eyes looking in each direction of `fibonacci_sphere(NUM_DIRECTIONS)`,
         `[n, NUM_DIRECTIONS]`.
     pixel_sizes: size of the cameras' pixels at the voxel, `[n]`, in sides of the cube.
     """
@@ -117,7 +117,7 @@ def cameras_around(scene: Radiance) -> list[Camera]:
     intrinsics = Intrinsics.pinhole(IMAGE_SIDE, IMAGE_SIDE, focal)
     return [
         Camera(look_at(centre + distance * direction, centre, "x" if abs(direction[2]) > 0.9 else "z"), intrinsics)
-        for direction in sphere(NUM_CAMERAS)
+        for direction in fibonacci_sphere(NUM_CAMERAS)
     ]
 
 
@@ -168,7 +168,7 @@ def _drawn(rendered: _Rendered, generator: np.random.Generator) -> tuple[Tensor,
 
 
 def _voxel_size(coords: Tensor, light: Tensor, count: int) -> tuple[float, Tensor]:
-    """The side of about `count` voxels that hold nearly all the light at `coords` `[M, 3]`, and their keys, ascending."""
+    """The side of about `count` voxels with nearly all the light at `coords` `[M, 3]`, and their ascending keys."""
     size, low, high = 1 / 64, 1 / 4096, 1 / 4
     count = max(1, min(count, len(coords) // POINTS_PER_VOXEL))
     keys = light.new_zeros(0, dtype=torch.int64)
@@ -199,7 +199,7 @@ class _Accumulator:
         index = torch.stack([keys // KEY_BASE**2, keys // KEY_BASE % KEY_BASE, keys % KEY_BASE], dim=1)
         self.corners = index.float() * size
         self.centres = scene.to_points((self.corners + size / 2).clamp(max=1 - MARGIN))
-        self.views = torch.from_numpy(sphere(NUM_DIRECTIONS)).float().to(scene.device)
+        self.views = torch.from_numpy(fibonacci_sphere(NUM_DIRECTIONS)).float().to(scene.device)
         # Light that comes from each voxel, light that it takes, light that enters it, and light times pixel size.
         self.light, self.lost, self.entered, self.pixels = (self._zeros() for _ in range(4))
         # First and second moments of the points that light comes from, about the voxel's centre.

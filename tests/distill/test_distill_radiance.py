@@ -425,7 +425,7 @@ def test_every_architecture_into_every_other(taught, tmp_path):
             stages=Stages(feature_fraction=0.34, value_fraction=0.34),
         )
         seen = []
-        trainer.callbacks.append(lambda t: seen.append((t.stage, t.loss)))
+        trainer.callbacks.append(lambda t, seen=seen: seen.append((t.stage, t.loss)))
         trainer.run()
         assert np.isfinite([loss for _, loss in seen]).all(), into
         assert [stage for stage, _ in seen[1::2]] == [FEATURES, VALUES, RENDERED], into

@@ -76,12 +76,13 @@ def test_resumed_is_bit_identical(scene, tmp_path):
 
 
 def test_images_do_not_depend_on_chunks(scene, monkeypatch):
-    import fields.fit.objectives.view_images as module
+    import fields.render.camera_view as camera_view
+    from fields.fit.objectives.view_images import view_image
 
     fit = fit_field(scene, "hashgrid", steps=20, settings=OPTIONS)
-    whole = module.view_image(scene, fit.field, scene.test[0])
-    monkeypatch.setattr(module, "CHUNK", 100)
-    parts = module.view_image(scene, fit.field, scene.test[0])
+    whole = view_image(scene, fit.field, scene.test[0])
+    monkeypatch.setattr(camera_view, "CHUNK", 100)
+    parts = view_image(scene, fit.field, scene.test[0])
     torch.testing.assert_close(parts.color, whole.color, rtol=0, atol=1e-6)
 
 

@@ -217,12 +217,13 @@ def test_the_stored_field_alone_renders_the_scene(scene, tmp_path):
 
 
 def test_images_do_not_depend_on_chunks(scene, monkeypatch):
-    import fields.fit.objectives.view_images as module
+    import fields.render.camera_view as camera_view
+    from fields.fit.objectives.view_images import view_image
 
     fit = fit_field(scene, "hashgrid", steps=40, settings=SMALL_GRID)
-    whole = module.view_image(scene, fit.field, scene.test[0])
-    monkeypatch.setattr(module, "CHUNK", 37)
-    cut = module.view_image(scene, fit.field, scene.test[0])
+    whole = view_image(scene, fit.field, scene.test[0])
+    monkeypatch.setattr(camera_view, "CHUNK", 37)
+    cut = view_image(scene, fit.field, scene.test[0])
     assert float((whole.color - cut.color).abs().max()) < 1e-6 and torch.equal(
         whole.depth.isfinite(), cut.depth.isfinite()
     )
@@ -277,7 +278,7 @@ def test_any_method_takes_a_moving_scene(tmp_path, method, motion):
 
 
 def test_time_may_index_the_grids_of_cam_alone(tmp_path):
-    """As in the authors' dynamic scenes: points are deformed to a still scene, whose network is modulated by five nodes of time."""
+    """As in the authors' dynamic scenes: points are deformed to a still scene, modulated by five nodes of time."""
     scene = scenes.load(write_moving(tmp_path / "moving.npz"), background="black")
     trainer, _ = prepare(scene, "cam", steps=1, settings=NETWORK | {"motion": "deform"})
     field, method = trainer.field, trainer.method

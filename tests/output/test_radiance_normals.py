@@ -1,4 +1,4 @@
-"""Expected normals of scenes: the mean along a ray of the directions in which density falls, weighted by the samples."""
+"""Expected normals of scenes: the weighted mean along a ray of the directions in which density falls."""
 
 import sys
 from pathlib import Path
@@ -37,7 +37,7 @@ def test_the_normal_of_a_layer_points_out_of_it(seen):
 
 @pytest.mark.parametrize("fraction", [0.2, 0.5, 0.8])
 def test_a_veil_and_the_surface_behind_it_count_by_their_weights(seen, fraction):
-    """A veil that takes this fraction of the light and is denser to the left, in front of matter that is denser below."""
+    """A veil that takes a fraction of the light and is denser to the left, in front of matter that is denser below."""
 
     def density(coords):
         thick = -torch.log(torch.tensor(1 - fraction)) / 0.1

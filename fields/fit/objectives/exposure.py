@@ -10,7 +10,7 @@ PENALTY = 1e-2
 
 
 class Exposure:
-    """Factors on the rendered colors of each training view, one per channel. They are trained with the field, not stored.
+    """Factors on the rendered colors of each training view, one per channel, trained with the field but not stored.
 
     log_gains: logarithms of the factors, `[V, 3]`.
     """

@@ -9,13 +9,13 @@ from torch import Tensor
 
 from fields.models.field import RadianceField
 from fields.sampling.occupancy import OccupancyGrid
-from fields.surface.implicit import sphere
+from fields.surface.implicit import fibonacci_sphere
 from scenes.posed.signal import RadianceScene
 
 # Steps between updates.
 UPDATE_STEPS = 16
-# Directions over which a density that depends on the direction is maximized. An update queries every `DIRECTION_STRIDE`-th
-# of them in turn, because queries take time, and the cells keep the maximum.
+# Directions over which a density that depends on the direction is maximized. An update queries every
+# `DIRECTION_STRIDE`-th of them in turn, because queries take time, and the cells keep the maximum.
 NUM_DIRECTIONS = 16
 DIRECTION_STRIDE = 8
 # About how long proposed intervals are where there is matter, in sides of the cube.
@@ -23,7 +23,7 @@ PROPOSED_STEP = 1 / 64
 
 
 class OccupancyUpdates:
-    """Keeps a field's `occupied` cells up to date: the largest densities lately found, and cells that are always empty."""
+    """Keeps a field's `occupied` cells up to date, from the largest densities lately found in them."""
 
     def __init__(self, scene: RadianceScene) -> None:
         self.scene = scene
@@ -67,12 +67,13 @@ class OccupancyUpdates:
     def density_function(self, field: RadianceField, step: int) -> Callable[[Tensor], Tensor]:
         """The density that the update of a step measures, from points `[M, 3]` to `[M]`.
 
-        In a moving scene each point gets a random training time, so a cell is occupied if there is ever something in it.
+        In a moving scene each point gets a random training time, so a cell is occupied if there is ever something in
+        it.
         """
         random = torch.Generator().manual_seed(step)
         times = torch.from_numpy(self.scene.training_times)
         first = step // UPDATE_STEPS % DIRECTION_STRIDE
-        directions = torch.from_numpy(sphere(NUM_DIRECTIONS)[first::DIRECTION_STRIDE]).float()
+        directions = torch.from_numpy(fibonacci_sphere(NUM_DIRECTIONS)[first::DIRECTION_STRIDE]).float()
 
         def density(points: Tensor) -> Tensor:
             time = None

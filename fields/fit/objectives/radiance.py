@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from fields.fit.objectives.view_images import save_comparison, view_colors
 from fields.fit.objectives.view_scores import ViewScores, camera_remarks
 from fields.methods.base import Method
 from fields.methods.radiance import SceneMethod
-from fields.models.field import Field, RadianceField
+from fields.models.field import RadianceField
 from fields.models.radiance import NEAR
 from fields.ops.distortion import distortion
 from fields.ops.packed import Samples
@@ -33,24 +33,25 @@ from scenes.posed.signal import RadianceScene
 if TYPE_CHECKING:
     from fields.runs.run import Run
 
+S = TypeVar("S", bound=RadianceScene)
+
 # Steps over which proposed samples go from even spacing to where the proposals say.
 ANNEAL_STEPS = 50
 
 
-class RadianceObjective(Objective):
+class RadianceObjective(Objective[S, RadianceField], Generic[S]):
     """Fits a radiance field to posed views.
 
     What it is made of: the number of rays per step and their batches (`ray_batches`), the occupancy grid
     (`occupancy_updates`), exposures (`exposure`), scores on the test views (`view_scores`), and images (`view_images`).
     """
 
-    signal: RadianceScene
     requires = RadianceField
     shown = "test views: photograph, fit, error"
     # As space empties, the same number of samples comes from more rays.
     step_cost_varies = True
 
-    def __init__(self, signal: RadianceScene, loss: str, gradient_terms: dict[str, float] | None = None) -> None:
+    def __init__(self, signal: S, loss: str, gradient_terms: dict[str, float] | None = None) -> None:
         super().__init__(signal, loss, gradient_terms)
         self.occupancy = OccupancyUpdates(signal)
         self.scores = ViewScores(signal)
@@ -85,8 +86,7 @@ class RadianceObjective(Objective):
         self.exposure = Exposure(len(self.signal.training))
         return [{"params": [self.exposure.log_gains], "lr": method.learning_rate, "sparse": False}]
 
-    def before_step(self, field: Field, step: int, total: int | None) -> None:
-        field = cast(RadianceField, field)
+    def before_step(self, field: RadianceField, step: int, total: int | None) -> None:
         self._step = step
         self._field = field
         if not self.occupancy.begun:
@@ -106,8 +106,8 @@ class RadianceObjective(Objective):
         """The rays of a step."""
         return self.signal.rays(step, self.ray_count.rays, seed)
 
-    def loss(self, field: Field, batch: tuple) -> Tensor:
-        field, rays = cast(RadianceField, field), cast(RayBatch, batch)
+    def loss(self, field: RadianceField, batch: tuple[Any, ...]) -> Tensor:
+        rays = cast(RayBatch, batch)
         proposed = None
         if field.samples_by_proposals:
             anneal = min(1.0, self._step / ANNEAL_STEPS)
@@ -178,26 +178,25 @@ class RadianceObjective(Objective):
             return super().running_quality(loss)
         return "test_psnr", self.scores.running_psnr(self._field)
 
-    def evaluate(self, field: Field) -> dict[str, float]:
+    def evaluate(self, field: RadianceField) -> dict[str, float]:
         """Mean PSNR and SSIM over the test views; see `fields.fit.objectives.view_scores`."""
-        field = cast(RadianceField, field)
         self.remarks = camera_remarks(self.signal, field)
         return self.scores.evaluate(field)
 
     def details(self) -> dict[str, Any]:
         return {"views": self.scores.details(), **({"remarks": self.remarks} if self.remarks else {})}
 
-    def evaluation_seconds(self, field: Field) -> float:
-        return self.scores.seconds(cast(RadianceField, field))
+    def evaluation_seconds(self, field: RadianceField) -> float:
+        return self.scores.seconds(field)
 
-    def preview(self, field: Field, longest_side: int = 1024) -> np.ndarray:
+    def preview(self, field: RadianceField, longest_side: int = 1024) -> np.ndarray:
         """The first test view as the fit shows it."""
         view = self.signal.test[0]
         stride = -(-max(view.intrinsics.width, view.intrinsics.height) // longest_side)
-        return to_bytes(view_colors(self.signal, cast(RadianceField, field), view, stride))
+        return to_bytes(view_colors(self.signal, field, view, stride))
 
-    def save_preview(self, field: Field, path: Path) -> None:
-        save_comparison(self.signal, cast(RadianceField, field), path)
+    def save_preview(self, field: RadianceField, path: Path) -> None:
+        save_comparison(self.signal, field, path)
 
 
 def _proposal_loss(found: RayColors, proposed: ProposedSamples) -> Tensor:
@@ -208,5 +207,5 @@ def _proposal_loss(found: RayColors, proposed: ProposedSamples) -> Tensor:
 
 
 def _in_disparity(samples: Samples) -> Samples:
-    """The same intervals in 1 / distance, from 0 at the near end to 1: distant matter may be spread over a longer interval."""
+    """The same intervals in 1 / distance, from 0 at the near end to 1, so that distant matter may spread out more."""
     return Samples(1.0 - NEAR / samples.t_starts, 1.0 - NEAR / samples.t_ends, samples.ray_indices, samples.offsets)

@@ -5,17 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from fields.models.field import RadianceField
-from fields.render.volume import RadianceView, render_image
+from fields.render.camera_view import render_camera
+from fields.render.volume import RadianceView
 from scenes.image.color import to_bytes
 from scenes.io.atomic import atomic_write
 from scenes.posed.camera import Camera
 from scenes.posed.signal import BACKGROUNDS, RadianceScene
 
-# Rays rendered at once.
-CHUNK = 1 << 14
 # Views in a preview, the largest width of their images, the gap between images in pixels, and the factor on errors.
 PANELS = 4
 PANEL_WIDTH = 320
@@ -25,18 +23,9 @@ ERROR_GAIN = 5
 
 def view_image(scene: RadianceScene, field: RadianceField, view: Camera, stride: int = 1) -> RadianceView:
     """What the field shows from a view of the scene, on the scene's background; every `stride`-th pixel."""
-    origins, directions = (torch.from_numpy(np.ascontiguousarray(array)) for array in view.rays(stride))
-    shape = -(-view.intrinsics.height // stride), -(-view.intrinsics.width // stride)
-    learned = field.background_color()
-    return render_image(
-        field,
-        field.to_cube(origins),
-        directions.float().to(field.device),
-        shape,
-        background=BACKGROUNDS[scene.background] if learned is None else learned,
-        time=(view.time or 0.0) if field.moving else None,
-        chunk=CHUNK,
-    )
+    # Behind a field with a learned background nothing else shows; a teacher's scene then has no background of its own.
+    background = BACKGROUNDS.get(scene.background, 0.0)
+    return render_camera(field, view, background=background, stride=stride)[0]
 
 
 def view_colors(scene: RadianceScene, field: RadianceField, view: Camera, stride: int = 1) -> np.ndarray:

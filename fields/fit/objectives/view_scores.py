@@ -17,8 +17,8 @@ from scenes.posed.camera import Camera
 from scenes.posed.signal import RadianceScene
 from scenes.posed.view import View
 
-# During a fit: rays through test views that are rendered at once, seconds between renderings, and the largest fraction of
-# the time that they may take.
+# During a fit: rays through test views that are rendered at once, seconds between renderings, and the largest fraction
+# of the time that they may take.
 WATCHED_RAYS = 4096
 WATCH_SECONDS = 5.0
 WATCH_FRACTION = 0.02
@@ -47,8 +47,8 @@ class ViewScores:
     def evaluate(self, field: RadianceField) -> dict[str, float]:
         """Means over the views.
 
-        PSNR counts the pixels that a view's mask keeps. SSIM counts all pixels of an image in which those outside the mask
-        are taken from the photograph.
+        PSNR counts the pixels that a view's mask keeps. SSIM counts all pixels of an image in which those outside the
+        mask are taken from the photograph.
         """
         self.per_view = [{"name": view.name, **self._scores(field, view)} for view in self.views]
         metrics = [name for name in self.per_view[0] if name != "name"]
