@@ -271,6 +271,6 @@ def _points_txt(content: bytes) -> np.ndarray:
     )
 
 
-def _finite(points: list[tuple[float, float, float]]) -> np.ndarray:
+def _finite(points: list[tuple[float, ...]]) -> np.ndarray:
     found = np.array(points, np.float64).reshape(-1, 3)
     return found[np.isfinite(found).all(axis=1)]

@@ -190,12 +190,13 @@ class _SharpestFrames:
 def _save_frames(source: Path, images: Path, max_side: int, frames: int) -> list[tuple[int, int]]:
     """Save the sharpest frame of each of `frames` stretches of a video. Returns the sizes of the images."""
     import av
+    from av.error import FFmpegError
 
     try:
         with av.open(str(source)) as container:
             stream = container.streams.video[0]
             total = stream.frames or int(float(container.duration or 0) / 1e6 * float(stream.average_rate or 24))
-    except (av.error.FFmpegError, IndexError, ValueError):
+    except (FFmpegError, IndexError, ValueError):
         raise BadInput(f"{source}: is neither a video that can be read nor a folder of photographs") from None
     sharpest = _SharpestFrames(max(1, total // frames), images, max_side)
     try:

@@ -73,7 +73,8 @@ class RadianceScene(Signal):
         masks = [self.mask(view) for view in self.training]
         for view in self.test:
             # A test view that cannot be scored is refused now and not after the fit.
-            view.read_image(), self.mask(view)
+            view.read_image()
+            self.mask(view)
         # An alpha channel that is opaque everywhere says nothing.
         self.has_alpha = any(image.shape[-1] == 4 and (image[..., 3] < 255).any() for image in images)
         self.moving = any(view.time is not None for view in views.views)

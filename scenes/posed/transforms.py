@@ -100,13 +100,13 @@ def _listed_splits(path: Path, content: dict, notes: list[str]) -> list[str]:
 
 def _box(path: Path, content: dict) -> Box:
     try:
-        lower, upper = (tuple(map(float, corner)) for corner in content["box"])
-        valid = len(lower) == len(upper) == 3 and all(-math.inf < a < b < math.inf for a, b in zip(lower, upper))
+        corners = np.array(content["box"], np.float64)
     except (TypeError, ValueError):
-        valid = False
-    if not valid:
+        corners = np.zeros(0)
+    if corners.shape != (2, 3) or not np.isfinite(corners).all() or not (corners[0] < corners[1]).all():
         raise BadInput(f"{path}: its box is not a lower and an upper corner of three numbers each")
-    return lower, upper
+    x0, y0, z0, x1, y1, z1 = map(float, corners.reshape(-1))
+    return (x0, y0, z0), (x1, y1, z1)
 
 
 def _points(path: Path, cloud: str) -> np.ndarray:
@@ -116,7 +116,10 @@ def _points(path: Path, cloud: str) -> np.ndarray:
     if not (path.parent / cloud).resolve().is_relative_to(path.parent.resolve()):
         raise BadInput(f"{path}: its ply_file_path {cloud} lies outside of the scene's folder; copy the points into it")
     try:
-        points = np.asarray(trimesh.load(path.parent / cloud, process=False).vertices, np.float64).reshape(-1, 3)
+        loaded = trimesh.load(path.parent / cloud, process=False)
+        if not isinstance(loaded, (trimesh.Trimesh, trimesh.PointCloud)):
+            raise TypeError("neither a mesh nor a point cloud")
+        points = np.asarray(loaded.vertices, np.float64).reshape(-1, 3)
     except Exception as error:  # noqa: BLE001  (trimesh raises many types for damaged bytes)
         raise BadInput(
             f"{path.parent / cloud}: is not a point cloud that can be read; leave ply_file_path out or export it again"
@@ -142,7 +145,9 @@ def _view(path: Path, content: dict, frame: dict, split: str, notes: list[str]) 
     mask = frame.get("mask_path")
     merged = content | frame
     near, far = number_in(merged, "near", name), number_in(merged, "far", name)
-    known = near is not None and far is not None and 0 < near < far < math.inf
+    depths = None
+    if near is not None and far is not None and 0 < near < far < math.inf:
+        depths = near, far
     return View(
         pose=checked_pose(frame.get("transform_matrix"), name, notes),
         intrinsics=_intrinsics(merged, image, name),
@@ -151,7 +156,7 @@ def _view(path: Path, content: dict, frame: dict, split: str, notes: list[str]) 
         split=split,
         image=image,
         mask=_image(path, mask, name) if isinstance(mask, str) and mask else None,
-        depths=(near, far) if known else None,
+        depths=depths,
     )
 
 

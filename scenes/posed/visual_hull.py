@@ -36,7 +36,7 @@ def hull_bounds(
     chosen = [silhouettes[i] for i in np.unique(np.linspace(0, len(silhouettes) - 1, count).astype(int))]
     if not all(shape.any() for _, shape in chosen):
         return None
-    distances = [(camera, distance_transform_edt(~shape).astype(np.float32)) for camera, shape in chosen]
+    distances = [(camera, np.asarray(distance_transform_edt(~shape), np.float32)) for camera, shape in chosen]
     for _ in range(2):
         cell = 2 * half / CELLS
         points = _grid((np.arange(CELLS) + 0.5) * cell - half, centre)

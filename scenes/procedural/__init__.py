@@ -1,4 +1,4 @@
-"""Signals made of formulas: a sum of waves, and solids with cameras around them."""
+"""Signals from formulas: a sum of waves, and solid scenes with cameras around them."""
 
 from scenes.procedural.waves import Waves
 

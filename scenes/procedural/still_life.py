@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 
@@ -25,14 +26,19 @@ from scenes.procedural.solids import (
     translated,
 )
 
+
+def _float32(*values: float) -> np.ndarray:
+    return np.array(values, np.float32)
+
+
 # Width of the transition between the colours of two parts that meet.
 SEAM = 0.008
 # Direction from the scene to the sun.
-SUN = np.float32([0.45, -0.55, 0.70]) / np.float32(np.linalg.norm([0.45, -0.55, 0.70]))
+SUN = _float32(0.45, -0.55, 0.70) / np.float32(np.linalg.norm([0.45, -0.55, 0.70]))
 # Light of the sun, of the sky above and of the ground below, linear RGB.
-SUNLIGHT = np.float32([1.05, 0.98, 0.88])
-SKY = np.float32([0.42, 0.47, 0.55])
-BOUNCE = np.float32([0.20, 0.17, 0.14])
+SUNLIGHT = _float32(1.05, 0.98, 0.88)
+SKY = _float32(0.42, 0.47, 0.55)
+BOUNCE = _float32(0.20, 0.17, 0.14)
 
 
 @dataclass(frozen=True)
@@ -76,15 +82,13 @@ class StillLife:
         away = np.stack([part.distance(p) for part in self.parts])
         weight = np.exp((away.min(axis=0) - away) / np.float32(SEAM))
         weight /= weight.sum(axis=0)
-        base = sum(w[:, None] * part.color(p) for w, part in zip(weight, self.parts))
-        gloss = sum(w * np.float32(part.gloss) for w, part in zip(weight, self.parts))[:, None]
+        base = reduce(np.add, (w[:, None] * part.color(p) for w, part in zip(weight, self.parts)))
+        gloss = reduce(np.add, (w * np.float32(part.gloss) for w, part in zip(weight, self.parts)))[:, None]
         # How much of the sky a point sees: near other surfaces, distances grow less along the normal than the way.
-        openness = (
-            sum(
-                np.clip(self.distance(points + step * normals) / step, 0, 1) for step in np.float32([0.05, 0.12, 0.25])
-            )[:, None]
-            / 3
+        away_by_step = (
+            np.clip(self.distance(points + step * normals) / step, 0, 1) for step in _float32(0.05, 0.12, 0.25)
         )
+        openness = reduce(np.add, away_by_step)[:, None] / 3
         facing = np.maximum(normals @ SUN, 0)[:, None] * lit[:, None]
         up = 0.5 + 0.5 * normals[:, 2:3]
         light = SUNLIGHT * facing + openness * (SKY * up + BOUNCE * (1 - up))
@@ -105,13 +109,13 @@ def _columns(points: np.ndarray) -> Points:
 
 
 def _plain(red: float, green: float, blue: float) -> Callable[[Points], np.ndarray]:
-    color = np.float32([red, green, blue])
+    color = _float32(red, green, blue)
     return lambda p: np.broadcast_to(color, (len(p[0]), 3))
 
 
 def _mixed(fraction: np.ndarray, first: tuple[float, float, float], second: tuple[float, float, float]) -> np.ndarray:
     """Colours `[N, 3]`: `first` where the fraction `[N]` is 0, `second` where it is 1."""
-    return np.float32(first) + fraction[:, None].astype(np.float32) * (np.float32(second) - np.float32(first))
+    return _float32(*first) + fraction[:, None].astype(np.float32) * (_float32(*second) - _float32(*first))
 
 
 def _edge(values: np.ndarray, width: float) -> np.ndarray:
@@ -134,7 +138,7 @@ def _yellow_with_eyes(p: Points) -> np.ndarray:
     both = p[0], np.abs(p[1]), p[2]
     eye, spot = norm(*translated(both, (0.44, 0.165, 0.865))), norm(*translated(both, (0.475, 0.175, 0.895)))
     yellow = _mixed(_edge(eye - 0.055, 0.012), (0.01, 0.01, 0.012), (0.83, 0.55, 0.03))
-    return np.where(spot[:, None] < 0.02, np.float32([0.85, 0.85, 0.85]), yellow)
+    return np.where(spot[:, None] < 0.02, _float32(0.85, 0.85, 0.85), yellow)
 
 
 def _duck(p: Points) -> np.ndarray:

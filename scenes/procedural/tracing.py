@@ -13,7 +13,7 @@ import numpy as np
 Distance = Callable[[np.ndarray], np.ndarray]
 # Radius of the tetrahedron of points from whose distances a normal is taken.
 NORMAL_RADIUS = np.float32(2e-3)
-TETRAHEDRON = np.float32([[1, -1, -1], [-1, -1, 1], [-1, 1, -1], [1, 1, 1]])
+TETRAHEDRON = np.array([[1, -1, -1], [-1, -1, 1], [-1, 1, -1], [1, 1, 1]], np.float32)
 
 
 def clip_to_box(
@@ -24,7 +24,7 @@ def clip_to_box(
     origins, directions: `[N, 3]` float32. By the slab method (Kay and Kajiya 1986).
     """
     with np.errstate(divide="ignore", invalid="ignore"):
-        first, second = ((np.float32(corner) - origins) / directions for corner in (lower, upper))
+        first, second = ((np.array(corner, np.float32) - origins) / directions for corner in (lower, upper))
     # A ray along a face has 0 / 0 there, which does not bound it.
     enter = np.nan_to_num(np.fmin(first, second), nan=-np.inf, posinf=np.inf, neginf=-np.inf).max(axis=1)
     leave = np.nan_to_num(np.fmax(first, second), nan=np.inf, posinf=np.inf, neginf=-np.inf).min(axis=1)
@@ -53,7 +53,6 @@ def sphere_trace(
     not halved. It has arrived where the distance, or that interval, is below `tolerance`, and is given up after
     `steps`.
     """
-    fraction = np.float32(fraction)
     hit, t = np.zeros(len(origins), bool), far.copy()
     active = np.flatnonzero(far > near)
     # Only rays that are still under way are carried from step to step.
@@ -67,7 +66,7 @@ def sphere_trace(
         size = np.abs(value)
         arrived = (size < tolerance) | ((value < 0) & (at <= first)) | (inside - outside < tolerance)
         # The last step is taken in whole, which halves the error that is left.
-        step = at + value * np.where(arrived, np.float32(1), fraction)
+        step = at + value * np.where(arrived, np.float32(1), np.float32(fraction))
         halve = np.isfinite(inside) & ((step <= outside) | (step >= inside) | (size > before / 2))
         at = np.maximum(np.where(halve, (outside + inside) / 2, step), first)
         done = active[arrived]

@@ -1,4 +1,4 @@
-"""A function of waves: known everywhere, of any number of dimensions, for tests and for checking methods."""
+"""A sum of waves: a signal that is known everywhere, for tests and for checking methods."""
 
 from __future__ import annotations
 
@@ -8,13 +8,20 @@ from scenes.domain import Axis, Channels, Domain
 from scenes.sampling import StratifiedSampler
 from scenes.signal import Signal
 
+# Number of waves in the sum.
 WAVES = 6
+# Largest side of a preview, in pixels.
+MAX_PREVIEW = 256
 
 
 class Waves(Signal):
-    """A smooth function on [0, 1]^D, a sum of a few waves of up to `cycles` cycles an axis, measured on a regular grid.
+    """A smooth function on [0, 1]^D with values in [0, 1], measured on a regular grid.
 
-    Values are in [0, 1]; the same seed is the same function. Samples an axis: `shape`, x first.
+    Args:
+        shape: samples along each axis, x first; up to four axes.
+        channels: number of values at each point.
+        cycles: largest frequency, in cycles along an axis.
+        seed: of the waves; the same seed gives the same function.
     """
 
     kind = "procedural"
@@ -37,28 +44,27 @@ class Waves(Signal):
         return (0.5 + 0.5 * waves @ self._amplitude).astype(np.float32)
 
     def coords(self, index: np.ndarray) -> np.ndarray:
-        """Coords `[n, D]` float32 of the measurements `index`, the first axis fastest."""
-        places = np.unravel_index(index, tuple(reversed(self.domain.shape)))
-        return np.stack([(p + 0.5) / n for p, n in zip(reversed(places), self.domain.shape)], axis=-1).astype(
-            np.float32
-        )
+        """Coords `[n, D]` float32 of the samples `index` `[n]`, with x as the fastest axis."""
+        shape = self.domain.grid_shape
+        cells = reversed(np.unravel_index(index, shape[::-1]))
+        return np.stack([(cell + 0.5) / n for cell, n in zip(cells, shape)], axis=-1).astype(np.float32)
 
     def batch(self, step: int, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Coords `[n, D]` and values `[n, C]` of one step; see `Signal.batch`."""
         coords = self.coords(self._sampler.indices(step, count, seed))
         return coords, self.at(coords)
 
     def whole(self) -> tuple[np.ndarray, np.ndarray]:
-        """Coords and values of all measurements."""
+        """Coords `[N, D]` and values `[N, C]` of all samples."""
         coords = self.coords(np.arange(self._sampler.total))
         return coords, self.at(coords)
 
     def preview(self, longest_side: int = 1024) -> np.ndarray:
-        """The middle slice across the first two axes, channel 0, as a grey picture."""
-        side = min(longest_side, 256)
+        """The middle slice across the first two axes, channel 0, `[h, w, 3]` uint8 in shades of gray."""
+        side = min(longest_side, MAX_PREVIEW)
         coords = np.full((side * side, self.domain.dimensions), 0.5, np.float32)
-        for axis, values in zip(
-            range(min(2, self.domain.dimensions)), np.meshgrid(*[(np.arange(side) + 0.5) / side] * 2)
-        ):
+        centres = (np.arange(side) + 0.5) / side
+        for axis, values in enumerate(np.meshgrid(centres, centres)[: self.domain.dimensions]):
             coords[:, axis] = values.reshape(-1)
-        grey = np.clip(self.at(coords)[:, 0] * 255, 0, 255).astype(np.uint8).reshape(side, side)
-        return np.repeat(grey[..., None], 3, axis=-1)
+        gray = np.clip(self.at(coords)[:, 0] * 255, 0, 255).astype(np.uint8).reshape(side, side)
+        return np.repeat(gray[..., None], 3, axis=-1)

@@ -1,7 +1,7 @@
 """Cache on disk of arrays that take seconds to compute from a file, keyed by the file's content.
 
-The folder is $FIELD_STUDIO_CACHE, or field-studio in the user's cache folder; FIELD_STUDIO_CACHE=off disables the cache. A
-cache that cannot be read or written is ignored, never an error.
+The folder is $FIELD_STUDIO_CACHE, or field-studio in the user's cache folder; FIELD_STUDIO_CACHE=off disables the
+cache. A cache that cannot be read or written is ignored, never an error.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def cached(key: dict, compute: Callable[[], dict[str, np.ndarray]]) -> dict[str,
     with contextlib.suppress(OSError, BadInput):
         folder.mkdir(parents=True, exist_ok=True)
         with atomic_write(file) as temporary:
-            np.savez(temporary, allow_pickle=False, **arrays)
+            np.savez(temporary, **arrays)  # pyright: ignore[reportArgumentType]  (arrays are not allow_pickle)
         _delete_oldest(folder)
     return arrays
 

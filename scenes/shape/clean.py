@@ -9,8 +9,8 @@ from scenes.shape.geometry import Cloud, Mesh
 
 # Largest coordinate; the square of a larger one overflows in float64.
 MAX_COORDINATE = 1e100
-# Height of a triangle, as a fraction of the shape's longest side, below which it has no usable normal. (trimesh's own test has an
-# absolute threshold of 1e-8, which small shapes do not reach.)
+# Height of a triangle, as a fraction of the shape's longest side, below which it has no usable normal. (trimesh's own
+# test has an absolute threshold of 1e-8, which small shapes do not reach.)
 MIN_HEIGHT = 1e-12
 # Points that a cloud has at least.
 MIN_POINTS = 10
@@ -19,7 +19,8 @@ MIN_POINTS = 10
 def clean_mesh(mesh: Mesh, name: str) -> Mesh:
     """The mesh without duplicate vertices, and without faces that are duplicate, degenerate or not finite.
 
-    `notes` of the result say what was left out. name: what messages call the mesh. Raises BadInput where no face remains.
+    `notes` of the result say what was left out. name: what messages call the mesh. Raises BadInput where no face
+    remains.
     """
     notes = list(mesh.notes)
     usable = _usable(mesh.vertices)
@@ -27,11 +28,12 @@ def clean_mesh(mesh: Mesh, name: str) -> Mesh:
     if left_out := len(mesh.faces) - len(faces):
         if not len(faces):
             raise BadInput(
-                f"{name}: no face has three usable vertices (the others are NaN, infinite or beyond {MAX_COORDINATE:g}); "
-                "export the file again"
+                f"{name}: no face has three usable vertices (the others are NaN, infinite or beyond "
+                f"{MAX_COORDINATE:g}); export the file again"
             )
         notes.append(
-            f"{left_out} of {len(mesh.faces)} faces have a vertex that is NaN, infinite or too far away and are left out"
+            f"{left_out} of {len(mesh.faces)} faces have a vertex that is NaN, infinite or too far away, and are left "
+            "out"
         )
     vertices, corners = _merged_vertices(np.where(usable[:, None], mesh.vertices, 0), mesh.faces)
     side = _longest_side(vertices[np.unique(corners[faces])])
@@ -54,7 +56,8 @@ def clean_mesh(mesh: Mesh, name: str) -> Mesh:
 
 
 def clean_cloud(cloud: Cloud, name: str) -> Cloud:
-    """The cloud without duplicate points and points that are not finite, with unit normals, or none where one is missing.
+    """The cloud without duplicate points and points that are not finite, with unit normals, or none where one is
+    missing.
 
     `notes` of the result say what was left out. Raises BadInput where fewer than `MIN_POINTS` points remain.
     """
@@ -83,7 +86,7 @@ def clean_cloud(cloud: Cloud, name: str) -> Cloud:
 
 
 def _usable(points: np.ndarray) -> np.ndarray:
-    return np.isfinite(points).all(axis=1) & (np.abs(points) < MAX_COORDINATE).all(axis=1)
+    return np.all(np.isfinite(points) & (np.abs(points) < MAX_COORDINATE), axis=1)
 
 
 def _merged_vertices(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -38,12 +38,10 @@ DOT_FRACTION, MIN_DOT = 1 / 200, 2
 class CloudSurface(Surface):
     """A cleaned cloud with oriented normals, which open3d estimates where there are none.
 
-    Near the points the distance is that to the implicit moving-least-squares surface (Kolluri 2008: the planes of the nearest
-    points, weighted by nearness), further away that to the nearest point. The sign is that of the winding number of points
-    with areas (Barill et al. 2018).
+    Near the points the distance is that to the implicit moving-least-squares surface (Kolluri 2008: the planes of the
+    nearest points, weighted by nearness), further away that to the nearest point. The sign is that of the winding
+    number of points with areas (Barill et al. 2018).
     """
-
-    sign_source = "winding number"
 
     def __init__(self, cloud: Cloud, name: str) -> None:
         from scipy.spatial import KDTree
@@ -52,7 +50,7 @@ class CloudSurface(Surface):
         self.point_colors = cloud.colors
         self._tree = KDTree(self.points)
         self._neighbours = min(NEIGHBOURS, len(self.points) - 1)
-        farthest = self._tree.query(self.points, self._neighbours + 1, workers=-1)[0][:, -1]
+        farthest = np.asarray(self._tree.query(self.points, self._neighbours + 1, workers=-1)[0])[:, -1]
         self._areas = np.pi * farthest**2 / (self._neighbours + 1)
         self.spacing = float(np.median(np.sqrt(self._areas)))
         self.has_estimated_normals = cloud.normals is None
@@ -76,8 +74,16 @@ class CloudSurface(Surface):
         probes = lower + generator.random((PROBES, 3)) * (upper - lower)
         return probes[self._tree.query(probes, workers=-1)[0] > 2 * self.spacing]
 
-    @cached_property
+    @property
+    def sign_source(self) -> str:
+        return "winding number"
+
+    @property
     def closed(self) -> bool:
+        return self._closed
+
+    @cached_property
+    def _closed(self) -> bool:
         """Whether there is an inside: most of the box is clearly inside or outside, and some of it is inside."""
         if not len(self._probes):
             return False
@@ -87,7 +93,7 @@ class CloudSurface(Surface):
 
     def distance(self, points: np.ndarray, signed: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         points = np.ascontiguousarray(points, np.float64)
-        far, index = self._tree.query(points, self._neighbours, workers=-1)
+        far, index = map(np.asarray, self._tree.query(points, self._neighbours, workers=-1))
         nearest, element = far[:, 0], index[:, 0]
         planes = np.einsum("nkc,nkc->nk", points[:, None] - self.points[index], self.point_normals[index])
         weights = np.exp(-0.5 * ((far**2 - nearest[:, None] ** 2) / (PLANE_WIDTH * self.spacing) ** 2))
@@ -144,9 +150,8 @@ class CloudSurface(Surface):
     def _winding(self, points: np.ndarray) -> np.ndarray:
         import igl
 
-        return igl.fast_winding_number(
-            self.points, self.point_normals, self._areas, np.ascontiguousarray(points, np.float64)
-        )
+        points = np.ascontiguousarray(points, np.float64)
+        return np.asarray(igl.fast_winding_number(self.points, self.point_normals, self._areas, points))
 
 
 def _estimate_normals(points: np.ndarray, name: str) -> np.ndarray:

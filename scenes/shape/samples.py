@@ -8,7 +8,8 @@ import numpy as np
 
 from scenes.shape.base import Surface
 
-# Parts of the samples: fraction, and standard deviation of the offset from the surface in unit cubes. None: anywhere in the cube.
+# Parts of the samples: fraction, and standard deviation of the offset from the surface in unit cubes. None: anywhere in
+# the cube.
 Mix = Sequence[tuple[float, float | None]]
 MIX: Mix = ((0.40, 0.003), (0.30, 0.01), (0.20, 0.04), (0.10, None))
 

@@ -27,9 +27,9 @@ CHUNK = 1 << 19
 class MeshSurface(Surface):
     """A cleaned mesh with its search tree.
 
-    A mesh counts as closed where nearly all winding numbers are whole. Signs are told by pseudonormals (Baerentzen and Aanaes
-    2005), which cost nothing, where a watertight mesh's agree with its winding numbers; else by winding numbers (Barill et al.
-    2018), above a half being inside, so that overlapping bodies are one.
+    A mesh counts as closed where nearly all winding numbers are whole. Signs are told by pseudonormals (Baerentzen and
+    Aanaes 2005), which cost nothing, where a watertight mesh's agree with its winding numbers; else by winding numbers
+    (Barill et al. 2018), above a half being inside, so that overlapping bodies are one.
     """
 
     def __init__(self, mesh: Mesh) -> None:
@@ -71,7 +71,7 @@ class MeshSurface(Surface):
     def _edges(self) -> np.ndarray:
         import trimesh
 
-        return trimesh.geometry.faces_to_edges(self.mesh.faces)
+        return np.asarray(trimesh.geometry.faces_to_edges(self.mesh.faces))
 
     @cached_property
     def _probes(self) -> tuple[np.ndarray, np.ndarray]:
@@ -85,8 +85,17 @@ class MeshSurface(Surface):
         )
         return points, self._winding(points)
 
-    @cached_property
+    @property
     def closed(self) -> bool:
+        return self._closed
+
+    @property
+    def sign_source(self) -> str:
+        return self._sign_source
+
+    @cached_property
+    def _closed(self) -> bool:
+        """Whether nearly all winding numbers are whole, in a mesh with a volume."""
         if abs(_volume(self.mesh.vertices, self.mesh.faces)) <= MIN_VOLUME:
             return False
         _, winding = self._probes
@@ -94,7 +103,8 @@ class MeshSurface(Surface):
         return bool(unclear.mean() <= MAX_UNCLEAR_FRACTION)
 
     @cached_property
-    def sign_source(self) -> str:
+    def _sign_source(self) -> str:
+        """ "pseudonormal" where that can be trusted, else "winding number"."""
         if not (self.watertight and self.closed):
             return "winding number"
         points, winding = self._probes
@@ -139,9 +149,10 @@ class MeshSurface(Surface):
 
         origins, directions: `[n, 3]` float64, directions of unit length.
         """
-        faces, t, _ = self._tree.intersect_ray_first(
+        hits = self._tree.intersect_ray_first(
             self.mesh.vertices, self.mesh.faces, np.ascontiguousarray(origins), np.ascontiguousarray(directions)
         )
+        faces, t = np.asarray(hits[0]), np.asarray(hits[1])
         return np.where(faces < 0, np.inf, t), faces
 
     def visible(self, camera: Camera) -> VisiblePixels:
@@ -156,7 +167,8 @@ class MeshSurface(Surface):
         points = np.ascontiguousarray(points, np.float64)
         if signed and self.sign_source == "pseudonormal":
             return self._pseudonormal_distance(points)
-        square, faces, nearest = self._tree.squared_distance(self.mesh.vertices, self.mesh.faces, points)
+        found = self._tree.squared_distance(self.mesh.vertices, self.mesh.faces, points)
+        square, faces, nearest = map(np.asarray, found)
         distance = np.sqrt(square)
         if signed:
             distance[self._winding(points) > 0.5] *= -1
@@ -165,14 +177,17 @@ class MeshSurface(Surface):
     def _pseudonormal_distance(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         import igl
 
-        return igl.signed_distance(
+        found = igl.signed_distance(
             points, self.mesh.vertices, self.mesh.faces, sign_type=igl.SIGNED_DISTANCE_TYPE_PSEUDONORMAL
-        )[:3]
+        )
+        distance, faces, nearest = map(np.asarray, found[:3])
+        return distance, faces, nearest
 
     def _winding(self, points: np.ndarray) -> np.ndarray:
         import igl
 
-        return igl.fast_winding_number(self.mesh.vertices, self.mesh.faces, np.ascontiguousarray(points, np.float64))
+        points = np.ascontiguousarray(points, np.float64)
+        return np.asarray(igl.fast_winding_number(self.mesh.vertices, self.mesh.faces, points))
 
 
 def _volume(vertices: np.ndarray, faces: np.ndarray) -> float:
@@ -180,4 +195,6 @@ def _volume(vertices: np.ndarray, faces: np.ndarray) -> float:
     import trimesh
 
     triangles = (vertices - vertices.mean(axis=0))[faces]
-    return float(trimesh.triangles.mass_properties(triangles, skip_inertia=True)["volume"])
+    # A flat mesh has no centre of mass, which is not needed here.
+    with np.errstate(invalid="ignore"):
+        return float(trimesh.triangles.mass_properties(triangles, skip_inertia=True)["volume"])

@@ -1,1 +1,1 @@
-"""Meshes and points → files, whole or not at all: one file a format."""
+"""Writers of meshes and points, one module for each format. A file is written completely or not at all."""

@@ -1,69 +1,80 @@
-"""OBJ, with an .mtl and pictures beside it; the .obj appears last, so it never names a file that is not there."""
+"""OBJ, with an .mtl file and images beside it.
+
+The .obj is written last, so that it never names a file that does not exist.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 
 from scenes.io.atomic import atomic_write, atomic_write_bytes
-from scenes.shape.writers.asset import Asset, png
+from scenes.shape.writers.asset import Asset, png_bytes
 
-# Lines at once, as text.
+# Lines that are formatted at once.
 CHUNK = 1 << 16
 
 
 def write_obj(path: Path, asset: Asset) -> list[Path]:
-    """Returns the files that lie beside it.
+    """Write a mesh, and its material and textures beside it. Returns the files beside it.
 
-    Colours without a texture follow the places, as most programs read them; as some of those let a material win over such
-    colours, there is no .mtl then.
+    Colours without a texture follow the positions of the vertices, as most programs read them. There is no .mtl then,
+    as some of those programs prefer a material to such colours. Raises BadInput where a file cannot be written, without
+    leaving any.
     """
     path = Path(path)
-    beside, painted = {}, asset.colors is not None and asset.texture is None
+    beside = {}
     material = ["# Field Studio", "newmtl material", "Ka 0 0 0", "Ks 0 0 0", "illum 1"]
     if asset.texture is not None:
-        beside[path.with_suffix(".png")] = png(asset.texture)
+        beside[path.with_suffix(".png")] = png_bytes(asset.texture)
         material += ["Kd 1 1 1", f"map_Kd {path.with_suffix('.png').name}"]
     else:
         material += ["Kd 0.84 0.82 0.79"]
     if asset.normal_map is not None:
-        place = path.with_name(f"{path.stem}-normals.png")
-        beside[place] = png(asset.normal_map)
-        material += [f"norm {place.name}", f"map_Bump {place.name}"]
-    if not painted:
+        image = path.with_name(f"{path.stem}-normals.png")
+        beside[image] = png_bytes(asset.normal_map)
+        material += [f"norm {image.name}", f"map_Bump {image.name}"]
+    vertex_colors = asset.colors if asset.texture is None else None
+    if vertex_colors is None:
         beside[path.with_suffix(".mtl")] = ("\n".join(material) + "\n").encode()
-    there = {place for place in beside if place.exists()}
+    existing = {file for file in beside if file.exists()}
     try:
-        for place, content in beside.items():
-            atomic_write_bytes(place, content)
-        _write(path, asset, painted)
+        for file, content in beside.items():
+            atomic_write_bytes(file, content)
+        _write(path, asset, vertex_colors)
     except BaseException:
-        for place in set(beside) - there:
-            place.unlink(missing_ok=True)
+        for file in set(beside) - existing:
+            file.unlink(missing_ok=True)
         raise
     return list(beside)
 
 
-def _write(path: Path, asset: Asset, painted: bool) -> None:
-    places = np.concatenate([asset.vertices, asset.colors], axis=1) if painted else asset.vertices
+def _write(path: Path, asset: Asset, vertex_colors: np.ndarray | None) -> None:
+    vertices = asset.vertices
+    if vertex_colors is not None:
+        vertices = np.concatenate([vertices, vertex_colors], axis=1)
     corner = asset.faces + 1
     with atomic_write(path) as temporary, open(temporary, "w", encoding="ascii", newline="\n") as file:
-        file.write(
-            "# Field Studio\n" + ("" if painted else f"mtllib {path.with_suffix('.mtl').name}\n") + f"o {asset.name}\n"
-        )
-        _lines(file, "v " + " ".join(["%.7g"] * 3 + ["%.4f"] * (places.shape[1] - 3)), places)
-        _lines(file, "vn %.4f %.4f %.4f", asset.normals)
+        file.write("# Field Studio\n")
+        if vertex_colors is None:
+            file.write(f"mtllib {path.with_suffix('.mtl').name}\n")
+        file.write(f"o {asset.name}\n")
+        _write_lines(file, "v " + " ".join(["%.7g"] * 3 + ["%.4f"] * (vertices.shape[1] - 3)), vertices)
+        _write_lines(file, "vn %.4f %.4f %.4f", asset.normals)
         if asset.uv is not None:
-            _lines(file, "vt %.6f %.6f", asset.uv)
-        file.write("" if painted else "usemtl material\n")
+            _write_lines(file, "vt %.6f %.6f", asset.uv)
+        if vertex_colors is None:
+            file.write("usemtl material\n")
         if asset.uv is not None:
-            _lines(file, "f %d/%d/%d %d/%d/%d %d/%d/%d", np.repeat(corner, 3, axis=1))
+            _write_lines(file, "f %d/%d/%d %d/%d/%d %d/%d/%d", np.repeat(corner, 3, axis=1))
         else:
-            _lines(file, "f %d//%d %d//%d %d//%d", np.repeat(corner, 2, axis=1))
+            _write_lines(file, "f %d//%d %d//%d %d//%d", np.repeat(corner, 2, axis=1))
 
 
-def _lines(file, pattern: str, rows: np.ndarray) -> None:
+def _write_lines(file: TextIO, pattern: str, rows: np.ndarray) -> None:
+    """Write a line for each row `[n, k]`, by a pattern for `%`."""
     for start in range(0, len(rows), CHUNK):
         part = rows[start : start + CHUNK]
         file.write((pattern + "\n") * len(part) % tuple(part.reshape(-1).tolist()))

@@ -1,4 +1,4 @@
-"""Shapes that tests write to files: made here, so that no data is needed."""
+"""Shapes that tests write to files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of shapes: every format, what a .ply is taken for, colours, normals."""
+"""Files of shapes: formats, meshes and clouds in .ply files, colours and normals."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def no_cache(monkeypatch):
 
 
 @pytest.mark.parametrize("ending", ["obj", "ply", "stl", "glb", "off"])
-def test_every_format_of_meshes(tmp_path, ending: str):
+def test_every_format_of_meshes_is_read(tmp_path, ending: str):
     path = tmp_path / f"torus.{ending}"
     torus().export(path)
     assert recognise(path)[0] == "shape"
@@ -48,7 +48,7 @@ def test_a_ply_is_a_mesh_if_it_has_faces_else_a_cloud(tmp_path, text: bool):
     assert "points" in open_shape(path).describe()
 
 
-def test_normals_of_a_binary_ply(tmp_path):
+def test_normals_of_a_binary_ply_are_read(tmp_path):
     normals = sphere(2).vertex_normals
     names = ["x", "y", "z", "nx", "ny", "nz"]
     header = "\n".join(
@@ -66,7 +66,7 @@ def test_normals_of_a_binary_ply(tmp_path):
     np.testing.assert_allclose(read_shape(path).normals, normals, atol=1e-6)
 
 
-def test_points_of_an_xyz_file(tmp_path):
+def test_points_of_an_xyz_file_are_read(tmp_path):
     path = tmp_path / "cloud.xyz"
     np.savetxt(path, sphere(2).vertices)
     cloud = read_shape(path)
@@ -101,52 +101,50 @@ def test_several_bodies_are_one_shape(tmp_path):
     assert shape.surface.closed and len(shape.surface.mesh.faces) == 2 * len(far.faces)
 
 
-def color_of(place: np.ndarray) -> np.ndarray:
-    return np.clip(place * 0.5 + 0.5, 0, 1)
+def color_of(points: np.ndarray) -> np.ndarray:
+    return np.clip(points * 0.5 + 0.5, 0, 1)
 
 
 @pytest.mark.parametrize("ending", ["ply", "obj", "glb"])
-def test_colors_of_vertices(tmp_path, ending: str):
+def test_colors_of_vertices_are_read(tmp_path, ending: str):
     mesh = sphere(4)
     mesh.visual.vertex_colors = np.concatenate(
         [color_of(mesh.vertices) * 255, np.full((len(mesh.vertices), 1), 255)], axis=1
     ).astype(np.uint8)
-    path = tmp_path / f"painted.{ending}"
+    path = tmp_path / f"colored.{ending}"
     mesh.export(path)
     shape = open_shape(path)
     assert shape.channels.names == ("distance", "red", "green", "blue")
-    places, _, colors = shape.surface_points(2000)
-    np.testing.assert_allclose(colors, color_of((places - 0.5) * 2.2), atol=0.03)
+    points, _, colors = shape.surface_points(2000)
+    np.testing.assert_allclose(colors, color_of((points - 0.5) * 2.2), atol=0.03)
 
 
-def test_a_texture(tmp_path):
-    """Left half red, right half blue, along x."""
-    picture = np.zeros((32, 32, 3), np.uint8)
-    picture[:, :16, 0] = picture[:, 16:, 2] = 255
+def test_a_texture_is_read(tmp_path):
+    """The left half is red, the right half blue, along x."""
+    texture = np.zeros((32, 32, 3), np.uint8)
+    texture[:, :16, 0] = texture[:, 16:, 2] = 255
     mesh = sphere(4)
-    places = np.stack([mesh.vertices[:, 0] * 0.45 + 0.5, mesh.vertices[:, 1] * 0.45 + 0.5], axis=1)
-    mesh.visual = trimesh.visual.TextureVisuals(uv=places, image=Image.fromarray(picture))
+    uv = np.stack([mesh.vertices[:, 0] * 0.45 + 0.5, mesh.vertices[:, 1] * 0.45 + 0.5], axis=1)
+    mesh.visual = trimesh.visual.TextureVisuals(uv=uv, image=Image.fromarray(texture))
     path = tmp_path / "textured.glb"
     mesh.export(path)
-    places, _, colors = open_shape(path).surface_points(4000)
-    left, right = places[:, 0] < 0.44, places[:, 0] > 0.56
+    points, _, colors = open_shape(path).surface_points(4000)
+    left, right = points[:, 0] < 0.44, points[:, 0] > 0.56
     np.testing.assert_allclose(colors[left], np.broadcast_to([1, 0, 0], (left.sum(), 3)), atol=0.02)
     np.testing.assert_allclose(colors[right], np.broadcast_to([0, 0, 1], (right.sum(), 3)), atol=0.02)
 
 
-def test_a_vertex_on_a_seam_has_a_place_in_the_texture_for_each_side(tmp_path):
+def test_a_vertex_on_a_seam_has_texture_coordinates_for_each_side(tmp_path):
     """Two triangles share an edge; one lies in the red half of the texture, the other in the blue half."""
     pixels = np.zeros((8, 32, 3), np.uint8)
     pixels[:, :16, 0] = pixels[:, 16:, 2] = 255
     Image.fromarray(pixels).save(tmp_path / "halves.png")
-    (tmp_path / "kite.mtl").write_text("newmtl paint\nmap_Kd halves.png\n")
+    (tmp_path / "kite.mtl").write_text("newmtl kite\nmap_Kd halves.png\n")
     corners = "v 0 0 0\nv 1 0 0\nv 0 1 0\nv 1 1 0.5\n"
-    places = "".join(f"vt {x} {y}\n" for x in (0.1, 0.6) for y, x in ((0.1, x), (0.1, x + 0.3), (0.9, x)))
-    (tmp_path / "kite.obj").write_text(
-        f"mtllib kite.mtl\nusemtl paint\n{corners}{places}f 1/1 2/2 3/3\nf 4/4 3/6 2/5\n"
-    )
+    uv = "".join(f"vt {x} {y}\n" for x in (0.1, 0.6) for y, x in ((0.1, x), (0.1, x + 0.3), (0.9, x)))
+    (tmp_path / "kite.obj").write_text(f"mtllib kite.mtl\nusemtl kite\n{corners}{uv}f 1/1 2/2 3/3\nf 4/4 3/6 2/5\n")
     surface = open_shape(tmp_path / "kite.obj").surface
     assert len(surface.mesh.vertices) == 4 and len(surface.mesh.faces) == 2
     inner = np.array([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8], [0.02, 0.49, 0.49]])
-    found = {tuple(np.unique(surface.paint.at(np.full(4, face), inner), axis=0).ravel()) for face in range(2)}
+    found = {tuple(np.unique(surface.mesh.colors.at(np.full(4, face), inner), axis=0).ravel()) for face in range(2)}
     assert found == {(1.0, 0.0, 0.0), (0.0, 0.0, 1.0)}

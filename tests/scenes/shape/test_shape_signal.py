@@ -1,4 +1,4 @@
-"""What a shape says of places: distances, inside, samples, colours; against spheres and boxes, whose answers are known."""
+"""Distances, insides, samples and colours of shapes, against spheres and boxes whose values are known."""
 
 import numpy as np
 import pytest
@@ -21,55 +21,55 @@ def no_cache(monkeypatch):
 RADIUS = 0.5 / 1.1  # of a ball that fills its box, in unit cubes
 
 
-def box_distance(places: np.ndarray, half: np.ndarray) -> np.ndarray:
+def box_distance(points: np.ndarray, half: np.ndarray) -> np.ndarray:
     """Signed distance `[n]` to a box around the middle of the unit cube."""
-    q = np.abs(places - 0.5) - half
+    q = np.abs(points - 0.5) - half
     return np.linalg.norm(np.maximum(q, 0), axis=1) + np.minimum(q.max(axis=1), 0)
 
 
 @given(st.tuples(*[st.floats(0.1, 5)] * 3), st.integers(0, 9), st.sampled_from(["signed", "unsigned", "occupancy"]))
 @settings(max_examples=25, deadline=None)
-def test_a_box(extents, seed: int, quantity: str):
+def test_values_of_boxes_are_exact(extents, seed: int, quantity: str):
     box = trimesh.creation.box(extents=extents)
     shape = Shape.from_mesh(box.vertices, box.faces, quantity)
-    places = np.random.default_rng(seed).random((200, 3))
-    true = box_distance(places, np.array(extents) / max(extents) / 2.2)
-    places, true = places[np.abs(true) > 1e-6], true[np.abs(true) > 1e-6]
+    points = np.random.default_rng(seed).random((200, 3))
+    true = box_distance(points, np.array(extents) / max(extents) / 2.2)
+    points, true = points[np.abs(true) > 1e-6], true[np.abs(true) > 1e-6]
     wanted = {"signed": true, "unsigned": np.abs(true), "occupancy": (true < 0).astype(float)}[quantity]
-    np.testing.assert_allclose(shape.values(places)[:, 0], wanted, atol=1e-6)
-    assert np.array_equal(shape.surface.inside(places), true < 0)
+    np.testing.assert_allclose(shape.values(points)[:, 0], wanted, atol=1e-6)
+    assert np.array_equal(shape.surface.inside(points), true < 0)
 
 
-def test_inside_out_is_turned_round():
+def test_a_mesh_that_is_inside_out_is_flipped():
     mesh = torus()
     right, wrong = Shape.from_mesh(mesh.vertices, mesh.faces), Shape.from_mesh(mesh.vertices, mesh.faces[:, ::-1])
-    places = np.random.default_rng(0).random((500, 3))
-    np.testing.assert_allclose(right.values(places), wrong.values(places), atol=1e-7)
+    points = np.random.default_rng(0).random((500, 3))
+    np.testing.assert_allclose(right.values(points), wrong.values(points), atol=1e-7)
 
 
-def test_overlapping_bodies_are_one_by_winding_number():
-    """Ray parity would make a hole of what is in both."""
+def test_overlapping_bodies_are_one_shape():
+    """Ray parity would make a hole of the part that is in both."""
     a, b = trimesh.creation.box(), trimesh.creation.box()
     b.apply_translation([0.5, 0, 0])
     shape = Shape.from_mesh(np.concatenate([a.vertices, b.vertices]), np.concatenate([a.faces, b.faces + 8]))
-    assert shape.surface.closed and shape.surface.sign_by == "winding number"
+    assert shape.surface.closed and shape.surface.sign_source == "winding number"
     middle = np.array([[0.5, 0.5, 0.5]])
     assert shape.values(middle)[0, 0] < 0 and shape.surface.inside(middle)[0]
 
 
-def test_a_crack_does_not_open_a_mesh():
-    """One of many triangles missing: said, and the inside is still clear."""
+def test_a_missing_triangle_does_not_open_a_mesh():
+    """The defect is noted, and the inside is still clear."""
     mesh = sphere(4)
     shape = Shape.from_mesh(mesh.vertices, mesh.faces[1:])
     assert not shape.surface.watertight and shape.surface.closed and shape.quantity == "signed"
     assert any("not watertight" in note for note in shape.notes)
-    places = np.random.default_rng(0).random((1000, 3))
-    true = np.linalg.norm(places - 0.5, axis=1) - RADIUS
+    points = np.random.default_rng(0).random((1000, 3))
+    true = np.linalg.norm(points - 0.5, axis=1) - RADIUS
     clear = np.abs(true) > 0.02
-    assert np.array_equal(shape.values(places)[clear, 0] < 0, true[clear] < 0)
+    assert np.array_equal(shape.values(points)[clear, 0] < 0, true[clear] < 0)
 
 
-def test_samples_lie_where_they_should_and_say_the_truth():
+def test_samples_are_near_the_surface_with_true_distances():
     mesh = sphere(4)
     shape = Shape.from_mesh(mesh.vertices, mesh.faces, samples=20000)
     batches = [shape.batch(step, 1000, 3) for step in range(-(-len(shape._pool[0]) // 1000))]
@@ -85,7 +85,7 @@ def test_samples_lie_where_they_should_and_say_the_truth():
     assert not np.array_equal(shape.batch(5, 1000, 4)[0], again[0])
 
 
-def test_metrics_are_taken_where_nothing_was_trained():
+def test_points_of_metrics_are_not_trained_on():
     mesh = sphere(3)
     shape = Shape.from_mesh(mesh.vertices, mesh.faces, samples=20000)
     trained = {tuple(row) for row in shape._pool[0]}
@@ -93,10 +93,10 @@ def test_metrics_are_taken_where_nothing_was_trained():
     assert not trained & {tuple(row) for row in points.astype(np.float32)}
     lower, upper = points.min(axis=0), points.max(axis=0)
     np.testing.assert_allclose(upper - lower, np.full(3, 1.05 / 1.1), rtol=5e-3)
-    places, normals, colors = shape.surface_points(5000)
+    points, normals, colors = shape.surface_points(5000)
     assert colors is None
-    np.testing.assert_allclose(np.linalg.norm(places - 0.5, axis=1), RADIUS, atol=5e-3)
-    assert ((normals * (places - 0.5)).sum(axis=1) > 0.9 * RADIUS).all()
+    np.testing.assert_allclose(np.linalg.norm(points - 0.5, axis=1), RADIUS, atol=5e-3)
+    assert ((normals * (points - 0.5)).sum(axis=1) > 0.9 * RADIUS).all()
 
 
 def test_scale_and_offset_are_recorded():
@@ -110,7 +110,7 @@ def test_scale_and_offset_are_recorded():
     )
 
 
-def test_the_number_of_samples_follows_the_budget_and_is_kept():
+def test_the_number_of_samples_follows_the_first_budget():
     mesh = sphere(2)
     shape = Shape.from_mesh(mesh.vertices, mesh.faces)
     shape.set_budget(seconds=10.0, steps=None, batch=1 << 15)
@@ -119,7 +119,7 @@ def test_the_number_of_samples_follows_the_budget_and_is_kept():
     assert shape.source["options"]["samples"] == 10 << 16
 
 
-def test_reopened_with_the_same_samples(tmp_path):
+def test_a_reopened_shape_has_the_same_samples(tmp_path):
     path = tmp_path / "ball.ply"
     sphere(2).export(path)
     shape = open_shape(path, quantity="unsigned", samples=3000)
@@ -132,14 +132,14 @@ def test_reopened_with_the_same_samples(tmp_path):
         scenes.reopen("shape", shape.source)
 
 
-def test_the_cache_gives_the_same_and_spares_the_work(tmp_path, monkeypatch):
+def test_the_cache_gives_the_same_samples_without_drawing_them(tmp_path, monkeypatch):
     monkeypatch.setenv("FIELD_STUDIO_CACHE", str(tmp_path / "cache"))
     mesh = sphere(2)
     first = Shape.from_mesh(mesh.vertices, mesh.faces, samples=3000)
     drawn = first._pool
     assert len(list((tmp_path / "cache").glob("*.npz"))) == 1
     second = Shape.from_mesh(mesh.vertices, mesh.faces, samples=3000)
-    monkeypatch.setattr(Shape, "_draw", lambda *_: pytest.fail("the cache was not asked"))
+    monkeypatch.setattr(Shape, "_draw", lambda *_: pytest.fail("the cache was not used"))
     assert all(np.array_equal(a, b) for a, b in zip(drawn, second._pool))
     monkeypatch.undo()
     monkeypatch.setenv("FIELD_STUDIO_CACHE", str(tmp_path / "cache"))
@@ -148,38 +148,38 @@ def test_the_cache_gives_the_same_and_spares_the_work(tmp_path, monkeypatch):
     assert all(np.array_equal(a, b) for a, b in zip(drawn, third._pool))
 
 
-def test_a_cache_that_cannot_be_written_is_none(tmp_path, monkeypatch):
+def test_a_cache_that_cannot_be_written_is_ignored(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("FIELD_STUDIO_CACHE", str(tmp_path / "file" / "cache"))
     assert cache.cached({"a": 1}, lambda: {"x": np.arange(3)})["x"].tolist() == [0, 1, 2]
 
 
-def test_the_cache_does_not_grow_for_ever(tmp_path, monkeypatch):
+def test_the_oldest_files_of_a_full_cache_are_deleted(tmp_path, monkeypatch):
     monkeypatch.setenv("FIELD_STUDIO_CACHE", str(tmp_path))
-    monkeypatch.setattr(cache, "LARGEST", 20_000)
+    monkeypatch.setattr(cache, "MAX_BYTES", 20_000)
     for number in range(6):
         cache.cached({"a": number}, lambda: {"x": np.zeros(1000)})
     assert 1 <= len(list(tmp_path.glob("*.npz"))) <= 2
 
 
-def test_a_cloud_with_normals(tmp_path):
+def test_distances_to_a_cloud_with_normals_are_near_those_to_its_surface(tmp_path):
     mesh = sphere(4)
     path = tmp_path / "cloud.ply"
     path.write_text(ply(mesh.vertices, mesh.vertices))
     shape = open_shape(path)
     assert shape.quantity == "signed"
-    places = np.random.default_rng(0).random((3000, 3))
-    true = np.linalg.norm(places - 0.5, axis=1) - RADIUS
-    np.testing.assert_allclose(shape.values(places)[:, 0], true, atol=4e-3)
+    points = np.random.default_rng(0).random((3000, 3))
+    true = np.linalg.norm(points - 0.5, axis=1) - RADIUS
+    np.testing.assert_allclose(shape.values(points)[:, 0], true, atol=4e-3)
     near = np.random.default_rng(1).standard_normal((2000, 3))
-    places = 0.5 + near / np.linalg.norm(near, axis=1, keepdims=True) * (
+    points = 0.5 + near / np.linalg.norm(near, axis=1, keepdims=True) * (
         RADIUS + np.random.default_rng(2).normal(0, 0.005, (2000, 1))
     )
-    true = np.linalg.norm(places - 0.5, axis=1) - RADIUS
-    np.testing.assert_allclose(shape.values(places)[:, 0], true, atol=1.5e-3)
+    true = np.linalg.norm(points - 0.5, axis=1) - RADIUS
+    np.testing.assert_allclose(shape.values(points)[:, 0], true, atol=1.5e-3)
 
 
-def test_a_cloud_whose_normals_look_inwards(tmp_path):
+def test_normals_of_a_cloud_that_point_inwards_are_flipped(tmp_path):
     mesh = sphere(4)
     path = tmp_path / "cloud.ply"
     path.write_text(ply(mesh.vertices, -mesh.vertices))
@@ -188,13 +188,13 @@ def test_a_cloud_whose_normals_look_inwards(tmp_path):
 
 
 def test_a_flat_cloud_has_no_inside(tmp_path):
-    places = np.random.default_rng(0).random((2000, 3)) * [1, 1, 0]
+    points = np.random.default_rng(0).random((2000, 3)) * [1, 1, 0]
     path = tmp_path / "sheet.ply"
-    path.write_text(ply(places, np.broadcast_to([0, 0, 1.0], places.shape)))
+    path.write_text(ply(points, np.broadcast_to([0, 0, 1.0], points.shape)))
     assert open_shape(path).quantity == "unsigned"
 
 
-def test_bare_points_get_normals_from_open3d(tmp_path):
+def test_points_without_normals_get_them_from_open3d(tmp_path):
     try:
         import open3d  # noqa: F401
     except ImportError as error:
@@ -208,7 +208,7 @@ def test_bare_points_get_normals_from_open3d(tmp_path):
     assert ((shape.surface.point_normals * outward).sum(axis=1) > 0.98).all()
 
 
-def test_bare_points_without_open3d(tmp_path, monkeypatch):
+def test_points_without_normals_are_refused_without_open3d(tmp_path, monkeypatch):
     import sys
 
     monkeypatch.setitem(sys.modules, "open3d", None)
@@ -223,6 +223,6 @@ def test_a_preview_shows_the_shape(tmp_path, kind: str):
     mesh = sphere(4)
     path = tmp_path / "ball.ply"
     path.write_text(ply(mesh.vertices, mesh.vertices)) if kind == "cloud" else mesh.export(path)
-    picture = open_shape(path).preview(100)
-    assert picture.shape == (100, 100, 3) and picture.dtype == np.uint8
-    assert (picture[0] == 255).all() and (picture[40:60, 40:60] < 240).any() and picture[50, 50].min() > 60
+    image = open_shape(path).preview(100)
+    assert image.shape == (100, 100, 3) and image.dtype == np.uint8
+    assert (image[0] == 255).all() and (image[40:60, 40:60] < 240).any() and image[50, 50].min() > 60
