@@ -1,6 +1,6 @@
-"""Try a method of your own: shapes, dtypes, gradients, storage, counting, a small fit, queries outside the domain.
+"""Check a method of your own: shapes, dtypes, gradients, storage, counting, a small fit, queries outside the domain.
 
-PACKAGE:METHOD names a class that derives from fields.methods.base.Method; the folder in which you stand is searched too. The exit
+PACKAGE:METHOD names a class that derives from fields.methods.base.Method. The current folder is searched, too. The exit
 status is 1 where a check fails.
 """
 
@@ -9,15 +9,20 @@ from __future__ import annotations
 import argparse
 import sys
 from importlib import import_module
+from typing import TYPE_CHECKING
 
-from apps.cli import types
+from apps.cli.flags import argument_type
+from fields.options import setting
 from scenes.errors import BadInput
+
+if TYPE_CHECKING:
+    from fields.methods.base import Method
 
 HELP = "run the conformance kit on a method"
 EPILOG = """\
 examples:
   fit-a-scene check my_package.method:MyMethod
-  fit-a-scene check hashgrid --set table_size=1024       (a method that is registered, by its name)
+  fit-a-scene check hashgrid --set table_size=1024       a registered method, by its name
 """
 
 
@@ -26,7 +31,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--set",
         dest="settings",
-        type=types.setting,
+        type=argument_type(setting),
         action="append",
         default=[],
         metavar="KEY=VALUE",
@@ -54,8 +59,8 @@ def run(options: argparse.Namespace) -> dict:
     }
 
 
-def find(place: str):
-    """The class of a registered name, or of `package.module:Class`, which is registered."""
+def find(place: str) -> type[Method]:
+    """The class of a registered name, or of `package.module:Class`, which is then registered."""
     from fields.methods.registry import method_class, register
 
     module, colon, name = place.partition(":")

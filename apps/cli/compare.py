@@ -9,12 +9,17 @@ file.
 from __future__ import annotations
 
 import argparse
-import signal as signals
 import sys
+from typing import TYPE_CHECKING
 
 from apps.cli.flags import add_flags, read_request
+from apps.cli.interrupt import stop_on_signals
 from fields.compare.request import CompareRequest
 from fields.methods.registry import make_method
+
+if TYPE_CHECKING:
+    from fields.fit.trainer import Trainer
+    from fields.runs.run import Run
 
 HELP = "compare several methods on one signal"
 EPILOG = """\
@@ -45,27 +50,24 @@ def run(options: argparse.Namespace) -> dict:
     if finished := len(comparison.rows):
         print(f"{comparison.path}: {finished} fits are finished already", file=sys.stderr)
 
+    # The bar of the present fit; at most one.
     progress: list[FitProgress] = []
 
-    def begin(trainer, run):
+    def begin(trainer: Trainer, run: Run) -> list[FitProgress]:
         end()
         progress.append(FitProgress(trainer.objective.signal, trainer, run))
-        progress[0].__enter__()
+        progress[0].start()
         return progress
 
-    def end():
+    def end() -> None:
         if progress:
-            progress.pop().bar.stop()
+            progress.pop().stop()
 
-    previous = {
-        number: signals.signal(number, lambda *_: comparison.stop()) for number in (signals.SIGINT, signals.SIGTERM)
-    }
     try:
-        finished = comparison.run(request, begin)
+        with stop_on_signals(comparison):
+            finished = comparison.run(request, begin)
     finally:
         end()
-        for number, handler in previous.items():
-            signals.signal(number, handler)
     page = write_report(comparison)
     if not options.json:
         _print(comparison.header)

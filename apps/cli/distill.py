@@ -13,8 +13,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from apps.cli.fit import stop_on_signals, summary
+from apps.cli.fit import summary
 from apps.cli.flags import add_flags, read_request
+from apps.cli.interrupt import stop_on_signals
 from fields.distill.request import DistillRequest
 from fields.distill.stages import Stages
 from fields.methods.registry import make_method

@@ -1,4 +1,4 @@
-"""Score a fitted run again, on the signal that it was fitted to or on another of the same kind and shape."""
+"""Score a run again, on the signal it was fitted to or on another one of the same kind."""
 
 from __future__ import annotations
 

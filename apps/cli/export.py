@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> dict:
     import time
 
     from apps.cli.export_progress import ExportProgress
-    from apps.cli.reported import tell_written
+    from apps.cli.reported import report_written
     from fields.export.base import Source
     from fields.export.formats import default_ending, export
     from fields.fit.fit import resolve_device
@@ -67,4 +67,4 @@ def run(options: argparse.Namespace) -> dict:
     begun = time.perf_counter()
     with ExportProgress(options) as progress:
         report = export(source, out, read_request(ExportRequest, options), options.form, progress=progress)
-    return tell_written(options, kept, source.field, out, report, time.perf_counter() - begun)
+    return report_written(options, kept, source.field, out=out, report=report, seconds=time.perf_counter() - begun)

@@ -10,16 +10,14 @@ then repeated.
 from __future__ import annotations
 
 import argparse
-import signal as signals
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import scenes
 from apps.cli.flags import add_flags, read_request
+from apps.cli.interrupt import stop_on_signals
 from fields.fit.request import FitRequest
 from fields.kinds import COMPRESSED, default_method, import_packages
 from fields.methods.registry import make_method
@@ -108,19 +106,6 @@ def run(options: argparse.Namespace) -> dict:
         file=sys.stderr,
     )
     return {**summary(run), "interrupted": True}
-
-
-@contextmanager
-def stop_on_signals(trainer: Trainer) -> Iterator[None]:
-    """Context in which Ctrl-C and SIGTERM end the fit after its current step, so that everything is saved."""
-    previous = {
-        number: signals.signal(number, lambda *_: trainer.stop()) for number in (signals.SIGINT, signals.SIGTERM)
-    }
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signals.signal(number, handler)
 
 
 def summary(run: Run) -> dict:

@@ -11,7 +11,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from apps.cli import types
+from apps.cli.flags import argument_type
+from fields.options import count
 
 HELP = "find the cameras of photographs"
 EPILOG = """\
@@ -27,14 +28,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, metavar="DIR", help="the new folder (default: NAME-posed)")
     parser.add_argument(
         "--frames",
-        type=types.count,
+        type=argument_type(count),
         default=80,
         metavar="N",
         help="films: so many pictures, the sharpest of as many stretches (default 80)",
     )
     parser.add_argument(
         "--longest",
-        type=types.count,
+        type=argument_type(count),
         default=1280,
         metavar="PIXELS",
         help="photographs are made no larger than this (default 1280)",
@@ -69,8 +70,8 @@ def run(options: argparse.Namespace) -> dict:
     draw_scene(out / "cameras.png", scene, scene_box(scene))
     report |= {
         "views": len(scene.views),
-        "train": len(scene.of("train")),
-        "test": len(scene.of("test")),
+        "train": len(scene.training),
+        "test": len(scene.test),
         "drawing": str(out / "cameras.png"),
     }
     if not options.json:

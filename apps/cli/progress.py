@@ -1,4 +1,4 @@
-"""What a person sees while a field is fitted: a bar with rate, quality and time left; plain lines in a log."""
+"""Progress of a fit on the terminal: a bar with rate, quality and time left, and plain lines in a log file."""
 
 from __future__ import annotations
 
@@ -15,15 +15,19 @@ from fields.kinds import output_for
 from fields.runs.run import Run
 from scenes.signal import Signal
 
+# Seconds between updates of the bar, and between lines in a log.
 REFRESH_SECONDS = 0.1
 LINE_SECONDS = 5.0
+# Metrics in decibels.
 DECIBELS = ("psnr", "test_psnr", "psnr_alpha", "snr")
-# Scores of more views than that are not all printed: so many of the worst and of the best are.
-MAX_VIEWS, ENDS = 30, 5
+# Up to so many views, the scores of all are printed ...
+MAX_VIEWS = 30
+# ... else so many of the worst and as many of the best.
+SHOWN_VIEWS = 5
 
 
 class FitProgress:
-    """A Trainer callback and a context manager; writes to standard error only."""
+    """A callback of the trainer and a context manager. It writes to standard error only."""
 
     def __init__(self, signal: Signal, trainer: Trainer, run: Run) -> None:
         self.console = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -47,14 +51,22 @@ class FitProgress:
         self._first: tuple[float, int] | None = None
 
     def __enter__(self) -> FitProgress:
-        if self.console.is_terminal:
-            self.bar.start()
+        self.start()
         return self
 
     def __exit__(self, kind: type | None, *_: object) -> None:
-        self.bar.stop()
+        self.stop()
         if kind is None:
             self._report()
+
+    def start(self) -> None:
+        """Show the bar, on a terminal."""
+        if self.console.is_terminal:
+            self.bar.start()
+
+    def stop(self) -> None:
+        """Remove the bar."""
+        self.bar.stop()
 
     def __call__(self, trainer: Trainer) -> None:
         now = time.perf_counter()
@@ -75,8 +87,9 @@ class FitProgress:
             print(f"{state}  {left:.0f} s left", file=sys.stderr, flush=True)
 
     def _report(self) -> None:
-        """What was reached, and where the pictures are."""
+        """Print the scores, and where the files are."""
         stored = self.run.metrics()
+        assert stored is not None
         scores = "   ".join(
             f"[bold]{name}[/] {value:.4g}{' dB' if name in DECIBELS else ''}"
             for name, value in stored["metrics"].items()
@@ -85,7 +98,7 @@ class FitProgress:
         self.console.print(f"\n{against}{scores}   after {stored['steps']:,} steps in {stored['seconds']:.1f} s")
         if "views" in stored:
             self.console.print(_table(stored["views"]))
-        self.console.print(f"  picture  {self.run.path / 'preview.png'}   ({self.trainer.objective.shown})")
+        self.console.print(f"  image    {self.run.path / 'preview.png'}   ({self.trainer.objective.shown})")
         self.console.print(f"  field    {self.run.weights}   ({stored['bytes']:,} bytes)")
         suggestion = output_for(self.run.header["kind"], self.trainer.field).suggestion
         flags = " ".join(f"--{name}" if value is True else f"--{name} {value}" for name, value in suggestion.items())
@@ -93,12 +106,12 @@ class FitProgress:
 
 
 def _table(views: list[dict]) -> Table:
-    """The scores of each view for testing, of many views those of the worst and the best."""
+    """Scores of the test views; of many views those of the worst and of the best."""
     table = Table("view", *(name for name in views[0] if name != "name"), box=None, padding=(0, 2))
-    left = len(views) - 2 * ENDS
     if len(views) > MAX_VIEWS:
         ranked = sorted(views, key=lambda view: view["psnr"])
-        views = [*ranked[:ENDS], {"name": f"... {left} more in metrics.json"}, *ranked[-ENDS:]]
+        more = {"name": f"... {len(views) - 2 * SHOWN_VIEWS} more in metrics.json"}
+        views = [*ranked[:SHOWN_VIEWS], more, *ranked[-SHOWN_VIEWS:]]
     for view in views:
         table.add_row(*(escape(value) if name == "name" else f"{value:.4g}" for name, value in view.items()))
     return table

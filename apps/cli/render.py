@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> dict:
 
     import time
 
-    from apps.cli.reported import tell_written
+    from apps.cli.reported import report_written
     from fields.fit.fit import resolve_device
     from fields.kinds import output_for
 
@@ -51,4 +51,4 @@ def run(options: argparse.Namespace) -> dict:
     out = options.out or kept.beside(output.default_name(request))
     begun = time.perf_counter()
     report = output.render(out, request)
-    return tell_written(options, kept, output.field, out, report, time.perf_counter() - begun)
+    return report_written(options, kept, output.field, out=out, report=report, seconds=time.perf_counter() - begun)

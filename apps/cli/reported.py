@@ -1,4 +1,4 @@
-"""How a command that writes one file ends."""
+"""The end of commands that write one file: what they print, and their JSON report."""
 
 from __future__ import annotations
 
@@ -10,8 +10,13 @@ from fields.models.field import Field
 from fields.runs.run import Run
 
 
-def tell_written(options: argparse.Namespace, run: Run, field: Field, out: Path, report: dict, seconds: float) -> dict:
-    """Says what was written, and gives the JSON report. `report`: "text" and "notes" are for people, the rest is for the report."""
+def report_written(
+    options: argparse.Namespace, run: Run, field: Field, *, out: Path, report: dict, seconds: float
+) -> dict:
+    """Print what was written to `out`, and return the JSON report.
+
+    `report`: "text" and "notes" are printed, everything else goes into the JSON report. `seconds`: time it took.
+    """
     for note in report.pop("notes", []):
         print(f"note: {note}", file=sys.stderr)
     text = report.pop("text")

@@ -1,4 +1,4 @@
-"""Where a run goes, and which one is meant."""
+"""Default folders of runs, and the run that is meant by a source."""
 
 from __future__ import annotations
 
@@ -8,22 +8,24 @@ from pathlib import Path
 from fields.runs.run import Run
 from scenes.errors import BadInput
 
+# Folder of all runs.
 RUNS = Path("runs")
 
 
 def run_name(source: str) -> str:
+    """Name of the runs of a source: the file's name without its ending."""
     return Path(source.rpartition(":")[2]).stem or "run"
 
 
 def default_out(source: str) -> Path:
-    """runs/NAME, or runs/NAME-2, ... where that exists: an earlier run is never in the way."""
+    """A folder that does not exist yet: runs/NAME, or runs/NAME-2, runs/NAME-3, ..."""
     name = run_name(source)
     names = chain([name], (f"{name}-{number}" for number in count(2)))
     return next(path for path in (RUNS / name for name in names) if not path.exists())
 
 
 def find_run(source: str) -> Run:
-    """The newest unfinished run of a source under `runs`, for `--resume` without `--out`."""
+    """The newest unfinished run of a source under `runs`. Raises BadInput where there is none."""
     name = run_name(source)
     files = sorted(RUNS.glob("*/run.json"), key=lambda file: file.stat().st_mtime, reverse=True)
     for file in files:
