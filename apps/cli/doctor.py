@@ -1,6 +1,6 @@
-"""Say what this machine computes with: which backends load, which do not and why, and whether they agree.
+"""Report what this machine computes with: which backends load, why others do not, and whether they agree.
 
-The self-test compares the native hash grid with its torch reference, values and gradients; it takes about a second.
+The self-test compares the native hash grid with its reference in plain torch, values and gradients, in about a second.
 """
 
 from __future__ import annotations
@@ -16,18 +16,20 @@ examples:
   fit-a-scene doctor --json
 """
 
+# Optional packages, and what each is for.
 OPTIONAL = {
     "tinycudann": "fused kernels on a GPU",
-    "nerfacc": "a peer; nothing here calls it",
+    "nerfacc": "a peer for benchmarks; nothing here calls it",
     "drjit": "a peer for benchmarks",
 }
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    pass
+    """Add no arguments: `--json` is common to all commands."""
 
 
 def run(options: argparse.Namespace) -> dict:
+    """Collect the report and return it; print it as a table unless `--json` is given."""
     import torch
 
     from fields.ops import backends
@@ -38,9 +40,9 @@ def run(options: argparse.Namespace) -> dict:
         "machine": machine(),
         "versions": versions(),
         "threads": torch.get_num_threads(),
-        "backends": {"torch": "loads", **{f"native-{device}": _native(backends, device) for device in ("cpu", "cuda")}},
+        "backends": {"torch": "loads", **{f"native-{device}": _native(device) for device in ("cpu", "cuda")}},
         "instruction_set": backends.instruction_set(),
-        "cuda": _cuda(torch),
+        "cuda": _cuda(),
         "optional": {name: _optional(name) for name in OPTIONAL},
         "parity": hash_grid_parity(),
     }
@@ -49,21 +51,26 @@ def run(options: argparse.Namespace) -> dict:
     return report
 
 
-def _native(backends, device: str) -> str:
+def _native(device: str) -> str:
+    from fields.ops import backends
+
     reason = backends.why_not_native(device)
     return f"absent: {reason}" if reason else "loads"
 
 
-def _cuda(torch) -> str:
+def _cuda() -> str:
+    import torch
+
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
     return "absent: " + ("this torch was built without CUDA" if torch.version.cuda is None else "torch finds no device")
 
 
 def _optional(name: str) -> str:
+    """Version of a package, or why it is absent."""
     try:
         import_module(name)
-    except Exception as error:  # noqa: BLE001  (a GPU package may fail in any way; that means absent, and this is why)
+    except Exception as error:  # noqa: BLE001  a GPU package may fail in any way, and then counts as absent
         return f"absent: {str(error).strip().splitlines()[0]}"
     try:
         return version(name)

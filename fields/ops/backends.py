@@ -42,7 +42,7 @@ def choose(backend: Backend, device: str = "cpu") -> Literal["native", "torch"]:
 
 
 def name(device: str = "cpu") -> str:
-    """Name of the backend that "auto" chooses on `device`, as reported by `--json`: native-cpu, native-cuda or torch."""
+    """Name of the backend that "auto" chooses on `device`: native-cpu, native-cuda or torch."""
     return f"native-{device}" if choose("auto", device) == "native" else "torch"
 
 

@@ -126,7 +126,7 @@ class FactorLayout:
         return len(self.slots) * self.features
 
     def grids(self, table: Any) -> Iterator[Any]:
-        """Views of the factors in a numpy or torch table, `[nodes of the last axis, ..., of the first axis, features]`."""
+        """Views of the factors in a numpy or torch table: `[nodes of the last axis, ..., of the first, features]`."""
         for factor, offset in zip(self.factors, self.offsets):
             yield table[offset : offset + factor.entries].reshape(*reversed(factor.nodes), self.features)
 
