@@ -46,7 +46,7 @@ STATE_PREFIXES: dict[str, str] = {
 OBJECTIVE_PREFIXES: dict[str, str] = {
     "answers": "cache",
 }
-# Options that all methods once had. Methods that fit neither scenes nor shapes have them no more.
+# Options that all methods once had, by today's names. Methods that fit neither scenes nor shapes have them no more.
 ONCE_COMMON = frozenset({*RadianceOptions.model_fields, *ShapeOptions.model_fields})
 
 
@@ -75,7 +75,9 @@ def current_objective_state(state: Mapping[str, T]) -> dict[str, T]:
 
 def _method_options(method: str, options: Mapping[str, Any]) -> dict[str, Any]:
     known = method_class(method).model_fields
-    names = {old: new for old, new in METHOD_OPTIONS.items() if new in known and old not in known}
+    names = {
+        old: new for old, new in METHOD_OPTIONS.items() if old not in known and (new in known or new in ONCE_COMMON)
+    }
     return {name: value for name, value in _renamed(options, names).items() if name in known or name not in ONCE_COMMON}
 
 
