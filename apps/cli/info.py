@@ -1,4 +1,4 @@
-"""Tell what a run holds: what was fitted, how, how far it came and what it scored; or what cameras a posed scene has.
+"""Show what a run holds: what was fitted, how, its progress and its scores; or the cameras of a posed scene.
 
 With --plot the cameras and the scene's box are drawn.
 """
@@ -7,10 +7,15 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from scenes.errors import BadInput
 
-HELP = "tell what a run or a posed scene holds"
+if TYPE_CHECKING:
+    from fields.runs.run import Run
+    from scenes.posed.signal import RadianceScene
+
+HELP = "show what a run or a posed scene holds"
 EPILOG = """\
 examples:
   fit-a-scene info runs/photo
@@ -18,9 +23,12 @@ examples:
   fit-a-scene info my-scene --plot                  cameras and box of a posed scene, drawn to my-scene-cameras.png
   fit-a-scene info runs/my-scene --plot cameras.png
 """
+# Image sizes of a scene that are listed; of more, only that there are more.
+LISTED_SIZES = 6
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the run or the source, and the file of the drawing."""
     parser.add_argument("run_folder", metavar="RUN|SOURCE", help="the run's folder, or photographs with their cameras")
     parser.add_argument(
         "--plot",
@@ -32,115 +40,116 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> dict:
+    """Print a table of the run or of the scene, unless `--json` is given, and return the report."""
+    return _show_scene(options) if _is_scene(options.run_folder) else _show_run(options)
+
+
+def _is_scene(source: str) -> bool:
+    """Whether a source is a posed scene and not a run."""
     from scenes.posed.read import is_posed
 
-    folder = Path(options.run_folder)
-    if (
-        not (folder / "run.json").is_file()
-        and folder.name != "run.json"
-        and (folder.exists() or ":" in options.run_folder)
-        and is_posed(options.run_folder)
-    ):
-        return _scene(options)
+    path = Path(source)
+    if (path / "run.json").is_file() or path.name == "run.json":
+        return False
+    return (path.exists() or ":" in source) and is_posed(source)
+
+
+def _show_run(options: argparse.Namespace) -> dict:
     from fields.runs.run import Run
 
-    kept = Run.open(folder)
-    stored = kept.metrics()
-    report = {"run": str(kept.path), **kept.header, "metrics": stored["metrics"] if stored else None}
+    run = Run.open(Path(options.run_folder))
+    stored = run.metrics()
+    report = {"run": str(run.path), **run.header, "metrics": stored["metrics"] if stored else None}
     if options.plot is not None:
-        if kept.header["kind"] != "radiance":
-            raise BadInput(f"{kept.path}: --plot draws cameras, and a run of the kind {kept.header['kind']} has none")
-        report["plot"] = str(_plot_run(kept, options.plot))
-    if options.json:
-        return report
-    _print_run(kept, stored)
-    if options.plot is not None:
-        print(f"drawn in {report['plot']}")
+        if run.header["kind"] != "radiance":
+            raise BadInput(f"{run.path}: `plot` draws cameras, and a run of the kind {run.header['kind']} has none")
+        report["plot"] = str(_plot_run(run, options.plot))
+    if not options.json:
+        _print_run(run, stored)
+        if options.plot is not None:
+            print(f"drawn in {report['plot']}")
     return report
 
 
-def _plot_run(kept, wanted: str) -> Path:
-    """From the cameras that lie beside the run: the photographs need not be there."""
+def _plot_run(run: Run, file: str) -> Path:
+    """Draw the cameras that are stored in a run's folder, for which the photographs are not needed."""
     import numpy as np
 
     from fields.export.outputs.cameras import draw_cameras
 
-    out = Path(wanted or kept.beside("cameras.png"))
-    cameras = kept.cameras()
+    out = Path(file or run.beside("cameras.png"))
+    cameras = run.cameras()
     if not cameras:
-        raise BadInput(f"{kept.path}: --plot draws cameras, and this run has none beside it")
-    test = [camera.split == "test" for camera in cameras]
-    lower, upper = (np.array([axis[end] for axis in kept.header["domain"]["axes"][:3]]) for end in ("lower", "upper"))
-    draw_cameras(
-        out,
-        [camera.pose for camera in cameras],
-        [camera.intrinsics for camera in cameras],
-        test,
-        lower,
-        upper,
-        None,
-        kept.path.name,
-    )
+        raise BadInput(f"{run.path}: `plot` draws cameras, and there are none in this run's folder")
+    lower, upper = (np.array([axis[end] for axis in run.header["domain"]["axes"][:3]]) for end in ("lower", "upper"))
+    draw_cameras(out, cameras, lower, upper, title=run.path.name)
     return out
 
 
-def _scene(options: argparse.Namespace) -> dict:
-    """Of photographs with their cameras."""
-    import numpy as np
-
+def _show_scene(options: argparse.Namespace) -> dict:
     from fields.export.outputs.cameras import draw_scene
-    from scenes.posed.box import focus
     from scenes.posed.signal import open_radiance
 
     signal = open_radiance(options.run_folder)
+    report = _scene_report(signal, options.run_folder)
+    if options.plot is not None:
+        out = Path(options.plot or f"{Path(options.run_folder.rpartition(':')[2]).stem}-cameras.png")
+        draw_scene(out, signal.views, signal.box)
+        report["plot"] = str(out)
+    if not options.json:
+        _print_scene(report, signal.describe())
+    return report
+
+
+def _scene_report(signal: RadianceScene, source: str) -> dict:
+    """The views, cameras and box of a scene, as JSON."""
+    import numpy as np
+
+    from scenes.posed.pose import focus_point
+
     scene, box = signal.views, signal.box
     poses = np.stack([view.pose for view in scene.views])
-    distances = np.linalg.norm(poses[:, :, 3] - focus(poses), axis=1)
-    sizes = sorted({(view.intrinsics.width, view.intrinsics.height) for view in scene.views})
-    models = sorted({view.intrinsics.model for view in scene.views})
-    report = {
-        "source": options.run_folder,
+    distances = np.linalg.norm(poses[:, :, 3] - focus_point(poses), axis=1)
+    return {
+        "source": source,
         "kind": "radiance",
-        "train": len(scene.of("train")),
-        "test": len(scene.of("test")),
-        "sizes": sizes,
-        "all_intrinsics": models,
-        "box": {"lower": box.lower.tolist(), "upper": box.upper.tolist(), "bounded": box.bounded, "why": box.why},
+        "train": len(scene.training),
+        "test": len(scene.test),
+        "sizes": sorted({(view.intrinsics.width, view.intrinsics.height) for view in scene.views}),
+        "lenses": sorted({view.intrinsics.model for view in scene.views}),
+        "box": {"lower": box.lower.tolist(), "upper": box.upper.tolist(), "bounded": box.bounded, "why": box.reason},
         "distances": [float(distances.min()), float(distances.max())],
         "points": 0 if scene.points is None else len(scene.points),
         "notes": list(signal.notes),
     }
-    if options.plot is not None:
-        out = Path(options.plot or f"{Path(options.run_folder.rpartition(':')[2]).stem}-cameras.png")
-        draw_scene(out, scene, box)
-        report["plot"] = str(out)
-    if not options.json:
-        from rich.console import Console
-        from rich.table import Table
-
-        table = Table(show_header=False, box=None)
-        table.add_row("views", signal.describe())
-        table.add_row("pictures", ", ".join(f"{w} x {h}" for w, h in sizes[:6]) + ("" if len(sizes) <= 6 else ", ..."))
-        table.add_row("all_intrinsics", ", ".join(models))
-        table.add_row("cameras", f"{distances.min():.3g} to {distances.max():.3g} from what they look at")
-        table.add_row(
-            "box",
-            f"{np.round(box.lower, 3).tolist()} to {np.round(box.upper, 3).tolist()}, {box.why}"
-            + ("" if box.bounded else "; what is beyond is fitted too"),
-        )
-        for note in signal.notes:
-            table.add_row("note", note)
-        if "plot" in report:
-            table.add_row("drawn in", report["plot"])
-        Console().print(table)
-    return report
 
 
-def _print_run(kept, stored: dict | None) -> None:
+def _print_scene(report: dict, description: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    header = kept.header
+    box, (nearest, farthest) = report["box"], report["distances"]
+    lower, upper = ([round(value, 3) for value in box[corner]] for corner in ("lower", "upper"))
+    sizes = [f"{width} x {height}" for width, height in report["sizes"]]
+    table = Table(show_header=False, box=None)
+    table.add_row("views", description)
+    table.add_row("images", ", ".join(sizes[:LISTED_SIZES]) + (", ..." if len(sizes) > LISTED_SIZES else ""))
+    table.add_row("camera models", ", ".join(report["lenses"]))
+    table.add_row("cameras", f"{nearest:.3g} to {farthest:.3g} from the point that they look at")
+    beyond = "" if box["bounded"] else "; what is beyond is fitted too"
+    table.add_row("box", f"{lower} to {upper}, {box['why']}{beyond}")
+    for note in report["notes"]:
+        table.add_row("note", note)
+    if "plot" in report:
+        table.add_row("drawn in", report["plot"])
+    Console().print(table)
+
+
+def _print_run(run: Run, stored: dict | None) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    header = run.header
     table = Table(show_header=False, box=None)
     table.add_row(
         "signal",

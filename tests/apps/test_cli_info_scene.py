@@ -1,4 +1,4 @@
-"""`fit-a-scene info` of photographs with their cameras."""
+"""`fit-a-scene info` of posed scenes, and refusals of scenes that cannot be fitted."""
 
 import json
 
@@ -15,10 +15,10 @@ def small(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
 
 
-def test_a_scene(tmp_path, capsys):
+def test_a_scene_is_reported_and_drawn(tmp_path, capsys):
     assert main(["info", "procedural:duck", "--plot", "--json"]) == 0
     report = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert (report["train"], report["test"], report["sizes"], report["all_intrinsics"]) == (
+    assert (report["train"], report["test"], report["sizes"], report["lenses"]) == (
         40,
         8,
         [[16, 16]],
@@ -30,7 +30,7 @@ def test_a_scene(tmp_path, capsys):
     assert (tmp_path / "mine.png").is_file() and "drawn in" in capsys.readouterr().out
 
 
-def test_what_is_neither(tmp_path, capsys):
+def test_sources_that_are_neither_run_nor_scene_are_refused(tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     for source in ("empty", "nowhere", "procedural:goose"):
         assert main(["info", source]) == 2
@@ -57,31 +57,31 @@ def scene(folder, count=9, alpha=255, **change):
 @pytest.mark.parametrize(
     "how, message",
     [
-        ({"file_path": "images/gone.png"}, "transforms.json, images/gone.png: no such picture"),
-        ({"w": 13}, "images/3.png: the picture is 12 x 8, but its w is given as 13"),
-        ({"transform_matrix": [[float("nan")] * 4] * 4}, "images/3.png: its camera has numbers that are infinite"),
+        ({"file_path": "images/gone.png"}, "transforms.json, images/gone.png: no such image"),
+        ({"w": 13}, "images/3.png: the image is 12 x 8, but its w is given as 13"),
+        ({"transform_matrix": [[float("nan")] * 4] * 4}, "images/3.png: its camera has values that are infinite"),
         ({"transform_matrix": [[2, 0, 0, 0], *POSE[1:]]}, "images/3.png: its camera's axes are no rotation"),
         ({"fl_x": 1e7}, "images/3.png: focal lengths of 1e+07"),
         ({"count": 1}, "needs two views or more"),
         ({"alpha": 0}, "transparent all over"),
     ],
 )
-def test_scenes_that_cannot_be_fitted(tmp_path, capsys, how, message):
+def test_scenes_that_cannot_be_fitted_are_refused(tmp_path, capsys, how, message):
     assert main(["fit", str(scene(tmp_path / "scene", **how)), "--steps", "2"]) == 2
     error = capsys.readouterr().err
     assert message in error and error.splitlines()[-1].startswith("error: ") and not (tmp_path / "runs").exists()
 
 
-def test_films_and_photographs_are_sent_to_where_cameras_are_found(tmp_path, capsys):
-    (tmp_path / "film.mp4").write_bytes(b"\0\0\0\x20ftypisom")
+def test_sources_without_cameras_are_sent_to_fit_a_scene_poses(tmp_path, capsys):
+    (tmp_path / "video.mp4").write_bytes(b"\0\0\0\x20ftypisom")
     folder = scene(tmp_path / "scene")
-    for source in (tmp_path / "film.mp4", folder / "images"):
+    for source in (tmp_path / "video.mp4", folder / "images"):
         assert main(["fit", str(source), "--kind", "radiance", "--steps", "2"]) == 2
         assert "fit-a-scene poses" in capsys.readouterr().err
 
 
-def test_another_share_is_held_out_and_remembered(tmp_path, capsys):
-    from scenes.posed.path import look_at
+def test_another_held_out_fraction_is_used_and_recorded(tmp_path, capsys):
+    from scenes.posed.pose import look_at
 
     folder = scene(tmp_path / "scene")
     content = json.loads((folder / "transforms.json").read_text())

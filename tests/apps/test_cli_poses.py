@@ -1,4 +1,4 @@
-"""`fit-a-scene poses`, where cameras are known."""
+"""`fit-a-scene poses` with known cameras."""
 
 import json
 
@@ -16,19 +16,19 @@ def small(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
 
 
-def test_the_procedural_scene_as_a_folder(small, tmp_path, capsys):
+def test_the_procedural_scene_is_written_as_a_folder(small, tmp_path, capsys):
     assert main(["poses", "procedural:duck", "--json"]) == 0
     report = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert report["views"] == 48 and report["test"] == 8 and report["out"] == "duck-posed"
     assert (tmp_path / report["drawing"]).stat().st_size > 10_000
     folder, named = open_posed(tmp_path / "duck-posed"), open_posed("procedural:duck")
     assert folder.box == named.box
-    assert all((a.read() == b.read()).all() for a, b in zip(folder.views, named.views))
+    assert all((a.read_image() == b.read_image()).all() for a, b in zip(folder.views, named.views))
     assert main(["poses", "procedural:duck"]) == 2
     assert "not empty" in capsys.readouterr().err
 
 
-def test_what_is_none(small, tmp_path, capsys):
+def test_sources_that_do_not_exist_are_refused(small, tmp_path, capsys):
     for source, message in [("procedural:goose", "there is duck"), ("nothing", "no such file")]:
         assert main(["poses", source, "--out", "somewhere"]) == 2
         assert message in capsys.readouterr().err

@@ -88,19 +88,16 @@ def camera_drawing(opened: OpenRun) -> str:
     cameras = opened.run.cameras()
     if not cameras:
         return ""
-    is_test = [camera.split == "test" for camera in cameras]
     axes = opened.field.domain.axes[:3]
     file = new_folder("cameras-") / "cameras.png"
     # The page shows through the image, and inverts its colors in the dark.
     with rc_context({"font.size": CAMERA_FONT_SIZE, "savefig.transparent": True}):
         draw_cameras(
             file,
-            [camera.pose for camera in cameras],
-            [camera.intrinsics for camera in cameras],
-            is_test,
+            cameras,
             np.array([axis.lower for axis in axes]),
             np.array([axis.upper for axis in axes]),
         )
-    num_test = sum(is_test)
+    num_test = sum(camera.split == "test" for camera in cameras)
     source = data_url(file.read_bytes())
     return render("cameras", source=source, num_train=len(cameras) - num_test, num_test=num_test)
