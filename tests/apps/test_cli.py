@@ -199,7 +199,7 @@ def test_doctor_finds_the_kernel_and_it_agrees(capsys):
     assert report["parity"]["verdict"] == "agree"
     assert main(["doctor"]) == 0
     said = capsys.readouterr().out
-    assert "self-test" in said and "a peer; nothing here calls it" in said  # (nerfacc)
+    assert "self-test" in said and "a peer for benchmarks; nothing here calls it" in said
 
 
 def test_second_run_of_a_source_gets_its_own_folder(tmp_path, photograph, capsys, monkeypatch):
