@@ -6,13 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from fields.export.outputs.base import Output
 from fields.export.outputs.image import frame as frame_of
 from fields.export.request import RenderRequest
-from fields.fit.objectives.video import frame_at
-from fields.models.field import FrameField
+from fields.render.video_frame import render_frame
 from scenes.errors import BadInput
 from scenes.image.color import to_bytes
 from scenes.image.signal import check_image_writable, write_image
@@ -75,32 +73,8 @@ class VideoOutput(Output):
             yield to_bytes(self.picture(min(moment, 1.0), width, height, window))
 
     def picture(self, moment: float, width: int, height: int, window: tuple[float, float, float, float]) -> np.ndarray:
-        """`[height, width, 3]` float32 at `moment` in [0, 1]; a FrameField's own frame is resampled where another size is asked for."""
-        if not isinstance(self.field, FrameField):
-            return frame_at(self.field, moment, width, height, window)
-        device = next(self.field.parameters()).device
-        with torch.no_grad():
-            frame = (
-                self.field.frames(torch.tensor([moment], dtype=torch.float32, device=device))[0]
-                .permute(1, 2, 0)
-                .cpu()
-                .numpy()
-            )
-        return resampled(frame, width, height, window)
+        """`[height, width, 3]` float32 at `moment` in [0, 1].
 
-
-def resampled(frame: np.ndarray, width: int, height: int, window: tuple[float, float, float, float]) -> np.ndarray:
-    """The part `window` (in [0, 1]) of a picture `[H, W, C]` at another size, by Lanczos' filter."""
-    from PIL import Image
-
-    full_height, full_width = frame.shape[:2]
-    box = (window[0] * full_width, window[1] * full_height, window[2] * full_width, window[3] * full_height)
-    if box == (0, 0, full_width, full_height) and (full_width, full_height) == (width, height):
-        return frame
-    planes = [
-        np.asarray(
-            Image.fromarray(np.ascontiguousarray(frame[..., i])).resize((width, height), Image.Resampling.LANCZOS, box)
-        )
-        for i in range(frame.shape[2])
-    ]
-    return np.stack(planes, axis=-1)
+        A FrameField's own frame is resampled where another size is asked for.
+        """
+        return render_frame(self.field, moment, width, height, window)
