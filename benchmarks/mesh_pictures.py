@@ -81,16 +81,16 @@ def shape_agreement(run: Path, mesh: Path, size: int = SIZE, views: int = VIEWS,
     from fields.render.sphere_trace import headlight, render_shape
     from fields.render.surface_field import surface_field
     from fields.runs.run import load_field
-    from fields.surface.implicit import frame_of
+    from fields.surface.implicit import corner_and_sides
 
     field = load_field(run)
     fit = surface_field(field)
-    corner, sides = frame_of(field.domain)
+    corner, sides = corner_and_sides(field.domain)
     pairs = []
     for view in range(views):
         seen_from = camera(view, size, size)
         own = render_shape(fit.traceable(), seen_from, albedo=fit.colors)
-        origins, directions = (part.double().numpy() for part in seen_from.rays())
+        origins, directions = seen_from.rays()
         found = cast(mesh, corner + sides.max() * origins, directions)
         paint = {} if found.colors is None else {"albedo": torch.from_numpy(found.colors).float()}
         lit = np.ones((size * size, 3))
@@ -107,19 +107,17 @@ def radiance_agreement(
     """The same of a scene's test views: the mesh's colours as they are, where the field is opaque to more than a half."""
     from fields.export.outputs.radiance import RadianceOutput
     from fields.runs.run import load_field
-    from scenes.posed.cameras import PathCamera, resized
 
     output = RadianceOutput(load_field(run), run)
     pairs = []
     for camera in output.cameras()[:views]:
-        intrinsics = camera.intrinsics if size is None else resized(camera.intrinsics, size, size)
-        camera = PathCamera(camera.pose, intrinsics, camera.time)
-        own, _ = output.see(camera)
+        camera = camera if size is None else camera.resized(size, size)
+        own, _ = output.render_camera(camera)
         found = cast(mesh, *camera.rays())
-        shown = np.ones((intrinsics.width * intrinsics.height, 3))
+        shown = np.ones((camera.num_pixels, 3))
         shown[found.hit] = found.colors
         pairs.append((own.color.reshape(-1, 3).numpy(), shown, (own.opacity > 0.5).flatten().numpy(), found.hit))
-    return _compared(pairs, intrinsics.width, keep)
+    return _compared(pairs, camera.intrinsics.width, keep)
 
 
 def _compared(pairs: list, width: int, keep: Path | None) -> dict:

@@ -40,10 +40,11 @@ PLAIN_LEVELS = 3
 class SceneBox:
     """A cube around `centre` `[3]` that reaches `half` to each side, in the scene's units.
 
-    bounded: whether nothing lies outside of it.
-    reason: where the box comes from, in a few words for people.
-    cascades: number of cubes, each twice as large as the one before, that hold the scene where its files say so; else
-    None.
+    Attributes:
+        bounded: whether nothing lies outside of it.
+        reason: where the box comes from, in a few words for people.
+        cascades: number of cubes, each twice as large as the one before, that hold the scene where its files say so;
+            else None.
     """
 
     centre: np.ndarray
@@ -69,14 +70,15 @@ def scene_box(
 ) -> SceneBox:
     """The box of a scene.
 
-    bounded: whether all of the scene lies in the box; None decides it from the scene.
-    silhouette: gives for a view the pixels `[H, W]` bool that show an object in front of a transparent or plain
-    background; None where that is not known.
-
     The box is, in this order: the one that the scene's files give; for a bounded scene, one in front of the cameras,
     narrowed to the visual hull of the silhouettes (Laurentini 1994) unless the scene moves, as its views then show
     different moments; instant-ngp's cube; a box around points on surfaces; a box around the cameras. A scene is bounded
     where its files give a box or every training view has a silhouette.
+
+    Args:
+        bounded: whether all of the scene lies in the box; None decides it from the scene.
+        silhouette: gives for a view the pixels `[H, W]` bool that show an object in front of a transparent or plain
+            background; None where that is not known.
     """
     poses = np.stack([view.pose for view in scene.views])
     focus = focus_point(poses)
@@ -122,7 +124,7 @@ def border_pixels(image: np.ndarray) -> np.ndarray:
 def plain_background(borders: Sequence[np.ndarray]) -> np.ndarray | None:
     """The one colour `[3]` uint8 along the borders of images, or None where the borders have several.
 
-    borders: colours `[n, 3]` uint8 of each image. Everything in front of a plain background belongs to the object.
+    Everything in front of a plain background belongs to the object. borders: colours `[n, 3]` uint8 of each image.
     """
     pixels = np.concatenate(borders).astype(np.int16)
     color = np.median(pixels, axis=0)
@@ -133,7 +135,8 @@ def plain_background(borders: Sequence[np.ndarray]) -> np.ndarray | None:
 def _narrowed(guess: SceneBox, silhouettes: list[tuple[View, np.ndarray]], nearest: float) -> SceneBox:
     """The cube around the visual hull of the silhouettes; the guess where there is no hull, or one that is much larger.
 
-    nearest: distance of the nearest camera from the focus point; the hull is looked for as far as that.
+    Args:
+        nearest: distance of the nearest camera from the focus point; the hull is looked for as far as that.
     """
     bounds = hull_bounds(silhouettes, guess.centre, min(nearest, 2.5 * guess.half), MARGIN)
     if bounds is None:

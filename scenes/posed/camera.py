@@ -25,11 +25,12 @@ FISHEYE_COEFFICIENTS = ("k1", "k2", "k3", "k4")
 class Intrinsics:
     """How a camera projects directions to pixels. Pixel centres are at +0.5.
 
-    width, height: size of the image in pixels.
-    fl_x, fl_y: focal lengths in pixels.
-    cx, cy: where the optical axis meets the image, in pixels from the top left corner.
-    model: "pinhole"; "opencv", with the distortion (k1, k2, p1, p2) of Brown 1966; or "fisheye", with the distortion
-    (k1, k2, k3, k4) of Kannala and Brandt 2006, as OpenCV defines them.
+    Attributes:
+        width, height: size of the image in pixels.
+        fl_x, fl_y: focal lengths in pixels.
+        cx, cy: where the optical axis meets the image, in pixels from the top left corner.
+        model: "pinhole"; "opencv", with the distortion (k1, k2, p1, p2) of Brown 1966; or "fisheye", with the
+            distortion (k1, k2, k3, k4) of Kannala and Brandt 2006, as OpenCV defines them.
     """
 
     width: int
@@ -66,10 +67,11 @@ class Intrinsics:
 class Camera:
     """A camera at one moment.
 
-    pose: `[3, 4]` float64, camera to world, with OpenGL axes: its columns are the camera's right, up and backward
-    directions and its position.
-    time: in [0, 1], or None in a scene that does not move.
-    name, split: those of the view that the camera belongs to, where there is one. split is "train" or "test".
+    Attributes:
+        pose: `[3, 4]` float64, camera to world, with OpenGL axes: its columns are the camera's right, up and backward
+            directions and its position.
+        time: in [0, 1], or None in a scene that does not move.
+        name, split: those of the view that the camera belongs to, where there is one. split is "train" or "test".
 
     Raises ValueError where the pose is not `[3, 4]` and finite, the image has no pixel, or a focal length is not above
     zero.
@@ -85,10 +87,10 @@ class Camera:
     def __post_init__(self) -> None:
         if self.pose.shape != (3, 4) or not np.isfinite(self.pose).all():
             raise ValueError("a camera's pose is a matrix of 3 x 4 finite values")
-        lens = self.intrinsics
-        if lens.width < 1 or lens.height < 1:
-            raise ValueError(f"an image has at least one pixel, not {lens.width} x {lens.height}")
-        for focal in (lens.fl_x, lens.fl_y):
+        width, height = self.intrinsics.width, self.intrinsics.height
+        if width < 1 or height < 1:
+            raise ValueError(f"an image has at least one pixel, not {width} x {height}")
+        for focal in (self.intrinsics.fl_x, self.intrinsics.fl_y):
             if not (math.isfinite(focal) and focal > 0):
                 raise ValueError(f"a focal length is above zero, not {focal}")
 
@@ -116,7 +118,8 @@ class Camera:
     def rays_through(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Rays through points of the image: origins and unit directions, `[N, 3]` float64 each, in the scene's axes.
 
-        x, y: `[N]`, in pixels from the top left corner, so that the centre of pixel i is at i + 0.5.
+        Args:
+            x, y: `[N]`, in pixels from the top left corner, so that the centre of pixel i is at i + 0.5.
         """
         x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
         directions = pixel_directions(self.intrinsics, x, y) @ self.pose[:, :3].T
@@ -134,9 +137,12 @@ class Camera:
 def checked_pose(matrix: object, name: str, notes: list[str]) -> np.ndarray:
     """The pose `[3, 4]` float64 of a matrix from a file, with its rotation made orthonormal.
 
-    matrix: anything that numpy reads as 3 x 4 or 4 x 4 values. name: what messages call the frame. notes: gets a line
-    where more than rounding was repaired. Raises BadInput where the matrix has another shape, is not finite, or its
-    left part is not nearly a rotation.
+    Args:
+        matrix: anything that numpy reads as 3 x 4 or 4 x 4 values.
+        name: what messages call the frame.
+        notes: gets a line where more than rounding was repaired.
+
+    Raises BadInput where the matrix has another shape, is not finite, or its left part is not nearly a rotation.
     """
     try:
         pose = np.asarray(matrix, dtype=np.float64)

@@ -40,9 +40,11 @@ DISTANCE = 4.0
 class FoundPoses:
     """The result of `find_poses`.
 
-    scene: the views with a camera. num_images: images that cameras were looked for.
-    error: mean distance in pixels between where points are seen and where their cameras project them.
-    warnings: lines that a person should read before a fit.
+    Attributes:
+        scene: the views with a camera.
+        num_images: images that cameras were looked for.
+        error: mean distance in pixels between where points are seen and where their cameras project them.
+        warnings: lines that a person should read before a fit.
     """
 
     scene: PosedViews
@@ -61,11 +63,13 @@ def find_poses(
 ) -> FoundPoses:
     """Find the cameras of a folder of photographs or of a video.
 
-    folder: gets the images, upright and with no side longer than `max_side` pixels; of a video the sharpest frame of
-    each of `frames` equal stretches. progress: is called with a line for each stage.
-
     The scene is turned so that z is up and the cameras look at the origin; see `normalized`. Raises BadInput where
     pycolmap is not installed, images cannot be read, or no cameras are found.
+
+    Args:
+        folder: gets the images, upright and with no side longer than `max_side` pixels; of a video the sharpest frame
+            of each of `frames` equal stretches.
+        progress: is called with a line for each stage.
     """
     try:
         import pycolmap  # noqa: F401
@@ -161,7 +165,8 @@ def _save_photographs(source: Path, images: Path, max_side: int) -> list[tuple[i
 class _SharpestFrames:
     """Saves the sharpest frame of each stretch of a video, as a collector for `scenes.video.read.decode_video_file`.
 
-    stretch: number of frames of a stretch.
+    Args:
+        stretch: number of frames of a stretch.
     """
 
     def __init__(self, stretch: int, images: Path, max_side: int) -> None:

@@ -106,8 +106,11 @@ def _focal_lengths(frame: dict, width: int, height: int, name: str) -> tuple[flo
 def camera_in(frame: dict, name: str, default: Intrinsics | None) -> Camera:
     """The camera of a frame without a photograph.
 
-    default: intrinsics for a frame that gives no focal length, resized to the frame's `w` and `h`; also the size where
-    the frame gives none. Raises BadInput, naming the frame, where something is missing or wrong.
+    Args:
+        default: intrinsics for a frame that gives no focal length, resized to the frame's `w` and `h`; also the size
+            where the frame gives none.
+
+    Raises BadInput, naming the frame, where something is missing or wrong.
     """
     pose = checked_pose(frame.get("transform_matrix"), name, [])
     time = time_in(frame, name)

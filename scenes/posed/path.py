@@ -114,8 +114,8 @@ def _interpolated(
     first = cameras[0].intrinsics
     table = np.array(
         [
-            [np.log(lens.fl_x), np.log(lens.fl_y), lens.cx, lens.cy, time or 0.0]
-            for lens, time in ((camera.intrinsics, camera.time) for camera in cameras)
+            [np.log(own.fl_x), np.log(own.fl_y), own.cx, own.cy, time or 0.0]
+            for own, time in ((camera.intrinsics, camera.time) for camera in cameras)
         ]
     )
     if closed:

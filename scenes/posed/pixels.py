@@ -16,11 +16,12 @@ from scenes.sampling import philox, true_indices
 class PixelRays:
     """N rays through pixels, in the coordinates of a scene's unit cube, in which a length of 1 is the cube's side.
 
-    origins, directions: `[N, 3]` float32; directions have unit length.
-    colors: `[N, 3]` float32 sRGB in [0, 1], not multiplied by alpha.
-    alpha: `[N, 1]` float32 in [0, 1], or None where the views have none.
-    times: `[N]` float32 in [0, 1], or None where the scene does not move.
-    views: `[N]` int64, the index of each pixel's view among the views for training.
+    Attributes:
+        origins, directions: `[N, 3]` float32; directions have unit length.
+        colors: `[N, 3]` float32 sRGB in [0, 1], not multiplied by alpha.
+        alpha: `[N, 1]` float32 in [0, 1], or None where the views have none.
+        times: `[N]` float32 in [0, 1], or None where the scene does not move.
+        views: `[N]` int64, the index of each pixel's view among the views for training.
     """
 
     origins: np.ndarray

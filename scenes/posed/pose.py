@@ -19,9 +19,12 @@ CLOSED_PATH_MARGIN = 4
 def look_at(position: ArrayLike, target: ArrayLike, up: str | ArrayLike = "z") -> np.ndarray:
     """The pose of a camera at `position` that sees `target` in the middle of its image.
 
-    position, target: `[3]`. up: the direction that is upright in the image, as the name of an axis or as a vector
-    `[3]`. Returns `[3, 4]` float64, camera to world with OpenGL axes. Raises ValueError where position and target are
-    one point, or the camera would look straight along `up`.
+    Args:
+        position, target: `[3]`.
+        up: the direction that is upright in the image, as the name of an axis or as a vector `[3]`.
+
+    Returns `[3, 4]` float64, camera to world with OpenGL axes. Raises ValueError where position and target are one
+    point, or the camera would look straight along `up`.
     """
     if isinstance(up, str) and up not in UP:
         raise ValueError(f"up is x, y or z, not {up!r}")
@@ -49,13 +52,14 @@ def orbit(
 ) -> Camera:
     """A pinhole camera on a sphere around `target`, looking at it.
 
-    azimuth: degrees. 0 is the front, which is +z where y is up and -y where z is up, as in modelling programs. It grows
-    to the right of the object as seen from the front.
-    elevation: degrees above the horizon, from -89.9 to 89.9.
-    distance: from the target, in its units.
-    size: width and height of the image in pixels.
-    field_of_view: degrees across the shorter side of the image, between 0 and 180.
-    up: "x", "y" or "z".
+    Args:
+        azimuth: degrees. 0 is the front, which is +z where y is up and -y where z is up, as in modelling programs. It
+            grows to the right of the object as seen from the front.
+        elevation: degrees above the horizon, from -89.9 to 89.9.
+        distance: from the target, in its units.
+        size: width and height of the image in pixels.
+        field_of_view: degrees across the shorter side of the image, between 0 and 180.
+        up: "x", "y" or "z".
 
     Raises ValueError where an argument is outside of its range.
     """

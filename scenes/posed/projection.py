@@ -17,7 +17,8 @@ def pixel_directions(intrinsics: Intrinsics, x: np.ndarray, y: np.ndarray) -> np
     """Unit directions `[N, 3]` float64 in the camera's axes (x right, y up, looking along -z) through points of the
     image.
 
-    x, y: `[N]`, in pixels from the top left corner.
+    Args:
+        x, y: `[N]`, in pixels from the top left corner.
     """
     u, v = (x - intrinsics.cx) / intrinsics.fl_x, (y - intrinsics.cy) / intrinsics.fl_y
     if intrinsics.model == "fisheye":
@@ -29,10 +30,10 @@ def pixel_directions(intrinsics: Intrinsics, x: np.ndarray, y: np.ndarray) -> np
 
 
 def project(camera: Camera, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Where a camera sees points of the scene: x, y and depth, `[N]` float64 each.
+    """Where a camera sees points `[N, 3]` of the scene: x, y and depth, `[N]` float64 each.
 
-    points: `[N, 3]`, in the scene's axes. x, y: in pixels from the top left corner. depth: along the optical axis, in
-    the scene's units; below zero behind the camera, where x and y mean nothing.
+    x and y are in pixels from the top left corner. The depth is along the optical axis, in the scene's units; it is
+    below zero behind the camera, where x and y mean nothing.
     """
     local = (np.asarray(points, np.float64) - camera.position) @ camera.pose[:, :3]
     depth, intrinsics = -local[:, 2], camera.intrinsics

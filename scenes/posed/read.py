@@ -51,9 +51,12 @@ def is_posed(source: str | os.PathLike) -> bool:
 def open_posed(source: str | os.PathLike, max_pixels: int = MAX_PIXELS) -> PosedViews:
     """The views of a source.
 
-    source: a folder (transforms.json in its dialects, else LLFF, else a COLMAP model), a zip of such a folder, a
-    transforms file, an `.npz`, or `procedural:NAME`. max_pixels: limit for an `.npz`, which is read at once. Raises
-    BadInput.
+    Args:
+        source: a folder (transforms.json in its dialects, else LLFF, else a COLMAP model), a zip of such a folder, a
+            transforms file, an `.npz`, or `procedural:NAME`.
+        max_pixels: limit for an `.npz`, which is read at once.
+
+    Raises BadInput, one line that names the file or view, where the source cannot be used.
     """
     if str(source).startswith(PROCEDURAL_PREFIX):
         from scenes.procedural.photographs import procedural_views

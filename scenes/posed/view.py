@@ -25,10 +25,12 @@ Box = tuple[tuple[float, float, float], tuple[float, float, float]]
 class View(Camera):
     """A camera and the photograph that it took: a file, or pixels where one file holds all photographs.
 
-    image: file of the photograph. mask: file of an image whose dark pixels do not count.
-    pixels: `[H, W, 3 or 4]` uint8 sRGB, in place of `image`.
-    depths: nearest and farthest depth of what the photograph shows, along the optical axis, where the scene's files
-    give them.
+    Attributes:
+        image: file of the photograph.
+        mask: file of an image whose dark pixels do not count.
+        pixels: `[H, W, 3 or 4]` uint8 sRGB, in place of `image`.
+        depths: nearest and farthest depth of what the photograph shows, along the optical axis, where the scene's files
+            give them.
     """
 
     image: Path | None = None
@@ -70,11 +72,13 @@ class View(Camera):
 class PosedViews:
     """The views of a scene, in the order of its file.
 
-    aabb_scale: side of the scene in instant-ngp's unit cubes, from its transforms file.
-    notes: one-line remarks about what was repaired or decided while reading.
-    box: lower and upper corner of what there is to see, where the files give them.
-    points: `[N, 3]` float64 on surfaces, where the cameras were found from such points.
-    keep_alive: an object that must live while the images are read, for example the folder that a zip was unpacked to.
+    Attributes:
+        aabb_scale: side of the scene in instant-ngp's unit cubes, from its transforms file.
+        notes: one-line remarks about what was repaired or decided while reading.
+        box: lower and upper corner of what there is to see, where the files give them.
+        points: `[N, 3]` float64 on surfaces, where the cameras were found from such points.
+        keep_alive: an object that must live while the images are read, for example the folder that a zip was unpacked
+            to.
     """
 
     views: tuple[View, ...]

@@ -26,9 +26,12 @@ def hull_bounds(
     """The cube around the visual hull within a cube, as its centre `[3]` and half its side; None where there is no
     hull.
 
-    silhouettes: cameras, and for each the pixels `[H, W]` bool that show the object. centre `[3]`, half: the cube to
-    look in.
-    margin: scale of the result. The hull is looked for twice, the second time within the bounds of the first.
+    Args:
+        silhouettes: cameras, and for each the pixels `[H, W]` bool that show the object.
+        centre, half: centre `[3]` and half the side of the cube to look in.
+        margin: scale of the result.
+
+    The hull is looked for twice, the second time within the bounds of the first.
     """
     from scipy.ndimage import distance_transform_edt
 
@@ -58,8 +61,10 @@ def outside_hull(
     """Cells of a grid over a cube that hold nothing, `[n, n, n]` bool, x first: some view shows only background there,
     or no view shows them at all, so that nothing can be learned there.
 
-    views: cameras, and for each the pixels `[H, W]` bool that show something. lower `[3]`, side: the cube. resolution:
-    n.
+    Args:
+        views: cameras, and for each the pixels `[H, W]` bool that show something.
+        lower, side: lower corner `[3]` and side of the cube.
+        resolution: n, the number of cells along each axis.
     """
     points = _grid((np.arange(resolution) + 0.5) / resolution * side, lower)
     cells, visible = np.arange(resolution**3), np.zeros(resolution**3, bool)
@@ -88,8 +93,9 @@ def _grid(axis: np.ndarray, origin: np.ndarray) -> np.ndarray:
 def _possible(camera: Camera, distance: np.ndarray, points: np.ndarray, cell: float) -> tuple[np.ndarray, np.ndarray]:
     """Which cells a camera's silhouette does not rule out, and which are in its image: `[N]` bool each.
 
-    distance: `[H, W]`, of each pixel from the silhouette, in pixels. points: centres `[N, 3]` of cells with the side
-    `cell`.
+    Args:
+        distance: `[H, W]`, of each pixel from the silhouette, in pixels.
+        points: centres `[N, 3]` of cells with the side `cell`.
     """
     x, y, depth = project(camera, points)
     inside = (depth > cell) & in_image(camera.intrinsics, x, y)

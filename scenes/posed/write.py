@@ -19,9 +19,10 @@ POINTS_FILE = "points.ply"
 def write_scene(folder: str | os.PathLike, scene: PosedViews, one_file: bool = False) -> None:
     """Write `transforms_train.json`, `transforms_test.json`, the images, the masks, and the points as `points.ply`.
 
-    one_file: write one `transforms.json` instead, with lists of the file names for training and for testing.
-
     Image files are copied, pixels become PNG files. Raises BadInput where the folder is not empty or cannot be written.
+
+    Args:
+        one_file: write one `transforms.json` instead, with lists of the file names for training and for testing.
     """
     folder = Path(folder)
     check_empty(folder)

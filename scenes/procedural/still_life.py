@@ -45,8 +45,10 @@ BOUNCE = _float32(0.20, 0.17, 0.14)
 class Part:
     """A solid of one material.
 
-    distance: points to signed distances `[N]`. color: points to linear RGB `[N, 3]` in [0, 1].
-    gloss: strength of the sun's reflection.
+    Attributes:
+        distance: points to signed distances `[N]`.
+        color: points to linear RGB `[N, 3]` in [0, 1].
+        gloss: strength of the sun's reflection.
     """
 
     distance: Callable[[Points], np.ndarray]
@@ -75,8 +77,10 @@ class StillLife:
     def color(self, points: np.ndarray, normals: np.ndarray, directions: np.ndarray, lit: np.ndarray) -> np.ndarray:
         """sRGB `[N, 3]` float32 in [0, 1] of points on the surface, with a matt and a glossy part (Blinn 1977).
 
-        points, normals: `[N, 3]` float32. directions: `[N, 3]` float32, unit, from the eye to the points.
-        lit: `[N]` float32, the fraction of the sun that reaches them.
+        Args:
+            points, normals: `[N, 3]` float32.
+            directions: `[N, 3]` float32, unit, from the eye to the points.
+            lit: `[N]` float32, the fraction of the sun that reaches them.
         """
         p = _columns(points)
         away = np.stack([part.distance(p) for part in self.parts])

@@ -1,7 +1,4 @@
-"""Sphere tracing (Hart 1996) of analytic signed distances, in numpy.
-
-`fields.render` has its own for fitted fields, on tensors and on any device.
-"""
+"""Sphere tracing (Hart 1996) of analytic signed distances, in numpy."""
 
 from __future__ import annotations
 
@@ -21,7 +18,7 @@ def clip_to_box(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Interval of each ray inside of a box: near and far `[N]` float32, both 0 for a ray that misses it.
 
-    origins, directions: `[N, 3]` float32. By the slab method (Kay and Kajiya 1986).
+    By the slab method (Kay and Kajiya 1986). origins, directions: `[N, 3]` float32.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         first, second = ((np.array(corner, np.float32) - origins) / directions for corner in (lower, upper))
@@ -47,11 +44,16 @@ def sphere_trace(
     """The first point of each ray on the surface: whether there is one `[N]` bool, and its t `[N]` float32; far where
     none.
 
-    origins, directions: `[N, 3]` float32, directions of unit length. near, far: `[N]` float32; rays with far <= near
-    are not traced. A ray advances by `fraction` of the distance. Once it has been inside, it stays between the last
-    point outside and the first one inside, and goes to their middle where the distance would lead out of there or has
-    not halved. It has arrived where the distance, or that interval, is below `tolerance`, and is given up after
-    `steps`.
+    A ray advances by `fraction` of the distance. Once it has been inside, it stays between the last point outside and
+    the first one inside, and goes to their middle where the distance would lead out of there or has not halved. It has
+    arrived where the distance, or that interval, is below `tolerance`, and is given up after `steps`.
+
+    Args:
+        origins, directions: `[N, 3]` float32, directions of unit length.
+        near, far: `[N]` float32; rays with far <= near are not traced.
+        steps: largest number of steps.
+        tolerance: in units of the points.
+        fraction: below 1 for distances that are overstated somewhere.
     """
     hit, t = np.zeros(len(origins), bool), far.copy()
     active = np.flatnonzero(far > near)

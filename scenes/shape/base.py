@@ -21,8 +21,10 @@ class SurfaceSamples(NamedTuple):
 class VisiblePixels(NamedTuple):
     """The pixels in which a camera sees a surface.
 
-    pixels: `[n]`, indices row by row. normals: `[n, 3]`. colors: `[n, 3]` sRGB in [0, 1], or None where the surface has
-    none.
+    Attributes:
+        pixels: `[n]`, indices row by row.
+        normals: `[n, 3]`.
+        colors: `[n, 3]` sRGB in [0, 1], or None where the surface has none.
     """
 
     pixels: np.ndarray

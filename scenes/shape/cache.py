@@ -35,7 +35,8 @@ def cache_folder() -> Path | None:
 def cached(key: dict, compute: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     """The arrays of an earlier call with the same key, or else of `compute()`, which are then stored.
 
-    key: plain data that says everything that the result depends on.
+    Args:
+        key: plain data that says everything that the result depends on.
     """
     try:
         folder = cache_folder()

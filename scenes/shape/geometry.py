@@ -11,8 +11,9 @@ import numpy as np
 class MeshColors:
     """Colours of a mesh, given at the corners of its faces or by a texture.
 
-    corners: float `[F, 3, 3]`, sRGB in [0, 1]; or float `[F, 3, 2]`, texture coordinates with the origin at the lower
-    left, for `texture` `[H, W, 3]` uint8 sRGB.
+    Attributes:
+        corners: float `[F, 3, 3]`, sRGB in [0, 1]; or float `[F, 3, 2]`, texture coordinates with the origin at the
+            lower left, for `texture` `[H, W, 3]` uint8 sRGB.
     """
 
     corners: np.ndarray

@@ -147,7 +147,8 @@ class MeshSurface(Surface):
     def cast(self, origins: np.ndarray, directions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """First hits of rays: the distance `[n]`, infinite for none, and the face `[n]`, -1 for none.
 
-        origins, directions: `[n, 3]` float64, directions of unit length.
+        Args:
+            origins, directions: `[n, 3]` float64, directions of unit length.
         """
         hits = self._tree.intersect_ray_first(
             self.mesh.vertices, self.mesh.faces, np.ascontiguousarray(origins), np.ascontiguousarray(directions)

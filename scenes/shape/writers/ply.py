@@ -18,8 +18,12 @@ def write_ply(
 ) -> None:
     """Write columns of vertices, and faces.
 
-    columns: arrays `[n]` of float32, float64, uint8 or int32 by their names, in the order of the file. faces: `[F, 3]`.
-    comments: lines of the header. Raises BadInput where the file cannot be written.
+    Args:
+        columns: arrays `[n]` of float32, float64, uint8 or int32 by their names, in the order of the file.
+        faces: `[F, 3]`.
+        comments: lines of the header.
+
+    Raises BadInput where the file cannot be written.
     """
     count = len(next(iter(columns.values())))
     table = np.empty(count, [(name, column.dtype.str) for name, column in columns.items()])
