@@ -1,12 +1,14 @@
-"""What it costs a fit in the studio that somebody looks at it, and how soon the page is there.
+"""How much a fit in the studio is slowed down by a page that watches it, and how soon the page appears.
 
     python -m benchmarks.studio [--json] [--quick] [--store] [--only ID]
 
-A row a kind: steps a second while a page looks, against steps a second of the same fit while none does, in turns (one fit, one served studio).
-The page is played, in a process of its own that does little else, by what its script asks for, as often: the fits and this one half a second
-after the last answer, then its pictures where they are new; what a browser itself would take is not in it.
+One row per kind of signal: steps per second while a page watches, against those of the same fit while none does, in
+turns, in one served studio. A process of its own plays the page. It sends the requests of the page's scripts as often
+as these do: half a second after the last answer for all jobs and the watched one, then for its images that are new.
+What a browser itself would take is not measured.
 
-And one for the first paint of the page: the median of visits by a Chromium that was never there before, against the 3 seconds that it may take.
+And one row for the first paint of the page: the median of visits by a Chromium without a cache, against the 3 seconds
+that it may take.
 """
 
 from __future__ import annotations
@@ -18,29 +20,46 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmarks.report import add_arguments, emit, report
 
+if TYPE_CHECKING:
+    import uvicorn
+    from playwright.sync_api import Browser
+
+    from apps.studio.job import Job
+    from apps.studio.server import Studio
+
+# Source and method of each row; a source without a colon is an example of the studio.
 CASES = {
     "image:hashgrid": ("skimage:astronaut", "hashgrid"),
     "image:siren": ("skimage:astronaut", "siren"),
-    "shape:hashgrid": ("Knot, a shape", "hashgrid"),
+    "shape:hashgrid": ("Knot", "hashgrid"),
     "radiance:hashgrid": ("procedural:duck", "hashgrid"),
 }
-TURN_SECONDS, TURNS = 5.0, 4
-PAINT, VISITS, PAINT_SECONDS = "first-paint", 9, 3.0
-BROWSER = [
+# Seconds of a turn, and turns of each sort.
+TURN_SECONDS = 5.0
+TURNS = 4
+# Row of the first paint, its visits, and the seconds that it may take.
+PAINT = "first-paint"
+VISITS = 9
+PAINT_SECONDS = 3.0
+BROWSER_FLAGS = [
     "--no-sandbox",
     "--use-gl=angle",
     "--use-angle=swiftshader",
     "--enable-unsafe-swiftshader",
     "--ignore-gpu-blocklist",
 ]
-ASK_SECONDS = 0.5
+# Seconds between an answer and the next request.
+POLL_SECONDS = 0.5
 
 
-# What a page asks for: reads a job and for how many seconds to look, writes how often it has asked.
+# The process that plays the page: reads the id of a job and for how many seconds to watch it, and writes how often it
+# has asked and how many images it has loaded so far.
 PAGE = """
 import http.client, json, sys, time
 def get(path):
@@ -49,93 +68,93 @@ def get(path):
     content = answer.read()
     assert answer.status == 200, (path, answer.status)
     return content
-drawn, pictures = {}, 0
+shown, num_images = {}, 0
 for line in sys.stdin:
     number, seconds = line.split()
     ask = http.client.HTTPConnection("localhost", int(sys.argv[1]))
     begun, asked = time.perf_counter(), 0
     while time.perf_counter() - begun < float(seconds):
         job, asked = json.loads(get("jobs?of=" + number))["job"], asked + 1
-        for name, version in job["pictures"].items():
-            if drawn.get(name) != version:
+        for name, version in job["images"].items():
+            if shown.get(name) != version:
                 get(f"jobs/{number}/{name}?v={version}")
-                drawn[name] = version
-                pictures += 1
-        time.sleep(max(0, min(ASK_SECONDS, begun + float(seconds) - time.perf_counter())))
-    print(asked, pictures, flush=True)
+                shown[name] = version
+                num_images += 1
+        time.sleep(max(0, min(POLL_SECONDS, begun + float(seconds) - time.perf_counter())))
+    print(asked, num_images, flush=True)
 """
 
 
 def row(name: str, turns: int) -> dict:
+    """The row of a case. `turns`: those with a page, and as many without one."""
     from apps.studio import examples
-    from apps.studio.jobs import FitOrder
     from apps.studio.server import Studio
+    from fields.fit.request import FitRequest
 
     source, method = CASES[name]
     with tempfile.TemporaryDirectory() as folder:
         studio = Studio.at(Path(folder))
-        server, port = _served(studio)
+        server, port = _serve(studio)
         page = subprocess.Popen(
-            [sys.executable, "-c", PAGE.replace("ASK_SECONDS", str(ASK_SECONDS)), str(port)],
+            [sys.executable, "-c", PAGE.replace("POLL_SECONDS", str(POLL_SECONDS)), str(port)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
-        job = studio.queue.fit(
-            FitOrder(source if ":" in source else examples.source(source, studio.folders), method=method, steps=10**9),
-            "fit",
-        )
+        path = source if ":" in source else examples.source(source, studio.folders)
+        job = studio.queue.fit(FitRequest(source=path, method=method, steps=10**9), "fit")
         try:
             spent, steps = {True: 0.0, False: 0.0}, {True: 0, False: 0}
             _wait(lambda: job.step > 0 or job.state == "failed")
-            _turn(page, job, True)  # (all that a first look loads)
+            # The first images load much that the others find loaded.
+            _turn(page, job, watched=True)
             for turn in range(turns):
-                for looked in (True, False) if turn % 2 else (False, True):
-                    seconds, count = _turn(page, job, looked)
-                    spent[looked] += seconds
-                    steps[looked] += count
+                for watched in (True, False) if turn % 2 else (False, True):
+                    seconds, count = _turn(page, job, watched=watched)
+                    spent[watched] += seconds
+                    steps[watched] += count
         finally:
-            page.stdin.close()
-            page.wait(10)
+            page.communicate(timeout=10)
             job.stop()
             _wait(lambda: job.state not in ("running", "loading", "stopping"))
             server.should_exit = True
-            _wait(lambda: not studio.queue._thread.is_alive())
-    with_page, without = (steps[looked] / spent[looked] for looked in (True, False))
+            _wait(lambda: not studio.queue.is_open)
+    with_page, without = (steps[watched] / spent[watched] for watched in (True, False))
     return {
         "id": f"looked-at:{name}",
         "value": round(with_page, 2),
         "unit": "steps/s",
-        "against": "nobody looks",
+        "against": "not watched",
         "against_value": round(without, 2),
         "ratio": round(with_page / without, 3),
     }
 
 
 def first_paint(visits: int) -> dict:
+    """The row of the first paint."""
     import shutil
     from statistics import median
 
     from apps.studio.server import Studio
 
-    found = {"id": PAINT, "unit": "s", "against": "what it may take", "against_value": PAINT_SECONDS}
+    found = {"id": PAINT, "unit": "s", "against": "limit", "against_value": PAINT_SECONDS}
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
         return {**found, "value": None, "ratio": None, "note": "playwright is not installed"}
-    if (place := shutil.which("chromium")) is None:
+    if (executable := shutil.which("chromium")) is None:
         return {**found, "value": None, "ratio": None, "note": "chromium is not installed"}
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         studio = Studio.at(Path(folder))
-        server, port = _served(studio)
-        browser = playwright.chromium.launch(executable_path=place, args=BROWSER)
+        server, port = _serve(studio)
+        browser = playwright.chromium.launch(executable_path=executable, args=BROWSER_FLAGS)
         try:
-            seen = [first_visit(browser, f"http://localhost:{port}") for _ in range(visits)]
+            seconds = [first_visit(browser, f"http://localhost:{port}") for _ in range(visits)]
         finally:
             browser.close()
             server.should_exit = True
-            _wait(lambda: not studio.queue._thread.is_alive())
-    value, whole = (median(seconds) for seconds in zip(*seen))
+            _wait(lambda: not studio.queue.is_open)
+    value, whole = (median(values) for values in zip(*seconds))
     return {
         **found,
         "value": round(value, 2),
@@ -144,8 +163,8 @@ def first_paint(visits: int) -> dict:
     }
 
 
-def first_visit(browser, address: str) -> tuple[float, float]:
-    """Seconds until the first paint and until the whole form is there, for a visitor who was never there before."""
+def first_visit(browser: Browser, address: str) -> tuple[float, float]:
+    """Seconds until the first paint and until the whole form appears, for a visitor without a cache."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     try:
         page = context.new_page()
@@ -153,7 +172,7 @@ def first_visit(browser, address: str) -> tuple[float, float]:
         page.goto(address, wait_until="commit")
         page.wait_for_selector("#start", timeout=120_000)
         whole = time.monotonic() - begun
-        # (the entry is there a little after the paint itself)
+        # The entry appears a little after the paint itself.
         painted = page.wait_for_function(
             "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
         ).json_value()
@@ -162,8 +181,8 @@ def first_visit(browser, address: str) -> tuple[float, float]:
         context.close()
 
 
-def _served(studio):
-    """The server of a studio, and its port; it closes the studio when it ends."""
+def _serve(studio: Studio) -> tuple[uvicorn.Server, int]:
+    """Serve a studio. Returns the server, which closes the studio when it ends, and its port."""
     import uvicorn
 
     from apps.studio.server import make_app
@@ -179,21 +198,22 @@ def _served(studio):
     return server, port
 
 
-def _turn(page, job, looked: bool) -> tuple[float, int]:
-    """Seconds and steps of a while in which a page looks, or none does."""
+def _turn(page: subprocess.Popen, job: Job, *, watched: bool) -> tuple[float, int]:
+    """Seconds and steps of a turn in which a page watches, or none does."""
     job.watched = 0.0
-    trainer = job._trainer
+    trainer = job.trainer
+    assert trainer is not None and page.stdin is not None and page.stdout is not None
     begun, first = time.perf_counter(), trainer.index
-    if looked:
+    if watched:
         page.stdin.write(f"{job.id} {TURN_SECONDS}\n")
         page.stdin.flush()
-        print(f"{job.name}: asked, pictures so far: {page.stdout.readline().strip()}", file=sys.stderr)
+        print(f"{job.name}: requests and images so far: {page.stdout.readline().strip()}", file=sys.stderr)
     else:
         time.sleep(TURN_SECONDS)
     return time.perf_counter() - begun, trainer.index - first
 
 
-def _wait(condition) -> None:
+def _wait(condition: Callable[[], bool]) -> None:
     while not condition():
         time.sleep(0.05)
 
@@ -201,7 +221,7 @@ def _wait(condition) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_arguments(parser)
-    parser.add_argument("--only", metavar="ID", help="rows whose kind and method begin like this")
+    parser.add_argument("--only", metavar="ID", help="only rows whose kind and method begin with this")
     options = parser.parse_args()
     chosen = [name for name in (*CASES, PAINT) if name.startswith(options.only or "")]
     rows = [

@@ -188,6 +188,10 @@ class OptionInfo:
         """How a page asks for it: a check box, a list of choices, or a line of text."""
         return "switch" if self.switch else "choice" if self.choices or self.switches else "text"
 
+    def applies_to(self, kind: str) -> bool:
+        """Whether the option means something for this kind of signal."""
+        return self.kinds is None or kind in self.kinds
+
     @property
     def page_choices(self) -> tuple[str, ...]:
         """What a list of choices shows; the first entry leaves the option as it is."""

@@ -45,7 +45,7 @@ KERNEL_STROKE = 0.0012
 ARROWS = 16
 # Spectra with more bins than this have a logarithmic axis, and are averaged over eighths of octaves.
 MAX_LINEAR_BINS = 256
-# Smallest fraction of the magnitude that is told from zero.
+# Smaller fractions of the magnitude are drawn as this one: the axis is logarithmic.
 MIN_MAGNITUDE = 1e-7
 
 

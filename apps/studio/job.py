@@ -62,6 +62,11 @@ class Job:
         self._wish: Literal["", "pause", "stop"] = ""
         self._lock = threading.Lock()
 
+    @property
+    def trainer(self) -> Trainer | None:
+        """The trainer of the fit that is under way."""
+        return self._trainer
+
     def pause(self) -> None:
         """Ask the job to stop so that it can be resumed. Has no effect where it is not under way."""
         self._ask("pause")

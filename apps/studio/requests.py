@@ -130,5 +130,6 @@ def chosen_settings(method: str, state: MethodState | None) -> dict[str, object]
 
 
 def _visible(controls: Mapping[str, object], kind: str) -> dict[str, object]:
-    kinds = {option.name: option.kinds for option in page_options(FitRequest)}
-    return {name: value for name, value in controls.items() if (shown := kinds.get(name)) is None or kind in shown}
+    """The values of controls that are shown for a kind of signal."""
+    shown = {option.name for option in page_options(FitRequest) if option.applies_to(kind)}
+    return {name: value for name, value in controls.items() if name in shown}

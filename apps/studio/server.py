@@ -34,7 +34,7 @@ SHUTDOWN_SECONDS = 3
 
 @dataclass
 class Studio:
-    """What the tabs and the routes share. Fits, views, opening files, and exports have one thread each."""
+    """State that tabs and routes share. Fits, views, opening files, and exports have one thread each."""
 
     folders: Folders
     queue: JobQueue

@@ -1,10 +1,11 @@
-"""Colours, letters and corners: warm paper and ink, in the light and in the dark. No font is fetched from anywhere."""
+"""Colors, fonts and corners of the page, light and dark. Fonts are the system's: none is fetched."""
 
 from __future__ import annotations
 
-import gradio as gr
+from gradio.themes import Base, Font
 from gradio.themes.utils import colors, sizes
 
+# Shades from light to dark: warm grey for text and surfaces, and orange for what is active.
 PAPER = colors.Color(
     "#faf9f7",
     "#f4f2ee",
@@ -35,18 +36,19 @@ CLAY = colors.Color(
 )
 
 
-def theme() -> gr.themes.Base:
-    letters = [gr.themes.Font(name) for name in ("ui-sans-serif", "system-ui", "sans-serif")]
-    figures = [gr.themes.Font(name) for name in ("ui-monospace", "Consolas", "monospace")]
-    made = gr.themes.Base(
+def theme() -> Base:
+    """The theme of the page."""
+    text_fonts = [Font(name) for name in ("ui-sans-serif", "system-ui", "sans-serif")]
+    code_fonts = [Font(name) for name in ("ui-monospace", "Consolas", "monospace")]
+    made = Base(
         primary_hue=CLAY,
         secondary_hue=CLAY,
         neutral_hue=PAPER,
         radius_size=sizes.radius_md,
         spacing_size=sizes.spacing_sm,
         text_size=sizes.text_md,
-        font=letters,
-        font_mono=figures,
+        font=text_fonts,
+        font_mono=code_fonts,
     )
     return made.set(
         body_background_fill="#faf9f7",

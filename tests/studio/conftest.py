@@ -1,4 +1,4 @@
-"""What the tests of the studio share: a studio that is served, and a real browser that opens it."""
+"""Fixtures of the studio's tests: a studio that is served, and a real browser that opens it."""
 
 from __future__ import annotations
 
@@ -92,13 +92,13 @@ def address(served):
 @pytest.fixture(scope="session")
 def chromium():
     """The system's browser. It is a system package, so that tests are skipped without it."""
-    place = shutil.which("chromium")
-    if place is None:
+    executable = shutil.which("chromium")
+    if executable is None:
         pytest.skip("the system has no chromium: apt install chromium")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=place, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
         yield browser
         browser.close()
 
@@ -134,8 +134,8 @@ class Visitor:
         else:
             button.click()
 
-    def choose(self, place: str, name: str) -> None:
-        self.page.click(f"{place} input")
+    def choose(self, selector: str, name: str) -> None:
+        self.page.click(f"{selector} input")
         self.page.get_by_role("option", name=name).first.click()
 
     def example(self, name: str, kind: str) -> None:
@@ -147,9 +147,9 @@ class Visitor:
             self.page.locator("#upload button[aria-label='Clear'], #upload button[aria-label='Remove']").first.click()
         self.page.set_input_files("#upload input[type=file]", str(file))
 
-    def shows(self, place: str, text: str) -> None:
+    def shows(self, selector: str, text: str) -> None:
         self.page.wait_for_function(
-            "([place, text]) => document.querySelector(place)?.textContent.includes(text)", arg=[place, text]
+            "([selector, text]) => document.querySelector(selector)?.textContent.includes(text)", arg=[selector, text]
         )
 
     def steps(self, count: int) -> None:

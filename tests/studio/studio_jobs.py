@@ -1,4 +1,4 @@
-"""What the tests of jobs share."""
+"""Helpers of the tests of jobs."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""The queue of jobs: fits wait, run, pause, resume and end, whatever is asked of them and how often."""
+"""The queue of jobs: fits wait, run, pause, resume and end."""
 
 import threading
 import time

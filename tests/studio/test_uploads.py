@@ -123,9 +123,9 @@ def test_refuses_an_archive_that_unpacks_to_too_much(folders, monkeypatch):
 
 def test_refuses_an_archive_that_states_a_wrong_size(folders, monkeypatch):
     content = archive(("a.png", bytes(3 << 20)))
-    # The size as the directory at the end tells it, 3 MB, becomes one byte.
-    told = (3 << 20).to_bytes(4, "little")
-    where = content.rindex(told, content.index(b"PK\x01\x02"))
+    # The size in the directory at the end, 3 MB, becomes one byte.
+    stated = (3 << 20).to_bytes(4, "little")
+    where = content.rindex(stated, content.index(b"PK\x01\x02"))
     monkeypatch.setattr(uploads, "ARCHIVE_LIMITS", ZipLimits(2, 1 << 20, uploads.ARCHIVE_ENDINGS))
     with pytest.raises(BadInput, match="bomb.zip"):
         kept(folders, "bomb.zip", content[:where] + (1).to_bytes(4, "little") + content[where + 4 :])
@@ -185,8 +185,8 @@ def test_a_mesh_does_not_read_files_elsewhere(folders, secret, name):
 def test_a_gltf_does_not_read_files_elsewhere(folders):
     from scenes.shape.read import read_shape
 
-    numbers = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0]], "<f4").tobytes() + np.array([0, 1, 2], "<u4").tobytes()
-    (folders.uploads / "secret.bin").write_bytes(numbers)
+    values = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0]], "<f4").tobytes() + np.array([0, 1, 2], "<u4").tobytes()
+    (folders.uploads / "secret.bin").write_bytes(values)
 
     def read(reference):
         gltf = {
@@ -195,7 +195,7 @@ def test_a_gltf_does_not_read_files_elsewhere(folders):
             "scenes": [{"nodes": [0]}],
             "nodes": [{"mesh": 0}],
             "meshes": [{"primitives": [{"attributes": {"POSITION": 0}, "indices": 1}]}],
-            "buffers": [{"uri": reference, "byteLength": len(numbers)}],
+            "buffers": [{"uri": reference, "byteLength": len(values)}],
             "bufferViews": [
                 {"buffer": 0, "byteOffset": 0, "byteLength": 36},
                 {"buffer": 0, "byteOffset": 36, "byteLength": 12},
@@ -213,7 +213,7 @@ def test_a_gltf_does_not_read_files_elsewhere(folders):
             ],
         }
         return read_shape(
-            kept(folders, "mesh.zip", archive(("m/ball.gltf", json.dumps(gltf)), ("m/own.bin", numbers))) / "ball.gltf"
+            kept(folders, "mesh.zip", archive(("m/ball.gltf", json.dumps(gltf)), ("m/own.bin", values))) / "ball.gltf"
         )
 
     assert len(read("own.bin").faces) == 1

@@ -191,7 +191,7 @@ class FitTab:
         except BadInput as error:
             problem = message_of(error)
         except Exception as error:
-            # Anybody makes these files: whatever a reader fails at is reported.
+            # The file may be anything: every error of its reader is reported.
             traceback.print_exc()
             problem = f"this file cannot be opened ({type(error).__name__}: {error})"
         gr.Warning(escape(problem), duration=MESSAGE_SECONDS, title="Not opened")
@@ -200,8 +200,7 @@ class FitTab:
     def _offer_options(self, chosen: ChosenSignal | dict) -> list:
         """Show the options that mean something for the kind of the signal, and the runs that it may begin with."""
         kind = chosen.get("kind")
-        kinds = {option.name: option.kinds for option in options_of(FitRequest)}
-        shown = {name: kind is None or kinds[name] is None or kind in kinds[name] for name in (*self.samples, "mask")}
+        shown = {option.name: kind is None or option.applies_to(kind) for option in options_of(FitRequest)}
         return [
             *(gr.update(visible=shown[name]) for name in self.samples),
             gr.update(visible=kind is not None and shown["mask"], value=None),

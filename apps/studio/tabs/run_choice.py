@@ -1,4 +1,4 @@
-"""What the tabs that look at runs share: choosing a run, calling functions with it, and errors as messages on the page."""
+"""Helpers of tabs that show runs: choose a run, call functions with it, show errors as messages on the page."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import { openRun } from "./tabs.js";
 
 const ACTIVE_POLL_MS = 500;
 const IDLE_POLL_MS = 2500;
-// How often the page looks whether its own button has started another job.
+// Time between two checks whether a button of this page has started another job.
 const STARTED_POLL_MS = 100;
 // On screens narrower than this the panel lies below the controls, so that it is scrolled to when a job starts.
 const NARROW_PIXELS = 700;
@@ -252,7 +252,7 @@ export class LiveFit {
   }
 
   async update() {
-    // Nobody looks at a hidden panel: the server then draws no images for it.
+    // A hidden panel does not ask for its job, so that the server draws no images for it.
     const wanted = isVisible(this.root) || !this.job ? this.jobId : "";
     let answer = await getJson(`jobs?of=${wanted}`);
     this.queue = answer.jobs;

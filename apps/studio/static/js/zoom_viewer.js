@@ -1,4 +1,4 @@
-// Viewer of images, sounds, videos and volumes: the field is evaluated anew for the pixels of every window.
+// Viewer of images, audio, videos and volumes: the field is evaluated anew for the pixels of every window.
 
 import { errorMessage, fetchImage } from "./api.js";
 import { button, element, onKeys, onResize, replaceImageByResponse, sleep } from "./dom.js";
@@ -146,9 +146,9 @@ export class ZoomViewer {
     this.show();
   }
 
-  /** Show the image that is there at its new place, and fetch a sharp one. */
+  /** Move the present image to the new window, and fetch a sharp one. */
   show() {
-    this.place();
+    this.placeImage();
     const times = 1 / this.width;
     const rounded = times < 10 ? times.toFixed(1) : count(Math.round(times));
     this.status.textContent =
@@ -156,7 +156,7 @@ export class ZoomViewer {
     this.fetchSharp();
   }
 
-  place() {
+  placeImage() {
     const { view, drawn, width, height } = this;
     const x = (100 * (drawn.x0 - view.x0)) / width;
     const y = (100 * (drawn.y0 - view.y0)) / height;
@@ -196,7 +196,7 @@ export class ZoomViewer {
       this.status.textContent = await errorMessage(response);
     } else if (await replaceImageByResponse(this.image, response)) {
       this.drawn = view;
-      this.place();
+      this.placeImage();
       const window = Object.values(view).map((value) => value.toFixed(4));
       this.root.dataset.drawn = `${this.run} ${window}`;
     }
