@@ -93,7 +93,9 @@ def test_a_run_without_cameras_has_none_to_draw(run, tmp_path, capsys):
     (copy / "cameras.json").unlink()
     assert main(["info", str(copy), "--plot"]) == 2
     error = capsys.readouterr().err.strip()
-    assert error.startswith("error: ") and "has none beside it" in error and len(error.splitlines()) == 1
+    assert (
+        error.startswith("error: ") and "there are none in this run's folder" in error and len(error.splitlines()) == 1
+    )
 
 
 def test_the_end_of_a_fit_has_the_scores_of_each_view(folder, tmp_path, capsys):
@@ -231,11 +233,11 @@ def edit(index, key, value, split="train"):
 @pytest.mark.parametrize(
     "change, message",
     [
-        (edit(2, "file_path", "./train/none"), "no such picture"),
+        (edit(2, "file_path", "./train/none"), "no such image"),
         (edit(3, "transform_matrix", np.full((4, 4), np.nan).tolist()), "./train/3: "),
         (edit(3, "transform_matrix", (2 * np.eye(4)).tolist()), "no rotation"),
-        (edit(4, "fl_x", 1e9), "absurd"),
-        (edit(1, "w", 7), "the picture is 24 x 24"),
+        (edit(4, "fl_x", 1e9), "not plausible"),
+        (edit(1, "w", 7), "the image is 24 x 24"),
     ],
 )
 def test_scenes_that_are_wrong(folder, tmp_path, capsys, change, message):
