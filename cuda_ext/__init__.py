@@ -1,7 +1,7 @@
-"""Finds and loads the native libraries: plain C functions, called through ctypes.
+"""Loader of the native libraries, which consist of plain C functions and are called through ctypes.
 
-Nothing is raised at import. `load(device)` gives the library or raises RuntimeError; `why_absent(device)` gives the
-reason in a line, or None.
+Importing this module never raises. `load(device)` returns the library or raises RuntimeError; `why_absent(device)` returns
+the reason why it is missing, or None.
 """
 
 from __future__ import annotations
@@ -12,13 +12,17 @@ import sysconfig
 from functools import cache
 from pathlib import Path
 
-# A function's signature changed: a library of another number is refused, not called.
+# Number of the C interface (`fs::abi` in csrc/common/api.h). A library with another number is refused.
 ABI = 4
+# Devices that have a library each.
 DEVICES = ("cpu", "cuda")
 
 
 def candidates(device: str) -> list[Path]:
-    """Where the library may be, the most particular place first."""
+    """Paths where the library of a device is looked for, in this order.
+
+    The environment variable FIELD_STUDIO_NATIVE replaces them by a folder of its own.
+    """
     name = f"libfield_studio_{device}.so"
     here = Path(__file__).resolve().parent
     folders = [here / "lib", Path(sysconfig.get_path("platlib")) / "cuda_ext" / "lib"]
@@ -41,12 +45,15 @@ def _open(device: str) -> tuple[ctypes.CDLL | None, str | None]:
     except (OSError, AttributeError) as error:
         return None, f"{path} does not load: {error}"
     if abi != ABI:
-        return None, f"{path} is of another version (interface {abi}, this package needs {ABI}); build it again"
+        return None, f"{path} has interface {abi}, but this package needs {ABI}; build it again"
     return library, None
 
 
 def load(device: str = "cpu") -> ctypes.CDLL:
-    """The library for "cpu" or "cuda"; RuntimeError saying why if it is absent."""
+    """Return the library for `device`, "cpu" or "cuda".
+
+    RuntimeError with the reason if it was not built, does not load, or has another interface number.
+    """
     library, reason = _open(device)
     if library is None:
         raise RuntimeError(reason)
@@ -54,5 +61,5 @@ def load(device: str = "cpu") -> ctypes.CDLL:
 
 
 def why_absent(device: str = "cpu") -> str | None:
-    """Why the library for `device` cannot be used, in a line; None if it can."""
+    """Return in one line why the library for `device` cannot be used, or None if it can."""
     return _open(device)[1]
