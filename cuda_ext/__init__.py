@@ -1,7 +1,7 @@
 """Loader of the native libraries, which consist of plain C functions and are called through ctypes.
 
-Importing this module never raises. `load(device)` returns the library or raises RuntimeError; `why_absent(device)` returns
-the reason why it is missing, or None.
+Importing this module never raises. `load(device)` returns the library or raises RuntimeError; `why_absent(device)`
+returns the reason why it is missing, or None.
 """
 
 from __future__ import annotations
