@@ -58,13 +58,15 @@ def choose(
     """The candidate whose untrained networks look most like the target; None for a constant target.
 
     Args:
-        target: values `[C, n, ..., n]`. candidates: values to choose from, rising. render: `render(value, seed,
-        shape)` gives the values `[C, *shape]` of an untrained network on the target's grid. Every
-            candidate is rendered with the same seeds.
-        half: the value that has half the frequency of another one. bins: bins to compare; fewer are used where the
-        target has too few samples. spectrum: see `diagonal_spectrum`. exhaustive: try all candidates, as the authors
-        do. Otherwise they are searched by sections of three: in practice the
-            distance falls and then rises along the candidates.
+        target: values `[C, n, ..., n]`.
+        candidates: values to choose from, rising.
+        render: `render(value, seed, shape)` gives the values `[C, *shape]` of an untrained network on the target's
+            grid. Every candidate is rendered with the same seeds.
+        half: the value that has half the frequency of another one.
+        bins: bins to compare; fewer are used where the target has too few samples.
+        spectrum: see `diagonal_spectrum`.
+        exhaustive: try all candidates, as the authors do. Otherwise they are searched by sections of three, because in
+            practice the distance falls and then rises along the candidates.
 
     Where the target is a texture, or the nearest candidate is the last one, networks with the nearest value have
     frequencies that are too high to be trained. Then the candidate next to `half(nearest)` is chosen, and `remark`

@@ -191,13 +191,13 @@ def place_kernels(
 
     Args:
         candidates: points that want kernels. Without candidates the kernels lie on a lattice: a field that is loaded
-        gets its
-            stored kernels afterwards.
-        count: number of kernels. extents: size of the domain along each axis, `[D]`. spacing: distance of
-        neighbouring samples along each axis `[D]`, half of which is the least width of a kernel. kernel: radial
-        function, as in `fields.ops.rbf_gather`. shape: full covariances, one width for each axis, or one width.
-        Shapes are packed as `fields.ops.rbf_gather` wants them. placement: clusters of weighted k-means, candidates
-        drawn by weight, candidates drawn evenly, or a lattice.
+            gets its stored kernels afterwards.
+        count: number of kernels.
+        extents: size of the domain along each axis, `[D]`.
+        spacing: distance of neighbouring samples along each axis, `[D]`. Half of it is the least width of a kernel.
+        kernel: radial function, as in `fields.ops.rbf_gather`.
+        shape: full covariances, one width for each axis, or one width. Shapes are packed as in `fields.ops.rbf_gather`.
+        placement: clusters of weighted k-means, candidates drawn by weight, candidates drawn evenly, or a lattice.
     """
     dimensions = len(extents)
     if candidates is None or placement == "lattice":

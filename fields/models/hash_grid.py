@@ -28,10 +28,12 @@ class GridField(CoordinateField):
     """Coords `[..., D]` → features of the hash grid → values `[..., C]`.
 
     Args:
-        domain: as in `Field`. channels: as in `Field`. encoder: the hash grid. network: features → values. The fused
-        step, `matmul_dtype` and the accelerator need an `MLP`. fused: evaluate and train grid and network in one
-        native pass. Without it they are evaluated one after the other,
-            and autograd does the training step.
+        domain: as in `Field`.
+        channels: as in `Field`.
+        encoder: the hash grid.
+        network: features → values. The fused step, `matmul_dtype` and the accelerator need an `MLP`.
+        fused: evaluate and train grid and network in one native pass. Without it they are evaluated one after the
+            other, and autograd does the training step.
         matmul_dtype: precision of the network's matrix products in the first part of the training, as in
             `fields.ops.mlp`. Its end has float32, and so have all queries outside of training.
         accelerator: "tcnn" leaves grid and network to tiny-cuda-nn where it is available, and refuses to train where it

@@ -22,9 +22,12 @@ class SpectralField(CoordinateField):
     """Coords `[..., D]` → values `[..., C]`, and maps of `frequency`, `orientation`, `flow` and `explained`.
 
     Args:
-        domain: as in `Field`. channels: as in `Field`. network: the waves, their state and their decoder. transport:
-        network that learns how the state changes, or None. It is trained and stored with the field. Values do
-            not need it, so it does not count in `num_parameters`; a state with a `jet` has its own, which does count.
+        domain: as in `Field`.
+        channels: as in `Field`.
+        network: the waves, their state and their decoder.
+        transport: network that learns how the state changes, or None. It is trained and stored with the field. Values
+            do not need it, so it does not count in `num_parameters`; a state with a `jet` has its own, which does
+            count.
         weight: weight of the transport's residual in the loss.
         observe: train the transport alone with it; the state gets no gradients of the residual.
         curl: weight of the transport's curl, as a multiple of `weight`.
@@ -151,7 +154,7 @@ class SpectralField(CoordinateField):
 
     @torch.no_grad()
     def flow(self, coords: Tensor) -> Tensor:
-        """Change of the mean frequency per grid cell along each axis, as the transport predicts it at coords `[..., D]`.
+        """Predicted change of the mean frequency per grid cell along each axis, at coords `[..., D]`.
 
         `[..., D]`, in cycles across the domain.
         """

@@ -1,4 +1,4 @@
-"""A procedural signal over 3 or 4 axes and its objective, for methods that take no pictures."""
+"""A procedural signal over 3 or 4 axes and its objective, for methods that take no images."""
 
 import numpy as np
 import torch
@@ -41,7 +41,7 @@ class Volume(Signal):
 class VolumeObjective(Objective):
     @torch.no_grad()
     def evaluate(self, field):
-        """PSNR at places between the samples."""
+        """PSNR at points between the samples."""
         coords = np.random.default_rng(9).random((20000, self.signal.domain.dimensions), dtype=np.float32)
         error = field(torch.from_numpy(coords)).numpy() - solids(coords)
         return {"psnr": float(-10 * np.log10((error**2).mean()))}

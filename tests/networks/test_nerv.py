@@ -134,12 +134,12 @@ def test_a_video_is_learned_frame_by_frame(tmp_path, capsys, name):
     frames = np.stack(
         [np.stack([x * 4, y * 5, np.where((x - 10 - 4 * i) ** 2 + (y - 16) ** 2 < 64, 220, 40)], -1) for i in range(6)]
     )
-    write_video(tmp_path / "clip", frames.astype(np.uint8), 24.0)
+    write_video(tmp_path / "video", frames.astype(np.uint8), 24.0)
     assert (
         main(
             [
                 "fit",
-                str(tmp_path / "clip"),
+                str(tmp_path / "video"),
                 "--method",
                 name,
                 "--params",

@@ -52,10 +52,11 @@ class Filters(NetworkMethod):
 
             def __init__(self, inputs: int, width: int, layers: int, outputs: int, *, frequency: float) -> None:
                 super().__init__()
-                self.filters = nn.ModuleList(nn.Linear(inputs, width) for _ in range(layers))
+                filters = [nn.Linear(inputs, width) for _ in range(layers)]
+                self.filters = nn.ModuleList(filters)
                 self.linear = nn.ModuleList(nn.Linear(width, width) for _ in range(layers - 1))
                 self.output = nn.Linear(width, outputs)
-                for layer in self.filters:
+                for layer in filters:
                     nn.init.uniform_(layer.weight, -frequency / layers, frequency / layers)
                     nn.init.uniform_(layer.bias, -torch.pi, torch.pi)
 
