@@ -1,10 +1,11 @@
-"""How much memory fits take, against what is said of it beforehand (`fields.fit.estimate`).
+"""Memory that fits take, against the estimate made before them (`fields.fit.estimate`).
 
     python -m benchmarks.memory [--json] [--quick] [--store] [--only ID]
 
-A row a kind and method, each in a process of its own: the highest resident size while a fit of a few steps is made, scored and written, above
-what it was with the signal open and everything imported (a fit of a small signal of the same kind goes before). `ratio` is the estimate
-by what was taken: 1 is right, above 1 is cautious. All signals are scikit-image's or made of formulas.
+One row per kind and method, each in a process of its own: the peak resident size while a fit of a few steps is made,
+scored and written, above the resident size with the signal open and everything imported (a fit of a small image goes
+before). `ratio` is the estimate divided by the memory taken: 1 is exact, above 1 is cautious. All signals come with
+scikit-image or are computed from formulas.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from pathlib import Path
 
 from benchmarks.report import add_arguments, emit, report
 
-# id: (signal, method, options, parameters)
+# Signal, method, options and number of parameters (None: the method's default) of each row. A signal without a colon is
+# an example of the studio.
 CASES = {
     "image:hashgrid": ("skimage:astronaut", "hashgrid", {}, None),
     "image:hashgrid:8M": ("skimage:astronaut", "hashgrid", {}, 8_000_000),
@@ -26,32 +28,37 @@ CASES = {
     "image:cam": ("skimage:astronaut", "cam", {}, None),
     "image:neurbf": ("skimage:astronaut", "neurbf", {}, None),
     "image:densegrid": ("skimage:astronaut", "densegrid", {}, None),
-    "audio:hashgrid": ("Bells, a sound", "hashgrid", {}, None),
-    "audio:siren": ("Bells, a sound", "siren", {}, None),
-    "video:hashgrid": ("Ripples, a clip", "hashgrid", {}, None),
-    "video:nerv": ("Ripples, a clip", "nerv", {}, None),
-    "shape:hashgrid": ("Knot, a shape", "hashgrid", {}, None),
-    "volume:hashgrid": ("Gyroid, a volume", "hashgrid", {}, None),
-    "volume:triplane": ("Gyroid, a volume", "triplane", {}, None),
+    "audio:hashgrid": ("Bells", "hashgrid", {}, None),
+    "audio:siren": ("Bells", "siren", {}, None),
+    "video:hashgrid": ("Ripples", "hashgrid", {}, None),
+    "video:nerv": ("Ripples", "nerv", {}, None),
+    "shape:hashgrid": ("Knot", "hashgrid", {}, None),
+    "volume:hashgrid": ("Gyroid", "hashgrid", {}, None),
+    "volume:triplane": ("Gyroid", "triplane", {}, None),
     "radiance:hashgrid": ("procedural:duck", "hashgrid", {}, None),
     "radiance:triplane": ("procedural:duck", "triplane", {}, None),
 }
 QUICK = ("image:hashgrid", "image:siren", "audio:hashgrid")
+# Steps of a fit.
 STEPS = 24
+# Steps of a fit of a shape: before that its field has no bounded surface that could be scored.
+SHAPE_STEPS = 300
 
 
 def measure(name: str, steps: int = STEPS) -> dict:
-    """Bytes that a fit takes, and the estimate; in this process, which should have done nothing else."""
+    """Bytes that a fit takes, the estimate, and the number of parameters.
+
+    Run in a process that has done nothing else.
+    """
     import numpy as np
 
     import scenes
     from apps.studio import examples
     from apps.studio.folders import Folders
-    from apps.studio.forms import prepared
+    from apps.studio.method_options import prepared_method
     from fields.fit.estimate import memory_estimate
     from fields.fit.fit import fit_field
     from fields.kinds import import_packages
-    from fields.methods.radiance import count_parameters
     from fields.runs.peak_memory import PeakMemory
     from scenes.image.signal import Image
 
@@ -67,18 +74,18 @@ def measure(name: str, steps: int = STEPS) -> dict:
             steps=2,
             out=f"{folder}/first",
         )
-        config = prepared(method, options, signal, parameters)
+        config = prepared_method(method, options, signal, parameters)
         with PeakMemory() as peak:
-            # (what is not yet a shape has a surface without end)
-            fit_field(signal, config, steps=300 if signal.kind == "shape" else steps, out=f"{folder}/run")
+            fit_field(signal, config, steps=SHAPE_STEPS if signal.kind == "shape" else steps, out=f"{folder}/run")
         return {
             "taken": peak.bytes,
             "estimate": memory_estimate(config, signal),
-            "parameters": count_parameters(config, signal.domain, signal.channels),
+            "parameters": config.count_parameters(signal.domain, signal.channels),
         }
 
 
 def row(name: str) -> dict:
+    """Row of the report for a key of CASES, measured in a new process."""
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.memory", "--in-process", name], check=True, stdout=subprocess.PIPE, text=True
     )
@@ -96,6 +103,7 @@ def row(name: str) -> dict:
 
 
 def main() -> None:
+    """Measure the chosen rows and print or store the report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_arguments(parser)
     parser.add_argument("--only", metavar="ID", help="rows whose id begins like this")

@@ -218,9 +218,9 @@ def target(source: str, who: str) -> dict:
         if clock >= due:
             if who != "native":
                 with restore():
-                    quality = trainer.objective.part_psnr(trainer.field)
+                    quality = trainer.objective.scores.watched_psnr(trainer.field)
             else:
-                quality = trainer.objective.part_psnr(trainer.field)
+                quality = trainer.objective.scores.watched_psnr(trainer.field)
             due = clock + max(SCORE_EVERY, 0.05 * clock)
     return {"seconds": round(clock, 2), "steps": steps, "psnr": quality, "reached": quality >= TARGET_DB}
 
@@ -228,17 +228,17 @@ def target(source: str, who: str) -> dict:
 def peer(source: str, checkout: str) -> dict:
     import scenes
     from benchmarks.baselines.hashnerf import to_target
-    from fields.fit.objectives.radiance import watched
+    from fields.fit.objectives.view_scores import watched_views
 
-    views, stride = watched(scenes.load(source, "radiance"))
+    views, stride = watched_views(scenes.load(source, "radiance"))
     return to_target(
         Path(checkout),
         Path(source),
         [Path(view.name).stem for view in views],
-        stride,
-        TARGET_DB,
-        GIVE_UP_SECONDS,
-        SCORE_EVERY,
+        stride=stride,
+        wanted=TARGET_DB,
+        give_up=GIVE_UP_SECONDS,
+        score_every=SCORE_EVERY,
     )
 
 
@@ -297,7 +297,7 @@ def frame(source: str, seconds: str) -> dict:
     times = []
     for _ in range(5):
         begun = time.perf_counter()
-        output.see(camera)
+        output.render_camera(camera)
         times.append(time.perf_counter() - begun)
     return {"seconds": round(statistics.median(times), 3), "psnr": round(done.metrics["psnr"], 2)}
 
@@ -330,8 +330,9 @@ def parts(source: str, warm: str) -> dict:
         setattr(owner, name, wrapped)
 
     counts: list[tuple[int, int]] = []
-    adapt = trainer.objective._adapt
-    trainer.objective._adapt = lambda reached, looked: (counts.append((reached, looked)), adapt(reached, looked))
+    rays = trainer.objective.ray_count
+    adapt = rays.adapt
+    rays.adapt = lambda reached, queried: (counts.append((reached, queried)), adapt(reached, queried))
     timed(occupancy.OccupancyGrid, "sample", "sampling")
     timed(occupancy.OccupancyGrid, "update", "occupancy-update")
     timed(fitting.RadianceObjective, "batch", "rays")
@@ -352,7 +353,7 @@ def parts(source: str, warm: str) -> dict:
     return {
         "shares": shares,
         "seconds": total / steps,
-        "rays": trainer.objective._rays,
+        "rays": rays.rays,
         "samples": [round(sum(c[i] for c in counts) / len(counts)) for i in (0, 1)],
     }
 

@@ -1,15 +1,44 @@
-"""Field Studio's library: a signal goes in, a field is fitted to it, the field is looked at and taken home.
+"""Field Studio's library: load a signal, fit a neural field to it, query it, render it and save it.
 
     import fields, scenes
     result = fields.fit_field(scenes.load("photo.jpg"), seconds=30)
     result.field.at(384.5, 256.5)
 
-Names load on first use, so that importing the package does not import torch.
+Names are imported on first use, so that importing the package does not import torch.
 """
 
-from importlib import import_module
+from __future__ import annotations
 
-_PLACES = {
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fields.fit.fit import Fit, fit_field
+    from fields.fit.objectives.base import Objective
+    from fields.fit.trainer import Trainer
+    from fields.methods.base import Method
+    from fields.methods.registry import make_method, method_names
+    from fields.models.field import Field, FrameField, PointField, RadianceField
+    from fields.runs.run import Run, load_field
+
+__all__ = [
+    "Field",
+    "Fit",
+    "FrameField",
+    "Method",
+    "Objective",
+    "PointField",
+    "RadianceField",
+    "Run",
+    "Trainer",
+    "fit_field",
+    "load_field",
+    "make_method",
+    "method_names",
+]
+
+# Module of each public name.
+_MODULES = {
     "Field": "fields.models.field",
     "PointField": "fields.models.field",
     "RadianceField": "fields.models.field",
@@ -24,10 +53,9 @@ _PLACES = {
     "Fit": "fields.fit.fit",
     "load_field": "fields.runs.run",
 }
-__all__ = list(_PLACES)
 
 
-def __getattr__(name: str):
-    if name not in _PLACES:
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
         raise AttributeError(f"module 'fields' has no attribute {name!r}")
-    return getattr(import_module(_PLACES[name]), name)
+    return getattr(import_module(_MODULES[name]), name)

@@ -1,17 +1,22 @@
-"""Dr.Jit's hash grid (LLVM backend) under the clock, in a process of its own: `run` answers benchmarks.kernels.grids."""
+"""Dr.Jit's hash grid (LLVM backend) as a peer of `benchmarks.kernels.grids`, in a process of its own."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
 
-def build(dimensions: int, table_size: int, points: int, threads: int):
-    """`(forward, forward_backward)`: functions without arguments that do the work and wait for it."""
+
+def build(
+    dimensions: int, table_size: int, points: int, num_threads: int
+) -> tuple[Callable[[], None], Callable[[], None]]:
+    """`(forward, forward_backward)`: functions that do the work and wait for it."""
     import drjit as dr
     import numpy as np
     from drjit.llvm.ad import ArrayXf, Float32
     from drjit.nn import HashGridEncoding
 
-    dr.set_thread_count(threads)
-    grid = HashGridEncoding(
+    dr.set_thread_count(num_threads)
+    grid: Any = HashGridEncoding(
         Float32,
         dimensions,
         n_levels=16,

@@ -1,6 +1,6 @@
-// What memory allows: reads the 8-byte rows of a table at given places, in the given order, and adds them up; or adds the same
-// number to them. No index is computed, nothing is weighted, no result is written: a grid's passes over the same rows, one by one,
-// cannot be faster than this.
+// The limit that memory sets: reads 8-byte rows of a table at given indices, in the given order, and sums them; or adds
+// the same value to them. No index is computed, nothing is weighted and no result is written. A grid's passes over the
+// same rows, one by one, cannot be faster than this.
 #include <cstdint>
 #include <thread>
 #include <vector>
@@ -16,17 +16,17 @@ uint64_t read_rows(const uint64_t* table, const uint32_t* at, int64_t count) {
     return sums[0] + sums[1] + sums[2] + sums[3] + sums[4] + sums[5] + sums[6] + sums[7];
 }
 
-void add_to_rows(float* table, const uint32_t* at, int64_t count, float number) {
+void add_to_rows(float* table, const uint32_t* at, int64_t count, float value) {
     for (int64_t i = 0; i < count; ++i) {
         float* row = table + 2 * int64_t(at[i]);
-        row[0] += number;
-        row[1] += number;
+        row[0] += value;
+        row[1] += value;
     }
 }
 
 }  // namespace
 
-// `at` counts rows of the whole table. `result` keeps the compiler from leaving the reads out.
+// `at`: indices of rows in the whole table. `result` keeps the compiler from removing the reads.
 extern "C" void gather_rows(const uint64_t* table, const uint32_t* at, int64_t count, int threads, uint64_t* result) {
     std::vector<std::thread> team;
     for (int t = 0; t < threads; ++t)
@@ -37,12 +37,12 @@ extern "C" void gather_rows(const uint64_t* table, const uint32_t* at, int64_t c
     for (std::thread& thread : team) thread.join();
 }
 
-// The places of each level, `count` of them, follow each other; a level is one thread's, as two may not add to the same row.
-extern "C" void scatter_rows(float* table, const uint32_t* at, int64_t count, int levels, int threads, float number) {
+// `at`: `count` indices per level, level after level. One thread takes a level, because two must not add to one row.
+extern "C" void scatter_rows(float* table, const uint32_t* at, int64_t count, int levels, int threads, float value) {
     std::vector<std::thread> team;
     for (int t = 0; t < threads; ++t)
         team.emplace_back([=] {
-            for (int l = t; l < levels; l += threads) add_to_rows(table, at + l * count, count, number);
+            for (int l = t; l < levels; l += threads) add_to_rows(table, at + l * count, count, value);
         });
     for (std::thread& thread : team) thread.join();
 }

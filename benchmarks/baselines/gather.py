@@ -1,4 +1,4 @@
-"""The ceilings of a hash grid's passes: C++ loops that only read the same rows, or only add to them, in the order in which we do."""
+"""Ceilings of a hash grid's passes: C++ loops that only read the same rows, or only add to them, in the same order."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from torch import Tensor
 from fields.ops.grid_layout import GridLayout
 from fields.ops.hash_grid import corner_entries
 
-TILE = 4096  # points that the kernel takes a level at a time
+# Points that the kernel takes through one level before the next.
+TILE = 4096
 
 
 class RowReader:
-    """Reads every row that the grid's forward pass reads at `coords` `[N, D]`, without computing anything from them."""
+    """Read every row that the grid's forward pass reads at coords `[N, D]`, without computing anything from them."""
 
-    def __init__(self, layout: GridLayout, table: Tensor, coords: Tensor, threads: int) -> None:
+    def __init__(self, layout: GridLayout, table: Tensor, coords: Tensor, num_threads: int) -> None:
         if layout.features * table.element_size() != 8:
             raise ValueError("the reader takes rows of 8 bytes")
         tiles = [
@@ -28,19 +29,20 @@ class RowReader:
             for tile in coords.split(TILE)
             for level in layout.per_level
         ]
-        self.at = torch.cat([tile.flatten() for tile in tiles]).to(torch.int32)
+        self.row_indices = torch.cat([tile.flatten() for tile in tiles]).to(torch.int32)
         self.table = table.detach().contiguous()
-        self.result = torch.empty(threads, dtype=torch.int64)
+        self.result = torch.empty(num_threads, dtype=torch.int64)
         self.library = _library()
 
     @property
     def rows(self) -> int:
-        return self.at.numel()
+        """Number of rows that are read."""
+        return self.row_indices.numel()
 
     def __call__(self) -> None:
         self.library.gather_rows(
             ctypes.c_void_p(self.table.data_ptr()),
-            ctypes.c_void_p(self.at.data_ptr()),
+            ctypes.c_void_p(self.row_indices.data_ptr()),
             ctypes.c_int64(self.rows),
             len(self.result),
             ctypes.c_void_p(self.result.data_ptr()),
@@ -48,10 +50,10 @@ class RowReader:
 
 
 class RowAdder(RowReader):
-    """Reads them, then adds a number to each of them in a table of gradients, cleared first: what forward and backward touch."""
+    """Read the rows, then add a number to each of them in a cleared table of gradients, like forward and backward."""
 
-    def __init__(self, layout: GridLayout, table: Tensor, coords: Tensor, threads: int) -> None:
-        super().__init__(layout, table, coords, threads)
+    def __init__(self, layout: GridLayout, table: Tensor, coords: Tensor, num_threads: int) -> None:
+        super().__init__(layout, table, coords, num_threads)
         levels = [
             torch.cat([corner_entries(tile, layout, level).flatten() for tile in coords.split(TILE)]) + level.offset
             for level in layout.per_level
@@ -74,8 +76,10 @@ class RowAdder(RowReader):
 
 @cache
 def _library() -> ctypes.CDLL:
-    """Compiled on the spot (loads one by one: the gather instruction is slower); an OSError where there is
-    no compiler."""
+    """The library, compiled on the spot. OSError where there is no compiler.
+
+    Without vectorisation, because the gather instruction is slower than single loads.
+    """
     source = Path(__file__).with_suffix(".cpp")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "gather.so"

@@ -1,7 +1,8 @@
-"""The fixed plain-torch hash grid that we measure against: one gather a corner and level, `index_add` backward.
+"""Fixed plain-torch hash grid that we measure against: one gather per corner and level, `index_add` backward.
 
-Vectorised over the points; entry for entry our layout, so both compute the same. This is how a hash grid is written where there is
-no kernel for it (as in nerfstudio's torch implementation or HashNeRF-pytorch). It does not change when our own reference does.
+Vectorised over the points, with our layout of entries, so that both compute the same. This is how a hash grid is
+written where there is no kernel for it, as in nerfstudio's torch implementation or HashNeRF-pytorch. It does not change
+when our own reference does.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from fields.ops.grid_layout import PRIMES, GridLayout
 
 
 class TorchHashGrid(nn.Module):
-    """Coords `[N, D]` in [0, 1] → `[N, levels * features]`."""
+    """Features `[N, levels * features]` at coords `[N, D]` in [0, 1]."""
 
     def __init__(self, layout: GridLayout, table: Tensor) -> None:
         super().__init__()
@@ -28,7 +29,7 @@ class TorchHashGrid(nn.Module):
         for level in self.layout.per_level:
             position = coords * level.scale + 0.5
             cell = position.floor()
-            share = position - cell
+            fraction = position - cell
             cell = cell.to(torch.int64)
             rows = self.table[level.offset : level.offset + level.size]
             total = None
@@ -43,16 +44,17 @@ class TorchHashGrid(nn.Module):
                     index = sum(p * stride for p, stride in zip(point, self.layout.strides(level))) % level.size
                 weight = None
                 for axis, bit in enumerate(corner):
-                    factor = share[:, axis] if bit else 1.0 - share[:, axis]
+                    factor = fraction[:, axis] if bit else 1.0 - fraction[:, axis]
                     weight = factor if weight is None else weight * factor
-                part = torch.index_select(rows, 0, index) * weight[:, None]
+                assert weight is not None
+                part = torch.index_select(rows, 0, index) * weight[:, None]  # pyright: ignore[reportArgumentType]
                 total = part if total is None else total + part
             outputs.append(total)
         return torch.cat(outputs, dim=1)
 
 
 class TorchStep:
-    """A training step in plain torch: the grid above, `nn.Linear` layers, autograd, torch's Adam."""
+    """Training step in plain torch: the grid above, `nn.Linear` layers, autograd and torch's Adam."""
 
     def __init__(self, layout: GridLayout, table: Tensor, weights: list[Tensor], compiled: bool = False) -> None:
         grid = TorchHashGrid(layout, table.detach().clone())

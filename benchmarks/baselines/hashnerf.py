@@ -1,8 +1,8 @@
-"""A peer on a CPU: HashNeRF-pytorch (Bhalgat 2022, MIT licence), from a checkout of it that is named on the command line.
+"""HashNeRF-pytorch (Bhalgat 2022, MIT licence) as a peer on a CPU, from a checkout that is named on the command line.
 
-Its encoder, networks, rendering, optimizer and losses are its own, called as its training loop calls them, with the options of its README and
-`configs/lego.txt`; the loop itself is written here, since its own wants a GPU and packages that have no part in this. Its table has 2^16 entries a
-level, as ours (its default of 2^19 takes longer).
+Encoder, networks, rendering, optimizer and losses are its own, called as its training loop calls them, with the options
+of its README and `configs/lego.txt`. The loop itself is written here, because its own needs a GPU and packages that
+this comparison does not use. Its table has 2^16 entries per level, like ours; its default of 2^19 takes longer.
 """
 
 from __future__ import annotations
@@ -16,8 +16,19 @@ from types import ModuleType, SimpleNamespace
 
 import numpy as np
 
-RAYS, PRECROP_STEPS, PRECROP, RATE, DECAY_STEPS = 1024, 500, 0.5, 1e-2, 10_000
-TV_WEIGHT, TV_STEPS, SPARSITY_WEIGHT = 1e-6, 1000, 1e-10
+# Rays per step.
+RAYS = 1024
+# Fraction of each image's sides from which rays come in the first steps.
+PRECROP = 0.5
+PRECROP_STEPS = 500
+# Learning rate, and the steps in which it falls to a tenth.
+RATE = 1e-2
+DECAY_STEPS = 10_000
+# Weight of the total variation of the tables, and the steps that have it.
+TV_WEIGHT = 1e-6
+TV_STEPS = 1000
+SPARSITY_WEIGHT = 1e-10
+# Options of its command line.
 OPTIONS = {
     "multires": 10,
     "multires_views": 4,
@@ -41,7 +52,7 @@ OPTIONS = {
     "ft_path": "none",
     "no_reload": True,
 }
-# What it imports for other data, for films and for its command line.
+# Modules that it imports for other data, for videos and for its command line, and that we replace by empty ones.
 ABSENT = (
     "load_llff",
     "load_deepvoxels",
@@ -56,17 +67,30 @@ ABSENT = (
 
 
 def to_target(
-    checkout: Path, scene: Path, views: list[str], stride: int, wanted: float, give_up: float, score_every: float
+    checkout: Path,
+    scene: Path,
+    views: list[str],
+    *,
+    stride: int,
+    wanted: float,
+    give_up: float,
+    score_every: float,
 ) -> dict:
-    """Seconds of its steps until the mean PSNR of every `stride`-th pixel both ways of the named views for testing is `wanted` dB; looking is not counted."""
+    """Seconds of training until the test views reach a PSNR; scoring is not counted.
+
+    views: names of the test views that are scored, at every `stride`-th pixel along both axes.
+    wanted: mean PSNR in dB. give_up: seconds of training after which to stop. score_every: seconds between two scores.
+
+    Returns `seconds`, `steps`, `psnr` and whether the PSNR was `reached`.
+    """
     import torch
 
     nerf, utils, losses = _imported(checkout)
     torch.manual_seed(0)
     random = np.random.default_rng(0)
     cameras = json.loads((scene / "transforms_train.json").read_text())
-    pictures, poses = _views(scene, cameras["frames"])
-    height, width = pictures.shape[1:3]
+    images, poses = _views(scene, cameras["frames"])
+    height, width = images.shape[1:3]
     focal = 0.5 * width / np.tan(0.5 * float(cameras["camera_angle_x"]))
     intrinsics = np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]])
     box = utils.get_bbox3d_for_blenderobj(cameras, height, width, near=2.0, far=6.0)
@@ -77,12 +101,12 @@ def to_target(
         for f in json.loads((scene / "transforms_test.json").read_text())["frames"]
         if Path(f["file_path"]).stem in views
     ]
-    targets, looks = _views(scene, held_out)
+    targets, test_poses = _views(scene, held_out)
 
-    def quality() -> float:
+    def mean_psnr() -> float:
         found = []
         with torch.no_grad():
-            for target, pose in zip(targets, looks):
+            for target, pose in zip(targets, test_poses):
                 rays = torch.stack(nerf.get_rays(height, width, intrinsics, pose))[:, ::stride, ::stride].reshape(
                     2, -1, 3
                 )
@@ -97,13 +121,13 @@ def to_target(
     while clock < give_up and reached < wanted:
         begun = time.perf_counter()
         step += 1
-        view = random.integers(len(pictures))
+        view = random.integers(len(images))
         half = [int(n // 2 * (PRECROP if step < PRECROP_STEPS else 1.0)) for n in (height, width)]
-        place = random.choice(4 * half[0] * half[1], RAYS, replace=False)
-        row, column = height // 2 - half[0] + place // (2 * half[1]), width // 2 - half[1] + place % (2 * half[1])
+        pixel = random.choice(4 * half[0] * half[1], RAYS, replace=False)
+        row, column = height // 2 - half[0] + pixel // (2 * half[1]), width // 2 - half[1] + pixel % (2 * half[1])
         rays = torch.stack(nerf.get_rays(height, width, intrinsics, poses[view]))[:, row, column]
         color, _, _, extras = nerf.render(height, width, intrinsics, chunk=1 << 15, rays=rays, retraw=True, **train)
-        target = pictures[view][row, column]
+        target = images[view][row, column]
         loss = (color - target).square().mean() + (extras["rgb0"] - target).square().mean()
         loss = loss + SPARSITY_WEIGHT * (extras["sparsity_loss"].sum() + extras["sparsity_loss0"].sum())
         if step <= TV_STEPS:
@@ -125,13 +149,13 @@ def to_target(
             group["lr"] = RATE * 0.1 ** (step / DECAY_STEPS)
         clock += time.perf_counter() - begun
         if clock >= due:
-            reached = quality()
+            reached = mean_psnr()
             due = clock + max(score_every, 0.05 * clock)
     return {"seconds": round(clock, 2), "steps": step, "psnr": reached, "reached": reached >= wanted}
 
 
 def _views(scene: Path, frames: list[dict]):
-    """Pictures on white `[V, H, W, 3]` and poses `[V, 3, 4]`, as tensors."""
+    """Images on white `[V, H, W, 3]` and poses `[V, 3, 4]`, as tensors."""
     import torch
     from PIL import Image
 
@@ -141,14 +165,13 @@ def _views(scene: Path, frames: list[dict]):
             for frame in frames
         ]
     )
-    pictures = values[..., :3] * values[..., 3:] + 1 - values[..., 3:]
-    return torch.from_numpy(pictures), torch.tensor(
-        [frame["transform_matrix"] for frame in frames], dtype=torch.float32
-    )[:, :3, :4]
+    images = values[..., :3] * values[..., 3:] + 1 - values[..., 3:]
+    poses = torch.tensor([frame["transform_matrix"] for frame in frames], dtype=torch.float32)
+    return torch.from_numpy(images), poses[:, :3, :4]
 
 
 def _imported(checkout: Path):
-    """Its modules `run_nerf`, `utils` and `loss`, which name a GPU when they are imported."""
+    """Its modules `run_nerf`, `utils` and `loss`, which ask for a GPU when they are imported."""
     import torch
 
     for name in ABSENT:
@@ -161,17 +184,17 @@ def _imported(checkout: Path):
             "load_LINEMOD_data",
         ):
             setattr(sys.modules[name], function, None)
-    sys.modules["kornia"].create_meshgrid = _meshgrid
+    setattr(sys.modules["kornia"], "create_meshgrid", _meshgrid)  # noqa: B010  modules declare no such attribute
     sys.path.insert(0, str(checkout))
     with _without_device(torch):
-        import loss
-        import run_nerf
-        import utils
+        import loss  # pyright: ignore[reportMissingImports]
+        import run_nerf  # pyright: ignore[reportMissingImports]
+        import utils  # pyright: ignore[reportMissingImports]
     return run_nerf, utils, loss
 
 
 def _meshgrid(height: int, width: int, normalized_coordinates: bool = False):
-    """kornia's: pixels' (column, row), `[1, H, W, 2]`."""
+    """Stand-in for kornia's function: (column, row) of each pixel, `[1, H, W, 2]`."""
     import torch
 
     rows, columns = torch.meshgrid(
@@ -182,6 +205,7 @@ def _meshgrid(height: int, width: int, normalized_coordinates: bool = False):
 
 @contextmanager
 def _without_device(torch):
+    """Ignore the argument `device` of `torch.tensor` inside the block."""
     tensor = torch.tensor
     torch.tensor = lambda *values, device=None, **named: tensor(*values, **named)
     try:

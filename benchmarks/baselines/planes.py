@@ -1,7 +1,8 @@
-"""The fixed plain-torch tri-plane, VM and dense grid that we measure against: `torch.nn.functional.grid_sample`.
+"""Fixed plain-torch tri-plane, VM and dense grid that we measure against, by `torch.nn.functional.grid_sample`.
 
-This is how the papers' code and its followers write them: planes `[3, C, H, W]`, one batched call for the planes, one for the lines.
-Node for node our grids, so both compute the same. It does not change when our own reference does.
+This is how the papers' code and its followers write them: planes `[3, C, H, W]`, with one batched call for the planes
+and one for the lines. The nodes are those of our grids, so both compute the same. It does not change when our own
+reference does.
 """
 
 from __future__ import annotations
@@ -10,21 +11,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+# Axes of each plane, and the axis of the line that multiplies it.
 PAIRS = ((0, 1), (0, 2), (1, 2))
 LINES = (2, 1, 0)
 
 
-def _sample(grids: Tensor, places: Tensor) -> Tensor:
-    """Grids `[B, C, ...]` at places `[B, N, d]` in [0, 1] → `[B, C, N]`."""
-    batch, count, axes = places.shape
-    places = (places * 2 - 1).view(batch, *[1] * (axes - 1), count, axes)
-    return F.grid_sample(grids, places, mode="bilinear", padding_mode="border", align_corners=True).view(
+def _sample(grids: Tensor, points: Tensor) -> Tensor:
+    """Values `[B, C, N]` of grids `[B, C, ...]` at points `[B, N, d]` in [0, 1]."""
+    batch, count, axes = points.shape
+    points = (points * 2 - 1).view(batch, *[1] * (axes - 1), count, axes)
+    return F.grid_sample(grids, points, mode="bilinear", padding_mode="border", align_corners=True).view(
         batch, -1, count
     )
 
 
 class TorchTriPlane(nn.Module):
-    """Coords `[N, 3]` → the sum over three planes `[N, C]`."""
+    """Sum over three planes, `[N, C]`, at coords `[N, 3]`."""
 
     def __init__(self, planes: Tensor) -> None:
         super().__init__()
@@ -35,7 +37,7 @@ class TorchTriPlane(nn.Module):
 
 
 class TorchVectorMatrix(nn.Module):
-    """Coords `[N, 3]` → planes times lines, the three pairs side by side `[N, 3 C]`; lines `[3, C, n, 1]`."""
+    """Planes times lines, the three pairs concatenated, `[N, 3 C]`, at coords `[N, 3]`; lines are `[3, C, n, 1]`."""
 
     def __init__(self, planes: Tensor, lines: Tensor) -> None:
         super().__init__()
@@ -49,7 +51,7 @@ class TorchVectorMatrix(nn.Module):
 
 
 class TorchDenseGrid(nn.Module):
-    """Coords `[N, 3]` → `[N, C]`; grid `[1, C, Z, Y, X]`."""
+    """Values `[N, C]` of a grid `[1, C, Z, Y, X]` at coords `[N, 3]`."""
 
     def __init__(self, grid: Tensor) -> None:
         super().__init__()

@@ -1,7 +1,8 @@
-"""The fixed plain-torch traversal and compositing that we measure against.
+"""Fixed plain-torch ray marching and compositing that we measure against.
 
-Every step of every ray is looked up in a bool grid, vectorised; the occupied ones are packed with a mask; weights come from
-one cumulative sum over all samples, ray sums from `index_add`. This is how it is written where there is no kernel for it.
+Every step of every ray is looked up in a bool grid, vectorised. Occupied steps are packed with a mask. Weights come
+from one cumulative sum over all samples, and sums along rays from `index_add`. This is how it is written where there is
+no kernel for it.
 """
 
 from __future__ import annotations
@@ -13,19 +14,18 @@ from torch import Tensor
 def traverse(
     origins: Tensor, directions: Tensor, cells: Tensor, step: float, steps: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """`(t_starts, t_ends, ray_indices)` of rays through the unit cube, cells `[R, R, R]` bool."""
+    """`(t_starts, t_ends, ray_indices)` of rays through the unit cube with cells `[R, R, R]` bool."""
     inverse = 1.0 / directions
     one, other = -origins * inverse, (1.0 - origins) * inverse
     near = torch.minimum(one, other).amax(-1).clamp(min=0.0)
     far = torch.maximum(one, other).amin(-1)
     starts = near[:, None] + torch.arange(steps, dtype=origins.dtype) * step
-    middles = starts + 0.5 * step
-    points = origins[:, None] + middles[..., None] * directions[:, None]
+    midpoints = starts + 0.5 * step
+    points = origins[:, None] + midpoints[..., None] * directions[:, None]
     resolution = cells.shape[0]
     cell = (points * resolution).long().clamp(0, resolution - 1)
-    taken = cells.reshape(-1)[(cell[..., 0] * resolution + cell[..., 1]) * resolution + cell[..., 2]] & (
-        middles < far[:, None]
-    )
+    occupied = cells.reshape(-1)[(cell[..., 0] * resolution + cell[..., 1]) * resolution + cell[..., 2]]
+    taken = occupied & (midpoints < far[:, None])
     ray_indices = taken.nonzero()[:, 0]
     t_starts = starts[taken]
     return t_starts, t_starts + step, ray_indices

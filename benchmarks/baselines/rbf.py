@@ -1,4 +1,4 @@
-"""The fixed plain-torch formulas of radial basis functions that we measure against. They do not change when our own references do."""
+"""Fixed plain-torch radial basis functions that we measure against. They do not change when our own references do."""
 
 from __future__ import annotations
 
@@ -7,10 +7,15 @@ from torch import Tensor, nn
 
 
 class TorchRbfGather(nn.Module):
-    """NeuRBF's features as its authors write them: inverse quadratic kernels, values divided by their detached sum, sines.
+    """NeuRBF's features as its authors write them: inverse quadratic kernels, divided by their detached sum, and sines.
 
-    Coords `[B, D]`, neighbours `[B, k]` (int64) → `[B, F]`. Centres `[N, D]` and matrices `[N, D, D]` are fixed.
+    Coords `[B, D]` and neighbours `[B, k]` (int64) give features `[B, F]`. Centres `[N, D]` and matrices `[N, D, D]`
+    are not trained.
     """
+
+    centres: Tensor
+    matrices: Tensor
+    frequencies: Tensor
 
     def __init__(self, centres: Tensor, matrices: Tensor, features: Tensor, frequencies: Tensor) -> None:
         super().__init__()
@@ -28,7 +33,7 @@ class TorchRbfGather(nn.Module):
 
 
 class TorchGaussianLayer(nn.Module):
-    """Gaussian units, squared distances by two matrix products (Bouzidi et al. 2025): features `[B, E]` → `[B, N]`."""
+    """Gaussian units with squared distances by two matrix products (Bouzidi et al. 2025): `[B, E]` to `[B, N]`."""
 
     def __init__(self, centres: Tensor, log_widths: Tensor) -> None:
         super().__init__()

@@ -1,20 +1,23 @@
-"""What is measured: a case, its contenders, and how each one is made ready."""
+"""A case of the kernel benchmark: its contenders, and how each one is prepared."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
+# Name of the contender with this project's own kernels.
 NATIVE = "native"
 
 
 @dataclass(frozen=True)
 class Case:
-    """One row group of the report.
+    """One group of rows of the report.
 
-    `prepare(contender, id)` runs in the contender's own process and returns the function to be timed; it raises where the contender is
-    absent, and its message is the row's note. `native` is ours; `torch` and `torch-compiled` become one peer, the faster of both.
-    `memory` also compares the peak resident memory of native and torch above what was resident before the call.
+    contenders: names. `native` is this project; `torch` and `torch-compiled` become one peer, the faster of both.
+    prepare: `prepare(contender, id)` runs in the contender's own process and returns the function to time. It raises
+        where the contender is absent, and the message becomes the row's note.
+    quick: whether `--quick` measures it too.
+    memory: whether to compare the peak resident memory of native and torch above the memory resident before the call.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""Rows without a peer: what the machine gives, and how our operations do beside it, on one thread and with more points."""
+"""Rows without a peer: limits of this machine, and our operations beside them, on one thread, and with more points."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from benchmarks.kernels.timing import median_seconds, one_and_all_threads
 def ceilings(only: str) -> list[dict]:
     """The rows of the groups whose id contains `only`."""
     groups = {
-        "matmul": products,
+        "matmul": matrix_products,
         "step2d-15": whole_step,
         "hashgrid2d-15-fwd-throughput": grids.throughput,
         "hashgrid2d-15-scaling": grids.scaling,
@@ -18,8 +18,8 @@ def ceilings(only: str) -> list[dict]:
     return [row for id, rows in groups.items() if only in id for row in rows()]
 
 
-def products() -> list[dict]:
-    """Matrix products of the MLP's and of a large shape, and the MLP's share of their rates."""
+def matrix_products() -> list[dict]:
+    """Rates of matrix products of the MLP's and of a large shape, and the MLP's own rate as a fraction of theirs."""
     import torch
 
     rows = []
@@ -44,6 +44,7 @@ def products() -> list[dict]:
 
 
 def whole_step() -> list[dict]:
+    """Rate of the MLP's operations within the whole training step, and the step's speed-up over one thread."""
     both, row = one_and_all_threads("step2d-15", lambda: step.prepare("native"))
     operations = 6 * step.POINTS * (32 * 64 + 64 * 64 + 64 * 3)
     return [

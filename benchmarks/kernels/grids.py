@@ -1,6 +1,7 @@
-"""`hashgrid{dimensions}d-{log2 of the table}-{fwd|fwdbwd}`: 262,144 points, 16 levels of 2 features, base 16, growth 1.38.
+"""Hash grids `hashgrid{dimensions}d-{log2 of the table}-{fwd|fwdbwd}`.
 
-`gather` are the ceilings: loops that only read the rows, or read and then add to them; its ratio is the share of that which we reach.
+262,144 points, 16 levels of 2 features, base resolution 16, growth 1.38. The contender `gather` is the ceiling: loops
+that only read the rows, or read and then add to them. Its ratio is the fraction of that rate which we reach.
 """
 
 from __future__ import annotations
@@ -12,28 +13,27 @@ from benchmarks.kernels.case import Case
 from benchmarks.kernels.timing import median_seconds, one_and_all_threads
 
 POINTS = 262_144
+# Dimensions and log2 of the table size.
 GRIDS = [(2, 15), (3, 15), (2, 19), (3, 19)]
+CONTENDERS = ("native", "torch", "torch-compiled", "drjit", "gather")
 
 
 def prepare(contender: str, case: str) -> Callable[[], object]:
-    grid, table, kind = case.removeprefix("hashgrid").split("-")
+    """The contender's pass over the grid that the case's id names."""
+    grid, table_bits, kind = case.removeprefix("hashgrid").split("-")
     dimensions, backward = int(grid[0]), kind == "fwdbwd"
     if contender == "drjit":
         from benchmarks.baselines.drjit_hash_grid import build
 
-        return build(dimensions, 1 << int(table), POINTS, os.cpu_count())[backward]
+        return build(dimensions, 1 << int(table_bits), POINTS, os.cpu_count() or 1)[backward]
 
     import torch
 
     from benchmarks.baselines.hash_grid import TorchHashGrid
-    from fields.ops.grid_layout import GridLayout
+    from fields.ops.bench import hash_grid_inputs
     from fields.ops.hash_grid import hash_grid
 
-    layout = GridLayout(dimensions, levels=16, features=2, base_resolution=16, growth=1.38, table_size=1 << int(table))
-    generator = torch.Generator().manual_seed(0)
-    coords = torch.rand(POINTS, dimensions, generator=generator)
-    table = torch.randn(layout.entries, 2, generator=generator)
-    upstream = torch.randn(POINTS, layout.outputs, generator=generator)
+    layout, coords, table, upstream = hash_grid_inputs(dimensions, int(table_bits), POINTS)
     if contender == "gather":
         from benchmarks.baselines.gather import RowAdder, RowReader
 
@@ -44,9 +44,8 @@ def prepare(contender: str, case: str) -> Callable[[], object]:
     else:
         module = TorchHashGrid(layout, table)
         table = module.table
-        if contender == "torch-compiled":
-            module = torch.compile(module)
-        encode = lambda: module(coords)  # noqa: E731
+        run = torch.compile(module) if contender == "torch-compiled" else module
+        encode = lambda: run(coords)  # noqa: E731
 
     def forward() -> None:
         with torch.no_grad():
@@ -59,16 +58,15 @@ def prepare(contender: str, case: str) -> Callable[[], object]:
     return forward_backward if backward else forward
 
 
-CONTENDERS = dict.fromkeys(("fwd", "fwdbwd"), ("native", "torch", "torch-compiled", "drjit", "gather"))
 CASES = [
-    Case(f"hashgrid{dimensions}d-{table}-{kind}", CONTENDERS[kind], prepare, quick=(dimensions, table) == GRIDS[0])
+    Case(f"hashgrid{dimensions}d-{table}-{kind}", CONTENDERS, prepare, quick=(dimensions, table) == GRIDS[0])
     for dimensions, table in GRIDS
-    for kind in CONTENDERS
+    for kind in ("fwd", "fwdbwd")
 ]
 
 
 def throughput() -> list[dict]:
-    """Points a second by their number, and how much it varies."""
+    """Points per second for batches of 2^14 to 2^22 points, and how much the rate varies."""
     import torch
 
     from fields.ops.grid_layout import GridLayout
@@ -80,9 +78,8 @@ def throughput() -> list[dict]:
     rows = []
     for exponent in range(14, 23, 2):
         coords = torch.rand(1 << exponent, 2, generator=generator)
-        seconds = median_seconds(
-            lambda: hash_grid(coords, table, layout, backend="native"), repeats=max(9, (1 << 20) >> exponent)
-        )  # noqa: B023
+        encode = lambda: hash_grid(coords, table, layout, backend="native")  # noqa: B023, E731
+        seconds = median_seconds(encode, repeats=max(9, (1 << 20) >> exponent))
         rows.append(
             {
                 "id": f"hashgrid2d-15-fwd-throughput-{exponent}",
@@ -104,6 +101,7 @@ def throughput() -> list[dict]:
 
 
 def scaling() -> list[dict]:
+    """Speed-up of all threads over one thread."""
     return [
         one_and_all_threads(id, lambda: prepare("native", id))[1]  # noqa: B023
         for id in ("hashgrid2d-15-fwd", "hashgrid2d-15-fwdbwd", "hashgrid3d-19-fwdbwd")
@@ -111,7 +109,7 @@ def scaling() -> list[dict]:
 
 
 def writing() -> list[dict]:
-    """What it takes to write a result of the forward pass's size and nothing else: into fresh memory, and into memory that was kept."""
+    """Time to write a result of the forward pass's size, into fresh memory and into memory that was kept."""
     import torch
 
     from fields.ops import buffers

@@ -1,5 +1,8 @@
-"""Products of small grids, forward + backward, 262,144 points: `triplane` (3 planes of 16 x 128^2, summed), `tensorf-vm` (planes times
-lines, rank 16, 128 nodes an axis) and `densegrid3d` (64^3 nodes of 16)."""
+"""Factored grids, forward and backward, 262,144 points.
+
+`triplane`: 3 planes of 16 x 128^2, summed. `tensorf-vm`: planes times lines, rank 16, 128 nodes along each axis.
+`densegrid3d`: 64^3 nodes of 16.
+"""
 
 from __future__ import annotations
 
@@ -8,31 +11,29 @@ from collections.abc import Callable
 from benchmarks.kernels.case import Case
 
 POINTS = 262_144
-FEATURES = 16
 
 
 def prepare(contender: str, case: str) -> Callable[[], object]:
+    """The contender's pass over the grid that the case's id names, with the gradient of the table."""
     import torch
 
     from benchmarks.baselines import planes
+    from fields.ops.bench import PLANE_FEATURES, plane_inputs
     from fields.ops.factor_grid import factor_grid
     from fields.ops.factor_layout import dense_grids, tri_plane, vector_matrix
 
     make = {
-        "triplane": lambda: tri_plane(FEATURES, (128,) * 3),
-        "tensorf-vm": lambda: vector_matrix(FEATURES, (128,) * 3),
-        "densegrid3d": lambda: dense_grids(FEATURES, [(64,) * 3]),
+        "triplane": lambda: tri_plane(PLANE_FEATURES, (128,) * 3),
+        "tensorf-vm": lambda: vector_matrix(PLANE_FEATURES, (128,) * 3),
+        "densegrid3d": lambda: dense_grids(PLANE_FEATURES, [(64,) * 3]),
     }
     layout = make[case]()
-    generator = torch.Generator().manual_seed(0)
-    coords = torch.rand(POINTS, 3, generator=generator)
-    table = torch.randn(layout.entries, FEATURES, generator=generator)
-    upstream = torch.randn(POINTS, layout.outputs, generator=generator)
+    coords, table, upstream = plane_inputs(layout, POINTS)
     if contender == "native":
         leaves = [table.requires_grad_()]
         encode = lambda: factor_grid(coords, table, layout, backend="native")  # noqa: E731
     else:
-        # The same numbers, channels first.
+        # The same values, channels first.
         grids = [grid.movedim(-1, 0).contiguous() for grid in layout.grids(table)]
         if case == "triplane":
             module = planes.TorchTriPlane(torch.stack(grids))

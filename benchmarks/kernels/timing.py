@@ -1,4 +1,4 @@
-"""Medians of repeated calls within one process."""
+"""Medians of repeated calls within one process. Without torch, which some contenders' processes must not load."""
 
 from __future__ import annotations
 
@@ -7,23 +7,27 @@ from collections.abc import Callable
 from statistics import median
 
 
-def median_seconds(function: Callable[[], object], repeats: int = 9) -> float:
+def seconds_of(function: Callable[[], object]) -> float:
+    """Seconds that one call takes."""
+    begun = time.perf_counter()
     function()
-    times = []
-    for _ in range(repeats):
-        begun = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - begun)
-    return median(times)
+    return time.perf_counter() - begun
+
+
+def median_seconds(function: Callable[[], object], repeats: int = 9) -> float:
+    """Median seconds of a call, after one that is not timed."""
+    function()
+    return median(seconds_of(function) for _ in range(repeats))
 
 
 def one_and_all_threads(id: str, prepare: Callable[[], Callable[[], object]]) -> tuple[float, dict]:
-    """Seconds on all threads, and a row: how many times faster that is than one thread."""
+    """Seconds on all threads, and a row with the speed-up over one thread."""
     import torch
 
-    threads = torch.get_num_threads()
+    num_threads = torch.get_num_threads()
     together = median_seconds(prepare())
     torch.set_num_threads(1)
     alone = median_seconds(prepare())
-    torch.set_num_threads(threads)
-    return together, {"id": f"{id}-scaling-1-to-{threads}", "value": round(alone / together, 2), "unit": "times"}
+    torch.set_num_threads(num_threads)
+    row = {"id": f"{id}-scaling-1-to-{num_threads}", "value": round(alone / together, 2), "unit": "times"}
+    return together, row
