@@ -17,7 +17,7 @@ def rows(quick: bool) -> list[dict]:
     steps = STEPS // 5 if quick else STEPS
     signal = scenes.load("skimage:astronaut")
     psnr = {
-        dtype: fit_field(signal, "hashgrid", steps=steps, options={"matmul_dtype": dtype}).metrics["psnr"]
+        dtype: fit_field(signal, "hashgrid", steps=steps, settings={"matmul_dtype": dtype}).metrics["psnr"]
         for dtype in ("bfloat16", "float32")
     }
     return [
