@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from fields.methods.base import Method
+from typing import Any
 
 HELP = "list the methods and their options"
 EPILOG = """\
@@ -22,6 +19,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
+    from fields.methods.description import describe
     from fields.methods.registry import method_class, method_names
 
     names = [options.name] if options.name else method_names()
@@ -30,31 +28,6 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         for method in report["methods"]:
             _show(method, with_options=bool(options.name))
     return report
-
-
-def describe(cls: type[Method]) -> dict[str, Any]:
-    """A method as plain data, from which the `--json` listing and the studio's controls are made.
-
-    Its options are in the order of `Method.option_sections`, each with the title of its section.
-    """
-    properties = cls.model_json_schema()["properties"]
-    return {
-        "name": cls.name,
-        "summary": cls.summary,
-        "paper": cls.paper,
-        "dimensions": list(cls.dimensions),
-        "options": [
-            {
-                "name": name,
-                "default": properties[name].get("default"),
-                "values": _values(properties[name]),
-                "description": properties[name]["description"],
-                "section": section.title,
-            }
-            for section in cls.option_sections()
-            for name in section.names
-        ],
-    }
 
 
 def _show(method: dict[str, Any], *, with_options: bool) -> None:
@@ -76,20 +49,3 @@ def _show(method: dict[str, Any], *, with_options: bool) -> None:
                 table.add_row(option["name"], default, option["values"], option["description"])
         console.print(f"\n[bold]{section}[/]")
         console.print(table)
-
-
-def _values(entry: dict[str, Any]) -> str:
-    """The range or the choices of an option, for people."""
-    if "anyOf" in entry:
-        return " or ".join(_values(part) for part in entry["anyOf"])
-    if "enum" in entry:
-        return " ".join(str(value) for value in entry["enum"])
-    if entry.get("type") == "null":
-        return "none"
-    low = ""
-    if "minimum" in entry:
-        low = f"{entry['minimum']:g}"
-    elif "exclusiveMinimum" in entry:
-        low = f"above {entry['exclusiveMinimum']:g}"
-    high = f"{entry['maximum']:g}" if "maximum" in entry else ""
-    return f"{low} to {high}" if low and high else entry.get("type", "")

@@ -31,15 +31,14 @@ def scored(
     import numpy as np
     import torch
 
-    from fields.methods.radiance import build_field, field_groups
     from fields.methods.registry import make_method
 
     method = make_method("cam", {"sampling": "cells", "initial_density": 1.0, **options}).prepare(signal)
-    field = build_field(method, signal.domain, signal.channels, seed)
+    field = method.build_field(signal.domain, signal.channels, seed)
     if mixed:
         field.trunk.network.normalise = 2
     optimizer = torch.optim.Adam(
-        [{"params": group["params"], "lr": group["lr"]} for group in field_groups(method, field)]
+        [{"params": group["params"], "lr": group["lr"]} for group in method.field_groups(field)]
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: method.rate_factor(step, steps))
     generator = torch.Generator().manual_seed(seed)
@@ -57,11 +56,11 @@ def scored(
     scores = []
     for view in signal.test[:: max(1, len(signal.test) // views)][:views]:
         stride = max(1, view.intrinsics.width // 100)
-        origins, directions = (torch.from_numpy(np.ascontiguousarray(x)) for x in signal.rays_of(view, stride))
+        origins, directions = (torch.from_numpy(np.ascontiguousarray(x)) for x in view.rays(stride))
         origins, directions = field.to_cube(origins), directions.float()
         with torch.no_grad():
             parts = [_colors(field, o, d, samples, None) for o, d in zip(origins.split(CHUNK), directions.split(CHUNK))]
-        target = torch.from_numpy(signal.picture(view)[::stride, ::stride]).reshape(-1, 3)
+        target = torch.from_numpy(signal.image(view)[::stride, ::stride]).reshape(-1, 3)
         scores.append(-10 * math.log10(float((torch.cat(parts).clamp(0, 1) - target).square().mean())))
     return sum(scores) / len(scores), field.num_parameters
 
@@ -79,10 +78,10 @@ def _colors(field, origins, directions, samples: int, generator):
         if generator is None
         else torch.rand(len(origins), samples, generator=generator)
     )
-    places = near[:, None] + (torch.arange(samples) + inside) * length
-    points = origins[:, None] + places[..., None] * directions[:, None]
+    distances = near[:, None] + (torch.arange(samples) + inside) * length
+    points = origins[:, None] + distances[..., None] * directions[:, None]
     towards = directions[:, None].expand_as(points)
-    density, feature = field.density(field.coords(points), None, towards)
+    density, feature = field.density(field.to_coords(points), None, towards)
     absorbed = density * length
     light = torch.exp(-torch.cumsum(absorbed, 1) + absorbed)
     weights = light * (1.0 - torch.exp(-absorbed))

@@ -125,15 +125,20 @@ def write_onnx(source: Source, out: Path, request: ExportRequest, progress: Prog
             f"{out}: this field needs operators that ONNX does not have ({', '.join(sorted(unknown))}); export .npz"
         )
 
+    # The exporter drops inputs that no output depends on, such as directions if colors are the same from all sides.
+    used = {entry.name for entry in model.graph.input}
+
     def run(inputs: tuple[Tensor, ...]) -> list[np.ndarray]:
         session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-        found = session.run(None, {name: tensor.numpy() for name, tensor in zip(graph.inputs, inputs)})
+        given = {name: tensor.numpy() for name, tensor in zip(graph.inputs, inputs) if name in used}
+        found = session.run(None, given)
         return [np.asarray(part) for part in found]
 
     with _as_bad_input(out):
         difference = _difference(graph, run, out)
     with atomic_write(out) as temporary:
         temporary.write_bytes(content)
+    graph.inputs = tuple(name for name in graph.inputs if name in used)
     return _report(graph, out, difference, f"{len(model.graph.node)} operators (ONNX opset {OPSET})")
 
 

@@ -18,10 +18,16 @@ from torch import Tensor
 
 from fields.fit.objectives.base import Objective
 from fields.fit.trainer import Trainer
+from fields.kinds import objective_for
 from fields.methods.base import Method
+from fields.methods.radiance import RadianceMethod
 from fields.models.field import Field, FrameField, PointField, RadianceField
 from fields.runs.run import load_field, save_field
+from scenes.posed.pose import orbit
+from scenes.posed.signal import RadianceScene
+from scenes.posed.view import PosedViews, View, split_of
 from scenes.procedural import Waves
+from scenes.signal import Signal
 
 # Samples along the axes of the signal that is fitted, by number of axes.
 SHAPES = {1: (512,), 2: (40, 48), 3: (12, 16, 14), 4: (6, 8, 7, 5)}
@@ -31,6 +37,12 @@ CYCLES = {1: 3.0, 2: 1.5, 3: 1.0, 4: 0.5}
 STEPS = 500
 # How much better than the mean value the fit has to be, in dB.
 BETTER_DB = 10.0
+# For methods that build radiance fields: how much better than the untrained field, in dB, and the scene that is fitted.
+BETTER_SCENE_DB = 3.0
+SCENE_VIEWS = 12
+SCENE_SIDE = 16
+SCENE_DISTANCE = 4.0
+SCENE_COLOR = (220, 120, 40, 255)
 
 
 @dataclass(frozen=True)
@@ -86,7 +98,7 @@ def check_method(cls: type[Method], options: dict[str, Any] | None = None, steps
     """
     results = [_try("config", lambda: config(cls))]
     for dimensions in sorted(set(cls.dimensions) & set(SHAPES)):
-        signal = _waves(dimensions, cls.kinds[0] if cls.kinds else Waves.kind)
+        signal = _signal(cls, dimensions)
         name = f"{dimensions}-D"
         results.append(_try(f"{name} prepare", lambda: prepare(cls, options, signal)))  # noqa: B023
         if not results[-1].passed:
@@ -111,7 +123,7 @@ def config(cls: type[Method]) -> str:
     return f"{len(cls.model_fields)} options"
 
 
-def prepare(cls: type[Method], options: dict[str, Any] | None, signal: Waves) -> str:
+def prepare(cls: type[Method], options: dict[str, Any] | None, signal: Signal) -> str:
     """`prepare` decides every option, and preparing twice changes nothing."""
     method = cls(**(options or {})).prepare(signal)
     left = [name for name, value in method.model_dump().items() if value is None]
@@ -120,15 +132,15 @@ def prepare(cls: type[Method], options: dict[str, Any] | None, signal: Waves) ->
     return "nothing is left open"
 
 
-def parameters(method: Method, signal: Waves) -> str:
+def parameters(method: Method, signal: Signal) -> str:
     """The number of parameters is known before building."""
-    counted = method.parameters(signal.domain.dimensions, len(signal.channels))
+    counted = method.count_parameters(signal.domain, signal.channels)
     built = _built(method, signal).num_parameters
     assert counted == built, f"counts {counted:,} parameters before building and has {built:,} after"
     return f"{built:,} parameters"
 
 
-def build(method: Method, signal: Waves) -> str:
+def build(method: Method, signal: Signal) -> str:
     """Weights depend on the seed alone, and are float32."""
     a, b, c = (_built(method, signal, seed).state_dict() for seed in (0, 0, 1))
     assert all(torch.equal(a[name], b[name]) for name in a), "the same seed gives other weights"
@@ -139,7 +151,7 @@ def build(method: Method, signal: Waves) -> str:
     return "seeded"
 
 
-def shapes(method: Method, signal: Waves) -> str:
+def shapes(method: Method, signal: Signal) -> str:
     """Values have the right shape and type, are finite, and do not depend on the batch."""
     field, channels = _built(method, signal), len(signal.channels)
     assert field.domain == signal.domain and field.channels == signal.channels, (
@@ -164,16 +176,17 @@ def shapes(method: Method, signal: Waves) -> str:
         assert frames.isfinite().all(), "values are not finite"
     else:
         assert isinstance(field, RadianceField), "is none of PointField, FrameField, RadianceField"
-        density, feature = field.density(_points(7, 3))
+        time = _points(7, 1)[:, 0] if field.moving else None
+        density, feature = field.density(_points(7, 3), time, None)
         color = field.color(feature, torch.nn.functional.normalize(_points(7, 3) - 0.5, dim=-1))
         assert density.shape == (7,) and color.shape == (7, 3), (
-            f"density is {list(density.shape)}, colour {list(color.shape)}"
+            f"density is {list(density.shape)}, color {list(color.shape)}"
         )
-        assert (density >= 0).all() and color.isfinite().all(), "densities are negative or colours not finite"
+        assert (density >= 0).all() and color.isfinite().all(), "densities are negative or colors not finite"
     return type(field).__name__
 
 
-def outside(method: Method, signal: Waves) -> str:
+def outside(method: Method, signal: Signal) -> str:
     """Coordinates a little outside the domain occur: a crop that reaches over the edge, a ray that leaves the box."""
     field = _built(method, signal)
     if not isinstance(field, PointField):
@@ -184,17 +197,19 @@ def outside(method: Method, signal: Waves) -> str:
     return "finite in [-0.5, 1.5]"
 
 
-def gradients(method: Method, signal: Waves) -> str:
+def gradients(method: Method, signal: Signal) -> str:
     """Every parameter is in one group and gets a finite gradient."""
     field = _built(method, signal)
-    groups = method.parameter_groups(field)
+    groups = method.field_groups(field)
     assert all(group["params"] for group in groups), "a parameter group is empty"
     listed = [id(parameter) for group in groups for parameter in group["params"]]
     trained = {id(parameter): name for name, parameter in field.named_parameters() if parameter.requires_grad}
     assert len(listed) == len(set(listed)), "a parameter is in two groups"
     missing = [name for key, name in trained.items() if key not in set(listed)]
     assert not missing, f"no group trains {', '.join(missing)}"
-    objective = WavesObjective(signal, "l2")
+    objective = _objective(signal, field)
+    objective.parameter_groups(method)
+    objective.before_step(field, 0, None)
     loss, penalty = objective.loss(field, objective.batch(0, 4096, 0, torch.device("cpu"))), field.regularisation()
     (loss if penalty is None else loss + penalty).backward()
     for name, parameter in field.named_parameters():
@@ -207,7 +222,7 @@ def gradients(method: Method, signal: Waves) -> str:
     return f"{len(groups)} groups"
 
 
-def storage(method: Method, signal: Waves) -> str:
+def storage(method: Method, signal: Signal) -> str:
     """A stored field gives the same values."""
     field = _built(method, signal)
     with tempfile.TemporaryDirectory() as folder:
@@ -225,14 +240,19 @@ def storage(method: Method, signal: Waves) -> str:
     return f"{size:,} bytes"
 
 
-def fit(method: Method, signal: Waves, steps: int) -> str:
-    """A short fit is better than the mean value."""
+def fit(method: Method, signal: Signal, steps: int) -> str:
+    """A short fit is better than the mean value; of a scene, better than the untrained field."""
     field = _built(method, signal)
-    if isinstance(field, RadianceField):
-        return "radiance is fitted through a renderer, not here"
-    objective = WavesObjective(signal, "l2")
+    objective = _objective(signal, field)
+    before = objective.evaluate(field)["psnr"] if isinstance(field, RadianceField) else 0.0
     trainer = Trainer(field, objective, method, steps=steps)
     trainer.run()
+    if not isinstance(signal, Waves):
+        reached = objective.evaluate(field)["psnr"]
+        assert reached >= before + BETTER_SCENE_DB, (
+            f"{steps} steps reach {reached:.1f} dB; the untrained field has {before:.1f} dB"
+        )
+        return f"{reached:.1f} dB after {steps} steps; the untrained field has {before:.1f}"
     values = signal.whole()[1]
     mean = -10 * math.log10(float(((values - values.mean(0)) ** 2).mean()))
     reached = objective.evaluate(field)["psnr"]
@@ -240,14 +260,46 @@ def fit(method: Method, signal: Waves, steps: int) -> str:
     return f"{reached:.1f} dB after {steps} steps; the mean value has {mean:.1f}"
 
 
-def _waves(dimensions: int, kind: str) -> Waves:
+def _signal(cls: type[Method], dimensions: int) -> Signal:
     """The signal that is fitted, as one of a kind that the method takes."""
-    of_kind: type[Waves] = type("WavesOfKind", (Waves,), {"kind": kind})
+    if issubclass(cls, RadianceMethod):
+        return _ball_scene(moving=dimensions == 4)
+    of_kind: type[Waves] = type("WavesOfKind", (Waves,), {"kind": cls.kinds[0] if cls.kinds else Waves.kind})
     return of_kind(SHAPES[dimensions], cycles=CYCLES[dimensions])
 
 
-def _built(method: Method, signal: Waves, seed: int = 0) -> Field:
-    return method.build(signal.domain, signal.channels, seed)
+def _ball_scene(moving: bool) -> RadianceScene:
+    """Views of an orange ball of radius 1, from all around, with alpha."""
+    views = []
+    for index in range(SCENE_VIEWS):
+        camera = orbit(
+            360.0 * index / SCENE_VIEWS, 20.0, SCENE_DISTANCE, (SCENE_SIDE, SCENE_SIDE), target=(0.0, 0.0, 0.0), up="z"
+        )
+        origins, directions = camera.rays()
+        middle = (origins * directions).sum(1)
+        hit = middle**2 - (origins**2).sum(1) + 1.0 > 0
+        pixels = hit[:, None] * np.array(SCENE_COLOR)
+        views.append(
+            View(
+                pose=camera.pose,
+                intrinsics=camera.intrinsics,
+                time=index / (SCENE_VIEWS - 1) if moving else None,
+                name=str(index),
+                split=split_of(index),
+                pixels=pixels.reshape(SCENE_SIDE, SCENE_SIDE, 4).astype(np.uint8),
+            )
+        )
+    return RadianceScene(PosedViews(tuple(views)), {"path": "a ball", "sha256": ""})
+
+
+def _objective(signal: Signal, field: Field) -> Objective:
+    if isinstance(signal, Waves):
+        return WavesObjective(signal, "l2")
+    return objective_for(signal, field, "l2")
+
+
+def _built(method: Method, signal: Signal, seed: int = 0) -> Field:
+    return method.build_field(signal.domain, signal.channels, seed)
 
 
 def _points(*shape: int) -> Tensor:

@@ -125,13 +125,8 @@ class PointMethod(ShapeOptions, RadianceOptions, SceneMethod):
         domain = self._trunk_domain(signal.domain) if signal.channels.is_radiance else signal.domain
         return domain.dimensions
 
-    @property
-    def _features(self) -> int:
-        """Channels of the trunk's output, of a prepared method."""
-        return cast(int, self.ray_features)
-
     def _head_inputs(self) -> int:
-        return self.direction_degree**2 + self._features - 1
+        return self.direction_degree**2 + self.ray_features - 1
 
     def _proposal_method(self) -> Method | None:
         from fields.methods.registry import make_method
@@ -152,14 +147,14 @@ class PointMethod(ShapeOptions, RadianceOptions, SceneMethod):
     def count_parameters(self, domain: Domain, channels: Channels) -> int:
         if not channels.is_radiance:
             return super().count_parameters(domain, channels)
-        trunk = self.parameters(self._trunk_domain(domain).dimensions, self._features)
+        trunk = self.parameters(self._trunk_domain(domain).dimensions, self.ray_features)
         return trunk + self._other_parameters(domain)
 
     def sized_field(self, domain: Domain, channels: Channels, parameters: int) -> Self:
         if not channels.is_radiance:
             return super().sized_field(domain, channels, parameters)
         own = own_parameters(parameters, self._other_parameters(domain))
-        return self.sized(self._trunk_domain(domain).dimensions, self._features, own)
+        return self.sized(self._trunk_domain(domain).dimensions, self.ray_features, own)
 
     def build_field(self, domain: Domain, channels: Channels, seed: int) -> Field:
         if not channels.is_radiance:
@@ -172,11 +167,11 @@ class PointMethod(ShapeOptions, RadianceOptions, SceneMethod):
             trunk=self._build_trunk(domain, seed),
             head=self._build_head(seed + 1),
             degree=self.direction_degree,
-            cells=cast(int, self.cells),
-            cascades=cast(int, self.cascades),
+            cells=self.cells,
+            cascades=self.cascades,
             learned_background=self.background == "learned",
-            step=cast(float, self.ray_step),
-            initial_density=cast(float, self.initial_density),
+            step=self.ray_step,
+            initial_density=self.initial_density,
             proposal_field=self._build_proposal_field(domain, seed + 2),
             deformation=self._build_deformation(seed + 3) if self._deforms(domain) else None,
         )
@@ -184,7 +179,7 @@ class PointMethod(ShapeOptions, RadianceOptions, SceneMethod):
     def _build_trunk(self, domain: Domain, seed: int) -> PointField:
         from fields.models.field import PointField
 
-        names = ("log density", *(f"feature {i}" for i in range(1, self._features)))
+        names = ("log density", *(f"feature {i}" for i in range(1, self.ray_features)))
         trunk = self.build(self._trunk_domain(domain), Channels(names, "feature"), seed)
         if not isinstance(trunk, PointField):
             raise BadInput(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast
 from pydantic import Field as Option
 
 from fields.methods.base import Method, OptionGroup
+from fields.methods.options import Undecided, undecided
 from scenes.domain import Channels, Domain
 from scenes.errors import BadInput
 
@@ -37,36 +38,31 @@ class SceneOptions(OptionGroup):
         "auto",
         description="What is behind the scene in training. auto: random if views have alpha, else as in scored images.",
     )
-    distortion: float | None = Option(
-        None,
+    distortion: Undecided[float] = undecided(
+        "Weight of the distortion loss, against fog and floaters. Default: 0.01 with proposals, else 0.",
         ge=0,
         le=10,
-        description="Weight of the distortion loss, against fog and floaters. Default: 0.01 with proposals, else 0.",
     )
     exposure: bool = Option(
         False, description="Learn a brightness per channel for each training view, for photographs of varying exposure."
     )
     hull: bool = Option(True, description="Exclude cells from the start that views with alpha show to be empty.")
-    ray_step: float | None = Option(
-        None,
+    ray_step: Undecided[float] = undecided(
+        "Distance between the samples of a ray, in sides of the scene's cube. Default: the size of a pixel "
+        "in its middle.",
         gt=1e-5,
         le=0.1,
-        description="Distance between the samples of a ray, in sides of the scene's cube. Default: the size of a pixel "
-        "in its middle.",
     )
-    cells: int | None = Option(
-        None,
+    cells: Undecided[int] = undecided(
+        "Cells along an axis of the occupancy grid. Default: 128; 64 for moving scenes and with proposals.",
         ge=16,
         le=512,
         multiple_of=4,
-        description="Cells along an axis of the occupancy grid. Default: 128; 64 for moving scenes and with proposals.",
     )
-    cascades: int | None = Option(
-        None,
+    cascades: Undecided[int] = undecided(
+        "Nested cubes that the scene fills, each twice as large as the one before. Default: as the scene's files say.",
         ge=1,
         le=8,
-        description="Nested cubes that the scene fills, each twice as large as the one before. Default: as the scene's "
-        "files say.",
     )
 
 
@@ -78,12 +74,11 @@ class RadianceOptions(SceneOptions):
         description="What makes the color: a network of the feature and the direction of view, or spherical harmonics "
         "whose coefficients are the feature.",
     )
-    ray_features: int | None = Option(
-        None,
+    ray_features: Undecided[int] = undecided(
+        "Channels of the feature at a point, density among them. Default: 16, or as many as harmonics have "
+        "coefficients.",
         ge=2,
         le=256,
-        description="Channels of the feature at a point, density among them. Default: 16, or as many as harmonics have "
-        "coefficients.",
     )
     direction_degree: int = Option(
         4,
@@ -93,12 +88,11 @@ class RadianceOptions(SceneOptions):
     )
     color_width: int = Option(64, ge=16, le=256, description="Units per hidden layer of the color network.")
     color_layers: int = Option(2, ge=1, le=8, description="Hidden layers of the color network.")
-    initial_density: float | None = Option(
-        None,
+    initial_density: Undecided[float] = undecided(
+        "Density before the first step, per side of the cube. Default: 50 if views with alpha show what is "
+        "empty, else 3; 0.2 with proposals.",
         gt=0,
         le=1e4,
-        description="Density before the first step, per side of the cube. Default: 50 if views with alpha show what is "
-        "empty, else 3; 0.2 with proposals.",
     )
     sampling: Literal["auto", "cells", "proposal"] = Option(
         "auto",
@@ -144,8 +138,7 @@ class SceneMethod(SceneOptions, Method):
 
     def _scene_parameters(self) -> int:
         """Stored values of a prepared scene's occupancy grid and learned background."""
-        cells, cascades = cast(int, self.cells), cast(int, self.cascades)
-        return cascades * (cells // 4) ** 3 + (BACKGROUND_PARAMETERS if self.background == "learned" else 0)
+        return self.cascades * (self.cells // 4) ** 3 + (BACKGROUND_PARAMETERS if self.background == "learned" else 0)
 
 
 class RadianceMethod(SceneMethod):
@@ -173,9 +166,7 @@ class RadianceMethod(SceneMethod):
         field = self.build(domain, channels, seed)
         if not isinstance(field, RadianceField):
             raise BadInput(f"method {self.name} builds a {type(field).__name__}, not a radiance field")
-        field.set_resolution(
-            cells=cast(int, self.cells), cascades=cast(int, self.cascades), step=cast(float, self.ray_step)
-        )
+        field.set_resolution(cells=self.cells, cascades=self.cascades, step=self.ray_step)
         if self.background == "learned":
             field.background = torch.nn.Parameter(torch.zeros(BACKGROUND_PARAMETERS))
         return field

@@ -142,6 +142,7 @@ class RadianceField(Field):
     ) -> None:
         super().__init__(domain, channels)
         self.register_parameter("background", None)
+        # The grid, and what tells whether `occupied` has changed since; in a tuple, so that it is no submodule.
         self._grid: tuple[tuple[int, int], OccupancyGrid] | None = None
         self.set_resolution(cells=cells, cascades=cascades, step=step)
 
@@ -170,6 +171,7 @@ class RadianceField(Field):
         """Set the size of the occupancy grid and the step of rays, and mark all cells as occupied."""
         self.cells = cells
         self.step = step
+        self._grid = None
         self.register_buffer("occupied", torch.full((cascades, (cells // 4) ** 3), -1, dtype=torch.int64))
 
     @property
@@ -190,7 +192,7 @@ class RadianceField(Field):
 
     @property
     def device(self) -> torch.device:
-        """Device of the field's parameters."""
+        """Device of the field's parameters and buffers."""
         return self.occupied.device
 
     def to_cube(self, positions: Tensor) -> Tensor:
@@ -218,21 +220,21 @@ class RadianceField(Field):
         """Replace the occupied cells by `cells`, `[cascades, n, n, n]` bool, x first. The run's file keeps its own."""
         self.occupied.copy_(pack_cells(cells))
 
-    def measure_occupancy(self, looks: int = 4) -> None:
+    def measure_occupancy(self, points_per_cell: int = 4) -> None:
         """Find the occupied cells of a field that was not fitted, for example of an analytic one.
 
         A fit does this itself. Without it every cell counts as occupied, and rendering is slower.
 
-        looks: random points at which the density of each cell is measured.
+        points_per_cell: random points at which the density of each cell is measured.
         """
-        grid = OccupancyGrid(self.cells, self.cascades, warmup_updates=looks).to(self.device)
+        grid = OccupancyGrid(self.cells, self.cascades, warmup_updates=points_per_cell).to(self.device)
         random = torch.Generator().manual_seed(0)
 
         def density(points: Tensor) -> Tensor:
             time = torch.rand(len(points), generator=random).to(points.device) if self.moving else None
             return self.density(self.to_coords(points), time, None)[0]
 
-        for seed in range(looks):
+        for seed in range(points_per_cell):
             grid.update(density, self.step, seed)
         self.occupied.copy_(grid.words)
 
