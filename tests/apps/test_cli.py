@@ -1,4 +1,4 @@
-"""The command line as a person or a script meets it."""
+"""Tests of the command line."""
 
 import json
 import os
@@ -49,7 +49,7 @@ def run(tmp_path, photograph, capsys):
     return tmp_path / "run"
 
 
-def test_fit_reports_what_the_contract_names(tmp_path, photograph, capsys):
+def test_fit_json_has_the_keys_of_the_contract(tmp_path, photograph, capsys):
     assert main(["fit", str(photograph), "--out", str(tmp_path / "run"), "--json", *QUICK]) == 0
     captured = capsys.readouterr()
     report = json.loads(captured.out.strip().splitlines()[-1])
@@ -84,7 +84,7 @@ def test_flags_work_in_any_position(tmp_path, photograph, capsys):
         (["fit", "a.png", "--set"], ["fit", "a.png", "--set"]),
     ],
 )
-def test_arrange(given, arranged):
+def test_arrange_puts_the_command_first_and_repeats_set(given, arranged):
     assert arrange(given) == arranged
 
 
@@ -96,7 +96,7 @@ def test_time_budget_is_kept_and_stored(tmp_path, photograph, capsys):
     assert 0.5 < report["seconds"] < 3.0
 
 
-def test_a_wanted_size_is_met(tmp_path, photograph, capsys):
+def test_params_is_met_to_within_3_percent(tmp_path, photograph, capsys):
     assert (
         main(["fit", str(photograph), "--out", str(tmp_path / "run"), "--steps", "2", "--params", "20k", "--json"]) == 0
     )
@@ -134,7 +134,7 @@ def test_every_method_fits(tmp_path, photograph, capsys, method):
         ("matmul_dtype=bfloat16 fused=off", "matmul_dtype=bfloat16 needs the native kernels"),
     ],
 )
-def test_what_this_machine_lacks_is_said(tmp_path, photograph, capsys, monkeypatch, option, says):
+def test_names_what_this_machine_lacks(tmp_path, photograph, capsys, monkeypatch, option, says):
     monkeypatch.setitem(sys.modules, "tinycudann", None)  # importing it fails
     assert says in refused(capsys, "fit", photograph, "--out", tmp_path / "run", "--set", *option.split(), *QUICK)
     assert not (tmp_path / "run").exists()
@@ -161,7 +161,7 @@ def test_evaluate_repeats_the_score(run, capsys):
     assert again == pytest.approx(stored, abs=1e-4)
 
 
-def test_evaluate_on_another_picture_is_worse(run, tmp_path, photograph, capsys):
+def test_evaluate_on_another_image_is_worse(run, tmp_path, photograph, capsys):
     Image.open(photograph).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(tmp_path / "mirrored.png")
     main(["evaluate", str(run), "--json", "--data", str(tmp_path / "mirrored.png")])
     mirrored = json.loads(capsys.readouterr().out)["metrics"]["psnr"]
@@ -179,7 +179,7 @@ def test_render_sizes_and_crops_agree(run, tmp_path, capsys):
     assert Image.open(whole).size == (50, 7)
 
 
-def test_info_and_methods_speak(run, capsys):
+def test_info_and_methods_print_and_give_json(run, capsys):
     assert main(["info", str(run), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["method"] == "hashgrid"
     assert main(["info", str(run)]) == 0
@@ -192,7 +192,7 @@ def test_info_and_methods_speak(run, capsys):
     assert "table_size" in capsys.readouterr().out
 
 
-def test_doctor_finds_the_kernel_and_it_agrees(capsys):
+def test_doctor_finds_the_native_kernel_and_it_agrees(capsys):
     assert main(["doctor", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["backends"]["native-cpu"] == "loads"
@@ -248,7 +248,7 @@ def test_ctrl_c_saves_and_resume_finishes_with_the_same_weights(tmp_path, photog
     assert (cut / "field.safetensors").read_bytes() == (whole / "field.safetensors").read_bytes()
 
 
-def test_a_killed_run_resumes_from_its_checkpoint(tmp_path, photograph, monkeypatch):
+def test_killed_run_has_a_checkpoint_and_evaluate_refuses_it(tmp_path, photograph, monkeypatch):
     out = tmp_path / "run"
     code = (
         "import fields.fit.callbacks as c, sys; c.CHECKPOINT_SECONDS = 0.2; from apps.cli.main import main; "
@@ -281,21 +281,21 @@ def test_resume_of_a_finished_run_changes_nothing(run, photograph, capsys):
     assert (run / "field.safetensors").read_bytes() == before
 
 
-def test_resume_on_another_picture_or_with_other_options_is_refused(run, tmp_path, photograph, capsys):
+def test_refuses_to_resume_on_another_image_or_with_other_options(run, tmp_path, photograph, capsys):
     Run.open(run).write_header(status="stopped")
     assert "--steps" in refused(capsys, "fit", photograph, "--out", run, "--resume", "--steps", "5")
     Image.new("RGB", (96, 64)).save(photograph)
     assert "has changed" in refused(capsys, "fit", photograph, "--out", run, "--resume")
 
 
-def test_a_run_is_repeated_to_the_bit(run, tmp_path, capsys):
+def test_repeated_run_has_bit_identical_weights_and_takes_no_options(run, tmp_path, capsys):
     assert main(["fit", str(run / "run.json"), "--out", str(tmp_path / "again")]) == 0
     assert (tmp_path / "again" / "field.safetensors").read_bytes() == (run / "field.safetensors").read_bytes()
     capsys.readouterr()
     assert "--steps" in refused(capsys, "fit", run, "--steps", "7")
 
 
-def test_a_fit_may_begin_with_the_weights_of_another(run, tmp_path, photograph, capsys):
+def test_from_begins_with_the_weights_of_another_run(run, tmp_path, photograph, capsys):
     assert (
         main(
             [
@@ -351,7 +351,7 @@ def test_a_mask_keeps_pixels_out_of_the_fit(tmp_path, photograph, capsys):
     assert weights[0] == weights[1]
 
 
-def test_bad_sources(tmp_path, photograph, capsys):
+def test_refuses_sources_that_cannot_be_read(tmp_path, photograph, capsys):
     empty, text, cut = tmp_path / "empty.png", tmp_path / "text.png", tmp_path / "cut.png"
     empty.touch()
     (tmp_path / "bare").mkdir()
@@ -370,7 +370,7 @@ def test_bad_sources(tmp_path, photograph, capsys):
         assert not out.exists()
 
 
-def test_bad_output_folders(tmp_path, photograph, run, capsys):
+def test_refuses_folders_that_hold_something(tmp_path, photograph, run, capsys):
     before = sorted(os.listdir(run))
     assert "--resume" in refused(capsys, "fit", photograph, "--out", run, *QUICK)
     assert sorted(os.listdir(run)) == before
@@ -404,12 +404,12 @@ def test_bad_output_folders(tmp_path, photograph, run, capsys):
         (["--sped", "3"], "--sped"),
     ],
 )
-def test_bad_flags(tmp_path, photograph, capsys, arguments, words):
+def test_refuses_wrong_options_with_one_line(tmp_path, photograph, capsys, arguments, words):
     assert words in refused(capsys, "fit", photograph, "--out", tmp_path / "run", *arguments)
     assert not (tmp_path / "run").exists()
 
 
-def test_bad_runs(tmp_path, run, capsys):
+def test_refuses_damaged_runs_and_wrong_render_options(tmp_path, run, capsys):
     assert "no such run" in refused(capsys, "info", tmp_path / "nothing")
     assert "not a run" in refused(capsys, "info", tmp_path)
     assert "outside" in refused(capsys, "render", run, "--crop", "0,0,1000,10")
@@ -427,11 +427,11 @@ def test_bad_runs(tmp_path, run, capsys):
     assert "field.safetensors" in refused(capsys, "render", run)
 
 
-def test_a_traceback_only_with_debug(tmp_path, capsys):
+def test_debug_shows_a_traceback(tmp_path, capsys):
     main(["fit", str(tmp_path / "none.png"), "--debug"])
     assert "Traceback" in capsys.readouterr().err
 
 
-def test_no_command_is_told_what_there_is(capsys):
+def test_missing_and_unknown_commands_list_the_commands(capsys):
     assert re.search("COMMAND", refused(capsys))
     assert "fit" in refused(capsys, "fitt")

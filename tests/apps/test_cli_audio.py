@@ -1,4 +1,4 @@
-"""Sounds through the command line, from file to metric to file."""
+"""Tests of the command line on audio, from file to metrics to file."""
 
 import json
 
@@ -20,7 +20,7 @@ def chirp(tmp_path):
     return tmp_path / "chirp.wav"
 
 
-def test_fit_evaluate_render_info(tmp_path, chirp, capsys):
+def test_fit_evaluate_render_and_info_work_on_audio(tmp_path, chirp, capsys):
     run = tmp_path / "run"
     assert main(["fit", str(chirp), "--out", str(run), *QUICK]) == 0
     report = json.loads(capsys.readouterr().out)
@@ -54,22 +54,22 @@ def test_render_at_any_rate_keeps_the_pitch(tmp_path, chirp, capsys, flags, rate
     assert main(["fit", str(chirp), "--out", str(run), *QUICK]) == 0
     assert main(["render", str(run), *flags, "--out", str(tmp_path / "out.flac")]) == 0
     capsys.readouterr()
-    sound, found = soundfile.read(tmp_path / "out.flac")
-    assert (found, len(sound)) == (rate, samples)
+    decoded, found = soundfile.read(tmp_path / "out.flac")
+    assert (found, len(decoded)) == (rate, samples)
     start = 0.25 if "--part" in flags else 0.0
     time = start + (np.arange(samples) + 0.5) / rate - 0.5 / 8000
     expected = 0.4 * np.sin(2 * np.pi * (100 * time + 150 * time**2))
     inner = slice(50, -50)
-    assert np.corrcoef(sound[inner, 0], expected[inner])[0, 1] > 0.995
+    assert np.corrcoef(decoded[inner, 0], expected[inner])[0, 1] > 0.995
 
 
-def test_withheld_samples_are_scored(tmp_path, chirp, capsys):
+def test_held_out_samples_are_scored(tmp_path, chirp, capsys):
     assert main(["fit", str(chirp), "--out", str(tmp_path / "run"), "--held-out", "0.1", *QUICK]) == 0
     metrics = json.loads(capsys.readouterr().out)["metrics"]
     assert set(metrics) == {"snr"} and metrics["snr"] > 15
 
 
-def test_flags_of_pictures_are_refused(tmp_path, chirp, capsys):
+def test_refuses_options_of_images(tmp_path, chirp, capsys):
     assert main(["fit", str(chirp), "--mask", "x.png"]) == 2
     assert "no option mask" in capsys.readouterr().err
     assert main(["fit", str(chirp), "--out", str(tmp_path / "run"), *QUICK]) == 0

@@ -1,4 +1,4 @@
-"""`fit-a-scene distill`."""
+"""Tests of the command `distill`."""
 
 import json
 from pathlib import Path
@@ -34,7 +34,7 @@ def teacher(tmp_path_factory, astronaut) -> Path:
     return out
 
 
-def test_a_student_is_a_run_like_any_other(teacher, tmp_path, capsys):
+def test_student_is_a_run_that_can_be_scored_and_rendered(teacher, tmp_path, capsys):
     out, photo = tmp_path / "student", teacher.parent / "photo.png"
     assert (
         main(
@@ -90,7 +90,7 @@ def test_a_student_is_a_run_like_any_other(teacher, tmp_path, capsys):
         (["--into", "hashgrid", "--data", "nowhere.png", "--steps", "1"], "nowhere.png"),
     ],
 )
-def test_bad_input_is_one_line(teacher, arguments, message, tmp_path, capsys, monkeypatch):
+def test_refuses_wrong_options_with_one_line(teacher, arguments, message, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["distill", str(teacher), *arguments]) == 2
     error = capsys.readouterr().err.splitlines()[-1]
@@ -98,7 +98,7 @@ def test_bad_input_is_one_line(teacher, arguments, message, tmp_path, capsys, mo
     assert message in error
 
 
-def test_a_distilled_run_is_not_repeated_or_resumed_as_a_fit(teacher, tmp_path, capsys):
+def test_refuses_to_repeat_or_resume_a_distilled_run_as_a_fit(teacher, tmp_path, capsys):
     out = tmp_path / "student"
     assert (
         main(

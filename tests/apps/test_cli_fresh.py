@@ -1,4 +1,4 @@
-"""`--init fresh` on the command line."""
+"""Tests of `--init fresh` on the command line."""
 
 import json
 
@@ -7,7 +7,7 @@ from apps.cli.main import main
 SMALL = ["--method", "siren", "--set", "width=8", "hidden_layers=2", "--steps", "2"]
 
 
-def test_the_choice_is_told_kept_and_drawn(photograph, tmp_path, capsys):
+def test_choice_is_printed_stored_and_drawn(photograph, tmp_path, capsys):
     run = tmp_path / "run"
     assert main(["fit", str(photograph), *SMALL, "--init", "fresh", "--out", str(run)]) == 0
     header = json.loads((run / "run.json").read_text())
@@ -16,7 +16,7 @@ def test_the_choice_is_told_kept_and_drawn(photograph, tmp_path, capsys):
     assert (run / "fresh.png").read_bytes()[:4] == b"\x89PNG"
 
 
-def test_what_it_cannot_be_combined_with(photograph, tmp_path, capsys):
+def test_refuses_options_that_exclude_fresh(photograph, tmp_path, capsys):
     run = tmp_path / "run"
     assert main(["fit", str(photograph), "--init", "fresh", "--params", "20k", "--out", str(run)]) == 2
     assert "chooses the growth of hashgrid, which --params solves" in capsys.readouterr().err
@@ -43,7 +43,7 @@ def test_what_it_cannot_be_combined_with(photograph, tmp_path, capsys):
     assert not (tmp_path / "b").exists()
 
 
-def test_the_size_is_kept_where_octaves_are_chosen(photograph, tmp_path):
+def test_params_is_met_after_octaves_are_chosen(photograph, tmp_path):
     run = tmp_path / "run"
     assert (
         main(
@@ -68,7 +68,7 @@ def test_the_size_is_kept_where_octaves_are_chosen(photograph, tmp_path):
     assert header["init"]["value"] != header["init"]["default"] and abs(header["parameters"] / 6000 - 1) < 0.03
 
 
-def test_octaves_of_cam_are_not_chosen_by_its_sigma(photograph, tmp_path, capsys):
+def test_refuses_sigma_of_cam_with_octaves(photograph, tmp_path, capsys):
     assert (
         main(
             [

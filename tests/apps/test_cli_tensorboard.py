@@ -1,4 +1,4 @@
-"""The log for TensorBoard, read back by TensorBoard's own reader."""
+"""Tests of the log for TensorBoard, read by TensorBoard's own reader."""
 
 import sys
 
@@ -14,7 +14,7 @@ def events(folder):
     return found
 
 
-def test_curves_pictures_and_metrics(tmp_path, photograph, capsys):
+def test_logs_curves_images_and_metrics(tmp_path, photograph, capsys):
     out = tmp_path / "run"
     pytest.importorskip("tensorboard")
     assert (
@@ -43,7 +43,7 @@ def test_curves_pictures_and_metrics(tmp_path, photograph, capsys):
     assert len(log.Images("preview")) == 1 and log.Images("preview")[0].width > 0
 
 
-def test_without_the_package_nothing_begins(tmp_path, photograph, capsys, monkeypatch):
+def test_refuses_before_the_fit_without_the_package(tmp_path, photograph, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorboard", None)
     assert main(["fit", str(photograph), "--steps", "5", "--out", str(tmp_path / "run"), "--tensorboard"]) == 2
     assert "field-studio[tensorboard]" in capsys.readouterr().err and not (tmp_path / "run").exists()

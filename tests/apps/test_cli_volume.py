@@ -1,4 +1,4 @@
-"""Volumes through the command line, from file to metric to slices, projections and files."""
+"""Tests of the command line on volumes, from file to metrics to slices, projections and files."""
 
 import json
 
@@ -42,7 +42,7 @@ def run(tmp_path, ball, capsys):
     return tmp_path / "run"
 
 
-def test_evaluate_and_preview(run, capsys):
+def test_evaluate_repeats_the_score_and_a_preview_exists(run, capsys):
     stored = json.loads((run / "metrics.json").read_text())["metrics"]
     assert main(["evaluate", str(run), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["metrics"] == pytest.approx(stored, abs=1e-3)
@@ -56,13 +56,13 @@ def test_slices_show_the_ball_where_it_is(run, tmp_path):
         (["--slice", "x=0.72"], (16, 12), (5, 6)),
     ):
         assert main(["render", str(run), *flags, "--out", str(tmp_path / "slice.png")]) == 0
-        picture = Image.open(tmp_path / "slice.png").convert("L")
-        assert picture.size == size
-        row, column = np.unravel_index(np.argmax(np.asarray(picture)), picture.size[::-1])
+        image = Image.open(tmp_path / "slice.png").convert("L")
+        assert image.size == size
+        row, column = np.unravel_index(np.argmax(np.asarray(image)), image.size[::-1])
         assert abs(column - place[0]) <= 2 and abs(row - place[1]) <= 2
 
 
-def test_whole_volume_in_its_own_units(run, ball, tmp_path, capsys):
+def test_renders_the_whole_volume_in_its_own_units(run, ball, tmp_path, capsys):
     assert main(["render", str(run), "--out", str(tmp_path / "again.nrrd")]) == 0
     capsys.readouterr()
     assert main(["evaluate", str(run), "--data", str(tmp_path / "again.nrrd"), "--json"]) == 0
@@ -73,13 +73,13 @@ def test_whole_volume_in_its_own_units(run, ball, tmp_path, capsys):
     assert large.max() == pytest.approx(400, abs=80)
 
 
-def test_projection_shows_something_in_the_middle_of_nothing(run, tmp_path):
+def test_projection_shows_the_ball_in_the_middle(run, tmp_path):
     assert main(["render", str(run), "--size", "60x60", "--out", str(tmp_path / "seen.png")]) == 0
     seen = np.asarray(Image.open(tmp_path / "seen.png").convert("L"))
     assert seen.max() > 100 and seen[0].max() < 30
 
 
-def test_flags_that_mean_nothing_are_refused(run, tmp_path, capsys):
+def test_refuses_options_that_do_not_apply(run, tmp_path, capsys):
     for flags in (
         ["--rate", "5"],
         ["--slice", "w=3"],

@@ -1,4 +1,4 @@
-"""A disk that fills up while a run is written: one line, status 2, and nothing half-written."""
+"""Test of a disk that becomes full while a run is written."""
 
 import subprocess
 import sys
@@ -20,7 +20,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", str(folder)], check=True)
 
 
-def test_fit_on_a_full_disk(small_disk, photograph):
+def test_fit_on_a_full_disk_fails_with_one_line_and_leaves_nothing(small_disk, photograph):
     done = subprocess.run(
         [
             sys.executable,

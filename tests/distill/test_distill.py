@@ -1,4 +1,4 @@
-"""Distillation: every architecture into every other, from the teacher alone."""
+"""Tests of distillation: every architecture into every other, from the teacher alone."""
 
 import numpy as np
 import pytest
@@ -59,7 +59,7 @@ def test_a_student_of_any_architecture_learns_from_the_field_alone(teacher, into
     assert torch.equal(student.load_field().at(3.5, 4.5), result.field.at(3.5, 4.5))
 
 
-def test_the_teacher_is_left_as_it_is_and_the_feature_stage_leaves_the_last_layer_alone(teacher):
+def test_teacher_is_unchanged_and_the_feature_stage_does_not_train_the_last_layer(teacher):
     trainer, _ = prepare(teacher, "siren", steps=40, settings=SINES, stages=Stages(feature_fraction=0.5))
     field, taught = trainer.field, trainer.objective.teacher
     before, last = weights(taught), output_layer(field).weight.clone()
@@ -74,17 +74,17 @@ def test_the_teacher_is_left_as_it_is_and_the_feature_stage_leaves_the_last_laye
     assert not torch.equal(field.network.hidden[0].weight, first)
 
 
-def test_features_come_near_the_teachers(teacher):
+def test_features_approach_the_teachers(teacher):
     trainer, _ = prepare(
         teacher, "hashgrid", steps=120, settings=GRID, stages=Stages(feature_fraction=1.0, value_fraction=0.0)
     )
     losses = []
-    trainer.callbacks.append(lambda t: losses.append(t.loss))
+    trainer.callbacks.append(lambda t, losses=losses: losses.append(t.loss))
     trainer.run()
     assert np.mean(losses[-10:]) < 0.5 * losses[0]
 
 
-def test_features_are_what_the_last_layer_sees(teacher):
+def test_features_are_the_inputs_of_the_last_layer(teacher):
     domain, channels, coords = teacher.load_field().domain, teacher.load_field().channels, torch.rand(17, 2)
     for name, options in list(OPTIONS.items())[:4]:
         method = make_method(name, options).prepare(Image.from_array(np.zeros((48, 56, 3), np.uint8)))
@@ -95,7 +95,7 @@ def test_features_are_what_the_last_layer_sees(teacher):
         torch.testing.assert_close(values * field.scale + field.offset, field(coords), rtol=1e-4, atol=1e-5)
 
 
-def test_nothing_is_shared_unless_asked_for(teacher):
+def test_share_heads_copies_the_network_and_without_it_nothing(teacher):
     taught = teacher.load_field()
     trainer, _ = prepare(teacher, "densegrid", steps=1, settings={"width": 16})
     network = {name: t for name, t in trainer.field.state_dict().items() if name.startswith("network.")}
@@ -115,7 +115,7 @@ def test_nothing_is_shared_unless_asked_for(teacher):
         prepare(teacher, "siren", steps=1, settings=SINES, share_heads=True)
 
 
-def test_the_data_are_not_looked_at(photograph, tmp_path):
+def test_distillation_does_not_need_the_data(photograph, tmp_path):
     run = tmp_path / "teacher"
     import scenes
 
@@ -126,18 +126,18 @@ def test_the_data_are_not_looked_at(photograph, tmp_path):
     assert same(weights(with_data.field), weights(without.field))
 
 
-def test_stop_then_resume_gives_the_bits_of_the_uninterrupted_distillation(teacher, tmp_path):
+def test_stopped_and_resumed_distillation_has_bit_identical_weights(teacher, tmp_path):
     stages = Stages(feature_fraction=0.6)
     whole = distill_field(teacher, "siren", steps=30, settings=SINES, stages=stages)
     for stop in (11, 23):  # in the stage of features, and in that of values
         trainer, run = prepare(teacher, "siren", steps=30, settings=SINES, stages=stages, out=tmp_path / str(stop))
-        assert not finish(trainer, run, [lambda t: t.stop() if t.index == stop else None]).finished
+        assert not finish(trainer, run, [lambda t, stop=stop: t.stop() if t.index == stop else None]).finished
         again = finish(resume(Run.open(run.path)), run)
         assert again.finished
         assert same(weights(again.field), weights(whole.field))
 
 
-def test_resuming_wants_the_teacher_of_then(teacher, tmp_path, capsys, monkeypatch):
+def test_refuses_to_resume_with_another_teacher(teacher, tmp_path, capsys, monkeypatch):
     import shutil
 
     monkeypatch.chdir(tmp_path)
@@ -161,7 +161,7 @@ def test_resuming_wants_the_teacher_of_then(teacher, tmp_path, capsys, monkeypat
         resume(run, teacher_run=Run.open(tmp_path / "moved"))
 
 
-def test_data_that_a_student_cannot_be_scored_on_are_told_before_the_work(teacher, tmp_path, capsys):
+def test_refuses_unsuitable_data_before_training(teacher, tmp_path, capsys):
     from PIL import Image as Pillow
 
     data, out = str(tmp_path / "grey.png"), tmp_path / "student"
@@ -174,7 +174,7 @@ def test_data_that_a_student_cannot_be_scored_on_are_told_before_the_work(teache
         check_data(Volume.from_array(np.arange(64, dtype=np.float32).reshape(4, 4, 4)), teacher)
 
 
-def test_the_stage_is_shown_and_logged(teacher, tmp_path, capsys, monkeypatch):
+def test_stage_is_shown_and_logged(teacher, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("apps.cli.progress.LINE_SECONDS", 0.0)
     monkeypatch.setattr("fields.fit.callbacks.LOG_SECONDS", 0.0)
     assert (
@@ -222,12 +222,12 @@ def test_every_architecture_into_every_other(taught, astronaut, tmp_path):
             Run.open(tmp_path / "teacher"), into, steps=4, settings=PICTURES[into], stages=Stages(feature_fraction=0.5)
         )
         losses = []
-        trainer.callbacks.append(lambda t: losses.append(t.loss))
+        trainer.callbacks.append(lambda t, losses=losses: losses.append(t.loss))
         trainer.run()
         assert len(losses) == 4 and np.isfinite(losses).all(), into
 
 
-def test_a_time_budget_is_kept(teacher):
+def test_time_budget_is_kept(teacher):
     trainer, _ = prepare(teacher, "hashgrid", seconds=2.0, settings=GRID)
     result = finish(trainer, None)
     assert trainer.done
@@ -235,7 +235,7 @@ def test_a_time_budget_is_kept(teacher):
     assert 0.3 < result.seconds < 6
 
 
-def test_shares_of_the_steps():
+def test_stages_get_their_fractions_of_the_steps():
     stages = Stages(feature_fraction=0.2, value_fraction=0.3)
     every = (FEATURES, VALUES, RENDERED)
     assert [stages.stage_of(step, 10, every) for step in range(10)] == [FEATURES] * 2 + [VALUES] * 3 + [RENDERED] * 5
@@ -245,7 +245,7 @@ def test_shares_of_the_steps():
         Stages(feature_fraction=0.7, value_fraction=0.6)
 
 
-def test_sounds(tmp_path):
+def test_distils_audio(tmp_path):
     t = np.arange(4000) / 8000
     fields.fit_field(
         Audio.from_array((0.3 * np.sin(500 * t)).astype(np.float32), 8000),
@@ -257,7 +257,7 @@ def test_sounds(tmp_path):
     assert distill_field(tmp_path / "a", "densegrid", steps=200, settings={"batch": 2048}).metrics["snr"] > 10
 
 
-def test_volumes_and_clips(tmp_path):
+def test_distils_volumes_and_videos(tmp_path):
     x = np.linspace(0, 3, 20)
     waves = (0.5 + 0.5 * np.sin(x[:, None, None] + 2 * x[None, :, None]) * np.cos(x[None, None])).astype(np.float32)
     fields.fit_field(Volume.from_array(waves), "hashgrid", steps=150, settings=GRID, out=tmp_path / "volume")
@@ -269,7 +269,7 @@ def test_volumes_and_clips(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("quantity", ["signed", "unsigned", "occupancy"])
-def test_shapes_keep_their_surface_and_normals(quantity, tmp_path, monkeypatch):
+def test_distilled_shapes_keep_their_surface_and_normals(quantity, tmp_path, monkeypatch):
     import trimesh
 
     monkeypatch.setattr("fields.fit.objectives.shape.RESOLUTION", 64)
@@ -296,7 +296,7 @@ def test_shapes_keep_their_surface_and_normals(quantity, tmp_path, monkeypatch):
         assert trainer.loss > 0
 
 
-def test_bad_input(teacher, tmp_path):
+def test_refuses_unsuitable_teachers_and_students(teacher, tmp_path):
     with pytest.raises(BadInput, match="never fitted"):
         prepare(Run.create(tmp_path / "empty", {"kind": "image", "source": {"path": "x"}}), "siren", steps=1)
     with pytest.raises(BadInput, match="cannot be distilled"):

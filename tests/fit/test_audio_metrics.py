@@ -1,4 +1,4 @@
-"""The metrics of sounds against their definitions."""
+"""Tests of the metrics of audio against their definitions."""
 
 import numpy as np
 import pytest
@@ -24,6 +24,6 @@ def test_spectral_errors_follow_the_spectrum(rng=np.random.default_rng(1)):
     assert audio_metrics(-target, target)["spectral_error"] == pytest.approx(0, abs=1e-6)
 
 
-def test_short_sounds_have_no_spectral_error():
+def test_audio_shorter_than_a_window_has_no_spectral_error():
     target = np.ones((100, 1), np.float32)
     assert set(audio_metrics(target, target)) == {"snr"}

@@ -1,4 +1,4 @@
-"""Our own methods pass the kit that third parties' are checked with, and the kit finds what is wrong."""
+"""Tests of the conformance kit: our methods pass it, and it finds defects."""
 
 import sys
 from pathlib import Path
@@ -24,7 +24,7 @@ NETWORK = {"width": 32, "hidden_layers": 2}
 
 
 @pytest.mark.parametrize("name", method_names())
-def test_our_methods_conform(name):
+def test_our_methods_pass_every_check(name):
     options = SMALL.get(name) or (
         {**NETWORK, "learning_rate": 3e-3} if "hidden_layers" in method_class(name).model_fields else {}
     )
@@ -58,7 +58,7 @@ class Broken(Siren):
         return field
 
 
-def test_the_kit_finds_what_is_wrong():
+def test_each_defect_of_a_method_fails_its_check():
     register(Broken)
     results = {
         result.name: result
@@ -75,7 +75,7 @@ def test_the_kit_finds_what_is_wrong():
     )
 
 
-def test_register_is_a_decorator_and_refuses_what_is_taken():
+def test_register_is_a_decorator_and_refuses_names_that_are_taken():
     @register
     class Mine(HashGrid):
         name = "mine"
@@ -87,7 +87,7 @@ def test_register_is_a_decorator_and_refuses_what_is_taken():
         register(dict)
 
 
-def test_the_command_checks_a_class_of_another_package(tmp_path: Path, monkeypatch, capsys):
+def test_check_command_takes_a_class_of_another_package(tmp_path: Path, monkeypatch, capsys):
     (tmp_path / "their_package.py").write_text(
         "from fields.methods.siren import Siren\n\n\n"
         "class Theirs(Siren):\n    name = 'theirs'\n    dimensions = (1,)\n\n\n"

@@ -1,4 +1,4 @@
-"""A fit that runs away goes back and goes on at half the rates."""
+"""Tests of the divergence guard: a fit that diverges or stands still goes back and continues with smaller rates."""
 
 import numpy as np
 import pytest
@@ -16,14 +16,14 @@ def image(astronaut):
     return Image.from_array(astronaut[60:124, 180:276])
 
 
-def test_wire_learns_undisturbed_at_its_own_rate(image):
+def test_wire_learns_without_restarts_at_its_default_rate(image):
     trainer, _ = prepare(image, "wire", steps=192, settings=SMALL)
     result = finish(trainer, None)
     assert trainer._guard.rate == 1.0
     assert result.metrics["psnr"] > 15
 
 
-def test_a_loss_that_is_not_finite_goes_back_to_the_best_weights(image):
+def test_infinite_loss_returns_to_the_best_weights_and_halves_the_rates(image):
     trainer, _ = prepare(image, "wire", steps=64, settings=SMALL)
     for _ in range(32):
         trainer.step()
@@ -36,7 +36,7 @@ def test_a_loss_that_is_not_finite_goes_back_to_the_best_weights(image):
     assert all(torch.equal(best[name], tensor) for name, tensor in trainer.field.state_dict().items())
 
 
-def test_a_fit_that_always_runs_away_is_refused(image):
+def test_refuses_a_fit_that_diverges_at_every_rate(image):
     trainer, _ = prepare(image, "wire", steps=320, settings=SMALL)
     with pytest.raises(BadInput, match="diverged at step 288 although its rates were halved 8 times"):
         for _ in range(320):
@@ -46,7 +46,7 @@ def test_a_fit_that_always_runs_away_is_refused(image):
 
 
 @pytest.mark.slow
-def test_a_fit_that_stands_still_begins_again_with_smaller_rates(image):
+def test_fit_that_stands_still_restarts_with_smaller_rates(image):
     options = SMALL | {"learning_rate": 0.1}
     trainer, _ = prepare(image, "wire", steps=800, settings=options)
     result = finish(trainer, None)
@@ -54,7 +54,7 @@ def test_a_fit_that_stands_still_begins_again_with_smaller_rates(image):
     assert result.metrics["psnr"] > 15
 
 
-def test_what_cannot_be_learned_is_left_alone_after_three_beginnings():
+def test_noise_is_left_alone_after_three_restarts():
     noise = Image.from_array(np.random.default_rng(0).integers(0, 2, (64, 64), np.uint8) * np.uint8(255))
     trainer, _ = prepare(
         noise, "wire", steps=2000, settings={"width": 2, "hidden_layers": 1, "batch": 64, "omega": 1.0, "scale": 1.0}

@@ -1,4 +1,4 @@
-"""The table of kinds."""
+"""Tests of the table of kinds."""
 
 import subprocess
 import sys
@@ -26,7 +26,7 @@ print(*sorted(packages & {"trimesh", "igl", "scipy", "skimage", "networkx", "PIL
 
 
 @pytest.mark.slow
-def test_a_fit_imports_none_of_the_large_packages_on_the_way(tmp_path, monkeypatch):
+def test_fit_imports_no_large_package_after_import_packages(tmp_path, monkeypatch):
     monkeypatch.setenv("FIELD_STUDIO_CACHE", "off")
     trimesh.creation.icosphere(2).export(tmp_path / "ball.obj")
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""The metrics against independent implementations and against numbers that can be worked out by hand."""
+"""Tests of the metrics of images against independent implementations and values computed by hand."""
 
 import math
 
@@ -34,7 +34,7 @@ def test_psnr_clips_before_it_compares():
     assert metrics.psnr(-target, np.zeros_like(target)) == 120.0
 
 
-def test_psnr_is_the_same_in_strips(monkeypatch, pair):
+def test_psnr_does_not_depend_on_the_size_of_strips(monkeypatch, pair):
     whole = metrics.psnr(*pair)
     monkeypatch.setattr(metrics, "STRIP_ROWS", 17)
     assert metrics.psnr(*pair) == pytest.approx(whole, abs=1e-9)
@@ -49,7 +49,7 @@ def test_ssim_equals_scikit_image(pair):
     assert metrics.ssim(prediction, target) == pytest.approx(judge, abs=2e-5)
 
 
-def test_ssim_is_the_same_in_strips(monkeypatch, pair):
+def test_ssim_does_not_depend_on_the_size_of_strips(monkeypatch, pair):
     whole = metrics.ssim(*pair)
     monkeypatch.setattr(metrics, "STRIP_ROWS", 23)
     assert metrics.ssim(*pair) == pytest.approx(whole, abs=1e-6)
@@ -68,12 +68,12 @@ def test_ms_ssim_equals_torchmetrics(pair):
 @pytest.mark.parametrize(
     ("shape", "expected"), [((10, 300), set()), ((160, 200), {"ssim"}), ((161, 161), {"ssim", "ms_ssim"})]
 )
-def test_small_pictures_have_only_the_metrics_that_are_defined(shape, expected):
-    picture = np.random.default_rng(0).random((*shape, 3), dtype=np.float32)
-    assert set(metrics.image_metrics(picture, picture, RGB)) == {"psnr"} | expected
+def test_small_images_have_only_the_metrics_that_are_defined(shape, expected):
+    image = np.random.default_rng(0).random((*shape, 3), dtype=np.float32)
+    assert set(metrics.image_metrics(image, image, RGB)) == {"psnr"} | expected
 
 
-def test_alpha_is_scored_apart():
+def test_alpha_has_a_psnr_of_its_own():
     channels = Channels(("red", "green", "blue", "alpha"), "srgb")
     target = np.full((16, 16, 4), 0.5, np.float32)
     prediction = target + np.array([0, 0, 0, 0.1], np.float32)
@@ -82,7 +82,7 @@ def test_alpha_is_scored_apart():
     assert scores["psnr_alpha"] == pytest.approx(20.0, abs=1e-3)
 
 
-def test_hdr_is_compared_under_the_tone_curve():
+def test_hdr_images_are_compared_after_tone_mapping():
     channels = Channels(("red", "green", "blue"), "linear")
     target = np.full((4, 4, 3), 3.0, np.float32)
     prediction = np.full((4, 4, 3), 1.0, np.float32)
@@ -94,6 +94,6 @@ def test_hdr_is_compared_under_the_tone_curve():
 
 @settings(max_examples=25, deadline=None)
 @given(st.floats(-5, 300), st.floats(-5, 300))
-def test_tone_curve_rises_and_stays_in_range(a, b):
+def test_tone_map_rises_and_stays_between_0_and_1(a, b):
     low, high = metrics.tone_map(np.float64(min(a, b))), metrics.tone_map(np.float64(max(a, b)))
     assert 0 <= low <= high < 1

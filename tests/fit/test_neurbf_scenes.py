@@ -34,12 +34,12 @@ def test_where_a_field_has_density_and_color_that_changes_kernels_are_wanted():
 
 def test_the_grid_learns_alone_for_a_tenth_of_the_steps(scene):
     trainer, _ = prepare(scene, "neurbf", steps=30, settings=OPTIONS)
-    trunk, places = trainer.field.trunk, torch.rand(100, 3)
+    trunk, points = trainer.field.trunk, torch.rand(100, 3)
     kernels = trunk.encoder.kernels
     with torch.no_grad():
-        before = trunk(places)
+        before = trunk(points)
         kernels.features += 1.0
-        assert torch.equal(trunk(places), before)  # nothing sees them
+        assert torch.equal(trunk(points), before)  # nothing sees them
         kernels.features -= 1.0
     for _ in range(3):
         trainer.step()

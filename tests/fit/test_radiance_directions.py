@@ -16,11 +16,11 @@ def scene(tmp_path_factory):
 
 def test_a_cell_that_is_dense_from_one_direction_is_occupied_and_a_mesh_has_the_mean(scene):
     from fields.fit.objectives.occupancy_updates import DIRECTION_STRIDE, NUM_DIRECTIONS, UPDATE_STEPS
-    from fields.surface.implicit import sphere
+    from fields.surface.implicit import fibonacci_sphere
     from fields.surface.radiance import Radiance
 
     trainer, _ = prepare(scene, "cam", steps=1, settings=NETWORK)
-    field, sides = trainer.field, torch.from_numpy(sphere(NUM_DIRECTIONS)).float()
+    field, sides = trainer.field, torch.from_numpy(fibonacci_sphere(NUM_DIRECTIONS)).float()
 
     def one_sided(coords, time=None, directions=None):
         seen = directions @ sides[6]

@@ -86,7 +86,8 @@ def test_options_of_samples_are_those_of_the_loaders_of_their_kinds(name):
 
 
 def test_requests_load_no_torch():
-    code = "import sys, fields.fit.request, fields.distill.request, fields.compare.request; sys.exit('torch' in sys.modules)"
+    modules = "fields.fit.request, fields.distill.request, fields.compare.request"
+    code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 

@@ -1,4 +1,4 @@
-"""Weights in 8 and 16 bits: what is stored is what was trained for, and it is smaller."""
+"""Tests of weights in 8 and 16 bits: training uses the stored values, and the file is smaller."""
 
 import json
 
@@ -24,14 +24,14 @@ def image(astronaut):
 
 @given(st.integers(1, 9), st.integers(1, 9), st.floats(1e-30, 1e30), st.integers(0, 99))
 @settings(max_examples=60, deadline=None)
-def test_rounding_is_at_most_half_a_step_and_rounding_again_changes_nothing(rows, columns, size, seed):
+def test_rounding_error_is_at_most_half_a_step_and_rounding_again_changes_nothing(rows, columns, size, seed):
     tensor = size * torch.randn(rows, columns, generator=torch.Generator().manual_seed(seed))
     rounded = decode(*encode(tensor, 8))
     assert (rounded - tensor).abs().max() <= tensor.abs().max() / 254 * 1.001
     torch.testing.assert_close(decode(*encode(rounded, 8)), rounded, rtol=1e-6, atol=0)
 
 
-def test_what_cannot_be_rounded_is_left_alone():
+def test_vectors_and_buffers_are_not_rounded():
     for tensor in (torch.randn(5), torch.tensor(2.0), torch.arange(6).reshape(2, 3), torch.randn(2, 2).double()):
         assert encode(tensor, 8)[0] is tensor
     assert torch.equal(decode(*encode(torch.zeros(3, 3), 8)), torch.zeros(3, 3))
@@ -40,7 +40,7 @@ def test_what_cannot_be_rounded_is_left_alone():
     assert list(decode_state(encode_state(state, 8))) == list(state)
 
 
-def test_the_gradient_is_that_of_the_rounded_weights_and_the_exact_ones_come_back():
+def test_gradient_is_that_of_rounded_weights_and_exact_weights_return():
     layer = torch.nn.Linear(3, 2)
     before = layer.weight.clone()
     rounded = decode(*encode(before.detach(), 8))
@@ -54,19 +54,19 @@ def test_the_gradient_is_that_of_the_rounded_weights_and_the_exact_ones_come_bac
 
 
 @pytest.mark.parametrize("bits", [8, 16])
-def test_a_fit_in_few_bits_is_small_and_nearly_as_good(image, tmp_path, bits):
+def test_fit_with_few_bits_is_smaller_and_nearly_as_good(image, tmp_path, bits):
     exact = fields.fit_field(image, steps=300, settings=OPTIONS, out=tmp_path / "exact")
     few = fields.fit_field(image, steps=300, settings=OPTIONS, bits=bits, out=tmp_path / "few")
     assert few.metrics["psnr"] > exact.metrics["psnr"] - 1.5
-    share = (tmp_path / "few" / "field.safetensors").stat().st_size / (
+    fraction = (tmp_path / "few" / "field.safetensors").stat().st_size / (
         tmp_path / "exact" / "field.safetensors"
     ).stat().st_size
-    assert share < bits / 32 + 0.06
+    assert fraction < bits / 32 + 0.06
     again = load_field(tmp_path / "few")
     assert all(torch.equal(tensor, again.state_dict()[name]) for name, tensor in few.field.state_dict().items())
 
 
-def test_a_stopped_fit_goes_on_from_the_exact_weights(image, tmp_path):
+def test_resumed_fit_continues_from_exact_weights(image, tmp_path):
     from fields.fit.fit import resume
     from fields.runs.run import Run
 
@@ -80,7 +80,7 @@ def test_a_stopped_fit_goes_on_from_the_exact_weights(image, tmp_path):
     )
 
 
-def test_the_flag(photograph, tmp_path, capsys):
+def test_bits_flag_is_stored_and_wrong_numbers_of_bits_are_refused(photograph, tmp_path, capsys):
     out = tmp_path / "run"
     small = ["--set", "table_size=256", "width=16", "--steps", "3"]
     assert main(["fit", str(photograph), *small, "--bits", "8", "--out", str(out), "--json"]) == 0

@@ -1,4 +1,4 @@
-"""Every method's weights in 8 and 16 bits: what is stored is what was trained for, and its size on disk is told."""
+"""Tests of every method's weights in 8 and 16 bits."""
 
 import pytest
 import torch
@@ -35,7 +35,7 @@ def signal_for(cls, pixels):
 
 @pytest.mark.parametrize("bits", [8, 16])
 @pytest.mark.parametrize("name", BUILT_IN)
-def test_few_bits(name, bits, astronaut, tmp_path):
+def test_every_method_stores_few_bits_and_loads_the_same_values(name, bits, astronaut, tmp_path):
     cls = method_class(name)
     signal = signal_for(cls, astronaut[60:124, 180:276])
     settings = OPTIONS.get(name, {option: value for option, value in SMALL.items() if option in cls.model_fields})

@@ -1,4 +1,4 @@
-"""The trainer: its rule of time and steps, resuming to the same bits, stopping, divergence."""
+"""Tests of the trainer: time budgets and steps, resuming, stopping, divergence."""
 
 import time
 
@@ -28,7 +28,7 @@ def same(a, b):
     return all(torch.equal(a[name], b[name]) for name in a)
 
 
-def test_three_lines(image):
+def test_python_fit_gives_a_field_that_can_be_queried(image):
     result = fields.fit_field(image, steps=400, settings={"table_size": 4096})
     assert result.finished
     assert result.metrics["psnr"] > 30
@@ -36,7 +36,7 @@ def test_three_lines(image):
     np.testing.assert_allclose(value.numpy(), image.values()[20, 10], atol=0.2)
 
 
-def test_library_and_command_line_share_one_path(image):
+def test_weights_depend_on_the_seed_alone(image):
     a = fields.fit_field(image, steps=5, settings=OPTIONS, seed=7)
     b = fields.fit_field(image, steps=5, settings=OPTIONS, seed=7)
     c = fields.fit_field(image, steps=5, settings=OPTIONS, seed=8)
@@ -44,7 +44,7 @@ def test_library_and_command_line_share_one_path(image):
     assert not same(weights(a.field), weights(c.field))
 
 
-def test_seconds_fix_the_steps_and_the_schedule_follows_them(image):
+def test_time_budget_fixes_the_steps_and_the_schedule_follows(image):
     trainer, _ = prepare(image, "hashgrid", seconds=1.5, settings=OPTIONS)
     begun = time.perf_counter()
     totals = []
@@ -60,7 +60,7 @@ def test_seconds_fix_the_steps_and_the_schedule_follows_them(image):
     assert all(trainer.method.rate_factor(step, None) == 1.0 for step in (0, 1, 1000))
 
 
-def test_what_is_left_out_does_not_count_towards_the_rate(image):
+def test_excluded_time_does_not_count_towards_the_rate(image):
     totals = {}
     for told in (True, False):
 
@@ -78,7 +78,7 @@ def test_what_is_left_out_does_not_count_towards_the_rate(image):
 
 
 @pytest.mark.parametrize("step_cost_varies", [True, False])
-def test_steps_that_change_their_cost_are_planned_again_half_way(image, monkeypatch, step_cost_varies):
+def test_steps_of_varying_cost_are_planned_again_half_way(image, monkeypatch, step_cost_varies):
     monkeypatch.setattr("fields.fit.objectives.base.Objective.step_cost_varies", step_cost_varies)
     trainer, _ = prepare(image, "hashgrid", seconds=100, settings=OPTIONS)
     monkeypatch.setattr(trainer.objective, "evaluation_seconds", lambda field: 0.0)
@@ -97,7 +97,7 @@ def test_steps_that_change_their_cost_are_planned_again_half_way(image, monkeypa
     assert last < 0.7 * first if step_cost_varies else last == first
 
 
-def test_stop_then_resume_gives_the_bits_of_the_uninterrupted_run(image, tmp_path):
+def test_stopped_and_resumed_run_has_bit_identical_weights(image, tmp_path):
     whole = fields.fit_field(image, steps=60, settings=OPTIONS, seed=1)
     trainer, run = prepare(image, "hashgrid", steps=60, settings=OPTIONS, seed=1, out=tmp_path / "run")
     result = finish(trainer, run, [lambda t: t.stop() if t.index == 23 else None])
@@ -113,7 +113,7 @@ def test_stop_then_resume_gives_the_bits_of_the_uninterrupted_run(image, tmp_pat
     assert same(weights(load_field(tmp_path / "run")), weights(whole.field))
 
 
-def test_a_stopped_time_budget_keeps_its_steps(image, tmp_path):
+def test_resumed_time_budget_keeps_its_number_of_steps(image, tmp_path):
     trainer, run = prepare(image, "hashgrid", seconds=1.0, settings=OPTIONS, out=tmp_path / "run")
     finish(trainer, run, [lambda t: t.stop() if t.total and t.index >= t.total // 2 else None])
     continued = resume(image, Run.open(tmp_path / "run"))
@@ -131,7 +131,7 @@ def test_fused_and_autograd_training_agree(image):
     assert fused.metrics["psnr"] == pytest.approx(plain.metrics["psnr"], abs=0.05)
 
 
-def test_a_diverging_fit_says_so(image):
+def test_refuses_a_diverging_fit_and_names_a_smaller_rate(image):
     poisoned = Image.from_array(np.zeros((8, 8, 3), np.uint8))
     clean = poisoned.batch
     poisoned.batch = lambda step, *rest: (
@@ -151,7 +151,7 @@ def test_every_method_learns_a_photograph(image, method):
     assert result.metrics["psnr"] > blank + 8
 
 
-def test_field_file_alone_is_enough(image, tmp_path):
+def test_field_file_loads_without_its_run(image, tmp_path):
     result = fields.fit_field(image, steps=5, settings=OPTIONS, out=tmp_path / "run")
     moved = tmp_path / "only.safetensors"
     (tmp_path / "run" / "field.safetensors").rename(moved)
@@ -163,7 +163,7 @@ def test_field_file_alone_is_enough(image, tmp_path):
         assert torch.equal(field(coords), result.field(coords))
 
 
-def test_exactly_one_budget(image):
+def test_trainer_wants_either_steps_or_seconds(image):
     trainer, _ = prepare(image, "siren", steps=1)
     with pytest.raises(ValueError, match="steps or seconds"):
         fields.Trainer(trainer.field, trainer.objective, trainer.method)

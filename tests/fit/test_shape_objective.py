@@ -1,4 +1,4 @@
-"""Fitting shapes: the metrics against known surfaces, the losses, the recipe, resuming."""
+"""Tests of fits of shapes: metrics against known surfaces, losses, default options, resuming."""
 
 import numpy as np
 import pytest
@@ -77,20 +77,20 @@ def test_a_smaller_ball_scores_as_computed_by_hand():
 
 
 @pytest.mark.parametrize("quantity", ["occupancy", "unsigned"])
-def test_perfect_fields_of_the_other_quantities(quantity: str):
+def test_perfect_fields_of_occupancy_and_unsigned_distance_score_perfectly(quantity: str):
     shape = ball(quantity)
     scores = ShapeObjective(shape, "l1").evaluate(Ball(shape))
     assert ("iou" in scores) == (quantity == "occupancy")
     assert scores["chamfer"] < 2e-3 and scores["f_score"] > 0.99 and scores["normal_angle"] < 8
 
 
-def test_a_field_without_a_surface_is_scored_all_the_same():
+def test_field_without_a_surface_scores_zero():
     shape = ball()
     scores = ShapeObjective(shape, "l1").evaluate(Ball(shape, radius=-1.0))
     assert scores == {"iou": 0.0, "f_score": 0.0}
 
 
-def test_the_definitions():
+def test_surface_metrics_match_values_computed_by_hand():
     assert intersection_over_union(np.array([1, 1, 0, 0], bool), np.array([1, 0, 1, 0], bool)) == pytest.approx(1 / 3)
     x, tilted = np.array([[1.0, 0, 0]]), np.array([[np.cos(0.2), np.sin(0.2), 0]])
     one = MatchedSamples(np.array([0.0, 0.02]), np.repeat(x, 2, 0), np.repeat(tilted, 2, 0))
@@ -104,7 +104,7 @@ def test_the_definitions():
     assert surface_metrics(one, other, oriented=True)["normal_angle"] == pytest.approx(90)
 
 
-def test_the_default_recipe_is_for_shapes():
+def test_default_options_of_a_shape_differ_from_those_of_images():
     method = make_method("hashgrid").prepare(ball())
     assert (method.loss, method.batch, method.levels, method.table_size) == ("l1", 1 << 15, 12, 1 << 16)
     assert make_method("hashgrid", {"levels": 8}).prepare(ball()).levels == 8
@@ -113,14 +113,14 @@ def test_the_default_recipe_is_for_shapes():
 
 
 @pytest.mark.parametrize("quantity", ["signed", "occupancy", "unsigned"])
-def test_a_quick_fit(quantity: str):
+def test_short_fit_of_each_quantity_finds_the_surface(quantity: str):
     fit = fields.fit_field(ball(quantity, subdivisions=3), steps=120, settings=OPTIONS)
     limit = {"signed": 0.95, "occupancy": 0.85}.get(quantity)
     assert limit is None or fit.metrics["iou"] > limit
     assert fit.metrics["f_score"] > 0.5, fit.metrics
 
 
-def test_colors_are_fitted_along_and_do_not_spoil_the_shape(tmp_path):
+def test_colors_are_fitted_without_loss_of_shape(tmp_path):
     shape = colored_ball()
     fit = fields.fit_field(shape, steps=120, settings=OPTIONS, out=tmp_path / "run")
     assert (tmp_path / "run" / "preview.png").is_file()
@@ -148,7 +148,7 @@ def test_fused_and_autograd_training_agree_on_weights_and_units():
 
 
 @pytest.mark.parametrize("quantity", ["signed", "unsigned"])
-def test_gradient_terms_are_the_formulas(quantity: str):
+def test_gradient_terms_match_their_equations(quantity: str):
     """Added to the loss as computed here by hand, and differentiable to the table through the second order."""
     shape = ball(quantity, samples=3000, subdivisions=3)
     terms = {"eikonal": "0.5", "normals": "0.25"}
@@ -159,14 +159,14 @@ def test_gradient_terms_are_the_formulas(quantity: str):
         field.encoder.table.uniform_(-0.3, 0.3, generator=torch.Generator().manual_seed(0))
     batch = trainer.objective.batch(0, 1024, 0, trainer.device)
     loss = trainer.objective.loss(field, batch)
-    coords, _, _, places, normals = batch
-    assert len(places) <= 256 and torch.allclose(normals.norm(dim=-1), torch.ones(len(normals)), atol=1e-5)
+    coords, _, _, points, normals = batch
+    assert len(points) <= 256 and torch.allclose(normals.norm(dim=-1), torch.ones(len(normals)), atol=1e-5)
 
     def gradient(at):
         at = at.clone().requires_grad_()
         return torch.autograd.grad(field(at)[:, 0].sum(), at)[0]
 
-    where = places if quantity == "signed" else places + objective_module.OUTSIDE * normals
+    where = points if quantity == "signed" else points + objective_module.OUTSIDE * normals
     expected = (
         ShapeObjective(shape, "l1").loss(field, batch[:3])
         + 0.5 * ((gradient(coords[::4]).norm(dim=-1) - 1) ** 2).mean()
@@ -186,7 +186,7 @@ def test_gradient_terms_are_the_formulas(quantity: str):
     assert all(p.isfinite().all() for p in field.parameters())
 
 
-def test_gradient_terms_are_for_distances_only(astronaut):
+def test_refuses_gradient_terms_for_signals_that_are_no_distances(astronaut):
     from scenes.image.signal import Image
 
     for signal in (Image.from_array(astronaut[:32, :32]), ball("occupancy", subdivisions=2)):
@@ -194,7 +194,7 @@ def test_gradient_terms_are_for_distances_only(astronaut):
             make_method("hashgrid", {"eikonal": "0.1"}).prepare(signal)
 
 
-def test_pictures_during_a_fit_are_small_and_take_their_share(tmp_path, monkeypatch):
+def test_previews_during_a_fit_are_small_and_take_a_fraction_of_the_time(tmp_path, monkeypatch):
     """At most 0.1 megapixel; after one that took a while, the next comes when that is 2 % of the time."""
     from PIL import Image
 
@@ -211,12 +211,12 @@ def test_pictures_during_a_fit_are_small_and_take_their_share(tmp_path, monkeypa
     clock = [100.0]
     monkeypatch.setattr(callbacks.time, "perf_counter", lambda: clock[0])
     previewer, made = callbacks.Previewer(run), []
-    picture = trainer.objective.preview
+    preview = trainer.objective.preview
 
     def slow(field, side):
         made.append(clock[0])
         clock[0] += 1.0
-        return picture(field, side)
+        return preview(field, side)
 
     monkeypatch.setattr(trainer.objective, "preview", slow)
     for _ in range(200):
@@ -227,7 +227,7 @@ def test_pictures_during_a_fit_are_small_and_take_their_share(tmp_path, monkeypa
         assert seen.width * seen.height <= 100_000
 
 
-def test_a_resumed_fit_has_the_same_bits(tmp_path):
+def test_resumed_fit_has_bit_identical_weights(tmp_path):
     mesh = trimesh.creation.icosphere(2)
     path = tmp_path / "ball.ply"
     mesh.export(path)

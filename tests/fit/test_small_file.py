@@ -1,4 +1,4 @@
-"""Compressed fields: exact after the quantiser, as small as their entropy, and whole or refused."""
+"""Tests of small files: exact after quantization, as small as the entropy of their weights, and whole or refused."""
 
 import numpy as np
 import pytest
@@ -16,13 +16,13 @@ from scenes.video.signal import Video
 
 @pytest.fixture(scope="module")
 def made():
-    clip = Video.from_array(np.zeros((6, 36, 64, 3), np.uint8) + 7)
-    method = make_method("nervpp").prepare(clip)
-    return method.build(clip.domain, clip.channels, seed=0), method
+    video = Video.from_array(np.zeros((6, 36, 64, 3), np.uint8) + 7)
+    method = make_method("nervpp").prepare(video)
+    return method.build(video.domain, video.channels, seed=0), method
 
 
 @pytest.mark.parametrize("bits", [8, 6, 4, 2])
-def test_what_comes_back_is_what_the_quantiser_made(made, bits):
+def test_unpacked_weights_are_the_quantized_ones(made, bits):
     field, method = made
     again = unpack(pack(field, method, bits)).state_dict()
     for name, tensor in field.state_dict().items():
@@ -38,7 +38,7 @@ def test_what_comes_back_is_what_the_quantiser_made(made, bits):
             torch.testing.assert_close(again[name], tensor, atol=1e-3, rtol=1e-3)
 
 
-def test_the_file_is_as_small_as_the_entropy_says(made):
+def test_file_is_as_small_as_the_entropy_of_its_weights(made):
     field, method = made
     numbers = np.concatenate([quantized(t, 8)[0].ravel() for t in field.state_dict().values() if t.dim() > 1])
     _, counts = np.unique(numbers, return_counts=True)
@@ -50,10 +50,10 @@ def test_the_file_is_as_small_as_the_entropy_says(made):
     assert len(pack(field, method, 4)) < 0.7 * len(pack(field, method, 8))
 
 
-def test_pruned_weights_stay_zero_and_cost_nearly_nothing(made):
+def test_pruned_weights_stay_zero_and_take_hardly_any_bytes(made):
     _, method = made
-    clip = Video.from_array(np.zeros((6, 36, 64, 3), np.uint8) + 7)
-    field = method.build(clip.domain, clip.channels, seed=1)
+    video = Video.from_array(np.zeros((6, 36, 64, 3), np.uint8) + 7)
+    field = method.build(video.domain, video.channels, seed=1)
     full = len(pack(field, method, 8))
     pruner = Pruner(field, 0.4)
     with torch.no_grad():
@@ -66,7 +66,7 @@ def test_pruned_weights_stay_zero_and_cost_nearly_nothing(made):
     assert len(pack(field, method, 8)) < 0.75 * full
 
 
-def test_damaged_files_are_refused(made, tmp_path):
+def test_refuses_damaged_files_and_wrong_numbers_of_bits(made, tmp_path):
     field, method = made
     size = save_compressed(tmp_path / "a.fsq", field, method)
     assert size == (tmp_path / "a.fsq").stat().st_size
@@ -85,7 +85,7 @@ def test_damaged_files_are_refused(made, tmp_path):
 
 
 @pytest.mark.parametrize("bits", [32, 8])
-def test_a_fit_that_keeps_a_share_of_its_weights(tmp_path, astronaut, bits):
+def test_fit_with_keep_fraction_prunes_resumes_and_still_learns(tmp_path, astronaut, bits):
     """Pruned on the way, the same after a resume, and learned all the same."""
     image = Image.from_array(astronaut[60:124, 180:276])
     options = {"batch": 1024, "table_size": 1024, "width": 16}
