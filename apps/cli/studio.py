@@ -1,7 +1,7 @@
 """Open the studio: a page in the browser where fields are fitted, inspected, compared and exported.
 
-It is served to this machine only, unless --host says otherwise. Then it needs a --password, which travels unencrypted: put
-it behind an HTTPS proxy on networks that others use. Runs are in --runs, and uploads in a hidden folder inside it.
+It is served to this machine only, unless --host says otherwise. Then it needs a --password, which travels unencrypted:
+put it behind an HTTPS proxy on networks that others use. Runs are in --runs, and uploads in a hidden folder inside it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import sys
 from pathlib import Path
 
 from apps.cli.flags import argument_type
-from apps.studio import LOOPBACK
 from fields.options import count
 from scenes.errors import BadInput
 
@@ -23,6 +22,8 @@ examples:
   fit-a-scene studio --port 8000 --runs /data/runs
   fit-a-scene studio --host 0.0.0.0 --password ...
 """
+# Names of this machine for itself.
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 DEFAULT_PORT = 7860
 # Ports that are tried, from the one that was asked for.
 NUM_PORTS = 20
@@ -73,7 +74,7 @@ def run(options: argparse.Namespace) -> dict:
 
     address = f"http://{_shown_host(host)}:{port}"
     print(f"Field Studio   {address}   (stop it with Ctrl-C; runs in {options.runs})", file=sys.stderr, flush=True)
-    serve(host, port, password, options.runs)
+    serve(host, port, password=password, runs=options.runs, hosts=LOOPBACK if host in LOOPBACK else None)
     return {"address": address}
 
 

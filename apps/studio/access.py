@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+# Names of this machine for itself.
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 # Content security policy of every response: nothing is fetched from another host, even if a library asks for it.
 CONTENT_POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
@@ -24,7 +26,7 @@ SECURITY_HEADERS: Headers = [
 
 
 class AccessControl:
-    """Answer only requests that name this host, come from the studio's own pages and bring the password, if there is one.
+    """Answer only requests that name this host, come from the studio's own pages and bring the password.
 
     Another site's page that is open in the same browser can send requests here. They carry its Origin and are refused.
     So are requests under another site's name that was made to point to this machine (DNS rebinding).

@@ -51,7 +51,7 @@ def open_signal(source: str, name: str, *, ignore_invalid: bool = False) -> tupl
 
 
 def load_cached(source: str, kind: str, options: dict[str, Any]) -> Signal:
-    """The signal; those opened last, by several visitors, are kept for their estimates. A scene takes seconds to open."""
+    """The signal. Those opened last, by all visitors, are kept for their estimates: a scene takes seconds to open."""
     return _load(source, kind, tuple(options.items()))
 
 

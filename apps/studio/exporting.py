@@ -1,4 +1,4 @@
-"""What a run can be exported as, how large that will be, and writing it: `render` and `export` of the library, and the weights."""
+"""Exports of a run for the page: what it can be exported as, how large that will be, and the file itself."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from typing import Literal
 
 from apps.studio.view_renderer import OpenRun
 from fields.export.base import Format, Source
-from fields.export.capabilities import can
-from fields.export.formats import FORMATS, export
+from fields.export.formats import FOLDER, export, formats_of
 from fields.export.outputs import radiance, shape, volume
 from fields.export.request import ExportRequest, RenderRequest
 from fields.export.splats import SPLATS
@@ -26,10 +25,6 @@ MAX_VALUES = 100_000_000
 # Cells along the longest side of a mesh.
 MIN_CELLS = 8
 MAX_CELLS = 512
-# Pixels of a turntable of a shape; scenes have the size of their cameras' images.
-TURNTABLE_SIZE = (400, 400)
-# Bits per parameter of the forms that hold all of the field's parameters.
-PARAMETER_BITS = {"small": 8, "weights": 32, "network": 32, "program": 32}
 BYTES_PER_CELL = 4
 # A splat of 3DGS has 62 float32 values.
 BYTES_PER_SPLAT = 62 * 4
@@ -37,7 +32,7 @@ BYTES_PER_SPLAT = 62 * 4
 Size = Literal["scale", "cells", "fixed"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ExportChoice:
     """One way of exporting a run. `label`: as the page shows it. `size`: the control that sets its size."""
 
@@ -54,7 +49,7 @@ class ExportChoice:
         raise NotImplementedError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class WeightsChoice(ExportChoice):
     """The file of the run's weights as it is."""
 
@@ -65,7 +60,7 @@ class WeightsChoice(ExportChoice):
         shutil.copyfile(run.weights, out)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RenderChoice(ExportChoice):
     """An image or animation that `render` makes."""
 
@@ -78,31 +73,29 @@ class RenderChoice(ExportChoice):
         return _image_estimate(run, turntable=self.turntable)
 
     def write(self, run: Run, out: Path, scale: float, cells: int) -> None:
-        request = RenderRequest(
-            turntable=self.turntable,
-            size=TURNTABLE_SIZE if self.turntable else None,
-            scale=_scale(self, scale),
-        )
+        request = RenderRequest(turntable=self.turntable, scale=_scale(self, scale))
         output_for(run.header["kind"], run.load_field(), run.path).render(out, request)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FormatChoice(ExportChoice):
-    """A row of the table of export formats. `form`: that of the row. `is_frame`: whether it is one frame of a video."""
+    """A row of the table of export formats. `is_frame`: whether it is one frame of a video."""
 
-    form: str = ""
+    row: Format
     is_frame: bool = False
 
     def estimate(self, run: Run, scale: float, cells: int) -> str:
-        if self.form in PARAMETER_BITS:
-            return _parameter_estimate(run, PARAMETER_BITS[self.form])
+        if self.row.bits_per_parameter is not None:
+            return _parameter_estimate(run, self.row.bits_per_parameter)
         if self.size == "cells":
             megabytes = cells**3 * BYTES_PER_CELL / 1e6
             return f"up to {cells} cells along the longest side: {megabytes:,.0f} MB of values while it is made"
-        if self.form == "splat":
+        if self.row.form == "splat":
             return f"up to {SPLATS:,} Gaussians, {SPLATS * BYTES_PER_SPLAT / 1e6:.0f} MB"
+        if self.row.form in ("turntable", "views"):
+            return _image_estimate(run, turntable=self.row.form == "turntable", views=self.row.form == "views")
         if self.size == "fixed":
-            return _image_estimate(run, turntable=self.form == "turntable", views=self.form == "views")
+            return "one file, whose size is known once it is written"
         shape_of = _scaled_shape(run, scale)
         if self.is_frame:
             return f"{' x '.join(f'{n:,}' for n in shape_of[:2])} pixels, the frame in the middle"
@@ -117,22 +110,26 @@ class FormatChoice(ExportChoice):
             time=_middle_time(run) if self.is_frame else None,
         )
         # The field is loaded anew, because floaters are removed from that of a scene for some forms.
-        export(Source(run, run.load_field(), run.header["kind"]), out, request, self.form)
+        export(Source(run, run.load_field(), run.header["kind"]), out, request, self.row.form)
 
 
 def choices(opened: OpenRun) -> list[ExportChoice]:
     """Every way of exporting this field, the usual form of its kind first."""
     source = Source(opened.run, opened.field, opened.kind)
-    able = can(source)
     # Of rows with the same ending and form the first counts, as in `export`.
-    rows = {(row.ending, row.form): row for row in reversed(FORMATS) if row.needs in able}
+    rows = {(row.ending, row.form): row for row in reversed(formats_of(source))}
     exports = [_format_choice(row) for row in reversed(rows.values())]
     output = output_for(opened.kind, opened.field, opened.run.path)
     renders = [
-        RenderChoice(f"{name} ({ending})", ending, "scale" if "scale" in output.takes else "fixed", name == "turntable")
-        for name, ending in output.renders.items()
+        RenderChoice(
+            label=f"{name} ({ending})",
+            ending=ending,
+            size="scale" if "scale" in output.options else "fixed",
+            turntable=name == "turntable",
+        )
+        for name, ending in output.render_forms.items()
     ]
-    weights = WeightsChoice("weights, and how to build the field again (.safetensors)", ".safetensors")
+    weights = WeightsChoice(label="weights, and how to build the field again (.safetensors)", ending=".safetensors")
     return [*exports, *renders, weights]
 
 
@@ -147,7 +144,7 @@ def find(opened: OpenRun, label: str) -> ExportChoice:
 def write(run: Run, choice: ExportChoice, scale: float, cells: int) -> Path:
     """Write an export into a new folder and return the file; several files are packed into one archive."""
     folder = new_folder("export-")
-    out = folder / f"{run.path.name}{'' if choice.ending == '/' else choice.ending}"
+    out = folder / f"{run.path.name}{'' if choice.ending == FOLDER else choice.ending}"
     choice.write(run, out, scale, cells)
     # An OBJ has its materials and images beside it.
     if not out.is_dir() and len(list(folder.iterdir())) == 1:
@@ -164,11 +161,16 @@ def new_folder(prefix: str) -> Path:
 
 
 def _format_choice(row: Format) -> FormatChoice:
-    ending = "folder, zipped" if row.ending == "/" else row.ending
-    description = "" if row.description == f"a {row.form}" else f": {row.description}"
-    size: Size = "scale" if "scale" in row.takes else "cells" if "resolution" in row.takes else "fixed"
-    is_frame = size == "scale" and "time" in row.takes
-    return FormatChoice(f"{row.form} ({ending}){description}", row.ending, size, row.form, is_frame)
+    ending = "folder, zipped" if row.ending == FOLDER else row.ending
+    description = "" if row.description in (f"a {row.form}", f"an {row.form}", row.form) else f": {row.description}"
+    size: Size = "scale" if "scale" in row.options else "cells" if "resolution" in row.options else "fixed"
+    return FormatChoice(
+        label=f"{row.form} ({ending}){description}",
+        ending=row.ending,
+        size=size,
+        row=row,
+        is_frame=size == "scale" and "time" in row.options,
+    )
 
 
 def _parameter_estimate(run: Run, bits: int) -> str:
@@ -185,7 +187,7 @@ def _image_estimate(run: Run, *, turntable: bool, views: bool = False) -> str:
     elif viewer_class(run.header["kind"]).needs_cameras:
         return "as large as its cameras' images, which the run does not have"
     else:
-        (width, height), count = (TURNTABLE_SIZE, shape.FRAMES) if turntable else (shape.SIZE, 1)
+        (width, height), count = (shape.TURNTABLE_SIZE, shape.FRAMES) if turntable else (shape.SIZE, 1)
     total = f", {count} images, {width * height * count / 1e6:,.1f} million pixels" if count > 1 else ""
     return f"{width} x {height} pixels{total}"
 

@@ -1,4 +1,4 @@
-"""Progress and images of a fit while it runs. Images are drawn only while a page watches, and take little of the time."""
+"""Progress and images of a fit while it runs. Images are drawn only while a page watches."""
 
 from __future__ import annotations
 

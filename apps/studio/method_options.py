@@ -1,12 +1,12 @@
-"""Options of methods for the page, made from the same description as the command line's list (`fit-a-scene methods`)."""
+"""Options of methods for the page, made from the same description as the list of `fit-a-scene methods`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from apps.cli.methods import describe
 from fields.methods.base import Method
+from fields.methods.description import describe
 from fields.methods.registry import make_method, method_class, method_names
 from fields.options import DEFAULT
 from scenes.errors import BadInput
@@ -17,8 +17,8 @@ from scenes.signal import Signal
 class MethodOption:
     """One option of a method.
 
-    `section`: the heading under which it is listed. `values`: its range, for people. `choices`: its allowed values where that is a short list, after `DEFAULT`, which
-    leaves the option as it is; None where text is typed.
+    `section`: the heading under which it is listed. `values`: its range, for people. `choices`: its allowed values
+    where that is a short list, after `DEFAULT`, which leaves the option as it is; None where text is typed.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Requests made from what the page's controls hold. Each function raises BadInput for anything the user can put right."""
+"""Requests made from what the page's controls hold. All functions raise BadInput for what the user can put right."""
 
 from __future__ import annotations
 

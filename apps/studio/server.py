@@ -14,8 +14,7 @@ import gradio as gr
 import uvicorn
 from fastapi import FastAPI
 
-from apps.studio import LOOPBACK
-from apps.studio.access import AccessControl
+from apps.studio.access import LOOPBACK, AccessControl
 from apps.studio.cleanup import delete_unused
 from apps.studio.folders import Folders
 from apps.studio.job_queue import JobQueue
@@ -107,8 +106,8 @@ def make_app(studio: Studio, password: str | None = None, hosts: tuple[str, ...]
     return AccessControl(app, password, hosts)
 
 
-def serve(host: str, port: int, password: str | None, runs: Path) -> None:
-    """Serve the studio of a folder of runs until it is interrupted."""
-    app = make_app(Studio.at(runs), password, hosts=LOOPBACK if host in LOOPBACK else None)
+def serve(host: str, port: int, *, password: str | None, runs: Path, hosts: tuple[str, ...] | None) -> None:
+    """Serve the studio of a folder of runs until it is interrupted. `password`, `hosts`: see `AccessControl`."""
+    app = make_app(Studio.at(runs), password, hosts)
     config = uvicorn.Config(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=SHUTDOWN_SECONDS)
     uvicorn.Server(config).run()

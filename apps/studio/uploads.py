@@ -34,8 +34,8 @@ def keep_upload(path: Path, folders: Folders) -> Path:
     ending = path.suffix.lower()
     if ending not in ENDINGS:
         raise BadInput(
-            f"{path.name}: files ending in {ending or 'nothing'} are not taken; images, audio, videos, volumes, meshes, "
-            "point clouds and zipped scenes are"
+            f"{path.name}: files ending in {ending or 'nothing'} are not taken; images, audio, videos, volumes, "
+            "meshes, point clouds and zipped scenes are"
         )
     size = path.stat().st_size
     if size > MAX_BYTES:

@@ -46,7 +46,7 @@ class ViewRenderer:
         self._open_runs: OrderedDict[Path, OpenRun] = OrderedDict()
 
     def render(self, path: Path, function: Callable[[OpenRun], T]) -> Future[T]:
-        """Call `function` with the run in the folder `path`, on the thread. The future raises BadInput without weights."""
+        """Call `function` on the thread, with the run in the folder `path`. BadInput where it has no weights yet."""
         return self._thread.submit(lambda: function(self._open(path)))
 
     def close(self) -> None:

@@ -153,6 +153,7 @@ class SignalRequest(TrainingRequest):
         None,
         section=SAMPLES,
         metavar="FRACTION",
+        hint="such as 0.1",
         kinds=("image", "audio", "volume", "video", "radiance"),
         header=None,
         help="Never train on this fraction of the samples, and score on them: shows how well the field generalizes.",
@@ -207,6 +208,7 @@ class FitRequest(SignalRequest, RunRequest):
         flag="--keep",
         label="Fraction of weights to keep",
         metavar="SHARE",
+        hint="such as 0.5",
         header="keep",
         help="Keep only this fraction of the weights, the largest; the others become zero during training, and a "
         "compressed export is smaller.",
@@ -284,7 +286,7 @@ class FitRequest(SignalRequest, RunRequest):
         kinds=("radiance",),
         switches={"bounded": False, "unbounded": True},
         header=None,
-        help="--bounded fits only what the cameras look at, --unbounded what is behind it too. By default told from "
+        help="bounded fits only what the cameras look at, unbounded what is behind it too. By default told from "
         "the views' transparency.",
     )
     loading: dict[str, Any] = option(

@@ -9,8 +9,7 @@ from fastapi import FastAPI  # noqa: E402
 from fastapi.testclient import TestClient  # noqa: E402
 
 from apps.cli.main import main  # noqa: E402
-from apps.studio import LOOPBACK  # noqa: E402
-from apps.studio.access import AccessControl  # noqa: E402
+from apps.studio.access import LOOPBACK, AccessControl  # noqa: E402
 
 
 @pytest.fixture

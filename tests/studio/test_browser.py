@@ -331,8 +331,9 @@ def test_a_posed_scene_from_upload_to_export(visit, posed):
             page.get_by_role("button", name=button, exact=True).click()
         page.wait_for_function(drawn, arg=what)
         seen[what] = orbit.locator("img").evaluate(
-            "image => { const c = document.createElement('canvas'); c.width = c.height = 32; const d = c.getContext('2d');"
-            "d.drawImage(image, 0, 0, 32, 32); return [...d.getImageData(0, 0, 32, 32).data]; }"
+            "image => { const c = document.createElement('canvas'); c.width = c.height = 32;"
+            "const d = c.getContext('2d'); d.drawImage(image, 0, 0, 32, 32);"
+            "return [...d.getImageData(0, 0, 32, 32).data]; }"
         )
         visitor.shot(f"space-radiance-{what}")
     assert all(np.std(pixels) > 5 for pixels in seen.values()) and seen["color"] != seen["depth"] != seen["normal"]
@@ -614,12 +615,13 @@ def test_fifty_clicks_on_every_button_do_no_harm(visit):
     visitor.until(lambda: copy.step > 0)
     stop_all()
     visitor.tab("Runs")
-    for name, place in (("Rename", card), ("Delete", page.locator(f"[data-run='{copy.path.name}']"))):
-        visitor.until(lambda: place.get_by_role("button", name=name).evaluate(CLICKS))
+    copied = page.locator(f"[data-run='{copy.path.name}']")
+    for button in (card.get_by_role("button", name="Rename"), copied.get_by_role("button", name="Delete")):
+        visitor.until(lambda button=button: button.evaluate(CLICKS))
         assert page.locator("dialog").count() == 1
         page.locator("dialog").get_by_role("button", name="Cancel").evaluate(CLICKS)
         page.wait_for_selector("dialog", state="detached")
-    place.get_by_role("button", name="Delete").click()
+    copied.get_by_role("button", name="Delete").click()
     page.locator("dialog button[type=submit]").evaluate(CLICKS)
     visitor.until(lambda: not copy.path.exists())
     page.wait_for_selector("dialog", state="detached")

@@ -94,10 +94,7 @@ def test_values_are_read_as_the_command_line_reads_them(model):
     default = read_request(model, parser.parse_args(first))
     for option in page_options(model):
         typed = TYPED[option.name]
-        if option.switches:
-            flag = f"--{typed}"
-        else:
-            flag = option.flag if option.switch else f"{option.flag}={typed}"
+        flag = f"--{typed}" if option.switches else option.flag if option.switch else f"{option.flag}={typed}"
         line = read_request(model, parser.parse_args([*first, flag]))
         page = values_of(model, {option.name: typed})
         assert page == {option.name: getattr(line, option.name)} and line != default, option.name

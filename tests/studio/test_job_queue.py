@@ -1,7 +1,6 @@
 """The queue of jobs: fits wait, run, pause, resume and end."""
 
 import threading
-import time
 
 import pytest
 from studio_jobs import ended, fit_request, resume, until

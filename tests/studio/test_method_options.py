@@ -2,9 +2,9 @@
 
 import pytest
 
-from apps.cli.methods import describe
 from apps.studio import method_options
 from fields.fit.estimate import memory_estimate
+from fields.methods.description import describe
 from fields.methods.registry import make_method, method_class, method_names
 from scenes.errors import BadInput
 from scenes.image.signal import Image

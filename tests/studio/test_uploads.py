@@ -1,4 +1,4 @@
-"""Uploads: unknown, huge and malicious files are refused, and nothing outside the folder of uploads is read or written."""
+"""Uploads: unknown, huge and malicious files are refused; nothing outside their folder is read or written."""
 
 import io
 import json

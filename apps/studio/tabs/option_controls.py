@@ -91,17 +91,18 @@ def _method_components(name: str | None, kind: str | None, state: gr.State) -> N
 
 
 def _method_component(option: method_options.MethodOption) -> gr.Dropdown | gr.Textbox:
+    description = option.description.rstrip(".")
     if option.choices:
         return gr.Dropdown(
             list(option.choices),
             value=DEFAULT,
             label=option.name,
-            info=f"{option.description}; default {option.default}",
+            info=f"{description}; default {option.default}.",
             elem_classes="option",
         )
     return gr.Textbox(
         label=option.name,
-        info=f"{option.description} ({option.values})",
+        info=f"{description} ({option.values}).",
         placeholder=option.default,
         elem_classes="option",
         lines=1,

@@ -26,7 +26,7 @@ MESSAGE_SECONDS = 12
 
 
 def run_choice(elem_id: str, label: str = "Run") -> gr.Dropdown:
-    """A list of runs. Any name may be set from outside, by the gallery; a wrong one is reported when the run is opened."""
+    """A list of runs. The gallery may set any name; a wrong one is reported when the run is opened."""
     return gr.Dropdown([], label=label, elem_id=elem_id, allow_custom_value=True)
 
 
@@ -54,7 +54,7 @@ def with_run(studio: Studio, name: str, function: Callable[[Run], T]) -> T:
 
 
 def viewer_html(studio: Studio, name: str | None, view: Callable[[str, dict], Markup], empty: str) -> Markup:
-    """`view(name, header)` of a run; the message `empty` where none is chosen, and an error where there is no such run."""
+    """`view(name, header)` of a run; the message `empty` if none is chosen, an error if there is no such run."""
     if not name:
         return muted(empty)
     try:

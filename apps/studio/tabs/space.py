@@ -1,4 +1,4 @@
-"""The tab 3-D: view a fitted shape or scene from all sides, extract its mesh, and see where it was photographed from."""
+"""The tab 3-D: view a fitted shape or scene from all sides, extract its mesh, see the cameras of its photographs."""
 
 from __future__ import annotations
 
