@@ -77,7 +77,7 @@ def shape_agreement(run: Path, mesh: Path, size: int = SIZE, views: int = VIEWS,
     """
     import torch
 
-    from fields.export.outputs.shape import camera
+    from fields.export.outputs.shape import view_camera
     from fields.render.sphere_trace import headlight, render_shape
     from fields.render.surface_field import surface_field
     from fields.runs.run import load_field
@@ -88,7 +88,7 @@ def shape_agreement(run: Path, mesh: Path, size: int = SIZE, views: int = VIEWS,
     corner, sides = corner_and_sides(field.domain)
     pairs = []
     for view in range(views):
-        seen_from = camera(view, size, size)
+        seen_from = view_camera(view, size, size)
         own = render_shape(fit.traceable(), seen_from, albedo=fit.colors)
         origins, directions = seen_from.rays()
         found = cast(mesh, corner + sides.max() * origins, directions)

@@ -125,7 +125,7 @@ def one(run: str, resolution: int, who: str) -> dict:
     mesh = surface_mesh(implicit, resolution) if who == "ours" else dense_mesh(implicit, resolution)
     seconds = time.perf_counter() - begun
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
-    field, source = against_field(implicit, mesh), against_source(implicit, mesh, reopen(kept))
+    field, source = against_field(implicit, mesh), against_source(mesh, reopen(kept))
     return {
         "to-source": source["distance_to_source"],
         "from-source": source["distance_from_source"],
@@ -152,8 +152,8 @@ def dense_mesh(implicit, resolution: int):
     with torch.no_grad():
         for index, x in enumerate(axis):
             y, z = torch.meshgrid(axis, axis, indexing="ij")
-            places = torch.stack([torch.full_like(y, float(x)), y, z], dim=-1).reshape(-1, 3)
-            values[index] = in_chunks(implicit.function, places).reshape(resolution + 1, -1).numpy()
+            positions = torch.stack([torch.full_like(y, float(x)), y, z], dim=-1).reshape(-1, 3)
+            values[index] = in_chunks(implicit.function, positions).reshape(resolution + 1, -1).numpy()
     vertices, faces, _, _ = marching_cubes(values, 0.0)
     mesh = SurfaceMesh(
         vertices.astype(np.float64) / resolution, faces.astype(np.int64), np.zeros((0, 3)), None, 1.0 / resolution

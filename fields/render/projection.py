@@ -1,4 +1,4 @@
-"""Maximum-intensity projection: a volume seen from outside as the brightest sample along each ray, darker with depth."""
+"""Maximum-intensity projection: the brightest sample of a volume along each ray, darker with depth."""
 
 from __future__ import annotations
 

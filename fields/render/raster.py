@@ -59,9 +59,10 @@ def evaluate_strips(
 
 @torch.no_grad()
 def evaluate_lattice(field: PointField, *positions: torch.Tensor) -> np.ndarray:
-    """Values at every combination of coordinates, `[n_D, ..., n_1, C]` float32; x is the last axis but one, as in images.
+    """Values at every combination of coordinates, `[n_D, ..., n_1, C]` float32.
 
-    positions: coordinates in [0, 1] along each axis of the field, `[n_1]` to `[n_D]`.
+    positions: coordinates in [0, 1] along each axis of the field, `[n_1]` to `[n_D]`. The first axis of the field is
+        the last but one of the result, as in images.
     """
     shape = tuple(len(axis) for axis in positions[::-1])
     coords = torch.stack(torch.meshgrid(*positions[::-1], indexing="ij")[::-1], dim=-1).reshape(-1, len(positions))

@@ -1,1 +1,1 @@
-"""The surfaces of fields as triangles, points and colours: what assets are made of."""
+"""Surfaces of fields: extraction as meshes, points on them, textures, Gaussians, and how exact they are."""

@@ -1,4 +1,4 @@
-"""Estimate memory and time of a mesh from a coarse scan, and refuse what does not fit in memory."""
+"""Estimate memory and time of a mesh from a coarse scan, and refuse a mesh that does not fit in memory."""
 
 from __future__ import annotations
 
@@ -18,13 +18,16 @@ EVALUATIONS_PER_VERTEX = 30
 BYTES_PER_VERTEX = 700
 # Seconds per vertex besides the evaluations.
 SECONDS_PER_VERTEX = 12e-6
-# Bytes of slabs, coarse lattices and samples of the quality report, whatever the resolution.
+# Bytes of slabs, coarse lattices and samples of the quality report, at any resolution.
 BASE_BYTES = 300 << 20
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Expected size of a mesh, and the memory and seconds that extracting it takes."""
+    """Expected size of a mesh, and the memory and time that extracting it takes.
+
+    resolution: cells along the longest side.
+    """
 
     resolution: int
     vertices: int
@@ -32,10 +35,8 @@ class Cost:
     seconds: float
 
     def __str__(self) -> str:
-        return (
-            f"{self.resolution} cells: about {_round(self.vertices):,} vertices, {self.bytes / (1 << 30):.1f} GB and "
-            f"{max(1, round(self.seconds))} s"
-        )
+        size = f"about {_two_digits(self.vertices):,} vertices"
+        return f"{self.resolution} cells: {size}, {_gigabytes(self.bytes)} and {max(1, round(self.seconds))} s"
 
 
 def estimate(scan: CoarseScan, resolution: int, longest: float) -> Cost:
@@ -43,17 +44,17 @@ def estimate(scan: CoarseScan, resolution: int, longest: float) -> Cost:
     squares = scan.area * (resolution / longest) ** 2
     vertices = int(VERTICES_PER_SQUARE * squares)
     return Cost(
-        resolution,
-        vertices,
-        BASE_BYTES + BYTES_PER_VERTEX * vertices,
-        vertices * (EVALUATIONS_PER_VERTEX / scan.rate + SECONDS_PER_VERTEX),
+        resolution=resolution,
+        vertices=vertices,
+        bytes=BASE_BYTES + BYTES_PER_VERTEX * vertices,
+        seconds=vertices * (EVALUATIONS_PER_VERTEX / scan.rate + SECONDS_PER_VERTEX),
     )
 
 
 def check(cost: Cost, memory: int | None) -> None:
-    """Raise BadInput where a mesh needs more than `memory` bytes (default.
+    """Raise BadInput, which names a resolution that fits, if a mesh needs more than `memory` bytes.
 
-    What is free), naming the resolution that fits.
+    None: the memory that is available.
     """
     free = memory if memory is not None else available_memory()
     if cost.bytes <= free:
@@ -61,11 +62,15 @@ def check(cost: Cost, memory: int | None) -> None:
     fits = int(cost.resolution * (max(free - BASE_BYTES, 0) / (cost.bytes - BASE_BYTES)) ** 0.5) if cost.vertices else 0
     advice = f"`resolution={fits}` would fit" if fits >= MIN_RESOLUTION else "no resolution would fit"
     raise BadInput(
-        f"{cost.resolution} cells along the longest side would take about {cost.bytes / (1 << 30):.1f} GB of memory, and "
-        f"{free / (1 << 30):.1f} GB are available; {advice}"
+        f"{cost.resolution} cells along the longest side would take about {_gigabytes(cost.bytes)} of memory, and "
+        f"{_gigabytes(free)} are available; {advice}"
     )
 
 
-def _round(number: int) -> int:
-    digits = max(0, len(str(number)) - 2)
-    return round(number, -digits)
+def _gigabytes(count: int) -> str:
+    return f"{count / (1 << 30):.1f} GB"
+
+
+def _two_digits(number: int) -> int:
+    """A number rounded to its first two digits."""
+    return round(number, 2 - max(2, len(str(number))))

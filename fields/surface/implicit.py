@@ -1,6 +1,4 @@
-"""Implicit functions: a field's surface as the zero set of a function that is negative inside, on a box of longest side
-1.
-"""
+"""Implicit functions: the surface of a field as the zero set of a function that is negative inside."""
 
 from __future__ import annotations
 
@@ -17,67 +15,73 @@ from fields.render.sphere_trace import Distance
 from fields.render.surface_field import surface_field
 from scenes.domain import Domain
 
-# Type of an implicit function. "distance": about a signed distance, so there is no surface where its magnitude is
+# Type of an implicit function. "distance": roughly a signed distance, so the surface is not near a point where it is
 # large. "unsigned": an unsigned distance, zero only on the surface itself, which has no inside. "values": anything that
 # rises from inside to outside.
 ImplicitType = Literal["distance", "unsigned", "values"]
+Extents = tuple[float, float, float]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Implicit:
-    """A surface as the zero set of `function`.
+    """A surface as the zero set of a function on a box whose longest side is 1.
 
-    `function`: points `[M, 3]` in the box from 0 to `extents` → `[M]` float32, negative inside; never negative where
-    the type is "unsigned". `colors`: points → sRGB `[M, 3]` in [0, 1], or None. `corner`, `side`: a point `p` of the
-    box is at `corner + side * p` in the units of the fitted file. `level`: the field's own value at the surface.
-    `value_of`: the field's own value for a value of `function`.
+    function: points `[M, 3]` in the box from 0 to `extents` → `[M]` float32, negative inside. It is never negative if
+        the type is "unsigned".
+    colors: points `[M, 3]` → sRGB `[M, 3]` in [0, 1]; None if the field has no colors.
+    corner, side: lower corner `[3]` and longest side of the box, in units of the fitted file.
+    level: the field's own value at the surface.
+    value_of: the field's own value for a value of `function`.
+    device: where `function` and `colors` take their points.
+    min_component: connected components of less than this fraction of the largest one's area are removed.
     """
 
     function: Distance
     type: ImplicitType
     colors: Callable[[Tensor], Tensor] | None
-    extents: tuple[float, float, float]
+    extents: Extents
     corner: np.ndarray
     side: float
     level: float
     value_of: Callable[[float], float]
     device: torch.device
-    # Smallest area of a connected component that is kept, as a fraction of the largest component's.
     min_component: float = 0.0
 
     def to_file(self, points: np.ndarray) -> np.ndarray:
-        """Points of the box `[n, 3]` → points in the units of the fitted file."""
+        """Convert points of the box `[n, 3]` to units of the fitted file."""
         return self.corner + self.side * points
 
     def from_file(self, points: np.ndarray) -> np.ndarray:
-        """Points `[n, 3]` in the units of the fitted file → points of the box."""
+        """Convert points `[n, 3]` in units of the fitted file to points of the box."""
         return (np.asarray(points) - self.corner) / self.side
 
 
 def implicit_shape(field: PointField, level: float | None = None) -> Implicit:
-    """The surface of a field of the kind shape.
+    """The surface of a field of distances or occupancy.
 
-    `level`: the level set of its distance or occupancy; None for the surface itself (0, or 0.5 for occupancy).
+    level: the level set of its values; None: the surface itself, at distance 0 or occupancy 0.5.
     """
     fit = surface_field(field)
-    occupancy = fit.space == "occupancy"
-    base = 0.5 if occupancy else 0.0
+    is_occupancy = fit.space == "occupancy"
+    base = 0.5 if is_occupancy else 0.0
     level = base if level is None else level
-    # A level set of an unsigned distance is a closed shell, hence a surface with an inside.
-    type_ = "values" if occupancy else "unsigned" if fit.space == "unsigned_distance" and level == 0.0 else "distance"
-    shift = level - base if not occupancy else base - level
-    function = fit.function if shift == 0.0 else lambda points: fit.function(points) - shift
-    corner, side = frame_of(field.domain)
+    if is_occupancy:
+        type_: ImplicitType = "values"
+    else:
+        # A level set of an unsigned distance is a closed shell, so it has an inside.
+        type_ = "unsigned" if fit.space == "unsigned_distance" and level == 0.0 else "distance"
+    shift = base - level if is_occupancy else level - base
+    corner, sides = corner_and_sides(field.domain)
     return Implicit(
-        function,
-        type_,
-        fit.colors,
-        (1.0, 1.0, 1.0),
-        corner,
-        float(side.max()),
-        level,
-        lambda value: level - value if occupancy else level + value,
-        fit.device,
+        function=fit.function if shift == 0.0 else lambda points: fit.function(points) - shift,
+        type=type_,
+        colors=fit.colors,
+        extents=(1.0, 1.0, 1.0),
+        corner=corner,
+        side=float(sides.max()),
+        level=level,
+        value_of=lambda value: level - value if is_occupancy else level + value,
+        device=fit.device,
     )
 
 
@@ -86,29 +90,31 @@ def implicit_values(
     domain: Domain,
     level: float,
     device: torch.device,
+    *,
     colors: Callable[[Tensor], Tensor] | None = None,
 ) -> Implicit:
     """The surface around the region where `values` is above `level`.
 
-    `values`, `colors`: points `[M, 3]` in the domain's [0, 1]^3 → `[M]` and sRGB `[M, 3]`.
+    values, colors: points `[M, 3]` in the domain's [0, 1]^3 → `[M]` and sRGB `[M, 3]`.
     """
-    corner, sides = frame_of(domain)
+    corner, sides = corner_and_sides(domain)
     extents = sides / sides.max()
     scale = torch.tensor(1 / extents, dtype=torch.float32, device=device)
+    x, y, z = extents.tolist()
     return Implicit(
-        lambda points: level - values((points * scale).clamp(0, 1)),
-        "values",
-        None if colors is None else lambda points: colors((points * scale).clamp(0, 1)),
-        tuple(map(float, extents)),
-        corner,
-        float(sides.max()),
-        level,
-        lambda value: level - value,
-        device,
+        function=lambda points: level - values((points * scale).clamp(0, 1)),
+        type="values",
+        colors=None if colors is None else lambda points: colors((points * scale).clamp(0, 1)),
+        extents=(x, y, z),
+        corner=corner,
+        side=float(sides.max()),
+        level=level,
+        value_of=lambda value: level - value,
+        device=device,
     )
 
 
-def sphere(count: int) -> np.ndarray:
+def fibonacci_sphere(count: int) -> np.ndarray:
     """`count` unit directions `[count, 3]`, spread evenly over the sphere on a Fibonacci spiral."""
     at = (np.arange(count) + 0.5) / count
     turn = np.pi * (1 + 5**0.5) * np.arange(count)
@@ -116,9 +122,9 @@ def sphere(count: int) -> np.ndarray:
     return np.stack([flat * np.cos(turn), 1 - 2 * at, flat * np.sin(turn)], axis=1)
 
 
-def frame_of(domain: Domain) -> tuple[np.ndarray, np.ndarray]:
-    """Lower corner and side lengths of a domain's three axes in space, `[3]` each."""
+def corner_and_sides(domain: Domain) -> tuple[np.ndarray, np.ndarray]:
+    """Lower corner and side lengths of a domain's first three axes, `[3]` float64 each."""
     axes = domain.axes[:3]
-    return np.array([axis.lower for axis in axes], np.float64), np.array(
-        [axis.upper - axis.lower for axis in axes], np.float64
-    )
+    lower = np.array([axis.lower for axis in axes], np.float64)
+    upper = np.array([axis.upper for axis in axes], np.float64)
+    return lower, upper - lower

@@ -1,6 +1,6 @@
-"""The table of marching cubes: the triangles of its 256 cases (Lorensen and Cline 1987), taken from libigl.
+"""Table of marching cubes: the triangles of its 256 cases (Lorensen and Cline 1987), taken from libigl.
 
-libigl's table leaves no holes: whatever the signs, the triangles of neighbouring cubes meet along their common face.
+libigl's table leaves no holes: the triangles of neighbouring cubes meet along their common face for all signs.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 
-# Bit i of a case is set where corner i is inside.
+# Corners of a cube. Bit i of a case is set where corner i is inside.
 CORNERS = np.array([(0, 0, 0), (1, 0, 0), (1, 1, 0), (0, 1, 0), (0, 0, 1), (1, 0, 1), (1, 1, 1), (0, 1, 1)])
 
 
@@ -18,8 +18,11 @@ CORNERS = np.array([(0, 0, 0), (1, 0, 0), (1, 1, 0), (0, 1, 0), (0, 0, 1), (1, 0
 class MarchingCubesTable:
     """Triangles of each case. Case c has the triangles `first[c]` to `first[c] + count[c] - 1`.
 
-    Corner k of triangle t lies on the edge that goes from the cube's node `offset[t, k]` (`[T, 3, 3]`, 0 or 1) to the
-    next node along `axis[t, k]` (`[T, 3]`). Triangles turn anticlockwise seen from outside.
+    count, first: `[256]`.
+    offset, axis: `[T, 3, 3]`, 0 or 1, and `[T, 3]`. Corner k of triangle t lies on the edge from the cube's node
+        `offset[t, k]` to the next node along `axis[t, k]`.
+
+    The corners of a triangle are in counterclockwise order seen from outside.
     """
 
     count: np.ndarray
@@ -33,14 +36,20 @@ def marching_cubes_table() -> MarchingCubesTable:
     """Build the table by asking libigl for one cube of each case."""
     import igl
 
-    middles = []
+    doubled_midpoints = []
     for case in range(256):
         inside = case >> np.arange(8) & 1
-        # With plus and minus one at the corners, every vertex is the middle of an edge.
+        # With plus and minus one at the corners, every vertex is the midpoint of an edge.
         vertices, faces, _ = igl.marching_cubes(
             np.where(inside, -1.0, 1.0), CORNERS.astype(np.float64), np.arange(8)[None], 0.0
         )
-        middles.append(np.rint(2 * vertices).astype(np.int64)[faces].reshape(-1, 3, 3))
-    count = np.array([len(part) for part in middles])
-    doubled = np.concatenate(middles)
-    return MarchingCubesTable(count, np.cumsum(count) - count, doubled // 2, np.argmax(doubled % 2, axis=-1))
+        doubled = np.rint(2 * np.asarray(vertices)).astype(np.int64)
+        doubled_midpoints.append(doubled[np.asarray(faces)].reshape(-1, 3, 3))
+    count = np.array([len(part) for part in doubled_midpoints])
+    doubled = np.concatenate(doubled_midpoints)
+    return MarchingCubesTable(
+        count=count,
+        first=np.cumsum(count) - count,
+        offset=doubled // 2,
+        axis=np.argmax(doubled % 2, axis=-1),
+    )

@@ -6,15 +6,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fields.render.sphere_trace import Distance, in_chunks
+from fields.render.sphere_trace import TETRAHEDRON, Distance, in_chunks
 from fields.surface.implicit import Implicit
 
 # Newton steps.
 STEPS = 3
 # Samples along the normal in a line search.
 PROBES = 9
-# Corners of a regular tetrahedron, times the square root of 3.
-TETRAHEDRON = ((1, -1, -1), (-1, -1, 1), (-1, 1, -1), (1, 1, 1))
 
 
 @torch.no_grad()
@@ -29,10 +27,11 @@ def gradients(function: Distance, points: Tensor, width: float) -> Tensor:
 
 
 @torch.no_grad()
-def project(function: Distance, points: Tensor, width: float, reach: float, steps: int = STEPS) -> Tensor:
+def project(function: Distance, points: Tensor, width: float, reach: float, *, steps: int = STEPS) -> Tensor:
     """Move points `[N, 3]` to the zero set of `function`, by at most `reach`.
 
-    A Newton step is taken only where it brings the value nearer to zero; other points stay where they are.
+    A Newton step is taken only where it brings the value nearer to zero; other points stay where they are. width: see
+    `gradients`.
     """
     start, value = points, in_chunks(function, points)
     for _ in range(steps):
@@ -50,9 +49,9 @@ def project(function: Distance, points: Tensor, width: float, reach: float, step
 
 @torch.no_grad()
 def to_minimum(function: Distance, points: Tensor, normals: Tensor, reach: float) -> Tensor:
-    """Move points against their normals, by up to `reach`, to the minimum of `function`.
+    """Move points `[N, 3]` against their normals, by up to `reach`, to the minimum of `function`.
 
-    A parabola through the best sample.
+    The minimum is that of a parabola through the lowest of nine samples and its neighbours.
     """
     along = torch.linspace(0, reach, PROBES, device=points.device)
     values = torch.stack([in_chunks(function, points - normals * s) for s in along])
@@ -67,9 +66,9 @@ def to_minimum(function: Distance, points: Tensor, normals: Tensor, reach: float
 
 @torch.no_grad()
 def nearest_crossing(function: Distance, points: Tensor, normals: Tensor, reach: float) -> Tensor:
-    """Distance along the normals, to either side, to the next sign change `[N]`.
+    """Distance `[N]` from points `[N, 3]` to the nearest sign change along their normals, to either side.
 
-    `reach` where there is none within it.
+    It is at most `reach`, also where there is no sign change.
     """
     along = torch.linspace(-reach, reach, PROBES, device=points.device)
     values = torch.stack([in_chunks(function, points + normals * s) for s in along])
@@ -80,23 +79,20 @@ def nearest_crossing(function: Distance, points: Tensor, normals: Tensor, reach:
 
 
 def on_surface(implicit: Implicit, positions: np.ndarray, width: float, reach: float) -> np.ndarray:
-    """Move positions `[n, 3]` float64 onto the surface of an implicit of the type "distance" or "values".
-
-    See `project`.
-    """
+    """Move positions `[n, 3]` onto the surface of an implicit of the type "distance" or "values", as `project` does."""
     points = torch.from_numpy(positions).float().to(implicit.device)
     return project(implicit.function, points, width, reach).cpu().numpy().astype(np.float64)
 
 
 def normals_at(implicit: Implicit, positions: np.ndarray, width: float) -> np.ndarray:
-    """Unit normals `[n, 3]` float32 at positions `[n, 3]`; zero where the field is constant."""
+    """Unit normals `[n, 3]` float32 at positions `[n, 3]`; zero where the field is constant. width: see `gradients`."""
     points = torch.from_numpy(positions).float().to(implicit.device)
     return torch.nn.functional.normalize(gradients(implicit.function, points, width), dim=-1, eps=1e-20).cpu().numpy()
 
 
 @torch.no_grad()
 def colors_at(implicit: Implicit, positions: np.ndarray) -> np.ndarray | None:
-    """Colors sRGB `[n, 3]` float32 in [0, 1] at positions `[n, 3]`, or None where the field has none."""
+    """Colors at positions `[n, 3]`, sRGB `[n, 3]` float32 in [0, 1]; None if the field has no colors."""
     if implicit.colors is None:
         return None
     points = torch.from_numpy(positions).float().to(implicit.device)

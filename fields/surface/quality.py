@@ -1,4 +1,4 @@
-"""Distances of a mesh from the field it was extracted from, and from the file that the field was fitted to."""
+"""Measure a mesh against the field it was extracted from, and against the shape that the field was fitted to."""
 
 from __future__ import annotations
 
@@ -10,33 +10,38 @@ from fields.surface.implicit import Implicit
 from fields.surface.project import gradients, nearest_crossing, to_minimum
 from fields.surface.surface_mesh import SurfaceMesh
 from fields.surface.topology import component_areas
+from scenes.shape.signal import Shape
 
 # Points on the mesh at which distances are measured.
 SAMPLES = 100_000
 # Beyond this many triangles the search tree for nearest points would take gigabytes.
 MAX_FACES = 6_000_000
-# Search range along the normal, in cells, where values are no distances. A surface that is not found counts as that
-# far.
+# Search range along the normal, in cells, where values are no distances. A surface that is not found counts as being
+# that far away.
 REACH_CELLS = 2.0
-# Ends of the color scale of error maps.
-WHITE, RED = np.array([0.95, 0.95, 0.95]), np.array([0.80, 0.05, 0.05])
+# Color scale of error maps, from no error to a large one, sRGB.
+WHITE = np.array([0.95, 0.95, 0.95])
+RED = np.array([0.80, 0.05, 0.05])
+# Quantile of the distances that an error map shows as red.
+RED_QUANTILE = 0.99
+# Key of the random generator of points on a mesh.
+POINTS_KEY = (4, 0x5A)
 
 
-def against_field(implicit: Implicit, mesh: SurfaceMesh, samples: int = SAMPLES) -> dict:
+def against_field(implicit: Implicit, mesh: SurfaceMesh) -> dict[str, float]:
     """Distances to the field's zero set and angles between normals, at points drawn uniformly on the triangles.
 
-    `distance_to_field`, `distance_to_field_99`: mean and 99th percentile of |f| / |gradient|, in units of the longest
-    side; `distance_to_field_cells`: the mean in cells. `normal_error`: mean degrees between the mesh's interpolated
-    normals and the field's at the same point.
+    distance_to_field, distance_to_field_99: mean and 99th percentile of the distance, in units of the longest side.
+    distance_to_field_cells: the mean in cells.
+    normal_error: mean degrees between the mesh's interpolated normals and the field's at the same point.
     """
-    positions, normals = sample_area(mesh, samples)
+    positions, normals = sample_area(mesh, SAMPLES)
     distance, found = distances_to_field(implicit, mesh, positions, normals)
-    angle = np.degrees(2 * np.arctan2(np.linalg.norm(normals - found, axis=1), np.linalg.norm(normals + found, axis=1)))
     return {
         "distance_to_field": float(distance.mean()),
         "distance_to_field_99": float(np.quantile(distance, 0.99)),
         "distance_to_field_cells": float(distance.mean() / mesh.cell),
-        "normal_error": float(angle.mean()),
+        "normal_error": mean_angle(normals, found),
     }
 
 
@@ -46,7 +51,9 @@ def distances_to_field(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Distances `[n]` of positions `[n, 3]` near the surface to it, and the field's unit normals `[n, 3]`; float64.
 
-    `normals`: those of the mesh at the positions.
+    normals: normals of the mesh at the positions, `[n, 3]`.
+
+    The distance is |f| / |gradient| where values are distances, else that to the sign change along the normal.
     """
     points = torch.from_numpy(positions).float().to(implicit.device)
     if implicit.type == "unsigned":
@@ -69,11 +76,12 @@ def distances_to_field(
     return away.cpu().double().numpy(), found.cpu().double().numpy()
 
 
-def against_source(implicit: Implicit, mesh: SurfaceMesh, shape, samples: int = SAMPLES) -> dict:
-    """Mean point-to-surface distances to and from the source, in units of its longest side, and the angle between
-    normals.
+def against_source(mesh: SurfaceMesh, shape: Shape) -> dict[str, float]:
+    """Compare a mesh with the shape that was fitted; empty if the mesh has too many faces for a search tree.
 
-    `shape`: the `scenes.shape.signal.Shape` that was fitted. Empty where the mesh has too many faces for a search tree.
+    distance_to_source, distance_from_source: mean distances from points of one surface to the other surface, in units
+        of the source's longest side.
+    normal_error_to_source: mean degrees between the mesh's normals and those of the nearest points on the source.
     """
     from scenes.shape.geometry import Mesh
     from scenes.shape.surface import MeshSurface
@@ -81,41 +89,46 @@ def against_source(implicit: Implicit, mesh: SurfaceMesh, shape, samples: int = 
     if len(mesh.faces) > MAX_FACES:
         return {}
     side = float((shape.box[1] - shape.box[0]).max())
-    positions, normals = sample_area(mesh, samples)
-    there, numbers, nearest = shape.surface.distance(positions, signed=False)
-    found = shape.surface.normals(numbers)
+    positions, normals = sample_area(mesh, SAMPLES)
+    there, elements, _ = shape.surface.distance(positions, signed=False)
+    found = shape.surface.normals(elements)
     if not shape.signed:
         found = np.where((found * normals).sum(axis=1, keepdims=True) < 0, -found, found)
-    angle = np.degrees(2 * np.arctan2(np.linalg.norm(normals - found, axis=1), np.linalg.norm(normals + found, axis=1)))
     own = MeshSurface(Mesh(mesh.vertices, mesh.faces))
-    back = own.distance(shape.surface_points(samples)[0], signed=False)[0]
+    back = own.distance(shape.surface_points(SAMPLES)[0], signed=False)[0]
     return {
         "distance_to_source": float(there.mean() / side),
         "distance_from_source": float(back.mean() / side),
-        "normal_error_to_source": float(angle.mean()),
+        "normal_error_to_source": mean_angle(normals, found),
     }
 
 
-def error_colors(implicit: Implicit, mesh: SurfaceMesh, shape=None) -> tuple[np.ndarray, float]:
-    """Colors `[V, 3]` from white to red by each vertex's distance from the source, or from the field where there is
-    none.
+def error_colors(implicit: Implicit, mesh: SurfaceMesh, shape: Shape | None = None) -> tuple[np.ndarray, float]:
+    """Colors of the vertices `[V, 3]`, from white to red by the distance from `shape`, or else from the field.
 
-    The distance shown as red, the 99th percentile in units of the longest side, is returned too.
+    Returns also the distance that is shown as red, the 99th percentile, in units of the longest side.
     """
     if shape is not None:
         side = float((shape.box[1] - shape.box[0]).max())
         distance = shape.surface.distance(mesh.vertices, signed=False)[0] / side
     else:
         distance = distances_to_field(implicit, mesh, mesh.vertices, mesh.normals)[0]
-    scale = float(max(np.quantile(distance, 0.99), 1e-12))
+    scale = float(max(np.quantile(distance, RED_QUANTILE), 1e-12))
     fraction = np.clip(distance / scale, 0, 1)[:, None]
     return (WHITE + (RED - WHITE) * fraction).astype(np.float32), scale
 
 
-def topology(mesh: SurfaceMesh) -> dict:
-    """Counts of vertices and triangles, whether the mesh is watertight, and its connected components.
+def mean_angle(a: np.ndarray, b: np.ndarray) -> float:
+    """Mean angle in degrees between unit vectors `[n, 3]`."""
+    # Exact for small angles too, unlike the arccosine.
+    angles = 2 * np.arctan2(np.linalg.norm(a - b, axis=1), np.linalg.norm(a + b, axis=1))
+    return float(np.degrees(angles).mean())
 
-    `parts`: number of components; `largest_part`: fraction of the area that the largest one has.
+
+def topology(mesh: SurfaceMesh) -> dict[str, float]:
+    """Numbers of vertices and triangles, whether the mesh is watertight, and its connected components.
+
+    parts: number of components. largest_part: fraction of the area that the largest one has.
     """
     areas = component_areas(mesh.vertices, mesh.faces)
     return {
@@ -128,11 +141,8 @@ def topology(mesh: SurfaceMesh) -> dict:
 
 
 def sample_area(mesh: SurfaceMesh, samples: int) -> tuple[np.ndarray, np.ndarray]:
-    """Draw points `[n, 3]` uniformly on the triangles, with the interpolated normals there.
-
-    The same ones in every call.
-    """
-    generator = np.random.Generator(np.random.Philox(key=[4, 0x5A]))
+    """Draw points `[n, 3]` uniformly on the triangles, with the interpolated normals there; the same in every call."""
+    generator = np.random.Generator(np.random.Philox(key=list(POINTS_KEY)))
     a, b, c = (mesh.vertices[mesh.faces[:, k]] for k in range(3))
     cumulative = np.cumsum(np.linalg.norm(np.cross(b - a, c - a), axis=1))
     del a, b, c

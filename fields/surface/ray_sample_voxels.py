@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from fields.render.volume import RayColors
-from fields.surface.implicit import sphere
+from fields.surface.implicit import fibonacci_sphere
 from fields.surface.radiance import MARGIN, Radiance
 from scenes.posed.camera import Camera, Intrinsics
 from scenes.posed.pose import look_at
@@ -61,8 +61,8 @@ class RayVoxels:
         scene they may lie outside it.
     covariances: covariance of these points, `[n, 3, 3]`.
     opacities: fraction of the light through a voxel that is lost there, `[n]`.
-    directions: fraction of a voxel's light that goes to eyes looking in each direction of `fibonacci_sphere(NUM_DIRECTIONS)`,
-        `[n, NUM_DIRECTIONS]`.
+    directions: fraction of a voxel's light that goes to eyes looking in each direction of
+        `fibonacci_sphere(NUM_DIRECTIONS)`, `[n, NUM_DIRECTIONS]`.
     pixel_sizes: size of the cameras' pixels at the voxel, `[n]`, in sides of the cube.
     """
 

@@ -16,8 +16,8 @@ REACH_CELLS = 2.0
 def sample_surface(implicit: Implicit, mesh: SurfaceMesh, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Draw `count` points `[n, 3]` uniformly by area, with the field's unit normals there.
 
-    They are drawn on the mesh and moved onto the field's own surface. An unsigned surface, which the mesh follows at a
-    distance, keeps the mesh's points and normals.
+    Points are drawn on the mesh and moved onto the field's own surface. Points of an unsigned surface stay on the mesh,
+    with its normals.
     """
     positions, normals = sample_area(mesh, count)
     if implicit.type == "unsigned":

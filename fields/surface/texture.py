@@ -1,4 +1,4 @@
-"""Bake a square texture: charts by xatlas, and each texel evaluated from the field at its own point of the surface."""
+"""Bake a square texture: charts by xatlas, and the field evaluated at each texel's own point of the surface."""
 
 from __future__ import annotations
 
@@ -15,24 +15,28 @@ from scenes.image.color import to_bytes
 # Allowed texels along the side.
 MIN_SIZE = 64
 MAX_SIZE = 8192
-# Texels between charts. Those around a chart repeat the nearest one inside it, for bilinear lookups and small mip
-# levels.
+# Texels between charts. They repeat the nearest texel of a chart, for bilinear lookups and small mip levels.
 PADDING = 4
-# Fraction of the square that charts usually fill.
+# Fraction of the square that charts usually cover.
 CHART_FRACTION = 0.6
 # Texels of triangles' bounding boxes, and points, that are processed at once.
 CHUNK = 1 << 20
 # Longest way of a texel's point to the field's surface, in cells of the extraction.
 REACH_CELLS = 2.0
 
+# Tangent, bitangent and normal, `[n, 3]` each.
+Frame = tuple[np.ndarray, np.ndarray, np.ndarray]
+
 
 @dataclass
 class TexturedMesh:
-    """A mesh with a texture; its vertices are split where charts end.
+    """A mesh with a texture. Vertices are split where charts end.
 
-    `source` `[V]`: index of each vertex in the mesh before. `faces` `[F, 3]`. `uv` `[V, 2]`, with the origin at the
-    lower left. `texture`, `normal_map`: see `scenes.shape.writers.asset.Asset`; None where not requested. `covered`:
-    fraction of the texels that lie in charts.
+    source: index of each vertex in the original mesh, `[V]`.
+    faces: `[F, 3]`.
+    uv: texture coordinates `[V, 2]`, with the origin at the lower left.
+    texture, normal_map, tangents: see `scenes.shape.writers.asset.Asset`; None if they were not requested.
+    covered: fraction of the texels that lie in charts.
     """
 
     source: np.ndarray
@@ -45,23 +49,37 @@ class TexturedMesh:
 
 
 def bake_texture(
-    implicit: Implicit, mesh: SurfaceMesh, size: int, colors: bool = True, normal_map: bool = False
+    implicit: Implicit, mesh: SurfaceMesh, size: int, *, colors: bool = True, normal_map: bool = False
 ) -> TexturedMesh:
+    """Unwrap a mesh and bake a texture of `size` x `size` texels.
+
+    colors: whether to bake the field's colors. normal_map: whether to bake its normals in tangent space.
+    """
     source, faces, uv = unwrap(mesh, size)
-    texels, triangle, weights = rasterise(uv, faces, size)
+    texels, triangle, weights = rasterize(uv, faces, size)
     corners = faces[triangle]
-    positions = _blend(weights, mesh.vertices[source], corners)
+    positions = _interpolate(weights, mesh.vertices[source], corners)
     if implicit.type != "unsigned":
-        # The mesh is flat between its vertices, the surface is not; the colors are those of the surface.
+        # The mesh is flat between its vertices, the surface is not. The colors are those of the surface.
         positions = _onto_surface(implicit, positions, mesh.cell)
     nearest = _nearest(texels, size)
-    picture = bumps = tangents = None
-    if colors:
-        picture = to_bytes(colors_at(implicit, positions))[nearest]
+    texture = normals = tangents = None
+    if colors and (found := colors_at(implicit, positions)) is not None:
+        texture = to_bytes(found)[nearest]
     if normal_map:
+        vertex_normals = mesh.normals[source].astype(np.float64)
         tangents = tangents_of(mesh.vertices[source], faces, uv, mesh.normals[source])
-        bumps = _in_tangent_space(implicit, mesh, positions, source, corners, weights, tangents)[nearest]
-    return TexturedMesh(source, faces, uv, picture, bumps, tangents, len(texels) / size**2)
+        frame = _tangent_frame(vertex_normals, tangents, corners, weights)
+        normals = _normals_in_frame(normals_at(implicit, positions, mesh.normal_width), frame)[nearest]
+    return TexturedMesh(
+        source=source,
+        faces=faces,
+        uv=uv,
+        texture=texture,
+        normal_map=normals,
+        tangents=tangents,
+        covered=len(texels) / size**2,
+    )
 
 
 def unwrap(mesh: SurfaceMesh, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -74,7 +92,7 @@ def unwrap(mesh: SurfaceMesh, size: int) -> tuple[np.ndarray, np.ndarray, np.nda
     atlas = xatlas.Atlas()
     atlas.add_mesh(mesh.vertices.astype(np.float32), mesh.faces.astype(np.uint32), mesh.normals.astype(np.float32))
     charts, pack = xatlas.ChartOptions(), xatlas.PackOptions()
-    # One page of whatever size, scaled to ours: packing again into a given size would compute the charts again.
+    # One page of any size, which is scaled to ours: packing again into a given size would compute the charts again.
     pack.padding, pack.bilinear, pack.resolution = PADDING, True, 0
     pack.texels_per_unit = size * (CHART_FRACTION / _area(mesh)) ** 0.5
     atlas.generate(charts, pack)
@@ -83,11 +101,13 @@ def unwrap(mesh: SurfaceMesh, size: int) -> tuple[np.ndarray, np.ndarray, np.nda
     return source.astype(np.int64), faces.astype(np.int64), uv
 
 
-def rasterise(uv: np.ndarray, faces: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rasterize triangles: flat indices of the texels whose center is covered `[n]` (row 0 at the top), the triangle of
-    each `[n]`, and its barycentric weights `[n, 3]`.
+def rasterize(uv: np.ndarray, faces: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Find the texels whose center a triangle covers, in a square of `size` texels.
 
-    A texel appears once; where triangles overlap, the last one wins.
+    uv: corners `[V, 2]` in [0, 1]; faces: `[F, 3]`.
+
+    Returns flat indices of the texels `[n]` with row 0 at the top, the triangle of each `[n]`, and the barycentric
+    weights of its center `[n, 3]`. A texel appears once; where triangles overlap, the last one wins.
     """
     corners = uv[faces] * size
     low = np.clip(np.ceil(corners.min(axis=1) - 0.5), 0, size - 1).astype(np.int64)
@@ -121,8 +141,9 @@ def rasterise(uv: np.ndarray, faces: np.ndarray, size: int) -> tuple[np.ndarray,
 
 
 def tangents_of(vertices: np.ndarray, faces: np.ndarray, uv: np.ndarray, normals: np.ndarray) -> np.ndarray:
-    """Tangents `[V, 4]`: unit direction of growing u, orthogonal to the normal, and the sign of `cross(normal,
-    tangent)`.
+    """Tangents `[V, 4]` of vertices: the unit direction of growing u, and the sign of the bitangent.
+
+    Tangents are orthogonal to the normals `[V, 3]`. The bitangent is that sign times `cross(normal, tangent)`.
     """
     a, b, c = (vertices[faces[:, k]] for k in range(3))
     p, q = uv[faces[:, 1]] - uv[faces[:, 0]], uv[faces[:, 2]] - uv[faces[:, 0]]
@@ -146,19 +167,28 @@ def tangents_of(vertices: np.ndarray, faces: np.ndarray, uv: np.ndarray, normals
     return np.concatenate([tangents, np.where(signs < 0, -1.0, 1.0)[:, None]], axis=1)
 
 
-def _in_tangent_space(implicit, mesh, positions, source, corners, weights, tangents) -> np.ndarray:
-    """The field's normals at the texels as bytes, in the tangent frame that a renderer interpolates there."""
-    normals = normals_at(implicit, positions, mesh.normal_width).astype(np.float64)
-    upright = _unit(_blend(weights, mesh.normals[source].astype(np.float64), corners))
-    along = _unit(_blend(weights, tangents[:, :3], corners))
-    across = np.cross(upright, along) * tangents[corners[:, 0], 3:]
-    parts = np.stack([(normals * axis).sum(axis=1) for axis in (along, across, upright)], axis=1)
+def _tangent_frame(normals: np.ndarray, tangents: np.ndarray, corners: np.ndarray, weights: np.ndarray) -> Frame:
+    """Tangent, bitangent and normal at texels, as a renderer interpolates them.
+
+    normals, tangents: of the vertices, `[V, 3]` and `[V, 4]`. corners, weights: of the texels, `[n, 3]`.
+    """
+    normal = _unit(_interpolate(weights, normals, corners))
+    tangent = _unit(_interpolate(weights, tangents[:, :3], corners))
+    return tangent, np.cross(normal, tangent) * tangents[corners[:, 0], 3:], normal
+
+
+def _normals_in_frame(normals: np.ndarray, frame: Frame) -> np.ndarray:
+    """Normals `[n, 3]` in tangent frames as colors, uint8; a normal of zero becomes that of the frame."""
+    normals = normals.astype(np.float64)
+    parts = np.stack([(normals * axis).sum(axis=1) for axis in frame], axis=1)
     parts[(normals == 0).all(axis=1)] = (0, 0, 1)
     return to_bytes((_unit(parts) * 0.5 + 0.5).astype(np.float32))
 
 
-def _blend(weights: np.ndarray, values: np.ndarray, corners: np.ndarray) -> np.ndarray:
-    return sum(weights[:, k : k + 1] * values[corners[:, k]] for k in range(3))
+def _interpolate(weights: np.ndarray, values: np.ndarray, corners: np.ndarray) -> np.ndarray:
+    """Values of vertices `[V, c]` at points with the barycentric weights `[n, 3]` of their corners `[n, 3]`."""
+    first, second, third = (weights[:, k : k + 1] * values[corners[:, k]] for k in range(3))
+    return first + second + third
 
 
 def _onto_surface(implicit: Implicit, positions: np.ndarray, cell: float) -> np.ndarray:
@@ -172,14 +202,14 @@ def _onto_surface(implicit: Implicit, positions: np.ndarray, cell: float) -> np.
 
 
 def _nearest(texels: np.ndarray, size: int) -> np.ndarray:
-    """For every texel of the square, the index in `texels` of the nearest one that lies in a chart."""
+    """For every texel of the square, the index in `texels` of the nearest texel of a chart, `[size, size]`."""
     from scipy.ndimage import distance_transform_edt
 
     position = np.full(size * size, -1, np.int32)
     position[texels] = np.arange(len(texels))
-    row, column = distance_transform_edt(
-        (position < 0).reshape(size, size), return_distances=False, return_indices=True
-    )
+    outside = (position < 0).reshape(size, size)
+    nearest = distance_transform_edt(outside, return_distances=False, return_indices=True)
+    row, column = np.asarray(nearest)
     return position.reshape(size, size)[row, column]
 
 

@@ -2,23 +2,45 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import trimesh
 
 
-def large_components(
-    vertices: np.ndarray, faces: np.ndarray, min_area: float = 1.0
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Keep the connected components with at least the fraction `min_area` of the largest one's area; with 1 only that one.
+@dataclass(frozen=True)
+class LargeComponents:
+    """The large connected components of a mesh.
 
-    Returns their vertices `[v, 3]`, their faces `[f, 3]`, and which of the given vertices were kept `[v]`.
+    vertices: `[v, 3]`; faces: `[f, 3]`; used: indices of the vertices in the original mesh, `[v]`.
+    num_removed: number of components that were removed.
+    removed_fraction: fraction of the original mesh's area that they have.
+    """
+
+    vertices: np.ndarray
+    faces: np.ndarray
+    used: np.ndarray
+    num_removed: int
+    removed_fraction: float
+
+
+def large_components(vertices: np.ndarray, faces: np.ndarray, min_area: float = 1.0) -> LargeComponents:
+    """Keep the connected components with at least the fraction `min_area` of the largest one's area.
+
+    With 1, exactly one component is kept.
     """
     labels = component_labels(len(vertices), faces)
-    of_face = labels[faces[:, 0]]
     areas = component_areas(vertices, faces, labels)
-    kept = areas[of_face] >= min_area * areas.max() if min_area < 1.0 else of_face == areas.argmax()
-    used, index = np.unique(faces[kept], return_inverse=True)
-    return vertices[used], index.reshape(-1, 3), used
+    largest = areas.argmax()
+    large = areas >= min_area * areas[largest] if min_area < 1.0 else np.arange(len(areas)) == largest
+    used, index = np.unique(faces[large[labels[faces[:, 0]]]], return_inverse=True)
+    return LargeComponents(
+        vertices=vertices[used],
+        faces=index.reshape(-1, 3),
+        used=used,
+        num_removed=int(np.count_nonzero(~large)),
+        removed_fraction=float(areas[~large].sum() / areas.sum()),
+    )
 
 
 def component_areas(vertices: np.ndarray, faces: np.ndarray, labels: np.ndarray | None = None) -> np.ndarray:
@@ -29,12 +51,13 @@ def component_areas(vertices: np.ndarray, faces: np.ndarray, labels: np.ndarray 
 
 def component_labels(count: int, faces: np.ndarray) -> np.ndarray:
     """Index of the connected component of each of `count` vertices, `[count]`."""
-    return trimesh.graph.connected_component_labels(faces[:, [0, 1, 1, 2]].reshape(-1, 2), node_count=count)
+    edges = faces[:, [0, 1, 1, 2]].reshape(-1, 2)
+    return np.asarray(trimesh.graph.connected_component_labels(edges, node_count=count))
 
 
 def face_areas(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """Area of each triangle `[f]`."""
-    return trimesh.triangles.area(vertices[faces])
+    return np.asarray(trimesh.triangles.area(vertices[faces]))
 
 
 def watertight(faces: np.ndarray) -> bool:
