@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
 
@@ -51,17 +51,17 @@ class SceneBox:
     half: float
     bounded: bool
     reason: str
+    _: KW_ONLY
     cascades: int | None = None
 
-    @property
-    def lower(self) -> np.ndarray:
+    @property    def lower(self) -> np.ndarray:
+        """The lower corner, `[3]`."""
         return self.centre - self.half
 
-    @property
-    def upper(self) -> np.ndarray:
-        return self.centre + self.half
-
-    def contains(self, point: np.ndarray) -> bool:
+    @property    def upper(self) -> np.ndarray:
+        """The upper corner, `[3]`."""
+        return self.centre + self.half    def contains(self, point: np.ndarray) -> bool:
+        """Whether a point `[3]` lies inside."""
         return bool((np.abs(point - self.centre) < self.half).all())
 
 
@@ -99,7 +99,7 @@ def scene_box(
         return _narrowed(guess, silhouettes, float(distances.min())) if complete and still else guess
     if scene.aabb_scale is not None:
         cascades = 1 + max(0, int(np.ceil(np.log2(scene.aabb_scale))))
-        return SceneBox(np.zeros(3), 0.5 * NGP_UNIT, False, f"aabb_scale {scene.aabb_scale:g}", cascades)
+        return SceneBox(np.zeros(3), 0.5 * NGP_UNIT, False, f"aabb_scale {scene.aabb_scale:g}", cascades=cascades)
     half = SURROUNDINGS_REACH * float(distances.max())
     if scene.points is not None and len(scene.points) >= MIN_POINTS:
         centre = np.median(scene.points, axis=0)
@@ -111,8 +111,10 @@ def scene_box(
 
 
 def cameras_inside(cameras: Sequence[Camera], box: SceneBox) -> list[str]:
-    """The names of cameras that stand inside of the box of a bounded scene, where they see most of it from too near or
-    not at all."""
+    """The names of cameras that stand inside of the box of a bounded scene.
+
+    They see most of the scene from too near or not at all.
+    """
     return [camera.name for camera in cameras if box.bounded and box.contains(camera.position)]
 
 

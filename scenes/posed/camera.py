@@ -49,8 +49,10 @@ class Intrinsics:
         return cls(width, height, fl_x=focal, fl_y=focal, cx=width / 2, cy=height / 2)
 
     def resized(self, width: int, height: int) -> Intrinsics:
-        """The same optics for an image of another size. Where the aspect ratio differs, the image shows more in one
-        direction, so that all of the old image's shorter direction stays in it."""
+        """The same optics for an image of another size.
+
+        Where the aspect ratio differs, the old image is scaled to cover the new one, around the middle of both.
+        """
         scale = max(width / self.width, height / self.height)
         return replace(
             self,
@@ -99,8 +101,8 @@ class Camera:
         """`[3]`, in the scene's units."""
         return self.pose[:, 3]
 
-    @property
-    def num_pixels(self) -> int:
+    @property    def num_pixels(self) -> int:
+        """Number of pixels of the image."""
         return self.intrinsics.width * self.intrinsics.height
 
     def resized(self, width: int, height: int) -> Camera:

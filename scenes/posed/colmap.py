@@ -54,8 +54,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class _Image:
-    """An image of a model. The rotation (a quaternion w, x, y, z) and the translation are world to camera, with the
-    axes x right, y down, z forward."""
+    """An image of a model.
+
+    The rotation (a quaternion w, x, y, z) and the translation are world to camera, with the axes x right, y down, z
+    forward.
+    """
 
     name: str
     quaternion: tuple[float, ...]
@@ -192,9 +195,8 @@ class _Bytes:
         """The next values, in a layout as `struct` names it."""
         values = struct.unpack_from("<" + layout, self.content, self.position)
         self.position += struct.calcsize("<" + layout)
-        return values
-
-    def skip(self, count: int) -> None:
+        return values    def skip(self, count: int) -> None:
+        """Skip `count` bytes. Raises ValueError where there are fewer."""
         self.position += count
         if self.position > len(self.content):
             raise ValueError("truncated")

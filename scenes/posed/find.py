@@ -176,6 +176,7 @@ class _SharpestFrames:
         self._best: tuple[float, np.ndarray] | None = None
 
     def add(self, pixels: np.ndarray, /) -> None:
+        """Take the next frame `[H, W, 3]` uint8, and save the sharpest one at the end of a stretch."""
         gray = pixels[::2, ::2, 1].astype(np.float32)
         sharpness = float(np.square(np.diff(gray, axis=0)).mean() + np.square(np.diff(gray, axis=1)).mean())
         if self._best is None or sharpness > self._best[0]:
@@ -231,8 +232,7 @@ def _save(pixels: np.ndarray, path: Path, max_side: int, lossless: bool) -> tupl
 
 
 def normalized(scene: PosedViews) -> PosedViews:
-    """The scene with z up, the focus point of its cameras at the origin, and the cameras `DISTANCE` from it in the
-    mean.
+    """The scene with z up, and its cameras looking at the origin from the mean distance `DISTANCE`.
 
     Up is the direction that is across all cameras' right axes, as photographs have a level horizon; where there is no
     such direction, the mean of the cameras' up axes.

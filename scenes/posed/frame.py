@@ -24,8 +24,10 @@ MAX_SIDE = 65536
 
 
 def read_json_object(path: Path) -> dict:
-    """The object in a JSON file; an empty one where the file holds something else. Raises BadInput where it is not
-    JSON."""
+    """The object in a JSON file; an empty one where the file holds something else.
+
+    Raises BadInput where the file cannot be read or is not JSON.
+    """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -1,5 +1,7 @@
-"""LLFF folders (Mildenhall et al. 2019): `images/` and `poses_bounds.npy` with 17 values for each image, in the order
-of the names."""
+"""LLFF folders (Mildenhall et al. 2019): `images/`, and `poses_bounds.npy` with 17 values for each image.
+
+The values are in the order of the images' names.
+"""
 
 from __future__ import annotations
 

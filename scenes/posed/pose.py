@@ -154,6 +154,8 @@ def interpolate_poses(poses: np.ndarray, count: int, closed: bool = False) -> np
 
 
 def path_times(num_keys: int, count: int, closed: bool) -> np.ndarray:
-    """Times `[count]` of the frames of a path, in which key k has the time k. A closed path returns to key 0 at
-    `num_keys`."""
+    """Times `[count]` of the frames of a path, in which key k has the time k.
+
+    A closed path returns to key 0 at the time `num_keys`.
+    """
     return np.arange(count) * (num_keys / count) if closed else np.linspace(0.0, num_keys - 1, count)

@@ -14,8 +14,9 @@ NEWTON_STEPS = 12
 
 
 def pixel_directions(intrinsics: Intrinsics, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Unit directions `[N, 3]` float64 in the camera's axes (x right, y up, looking along -z) through points of the
-    image.
+    """Unit directions `[N, 3]` float64 through points of the image, in the camera's axes.
+
+    The axes are x right, y up, looking along -z.
 
     Args:
         x, y: `[N]`, in pixels from the top left corner.

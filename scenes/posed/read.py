@@ -36,8 +36,10 @@ def posed_folder(folder: str | os.PathLike) -> tuple[str, Callable[[str | os.Pat
 
 
 def is_posed(source: str | os.PathLike) -> bool:
-    """Whether a source seems to have cameras, judged by its name and its first bytes. Raises BadInput where it does not
-    exist."""
+    """Whether a source seems to have cameras, by its name and its first bytes.
+
+    Raises BadInput where the source does not exist.
+    """
     path = Path(source)
     if str(source).startswith(PROCEDURAL_PREFIX):
         return True

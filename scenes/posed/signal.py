@@ -113,9 +113,8 @@ class RadianceScene(Signal):
         if self.plain_color is None:
             return None
         difference = np.abs(image[..., :3].astype(np.int16) - self.plain_color.astype(np.int16))
-        return difference.max(axis=-1) > 2 * PLAIN_LEVELS
-
-    def describe(self) -> str:
+        return difference.max(axis=-1) > 2 * PLAIN_LEVELS    def describe(self) -> str:
+        """Number and size of the views, and what is special about them, in a few words."""
         sizes = {(view.intrinsics.width, view.intrinsics.height) for view in self.training}
         size = " x ".join(map(str, next(iter(sizes)))) if len(sizes) == 1 else "several sizes"
         return (
@@ -130,8 +129,10 @@ class RadianceScene(Signal):
         return np.concatenate([rays.origins, rays.directions], axis=1), rays.colors
 
     def rays(self, step: int, count: int, seed: int) -> PixelRays:
-        """`count` rays through random pixels of the views for training, none of them masked out; a pure function of its
-        arguments."""
+        """`count` rays through random pixels of the views for training, none of them masked out.
+
+        A pure function of its arguments.
+        """
         return self._pixels.rays(step, count, seed)
 
     def image(self, view: View) -> np.ndarray:

@@ -1,5 +1,7 @@
-"""`transforms.json`: the dialects of NeRF-synthetic (one file a split), instant-ngp, and nerfstudio (intrinsics for
-each frame)."""
+"""`transforms.json` in the dialects of NeRF-synthetic, instant-ngp and nerfstudio.
+
+NeRF-synthetic has a file for each split; nerfstudio may have intrinsics for each frame, and lists of the splits.
+"""
 
 from __future__ import annotations
 
@@ -77,8 +79,10 @@ def _split_files(source: Path) -> dict[str, Path]:
 
 
 def _listed_splits(path: Path, content: dict, notes: list[str]) -> list[str]:
-    """The split of each frame by nerfstudio's lists of file names: "train", "test" or "none"; all "" where there are no
-    lists."""
+    """The split of each frame by nerfstudio's lists of file names.
+
+    It is "train", "test" or "none"; all splits are "" where there are no lists.
+    """
     listed = {}
     for split in SPLITS:
         names = content.get(f"{split}_filenames")

@@ -23,8 +23,7 @@ MIN_CELLS = 8
 def hull_bounds(
     silhouettes: Sequence[tuple[Camera, np.ndarray]], centre: np.ndarray, half: float, margin: float
 ) -> tuple[np.ndarray, float] | None:
-    """The cube around the visual hull within a cube, as its centre `[3]` and half its side; None where there is no
-    hull.
+    """The cube around the visual hull: its centre `[3]` and half its side; None where there is no hull.
 
     Args:
         silhouettes: cameras, and for each the pixels `[H, W]` bool that show the object.
@@ -58,8 +57,9 @@ def hull_bounds(
 def outside_hull(
     views: Iterable[tuple[Camera, np.ndarray]], lower: np.ndarray, side: float, resolution: int
 ) -> np.ndarray:
-    """Cells of a grid over a cube that hold nothing, `[n, n, n]` bool, x first: some view shows only background there,
-    or no view shows them at all, so that nothing can be learned there.
+    """Cells of a grid over a cube that are outside of the visual hull, `[n, n, n]` bool, x first.
+
+    Some view shows only background there, or no view shows them at all, so that nothing can be learned there.
 
     Args:
         views: cameras, and for each the pixels `[H, W]` bool that show something.
@@ -85,8 +85,7 @@ def outside_hull(
 
 
 def _grid(axis: np.ndarray, origin: np.ndarray) -> np.ndarray:
-    """The points `[n^3, 3]` of a grid with the same coordinates `axis` `[n]` from `origin` `[3]` along x, y and z, x
-    slowest."""
+    """The points `[n^3, 3]` of a grid with the coordinates `axis` `[n]` from `origin` `[3]`, x slowest."""
     return np.stack(np.meshgrid(*(axis + start for start in origin), indexing="ij"), axis=-1).reshape(-1, 3)
 
 

@@ -97,16 +97,17 @@ def _colors(life: StillLife, rays: Sequence[tuple[np.ndarray, np.ndarray]]) -> l
     """Premultiplied sRGB and alpha `[N, 4]` float32 along the rays of several cameras, traced together."""
     origins, directions = (np.concatenate(parts).astype(np.float32) for parts in zip(*rays))
     near, far = clip_to_box(origins, directions, life.lower, life.upper)
-    hit, t = sphere_trace(life.distance, origins, directions, near, far, steps=100, tolerance=TOLERANCE, fraction=0.9)
+    hit, t = sphere_trace(
+        life.distance, origins, directions, near=near, far=far, steps=100, tolerance=TOLERANCE, fraction=0.9
+    )
     colors = np.zeros((len(origins), 4), np.float32)
     if hit.any():
         ahead = directions[hit]
         points = origins[hit] + t[hit][:, None] * ahead
         normals = surface_normals(life.distance, points)
         above, sun = points + np.float32(10 * TOLERANCE) * normals, np.broadcast_to(SUN, points.shape)
-        shaded, _ = sphere_trace(
-            life.distance, above, sun, *clip_to_box(above, sun, life.lower, life.upper), steps=50, tolerance=TOLERANCE
-        )
+        near, far = clip_to_box(above, sun, life.lower, life.upper)
+        shaded, _ = sphere_trace(life.distance, above, sun, near=near, far=far, steps=50, tolerance=TOLERANCE)
         colors[hit, :3] = life.color(points, normals, ahead, (~shaded).astype(np.float32))
         colors[hit, 3] = 1
     return np.split(colors, np.cumsum([len(directions) for _, directions in rays])[:-1])

@@ -59,7 +59,9 @@ def block(p: Points, sides: Triple, rounding: float) -> np.ndarray:
 
 
 def smooth_union(a: np.ndarray, b: np.ndarray, width: float) -> np.ndarray:
-    """Distance to the union of two solids, with a fillet of about `width` where they meet (the polynomial smooth
-    minimum)."""
+    """Distance to the union of two solids, with a fillet of about `width` where they meet.
+
+    It is the polynomial smooth minimum of their distances `a` and `b` `[N]`.
+    """
     over = np.maximum(np.float32(width) - np.abs(a - b), 0)
     return np.minimum(a, b) - over * over * np.float32(0.25 / width)

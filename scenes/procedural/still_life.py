@@ -56,7 +56,7 @@ class Part:
     gloss: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class StillLife:
     """Parts joined by fillets of the width `fillet`, all of them within the box from `lower` to `upper`."""
 
@@ -168,8 +168,8 @@ def _checks(p: Points) -> np.ndarray:
 
 
 DUCK = StillLife(
-    "duck",
-    (
+    name="duck",
+    parts=(
         Part(lambda p: disc(p, 1.08, 0.12, 0.04), _wood, 0.25),
         Part(_duck, _yellow_with_eyes, 0.75),
         Part(lambda p: ellipsoid(translated(p, (0.55, 0.0, 0.76)), (0.15, 0.12, 0.05)), _plain(0.78, 0.20, 0.02), 0.5),
@@ -182,9 +182,9 @@ DUCK = StillLife(
             lambda p: ellipsoid(translated(p, (-0.55, 0.74, 0.23)), (0.17, 0.17, 0.17)), _plain(0.55, 0.05, 0.32), 0.9
         ),
     ),
-    (-1.12, -1.12, -0.08),
-    (1.12, 1.12, 1.10),
-    0.06,
+    lower=(-1.12, -1.12, -0.08),
+    upper=(1.12, 1.12, 1.10),
+    fillet=0.06,
 )
 
 STILL_LIVES = {life.name: life for life in (DUCK,)}
@@ -208,8 +208,10 @@ def still_life(name: str) -> StillLife:
 
 
 def cameras() -> list[Camera]:
-    """The cameras of every scene: those for training on a spiral over the upper half of a sphere, those for testing on
-    a zigzag around it."""
+    """The cameras of every scene.
+
+    Those for training are on a spiral over the upper half of a sphere, those for testing on a zigzag around it.
+    """
     intrinsics = Intrinsics.pinhole(SIDE, SIDE, 0.5 * SIDE / np.tan(np.radians(FIELD_OF_VIEW) / 2))
     spiral = [(i * 180 * (3 - 5**0.5), np.degrees(np.arcsin(0.02 + 0.9 * (i + 0.5) / TRAIN))) for i in range(TRAIN)]
     ring = [(360 * (i + 0.3) / TEST, 24.0 + 8 * (-1) ** i) for i in range(TEST)]

@@ -34,15 +34,16 @@ def sphere_trace(
     distance: Distance,
     origins: np.ndarray,
     directions: np.ndarray,
+    *,
     near: np.ndarray,
     far: np.ndarray,
-    *,
     steps: int,
     tolerance: float,
     fraction: float = 0.95,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The first point of each ray on the surface: whether there is one `[N]` bool, and its t `[N]` float32; far where
-    none.
+    """The first points of rays on the surface: whether there is one `[N]` bool, and its distance t `[N]` float32.
+
+    t is far where there is none.
 
     A ray advances by `fraction` of the distance. Once it has been inside, it stays between the last point outside and
     the first one inside, and goes to their middle where the distance would lead out of there or has not halved. It has

@@ -56,8 +56,9 @@ def clean_mesh(mesh: Mesh, name: str) -> Mesh:
 
 
 def clean_cloud(cloud: Cloud, name: str) -> Cloud:
-    """The cloud without duplicate points and points that are not finite, with unit normals, or none where one is
-    missing.
+    """The cloud without duplicate points and points that are not finite, with unit normals.
+
+    There are no normals where one of them is missing.
 
     `notes` of the result say what was left out. Raises BadInput where fewer than `MIN_POINTS` points remain.
     """

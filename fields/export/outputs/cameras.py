@@ -1,5 +1,4 @@
-"""Drawings of where photographs were taken: the cameras, the scene's box and its points, from a slant and along two
-axes."""
+"""Drawings of a scene's cameras, its box and its points, from a slant and along two axes."""
 
 from __future__ import annotations
 
@@ -38,11 +37,16 @@ def draw_cameras(
     points: np.ndarray | None = None,
     title: str = "",
 ) -> None:
-    """Draw cameras as pyramids from their position to the corners of what they see, those for testing in another
-    colour.
+    """Draw cameras as pyramids, with the scene's box and its points.
 
-    path: a PNG, SVG or PDF file, by its ending. lower, upper: corners `[3]` of the scene's box. points: `[N, 3]` on
-    surfaces. Raises BadInput where the file cannot be written.
+    A pyramid goes from the camera's position to the corners of what it sees. Cameras for testing have another colour.
+
+    Args:
+        path: a PNG, SVG or PDF file, by its ending.
+        lower, upper: corners `[3]` of the scene's box.
+        points: `[N, 3]` on surfaces.
+
+    Raises BadInput where the file cannot be written.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
