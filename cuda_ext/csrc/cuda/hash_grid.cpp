@@ -57,8 +57,9 @@ cudaError_t clear_table_gradient(const GridCall& call, cudaStream_t stream) {
 }  // namespace fs
 
 FS_API int32_t fs_hash_grid_forward(const fs::GridCall* call, int32_t device, void* stream) {
-    return fs::on_device(fs::check(*call), device, [&] {
-        if (call->points == 0) return cudaSuccess;
+    const cudaError_t error = fs::check(*call);
+    if (error || call->points == 0) return error;
+    return fs::on_device(error, device, [&] {
         return fs::with_types(*call, [&](auto value, auto entry) {
             return fs::hash_grid_forward<decltype(value), decltype(entry)>(*call, static_cast<cudaStream_t>(stream));
         });

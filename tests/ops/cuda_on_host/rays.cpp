@@ -3,4 +3,5 @@
 
 using std::exp;
 
+#include "cuda/interface.cpp"
 #include "cuda/rays.cu"
