@@ -54,13 +54,17 @@ class SceneBox:
     _: KW_ONLY
     cascades: int | None = None
 
-    @property    def lower(self) -> np.ndarray:
+    @property
+    def lower(self) -> np.ndarray:
         """The lower corner, `[3]`."""
         return self.centre - self.half
 
-    @property    def upper(self) -> np.ndarray:
+    @property
+    def upper(self) -> np.ndarray:
         """The upper corner, `[3]`."""
-        return self.centre + self.half    def contains(self, point: np.ndarray) -> bool:
+        return self.centre + self.half
+
+    def contains(self, point: np.ndarray) -> bool:
         """Whether a point `[3]` lies inside."""
         return bool((np.abs(point - self.centre) < self.half).all())
 

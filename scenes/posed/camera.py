@@ -101,7 +101,8 @@ class Camera:
         """`[3]`, in the scene's units."""
         return self.pose[:, 3]
 
-    @property    def num_pixels(self) -> int:
+    @property
+    def num_pixels(self) -> int:
         """Number of pixels of the image."""
         return self.intrinsics.width * self.intrinsics.height
 

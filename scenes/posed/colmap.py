@@ -195,7 +195,9 @@ class _Bytes:
         """The next values, in a layout as `struct` names it."""
         values = struct.unpack_from("<" + layout, self.content, self.position)
         self.position += struct.calcsize("<" + layout)
-        return values    def skip(self, count: int) -> None:
+        return values
+
+    def skip(self, count: int) -> None:
         """Skip `count` bytes. Raises ValueError where there are fewer."""
         self.position += count
         if self.position > len(self.content):

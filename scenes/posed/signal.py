@@ -113,7 +113,9 @@ class RadianceScene(Signal):
         if self.plain_color is None:
             return None
         difference = np.abs(image[..., :3].astype(np.int16) - self.plain_color.astype(np.int16))
-        return difference.max(axis=-1) > 2 * PLAIN_LEVELS    def describe(self) -> str:
+        return difference.max(axis=-1) > 2 * PLAIN_LEVELS
+
+    def describe(self) -> str:
         """Number and size of the views, and what is special about them, in a few words."""
         sizes = {(view.intrinsics.width, view.intrinsics.height) for view in self.training}
         size = " x ".join(map(str, next(iter(sizes)))) if len(sizes) == 1 else "several sizes"

@@ -44,7 +44,8 @@ class Surface(ABC):
         """Whether the surface has an inside."""
 
     @property
-    @abstractmethod    def has_colors(self) -> bool:
+    @abstractmethod
+    def has_colors(self) -> bool:
         """Whether `colors` can be called."""
 
     @property

@@ -78,16 +78,20 @@ class CloudSurface(Surface):
     def sign_source(self) -> str:
         return "winding number"
 
-    @property    def closed(self) -> bool:
+    @property
+    def closed(self) -> bool:
         """Whether most of the box is clearly inside or outside, and some of it is inside."""
         return self._closed
 
     @cached_property
-    def _closed(self) -> bool:        if not len(self._probes):
+    def _closed(self) -> bool:
+        if not len(self._probes):
             return False
         winding = self._winding(self._probes)
         unclear = (np.abs(winding - 0.5) < UNCLEAR_WINDING).mean()
-        return bool(unclear <= MAX_UNCLEAR_FRACTION and (winding > 0.5).any())    def distance(self, points: np.ndarray, signed: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return bool(unclear <= MAX_UNCLEAR_FRACTION and (winding > 0.5).any())
+
+    def distance(self, points: np.ndarray, signed: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Distance `[n]` to the surface, and the nearest point of the cloud: its index `[n]` and position `[n, 3]`."""
         points = np.ascontiguousarray(points, np.float64)
         far, index = map(np.asarray, self._tree.query(points, self._neighbours, workers=-1))

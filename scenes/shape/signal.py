@@ -112,7 +112,9 @@ class Shape(Signal):
             "sha256": hashlib.sha256(mesh.vertices.tobytes() + mesh.faces.tobytes()).hexdigest(),
             "options": {},
         }
-        return cls(mesh, source, quantity, samples)    def describe(self) -> str:
+        return cls(mesh, source, quantity, samples)
+
+    def describe(self) -> str:
         """Size of the geometry and what is fitted, in a few words."""
         if isinstance(self.surface, MeshSurface):
             mesh, kind = self.surface.mesh, "closed" if self.surface.closed else "open"

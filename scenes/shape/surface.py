@@ -85,7 +85,8 @@ class MeshSurface(Surface):
         )
         return points, self._winding(points)
 
-    @property    def closed(self) -> bool:
+    @property
+    def closed(self) -> bool:
         """Whether the mesh has a volume and nearly all winding numbers are whole."""
         return self._closed
 
@@ -94,7 +95,8 @@ class MeshSurface(Surface):
         return self._sign_source
 
     @cached_property
-    def _closed(self) -> bool:        if abs(_volume(self.mesh.vertices, self.mesh.faces)) <= MIN_VOLUME:
+    def _closed(self) -> bool:
+        if abs(_volume(self.mesh.vertices, self.mesh.faces)) <= MIN_VOLUME:
             return False
         _, winding = self._probes
         unclear = np.abs(winding - np.round(winding)) > UNCLEAR_WINDING
