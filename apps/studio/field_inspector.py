@@ -74,7 +74,7 @@ class Part:
 def inspect(opened: OpenRun) -> Markup:
     """Everything that can be shown of the field of a run, as HTML."""
     points = opened.field.point_field
-    parts = [] if points is None else [part for make in PARTS for part in make(points, opened.kind)]
+    parts = [] if points is None else [part for make in PARTS for part in make(points)]
     return render("inspector", parts=parts)
 
 
@@ -100,7 +100,7 @@ def spectra(run: Run) -> Markup:
     return render("spectra", drawing=drawing, text=found.text)
 
 
-def kernels(points: PointField, kind: str) -> Iterable[Part]:
+def kernels(points: PointField) -> Iterable[Part]:
     """NeuRBF's kernels as ellipses, over the fit of an image; as dots in a volume."""
     if not isinstance(points, NeuRbfField):
         return
@@ -132,12 +132,12 @@ def kernels(points: PointField, kind: str) -> Iterable[Part]:
         height=height,
         stroke=KERNEL_STROKE * longest,
         ellipses=ellipses,
-        background=_background(points, height / width) if kind == "image" else "",
+        background=_background(points, height / width) if positions.shape[1] == 2 else "",
     )
     yield Part("Kernels", text, drawings=[drawing])
 
 
-def frequencies(points: PointField, kind: str) -> Iterable[Part]:
+def frequencies(points: PointField) -> Iterable[Part]:
     """NSTR's local frequency as a map, and how its transport says that it changes."""
     if not isinstance(points, SpectralField):
         return
@@ -163,7 +163,7 @@ def frequencies(points: PointField, kind: str) -> Iterable[Part]:
     yield Part("Flow", text, drawings=[drawing])
 
 
-def hash_grid_levels(points: PointField, kind: str) -> Iterable[Part]:
+def hash_grid_levels(points: PointField) -> Iterable[Part]:
     """A hash grid, level by level, over the first two axes, in the middle of the others."""
     grid = _grid_of(points)
     if not isinstance(grid, HashGrid):
@@ -179,7 +179,7 @@ def hash_grid_levels(points: PointField, kind: str) -> Iterable[Part]:
     yield Part("Hash grid, level by level", text, tiles)
 
 
-def planes(points: PointField, kind: str) -> Iterable[Part]:
+def planes(points: PointField) -> Iterable[Part]:
     """Planes, lines and blocks of a factorized grid."""
     grid = _grid_of(points)
     if not isinstance(grid, FactorGrid):
@@ -205,7 +205,7 @@ def planes(points: PointField, kind: str) -> Iterable[Part]:
         yield Part("Lines", drawings=[drawing])
 
 
-def modulation(points: PointField, kind: str) -> Iterable[Part]:
+def modulation(points: PointField) -> Iterable[Part]:
     """CAM's scales and shifts, as a map or a curve for each layer."""
     if not isinstance(points, CamField) or points.network.modulation is None:
         return
@@ -233,7 +233,7 @@ def modulation(points: PointField, kind: str) -> Iterable[Part]:
     yield Part(title, text, tiles)
 
 
-PARTS: tuple[Callable[[PointField, str], Iterable[Part]], ...] = (
+PARTS: tuple[Callable[[PointField], Iterable[Part]], ...] = (
     kernels,
     frequencies,
     hash_grid_levels,
