@@ -75,8 +75,8 @@ def importance_reference(weights: Tensor, samples: Samples, edges: int, *, seed:
     jitter = (
         torch.full_like(sums[:, 0], 0.5) if seed is None else ray_jitter(samples.num_rays, first_ray, seed, weights)
     )
-    numbers = torch.arange(edges, dtype=weights.dtype, device=weights.device)
-    wanted = (numbers + jitter[:, None]) / edges * sums[:, -1:]
+    indices = torch.arange(edges, dtype=weights.dtype, device=weights.device)
+    wanted = (indices + jitter[:, None]) / edges * sums[:, -1:]
     last = (counts - 1).clamp(min=0)[:, None]
     found = torch.minimum(torch.searchsorted(sums, wanted, right=True), last)
     here = mass.gather(1, found)

@@ -275,8 +275,8 @@ def march_reference(
                 edges.append(edges[-1] + torch.maximum(step_, cone_ * edges[-1]))
             edges = torch.stack(edges, dim=1)
         else:
-            numbers = torch.arange(max_steps + 1, dtype=origins.dtype, device=origins.device)
-            edges = near[some, None] + (numbers + jitter[some, None]) * step_
+            indices = torch.arange(max_steps + 1, dtype=origins.dtype, device=origins.device)
+            edges = near[some, None] + (indices + jitter[some, None]) * step_
         midpoints = (edges[:, :-1] + edges[:, 1:]) * 0.5
         origins_, directions_ = rays_in_cells(origins[some], directions[some], occupancy)
         points = origins_[:, None] + midpoints[..., None] * directions_[:, None]

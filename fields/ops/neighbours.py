@@ -36,9 +36,9 @@ def nearest(coords: Tensor, centres: Tensor, count: int, backend: backends.Backe
         raise ValueError(f"coords must be [..., {centres.shape[1]}], not {list(coords.shape)}")
     if coords.device != centres.device:
         raise ValueError(f"coords and centres must be on one device, not {coords.device} and {centres.device}")
-    most = min(MAX_NEAREST, len(centres))
-    if not 1 <= count <= most:
-        raise ValueError(f"the count of neighbours must be 1 to {most}, not {count}")
+    max_count = min(MAX_NEAREST, len(centres))
+    if not 1 <= count <= max_count:
+        raise ValueError(f"the count of neighbours must be 1 to {max_count}, not {count}")
     points, centres = (t.detach().reshape(-1, centres.shape[1]).float().contiguous() for t in (coords, centres))
     if not bool(points.isfinite().all() and centres.isfinite().all()):
         raise ValueError("coords and centres must be finite")

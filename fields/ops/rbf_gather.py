@@ -230,9 +230,9 @@ def _check_neighbours(neighbours: Tensor, coords: Tensor, count: int) -> None:
             f"not {list(neighbours.shape)}"
         )
     if neighbours.device.type == "cpu" and neighbours.numel() and not backends.tracing():
-        least, most = torch.aminmax(neighbours)
-        if least < 0 or most >= count:
-            raise ValueError(f"neighbours must be 0 to {count - 1}; there are {int(least)} to {int(most)}")
+        lowest, highest = torch.aminmax(neighbours)
+        if lowest < 0 or highest >= count:
+            raise ValueError(f"neighbours must be 0 to {count - 1}; there are {int(lowest)} to {int(highest)}")
 
 
 class RbfCall(ctypes.Structure):
