@@ -75,7 +75,7 @@ def draw(name: str) -> None:
 
         options = {"waves": 56, "width": 56, "nodes": 8, "learning_rate": 2e-3, "batch": 4096}
         halves = fields.fit_field(split(256), make_method(name, options), steps=STEPS)
-        draw_map(halves.field, "flow", FOLDER / "nstr-flow.png", 256, 256, (0.0, 0.0, 1.0, 1.0))
+        draw_map(halves.field, "flow", FOLDER / "nstr-flow.png", width=256, height=256, window=(0.0, 0.0, 1.0, 1.0))
 
 
 def _fresh(name: str) -> None:

@@ -34,6 +34,8 @@ class Kind:
     objectives: tuple[str, ...]
     # Class of `fields.export.outputs` that renders its fields to files.
     output: str
+    # What its fields can be exported from: names that the formats of `fields.export.formats` need.
+    exports: tuple[str, ...]
     # Method by which it is fitted unless another is asked for.
     method: str = "hashgrid"
     # Packages that loading, fitting and scoring import on the way.
@@ -50,11 +52,15 @@ class Kind:
 
 KINDS = {
     "image": Kind(
-        ("fields.fit.objectives.image:ImageObjective",), "fields.export.outputs.image:ImageOutput", has_pixels=True
+        ("fields.fit.objectives.image:ImageObjective",),
+        "fields.export.outputs.image:ImageOutput",
+        exports=("image",),
+        has_pixels=True,
     ),
     "audio": Kind(
         ("fields.fit.objectives.audio:AudioObjective",),
         "fields.export.outputs.audio:AudioOutput",
+        exports=("audio",),
         viewer="fields.export.viewers:AudioViewer",
         packages=("soundfile", "PIL.ImageDraw"),
         scoring_bytes=24_000_000,
@@ -63,6 +69,7 @@ KINDS = {
     "video": Kind(
         ("fields.fit.objectives.video:VideoObjective", "fields.fit.objectives.frames:FrameObjective"),
         "fields.export.outputs.video:VideoOutput",
+        exports=("video",),
         viewer="fields.export.viewers:VideoViewer",
         packages=("av", "PIL.Image"),
         has_pixels=True,
@@ -71,12 +78,14 @@ KINDS = {
     "volume": Kind(
         ("fields.fit.objectives.volume:VolumeObjective",),
         "fields.export.outputs.volume:VolumeOutput",
+        exports=("surface", "lattice"),
         viewer="fields.export.viewers:VolumeViewer",
         scoring_bytes=24_000_000,
     ),
     "shape": Kind(
         ("fields.fit.objectives.shape:ShapeObjective",),
         "fields.export.outputs.shape:ShapeOutput",
+        exports=("surface", "lattice"),
         viewer="fields.export.viewers:ShapeViewer",
         scoring_bytes=350_000_000,
         packages=("trimesh", "igl", "networkx", "scipy.ndimage", "scipy.spatial", "skimage.measure", "PIL.Image"),
@@ -84,6 +93,7 @@ KINDS = {
     "radiance": Kind(
         ("fields.fit.objectives.radiance:RadianceObjective",),
         "fields.export.outputs.radiance:RadianceOutput",
+        exports=("surface", "radiance"),
         viewer="fields.export.viewers:SceneViewer",
     ),
 }

@@ -1,8 +1,8 @@
-"""Take a fitted run home as a file that other programs open. The ending of OUT decides the format, --as which form of it.
+"""Write a fitted run as a file for other programs. The ending of OUT decides the format; --as chooses a form of it.
 
-Surfaces (signed and unsigned distance, occupancy, volumes) become meshes, points or lattices of values, and the summary says
-how far the mesh is from the field, and from the file that was fitted; pictures, sounds and clips become what they were, at any
-size and rate. Every field becomes its numbers (.npz), a graph (.onnx, .pt2) or one small file (.fsq).
+Shapes, volumes and scenes become meshes, points, Gaussians or lattices of values, and the summary says how far a mesh
+is from the field and from the file that was fitted. Images, audio and videos are written at any size and rate. Every
+field can also be written as its parameters (.npz), as a graph (.onnx, .pt2) or as one compressed file (.fsq).
 """
 
 from __future__ import annotations
@@ -18,15 +18,17 @@ EPILOG = """\
 examples:
   fit-a-scene export runs/bunny                              RUN/export.glb, the usual form of this kind
   fit-a-scene export runs/bunny bunny.glb --resolution 512
-  fit-a-scene export runs/spot spot.glb --texture            at most 50,000 faces, and a texture of 2048 pixels
+  fit-a-scene export runs/spot spot.glb --texture            at most 50,000 triangles, and a texture of 2048 x 2048
   fit-a-scene export runs/bunny bunny.stl --largest --faces 20000
   fit-a-scene export runs/scan scan.glb --level 0.4 --crop 0,0,0,64,64,32
-  fit-a-scene export runs/photo large.tif --scale 4          a picture; .exr keeps values as they are
-  fit-a-scene export runs/film smooth.mp4 --rate 60          a clip; frames/ a folder of pictures
-  fit-a-scene export runs/duck duck.mp4                      a film once around a scene; .ply --as splat, .glb
-  fit-a-scene export runs/duck views/                        posed pictures with transforms.json, to be fitted again
-  fit-a-scene export runs/photo photo.fsq                    a small file that every command takes for a run
-  fit-a-scene export runs/photo photo.onnx                   plain operators; .pt2 for torch, .npz for the numbers
+  fit-a-scene export runs/photo large.tif --scale 4          an image of 4 times the size; .exr keeps values as they are
+  fit-a-scene export runs/film smooth.mp4 --rate 60          a video; frames/ writes a folder of images
+  fit-a-scene export runs/duck duck.mp4                      a video once around a scene
+  fit-a-scene export runs/duck duck.ply --as splat           3-D Gaussians for 3DGS viewers
+  fit-a-scene export runs/duck views/                        posed images with transforms.json, to be fitted again
+  fit-a-scene export runs/photo photo.fsq                    a compressed file that every command takes for a run
+  fit-a-scene export runs/photo photo.onnx                   a graph of plain operators; .pt2 for torch
+  fit-a-scene export runs/photo photo.npz                    the parameters, with a description
 """
 
 
@@ -37,13 +39,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="OUT",
         type=Path,
         nargs="?",
-        help="the file (default RUN/export with the usual ending of its kind)",
+        help="the file, or a folder if it has no ending (default RUN/export with the usual ending of the run's kind)",
     )
     parser.add_argument(
         "--as",
         dest="form",
         metavar="FORM",
-        help="mesh, points, splat, volume, weights, ...: what of the field (default: by the ending)",
+        help="form of the field: mesh, points, splat, volume, weights ... (default: the usual one for the ending)",
     )
     add_flags(parser, ExportRequest)
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to compute")

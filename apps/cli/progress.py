@@ -100,7 +100,7 @@ class FitProgress:
             self.console.print(_table(stored["views"]))
         self.console.print(f"  image    {self.run.path / 'preview.png'}   ({self.trainer.objective.shown})")
         self.console.print(f"  field    {self.run.weights}   ({stored['bytes']:,} bytes)")
-        suggestion = output_for(self.run.header["kind"], self.trainer.field).suggestion
+        suggestion = output_for(self.run.header["kind"], self.trainer.field).suggested_options
         flags = " ".join(f"--{name}" if value is True else f"--{name} {value}" for name, value in suggestion.items())
         self.console.print(f"  look     fit-a-scene render {self.run.path} {flags}")
 

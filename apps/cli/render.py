@@ -1,6 +1,6 @@
-"""Make a picture of a fitted run, at any size, scale and crop; evaluated in tiles, so memory stays bounded.
+"""Render a fitted run as an image, audio or a video, at any size; evaluated in tiles, so memory stays bounded.
 
-The ending of --out decides the format: PNG, JPEG, WebP, TIFF, or EXR for the values as they are.
+The ending of --out decides the format, such as PNG, JPEG, WebP, TIFF, or EXR for the values as they are.
 """
 
 from __future__ import annotations
@@ -11,23 +11,24 @@ from pathlib import Path
 from apps.cli.flags import add_flags, read_request
 from fields.export.request import RenderRequest
 
-HELP = "make a picture of a run"
+HELP = "render an image, audio or a video of a run"
 EPILOG = """\
 examples:
   fit-a-scene render runs/photo                                  at the size it was fitted at
   fit-a-scene render runs/photo --scale 4 --out big.png          four times as large
   fit-a-scene render runs/photo --crop 100,50,200,150 --size 1000x1000
-  fit-a-scene render runs/bunny --view 2 --what normal           a shape from its right, its normals as colours
+  fit-a-scene render runs/bunny --view 2 --what normal           the normals of a shape, from its right
   fit-a-scene render runs/bunny --turntable --out bunny.gif
-  fit-a-scene render runs/lego --view 3 --what depth             a scene as its fourth camera for testing sees it
-  fit-a-scene render runs/lego --turntable                       a film once around it; --path CAMERAS.json along a path
+  fit-a-scene render runs/lego --view 3 --what depth             depth of a scene, from its fourth camera for testing
+  fit-a-scene render runs/lego --turntable                       a video once around a scene
+  fit-a-scene render runs/lego --path cameras.json               a video along a path of cameras
 """
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run_folder", metavar="RUN", type=Path, help="the run's folder")
     parser.add_argument(
-        "--out", type=Path, metavar="FILE", help="where to write it (default RUN/render.png, .exr for HDR)"
+        "--out", type=Path, metavar="FILE", help="the file (default RUN/render.png, or what suits the run's kind)"
     )
     add_flags(parser, RenderRequest)
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to compute")

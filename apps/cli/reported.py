@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from apps.cli.messages import with_flags
 from fields.models.field import Field
 from fields.runs.run import Run
 
@@ -18,7 +19,7 @@ def report_written(
     `report`: "text" and "notes" are printed, everything else goes into the JSON report. `seconds`: time it took.
     """
     for note in report.pop("notes", []):
-        print(f"note: {note}", file=sys.stderr)
+        print(f"note: {with_flags(note, options)}", file=sys.stderr)
     text = report.pop("text")
     if not options.json:
         print(f"{out}   {text}, {seconds:.2f} s")

@@ -1,0 +1,1 @@
+"""Write fields to files that other programs open. `fields.export.formats.export` is the entry point."""

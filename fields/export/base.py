@@ -1,4 +1,4 @@
-"""What an export is made from, how it tells its progress, and one row of the table of formats."""
+"""What an export works on, how it reports its progress, and a row of the table of formats."""
 
 from __future__ import annotations
 
@@ -10,46 +10,56 @@ from fields.runs.run import Run
 
 
 class Progress:
-    """What an export tells while it works. This one is silent; faces override what they show."""
+    """Reports of an export while it works. This class ignores them; the command line and the studio show them."""
 
     def message(self, text: str) -> None:
-        """Tell a person something in one line, such as the expected size before the work."""
+        """Report a sentence, such as the expected size before the work."""
 
     def fraction(self, done: float) -> None:
-        """Tell how much of the work is done, from 0 to 1."""
+        """Report the fraction of the work that is done, from 0 to 1."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """A run, its field, and the kind of its signal. `run` is None for a field that was never stored."""
+    """A field to export, the kind of its signal, and the run that it comes from; None for a field without a run."""
 
     run: Run | None
     field: Field
     kind: str
 
+    @property
+    def stored_run(self) -> Run:
+        """The run. Raises ValueError for a field without one."""
+        if self.run is None:
+            raise ValueError("this form needs the run that the field comes from")
+        return self.run
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, kw_only=True)
 class Format:
-    """A row of the table of formats: an ending and a form that a writer makes of fields with a capability.
+    """A row of the table of formats: a file ending, and the form of the field that is written with it.
 
-    `ending`: such as ".glb"; "/" stands for a folder (a path without an ending).
-    `form`: the name of the form, such as "mesh" (`--as` on the command line).
-    `needs`: a key of `fields.export.capabilities.CAPABILITIES`.
-    `writer`: "module:function"; `function(source, out, request, progress)` writes the file whole or not at all and returns a
-    report: a dict in which "text" is one line for people and "notes" a list of lines that they should read.
-    `takes`: names of the options of `ExportRequest` that the writer obeys.
-    `description`: one line for people.
+    ending: such as ".glb"; "/" stands for a folder (a path without an ending).
+    form: name of the form, such as "mesh" (`--as` on the command line).
+    needs: what the field must have: a name in `exports` of its kind (`fields.kinds.Kind`), or "any".
+    writer: "module:function". `function(source, out, request, progress)` writes the file whole or not at all and
+        returns a report: a dict in which "text" is one line for people and "notes" a list of sentences to read.
+    options: names of the options of `ExportRequest` that the writer takes.
+    description: one line for people.
+    bits_per_parameter: bits that the file has for each parameter of the field; None if its size does not depend on
+        them.
     """
 
     ending: str
     form: str
     needs: str
     writer: str
-    takes: tuple[str, ...] = ()
-    description: str = ""
+    options: tuple[str, ...] = ()
+    description: str
+    bits_per_parameter: int | None = None
 
 
 def ending_of(out: Path) -> str:
-    """The path's ending in lower case; "/" where it has none."""
+    """The path's ending in lower case; "/" if it has none."""
     name = out.name.lower()
     return ".nii.gz" if name.endswith(".nii.gz") else out.suffix.lower() or "/"

@@ -1,4 +1,7 @@
-"""The table of formats, and who writes one. The first row that fits is taken, so the usual form of an ending comes first."""
+"""The table of export formats, and `export`, which finds the row for a file and calls its writer.
+
+A new format is a row here and its writer.
+"""
 
 from __future__ import annotations
 
@@ -6,166 +9,189 @@ from importlib import import_module
 from pathlib import Path
 
 from fields.export.base import Format, Progress, Source, ending_of
-from fields.export.capabilities import can
-from fields.export.outputs.base import arguments
+from fields.export.outputs.base import option_list
 from fields.export.request import ExportRequest
+from fields.kinds import KINDS
 from scenes.errors import BadInput
 
-RENDERS = "fields.export.renders:write"
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".exr", ".hdr")
-SOUNDS = (".wav", ".flac", ".aiff", ".ogg", ".opus", ".mp3")
-CLIPS = (".mp4", ".gif", ".webm", ".mkv", ".mov", "/")
+IMAGES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".exr", ".hdr")
+AUDIO = (".wav", ".flac", ".aiff", ".ogg", ".opus", ".mp3")
+VIDEOS = (".mp4", ".gif", ".webm", ".mkv", ".mov")
+VOLUMES = (".npz", ".npy", ".nrrd", ".nii.gz", ".tif")
+FOLDER = "/"
 
+# Options of meshes, of meshes with a texture, of points on surfaces, and of lattices of values.
 MESH = ("resolution", "level", "crop", "largest", "faces", "error_map", "memory", "time")
+TEXTURED = (*MESH, "texture", "normal_map")
 POINTS = ("resolution", "level", "crop", "largest", "points", "memory", "time")
 LATTICE = ("resolution", "memory")
-PAINTED = (*MESH, "texture", "normal_map")
 
+
+def _rows(
+    endings: tuple[str, ...],
+    form: str,
+    needs: str,
+    writer: str,
+    *,
+    options: tuple[str, ...] = (),
+    description: str,
+    bits_per_parameter: int | None = None,
+) -> list[Format]:
+    """Rows of the table that differ only by their ending. `writer`: "module:function" within `fields.export`."""
+    return [
+        Format(
+            ending=ending,
+            form=form,
+            needs=needs,
+            writer=f"fields.export.{writer}",
+            options=options,
+            description=description,
+            bits_per_parameter=bits_per_parameter,
+        )
+        for ending in endings
+    ]
+
+
+# The first row that fits is taken, so the usual form of an ending comes first.
 FORMATS: tuple[Format, ...] = (
-    Format(
-        ".glb",
+    *_rows(
+        (".glb",),
         "mesh",
         "surface",
-        "fields.export.meshes:write",
-        PAINTED,
-        "a mesh with material, normals and colours or a texture",
+        "meshes:write",
+        options=TEXTURED,
+        description="a mesh with material, normals and colors or a texture",
     ),
-    Format(".obj", "mesh", "surface", "fields.export.meshes:write", PAINTED, "a mesh with .mtl and texture"),
-    Format(".ply", "mesh", "surface", "fields.export.meshes:write", MESH, "a mesh with normals and vertex colours"),
-    Format(".stl", "mesh", "surface", "fields.export.meshes:write", MESH, "a mesh, triangles only"),
-    Format(
-        ".ply",
+    *_rows(
+        (".obj",), "mesh", "surface", "meshes:write", options=TEXTURED, description="a mesh with .mtl and a texture"
+    ),
+    *_rows(
+        (".ply",), "mesh", "surface", "meshes:write", options=MESH, description="a mesh with normals and vertex colors"
+    ),
+    *_rows((".stl",), "mesh", "surface", "meshes:write", options=MESH, description="a mesh of triangles only"),
+    *_rows(
+        (".ply",),
         "points",
         "surface",
-        "fields.export.points:write",
-        POINTS,
-        "points on the surface with normals and colours",
+        "points:write",
+        options=POINTS,
+        description="points on the surface with normals and colors",
     ),
-    Format(
-        ".ply",
+    *_rows(
+        (".ply",),
         "splat",
         "radiance",
-        "fields.export.splats:write_radiance",
-        ("points", "time"),
-        "3-D Gaussians where light ends, as 3DGS viewers read them",
+        "splats:write_radiance",
+        options=("points", "time"),
+        description="3-D Gaussians where light comes from, for 3DGS viewers",
     ),
-    Format(
-        ".ply",
+    *_rows(
+        (".ply",),
         "splat",
         "surface",
-        "fields.export.splats:write",
-        POINTS,
-        "3-D Gaussians on the surface, as 3DGS viewers read them",
+        "splats:write",
+        options=POINTS,
+        description="3-D Gaussians on the surface, for 3DGS viewers",
     ),
-    *(
-        Format(
-            ending,
-            "turntable",
-            "radiance",
-            RENDERS + "_turntable",
-            ("size", "rate", "time", "turntable"),
-            "a film once around it",
-        )
-        for ending in (".mp4", ".gif", ".webm", ".mkv", ".mov")
+    *_rows(
+        VIDEOS,
+        "turntable",
+        "radiance",
+        "renders:write_turntable",
+        options=("size", "rate", "time", "turntable"),
+        description="a video once around the scene",
     ),
-    Format(
-        "/",
+    *_rows(
+        (FOLDER,),
         "views",
         "radiance",
-        "fields.export.views:write",
-        ("size", "turntable"),
-        "posed pictures with transforms.json, to be fitted again",
+        "views:write",
+        options=("size", "turntable"),
+        description="posed images with transforms.json, which can be fitted again",
     ),
-    *(
-        Format(ending, "volume", "lattice", "fields.export.lattices:write", LATTICE, "its values on a lattice")
-        for ending in (".npz", ".npy", ".nrrd", ".nii.gz", ".tif")
+    *_rows(
+        VOLUMES, "volume", "lattice", "lattices:write", options=LATTICE, description="the field's values on a lattice"
     ),
-    Format("/", "volume", "lattice", "fields.export.lattices:write_slices", LATTICE, "its values as PNG slices"),
-    *(
-        Format(
-            ending, "volume", "radiance", "fields.export.lattices:write", (*LATTICE, "time"), "its density on a lattice"
-        )
-        for ending in (".npz", ".npy", ".nrrd", ".nii.gz", ".tif")
+    *_rows(
+        (FOLDER,),
+        "volume",
+        "lattice",
+        "lattices:write_slices",
+        options=LATTICE,
+        description="the field's values as PNG slices",
     ),
-    Format(
-        "/",
+    *_rows(
+        VOLUMES,
         "volume",
         "radiance",
-        "fields.export.lattices:write_slices",
-        (*LATTICE, "time"),
-        "its density as PNG slices",
+        "lattices:write",
+        options=(*LATTICE, "time"),
+        description="the scene's density on a lattice",
     ),
-    *(Format(ending, "picture", "picture", RENDERS, ("size", "scale", "crop"), "a picture") for ending in PICTURES),
-    *(Format(ending, "sound", "sound", RENDERS, ("scale", "rate", "part"), "a sound") for ending in SOUNDS),
-    *(
-        Format(
-            ending,
-            "clip",
-            "clip",
-            RENDERS,
-            ("size", "scale", "crop", "rate", "part"),
-            "a clip; without ending a folder of frames",
-        )
-        for ending in CLIPS
+    *_rows(
+        (FOLDER,),
+        "volume",
+        "radiance",
+        "lattices:write_slices",
+        options=(*LATTICE, "time"),
+        description="the scene's density as PNG slices",
     ),
-    *(
-        Format(ending, "picture", "clip", RENDERS, ("size", "scale", "crop", "time"), "one frame, at the given time")
-        for ending in PICTURES
+    *_rows(
+        IMAGES, "image", "image", "renders:write", options=("size", "scale", "crop"), description="an image of any size"
     ),
-    Format(
-        ".fsq",
+    *_rows(
+        AUDIO, "audio", "audio", "renders:write", options=("scale", "rate", "part"), description="audio at any rate"
+    ),
+    *_rows(
+        (*VIDEOS, FOLDER),
+        "video",
+        "video",
+        "renders:write",
+        options=("size", "scale", "crop", "rate", "part"),
+        description="a video of any size and rate; as a folder, its frames",
+    ),
+    *_rows(
+        IMAGES,
+        "image",
+        "video",
+        "renders:write_frame",
+        options=("size", "scale", "crop", "time"),
+        description="one frame, at the given time",
+    ),
+    *_rows(
+        (".fsq",),
         "small",
         "any",
-        "fields.export.small:write",
-        ("bits",),
-        "one small file, which every command takes for a run",
+        "small:write",
+        options=("bits",),
+        description="the field compressed to one file, which every command takes for a run",
+        bits_per_parameter=8,
     ),
-    Format(
-        ".npz",
+    *_rows(
+        (".npz",),
         "weights",
         "any",
-        "fields.export.weights:write",
-        (),
-        "the numbers as they are, with a description in JSON",
+        "weights:write",
+        description="the parameters as arrays, with a description in JSON",
+        bits_per_parameter=32,
     ),
-    Format(".onnx", "network", "any", "fields.export.graphs:write_onnx", (), "plain operators, for any ONNX runtime"),
-    Format(".pt2", "program", "any", "fields.export.graphs:write_program", (), "a torch.export program"),
+    *_rows(
+        (".onnx",),
+        "network",
+        "any",
+        "graphs:write_onnx",
+        description="a graph of plain operators, for any ONNX runtime",
+        bits_per_parameter=32,
+    ),
+    *_rows(
+        (".pt2",),
+        "program",
+        "any",
+        "graphs:write_program",
+        description="a torch.export program",
+        bits_per_parameter=32,
+    ),
 )
-
-
-def find(source: Source, out: Path, form: str | None) -> Format:
-    """The row for `out`; BadInput that lists what fits this field where none does."""
-    able = can(source)
-    fitting = [row for row in FORMATS if row.needs in able]
-    ending = ending_of(out)
-    for row in fitting:
-        if row.ending == ending and form in (None, row.form):
-            return row
-    name = "a folder" if ending == "/" else ending
-    wanted = f"{name} as {form}" if form else name
-    raise BadInput(
-        f"cannot export this field ({describe(source)}) as {wanted}; it becomes {listing(fitting)} (choose with `form`)"
-    )
-
-
-def default_ending(source: Source) -> str:
-    able = can(source)
-    return next(row.ending for row in FORMATS if row.needs in able)
-
-
-def listing(rows: list[Format]) -> str:
-    """Forms with their endings: "mesh: .glb, .obj; points: .ply"."""
-    by_form: dict[str, list[str]] = {}
-    for row in rows:
-        by_form.setdefault(row.form, []).append("a folder" if row.ending == "/" else row.ending)
-    return (
-        "; ".join(f"{form}: {', '.join(dict.fromkeys(endings))}" for form, endings in by_form.items()) or "nothing yet"
-    )
-
-
-def describe(source: Source) -> str:
-    space = source.field.channels.space.replace("_", " ")
-    return source.kind if space in ("srgb", "linear", "amplitude", "scalar") else f"{source.kind}, {space}"
 
 
 def export(
@@ -176,16 +202,61 @@ def export(
     *,
     progress: Progress | None = None,
 ) -> dict:
-    """Write the file `out` in the format of its ending and return the report of its writer.
+    """Write a field to a file in the format of its ending, and return the report of its writer.
 
-    `form` chooses among the forms that the ending can have; by default the usual one of this kind of field. `progress` is told
-    what will be done and how far it is. The report has "form", what the writer measured, "text" (a line for people) and "notes".
-    Raises BadInput for whatever makes the export impossible; nothing is left half-written.
+    out: a file, or a folder if it has no ending.
+    form: which of the forms that the ending can have, such as "mesh" or "points"; None: the usual one of this field.
+    progress: is told what will be done and how far it is.
+
+    The report has "form", the measurements of the writer, "text" (a line for people) and "notes" (sentences for
+    people). Raises BadInput for whatever makes the export impossible; nothing half-written is left behind.
     """
-    row = find(source, out, form)
-    if wrong := [name for name in request.given() if name not in row.takes]:
-        takes = arguments(row.takes) if row.takes else "no options"
-        raise BadInput(f"{arguments(wrong)}: means nothing to {row.ending} as {row.form}; it takes {takes}")
+    row = find_format(source, out, form)
+    if wrong := [name for name in request.given() if name not in row.options]:
+        takes = option_list(row.options) if row.options else "no options"
+        raise BadInput(f"{option_list(wrong)}: means nothing to {row.ending} as {row.form}; it takes {takes}")
     module, _, name = row.writer.partition(":")
     report = getattr(import_module(module), name)(source, out, request, progress or Progress())
     return {"form": row.form, **report}
+
+
+def formats_of(source: Source) -> list[Format]:
+    """The rows that fit a field, the usual form of its kind first."""
+    exports = KINDS[source.kind].exports
+    return [row for row in FORMATS if row.needs == "any" or row.needs in exports]
+
+
+def default_ending(source: Source) -> str:
+    """The ending of the usual form of a field."""
+    return formats_of(source)[0].ending
+
+
+def find_format(source: Source, out: Path, form: str | None) -> Format:
+    """The row for a file. Raises BadInput, which lists the forms of this field, if there is none."""
+    fitting = formats_of(source)
+    ending = ending_of(out)
+    for row in fitting:
+        if row.ending == ending and form in (None, row.form):
+            return row
+    wanted = _name(ending) + (f" as {form}" if form else "")
+    raise BadInput(
+        f"cannot export this field ({_describe(source)}) as {wanted}; "
+        f"it becomes {_listing(fitting)} (choose with `form`)"
+    )
+
+
+def _listing(rows: list[Format]) -> str:
+    """Forms with their endings: "mesh: .glb, .obj; points: .ply"."""
+    endings_of: dict[str, list[str]] = {}
+    for row in rows:
+        endings_of.setdefault(row.form, []).append(_name(row.ending))
+    return "; ".join(f"{form}: {', '.join(dict.fromkeys(endings))}" for form, endings in endings_of.items())
+
+
+def _name(ending: str) -> str:
+    return "a folder" if ending == FOLDER else ending
+
+
+def _describe(source: Source) -> str:
+    channels = source.field.channels
+    return f"{source.kind}, {channels.space.replace('_', ' ')}" if channels.is_surface else source.kind

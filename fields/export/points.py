@@ -1,44 +1,43 @@
-"""Surfaces as coloured points: PLY with places, normals and colours."""
+"""Write surfaces as colored points: PLY with positions, normals and colors."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from fields.export.base import Progress, Source
-from fields.export.meshes import make
+from fields.export.meshes import make_mesh
 from fields.export.request import ExportRequest
-from fields.export.surfaces import implicit_of, notes_of
+from fields.export.surfaces import implicit_of, unbounded_notes
 from fields.surface.project import colors_at
 from fields.surface.quality import distances_to_field
-from fields.surface.surface_sampling import scattered
+from fields.surface.surface_sampling import sample_surface
 from scenes.io.atomic import check_path_writable
-from scenes.shape.writers.ply import columns_of, write_ply
+from scenes.shape.writers.ply import vertex_columns, write_ply
 
-POINTS = 500_000
-# Points that the report's distances are the mean of.
-MEASURED = 100_000
+# Number of points unless it is requested.
+NUM_POINTS = 500_000
+# Points that the reported distance is the mean of.
+MEASURED_POINTS = 100_000
 
 
-def write(source: Source, out: Path, request: ExportRequest, progress: Progress) -> dict:
-    """Spread evenly over the surface: drawn on a mesh, then moved onto the field's own surface."""
+def write(source: Source, out: Path, request: ExportRequest, progress: Progress) -> dict[str, Any]:
+    """Write points that are spread evenly over the field's own surface."""
     check_path_writable(out)
     implicit = implicit_of(source, request, progress)
-    mesh = make(implicit, request, progress)
-    places, normals = scattered(implicit, mesh, request.points or POINTS)
-    colors = colors_at(implicit, places)
-    distance = distances_to_field(implicit, mesh, places[:MEASURED], normals[:MEASURED])[0]
-    write_ply(out, columns_of(implicit.to_file(places), normals, colors), comments=("Field Studio",))
-    report = {
-        "points": len(places),
-        "level": implicit.level,
-        "distance_to_field": float(distance.mean()),
-        "distance_to_field_cells": float(distance.mean() / mesh.cell),
-    }
-    colored = "" if colors is None else " and colours"
+    mesh = make_mesh(implicit, request, progress)
+    positions, normals = sample_surface(implicit, mesh, request.points or NUM_POINTS)
+    colors = colors_at(implicit, positions)
+    distances, _ = distances_to_field(implicit, mesh, positions[:MEASURED_POINTS], normals[:MEASURED_POINTS])
+    write_ply(out, vertex_columns(implicit.to_file(positions), normals, colors), comments=("Field Studio",))
+    attributes = "normals" if colors is None else "normals and colors"
     return {
-        **report,
+        "points": len(positions),
+        "level": implicit.level,
+        "distance_to_field": float(distances.mean()),
+        "distance_to_field_cells": float(distances.mean() / mesh.cell),
         "bytes": out.stat().st_size,
         "files": [str(out)],
-        "notes": [*mesh.notes, *notes_of(source)],
-        "text": f"{len(places):,} points with normals{colored}; to the field {report['distance_to_field']:.2g}",
+        "notes": [*mesh.notes, *unbounded_notes(source)],
+        "text": f"{len(positions):,} points with {attributes}; to the field {distances.mean():.2g}",
     }

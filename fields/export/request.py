@@ -1,7 +1,7 @@
-"""Options of everything that is written from a fitted field: images, sounds, videos, meshes, points, volumes, files.
+"""Options of what is written from a fitted field: images, audio, videos, meshes, points, volumes, compressed files.
 
-`fit-a-scene render` takes `RenderRequest`, `fit-a-scene export` takes `ExportRequest`. Their flags are derived from here, and
-a writer says by `takes` which of the options it obeys.
+The command `render` takes a `RenderRequest`, `export` an `ExportRequest`; their flags are derived from these classes.
+Which of the options apply is said by the kind (`Output.options`) and by the format (`Format.options`).
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ def finite(value: object) -> float:
     return number
 
 
-def moment(value: object) -> float:
-    """A time in seconds, 0 or more."""
+def time_value(value: object) -> float:
+    """A time of 0 or more, in seconds for videos."""
     try:
         number = float(str(value))
     except ValueError:
@@ -48,7 +48,7 @@ def image_size(value: object) -> tuple[int, int]:
 
 
 def region(value: object) -> tuple[float, ...]:
-    """Lower and upper corner of a part of space, X0,Y0,Z0,X1,Y1,Z1, or of an image, X0,Y0,X1,Y1."""
+    """Lower and upper corner of a part of space, X0,Y0,Z0,X1,Y1,Z1, or of an image, X0,Y0,X1,Y1, as numbers."""
     text = _joined(value, ",")
     try:
         corners = tuple(finite(part) for part in text.split(","))
@@ -57,13 +57,14 @@ def region(value: object) -> tuple[float, ...]:
     half = len(corners) // 2
     if len(corners) not in (4, 6) or not all(a < b for a, b in zip(corners[:half], corners[half:])):
         raise ValueError(
-            f"{text!r} should be X0,Y0,Z0,X1,Y1,Z1 (of an image X0,Y0,X1,Y1) with each X0 < X1, such as -1,-1,0,1,1,2"
+            f"{text!r} should be X0,Y0,Z0,X1,Y1,Z1, or X0,Y0,X1,Y1 of an image, with each X0 < X1, "
+            "such as -1,-1,0,1,1,2"
         )
     return corners
 
 
 def image_region(value: object) -> tuple[float, ...]:
-    """X0,Y0,X1,Y1 in the image's own pixels."""
+    """Lower and upper corner of a part of an image, X0,Y0,X1,Y1, in the image's own pixels."""
     text = _joined(value, ",")
     try:
         x0, y0, x1, y1 = (float(part) for part in text.split(","))
@@ -75,7 +76,7 @@ def image_region(value: object) -> tuple[float, ...]:
 
 
 def box(value: object) -> tuple[float, ...]:
-    """X0,Y0,Z0,X1,Y1,Z1 in the scene's units."""
+    """Lower and upper corner of a part of space, X0,Y0,Z0,X1,Y1,Z1, in the scene's units."""
     text = _joined(value, ",")
     try:
         corners = tuple(float(part) for part in text.split(","))
@@ -87,16 +88,16 @@ def box(value: object) -> tuple[float, ...]:
 
 
 def slice_position(value: object) -> tuple[str, float]:
-    """AXIS=FRACTION: x, y or z, and where along it from 0 to 1."""
+    """An axis, x, y or z, and the position along it from 0 to 1, as AXIS=FRACTION."""
     text = _joined(value, "=")
     axis, _, fraction = text.partition("=")
     try:
-        where = float(fraction)
+        position = float(fraction)
     except ValueError:
-        where = -1.0
-    if axis not in ("x", "y", "z") or not 0 <= where <= 1:
+        position = -1.0
+    if axis not in ("x", "y", "z") or not 0 <= position <= 1:
         raise ValueError(f"{text!r} should be x, y or z and a fraction from 0 to 1, such as z=0.5")
-    return axis, where
+    return axis, position
 
 
 def view_or_angles(value: object) -> int | tuple[float, float]:
@@ -115,8 +116,8 @@ def view_or_angles(value: object) -> int | tuple[float, float]:
     return azimuth, elevation
 
 
-def few_bits(value: object) -> int:
-    """A whole number from 2 to 8."""
+def bits_per_parameter(value: object) -> int:
+    """A number of bits, from 2 to 8."""
     if str(value) not in [str(bits) for bits in range(2, 9)]:
         raise ValueError(f"{str(value)!r} should be a whole number from 2 to 8")
     return int(str(value))
@@ -129,44 +130,44 @@ def _joined(value: object, separator: str) -> str:
 
 
 ImageSize = Annotated[tuple[int, int], BeforeValidator(image_size)]
-Moment = Annotated[float, BeforeValidator(moment)]
+Time = Annotated[float, BeforeValidator(time_value)]
 
 
 class OutputRequest(Request):
-    """Options that `render` and `export` share. None: not given, the writer decides."""
+    """Options that `render` and `export` share. None: not given, so the writer decides."""
 
     sections: ClassVar[Mapping[str, str]] = {
         "surface": "surfaces",
         "media": "images, audio, video",
         "scene": "shapes and scenes",
-        "file": "small files",
+        "file": "compressed files",
     }
 
     size: ImageSize | None = option(
-        None, section="media", metavar="WxH", help="Size of the image in pixels. By default the original's."
+        None, section="media", metavar="WxH", help="Size of the image in pixels. By default that of the original."
     )
     scale: Positive | None = option(
         None,
         section="media",
         metavar="K",
-        help="K times the original's pixels along each side, or its samples per second.",
+        help="Write K times as many pixels along each side as the original has, or samples per second.",
     )
     rate: Positive | None = option(
         None,
         section="media",
         metavar="N",
         kinds=("audio", "video"),
-        help="Samples per second of audio, frames per second of a video. By default as it was fitted.",
+        help="Samples per second of audio, or frames per second of a video. By default those of the original.",
     )
-    time: Moment | None = option(
+    time: Time | None = option(
         None,
         section="media",
         metavar="T",
         kinds=("video", "radiance"),
-        help="One image of a video, at this second; one moment of a scene that moves, from 0 to 1.",
+        help="Write the frame of a video at this second, or a moving scene at this moment, from 0 to 1.",
     )
     part: TimeSpan | None = option(
-        None, section="media", metavar="START,END", kinds=("audio", "video"), help="Only this part, in seconds."
+        None, section="media", metavar="START,END", kinds=("audio", "video"), help="Write only this part, in seconds."
     )
 
     def given(self) -> list[str]:
@@ -174,47 +175,47 @@ class OutputRequest(Request):
         return [o.name for o in options_of(type(self)) if getattr(self, o.name) != o.default]
 
     def given_values(self) -> dict[str, Any]:
-        """The options that differ from their default, with their values."""
+        """The options that differ from their default, as keyword arguments of another request."""
         return {name: getattr(self, name) for name in self.given()}
 
 
 class RenderRequest(OutputRequest):
-    """Options of an image, a sound or a film of a field."""
+    """Options of an image, audio or a video of a field."""
 
     crop: Annotated[tuple[float, ...], BeforeValidator(image_region)] | None = option(
         None,
         section="media",
         metavar="X0,Y0,X1,Y1",
         kinds=("image", "video"),
-        help="Only this part of the image, in pixels of the original.",
+        help="Show only this part of the image, in pixels of the original.",
     )
     slice: Annotated[tuple[str, float], BeforeValidator(slice_position)] | None = option(
         None,
         section="media",
         metavar="AXIS=FRACTION",
         kinds=("volume",),
-        help="A cut through a volume, such as z=0.5 for the middle. By default the maximum along z.",
+        help="Cut through a volume, such as z=0.5 for the middle. By default a projection from outside.",
     )
     what: Literal["color", "depth", "normal", "frequency", "flow", "orientation", "explained"] | None = option(
         None,
         section="scene",
-        help="What the image shows. Of a shape or scene: color (default), depth or normal. Of an image fitted by nstr: a map "
-        "of its frequencies, of where they rise (flow), of the direction across its waves (orientation), or of what the "
-        "transport explains.",
+        help="What the image shows. Of a shape or scene: color (default), depth or normal. Of an image that was "
+        "fitted by nstr: a map of its frequencies, of where they rise (flow), of the direction across its waves "
+        "(orientation), or of what the transport explains.",
     )
     view: Annotated[int | tuple[float, float], BeforeValidator(view_or_angles)] | None = option(
         None,
         section="scene",
         metavar="N",
         kinds=("shape", "radiance"),
-        help="View of a shape: one of the 8 around it, or AZIMUTH,ELEVATION in degrees. Of a scene: its camera N, those held "
-        "out for testing first.",
+        help="View of a shape: one of the 8 around it, or AZIMUTH,ELEVATION in degrees. View of a scene: its camera N, "
+        "counted from the cameras for testing on.",
     )
     turntable: bool = option(
         False,
         section="scene",
         kinds=("shape", "radiance"),
-        help="An animation once around a shape (.gif, .webp, .png) or a scene (.mp4, .gif).",
+        help="Render an animation once around a shape (.gif, .webp, .png) or a scene (.mp4, .gif).",
     )
     frames: Count | None = option(None, section="scene", hidden=True, help="Frames of a turntable.")
     path: Path | None = option(
@@ -222,44 +223,44 @@ class RenderRequest(OutputRequest):
         section="scene",
         metavar="FILE",
         kinds=("radiance",),
-        help="A film along the cameras of this JSON file, one frame each.",
+        help="Render a video along the cameras of this JSON file, one frame each.",
     )
     crop_box: Annotated[tuple[float, ...], BeforeValidator(box)] | None = option(
         None,
         section="scene",
         metavar="X0,Y0,Z0,X1,Y1,Z1",
         kinds=("radiance",),
-        help="Only what is in this box, in the scene's units (fit-a-scene info RUN has them); write --crop-box=-1,...",
+        help="Show only the inside of this box, in units of the scene, which `info` shows; write --crop-box=-1,...",
     )
     clean: bool = option(
         False,
         section="scene",
         kinds=("radiance",),
-        help="Without floaters: density that no camera saw, and small components in mid-air.",
+        help="Remove floaters: density that no camera saw, and small components in mid-air.",
     )
 
 
 class ExportRequest(OutputRequest):
-    """Options of a file that other programs open."""
+    """Options of a file for other programs."""
 
     resolution: Count | None = option(
         None,
         section="surface",
         metavar="N",
-        help="Cells along the longest side (default 256). More give finer detail, and take memory with the square.",
+        help="Cells along the longest side (default 256). More give finer detail; memory grows with their square.",
     )
     level: Annotated[float, BeforeValidator(finite)] | None = option(
         None,
         section="surface",
         metavar="V",
-        help="Value of the field at the surface. By default 0 for distances, 0.5 for occupancy, and chosen from the histogram "
-        "for volumes and scenes.",
+        help="Value of the field at the surface. By default 0 for distances, 0.5 for occupancy, and chosen from the "
+        "histogram for volumes and scenes.",
     )
     crop: Annotated[tuple[float, ...], BeforeValidator(region)] | None = option(
         None,
         section="surface",
         metavar="X0,Y0,Z0,X1,Y1,Z1",
-        help="Only this box, in the units of the fitted file; of an image X0,Y0,X1,Y1 in pixels.",
+        help="Write only this box, in units of the fitted file; of an image X0,Y0,X1,Y1 in pixels.",
     )
     largest: bool = option(False, section="surface", help="Keep only the largest connected component.")
     faces: Count | None = option(
@@ -270,8 +271,8 @@ class ExportRequest(OutputRequest):
         section="surface",
         metavar="PIXELS",
         bare=2048,
-        help="Unwrap the mesh and bake a square texture of this side (2048 if left out); simplifies to 50,000 triangles "
-        "unless --faces says otherwise.",
+        help="Unwrap the mesh and bake a square texture with this side (2048 if left out). The mesh is simplified to "
+        "50,000 triangles unless --faces is given.",
     )
     normal_map: bool = option(
         False, section="surface", help="With --texture: bake the field's normals as a tangent-space normal map."
@@ -279,31 +280,31 @@ class ExportRequest(OutputRequest):
     error_map: bool = option(
         False,
         section="surface",
-        help="Color the vertices by their distance from the source, or from the field's surface where there is no source.",
+        help="Color the vertices by their distance from the source, or from the field's surface if there is no source.",
     )
     points: Count | None = option(
         None,
         section="surface",
         metavar="N",
-        help="Number of points or splats (default 500,000 or 200,000).",
+        help="Number of points (default 500,000) or splats (default 200,000).",
     )
     memory: ByteSize | None = option(
         None,
         section="surface",
         metavar="SIZE",
-        help="Refuse a mesh that would need more memory than this. By default what is free.",
+        help="Refuse an export that would need more memory than this. By default the memory that is free.",
     )
     turntable: Count | None = option(
         None,
         section="scene",
         metavar="N",
         kinds=("radiance",),
-        help="Number of views once around the scene (a film has 60). A folder of posed images is rendered from the run's own "
-        "cameras unless this is given.",
+        help="Number of views once around the scene. By default a video has 60, and a folder of posed images shows the "
+        "views of the run's own cameras.",
     )
-    bits: Annotated[int, BeforeValidator(few_bits)] | None = option(
+    bits: Annotated[int, BeforeValidator(bits_per_parameter)] | None = option(
         None,
         section="file",
         metavar="N",
-        help="Bits per parameter before entropy coding, 2 to 8 (default 8). Fewer give a smaller and less exact file.",
+        help="Bits per parameter before entropy coding, 2 to 8 (default 8). Fewer give a smaller, less exact file.",
     )

@@ -10,11 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fields.models.field import Field, PointField
+from fields.models.field import PointField
 from fields.render.sphere_trace import Distance, in_chunks
 
-# Spaces of channels whose values tell where a surface is.
-SURFACE_SPACES = ("signed_distance", "unsigned_distance", "occupancy")
 # An unsigned distance is never negative. For images its surface is this thick to each side, in unit cubes.
 HALF_THICKNESS = 1.5e-3
 # Cells along an axis of the lattice of distances that is made for a field of occupancy.
@@ -26,7 +24,7 @@ class SurfaceField:
     """The surface of a field in the unit cube.
 
     function: points `[M, 3]` → `[M]`, negative inside.
-    space: space of the field's channels, one of `SURFACE_SPACES`.
+    space: space of the field's channels, "signed_distance", "unsigned_distance" or "occupancy".
     colors: points `[M, 3]` → sRGB `[M, 3]`, or None.
     """
 
@@ -50,7 +48,7 @@ class SurfaceField:
 
 
 def surface_field(field: PointField) -> SurfaceField:
-    """The surface of a field whose first channel is a distance or occupancy; colors may follow in channels 1 to 3."""
+    """The surface of a field whose `channels.is_surface`; its colors are channels 1 to 3, if it has them."""
     space = field.channels.space
 
     def function(points: Tensor) -> Tensor:
@@ -62,11 +60,6 @@ def surface_field(field: PointField) -> SurfaceField:
         return field(points)[:, 1:4].clamp(0, 1)
 
     return SurfaceField(function, space, colors if len(field.channels) > 1 else None, field.device)
-
-
-def is_surface_field(field: Field) -> bool:
-    """Whether `surface_field` applies to a field."""
-    return isinstance(field, PointField) and field.channels.space in SURFACE_SPACES
 
 
 @torch.no_grad()

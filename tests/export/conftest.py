@@ -22,7 +22,7 @@ def small():
 
 @pytest.fixture(scope="session")
 def run(tmp_path_factory):
-    """A quickly fitted, painted ball of radius 2 around (5, 0, 0)."""
+    """A run that was quickly fitted to a painted ball of radius 2 around (5, 0, 0)."""
     folder = tmp_path_factory.mktemp("ball")
     ball = trimesh.creation.icosphere(4, radius=2.0)
     ball.visual.vertex_colors = np.concatenate(

@@ -1,4 +1,4 @@
-"""Volumes and radiance fields as meshes and splats, against the formulas that they are made of."""
+"""Volumes and radiance fields as meshes and splats, against the formulas that define them."""
 
 import numpy as np
 import pytest
@@ -12,14 +12,14 @@ from fields.models.field import RadianceField
 from fields.render.volume import render_view
 from fields.sampling.march_settings import MarchSettings
 from fields.sampling.occupancy import OccupancyGrid
-from fields.surface.splats import basis
+from fields.surface.splats import harmonic_basis
 from scenes.domain import Axis, Channels, Domain
 from scenes.errors import BadInput
 from scenes.posed.pose import orbit
-from tests.export.formulas import Beads, Blob, composited
+from tests.export.analytic_fields import Beads, Blob, render_splats
 
 
-class Recorded(Progress):
+class RecordedProgress(Progress):
     def __init__(self) -> None:
         self.messages, self.fractions = [], []
 
@@ -31,11 +31,11 @@ class Recorded(Progress):
 
 
 def test_a_volume_is_meshed_around_the_level_that_splits_its_histogram(tmp_path, capfd):
-    told = Recorded()
-    report = export(Source(None, Blob(), "volume"), tmp_path / "a.ply", ExportRequest(resolution=60), progress=told)
+    progress = RecordedProgress()
+    report = export(Source(None, Blob(), "volume"), tmp_path / "a.ply", ExportRequest(resolution=60), progress=progress)
     mesh = trimesh.load_mesh(tmp_path / "a.ply")
-    assert 400 < report["level"] < 600 and any(f"surface {report['level']:.4g}" in text for text in told.messages)
-    assert told.fractions == sorted(told.fractions) and told.fractions[-1] == 1.0
+    assert 400 < report["level"] < 600 and any(f"surface {report['level']:.4g}" in text for text in progress.messages)
+    assert progress.fractions == sorted(progress.fractions) and progress.fractions[-1] == 1.0
     assert capfd.readouterr() == ("", ""), "the library prints nothing"
     assert mesh.is_watertight and np.allclose(mesh.bounds.mean(axis=0), [12, 12, 11], atol=1e-3)
     radius = 0.8 - np.log((report["level"] - 100) / 800 / (1 - (report["level"] - 100) / 800)) / 20
@@ -43,7 +43,7 @@ def test_a_volume_is_meshed_around_the_level_that_splits_its_histogram(tmp_path,
     assert report["distance_to_field_cells"] < 0.05 and "distance_to_source" not in report
 
 
-def test_a_level_and_what_reaches_the_border_is_cut_flat(tmp_path):
+def test_a_surface_at_a_low_level_is_cut_flat_at_the_border(tmp_path):
     export(Source(None, Blob(), "volume"), tmp_path / "a.stl", ExportRequest(resolution=40, level=100.5))
     mesh = trimesh.load_mesh(tmp_path / "a.stl")
     mesh.merge_vertices()
@@ -52,12 +52,12 @@ def test_a_level_and_what_reaches_the_border_is_cut_flat(tmp_path):
         export(Source(None, Blob(), "volume"), tmp_path / "b.stl", ExportRequest(resolution=40, level=950.0))
 
 
-def test_a_radiance_field_becomes_a_mesh_in_the_colors_that_do_not_depend_on_the_eye(tmp_path):
+def test_a_mesh_of_a_radiance_field_has_the_mean_colors_over_all_directions(tmp_path):
     field = Beads()
     report = export(Source(None, field, "radiance"), tmp_path / "a.ply", ExportRequest(resolution=96, level=300.0))
     mesh = trimesh.load_mesh(tmp_path / "a.ply")
     at = torch.from_numpy((mesh.vertices + 1) / 2).float()
-    away = field.away(at).abs()
+    away = field.distance(at).abs()
     assert mesh.is_watertight and report["parts"] == 2 and away.max() < 1e-3 and away.mean() < 5e-5
     mean = np.mean(
         [
@@ -80,12 +80,12 @@ def test_a_radiance_field_becomes_a_mesh_in_the_colors_that_do_not_depend_on_the
 
 def test_the_basis_of_spherical_harmonics_is_orthonormal():
     directions = trimesh.creation.icosphere(4).vertices
-    functions = basis(np.array(directions))
+    functions = harmonic_basis(np.array(directions))
     assert np.allclose(4 * np.pi * functions.T @ functions / len(directions), np.eye(16), atol=0.03)
 
 
-def test_splats_look_like_the_field(tmp_path):
-    """Composited plainly from the file, against the field's own render: 24 dB or more; and the highlight moves with the eye."""
+def test_splats_look_like_the_field_from_two_sides(tmp_path):
+    """24 dB or more in the whole image, 20 dB inside the silhouette; the highlight moves with the camera."""
     field = Beads()
     export(Source(None, field, "radiance"), tmp_path / "a.ply", ExportRequest(points=4000), "splat")
     raw = trimesh.load(tmp_path / "a.ply").metadata["_ply_raw"]["vertex"]["data"]
@@ -109,20 +109,20 @@ def test_splats_look_like_the_field(tmp_path):
     for azimuth in (20, 200):
         camera = orbit(azimuth, 15, 3.0, (96, 96), target=(0.0, 0.0, 0.0))
         own = render_view(field, camera, grid=grid, march=MarchSettings(step=0.004, max_samples=2048)).color.numpy()
-        found = composited(columns, camera)
+        found = render_splats(columns, camera)
         assert -10 * np.log10(((found - own) ** 2).mean()) > 24
         inside = (own < 0.99).any(axis=2)
         assert -10 * np.log10(((found - own)[inside] ** 2).mean()) > 20
 
 
 class Still(RadianceField):
-    """The procedural duck as a radiance field: dense inside, and as it is lit."""
+    """The procedural duck as a radiance field: dense inside, with the colors that the procedural scene gives it."""
 
     def __init__(self) -> None:
         from scenes.procedural.still_life import DUCK
 
-        self_axes = tuple(Axis(name, -1.12, 1.12, "") for name in "xyz")
-        super().__init__(Domain(self_axes), Channels(("red", "green", "blue"), "srgb"))
+        axes = tuple(Axis(name, -1.12, 1.12, "") for name in "xyz")
+        super().__init__(Domain(axes), Channels(("red", "green", "blue"), "srgb"))
         self.anchor = torch.nn.Parameter(torch.zeros(1))
         self.duck = DUCK
 
@@ -141,8 +141,8 @@ class Still(RadianceField):
 
 
 @pytest.mark.slow
-def test_splats_of_the_procedural_scene(tmp_path):
-    """24 dB or more against the field's own render, in the whole picture."""
+def test_splats_look_like_the_procedural_duck(tmp_path):
+    """24 dB or more against the render of the field, in the whole image."""
     field = Still()
     report = export(Source(None, field, "radiance"), tmp_path / "a.ply", ExportRequest(points=20000), "splat")
     assert report["splats"] == pytest.approx(20000, rel=0.1)
@@ -150,7 +150,7 @@ def test_splats_of_the_procedural_scene(tmp_path):
     camera = orbit(40, 25, 3.6, (128, 128), target=(0.0, 0.0, 0.25), up="z")
     grid = OccupancyGrid(32, lower=(-1.12,) * 3, upper=(1.12,) * 3)
     own = render_view(field, camera, grid=grid, march=MarchSettings(step=0.004, max_samples=2048)).color.numpy()
-    found = composited({name: raw[name].reshape(-1) for name in raw.dtype.names}, camera)
+    found = render_splats({name: raw[name].reshape(-1) for name in raw.dtype.names}, camera)
     quality = -10 * np.log10(((found - own) ** 2).mean())
     print(f"{quality:.2f} dB")
     assert quality > 24

@@ -1,4 +1,4 @@
-"""Numbers and graphs of fields, opened by numpy, onnxruntime and torch.export and compared with the field."""
+"""Parameters and graphs of fields, read by numpy, onnxruntime and torch.export and compared with the field."""
 
 import json
 import sys
@@ -54,7 +54,7 @@ def signal_of(dimensions: int, kind: str):
 
 
 def source_of(name: str) -> Source:
-    """A field of random weights, with values that are not all alike."""
+    """A field with random weights, whose values vary."""
     dimensions, options = METHODS[name]
     kind = "video" if name in ("nerv", "nervpp") else "image"
     signal = signal_of(dimensions, kind)
@@ -68,18 +68,18 @@ def source_of(name: str) -> Source:
     return Source(SimpleNamespace(header={"method": name, "options": method.model_dump()}), field, kind)
 
 
-def positions(source: Source, count: int) -> torch.Tensor:
+def random_inputs(source: Source, count: int) -> torch.Tensor:
     shape = (count,) if source.kind == "video" else (count, source.field.domain.dimensions)
     return torch.rand(*shape, generator=torch.Generator().manual_seed(3))
 
 
-def asked(source: Source, inputs: torch.Tensor) -> np.ndarray:
+def evaluated(source: Source, inputs: torch.Tensor) -> np.ndarray:
     with torch.no_grad():
         return (source.field.frames(inputs) if source.kind == "video" else source.field(inputs)).numpy()
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_onnx(tmp_path, name):
+def test_onnx_files_agree_with_the_field(tmp_path, name):
     import onnx
     import onnxruntime
 
@@ -90,9 +90,9 @@ def test_onnx(tmp_path, name):
     assert {node.domain for node in model.graph.node} == {""} and report["difference"] < 1e-4
     session = onnxruntime.InferenceSession(str(tmp_path / "a.onnx"), providers=["CPUExecutionProvider"])
     for count in (1, 5 if source.kind == "video" else 1000):
-        inputs = positions(source, count)
+        inputs = random_inputs(source, count)
         found = session.run(None, {report["inputs"][0]: inputs.numpy()})[0]
-        expected = asked(source, inputs)
+        expected = evaluated(source, inputs)
         assert count == 1 or found.std() > 1e-4
         np.testing.assert_allclose(found, expected, atol=1e-4 * max(1.0, np.abs(expected).max()))
     about = {entry.key: entry.value for entry in model.metadata_props}
@@ -102,13 +102,13 @@ def test_onnx(tmp_path, name):
 @pytest.mark.parametrize(
     "name", ["siren", "nervpp", *(pytest.param(name, marks=pytest.mark.slow) for name in ("hashgrid", "triplane"))]
 )
-def test_programs(tmp_path, name):
+def test_programs_agree_with_the_field(tmp_path, name):
     source = source_of(name)
     export(source, tmp_path / "a.pt2", ExportRequest())
     extra = {"field_studio.json": ""}
     program = torch.export.load(tmp_path / "a.pt2", extra_files=extra).module()
-    inputs = positions(source, 3)
-    np.testing.assert_allclose(program(inputs).detach().numpy(), asked(source, inputs), atol=1e-4)
+    inputs = random_inputs(source, 3)
+    np.testing.assert_allclose(program(inputs).detach().numpy(), evaluated(source, inputs), atol=1e-4)
     assert json.loads(extra["field_studio.json"])["method"] == name
 
 
@@ -130,7 +130,7 @@ class Fog(RadianceField):
 
 
 @pytest.mark.parametrize("ending", ["onnx", "pt2"])
-def test_radiance_has_density_and_color(tmp_path, ending):
+def test_graphs_of_radiance_fields_give_density_and_color(tmp_path, ending):
     import onnxruntime
 
     torch.manual_seed(0)
@@ -150,7 +150,7 @@ def test_radiance_has_density_and_color(tmp_path, ending):
 @pytest.mark.parametrize(
     ("method", "moving"), [("hashgrid", True), ("cam", True), ("cam", False), ("densegrid", False), ("rbf", False)]
 )
-def test_scenes_that_move_density_that_is_seen_from_somewhere_and_colors_of_harmonics(tmp_path, method, moving):
+def test_onnx_files_of_radiance_methods_agree_with_the_field(tmp_path, method, moving):
     import onnxruntime
 
     scene = scenes.load(
@@ -184,19 +184,20 @@ def test_scenes_that_move_density_that_is_seen_from_somewhere_and_colors_of_harm
         np.testing.assert_allclose(color, fit.field.color(feature, directions).numpy(), atol=1e-5)
 
 
-def described(path) -> tuple[dict, dict]:
+def read_weights(path) -> tuple[dict, dict]:
+    """The description and the arrays of a file."""
     with np.load(path, allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
     return json.loads(str(arrays.pop("description"))), arrays
 
 
-def test_planes_are_found_by_what_the_description_says(tmp_path):
-    """Features of a tri-plane field from the file alone: each plane interpolated by scipy."""
+def test_the_description_suffices_to_evaluate_a_tri_plane_field(tmp_path):
+    """Features from the file alone, each plane interpolated by scipy."""
     source = source_of("triplane")
     export(source, tmp_path / "a.npz", ExportRequest())
-    about, arrays = described(tmp_path / "a.npz")
+    about, arrays = read_weights(tmp_path / "a.npz")
     (table,) = about["tables"].values()
-    coords = positions(source, 200).numpy()
+    coords = random_inputs(source, 200).numpy()
     slots: dict[int, np.ndarray] = {}
     for grid in table["grids"]:
         plane = arrays[grid["array"]]
@@ -213,23 +214,22 @@ def test_planes_are_found_by_what_the_description_says(tmp_path):
     with torch.no_grad():
         expected = source.field.features(torch.from_numpy(coords)).numpy()
     planes = np.concatenate(sums, axis=-1)
-    np.testing.assert_allclose(
-        planes, expected[:, : planes.shape[1]], atol=1e-5
-    )  # (behind them the method has frequencies of the place)
+    # The features of the planes are followed by frequencies of the coordinates.
+    np.testing.assert_allclose(planes, expected[:, : planes.shape[1]], atol=1e-5)
     assert Domain.from_json(about["domain"]) == source.field.domain and about["method"] == "triplane"
 
 
-def test_a_hash_grid_is_found_by_what_the_description_says(tmp_path):
+def test_the_description_suffices_to_evaluate_a_hash_grid(tmp_path):
     source = source_of("hashgrid")
     export(source, tmp_path / "a.npz", ExportRequest())
-    about, arrays = described(tmp_path / "a.npz")
+    about, arrays = read_weights(tmp_path / "a.npz")
     table = about["tables"]["encoder.table"]
-    coords = positions(source, 100).numpy()
+    coords = random_inputs(source, 100).numpy()
     features = []
     for grid in table["grids"]:
         rows = arrays[grid["array"]]
         position = coords * np.float32(grid["cells_an_axis"]) + np.float32(0.5)
-        cell, share = np.floor(position).astype(np.uint64), position - np.floor(position)
+        cell, fraction = np.floor(position).astype(np.uint64), position - np.floor(position)
         total = 0.0
         for corner in range(4):
             x, y = cell[:, 0] + np.uint64(corner & 1), cell[:, 1] + np.uint64(corner >> 1)
@@ -239,8 +239,8 @@ def test_a_hash_grid_is_found_by_what_the_description_says(tmp_path):
                 else x + y * np.uint64(grid["grid_points_an_axis"])
             )
             index = (index & np.uint64(0xFFFFFFFF)) % np.uint64(len(rows))
-            weight = np.where(corner & 1, share[:, 0], 1 - share[:, 0]) * np.where(
-                corner >> 1, share[:, 1], 1 - share[:, 1]
+            weight = np.where(corner & 1, fraction[:, 0], 1 - fraction[:, 0]) * np.where(
+                corner >> 1, fraction[:, 1], 1 - fraction[:, 1]
             )
             total = total + weight[:, None] * rows[index]
         features.append(total)
@@ -250,12 +250,12 @@ def test_a_hash_grid_is_found_by_what_the_description_says(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a.npz", "a.onnx", "a.pt2"])
-def test_places_that_cannot_be_written(tmp_path, name):
+def test_refuses_files_in_a_missing_folder(tmp_path, name):
     with pytest.raises(BadInput, match="does not exist"):
         export(source_of("siren"), tmp_path / "missing" / name, ExportRequest())
 
 
-def test_a_field_that_no_graph_can_hold_is_told_in_one_line(tmp_path):
+def test_refuses_a_field_that_cannot_be_traced_in_one_line(tmp_path):
     class Odd(torch.nn.Module):
         def forward(self, coords):
             return (

@@ -1,4 +1,4 @@
-"""Pictures, sounds, clips and small files from the command line, opened again by readers that are not ours, and compared with the field."""
+"""Images, audio, videos and compressed files from the command line, read by other libraries."""
 
 import json
 
@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from apps.cli.main import main
-from fields.render.raster import picture
+from fields.render.raster import evaluate_image
 from fields.runs.run import Run, load_field
 from scenes.video.write import write_video
 
@@ -25,8 +25,8 @@ def photo(tmp_path_factory, astronaut):
 
 
 @pytest.fixture(scope="module")
-def sound(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("sound")
+def audio(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("audio")
     time = np.arange(4000) / 8000
     soundfile.write(folder / "a.wav", 0.4 * np.sin(2 * np.pi * 300 * time), 8000)
     assert (
@@ -36,8 +36,8 @@ def sound(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def clip(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("clip")
+def video(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("video")
     y, x = np.mgrid[:24, :32]
     write_video(
         folder / "a", np.stack([np.stack([x * 6, y * 8, 20 * t + 0 * x], -1) for t in range(6)]).astype(np.uint8), 6.0
@@ -53,16 +53,16 @@ def exported(run, out, capsys, *flags: str) -> dict:
 
 
 @pytest.mark.parametrize(("name", "tolerance"), [("a.png", 1), ("a.tif", 1), ("a.webp", 16), ("a.jpg", 16)])
-def test_pictures_are_the_field_at_any_size_and_crop(photo, tmp_path, capsys, name, tolerance):
+def test_images_show_the_field_at_any_size_and_crop(photo, tmp_path, capsys, name, tolerance):
     report = exported(photo, tmp_path / name, capsys, "--crop", "16,8,48,40", "--scale", "1.5")
-    assert (report["form"], report["width"], report["height"]) == ("picture", 48, 48)
+    assert (report["form"], report["width"], report["height"]) == ("image", 48, 48)
     found = np.asarray(Image.open(tmp_path / name).convert("RGB")).astype(float)
-    wanted = picture(load_field(photo), 48, 48, (16 / 64, 8 / 48, 48 / 64, 40 / 48)).clip(0, 1) * 255
+    wanted = evaluate_image(load_field(photo), 48, 48, (16 / 64, 8 / 48, 48 / 64, 40 / 48)).clip(0, 1) * 255
     assert np.abs(found - wanted).mean() <= tolerance
     assert report["bytes"] == (tmp_path / name).stat().st_size
 
 
-def test_exr_holds_linear_light(photo, tmp_path, capsys):
+def test_exr_files_hold_linear_light(photo, tmp_path, capsys):
     import OpenEXR
 
     exported(photo, tmp_path / "a.exr", capsys, "--size", "40x30")
@@ -73,7 +73,7 @@ def test_exr_holds_linear_light(photo, tmp_path, capsys):
             if "RGB" in channels
             else np.stack([channels[name].pixels for name in "RGB"], axis=-1)
         )
-    shown = picture(load_field(photo), 40, 30)
+    shown = evaluate_image(load_field(photo), 40, 30)
     linear = np.where(shown <= 0.04045, shown / 12.92, ((np.maximum(shown, 0) + 0.055) / 1.055) ** 2.4)
     within = (shown > 0) & (shown < 1)
     assert within.mean() > 0.9
@@ -81,37 +81,38 @@ def test_exr_holds_linear_light(photo, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("ending", ["wav", "flac"])
-def test_sounds_are_the_field_at_any_rate(sound, tmp_path, capsys, ending):
-    report = exported(sound, tmp_path / f"a.{ending}", capsys, "--rate", "16000", "--part", "0.1,0.3")
+def test_audio_has_the_values_of_the_field_at_any_rate(audio, tmp_path, capsys, ending):
+    report = exported(audio, tmp_path / f"a.{ending}", capsys, "--rate", "16000", "--part", "0.1,0.3")
     values, rate = soundfile.read(tmp_path / f"a.{ending}")
-    assert (report["form"], rate, len(values)) == ("sound", 16000, 3200)
+    assert (report["form"], rate, len(values)) == ("audio", 16000, 3200)
     at = 0.1 + (np.arange(3200) + 0.5) / 16000
-    np.testing.assert_allclose(values, load_field(sound).at(torch.from_numpy(at))[:, 0].numpy(), atol=2e-3)
+    np.testing.assert_allclose(values, load_field(audio).at(torch.from_numpy(at))[:, 0].numpy(), atol=2e-3)
 
 
 @pytest.mark.parametrize(("name", "tolerance"), [("a.mp4", 8), ("a.gif", 12), ("a", 1)])
-def test_clips_are_the_field_at_any_rate_and_size(clip, tmp_path, capsys, name, tolerance):
+def test_videos_show_the_field_at_any_rate_and_size(video, tmp_path, capsys, name, tolerance):
     import av
 
-    report = exported(clip, tmp_path / name, capsys, "--rate", "10", "--size", "16x12")
-    assert (report["form"], report["frames"]) == ("clip", 10)
+    report = exported(video, tmp_path / name, capsys, "--rate", "10", "--size", "16x12")
+    assert (report["form"], report["frames"]) == ("video", 10)
     if name == "a":
         found = np.stack([np.asarray(Image.open(file)) for file in sorted((tmp_path / name).iterdir())])
     else:
         with av.open(str(tmp_path / name)) as container:
             found = np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
     assert found.shape == (10, 12, 16, 3)
-    field = load_field(clip)
+    field = load_field(video)
     x, y = ((torch.arange(16) + 0.5) * 2, (torch.arange(12) + 0.5) * 2)
     wanted = field.at(x, y[:, None], torch.tensor(0.35)).clamp(0, 1).numpy() * 255
-    brightness = np.array([0.299, 0.587, 0.114])  # films keep colours at half the size
+    # Video files keep colors at half the size, so brightness is compared.
+    brightness = np.array([0.299, 0.587, 0.114])
     assert np.abs((found[3] - wanted) @ brightness).mean() < tolerance
-    report = exported(clip, tmp_path / "one.png", capsys, "--time", "0.35", "--size", "16x12")
-    assert report["form"] == "picture"
+    report = exported(video, tmp_path / "one.png", capsys, "--time", "0.35", "--size", "16x12")
+    assert report["form"] == "image"
     assert np.abs(np.asarray(Image.open(tmp_path / "one.png")) - wanted).max() <= 1
 
 
-def test_a_small_file_is_a_run_wherever_one_is_taken(photo, tmp_path, capsys):
+def test_a_compressed_file_can_be_used_in_place_of_a_run(photo, tmp_path, capsys):
     small = tmp_path / "photo.fsq"
     report = exported(photo, small, capsys)
     stored = Run.open(photo).metrics()
@@ -146,7 +147,7 @@ def test_a_small_file_is_a_run_wherever_one_is_taken(photo, tmp_path, capsys):
     assert fewer["bytes"] < 0.7 * report["bytes"] and fewer["metrics"]["psnr"] < report["metrics"]["psnr"]
 
 
-def test_what_was_trained_for_eight_bits_loses_nothing(tmp_path, astronaut, capsys):
+def test_compression_loses_nothing_of_a_field_that_was_trained_for_eight_bits(tmp_path, astronaut, capsys):
     Image.fromarray(astronaut[60:108, 180:244]).save(tmp_path / "a.png")
     assert (
         main(
@@ -177,7 +178,7 @@ def test_what_was_trained_for_eight_bits_loses_nothing(tmp_path, astronaut, caps
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["a.wav"], "it becomes picture: .png"),
+        (["a.wav"], "it becomes image: .png"),
         (["a.png", "--rate", "3"], "--rate"),
         (["a.png", "--crop", "0,0,900,20"], "reaches outside"),
         (["a.png", "--crop", "0,0,0,9,9,9"], "X0,Y0,X1,Y1 in pixels"),
@@ -185,19 +186,19 @@ def test_what_was_trained_for_eight_bits_loses_nothing(tmp_path, astronaut, caps
         (["missing/a.png"], "does not exist"),
         (["missing/a.fsq"], "does not exist"),
         (["a.png", "--size", "9x9", "--scale", "2"], "one of the two"),
-        (["a.png", "--as", "clip"], "as .png as clip"),
+        (["a.png", "--as", "video"], "as .png as video"),
         (["a.png", "--resolution", "100"], "--resolution"),
         (["a.tga"], ".tga"),
     ],
 )
-def test_requests_that_mean_nothing(photo, tmp_path, capsys, arguments, words):
+def test_refuses_impossible_exports_of_an_image_in_one_line(photo, tmp_path, capsys, arguments, words):
     assert main(["export", str(photo), str(tmp_path / arguments[0]), *arguments[1:]]) == 2
     error = capsys.readouterr().err
     assert words in error and error.count("\n") == 1
     assert not list(tmp_path.iterdir())
 
 
-def test_damaged_small_files_and_foreign_ones(photo, tmp_path, capsys):
+def test_refuses_damaged_compressed_files(photo, tmp_path, capsys):
     exported(photo, tmp_path / "a.fsq", capsys)
     content = (tmp_path / "a.fsq").read_bytes()
     for damaged in (content[:30], content[:-5]):

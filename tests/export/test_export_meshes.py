@@ -1,4 +1,4 @@
-"""Meshes from the command line, opened again by programs that are not ours and compared with the field."""
+"""Meshes, points and lattices from the command line, read by other libraries and compared with the field."""
 
 import json
 
@@ -17,7 +17,7 @@ def exported(run, out, capsys, *flags: str) -> dict:
 
 
 @pytest.mark.parametrize("ending", [".glb", ".obj", ".ply", ".stl"])
-def test_every_format_holds_the_ball(run, tmp_path, capsys, ending: str):
+def test_meshes_of_every_format_are_the_ball(run, tmp_path, capsys, ending: str):
     report = exported(run, tmp_path / f"ball{ending}", capsys, "--resolution", "48")
     mesh = trimesh.load_mesh(tmp_path / f"ball{ending}")
     mesh.merge_vertices(merge_norm=True, merge_tex=True)
@@ -35,8 +35,8 @@ def test_every_format_holds_the_ball(run, tmp_path, capsys, ending: str):
         assert np.abs(mesh.visual.vertex_colors[:, :3] - wanted).mean() < 6
 
 
-def test_a_glb_is_what_the_standard_says(run, tmp_path, capsys):
-    """Colours are linear, normals of unit length and outwards, bounds given."""
+def test_glb_files_follow_the_standard(run, tmp_path, capsys):
+    """Colors are linear, normals have unit length and point outwards, and bounds are given."""
     exported(run, tmp_path / "a.glb", capsys, "--resolution", "40")
     file = pygltflib.GLTF2().load(str(tmp_path / "a.glb"))
     primitive = file.meshes[0].primitives[0]
@@ -46,22 +46,22 @@ def test_a_glb_is_what_the_standard_says(run, tmp_path, capsys):
         view = file.bufferViews[accessor.bufferView]
         return np.frombuffer(file.binary_blob(), kind, accessor.count * width, view.byteOffset).reshape(-1, width)
 
-    places, normals = (
+    positions, normals = (
         read(primitive.attributes.POSITION, np.float32, 3),
         read(primitive.attributes.NORMAL, np.float32, 3),
     )
     assert np.allclose(np.linalg.norm(normals, axis=1), 1, atol=1e-5)
-    assert ((places - [5, 0, 0]) / 2 * normals).sum(axis=1).mean() > 0.98
-    assert file.accessors[primitive.attributes.POSITION].min == places.min(axis=0).tolist()
+    assert ((positions - [5, 0, 0]) / 2 * normals).sum(axis=1).mean() > 0.98
+    assert file.accessors[primitive.attributes.POSITION].min == positions.min(axis=0).tolist()
     colors = read(primitive.attributes.COLOR_0, np.uint16, 4) / 65535
     shown = np.where(colors <= 0.0031308, colors * 12.92, 1.055 * colors ** (1 / 2.4) - 0.055)[:, :3]
-    assert np.abs(shown - ((places - [5, 0, 0]) * 50 + 128) / 255).mean() < 0.03
+    assert np.abs(shown - ((positions - [5, 0, 0]) * 50 + 128) / 255).mean() < 0.03
     assert (colors[:, 3] == 1).all()
     assert file.materials[0].doubleSided and file.materials[0].pbrMetallicRoughness.metallicFactor == 0
 
 
 @pytest.mark.parametrize("ending", [".glb", ".obj"])
-def test_textures(run, tmp_path, capsys, ending: str):
+def test_textures_show_the_colors_of_the_field(run, tmp_path, capsys, ending: str):
     report = exported(
         run,
         tmp_path / f"ball{ending}",
@@ -77,10 +77,10 @@ def test_textures(run, tmp_path, capsys, ending: str):
     assert report["triangles"] <= 600 and report["texture"] == 256 and report["texture_covered"] > 0.3
     mesh = trimesh.load_mesh(tmp_path / f"ball{ending}")
     material = mesh.visual.material
-    picture = np.asarray(getattr(material, "baseColorTexture", None) or material.image)
-    assert picture.shape == (256, 256, 3) and mesh.visual.uv.shape == (len(mesh.vertices), 2)
-    # Each vertex finds the colour of its place at its own place of the texture.
-    found = picture[
+    image = np.asarray(getattr(material, "baseColorTexture", None) or material.image)
+    assert image.shape == (256, 256, 3) and mesh.visual.uv.shape == (len(mesh.vertices), 2)
+    # The texture has the color of each vertex at its texture coordinates.
+    found = image[
         np.clip(((1 - mesh.visual.uv[:, 1]) * 256).astype(int), 0, 255),
         np.clip((mesh.visual.uv[:, 0] * 256).astype(int), 0, 255),
     ]
@@ -88,13 +88,13 @@ def test_textures(run, tmp_path, capsys, ending: str):
     if ending == ".glb":
         assert material.normalTexture.size == (256, 256)
     else:
-        with Image.open(tmp_path / "ball-normals.png") as bumps:
-            assert np.abs(np.asarray(bumps).astype(int)[..., 2] - 255).mean() < 12
+        with Image.open(tmp_path / "ball-normals.png") as normal_map:
+            assert np.abs(np.asarray(normal_map).astype(int)[..., 2] - 255).mean() < 12
     merged = trimesh.Trimesh(mesh.vertices, mesh.faces)
     assert merged.is_watertight, "only the corners of charts are split"
 
 
-def test_points(run, tmp_path, capsys):
+def test_points_lie_on_the_surface_with_its_colors_and_normals(run, tmp_path, capsys):
     report = exported(run, tmp_path / "a.ply", capsys, "--as", "points", "--points", "3000", "--resolution", "32")
     cloud = trimesh.load(tmp_path / "a.ply")
     assert isinstance(cloud, trimesh.PointCloud) and len(cloud.vertices) == report["points"] == 3000
@@ -104,10 +104,10 @@ def test_points(run, tmp_path, capsys):
     raw = cloud.metadata["_ply_raw"]["vertex"]["data"]
     normals = np.stack([raw[name].reshape(-1) for name in ("nx", "ny", "nz")], axis=1)
     assert ((away / 2) * normals).sum(axis=1).mean() > 0.98
-    assert np.linalg.norm(away.mean(axis=0)) < 0.15, "spread over all of it"
+    assert np.linalg.norm(away.mean(axis=0)) < 0.15, "spread over the whole ball"
 
 
-def test_lattices(run, tmp_path, capsys):
+def test_lattices_hold_distances_in_units_of_the_file(run, tmp_path, capsys):
     report = exported(run, tmp_path / "a.npz", capsys, "--resolution", "24")
     exported(run, tmp_path / "a.nrrd", capsys, "--resolution", "24")
     import nrrd
@@ -128,12 +128,12 @@ def test_lattices(run, tmp_path, capsys):
     )
 
 
-def test_slices(run, tmp_path, capsys):
+def test_slices_are_dark_inside_grey_at_the_surface_and_light_outside(run, tmp_path, capsys):
     report = exported(run, tmp_path / "cuts", capsys, "--resolution", "20")
     names = sorted(path.name for path in (tmp_path / "cuts").iterdir())
     assert names == [f"slice-{k:04d}.png" for k in range(20)] and report["voxels"] == [20, 20, 20]
-    with Image.open(tmp_path / "cuts" / "slice-0010.png") as picture:
-        cut = np.asarray(picture)
+    with Image.open(tmp_path / "cuts" / "slice-0010.png") as image:
+        cut = np.asarray(image)
     assert cut[10, 10] < 40 and cut[0, 0] > 200 and abs(int(cut[10, 1]) - 128) < 20, (
         "dark inside, grey at the surface, light outside"
     )
@@ -141,7 +141,7 @@ def test_slices(run, tmp_path, capsys):
     assert "not an empty folder" in capsys.readouterr().err
 
 
-def test_error_maps(run, tmp_path, capsys):
+def test_error_maps_are_red_where_the_mesh_is_far_from_the_source(run, tmp_path, capsys):
     report = exported(run, tmp_path / "a.ply", capsys, "--resolution", "32", "--error-map")
     mesh = trimesh.load_mesh(tmp_path / "a.ply")
     away = np.abs(np.linalg.norm(mesh.vertices - [5, 0, 0], axis=1) - 2) / 4
@@ -150,7 +150,7 @@ def test_error_maps(run, tmp_path, capsys):
     assert 0 < report["error_map_white_to_red"] < 0.05
 
 
-def test_a_disk_that_fills_up_leaves_nothing(run, tmp_path):
+def test_a_full_disk_leaves_no_files(run, tmp_path):
     import subprocess
     import sys
 
@@ -175,7 +175,7 @@ def test_a_disk_that_fills_up_leaves_nothing(run, tmp_path):
         subprocess.run(["umount", str(small)], check=True)
 
 
-def test_an_obj_that_fails_leaves_no_files_beside_it(tmp_path, monkeypatch):
+def test_an_obj_that_cannot_be_written_leaves_no_files(tmp_path, monkeypatch):
     from scenes.errors import BadInput
     from scenes.shape.writers import obj
     from scenes.shape.writers.asset import Asset
@@ -190,14 +190,14 @@ def test_an_obj_that_fails_leaves_no_files_beside_it(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def test_the_usual_ending_and_people_are_told(run, capsys):
+def test_the_default_file_is_a_glb_and_the_summary_tells_its_quality(run, capsys):
     assert main(["export", str(run), "--resolution", "24"]) == 0
-    said = capsys.readouterr()
-    assert (run / "export.glb").is_file() and "watertight" in said.out and "to the source" in said.out
-    assert "24 cells: about" in said.err and "GB" in said.err
+    printed = capsys.readouterr()
+    assert (run / "export.glb").is_file() and "watertight" in printed.out and "to the source" in printed.out
+    assert "24 cells: about" in printed.err and "GB" in printed.err
 
 
-def test_levels_crops_and_fewer_faces(run, tmp_path, capsys):
+def test_level_crop_and_number_of_faces_are_obeyed(run, tmp_path, capsys):
     report = exported(run, tmp_path / "a.ply", capsys, "--resolution", "40", "--level", "0.05")
     wider = 2 + 0.05 * 4 * 1.1
     assert np.linalg.norm(trimesh.load_mesh(tmp_path / "a.ply").vertices - [5, 0, 0], axis=1).mean() == pytest.approx(
@@ -218,7 +218,7 @@ def test_levels_crops_and_fewer_faces(run, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
         (["a.xyz"], "as .xyz; it becomes mesh: .glb, .obj, .ply, .stl"),
         (["a.glb", "--as", "cake"], "as .glb as cake"),
@@ -239,16 +239,16 @@ def test_levels_crops_and_fewer_faces(run, tmp_path, capsys):
         (["a.ply", "--as", "points", "--faces", "9"], "--faces: means nothing"),
     ],
 )
-def test_what_cannot_be_is_said_in_one_line(run, tmp_path, capsys, monkeypatch, arguments, says):
+def test_refuses_impossible_exports_of_a_shape_in_one_line(run, tmp_path, capsys, monkeypatch, arguments, message):
     monkeypatch.chdir(tmp_path)
     assert main(["export", str(run), *arguments]) == 2
-    said = capsys.readouterr().err.strip().splitlines()
-    assert said[-1].startswith("error: ") and says in said[-1], said
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert lines[-1].startswith("error: ") and message in lines[-1], lines
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow
-def test_other_readers_see_the_same(run, tmp_path, capsys):
+def test_open3d_reads_the_same_meshes_and_points(run, tmp_path, capsys):
     open3d = pytest.importorskip("open3d")
     for name, flags in {
         "plain.glb": (),
@@ -259,13 +259,13 @@ def test_other_readers_see_the_same(run, tmp_path, capsys):
         report = exported(run, tmp_path / name, capsys, "--resolution", "48", *flags)
         mesh = open3d.io.read_triangle_mesh(str(tmp_path / name))
         assert len(mesh.triangles) == report["triangles"], name
-        places = np.asarray(mesh.vertices)
-        assert np.abs(np.linalg.norm(places - [5, 0, 0], axis=1) - 2).mean() < 0.03
+        positions = np.asarray(mesh.vertices)
+        assert np.abs(np.linalg.norm(positions - [5, 0, 0], axis=1) - 2).mean() < 0.03
         assert mesh.has_triangle_uvs() == (name == "baked.glb")
         if name == "plain.ply":
             assert (
                 mesh.has_vertex_normals()
-                and np.abs(np.asarray(mesh.vertex_colors) * 255 - ((places - [5, 0, 0]) * 50 + 128)).mean() < 6
+                and np.abs(np.asarray(mesh.vertex_colors) * 255 - ((positions - [5, 0, 0]) * 50 + 128)).mean() < 6
             )
     exported(run, tmp_path / "points.ply", capsys, "--as", "points", "--points", "2000", "--resolution", "32")
     cloud = open3d.io.read_point_cloud(str(tmp_path / "points.ply"))
@@ -273,8 +273,8 @@ def test_other_readers_see_the_same(run, tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_a_picture_of_the_mesh_is_a_picture_of_the_field(run, tmp_path, capsys):
-    """Rays cast on the textured file, lit as the field's own render is: 30 dB or more where both have the surface."""
+def test_an_image_of_the_textured_mesh_agrees_with_one_of_the_field(run, tmp_path, capsys):
+    """Rays cast on the file and lit as the render of the field: 34 dB or more where both have the surface."""
     from benchmarks.mesh_pictures import shape_agreement
 
     exported(run, tmp_path / "ball.glb", capsys, "--resolution", "96", "--faces", "6000", "--texture", "512")
@@ -284,8 +284,8 @@ def test_a_picture_of_the_mesh_is_a_picture_of_the_field(run, tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_512_cells_need_less_than_two_gigabytes(run, tmp_path):
-    """With colours, normals and the comparison with the source, the whole process counted."""
+def test_a_mesh_of_512_cells_needs_less_than_two_gigabytes(run, tmp_path):
+    """Memory of the whole process, with colors, normals and the comparison with the source."""
     import subprocess
     import sys
 

@@ -1,4 +1,4 @@
-"""A scene that was fitted to pictures, taken home: as Gaussians, posed pictures, films, densities, points and graphs."""
+"""Exports of a scene that was fitted to images: Gaussians, posed images, videos, densities, points and graphs."""
 
 import json
 
@@ -16,14 +16,14 @@ from scenes.posed.camera_file import read_cameras
 from scenes.posed.pose import turntable_cameras
 from scenes.posed.read import open_posed
 from scenes.procedural import still_life
-from tests.export.formulas import composited
+from tests.export.analytic_fields import render_splats
 
 SIDE = 40
 
 
 @pytest.fixture(scope="module")
 def duck(tmp_path_factory):
-    """The procedural duck, fitted to small pictures."""
+    """A run that was fitted to small images of the procedural duck."""
     folder = tmp_path_factory.mktemp("duck")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(still_life, "SIDE", SIDE)
@@ -54,25 +54,25 @@ def exported(run, out, capsys, *flags: str) -> dict:
     return json.loads(capsys.readouterr().out)
 
 
-def own(run, camera: Camera):
-    return RadianceOutput(load_field(run), run).see(camera)[0]
+def rendered(run, camera: Camera):
+    return RadianceOutput(load_field(run), run).render_camera(camera)[0]
 
 
 def test_gaussians_look_like_a_fitted_scene(duck, tmp_path, capsys):
-    """Composited plainly, from places between the cameras that they were made from: 24 dB or more in the whole picture."""
+    """24 dB or more in the whole image, from positions between the cameras that they were made from."""
     report = exported(duck, tmp_path / "a.ply", capsys, "--as", "splat", "--points", "30000")
     assert 15000 < report["splats"] < 33000 and report["rays_from"] == 48
     raw = trimesh.load(tmp_path / "a.ply").metadata["_ply_raw"]["vertex"]["data"]
     columns = {name: raw[name].reshape(-1) for name in raw.dtype.names}
     cameras = read_cameras(duck / "cameras.json")
     for camera in turntable_cameras(cameras, 5, cameras[0].intrinsics)[:2]:
-        found = composited(columns, camera)
-        quality = -10 * np.log10(((found - own(duck, camera).color.numpy()) ** 2).mean())
+        found = render_splats(columns, camera)
+        quality = -10 * np.log10(((found - rendered(duck, camera).color.numpy()) ** 2).mean())
         print(f"{quality:.2f} dB")
         assert quality > 24
 
 
-def test_posed_pictures_are_a_scene_again(duck, tmp_path, capsys):
+def test_posed_images_can_be_fitted_again(duck, tmp_path, capsys):
     report = exported(duck, tmp_path / "views", capsys)
     assert report["form"] == "views" and report["views"] == 48 and report["for_testing"] == 8
     assert (tmp_path / "views" / "transforms.json").is_file()
@@ -80,7 +80,7 @@ def test_posed_pictures_are_a_scene_again(duck, tmp_path, capsys):
     assert [len(scene.training), len(scene.test)] == [40, 8]
     view = scene.test[3]
     assert np.allclose(view.pose, cameras[3].pose) and view.intrinsics == cameras[3].intrinsics
-    seen, pixels = own(duck, cameras[3]), view.read_image().astype(float) / 255
+    seen, pixels = rendered(duck, cameras[3]), view.read_image().astype(float) / 255
     assert pixels.shape == (SIDE, SIDE, 4)
     assert np.abs(pixels[..., 3] - seen.opacity.numpy()).max() < 0.01
     assert np.abs(pixels[..., :3] * pixels[..., 3:] + 1 - pixels[..., 3:] - seen.color.numpy()).max() < 0.01
@@ -108,7 +108,7 @@ def test_posed_pictures_are_a_scene_again(duck, tmp_path, capsys):
     )
 
 
-def test_a_ring_of_posed_pictures(duck, tmp_path, capsys):
+def test_posed_images_once_around_have_the_requested_number_and_size(duck, tmp_path, capsys):
     report = exported(duck, tmp_path / "ring", capsys, "--as", "views", "--turntable", "9", "--size", "20x24")
     scene = open_posed(tmp_path / "ring")
     assert (report["views"], len(scene.test), scene.views[0].read_image().shape) == (9, 2, (24, 20, 4))
@@ -116,7 +116,7 @@ def test_a_ring_of_posed_pictures(duck, tmp_path, capsys):
     assert "not an empty folder" in capsys.readouterr().err
 
 
-def test_films_once_around(duck, tmp_path, capsys):
+def test_turntables_show_the_scene_from_its_turntable_cameras(duck, tmp_path, capsys):
     import av
 
     for ending in ("mp4", "gif"):
@@ -126,11 +126,11 @@ def test_films_once_around(duck, tmp_path, capsys):
         assert report["frames"] == len(frames) == 6 and frames[0].shape == (24, 24, 3)
     cameras = read_cameras(duck / "cameras.json")
     first = turntable_cameras(cameras, 6, cameras[0].intrinsics)[2]
-    wanted = own(duck, Camera(first.pose, first.intrinsics.resized(24, 24))).color.numpy()
+    wanted = rendered(duck, Camera(first.pose, first.intrinsics.resized(24, 24))).color.numpy()
     assert np.abs(frames[2] / 255 - wanted).mean() < 0.05
 
 
-def test_densities_on_a_lattice(duck, tmp_path, capsys):
+def test_a_lattice_holds_the_density_of_the_field(duck, tmp_path, capsys):
     import nrrd
 
     report = exported(duck, tmp_path / "a.nrrd", capsys, "--as", "volume", "--resolution", "24")
@@ -146,14 +146,14 @@ def test_densities_on_a_lattice(duck, tmp_path, capsys):
     with torch.no_grad():
         found = field.density(field.to_cube(at.double()))[0].numpy() / field.side
     np.testing.assert_allclose(values[values > 0][::7], found, rtol=1e-2)
-    assert 0.02 < (values > 0).mean() < 0.6, "where the grid has no cells there is nothing"
+    assert 0.02 < (values > 0).mean() < 0.6, "there is no density in empty cells"
     report = exported(duck, tmp_path / "cuts", capsys, "--as", "volume", "--resolution", "16")
     assert len(list((tmp_path / "cuts").iterdir())) == 16 and (report["black"], report["white"]) == (0.0, 1.0)
     with Image.open(tmp_path / "cuts" / "slice-0005.png") as cut:
         assert np.asarray(cut).max() > 60 and np.asarray(cut)[0, 0] == 0
 
 
-def test_colored_points_of_a_scene(duck, tmp_path, capsys):
+def test_points_of_a_scene_have_its_colors(duck, tmp_path, capsys):
     report = exported(
         duck, tmp_path / "a.ply", capsys, "--as", "points", "--points", "2000", "--resolution", "48", "--level", "20"
     )
@@ -165,7 +165,7 @@ def test_colored_points_of_a_scene(duck, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("ending", ["onnx", pytest.param("pt2", marks=pytest.mark.slow)])
-def test_graphs_of_a_fitted_scene(duck, tmp_path, capsys, ending):
+def test_graphs_of_a_fitted_scene_agree_with_the_field(duck, tmp_path, capsys, ending):
     import onnxruntime
 
     report = exported(duck, tmp_path / f"a.{ending}", capsys)
@@ -188,15 +188,15 @@ def test_graphs_of_a_fitted_scene(duck, tmp_path, capsys, ending):
     np.testing.assert_allclose(found[1], color.numpy(), atol=1e-4)
 
 
-def test_an_unknown_ending_lists_what_fits(duck, tmp_path, capsys):
+def test_an_ending_that_a_scene_cannot_have_lists_those_that_it_can(duck, tmp_path, capsys):
     assert main(["export", str(duck), str(tmp_path / "a.wav")]) == 2
-    said = capsys.readouterr().err.strip().splitlines()[-1]
+    message = capsys.readouterr().err.strip().splitlines()[-1]
     for part in (
-        "--as mesh: .glb",
-        "--as splat: .ply",
-        "--as views: a folder",
-        "--as turntable: .mp4, .gif",
-        "--as volume: .npz",
+        "mesh: .glb",
+        "splat: .ply",
+        "views: a folder",
+        "turntable: .mp4, .gif",
+        "volume: .npz",
         "network: .onnx",
     ):
-        assert part in said
+        assert part in message

@@ -1,56 +1,64 @@
-"""How a fitted field becomes a file that other programs open: one Output a kind of signal."""
+"""Base class of what renders fields to image, audio and video files, one subclass per kind of signal."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from fields.export.request import RenderRequest
 from fields.models.field import Field
 from scenes.errors import BadInput
 
+# Options that only Python sets; every kind ignores those that it does not know.
+INTERNAL_OPTIONS = ("frames",)
+
 
 class Output(ABC):
-    """Writes what a field holds as a file. Knows the domain and channels from the field, and needs no signal.
+    """Renders a field to a file, by its domain and channels alone, so that its signal is not needed.
 
-    `takes` names the options of `RenderRequest` that mean something for this kind.
+    field: the field.
+    folder: the run that it comes from; scenes have their cameras there.
     """
 
-    takes: ClassVar[tuple[str, ...]]
-    # Values of the option `what`, where it is taken.
-    shows: ClassVar[tuple[str, ...]] = ("color", "depth", "normal")
-    # Options that a person may like to try next.
-    suggestion: ClassVar[Mapping[str, object]] = {"scale": 4}
+    # Names of the options of `RenderRequest` that this kind takes.
+    options: ClassVar[tuple[str, ...]]
+    # Values of the option `what` that this kind can show.
+    what_choices: ClassVar[tuple[str, ...]] = ("color", "depth", "normal")
+    # Forms that `render` writes and `export` does not: name, and ending of the file.
+    render_forms: ClassVar[Mapping[str, str]] = {}
+    # Options that the command line suggests to try after a fit.
+    suggested_options: ClassVar[Mapping[str, object]] = {"scale": 4}
 
     def __init__(self, field: Field, folder: Path | None = None) -> None:
-        """`folder`: the run that the field comes from, where kinds keep more than the field there."""
         self.field = field
         self.folder = folder
 
     def check(self, request: RenderRequest, kind: str) -> None:
-        """Refuses flags that this kind has no use for, rather than ignoring them."""
-        if wrong := [name for name in request.given() if name not in (*self.takes, "frames")]:
-            raise BadInput(f"{arguments(wrong)}: is not for runs of the kind {kind}; it takes {arguments(self.takes)}")
-        if request.what not in (None, *self.shows):
+        """Raise BadInput for options that this kind of signal does not take."""
+        if wrong := [name for name in request.given() if name not in (*self.options, *INTERNAL_OPTIONS)]:
             raise BadInput(
-                f"`what={request.what}`: is not for runs of the kind {kind}; they show {', '.join(self.shows)}"
+                f"{option_list(wrong)}: is not for runs of the kind {kind}; it takes {option_list(self.options)}"
+            )
+        if request.what not in (None, *self.what_choices):
+            raise BadInput(
+                f"`what={request.what}`: is not for runs of the kind {kind}; they show {', '.join(self.what_choices)}"
             )
 
     @abstractmethod
     def default_name(self, request: RenderRequest) -> str:
-        """The file's name where none is given."""
+        """Name of the file if none is given, such as "render.png"."""
 
     @abstractmethod
-    def render(self, out: Path, request: RenderRequest) -> dict:
-        """Writes the file, whole or not at all, and returns what a report says of it.
+    def render(self, out: Path, request: RenderRequest) -> dict[str, Any]:
+        """Render a file in the format of its ending, whole or not at all, and return a report.
 
-        "text" is for people ("640 x 480"), "notes" is a list of lines that they should read; the other entries go into
-        the JSON report. A place or ending that cannot be written is told before the work.
+        In the report "text" is for people ("640 x 480") and "notes" is a list of sentences for people; the other
+        entries are for the JSON report. Raises BadInput, before the work, for a file that cannot be written.
         """
 
 
-def arguments(names: Iterable[str]) -> str:
-    """Names of options as messages show them."""
+def option_list(names: Iterable[str]) -> str:
+    """Names of options as messages name them."""
     return ", ".join(f"`{name}`" for name in names)

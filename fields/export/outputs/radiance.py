@@ -46,9 +46,9 @@ RGB = Channels(("red", "green", "blue"), "srgb")
 
 
 class RadianceOutput(Output):
-    takes = ("size", "view", "what", "time", "turntable", "path", "rate", "crop_box", "clean")
-    suggestion = {"turntable": True}
-    renders = {"view": ".png"}
+    options = ("size", "view", "what", "time", "turntable", "path", "rate", "crop_box", "clean")
+    suggested_options = {"turntable": True}
+    render_forms = {"view": ".png"}
     field: RadianceField
     _box: Box | None = None
 

@@ -1,14 +1,16 @@
-"""Pictures of a shape by sphere tracing: the shaded surface, its depth or its normals, from anywhere, or once around."""
+"""Images of a shape by sphere tracing: its shaded surface, its depth or its normals, from any side or once around."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from fields.export.outputs.base import Output
 from fields.export.request import RenderRequest
+from fields.models.field import PointField
 from fields.render.sphere_trace import ShapeView, render_shape
 from fields.render.surface_field import surface_field
 from scenes.domain import Channels
@@ -18,102 +20,118 @@ from scenes.image.signal import check_image_writable, write_image
 from scenes.io.atomic import atomic_write, check_path_writable
 from scenes.posed.camera import Camera
 from scenes.posed.pose import orbit
-from scenes.shape import view
+from scenes.shape.view import AZIMUTH, DISTANCE, ELEVATION, FIELD_OF_VIEW
 
+# Width and height of an image, and of a turntable, in pixels.
 SIZE = (800, 800)
-VIEWS = 8
-FRAMES, FRAME_SECONDS = 36, 0.08
-MOVING = (".gif", ".webp", ".png")
-# Above this the picture is asked for by mistake, or would take minutes.
+TURNTABLE_SIZE = (400, 400)
+# Views around the shape, an equal angle apart.
+NUM_VIEWS = 8
+# Frames of a turntable, and seconds that each is shown.
+FRAMES = 36
+FRAME_SECONDS = 0.08
+# Formats of animations.
+ANIMATIONS = (".gif", ".webp", ".png")
+# Image formats that store depth and normals as values.
+VALUE_FORMATS = (".exr", ".tif", ".tiff")
+# Largest image, in pixels. More are probably a mistake, and take minutes.
 MAX_PIXELS = 1 << 26
+# Brightness of the farthest point in an image of depth, below that of the nearest.
+DEPTH_CONTRAST = 0.85
+RGB = Channels(("red", "green", "blue"), "srgb")
 
 
 class ShapeOutput(Output):
-    takes = ("size", "view", "what", "turntable")
-    suggestion = {"turntable": True}
+    options = ("size", "view", "what", "turntable")
+    suggested_options = {"turntable": True}
+    render_forms = {"turntable": ".gif", "view": ".png"}
+
+    field: PointField
 
     def default_name(self, request: RenderRequest) -> str:
         return "turntable.gif" if request.turntable else "render.png"
 
-    def render(self, out: Path, request: RenderRequest) -> dict:
-        width, height = request.size or (SIZE if not request.turntable else (400, 400))
+    def render(self, out: Path, request: RenderRequest) -> dict[str, Any]:
+        width, height = request.size or (TURNTABLE_SIZE if request.turntable else SIZE)
         if width * height > MAX_PIXELS:
             raise BadInput(f"`size={width}x{height}`: more than {MAX_PIXELS:,} pixels; give a smaller size")
         if request.turntable:
-            return self._turntable(Path(out), width, height, request)
+            return self._render_turntable(Path(out), width, height, request)
         what = request.what or "color"
-        values_too = Path(out).suffix.lower() in (".exr", ".tif", ".tiff")
-        channels = _channels(what, values_too)
+        as_values = Path(out).suffix.lower() in VALUE_FORMATS and what != "color"
+        channels = Channels(("grey",) if what == "depth" else RGB.names, "linear") if as_values else RGB
         check_image_writable(out, channels)
-        seen = self._view(camera(request.view, width, height))
-        picture = _values(seen, what) if values_too and what != "color" else _shown(seen, what)
-        notes = write_image(out, picture, channels)
+        seen = self._view(view_camera(request.view, width, height))
+        image = _values(seen, what) if as_values else _display_image(seen, what)
+        notes = write_image(out, image, channels)
         return {"width": width, "height": height, "text": f"{width} x {height}", "notes": notes}
 
-    def _turntable(self, out: Path, width: int, height: int, request: RenderRequest) -> dict:
+    def _render_turntable(self, out: Path, width: int, height: int, request: RenderRequest) -> dict[str, Any]:
         from PIL import Image
 
-        if out.suffix.lower() not in MOVING:
-            raise BadInput(f"{out}: a turntable is written as one of {', '.join(MOVING)}")
+        if out.suffix.lower() not in ANIMATIONS:
+            raise BadInput(f"{out}: a turntable is written as one of {', '.join(ANIMATIONS)}")
         check_path_writable(out)
-        first, elevation = direction(request.view)
-        frames = []
+        first, elevation = view_direction(request.view)
         count = request.frames or FRAMES
+        frames = []
         for index in range(count):
-            angle = first + 360 * index / count
-            seen = self._view(camera((angle, elevation), width, height))
-            frames.append(Image.fromarray(to_bytes(_shown(seen, request.what or "color"))))
+            seen = self._view(view_camera((first + 360 * index / count, elevation), width, height))
+            frames.append(Image.fromarray(to_bytes(_display_image(seen, request.what or "color"))))
         with atomic_write(out) as temporary:
             frames[0].save(
                 temporary, save_all=True, append_images=frames[1:], duration=int(1000 * FRAME_SECONDS), loop=0
             )
-        return {"width": width, "height": height, "frames": count, "text": f"{count} pictures of {width} x {height}"}
+        return {"width": width, "height": height, "frames": count, "text": f"{count} images of {width} x {height}"}
 
-    def _view(self, seen_from: Camera) -> ShapeView:
-        fit = surface_field(self.field)
-        return render_shape(fit.traceable(), seen_from, albedo=fit.colors, device=fit.device)
+    def _view(self, camera: Camera) -> ShapeView:
+        surface = surface_field(self.field)
+        return render_shape(surface.traceable(), camera, albedo=surface.colors, device=surface.device)
 
 
-def direction(place: int | tuple[float, float] | None) -> tuple[float, float]:
-    """Azimuth and elevation in degrees of `view`: N eighths of a turn from the front, or the two themselves."""
-    if place is None:
-        return view.AZIMUTH, view.ELEVATION
-    if isinstance(place, tuple):
-        return place
-    if place >= VIEWS:
+def view_direction(view: int | tuple[float, float] | None) -> tuple[float, float]:
+    """Azimuth and elevation in degrees of the option `view`.
+
+    A number counts eighths of a turn from the front; None is the view of previews. Raises BadInput for numbers above 7.
+    """
+    if view is None:
+        return AZIMUTH, ELEVATION
+    if isinstance(view, tuple):
+        return view
+    if view >= NUM_VIEWS:
         raise BadInput(
-            f"`view={place}`: there are the views 0 to {VIEWS - 1} around a shape; or give AZIMUTH,ELEVATION"
+            f"`view={view}`: there are the views 0 to {NUM_VIEWS - 1} around a shape; or give AZIMUTH,ELEVATION"
         )
-    return 360.0 * place / VIEWS, view.ELEVATION
+    return 360.0 * view / NUM_VIEWS, ELEVATION
 
 
-def camera(place: int | tuple[float, float] | None, width: int, height: int) -> Camera:
-    azimuth, elevation = direction(place)
-    return orbit(azimuth, elevation, view.DISTANCE, (width, height), field_of_view=view.FIELD_OF_VIEW)
-
-
-def _channels(what: str, values: bool) -> Channels:
-    if what == "depth" and values:
-        return Channels(("grey",), "linear")
-    return Channels(("red", "green", "blue"), "linear" if values and what == "normal" else "srgb")
+def view_camera(view: int | tuple[float, float] | None, width: int, height: int) -> Camera:
+    """The camera of the option `view`, for an image of `width` x `height` pixels; see `view_direction`."""
+    azimuth, elevation = view_direction(view)
+    return orbit(azimuth, elevation, DISTANCE, (width, height), field_of_view=FIELD_OF_VIEW)
 
 
 def _values(seen: ShapeView, what: str) -> np.ndarray:
     """Depth `[H, W, 1]` in unit cubes from the camera, 0 where nothing is; or normals `[H, W, 3]`; float32."""
-    picture = torch.where(seen.hit, seen.depth, 0.0)[..., None] if what == "depth" else seen.normal
-    return picture.cpu().numpy().astype(np.float32)
+    values = torch.where(seen.hit, seen.depth, 0.0)[..., None] if what == "depth" else seen.normal
+    return values.cpu().numpy().astype(np.float32)
 
 
-def _shown(seen: ShapeView, what: str) -> np.ndarray:
-    """For eyes, `[H, W, 3]` float32 in [0, 1]: the nearest is the brightest; a normal's axes are red, green and blue."""
+def _display_image(seen: ShapeView, what: str) -> np.ndarray:
+    """An image for people, `[H, W, 3]` float32 in [0, 1].
+
+    what: "color"; "normal", whose axes become red, green and blue; or "depth", where the nearest point is the
+        brightest.
+    """
     if what == "color":
-        picture = seen.color
+        image = seen.color
     elif what == "normal":
-        picture = torch.where(seen.hit[..., None], seen.normal * 0.5 + 0.5, 1.0)
+        image = torch.where(seen.hit[..., None], seen.normal * 0.5 + 0.5, 1.0)
     else:
-        picture = torch.zeros(*seen.hit.shape, 3)
+        image = torch.zeros(*seen.hit.shape, 3)
         if bool(seen.hit.any()):
             depth = seen.depth[seen.hit]
             near, far = depth.min(), depth.max()
-            picture[seen.hit] = (1 - 0.85 * (depth - near) / (far - near).clamp(min=1e-6)).cpu()[:, None]
-    return picture.cpu().numpy().astype(np.float32)
+            fraction = (depth - near) / (far - near).clamp(min=1e-6)
+            image[seen.hit] = (1 - DEPTH_CONTRAST * fraction).cpu()[:, None]
+    return image.cpu().numpy().astype(np.float32)

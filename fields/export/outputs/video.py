@@ -1,15 +1,18 @@
-"""Clips of a field: films, GIFs, folders of frames, or one picture; at any size and rate."""
+"""Videos of a field at any size and rate: video files, GIFs, folders of frames, or a single frame."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from fields.export.outputs.audio import requested_part
 from fields.export.outputs.base import Output
-from fields.export.outputs.image import frame as frame_of
+from fields.export.outputs.image import image_window
 from fields.export.request import RenderRequest
+from fields.render.raster import Window
 from fields.render.video_frame import render_frame
 from scenes.errors import BadInput
 from scenes.image.color import to_bytes
@@ -20,45 +23,25 @@ MAX_FRAMES = 100_000
 
 
 class VideoOutput(Output):
-    takes = ("size", "scale", "crop", "rate", "time", "part")
-    suggestion = {"rate": 60}
+    options = ("size", "scale", "crop", "rate", "time", "part")
+    suggested_options = {"rate": 60}
 
     def default_name(self, request: RenderRequest) -> str:
         return "render.mp4" if request.time is None else "frame.png"
 
-    def render(self, out: Path, request: RenderRequest) -> dict:
-        axis, channels = self.field.domain.axes[2], self.field.channels
-        width, height, window = frame_of(self.field.domain, request.size, request.scale, request.crop)
+    def render(self, out: Path, request: RenderRequest) -> dict[str, Any]:
         if request.time is not None:
-            if request.rate or request.part:
-                raise BadInput("`time`: is for one picture; `rate` and `part` are for a clip")
-            if not axis.lower <= request.time <= axis.upper:
-                raise BadInput(
-                    f"`time={request.time:g}` is outside the clip, which goes from {axis.lower:g} to {axis.upper:g} s"
-                )
-            check_image_writable(out, channels)
-            picture = self.picture((request.time - axis.lower) / (axis.upper - axis.lower), width, height, window)
-            notes = write_image(out, picture, channels)
-            return {
-                "width": width,
-                "height": height,
-                "text": f"{width} x {height} at {request.time:g} s",
-                "notes": notes,
-            }
-        rate = request.rate or axis.samples / (axis.upper - axis.lower)
-        start, end = request.part or (axis.lower, axis.upper)
-        if not axis.lower <= start < end <= axis.upper + 1e-9:
-            raise BadInput(
-                f"`part={start:g},{end:g}` reaches outside the clip, which goes from {axis.lower:g} to {axis.upper:g} s"
-            )
+            return self._render_frame(out, request, request.time)
+        axis = self.field.domain.axes[2]
+        width, height, window = image_window(self.field.domain, request, request.crop)
+        rate = request.rate or self.field.domain.grid_shape[2] / (axis.upper - axis.lower)
+        start, end = requested_part(axis, request, "video")
         count = max(1, round((end - start) * rate))
         if count > MAX_FRAMES:
-            raise BadInput(
-                f"{count:,} frames would be written; the most is {MAX_FRAMES:,}: give a lower `rate` or a `part`"
-            )
+            raise BadInput(f"that is {count:,} frames, and at most {MAX_FRAMES:,}: give a lower `rate` or a `part`")
         check_video_writable(out)
-        moments = [(start + (index + 0.5) / rate - axis.lower) / (axis.upper - axis.lower) for index in range(count)]
-        notes = write_video(out, self._frames(moments, width, height, window), rate)
+        times = [(start + (index + 0.5) / rate - axis.lower) / (axis.upper - axis.lower) for index in range(count)]
+        notes = write_video(out, self._frames(times, width, height, window), rate)
         return {
             "width": width,
             "height": height,
@@ -68,13 +51,21 @@ class VideoOutput(Output):
             "notes": notes,
         }
 
-    def _frames(self, moments: list[float], width: int, height: int, window) -> Iterator[np.ndarray]:
-        for moment in moments:
-            yield to_bytes(self.picture(min(moment, 1.0), width, height, window))
+    def _render_frame(self, out: Path, request: RenderRequest, time: float) -> dict[str, Any]:
+        """Write the frame at `time` seconds as an image."""
+        axis, channels = self.field.domain.axes[2], self.field.channels
+        width, height, window = image_window(self.field.domain, request, request.crop)
+        if request.rate or request.part:
+            raise BadInput("`time`: is for one image; `rate` and `part` are for a video")
+        if not axis.lower <= time <= axis.upper:
+            raise BadInput(
+                f"`time={time:g}`: is outside of the video, which goes from {axis.lower:g} to {axis.upper:g} s"
+            )
+        check_image_writable(out, channels)
+        image = render_frame(self.field, (time - axis.lower) / (axis.upper - axis.lower), width, height, window)
+        notes = write_image(out, image, channels)
+        return {"width": width, "height": height, "text": f"{width} x {height} at {time:g} s", "notes": notes}
 
-    def picture(self, moment: float, width: int, height: int, window: tuple[float, float, float, float]) -> np.ndarray:
-        """`[height, width, 3]` float32 at `moment` in [0, 1].
-
-        A FrameField's own frame is resampled where another size is asked for.
-        """
-        return render_frame(self.field, moment, width, height, window)
+    def _frames(self, times: list[float], width: int, height: int, window: Window) -> Iterator[np.ndarray]:
+        for time in times:
+            yield to_bytes(render_frame(self.field, min(time, 1.0), width, height, window))

@@ -1,84 +1,90 @@
-"""Slices, projections and whole volumes of a field."""
+"""Slices, projections and all voxels of a field of a volume."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from fields.export.outputs.base import Output
 from fields.export.request import RenderRequest
-from fields.render.projection import project
-from fields.render.raster import centres, lattice
+from fields.models.field import PointField
+from fields.render.projection import maximum_projection
+from fields.render.raster import evaluate_lattice, sample_centers
 from scenes.domain import Channels
 from scenes.errors import BadInput
 from scenes.image.signal import check_image_writable, write_image
 from scenes.volume.write import check_volume_writable, is_volume_name, write_volume
 
+# Side of a projection in pixels.
 SIDE = 400
-# Samples along a ray, whatever the picture's size: a volume has seldom more voxels along it.
+# Samples along each ray of a projection of any size: few volumes have more voxels along it.
 STEPS = 160
 GREY = Channels(("grey",), "srgb")
+RGB = Channels(("red", "green", "blue"), "srgb")
 
 
 class VolumeOutput(Output):
-    takes = ("size", "scale", "slice")
-    suggestion = {"slice": "z=0.5"}
+    options = ("size", "scale", "slice")
+    suggested_options = {"slice": "z=0.5"}
+    render_forms = {"projection": ".png"}
+
+    field: PointField
 
     def default_name(self, request: RenderRequest) -> str:
         return "slice.png" if request.slice else "projection.png"
 
-    def render(self, out: Path, request: RenderRequest) -> dict:
-        """A volume file gets all voxels; a picture gets `slice=AXIS=SHARE`, or else a projection from outside."""
-        axes = self.field.domain.axes
+    def render(self, out: Path, request: RenderRequest) -> dict[str, Any]:
+        """Write all voxels to a volume file; to an image the requested slice, or else a projection from outside."""
         if is_volume_name(out) and not request.slice:
             if request.size:
-                raise BadInput("`size`: a whole volume is sized by `scale`")
-            return self._whole(out, request.scale or 1.0)
-        colors = Channels(("red", "green", "blue"), "srgb") if len(self.field.channels) == 3 else GREY
-        check_image_writable(out, colors)
+                raise BadInput("`size`: is for images; the size of a whole volume is given by `scale`")
+            return self._write_volume(out, request.scale or 1.0)
+        channels = RGB if len(self.field.channels) == 3 else GREY
+        check_image_writable(out, channels)
         if request.slice:
-            values, text = self._slice(request)
+            values, text = self._slice(request, *request.slice)
         else:
-            if request.size and request.size[0] != request.size[1]:
-                raise BadInput("`size`: a projection is square; give the same number twice, such as 600x600")
-            side = request.size[0] if request.size else max(1, round(SIDE * (request.scale or 1)))
-            device = next(self.field.parameters()).device
-            with torch.no_grad():
-                values = project(
-                    lambda points: self.field(points.to(device)).cpu(),
-                    tuple(a.upper - a.lower for a in axes),
-                    side,
-                    steps=STEPS,
-                )
-            text = f"projection, {side} x {side}"
-        if len(colors) == 1:
+            values, text = self._projection(request)
+        if len(channels) == 1:
             values = values.mean(axis=-1, keepdims=True)
-        notes = write_image(out, values, colors)
+        notes = write_image(out, values, channels)
         return {"width": values.shape[1], "height": values.shape[0], "text": text, "notes": notes}
 
-    def _slice(self, request: RenderRequest) -> tuple[np.ndarray, str]:
-        name, share = request.slice
-        cut = "xyz".index(name)
+    def _projection(self, request: RenderRequest) -> tuple[np.ndarray, str]:
+        if request.size and request.size[0] != request.size[1]:
+            raise BadInput("`size`: a projection is square; give the same number twice, such as 600x600")
+        side = request.size[0] if request.size else max(1, round(SIDE * (request.scale or 1)))
+        x, y, z = (axis.upper - axis.lower for axis in self.field.domain.axes)
+        with torch.no_grad():
+            values = maximum_projection(
+                lambda points: self.field(points.to(self.field.device)).cpu(), (x, y, z), side, steps=STEPS
+            )
+        return values, f"projection, {side} x {side}"
+
+    def _slice(self, request: RenderRequest, axis: str, position: float) -> tuple[np.ndarray, str]:
+        """The image where `axis` is cut at `position` in [0, 1], `[H, W, C]`, and its description."""
         if request.size and request.scale:
             raise BadInput("`size` and `scale`: give one of the two")
-        shape = [n for i, n in enumerate(self.field.domain.shape) if i != cut]
+        cut = "xyz".index(axis)
+        shape = [n for i, n in enumerate(self.field.domain.grid_shape) if i != cut]
         width, height = request.size or (max(1, round(n * (request.scale or 1))) for n in shape)
-        places = [centres(width), centres(height)]
-        places.insert(cut, torch.tensor([share]))
-        return lattice(self.field, *places).reshape(height, width, -1), f"slice {name}={share:g}, {width} x {height}"
+        positions = [sample_centers(width), sample_centers(height)]
+        positions.insert(cut, torch.tensor([position]))
+        values = evaluate_lattice(self.field, *positions).reshape(height, width, -1)
+        return values, f"slice {axis}={position:g}, {width} x {height}"
 
-    def _whole(self, out: Path, scale: float) -> dict:
+    def _write_volume(self, out: Path, scale: float) -> dict[str, Any]:
         check_volume_writable(out)
         channels = self.field.channels
-        counts = [max(1, round(n * scale)) for n in self.field.domain.shape]
+        counts = [max(1, round(n * scale)) for n in self.field.domain.grid_shape]
         array = np.empty((*counts[::-1], len(channels)), np.float32)
-        x, y, z = (centres(n) for n in counts)
+        x, y, z = (sample_centers(n) for n in counts)
         for index in range(counts[2]):
-            array[index] = (
-                lattice(self.field, x, y, z[index : index + 1])[0] * (channels.upper - channels.lower) + channels.lower
-            )
-        spacing = tuple((axis.upper - axis.lower) / n for axis, n in zip(self.field.domain.axes, counts))
-        write_volume(out, array, spacing)
+            values = evaluate_lattice(self.field, x, y, z[index : index + 1])[0]
+            array[index] = values * (channels.upper - channels.lower) + channels.lower
+        dx, dy, dz = ((axis.upper - axis.lower) / n for axis, n in zip(self.field.domain.axes, counts))
+        write_volume(out, array, (dx, dy, dz))
         return {"voxels": counts, "text": " x ".join(map(str, counts)) + " voxels"}

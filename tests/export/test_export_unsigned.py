@@ -1,4 +1,4 @@
-"""Surfaces without inside, and occupancies, as meshes."""
+"""Meshes of unsigned distances, which have no inside, and of occupancies."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,9 @@ from fields.models.field import PointField
 from scenes.domain import Axis, Channels, Domain
 
 
-class Formula(PointField):
+class AnalyticField(PointField):
+    """A field whose only channel is a function of coords, over the cube from -2 to 2."""
+
     def __init__(self, function, space: str) -> None:
         super().__init__(Domain(tuple(Axis(name, -2.0, 2.0, "") for name in "xyz")), Channels(("distance",), space))
         self.anchor = torch.nn.Parameter(torch.zeros(1))
@@ -23,7 +25,7 @@ class Formula(PointField):
 
 
 def bowl(points):
-    """Unsigned distance to the lower half of a sphere of radius 0.3, which never quite gets to zero, as fitted ones do not."""
+    """Unsigned distance to the lower half of a sphere of radius 0.3; like fitted distances, it never becomes zero."""
     away = points - 0.5
     flat = away[:, [0, 2]].norm(dim=-1)
     rim = torch.stack([flat - 0.3, away[:, 1]], dim=-1).norm(dim=-1)
@@ -31,13 +33,12 @@ def bowl(points):
 
 
 @pytest.fixture(autouse=True)
-def no_source(monkeypatch):
-    monkeypatch.setattr("fields.export.meshes.shape_of", lambda source: None)
+def few_samples(monkeypatch):
     monkeypatch.setattr("fields.surface.quality.SAMPLES", 5000)
 
 
-def test_both_sides_of_a_sheet_are_meshed_and_closed(tmp_path):
-    field = Formula(bowl, "unsigned_distance")
+def test_both_sides_of_an_unsigned_surface_are_meshed_and_closed(tmp_path):
+    field = AnalyticField(bowl, "unsigned_distance")
     report = export(Source(None, field, "shape"), tmp_path / "a.glb", ExportRequest(resolution=64))
     mesh = trimesh.load_mesh(tmp_path / "a.glb")
     assert report["watertight"] and any("both its sides" in note for note in report["notes"])
@@ -47,13 +48,13 @@ def test_both_sides_of_a_sheet_are_meshed_and_closed(tmp_path):
     outwards = (
         mesh.face_normals * (mesh.triangles_center / np.linalg.norm(mesh.triangles_center, axis=1, keepdims=True))
     ).sum(axis=1)
-    assert 0.4 < (outwards > 0).mean() < 0.6, "as many triangles look in as out"
+    assert 0.4 < (outwards > 0).mean() < 0.6, "as many triangles face inwards as outwards"
     assert report["distance_to_field_cells"] < 0.2 and report["normal_error"] < 10
 
 
-def test_a_level_of_an_unsigned_distance_is_a_thick_wall(tmp_path):
+def test_a_level_of_an_unsigned_distance_is_a_closed_shell_around_the_surface(tmp_path):
     report = export(
-        Source(None, Formula(bowl, "unsigned_distance"), "shape"),
+        Source(None, AnalyticField(bowl, "unsigned_distance"), "shape"),
         tmp_path / "a.ply",
         ExportRequest(resolution=64, level=0.05),
     )
@@ -66,19 +67,16 @@ def test_a_level_of_an_unsigned_distance_is_a_thick_wall(tmp_path):
 
 
 @pytest.mark.parametrize("sharpness", [30.0, 400.0])
-def test_occupancies_are_meshed_at_a_half(tmp_path, sharpness: float):
+def test_occupancies_are_meshed_at_one_half_or_at_the_given_level(tmp_path, sharpness: float):
     def inside(points):
         return torch.sigmoid(-sharpness * ((points - 0.5).norm(dim=-1) - 0.3))
 
-    report = export(
-        Source(None, Formula(inside, "occupancy"), "shape"), tmp_path / "a.stl", ExportRequest(resolution=50)
-    )
+    source = Source(None, AnalyticField(inside, "occupancy"), "shape")
+    report = export(source, tmp_path / "a.stl", ExportRequest(resolution=50))
     mesh = trimesh.load_mesh(tmp_path / "a.stl")
     mesh.merge_vertices()
     assert mesh.is_watertight and np.abs(np.linalg.norm(mesh.vertices, axis=1) - 1.2).max() < 4e-3
     assert report["level"] == 0.5
-    export(
-        Source(None, Formula(inside, "occupancy"), "shape"), tmp_path / "b.stl", ExportRequest(resolution=50, level=0.9)
-    )
+    export(source, tmp_path / "b.stl", ExportRequest(resolution=50, level=0.9))
     smaller = trimesh.load_mesh(tmp_path / "b.stl")
     assert np.linalg.norm(smaller.vertices, axis=1).mean() == pytest.approx(4 * (0.3 - np.log(9) / sharpness), abs=0.01)

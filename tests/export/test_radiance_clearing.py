@@ -161,7 +161,7 @@ def test_a_mesh_has_no_small_components(fitted, tmp_path, monkeypatch):
 
     removed, kept = near("clean.ply")
     assert not removed and kept > 100
-    monkeypatch.setattr(surfaces, "cleared", lambda source, progress: None)
+    monkeypatch.setattr(surfaces, "remove_floaters", lambda source, progress: None)
     assert near("whole.ply")[0] > 8
 
 

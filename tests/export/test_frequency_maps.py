@@ -1,4 +1,4 @@
-"""Maps of a field's frequencies, on the command line."""
+"""Maps of the frequencies of a field, from the command line."""
 
 import numpy as np
 import pytest
@@ -37,14 +37,14 @@ def runs(tmp_path_factory, astronaut):
 
 
 @pytest.mark.parametrize("what", ["frequency", "flow", "orientation", "explained"])
-def test_maps_are_drawn(runs, what, capsys):
+def test_each_map_is_drawn_in_the_requested_size(runs, what, capsys):
     assert main(["render", str(runs / "nstr"), "--what", what, "--scale", "3"]) == 0
-    picture = np.asarray(Image.open(runs / "nstr" / f"{what}.png").convert("RGB"))
-    assert picture.shape[0] == 192 and len(np.unique(picture.reshape(-1, 3), axis=0)) > 50
-    assert f"{picture.shape[1]} x 192" in capsys.readouterr().out
+    image = np.asarray(Image.open(runs / "nstr" / f"{what}.png").convert("RGB"))
+    assert image.shape[0] == 192 and len(np.unique(image.reshape(-1, 3), axis=0)) > 50
+    assert f"{image.shape[1]} x 192" in capsys.readouterr().out
 
 
-def test_what_cannot_be_shown_is_refused(runs, capsys):
+def test_refuses_maps_that_a_field_does_not_have_and_other_endings_than_png(runs, capsys):
     for run, what, reason in (
         ("siren", "frequency", "has no map of its frequencies"),
         ("off", "flow", "without a transport"),
@@ -56,7 +56,7 @@ def test_what_cannot_be_shown_is_refused(runs, capsys):
     assert not (runs / "f.jpg").exists()
 
 
-def test_a_run_keeps_what_the_field_tells_of_itself(runs, capsys):
+def test_a_run_stores_the_diagnostics_of_the_field(runs, capsys):
     import json
 
     metrics = json.loads((runs / "nstr" / "metrics.json").read_text())["metrics"]

@@ -1,4 +1,4 @@
-"""Fields made of formulas, for exports of densities and radiance."""
+"""Fields given by formulas, for tests of exports, and a plain renderer of 3DGS files."""
 
 import numpy as np
 import torch
@@ -8,7 +8,7 @@ from scenes.domain import Axis, Channels, Domain
 
 
 class Blob(PointField):
-    """A volume of 4 x 4 x 2 units whose values fall from 1 in its middle to 0, over 100 to 900."""
+    """A volume of 4 x 4 x 2 mm around (12, 12, 11) whose values fall from 900 in a ball of radius 0.8 to 100."""
 
     def __init__(self) -> None:
         axes = tuple(
@@ -23,7 +23,7 @@ class Blob(PointField):
 
 
 class Beads(RadianceField):
-    """Two coloured balls with a highlight that moves with the eye, in a box of side 2 around the origin."""
+    """Two colored balls with a highlight that moves with the camera, in a box of side 2 around the origin."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -31,13 +31,14 @@ class Beads(RadianceField):
         )
         self.anchor = torch.nn.Parameter(torch.zeros(1))
 
-    def away(self, coords):
+    def distance(self, coords):
+        """Signed distance to the balls at coords in [0, 1]^3."""
         first = (coords - torch.tensor([0.4, 0.5, 0.5])).norm(dim=-1) - 0.25
         second = (coords - torch.tensor([0.83, 0.55, 0.45])).norm(dim=-1) - 0.13
         return torch.minimum(first, second)
 
     def density(self, coords, time=None, directions=None):
-        return 600 * torch.sigmoid(-300 * self.away(coords)) + 0 * self.anchor, coords
+        return 600 * torch.sigmoid(-300 * self.distance(coords)) + 0 * self.anchor, coords
 
     def color(self, feature, directions):
         base = 0.5 + 0.3 * torch.sin(feature * torch.tensor([9.0, 14.0, 11.0]))
@@ -46,16 +47,17 @@ class Beads(RadianceField):
         return (base + 0.2 * shine).clamp(0, 1)
 
 
-def composited(columns: dict[str, np.ndarray], camera, background: float = 1.0) -> np.ndarray:
-    """A picture `[H, W, 3]` of the Gaussians in a 3DGS file as that method draws them (Kerbl et al. 2023; Zwicker et al. 2001), plainly.
+def render_splats(columns: dict[str, np.ndarray], camera, background: float = 1.0) -> np.ndarray:
+    """Render the Gaussians of a 3DGS file as that method does (Kerbl et al. 2023; Zwicker et al. 2001), `[H, W, 3]`.
 
-    camera: a pinhole `Camera` whose axis meets the middle of its image.
+    columns: columns of the file. camera: a pinhole `Camera` whose axis meets the middle of its image.
     """
     positions = np.stack([columns[name] for name in "xyz"], axis=1).astype(np.float64)
     pose = np.asarray(camera.pose, np.float64)
-    rotation, eye = pose[:, :3] * [1, -1, -1], pose[:, 3]  # x right, y down, z forwards, as in the format
+    # x right, y down, z forwards, as in the format.
+    rotation, eye = pose[:, :3] * [1, -1, -1], pose[:, 3]
     width, height, f = camera.intrinsics.width, camera.intrinsics.height, camera.intrinsics.fl_x
-    # (what is behind the eye or far off to a side is not drawn, as the formula of the projection does not hold there)
+    # Gaussians behind the camera or far off to a side are not drawn, as the projection is not valid there.
     seen = (positions - eye) @ rotation
     near = np.flatnonzero(
         (seen[:, 2] > 0.01)
@@ -100,8 +102,8 @@ def composited(columns: dict[str, np.ndarray], camera, background: float = 1.0) 
     first = np.clip(np.floor(middle).astype(np.int64) - reach[:, None], 0, (width, height))
     last = np.clip(np.floor(middle).astype(np.int64) + reach[:, None] + 1, 0, (width, height))
     spans = last - first
-    picture, through = np.zeros((height * width, 3)), np.ones(height * width)
-    # So many Gaussians at once, front to back: all pixels that each may touch, sorted by pixel; within one they stay in order.
+    image, transmittance = np.zeros((height * width, 3)), np.ones(height * width)
+    # 8192 Gaussians at once, front to back: all pixels that each may touch, sorted by pixel. In one they stay in order.
     for start in range(0, len(positions), 1 << 13):
         some = slice(start, start + (1 << 13))
         counts = spans[some].prod(axis=1)
@@ -119,15 +121,15 @@ def composited(columns: dict[str, np.ndarray], camera, background: float = 1.0) 
         before = np.cumsum(lost) - lost
         begins = np.flatnonzero(np.diff(pixel, prepend=-1))
         before -= np.repeat(before[begins], np.diff(begins, append=len(pixel)))
-        weight = through[pixel] * np.exp(before) * alpha
+        weight = transmittance[pixel] * np.exp(before) * alpha
         for channel in range(3):
-            picture[:, channel] += np.bincount(pixel, weight * colors[n, channel], height * width)
-        through *= np.exp(np.bincount(pixel, lost, height * width))
-    return (picture + through[:, None] * background).reshape(height, width, 3)
+            image[:, channel] += np.bincount(pixel, weight * colors[n, channel], height * width)
+        transmittance *= np.exp(np.bincount(pixel, lost, height * width))
+    return (image + transmittance[:, None] * background).reshape(height, width, 3)
 
 
 def _harmonic_colors(columns, towards) -> np.ndarray:
-    """0.5 + the sum over the real spherical harmonics, here from scipy's associated Legendre functions."""
+    """Colors `[n, 3]`: 0.5 plus the sum of the real spherical harmonics, from scipy's associated Legendre functions."""
     from scipy.special import sph_harm_y
 
     x, y, z = towards.T
@@ -138,7 +140,7 @@ def _harmonic_colors(columns, towards) -> np.ndarray:
     for degree in (1, 2, 3):
         for order in range(-degree, degree + 1):
             value = sph_harm_y(degree, abs(order), polar, azimuth)
-            # (scipy's carry the Condon-Shortley phase, and so does the format)
+            # scipy and the format both have the Condon-Shortley phase.
             real = value.real if order == 0 else 2**0.5 * (value.real if order > 0 else value.imag)
             result = result + real[:, None] * rest[:, :, index]
             index += 1
