@@ -184,7 +184,7 @@ def test_an_obj_that_cannot_be_written_leaves_no_files(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     ball = trimesh.creation.icosphere(1)
-    monkeypatch.setattr(obj, "_lines", full)
+    monkeypatch.setattr(obj, "_write_lines", full)
     with pytest.raises(BadInput, match="full"):
         obj.write_obj(tmp_path / "a.obj", Asset(ball.vertices, ball.faces, ball.vertex_normals))
     assert not list(tmp_path.iterdir())
