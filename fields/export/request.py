@@ -208,8 +208,8 @@ class RenderRequest(OutputRequest):
         section="scene",
         metavar="N",
         kinds=("shape", "radiance"),
-        help="View of a shape: one of the 8 around it, or AZIMUTH,ELEVATION in degrees. View of a scene: its camera N, "
-        "counted from the cameras for testing on.",
+        help="View of a shape: one of the 8 around it, or AZIMUTH,ELEVATION in degrees. View of a scene: its camera N; "
+        "those for testing come first.",
     )
     turntable: bool = option(
         False,
@@ -230,7 +230,8 @@ class RenderRequest(OutputRequest):
         section="scene",
         metavar="X0,Y0,Z0,X1,Y1,Z1",
         kinds=("radiance",),
-        help="Show only the inside of this box, in units of the scene, which `info` shows; write --crop-box=-1,...",
+        help="Show only the inside of this box, in units of the scene, which `info` shows. "
+        "Negative numbers need an equals sign: --crop-box=-1,...",
     )
     clean: bool = option(
         False,
@@ -272,10 +273,12 @@ class ExportRequest(OutputRequest):
         metavar="PIXELS",
         bare=2048,
         help="Unwrap the mesh and bake a square texture with this side (2048 if left out). The mesh is simplified to "
-        "50,000 triangles unless --faces is given.",
+        "50,000 triangles unless their number is given.",
     )
     normal_map: bool = option(
-        False, section="surface", help="With --texture: bake the field's normals as a tangent-space normal map."
+        False,
+        section="surface",
+        help="Bake the field's normals as a tangent-space normal map, beside the texture of its colors.",
     )
     error_map: bool = option(
         False,
