@@ -223,7 +223,8 @@ class RadianceField(Field):
     def measure_occupancy(self, points_per_cell: int = 4) -> None:
         """Find the occupied cells of a field that was not fitted, for example of an analytic one.
 
-        A fit does this itself. Without it every cell counts as occupied, and rendering is slower.
+        A fit does this itself. Without it every cell counts as occupied, and rendering is slower. Neighbours of
+        occupied cells count as occupied too, because random points may miss what little a cell holds.
 
         points_per_cell: random points at which the density of each cell is measured.
         """
@@ -236,7 +237,8 @@ class RadianceField(Field):
 
         for seed in range(points_per_cell):
             grid.update(density, self.step, seed)
-        self.occupied.copy_(grid.words)
+        cells = grid.occupancy.cells().float()
+        self.set_occupied(nn.functional.max_pool3d(cells, 3, stride=1, padding=1) > 0)
 
     @property
     def march(self) -> MarchSettings:

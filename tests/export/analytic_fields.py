@@ -30,6 +30,7 @@ class Beads(RadianceField):
             Domain(tuple(Axis(name, -1.0, 1.0, "") for name in "xyz")), Channels(("red", "green", "blue"), "srgb")
         )
         self.anchor = torch.nn.Parameter(torch.zeros(1))
+        self.measure_occupancy()
 
     def distance(self, coords):
         """Signed distance to the balls at coords in [0, 1]^3."""

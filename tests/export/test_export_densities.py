@@ -125,6 +125,7 @@ class Still(RadianceField):
         super().__init__(Domain(axes), Channels(("red", "green", "blue"), "srgb"))
         self.anchor = torch.nn.Parameter(torch.zeros(1))
         self.duck = DUCK
+        self.measure_occupancy()
 
     def density(self, coords, time=None, directions=None):
         distance = torch.from_numpy(self.duck.distance((coords * 2.24 - 1.12).numpy())) / 2.24
