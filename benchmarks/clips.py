@@ -1,14 +1,17 @@
-"""NeRV++ against NeRV on a clip at equal parameters, after equal epochs and after equal time, and what compression costs.
+"""NeRV++ against NeRV on a clip at equal parameters, after equal epochs and after equal time, and what compression
+costs.
 
-    python -m benchmarks.clips [--json] [--quick] [--store] [--clip NAME_OR_FILE] [--epochs N] [--params N] [--modulated]
+    python -m benchmarks.clips [--json] [--quick] [--store] [--clip NAME_OR_FILE] [--epochs N] [--params N]
+    [--modulated]
 
-Rows: `CLIP:METHOD:step` (milliseconds a step; both methods step in turns, so that what else the machine does falls on both),
-`CLIP:METHOD:epochs` (mean PSNR over frames), `CLIP:nervpp:time` (as many steps as fit into what NeRV takes by those
-milliseconds), then for each of the two a rate-distortion table: `CLIP:METHOD:8bit`, `:6bit`, `:4bit` and `:keep0.4-8bit` (pruned
-to 40 % and trained on for a sixth of the epochs), with bits per pixel of the whole file. `--modulated` gives both CAM over time;
-their names are then `nerv+time` and `nervpp+time`. `--store` writes after each row, beside the stored rows of other names;
-`--steps-only` ends after the milliseconds, and a later `--store` takes them as they were stored (so that only they need a quiet machine).
-`--quick` does 3 epochs. Without the shared data a moving drawing stands in.
+Rows: `CLIP:METHOD:step` (milliseconds a step; both methods step in turns, so that what else the machine does falls on
+both), `CLIP:METHOD:epochs` (mean PSNR over frames), `CLIP:nervpp:time` (as many steps as fit into what NeRV takes by
+those milliseconds), then for each of the two a rate-distortion table: `CLIP:METHOD:8bit`, `:6bit`, `:4bit` and
+`:keep0.4-8bit` (pruned to 40 % and trained on for a sixth of the epochs), with bits per pixel of the whole file.
+`--modulated` gives both CAM over time; their names are then `nerv+time` and `nervpp+time`. `--store` writes after each
+row, beside the stored rows of other names; `--steps-only` ends after the milliseconds, and a later `--store` takes them
+as they were stored (so that only they need a quiet machine). `--quick` does 3 epochs. Without the shared data a moving
+drawing stands in.
 """
 
 from __future__ import annotations
@@ -67,7 +70,7 @@ def rows_of(
         run(trainer, row)
         score = trainer.objective.evaluate(trainer.field)
         known[row] = score["psnr"]
-        numbers = trainer.field.num_parameters
+        parameters = trainer.field.num_parameters
         yield {
             "id": row,
             "value": score["psnr"],
@@ -75,8 +78,8 @@ def rows_of(
             **(against(row, f"{name}:nerv{tail}:epochs") if method != "nerv" else {}),
             "ssim": score["ssim"],
             "epochs": epochs,
-            "parameters": numbers,
-            "parameters_a_value": round(numbers / values, 4),
+            "parameters": parameters,
+            "parameters_per_value": round(parameters / values, 4),
             "seconds": round(steps * spent[method] / 1000, 1),
         }
         yield from rate_and_distortion(trainer, f"{name}:{method}{tail}", signal, steps)
@@ -179,7 +182,7 @@ def main() -> None:
         "--clip", default="carphone_176x144", help="a clip under shared/data/video, or any file or folder"
     )
     parser.add_argument("--epochs", type=int, default=60)
-    parser.add_argument("--params", type=int, help="numbers of each field (default: 0.1 a value of the clip)")
+    parser.add_argument("--params", type=int, help="parameters of each field (default: 0.1 a value of the clip)")
     parser.add_argument("--steps-only", action="store_true", help="time the steps and end")
     parser.add_argument("--modulated", action="store_true", help="both methods with CAM over time")
     options = parser.parse_args()

@@ -27,7 +27,8 @@ TARGET_DB = 30.0
 GIVE_UP_SECONDS = 25.0
 # Seconds between scores while the clock to 30 dB runs (the scoring itself stops the clock).
 SCORE_EVERY = 0.2
-# A SIREN of the same size; rate and frequency as its paper's code and later work advise for detailed pictures, not swept.
+# A SIREN of the same size; rate and frequency as its paper's code and later work advise for detailed images, not
+# swept.
 SIREN = {"learning_rate": 1e-3, "first_omega": 90.0, "batch": 16384}
 SIREN_STEPS = 1500
 
@@ -112,7 +113,7 @@ def fit_in_process(source: str, seconds: float) -> dict:
 
 
 def seconds_to_target(source: str, who: str) -> dict:
-    """Seconds of training until the whole picture has 30 dB, in a process of its own."""
+    """Seconds of training until the whole image has 30 dB, in a process of its own."""
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.images", "--to-target", who, source],
         check=True,
@@ -123,7 +124,7 @@ def seconds_to_target(source: str, who: str) -> dict:
 
 
 def train_to_target(source: str, who: str) -> dict:
-    """Trains until the whole picture has 30 dB; the clock counts steps only, not the scoring between them.
+    """Trains until the whole image has 30 dB; the clock counts steps only, not the scoring between them.
 
     "native" and "torch" begin with the same weights and see the same batches at the same rates.
     """
@@ -131,7 +132,7 @@ def train_to_target(source: str, who: str) -> dict:
     from benchmarks.baselines.hash_grid import TorchStep
     from fields.fit.fit import prepare
     from fields.fit.metrics.samples import psnr
-    from fields.render.raster import picture
+    from fields.render.raster import evaluate_image
 
     image = scenes.load(source)
     trainer, _ = prepare(image, "hashgrid", seconds=30)
@@ -159,7 +160,7 @@ def train_to_target(source: str, who: str) -> dict:
         clock += time.perf_counter() - begun
         taken += 1
         if clock >= due:
-            quality = psnr(picture(field, image.width, image.height), target)
+            quality = psnr(evaluate_image(field, image.width, image.height), target)
             reached = quality >= TARGET_DB
             due = clock + max(SCORE_EVERY, (0.1 if who != "siren" else 0.2) * clock)  # a SIREN takes seconds to score
     return {

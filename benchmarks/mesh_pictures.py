@@ -1,7 +1,8 @@
-"""Pictures of exported meshes, by rays cast on the file with open3d, against the field's own render from the same camera.
+"""Images of exported meshes, by rays cast on the file with open3d, against the field's own render from the same
+camera.
 
-Part of `python -m benchmarks.meshes`: rows `NAME-picture` (PSNR where both show the surface, all views together) and `NAME-export-N` (the
-whole command: seconds and the peak of memory).
+Part of `python -m benchmarks.meshes`: rows `NAME-picture` (PSNR where both show the surface, all views together) and
+`NAME-export-N` (the whole command: seconds and the peak of memory).
 """
 
 from __future__ import annotations
@@ -29,7 +30,10 @@ SIZE, VIEWS = 400, 8
 
 @dataclass(frozen=True)
 class Cast:
-    """What N rays meet on a mesh: hit `[N]` bool; of those that do, unit normals and sRGB colours `[H, 3]` (None without any)."""
+    """What N rays meet on a mesh.
+
+    Hit `[N]` bool; of those that do, unit normals and sRGB colours `[H, 3]` (None without any).
+    """
 
     hit: np.ndarray
     normals: np.ndarray
@@ -71,9 +75,10 @@ def _looked_up(texture: np.ndarray, uv: np.ndarray) -> np.ndarray:
 
 
 def shape_agreement(run: Path, mesh: Path, size: int = SIZE, views: int = VIEWS, keep: Path | None = None) -> dict:
-    """PSNR of the lit picture where field and mesh both have the surface, and the share of its pixels where only one does.
+    """PSNR of the lit image where field and mesh both have the surface, and the share of its pixels where only one
+    does.
 
-    keep: where a picture of the first view goes, the field's beside the mesh's.
+    keep: where a image of the first view goes, the field's beside the mesh's.
     """
     import torch
 
@@ -104,7 +109,10 @@ def shape_agreement(run: Path, mesh: Path, size: int = SIZE, views: int = VIEWS,
 def radiance_agreement(
     run: Path, mesh: Path, size: int | None = None, views: int = VIEWS, keep: Path | None = None
 ) -> dict:
-    """The same of a scene's test views: the mesh's colours as they are, where the field is opaque to more than a half."""
+    """The same of a scene's test views.
+
+    The mesh's colours as they are, where the field is opaque to more than a half.
+    """
     from fields.export.outputs.radiance import RadianceOutput
     from fields.runs.run import load_field
 
@@ -175,7 +183,7 @@ def fitted(name: str, folder: str, given: dict[str, str], quick: bool) -> Path |
     return run
 
 
-def picture_rows(folder: str, given: dict[str, str], quick: bool, keep: Path | None = None) -> list[dict]:
+def image_rows(folder: str, given: dict[str, str], quick: bool, keep: Path | None = None) -> list[dict]:
     rows = []
     for name, (_, _, flags) in FITTED.items():
         if (run := fitted(name, folder, given, quick)) is None:

@@ -2,12 +2,12 @@
 
     python -m benchmarks.meshes [--json] [--quick] [--store] [--only PART] [--run NAME=RUN ...]
 
-The armadillo (from `shared/data/meshes` beside the repository; without it a procedural shape stands in, under another id) is fitted for
-120 seconds and meshed at 64 to 512 cells along the longest side, each in a process of its own. Rows: `to-source` and `from-source`
-(mean point-to-surface distances in units of the longest side), `to-field` (mean distance to the field's zero set, in cells),
-`seconds` and `megabytes` (the peak of the whole process). Against: `dense`, marching cubes (scikit-image's) of the same field on
-a plain dense lattice of the same resolution, vertices interpolated along edges. Parts: `resolutions` (these), `pictures` and `exports`
-(`benchmarks/mesh_pictures.py`).
+The armadillo (from `shared/data/meshes` beside the repository; without it a procedural shape stands in, under another
+id) is fitted for 120 seconds and meshed at 64 to 512 cells along the longest side, each in a process of its own. Rows:
+`to-source` and `from-source` (mean point-to-surface distances in units of the longest side), `to-field` (mean distance
+to the field's zero set, in cells), `seconds` and `megabytes` (the peak of the whole process). Against: `dense`,
+marching cubes (scikit-image's) of the same field on a plain dense lattice of the same resolution, vertices interpolated
+along edges. Parts: `resolutions` (these), `images` and `exports` (`benchmarks/mesh_pictures.py`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.mesh_pictures import large_rows, picture_rows
+from benchmarks.mesh_pictures import image_rows, large_rows
 from benchmarks.report import add_arguments, emit, report
 
 ARMADILLO = Path(__file__).resolve().parents[2] / "shared" / "data" / "meshes" / "armadillo.obj"
@@ -36,8 +36,8 @@ def measure(
     with tempfile.TemporaryDirectory() as folder:
         if only in (None, "resolutions"):
             rows += _resolutions(quick, folder, given.get("armadillo"))
-        if only in (None, "pictures"):
-            rows += picture_rows(folder, given, quick, keep)
+        if only in (None, "images"):
+            rows += image_rows(folder, given, quick, keep)
         if only in (None, "exports"):
             rows += large_rows(folder, given, quick)
     return report("meshes", rows)
@@ -211,7 +211,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_arguments(parser)
     parser.add_argument("--plot", type=Path, metavar="FILE", help="also draw distances against resolution")
-    parser.add_argument("--only", choices=("resolutions", "pictures", "exports"), help="this part alone")
+    parser.add_argument("--only", choices=("resolutions", "images", "exports"), help="this part alone")
     parser.add_argument(
         "--run",
         action="append",
@@ -223,7 +223,7 @@ def main() -> None:
         "--keep",
         type=Path,
         metavar="FOLDER",
-        help="keep pictures of the first view there, the field's beside the mesh's",
+        help="keep images of the first view there, the field's beside the mesh's",
     )
     parser.add_argument("--one", nargs=3, metavar=("RUN", "RESOLUTION", "WHO"), help=argparse.SUPPRESS)
     options = parser.parse_args()

@@ -2,9 +2,10 @@
 
     python -m benchmarks.method_pictures [NAME ...]
 
-Pictures: scikit-image's astronaut at 160 x 160 (target, fit, ten times the error); methods that take no pictures get a volume or a clip by formula.
-Neither time nor numbers are equal: this shows characters, not ranks. neurbf also draws its kernels, nstr its frequencies; `fresh` draws what
-`--init fresh` sees of a photograph, `heads` the functions of a Kolmogorov-Arnold edge.
+Images: scikit-image's astronaut at 160 x 160 (target, fit, ten times the error); methods that take no images get a
+volume or a clip by formula. Neither time nor parameters are equal: this shows characters, not ranks. neurbf also draws
+its kernels, nstr its frequencies; `fresh` draws what `--init fresh` sees of a photograph, `heads` the functions of a
+Kolmogorov-Arnold edge.
 """
 
 from __future__ import annotations
@@ -64,13 +65,13 @@ def draw(name: str) -> None:
     print(
         name,
         {key: round(value, 2) for key, value in result.metrics.items()},
-        f"{result.field.num_parameters:,} numbers",
+        f"{result.field.num_parameters:,} parameters",
         flush=True,
     )
     if name == "neurbf":
         _kernels(signal, result.field)
     if name == "nstr":
-        from benchmarks.papers.pictures import split
+        from benchmarks.papers.images import split
         from fields.export.outputs.maps import draw_map
 
         options = {"waves": 56, "width": 56, "nodes": 8, "learning_rate": 2e-3, "batch": 4096}

@@ -1,4 +1,5 @@
-"""Writes docs/results: README.md from the stored benchmarks, and a page for each system whose paper's claims were measured.
+"""Writes docs/results: README.md from the stored benchmarks, and a page for each system whose paper's claims were
+measured.
 
 python -m benchmarks.pages
 """
@@ -17,23 +18,25 @@ PAPERS = "papers-"
 HEAD = """\
 # What was measured
 
-Made by `python -m benchmarks.pages` from `benchmarks/results/*.json`, which `python -m benchmarks.NAME --store` writes. A ratio above 1
-means that we are better; peers and we run side by side in one run, each in its own process.
+Made by `python -m benchmarks.pages` from `benchmarks/results/*.json`, which `python -m benchmarks.NAME --store`
+writes. A ratio above 1 means that we are better; peers and we run side by side in one run, each in its own process.
 """
 SYSTEM = """\
 # {name}: the paper's claims, measured
 
-Made by `python -m benchmarks.pages` from what `python -m benchmarks.papers {name} --{size} --store` stored ({where}). The method: [{method}](../methods/{method}.md).
+Made by `python -m benchmarks.pages` from what `python -m benchmarks.papers {name} --{size} --store` stored ({where}).
+The method: [{method}](../methods/{method}.md).
 
 {what}
 ## Claims
 
-Sizes are ours, so the numbers are not the paper's; what is compared is the difference that an idea makes. "Confirmed" means by at least the margin that the experiment asks for.
+Sizes are ours, so the figures are not the paper's; what is compared is the difference that an idea
+makes. "Confirmed" means by at least the margin that the experiment asks for.
 
 {claims}
 ## All rows
 
-`spread` is the standard deviation over seeds (and pictures, where there are several).
+`spread` is the standard deviation over seeds (and images, where there are several).
 
 {rows}"""
 COLUMNS = ("id", "value", "unit", "against", "against_value", "ratio")

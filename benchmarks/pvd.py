@@ -1,22 +1,28 @@
-"""Distillation between architectures: what a student reaches, against the same architecture trained on the data from scratch.
+"""Distillation between architectures: what a student reaches, against the same architecture trained on the data from
+scratch.
 
-    python -m benchmarks.pvd [--quick] [--json] [--store] [--work DIR] [--sources scene,duck,image,shape] [--methods hashgrid,nerf,...] [--into nerf,...]
-                             [--seconds 60] [--long]
+    python -m benchmarks.pvd [--quick] [--json] [--store] [--work DIR] [--sources scene,duck,image,shape]
+                             [--methods hashgrid,nerf,...] [--into nerf,...] [--seconds 60] [--long]
 
-Sources: `scene` (lego at 200 x 200, or the duck where that is absent), `duck` (the procedural scene, hash grid and MLP into each other, three times as long), `image` (an
-astronaut, hash grid and SIREN) and `shape` (the armadillo, or a ring where that is absent, the same). Teachers are fitted for four times `--seconds`, every ordered pair
-is distilled for `--seconds`. From scratch, each architecture is trained for 1, 2, 4 and (`scene` only) 10 times that, anew each time, until it has passed all of its students.
-An architecture's learning rates are multiplied by 1/3, 1 or 3: of those, the two with the best values on the data after a third of `--seconds` from scratch are tried for
-all of it, and the better one stays; students have the same. (Teachers have the method's own.) Values are PSNR on the test views (pictures: of the whole; shapes: IoU against the source); `gain` is over scratch at equal time;
-`sooner` says how many times longer scratch needs for the same value (null: not within the longest). For hash grid -> MLP on `scene` there are also `shared` (begun with the
-teacher's head), `one-shot` (pixels only) and `at once` (all that is compared, from the first step). `--long` distils anew, for five times as long, the pairs whose
-numbers are within a factor of two of the teacher's and that have lost more than `LOST` against it.
+Sources: `scene` (lego at 200 x 200, or the duck where that is absent), `duck` (the procedural scene, hash grid and MLP
+into each other, three times as long), `image` (an astronaut, hash grid and SIREN) and `shape` (the armadillo, or a ring
+where that is absent, the same). Teachers are fitted for four times `--seconds`, every ordered pair is distilled for
+`--seconds`. From scratch, each architecture is trained for 1, 2, 4 and (`scene` only) 10 times that, anew each time,
+until it has passed all of its students. An architecture's learning rates are multiplied by 1/3, 1 or 3: of those, the
+two with the best values on the data after a third of `--seconds` from scratch are tried for all of it, and the better
+one stays; students have the same. (Teachers have the method's own.) Values are PSNR on the test views (images: of the
+whole; shapes: IoU against the source); `gain` is over scratch at equal time; `sooner` says how many times longer
+scratch needs for the same value (null: not within the longest). For hash grid -> MLP on `scene` there are also `shared`
+(begun with the teacher's head), `one-shot` (pixels only) and `at once` (all that is compared, from the first step).
+`--long` distils anew, for five times as long, the pairs whose parameters are within a factor of two of the teacher's
+and that have lost more than `LOST` against it.
 
-Times are of the clock, with all that a fit costs, planned so that the budget is kept; `seconds` says what was taken. Nobody writes a run. What remains of a difference: a
-student's time includes eight pictures of itself and of its teacher, scratch's one of each of the test views.
+Times are of the clock, with all that a fit costs, planned so that the budget is kept; `seconds` says what was taken.
+Nobody writes a run. What remains of a difference: a student's time includes eight images of itself and of its
+teacher, scratch's one of each of the test views.
 
-Whatever is measured is kept in `--work` at once, and what is there is not measured again, so the hours that the whole takes may be spent in pieces: `--store` stores
-what there is. `--quick` takes the image and three seconds a pair.
+Whatever is measured is kept in `--work` at once, and what is there is not measured again, so the hours that the whole
+takes may be spent in pieces: `--store` stores what there is. `--quick` takes the image and three seconds a pair.
 """
 
 from __future__ import annotations
@@ -101,7 +107,10 @@ class Source:
         return out
 
     def factor(self, method: str) -> float:
-        """What suits an architecture's learning rates: of the best two after a third of the time, the better after all of it."""
+        """What suits an architecture's learning rates.
+
+        Of the best two after a third of the time, the better after all of it.
+        """
         tried = {
             rate: self.ledger.row(
                 f"{self.key}:rate:{method}:{rate:.2f}",
@@ -118,7 +127,10 @@ class Source:
         )
 
     def scratch(self, method: str, passed: float) -> list[dict]:
-        """The curve of an architecture trained on the data, until it has passed that value: rows with `at`, the seconds that were given."""
+        """The curve of an architecture trained on the data, until it has passed that value.
+
+        Rows with `at`, the seconds that were given.
+        """
         best = self.factor(method)
         curve: list[dict] = []
         for times in (*SCRATCH_TIMES, *([LONGEST] if self.name == "scene" else [])):
@@ -144,7 +156,7 @@ class Source:
             return {
                 "value": round(value, 4),
                 "against_teacher": round(result.metrics[self.metric], 4),
-                "numbers": result.field.num_parameters,
+                "parameters": result.field.num_parameters,
                 "steps": result.steps,
                 "seconds": round(result.seconds, 1),
                 "lost": round(taught - value, 4),
@@ -172,7 +184,7 @@ class Source:
         return {
             "value": round(result.metrics[self.metric], 4),
             "seconds": round(result.seconds, 1),
-            "numbers": result.field.num_parameters,
+            "parameters": result.field.num_parameters,
         }
 
 
@@ -213,7 +225,7 @@ def ways_of(source: str, teacher: str, into: str) -> dict[str, dict]:
 
 def wants_longer(taught: dict, student: dict) -> bool:
     """Whether a student about as large as its teacher has lost much against it."""
-    return student["lost"] > LOST and 1 / ALIKE <= student["numbers"] / taught["numbers"] <= ALIKE
+    return student["lost"] > LOST and 1 / ALIKE <= student["parameters"] / taught["parameters"] <= ALIKE
 
 
 def measure(source: Source, teachers: list[str], into: list[str], long: bool) -> list[dict]:

@@ -1,16 +1,20 @@
-"""Posed views: how good a scene gets in a minute, two and eight, how soon, with what memory, and how fast a picture of it is.
+"""Posed views: how good a scene gets in a minute, two and eight, how soon, with what memory, and how fast a image of
+it is.
 
-    python -m benchmarks.radiance [--json] [--quick] [--store] [--only PART ...] [--pictures DIR] [--hashnerf DIR]
+    python -m benchmarks.radiance [--json] [--quick] [--store] [--only PART ...] [--images DIR] [--hashnerf DIR]
 
-Parts: `quality` (lego at 200 x 200 for 60 and 120 seconds: mean PSNR of the 20 views for testing, white background, `hashgrid`; peak resident
-size), `long` (the same for 480 seconds), `large` (lego at 400 x 400), `real` (the photographs of a fox and a bird, every eighth held out), `cells` (the
-same, sampled where cells are occupied and not by proposals), `moving` (one camera around a lego that moves), `sooner` (seconds of steps to 26 dB,
-against the same rays and samples through plain torch: one gather per corner and level; once with everything in torch, once with the search for
-samples and Adam left native; with `--hashnerf`, a checkout of HashNeRF-pytorch, against that too, as it samples and trains), `frame` (seconds for a
-picture of 400 x 400), `parts` (of a step's time), and `cam` (an MLP of 4 x 128 modulated by the direction, against the same MLP at equal steps, and
-its size with 8 bits a number). With `--store --only` the other parts stay as they were stored. `--pictures` keeps the pictures of the fits.
+Parts: `quality` (lego at 200 x 200 for 60 and 120 seconds: mean PSNR of the 20 views for testing, white background,
+`hashgrid`; peak resident size), `long` (the same for 480 seconds), `large` (lego at 400 x 400), `real` (the photographs
+of a fox and a bird, every eighth held out), `cells` (the same, sampled where cells are occupied and not by proposals),
+`moving` (one camera around a lego that moves), `sooner` (seconds of steps to 26 dB, against the same rays and samples
+through plain torch: one gather per corner and level; once with everything in torch, once with the search for samples
+and Adam left native; with `--hashnerf`, a checkout of HashNeRF-pytorch, against that too, as it samples and trains),
+`frame` (seconds for a image of 400 x 400), `parts` (of a step's time), and `cam` (an MLP of 4 x 128 modulated by the
+direction, against the same MLP at equal steps, and its size with 8 bits a number). With `--store --only` the other
+parts stay as they were stored. `--images` keeps the images of the fits.
 
-The scenes are read from `shared/data/nerf` beside the repository; without it the procedural duck stands in, under other ids, for what it can.
+The scenes are read from `shared/data/nerf` beside the repository; without it the procedural duck stands in, under other
+ids, for what it can.
 """
 
 from __future__ import annotations
@@ -47,19 +51,19 @@ CAM_STEPS = 600
 PLAIN = {"modulate": False, "normalise": False}
 
 
-def measure(quick: bool, only: list[str], pictures: str, hashnerf: Path | None) -> dict:
+def measure(quick: bool, only: list[str], images: str, hashnerf: Path | None) -> dict:
     lego = SCENES / "lego_200"
     name, source = ("lego", str(lego)) if lego.is_dir() else ("duck", "procedural:duck")
     rows: list[dict] = []
     if "quality" in only:
-        rows += [fitted(name, source, seconds, pictures) for seconds in ((20,) if quick else (60, 120))]
+        rows += [fitted(name, source, seconds, images) for seconds in ((20,) if quick else (60, 120))]
     if "long" in only:
-        rows.append(fitted(name, source, 30 if quick else LONG_SECONDS, pictures))
+        rows.append(fitted(name, source, 30 if quick else LONG_SECONDS, images))
     if "large" in only and (SCENES / "lego_400").is_dir():
-        rows.append(fitted("lego-400", str(SCENES / "lego_400"), 20 if quick else LARGE_SECONDS, pictures))
+        rows.append(fitted("lego-400", str(SCENES / "lego_400"), 20 if quick else LARGE_SECONDS, images))
     if "real" in only:
         rows += [
-            fitted(label, str(SCENES / folder), 20 if quick else REAL_SECONDS, pictures)
+            fitted(label, str(SCENES / folder), 20 if quick else REAL_SECONDS, images)
             for label, folder in REAL.items()
             if (SCENES / folder).is_dir()
         ]
@@ -69,7 +73,7 @@ def measure(quick: bool, only: list[str], pictures: str, hashnerf: Path | None) 
                 f"{label}-cells",
                 str(SCENES / folder),
                 20 if quick else REAL_SECONDS,
-                pictures,
+                images,
                 options={"sampling": "cells"},
             )
             for label, folder in REAL.items()
@@ -81,7 +85,7 @@ def measure(quick: bool, only: list[str], pictures: str, hashnerf: Path | None) 
                 f"moving-{label}",
                 str(SCENES / "tiny_dnerf_lego" / "tiny_dnerf_lego.npz"),
                 10 if quick else MOVING_SECONDS,
-                pictures,
+                images,
                 method,
                 options,
             )
@@ -107,7 +111,8 @@ def measure(quick: bool, only: list[str], pictures: str, hashnerf: Path | None) 
                         {}
                         if theirs["reached"]
                         else {
-                            "note": f"{who} had {theirs['psnr']:.2f} dB when it was given up; the ratio is a lower bound"
+                            "note": f"{who} had {theirs['psnr']:.2f} dB when it was given up; "
+                            "the ratio is a lower bound"
                         }
                     ),
                 }
@@ -157,10 +162,10 @@ def measure(quick: bool, only: list[str], pictures: str, hashnerf: Path | None) 
 
 
 def fitted(
-    name: str, source: str, seconds: int, pictures: str, method: str = "hashgrid", options: dict | None = None
+    name: str, source: str, seconds: int, images: str, method: str = "hashgrid", options: dict | None = None
 ) -> dict:
     found = in_process(
-        "fit", source, seconds, pictures and f"{pictures}/{name}-{seconds}s.png", method, json.dumps(options or {})
+        "fit", source, seconds, images and f"{images}/{name}-{seconds}s.png", method, json.dumps(options or {})
     )
     return {
         "id": f"{name}-{seconds}s",
@@ -185,16 +190,16 @@ def in_process(what: str, *arguments: object) -> dict:
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
-def fit(source: str, seconds: str, picture: str, method: str, options: str) -> dict:
+def fit(source: str, seconds: str, image: str, method: str, options: str) -> dict:
     from apps.cli.main import main
 
     with tempfile.TemporaryDirectory() as folder:
         settings = [word for name, value in json.loads(options).items() for word in ("--set", f"{name}={value}")]
         main(["fit", source, "--method", method, "--seconds", seconds, "--out", f"{folder}/run", *settings])
         stored = json.loads((Path(folder) / "run" / "metrics.json").read_text())
-        if picture:
-            Path(picture).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(Path(folder) / "run" / "preview.png", picture)
+        if image:
+            Path(image).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(Path(folder) / "run" / "preview.png", image)
     return {**stored, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
 
 
@@ -243,9 +248,11 @@ def peer(source: str, checkout: str) -> dict:
 
 
 def _through_formulas(trainer, everything: bool):
-    """Has encoding, networks and compositing, or everything, take their formulas; gives a context in which they do not, for looking at pictures.
+    """Has encoding, networks and compositing, or everything, take their formulas; gives a context in which they do not,
+    for looking at images.
 
-    Where not everything does, rays, the search for occupied cells, the samples and Adam stay native, in the formulas' favour.
+    Where not everything does, rays, the search for occupied cells, the samples and Adam stay native, in the formulas'
+    favour.
     """
     from contextlib import contextmanager
     from types import SimpleNamespace
@@ -281,7 +288,7 @@ def _through_formulas(trainer, everything: bool):
 
 
 def frame(source: str, seconds: str) -> dict:
-    """The median of five pictures of 400 x 400 of a scene fitted for so long."""
+    """The median of five images of 400 x 400 of a scene fitted for so long."""
     import statistics
 
     import scenes
@@ -377,9 +384,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_arguments(parser)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="only these parts")
-    parser.add_argument(
-        "--pictures", default="", metavar="DIR", help="keep the fits' pictures of views for testing there"
-    )
+    parser.add_argument("--images", default="", metavar="DIR", help="keep the fits' images of views for testing there")
     parser.add_argument("--hashnerf", type=Path, metavar="DIR", help="a checkout of HashNeRF-pytorch, for `sooner`")
     parser.add_argument("--do", nargs="+", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -387,7 +392,7 @@ def main() -> None:
         print(json.dumps(DO[options.do[0]](*options.do[1:])), flush=True)
     else:
         emit(
-            measure(options.quick, options.only, options.pictures, options.hashnerf),
+            measure(options.quick, options.only, options.images, options.hashnerf),
             options,
             partial=len(options.only) < len(PARTS),
         )

@@ -2,8 +2,8 @@
 
     python -m benchmarks.upscale [--json] [--quick] [--store]
 
-Each photograph is halved (2 x 2 means), a field is fitted to the half, rendered at twice its size, and compared with the original that
-the field never saw; so is the half enlarged by bicubic interpolation. A ratio is of PSNRs.
+Each photograph is halved (2 x 2 means), a field is fitted to the half, rendered at twice its size, and compared with
+the original that the field never saw; so is the half enlarged by bicubic interpolation. A ratio is of PSNRs.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def measure(quick: bool) -> dict:
     import fields
     import scenes
     from fields.fit.metrics.samples import psnr
-    from fields.render.raster import picture
+    from fields.render.raster import evaluate_image
     from scenes.image.signal import Image
 
     names = (KODAK if IMAGES.is_dir() else STAND_INS)[: 2 if quick else None]
@@ -40,7 +40,7 @@ def measure(quick: bool) -> dict:
             small = Image.from_array(np.round(half * 255).astype(np.uint8))
             field = fields.fit_field(small, method, seconds=3 if quick else 15, settings=options).field
             bicubic = Pillow.fromarray(small.pixels).resize((width, height), Pillow.Resampling.BICUBIC)
-            values.append(psnr(picture(field, width, height), original))
+            values.append(psnr(evaluate_image(field, width, height), original))
             against.append(psnr(np.asarray(bicubic, np.float32) / 255, original))
             rows.append(
                 {

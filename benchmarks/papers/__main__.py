@@ -2,9 +2,10 @@
 
     python -m benchmarks.papers NAME [--quick | --small | --paper] [--only PART,...] [--json] [--store]
 
-NAME is cam, fresh, heads, inr, neurbf, nstr, rbf or scenes. `--quick` takes a minute or two (pictures of 64 x 64), `--small` (the default, what docs/results shows) at most 40 minutes on
-two cores, `--paper` has the full settings, for a GPU. Every row is a mean over seeds; `spread` is the standard deviation. `--only` measures some parts
-of a system and leaves the rows that are stored of the others.
+NAME is cam, fresh, heads, inr, neurbf, nstr, rbf or scenes. `--quick` takes a minute or two (images of 64 x 64),
+`--small` (the default, what docs/results shows) at most 40 minutes on two cores, `--paper` has the full settings, for a
+GPU. Every row is a mean over seeds; `spread` is the standard deviation. `--only` measures some parts of a system and
+leaves the rows that are stored of the others.
 """
 
 from __future__ import annotations

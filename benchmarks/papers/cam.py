@@ -1,14 +1,18 @@
-"""CAM against the same network without modulation and without normalisation, at equal parameters (Lee et al. 2024, table 1).
+"""CAM against the same network without modulation and without normalisation, at equal parameters (Lee et al. 2024,
+table 1).
 
-The paper, pictures of 512 x 512, 263 K against 266 K numbers: 30.30 to 32.21 dB on natural pictures, 34.44 to 50.17 dB on text. `widened` has
-no grids and as many numbers as CAM; `norm only` is the row without which the gain of the normalisation would be credited to CAM.
+The paper, images of 512 x 512, 263 K against 266 K parameters: 30.30 to 32.21 dB on natural images, 34.44 to 50.17 dB
+on text. `widened` has no grids and as many parameters as CAM; `norm only` is the row without which the gain of the
+normalisation would be credited to CAM.
 
-`cam-halves` is fitted to every second pixel along both axes and scored on all (theirs: 27.48 to 28.19 and 30.04 to 33.09 dB).
-`cam-1d` is the authors' demonstration on a curve: a network without any activation, so a statement on modulation alone (error: theirs are
-4.97, 3.34, 0.07 and 0.03). `cam-time` modulates by time alone, 30 numbers more, on discs that move (theirs, dynamic scenes: 32.22 to
-33.78 dB). `cam-frames` is the norm and modulation of a generator of frames, on shapes that move and on a clip that fades (theirs, rate and distortion on
-1080p: about 0.5 to 0.8 dB). `cam-rays` is a scene with the same number of samples on every ray, once with the product's norm of each sample, once with theirs
-over all samples of a ray (theirs, with it: 33.09 to 33.42 dB). `cam-bits` trains for weights of 8 bits (theirs: 0.15 dB less than with 32).
+`cam-halves` is fitted to every second pixel along both axes and scored on all (theirs: 27.48 to 28.19 and 30.04 to
+33.09 dB). `cam-1d` is the authors' demonstration on a curve: a network without any activation, so a statement on
+modulation alone (error: theirs are 4.97, 3.34, 0.07 and 0.03). `cam-time` modulates by time alone, 30 parameters more,
+on discs that move (theirs, dynamic scenes: 32.22 to 33.78 dB). `cam-frames` is the norm and modulation of a generator
+of frames, on shapes that move and on a clip that fades (theirs, rate and distortion on 1080p: about 0.5 to 0.8 dB).
+`cam-rays` is a scene with the same number of samples on every ray, once with the product's norm of each sample, once
+with theirs over all samples of a ray (theirs, with it: 33.09 to 33.42 dB). `cam-bits` trains for weights of 8 bits
+(theirs: 0.15 dB less than with 32).
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ import numpy as np
 
 from benchmarks.papers.claims import Claim
 from benchmarks.papers.fits import every_second_pixel, fitted, photograph, psnr_of, summary
+from fields.methods.base import Method
 
 # side, width, frequencies, sigma, nodes, steps, batch, seeds
 SETTINGS = {
@@ -34,12 +39,12 @@ EPOCHS = {"quick": 20, "small": 60, "paper": 300}
 RAYS = {"quick": (32, 128, 32, 60, 2, 1), "small": (64, 192, 48, 300, 3, 2), "paper": (256, 4096, 128, 50_000, 20, 2)}
 CLAIMS = (
     Claim(
-        "pictures, all pixels, natural: + 1.91 dB over the same network",
+        "images, all pixels, natural: + 1.91 dB over the same network",
         "cam-natural:cam",
         "cam-natural:widened",
         least=1.9,
     ),
-    Claim("pictures, all pixels, text: + 15.73 dB", "cam-text:cam", "cam-text:widened", least=2.5),
+    Claim("images, all pixels, text: + 15.73 dB", "cam-text:cam", "cam-text:widened", least=2.5),
     Claim("every second pixel, natural: + 0.71 dB", "cam-halves-natural:cam", "cam-halves-natural:widened"),
     Claim("every second pixel, text: + 3.05 dB", "cam-halves-text:cam", "cam-halves-text:widened"),
     Claim(
@@ -76,7 +81,7 @@ CLAIMS = (
         ours=True,
     ),
     Claim(
-        "time alone, 30 numbers more: 32.22 to 33.78 dB on dynamic scenes",
+        "time alone, 30 parameters more: 32.22 to 33.78 dB on dynamic scenes",
         "cam-time:cam",
         "cam-time:norm only",
         least=0.7,
@@ -128,7 +133,10 @@ CURVES = {
 
 
 def curve(seeds: int, names: tuple[str, ...] = tuple(CURVES)) -> list[dict]:
-    """Section 3 of the authors' page: ten waves of 5 to 50 Hz at 200 places, four layers of 64 without activations, 1,500 whole batches."""
+    """Section 3 of the authors' page.
+
+    Ten waves of 5 to 50 Hz at 200 places, four layers of 64 without activations, 1,500 whole batches.
+    """
     import torch
     from torch import nn
 
@@ -167,7 +175,7 @@ def curve(seeds: int, names: tuple[str, ...] = tuple(CURVES)) -> list[dict]:
         row = summary(
             f"cam-1d:{name}",
             [value for value, _ in found],
-            numbers=found[0][1],
+            parameters=found[0][1],
             **({} if theirs is None else {"paper": theirs}),
         )
         rows.append(row | {"unit": "mean squared error"})
@@ -175,7 +183,7 @@ def curve(seeds: int, names: tuple[str, ...] = tuple(CURVES)) -> list[dict]:
 
 
 def frames(epochs: int, seeds: int, kinds: tuple[str, ...] = ("moving", "fading")) -> list[dict]:
-    """16 frames of 64 x 64 from a generator with blocks of 4, 2 and 2; all variants have as many numbers."""
+    """16 frames of 64 x 64 from a generator with blocks of 4, 2 and 2; all variants have as many parameters."""
     from fields.methods.registry import make_method
 
     rows = []
@@ -194,12 +202,12 @@ def frames(epochs: int, seeds: int, kinds: tuple[str, ...] = ("moving", "fading"
         ).prepare(clip)
         count = cam.parameters(3, 3)
 
-        def with_nodes(nodes: int):
-            """The stem widened until there are as many numbers."""
+        def with_nodes(nodes: int, cam: Method = cam, count: int = count) -> Method:
+            """The stem widened until there are as many parameters."""
             return min(
-                (cam.model_copy(update={"time_nodes": nodes, "hidden": hidden}) for hidden in range(64, 128)),  # noqa: B023
+                (cam.model_copy(update={"time_nodes": nodes, "hidden": hidden}) for hidden in range(64, 128)),
                 key=lambda m: abs(m.parameters(3, 3) - count),
-            )  # noqa: B023
+            )
 
         for name, method, frozen in (
             ("without", with_nodes(0), False),
@@ -209,7 +217,7 @@ def frames(epochs: int, seeds: int, kinds: tuple[str, ...] = ("moving", "fading"
             found = [_frames_psnr(clip, method, frozen, epochs * 16, seed) for seed in range(seeds)]
             rows.append(
                 summary(
-                    f"cam-frames-{kind}:{name}", [psnr for psnr, _ in found], numbers=found[0][1], steps=epochs * 16
+                    f"cam-frames-{kind}:{name}", [psnr for psnr, _ in found], parameters=found[0][1], steps=epochs * 16
                 )
             )
     return rows
@@ -248,7 +256,9 @@ def _clip(fading: bool):
 
 
 def scene(size: str) -> list[dict]:
-    """The same network without grids, with the product's norm of each sample, and with the authors' over the samples of a ray."""
+    """The same network without grids, with the product's norm of each sample, and with the authors' over the samples of
+    a ray.
+    """
     from benchmarks.papers import rays
 
     width, count, samples, steps, views, seeds = RAYS[size]
@@ -269,7 +279,7 @@ def scene(size: str) -> list[dict]:
             summary(
                 f"cam-rays:{variant}",
                 [psnr for psnr, _ in found],
-                numbers=found[0][1],
+                parameters=found[0][1],
                 steps=steps,
                 rays=count,
                 samples=samples,
@@ -302,7 +312,10 @@ def halves(size: str) -> list[dict]:
 
 
 def discs(seeds: int, steps: int = 400, only: tuple[str, ...] = ()) -> list[dict]:
-    """Four discs on circles and a ripple of brightness over 12 frames of 24 x 24; the grids have five nodes along time alone."""
+    """Four discs on circles and a ripple of brightness over 12 frames of 24 x 24.
+
+    The grids have five nodes along time alone.
+    """
     from fields.methods.registry import make_method
     from scenes.video.signal import Video
 
@@ -329,7 +342,7 @@ def discs(seeds: int, steps: int = 400, only: tuple[str, ...] = ()) -> list[dict
         if only and name not in only:
             continue
         found = [psnr_of(clip, make_method("cam", base | changes), steps=steps, seed=seed) for seed in range(seeds)]
-        rows.append(summary(f"cam-time:{name}", [psnr for psnr, _ in found], numbers=found[0][1], steps=steps))
+        rows.append(summary(f"cam-time:{name}", [psnr for psnr, _ in found], parameters=found[0][1], steps=steps))
     return rows
 
 
@@ -347,21 +360,21 @@ def eight_bits(seeds: int) -> list[dict]:
     return rows
 
 
-def pictures(size: str) -> list[dict]:
+def images(size: str) -> list[dict]:
     side, *_, steps, _, seeds = SETTINGS[size]
     rows = []
     for kind, names in PICTURES.items():
         scores: dict[str, list[float]] = {}
-        numbers: dict[str, int] = {}
+        parameters: dict[str, int] = {}
         for name in names[:1] if size == "quick" else names:
             image = photograph(name, side)
             for variant, method in _variants(image, size).items():
                 for seed in range(seeds):
-                    psnr, numbers[variant] = psnr_of(image, method, steps=steps, seed=seed)
+                    psnr, parameters[variant] = psnr_of(image, method, steps=steps, seed=seed)
                     scores.setdefault(variant, []).append(psnr)
         ours = sum(scores["cam"]) / len(scores["cam"])
         for variant, values in scores.items():
-            row = summary(f"cam-{kind}:{variant}", values, numbers=numbers[variant], steps=steps, side=side)
+            row = summary(f"cam-{kind}:{variant}", values, parameters=parameters[variant], steps=steps, side=side)
             if variant == "cam":
                 against = sum(scores["widened"]) / len(scores["widened"])
                 row |= {
@@ -376,7 +389,7 @@ def pictures(size: str) -> list[dict]:
 
 
 def _variants(image, size: str) -> dict:
-    """Methods by what they have; `widened` has as many numbers as `cam`."""
+    """Methods by what they have; `widened` has as many parameters as `cam`."""
     from fields.methods.registry import make_method
 
     _, width, frequencies, sigma, nodes, _, batch, _ = SETTINGS[size]
@@ -392,7 +405,7 @@ def _variants(image, size: str) -> dict:
 
 
 def _widened(cam, image):
-    """The same network without grids and norm, with as many numbers."""
+    """The same network without grids and norm, with as many parameters."""
     channels = len(image.channels)
     return min(
         (cam.model_copy(update=PLAIN | {"width": width}) for width in range(cam.width, 2 * cam.width)),
@@ -401,7 +414,7 @@ def _widened(cam, image):
 
 
 PARTS = {
-    "pictures": pictures,
+    "images": images,
     "halves": halves,
     "curve": lambda size: curve(SETTINGS[size][-1]),
     "time": lambda size: discs(SETTINGS[size][-1]),

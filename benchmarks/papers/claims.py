@@ -1,4 +1,7 @@
-"""What a paper says, put so that our rows confirm it or do not: the page of an experiment is written from these, and cannot say more than was measured."""
+"""What a paper says, put so that our rows confirm it or do not.
+
+The page of an experiment is written from these, and cannot say more than was measured.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,12 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Claim:
-    """`says` is the paper's statement with its numbers. It is about the row `of`: its `field` against that of the row `over`, or against `bound`.
+    """`says` is the paper's statement with its figures. It is about the row `of`: its `field` against that of the row
+    `over`, or against `bound`.
 
-    A difference (a quotient where `factor`) of at least `least` confirms it; `better="lower"` turns the comparison round. Statements of the kind
-    "no worse than" have a negative `least`. `ours`: who says it is not the paper but our own specification.
+    A difference (a quotient where `factor`) of at least `least` confirms it; `better="lower"` turns the comparison
+    round. Statements of the kind "no worse than" have a negative `least`. `ours`: who says it is not the paper but our
+    own specification.
     """
 
     says: str

@@ -16,7 +16,7 @@ SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 
 
 def photograph(name: str, side: int, grey: bool = False, held_out: float = 0.0) -> Image:
-    """The middle square of one of scikit-image's pictures, averaged down to `side` x `side`."""
+    """The middle square of one of scikit-image's images, averaged down to `side` x `side`."""
     import skimage.data
 
     return _square(getattr(skimage.data, name)(), side, grey, held_out)
@@ -35,7 +35,10 @@ def _square(pixels: np.ndarray, side: int, grey: bool, held_out: float = 0.0) ->
 
 
 def kodak(side: int) -> list[Image]:
-    """The middle squares of Kodak's pictures in the shared data, grey, averaged down to `side` x `side`; none where that is not there."""
+    """The middle squares of Kodak's images in the shared data, grey, averaged down to `side` x `side`.
+
+    None where that is not there.
+    """
     from skimage.io import imread
 
     return [_square(imread(file), side, grey=True) for file in sorted((SHARED / "images").glob("kodim*.png"))]
@@ -56,20 +59,24 @@ def fitted(signal: Signal, method, *, steps: int, seed: int, bits: int = 32):
 
 
 def psnr_of(signal: Signal, method, *, steps: int, seed: int, bits: int = 32) -> tuple[float, int]:
-    """PSNR over the samples that were fitted (or over the withheld ones, where there are any) and the number of stored numbers."""
+    """PSNR over the samples that were fitted (or over the held-out ones, where there are any) and the number of stored
+    parameters.
+    """
     result = fitted(signal, method, steps=steps, seed=seed, bits=bits)
     return result.metrics["psnr"], result.field.num_parameters
 
 
 def every_second_pixel(image: Image):
-    """The picture of every second pixel along both axes, and a function that scores a field of it on all pixels (PSNR, dB)."""
+    """The image of every second pixel along both axes, and a function that scores a field of it on all pixels (PSNR,
+    dB).
+    """
     import torch
 
     pixels = image.values()
     height, width = pixels.shape[:2]
 
     def psnr(field) -> float:
-        # In the small picture the pixel that was the 2i-th lies at (2i + 1) / n.
+        # In the small image the pixel that was the 2i-th lies at (2i + 1) / n.
         x, y = ((torch.arange(n) + 1.0) / n for n in (width, height))
         coords = torch.stack(torch.meshgrid(y, x, indexing="ij")[::-1], dim=-1)
         with torch.no_grad():

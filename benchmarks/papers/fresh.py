@@ -1,8 +1,9 @@
 """FreSh against the default and against a full sweep, with its cost (Kania et al. 2025, experiments).
 
-The paper: results comparable to extensive sweeps at marginal extra cost. Ours: for each picture and method the default's PSNR, FreSh's pick,
-the best of the sweep, and the seconds of the selection and of one training; gravel and brick are textures, where the guard halves the pick.
-PSNR is of the pixels that were trained on; a tenth was held out, and `held_out` is the PSNR there.
+The paper: results comparable to extensive sweeps at marginal extra cost. Ours: for each image and method the
+default's PSNR, FreSh's pick, the best of the sweep, and the seconds of the selection and of one training; gravel and
+brick are textures, where the guard halves the pick. PSNR is of the pixels that were trained on; a tenth was held out,
+and `held_out` is the PSNR there.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from statistics import mean
 from benchmarks.papers.claims import Claim
 from benchmarks.papers.fits import fitted, photograph, summary
 
-# side, width, hidden layers, steps, batch, seeds, pictures
+# side, width, hidden layers, steps, batch, seeds, images
 SETTINGS = {
     "quick": (256, 64, 4, 200, 4096, 1, ("camera",)),
     "small": (256, 64, 4, 400, 4096, 2, ("camera", "moon", "coins", "gravel", "brick")),
@@ -36,11 +37,11 @@ CLAIMS = (
             f"fresh-{method}:{name}:default",
             least=least,
         )
-        for method, pictures in (
+        for method, images in (
             ("siren", (("camera", 0.3), ("moon", 0.8), ("coins", 0.3))),
             ("fourier", (("camera", 1.0), ("moon", 0.5), ("coins", 0.5))),
         )
-        for name, least in pictures
+        for name, least in images
     ),
     *(
         Claim(
@@ -90,7 +91,8 @@ CLAIMS = (
     ),
     Claim("brick, a texture: the same", "fresh-siren:brick", "fresh-siren:brick:default", least=0.3, ours=True),
     Claim(
-        "the selection costs marginally more than one training (here by its share of a sweep of eight; theirs 7 % of a long training)",
+        "the selection costs marginally more than one training (here as a fraction of a sweep of eight; theirs 7 % of "
+        "a long training)",
         "fresh-siren:camera",
         bound=0.4,
         field="share_of_sweep",
@@ -170,8 +172,8 @@ def measure(size: str) -> list[dict]:
 
 def _both(image, recipe, steps: int, seed: int) -> tuple[float, float]:
     """PSNR over the pixels that were trained on, and over those that were held out."""
-    from fields.render.raster import picture
+    from fields.render.raster import evaluate_image
 
     result = fitted(image, recipe, steps=steps, seed=seed)
-    error = (picture(result.field, image.width, image.height).clip(0, 1) - image.values())[image.valid]
+    error = (evaluate_image(result.field, image.width, image.height).clip(0, 1) - image.values())[image.valid]
     return -10 * math.log10(float((error**2).mean())), result.metrics["psnr"]

@@ -1,4 +1,7 @@
-"""The decoders of `densegrid` against its MLP: the same grids, as many numbers in the decoder, equal steps; what a step takes beside them."""
+"""The decoders of `densegrid` against its MLP.
+
+The same grids, as many parameters in the decoder, equal steps; what a step takes beside them.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from typing import get_args
 from benchmarks.papers.claims import Claim
 from benchmarks.papers.fits import photograph, psnr_of, summary
 
-# side, numbers, steps, seeds, pictures, batch
+# side, parameters, steps, seeds, images, batch
 SETTINGS = {
     "quick": (64, 12_000, 300, 1, ("astronaut",), 4096),
     "small": (256, 100_000, 600, 2, ("astronaut", "gravel"), 4096),
@@ -16,7 +19,9 @@ SETTINGS = {
 
 CLAIMS = (
     Claim(
-        "KAN (Liu et al. 2024): learned functions on edges beat MLPs of as many numbers", "head:kan-spline", "head:mlp"
+        "KAN (Liu et al. 2024): learned functions on edges beat MLPs of as many parameters",
+        "head:kan-spline",
+        "head:mlp",
     ),
     Claim("the same with Gaussians (Li 2024)", "head:kan-gaussian", "head:mlp"),
     Claim("wide streams with narrow blocks beat an MLP", "head:hourglass", "head:mlp"),
@@ -24,19 +29,19 @@ CLAIMS = (
 )
 
 
-def pictures(size: str) -> list[dict]:
+def images(size: str) -> list[dict]:
     side, _, steps, seeds, names, _ = SETTINGS[size]
     rows = []
     scores: dict[str, list[float]] = {}
-    numbers: dict[str, int] = {}
+    parameters: dict[str, int] = {}
     for name in names:
         image = photograph(name, side)
         for head, method in _methods(image, size).items():
             found = [psnr_of(image, method, steps=steps, seed=seed) for seed in range(seeds)]
             scores.setdefault(head, []).extend(psnr for psnr, _ in found)
-            numbers[head] = found[0][1]
+            parameters[head] = found[0][1]
     for head, values in scores.items():
-        rows.append(summary(f"head:{head}", values, numbers=numbers[head], steps=steps))
+        rows.append(summary(f"head:{head}", values, parameters=parameters[head], steps=steps))
     against = rows[0]["value"]
     return rows[:1] + [
         row | {"against": "mlp", "against_value": against, "ratio": round(row["value"] / against, 3)}
@@ -74,13 +79,13 @@ def cost(size: str) -> list[dict]:
 
 
 def _methods(image, size: str) -> dict:
-    """`densegrid` with each decoder, as wide as has the MLP's numbers."""
+    """`densegrid` with each decoder, as wide as has the MLP's parameters."""
     from fields.methods.heads import Head
     from fields.methods.registry import make_method
 
     channels = len(image.channels)
-    _, numbers, *_, batch = SETTINGS[size]
-    mlp = make_method("densegrid", {"batch": batch}).prepare(image).sized(2, channels, numbers)
+    _, parameters, *_, batch = SETTINGS[size]
+    mlp = make_method("densegrid", {"batch": batch}).prepare(image).sized(2, channels, parameters)
 
     def of(head: str):
         widths = (mlp.model_copy(update={"head": head, "width": width}) for width in range(1, 129))
@@ -89,4 +94,4 @@ def _methods(image, size: str) -> dict:
     return {"mlp": mlp} | {head: of(head) for head in get_args(Head) if head != "mlp"}
 
 
-PARTS = {"pictures": pictures, "cost": cost}
+PARTS = {"images": images, "cost": cost}

@@ -1,9 +1,12 @@
-"""The plain coordinate networks, `frequency`, `fourier`, `siren`, `finer` and `wire`: one table at equal numbers, and what is known of each.
+"""The plain coordinate networks, `frequency`, `fourier`, `siren`, `finer` and `wire`: one table at equal parameters,
+and what is known of each.
 
-The papers, each on pictures of its own: random Fourier features 25.57 dB, octaves 24.95 dB, neither 19.32 dB on pixels left out (Tancik et al.
-2020, recalled); WIRE 28.78 dB at a rate of 5e-3, 12.58 dB at 2e-2 (from a log of FINER's authors). Ours: grey pictures of 256 x 256, 64 units,
-12.7 K numbers. `spectrum` rows are mean frequencies of untrained networks, in cycles, where FINER's first bias is to move them. `kodak` is the mean over
-the eight pictures of Kodak's that are in the shared data, `bach` seven seconds of music (SNR; SIREN's page has it beside ReLU networks, without numbers).
+The papers, each on images of its own: random Fourier features 25.57 dB, octaves 24.95 dB, neither 19.32 dB on pixels
+left out (Tancik et al. 2020, recalled); WIRE 28.78 dB at a rate of 5e-3, 12.58 dB at 2e-2 (from a log of FINER's
+authors). Ours: grey images of 256 x 256, 64 units, 12.7 K parameters. `spectrum` rows are mean frequencies of untrained
+networks, in cycles, where FINER's first bias is to move them. `kodak` is the mean over the eight images of Kodak's
+that are in the shared data, `bach` seven seconds of music (SNR; SIREN's page has it beside ReLU networks, without
+parameters).
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from __future__ import annotations
 from benchmarks.papers.claims import Claim
 from benchmarks.papers.fits import bach, fitted, kodak, photograph, psnr_of, summary
 
-# side, pictures, steps, seeds, FINER's draws
+# side, images, steps, seeds, FINER's draws
 SETTINGS = {
     "quick": (128, ("camera",), 250, 1, 2),
     "small": (256, ("camera", "coins"), 1000, 3, 4),
@@ -30,14 +33,14 @@ RATES = (1e-3, 5e-3, 5e-2)
 WIRE_STEPS, KODAK_STEPS, BACH_STEPS = 300, 200, 400  # (complex layers are slow)
 CLAIMS = (
     Claim("random features over octaves: 25.57 against 24.95 dB (on pixels left out)", "inr:fourier", "inr:frequency"),
-    Claim("the same on Kodak's pictures", "inr-kodak:fourier", "inr-kodak:frequency"),
+    Claim("the same on Kodak's images", "inr-kodak:fourier", "inr-kodak:frequency"),
     Claim("SIREN over ReLU networks behind octaves", "inr:siren", "inr:frequency", least=1.0),
-    Claim("the same on Kodak's pictures", "inr-kodak:siren", "inr-kodak:frequency", least=1.0),
+    Claim("the same on Kodak's images", "inr-kodak:siren", "inr-kodak:frequency", least=1.0),
     Claim(
         "music: SIREN follows a waveform where ReLU networks fail", "inr-bach:siren", "inr-bach:frequency", least=3.0
     ),
     Claim("FINER over SIREN", "inr:finer", "inr:siren"),
-    Claim("the same on Kodak's pictures", "inr-kodak:finer", "inr-kodak:siren"),
+    Claim("the same on Kodak's images", "inr-kodak:finer", "inr-kodak:siren"),
     Claim("WIRE over SIREN (its own paper)", "inr:wire", "inr:siren"),
     Claim("WIRE: 28.78 dB at a rate of 5e-3, 21.10 at 1e-3", "inr-wire:rate 0.005", "inr-wire:rate 0.001", least=1.0),
     Claim("random features have a best width: too smooth", "inr-fourier:sigma 8", "inr-fourier:sigma 2", least=1.0),
@@ -87,13 +90,13 @@ def family(size: str) -> list[dict]:
             name: [psnr_of(photograph(name, side, grey=True), recipe, steps=steps, seed=seed) for seed in range(seeds)]
             for name in names
         }
-        how = {"numbers": found[names[0]][0][1], "steps": steps, "side": side}
+        how = {"parameters": found[names[0]][0][1], "steps": steps, "side": side}
         rows.append(
             summary(
                 f"inr:{method}",
                 [psnr for pairs in found.values() for psnr, _ in pairs],
                 **how,
-                pictures=" ".join(names),
+                images=" ".join(names),
             )
         )
         rows += [summary(f"inr-{name}:{method}", [psnr for psnr, _ in pairs], **how) for name, pairs in found.items()]
@@ -142,7 +145,7 @@ def kodak_pictures(size: str) -> list[dict]:
     for method, options in FAMILY.items() if images else ():
         recipe = make_method(method, options | {"batch": BATCH, "final_rate": 0.02})
         values = [psnr_of(image, recipe, steps=steps, seed=0)[0] for image in images]
-        rows.append(summary(f"inr-kodak:{method}", values, steps=steps, side=side, pictures=len(images)))
+        rows.append(summary(f"inr-kodak:{method}", values, steps=steps, side=side, images=len(images)))
     return rows
 
 
@@ -165,7 +168,7 @@ def music(size: str) -> list[dict]:
             summary(
                 f"inr-bach:{method}",
                 [result.metrics["snr"] for result in found],
-                numbers=found[0].field.num_parameters,
+                parameters=found[0].field.num_parameters,
                 steps=min(steps, BACH_STEPS),
             )
         )

@@ -1,26 +1,28 @@
-"""NeuRBF against a hash grid and an MLP at equal numbers, frozen ones counted, and against itself with a part left out (Chen et al. 2023).
+"""NeuRBF against a hash grid and an MLP at equal parameters, frozen ones counted, and against itself with a part left
+out (Chen et al. 2023).
 
-The paper, pictures of DIV2K at 4.3 M numbers: 58.56 dB against 47.56 of Instant NGP (35,000 steps); without kernels 42.37, without sines
-on the kernels 48.19, complete 51.53 dB (3,500 steps). Kernels should pay where detail is sparse; so there are a picture of sparse and one of dense detail
-(`parts`: both small, with a part left out; `long`: the sparse one with more steps).
-Ours are small and short: with them sines go on the kernels only. Of the shape it is the mean error of distances within 0.02 of the surface
-(the paper has an angle of normals, 4.93 against 5.70 degrees, at 856 K against 950 K numbers).
+The paper, images of DIV2K at 4.3 M parameters: 58.56 dB against 47.56 of Instant NGP (35,000 steps); without kernels
+42.37, without sines on the kernels 48.19, complete 51.53 dB (3,500 steps). Kernels should pay where detail is sparse;
+so there are a image of sparse and one of dense detail (`parts`: both small, with a part left out; `long`: the sparse
+one with more steps). Ours are small and short: with them sines go on the kernels only. Of the shape it is the mean
+error of distances within 0.02 of the surface (the paper has an angle of normals, 4.93 against 5.70 degrees, at 856 K
+against 950 K parameters).
 """
 
 from __future__ import annotations
 
 from benchmarks.papers.claims import Claim
 from benchmarks.papers.fits import fitted, summary
-from benchmarks.papers.pictures import named
+from benchmarks.papers.images import named
 from benchmarks.papers.shapes import armadillo, near_surface_error, solids
 
-# side, numbers, steps, batch, seeds, pictures
+# side, parameters, steps, batch, seeds, images
 SETTINGS = {
     "quick": (128, 31_800, 300, 8192, 1, ("sparse",)),
     "small": (256, 128_000, 1500, 16384, 2, ("sparse", "dense", "astronaut", "coffee")),
     "paper": (1024, 2_000_000, 35_000, 1 << 18, 1, ("sparse", "dense", "astronaut", "coffee")),
 }
-# The same without pictures, of what is left out.
+# The same without images, of what is left out.
 PARTS_OUT = {"small": (128, 31_800, 600, 8192, 2), "paper": (1024, 2_000_000, 3500, 1 << 18, 1)}
 ABLATED = ("sparse", "dense")
 ABLATIONS: dict[str, dict] = {
@@ -33,12 +35,12 @@ ABLATIONS: dict[str, dict] = {
     "drawn by weight": {"placement": "weighted"},
     "kernels alone": {"grid": False},
 }
-# numbers, steps, seeds
+# parameters, steps, seeds
 SHAPE = {"small": (30_000, 1000, 1), "paper": (856_000, 20_000, 1)}
 LONG = {"small": (128, 31_800, 1500, 8192, 2), "paper": (1024, 2_000_000, 70_000, 1 << 18, 1)}
 CLAIMS = (
     Claim(
-        "sparse detail: kernels beside a grid beat the grid alone at equal numbers",
+        "sparse detail: kernels beside a grid beat the grid alone at equal parameters",
         "neurbf-sparse",
         "neurbf-sparse:hashgrid",
         least=1.5,
@@ -52,7 +54,7 @@ CLAIMS = (
     ),
     Claim("the same after 1,500 steps", "neurbf-long:neurbf", "neurbf-long:hashgrid", least=3.0, ours=True),
     Claim(
-        "photographs: 58.56 against 47.56 dB (DIV2K, 4.3 M numbers)",
+        "photographs: 58.56 against 47.56 dB (DIV2K, 4.3 M parameters)",
         "neurbf-astronaut",
         "neurbf-astronaut:hashgrid",
         least=1.0,
@@ -123,29 +125,29 @@ CLAIMS = (
 
 
 def _scores(
-    image, name: str, options: dict, seeds: int, numbers: int, steps: int, batch: int
+    image, name: str, options: dict, seeds: int, parameters: int, steps: int, batch: int
 ) -> tuple[list[float], int]:
     from fields.methods.registry import make_method
 
-    method = make_method(name, {"batch": batch} | options).prepare(image).sized(2, len(image.channels), numbers)
+    method = make_method(name, {"batch": batch} | options).prepare(image).sized(2, len(image.channels), parameters)
     found = [fitted(image, method, steps=steps, seed=seed) for seed in range(seeds)]
     return [result.metrics["psnr"] for result in found], found[0].field.num_parameters
 
 
-def pictures(size: str) -> list[dict]:
-    side, numbers, steps, batch, seeds, names = SETTINGS[size]
+def images(size: str) -> list[dict]:
+    side, parameters, steps, batch, seeds, names = SETTINGS[size]
     rows = []
     for name in names:
         image = named(name, side)
-        rival, count = _scores(image, "hashgrid", {}, seeds, numbers, steps, batch)
-        rows.append(summary(f"neurbf-{name}:hashgrid", rival, numbers=count, steps=steps, side=side))
-        ours, count = _scores(image, "neurbf", {}, seeds, numbers, steps, batch)
+        rival, count = _scores(image, "hashgrid", {}, seeds, parameters, steps, batch)
+        rows.append(summary(f"neurbf-{name}:hashgrid", rival, parameters=count, steps=steps, side=side))
+        ours, count = _scores(image, "neurbf", {}, seeds, parameters, steps, batch)
         against = sum(rival) / seeds
         rows.append(
             summary(
                 f"neurbf-{name}",
                 ours,
-                numbers=count,
+                parameters=count,
                 steps=steps,
                 side=side,
                 against="hashgrid",
@@ -160,27 +162,27 @@ def pictures(size: str) -> list[dict]:
 def ablations(size: str) -> list[dict]:
     rows = []
     for name in ABLATED if size in PARTS_OUT else ():
-        side, numbers, steps, batch, seeds = PARTS_OUT[size]
+        side, parameters, steps, batch, seeds = PARTS_OUT[size]
         for variant, options in {"hashgrid": {}, **ABLATIONS}.items():
             found, count = _scores(
                 named(name, side),
                 "hashgrid" if variant == "hashgrid" else "neurbf",
                 options,
                 seeds,
-                numbers,
+                parameters,
                 steps,
                 batch,
             )
-            rows.append(summary(f"neurbf-parts-{name}:{variant}", found, numbers=count, steps=steps, side=side))
+            rows.append(summary(f"neurbf-parts-{name}:{variant}", found, parameters=count, steps=steps, side=side))
     return rows
 
 
 def long(size: str) -> list[dict]:
     rows = []
     for name in ("hashgrid", "neurbf") if size in LONG else ():
-        side, numbers, steps, batch, seeds = LONG[size]
-        found, count = _scores(named("sparse", side), name, {}, seeds, numbers, steps, batch)
-        rows.append(summary(f"neurbf-long:{name}", found, numbers=count, steps=steps, side=side))
+        side, parameters, steps, batch, seeds = LONG[size]
+        found, count = _scores(named("sparse", side), name, {}, seeds, parameters, steps, batch)
+        rows.append(summary(f"neurbf-long:{name}", found, parameters=count, steps=steps, side=side))
     return rows
 
 
@@ -189,19 +191,19 @@ def shape(size: str) -> list[dict]:
     rows: list[dict] = []
     if size not in SHAPE:
         return rows
-    numbers, steps, seeds = SHAPE[size]
+    parameters, steps, seeds = SHAPE[size]
     for label, signal in (("solids", solids()), ("armadillo", armadillo())):
         if signal is None:
             continue
         rival = None
         for name in ("hashgrid", "neurbf"):
             found = [
-                near_surface_error(signal, name, {"batch": 1 << 14}, numbers, steps, seed) for seed in range(seeds)
+                near_surface_error(signal, name, {"batch": 1 << 14}, parameters, steps, seed) for seed in range(seeds)
             ]
             row = summary(
                 f"neurbf-{label}:{name}",
                 [near.error for near in found],
-                numbers=found[0].numbers,
+                parameters=found[0].parameters,
                 steps=steps,
                 iou=round(sum(near.iou for near in found) / seeds, 4),
                 seconds=round(sum(near.seconds for near in found) / seeds, 1),
@@ -213,4 +215,4 @@ def shape(size: str) -> list[dict]:
     return rows
 
 
-PARTS = {"pictures": pictures, "ablations": ablations, "long": long, "shape": shape}
+PARTS = {"images": images, "ablations": ablations, "long": long, "shape": shape}

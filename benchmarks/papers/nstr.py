@@ -1,9 +1,11 @@
-"""NSTR against its control and against SIREN, at equal numbers (our design, inspired by a paper that was withdrawn and is unverified).
+"""NSTR against its control and against SIREN, at equal parameters (our design, inspired by a paper that was withdrawn
+and is unverified).
 
-The control has the same learned waves and the same network of sines, and no states: what is gained over it is the states' doing. `split` is half
-a blurred photograph, half gravel; `chirp` has waves of 2 to 50 cycles. `explained` is the share of the states' changes from node to node that
-the transport network predicts; `correlation` (chirp only) that of the frequency map with the true frequency. There are no numbers of the paper
-to compare with: the margins are those of a prototype (256 x 256, one to two seeds).
+The control has the same learned waves and the same network of sines, and no states: what is gained over it is the
+states' doing. `split` is half a blurred photograph, half gravel; `chirp` has waves of 2 to 50 cycles. `explained` is
+the share of the states' changes from node to node that the transport network predicts; `correlation` (chirp only) that
+of the frequency map with the true frequency. There are no figures of the paper to compare with: the margins are those
+of a prototype (256 x 256, one to two seeds).
 """
 
 from __future__ import annotations
@@ -12,9 +14,9 @@ import numpy as np
 
 from benchmarks.papers.claims import Claim
 from benchmarks.papers.fits import fitted, summary
-from benchmarks.papers.pictures import named
+from benchmarks.papers.images import named
 
-# side, units, steps by picture, seeds
+# side, units, steps by image, seeds
 SETTINGS = {
     "quick": (128, 56, {"split": 400, "chirp": 300}, 1),
     "small": (256, 56, {"split": 700, "camera": 1000, "chirp": 800}, 3),
@@ -99,7 +101,7 @@ def measure(size: str) -> list[dict]:
     rows = []
     for name, steps in steps_of.items():
         image = named(name, side, grey=True)
-        wider = round(units * 15 / 14)  # as many numbers without states
+        wider = round(units * 15 / 14)  # as many parameters without states
         variants = {
             "siren": ("siren", {**common, "width": wider, "hidden_layers": 4, "first_omega": OMEGA[name]}),
             "control": ("nstr", base | {"mode": "control", "waves": wider, "width": wider}),
@@ -118,7 +120,7 @@ def measure(size: str) -> list[dict]:
             for seed in range(seeds):
                 result = fitted(image, make_method(method, options), steps=steps, seed=seed)
                 scores.setdefault(variant, []).append(result.metrics["psnr"])
-                more = {"numbers": result.field.num_parameters, "steps": steps, "side": side}
+                more = {"parameters": result.field.num_parameters, "steps": steps, "side": side}
                 if "transport_explained" in result.metrics:
                     more["explained"] = round(result.metrics["transport_explained"], 2)
                 if name == "chirp" and variant == "nstr":

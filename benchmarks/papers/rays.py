@@ -1,6 +1,8 @@
-"""A scene fitted with the same number of samples on every ray, as the authors of CAM have it: their norm mixes the samples of a ray.
+"""A scene fitted with the same number of samples on every ray, as the authors of CAM have it: their norm mixes the
+samples of a ray.
 
-The product itself samples where cells are occupied, so that rays have any number of samples, and standardises every sample alone.
+The product itself samples where cells are occupied, so that rays have any number of samples, and standardises every
+sample alone.
 """
 
 from __future__ import annotations
@@ -27,7 +29,10 @@ def scene():
 def scored(
     signal, options: dict, mixed: bool, *, steps: int, rays: int, samples: int, views: int, seed: int
 ) -> tuple[float, int]:
-    """Mean PSNR of some views for testing after `steps` steps of `cam` with `options`, and its numbers. `mixed`: the norm is over a ray's samples too."""
+    """Mean PSNR of some views for testing after `steps` steps of `cam` with `options`, and its parameters.
+
+    `mixed`: the norm is over a ray's samples too.
+    """
     import numpy as np
     import torch
 
@@ -66,7 +71,10 @@ def scored(
 
 
 def _colors(field, origins, directions, samples: int, generator):
-    """Colours `[R, 3]` on white of rays `[R, 3]` in units of the cube: `samples` intervals of equal length, jittered where there is a generator."""
+    """Colours `[R, 3]` on white of rays `[R, 3]` in units of the cube.
+
+    `samples` intervals of equal length, jittered where there is a generator.
+    """
     import torch
 
     from fields.ops.ray_box import ray_box

@@ -1,9 +1,11 @@
-"""Gaussian units against an MLP as decoders of small dense grids, and as methods at equal numbers (Bouzidi et al. 2025).
+"""Gaussian units against an MLP as decoders of small dense grids, and as methods at equal parameters (Bouzidi et al.
+2025).
 
-The paper: fewer than 64 units do what an MLP of three layers does, faster. Here the same grids (8 to 48 cells) begin either with N(0, 1), as in
-the authors' code, or with a tenth of that, and feed each decoder; then `rbf` and `hashgrid` are fitted as they are, with as many numbers. `rbf-profile` puts
-other radial functions in the Gaussian's place. `rbf-cost` is the time of 64 units and of an MLP of three layers, forward and back (their count of
-operations: 78 %; ours 68 %), and `rbf-shape` both methods on a torus and a box: the mean error of distances within 0.02 of the surface.
+The paper: fewer than 64 units do what an MLP of three layers does, faster. Here the same grids (8 to 48 cells) begin
+either with N(0, 1), as in the authors' code, or with a tenth of that, and feed each decoder; then `rbf` and `hashgrid`
+are fitted as they are, with as many parameters. `rbf-profile` puts other radial functions in the Gaussian's place.
+`rbf-cost` is the time of 64 units and of an MLP of three layers, forward and back (their count of operations: 78 %;
+ours 68 %), and `rbf-shape` both methods on a torus and a box: the mean error of distances within 0.02 of the surface.
 """
 
 from __future__ import annotations
@@ -13,21 +15,22 @@ from typing import get_args
 
 from benchmarks.papers.claims import Claim
 from benchmarks.papers.fits import psnr_of, summary
-from benchmarks.papers.pictures import named
+from benchmarks.papers.images import named
 from benchmarks.papers.shapes import near_surface_error, solids
 
-# side, steps, seeds; pictures, numbers and steps of the methods, whose pictures are twice as large
+# side, steps, seeds; images, parameters and steps of the methods, whose images are twice as large
 SETTINGS = {
     "quick": (64, 200, 1, ("astronaut",), 20_000, 200),
     "small": (128, 600, 2, ("astronaut", "coffee", "dense"), 40_000, 400),
     "paper": (512, 15_000, 3, ("astronaut", "coffee", "dense"), 300_000, 15_000),
 }
 GRIDS = ((8, 4), (12, 4), (16, 4), (24, 2), (32, 2), (48, 2))  # nodes, channels
-# numbers and steps of the shape
+# parameters and steps of the shape
 SHAPE = {"quick": (12_000, 40), "small": (40_000, 500), "paper": (3_500_000, 2600)}
 CLAIMS = (
     Claim(
-        "16 units do what an MLP of 2 x 64 does with nine times the numbers (grids of N(0, 1) and units as in their code)",
+        "16 units do what an MLP of 2 x 64 does with nine times the parameters (grids of N(0, 1) and units as in their "
+        "code)",
         "rbf-grids of N(0, 1):rbf 16, authors' start",
         "rbf-grids of N(0, 1):mlp 2 x 64",
         least=-0.5,
@@ -39,7 +42,7 @@ CLAIMS = (
         least=1.0,
     ),
     Claim(
-        "64 units are no worse than an MLP of as many numbers",
+        "64 units are no worse than an MLP of as many parameters",
         "rbf-grids of N(0, 1):rbf 64, authors' start",
         "rbf-grids of N(0, 1):mlp 1 x 115",
     ),
@@ -88,7 +91,9 @@ def decoders(size: str) -> list[dict]:
         rival = sum(psnr for psnr, _ in found["mlp 2 x 64"]) / seeds
         for name, pairs in found.items():
             values = [psnr for psnr, _ in pairs]
-            row = summary(f"rbf-grids of N(0, {start:g}):{name}", values, numbers=pairs[0][1], steps=steps, side=side)
+            row = summary(
+                f"rbf-grids of N(0, {start:g}):{name}", values, parameters=pairs[0][1], steps=steps, side=side
+            )
             if name.startswith("rbf"):
                 row |= {
                     "against": "mlp 2 x 64",
@@ -102,13 +107,13 @@ def decoders(size: str) -> list[dict]:
 def methods(size: str) -> list[dict]:
     from fields.methods.registry import make_method
 
-    side, _, seeds, names, numbers, method_steps = SETTINGS[size]
+    side, _, seeds, names, parameters, method_steps = SETTINGS[size]
     rows = []
     for name in names:
         image = named(name, 2 * side)
         against = None
         for method in ("hashgrid", "rbf"):
-            recipe = make_method(method, {"batch": 8192}).prepare(image).sized(2, len(image.channels), numbers)
+            recipe = make_method(method, {"batch": 8192}).prepare(image).sized(2, len(image.channels), parameters)
             found = [psnr_of(image, recipe, steps=method_steps, seed=seed) for seed in range(seeds)]
             psnr, count = sum(each for each, _ in found) / seeds, found[0][1]
             more = (
@@ -120,7 +125,7 @@ def methods(size: str) -> list[dict]:
                 summary(
                     f"rbf-{name}:{method}",
                     [each for each, _ in found],
-                    numbers=count,
+                    parameters=count,
                     steps=method_steps,
                     side=2 * side,
                     **more,
@@ -134,14 +139,14 @@ def profiles(size: str) -> list[dict]:
     from fields.methods.rbf import Rbf
     from fields.methods.registry import make_method
 
-    side, _, seeds, names, numbers, method_steps = SETTINGS[size]
+    side, _, seeds, names, parameters, method_steps = SETTINGS[size]
     image = named(names[0], 2 * side)
     rows = []
     for profile in get_args(Rbf.model_fields["profile"].annotation):
         recipe = (
             make_method("rbf", {"batch": 8192, "profile": profile})
             .prepare(image)
-            .sized(2, len(image.channels), numbers)
+            .sized(2, len(image.channels), parameters)
         )
         values = [psnr_of(image, recipe, steps=method_steps, seed=seed)[0] for seed in range(seeds)]
         rows.append(summary(f"rbf-profile:{profile}", values, steps=method_steps, side=2 * side))
@@ -160,7 +165,7 @@ def shape(size: str) -> list[dict]:
             summary(
                 f"rbf-shape:{method}",
                 [near.error for near in found],
-                numbers=found[0].numbers,
+                parameters=found[0].parameters,
                 steps=shape_steps,
                 seconds=round(sum(near.seconds for near in found) / len(found), 1),
             )
@@ -170,7 +175,9 @@ def shape(size: str) -> list[dict]:
 
 
 def cost(size: str) -> list[dict]:
-    """Medians of forward and backward passes of 65,536 points of 32 features, taken in turns, beside the multiplications and additions of either."""
+    """Medians of forward and backward passes of 65,536 points of 32 features, taken in turns, beside the
+    multiplications and additions of either.
+    """
     import torch
 
     from fields.networks.gaussian_rbf import GaussianRbf
@@ -206,7 +213,7 @@ def cost(size: str) -> list[dict]:
 
 
 def _decoded(side: int, steps: int, decoder: str, start: float, seed: int) -> tuple[float, int]:
-    """PSNR of whole batches of the picture of dense detail, and the decoder's numbers."""
+    """PSNR of whole batches of the image of dense detail, and the decoder's parameters."""
     import math
 
     import torch

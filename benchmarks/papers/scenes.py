@@ -1,8 +1,10 @@
-"""All methods that take posed views on one scene, for equal seconds, defaults all over: the rank that the papers' own numbers give them, and ours.
+"""All methods that take posed views on one scene, for equal seconds, defaults all over: the rank that the papers' own
+parameters give them, and ours.
 
-The papers' are means over the eight scenes of NeRF-Synthetic at 800 x 800 after hours to minutes on a GPU (NeRF 31.01, Instant NGP 33.18, TensoRF 33.14,
-K-Planes 32.36, dense grids 31.71 as Plenoxels, NeuRBF 34.62, mip-NeRF with CAM 33.42 dB; those of NeuRBF's and CAM's tables); ours are one scene at
-200 x 200 after seconds on a CPU. So it is speed that is compared: how far each comes in that time.
+The papers' are means over the eight scenes of NeRF-Synthetic at 800 x 800 after hours to minutes on a GPU (NeRF 31.01,
+Instant NGP 33.18, TensoRF 33.14, K-Planes 32.36, dense grids 31.71 as Plenoxels, NeuRBF 34.62, mip-NeRF with CAM 33.42
+dB; those of NeuRBF's and CAM's tables); ours are one scene at 200 x 200 after seconds on a CPU. So it is speed that is
+compared: how far each comes in that time.
 """
 
 from __future__ import annotations
@@ -68,7 +70,7 @@ def measure(size: str) -> list[dict]:
             ssim=round(sum(result.metrics["ssim"] for result in found) / seeds, 3),
             steps=found[0].steps,
             seconds=round(sum(result.seconds for result in found) / seeds, 1),
-            numbers=found[0].field.num_parameters,
+            parameters=found[0].field.num_parameters,
             scene=name,
         )
         rows.append(row if theirs is None else row | {"paper": theirs})

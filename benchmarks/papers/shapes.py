@@ -35,21 +35,24 @@ def armadillo() -> Shape | None:
 
 
 class Near(NamedTuple):
-    """Mean error of the distances of fresh samples within 0.02 of the surface, in unit cubes; the field's numbers; seconds of the steps; IoU on 128^3."""
+    """Mean error of the distances of fresh samples within 0.02 of the surface, in unit cubes.
+
+    The field's parameters; seconds of the steps; IoU on 128^3.
+    """
 
     error: float
-    numbers: int
+    parameters: int
     seconds: float
     iou: float
 
 
-def near_surface_error(signal: Shape, name: str, options: dict, numbers: int, steps: int, seed: int = 0) -> Near:
+def near_surface_error(signal: Shape, name: str, options: dict, parameters: int, steps: int, seed: int = 0) -> Near:
     import torch
 
     from fields.fit.fit import prepare
     from fields.methods.registry import make_method
 
-    method = make_method(name, options).prepare(signal).sized(3, 1, numbers)
+    method = make_method(name, options).prepare(signal).sized(3, 1, parameters)
     trainer, _ = prepare(signal, method, steps=steps, seed=seed)
     begun = time.perf_counter()
     trainer.run()

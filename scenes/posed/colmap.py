@@ -133,16 +133,25 @@ def _view(index: int, image: _Image, cameras: dict[int, Intrinsics], photographs
 
 
 def _pose(image: _Image, name: str, notes: list[str]) -> np.ndarray:
-    """The pose of an image, camera to world with OpenGL axes."""
-    from scipy.spatial.transform import Rotation
+    """The pose of an image, camera to world with OpenGL axes.
 
-    w, x, y, z = image.quaternion
-    length = np.linalg.norm(image.quaternion)
+    The rotation is computed here and not by scipy, whose last bits differ: the digests by which earlier runs know their
+    scene depend on them.
+    """
+    quaternion = np.array(image.quaternion)
+    length = np.linalg.norm(quaternion)
     if not (np.isfinite(length) and abs(length - 1) < QUATERNION_TOLERANCE):
         raise BadInput(f"{name}: its rotation {image.quaternion} is not a unit quaternion; export the model again")
-    to_world = Rotation.from_quat([x, y, z, w]).inv()
-    position = -to_world.apply(image.translation)
-    return checked_pose(np.column_stack([to_world.as_matrix() * [1, -1, -1], position]), name, notes)
+    w, x, y, z = quaternion / length
+    to_camera = np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+        ]
+    )
+    position = -to_camera.T @ np.array(image.translation)
+    return checked_pose(np.column_stack([to_camera.T * [1, -1, -1], position]), name, notes)
 
 
 def _read(path: Path, parse: Callable[[bytes], T]) -> T:

@@ -4,18 +4,18 @@ import pytest
 
 from benchmarks.papers import cam, fresh, inr, neurbf, rays, rbf, shapes
 from benchmarks.papers.fits import every_second_pixel, fitted, photograph, psnr_of
+from benchmarks.papers.images import named
 from benchmarks.papers.nstr import _correlation
-from benchmarks.papers.pictures import named
 from fields.methods.registry import make_method
 
 pytestmark = pytest.mark.slow
 
 
 def test_modulation_lets_a_linear_network_follow_a_curve():
-    """Theirs: 4.97, 3.34, 0.07 and 0.03, with so many numbers."""
+    """Theirs: 4.97, 3.34, 0.07 and 0.03, with so many parameters."""
     rows = cam.curve(1, ("without", "octaves", "cam", "octaves and cam"))
     error = {row["id"]: row["value"] for row in rows}
-    assert [row["numbers"] for row in rows] == [12_673, 14_721, 13_185, 15_233]
+    assert [row["parameters"] for row in rows] == [12_673, 14_721, 13_185, 15_233]
     assert 4.7 < error["cam-1d:without"] < 5.2 and 3.1 < error["cam-1d:octaves"] < 3.6
     assert error["cam-1d:cam"] < 0.12 and error["cam-1d:octaves and cam"] < 0.06
 
@@ -34,7 +34,7 @@ def test_modulation_by_time_alone_follows_discs():
 
 def test_a_norm_alone_cannot_fade_and_time_gives_that_back():
     rows = {row["id"]: row for row in cam.frames(30, 1, ("fading",))}
-    assert len({round(row["numbers"], -3) for row in rows.values()}) == 1
+    assert len({round(row["parameters"], -3) for row in rows.values()}) == 1
     assert rows["cam-frames-fading:cam"]["value"] > rows["cam-frames-fading:norm only"]["value"] + 0.3
 
 
@@ -113,7 +113,7 @@ def test_units_and_kernels_learn_a_shape():
     solids = shapes.solids()
     for name in ("rbf", "neurbf", "hashgrid"):
         found = shapes.near_surface_error(solids, name, {"batch": 8192}, 20_000, 200)
-        assert found.error < 6e-3 and abs(found.numbers / 20_000 - 1) < 0.03
+        assert found.error < 6e-3 and abs(found.parameters / 20_000 - 1) < 0.03
 
 
 def test_the_inside_of_exact_distances_is_that_of_the_shape(monkeypatch):

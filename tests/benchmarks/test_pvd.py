@@ -41,20 +41,20 @@ def test_students_and_scratch_have_the_same_rates_and_rows_say_how_long(tmp_path
         if out:
             out.mkdir()  # (refuses what a fit that was cut off has left)
             (out / "field.safetensors").write_bytes(b"1")
-        return {"value": 20.0 + factor + seconds / 100, "seconds": seconds, "numbers": 1000}
+        return {"value": 20.0 + factor + seconds / 100, "seconds": seconds, "parameters": 1000}
 
-    def distil(folder, into, *, seconds, options, **rest):
-        taught.append((into, seconds, options["learning_rate"]))
+    def distill(folder, into, *, seconds, settings, **rest):
+        taught.append((into, seconds, settings["learning_rate"]))
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Source, "_fitted", fit)
-    monkeypatch.setattr(fields.distill, "distill_field", distil)
+    monkeypatch.setattr(fields.distill, "distill_field", distill)
     (tmp_path / "image@3-teacher-hashgrid").mkdir()
     source = Source("image", Ledger(tmp_path), 3.0)
     with pytest.raises(KeyboardInterrupt):
         source.student("hashgrid", "siren", "")
     assert taught == [("siren", 3.0, pytest.approx(3 * source._options("siren", 1.0)["learning_rate"]))]
-    student = {"value": 22.5, "against_teacher": 30.0, "numbers": 900, "steps": 5, "seconds": 3.0, "lost": 1.2}
+    student = {"value": 22.5, "against_teacher": 30.0, "parameters": 900, "steps": 5, "seconds": 3.0, "lost": 1.2}
     for pair in ("hashgrid>siren", "siren>hashgrid"):
         for way in ("", ":one-shot", ":long"):
             source.ledger.rows[f"image@3:{pair}{way}"] = student
@@ -76,6 +76,6 @@ def test_of_the_best_two_rates_the_better_after_all_of_the_time_stays(tmp_path, 
 
 
 def test_which_pairs_are_given_longer():
-    assert wants_longer({"numbers": 1000}, {"numbers": 600, "lost": 1.1})
-    assert not wants_longer({"numbers": 1000}, {"numbers": 600, "lost": 0.9})
-    assert not wants_longer({"numbers": 1000}, {"numbers": 400, "lost": 3.0})
+    assert wants_longer({"parameters": 1000}, {"parameters": 600, "lost": 1.1})
+    assert not wants_longer({"parameters": 1000}, {"parameters": 600, "lost": 0.9})
+    assert not wants_longer({"parameters": 1000}, {"parameters": 400, "lost": 3.0})

@@ -1,4 +1,4 @@
-"""Pictures by formula, on which the experiments are told apart: each has one property that a method claims to use."""
+"""Images by formula, on which the experiments are told apart: each has one property that a method claims to use."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _background(u: np.ndarray, v: np.ndarray) -> np.ndarray:
 
 
 def dense_detail(side: int) -> Image:
-    """A smooth background with a disc, rings, a checker and a line: detail in much of the picture."""
+    """A smooth background with a disc, rings, a checker and a line: detail in much of the image."""
     u, v = _centres(side)
     values = _background(u, v)
     values[..., 0] += 0.3 * ((u - 0.35) ** 2 + (v - 0.4) ** 2 < 0.18**2)
@@ -51,7 +51,7 @@ def sparse_detail(side: int) -> Image:
 
 
 def split(side: int) -> Image:
-    """Half a blurred photograph, half a texture: a picture whose spectrum differs from place to place."""
+    """Half a blurred photograph, half a texture: a image whose spectrum differs from place to place."""
     import skimage.data
     from scipy.ndimage import uniform_filter
     from skimage.transform import resize
