@@ -42,6 +42,8 @@ class Kind:
     packages: tuple[str, ...] = ("PIL.Image",)
     # Whether it consists of pixels, of an image or of frames, so that sizes are also given in bits per pixel.
     has_pixels: bool = False
+    # Whether its files are recognised beyond doubt, so that people need not be told what a file was taken for.
+    unmistakable: bool = False
     # Memory that scoring takes besides the fit, in bytes: of a shape a lattice, its mesh and a search tree.
     scoring_bytes: int = 12_000_000
     # And for each value of the signal: the spectra of audio.
@@ -56,6 +58,7 @@ KINDS = {
         "fields.export.outputs.image:ImageOutput",
         exports=("image",),
         has_pixels=True,
+        unmistakable=True,
     ),
     "audio": Kind(
         ("fields.fit.objectives.audio:AudioObjective",),

@@ -16,9 +16,9 @@ import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, wraps
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, cast, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -36,6 +36,7 @@ from scenes.errors import BadInput
 # What a face shows for "leave this option as it is" where it shows a list of choices.
 DEFAULT = "default"
 Widget = Literal["switch", "choice", "text"]
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Request(BaseModel):
@@ -249,12 +250,18 @@ def _info(model: type[Request], name: str) -> OptionInfo:
     types = [part for part in get_args(annotation) if part is not type(None)] or [annotation]
     literal = next((part for part in (annotation, *types) if get_origin(part) is Literal), None)
     # A field's own validators stand in its metadata, those of `X | None` inside the annotation.
-    validated: Any = Annotated.__class_getitem__((annotation, *field.metadata)) if field.metadata else annotation  # pyright: ignore
-    adapter: TypeAdapter[Any] = TypeAdapter(validated)
+    validated: Any = annotation
+    if field.metadata:
+        validated = Annotated.__class_getitem__((annotation, *field.metadata))  # pyright: ignore
+
+    # Made on first use: it takes time, and `--help` needs none.
+    @cache
+    def adapter() -> TypeAdapter[Any]:
+        return TypeAdapter(validated)
 
     def parse(value: object) -> Any:
         try:
-            return adapter.validate_python(value)
+            return adapter().validate_python(value)
         except ValidationError as error:
             problem = error.errors()[0]
             message = _message(problem)
@@ -324,10 +331,13 @@ def near(word: str, known: Sequence[str]) -> str:
     return f"did you mean {' or '.join(close)}?" if close else f"there are: {', '.join(known)}"
 
 
-def with_options_of(model: type[Request], exclude: Sequence[str] = ()) -> Callable[[Callable], Callable]:
-    """Decorator: `help(function)` and editors show the options that `function` takes as `**options`."""
+def with_options_of(model: type[Request], exclude: Sequence[str] = ()) -> Callable[[F], F]:
+    """Decorator of a function that takes the options of a request as `**options`: `help(function)` shows them.
 
-    def decorate(function: Callable) -> Callable:
+    `exclude`: options that the function does not take; it raises ValueError for them.
+    """
+
+    def decorate(function: F) -> F:
         own = inspect.signature(function)
         given = [p for p in own.parameters.values() if p.kind is not p.VAR_KEYWORD]
         taken = {*exclude, *(p.name for p in given)}
@@ -336,8 +346,15 @@ def with_options_of(model: type[Request], exclude: Sequence[str] = ()) -> Callab
             for o in options_of(model)
             if o.name not in taken
         ]
-        vars(function)["__signature__"] = own.replace(parameters=[*given, *added])
-        return function
+
+        @wraps(function)
+        def checked(*arguments: Any, **options: Any) -> Any:
+            if wrong := [name for name in exclude if name in options and name not in own.parameters]:
+                raise ValueError(f"{', '.join(wrong)}: not an option of {function.__name__}")
+            return function(*arguments, **options)
+
+        vars(checked)["__signature__"] = own.replace(parameters=[*given, *added])
+        return cast(F, checked)
 
     return decorate
 

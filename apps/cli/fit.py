@@ -19,7 +19,7 @@ import scenes
 from apps.cli.flags import add_flags, read_request
 from apps.cli.interrupt import stop_on_signals
 from fields.fit.request import FitRequest
-from fields.kinds import COMPRESSED, default_method, import_packages
+from fields.kinds import COMPRESSED, KINDS, default_method, import_packages
 from fields.methods.registry import make_method
 from fields.runs.bit_rate import bits_per_pixel
 from scenes.domain import Domain
@@ -86,7 +86,7 @@ def run(options: argparse.Namespace) -> dict:
         trainer = fitting.resume(signal, run, request.device, started)
     else:
         signal, trainer, run = _repeat(request, started) if repeats else _begin(request, started)
-    if guess and signal.kind != "image":
+    if guess and not KINDS[signal.kind].unmistakable:
         print(f"note: taken for {signal.kind}, as it is {guess}; change it with --kind", file=sys.stderr)
     for note in signal.notes:
         print(f"note: {note}", file=sys.stderr)

@@ -30,7 +30,7 @@ from scenes.errors import BadInput
 from scenes.io.files import file_digest
 from scenes.signal import Signal
 
-# Options of a request that are given by the arguments of the functions below.
+# Options of a request that the functions below do not take: their arguments stand for them.
 BY_ARGUMENT = ("teacher", "into", "resume", "data")
 
 

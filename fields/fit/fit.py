@@ -18,21 +18,29 @@ import scenes
 from fields.fit.callbacks import Checkpointer, History, Previewer
 from fields.fit.estimate import refuse_too_large
 from fields.fit.fresh import apply_fresh, save_spectra
-from fields.fit.request import FitRequest, RunRequest
+from fields.fit.request import SAMPLES, FitRequest, RunRequest
 from fields.fit.trainer import Trainer
 from fields.kinds import default_method, objective_for
 from fields.methods.base import Method
 from fields.methods.registry import make_method
 from fields.models.field import Field
-from fields.options import with_options_of
+from fields.options import options_of, with_options_of
 from fields.runs.machine import machine, versions
 from fields.runs.run import Run
 from fields.runs.storage import decode_state, stored_state
 from scenes.errors import BadInput
 from scenes.signal import Signal
 
-# Options of a request that are given by the arguments of the functions below.
-BY_ARGUMENT = ("source", "kind", "method", "resume", "tensorboard")
+# Options of a request that the functions below do not take: their arguments stand for them, or the signal was loaded
+# with them already.
+BY_ARGUMENT = (
+    "source",
+    "kind",
+    "method",
+    "resume",
+    "tensorboard",
+    *(option.name for option in options_of(FitRequest) if option.section == SAMPLES),
+)
 
 
 @dataclass
@@ -95,6 +103,8 @@ def prepare_request(
 
     `method`: the config to use instead of the request's method and settings. `started`: as for `fit_field`.
     """
+    if request.resume:
+        raise ValueError("this begins a new fit; continue a run with `fields.fit.fit.resume`")
     start = Run.open(request.start) if request.start else None
     config = method or _method_of(request, signal, start)
     config = _sized(config.prepare(signal), signal, request)

@@ -207,7 +207,7 @@ class FitRequest(SignalRequest, RunRequest):
         section="method",
         flag="--keep",
         label="Fraction of weights to keep",
-        metavar="SHARE",
+        metavar="FRACTION",
         hint="such as 0.5",
         header="keep",
         help="Keep only this fraction of the weights, the largest; the others become zero during training, and a "

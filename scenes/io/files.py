@@ -6,10 +6,12 @@ import difflib
 import hashlib
 import os
 from pathlib import Path
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from scenes.errors import BadInput
+
+if TYPE_CHECKING:
+    import numpy as np
 
 # "skimage:NAME" is a photograph that comes with scikit-image.
 SKIMAGE_PREFIX = "skimage:"
@@ -67,6 +69,9 @@ def file_digest(path: str | os.PathLike[str]) -> str:
 
 def array_digest(array: np.ndarray) -> str:
     """SHA-256 of an array's bytes in C order, in hexadecimal."""
+    # Imported here: the command line reads this module for `--help`, which has to be quick.
+    import numpy as np
+
     return hashlib.sha256(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data).hexdigest()
 
 

@@ -124,6 +124,8 @@ def test_python_takes_the_options_of_the_request(astronaut):
     assert (trainer.total, trainer.bits, trainer.keep_fraction, trainer.seed) == (3, 8, 0.5, 4)
     with pytest.raises(BadInput, match="there is no option 'step'; did you mean steps"):
         prepare(signal, "siren", step=3)
+    with pytest.raises(ValueError, match="held_out: not an option of prepare"):
+        prepare(signal, "siren", steps=3, held_out=0.1)
     with pytest.raises(ValueError, match="settings are for a method that is given by its name"):
         prepare(signal, trainer.method, steps=3, settings={"width": 16})
 
