@@ -10,6 +10,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from apps.studio.images import encode_jpeg, encode_webp
+from apps.studio.quality_curve import QualityCurve
 from fields.fit.trainer import Trainer
 from fields.kinds import viewer_class
 
@@ -48,6 +49,7 @@ class Job:
         self.metric = ""
         self.quality: float | None = None
         self.history: list[tuple[float, float]] = []
+        self._curve = QualityCurve()
         self.metrics: dict[str, float] = {}
         # Encoded images by name, and the version in which each was made; `version` counts changes.
         self.images: dict[str, bytes] = {}
@@ -125,6 +127,10 @@ class Job:
         self.images = {**self.images, **encoded}
         self.image_versions = {**self.image_versions, **dict.fromkeys(encoded, self.version + 1)}
         self.version += 1
+
+    def draw_curve(self) -> str:
+        """The quality curve as SVG; empty before there are two points."""
+        return self._curve.svg(self.metric, self.history, active=self.state in ACTIVE_STATES)
 
     def summary(self) -> dict:
         """What a list of jobs shows of it."""

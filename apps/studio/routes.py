@@ -13,12 +13,10 @@ from apps.studio.compare_job import preview_of
 from apps.studio.fit_job import TrainingJob
 from apps.studio.folders import Folders
 from apps.studio.images import encode_webp, media_type
-from apps.studio.job import Job
 from apps.studio.job_queue import JobQueue
 from apps.studio.messages import message_of
 from apps.studio.static_files import STATIC_FILES
 from apps.studio.view_renderer import ViewRenderer
-from fields.compare.chart import SMALL, Line, svg
 from scenes.errors import BadInput
 
 # Files of a comparison that may be downloaded, and their media types.
@@ -34,7 +32,6 @@ REVALIDATED = {"Cache-Control": "no-cache"}
 # WebP quality of views: of flat fields, which show the fitted values themselves, and of solid ones.
 WINDOW_QUALITY = 94
 ORBIT_QUALITY = 92
-METRIC_LABELS = {"psnr": "PSNR, dB", "test_psnr": "PSNR of test views, dB", "snr": "SNR, dB"}
 
 
 def add_routes(app: FastAPI, folders: Folders, queue: JobQueue, renderer: ViewRenderer) -> None:
@@ -69,7 +66,7 @@ def _job_routes(queue: JobQueue) -> APIRouter:
         job, details = queue.jobs.get(of), None
         if job is not None:
             job.watched = time.monotonic()
-            details = {**job.to_dict(), "curve": _curve(job), "page": job.page}
+            details = {**job.to_dict(), "curve": job.draw_curve(), "page": job.page}
         summaries = [known.summary() for known in list(queue.jobs.values())]
         return JSONResponse({"jobs": summaries, "job": details}, headers=NOT_CACHED)
 
@@ -168,14 +165,6 @@ def _view_routes(folders: Folders, renderer: ViewRenderer) -> APIRouter:
         return Response(await asyncio.wrap_future(image), media_type="image/webp", headers=NOT_CACHED)
 
     return router
-
-
-def _curve(job: Job) -> str:
-    """The quality curve of a job as SVG; empty before there are two points."""
-    if len(job.history) < 2:
-        return ""
-    label = METRIC_LABELS.get(job.metric, job.metric)
-    return svg([Line(job.metric, job.history)], "seconds", label, size=SMALL)
 
 
 def _answer_bad_input(request: Request, error: BadInput) -> Response:
