@@ -117,7 +117,7 @@ def resume(run: Run, device: str = "auto", started: float | None = None, teacher
     """
     header = run.header
     if not header.get("teacher"):
-        raise BadInput(f"{run.path}: was fitted to a signal, not distilled; continue it as a fit")
+        raise BadInput(f"{run.path}: was fitted to a signal, not distilled; resume it as a fit")
     teacher_run = teacher_run or Run.open(Path(header["teacher"]["path"]))
     check_teacher(teacher_run)
     if file_digest(teacher_run.weights) != header["teacher"]["sha256"]:

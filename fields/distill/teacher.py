@@ -16,7 +16,7 @@ from fields.render.surface_field import surface_field
 from fields.render.video_frame import render_frame
 from fields.runs.run import Run
 from fields.surface.implicit import implicit_shape
-from fields.surface.surface_mesh import surface_triangles
+from fields.surface.surface_mesh import scored_triangles
 from scenes.audio.signal import Audio
 from scenes.errors import BadInput
 from scenes.image.color import to_bytes
@@ -91,7 +91,7 @@ class TeacherShape(Shape):
         self.notes = ()
         self._teacher, self._samples = teacher, None
         self._fit = surface_field(teacher)
-        found = surface_triangles(implicit_shape(teacher), RESOLUTION)
+        found = scored_triangles(implicit_shape(teacher), RESOLUTION)
         if not found.crossed:
             raise BadInput("the teacher has no surface: it was not fitted long enough")
         self.surface = MeshSurface(Mesh(found.vertices, found.faces))

@@ -145,6 +145,20 @@ def surface_mesh(
     return mesh
 
 
+def scored_triangles(implicit: Implicit, resolution: int) -> Triangles:
+    """The surface that metrics score and students learn, as exports write it: empty where there is none.
+
+    It differs from `surface_triangles` for an unsigned surface, whose shell is brought onto the surface.
+    """
+    if implicit.type != "unsigned":
+        return surface_triangles(implicit, resolution)
+    try:
+        mesh = surface_mesh(implicit, resolution)
+    except BadInput:
+        return Triangles(np.zeros((0, 3)), np.zeros((0, 3), np.int64), 0)
+    return Triangles(mesh.vertices, mesh.faces, len(mesh.vertices))
+
+
 def simplified(implicit: Implicit, mesh: SurfaceMesh, faces: int) -> SurfaceMesh:
     """Simplify to at most about `faces` triangles by quadric errors, and move the vertices back to the surface."""
     if len(mesh.faces) <= faces:

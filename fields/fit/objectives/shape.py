@@ -24,9 +24,8 @@ from fields.models.field import PointField
 from fields.render.camera import camera_rays
 from fields.render.sphere_trace import ShapeView, headlight, in_chunks, render_shape
 from fields.render.surface_field import SurfaceField, surface_field
-from fields.surface.implicit import Implicit, implicit_shape
-from fields.surface.surface_mesh import surface_mesh, surface_triangles
-from scenes.errors import BadInput
+from fields.surface.implicit import implicit_shape
+from fields.surface.surface_mesh import scored_triangles
 from scenes.image.color import to_bytes
 from scenes.posed.camera import Camera
 from scenes.posed.pose import orbit
@@ -111,11 +110,12 @@ class ShapeObjective(Objective[Shape, PointField]):
             inside = _evaluated(fit, fit.function, points) < 0
             scores["iou"] = intersection_over_union(inside, shape.surface.inside(points))
         points, normals, colors = shape.surface_points(surface_points)
-        fitted = _extracted(implicit, resolution)
-        if fitted is None:
-            scores["f_score"] = 0.0
-        else:
+        found = scored_triangles(implicit, resolution)
+        if found.crossed:
+            fitted = MeshSurface(Mesh(found.vertices, found.faces))
             scores |= self._surface_scores(fitted, points, normals, oriented=fit.oriented)
+        else:
+            scores["f_score"] = 0.0
         if colors is not None and fit.colors is not None:
             scores["psnr"] = psnr(_evaluated(fit, fit.colors, points), colors)
         return scores
@@ -191,19 +191,6 @@ def default_camera(
 ) -> Camera:
     """The camera of previews, for images of `width` x `height` pixels. The angles are in degrees."""
     return orbit(azimuth, elevation, view.DISTANCE, (width, height or width), field_of_view=view.FIELD_OF_VIEW)
-
-
-def _extracted(implicit: Implicit, resolution: int) -> MeshSurface | None:
-    """The surface as exports write it, but with its small components; None where there is none."""
-    if implicit.type != "unsigned":
-        found = surface_triangles(implicit, resolution)
-        return MeshSurface(Mesh(found.vertices, found.faces)) if found.crossed else None
-    try:
-        # The triangles of an unsigned surface are a shell around it, which only the whole mesh brings onto it.
-        mesh = surface_mesh(implicit, resolution)
-    except BadInput:
-        return None
-    return MeshSurface(Mesh(mesh.vertices, mesh.faces))
 
 
 def _rendered(fit: SurfaceField, side: int) -> ShapeView:
