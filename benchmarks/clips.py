@@ -192,15 +192,14 @@ def main() -> None:
     clip = CLIPS / options.clip
     source = str(clip) if clip.exists() else options.clip if Path(options.clip).exists() else ""
     signal, name = (scenes.load(source, "video"), Path(source).stem) if source else (drawing(), "drawing")
-    rows = []
+    rows: list[dict] = []
     spent = stored_steps(name, options.modulated) if options.store and not options.steps_only else {}
     found = rows_of(signal, name, 3 if options.quick else options.epochs, options.params, options.modulated, spent)
     for row in islice(found, len(METHODS)) if options.steps_only else found:
         rows.append(row)
-        result = report(f"clips-{name}", rows)
         if options.store:
-            emit(beside_stored(result), argparse.Namespace(store=True, json=False))
-    emit(result, argparse.Namespace(store=False, json=options.json))
+            emit(beside_stored(report(f"clips-{name}", rows)), argparse.Namespace(store=True, json=False))
+    emit(report(f"clips-{name}", rows), argparse.Namespace(store=False, json=options.json))
 
 
 if __name__ == "__main__":

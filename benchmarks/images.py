@@ -132,21 +132,28 @@ def train_to_target(source: str, who: str) -> dict:
     from benchmarks.baselines.hash_grid import TorchStep
     from fields.fit.fit import prepare
     from fields.fit.metrics.samples import psnr
+    from fields.models.field import PointField
+    from fields.models.hash_grid import GridField
+    from fields.networks.mlp import MLP
     from fields.render.raster import evaluate_image
+    from scenes.image.signal import Image
 
     image = scenes.load(source)
+    assert isinstance(image, Image)
     trainer, _ = prepare(image, "hashgrid", seconds=30)
     field = trainer.field
     if who == "siren":
         trainer, _ = prepare(image, "siren", steps=SIREN_STEPS, params=field.num_parameters, settings=SIREN)
         field = trainer.field
+    assert isinstance(field, PointField)
     step = trainer.step
     if who == "torch":
+        assert isinstance(field, GridField) and isinstance(field.network, MLP)
         baseline = TorchStep(field.encoder.layout, field.encoder.table, field.network.weights)
         # Scored through our field, which is quicker: both hold the same tensors.
-        field.encoder.table.data = baseline.model[0].table.data
-        for linear, layer in zip([*field.network.hidden, field.network.output], list(baseline.model)[1::2]):
-            linear.weight.data = layer.weight.data
+        field.encoder.table.data = baseline.grid.table.data
+        for weight, linear in zip(field.network.weights, baseline.linears):
+            weight.data = linear.weight.data
         steps = itertools.count()
 
         def step() -> None:

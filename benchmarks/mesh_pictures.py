@@ -44,22 +44,29 @@ def cast(path: Path, origins: np.ndarray, directions: np.ndarray) -> Cast:
     """The file as trimesh reads it: its own normals, and its texture between texels; open3d casts the rays."""
     import open3d
     import trimesh
+    from open3d.core import Tensor
+    from trimesh.visual.material import PBRMaterial
+    from trimesh.visual.texture import TextureVisuals
 
     mesh = trimesh.load_mesh(path, process=False)
     scene = open3d.t.geometry.RaycastingScene()
-    scene.add_triangles(np.ascontiguousarray(mesh.vertices, np.float32), np.ascontiguousarray(mesh.faces, np.uint32))
-    answer = scene.cast_rays(np.concatenate([origins, directions], axis=1).astype(np.float32))
+    vertices, faces = np.ascontiguousarray(mesh.vertices, np.float32), np.ascontiguousarray(mesh.faces, np.uint32)
+    scene.add_triangles(Tensor.from_numpy(vertices), Tensor.from_numpy(faces))
+    rays = np.concatenate([origins, directions], axis=1).astype(np.float32)
+    answer = scene.cast_rays(Tensor.from_numpy(rays))
     hit = np.isfinite(answer["t_hit"].numpy())
     corners = mesh.faces[answer["primitive_ids"].numpy()[hit]]
     second = answer["primitive_uvs"].numpy()[hit].astype(np.float64)
     share = np.concatenate([1 - second.sum(axis=1, keepdims=True), second], axis=1)
     normals = np.einsum("nk,nkc->nc", share, mesh.vertex_normals[corners])
     normals /= np.linalg.norm(normals, axis=1, keepdims=True)
-    material = getattr(mesh.visual, "material", None)
-    if getattr(material, "baseColorTexture", None) is not None:
-        texture = np.asarray(material.baseColorTexture.convert("RGB"), np.float64) / 255
-        return Cast(hit, normals, _looked_up(texture, np.einsum("nk,nkc->nc", share, mesh.visual.uv[corners])))
-    return Cast(hit, normals, None)
+    look = mesh.visual
+    if not isinstance(look, TextureVisuals) or not isinstance(look.material, PBRMaterial):
+        return Cast(hit, normals, None)
+    if look.material.baseColorTexture is None or look.uv is None:
+        return Cast(hit, normals, None)
+    texture = np.asarray(look.material.baseColorTexture.convert("RGB"), np.float64) / 255
+    return Cast(hit, normals, _looked_up(texture, np.einsum("nk,nkc->nc", share, look.uv[corners])))
 
 
 def _looked_up(texture: np.ndarray, uv: np.ndarray) -> np.ndarray:
@@ -78,17 +85,19 @@ def shape_agreement(run: Path, mesh: Path, size: int = SIZE, views: int = VIEWS,
     """PSNR of the lit image where field and mesh both have the surface, and the share of its pixels where only one
     does.
 
-    keep: where a image of the first view goes, the field's beside the mesh's.
+    keep: where an image of the first view goes, the field's beside the mesh's.
     """
     import torch
 
     from fields.export.outputs.shape import view_camera
+    from fields.models.field import PointField
     from fields.render.sphere_trace import headlight, render_shape
     from fields.render.surface_field import surface_field
     from fields.runs.run import load_field
     from fields.surface.implicit import corner_and_sides
 
     field = load_field(run)
+    assert isinstance(field, PointField)
     fit = surface_field(field)
     corner, sides = corner_and_sides(field.domain)
     pairs = []
@@ -118,14 +127,14 @@ def radiance_agreement(
 
     output = RadianceOutput(load_field(run), run)
     pairs = []
-    for camera in output.cameras()[:views]:
-        camera = camera if size is None else camera.resized(size, size)
+    cameras = [camera if size is None else camera.resized(size, size) for camera in output.cameras()[:views]]
+    for camera in cameras:
         own, _ = output.render_camera(camera)
         found = cast(mesh, *camera.rays())
         shown = np.ones((camera.num_pixels, 3))
         shown[found.hit] = found.colors
         pairs.append((own.color.reshape(-1, 3).numpy(), shown, (own.opacity > 0.5).flatten().numpy(), found.hit))
-    return _compared(pairs, camera.intrinsics.width, keep)
+    return _compared(pairs, cameras[-1].intrinsics.width, keep)
 
 
 def _compared(pairs: list, width: int, keep: Path | None) -> dict:

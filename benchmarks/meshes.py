@@ -114,18 +114,22 @@ def one(run: str, resolution: int, who: str) -> dict:
     import time
 
     from fields.fit.fit import reopen
+    from fields.models.field import PointField
     from fields.runs.run import Run
     from fields.surface.implicit import implicit_shape
     from fields.surface.quality import against_field, against_source
     from fields.surface.surface_mesh import surface_mesh
+    from scenes.shape.signal import Shape
 
     kept = Run.open(Path(run))
-    implicit = implicit_shape(kept.load_field("cpu"))
+    fitted, shape = kept.load_field("cpu"), reopen(kept)
+    assert isinstance(fitted, PointField) and isinstance(shape, Shape)
+    implicit = implicit_shape(fitted)
     begun = time.perf_counter()
     mesh = surface_mesh(implicit, resolution) if who == "ours" else dense_mesh(implicit, resolution)
     seconds = time.perf_counter() - begun
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
-    field, source = against_field(implicit, mesh), against_source(mesh, reopen(kept))
+    field, source = against_field(implicit, mesh), against_source(mesh, shape)
     return {
         "to-source": source["distance_to_source"],
         "from-source": source["distance_from_source"],

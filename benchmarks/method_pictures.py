@@ -86,6 +86,7 @@ def _fresh(name: str) -> None:
 
     image = photograph("camera", 256, grey=True)
     _, report, choice = apply_fresh(make_method("siren", NETWORK).prepare(image), image)
+    assert choice is not None
     save_spectra(choice, "first_omega", FOLDER / f"{name}.png")
     print(name, report["value"], flush=True)
 

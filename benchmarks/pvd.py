@@ -118,7 +118,8 @@ class Source:
             )["value"]
             for rate in RATES
         }
-        return max(sorted(tried, key=tried.get)[-2:], key=lambda rate: self._from_scratch(method, 1, rate)["value"])
+        best = sorted(tried, key=lambda rate: tried[rate])[-2:]
+        return max(best, key=lambda rate: self._from_scratch(method, 1, rate)["value"])
 
     def _from_scratch(self, method: str, times: int, rate: float) -> dict:
         return self.ledger.row(

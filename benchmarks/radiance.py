@@ -1,4 +1,4 @@
-"""Posed views: how good a scene gets in a minute, two and eight, how soon, with what memory, and how fast a image of
+"""Posed views: how good a scene gets in a minute, two and eight, how soon, with what memory, and how fast an image of
 it is.
 
     python -m benchmarks.radiance [--json] [--quick] [--store] [--only PART ...] [--images DIR] [--hashnerf DIR]
@@ -9,7 +9,7 @@ of a fox and a bird, every eighth held out), `cells` (the same, sampled where ce
 `moving` (one camera around a lego that moves), `sooner` (seconds of steps to 26 dB, against the same rays and samples
 through plain torch: one gather per corner and level; once with everything in torch, once with the search for samples
 and Adam left native; with `--hashnerf`, a checkout of HashNeRF-pytorch, against that too, as it samples and trains),
-`frame` (seconds for a image of 400 x 400), `parts` (of a step's time), and `cam` (an MLP of 4 x 128 modulated by the
+`frame` (seconds for an image of 400 x 400), `parts` (of a step's time), and `cam` (an MLP of 4 x 128 modulated by the
 direction, against the same MLP at equal steps, and its size with 8 bits a number). With `--store --only` the other
 parts stay as they were stored. `--images` keeps the images of the fits.
 
@@ -28,9 +28,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmarks.report import add_arguments, emit, report
+
+if TYPE_CHECKING:
+    from fields.fit.trainer import Trainer
 
 SCENES = Path(__file__).resolve().parents[2] / "shared" / "data" / "nerf"
 TARGET_DB = 26.0
@@ -95,7 +101,7 @@ def measure(quick: bool, only: list[str], images: str, hashnerf: Path | None) ->
         ours = in_process("target", source, "native")
         rivals = {who: ("target", source, who) for who in ("torch", "torch networks")}
         if hashnerf is not None and name == "lego":
-            rivals["HashNeRF-pytorch"] = ("peer", source, hashnerf)
+            rivals["HashNeRF-pytorch"] = ("peer", source, str(hashnerf))
         for who, how in rivals.items():
             theirs = in_process(*how)
             rows.append(
@@ -204,16 +210,22 @@ def fit(source: str, seconds: str, image: str, method: str, options: str) -> dic
 
 
 def target(source: str, who: str) -> dict:
-    """Seconds of steps until a part of the views for testing has 26 dB; looking at them is not counted."""
+    """Seconds of training until some rays of the test views have 26 dB. Scoring is not counted."""
+    from contextlib import nullcontext
+
     import scenes
     from fields.fit.fit import prepare
+    from fields.fit.objectives.radiance import RadianceObjective
+    from fields.models.field import RadianceField
 
     scene = scenes.load(source, "radiance")
-    trainer, _ = prepare(scene, "hashgrid", steps=1000)
-    if who != "native":
-        # The same weights, rays, samples and rates.
-        trainer, _ = prepare(scene, "hashgrid", steps=1000, settings={"fused": "off"})
-        restore = _through_formulas(trainer, who == "torch")
+    # All have the same weights, rays, samples and rates.
+    trainer, _ = prepare(scene, "hashgrid", steps=1000, settings={} if who == "native" else {"fused": "off"})
+    objective = trainer.objective
+    assert isinstance(objective, RadianceObjective)
+    scoring = nullcontext if who == "native" else _use_references(trainer, who == "torch")
+    field = trainer.field
+    assert isinstance(field, RadianceField)
     clock, due, quality, steps = 0.0, 0.0, 0.0, 0
     while clock < GIVE_UP_SECONDS and quality < TARGET_DB:
         begun = time.perf_counter()
@@ -221,11 +233,8 @@ def target(source: str, who: str) -> dict:
         clock += time.perf_counter() - begun
         steps += 1
         if clock >= due:
-            if who != "native":
-                with restore():
-                    quality = trainer.objective.scores.watched_psnr(trainer.field)
-            else:
-                quality = trainer.objective.scores.watched_psnr(trainer.field)
+            with scoring():
+                quality = objective.scores.watched_psnr(field)
             due = clock + max(SCORE_EVERY, 0.05 * clock)
     return {"seconds": round(clock, 2), "steps": steps, "psnr": quality, "reached": quality >= TARGET_DB}
 
@@ -234,8 +243,11 @@ def peer(source: str, checkout: str) -> dict:
     import scenes
     from benchmarks.baselines.hashnerf import to_target
     from fields.fit.objectives.view_scores import watched_views
+    from scenes.posed.signal import RadianceScene
 
-    views, stride = watched_views(scenes.load(source, "radiance"))
+    scene = scenes.load(source, "radiance")
+    assert isinstance(scene, RadianceScene)
+    views, stride = watched_views(scene)
     return to_target(
         Path(checkout),
         Path(source),
@@ -247,12 +259,11 @@ def peer(source: str, checkout: str) -> dict:
     )
 
 
-def _through_formulas(trainer, everything: bool):
-    """Has encoding, networks and compositing, or everything, take their formulas; gives a context in which they do not,
-    for looking at images.
+def _use_references(trainer: Trainer, everything: bool) -> Callable[[], AbstractContextManager[None]]:
+    """Switch encoding, networks and compositing, or all operations, to their references in plain torch.
 
-    Where not everything does, rays, the search for occupied cells, the samples and Adam stay native, in the formulas'
-    favour.
+    Without `everything`, rays, the search for occupied cells, the samples and Adam stay native, in the references'
+    favour. Returns a function that gives a context in which the native operations are back, for scoring.
     """
     from contextlib import contextmanager
     from types import SimpleNamespace
@@ -260,19 +271,22 @@ def _through_formulas(trainer, everything: bool):
     import fields.ops.composite as composite
     import fields.ops.mlp as mlp
     from benchmarks.baselines.hash_grid import TorchHashGrid
+    from fields.models.hash_grid import GridField
     from fields.ops import backends
 
-    encoder = trainer.field.trunk.encoder
+    trunk = trainer.field.point_field
+    assert isinstance(trunk, GridField)
+    encoder = trunk.encoder
     native, plain = encoder.forward, TorchHashGrid(encoder.layout, encoder.table)
     plain.table = encoder.table
     choose = backends.choose
-    formulas = SimpleNamespace(**{**vars(backends), "choose": lambda backend, device="cpu": "torch"})
+    references = SimpleNamespace(**{**vars(backends), "choose": lambda backend, device="cpu": "torch"})
 
     def switch(on: bool) -> None:
         if everything:
-            backends.choose = formulas.choose if on else choose
+            backends.choose = references.choose if on else choose
         else:
-            composite.backends = mlp.backends = formulas if on else backends
+            composite.backends = mlp.backends = references if on else backends
         encoder.forward = (lambda coords: plain(coords.reshape(-1, 3))) if on else native
 
     @contextmanager
@@ -295,8 +309,10 @@ def frame(source: str, seconds: str) -> dict:
     from fields.export.outputs.radiance import RadianceOutput
     from fields.fit.fit import fit_field
     from scenes.posed.camera import Camera
+    from scenes.posed.signal import RadianceScene
 
     scene = scenes.load(source, "radiance")
+    assert isinstance(scene, RadianceScene)
     done = fit_field(scene, "hashgrid", seconds=float(seconds))
     view = scene.test[0]
     camera = Camera(view.pose, view.intrinsics.resized(400, 400))
@@ -322,7 +338,7 @@ def parts(source: str, warm: str) -> dict:
     trainer, _ = prepare(scenes.load(source, "radiance"), "hashgrid", steps=2000)
     for _ in range(int(warm)):
         trainer.step()
-    spent: collections.Counter = collections.Counter()
+    spent: dict[str, float] = collections.defaultdict(float)
 
     def timed(owner, name: str, part: str) -> None:
         function = getattr(owner, name)
@@ -337,9 +353,16 @@ def parts(source: str, warm: str) -> dict:
         setattr(owner, name, wrapped)
 
     counts: list[tuple[int, int]] = []
-    rays = trainer.objective.ray_count
+    objective = trainer.objective
+    assert isinstance(objective, fitting.RadianceObjective)
+    rays = objective.ray_count
     adapt = rays.adapt
-    rays.adapt = lambda reached, queried: (counts.append((reached, queried)), adapt(reached, queried))
+
+    def counted(reached: int, queried: int) -> None:
+        counts.append((reached, queried))
+        adapt(reached, queried)
+
+    rays.adapt = counted
     timed(occupancy.OccupancyGrid, "sample", "sampling")
     timed(occupancy.OccupancyGrid, "update", "occupancy-update")
     timed(fitting.RadianceObjective, "batch", "rays")
@@ -355,7 +378,7 @@ def parts(source: str, warm: str) -> dict:
     for _ in range(steps):
         trainer.step()
     total = time.perf_counter() - begun
-    shares = {part: seconds / total for part, seconds in spent.most_common()}
+    shares = {part: seconds / total for part, seconds in sorted(spent.items(), key=lambda item: -item[1])}
     shares["rest"] = 1.0 - sum(shares.values())
     return {
         "shares": shares,
@@ -374,6 +397,7 @@ def mlp(source: str, settings: str) -> dict:
         done = fit_field(
             scenes.load(source, "radiance"), "cam", steps=steps, settings=MLP | extra, bits=bits, out=f"{folder}/run"
         )
+        assert done.run is not None
         return {"psnr": done.metrics["psnr"], "bytes": done.run.weights.stat().st_size}
 
 

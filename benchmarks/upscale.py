@@ -25,6 +25,7 @@ def measure(quick: bool) -> dict:
     import fields
     import scenes
     from fields.fit.metrics.samples import psnr
+    from fields.models.field import PointField
     from fields.render.raster import evaluate_image
     from scenes.image.signal import Image
 
@@ -33,12 +34,15 @@ def measure(quick: bool) -> dict:
     for method, options in METHODS.items():
         values, against = [], []
         for name in names:
-            original = scenes.load(str(IMAGES / f"{name}.png") if IMAGES.is_dir() else f"skimage:{name}").values()
+            image = scenes.load(str(IMAGES / f"{name}.png") if IMAGES.is_dir() else f"skimage:{name}")
+            assert isinstance(image, Image)
+            original = image.values()
             original = original[: original.shape[0] // 2 * 2, : original.shape[1] // 2 * 2]
             height, width = original.shape[:2]
             half = original.reshape(height // 2, 2, width // 2, 2, 3).mean((1, 3))
             small = Image.from_array(np.round(half * 255).astype(np.uint8))
             field = fields.fit_field(small, method, seconds=3 if quick else 15, settings=options).field
+            assert isinstance(field, PointField)
             bicubic = Pillow.fromarray(small.pixels).resize((width, height), Pillow.Resampling.BICUBIC)
             values.append(psnr(evaluate_image(field, width, height), original))
             against.append(psnr(np.asarray(bicubic, np.float32) / 255, original))

@@ -57,15 +57,15 @@ class TorchStep:
     """Training step in plain torch: the grid above, `nn.Linear` layers, autograd and torch's Adam."""
 
     def __init__(self, layout: GridLayout, table: Tensor, weights: list[Tensor], compiled: bool = False) -> None:
-        grid = TorchHashGrid(layout, table.detach().clone())
+        self.grid = TorchHashGrid(layout, table.detach().clone())
+        self.linears = [nn.Linear(weight.shape[1], weight.shape[0], bias=False) for weight in weights]
         layers: list[nn.Module] = []
-        for weight in weights:
-            linear = nn.Linear(weight.shape[1], weight.shape[0], bias=False)
+        for linear, weight in zip(self.linears, weights):
             linear.weight.data.copy_(weight)
             layers += [linear, nn.ReLU()]
-        self.model = nn.Sequential(grid, *layers[:-1])
+        self.model = nn.Sequential(self.grid, *layers[:-1])
         self.forward = torch.compile(self.model) if compiled else self.model
-        groups = [{"params": grid.parameters(), "lr": 5e-2}, {"params": self.model[1:].parameters(), "lr": 5e-3}]
+        groups = [{"params": self.grid.parameters(), "lr": 5e-2}, {"params": self.model[1:].parameters(), "lr": 5e-3}]
         self.optimizer = torch.optim.Adam(groups, betas=(0.9, 0.99), eps=1e-15)
 
     def __call__(self, coords: Tensor, targets: Tensor) -> None:

@@ -152,14 +152,16 @@ def curve(seeds: int, names: tuple[str, ...] = tuple(CURVES)) -> list[dict]:
         layers = nn.ModuleList(nn.Linear(n, 64) for n in (features.shape[1], 64, 64, 64))
         output = nn.Linear(64, 1)
         modulation = Modulation(1, (0,), (64,), 4) if modulated else None
-        if modulated in ("scales", "shifts"):  # of the grid's channels the first four are scales
+        if modulation is not None and modulated in ("scales", "shifts"):
+            # The first four channels of the grid are scales.
             keep = torch.arange(8) < 4 if modulated == "scales" else torch.arange(8) >= 4
             modulation.grid.table.register_hook(lambda gradient: gradient * keep)
         parameters = [p for part in (layers, output, modulation) if part is not None for p in part.parameters()]
         optimizer = torch.optim.Adam(parameters, 1e-3)
+        loss = torch.zeros(())
         for _ in range(1500):
             optimizer.zero_grad()
-            scales = modulation(x) if modulated else [(1.0, 0.0)] * 4
+            scales = [(1.0, 0.0)] * 4 if modulation is None else modulation(x)
             values = features
             for layer, (scale, shift) in zip(layers, scales):
                 values = layer(values) * scale + shift

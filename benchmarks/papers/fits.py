@@ -30,7 +30,7 @@ def _square(pixels: np.ndarray, side: int, grey: bool, held_out: float = 0.0) ->
     pixels = pixels[top : top + short, left : left + short].astype(np.float64) / 255
     if grey and pixels.ndim == 3:
         pixels = pixels.mean(-1)
-    small = resize(pixels, (side, side), anti_aliasing=True)
+    small = np.asarray(resize(pixels, (side, side), anti_aliasing=True))
     return Image.from_array(np.round(small * 255).astype(np.uint8), held_out=held_out)
 
 

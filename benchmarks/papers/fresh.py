@@ -137,7 +137,7 @@ def measure(size: str) -> list[dict]:
                 zip(*(swept.get(value) or score(value))) for value in (DEFAULTS[method], report["value"])
             )
             means = {value: mean(trained for trained, _ in found) for value, found in swept.items()}
-            best = max(means, key=means.get)
+            best = max(means, key=lambda value: means[value])
             share = selection / (len(sweep) * training)
             rows.append(
                 summary(
@@ -172,8 +172,10 @@ def measure(size: str) -> list[dict]:
 
 def _both(image, recipe, steps: int, seed: int) -> tuple[float, float]:
     """PSNR over the pixels that were trained on, and over those that were held out."""
+    from fields.models.field import PointField
     from fields.render.raster import evaluate_image
 
     result = fitted(image, recipe, steps=steps, seed=seed)
+    assert isinstance(result.field, PointField)
     error = (evaluate_image(result.field, image.width, image.height).clip(0, 1) - image.values())[image.valid]
     return -10 * math.log10(float((error**2).mean())), result.metrics["psnr"]

@@ -51,13 +51,13 @@ def sparse_detail(side: int) -> Image:
 
 
 def split(side: int) -> Image:
-    """Half a blurred photograph, half a texture: a image whose spectrum differs from place to place."""
+    """Half a blurred photograph, half a texture: an image whose spectrum differs from place to place."""
     import skimage.data
     from scipy.ndimage import uniform_filter
     from skimage.transform import resize
 
     halves = uniform_filter(skimage.data.camera().astype(float), 17), skimage.data.gravel().astype(float)
-    left, right = (resize(half / 255, (side, side), anti_aliasing=True) for half in halves)
+    left, right = (np.asarray(resize(half / 255, (side, side), anti_aliasing=True)) for half in halves)
     return _image(np.concatenate([left[:, : side // 2], right[:, side // 2 :]], axis=1))
 
 

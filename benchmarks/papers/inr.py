@@ -152,18 +152,16 @@ def kodak_pictures(size: str) -> list[dict]:
 def music(size: str) -> list[dict]:
     from fields.methods.registry import make_method
 
-    sound, steps, seeds = bach(), SETTINGS[size][2], min(2, SETTINGS[size][3])
-    rows = []
+    audio, steps, seeds = bach(), SETTINGS[size][2], min(2, SETTINGS[size][3])
+    rows: list[dict] = []
+    if audio is None:
+        return rows
     for method, options in (
-        (
-            ("siren", {"first_omega": 3000.0, "learning_rate": 5e-4}),
-            ("frequency", {"octaves": 12, "learning_rate": 1e-3}),
-        )
-        if sound
-        else ()
+        ("siren", {"first_omega": 3000.0, "learning_rate": 5e-4}),
+        ("frequency", {"octaves": 12, "learning_rate": 1e-3}),
     ):
         recipe = make_method(method, options | {"width": 128, "hidden_layers": 4, "batch": 16384})
-        found = [fitted(sound, recipe, steps=min(steps, BACH_STEPS), seed=seed) for seed in range(seeds)]
+        found = [fitted(audio, recipe, steps=min(steps, BACH_STEPS), seed=seed) for seed in range(seeds)]
         rows.append(
             summary(
                 f"inr-bach:{method}",
@@ -188,6 +186,7 @@ def wire(size: str) -> list[dict]:
         for seed in range(seeds):
             trainer, _ = prepare(image, "wire", steps=steps, seed=seed, settings=options)
             values.append(finish(trainer, None).metrics["psnr"])
+            assert trainer._guard is not None
             beginnings.append(trainer._guard.restarts + 1)
             rates.append(trainer._guard.rate * rate)
         rows.append(

@@ -37,11 +37,16 @@ def scored(
     import torch
 
     from fields.methods.registry import make_method
+    from fields.models.radiance import EncodedRadiance
+    from fields.networks.cam import ModulatedMLP
 
     method = make_method("cam", {"sampling": "cells", "initial_density": 1.0, **options}).prepare(signal)
     field = method.build_field(signal.domain, signal.channels, seed)
+    assert isinstance(field, EncodedRadiance)
     if mixed:
-        field.trunk.network.normalise = 2
+        network = field.trunk.network
+        assert isinstance(network, ModulatedMLP)
+        network.normalise = 2
     optimizer = torch.optim.Adam(
         [{"params": group["params"], "lr": group["lr"]} for group in method.field_groups(field)]
     )

@@ -21,6 +21,7 @@ def solids() -> Shape:
     torus = trimesh.creation.torus(0.6, 0.2, major_sections=128, minor_sections=64)
     box = trimesh.creation.box((0.5, 0.5, 1.2), trimesh.transformations.rotation_matrix(0.6, (1, 0.5, 0.2)))
     both = trimesh.util.concatenate([torus, box])
+    assert isinstance(both, trimesh.Trimesh)
     return Shape.from_mesh(both.vertices, both.faces, samples=SAMPLES)
 
 
@@ -31,6 +32,7 @@ def armadillo() -> Shape | None:
     import trimesh
 
     mesh = trimesh.load(ARMADILLO, process=False)
+    assert isinstance(mesh, trimesh.Trimesh)
     return Shape.from_mesh(mesh.vertices, mesh.faces, samples=SAMPLES)
 
 

@@ -18,7 +18,7 @@ from fields.runs.run import Run
 shape.VOLUME_POINTS, shape.SURFACE_POINTS, shape.RESOLUTION, shape.PANEL_SIDE = 2000, 500, 16, 16
 import_packages("shape")
 before = set(sys.modules)
-trainer, _ = fitting.prepare(scenes.load(sys.argv[1]), None, steps=2, options={"batch": 256})
+trainer, _ = fitting.prepare(scenes.load(sys.argv[1]), None, steps=2, settings={"batch": 256})
 fitting.finish(trainer, None)
 packages = {name.partition(".")[0] for name in set(sys.modules) - before}
 print(*sorted(packages & {"trimesh", "igl", "scipy", "skimage", "networkx", "PIL", "torch"}))
