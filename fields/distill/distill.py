@@ -178,7 +178,7 @@ def check_teacher(run: Run) -> str:
 
 
 @torch.no_grad()
-def share(teacher: Field, student: Field) -> list[str]:
+def copy_network(teacher: Field, student: Field) -> list[str]:
     """Copy the teacher's tensors of networks into the student, where names and shapes agree. Returns their names."""
     own, taught = student.state_dict(), teacher.state_dict()
     names = [
@@ -245,7 +245,7 @@ def _trainer(
     started: float | None,
 ) -> tuple[Distiller, list[str]]:
     student = build(config, signal, request.seed, device)
-    shared = share(teacher, student) if request.share_heads else []
+    shared = copy_network(teacher, student) if request.share_heads else []
     if request.share_heads and not shared:
         raise BadInput(
             f"`share_heads`: no tensor of the networks of {config.name} has its name and shape in the teacher; "
