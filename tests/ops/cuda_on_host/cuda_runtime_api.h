@@ -59,7 +59,9 @@ struct Thread {
     std::vector<char> stack = std::vector<char>(1 << 16);
     bool ended;
     int64_t block_barriers, warp_barriers;
-    uint64_t passed[2];  // values shown to its warp, in two slots in turn, because a lane may be one exchange ahead of another
+    // Values that this thread passes to its warp, in two slots in turn, because a lane may be one exchange ahead of
+    // another.
+    uint64_t passed[2];
 };
 
 inline std::vector<Thread> threads;
