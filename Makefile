@@ -33,8 +33,8 @@ test: .venv/installed-test
 check: .venv/installed-check node_modules/.installed
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
-	$(BIN)/clang-format --dry-run -Werror $(CPP)
-	$(BIN)/lint-imports --no-logo
+	@$(BIN)/clang-format --dry-run -Werror $(CPP)
+	$(BIN)/lint-imports --no-logo --no-cache
 	npx biome check --error-on-warnings
 	npx pyright
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 def benchmark_report(benchmark: str, rows: list[dict]) -> dict:
     """The object that every benchmark prints with `--json`.
 
-    rows: each has `id`, `value` and `unit`, and where there is a peer `against`, `against_value` and `ratio` (above 1: we
-        are better); `note` where something is to be said.
+    rows: each has `id`, `value` and `unit`, and where there is a peer `against`, `against_value` and `ratio` (above 1:
+        we are better); `note` where something is to be said.
     """
     import torch
 

@@ -1,5 +1,10 @@
 """Distillation of a fitted field into one of another architecture, without the data (PVD, Fang et al. 2023)."""
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fields.distill.distill import distill_field
+
 __all__ = ["distill_field"]
 
 

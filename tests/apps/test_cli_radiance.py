@@ -65,7 +65,8 @@ def test_evaluate_on_other_views(run, tmp_path, capsys):
 def test_evaluate_scores_what_the_run_was_not_fitted_to(run, folder, tmp_path, capsys):
     known, new = (json.loads((folder / f"transforms_{split}.json").read_text()) for split in ("train", "test"))
     scores = {view["name"]: view["psnr"] for view in json.loads((run / "metrics.json").read_text())["views"]}
-    # One file without splits: all of its views but the three that the run was fitted to, whichever every eighth would be.
+    # One file without splits: all of its views but the three that the run was fitted to, whichever every eighth would
+    # be.
     mixed = tmp_path / "mixed"
     shutil.copytree(folder, mixed)
     for split in ("train", "test"):
