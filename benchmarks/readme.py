@@ -148,13 +148,15 @@ def duck_mesh(resolution: int = 160):
     axes = [np.linspace(a, b, resolution, dtype=np.float32) for a, b in zip(lower, upper)]
     points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
     values = np.concatenate([life.distance(part) for part in np.array_split(points, 64)]).reshape((resolution,) * 3)
-    vertices, faces, normals, _ = marching_cubes(values, 0.0, spacing=tuple((upper - lower) / (resolution - 1)))
+    vertices, faces, _, _ = marching_cubes(values, 0.0, spacing=tuple((upper - lower) / (resolution - 1)))
     vertices = (vertices + lower).astype(np.float32)
-    lit = np.ones(len(vertices), np.float32)
-    colors = life.color(vertices, normals.astype(np.float32), -normals.astype(np.float32), lit)
+    # The reflectance of the nearest part, without light: the render of the field adds its own.
+    columns = tuple(np.ascontiguousarray(vertices.T))
+    nearest = np.argmin([part.distance(columns) for part in life.parts], axis=0)
+    linear = np.stack([part.color(columns) for part in life.parts])[nearest, np.arange(len(vertices))]
+    colors = np.clip(linear, 0, 1) ** (1 / 2.2)
     turned = vertices[:, [0, 2, 1]] * [1, 1, -1]
-    bytes_ = (np.clip(colors, 0, 1) * 255).astype(np.uint8)
-    return trimesh.Trimesh(turned, faces, vertex_colors=bytes_)
+    return trimesh.Trimesh(turned, faces, vertex_colors=(colors * 255).astype(np.uint8))
 
 
 def frames_of(path: Path) -> list[np.ndarray]:
