@@ -4,7 +4,7 @@ import os
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from ops_helpers import assert_close, available_isas, inner_points, instruction_set
 
@@ -12,7 +12,7 @@ import cuda_ext
 from fields.ops.fused_step import GridMlpStep, step_reference, why_not_fused
 from fields.ops.grid_layout import GridLayout
 from fields.ops.grid_mlp import grid_mlp
-from fields.ops.hash_grid import hash_grid
+from fields.ops.hash_grid import hash_grid, hash_grid_reference
 
 
 @pytest.fixture(params=available_isas())
@@ -35,6 +35,19 @@ def draw_case(layout, width, hidden_layers, outputs, points, activation="relu", 
     table = torch.randn(layout.entries, layout.features, generator=random)
     targets = torch.randn(points, outputs, generator=random)
     return coords, targets, table, weights, torch.rand(points, generator=random)
+
+
+def nearest_kink(layout, case, interpolation):
+    """Smallest magnitude of an input of a ReLU.
+
+    Near zero, float32 and float64 may lie on different sides of the kink.
+    """
+    coords, _, table, weights, _ = case
+    features, smallest = hash_grid_reference(coords.double(), table.double(), layout, interpolation), float("inf")
+    for matrix in weights[:-1]:
+        inputs = features @ matrix.double().T
+        smallest, features = min(smallest, inputs.abs().min().item()), inputs.relu()
+    return smallest
 
 
 def native_and_reference(
@@ -153,12 +166,10 @@ def test_random_shapes_match_reference(data):
         data.draw(st.integers(1, 300)),
         seed=data.draw(st.integers(0, 99)),
     )
-    native, reference = native_and_reference(
-        layout,
-        case,
-        data.draw(st.sampled_from(("linear", "smoothstep"))),
-        data.draw(st.sampled_from(("l2", "relative_l2"))),
-    )
+    interpolation = data.draw(st.sampled_from(("linear", "smoothstep")))
+    loss = data.draw(st.sampled_from(("l2", "relative_l2")))
+    assume(nearest_kink(layout, case, interpolation) > 2e-5)
+    native, reference = native_and_reference(layout, case, interpolation, loss)
     for ours, exact in zip(native, reference):
         assert_close(ours, exact, 1e-4, floor=1e-4)
 
