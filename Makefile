@@ -13,7 +13,7 @@ PIP_ARGS ?=
 PYTEST_ARGS ?=
 
 BIN := .venv/bin
-NATIVE := $(shell find cuda_ext -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name CMakeLists.txt)
+NATIVE := $(shell find cuda_ext -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh' -o -name CMakeLists.txt)
 CPP := $(shell find cuda_ext tests benchmarks -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh')
 # PIP_CONSTRAINT also reaches the environment in which the extension is built; `-c` would not.
 INSTALL := PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install $(PIP_ARGS)
