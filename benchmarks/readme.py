@@ -145,7 +145,7 @@ def duck_mesh(resolution: int = 160):
     from scenes.procedural.still_life import DUCK as life
 
     # A margin, so that the mesh is closed.
-    lower, upper = np.float32(life.lower) - 0.05, np.float32(life.upper) + 0.05
+    lower, upper = (np.array(corner, np.float32) + side for corner, side in ((life.lower, -0.05), (life.upper, 0.05)))
     axes = [np.linspace(a, b, resolution, dtype=np.float32) for a, b in zip(lower, upper)]
     points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
     values = np.concatenate([life.distance(part) for part in np.array_split(points, 64)]).reshape((resolution,) * 3)
