@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from fields.surface.coarse_scan import CoarseScan, coarse_scan
 from fields.surface.extract import ProgressCallback, Triangles, extract, no_progress
 from fields.surface.implicit import Implicit
-from fields.surface.lattice import make_lattice
+from fields.surface.lattice import Lattice, make_lattice
 from fields.surface.project import colors_at, normals_at, on_surface, to_minimum
 from fields.surface.topology import LargeComponents, large_components, watertight
 from scenes.errors import BadInput
@@ -86,19 +86,10 @@ def surface_triangles(
     resolution: cells along the longest side. lower, upper: corners `[3]`; None: those of the whole box.
     scan: statistics of that part, if they are known already. progress: is called with the fraction done.
 
-    The one extractor of surfaces: metrics are scored on what it returns, and exports write it. An unsigned surface,
-    which has no inside, becomes the closed shell at the distance `shell(cell)` around it.
+    The one extractor of surfaces: exports write it, and metrics are scored on it (`scored_triangles`). An unsigned
+    surface, which has no inside, becomes the closed shell at the distance `shell(cell)` around it.
     """
-    lower = np.zeros(3) if lower is None else np.asarray(lower, np.float64)
-    upper = np.array(implicit.extents) if upper is None else np.asarray(upper, np.float64)
-    cells = make_lattice(lower, upper, resolution)
-    shift = shell(cells.cell) if implicit.type == "unsigned" else 0.0
-    scan = scan or coarse_scan(implicit, lower, upper, shift)
-    found = extract(implicit, cells, shift=shift, steepness=scan.steepness, progress=progress)
-    if not found.crossed and implicit.type != "values":
-        # A field that was trained on distances may be far from one.
-        found = extract(replace(implicit, type="values"), cells, shift=shift, progress=progress)
-    return found
+    return _extracted(implicit, _search(implicit, resolution, lower, upper, scan), progress)
 
 
 def surface_mesh(
@@ -118,12 +109,9 @@ def surface_mesh(
     An unsigned surface becomes its two sides: each vertex of the shell around it moves along its normal to where the
     distance is least, and stays `SIDE_OFFSET` of a cell off it. Raises BadInput where there is no surface.
     """
-    lower = np.zeros(3) if lower is None else np.asarray(lower, np.float64)
-    upper = np.array(implicit.extents) if upper is None else np.asarray(upper, np.float64)
-    cell = make_lattice(lower, upper, resolution).cell
-    shift = shell(cell) if implicit.type == "unsigned" else 0.0
-    scan = scan or coarse_scan(implicit, lower, upper, shift)
-    found = surface_triangles(implicit, resolution, lower, upper, scan=scan, progress=progress)
+    search = _search(implicit, resolution, lower, upper, scan)
+    found = _extracted(implicit, search, progress)
+    cell, shift, scan = search.lattice.cell, search.shift, search.scan
     if not found.crossed:
         low, high = sorted((implicit.value_of(scan.lowest + shift), implicit.value_of(scan.highest + shift)))
         advice = "give a `level` between them" + ("" if resolution >= LOW_RESOLUTION else ", or a higher `resolution`")
@@ -184,6 +172,39 @@ def simplified(implicit: Implicit, mesh: SurfaceMesh, faces: int) -> SurfaceMesh
         vertices = on_surface(implicit, vertices, mesh.cell / 2, REACH_CELLS * mesh.cell)
         normals = normals_at(implicit, vertices, mesh.normal_width)
     return replace(mesh, vertices=vertices, faces=triangles, normals=normals, colors=colors_at(implicit, vertices))
+
+
+@dataclass(frozen=True)
+class _Search:
+    """Where a surface is looked for: lattice, level of the function (above 0 for a shell), and statistics."""
+
+    lattice: Lattice
+    shift: float
+    scan: CoarseScan
+
+
+def _search(
+    implicit: Implicit,
+    resolution: int,
+    lower: ArrayLike | None,
+    upper: ArrayLike | None,
+    scan: CoarseScan | None,
+) -> _Search:
+    """The search of `surface_triangles`, whose arguments these are."""
+    lower = np.zeros(3) if lower is None else np.asarray(lower, np.float64)
+    upper = np.array(implicit.extents) if upper is None else np.asarray(upper, np.float64)
+    lattice = make_lattice(lower, upper, resolution)
+    shift = shell(lattice.cell) if implicit.type == "unsigned" else 0.0
+    return _Search(lattice, shift, scan or coarse_scan(implicit, lower, upper, shift))
+
+
+def _extracted(implicit: Implicit, search: _Search, progress: ProgressCallback) -> Triangles:
+    """The triangles that a search finds; empty where there is no surface."""
+    found = extract(implicit, search.lattice, shift=search.shift, steepness=search.scan.steepness, progress=progress)
+    if not found.crossed and implicit.type != "values":
+        # A field that was trained on distances may be far from one.
+        found = extract(replace(implicit, type="values"), search.lattice, shift=search.shift, progress=progress)
+    return found
 
 
 def _removal_note(kept: LargeComponents, *, small: bool) -> str:

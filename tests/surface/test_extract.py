@@ -134,3 +134,4 @@ def test_a_function_without_a_zero_gives_no_triangles():
 def test_metrics_are_scored_on_the_triangles_that_exports_write(type_: str):
     scored, written = surface_triangles(implicit(torus, type_), 40), surface_mesh(implicit(torus, type_), 40)
     assert np.array_equal(scored.vertices, written.vertices) and np.array_equal(scored.faces, written.faces)
+    assert torus(torch.from_numpy(written.vertices)).abs().max() < 1e-4
