@@ -445,6 +445,18 @@ def time_span(value: object) -> tuple[float, float]:
     return start, end
 
 
+def corners(value: object) -> tuple[float, ...]:
+    """Lower and upper corner of a part of space, X0,Y0,Z0,X1,Y1,Z1, in the units of the source."""
+    text = value if isinstance(value, str) else ",".join(map(str, value)) if isinstance(value, Sequence) else str(value)
+    try:
+        numbers = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        numbers = ()
+    if len(numbers) != 6 or not all(float("-inf") < a < b < float("inf") for a, b in zip(numbers[:3], numbers[3:])):
+        raise ValueError(f"{text!r} should be X0,Y0,Z0,X1,Y1,Z1, a lower and an upper corner, such as -1,-1,0,1,1,2")
+    return numbers
+
+
 def names(value: object) -> tuple[str, ...]:
     """A,B,...: one name or more, each once, as text or as a sequence."""
     parts = value.split(",") if isinstance(value, str) else value if isinstance(value, Sequence) else [value]
@@ -481,6 +493,7 @@ Fraction = Annotated[float, BeforeValidator(fraction)]
 FractionOrAll = Annotated[float, BeforeValidator(fraction_or_all)]
 ByteSize = Annotated[int, BeforeValidator(size_in_bytes)]
 TimeSpan = Annotated[tuple[float, float], BeforeValidator(time_span)]
+Corners = Annotated[tuple[float, ...], BeforeValidator(corners)]
 Names = Annotated[tuple[str, ...], BeforeValidator(names)]
 Settings = Annotated[dict[str, Any], BeforeValidator(settings)]
 PathText = Annotated[str, BeforeValidator(_path_text)]

@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator
 
-from fields.options import ByteSize, Count, Positive, Request, TimeSpan, count, option, options_of
+from fields.options import ByteSize, Corners, Count, Positive, Request, TimeSpan, count, option, options_of
 
 
 def finite(value: object) -> float:
@@ -73,18 +73,6 @@ def image_region(value: object) -> tuple[float, ...]:
     if not (x0 < x1 and y0 < y1):
         raise ValueError(f"{text!r} is empty: X0 should be below X1 and Y0 below Y1")
     return x0, y0, x1, y1
-
-
-def box(value: object) -> tuple[float, ...]:
-    """Lower and upper corner of a part of space, X0,Y0,Z0,X1,Y1,Z1, in the scene's units."""
-    text = _joined(value, ",")
-    try:
-        corners = tuple(float(part) for part in text.split(","))
-    except ValueError:
-        corners = ()
-    if len(corners) != 6 or not all(-math.inf < a < b < math.inf for a, b in zip(corners[:3], corners[3:])):
-        raise ValueError(f"{text!r} should be X0,Y0,Z0,X1,Y1,Z1, a lower and an upper corner, such as -1,-1,0,1,1,2")
-    return corners
 
 
 def slice_position(value: object) -> tuple[str, float]:
@@ -225,7 +213,7 @@ class RenderRequest(OutputRequest):
         kinds=("radiance",),
         help="Render a video along the cameras of this JSON file, one frame each.",
     )
-    crop_box: Annotated[tuple[float, ...], BeforeValidator(box)] | None = option(
+    crop_box: Corners | None = option(
         None,
         section="scene",
         metavar="X0,Y0,Z0,X1,Y1,Z1",

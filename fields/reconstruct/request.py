@@ -1,0 +1,170 @@
+"""The options of `reconstruct`, each described once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from fields.options import Corners, Count, Natural, PathText, Positive, Request, Settings, option
+
+# Time of a whole reconstruction, in seconds, and of a preview as a fraction of it.
+DEFAULT_SECONDS = 480.0
+PREVIEW_FRACTION = 0.1
+# Size of a result, and of a preview.
+TRIANGLES, PREVIEW_TRIANGLES = 100_000, 30_000
+TEXTURE_SIZE, PREVIEW_TEXTURE_SIZE = 2048, 1024
+RESOLUTION, PREVIEW_RESOLUTION = 320, 160
+# The method that measures best; see docs/reconstruct.md.
+METHOD = "neus"
+
+
+class ReconstructRequest(Request):
+    """Every option of a reconstruction. None: decided from `preview`."""
+
+    sections: ClassVar[Mapping[str, str]] = {
+        "source": "source and result",
+        "budget": "budget",
+        "fit": "fit",
+        "surface": "surface and texture",
+        "place": "orientation and scale",
+        "file": "file",
+    }
+    first: ClassVar[tuple[str, ...]] = ("source", "asset")
+
+    source: PathText = option(
+        ...,
+        section="source",
+        metavar="SOURCE",
+        positional=True,
+        recipe=False,
+        help="A folder or zip of photographs, a film, or a scene whose cameras are known.",
+    )
+    asset: Path = option(
+        ...,
+        section="source",
+        metavar="OUT",
+        positional=True,
+        recipe=False,
+        help="The file to write: .glb, .usdz, .obj, .ply, .stl or .3mf.",
+    )
+    out: Path | None = option(
+        None,
+        section="source",
+        metavar="RUN",
+        recipe=False,
+        help="Folder that keeps the result of every stage; a reconstruction that was cut off continues there. By "
+        "default runs/NAME.",
+    )
+    seconds: Positive | None = option(
+        None,
+        section="budget",
+        metavar="S",
+        help=f"Time for everything, from the poses to the file (default {DEFAULT_SECONDS:g}).",
+    )
+    preview: bool = option(
+        False, section="budget", help="A coarse result in a tenth of the time, to see whether the photographs suffice."
+    )
+    steps: Count | None = option(
+        None, section="budget", hidden=True, help="Steps of the fit instead of a share of the time."
+    )
+    seed: Natural = option(0, section="budget", metavar="N", help="Seed of all random numbers.")
+    device: Literal["auto", "cpu", "cuda"] = option(
+        "auto",
+        section="budget",
+        recipe=False,
+        help="Where to compute; auto is the GPU where torch can use one.",
+    )
+    method: str = option(
+        METHOD,
+        section="fit",
+        metavar="NAME",
+        help="How the scene is fitted. Methods without a surface in their training give rougher meshes.",
+    )
+    settings: Settings = option(
+        {},
+        section="fit",
+        flag="--set",
+        metavar="KEY=VALUE",
+        repeated=True,
+        help="Set options of the method; may be repeated, or take several.",
+    )
+    background: Literal["white", "black"] | None = option(
+        None, section="fit", help="Color that transparent pixels of the photographs show in scores (default white)."
+    )
+    unbounded: bool | None = option(
+        None,
+        section="fit",
+        switches={"bounded": False, "unbounded": True},
+        help="bounded: all that the photographs show is the object; unbounded: there is something behind it. By "
+        "default told from the photographs' transparency.",
+    )
+    triangles: Count | None = option(
+        None, section="surface", metavar="N", help=f"Triangles of the mesh, at most (default {TRIANGLES:,})."
+    )
+    texture_size: Count | None = option(
+        None, section="surface", metavar="N", help=f"Texels along the side of the texture (default {TEXTURE_SIZE})."
+    )
+    resolution: Count | None = option(
+        None,
+        section="surface",
+        metavar="N",
+        help=f"Cells along the longest side in which the surface is extracted (default {RESOLUTION}).",
+    )
+    box: Corners | None = option(
+        None,
+        section="surface",
+        metavar="X0,Y0,Z0,X1,Y1,Z1",
+        help="Keep only what lies in this box, in the units of the poses, which `info` shows. Negative numbers need an "
+        "equals sign: --box=-1,...",
+    )
+    close_holes: bool = option(False, section="surface", help="Close holes, such as a base that no photograph shows.")
+    cut_base: bool = option(
+        False, section="surface", help="Cut off the plane that the object stands on, such as a turntable."
+    )
+    normal_map: bool | None = option(
+        None,
+        section="surface",
+        switches={"normal-map": True, "no-normal-map": False},
+        help="Bake the normals of the surface before simplification as a texture. By default where the simplified mesh "
+        "lost detail.",
+    )
+    up: str | None = option(
+        None,
+        section="place",
+        metavar="AXIS",
+        choices=("x", "y", "z", "-x", "-y", "-z"),
+        help="Axis of the poses that points up. By default told from the cameras.",
+    )
+    units: Literal["metres", "source"] = option(
+        "metres",
+        section="place",
+        help="metres: upright and centred on the ground, as glTF and USD have it, in the poses' units unless a size is "
+        "given. source: the coordinates and axes of the poses.",
+    )
+    size: Positive | None = option(
+        None, section="place", metavar="METRES", help="Length of the longest side of the object."
+    )
+    scale_from: str | None = option(
+        None,
+        section="place",
+        metavar="A,B=LENGTH",
+        help="Two points X,Y,Z of the scene, one after the other with a comma between, and their distance in metres.",
+    )
+    texture_format: Literal["png", "jpeg", "webp"] = option(
+        "png", section="file", help="How textures are stored. jpeg and webp are smaller."
+    )
+    collision: bool = option(False, section="file", help="Add convex parts for collisions (.glb only).")
+
+    def resolved(self, name: str) -> Any:
+        """The value of an option that `preview` decides where it was not given."""
+        value = getattr(self, name)
+        if value is not None:
+            return value
+        full, coarse = {
+            "seconds": (DEFAULT_SECONDS, DEFAULT_SECONDS * PREVIEW_FRACTION),
+            "triangles": (TRIANGLES, PREVIEW_TRIANGLES),
+            "texture_size": (TEXTURE_SIZE, PREVIEW_TEXTURE_SIZE),
+            "resolution": (RESOLUTION, PREVIEW_RESOLUTION),
+        }[name]
+        return coarse if self.preview else full
