@@ -1,0 +1,103 @@
+"""The first stages: cameras of the photographs where they have none, and the fit of a field."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from fields.fit import fit as fitting
+from fields.fit.request import FitRequest
+from fields.fit.trainer import Trainer
+from fields.reconstruct.reports import Reports
+from fields.reconstruct.request import ReconstructRequest
+from fields.runs.run import Run
+from scenes.errors import BadInput
+from scenes.posed.signal import RadianceScene
+
+# Seconds between reports.
+REPORT_SECONDS = 0.25
+
+
+def fit_request(request: ReconstructRequest, source: str, seconds: float) -> FitRequest:
+    """The fit of a reconstruction."""
+    return FitRequest(
+        source=source,
+        kind="radiance",
+        method=request.method,
+        settings=request.settings,
+        steps=request.steps,
+        seconds=None if request.steps else seconds,
+        seed=request.seed,
+        device=request.device,
+        out=request.out,
+        background=request.background,
+        unbounded=request.unbounded,
+    )
+
+
+def check_same(run: Run, request: ReconstructRequest) -> None:
+    """Raise BadInput where a run that is to be continued was fitted in another way than is asked for."""
+    header = run.header
+    given = {"method": request.method, "seed": request.seed}
+    for name, value in given.items():
+        if header.get(name, value) != value:
+            raise BadInput(
+                f"`out={run.path}`: holds a fit with `{name}={header[name]}`, not {value}; give another folder"
+            )
+    for name, value in request.settings.items():
+        stored = header["options"].get(name)
+        if str(stored) != str(value):
+            raise BadInput(
+                f"`out={run.path}`: holds a fit with {name}={stored}, not {value}; give another folder for other `settings`"
+            )
+
+
+class FitReports:
+    """A callback of the trainer that reports how far the fit is."""
+
+    def __init__(self, reports: Reports) -> None:
+        self.reports = reports
+        self._next = 0.0
+
+    def __call__(self, trainer: Trainer) -> None:
+        now = time.perf_counter()
+        if now < self._next:
+            return
+        self._next = now + REPORT_SECONDS
+        if trainer.total:
+            done = trainer.index / trainer.total
+        else:
+            done = min(1.0, trainer.elapsed / trainer.seconds) if trainer.seconds else 0.0
+        name, value = trainer.objective.running_quality(trainer.loss)
+        quality = f"{name.replace('_', ' ')} {value:.1f} dB" if name.endswith("psnr") else f"loss {value:.3g}"
+        self.reports.fraction(done, f"step {trainer.index:,}  {quality}")
+
+
+def open_or_begin(
+    request: ReconstructRequest, source: str, seconds: float, started: float
+) -> tuple[RadianceScene, Trainer | None, Run]:
+    """The scene, the trainer of its fit (None where the fit is finished), and the run, which is new or continued.
+
+    seconds: budget of a new fit, from `started` on.
+    """
+    assert request.out is not None
+    if (request.out / "run.json").is_file():
+        run = Run.open(request.out)
+        check_same(run, request)
+        signal = _scene(fitting.reopen(run), run.path)
+        if run.header["status"] == "finished":
+            return signal, None, run
+        return signal, fitting.resume(signal, run, request.device, started), run
+    asked = fit_request(request, source, seconds)
+    signal = _scene(asked.load(), Path(source))
+    trainer, made = fitting.prepare_request(signal, asked, started=started)
+    assert made is not None
+    return signal, trainer, made
+
+
+def _scene(signal: object, path: Path) -> RadianceScene:
+    if not isinstance(signal, RadianceScene):
+        raise BadInput(f"{path}: is no scene of photographs")
+    if signal.moving:
+        raise BadInput(f"{path}: the scene moves, and a mesh stands still; `export` writes one of its moments")
+    return signal
