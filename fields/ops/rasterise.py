@@ -6,10 +6,14 @@ has an exact answer in integers: pixels on an edge that two triangles share belo
 
 from __future__ import annotations
 
+import ctypes
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+import cuda_ext
+from fields.ops import backends, rasterise_cuda
 
 # Steps of the fixed grid per pixel.
 SUBPIXEL_BITS = 12
@@ -40,7 +44,9 @@ class Raster(NamedTuple):
     depth: Tensor
 
 
-def rasterise(positions: Tensor, faces: Tensor, height: int, width: int) -> Raster:
+def rasterise(
+    positions: Tensor, faces: Tensor, height: int, width: int, *, backend: backends.Backend = "auto"
+) -> Raster:
     """The nearest triangle at the centre of each pixel.
 
     positions: `[V, 3]`, computed with in float32: x to the right and y down in pixels, where pixel i's centre is at
@@ -48,6 +54,7 @@ def rasterise(positions: Tensor, faces: Tensor, height: int, width: int) -> Rast
     faces: `[F, 3]` integers. Both sides are visible. Faces with a corner at a depth of 1e-6 or less, with a corner
         2^17 pixels or more away from the origin, or not finite, are left out.
     height, width: 1 to 2^15 pixels.
+    backend: as in `hash_grid`. All backends give the same image to the last bit.
 
     Of equally near triangles the one with the lower index is seen. For an image with several samples per pixel, scale
     x and y and pass a larger size. The result carries no gradients: `fields.surface.refine` has those of images.
@@ -56,7 +63,11 @@ def rasterise(positions: Tensor, faces: Tensor, height: int, width: int) -> Rast
     """
     _check(positions, faces, height, width)
     positions, faces = positions.detach().float().contiguous(), faces.detach().long().contiguous()
-    return rasterise_reference(positions, faces, height, width)
+    if backends.choose(backend, positions.device.type) == "torch" or not hasattr(
+        cuda_ext.load(positions.device.type), "fs_rasterise"
+    ):
+        return rasterise_reference(positions, faces, height, width)
+    return _rasterise_native(positions, faces, height, width)
 
 
 def rasterise_reference(positions: Tensor, faces: Tensor, height: int, width: int) -> Raster:
@@ -87,6 +98,46 @@ def rasterise_reference(positions: Tensor, faces: Tensor, height: int, width: in
         best.scatter_reduce_(0, y * width + x, keys, "amin")
         first = last
     return _resolved(best, corners, inverse_depth, kept, height, width)
+
+
+class RasteriseCall(ctypes.Structure):
+    """`RasteriseCall` in csrc/common/rasterise.h."""
+
+    _fields_ = [
+        *((name, ctypes.c_int32) for name in ("height", "width", "num_threads")),
+        ("vertices", ctypes.c_int64),
+        ("num_faces", ctypes.c_int64),
+        *((name, ctypes.c_void_p) for name in ("positions", "faces", "triangles", "weights", "depth")),
+    ]
+
+
+def _rasterise_native(positions: Tensor, faces: Tensor, height: int, width: int) -> Raster:
+    raster = Raster(
+        torch.empty(height, width, dtype=torch.int32, device=positions.device),
+        torch.empty(height, width, 2, device=positions.device),
+        torch.empty(height, width, device=positions.device),
+    )
+    call = RasteriseCall(
+        height=height,
+        width=width,
+        num_threads=torch.get_num_threads(),
+        vertices=len(positions),
+        num_faces=len(faces),
+        positions=positions.data_ptr(),
+        faces=faces.data_ptr(),
+        triangles=raster.triangles.data_ptr(),
+        weights=raster.weights.data_ptr(),
+        depth=raster.depth.data_ptr(),
+    )
+    _run(call, positions.device)
+    return raster
+
+
+def _run(call: RasteriseCall, device: torch.device) -> None:
+    if device.type == "cuda":
+        rasterise_cuda.rasterise(call, device)
+    else:
+        cuda_ext.load(device.type).fs_rasterise(ctypes.byref(call))
 
 
 def _resolved(best: Tensor, corners: Tensor, inverse_depth: Tensor, kept: Tensor, height: int, width: int) -> Raster:
@@ -149,5 +200,7 @@ def _check(positions: Tensor, faces: Tensor, height: int, width: int) -> None:
         raise ValueError(f"positions and faces must be on one device, not {positions.device} and {faces.device}")
     if not (1 <= height <= MAX_SIZE and 1 <= width <= MAX_SIZE):
         raise ValueError(f"an image has 1 to {MAX_SIZE} pixels a side, not {height} x {width}")
+    if len(faces) >= 1 << 31:
+        raise ValueError(f"a mesh has fewer than 2^31 faces, not {len(faces)}")
     if len(faces) and not (int(faces.min()) >= 0 and int(faces.max()) < len(positions)):
         raise ValueError(f"faces must name vertices 0 to {len(positions) - 1}")

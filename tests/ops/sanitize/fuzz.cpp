@@ -224,6 +224,7 @@ void fuzz_adam() {
 }  // namespace
 
 #include "factors.h"
+#include "raster.h"
 #include "rays.h"
 #include "rbf.h"
 
@@ -250,6 +251,7 @@ int main(int, char** arguments) {
             fuzz_gaussian<float>();
             fuzz_gaussian<double>();
             fuzz_nearest();
+            fuzz_rasterise();
             fuzz_march<float>();
             fuzz_march<double>();
             fuzz_packed<float>();
