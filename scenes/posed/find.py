@@ -14,6 +14,7 @@ from scenes.errors import BadInput
 from scenes.image.read import read_image
 from scenes.posed.colmap import open_colmap
 from scenes.posed.pose import focus_point
+from scenes.posed.up import up_axis
 from scenes.posed.view import PosedViews
 from scenes.video.read import decode_video_file, image_files
 
@@ -234,15 +235,10 @@ def _save(pixels: np.ndarray, path: Path, max_side: int, lossless: bool) -> tupl
 def normalized(scene: PosedViews) -> PosedViews:
     """The scene with z up, and its cameras looking at the origin from the mean distance `DISTANCE`.
 
-    Up is the direction that is across all cameras' right axes, as photographs have a level horizon; where there is no
-    such direction, the mean of the cameras' up axes.
+    Up is found by `scenes.posed.up.up_axis`.
     """
     poses = np.stack([view.pose for view in scene.views])
-    up = poses[:, :, 1].mean(axis=0)
-    up /= max(float(np.linalg.norm(up)), 1e-9)
-    _, _, axes = np.linalg.svd(poses[:, :, 0])
-    if abs(axes[2] @ up) > 0.7:
-        up = axes[2] * np.sign(axes[2] @ up)
+    up = up_axis(poses)
     right = np.cross(up, np.eye(3)[int(np.abs(up).argmin())])
     right /= np.linalg.norm(right)
     rotation = np.stack([right, np.cross(up, right), up])

@@ -1,147 +1,161 @@
 """glTF 2.0 in its binary form (GLB).
 
-Written here and not by trimesh, because vertex colours are linear in glTF, and trimesh writes eight bits of whatever it
-is given. Here colours are converted and have sixteen bits, so that dark colours survive.
+Written here and not by trimesh, because vertex colors are linear in glTF, and trimesh writes eight bits of whatever it
+is given. Here colors are converted and have sixteen bits, so that dark colors survive.
 """
 
 from __future__ import annotations
 
-import json
-import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from scenes.io.atomic import atomic_write
-from scenes.shape.writers.asset import Asset, png_bytes
+from scenes.shape.writers.asset import Asset, TextureFormat, image_bytes, unit_normals, unit_tangents
+from scenes.shape.writers.gltf_binary import GltfBinary
+from scenes.shape.writers.quantize import quantize_directions, quantize_positions, quantize_tangents, quantize_uv
 
-# Component types of accessors.
-FLOAT, UINT16, UINT32 = 5126, 5123, 5125
-# Targets of buffer views: vertex attributes and indices.
-ARRAY, INDICES = 34962, 34963
-# Types of accessors by the number of components.
-TYPES = {1: "SCALAR", 2: "VEC2", 3: "VEC3", 4: "VEC4"}
-# Texture filtering: linear. Texture wrapping: clamp to edge.
-LINEAR_FILTER, CLAMP_TO_EDGE = 9729, 33071
-# Linear RGBA of a mesh without colours: (0.84, 0.82, 0.79) in sRGB, as in rendered images of shapes.
+# Texture filtering: linear, and for smaller images the mean of the two nearest mip levels. Wrapping: clamp to edge.
+LINEAR, LINEAR_MIPMAP_LINEAR, CLAMP_TO_EDGE = 9729, 9987, 33071
+# Linear RGBA of a mesh without colors: (0.84, 0.82, 0.79) in sRGB, as in rendered images of shapes.
 PALE = (0.6724, 0.6376, 0.5870, 1.0)
+# A matt surface. Both factors are 1 unless they are written, which makes a dark metal.
+MATT = {"metallicFactor": 0.0, "roughnessFactor": 1.0}
+QUANTIZATION, UNLIT, WEBP = "KHR_mesh_quantization", "KHR_materials_unlit", "EXT_texture_webp"
 
 
-class _Binary:
-    """The binary chunk in parts, and the JSON objects that describe them."""
+def write_glb(path: Path, asset: Asset, *, quantize: bool = False, texture_format: TextureFormat = "png") -> None:
+    """Write one mesh with a matt material that is visible from both sides.
 
-    def __init__(self) -> None:
-        self.parts: list[bytes | np.ndarray] = []
-        self.views: list[dict] = []
-        self.accessors: list[dict] = []
-        self.length = 0
+    Args:
+        quantize: write positions as 16-bit and directions as 8-bit integers (KHR_mesh_quantization), which need half of
+            the bytes; see `scenes.shape.writers.quantize` for what is lost.
+        texture_format: of the base color. "jpeg" and "webp" are several times smaller than "png"; viewers must support
+            the extension EXT_texture_webp to show the latter. Normal maps are stored without loss in any case.
 
-    def view(self, data: np.ndarray | bytes, target: int | None = None) -> int:
-        """Add data as a buffer view. Returns its index."""
-        size = data.nbytes if isinstance(data, np.ndarray) else len(data)
-        self.views.append(
-            {"buffer": 0, "byteOffset": self.length, "byteLength": size, **({"target": target} if target else {})}
-        )
-        padding = -size % 4
-        self.parts += [data, b"\0" * padding]
-        self.length += size + padding
-        return len(self.views) - 1
-
-    def accessor(
-        self, array: np.ndarray, component: int, target: int, *, bounds: bool = False, normalized: bool = False
-    ) -> int:
-        """Add an array `[n]` or `[n, 2 to 4]` as an accessor, with its bounds if asked. Returns its index."""
-        array = np.ascontiguousarray(array)
-        entry = {
-            "bufferView": self.view(array, target),
-            "componentType": component,
-            "count": len(array),
-            "type": TYPES[array.shape[1] if array.ndim == 2 else 1],
-        }
-        if normalized:
-            entry["normalized"] = True
-        if bounds:
-            entry["min"], entry["max"] = array.min(axis=0).tolist(), array.max(axis=0).tolist()
-        self.accessors.append(entry)
-        return len(self.accessors) - 1
-
-
-def write_glb(path: Path, asset: Asset) -> None:
-    """Write one mesh with a matt material that is visible from both sides."""
-    binary = _Binary()
-    tree = {
-        "asset": {"version": "2.0", "generator": "Field Studio"},
+    Raises BadInput where the file cannot be written, and ValueError for a normal map without tangents.
+    """
+    binary = GltfBinary()
+    extensions: dict[str, bool] = {}
+    node: dict[str, Any] = {"mesh": 0, "name": asset.name}
+    attributes = _geometry(binary, asset, node, quantize=quantize)
+    if quantize:
+        extensions[QUANTIZATION] = True
+    looks = _appearance(binary, asset, attributes, extensions, texture_format, quantize=quantize)
+    indices = binary.indices(asset.faces, len(asset.vertices))
+    primitive = {"attributes": attributes, "indices": indices, "material": 0, "mode": 4}
+    tree: dict[str, Any] = {
+        "asset": {
+            "version": "2.0",
+            "generator": "Field Studio",
+            "extras": {"units": asset.units, **asset.extras},
+        },
         "scene": 0,
         "scenes": [{"nodes": [0]}],
-        "nodes": [{"mesh": 0, "name": asset.name}],
+        "nodes": [node],
+        "meshes": [{"name": asset.name, "primitives": [primitive]}],
+        **looks,
     }
-    attributes = _geometry(binary, asset)
-    material = _material(binary, asset, tree, attributes)
-    indices = binary.accessor(asset.faces.astype(np.uint32).reshape(-1), UINT32, INDICES)
-    primitive = {"attributes": attributes, "indices": indices, "material": 0, "mode": 4}
-    tree["meshes"] = [{"name": asset.name, "primitives": [primitive]}]
-    tree["materials"] = [material]
-    tree["accessors"], tree["bufferViews"] = binary.accessors, binary.views
-    tree["buffers"] = [{"byteLength": binary.length}]
-    text = json.dumps(tree, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 4)
-    with atomic_write(path) as temporary, open(temporary, "wb") as file:
-        file.write(struct.pack("<4sII", b"glTF", 2, 12 + 8 + len(text) + 8 + binary.length))
-        file.write(struct.pack("<I4s", len(text), b"JSON") + text)
-        file.write(struct.pack("<I4s", binary.length, b"BIN\0"))
-        for part in binary.parts:
-            file.write(part if isinstance(part, bytes) else part.data)
+    if extensions:
+        tree["extensionsUsed"] = list(extensions)
+    if required := [name for name, is_required in extensions.items() if is_required]:
+        tree["extensionsRequired"] = required
+    binary.write(path, tree)
 
 
-def _geometry(binary: _Binary, asset: Asset) -> dict[str, int]:
-    """Add positions, normals and texture coordinates. Returns the attributes of the primitive."""
-    attributes = {
-        "POSITION": binary.accessor(asset.vertices.astype(np.float32), FLOAT, ARRAY, bounds=True),
-        "NORMAL": binary.accessor(_unit(asset.normals), FLOAT, ARRAY),
-    }
+def _geometry(binary: GltfBinary, asset: Asset, node: dict[str, Any], *, quantize: bool) -> dict[str, int]:
+    """Add positions, normals and texture coordinates. Returns the attributes of the primitive.
+
+    The node gets the transform from quantized positions to the file's coordinates.
+    """
+    normals = unit_normals(asset.normals)
+    if quantize:
+        levels, scale, offset = quantize_positions(asset.vertices)
+        node["translation"], node["scale"] = offset.tolist(), [scale] * 3
+        attributes = {
+            "POSITION": binary.attribute(levels, bounds=True),
+            "NORMAL": binary.attribute(quantize_directions(normals), normalized=True),
+        }
+    else:
+        attributes = {
+            "POSITION": binary.attribute(asset.vertices.astype("<f4"), bounds=True),
+            "NORMAL": binary.attribute(normals),
+        }
     if asset.uv is not None:
         # glTF has the origin at the upper left.
-        uv = np.stack([asset.uv[:, 0], 1 - asset.uv[:, 1]], axis=1).astype(np.float32)
-        attributes["TEXCOORD_0"] = binary.accessor(uv, FLOAT, ARRAY)
+        uv = np.stack([asset.uv[:, 0], 1 - asset.uv[:, 1]], axis=1)
+        levels = quantize_uv(uv) if quantize else None
+        if levels is None:
+            attributes["TEXCOORD_0"] = binary.attribute(uv.astype("<f4"))
+        else:
+            attributes["TEXCOORD_0"] = binary.attribute(levels, normalized=True)
     return attributes
 
 
-def _material(binary: _Binary, asset: Asset, tree: dict, attributes: dict[str, int]) -> dict:
-    """Add the textures or the vertex colours, and the tangents. Returns the material."""
-    matt: dict = {"metallicFactor": 0.0, "roughnessFactor": 0.9}
-    material: dict = {"name": asset.name, "doubleSided": True, "pbrMetallicRoughness": matt}
-    images = [image for image in (asset.texture, asset.normal_map) if image is not None]
-    if images:
-        tree["images"] = [{"bufferView": binary.view(png_bytes(image)), "mimeType": "image/png"} for image in images]
-        tree["samplers"] = [
-            {
-                "magFilter": LINEAR_FILTER,
-                "minFilter": LINEAR_FILTER,
-                "wrapS": CLAMP_TO_EDGE,
-                "wrapT": CLAMP_TO_EDGE,
-            }
-        ]
-        tree["textures"] = [{"source": index, "sampler": 0} for index in range(len(images))]
+def _appearance(
+    binary: GltfBinary,
+    asset: Asset,
+    attributes: dict[str, int],
+    extensions: dict[str, bool],
+    texture_format: TextureFormat,
+    *,
+    quantize: bool,
+) -> dict[str, Any]:
+    """Add the textures or the vertex colors, and the tangents.
+
+    Returns the entries `materials`, and `images`, `samplers` and `textures` where there are some. `extensions` gets
+    the names of those that are used, and whether they are required.
+    """
+    matt: dict[str, Any] = dict(MATT)
+    material: dict[str, Any] = {"name": asset.name, "doubleSided": True, "pbrMetallicRoughness": matt}
+    images: list[dict[str, Any]] = []
+    textures: list[dict[str, Any]] = []
+
+    def add_texture(image: np.ndarray, *, lossless: bool = False) -> dict[str, int]:
+        content, mime = image_bytes(image, texture_format, lossless=lossless)
+        images.append({"bufferView": binary.view(content), "mimeType": mime})
+        source = {"source": len(images) - 1}
+        if mime == "image/webp":
+            extensions[WEBP] = True
+            source = {"extensions": {WEBP: source}}
+        textures.append({"sampler": 0, **source})
+        return {"index": len(textures) - 1}
+
     if asset.texture is not None:
-        matt["baseColorTexture"] = {"index": 0}
+        matt["baseColorTexture"] = add_texture(asset.texture)
     elif asset.colors is not None:
-        linear = np.concatenate([_linear(asset.colors), np.ones((len(asset.colors), 1))], axis=1)
-        levels = np.rint(linear * 65535).astype(np.uint16)
-        attributes["COLOR_0"] = binary.accessor(levels, UINT16, ARRAY, normalized=True)
+        opaque = np.ones((len(asset.colors), 1))
+        linear = np.concatenate([linear_values(asset.colors), opaque], axis=1)
+        levels = np.rint(linear * 65535).astype("<u2")
+        attributes["COLOR_0"] = binary.attribute(levels, normalized=True)
     else:
         matt["baseColorFactor"] = list(PALE)
-    if asset.normal_map is not None and asset.tangents is not None:
-        material["normalTexture"] = {"index": len(images) - 1}
-        attributes["TANGENT"] = binary.accessor(asset.tangents.astype(np.float32), FLOAT, ARRAY)
-    return material
+    if asset.normal_map is not None:
+        if asset.tangents is None:
+            raise ValueError("a normal map needs tangents: without them each viewer makes up its own")
+        material["normalTexture"] = add_texture(asset.normal_map, lossless=True)
+        tangents = unit_tangents(asset.tangents, unit_normals(asset.normals))
+        if quantize:
+            attributes["TANGENT"] = binary.attribute(quantize_tangents(tangents), normalized=True)
+        else:
+            attributes["TANGENT"] = binary.attribute(tangents)
+    if asset.unlit:
+        # Viewers without this extension light the matt material.
+        material["extensions"] = {UNLIT: {}}
+        extensions[UNLIT] = False
+    looks: dict[str, Any] = {"materials": [material]}
+    if images:
+        sampler = {
+            "magFilter": LINEAR,
+            "minFilter": LINEAR_MIPMAP_LINEAR,
+            "wrapS": CLAMP_TO_EDGE,
+            "wrapT": CLAMP_TO_EDGE,
+        }
+        looks |= {"images": images, "samplers": [sampler], "textures": textures}
+    return looks
 
 
-def _unit(normals: np.ndarray) -> np.ndarray:
-    """Normals `[V, 3]` float32 of unit length, which glTF demands; a zero normal becomes the y axis."""
-    length = np.linalg.norm(normals, axis=1, keepdims=True)
-    return np.where(length > 1e-6, normals / np.maximum(length, 1e-6), np.array([0, 1, 0])).astype(np.float32)
-
-
-def _linear(colors: np.ndarray) -> np.ndarray:
-    """Linear values of sRGB colours (IEC 61966-2-1)."""
-    return np.where(colors <= 0.04045, colors / 12.92, ((np.maximum(colors, 0) + 0.055) / 1.055) ** 2.4)
+def linear_values(colors: np.ndarray) -> np.ndarray:
+    """Linear values of sRGB colors (IEC 61966-2-1), of which those outside of [0, 1] are clipped."""
+    colors = np.clip(np.nan_to_num(colors), 0, 1)
+    return np.where(colors <= 0.04045, colors / 12.92, ((colors + 0.055) / 1.055) ** 2.4)
