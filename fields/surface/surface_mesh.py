@@ -13,6 +13,7 @@ from fields.surface.extract import ProgressCallback, Triangles, extract, no_prog
 from fields.surface.implicit import Implicit
 from fields.surface.lattice import Lattice, make_lattice
 from fields.surface.project import colors_at, normals_at, on_surface, to_minimum
+from fields.surface.simplify import simplify
 from fields.surface.topology import LargeComponents, large_components, watertight
 from scenes.errors import BadInput
 
@@ -25,8 +26,6 @@ MIN_SHELL = 3e-3
 SIDE_OFFSET = 0.05
 # Longest way of simplified vertices back to the field's surface, in cells of the extraction.
 REACH_CELLS = 2.0
-# Aggressiveness of fast_simplification, 0 to 10 (fastest): at its default of 7 some edges get four faces.
-AGGRESSIVENESS = 3
 # Resolution below which a surface that is not found may be too small for the cells.
 LOW_RESOLUTION = 64
 
@@ -151,22 +150,7 @@ def simplified(implicit: Implicit, mesh: SurfaceMesh, faces: int) -> SurfaceMesh
     """Simplify to at most about `faces` triangles by quadric errors, and move the vertices back to the surface."""
     if len(mesh.faces) <= faces:
         return mesh
-    import fast_simplification
-
-    simpler = fast_simplification.simplify(
-        mesh.vertices.astype(np.float32),  # pyright: ignore[reportArgumentType]
-        mesh.faces.astype(np.int32),
-        target_count=faces,
-        agg=AGGRESSIVENESS,
-    )
-    vertices, triangles = simpler[0].astype(np.float64), simpler[1].astype(np.int64)
-    # It may join components or stop early; libigl's does neither, but takes ten times as long.
-    intact = not mesh.watertight or watertight(triangles)
-    if not intact or len(triangles) > faces:
-        import igl
-
-        start = (vertices, triangles) if intact else (mesh.vertices, mesh.faces)
-        vertices, triangles = (np.array(part) for part in igl.qslim(*start, faces)[:2])
+    vertices, triangles = simplify(mesh.vertices, mesh.faces, faces)
     normals = normals_at(implicit, vertices, mesh.normal_width)
     if implicit.type != "unsigned":
         vertices = on_surface(implicit, vertices, mesh.cell / 2, REACH_CELLS * mesh.cell)

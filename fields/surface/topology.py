@@ -64,3 +64,28 @@ def watertight(faces: np.ndarray) -> bool:
     """Whether every edge has exactly two faces with opposite directions along it."""
     closed, consistent = trimesh.graph.is_watertight(trimesh.geometry.faces_to_edges(faces))
     return bool(len(faces) and closed and consistent)
+
+
+def edge_manifold(faces: np.ndarray) -> bool:
+    """Whether no edge has more than two faces, and no two faces have the same direction along an edge."""
+    edges = trimesh.geometry.faces_to_edges(faces)
+    # Each direction of an edge appears at most once.
+    keys = edges[:, 0].astype(np.int64) * (int(faces.max(initial=0)) + 1) + edges[:, 1]
+    return len(np.unique(keys)) == len(keys)
+
+
+def signed_volume(vertices: np.ndarray, faces: np.ndarray) -> float:
+    """Volume inside a closed mesh; below zero where its faces point inwards."""
+    a, b, c = (vertices[faces[:, k]] - vertices.mean(axis=0) for k in range(3))
+    return float(np.einsum("ij,ij->", a, np.cross(b, c)) / 6)
+
+
+def select_faces(
+    vertices: np.ndarray, faces: np.ndarray, kept: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The faces where `kept` `[F]` is true, with only the vertices that they use.
+
+    Returns vertices, faces, and the index of each vertex in the original mesh.
+    """
+    used, index = np.unique(faces[kept], return_inverse=True)
+    return vertices[used], index.reshape(-1, 3).astype(np.int64), used
