@@ -37,6 +37,7 @@ BUILT_IN = {
     "rbf": "fields.methods.rbf:Rbf",
     "neurbf": "fields.methods.neurbf:NeuRbf",
     "nstr": "fields.methods.nstr:Nstr",
+    "neus": "fields.methods.neus:Neus",
 }
 
 M = TypeVar("M", bound=type[Method])

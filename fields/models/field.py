@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from fields.ops.march import pack_cells
+from fields.ops.packed import Samples
 from fields.sampling.contraction import contract
 from fields.sampling.march_settings import MarchSettings
 from fields.sampling.occupancy import OccupancyGrid
@@ -130,9 +131,12 @@ class RadianceField(Field):
         directional_density: whether density depends on the direction of view. Only then does `density` get directions.
         feature_channels: number of channels of the features that color is made of and that distillation can match with
             another field's; None if they have no meaning outside this field.
+        has_surface: whether density comes from a signed distance, which `signed_distance` gives. Rays are then rendered
+            by `distance` and `ray_density`.
     """
 
     directional_density: bool = False
+    has_surface: bool = False
     feature_channels: int | None = None
     occupied: Tensor
     background: nn.Parameter | None
@@ -164,6 +168,33 @@ class RadianceField(Field):
     def color(self, feature: Tensor, directions: Tensor) -> Tensor:
         """Colors `[..., 3]` in [0, 1] of features `[..., F]` seen along unit directions `[..., 3]`."""
         raise NotImplementedError
+
+    # A surface (optional; a field with `has_surface` overrides these)
+
+    def distance(self, coords: Tensor) -> tuple[Tensor, Tensor]:
+        """Signed distance `[...]` in sides of the cube, negative inside, and feature `[..., F]` at `coords`."""
+        raise NotImplementedError(f"{type(self).__name__} has no surface")
+
+    def signed_distance(self, coords: Tensor) -> Tensor:
+        """Signed distance `[...]` at `coords` `[..., 3]` in [0, 1]^3, in sides of the cube, negative inside."""
+        return self.distance(coords)[0]
+
+    def ray_density(self, distance: Tensor, samples: Samples) -> Tensor:
+        """Density `[S]` of samples along rays from the signed distances `[S]` at their midpoints."""
+        raise NotImplementedError(f"{type(self).__name__} has no surface")
+
+    def cells_near_surface(self, cells: Tensor) -> Tensor:
+        """Which cells of the occupancy grid, `[M, 3]` int64, light may be lost in: `[M]` bool."""
+        raise NotImplementedError(f"{type(self).__name__} has no surface")
+
+    @property
+    def surface_begun(self) -> bool:
+        """Whether the field has a shape that a fit may start from, so that `begin_surface` is not needed."""
+        return True
+
+    def begin_surface(self, distances: Tensor) -> None:
+        """Take a shape before a fit begins: signed distances `[n, n, n]` in sides of the cube, at centres of cells."""
+        raise NotImplementedError(f"{type(self).__name__} has no surface")
 
     # Geometry
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from fields.models.field import RadianceField
 from fields.ops.composite import composite, compositing_weights
 from fields.ops.packed import Samples
+from fields.ops.sections import with_neighbours
 from fields.render.camera import camera_rays
 from fields.sampling.march_settings import Contraction, MarchSettings
 from fields.sampling.occupancy import OccupancyGrid
@@ -73,7 +74,9 @@ def render_rays(
     kept, num_queries = None, len(samples)
     rays = _FieldOnRays(field, origins, directions, time, march.contract or _box_to_cube(grid))
     threshold = march.min_transmittance
-    if torch.is_grad_enabled():
+    if field.has_surface:
+        samples, density, kept, visible, feature = _from_distances(rays, samples, march)
+    elif torch.is_grad_enabled():
         # Samples without light have no gradient, and most samples are such: a query without gradients finds them.
         with torch.no_grad():
             density, _ = rays.density(samples)
@@ -132,6 +135,10 @@ class _FieldOnRays:
     time: Tensor | None
     contract: Contraction
 
+    def distance(self, samples: Samples) -> tuple[Tensor, Tensor]:
+        """Signed distance `[S]` and feature `[S, F]` of the samples, for a field with a surface."""
+        return self.field.distance(self.contract(samples.positions(self.origins, self.directions)))
+
     def density(self, samples: Samples) -> tuple[Tensor, Tensor]:
         """Density `[S]` and feature `[S, F]` of the samples."""
         return self.field.density(
@@ -189,6 +196,32 @@ def _in_waves(rays: _FieldOnRays, samples: Samples, march: MarchSettings) -> tup
     rows = visible if order is None else order.index_select(0, visible)
     feature = features[0] if len(features) == 1 else torch.cat(features)
     return reached, density, visible, feature.index_select(0, rows)
+
+
+def _from_distances(
+    rays: _FieldOnRays, samples: Samples, march: MarchSettings
+) -> tuple[Samples, Tensor, Tensor | None, Tensor | None, Tensor]:
+    """As in `render_rays`, for a field with a surface: samples, their densities, which are kept and which are visible.
+
+    The opacity of a sample follows from the distances at its neighbours too. With gradients, the samples that light
+    reaches and their neighbours are queried once more; the others keep the distances that were found without.
+    """
+    field, threshold = rays.field, march.min_transmittance
+    with torch.no_grad():
+        distance, feature = rays.distance(samples)
+        density = field.ray_density(distance, samples)
+        weights = compositing_weights(density.clamp(min=TINY_DENSITY), samples, threshold=threshold)
+        lit = weights > march.min_weight
+    if not torch.is_grad_enabled():
+        visible = lit.nonzero().flatten()
+        return samples, density, None, visible, feature.index_select(0, visible)
+    queried = with_neighbours(lit, samples)
+    again, feature = rays.distance(samples.select(queried))
+    distance = distance.index_copy(0, queried.nonzero().flatten(), again)
+    kept = lit.nonzero().flatten()
+    density = field.ray_density(distance, samples).index_select(0, kept)
+    feature = feature.index_select(0, lit[queried].nonzero().flatten())
+    return samples.select(lit), density, kept, None, feature
 
 
 def _box_to_cube(grid: OccupancyGrid) -> Contraction:

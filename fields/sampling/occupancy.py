@@ -131,6 +131,21 @@ class OccupancyGrid(nn.Module):
         mean = float(self.values.sum(dtype=torch.float64)) / max(1, len(cells))
         self.words = pack_cells(self.values > min(self.threshold, mean))
 
+    @torch.no_grad()
+    def mark(self, occupied: Callable[[Tensor], Tensor]) -> None:
+        """Replace the occupied cells of the first cascade, whatever was measured before.
+
+        occupied: indices of cells `[M, 3]` int64 to `[M]` bool. It is not asked for cells that `exclude` named.
+        """
+        r = self.resolution
+        cells = self._candidates if self._candidates is not None else torch.arange(self.values.numel())
+        cells = cells[cells < r**3]
+        where = torch.stack([cells // (r * r), cells // r % r, cells % r], dim=-1).to(self.values.device)
+        marked = self.occupancy.cells()
+        marked[0] = False
+        marked[0].view(-1)[cells[occupied(where).cpu()].to(marked.device)] = True
+        self.words = pack_cells(marked)
+
     def _measure(
         self, cells: Tensor, density: Callable[[Tensor], Tensor], step: float, random: torch.Generator
     ) -> None:

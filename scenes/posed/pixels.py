@@ -82,6 +82,12 @@ class TrainingPixels:
         alpha = self._pixels[self._starts[view] : self._starts[view + 1], 3]
         return alpha.reshape(intrinsics.height, intrinsics.width)
 
+    def image(self, view: int) -> np.ndarray:
+        """The pixels `[H, W, 3 or 4]` uint8 of a view, with alpha where it is kept."""
+        intrinsics = self._cameras[view].intrinsics
+        pixels = self._pixels[self._starts[view] : self._starts[view + 1]]
+        return pixels.reshape(intrinsics.height, intrinsics.width, -1)
+
     def rays(self, step: int, count: int, seed: int) -> PixelRays:
         """`count` rays through random pixels, none of them masked out; a pure function of its arguments."""
         words = philox(seed, step).random_raw(count)

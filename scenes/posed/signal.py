@@ -172,6 +172,21 @@ class RadianceScene(Signal):
         views = ((view, self._pixels.alpha(index) > 0) for index, view in enumerate(self.training))
         return outside_hull(views, self._lower, self._side, resolution)
 
+    @property
+    def has_silhouettes(self) -> bool:
+        """Whether every view for training shows what is an object and what is background, and the scene is still."""
+        return (self.has_alpha or self.plain_color is not None) and not self.moving
+
+    def hull_cells(self, resolution: int) -> np.ndarray | None:
+        """`empty_cells`, and of views with a plain background too. None without `has_silhouettes`."""
+        if not self.has_silhouettes:
+            return None
+        views = (
+            (view, self._pixels.alpha(i) > 0 if self.has_alpha else self._silhouette(self._pixels.image(i)))
+            for i, view in enumerate(self.training)
+        )
+        return outside_hull(((v, s) for v, s in views if s is not None), self._lower, self._side, resolution)
+
     def preview(self, longest_side: int = 1024) -> np.ndarray:
         """The first test view, `[h, w, 3]` uint8 sRGB."""
         from scenes.image.color import to_bytes

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from fields.fit.objectives.surface_start import first_shape
 from fields.models.field import RadianceField
 from fields.sampling.occupancy import OccupancyGrid
 from fields.surface.implicit import fibonacci_sphere
@@ -55,11 +56,23 @@ class OccupancyUpdates:
         if self._restored is not None:
             grid.load_state_dict({**self._restored, "words": field.occupied})
             self._restored = None
+        elif field.has_surface:
+            if not field.surface_begun:
+                field.begin_surface(first_shape(self.scene, hull))
+            self._find_surface(field)
         field.occupied = grid.words
+
+    def _find_surface(self, field: RadianceField) -> None:
+        """Mark the cells near the surface; nothing is remembered of where it was before."""
+        self.grid.mark(field.cells_near_surface)
 
     def update(self, field: RadianceField, step: int, seed: int) -> None:
         """Measure densities anew, every 16 steps."""
         if step and step % UPDATE_STEPS == 0:
+            if field.has_surface:
+                self._find_surface(field)
+                field.occupied = self.grid.words
+                return
             length = PROPOSED_STEP if field.samples_by_proposals else field.step
             self.grid.update(self.density_function(field, step), length, seed=seed)
             field.occupied = self.grid.words

@@ -1,0 +1,46 @@
+"""The first shape of a field with a surface: the visual hull of the silhouettes, or else a sphere."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from scenes.posed.signal import RadianceScene
+
+# Cells along an axis of the grid on which distances to the hull are measured.
+HULL_CELLS = 96
+# Standard deviation of the smoothing of these distances, in cells: the hull of few views has edges that are not there.
+SMOOTHING = 1.0
+# Radius of the sphere, in sides of the cube.
+SPHERE_RADIUS = 0.3
+# Fractions of the cube that a hull may fill.
+MIN_HULL = 1e-4
+MAX_HULL = 0.9
+
+
+def first_shape(scene: RadianceScene, hull: bool) -> Tensor:
+    """Signed distances `[n, n, n]` float32 at the centres of cells, x first, in sides of the cube.
+
+    hull: whether the visual hull may be used.
+    """
+    if hull:
+        empty = scene.hull_cells(HULL_CELLS)
+        if empty is not None and MIN_HULL < 1.0 - empty.mean() < MAX_HULL:
+            return torch.from_numpy(distances_of(~empty))
+    axis = (torch.arange(HULL_CELLS) + 0.5) / HULL_CELLS - 0.5
+    x, y, z = torch.meshgrid(axis, axis, axis, indexing="ij")
+    return torch.sqrt(x * x + y * y + z * z) - SPHERE_RADIUS
+
+
+def distances_of(solid: np.ndarray) -> np.ndarray:
+    """Signed distances `[n, n, n]` float32 to the border of solid cells `[n, n, n]` bool, in sides of the cube."""
+    from scipy.ndimage import distance_transform_edt, gaussian_filter
+
+    # What surrounds the cube is empty.
+    padded = np.pad(solid, 1)
+    outside = np.asarray(distance_transform_edt(~padded), np.float32)
+    inside = np.asarray(distance_transform_edt(padded), np.float32)
+    # A cell's centre is half a cell from its border, on either side of which the distances begin with one.
+    signed = np.where(padded, 0.5 - inside, outside - 0.5)[1:-1, 1:-1, 1:-1]
+    return np.asarray(gaussian_filter(signed, SMOOTHING), np.float32) / len(solid)
