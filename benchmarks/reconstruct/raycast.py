@@ -135,7 +135,7 @@ def directions(camera: Camera, x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Hits:
-    """What rays meet: the indices of those that hit, and of each its model, triangle, and the weights of the corners."""
+    """What rays meet: the indices of those that hit, and of each its model, triangle, corner weights and distance."""
 
     rays: np.ndarray
     models: np.ndarray

@@ -6,6 +6,7 @@ import io
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -252,7 +253,7 @@ def _read_other(path: Path) -> list[Model]:
         if not isinstance(mesh, trimesh.Trimesh):
             continue
         uv, texture, colors = None, None, None
-        look = mesh.visual
+        look: Any = mesh.visual
         if look.kind == "texture":
             material = look.material
             image = getattr(material, "baseColorTexture", None) or getattr(material, "image", None)

@@ -27,6 +27,7 @@ from benchmarks.reconstruct.subjects import CENTRE, FILES, LONGEST, darkened, gr
 from benchmarks.reconstruct.write_truth import write_truth
 from scenes.posed.camera import Camera, Intrinsics
 from scenes.posed.pose import look_at
+from scenes.procedural.tracing import Distance
 
 SIZE, VIEWS, TEST_VIEWS = 400, 60, 20
 FIELD_OF_VIEW = 38.0
@@ -118,22 +119,20 @@ def write_scene(name: str, out: Path, size: int = SIZE, views: int | None = None
     }
     if who == "duck":
         images, models = _duck(cameras)
-        described = {}
     else:
-        models, shader, lights = _lit(who, setting)
+        models, shader = _lit(who, setting)
         drawing = Drawing(models)
         images = {split: [drawing.draw(camera, shader=shader) for camera in cameras[split]] for split in cameras}
-        described = lights
     write_truth(out / "truth" / "mesh.glb", models)
-    _write_images(out, images, cameras, setting, described)
+    _write_images(out, images, cameras, setting)
 
 
-def _lit(who: str, setting: Setting) -> tuple[list[Model], Shader | None, dict]:
+def _lit(who: str, setting: Setting) -> tuple[list[Model], Shader | None]:
     model = lit(subject(who))
     if setting.darkness != 1:
         model = darkened(model, setting.darkness)
     models = [model, ground(model)] if setting.ground else [model]
-    return models, (shine if setting.glossy else None), {}
+    return models, (shine if setting.glossy else None)
 
 
 def _cameras(count: int, size: int, setting: Setting, seed: int) -> list[Camera]:
@@ -193,7 +192,7 @@ def _duck(cameras: dict[str, list[Camera]]) -> tuple[dict[str, list[np.ndarray]]
     return images, [_zero_set(DUCK.distance, np.array(DUCK.lower), np.array(DUCK.upper))]
 
 
-def _zero_set(distance, lower: np.ndarray, upper: np.ndarray) -> Model:
+def _zero_set(distance: Distance, lower: np.ndarray, upper: np.ndarray) -> Model:
     """The mesh of a signed distance by marching cubes, its vertices then moved onto the zero set by Newton's method."""
     from skimage.measure import marching_cubes
 
@@ -221,32 +220,30 @@ def _zero_set(distance, lower: np.ndarray, upper: np.ndarray) -> Model:
 
 
 def _write_images(
-    out: Path, images: dict[str, list[np.ndarray]], cameras: dict[str, list[Camera]], setting: Setting, more: dict
+    out: Path, images: dict[str, list[np.ndarray]], cameras: dict[str, list[Camera]], setting: Setting
 ) -> None:
     """The photographs of both splits as the setting wants them, the files of their cameras, and the true test views."""
     random = np.random.default_rng(3)
-    gains = np.exp(random.uniform(*np.log(GAINS), len(images["train"]))) if setting.gains else None
-    true_views = setting.backdrop != "alpha"
+    low, high = np.log(GAINS)
+    gains = np.exp(random.uniform(low, high, len(images["train"]))) if setting.gains else None
+    # Cameras that are to be found belong to the truth, and so do test views that no method gets.
+    told = out if setting.posed else out / "truth"
+    true_views = setting.posed and setting.backdrop != "alpha"
     for split, some in images.items():
-        folder = out / ("photographs" if not setting.posed and split == "train" else split)
-        if not setting.posed and split == "test":
-            folder = out / "truth" / "test"
-        folder.mkdir(parents=True, exist_ok=True)
         frames = []
+        (told / split).mkdir(parents=True)
         for index, (image, camera) in enumerate(zip(some, cameras[split])):
-            name = f"{index:03}.png"
             gain = gains[index] if gains is not None and split == "train" else 1.0
-            shown = _behind(image, camera, setting.backdrop)
-            if split == "test" and not setting.posed:
-                shown = image
-            _save(folder / name, shown, gain)
-            frames.append(_frame(f"./{split}/{index:03}", camera))
-            if split == "test" and true_views and setting.posed:
+            # Test views of a scene whose cameras are found are scored without the sky.
+            backdrop = setting.backdrop if setting.posed or split == "train" else "alpha"
+            _save(told / split / f"{index:03}.png", _behind(image, camera, backdrop), gain)
+            if true_views and split == "test":
                 (out / "truth" / "test").mkdir(exist_ok=True)
-                _save(out / "truth" / "test" / name, image)
-        content = {"frames": frames}
-        folder = out if setting.posed else out / "truth"
-        (folder / f"transforms_{split}.json").write_text(json.dumps(content, indent=1))
+                _save(out / "truth" / "test" / f"{index:03}.png", image)
+            frames.append(_frame(f"./{split}/{index:03}", camera))
+        (told / f"transforms_{split}.json").write_text(json.dumps({"frames": frames}, indent=1))
+    if not setting.posed:
+        shutil.copytree(out / "truth" / "train", out / "photographs")
     (out / "truth" / "subject.json").write_text(
         json.dumps(
             {
@@ -255,7 +252,6 @@ def _write_images(
                 "posed": setting.posed,
                 "parts": 2 if setting.ground else 1,
                 "gains": None if gains is None else gains.tolist(),
-                **more,
             },
             indent=1,
         )
@@ -289,7 +285,7 @@ def _room(camera: Camera) -> np.ndarray:
                 towards @ (direction / np.linalg.norm(direction)) * 2 * np.pi / length + random.uniform(0, 6.3)
             )
             value += wave[..., None] * random.normal(size=3) * length**0.5
-    return np.clip(0.5 + 0.14 * value, 0, 1)
+    return np.clip(0.5 + 0.09 * value, 0, 1)
 
 
 def _save(path: Path, image: np.ndarray, gain: float = 1.0) -> None:

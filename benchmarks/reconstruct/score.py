@@ -119,17 +119,16 @@ def structural_similarity(a: np.ndarray, b: np.ndarray) -> float:
     """SSIM (Wang et al. 2004) by scikit-image: Gaussian windows of sigma 1.5, borders left out."""
     from skimage.metrics import structural_similarity as ssim
 
-    return float(
-        ssim(
-            a.astype(np.float64),
-            b.astype(np.float64),
-            channel_axis=-1,
-            data_range=1.0,
-            gaussian_weights=True,
-            sigma=1.5,
-            use_sample_covariance=False,
-        )
+    found = ssim(
+        a.astype(np.float64),
+        b.astype(np.float64),
+        channel_axis=-1,
+        data_range=1.0,
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
     )
+    return float(found)  # pyright: ignore[reportArgumentType]  (a tuple only where gradients are asked for)
 
 
 def surface_scores(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -169,7 +170,7 @@ def _read(path: Path) -> Model:
     import trimesh
     from PIL import Image
 
-    mesh = trimesh.load_mesh(path, process=False)
+    mesh: Any = trimesh.load_mesh(path, process=False)
     vertices, faces = np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces, np.int64)
     image = path.with_name(path.stem + "_texture.png")
     if not image.is_file():
