@@ -1,4 +1,4 @@
-"""Bake a square texture: charts by xatlas, and the field evaluated at each texel's own point of the surface."""
+"""Bake a square texture: charts, and the field evaluated at each texel's own point of the surface."""
 
 from __future__ import annotations
 
@@ -7,19 +7,18 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from fields.surface.charts import unwrap
+from fields.surface.extract import ProgressCallback, no_progress
 from fields.surface.implicit import Implicit
 from fields.surface.project import colors_at, normals_at, project
 from fields.surface.surface_mesh import SurfaceMesh
+from fields.surface.texel_raster import rasterize
 from scenes.image.color import to_bytes
 
 # Allowed texels along the side.
 MIN_SIZE = 64
 MAX_SIZE = 8192
-# Texels between charts. They repeat the nearest texel of a chart, for bilinear lookups and small mip levels.
-PADDING = 4
-# Fraction of the square that charts usually cover.
-CHART_FRACTION = 0.6
-# Texels of triangles' bounding boxes, and points, that are processed at once.
+# Points that are processed at once.
 CHUNK = 1 << 20
 # Longest way of a texel's point to the field's surface, in cells of the extraction.
 REACH_CELLS = 2.0
@@ -49,13 +48,20 @@ class TexturedMesh:
 
 
 def bake_texture(
-    implicit: Implicit, mesh: SurfaceMesh, size: int, *, colors: bool = True, normal_map: bool = False
+    implicit: Implicit,
+    mesh: SurfaceMesh,
+    size: int,
+    *,
+    colors: bool = True,
+    normal_map: bool = False,
+    progress: ProgressCallback = no_progress,
 ) -> TexturedMesh:
     """Unwrap a mesh and bake a texture of `size` x `size` texels.
 
     colors: whether to bake the field's colors. normal_map: whether to bake its normals in tangent space.
     """
-    source, faces, uv = unwrap(mesh, size)
+    charts = unwrap(mesh.vertices, mesh.faces, size, progress=progress)
+    source, faces, uv = charts.source, charts.faces, charts.uv
     texels, triangle, weights = rasterize(uv, faces, size)
     corners = faces[triangle]
     positions = _interpolate(weights, mesh.vertices[source], corners)
@@ -80,64 +86,6 @@ def bake_texture(
         tangents=tangents,
         covered=len(texels) / size**2,
     )
-
-
-def unwrap(mesh: SurfaceMesh, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Lay out charts in one square of `size` texels.
-
-    Returns the index of each new vertex in the mesh `[V]`, faces `[F, 3]` of new vertices, and uv `[V, 2]` in [0, 1].
-    """
-    import xatlas
-
-    atlas = xatlas.Atlas()
-    atlas.add_mesh(mesh.vertices.astype(np.float32), mesh.faces.astype(np.uint32), mesh.normals.astype(np.float32))
-    charts, pack = xatlas.ChartOptions(), xatlas.PackOptions()
-    # One page of any size, which is scaled to ours: packing again into a given size would compute the charts again.
-    pack.padding, pack.bilinear, pack.resolution = PADDING, True, 0
-    pack.texels_per_unit = size * (CHART_FRACTION / _area(mesh)) ** 0.5
-    atlas.generate(charts, pack)
-    source, faces, uv = atlas[0]
-    uv = uv.astype(np.float64) * [atlas.width, atlas.height] / max(atlas.width, atlas.height)
-    return source.astype(np.int64), faces.astype(np.int64), uv
-
-
-def rasterize(uv: np.ndarray, faces: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Find the texels whose center a triangle covers, in a square of `size` texels.
-
-    uv: corners `[V, 2]` in [0, 1]; faces: `[F, 3]`.
-
-    Returns flat indices of the texels `[n]` with row 0 at the top, the triangle of each `[n]`, and the barycentric
-    weights of its center `[n, 3]`. A texel appears once; where triangles overlap, the last one wins.
-    """
-    corners = uv[faces] * size
-    low = np.clip(np.ceil(corners.min(axis=1) - 0.5), 0, size - 1).astype(np.int64)
-    high = np.clip(np.floor(corners.max(axis=1) - 0.5), -1, size - 1).astype(np.int64)
-    extent = np.maximum(high - low + 1, 0)
-    count = extent.prod(axis=1)
-    a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]
-    double = (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])
-    count[np.abs(double) < 1e-12] = 0
-    owner, kept = np.full(size * size, -1, np.int64), np.zeros((size * size, 3), np.float32)
-    ends = np.cumsum(count)
-    start = 0
-    while start < len(count):
-        stop = max(int(np.searchsorted(ends, (ends[start - 1] if start else 0) + CHUNK, side="right")), start + 1)
-        part = np.arange(start, stop)
-        triangle = np.repeat(part, count[part])
-        within = np.arange(len(triangle)) - np.repeat(np.cumsum(count[part]) - count[part], count[part])
-        x = low[triangle, 0] + within % np.maximum(extent[triangle, 0], 1)
-        y = low[triangle, 1] + within // np.maximum(extent[triangle, 0], 1)
-        px, py = x + 0.5, y + 0.5
-        p, q, r, area = a[triangle], b[triangle], c[triangle], double[triangle]
-        first = ((q[:, 0] - px) * (r[:, 1] - py) - (q[:, 1] - py) * (r[:, 0] - px)) / area
-        second = ((r[:, 0] - px) * (p[:, 1] - py) - (r[:, 1] - py) * (p[:, 0] - px)) / area
-        weights = np.stack([first, second, 1 - first - second], axis=1)
-        inside = (weights >= -1e-9).all(axis=1)
-        flat = (size - 1 - y[inside]) * size + x[inside]
-        owner[flat], kept[flat] = triangle[inside], weights[inside]
-        start = stop
-    texels = np.flatnonzero(owner >= 0)
-    return texels, owner[texels], kept[texels].astype(np.float64)
 
 
 def tangents_of(vertices: np.ndarray, faces: np.ndarray, uv: np.ndarray, normals: np.ndarray) -> np.ndarray:
@@ -215,9 +163,3 @@ def _nearest(texels: np.ndarray, size: int) -> np.ndarray:
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-20)
-
-
-def _area(mesh: SurfaceMesh) -> float:
-    from fields.surface.topology import face_areas
-
-    return float(face_areas(mesh.vertices, mesh.faces).sum())

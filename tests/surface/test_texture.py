@@ -7,11 +7,12 @@ import torch
 from fields.render.camera import camera_rays
 from fields.render.sphere_trace import headlight, render_shape
 from fields.surface.surface_mesh import simplified, surface_mesh
-from fields.surface.texture import bake_texture, rasterize, tangents_of, unwrap
+from fields.surface.texel_raster import rasterize
+from fields.surface.texture import bake_texture, tangents_of
 from scenes.posed.pose import orbit
 from scenes.shape.geometry import Mesh
 from scenes.shape.surface import MeshSurface
-from tests.surface.analytic_implicits import ball, implicit, torus
+from tests.surface.analytic_implicits import implicit, torus
 
 
 def paint(points):
@@ -145,10 +146,3 @@ def test_tangents_point_along_u_and_tell_mirrored_charts():
     faces, normals = np.array([[0, 1, 2], [0, 2, 3]]), np.tile([0.0, 0, 1], (4, 1))
     assert np.allclose(tangents_of(positions, faces, positions[:, :2], normals), [1, 0, 0, 1])
     assert np.allclose(tangents_of(positions, faces, positions[:, :2] * [-1, 1], normals), [-1, 0, 0, -1])
-
-
-def test_charts_fit_into_a_small_texture():
-    source = implicit(ball, colors=paint)
-    mesh = simplified(source, surface_mesh(source, 32), 400)
-    source_vertices, _, uv = unwrap(mesh, 64)
-    assert uv.min() >= 0 and uv.max() <= 1 and set(source_vertices) == set(range(len(mesh.vertices)))
