@@ -17,6 +17,7 @@ import json
 import shutil
 import time
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -128,11 +129,16 @@ def write_scene(name: str, out: Path, size: int = SIZE, views: int | None = None
 
 
 def _lit(who: str, setting: Setting) -> tuple[list[Model], Shader | None]:
-    model = lit(subject(who))
+    model = _lit_subject(who)
     if setting.darkness != 1:
         model = darkened(model, setting.darkness)
     models = [model, ground(model)] if setting.ground else [model]
     return models, (shine if setting.glossy else None)
+
+
+@cache
+def _lit_subject(who: str) -> Model:
+    return lit(subject(who))
 
 
 def _cameras(count: int, size: int, setting: Setting, seed: int) -> list[Camera]:
