@@ -1,7 +1,9 @@
 """Find the cameras of photographs or of a video, or write any posed scene as a folder with transforms.json.
 
-SOURCE is a folder of photographs or a video of a scene that does not move, taken from many sides with much overlap: its
-cameras are found by COLMAP (pip install 'field-studio[poses]'). Or SOURCE is a scene whose cameras are known
+SOURCE is a folder or zip of photographs or a film of a scene that does not move, taken from many sides with much
+overlap: its cameras are found by COLMAP (pip install 'field-studio[poses]'). What is transparent, or dark in an image
+of the same name in a folder masks, is ignored. Blurred pictures and doubles are left out; which pictures have no
+camera, and why, is listed. A run that was interrupted goes on where it was. Or SOURCE is a scene whose cameras are known
 (transforms.json, poses_bounds.npy, a COLMAP model, an NPZ, a zip of those, procedural:NAME): then it is only written
 again.
 """
@@ -10,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +20,12 @@ from apps.cli.flags import argument_type
 from fields.options import count
 
 if TYPE_CHECKING:
-    from scenes.posed.view import PosedViews
+    from scenes.posed.find_record import FoundPoses
+
+# Seconds between lines about the progress of a stage.
+LINE_SECONDS = 5.0
+# Pictures without a camera that are printed one by one; the file poses.json lists all.
+MAX_LISTED = 30
 
 HELP = "find the cameras of photographs"
 EPILOG = """\
@@ -31,14 +38,14 @@ examples:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the source, the new folder, and the number and size of the images."""
-    parser.add_argument("source", metavar="SOURCE", help="a folder of photographs, a video, or a posed scene")
+    parser.add_argument("source", metavar="SOURCE", help="a folder or zip of photographs, a film, or a posed scene")
     parser.add_argument("--out", type=Path, metavar="DIR", help="the new folder (default: NAME-posed)")
     parser.add_argument(
         "--frames",
         type=argument_type(count),
         default=80,
         metavar="N",
-        help="videos: number of images, each the sharpest frame of its stretch (default 80)",
+        help="films: number of images, each the sharpest frame of its stretch (default 80)",
     )
     parser.add_argument(
         "--longest",
@@ -50,22 +57,21 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> dict:
-    """Write the scene and a drawing of its cameras; return counts of views and the error of found cameras."""
+    """Write the scene and a drawing of its cameras; return counts of views and what was found and left out."""
     from fields.export.outputs.cameras import draw_scene
     from scenes.posed.box import scene_box
     from scenes.posed.read import is_posed, open_posed
-    from scenes.posed.write import check_empty, write_scene
+    from scenes.posed.write import write_scene
 
     out = options.out or Path(f"{Path(options.source.rpartition(':')[2]).stem}-posed")
     drawing = out / "cameras.png"
-    check_empty(out)
     found: dict = {}
-    with tempfile.TemporaryDirectory(prefix="field-studio-") as work:
-        if is_posed(options.source):
-            scene = open_posed(options.source)
-        else:
-            scene, found = _find(options, Path(work))
+    if is_posed(options.source):
+        scene = open_posed(options.source)
         write_scene(out, scene)
+    else:
+        poses = _find(options, out)
+        scene, found = poses.scene, poses.summary()
     draw_scene(drawing, scene, scene_box(scene))
     report = {
         "out": str(out),
@@ -80,26 +86,36 @@ def run(options: argparse.Namespace) -> dict:
     return report
 
 
-def _find(options: argparse.Namespace, work: Path) -> tuple[PosedViews, dict]:
-    """The scene of the cameras that COLMAP finds, and the part of the report that tells how good they are."""
+def _find(options: argparse.Namespace, out: Path) -> FoundPoses:
+    """Find the cameras, and print what a person should know of them."""
     from scenes.posed.find import find_poses
 
     found = find_poses(
-        options.source,
-        work,
-        options.longest,
-        options.frames,
-        progress=lambda line: print(line, file=sys.stderr),
+        options.source, out, longest=options.longest, frames=options.frames, progress=ProgressLines().show
     )
+    for name, reason in found.left_out[:MAX_LISTED]:
+        print(f"not used: {name}: {reason}", file=sys.stderr)
+    if len(found.left_out) > MAX_LISTED:
+        print(f"not used: {len(found.left_out) - MAX_LISTED} more, in {out / 'poses.json'}", file=sys.stderr)
     for warning in found.warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    points = found.scene.points
-    report = {
-        "given": found.num_images,
-        "error_pixels": round(found.error, 3),
-        "points": 0 if points is None else len(points),
-    }
-    return found.scene, report
+    return found
+
+
+class ProgressLines:
+    """Prints a line to standard error when a stage begins, and every few seconds of it."""
+
+    def __init__(self) -> None:
+        self._stage, self._next = "", 0.0
+
+    def show(self, stage: str, fraction: float) -> None:
+        """Take a report of a stage and the fraction of it that is done."""
+        now = time.monotonic()
+        if stage != self._stage:
+            self._stage, self._next = stage, now
+        if now >= self._next:
+            self._next = now + LINE_SECONDS
+            print(f"{stage}  {fraction:.0%}", file=sys.stderr, flush=True)
 
 
 def _summary(report: dict) -> str:

@@ -1,252 +1,220 @@
-"""Find the cameras of photographs or of a video with COLMAP (Schönberger and Frahm 2016)."""
+"""Find the cameras of photographs or of a film with COLMAP (Schönberger and Frahm 2016; Pan et al. 2024)."""
 
 from __future__ import annotations
 
+import hashlib
+import importlib.util
+import json
 import os
-import tempfile
+import shutil
+import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-import numpy as np
+from PIL import Image
 
 from scenes.errors import BadInput
-from scenes.image.read import read_image
+from scenes.io.files import file_digest
 from scenes.posed.colmap import open_colmap
-from scenes.posed.pose import focus_point
-from scenes.posed.up import up_axis
-from scenes.posed.view import PosedViews
-from scenes.video.read import decode_video_file, image_files
+from scenes.posed.find_axes import normalized
+from scenes.posed.find_child import ChildFailed, run_colmap
+from scenes.posed.find_pictures import Gathered, Picture, gather
+from scenes.posed.find_reasons import ADVICE, reason_for_nothing, reason_left_out, warnings_about
+from scenes.posed.find_record import FoundPoses, recorded_poses, write_record
+from scenes.posed.write import check_empty, write_scene
+from scenes.video.read import image_files
+
+__all__ = ["FRAMES", "MAX_SIDE", "FoundPoses", "find_poses", "normalized"]
 
 INSTALL_HINT = "pip install 'field-studio[poses]'"
-# Longest side in pixels of the images that COLMAP gets and that the scene keeps.
+# Longest side in pixels of the images that the scene keeps.
 MAX_SIDE = 1280
-# Frames that are taken from a video.
+# Frames that are taken from a film.
 FRAMES = 80
 # Images without which there is no use in looking for cameras.
 MIN_IMAGES = 3
-# Up to this many frames of a video each is matched with every other one; of more, with its neighbours only.
-MAX_EXHAUSTIVE = 60
-# Fraction of the images with a camera below which a person is warned.
-LOW_FRACTION = 0.7
-# Mean reprojection error in pixels above which a person is warned.
-HIGH_ERROR = 1.5
-# glog's level of messages that are errors: what COLMAP prints by itself is left out.
-GLOG_ERROR = 2
-# Mean distance of the cameras from the focus point once the scene is normalized, in its own units.
-DISTANCE = 4.0
-
-
-@dataclass(frozen=True)
-class FoundPoses:
-    """The result of `find_poses`.
-
-    Attributes:
-        scene: the views with a camera.
-        num_images: images that cameras were looked for.
-        error: mean distance in pixels between where points are seen and where their cameras project them.
-        warnings: lines that a person should read before a fit.
-    """
-
-    scene: PosedViews
-    num_images: int
-    error: float
-    warnings: tuple[str, ...]
+# Folder in the scene's own for what an interrupted run goes on from.
+WORK = ".finding"
+PICTURES = "pictures.json"
 
 
 def find_poses(
     source: str | os.PathLike,
-    folder: str | os.PathLike,
-    max_side: int = MAX_SIDE,
-    frames: int = FRAMES,
+    out: str | os.PathLike,
     *,
-    progress: Callable[[str], None] = lambda line: None,
+    longest: int = MAX_SIDE,
+    frames: int = FRAMES,
+    seed: int = 0,
+    threads: int | None = None,
+    seconds: float | None = None,
+    progress: Callable[[str, float], None] = lambda stage, fraction: None,
 ) -> FoundPoses:
-    """Find the cameras of a folder of photographs or of a video.
+    """Find the cameras of a folder or zip of photographs, or of a film, and write them as a posed scene.
 
-    The scene is turned so that z is up and the cameras look at the origin; see `normalized`. Raises BadInput where
-    pycolmap is not installed, images cannot be read, or no cameras are found.
+        found = find_poses("photos/", "scene", progress=lambda stage, fraction: print(stage, f"{fraction:.0%}"))
+        views = open_posed("scene")      # the same as found.scene
 
-    Args:
-        folder: gets the images, upright and with no side longer than `max_side` pixels; of a video the sharpest frame
-            of each of `frames` equal stretches.
-        progress: is called with a line for each stage.
-    """
-    try:
-        import pycolmap  # noqa: F401
-    except ImportError:
-        raise BadInput(
-            f"{source}: finding cameras needs the package pycolmap; install it with: {INSTALL_HINT}"
-        ) from None
-    source, images = Path(source), Path(folder) / "images"
-    images.mkdir(parents=True, exist_ok=True)
-    is_video = not source.is_dir()
-    sizes = _save_frames(source, images, max_side, frames) if is_video else _save_photographs(source, images, max_side)
-    if len(sizes) < MIN_IMAGES:
-        raise BadInput(
-            f"{source}: {len(sizes)} images are too few to find cameras from; take thirty or more, with much overlap"
-        )
-    progress(f"{len(sizes)} images; looking for features")
-    with tempfile.TemporaryDirectory(prefix="field-studio-") as work:
-        error = _reconstruct(
-            images,
-            Path(work),
-            one_camera=len(set(sizes)) == 1,
-            in_order=is_video and len(sizes) > MAX_EXHAUSTIVE,
-            progress=progress,
-        )
-    if error is None:
-        raise BadInput(
-            f"{source}: no cameras could be found; the images need much overlap, sharp texture and different places to "
-            "stand"
-        )
-    scene = normalized(open_colmap(folder))
-    return FoundPoses(scene, len(sizes), error, tuple(_warnings(len(scene.views), len(sizes), error)))
+    Blurred pictures and doubles are left out; what is masked (by alpha, or by a folder `masks`) has no part in finding
+    the cameras. Where COLMAP's incremental mapper finds fewer than nine tenths of the cameras, looser thresholds, the
+    global mapper and more features are tried; the best result counts. The scene is turned so that z is up and the
+    cameras look at the origin.
 
-
-def _warnings(num_views: int, num_images: int, error: float) -> list[str]:
-    warnings = []
-    if num_views / num_images < LOW_FRACTION:
-        warnings.append(
-            f"cameras were found for {num_views} of {num_images} images only; those of the others are left out"
-        )
-    if error > HIGH_ERROR:
-        warnings.append(
-            f"the points are {error:.1f} pixels from where they were seen, which is much: expect a blurred fit"
-        )
-    return warnings
-
-
-def _reconstruct(
-    images: Path, work: Path, *, one_camera: bool, in_order: bool, progress: Callable[[str], None]
-) -> float | None:
-    """Reconstruct the images of a folder and write the largest model to `sparse/0` beside it.
-
-    Returns the model's mean reprojection error in pixels, or None where there is no model.
-    """
-    import pycolmap
-
-    database = work / "database.db"
-    pycolmap.logging.minloglevel = GLOG_ERROR
-    reader = pycolmap.ImageReaderOptions()
-    reader.camera_model = "SIMPLE_RADIAL"
-    mode = pycolmap.CameraMode.SINGLE if one_camera else pycolmap.CameraMode.PER_IMAGE
-    pycolmap.extract_features(database, images, camera_mode=mode, reader_options=reader)
-    progress("matching features")
-    (pycolmap.match_sequential if in_order else pycolmap.match_exhaustive)(database)
-    progress("finding cameras")
-    (work / "models").mkdir()
-    options = pycolmap.IncrementalPipelineOptions()
-    options.random_seed = 0
-    models = pycolmap.incremental_mapping(database, images, work / "models", options)
-    if not models:
-        return None
-    largest = max(models.values(), key=lambda model: model.num_reg_images())
-    target = images.parent / "sparse" / "0"
-    target.mkdir(parents=True)
-    largest.write_binary(str(target))
-    return float(largest.compute_mean_reprojection_error())
-
-
-def _save_photographs(source: Path, images: Path, max_side: int) -> list[tuple[int, int]]:
-    """Save the photographs of a folder, or of `images` in it, for COLMAP. Returns their sizes."""
-    files = image_files(source)
-    if not files and (source / "images").is_dir():
-        files = image_files(source / "images")
-    if not files:
-        raise BadInput(f"{source}: holds no images; name a folder of photographs or a video")
-    sizes, names = [], set()
-    for file in files:
-        name = file.stem if file.stem not in names else file.name.replace(".", "_")
-        names.add(name)
-        sizes.append(_save(read_image(file).pixels, images / name, max_side, file.suffix.lower() == ".png"))
-    return sizes
-
-
-class _SharpestFrames:
-    """Saves the sharpest frame of each stretch of a video, as a collector for `scenes.video.read.decode_video_file`.
+    A second call with the same arguments reads what the first one wrote, or goes on where it was interrupted.
 
     Args:
-        stretch: number of frames of a stretch.
+        source: a folder with photographs, or with `images` and perhaps `masks` in it; a zip of one; a film.
+        out: the scene's new folder: images upright, `transforms_train.json` and `transforms_test.json`, `poses.json`.
+        longest: side in pixels that no image exceeds.
+        frames: of a film, the sharpest frame of each of this many equal stretches.
+        seed: of COLMAP's random choices.
+        threads: for COLMAP. Default: those that this process may use.
+        seconds: no further try begins after this much time; the first one always ends.
+        progress: is called with the stage's name and the fraction of it that is done, at least once a second.
+
+    Raises BadInput, in one line that says what would help, where pycolmap is not installed, nothing can be read, or no
+    cameras can be found.
     """
-
-    def __init__(self, stretch: int, images: Path, max_side: int) -> None:
-        self.stretch, self.images, self.max_side = stretch, images, max_side
-        self.count = 0
-        self.sizes: list[tuple[int, int]] = []
-        self._best: tuple[float, np.ndarray] | None = None
-
-    def add(self, pixels: np.ndarray, /) -> None:
-        """Take the next frame `[H, W, 3]` uint8, and save the sharpest one at the end of a stretch."""
-        gray = pixels[::2, ::2, 1].astype(np.float32)
-        sharpness = float(np.square(np.diff(gray, axis=0)).mean() + np.square(np.diff(gray, axis=1)).mean())
-        if self._best is None or sharpness > self._best[0]:
-            self._best = sharpness, pixels.copy()
-        self.count += 1
-        if self.count % self.stretch == 0:
-            self.frames()
-
-    def frames(self) -> np.ndarray:
-        """End the stretch. Returns no frames, as they are in files."""
-        if self._best is not None:
-            self.sizes.append(_save(self._best[1], self.images / f"{len(self.sizes):05}", self.max_side, False))
-            self._best = None
-        return np.zeros((0, 1, 1, 3), np.uint8)
-
-
-def _save_frames(source: Path, images: Path, max_side: int, frames: int) -> list[tuple[int, int]]:
-    """Save the sharpest frame of each of `frames` stretches of a video. Returns the sizes of the images."""
-    import av
-    from av.error import FFmpegError
-
+    begin = time.time()
+    source, out = Path(source).expanduser(), Path(out)
+    if not source.exists():
+        raise BadInput(f"{source}: no such file or folder")
+    if importlib.util.find_spec("pycolmap") is None:
+        raise BadInput(f"{source}: finding cameras needs the package pycolmap; install it with: {INSTALL_HINT}")
+    request = {"sha256": _digest(source), "longest": longest, "frames": frames, "seed": seed}
+    if (earlier := recorded_poses(out, request)) is not None:
+        return earlier
+    work = out / WORK
+    if not work.is_dir():
+        check_empty(out)
+    work.mkdir(parents=True, exist_ok=True)
+    took = {}
+    gathered = _gathered(source, work, request, progress)
+    took["pictures"] = time.time() - begin
+    pictures = gathered.pictures
+    if len(pictures) < MIN_IMAGES:
+        raise BadInput(f"{source}: {_too_few(gathered)}; {ADVICE}")
+    job = {
+        "folder": str(work),
+        "cameras": _cameras(pictures),
+        "in_order": gathered.in_order,
+        "seed": seed,
+        "threads": threads or _num_threads(),
+        "deadline": None if seconds is None else begin + seconds,
+    }
     try:
-        with av.open(str(source)) as container:
-            stream = container.streams.video[0]
-            total = stream.frames or int(float(container.duration or 0) / 1e6 * float(stream.average_rate or 24))
-    except (FFmpegError, IndexError, ValueError):
-        raise BadInput(f"{source}: is neither a video that can be read nor a folder of photographs") from None
-    sharpest = _SharpestFrames(max(1, total // frames), images, max_side)
-    try:
-        decode_video_file(source, sharpest, None)
-    except BadInput as error:
-        raise BadInput(f"{source}: {error}") from None
-    return sharpest.sizes
+        found = run_colmap(job, work, progress)
+    except ChildFailed as error:
+        raise BadInput(f"{source}: no cameras could be found: {error}") from None
+    if len(found["registered"]) < 2:
+        raise BadInput(f"{source}: {reason_for_nothing(pictures, found)}")
+    took |= found["seconds"]
+    result = _result(work, gathered, found, took)
+    progress("writing", 0.0)
+    _write(out, work, result, request)
+    written = recorded_poses(out, request)
+    assert written is not None
+    progress("writing", 1.0)
+    return written
 
 
-def _save(pixels: np.ndarray, path: Path, max_side: int, lossless: bool) -> tuple[int, int]:
-    """Save an image `[H, W, C]` as PNG or JPEG; `path` has no ending. Returns its width and height."""
-    from PIL import Image
-
-    if pixels.dtype != np.uint8:
-        raise BadInput(f"{path.stem}: photographs have 8 bits a channel, and this one is {pixels.dtype}")
-    image = Image.fromarray(pixels if pixels.shape[2] != 1 else pixels[..., 0])
-    if image.mode not in ("RGB", "RGBA"):
-        image = image.convert("RGBA" if image.mode == "LA" else "RGB")
-    if max(image.size) > max_side:
-        scale = max_side / max(image.size)
-        image = image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.LANCZOS)
-    if lossless or image.mode == "RGBA":
-        image.save(path.with_name(path.name + ".png"))
-    else:
-        image.save(path.with_name(path.name + ".jpg"), quality=95, subsampling=0)
-    return image.size
+def _digest(source: Path) -> str:
+    """SHA-256 of the names and contents of a source's pictures and masks; files that cannot be read have none."""
+    if not source.is_dir():
+        return file_digest(source)
+    folders = [source, source / "images", source / "masks", source.parent / "masks"]
+    lines = []
+    for file in (file for folder in folders if folder.is_dir() for file in image_files(folder)):
+        with suppress(OSError):
+            lines.append(f"{file.relative_to(source.parent)} {file_digest(file)}")
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def normalized(scene: PosedViews) -> PosedViews:
-    """The scene with z up, and its cameras looking at the origin from the mean distance `DISTANCE`.
+def _num_threads() -> int:
+    limit = os.environ.get("OMP_NUM_THREADS", "")
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(int(limit), available) if limit.isdecimal() and int(limit) > 0 else available
 
-    Up is found by `scenes.posed.up.up_axis`.
-    """
-    poses = np.stack([view.pose for view in scene.views])
-    up = up_axis(poses)
-    right = np.cross(up, np.eye(3)[int(np.abs(up).argmin())])
-    right /= np.linalg.norm(right)
-    rotation = np.stack([right, np.cross(up, right), up])
-    centre = focus_point(poses)
-    scale = DISTANCE / max(float(np.linalg.norm(poses[:, :, 3] - centre, axis=1).mean()), 1e-9)
-    views = tuple(
-        replace(view, pose=np.column_stack([rotation @ view.pose[:, :3], rotation @ (view.position - centre) * scale]))
-        for view in scene.views
+
+def _gathered(source: Path, work: Path, request: dict[str, Any], progress: Callable[[str, float], None]) -> Gathered:
+    """The pictures of a source in the folder `work`, or those that an interrupted run left there."""
+    record = work / PICTURES
+    if record.is_file():
+        content = json.loads(record.read_text())
+        if content.pop("request") == request:
+            return Gathered.from_json(content)
+    shutil.rmtree(work)
+    work.mkdir()
+    progress("pictures", 0.0)
+    gathered = gather(
+        source,
+        work,
+        longest=request["longest"],
+        frames=request["frames"],
+        progress=lambda fraction: progress("pictures", fraction),
     )
-    points = None if scene.points is None else (scene.points - centre) @ rotation.T * scale
-    return replace(scene, views=views, points=points)
+    temporary = record.with_suffix(".part")
+    temporary.write_text(json.dumps({"request": request, **gathered.to_json()}))
+    os.replace(temporary, record)
+    return gathered
+
+
+def _too_few(gathered: Gathered) -> str:
+    count = len(gathered.pictures)
+    text = f"{count} {'picture is' if count == 1 else 'pictures are'} too few to find cameras from"
+    if gathered.left_out:
+        name, reason = gathered.left_out[0]
+        text += f" ({len(gathered.left_out)} left out: {name} {reason}{', ...' * (len(gathered.left_out) > 1)})"
+    return text
+
+
+def _cameras(pictures: list[Picture]) -> list[list[str]]:
+    cameras: dict[str, list[str]] = {}
+    for picture in pictures:
+        cameras.setdefault(picture.camera, []).append(picture.file)
+    return list(cameras.values())
+
+
+def _result(work: Path, gathered: Gathered, found: dict[str, Any], took: dict[str, float]) -> FoundPoses:
+    """The scene in COLMAP's folder, and what is to be said about it."""
+    pictures = gathered.pictures
+    registered = set(found["registered"])
+    names = {picture.file: picture.name for picture in pictures}
+    # COLMAP measures in pixels of its own images.
+    file = found["registered"][0]
+    with Image.open(work / "images" / file) as kept, Image.open(work / "features" / file) as seen:
+        error = found["error"] * kept.width / seen.width
+    scene = normalized(open_colmap(work))
+    return FoundPoses(
+        scene,
+        used=tuple(picture.name for picture in pictures if picture.file in registered),
+        left_out=(
+            *gathered.left_out,
+            *(
+                (picture.name, reason_left_out(picture, found, names))
+                for picture in pictures
+                if picture.file not in registered
+            ),
+        ),
+        reprojection_error=error,
+        seconds=took,
+        warnings=tuple(warnings_about(scene, len(pictures), error)),
+        mapper=found["mapper"],
+    )
+
+
+def _write(out: Path, work: Path, result: FoundPoses, request: dict[str, Any]) -> None:
+    """Write the scene to the folder `out`, the record last, and delete the folder `work` in it."""
+    begin = time.time()
+    made = work / "scene"
+    shutil.rmtree(made, ignore_errors=True)
+    write_scene(made, result.scene)
+    for path in made.iterdir():
+        target = out / path.name
+        if target.is_dir():
+            shutil.rmtree(target)
+        os.replace(path, target)
+    write_record(out, replace(result, seconds=result.seconds | {"writing": time.time() - begin}), request)
+    shutil.rmtree(work)

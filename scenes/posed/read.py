@@ -10,11 +10,12 @@ from pathlib import Path
 from scenes.errors import BadInput
 from scenes.io.files import PROCEDURAL_PREFIX, read_head
 from scenes.posed.colmap import model_in, open_colmap
+from scenes.posed.find_record import left_out_note
 from scenes.posed.llff import open_llff
 from scenes.posed.npz import open_bundle
 from scenes.posed.transforms import open_transforms
 from scenes.posed.view import MAX_PIXELS, PosedViews
-from scenes.posed.zipped import is_zipped_folder, unpacked
+from scenes.posed.zipped import holds_cameras, is_zipped_folder, unpacked
 
 # The first bytes of a zip, which an `.npz` is too.
 ZIP_MAGIC = b"PK\x03\x04"
@@ -36,9 +37,10 @@ def posed_folder(folder: str | os.PathLike) -> tuple[str, Callable[[str | os.Pat
 
 
 def is_posed(source: str | os.PathLike) -> bool:
-    """Whether a source seems to have cameras, by its name and its first bytes.
+    """Whether a source seems to have cameras, by its name, its first bytes and, of a zip, the names in it.
 
-    Raises BadInput where the source does not exist.
+    `scenes.posed.find.find_poses` finds those of photographs and films that have none. Raises BadInput where the source
+    does not exist.
     """
     path = Path(source)
     if str(source).startswith(PROCEDURAL_PREFIX):
@@ -47,7 +49,9 @@ def is_posed(source: str | os.PathLike) -> bool:
         return posed_folder(path) is not None
     if not path.is_file():
         raise BadInput(f"{path}: no such file or folder")
-    return path.suffix.lower() in (".json", ".npz") or read_head(path, len(ZIP_MAGIC)) == ZIP_MAGIC
+    if read_head(path, len(ZIP_MAGIC)) == ZIP_MAGIC:
+        return path.suffix.lower() == ".npz" or not is_zipped_folder(path) or holds_cameras(path)
+    return path.suffix.lower() in (".json", ".npz")
 
 
 def open_posed(source: str | os.PathLike, max_pixels: int = MAX_PIXELS) -> PosedViews:
@@ -74,7 +78,10 @@ def open_posed(source: str | os.PathLike, max_pixels: int = MAX_PIXELS) -> Posed
                 f"{path}: no transforms.json, no poses_bounds.npy and no COLMAP model in this folder; name one that "
                 "has posed views, or find the cameras of its photographs with: fit-a-scene poses"
             )
-        return found[1](path)
+        scene = found[1](path)
+        if note := left_out_note(path):
+            scene.notes.append(note)
+        return scene
     if read_head(path, len(ZIP_MAGIC)) != ZIP_MAGIC:
         if path.suffix.lower() != ".json" and not read_head(path).lstrip().startswith(b"{"):
             raise BadInput(
@@ -96,4 +103,7 @@ def _open_zip(path: Path) -> PosedViews:
                 # Messages name files as they are in the zip, not in the temporary folder.
                 message = str(error).replace(f"{folder}: ", "").replace(f"{folder}{os.sep}", "")
                 raise BadInput(f"{path}: {message.replace(str(folder), 'it')}") from None
-    raise BadInput(f"{path}: no transforms.json, no poses_bounds.npy and no COLMAP model in this zip")
+    raise BadInput(
+        f"{path}: no transforms.json, no poses_bounds.npy and no COLMAP model in this zip; find the cameras of its "
+        f"photographs with: fit-a-scene poses {path} --out my-scene"
+    )

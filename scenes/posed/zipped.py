@@ -11,6 +11,14 @@ from scenes.io.unpack import ZipLimits, unpack_zip
 
 # A zip with more files or more bytes than this is refused before it is unpacked; scenes have less.
 ZIP_LIMITS = ZipLimits(max_files=20_000, max_bytes=8 << 30)
+# Files with the cameras of a scene.
+CAMERA_FILES = (
+    "transforms.json",
+    "transforms_train.json",
+    "poses_bounds.npy",
+    "cameras.bin",
+    "cameras.txt",
+)
 
 
 def is_zipped_folder(path: str | os.PathLike) -> bool:
@@ -18,6 +26,15 @@ def is_zipped_folder(path: str | os.PathLike) -> bool:
     try:
         with zipfile.ZipFile(path) as packed:
             return any(not name.endswith(".npy") for name in packed.namelist())
+    except (OSError, zipfile.BadZipFile, ValueError):
+        return False
+
+
+def holds_cameras(path: str | os.PathLike) -> bool:
+    """Whether a zip has a file with cameras in it, by the names of its members. False for a file that is not a zip."""
+    try:
+        with zipfile.ZipFile(path) as packed:
+            return any(name.rpartition("/")[2] in CAMERA_FILES for name in packed.namelist())
     except (OSError, zipfile.BadZipFile, ValueError):
         return False
 

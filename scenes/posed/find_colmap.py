@@ -1,0 +1,401 @@
+"""Find cameras with COLMAP, as a program of its own: `python -m scenes.posed.find_colmap JOB.json`.
+
+pycolmap holds the interpreter for seconds, ends the process where a check of its own fails, and its libraries clash
+with Pillow's in one process (writing a PNG after an import of pycolmap aborts). So nothing else imports it.
+`scenes.posed.find_child` starts this program and reads its lines of JSON: `{"stage": ..., "fraction": ...}`.
+
+The job names a folder with `features` and perhaps `feature_masks` (see `find_pictures`). The program writes
+`database.db`, which a later start continues; `sparse/0`, the best model so far; and `result.json`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pycolmap
+
+from scenes.io.atomic import atomic_write_bytes
+from scenes.posed.find_pairs import MAX_EXHAUSTIVE, alike_pairs, all_pairs, film_pairs
+
+# glog's level of messages that are errors: what COLMAP prints by itself is left out.
+GLOG_ERROR = 2
+# Features of an image, the largest ones; matching takes time with the square of their number. The last try has more.
+MAX_FEATURES = 2048
+MAX_FEATURES_DENSE = 6144
+# Pictures and pairs of one call of COLMAP, between two reports.
+PICTURES_A_CALL = 4
+PAIRS_A_CALL = 32
+# Fraction of the pictures with a camera that is good enough: no second try follows.
+GOOD_FRACTION = 0.9
+# Points that a picture must see for its camera to count.
+MIN_POINTS_SEEN = 12
+# Mean reprojection error in pixels above which a model counts as wrong.
+MAX_ERROR = 3.0
+# Up to this many pictures the last try matches all with all.
+MAX_DENSE = 120
+# The last try: contrast of a feature, of COLMAP's 0.0067; and matches of a pair, of its 15.
+LOW_CONTRAST = 0.002
+FEW_MATCHES = 10
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to do.
+
+    Attributes:
+        folder: with the folder `features`.
+        cameras: file names of the pictures for each camera, in the order in which they were taken.
+        in_order: whether neighbours among the names, sorted, were taken one after another.
+        deadline: time (`time.time()`) after which no further try begins; None for none.
+    """
+
+    folder: str
+    cameras: list[list[str]]
+    in_order: bool
+    seed: int
+    threads: int
+    deadline: float | None
+
+
+@dataclass
+class Try:
+    """A try to find the cameras."""
+
+    name: str
+    registered: int
+    error: float
+    seconds: float
+
+
+@dataclass
+class Result:
+    """What was found; `sparse/0` holds the model.
+
+    Attributes:
+        registered: file names of the pictures with a camera.
+        error: mean reprojection error in pixels of `features`; points: number of points.
+        mapper: name of the try that found the model; empty where there is no model.
+        tries: all tries.
+        features: number of features of each picture.
+        partners: matches of each picture with the one that it has most in common with.
+        groups: file names of the pictures of other models than the largest.
+        geometries: number of pairs by how COLMAP explains them.
+        seconds: by stage.
+    """
+
+    registered: list[str] = field(default_factory=list)
+    error: float = 0.0
+    points: int = 0
+    mapper: str = ""
+    tries: list[Try] = field(default_factory=list)
+    features: dict[str, int] = field(default_factory=dict)
+    partners: dict[str, int] = field(default_factory=dict)
+    groups: list[list[str]] = field(default_factory=list)
+    geometries: dict[str, int] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+Report = Callable[[str, float], None]
+
+
+class Finder:
+    """Runs the stages of a job. `report` is called with a stage and the fraction of it that is done."""
+
+    def __init__(self, job: Job, report: Report) -> None:
+        self.job, self.report = job, report
+        self.folder = Path(job.folder)
+        self.images = self.folder / "features"
+        self.names = [name for camera in job.cameras for name in camera]
+        self.result = Result()
+        self._best: tuple[bool, int, float] = (False, 0, 0.0)
+
+    def run(self) -> None:
+        """Find the cameras, and write the result after each try that is better than those before."""
+        database = self.folder / "database.db"
+        with self._timed("features"):
+            options = pycolmap.FeatureExtractionOptions()
+            options.sift.max_num_features = MAX_FEATURES
+            self._features(database, options, "features")
+            self.result.features = _feature_counts(database)
+        with self._timed("matching"):
+            self._match(database, self._pairs(database), pycolmap.TwoViewGeometryOptions(), "matching")
+            self._describe_pairs(database)
+        self._write()
+        with self._timed("cameras"):
+            self._try("incremental", lambda: self._incremental(database, "cameras"))
+        with self._timed("second tries"):
+            self._second_tries(database)
+        self._write()
+
+    def _second_tries(self, database: Path) -> None:
+        """Try other mappers and looser thresholds until enough pictures have a camera."""
+        dense = self.folder / "dense.db"
+        if not self._good():
+            self._try("looser thresholds", lambda: self._incremental(database, "second try", loose=True))
+        if not self._good():
+            self._try("global", lambda: self._global(database))
+        if not self._good():
+            # In a model that is good for some pictures, more features may be what the others lack.
+            self._densely(dense)
+            self._try(
+                "more features", lambda: self._incremental(dense, "second try", loose=True, min_matches=FEW_MATCHES)
+            )
+        if not self._good() and dense.is_file():
+            self._try("more features, global", lambda: self._global(dense))
+
+    def _good(self) -> bool:
+        late = self.job.deadline is not None and time.time() > self.job.deadline
+        return late or (self._best[0] and len(self.result.registered) >= GOOD_FRACTION * len(self.names))
+
+    # ---- features and matches
+
+    def _features(self, database: Path, options: Any, stage: str) -> None:
+        """Find the features of pictures that have none yet. Images are entered in order, so their numbers are fixed."""
+        pycolmap.Database.open(database).close()
+        reader = pycolmap.ImageReaderOptions()
+        reader.camera_model = "SIMPLE_RADIAL"
+        if (self.folder / "feature_masks").is_dir():
+            reader.mask_path = self.folder / "feature_masks"
+        single = pycolmap.CameraMode.SINGLE
+        with pycolmap.Database.open(database) as opened:
+            known = {image.name for image in opened.read_all_images()}
+        for names in self.job.cameras:
+            if not known.issuperset(names):
+                pycolmap.import_images(database, self.images, camera_mode=single, image_names=names, options=reader)
+        options.num_threads = self.job.threads
+        for first in range(0, len(self.names), PICTURES_A_CALL):
+            some = self.names[first : first + PICTURES_A_CALL]
+            pycolmap.extract_features(
+                database,
+                self.images,
+                image_names=some,
+                camera_mode=single,
+                reader_options=reader,
+                extraction_options=options,
+            )
+            self.report(stage, min(1.0, (first + len(some)) / len(self.names)))
+
+    def _pairs(self, database: Path) -> list[tuple[str, str]]:
+        names = sorted(self.names)
+        if len(names) <= MAX_EXHAUSTIVE:
+            pairs = all_pairs(len(names))
+        elif self.job.in_order:
+            pairs = film_pairs(len(names))
+        else:
+            with pycolmap.Database.open(database) as opened:
+                numbers = {image.name: image.image_id for image in opened.read_all_images()}
+                descriptors = [_descriptors(opened, numbers[name]) for name in names]
+            pairs = alike_pairs(descriptors, self.job.seed)
+        return [(names[i], names[j]) for i, j in pairs]
+
+    def _match(self, database: Path, pairs: list[tuple[str, str]], verification: Any, stage: str) -> None:
+        verification.ransac.random_seed = self.job.seed
+        matching = pycolmap.FeatureMatchingOptions()
+        matching.num_threads = self.job.threads
+        listed = self.folder / "pairs.txt"
+        pairing = pycolmap.ImportedPairingOptions()
+        pairing.match_list_path = listed
+        for first in range(0, len(pairs), PAIRS_A_CALL):
+            some = pairs[first : first + PAIRS_A_CALL]
+            listed.write_text("".join(f"{a} {b}\n" for a, b in some))
+            pycolmap.match_image_pairs(
+                database, matching_options=matching, pairing_options=pairing, verification_options=verification
+            )
+            self.report(stage, (first + len(some)) / len(pairs))
+
+    def _describe_pairs(self, database: Path) -> None:
+        with pycolmap.Database.open(database) as opened:
+            names = {image.image_id: image.name for image in opened.read_all_images()}
+            numbers, geometries = opened.read_two_view_geometries()
+        kinds: Counter[str] = Counter()
+        partners = dict.fromkeys(names.values(), 0)
+        for number, geometry in zip(numbers, geometries, strict=True):
+            count = len(geometry.inlier_matches)
+            if count == 0:
+                continue
+            kinds[pycolmap.TwoViewGeometryConfiguration(geometry.config).name] += 1
+            for image in pycolmap.pair_id_to_image_pair(number):
+                partners[names[image]] = max(partners[names[image]], count)
+        self.result.geometries, self.result.partners = dict(kinds), partners
+
+    def _densely(self, database: Path) -> None:
+        """More and fainter features, and more pairs of pictures, in a database of its own."""
+        options = pycolmap.FeatureExtractionOptions()
+        options.sift.max_num_features = MAX_FEATURES_DENSE
+        options.sift.peak_threshold = LOW_CONTRAST
+        self._features(database, options, "second try: more features")
+        verification = pycolmap.TwoViewGeometryOptions()
+        verification.min_num_inliers = FEW_MATCHES
+        names = sorted(self.names)
+        dense = [(names[i], names[j]) for i, j in all_pairs(len(names))]
+        pairs = dense if len(names) <= MAX_DENSE else self._pairs(database)
+        self._match(database, pairs, verification, "second try: matching")
+
+    # ---- mappers
+
+    def _try(self, name: str, find: Callable[[], dict[int, Any]]) -> None:
+        """Keep the largest model of a mapper if it is better than those of earlier tries."""
+        begin = time.perf_counter()
+        models = sorted((_trimmed(model) for model in find().values()), key=lambda model: -model.num_reg_images())
+        seconds = time.perf_counter() - begin
+        if not models or models[0].num_reg_images() < 2:
+            self.result.tries.append(Try(name, 0, 0.0, seconds))
+            return
+        model = models[0]
+        error = float(model.compute_mean_reprojection_error())
+        self.result.tries.append(Try(name, model.num_reg_images(), error, seconds))
+        rank = (error <= MAX_ERROR, model.num_reg_images(), -error)
+        if rank <= self._best:
+            return
+        self._best = rank
+        self.result.registered = _registered(model)
+        self.result.error, self.result.points, self.result.mapper = error, model.num_points3D(), name
+        self.result.groups = [_registered(other) for other in models[1:]]
+        target = self.folder / "sparse" / "0"
+        shutil.rmtree(target, ignore_errors=True)
+        target.mkdir(parents=True)
+        model.write_binary(str(target))
+        self._write()
+
+    def _incremental(self, database: Path, stage: str, *, loose: bool = False, min_matches: int = 15) -> dict[int, Any]:
+        options = pycolmap.IncrementalPipelineOptions()
+        options.random_seed = self.job.seed
+        options.num_threads = self.job.threads
+        options.min_model_size = 3
+        options.min_num_matches = min_matches
+        options.extract_colors = False
+        if loose:
+            # Another first pair, too: one that is near enough in its looks to begin with little texture.
+            options.mapper.init_min_num_inliers = 40
+            options.mapper.init_min_tri_angle = 6.0
+            options.mapper.abs_pose_min_num_inliers = 15
+            options.mapper.abs_pose_min_inlier_ratio = 0.15
+            options.mapper.filter_min_tri_angle = 1.0
+            options.triangulation.min_angle = 1.0
+            options.triangulation.ignore_two_view_tracks = False
+        found = 0
+
+        def registered() -> None:
+            nonlocal found
+            found += 1
+            self.report(stage, min(1.0, found / len(self.names)))
+
+        models = self._folder("models")
+        return pycolmap.incremental_mapping(
+            database,
+            self.images,
+            models,
+            options,
+            initial_image_pair_callback=registered,
+            next_image_callback=registered,
+        )
+
+    def _global(self, database: Path) -> dict[int, Any]:
+        """The global mapper (Pan et al. 2024), on a copy of the database, whose focal lengths it estimates first."""
+        self.report("second try: global", 0.0)
+        copy = self.folder / "global.db"
+        shutil.copyfile(database, copy)
+        calibration = pycolmap.ViewGraphCalibrationOptions()
+        calibration.random_seed = self.job.seed
+        pycolmap.calibrate_view_graph(copy, calibration)
+        options = pycolmap.GlobalPipelineOptions()
+        options.random_seed = self.job.seed
+        options.num_threads = self.job.threads
+        models = pycolmap.global_mapping(copy, self.images, self._folder("models"), options)
+        self.report("second try: global", 1.0)
+        return models
+
+    def _folder(self, name: str) -> Path:
+        """An empty folder."""
+        folder = self.folder / name
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        return folder
+
+    # ---- the result
+
+    def _write(self) -> None:
+        content = json.dumps(asdict(self.result), indent=1)
+        atomic_write_bytes(self.folder / "result.json", content.encode())
+
+    def _timed(self, stage: str) -> _Timer:
+        return _Timer(self.result.seconds, stage)
+
+
+class _Timer:
+    """A context that stores its seconds."""
+
+    def __init__(self, seconds: dict[str, float], stage: str) -> None:
+        self.seconds, self.stage = seconds, stage
+
+    def __enter__(self) -> None:
+        self.begin = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        self.seconds[self.stage] = time.perf_counter() - self.begin
+
+
+def _feature_counts(database: Path) -> dict[str, int]:
+    with pycolmap.Database.open(database) as opened:
+        return {image.name: int(opened.num_keypoints_for_image(image.image_id)) for image in opened.read_all_images()}
+
+
+def _descriptors(opened: Any, image: int) -> np.ndarray:
+    """The descriptors `[n, 128]` uint8 of an image, the largest features first."""
+    keypoints = np.asarray(pycolmap.keypoints_to_matrix(opened.read_keypoints(image)))
+    data = np.asarray(opened.read_descriptors(image).data)
+    if not len(keypoints):
+        return np.zeros((0, 128), np.uint8)
+    # The columns are x, y and an affine shape, whose determinant is the squared size.
+    sizes = np.abs(keypoints[:, 2] * keypoints[:, 5] - keypoints[:, 3] * keypoints[:, 4])
+    return data[np.argsort(-sizes, kind="stable")]
+
+
+def _registered(model: Any) -> list[str]:
+    return sorted(model.image(image).name for image in model.reg_image_ids())
+
+
+def _trimmed(model: Any) -> Any:
+    """The model without the cameras of pictures that see too few of its points to be trusted."""
+    for image in list(model.reg_image_ids()):
+        if model.image(image).num_points3D < MIN_POINTS_SEEN and model.num_reg_images() > 2:
+            model.deregister_frame(model.image(image).frame_id)
+    return model
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it is gone, which closes the standard input."""
+    sys.stdin.buffer.read()
+    os._exit(1)
+
+
+def main() -> None:
+    """Do the job that the first argument names."""
+    job = Job(**json.loads(Path(sys.argv[1]).read_text()))
+    # Libraries print to the standard output as they like; the reports have it for themselves.
+    reports = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    pycolmap.logging.minloglevel = GLOG_ERROR
+    pycolmap.set_random_seed(job.seed)
+
+    def report(stage: str, fraction: float) -> None:
+        reports.write(json.dumps({"stage": stage, "fraction": fraction}) + "\n")
+        reports.flush()
+
+    Finder(job, report).run()
+
+
+if __name__ == "__main__":
+    main()
