@@ -23,8 +23,10 @@ from fields.surface.extract import ProgressCallback, no_progress
 DIRECTIONS = 16
 # Steps of the search for the largest density that fits on shelves: it is found to 2 ** -12 of its range.
 SEARCH_STEPS = 12
-# Area of a triangle that xatlas may leave out, as a fraction of the charts' mean area.
-TINY_AREA = 1e-6
+# xatlas leaves out triangles whose area is about 1e-8: it gets charts whose triangles have this mean area.
+MEAN_AREA = 100.0
+# Area of a triangle that it may leave out, as a fraction of the mean.
+THIN_AREA = 1e-5
 # Largest distance, in texels, of a corner that xatlas packed from where its chart's affine map has it.
 MAX_ERROR = 0.5
 # Seconds between looks at the child.
@@ -71,7 +73,8 @@ def pack_by_xatlas(
     """
     with tempfile.TemporaryDirectory(prefix="charts-") as name:
         folder = Path(name)
-        np.save(folder / "uv.npy", charts.points.astype(np.float32), allow_pickle=False)
+        scale = (MEAN_AREA / max(float(np.abs(charts.areas).mean()), 1e-300)) ** 0.5
+        np.save(folder / "uv.npy", (charts.points * scale).astype(np.float32), allow_pickle=False)
         np.save(folder / "faces.npy", charts.faces.astype(np.uint32), allow_pickle=False)
         np.save(folder / "charts.npy", charts.chart[charts.faces[:, 0]].astype(np.uint32), allow_pickle=False)
         _run_child(folder, size, gap, seconds, progress)
@@ -117,9 +120,7 @@ def _moved(charts: FlatCharts, packed: np.ndarray) -> np.ndarray | None:
     fitted to the corners that it moved, and applied to all. A chart without any area becomes a point.
     """
     area = np.abs(charts.areas)
-    chart_of_face = charts.chart[charts.faces[:, 0]]
-    of_chart = np.bincount(chart_of_face, area, minlength=charts.count)
-    good = area > TINY_AREA * of_chart.mean()
+    good = area > THIN_AREA * area.mean()
     weight = np.bincount(charts.faces[good].reshape(-1), np.repeat(area[good], 3), minlength=len(charts.points))
     if not np.isfinite(packed[weight > 0]).all():
         return None

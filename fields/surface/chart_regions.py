@@ -8,9 +8,12 @@ arrays.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from fields.surface.extract import ProgressCallback, no_progress
 
@@ -20,6 +23,8 @@ MIN_COSINE = 0.5
 SLIVER_COSINE = 0.25
 # Area of a sliver, as a fraction of the whole mesh's.
 SLIVER_AREA = 2e-4
+# Faces of less than this fraction of the mean area are too thin for a reliable normal, and hold nothing together.
+THIN_AREA = 1e-4
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,11 @@ class FaceAreas:
 
     area: np.ndarray
     normal: np.ndarray
+
+    @property
+    def solid(self) -> np.ndarray:
+        """Whether a face is not a needle or a point, `[F]`."""
+        return self.area > THIN_AREA * self.area.mean()
 
     @classmethod
     def of(cls, vertices: np.ndarray, faces: np.ndarray) -> FaceAreas:
@@ -57,22 +67,63 @@ def manifold_pairs(faces: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarra
     return order[:, 0] // 3, order[:, 1] // 3, edges[order[:, 0]]
 
 
-def chart_regions(vertices: np.ndarray, faces: np.ndarray, *, progress: ProgressCallback = no_progress) -> np.ndarray:
-    """Index of the chart of each face, `[F]`.
+def chart_regions(
+    vertices: np.ndarray,
+    faces: np.ndarray,
+    *,
+    end: float = np.inf,
+    progress: ProgressCallback = no_progress,
+) -> np.ndarray:
+    """Index of the chart of each face, `[F]`, from 0 on.
 
-    Each chart is connected by edges of two faces, and no face of it turns more than `MIN_COSINE` from the chart's mean
-    normal; small ones may by `SLIVER_COSINE`. Flat projections of charts may still overlap: a spiral staircase does.
+    end: `time.monotonic()` after which charts grow no further: then there are more of them.
+
+    Each chart is connected by edges of two faces (`connected_regions`), and no face of it turns more than `MIN_COSINE`
+    from the chart's mean normal; those of small charts may by `SLIVER_COSINE`. Projections of charts may still overlap:
+    that of a spiral staircase does.
     """
-    merging = _Merging(vertices, faces)
+    merging = _Merging(vertices, faces, end)
     merging.run(MIN_COSINE, np.inf, lambda fraction: progress(0.9 * fraction))
     merging.run(SLIVER_COSINE, SLIVER_AREA * float(merging.shape.area.sum()), lambda f: progress(0.9 + 0.1 * f))
-    return np.unique(merging.label, return_inverse=True)[1]
+    return connected_regions(faces, merging.label, merging.shape.solid)
+
+
+def connected_regions(faces: np.ndarray, region: np.ndarray, solid: np.ndarray) -> np.ndarray:
+    """Divide regions `[F]` into parts that are connected by edges between solid faces; index of the part, `[F]`.
+
+    Other faces join a part of their region that they touch, or become parts of their own.
+    """
+    first, second, _ = manifold_pairs(faces)
+    inside = region[first] == region[second]
+    first, second = first[inside], second[inside]
+    both = solid[first] & solid[second]
+    part = _components(len(faces), first[both], second[both])
+    open_ = ~solid
+    while True:
+        for a, b in ((first, second), (second, first)):
+            joins = open_[a] & ~open_[b]
+            part[a[joins]] = part[b[joins]]
+            open_[a[joins]] = False
+            if joins.any():
+                break
+        else:
+            break
+    alone = open_[first] & open_[second]
+    rest = _components(len(faces), first[alone], second[alone])
+    part[open_] = len(faces) + rest[open_]
+    return np.unique(part, return_inverse=True)[1]
+
+
+def _components(count: int, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    graph = coo_array((np.ones(len(first), bool), (first, second)), shape=(count, count))
+    return connected_components(graph, directed=False)[1].astype(np.int64)
 
 
 class _Merging:
     """Regions that grow by merging. `label` is the region of each face; a merged region gets a new number."""
 
-    def __init__(self, vertices: np.ndarray, faces: np.ndarray) -> None:
+    def __init__(self, vertices: np.ndarray, faces: np.ndarray, end: float) -> None:
+        self._end = end
         self.shape = FaceAreas.of(vertices, faces)
         self.count = len(faces)
         self.label = np.arange(self.count)
@@ -90,7 +141,7 @@ class _Merging:
         refused = np.zeros(0, np.int64)
         first, second, length = self._first, self._second, self._length
         regions = start = len(np.unique(self.label))
-        while True:
+        while time.monotonic() < self._end:
             # The number of regions falls geometrically.
             progress(1 - np.log(max(regions, 1)) / np.log(max(start, 2)))
             p, q = self.label[first], self.label[second]
@@ -133,7 +184,7 @@ class _Merging:
         length = np.linalg.norm(direction, axis=1, keepdims=True)
         direction = direction / np.maximum(length, 1e-300)
         of_face = pair[self.label]
-        faces = np.flatnonzero((of_face >= 0) & (self.shape.area > 0))
+        faces = np.flatnonzero((of_face >= 0) & self.shape.solid)
         least = np.ones(len(p))
         cosine = np.einsum("nk,nk->n", self.shape.normal[faces], direction[of_face[faces]])
         np.minimum.at(least, of_face[faces], cosine)

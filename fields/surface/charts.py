@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 
 from fields.surface.chart_packing import FlatCharts, pack_by_xatlas, pack_on_shelves
-from fields.surface.chart_regions import FaceAreas, chart_regions
+from fields.surface.chart_regions import FaceAreas, chart_regions, connected_regions
 from fields.surface.extract import ProgressCallback, no_progress
 from fields.surface.texel_raster import overlapping_faces
 
@@ -159,8 +159,7 @@ def _cut_out(
     _, among = np.unique(region[over] * (len(over) + 1) + among, return_inverse=True)
     cut = region.copy()
     cut[over] = region.max() + 1 + among
-    # What is left of a chart may have come apart, which does no harm: its pieces keep their places.
-    return np.unique(cut, return_inverse=True)[1]
+    return connected_regions(faces, cut, FaceAreas.of(vertices, faces).solid)
 
 
 def _gap_that_fits(flat: FlatCharts, size: int) -> int:
