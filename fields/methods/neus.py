@@ -76,6 +76,13 @@ class Neus(RadianceMethod):
         0.05, ge=0, le=1e4, description="Weight of (|gradient| - 1)^2, which makes the values a distance."
     )
 
+    mask: float = Option(
+        0.1,
+        ge=0,
+        le=10,
+        description="Weight of the cross-entropy between opacity and alpha, where views have alpha.",
+    )
+
     @field_validator("table_size")
     @classmethod
     def _power_of_two(cls, value: int) -> int:
@@ -84,10 +91,16 @@ class Neus(RadianceMethod):
         return value
 
     def decide(self, signal: Signal) -> dict[str, Any]:
-        decided = super().decide(signal)
+        decided = super().decide(signal) | self._plain_background(signal)
         hull = signal.channels.is_radiance and cast("RadianceScene", signal).has_silhouettes
         growth = (max(FINEST_CELLS, 2 * self.base_resolution) / self.base_resolution) ** (1 / max(1, self.levels - 1))
         return decided | self._open({"growth": growth, "start_sharpness": SHARPNESS_HULL if hull else SHARPNESS_SPHERE})
+
+    def _plain_background(self, signal: Signal) -> dict[str, Any]:
+        """A plain background of any color is learned: with another color behind it, the field would have to show it."""
+        if self.background != "auto" or not signal.channels.is_radiance:
+            return {}
+        return {} if cast("RadianceScene", signal).plain_color is None else {"background": "learned"}
 
     def activations(self) -> int:
         return self.width * (self.hidden_layers + 2)

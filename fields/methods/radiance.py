@@ -43,6 +43,12 @@ class SceneOptions(OptionGroup):
         ge=0,
         le=10,
     )
+    mask: float = Option(
+        0.0,
+        ge=0,
+        le=10,
+        description="Weight of the cross-entropy between opacity and alpha, where views have alpha.",
+    )
     exposure: bool = Option(
         False, description="Learn a brightness per channel for each training view, for photographs of varying exposure."
     )

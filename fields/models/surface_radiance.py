@@ -30,13 +30,15 @@ STEEPNESS = 1.2
 # Points per call where cells are measured, which bounds the memory.
 CHUNK = 1 << 17
 # Steps, points of a step and learning rates of the regression of the first shape. Half of the points are near it.
-START_STEPS = 400
+START_STEPS = 200
 START_POINTS = 1 << 14
 START_RATES = (5e-3, 2e-2)
 START_NEAR = 0.03
-# Points at which a step measures the slope: in the whole cube, and among the samples of its rays.
-UNIFORM_POINTS = 1024
-NEAR_POINTS = 4096
+# Points at which a step measures the slope, as fractions of the samples of its rays that light reaches: among these
+# samples, and in the whole cube. At least so many in the whole cube.
+NEAR_FRACTION = 1 / 16
+UNIFORM_FRACTION = 1 / 32
+MIN_UNIFORM = 256
 # Step of the numerical gradient in cells of the finest open level; each training step draws its own (NeuRodin).
 TAP_CELLS = (0.25, 2.0)
 
@@ -185,11 +187,13 @@ class SurfaceRadiance(RadianceField):
         if not self.eikonal:
             return None
         random = torch.Generator().manual_seed(self._step)
-        points = torch.rand(UNIFORM_POINTS, 3, generator=random).to(self.device)
-        if self._recent is not None and len(self._recent):
-            chosen = torch.randint(len(self._recent), (NEAR_POINTS,), generator=random).to(self.device)
-            points = torch.cat([points, self._recent.index_select(0, chosen)])
-            self._recent = None
+        recent = torch.zeros(0, 3) if self._recent is None else self._recent
+        self._recent = None
+        uniform = max(MIN_UNIFORM, int(UNIFORM_FRACTION * len(recent)))
+        points = torch.rand(uniform, 3, generator=random).to(self.device)
+        if near := int(NEAR_FRACTION * len(recent)):
+            chosen = torch.randint(len(recent), (near,), generator=random).to(self.device)
+            points = torch.cat([points, recent.index_select(0, chosen)])
         low, high = TAP_CELLS
         cells = low + (high - low) * float(torch.rand((), generator=random))
         size = cells / self._open_layout().per_level[-1].scale

@@ -37,6 +37,8 @@ S = TypeVar("S", bound=RadianceScene)
 
 # Steps over which proposed samples go from even spacing to where the proposals say.
 ANNEAL_STEPS = 50
+# Opacities are taken to be so far from 0 and 1 at least, so that their logarithms stay finite.
+MIN_OPACITY = 1e-4
 
 
 class RadianceObjective(Objective[S, RadianceField], Generic[S]):
@@ -120,6 +122,8 @@ class RadianceObjective(Objective[S, RadianceField], Generic[S]):
             loss = loss + self.method.distortion * distortion(found.weights, samples).mean()
         if proposed is not None:
             loss = loss + _proposal_loss(found, proposed)
+        if self.method.mask and rays.alpha is not None:
+            loss = loss + self.method.mask * _mask_loss(found.opacity, rays.alpha)
         if self.exposure is not None:
             loss = loss + self.exposure.penalty()
         self.ray_count.adapt(len(found.samples), found.num_queries)
@@ -197,6 +201,11 @@ class RadianceObjective(Objective[S, RadianceField], Generic[S]):
 
     def save_preview(self, field: RadianceField, path: Path) -> None:
         save_comparison(self.signal, field, path)
+
+
+def _mask_loss(opacity: Tensor, alpha: Tensor) -> Tensor:
+    """Mean cross-entropy of opacities `[N]` against alpha `[N]`."""
+    return torch.nn.functional.binary_cross_entropy(opacity.clamp(MIN_OPACITY, 1.0 - MIN_OPACITY), alpha)
 
 
 def _proposal_loss(found: RayColors, proposed: ProposedSamples) -> Tensor:

@@ -30,6 +30,7 @@ class RayBatch(NamedTuple):
     background: the color behind the scene, `[3]` or `[N, 3]`; None if the field learns it.
     times: `[N]` in [0, 1], or None; views: index of the training view of each ray, `[N]`.
     jitter: seed that jitters the samples.
+    alpha: opacity that the pixels have, `[N]`, or None.
     """
 
     origins: Tensor
@@ -39,6 +40,7 @@ class RayBatch(NamedTuple):
     times: Tensor | None
     views: Tensor
     jitter: int
+    alpha: Tensor | None = None
 
 
 class RayCount:
@@ -81,10 +83,13 @@ def ray_batch(
         behind = torch.from_numpy(values.astype(np.float32) / 255.0).to(device)
     elif background in BACKGROUNDS:
         behind = torch.full((3,), BACKGROUNDS[background], device=device)
+    alpha = None
     if rays.alpha is not None:
         alpha = torch.from_numpy(rays.alpha).to(device)
         # Views with alpha teach a learned background nothing: they are composited on the one they are scored on.
         known = torch.full((3,), BACKGROUNDS[scene.background], device=device) if behind is None else behind
         colors = colors * alpha + known * (1.0 - alpha)
     times = None if rays.times is None else torch.from_numpy(rays.times).to(device)
-    return RayBatch(origins, directions, colors, behind, times, views, (seed * 1_000_003 + step) & 0xFFFFFFFF)
+    jitter = (seed * 1_000_003 + step) & 0xFFFFFFFF
+    opaque = None if alpha is None else alpha[:, 0]
+    return RayBatch(origins, directions, colors, behind, times, views, jitter, opaque)
