@@ -34,8 +34,13 @@ PACKED_FRACTION = 0.75
 SECONDS = 60.0
 # Rounds in which overlapping parts are cut out, before the packing.
 CUT_ROUNDS = 4
+# Fraction of the time after which charts stop growing, and after which no more overlaps are cut out.
+REGION_TIME = 0.3
+CUT_TIME = 0.5
+# Time that is kept for what comes after xatlas, in rounds of looking for overlaps.
+ROUND_RESERVE = 1.5
 # More charts than this are left to shelves: xatlas's time grows faster than their number.
-MAX_XATLAS_CHARTS = 20_000
+MAX_XATLAS_CHARTS = 4_000
 # Least time that xatlas is started for.
 MIN_XATLAS_SECONDS = 1.0
 
@@ -89,21 +94,18 @@ def unwrap(
     """
     if not len(faces):
         raise ValueError("a mesh without faces has no charts")
-    end = time.monotonic() + (SECONDS if seconds is None else seconds)
+    start = time.monotonic()
+    seconds = SECONDS if seconds is None else seconds
     vertices = np.asarray(vertices, np.float64)
     faces = np.asarray(faces, np.int64)
-    region = chart_regions(vertices, faces, progress=lambda fraction: progress(0.25 * fraction))
+    end = start + REGION_TIME * seconds
+    region = chart_regions(vertices, faces, end=end, progress=lambda fraction: progress(0.3 * fraction))
+    region, round_seconds = _without_overlaps(vertices, faces, region, size, start + CUT_TIME * seconds, progress)
     flat, source = _flatten(vertices, faces, region)
     gap = _gap_that_fits(flat, size)
-    for round_ in range(CUT_ROUNDS):
-        progress(0.25 + 0.05 * round_)
-        over = overlapping_faces(pack_on_shelves(flat, size, gap) / size, flat.faces, size)
-        if not len(over):
-            break
-        region = _cut_out(vertices, faces, region, over, single=round_ == CUT_ROUNDS - 1)
-        flat, source = _flatten(vertices, faces, region)
-    gap = _gap_that_fits(flat, size)
-    packed, left = None, end - time.monotonic() - MIN_XATLAS_SECONDS
+    # Shelves, if they are needed, and the last look for overlaps take about one more round.
+    left = start + seconds - time.monotonic() - ROUND_RESERVE * round_seconds
+    packed = None
     if flat.count <= MAX_XATLAS_CHARTS and left > MIN_XATLAS_SECONDS:
         packed = pack_by_xatlas(flat, size, gap, seconds=left, progress=lambda f: progress(0.5 + 0.4 * f))
     uv = (pack_on_shelves(flat, size, gap) if packed is None else packed) / size
@@ -121,6 +123,32 @@ def unwrap(
         gap=gap,
         packer="shelves" if packed is None else "xatlas",
     )
+
+
+def _without_overlaps(
+    vertices: np.ndarray, faces: np.ndarray, region: np.ndarray, size: int, end: float, progress: ProgressCallback
+) -> tuple[np.ndarray, float]:
+    """Charts `[F]` after parts that lie over others became charts, and the longest seconds that a round took.
+
+    end: `time.monotonic()` after which no further round begins.
+    """
+    longest = 0.0
+    for round_ in range(CUT_ROUNDS):
+        start = time.monotonic()
+        if round_ and start + longest > end:
+            break
+        progress(0.3 + 0.05 * round_)
+        flat, _ = _flatten(vertices, faces, region)
+        uv = pack_on_shelves(flat, size, _gap_that_fits(flat, size)) / size
+        progress(0.32 + 0.05 * round_)
+        over = overlapping_faces(uv, flat.faces, size)
+        if len(over):
+            progress(0.34 + 0.05 * round_)
+            region = _cut_out(vertices, faces, region, over, single=round_ == CUT_ROUNDS - 1)
+        longest = max(longest, time.monotonic() - start)
+        if not len(over):
+            break
+    return region, longest
 
 
 def _flatten(vertices: np.ndarray, faces: np.ndarray, region: np.ndarray) -> tuple[FlatCharts, np.ndarray]:

@@ -19,8 +19,8 @@ import numpy as np
 ATTEMPTS = 6
 # A packing is good enough if its longer side has this fraction of the square's.
 GOOD_FIT = 0.985
-# Fraction of the square that charts cover in the first attempt.
-FIRST_FILL = 0.6
+# Fraction of the square that charts and the gaps around them fill in the first attempt.
+FIRST_FILL = 0.75
 # Linux: signal when the parent ends (PR_SET_PDEATHSIG of prctl).
 _PARENT_DEATH_SIGNAL = 1
 
@@ -30,11 +30,9 @@ def main(folder: Path, size: int, gap: int) -> None:
     import xatlas
 
     uv, faces, charts = (np.load(folder / f"{name}.npy", allow_pickle=False) for name in ("uv", "faces", "charts"))
-    p, q = uv[faces[:, 1]] - uv[faces[:, 0]], uv[faces[:, 2]] - uv[faces[:, 0]]
-    area = float(np.abs(p[:, 0] * q[:, 1] - p[:, 1] * q[:, 0]).sum()) / 2
     # Half of the gap stays free at the borders, so that repeated textures keep it too.
     room = size - gap
-    density, best = room * (FIRST_FILL / area) ** 0.5, 0.0
+    density, best = _first_density(uv, faces, charts, room, gap), 0.0
     too_dense = np.inf
     for _ in range(ATTEMPTS):
         atlas = xatlas.Atlas()
@@ -56,6 +54,19 @@ def main(folder: Path, size: int, gap: int) -> None:
             if not np.isfinite(too_dense):
                 return
             density = (best + too_dense) / 2 if best else 0.97 * too_dense
+
+
+def _first_density(uv: np.ndarray, faces: np.ndarray, charts: np.ndarray, room: int, gap: int) -> float:
+    """Texels per unit at which charts and the gaps around them fill `FIRST_FILL` of the square, roughly."""
+    p, q = uv[faces[:, 1]] - uv[faces[:, 0]], uv[faces[:, 2]] - uv[faces[:, 0]]
+    area = float(np.abs(p[:, 0] * q[:, 1] - p[:, 1] * q[:, 0]).sum(dtype=np.float64)) / 2
+    order = np.argsort(charts, kind="stable")
+    starts = 3 * np.flatnonzero(np.diff(charts[order].astype(np.int64), prepend=-1))
+    points = uv[faces[order]].reshape(-1, 2)
+    extent = np.maximum.reduceat(points, starts) - np.minimum.reduceat(points, starts)
+    half = gap * float(extent.sum(dtype=np.float64)) / 2
+    left = max(FIRST_FILL * room**2 - gap**2 * len(starts), 0.01 * room**2)
+    return (-half + (half**2 + area * left) ** 0.5) / area
 
 
 def _texels(atlas, count: int) -> np.ndarray:  # noqa: ANN001
