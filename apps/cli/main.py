@@ -13,11 +13,41 @@ import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
-from apps.cli import bench, check, compare, distill, doctor, evaluate, export, fit, info, methods, poses, render, studio
+from apps.cli import (
+    bench,
+    check,
+    compare,
+    distill,
+    doctor,
+    evaluate,
+    export,
+    fit,
+    info,
+    methods,
+    poses,
+    reconstruct,
+    render,
+    studio,
+)
 from apps.cli.messages import with_flags
 from scenes.errors import BadInput
 
-COMMANDS = (fit, evaluate, render, export, distill, compare, poses, info, methods, check, doctor, bench, studio)
+COMMANDS = (
+    fit,
+    reconstruct,
+    evaluate,
+    render,
+    export,
+    distill,
+    compare,
+    poses,
+    info,
+    methods,
+    check,
+    doctor,
+    bench,
+    studio,
+)
 FAILED = 1
 INTERRUPTED = 130
 

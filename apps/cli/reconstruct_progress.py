@@ -11,7 +11,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
-from fields.reconstruct.reports import Reports
+from fields.export.scene_assets.reports import Reports
 
 # Seconds between lines in a log file; no stage is silent for longer.
 LINE_SECONDS = 1.5

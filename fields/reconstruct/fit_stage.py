@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from fields.export.scene_assets.reports import Reports
 from fields.fit import fit as fitting
 from fields.fit.request import FitRequest
 from fields.fit.trainer import Trainer
-from fields.reconstruct.reports import Reports
 from fields.reconstruct.request import ReconstructRequest
 from fields.runs.run import Run
 from scenes.errors import BadInput
@@ -47,9 +47,7 @@ def check_same(run: Run, request: ReconstructRequest) -> None:
     for name, value in request.settings.items():
         stored = header["options"].get(name)
         if str(stored) != str(value):
-            raise BadInput(
-                f"`out={run.path}`: holds a fit with {name}={stored}, not {value}; give another folder for other `settings`"
-            )
+            raise BadInput(f"`out={run.path}`: holds a fit with {name}={stored}, not {value}; give another folder")
 
 
 class FitReports:

@@ -5,18 +5,50 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from fields.export.base import ending_of
+from fields.export.scene_assets.asset_options import AssetOptions
+from fields.export.scene_assets.fitted_scene import FittedScene
+from fields.export.scene_assets.reports import Reports
+from fields.export.scene_assets.schedule import Schedule
+from fields.export.scene_assets.stages import make_asset
 from fields.fit import fit as fitting
 from fields.fit.trainer import Trainer
 from fields.reconstruct.fit_stage import FitReports, open_or_begin
-from fields.reconstruct.mesh_options import MeshOptions
-from fields.reconstruct.mesh_stages import FittedScene, make_asset
 from fields.reconstruct.poses_stage import posed_source
-from fields.reconstruct.reports import Reports
 from fields.reconstruct.request import ReconstructRequest
-from fields.reconstruct.schedule import Schedule
 from fields.runs.run import Run
+from scenes.errors import BadInput
 from scenes.io.atomic import check_path_writable
 from scenes.posed.signal import RadianceScene
+
+# Formats of assets, and those of them that hold a texture.
+ENDINGS = (".glb", ".usdz", ".obj", ".ply", ".stl", ".3mf")
+TEXTURED = (".glb", ".usdz", ".obj")
+
+
+def asset_options(request: ReconstructRequest) -> AssetOptions:
+    """The options of the stages after the fit. Raises BadInput for a format that is not one of assets."""
+    ending = ending_of(request.asset)
+    if ending not in ENDINGS:
+        raise BadInput(f"{request.asset}: an asset is a {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]} file")
+    if request.collision and ending != ".glb":
+        raise BadInput("`collision`: convex parts are written beside a .glb")
+    return AssetOptions(
+        resolution=request.resolved("resolution"),
+        box=request.box,
+        close_holes=request.close_holes,
+        cut_base=request.cut_base,
+        triangles=request.resolved("triangles"),
+        texture_size=request.resolved("texture_size") if ending in TEXTURED else None,
+        normal_map=request.normal_map,
+        up=request.up,
+        units=request.units,
+        size=request.size,
+        scale_from=request.scale_from,
+        quantize=True,
+        texture_format=request.texture_format,
+        collision=request.collision,
+    )
 
 
 class Reconstruction:
@@ -47,7 +79,7 @@ class Reconstruction:
         """
         request = self.request
         check_path_writable(request.asset)
-        MeshOptions.check_ending(request.asset)
+        options = asset_options(request)
         schedule = Schedule(request.resolved("seconds"))
         source, poses_seconds = posed_source(request, self.reports, schedule)
         signal, run, seconds = self._fit(source, schedule)
@@ -55,7 +87,7 @@ class Reconstruction:
         if run.header["status"] != "finished":
             return {**base, "interrupted": True}
         scene = FittedScene.of_run(run, signal, request.device)
-        report = make_asset(scene, MeshOptions.of_request(request), request.asset, schedule, self.reports)
+        report = make_asset(scene, options, request.asset, folder=run.path, schedule=schedule, reports=self.reports)
         stages = {**poses_seconds, "fit": seconds, **report.pop("seconds")}
         return {**base, **report, "seconds": {**stages, "total": round(sum(stages.values()), 3)}}
 

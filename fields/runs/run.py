@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 # Version of the files in a run's folder; a newer one is refused.
 FORMAT = 1
+# What a folder may hold before it becomes that of a run: the cameras that were found of its photographs.
+BEFORE = ("poses",)
 # Where a checkpoint keeps the tensors of the field, of the objective and of the optimizer.
 FIELD, OBJECTIVE, OPTIMIZER = "field", "objective", "optimizer"
 
@@ -68,7 +70,7 @@ class Run:
     @classmethod
     def create(cls, path: Path, header: dict) -> Run:
         """Create a run. Raises BadInput for a folder that holds anything, so that nothing is ever overwritten."""
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        if path.exists() and (not path.is_dir() or any(file.name not in BEFORE for file in path.iterdir())):
             if (path / "run.json").is_file():
                 raise BadInput(f"`out={path}`: holds a run already; give another folder, or `resume` to continue it")
             raise BadInput(f"`out={path}`: is not an empty folder; give another folder")

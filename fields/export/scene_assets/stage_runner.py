@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from fields.reconstruct.reports import Reports
-from fields.reconstruct.schedule import Schedule
-from fields.reconstruct.stage_folder import Stage, StageFolder, stage_key
+from fields.export.scene_assets.reports import Reports
+from fields.export.scene_assets.schedule import Schedule
+from fields.export.scene_assets.stage_folder import Stage, StageFolder, stage_key
 
 Progress = Callable[[float], None]
 
@@ -71,6 +72,16 @@ class StageRunner:
         for note in result.notes:
             self.reports.message(note)
         return result
+
+    @contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        """Context of a stage that is done every time; its seconds are added to what it took before."""
+        self.reports.begin(name, self.schedule.for_stage(name))
+        begun = time.perf_counter()
+        yield
+        taken = time.perf_counter() - begun
+        self.seconds[name] = round(self.seconds.get(name, 0.0) + taken, 3)
+        self.reports.end(name, taken)
 
     def _load(self, name: str, kept: Stage) -> Result:
         images = {image: self.folder.load_image(f"{name}-{image}") for image in kept.facts["images"]}
