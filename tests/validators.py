@@ -36,3 +36,13 @@ def assert_valid_gltf(path: Path, infos: tuple[str, ...] = ()) -> dict:
     assert not found, found[:5]
     assert issues["numErrors"] == issues["numWarnings"] == 0
     return report
+
+
+def usd_errors(path: Path) -> list[tuple[str, str]]:
+    """Names and texts of what OpenUSD's validators, the rules of `usdchecker` among them, find in a file."""
+    from pxr import Usd, UsdValidation
+
+    registry = UsdValidation.ValidationRegistry()
+    context = UsdValidation.ValidationContext(registry.GetOrLoadAllValidators())
+    stage = Usd.Stage.Open(str(path))
+    return [(error.GetName(), error.GetMessage()) for error in context.Validate(stage)]

@@ -5,6 +5,7 @@ glTF and USDZ have Y up, the front towards +Z, and metres (glTF 2.0, section 3.4
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -18,6 +19,8 @@ from scenes.shape.writers.asset import Asset
 
 Units = Literal["source", "metres"]
 FileUp = Literal["y", "z"]
+# Two points in the source, and the metres between them.
+ScaleFrom = tuple[Sequence[float], Sequence[float], float]
 
 # Directions that `up` can name.
 AXES = {
@@ -25,7 +28,7 @@ AXES = {
     for index, axis in enumerate("xyz")
     for sign, factor in (("", 1.0), ("+", 1.0), ("-", -1.0))
 }
-# Rotations that take each axis of the source to +Y, as rows. +Z up is Blender's and COLMAP's usual frame: its front, -Y,
+# Rotations that take each axis of the source to +Y, as rows. Frames with Z up usually have their front at -Y, which
 # becomes +Z. The others turn about one axis by a right angle or half a turn.
 TO_Y_UP = {
     "y": [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
@@ -116,7 +119,7 @@ def placement(
     up: str | Sequence[float] | None = None,
     units: Units = "metres",
     size: float | None = None,
-    scale_from: tuple[Sequence[float], Sequence[float], float] | None = None,
+    scale_from: ScaleFrom | str | None = None,
     file_up: FileUp = "y",
 ) -> Placement:
     """Choose the coordinates of the file.
@@ -132,7 +135,7 @@ def placement(
             without any, Y.
         units: "source" keeps coordinates and axes as they are.
         size: longest side of the bounding box in the file, in metres.
-        scale_from: two points `[3]` in the source, and the metres between them.
+        scale_from: two points `[3]` in the source, and the metres between them; or these as text, "X,Y,Z,X,Y,Z=LENGTH".
         file_up: "z" for formats that printers read: the object stands on z = 0 and its front is -Y.
 
     Raises BadInput where options exclude each other, or a length or direction is not one.
@@ -152,7 +155,8 @@ def placement(
         rotation = Y_UP_TO_Z_UP @ rotation
     turned = vertices @ rotation.T
     lower, upper = turned.min(axis=0), turned.max(axis=0)
-    scale = _scale(float((upper - lower).max()), size, scale_from)
+    given = scale_points(scale_from) if isinstance(scale_from, str) else scale_from
+    scale = _scale(float((upper - lower).max()), size, given)
     if scale is None:
         notes.append(
             "The scale of photographs is unknown: one unit of the poses is written as one metre. Give `size` or "
@@ -220,9 +224,20 @@ def _facing(cameras: Sequence[Camera], vertices: np.ndarray, rotation: np.ndarra
     return np.array([[cosine, 0, -sine], [0, 1, 0], [sine, 0, cosine]]) @ rotation
 
 
-def _scale(
-    longest: float, size: float | None, scale_from: tuple[Sequence[float], Sequence[float], float] | None
-) -> float | None:
+def scale_points(text: str) -> ScaleFrom:
+    """Two points and the metres between them, from "X,Y,Z,X,Y,Z=LENGTH". Raises BadInput for other text."""
+    points, equals, length = text.partition("=")
+    try:
+        numbers = [float(part) for part in points.split(",")]
+        metres = float(length)
+    except ValueError:
+        numbers, metres = [], math.nan
+    if len(numbers) != 6 or not equals:
+        raise BadInput(f"`scale_from={text}`: should be X,Y,Z,X,Y,Z=METRES, such as 0,0,0,0,0,1.5=0.3")
+    return numbers[:3], numbers[3:], metres
+
+
+def _scale(longest: float, size: float | None, scale_from: ScaleFrom | None) -> float | None:
     """Metres for each unit of the source; None if nothing says so."""
     if size is not None and scale_from is not None:
         raise BadInput("`size`: excludes `scale_from`; one length decides the scale")

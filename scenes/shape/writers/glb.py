@@ -6,6 +6,7 @@ is given. Here colors are converted and have sixteen bits, so that dark colors s
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,44 @@ def write_glb(path: Path, asset: Asset, *, quantize: bool = False, texture_forma
         tree["extensionsUsed"] = list(extensions)
     if required := [name for name, is_required in extensions.items() if is_required]:
         tree["extensionsRequired"] = required
+    binary.write(path, tree)
+
+
+def write_collision_glb(
+    path: Path,
+    parts: Sequence[tuple[np.ndarray, np.ndarray]],
+    *,
+    name: str,
+    units: str = "source",
+    extras: Mapping[str, Any] | None = None,
+) -> None:
+    """Write convex parts for physics engines: a node for each, without a material.
+
+    They are in a file of their own, since viewers would draw them over the object. Nodes are called
+    `NAME-00-convcolonly`: Godot makes a convex collision shape of such a node; other engines take every mesh of the
+    file for one convex hull (in Unreal `UCX_NAME_00`, after the object's name there).
+
+    Args:
+        parts: vertices `[V, 3]` and triangles `[F, 3]` of each part, in the units of the object's file.
+        name: of the object.
+
+    Raises BadInput where the file cannot be written.
+    """
+    binary = GltfBinary()
+    meshes, nodes = [], []
+    for index, (vertices, faces) in enumerate(parts):
+        attributes = {"POSITION": binary.attribute(np.asarray(vertices).astype("<f4"), bounds=True)}
+        primitive = {"attributes": attributes, "indices": binary.indices(faces, len(vertices)), "mode": 4}
+        label = f"{name}-{index:02d}-convcolonly"
+        meshes.append({"name": label, "primitives": [primitive]})
+        nodes.append({"mesh": index, "name": label})
+    tree: dict[str, Any] = {
+        "asset": {"version": "2.0", "generator": "Field Studio", "extras": {"units": units, **(extras or {})}},
+        "scene": 0,
+        "scenes": [{"nodes": list(range(len(nodes)))}],
+        "nodes": nodes,
+        "meshes": meshes,
+    }
     binary.write(path, tree)
 
 

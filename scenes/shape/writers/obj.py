@@ -1,35 +1,41 @@
-"""OBJ, with an .mtl file and images beside it.
+"""OBJ, with an .mtl file and images beside it, in PNG or JPEG.
 
 The .obj is written last, so that it never names a file that does not exist.
 """
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TextIO
 
 import numpy as np
 
+from scenes.errors import BadInput
 from scenes.io.atomic import atomic_write, atomic_write_bytes
-from scenes.shape.writers.asset import Asset, png_bytes
+from scenes.shape.writers.asset import Asset, TextureFormat, image_bytes, png_bytes
 
 # Lines that are formatted at once.
 CHUNK = 1 << 16
 
 
-def write_obj(path: Path, asset: Asset) -> list[Path]:
+def write_obj(path: Path, asset: Asset, *, texture_format: TextureFormat = "png") -> list[Path]:
     """Write a mesh, and its material and textures beside it. Returns the files beside it.
 
-    Colours without a texture follow the positions of the vertices, as most programs read them. There is no .mtl then,
-    as some of those programs prefer a material to such colours. Raises BadInput where a file cannot be written, without
-    leaving any.
+    Colors without a texture follow the positions of the vertices, as most programs read them. There is no .mtl then,
+    as some of those programs prefer a material to such colors. Extras are JSON in a comment.
+
+    Raises BadInput where a file cannot be written, without leaving any, and for WebP, which few readers of OBJ know.
     """
+    if texture_format == "webp":
+        raise BadInput("`texture_format=webp`: few programs read it beside an .obj file; choose png or jpeg")
     path = Path(path)
     beside = {}
     material = ["# Field Studio", "newmtl material", "Ka 0 0 0", "Ks 0 0 0", "illum 1"]
     if asset.texture is not None:
-        beside[path.with_suffix(".png")] = png_bytes(asset.texture)
-        material += ["Kd 1 1 1", f"map_Kd {path.with_suffix('.png').name}"]
+        image = path.with_suffix(".png" if texture_format == "png" else ".jpg")
+        beside[image], _ = image_bytes(asset.texture, texture_format)
+        material += ["Kd 1 1 1", f"map_Kd {image.name}"]
     else:
         material += ["Kd 0.84 0.82 0.79"]
     if asset.normal_map is not None:
@@ -58,6 +64,8 @@ def _write(path: Path, asset: Asset, vertex_colors: np.ndarray | None) -> None:
     corner = asset.faces + 1
     with atomic_write(path) as temporary, open(temporary, "w", encoding="ascii", newline="\n") as file:
         file.write("# Field Studio\n")
+        if asset.extras:
+            file.write(f"# {json.dumps({'units': asset.units, **asset.extras})}\n")
         if vertex_colors is None:
             file.write(f"mtllib {path.with_suffix('.mtl').name}\n")
         file.write(f"o {asset.name}\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +48,7 @@ def write_ply(
 def vertex_columns(
     vertices: np.ndarray, normals: np.ndarray | None, colors: np.ndarray | None
 ) -> dict[str, np.ndarray]:
-    """The columns of vertices, unit normals and sRGB colours in [0, 1], `[n, 3]` each, by the usual names."""
+    """The columns of vertices, unit normals and sRGB colors in [0, 1], `[n, 3]` each, by the usual names."""
     columns = {name: vertices[:, k].astype("<f4") for k, name in enumerate("xyz")}
     if normals is not None:
         columns |= {f"n{name}": normals[:, k].astype("<f4") for k, name in enumerate("xyz")}
@@ -60,5 +61,8 @@ def vertex_columns(
 
 
 def write_mesh_ply(path: Path, asset: Asset) -> None:
-    """Write a mesh with its normals and colours. Textures are left out."""
-    write_ply(path, vertex_columns(asset.vertices, asset.normals, asset.colors), asset.faces, ("Field Studio",))
+    """Write a mesh with its normals and colors, and its extras as JSON in a comment. Textures are left out."""
+    comments = ["Field Studio"]
+    if asset.extras:
+        comments.append(json.dumps({"units": asset.units, **asset.extras}))
+    write_ply(path, vertex_columns(asset.vertices, asset.normals, asset.colors), asset.faces, tuple(comments))
