@@ -32,8 +32,9 @@ from scenes.posed.view import View
 
 # Cells along the side of the volume, the truncation in cells, and the volume's side in longest sides of what it holds.
 CELLS, TRUNCATION, MARGIN = 256, 4.0, 1.06
-# Depth of the octree of Poisson's reconstruction, and the fraction of its vertices, those of least support, cut off.
-OCTREE_DEPTH, CUT = 9, 0.02
+# Depth of the octree of Poisson's reconstruction, as fine as the volume, and the distance in cells from all points
+# beyond which its surface is cut off: it closes whatever is open.
+OCTREE_DEPTH, CUT = 8, 6.0
 MOST_TRIANGLES = 100_000
 # Largest angle between a surface and a view that gives it color, as a cosine; and how far, in cells, a vertex may be
 # behind what a photograph shows.
@@ -107,13 +108,13 @@ def tsdf_mesh(volume: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def poisson_mesh(volume: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Poisson's surface through the volume's points, without what has least support."""
+    """Poisson's surface through the volume's points, without what is far from all of them."""
     import open3d
 
     cloud = volume.extract_point_cloud()
-    mesh, support = open3d.geometry.TriangleMesh.create_from_point_cloud_poisson(cloud, depth=OCTREE_DEPTH)
-    support = np.asarray(support)
-    mesh.remove_vertices_by_mask(support < np.quantile(support, CUT))
+    mesh, _ = open3d.geometry.TriangleMesh.create_from_point_cloud_poisson(cloud, depth=OCTREE_DEPTH)
+    corners = open3d.geometry.PointCloud(mesh.vertices)
+    mesh.remove_vertices_by_mask(np.asarray(corners.compute_point_cloud_distance(cloud)) > CUT * volume.length / CELLS)
     return _arrays(mesh)
 
 

@@ -195,15 +195,18 @@ def _duck(cameras: dict[str, list[Camera]]) -> tuple[dict[str, list[np.ndarray]]
             image = picture.astype(np.float32) / 255
             image[..., :3] *= image[..., 3:]
             images[split].append(image)
-    return images, [_zero_set(DUCK.distance, np.array(DUCK.lower), np.array(DUCK.upper))]
+    return images, [zero_set(DUCK.distance, np.array(DUCK.lower), np.array(DUCK.upper))]
 
 
-def _zero_set(distance: Distance, lower: np.ndarray, upper: np.ndarray) -> Model:
-    """The mesh of a signed distance by marching cubes, its vertices then moved onto the zero set by Newton's method."""
+def zero_set(distance: Distance, lower: np.ndarray, upper: np.ndarray, cells: int = DUCK_CELLS) -> Model:
+    """The mesh of a signed distance in a box: marching cubes, then vertices moved onto the zero set by Newton's method.
+
+    cells: along the longest side of the box.
+    """
     from skimage.measure import marching_cubes
 
     lower, upper = lower - 0.02, upper + 0.02
-    cell = float((upper - lower).max()) / DUCK_CELLS
+    cell = float((upper - lower).max()) / cells
     shape = np.ceil((upper - lower) / cell).astype(int) + 1
     axes = [lower[k] + cell * np.arange(shape[k]) for k in range(3)]
     values = np.empty(shape, np.float32)
@@ -211,8 +214,11 @@ def _zero_set(distance: Distance, lower: np.ndarray, upper: np.ndarray) -> Model
         y, z = np.meshgrid(axes[1], axes[2], indexing="ij")
         points = np.stack([np.full(y.size, x), y.ravel(), z.ravel()], axis=1).astype(np.float32)
         values[i] = distance(points).reshape(y.shape)
-    vertices, faces, _, _ = marching_cubes(values, 0.0, gradient_direction="ascent")
+    vertices, faces, _, _ = marching_cubes(values, 0.0)
     points = vertices.astype(np.float64) * cell + lower
+    a, b, c = (points[faces[:, k]] for k in range(3))
+    if np.einsum("nc,nc->", a, np.cross(b, c)) < 0:
+        faces = faces[:, ::-1]
     step = np.float32(1e-3)
     for _ in range(3):
         at = points.astype(np.float32)
