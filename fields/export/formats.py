@@ -20,10 +20,11 @@ VIDEOS = (".mp4", ".gif", ".webm", ".mkv", ".mov")
 VOLUMES = (".npz", ".npy", ".nrrd", ".nii.gz", ".tif")
 FOLDER = "/"
 
-# Options of meshes, of meshes with a texture, of points on surfaces, and of lattices of values.
-MESH = ("resolution", "level", "crop", "largest", "faces", "error_map", "memory", "time")
-TEXTURED = (*MESH, "texture", "normal_map")
-POINTS = ("resolution", "level", "crop", "largest", "points", "memory", "time")
+# Options of meshes, of where they stand, of meshes with a texture, of points on surfaces, and of lattices of values.
+MESH = ("resolution", "level", "crop", "largest", "keep_components", "faces", "error_map", "memory", "time")
+PLACED = ("up", "longest", "units")
+TEXTURED = (*MESH, "texture", "normal_map", *PLACED, "texture_format")
+POINTS = ("resolution", "level", "crop", "largest", "keep_components", "points", "memory", "time")
 LATTICE = ("resolution", "memory")
 
 
@@ -59,16 +60,39 @@ FORMATS: tuple[Format, ...] = (
         "mesh",
         "surface",
         "meshes:write",
-        options=TEXTURED,
+        options=(*TEXTURED, "quantize", "collision"),
         description="a mesh with material, normals and colors or a texture",
     ),
     *_rows(
         (".obj",), "mesh", "surface", "meshes:write", options=TEXTURED, description="a mesh with .mtl and a texture"
     ),
     *_rows(
-        (".ply",), "mesh", "surface", "meshes:write", options=MESH, description="a mesh with normals and vertex colors"
+        (".ply",),
+        "mesh",
+        "surface",
+        "meshes:write",
+        options=(*MESH, *PLACED),
+        description="a mesh with normals and vertex colors",
     ),
-    *_rows((".stl",), "mesh", "surface", "meshes:write", options=MESH, description="a mesh of triangles only"),
+    *_rows(
+        (".stl",), "mesh", "surface", "meshes:write", options=(*MESH, *PLACED), description="a mesh of triangles only"
+    ),
+    *_rows(
+        (".usdz",),
+        "mesh",
+        "surface",
+        "meshes:write",
+        options=TEXTURED,
+        description="a mesh with material, normals and colors or a texture, for Quick Look on phones",
+    ),
+    *_rows(
+        (".3mf",),
+        "mesh",
+        "surface",
+        "meshes:write",
+        options=(*MESH, *PLACED),
+        description="a mesh with vertex colors and its units, for printers",
+    ),
     *_rows(
         (".ply",),
         "points",

@@ -1,35 +1,41 @@
-"""Write surfaces as meshes: GLB, OBJ, PLY, STL."""
+"""Write surfaces as meshes: GLB, USDZ, OBJ, PLY, STL, 3MF."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from fields.export.base import Progress, Source, ending_of
 from fields.export.request import ExportRequest
+from fields.export.scenes import scene_surface, seen_by_cameras
 from fields.export.surfaces import RESOLUTION, box_of, implicit_of, source_shape, unbounded_notes
 from fields.surface import cost, quality, texture
 from fields.surface.coarse_scan import coarse_scan
+from fields.surface.convex_parts import check_coacd_installed, convex_parts
 from fields.surface.implicit import Implicit
 from fields.surface.lattice import make_lattice
+from fields.surface.placement import FileUp, Placement, placement
 from fields.surface.surface_mesh import SurfaceMesh, shell, simplified, surface_mesh
 from scenes.errors import BadInput
 from scenes.io.atomic import check_path_writable
 from scenes.shape.signal import Shape
-from scenes.shape.writers import glb, obj, ply, stl
-from scenes.shape.writers.asset import Asset
+from scenes.shape.writers import glb, obj, ply, stl, threemf, usdz
+from scenes.shape.writers.asset import Asset, TextureFormat
 
 # Texels along the side of a texture, and largest number of triangles of a mesh with one, unless they are requested.
 TEXTURE_SIZE = 2048
 TEXTURED_FACES = 50_000
+# Formats that printers' programs read; they have Z up.
+PRINTED = (".stl", ".3mf")
 
 
 def write(source: Source, out: Path, request: ExportRequest, progress: Progress) -> dict[str, Any]:
     """Write a mesh, and measure it against the field and against the shape that was fitted."""
     check_path_writable(out)
-    implicit = implicit_of(source, request, progress)
-    texture_size = _texture_size(implicit, request)
-    mesh = make_mesh(implicit, request, progress)
+    _check_writer(out, request)
+    texture_size = _texture_size(request)
+    implicit, mesh = surface_of(source, request, progress)
     report: dict[str, Any] = {
         **quality.topology(mesh),
         "resolution": request.resolution or RESOLUTION,
@@ -48,18 +54,39 @@ def write(source: Source, out: Path, request: ExportRequest, progress: Progress)
     else:
         positions = implicit.to_file(mesh.vertices)
         asset = Asset(positions, mesh.faces, mesh.normals, colors=mesh.colors, name=out.stem)
-    files = write_asset(out, asset)
+    chosen = placement_of(source, asset, request, file_up=file_up(out))
+    if chosen is not None:
+        asset = chosen.placed(asset)
+    files = write_asset(out, asset, quantize=request.quantize, texture_format=request.texture_format or "png")
+    notes = list(chosen.notes) if chosen is not None else []
+    if request.collision:
+        collision_file, sentences = write_collision(out, asset, progress)
+        files.append(collision_file)
+        notes += sentences
     return {
         **report,
         "files": [str(out), *map(str, files)],
         "bytes": out.stat().st_size,
         "text": _text(report),
-        "notes": [*mesh.notes, *unbounded_notes(source), *_notes(implicit, report, source, shape)],
+        "notes": [*mesh.notes, *unbounded_notes(source), *_notes(implicit, report, source, shape), *notes],
     }
 
 
+def surface_of(source: Source, request: ExportRequest, progress: Progress) -> tuple[Implicit, SurfaceMesh]:
+    """The requested surface of a field, as a function and as a mesh.
+
+    Of a scene it is what its cameras see; of a scene without cameras, or at a requested density, it is a level set.
+    """
+    if seen_by_cameras(source, request):
+        return scene_surface(source, request, progress, _num_faces(request))
+    implicit = implicit_of(source, request, progress)
+    if request.texture and implicit.colors is None and not request.normal_map:
+        raise BadInput("`texture`: this field has no colors; `normal_map` bakes its normals")
+    return implicit, make_mesh(implicit, request, progress)
+
+
 def make_mesh(implicit: Implicit, request: ExportRequest, progress: Progress) -> SurfaceMesh:
-    """Extract the requested mesh and simplify it.
+    """Extract the requested mesh, without small components unless they are to be kept, and simplify it.
 
     Its expected size is reported first. Raises BadInput if it does not fit in memory.
     """
@@ -70,11 +97,12 @@ def make_mesh(implicit: Implicit, request: ExportRequest, progress: Progress) ->
     expected = cost.estimate(scan, resolution, float((upper - lower).max()))
     cost.check(expected, request.memory)
     progress.message(str(expected))
+    if request.keep_components:
+        implicit = replace(implicit, min_component=0.0)
     mesh = surface_mesh(
         implicit, resolution, lower, upper, largest=request.largest, scan=scan, progress=progress.fraction
     )
-    has_texture = request.texture or request.normal_map
-    faces = request.faces or (TEXTURED_FACES if has_texture else None)
+    faces = _num_faces(request)
     return simplified(implicit, mesh, faces) if faces else mesh
 
 
@@ -96,21 +124,76 @@ def textured_asset(
     return asset, made.covered
 
 
-def write_asset(out: Path, asset: Asset) -> list[Path]:
-    """Write a mesh in the format of the ending. Returns the files that were written beside it."""
+def write_asset(
+    out: Path, asset: Asset, *, quantize: bool = False, texture_format: TextureFormat = "png"
+) -> list[Path]:
+    """Write a mesh in the format of the ending. Returns the files that were written beside it.
+
+    quantize: obeyed by .glb; texture_format: by .glb, .usdz and .obj. Other formats have neither.
+    """
     ending = ending_of(out)
     if ending == ".obj":
-        return obj.write_obj(out, asset)
-    {".glb": glb.write_glb, ".ply": ply.write_mesh_ply, ".stl": stl.write_stl}[ending](out, asset)
+        return obj.write_obj(out, asset, texture_format=texture_format)
+    if ending == ".glb":
+        glb.write_glb(out, asset, quantize=quantize, texture_format=texture_format)
+    elif ending == ".usdz":
+        usdz.write_usdz(out, asset, texture_format=texture_format)
+    else:
+        {".ply": ply.write_mesh_ply, ".stl": stl.write_stl, ".3mf": threemf.write_3mf}[ending](out, asset)
     return []
 
 
-def _texture_size(implicit: Implicit, request: ExportRequest) -> int | None:
+def write_collision(out: Path, asset: Asset, progress: Progress) -> tuple[Path, list[str]]:
+    """Write the convex parts of a mesh beside its file, as NAME-collision.glb. Returns that file, and sentences."""
+    found = convex_parts(asset.vertices, asset.faces, progress=progress.fraction)
+    file = out.with_name(f"{out.stem}-collision.glb")
+    glb.write_collision_glb(file, found.parts, name=asset.name, units=asset.units, extras=asset.extras)
+    count = f"{len(found.parts)} convex part{'s' if len(found.parts) > 1 else ''}"
+    return file, [f"{file.name} has {count} for physics engines", *found.notes]
+
+
+def file_up(out: Path) -> FileUp:
+    """The axis that points up in files of this ending."""
+    return "z" if ending_of(out) in PRINTED else "y"
+
+
+def placement_of(source: Source, asset: Asset, request: ExportRequest, *, file_up: FileUp) -> Placement | None:
+    """Where the mesh shall stand in the file; None where it keeps the source's coordinates."""
+    wanted = request.up is not None or request.longest is not None or request.units == "metres"
+    if not wanted:
+        return None
+    if request.units == "source":
+        raise BadInput("`units=source`: keeps the source's coordinates; leave out `up` and `longest`")
+    cameras = source.run.cameras() if source.run else []
+    return placement(cameras, asset.vertices, up=request.up, size=request.longest, file_up=file_up)
+
+
+def _check_writer(out: Path, request: ExportRequest) -> None:
+    """Check what a writer would refuse, before long work."""
+    ending = ending_of(out)
+    if ending == ".usdz":
+        usdz.check_usd_installed()
+        if (request.texture or 0) > usdz.MAX_TEXTURE:
+            raise BadInput(
+                f"`texture={request.texture}`: textures of .usdz files have at most {usdz.MAX_TEXTURE} pixels"
+            )
+    if request.texture_format == "webp" and ending != ".glb":
+        raise BadInput(f"`texture_format=webp`: {ending} files have png and jpeg textures only")
+    if request.texture_format and not (request.texture or request.normal_map):
+        raise BadInput("`texture_format`: there is no texture; add `texture`")
+    if request.collision:
+        check_coacd_installed()
+
+
+def _num_faces(request: ExportRequest) -> int | None:
+    """Largest number of triangles; None: as many as there are."""
+    return request.faces or (TEXTURED_FACES if request.texture or request.normal_map else None)
+
+
+def _texture_size(request: ExportRequest) -> int | None:
     """Texels along a side; None without a texture."""
     if not (request.texture or request.normal_map):
         return None
-    if implicit.colors is None and not request.normal_map:
-        raise BadInput("`texture`: this field has no colors; `normal_map` bakes its normals")
     if request.error_map:
         raise BadInput("`error_map`: is for vertices; leave out `texture` and `normal_map`")
     size = request.texture or TEXTURE_SIZE

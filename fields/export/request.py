@@ -252,6 +252,11 @@ class ExportRequest(OutputRequest):
         help="Write only this box, in units of the fitted file; of an image X0,Y0,X1,Y1 in pixels.",
     )
     largest: bool = option(False, section="surface", help="Keep only the largest connected component.")
+    keep_components: bool = option(
+        False,
+        section="surface",
+        help="Keep small connected components, which otherwise are removed: specks that no one modelled.",
+    )
     faces: Count | None = option(
         None, section="surface", metavar="N", help="Simplify to at most N triangles. By default as many as there are."
     )
@@ -272,6 +277,40 @@ class ExportRequest(OutputRequest):
         False,
         section="surface",
         help="Color the vertices by their distance from the source, or from the field's surface if there is no source.",
+    )
+    up: Literal["x", "y", "z", "-x", "-y", "-z"] | None = option(
+        None,
+        section="surface",
+        metavar="AXIS",
+        help="Axis of the source that points up: the mesh stands on the ground with this axis up. Negative axes need an "
+        "equals sign: --up=-z. Default with `longest` or `units=metres`: told from a scene's cameras, else y.",
+    )
+    longest: Positive | None = option(
+        None,
+        section="surface",
+        metavar="METRES",
+        help="Length of the mesh's longest side. It stands on the ground then, in metres.",
+    )
+    units: Literal["source", "metres"] | None = option(
+        None,
+        section="surface",
+        help="source (default): coordinates and axes of the fitted file or of the poses. metres: upright on the "
+        "ground; a unit counts as a metre unless `longest` is given.",
+    )
+    quantize: bool = option(
+        False,
+        section="surface",
+        help="Store positions with 16 bits and directions with 8, for half of the bytes (KHR_mesh_quantization).",
+    )
+    texture_format: Literal["png", "jpeg", "webp"] | None = option(
+        None,
+        section="surface",
+        help="How textures are stored (default png). jpeg and webp are several times smaller.",
+    )
+    collision: bool = option(
+        False,
+        section="surface",
+        help="Write convex parts for physics engines too, as NAME-collision.glb.",
     )
     points: Count | None = option(
         None,

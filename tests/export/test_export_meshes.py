@@ -6,7 +6,9 @@ import numpy as np
 import pygltflib
 import pytest
 import trimesh
+from gltf_reading import read_parts
 from PIL import Image
+from validators import assert_valid_gltf, usd_errors
 
 from apps.cli.main import main
 
@@ -58,6 +60,70 @@ def test_glb_files_follow_the_standard(run, tmp_path, capsys):
     assert np.abs(shown - ((positions - [5, 0, 0]) * 50 + 128) / 255).mean() < 0.03
     assert (colors[:, 3] == 1).all()
     assert file.materials[0].doubleSided and file.materials[0].pbrMetallicRoughness.metallicFactor == 0
+
+
+def test_shapes_stand_on_the_ground_on_request(run, tmp_path, capsys):
+    """Upright in metres, in each format; printers' formats have Z up."""
+    flags = ("--resolution", "32", "--up", "z", "--longest", "0.3")
+    for ending, vertical in ((".glb", 1), (".ply", 1), (".stl", 2), (".3mf", 2)):
+        exported(run, tmp_path / f"ball{ending}", capsys, *flags)
+        bounds = trimesh.load_mesh(tmp_path / f"ball{ending}").bounds
+        assert (bounds[1] - bounds[0]).max() == pytest.approx(0.3, abs=1e-6)
+        assert bounds[0, vertical] == pytest.approx(0, abs=1e-6)
+        middle = np.delete(bounds.mean(axis=0), vertical)
+        np.testing.assert_allclose(middle, 0, atol=1e-6)
+    extras = pygltflib.GLTF2().load(str(tmp_path / "ball.glb")).asset.extras
+    back = np.array(extras["source_from_file"])
+    assert extras["units"] == "metres" and extras["scale_known"]
+    positions = read_parts(tmp_path / "ball.glb")[0].attributes["POSITION"] @ back[:3, :3].T + back[:3, 3]
+    assert np.abs(np.linalg.norm(positions - [5, 0, 0], axis=1) - 2).mean() < 0.03
+    (element,) = (line for line in (tmp_path / "ball.ply").read_bytes().split(b"\n") if b"source_from_file" in line)
+    assert json.loads(element.removeprefix(b"comment "))["source_from_file"] == extras["source_from_file"]
+
+
+def test_quantized_meshes_with_every_kind_of_texture_are_valid(run, tmp_path, capsys):
+    base = ("--resolution", "32", "--faces", "600", "--texture", "128", "--quantize")
+    for name, flags in {
+        "png.glb": (),
+        "jpeg.glb": ("--texture-format", "jpeg", "--normal-map"),
+        "webp.glb": ("--texture-format", "webp"),
+    }.items():
+        report = exported(run, tmp_path / name, capsys, *base, *flags)
+        found = assert_valid_gltf(tmp_path / name)
+        assert found["info"]["totalTriangleCount"] == report["triangles"]
+    sizes = {path.stem: path.stat().st_size for path in tmp_path.iterdir()}
+    assert sizes["webp"] < sizes["png"]
+
+
+def test_usdz_of_a_shape_passes_the_validators(run, tmp_path, capsys):
+    pytest.importorskip("pxr")
+    exported(run, tmp_path / "a.usdz", capsys, "--resolution", "32", "--faces", "600", "--texture", "128")
+    assert usd_errors(tmp_path / "a.usdz") == []
+
+
+def test_3mf_of_a_shape_has_its_colors(run, tmp_path, capsys):
+    import re
+    import zipfile
+
+    report = exported(run, tmp_path / "a.3mf", capsys, "--resolution", "24")
+    with zipfile.ZipFile(tmp_path / "a.3mf") as package:
+        text = package.read("3D/3dmodel.model").decode()
+    assert text.count("<triangle ") == report["triangles"] and 'unit="millimeter"' in text
+    assert len(set(re.findall(r'color="#(\w+)"', text))) > 100
+
+
+@pytest.mark.slow
+def test_collision_parts_fill_the_ball(run, tmp_path, capsys):
+    pytest.importorskip("coacd")
+    report = exported(run, tmp_path / "ball.glb", capsys, "--resolution", "24", "--collision")
+    assert str(tmp_path / "ball-collision.glb") in report["files"]
+    parts = read_parts(tmp_path / "ball-collision.glb")
+    assert_valid_gltf(tmp_path / "ball-collision.glb")
+    meshes = [trimesh.Trimesh(part.attributes["POSITION"], part.faces) for part in parts]
+    assert all(mesh.is_convex for mesh in meshes)
+    assert sum(mesh.volume for mesh in meshes) == pytest.approx(4 / 3 * np.pi * 8, rel=0.15)
+    assert [part.name for part in parts] == [f"ball-{index:02d}-convcolonly" for index in range(len(parts))]
+    assert report["triangles"] > 0
 
 
 @pytest.mark.parametrize("ending", [".glb", ".obj"])
@@ -220,7 +286,12 @@ def test_level_crop_and_number_of_faces_are_obeyed(run, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["a.xyz"], "as .xyz; it becomes mesh: .glb, .obj, .ply, .stl"),
+        (["a.xyz"], "as .xyz; it becomes mesh: .glb, .obj, .ply, .stl, .usdz, .3mf"),
+        (["a.usdz", "--texture", "4096"], "at most 2048 pixels"),
+        (["a.usdz", "--texture", "--texture-format", "webp"], ".usdz files have png and jpeg textures only"),
+        (["a.glb", "--texture-format", "jpeg"], "--texture-format: there is no texture"),
+        (["a.ply", "--quantize"], "--quantize: means nothing to .ply"),
+        (["a.glb", "--units", "source", "--longest", "2"], "--units source: keeps"),
         (["a.glb", "--as", "cake"], "as .glb as cake"),
         (["a.glb", "--resolution", "1"], "from 8 to 4096"),
         (["a.glb", "--resolution", "100000"], "from 8 to 4096"),
