@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import io
+import json
+import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,8 +13,21 @@ import numpy as np
 import pygltflib
 from PIL import Image
 
+ROOT = Path(__file__).parent.parent
 DTYPES = {5120: np.int8, 5121: np.uint8, 5122: np.int16, 5123: np.uint16, 5125: np.uint32, 5126: np.float32}
 WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4}
+
+
+# The decoder of meshoptimizer's author, in WebAssembly.
+DECODE = """
+const {MeshoptDecoder} = require("meshoptimizer/decoder");
+const jobs = JSON.parse(require("fs").readFileSync(0));
+MeshoptDecoder.ready.then(() => console.log(JSON.stringify(jobs.map(job => {
+    const target = new Uint8Array(job.count * job.byteStride);
+    MeshoptDecoder.decodeGltfBuffer(target, job.count, job.byteStride, Buffer.from(job.data, "base64"), job.mode, "NONE");
+    return Buffer.from(target).toString("base64");
+}))));
+"""
 
 
 @dataclass
@@ -30,7 +46,11 @@ def read_parts(path: Path) -> list[Part]:
     file = pygltflib.GLTF2().load(str(path))
     blob = file.binary_blob()
 
+    decoded = _decompressed(file, blob)
+
     def raw(view_index: int) -> bytes:
+        if view_index in decoded:
+            return decoded[view_index]
         view = file.bufferViews[view_index]
         start = view.byteOffset or 0
         return blob[start : start + view.byteLength]
@@ -79,6 +99,28 @@ def read_parts(path: Path) -> list[Part]:
             faces = values(primitive.indices).reshape(-1, 3).astype(np.int64)
             parts.append(Part(node.name, named, faces, images, matrix))
     return parts
+
+
+def _decompressed(file: pygltflib.GLTF2, blob: bytes) -> dict[int, bytes]:
+    """The content of views that are compressed with EXT_meshopt_compression, by their index."""
+    jobs = {}
+    for index, view in enumerate(file.bufferViews):
+        job = (view.extensions or {}).get("EXT_meshopt_compression")
+        if job:
+            start = job["byteOffset"]
+            data = blob[start : start + job["byteLength"]]
+            jobs[index] = {**job, "data": base64.b64encode(data).decode()}
+    if not jobs:
+        return {}
+    done = subprocess.run(
+        ["node", "-e", DECODE],
+        cwd=ROOT,
+        input=json.dumps(list(jobs.values())),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return {index: base64.b64decode(text) for index, text in zip(jobs, json.loads(done.stdout))}
 
 
 def shown_colors(linear: np.ndarray) -> np.ndarray:

@@ -60,7 +60,7 @@ FORMATS: tuple[Format, ...] = (
         "mesh",
         "surface",
         "meshes:write",
-        options=(*TEXTURED, "quantize", "collision"),
+        options=(*TEXTURED, "quantize", "meshopt", "collision"),
         description="a mesh with material, normals and colors or a texture",
     ),
     *_rows(

@@ -57,7 +57,13 @@ def write(source: Source, out: Path, request: ExportRequest, progress: Progress)
     chosen = placement_of(source, asset, request, file_up=file_up(out))
     if chosen is not None:
         asset = chosen.placed(asset)
-    files = write_asset(out, asset, quantize=request.quantize, texture_format=request.texture_format or "png")
+    files = write_asset(
+        out,
+        asset,
+        quantize=request.quantize,
+        meshopt=request.meshopt,
+        texture_format=request.texture_format or "png",
+    )
     notes = list(chosen.notes) if chosen is not None else []
     if request.collision:
         collision_file, sentences = write_collision(out, asset, progress)
@@ -125,17 +131,22 @@ def textured_asset(
 
 
 def write_asset(
-    out: Path, asset: Asset, *, quantize: bool = False, texture_format: TextureFormat = "png"
+    out: Path,
+    asset: Asset,
+    *,
+    quantize: bool = False,
+    meshopt: bool = False,
+    texture_format: TextureFormat = "png",
 ) -> list[Path]:
     """Write a mesh in the format of the ending. Returns the files that were written beside it.
 
-    quantize: obeyed by .glb; texture_format: by .glb, .usdz and .obj. Other formats have neither.
+    quantize, meshopt: obeyed by .glb; texture_format: by .glb, .usdz and .obj. Other formats have neither.
     """
     ending = ending_of(out)
     if ending == ".obj":
         return obj.write_obj(out, asset, texture_format=texture_format)
     if ending == ".glb":
-        glb.write_glb(out, asset, quantize=quantize, texture_format=texture_format)
+        glb.write_glb(out, asset, quantize=quantize, meshopt=meshopt, texture_format=texture_format)
     elif ending == ".usdz":
         usdz.write_usdz(out, asset, texture_format=texture_format)
     else:

@@ -302,6 +302,11 @@ class ExportRequest(OutputRequest):
         section="surface",
         help="Store positions with 16 bits and directions with 8, for half of the bytes (KHR_mesh_quantization).",
     )
+    meshopt: bool = option(
+        False,
+        section="surface",
+        help="Compress the mesh further, for viewers on the web (EXT_meshopt_compression).",
+    )
     texture_format: Literal["png", "jpeg", "webp"] | None = option(
         None,
         section="surface",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -67,6 +67,17 @@ class Asset:
                 raise ValueError(f"{name} have a row for each of the {count} vertices, not {len(values)}")
         if self.uv is None and (self.texture is not None or self.normal_map is not None):
             raise ValueError("a texture needs texture coordinates")
+
+    def reordered(self, order: np.ndarray) -> Asset:
+        """The same mesh with its vertices in another order: `order[new index]` `[V]` is the old index."""
+        new = np.empty(len(order), np.int64)
+        new[order] = np.arange(len(order))
+        changed = {
+            name: values[order]
+            for name in ("vertices", "normals", "colors", "uv", "tangents")
+            if (values := getattr(self, name)) is not None
+        }
+        return replace(self, faces=new[self.faces], **changed)
 
 
 def image_bytes(image: np.ndarray, texture_format: TextureFormat, *, lossless: bool = False) -> tuple[bytes, str]:

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from scenes.shape.writers.asset import Asset, TextureFormat, image_bytes, unit_normals, unit_tangents
-from scenes.shape.writers.gltf_binary import GltfBinary
+from scenes.shape.writers.gltf_binary import MESHOPT, GltfBinary
+from scenes.shape.writers.meshopt import encode_triangles
 from scenes.shape.writers.quantize import quantize_directions, quantize_positions, quantize_tangents, quantize_uv
 
 # Texture filtering: linear, and for smaller images the mean of the two nearest mip levels. Wrapping: clamp to edge.
@@ -25,25 +26,40 @@ MATT = {"metallicFactor": 0.0, "roughnessFactor": 1.0}
 QUANTIZATION, UNLIT, WEBP = "KHR_mesh_quantization", "KHR_materials_unlit", "EXT_texture_webp"
 
 
-def write_glb(path: Path, asset: Asset, *, quantize: bool = False, texture_format: TextureFormat = "png") -> None:
+def write_glb(
+    path: Path,
+    asset: Asset,
+    *,
+    quantize: bool = False,
+    meshopt: bool = False,
+    texture_format: TextureFormat = "png",
+) -> None:
     """Write one mesh with a matt material that is visible from both sides.
 
     Args:
         quantize: write positions as 16-bit and directions as 8-bit integers (KHR_mesh_quantization), which need half of
             the bytes; see `scenes.shape.writers.quantize` for what is lost.
+        meshopt: quantize, and compress the result without further loss (EXT_meshopt_compression), to about a third.
+            Triangles and vertices get another order. Fewer viewers support that.
         texture_format: of the base color. "jpeg" and "webp" are several times smaller than "png"; viewers must support
             the extension EXT_texture_webp to show the latter. Normal maps are stored without loss in any case.
 
     Raises BadInput where the file cannot be written, and ValueError for a normal map without tangents.
     """
-    binary = GltfBinary()
+    binary = GltfBinary(compress=meshopt)
     extensions: dict[str, bool] = {}
+    stream = None
+    if meshopt:
+        quantize = True
+        extensions[MESHOPT] = True
+        stream, order = encode_triangles(asset.faces, len(asset.vertices))
+        asset = asset.reordered(order)
     node: dict[str, Any] = {"mesh": 0, "name": asset.name}
     attributes = _geometry(binary, asset, node, quantize=quantize)
     if quantize:
         extensions[QUANTIZATION] = True
     looks = _appearance(binary, asset, attributes, extensions, texture_format, quantize=quantize)
-    indices = binary.indices(asset.faces, len(asset.vertices))
+    indices = binary.indices(asset.faces, len(asset.vertices), stream)
     primitive = {"attributes": attributes, "indices": indices, "material": 0, "mode": 4}
     tree: dict[str, Any] = {
         "asset": {
