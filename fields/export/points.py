@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from fields.export.base import Progress, Source
-from fields.export.meshes import make_mesh
+from fields.export.meshes import surface_of
 from fields.export.request import ExportRequest
-from fields.export.surfaces import implicit_of, unbounded_notes
+from fields.export.surfaces import unbounded_notes
 from fields.surface.project import colors_at
 from fields.surface.quality import distances_to_field
 from fields.surface.surface_sampling import sample_surface
@@ -24,8 +24,7 @@ MEASURED_POINTS = 100_000
 def write(source: Source, out: Path, request: ExportRequest, progress: Progress) -> dict[str, Any]:
     """Write points that are spread evenly over the field's own surface."""
     check_path_writable(out)
-    implicit = implicit_of(source, request, progress)
-    mesh = make_mesh(implicit, request, progress)
+    implicit, mesh = surface_of(source, request, progress)
     positions, normals = sample_surface(implicit, mesh, request.points or NUM_POINTS)
     colors = colors_at(implicit, positions)
     distances, _ = distances_to_field(implicit, mesh, positions[:MEASURED_POINTS], normals[:MEASURED_POINTS])

@@ -15,6 +15,7 @@ from fields.render.floaters import remove_floaters_of
 from fields.surface.coarse_scan import sample_box, suggested_level
 from fields.surface.implicit import Implicit, implicit_shape, implicit_values
 from fields.surface.radiance import LOSS_LENGTH, Radiance, implicit_radiance
+from fields.surface.scene_mesh import implicit_distance
 from scenes.errors import BadInput
 from scenes.shape.signal import Shape
 
@@ -31,10 +32,12 @@ def implicit_of(source: Source, request: ExportRequest, progress: Progress) -> I
     """
     field = source.field
     if isinstance(field, RadianceField):
-        if request.level is not None and request.level <= 0:
+        if not field.has_surface and request.level is not None and request.level <= 0:
             raise BadInput(f"`level={request.level:g}`: a density is above 0")
         remove_floaters(source, progress)
         scene = Radiance(field, request.time or 0.0)
+        if field.has_surface:
+            return implicit_distance(scene, request.level or 0.0)
         return implicit_radiance(scene, _density_level(scene, progress) if request.level is None else request.level)
     field = cast(PointField, field)
     if field.channels.is_surface:

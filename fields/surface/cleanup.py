@@ -10,8 +10,6 @@ from fields.surface.topology import component_labels, face_areas, select_faces
 
 # Components with less than this fraction of the area (of what cameras see, where that is known) are removed.
 MIN_AREA = 1e-3
-# Of a shape, which has no cameras: specks between the cells of a grid have less, parts that someone modelled have more.
-MIN_SHAPE_AREA = 1e-4
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,10 @@ EVALUATIONS_PER_VERTEX = 30
 BYTES_PER_VERTEX = 700
 # Seconds per vertex besides the evaluations.
 SECONDS_PER_VERTEX = 12e-6
+# Vertices of a scene's mesh per square of the resolution, measured on lego and the procedural duck.
+SCENE_VERTICES = 4
+# Bytes per node of a lattice on which depths are fused: the grid of values, masks, cases and positions of the nodes.
+BYTES_PER_NODE = 24
 # Bytes of slabs, coarse lattices and samples of the quality report, at any resolution.
 BASE_BYTES = 300 << 20
 
@@ -48,6 +52,18 @@ def estimate(scan: CoarseScan, resolution: int, longest: float) -> Cost:
         vertices=vertices,
         bytes=BASE_BYTES + BYTES_PER_VERTEX * vertices,
         seconds=vertices * (EVALUATIONS_PER_VERTEX / scan.rate + SECONDS_PER_VERTEX),
+    )
+
+
+def estimate_scene(resolution: int, *, dense: bool) -> Cost:
+    """Cost of meshing what the cameras of a scene see. dense: whether depths are fused on all nodes of a lattice."""
+    vertices = SCENE_VERTICES * resolution**2
+    volume = BYTES_PER_NODE * resolution**3 if dense else 0
+    return Cost(
+        resolution=resolution,
+        vertices=vertices,
+        bytes=BASE_BYTES + BYTES_PER_VERTEX * vertices + volume,
+        seconds=vertices * SECONDS_PER_VERTEX,
     )
 
 

@@ -30,9 +30,12 @@ MAX_PIXELS = 400 * 400
 MIN_PIXELS = 96 * 96
 # Fraction of the time for depth maps; the rest is for their fusion.
 DEPTH_TIME = 0.65
-# Cells along an axis of the histogram that finds the box of the depths, and fraction of all points that a cell needs.
+# Depth maps that are rendered however short the time is.
+MIN_VIEWS = 8
+# Cells along an axis of the histogram that finds the box of the depths, and points that a cell needs to count, as a
+# fraction of those that cells usually have.
 BOX_CELLS = 64
-BOX_FRACTION = 1e-5
+BOX_FRACTION = 0.1
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,7 @@ def fuse_depths(
         volume.fuse(part)
         fused += 1
         progress(0.7 + 0.3 * fused / len(maps))
-        if seconds is not None and time.perf_counter() - begun > seconds:
+        if seconds is not None and fused >= MIN_VIEWS and time.perf_counter() - begun > seconds:
             break
     took = {"depths": depths_done - begun, "fusion": time.perf_counter() - depths_done}
     return FusedDepths(volume, fused, len(cameras), maps[0].depth.numel(), took)
@@ -136,7 +139,7 @@ def _depth_maps(
     for camera in cameras:
         maps.append(depth_map(scene.field, depth_camera(camera, pixels, scene.corner, scene.side), scene.time))
         progress(len(maps) / len(cameras))
-        if seconds is not None and time.perf_counter() - begun > seconds:
+        if seconds is not None and len(maps) >= MIN_VIEWS and time.perf_counter() - begun > seconds:
             break
     return maps
 
@@ -151,9 +154,7 @@ def _box_of_depths(points: Sequence[Tensor]) -> tuple[np.ndarray, np.ndarray] | 
     flat, inverse, count = np.unique(
         (cells[:, 0] * BOX_CELLS + cells[:, 1]) * BOX_CELLS + cells[:, 2], return_inverse=True, return_counts=True
     )
-    kept = every[(count >= max(2, BOX_FRACTION * len(every)))[inverse]]
-    if not len(kept):
-        return None
+    kept = every[(count >= BOX_FRACTION * np.median(count))[inverse]]
     margin = 1 / BOX_CELLS
     return np.maximum(kept.min(axis=0) - margin, 0.0).astype(float), np.minimum(kept.max(axis=0) + margin, 1.0).astype(
         float

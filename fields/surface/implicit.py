@@ -20,6 +20,9 @@ from scenes.domain import Domain
 # rises from inside to outside.
 ImplicitType = Literal["distance", "unsigned", "values"]
 Extents = tuple[float, float, float]
+# Smallest component of a shape that is kept, as a fraction of the largest one's area. Specks, a few cells of a lattice
+# in size, have less; parts that someone modelled have more.
+MIN_SHAPE_COMPONENT = 5e-4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +85,7 @@ def implicit_shape(field: PointField, level: float | None = None) -> Implicit:
         level=level,
         value_of=lambda value: level - value if is_occupancy else level + value,
         device=fit.device,
+        min_component=MIN_SHAPE_COMPONENT,
     )
 
 

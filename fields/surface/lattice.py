@@ -65,12 +65,17 @@ def make_lattice(lower: ArrayLike, upper: ArrayLike, resolution: int) -> Lattice
 
     Raises BadInput for a resolution outside of 8 to 4096.
     """
+    check_resolution(resolution)
+    lower, upper = np.asarray(lower, np.float64), np.asarray(upper, np.float64)
+    sides = upper - lower
+    counts = np.maximum(np.ceil(sides * (resolution / sides.max()) - 1e-6).astype(np.int64), 1)
+    return Lattice(lower, upper, counts)
+
+
+def check_resolution(resolution: int) -> None:
+    """Raise BadInput for a resolution outside of 8 to 4096."""
     if not MIN_RESOLUTION <= resolution <= MAX_RESOLUTION:
         raise BadInput(
             f"`resolution={resolution}`: should be from {MIN_RESOLUTION} to {MAX_RESOLUTION} cells "
             "along the longest side"
         )
-    lower, upper = np.asarray(lower, np.float64), np.asarray(upper, np.float64)
-    sides = upper - lower
-    counts = np.maximum(np.ceil(sides * (resolution / sides.max()) - 1e-6).astype(np.int64), 1)
-    return Lattice(lower, upper, counts)

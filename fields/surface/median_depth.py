@@ -108,7 +108,7 @@ def depth_map(field: RadianceField, camera: Camera, time: float | None = None) -
 
 
 def distance_at_light(weights: Tensor, starts: Tensor, ends: Tensor, offsets: Tensor, light: float) -> Tensor:
-    """Distance `[N]` float64 along each ray at which the fraction `light` of the light is left; infinite if it never is.
+    """Distance `[N]` float64 along each ray where the fraction `light` of the light is left; infinite if there is none.
 
     weights, starts, ends: compositing weights and intervals of the samples, `[S]`; offsets: `[N + 1]`.
 

@@ -8,22 +8,25 @@ from __future__ import annotations
 
 import time as clock
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 
 from fields.models.field import RadianceField
 from fields.render.sphere_trace import in_chunks
-from fields.surface.cleanup import Cleaned, keep_faces, keep_large_components, keep_seen_components
+from fields.surface.base_plane import base_plane, up_of
+from fields.surface.cleanup import MIN_AREA, Cleaned, keep_faces, keep_large_components, keep_seen_components
+from fields.surface.clip import clip
 from fields.surface.extract import ProgressCallback, Triangles, extract, no_progress
-from fields.surface.fused_depths import fuse_depths, implicit_depths
+from fields.surface.fused_depths import MAX_VIEWS, fuse_depths, implicit_depths
+from fields.surface.holes import close_holes
 from fields.surface.implicit import Implicit
 from fields.surface.lattice import make_lattice
 from fields.surface.project import normals_at, on_surface
 from fields.surface.radiance import Radiance
 from fields.surface.simplify import simplify
-from fields.surface.topology import signed_volume
+from fields.surface.topology import face_areas, signed_volume, vertex_normals
 from fields.surface.visibility import seen_faces
 from scenes.errors import BadInput
 from scenes.posed.camera import Camera
@@ -38,6 +41,12 @@ SURFACE_TIME = 0.75
 NORMAL_CELLS = 1.0
 # Longest way of simplified vertices back to the surface, in cells.
 REACH_CELLS = 2.0
+# The base plane is cut off this far above its middle, in cells, beyond its noise.
+BASE_CELLS = 2.0
+# Vertices of a cap lie this close to the box's border, in cells.
+CAP_CELLS = 2e-3
+# Cosine between the normals of the field and of the faces below which the field's is not taken.
+MIN_AGREEMENT = 0.2
 # Removing less than this fraction of the area is not worth a line.
 MIN_REPORTED = 5e-4
 
@@ -51,7 +60,7 @@ class SceneMesh:
 
     vertices: `[V, 3]` float64, in units of the scene (those of the poses).
     faces: `[F, 3]` int64, counter-clockwise from outside.
-    normals: unit vectors `[V, 3]` float32.
+    normals: unit vectors `[V, 3]` float32, outwards.
     implicit: the surface as a function of points of the field's cube, for projections and colors.
     cell: side of the cells of the lattice it was extracted on, in units of the scene.
     removed: fraction of the area that each step of the clean-up removed, by name.
@@ -75,8 +84,11 @@ def scene_mesh(
     *,
     resolution: int = RESOLUTION,
     box: Box | None = None,
+    level: float = 0.0,
     faces: int | None = None,
-    keep_unseen: bool = False,
+    min_component: float = MIN_AREA,
+    close: bool = False,
+    cut_base: bool = False,
     time: float = 0.0,
     seconds: float | None = None,
     progress: ProgressCallback = no_progress,
@@ -86,9 +98,12 @@ def scene_mesh(
     cameras: those of the photographs, in units of the scene.
     resolution: cells along the longest side of the box.
     box: part that is meshed; None: the part of the field's cube where something is.
+    level: signed distance of the surface, in units of the scene, for fields with a surface.
     faces: largest number of triangles; None: as many as there are.
-    keep_unseen: whether parts of the surface that no camera saw stay where they belong to a component that one saw, so
-        that a closed surface stays closed. Components that no camera saw are removed in either case.
+    min_component: connected components with less than this fraction of the area are removed.
+    close: whether holes are closed. A field with a surface then keeps its own where no camera looked, if it belongs to
+        a component that one saw, and where a box cuts it; other holes get patches.
+    cut_base: whether the plane that the object stands on is cut off, where there is one.
     time: moment of a moving scene, in [0, 1].
     seconds: wall clock of the whole, for fields without a surface; depth maps get smaller where it is short.
     progress: is called with the fraction done.
@@ -99,25 +114,19 @@ def scene_mesh(
     scene = Radiance(scene_field, time)
     lower, upper = _box_in_cube(scene, box)
     if scene_field.has_surface:
-        found, implicit, cell, took, notes = _distance_surface(scene, lower, upper, resolution, progress)
+        mesh = _distance_surface(scene, lower, upper, resolution, level, lambda x: progress(0.6 * x), capped=close)
     else:
+        bounds = None if box is None else (lower, upper)
         share = None if seconds is None else SURFACE_TIME * seconds
-        if box is None:
-            lower = upper = None
-        found, implicit, cell, took, notes = _depth_surface(
-            scene, cameras, lower, upper, resolution, share, lambda x: progress(0.7 * x)
-        )
-    mesh = SceneMesh(
-        implicit.to_file(found.vertices),
-        found.faces,
-        np.zeros((0, 3), np.float32),
-        implicit,
-        cell * implicit.side,
-        seconds=took,
-        notes=notes,
-    )
-    del found
-    _clean(mesh, cameras, keep_unseen, lambda x: progress(0.7 + 0.2 * x))
+        mesh = _depth_surface(scene, cameras, bounds, resolution, share, lambda x: progress(0.6 * x))
+    _remove_unseen(mesh, cameras, lambda x: progress(0.6 + 0.2 * x), components=close and scene_field.has_surface)
+    if cut_base:
+        _cut_base(mesh, cameras, closed=close)
+    _remove_small(mesh, min_component)
+    progress(0.82)
+    if close:
+        _close(mesh)
+    progress(0.85)
     if not len(mesh.faces):
         raise BadInput("no camera sees a surface; fit longer, or check the poses")
     if scene_field.has_surface and signed_volume(mesh.vertices, mesh.faces) < 0:
@@ -125,99 +134,150 @@ def scene_mesh(
     if faces is not None and len(mesh.faces) > faces:
         _simplify(mesh, faces)
     progress(0.97)
-    points = implicit.from_file(mesh.vertices)
-    mesh.normals = _normals(implicit, points, mesh.vertices, mesh.faces, NORMAL_CELLS * cell)
+    mesh.normals = _normals(mesh)
     mesh.seconds["total"] = clock.perf_counter() - begun
     progress(1.0)
     return mesh
 
 
-def implicit_distance(scene: Radiance) -> Implicit:
-    """The surface of a field with a signed distance, as a function of points of its cube."""
+def implicit_distance(scene: Radiance, level: float = 0.0) -> Implicit:
+    """The surface of a field with a signed distance, as a function of points of its cube.
+
+    level: distance of the surface, in units of the scene.
+    """
+    shift = level / scene.side
     return Implicit(
-        function=lambda points: scene.field.signed_distance(scene.to_coords(points)),
+        function=lambda points: scene.field.signed_distance(scene.to_coords(points)) - shift,
         type="distance",
         colors=scene.colors,
         extents=scene.extents,
         corner=scene.corner,
         side=scene.side,
-        level=0.0,
-        value_of=float,
+        level=level,
+        value_of=lambda value: value * scene.side + level,
         device=scene.device,
     )
 
 
-_Surface = tuple[Triangles, Implicit, float, dict[str, float], list[str]]
-
-
 def _distance_surface(
-    scene: Radiance, lower: np.ndarray, upper: np.ndarray, resolution: int, progress: ProgressCallback
-) -> _Surface:
-    """The zero set of the field's signed distance in occupied cells of the box, and how it was made."""
+    scene: Radiance,
+    lower: np.ndarray,
+    upper: np.ndarray,
+    resolution: int,
+    level: float,
+    progress: ProgressCallback,
+    *,
+    capped: bool,
+) -> SceneMesh:
+    """The zero set of the field's signed distance in occupied cells of the box.
+
+    capped: whether it is closed where the box cuts it.
+    """
     begun = clock.perf_counter()
-    implicit = implicit_distance(scene)
+    implicit = implicit_distance(scene, level)
     lattice = make_lattice(lower, upper, resolution)
-    found = extract(implicit, lattice, steepness=STEEPNESS, progress=lambda x: progress(0.7 * x))
+    found = extract(implicit, lattice, steepness=STEEPNESS, progress=progress)
     if not found.crossed:
         raise BadInput(f"the field has no surface here: {_range_of(implicit, lower, upper)}")
-    vertices, faces, removed, notes = found.vertices, found.faces, 0.0, []
-    inside = _near_occupied(scene, vertices[faces].mean(axis=1))
-    if not inside.all():
-        cleaned = keep_faces(vertices, faces, inside)
-        vertices, faces, removed = cleaned.vertices, cleaned.faces, cleaned.fraction
-    if removed > MIN_REPORTED:
-        notes.append(f"Removed surfaces in empty cells ({removed:.1%} of the area)")
-    took = {"extraction": clock.perf_counter() - begun}
-    return Triangles(vertices, faces, found.crossed, found.evaluations), implicit, lattice.cell, took, notes
+    mesh = _new_mesh(implicit, found, lattice.cell)
+    kept = _near_occupied(scene, found.vertices[found.faces].mean(axis=1))
+    if not kept.all():
+        _take(mesh, keep_faces(mesh.vertices, mesh.faces, kept), "empty cells", "surfaces in empty cells")
+    if not capped:
+        _take(mesh, keep_faces(mesh.vertices, mesh.faces, ~_on_border(mesh, lower, upper)), "border", "")
+    mesh.seconds["extraction"] = clock.perf_counter() - begun
+    return mesh
 
 
 def _depth_surface(
     scene: Radiance,
     cameras: Sequence[Camera],
-    lower: np.ndarray | None,
-    upper: np.ndarray | None,
+    bounds: tuple[np.ndarray, np.ndarray] | None,
     resolution: int,
     seconds: float | None,
     progress: ProgressCallback,
-) -> _Surface:
-    """The fused depths of a field without a surface, and how they were made."""
+) -> SceneMesh:
+    """The fused depths of a field without a surface."""
     if not cameras:
         raise BadInput("a scene without cameras has no depths to mesh; give a `level` of its density")
+    lower, upper = bounds or (None, None)
     fused = fuse_depths(scene, cameras, resolution, lower=lower, upper=upper, seconds=seconds, progress=progress)
     begun = clock.perf_counter()
-    triangles = fused.volume.triangles()
-    took = {**fused.seconds, "extraction": clock.perf_counter() - begun}
-    notes = []
-    if fused.maps < fused.views:
-        notes.append(f"Fused the depths of {fused.maps} of {fused.views} cameras")
-    notes.append(
-        "The field was fitted without a surface, so its mesh is rougher than its renders; fit it with `method=neus`"
+    mesh = _new_mesh(implicit_depths(scene, fused.volume), fused.volume.triangles(), fused.volume.lattice.cell)
+    mesh.seconds = {**fused.seconds, "extraction": clock.perf_counter() - begun}
+    if fused.maps < min(fused.views, MAX_VIEWS):
+        mesh.notes.append(f"Fused the depths of {fused.maps} of {fused.views} cameras, as time was short")
+    mesh.notes.append(
+        "The scene was fitted without a surface, so its mesh is rougher than its renders; `method=neus` serves better"
     )
-    return triangles, implicit_depths(scene, fused.volume), fused.volume.lattice.cell, took, notes
+    return mesh
 
 
-def _clean(mesh: SceneMesh, cameras: Sequence[Camera], keep_unseen: bool, progress: ProgressCallback) -> None:
-    """Remove what no camera saw, and small components."""
+def _new_mesh(implicit: Implicit, found: Triangles, cell: float) -> SceneMesh:
+    """A mesh of triangles in units of the cube, without normals."""
+    return SceneMesh(
+        implicit.to_file(found.vertices), found.faces, np.zeros((0, 3), np.float32), implicit, cell * implicit.side
+    )
+
+
+def _remove_unseen(mesh: SceneMesh, cameras: Sequence[Camera], progress: ProgressCallback, *, components: bool) -> None:
+    """Remove what no camera saw: faces, or only whole components."""
+    if not cameras or not len(mesh.faces):
+        return
     begun = clock.perf_counter()
-    seen = np.ones(len(mesh.faces), bool)
-    if cameras:
-        seen = seen_faces(mesh.vertices, mesh.faces, cameras, mesh.cell, progress=progress)
-        if keep_unseen:
-            cleaned = keep_seen_components(mesh.vertices, mesh.faces, seen)
-            _take(mesh, cleaned, "unseen", f"{cleaned.removed:,} components that no camera saw")
-        else:
-            cleaned = keep_faces(mesh.vertices, mesh.faces, seen)
-            _take(mesh, cleaned, "unseen", "what no camera saw")
-    cleaned = keep_large_components(mesh.vertices, mesh.faces)
-    _take(mesh, cleaned, "small", f"{cleaned.removed:,} small component{'' if cleaned.removed == 1 else 's'}")
-    mesh.seconds["cleaning"] = clock.perf_counter() - begun
+    seen = seen_faces(mesh.vertices, mesh.faces, cameras, mesh.cell, progress=progress)
+    if components:
+        cleaned = keep_seen_components(mesh.vertices, mesh.faces, seen)
+        _take(mesh, cleaned, "unseen", f"{_components(cleaned.removed)} that no camera saw")
+    else:
+        _take(mesh, keep_faces(mesh.vertices, mesh.faces, seen), "unseen", "what no camera saw")
+    mesh.seconds["visibility"] = clock.perf_counter() - begun
+
+
+def _remove_small(mesh: SceneMesh, min_component: float) -> None:
+    begun = clock.perf_counter()
+    cleaned = keep_large_components(mesh.vertices, mesh.faces, min_component)
+    _take(mesh, cleaned, "small", _components(cleaned.removed, "small "))
+    mesh.seconds["components"] = clock.perf_counter() - begun
+
+
+def _cut_base(mesh: SceneMesh, cameras: Sequence[Camera], *, closed: bool) -> None:
+    """Cut off the plane that the object stands on."""
+    begun = clock.perf_counter()
+    plane = base_plane(mesh.vertices, mesh.faces, up_of(cameras), mesh.cell) if cameras and len(mesh.faces) else None
+    if plane is None:
+        mesh.notes.append("No plane to cut off: nothing flat lies under the object")
+        return
+    before = face_areas(mesh.vertices, mesh.faces).sum()
+    point = plane.point + BASE_CELLS * mesh.cell * plane.normal
+    mesh.vertices, mesh.faces = clip(mesh.vertices, mesh.faces, point, plane.normal, closed=closed)
+    mesh.removed["base"] = float(1 - face_areas(mesh.vertices, mesh.faces).sum() / before)
+    mesh.notes.append(f"Cut off the plane under the object ({mesh.removed['base']:.1%} of the area)")
+    mesh.seconds["base"] = clock.perf_counter() - begun
+
+
+def _close(mesh: SceneMesh) -> None:
+    """Close all holes."""
+    begun = clock.perf_counter()
+    closed = close_holes(mesh.vertices, mesh.faces)
+    mesh.vertices, mesh.faces = closed.vertices, closed.faces
+    if closed.small or closed.large:
+        mesh.notes.append(
+            f"Closed {closed.small:,} small and {closed.large:,} large hole{'' if closed.large == 1 else 's'} "
+            f"({closed.fraction:.1%} of the area is patches)"
+        )
+    mesh.seconds["holes"] = clock.perf_counter() - begun
+
+
+def _components(count: int, which: str = "") -> str:
+    return f"{count:,} {which}component{'' if count == 1 else 's'}"
 
 
 def _take(mesh: SceneMesh, cleaned: Cleaned, name: str, what: str) -> None:
     """Replace the mesh by a cleaned one, and note what was removed."""
     mesh.vertices, mesh.faces = cleaned.vertices, cleaned.faces
     mesh.removed[name] = cleaned.fraction
-    if cleaned.fraction > MIN_REPORTED:
+    if what and cleaned.fraction > MIN_REPORTED:
         mesh.notes.append(f"Removed {what} ({cleaned.fraction:.1%} of the area)")
 
 
@@ -230,21 +290,25 @@ def _simplify(mesh: SceneMesh, faces: int) -> None:
     mesh.seconds["simplification"] = clock.perf_counter() - begun
 
 
-def _normals(
-    implicit: Implicit, points: np.ndarray, vertices: np.ndarray, faces: np.ndarray, width: float
-) -> np.ndarray:
-    """Unit normals `[V, 3]` float32 of the field; those of the faces where the field is constant."""
-    normals = normals_at(implicit, points, width)
-    flat = np.linalg.norm(normals, axis=1) < 0.5
-    if flat.any():
-        a, b, c = (vertices[faces[:, k]] for k in range(3))
-        of_faces, summed = np.cross(b - a, c - a), np.zeros_like(vertices)
-        for corner in range(3):
-            np.add.at(summed, faces[:, corner], of_faces)
-        length = np.linalg.norm(summed, axis=1, keepdims=True)
-        summed = np.where(length > 0, summed / np.maximum(length, 1e-300), [0.0, 0.0, 1.0])
-        normals[flat] = summed[flat]
+def _normals(mesh: SceneMesh) -> np.ndarray:
+    """Unit normals `[V, 3]` float32 of the field; those of the faces where the field is constant, as on patches."""
+    implicit, (vertices, faces) = mesh.implicit, (mesh.vertices, mesh.faces)
+    normals = normals_at(implicit, implicit.from_file(vertices), NORMAL_CELLS * mesh.cell / implicit.side)
+    of_faces = vertex_normals(vertices, faces)
+    # On a patch the field may rise to any side.
+    other = (normals * of_faces).sum(axis=1) < MIN_AGREEMENT
+    normals[other] = of_faces[other]
     return normals
+
+
+def _on_border(mesh: SceneMesh, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
+    """Which faces are caps, where the border of the box (in units of the cube) cuts the surface off, `[F]` bool."""
+    points, near = mesh.implicit.from_file(mesh.vertices), CAP_CELLS * mesh.cell / mesh.implicit.side
+    caps = np.zeros(len(mesh.faces), bool)
+    for axis in range(3):
+        for end in (lower, upper):
+            caps |= (np.abs(points[:, axis] - end[axis]) < near)[mesh.faces].all(axis=1)
+    return caps
 
 
 def _box_in_cube(scene: Radiance, box: Box | None) -> tuple[np.ndarray, np.ndarray]:

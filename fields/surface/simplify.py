@@ -4,35 +4,40 @@ from __future__ import annotations
 
 import numpy as np
 
-from fields.surface.topology import edge_manifold, watertight
+from fields.surface.holes import boundary_loops, close_loops
+from fields.surface.repair import repair
+from fields.surface.topology import watertight
 
-# Aggressiveness of fast_simplification, 0 to 10 (fastest): at its default of 7 some edges get four faces.
-AGGRESSIVENESS = 3
+# Aggressiveness of fast_simplification, 0 to 10 (fastest). It may stop early at a low one, and makes longer slivers at
+# a high one, so each is tried in turn.
+AGGRESSIVENESS = (3, 7, 9)
 
 
 def simplify(vertices: np.ndarray, faces: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Simplify a welded mesh to at most about `count` faces: new vertices `[V, 3]` float64 and faces `[F, 3]` int64.
 
-    Vertices move to where the quadric error is least, which is near the surface and not on it. A watertight mesh stays
-    watertight, and no edge gets more than two faces where none had. A mesh that is small enough is returned as it is.
+    Vertices move to where the quadric error is least, which is near the surface and not on it. The result is
+    edge-manifold, and watertight if the mesh was. A mesh that is small enough is returned as it is.
     """
     if len(faces) <= count:
         return vertices, faces
     import fast_simplification
 
-    simpler = fast_simplification.simplify(
-        vertices.astype(np.float32),  # pyright: ignore[reportArgumentType]
-        faces.astype(np.int32),
-        target_count=count,
-        agg=AGGRESSIVENESS,
-    )
-    found = simpler[0].astype(np.float64), simpler[1].astype(np.int64)
-    # It may join components or stop early; libigl's does neither, but takes ten times as long.
-    intact = watertight(found[1]) if watertight(faces) else edge_manifold(found[1]) or not edge_manifold(faces)
-    if not intact or len(found[1]) > count:
-        import igl
-
-        start = found if intact else (vertices, faces)
-        simpler = igl.qslim(*start, count)
-        found = np.array(simpler[0], np.float64), np.array(simpler[1], np.int64)
-    return found
+    closed = watertight(faces)
+    # float32 has the same precision everywhere in the mesh only if that lies around the origin.
+    centre = (vertices.min(axis=0) + vertices.max(axis=0)) / 2
+    vertices = vertices - centre
+    for aggressiveness in AGGRESSIVENESS:
+        if len(faces) <= count:
+            break
+        simpler = fast_simplification.simplify(
+            vertices.astype(np.float32),  # pyright: ignore[reportArgumentType]
+            faces.astype(np.int32),
+            target_count=count,
+            agg=aggressiveness,
+        )
+        # It joins some components and folds some faces over others.
+        vertices, faces = repair(simpler[0].astype(np.float64), simpler[1].astype(np.int64))
+        if closed and not watertight(faces):
+            vertices, faces = close_loops(vertices, faces, boundary_loops(faces))
+    return vertices + centre, faces

@@ -123,7 +123,7 @@ def surface_mesh(
         kept = large_components(vertices, faces, 1.0 if largest else implicit.min_component)
         vertices, faces = kept.vertices, kept.faces
         if kept.num_removed:
-            notes.append(_removal_note(kept, small=not largest))
+            notes.append(removal_note(kept, small=not largest))
     mesh = SurfaceMesh(vertices, faces, np.zeros((0, 3), np.float32), None, cell, found.evaluations, notes)
     mesh.normals = normals_at(implicit, vertices, mesh.normal_width)
     if implicit.type == "unsigned":
@@ -191,9 +191,11 @@ def _extracted(implicit: Implicit, search: _Search, progress: ProgressCallback) 
     return found
 
 
-def _removal_note(kept: LargeComponents, *, small: bool) -> str:
+def removal_note(kept: LargeComponents, *, small: bool) -> str:
+    """What was removed, in words."""
     components = f"{'small ' if small else ''}component{'' if kept.num_removed == 1 else 's'}"
-    return f"Removed {kept.num_removed:,} {components} ({kept.removed_fraction:.2%} of the area)"
+    keep = "; `keep_components` keeps them" if small else ""
+    return f"Removed {kept.num_removed:,} {components} ({kept.removed_fraction:.2%} of the area{keep})"
 
 
 def _onto_unsigned(

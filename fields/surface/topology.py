@@ -68,9 +68,9 @@ def watertight(faces: np.ndarray) -> bool:
 
 def edge_manifold(faces: np.ndarray) -> bool:
     """Whether no edge has more than two faces, and no two faces have the same direction along an edge."""
-    edges = trimesh.geometry.faces_to_edges(faces)
+    edges = faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)
     # Each direction of an edge appears at most once.
-    keys = edges[:, 0].astype(np.int64) * (int(faces.max(initial=0)) + 1) + edges[:, 1]
+    keys = edges[:, 0] * (int(faces.max(initial=0)) + 1) + edges[:, 1]
     return len(np.unique(keys)) == len(keys)
 
 
@@ -89,3 +89,14 @@ def select_faces(
     """
     used, index = np.unique(faces[kept], return_inverse=True)
     return vertices[used], index.reshape(-1, 3).astype(np.int64), used
+
+
+def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Unit normals of vertices from their faces, weighted by area, `[V, 3]` float64; upwards where there is none."""
+    a, b, c = (vertices[faces[:, k]] for k in range(3))
+    of_faces, summed = np.cross(b - a, c - a), np.zeros((len(vertices), 3))
+    for axis in range(3):
+        for corner in range(3):
+            summed[:, axis] += np.bincount(faces[:, corner], of_faces[:, axis], len(vertices))
+    length = np.linalg.norm(summed, axis=1, keepdims=True)
+    return np.where(length > 0, summed / np.maximum(length, 1e-300), [0.0, 0.0, 1.0])

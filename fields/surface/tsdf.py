@@ -1,7 +1,7 @@
 """Fuse depth maps into a truncated signed distance function (Curless and Levoy 1996) and mesh its zero set.
 
-Only voxels near a depth are kept. A cube of eight voxels makes triangles where each of the eight was seen, so nothing is
-invented where no camera looked: the mesh is open there.
+Only voxels near a depth are kept. A cube of eight voxels makes triangles where each of the eight was seen, so that
+nothing is invented where no camera looked: the mesh is open there.
 """
 
 from __future__ import annotations

@@ -51,11 +51,11 @@ def seen_faces(
 
 
 def grown(faces: np.ndarray, chosen: np.ndarray, rings: int) -> np.ndarray:
-    """The chosen faces `[F]` bool and those at most `rings` faces away, where faces that share a vertex are neighbours."""
+    """The chosen faces `[F]` bool and those at most `rings` faces away; faces that share a vertex are neighbours."""
     for _ in range(rings):
         touched = np.zeros(int(faces.max(initial=-1)) + 1, bool)
         touched[faces[chosen]] = True
-        chosen = touched[faces].any(axis=1)
+        chosen = np.asarray(touched[faces].any(axis=1))
     return chosen
 
 
