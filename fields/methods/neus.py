@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 from pydantic import Field as Option
 from pydantic import field_validator
 
+from fields.methods.base import Method
 from fields.methods.options import Undecided, undecided
 from fields.methods.radiance import RadianceMethod
 from fields.networks.sizes import mlp_parameters
@@ -16,6 +17,7 @@ from fields.ops.grid_layout import GridLayout
 from scenes.domain import Channels, Domain
 
 if TYPE_CHECKING:
+    from fields.models.field import PointField
     from fields.models.surface_radiance import SurfaceRadiance
     from scenes.posed.signal import RadianceScene
     from scenes.signal import Signal
@@ -25,6 +27,16 @@ FINEST_CELLS = 512
 # s of the first step, per side of the cube, where a visual hull gives the first shape and where a sphere does.
 SHARPNESS_HULL = 150.0
 SHARPNESS_SPHERE = 40.0
+# The hash grid of what surrounds the cube of an unbounded scene, in contracted space.
+OUTER_OPTIONS = {
+    "levels": 10,
+    "table_size": 1 << 17,
+    "growth": 1.6,
+    "width": 64,
+    "hidden_layers": 1,
+    "table_rate": 1e-2,
+    "learning_rate": 3e-3,
+}
 
 
 class Neus(RadianceMethod):
@@ -57,6 +69,10 @@ class Neus(RadianceMethod):
     color_layers: int = Option(2, ge=1, le=8, description="Hidden layers of the color MLP.")
     direction_degree: int = Option(
         4, ge=0, le=4, description="Bands of spherical harmonics of the direction of view that the color depends on."
+    )
+    reflection: bool = Option(
+        False,
+        description="Let color depend on the normal and the reflected direction of view too, for glossy surfaces.",
     )
     start_sharpness: Undecided[float] = undecided(
         "Sharpness of the surface in the first step, per side of the cube: the larger, the thinner. Default: 150 if "
@@ -121,11 +137,20 @@ class Neus(RadianceMethod):
     def parameters(self, dimensions: int, channels: int) -> int:
         network = mlp_parameters(2 * self.levels, self.width, self.hidden_layers, 1 + self.features, bias=True)
         head = mlp_parameters(self._head_inputs(), self.color_width, self.color_layers, 3, bias=True)
+        outer = self._outer_method()
+        surroundings = 0 if outer is None else outer.parameters(3, 1 + self.features)
         # The weights of the levels, the sharpness, and whether the fit has begun.
-        return self.layout().num_parameters + network + head + self.levels + 2
+        return self.layout().num_parameters + network + head + surroundings + self.levels + 2
+
+    def _outer_method(self) -> Method | None:
+        """The method of what surrounds the cube of an unbounded scene. Of a prepared method."""
+        from fields.methods.registry import make_method
+
+        return make_method("hashgrid", dict(OUTER_OPTIONS)) if self.cascades > 1 else None
 
     def _head_inputs(self) -> int:
-        return self.direction_degree**2 + self.features
+        harmonics = self.direction_degree**2
+        return self.features + (2 * harmonics + 1 if self.reflection else harmonics)
 
     def sizes(self, dimensions: int, channels: int, parameters: int) -> Iterable[Self]:
         """Copies of about that size, by the table and the growth; those most like this method first."""
@@ -167,13 +192,25 @@ class Neus(RadianceMethod):
             first_levels=self.first_levels,
             coarse_to_fine=self.coarse_to_fine,
             eikonal=self.eikonal,
+            outer=self._build_outer(domain, seed + 1),
+            reflection=self.reflection,
         )
+
+    def _build_outer(self, domain: Domain, seed: int) -> PointField | None:
+        method = self._outer_method()
+        if method is None:
+            return None
+        names = ("log density", *(f"feature {i}" for i in range(1, 1 + self.features)))
+        return cast("PointField", method.build(domain, Channels(names, "feature"), seed))
 
     def parameter_groups(self, field: SurfaceRadiance) -> list[dict[str, Any]]:
         networks = [*field.network.parameters(), *field.head.parameters()]
         if field.background is not None:
             networks.append(field.background)
+        outer = self._outer_method()
+        surroundings = [] if outer is None else outer.parameter_groups(field.outer)
         return [
+            *surroundings,
             {"params": networks, "lr": self.learning_rate, "sparse": False},
             {"params": list(field.encoder.parameters()), "lr": self.table_rate, "sparse": True},
         ]

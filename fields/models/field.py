@@ -172,16 +172,24 @@ class RadianceField(Field):
     # A surface (optional; a field with `has_surface` overrides these)
 
     def distance(self, coords: Tensor) -> tuple[Tensor, Tensor]:
-        """Signed distance `[...]` in sides of the cube, negative inside, and feature `[..., F]` at `coords`."""
+        """Signed distance `[...]` in sides of the cube, negative inside, and feature `[..., F]` at `coords`.
+
+        Where a field has no surface, as in what surrounds the cube of an unbounded scene, the first value is whatever
+        `ray_density` takes there.
+        """
         raise NotImplementedError(f"{type(self).__name__} has no surface")
 
     def signed_distance(self, coords: Tensor) -> Tensor:
         """Signed distance `[...]` at `coords` `[..., 3]` in [0, 1]^3, in sides of the cube, negative inside."""
         return self.distance(coords)[0]
 
-    def ray_density(self, distance: Tensor, samples: Samples) -> Tensor:
-        """Density `[S]` of samples along rays from the signed distances `[S]` at their midpoints."""
+    def ray_density(self, distance: Tensor, samples: Samples, coords: Tensor) -> Tensor:
+        """Density `[S]` of samples along rays, from what `distance` gave `[S]` at the coords `[S, 3]` of midpoints."""
         raise NotImplementedError(f"{type(self).__name__} has no surface")
+
+    def surface_feature(self, feature: Tensor, coords: Tensor) -> Tensor:
+        """What `color` takes, of features `[M, F]` that `distance` gave at coords `[M, 3]`: those that are seen."""
+        return feature
 
     def cells_near_surface(self, cells: Tensor) -> Tensor:
         """Which cells of the occupancy grid, `[M, 3]` int64, light may be lost in: `[M]` bool."""

@@ -11,14 +11,19 @@ from torch import Tensor, nn
 from fields.encoders.coarse_to_fine import schedule_progress
 from fields.encoders.directions import spherical_harmonics
 from fields.encoders.hash_grid import HashGrid
-from fields.models.field import RadianceField
+from fields.models.field import PointField, RadianceField
+from fields.models.radiance import density_from_log
 from fields.networks.mlp import MLP
 from fields.ops import backends
 from fields.ops.adam import Adam
 from fields.ops.grid_layout import GridLayout
 from fields.ops.grid_mlp import grid_mlp
-from fields.ops.packed import Samples
+from fields.ops.packed import Samples, from_edges
+from fields.ops.ray_box import ray_box
 from fields.ops.sections import head_on_density, section_density
+from fields.sampling.contraction import disparity_edges, uncontract
+from fields.sampling.march_settings import MarchSettings
+from fields.sampling.occupancy import OccupancyGrid
 from scenes.domain import Channels, Domain
 
 # The network's first output is the distance in these units, in sides of the cube: half a side, as in the literature.
@@ -41,6 +46,12 @@ UNIFORM_FRACTION = 1 / 32
 MIN_UNIFORM = 256
 # Step of the numerical gradient in cells of the finest open level; each training step draws its own (NeuRodin).
 TAP_CELLS = (0.25, 2.0)
+# Samples of a ray beyond the cube, and where the first and the last begin at least and at most, in sides of the cube.
+OUTER_SAMPLES = 32
+OUTER_NEAR = 0.1
+OUTER_FAR = 1e3
+# Logarithm of density beyond the cube before the first step, per side of the cube.
+OUTER_LOG_DENSITY = -1.0
 
 
 class SurfaceRadiance(RadianceField):
@@ -56,6 +67,9 @@ class SurfaceRadiance(RadianceField):
     first_levels, coarse_to_fine: levels of the grid that are in use at first, and the fraction of the steps at which
         all are.
     eikonal: weight of (|gradient| - 1)^2.
+    reflection: whether color depends on the normal and on the direction of view reflected by it, for glossy surfaces
+        (Ref-NeRF, Verbin et al. 2022). The head then takes harmonics of that direction too, and its cosine.
+    outer: what surrounds the cube of an unbounded scene: contracted coords → logarithm of density, then the features.
 
     Attributes:
         gates: buffer `[levels]`, weights of the levels in [0, 1]. Levels of weight zero are not evaluated.
@@ -82,6 +96,8 @@ class SurfaceRadiance(RadianceField):
         first_levels: int,
         coarse_to_fine: float,
         eikonal: float,
+        outer: PointField | None = None,
+        reflection: bool = False,
     ) -> None:
         super().__init__(domain, channels)
         self.encoder = encoder
@@ -93,6 +109,8 @@ class SurfaceRadiance(RadianceField):
         self.first_levels = min(first_levels, encoder.layout.levels)
         self.coarse_to_fine = coarse_to_fine
         self.eikonal = eikonal
+        self.outer = outer
+        self.reflection = reflection
         self.register_buffer("gates", torch.ones(encoder.layout.levels))
         self.register_buffer("sharpness", torch.tensor(float(sharpness[0])))
         self.register_buffer("begun", torch.zeros((), dtype=torch.bool))
@@ -127,9 +145,16 @@ class SurfaceRadiance(RadianceField):
         """The grid without its levels of weight zero."""
         return replace(self.encoder.layout, levels=max(1, int((self.gates > 0).sum())))
 
-    def _evaluate(self, coords: Tensor) -> Tensor:
-        """Outputs `[..., 1 + F]` of the network; the first in units of `DISTANCE_UNIT`."""
+    def _evaluate(self, coords: Tensor, frozen: bool = False) -> Tensor:
+        """Outputs `[..., 1 + F]` of the network; the first in units of `DISTANCE_UNIT`.
+
+        frozen: whether only the coords get gradients.
+        """
         layout, table, weights = self._open_layout(), self.encoder.table, self.network.weights
+        biases = self.network.biases
+        if frozen:
+            table, weights = table.detach(), [weight.detach() for weight in weights]
+            biases = None if biases is None else [bias.detach() for bias in biases]
         if layout.levels < self.encoder.layout.levels:
             table = table[: layout.entries]
         # The weight of a level is a factor on the columns that its features meet.
@@ -141,24 +166,83 @@ class SurfaceRadiance(RadianceField):
             weights,
             layout,
             interpolation=self.encoder.interpolation,
-            biases=self.network.biases,
+            biases=biases,
             backend=self.encoder.requested_backend,
         )
 
     def distance(self, coords: Tensor) -> tuple[Tensor, Tensor]:
+        if self.outer is None:
+            return self._inner(coords)
+        flat = coords.reshape(-1, 3)
+        inside = _in_cube(flat)
+        within, beyond = inside.nonzero().flatten(), (~inside).nonzero().flatten()
+        distance, feature = self._inner(_cube_coords(flat.index_select(0, within)))
+        outside = self.outer(flat.index_select(0, beyond))
+        order = torch.argsort(torch.cat([within, beyond]))
+        values = torch.cat([distance, outside[:, 0] + OUTER_LOG_DENSITY]).index_select(0, order)
+        features = torch.cat([feature, outside[:, 1:]]).index_select(0, order)
+        return values.reshape(coords.shape[:-1]), features.reshape(*coords.shape[:-1], -1)
+
+    def _inner(self, coords: Tensor) -> tuple[Tensor, Tensor]:
+        """Signed distance `[...]` and feature `[..., F]` at points of the cube, `[..., 3]` in [0, 1]^3."""
         values = self._evaluate(coords)
         if torch.is_grad_enabled() and self.training:
-            self._recent = coords.detach()
+            self._recent = coords.detach().reshape(-1, 3)
         return values[..., 0] * DISTANCE_UNIT, values[..., 1:]
 
-    def ray_density(self, distance: Tensor, samples: Samples) -> Tensor:
-        return section_density(distance, samples, self.sharpness)
+    def signed_distance(self, coords: Tensor) -> Tensor:
+        if self.outer is None:
+            return self._evaluate(coords)[..., 0] * DISTANCE_UNIT
+        points = uncontract(coords)
+        nearest = points.clamp(0.0, 1.0)
+        # What surrounds the cube has no surface; distances go on from its faces.
+        return self._evaluate(nearest)[..., 0] * DISTANCE_UNIT + (points - nearest).norm(dim=-1)
+
+    def ray_density(self, distance: Tensor, samples: Samples, coords: Tensor) -> Tensor:
+        if self.outer is None:
+            return section_density(distance, samples, self.sharpness)
+        inside = _in_cube(coords)
+        within, beyond = inside.nonzero().flatten(), (~inside).nonzero().flatten()
+        inner = section_density(distance.index_select(0, within), samples.select(inside), self.sharpness)
+        outer = density_from_log(distance.index_select(0, beyond))
+        return torch.cat([inner, outer]).index_select(0, torch.argsort(torch.cat([within, beyond])))
 
     def density(
         self, coords: Tensor, time: Tensor | None = None, directions: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         distance, feature = self.distance(coords)
-        return head_on_density(distance, self.step, self.sharpness), feature
+        density = head_on_density(distance, self.step, self.sharpness)
+        if self.outer is not None:
+            density = torch.where(_in_cube(coords), density, density_from_log(distance))
+        return density, self.surface_feature(feature, coords)
+
+    @property
+    def march(self) -> MarchSettings:
+        settings = super().march
+        return settings if self.outer is None else replace(settings, sampler=self._sampler)
+
+    def _sampler(self, origins: Tensor, directions: Tensor, seed: int | None, first_ray: int) -> Samples:
+        """Samples near the surface in the cube, and then in what surrounds it, at equal steps in 1 / distance.
+
+        What is between a camera outside of the cube and the cube is taken to be empty.
+        """
+        grid = OccupancyGrid(self.cells).to(self.device)
+        grid.words = self.occupied[:1]
+        inner = grid.sample(origins, directions, step=self.step, seed=seed, first_ray=first_ray)
+        enter, leave = ray_box(origins, directions, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+        # A ray that misses the cube begins where it is nearest to the middle.
+        beside = ((0.5 - origins) * directions).sum(-1)
+        begin = torch.where(leave > enter, leave, beside).clamp(min=OUTER_NEAR)
+        edges = disparity_edges(begin, torch.full_like(begin, OUTER_FAR), OUTER_SAMPLES)
+        outer = from_edges(edges)
+        rays = torch.cat([inner.ray_indices, outer.ray_indices])
+        order = torch.argsort(rays, stable=True)
+        return Samples(
+            torch.cat([inner.t_starts, outer.t_starts]).index_select(0, order),
+            torch.cat([inner.t_ends, outer.t_ends]).index_select(0, order),
+            rays.index_select(0, order),
+            inner.offsets + outer.offsets,
+        )
 
     def cells_near_surface(self, cells: Tensor) -> Tensor:
         # Behind a surface as in front of it: what lies deeper gets no light.
@@ -166,19 +250,41 @@ class SurfaceRadiance(RadianceField):
         found = []
         with torch.no_grad():
             for part in cells.split(CHUNK):
-                found.append(self.signed_distance((part.float() + 0.5) / self.cells).abs() < reach)
+                distance = self._evaluate((part.float() + 0.5) / self.cells)[:, 0] * DISTANCE_UNIT
+                found.append(distance.abs() < reach)
         return torch.cat(found) if found else cells.new_zeros(0, dtype=torch.bool)
 
     # Color
+
+    def surface_feature(self, feature: Tensor, coords: Tensor) -> Tensor:
+        """The features, and the normals `[M, 3]` behind them if color depends on these."""
+        if not self.reflection:
+            return feature
+        return torch.cat([feature, self.normals(coords if self.outer is None else _cube_coords(coords))], dim=-1)
+
+    def normals(self, points: Tensor) -> Tensor:
+        """Unit normals `[..., 3]` at points of the cube, outwards. No gradient flows through them."""
+        with torch.enable_grad():
+            at = points.detach().requires_grad_()
+            (slope,) = torch.autograd.grad(self._evaluate(at, frozen=True)[..., 0].sum(), at)
+        return nn.functional.normalize(slope, dim=-1)
 
     def color(self, feature: Tensor, directions: Tensor) -> Tensor:
         return self.color_of_encoded(feature, self.encode_directions(directions))
 
     def encode_directions(self, directions: Tensor) -> Tensor:
-        return spherical_harmonics(directions, self.degree)
+        """Spherical harmonics of unit directions `[N, 3]`; with `reflection`, the directions behind them."""
+        harmonics = spherical_harmonics(directions, self.degree)
+        return torch.cat([harmonics, directions], dim=-1) if self.reflection else harmonics
 
     def color_of_encoded(self, feature: Tensor, encoded: Tensor) -> Tensor:
-        return torch.sigmoid(self.head(torch.cat([encoded, feature], dim=-1)))
+        if not self.reflection:
+            return torch.sigmoid(self.head(torch.cat([encoded, feature], dim=-1)))
+        harmonics, directions = encoded[..., :-3], encoded[..., -3:]
+        feature, normals = feature[..., :-3], feature[..., -3:]
+        cosine = (normals * directions).sum(dim=-1, keepdim=True)
+        reflected = spherical_harmonics(directions - 2.0 * cosine * normals, self.degree)
+        return torch.sigmoid(self.head(torch.cat([harmonics, reflected, cosine, feature], dim=-1)))
 
     # Training
 
@@ -237,6 +343,16 @@ class SurfaceRadiance(RadianceField):
             optimizer.step()
         optimizer.zero_grad()
         self.begun.fill_(True)
+
+
+def _in_cube(coords: Tensor) -> Tensor:
+    """Whether contracted coords `[..., 3]` are those of points of the cube."""
+    return (coords - 0.5).abs().amax(dim=-1) <= 0.25
+
+
+def _cube_coords(coords: Tensor) -> Tensor:
+    """Points of the cube in [0, 1]^3 from their contracted coords."""
+    return (coords * 2.0 - 0.5).clamp(0.0, 1.0)
 
 
 def interpolate(values: Tensor, points: Tensor) -> Tensor:

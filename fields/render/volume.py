@@ -135,9 +135,9 @@ class _FieldOnRays:
     time: Tensor | None
     contract: Contraction
 
-    def distance(self, samples: Samples) -> tuple[Tensor, Tensor]:
-        """Signed distance `[S]` and feature `[S, F]` of the samples, for a field with a surface."""
-        return self.field.distance(self.contract(samples.positions(self.origins, self.directions)))
+    def coords(self, samples: Samples) -> Tensor:
+        """The field's coordinates `[S, 3]` of the samples."""
+        return self.contract(samples.positions(self.origins, self.directions))
 
     def density(self, samples: Samples) -> tuple[Tensor, Tensor]:
         """Density `[S]` and feature `[S, F]` of the samples."""
@@ -208,20 +208,21 @@ def _from_distances(
     """
     field, threshold = rays.field, march.min_transmittance
     with torch.no_grad():
-        distance, feature = rays.distance(samples)
-        density = field.ray_density(distance, samples)
+        coords = rays.coords(samples)
+        distance, feature = field.distance(coords)
+        density = field.ray_density(distance, samples, coords)
         weights = compositing_weights(density.clamp(min=TINY_DENSITY), samples, threshold=threshold)
         lit = weights > march.min_weight
     if not torch.is_grad_enabled():
         visible = lit.nonzero().flatten()
-        return samples, density, None, visible, feature.index_select(0, visible)
+        seen = field.surface_feature(feature.index_select(0, visible), coords.index_select(0, visible))
+        return samples, density, None, visible, seen
     queried = with_neighbours(lit, samples)
-    again, feature = rays.distance(samples.select(queried))
-    distance = distance.index_copy(0, queried.nonzero().flatten(), again)
-    kept = lit.nonzero().flatten()
-    density = field.ray_density(distance, samples).index_select(0, kept)
+    rows, kept = queried.nonzero().flatten(), lit.nonzero().flatten()
+    again, feature = field.distance(coords.index_select(0, rows))
+    density = field.ray_density(distance.index_copy(0, rows, again), samples, coords).index_select(0, kept)
     feature = feature.index_select(0, lit[queried].nonzero().flatten())
-    return samples.select(lit), density, kept, None, feature
+    return samples.select(lit), density, kept, None, field.surface_feature(feature, coords.index_select(0, kept))
 
 
 def _box_to_cube(grid: OccupancyGrid) -> Contraction:

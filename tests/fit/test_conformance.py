@@ -16,6 +16,7 @@ from scenes.errors import BadInput
 
 # Small enough to be quick; everything else as it comes.
 SMALL = {
+    "neus": {"levels": 6, "table_size": 4096, "batch": 2048, "cells": 32},
     "wire": {"width": 32, "hidden_layers": 2, "omega": 5.0, "scale": 2.0},
     "hashgrid": {"levels": 8, "table_size": 4096},
     "fourier": {"width": 32, "hidden_layers": 2, "learning_rate": 3e-3, "frequencies": 32, "sigma": 0.7},
