@@ -3,9 +3,9 @@
 SOURCE is a folder or zip of photographs or a film of a scene that does not move, taken from many sides with much
 overlap: its cameras are found by COLMAP (pip install 'field-studio[poses]'). What is transparent, or dark in an image
 of the same name in a folder masks, is ignored. Blurred pictures and doubles are left out; which pictures have no
-camera, and why, is listed. A run that was interrupted goes on where it was. Or SOURCE is a scene whose cameras are known
-(transforms.json, poses_bounds.npy, a COLMAP model, an NPZ, a zip of those, procedural:NAME): then it is only written
-again.
+camera, and why, is listed. A run that was interrupted goes on where it was. Or SOURCE is a scene whose cameras are
+known (transforms.json, poses_bounds.npy, a COLMAP model, an NPZ, a zip of those, procedural:NAME): then it is only
+written again.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from scenes.errors import BadInput
@@ -22,7 +23,7 @@ from scenes.posed.colmap import open_colmap
 from scenes.posed.find_axes import normalized
 from scenes.posed.find_child import ChildFailed, run_colmap
 from scenes.posed.find_pictures import Gathered, Picture, gather
-from scenes.posed.find_reasons import ADVICE, reason_for_nothing, reason_left_out, warnings_about
+from scenes.posed.find_reasons import ADVICE, has_no_depth, reason_for_nothing, reason_left_out, warnings_about
 from scenes.posed.find_record import FoundPoses, recorded_poses, write_record
 from scenes.posed.write import check_empty, write_scene
 from scenes.video.read import image_files
@@ -91,33 +92,49 @@ def find_poses(
         check_empty(out)
     work.mkdir(parents=True, exist_ok=True)
     took = {}
-    gathered = _gathered(source, work, request, progress)
-    took["pictures"] = time.time() - begin
-    pictures = gathered.pictures
-    if len(pictures) < MIN_IMAGES:
-        raise BadInput(f"{source}: {_too_few(gathered)}; {ADVICE}")
-    job = {
-        "folder": str(work),
-        "cameras": _cameras(pictures),
-        "in_order": gathered.in_order,
-        "seed": seed,
-        "threads": threads or _num_threads(),
-        "deadline": None if seconds is None else begin + seconds,
-    }
     try:
-        found = run_colmap(job, work, progress)
-    except ChildFailed as error:
-        raise BadInput(f"{source}: no cameras could be found: {error}") from None
-    if len(found["registered"]) < 2:
-        raise BadInput(f"{source}: {reason_for_nothing(pictures, found)}")
-    took |= found["seconds"]
-    result = _result(work, gathered, found, took)
+        gathered = _gathered(source, work, request, progress)
+        took["pictures"] = time.time() - begin
+        job = {
+            "folder": str(work),
+            "names": [picture.file for picture in gathered.pictures],
+            "cameras": _cameras(gathered.pictures),
+            "order": gathered.order,
+            "seed": seed,
+            "threads": threads or _num_threads(),
+            "deadline": None if seconds is None else begin + seconds,
+        }
+        found = _found(gathered, job, work, progress)
+        took |= found["seconds"]
+        result = _result(work, gathered, found, took)
+    except BadInput as error:
+        # Nothing here would help a second run; an interrupted run keeps what it has.
+        shutil.rmtree(work, ignore_errors=True)
+        with suppress(OSError):
+            out.rmdir()
+        text = str(error)
+        raise BadInput(text if text.startswith(str(source)) else f"{source}: {text}") from None
     progress("writing", 0.0)
     _write(out, work, result, request)
     written = recorded_poses(out, request)
     assert written is not None
     progress("writing", 1.0)
     return written
+
+
+def _found(
+    gathered: Gathered, job: dict[str, Any], work: Path, progress: Callable[[str, float], None]
+) -> dict[str, Any]:
+    """What COLMAP finds (`scenes.posed.find_colmap.Result`). Raises BadInput where that is nothing."""
+    if len(gathered.pictures) < MIN_IMAGES:
+        raise BadInput(f"{_too_few(gathered)}; {ADVICE}")
+    try:
+        found = run_colmap(job, work, progress)
+    except ChildFailed as error:
+        raise BadInput(f"no cameras could be found: {error}") from None
+    if len(found["registered"]) < 2:
+        raise BadInput(reason_for_nothing(gathered.pictures, found))
+    return found
 
 
 def _digest(source: Path) -> str:
@@ -187,6 +204,8 @@ def _result(work: Path, gathered: Gathered, found: dict[str, Any], took: dict[st
     with Image.open(work / "images" / file) as kept, Image.open(work / "features" / file) as seen:
         error = found["error"] * kept.width / seen.width
     scene = normalized(open_colmap(work))
+    if has_no_depth(np.stack([view.pose for view in scene.views]), scene.points, found):
+        raise BadInput(reason_for_nothing(pictures, found))
     return FoundPoses(
         scene,
         used=tuple(picture.name for picture in pictures if picture.file in registered),

@@ -50,7 +50,7 @@ def run_colmap(job: dict[str, Any], folder: Path, progress: Callable[[str, float
         )
         try:
             assert process.stdout is not None
-            _follow(process, process.stdout, progress)
+            _follow(process.stdout, progress)
             status = process.wait()
         finally:
             if process.poll() is None:
@@ -73,8 +73,8 @@ def _last_words(lines: list[str]) -> str:
     return (telling or lines or ["it said nothing"])[-1][:300]
 
 
-def _follow(process: subprocess.Popen[str], lines: IO[str], progress: Callable[[str, float], None]) -> None:
-    """Give the reports of a process to `progress`, and the last one again while it is silent, until it ends."""
+def _follow(lines: IO[str], progress: Callable[[str, float], None]) -> None:
+    """Give reports to `progress`, and the last one again while there is none, until their stream ends."""
     reports: queue.Queue[str | None] = queue.Queue()
 
     def read() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -17,6 +17,9 @@ KEY_FRAMES = 24
 END_FRAMES = 4
 # Pictures that each one is matched with where they are chosen by their looks.
 LOOK_ALIKES = 24
+# Distances in the list at which pictures are matched besides, and where their names have numbers.
+NEAR = 2
+NEAR_NUMBERED = 6
 # Words of the vocabulary that is made of the pictures' own features, and features of each picture that it is made of.
 WORDS = 64
 WORD_FEATURES = 400
@@ -39,14 +42,15 @@ def film_pairs(count: int) -> list[tuple[int, int]]:
     return sorted(pairs)
 
 
-def alike_pairs(descriptors: Sequence[np.ndarray], seed: int) -> list[tuple[int, int]]:
-    """Pairs of pictures that look alike, of neighbours in the list, and a chain through all.
+def alike_pairs(descriptors: Sequence[np.ndarray], seed: int, *, numbered: bool = False) -> list[tuple[int, int]]:
+    """Pairs of pictures that look alike, and of neighbours in the list.
 
     Pictures are compared by their vectors of locally aggregated descriptors (Jégou et al. 2010) over a vocabulary that
     is learned from these pictures, so that nothing is downloaded.
 
     Args:
         descriptors: `[n, 128]` uint8 of each picture, the largest features first.
+        numbered: whether neighbours were probably taken one after another; more of them are paired then.
     """
     vectors = aggregated(descriptors, seed)
     likeness = vectors @ vectors.T
@@ -54,8 +58,30 @@ def alike_pairs(descriptors: Sequence[np.ndarray], seed: int) -> list[tuple[int,
     count = len(vectors)
     best = np.argsort(-likeness, axis=1)[:, : min(LOOK_ALIKES, count - 1)]
     pairs = {(min(i, int(j)), max(i, int(j))) for i in range(count) for j in best[i]}
-    pairs |= {(i, i + offset) for offset in (1, 2) for i in range(count - offset)}
+    near = NEAR_NUMBERED if numbered else NEAR
+    pairs |= {(i, i + offset) for offset in range(1, near + 1) for i in range(count - offset)}
     return sorted(pairs)
+
+
+def largest_group(members: set[int], pairs: Iterable[tuple[int, int]]) -> set[int]:
+    """The largest set of members that pairs of members connect; of equal ones that with the least member."""
+    neighbours: dict[int, set[int]] = {member: set() for member in members}
+    for a, b in pairs:
+        if a in members and b in members:
+            neighbours[a].add(b)
+            neighbours[b].add(a)
+    best: set[int] = set()
+    left = set(members)
+    while left:
+        group: set[int] = set()
+        reached = {min(left)}
+        while reached:
+            group |= reached
+            reached = set().union(*(neighbours[member] for member in reached)) - group
+        left -= group
+        if len(group) > len(best):
+            best = group
+    return best
 
 
 def aggregated(descriptors: Sequence[np.ndarray], seed: int) -> np.ndarray:

@@ -60,12 +60,13 @@ class Gathered:
 
     Attributes:
         left_out: names of the pictures that are not used, and why.
-        in_order: whether neighbours in the list were taken one after another.
+        order: "film" where neighbours in the list were taken one after another; "numbered" where their names say so,
+            which is less sure; else "none".
     """
 
     pictures: list[Picture] = field(default_factory=list)
     left_out: list[tuple[str, str]] = field(default_factory=list)
-    in_order: bool = False
+    order: str = "none"
 
     def to_json(self) -> dict:
         """As an object for JSON; `from_json` reads it."""
@@ -75,7 +76,7 @@ class Gathered:
     def from_json(content: dict) -> Gathered:
         """The pictures that `to_json` wrote."""
         pictures = [Picture(**picture) for picture in content["pictures"]]
-        return Gathered(pictures, [(name, reason) for name, reason in content["left_out"]], content["in_order"])
+        return Gathered(pictures, [(name, reason) for name, reason in content["left_out"]], content["order"])
 
 
 class PictureWriter:
@@ -169,17 +170,17 @@ def gather(
     writer = PictureWriter(folder, longest)
     if _is_film(source):
         _add_frames(source, writer, frames, progress)
-        in_order = True
+        order = "film"
     else:
         with _photographs(source) as files:
             for index, file in enumerate(files):
                 _add_photograph(file, writer)
                 progress((index + 1) / len(files))
-            in_order = is_numbered([file.stem for file in files])
+            order = "numbered" if is_numbered([file.stem for file in files]) else "none"
         if not writer.pictures:
             raise BadInput(f"{source}: none of its photographs can be read; the first: {writer.left_out[0][1]}")
     writer.finish()
-    return Gathered(writer.pictures, writer.left_out, in_order)
+    return Gathered(writer.pictures, writer.left_out, order)
 
 
 def _is_film(source: Path) -> bool:

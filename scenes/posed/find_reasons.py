@@ -23,6 +23,8 @@ HIGH_ERROR = 1.5
 FEW_PICTURES = 12
 # Angle in degrees between the outermost cameras, as seen from what they look at, below which they are on one side.
 ONE_SIDE = 100.0
+# The same angle below which the cameras were given places by chance, where pairs show no depth either.
+NO_DEPTH = 10.0
 # How COLMAP calls pairs whose matches one plane, or a turn of the camera in one place, explains.
 FLAT = ("PLANAR", "PANORAMIC", "PLANAR_OR_PANORAMIC")
 ADVICE = "take thirty or more photographs from different places, each showing most of what its neighbours show"
@@ -47,6 +49,21 @@ def reason_left_out(picture: Picture, found: Mapping[str, Any], names: Mapping[s
     return f"no place for it fits the others, though {partner} points are seen in another picture too"
 
 
+def has_no_depth(poses: np.ndarray, points: np.ndarray | None, found: Mapping[str, Any]) -> bool:
+    """Whether found cameras `[N, 3, 4]` mean nothing, as no pictures were taken from different places.
+
+    COLMAP's mappers may give such cameras some places or other. A plane or a turn explains what most pairs have in
+    common, and the cameras span a few degrees.
+    """
+    return _is_flat(found) and spanned_angle(poses, points) < NO_DEPTH
+
+
+def _is_flat(found: Mapping[str, Any]) -> bool:
+    """Whether a plane, or a turn of the camera in one place, explains most pairs."""
+    geometries = found["geometries"]
+    return sum(geometries.get(kind, 0) for kind in FLAT) > 0.5 * sum(geometries.values())
+
+
 def reason_for_nothing(pictures: Sequence[Picture], found: Mapping[str, Any]) -> str:
     """Why no cameras could be found, in a line that says what would help."""
     features = sorted(found["features"].get(picture.file, 0) for picture in pictures)
@@ -56,11 +73,9 @@ def reason_for_nothing(pictures: Sequence[Picture], found: Mapping[str, Any]) ->
             f"no cameras could be found: the pictures have too little texture ({middle} features each); sharper or "
             "larger ones may help, and something patterned beside the object does"
         )
-    geometries = found["geometries"]
-    total = sum(geometries.values())
-    if not total:
+    if not sum(found["geometries"].values()):
         return f"no cameras could be found: no two pictures show the same thing; {ADVICE}"
-    if sum(geometries.get(kind, 0) for kind in FLAT) > 0.5 * total:
+    if _is_flat(found):
         return (
             "no cameras could be found: the pictures show something flat, or were taken from one place by turning the "
             "camera; walk around what they show"
