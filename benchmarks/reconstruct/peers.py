@@ -65,18 +65,18 @@ def field_depths(run: Path, cameras: Sequence[Camera]) -> list[np.ndarray]:
     return found
 
 
-def fused(cameras: Sequence[Camera], depths: Sequence[np.ndarray]) -> tuple[Any, float]:
-    """Open3D's volume of depth maps, and the length of its cells."""
+def fused(cameras: Sequence[Camera], depths: Sequence[np.ndarray], cells: int = CELLS) -> tuple[Any, float]:
+    """Open3D's volume of depth maps, and the length of its cells, of which `cells` are along each side."""
     import open3d
 
     points = np.concatenate([_points(camera, depth)[::7] for camera, depth in zip(cameras, depths)])
     low, high = np.quantile(points, [0.0005, 0.9995], axis=0)
     length = MARGIN * float((high - low).max())
-    cell = length / CELLS
+    cell = length / cells
     # ScalableTSDFVolume of 0.20 opens its blocks at a thousandth of the depths of images in float32, and stays empty.
     volume = open3d.pipelines.integration.UniformTSDFVolume(
         length=length,
-        resolution=CELLS,
+        resolution=cells,
         sdf_trunc=TRUNCATION * cell,
         color_type=open3d.pipelines.integration.TSDFVolumeColorType.NoColor,
         origin=(low + high) / 2 - length / 2,
@@ -107,14 +107,14 @@ def tsdf_mesh(volume: Any) -> tuple[np.ndarray, np.ndarray]:
     return _arrays(volume.extract_triangle_mesh())
 
 
-def poisson_mesh(volume: Any) -> tuple[np.ndarray, np.ndarray]:
+def poisson_mesh(volume: Any, cell: float) -> tuple[np.ndarray, np.ndarray]:
     """Poisson's surface through the volume's points, without what is far from all of them."""
     import open3d
 
     cloud = volume.extract_point_cloud()
     mesh, _ = open3d.geometry.TriangleMesh.create_from_point_cloud_poisson(cloud, depth=OCTREE_DEPTH)
     corners = open3d.geometry.PointCloud(mesh.vertices)
-    mesh.remove_vertices_by_mask(np.asarray(corners.compute_point_cloud_distance(cloud)) > CUT * volume.length / CELLS)
+    mesh.remove_vertices_by_mask(np.asarray(corners.compute_point_cloud_distance(cloud)) > CUT * cell)
     return _arrays(mesh)
 
 
@@ -197,9 +197,9 @@ def peers(scene: Path, run: Path | None = None, out: Path | None = None) -> dict
     with tempfile.TemporaryDirectory() as folder:
         for prefix, depths_of in sources.items():
             volume, cell = fused(training, depths_of())
-            for name, mesh_of in (("tsdf", tsdf_mesh), ("poisson", poisson_mesh)):
+            for name in ("tsdf", "poisson"):
                 begun = time.perf_counter()
-                vertices, faces = mesh_of(volume)
+                vertices, faces = tsdf_mesh(volume) if name == "tsdf" else poisson_mesh(volume, cell)
                 colors, normals = projected_colors(vertices, faces, training, cell)
                 taken = time.perf_counter() - begun
                 file = (out or Path(folder)) / f"{prefix}{name}.glb"

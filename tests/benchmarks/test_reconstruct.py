@@ -2,16 +2,19 @@
 
 import io
 import json
+import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from benchmarks.reconstruct.__main__ import table
 from benchmarks.reconstruct.raycast import Drawing, Model, directions, to_linear, to_srgb
 from benchmarks.reconstruct.read_mesh import moved, read_models, source_transform
-from benchmarks.reconstruct.scenes import setting_of, write_scene
+from benchmarks.reconstruct.scenes import setting_of, write_scene, zero_set
 from benchmarks.reconstruct.score import aligned, parts_of, score_scene, scored_views
 from benchmarks.reconstruct.subjects import CENTRE, LONGEST, lit, subdivided, subject
+from benchmarks.reconstruct.watched import watch
 from benchmarks.reconstruct.write_truth import write_truth
 from scenes.posed.camera import Camera, Intrinsics
 from scenes.posed.pose import look_at
@@ -151,6 +154,7 @@ def test_quantised_textured_file_with_nodes_is_read(tmp_path):
     (model,) = read_models(tmp_path / "file.glb")
     np.testing.assert_allclose(model.vertices, [[-2, -2, 1], [2, -2, 1], [0, 2, 1]])
     assert model.texture is not None and (model.texture == texture).all()
+    assert model.uv is not None
     np.testing.assert_allclose(model.uv, [[0, 1], [1, 1], [0.5, 0]], atol=1e-4)
     np.testing.assert_array_equal(source_transform(tmp_path / "file.glb"), matrix)
     # The middle of the first texel of the last row is the byte itself.
@@ -160,7 +164,7 @@ def test_quantised_textured_file_with_nodes_is_read(tmp_path):
 
 def test_settings_differ_as_they_say(tmp_path):
     for name in ("blob_gains", "blob_lens", "blob_masked", "blob_glossy", "blob_posed_by_colmap"):
-        write_scene(name, tmp_path / name, size=48, views=4, tests=2)
+        write_scene(name, tmp_path / name, size=32, views=4, tests=1)
         found = score_scene(tmp_path / name / "truth" / "mesh.glb", tmp_path / name)
         # The scorer knows each true view, but for reflections, which a texture cannot hold.
         assert (found["psnr"] < 45) if "glossy" in name else (found["psnr"] > 55), name
@@ -190,6 +194,50 @@ def test_subdivision_keeps_a_closed_mesh_closed_and_smooths_it():
 
 
 OCTAHEDRON = np.array([[0, 2, 4], [2, 1, 4], [1, 3, 4], [3, 0, 4], [2, 0, 5], [1, 2, 5], [3, 1, 5], [0, 3, 5]])
+
+
+def test_mesh_of_a_distance_lies_on_its_zero_and_faces_outwards():
+    model = zero_set(lambda p: np.linalg.norm(p - np.float32(0.1), axis=1) - 0.5, np.full(3, -0.5), np.full(3, 0.7), 24)
+    np.testing.assert_allclose(np.linalg.norm(model.vertices - 0.1, axis=1), 0.5, atol=2e-6)
+    a, b, c = (model.vertices[model.faces[:, k]] - 0.1 for k in range(3))
+    assert np.einsum("nc,nc->", a, np.cross(b, c)) / 6 == pytest.approx(4 / 3 * np.pi * 0.125, rel=0.02)
+
+
+def test_watched_command_tells_its_silence_and_the_memory_of_its_children():
+    child = "import time; y = bytearray(80_000_000); time.sleep(1.2)"
+    script = (
+        "import subprocess, sys, time; print('begun', file=sys.stderr, flush=True);"
+        f"subprocess.run([sys.executable, '-c', {child!r}]);"
+        "print('{}'); sys.exit(3)"
+    )
+    found = watch([sys.executable, "-c", script])
+    assert found.status == 3 and found.output == "{}\n" and found.silent_after == "begun"
+    assert found.silence > 1.1 and found.seconds > found.silence and found.peak > 80_000_000
+
+
+def test_table_has_a_line_for_each_row():
+    rows = [
+        {"id": "spot", "value": 36.123, "unit": "dB", "aim_psnr": 36.0, "chamfer": 0.00123, "triangles": 100000},
+        {"id": "spot_3", "value": None, "unit": "dB", "refused": "three photographs are too few"},
+        {"id": "pycolmap-dense", "value": None, "unit": "", "note": "requires CUDA"},
+    ]
+    lines = table(rows).splitlines()
+    assert len({line.count("|") for line in lines if line.startswith("|")}) == 1
+    assert "| spot | 36.12 | ≥ 36 |" in lines[2] and "0.00123" in lines[2] and "100,000" in lines[2]
+    assert "too few" in lines[3] and lines[-1].endswith("requires CUDA")
+
+
+def test_fusion_of_true_depths_is_near_the_truth(tmp_path):
+    from benchmarks.reconstruct.peers import fused, projected_colors, true_depths, tsdf_mesh
+
+    write_scene("blob", tmp_path / "scene", size=64, views=12, tests=1)
+    _, _, training = scored_views(tmp_path / "scene")
+    volume, cell = fused(training, true_depths(tmp_path / "scene", training), cells=64)
+    vertices, faces = tsdf_mesh(volume)
+    colors, normals = projected_colors(vertices, faces, training, cell)
+    write_truth(tmp_path / "file.glb", [Model(vertices=vertices, faces=faces, colors=colors, normals=normals)])
+    found = score_scene(tmp_path / "file.glb", tmp_path / "scene")
+    assert found["chamfer"] < 0.004 and found["normal_angle"] < 20 and found["psnr"] > 24
 
 
 def test_cameras_align_found_poses_with_true_ones():
