@@ -12,6 +12,8 @@ from fields.ops.rasterise import rasterise
 
 # Texels around a chart that bilinear look-ups inside of it reach, and one more.
 RIM = 2
+# Parts of the surface whose mean colors are compared: at most this many along each side of the texture.
+PARTS = 64
 # Samples of a seam per texel of its length.
 SEAM_SAMPLES = 1.0
 
@@ -41,6 +43,12 @@ class Atlas:
     def num_texels(self) -> int:
         """Number of numbered texels."""
         return len(self.texels)
+
+    def parts(self) -> np.ndarray:
+        """The square of the texture in which each numbered texel lies, `[U]`, of `PARTS` x `PARTS`."""
+        row, column = np.divmod(self.texels, self.size)
+        side = -(-self.size // PARTS)
+        return (row // side) * PARTS + column // side
 
     def image(self, values: np.ndarray) -> np.ndarray:
         """Values `[U, C]` of the numbered texels as an image `[size, size, C]` that is zero elsewhere."""

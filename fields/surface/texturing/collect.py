@@ -72,6 +72,16 @@ def collect_pixels(
     return Collected(collector.rows(), looked, reduction, kept / max(total, 1))
 
 
+def collection_notes(collected: Collected, num_views: int) -> list[str]:
+    """What a person should know of how the pixels were collected from `num_views` views."""
+    notes = []
+    if collected.views < num_views:
+        notes.append(f"Colors come from {collected.views} of {num_views} photographs: the time was up")
+    if collected.kept < 0.999:
+        notes.append(f"Colors come from {collected.kept:.0%} of the photographs' pixels: more do not fit in memory")
+    return notes
+
+
 def pixels_per_texel(mesh: MeshInViews, views: Sequence[View]) -> float:
     """Median area of a texel in the photographs that see it from the front, in pixels."""
     found = []

@@ -1,9 +1,10 @@
 """What the pixels of photographs see of a mesh: points on its triangles, the color there, and how far to trust it.
 
 A pixel is sampled at 2 x 2 points, since it shows the mean of what it covers. Pixels that the mesh does not fill, or
-that a mask or the alpha channel leaves out, are not used. The weight of the others is cos^2 of the angle to the
-surface, times the square root of pixels per texel, times a ramp that rises with the distance from silhouettes, edges
-of what occludes, soft edges of the alpha channel and the image's border.
+that a mask or the alpha channel leaves out, are not used. The weight of the others is the cosine of the angle to the
+surface, times the fourth root of pixels per texel, times a ramp that rises with the distance from silhouettes, edges of
+what occludes, soft edges of the alpha channel and the image's border. The squares of these weights, which are usual for
+means, gave 0.1 dB less on new views.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ DEPTH_STEP = 5.0
 MIXED_PIXELS = 1
 RAMP_PIXELS = 4
 # Weight of pixels beside an edge, which are all that thin parts have.
-EDGE_WEIGHT = 0.02
+EDGE_WEIGHT = 0.15
 # Least cosine of the angle between the surface and the ray.
 MIN_COSINE = 0.1
 
@@ -40,12 +41,14 @@ class MeshInViews:
     """A mesh, and what of it is the same in all views.
 
     vertices: `[V, 3]` float64; faces: `[F, 3]` int64; normals: of the faces, `[F, 3]`; zero where a face has no area.
+    centers: of the faces, `[F, 3]`.
     texel_areas: areas of the faces in the texture, `[F]`, in texels; 1 where there is no texture.
     """
 
     vertices: np.ndarray
     faces: np.ndarray
     normals: np.ndarray
+    centers: np.ndarray
     texel_areas: np.ndarray
 
     @classmethod
@@ -55,7 +58,7 @@ class MeshInViews:
         normals = np.cross(b - a, c - a)
         normals = normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-30)
         areas = np.ones(len(faces)) if uv is None else size**2 * np.abs(_doubled_areas(uv[faces])) / 2
-        return cls(vertices, faces, normals, areas)
+        return cls(vertices, faces, normals, (a + b + c) / 3, areas)
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ def view_footprints(mesh: MeshInViews, view: View, reduction: int = 1) -> Footpr
     positions = project_vertices(view, mesh.vertices)
     positions[:, :2] /= reduction
     colors, opaque = reduced_photograph(view, reduction)
-    fine = torch.from_numpy(positions * np.float32([SAMPLES, SAMPLES, 1]))
+    fine = torch.from_numpy(positions * np.array([SAMPLES, SAMPLES, 1], np.float32))
     raster = rasterise(fine, torch.from_numpy(mesh.faces), SAMPLES * height, SAMPLES * width)
     triangles = _by_pixel(raster.triangles, height, width)
     covered = (triangles >= 0).all(-1)
@@ -145,13 +148,12 @@ def _ramp(edge: Tensor) -> Tensor:
 
 def _face_weights(mesh: MeshInViews, view: View, positions: np.ndarray) -> Tensor:
     """Weights of the faces in a view by angle and resolution, `[F]` float32; 0 where a face is seen from behind."""
-    centers = mesh.vertices[mesh.faces].mean(axis=1)
-    to_camera = view.position - centers
+    to_camera = view.position - mesh.centers
     to_camera /= np.maximum(np.linalg.norm(to_camera, axis=1, keepdims=True), 1e-30)
     cosine = (mesh.normals * to_camera).sum(axis=1)
     pixel_areas = np.abs(_doubled_areas(positions[mesh.faces, :2].astype(np.float64))) / 2
-    density = np.sqrt(np.minimum(pixel_areas / np.maximum(mesh.texel_areas, 1e-12), 1.0))
-    return torch.from_numpy(np.where(cosine > MIN_COSINE, cosine**2 * density, 0.0).astype(np.float32))
+    density = np.minimum(pixel_areas / np.maximum(mesh.texel_areas, 1e-12), 1.0) ** 0.25
+    return torch.from_numpy(np.where(cosine > MIN_COSINE, cosine * density, 0.0).astype(np.float32))
 
 
 def _doubled_areas(corners: np.ndarray) -> np.ndarray:

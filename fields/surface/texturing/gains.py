@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from fields.surface.texturing.rows import PixelRows
+from fields.surface.texturing.rows import PixelRows, weighted_mean
 
-# Parts of the surface that are compared: at most this many along each side of the texture.
-PARTS = 64
 # sRGB values between which a pixel is neither noise nor clipped.
 DARKEST = 8 / 255
 BRIGHTEST = 250 / 255
@@ -17,24 +17,61 @@ SCALE = 0.05
 # Weight that holds the log gain of a photograph at 0, as a fraction of the mean weight of photographs: it decides only
 # for those that show nothing that others show.
 HOLD = 1e-3
-# Spread of the log gains below which photographs count as equally exposed.
-LEAST_SPREAD = 0.005
+# Rounds in which each photograph is compared with the mean of all, and pixels that are compared.
+REFINEMENTS = 3
+COMPARED_PIXELS = 300_000
+# Spread of the log gains below which photographs count as equally exposed: it is that of photographs that are, since
+# each sees other highlights and other sides of what is rough.
+LEAST_SPREAD = 0.006
+# Fraction of the ratios' spread that must not be left for gains to be believed.
+LEAST_BENEFIT = 0.97
+# Log ratio to which larger ones are cut when their spread is measured.
+MAX_RATIO = 0.2
+# Gain from which on clipped colors of a photograph are left out, since the others show them darker.
+CLIPPING_GAIN = 1.02
+# Factor on the weight of clipped pixels.
+CLIPPED_WEIGHT = 1e-3
 
 
-def estimate_gains(rows: list[PixelRows], parts: list[np.ndarray], num_views: int) -> np.ndarray:
-    """The factor by which each photograph is brighter than their geometric mean, `[num_views, 3]`; 1 if all are alike.
+def level_exposures(rows: Sequence[PixelRows], parts: np.ndarray, num_views: int) -> np.ndarray:
+    """Divide the gains of photographs out of the colors of the rows, and return them, `[num_views, 3]`.
 
-    parts: for each of the rows the part of the surface `[N]` that each pixel shows.
+    parts: the part of the surface in which each unknown lies, `[U]`: whole numbers from 0.
+
+    A gain is the factor by which the sRGB values of a photograph are above the geometric mean of all photographs. A
+    first estimate compares mean colors of parts; then each photograph is compared with the mean of all, pixel by pixel,
+    in each channel by the median. All are 1 where photographs are alike, or where gains explain nothing.
+    """
+    compared = _thinned(rows)
+    candidates = [np.zeros((num_views, 3)), part_gains(rows, parts, num_views)]
+    ratios = [_ratios(rows, compared, gains) for gains in candidates]
+    gains = candidates[int(np.argmin([_spread(compared, ratio) for ratio in ratios]))]
+    for _ in range(REFINEMENTS):
+        gains = gains + _view_medians(compared, _ratios(rows, compared, gains), num_views)
+        gains = gains - gains.mean(axis=0)
+    spread = _spread(compared, _ratios(rows, compared, gains))
+    if gains.std() < LEAST_SPREAD or spread > LEAST_BENEFIT * _spread(compared, ratios[0]):
+        return np.ones_like(gains)
+    gains = np.exp(gains)
+    for block in rows:
+        clipped = (block.colors > BRIGHTEST).any(axis=1) & (gains[block.views].max(axis=1) > CLIPPING_GAIN)
+        block.trust[clipped] *= CLIPPED_WEIGHT
+        block.colors /= gains[block.views].astype(np.float32)
+    return gains
+
+
+def part_gains(rows: Sequence[PixelRows], parts: np.ndarray, num_views: int) -> np.ndarray:
+    """Log gains `[num_views, 3]` of photographs from the mean colors of parts of the surface; their mean is 0.
 
     The log of a photograph's mean color of a part is the sum of the photograph's log gain and of the part's log color.
-    Both are found by least squares with Cauchy weights; the colors of parts are eliminated. Factors apply to sRGB
-    values.
+    Both are found by least squares with Cauchy weights; the colors of parts are eliminated.
     """
-    num_parts = 1 + max((int(part.max()) for part in parts if len(part)), default=0)
+    num_parts = 1 + int(parts.max())
     weights = np.zeros((3, num_views, num_parts))
     logs = np.zeros_like(weights)
-    for block, part in zip(rows, parts):
-        cell = block.views * np.int64(num_parts) + part
+    for block in rows:
+        first = block.matrix.indices[block.matrix.indptr[:-1]]
+        cell = block.views * np.int64(num_parts) + parts[first]
         for channel in range(3):
             color = block.colors[:, channel]
             usable = (color > DARKEST) & (color < BRIGHTEST)
@@ -42,18 +79,7 @@ def estimate_gains(rows: list[PixelRows], parts: list[np.ndarray], num_views: in
             weight = block.trust[usable] * color[usable]
             for total, value in ((weights, weight), (logs, weight * np.log(color[usable]))):
                 total[channel] += np.bincount(cell[usable], value, num_views * num_parts).reshape(num_views, num_parts)
-    gains = np.stack([_log_gains(w, value) for w, value in zip(weights, logs)], axis=1)
-    if gains.std() < LEAST_SPREAD:
-        return np.ones_like(gains)
-    return np.exp(gains)
-
-
-def texture_parts(block: PixelRows, texels: np.ndarray, size: int) -> np.ndarray:
-    """The square of the texture in which each pixel lies, `[N]` int64. texels: flat indices of the unknowns `[U]`."""
-    first = texels[block.matrix.indices[block.matrix.indptr[:-1]]]
-    row, column = np.divmod(first, size)
-    side = -(-size // PARTS)
-    return (row // side) * PARTS + column // side
+    return np.stack([_log_gains(w, value) for w, value in zip(weights, logs)], axis=1)
 
 
 def _log_gains(weights: np.ndarray, logs: np.ndarray) -> np.ndarray:
@@ -78,3 +104,50 @@ def _log_gains(weights: np.ndarray, logs: np.ndarray) -> np.ndarray:
         residual = value - gains[:, None] - color
         robust = weights / (1 + (residual / SCALE) ** 2)
     return gains
+
+
+def _thinned(rows: Sequence[PixelRows]) -> list[PixelRows]:
+    """Every so many-th row, about `COMPARED_PIXELS` in all."""
+    stride = max(1, sum(map(len, rows)) // COMPARED_PIXELS)
+    return [
+        PixelRows(block.matrix[::stride], block.colors[::stride], block.trust[::stride], block.views[::stride])
+        for block in rows
+    ]
+
+
+def _ratios(rows: Sequence[PixelRows], compared: Sequence[PixelRows], gains: np.ndarray) -> list[np.ndarray]:
+    """Log ratios `[N, 3]` of the pixels of `compared`, after gains, to the mean of all rows; NaN where it is no use."""
+    factors = np.exp(-gains).astype(np.float32)
+    mean, _ = weighted_mean(rows, [factors[block.views] for block in rows])
+    found = []
+    for block in compared:
+        wanted = block.predicted(mean)
+        usable = (block.colors > DARKEST) & (block.colors < BRIGHTEST) & (wanted > DARKEST)
+        ratio = np.log(np.where(usable, block.colors, 1) / np.where(usable, wanted, 1)) - gains[block.views]
+        found.append(np.where(usable, ratio, np.nan))
+    return found
+
+
+def _spread(compared: Sequence[PixelRows], ratios: Sequence[np.ndarray]) -> float:
+    """Weighted mean of the absolute ratios, of which each counts no more than `MAX_RATIO`."""
+    size = np.concatenate([np.minimum(np.abs(np.nan_to_num(ratio)).mean(axis=1), MAX_RATIO) for ratio in ratios])
+    trust = np.concatenate([block.trust for block in compared])
+    return float((size * trust).sum() / max(float(trust.sum()), 1e-30))
+
+
+def _view_medians(compared: Sequence[PixelRows], ratios: Sequence[np.ndarray], num_views: int) -> np.ndarray:
+    """Weighted median of the ratios of each view and channel, `[num_views, 3]`; 0 for a view without."""
+    views = np.concatenate([block.views for block in compared])
+    trust = np.concatenate([block.trust for block in compared])
+    ratio = np.concatenate(ratios)
+    medians = np.zeros((num_views, 3))
+    for channel in range(3):
+        usable = np.flatnonzero(np.isfinite(ratio[:, channel]))
+        order = usable[np.lexsort((ratio[usable, channel], views[usable]))]
+        starts = np.searchsorted(views[order], np.arange(num_views + 1))
+        for view, (start, stop) in enumerate(zip(starts, starts[1:])):
+            if stop > start:
+                total = np.cumsum(trust[order[start:stop]], dtype=np.float64)
+                middle = order[start + np.searchsorted(total, total[-1] / 2)]
+                medians[view, channel] = ratio[middle, channel]
+    return medians

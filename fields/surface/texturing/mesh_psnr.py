@@ -72,7 +72,7 @@ def mesh_psnr(
 
 def _render(camera: Camera, vertices: np.ndarray, faces: np.ndarray, colors) -> np.ndarray:
     height, width = camera.intrinsics.height, camera.intrinsics.width
-    positions = project_vertices(camera, vertices) * np.float32([SAMPLES, SAMPLES, 1])
+    positions = project_vertices(camera, vertices) * np.array([SAMPLES, SAMPLES, 1], np.float32)
     raster = rasterise(torch.from_numpy(positions), torch.from_numpy(faces), SAMPLES * height, SAMPLES * width)
     triangles = raster.triangles.numpy().reshape(-1)
     hit = np.flatnonzero(triangles >= 0)

@@ -9,18 +9,16 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from fields.surface.extract import ProgressCallback, no_progress
+from fields.surface.padding import fill_unused
 from fields.surface.texturing.atlas import Atlas, bilinear_taps, interpolated, make_atlas
-from fields.surface.texturing.collect import Collected, collect_pixels, pixels_per_texel
-from fields.surface.texturing.fill import pull_push
+from fields.surface.texturing.collect import collect_pixels, collection_notes, pixels_per_texel
 from fields.surface.texturing.footprints import MeshInViews
-from fields.surface.texturing.gains import estimate_gains, texture_parts
-from fields.surface.texturing.rows import PixelRows, texel_taps
+from fields.surface.texturing.gains import level_exposures
+from fields.surface.texturing.rows import PixelRows, texel_taps, weighted_mean
 from fields.surface.texturing.solve import (
     Regularisation,
     grid_laplacian,
     solve_colors,
-    trimmed_mean,
-    weighted_mean,
 )
 from scenes.errors import BadInput
 from scenes.image.color import to_bytes
@@ -81,9 +79,10 @@ def photo_texture(
     fallback: colors of what no photograph sees; without it they come from the surroundings.
     seconds: time, after which it returns the best that it has.
 
-    Every pixel is the mean of bilinear look-ups at 2 x 2 points, so texels are the solution of sparse linear equations
-    (specification section 9): a weighted mean, trimmed around the median, then conjugate gradients with Huber weights,
-    in 8-bit sRGB values. Exposures are levelled before, and points on seams are tied together.
+    Every pixel is the mean of bilinear look-ups at 2 x 2 points, so texels are the solution of sparse linear equations:
+    the weighted mean of the pixels that show a texel, then conjugate gradients with Huber weights, in 8-bit sRGB
+    values. Exposures are levelled before, and points on seams are tied together. What depends on the direction is left
+    at its mean.
 
     Raises BadInput where no pixel of any view shows the mesh.
     """
@@ -105,13 +104,12 @@ def photo_texture(
     rows = collected.rows
     if not rows:
         raise BadInput("no photograph shows the mesh: mesh and cameras are not in the same coordinates")
-    notes += _notes(collected, len(views))
-    gains = level_exposures(rows, [texture_parts(block, atlas.texels, size) for block in rows], len(views))
+    notes += collection_notes(collected, len(views))
+    gains = level_exposures(rows, atlas.parts(), len(views))
     mean, weight = weighted_mean(rows)
     progress(0.5)
     seen = _seen(atlas, weight, pixels_per_texel(mesh, views) * collected.reduction**-2)
     prior = _prior(atlas, mesh, mean, weight, seen, fallback)
-    prior = trimmed_mean(rows, prior)
     progress(0.6)
     solution = solve_colors(
         rows,
@@ -121,24 +119,16 @@ def photo_texture(
         progress=lambda fraction: progress(0.6 + 0.37 * fraction),
     )
     colors = np.clip(solution.colors, 0, 1)
-    texture = to_bytes(pull_push(atlas.image(colors), atlas.number >= 0))
+    texture = to_bytes(fill_unused(atlas.image(colors), atlas.number >= 0))
     progress(1.0)
     return PhotoTexture(
         texture=texture,
         seen=float(seen[atlas.faces >= 0].mean()),
-        psnr=_psnr(rows, colors),
+        psnr=pixels_psnr(rows, colors),
         gains=gains,
         pixels=sum(map(len, rows)),
         notes=notes,
     )
-
-
-def level_exposures(rows: list[PixelRows], parts: list[np.ndarray], num_views: int) -> np.ndarray:
-    """Divide the photographs' gains `[num_views, 3]` out of the colors of the rows, and return them."""
-    gains = estimate_gains(rows, parts, num_views)
-    for block in rows:
-        block.colors /= gains[block.views].astype(np.float32)
-    return gains
 
 
 def texel_regularisation(atlas: Atlas, seen: np.ndarray) -> Regularisation:
@@ -163,7 +153,7 @@ def seam_ties(atlas: Atlas):
         return None
     texels, weights = bilinear_taps(atlas.seams.reshape(-1, 2), atlas.size)
     numbers = np.take(atlas.number, texels).reshape(count, 8)
-    signed = weights.reshape(count, 2, 4) * np.float32([1, -1])[None, :, None]
+    signed = weights.reshape(count, 2, 4) * np.array([1, -1], np.float32)[:, None]
     data = np.where(numbers >= 0, signed.reshape(count, 8), 0)
     starts = np.arange(0, 8 * count + 1, 8, dtype=np.int32)
     ties = csr_matrix((data.reshape(-1), np.maximum(numbers, 0).reshape(-1), starts), shape=(count, atlas.num_texels))
@@ -224,20 +214,11 @@ def _prior(
         known = known | unseen
     image = np.zeros(atlas.size**2, bool)
     image[atlas.texels] = known
-    filled = pull_push(atlas.image(colors), image.reshape(atlas.size, atlas.size))
+    filled = fill_unused(atlas.image(colors), image.reshape(atlas.size, atlas.size))
     return np.ascontiguousarray(filled.reshape(-1, 3)[atlas.texels])
 
 
-def _psnr(rows: list[PixelRows], colors: np.ndarray) -> float:
+def pixels_psnr(rows: list[PixelRows], colors: np.ndarray) -> float:
     """PSNR in dB of the pixels against the colors, all pixels alike."""
     total = sum(float(((np.clip(block.predicted(colors), 0, 1) - block.colors) ** 2).sum()) for block in rows)
     return float(-10 * np.log10(max(total / (3 * sum(map(len, rows))), 1e-12)))
-
-
-def _notes(collected: Collected, num_views: int) -> list[str]:
-    notes = []
-    if collected.views < num_views:
-        notes.append(f"The texture is made from {collected.views} of {num_views} photographs: the time was up")
-    if collected.kept < 0.999:
-        notes.append(f"The texture is made from {collected.kept:.0%} of the photographs' pixels: more do not fit")
-    return notes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -48,6 +48,25 @@ class PixelRows:
     def pulled(self, residuals: np.ndarray) -> np.ndarray:
         """The transposed product: `[U, C]` for `[N, C]`."""
         return np.stack([self.matrix.T @ np.ascontiguousarray(channel) for channel in residuals.T]).T
+
+
+def weighted_mean(
+    rows: Sequence[PixelRows],
+    factors: Sequence[np.ndarray] | None = None,
+    *,
+    weights: Sequence[np.ndarray] | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean color `[U, 3]` of the pixels that show each unknown, and their weight `[U]`; zero where there are none.
+
+    factors: multiply the pixels' colors, `[N, 3]` for each block of rows. weights: multiply their weights, `[N]`.
+    """
+    total: np.ndarray | float = 0.0
+    for index, block in enumerate(rows):
+        weight = block.trust if weights is None else block.trust * weights[index]
+        colors = block.colors if factors is None else block.colors * factors[index]
+        total = total + block.pulled(np.column_stack([colors * weight[:, None], weight]))
+    total = np.asarray(total)
+    return total[:, :3] / np.maximum(total[:, 3:], 1e-20), np.ascontiguousarray(total[:, 3])
 
 
 class RowCollector:
