@@ -114,7 +114,7 @@ def poisson_mesh(volume: Any, cell: float) -> tuple[np.ndarray, np.ndarray]:
     cloud = volume.extract_point_cloud()
     mesh, _ = open3d.geometry.TriangleMesh.create_from_point_cloud_poisson(cloud, depth=OCTREE_DEPTH)
     corners = open3d.geometry.PointCloud(mesh.vertices)
-    mesh.remove_vertices_by_mask(np.asarray(corners.compute_point_cloud_distance(cloud)) > CUT * cell)
+    mesh.remove_vertices_by_mask((np.asarray(corners.compute_point_cloud_distance(cloud)) > CUT * cell).tolist())
     return _arrays(mesh)
 
 
