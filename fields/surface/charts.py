@@ -21,8 +21,9 @@ from fields.surface.chart_regions import FaceAreas, chart_regions, connected_reg
 from fields.surface.extract import ProgressCallback, no_progress
 from fields.surface.texel_raster import overlapping_faces
 
-# Texels between charts in a square of `GAP_SIZE`: twice the reach of a bilinear lookup at mip level 2.
-GAP = 8
+# Texels between charts in a square of `GAP_SIZE`: a bilinear lookup at mip level 2 reaches 5 texels out of a chart,
+# since a texel of that level has 4 and its neighbour counts from the middle on.
+GAP = 10
 GAP_SIZE = 2048
 # Least gap: a bilinear lookup at mip level 1.
 MIN_GAP = 4
@@ -68,10 +69,7 @@ class Charts:
 
 
 def gap_of(size: int) -> int:
-    """Texels between charts in a texture of `size` x `size` texels: safe at mip levels 0 to 2 from 2,048 on.
-
-    Level L with bilinear lookups reaches 2^L texels out of a chart on either side.
-    """
+    """Texels between charts in a texture of `size` x `size` texels: safe at mip levels 0 to 2 from 2,048 on."""
     return max(MIN_GAP, round(GAP * size / GAP_SIZE))
 
 
@@ -106,7 +104,7 @@ def unwrap(
     # Shelves, if they are needed, and the last look for overlaps take about one more round.
     left = start + seconds - time.monotonic() - ROUND_RESERVE * round_seconds
     packed = None
-    if flat.count <= MAX_XATLAS_CHARTS and left > MIN_XATLAS_SECONDS:
+    if flat.count <= MAX_XATLAS_CHARTS and left > MIN_XATLAS_SECONDS and flat.areas.any():
         packed = pack_by_xatlas(flat, size, gap, seconds=left, progress=lambda f: progress(0.5 + 0.4 * f))
     uv = (pack_on_shelves(flat, size, gap) if packed is None else packed) / size
     progress(0.95)

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.ndimage import uniform_filter
+
+# Texels around charts that take the mean of their known neighbours: so far does a bilinear lookup at mip level 2 reach
+# out of a chart. Pull-push alone mixes in other charts there.
+RIM = 5
 
 
 def fill_unused(texture: np.ndarray, covered: np.ndarray) -> np.ndarray:
-    """Fill every texel outside of `covered` from the covered ones around it, by pull-push.
+    """Fill every texel outside of `covered` from the covered ones around it: a rim of `RIM` texels, then pull-push.
 
     texture: `[H, W, C]` uint8 or float, or `[H, W]`; covered: `[H, W]` bool. Returns a new array of the texture's
     dtype, in which covered texels are unchanged. Without any covered texel the texture is returned as it is.
@@ -17,13 +22,29 @@ def fill_unused(texture: np.ndarray, covered: np.ndarray) -> np.ndarray:
     if not covered.any() or covered.all():
         return texture.copy()
     values = texture.reshape(*covered.shape, -1).astype(np.float32)
-    filled = _fill(values, covered.astype(np.float32)).reshape(texture.shape)
+    values, known = _with_rim(np.where(covered[..., None], values, 0), covered)
+    filled = _fill(values, known).reshape(texture.shape)
     if np.issubdtype(texture.dtype, np.integer):
         limits = np.iinfo(texture.dtype)
         filled = np.clip(np.rint(filled), limits.min, limits.max)
     result = filled.astype(texture.dtype)
     result[covered] = texture[covered]
     return result
+
+
+def _with_rim(values: np.ndarray, covered: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Values `[H, W, C]` and which are known, `[H, W]` float32, after the covered texels grew by `RIM` texels."""
+    known = covered.astype(np.float32)
+    for _ in range(RIM):
+        near = uniform_filter(known, 3, mode="constant")
+        fresh = (known == 0) & (near > 0.05)
+        if not fresh.any():
+            break
+        for channel in range(values.shape[2]):
+            mean = uniform_filter(values[..., channel], 3, mode="constant")
+            values[fresh, channel] = mean[fresh] / near[fresh]
+        known[fresh] = 1
+    return values, known
 
 
 def _fill(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
