@@ -227,6 +227,20 @@ def test_table_has_a_line_for_each_row():
     assert "too few" in lines[3] and lines[-1].endswith("requires CUDA")
 
 
+def test_parts_measured_later_join_what_is_stored(tmp_path, monkeypatch):
+    from benchmarks.reconstruct import __main__ as program
+
+    stored = {"id": "spot", "value": 35.0, "unit": "dB", "seconds": 360, "ceiling": 40.0}
+    (tmp_path / "reconstruct.json").write_text(json.dumps({"rows": [stored]}))
+    monkeypatch.setattr(program, "RESULTS", tmp_path)
+    later = program.merged([{"id": "spot", "value": None, "unit": "dB", "ceiling": 41.0}])
+    assert later == [{**stored, "ceiling": 41.0}]
+    again = program.merged([{"id": "spot", "value": 36.0, "unit": "dB", "seconds": 350}])
+    assert again == [{"id": "spot", "value": 36.0, "unit": "dB", "seconds": 350, "ceiling": 40.0}]
+    refused = program.merged([{"id": "spot", "value": None, "unit": "dB", "refused": "too few"}])
+    assert refused[0]["value"] is None and refused[0]["refused"] == "too few"
+
+
 def test_fusion_of_true_depths_is_near_the_truth(tmp_path):
     from benchmarks.reconstruct.peers import fused, projected_colors, true_depths, tsdf_mesh
 
