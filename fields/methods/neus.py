@@ -88,8 +88,14 @@ class Neus(RadianceMethod):
     coarse_to_fine: float = Option(
         0.4, ge=0, le=1, description="Fraction of the steps at which all grid levels are in use; 0: from the start."
     )
+    first_eikonal: float = Option(
+        0.003,
+        ge=0,
+        le=1e4,
+        description="Weight of (|gradient| - 1)^2 in the first step: low, so that shapes may change.",
+    )
     eikonal: float = Option(
-        0.05, ge=0, le=1e4, description="Weight of (|gradient| - 1)^2, which makes the values a distance."
+        0.05, ge=0, le=1e4, description="Weight of (|gradient| - 1)^2 in the last step: higher for smoother surfaces."
     )
 
     mask: float = Option(
@@ -191,7 +197,7 @@ class Neus(RadianceMethod):
             sharpening=self.sharpening,
             first_levels=self.first_levels,
             coarse_to_fine=self.coarse_to_fine,
-            eikonal=self.eikonal,
+            eikonal=(self.first_eikonal, self.eikonal),
             outer=self._build_outer(domain, seed + 1),
             reflection=self.reflection,
         )

@@ -66,7 +66,7 @@ class SurfaceRadiance(RadianceField):
         `sharpening` of the steps.
     first_levels, coarse_to_fine: levels of the grid that are in use at first, and the fraction of the steps at which
         all are.
-    eikonal: weight of (|gradient| - 1)^2.
+    eikonal: weight of (|gradient| - 1)^2 in the first and in the last step; between them it changes as the sharpness.
     reflection: whether color depends on the normal and on the direction of view reflected by it, for glossy surfaces
         (Ref-NeRF, Verbin et al. 2022). The head then takes harmonics of that direction too, and its cosine.
     outer: what surrounds the cube of an unbounded scene: contracted coords → logarithm of density, then the features.
@@ -95,7 +95,7 @@ class SurfaceRadiance(RadianceField):
         sharpening: float,
         first_levels: int,
         coarse_to_fine: float,
-        eikonal: float,
+        eikonal: tuple[float, float],
         outer: PointField | None = None,
         reflection: bool = False,
     ) -> None:
@@ -108,7 +108,8 @@ class SurfaceRadiance(RadianceField):
         self.sharpening = sharpening
         self.first_levels = min(first_levels, encoder.layout.levels)
         self.coarse_to_fine = coarse_to_fine
-        self.eikonal = eikonal
+        self.eikonal_range = eikonal
+        self._eikonal = eikonal[0]
         self.outer = outer
         self.reflection = reflection
         self.register_buffer("gates", torch.ones(encoder.layout.levels))
@@ -138,6 +139,8 @@ class SurfaceRadiance(RadianceField):
         self.gates.copy_(0.5 - 0.5 * torch.cos(math.pi * depth))
         first, last = self.sharpness_range
         self.sharpness.fill_(first * (last / first) ** sharpness)
+        first, last = self.eikonal_range
+        self._eikonal = first * (last / first) ** sharpness if first and last else last
 
     # Distance
 
@@ -290,7 +293,7 @@ class SurfaceRadiance(RadianceField):
 
     def regularisation(self) -> Tensor | None:
         """Weighted (|gradient| - 1)^2 at random points of the cube and at some samples of the step's rays."""
-        if not self.eikonal:
+        if not self._eikonal:
             return None
         random = torch.Generator().manual_seed(self._step)
         recent = torch.zeros(0, 3) if self._recent is None else self._recent
@@ -303,7 +306,7 @@ class SurfaceRadiance(RadianceField):
         low, high = TAP_CELLS
         cells = low + (high - low) * float(torch.rand((), generator=random))
         size = cells / self._open_layout().per_level[-1].scale
-        return self.eikonal * (self.numerical_gradient(points, size).norm(dim=-1) - 1.0).square().mean()
+        return self._eikonal * (self.numerical_gradient(points, size).norm(dim=-1) - 1.0).square().mean()
 
     def numerical_gradient(self, coords: Tensor, size: float) -> Tensor:
         """Central differences `[M, 3]` of the distance over `size` to both sides of coords `[M, 3]`, in float32."""

@@ -83,3 +83,54 @@ def test_a_plain_background_gives_a_hull_too(tmp_path):
     cells = scene.hull_cells(32)
     assert cells is not None and 0.05 < 1 - cells.mean() < 0.9
     assert Neus().prepare(scene).background == "learned"
+
+
+@pytest.fixture
+def analytic(scene, monkeypatch):
+    """A field whose network is replaced by a formula, sin(2x) cos(3y) + z^3 in sides of the cube."""
+    field = Neus(**SMALL).prepare(scene).build_field(scene.domain, scene.channels, 0)
+
+    def evaluate(coords, frozen=False):
+        x, y, z = coords.double().unbind(-1)
+        return 2.0 * (torch.sin(2 * x) * torch.cos(3 * y) + z**3)[..., None]
+
+    monkeypatch.setattr(field, "_evaluate", evaluate)
+    return field
+
+
+def slope(points: torch.Tensor) -> torch.Tensor:
+    x, y, z = points.double().unbind(-1)
+    return torch.stack(
+        [2 * torch.cos(2 * x) * torch.cos(3 * y), -3 * torch.sin(2 * x) * torch.sin(3 * y), 3 * z * z], -1
+    )
+
+
+def test_taps_err_with_the_square_of_their_size(analytic):
+    points = torch.rand(500, 3, generator=torch.Generator().manual_seed(1)) * 0.6 + 0.2
+    errors = [float((analytic.numerical_gradient(points, size) - slope(points)).abs().mean()) for size in (0.08, 0.02)]
+    assert errors[0] / errors[1] == pytest.approx(16, rel=0.05)
+
+
+def test_taps_at_the_faces_of_the_cube_are_as_long_as_they_are(analytic):
+    points = torch.tensor([[0.0, 1.0, 0.5], [1.0, 0.0, 1.0]])
+    assert (analytic.numerical_gradient(points, 1e-3) - slope(points)).abs().max() < 0.02
+
+
+def test_the_normal_is_the_direction_of_the_slope(analytic):
+    points = torch.rand(100, 3, generator=torch.Generator().manual_seed(2))
+    true = torch.nn.functional.normalize(slope(points), dim=-1).float()
+    torch.testing.assert_close(analytic.normals(points), true, atol=1e-4, rtol=1e-4)
+
+
+def test_schedules_go_from_the_first_to_the_last_value(scene):
+    method = Neus(**SMALL | {"first_levels": 2, "start_sharpness": 50.0}).prepare(scene)
+    field = method.build_field(scene.domain, scene.channels, 0)
+    field.before_step(0, 100)
+    assert float(field.sharpness) == pytest.approx(50.0) and field.gates.tolist() == [1, 1, 0, 0, 0, 0]
+    field.before_step(99, 100)
+    assert float(field.sharpness) == pytest.approx(method.end_sharpness) and field.gates.tolist() == [1] * 6
+    # The trainer may still be measuring how many steps there will be.
+    field.before_step(9, 100)
+    early = float(field.sharpness)
+    field.before_step(9, None)
+    assert float(field.sharpness) == early
