@@ -54,13 +54,14 @@ class Crossings:
 
     inside, outside: `[K]` int64, the sample on the side of the edge's surface and the other one.
     coverage: `[K]` float32 in [0, 1], how far from the inner sample to the outer one the edge is.
-    ends: `[K, 2]` int64, vertices of the edge.
+    edge: `[K]` int64, and ends: `[K, 2]` int64, its vertices.
     pull: `[K, 2, 2]` float32, derivative of `coverage` by x and y of the ends, in samples.
     """
 
     inside: np.ndarray
     outside: np.ndarray
     coverage: np.ndarray
+    edge: np.ndarray
     ends: np.ndarray
     pull: np.ndarray
 
@@ -97,14 +98,23 @@ class MeshImage:
 
 
 def mesh_image(
-    positions: np.ndarray, faces: np.ndarray, edges: Edges, height: int, width: int, samples: int = 1
+    positions: np.ndarray,
+    faces: np.ndarray,
+    edges: Edges,
+    height: int,
+    width: int,
+    *,
+    samples: int = 1,
+    threads: int | None = None,
 ) -> MeshImage:
     """What an image of `height` x `width` pixels shows of a mesh.
 
     positions: `[V, 3]` float32, as `fields.render.mesh_projection.project_vertices` gives them.
+    samples: per pixel and axis. threads: as in `fields.ops.rasterise`.
     """
     scaled = positions * np.array([samples, samples, 1], np.float32)
-    raster = rasterise(torch.from_numpy(scaled), torch.from_numpy(faces), height * samples, width * samples)
+    tensors = torch.from_numpy(scaled), torch.from_numpy(faces)
+    raster = rasterise(*tensors, height * samples, width * samples, threads=threads)
     triangles = raster.triangles.numpy().reshape(-1)
     covered = np.flatnonzero(triangles >= 0)
     face = triangles[covered].astype(np.int64)
@@ -197,10 +207,10 @@ def _silhouettes(positions: np.ndarray, faces: np.ndarray, edges: Edges) -> np.n
     points = positions[faces]
     # A face that is seen exactly from its edge counts as one that is turned away.
     front = _cross(points[:, 1] - points[:, 0], points[:, 2] - points[:, 0]) > 0
-    ahead = (points[..., 2] > 0).all(axis=1)
+    ahead = np.all(points[..., 2] > 0, axis=1)
     first, second = edges.faces[:, 0], edges.faces[:, 1]
-    border = second < 0
-    return np.flatnonzero(ahead[first] & (border | ((front[first] != front[second]) & ahead[second])))
+    contour = np.take(front, first) != np.take(front, second)
+    return np.flatnonzero(np.take(ahead, first) & ((second < 0) | (contour & np.take(ahead, second))))
 
 
 def _crossings(
@@ -214,23 +224,24 @@ def _crossings(
     # On which side of the edge its surface is, seen along the axis of the samples.
     side = np.sign(_cross(along, third - ends[:, 0, :2])) * np.sign(np.where(steep, along[:, 1], -along[:, 0]))
     parts = [
-        _along_axis(edges.ends[chosen[part]], ends[part], side[part], axis, triangles, depth)
+        _along_axis(chosen[part], ends[part], side[part], axis, triangles, depth)
         for axis, part in ((0, steep & (side != 0)), (1, ~steep & (side != 0)))
     ]
-    found = Crossings(*(np.concatenate(arrays) for arrays in zip(*parts)))
+    inside, outside, coverage, edge, pull = (np.concatenate(arrays) for arrays in zip(*parts))
     # A silhouette may pass between two samples several times, back and forth in depth: the outermost time counts.
-    pair = 2 * np.minimum(found.inside, found.outside) + (np.abs(found.inside - found.outside) > 1)
-    order = np.lexsort((-found.coverage, pair))
+    pair = 2 * np.minimum(inside, outside) + (np.abs(inside - outside) > 1)
+    order = np.lexsort((-coverage, pair))
     kept = order[np.diff(pair[order], prepend=-1) != 0]
-    return Crossings(found.inside[kept], found.outside[kept], found.coverage[kept], found.ends[kept], found.pull[kept])
+    edge = edge[kept]
+    return Crossings(inside[kept], outside[kept], coverage[kept], edge, edges.ends[edge], pull[kept])
 
 
 def _along_axis(
-    vertices: np.ndarray, ends: np.ndarray, side: np.ndarray, axis: int, triangles: np.ndarray, depth: np.ndarray
+    edges: np.ndarray, ends: np.ndarray, side: np.ndarray, axis: int, triangles: np.ndarray, depth: np.ndarray
 ) -> tuple[np.ndarray, ...]:
-    """Crossings of edges with the lines of sample centres along an axis, in the order of `Crossings`.
+    """Crossings of edges with the lines of sample centres along an axis: inside, outside, coverage, edge, pull.
 
-    ends: `[E, 2, 3]`. side: `[E]`, -1 where the surface is towards larger coordinates of the axis, else 1.
+    edges: `[E]`, their indices. ends: `[E, 2, 3]`. side: `[E]`, -1 where the surface is towards larger coordinates of the axis, else 1.
     """
     height, width = depth.shape
     lines, size = (height, width) if axis == 0 else (width, height)
@@ -240,7 +251,7 @@ def _along_axis(
     counts = np.maximum(high - low, 0)
     edge = np.repeat(np.arange(len(ends)), counts)
     line = np.arange(len(edge)) - np.repeat(counts.cumsum() - counts, counts) + low[edge]
-    (start, end), side = (ends[edge, 0], ends[edge, 1]), side[edge]
+    start, end, side = ends[edge, 0], ends[edge, 1], side[edge]
     length = end[:, 1 - axis] - start[:, 1 - axis]
     fraction = (line + 0.5 - start[:, 1 - axis]) / length
     slope = (end[:, axis] - start[:, axis]) / length
@@ -261,4 +272,4 @@ def _along_axis(
     share = np.stack([1 - fraction, fraction], axis=1) * side[:, None]
     pull[..., axis] = share
     pull[..., 1 - axis] = -share * slope[:, None]
-    return inside, outside, coverage.astype(np.float32), vertices[edge[kept]], pull
+    return inside, outside, coverage.astype(np.float32), edges[edge[kept]], pull

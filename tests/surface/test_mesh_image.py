@@ -37,7 +37,7 @@ def upstream():
 
 def supersampled(positions, faces, colors):
     """The image from FINE x FINE samples per pixel without any blending."""
-    image = mesh_image(positions, faces, mesh_edges(faces), SIZE, SIZE, FINE)
+    image = mesh_image(positions, faces, mesh_edges(faces), SIZE, SIZE, samples=FINE)
     return sample_colors(image, colors).reshape(SIZE, FINE, SIZE, FINE, -1).mean(axis=(1, 3), dtype=np.float64)
 
 
@@ -48,7 +48,7 @@ def difference(positions, faces, colors, velocity, step):
 
 def derivative(positions, faces, colors, velocity, samples=2):
     """The derivative of the loss by a movement of all vertices, from faces and from silhouettes."""
-    image = mesh_image(positions, faces, mesh_edges(faces), SIZE, SIZE, samples)
+    image = mesh_image(positions, faces, mesh_edges(faces), SIZE, SIZE, samples=samples)
     values, gradient = sample_colors(image, colors), to_samples(image, upstream())
     inner = face_derivatives(image, values, colors, velocity)
     outer = silhouette_derivatives(image, values, velocity)
