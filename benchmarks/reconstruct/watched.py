@@ -102,8 +102,9 @@ def watch(command: Sequence[str], environment: dict[str, str] | None = None, cwd
 def _longer(silence: float, before: str, pause: float, written: bytearray) -> tuple[float, str]:
     if pause <= silence:
         return silence, before
-    text = ESCAPES.sub("", written[-400:].decode(errors="replace"))
-    lines = [line.strip() for line in re.split(r"[\r\n]", text) if line.strip()]
+    text = ESCAPES.sub("", written[-4000:].decode(errors="replace"))
+    # Bars alone do not say which stage it is.
+    lines = [line.strip() for line in re.split(r"[\r\n]", text) if re.search(r"[a-z]", line)]
     return pause, lines[-1] if lines else ""
 
 
