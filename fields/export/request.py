@@ -282,20 +282,20 @@ class ExportRequest(OutputRequest):
         None,
         section="surface",
         metavar="AXIS",
-        help="Axis of the source that points up: the mesh stands on the ground with this axis up. Negative axes need an "
-        "equals sign: --up=-z. Default with `longest` or `units=metres`: told from a scene's cameras, else y.",
+        help="Put the mesh upright on the ground, with this axis of the source up; negative ones need an equals sign, "
+        "--up=-z. By default it stays as it is, or follows a scene's cameras where it is put upright all the same.",
     )
     longest: Positive | None = option(
         None,
         section="surface",
         metavar="METRES",
-        help="Length of the mesh's longest side. It stands on the ground then, in metres.",
+        help="Length of the mesh's longest side, in metres; it is put upright on the ground then.",
     )
     units: Literal["source", "metres"] | None = option(
         None,
         section="surface",
         help="source (default): coordinates and axes of the fitted file or of the poses. metres: upright on the "
-        "ground; a unit counts as a metre unless `longest` is given.",
+        "ground; a unit counts as a metre unless the longest side is given.",
     )
     quantize: bool = option(
         False,

@@ -94,6 +94,27 @@ def test_arrows_land_upright_in_a_glb(tmp_path, up: str, quantize: bool):
     assert np.abs(restored - asset.vertices).max() < quantum
 
 
+@pytest.mark.parametrize("up", ["z", "-x"])
+def test_arrows_land_upright_in_a_usdz(tmp_path, up: str):
+    pytest.importorskip("pxr")
+    from pxr import Usd, UsdGeom
+    from validators import usd_errors
+
+    from scenes.shape.writers.usdz import write_usdz
+
+    asset = arrows()
+    write_usdz(tmp_path / "a.usdz", placement([], asset.vertices, up=up, size=0.5).placed(asset))
+    assert usd_errors(tmp_path / "a.usdz") == []
+    stage = Usd.Stage.Open(str(tmp_path / "a.usdz"))
+    assert UsdGeom.GetStageUpAxis(stage) == "Y" and UsdGeom.GetStageMetersPerUnit(stage) == 1
+    mesh = UsdGeom.Mesh(next(prim for prim in stage.Traverse() if prim.IsA(UsdGeom.Mesh)))
+    positions = np.array(mesh.GetPointsAttr().Get())
+    np.testing.assert_allclose(ends(positions, np.array(mesh.GetDisplayColorAttr().Get())), WANTED[up], atol=0.05)
+    assert positions[:, 1].min() == pytest.approx(0, abs=1e-6) and np.ptp(positions, axis=0).max() == pytest.approx(0.5)
+    back = np.array(json.loads(stage.GetRootLayer().customLayerData["fieldStudio"])["source_from_file"])
+    np.testing.assert_allclose(positions @ back[:3, :3].T + back[:3, 3], asset.vertices, atol=1e-5)
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_up_comes_from_the_cameras(tmp_path, seed: int):
     """A rig around the object, in a frame that is turned in any way; cameras see the same through the file."""
@@ -161,6 +182,7 @@ def test_any_direction_can_be_up_and_comes_back(direction, size: float, file_up:
 
 
 def test_two_points_give_the_scale():
+    assert placement([], arrows().vertices, scale_from="0,0,0,0,0,1.5=0.3").scale == pytest.approx(0.2)
     vertices = arrows().vertices
     chosen = placement([], vertices, up="z", scale_from=((1, 2, 3), (1, 2, 6), 0.12))
     assert chosen.scale == pytest.approx(0.04) and chosen.scale_known
@@ -189,6 +211,8 @@ def test_source_units_keep_every_coordinate(tmp_path):
         ({"size": 1.0, "scale_from": ((0, 0, 0), (1, 0, 0), 1.0)}, "excludes `scale_from`"),
         ({"scale_from": ((0, 0, 0), (0, 0, 0), 1.0)}, "two different points"),
         ({"scale_from": ((0, 0, 0), (1, 0, 0), 0.0)}, "above 0"),
+        ({"scale_from": "0,0,0,1=2"}, "should be X,Y,Z,X,Y,Z=METRES"),
+        ({"scale_from": "0,0,0,1,0,0"}, "should be X,Y,Z,X,Y,Z=METRES"),
         ({"units": "source", "size": 1.0}, "`units=source`: keeps"),
         ({"units": "source", "up": "z"}, "`units=source`: keeps"),
     ],

@@ -213,3 +213,18 @@ def test_a_normal_map_needs_tangents(tmp_path):
     with pytest.raises(ValueError, match="needs tangents"):
         write_glb(tmp_path / "a.glb", ball(uv=UV, normal_map=NORMAL_MAP))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_files_of_100_000_triangles_are_small_enough_to_send(tmp_path):
+    """At most 12 MB with a texture of 2048 x 2048, 6 MB without; see docs/assets/surfaces.md."""
+    from benchmarks.asset_sizes import sizes
+
+    megabytes = {name: size / 1e6 for name, (size, _) in sizes(tmp_path).items()}
+    print(megabytes)
+    without = [name for name in megabytes if name.startswith(("geometry", "colors", "3MF"))]
+    assert all(megabytes[name] <= 6 for name in without)
+    with_texture = [name for name in megabytes if name.startswith(("PNG", "JPEG", "WebP", "USDZ"))]
+    assert len(with_texture) == 6 and all(megabytes[name] <= 12 for name in with_texture)
+    assert megabytes["geometry, quantized"] < 0.75 * megabytes["geometry"]
+    assert megabytes["geometry, meshopt"] < 0.3 * megabytes["geometry"]
