@@ -17,6 +17,8 @@ from apps.cli.interrupt import stop_on_signals
 from apps.cli.messages import with_flags
 from fields.reconstruct.request import ReconstructRequest
 
+# Seconds that starting usually takes.
+START_SECONDS = 5.0
 HELP = "make a textured mesh from photographs"
 EPILOG = """\
 examples:
@@ -38,12 +40,15 @@ def run(options: argparse.Namespace) -> dict:
     request = read_request(ReconstructRequest, options)
 
     from apps.cli.reconstruct_progress import ReconstructProgress
-    from apps.cli.sources import default_out
-    from fields.reconstruct.reconstruct import Reconstruction
 
-    if request.out is None:
-        request = request.model_copy(update={"out": default_out(request.source)})
     with ReconstructProgress(request.resolved("seconds"), lambda text: with_flags(text, options)) as progress:
+        # Importing torch takes seconds, in which the progress is shown already.
+        progress.begin("start", START_SECONDS)
+        from apps.cli.sources import default_out
+        from fields.reconstruct.reconstruct import Reconstruction
+
+        if request.out is None:
+            request = request.model_copy(update={"out": default_out(request.source)})
         work = Reconstruction(request, progress)
         with stop_on_signals(work):
             report = work.run()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from fields.export.base import Progress
-
 
 class Reports:
     """Reports of a reconstruction. This class ignores them; the command line and the studio show them."""
@@ -22,18 +20,3 @@ class Reports:
 
     def message(self, text: str) -> None:
         """A sentence that a person should read."""
-
-    def as_progress(self) -> Progress:
-        """The same for functions that report as exports do."""
-        return _AsProgress(self)
-
-
-class _AsProgress(Progress):
-    def __init__(self, reports: Reports) -> None:
-        self.reports = reports
-
-    def message(self, text: str) -> None:
-        self.reports.message(text)
-
-    def fraction(self, done: float) -> None:
-        self.reports.fraction(done)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fields.export.base import Progress as ExportProgress
 from fields.export.meshes import file_up, write_asset, write_collision
 from fields.export.scene_assets.asset_options import AssetOptions
 from fields.export.scene_assets.fitted_scene import FittedScene
@@ -227,7 +228,7 @@ def _write(
         files = [out, *write_asset(out, placed, quantize=options.quantize, texture_format=options.texture_format)]
         notes = list(place.notes)
         if options.collision:
-            collision, sentences = write_collision(out, placed, runner.reports.as_progress())
+            collision, sentences = write_collision(out, placed, _AsExportProgress(runner.reports))
             files.append(collision)
             notes += sentences
     for note in notes:
@@ -252,3 +253,16 @@ def _text(report: dict[str, Any]) -> str:
     texture = f", texture {report['texture']} x {report['texture']}" if report["texture"] else ""
     psnr = f", {report['metrics']['psnr']:.2f} dB on held-out photographs" if "psnr" in report["metrics"] else ""
     return f"{report['triangles']:,} triangles{texture}, {size}{psnr}"
+
+
+class _AsExportProgress(ExportProgress):
+    """Reports of a stage for functions that report as exports do."""
+
+    def __init__(self, reports: Reports) -> None:
+        self.reports = reports
+
+    def message(self, text: str) -> None:
+        self.reports.message(text)
+
+    def fraction(self, done: float) -> None:
+        self.reports.fraction(done)
