@@ -27,7 +27,7 @@ GAP = 10
 GAP_SIZE = 2048
 # Least gap: a bilinear lookup at mip level 1.
 MIN_GAP = 4
-# The gap is halved, down to one texel, as long as it costs charts more than the rest of this fraction of their texels.
+# The gap shrinks, down to one texel, as long as it costs charts more than the rest of this fraction of their texels.
 MIN_LEFT = 0.25
 # Fraction of the square that charts and gaps together fill, roughly.
 PACKED_FRACTION = 0.75
@@ -36,8 +36,8 @@ SECONDS = 60.0
 # Rounds in which overlapping parts are cut out, before the packing.
 CUT_ROUNDS = 4
 # Fraction of the time after which charts stop growing, and after which no more overlaps are cut out.
-REGION_TIME = 0.3
-CUT_TIME = 0.5
+REGION_TIME = 0.2
+CUT_TIME = 0.35
 # Time that is kept for what comes after xatlas, in rounds of looking for overlaps.
 ROUND_RESERVE = 1.5
 # More charts than this are left to shelves: xatlas's time grows faster than their number.
@@ -133,7 +133,7 @@ def _without_overlaps(
     longest = 0.0
     for round_ in range(CUT_ROUNDS):
         start = time.monotonic()
-        if round_ and start + longest > end:
+        if start + longest > end:
             break
         progress(0.3 + 0.05 * round_)
         flat, _ = _flatten(vertices, faces, region)
@@ -142,7 +142,7 @@ def _without_overlaps(
         over = overlapping_faces(uv, flat.faces, size)
         if len(over):
             progress(0.34 + 0.05 * round_)
-            region = _cut_out(vertices, faces, region, over, single=round_ == CUT_ROUNDS - 1)
+            region = _cut_out(vertices, faces, region, over, single=round_ == CUT_ROUNDS - 1, end=end)
         longest = max(longest, time.monotonic() - start)
         if not len(over):
             break
@@ -177,10 +177,10 @@ def _flatten(vertices: np.ndarray, faces: np.ndarray, region: np.ndarray) -> tup
 
 
 def _cut_out(
-    vertices: np.ndarray, faces: np.ndarray, region: np.ndarray, over: np.ndarray, *, single: bool
+    vertices: np.ndarray, faces: np.ndarray, region: np.ndarray, over: np.ndarray, *, single: bool, end: float
 ) -> np.ndarray:
     """Charts `[F]` after the faces `over` became charts among themselves; each one for itself if `single`."""
-    among = np.arange(len(over)) if single else chart_regions(vertices, faces[over])
+    among = np.arange(len(over)) if single else chart_regions(vertices, faces[over], end=end)
     # Faces of two charts that meet here are not one.
     _, among = np.unique(region[over] * (len(over) + 1) + among, return_inverse=True)
     cut = region.copy()
@@ -204,7 +204,7 @@ def _gap_that_fits(flat: FlatCharts, size: int) -> int:
             density = (-half * gap + np.sqrt((half * gap) ** 2 + area * left)) / max(area, 1e-300)
             if density**2 * area >= MIN_LEFT * room:
                 break
-        gap //= 2
+        gap -= 1
     return gap
 
 

@@ -94,7 +94,9 @@ def normals_of_mesh(vertices: np.ndarray, normals: np.ndarray) -> DetailedNormal
     count = min(NEIGHBOURS, len(vertices))
 
     def at(points: np.ndarray, facing: np.ndarray) -> np.ndarray:
-        distance, index = tree.query(points, k=np.arange(1, count + 1))
+        distance, index = tree.query(points, k=count)
+        # One neighbour comes without an axis for neighbours.
+        distance, index = (np.asarray(part).reshape(len(points), count) for part in (distance, index))
         found = normals[index].astype(np.float64)
         same_side = np.einsum("nkc,nc->nk", found, facing) > 0
         weight = same_side / np.maximum(distance, 1e-12) ** 2

@@ -19,8 +19,8 @@ import numpy as np
 ATTEMPTS = 6
 # A packing is good enough if its longer side has this fraction of the square's.
 GOOD_FIT = 0.985
-# Fraction of the square that charts and the gaps around them fill in the first attempt.
-FIRST_FILL = 0.75
+# Fraction of the square that charts and gaps fill in the first attempt: it should fit, in case there is no second.
+FIRST_FILL = 0.6
 # Linux: signal when the parent ends (PR_SET_PDEATHSIG of prctl).
 _PARENT_DEATH_SIGNAL = 1
 
