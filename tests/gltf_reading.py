@@ -24,7 +24,8 @@ const {MeshoptDecoder} = require("meshoptimizer/decoder");
 const jobs = JSON.parse(require("fs").readFileSync(0));
 MeshoptDecoder.ready.then(() => console.log(JSON.stringify(jobs.map(job => {
     const target = new Uint8Array(job.count * job.byteStride);
-    MeshoptDecoder.decodeGltfBuffer(target, job.count, job.byteStride, Buffer.from(job.data, "base64"), job.mode, "NONE");
+    const source = Buffer.from(job.data, "base64");
+    MeshoptDecoder.decodeGltfBuffer(target, job.count, job.byteStride, source, job.mode, "NONE");
     return Buffer.from(target).toString("base64");
 }))));
 """

@@ -1,8 +1,8 @@
 """Split a mesh into convex parts with coacd, in a process of its own: `python convex_worker.py IN OUT THRESHOLD
 MAX_PARTS MAX_VERTICES`.
 
-IN is an `.npz` with `vertices` `[V, 3]` and `faces` `[F, 3]`; OUT gets `vertices0`, `faces0`, `vertices1` and so on. coacd
-brings an OpenMP runtime of its own, which must not meet that of torch, and cannot be stopped from within.
+IN is an `.npz` with `vertices` `[V, 3]` and `faces` `[F, 3]`; OUT gets `vertices0`, `faces0`, `vertices1` and so on.
+coacd brings an OpenMP runtime of its own, which must not meet that of torch, and cannot be stopped from within.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Encoders of glTF's extension EXT_meshopt_compression (Khronos, appendix A): triangles and vertex attributes.
 
-The format is decoded by three.js, Babylon.js, Godot and `gltfpack`. There is no package of the encoder for Python beside
-a pre-release, so it is written here from the specification of the bitstream.
+three.js and Babylon.js decode it. For Python there is only a pre-release of an encoder, so it is written here, from the
+specification of the bitstream.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ def encode_triangles(faces: np.ndarray, num_vertices: int) -> tuple[bytes, np.nd
     """Triangles `[F, 3]` in another order, coded in about 1.5 bytes each, and the new order of the vertices `[V]`.
 
     Each triangle is followed by a neighbor of a recent one if any is left, one whose corners are all known if possible.
-    Vertices are numbered as triangles first use them; `order[new index]` is the old one. Corners keep their orientation.
+    Vertices are numbered as triangles first use them; `order[new index]` is the old one. Orientations stay.
     """
     faces = np.asarray(faces, np.int64)
     keys = faces * num_vertices + np.roll(faces, -1, axis=1)

@@ -56,7 +56,7 @@ def test_colors_are_exact(tmp_path):
     for triangle, face in zip(root.iter(f"{CORE}triangle"), faces):
         assert triangle.get("pid") == group.get("id")
         found = [colors[int(triangle.get(k))] for k in ("p1", "p2", "p3")]
-        assert found == ["#%02X%02X%02XFF" % tuple(levels[index]) for index in face]
+        assert found == ["#{:02X}{:02X}{:02X}FF".format(*levels[index]) for index in face]
     assert len(list(root.iter(f"{CORE}vertex"))) == 4
 
 
