@@ -59,9 +59,9 @@ def find_poses(
         views = open_posed("scene")      # the same as found.scene
 
     Blurred pictures and doubles are left out; what is masked (by alpha, or by a folder `masks`) has no part in finding
-    the cameras. Where COLMAP's incremental mapper finds fewer than nine tenths of the cameras, looser thresholds, the
-    global mapper and more features are tried; the best result counts. The scene is turned so that z is up and the
-    cameras look at the origin.
+    the cameras. Where COLMAP's incremental mapper finds fewer than nine tenths of the cameras, the global mapper, more
+    features and looser thresholds are tried; the one that finds most counts. The scene is turned so that z is up and
+    the cameras look at the origin.
 
     A second call with the same arguments reads what the first one wrote, or goes on where it was interrupted.
 
@@ -219,7 +219,7 @@ def _result(work: Path, gathered: Gathered, found: dict[str, Any], took: dict[st
         ),
         reprojection_error=error,
         seconds=took,
-        warnings=tuple(warnings_about(scene, len(pictures), error)),
+        warnings=tuple(warnings_about(scene, len(pictures), error, found["still_background"])),
         mapper=found["mapper"],
     )
 

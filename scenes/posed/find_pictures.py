@@ -22,8 +22,8 @@ from scenes.video.read import decode_video_file, image_files
 
 # Longest side in pixels of the images that COLMAP gets. Cameras of larger ones are hardly better, and take longer.
 FEATURE_SIDE = 800
-# Images with no side longer than this are doubled for COLMAP, which finds too few features in them.
-SMALL_SIDE = 400
+# How much smaller images are enlarged for COLMAP, which finds too few features in them.
+MAX_ENLARGED = 2.0
 # Alpha from which a pixel belongs to the object.
 OPAQUE = 128
 # Pixels beside a mask's edge where no feature is taken: what is seen there moves with the camera.
@@ -115,7 +115,7 @@ class PictureWriter:
             exif.get_ifd(EXIF_CAMERA)[EXIF_FOCAL_LENGTH_35MM] = focal
         file = self._file_name(name, ".png" if lossless or image.mode == "RGBA" else ".jpg")
         _save(image, self.folder / "images" / file, exif)
-        scale = min(1.0, FEATURE_SIDE / max(image.size)) if max(image.size) > SMALL_SIDE else 2.0
+        scale = min(MAX_ENLARGED, FEATURE_SIDE / max(image.size))
         seen = _resized(image, scale)
         counted = None
         if mask is not None:

@@ -87,14 +87,20 @@ def reason_for_nothing(pictures: Sequence[Picture], found: Mapping[str, Any]) ->
     )
 
 
-def warnings_about(scene: PosedViews, num_given: int, error: float) -> list[str]:
+def warnings_about(scene: PosedViews, num_given: int, error: float, still_background: bool) -> list[str]:
     """Lines that a person should read before a fit.
 
     Args:
         num_given: pictures that cameras were looked for.
         error: mean reprojection error in pixels.
+        still_background: whether COLMAP ignored what stands still in the pictures.
     """
     warnings = []
+    if still_background:
+        warnings.append(
+            "the background stands still while something turns in front of it: the cameras are those of what turns; "
+            "make the rest transparent, or mask it, before a fit"
+        )
     count = len(scene.views)
     if count / num_given < LOW_FRACTION:
         warnings.append(

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from scenes.errors import BadInput
+from scenes.posed import find_pictures
 from scenes.posed.find_film import SharpestFrames
 from scenes.posed.find_pictures import EXIF_CAMERA, EXIF_FOCAL_LENGTH_35MM, Gathered, gather, is_numbered
 
@@ -28,7 +29,7 @@ def test_photographs_of_a_folder_are_saved_small_and_renamed(photos, tmp_path):
     assert [picture.file for picture in found.pictures] == [f"IMG_1{i}.jpg" for i in range(4)]
     assert found.order == "numbered" and not found.left_out and fractions == [0.25, 0.5, 0.75, 1.0]
     assert Image.open(tmp_path / "work/images/IMG_10.jpg").size == (220, 200)
-    # Small images are doubled for COLMAP.
+    # Small images are enlarged for COLMAP.
     assert Image.open(tmp_path / "work/features/IMG_10.jpg").size == (440, 400)
     assert not (tmp_path / "work/masks").exists() and not (tmp_path / "work/feature_masks").exists()
     assert Gathered.from_json(found.to_json()) == found
@@ -57,7 +58,8 @@ def test_unreadable_photographs_and_doubles_are_left_out_with_reasons(photos, tm
     assert {file.name for file in (tmp_path / "work/images").iterdir()} == kept == {"IMG_10.jpg", "IMG_13.jpg"}
 
 
-def test_alpha_is_masked_out_of_the_features_and_stays_in_the_scene(photos, tmp_path, astronaut):
+def test_alpha_is_masked_out_of_the_features_and_stays_in_the_scene(photos, tmp_path, astronaut, monkeypatch):
+    monkeypatch.setattr(find_pictures, "MAX_ENLARGED", 1.0)
     pixels = np.dstack([astronaut, np.zeros(astronaut.shape[:2], np.uint8)])
     pixels[100:300, 100:400, 3] = 255
     Image.fromarray(pixels).save(photos / "cut.png")

@@ -131,6 +131,19 @@ def test_what_alpha_hides_has_no_part(cube, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_turntable_in_front_of_a_wall_needs_no_masks(cube, tmp_path):
+    pytest.importorskip("pycolmap")
+    poses = circle(9, degrees=120, radius=2.2)
+    seen = [cube.photograph(pose, INTRINSICS) for pose in poses]
+    behind = data.coffee()[:180, :240]
+    save(tmp_path / "photos", [np.where(pixels[..., 3:] > 0, pixels[..., :3], behind) for pixels in seen])
+    result = find_poses(tmp_path / "photos", tmp_path / "scene")
+    known = {str(index): pose for index, pose in enumerate(poses)}
+    assert len(result.scene.views) >= 8 and position_errors(known, result.scene).max() < 0.05
+    assert any("the background stands still" in warning for warning in result.warnings)
+
+
+@pytest.mark.slow
 def test_a_mirror_ends_in_cameras(cube, tmp_path):
     pytest.importorskip("pycolmap")
     known = photographs(cube, tmp_path / "photos", circle(9, degrees=120), mirror=True)

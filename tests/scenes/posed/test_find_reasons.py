@@ -65,14 +65,15 @@ def test_no_camera_at_all_has_a_reason_too(changes, words):
 
 def test_cameras_all_around_have_no_warnings():
     points = np.random.default_rng(0).normal(0, 0.3, (100, 3))
-    assert warnings_about(scene(arc(20, 340), points), 20, 0.5) == []
+    assert warnings_about(scene(arc(20, 340), points), 20, 0.5, False) == []
 
 
 def test_what_is_doubtful_is_said():
     points = np.random.default_rng(0).normal(0, 0.3, (100, 3))
     poses = arc(6, 40)
     poses[5] = look_at(poses[5][:, 3], 3 * poses[5][:, 3])
-    text = " | ".join(warnings_about(scene(poses, points), 12, 2.5))
+    text = " | ".join(warnings_about(scene(poses, points), 12, 2.5, True))
+    assert "the background stands still" in text
     assert "6 of 12 pictures only" in text and "6 pictures are few" in text and "2.5 pixels" in text
     assert "from one side, over 3" in text and "1 of 6 cameras have hardly any" in text
 
