@@ -63,10 +63,11 @@ def scene_surface(
     found = SurfaceMesh(
         implicit.from_file(mesh.vertices), mesh.faces, mesh.normals, None, mesh.cell / implicit.side, notes=mesh.notes
     )
-    if request.largest:
-        found = largest_component(found)
     if faces and len(found.faces) > faces:
-        return implicit, simplified(implicit, found, faces)
+        found = simplified(implicit, found, faces)
+    if request.largest:
+        # Simplification may tear off what hangs on a few faces, so this comes after it.
+        found = largest_component(found)
     return implicit, replace(found, colors=colors_at(implicit, found.vertices))
 
 

@@ -1,7 +1,7 @@
 """The surface of a density field where rays stop: depth maps of its cameras, fused into signed distances.
 
-A level set of density would be a fog's outline with all that is hidden inside it. Depths where half of the light is
-lost show only what cameras see.
+A level set of density would be a fog's outline with all that is hidden inside it. Depths where rays begin to lose their
+light show only what cameras see.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fields.surface.depth_maps import DepthMap, depth_camera, depth_map
 from fields.surface.extract import ProgressCallback, no_progress
 from fields.surface.implicit import Implicit
 from fields.surface.lattice import make_lattice
-from fields.surface.median_depth import DepthMap, depth_camera, depth_map
 from fields.surface.radiance import Radiance
 from fields.surface.tsdf import TSDF
 from scenes.errors import BadInput
@@ -65,7 +65,7 @@ def fuse_depths(
     seconds: float | None = None,
     progress: ProgressCallback = no_progress,
 ) -> FusedDepths:
-    """Render the median depths of a field and fuse them, on `resolution` cells along the longest side of the box.
+    """Render the depths of a field and fuse them, on `resolution` cells along the longest side of the box.
 
     lower, upper: box in units of the cube, `[3]`; None: that of the depths.
     seconds: wall clock. Where it is short, depth maps get smaller, and at last fewer.

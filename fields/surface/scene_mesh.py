@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import time as clock
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from fields.models.field import RadianceField
 from fields.render.sphere_trace import in_chunks
@@ -41,6 +42,8 @@ SURFACE_TIME = 0.75
 NORMAL_CELLS = 1.0
 # Longest way of simplified vertices back to the surface, in cells.
 REACH_CELLS = 2.0
+# Evaluations of a distance after which its extraction is half done, for its progress.
+USUAL_EVALUATIONS = 3_000_000
 # The base plane is cut off this far above its middle, in cells, beyond its noise.
 BASE_CELLS = 2.0
 # Vertices of a cap lie this close to the box's border, in cells.
@@ -176,7 +179,7 @@ def _distance_surface(
     begun = clock.perf_counter()
     implicit = implicit_distance(scene, level)
     lattice = make_lattice(lower, upper, resolution)
-    found = extract(implicit, lattice, steepness=STEEPNESS, progress=progress)
+    found = extract(with_heartbeat(implicit, progress), lattice, steepness=STEEPNESS)
     if not found.crossed:
         raise BadInput(f"the field has no surface here: {_range_of(implicit, lower, upper)}")
     mesh = _new_mesh(implicit, found, lattice.cell)
@@ -187,6 +190,22 @@ def _distance_surface(
         _take(mesh, keep_faces(mesh.vertices, mesh.faces, ~_on_border(mesh, lower, upper)), "border", "")
     mesh.seconds["extraction"] = clock.perf_counter() - begun
     return mesh
+
+
+def with_heartbeat(implicit: Implicit, progress: ProgressCallback) -> Implicit:
+    """The same surface, whose every evaluation reports progress: a slab of the lattice takes seconds.
+
+    The number of evaluations is not known before, so the fraction nears 1 without reaching it.
+    """
+    done = 0
+
+    def function(points: Tensor) -> Tensor:
+        nonlocal done
+        done += len(points)
+        progress(done / (done + USUAL_EVALUATIONS))
+        return implicit.function(points)
+
+    return replace(implicit, function=function)
 
 
 def _depth_surface(

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fields.surface.depth_maps import DepthMap
 from fields.surface.extract import Triangles
 from fields.surface.lattice import Lattice
 from fields.surface.marching_cubes_table import CORNERS, marching_cubes_table
-from fields.surface.median_depth import DepthMap
 
 # Distance at which values are cut off, in voxels: thinner parts vanish below twice that, noise makes holes above it.
 TRUNCATION = 4.0

@@ -48,6 +48,13 @@ class Beads(RadianceField):
         return (base + 0.2 * shine).clamp(0, 1)
 
 
+class SolidBeads(Beads):
+    """The balls with the density that fits find: it begins at the surface, and half of the light is lost behind it."""
+
+    def density(self, coords, time=None, directions=None):
+        return 400 * torch.sigmoid(-2000 * self.distance(coords)) + 0 * self.anchor, coords
+
+
 def render_splats(columns: dict[str, np.ndarray], camera, background: float = 1.0) -> np.ndarray:
     """Render the Gaussians of a 3DGS file as that method does (Kerbl et al. 2023; Zwicker et al. 2001), `[H, W, 3]`.
 

@@ -200,3 +200,35 @@ def test_an_ending_that_a_scene_cannot_have_lists_those_that_it_can(duck, tmp_pa
         "network: .onnx",
     ):
         assert part in message
+
+
+def test_the_mesh_of_a_scene_is_what_its_cameras_see(duck, tmp_path, capsys):
+    assert main(["export", str(duck), str(tmp_path / "a.glb"), "--resolution", "64", "--json"]) == 0
+    printed = capsys.readouterr()
+    report = json.loads(printed.out)
+    assert "method=neus" in printed.err and "serves better" in printed.err
+    assert report["largest_part"] > 0.5 and report["distance_to_field_cells"] < 0.5
+    mesh = trimesh.load_mesh(tmp_path / "a.glb")
+    cameras = read_cameras(duck / "cameras.json")
+    seen = rendered(duck, cameras[0])
+    # Rays through pixels that the field fills meet the mesh at about the depth of the field.
+    rows, columns = np.nonzero(seen.opacity.numpy() > 0.95)
+    origins, directions = cameras[0].rays_through(columns + 0.5, rows + 0.5)
+    hits, rays, _ = mesh.ray.intersects_location(origins, directions, multiple_hits=False)
+    found = np.linalg.norm(hits - origins[rays], axis=1)
+    wanted = seen.depth.numpy()[rows, columns][rays]
+    assert len(rays) > 0.9 * len(rows) and np.median(np.abs(found - wanted)) < 0.05 * load_field(duck).side
+    few = exported(duck, tmp_path / "b.ply", capsys, "--resolution", "64", "--faces", "900", "--largest")
+    assert few["triangles"] <= 900 and few["parts"] == 1
+    level = exported(duck, tmp_path / "c.ply", capsys, "--resolution", "64", "--level", "20")
+    assert level["level"] == 20 and level["triangles"] > 100
+
+
+def test_a_box_cuts_the_mesh_of_a_scene(duck, tmp_path, capsys):
+    exported(duck, tmp_path / "a.ply", capsys, "--resolution", "48", "--crop=0,-9,-9,9,9,9")
+    mesh = trimesh.load_mesh(tmp_path / "a.ply")
+    assert len(mesh.faces) > 100 and mesh.bounds[0, 0] > -0.05
+    assert main(["export", str(duck), str(tmp_path / "b.ply"), "--crop=70,70,70,90,90,90"]) == 2
+    assert "outside of the field" in capsys.readouterr().err
+    assert main(["export", str(duck), str(tmp_path / "b.ply"), "--memory", "300M"]) == 2
+    assert "would take about" in capsys.readouterr().err

@@ -1,5 +1,7 @@
 """Extracted meshes are closed, welded and on the surface, for all divisions into blocks and slabs."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,9 +12,11 @@ from skimage.measure import marching_cubes
 
 from fields.surface import extract as module
 from fields.surface.extract import Extraction, ShiftedFunction, extract
+from fields.surface.implicit import MIN_SHAPE_COMPONENT
 from fields.surface.lattice import make_lattice
 from fields.surface.marching_cubes_table import marching_cubes_table
 from fields.surface.surface_mesh import surface_mesh, surface_triangles
+from fields.surface.topology import component_labels
 from scenes.errors import BadInput
 from tests.surface.analytic_implicits import RADIUS, ball, implicit, noise, torus
 
@@ -135,3 +139,17 @@ def test_metrics_are_scored_on_the_triangles_that_exports_write(type_: str):
     scored, written = surface_triangles(implicit(torus, type_), 40), surface_mesh(implicit(torus, type_), 40)
     assert np.array_equal(scored.vertices, written.vertices) and np.array_equal(scored.faces, written.faces)
     assert torus(torch.from_numpy(written.vertices)).abs().max() < 1e-4
+
+
+def test_specks_of_a_shape_are_removed_and_noticeable_parts_stay():
+    def balls(points):
+        specks = [(points - torch.tensor(at)).norm(dim=-1) - 0.004 for at in ((0.1, 0.1, 0.1), (0.9, 0.2, 0.8))]
+        eye = (points - torch.tensor([0.9, 0.9, 0.9])).norm(dim=-1) - 0.02
+        return torch.stack([ball(points), eye, *specks]).amin(dim=0)
+
+    found = implicit(balls)
+    every = surface_mesh(found, 256)
+    mesh = surface_mesh(replace(found, min_component=MIN_SHAPE_COMPONENT), 256)
+    assert component_labels(len(every.vertices), every.faces).max() == 3 and not every.notes
+    assert component_labels(len(mesh.vertices), mesh.faces).max() == 1
+    assert mesh.notes == ["Removed 2 small components (0.03% of the area; `keep_components` keeps them)"]
