@@ -52,7 +52,7 @@ def field_depths(run: Path, cameras: Sequence[Camera]) -> list[np.ndarray]:
     from fields.models.field import RadianceField
     from fields.runs.run import load_field
     from fields.surface.implicit import corner_and_sides
-    from fields.surface.median_depth import depth_camera, depth_map
+    from fields.surface.depth_maps import depth_camera, depth_map
 
     field = load_field(run)
     assert isinstance(field, RadianceField)
