@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from fields.export.base import ending_of
@@ -46,6 +47,7 @@ def asset_options(request: ReconstructRequest) -> AssetOptions:
         size=request.size,
         scale_from=request.scale_from,
         quantize=True,
+        meshopt=request.meshopt,
         texture_format=request.texture_format,
         collision=request.collision,
     )
@@ -57,10 +59,17 @@ class Reconstruction:
     Example: `Reconstruction(ReconstructRequest(source="photos", asset="statue.glb", out="runs/statue")).run()`.
     """
 
-    def __init__(self, request: ReconstructRequest, reports: Reports | None = None) -> None:
+    def __init__(
+        self,
+        request: ReconstructRequest,
+        reports: Reports | None = None,
+        callbacks: Iterable[Callable[[Trainer], None]] = (),
+    ) -> None:
+        """`callbacks`: called with the trainer after each step of the fit."""
         if request.out is None:
             raise ValueError("a reconstruction keeps its stages in a folder: `out`")
         self.request, self.reports = request, reports or Reports()
+        self._callbacks = tuple(callbacks)
         self._trainer: Trainer | None = None
 
     def stop(self) -> None:
@@ -104,7 +113,7 @@ class Reconstruction:
                 self.reports.message(note)
             self._trainer = trainer
             try:
-                result = fitting.finish(trainer, run, [FitReports(self.reports)])
+                result = fitting.finish(trainer, run, [FitReports(self.reports), *self._callbacks])
             finally:
                 self._trainer = None
             for remark in (*result.field.remarks(), *(run.metrics() or {}).get("remarks", [])):

@@ -122,12 +122,11 @@ class ReconstructRequest(Request):
     cut_base: bool = option(
         False, section="surface", help="Cut off the plane that the object stands on, such as a turntable."
     )
-    normal_map: bool | None = option(
-        None,
+    normal_map: bool = option(
+        False,
         section="surface",
-        switches={"normal-map": True, "no-normal-map": False},
-        help="Bake the normals of the surface before simplification as a texture. By default where the simplified mesh "
-        "lost detail.",
+        help="Bake the normals of the surface before simplification, for programs that light the mesh. Without it the "
+        "mesh shows its texture as it is, since light and shadow are in the photographs already.",
     )
     up: str | None = option(
         None,
@@ -153,6 +152,9 @@ class ReconstructRequest(Request):
     )
     texture_format: Literal["png", "jpeg", "webp"] = option(
         "png", section="file", help="How textures are stored. jpeg and webp are smaller."
+    )
+    meshopt: bool = option(
+        False, section="file", help="Compress the mesh further, for viewers on the web (EXT_meshopt_compression)."
     )
     collision: bool = option(False, section="file", help="Add convex parts for collisions (.glb only).")
 

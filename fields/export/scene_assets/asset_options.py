@@ -20,9 +20,9 @@ class AssetOptions:
     triangles: of the mesh, at most; None: as many as there are.
     refine: whether vertices are moved to agree with the photographs.
     texture_size: texels along a side; None: colors of vertices instead of a texture.
-    normal_map: whether normals are baked; None: where the simplified mesh lost detail.
+    normal_map: whether the normals before simplification are baked; the mesh is then one that programs light.
     up, units, size, scale_from: as in `fields.surface.placement.placement`.
-    quantize, texture_format, collision: as in the writers of `scenes.shape.writers`.
+    quantize, meshopt, texture_format, collision: as in the writers of `scenes.shape.writers`.
     """
 
     resolution: int
@@ -33,12 +33,13 @@ class AssetOptions:
     triangles: int | None = None
     refine: bool = False
     texture_size: int | None = None
-    normal_map: bool | None = None
+    normal_map: bool = False
     up: str | None = None
     units: Literal["metres", "source"] = "source"
     size: float | None = None
     scale_from: str | None = None
     quantize: bool = False
+    meshopt: bool = False
     texture_format: TextureFormat = "png"
     collision: bool = False
 

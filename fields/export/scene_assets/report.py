@@ -56,10 +56,8 @@ def _column(
     scene: FittedScene, view: Camera, mesh: dict[str, np.ndarray], texture: np.ndarray | None
 ) -> list[np.ndarray]:
     """From one camera: the photograph if there is one, the field, the mesh with its colors, and its shape."""
-    longest = max(view.intrinsics.width, view.intrinsics.height)
-    scale = min(1.0, SIDE / longest)
-    width, height = (max(1, round(scale * side)) for side in (view.intrinsics.width, view.intrinsics.height))
-    camera = view.resized(width, height)
+    camera = small_camera(view, SIDE)
+    width, height = camera.intrinsics.width, camera.intrinsics.height
     images = []
     if isinstance(view, View):
         images.append(_photograph(view, width, height))
@@ -69,10 +67,26 @@ def _column(
         images.append(_on_paper(render_texture(camera, vertices, faces, mesh["uv"], texture)))
     elif "colors" in mesh:
         images.append(_on_paper(render_vertex_colors(camera, vertices, faces, mesh["colors"])))
+    shaded = shaded_shape(camera, vertices, faces, mesh["normals"])
+    return [*(to_bytes(np.clip(image, 0, 1)) for image in images), shaded]
+
+
+def small_camera(view: Camera, side: int) -> Camera:
+    """The camera with an image whose longer side is `side` pixels at most."""
+    intrinsics = view.intrinsics
+    scale = min(1.0, side / max(intrinsics.width, intrinsics.height))
+    return view.resized(max(1, round(scale * intrinsics.width)), max(1, round(scale * intrinsics.height)))
+
+
+def shaded_shape(camera: Camera, vertices: np.ndarray, faces: np.ndarray, normals: np.ndarray) -> np.ndarray:
+    """A mesh as grey plaster on white, lit from behind the camera, `[H, W, 3]` uint8.
+
+    vertices `[V, 3]`, faces `[F, 3]`, normals `[V, 3]`: in units of the camera's scene.
+    """
     light = camera.pose[:, :3] @ (LIGHT / np.linalg.norm(LIGHT))
-    shade = 1 - DIFFUSE + DIFFUSE * np.clip(mesh["normals"] @ light, 0, 1)
-    shaded = render_vertex_colors(camera, vertices, faces, np.repeat(shade[:, None], 3, axis=1).astype(np.float32))
-    return [to_bytes(np.clip(image, 0, 1)) for image in (*images, _on_paper(shaded))]
+    shade = 1 - DIFFUSE + DIFFUSE * np.clip(normals @ light, 0, 1)
+    image = render_vertex_colors(camera, vertices, faces, np.repeat(shade[:, None], 3, axis=1).astype(np.float32))
+    return to_bytes(np.clip(_on_paper(image), 0, 1))
 
 
 def _photograph(view: View, width: int, height: int) -> np.ndarray:

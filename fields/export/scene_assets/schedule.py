@@ -10,9 +10,9 @@ STAGES: dict[str, tuple[float, float]] = {
     "surface": (0.07, 40.0),
     "simplify": (0.03, 20.0),
     "refine": (0.0, 0.0),
-    "colors": (0.0, 5.0),
     "charts": (0.08, 40.0),
     "texture": (0.14, 90.0),
+    "normals": (0.0, 15.0),
     "file": (0.03, 20.0),
     "report": (0.04, 20.0),
 }
@@ -45,6 +45,8 @@ class Schedule:
 
     def for_stage(self, name: str) -> float:
         """Seconds for a stage after the fit. Where time has become short, all that remain get less."""
+        if name == "colors":
+            return self.for_stage("charts") + self.for_stage("texture")
         names = list(STAGES)
         wanted = sum(self._most(later) for later in names[names.index(name) :])
         return self._most(name) * min(1.0, self.left / wanted) if wanted else 0.0

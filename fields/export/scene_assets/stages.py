@@ -18,6 +18,7 @@ from fields.export.scene_assets.schedule import Schedule
 from fields.export.scene_assets.stage_folder import StageFolder
 from fields.export.scene_assets.stage_runner import Result, StageRunner
 from fields.surface.charts import unwrap
+from fields.surface.normal_map import bake_normal_map, normals_of_mesh
 from fields.surface.padding import fill_unused
 from fields.surface.placement import placement
 from fields.surface.project import on_surface
@@ -28,6 +29,7 @@ from fields.surface.simplify import simplify
 from fields.surface.texturing.atlas import interpolated, make_atlas
 from fields.surface.texturing.mesh_psnr import mesh_psnr
 from fields.surface.texturing.photo_texture import photo_texture
+from fields.surface.texturing.vertex_colors import photo_vertex_colors
 from fields.surface.topology import vertex_normals
 from scenes.image.color import to_bytes
 from scenes.shape.writers.asset import Asset
@@ -69,7 +71,7 @@ def make_asset(
         )
         mesh = results["refine"].arrays
     if options.texture_size is None:
-        results["colors"] = runner.run("colors", {}, lambda _, progress: _colors(scene, mesh, progress))
+        results["colors"] = runner.run("colors", {}, lambda seconds, progress: _colors(scene, mesh, seconds, progress))
         mesh = mesh | results["colors"].arrays
     else:
         size = options.texture_size
@@ -80,9 +82,14 @@ def make_asset(
         results["texture"] = runner.run(
             "texture", {"size": size}, lambda seconds, progress: _texture(scene, mesh, size, seconds, progress)
         )
+        if options.normal_map:
+            surface = results["surface"].arrays
+            results["normals"] = runner.run(
+                "normals", {"size": size}, lambda _, progress: _normals(mesh, surface, size, progress)
+            )
     texture = results["texture"].images["color"] if "texture" in results else None
     notes = [*scene.notes, *(note for result in results.values() for note in result.notes)]
-    files, file_notes = _write(scene, options, out, mesh, texture, runner)
+    files, file_notes = _write(scene, options, out, mesh, texture, results.get("normals"), runner)
     report = {
         "files": [str(file) for file in files],
         "bytes": out.stat().st_size,
@@ -145,9 +152,15 @@ def _refined(
     return Result({"vertices": found.vertices, "faces": mesh["faces"], "normals": normals}, facts=facts)
 
 
-def _colors(scene: FittedScene, mesh: dict[str, np.ndarray], progress: Progress) -> Result:
-    """Colors of the vertices by the field."""
-    return Result({"colors": scene.colors(mesh["vertices"])})
+def _colors(scene: FittedScene, mesh: dict[str, np.ndarray], seconds: float, progress: Progress) -> Result:
+    """Colors of the vertices from the photographs, or from the field where they are gone."""
+    vertices, faces = mesh["vertices"], mesh["faces"]
+    if not scene.training:
+        return Result({"colors": scene.colors(vertices)}, facts={"seen": 0.0})
+    made = photo_vertex_colors(
+        vertices, faces, scene.training, fallback=scene.colors, seconds=seconds, progress=progress
+    )
+    return Result({"colors": made.colors}, notes=list(made.notes), facts={"seen": made.seen})
 
 
 def _charts(mesh: dict[str, np.ndarray], size: int, seconds: float, progress: Progress) -> Result:
@@ -182,6 +195,13 @@ def _texture(scene: FittedScene, mesh: dict[str, np.ndarray], size: int, seconds
     return Result(images={"color": made.texture}, notes=notes, facts=facts)
 
 
+def _normals(mesh: dict[str, np.ndarray], surface: dict[str, np.ndarray], size: int, progress: Progress) -> Result:
+    """The normals of the surface before simplification, in the tangent frames of the mesh."""
+    detailed = normals_of_mesh(surface["vertices"], surface["normals"])
+    made = bake_normal_map(mesh["vertices"], mesh["faces"], mesh["uv"], mesh["normals"], size, detailed)
+    return Result({"tangents": made.tangents}, {"map": made.texture}, facts={"angle": made.angle})
+
+
 def _field_texture(scene: FittedScene, mesh: dict[str, np.ndarray], size: int) -> np.ndarray:
     """The texture `[size, size, 3]` uint8 whose texels have the field's mean colors."""
     vertices, faces, uv = (mesh[name] for name in ("vertices", "faces", "uv"))
@@ -200,6 +220,7 @@ def _write(
     out: Path,
     mesh: dict[str, np.ndarray],
     texture: np.ndarray | None,
+    normals: Result | None,
     runner: StageRunner,
 ) -> tuple[list[Path], list[str]]:
     """Write the file. Returns all files, and sentences about them."""
@@ -210,8 +231,10 @@ def _write(
         colors=mesh.get("colors"),
         uv=mesh.get("uv"),
         texture=texture,
+        normal_map=None if normals is None else normals.images["map"],
+        tangents=None if normals is None else normals.arrays["tangents"],
         # Light and shadow are in the photographs already.
-        unlit=True,
+        unlit=normals is None,
         name=out.stem,
     )
     with runner.timed("file"):
@@ -225,7 +248,7 @@ def _write(
             file_up=file_up(out),
         )
         placed = place.placed(asset)
-        files = [out, *write_asset(out, placed, quantize=options.quantize, texture_format=options.texture_format)]
+        files = [out, *_asset_files(out, placed, options)]
         notes = list(place.notes)
         if options.collision:
             collision, sentences = write_collision(out, placed, _AsExportProgress(runner.reports))
@@ -234,6 +257,17 @@ def _write(
     for note in notes:
         runner.reports.message(note)
     return files, notes
+
+
+def _asset_files(out: Path, asset: Asset, options: AssetOptions) -> list[Path]:
+    """Write the file, and return those beside it."""
+    return write_asset(
+        out,
+        asset,
+        quantize=options.quantize,
+        meshopt=options.meshopt,
+        texture_format=options.texture_format,
+    )
 
 
 def _metrics(
