@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from fields.surface.extract import ProgressCallback, no_progress
 from fields.surface.texturing.rows import PixelRows, weighted_mean
 
 # sRGB values between which a pixel is neither noise nor clipped.
@@ -33,7 +34,9 @@ CLIPPING_GAIN = 1.02
 CLIPPED_WEIGHT = 1e-3
 
 
-def level_exposures(rows: Sequence[PixelRows], parts: np.ndarray, num_views: int) -> np.ndarray:
+def level_exposures(
+    rows: Sequence[PixelRows], parts: np.ndarray, num_views: int, progress: ProgressCallback = no_progress
+) -> np.ndarray:
     """Divide the gains of photographs out of the colors of the rows, and return them, `[num_views, 3]`.
 
     parts: the part of the surface in which each unknown lies, `[U]`: whole numbers from 0.
@@ -43,12 +46,17 @@ def level_exposures(rows: Sequence[PixelRows], parts: np.ndarray, num_views: int
     in each channel by the median. All are 1 where photographs are alike, or where gains explain nothing.
     """
     compared = _thinned(rows)
+    progress(0.1)
     candidates = [np.zeros((num_views, 3)), part_gains(rows, parts, num_views)]
-    ratios = [_ratios(rows, compared, gains) for gains in candidates]
+    ratios = []
+    for gains in candidates:
+        ratios.append(_ratios(rows, compared, gains))
+        progress(0.1 + 0.2 * len(ratios))
     gains = candidates[int(np.argmin([_spread(compared, ratio) for ratio in ratios]))]
-    for _ in range(REFINEMENTS):
+    for round_ in range(REFINEMENTS):
         gains = gains + _view_medians(compared, _ratios(rows, compared, gains), num_views)
         gains = gains - gains.mean(axis=0)
+        progress(0.5 + 0.4 * (round_ + 1) / REFINEMENTS)
     spread = _spread(compared, _ratios(rows, compared, gains))
     if gains.std() < LEAST_SPREAD or spread > LEAST_BENEFIT * _spread(compared, ratios[0]):
         return np.ones_like(gains)

@@ -105,9 +105,9 @@ def photo_texture(
     if not rows:
         raise BadInput("no photograph shows the mesh: mesh and cameras are not in the same coordinates")
     notes += collection_notes(collected, len(views))
-    gains = level_exposures(rows, atlas.parts(), len(views))
+    gains = level_exposures(rows, atlas.parts(), len(views), lambda fraction: progress(0.45 + 0.1 * fraction))
     mean, weight = weighted_mean(rows)
-    progress(0.5)
+    progress(0.56)
     seen = _seen(atlas, weight, pixels_per_texel(mesh, views) * collected.reduction**-2)
     prior = _prior(atlas, mesh, mean, weight, seen, fallback)
     progress(0.6)

@@ -74,7 +74,7 @@ def photo_vertex_colors(
     rows = collected.rows
     if not rows:
         raise BadInput("no photograph shows the mesh: mesh and cameras are not in the same coordinates")
-    gains = level_exposures(rows, _cells(vertices), len(views))
+    gains = level_exposures(rows, _cells(vertices), len(views), lambda fraction: progress(0.6 + 0.1 * fraction))
     mean, weight = weighted_mean(rows)
     laplacian = mesh_laplacian(faces, len(vertices))
     seen = weight > 0
@@ -88,7 +88,7 @@ def photo_vertex_colors(
         prior,
         Regularisation(laplacian, None, np.where(seen, 1, UNSEEN_PRIOR).astype(np.float32)),
         deadline=began + SOLVE_UNTIL * budget,
-        progress=lambda fraction: progress(0.6 + 0.4 * fraction),
+        progress=lambda fraction: progress(0.7 + 0.3 * fraction),
     )
     colors = np.ascontiguousarray(np.clip(solution.colors, 0, 1))
     return PhotoColors(
