@@ -60,7 +60,7 @@ def rasterise(
     faces: `[F, 3]` integers. Both sides are visible. Faces with a corner at a depth of 1e-6 or less, with a corner
         2^17 pixels or more away from the origin, or not finite, are left out.
     height, width: 1 to 2^15 pixels.
-    backend: as in `hash_grid`. All backends give the same image to the last bit.
+    backend: as in `hash_grid`. The native CPU kernel and plain torch give the same image to the last bit.
     threads: of the CPU; None: those of torch. 1 suits callers that draw several images at once.
 
     Of equally near triangles the one with the lower index is seen. For an image with several samples per pixel, scale
@@ -70,9 +70,7 @@ def rasterise(
     """
     _check(positions, faces, height, width)
     positions, faces = positions.detach().float().contiguous(), faces.detach().long().contiguous()
-    if backends.choose(backend, positions.device.type) == "torch" or not hasattr(
-        cuda_ext.load(positions.device.type), "fs_rasterise"
-    ):
+    if backends.choose(backend, positions.device.type) == "torch":
         return rasterise_reference(positions, faces, height, width)
     return _rasterise_native(positions, faces, height, width, threads or torch.get_num_threads())
 

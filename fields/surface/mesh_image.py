@@ -241,7 +241,8 @@ def _along_axis(
 ) -> tuple[np.ndarray, ...]:
     """Crossings of edges with the lines of sample centres along an axis: inside, outside, coverage, edge, pull.
 
-    edges: `[E]`, their indices. ends: `[E, 2, 3]`. side: `[E]`, -1 where the surface is towards larger coordinates of the axis, else 1.
+    edges: `[E]`, their indices. ends: `[E, 2, 3]`. side: `[E]`, -1 where the surface is towards larger coordinates of
+        the axis, else 1.
     """
     height, width = depth.shape
     lines, size = (height, width) if axis == 0 else (width, height)

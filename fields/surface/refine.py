@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
@@ -184,7 +184,7 @@ class _Fit:
         while rounds < last:
             begin = time.monotonic()
             moving = rounds >= warm_up
-            sums = self._pass(photos, state, ViewSums(self.mesh, outlier, moving), clock, lambda f: (rounds + f) / last)
+            sums = self._pass(photos, state, ViewSums(self.mesh, outlier, moving), clock, (rounds, last))
             if sums is None:
                 break
             if not sums.psnr:
@@ -243,9 +243,12 @@ class _Fit:
         state: _State,
         sums: ViewSums,
         clock: _Clock,
-        fraction: Callable[[float], float],
+        number: tuple[int, int],
     ) -> ViewSums | None:
-        """The sums over all photographs, or None where the time is over before."""
+        """The sums over all photographs, or None where the time is over before.
+
+        number: how many rounds were before, and how many there are at most.
+        """
         vertices = self.vertices + state.moved[:, None] * self.normals
         pose = Pose(vertices, self.normals, state.colors.astype(np.float32), PROBE * self.cell)
         workers = max(1, min(torch.get_num_threads(), len(photos)))
@@ -265,7 +268,7 @@ class _Fit:
             pending = running
             while pending:
                 _, pending = wait(pending, timeout=PROGRESS_SECONDS)
-                clock.tell(fraction(sum(done) / len(photos)))
+                clock.tell((number[0] + sum(done) / len(photos)) / number[1])
         for part in running:
             found = part.result()
             if found is None:

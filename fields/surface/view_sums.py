@@ -37,7 +37,7 @@ class Mesh:
     num_vertices: int
 
     def matrix(self, faces: np.ndarray, edges: np.ndarray | None = None) -> sparse.csr_matrix:
-        """The symmetric matrix `[V, V]` with these entries for the corners of faces `[6, F]` and ends of edges `[3, E]`."""
+        """The symmetric matrix `[V, V]` of entries for the corners of faces `[6, F]` and the ends of edges `[3, E]`."""
         rows, columns, values = [], [], []
         parts = [(faces, self.faces.T, FACE_PAIRS)]
         if edges is not None:

@@ -44,4 +44,4 @@ def test_python_mirrors_the_struct_of_the_call():
 
 
 def test_python_mirrors_the_declared_functions():
-    assert rasterise_cuda.SIGNATURES == declared_functions("rasterise.h")
+    assert declared_functions("rasterise.h") == rasterise_cuda.SIGNATURES
