@@ -6,13 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fields.export.base import Progress, Source, ending_of
+from fields.export.asset_files import check_writer, file_up, write_asset, write_collision
+from fields.export.base import Progress, Source
 from fields.export.request import ExportRequest
+from fields.export.scene_assets.export import takes_photographs, write_scene_asset
 from fields.export.scenes import scene_surface, seen_by_cameras
 from fields.export.surfaces import RESOLUTION, box_of, implicit_of, source_shape, unbounded_notes
 from fields.surface import cost, quality, texture
 from fields.surface.coarse_scan import coarse_scan
-from fields.surface.convex_parts import check_coacd_installed, convex_parts
 from fields.surface.implicit import Implicit
 from fields.surface.lattice import make_lattice
 from fields.surface.placement import FileUp, Placement, placement
@@ -20,21 +21,20 @@ from fields.surface.surface_mesh import SurfaceMesh, shell, simplified, surface_
 from scenes.errors import BadInput
 from scenes.io.atomic import check_path_writable
 from scenes.shape.signal import Shape
-from scenes.shape.writers import glb, obj, ply, stl, threemf, usdz
-from scenes.shape.writers.asset import Asset, TextureFormat
+from scenes.shape.writers.asset import Asset
 
 # Texels along the side of a texture, and largest number of triangles of a mesh with one, unless they are requested.
 TEXTURE_SIZE = 2048
 TEXTURED_FACES = 50_000
-# Formats that printers' programs read; they have Z up.
-PRINTED = (".stl", ".3mf")
 
 
 def write(source: Source, out: Path, request: ExportRequest, progress: Progress) -> dict[str, Any]:
     """Write a mesh, and measure it against the field and against the shape that was fitted."""
     check_path_writable(out)
-    _check_writer(out, request)
+    check_writer(out, request)
     texture_size = _texture_size(request)
+    if texture_size and takes_photographs(source, request):
+        return write_scene_asset(source, out, request, progress, texture_size=texture_size, faces=_num_faces(request))
     implicit, mesh = surface_of(source, request, progress)
     report: dict[str, Any] = {
         **quality.topology(mesh),
@@ -130,44 +130,6 @@ def textured_asset(
     return asset, made.covered
 
 
-def write_asset(
-    out: Path,
-    asset: Asset,
-    *,
-    quantize: bool = False,
-    meshopt: bool = False,
-    texture_format: TextureFormat = "png",
-) -> list[Path]:
-    """Write a mesh in the format of the ending. Returns the files that were written beside it.
-
-    quantize, meshopt: obeyed by .glb; texture_format: by .glb, .usdz and .obj. Other formats have neither.
-    """
-    ending = ending_of(out)
-    if ending == ".obj":
-        return obj.write_obj(out, asset, texture_format=texture_format)
-    if ending == ".glb":
-        glb.write_glb(out, asset, quantize=quantize, meshopt=meshopt, texture_format=texture_format)
-    elif ending == ".usdz":
-        usdz.write_usdz(out, asset, texture_format=texture_format)
-    else:
-        {".ply": ply.write_mesh_ply, ".stl": stl.write_stl, ".3mf": threemf.write_3mf}[ending](out, asset)
-    return []
-
-
-def write_collision(out: Path, asset: Asset, progress: Progress) -> tuple[Path, list[str]]:
-    """Write the convex parts of a mesh beside its file, as NAME-collision.glb. Returns that file, and sentences."""
-    found = convex_parts(asset.vertices, asset.faces, progress=progress.fraction)
-    file = out.with_name(f"{out.stem}-collision.glb")
-    glb.write_collision_glb(file, found.parts, name=asset.name, units=asset.units, extras=asset.extras)
-    count = f"{len(found.parts)} convex part{'s' if len(found.parts) > 1 else ''}"
-    return file, [f"{file.name} has {count} for physics engines", *found.notes]
-
-
-def file_up(out: Path) -> FileUp:
-    """The axis that points up in files of this ending."""
-    return "z" if ending_of(out) in PRINTED else "y"
-
-
 def placement_of(source: Source, asset: Asset, request: ExportRequest, *, file_up: FileUp) -> Placement | None:
     """Where the mesh shall stand in the file; None where it keeps the source's coordinates."""
     wanted = request.up is not None or request.longest is not None or request.units == "metres"
@@ -177,23 +139,6 @@ def placement_of(source: Source, asset: Asset, request: ExportRequest, *, file_u
         raise BadInput("`units=source`: keeps the source's coordinates; leave out `up` and `longest`")
     cameras = source.run.cameras() if source.run else []
     return placement(cameras, asset.vertices, up=request.up, size=request.longest, file_up=file_up)
-
-
-def _check_writer(out: Path, request: ExportRequest) -> None:
-    """Check what a writer would refuse, before long work."""
-    ending = ending_of(out)
-    if ending == ".usdz":
-        usdz.check_usd_installed()
-        if (request.texture or 0) > usdz.MAX_TEXTURE:
-            raise BadInput(
-                f"`texture={request.texture}`: textures of .usdz files have at most {usdz.MAX_TEXTURE} pixels"
-            )
-    if request.texture_format == "webp" and ending != ".glb":
-        raise BadInput(f"`texture_format=webp`: {ending} files have png and jpeg textures only")
-    if request.texture_format and not (request.texture or request.normal_map):
-        raise BadInput("`texture_format`: there is no texture; add `texture`")
-    if request.collision:
-        check_coacd_installed()
 
 
 def _num_faces(request: ExportRequest) -> int | None:

@@ -6,7 +6,11 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import numpy as np
+
+from fields.export.asset_files import check_writer
 from fields.export.base import ending_of
+from fields.export.request import ExportRequest
 from fields.export.scene_assets.asset_options import AssetOptions
 from fields.export.scene_assets.fitted_scene import FittedScene
 from fields.export.scene_assets.reports import Reports
@@ -18,6 +22,7 @@ from fields.reconstruct.fit_stage import FitReports, open_or_begin
 from fields.reconstruct.poses_stage import posed_source
 from fields.reconstruct.request import ReconstructRequest
 from fields.runs.run import Run
+from fields.surface.placement import placement
 from scenes.errors import BadInput
 from scenes.io.atomic import check_path_writable
 from scenes.posed.signal import RadianceScene
@@ -34,13 +39,18 @@ def asset_options(request: ReconstructRequest) -> AssetOptions:
         raise BadInput(f"{request.asset}: an asset is a {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]} file")
     if request.collision and ending != ".glb":
         raise BadInput("`collision`: convex parts are written beside a .glb")
+    size = request.resolved("texture_size") if ending in TEXTURED else None
+    texture_format = None if request.texture_format == "png" else request.texture_format
+    check_writer(request.asset, ExportRequest(texture=size, texture_format=texture_format, collision=request.collision))
+    # Options that exclude each other are refused before the work.
+    placement((), np.eye(3), up=request.up, units=request.units, size=request.size, scale_from=request.scale_from)
     return AssetOptions(
         resolution=request.resolved("resolution"),
         box=request.box,
         close_holes=request.close_holes,
         cut_base=request.cut_base,
         triangles=request.resolved("triangles"),
-        texture_size=request.resolved("texture_size") if ending in TEXTURED else None,
+        texture_size=size,
         normal_map=request.normal_map,
         up=request.up,
         units=request.units,
@@ -87,8 +97,8 @@ class Reconstruction:
         Raises BadInput for anything that the user can put right.
         """
         request = self.request
-        check_path_writable(request.asset)
         options = asset_options(request)
+        check_path_writable(request.asset)
         schedule = Schedule(request.resolved("seconds"))
         source, poses_seconds = posed_source(request, self.reports, schedule)
         signal, run, seconds = self._fit(source, schedule)

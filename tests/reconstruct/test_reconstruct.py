@@ -35,6 +35,10 @@ def test_a_preview_is_coarser_and_ten_times_as_fast_unless_told_otherwise():
         ({"asset": "duck.stl", "collision": True}, "collision"),
         ({"box": "1,2,3"}, "X0,Y0,Z0"),
         ({"triangles": 0}, "triangles"),
+        ({"units": "source", "size": 1.0}, "units=source"),
+        ({"size": 1.0, "scale_from": "0,0,0,0,0,1=2"}, "scale_from"),
+        ({"scale_from": "0,0,0=2"}, "scale_from"),
+        ({"asset": "duck.obj", "texture_format": "webp"}, "webp"),
     ],
 )
 def test_options_that_cannot_be_met_are_named(options, message):

@@ -52,13 +52,10 @@ def draw_cameras(
     from matplotlib.figure import Figure
 
     positions = np.stack([camera.position for camera in cameras])
-    distances = np.linalg.norm(positions - positions.mean(axis=0), axis=1)
-    size = CAMERA_SIZE * float(np.median(distances)) or 0.1
+    size = camera_size(cameras)
     corners = np.stack([np.where([i & 1, i & 2, i & 4], upper, lower) for i in range(8)])
     if points is not None:
-        points = points[:: max(1, len(points) // MAX_POINTS)]
-        away = np.linalg.norm(points - positions.mean(axis=0), axis=1)
-        points = points[away < MAX_POINT_DISTANCE * distances.max()]
+        points = drawn_points(points, cameras)
     figure = Figure(figsize=(15, 5.4), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
     solid: Any = figure.add_subplot(1, 3, 1, projection="3d")
@@ -85,18 +82,36 @@ def draw_scene(path: str | os.PathLike, scene: PosedViews, box: SceneBox, title:
     draw_cameras(path, scene.views, box.lower, box.upper, points=scene.points, title=title)
 
 
+def camera_size(cameras: Sequence[Camera]) -> float:
+    """Distance from the position of a drawn camera to the corners of what it sees, in the scene's units."""
+    return CAMERA_SIZE * float(np.median(_distances(cameras))) or 0.1
+
+
+def drawn_points(points: np.ndarray, cameras: Sequence[Camera]) -> np.ndarray:
+    """An even selection of points `[N, 3]`, without those that are far from all cameras."""
+    points = points[:: max(1, len(points) // MAX_POINTS)]
+    centre = np.mean([camera.position for camera in cameras], axis=0)
+    return points[np.linalg.norm(points - centre, axis=1) < MAX_POINT_DISTANCE * _distances(cameras).max()]
+
+
+def _distances(cameras: Sequence[Camera]) -> np.ndarray:
+    """Distances `[N]` of the cameras from their centre."""
+    positions = np.stack([camera.position for camera in cameras])
+    return np.linalg.norm(positions - positions.mean(axis=0), axis=1)
+
+
 def _lines(cameras: Sequence[Camera], size: float, corners: np.ndarray) -> Iterator[tuple[np.ndarray, str, float]]:
     """Lines `[n, 3]`, which NaN interrupts, with their colour and width: the cameras of both splits, and the box."""
     gap = np.full((1, 3), np.nan)
     for test, color in ((False, TRAIN), (True, TEST)):
-        pyramids = [_pyramid(camera, size) for camera in cameras if (camera.split == "test") == test]
+        pyramids = [pyramid(camera, size) for camera in cameras if (camera.split == "test") == test]
         if pyramids:
             strokes = [(p[[0, 1, 2, 0, 3, 4, 0]], gap, p[[2, 3]], gap, p[[4, 1]], gap) for p in pyramids]
             yield np.concatenate([part for parts in strokes for part in parts]), color, 0.8
     yield np.concatenate([part for a, b in EDGES for part in (corners[[a, b]], gap)]), BOX, 1.6
 
 
-def _pyramid(camera: Camera, size: float) -> np.ndarray:
+def pyramid(camera: Camera, size: float) -> np.ndarray:
     """The camera's position, and points on the rays through the four corners of its image, `[5, 3]`."""
     width, height = camera.intrinsics.width, camera.intrinsics.height
     origins, directions = camera.rays_through(np.array([0, width, width, 0]), np.array([0, 0, height, height]))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from fields.surface.cleanup import MIN_AREA
 from scenes.shape.writers.asset import TextureFormat
 
 
@@ -16,6 +17,7 @@ class AssetOptions:
     resolution: cells along the longest side in which the surface is extracted.
     box: lower and upper corner of what is kept, in units of the scene, or None.
     level: signed distance of the surface from the field's zero, in units of the scene.
+    min_component: area of components that are kept, as a fraction of the largest one's.
     close_holes, cut_base: as in `fields.surface.scene_mesh.scene_mesh`.
     triangles: of the mesh, at most; None: as many as there are.
     refine: whether vertices are moved to agree with the photographs.
@@ -28,6 +30,7 @@ class AssetOptions:
     resolution: int
     box: tuple[float, ...] | None = None
     level: float = 0.0
+    min_component: float = MIN_AREA
     close_holes: bool = False
     cut_base: bool = False
     triangles: int | None = None

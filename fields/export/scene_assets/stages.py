@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from fields.export.asset_files import file_up, write_asset, write_collision
 from fields.export.base import Progress as ExportProgress
-from fields.export.meshes import file_up, write_asset, write_collision
 from fields.export.scene_assets.asset_options import AssetOptions
 from fields.export.scene_assets.fitted_scene import FittedScene
 from fields.export.scene_assets.report import save_report
@@ -54,7 +54,7 @@ def make_asset(
     results = {
         "surface": runner.run(
             "surface",
-            options.only("resolution", "box", "level", "close_holes", "cut_base"),
+            options.only("resolution", "box", "level", "min_component", "close_holes", "cut_base"),
             lambda seconds, progress: _surface(scene, options, seconds, progress),
         )
     }
@@ -113,6 +113,7 @@ def _surface(scene: FittedScene, options: AssetOptions, seconds: float, progress
         resolution=options.resolution,
         box=box,
         level=options.level,
+        min_component=options.min_component,
         close=options.close_holes,
         cut_base=options.cut_base,
         seconds=seconds,
