@@ -11,7 +11,7 @@ from pydantic import field_validator
 
 from fields.methods.base import Method
 from fields.methods.options import Undecided, undecided
-from fields.methods.radiance import RadianceMethod
+from fields.methods.radiance import MAX_STEP, RadianceMethod
 from fields.networks.sizes import mlp_parameters
 from fields.ops.grid_layout import GridLayout
 from scenes.domain import Channels, Domain
@@ -26,7 +26,14 @@ if TYPE_CHECKING:
 FINEST_CELLS = 512
 # s of the first step, per side of the cube, where a visual hull gives the first shape and where a sphere does.
 SHARPNESS_HULL = 150.0
-SHARPNESS_SPHERE = 40.0
+SHARPNESS_SPHERE = 80.0
+# s of the last step, and in an unbounded scene, whose surfaces fill the cube and are seen from nearby.
+SHARPNESS_END = 1200.0
+SHARPNESS_END_UNBOUNDED = 600.0
+# Step of rays in pixels, and cells of the occupancy grid, in an unbounded scene: a ray crosses much of the cube in
+# cells near a surface.
+UNBOUNDED_PIXELS = 3.0
+UNBOUNDED_CELLS = 64
 # The hash grid of what surrounds the cube of an unbounded scene, in contracted space.
 OUTER_OPTIONS = {
     "levels": 10,
@@ -46,12 +53,12 @@ class Neus(RadianceMethod):
     size_options = ("table_size", "levels", "width", "hidden_layers")
     has_tables = True
 
-    learning_rate: float = Option(2e-3, gt=0, le=1, description="Adam's learning rate for the networks.")
+    learning_rate: float = Option(3e-3, gt=0, le=1, description="Adam's learning rate for the networks.")
     table_rate: float = Option(1e-2, gt=0, le=1, description="Adam's learning rate for the table.")
     final_rate: float = Option(
         0.05, ge=0, le=1, description="Fraction of the learning rates that is left at the last step (cosine schedule)."
     )
-    batch: int = Option(1 << 16, ge=1, le=1 << 24, description="Samples per training step that light reaches.")
+    batch: int = Option(1 << 14, ge=1, le=1 << 24, description="Samples per training step that light reaches.")
     levels: int = Option(12, ge=1, le=32, description="Number of grids, coarse to fine.")
     table_size: int = Option(
         1 << 17, ge=16, le=1 << 26, description="Entries per level at most, a power of two. Raise it for more detail."
@@ -76,11 +83,13 @@ class Neus(RadianceMethod):
     )
     start_sharpness: Undecided[float] = undecided(
         "Sharpness of the surface in the first step, per side of the cube: the larger, the thinner. Default: 150 if "
-        "views show a silhouette, else 40.",
+        "views show a silhouette, else 80.",
         gt=0,
         le=1e5,
     )
-    end_sharpness: float = Option(1200.0, gt=0, le=1e5, description="Sharpness of the surface in the last step.")
+    end_sharpness: Undecided[float] = undecided(
+        "Sharpness of the surface in the last step. Default: 1200; 600 in unbounded scenes.", gt=0, le=1e5
+    )
     sharpening: float = Option(
         0.8, gt=0.1, le=1, description="Fraction of the steps over which the sharpness grows, geometrically."
     )
@@ -95,7 +104,7 @@ class Neus(RadianceMethod):
         description="Weight of (|gradient| - 1)^2 in the first step: low, so that shapes may change.",
     )
     eikonal: float = Option(
-        0.05, ge=0, le=1e4, description="Weight of (|gradient| - 1)^2 in the last step: higher for smoother surfaces."
+        0.01, ge=0, le=1e4, description="Weight of (|gradient| - 1)^2 in the last step: higher for smoother surfaces."
     )
 
     mask: float = Option(
@@ -114,9 +123,21 @@ class Neus(RadianceMethod):
 
     def decide(self, signal: Signal) -> dict[str, Any]:
         decided = super().decide(signal) | self._plain_background(signal)
-        hull = signal.channels.is_radiance and cast("RadianceScene", signal).has_silhouettes
         growth = (max(FINEST_CELLS, 2 * self.base_resolution) / self.base_resolution) ** (1 / max(1, self.levels - 1))
-        return decided | self._open({"growth": growth, "start_sharpness": SHARPNESS_HULL if hull else SHARPNESS_SPHERE})
+        defaults: dict[str, Any] = {
+            "growth": growth,
+            "start_sharpness": SHARPNESS_SPHERE,
+            "end_sharpness": SHARPNESS_END,
+        }
+        if signal.channels.is_radiance:
+            scene = cast("RadianceScene", signal)
+            if scene.unbounded:
+                step = min(MAX_STEP, UNBOUNDED_PIXELS * scene.pixel_size)
+                unbounded = {"end_sharpness": SHARPNESS_END_UNBOUNDED, "cells": UNBOUNDED_CELLS, "ray_step": step}
+                defaults |= unbounded
+            elif scene.has_silhouettes:
+                defaults["start_sharpness"] = SHARPNESS_HULL
+        return decided | self._open(defaults)
 
     def _plain_background(self, signal: Signal) -> dict[str, Any]:
         """A plain background of any color is learned: with another color behind it, the field would have to show it."""

@@ -7,13 +7,16 @@ from fields.fit.fit import fit_field
 from fields.methods.registry import BUILT_IN, method_class
 from fields.runs.run import load_field
 from scenes.image.signal import Image
+from scenes.posed.signal import open_radiance
 from scenes.video.signal import Video
 from scenes.volume.signal import Volume
+from tests.fit.posed_scene import write_scene
 
 SMALL = {"width": 32, "batch": 512}
 OPTIONS = {
     "rbf": {"batch": 512, "table_size": 256},
     "hashgrid": {"table_size": 256, "batch": 512},
+    "neus": SMALL | {"table_size": 256, "levels": 4, "cells": 16},
     "neurbf": {"kernels": 100, "batch": 512},
     "nerv": {},
     "nervpp": {},
@@ -23,7 +26,9 @@ OPTIONS = {
 }
 
 
-def signal_for(cls, pixels):
+def signal_for(cls, pixels, folder):
+    if cls.kinds == ("radiance",):
+        return open_radiance(write_scene(folder / "scene"))
     if cls.kinds == ("video",):
         return Video.from_array(pixels[None, :32, :48].repeat(4, 0))
     return (
@@ -37,7 +42,7 @@ def signal_for(cls, pixels):
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_every_method_stores_few_bits_and_loads_the_same_values(name, bits, astronaut, tmp_path):
     cls = method_class(name)
-    signal = signal_for(cls, astronaut[60:124, 180:276])
+    signal = signal_for(cls, astronaut[60:124, 180:276], tmp_path)
     settings = OPTIONS.get(name, {option: value for option, value in SMALL.items() if option in cls.model_fields})
     fit = fit_field(signal, name, steps=3, bits=bits, settings=settings, out=tmp_path / "run")
     again = load_field(tmp_path / "run")

@@ -6,6 +6,7 @@ import pytest
 
 from apps.cli.main import main
 from fields.methods.points import PointMethod
+from fields.methods.radiance import SceneMethod
 from fields.methods.registry import method_class, method_names
 from fields.runs.renamed import current_header
 
@@ -30,7 +31,9 @@ def test_size_rate_batch_and_frequency_come_first(name, first):
 @pytest.mark.parametrize("name", method_names())
 def test_only_methods_of_points_have_options_of_scenes_and_shapes(name):
     titles = [section.title for section in method_class(name).option_sections()]
-    expected = ["scene options", "shape options"] if issubclass(method_class(name), PointMethod) else []
+    cls = method_class(name)
+    scenes = ["scene options"] if issubclass(cls, SceneMethod) else []
+    expected = [*scenes, "shape options"] if issubclass(cls, PointMethod) else scenes
     assert titles == ["options", *expected]
 
 
