@@ -41,7 +41,7 @@ OUTLIER = 3.0
 # Least difference, in 0 to 1, that counts as usual: rounding of photographs.
 MIN_DIFFERENCE = 0.01
 # Strength of the smoothing of movements, and of the pull to where they began, relative to the photographs'.
-SMOOTHING = 0.1
+SMOOTHING = 0.5
 ANCHORING = 0.01
 # The same for colors, which matters for vertices that no photograph shows.
 COLOR_SMOOTHING = 1e-3
