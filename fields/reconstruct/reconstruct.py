@@ -50,6 +50,7 @@ def asset_options(request: ReconstructRequest) -> AssetOptions:
         close_holes=request.close_holes,
         cut_base=request.cut_base,
         triangles=request.resolved("triangles"),
+        refine=request.resolved("refine"),
         texture_size=size,
         normal_map=request.normal_map,
         up=request.up,

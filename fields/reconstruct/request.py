@@ -122,6 +122,12 @@ class ReconstructRequest(Request):
     cut_base: bool = option(
         False, section="surface", help="Cut off the plane that the object stands on, such as a turntable."
     )
+    refine: bool | None = option(
+        None,
+        section="surface",
+        switches={"refine": True, "no-refine": False},
+        help="Move the vertices so that the drawn mesh agrees with the photographs (by default, but not in a preview).",
+    )
     normal_map: bool = option(
         False,
         section="surface",
@@ -168,5 +174,6 @@ class ReconstructRequest(Request):
             "triangles": (TRIANGLES, PREVIEW_TRIANGLES),
             "texture_size": (TEXTURE_SIZE, PREVIEW_TEXTURE_SIZE),
             "resolution": (RESOLUTION, PREVIEW_RESOLUTION),
+            "refine": (True, False),
         }[name]
         return coarse if self.preview else full

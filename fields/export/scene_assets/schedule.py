@@ -9,7 +9,7 @@ import time
 STAGES: dict[str, tuple[float, float]] = {
     "surface": (0.07, 40.0),
     "simplify": (0.03, 20.0),
-    "refine": (0.0, 0.0),
+    "refine": (0.1, 60.0),
     "charts": (0.08, 40.0),
     "texture": (0.14, 90.0),
     "normals": (0.0, 15.0),
