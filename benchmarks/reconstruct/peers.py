@@ -51,8 +51,8 @@ def field_depths(run: Path, cameras: Sequence[Camera]) -> list[np.ndarray]:
     """Median depths of a run's field at the cameras of views without distortion, 0 where nothing is."""
     from fields.models.field import RadianceField
     from fields.runs.run import load_field
-    from fields.surface.implicit import corner_and_sides
     from fields.surface.depth_maps import depth_camera, depth_map
+    from fields.surface.implicit import corner_and_sides
 
     field = load_field(run)
     assert isinstance(field, RadianceField)
