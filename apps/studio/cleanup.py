@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from apps.studio.folders import TOKEN, Folders
+from apps.studio.reconstruct_job import RECORD
 from fields.compare.comparison import HEADER
 
 # Seconds for which an upload is kept after its last use.
@@ -25,13 +26,13 @@ def mark_used(path: str | Path, folders: Folders) -> None:
 def delete_unused(folders: Folders, used: Iterable[str | Path] = ()) -> int:
     """Delete old uploads, and old files that have arrived or were made for a download. Returns how many were deleted.
 
-    An upload stays if `used` (paths of signals) or the header of a run or comparison names it. Nothing is deleted where
-    one of the headers cannot be read.
+    An upload stays if `used` (paths of signals) or the header of a run, comparison or reconstruction names it. Nothing is
+    deleted where one of the headers cannot be read.
     """
     try:
         references = "\n".join(
             file.read_text(encoding="utf-8", errors="replace")
-            for name in ("run.json", HEADER)
+            for name in ("run.json", HEADER, RECORD)
             for file in folders.runs.glob(f"*/{name}")
         )
     except OSError:

@@ -13,12 +13,14 @@ from fields.compare.request import CompareRequest
 from fields.distill.request import DistillRequest
 from fields.fit.request import FitRequest
 from fields.options import OptionInfo, Request, options_of
+from fields.reconstruct.request import ReconstructRequest
 
 # Options that a tab lays out itself.
 TAB_OPTIONS: dict[type[Request], tuple[str, ...]] = {
     FitRequest: ("method", "seconds", "settings", "mask", "start"),
     CompareRequest: ("methods", "seconds", "seeds"),
     DistillRequest: ("teacher", "into", "seconds", "settings", "data"),
+    ReconstructRequest: ("method", "settings", "box"),
 }
 # Options that the page does not offer, with the reason.
 _OUT = "runs are named after their signal, and renamed under Runs"
@@ -36,6 +38,12 @@ OMITTED_OPTIONS: dict[type[Request], dict[str, str]] = {
     },
     CompareRequest: {"source": "the signal of the first tab", "kind": _KIND, "out": _OUT},
     DistillRequest: {"out": _OUT, "resume": _RESUME},
+    ReconstructRequest: {
+        "source": "the photographs that are chosen or uploaded",
+        "asset": "a GLB, and a USDZ where one is asked for, which are downloaded",
+        "meshopt": "the page's viewer would fetch a decoder from another host, so that nobody sees what is downloaded",
+        "out": _OUT,
+    },
 }
 
 

@@ -1,4 +1,4 @@
-"""The gallery of the runs folder: list, rename, delete, repeat and continue runs and comparisons."""
+"""The gallery of the runs folder: list, rename, delete, repeat and continue runs, comparisons and reconstructions."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from apps.studio.distill_job import DistillJob
 from apps.studio.fit_job import FitJob
 from apps.studio.folders import Folders, check_name
 from apps.studio.job import Job
+from apps.studio.reconstruct_job import RECORD, ReconstructJob, read_record
 from fields.compare.comparison import HEADER, Comparison
 from fields.compare.request import CompareRequest
 from fields.distill.request import DistillRequest
@@ -37,7 +38,7 @@ def entries(folders: Folders, queue: JobQueue) -> list[dict]:
         if path.name.startswith(".") or path.is_symlink() or not path.is_dir():
             continue
         try:
-            entry = _comparison_entry(path) if (path / HEADER).is_file() else _run_entry(path)
+            entry = _entry(path)
         except (BadInput, OSError, ValueError, KeyError, TypeError):
             continue
         found.append({**entry, "name": path.name, "busy": queue.is_busy(path)})
@@ -82,7 +83,7 @@ def delete(folders: Folders, queue: JobQueue, name: str) -> None:
     path = folders.run(name)
     if queue.is_busy(path):
         raise BadInput(f"{name} is being fitted; stop it first")
-    if not ((path / "run.json").is_file() or (path / HEADER).is_file()):
+    if not any((path / file).is_file() for file in ("run.json", HEADER, RECORD)):
         raise BadInput(f"{name} is not a run and is not deleted")
     shutil.rmtree(path)
     queue.update_path(path, None)
@@ -90,8 +91,11 @@ def delete(folders: Folders, queue: JobQueue, name: str) -> None:
 
 
 def repeat(folders: Folders, queue: JobQueue, name: str) -> Job:
-    """Queue the same fit, distillation or comparison again, with the same seed and budget, into a new folder."""
+    """Queue the same work again, with the same seed and budget, into a new folder."""
     path = folders.run(name)
+    if (path / RECORD).is_file():
+        request, out = read_record(path), queue.reserve(name)
+        return queue.add(ReconstructJob(out.name, out, request))
     if (path / HEADER).is_file():
         comparison = CompareRequest.from_header(Comparison.open(path).header)
         out = queue.reserve(name)
@@ -107,8 +111,13 @@ def repeat(folders: Folders, queue: JobQueue, name: str) -> Job:
 
 
 def resume(folders: Folders, queue: JobQueue, name: str) -> Job:
-    """Queue the continuation of a run or comparison. Raises BadInput where it is finished."""
+    """Queue the continuation of a run, comparison or reconstruction. Raises BadInput where it is finished."""
     path = folders.run(name)
+    if (path / RECORD).is_file():
+        job = ReconstructJob(name, path, read_record(path))
+        if job.files:
+            raise BadInput(f"{name} is finished; repeat it")
+        return queue.resume(job)
     if not (path / HEADER).is_file():
         distilled = Run.open(path).header.get("teacher")
         return queue.resume(DistillJob(name, path) if distilled else FitJob(name, path))
@@ -116,6 +125,39 @@ def resume(folders: Folders, queue: JobQueue, name: str) -> Job:
     if not comparison.missing:
         raise BadInput(f"{name} is finished; repeat it, or compare anew")
     return queue.resume(CompareJob(name, path, CompareRequest.from_header(comparison.header)))
+
+
+def show(folders: Folders, queue: JobQueue, name: str) -> Job:
+    """The job of a reconstruction, also of one that another studio made. Raises BadInput where it is none."""
+    path = folders.run(name)
+    known = [job for job in queue.jobs.values() if job.path == path and isinstance(job, ReconstructJob)]
+    return known[-1] if known else queue.remember(ReconstructJob.from_folder(path))
+
+
+def _entry(path: Path) -> dict:
+    if (path / HEADER).is_file():
+        return _comparison_entry(path)
+    return _reconstruction_entry(path) if (path / RECORD).is_file() else _run_entry(path)
+
+
+def _reconstruction_entry(path: Path) -> dict:
+    """That of its fit, which is there once the cameras are known."""
+    job = ReconstructJob(path.name, path, read_record(path))
+    if (path / "run.json").is_file():
+        entry = _run_entry(path)
+    else:
+        entry = {
+            "kind": "radiance",
+            "solid": False,
+            "method": job.request.method,
+            "parameters": 0,
+            "headline": None,
+            "source": job.request.source.replace("\\", "/").rpartition("/")[2],
+            "ready": False,
+            "image": False,
+            "changed": (path / RECORD).stat().st_mtime,
+        }
+    return {**entry, "type": "reconstruction", "status": "finished" if job.files else "unfinished"}
 
 
 def _run_entry(path: Path) -> dict:

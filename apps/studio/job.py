@@ -20,14 +20,14 @@ ACTIVE_STATES: tuple[State, ...] = ("queued", "loading", "running", "stopping")
 
 
 class Job:
-    """One fit, distillation or comparison.
+    """One fit, distillation, comparison or reconstruction.
 
     The worker thread writes and the page's requests read; each attribute changes in one step. A job is asked to stop,
     never killed: it then has a checkpoint, weights and scores like any other run.
     """
 
     # How the page calls it, and which tab shows it.
-    type: ClassVar[Literal["fit", "distillation", "comparison"]] = "fit"
+    type: ClassVar[Literal["fit", "distillation", "comparison", "reconstruction"]] = "fit"
 
     def __init__(self, name: str, path: Path) -> None:
         """`name`: its name for people. `path`: the folder of its result."""

@@ -69,6 +69,13 @@ class JobQueue:
                 raise BadInput(f"{job.path.name} is finished; repeat it, or fit anew")
             return self.add(job)
 
+    def remember(self, job: Job) -> Job:
+        """List a job that has ended, without doing it."""
+        with self._change:
+            self.jobs[job.id] = job
+            self._forget_old()
+        return job
+
     def add(self, job: Job) -> Job:
         """Append a job to the queue. Raises BadInput where too many wait."""
         with self._change:
@@ -78,11 +85,14 @@ class JobQueue:
             self.jobs[job.id] = job
             self.jobs.move_to_end(job.id)
             self._waiting.append(job)
-            ended = [known for known in self.jobs.values() if known.state not in ACTIVE_STATES]
-            for old in ended[: max(0, len(self.jobs) - MAX_JOBS)]:
-                del self.jobs[old.id]
+            self._forget_old()
             self._change.notify()
         return job
+
+    def _forget_old(self) -> None:
+        ended = [known for known in self.jobs.values() if known.state not in ACTIVE_STATES]
+        for old in ended[: max(0, len(self.jobs) - MAX_JOBS)]:
+            del self.jobs[old.id]
 
     def job(self, job_id: str) -> Job:
         """The job with this id. Raises BadInput where there is none."""

@@ -10,6 +10,7 @@ from fields.compare.request import CompareRequest
 from fields.distill.request import DistillRequest
 from fields.fit.request import FitRequest
 from fields.options import options_of, replace_arguments
+from fields.reconstruct.request import ReconstructRequest
 from scenes.errors import BadInput
 
 
@@ -32,5 +33,5 @@ def _label(name: str, value: str | None) -> str:
 
 @cache
 def _labels() -> dict[str, str]:
-    models = (CompareRequest, DistillRequest, FitRequest)
+    models = (ReconstructRequest, CompareRequest, DistillRequest, FitRequest)
     return {option.name: option.label for model in models for option in options_of(model)}

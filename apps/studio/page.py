@@ -9,6 +9,7 @@ import gradio as gr
 from apps.studio.tabs import compare, distill, export, inspect, runs, space
 from apps.studio.tabs.fit import FitTab
 from apps.studio.tabs.option_controls import QUIET
+from apps.studio.tabs.reconstruct import ReconstructTab
 from apps.studio.templating import render
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ def build(studio: Studio) -> gr.Blocks:
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Fit", id="fit"):
                 signal = FitTab(studio).signal
+            with gr.Tab("Photographs to 3-D", id="reconstruct"):
+                ReconstructTab(studio)
             with gr.Tab("Runs", id="runs"):
                 runs.build()
             with gr.Tab("Inspect", id="inspect") as inspect_tab:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from apps.studio.chosen_signal import ChosenSignal
 from apps.studio.controls import page_options, values_of
 from apps.studio.folders import Folders
 from apps.studio.method_options import settings_of
+from apps.studio.photographs import ChosenPhotographs
 from fields.compare.request import CompareRequest
 from fields.distill.request import DistillRequest
 from fields.fit.request import FitRequest
 from fields.methods.registry import make_method
+from fields.reconstruct.request import ReconstructRequest
 from fields.runs.run import Run
 from scenes.errors import BadInput
 
@@ -120,6 +123,29 @@ def distill_request(
     )
     make_method(into, request.settings)
     return request
+
+
+def reconstruct_request(
+    chosen: ChosenPhotographs | None,
+    method: str | None,
+    *,
+    box: Sequence[float] | None = None,
+    settings: MethodState | None = None,
+    controls: Mapping[str, object] | None = None,
+) -> ReconstructRequest:
+    """The reconstruction of chosen photographs. `box`: its six numbers; None keeps everything."""
+    if not chosen:
+        raise BadInput("choose photographs first: an example, or files of your own")
+    values = values_of(ReconstructRequest, controls or {})
+    if method:
+        values |= {"method": method, "settings": chosen_settings(method, settings)}
+        make_method(method, values["settings"])
+    if box is not None:
+        if not all(low < high for low, high in zip(box[:3], box[3:])):
+            raise BadInput("the crop box is empty: each “from” should be less than its “to”")
+        values["box"] = tuple(box)
+    # The asset's place is the run's folder, which is not known yet.
+    return ReconstructRequest(source=chosen["source"], asset=Path("model.glb"), **values)
 
 
 def chosen_settings(method: str, state: MethodState | None) -> dict[str, object]:

@@ -13,8 +13,10 @@ from apps.studio.compare_job import preview_of
 from apps.studio.fit_job import TrainingJob
 from apps.studio.folders import Folders
 from apps.studio.images import encode_webp, media_type
+from apps.studio.job import Job
 from apps.studio.job_queue import JobQueue
 from apps.studio.messages import message_of
+from apps.studio.reconstruct_job import MODEL, RECORD, ReconstructJob
 from apps.studio.static_files import STATIC_FILES
 from apps.studio.view_renderer import ViewRenderer
 from scenes.errors import BadInput
@@ -25,6 +27,13 @@ COMPARISON_FILES = {
     "comparison.json": "application/json",
     "curves.png": "image/png",
     "crops.png": "image/png",
+}
+# Files of a reconstruction that may be downloaded or shown: their place in its folder, and their media types.
+RECONSTRUCTION_FILES = {
+    "model.glb": (f"{MODEL}.glb", "model/gltf-binary"),
+    "model.usdz": (f"{MODEL}.usdz", "model/vnd.usdz+zip"),
+    "report.png": ("asset/report.png", "image/png"),
+    "report.json": ("asset/report.json", "application/json"),
 }
 NOT_CACHED = {"Cache-Control": "no-store"}
 # The browser asks each time whether the file has changed.
@@ -84,6 +93,8 @@ def _job_routes(queue: JobQueue) -> APIRouter:
             job.pause()
         elif action == "stop":
             job.stop()
+        elif action == "usdz":
+            job = add_usdz(queue, job)
         elif action == "resume":
             if isinstance(job, TrainingJob):
                 job = queue.resume(job)
@@ -112,11 +123,17 @@ def _run_routes(folders: Folders, queue: JobQueue) -> APIRouter:
         return FileResponse(file, media_type="image/png", headers=REVALIDATED)
 
     @router.get("/runs/{name}/{file_name}")
-    def comparison_file(name: str, file_name: str) -> Response:
-        file = folders.run(name) / file_name
-        if file_name not in COMPARISON_FILES or file.is_symlink() or not file.is_file():
+    def result_file(name: str, file_name: str) -> Response:
+        """A file of a comparison or of a reconstruction."""
+        path = folders.run(name)
+        if (path / RECORD).is_file():
+            place, file_type = RECONSTRUCTION_FILES.get(file_name, ("", ""))
+        else:
+            place, file_type = file_name, COMPARISON_FILES.get(file_name, "")
+        file = path / place
+        if not file_type or file.is_symlink() or file.parent.is_symlink() or not file.is_file():
             return Response(status_code=404)
-        return FileResponse(file, media_type=COMPARISON_FILES[file_name])
+        return FileResponse(file, media_type=file_type, headers=REVALIDATED)
 
     @router.post("/runs/{name}/{action}")
     async def change(name: str, action: str, request: Request) -> Response:
@@ -126,7 +143,7 @@ def _run_routes(folders: Folders, queue: JobQueue) -> APIRouter:
         if action == "delete":
             await asyncio.to_thread(gallery.delete, folders, queue, name)
             return JSONResponse({})
-        starts = {"repeat": gallery.repeat, "resume": gallery.resume}
+        starts = {"repeat": gallery.repeat, "resume": gallery.resume, "show": gallery.show}
         if action in starts:
             job = await asyncio.to_thread(starts[action], folders, queue, name)
             return JSONResponse(job.to_dict())
@@ -165,6 +182,15 @@ def _view_routes(folders: Folders, renderer: ViewRenderer) -> APIRouter:
         return Response(await asyncio.wrap_future(image), media_type="image/webp", headers=NOT_CACHED)
 
     return router
+
+
+def add_usdz(queue: JobQueue, job: Job) -> Job:
+    """Queue the writing of a reconstruction's USDZ file, whose other stages are kept. Raises BadInput without a mesh."""
+    if not isinstance(job, ReconstructJob) or not job.files:
+        raise BadInput("there is no mesh yet")
+    if queue.is_busy(job.path):
+        raise BadInput(f"{job.name} is being worked on")
+    return queue.add(ReconstructJob(job.name, job.path, job.request, ending=".usdz"))
 
 
 def _answer_bad_input(request: Request, error: BadInput) -> Response:

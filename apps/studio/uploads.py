@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from apps.studio.folders import Folders, clean_name
@@ -18,6 +19,9 @@ ARCHIVE_ENDINGS = (*IMAGE_ENDINGS, *SHAPE_ENDINGS, ".json", ".npy", ".npz", ".tx
 
 # Bytes of an uploaded file.
 MAX_BYTES = 512 << 20
+# Photographs of one scene, and their bytes.
+MAX_PHOTOGRAPHS = 1000
+MAX_PHOTOGRAPHS_BYTES = 2 << 30
 ARCHIVE_LIMITS = ZipLimits(
     max_files=5000, max_bytes=2 << 30, endings=ARCHIVE_ENDINGS, advice="the command line takes more"
 )
@@ -29,21 +33,7 @@ def keep_upload(path: Path, folders: Folders) -> Path:
     Raises BadInput where the file did not arrive as an upload, has an unknown format, is empty or too large, or is an
     archive that is damaged or holds something else.
     """
-    if path.is_symlink() or not path.resolve().is_relative_to(folders.arriving):
-        raise BadInput("only files that were uploaded here are taken")
-    ending = path.suffix.lower()
-    if ending not in ENDINGS:
-        raise BadInput(
-            f"{path.name}: files ending in {ending or 'nothing'} are not taken; images, audio, videos, volumes, "
-            "meshes, point clouds and zipped scenes are"
-        )
-    size = path.stat().st_size
-    if size > MAX_BYTES:
-        raise BadInput(
-            f"{path.name}: {size >> 20} MB; at most {MAX_BYTES >> 20} MB are taken here, the command line takes more"
-        )
-    if not size:
-        raise BadInput(f"{path.name}: the file is empty; get a fresh copy")
+    ending = _check(path, folders, ENDINGS, "images, audio, videos, volumes, meshes, point clouds and zipped scenes")
     folder = folders.new_upload()
     try:
         if ending == ".zip":
@@ -54,6 +44,50 @@ def keep_upload(path: Path, folders: Folders) -> Path:
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
+
+
+def keep_photographs(paths: Sequence[Path], folders: Folders) -> Path:
+    """Copy uploaded photographs to a folder of their own, and return it; or take one film, or one zip.
+
+    Raises BadInput as `keep_upload`, for a mixture of those, and for too many photographs.
+    """
+    if len(paths) == 1 and paths[0].suffix.lower() in (".zip", *VIDEO_ENDINGS):
+        return keep_upload(paths[0], folders)
+    if len(paths) > MAX_PHOTOGRAPHS:
+        raise BadInput(f"{len(paths)} photographs; at most {MAX_PHOTOGRAPHS} are taken here")
+    for path in paths:
+        _check(path, folders, IMAGE_ENDINGS, "photographs, or one zip of them, or one film")
+    total = sum(path.stat().st_size for path in paths)
+    if total > MAX_PHOTOGRAPHS_BYTES:
+        raise BadInput(f"{total >> 20} MB of photographs; at most {MAX_PHOTOGRAPHS_BYTES >> 20} MB are taken here")
+    folder = folders.new_upload()
+    try:
+        target = folder / "photographs"
+        target.mkdir()
+        for index, path in enumerate(paths):
+            file = target / f"{clean_name(path.stem)}{path.suffix.lower()}"
+            shutil.copyfile(path, file.with_stem(f"{file.stem}-{index}") if file.exists() else file)
+        return target
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _check(path: Path, folders: Folders, endings: Sequence[str], taken: str) -> str:
+    """The ending of an uploaded file. Raises BadInput where it is none, of another format, empty or too large."""
+    if path.is_symlink() or not path.resolve().is_relative_to(folders.arriving):
+        raise BadInput("only files that were uploaded here are taken")
+    ending = path.suffix.lower()
+    if ending not in endings:
+        raise BadInput(f"{path.name}: files ending in {ending or 'nothing'} are not taken; {taken} are")
+    size = path.stat().st_size
+    if size > MAX_BYTES:
+        raise BadInput(
+            f"{path.name}: {size >> 20} MB; at most {MAX_BYTES >> 20} MB are taken here, the command line takes more"
+        )
+    if not size:
+        raise BadInput(f"{path.name}: the file is empty; get a fresh copy")
+    return ending
 
 
 def unpack_archive(archive: Path, folder: Path) -> Path:

@@ -25,14 +25,17 @@ def run_of(folders, name, source, file="run.json"):
 
 
 def test_keeps_uploads_of_runs_comparisons_and_waiting_fits_and_recent_ones(folders):
-    fitted, mask, compared, waiting, recent, forgotten = (upload(folders, old=index != 4) for index in range(6))
+    fitted, mask, compared, waiting, recent, forgotten, asked = (upload(folders, old=index != 4) for index in range(7))
     run_of(folders, "fit", {"source": {"path": str(fitted), "options": {"mask": str(mask)}}})
     run_of(folders, "comparison", {"source": {"path": str(compared)}}, "comparison.json")
+    run_of(folders, "mesh", {"options": {"source": str(asked)}}, "reconstruct.json")
     (folders.uploads / "examples").mkdir()
     (folders.uploads / "examples" / "bells.wav").write_bytes(b"bells")
     os.utime(folders.uploads / "examples", (OLD, OLD))
     assert cleanup.delete_unused(folders, [str(waiting)]) == 1
-    assert not forgotten.parent.exists() and all(path.is_file() for path in (fitted, mask, compared, waiting, recent))
+    assert not forgotten.parent.exists() and all(
+        path.is_file() for path in (fitted, mask, compared, waiting, recent, asked)
+    )
     assert (folders.uploads / "examples" / "bells.wav").is_file()
 
 

@@ -14,10 +14,11 @@ from fields.distill.request import DistillRequest  # noqa: E402
 from fields.distill.stages import Stages  # noqa: E402
 from fields.fit.request import FitRequest  # noqa: E402
 from fields.options import DEFAULT, options_of  # noqa: E402
+from fields.reconstruct.request import ReconstructRequest  # noqa: E402
 from fields.runs.run import Run  # noqa: E402
 from scenes.errors import BadInput  # noqa: E402
 
-PREFIXES = {FitRequest: "", CompareRequest: "compare-", DistillRequest: "distill-"}
+PREFIXES = {FitRequest: "", CompareRequest: "compare-", DistillRequest: "distill-", ReconstructRequest: "recon-"}
 # Ids of the options that a tab lays out itself.
 TAB_IDS = {
     FitRequest: {
@@ -35,6 +36,7 @@ TAB_IDS = {
         "settings": "distill-options",
         "data": "distill-data",
     },
+    ReconstructRequest: {"method": "recon-method", "settings": "recon-options", "box": "recon-box"},
 }
 # Another value than the default, for every option that has a control.
 TYPED = {
@@ -53,10 +55,25 @@ TYPED = {
     "background": "black",
     "unbounded": "unbounded",
     "share_heads": True,
+    "seconds": "30",
+    "preview": True,
+    "triangles": "5k",
+    "texture_size": "512",
+    "resolution": "64",
+    "close_holes": True,
+    "cut_base": True,
+    "normal_map": True,
+    "refine": "no-refine",
+    "up": "z",
+    "units": "source",
+    "size": "0.4",
+    "scale_from": "0,0,0,1,0,0=0.5",
+    "texture_format": "jpeg",
+    "collision": True,
 }
 # Kinds of signals for which an option is shown, where that is not an image.
 KINDS = {"part": "audio", "rate": "video", "quantity": "shape", "background": "radiance", "unbounded": "radiance"}
-MODELS = pytest.mark.parametrize("model", [FitRequest, CompareRequest, DistillRequest])
+MODELS = pytest.mark.parametrize("model", [FitRequest, CompareRequest, DistillRequest, ReconstructRequest])
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +105,12 @@ def test_every_option_is_on_the_page_or_omitted_for_a_reason(model, ids):
 
 @MODELS
 def test_values_are_read_as_the_command_line_reads_them(model):
-    first = {FitRequest: ["x.png"], CompareRequest: ["x.png", "--methods=siren"]}.get(model, ["runs/x", "--into=siren"])
+    first = {
+        FitRequest: ["x.png"],
+        CompareRequest: ["x.png", "--methods=siren"],
+        DistillRequest: ["runs/x", "--into=siren"],
+        ReconstructRequest: ["photos", "x.glb"],
+    }[model]
     parser = argparse.ArgumentParser()
     add_flags(parser, model)
     default = read_request(model, parser.parse_args(first))
@@ -170,6 +192,19 @@ def test_every_option_of_a_distillation_arrives_in_its_request(folders):
     assert request(requests.FIT_DATA).data == "other.png" and request().data is None
     with pytest.raises(BadInput, match="hard_ray_fraction"):
         request(stages={"hard_ray_fraction": "2"})
+
+
+def test_every_option_of_a_reconstruction_arrives_in_its_request():
+    photographs = {"source": "procedural:duck", "name": "duck", "posed": True, "run": ""}
+
+    def request(settings=None, **controls):
+        return requests.reconstruct_request(photographs, "neus", settings=settings, controls=controls)
+
+    for option in page_options(ReconstructRequest):
+        assert request(**{option.name: TYPED[option.name]}) != request(), option.name
+    assert request({"method": "neus", "texts": {"levels": "8"}}).settings == {"levels": "8"}
+    with pytest.raises(BadInput, match="levels"):
+        request({"method": "neus", "texts": {"levels": "many"}})
 
 
 def test_wrong_values_are_reported_by_the_label_of_their_control():

@@ -83,8 +83,9 @@ export class Gallery {
 
   actions(run) {
     const labelled = (label, onclick) => button(label, onclick, { "aria-label": `${label}: ${run.name}` });
-    const isRun = run.type === "run";
+    const isRun = run.type !== "comparison";
     return [
+      run.type === "reconstruction" ? labelled("Mesh", () => this.start(run, "show")) : null,
       run.ready ? this.viewAction(run, labelled) : null,
       isRun && run.ready ? labelled("Export", () => openRun("export", run.name)) : null,
       run.status !== "finished" && !run.busy ? labelled("Continue", () => this.start(run, "resume")) : null,

@@ -11,6 +11,7 @@ const PANELS = {
   fit: { boxId: "started-fit", tab: "Fit" },
   comparison: { boxId: "started-comparison", tab: "Compare" },
   distillation: { boxId: "started-distillation", tab: "Distill" },
+  reconstruction: { boxId: "started-reconstruction", tab: "Photographs to 3-D" },
 };
 
 export const isActive = (job) => ACTIVE_STATES.includes(job.state);

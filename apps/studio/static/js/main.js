@@ -1,11 +1,13 @@
 // Entry point: starts the panel of every element with the attribute `data-studio`, also of those that Gradio adds later.
 
+import { CameraViewer } from "./camera_viewer.js";
 import { Comparison } from "./comparison.js";
 import "./examples.js";
 import { Gallery } from "./gallery.js";
 import { correctTabOrder, hideUntilSettled } from "./gradio_events.js";
 import { LiveFit } from "./live_fit.js";
 import { OrbitViewer } from "./orbit_viewer.js";
+import { Reconstruction } from "./reconstruction.js";
 import { ZoomViewer } from "./zoom_viewer.js";
 
 const PANELS = {
@@ -14,6 +16,8 @@ const PANELS = {
   gallery: Gallery,
   zoom: ZoomViewer,
   orbit: OrbitViewer,
+  cameras: CameraViewer,
+  reconstruction: Reconstruction,
 };
 
 function startPanels() {
