@@ -28,7 +28,7 @@ FINEST_CELLS = 512
 SHARPNESS_HULL = 150.0
 SHARPNESS_SPHERE = 80.0
 # s of the last step, and in an unbounded scene, whose surfaces fill the cube and are seen from nearby.
-SHARPNESS_END = 1200.0
+SHARPNESS_END = 2400.0
 SHARPNESS_END_UNBOUNDED = 600.0
 # Step of rays in pixels, and cells of the occupancy grid, in an unbounded scene: a ray crosses much of the cube in
 # cells near a surface.
@@ -88,7 +88,7 @@ class Neus(RadianceMethod):
         le=1e5,
     )
     end_sharpness: Undecided[float] = undecided(
-        "Sharpness of the surface in the last step. Default: 1200; 600 in unbounded scenes.", gt=0, le=1e5
+        "Sharpness of the surface in the last step. Default: 2400; 600 in unbounded scenes.", gt=0, le=1e5
     )
     sharpening: float = Option(
         0.8, gt=0.1, le=1, description="Fraction of the steps over which the sharpness grows, geometrically."
@@ -104,7 +104,7 @@ class Neus(RadianceMethod):
         description="Weight of (|gradient| - 1)^2 in the first step: low, so that shapes may change.",
     )
     eikonal: float = Option(
-        0.01, ge=0, le=1e4, description="Weight of (|gradient| - 1)^2 in the last step: higher for smoother surfaces."
+        0.02, ge=0, le=1e4, description="Weight of (|gradient| - 1)^2 in the last step: higher for smoother surfaces."
     )
 
     mask: float = Option(
