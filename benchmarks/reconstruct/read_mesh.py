@@ -21,7 +21,6 @@ KNOWN = {
     "KHR_mesh_quantization",
     "KHR_texture_transform",
     "EXT_texture_webp",
-    "EXT_meshopt_compression",
     "KHR_materials_unlit",
 }
 
@@ -184,13 +183,10 @@ class _Glb:
         return self._images[index]
 
     def view(self, index: int) -> bytes:
-        """The bytes of a buffer view, decompressed where it is compressed."""
+        """The bytes of a buffer view."""
         entry = self.content["bufferViews"][index]
-        packed = entry.get("extensions", {}).get("EXT_meshopt_compression")
-        if packed is None:
-            start = entry.get("byteOffset", 0)
-            return self.blob[start : start + entry["byteLength"]]
-        return _unpacked(self.blob, packed)
+        start = entry.get("byteOffset", 0)
+        return self.blob[start : start + entry["byteLength"]]
 
     def accessor(self, index: int) -> np.ndarray:
         """The values of an accessor `[count, width]`; normalised integers as float64 in [0, 1] or [-1, 1]."""
@@ -203,29 +199,6 @@ class _Glb:
         if not entry.normalized:
             return values.copy()
         return np.maximum(values.astype(np.float64) / np.iinfo(kind).max, -1.0)
-
-
-def _unpacked(blob: bytes, packed: dict) -> bytes:
-    """Bytes of a buffer view that meshoptimizer compressed, by the decoder of the package meshoptimizer."""
-    import meshoptimizer as mo
-
-    start, count, stride = packed.get("byteOffset", 0), packed["count"], packed["byteStride"]
-    data = np.frombuffer(blob, np.uint8, packed["byteLength"], start)
-    if packed["mode"] == "ATTRIBUTES":
-        found = np.asarray(mo.decode_vertex_buffer(count, stride, data))
-        if packed.get("filter", "NONE") != "NONE":
-            raise ValueError(f"the meshopt filter {packed['filter']} is not one that this reader has")
-    elif packed["mode"] == "TRIANGLES":
-        found = np.asarray(mo.decode_index_buffer(count, stride, data))
-    else:
-        found = np.asarray(mo.decode_index_sequence(count, stride, data))
-    return found.tobytes()[: count * stride] if found.dtype.itemsize == 1 else _as_indices(found, stride)
-
-
-def _as_indices(found: np.ndarray, stride: int) -> bytes:
-    if np.issubdtype(found.dtype, np.floating):
-        return found.tobytes()
-    return found.astype({2: "<u2", 4: "<u4"}[stride]).tobytes()
 
 
 def _matrix(node) -> np.ndarray:
