@@ -149,7 +149,9 @@ def _refined(
         mesh["vertices"], mesh["faces"], scene.training, cell=cell, seconds=seconds, progress=progress
     )
     normals = vertex_normals(found.vertices, mesh["faces"])
-    facts = {"psnr_before": found.psnr_before, "psnr_after": found.psnr_after, "rounds": found.rounds}
+    facts: dict[str, Any] = {"rounds": found.rounds}
+    if found.rounds:
+        facts |= {"psnr_before": found.psnr_before, "psnr_after": found.psnr_after}
     return Result({"vertices": found.vertices, "faces": mesh["faces"], "normals": normals}, facts=facts)
 
 
