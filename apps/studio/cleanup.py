@@ -26,8 +26,8 @@ def mark_used(path: str | Path, folders: Folders) -> None:
 def delete_unused(folders: Folders, used: Iterable[str | Path] = ()) -> int:
     """Delete old uploads, and old files that have arrived or were made for a download. Returns how many were deleted.
 
-    An upload stays if `used` (paths of signals) or the header of a run, comparison or reconstruction names it. Nothing is
-    deleted where one of the headers cannot be read.
+    An upload stays if `used` (paths of signals) or the header of a run, comparison or reconstruction names it. Nothing
+    is deleted where one of the headers cannot be read.
     """
     try:
         references = "\n".join(

@@ -66,7 +66,8 @@ def choose(source: str, name: str) -> tuple[ChosenPhotographs, str]:
         folder = path / "images" if (path / "images").is_dir() else path
         count = len(image_files(folder))
         if count < MIN_IMAGES:
-            raise BadInput(f"{count} photographs are too few; take 30 or more from all sides, with much overlap")
+            are = "photograph is" if count == 1 else "photographs are"
+            raise BadInput(f"{count} {are} too few; take 30 or more from all sides, with much overlap")
         return chosen, f"{count} photographs; their cameras are not known yet"
     if path.suffix.lower() in VIDEO_ENDINGS:
         return chosen, "a film; its cameras are not known yet"

@@ -185,7 +185,7 @@ def _view_routes(folders: Folders, renderer: ViewRenderer) -> APIRouter:
 
 
 def add_usdz(queue: JobQueue, job: Job) -> Job:
-    """Queue the writing of a reconstruction's USDZ file, whose other stages are kept. Raises BadInput without a mesh."""
+    """Queue the writing of a reconstruction's USDZ file; the other stages are kept. Raises BadInput without a mesh."""
     if not isinstance(job, ReconstructJob) or not job.files:
         raise BadInput("there is no mesh yet")
     if queue.is_busy(job.path):

@@ -1,6 +1,7 @@
 """Reconstructions as jobs: stages, stopping and continuing, results, and what is kept for a restart."""
 
 import json
+import shutil
 import struct
 import time
 import zipfile
@@ -214,3 +215,64 @@ def test_photographs_that_are_gone_are_reported(queue, tmp_path):
     job = ended(job_of(queue, tmp_path / "nothing"))
     assert job.state == "failed" and "no such file" in job.message
     assert job.requeue()
+
+
+def test_found_cameras_are_taken_over_by_a_run_with_another_fit(queue, duck, tmp_path, monkeypatch):
+    from apps.studio.tabs.reconstruct import ReconstructTab
+    from scenes.posed.find_record import FoundPoses, write_record
+    from scenes.posed.read import open_posed
+
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for index, image in enumerate(sorted(duck.rglob("*.png"))):
+        (folder / f"{index}.png").write_bytes(image.read_bytes())
+    calls = []
+
+    def find(source, out, *, progress, **options):
+        calls.append(out)
+        if not (out / "poses.json").is_file():
+            progress("matching", 0.5)
+            shutil.copytree(duck, out)
+            found = FoundPoses(
+                open_posed(out),
+                used=("0.png",),
+                left_out=(("1.png", "blurred"),),
+                reprojection_error=0.5,
+                seconds={},
+                warnings=("few pictures",),
+                mapper="incremental",
+            )
+            write_record(out, found, {})
+        written = json.loads((out / "poses.json").read_text())
+        return FoundPoses(
+            open_posed(out),
+            used=("0.png",),
+            left_out=tuple((item["name"], item["reason"]) for item in written["left_out"]),
+            reprojection_error=0.5,
+            seconds={},
+            warnings=("few pictures",),
+            mapper="incremental",
+        )
+
+    monkeypatch.setattr("scenes.posed.find.find_poses", find)
+    first = ended(job_of(queue, folder, only_cameras=True))
+    assert first.state == "done" and not first.files and "crop box" in first.message
+    assert "few pictures" in first.notes and "1.png is not used: blurred" in first.notes
+    assert first.to_dict()["cameras"] and open_scene(first.path / "poses").left_out == (("1.png", "blurred"),)
+    assert gallery_status(queue) == [("reconstruction", "unfinished")]
+
+    # The page continues in the same folder, unless its run has another fit.
+    chosen = {"source": str(folder), "name": "duck", "posed": True, "run": first.path.name}
+    tab = ReconstructTab.__new__(ReconstructTab)
+    tab.studio = type("Studio", (), {"queue": queue, "folders": queue.folders})()
+    assert tab._job(chosen, request(folder, triangles=9), False).path == first.path
+    Run.create(first.path, {"kind": "radiance", "method": "neus"})
+    other = tab._job(chosen, request(folder, steps=13), False)
+    assert other.path != first.path and other.cameras_of == first.path
+    other.only_cameras = True
+    assert ended(queue.add(other)).state == "done" and calls == [first.path / "poses", other.path / "poses"]
+    assert tab._job(chosen, request(folder, seed=5), False).cameras_of is None
+
+
+def gallery_status(queue):
+    return [(entry["type"], entry["status"]) for entry in gallery.entries(queue.folders, queue)]

@@ -58,7 +58,6 @@ class ReconstructTab:
                 self._lay_out_options()
             with gr.Column(scale=5, min_width=320, elem_classes="card"):
                 self.scene = gr.HTML(muted(NO_SCENE), elem_id="recon-scene")
-                gr.HTML(render("reconstruction"), elem_id="recon-panel")
                 self.mesh = gr.Model3D(
                     label="The mesh that is downloaded",
                     elem_id="recon-mesh",
@@ -67,6 +66,7 @@ class ReconstructTab:
                     interactive=False,
                     clear_color=(0.0, 0.0, 0.0, 0.0),
                 )
+                gr.HTML(render("reconstruction"), elem_id="recon-panel")
             self.shown = gr.HTML("", js_on_load=SHOW, elem_classes="script-only")
         self._connect()
 
@@ -104,8 +104,10 @@ class ReconstructTab:
 
     def _connect(self) -> None:
         opened = [self.chosen, self.about, self.find, self.scene, self.box_accordion, self.whole, *self.box]
-        self.upload.upload(self._open_upload, self.upload, [*opened, self.example], **BUSY)
-        self.example.input(self._open_example, self.example, opened, **BUSY)
+        # Not on every slider of the box.
+        busy = {"show_progress_on": self.about, **BUSY}
+        self.upload.upload(self._open_upload, self.upload, [*opened, self.example], **busy)
+        self.example.input(self._open_example, self.example, opened, **busy)
         self.shown.select(self._show, self.chosen, [*opened, self.mesh], **QUIET)
         inputs = [self.chosen, self.whole, self.method, self.settings, *self.box, *self.controls.values()]
         outputs = [self.started, self.chosen]
@@ -145,12 +147,12 @@ class ReconstructTab:
         gr.Warning(escape(problem), duration=MESSAGE_SECONDS, title="Not opened")
         return [{}, render("problem", text=problem), gr.update(visible="hidden"), *self._no_scene()]
 
-    def _scene(self, scene: OpenedScene) -> list:
-        """Values of the viewer, the accordion of the box, the whole box, and the sliders."""
+    def _scene(self, scene: OpenedScene, box: tuple[float, ...] | None = None) -> list:
+        """Values of the viewer, the accordion of the box, the whole box, and the sliders, which show `box`."""
         html = render("camera_viewer", data=scene.viewer, left_out=scene.left_out)
         whole = [*scene.lower, *scene.upper]
         sliders = []
-        for index, value in enumerate(whole):
+        for index, value in enumerate(box or whole):
             low, high = scene.lower[index % 3], scene.upper[index % 3]
             step = (high - low) / BOX_STEPS
             sliders.append(gr.update(minimum=low, maximum=high, step=step, value=value))
@@ -170,7 +172,8 @@ class ReconstructTab:
         if what == "mesh":
             return [*scene, _mesh_of(path)]
         job = next((job for job in self._jobs() if job.path == path), None)
-        if job is None or (chosen and chosen["source"] != job.request.source):
+        # What somebody chooses meanwhile, or has cropped already, stays.
+        if job is None or (chosen and (chosen["posed"] or chosen["source"] != job.request.source)):
             return [*scene, gr.skip()]
         found = path / POSES
         try:
@@ -179,7 +182,13 @@ class ReconstructTab:
         except BadInput as error:
             return [gr.skip(), render("problem", text=message_of(error)), *scene[2:], gr.skip()]
         known = ChosenPhotographs(source=job.request.source, name=clean_name(job.name), posed=True, run=name)
-        return [known, _about(job.name, opened), gr.update(visible="hidden"), *self._scene(opened), gr.skip()]
+        return [
+            known,
+            _about(job.name, opened),
+            gr.update(visible="hidden"),
+            *self._scene(opened, job.request.box),
+            gr.skip(),
+        ]
 
     def _begin(
         self,

@@ -53,8 +53,7 @@ export class CameraViewer {
       `${cameras.length - test} cameras for training, `,
       element("b", { class: "test" }, "■ "),
       `${test} for testing, `,
-      element("b", { class: "points" }, "■ "),
-      `${points.length / 3} points, `,
+      ...(points.length ? [element("b", { class: "points" }, "■ "), `${points.length / 3} points, `] : []),
       element("b", { class: "box" }, "■ "),
       "crop box",
     );

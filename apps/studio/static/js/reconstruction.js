@@ -137,6 +137,7 @@ export class Reconstruction {
   drawStage(job, active) {
     const stage = job.stages.find((known) => known.state === "running");
     this.progress.hidden = !active;
+    this.line.hidden = !active;
     if (stage) this.progress.value = stage.fraction;
     else this.progress.removeAttribute("value");
     const quality = stage?.name === "fit" && job.quality !== null ? metricPhrase(job.metric, job.quality) : "";
