@@ -7,14 +7,14 @@ import time
 # Stages after the fit, in their order: the fraction of the whole time that each may take, and the most seconds that it
 # can use. The fit gets the rest.
 STAGES: dict[str, tuple[float, float]] = {
-    "surface": (0.07, 40.0),
-    "simplify": (0.03, 20.0),
-    "refine": (0.1, 60.0),
-    "charts": (0.08, 40.0),
-    "texture": (0.14, 90.0),
+    "surface": (0.04, 25.0),
+    "simplify": (0.015, 10.0),
+    "refine": (0.09, 60.0),
+    "charts": (0.04, 40.0),
+    "texture": (0.09, 90.0),
     "normals": (0.0, 15.0),
-    "file": (0.03, 20.0),
-    "report": (0.04, 20.0),
+    "file": (0.01, 10.0),
+    "report": (0.015, 10.0),
 }
 
 
