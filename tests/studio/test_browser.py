@@ -626,7 +626,7 @@ def test_fifty_clicks_on_every_button_do_no_harm(visit):
     visitor.until(lambda: not copy.path.exists())
     page.wait_for_selector("dialog", state="detached")
 
-    for tab in ("Inspect", "3-D", "Compare", "Distill", "Export", "Fit"):
+    for tab in ("Photographs to 3-D", "Inspect", "3-D", "Compare", "Distill", "Export", "Fit"):
         visitor.tab(tab)
         page.wait_for_timeout(300)
         visitor.settled()
@@ -665,7 +665,7 @@ def test_every_tab_is_accessible_and_fits_the_screen(visit, scheme, width):
     """axe-core has no serious findings, and nothing is wider than the screen."""
     visitor = visit(width=width, scheme=scheme)
     visitor.example(examples.names()[2], "image")
-    for tab in ("Fit", "Runs", "Inspect", "3-D", "Compare", "Distill", "Export"):
+    for tab in ("Fit", "Photographs to 3-D", "Runs", "Inspect", "3-D", "Compare", "Distill", "Export"):
         visitor.tab(tab)
         visitor.page.wait_for_timeout(400)
         visitor.settled()

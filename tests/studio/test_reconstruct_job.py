@@ -78,6 +78,15 @@ def test_cameras_points_and_box_of_a_scene_are_data_for_the_page(duck):
     assert data["lower"] == pytest.approx(opened.lower, abs=1e-4) and data["up"] == pytest.approx([0, 0, 1], abs=0.1)
 
 
+def test_sliders_of_the_box_hold_it_in_round_steps():
+    from apps.studio.tabs.reconstruct import slider_range
+
+    for low, high in ((-1.1648, 1.1648), (-2.534, 1.6474), (0.01234, 0.0567), (-300.0, 950.0)):
+        start, end, step = slider_range(low, high)
+        assert start <= low < high <= end and end - high < step and low - start < step
+        assert 100 <= (end - start) / step <= 1002 and round((end - start) / step, 6) % 1 == 0
+
+
 def test_photographs_without_cameras_are_counted_and_too_few_are_refused(tmp_path, duck):
     folder = tmp_path / "photos"
     folder.mkdir()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import traceback
 from collections.abc import Callable
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
 EXAMPLES = ("Duck, a posed scene",)
 # The numbers of the crop box, in the order of the request.
 BOX_LABELS = ("x from", "y from", "z from", "x to", "y to", "z to")
-# Steps of a slider along the box.
-BOX_STEPS = 200
 # Options in front of the others.
 FRONT = ("preview", "seconds")
 # Sections of the other options, by heading. The last ones stand with the method.
@@ -119,7 +118,7 @@ class ReconstructTab:
         def keep() -> tuple[str, str]:
             self.studio.delete_unused_uploads()
             source = uploads.keep_photographs([Path(path) for path in paths], self.studio.folders)
-            return str(source), clean_name(Path(paths[0]).stem)
+            return str(source), clean_name(Path(paths[0]).stem) if len(paths) == 1 else "photographs"
 
         return [*self._open(keep), None]
 
@@ -150,11 +149,11 @@ class ReconstructTab:
     def _scene(self, scene: OpenedScene, box: tuple[float, ...] | None = None) -> list:
         """Values of the viewer, the accordion of the box, the whole box, and the sliders, which show `box`."""
         html = render("camera_viewer", data=scene.viewer, left_out=scene.left_out)
-        whole = [*scene.lower, *scene.upper]
+        ranges = [slider_range(low, high) for low, high in zip(scene.lower, scene.upper)]
+        whole = [*(low for low, _, _ in ranges), *(high for _, high, _ in ranges)]
         sliders = []
         for index, value in enumerate(box or whole):
-            low, high = scene.lower[index % 3], scene.upper[index % 3]
-            step = (high - low) / BOX_STEPS
+            low, high, step = ranges[index % 3]
             sliders.append(gr.update(minimum=low, maximum=high, step=step, value=value))
         return [html, gr.update(visible=True), whole, *sliders]
 
@@ -222,6 +221,14 @@ class ReconstructTab:
 
     def _jobs(self) -> list[ReconstructJob]:
         return [job for job in reversed(list(self.studio.queue.jobs.values())) if isinstance(job, ReconstructJob)]
+
+
+def slider_range(low: float, high: float) -> tuple[float, float, float]:
+    """Least and largest value of a slider that holds a range, and its step: a power of ten, 100 to 1,000 steps."""
+    digits = 2 - math.floor(math.log10(high - low))
+    scale = 10.0**digits
+    shown = max(0, digits)
+    return round(math.floor(low * scale) / scale, shown), round(math.ceil(high * scale) / scale, shown), 1 / scale
 
 
 def _methods() -> list[str]:
