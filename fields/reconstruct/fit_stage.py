@@ -9,7 +9,7 @@ from fields.export.scene_assets.reports import Reports
 from fields.fit import fit as fitting
 from fields.fit.request import FitRequest
 from fields.fit.trainer import Trainer
-from fields.reconstruct.request import ReconstructRequest
+from fields.reconstruct.request import METHOD, METHOD_WITHOUT_SILHOUETTES, ReconstructRequest
 from fields.runs.run import Run
 from scenes.errors import BadInput
 from scenes.posed.signal import RadianceScene
@@ -40,7 +40,7 @@ def check_same(run: Run, request: ReconstructRequest) -> None:
     header = run.header
     given = {"method": request.method, "seed": request.seed}
     for name, value in given.items():
-        if header.get(name, value) != value:
+        if value is not None and header.get(name, value) != value:
             raise BadInput(
                 f"`out={run.path}`: holds a fit with `{name}={header[name]}`, not {value}; give another folder"
             )
@@ -88,9 +88,16 @@ def open_or_begin(
         return signal, fitting.resume(signal, run, request.device, started), run
     asked = fit_request(request, source, seconds)
     signal = _scene(asked.load(), Path(source))
+    if asked.method is None:
+        asked = asked.model_copy(update={"method": default_method(signal)})
     trainer, made = fitting.prepare_request(signal, asked, started=started)
     assert made is not None
     return signal, trainer, made
+
+
+def default_method(scene: RadianceScene) -> str:
+    """The method that measures best on a scene: one with a surface where silhouettes show what is empty."""
+    return METHOD if scene.has_silhouettes and not scene.unbounded else METHOD_WITHOUT_SILHOUETTES
 
 
 def _scene(signal: object, path: Path) -> RadianceScene:

@@ -15,8 +15,8 @@ PREVIEW_FRACTION = 0.1
 TRIANGLES, PREVIEW_TRIANGLES = 100_000, 30_000
 TEXTURE_SIZE, PREVIEW_TEXTURE_SIZE = 2048, 1024
 RESOLUTION, PREVIEW_RESOLUTION = 320, 160
-# The method that measures best; see docs/reconstruct.md.
-METHOD = "neus"
+# The methods that measure best where silhouettes show what is empty, and elsewhere; see docs/reconstruct.md.
+METHOD, METHOD_WITHOUT_SILHOUETTES = "neus", "hashgrid"
 
 
 class ReconstructRequest(Request):
@@ -75,11 +75,12 @@ class ReconstructRequest(Request):
         recipe=False,
         help="Where to compute; auto is the GPU where torch can use one.",
     )
-    method: str = option(
-        METHOD,
+    method: str | None = option(
+        None,
         section="fit",
         metavar="NAME",
-        help="How the scene is fitted. Methods without a surface in their training give rougher meshes.",
+        help=f"How the scene is fitted. By default {METHOD}, whose field has a surface, where photographs have alpha, "
+        f"masks or a plain background; elsewhere {METHOD_WITHOUT_SILHOUETTES}, whose meshes are rougher.",
     )
     settings: Settings = option(
         {},

@@ -7,6 +7,7 @@ import pytest
 
 from apps.cli.main import main
 from fields.export.scene_assets.reports import Reports
+from fields.reconstruct.fit_stage import default_method
 from fields.reconstruct.reconstruct import Reconstruction, asset_options
 from fields.reconstruct.request import ReconstructRequest
 from fields.runs.run import Run
@@ -115,3 +116,14 @@ def test_the_command_reports_as_json_and_refuses_another_method_for_the_run(tmp_
     assert np.isfinite(report["metrics"]["psnr"])
     assert main([*arguments, "--method", "hashgrid"]) == 2
     assert "another folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "silhouettes, unbounded, method", [(True, False, "neus"), (True, True, "hashgrid"), (False, False, "hashgrid")]
+)
+def test_scenes_without_silhouettes_are_fitted_as_density(silhouettes, unbounded, method):
+    class Scene:
+        has_silhouettes = silhouettes
+
+    Scene.unbounded = unbounded
+    assert default_method(Scene()) == method
