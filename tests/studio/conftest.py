@@ -130,7 +130,7 @@ class Visitor:
         # On narrow screens some tabs are in a menu.
         if not button.is_visible():
             self.page.locator(".overflow-menu button").first.click()
-            self.page.locator(".overflow-dropdown button", has_text=name).click()
+            self.page.locator(".overflow-dropdown").get_by_role("button", name=name, exact=True).click()
         else:
             button.click()
 
