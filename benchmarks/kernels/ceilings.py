@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.kernels import grids, mlps, step
+from benchmarks.kernels import grids, mlps, networks, step
 from benchmarks.kernels.timing import median_seconds, one_and_all_threads
 
 
@@ -14,6 +14,7 @@ def ceilings(only: str) -> list[dict]:
         "hashgrid2d-15-fwd-throughput": grids.throughput,
         "hashgrid2d-15-scaling": grids.scaling,
         "hashgrid-write": grids.writing,
+        **networks.RATES,
     }
     return [row for id, rows in groups.items() if only in id for row in rows()]
 

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from benchmarks.kernels import grids, march, mlps, planes, quality, raster, rbf, step
+from benchmarks.kernels import grids, march, mlps, networks, planes, quality, raster, rbf, step
 from benchmarks.kernels.case import NATIVE, Case
 from benchmarks.kernels.contenders import Contender, take_turns
 from benchmarks.report import report
 
-CASES: list[Case] = [*grids.CASES, *march.CASES, *mlps.CASES, *planes.CASES, *raster.CASES, *rbf.CASES, *step.CASES]
+CASES: list[Case] = [
+    *grids.CASES,
+    *march.CASES,
+    *mlps.CASES,
+    *networks.CASES,
+    *planes.CASES,
+    *raster.CASES,
+    *rbf.CASES,
+    *step.CASES,
+]
 COMPILED = "torch-compiled"
 
 

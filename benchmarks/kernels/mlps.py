@@ -41,10 +41,10 @@ def prepare(contender: str, case: str = "mlp-64") -> Callable[[], object]:
 def pass_alone() -> Callable[[], object]:
     """The MLP's part of the fused step: forward and back over tiles in which activations stay."""
     from fields.ops.bench import mlp_inputs
-    from fields.ops.mlp import MlpKernel
+    from fields.ops.mlp import ActivationShape, MlpKernel
 
     features, weights, grad = mlp_inputs(POINTS)
-    kernel = MlpKernel("relu", 30.0, "float32", len(weights))
+    kernel = MlpKernel(ActivationShape("relu"), "float32", len(weights))
     return lambda: kernel.backward(features, weights, grad, True)
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from fields.models.field import CoordinateField, Field
-from fields.networks.mlp import MLP
+from fields.networks.native import NativeNetwork
 from fields.networks.skip_mlp import SkipMLP
 
 # Names of the last layer in the networks that have one, and in those that wrap another network.
@@ -32,7 +32,7 @@ def last_features(field: Field, coords: Tensor) -> Tensor:
 
     Differentiable in the field's parameters.
     """
-    if isinstance(field, CoordinateField) and isinstance(field.network, (MLP, SkipMLP)):
+    if isinstance(field, CoordinateField) and isinstance(field.network, (NativeNetwork, SkipMLP)):
         return field.network.penultimate(field.encoder(coords))
     layer = output_layer(field)
     assert layer is not None

@@ -8,9 +8,20 @@ import torch
 from torch import Tensor, nn
 
 from fields.encoders.sizes import frequency_outputs
+from fields.ops.network_step import InputEncoding
 
 
-class Identity(nn.Module):
+class FixedEncoding(nn.Module):
+    """Encoding without learned parameters, which a native training step computes along with the network."""
+
+    outputs: int
+
+    def input_encoding(self) -> InputEncoding:
+        """The same encoding as the native step takes it."""
+        raise NotImplementedError
+
+
+class Identity(FixedEncoding):
     """Coords `[..., D]` in [0, 1] → the same points in [-1, 1], the range that SIREN's initialization assumes."""
 
     def __init__(self, dimensions: int) -> None:
@@ -20,8 +31,11 @@ class Identity(nn.Module):
     def forward(self, coords: Tensor) -> Tensor:
         return coords * 2.0 - 1.0
 
+    def input_encoding(self) -> InputEncoding:
+        return InputEncoding()
 
-class Frequency(nn.Module):
+
+class Frequency(FixedEncoding):
     """NeRF's positional encoding (Mildenhall et al. 2020, equation 4).
 
         x, sin(2^l pi x), cos(2^l pi x),      l = 0 .. octaves - 1,      x in [-1, 1]^D
@@ -32,6 +46,7 @@ class Frequency(nn.Module):
 
     def __init__(self, dimensions: int, octaves: int, base: float = math.pi) -> None:
         super().__init__()
+        self.dimensions = dimensions
         self.octaves = octaves
         self.base = base
         self.outputs = frequency_outputs(dimensions, octaves)
@@ -42,8 +57,13 @@ class Frequency(nn.Module):
         phase = (x.unsqueeze(-2) * bands.unsqueeze(-1)).flatten(-2)
         return torch.cat([x, torch.sin(phase), torch.cos(phase)], dim=-1)
 
+    def input_encoding(self) -> InputEncoding:
+        bands = 2.0 ** torch.arange(self.octaves, dtype=torch.float32) * self.base
+        matrix = torch.kron(bands[:, None], torch.eye(self.dimensions))
+        return InputEncoding("octaves", matrix=matrix.contiguous())
 
-class Fourier(nn.Module):
+
+class Fourier(FixedEncoding):
     """Random Fourier features (Tancik et al. 2020, equation 4).
 
         cos(2 pi B x), sin(2 pi B x),      B [frequencies, D] drawn once from N(0, sigma^2)
@@ -62,3 +82,6 @@ class Fourier(nn.Module):
     def forward(self, coords: Tensor) -> Tensor:
         phase = 2.0 * math.pi * coords @ self.matrix.T
         return torch.cat([torch.cos(phase), torch.sin(phase)], dim=-1)
+
+    def input_encoding(self) -> InputEncoding:
+        return InputEncoding("fourier", scale=1.0, offset=0.0, matrix=(2.0 * math.pi * self.matrix).contiguous())

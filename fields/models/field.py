@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
+from fields.encoders.frequency import FixedEncoding
+from fields.networks.native import NativeNetwork, StepOptions
+from fields.ops.fused_step import Loss
 from fields.ops.march import pack_cells
 from fields.ops.packed import Samples
 from fields.sampling.contraction import contract
@@ -343,6 +347,10 @@ class FrameField(Field):
         raise NotImplementedError
 
 
+# Methods that make up a coordinate field's values.
+FORWARD_PARTS = ("features", "decode", "forward")
+
+
 class CoordinateField(PointField):
     """An encoder, a network, and a fixed affine map of the output to the range of the signal.
 
@@ -366,6 +374,12 @@ class CoordinateField(PointField):
         self.scale = scale
         self.offset = offset
 
+    @property
+    def backend(self) -> str:
+        if isinstance(self.encoder, FixedEncoding) and isinstance(self.network, NativeNetwork):
+            return self.network.backend
+        return "torch"
+
     def features(self, coords: Tensor) -> Tensor:
         """Features `[..., F]` at `coords` `[..., D]`."""
         return self.encoder(coords)
@@ -376,3 +390,24 @@ class CoordinateField(PointField):
 
     def forward(self, coords: Tensor) -> Tensor:
         return self.decode(self.features(coords))
+
+    def fused_step(self, loss: str) -> Callable[..., Tensor] | None:
+        units = set(self.channels.error_units)
+        if len(units) > 1 or not (isinstance(self.encoder, FixedEncoding) and isinstance(self.network, NativeNetwork)):
+            return None
+        # A subclass with a part of its own computes something else.
+        if any(getattr(type(self), part) is not getattr(CoordinateField, part) for part in FORWARD_PARTS):
+            return None
+        unit = float(units.pop())
+        step = self.network.training_step(
+            StepOptions(
+                encoding=self.encoder.input_encoding(),
+                dimensions=self.domain.dimensions,
+                loss=cast(Loss, loss),
+                value_scale=self.scale / unit,
+                value_offset=self.offset / unit,
+            )
+        )
+        if step is None or unit == 1.0:
+            return step
+        return lambda coords, targets, *weights: step(coords, targets / unit, *weights)

@@ -6,12 +6,14 @@ Liu et al. 2024, "FINER: Flexible Spectral-bias Tuning in INR by Variable-period
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from fields.networks.native import NativeNetwork
 from fields.networks.siren import sine_layers
+from fields.ops.mlp import ActivationShape
 
 
-class Finer(nn.Module):
+class Finer(NativeNetwork):
     """MLP of sines whose frequency grows with the magnitude of their argument.
 
         h_l = sin(omega_l (|z| + 1) z),      z = W_l h_{l-1} + b_l
@@ -47,11 +49,15 @@ class Finer(nn.Module):
         with torch.no_grad():
             self.hidden.first.bias.uniform_(-first_bias, first_bias, generator=generator)
 
-    def forward(self, coords: Tensor) -> Tensor:
-        omega = self.first_omega
-        for layer in self.hidden:
-            z = layer(coords)
-            scale = z.abs() + 1.0
-            coords = torch.sin(omega * (scale if self.through_scale else scale.detach()) * z)
-            omega = self.hidden_omega
-        return self.output(coords)
+    @property
+    def weights(self) -> list[Tensor]:
+        return [*self.hidden.weights, self.output.weight]
+
+    @property
+    def biases(self) -> list[Tensor]:
+        return [*self.hidden.biases, self.output.bias]
+
+    @property
+    def activation(self) -> ActivationShape:
+        name = "finer_through" if self.through_scale else "finer"
+        return ActivationShape(name, omega=self.hidden_omega, first_omega=self.first_omega)

@@ -6,10 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from fields.networks.layers import LinearLayers
-from fields.ops.mlp import mlp
+from fields.networks.native import NativeNetwork
+from fields.ops.mlp import ActivationShape
 
 
-class MLP(nn.Module):
+class MLP(NativeNetwork):
     """`hidden_layers` layers of `width` ReLU units and a linear output layer.
 
         h_l = relu(W_l h_{l-1} + b_l),      y = W h + b
@@ -55,9 +56,6 @@ class MLP(nn.Module):
         """The biases `[out]`, one for each matrix; None where the network has none."""
         return None if self.output.bias is None else [*self.hidden.biases, self.output.bias]
 
-    def forward(self, features: Tensor) -> Tensor:
-        return mlp(features, self.weights, "relu", biases=self.biases)
-
-    def penultimate(self, features: Tensor) -> Tensor:
-        """Input of the output layer: `[N, inputs]` → `[N, width]`."""
-        return torch.relu(mlp(features, self.weights[:-1], "relu", biases=self.biases and self.biases[:-1]))
+    @property
+    def activation(self) -> ActivationShape:
+        return ActivationShape("relu")

@@ -11,9 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from fields.networks.layers import LinearLayers
+from fields.networks.native import NativeNetwork
+from fields.ops.mlp import ActivationShape
 
 
-class Siren(nn.Module):
+class Siren(NativeNetwork):
     """MLP of sines with a linear output layer (equation 1 and section 3.2).
 
         h_l = sin(omega_l (W_l h_{l-1} + b_l))
@@ -41,12 +43,17 @@ class Siren(nn.Module):
         self.first_omega = first_omega
         self.hidden_omega = hidden_omega
 
-    def forward(self, coords: Tensor) -> Tensor:
-        omega = self.first_omega
-        for layer in self.hidden:
-            coords = torch.sin(omega * layer(coords))
-            omega = self.hidden_omega
-        return self.output(coords)
+    @property
+    def weights(self) -> list[Tensor]:
+        return [*self.hidden.weights, self.output.weight]
+
+    @property
+    def biases(self) -> list[Tensor]:
+        return [*self.hidden.biases, self.output.bias]
+
+    @property
+    def activation(self) -> ActivationShape:
+        return ActivationShape("sine", omega=self.hidden_omega, first_omega=self.first_omega)
 
 
 def sine_layers(

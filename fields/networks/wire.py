@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from fields.networks.layers import LinearLayers
+from fields.networks.native import NativeNetwork, Step, StepOptions
+from fields.ops.mlp import GABOR_UNITS, ActivationShape
+from fields.ops.network_step import NetworkStep, why_not_network_step
 
 
-class Wire(nn.Module):
+class Wire(NativeNetwork):
     """MLP of complex Gabor wavelets; the output is the real part of a complex linear layer.
 
         h_l = exp(j omega z - |scale z|^2),      z = W_l h_{l-1} + b_l
@@ -48,14 +50,73 @@ class Wire(nn.Module):
                 fan_in = inputs if tensor is self.first.weight or tensor is self.first.bias else width
                 tensor.uniform_(-(fan_in**-0.5), fan_in**-0.5, generator=generator)
 
-    def forward(self, coords: Tensor) -> Tensor:
-        z = self.first(coords)
-        amplitude = torch.exp(-((self.scale * z) ** 2))
-        x, y = amplitude * torch.cos(self.omega * z), amplitude * torch.sin(self.omega * z)
+    @property
+    def activation(self) -> ActivationShape:
+        return ActivationShape("gabor", omega=self.omega, first_omega=self.omega, scale=self.scale)
+
+    @property
+    def weights(self) -> list[Tensor]:
+        """The matrices of a real network of the real and imaginary parts: [[A, -B], [B, A]] for A + jB.
+
+        Units are padded with zeros to a multiple of 16, as native kernels need them.
+        """
+        blocks = [_block(self.first.weight, torch.zeros_like(self.first.weight))[:, : self.first.in_features]]
         for real, imaginary in zip(self.real, self.imaginary):
-            # (A + jB)(x + jy) + (a + jb)
-            zx = real(x) - functional.linear(y, imaginary.weight)
-            zy = imaginary(x) + functional.linear(y, real.weight)
-            amplitude = torch.exp(-self.omega * zy - self.scale**2 * (zx**2 + zy**2))
-            x, y = amplitude * torch.cos(self.omega * zx), amplitude * torch.sin(self.omega * zx)
-        return self.output_real(x) - self.output_imaginary(y)
+            blocks.append(_block(real.weight, imaginary.weight))
+        pad = -self.output_real.in_features % GABOR_UNITS
+        halves = (self.output_real.weight, -self.output_imaginary.weight)
+        last = torch.cat([nn.functional.pad(half, (0, pad)) for half in halves], dim=1)
+        return [*blocks, last]
+
+    @property
+    def biases(self) -> list[Tensor]:
+        pairs = [(self.first.bias, torch.zeros_like(self.first.bias))]
+        pairs += [(real.bias, imaginary.bias) for real, imaginary in zip(self.real, self.imaginary)]
+        pad = -self.first.out_features % GABOR_UNITS
+        joined = [torch.cat([nn.functional.pad(part, (0, pad)) for part in pair]) for pair in pairs]
+        return [*joined, self.output_real.bias]
+
+    def penultimate(self, features: Tensor) -> Tensor:
+        """Real parts of the input of the output layer: `[N, inputs]` → `[N, width]`."""
+        return super().penultimate(features)[..., : self.output_real.in_features]
+
+    def training_step(self, options: StepOptions) -> Step | None:
+        weights = [weight.detach().contiguous().clone() for weight in self.weights]
+        biases = [bias.detach().clone() for bias in self.biases]
+        # A subclass with a forward of its own computes something else.
+        if type(self).forward is not NativeNetwork.forward or why_not_network_step(
+            weights, options.encoding, options.dimensions, self.activation, options.matmul_dtype
+        ):
+            return None
+        inner = NetworkStep(
+            weights,
+            biases,
+            encoding=options.encoding,
+            dimensions=options.dimensions,
+            activation=self.activation,
+            value_scale=options.value_scale,
+            value_offset=options.value_offset,
+            loss=options.loss,
+            matmul_dtype=options.matmul_dtype,
+        )
+        own = list(self.parameters())
+
+        def step(coords: Tensor, targets: Tensor, *sample_weights: Tensor) -> Tensor:
+            # The blocks are functions of the parameters; autograd takes their gradients back to these.
+            with torch.enable_grad():
+                blocks = [*self.weights, *self.biases]
+            for held, block in zip(inner.parameters, blocks):
+                held.copy_(block.detach())
+            loss = inner.gradients(coords, targets, *sample_weights)
+            for parameter, grad in zip(own, torch.autograd.grad(blocks, own, inner.grads, allow_unused=True)):
+                parameter.grad = torch.zeros_like(parameter) if grad is None else grad
+            return loss
+
+        return step
+
+
+def _block(real: Tensor, imaginary: Tensor) -> Tensor:
+    """The matrix [[A, -B], [B, A]] of the parts `[out, in]` of a complex matrix, padded to whole vectors."""
+    below, right = -real.shape[0] % GABOR_UNITS, -real.shape[1] % GABOR_UNITS
+    a, b = (nn.functional.pad(part, (0, right, 0, below)) for part in (real, imaginary))
+    return torch.cat([torch.cat([a, -b], dim=1), torch.cat([b, a], dim=1)])

@@ -18,6 +18,7 @@ from fields.ops.grid_mlp import GridMlpKernel, grid_mlp_reference
 from fields.ops.hash_grid import Interpolation, check_hash_grid
 from fields.ops.mlp import (
     Activation,
+    ActivationShape,
     MatmulDtype,
     MlpKernel,
     check_names,
@@ -33,7 +34,9 @@ LOSSES = ("l1", "l2", "relative_l2")
 RELATIVE_L2_EPSILON = 0.01
 
 
-def why_not_fused(table: Tensor, weights: Sequence[Tensor], matmul_dtype: MatmulDtype = "float32") -> str | None:
+def why_not_fused(
+    table: Tensor, weights: Sequence[Tensor], matmul_dtype: MatmulDtype = "float32", activation: Activation = "relu"
+) -> str | None:
     """Reason why the native pass cannot train this table and MLP, in one line, or None if it can."""
     if table.device.type != "cpu":
         return "the fused step runs on the CPU"
@@ -41,7 +44,7 @@ def why_not_fused(table: Tensor, weights: Sequence[Tensor], matmul_dtype: Matmul
         return reason
     if any(w.dtype != torch.float32 for w in (table, *weights)):
         return "the fused step computes in float32"
-    return why_not_native_mlp(weights) or why_not_matmul_dtype(matmul_dtype)
+    return why_not_native_mlp(weights, activation) or why_not_matmul_dtype(matmul_dtype)
 
 
 class GridMlpStep:
@@ -49,8 +52,9 @@ class GridMlpStep:
 
     table: `[entries, features]`; weights: matrices `[out, in]` from the features to the outputs, without biases. All
         are contiguous float32 tensors on the CPU.
-    activation: of the hidden layers: "relu", "none", or "sine", which is sin(omega x). The last layer is linear. loss:
-    "l1", "l2" or "relative_l2", which divides by `value^2 + 0.01` without differentiating that (Müller et al. 2022).
+    activation, omega: of the hidden layers, as in `fields.ops.mlp.mlp`. The last layer is linear.
+    loss: "l1", "l2" or "relative_l2", which divides by `value^2 + 0.01` without differentiating that (Müller et al.
+        2022).
     matmul_dtype: as in `mlp`. Weights, gradients and sums are float32 in any case.
 
     With matmul_dtype "float32" the results equal `step_reference` to 1e-5 relative. They have the same bits from run to
@@ -75,13 +79,14 @@ class GridMlpStep:
             raise ValueError(f"the loss is l1, l2 or relative_l2, not {loss!r}")
         check_names(activation, matmul_dtype)
         check_weights(layout.outputs, weights)
-        if reason := why_not_fused(table, weights, matmul_dtype):
+        if reason := why_not_fused(table, weights, matmul_dtype, activation):
             raise ValueError(reason)
         if not all(t.is_contiguous() for t in (table, *weights)):
             raise ValueError("table and weights must be contiguous")
         self.table = table
         self.weights = weights
-        self.kernel = GridMlpKernel(layout, interpolation, MlpKernel(activation, omega, matmul_dtype, len(weights)))
+        inner = MlpKernel(ActivationShape(activation, omega, omega), matmul_dtype, len(weights))
+        self.kernel = GridMlpKernel(layout, interpolation, inner)
         self.loss = loss
         self._grads = [torch.zeros_like(t, requires_grad=False) for t in (table, *weights)]
 
@@ -93,7 +98,7 @@ class GridMlpStep:
         """
         coords, targets = coords.contiguous(), targets.contiguous()
         check_hash_grid(coords, self.table, self.kernel.layout, self.kernel.interpolation)
-        _check_batch(coords, targets, self.weights[-1].shape[0], sample_weights)
+        check_batch(coords, targets, self.weights[-1].shape[0], sample_weights)
         loss = torch.zeros((), dtype=torch.float64)
         pointers = {"loss": LOSSES.index(self.loss), "targets": targets.data_ptr(), "loss_value": loss.data_ptr()}
         if sample_weights is not None:
@@ -134,20 +139,25 @@ def step_reference(
         activation=activation,
         omega=omega,
     )
-    difference = values - targets
-    if loss == "l1":
-        losses = difference.abs()
-    elif loss == "l2":
-        losses = difference**2
-    else:
-        losses = difference**2 / (values.detach() ** 2 + RELATIVE_L2_EPSILON)
+    losses = point_losses(values, targets, loss)
     if sample_weights is not None:
         losses = losses * sample_weights.unsqueeze(-1)
     mean = losses.mean()
     return values.detach(), mean.detach(), list(torch.autograd.grad(mean, leaves))
 
 
-def _check_batch(coords: Tensor, targets: Tensor, outputs: int, sample_weights: Tensor | None) -> None:
+def point_losses(values: Tensor, targets: Tensor, loss: Loss) -> Tensor:
+    """The loss of each value, in plain torch; all arrays have one shape."""
+    difference = values - targets
+    if loss == "l1":
+        return difference.abs()
+    if loss == "l2":
+        return difference**2
+    return difference**2 / (values.detach() ** 2 + RELATIVE_L2_EPSILON)
+
+
+def check_batch(coords: Tensor, targets: Tensor, outputs: int, sample_weights: Tensor | None) -> None:
+    """Raise ValueError for shapes and dtypes of a batch that are not those of a fused step."""
     if coords.ndim != 2:
         raise ValueError(f"coords must be [N, D], not {list(coords.shape)}")
     if targets.shape != (len(coords), outputs) or targets.dtype != torch.float32:

@@ -20,6 +20,7 @@ from fields.ops.grid_layout import GridLayout
 from fields.ops.hash_grid import GridCall, Interpolation, check_hash_grid, grid_call, hash_grid, hash_grid_reference
 from fields.ops.mlp import (
     Activation,
+    ActivationShape,
     MatmulDtype,
     MlpKernel,
     MlpRecord,
@@ -61,11 +62,11 @@ def grid_mlp(
     biases = list(biases) if biases is not None else None
     check_mlp(coords.new_empty(0, layout.outputs), weights, biases, activation=activation, matmul_dtype=matmul_dtype)
     device = coords.device.type
-    inner = MlpKernel(activation, float(omega), matmul_dtype, len(weights))
+    inner = MlpKernel(ActivationShape(activation, float(omega), float(omega)), matmul_dtype, len(weights))
     separate = (
         backends.choose(backend, device) == "torch"
         or device not in ("cpu", "cuda")
-        or why_not_native_mlp(weights)
+        or why_not_native_mlp(weights, activation, device)
         or (device == "cuda" and not grid_mlp_cuda.serves(layout, inner, table, (*weights, *(biases or ()))))
     )
     if separate:

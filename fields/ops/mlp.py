@@ -18,16 +18,20 @@ from torch.autograd import Function
 import cuda_ext
 from fields.ops import backends, cuda_calls, mlp_cuda
 
-Activation = Literal["none", "relu", "sine"]
+Activation = Literal["none", "relu", "sine", "finer", "finer_through", "softplus", "gaussian", "gabor"]
 MatmulDtype = Literal["float32", "bfloat16", "float16"]
 # Their numbers in csrc/common/mlp.h are their positions here.
-ACTIVATIONS = ("none", "relu", "sine")
+ACTIVATIONS = ("none", "relu", "sine", "finer", "finer_through", "softplus", "gaussian", "gabor")
 MATMUL_DTYPES = ("float32", "bfloat16", "float16")
 
+# Activations that the GPU kernels have.
+CUDA_ACTIVATIONS = ("none", "relu", "sine", "finer", "finer_through", "softplus", "gaussian")
 # Limits of the native kernels: matrices, outputs of a layer, and input features.
 MAX_MATRICES = 9
-MAX_WIDTH = 128
+MAX_WIDTH = 512
 MAX_INPUTS = 512
+# Units of gabor come in multiples of this, so that a row's halves begin at whole vectors.
+GABOR_UNITS = 16
 
 
 def mlp(
@@ -36,6 +40,8 @@ def mlp(
     activation: Activation = "relu",
     *,
     omega: float = 30.0,
+    first_omega: float | None = None,
+    scale: float = 1.0,
     biases: Sequence[Tensor] | None = None,
     matmul_dtype: MatmulDtype = "float32",
     backend: backends.Backend = "auto",
@@ -43,13 +49,13 @@ def mlp(
     """Values `[..., outputs]` of features `[..., inputs]`.
 
     weights: matrices `[out, in]`, beginning at the features.
-    activation: of the hidden layers: "relu", "none" (linear), or "sine", which is sin(omega x). The last layer is
-        linear.
+    activation: of the hidden layers, by the name of `activate`. The last layer is linear.
+    omega, first_omega, scale: of the activation; first_omega takes the place of omega in the first layer.
     biases: one `[out]` per matrix, or None. Features, weights and biases are all float32 or all float64, on one device.
     matmul_dtype: "bfloat16" rounds the factors of every matrix product, forward and backward, to bfloat16 and sums in
         float32, which is faster on processors with AVX512-BF16. "float16" does the same for the tensor cores of a GPU;
         gradients must fit its range. `why_not_matmul_dtype` says where they are not available.
-    backend: "native" is the compiled kernel for at most 9 matrices, 512 inputs and 128 outputs per layer
+    backend: "native" is the compiled kernel for at most 9 matrices, 512 inputs and 512 outputs per layer
         (`why_not_native_mlp`), "torch" the reference in plain torch, "auto" the kernel where it can be used.
 
     Differentiable any number of times, in features, weights and biases. The native kernel gives values and first
@@ -64,8 +70,11 @@ def mlp(
     if (why := why_not_matmul_dtype(matmul_dtype, device)) and not backends.tracing():
         raise ValueError(why)
     chosen = backends.choose(backend, device)
-    kernel = MlpKernel(activation, float(omega), matmul_dtype, len(weights))
-    why = why_not_native_mlp(weights)
+    shape = ActivationShape(
+        activation, float(omega), float(omega if first_omega is None else first_omega), float(scale)
+    )
+    kernel = MlpKernel(shape, matmul_dtype, len(weights))
+    why = why_not_native_mlp(weights, activation, device)
     if not why and device == "cuda" and chosen == "native":
         why = mlp_cuda.why_too_large(MlpCall(mlp=kernel.record([*weights, *(biases or ())])))
     if why and backend == "native":
@@ -75,7 +84,7 @@ def mlp(
             raise ValueError(
                 f"matmul_dtype={matmul_dtype} needs the native kernel: {why or 'backend=torch was chosen'}"
             )
-        return mlp_reference(features, weights, activation, omega=omega, biases=biases)
+        return shape.reference(features, weights, biases)
     flat = features.reshape(-1, weights[0].shape[1])
     values = _Forward.apply(kernel, flat, *weights, *(biases or ()))
     return values.reshape(*features.shape[:-1], values.shape[-1])
@@ -87,17 +96,44 @@ def mlp_reference(
     activation: Activation = "relu",
     *,
     omega: float = 30.0,
+    first_omega: float | None = None,
+    scale: float = 1.0,
     biases: Sequence[Tensor] | None = None,
 ) -> Tensor:
     """`mlp` in plain torch. The kernels are tested against it."""
     for index, weight in enumerate(weights):
         features = torch.nn.functional.linear(features, weight, biases[index] if biases is not None else None)
         if index + 1 < len(weights):
-            if activation == "relu":
-                features = torch.relu(features)
-            elif activation == "sine":
-                features = torch.sin(omega * features)
+            this_omega = first_omega if index == 0 and first_omega is not None else omega
+            features = activate(features, activation, this_omega, scale)
     return features
+
+
+def activate(z: Tensor, activation: Activation, omega: float, scale: float) -> Tensor:
+    """The activation of hidden units, in plain torch.
+
+    "relu"; "none"; "sine": sin(omega z) (Sitzmann et al. 2020, section 3.2); "finer": sin(omega (|z| + 1) z), where
+    |z| + 1 is held constant in the backward pass, and "finer_through", where it is not (Liu et al. 2024); "softplus":
+    log(1 + exp(scale z)) / scale; "gaussian": exp(-(scale z)^2); "gabor": exp(j omega z - |scale z|^2) of complex z
+    (Saragadam et al. 2023, equation 4), whose real parts are the first half of the units, and imaginary parts the
+    second half.
+    """
+    if activation == "relu":
+        return torch.relu(z)
+    if activation == "sine":
+        return torch.sin(omega * z)
+    if activation in ("finer", "finer_through"):
+        period = z.abs() + 1.0
+        return torch.sin(omega * (period if activation == "finer_through" else period.detach()) * z)
+    if activation == "softplus":
+        return torch.nn.functional.softplus(scale * z, threshold=80.0) / scale
+    if activation == "gaussian":
+        return torch.exp(-((scale * z) ** 2))
+    if activation == "gabor":
+        real, imaginary = z.chunk(2, dim=-1)
+        amplitude = torch.exp(-omega * imaginary - scale**2 * (real**2 + imaginary**2))
+        return torch.cat([amplitude * torch.cos(omega * real), amplitude * torch.sin(omega * real)], dim=-1)
+    return z
 
 
 def check_mlp(
@@ -125,7 +161,7 @@ def check_mlp(
 def check_names(activation: str, matmul_dtype: str) -> None:
     """Raise ValueError for an unknown activation or matmul_dtype."""
     if activation not in ACTIVATIONS:
-        raise ValueError(f"the activation is none, relu or sine, not {activation!r}")
+        raise ValueError(f"the activation is {', '.join(ACTIVATIONS[:-1])} or {ACTIVATIONS[-1]}, not {activation!r}")
     if matmul_dtype not in MATMUL_DTYPES:
         raise ValueError(f"matmul_dtype is float32, bfloat16 or float16, not {matmul_dtype!r}")
 
@@ -144,14 +180,18 @@ def check_weights(inputs: int | None, weights: Sequence[Tensor], biases: Sequenc
             raise ValueError(f"bias {index} must be [{inputs}], not {list(biases[index].shape)}")
 
 
-def why_not_native_mlp(weights: Sequence[Tensor]) -> str | None:
-    """Reason why the native kernels cannot take these matrices, in one line, or None if they can."""
+def why_not_native_mlp(weights: Sequence[Tensor], activation: Activation = "relu", device: str = "cpu") -> str | None:
+    """Reason why a device's native kernels cannot take these matrices, in one line, or None if they can."""
     if len(weights) > MAX_MATRICES:
         return f"the native MLP has at most {MAX_MATRICES} matrices, not {len(weights)}"
     if weights[0].shape[1] > MAX_INPUTS:
         return f"the native MLP takes at most {MAX_INPUTS} features, not {weights[0].shape[1]}"
     if (widest := max(w.shape[0] for w in weights)) > MAX_WIDTH:
         return f"the native MLP is at most {MAX_WIDTH} wide, not {widest}"
+    if activation == "gabor" and any(w.shape[0] % (2 * GABOR_UNITS) for w in weights[:-1]):
+        return f"complex layers have a multiple of {GABOR_UNITS} units in the native MLP"
+    if device == "cuda" and activation not in CUDA_ACTIVATIONS:
+        return f"the GPU kernels have activations of single units, not {activation}"
     return None
 
 
@@ -179,7 +219,7 @@ class MlpRecord(ctypes.Structure):
 
     _fields_ = [
         *((name, ctypes.c_int32) for name in ("matrices", "activation", "matmul_dtype", "is_double")),
-        ("omega", ctypes.c_double),
+        *((name, ctypes.c_double) for name in ("first_omega", "omega", "scale")),
         ("sizes", ctypes.c_int32 * (MAX_MATRICES + 1)),
         *((name, ctypes.c_void_p * MAX_MATRICES) for name in ("weight", "bias", "grad_weight", "grad_bias")),
     ]
@@ -197,11 +237,32 @@ class MlpCall(ctypes.Structure):
 
 
 @dataclass(frozen=True)
+class ActivationShape:
+    """An activation with its constants; see `activate`."""
+
+    name: Activation = "relu"
+    omega: float = 30.0
+    first_omega: float = 30.0
+    scale: float = 1.0
+
+    def reference(self, features: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor] | None) -> Tensor:
+        """`mlp_reference` with this activation."""
+        return mlp_reference(
+            features,
+            weights,
+            self.name,
+            omega=self.omega,
+            first_omega=self.first_omega,
+            scale=self.scale,
+            biases=biases,
+        )
+
+
+@dataclass(frozen=True)
 class MlpKernel:
     """Compiled kernels of one kind of MLP. `parameters` are the matrices, then the biases if there are any."""
 
-    activation: Activation
-    omega: float
+    activation: ActivationShape
     matmul_dtype: MatmulDtype
     matrices: int
 
@@ -210,10 +271,12 @@ class MlpKernel:
         n = self.matrices
         record = MlpRecord(
             matrices=n,
-            activation=ACTIVATIONS.index(self.activation),
+            activation=ACTIVATIONS.index(self.activation.name),
             matmul_dtype=MATMUL_DTYPES.index(self.matmul_dtype),
             is_double=parameters[0].dtype == torch.float64,
-            omega=self.omega,
+            first_omega=self.activation.first_omega,
+            omega=self.activation.omega,
+            scale=self.activation.scale,
         )
         record.sizes[: n + 1] = [parameters[0].shape[1], *(w.shape[0] for w in parameters[:n])]
         for names, tensors in ((("weight", "bias"), parameters), (("grad_weight", "grad_bias"), grads or ())):
@@ -249,7 +312,7 @@ class MlpKernel:
     def reference(self, features: Tensor, *parameters: Tensor) -> Tensor:
         """`forward` by the reference, which can be differentiated any number of times."""
         weights, biases = parameters[: self.matrices], parameters[self.matrices :]
-        return mlp_reference(features, weights, self.activation, omega=self.omega, biases=biases or None)
+        return self.activation.reference(features, weights, biases or None)
 
     @staticmethod
     def _call(record: MlpRecord, features: Tensor, **tensors: Tensor | None) -> MlpCall:

@@ -240,10 +240,11 @@ def test_sines_of_large_arguments_match_float64(isa):
     "change, message",
     [
         ({"loss": "huber"}, "l1, l2 or relative_l2"),
-        ({"activation": "gelu"}, "none, relu or sine"),
+        ({"activation": "gelu"}, "none, relu, sine, .* or gabor"),
         ({"weights": [torch.zeros(16, 5), torch.zeros(3, 16)]}, "matrix 0 must be"),
         ({"weights": [torch.zeros(16, 8), torch.zeros(3, 32)]}, "matrix 1 must be"),
-        ({"weights": [torch.zeros(129, 8), torch.zeros(3, 129)]}, "at most 128 wide"),
+        ({"weights": [torch.zeros(513, 8), torch.zeros(3, 513)]}, "at most 512 wide"),
+        ({"activation": "gabor"}, "multiple of 16 units"),
         ({"weights": [torch.zeros(8, 8)] * 10}, "at most 9 matrices"),
         ({"weights": []}, "at least one matrix"),
         ({"matmul_dtype": "int8"}, "matmul_dtype is"),

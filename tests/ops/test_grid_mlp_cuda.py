@@ -14,7 +14,7 @@ from ops_helpers import assert_close
 from fields.ops import grid_mlp_cuda, hash_grid_cuda
 from fields.ops.grid_layout import GridLayout
 from fields.ops.grid_mlp import grid_mlp, grid_mlp_reference
-from fields.ops.mlp import MlpKernel
+from fields.ops.mlp import ActivationShape, MlpKernel
 
 
 @pytest.fixture(scope="session")
@@ -76,11 +76,12 @@ def ours(layout, interpolation, kernel, coords, table, grad, weights):
         (4, 3, (16, 16, 1), 17, "linear", "none"),
         (3, 8, (128, 20), 1, "linear", "relu"),
         (2, 1, (16, 2), 129, "linear", "relu"),
+        (2, 5, (16, 2), 40, "linear", "softplus"),
     ],
 )
 def test_grid_mlp_and_gradients_match_reference(dimensions, levels, widths, points, interpolation, activation, device):
     layout, coords, table, grad, weights = draw(dimensions, levels, widths, points, device)
-    kernel = MlpKernel(activation, 30.0, "float32", len(weights))
+    kernel = MlpKernel(ActivationShape(activation), "float32", len(weights))
     assert grid_mlp_cuda.serves(layout, kernel, table, weights)
     for index, (a, b) in enumerate(
         zip(
@@ -94,7 +95,7 @@ def test_grid_mlp_and_gradients_match_reference(dimensions, levels, widths, poin
 
 def test_float16_products_are_close_to_reference(device):
     layout, coords, table, grad, weights = draw(3, 8, (64, 3), 150, device)
-    kernel = MlpKernel("none", 30.0, "float16", 2)
+    kernel = MlpKernel(ActivationShape("none"), "float16", 2)
     for a, b in zip(
         ours(layout, "linear", kernel, coords, table, 1e-9 * grad, weights),
         reference(layout, "linear", "none", coords, table, 1e-9 * grad, weights),
@@ -104,7 +105,7 @@ def test_float16_products_are_close_to_reference(device):
 
 def test_gradients_that_are_not_needed_are_none(device):
     layout, coords, table, grad, weights = draw(2, 4, (16, 2), 40, device)
-    kernel = MlpKernel("relu", 30.0, "float32", 2)
+    kernel = MlpKernel(ActivationShape("relu"), "float32", 2)
 
     def gradients(needs):
         return grid_mlp_cuda.backward(
@@ -118,7 +119,7 @@ def test_gradients_that_are_not_needed_are_none(device):
 
 def test_grids_that_the_kernel_does_not_serve(device):
     layout, coords, table, grad, weights = draw(2, 4, (16, 2), 40, device)
-    kernel = MlpKernel("relu", 30.0, "float32", 2)
+    kernel = MlpKernel(ActivationShape("relu"), "float32", 2)
     assert not grid_mlp_cuda.serves(
         GridLayout(1, levels=4, features=2, base_resolution=5, growth=1.6, table_size=1 << 9), kernel, table, weights
     )

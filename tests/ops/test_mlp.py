@@ -9,9 +9,30 @@ from ops_helpers import assert_close, available_isas, inner_points, instruction_
 import cuda_ext
 from fields.ops.grid_layout import GridLayout
 from fields.ops.grid_mlp import grid_mlp, grid_mlp_reference
-from fields.ops.mlp import mlp, mlp_reference, why_not_matmul_dtype, why_not_native_mlp
+from fields.ops.mlp import (
+    ACTIVATIONS,
+    GABOR_UNITS,
+    ActivationShape,
+    activate,
+    mlp,
+    mlp_reference,
+    why_not_matmul_dtype,
+    why_not_native_mlp,
+)
 
 HAS_BFLOAT16 = why_not_matmul_dtype("bfloat16") is None
+# Constants of each activation, and the gain of random weights with which its arguments are moderate.
+SHAPES = {
+    "none": ActivationShape("none"),
+    "relu": ActivationShape("relu"),
+    "sine": ActivationShape("sine", omega=30.0, first_omega=20.0),
+    "finer": ActivationShape("finer", omega=30.0, first_omega=20.0),
+    "finer_through": ActivationShape("finer_through", omega=30.0, first_omega=20.0),
+    "softplus": ActivationShape("softplus", scale=5.0),
+    "gaussian": ActivationShape("gaussian", scale=1.3),
+    "gabor": ActivationShape("gabor", omega=4.0, first_omega=3.0, scale=2.0),
+}
+GAINS = {"sine": 1.5 / 30.0, "finer": 1.5 / 30.0, "finer_through": 1.5 / 30.0, "gabor": 0.5}
 needs_bfloat16 = pytest.mark.skipif(not HAS_BFLOAT16, reason=f"{why_not_matmul_dtype('bfloat16')}")
 
 
@@ -24,7 +45,7 @@ def isa(request):
 def draw(sizes, points, biased=True, activation="relu", dtype=torch.float64, seed=0):
     """Random features `[points, sizes[0]]`, matrices, and biases or None."""
     random = torch.Generator().manual_seed(seed)
-    gain = 1.5 if activation != "sine" else 1.5 / 30.0
+    gain = GAINS.get(activation, 1.5)
     weights = [
         gain * torch.randn(b, a, generator=random, dtype=torch.float64) / a**0.5 for a, b in zip(sizes[:-1], sizes[1:])
     ]
@@ -51,21 +72,36 @@ def flattened(function, matrices, biased):
     return lambda features, *p: function(features, list(p[:matrices]), list(p[matrices:]) if biased else None)
 
 
+def constants(activation):
+    """The keyword arguments of `mlp` for an activation."""
+    shape = SHAPES[activation]
+    return {"omega": shape.omega, "first_omega": shape.first_omega, "scale": shape.scale}
+
+
+def fitting(sizes, activation):
+    """The sizes with the hidden layers widened to pairs of whole vectors, as complex layers need them."""
+    if activation != "gabor":
+        return tuple(sizes)
+    pairs = 2 * GABOR_UNITS
+    return (sizes[0], *(-(-size // pairs) * pairs for size in sizes[1:-1]), sizes[-1])
+
+
 def assert_matches_reference(sizes, points, activation, biased, dtype, tolerance, seed=0, **options):
-    features, weights, biases = draw(sizes, points, biased, activation, dtype, seed)
+    features, weights, biases = draw(fitting(sizes, activation), points, biased, activation, dtype, seed)
     inputs = [features, *weights, *(biases or [])]
+    options |= constants(activation)
     native = flattened(
-        lambda f, w, b: mlp(f, w, activation, omega=30.0, biases=b, backend="native", **options), len(weights), biased
+        lambda f, w, b: mlp(f, w, activation, biases=b, backend="native", **options), len(weights), biased
     )
-    reference = flattened(lambda f, w, b: mlp_reference(f, w, activation, omega=30.0, biases=b), len(weights), biased)
+    reference = flattened(SHAPES[activation].reference, len(weights), biased)
     ours, exact = values_and_gradients(native, inputs), values_and_gradients(reference, [t.double() for t in inputs])
     assert ours[0].dtype == dtype
     assert_all_close(ours, exact, tolerance, floor=1e-3)
 
 
 @pytest.mark.parametrize("dtype, tolerance", [(torch.float64, 1e-12), (torch.float32, 1e-5)])
-@pytest.mark.parametrize("activation", ("none", "relu", "sine"))
-@pytest.mark.parametrize("sizes", [(32, 64, 64, 3), (3, 16, 1), (7, 33, 5, 128), (20, 9), (130, 128, 128, 128, 100)])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("sizes", [(32, 64, 64, 3), (3, 16, 1), (7, 33, 5, 128), (20, 9), (130, 128, 300, 128, 100)])
 def test_mlp_and_gradients_match_reference(sizes, activation, dtype, tolerance, isa):
     assert_matches_reference(sizes, 150, activation, biased=len(sizes) != 4, dtype=dtype, tolerance=tolerance)
 
@@ -82,12 +118,12 @@ def test_any_number_of_points_matches_reference(points):
 @settings(max_examples=30, deadline=None)
 @given(st.data())
 def test_random_shapes_match_reference(data):
-    inner = st.integers(1, 128)
+    inner = st.integers(1, 300)
     sizes = (data.draw(st.integers(1, 200)), *data.draw(st.lists(inner, max_size=4)), data.draw(inner))
     assert_matches_reference(
         sizes,
         data.draw(st.integers(1, 200)),
-        data.draw(st.sampled_from(("none", "relu", "sine"))),
+        data.draw(st.sampled_from(ACTIVATIONS)),
         data.draw(st.booleans()),
         torch.float64,
         1e-11,
@@ -95,14 +131,66 @@ def test_random_shapes_match_reference(data):
     )
 
 
-@pytest.mark.parametrize("activation", ("none", "relu", "sine"))
+@pytest.mark.parametrize("activation", [a for a in ACTIVATIONS if a != "finer"])
 @pytest.mark.parametrize("biased", (False, True))
 def test_gradients_of_both_orders_match_differences(activation, biased):
-    features, weights, biases = draw((3, 5, 4, 2), 6, biased, activation)
+    """Of all activations but finer, whose constant factor makes its backward pass no derivative."""
+    features, weights, biases = draw(fitting((3, 5, 4, 2), activation), 6, biased, activation)
     inputs = [t.requires_grad_() for t in (features, *weights, *(biases or []))]
-    function = flattened(lambda f, w, b: mlp(f, w, activation, omega=2.0, biases=b, backend="native"), 3, biased)
-    assert torch.autograd.gradcheck(function, inputs)
-    assert torch.autograd.gradgradcheck(function, inputs)
+    options = constants(activation) | {"omega": 2.0}
+    function = flattened(lambda f, w, b: mlp(f, w, activation, biases=b, backend="native", **options), 3, biased)
+    # Complex layers have too many weights for all of the Jacobian.
+    fast = activation == "gabor"
+    assert torch.autograd.gradcheck(function, inputs, fast_mode=fast)
+    assert torch.autograd.gradgradcheck(function, inputs, fast_mode=fast)
+
+
+def test_finer_has_its_factor_constant_in_gradients_of_both_orders():
+    z = torch.linspace(-1.5, 1.5, 13, dtype=torch.float64).unsqueeze(1).requires_grad_()
+    one = torch.ones(1, 1, dtype=torch.float64)
+    values = mlp(z, [one, one], "finer", omega=3.0, backend="native")
+    phase = 3.0 * (z.detach().abs() + 1.0) * z.detach()
+    factor = 3.0 * (z.detach().abs() + 1.0)
+    (plain,) = torch.autograd.grad(values.sum(), z, retain_graph=True)
+    (first,) = torch.autograd.grad(values.sum(), z, create_graph=True)
+    (second,) = torch.autograd.grad(first.sum(), z)
+    assert_close(plain, factor * torch.cos(phase), 1e-12)
+    assert_close(first.detach(), factor * torch.cos(phase), 1e-12)
+    assert_close(second, -(factor**2) * torch.sin(phase), 1e-12)
+
+
+def test_first_omega_takes_the_place_of_omega_in_the_first_layer():
+    features, weights, biases = draw((3, 8, 8, 2), 20, activation="sine")
+    values = mlp(features, weights, "sine", omega=7.0, first_omega=11.0, biases=biases, backend="native")
+    h = torch.sin(11.0 * (features @ weights[0].T + biases[0]))
+    h = torch.sin(7.0 * (h @ weights[1].T + biases[1]))
+    assert_close(values, h @ weights[2].T + biases[2], 1e-12)
+
+
+@pytest.mark.parametrize("dtype, tolerance", [(torch.float64, 1e-14), (torch.float32, 2e-7)])
+def test_softplus_of_large_arguments_is_linear_and_of_small_ones_keeps_its_digits(dtype, tolerance, isa):
+    z = torch.tensor([-300.0, -90.0, -20.0, -1.0, -1e-3, 0.0, 1e-3, 1.0, 20.0, 90.0, 300.0], dtype=dtype).unsqueeze(1)
+    one = torch.ones(1, 1, dtype=dtype)
+    leaf = z.clone().requires_grad_()
+    values = mlp(leaf, [one, one], "softplus", scale=1.0, backend="native")
+    (slope,) = torch.autograd.grad(values.sum(), leaf)
+    exact = torch.logaddexp(z.double(), torch.zeros_like(z).double())
+    # In units of the largest of 1 and the value: beyond 87, float32 rounds exp(-x) to 0.
+    assert ((values.double() - exact).abs() <= 3 * tolerance * exact.clamp(min=1.0)).all()
+    assert ((slope.double() - torch.sigmoid(z.double())).abs() <= 3 * tolerance).all()
+
+
+def test_complex_layers_of_single_units_use_torch():
+    features, weights, _ = draw((3, 20, 2), 5, biased=False, activation="gabor")
+    assert "multiple of 16 units" in why_not_native_mlp(weights, "gabor")
+    assert torch.equal(
+        mlp(features, weights, "gabor", **constants("gabor")), SHAPES["gabor"].reference(features, weights, None)
+    )
+    with pytest.raises(ValueError, match="multiple of 16 units"):
+        mlp(features, weights, "gabor", backend="native")
+    layout, inputs = grid_case(sizes=(20, 3), biased=False)
+    values = grid_mlp(*inputs[:2], inputs[2:], layout, activation="gabor", omega=4.0)
+    assert_close(values, grid_mlp_reference(*inputs[:2], inputs[2:], layout, activation="gabor", omega=4.0), 1e-12)
 
 
 def test_gradients_that_are_not_needed_stay_none():
@@ -154,17 +242,17 @@ def test_results_are_identical_for_any_number_of_threads(isa):
 
 
 def test_too_wide_mlp_uses_torch():
-    features, weights, _ = draw((8, 129, 2), 5, biased=False)
-    assert "at most 128 wide" in why_not_native_mlp(weights)
+    features, weights, _ = draw((8, 513, 2), 5, biased=False)
+    assert "at most 512 wide" in why_not_native_mlp(weights)
     assert torch.equal(mlp(features, weights), mlp_reference(features, weights))
-    with pytest.raises(ValueError, match="at most 128 wide, not 129"):
+    with pytest.raises(ValueError, match="at most 512 wide, not 513"):
         mlp(features, weights, backend="native")
 
 
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"activation": "gelu"}, "none, relu or sine"),
+        ({"activation": "gelu"}, "none, relu, sine, .* or gabor, not 'gelu'"),
         ({"matmul_dtype": "int8"}, "matmul_dtype is"),
         ({"weights": []}, "at least one matrix"),
         ({"weights": [torch.zeros(16, 5), torch.zeros(3, 16)]}, "matrix 0 must be"),
@@ -196,41 +284,44 @@ def test_refuses_arguments_that_do_not_fit_together(change, message):
 # Matrix products in bfloat16.
 
 
-def rounded_reference(features, weights, activation, omega, biases, grad):
+def rounded_reference(features, weights, activation, biases, grad):
     """Values and gradients in float64 with every factor of a product rounded to bfloat16, as in the kernel."""
 
     def rounded(tensor):
-        return tensor.float().bfloat16().double()
+        return tensor.detach().float().bfloat16().double()
 
-    inputs, slopes, h = [], [], features
+    shape = SHAPES[activation]
+    inputs, sums, outputs, h = [], [], [], features
     for i, (w, b) in enumerate(zip(weights, biases)):
         inputs.append(rounded(h))
         h = inputs[-1] @ rounded(w).T + b
         if i + 1 < len(weights):
-            # The kernel takes the slope from the rounded output, so both are zero together.
-            slopes.append((rounded(h) > 0).double() if activation == "relu" else omega * torch.cos(omega * h))
-            h = torch.relu(h) if activation == "relu" else torch.sin(omega * h)
+            # The kernel takes the slope of a ReLU from the rounded output, so both are zero together.
+            z = (rounded(h) if activation == "relu" else h).requires_grad_()
+            sums.append(z)
+            outputs.append(activate(z, activation, shape.omega if i else shape.first_omega, shape.scale))
+            h = outputs[-1]
     values, by_weights, by_biases = h, [], []
     for i in reversed(range(len(weights))):
         by_weights.insert(0, rounded(grad).T @ inputs[i])
         by_biases.insert(0, rounded(grad).sum(0))
         grad = rounded(grad) @ rounded(weights[i])
         if i:
-            grad = grad * slopes[i - 1]
+            (grad,) = torch.autograd.grad(outputs[i - 1], sums[i - 1], grad)
     return [values, grad, *by_weights, *by_biases]
 
 
 @needs_bfloat16
-@pytest.mark.parametrize("activation", ("relu", "sine"))
+@pytest.mark.parametrize("activation", [a for a in ACTIVATIONS if a != "none"])
 @pytest.mark.parametrize("sizes", [(32, 64, 64, 3), (3, 17, 16, 5), (7, 1), (33, 128, 100)])
 def test_bfloat16_rounds_the_factors_of_products(sizes, activation):
-    features, weights, biases = draw(sizes, 150, True, activation, torch.float32)
+    features, weights, biases = draw(fitting(sizes, activation), 150, True, activation, torch.float32)
     leaves = [t.requires_grad_() for t in (features, *weights, *biases)]
-    values = mlp(features, weights, activation, omega=30.0, biases=biases, matmul_dtype="bfloat16")
+    values = mlp(features, weights, activation, biases=biases, matmul_dtype="bfloat16", **constants(activation))
     grad = torch.randn(values.shape, generator=torch.Generator().manual_seed(1))
     ours = [values, *torch.autograd.grad(values, leaves, grad)]
     doubles = [[t.detach().double() for t in part] for part in (weights, biases)]
-    exact = rounded_reference(features.detach().double(), doubles[0], activation, 30.0, doubles[1], grad.double())
+    exact = rounded_reference(features.detach().double(), doubles[0], activation, doubles[1], grad.double())
     # Sums in another order may round to the other neighbour, which changes one factor by 2^-8.
     assert_all_close([t.detach() for t in ours], exact, 2e-3, floor=1e-3)
 

@@ -15,8 +15,17 @@ from ops_helpers import assert_close
 
 from fields.ops import mlp_cuda
 from fields.ops.adam import AdamCall, adam_native, adam_reference
-from fields.ops.mlp import MlpCall, MlpKernel, mlp_reference
+from fields.ops.mlp import CUDA_ACTIVATIONS, ActivationShape, MlpCall, MlpKernel, why_not_native_mlp
 
+# Constants of the activations, and the gain of random weights with which their arguments are moderate.
+CONSTANTS = {
+    "sine": {"omega": 30.0, "first_omega": 20.0},
+    "finer": {"omega": 30.0, "first_omega": 20.0},
+    "finer_through": {"omega": 30.0, "first_omega": 20.0},
+    "softplus": {"scale": 5.0},
+    "gaussian": {"scale": 1.3},
+}
+GAINS = {name: 1.5 / 30.0 for name in ("sine", "finer", "finer_through")}
 operation = sys.modules["fields.ops.mlp"]
 
 
@@ -38,7 +47,7 @@ def device(request, monkeypatch):
 def draw(sizes, points, biased, activation, device, seed=0):
     """Random features, parameters (matrices, then biases) and gradient of the values, float64."""
     random = torch.Generator().manual_seed(seed)
-    gain = 1.5 if activation != "sine" else 1.5 / 30.0
+    gain = GAINS.get(activation, 1.5)
     parameters = [
         gain * torch.randn(b, a, generator=random, dtype=torch.float64) / a**0.5 for a, b in zip(sizes[:-1], sizes[1:])
     ]
@@ -48,18 +57,20 @@ def draw(sizes, points, biased, activation, device, seed=0):
     return features.to(device), [p.to(device) for p in parameters], grad.to(device)
 
 
+def shape(activation):
+    return ActivationShape(activation, **CONSTANTS.get(activation, {}))
+
+
 def reference(features, parameters, grad, matrices, activation):
     """Values, and gradients of features and parameters, in float64."""
     leaves = [t.double().requires_grad_() for t in (features, *parameters)]
-    values = mlp_reference(
-        leaves[0], leaves[1 : matrices + 1], activation, omega=30.0, biases=leaves[matrices + 1 :] or None
-    )
+    values = shape(activation).reference(leaves[0], leaves[1 : matrices + 1], leaves[matrices + 1 :] or None)
     return [values.detach(), *torch.autograd.grad(values, leaves, grad.double())]
 
 
 def assert_matches_reference(sizes, points, activation, biased, dtype, matmul_dtype, tolerance, device):
     features, parameters, grad = draw(sizes, points, biased, activation, device)
-    kernel = MlpKernel(activation, 30.0, matmul_dtype, len(sizes) - 1)
+    kernel = MlpKernel(shape(activation), matmul_dtype, len(sizes) - 1)
     given = [t.to(dtype) for t in (features, grad, *parameters)]
     ours = [kernel.forward(given[0], given[2:]), *kernel.backward(given[0], given[2:], given[1], True)]
     for index, (a, b) in enumerate(
@@ -73,7 +84,7 @@ SHAPES = [(32, 64, 64, 3), (3, 16, 1), (7, 33, 5, 20), (20, 9), (40, 128, 100)]
 
 
 @pytest.mark.parametrize("dtype, tolerance", [(torch.float64, 1e-12), (torch.float32, 1e-5)])
-@pytest.mark.parametrize("activation", ("none", "relu", "sine"))
+@pytest.mark.parametrize("activation", CUDA_ACTIVATIONS)
 @pytest.mark.parametrize("sizes", SHAPES)
 def test_mlp_and_gradients_match_reference(sizes, activation, dtype, tolerance, device):
     assert_matches_reference(sizes, 70, activation, len(sizes) != 4, dtype, "float32", tolerance, device)
@@ -89,7 +100,7 @@ def test_float16_products_of_tiny_gradients_are_close_to_reference(device):
     """Gradients of 1e-9 are below the range of float16 and are scaled into it."""
     features, parameters, grad = draw((16, 32, 4), 50, False, "none", device)
     features, parameters, grad = features.float(), [t.float() for t in parameters], 1e-9 * grad.float()
-    kernel = MlpKernel("none", 30.0, "float16", 2)
+    kernel = MlpKernel(ActivationShape("none"), "float16", 2)
     ours = kernel.backward(features, parameters, grad, True)
     for a, b in zip(ours, reference(features, parameters, grad, 2, "none")[1:]):
         assert_close(a.double(), b, 4e-3)
@@ -110,9 +121,16 @@ def test_blocks_with_more_than_one_tile_match_reference(device):
 def test_mlp_beyond_the_limits_raises(device):
     features, parameters, _ = draw((512, *[128] * 8, 128), 4, False, "sine", device)
     with pytest.raises(RuntimeError, match="the MLP failed on the GPU"):
-        MlpKernel("sine", 30.0, "float32", 9).forward(features, parameters)
+        MlpKernel(ActivationShape("sine"), "float32", 9).forward(features, parameters)
     with pytest.raises(RuntimeError, match="the MLP failed on the GPU"):
-        MlpKernel("none", 30.0, "bfloat16", 1).forward(features.float(), [parameters[0].float()])
+        MlpKernel(ActivationShape("none"), "bfloat16", 1).forward(features.float(), [parameters[0].float()])
+
+
+def test_gabor_is_refused(device):
+    features, parameters, _ = draw((4, 32, 2), 4, False, "none", device)
+    assert "single units, not gabor" in why_not_native_mlp(parameters, "gabor", "cuda")
+    with pytest.raises(RuntimeError, match="the MLP failed on the GPU"):
+        MlpKernel(ActivationShape("gabor"), "float32", 2).forward(features, parameters)
 
 
 @pytest.mark.parametrize("sparse", (False, True))

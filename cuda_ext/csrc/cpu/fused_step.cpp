@@ -4,23 +4,10 @@
 #include "fused_step.h"
 
 #include "network.h"
+#include "point_loss.h"
 
 namespace fs::FS_ISA {
 namespace {
-
-// Loss of one value, and its derivative.
-template <class T>
-T loss_of(int32_t kind, T value, T target, T& slope) {
-    const T error = value - target;
-    if (kind == loss_l1) {
-        slope = error > T(0) ? T(1) : error < T(0) ? T(-1) : T(0);
-        return error * slope;
-    }
-    // Relative L2: divided by the squared value, which is not differentiated (Müller et al. 2022, section 5.2).
-    const T scale = kind == loss_l2 ? T(1) : T(1) / (value * value + T(0.01));
-    slope = T(2) * error * scale;
-    return error * error * scale;
-}
 
 template <class Kind>
 struct Step {
@@ -100,27 +87,6 @@ struct Step {
         add_gradients(call.mlp, net, sums, chunks.count);
     }
 
-    // Replaces the values of a tile by the gradients of the loss, and rows beyond `count` by zeros. Returns the sum of
-    // the losses.
-    double loss_and_gradient(int64_t first, int count, T* values) const {
-        const int64_t stride = net.values_stride();
-        const T mean = T(1.0 / (double(points) * outputs));
-        double total = 0.0;
-        for (int p = 0; p < count; ++p) {
-            const T weight = call.sample_weights ? T(call.sample_weights[first + p]) : T(1);
-            T sum = T(0);
-            for (int c = 0; c < outputs; ++c) {
-                T slope;
-                sum += loss_of(call.loss, values[p * stride + c], T(call.targets[(first + p) * outputs + c]), slope);
-                values[p * stride + c] = slope * weight * mean;
-            }
-            for (int64_t c = outputs; c < stride; ++c) values[p * stride + c] = T(0);
-            total += double(sum * weight);
-        }
-        for (int64_t i = count * stride; i < TILE * stride; ++i) values[i] = T(0);
-        return total;
-    }
-
     void values() {
         prepare(call.mlp, net, 0);
         parallel_for(chunks.count, call.grid.num_threads, [this](int chunk) { forward_chunk(chunk); });
@@ -136,15 +102,14 @@ struct Step {
     }
 
     void step() {
+        const PointLoss<T> loss(call.loss, call.targets, call.sample_weights, points, outputs);
         double losses[MAX_CHUNKS] = {};
         gradients_of([&](int chunk) {
             return [&, chunk](int64_t first, int count, T* values) {
-                losses[chunk] += loss_and_gradient(first, count, values);
+                losses[chunk] += loss.gradient(first, count, values, net.values_stride());
             };
         });
-        double total = 0.0;
-        for (int chunk = 0; chunk < chunks.count; ++chunk) total += losses[chunk];
-        *call.loss_value = points ? total / (double(points) * outputs) : 0.0;
+        *call.loss_value = loss.mean(losses, chunks.count);
     }
 };
 

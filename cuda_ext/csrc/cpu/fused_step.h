@@ -7,14 +7,12 @@
 
 namespace fs {
 
-enum Loss : int32_t { loss_l1 = 0, loss_l2 = 1, loss_relative_l2 = 2 };
-
 // Mirrored by `StepCall` in fields/ops/grid_mlp.py. Arrays are float32, or float64 where the grid's table is, except
 // where another type is given; rows are contiguous.
 struct StepCall {
     GridCall grid;  // `coords`, `table`, and the results `grad_table` and `grad_coords`; other arrays are not used
     MlpRecord mlp;
-    int32_t loss;                 // a `Loss`
+    int32_t loss;                 // a `Loss` of point_loss.h
     const float* targets;         // [points, outputs]
     const float* sample_weights;  // [points], or null for ones
     double* loss_value;           // [1]

@@ -12,7 +12,7 @@ struct Pass {
     using Net = typename Kind::Net;
     const MlpCall& call;
     Net net{call.mlp};
-    Chunks chunks{call.points};
+    Chunks chunks{call.points, CHUNK, net.max_chunks()};
     int inputs = net.inputs[0], outputs = net.outputs[net.last()];
 
     // Copies a tile's features, padded with zeros: rows to TILE, columns to a multiple of the SIMD width.

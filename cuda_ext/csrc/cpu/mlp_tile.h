@@ -1,16 +1,18 @@
 // A small MLP on one tile of points, forward and backward: shared by mlp.cpp and fused_step.cpp.
 #pragma once
 
-#include "../common/mlp.h"
+#include "activation.h"
 #include "multiply.h"
 #include "parallel.h"
-#include "sincos.h"
 
 namespace fs::FS_ISA {
 namespace {
 
-constexpr int TILE = 64;  // points that pass through the MLP together
 constexpr int CHUNK = 4096, MAX_CHUNKS = 64;
+// Every chunk has sums of the gradients of its own. Together they have at most this many values, except that there may
+// always be MIN_CHUNKS.
+constexpr int64_t MAX_SUMS = int64_t(1) << 24;
+constexpr int MIN_CHUNKS = 8;
 
 // Slots of scratch memory; slot 0 is the grid's.
 enum { tile_slot = 1, features_slot = 2, network_slot = 3, saved_slot = 4 };
@@ -23,8 +25,8 @@ struct Chunks {
     int count;
     int64_t size, points;
 
-    explicit Chunks(int64_t points) : points(points) {
-        count = int(points / CHUNK < 1 ? 1 : points / CHUNK > MAX_CHUNKS ? MAX_CHUNKS : points / CHUNK);
+    explicit Chunks(int64_t points, int64_t chunk = CHUNK, int most = MAX_CHUNKS) : points(points) {
+        count = int(points / chunk < 1 ? 1 : points / chunk > most ? most : points / chunk);
         size = ((points + count - 1) / count + TILE - 1) / TILE * TILE;
     }
 
@@ -63,6 +65,10 @@ struct MlpShape {
         return largest;
     }
     int last() const { return matrices - 1; }
+    int max_chunks(int most = MAX_CHUNKS) const {
+        const int64_t fitting = MAX_SUMS / gradients;
+        return fitting > most ? most : fitting < MIN_CHUNKS ? MIN_CHUNKS : int(fitting);
+    }
     int64_t values_stride() const { return output_stride[last()]; }
 };
 
@@ -105,31 +111,19 @@ void load_gradient(const T* from, int points, int outputs, T* rows, int64_t stri
     for (int64_t i = points * stride; i < TILE * stride; ++i) rows[i] = T(0);
 }
 
-// Applies the activation; for the sine, stores its derivative, which the backward pass needs.
-template <class T, Activation activation>
-FS_HOST_DEVICE Simd<T> activate(Simd<T> sum, T omega, T* slope) {
-    if constexpr (activation == activation_relu) {
-        return sum > T(0) ? sum : Simd<T>{};
-    } else if constexpr (activation == activation_sine) {
-        Simd<T> sine, cosine;
-        sine_and_cosine(sum * omega, sine, cosine);
-        store(slope, cosine * omega);
-        return sine;
-    } else {
-        return sum;
-    }
-}
-
 // The MLP in values of type T.
 template <class T>
 struct Network : MlpShape {
     using Number = T;
-    T omega;
+    int32_t activation;
+    T first_omega, omega, scale;
     const T* weight[MAX_MATRICES];     // [outputs, input_stride]
     const T* transpose[MAX_MATRICES];  // [inputs, output_stride]
     const T* bias[MAX_MATRICES];       // [output_stride]
 
-    explicit Network(const MlpRecord& mlp) : MlpShape(mlp), omega(T(mlp.omega)) {}
+    explicit Network(const MlpRecord& mlp)
+        : MlpShape(mlp), activation(mlp.activation), first_omega(T(mlp.first_omega)), omega(T(mlp.omega)),
+          scale(T(mlp.scale)) {}
 
     // Bytes of the copies of the weights, a multiple of 64.
     size_t bytes() const {
@@ -156,61 +150,74 @@ struct Network : MlpShape {
         }
     }
 
-    // A thread's memory for a tile: the output of every layer and, for sines, the derivative at every hidden unit.
+    // A thread's memory for a tile: the output of every layer and, where activations have a pass of their own, their
+    // derivatives at every hidden unit.
     struct Tile {
         T* output[MAX_MATRICES];
         T* slope[MAX_MATRICES];
+        T* slope2[MAX_MATRICES];
     };
 
     Tile tile() const {
         Tile tile;
+        const int buffers = activation == activation_gabor ? 3 : pass_of(activation) == pass_own ? 2 : 1;
         const int64_t size = TILE * max_stride();
-        T* memory = static_cast<T*>(scratch(tile_slot, size_t(2 * matrices * size) * sizeof(T)));
-        for (int i = 0; i < matrices; ++i) {
-            tile.output[i] = memory + 2 * i * size;
-            tile.slope[i] = tile.output[i] + size;
+        T* memory = static_cast<T*>(scratch(tile_slot, size_t(buffers * matrices * size) * sizeof(T)));
+        for (int i = 0; i < matrices; ++i, memory += buffers * size) {
+            tile.output[i] = memory;
+            tile.slope[i] = memory + size;
+            tile.slope2[i] = memory + 2 * size;
         }
         return tile;
     }
 
+    ActivationCall<T> pass(int i, const Tile& tile) const {
+        return {activation,    i ? omega : first_omega, scale,         output_stride[i],
+                tile.slope[i], tile.slope2[i],          outputs[i] / 2};
+    }
+
     // `features` are rows of `input_stride[0]` values, which must be unchanged when backward is called. Returns rows of
     // `values_stride()` values.
-    template <Activation activation>
+    template <ActivationPass act>
     T* forward(const T* features, const Tile& tile) const {
         const T* input = features;
         for (int i = 0; i < matrices; ++i) {
             if (i == last()) {
-                layer<activation_none>(i, input, tile);
+                layer<pass_none>(i, input, tile);
             } else {
-                layer<activation>(i, input, tile);
+                layer<act>(i, input, tile);
             }
             input = tile.output[i];
         }
         return tile.output[last()];
     }
 
-    template <Activation activation>
+    template <ActivationPass act>
     void layer(int i, const T* input, const Tile& tile) const {
         const int64_t stride = output_stride[i];
-        T *output = tile.output[i], *slope = tile.slope[i];
-        const T *bias_row = bias[i], omega = this->omega;
+        T *output = tile.output[i], *sums = act == pass_own ? tile.slope[i] : output;
+        const T* bias_row = bias[i];
         multiply(TILE, simd_count<T>(outputs[i]), inputs[i], MatrixView<T>{input, input_stride[i], 1}, transpose[i],
                  stride, each_vector([=](int row, int column, Simd<T> sum) {
-                     const int64_t at = row * stride + column;
-                     store(output + at,
-                           activate<T, activation>(sum + load<Simd<T>>(bias_row + column), omega, slope + at));
+                     sum += load<Simd<T>>(bias_row + column);
+                     if constexpr (act == pass_relu) sum = sum > T(0) ? sum : Simd<T>{};
+                     store(sums + row * stride + column, sum);
                  }));
+        if constexpr (act == pass_own)
+            pass(i, tile).apply([=](int row, int64_t column, Simd<T> above, Simd<T> below) {
+                store(output + row * stride + column, above);
+                store(output + (row + 1) * stride + column, below);
+            });
     }
 
     // Takes the gradients of the values from where forward left the values. Replaces the output of every other layer by
     // its gradient, and the features too if `wants_input_gradient`. Adds the gradients of weights and biases to `sums`.
-    template <Activation activation>
+    template <ActivationPass act>
     void backward(T* features, const Tile& tile, T* sums, bool wants_input_gradient) const {
         sums += gradients;
         for (int i = last(); i >= 0; --i) {
             const int64_t stride = input_stride[i];
             T* input = i ? tile.output[i - 1] : features;
-            const T* slope = i ? tile.slope[i - 1] : nullptr;
             const T* grad = tile.output[i];
             sums -= output_stride[i];
             if (biased[i]) add_rows(grad, output_stride[i], sums);
@@ -225,11 +232,15 @@ struct Network : MlpShape {
             multiply(TILE, simd_count<T>(inputs[i]), outputs[i], rows, weight[i], stride,
                      each_vector([=](int row, int column, Simd<T> sum) {
                          T* at = input + row * stride + column;
-                         if (activation == activation_relu && i > 0) sum = load<Simd<T>>(at) > T(0) ? sum : Simd<T>{};
-                         if (activation == activation_sine && i > 0)
-                             sum *= load<Simd<T>>(slope + row * stride + column);
+                         if (act == pass_relu && i > 0) sum = load<Simd<T>>(at) > T(0) ? sum : Simd<T>{};
                          store(at, sum);
                      }));
+            if constexpr (act == pass_own)
+                if (i > 0)
+                    pass(i - 1, tile).backward(input, [=](int row, int64_t column, Simd<T> above, Simd<T> below) {
+                        store(input + row * stride + column, above);
+                        store(input + (row + 1) * stride + column, below);
+                    });
         }
     }
 };

@@ -71,12 +71,15 @@ FS_HOST_DEVICE auto each_row_pair(const Action& action) {
 
 struct Bfloat16Network : MlpShape {
     using Number = float;
-    float omega;
+    int32_t activation;
+    float first_omega, omega, scale;
     const uint32_t* row_pairs[MAX_MATRICES];     // [half the outputs, input_stride]: pairs of rows of W
     const uint32_t* column_pairs[MAX_MATRICES];  // [half the inputs, output_stride]: pairs of columns of W
     const float* bias[MAX_MATRICES];             // [output_stride]
 
-    explicit Bfloat16Network(const MlpRecord& mlp) : MlpShape(mlp), omega(float(mlp.omega)) {}
+    explicit Bfloat16Network(const MlpRecord& mlp)
+        : MlpShape(mlp), activation(mlp.activation), first_omega(float(mlp.first_omega)), omega(float(mlp.omega)),
+          scale(float(mlp.scale)) {}
 
     static int half_rounded_up(int numbers) { return (numbers + 1) / 2; }
 
@@ -113,39 +116,62 @@ struct Bfloat16Network : MlpShape {
     struct Tile {
         TileMatrix matrix[MAX_MATRICES + 1];
         float* slope[MAX_MATRICES];
+        float* slope2[MAX_MATRICES];
         float* values;
+        float* grad;  // of a layer's output
     };
 
     Tile tile() const {
         Tile tile;
         const int64_t largest = max_stride() > input_stride[0] ? max_stride() : input_stride[0], size = TILE * largest;
-        float* memory = static_cast<float*>(scratch(tile_slot, size_t((2 * matrices + 2) * size) * sizeof(float)));
+        const int buffers = activation == activation_gabor ? 3 : pass_of(activation) == pass_own ? 2 : 1;
+        float* memory =
+            static_cast<float*>(scratch(tile_slot, size_t((buffers * matrices + 3) * size) * sizeof(float)));
         for (int i = 0; i <= matrices; ++i) {
             uint32_t* words = reinterpret_cast<uint32_t*>(memory);
             tile.matrix[i] = {words, words + size / 2, i ? output_stride[i - 1] : input_stride[0]};
             memory += size;
             if (i == matrices) break;
             tile.slope[i] = memory;
-            memory += size;
+            tile.slope2[i] = memory + size;
+            memory += (buffers - 1) * size;
         }
         tile.values = memory;
+        tile.grad = memory + size;
         return tile;
     }
 
-    template <Activation activation>
+    ActivationCall<float> pass(int i, const Tile& tile) const {
+        return {activation,    i ? omega : first_omega, scale,         output_stride[i],
+                tile.slope[i], tile.slope2[i],          outputs[i] / 2};
+    }
+
+    template <ActivationPass act>
     float* forward(const float* features, const Tile& tile) const {
         tile.matrix[0].store_all(features);
         for (int i = 0; i < last(); ++i) {
             const TileMatrix to = tile.matrix[i + 1];
-            const float *bias_row = bias[i], omega = this->omega;
-            float* slope = tile.slope[i];
+            const float* bias_row = bias[i];
+            float* z = tile.slope[i];
             multiply(TILE, simd_count<float>(outputs[i]), half_rounded_up(inputs[i]), rows_of(tile.matrix[i]),
                      column_pairs[i], to.stride, each_row_pair([=](int row, int column, Floats upper, Floats lower) {
                          const Floats added = load<Floats>(bias_row + column);
-                         float* at = slope + row * to.stride + column;
-                         to.store_two(row, column, activate<float, activation>(upper + added, omega, at),
-                                      activate<float, activation>(lower + added, omega, at + to.stride));
+                         upper += added;
+                         lower += added;
+                         if constexpr (act == pass_own) {
+                             store(z + row * to.stride + column, upper);
+                             store(z + (row + 1) * to.stride + column, lower);
+                             return;
+                         } else if constexpr (act == pass_relu) {
+                             upper = upper > 0.0f ? upper : Floats{};
+                             lower = lower > 0.0f ? lower : Floats{};
+                         }
+                         to.store_two(row, column, upper, lower);
                      }));
+            if constexpr (act == pass_own)
+                pass(i, tile).apply([=](int row, int64_t column, Floats upper, Floats lower) {
+                    to.store_two(row, int(column), upper, lower);
+                });
         }
         const int64_t stride = values_stride();
         float* values = tile.values;
@@ -158,7 +184,7 @@ struct Bfloat16Network : MlpShape {
         return values;
     }
 
-    template <Activation activation>
+    template <ActivationPass act>
     void backward(float* features, const Tile& tile, float* sums, bool wants_input_gradient) const {
         tile.matrix[matrices].store_all(tile.values);
         sums += gradients;
@@ -175,19 +201,24 @@ struct Bfloat16Network : MlpShape {
                          store(to, load<Floats>(to) + sum);
                      }));
             if (i == 0) break;
-            const float* slope = tile.slope[i - 1];
+            float* raw = tile.grad;
             multiply(TILE, simd_count<float>(inputs[i]), half_rounded_up(outputs[i]), rows_of(grad), row_pairs[i],
                      stride, each_row_pair([=](int row, int column, Floats upper, Floats lower) {
-                         if constexpr (activation == activation_relu) {
+                         if constexpr (act == pass_own) {
+                             store(raw + row * stride + column, upper);
+                             store(raw + (row + 1) * stride + column, lower);
+                             return;
+                         } else if constexpr (act == pass_relu) {
                              const Bfloat16Pairs output = input.pairs_at(row, column);
                              upper = (output & 0xffffu) != 0u ? upper : Floats{};
                              lower = output > 0xffffu ? lower : Floats{};
-                         } else if constexpr (activation == activation_sine) {
-                             upper *= load<Floats>(slope + row * stride + column);
-                             lower *= load<Floats>(slope + (row + 1) * stride + column);
                          }
                          input.store_two(row, column, upper, lower);
                      }));
+            if constexpr (act == pass_own)
+                pass(i - 1, tile).backward(raw, [=](int row, int64_t column, Floats upper, Floats lower) {
+                    input.store_two(row, int(column), upper, lower);
+                });
         }
         if (!wants_input_gradient) return;
         const int64_t stride = input_stride[0];

@@ -10,7 +10,7 @@
 namespace fs::FS_ISA {
 namespace {
 
-template <class T, Activation activation>
+template <class T, ActivationPass activation_pass>
 struct Kind {
     using Number = T;
 #if defined(FS_BFLOAT16)
@@ -18,15 +18,15 @@ struct Kind {
 #else
     using Net = Network<T>;
 #endif
-    static constexpr Activation act = activation;
+    static constexpr ActivationPass act = activation_pass;
 };
 
 template <class T, class Action>
 void with_activation(const MlpRecord& mlp, const Action& action) {
-    switch (mlp.activation) {
-        case activation_relu: return action(Kind<T, activation_relu>());
-        case activation_sine: return action(Kind<T, activation_sine>());
-        default: return action(Kind<T, activation_none>());
+    switch (pass_of(mlp.activation)) {
+        case pass_relu: return action(Kind<T, pass_relu>());
+        case pass_own: return action(Kind<T, pass_own>());
+        default: return action(Kind<T, pass_none>());
     }
 }
 

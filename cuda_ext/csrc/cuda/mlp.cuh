@@ -5,6 +5,7 @@
 // without a GPU.
 #pragma once
 
+#include "../common/activation.h"
 #include "fragment.h"
 #include "mlp.h"
 #include "workspace.h"
@@ -27,7 +28,7 @@ template <class N>
 struct MlpArguments {
     using S = typename Accumulator<N>::type;
     int32_t matrices, activation, points_per_block;  // points of a block's tile
-    S omega;
+    S first_omega, omega, scale;
     int64_t points;
     int32_t sizes[MAX_MATRICES + 1];
     const S* weight[MAX_MATRICES];
@@ -56,8 +57,8 @@ struct TileMemory {
         for (int j = 0; j < i; ++j) elements += int64_t(points) * stride(sizes[j]);
         return elements;
     }
-    // Values of all activations and, for sines, of the derivatives of hidden layers; in bytes, a block of sums for each
-    // warp is added.
+    // Values of all activations and, where they are kept, of the derivatives of hidden layers; in bytes, a block of
+    // sums for each warp is added.
     FS_HOST_DEVICE static int64_t elements(const int32_t* sizes, int matrices, bool slopes, int points) {
         const int64_t all = before(sizes, matrices + 1, points);
         return all + (slopes ? before(sizes, matrices, points) - before(sizes, 1, points) : 0);
@@ -68,16 +69,6 @@ struct TileMemory {
     }
 };
 
-// The compiler's sine and cosine suffice; arguments are moderate.
-__device__ __forceinline__ void sine_and_slope(float x, float omega, float& sine, float& slope) {
-    sine = sinf(omega * x);
-    slope = omega * cosf(omega * x);
-}
-__device__ __forceinline__ void sine_and_slope(double x, double omega, double& sine, double& slope) {
-    sine = sin(omega * x);
-    slope = omega * cos(omega * x);
-}
-
 template <class N>
 struct MlpTile {
     using S = typename Accumulator<N>::type;
@@ -87,7 +78,7 @@ struct MlpTile {
     S* block;  // of this warp
 
     __device__ MlpTile(const MlpArguments<N>& a, unsigned char* shared) : a(a), elements(reinterpret_cast<N*>(shared)) {
-        const int64_t used = Memory::elements(a.sizes, a.matrices, a.activation == activation_sine, a.points_per_block);
+        const int64_t used = Memory::elements(a.sizes, a.matrices, keeps_slope(a.activation), a.points_per_block);
         block = reinterpret_cast<S*>(shared + (used * int64_t(sizeof(N)) + 31) / 32 * 32) + warp() * SIDE * SIDE;
     }
 
@@ -96,7 +87,7 @@ struct MlpTile {
     __device__ __forceinline__ N* matrix(int i) const {
         return elements + Memory::before(a.sizes, i, a.points_per_block);
     }
-    // Derivatives of the sine in the hidden layer whose output is matrix i.
+    // Derivatives of the activation in the hidden layer whose output is matrix i.
     __device__ __forceinline__ N* slope(int i) const {
         return elements + Memory::before(a.sizes, a.matrices + 1, a.points_per_block) +
                Memory::before(a.sizes, i, a.points_per_block) - Memory::before(a.sizes, 1, a.points_per_block);
@@ -152,9 +143,9 @@ struct MlpTile {
                 }
                 if (a.activation == activation_relu) {
                     sum = sum > S(0) ? sum : S(0);
-                } else if (a.activation == activation_sine) {
+                } else if (keeps_slope(a.activation)) {
                     S slope_here;
-                    sine_and_slope(sum, a.omega, sum, slope_here);
+                    sum = activation_and_slope(a.activation, sum, i ? a.omega : a.first_omega, a.scale, slope_here);
                     // Padding columns have zero weights, so their derivative does not matter.
                     rows(slope(i + 1), i + 1)[row * stride + o] = to_factor<N>(slope_here);
                 }
@@ -215,7 +206,7 @@ struct MlpTile {
                 }
                 N* at = to + row * stride + k;
                 if (a.activation == activation_relu && !(to_sum(*at) > S(0))) sum = S(0);
-                if (a.activation == activation_sine) sum *= to_sum(rows(slope(i), i)[row * stride + k]);
+                if (keeps_slope(a.activation)) sum *= to_sum(rows(slope(i), i)[row * stride + k]);
                 *at = to_factor<N>(sum);
             });
         }
@@ -299,7 +290,7 @@ template <class N>
 int mlp_points_per_block(const MlpRecord& mlp) {
     int points = MLP_WARPS * SIDE;
     while (points &&
-           TileMemory<N>::bytes(mlp.sizes, mlp.matrices, mlp.activation == activation_sine, points) > MAX_SHARED_BYTES)
+           TileMemory<N>::bytes(mlp.sizes, mlp.matrices, keeps_slope(mlp.activation), points) > MAX_SHARED_BYTES)
         points = points > SIDE ? points / 2 : 0;
     return points;
 }
@@ -358,7 +349,9 @@ cudaError_t run_mlp_on(const Features& features, const MlpCall& call, cudaStream
     a.matrices = mlp.matrices;
     a.activation = mlp.activation;
     a.points_per_block = mlp_points_per_block<N>(mlp);
+    a.first_omega = S(mlp.first_omega);
     a.omega = S(mlp.omega);
+    a.scale = S(mlp.scale);
     a.points = call.points;
     for (int i = 0; i <= mlp.matrices; ++i) a.sizes[i] = mlp.sizes[i];
     for (int i = 0; i < mlp.matrices; ++i) {
@@ -377,7 +370,7 @@ cudaError_t run_mlp_on(const Features& features, const MlpCall& call, cudaStream
 
     const int blocks = mlp_blocks(call.points, a.points_per_block), threads = a.points_per_block / SIDE * 32;
     const int64_t shared =
-        TileMemory<N>::bytes(mlp.sizes, mlp.matrices, mlp.activation == activation_sine, a.points_per_block);
+        TileMemory<N>::bytes(mlp.sizes, mlp.matrices, keeps_slope(mlp.activation), a.points_per_block);
     cudaError_t error = launch_shared(stream, 16, 256, 0, mlp_copy_kernel<N>, a);
     if (error) return error;
     if (!backward)

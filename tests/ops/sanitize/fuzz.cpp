@@ -12,6 +12,7 @@
 #include "../../../cuda_ext/csrc/cpu/fused_step.h"
 #include "../../../cuda_ext/csrc/cpu/hash_grid.h"
 #include "../../../cuda_ext/csrc/cpu/mlp.h"
+#include "../../../cuda_ext/csrc/cpu/network_step.h"
 
 namespace {
 
@@ -119,14 +120,19 @@ struct RandomMlp {
 
     RandomMlp(fs::MlpRecord& mlp, int inputs) {
         mlp.matrices = pick(1, 5);
-        mlp.activation = pick(0, 2);
+        mlp.activation = pick(0, 7);
         mlp.is_double = sizeof(T) == 8;
         mlp.matmul_dtype = sizeof(T) == 4 && fs_has_bfloat16() ? pick(0, 1) : 0;
+        mlp.first_omega = 20.0;
         mlp.omega = 30.0;
+        mlp.scale = 2.0;
         mlp.sizes[0] = inputs;
         const bool biased = pick(0, 1);
         for (int i = 0; i < mlp.matrices; ++i) {
-            mlp.sizes[i + 1] = pick(1, pick(0, 3) ? 40 : 128);
+            mlp.sizes[i + 1] = pick(1, pick(0, 3) ? 40 : pick(0, 7) ? 128 : 300);
+            // Units of gabor are pairs of whole vectors.
+            if (mlp.activation == fs::activation_gabor && i + 1 < mlp.matrices)
+                mlp.sizes[i + 1] = (mlp.sizes[i + 1] + 31) / 32 * 32;
             weights.push_back(random_values<T>(size_t(mlp.sizes[i]) * mlp.sizes[i + 1]));
             biases.push_back(random_values<T>(size_t(mlp.sizes[i + 1])));
             grad_weights.emplace_back(weights.back().size());
@@ -196,6 +202,33 @@ void fuzz_step() {
     fs_grid_mlp_backward(&call);
 }
 
+void fuzz_network() {
+    fs::NetworkStepCall call = {};
+    call.dimensions = pick(1, 4);
+    call.encoding = pick(0, 2);
+    call.frequencies = call.encoding == fs::input_coords ? 0 : pick(1, 40);
+    const int inputs = (call.encoding == fs::input_fourier ? 0 : call.dimensions) + 2 * call.frequencies;
+    const RandomMlp<float> random(call.mlp, inputs);
+    call.points = pick(0, 3) ? pick(0, 200) : pick(2000, 5000);
+    call.num_threads = pick(1, 5);
+    call.input_scale = 2.0;
+    call.input_offset = -1.0;
+    call.value_scale = 0.5;
+    call.value_offset = 0.5;
+    call.loss = pick(0, 2);
+    const size_t points = size_t(call.points), outputs = size_t(call.mlp.sizes[call.mlp.matrices]);
+    const auto coords = coordinates<float>(points * call.dimensions, pick(0, 1)),
+               matrix = random_values<float>(size_t(call.frequencies) * call.dimensions),
+               targets = random_values<float>(points * outputs), samples = random_values<float>(points);
+    double loss = 0.0;
+    call.coords = coords.data();
+    call.matrix = matrix.data();
+    call.targets = targets.data();
+    call.sample_weights = pick(0, 1) ? samples.data() : nullptr;
+    call.loss_value = &loss;
+    fs_network_gradients(&call);
+}
+
 void fuzz_adam() {
     fs::AdamCall call = {};
     const size_t count = size_t(pick(0, 300));
@@ -243,6 +276,7 @@ int main(int, char** arguments) {
             fuzz_mlp<double>();
             fuzz_step<float>();
             fuzz_step<double>();
+            fuzz_network();
             fuzz_adam();
             fuzz_factors<float>();
             fuzz_factors<double>();

@@ -1,0 +1,103 @@
+"""Base class of networks whose training step is one native pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from fields.ops import backends
+from fields.ops.fused_step import Loss
+from fields.ops.mlp import ActivationShape, MatmulDtype, activate, mlp, why_not_native_mlp
+from fields.ops.network_step import InputEncoding, NetworkStep, why_not_network_step
+
+# A step: coords `[N, D]`, targets `[N, C]`, and weights of samples `[N]` if there are any, to the mean loss. It sets
+# the gradients of all parameters.
+Step = Callable[..., Tensor]
+
+
+@dataclass(frozen=True)
+class StepOptions:
+    """What a training step needs to know besides the network.
+
+    encoding, dimensions: of the coordinates.
+    value_scale, value_offset: values are those of the network times value_scale, plus value_offset.
+    """
+
+    encoding: InputEncoding
+    dimensions: int
+    loss: Loss
+    value_scale: float = 1.0
+    value_offset: float = 0.0
+    matmul_dtype: MatmulDtype = "float32"
+
+
+class NativeNetwork(nn.Module):
+    """Linear layers with one activation between them, which native kernels evaluate and train."""
+
+    @property
+    def weights(self) -> Sequence[Tensor]:
+        """The matrices `[out, in]`, from the input to the output."""
+        raise NotImplementedError
+
+    @property
+    def biases(self) -> Sequence[Tensor] | None:
+        """The biases `[out]`, one for each matrix; None where the network has none."""
+        raise NotImplementedError
+
+    @property
+    def activation(self) -> ActivationShape:
+        """The activation of hidden layers."""
+        raise NotImplementedError
+
+    @property
+    def backend(self) -> str:
+        """Backend that evaluates the network: "native-cpu", "native-cuda" or "torch"."""
+        device = self.weights[0].device.type
+        return "torch" if why_not_native_mlp(self.weights, self.activation.name, device) else backends.name(device)
+
+    def forward(self, features: Tensor) -> Tensor:
+        shape = self.activation
+        return mlp(
+            features,
+            self.weights,
+            shape.name,
+            omega=shape.omega,
+            first_omega=shape.first_omega,
+            scale=shape.scale,
+            biases=self.biases,
+        )
+
+    def penultimate(self, features: Tensor) -> Tensor:
+        """Input of the output layer: `[N, inputs]` → `[N, width]`. Forward hooks of the layers do not see it."""
+        shape, weights, biases = self.activation, self.weights[:-1], self.biases
+        sums = mlp(
+            features,
+            weights,
+            shape.name,
+            omega=shape.omega,
+            first_omega=shape.first_omega,
+            scale=shape.scale,
+            biases=None if biases is None else biases[:-1],
+        )
+        return activate(sums, shape.name, shape.omega if len(weights) > 1 else shape.first_omega, shape.scale)
+
+    def training_step(self, options: StepOptions) -> Step | None:
+        """The native training step, or None where autograd has to do it."""
+        # A subclass with a forward of its own computes something else.
+        if type(self).forward is not NativeNetwork.forward or why_not_network_step(
+            self.weights, options.encoding, options.dimensions, self.activation, options.matmul_dtype
+        ):
+            return None
+        return NetworkStep(
+            self.weights,
+            self.biases,
+            encoding=options.encoding,
+            dimensions=options.dimensions,
+            activation=self.activation,
+            value_scale=options.value_scale,
+            value_offset=options.value_offset,
+            loss=options.loss,
+            matmul_dtype=options.matmul_dtype,
+        )

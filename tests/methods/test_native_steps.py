@@ -1,0 +1,121 @@
+"""Networks on coordinates train in one native pass whose gradients are autograd's."""
+
+import numpy as np
+import pytest
+import torch
+
+import fields
+from fields.fit.fit import finish, prepare, resume
+from fields.methods.registry import make_method
+from fields.models.field import CoordinateField
+from fields.runs.run import Run, load_field
+from scenes.domain import Channels
+from scenes.image.signal import Image
+
+METHODS = {
+    "siren": {"width": 24, "hidden_layers": 2},
+    "finer": {"width": 24, "hidden_layers": 2},
+    "wire": {"width": 20, "hidden_layers": 2},
+    "frequency": {"width": 24, "hidden_layers": 2},
+    "fourier": {"width": 24, "hidden_layers": 2},
+}
+
+
+@pytest.fixture(scope="module")
+def image():
+    y, x = np.mgrid[:24, :24] / 24.0
+    return Image.from_array(np.stack([x, y, 0.5 + 0.5 * np.sin(9 * x * y)], axis=-1).astype(np.float32), "srgb")
+
+
+def build(name, signal, channels=None, **settings):
+    method = make_method(name, METHODS[name] | settings).prepare(signal)
+    return method.build(signal.domain, channels or signal.channels, seed=0)
+
+
+def autograd(field, loss, coords, targets, samples=None):
+    """Loss and gradients of the field's parameters, errors in their units."""
+    units = torch.tensor(field.channels.error_units)
+    values, targets = field(coords) / units, targets / units
+    losses = (values - targets).abs() if loss == "l1" else (values - targets) ** 2
+    if loss == "relative_l2":
+        losses = losses / (values.detach() ** 2 + 0.01)
+    mean = (losses if samples is None else losses * samples[:, None]).mean()
+    found = torch.autograd.grad(mean, list(field.parameters()), allow_unused=True)
+    return [mean.detach(), *(torch.zeros_like(p) if g is None else g for g, p in zip(found, field.parameters()))]
+
+
+def assert_step_equals_autograd(field, loss="l2", samples=True):
+    random = torch.Generator().manual_seed(0)
+    coords = torch.rand(700, field.domain.dimensions, generator=random)
+    targets = torch.rand(700, len(field.channels), generator=random)
+    batch = (coords, targets, torch.rand(700, generator=random)) if samples else (coords, targets)
+    step = field.fused_step(loss)
+    assert step is not None
+    value = step(*batch)
+    ours = [value.float(), *(p.grad for p in field.parameters())]
+    for a, b in zip(ours, autograd(field, loss, *batch), strict=True):
+        assert a.shape == b.shape and (a - b).norm() <= 1e-4 * b.norm() + 1e-8
+
+
+@pytest.mark.parametrize("loss", ("l1", "l2", "relative_l2"))
+@pytest.mark.parametrize("name", METHODS)
+def test_native_step_equals_autograd(name, loss, image):
+    field = build(name, image)
+    assert field.backend == "native-cpu"
+    assert_step_equals_autograd(field, loss)
+
+
+@pytest.mark.parametrize("options", [{"through_scale": True}, {"width": 300}])
+def test_native_step_of_finer_variants_equals_autograd(options, image):
+    assert_step_equals_autograd(build("finer", image, **options), samples=False)
+
+
+def test_channels_with_a_unit_of_their_own_are_left_to_autograd(image):
+    one = build("siren", image, Channels(("distance",), "signed_distance"))
+    assert_step_equals_autograd(one)
+    mixed = build("siren", image, Channels(("distance", "red"), "signed_distance"))
+    assert len(set(mixed.channels.error_units)) == 2 and mixed.fused_step("l2") is None
+
+
+def test_a_part_of_its_own_rules_out_the_native_step(image):
+    class Squared(CoordinateField):
+        def decode(self, features):
+            return super().decode(features) ** 2
+
+    field = build("siren", image)
+    assert field.fused_step("l2") is not None
+    field.__class__ = Squared
+    assert field.fused_step("l2") is None
+    assert build("siren", image).double().fused_step("l2") is None
+    assert build("siren", image, width=520).fused_step("l2") is None
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_stopped_and_resumed_run_has_bit_identical_weights(name, image, tmp_path):
+    settings = METHODS[name] | {"batch": 200}
+    whole = fields.fit_field(image, name, steps=20, settings=settings, seed=1)
+    trainer, run = prepare(image, name, steps=20, settings=settings, seed=1, out=tmp_path / "run")
+    assert trainer.fused
+    finish(trainer, run, [lambda t: t.stop() if t.index == 7 else None])
+    kept = Run.open(tmp_path / "run")
+    again = finish(resume(image, kept), kept)
+    assert again.finished
+    for other in (again.field, load_field(tmp_path / "run")):
+        for (key, ours), exact in zip(other.state_dict().items(), whole.field.state_dict().values(), strict=True):
+            assert torch.equal(ours, exact), key
+
+
+@pytest.mark.parametrize("name", ("siren", "wire"))
+def test_training_with_rounded_weights_takes_the_native_step(name, image):
+    """The straight-through gradient is that at the rounded weights, as autograd gives it."""
+    states = []
+    for native in (True, False):
+        trainer, _ = prepare(image, name, steps=3, settings=METHODS[name] | {"batch": 300}, bits=8)
+        assert trainer.fused
+        if not native:
+            trainer._fused = None
+        for _ in range(3):
+            trainer.step()
+        states.append(trainer.field.state_dict())
+    for key, ours in states[0].items():
+        assert (ours - states[1][key]).norm() <= 1e-3 * states[1][key].norm(), key
