@@ -128,6 +128,26 @@ def test_photographs_become_a_mesh_that_is_shown_and_downloaded(visit, duck):
     visitor.shot("reconstruct-usdz")
 
 
+def test_a_mesh_is_opened_from_the_gallery_on_a_narrow_screen(visit, studio, duck, tmp_path):
+    """The tab is in the menu of tabs then."""
+    from apps.studio.reconstruct_job import ReconstructJob
+    from fields.reconstruct.request import ReconstructRequest
+
+    shutil.unpack_archive(duck, tmp_path)
+    small = {"steps": 4, "preview": True, "triangles": 1000, "texture_size": 64, "resolution": 32}
+    request = ReconstructRequest(source=str(tmp_path / "duck"), asset="model.glb", **small)
+    path = studio.queue.reserve("small")
+    job = studio.queue.add(ReconstructJob(path.name, path, request))
+    visitor = visit(width=390, scheme="dark")
+    visitor.until(lambda: job.state in ("done", "failed"))
+    visitor.tab("Runs")
+    visitor.page.get_by_role("button", name=f"Mesh: {path.name}", exact=True).click()
+    visitor.page.wait_for_selector("#recon-mesh canvas")
+    visitor.shows("#recon-panel h2", path.name)
+    visitor.until(lambda: colored_pixels(visitor.page) > 500)
+    visitor.shot("reconstruct-gallery-dark-390")
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_tab_fits_a_narrow_screen_and_says_what_is_wrong(visit, tmp_path, scheme):
     visitor = visit(width=390, scheme=scheme)

@@ -6,12 +6,12 @@ import { openTab } from "./tabs.js";
 export const ACTIVE_STATES = ["queued", "loading", "running", "stopping"];
 
 // For each type of job: the id of the hidden text box into which Gradio writes the id of the job that a button started,
-// and the label of the tab that shows such jobs.
+// and the tab that shows such jobs.
 const PANELS = {
-  fit: { boxId: "started-fit", tab: "Fit" },
-  comparison: { boxId: "started-comparison", tab: "Compare" },
-  distillation: { boxId: "started-distillation", tab: "Distill" },
-  reconstruction: { boxId: "started-reconstruction", tab: "Photographs to 3-D" },
+  fit: { boxId: "started-fit", tab: { label: "Fit", id: "fit" } },
+  comparison: { boxId: "started-comparison", tab: { label: "Compare", id: "compare" } },
+  distillation: { boxId: "started-distillation", tab: { label: "Distill", id: "distill" } },
+  reconstruction: { boxId: "started-reconstruction", tab: { label: "Photographs to 3-D", id: "reconstruct" } },
 };
 
 export const isActive = (job) => ACTIVE_STATES.includes(job.state);

@@ -3,8 +3,10 @@
 /** Open a run in the tab with the id "inspect", "space" or "export". `page.py` defines the function that does it. */
 export const openRun = (tab, run) => window.studioOpenRun?.(tab, run);
 
-/** Open the tab with this label. */
-export function openTab(label) {
+/** Open the tab with this label and id. On narrow screens some tabs are in a menu, which Gradio opens them from. */
+export function openTab({ label, id }) {
   const tabs = [...document.querySelectorAll("[role=tab]")];
-  tabs.find((tab) => tab.textContent.trim() === label)?.click();
+  const tab = tabs.find((known) => known.textContent.trim() === label);
+  if (tab) tab.click();
+  else openRun(id, "");
 }
