@@ -149,7 +149,7 @@ def _reconstruction_entry(path: Path) -> dict:
         entry = {
             "kind": "radiance",
             "solid": False,
-            "method": job.request.method,
+            "method": job.request.method or "not fitted yet",
             "parameters": 0,
             "headline": None,
             "source": job.request.source.replace("\\", "/").rpartition("/")[2],

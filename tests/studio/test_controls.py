@@ -203,6 +203,7 @@ def test_every_option_of_a_reconstruction_arrives_in_its_request():
     for option in page_options(ReconstructRequest):
         assert request(**{option.name: TYPED[option.name]}) != request(), option.name
     assert request({"method": "neus", "texts": {"levels": "8"}}).settings == {"levels": "8"}
+    assert requests.reconstruct_request(photographs, "").method is None, "decided from the photographs"
     with pytest.raises(BadInput, match="levels"):
         request({"method": "neus", "texts": {"levels": "many"}})
 

@@ -71,7 +71,7 @@ def _component(option: OptionInfo, prefix: str) -> OptionComponent:
 
 def _method_components(name: str | None, kind: str | None, state: gr.State) -> None:
     if not name:
-        gr.Markdown("Choose a signal first.")
+        gr.Markdown("Choose a method first.")
         return
     gr.Markdown(method_options.summary(name))
     options = method_options.method_options(name, kind)

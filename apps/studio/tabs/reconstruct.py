@@ -25,7 +25,8 @@ from apps.studio.tabs.run_choice import MESSAGE_SECONDS, muted, show_errors
 from apps.studio.templating import render
 from fields.methods.radiance import SceneMethod
 from fields.methods.registry import method_class, method_names
-from fields.reconstruct.request import METHOD, ReconstructRequest
+from fields.options import option_named
+from fields.reconstruct.request import ReconstructRequest
 from scenes.errors import BadInput
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ FRONT = ("preview", "seconds")
 MORE = {"Surface and texture": ("surface",), "Orientation, scale and file": ("place", "file")}
 # A script of the page reports what a job has to show with `studioShowReconstruction("RUN", "cameras" or "mesh")`.
 SHOW = "window.studioShowReconstruction = (run, what) => trigger('select', { run, what });"
+DEFAULT_METHOD = "decided from the photographs"
 NO_SCENE = "Cameras and points appear here once they are known."
 
 
@@ -94,7 +96,13 @@ class ReconstructTab:
             with gr.Accordion(title, open=False):
                 self.controls |= option_controls(ReconstructRequest, prefix="recon-", sections=sections)
         with gr.Accordion("Fit: method, background, seed", open=False):
-            self.method = gr.Dropdown(_methods(), value=METHOD, label="Method", elem_id="recon-method")
+            self.method = gr.Dropdown(
+                [(DEFAULT_METHOD, ""), *((name, name) for name in _methods())],
+                value="",
+                label="Method",
+                info=option_named(ReconstructRequest, "method").help,
+                elem_id="recon-method",
+            )
             self.controls |= option_controls(ReconstructRequest, prefix="recon-", exclude=tuple(self.controls))
         self.settings = method_settings(self.method, gr.State("radiance"), "recon-options")
         self.started = gr.Textbox(
