@@ -21,6 +21,7 @@ class Fourier(NetworkMethod):
     dimensions = (1, 2, 3, 4)
     size_options = ("width", "hidden_layers", "frequencies")
     frequency_option = "sigma"
+    native_step = True
 
     frequencies: int = Option(
         256, ge=1, le=65536, description="Number of random frequencies; each gives a sine and a cosine."

@@ -26,6 +26,7 @@ class Frequency(NetworkMethod):
     paper = "Mildenhall et al. 2020, NeRF, equation 4"
     dimensions = (1, 2, 3, 4)
     frequency_option = "octaves"
+    native_step = True
 
     octaves: Undecided[int] = undecided(
         "Octaves of sines and cosines per axis; the highest sets the finest detail. "

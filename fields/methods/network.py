@@ -3,20 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from pydantic import Field as Option
 
 from fields.methods.base import crossing
 from fields.methods.points import PointMethod
 
+if TYPE_CHECKING:
+    from scenes.signal import Signal
+
+# Widest and deepest network that the native training step takes (`fields.ops.mlp`), and its bytes per point, and per
+# parameter for the sums of gradients of parts of a batch.
+NATIVE_WIDTH = 512
+NATIVE_LAYERS = 8
+STEP_BYTES_PER_POINT = 64
+STEP_BYTES_PER_PARAMETER = 64
 # Bounds of the sizes that are tried for a wanted number of parameters.
 MAX_WIDTH = 8192
 MAX_HIDDEN_LAYERS = 8
 
 
 class NetworkMethod(PointMethod):
-    """A network of `hidden_layers` layers of `width` units on coordinates or on fixed features of them."""
+    """A network of `hidden_layers` layers of `width` units on coordinates or on fixed features of them.
+
+    native_step: whether its field trains in one native pass (`fields.networks.native`), which stores no activations.
+    native_width: units of a hidden layer there, for each unit of `width`.
+    """
+
+    native_step: ClassVar[bool] = False
+    native_width: ClassVar[int] = 1
 
     size_options = ("width", "hidden_layers")
 
@@ -28,6 +44,13 @@ class NetworkMethod(PointMethod):
 
     def activations(self) -> int:
         return self.width * (self.hidden_layers + 2)
+
+    def step_bytes(self, signal: Signal) -> int:
+        native = self.native_step and not signal.channels.is_radiance and not self.gradient_terms
+        if not native or self.width * self.native_width > NATIVE_WIDTH or self.hidden_layers > NATIVE_LAYERS:
+            return super().step_bytes(signal)
+        parameters = self.parameters(self.axes_of(signal), len(signal.channels))
+        return STEP_BYTES_PER_POINT + STEP_BYTES_PER_PARAMETER * parameters // self.batch
 
     def with_width(self, width: int) -> Self:
         """A copy with another width, and with what should grow together with it."""

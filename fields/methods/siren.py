@@ -26,6 +26,7 @@ class Siren(NetworkMethod):
     paper = "Sitzmann et al. 2020, Implicit Neural Representations with Periodic Activation Functions"
     dimensions = (1, 2, 3, 4)
     frequency_option = "first_omega"
+    native_step = True
 
     first_omega: Undecided[float] = undecided(
         "Frequency of the first layer's sines. Raise it for finer detail. Default: 30, or 3000 for audio.",

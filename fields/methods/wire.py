@@ -19,6 +19,8 @@ class Wire(NetworkMethod):
     paper = "Saragadam et al. 2023, WIRE: Wavelet Implicit Neural Representations"
     dimensions = (1, 2, 3, 4)
     frequency_option = "omega"
+    native_step = True
+    native_width = 2
     guarded = True
 
     learning_rate: float = Option(

@@ -168,6 +168,8 @@ def test_the_tab_fits_a_narrow_screen_and_says_what_is_wrong(visit, tmp_path, sc
     visitor.choose("#recon-example", "Duck")
     visitor.shows("#recon-about", "160 x 160")
     page.wait_for_selector("[data-studio=cameras][data-drawn]")
+    # What is being updated is shown paler.
+    visitor.settled()
     visitor.shot(f"reconstruct-{scheme}-390")
     visitor.accessible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 391
