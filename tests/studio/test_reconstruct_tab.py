@@ -148,6 +148,14 @@ def test_a_mesh_is_opened_from_the_gallery_on_a_narrow_screen(visit, studio, duc
     visitor.shot("reconstruct-gallery-dark-390")
 
 
+# Whether an element and all around it are opaque.
+OPAQUE = """selector => {
+    for (let at = document.querySelector(selector); at; at = at.parentElement)
+        if (getComputedStyle(at).opacity !== "1") return false;
+    return true;
+}"""
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_tab_fits_a_narrow_screen_and_says_what_is_wrong(visit, tmp_path, scheme):
     visitor = visit(width=390, scheme=scheme)
@@ -169,7 +177,7 @@ def test_the_tab_fits_a_narrow_screen_and_says_what_is_wrong(visit, tmp_path, sc
     visitor.shows("#recon-about", "160 x 160")
     page.wait_for_selector("[data-studio=cameras][data-drawn]")
     # What is being updated is shown paler.
-    visitor.settled()
+    page.wait_for_function(OPAQUE, arg="#recon-about p")
     visitor.shot(f"reconstruct-{scheme}-390")
     visitor.accessible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 391
