@@ -66,5 +66,5 @@ def test_the_memory_estimate_grows_with_parameters_and_width(astronaut):
     signal = Image.from_array(astronaut)
     small, large = (method_options.prepared_method("hashgrid", {}, signal, count) for count in (100_000, 1_000_000))
     assert memory_estimate(large, signal) - memory_estimate(small, signal) > 30 * 0.85 * 900_000
-    narrow, wide = (method_options.prepared_method("siren", {"width": width}, signal, None) for width in (64, 256))
+    narrow, wide = (method_options.prepared_method("nerf", {"width": width}, signal, None) for width in (64, 256))
     assert memory_estimate(wide, signal) > 3 * memory_estimate(narrow, signal)
