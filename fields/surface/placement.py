@@ -159,10 +159,9 @@ def placement(
     scale = _scale(float((upper - lower).max()), size, given)
     if scale is None:
         notes.append(
-            "The scale of photographs is unknown: one unit of the poses is written as one metre. Give `size` or "
-            "`scale_from`"
+            "The scale of photographs is unknown: a unit of the poses is written as a metre unless a length is given"
             if cameras
-            else "One unit of the source is written as one metre. Give `size` or `scale_from` if it is not"
+            else "A unit of the source is written as a metre unless a length is given"
         )
     base = (lower + upper) / 2
     vertical = {"y": 1, "z": 2}[file_up]
