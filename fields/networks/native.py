@@ -85,14 +85,20 @@ class NativeNetwork(nn.Module):
 
     def training_step(self, options: StepOptions) -> Step | None:
         """The native training step, or None where autograd has to do it."""
+        return self.make_step(self.weights, self.biases, options)
+
+    def make_step(
+        self, weights: Sequence[Tensor], biases: Sequence[Tensor] | None, options: StepOptions
+    ) -> NetworkStep | None:
+        """The native step of a network with these contiguous matrices and biases; None as for `training_step`."""
         # A subclass with a forward of its own computes something else.
         if type(self).forward is not NativeNetwork.forward or why_not_network_step(
-            self.weights, options.encoding, options.dimensions, self.activation, options.matmul_dtype
+            weights, options.encoding, options.dimensions, self.activation, options.matmul_dtype
         ):
             return None
         return NetworkStep(
-            self.weights,
-            self.biases,
+            weights,
+            biases,
             encoding=options.encoding,
             dimensions=options.dimensions,
             activation=self.activation,

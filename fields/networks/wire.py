@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from fields.networks.layers import LinearLayers
 from fields.networks.native import NativeNetwork, Step, StepOptions
 from fields.ops.mlp import GABOR_UNITS, ActivationShape
-from fields.ops.network_step import NetworkStep, why_not_network_step
 
 
 class Wire(NativeNetwork):
@@ -83,22 +82,9 @@ class Wire(NativeNetwork):
     def training_step(self, options: StepOptions) -> Step | None:
         weights = [weight.detach().contiguous().clone() for weight in self.weights]
         biases = [bias.detach().clone() for bias in self.biases]
-        # A subclass with a forward of its own computes something else.
-        if type(self).forward is not NativeNetwork.forward or why_not_network_step(
-            weights, options.encoding, options.dimensions, self.activation, options.matmul_dtype
-        ):
+        inner = self.make_step(weights, biases, options)
+        if inner is None:
             return None
-        inner = NetworkStep(
-            weights,
-            biases,
-            encoding=options.encoding,
-            dimensions=options.dimensions,
-            activation=self.activation,
-            value_scale=options.value_scale,
-            value_offset=options.value_offset,
-            loss=options.loss,
-            matmul_dtype=options.matmul_dtype,
-        )
         own = list(self.parameters())
 
         def step(coords: Tensor, targets: Tensor, *sample_weights: Tensor) -> Tensor:
