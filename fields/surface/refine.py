@@ -21,6 +21,7 @@ from scipy.sparse.linalg import cg
 from fields.surface.extract import ProgressCallback, no_progress
 from fields.surface.mesh_image import mesh_edges
 from fields.surface.photo_pixels import PhotoPixels, photo_pixels
+from fields.surface.topology import vertex_normals
 from fields.surface.view_sums import Mesh, Pose, ViewSums
 from scenes.errors import BadInput
 from scenes.posed.view import View
@@ -287,16 +288,6 @@ def _affordable(photos: list[PhotoPixels], seconds: float, clock: _Clock) -> lis
     if rounds >= MIN_ROUNDS or math.isinf(left):
         return photos
     return photos[: max(2, int(len(photos) * rounds / MIN_ROUNDS))]
-
-
-def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Unit normals `[V, 3]` float64, means over faces by area; zero for vertices without faces."""
-    points = vertices[faces]
-    areas = np.cross(points[:, 1] - points[:, 0], points[:, 2] - points[:, 0])
-    names, count = faces.reshape(-1), len(vertices)
-    sums = np.stack([np.bincount(names, np.repeat(areas[:, axis], 3), count) for axis in range(3)], axis=1)
-    lengths = np.linalg.norm(sums, axis=1, keepdims=True)
-    return sums / np.where(lengths > 0, lengths, 1)
 
 
 def _mean_diagonal(matrix: sparse.csr_matrix) -> float:

@@ -7,7 +7,8 @@ import pytest
 
 from fields.render.mesh_projection import project_vertices
 from fields.surface.mesh_image import mesh_edges, mesh_image, pixels_of, sample_colors
-from fields.surface.refine import refine_vertices, vertex_normals
+from fields.surface.refine import refine_vertices
+from fields.surface.topology import vertex_normals
 from scenes.errors import BadInput
 from scenes.posed.camera import Intrinsics
 from scenes.posed.pose import look_at
