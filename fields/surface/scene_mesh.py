@@ -226,9 +226,9 @@ def _depth_surface(
     mesh.seconds = {**fused.seconds, "extraction": clock.perf_counter() - begun}
     if fused.maps < min(fused.views, MAX_VIEWS):
         mesh.notes.append(f"Fused the depths of {fused.maps} of {fused.views} cameras, as time was short")
-    mesh.notes.append(
-        "The scene was fitted without a surface, so its mesh is rougher than its renders; `method=neus` serves better"
-    )
+    # Without bounds `neus` does not hold a surface.
+    advice = "" if scene.unbounded else "; `method=neus` serves better"
+    mesh.notes.append(f"The scene was fitted without a surface, so its mesh is rougher than its renders{advice}")
     return mesh
 
 
