@@ -5,6 +5,8 @@ that a GPU runs them.
 """
 
 import ctypes
+import importlib
+import pkgutil
 import re
 import shutil
 import struct
@@ -17,7 +19,8 @@ from cuda_helpers import HOST, ROOT, call_on_host, compiled_for_host, declared_f
 from ops_helpers import INTERPOLATIONS, KINDS, all_orders, assert_close, inner_points, small_layout
 
 import cuda_ext
-from fields.ops import cuda_calls, factor_grid_cuda, grid_mlp_cuda, hash_grid_cuda, mlp_cuda, ray_kernels_cuda, rbf_cuda
+import fields.ops
+from fields.ops import cuda_calls, hash_grid_cuda
 from fields.ops.grid_layout import GridLayout
 from fields.ops.hash_grid import GridCall, hash_grid
 
@@ -248,8 +251,9 @@ def test_library_exports_only_the_c_functions(library_path):
         pytest.skip("needs nm")
     command = [nm, "-D", "--defined-only", library_path]
     listing = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    libraries = (hash_grid_cuda, factor_grid_cuda, grid_mlp_cuda, mlp_cuda, ray_kernels_cuda, rbf_cuda)
-    expected = {"fs_abi", "fs_adam"}.union(cuda_calls.INTERFACE, *(library.SIGNATURES for library in libraries))
+    names = [module.name for module in pkgutil.iter_modules(fields.ops.__path__) if module.name.endswith("_cuda")]
+    modules = [importlib.import_module(f"fields.ops.{name}") for name in names]
+    expected = {"fs_abi", "fs_adam"}.union(cuda_calls.INTERFACE, *(module.SIGNATURES for module in modules))
     assert {line.split()[-1] for line in listing.splitlines()} == expected
 
 
