@@ -8,7 +8,7 @@ from pathlib import Path
 from scenes.errors import BadInput
 from scenes.image.decoded import DecodedImage
 from scenes.image.orientation import apply_orientation
-from scenes.image.profile import convert_to_srgb
+from scenes.image.profile import convert_profile
 from scenes.image.storage import Storage
 from scenes.io.files import read_head
 from scenes.io.silence import silence_libraries
@@ -51,7 +51,7 @@ def detect_format(head: bytes) -> str | None:
     return None
 
 
-def read_image(path: Path, storage: Storage = DEFAULT_STORAGE) -> DecodedImage:
+def read_image(path: Path, storage: Storage = DEFAULT_STORAGE, *, upright: bool = True) -> DecodedImage:
     """Read the image in a file, upright, and in sRGB where its values are integers.
 
     Animations and multi-page files give their first frame.
@@ -59,6 +59,7 @@ def read_image(path: Path, storage: Storage = DEFAULT_STORAGE) -> DecodedImage:
     Args:
         path: the file.
         storage: limit of pixels, and where they go.
+        upright: turn the image as its EXIF orientation says. False: the pixels as they are stored.
 
     Raises:
         BadInput: the file is damaged, cut short, too large or no image. The message is one line that begins with the
@@ -70,7 +71,7 @@ def read_image(path: Path, storage: Storage = DEFAULT_STORAGE) -> DecodedImage:
         raise BadInput(f"{path}: {_describe_other(head)}; images that can be read are {SUPPORTED}")
     try:
         with silence_libraries():
-            decoded = _decode(path, format, storage)
+            decoded = _decode(path, format, storage, upright)
     except BadInput as error:
         raise BadInput(f"{path}: {error}") from error
     except ImportError as error:
@@ -89,22 +90,24 @@ def read_image(path: Path, storage: Storage = DEFAULT_STORAGE) -> DecodedImage:
     return decoded
 
 
-def _decode(path: Path, format: str, storage: Storage) -> DecodedImage:
+def _decode(path: Path, format: str, storage: Storage, upright: bool) -> DecodedImage:
     decoded = _reader(format)(path, storage)
-    if decoded.profile and (note := convert_to_srgb(decoded.pixels, decoded.profile)):
+    if decoded.profile and (note := convert_profile(decoded, decoded.profile, storage)):
         decoded.notes.append(note)
-    decoded.pixels = apply_orientation(decoded.pixels, decoded.orientation, storage)
+    # The order of an HDR file's rows and columns is part of its format.
+    if upright or format == "HDR":
+        decoded.pixels = apply_orientation(decoded.pixels, decoded.orientation, storage)
     return decoded
 
 
 def _reader(format: str) -> Callable[[Path, Storage], DecodedImage]:
     """The reader of a format; its libraries are imported only now."""
     if format == "PNG":
-        from scenes.image.codecs import read_png
+        from scenes.image.png import read_png
 
         return read_png
     if format == "JPEG":
-        from scenes.image.codecs import read_jpeg
+        from scenes.image.jpeg import read_jpeg
 
         return read_jpeg
     if format == "TIFF":
