@@ -7,7 +7,7 @@ For each row a scene is drawn (or taken from `shared/data/nerf` beside the repos
 SCENE OUT.glb --units source --json` makes a file of it. The file is scored by `benchmarks.reconstruct.score`. Memory is
 that of all processes of the command together, and `silence` the longest time in which a terminal shows nothing new.
 
-Parts: `reconstruct` (the command), `ceiling` (texels fitted on the true mesh: `benchmarks.reconstruct.ceiling`), and
+Parts: `reconstruct` (the command), `usdz` (the same run written as USDZ and read by OpenUSD's library), `ceiling` (texels fitted on the true mesh: `benchmarks.reconstruct.ceiling`), and
 `peers` (Open3D's fusion and Poisson reconstruction of the field's own depths and of the true ones, and what pycolmap's
 dense stage says: `benchmarks.reconstruct.peers`). With `--store --only` (or `--parts`) other rows stay as they were.
 `--keep` keeps scenes, runs, files and pictures there, and takes a scene or run that is there already. `--table` prints
@@ -31,10 +31,10 @@ from benchmarks.reconstruct.read_mesh import source_transform
 from benchmarks.reconstruct.rows import ROWS, WITHOUT_DATA, Row
 from benchmarks.reconstruct.scenes import write_scene
 from benchmarks.reconstruct.score import aligned, score_scene
-from benchmarks.reconstruct.watched import watch
+from benchmarks.reconstruct.watched import Watched, watch
 from benchmarks.report import RESULTS, add_arguments, emit, report
 
-PARTS = ("reconstruct", "ceiling", "peers")
+PARTS = ("reconstruct", "usdz", "ceiling", "peers")
 QUICK_SECONDS = 60
 # Digits after the point that a score is stored with.
 DIGITS = {"psnr": 2, "ssim": 4, "inside_psnr": 2, "normal_angle": 2, "shading_angle": 2, "unseen": 4}
@@ -54,6 +54,7 @@ COLUMNS = (
     ("PSNR, dB", "value", "{:.2f}"),
     ("aim", "aim_psnr", "≥ {:g}"),
     ("ceiling, dB", "ceiling", "{:.2f}"),
+    ("as USDZ, dB", "usdz_value", "{:.2f}"),
     ("SSIM", "ssim", "{:.3f}"),
     ("Chamfer / longest", "chamfer", "{:.5f}"),
     ("aim", "aim_chamfer", "≤ {:g}"),
@@ -116,6 +117,8 @@ def measured(name: str, row: Row, work: Path, seconds: int, parts: list[str]) ->
     main_row: dict = {"id": name, "value": None, "unit": "dB", **{f"aim_{key}": aim for key, aim in row.aims.items()}}
     if "reconstruct" in parts:
         main_row |= reconstructed(row, scene, run, out, seconds)
+    if "usdz" in parts and (run / "run.json").is_file():
+        main_row |= as_usdz(row, scene, run, out.with_suffix(".usdz"), seconds)
     if "ceiling" in parts and has_truth and not _unposed(scene):
         best = ceiling(scene)
         main_row |= {"ceiling": round(best["psnr"], 2), "ceiling_ssim": round(best["ssim"], 4)}
@@ -130,28 +133,7 @@ def reconstructed(row: Row, scene: Path, run: Path, out: Path, seconds: int) -> 
     """What the command made of a scene and how, or the one line with which it refused it."""
     out.parent.mkdir(parents=True, exist_ok=True)
     run.parent.mkdir(parents=True, exist_ok=True)
-    source = scene / "photographs" if _unposed(scene) else scene
-    done = watch(
-        [
-            sys.executable,
-            "-m",
-            "apps.cli.main",
-            "reconstruct",
-            str(source),
-            str(out),
-            "--units",
-            "source",
-            "--seconds",
-            str(seconds),
-            "--out",
-            str(run),
-            "--background",
-            row.background,
-            "--json",
-            *row.more,
-        ],
-        {"PYTHONPATH": os.pathsep.join([str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", "")])},
-    )
+    done = _command(row, scene, run, out, seconds)
     watched = {
         "budget": seconds,
         "seconds": round(done.seconds, 1),
@@ -174,6 +156,31 @@ def reconstructed(row: Row, scene: Path, run: Path, out: Path, seconds: int) -> 
     stages = {f"{stage}_s": round(taken, 1) for stage, taken in told.get("seconds", {}).items() if stage != "total"}
     own = told.get("metrics", {}).get("psnr")
     return {**_scores(row, scores), **watched, **stages, **({} if own is None else {"own_psnr": round(own, 2)})}
+
+
+def as_usdz(row: Row, scene: Path, run: Path, out: Path, seconds: int) -> dict:
+    """Scores of the USDZ file of a run that is finished: all its stages are kept, and only the file is made anew."""
+    done = _command(row, scene, run, out, seconds)
+    if done.status or not out.is_file():
+        raise RuntimeError(f"{out}: {done.progress.strip().splitlines()[-1]}")
+    scores = score_scene(
+        out,
+        scene,
+        background=row.background,
+        transform=_found_to_true(run, scene, out) if _unposed(scene) else None,
+    )
+    kept = _scores(row, scores)
+    return {f"usdz_{name}": kept[name] for name in ("value", "chamfer", "megabytes") if name in kept}
+
+
+def _command(row: Row, scene: Path, run: Path, out: Path, seconds: int) -> Watched:
+    source = scene / "photographs" if _unposed(scene) else scene
+    given = {"--units": "source", "--seconds": seconds, "--out": run, "--background": row.background}
+    options = [str(word) for pair in given.items() for word in pair]
+    return watch(
+        [sys.executable, "-m", "apps.cli.main", "reconstruct", str(source), str(out), *options, "--json", *row.more],
+        {"PYTHONPATH": os.pathsep.join([str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", "")])},
+    )
 
 
 def _unposed(scene: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Read a mesh file without the project's own readers: binary glTF by pygltflib, other files by trimesh."""
+"""Read a mesh file without the project's own readers: glTF by pygltflib, USD by OpenUSD, other files by trimesh."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.reconstruct.raycast import Model, to_linear
+from benchmarks.reconstruct.read_usd import layer_extras, read_usd
 
 COMPONENTS = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
 WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
@@ -30,7 +31,8 @@ def read_models(path: Path, transform: np.ndarray | None = None) -> list[Model]:
 
     transform: `[4, 4]` by which the coordinates are then multiplied.
     """
-    models = _read_glb(path) if path.suffix.lower() == ".glb" else _read_other(path)
+    reader = {".glb": _read_glb, ".usdz": read_usd, ".usdc": read_usd}.get(path.suffix.lower(), _read_other)
+    models = reader(path)
     return models if transform is None else [moved(model, transform) for model in models]
 
 
@@ -57,8 +59,11 @@ def source_transform(path: Path) -> np.ndarray | None:
     """The matrix `[4, 4]` from a file's coordinates to those of the poses, where the file's `extras` has one.
 
     Every matrix of 16 numbers or of 4 rows in the extras of the asset, the scene or a node, whose name says that it
-    leads to the source, counts. glTF stores matrices by columns; one with the last row 0 0 0 1 is by rows.
+    leads to the source, counts. glTF stores matrices by columns; one with the last row 0 0 0 1 is by rows. A USD file
+    has its extras in the layer's custom data.
     """
+    if path.suffix.lower() == ".usdz":
+        return _named_matrix(layer_extras(path))
     if path.suffix.lower() != ".glb":
         return None
     document = _json_of(path)

@@ -162,6 +162,32 @@ def test_quantised_textured_file_with_nodes_is_read(tmp_path):
     np.testing.assert_allclose(model.color(np.array([0]), weights), to_linear(texture[3, :1]), atol=1e-3)
 
 
+def test_usdz_is_read_as_what_was_written_into_it(tmp_path):
+    pytest.importorskip("pxr")
+    from scenes.shape.writers.asset import Asset
+    from scenes.shape.writers.usdz import write_usdz
+
+    random = np.random.default_rng(0)
+    texture = random.integers(0, 256, (4, 8, 3), dtype=np.uint8)
+    vertices = np.array([[0, 0, 0], [2.0, 0, 0], [0, 3, 0], [0, 0, 5]])
+    faces = np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]])
+    normals = vertices - vertices.mean(axis=0)
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    uv = random.random((4, 2))
+    matrix = np.diag([2.0, 2, 2, 1])
+    matrix[:3, 3] = 1, 2, 3
+    asset = Asset(vertices, faces, normals, uv=uv, texture=texture, extras={"to_source": matrix.tolist()})
+    write_usdz(tmp_path / "file.usdz", asset)
+    (model,) = read_models(tmp_path / "file.usdz")
+    np.testing.assert_allclose(model.vertices, vertices)
+    np.testing.assert_array_equal(model.faces, faces)
+    assert model.uv is not None and model.normals is not None
+    np.testing.assert_allclose(model.uv, np.stack([uv[:, 0], 1 - uv[:, 1]], axis=1), atol=1e-6)
+    np.testing.assert_allclose(model.normals, normals, atol=1e-6)
+    np.testing.assert_array_equal(model.texture, texture)
+    np.testing.assert_array_equal(source_transform(tmp_path / "file.usdz"), matrix)
+
+
 def test_settings_differ_as_they_say(tmp_path):
     for name in ("blob_gains", "blob_lens", "blob_masked", "blob_glossy", "blob_posed_by_colmap"):
         write_scene(name, tmp_path / name, size=32, views=4, tests=1)
