@@ -14,8 +14,15 @@ from pathlib import Path
 
 from scenes.io.files import PROCEDURAL_PREFIX, SKIMAGE_PREFIX, input_file, read_head
 
-VIDEO_ENDINGS = (".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi", ".mpg", ".mpeg")
-AUDIO_ENDINGS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".mp3")
+VIDEO_ENDINGS = (
+    *(".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".ts", ".m2ts", ".mts", ".vob", ".3gp"),
+    *(".wmv", ".flv", ".ogv", ".mxf"),
+)
+AUDIO_ENDINGS = (
+    *(".wav", ".wave", ".bwf", ".w64", ".rf64", ".flac", ".ogg", ".oga", ".opus", ".spx", ".aif", ".aiff", ".aifc"),
+    *(".au", ".snd", ".caf", ".mp3", ".mp2", ".m4a", ".m4b", ".aac", ".wma", ".ac3", ".amr", ".ape", ".wv", ".tta"),
+    *(".mka", ".weba"),
+)
 # Ending: description.
 SHAPE_ENDINGS = {
     ".obj": "an OBJ file",
@@ -26,7 +33,25 @@ SHAPE_ENDINGS = {
     ".xyz": "a list of points",
 }
 # ISO media files (the "ftyp" brand) that are not videos.
-STILL_BRANDS = (b"avif", b"avis", b"mif1", b"heic", b"M4A ")
+STILL_BRANDS = (b"avif", b"avis", b"mif1", b"heic")
+EBML_HEAD = b"\x1a\x45\xdf\xa3"
+# (position, bytes, description) of the first bytes of sounds.
+AUDIO_HEADS = (
+    (8, b"WAVE", "a WAV file"),
+    (0, b"fLaC", "a FLAC file"),
+    (8, b"AIFF", "an AIFF file"),
+    (8, b"AIFC", "an AIFC file"),
+    (0, b".snd", "an AU file"),
+    (0, b"caff", "a CAF file"),
+    (0, b"riff\x2e\x91\xcf\x11", "a Wave64 file"),
+    (0, b"wvPk", "a WavPack file"),
+    (0, b"#!AMR", "an AMR file"),
+    (0, b"ID3", "an MP3 file"),
+    (4, b"ftypM4A ", "an M4A file"),
+    (4, b"ftypM4B ", "an M4A file"),
+)
+# First bytes of streams in Ogg files that are films.
+OGG_VIDEO = (b"\x80theora", b"\x01video")
 # Arrays of an .npz that make it a scene with cameras.
 POSED_ARRAYS = {"images", "poses", "focal"}
 # Files in a zip that make it a scene with cameras.
@@ -72,13 +97,30 @@ def _archive_names(path: Path) -> list[str]:
 
 
 def _audio(source: Source) -> str | None:
-    if source.head[:4] in (b"RIFF", b"RF64") and source.head[8:12] == b"WAVE":
-        return "a WAV file"
-    if source.head[:4] == b"fLaC":
-        return "a FLAC file"
-    if source.head[:4] == b"OggS":
+    for at, magic, description in AUDIO_HEADS:
+        if source.head.startswith(magic, at):
+            return description
+    if source.head[:4] == b"OggS" and not any(name in source.head for name in OGG_VIDEO):
         return "an Ogg file"
-    return f"named {source.ending}" if source.ending in AUDIO_ENDINGS else None
+    if source.ending in AUDIO_ENDINGS:
+        return f"named {source.ending}"
+    if (source.head[4:8] == b"ftyp" or source.head[:4] == EBML_HEAD) and _has_only_sound(source.path):
+        return "a film file with sound only"
+    return None
+
+
+def _has_only_sound(path: Path) -> bool:
+    """Whether an MP4 or Matroska file has a sound track and no film; False where it is damaged, which readers report."""
+    import av
+    import av.error
+    import av.logging
+
+    av.logging.set_level(av.logging.PANIC)
+    try:
+        with av.open(str(path)) as container:
+            return bool(container.streams.audio) and not container.streams.video
+    except (av.error.FFmpegError, ValueError, RuntimeError, LookupError):
+        return False
 
 
 def _video(source: Source) -> str | None:
@@ -91,10 +133,12 @@ def _video(source: Source) -> str | None:
         return f"a folder of {count} images" if count else None
     if source.head[4:8] == b"ftyp" and source.head[8:12] not in STILL_BRANDS:
         return "an MP4 video"
-    if source.head[:4] == b"\x1a\x45\xdf\xa3":
+    if source.head[:4] == EBML_HEAD:
         return "a Matroska or WebM video"
     if source.head[:4] == b"RIFF" and source.head[8:12] == b"AVI ":
         return "an AVI video"
+    if source.head[:4] == b"OggS":
+        return "an Ogg video"
     if source.head[:4] == b"GIF8" and (count := _gif_frames(source.path)) > 1:
         return f"a GIF of {count} frames"
     return f"named {source.ending}" if source.ending in VIDEO_ENDINGS else None

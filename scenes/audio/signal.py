@@ -1,36 +1,29 @@
-"""Audio as a signal: WAV, FLAC, Ogg (Vorbis, Opus), AIFF and MP3 through libsndfile."""
+"""Audio as a signal; `scenes.audio.read` reads the files."""
 
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from scenes.audio.read import DecodedAudio, read_audio
 from scenes.audio.spectrogram import spectrogram
 from scenes.domain import Axis, Channels, Domain
 from scenes.errors import BadInput
 from scenes.grid_signal import GridSignal, source_record
-from scenes.io.files import array_digest, input_file, read_head
+from scenes.io.files import array_digest, input_file
 from scenes.sampling import held_out_mask
 from scenes.signal import changed_options
 
 # Names of the channels by their number.
 CHANNEL_NAMES = {1: ("mono",), 2: ("left", "right")}
-# Longest part in samples: float32 coordinates in [0, 1] tell neighbours apart up to here.
-MAX_SAMPLES = 1 << 23
 # Samples per window of the spectrum that `Audio.bandwidth` sums.
 BANDWIDTH_WINDOW = 4096
 # Amplitude of full scale in 16-bit integers.
 FULL_SCALE_INT16 = 32768.0
 # Largest preview: one column per time step, one row per frequency band.
 PREVIEW_SIZE = (1024, 256)
-# Largest page of an Ogg file and length of a page's header, in bytes.
-OGG_MAX_PAGE = 65307
-OGG_HEADER = 27
-# Flag of the last page of an Ogg stream, in byte 5 of its header.
-OGG_LAST_PAGE = 4
 
 
 class Audio(GridSignal):
@@ -70,7 +63,7 @@ class Audio(GridSignal):
         if samples.dtype != np.int16:
             samples = samples.astype(np.float32, copy=False)
         source = {"path": "array", "sha256": array_digest(samples)}
-        return _assemble(samples, rate, 0, source, held_out=held_out, seed=seed)
+        return _assemble(DecodedAudio(samples, rate), source, held_out=held_out, seed=seed)
 
     def bandwidth(self, left_out: float = 1e-4) -> float:
         """Fraction of half the sample rate, in (0, 1], below which all but `left_out` of the signal's energy lies."""
@@ -110,39 +103,15 @@ def open_audio(
     Raises:
         BadInput: the file cannot be read, is cut off, holds nothing to fit, or an option cannot be used.
     """
-    import soundfile
-
     file = input_file(path)
-    _check_complete(path, file)
-    try:
-        with soundfile.SoundFile(file) as opened:
-            rate, frames = opened.samplerate, opened.frames
-            first, count = _part_in_samples(path, part, frames, rate)
-            if count > MAX_SAMPLES:
-                raise BadInput(
-                    f"{path}: {count:,} samples ({count / rate:.0f} s) are more than the limit of {MAX_SAMPLES:,}; "
-                    f"fit a part of it: `part=0,{MAX_SAMPLES // rate}`"
-                )
-            opened.seek(first)
-            samples = opened.read(count, dtype="int16" if opened.subtype == "PCM_16" else "float32", always_2d=True)
-    except (soundfile.LibsndfileError, RuntimeError) as error:
-        raise BadInput(
-            f"{path}: cannot be read as audio ({_reason(error)}); a fresh copy may help, or converting it "
-            "to WAV or FLAC"
-        ) from None
-    if len(samples) < count:
-        raise BadInput(
-            f"{path}: is cut off: {count:,} samples are announced and {len(samples):,} are there; get a fresh copy"
-        )
+    audio = read_audio(path, file, part)
     options = changed_options(open_audio, part=list(part) if part else None, held_out=held_out, seed=seed)
     source = source_record(path, file, options)
-    return _assemble(samples, rate, first, source, held_out=held_out, seed=seed)
+    return _assemble(audio, source, held_out=held_out, seed=seed)
 
 
-def _assemble(
-    samples: np.ndarray, rate: float, first: int, source: dict[str, Any], *, held_out: float, seed: int
-) -> Audio:
-    """The signal of samples that begin with number `first` of the file."""
+def _assemble(audio: DecodedAudio, source: dict[str, Any], *, held_out: float, seed: int) -> Audio:
+    samples, rate, first = audio.samples, audio.rate, audio.first
     name = source["path"]
     if not len(samples):
         raise BadInput(f"{name}: holds no samples; there is nothing to fit")
@@ -167,64 +136,5 @@ def _assemble(
         source,
         gain=1.0 / largest,
         held_out=held_out_mask(count, held_out, seed, name=name),
+        notes=audio.notes,
     )
-
-
-def _part_in_samples(
-    path: str | os.PathLike[str], part: tuple[float, float] | None, frames: int, rate: int
-) -> tuple[int, int]:
-    """First sample and number of samples of `part`, which is in seconds."""
-    if part is None:
-        return 0, frames
-    start, end = part
-    if not 0 <= start < end or start * rate >= frames:
-        raise BadInput(
-            f"{path}: `part={start:g},{end:g}` is outside the audio of {frames / rate:.2f} s; give START,END in seconds"
-        )
-    first = round(start * rate)
-    return first, min(frames, round(end * rate)) - first
-
-
-def _check_complete(path: str | os.PathLike[str], file: Path) -> None:
-    """Raise BadInput where a WAV or Ogg file is cut off; libsndfile reads what is there without an error."""
-    head = read_head(file, 4)
-    size = file.stat().st_size
-    if head == b"RIFF":
-        announced = _riff_data_end(file)
-        if announced is not None and announced > size:
-            raise BadInput(f"{path}: is cut off: it should have {announced:,} bytes and has {size:,}; get a fresh copy")
-    if head == b"OggS" and not _ends_with_last_page(file, size):
-        raise BadInput(f"{path}: is cut off: its last page is missing; get a fresh copy")
-
-
-def _ends_with_last_page(file: Path, size: int) -> bool:
-    """Whether an Ogg file ends with a complete page that is flagged as the last one."""
-    with open(file, "rb") as opened:
-        opened.seek(max(0, size - OGG_MAX_PAGE - OGG_HEADER))
-        tail = opened.read()
-    start = tail.rfind(b"OggS")
-    if start < 0 or len(tail) < start + OGG_HEADER:
-        return False
-    page = tail[start:]
-    # The header's last byte counts the entries of the segment table, whose sum is the length of the page's body.
-    body = OGG_HEADER + page[OGG_HEADER - 1]
-    complete = len(page) >= body and len(page) >= body + sum(page[OGG_HEADER:body])
-    return complete and bool(page[5] & OGG_LAST_PAGE)
-
-
-def _riff_data_end(file: Path) -> int | None:
-    """Position where the data chunk should end; None where the header does not say (streams: 0 or 2^32 - 1)."""
-    with open(file, "rb") as opened:
-        opened.seek(12)
-        while len(header := opened.read(8)) == 8:
-            length = int.from_bytes(header[4:], "little")
-            if header[:4] == b"data":
-                return None if length in (0, 0xFFFFFFFF) else opened.tell() + length
-            opened.seek(length + length % 2, os.SEEK_CUR)
-    return None
-
-
-def _reason(error: Exception) -> str:
-    """libsndfile's complaint without its preamble."""
-    text = str(error).strip().split("\n")[0]
-    return text.rpartition(": ")[2].rstrip(".").lower() or type(error).__name__

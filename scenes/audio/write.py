@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from scenes.audio.speakers import to_ogg_order
 from scenes.errors import BadInput
 from scenes.io.atomic import atomic_write, check_path_writable
 
@@ -71,13 +72,14 @@ def write_audio(path: str | os.PathLike[str], values: np.ndarray, rate: int) -> 
     check_audio_writable(path, rate, values.shape[1])
     clipped = int((np.abs(values) > 1).sum())
     name, subtype = FORMATS[Path(path).suffix.lower()]
+    order = to_ogg_order(values.shape[1]) if name == "OGG" else slice(None)
     with atomic_write(path) as temporary:
         try:
             with soundfile.SoundFile(
                 temporary, "w", samplerate=rate, channels=values.shape[1], format=name, subtype=subtype
             ) as file:
                 for start in range(0, len(values), BLOCK_SAMPLES):
-                    file.write(np.clip(values[start : start + BLOCK_SAMPLES], -1, 1))
+                    file.write(np.clip(values[start : start + BLOCK_SAMPLES, order], -1, 1))
         except soundfile.LibsndfileError as error:
             raise BadInput(f"cannot write {path}: {error}") from None
     return [f"{clipped} of {values.size} samples were louder than full scale and are clipped"] if clipped else []
