@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from scenes.image.encoding import Encoding
 
 
 @dataclass
@@ -16,7 +20,8 @@ class DecodedImage:
         space: color space, as in `Channels`.
         premultiplied: whether the colours are multiplied by alpha. Without alpha it means nothing.
         orientation: EXIF's orientation, 1 for upright.
-        profile: ICC profile of the pixels, or None.
+        encoding: what the values stand for where that is not `space`, and the file says so without a profile.
+        profile: ICC profile of the pixels, or None. `encoding` has precedence.
         notes: one-line remarks for the user on what the reader left out or changed.
     """
 
@@ -24,5 +29,6 @@ class DecodedImage:
     space: str
     premultiplied: bool = False
     orientation: int = 1
+    encoding: Encoding | None = None
     profile: bytes | None = None
     notes: list[str] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Read images with Pillow: every format of 8 bits per channel, in every mode that Pillow has."""
+"""Read images with Pillow: formats of 8 bits per channel, in every mode that Pillow has."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
+from scenes.errors import BadInput
 from scenes.image.decoded import DecodedImage
 from scenes.image.storage import Storage, row_strips
-from scenes.io.files import read_head
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 PLAIN_MODES = ("L", "LA", "RGB", "RGBA")
 # EXIF's tag of the orientation.
 ORIENTATION = 0x0112
-# Bytes of an AVIF file that are searched for the decoder's configuration.
-AVIF_HEAD = 1 << 14
+# Formats whose alpha many programs leave at zero where they mean an opaque picture.
+UNUSED_ALPHA = ("BMP", "DIB", "TGA", "DDS", "ICO", "CUR")
+# What the frames of a file are called in notes.
+FRAME_WORDS = {"TIFF": "page", "ICO": "size", "ICNS": "size", "PSD": "layer", "JPEG": "picture"}
 
 
 @contextmanager
@@ -48,47 +50,75 @@ def frame_count(image: Image) -> int:
     return getattr(image, "n_frames", 1)
 
 
-def read_pillow(path: Path, format: str, storage: Storage) -> DecodedImage:
-    """Read the first frame of an image file.
+def frame_note(image: Image, word: str) -> list[str]:
+    """The note on which of several frames is read, if there are several."""
+    count = frame_count(image)
+    return [f"{count} {word}s, the first is used (`layer=2` takes the second)"] if count > 1 else []
+
+
+def read_pillow(path: Path, format: str, storage: Storage, layer: str | None = None) -> DecodedImage:
+    """Read an image file, of several frames or pages the one with the number `layer`, by default the first.
 
     Decoding takes 4 bytes per pixel for a moment, whatever `storage.memory` is.
     """
     # An open file, not a name: by name, Pillow maps TIFFs without compression, and garbles those that are rotated.
     with open(path, "rb") as file, open_pillow(file, format, storage) as image:
-        frames = frame_count(image)
-        notes = []
-        if frames > 1 and format != "JPEG":
-            notes.append(f"{frames} {'pages' if format == 'TIFF' else 'frames'}, the first is used")
-        if format == "AVIF" and _is_deep_avif(path):
-            notes.append("more than 8 bits per channel are rounded to 8")
+        notes = _choose_frame(image, format, layer)
         image.load()
         profile = image.info.get("icc_profile")
         # By now Pillow has turned a TIFF upright, and its EXIF says so.
         orientation = image.getexif().get(ORIENTATION, 1)
         plain: Image = image
-        if image.mode == "CMYK":
-            plain, note = _from_cmyk(image, profile)
+        if image.mode in ("CMYK", "LAB"):
+            plain, note = _from_cmyk(image, profile) if image.mode == "CMYK" else _from_lab(image)
             notes.append(note)
             profile = None
         plain = _to_plain_mode(plain)
-        dtype = np.uint8 if plain.mode in PLAIN_MODES else np.uint16
-        pixels = storage.new(plain.height, plain.width, len(plain.getbands()), dtype)
-        for rows in row_strips(plain.height, plain.width):
-            strip = np.asarray(plain.crop((0, rows.start, plain.width, rows.stop)))
-            pixels[rows] = strip.reshape(rows.stop - rows.start, plain.width, -1)
-    return DecodedImage(pixels, "srgb", orientation=orientation, profile=profile, notes=notes)
+        if format in UNUSED_ALPHA and plain.mode == "RGBA" and plain.getextrema()[3] == (0, 0):
+            plain = plain.convert("RGB")
+            notes.append("its alpha is zero everywhere: read as opaque")
+        pixels = _to_pixels(plain, storage)
+    linear = pixels.dtype == np.float32
+    return DecodedImage(pixels, "linear" if linear else "srgb", orientation=orientation, profile=profile, notes=notes)
 
 
-def _is_deep_avif(path: Path) -> bool:
-    """Whether the decoder's configuration box, "av1C", announces 10 or 12 bits."""
-    head = read_head(path, AVIF_HEAD)
-    start = head.find(b"av1C")
-    return start >= 0 and bool(head[start + 6 : start + 7] and head[start + 6] & 0x40)
+def _choose_frame(image: Image, format: str, layer: str | None) -> list[str]:
+    """Go to the frame with the number `layer`. Returns notes on which is read."""
+    count, word = frame_count(image), FRAME_WORDS.get(format, "frame")
+    if layer is not None:
+        if not (layer.isdecimal() and 1 <= int(layer) <= count):
+            raise BadInput(f"`layer={layer}`: it has the {word}s 1 to {count}")
+        image.seek(int(layer) - 1)
+        return []
+    if format in ("PSD", "ICO", "CUR", "ICNS"):  # the merged picture, and the largest
+        return [f"a picture of {count} layers, merged"] if format == "PSD" and count > 1 else []
+    # Phones keep previews and gain maps in a JPEG; only what is meant as pictures of their own is worth a line.
+    return [] if format == "JPEG" and not _is_multi_picture(image) else frame_note(image, word)
+
+
+def _is_multi_picture(image: Image) -> bool:
+    """Whether a JPEG's further pictures are of equal rank: stereo, panorama, several angles."""
+    entries = getattr(image, "mpinfo", {}).get(0xB002, [])
+    kinds = [entry.get("Attribute", {}).get("MPType", "") for entry in entries[1:]]
+    return any(kind.startswith("Multi-Frame") for kind in kinds)
+
+
+def _to_pixels(image: Image, storage: Storage) -> np.ndarray:
+    """The values of an image in a mode of `_to_plain_mode`: `[H, W, C]` uint8, uint16 or float32."""
+    dtype = np.uint8 if image.mode in PLAIN_MODES else np.float32 if image.mode == "F" else np.uint16
+    if image.mode == "I":
+        low, high = image.getextrema()
+        dtype = np.uint16 if low >= 0 and high <= 65535 else np.float32
+    pixels = storage.new(image.height, image.width, len(image.getbands()), dtype)
+    for rows in row_strips(image.height, image.width):
+        strip = np.asarray(image.crop((0, rows.start, image.width, rows.stop)))
+        pixels[rows] = strip.reshape(rows.stop - rows.start, image.width, -1)
+    return pixels
 
 
 def _to_plain_mode(image: Image) -> Image:
-    """The image in one of `PLAIN_MODES`, or as 16-bit grey."""
-    if image.mode.startswith("I;16"):
+    """The image in one of `PLAIN_MODES`, or as grey of 16 or 32 bits or of floats."""
+    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
         return image
     transparent = "transparency" in image.info or image.mode in ("PA", "La", "RGBa")
     grey = image.mode in ("1", "L", "La")
@@ -105,10 +135,25 @@ def _from_cmyk(image: Image, profile: bytes | None) -> tuple[Image, str]:
     if profile:
         try:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+            converted = ImageCms.profileToProfile(
+                image,
+                source,
+                ImageCms.createProfile("sRGB"),
+                renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+                outputMode="RGB",
+                flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+            )
             if converted is not None:
                 name = ImageCms.getProfileDescription(source).strip()
                 return converted, f"converted from CMYK by its profile '{name}'"
         except (ImageCms.PyCMSError, OSError):
             pass
     return image.convert("RGB"), "converted from CMYK without a colour profile: colours are approximate"
+
+
+def _from_lab(image: Image) -> tuple[Image, str]:
+    from PIL import ImageCms
+
+    lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+    converted = ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")
+    return converted or image, "converted from CIE Lab"

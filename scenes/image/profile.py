@@ -1,4 +1,4 @@
-"""Convert pixels from an embedded ICC profile to sRGB."""
+"""Convert pixels from an embedded ICC profile to sRGB, or to linear light where they are floats."""
 
 from __future__ import annotations
 
@@ -7,33 +7,42 @@ from collections.abc import Callable
 
 import numpy as np
 
-from scenes.image.storage import row_strips
+from scenes.image.decoded import DecodedImage
+from scenes.image.encoding import PROBE, SRGB_TOLERANCE, Encoding, convert_encoding
+from scenes.image.icc import profile_encoding
+from scenes.image.storage import Storage, row_strips
 
-# LittleCMS's flag against its optimised tables for 16 bits, which are off by up to 7 % near the edge of the gamut.
-NO_OPTIMIZATION = 0x0100
+# LittleCMS's flags: no optimised tables for 16 bits, which are off by up to 7 % near the edge of the gamut; and black
+# of one medium becomes black of the other.
+NO_OPTIMIZATION, BLACK_POINT_COMPENSATION = 0x0100, 0x2000
+# LittleCMS's relative colorimetric intent.
+RELATIVE = 1
+# Names of profiles' color spaces by the number of colors of an image.
+SPACES = {1: "GRAY", 3: "RGB"}
 
 
-def convert_to_srgb(pixels: np.ndarray, profile: bytes) -> str | None:
-    """Convert the colours of an image to sRGB in place; alpha is left alone.
+def convert_profile(image: DecodedImage, profile: bytes, storage: Storage) -> str | None:
+    """Convert the colors of an image from a profile's to sRGB, or linear light; alpha is left alone.
 
-    Args:
-        pixels: `[H, W, C]` uint8 or uint16.
-        profile: the ICC profile that they are in.
+    What the profile contains decides, not its name: curves and primaries are computed, tables go through LittleCMS.
 
     Returns:
-        A note on the conversion, or on why the profile is ignored; None where it was sRGB.
+        A note on the conversion, or on why the profile is ignored; None where it is sRGB's.
     """
     try:
         name, space = profile_info(profile)
-        if "srgb" in name.lower():
-            return None
-        colors = 1 if pixels.shape[2] <= 2 else 3
-        if space != {1: "GRAY", 3: "RGB"}[colors]:
-            return f"the colour profile '{name}' is for {space}, not for this image: ignored"
-        transform = _transform_8bit(profile, colors) if pixels.dtype == np.uint8 else _transform_16bit(profile, colors)
-        for rows in row_strips(*pixels.shape[:2]):
-            pixels[rows, :, :colors] = transform(np.ascontiguousarray(pixels[rows, :, :colors]))[..., :colors]
-        return f"converted from the colour profile '{name}' to sRGB"
+        colors = 1 if image.pixels.shape[2] <= 2 else 3
+        label = f"the colour profile '{name}'"
+        if space != SPACES[colors] and not (space == "GRAY" and colors == 3):
+            return f"{label} is for {space}, not for this image: ignored"
+        encoding = profile_encoding(profile, label)
+        if space == "GRAY" and colors == 3 and encoding is None:
+            return f"{label} is for {space}, not for this image: ignored"
+        if encoding is None and image.pixels.dtype == np.float32:
+            encoding = Encoding(label, _lut_to_linear(profile, colors))
+        if encoding is not None:
+            return convert_encoding(image, encoding, storage)
+        return _convert_with_lut(image.pixels, profile, colors, label)
     except ImportError as error:
         return f"the colour profile is ignored: {error.name} is not installed"
     except Exception as error:  # noqa: BLE001  (LittleCMS fails in many ways in two libraries; the pixels are still good)
@@ -50,6 +59,20 @@ def profile_info(profile: bytes) -> tuple[str, str]:
     return name, space.strip()
 
 
+def _convert_with_lut(pixels: np.ndarray, profile: bytes, colors: int, label: str) -> str | None:
+    """Convert integers `[H, W, C]` in place by a profile of tables."""
+    transform = _transform_8bit(profile, colors) if pixels.dtype == np.uint8 else _transform_16bit(profile, colors)
+    largest = np.iinfo(pixels.dtype).max
+    grid = np.rint(np.stack(np.meshgrid(*[PROBE] * colors), axis=-1) * largest).astype(pixels.dtype)
+    grid = np.ascontiguousarray(grid.reshape(1, -1, colors))
+    change = np.abs(transform(grid)[..., :colors].astype(np.int64) - grid)
+    if change.max() <= SRGB_TOLERANCE * largest:
+        return None
+    for rows in row_strips(*pixels.shape[:2]):
+        pixels[rows, :, :colors] = transform(np.ascontiguousarray(pixels[rows, :, :colors]))[..., :colors]
+    return f"converted from {label} to sRGB"
+
+
 def _transform_8bit(profile: bytes, colors: int) -> Callable[[np.ndarray], np.ndarray]:
     """Conversion of uint8 strips `[h, W, colors]` to sRGB `[h, W, 3]` with Pillow."""
     from PIL import Image, ImageCms
@@ -59,6 +82,8 @@ def _transform_8bit(profile: bytes, colors: int) -> Callable[[np.ndarray], np.nd
         ImageCms.createProfile("sRGB"),
         "L" if colors == 1 else "RGB",
         "RGB",
+        renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+        flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
     )
 
     def convert(strip: np.ndarray) -> np.ndarray:
@@ -77,10 +102,19 @@ def _transform_16bit(profile: bytes, colors: int) -> Callable[[np.ndarray], np.n
             strip[..., 0] if colors == 1 else strip,
             profile,
             imagecodecs.cms_profile("srgb"),
-            flags=NO_OPTIMIZATION,
+            intent=RELATIVE,
+            flags=NO_OPTIMIZATION | BLACK_POINT_COMPENSATION,
             colorspace="gray" if colors == 1 else "rgb",
             outcolorspace="rgb",
             outdtype=np.uint16,
         )
 
     return convert
+
+
+def _lut_to_linear(profile: bytes, colors: int) -> Callable[[np.ndarray], np.ndarray]:
+    """Curve of an `Encoding`: floats through tables of 16 bits, so values are clipped to [0, 1]."""
+    from scenes.image.color import quantize, srgb_to_linear
+
+    transform = _transform_16bit(profile, colors)
+    return lambda values: srgb_to_linear(transform(quantize(values, np.uint16))[..., :colors] / np.float32(65535))

@@ -252,6 +252,8 @@ def open_image(
     held_out: float = 0.0,
     seed: int = 0,
     ignore_invalid: bool = False,
+    layer: str | None = None,
+    ignore_profile: bool = False,
 ) -> Image:
     """Open an image file; see `scenes.image.read` for the formats.
 
@@ -263,6 +265,8 @@ def open_image(
         held_out: fraction of the pixels, in (0, 1), that is never trained on but scored.
         seed: seed of the choice of held-out pixels.
         ignore_invalid: treat NaN and infinite pixels as holes, instead of refusing the image.
+        layer: as in `read_image`: the name of an EXR file's layer, or the number from 1 of a page or frame.
+        ignore_profile: take the colours as they are stored, without the file's profile, gamma or primaries.
 
     Raises:
         BadInput: the image cannot be read, holds nothing to fit, or an option cannot be used.
@@ -281,9 +285,11 @@ def open_image(
             held_out=held_out,
             seed=seed,
             ignore_invalid=ignore_invalid,
+            layer=layer,
+            ignore_profile=ignore_profile,
         ),
     }
-    decoded = _read_unchanging(path, file, source, storage)
+    decoded = _read_unchanging(path, file, source, storage, layer=layer, ignore_profile=ignore_profile)
     white = None
     if mask is not None:
         mask_file = input_file(mask)
@@ -313,7 +319,7 @@ def _checked_pixels(pixels: np.ndarray, space: str | None) -> np.ndarray:
 
 
 def _read_unchanging(
-    path: str | os.PathLike[str], file: Path, source: dict[str, Any], storage: Storage
+    path: str | os.PathLike[str], file: Path, source: dict[str, Any], storage: Storage, **options: Any
 ) -> DecodedImage:
     """Read a file. Raises BadInput where it changed since its digest in `source` was taken: parts may be of each."""
     from scenes.image.read import read_image
@@ -325,7 +331,7 @@ def _read_unchanging(
         raise BadInput(f"{path}: the file changed while it was read; wait until it is written, then try again")
 
     try:
-        decoded = read_image(file, storage)
+        decoded = read_image(file, storage, **options)
     except BadInput:
         check()
         raise
