@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scenes.io.files import PROCEDURAL_PREFIX, SKIMAGE_PREFIX, input_file, read_head
+from scenes.shape.endings import DESCRIPTIONS, DOUBTFUL, READERS, UNREAD
 
 VIDEO_ENDINGS = (
     *(".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".ts", ".m2ts", ".mts", ".vob", ".3gp"),
@@ -23,14 +24,10 @@ AUDIO_ENDINGS = (
     *(".au", ".snd", ".caf", ".mp3", ".mp2", ".m4a", ".m4b", ".aac", ".wma", ".ac3", ".amr", ".ape", ".wv", ".tta"),
     *(".mka", ".weba"),
 )
-# Ending: description.
+# Ending: description; of formats that are refused by name too.
 SHAPE_ENDINGS = {
-    ".obj": "an OBJ file",
-    ".stl": "an STL file",
-    ".gltf": "a glTF scene",
-    ".glb": "a glTF scene",
-    ".off": "an OFF file",
-    ".xyz": "a list of points",
+    **{ending: DESCRIPTIONS[reader] for ending, reader in READERS.items() if ending not in DOUBTFUL},
+    **dict.fromkeys(UNREAD, "a shape in a format that is not read"),
 }
 # ISO media files (the "ftyp" brand) that are not videos.
 STILL_BRANDS = (b"avif", b"avis", b"mif1", b"heic")
@@ -54,8 +51,6 @@ AUDIO_HEADS = (
 OGG_VIDEO = (b"\x80theora", b"\x01video")
 # Arrays of an .npz that make it a scene with cameras.
 POSED_ARRAYS = {"images", "poses", "focal"}
-# Files in a zip that make it a scene with cameras.
-POSED_FILES = {"transforms.json", "transforms_train.json", "poses_bounds", "cameras.txt", "cameras.bin"}
 # A grey TIFF with fewer pages than this is an image.
 MIN_STACK_PAGES = 3
 
@@ -77,12 +72,14 @@ def _radiance(source: Source) -> str | None:
         found = posed_folder(source.path)
         return found[0] if found else None
     if source.ending == ".json":
-        return "a transforms file" if source.path.stem.startswith("transforms") else None
+        return "a transforms file" if source.path.stem.lower().startswith("transforms") else None
     if source.ending == ".npz" and set(_archive_names(source.path)) >= POSED_ARRAYS:
         return "an archive with images, poses and focal"
     if source.ending == ".zip":
-        found_files = {name.rpartition("/")[2] for name in _archive_names(source.path)} & POSED_FILES
-        return "a zip with " + sorted(found_files)[0] if found_files else None
+        from scenes.posed.zipped import camera_files
+
+        found_files = camera_files(source.path)
+        return f"a zip with {found_files[0]}" if found_files else None
     return None
 
 
@@ -139,13 +136,24 @@ def _video(source: Source) -> str | None:
         return "an AVI video"
     if source.head[:4] == b"OggS":
         return "an Ogg video"
-    if source.head[:4] == b"GIF8" and (count := _gif_frames(source.path)) > 1:
-        return f"a GIF of {count} frames"
+    if (name := _animation_name(source.head)) and (count := _frame_count(source.path)) > 1:
+        return f"{name} of {count} frames"
     return f"named {source.ending}" if source.ending in VIDEO_ENDINGS else None
 
 
-def _gif_frames(path: Path) -> int:
-    """Number of frames; 1 where the GIF is damaged, which the image loader reports."""
+def _animation_name(head: bytes) -> str | None:
+    """What a file is called that may hold several frames; None for other files."""
+    if head[:4] == b"GIF8":
+        return "a GIF"
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "a WebP"
+    if head[:4] == b"\x89PNG":
+        return "an animated PNG"
+    return "an AVIF" if head[4:12] == b"ftypavis" else None
+
+
+def _frame_count(path: Path) -> int:
+    """Number of frames of an animation; 1 where it is damaged, which the image loader reports."""
     from PIL import Image
 
     from scenes.io.silence import silence_libraries
@@ -164,7 +172,9 @@ def _volume(source: Source) -> str | None:
     if name.endswith((".nii", ".nii.gz")):
         return "a NIfTI file"
     if source.ending == ".npy":
-        return "an array in a file"
+        from scenes.image.portable import is_picture_array
+
+        return None if is_picture_array(source.path) else "an array in a file"
     if source.ending == ".npz":
         return "an archive of arrays"
     if source.head[:2] in (b"II", b"MM") and (pages := _grey_stack_pages(source.path)):
@@ -184,7 +194,8 @@ def _grey_stack_pages(path: Path) -> int:
     try:
         with silence_libraries(), tifffile.TiffFile(path) as opened:
             series = opened.series[0]
-            grey = len(series.shape) == 3 and series.axes[-2:] == "YX"
+            # Samples of one page that are stored plane by plane ("S") are a picture's colors.
+            grey = len(series.shape) == 3 and series.axes[-2:] == "YX" and series.axes[0] != "S"
             return series.shape[0] if grey and series.shape[0] >= MIN_STACK_PAGES else 0
     except Exception:  # noqa: BLE001  (tifffile raises many types for damaged bytes)
         return 0
@@ -201,6 +212,10 @@ def _shape(source: Source) -> str | None:
         return "a PLY file"
     if source.head.startswith(b"glTF"):
         return "a glTF scene"
+    if source.ending in DOUBTFUL:
+        from scenes.shape.readers.xyz import looks_like_points
+
+        return "a list of points" if looks_like_points(read_head(source.path, 1 << 14)) else None
     return SHAPE_ENDINGS.get(source.ending)
 
 

@@ -246,6 +246,24 @@ class FitRequest(SignalRequest, RunRequest):
         header=None,
         help="Treat NaN and infinite samples as holes instead of refusing the file.",
     )
+    layer: str | None = option(
+        None,
+        section=SAMPLES,
+        metavar="NAME",
+        hint="such as ViewLayer.AO, or 2",
+        kinds=("image",),
+        header=None,
+        help="Which picture of a file that has several: the layer or part of an EXR file by its name, a page or frame "
+        "by its number from 1. By default the finished picture, or the first.",
+    )
+    ignore_profile: bool = option(
+        False,
+        section=SAMPLES,
+        label="Colors as they are stored",
+        kinds=("image",),
+        header=None,
+        help="Take an image's values as they are stored, without its color profile, gamma or primaries.",
+    )
     max_pixels: Count | None = option(
         None,
         section=SAMPLES,
@@ -272,6 +290,13 @@ class FitRequest(SignalRequest, RunRequest):
         help="What is fitted of a shape. By default the signed distance, and the unsigned one where the shape has no "
         "inside.",
     )
+    nested: Literal["cavities", "solid"] | None = option(
+        None,
+        section=SAMPLES,
+        kinds=("shape",),
+        header=None,
+        help="What closed shells inside of others are: cavities (default), or filled.",
+    )
     background: Literal["white", "black"] | None = option(
         None,
         section=SAMPLES,
@@ -289,8 +314,32 @@ class FitRequest(SignalRequest, RunRequest):
         help="bounded fits only what the cameras look at, unbounded what is behind it too. By default told from "
         "the views' transparency.",
     )
+    orientation: Literal["stored", "upright"] | None = option(
+        None,
+        section=SAMPLES,
+        label="Pixels of photographs",
+        kinds=("radiance",),
+        header=None,
+        help="Whether the poses belong to the photographs' pixels as they are stored, or turned upright as EXIF says. "
+        "By default as sizes tell, else stored, as COLMAP reads them.",
+    )
+    pose_convention: Literal["opengl", "opencv", "w2c", "w2c-opencv"] | None = option(
+        None,
+        section=SAMPLES,
+        kinds=("radiance",),
+        header=None,
+        help="Convention of the poses in a transforms file or NPZ: camera to world with OpenGL's or OpenCV's axes, or "
+        "world to camera (w2c). By default opengl, unless the cameras look at one place only as w2c.",
+    )
     loading: dict[str, Any] = option(
         {}, section=SAMPLES, hidden=True, help="Further options of the signal's loader, by name."
+    )
+    plan: list[tuple[int, int]] = option(
+        [],
+        section="budget",
+        hidden=True,
+        header="plan",
+        help="Decisions on the number of steps that an earlier run made as its time passed (`fields.fit.plan`).",
     )
     tensorboard: bool = option(
         False,

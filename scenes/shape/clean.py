@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from scenes.errors import BadInput
@@ -47,11 +49,12 @@ def clean_mesh(mesh: Mesh, name: str) -> Mesh:
         notes.append(f"{len(solid) - len(first)} duplicate faces are left out")
         solid = solid[np.sort(first)]
     used, index = np.unique(corners[solid], return_inverse=True)
-    return Mesh(
-        np.ascontiguousarray(vertices[used]),
-        index.reshape(-1, 3).astype(np.int64),
-        mesh.colors and mesh.colors.subset(solid),
-        notes,
+    return replace(
+        mesh,
+        vertices=np.ascontiguousarray(vertices[used]),
+        faces=index.reshape(-1, 3).astype(np.int64),
+        colors=mesh.colors and mesh.colors.subset(solid),
+        notes=notes,
     )
 
 
@@ -73,7 +76,7 @@ def clean_cloud(cloud: Cloud, name: str) -> Cloud:
         )
     if left_out := len(cloud.points) - len(chosen):
         notes.append(f"{left_out} of {len(cloud.points)} points are not finite or duplicate, and are left out")
-    result = Cloud(cloud.points[chosen], notes=notes)
+    result = Cloud(cloud.points[chosen], notes=notes, unit=cloud.unit)
     if cloud.normals is not None:
         normals = cloud.normals[chosen]
         lengths = np.linalg.norm(normals, axis=1, keepdims=True)

@@ -2,47 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
-
-@dataclass
-class MeshColors:
-    """Colours of a mesh, given at the corners of its faces or by a texture.
-
-    Attributes:
-        corners: float `[F, 3, 3]`, sRGB in [0, 1]; or float `[F, 3, 2]`, texture coordinates with the origin at the
-            lower left, for `texture` `[H, W, 3]` uint8 sRGB.
-    """
-
-    corners: np.ndarray
-    texture: np.ndarray | None = None
-
-    def subset(self, faces: np.ndarray) -> MeshColors:
-        """The colours of some of the faces, given by their indices."""
-        return MeshColors(self.corners[faces], self.texture)
-
-    def flipped(self) -> MeshColors:
-        """The colours of faces whose corners are in reverse order."""
-        return MeshColors(self.corners[:, ::-1], self.texture)
-
-    def at(self, faces: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        """sRGB `[n, 3]` float32 in [0, 1] in `faces` `[n]` at barycentric `weights` `[n, 3]`."""
-        values = np.einsum("nk,nkc->nc", weights, self.corners[faces])
-        if self.texture is not None:
-            values = _sample_texture(self.texture, values)
-        return np.clip(values, 0, 1).astype(np.float32)
+from scenes.shape.colors import MeshColors, joined_colors
 
 
 @dataclass
 class Mesh:
-    """vertices: `[V, 3]` float64. faces: `[F, 3]` int64. notes: remarks of the reader for the user."""
+    """Triangles.
+
+    Attributes:
+        vertices: `[V, 3]` float64.
+        faces: `[F, 3]` int64.
+        colors: of the faces, or None.
+        notes: remarks of the reader for the user.
+        unit: of the coordinates, such as "m" or "mm"; empty where the file does not say.
+        beside: other files that were read, such as textures.
+    """
 
     vertices: np.ndarray
     faces: np.ndarray
     colors: MeshColors | None = None
     notes: list[str] = field(default_factory=list)
+    unit: str = ""
+    beside: list[Path] = field(default_factory=list)
 
     @property
     def points(self) -> np.ndarray:
@@ -52,21 +39,51 @@ class Mesh:
 
 @dataclass
 class Cloud:
-    """points, normals: `[N, 3]` float64. colors: `[N, 3]` float64, sRGB in [0, 1]. notes: remarks of the reader."""
+    """Points.
+
+    Attributes:
+        points, normals: `[N, 3]` float64. A normal may be NaN.
+        colors: `[N, 3]` float64, sRGB in [0, 1].
+        notes, unit, beside: as of a `Mesh`.
+    """
 
     points: np.ndarray
     normals: np.ndarray | None = None
     colors: np.ndarray | None = None
     notes: list[str] = field(default_factory=list)
+    unit: str = ""
+    beside: list[Path] = field(default_factory=list)
 
 
-def _sample_texture(texture: np.ndarray, uv: np.ndarray) -> np.ndarray:
-    """Colours `[n, 3]` in [0, 1] at texture coordinates `[n, 2]`, bilinear; the texture is repeated beyond [0, 1]."""
-    height, width = texture.shape[:2]
-    x, y = uv[:, 0] * width - 0.5, (1 - uv[:, 1]) * height - 0.5
-    x0, y0 = np.floor(x).astype(np.int64), np.floor(y).astype(np.int64)
-    fx, fy = (x - x0)[:, None], (y - y0)[:, None]
-    columns, rows = (x0 % width, (x0 + 1) % width), (y0 % height, (y0 + 1) % height)
-    upper = texture[rows[0], columns[0]] * (1 - fx) + texture[rows[0], columns[1]] * fx
-    lower = texture[rows[1], columns[0]] * (1 - fx) + texture[rows[1], columns[1]] * fx
-    return (upper * (1 - fy) + lower * fy) / 255
+def join_meshes(meshes: Sequence[Mesh]) -> Mesh:
+    """One mesh of several of one file. Those without colours are white where others have some."""
+    if len(meshes) == 1:
+        return meshes[0]
+    offsets = np.cumsum([0] + [len(mesh.vertices) for mesh in meshes])
+    joined = Mesh(
+        np.concatenate([mesh.vertices for mesh in meshes]),
+        np.concatenate([mesh.faces + offset for mesh, offset in zip(meshes, offsets)]),
+        joined_colors([mesh.colors for mesh in meshes], [len(mesh.faces) for mesh in meshes]),
+        list(dict.fromkeys(note for mesh in meshes for note in mesh.notes)),
+        meshes[0].unit,
+        list(dict.fromkeys(file for mesh in meshes for file in mesh.beside)),
+    )
+    if joined.colors is not None and any(mesh.colors is None for mesh in meshes):
+        joined.notes.append("some bodies have no colours: they are white")
+    return joined
+
+
+def join_clouds(clouds: Sequence[Cloud]) -> Cloud:
+    """One cloud of several of one file, with the normals and colours that all of them have."""
+    if len(clouds) == 1:
+        return clouds[0]
+    normals = [cloud.normals for cloud in clouds if cloud.normals is not None]
+    colors = [cloud.colors for cloud in clouds if cloud.colors is not None]
+    return Cloud(
+        np.concatenate([cloud.points for cloud in clouds]),
+        np.concatenate(normals) if len(normals) == len(clouds) else None,
+        np.concatenate(colors) if len(colors) == len(clouds) else None,
+        list(dict.fromkeys(note for cloud in clouds for note in cloud.notes)),
+        clouds[0].unit,
+        list(dict.fromkeys(file for cloud in clouds for file in cloud.beside)),
+    )

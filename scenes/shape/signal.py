@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +20,7 @@ from scenes.shape.cache import cached
 from scenes.shape.clean import clean_cloud, clean_mesh
 from scenes.shape.cloud import CloudSurface
 from scenes.shape.geometry import Cloud, Mesh
+from scenes.shape.orientation import Nested, oriented
 from scenes.shape.read import only_shape, read_shape
 from scenes.shape.samples import training_points
 from scenes.shape.surface import MeshSurface
@@ -52,7 +54,7 @@ VOLUME_MARGIN = 1.05
 # Longest side of a preview, in pixels.
 MAX_PREVIEW = 640
 # Version of the samples in the cache. To be increased whenever they change.
-VERSION = 3
+VERSION = 4
 
 
 class Shape(Signal):
@@ -72,17 +74,27 @@ class Shape(Signal):
     kind = "shape"
 
     def __init__(
-        self, geometry: Mesh | Cloud, source: dict[str, Any], quantity: Quantity = "auto", samples: int | None = None
+        self,
+        geometry: Mesh | Cloud,
+        source: dict[str, Any],
+        quantity: Quantity = "auto",
+        samples: int | None = None,
+        *,
+        nested: Nested = "cavities",
     ) -> None:
         """Clean the geometry and move it to its unit cube; `open_shape` and `Shape.from_mesh` give the source."""
         name = source["path"]
         self.source = source
-        clean = clean_mesh(geometry, name) if isinstance(geometry, Mesh) else clean_cloud(geometry, name)
+        clean: Mesh | Cloud
+        if isinstance(geometry, Mesh):
+            clean = oriented(clean_mesh(geometry, name), nested)
+        else:
+            clean = clean_cloud(geometry, name)
         lower, upper = clean.points.min(axis=0), clean.points.max(axis=0)
         middle, side = (lower + upper) / 2, float((upper - lower).max()) / SIDE
         corner = middle - side / 2
         self.domain = Domain(
-            tuple(Axis(axis, float(m - side / 2), float(m + side / 2), "") for axis, m in zip("xyz", middle))
+            tuple(Axis(axis, float(m - side / 2), float(m + side / 2), clean.unit) for axis, m in zip("xyz", middle))
         )
         self.box = (lower - corner) / side, (upper - corner) / side
         self.surface: Surface
@@ -98,6 +110,7 @@ class Shape(Signal):
         self.has_colors = self.surface.has_colors
         self.channels = Channels((first, *COLORS) if self.has_colors else (first,), space)
         self._samples = samples
+        self._nested = nested
 
     @classmethod
     def from_mesh(
@@ -171,6 +184,7 @@ class Shape(Signal):
             "content": self.source["sha256"],
             "quantity": self.quantity,
             "colors": self.has_colors,
+            "nested": self._nested,
             "samples": count,
         }
         arrays = cached(key, lambda: self._draw(count))
@@ -222,22 +236,39 @@ class Shape(Signal):
         return to_bytes(preview_image(self.surface, min(longest_side, MAX_PREVIEW)))
 
 
-def open_shape(path: str | os.PathLike, *, quantity: Quantity = "auto", samples: int | None = None) -> Shape:
+def open_shape(
+    path: str | os.PathLike,
+    *,
+    quantity: Quantity = "auto",
+    samples: int | None = None,
+    nested: Nested = "cavities",
+) -> Shape:
     """The shape in a mesh or a point cloud file, or in the only such file of a folder.
 
     Args:
-        path: an OBJ, PLY, STL, GLB, glTF, OFF or XYZ file, or a folder.
+        path: a file of one of `scenes.shape.endings.READERS`, or a folder.
         quantity: what is fitted: "signed" distance, "unsigned" distance or "occupancy". auto: signed where there is an
             inside.
         samples: number of training samples. None: from the time budget.
+        nested: what closed shells inside of others are: "cavities", by parity, or "solid".
 
     Raises BadInput, one line that says why the file cannot be used.
     """
     folder = Path(path).expanduser()
     file = input_file(only_shape(folder) if folder.is_dir() else path)
-    source = {"path": str(path), **file_state(file), "sha256": file_digest(file)}
-    source["options"] = changed_options(open_shape, quantity=quantity, samples=samples)
-    return Shape(read_shape(file), source, quantity, samples)
+    geometry = read_shape(file)
+    source: dict[str, Any] = {"path": str(path), **file_state(file), "sha256": _digest(file, geometry.beside)}
+    source["options"] = changed_options(open_shape, quantity=quantity, samples=samples, nested=nested)
+    return Shape(geometry, source, quantity, samples, nested=nested)
+
+
+def _digest(file: Path, beside: Sequence[Path]) -> str:
+    """SHA-256 of a file, and of those beside it that were read, such as textures and materials."""
+    digest = file_digest(file)
+    if not beside:
+        return digest
+    others = sorted({file_digest(other) for other in beside})
+    return hashlib.sha256(" ".join([digest, *others]).encode()).hexdigest()
 
 
 def _decide_quantity(surface: Surface, quantity: Quantity) -> tuple[str, list[str]]:

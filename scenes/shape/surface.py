@@ -36,10 +36,6 @@ class MeshSurface(Surface):
         import igl
 
         vertices, faces = mesh.vertices, mesh.faces
-        if _volume(vertices, faces) < 0:
-            # The mesh is inside out.
-            faces = np.ascontiguousarray(faces[:, ::-1])
-            mesh = Mesh(vertices, faces, mesh.colors and mesh.colors.flipped(), mesh.notes)
         self.mesh = mesh
         self._tree = igl.AABB()
         self._tree.init(vertices, faces)

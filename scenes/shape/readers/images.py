@@ -1,0 +1,63 @@
+"""Images of textures: beside a file, or in it."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from scenes.io.silence import silence_libraries
+
+
+class BesideImage(NamedTuple):
+    """An image that was found beside a file, `[H, W, 3]` uint8 sRGB."""
+
+    path: Path
+    pixels: np.ndarray
+
+
+def beside_image(path: Path, name: str) -> tuple[BesideImage | None, str | None]:
+    """An image that a shape's file names, or None and a note."""
+    file = beside(path, name)
+    if file is None:
+        return None, f"the texture {name} is not beside the file: fitted without it"
+    try:
+        return BesideImage(file, decoded(file.read_bytes())), None
+    except Exception as error:  # noqa: BLE001  (Pillow raises many types for damaged bytes)
+        return None, f"the texture {name} cannot be read ({str(error)[:80]}): fitted without it"
+
+
+def beside(path: Path, name: str) -> Path | None:
+    """The file that a shape's file names, in its folder; None where it is not there.
+
+    Names may have backslashes, quotes, another case, or a folder of the computer on which they were written.
+    """
+    name = name.strip().strip('"').replace("\\", "/")
+    folder = path.parent
+    for candidate in (folder / name, folder / Path(name).name):
+        if candidate.is_file():
+            return candidate
+    wanted = [part.lower() for part in Path(name).parts if part not in ("..", ".", "/")]
+    for tail in (wanted, wanted[-1:]):
+        found: Path | None = folder
+        for part in tail:
+            entries = sorted(found.iterdir()) if found is not None and found.is_dir() else []
+            found = next((entry for entry in entries if entry.name.lower() == part), None)
+        if tail and found is not None and found.is_file():
+            return found
+    return None
+
+
+def decoded(content: bytes) -> np.ndarray:
+    """An image as `[H, W, 3]` uint8; wider ones are rounded, transparency is dropped."""
+    from PIL import Image
+
+    with silence_libraries(), Image.open(io.BytesIO(content)) as image:
+        image.load()
+        if image.mode.startswith("I"):
+            # Pillow's own conversion clips at 255.
+            grey = np.asarray(image, np.float64) / 257
+            return np.repeat(np.rint(np.clip(grey, 0, 255)).astype(np.uint8)[..., None], 3, axis=2)
+        return np.asarray(image.convert("RGB"))
