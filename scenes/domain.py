@@ -12,6 +12,8 @@ from typing import Any
 # Unit of the training error of values beside a signed or unsigned distance: an error of 0.05 unit cubes in the
 # distance counts as much as the whole range of a colour.
 ERROR_UNIT_BESIDE_DISTANCE = 20.0
+# Values lie on a large offset where that is more than this many times their range: float32 then loses over 4 of 24 bits.
+OFFSET_RATIO = 16.0
 
 
 @dataclass(frozen=True)
@@ -40,10 +42,25 @@ class Axis:
 
 
 @dataclass(frozen=True)
+class World:
+    """Where a signal lies in a space that its file names, such as that of a patient.
+
+    Attributes:
+        matrix: three rows of four numbers: what the positions (x, y, z, 1) along the axes are in that space, in the axes'
+            unit.
+        space: name of the space: "RAS" (its axes point to the patient's right, front and head), "LPS", or empty.
+    """
+
+    matrix: tuple[tuple[float, ...], ...]
+    space: str = ""
+
+
+@dataclass(frozen=True)
 class Domain:
-    """The axes of a signal, `x` first."""
+    """The axes of a signal, `x` first, and where it lies in a larger space; None where the axes are all there is."""
 
     axes: tuple[Axis, ...]
+    world: World | None = None
 
     @property
     def dimensions(self) -> int:
@@ -64,18 +81,32 @@ class Domain:
         return shape
 
     @property
+    def shown_size(self) -> tuple[int, int]:
+        """Width and height of an image or video in square pixels; of other domains, the samples of the first two axes.
+
+        It differs from the number of samples where a film's pixels are not square.
+        """
+        width, height = (
+            max(1, round(axis.upper - axis.lower)) if axis.unit == "px" else axis.samples or 1 for axis in self.axes[:2]
+        )
+        return width, height
+
+    @property
     def is_time_series(self) -> bool:
         """Whether time is the only axis, as in audio."""
         return self.dimensions == 1 and self.axes[0].is_time
 
     def to_json(self) -> dict[str, Any]:
         """A dict that `from_json` takes."""
-        return asdict(self)
+        content = asdict(self)
+        return content if self.world else {"axes": content["axes"]}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Domain:
         """The domain that `to_json` described."""
-        return cls(tuple(Axis(**axis) for axis in data["axes"]))
+        world = data.get("world")
+        rows = World(tuple(tuple(map(float, row)) for row in world["matrix"]), world["space"]) if world else None
+        return cls(tuple(Axis(**axis) for axis in data["axes"]), rows)
 
 
 @dataclass(frozen=True)
@@ -123,6 +154,11 @@ class Channels:
         1 everywhere, except for channels beside a distance (`ERROR_UNIT_BESIDE_DISTANCE`).
         """
         return tuple(ERROR_UNIT_BESIDE_DISTANCE if self.is_distance and index else 1.0 for index in range(len(self)))
+
+    @property
+    def needs_float64(self) -> bool:
+        """Whether values in the signal's own units need float64: their range is small beside their offset."""
+        return max(abs(self.lower), abs(self.upper)) > OFFSET_RATIO * (self.upper - self.lower)
 
     def to_json(self) -> dict[str, Any]:
         """A dict that `from_json` takes."""

@@ -77,8 +77,7 @@ class Viewer:
     @staticmethod
     def aspect_ratio(domain: Domain) -> tuple[int, int]:
         """Width and height that show the whole domain in proportion."""
-        width, height = ([axis.samples or 1 for axis in domain.axes] + [1])[:2]
-        return width, height
+        return domain.shown_size if domain.dimensions > 1 else (domain.axes[0].samples or 1, 1)
 
     @staticmethod
     def is_moving(domain: Domain) -> bool:

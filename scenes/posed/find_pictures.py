@@ -271,7 +271,7 @@ def _add_frames(source: Path, writer: PictureWriter, frames: int, progress: Call
 
     sharpest = SharpestFrames(max(1, total // frames), save, lambda count: progress(min(1.0, count / max(total, 1))))
     try:
-        decode_video_file(source, sharpest, None)
+        decode_video_file(source, sharpest, None, square=True)
     except BadInput as error:
         # The frames before the damage are as good as they were.
         if len(writer.pictures) < frames // 2:

@@ -29,11 +29,28 @@ class DecodedVideo:
         frames: `[T, H, W, 3]` uint8 sRGB, possibly a memory-mapped file.
         starts: `[T + 1]` seconds, increasing: when each frame is shown, and at last when the last one ends.
         notes: one-line remarks for the user.
+        pixel_aspect: width of a pixel divided by its height.
     """
 
     frames: np.ndarray
     starts: np.ndarray
     notes: list[str] = field(default_factory=list)
+    pixel_aspect: float = 1.0
+
+
+def square_size(width: int, height: int, pixel_aspect: float) -> tuple[int, int]:
+    """Width and height in square pixels: a frame is stretched along the longer side of its pixels, so none are lost.
+
+    Even where the frame's own size is, as players want it.
+    """
+    if pixel_aspect >= 1:
+        return _stretched(width, pixel_aspect), height
+    return width, _stretched(height, 1 / pixel_aspect)
+
+
+def _stretched(samples: int, factor: float) -> int:
+    """`samples` times `factor`, to the nearest even number where `samples` is even."""
+    return 2 * round(samples * factor / 2) if samples % 2 == 0 else round(samples * factor)
 
 
 class FrameCollector(Protocol):
@@ -106,8 +123,8 @@ class FrameBuffer:
         return self.storage.new(count * height, width, 3, np.uint8).reshape(count, height, width, 3)
 
 
-def frame_starts(times: Sequence[float], last: float | None, rate: float) -> np.ndarray:
-    """`DecodedVideo.starts` of frames that are shown at `times`.
+def frame_starts(times: Sequence[float], last: float | None, rate: float) -> tuple[np.ndarray, list[str]]:
+    """`DecodedVideo.starts` of frames that are shown at `times`, and a note where these cannot be used.
 
     Args:
         times: seconds at which each frame is shown. Where any is NaN or they do not increase, all are replaced by
@@ -116,10 +133,14 @@ def frame_starts(times: Sequence[float], last: float | None, rate: float) -> np.
         rate: frames per second of even times.
     """
     found = np.asarray(times, np.float64)
-    if len(found) == 0 or not np.isfinite(found).all() or (np.diff(found) <= 0).any():
-        return np.arange(len(found) + 1) / rate
+    if not np.isfinite(found).all() or (np.diff(found) <= 0).any():
+        return np.arange(len(found) + 1) / rate, [
+            f"its frames have no times or disordered ones: they are shown at {rate:.4g} per second; `rate` overrules"
+        ]
+    if len(found) == 0:
+        return np.zeros(1), []
     duration = last or (float(np.median(np.diff(found))) if len(found) > 1 else 1 / rate)
-    return np.append(found, found[-1] + duration) - found[0]
+    return np.append(found, found[-1] + duration) - found[0], []
 
 
 def is_within(time: float, part: tuple[float, float] | None) -> bool:

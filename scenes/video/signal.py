@@ -15,7 +15,7 @@ from scenes.image.storage import MEMORY
 from scenes.io.files import array_digest, input_file
 from scenes.sampling import StratifiedSampler, check_held_out
 from scenes.signal import changed_options
-from scenes.video.frames import JITTER, MAX_PIXELS, DecodedVideo
+from scenes.video.frames import JITTER, MAX_PIXELS, DecodedVideo, square_size
 from scenes.video.read import read_video, source_identity
 
 
@@ -38,10 +38,11 @@ class Video(GridSignal):
         """Keep a decoded video as a signal; `start` is the time of its first frame in seconds."""
         count, height, width, _ = video.frames.shape
         duration = float(video.starts[-1])
+        shown_width, shown_height = square_size(width, height, video.pixel_aspect)
         domain = Domain(
             (
-                Axis("x", 0.0, float(width), "px", width),
-                Axis("y", 0.0, float(height), "px", height),
+                Axis("x", 0.0, float(shown_width), "px", width),
+                Axis("y", 0.0, float(shown_height), "px", height),
                 Axis("t", start, start + duration, "s", count),
             )
         )
@@ -100,16 +101,31 @@ class Video(GridSignal):
         return self.held_out_frames if len(self.held_out_frames) else self.training_frames
 
     def preview(self, longest_side: int = 1024) -> np.ndarray:
-        """The middle frame, `[h, w, 3]` uint8, with every n-th pixel so that it fits `longest_side`."""
+        """The middle frame in its true shape, `[h, w, 3]` uint8, with every n-th pixel so that it fits `longest_side`."""
         frame = self.stored[len(self.stored) // 2]
         step = -(-max(frame.shape[:2]) // longest_side)
-        return np.array(frame[::step, ::step])
+        return in_true_shape(np.array(frame[::step, ::step]), self.domain)
 
     def describe(self) -> str:
         """Number and size of the frames, rate and held-out frames in a few words."""
         width, height, count = self.domain.grid_shape
+        shown = (
+            ""
+            if (width, height) == self.domain.shown_size
+            else f", shown as {' x '.join(map(str, self.domain.shown_size))}"
+        )
         held_out = f", {len(self.held_out_frames)} frames held out" if len(self.held_out_frames) else ""
-        return f"{count} frames of {width} x {height} at {self.rate:.4g} per second{held_out}"
+        return f"{count} frames of {width} x {height} at {self.rate:.4g} per second{shown}{held_out}"
+
+
+def in_true_shape(frame: np.ndarray, domain: Domain) -> np.ndarray:
+    """A frame `[h, w, 3]` uint8, stretched where the pixels of its video are not square."""
+    from PIL import Image
+
+    height, width = frame.shape[:2]
+    stored, shown = domain.grid_shape, domain.shown_size
+    size = max(1, round(width * shown[0] / stored[0])), max(1, round(height * shown[1] / stored[1]))
+    return frame if size == (width, height) else np.asarray(Image.fromarray(frame).resize(size))
 
 
 def open_video(

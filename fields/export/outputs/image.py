@@ -54,7 +54,7 @@ def image_window(domain: Domain, request: OutputRequest, crop: tuple[float, ...]
     size, scale = request.size, request.scale or 1
     if size and request.scale:
         raise BadInput("`size` and `scale`: give one of the two")
-    full_width, full_height = domain.grid_shape[:2]
+    full_width, full_height = domain.shown_size
     x0, y0, x1, y1 = crop or (0, 0, full_width, full_height)
     if x0 < 0 or y0 < 0 or x1 > full_width or y1 > full_height:
         raise BadInput(
