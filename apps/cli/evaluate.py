@@ -31,11 +31,14 @@ def run(options: argparse.Namespace) -> dict:
     import time
 
     from apps.cli.fit import bit_rate
+    from apps.cli.messages import print_notes
     from fields.fit.fit import load_like, reopen, resolve_device, score
 
     field = kept.load_field(resolve_device(options.device))
     begun = time.perf_counter()
     signal = load_like(options.data, kept) if options.data else reopen(kept)
+    if options.data:
+        print_notes(signal.notes, options)
     metrics = score(kept, field, signal, exclude_training_views=options.data is not None)
     stored = kept.weights.stat().st_size
     if not options.json:

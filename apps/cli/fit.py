@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import scenes
 from apps.cli.flags import add_flags, read_request
 from apps.cli.interrupt import stop_on_signals
+from apps.cli.messages import print_notes
 from fields.fit.request import FitRequest
 from fields.kinds import COMPRESSED, KINDS, default_method, import_packages
 from fields.methods.registry import make_method
@@ -88,8 +89,7 @@ def run(options: argparse.Namespace) -> dict:
         signal, trainer, run = _repeat(request, started) if repeats else _begin(request, started)
     if guess and not KINDS[signal.kind].unmistakable:
         print(f"note: taken for {signal.kind}, as it is {guess}; change it with --kind", file=sys.stderr)
-    for note in signal.notes:
-        print(f"note: {note}", file=sys.stderr)
+    print_notes(signal.notes, options)
 
     log = TensorBoard(run) if request.tensorboard else None
     with stop_on_signals(trainer), FitProgress(signal, trainer, run) as progress:

@@ -7,6 +7,8 @@ Errors of `scenes` and `fields` put arguments in backticks (`fields.options.repl
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Iterable
 
 from apps.cli.flags import flag_of
 from fields.compare.request import CompareRequest
@@ -33,6 +35,12 @@ def with_flags(message: str, given: argparse.Namespace | None) -> str:
         return f"--set {text}" if "settings" in known and value is not None else text
 
     return replace_arguments(message, replace)
+
+
+def print_notes(notes: Iterable[str], given: argparse.Namespace) -> None:
+    """Print a signal's remarks to standard error, with the flags of the command that was given."""
+    for note in notes:
+        print(f"note: {with_flags(note, given)}", file=sys.stderr)
 
 
 def _flags() -> dict[str, str]:

@@ -54,20 +54,33 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PIXELS",
         help="longest side of the images; larger photographs are made smaller (default 1280)",
     )
+    parser.add_argument(
+        "--orientation",
+        choices=("stored", "upright"),
+        help="posed scenes: whether poses belong to the photographs' pixels as stored, or turned upright as EXIF says",
+    )
+    parser.add_argument(
+        "--pose-convention",
+        choices=("opengl", "opencv", "w2c", "w2c-opencv"),
+        help="posed scenes: camera to world with OpenGL's or OpenCV's axes, or world to camera (w2c)",
+    )
 
 
 def run(options: argparse.Namespace) -> dict:
     """Write the scene and a drawing of its cameras; return counts of views and what was found and left out."""
+    from apps.cli.messages import print_notes
     from fields.export.outputs.cameras import draw_scene
     from scenes.posed.box import scene_box
-    from scenes.posed.read import is_posed, open_posed
+    from scenes.posed.read import ReadingOptions, is_posed, open_posed
     from scenes.posed.write import write_scene
 
     out = options.out or Path(f"{Path(options.source.rpartition(':')[2]).stem}-posed")
     drawing = out / "cameras.png"
     found: dict = {}
     if is_posed(options.source):
-        scene = open_posed(options.source)
+        reading = ReadingOptions(options.orientation, options.pose_convention)
+        scene = open_posed(options.source, options=reading)
+        print_notes(scene.notes, options)
         write_scene(out, scene)
     else:
         poses = _find(options, out)

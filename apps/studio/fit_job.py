@@ -9,6 +9,7 @@ from pathlib import Path
 import fields.fit.fit as fitting
 from apps.studio.job import Job
 from apps.studio.live_preview import LivePreview
+from apps.studio.messages import note_for_page
 from fields.fit.request import FitRequest
 from fields.fit.trainer import Trainer
 from fields.runs.run import Run
@@ -28,7 +29,7 @@ class TrainingJob(Job):
             f"{signal.describe()} · {trainer.method.name} · {trainer.field.num_parameters:,} parameters "
             f"· {trainer.field.backend}"
         )
-        self.message = " · ".join(signal.notes)
+        self.message = " · ".join(map(note_for_page, signal.notes))
         preview = LivePreview(self, trainer)
         self._set_running(trainer)
         result = fitting.finish(trainer, run, [preview, *self._callbacks()])

@@ -19,6 +19,11 @@ def message_of(error: BadInput) -> str:
     return " ".join(replace_arguments(str(error), _label).split())
 
 
+def note_for_page(text: str) -> str:
+    """A remark about a signal or a run, with labels for arguments in backticks as in `message_of`."""
+    return message_of(BadInput(text))
+
+
 def html_message(error: BadInput) -> Markup:
     """The text of an error, escaped: it may hold names of files, which anybody chooses."""
     return escape(message_of(error))

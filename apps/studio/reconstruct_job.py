@@ -10,7 +10,7 @@ from typing import Any
 
 from apps.studio.job import Job
 from apps.studio.live_preview import WATCHED_SECONDS, LivePreview
-from apps.studio.messages import message_of
+from apps.studio.messages import note_for_page
 from fields.export.scene_assets.reports import Reports
 from fields.export.scene_assets.schedule import Schedule
 from fields.fit.trainer import Trainer
@@ -34,7 +34,10 @@ ENDINGS = (".glb", ".usdz")
 SURFACE_SECONDS = 20.0
 SURFACE_FRACTION = 0.04
 # Options that decide the fit; a run is continued only with the same ones.
-FIT_OPTIONS = ("source", "seconds", "preview", "steps", "seed", "method", "settings", "background", "unbounded")
+FIT_OPTIONS = (
+    *("source", "seconds", "preview", "steps", "seed", "method", "settings"),
+    *("background", "unbounded", "orientation", "pose_convention"),
+)
 
 
 class ReconstructJob(Job):
@@ -159,7 +162,7 @@ class ReconstructJob(Job):
         self.info = f"{report['triangles']:,} triangles · {size}"
         self.message = ""
         # Notes of kept stages are not reported again.
-        self.notes = list(dict.fromkeys([*self.notes, *map(_for_page, report.get("notes", []))]))
+        self.notes = list(dict.fromkeys([*self.notes, *map(note_for_page, report.get("notes", []))]))
 
     def _copy_cameras(self) -> None:
         """Take over the cameras that were found for another run, if they are still there."""
@@ -217,7 +220,7 @@ class StageReports(Reports):
         job.detail = ""
 
     def message(self, text: str) -> None:
-        if (text := _for_page(text)) not in self.job.notes:
+        if (text := note_for_page(text)) not in self.job.notes:
             self.job.notes = [*self.job.notes, text]
 
     def _check(self) -> None:
@@ -249,11 +252,6 @@ class FitWatcher:
         spent = time.perf_counter() - now
         trainer.exclude_time(spent)
         self._next = now + max(SURFACE_SECONDS, spent / SURFACE_FRACTION)
-
-
-def _for_page(text: str) -> str:
-    """A sentence with the labels of the page's controls for the arguments that it names."""
-    return message_of(BadInput(text))
 
 
 def write_record(path: Path, request: ReconstructRequest) -> None:

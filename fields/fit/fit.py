@@ -169,9 +169,10 @@ def reopen(run: Run) -> Signal:
 
 
 def load_like(path: str, run: Run) -> Signal:
-    """Another signal of a run's kind, whose transparent pixels show the same background as in the run's own views."""
-    background = run.header["source"].get("options", {}).get("background")
-    return scenes.load(path, run.header["kind"], **({"background": background} if background else {}))
+    """Another signal of a run's kind, read as the run's own was: background and convention of the views of a scene."""
+    own = run.header["source"].get("options", {})
+    kept = {name: own[name] for name in ("background", "orientation", "pose_convention") if own.get(name)}
+    return scenes.load(path, run.header["kind"], **kept)
 
 
 def score(run: Run, field: Field, signal: Signal, *, exclude_training_views: bool) -> dict[str, float]:

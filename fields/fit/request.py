@@ -331,6 +331,23 @@ class FitRequest(SignalRequest, RunRequest):
         help="Convention of the poses in a transforms file or NPZ: camera to world with OpenGL's or OpenCV's axes, or "
         "world to camera (w2c). By default opengl, unless the cameras look at one place only as w2c.",
     )
+    orientation: Literal["stored", "upright"] | None = option(
+        None,
+        section=SAMPLES,
+        label="Pixels of photographs",
+        kinds=("radiance",),
+        header=None,
+        help="Whether the poses belong to the photographs' pixels as they are stored, or turned upright as EXIF says. "
+        "By default as sizes tell, else stored, as COLMAP reads them.",
+    )
+    pose_convention: Literal["opengl", "opencv", "w2c", "w2c-opencv"] | None = option(
+        None,
+        section=SAMPLES,
+        kinds=("radiance",),
+        header=None,
+        help="Convention of the poses in a transforms file or NPZ: camera to world with OpenGL's or OpenCV's axes, or "
+        "world to camera (w2c). By default opengl, unless the cameras look at one place only as w2c.",
+    )
     loading: dict[str, Any] = option(
         {}, section=SAMPLES, hidden=True, help="Further options of the signal's loader, by name."
     )

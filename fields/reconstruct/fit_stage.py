@@ -32,6 +32,8 @@ def fit_request(request: ReconstructRequest, source: str, seconds: float) -> Fit
         out=request.out,
         background=request.background,
         unbounded=request.unbounded,
+        orientation=request.orientation,
+        pose_convention=request.pose_convention,
     )
 
 

@@ -100,6 +100,19 @@ class ReconstructRequest(Request):
         help="bounded: all that the photographs show is the object; unbounded: there is something behind it. By "
         "default told from the photographs' transparency.",
     )
+    orientation: Literal["stored", "upright"] | None = option(
+        None,
+        section="fit",
+        label="Pixels of photographs",
+        help="Whether known poses belong to the photographs' pixels as they are stored, or turned upright as EXIF "
+        "says. By default as sizes tell, else stored.",
+    )
+    pose_convention: Literal["opengl", "opencv", "w2c", "w2c-opencv"] | None = option(
+        None,
+        section="fit",
+        help="Convention of known poses in a transforms file or NPZ: camera to world with OpenGL's or OpenCV's axes, "
+        "or world to camera (w2c). By default opengl, unless the cameras look at one place only as w2c.",
+    )
     triangles: Count | None = option(
         None, section="surface", metavar="N", help=f"Triangles of the mesh, at most (default {TRIANGLES:,})."
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.polynomial import Polynomial
 
 from scenes.posed.camera import Camera, Intrinsics
 from scenes.posed.projection import project
@@ -54,9 +55,11 @@ def field_of_view(intrinsics: Intrinsics) -> float:
     """
     if intrinsics.model == "pinhole":
         return float("inf")
-    radial = intrinsics.distortion if intrinsics.model == "fisheye" else intrinsics.distortion[:2]
-    # Derivative of r (1 + k1 r^2 + k2 r^4 + ...) as a polynomial of r^2, highest power first.
-    derivative = [(2 * power + 3) * k for power, k in enumerate(radial)][::-1] + [1.0]
-    roots = np.roots(derivative)
+    distortion, fisheye = intrinsics.distortion, intrinsics.model == "fisheye"
+    powers = distortion[:4] if fisheye else (*distortion[:2], *distortion[4:5])
+    # r N(s) / D(s) with s = r^2 turns round where N D + 2 s (N' D - N D') is zero, and ends where D is.
+    above, below = Polynomial((1.0, *powers)), Polynomial((1.0, *(() if fisheye else distortion[5:])))
+    slope = above * below + Polynomial((0.0, 2.0)) * (above.deriv() * below - above * below.deriv())
+    roots = np.concatenate([slope.trim().roots(), below.trim().roots()])
     turns = roots.real[(np.abs(roots.imag) < 1e-9 * np.abs(roots)) & (roots.real > 0)]
     return float(np.sqrt(turns.min())) if len(turns) else float("inf")

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from scenes.image.read import read_image
 from scenes.posed.camera import Camera
 from scenes.posed.view import View
 
@@ -56,8 +55,8 @@ def photo_pixels(view: View, max_pixels: int) -> PhotoPixels:
     alpha = straight[..., 3:] if has_alpha else np.ones((*image.shape[:2], 1), np.float32)
     pixels = np.concatenate([straight[..., :3] * alpha, alpha], axis=-1)
     counted = np.ones(image.shape[:2], np.float32)
-    if view.mask is not None:
-        counted = (read_image(view.mask).pixels.max(axis=-1) > 127).astype(np.float32)
+    if (mask := view.read_mask()) is not None:
+        counted = mask.astype(np.float32)
     height, width = image.shape[:2]
     scale = min(1.0, (max_pixels / (height * width)) ** 0.5)
     camera = Camera(view.pose, view.intrinsics, view.time, name=view.name, split=view.split)

@@ -22,7 +22,7 @@ class ZipLimits:
     Attributes:
         max_files: number of files.
         max_bytes: size of all files together, unpacked.
-        endings: allowed endings in lower case; None for any.
+        endings: endings in lower case of the files that are unpacked; others are left out. None: all are unpacked.
         advice: what the user can do with a larger archive.
     """
 
@@ -45,14 +45,16 @@ def unpack_zip(archive: str | os.PathLike[str], folder: Path, limits: ZipLimits,
         shown: name of the archive in messages; its path by default.
 
     Raises:
-        BadInput: an entry's path leads out of the folder; an entry is a link, a device, encrypted, or has an ending
-            that is not allowed; the archive holds too much; or it is damaged.
+        BadInput: an entry's path leads out of the folder; an entry is a link, a device or encrypted; the archive holds
+            too much; or it is damaged.
     """
     shown = shown or str(archive)
     try:
         with zipfile.ZipFile(archive) as opened:
             entries = _files(opened)
             _check_entries(entries, limits, shown)
+            if limits.endings is not None:
+                entries = [(entry, path) for entry, path in entries if path.suffix.lower() in limits.endings]
             left = limits.max_bytes
             for entry, path in entries:
                 left = _unpack_entry(opened, entry, folder.joinpath(*path.parts), left)
@@ -108,5 +110,3 @@ def _check_entries(entries: list[tuple[zipfile.ZipInfo, PurePosixPath]], limits:
             raise BadInput(f"{shown}: its entry {name!r} is a link or a device; pack the file itself")
         if entry.flag_bits & 1:
             raise BadInput(f"{shown}: its entry {name!r} has a password; pack the folder without one")
-        if limits.endings is not None and path.suffix.lower() not in limits.endings:
-            raise BadInput(f"{shown}: its entry {name!r} is not an image, a file of cameras or a mesh; leave it out")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, replace
 
 import numpy as np
@@ -16,9 +17,10 @@ ROTATION_ROUNDING = 1e-4
 ROTATION_REPAIRABLE = 0.05
 # Coordinates and times that differ by less belong to the same camera. Coordinates: relative to the largest one.
 SAME_CAMERA = 1e-5
-# The names of the coefficients of `Intrinsics.distortion`, in files too.
-OPENCV_COEFFICIENTS = ("k1", "k2", "p1", "p2")
-FISHEYE_COEFFICIENTS = ("k1", "k2", "k3", "k4")
+# The names of the coefficients of `Intrinsics.distortion`, in files too: of most lenses the first four.
+OPENCV_COEFFICIENTS = ("k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6")
+FISHEYE_COEFFICIENTS = ("k1", "k2", "k3", "k4", "p1", "p2", "sx1", "sy1")
+NUM_COEFFICIENTS = 4
 
 
 @dataclass(frozen=True)
@@ -29,8 +31,10 @@ class Intrinsics:
         width, height: size of the image in pixels.
         fl_x, fl_y: focal lengths in pixels.
         cx, cy: where the optical axis meets the image, in pixels from the top left corner.
-        model: "pinhole"; "opencv", with the distortion (k1, k2, p1, p2) of Brown 1966; or "fisheye", with the
-            distortion (k1, k2, k3, k4) of Kannala and Brandt 2006, as OpenCV defines them.
+        model: "pinhole"; "opencv", with the distortion (k1, k2, p1, p2) of Brown 1966, perhaps followed by (k3, k4, k5,
+            k6) of OpenCV's rational model; or "fisheye", with the distortion (k1, k2, k3, k4) of Kannala and Brandt
+            2006, as OpenCV defines them, perhaps followed by (p1, p2, sx1, sy1) of COLMAP's THIN_PRISM_FISHEYE.
+        distortion: the coefficients: none, four or eight.
     """
 
     width: int
@@ -48,6 +52,21 @@ class Intrinsics:
         """A pinhole camera whose optical axis meets the middle of the image; `focal` in pixels."""
         return cls(width, height, fl_x=focal, fl_y=focal, cx=width / 2, cy=height / 2)
 
+    @classmethod
+    def distorted(cls, width: int, height: int, coefficients: Mapping[str, float], **lens: float) -> Intrinsics:
+        """A lens of the models "pinhole" and "opencv" with the coefficients that are not zero, by their names.
+
+        lens: `fl_x`, `fl_y`, `cx` and `cy`.
+        """
+        distortion = _trimmed(OPENCV_COEFFICIENTS, coefficients)
+        return cls(width, height, model="opencv" if any(distortion) else "pinhole", distortion=distortion, **lens)
+
+    @classmethod
+    def fisheye(cls, width: int, height: int, coefficients: Mapping[str, float], **lens: float) -> Intrinsics:
+        """A fisheye lens; arguments as of `distorted`."""
+        distortion = _trimmed(FISHEYE_COEFFICIENTS, coefficients) or (0.0,) * NUM_COEFFICIENTS
+        return cls(width, height, model="fisheye", distortion=distortion, **lens)
+
     def resized(self, width: int, height: int) -> Intrinsics:
         """The same optics for an image of another size.
 
@@ -63,6 +82,13 @@ class Intrinsics:
             cx=scale * self.cx + (width - scale * self.width) / 2,
             cy=scale * self.cy + (height - scale * self.height) / 2,
         )
+
+
+def _trimmed(names: tuple[str, ...], coefficients: Mapping[str, float]) -> tuple[float, ...]:
+    """The coefficients in the order of their names: none where all are zero, four where the last four are."""
+    values = tuple(coefficients.get(name, 0.0) for name in names)
+    used = values if any(values[NUM_COEFFICIENTS:]) else values[:NUM_COEFFICIENTS]
+    return used if any(used) else ()
 
 
 @dataclass(frozen=True, eq=False)

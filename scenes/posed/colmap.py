@@ -8,24 +8,19 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
 from scenes.errors import BadInput
-from scenes.posed.camera import (
-    FISHEYE_COEFFICIENTS,
-    OPENCV_COEFFICIENTS,
-    Intrinsics,
-    checked_intrinsics,
-    checked_pose,
-)
-from scenes.posed.photographs import image_size, scaled_intrinsics
-from scenes.posed.view import PosedViews, View, check_views, split_of
+from scenes.posed.camera import Intrinsics, checked_pose
+from scenes.posed.locate import DEPTH_FOLDERS, Masks, SceneFiles
+from scenes.posed.photographs import Orientation, WrittenLens, matched_lenses
+from scenes.posed.view import PosedViews, View, check_views, grouped_notes, split_of
 
-# COLMAP's number of each camera model, and the names of its parameters; "-" is a parameter that must be zero.
+# COLMAP's number of each camera model, and the names of its parameters.
 MODELS = {
     "SIMPLE_PINHOLE": (0, "f cx cy"),
     "PINHOLE": (1, "fx fy cx cy"),
@@ -33,15 +28,19 @@ MODELS = {
     "RADIAL": (3, "f cx cy k1 k2"),
     "OPENCV": (4, "fx fy cx cy k1 k2 p1 p2"),
     "OPENCV_FISHEYE": (5, "fx fy cx cy k1 k2 k3 k4"),
-    "FULL_OPENCV": (6, "fx fy cx cy k1 k2 p1 p2 - - - -"),
+    "FULL_OPENCV": (6, "fx fy cx cy k1 k2 p1 p2 k3 k4 k5 k6"),
     "SIMPLE_RADIAL_FISHEYE": (8, "f cx cy k1"),
     "RADIAL_FISHEYE": (9, "f cx cy k1 k2"),
-    "THIN_PRISM_FISHEYE": (10, "fx fy cx cy k1 k2 - - k3 k4 - -"),
+    "THIN_PRISM_FISHEYE": (10, "fx fy cx cy k1 k2 p1 p2 k3 k4 sx1 sy1"),
 }
-MODEL_NAMES = {number: name for name, (number, _) in MODELS.items()}
-# Where a model may lie in a scene's folder, and where the images may lie as seen from the model.
-MODEL_FOLDERS = ("sparse/0", "sparse", "colmap/sparse/0", ".")
-IMAGE_FOLDERS = ("images", "../images", "../../images", "../../../images")
+# Names of all models by number, those that are not supported too, which messages name.
+MODEL_NAMES = {number: name for name, (number, _) in MODELS.items()} | {7: "FOV", 11: "RAD_TAN_THIN_PRISM_FISHEYE"}
+# Folders in which a model, or folders of models, may lie in a scene's folder.
+MODEL_FOLDERS = (".", "sparse", "colmap/sparse", "distorted/sparse", "colmap")
+# Where the photographs may lie, as seen from the scene's folder or the model.
+PLACES = (".", "..", "../..", "../../..")
+# Names of folders of photographs; the numbers are how much smaller they were made.
+PHOTOGRAPH_FOLDERS = ("images", "images_2", "images_4", "images_8")
 # Images that must see a point for it to count. Points that fewer see are often misplaced.
 MIN_OBSERVATIONS = 3
 # What helps where a camera model is not supported.
@@ -66,70 +65,149 @@ class _Image:
     camera: int
 
 
+@dataclass(frozen=True)
+class _Model:
+    """A model's folder, whether its files are binary, and how many photographs it has."""
+
+    folder: Path
+    binary: bool
+    count: int
+
+
 def model_in(folder: str | os.PathLike) -> Path | None:
-    """The folder, in or below the given one, that holds a model's files; None where there is none."""
-    for place in MODEL_FOLDERS:
-        for ending in (".bin", ".txt"):
-            if all((Path(folder) / place / f"{name}{ending}").is_file() for name in ("cameras", "images")):
-                return Path(os.path.normpath(Path(folder) / place))
+    """The folder, in or below the given one, that holds the files of a model; None where there is none.
+
+    Of several models it is the one with most photographs.
+    """
+    models = _models_in(Path(folder))
+    return models[0].folder if models else None
+
+
+def _models_in(folder: Path) -> list[_Model]:
+    """The models in a folder, the one with most photographs first."""
+    found: dict[Path, _Model] = {}
+    for base in (folder / place for place in MODEL_FOLDERS):
+        inner = sorted(place for place in base.iterdir() if place.is_dir()) if base.is_dir() else []
+        # A folder in the scene's own may be anything, and have a model of something else.
+        for place in [base] if base == folder else [base, *inner]:
+            normal = Path(os.path.normpath(place))
+            if normal not in found and (model := _model_at(normal)):
+                found[normal] = model
+    return sorted(found.values(), key=lambda model: -model.count)
+
+
+def _model_at(folder: Path) -> _Model | None:
+    """The model whose files lie in a folder, binary ones first."""
+    files = SceneFiles(folder)
+    for ending in (".bin", ".txt"):
+        paths = [files.find(f"{name}{ending}", exact=True) for name in ("cameras", "images")]
+        if paths[0] and paths[1]:
+            return _Model(folder, ending == ".bin", _count_images(paths[1], ending == ".bin"))
     return None
 
 
-def open_colmap(source: str | os.PathLike) -> PosedViews:
-    """The views of a folder with a model in it (or in `sparse/0`) and the photographs in `images`.
+def _count_images(path: Path, binary: bool) -> int:
+    """Number of photographs in a file `images`; 0 where it is damaged, which its reader reports."""
+    try:
+        if binary:
+            with open(path, "rb") as file:
+                return struct.unpack("<Q", file.read(8))[0]
+        return len(_images_txt(path.read_bytes()))
+    except (OSError, struct.error, ValueError):
+        return 0
+
+
+def open_colmap(source: str | os.PathLike, orientation: Orientation | None = None) -> PosedViews:
+    """The views of a folder with a model in it (or in `sparse`, `sparse/0`, ...) and the photographs in `images`.
 
     Every eighth view, by name, is for testing. Photographs in another resolution than the model's scale the intrinsics.
     The mask of a photograph is `masks/NAME.png`, black where pixels do not count. `points` are those that three
-    photographs or more see. Raises BadInput, one line that names the file or photograph.
+    photographs or more see. Of several models the one with most photographs is read.
+
+    Args:
+        orientation: whether poses belong to pixels as stored or turned upright; see `matched_lenses`.
+
+    Raises BadInput, one line that names the file or photograph.
     """
     folder = Path(source)
-    model = model_in(folder)
-    if model is None:
+    models = _models_in(folder)
+    if not models:
         raise BadInput(f"{folder}: has no cameras and images (.bin or .txt), nor a folder sparse/0 with them")
-    photographs = next(
-        (place for place in (folder / "images", *(model / place for place in IMAGE_FOLDERS)) if place.is_dir()), None
-    )
+    model, binary = models[0].folder, models[0].binary
+    notes: list[str] = []
+    if len(models) > 1:
+        others = ", ".join(f"{_place(other.folder, folder)} with {other.count}" for other in models[1:])
+        notes.append(
+            f"{len(models)} COLMAP models: {_place(model, folder)} with {models[0].count} photographs is read, not "
+            f"{others}; name the folder of another one to read that"
+        )
+    photographs = _photographs(folder, model)
     if photographs is None:
         raise BadInput(
             f"{folder}: there is no folder images beside the model; put the photographs there under the names that "
             "the model has"
         )
-    binary = (model / "cameras.bin").is_file()
     ending = ".bin" if binary else ".txt"
-    cameras = _read(model / f"cameras{ending}", _cameras_bin if binary else _cameras_txt)
-    images = _read(model / f"images{ending}", _images_bin if binary else _images_txt)
+    model_files = SceneFiles(model)
+
+    def file(name: str) -> Path | None:
+        return model_files.find(f"{name}{ending}", exact=True)
+
+    cameras = _read(file("cameras") or model / "cameras", _cameras_bin if binary else _cameras_txt)
+    images = _read(file("images") or model / "images", _images_bin if binary else _images_txt)
     points = None
-    if (path := model / f"points3D{ending}").is_file():
+    if (path := file("points3D")) is not None:
         points = _read(path, _points_bin if binary else _points_txt)
     check_views(images, model)
-    notes: list[str] = []
+    images = sorted(images, key=lambda image: image.name)
+    photograph_files = SceneFiles(photographs)
+    lenses = [_lens(image, cameras, photograph_files) for image in images]
+    matched = matched_lenses(lenses, notes, orientation)
+    scene_files = SceneFiles(photographs.parent)
+    masks = Masks(scene_files, [image.name for image in images])
+    if depths := scene_files.folder(DEPTH_FOLDERS):
+        notes.append(f"the pictures of depths in {depths.name} are not used")
     views = [
-        _view(index, image, cameras, photographs, notes)
-        for index, image in enumerate(sorted(images, key=lambda image: image.name))
+        View(
+            pose=_pose(image, lens.name, notes),
+            intrinsics=intrinsics,
+            name=lens.name,
+            split=split_of(index),
+            image=lens.file,
+            upright=upright,
+            mask=masks.find(image.name),
+        )
+        for index, (image, lens, (intrinsics, upright)) in enumerate(zip(images, lenses, matched))
     ]
-    return PosedViews(tuple(views), None, notes, points=points)
+    masks.note(notes)
+    return PosedViews(tuple(views), None, grouped_notes(notes), points=points)
 
 
-def _view(index: int, image: _Image, cameras: dict[int, Intrinsics], photographs: Path, notes: list[str]) -> View:
+def _place(folder: Path, scene: Path) -> str:
+    """A model's folder as seen from the scene's."""
+    return os.path.relpath(folder, scene)
+
+
+def _photographs(folder: Path, model: Path) -> Path | None:
+    """The folder of the photographs of a model."""
+    bases = [folder, *(model / place for place in PLACES)]
+    found = (SceneFiles(Path(os.path.normpath(base))).folder([name]) for name in PHOTOGRAPH_FOLDERS for base in bases)
+    return next((place for place in found if place is not None), None)
+
+
+def _lens(image: _Image, cameras: dict[int, Intrinsics], photographs: SceneFiles) -> WrittenLens:
+    """The photograph of an image of the model, with its lens."""
     name = f"images/{image.name}"
-    file = photographs / image.name
-    if not file.resolve().is_relative_to(photographs.resolve()):
+    file = photographs.find(image.name)
+    if file is None:
+        raise BadInput(f"{name}: the model has this image, but {photographs.root} has not")
+    if not file.resolve().is_relative_to(photographs.root.resolve()):
         raise BadInput(f"{name}: lies outside of the folder images; copy the image into it")
-    if not file.is_file():
-        raise BadInput(f"{name}: the model has this image, but {photographs} has not")
     if image.camera not in cameras:
         raise BadInput(f"{name}: its camera {image.camera} is not among the model's cameras")
-    intrinsics = scaled_intrinsics(cameras[image.camera], *image_size(file, name), name)
-    masks = photographs.parent / "masks"
-    candidates = masks / f"{image.name}.png", masks / Path(image.name).with_suffix(".png")
-    return View(
-        pose=_pose(image, name, notes),
-        intrinsics=checked_intrinsics(intrinsics, name),
-        name=name,
-        split=split_of(index),
-        image=file,
-        mask=next((mask for mask in candidates if mask.is_file()), None),
-    )
+    lens = cameras[image.camera]
+    # A lens is written for one size; of another size it is asked for only to be scaled.
+    return WrittenLens(name, file, (lens.width, lens.height), lambda w, h: replace(lens, width=w, height=h))
 
 
 def _pose(image: _Image, name: str, notes: list[str]) -> np.ndarray:
@@ -175,22 +253,16 @@ def _intrinsics(model: str, width: int, height: int, values: tuple[float, ...]) 
     names = MODELS[model][1].split()
     if len(values) != len(names):
         raise BadInput(f"a camera of the model {model} has {len(values)} parameters, not {len(names)}")
-    if any(value != 0 for name, value in zip(names, values) if name == "-"):
-        raise BadInput(f"a camera of the model {model} has terms that are not supported; {UNDISTORT}")
     named = dict(zip(names, values))
-    fisheye = "FISHEYE" in model
-    coefficients = FISHEYE_COEFFICIENTS if fisheye else OPENCV_COEFFICIENTS
-    distortion = tuple(named.get(name, 0.0) for name in coefficients)
-    kind = "fisheye" if fisheye else "opencv" if any(distortion) else "pinhole"
-    return Intrinsics(
+    make = Intrinsics.fisheye if "FISHEYE" in model else Intrinsics.distorted
+    return make(
         width,
         height,
+        named,
         fl_x=named["f"] if "f" in named else named["fx"],
         fl_y=named["f"] if "f" in named else named["fy"],
         cx=named["cx"],
         cy=named["cy"],
-        model=kind,
-        distortion=() if kind == "pinhole" else distortion,
     )
 
 
@@ -254,8 +326,13 @@ def _points_bin(content: bytes) -> np.ndarray:
     return _finite(found)
 
 
+def _text(content: bytes) -> list[str]:
+    """The lines of a file that are not comments. The file may begin with a byte order mark."""
+    return [line for line in content.decode("utf-8-sig").splitlines() if not line.lstrip().startswith("#")]
+
+
 def _lines(content: bytes) -> list[list[str]]:
-    return [line.split() for line in content.decode("utf-8").splitlines() if line.strip() and not line.startswith("#")]
+    return [line.split() for line in _text(content) if line.strip()]
 
 
 def _cameras_txt(content: bytes) -> dict[int, Intrinsics]:
@@ -266,16 +343,28 @@ def _cameras_txt(content: bytes) -> dict[int, Intrinsics]:
 
 
 def _images_txt(content: bytes) -> list[_Image]:
-    # Two lines for each image: its pose, then its features, which may be empty.
-    lines = [line for line in content.decode("utf-8").splitlines() if not line.startswith("#")]
+    # Two lines for each image: its pose, then its features, which may be empty. Some programs leave the second one out.
+    lines = _text(content)
+    written = [line for line in lines if line.strip()]
+    poses = written if len(written) > 1 and all(map(_is_pose, written)) else lines[::2]
     found = []
-    for line in lines[::2]:
+    for line in poses:
         if not line.strip():
             continue
         _, *pose, camera, name = line.split(None, 9)
         values = tuple(map(float, pose))
         found.append(_Image(name.strip(), values[:4], values[4:], int(camera)))
     return found
+
+
+def _is_pose(line: str) -> bool:
+    """Whether a line has the pose of an image and its name, and not features, which are all numbers."""
+    words = line.split(None, 9)
+    try:
+        float(words[-1].split()[-1])
+    except ValueError:
+        return len(words) == 10
+    return False
 
 
 def _points_txt(content: bytes) -> np.ndarray:

@@ -9,6 +9,7 @@ from pathlib import Path
 from scenes.errors import BadInput
 from scenes.posed.camera import (
     FISHEYE_COEFFICIENTS,
+    NUM_COEFFICIENTS,
     OPENCV_COEFFICIENTS,
     Camera,
     Intrinsics,
@@ -18,7 +19,24 @@ from scenes.posed.camera import (
 from scenes.posed.view import View
 
 # COLMAP's names of camera models that files have in `camera_model`.
-CAMERA_MODELS = ("OPENCV", "PINHOLE", "SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV_FISHEYE")
+CAMERA_MODELS = (
+    "OPENCV",
+    "FULL_OPENCV",
+    "PINHOLE",
+    "SIMPLE_PINHOLE",
+    "SIMPLE_RADIAL",
+    "RADIAL",
+    "OPENCV_FISHEYE",
+    "SIMPLE_RADIAL_FISHEYE",
+    "RADIAL_FISHEYE",
+    "THIN_PRISM_FISHEYE",
+)
+# What says the focal length of a frame.
+FOCAL_KEYS = ("fl_x", "fl_y", "camera_angle_x", "camera_angle_y")
+# How much larger or smaller photographs are made after their lens was found, and how far from the middle of the image
+# the optical axis of a lens is, at most, as a fraction of half its side.
+SCALES = (2.0, 0.5, 4.0, 0.25, 8.0, 0.125, 3.0, 1 / 3)
+AXIS_TOLERANCE = 0.12
 # Longest side of an image that a camera without a photograph may ask for, in pixels.
 MAX_SIDE = 65536
 
@@ -29,7 +47,8 @@ def read_json_object(path: Path) -> dict:
     Raises BadInput where the file cannot be read or is not JSON.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        # From bytes: the reader then knows UTF-8 with a byte order mark, and UTF-16.
+        content = json.loads(path.read_bytes())
     except OSError as error:
         raise BadInput(f"{path}: cannot be opened: {error.strerror or error}") from None
     except (ValueError, RecursionError) as error:
@@ -61,48 +80,124 @@ def time_in(frame: dict, name: str) -> float | None:
 def intrinsics_in(frame: dict, width: int, height: int, name: str) -> Intrinsics:
     """The intrinsics that a frame gives for an image of `width` x `height` pixels.
 
-    Read are `fl_x` or `camera_angle_x` (else `fl_y`), `fl_y` or `camera_angle_y` (else the same as x), `cx`, `cy`,
+    Read are `fl_x` or `camera_angle_x`, `fl_y` or `camera_angle_y` (one of the two axes suffices), `cx`, `cy`,
     `camera_model`, `is_fisheye` and the coefficients of distortion. Raises BadInput, naming the frame, where no focal
     length is given or the model is not supported.
     """
-    model = frame.get("camera_model", "OPENCV")
+    model = str(frame.get("camera_model", "OPENCV")).upper()
     if model not in CAMERA_MODELS:
-        raise BadInput(f"{name}: its camera_model {model} is not supported; there are {', '.join(CAMERA_MODELS)}")
+        raise BadInput(
+            f"{name}: its camera_model {frame['camera_model']} is not supported; there are {', '.join(CAMERA_MODELS)}"
+        )
     fl_x, fl_y = _focal_lengths(frame, width, height, name)
-    fisheye = model == "OPENCV_FISHEYE" or bool(frame.get("is_fisheye"))
-    if not fisheye and any(number_in(frame, key, name) for key in ("k3", "k4", "k5", "k6")):
-        raise BadInput(f"{name}: a distortion with k3 and more is not supported; undistort the images first")
-    coefficients = FISHEYE_COEFFICIENTS if fisheye else OPENCV_COEFFICIENTS
-    distortion = tuple(number_in(frame, key, name) or 0.0 for key in coefficients)
-    kind = "fisheye" if fisheye else "opencv" if any(distortion) else "pinhole"
+    fisheye = "FISHEYE" in model or bool(frame.get("is_fisheye"))
+    names = FISHEYE_COEFFICIENTS if fisheye else OPENCV_COEFFICIENTS
+    given = {key: number_in(frame, key, name) or 0.0 for key in {*FISHEYE_COEFFICIENTS, *OPENCV_COEFFICIENTS}}
+    if fisheye and model != "THIN_PRISM_FISHEYE":
+        # Other fisheye lenses have no tangential terms; files list them with all that there are.
+        names = FISHEYE_COEFFICIENTS[:NUM_COEFFICIENTS]
+    unknown = [key for key, value in sorted(given.items()) if value and key not in names]
+    if not fisheye and model != "FULL_OPENCV":
+        # Here programs differ: OpenCV divides by the terms of k4 to k6, others go on with higher powers.
+        unknown += [key for key in ("k4", "k5", "k6") if given[key]]
+    if unknown:
+        raise BadInput(
+            f"{name}: a distortion with {', '.join(unknown)} is not supported for the camera_model {model}; give "
+            "FULL_OPENCV or THIN_PRISM_FISHEYE if it is that, or undistort the images first"
+        )
     cx, cy = number_in(frame, "cx", name), number_in(frame, "cy", name)
-    intrinsics = Intrinsics(
+    make = Intrinsics.fisheye if fisheye else Intrinsics.distorted
+    intrinsics = make(
         width,
         height,
+        {key: given[key] for key in names},
         fl_x=fl_x,
         fl_y=fl_y,
         cx=width / 2 if cx is None else cx,
         cy=height / 2 if cy is None else cy,
-        model=kind,
-        distortion=() if kind == "pinhole" else distortion,
     )
     return checked_intrinsics(intrinsics, name)
 
 
+def merged_frame(content: dict, frame: dict) -> dict:
+    """A frame with what its file gives for all frames; what a frame says of its lens has precedence as a whole."""
+    shared = content
+    if any(frame.get(key) is not None for key in FOCAL_KEYS):
+        shared = {key: value for key, value in content.items() if key not in FOCAL_KEYS}
+    if frame.get("w") is not None or frame.get("h") is not None:
+        shared = {key: value for key, value in shared.items() if key not in ("w", "h", "cx", "cy")}
+    return shared | {key: value for key, value in frame.items() if value is not None}
+
+
+def written_size(
+    frame: dict, stored: tuple[int, int], upright: tuple[int, int], name: str
+) -> tuple[tuple[float, float] | None, bool]:
+    """Width and height in pixels that the lens of a frame was written for, and whether they are a guess.
+
+    They are `w` and `h`; else what a focal length and an angle of view together say; else, where the optical axis
+    (`cx`, `cy`) is that of an image several times as large or small, the size of that: a guess. None where nothing
+    tells.
+
+    Args:
+        stored, upright: width and height of the photograph's pixels as they are stored, and turned upright.
+    """
+    sizes = [stored] if stored == upright else [stored, upright]
+    w, h = (_given_extent(frame, key, name) for key in ("w", "h"))
+    if w is not None and h is not None:
+        return (w, h), False
+    for extent, axis, key in ((w, 0, "x"), (h, 1, "y")):
+        implied = _implied_extent(frame, key, name) if extent is None else None
+        factors = [(extent or implied or 0) / size[axis] for size in sizes]
+        same = next((size for size, factor in zip(sizes, factors) if _scale(factor) == 1), None)
+        if same:
+            return same, False
+        if extent is not None or (implied and _scale(factors[0])):
+            return (factors[0] * stored[0], factors[0] * stored[1]), False
+    cx, cy = number_in(frame, "cx", name), number_in(frame, "cy", name)
+    if not (cx and cy):
+        return None, False
+    factors = [_scale(2 * cx / width, 2 * cy / height) for width, height in sizes]
+    if 1 in factors:
+        # The middle of an oblong photograph says which of its sides is the width.
+        return (None if len(sizes) == 1 else sizes[factors.index(1)]), False
+    return (None, False) if factors[0] is None else ((factors[0] * stored[0], factors[0] * stored[1]), True)
+
+
+def _scale(*ratios: float) -> float | None:
+    """The factor by which images are made larger or smaller that is nearly all of the ratios; None where none is."""
+    return next((f for f in (1, *SCALES) if all(abs(ratio / f - 1) < AXIS_TOLERANCE for ratio in ratios)), None)
+
+
+def _given_extent(frame: dict, key: str, name: str) -> float | None:
+    given = number_in(frame, key, name)
+    if given is not None and not 1 <= given <= MAX_SIDE:
+        raise BadInput(f"{name}: its {key} is {given:g}; an image has 1 to {MAX_SIDE} pixels along a side")
+    return given
+
+
+def _implied_extent(frame: dict, axis: str, name: str) -> float | None:
+    """Pixels along an axis that its focal length and angle of view imply together; None where one is missing."""
+    focal, angle = number_in(frame, f"fl_{axis}", name), number_in(frame, f"camera_angle_{axis}", name)
+    if focal is None or angle is None or not (0 < angle < math.pi and 0 < focal < math.inf):
+        return None
+    return float(round(2 * focal * math.tan(angle / 2)))
+
+
 def _focal_lengths(frame: dict, width: int, height: int, name: str) -> tuple[float, float]:
-    fl_x, fl_y = number_in(frame, "fl_x", name), number_in(frame, "fl_y", name)
-    if fl_x is None and (angle := number_in(frame, "camera_angle_x", name)) is not None:
-        if not 0.0 < angle < math.pi:
-            raise BadInput(f"{name}: camera_angle_x is {angle:g}; angles are between 0 and pi")
-        fl_x = 0.5 * width / math.tan(0.5 * angle)
-    if fl_x is None:
-        fl_x = fl_y
-    if fl_x is None:
-        raise BadInput(f"{name}: has neither fl_x nor camera_angle_x, so its focal length is not known")
-    angle = number_in(frame, "camera_angle_y", name)
-    if fl_y is None and angle is not None and 0.0 < angle < math.pi:
-        fl_y = 0.5 * height / math.tan(0.5 * angle)
-    return fl_x, fl_x if fl_y is None else fl_y
+    found = []
+    for axis, side in (("x", width), ("y", height)):
+        focal, angle = number_in(frame, f"fl_{axis}", name), number_in(frame, f"camera_angle_{axis}", name)
+        if focal is None and angle is not None:
+            if not 0.0 < angle < math.pi:
+                raise BadInput(f"{name}: camera_angle_{axis} is {angle:g}; angles are between 0 and pi")
+            focal = 0.5 * side / math.tan(0.5 * angle)
+        found.append(focal)
+    x, y = found
+    if x is None and y is None:
+        raise BadInput(
+            f"{name}: has neither fl_x nor camera_angle_x nor one of the other axis, so its focal length is not known"
+        )
+    return (y if x is None else x), (x if y is None else y)
 
 
 def camera_in(frame: dict, name: str, default: Intrinsics | None) -> Camera:
@@ -122,7 +217,7 @@ def camera_in(frame: dict, name: str, default: Intrinsics | None) -> Camera:
     if width is None or height is None or not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE):
         raise BadInput(f"{name}: has no size (w and h in pixels)")
     width, height = int(width), int(height)
-    if default is not None and frame.get("fl_x") is None and frame.get("camera_angle_x") is None:
+    if default is not None and all(frame.get(key) is None for key in FOCAL_KEYS):
         intrinsics = default.resized(width, height)
     else:
         intrinsics = intrinsics_in(frame, width, height, name)
@@ -143,7 +238,11 @@ def frame_of(camera: Camera) -> dict:
     if intrinsics.model != "pinhole":
         fisheye = intrinsics.model == "fisheye"
         frame |= dict(zip(FISHEYE_COEFFICIENTS if fisheye else OPENCV_COEFFICIENTS, intrinsics.distortion))
-        frame["camera_model"] = "OPENCV_FISHEYE" if fisheye else "OPENCV"
+        more = len(intrinsics.distortion) > NUM_COEFFICIENTS
+        if fisheye:
+            frame["camera_model"] = "THIN_PRISM_FISHEYE" if more else "OPENCV_FISHEYE"
+        else:
+            frame["camera_model"] = "FULL_OPENCV" if more else "OPENCV"
     if camera.time is not None:
         frame["time"] = camera.time
     if isinstance(camera, View) and camera.depths is not None:

@@ -13,17 +13,26 @@ import numpy as np
 from scenes.errors import BadInput
 from scenes.image.read import detect_format
 from scenes.io.files import read_head
-from scenes.posed.camera import Intrinsics, checked_intrinsics, checked_pose
-from scenes.posed.photographs import image_size, same_aspect
-from scenes.posed.view import PosedViews, View, check_views, split_of
+from scenes.posed.camera import Intrinsics, checked_pose
+from scenes.posed.locate import DEPTH_FOLDERS, Masks, SceneFiles
+from scenes.posed.photographs import Orientation, WrittenLens, matched_lenses
+from scenes.posed.view import PosedViews, View, check_views, grouped_notes, split_of
+
+# Names of the folder of photographs; the numbers are how much smaller they were made.
+PHOTOGRAPH_FOLDERS = ("images", "images_2", "images_4", "images_8")
 
 
-def open_llff(source: str | os.PathLike) -> PosedViews:
+def open_llff(source: str | os.PathLike, orientation: Orientation | None = None) -> PosedViews:
     """The views of an LLFF folder; every eighth is for testing.
 
     A row of `poses_bounds.npy` is a 3 x 5 matrix (the camera's down, right and backward axes, its position, and the
     height, width and focal length in pixels), then the nearest and the farthest depth. Images of another resolution
-    than the rows say scale the focal length. Raises BadInput, one line that names the file or image.
+    than the rows say scale the focal length.
+
+    Args:
+        orientation: whether poses belong to pixels as stored or turned upright; see `matched_lenses`.
+
+    Raises BadInput, one line that names the file or image.
     """
     folder = Path(source)
     path = folder / "poses_bounds.npy"
@@ -35,8 +44,9 @@ def open_llff(source: str | os.PathLike) -> PosedViews:
         raise BadInput(f"{path}: is not an array of numbers; export it again") from error
     if rows.ndim != 2 or rows.shape[1] != 17 or not np.issubdtype(rows.dtype, np.number) or np.iscomplexobj(rows):
         raise BadInput(f"{path}: has {' x '.join(map(str, rows.shape))} values, not 17 for each image")
-    images_folder = folder / "images"
-    if not images_folder.is_dir():
+    files = SceneFiles(folder)
+    images_folder = next((place for name in PHOTOGRAPH_FOLDERS if (place := files.folder([name]))), None)
+    if images_folder is None:
         raise BadInput(f"{folder}: has poses_bounds.npy but no folder images")
     images = sorted(file for file in images_folder.iterdir() if file.is_file() and detect_format(read_head(file)))
     if len(images) != len(rows):
@@ -45,34 +55,51 @@ def open_llff(source: str | os.PathLike) -> PosedViews:
             "none may be missing"
         )
     check_views(rows, folder)
+    rows = rows.astype(np.float64)
     notes: list[str] = []
-    views = [_view(i, row.astype(np.float64), image, notes) for i, (row, image) in enumerate(zip(rows, images))]
-    return PosedViews(tuple(views), None, notes)
+    if depths := files.folder(DEPTH_FOLDERS):
+        notes.append(f"the pictures of depths in {depths.name} are not used")
+    lenses = matched_lenses([_lens(row, image) for row, image in zip(rows, images)], notes, orientation)
+    masks = Masks(files, [image.name for image in images])
+    views = [
+        View(
+            pose=_pose(row, f"images/{image.name}", notes),
+            intrinsics=intrinsics,
+            name=f"images/{image.name}",
+            split=split_of(index),
+            image=image,
+            upright=upright,
+            mask=masks.find(image.name),
+            depths=_depths(row, f"images/{image.name}", notes),
+        )
+        for index, (row, image, (intrinsics, upright)) in enumerate(zip(rows, images, lenses))
+    ]
+    masks.note(notes)
+    return PosedViews(tuple(views), None, grouped_notes(notes))
 
 
-def _view(index: int, row: np.ndarray, image: Path, notes: list[str]) -> View:
+def _pose(row: np.ndarray, name: str, notes: list[str]) -> np.ndarray:
+    down, right, backward, position, _ = row[:15].reshape(3, 5).T
+    return checked_pose(np.stack([right, -down, backward, position], axis=1), name, notes)
+
+
+def _lens(row: np.ndarray, image: Path) -> WrittenLens:
     name = f"images/{image.name}"
-    down, right, backward, position, (height, width, focal) = row[:15].reshape(3, 5).T
-    pose = checked_pose(np.stack([right, -down, backward, position], axis=1), name, notes)
-    w, h = image_size(image, name)
+    height, width, focal = map(float, row[:15].reshape(3, 5)[:, 4])
     if not (np.isfinite([height, width, focal]).all() and height >= 1 and width >= 1):
         raise BadInput(
             f"{name}: poses_bounds.npy gives it a size of {width:g} x {height:g} and a focal length of {focal:g}"
         )
-    if not same_aspect(w, h, width, height):
-        raise BadInput(
-            f"{name}: the image is {w} x {h}, but poses_bounds.npy was made for the shape of {width:g} x {height:g}"
-        )
-    intrinsics = Intrinsics(w, h, fl_x=focal * w / width, fl_y=focal * h / height, cx=w / 2, cy=h / 2)
-    near, far = row[15:]
-    depths = (float(near), float(far)) if np.isfinite([near, far]).all() and 0 < near < far else None
-    if depths is None:
-        notes.append(f"{name}: its depths of {near:g} to {far:g} are not a range, and are ignored")
-    return View(
-        pose=pose,
-        intrinsics=checked_intrinsics(intrinsics, name),
-        name=name,
-        split=split_of(index),
-        image=image,
-        depths=depths,
-    )
+
+    def intrinsics(w: int, h: int) -> Intrinsics:
+        return Intrinsics(w, h, fl_x=focal * w / width, fl_y=focal * h / height, cx=w / 2, cy=h / 2)
+
+    return WrittenLens(name, image, (width, height), intrinsics)
+
+
+def _depths(row: np.ndarray, name: str, notes: list[str]) -> tuple[float, float] | None:
+    near, far = map(float, row[15:])
+    if np.isfinite([near, far]).all() and 0 < near < far:
+        return near, far
+    notes.append(f"{name}: its depths of {near:g} to {far:g} are not a range, and are ignored")
+    return None

@@ -10,7 +10,8 @@ import numpy as np
 
 from scenes.errors import BadInput
 from scenes.io.npz import array_shapes, read_arrays
-from scenes.posed.camera import Intrinsics, checked_intrinsics, checked_pose
+from scenes.posed.camera import Intrinsics, checked_intrinsics
+from scenes.posed.conventions import Convention, checked_poses
 from scenes.posed.view import (
     MAX_PIXELS,
     PosedViews,
@@ -18,13 +19,16 @@ from scenes.posed.view import (
     check_not_transparent,
     check_size,
     check_views,
+    grouped_notes,
     split_of,
 )
 
 ARRAYS = ("images", "poses", "focal", "times")
 
 
-def open_bundle(source: str | os.PathLike, max_pixels: int = MAX_PIXELS) -> PosedViews:
+def open_bundle(
+    source: str | os.PathLike, max_pixels: int = MAX_PIXELS, convention: Convention | None = None
+) -> PosedViews:
     """The views of such a file; every eighth is for testing.
 
     Arrays of the file: `images` `[N, H, W, 3 or 4]`, uint8 or floating in [0, 1]; `poses` `[N, 3 or 4, 4]`, camera to
@@ -51,13 +55,14 @@ def open_bundle(source: str | os.PathLike, max_pixels: int = MAX_PIXELS) -> Pose
     height, width = images.shape[1:3]
     intrinsics = Intrinsics.pinhole(width, height, float(arrays["focal"].reshape(-1)[0]))
     intrinsics = checked_intrinsics(intrinsics, str(path))
+    names = [f"{path.name}, view {index}" for index in range(len(images))]
+    poses = checked_poses(list(arrays["poses"]), names, notes, convention).poses
     views = []
-    for index, pixels in enumerate(images):
-        name = f"{path.name}, view {index}"
+    for index, (pixels, name) in enumerate(zip(images, names)):
         check_not_transparent(pixels, name)
         views.append(
             View(
-                pose=checked_pose(arrays["poses"][index], name, notes),
+                pose=poses[index],
                 intrinsics=intrinsics,
                 time=None if times is None else float(times[index]),
                 name=name,
@@ -65,7 +70,7 @@ def open_bundle(source: str | os.PathLike, max_pixels: int = MAX_PIXELS) -> Pose
                 pixels=pixels,
             )
         )
-    return PosedViews(tuple(views), None, notes)
+    return PosedViews(tuple(views), None, grouped_notes(notes))
 
 
 def _check_shapes(path: Path, shapes: dict[str, tuple[int, ...]], max_pixels: int) -> None:

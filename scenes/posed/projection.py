@@ -25,7 +25,7 @@ def pixel_directions(intrinsics: Intrinsics, x: np.ndarray, y: np.ndarray) -> np
     if intrinsics.model == "fisheye":
         return _fisheye_directions(u, v, intrinsics.distortion)
     if intrinsics.model == "opencv":
-        u, v = _undistorted(u, v, intrinsics.distortion)
+        u, v = _Polynomial("opencv", intrinsics.distortion).undo(u, v, u.copy(), v.copy())
     directions = np.stack([u, -v, -np.ones_like(u)], axis=-1)
     return directions / np.linalg.norm(directions, axis=-1, keepdims=True)
 
@@ -39,17 +39,22 @@ def project(camera: Camera, points: np.ndarray) -> tuple[np.ndarray, np.ndarray,
     local = (np.asarray(points, np.float64) - camera.position) @ camera.pose[:, :3]
     depth, intrinsics = -local[:, 2], camera.intrinsics
     if intrinsics.model == "fisheye":
-        k1, k2, k3, k4 = intrinsics.distortion
+        k1, k2, k3, k4 = intrinsics.distortion[:4]
         sideways = np.hypot(local[:, 0], local[:, 1])
         angle = np.arctan2(sideways, depth)
         s = angle * angle
-        scale = angle * (1 + s * (k1 + s * (k2 + s * (k3 + s * k4)))) / np.where(sideways > 0, sideways, 1.0)
-        u, v = local[:, 0] * scale, -local[:, 1] * scale
+        if len(intrinsics.distortion) > 4:
+            scale = angle / np.where(sideways > 0, sideways, 1.0)
+            lens = _Polynomial("fisheye", intrinsics.distortion)
+            u, v = lens.apply(local[:, 0] * scale, -local[:, 1] * scale)
+        else:
+            scale = angle * (1 + s * (k1 + s * (k2 + s * (k3 + s * k4)))) / np.where(sideways > 0, sideways, 1.0)
+            u, v = local[:, 0] * scale, -local[:, 1] * scale
     else:
         ahead = np.where(depth > 0, depth, np.inf)
         u, v = local[:, 0] / ahead, -local[:, 1] / ahead
         if intrinsics.model == "opencv":
-            u, v = _distorted(u, v, intrinsics.distortion)
+            u, v = _Polynomial("opencv", intrinsics.distortion).apply(u, v)
     return u * intrinsics.fl_x + intrinsics.cx, v * intrinsics.fl_y + intrinsics.cy, depth
 
 
@@ -58,38 +63,77 @@ def in_image(intrinsics: Intrinsics, x: np.ndarray, y: np.ndarray) -> np.ndarray
     return (x >= 0) & (x < intrinsics.width) & (y >= 0) & (y < intrinsics.height)
 
 
-def _distorted(u: np.ndarray, v: np.ndarray, distortion: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Radial and tangential distortion (Brown 1966), as OpenCV defines it."""
-    k1, k2, p1, p2 = distortion
-    r2 = u * u + v * v
-    radial = 1 + r2 * (k1 + r2 * k2)
-    return u * radial + 2 * p1 * u * v + p2 * (r2 + 2 * u * u), v * radial + p1 * (r2 + 2 * v * v) + 2 * p2 * u * v
+class _Polynomial:
+    """Radial, tangential and prism distortion in the plane of the image, or of the fisheye's angles.
 
+    The radial factor is a polynomial of r^2, divided by one of OpenCV's rational model.
+    """
 
-def _undistorted(u: np.ndarray, v: np.ndarray, distortion: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Inverse of `_distorted`, by Newton's method in two unknowns."""
-    k1, k2, p1, p2 = distortion
-    a, b = u.copy(), v.copy()
-    for _ in range(NEWTON_STEPS):
+    def __init__(self, model: str, distortion: tuple[float, ...]) -> None:
+        first, rest = distortion[:4], distortion[4:] or (0.0, 0.0, 0.0, 0.0)
+        self.prism = 0.0, 0.0
+        if model == "fisheye":
+            (self.powers, self.divisor), self.tangential, self.prism = (first, ()), rest[:2], (rest[2], rest[3])
+        else:
+            (self.powers, self.divisor), self.tangential = ((*first[:2], rest[0]), rest[1:]), first[2:]
+        if not any(self.divisor):
+            self.divisor = ()
+
+    def radial(self, r2: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The radial factor and its derivative by r^2."""
+        value, slope = _series(self.powers, r2)
+        if not self.divisor:
+            return value, slope
+        below, below_slope = _series(self.divisor, r2)
+        below = np.where(np.abs(below) > 1e-9, below, 1e-9)
+        return value / below, (slope - value / below * below_slope) / below
+
+    def apply(self, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Where points are after the distortion."""
+        (p1, p2), (s1, s2) = self.tangential, self.prism
         r2 = a * a + b * b
-        radial, slope = 1 + r2 * (k1 + r2 * k2), k1 + 2 * k2 * r2
-        off_u = a * radial + 2 * p1 * a * b + p2 * (r2 + 2 * a * a) - u
-        off_v = b * radial + p1 * (r2 + 2 * b * b) + 2 * p2 * a * b - v
-        uu = radial + 2 * a * a * slope + 2 * p1 * b + 6 * p2 * a
-        vv = radial + 2 * b * b * slope + 6 * p1 * b + 2 * p2 * a
-        uv = 2 * a * b * slope + 2 * p1 * a + 2 * p2 * b
-        determinant = uu * vv - uv * uv
-        # Beyond the radius where the polynomial folds over it has no inverse; there the last estimate stays.
-        invertible = determinant > 0.05
-        determinant = np.where(invertible, determinant, 1.0)
-        a = a - np.where(invertible, (vv * off_u - uv * off_v) / determinant, 0.0)
-        b = b - np.where(invertible, (uu * off_v - uv * off_u) / determinant, 0.0)
-    return a, b
+        radial, _ = self.radial(r2)
+        return (
+            a * radial + 2 * p1 * a * b + p2 * (r2 + 2 * a * a) + s1 * r2,
+            b * radial + p1 * (r2 + 2 * b * b) + 2 * p2 * a * b + s2 * r2,
+        )
+
+    def undo(self, u: np.ndarray, v: np.ndarray, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Inverse of `apply`, by Newton's method in two unknowns from the estimate `a`, `b`."""
+        (p1, p2), (s1, s2) = self.tangential, self.prism
+        for _ in range(NEWTON_STEPS):
+            radial, slope = self.radial(a * a + b * b)
+            off_u, off_v = self.apply(a, b)
+            off_u, off_v = off_u - u, off_v - v
+            uu = radial + 2 * a * a * slope + 2 * p1 * b + 6 * p2 * a + 2 * s1 * a
+            vv = radial + 2 * b * b * slope + 6 * p1 * b + 2 * p2 * a + 2 * s2 * b
+            cross = 2 * a * b * slope + 2 * p1 * a + 2 * p2 * b
+            uv, vu = cross + 2 * s1 * b, cross + 2 * s2 * a
+            determinant = uu * vv - uv * vu
+            # Beyond the radius where the polynomial folds over it has no inverse; there the last estimate stays.
+            invertible = determinant > 0.05
+            determinant = np.where(invertible, determinant, 1.0)
+            a = a - np.where(invertible, (vv * off_u - uv * off_v) / determinant, 0.0)
+            b = b - np.where(invertible, (uu * off_v - vu * off_u) / determinant, 0.0)
+        return a, b
+
+
+def _series(coefficients: tuple[float, ...], r2: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """1 + c1 r^2 + c2 r^4 + ..., and its derivative by r^2."""
+    value, slope = np.zeros_like(r2), np.zeros_like(r2)
+    for power, coefficient in reversed(list(enumerate(coefficients, 1))):
+        value = r2 * (coefficient + value)
+        slope = power * coefficient + r2 * slope
+    return 1 + value, slope
 
 
 def _fisheye_directions(u: np.ndarray, v: np.ndarray, distortion: tuple[float, ...]) -> np.ndarray:
-    """OpenCV's fisheye (Kannala and Brandt 2006): the distance from the axis is a polynomial of the angle to it."""
-    k1, k2, k3, k4 = distortion
+    """Directions of OpenCV's fisheye (Kannala and Brandt 2006) and COLMAP's THIN_PRISM_FISHEYE.
+
+    The distance from the axis is a polynomial of the angle to it. Tangential and prism terms, which are small, bend
+    what that gives.
+    """
+    k1, k2, k3, k4 = distortion[:4]
     radius = np.hypot(u, v)
     angle = np.minimum(radius, np.pi)
     for _ in range(NEWTON_STEPS):
@@ -97,5 +141,10 @@ def _fisheye_directions(u: np.ndarray, v: np.ndarray, distortion: tuple[float, .
         off = angle * (1 + s * (k1 + s * (k2 + s * (k3 + s * k4)))) - radius
         slope = 1 + s * (3 * k1 + s * (5 * k2 + s * (7 * k3 + s * 9 * k4)))
         angle = np.clip(angle - np.where(slope > 0.05, off / np.where(slope > 0.05, slope, 1.0), 0.0), 0.0, np.pi)
+    if len(distortion) > 4:
+        scale = angle / np.where(radius > 0, radius, 1.0)
+        u, v = _Polynomial("fisheye", distortion).undo(u, v, u * scale, v * scale)
+        radius = np.hypot(u, v)
+        angle = np.minimum(radius, np.pi)
     sideways = np.sin(angle) / np.where(radius > 0, radius, 1.0)
     return np.stack([u * sideways, -v * sideways, -np.cos(angle)], axis=-1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -12,13 +13,15 @@ import numpy as np
 
 from scenes.domain import Axis, Channels, Domain
 from scenes.errors import BadInput
-from scenes.image.read import read_image
 from scenes.io.files import file_digest, file_state
 from scenes.posed.box import PLAIN_LEVELS, SceneBox, border_pixels, cameras_inside, plain_background, scene_box
 from scenes.posed.camera import Intrinsics
+from scenes.posed.conventions import LOOK_AWAY, Convention
+from scenes.posed.photographs import Orientation
 from scenes.posed.pixels import PixelRays, TrainingPixels
-from scenes.posed.read import open_posed
-from scenes.posed.view import MAX_PIXELS, PosedViews, View, check_size
+from scenes.posed.point_carving import in_front_of_points
+from scenes.posed.read import ReadingOptions, open_posed
+from scenes.posed.view import MAX_PIXELS, PosedViews, View, check_size, grouped_notes
 from scenes.posed.visual_hull import outside_hull
 from scenes.signal import Signal
 
@@ -69,17 +72,21 @@ class RadianceScene(Signal):
                 f"{source['path']}: no view is held out for testing; name a folder with a test split, or with 8 views "
                 "or more"
             )
-        images = [view.read_image() for view in self.training]
-        masks = [self.mask(view) for view in self.training]
+        notes: list[str] = []
+        images = [view.read_image(notes) for view in self.training]
+        masks = [view.read_mask() for view in self.training]
         for view in self.test:
             # A test view that cannot be scored is refused now and not after the fit.
-            view.read_image()
-            self.mask(view)
+            view.read_image(notes)
+            view.read_mask()
         # An alpha channel that is opaque everywhere says nothing.
         self.has_alpha = any(image.shape[-1] == 4 and (image[..., 3] < 255).any() for image in images)
         self.moving = any(view.time is not None for view in views.views)
         self.training_times = np.array([view.time or 0.0 for view in self.training], np.float32)
         self.plain_color = None if self.has_alpha else plain_background([border_pixels(image) for image in images])
+        if LOOK_AWAY in views.notes and (self.has_alpha or self.plain_color is not None):
+            views = _looking_at_object(views)
+            self.views, self.training, self.test = views, views.training, views.test
         dark = self.plain_color is not None and self.plain_color.mean() < 128
         self.background = background or ("black" if dark else "white")
         silhouettes = dict(zip(self.training, map(self._silhouette, images)))
@@ -92,7 +99,7 @@ class RadianceScene(Signal):
         self._pixels = TrainingPixels(
             self.training, images, masks, times, has_alpha=self.has_alpha, lower=self._lower, side=self._side
         )
-        self.notes = (*views.notes, *_inside_notes(views, self.box))
+        self.notes = (*views.notes, *grouped_notes(notes), *_inside_notes(views, self.box))
         distances = np.array([np.linalg.norm(view.position - self.box.centre) for view in self.training])
         focal = np.array([view.intrinsics.fl_x for view in self.training])
         self.pixel_size = float(np.median(distances / focal)) / self._side
@@ -147,20 +154,7 @@ class RadianceScene(Signal):
 
     def mask(self, view: View) -> np.ndarray | None:
         """The pixels of a view that count, `[H, W]` bool; None where all do. Raises BadInput where none does."""
-        if view.mask is None:
-            return None
-        pixels = read_image(view.mask).pixels
-        width, height = view.intrinsics.width, view.intrinsics.height
-        if pixels.shape[:2] != (height, width):
-            raise BadInput(
-                f"{view.mask}: the mask is {pixels.shape[1]} x {pixels.shape[0]}, its image {width} x {height}"
-            )
-        counts = pixels[..., 0] > np.iinfo(pixels.dtype).max // 2
-        if not counts.any():
-            raise BadInput(
-                f"{view.mask}: masks out all of its image; make it white where the image counts, or leave the view out"
-            )
-        return counts
+        return view.read_mask()
 
     def empty_cells(self, resolution: int) -> np.ndarray | None:
         """Cells of a grid over the cube in which nothing is or nothing can be learned, `[n, n, n]` bool, x first.
@@ -187,6 +181,16 @@ class RadianceScene(Signal):
         )
         return outside_hull(((v, s) for v, s in views if s is not None), self._lower, self._side, resolution)
 
+    def cells_in_front(self, resolution: int) -> np.ndarray | None:
+        """Cells of a grid over the cube that cameras look through to points on surfaces, `[n, n, n]` bool, x first.
+
+        None where the scene's files have no such points, or the scene moves.
+        """
+        points = self.views.points
+        if points is None or not len(points) or self.moving:
+            return None
+        return in_front_of_points(self.training, points, self._lower, self._side, resolution)
+
     def preview(self, longest_side: int = 1024) -> np.ndarray:
         """The first test view, `[h, w, 3]` uint8 sRGB."""
         from scenes.image.color import to_bytes
@@ -202,6 +206,8 @@ def open_radiance(
     background: Background | None = None,
     unbounded: bool | None = None,
     held_out: float | None = None,
+    orientation: Orientation | None = None,
+    pose_convention: Convention | None = None,
     max_pixels: int = MAX_PIXELS,
 ) -> RadianceScene:
     """The posed views of a folder, a zip of one, a transforms file, an `.npz` or `procedural:NAME`.
@@ -213,13 +219,17 @@ def open_radiance(
         unbounded: whether the scene goes on around and behind its middle. None: where views have neither alpha nor a
             plain background.
         held_out: fraction of the views that is for testing, evenly spread, whatever the files say.
+        orientation: whether poses belong to the photographs' pixels as they are "stored", or turned "upright" by their
+            EXIF orientation. None: as the sizes of photographs and cameras tell, else stored.
+        pose_convention: of the poses: "opengl", "opencv", "w2c" or "w2c-opencv"; see
+            `scenes.posed.read.ReadingOptions`.
         max_pixels: of all views together; larger scenes are refused before they are read.
 
     Raises BadInput, one line that says why the scene cannot be opened.
     """
     if background is not None and background not in get_args(Background):
         raise BadInput(f"{path}: the background is white or black, not {background}")
-    views = open_posed(path, max_pixels)
+    views = open_posed(path, max_pixels, ReadingOptions(orientation, pose_convention))
     check_size(path, len(views.views), sum(view.num_pixels for view in views.views), max_pixels)
     if held_out:
         try:
@@ -229,6 +239,8 @@ def open_radiance(
     options = {
         "unbounded": unbounded,
         "held_out": held_out,
+        "orientation": orientation,
+        "pose_convention": pose_convention,
         "max_pixels": max_pixels if max_pixels != MAX_PIXELS else None,
     }
     scene = RadianceScene(views, {"path": str(path), **_identity(Path(path), views.views)}, background, unbounded)
@@ -237,6 +249,20 @@ def open_radiance(
         name: value for name, value in options.items() if value is not None
     }
     return scene
+
+
+def _looking_at_object(views: PosedViews) -> PosedViews:
+    """Views of an object before a plain background, whose cameras look away from it, with the axes turned round.
+
+    A camera in the middle of a room would see no plain background.
+    """
+    notes = [note for note in views.notes if note != LOOK_AWAY]
+    notes.append(
+        "the cameras look away from the object unless their axes are OpenCV's, and so they are taken "
+        "(`pose_convention=opengl` takes them as they are)"
+    )
+    turned = tuple(replace(view, pose=view.pose * np.array([1, -1, -1, 1])) for view in views.views)
+    return replace(views, views=turned, notes=notes)
 
 
 def _inside_notes(views: PosedViews, box: SceneBox) -> list[str]:

@@ -7,75 +7,125 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from scenes.errors import BadInput
-from scenes.posed.camera import Intrinsics, checked_pose
-from scenes.posed.frame import intrinsics_in, number_in, read_json_object, time_in
-from scenes.posed.photographs import image_size
-from scenes.posed.view import TEST_EVERY, Box, PosedViews, View, check_views, split_of
+from scenes.posed.conventions import Convention, checked_poses
+from scenes.posed.frame import intrinsics_in, merged_frame, number_in, read_json_object, time_in, written_size
+from scenes.posed.locate import DEPTH_FOLDERS, Masks, SceneFiles, file_in
+from scenes.posed.photographs import Orientation, WrittenLens, image_header, matched_lenses
+from scenes.posed.view import TEST_EVERY, Box, PosedViews, View, check_views, grouped_notes, split_of
 
 SPLITS = ("train", "val", "test")
-# Endings of an image that `file_path` may leave out, in the order in which they are tried.
-IMAGE_ENDINGS = ("", ".png", ".jpg", ".jpeg", ".webp", ".exr")
+# Keys of a frame that name a picture of depths.
+DEPTH_KEYS = ("depth_file_path", "depth_path", "depth_file")
 
 
-def open_transforms(source: str | os.PathLike) -> PosedViews:
+@dataclass(frozen=True)
+class _Frame:
+    """A frame of a transforms file: `content` with what the file says for all frames, its photograph and its mask."""
+
+    content: dict[str, Any]
+    name: str
+    split: str
+    image: Path
+    mask: Path | None
+
+
+def open_transforms(
+    source: str | os.PathLike, orientation: Orientation | None = None, convention: Convention | None = None
+) -> PosedViews:
     """The views of a folder with `transforms.json` or `transforms_train.json` (and `_test`), or of such a file.
 
-    Poses are camera to world with OpenGL axes, as in every dialect. Frames of the file for testing are for testing;
-    where the files have no splits, every eighth view is. Files for validation are ignored. Images are located and not
-    read. Raises BadInput, one line that names the file or frame.
+    Poses are camera to world with OpenGL axes, as in every dialect. Frames of the file for testing are for testing,
+    else those of the file for validation; where the files have no splits, every eighth view is. Images are located and
+    not read.
+
+    Args:
+        orientation: whether poses belong to pixels as stored or turned upright; see `matched_lenses`.
+        convention: of the matrices; see `checked_poses`.
+
+    Raises BadInput, one line that names the file or frame.
     """
     source = Path(source)
     notes: list[str] = []
-    views: list[View] = []
+    frames: list[_Frame] = []
     scale = box = points = None
-    for split, path in _split_files(source).items():
-        if split == "test" and not path.is_file():
-            notes.append(f"{path.name} does not exist: every {TEST_EVERY}th view is held out")
-            continue
+    for split, path in _split_files(source, notes).items():
         content = _content(path)
         scale = content.get("aabb_scale", scale)
         box = _box(path, content) if "box" in content else box
-        if isinstance(cloud := content.get("ply_file_path"), str) and (path.parent / cloud).is_file():
-            points = _points(path, cloud)
+        files = SceneFiles(path.parent)
+        if isinstance(cloud := content.get("ply_file_path"), str) and (found := files.find(cloud, exact=True)):
+            points = _points(path, found)
         splits = [split] * len(content["frames"]) if split else _listed_splits(path, content, notes)
-        views += [
-            _view(path, content, frame, frame_split or "train", notes)
+        given = any(frame.get("mask_path") for frame in content["frames"])
+        masks = None if given else Masks(files, [str(frame.get("file_path")) for frame in content["frames"]])
+        frames += [
+            _frame(path, content, frame, frame_split or "train", files, masks)
             for frame, frame_split in zip(content["frames"], splits)
             if frame_split != "none"
         ]
-    check_views(views, source)
-    if not any(view.split == "test" for view in views):
-        views = [replace(view, split=split_of(index)) for index, view in enumerate(views)]
-    if not any(view.split == "train" for view in views):
-        raise BadInput(f"{source}: all of its views are for testing; name the file for training or the folder")
+        if masks is not None:
+            masks.note(notes)
+        _note_other_pictures(content["frames"], files, notes)
+    check_views(frames, source)
+    names = [frame.name for frame in frames]
+    scene = checked_poses([frame.content.get("transform_matrix") for frame in frames], names, notes, convention)
+    lenses = matched_lenses([_lens(frame) for frame in frames], notes, orientation)
+    views = [_view(frame, pose, *lens) for frame, pose, lens in zip(frames, scene.poses, lenses)]
+    views = _with_splits(views, notes)
     if scale is not None and not (isinstance(scale, (int, float)) and math.isfinite(scale) and scale > 0):
         raise BadInput(f"{source}: aabb_scale is a number above zero, not {scale!r}")
-    return PosedViews(tuple(views), scale, notes, box, points=points)
+    if points is not None:
+        points = points * scene.mirror
+    return PosedViews(tuple(views), scale, grouped_notes(notes), _mirrored(box, scene.mirror), points=points)
 
 
-def _split_files(source: Path) -> dict[str, Path]:
+def _with_splits(views: list[View], notes: list[str]) -> list[View]:
+    """The views with some for testing and some for training."""
+    splits = {view.split for view in views}
+    if splits == {"test"}:
+        notes.append(f"all views are for testing: every {TEST_EVERY}th is held out, and the others are for training")
+    return views if len(splits) == 2 else [replace(view, split=split_of(i)) for i, view in enumerate(views)]
+
+
+def _split_files(source: Path, notes: list[str]) -> dict[str, Path]:
     """The transforms file of each split; "" where one file holds all splits."""
     if source.is_dir():
-        files = {split: source / f"transforms_{split}.json" for split in ("train", "test")}
-        if files["train"].is_file():
-            return files
-        if not (source / "transforms.json").is_file():
+        files = {split: file_in(source, f"transforms_{split}.json") for split in SPLITS}
+        whole = file_in(source, "transforms.json")
+        if whole is not None and files["train"] is None:
+            return {"": whole}
+        if not any(files.values()):
             raise BadInput(
                 f"{source}: no transforms.json and no transforms_train.json in this folder; name one that "
                 "has posed views"
             )
-        return {"": source / "transforms.json"}
-    split = source.stem.removeprefix("transforms").removeprefix("_")
-    files = {split if split in SPLITS else "": source}
-    if split == "train":
-        files["test"] = source.with_name(source.name.replace("_train", "_test"))
-    return files
+        return _chosen_files(files, notes)
+    split = source.stem.lower().removeprefix("transforms").removeprefix("_")
+    if split != "train":
+        return {split if split == "test" else "": source}
+    start = source.name[: -len("train.json")]
+    others = {other: file_in(source.parent, f"{start}{other}.json") for other in ("val", "test")}
+    return _chosen_files({"train": source} | others, notes)
+
+
+def _chosen_files(files: dict[str, Path | None], notes: list[str]) -> dict[str, Path]:
+    """Of the files of three splits those for training and testing; validation takes the place of what is missing."""
+    train, validation, test = (files[split] for split in SPLITS)
+    if test is None and validation is not None and train is not None:
+        notes.append(f"there is no transforms_test.json: the views of {validation.name} are for testing")
+        test = validation
+    elif test is None and train is not None:
+        notes.append(f"transforms_test.json does not exist: every {TEST_EVERY}th view is held out")
+    if train is None and test is None:
+        test = validation
+    return {split: path for split, path in (("train", train), ("test", test)) if path is not None}
 
 
 def _listed_splits(path: Path, content: dict, notes: list[str]) -> list[str]:
@@ -113,20 +163,32 @@ def _box(path: Path, content: dict) -> Box:
     return (x0, y0, z0), (x1, y1, z1)
 
 
-def _points(path: Path, cloud: str) -> np.ndarray:
+def _mirrored(box: Box | None, mirror: np.ndarray) -> Box | None:
+    """The box in coordinates whose axes are multiplied by 1 or -1."""
+    if box is None or (mirror > 0).all():
+        return box
+    corners = np.array(box) * mirror
+    x0, y0, z0 = map(float, corners.min(axis=0))
+    x1, y1, z1 = map(float, corners.max(axis=0))
+    return (x0, y0, z0), (x1, y1, z1)
+
+
+def _points(path: Path, cloud: Path) -> np.ndarray:
     """The points `[N, 3]` of the point cloud that a transforms file names."""
     import trimesh
 
-    if not (path.parent / cloud).resolve().is_relative_to(path.parent.resolve()):
-        raise BadInput(f"{path}: its ply_file_path {cloud} lies outside of the scene's folder; copy the points into it")
+    if not cloud.resolve().is_relative_to(path.parent.resolve()):
+        raise BadInput(
+            f"{path}: its ply_file_path {cloud.name} lies outside of the scene's folder; copy the points into it"
+        )
     try:
-        loaded = trimesh.load(path.parent / cloud, process=False)
+        loaded = trimesh.load(cloud, process=False)
         if not isinstance(loaded, (trimesh.Trimesh, trimesh.PointCloud)):
             raise TypeError("neither a mesh nor a point cloud")
         points = np.asarray(loaded.vertices, np.float64).reshape(-1, 3)
     except Exception as error:  # noqa: BLE001  (trimesh raises many types for damaged bytes)
         raise BadInput(
-            f"{path.parent / cloud}: is not a point cloud that can be read; leave ply_file_path out or export it again"
+            f"{cloud}: is not a point cloud that can be read; leave ply_file_path out or export it again"
         ) from error
     return points[np.isfinite(points).all(axis=1)]
 
@@ -139,50 +201,60 @@ def _content(path: Path) -> dict:
     return content
 
 
-def _view(path: Path, content: dict, frame: dict, split: str, notes: list[str]) -> View:
-    """The view of a frame; `content` is the file's object, whose entries hold for all frames."""
+def _frame(path: Path, content: dict, frame: dict, split: str, files: SceneFiles, masks: Masks | None) -> _Frame:
+    """A frame with its photograph and mask.
+
+    `content` is the file's object, whose entries hold for all frames. `masks`: where those are that no frame names.
+    """
     file_path = frame.get("file_path")
     if not isinstance(file_path, str) or not file_path:
         raise BadInput(f"{path}: a frame has no file_path")
     name = f"{path.name}, {file_path}"
-    image = _image(path, file_path, name)
-    mask = frame.get("mask_path")
-    merged = content | frame
-    near, far = number_in(merged, "near", name), number_in(merged, "far", name)
+    image = _located(path, file_path, name, files)
+    mask_path = frame.get("mask_path")
+    mask = masks.find(file_path) if masks else None
+    if isinstance(mask_path, str) and mask_path:
+        mask = _located(path, mask_path, name, files)
+    return _Frame(merged_frame(content, frame) | {"file_path": file_path}, name, split, image, mask)
+
+
+def _located(path: Path, file_path: str, name: str, files: SceneFiles) -> Path:
+    """The image beside the transforms file that `file_path` names."""
+    found = files.find(file_path)
+    if found is None:
+        raise BadInput(f"{name}: no such image beside {path.name}")
+    if not found.resolve().is_relative_to(path.parent.resolve()):
+        raise BadInput(f"{name}: lies outside of the scene's folder; copy the image into it")
+    return found
+
+
+def _note_other_pictures(frames: list[dict], files: SceneFiles, notes: list[str]) -> None:
+    folder = files.folder(DEPTH_FOLDERS)
+    if folder is not None or any(key in frame for frame in frames for key in DEPTH_KEYS):
+        notes.append(f"the pictures of depths{f' in {folder.name}' if folder else ''} are not used")
+
+
+def _lens(frame: _Frame) -> WrittenLens:
+    header = image_header(frame.image, frame.name)
+    size, guessed = written_size(frame.content, header.stored, header.upright, frame.name)
+    return WrittenLens(
+        frame.name, frame.image, size, lambda w, h: intrinsics_in(frame.content, w, h, frame.name), guessed
+    )
+
+
+def _view(frame: _Frame, pose: np.ndarray, intrinsics: Any, upright: bool) -> View:
+    near, far = (number_in(frame.content, key, frame.name) for key in ("near", "far"))
     depths = None
     if near is not None and far is not None and 0 < near < far < math.inf:
         depths = near, far
     return View(
-        pose=checked_pose(frame.get("transform_matrix"), name, notes),
-        intrinsics=_intrinsics(merged, image, name),
-        time=time_in(frame, name),
-        name=file_path,
-        split=split,
-        image=image,
-        mask=_image(path, mask, name) if isinstance(mask, str) and mask else None,
+        pose=pose,
+        intrinsics=intrinsics,
+        time=time_in(frame.content, frame.name),
+        name=frame.content["file_path"],
+        split=frame.split,
+        image=frame.image,
+        upright=upright,
+        mask=frame.mask,
         depths=depths,
     )
-
-
-def _image(path: Path, file_path: str, name: str) -> Path:
-    """The image beside the transforms file that `file_path` names, with or without its ending."""
-    for ending in IMAGE_ENDINGS:
-        found = path.parent / (file_path + ending)
-        if found.is_file():
-            if not found.resolve().is_relative_to(path.parent.resolve()):
-                raise BadInput(f"{name}: lies outside of the scene's folder; copy the image into it")
-            return found
-    raise BadInput(f"{name}: no such image beside {path.name}")
-
-
-def _intrinsics(frame: dict, image: Path, name: str) -> Intrinsics:
-    """The intrinsics of a frame. Raises BadInput where `w` and `h` are not the size of its image."""
-    width, height = image_size(image, name)
-    for key, size in (("w", width), ("h", height)):
-        given = number_in(frame, key, name)
-        if given not in (None, size):
-            raise BadInput(
-                f"{name}: the image is {width} x {height}, but its {key} is given as {given:g}; scale the intrinsics "
-                "with the images"
-            )
-    return intrinsics_in(frame, width, height, name)

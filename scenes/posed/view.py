@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from scenes.errors import BadInput
+from scenes.image.color import to_bytes
+from scenes.image.decoded import DecodedImage
 from scenes.image.read import read_image
 from scenes.posed.camera import Camera
 
@@ -17,6 +19,9 @@ from scenes.posed.camera import Camera
 TEST_EVERY = 8
 # Pixels of all views together. A larger scene is taken for a decompression bomb unless the caller raises the limit.
 MAX_PIXELS = 2_000_000_000
+
+# Aspect ratios that differ by less, relative to each other, are the same up to rounding of the sizes.
+ASPECT_TOLERANCE = 0.02
 
 Box = tuple[tuple[float, float, float], tuple[float, float, float]]
 
@@ -27,6 +32,7 @@ class View(Camera):
 
     Attributes:
         image: file of the photograph.
+        upright: whether the photograph and its mask are turned as their EXIF orientation says. False: pixels as stored.
         mask: file of an image whose dark pixels do not count.
         pixels: `[H, W, 3 or 4]` uint8 sRGB, in place of `image`.
         depths: nearest and farthest depth of what the photograph shows, along the optical axis, where the scene's files
@@ -34,6 +40,7 @@ class View(Camera):
     """
 
     image: Path | None = None
+    upright: bool = False
     mask: Path | None = None
     pixels: np.ndarray | None = None
     depths: tuple[float, float] | None = None
@@ -45,8 +52,13 @@ class View(Camera):
             return self.image.stat().st_size
         return 0 if self.pixels is None else self.pixels.nbytes
 
-    def read_image(self) -> np.ndarray:
+    def read_image(self, notes: list[str] | None = None) -> np.ndarray:
         """The photograph, `[H, W, 3 or 4]` uint8 sRGB with straight alpha.
+
+        Photographs of 16 bits a channel are rounded, linear light is converted, grey ones become colors.
+
+        Args:
+            notes: gets a line, which begins with the view's name, for each thing that was changed.
 
         Raises BadInput where it cannot be read, has another size than the intrinsics, or is transparent everywhere.
         """
@@ -54,18 +66,64 @@ class View(Camera):
             return self.pixels
         if self.image is None:
             raise ValueError(f"the view {self.name} has a camera and no photograph")
-        pixels = read_image(self.image).pixels
-        if pixels.dtype != np.uint8:
-            raise BadInput(f"{self.image}: posed views are images of 8 bits a channel, and this one is {pixels.dtype}")
-        if pixels.shape[-1] <= 2:
-            pixels = np.concatenate([np.repeat(pixels[..., :1], 3, axis=-1), pixels[..., 1:]], axis=-1)
+        decoded = read_image(self.image, upright=self.upright)
+        pixels, changed = _to_rgb8(decoded)
+        if notes is not None:
+            notes += [f"{self.name}: {text}" for text in (*decoded.notes, *changed)]
         if pixels.shape[:2] != (self.intrinsics.height, self.intrinsics.width):
             raise BadInput(
-                f"{self.image}: turned upright it is {pixels.shape[1]} x {pixels.shape[0]}, but its camera is for "
-                f"{self.intrinsics.width} x {self.intrinsics.height}; save it without an orientation tag"
+                f"{self.image}: is {pixels.shape[1]} x {pixels.shape[0]}, but its camera is for "
+                f"{self.intrinsics.width} x {self.intrinsics.height}; save the image again"
             )
         check_not_transparent(pixels, str(self.image))
         return pixels
+
+    def read_mask(self) -> np.ndarray | None:
+        """The pixels that count, `[H, W]` bool; None where there is no mask.
+
+        A mask of the same shape in another resolution is resized. Raises BadInput where it cannot be read, has another
+        shape, or nothing counts.
+        """
+        if self.mask is None:
+            return None
+        pixels = read_image(self.mask, upright=self.upright).pixels
+        width, height = self.intrinsics.width, self.intrinsics.height
+        if not same_aspect(pixels.shape[1], pixels.shape[0], width, height):
+            raise BadInput(
+                f"{self.mask}: the mask is {pixels.shape[1]} x {pixels.shape[0]}, its image {width} x {height}"
+            )
+        limit = np.iinfo(pixels.dtype).max // 2 if pixels.dtype.kind == "u" else 0.5
+        counts = pixels[..., 0] > limit
+        if counts.shape != (height, width):
+            rows = (np.arange(height) + 0.5) * counts.shape[0] / height
+            columns = (np.arange(width) + 0.5) * counts.shape[1] / width
+            counts = counts[rows.astype(int)[:, None], columns.astype(int)]
+        if not counts.any():
+            raise BadInput(
+                f"{self.mask}: masks out all of its image; make it white where the image counts, or leave the view out"
+            )
+        return counts
+
+
+def _to_rgb8(decoded: DecodedImage) -> tuple[np.ndarray, list[str]]:
+    """A photograph as `[H, W, 3 or 4]` uint8 sRGB with straight alpha, and what was changed."""
+    pixels, changed = decoded.pixels, []
+    if pixels.shape[-1] <= 2:
+        pixels = np.concatenate([np.repeat(pixels[..., :1], 3, axis=-1), pixels[..., 1:]], axis=-1)
+    if pixels.dtype == np.uint16:
+        changed.append("its 16 bits a channel are rounded to 8")
+        pixels = ((pixels.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
+    elif pixels.dtype != np.uint8:
+        changed.append("its values are clipped to 0 to 1 and rounded to 8 bits")
+        colors, alpha = pixels[..., :3], pixels[..., 3:]
+        if decoded.premultiplied and alpha.size:
+            colors = colors / np.maximum(alpha, 1e-6)
+        if decoded.space == "linear":
+            from scenes.image.encoding import linear_to_srgb
+
+            colors = linear_to_srgb(np.clip(colors, 0, 1).astype(np.float32))
+        pixels = to_bytes(np.concatenate([np.clip(colors, 0, 1), np.clip(alpha, 0, 1)], axis=-1))
+    return pixels, changed
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,6 +179,27 @@ def check_views(views: Sequence[object], name: str | os.PathLike) -> None:
     """Raises BadInput where there are too few views for a scene."""
     if len(views) < 2:
         raise BadInput(f"{name}: a scene needs two views or more, not {len(views)}")
+
+
+def same_aspect(width: float, height: float, other_width: float, other_height: float) -> bool:
+    """Whether two sizes have the same aspect ratio, up to rounding."""
+    x, y = width / other_width, height / other_height
+    return abs(x - y) <= ASPECT_TOLERANCE * x
+
+
+def grouped_notes(notes: Sequence[str]) -> list[str]:
+    """Notes with those of single views, "VIEW: what", put together where several say the same."""
+    views: dict[str, list[str]] = {}
+    for note in notes:
+        view, colon, text = note.partition(": ")
+        views.setdefault(text if colon else note, []).append(view if colon else "")
+    found = []
+    for text, names in views.items():
+        if len(names) == 1 or not names[0]:
+            found.append(f"{names[0]}: {text}" if names[0] else text)
+        else:
+            found.append(f"{len(names)} views ({names[0]}, ...): {text}")
+    return found
 
 
 def check_not_transparent(pixels: np.ndarray, name: str) -> None:

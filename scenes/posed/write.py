@@ -7,6 +7,8 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
+
 from scenes.errors import BadInput
 from scenes.io.atomic import atomic_write, atomic_write_bytes
 from scenes.posed.frame import frame_of
@@ -75,7 +77,7 @@ def _file_names(views: tuple[View, ...]) -> list[str]:
 def _write_view(folder: Path, view: View, name: str) -> dict:
     """Write the image and the mask of a view. Returns the frame of the transforms file."""
     (folder / view.split).mkdir(exist_ok=True)
-    if view.image is not None:
+    if view.image is not None and not view.upright:
         file_path = f"{view.split}/{name}{view.image.suffix.lower()}"
         shutil.copyfile(view.image, folder / file_path)
     else:
@@ -85,8 +87,11 @@ def _write_view(folder: Path, view: View, name: str) -> dict:
         with atomic_write(folder / file_path) as temporary:
             Image.fromarray(view.read_image()).save(temporary)
     frame = {"file_path": file_path}
-    if view.mask is not None:
+    if (mask := view.read_mask()) is not None:
+        from PIL import Image
+
         (folder / "masks").mkdir(exist_ok=True)
-        frame["mask_path"] = f"masks/{view.split}_{name}{view.mask.suffix.lower()}"
-        shutil.copyfile(view.mask, folder / frame["mask_path"])
+        frame["mask_path"] = f"masks/{view.split}_{name}.png"
+        with atomic_write(folder / frame["mask_path"]) as temporary:
+            Image.fromarray(mask.astype(np.uint8) * 255).save(temporary)
     return frame | frame_of(view)

@@ -11,14 +11,9 @@ from scenes.io.unpack import ZipLimits, unpack_zip
 
 # A zip with more files or more bytes than this is refused before it is unpacked; scenes have less.
 ZIP_LIMITS = ZipLimits(max_files=20_000, max_bytes=8 << 30)
-# Files with the cameras of a scene.
-CAMERA_FILES = (
-    "transforms.json",
-    "transforms_train.json",
-    "poses_bounds.npy",
-    "cameras.bin",
-    "cameras.txt",
-)
+# Files with the cameras of a scene; names are compared without regard to case.
+TRANSFORMS_FILES = ("transforms.json", "transforms_train.json", "transforms_test.json", "transforms_val.json")
+CAMERA_FILES = (*TRANSFORMS_FILES, "poses_bounds.npy", "cameras.bin", "cameras.txt")
 
 
 def is_zipped_folder(path: str | os.PathLike) -> bool:
@@ -30,13 +25,19 @@ def is_zipped_folder(path: str | os.PathLike) -> bool:
         return False
 
 
-def holds_cameras(path: str | os.PathLike) -> bool:
-    """Whether a zip has a file with cameras in it, by the names of its members. False for a file that is not a zip."""
+def camera_files(path: str | os.PathLike) -> list[str]:
+    """Names of the files with cameras in a zip, without their folders; none for a file that is not a zip."""
     try:
         with zipfile.ZipFile(path) as packed:
-            return any(name.rpartition("/")[2] in CAMERA_FILES for name in packed.namelist())
+            names = [name.replace("\\", "/").rpartition("/")[2].lower() for name in packed.namelist()]
     except (OSError, zipfile.BadZipFile, ValueError):
-        return False
+        return []
+    return [name for name in CAMERA_FILES if name in names]
+
+
+def holds_cameras(path: str | os.PathLike) -> bool:
+    """Whether a zip has a file with cameras in it, by the names of its members. False for a file that is not a zip."""
+    return bool(camera_files(path))
 
 
 def unpacked(source: str | os.PathLike) -> tuple[Path, tempfile.TemporaryDirectory]:

@@ -54,6 +54,8 @@ TYPED = {
     "quantity": "occupancy",
     "background": "black",
     "unbounded": "unbounded",
+    "orientation": "upright",
+    "pose_convention": "opencv",
     "share_heads": True,
     "seconds": "30",
     "preview": True,
@@ -72,7 +74,9 @@ TYPED = {
     "collision": True,
 }
 # Kinds of signals for which an option is shown, where that is not an image.
-KINDS = {"part": "audio", "rate": "video", "quantity": "shape", "background": "radiance", "unbounded": "radiance"}
+KINDS = {"part": "audio", "rate": "video", "quantity": "shape"} | dict.fromkeys(
+    ("background", "unbounded", "orientation", "pose_convention"), "radiance"
+)
 MODELS = pytest.mark.parametrize("model", [FitRequest, CompareRequest, DistillRequest, ReconstructRequest])
 
 

@@ -86,6 +86,13 @@ def test_unpacks_an_archive_to_its_only_folder(folders):
     assert path.name == "duck" and sorted(p.name for p in path.rglob("*")) == ["1.png", "images", "transforms.json"]
 
 
+def test_leaves_out_what_lies_beside_the_photographs(folders):
+    """A licence, notes and programs beside a scene are no reason to refuse it, and are not kept."""
+    beside = [("LICENSE.md", b"x"), ("README", b"x"), ("duck/notes.docx", b"x"), ("duck/run.py", b"x")]
+    path = kept(folders, "scene.zip", archive(*beside, ("duck/transforms.json", b"{}"), ("duck/images/1.PNG", b"x")))
+    assert path.name == "duck" and sorted(p.name for p in path.rglob("*")) == ["1.PNG", "images", "transforms.json"]
+
+
 def link(name="images/a.png"):
     entry = zipfile.ZipInfo(name)
     entry.create_system, entry.external_attr = 3, (stat.S_IFLNK | 0o777) << 16
@@ -101,8 +108,8 @@ def link(name="images/a.png"):
         ([("..\\climb.png", b"x")], "leads out"),
         ([("C:/climb.png", b"x")], "leads out"),
         ([(link(), "/etc/passwd")], "is a link"),
-        ([("a.png", b"x"), ("run.py", b"x")], "is not an image"),
-        ([("run.json/field.safetensors", b"x")], "is not an image"),
+        ([("a.png", b"x"), ("../run.py", b"x")], "leads out"),
+        ([("run.json/field.safetensors", b"x")], "no images"),
         ([], "no images"),
     ],
 )

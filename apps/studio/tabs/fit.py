@@ -15,7 +15,7 @@ from apps.studio.chosen_signal import ChosenSignal, estimate, open_signal
 from apps.studio.cleanup import mark_used
 from apps.studio.folders import clean_name
 from apps.studio.images import data_url, encode_png
-from apps.studio.messages import message_of
+from apps.studio.messages import message_of, note_for_page
 from apps.studio.requests import fit_request
 from apps.studio.tabs.option_controls import BUSY, QUIET, method_settings, option_controls
 from apps.studio.tabs.run_choice import MESSAGE_SECONDS, show_errors
@@ -24,6 +24,7 @@ from fields.fit.request import SAMPLES, FitRequest
 from fields.kinds import default_method
 from fields.options import options_of
 from scenes.errors import BadInput
+from scenes.signal import Signal
 
 if TYPE_CHECKING:
     from apps.studio.server import Studio
@@ -232,10 +233,14 @@ class FitTab:
         return show_errors(self.studio.queue.fit, request, chosen["name"]).id
 
 
+def _notes(signal: Signal) -> list[str]:
+    return [note_for_page(note) for note in signal.notes]
+
+
 def shown_signal(source: str, name: str, *, ignore_invalid: bool = False) -> tuple[ChosenSignal, Markup, Markup, dict]:
     """Open a signal: what is chosen, a line about it, its image, and the list of methods."""
     chosen, signal, guess = open_signal(source, name, ignore_invalid=ignore_invalid)
-    about = render("signal", kind=chosen["kind"], guess=guess, description=signal.describe(), notes=signal.notes)
+    about = render("signal", kind=chosen["kind"], guess=guess, description=signal.describe(), notes=_notes(signal))
     image = render("signal_image", source=data_url(encode_png(signal.preview(PREVIEW_SIDE))))
     methods, default = chosen["methods"], default_method(chosen["kind"])
     update = gr.update(

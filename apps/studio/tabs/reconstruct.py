@@ -16,7 +16,7 @@ from apps.studio import examples, uploads
 from apps.studio.cleanup import mark_used
 from apps.studio.exporting import new_folder
 from apps.studio.folders import clean_name
-from apps.studio.messages import message_of
+from apps.studio.messages import message_of, note_for_page
 from apps.studio.photographs import ChosenPhotographs, OpenedScene, choose, open_scene
 from apps.studio.reconstruct_job import MODEL, POSES, ReconstructJob, continues, read_record
 from apps.studio.requests import reconstruct_request
@@ -245,7 +245,8 @@ def _methods() -> list[str]:
 
 
 def _about(name: str, scene: OpenedScene) -> str:
-    return render("signal", kind=name, guess="cameras are known", description=scene.description, notes=scene.notes)
+    notes = [note_for_page(note) for note in scene.notes]
+    return render("signal", kind=name, guess="cameras are known", description=scene.description, notes=notes)
 
 
 def _box(values: tuple[float, ...], whole: list[float]) -> tuple[float, ...] | None:

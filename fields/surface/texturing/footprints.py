@@ -18,7 +18,6 @@ from torch.nn.functional import max_pool2d
 
 from fields.ops.rasterise import rasterise
 from fields.render.mesh_projection import project_vertices
-from scenes.image.read import read_image
 from scenes.posed.view import View
 
 # Samples along each side of a pixel.
@@ -108,9 +107,8 @@ def reduced_photograph(view: View, reduction: int) -> tuple[Tensor, Tensor]:
     """Colors of a photograph `[H, W, 3]` float32 in [0, 1], and which pixels show the object alone, `[H, W]` bool."""
     pixels = view.read_image()
     counts = pixels[..., 3] >= OPAQUE if pixels.shape[-1] == 4 else np.ones(pixels.shape[:2], bool)
-    if view.mask is not None:
-        mask = read_image(view.mask).pixels
-        counts = counts & (mask[..., 0] > np.iinfo(mask.dtype).max // 2)
+    if (mask := view.read_mask()) is not None:
+        counts = counts & mask
     height, width = pixels.shape[0] // reduction, pixels.shape[1] // reduction
     blocks = (height, reduction, width, reduction)
     inside = slice(height * reduction), slice(width * reduction)

@@ -144,6 +144,8 @@ def test_binary_and_text_models_agree_with_the_library(scene, tmp_path):
         ("OPENCV_FISHEYE", "20 21 12 8 0.1 0.2 0.3 0.4", ("fisheye", (0.1, 0.2, 0.3, 0.4))),
         ("SIMPLE_RADIAL_FISHEYE", "20 12 8 0.1", ("fisheye", (0.1, 0, 0, 0))),
         ("FULL_OPENCV", "20 21 12 8 0.1 0.2 0.3 0.4 0 0 0 0", ("opencv", (0.1, 0.2, 0.3, 0.4))),
+        ("FULL_OPENCV", "20 21 12 8 1 2 3 4 5 6 7 8", ("opencv", (1, 2, 3, 4, 5, 6, 7, 8))),
+        ("THIN_PRISM_FISHEYE", "20 21 12 8 1 2 3 4 5 6 7 8", ("fisheye", (1, 2, 5, 6, 3, 4, 7, 8))),
     ],
 )
 def test_camera_models_become_ours(scene, model, values, expected):
@@ -155,7 +157,6 @@ def test_camera_models_become_ours(scene, model, values, expected):
     "how, message",
     [
         ({"cameras": "1 FOV 24 16 20 21 12 8 0.5\n"}, "model FOV are not supported; undistort"),
-        ({"cameras": "1 FULL_OPENCV 24 16 20 21 12 8 0.1 0.2 0.3 0.4 1 0 0 0\n"}, "terms that are not supported"),
         ({"cameras": "1 PINHOLE 24 16 20\n"}, "has 1 parameters, not 4"),
         ({"cameras": "1 PINHOLE 24\n"}, "is damaged"),
         ({"cameras": CAMERAS.replace("2 SIMPLE", "3 SIMPLE")}, "images/photo_1.png: its camera 2 is not among"),
@@ -166,7 +167,7 @@ def test_camera_models_become_ours(scene, model, values, expected):
             {"image": lambda i, line: line.replace("photo_2", "photo_77")},
             "images/photo_77.png: the model has this image",
         ),
-        ({"image": lambda i, line: line.replace("photo_2", "../photo_2")}, "outside of the folder"),
+        ({"image": lambda i, line: line.replace("photo_2", "../sparse/0/photo_2")}, "outside of the folder"),
         (
             {"image": lambda i, line: "3 0 0 0 0 1 2 3 1 photo_2.png" if i == 2 else line},
             "photo_2.png: its rotation .* not a unit",
@@ -179,7 +180,9 @@ def test_camera_models_become_ours(scene, model, values, expected):
 )
 def test_wrong_models_are_refused(scene, how, message):
     with pytest.raises(BadInput, match=message) as caught:
-        open_colmap(scene(**how))
+        folder = scene(**how)
+        Image.new("RGB", (24, 16)).save(folder / "sparse" / "0" / "photo_2.png")
+        open_colmap(folder)
     assert "\n" not in str(caught.value)
 
 

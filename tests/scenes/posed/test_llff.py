@@ -58,7 +58,7 @@ def changed(index, value):
         ({"change": lambda rows: rows[:5]}, "5 rows for 9 images"),
         ({"change": lambda rows: rows[:, :12]}, "9 x 12 values"),
         ({"count": 1}, "two views or more"),
-        ({"size": (8, 12)}, "made for the shape of 24 x 16"),
+        ({"size": (8, 12)}, "camera is given for 24 x 16"),
     ],
 )
 def test_wrong_rows_are_refused(scene, how, message):

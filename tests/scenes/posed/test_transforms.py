@@ -14,7 +14,7 @@ from scenes.posed.transforms import open_transforms
 
 def pose(angle=0.3):
     c, s = math.cos(angle), math.sin(angle)
-    return [[c, 0, s, 1.0], [0, 1, 0, 2.0], [-s, 0, c, 3.0], [0, 0, 0, 1]]
+    return [[c, 0, s, 5 * s], [0, 1, 0, 2.0], [-s, 0, c, 5 * c], [0, 0, 0, 1]]
 
 
 @pytest.fixture
@@ -141,7 +141,8 @@ def without(matrix, row, column, value):
         ({"transform_matrix": None}, "images/2.png.*not a matrix"),
         ({"file_path": "images/nowhere.png"}, "nowhere.png: no such image"),
         ({"file_path": 7}, "no file_path"),
-        ({"w": 100}, "12 x 8.*given as 100"),
+        ({"w": 100, "h": 8}, "12 x 8.*given for 100 x 8, which is another shape"),
+        ({"w": 0}, "its w is 0"),
         ({"fl_x": 1e9}, "not plausible"),
         ({"fl_x": -5.0}, "not plausible"),
         ({"fl_x": "wide"}, "not a number but 'wide'"),
@@ -149,7 +150,9 @@ def without(matrix, row, column, value):
         ({"k1": math.inf}, "infinite"),
         ({"time": 3.0}, "between 0 and 1"),
         ({"camera_model": "EQUIRECTANGULAR"}, "camera_model EQUIRECTANGULAR is not supported"),
-        ({"k3": 0.1}, "k3 and more"),
+        ({"k3": 0.1, "k5": 0.2}, "distortion with k5 is not supported for the camera_model OPENCV"),
+        ({"k1": 0.1, "p1": 0.2, "camera_model": "OPENCV_FISHEYE"}, "distortion with p1 is not supported"),
+        ({"transform_matrix": [*pose()[:3], [0, 0, 0, 2]]}, "images/2.png.*last row .* is 0 0 0 2"),
     ],
 )
 def test_wrong_frames_are_refused(scene, change, message):
@@ -171,9 +174,7 @@ def test_wrong_files_are_refused(scene, tmp_path):
         open_transforms(scene(camera_angle_x=None))
     with pytest.raises(BadInput, match="aabb_scale"):
         open_transforms(scene(aabb_scale=-1))
-    folder = scene("transforms_test.json")
-    with pytest.raises(BadInput, match="all of its views are for testing"):
-        open_transforms(folder / "transforms_test.json")
+    folder = tmp_path
     (folder / "transforms.json").write_text("{")
     with pytest.raises(BadInput, match="is not JSON"):
         open_transforms(folder)
