@@ -80,7 +80,7 @@ def parse_frame(data: bytes) -> Frame:
     position, frame = 2, None
     while True:
         position = data.find(b"\xff", position)
-        while data[position + 1 : position + 2] == b"\xff":
+        while position >= 0 and data[position + 1 : position + 2] == b"\xff":
             position += 1
         if position < 0 or position + 4 > len(data):
             raise ValueError("the end is missing" if frame else "it has no frame")

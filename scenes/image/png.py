@@ -7,7 +7,9 @@ whole. Pillow reads the headers.
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +23,7 @@ from scenes.image.storage import Storage
 PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
 # Encoding gamma of sRGB, and how far others may be off and still mean sRGB.
 SRGB_GAMMA, GAMMA_TOLERANCE = 1 / 2.2, 0.01
+XMP_ORIENTATION = re.compile(r'tiff:Orientation(?:="|>)([1-8])')
 
 
 def read_png(path: Path, storage: Storage, layer: str | None = None) -> DecodedImage:
@@ -35,7 +38,8 @@ def read_png(path: Path, storage: Storage, layer: str | None = None) -> DecodedI
         return _with_encoding(read_pillow(path, "PNG", storage, layer), data)
     with open_pillow(io.BytesIO(data), "PNG", storage) as header:
         width, height, info = header.width, header.height, header.info
-        orientation, notes = header.getexif().get(ORIENTATION, 1), frame_note(header, "frame")
+        notes = frame_note(header, "frame")
+    orientation = _orientation(_chunks(data), info)
     depth, color_type = data[24], data[25]
     try:
         import imagecodecs
@@ -55,7 +59,7 @@ def _with_encoding(image: DecodedImage, data: bytes) -> DecodedImage:
 
     In the order of PNG's third edition, 4.3: code points, then the ICC profile, then sRGB, then gamma and primaries.
     """
-    chunks = _color_chunks(data)
+    chunks = _chunks(data)
     codes = chunks.get(b"cICP", b"")
     if len(codes) == 4:
         image.encoding = coded_encoding(codes[0], codes[1])
@@ -82,14 +86,32 @@ def _measured_encoding(gamma: bytes, chromaticities: bytes) -> Encoding | None:
     return Encoding(name, gamma_curve(1 / stored), matrix)
 
 
-def _color_chunks(data: bytes) -> dict[bytes, bytes]:
-    """The chunks before the pixels, the first of each name."""
+def _orientation(chunks: dict[bytes, bytes], info: dict[str, Any]) -> int:
+    """EXIF's orientation: in its own chunk, also behind the pixels, in ImageMagick's text, or in XMP; else 1.
+
+    Pillow's own `getexif` would decode the whole image.
+    """
+    from PIL.Image import Exif
+
+    exif = chunks.get(b"eXIf", b"")
+    text = info.get("Raw profile type exif")
+    if not exif and isinstance(text, str):
+        exif = bytes.fromhex("".join(text.split("\n")[3:]))
+    if exif:
+        tags = Exif()
+        tags.load(exif if exif.startswith(b"Exif\0\0") else b"Exif\0\0" + exif)
+        return tags.get(ORIENTATION, 1)
+    match = XMP_ORIENTATION.search(str(info.get("XML:com.adobe.xmp", "")))
+    return int(match[1]) if match else 1
+
+
+def _chunks(data: bytes) -> dict[bytes, bytes]:
+    """The chunks other than pixels, the first of each name."""
     chunks: dict[bytes, bytes] = {}
     position = 8
     while position + 8 <= len(data):
         length, name = int.from_bytes(data[position : position + 4], "big"), data[position + 4 : position + 8]
-        if name == b"IDAT":
-            break
-        chunks.setdefault(name, data[position + 8 : position + 8 + length])
+        if name not in (b"IDAT", b"fdAT"):
+            chunks.setdefault(name, data[position + 8 : position + 8 + length])
         position += 12 + length
     return chunks

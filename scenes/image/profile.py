@@ -33,11 +33,9 @@ def convert_profile(image: DecodedImage, profile: bytes, storage: Storage) -> st
         name, space = profile_info(profile)
         colors = 1 if image.pixels.shape[2] <= 2 else 3
         label = f"the colour profile '{name}'"
-        if space != SPACES[colors] and not (space == "GRAY" and colors == 3):
+        if space != SPACES[colors]:
             return f"{label} is for {space}, not for this image: ignored"
         encoding = profile_encoding(profile, label)
-        if space == "GRAY" and colors == 3 and encoding is None:
-            return f"{label} is for {space}, not for this image: ignored"
         if encoding is None and image.pixels.dtype == np.float32:
             encoding = Encoding(label, _lut_to_linear(profile, colors))
         if encoding is not None:

@@ -25,7 +25,7 @@ SIGNATURES = {
     "AVIF": [[(4, b"ftypavif")], [(4, b"ftypavis")], [(4, b"ftypmif1"), (16, b"avif")]],
     "HEIC": [[(4, b"ftyphe")], [(4, b"ftypmif1")], [(4, b"ftypmsf1")]],
     "TIFF": [[(0, b"II*\0")], [(0, b"MM\0*")], [(0, b"II+\0")], [(0, b"MM\0+")]],
-    "BMP": [[(0, b"BM"), (10, b"\0\0"), (12, b"\0\0")], [(0, b"BM"), (12, b"\0\0"), (15, b"\0")]],
+    "BMP": [[(0, b"BM"), (6, b"\0\0\0\0")], [(0, b"BM"), (12, b"\0\0"), (15, b"\0\0\0")]],
     "EXR": [[(0, b"\x76\x2f\x31\x01")]],
     "HDR": [[(0, b"#?RADIANCE")], [(0, b"#?RGBE")], [(0, b"#?AUTOPANO")]],
     "JXL": [[(0, b"\xff\x0a")], [(0, b"\0\0\0\x0cJXL \r\n\x87\n")]],

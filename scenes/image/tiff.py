@@ -103,11 +103,8 @@ def _choose_page(file: TiffFile, layer: str | None) -> tuple[TiffPage, list[str]
     whole = [page for page in pages if not int(page.subfiletype) & (REDUCED | MASK)] or pages[:1]
     if len(whole) == 1:
         return whole[0], []
-    sizes = {(page.imagewidth, page.imagelength) for page in whole}
-    other = ", `kind=video` all as frames" if len(sizes) == 1 else ""
-    number = pages.index(whole[0]) + 1
-    note = f"{len(whole)} pages, the first is used (`layer={number + 1}` takes the next{other})"
-    return whole[0], [note]
+    number = pages.index(whole[0]) + 2
+    return whole[0], [f"{len(whole)} pages, the first is used (`layer={number}` takes the next)"]
 
 
 def _decode(page: TiffPage, storage: Storage) -> np.ndarray:

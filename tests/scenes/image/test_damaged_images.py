@@ -137,8 +137,8 @@ def test_refuses_a_file_without_permission(tmp_path: Path, photograph: Path, mon
         (b"once upon a time\n", "holds text, not an image"),
         ("\u00e9tait une fois ".encode() * 20, "holds text, not an image"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "holds text"),
-        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC image, which is not supported: export it as JPEG or PNG"),
-        (b"\x93NUMPY\x01\0v\0{'descr': '|O'}", "a numpy array"),
+        (b"%PDF-1.7\n", "a PDF document: export its page as PNG"),
+        (b"gimp xcf v011\0", "a GIMP project"),
         (pickle.dumps({"a": 1}), "not an image"),
         (bytes(range(256)), "not an image"),
         (b"PK\x03\x04\x14\0\0\0\x08\0", "not an image"),
@@ -148,6 +148,21 @@ def test_describes_files_that_are_no_image(tmp_path: Path, content: bytes, words
     (tmp_path / "a.png").write_bytes(content)
     message = refusal(tmp_path / "a.png")
     assert words in message and "can be read are PNG, JPEG" in message
+
+
+@pytest.mark.parametrize(
+    "name, head, words",
+    [
+        ("a.cr2", b"II*\0\x10\0\0\0CR\2\0", "Canon CR2"),
+        ("a.cr3", b"\0\0\0\x18ftypcrx \0\0\0\1", "Canon CR3"),
+        ("a.raf", b"FUJIFILMCCD-RAW 0201", "Fujifilm RAF"),
+        ("a.rw2", b"IIU\0\x18\0\0\0", "Panasonic RW2"),
+        ("a.nef", b"MM\0*\0\0\0\x08", "Nikon NEF"),
+    ],
+)
+def test_camera_raw_is_refused_by_name(tmp_path: Path, name: str, head: bytes, words: str):
+    (tmp_path / name).write_bytes(head + bytes(100))
+    assert f"a camera raw file ({words}), which is not read: develop it in a raw converter" in refusal(tmp_path / name)
 
 
 def test_no_file_is_unpickled(tmp_path: Path):
