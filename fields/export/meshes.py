@@ -12,6 +12,7 @@ from fields.export.request import ExportRequest
 from fields.export.scene_assets.export import takes_photographs, write_scene_asset
 from fields.export.scenes import scene_surface, seen_by_cameras
 from fields.export.surfaces import RESOLUTION, box_of, implicit_of, source_shape, unbounded_notes
+from fields.export.world import in_world, world_notes
 from fields.surface import cost, quality, texture
 from fields.surface.coarse_scan import coarse_scan
 from fields.surface.implicit import Implicit
@@ -54,6 +55,7 @@ def write(source: Source, out: Path, request: ExportRequest, progress: Progress)
     else:
         positions = implicit.to_file(mesh.vertices)
         asset = Asset(positions, mesh.faces, mesh.normals, colors=mesh.colors, name=out.stem)
+    asset = in_world(asset, source.field.domain)
     chosen = placement_of(source, asset, request, file_up=file_up(out))
     if chosen is not None:
         asset = chosen.placed(asset)
@@ -64,7 +66,9 @@ def write(source: Source, out: Path, request: ExportRequest, progress: Progress)
         meshopt=request.meshopt,
         texture_format=request.texture_format or "png",
     )
-    notes = list(chosen.notes) if chosen is not None else []
+    notes = list(chosen.notes) if chosen is not None else world_notes(source.field.domain)
+    # What cameras see may lie outside of the inner cube.
+    inner = [] if seen_by_cameras(source, request) else unbounded_notes(source)
     if request.collision:
         collision_file, sentences = write_collision(out, asset, progress)
         files.append(collision_file)
@@ -74,7 +78,7 @@ def write(source: Source, out: Path, request: ExportRequest, progress: Progress)
         "files": [str(out), *map(str, files)],
         "bytes": out.stat().st_size,
         "text": _text(report),
-        "notes": [*mesh.notes, *unbounded_notes(source), *_notes(implicit, report, source, shape), *notes],
+        "notes": [*mesh.notes, *inner, *_notes(implicit, report, source, shape), *notes],
     }
 
 

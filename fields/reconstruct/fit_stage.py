@@ -74,27 +74,34 @@ class FitReports:
 
 
 def open_or_begin(
-    request: ReconstructRequest, source: str, seconds: float, started: float
-) -> tuple[RadianceScene, Trainer | None, Run]:
-    """The scene, the trainer of its fit (None where the fit is finished), and the run, which is new or continued.
+    request: ReconstructRequest, signal: RadianceScene, source: str, seconds: float, started: float
+) -> tuple[Trainer | None, Run]:
+    """The trainer of a scene's fit (None where the fit is finished), and the run, which is new or continued.
 
-    seconds: budget of a new fit, from `started` on.
+    source: what the scene was opened from. seconds: budget of a new fit, from `started` on.
     """
     assert request.out is not None
     if (request.out / "run.json").is_file():
         run = Run.open(request.out)
-        check_same(run, request)
-        signal = _scene(fitting.reopen(run), run.path)
         if run.header["status"] == "finished":
-            return signal, None, run
-        return signal, fitting.resume(signal, run, request.device, started), run
+            return None, run
+        return fitting.resume(signal, run, request.device, started), run
     asked = fit_request(request, source, seconds)
-    signal = _scene(asked.load(), Path(source))
     if asked.method is None:
         asked = asked.model_copy(update={"method": default_method(signal)})
     trainer, made = fitting.prepare_request(signal, asked, started=started)
     assert made is not None
-    return signal, trainer, made
+    return trainer, made
+
+
+def open_scene(request: ReconstructRequest, source: str) -> RadianceScene:
+    """The scene of a source; that of the run, where it was begun already. Raises BadInput for what is no such scene."""
+    assert request.out is not None
+    if (request.out / "run.json").is_file():
+        run = Run.open(request.out)
+        check_same(run, request)
+        return _scene(fitting.reopen(run), run.path)
+    return _scene(fit_request(request, source, 1.0).load(), Path(source))
 
 
 def default_method(scene: RadianceScene) -> str:

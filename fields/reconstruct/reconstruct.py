@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -18,15 +18,22 @@ from fields.export.scene_assets.schedule import Schedule
 from fields.export.scene_assets.stages import make_asset
 from fields.fit import fit as fitting
 from fields.fit.trainer import Trainer
-from fields.reconstruct.fit_stage import FitReports, open_or_begin
+from fields.models.field import RadianceField
+from fields.reconstruct.fit_stage import FitReports, fit_request, open_or_begin, open_scene
 from fields.reconstruct.poses_stage import posed_source
 from fields.reconstruct.request import ReconstructRequest
+from fields.reconstruct.subject_stage import has_subject_stage, kept_subject, make_subject, open_subject
+from fields.reconstruct.whole_stage import fit_whole, whole_trainer
 from fields.runs.run import Run
 from fields.surface.placement import placement
 from scenes.errors import BadInput
 from scenes.io.atomic import check_path_writable
 from scenes.posed.signal import RadianceScene
 
+T = TypeVar("T")
+
+# Folder in the run's own: of the fit of all that the photographs show.
+WHOLE_FOLDER = "whole"
 # Formats of assets, and those of them that hold a texture.
 ENDINGS = (".glb", ".usdz", ".obj", ".ply", ".stl", ".3mf")
 TEXTURED = (".glb", ".usdz", ".obj")
@@ -101,34 +108,76 @@ class Reconstruction:
         options = asset_options(request)
         check_path_writable(request.asset)
         schedule = Schedule(request.resolved("seconds"))
-        source, poses_seconds = posed_source(request, self.reports, schedule)
-        signal, run, seconds = self._fit(source, schedule)
-        base = {"run": str(run.path), "out": str(request.asset)}
+        source, before = posed_source(request, self.reports, schedule)
+        base = {"run": str(request.out), "out": str(request.asset)}
+        signal = self._subject(source, schedule, before)
+        if signal is None:
+            return {**base, "interrupted": True}
+        run, seconds = self._fit(signal, schedule)
         if run.header["status"] != "finished":
             return {**base, "interrupted": True}
         scene = FittedScene.of_run(run, signal, request.device)
         report = make_asset(scene, options, request.asset, folder=run.path, schedule=schedule, reports=self.reports)
-        stages = {**poses_seconds, "fit": seconds, **report.pop("seconds")}
+        stages = {**before, "fit": seconds, **report.pop("seconds")}
         return {**base, **report, "seconds": {**stages, "total": round(sum(stages.values()), 3)}}
 
-    def _fit(self, source: str, schedule: Schedule) -> tuple[RadianceScene, Run, float]:
-        """The scene, its run, and the seconds that the fit took in all."""
+    def _subject(self, source: str, schedule: Schedule, seconds: dict[str, float]) -> RadianceScene | None:
+        """The scene that is fitted: the source's own, or its subject alone where it goes on behind that.
+
+        seconds: gets those of the stages that were done. Returns None if it was stopped.
+        """
+        request = self.request
+        assert request.out is not None
+        begun = (request.out / "run.json").is_file()
+        kept = None if begun else kept_subject(request)
+        if kept is not None:
+            self.reports.kept("subject")
+            return open_subject(request, kept)
+        started = time.perf_counter()
+        self.reports.begin("whole" if not begun else "fit", schedule.for_whole())
+        signal = open_scene(request, source)
+        if begun or not has_subject_stage(request, signal):
+            return signal
+        for note in signal.notes:
+            self.reports.message(note)
+        asked = fit_request(request, source, schedule.for_whole())
+        trainer, run = whole_trainer(signal, asked, request.out / WHOLE_FOLDER, started)
+        if trainer is not None and not self._trained(trainer, lambda watch: fit_whole(trainer, run, watch)):
+            return None
+        seconds["whole"] = round(time.perf_counter() - started, 3)
+        self.reports.end("whole", seconds["whole"])
+        field = run.load_field(fitting.resolve_device(request.device))
+        assert isinstance(field, RadianceField)
+        started, planned = time.perf_counter(), schedule.for_subject()
+        self.reports.begin("subject", planned)
+        folder = make_subject(request, field, signal.views, planned, self.reports)
+        seconds["subject"] = round(time.perf_counter() - started, 3)
+        self.reports.end("subject", seconds["subject"])
+        self.reports.message("The photographs show more than the subject: what the cameras look at was cut out")
+        return open_subject(request, folder)
+
+    def _trained(self, trainer: Trainer, fit: Callable[[list[Callable[[Trainer], None]]], T]) -> T:
+        """What `fit` returns, which gets the callbacks of a fit that can be stopped."""
+        self._trainer = trainer
+        try:
+            return fit([FitReports(self.reports), *self._callbacks])
+        finally:
+            self._trainer = None
+
+    def _fit(self, signal: RadianceScene, schedule: Schedule) -> tuple[Run, float]:
+        """The run of the scene's fit, and the seconds that it took in all."""
         started = time.perf_counter()
         planned = schedule.for_fit()
         self.reports.begin("fit", planned)
-        signal, trainer, run = open_or_begin(self.request, source, planned, started)
+        trainer, run = open_or_begin(self.request, signal, str(signal.source["path"]), planned, started)
         if trainer is None:
             self.reports.kept("fit")
         else:
             for note in signal.notes:
                 self.reports.message(note)
-            self._trainer = trainer
-            try:
-                result = fitting.finish(trainer, run, [FitReports(self.reports), *self._callbacks])
-            finally:
-                self._trainer = None
+            result = self._trained(trainer, lambda watch: fitting.finish(trainer, run, watch))
             for remark in (*result.field.remarks(), *(run.metrics() or {}).get("remarks", [])):
                 self.reports.message(remark)
             self.reports.end("fit", time.perf_counter() - started)
         stored = run.metrics() or {}
-        return signal, run, float(stored.get("seconds", 0.0))
+        return run, float(stored.get("seconds", 0.0))

@@ -38,9 +38,9 @@ if TYPE_CHECKING:
 
 # Version of the files in a run's folder; a newer one is refused.
 FORMAT = 1
-# What a folder may hold before it becomes that of a run: the cameras that were found of its photographs, and the
-# studio's record of what was asked for.
-BEFORE = ("poses", "reconstruct.json")
+# What a folder may hold before it becomes that of a run: the cameras that were found of its photographs, the fit of all
+# that these show and the subject that was cut out, and the studio's record of what was asked for.
+BEFORE = ("poses", "whole", "subject", "reconstruct.json")
 # Where a checkpoint keeps the tensors of the field, of the objective and of the optimizer.
 FIELD, OBJECTIVE, OPTIMIZER = "field", "objective", "optimizer"
 

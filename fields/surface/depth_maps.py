@@ -15,6 +15,7 @@ from torch import Tensor
 
 from fields.models.field import RadianceField
 from fields.render.volume import render_rays
+from fields.surface.extract import ProgressCallback, no_progress
 from scenes.posed.camera import Camera, Intrinsics
 
 # Transmittance at the depth of a surface, and that which a ray must fall below to meet one.
@@ -82,31 +83,57 @@ def depth_camera(camera: Camera, pixels: int, corner: np.ndarray, side: float) -
     return Camera(pose, pinhole, camera.time)
 
 
+@dataclass(frozen=True)
+class RayDepths:
+    """Where N rays meet a surface.
+
+    distance: along the ray, `[N]` float64; infinite where there is none. spread: distance over which the light is lost
+    there, `[N]`. opacity: fraction of the light that is lost in all, `[N]`.
+    """
+
+    distance: Tensor
+    spread: Tensor
+    opacity: Tensor
+
+
 @torch.no_grad()
-def depth_map(field: RadianceField, camera: Camera, time: float | None = None) -> DepthMap:
-    """Render one depth map of a camera made by `depth_camera`."""
-    origins, directions = camera.rays()
-    ahead = -directions @ camera.pose[:, 2]
+def ray_depths(
+    field: RadianceField,
+    origins: np.ndarray,
+    directions: np.ndarray,
+    time: float | None = None,
+    progress: ProgressCallback = no_progress,
+) -> RayDepths:
+    """Depths along rays `[N, 3]` in units of the cube, with directions of unit length."""
     # Above a weight of 1 there is none, so no colors are queried.
     march = replace(field.march, min_weight=1.0)
-    found: list[list[Tensor]] = [[], [], []]
+    found: list[tuple[Tensor, Tensor, Tensor]] = []
     for first in range(0, len(origins), CHUNK):
         rows = slice(first, first + CHUNK)
         starts = torch.from_numpy(np.ascontiguousarray(origins[rows])).float().to(field.device)
-        along = torch.from_numpy(directions[rows]).float().to(field.device)
+        along = torch.from_numpy(np.ascontiguousarray(directions[rows])).float().to(field.device)
         moment = torch.full_like(starts[:, 0], time or 0.0) if field.moving else None
         seen = render_rays(field, starts, along, march=march, background=0.0, time=moment)
-        axial = torch.from_numpy(ahead[rows]).to(field.device)
         first_loss, near, depth, far = (
             distance_at_light(seen.weights, seen.samples.t_starts, seen.samples.t_ends, seen.samples.offsets, light)
             for light in (SURFACE_LIGHT, NEAR_LIGHT, MEDIAN_LIGHT, FAR_LIGHT)
         )
         depth = torch.where(depth - first_loss < MAX_ONSET, first_loss, depth)
-        spread = torch.where(torch.isfinite(far), far - near, MAX_ONSET)
-        for part, values in zip(found, (depth * axial, spread, seen.opacity < EMPTY_OPACITY)):
-            part.append(values)
+        found.append((depth, torch.where(torch.isfinite(far), far - near, MAX_ONSET), seen.opacity))
+        progress(min(1.0, (first + CHUNK) / len(origins)))
+    if not found:
+        return RayDepths(*(torch.zeros(0) for _ in range(3)))
+    return RayDepths(*(torch.cat(part) for part in zip(*found)))
+
+
+@torch.no_grad()
+def depth_map(field: RadianceField, camera: Camera, time: float | None = None) -> DepthMap:
+    """Render one depth map of a camera made by `depth_camera`."""
+    origins, directions = camera.rays()
+    found = ray_depths(field, origins, directions, time)
+    depth = found.distance * torch.from_numpy(-directions @ camera.pose[:, 2]).to(field.device)
     shape = camera.intrinsics.height, camera.intrinsics.width
-    depth, spread, empty = (torch.cat(part).reshape(shape) for part in found)
+    depth, spread, empty = (part.reshape(shape) for part in (depth, found.spread, found.opacity < EMPTY_OPACITY))
     return DepthMap(camera, depth.float(), torch.where(torch.isfinite(depth), spread, torch.inf).float(), empty)
 
 

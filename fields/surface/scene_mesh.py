@@ -226,9 +226,15 @@ def _depth_surface(
     mesh.seconds = {**fused.seconds, "extraction": clock.perf_counter() - begun}
     if fused.maps < min(fused.views, MAX_VIEWS):
         mesh.notes.append(f"Fused the depths of {fused.maps} of {fused.views} cameras, as time was short")
-    # Without bounds `neus` does not hold a surface.
-    advice = "" if scene.unbounded else "; `method=neus` serves better"
-    mesh.notes.append(f"The scene was fitted without a surface, so its mesh is rougher than its renders{advice}")
+    if scene.unbounded and bounds is None:
+        corners = (scene.corner + scene.side * end for end in (fused.volume.lattice.lower, fused.volume.lattice.upper))
+        first, last = (",".join(f"{x:.4g}" for x in corner) for corner in corners)
+        mesh.notes.append(f"The scene is unbounded; only what the cameras look at is meshed, from {first} to {last}")
+    # A scene without bounds has to have its subject cut out before `neus` holds a surface.
+    better = "`reconstruct`" if scene.unbounded else "`method=neus`"
+    mesh.notes.append(
+        f"The scene was fitted without a surface, so its mesh is rougher than its renders; {better} serves better"
+    )
     return mesh
 
 
@@ -333,7 +339,10 @@ def _on_border(mesh: SceneMesh, lower: np.ndarray, upper: np.ndarray) -> np.ndar
 def _box_in_cube(scene: Radiance, box: Box | None) -> tuple[np.ndarray, np.ndarray]:
     """The box to mesh in units of the cube: what was asked for, or that of the occupied cells and one cell around."""
     if box is not None:
-        lower, upper = (np.clip((np.asarray(corner) - scene.corner) / scene.side, 0, 1) for corner in box)
+        lower, upper = ((np.asarray(corner) - scene.corner) / scene.side for corner in box)
+        # The cube of an unbounded scene has no border for what its cameras see.
+        if scene.field.has_surface or not scene.unbounded:
+            lower, upper = np.clip(lower, 0, 1), np.clip(upper, 0, 1)
         if not (lower < upper).all():
             ends = ",".join(f"{x:.4g}" for x in (*scene.corner, *(scene.corner + scene.side)))
             raise BadInput(

@@ -16,7 +16,6 @@ from fields.export.scene_assets.reports import Reports
 from fields.export.scene_assets.schedule import STAGES, Schedule
 from fields.export.scene_assets.stages import make_asset
 from fields.export.scenes import seen_by_cameras
-from fields.export.surfaces import unbounded_notes
 from fields.models.field import RadianceField
 from fields.surface.cleanup import MIN_AREA
 from fields.surface.scene_mesh import RESOLUTION
@@ -67,7 +66,6 @@ def write_scene_asset(
             reports=_ExportReports(progress),
         )
     report["stage_seconds"] = report.pop("seconds")
-    report["notes"] = [*report["notes"], *unbounded_notes(source)]
     return report
 
 

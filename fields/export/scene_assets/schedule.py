@@ -16,6 +16,8 @@ STAGES: dict[str, tuple[float, float]] = {
     "file": (0.01, 10.0),
     "report": (0.015, 10.0),
 }
+# Fractions of the whole time for the fit of a whole scene, and for cutting out its subject, where that is done.
+WHOLE, SUBJECT = 0.3, 0.1
 
 
 class Schedule:
@@ -42,6 +44,14 @@ class Schedule:
         """Seconds for the fit: what the later stages leave, and at least a fifth of the budget."""
         later = sum(self._most(name) for name in STAGES)
         return max(0.2 * self.seconds, self.left - later)
+
+    def for_whole(self) -> float:
+        """Seconds for the fit of all that photographs show, where only a part is wanted."""
+        return WHOLE * self.seconds
+
+    def for_subject(self) -> float:
+        """Seconds for cutting out that part."""
+        return SUBJECT * self.seconds
 
     def for_stage(self, name: str) -> float:
         """Seconds for a stage after the fit. Where time has become short, all that remain get less."""

@@ -1,4 +1,4 @@
-"""The first shape of a field with a surface: the visual hull of the silhouettes, or else a sphere."""
+"""The first shape of a field with a surface: what silhouettes and points on surfaces leave, or else a sphere."""
 
 from __future__ import annotations
 
@@ -27,6 +27,9 @@ def first_shape(scene: RadianceScene, hull: bool) -> Tensor:
     if hull:
         empty = scene.hull_cells(HULL_CELLS)
         if empty is not None and MIN_HULL < 1.0 - empty.mean() < MAX_HULL:
+            in_front = scene.cells_in_front(HULL_CELLS)
+            if in_front is not None and MIN_HULL < 1.0 - (empty | in_front).mean():
+                empty = empty | in_front
             return torch.from_numpy(distances_of(~empty))
     axis = (torch.arange(HULL_CELLS) + 0.5) / HULL_CELLS - 0.5
     x, y, z = torch.meshgrid(axis, axis, axis, indexing="ij")

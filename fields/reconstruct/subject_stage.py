@@ -1,0 +1,154 @@
+"""The stages of a scene without bounds before its fit: its subject, cut out of photographs that show more.
+
+A density field of the whole scene says how far it is to what each pixel shows. So it says where the subject is, which
+many cameras have in the middle of their images, and which pixels show it. With these as alpha, the photographs are
+those of an object, and their field holds a surface.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from fields.export.scene_assets.reports import Reports
+from fields.models.field import RadianceField
+from fields.reconstruct.request import METHOD, ReconstructRequest
+from fields.surface.depth_maps import depth_camera, depth_map
+from fields.surface.extract import ProgressCallback
+from fields.surface.radiance import Radiance
+from fields.surface.subject import small_camera, subject_box, subject_mask
+from scenes.errors import BadInput
+from scenes.posed.signal import RadianceScene, open_radiance
+from scenes.posed.view import PosedViews, View
+from scenes.posed.write import write_scene
+
+# Folder in the run's own: of the photographs that show the subject alone.
+SUBJECT_FOLDER = "subject"
+# Pixels of a depth map, at most, and at least where time is short.
+MAX_PIXELS = 1 << 13
+MIN_PIXELS = 1 << 10
+# Fraction of the stage's time for depth maps; the rest is for masks and files.
+DEPTH_TIME = 0.5
+# Training views that must show the subject.
+MIN_VIEWS = 3
+# Points of the depth maps that are kept for the first shape.
+MAX_POINTS = 200_000
+
+
+def has_subject_stage(request: ReconstructRequest, scene: RadianceScene) -> bool:
+    """Whether the subject of a scene is cut out before it is fitted: where photographs do not show what is empty."""
+    return request.method in (None, METHOD) and scene.unbounded and not scene.moving
+
+
+def kept_subject(request: ReconstructRequest) -> Path | None:
+    """The folder of the photographs that show the subject alone, where an earlier sitting made it."""
+    assert request.out is not None
+    folder = request.out / SUBJECT_FOLDER
+    return folder if folder.is_dir() else None
+
+
+def open_subject(request: ReconstructRequest, folder: Path) -> RadianceScene:
+    """The scene of the photographs that show the subject alone."""
+    return open_radiance(folder, background=request.background)
+
+
+def make_subject(
+    request: ReconstructRequest, field: RadianceField, views: PosedViews, seconds: float, reports: Reports
+) -> Path:
+    """Cut the subject out of the photographs and write them as a scene of their own. Returns its folder.
+
+    field: fitted to all that the photographs show. seconds: wall clock; depth maps get smaller where it is short.
+
+    Raises BadInput where no subject is found.
+    """
+    assert request.out is not None
+    scene = Radiance(field)
+    shares = (DEPTH_TIME, 0.8 - DEPTH_TIME, 0.2)
+    starts = np.cumsum((0.0, *shares))
+
+    def part(index: int) -> ProgressCallback:
+        return lambda done: reports.fraction(starts[index] + done * shares[index])
+
+    maps = _depth_maps(scene, views.views, DEPTH_TIME * seconds, part(0))
+    if request.box is not None:
+        box = tuple((np.array(corner) - scene.corner) / scene.side for corner in (request.box[:3], request.box[3:]))
+    else:
+        box = subject_box(maps)
+    if box is None:
+        raise BadInput("no ray of the scene's cameras meets a surface; fit longer, or check the poses")
+    lower, upper = box
+    cut = _cut_out(scene, views.views, (lower, upper), maps[0].depth.numel(), part(1))
+    if sum(view.split == "train" for view in cut) < MIN_VIEWS or all(view.split == "train" for view in cut):
+        raise BadInput("the cameras have no subject in common; give a `box` around it")
+    points = np.concatenate([part.points().numpy() for part in maps]).astype(np.float64)
+    points = points[((points > lower) & (points < upper)).all(axis=1)]
+    points = points[np.random.default_rng(0).permutation(len(points))[:MAX_POINTS]]
+    low, high = (scene.corner + scene.side * corner for corner in (lower, upper))
+    subject = PosedViews(
+        tuple(cut),
+        notes=[],
+        box=(tuple(map(float, low)), tuple(map(float, high))),
+        points=scene.corner + scene.side * points,
+    )
+    folder = request.out / SUBJECT_FOLDER
+    temporary = request.out / f".{SUBJECT_FOLDER}"
+    shutil.rmtree(temporary, ignore_errors=True)
+    write_scene(temporary, subject, one_file=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    temporary.rename(folder)
+    part(2)(1.0)
+    return folder
+
+
+def _depth_maps(scene: Radiance, views: Sequence[View], seconds: float, progress: ProgressCallback):
+    """Depth maps of all views, as large as the time allows."""
+    begun = time.perf_counter()
+    trial = depth_camera(views[0], MIN_PIXELS, scene.corner, scene.side)
+    depth_map(scene.field, trial)
+    rate = trial.num_pixels / max(time.perf_counter() - begun, 1e-6)
+    pixels = int(np.clip(rate * seconds / len(views), MIN_PIXELS, MAX_PIXELS))
+    maps = []
+    for view in views:
+        maps.append(depth_map(scene.field, depth_camera(view, pixels, scene.corner, scene.side)))
+        progress(len(maps) / len(views))
+    return maps
+
+
+def _cut_out(
+    scene: Radiance,
+    views: Sequence[View],
+    box: tuple[np.ndarray, np.ndarray],
+    pixels: int,
+    progress: ProgressCallback,
+) -> list[View]:
+    """The photographs with what lies outside of the box transparent; those that do not show it are left out."""
+    cut = []
+    for index, view in enumerate(views):
+        mask = subject_mask(scene.field, small_camera(view, pixels, scene.corner, scene.side), box)
+        progress((index + 1) / len(views))
+        image = view.read_image()
+        alpha = _resized(mask, image.shape[0], image.shape[1])
+        counted = view.read_mask()
+        if counted is not None:
+            alpha = alpha * counted
+        values = np.rint(255 * alpha).astype(np.uint8)
+        if not values.any():
+            continue
+        # Colors that no one sees are left out, which makes the files small.
+        pixels_of = np.where(values[..., None] > 0, image[..., :3], 0)
+        cut.append(replace(view, image=None, mask=None, pixels=np.concatenate([pixels_of, values[..., None]], axis=-1)))
+    return cut
+
+
+def _resized(mask: np.ndarray, height: int, width: int) -> np.ndarray:
+    """A mask `[h, w]` float32 interpolated to another size."""
+    wanted = torch.nn.functional.interpolate(
+        torch.from_numpy(mask)[None, None], size=(height, width), mode="bilinear", align_corners=False
+    )
+    return wanted[0, 0].numpy()
