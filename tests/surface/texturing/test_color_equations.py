@@ -10,7 +10,7 @@ from fields.surface.texturing import solve
 from fields.surface.texturing.atlas import bilinear_taps, make_atlas, texel_positions
 from fields.surface.texturing.collect import collect_pixels
 from fields.surface.texturing.footprints import MeshInViews, view_footprints
-from fields.surface.texturing.gains import part_gains
+from fields.surface.texturing.gains import level_exposures, part_gains
 from fields.surface.texturing.photo_texture import texel_regularisation
 from fields.surface.texturing.rows import PixelRows, texel_taps
 from tests.surface.texturing.painted_cube import cube, photographs, waves
@@ -135,21 +135,54 @@ def test_averaged_pixels_show_the_same_colors():
     assert half.colors.mean(axis=0) == pytest.approx(full.colors.mean(axis=0), abs=0.01)
 
 
+def rows_of_parts(colors: np.ndarray) -> PixelRows:
+    """One pixel of each part in each view, of colors `[V, P, 3]`; unknowns are the parts' colors."""
+    num_views, num_parts = colors.shape[:2]
+    count = num_views * num_parts
+    parts = np.tile(np.arange(num_parts, dtype=np.int32), num_views)
+    return PixelRows(
+        csr_matrix((np.ones(count, np.float32), parts, np.arange(count + 1)), shape=(count, num_parts)),
+        colors.reshape(-1, 3).astype(np.float32),
+        np.ones(count, np.float32),
+        np.repeat(np.arange(num_views, dtype=np.int32), num_parts),
+    )
+
+
+@given(seed=st.integers(0, 1000), own=st.floats(0.03, 0.15))
+@settings(max_examples=15, deadline=None)
+def test_reflections_are_no_exposures(seed, own):
+    """Parts differ between views by their reflections, and views as a whole by two fifths of that, as measured."""
+    random = np.random.default_rng(seed)
+    colors = random.uniform(0.25, 0.5, (1, 60, 3)) * np.exp(own * random.normal(size=(40, 60, 1)))
+    seeming = np.exp(0.4 * own * normalized(random.normal(size=40)))[:, None, None]
+    rows = rows_of_parts(colors * seeming)
+    before = rows.colors.copy()
+    assert (level_exposures([rows], np.arange(60), 40) == 1).all()
+    np.testing.assert_array_equal(rows.colors, before)
+
+
+@given(seed=st.integers(0, 1000))
+@settings(max_examples=15, deadline=None)
+def test_exposures_are_seen_through_reflections(seed):
+    random = np.random.default_rng(seed)
+    gains = 0.15 * normalized(random.normal(size=30))
+    colors = random.uniform(0.25, 0.4, (1, 80, 3)) * np.exp(0.05 * random.normal(size=(30, 80, 1)))
+    found = np.log(level_exposures([rows_of_parts(colors * np.exp(gains)[:, None, None])], np.arange(80), 30))
+    assert np.abs(found.mean(axis=1) - gains).max() < 0.04
+
+
+def normalized(values: np.ndarray) -> np.ndarray:
+    """Values `[N]` of mean 0 and deviation 1."""
+    return (values - values.mean()) / values.std()
+
+
 @given(seed=st.integers(0, 1000), spread=st.floats(0.0, 0.3))
 @settings(max_examples=15, deadline=None)
 def test_gains_of_parts_are_found_exactly(seed, spread):
     """Pixels of one color a part, multiplied by a gain a view."""
     random = np.random.default_rng(seed)
     gains = np.exp(random.uniform(-spread, spread, (6, 3)))
-    views, parts = (part.reshape(-1) for part in np.meshgrid(range(6), range(40), indexing="ij"))
-    colors = random.uniform(0.2, 0.6, (40, 3))[parts] * gains[views]
-    rows = PixelRows(
-        csr_matrix((np.ones(240, np.float32), parts.astype(np.int32), np.arange(241)), shape=(240, 40)),
-        colors.astype(np.float32),
-        np.ones(240, np.float32),
-        views.astype(np.int32),
-    )
-    found = part_gains([rows], np.arange(40), 6)
+    found = part_gains([rows_of_parts(random.uniform(0.2, 0.6, (40, 3)) * gains[:, None])], np.arange(40), 6)
     wanted = np.log(gains) - np.log(gains).mean(axis=0)
     # A small weight holds the gains at 0.
     assert found == pytest.approx(wanted, abs=2e-3)
