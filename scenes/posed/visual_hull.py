@@ -16,6 +16,9 @@ MAX_VIEWS = 40
 # Fraction of the views that have a part of the object in their image. Cells that fewer views see, which are near a
 # camera, are not ruled out by any silhouette.
 MIN_VISIBLE_FRACTION = 0.4
+# Fraction of the views that show the object whole, with background all around it, which may miss a part of it: what is
+# out of their pictures belongs to something else, and with few views no other silhouette rules that out.
+MAX_MISSED_FRACTION = 0.25
 # Cells that a hull has at least; what is smaller is taken for noise.
 MIN_CELLS = 8
 
@@ -39,14 +42,16 @@ def hull_bounds(
     if not all(shape.any() for _, shape in chosen):
         return None
     distances = [(camera, np.asarray(distance_transform_edt(~shape), np.float32)) for camera, shape in chosen]
+    most_missed = MAX_MISSED_FRACTION * sum(_shows_whole(shape) for _, shape in chosen)
     for _ in range(2):
         cell = 2 * half / CELLS
         points = _grid((np.arange(CELLS) + 0.5) * cell - half, centre)
-        views_seeing = np.zeros(len(points), int)
+        views_seeing, missed = np.zeros((2, len(points)), int)
         for camera, distance in distances:
             kept, inside = _possible(camera, distance, points, cell)
-            points, views_seeing = points[kept], (views_seeing + inside)[kept]
-        points = points[views_seeing >= len(distances) * MIN_VISIBLE_FRACTION]
+            missed += _shows_whole(distance == 0) & ~inside
+            points, views_seeing, missed = points[kept], (views_seeing + inside)[kept], missed[kept]
+        points = points[(views_seeing >= len(distances) * MIN_VISIBLE_FRACTION) & (missed <= most_missed)]
         if len(points) < MIN_CELLS:
             return None
         lower, upper = points.min(axis=0) - cell, points.max(axis=0) + cell
@@ -59,7 +64,8 @@ def outside_hull(
 ) -> np.ndarray:
     """Cells of a grid over a cube that are outside of the visual hull, `[n, n, n]` bool, x first.
 
-    Some view shows only background there, or no view shows them at all, so that nothing can be learned there.
+    Some view shows only background there, or no view shows them at all, so that nothing can be learned there, or too
+    many of the views that show the object whole do not (`MAX_MISSED_FRACTION`).
 
     Args:
         views: cameras, and for each the pixels `[H, W]` bool that show something.
@@ -68,6 +74,7 @@ def outside_hull(
     """
     points = _grid((np.arange(resolution) + 0.5) / resolution * side, lower)
     cells, visible = np.arange(resolution**3), np.zeros(resolution**3, bool)
+    missed, num_whole = np.zeros(resolution**3, int), 0
     radius = 0.5 * 3**0.5 * side / resolution
     for camera, solid in views:
         intrinsics = camera.intrinsics
@@ -78,10 +85,21 @@ def outside_hull(
         reach = int(np.ceil(radius * max(intrinsics.fl_x, intrinsics.fl_y) / nearest))
         column, row = (np.where(inside, at, 0).astype(np.int64) for at in (x, y))
         keep = ~inside | _dilated(solid, reach)[row, column]
-        cells, points, visible = cells[keep], points[keep], (visible | inside)[keep]
+        if _shows_whole(solid):
+            num_whole += 1
+            # Half a cell's diagonal in pixels at the cell's own depth.
+            own = radius * max(intrinsics.fl_x, intrinsics.fl_y) / np.maximum(depth, radius)
+            wide, high = intrinsics.width + own, intrinsics.height + own
+            missed += ~((depth > 0) & (x > -own) & (x < wide) & (y > -own) & (y < high))
+        cells, points, visible, missed = cells[keep], points[keep], (visible | inside)[keep], missed[keep]
     empty = np.ones(resolution**3, bool)
-    empty[cells[visible]] = False
+    empty[cells[visible & (missed <= MAX_MISSED_FRACTION * num_whole)]] = False
     return empty.reshape(resolution, resolution, resolution)
+
+
+def _shows_whole(shape: np.ndarray) -> bool:
+    """Whether a silhouette `[H, W]` bool is not cut off by the border of the image."""
+    return not (shape[0].any() or shape[-1].any() or shape[:, 0].any() or shape[:, -1].any())
 
 
 def _grid(axis: np.ndarray, origin: np.ndarray) -> np.ndarray:

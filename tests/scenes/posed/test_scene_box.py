@@ -7,6 +7,7 @@ from scenes.posed.box import SceneBox, border_pixels, cameras_inside, plain_back
 from scenes.posed.camera import Camera, Intrinsics
 from scenes.posed.pose import focus_point, look_at
 from scenes.posed.view import PosedViews, View, split_of
+from scenes.posed.visual_hull import hull_bounds, outside_hull
 
 SIDE = 60
 INTRINSICS = Intrinsics.pinhole(SIDE, SIDE, 70.0)
@@ -42,6 +43,38 @@ def test_silhouettes_narrow_the_box(centre, radius):
     assert found.bounded and found.reason == "what the silhouettes leave"
     assert (found.lower < np.array(centre) - radius).all() and (found.upper > np.array(centre) + radius).all()
     assert found.half < 1.45 * radius
+
+
+def three_views():
+    """Views from the front, the side and above; each sees much that is behind or beside the others."""
+    target = np.array([0.3, -0.2, 0.1])
+    places = target + 3.0 * np.array([[1.0, 0.1, 0.0], [0.1, -1.0, 0.1], [0.1, 0.0, 1.0]])
+    return [View(look_at(place, target), INTRINSICS, name=str(i), split="train") for i, place in enumerate(places)]
+
+
+def test_three_silhouettes_leave_nothing_outside_of_any_picture():
+    """What only one or two of three views show, though all show the ball whole, is ruled out."""
+    views = three_views()
+    silhouettes = [(view, ball(view)) for view in views]
+    bounds = hull_bounds(silhouettes, np.array([0.3, -0.2, 0.1]), 3.0, 1.0)
+    assert bounds is not None and bounds[1] < 1.3 * 0.6
+    lower = np.array([0.3, -0.2, 0.1]) - 1.8
+    inside = ~outside_hull(silhouettes, lower, 3.6, 48)
+    assert 1.0 < inside.sum() * 0.075**3 / (4 / 3 * np.pi * 0.6**3) < 3.2
+    # A silhouette that the border cuts off rules out nothing outside of its picture.
+    cut = [(view, ball(view) | (np.arange(SIDE) < 1)) for view in views]
+    assert (~outside_hull(cut, lower, 3.6, 48)).sum() > 3 * inside.sum()
+
+
+def test_one_picture_of_a_part_does_not_rule_out_the_other():
+    views = [view for view in ring_of_views(12, radius=6.0) if view.split == "train"]
+    other = (0.3, -0.2, 1.5)
+    silhouettes = [(view, ball(view, radius=0.3) | ball(view, other, 0.3)) for view in views]
+    near = View(look_at(np.array([2.3, -0.2, 0.1]), (0.3, -0.2, 0.1)), INTRINSICS, name="near", split="train")
+    silhouettes.append((near, ball(near, radius=0.3)))
+    inside = ~outside_hull(silhouettes, np.array([-0.7, -1.2, -0.7]), 3.0, 30)
+    cell = tuple(((np.array(other) - [-0.7, -1.2, -0.7]) / 0.1).astype(int))
+    assert inside[cell]
 
 
 def test_box_without_silhouettes_is_guessed_from_cameras():
