@@ -12,6 +12,8 @@ from typing import Any
 # Unit of the training error of values beside a signed or unsigned distance: an error of 0.05 unit cubes in the
 # distance counts as much as the whole range of a colour.
 ERROR_UNIT_BESIDE_DISTANCE = 20.0
+# Pictures are stretched to square pixels by at most this factor.
+MAX_STRETCH = 16.0
 # Values lie on a large offset where that is more than this many times their range: float32 then loses over 4 of 24 bits.
 OFFSET_RATIO = 16.0
 
@@ -27,6 +29,8 @@ class Axis:
         unit: unit of `lower` and `upper`, for example "px", "s" or "m".
         samples: number of samples along the axis, with sample `i` at coordinate `(i + 0.5) / samples`; None where
             samples are scattered.
+        fitted: coordinates of the samples that a field is fitted to, where they are not all of these: of a film with
+            frames of different length, or some of which are held out.
     """
 
     name: str
@@ -34,6 +38,14 @@ class Axis:
     upper: float
     unit: str
     samples: int | None = None
+    fitted: tuple[float, ...] | None = None
+
+    @property
+    def fitted_coords(self) -> tuple[float, ...]:
+        """Coordinates in [0, 1] of the samples that a field is fitted to; none where samples are scattered."""
+        if self.fitted is not None:
+            return self.fitted
+        return tuple((i + 0.5) / self.samples for i in range(self.samples or 0))
 
     @property
     def is_time(self) -> bool:
@@ -82,14 +94,11 @@ class Domain:
 
     @property
     def shown_size(self) -> tuple[int, int]:
-        """Width and height of an image or video in square pixels; of other domains, the samples of the first two axes.
+        """Width and height at which the first two axes are shown in their true proportions (`square_size`).
 
         It differs from the number of samples where a film's pixels are not square.
         """
-        width, height = (
-            max(1, round(axis.upper - axis.lower)) if axis.unit == "px" else axis.samples or 1 for axis in self.axes[:2]
-        )
-        return width, height
+        return square_size(*self.axes[:2])
 
     @property
     def is_time_series(self) -> bool:
@@ -99,6 +108,9 @@ class Domain:
     def to_json(self) -> dict[str, Any]:
         """A dict that `from_json` takes."""
         content = asdict(self)
+        for axis in content["axes"]:
+            if axis["fitted"] is None:
+                del axis["fitted"]
         return content if self.world else {"axes": content["axes"]}
 
     @classmethod
@@ -106,7 +118,22 @@ class Domain:
         """The domain that `to_json` described."""
         world = data.get("world")
         rows = World(tuple(tuple(map(float, row)) for row in world["matrix"]), world["space"]) if world else None
-        return cls(tuple(Axis(**axis) for axis in data["axes"]), rows)
+        axes = ({**axis, "fitted": tuple(axis["fitted"]) if axis.get("fitted") else None} for axis in data["axes"])
+        return cls(tuple(Axis(**axis) for axis in axes), rows)
+
+
+def square_size(across: Axis, down: Axis) -> tuple[int, int]:
+    """Width and height in square pixels of a picture over two axes, at the finer spacing of the two.
+
+    Where samples are scattered, or over `MAX_STRETCH` times as far apart along one axis: the numbers of samples.
+    """
+    if across.samples is None or down.samples is None:
+        return across.samples or 1, down.samples or 1
+    steps = [(axis.upper - axis.lower) / axis.samples for axis in (across, down) if axis.samples]
+    if across.unit != down.unit or max(steps) > MAX_STRETCH * min(steps):
+        return across.samples, down.samples
+    width, height = (max(1, round((axis.upper - axis.lower) / min(steps))) for axis in (across, down))
+    return width, height
 
 
 @dataclass(frozen=True)

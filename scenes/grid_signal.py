@@ -25,8 +25,9 @@ class GridSignal(Signal):
     Attributes:
         stored: `[n_D, ..., n_1, C]` integers or float32, possibly a memory-mapped file. The order is that of a raster:
             the first axis of the domain is the last one here.
-        gain: factor from stored to training values: a training value is `stored * gain + shift`, float32.
-        shift: see `gain`.
+        gain: factor from stored to training values: a training value is `(stored - zero) * gain`, float32. The
+            difference comes first, so that small variations on a large offset are kept.
+        zero: see `gain`.
         held_out: None, or bool `[n_D * ... * n_1]`: the samples withheld for scoring.
         num_samples: number of grid points.
     """
@@ -39,7 +40,7 @@ class GridSignal(Signal):
         source: dict[str, Any],
         *,
         gain: float = 1.0,
-        shift: float = 0.0,
+        zero: float = 0.0,
         held_out: np.ndarray | None = None,
         notes: Sequence[str] = (),
     ) -> None:
@@ -53,7 +54,7 @@ class GridSignal(Signal):
         self.source = source
         self.notes = tuple(notes)
         self.gain = np.float32(gain)
-        self.shift = np.float32(shift)
+        self.zero = float(zero)
         self.held_out = held_out
         self.num_samples = math.prod(self._shape)
         self._usable = None if held_out is None else true_indices(~held_out)
@@ -88,8 +89,10 @@ class GridSignal(Signal):
     def rescale_to(self, channels: Channels) -> None:
         """See `Signal.rescale_to`."""
         own, other = self.channels.upper - self.channels.lower, channels.upper - channels.lower
+        # What the other range calls 0, in training values and then in stored ones.
+        zero = (channels.lower - self.channels.lower) / own
+        self.zero = self.zero + zero / float(self.gain)
         self.gain = np.float32(self.gain * own / other)
-        self.shift = np.float32((self.shift * own + self.channels.lower - channels.lower) / other)
         self.channels = channels
 
     def _mean_slab(self, low: float, high: float, side: int) -> np.ndarray:
@@ -117,9 +120,10 @@ class GridSignal(Signal):
         return coords, self._to_values(self.stored.reshape(self.num_samples, -1).take(index, axis=0))
 
     def _to_values(self, stored: np.ndarray) -> np.ndarray:
-        values = stored * self.gain if stored.dtype == np.float32 else np.multiply(stored, self.gain, dtype=np.float32)
-        if self.shift:
-            values += self.shift
+        if not self.zero:
+            return np.multiply(stored, self.gain, dtype=np.float32)
+        values = np.subtract(stored, np.float32(self.zero), dtype=np.float32)
+        values *= self.gain
         return values
 
 

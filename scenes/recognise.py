@@ -30,7 +30,7 @@ SHAPE_ENDINGS = {
     **dict.fromkeys(UNREAD, "a shape in a format that is not read"),
 }
 # ISO media files (the "ftyp" brand) that are not videos.
-STILL_BRANDS = (b"avif", b"avis", b"mif1", b"heic")
+STILL_BRANDS = (b"avif", b"avis", b"mif1", b"msf1", b"heic", b"heix", b"heim", b"heis", b"hevc", b"crx ")
 EBML_HEAD = b"\x1a\x45\xdf\xa3"
 # (position, bytes, description) of the first bytes of sounds.
 AUDIO_HEADS = (
@@ -47,6 +47,8 @@ AUDIO_HEADS = (
     (4, b"ftypM4A ", "an M4A file"),
     (4, b"ftypM4B ", "an M4A file"),
 )
+# First bytes of Analyze's and NIfTI's headers in files of their own, whose ending is also that of Radiance pictures.
+ANALYZE_HEADS = (b"\x5c\x01\x00\x00", b"\x00\x00\x01\x5c")
 # First bytes of streams in Ogg files that are films.
 OGG_VIDEO = (b"\x80theora", b"\x01video")
 # Arrays of an .npz that make it a scene with cameras.
@@ -166,7 +168,21 @@ def _frame_count(path: Path) -> int:
 
 
 def _volume(source: Source) -> str | None:
+    from scenes.volume.dicom import dicom_files, is_dicom
+    from scenes.volume.read import refused_volume
+
     name = source.path.name.lower()
+    if source.path.is_dir():
+        if refused_volume(source.path):
+            return "a volume in a format that is not read"
+        count = len(dicom_files(source.path))
+        return f"a folder of {count} DICOM files" if count else None
+    if name.endswith((".mhd", ".mha")):
+        return "a MetaImage file"
+    if name.endswith((".mgz", ".mgh")) or source.head[:4] in ANALYZE_HEADS and source.ending == ".hdr":
+        return "a brain scan"
+    if source.ending in (".dcm", ".ima") or is_dicom(source.path):
+        return "a DICOM file"
     if source.head[:4] == b"NRRD" or name.endswith((".nrrd", ".nhdr")):
         return "a NRRD file"
     if name.endswith((".nii", ".nii.gz")):
@@ -177,15 +193,18 @@ def _volume(source: Source) -> str | None:
         return None if is_picture_array(source.path) else "an array in a file"
     if source.ending == ".npz":
         return "an archive of arrays"
-    if source.head[:2] in (b"II", b"MM") and (pages := _grey_stack_pages(source.path)):
-        return f"a TIFF stack of {pages} grey pages"
+    if refused_volume(source.path):
+        return "a volume in a format that is not read"
+    if source.head[:2] in (b"II", b"MM") and (pages := _stack_pages(source.path)):
+        return f"a TIFF stack of {pages} slices"
     return None
 
 
-def _grey_stack_pages(path: Path) -> int:
-    """Number of pages of a TIFF that are grey and equal in size; 0 where there are fewer than `MIN_STACK_PAGES`.
+def _stack_pages(path: Path) -> int:
+    """Number of pages of a TIFF that are slices of a volume; 0 for other TIFFs.
 
-    Also 0 where the TIFF is damaged, which the image loader reports.
+    They are grey and equal in size, or the file names an axis of depth, as ImageJ's and OME's do. Also 0 where there
+    are fewer than `MIN_STACK_PAGES`, or the TIFF is damaged, which the image loader reports.
     """
     import tifffile
 
@@ -194,9 +213,13 @@ def _grey_stack_pages(path: Path) -> int:
     try:
         with silence_libraries(), tifffile.TiffFile(path) as opened:
             series = opened.series[0]
+            sizes = dict(zip(series.axes, series.shape))
             # Samples of one page that are stored plane by plane ("S") are a picture's colors.
-            grey = len(series.shape) == 3 and series.axes[-2:] == "YX" and series.axes[0] != "S"
-            return series.shape[0] if grey and series.shape[0] >= MIN_STACK_PAGES else 0
+            if len(series.shape) == 3 and series.axes[-2:] == "YX" and series.axes[0] != "S":
+                pages = series.shape[0]
+            else:
+                pages = sizes.get("Z", 0)
+            return pages if pages >= MIN_STACK_PAGES else 0
     except Exception:  # noqa: BLE001  (tifffile raises many types for damaged bytes)
         return 0
 

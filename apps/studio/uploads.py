@@ -12,11 +12,11 @@ from scenes.io.unpack import ZipLimits, unpack_zip
 from scenes.recognise import AUDIO_ENDINGS, SHAPE_ENDINGS, VIDEO_ENDINGS
 
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".gif", ".exr", ".hdr", ".bmp")
-VOLUME_ENDINGS = (".npy", ".npz", ".nrrd", ".nii", ".gz")
+VOLUME_ENDINGS = (".npy", ".npz", ".nrrd", ".nii", ".gz", ".mha", ".mgz", ".mgh", ".dcm")
 ENDINGS = (*IMAGE_ENDINGS, *AUDIO_ENDINGS, *VIDEO_ENDINGS, *VOLUME_ENDINGS, *SHAPE_ENDINGS, ".ply", ".zip")
 # Files that are unpacked from an archive: a posed scene, the frames of a video, or a mesh with its textures. Others,
 # such as a licence or notes beside them, are left out.
-ARCHIVE_ENDINGS = (*IMAGE_ENDINGS, *SHAPE_ENDINGS, ".json", ".npy", ".npz", ".txt", ".bin", ".ply", ".mtl")
+ARCHIVE_ENDINGS = (*IMAGE_ENDINGS, *SHAPE_ENDINGS, ".json", ".npy", ".npz", ".txt", ".bin", ".ply", ".mtl", ".dcm")
 
 # Bytes of an uploaded file.
 MAX_BYTES = 512 << 20

@@ -12,6 +12,7 @@ import torch
 from fields.export.base import Progress, Source
 from fields.export.request import ExportRequest
 from fields.export.surfaces import remove_floaters, unbounded_notes
+from fields.export.world import voxel_affine
 from fields.models.field import Field, PointField, RadianceField
 from fields.render.raster import evaluate_lattice, sample_centers
 from fields.render.sphere_trace import in_chunks
@@ -41,17 +42,26 @@ def write(source: Source, out: Path, request: ExportRequest, progress: Progress)
         progress.fraction(len(slices) / counts[2])
     array = np.concatenate(slices)
     dx, dy, dz = spacing = _spacing(source.field, counts)
-    write_volume(out, array[..., None], (dx, dy, dz))
-    axes = source.field.domain.axes
+    domain = source.field.domain
+    affine = voxel_affine(domain, counts)
+    notes = write_volume(
+        out,
+        array[..., None],
+        (dx, dy, dz),
+        unit=domain.axes[0].unit,
+        affine=affine,
+        space=domain.world.space if domain.world else "",
+    )
+    first = [axis.lower + step / 2 for axis, step in zip(domain.axes, spacing)]
     return {
         "voxels": counts,
         "spacing": spacing,
-        "origin": [axis.lower + step / 2 for axis, step in zip(axes, spacing)],
+        "origin": first if affine is None else affine[:3, 3].tolist(),
         "lowest": float(array.min()),
         "highest": float(array.max()),
         "bytes": out.stat().st_size,
         "files": [str(out)],
-        "notes": unbounded_notes(source),
+        "notes": [*unbounded_notes(source), *notes],
         "text": f"{' x '.join(map(str, counts))} voxels from {array.min():.4g} to {array.max():.4g}",
     }
 
@@ -127,7 +137,8 @@ def _slices(source: Source, counts: list[int], request: ExportRequest, progress:
     field = cast(PointField, source.field)
     scale, offset = _units(field)
     for index in range(counts[2]):
-        yield evaluate_lattice(field, x, y, z[index : index + 1])[..., 0] * scale + offset
+        values = evaluate_lattice(field, x, y, z[index : index + 1])[..., 0]
+        yield values.astype(np.float64 if field.channels.needs_float64 else np.float32) * scale + offset
 
 
 def _units(field: Field) -> tuple[float, float]:

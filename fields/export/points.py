@@ -9,6 +9,7 @@ from fields.export.base import Progress, Source
 from fields.export.meshes import surface_of
 from fields.export.request import ExportRequest
 from fields.export.surfaces import unbounded_notes
+from fields.export.world import world_normals, world_notes, world_positions
 from fields.surface.project import colors_at
 from fields.surface.quality import distances_to_field
 from fields.surface.surface_sampling import sample_surface
@@ -28,7 +29,9 @@ def write(source: Source, out: Path, request: ExportRequest, progress: Progress)
     positions, normals = sample_surface(implicit, mesh, request.points or NUM_POINTS)
     colors = colors_at(implicit, positions)
     distances, _ = distances_to_field(implicit, mesh, positions[:MEASURED_POINTS], normals[:MEASURED_POINTS])
-    write_ply(out, vertex_columns(implicit.to_file(positions), normals, colors), comments=("Field Studio",))
+    domain = source.field.domain
+    placed = world_positions(domain, implicit.to_file(positions))
+    write_ply(out, vertex_columns(placed, world_normals(domain, normals), colors), comments=("Field Studio",))
     attributes = "normals" if colors is None else "normals and colors"
     return {
         "points": len(positions),
@@ -37,6 +40,6 @@ def write(source: Source, out: Path, request: ExportRequest, progress: Progress)
         "distance_to_field_cells": float(distances.mean() / mesh.cell),
         "bytes": out.stat().st_size,
         "files": [str(out)],
-        "notes": [*mesh.notes, *unbounded_notes(source)],
+        "notes": [*mesh.notes, *unbounded_notes(source), *world_notes(domain)],
         "text": f"{len(positions):,} points with {attributes}; to the field {distances.mean():.2g}",
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import cast
 
 import numpy as np
@@ -45,15 +46,19 @@ def implicit_of(source: Source, request: ExportRequest, progress: Progress) -> I
     lower, upper = field.channels.lower, field.channels.upper
 
     def values(points: Tensor) -> Tensor:
-        return field(points).mean(dim=-1) * (upper - lower) + lower
+        return field(points).mean(dim=-1)
 
     level = request.level
     if level is None:
         found, _ = sample_box(values, (0.0,) * 3, (1.0,) * 3, field.device)
-        level = suggested_level(found)
-        progress.message(_level_message(level, found))
+        chosen = suggested_level(found)
+        level = chosen * (upper - lower) + lower
+        progress.message(_level_message(level, found.astype(np.float64) * (upper - lower) + lower))
     colors = field if len(field.channels) == 3 else None
-    return implicit_values(values, field.domain, level, field.device, colors=colors)
+    # The surface is sought among training values, which keep small variations on a large offset.
+    normalized = (level - lower) / (upper - lower)
+    found_surface = implicit_values(values, field.domain, normalized, field.device, colors=colors)
+    return replace(found_surface, level=level, value_of=lambda value: level - value * (upper - lower))
 
 
 def box_of(implicit: Implicit, request: ExportRequest) -> tuple[np.ndarray, np.ndarray]:

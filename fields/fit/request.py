@@ -251,10 +251,10 @@ class FitRequest(SignalRequest, RunRequest):
         section=SAMPLES,
         metavar="NAME",
         hint="such as ViewLayer.AO, or 2",
-        kinds=("image",),
+        kinds=("image", "volume"),
         header=None,
-        help="Which picture of a file that has several: the layer or part of an EXR file by its name, a page or frame "
-        "by its number from 1. By default the finished picture, or the first.",
+        help="Which picture or volume of a file that has several: the layer or part of an EXR file by its name, a page, "
+        "a frame or a volume of a series by its number from 1. By default the finished picture, or the first.",
     )
     ignore_profile: bool = option(
         False,
@@ -297,6 +297,14 @@ class FitRequest(SignalRequest, RunRequest):
         header=None,
         help="What closed shells inside of others are: cavities (default), or filled.",
     )
+    max_points: Count | None = option(
+        None,
+        section=SAMPLES,
+        metavar="N",
+        kinds=("shape",),
+        header=None,
+        help="Points of a cloud that are used; of more, an even selection is taken (default 100k).",
+    )
     background: Literal["white", "black"] | None = option(
         None,
         section=SAMPLES,
@@ -313,23 +321,6 @@ class FitRequest(SignalRequest, RunRequest):
         header=None,
         help="bounded fits only what the cameras look at, unbounded what is behind it too. By default told from "
         "the views' transparency.",
-    )
-    orientation: Literal["stored", "upright"] | None = option(
-        None,
-        section=SAMPLES,
-        label="Pixels of photographs",
-        kinds=("radiance",),
-        header=None,
-        help="Whether the poses belong to the photographs' pixels as they are stored, or turned upright as EXIF says. "
-        "By default as sizes tell, else stored, as COLMAP reads them.",
-    )
-    pose_convention: Literal["opengl", "opencv", "w2c", "w2c-opencv"] | None = option(
-        None,
-        section=SAMPLES,
-        kinds=("radiance",),
-        header=None,
-        help="Convention of the poses in a transforms file or NPZ: camera to world with OpenGL's or OpenCV's axes, or "
-        "world to camera (w2c). By default opengl, unless the cameras look at one place only as w2c.",
     )
     orientation: Literal["stored", "upright"] | None = option(
         None,

@@ -273,10 +273,9 @@ def _notes(container: Any, file: Path) -> list[str]:
 
 def _only_pictures(container: Any) -> bool:
     """Whether the video tracks are pictures of the cover."""
-    import av
+    from av.stream import Disposition
 
-    cover = av.stream.Disposition.attached_pic
-    return all(stream.disposition & cover for stream in container.streams.video)
+    return all(stream.disposition & Disposition.attached_pic for stream in container.streams.video)
 
 
 def part_in_samples(

@@ -50,13 +50,13 @@ class FrameColors:
     def rgb(self, frame: VideoFrame) -> np.ndarray:
         """The frame as `[H, W, 3]` uint8 sRGB, transparency on black."""
         form = ("rgba64le" if self._is_pq else "rgba") if self.has_alpha else ("rgb48le" if self._is_pq else "rgb24")
-        pixels = frame.to_ndarray(format=form, **({"src_colorspace": self._matrix} if self._matrix else {}))
+        pixels = frame.reformat(format=form, src_colorspace=self._matrix).to_ndarray()
         colors = pixels[..., :3]
         if self._is_pq:
             colors = self._from_pq(colors)
         if self.has_alpha:
             alpha = pixels[..., 3:]
-            largest = np.iinfo(alpha.dtype).max
+            largest = 65535 if self._is_pq else 255
             if alpha.min() < largest:
                 self.alpha_seen = True
                 colors = (colors * (alpha / np.float32(largest))).round().astype(np.uint8)

@@ -105,9 +105,9 @@ def _cut_off(missing: int, count: int, end: float | None = None) -> BadInput:
 
 def _film(container: InputContainer) -> VideoStream:
     """The first video track that is not a picture of the cover."""
-    import av
+    from av.stream import Disposition
 
-    films = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
+    films = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     if not films:
         raise BadInput("has no video track; if it is audio, `kind=audio` opens it")
     return films[0]
@@ -249,9 +249,7 @@ class _Deinterlacer:
 
 def _turn(frame: VideoFrame) -> tuple[int, bool]:
     """Quarter turns counter-clockwise after mirroring left and right, and whether to mirror, that make it upright."""
-    from av.sidedata.sidedata import Type
-
-    data = frame.side_data.get(Type.DISPLAYMATRIX)
+    data = frame.side_data.get("DISPLAYMATRIX")
     if data is None:
         return round(frame.rotation / 90) % 4, False
     # ISO/IEC 14496-12, 6.2.2: rows (a, b, u), (c, d, v), (x, y, w), fixed point; x' = a x + c y, y' = b x + d y.

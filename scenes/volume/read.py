@@ -1,14 +1,13 @@
-"""Read volume files: NPY, NPZ, TIFF stacks, NRRD and NIfTI.
+"""Read volumes: NPY, NPZ, TIFF stacks, NRRD, NIfTI, MetaImage, DICOM, and folders of slices as pictures.
 
-The ending chooses the reader. A reader says what is wrong with a file that is not what its ending promises.
+The ending chooses the reader, of a folder and of files without one the content. A reader says what is wrong with a file
+that is not what its ending promises.
 """
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,46 +15,50 @@ import numpy as np
 from scenes.errors import BadInput
 from scenes.io.npz import array_names, array_shapes, read_arrays
 from scenes.io.silence import silence_libraries
+from scenes.volume.dicom import dicom_files, is_dicom, read_dicom
+from scenes.volume.metaimage import read_metaimage
+from scenes.volume.nifti import read_nifti
+from scenes.volume.nrrd_file import read_nrrd
+from scenes.volume.tiff import read_tiff
+from scenes.volume.voxels import MAX_CHANNELS, Voxels, check_frame, check_size
 
-MAX_CHANNELS = 4
 # Packages whose name differs from that of the module.
 PACKAGES = {"nrrd": "pynrrd"}
-# Names of NIfTI's units.
-NIFTI_UNITS = {"unknown": "mm", "meter": "m", "micron": "um"}
+# What is beside raw voxels and describes them.
+RAW_HEADERS = (".mhd", ".nhdr")
+# Endings that are refused by name, and what to do.
+REFUSED = {
+    ".raw": "raw voxels without a header: write one beside it (.nhdr or .mhd) and name that file",
+    ".img": "the voxels of an Analyze or NIfTI pair: name the .hdr file beside it",
+    ".zraw": "the voxels of a MetaImage pair: name the .mhd file beside it",
+    ".zarr": "a Zarr store, which is not read: save one resolution as NRRD, TIFF or NPY",
+    ".n5": "an N5 store, which is not read: save one resolution as NRRD, TIFF or NPY",
+    ".czi": "a microscope's own format: save it as OME-TIFF (Fiji's Bio-Formats does)",
+    ".lif": "a microscope's own format: save it as OME-TIFF (Fiji's Bio-Formats does)",
+    ".nd2": "a microscope's own format: save it as OME-TIFF (Fiji's Bio-Formats does)",
+    ".mrc": "an MRC map, which is not read: save it as TIFF or NPY",
+    ".vti": "a VTK image, which is not read: save it as NRRD or MetaImage",
+    ".h5": "an HDF5 file, which is not read: save its array as NPY",
+    ".hdf5": "an HDF5 file, which is not read: save its array as NPY",
+}
 
 
-@dataclass(frozen=True)
-class Voxels:
-    """A volume as its file holds it.
-
-    Attributes:
-        array: `[D, H, W]` or `[D, H, W, C]`, possibly a memory-mapped file.
-        spacing: distance between voxels along x, y and z, in `unit`.
-        unit: unit of `spacing`, for example "voxel" or "mm".
-        notes: one-line remarks for the user.
-    """
-
-    array: np.ndarray
-    spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    unit: str = "voxel"
-    notes: tuple[str, ...] = ()
-
-
-def read_volume(path: str | os.PathLike[str], file: Path, max_voxels: int) -> Voxels:
-    """Read the voxels of a file.
+def read_volume(path: str | os.PathLike[str], file: Path, max_voxels: int, frame: int = 0) -> Voxels:
+    """Read the voxels of a file or folder.
 
     Args:
-        path: the file as the user named it, for messages.
-        file: the file.
+        path: the source as the user named it, for messages.
+        file: the file or folder.
         max_voxels: larger volumes are refused before they are decoded.
+        frame: number of the volume of a series that is read.
 
     Raises:
-        BadInput: the file is no volume, is damaged or too large, or a package is missing.
+        BadInput: the source is no volume, is damaged or too large, or a package is missing.
     """
-    reader = _reader(path, file)
     try:
+        reader = _folder_reader(file) if file.is_dir() else _reader(file)
         with silence_libraries():
-            return reader(file, max_voxels)
+            return reader(file, max_voxels, frame)
     except ImportError as error:
         package = PACKAGES.get(error.name or "", error.name)
         raise BadInput(
@@ -70,103 +73,107 @@ def read_volume(path: str | os.PathLike[str], file: Path, max_voxels: int) -> Vo
         raise BadInput(f"{path}: cannot be read ({reason}); get a fresh copy") from None
 
 
-def _reader(path: str | os.PathLike[str], file: Path) -> Callable[[Path, int], Voxels]:
+def volume_files(source: Path) -> list[Path]:
+    """The files that a volume is read from: itself, or those of a folder."""
+    from scenes.video.read import image_files
+
+    return (dicom_files(source) or image_files(source)) if source.is_dir() else [source]
+
+
+def refused_volume(source: Path) -> str | None:
+    """What a file or folder is that holds a volume in a format that is not read, with advice; None for others."""
+    if source.is_dir() and any((source / name).is_file() for name in (".zgroup", ".zattrs", ".zarray", "zarr.json")):
+        return REFUSED[".zarr"]
+    return REFUSED.get(source.suffix.lower())
+
+
+Reader = Callable[[Path, int, int], Voxels]
+
+
+def _reader(file: Path) -> Reader:
     name = file.name.lower()
     for endings, reader in READERS:
         if name.endswith(endings):
             return reader
+    if is_dicom(file):
+        return read_dicom
+    headers = [other.name for other in map(file.with_suffix, RAW_HEADERS) if other.is_file()]
+    if headers:
+        raise BadInput(f"is {refused_volume(file) or 'described by a header'}: here {' or '.join(headers)}")
+    if reason := refused_volume(file):
+        raise BadInput(f"is {reason}")
     known = ", ".join(ending for endings, _ in READERS for ending in endings)
-    raise BadInput(f"{path}: is not a volume that can be read; there are {known}")
+    raise BadInput(f"is not a volume that can be read; there are {known}")
 
 
-def _check_size(shape: Sequence[int], max_voxels: int) -> None:
-    """Raise BadInput where a volume of this shape, with up to 4 channels as its last axis, has too many voxels."""
-    channels = shape[3] if len(shape) == 4 and 1 <= shape[3] <= MAX_CHANNELS else 1
-    if (voxels := math.prod(map(int, shape)) // channels) > max_voxels:
-        raise BadInput(
-            f"{voxels:,} voxels are more than the limit of {max_voxels:,}; crop it or reduce its resolution first, "
-            f"or raise the limit with `max_pixels={voxels}` if you trust the file"
-        )
+def _folder_reader(folder: Path) -> Reader:
+    from scenes.video.read import image_files
+
+    if reason := refused_volume(folder):
+        raise BadInput(f"is {reason}")
+    if dicom_files(folder):
+        return read_dicom
+    if image_files(folder):
+        return _read_pictures
+    raise BadInput("is a folder without DICOM files or pictures of slices; name a file")
 
 
-def _read_npy(file: Path, max_voxels: int) -> Voxels:
+def _read_npy(file: Path, max_voxels: int, frame: int) -> Voxels:
     array = np.load(file, mmap_mode="r", allow_pickle=False)
-    _check_size(array.shape, max_voxels)
-    return Voxels(array)
+    return _array_voxels(array, max_voxels, frame)
 
 
-def _read_npz(file: Path, max_voxels: int) -> Voxels:
-    """The first array with 3 or 4 axes."""
-    shapes = {name: shape for name, shape in array_shapes(file).items() if len(shape) in (3, 4)}
+def _read_npz(file: Path, max_voxels: int, frame: int) -> Voxels:
+    """The first array with 3 to 5 axes."""
+    shapes = {name: shape for name, shape in array_shapes(file).items() if len(shape) in (3, 4, 5)}
     if not shapes:
         raise BadInput(f"holds no array of 3 or 4 axes (it has {', '.join(array_names(file)) or 'nothing'})")
     first = next(iter(shapes))
-    _check_size(shapes[first], max_voxels)
+    check_size(shapes[first], max_voxels)
     notes = (f"of {len(shapes)} arrays the first is used: {first}",) if len(shapes) > 1 else ()
-    return Voxels(read_arrays(file, [first])[first], notes=notes)
+    voxels = _array_voxels(read_arrays(file, [first])[first], max_voxels, frame)
+    return Voxels(voxels.array, notes=(*notes, *voxels.notes))
 
 
-def _read_tiff(file: Path, max_voxels: int) -> Voxels:
-    import tifffile
-
-    with tifffile.TiffFile(file) as opened:
-        series = opened.series[0]
-        _check_size(series.shape, max_voxels)
-        array = series.asarray()
-    if array.ndim == 2:
-        raise BadInput("holds one image, not a stack; open it with `kind=image`")
-    return Voxels(array)
-
-
-def _read_nrrd(file: Path, max_voxels: int) -> Voxels:
-    import nrrd
-
-    _check_size(nrrd.read_header(str(file))["sizes"][::-1], max_voxels)
-    array, header = nrrd.read(str(file), index_order="C")
-    directions = header.get("space directions")
-    spacing = header.get("spacings")
-    if directions is not None:
-        spacing = np.linalg.norm(np.asarray(directions, float), axis=-1)
-    kinds = header.get("kinds") or []
-    # With channels, the fastest axis of the file holds them; C order makes it the last one.
-    has_channels = bool(kinds) and kinds[0] not in ("domain", "space", "time")
-    if array.ndim == 4 and not has_channels and array.shape[-1] > MAX_CHANNELS:
-        raise BadInput(f"has 4 axes {list(array.shape)}; give one volume at a time")
-    if spacing is None:
-        return Voxels(array)
-    sizes = [float(size) for size in spacing if np.isfinite(size) and size > 0][-3:]
-    return Voxels(array, (sizes[0], sizes[1], sizes[2]), "mm") if len(sizes) == 3 else Voxels(array)
-
-
-def _read_nifti(file: Path, max_voxels: int) -> Voxels:
-    import nibabel
-    from nibabel.arrayproxy import ArrayProxy
-
-    image = nibabel.load(file)
-    if not isinstance(image, nibabel.Nifti1Image):  # Nifti2Image is one, too
-        raise BadInput("is not a NIfTI file")
-    shape = image.shape
-    if len(shape) not in (3, 4):
-        raise BadInput(f"has {len(shape)} axes; a volume has 3, or 4 with channels")
-    _check_size(shape, max_voxels)
-    if len(shape) == 4 and shape[3] > MAX_CHANNELS:
-        raise BadInput(f"holds {shape[3]} volumes; give one at a time")
-    data = image.dataobj
-    if isinstance(data, ArrayProxy) and (data.slope, data.inter) == (1, 0):
-        array = data.get_unscaled()  # keeps integers
+def _array_voxels(array: np.ndarray, max_voxels: int, frame: int) -> Voxels:
+    """Voxels of `[D, H, W]`, `[D, H, W, C]`, or a series of either before them."""
+    notes: tuple[str, ...] = ()
+    is_series = array.ndim == 5 or array.ndim == 4 and array.shape[3] > MAX_CHANNELS >= 1
+    if is_series:
+        notes = check_frame(len(array), frame)
+        check_size(array.shape[1:], max_voxels)
+        array = array[frame]
     else:
-        array = np.asarray(data)
-    x, y, z = (float(size) for size in image.header.get_zooms()[:3])
-    unit = str(image.header.get_xyzt_units()[0])
-    axes = (2, 1, 0, 3) if array.ndim == 4 else (2, 1, 0)
-    return Voxels(array.transpose(axes), (x, y, z), NIFTI_UNITS.get(unit, unit))
+        check_size(array.shape, max_voxels)
+        notes = check_frame(1, frame)
+    return Voxels(array, notes=notes)
 
 
-# (endings, reader). A reader takes the file and the limit of voxels.
-READERS: list[tuple[tuple[str, ...], Callable[[Path, int], Voxels]]] = [
+def _read_pictures(folder: Path, max_voxels: int, frame: int) -> Voxels:
+    """Slices as pictures of one size, in the order of the numbers in their names."""
+    from scenes.image.read import read_image
+    from scenes.video.read import image_files
+
+    slices: list[np.ndarray] = []
+    files = image_files(folder)
+    for file in files:
+        pixels = read_image(file).pixels
+        pixels = pixels[..., 0] if pixels.shape[2] == 1 else pixels
+        if slices and pixels.shape != slices[0].shape:
+            raise BadInput(f"{file.name} is {pixels.shape[1]} x {pixels.shape[0]} and the first slice is another size")
+        slices.append(pixels)
+        check_size([len(files), *slices[0].shape], max_voxels)
+    note = f"its {len(files)} pictures are taken for slices one pixel apart, in the order of the numbers in their names"
+    return Voxels(np.stack(slices), notes=(*check_frame(1, frame), note))
+
+
+# (endings, reader). A reader takes the file, the limit of voxels, and the number of the volume in a series.
+READERS: list[tuple[tuple[str, ...], Reader]] = [
     ((".npy",), _read_npy),
     ((".npz",), _read_npz),
-    ((".tif", ".tiff"), _read_tiff),
-    ((".nrrd", ".nhdr"), _read_nrrd),
-    ((".nii", ".nii.gz"), _read_nifti),
+    ((".tif", ".tiff"), read_tiff),
+    ((".nrrd", ".nhdr"), read_nrrd),
+    ((".nii", ".nii.gz", ".hdr", ".mgz", ".mgh"), read_nifti),
+    ((".mhd", ".mha"), read_metaimage),
+    ((".dcm", ".dicom", ".ima"), read_dicom),
 ]

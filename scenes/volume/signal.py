@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from scenes.domain import Axis, Channels, Domain
+from scenes.domain import Axis, Channels, Domain, World
 from scenes.errors import BadInput
 from scenes.grid_signal import GridSignal, source_record
-from scenes.io.files import array_digest, input_file
+from scenes.io.files import array_digest, file_digest, input_file
 from scenes.sampling import held_out_mask
 from scenes.signal import changed_options
-from scenes.volume.read import MAX_CHANNELS, Voxels, read_volume
+from scenes.volume.read import read_volume, volume_files
+from scenes.volume.voxels import MAX_CHANNELS, Voxels
 
 # Default of `max_pixels`: a larger file may be a mistake or a decompression bomb.
 MAX_VOXELS = 1 << 30
 # Voxels whose range is found at a time.
 SLAB_VOXELS = 1 << 22
-# Types that are kept as they are; other numeric types become float32.
+# Types that are kept as they are; others become float32.
 STORED_TYPES = (np.uint8, np.int8, np.uint16, np.int16, np.float32)
+# Integers look like labels where there are this many, and this fraction of neighbours in the middle slice is equal.
+MIN_LABELS, MAX_LABELS = 3, 64
+MIN_EQUAL_NEIGHBOURS = 0.9
+FLOAT32 = np.finfo(np.float32)
+# Voxels that are looked at for labels.
+MAX_EXAMINED = 1 << 22
 
 
 class Volume(GridSignal):
     """A volume: `stored` is `[D, H, W, C]` with the axes z, y, x; integers of up to 16 bits, or float32.
+
+    Values of other types that lie on a large offset are stored as training values.
 
     Training values are 0 at the smallest value of the file (`channels.lower`) and 1 at the largest (`channels.upper`).
     """
@@ -80,7 +91,8 @@ class Volume(GridSignal):
         if axes[0].unit != "voxel":
             steps = ((axis.upper - axis.lower) / n for axis, n in zip(axes, self.domain.grid_shape))
             spacing = f" of {' x '.join(f'{step:.3g}' for step in steps)} {axes[0].unit}"
-        return f"{size} voxels{spacing}, values {self.channels.lower:g} to {self.channels.upper:g}"
+        digits = ".12g" if self.channels.needs_float64 else "g"
+        return f"{size} voxels{spacing}, values {self.channels.lower:{digits}} to {self.channels.upper:{digits}}"
 
 
 def to_rgb8(values: np.ndarray) -> np.ndarray:
@@ -90,12 +102,18 @@ def to_rgb8(values: np.ndarray) -> np.ndarray:
 
 
 def open_volume(
-    path: str | os.PathLike[str], *, held_out: float = 0.0, seed: int = 0, max_pixels: int = MAX_VOXELS
+    path: str | os.PathLike[str],
+    *,
+    layer: str | int | None = None,
+    held_out: float = 0.0,
+    seed: int = 0,
+    max_pixels: int = MAX_VOXELS,
 ) -> Volume:
-    """Open a volume file; see `scenes.volume.read` for the formats.
+    """Open a volume file, or a folder of slices; see `scenes.volume.read` for the formats.
 
     Args:
-        path: the file.
+        path: the file or folder.
+        layer: number of the volume, from 1, where the file holds a series of them. Default: the first.
         held_out: fraction of the voxels, in (0, 1), that is never trained on but scored.
         seed: seed of the choice of held-out voxels.
         max_pixels: largest number of voxels; larger files are refused before they are decoded.
@@ -103,10 +121,35 @@ def open_volume(
     Raises:
         BadInput: the file cannot be read, holds nothing to fit, or an option cannot be used.
     """
-    file = input_file(path)
-    options = changed_options(open_volume, held_out=held_out, seed=seed, max_pixels=max_pixels)
-    voxels = read_volume(path, file, max_pixels)
-    return _assemble(voxels, source_record(path, file, options), held_out, seed)
+    source = Path(path).expanduser()
+    if not source.is_dir():
+        source = input_file(path)
+    options = changed_options(open_volume, layer=layer, held_out=held_out, seed=seed, max_pixels=max_pixels)
+    voxels = read_volume(path, source, max_pixels, _frame_number(path, layer))
+    record = _folder_record(path, source, options) if source.is_dir() else source_record(path, source, options)
+    return _assemble(voxels, record, held_out, seed)
+
+
+def _frame_number(path: str | os.PathLike[str], layer: str | int | None) -> int:
+    """The number, from 0, of the volume that the option `layer` asks for."""
+    text = str(1 if layer is None else layer)
+    if not text.isdecimal() or int(text) < 1:
+        raise BadInput(f"{path}: `layer={layer}`: a volume of a series is named by its number from 1")
+    return int(text) - 1
+
+
+def _folder_record(path: str | os.PathLike[str], folder: Path, options: dict[str, Any]) -> dict[str, Any]:
+    """As `source_record`, of the files that make a volume."""
+    files = volume_files(folder)
+    states = [file.stat() for file in files]
+    names = "\n".join(f"{file.relative_to(folder)} {file_digest(file)}" for file in files)
+    return {
+        "path": str(path),
+        "bytes": sum(state.st_size for state in states),
+        "mtime_ns": max(state.st_mtime_ns for state in states),
+        "sha256": hashlib.sha256(names.encode()).hexdigest(),
+        "options": options,
+    }
 
 
 def _assemble(voxels: Voxels, source: dict[str, Any], held_out: float, seed: int) -> Volume:
@@ -120,39 +163,85 @@ def _assemble(voxels: Voxels, source: dict[str, Any], held_out: float, seed: int
         )
     if not array.size:
         raise BadInput(f"{name}: the volume is {' x '.join(map(str, array.shape[2::-1]))}: there is nothing to fit")
-    array = _to_stored_type(name, array)
+    array = _in_known_type(name, array)
     lower, upper = _value_range(name, array)
-    depth, height, width, channels = array.shape
+    channel_names = ("value",) if array.shape[3] == 1 else tuple(f"channel {i + 1}" for i in range(array.shape[3]))
+    channels = Channels(channel_names, "scalar", lower=lower, upper=upper)
+    gain, zero = 1.0 / (upper - lower), lower
+    notes = (*voxels.notes, *_label_notes(array, voxels.notes))
+    if array.dtype not in STORED_TYPES:
+        if channels.needs_float64 or not FLOAT32.tiny < upper - lower < FLOAT32.max / 2:
+            array, gain, zero = _training_values(array, lower, upper), 1.0, 0.0
+        else:
+            array = array.astype(np.float32)
+    depth, height, width, _ = array.shape
     domain = Domain(
         tuple(
             Axis(axis, 0.0, samples * size, voxels.unit, samples)
             for axis, samples, size in zip("xyz", (width, height, depth), voxels.spacing)
-        )
+        ),
+        _world(voxels),
     )
-    names = ("value",) if channels == 1 else tuple(f"channel {i + 1}" for i in range(channels))
-    gain = 1.0 / (upper - lower)
     return Volume(
         array,
         domain,
-        Channels(names, "scalar", lower=lower, upper=upper),
+        channels,
         source,
         gain=gain,
-        shift=-lower * gain,
+        zero=zero,
         held_out=held_out_mask(depth * height * width, held_out, seed, name=name),
-        notes=voxels.notes,
+        notes=notes,
     )
 
 
-def _to_stored_type(name: str, array: np.ndarray) -> np.ndarray:
-    """The array in native byte order, in one of `STORED_TYPES`."""
+def _world(voxels: Voxels) -> World | None:
+    """Where positions along the axes, which begin at the corner of the first voxel, are in the file's space."""
+    if voxels.affine is None:
+        return None
+    # Sample i is at (i + 0.5) * spacing along the axis.
+    steps = voxels.affine[:3, :3] / np.array(voxels.spacing)
+    corner = voxels.affine[:3, 3] - voxels.affine[:3, :3].sum(axis=1) / 2
+    rows = np.concatenate([steps, corner[:, None]], axis=1).tolist()
+    return World(tuple(map(tuple, rows)), voxels.space)
+
+
+def _training_values(array: np.ndarray, lower: float, upper: float) -> np.ndarray:
+    """Values between `lower` and `upper` as float32 in [0, 1], slab by slab; the differences are taken in float64."""
+    values = np.empty(array.shape, np.float32)
+    slab = max(1, SLAB_VOXELS // max(1, array[0].size))
+    for first in range(0, len(array), slab):
+        part = array[first : first + slab].astype(np.float64)
+        values[first : first + slab] = (part - lower) / (upper - lower)
+    return values
+
+
+def _label_notes(array: np.ndarray, notes: tuple[str, ...]) -> tuple[str, ...]:
+    """A note where integers look like labels of regions: few of them, and neighbours mostly equal."""
+    if array.dtype.kind not in "iu" or array.shape[3] > 1 or any("labels" in note for note in notes):
+        return ()
+    middle = array[len(array) // 2]
+    if (middle[:, 1:] == middle[:, :-1]).mean() < MIN_EQUAL_NEIGHBOURS:
+        return ()
+    step = -(-array.size // MAX_EXAMINED)
+    found = np.unique(array.reshape(-1)[::step])
+    if not MIN_LABELS <= len(found) <= MAX_LABELS:
+        return ()
+    shown = ", ".join(map(str, found[:6].tolist())) + (", ..." if len(found) > 6 else "")
+    return (
+        f"its {len(found)} values ({shown}) look like labels of regions: they are fitted as numbers, so borders pass "
+        "through the numbers between; fit a file with one region as 0 and 1 for its surface",
+    )
+
+
+def _in_known_type(name: str, array: np.ndarray) -> np.ndarray:
+    """The array in native byte order; booleans as integers."""
     if array.dtype == bool:
         return array.astype(np.uint8)
     if array.dtype.kind not in "iuf":
         raise BadInput(f"{name}: values of the type {array.dtype} cannot be fitted; give integers or floats")
-    native = array.dtype.newbyteorder("=")
-    if native in STORED_TYPES:
-        return array.astype(native, copy=False)
-    return array.astype(np.float32)
+    if array.dtype == np.float16:
+        return array.astype(np.float32)
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
 def _value_range(name: str, array: np.ndarray) -> tuple[float, float]:

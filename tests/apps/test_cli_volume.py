@@ -70,7 +70,7 @@ def test_renders_the_whole_volume_in_its_own_units(run, ball, tmp_path, capsys):
     assert main(["render", str(run), "--out", str(tmp_path / "large.npy"), "--scale", "2"]) == 0
     large = np.load(tmp_path / "large.npy")
     assert large.shape == (24, 32, 40)
-    assert large.max() == pytest.approx(400, abs=80)
+    assert large.max() == pytest.approx(400, abs=120)
 
 
 def test_projection_shows_the_ball_in_the_middle(run, tmp_path):

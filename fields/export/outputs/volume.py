@@ -10,10 +10,11 @@ import torch
 
 from fields.export.outputs.base import Output
 from fields.export.request import RenderRequest
+from fields.export.world import voxel_affine
 from fields.models.field import PointField
 from fields.render.projection import maximum_projection
 from fields.render.raster import evaluate_lattice, sample_centers
-from scenes.domain import Channels
+from scenes.domain import Channels, square_size
 from scenes.errors import BadInput
 from scenes.image.signal import check_image_writable, write_image
 from scenes.volume.write import check_volume_writable, is_volume_name, write_volume
@@ -69,7 +70,9 @@ class VolumeOutput(Output):
         if request.size and request.scale:
             raise BadInput("`size` and `scale`: give one of the two")
         cut = "xyz".index(axis)
-        shape = [n for i, n in enumerate(self.field.domain.grid_shape) if i != cut]
+        across, down = (other for i, other in enumerate(self.field.domain.axes) if i != cut)
+        # In true proportions, at the finer spacing of the two.
+        shape = square_size(across, down)
         width, height = request.size or (max(1, round(n * (request.scale or 1))) for n in shape)
         positions = [sample_centers(width), sample_centers(height)]
         positions.insert(cut, torch.tensor([position]))
@@ -80,11 +83,19 @@ class VolumeOutput(Output):
         check_volume_writable(out)
         channels = self.field.channels
         counts = [max(1, round(n * scale)) for n in self.field.domain.grid_shape]
-        array = np.empty((*counts[::-1], len(channels)), np.float32)
+        array = np.empty((*counts[::-1], len(channels)), np.float64 if channels.needs_float64 else np.float32)
         x, y, z = (sample_centers(n) for n in counts)
         for index in range(counts[2]):
             values = evaluate_lattice(self.field, x, y, z[index : index + 1])[0]
-            array[index] = values * (channels.upper - channels.lower) + channels.lower
-        dx, dy, dz = ((axis.upper - axis.lower) / n for axis, n in zip(self.field.domain.axes, counts))
-        write_volume(out, array, (dx, dy, dz))
-        return {"voxels": counts, "text": " x ".join(map(str, counts)) + " voxels"}
+            array[index] = values.astype(array.dtype) * (channels.upper - channels.lower) + channels.lower
+        domain = self.field.domain
+        dx, dy, dz = ((axis.upper - axis.lower) / n for axis, n in zip(domain.axes, counts))
+        notes = write_volume(
+            out,
+            array,
+            (dx, dy, dz),
+            unit=domain.axes[0].unit,
+            affine=voxel_affine(domain, counts),
+            space=domain.world.space if domain.world else "",
+        )
+        return {"voxels": counts, "text": " x ".join(map(str, counts)) + " voxels", "notes": notes}

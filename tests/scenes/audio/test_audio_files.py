@@ -154,7 +154,7 @@ def test_cut_off_sounds_are_refused_with_the_length_that_is_there(tmp_path, form
     for part in (None, (0.0, 0.5)):
         if part and form in ("FLAC", "MP3", "OGG"):
             continue  # these say how many samples they have, not how many bytes: what a part needs may be there
-        with pytest.raises(BadInput, match=r"cut off.*: .* samples are there, (0|1)\.\d\d s"):
+        with pytest.raises(BadInput, match=r"cut off.*: .* are there, (0|1)\.\d\d s"):
             open_audio(tmp_path / "sound", part=part)
 
 
@@ -188,6 +188,12 @@ def test_mp3_without_a_header_is_read_whole_and_says_that_it_begins_late(tmp_pat
     loud = np.abs(amplitudes(audio)[:, 0]) > 0.4
     assert 0.02 * RATE < np.argmax(loud) < 0.1 * RATE
     assert open_audio(tmp_path / "a.mp3", part=(1.0, 1.5)).num_samples == RATE // 2
+
+
+def test_mp3_inside_of_a_wav_file_is_read(tmp_path):
+    encoded(str(tmp_path / "a.wav"), "wav", "libmp3lame")
+    audio = scenes.load(tmp_path / "a.wav")
+    assert abs(audio.num_samples - COUNT) < 3000 and audio.channels.upper == pytest.approx(0.5, abs=0.05)
 
 
 def test_streams_of_an_ogg_file_that_follow_each_other_are_joined(tmp_path):

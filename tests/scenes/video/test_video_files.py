@@ -346,6 +346,13 @@ def test_animations_keep_their_times_and_show_transparency_on_black(tmp_path, na
     assert np.abs(video.stored[3, :, :48].astype(int) - squares(4)[3, :, :48]).mean() < 12
 
 
+def test_frames_of_ten_milliseconds_and_less_last_a_tenth_of_a_second_as_in_browsers(tmp_path):
+    frames = [Image.fromarray(frame) for frame in squares(4)]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:], duration=[10, 0, 20, 50])
+    video = load(tmp_path / "a.gif")
+    assert video.domain.axes[2].upper == pytest.approx(0.27)
+
+
 def test_disordered_times_are_replaced_and_said(tmp_path):
     from scenes.video.frames import frame_starts
 
