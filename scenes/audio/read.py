@@ -100,8 +100,9 @@ def _read_with_libsndfile(
             raise _Unsupported(_reason(error)) from None
         with opened:
             rate, frames = opened.samplerate, opened.frames
-            # Of an MP3 without the encoder's header libsndfile guesses the length by the first frame.
-            if frames >= UNKNOWN_FRAMES or opened.format == "MP3" and mp3_header_end(file) is None:
+            # Of MP3 without the encoder's header, or inside of a WAV file, libsndfile guesses the length.
+            guessed = opened.subtype.startswith("MPEG") and (opened.format != "MP3" or mp3_header_end(file) is None)
+            if frames >= UNKNOWN_FRAMES or guessed:
                 raise _Unsupported("unknown length")
             if unknown and not frames or missing and opened.format == "OGG":
                 raise _Unsupported("no length that libsndfile knows")

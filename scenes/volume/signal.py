@@ -27,7 +27,8 @@ STORED_TYPES = (np.uint8, np.int8, np.uint16, np.int16, np.float32)
 # Integers look like labels where there are this many, and this fraction of neighbours in the middle slice is equal.
 MIN_LABELS, MAX_LABELS = 3, 64
 MIN_EQUAL_NEIGHBOURS = 0.9
-FLOAT32 = np.finfo(np.float32)
+# Ranges of values that float32 can hold.
+MIN_RANGE, MAX_RANGE = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max) / 2
 # Voxels that are looked at for labels.
 MAX_EXAMINED = 1 << 22
 
@@ -170,7 +171,7 @@ def _assemble(voxels: Voxels, source: dict[str, Any], held_out: float, seed: int
     gain, zero = 1.0 / (upper - lower), lower
     notes = (*voxels.notes, *_label_notes(array, voxels.notes))
     if array.dtype not in STORED_TYPES:
-        if channels.needs_float64 or not FLOAT32.tiny < upper - lower < FLOAT32.max / 2:
+        if channels.needs_float64 or not MIN_RANGE < upper - lower < MAX_RANGE:
             array, gain, zero = _training_values(array, lower, upper), 1.0, 0.0
         else:
             array = array.astype(np.float32)

@@ -130,6 +130,20 @@ def test_whole_films_of_any_timing_are_read(tmp_path, name, codec, times, last):
         np.testing.assert_allclose(video.times[:-1] * video.domain.axes[2].upper, middle, atol=0.05 * middle.max())
 
 
+def test_what_an_edit_list_leaves_out_is_left_out(tmp_path):
+    encode(tmp_path / "a.mp4", squares(10), codec="mpeg4", options={"g": "1"})
+    content = bytearray((tmp_path / "a.mp4").read_bytes())
+    # ISO/IEC 14496-12, 8.6.6: duration of the segment in the film's time, and where it begins in the track's.
+    entry, scale = content.index(b"elst") + 12, content.index(b"mdhd") + 16
+    duration = int.from_bytes(content[entry : entry + 4], "big")
+    begin = int.from_bytes(content[scale : scale + 4], "big") * 3 // 10
+    content[entry : entry + 8] = (duration * 7 // 10).to_bytes(4, "big") + begin.to_bytes(4, "big")
+    (tmp_path / "a.mp4").write_bytes(content)
+    video = load(tmp_path / "a.mp4")
+    assert len(video.times) == 7 and video.domain.axes[2].upper == pytest.approx(0.7)
+    assert np.abs(video.stored[0].astype(int) - squares(10)[3]).mean() < 5
+
+
 CUT = [
     ("a.mp4", "libx264", None),
     ("a.mov", "mpeg4", None),
