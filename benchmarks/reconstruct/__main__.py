@@ -120,7 +120,8 @@ def measured(name: str, row: Row, work: Path, seconds: int, parts: list[str]) ->
     if "usdz" in parts and (run / "run.json").is_file():
         main_row |= as_usdz(row, scene, run, out.with_suffix(".usdz"), seconds)
     if "ceiling" in parts and has_truth and not _unposed(scene):
-        best = ceiling(scene)
+        (work / "files").mkdir(parents=True, exist_ok=True)
+        best = ceiling(scene, background=row.background, keep=work / "files" / f"{name}-ceiling.glb")
         main_row |= {"ceiling": round(best["psnr"], 2), "ceiling_ssim": round(best["ssim"], 4)}
     rows = [main_row]
     if "peers" in parts and row.peers:

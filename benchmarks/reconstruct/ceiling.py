@@ -24,11 +24,22 @@ from benchmarks.reconstruct.write_truth import write_truth
 MOST_TRIANGLES = 100_000
 
 
-def ceiling(scene: Path, *, size: int = 2048, seconds: float | None = None, keep: Path | None = None) -> dict:
+def ceiling(
+    scene: Path,
+    *,
+    size: int = 2048,
+    seconds: float | None = None,
+    background: str = "white",
+    keep: Path | None = None,
+) -> dict:
     """`score` of the true mesh of a scene's folder with fitted texels, and the `seconds` of charts and texels.
+
+    keep: file that the mesh is written to; one that is there already is scored as it is, and has no `seconds`.
 
     Raises FileNotFoundError where the scene has no truth.
     """
+    if keep is not None and keep.is_file():
+        return score_scene(keep, scene, background=background)
     from fields.surface.charts import unwrap
     from fields.surface.texturing.photo_texture import photo_texture
 
@@ -48,7 +59,8 @@ def ceiling(scene: Path, *, size: int = 2048, seconds: float | None = None, keep
     with tempfile.TemporaryDirectory() as folder:
         file = keep or Path(folder) / "ceiling.glb"
         write_truth(file, [model])
-        return {**score_scene(file, scene), "seconds": round(taken, 1), "texture": painted.texture.shape[0]}
+        scores = score_scene(file, scene, background=background)
+        return {**scores, "seconds": round(taken, 1), "texture": painted.texture.shape[0]}
 
 
 def welded(models: list[Model]) -> tuple[np.ndarray, np.ndarray]:

@@ -28,6 +28,8 @@ from fields.runs.run import Run
 from fields.surface.placement import placement
 from scenes.errors import BadInput
 from scenes.io.atomic import check_path_writable
+from scenes.posed.find_reasons import camera_warnings
+from scenes.posed.read import is_posed
 from scenes.posed.signal import RadianceScene
 
 T = TypeVar("T")
@@ -136,6 +138,10 @@ class Reconstruction:
         started = time.perf_counter()
         self.reports.begin("whole" if not begun else "fit", schedule.for_whole())
         signal = open_scene(request, source)
+        if is_posed(request.source):
+            # Of cameras that were found this is said already.
+            for warning in camera_warnings(np.stack([view.pose for view in signal.training])):
+                self.reports.message(warning)
         if begun or not has_subject_stage(request, signal):
             return signal
         for note in signal.notes:
@@ -173,7 +179,8 @@ class Reconstruction:
         if trainer is None:
             self.reports.kept("fit")
         else:
-            for note in signal.notes:
+            # Those of a subject that was cut out are about the photographs, which were told of before.
+            for note in () if kept_subject(self.request) else signal.notes:
                 self.reports.message(note)
             result = self._trained(trainer, lambda watch: fitting.finish(trainer, run, watch))
             for remark in (*result.field.remarks(), *(run.metrics() or {}).get("remarks", [])):

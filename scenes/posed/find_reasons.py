@@ -106,20 +106,30 @@ def warnings_about(scene: PosedViews, num_given: int, error: float, still_backgr
         warnings.append(
             f"cameras were found for {count} of {num_given} pictures only; those of the others are left out"
         )
-    if count < FEW_PICTURES:
-        warnings.append(f"{count} pictures are few: what only one of them shows has no shape; {ADVICE}")
     if error > HIGH_ERROR:
         warnings.append(
             f"the points are {error:.1f} pixels from where they were seen, which is much: expect a blurred fit"
         )
     poses = np.stack([view.pose for view in scene.views])
-    span = spanned_angle(poses, scene.points)
+    warnings += camera_warnings(poses, scene.points)
+    if scene.points is not None and (away := _looking_away(poses, scene.points)):
+        warnings.append(f"{away} of {count} cameras have hardly any of the points in front of them: they may be wrong")
+    return warnings
+
+
+def camera_warnings(poses: np.ndarray, points: np.ndarray | None = None) -> list[str]:
+    """Lines about cameras `[N, 3, 4]`, found or given, that show too little for a shape.
+
+    points: `[P, 3]` on surfaces, where there are any.
+    """
+    warnings = []
+    if len(poses) < FEW_PICTURES:
+        warnings.append(f"{len(poses)} pictures are few: what only one of them shows has no shape; {ADVICE}")
+    span = spanned_angle(poses, points)
     if span < ONE_SIDE:
         warnings.append(
             f"the cameras see the scene from one side, over {span:.0f} degrees: what they do not see stays unknown"
         )
-    if scene.points is not None and (away := _looking_away(poses, scene.points)):
-        warnings.append(f"{away} of {count} cameras have hardly any of the points in front of them: they may be wrong")
     return warnings
 
 
