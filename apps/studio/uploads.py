@@ -9,6 +9,7 @@ from pathlib import Path
 from apps.studio.folders import Folders, clean_name
 from scenes.errors import BadInput
 from scenes.io.unpack import ZipLimits, unpack_zip
+from scenes.posed.read import posed_folder
 from scenes.recognise import AUDIO_ENDINGS, SHAPE_ENDINGS, VIDEO_ENDINGS
 
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".gif", ".exr", ".hdr", ".bmp")
@@ -17,6 +18,9 @@ ENDINGS = (*IMAGE_ENDINGS, *AUDIO_ENDINGS, *VIDEO_ENDINGS, *VOLUME_ENDINGS, *SHA
 # Files that are unpacked from an archive: a posed scene, the frames of a video, or a mesh with its textures. Others,
 # such as a licence or notes beside them, are left out.
 ARCHIVE_ENDINGS = (*IMAGE_ENDINGS, *SHAPE_ENDINGS, ".json", ".npy", ".npz", ".txt", ".bin", ".ply", ".mtl", ".dcm")
+
+# Files beside the only folder of an archive that do not make it more than that folder.
+NOTE_ENDINGS = (".txt", ".json")
 
 # Bytes of an uploaded file.
 MAX_BYTES = 512 << 20
@@ -97,6 +101,14 @@ def unpack_archive(archive: Path, folder: Path) -> Path:
     inside = list(folder.iterdir())
     if not inside:
         raise BadInput(f"{archive.name}: holds no images; pack a posed scene or the frames of a video")
-    while len(inside) == 1 and inside[0].is_dir():
-        folder, inside = inside[0], list(inside[0].iterdir())
+    while (only := _only_folder(folder, inside)) is not None:
+        folder, inside = only, list(only.iterdir())
     return inside[0] if len(inside) == 1 else folder
+
+
+def _only_folder(folder: Path, inside: list[Path]) -> Path | None:
+    """The one folder in a folder beside which lie notes at most; None where there is none, or a scene begins here."""
+    folders = [path for path in inside if path.is_dir()]
+    if len(folders) != 1 or any(path.suffix.lower() not in NOTE_ENDINGS for path in inside if path.is_file()):
+        return None
+    return None if posed_folder(folder) else folders[0]

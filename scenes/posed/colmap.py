@@ -18,6 +18,7 @@ from scenes.errors import BadInput
 from scenes.posed.camera import Intrinsics, checked_pose
 from scenes.posed.locate import DEPTH_FOLDERS, Masks, SceneFiles
 from scenes.posed.photographs import Orientation, WrittenLens, matched_lenses
+from scenes.posed.points import read_points
 from scenes.posed.view import PosedViews, View, check_views, grouped_notes, split_of
 
 # COLMAP's number of each camera model, and the names of its parameters.
@@ -158,6 +159,8 @@ def open_colmap(source: str | os.PathLike, orientation: Orientation | None = Non
     points = None
     if (path := file("points3D")) is not None:
         points = _read(path, _points_bin if binary else _points_txt)
+    elif (path := model_files.find("points3D.ply", exact=True)) is not None:
+        points = read_points(path, "export the model again")
     check_views(images, model)
     images = sorted(images, key=lambda image: image.name)
     photograph_files = SceneFiles(photographs)

@@ -37,10 +37,12 @@ class ScenePoses:
     """Poses of a scene, `[N, 3, 4]` float64, camera to world with OpenGL axes, and the factors `[3]` of its axes.
 
     `mirror` has a -1 where an axis of the file's coordinates was turned round, which holds for its points too.
+    `convention`: as which the matrices were read.
     """
 
     poses: np.ndarray
     mirror: np.ndarray
+    convention: Convention = "opengl"
 
 
 def checked_poses(
@@ -68,13 +70,13 @@ def checked_poses(
         rows, mirror = _right_handed(np.stack(rows), notes)
     poses = np.stack([checked_pose(row, name, notes) for row, name in zip(rows, names)])
     if convention is not None:
-        return ScenePoses(converted(poses, convention), mirror)
+        return ScenePoses(converted(poses, convention), mirror, convention)
     if converge(poses) < 1 - AGREEMENT and (found := _found(poses)) is not None:
         notes.append(
             "the cameras look at one place only if their matrices are taken from world to camera, and so they are "
             f"(`pose_convention={found}`; `pose_convention=opengl` takes them as they are)"
         )
-        return ScenePoses(converted(poses, found), mirror)
+        return ScenePoses(converted(poses, found), mirror, found)
     if look_away(poses):
         notes.append(LOOK_AWAY)
     return ScenePoses(poses, mirror)

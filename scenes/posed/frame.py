@@ -37,6 +37,8 @@ FOCAL_KEYS = ("fl_x", "fl_y", "camera_angle_x", "camera_angle_y")
 # the optical axis of a lens is, at most, as a fraction of half its side.
 SCALES = (2.0, 0.5, 4.0, 0.25, 8.0, 0.125, 3.0, 1 / 3)
 AXIS_TOLERANCE = 0.12
+# Numbers of pixels that differ by less, relative to each other, are the same up to rounding.
+SAME_EXTENT = 0.01
 # Longest side of an image that a camera without a photograph may ask for, in pixels.
 MAX_SIDE = 65536
 
@@ -120,11 +122,15 @@ def intrinsics_in(frame: dict, width: int, height: int, name: str) -> Intrinsics
 
 
 def merged_frame(content: dict, frame: dict) -> dict:
-    """A frame with what its file gives for all frames; what a frame says of its lens has precedence as a whole."""
+    """A frame with what its file gives for all frames.
+
+    A focal length or angle of the frame replaces all of the file's, and another size the file's optical axis.
+    """
     shared = content
     if any(frame.get(key) is not None for key in FOCAL_KEYS):
         shared = {key: value for key, value in content.items() if key not in FOCAL_KEYS}
-    if frame.get("w") is not None or frame.get("h") is not None:
+    sizes = [(content.get(key), frame.get(key)) for key in ("w", "h")]
+    if any(None not in pair and pair[0] != pair[1] for pair in sizes):
         shared = {key: value for key, value in shared.items() if key not in ("w", "h", "cx", "cy")}
     return shared | {key: value for key, value in frame.items() if value is not None}
 
@@ -148,7 +154,7 @@ def written_size(
     for extent, axis, key in ((w, 0, "x"), (h, 1, "y")):
         implied = _implied_extent(frame, key, name) if extent is None else None
         factors = [(extent or implied or 0) / size[axis] for size in sizes]
-        same = next((size for size, factor in zip(sizes, factors) if _scale(factor) == 1), None)
+        same = next((size for size, factor in zip(sizes, factors) if abs(factor - 1) < SAME_EXTENT), None)
         if same:
             return same, False
         if extent is not None or (implied and _scale(factors[0])):

@@ -56,13 +56,13 @@ def open_bundle(
     intrinsics = Intrinsics.pinhole(width, height, float(arrays["focal"].reshape(-1)[0]))
     intrinsics = checked_intrinsics(intrinsics, str(path))
     names = [f"{path.name}, view {index}" for index in range(len(images))]
-    poses = checked_poses(list(arrays["poses"]), names, notes, convention).poses
+    scene = checked_poses(list(arrays["poses"]), names, notes, convention)
     views = []
     for index, (pixels, name) in enumerate(zip(images, names)):
         check_not_transparent(pixels, name)
         views.append(
             View(
-                pose=poses[index],
+                pose=scene.poses[index],
                 intrinsics=intrinsics,
                 time=None if times is None else float(times[index]),
                 name=name,
@@ -70,7 +70,7 @@ def open_bundle(
                 pixels=pixels,
             )
         )
-    return PosedViews(tuple(views), None, grouped_notes(notes))
+    return PosedViews(tuple(views), None, grouped_notes(notes), convention=scene.convention)
 
 
 def _check_shapes(path: Path, shapes: dict[str, tuple[int, ...]], max_pixels: int) -> None:

@@ -68,8 +68,7 @@ def image_header(image: Path, name: str) -> Header:
     """The header of an image file. Raises BadInput, naming the view, for other files."""
     try:
         with silence_libraries(), Image.open(image) as opened:
-            orientation = opened.getexif().get(ORIENTATION, 1)
-            orientation = orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1
+            orientation = _orientation(opened)
             width, height = opened.size
             # Pillow gives the size of a TIFF as it is turned.
             if opened.format == "TIFF" and orientation >= FIRST_TURNED:
@@ -82,6 +81,18 @@ def image_header(image: Path, name: str) -> Header:
     except BadInput as error:
         raise BadInput(f"{name}: is not an image that can be read") from error
     return Header(width, height)
+
+
+def _orientation(opened: Image.Image) -> int:
+    """EXIF's orientation, 1 to 8, of an image whose pixels are not decoded yet."""
+    if opened.format == "PNG":
+        # Pillow would decode the pixels to look for EXIF behind them.
+        exif = Image.Exif()
+        exif.load(opened.info.get("exif", b""))
+    else:
+        exif = opened.getexif()
+    value = exif.get(ORIENTATION, 1)
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
 def matched_lenses(

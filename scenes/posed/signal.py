@@ -236,14 +236,18 @@ def open_radiance(
             views = views.hold_out(held_out)
         except ValueError as error:
             raise BadInput(f"{path}: {error}") from None
+    scene = RadianceScene(views, {"path": str(path)}, background, unbounded)
+    # Of the poses as they are used: those that are read again in the convention that was found are the same.
+    scene.source |= _identity(Path(path), scene.views.views)
+    decided = scene.views.convention
     options = {
         "unbounded": unbounded,
         "held_out": held_out,
         "orientation": orientation,
-        "pose_convention": pose_convention,
+        # Also where it was found, so that other views of the scene are read alike.
+        "pose_convention": pose_convention or (None if decided in ("", "opengl") else decided),
         "max_pixels": max_pixels if max_pixels != MAX_PIXELS else None,
     }
-    scene = RadianceScene(views, {"path": str(path), **_identity(Path(path), views.views)}, background, unbounded)
     # The background is recorded also where it was found, so that it holds for all that is later made of a run.
     scene.source["options"] = {"background": scene.background} | {
         name: value for name, value in options.items() if value is not None
@@ -262,7 +266,7 @@ def _looking_at_object(views: PosedViews) -> PosedViews:
         "(`pose_convention=opengl` takes them as they are)"
     )
     turned = tuple(replace(view, pose=view.pose * np.array([1, -1, -1, 1])) for view in views.views)
-    return replace(views, views=turned, notes=notes)
+    return replace(views, views=turned, notes=notes, convention="opencv")
 
 
 def _inside_notes(views: PosedViews, box: SceneBox) -> list[str]:

@@ -18,6 +18,7 @@ from scenes.posed.conventions import Convention, checked_poses
 from scenes.posed.frame import intrinsics_in, merged_frame, number_in, read_json_object, time_in, written_size
 from scenes.posed.locate import DEPTH_FOLDERS, Masks, SceneFiles, file_in
 from scenes.posed.photographs import Orientation, WrittenLens, image_header, matched_lenses
+from scenes.posed.points import read_points
 from scenes.posed.view import TEST_EVERY, Box, PosedViews, View, check_views, grouped_notes, split_of
 
 SPLITS = ("train", "val", "test")
@@ -55,24 +56,26 @@ def open_transforms(
     notes: list[str] = []
     frames: list[_Frame] = []
     scale = box = points = None
-    for split, path in _split_files(source, notes).items():
-        content = _content(path)
+    contents = {split: (path, _content(path)) for split, path in _split_files(source, notes).items()}
+    all_frames = [frame for _, content in contents.values() for frame in content["frames"]]
+    files = SceneFiles(source if source.is_dir() else source.parent)
+    masks = Masks(files, [str(frame.get("file_path")) for frame in all_frames])
+    if any(frame.get("mask_path") for frame in all_frames):
+        masks = None
+    for split, (path, content) in contents.items():
         scale = content.get("aabb_scale", scale)
         box = _box(path, content) if "box" in content else box
-        files = SceneFiles(path.parent)
         if isinstance(cloud := content.get("ply_file_path"), str) and (found := files.find(cloud, exact=True)):
             points = _points(path, found)
         splits = [split] * len(content["frames"]) if split else _listed_splits(path, content, notes)
-        given = any(frame.get("mask_path") for frame in content["frames"])
-        masks = None if given else Masks(files, [str(frame.get("file_path")) for frame in content["frames"]])
         frames += [
             _frame(path, content, frame, frame_split or "train", files, masks)
             for frame, frame_split in zip(content["frames"], splits)
             if frame_split != "none"
         ]
-        if masks is not None:
-            masks.note(notes)
-        _note_other_pictures(content["frames"], files, notes)
+    if masks is not None:
+        masks.note(notes)
+    _note_other_pictures(all_frames, files, notes)
     check_views(frames, source)
     names = [frame.name for frame in frames]
     scene = checked_poses([frame.content.get("transform_matrix") for frame in frames], names, notes, convention)
@@ -83,7 +86,14 @@ def open_transforms(
         raise BadInput(f"{source}: aabb_scale is a number above zero, not {scale!r}")
     if points is not None:
         points = points * scene.mirror
-    return PosedViews(tuple(views), scale, grouped_notes(notes), _mirrored(box, scene.mirror), points=points)
+    return PosedViews(
+        tuple(views),
+        scale,
+        grouped_notes(notes),
+        _mirrored(box, scene.mirror),
+        points=points,
+        convention=scene.convention,
+    )
 
 
 def _with_splits(views: list[View], notes: list[str]) -> list[View]:
@@ -175,22 +185,11 @@ def _mirrored(box: Box | None, mirror: np.ndarray) -> Box | None:
 
 def _points(path: Path, cloud: Path) -> np.ndarray:
     """The points `[N, 3]` of the point cloud that a transforms file names."""
-    import trimesh
-
     if not cloud.resolve().is_relative_to(path.parent.resolve()):
         raise BadInput(
             f"{path}: its ply_file_path {cloud.name} lies outside of the scene's folder; copy the points into it"
         )
-    try:
-        loaded = trimesh.load(cloud, process=False)
-        if not isinstance(loaded, (trimesh.Trimesh, trimesh.PointCloud)):
-            raise TypeError("neither a mesh nor a point cloud")
-        points = np.asarray(loaded.vertices, np.float64).reshape(-1, 3)
-    except Exception as error:  # noqa: BLE001  (trimesh raises many types for damaged bytes)
-        raise BadInput(
-            f"{cloud}: is not a point cloud that can be read; leave ply_file_path out or export it again"
-        ) from error
-    return points[np.isfinite(points).all(axis=1)]
+    return read_points(cloud, "leave ply_file_path out or export it again")
 
 
 def _content(path: Path) -> dict:

@@ -135,6 +135,7 @@ class PosedViews:
         notes: one-line remarks about what was repaired or decided while reading.
         box: lower and upper corner of what there is to see, where the files give them.
         points: `[N, 3]` float64 on surfaces, where the cameras were found from such points.
+        convention: as which the files' poses were read; see `scenes.posed.conventions`. "" where files fix it.
         keep_alive: an object that must live while the images are read, for example the folder that a zip was unpacked
             to.
     """
@@ -145,6 +146,7 @@ class PosedViews:
     box: Box | None = None
     _: KW_ONLY
     points: np.ndarray | None = None
+    convention: str = ""
     keep_alive: object = None
 
     @property

@@ -56,6 +56,29 @@ def test_fit(run, capsys):
     assert main(["info", str(run)]) == 0
 
 
+def test_evaluate_on_views_as_people_have_them(run, tmp_path, capsys):
+    """Turned by EXIF, with a lens for twice the size and OpenCV's axes, the same views have the same scores."""
+    plain = write_scene(tmp_path / "plain", train=7, test=2)
+    assert main(["evaluate", str(run), "--data", str(plain), "--json"]) == 0
+    scores = json.loads(capsys.readouterr().out)["metrics"]
+    changed = Path(shutil.copytree(plain, tmp_path / "changed"))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for name in ("transforms_train.json", "transforms_test.json"):
+        content = json.loads((changed / name).read_text()) | {"w": 48, "h": 48}
+        for frame in content["frames"]:
+            frame["transform_matrix"] = (np.array(frame["transform_matrix"]) * [1, -1, -1, 1]).tolist()
+            frame["file_path"] = frame["file_path"].replace("/", "\\")
+        (changed / name).write_text(json.dumps(content), encoding="utf-8-sig")
+    for file in changed.glob("*/*.png"):
+        Image.open(file).save(file, exif=exif)
+    assert main(["evaluate", str(run), "--data", str(changed), "--json"]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["metrics"] == pytest.approx(scores, abs=1e-4)
+    for said in ("9 of 9 photographs have an EXIF orientation", "written for 48 x 48", "--pose-convention opengl"):
+        assert said in captured.err or said.replace("--pose-convention ", "pose_convention=") in captured.err
+
+
 def test_evaluate_on_other_views(run, tmp_path, capsys):
     other = write_scene(tmp_path / "other", train=5, test=2)
     assert main(["evaluate", str(run), "--data", str(other), "--json"]) == 0

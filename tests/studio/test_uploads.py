@@ -88,7 +88,13 @@ def test_unpacks_an_archive_to_its_only_folder(folders):
 
 def test_leaves_out_what_lies_beside_the_photographs(folders):
     """A licence, notes and programs beside a scene are no reason to refuse it, and are not kept."""
-    beside = [("LICENSE.md", b"x"), ("README", b"x"), ("duck/notes.docx", b"x"), ("duck/run.py", b"x")]
+    beside = [
+        ("LICENSE.md", b"x"),
+        ("README", b"x"),
+        ("readme.txt", b"x"),
+        ("duck/notes.docx", b"x"),
+        ("duck/run.py", b"x"),
+    ]
     path = kept(folders, "scene.zip", archive(*beside, ("duck/transforms.json", b"{}"), ("duck/images/1.PNG", b"x")))
     assert path.name == "duck" and sorted(p.name for p in path.rglob("*")) == ["1.PNG", "images", "transforms.json"]
 

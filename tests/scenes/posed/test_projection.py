@@ -74,6 +74,16 @@ def test_distortions_that_fold_over_give_finite_directions():
     [
         Intrinsics.pinhole(60, 60, 70.0),
         Intrinsics(
+            *(60, 40),
+            **{"fl_x": 70.0, "fl_y": 68.0, "cx": 29.0, "cy": 21.0, "model": "opencv"},
+            distortion=(0.3, -0.1, 0.003, -0.002, 0.02, 0.25, -0.08, 0.01),
+        ),
+        Intrinsics(
+            *(60, 40),
+            **{"fl_x": 30.0, "fl_y": 31.0, "cx": 29.0, "cy": 21.0, "model": "fisheye"},
+            distortion=(0.03, -0.01, 0.002, -0.001, 0.004, -0.003, 0.006, 0.002),
+        ),
+        Intrinsics(
             60, 40, fl_x=70.0, fl_y=68.0, cx=29.0, cy=21.0, model="opencv", distortion=(0.05, -0.02, 0.003, -0.002)
         ),
         Intrinsics(
@@ -91,3 +101,28 @@ def test_points_on_rays_are_projected_to_their_pixels(intrinsics):
     np.testing.assert_allclose(np.stack([found_x, found_y]), np.stack([x, y]), atol=1e-6)
     np.testing.assert_allclose(depth, along * (directions @ -camera.pose[:, 2]), atol=1e-9)
     assert (project(camera, camera.pose[:, 3] + camera.pose[:, 2] * np.array([[1.0], [2.0]]))[2] < 0).all()
+
+
+@pytest.mark.parametrize(
+    ("model", "values"),
+    [
+        ("FULL_OPENCV", [50, 52, 31, 19, -0.3, 0.1, 0.002, -0.003, -0.02, 0.05, 0.03, -0.01]),
+        ("THIN_PRISM_FISHEYE", [30, 32, 31, 19, 0.05, -0.01, 0.004, -0.003, 0.002, -0.0004, 0.006, 0.002]),
+        ("OPENCV_FISHEYE", [30, 32, 31, 19, 0.05, -0.01, 0.002, -0.0004]),
+        ("RADIAL_FISHEYE", [30, 31, 19, 0.05, -0.01]),
+        ("RADIAL", [50, 31, 19, -0.2, 0.05]),
+    ],
+)
+def test_lenses_with_all_their_coefficients_agree_with_colmap(model, values):
+    pycolmap = pytest.importorskip("pycolmap")
+    from scenes.posed.colmap import MODELS
+
+    names = MODELS[model][1].split()
+    named = dict(zip(names, values))
+    make = Intrinsics.fisheye if "FISHEYE" in model else Intrinsics.distorted
+    fl_x, fl_y = (named.get(name, named.get("f", 0.0)) for name in ("fx", "fy"))
+    ours = Camera(np.eye(3, 4), make(60, 40, named, fl_x=fl_x, fl_y=fl_y, cx=named["cx"], cy=named["cy"]))
+    theirs = pycolmap.Camera(model=model, width=60, height=40, params=values)
+    points = np.random.default_rng(0).uniform((-0.5, -0.4, 1.0), (0.5, 0.4, 1.2), (200, 3))
+    x, y, _ = project(ours, points * [1, -1, -1])
+    np.testing.assert_allclose(np.stack([x, y], axis=1), theirs.img_from_cam(points), atol=1e-9)

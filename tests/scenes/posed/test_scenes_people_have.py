@@ -133,6 +133,19 @@ def test_text_models_without_lines_of_features_are_read_whole(tmp_path):
     assert len(open_posed(write_colmap(tmp_path, features=False)).views) == 8
 
 
+def test_text_models_have_names_with_spaces_and_points_in_a_ply(tmp_path):
+    from scenes.shape.writers.ply import write_ply
+
+    folder = write_colmap(tmp_path, name=lambda i: f"a walk ({i}).png")
+    for index in range(8):
+        save(folder / "images" / f"a walk ({index}).png", noise(index))
+    points = np.random.default_rng(0).normal(size=(60, 3))
+    write_ply(folder / "sparse/0/points3D.ply", {axis: points[:, k].astype("<f8") for k, axis in enumerate("xyz")})
+    scene = open_posed(folder)
+    assert scene.views[3].name == "images/a walk (3).png"
+    np.testing.assert_allclose(scene.points, points)
+
+
 LENS = {"fl_x": 40.0, "fl_y": 44.0, "cx": 12.5, "cy": 8.25}
 
 
