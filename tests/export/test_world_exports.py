@@ -17,7 +17,7 @@ from scenes.volume.signal import open_volume
 
 # A turn of 30 degrees about z after mirroring x, then a shift.
 C, S = np.cos(np.pi / 6), np.sin(np.pi / 6)
-MATRIX = ((-C, -S, 0.0, 100.0), (-S, C, 0.0, -50.0), (0.0, 0.0, 1.0, 7.0))
+MATRIX = ((-C, -S, 0.0, 20.0), (-S, C, 0.0, -15.0), (0.0, 0.0, 1.0, -7.0))
 # Where the ball of `Blob` then lies.
 CENTER = np.array(MATRIX) @ [12.0, 12.0, 11.0, 1.0]
 
