@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 
 # Number of the C interface (`fs::abi` in csrc/common/api.h). A library with another number is refused.
-ABI = 5
+ABI = 6
 # Devices that have a library each.
 DEVICES = ("cpu", "cuda")
 

@@ -34,7 +34,7 @@ class Cam(Fourier):
     name = "cam"
     summary = "Fourier features, then an MLP whose layers are scaled and shifted by small grids over the coordinates"
     paper = "Lee et al. 2024, Coordinate-Aware Modulation for Neural Fields"
-    native_step = False
+    native_step = True
     size_options = ("width", "hidden_layers", "frequencies", "nodes")
 
     motion_by_default = "axis"

@@ -19,7 +19,7 @@ class Nerf(Frequency):
     name = "nerf"
     summary = "NeRF's octaves and its deep perceptron, which sees its input again half way"
     paper = "Mildenhall et al. 2020, NeRF, appendix A"
-    native_step = False
+    native_step = True
 
     learning_rate: float = Option(
         5e-4, gt=0, le=1, description="Adam's learning rate. Lower it if the loss jumps, raise it for short fits."

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import cast
+
 from torch import Tensor, nn
 
+from fields.encoders.frequency import FixedEncoding
 from fields.models.field import PointField
 from fields.networks.cam import ModulatedMLP
+from fields.networks.native import StepOptions
+from fields.ops.fused_step import Loss
 from scenes.domain import Channels, Domain
 
 
@@ -35,6 +41,10 @@ class CamField(PointField):
         self.takes_time = takes_time
         self._extra = 2 * takes_directions + takes_time
 
+    @property
+    def backend(self) -> str:
+        return self.network.backend
+
     def features(self, coords: Tensor) -> Tensor:
         """Features `[..., F]` of the encoder at `coords`."""
         return self.encoder(coords[..., : -self._extra] if self._extra else coords)
@@ -42,3 +52,21 @@ class CamField(PointField):
     def forward(self, coords: Tensor) -> Tensor:
         indexing = coords[..., -self._extra :] if self._extra else coords
         return self.network(self.features(coords), indexing) + self.offset
+
+    def fused_step(self, loss: str) -> Callable[..., Tensor] | None:
+        units = set(self.channels.error_units)
+        if len(units) > 1 or self._extra or not isinstance(self.encoder, FixedEncoding):
+            return None
+        unit = float(units.pop())
+        step = self.network.training_step(
+            StepOptions(
+                encoding=self.encoder.input_encoding(),
+                dimensions=self.domain.dimensions,
+                loss=cast(Loss, loss),
+                value_scale=1.0 / unit,
+                value_offset=self.offset / unit,
+            )
+        )
+        if step is None or unit == 1.0:
+            return step
+        return lambda coords, targets, *weights: step(coords, targets / unit, *weights)

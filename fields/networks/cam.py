@@ -12,10 +12,11 @@ from torch.nn import functional
 
 from fields.encoders.factor_grid import FactorGrid
 from fields.networks.mlp import MLP
+from fields.networks.native import Step, StepOptions
+from fields.ops import backends
 from fields.ops.factor_layout import Factor, FactorLayout
-
-# Added to variances before their inverse root is taken.
-EPSILON = 1e-5
+from fields.ops.mlp import EPSILON, ActivationShape, why_not_native_mlp
+from fields.ops.network_step import NetworkStep, why_not_network_step
 
 
 @torch.no_grad()
@@ -40,13 +41,9 @@ class Modulation(nn.Module):
         layout = FactorLayout(dimensions, 2 * layers, (((Factor(axes, nodes),),),))
         self.grid = FactorGrid(layout, "auto", _fill_ones_then_zeros)
 
-    def forward(self, coords: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """For every layer its scale and its shift, each `[..., 1]`, at coords `[..., D]`."""
-        both = self.grid(coords)
-        return [
-            (both[..., layer : layer + 1], both[..., self.layers + layer : self.layers + layer + 1])
-            for layer in range(self.layers)
-        ]
+    def forward(self, coords: Tensor) -> Tensor:
+        """The scales of all layers, then their shifts, `[..., 2 * layers]` at coords `[..., D]`."""
+        return self.grid(coords)
 
 
 class TimeModulation(nn.Module):
@@ -93,20 +90,72 @@ class ModulatedMLP(nn.Module):
         self.normalise = int(normalise)
         self.sigmoid = sigmoid
 
+    @property
+    def activation(self) -> ActivationShape:
+        """What is between the matrices, besides the modulation."""
+        return ActivationShape("relu", standardize=bool(self.normalise))
+
+    @property
+    def backend(self) -> str:
+        """Backend that evaluates the network: "native-cpu" or "torch"."""
+        weights = self.network.weights
+        device = weights[0].device.type
+        why = why_not_native_mlp(weights, self.activation, device, modulated=self.modulation is not None)
+        return "torch" if why or self.normalise > 1 else backends.name(device)
+
     def forward(self, features: Tensor, coords: Tensor) -> Tensor:
+        modulation = None if self.modulation is None else self.modulation(coords)
+        if self.normalise > 1:
+            output = self._standardized_over_samples(features, modulation)
+        else:
+            output = self.activation.values(features, self.network.weights, self.network.biases, modulation)
+        return torch.sigmoid(output) if self.sigmoid else output
+
+    def _standardized_over_samples(self, features: Tensor, modulation: Tensor | None) -> Tensor:
         layers = list(self.network.hidden)
-        modulations: list[tuple[Tensor, Tensor] | None] = [None] * len(layers)
-        if self.modulation is not None:
-            modulations = [*self.modulation(coords)]
-        for layer, modulation in zip(layers, modulations):
+        for index, layer in enumerate(layers):
             features = layer(features)
-            if self.normalise:
-                # An exported graph needs the width as a plain number.
-                normalised_shape = (*features.shape[-self.normalise : -1], layer.out_features)
-                features = functional.layer_norm(features, normalised_shape, eps=EPSILON)
+            features = functional.layer_norm(features, features.shape[-self.normalise :], eps=EPSILON)
             if modulation is not None:
-                scale, shift = modulation
+                scale, shift = (modulation[..., i : i + 1] for i in (index, len(layers) + index))
                 features = torch.addcmul(shift, features, scale)
             features = torch.relu(features)
-        output = self.network.output(features)
-        return torch.sigmoid(output) if self.sigmoid else output
+        return self.network.output(features)
+
+    def training_step(self, options: StepOptions) -> Step | None:
+        """The native training step where the coordinates of the features are those of the grids; else None."""
+        network, modulation = self.network, self.modulation
+        if self.normalise > 1 or why_not_network_step(
+            network.weights,
+            options.encoding,
+            options.dimensions,
+            self.activation,
+            options.matmul_dtype,
+            modulation is not None,
+        ):
+            return None
+        inner = NetworkStep(
+            network.weights,
+            network.biases,
+            encoding=options.encoding,
+            dimensions=options.dimensions,
+            activation=self.activation,
+            sigmoid=self.sigmoid,
+            value_scale=options.value_scale,
+            value_offset=options.value_offset,
+            modulated=modulation is not None,
+            loss=options.loss,
+            matmul_dtype=options.matmul_dtype,
+        )
+        if modulation is None:
+            return inner
+
+        def step(coords: Tensor, targets: Tensor, *sample_weights: Tensor) -> Tensor:
+            modulation.grid.table.grad = None
+            with torch.enable_grad():
+                columns = modulation(coords)
+            loss = inner(coords, targets, *sample_weights, modulation=columns.detach())
+            columns.backward(inner.grad_modulation)
+            return loss
+
+        return step

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from fields.ops import backends
 from fields.ops.fused_step import Loss
-from fields.ops.mlp import ActivationShape, MatmulDtype, activate, mlp, why_not_native_mlp
+from fields.ops.mlp import ActivationShape, MatmulDtype, activate, why_not_native_mlp
 from fields.ops.network_step import InputEncoding, NetworkStep, why_not_network_step
 
 # A step: coords `[N, D]`, targets `[N, C]`, and weights of samples `[N]` if there are any, to the mean loss. It sets
@@ -55,32 +56,15 @@ class NativeNetwork(nn.Module):
     def backend(self) -> str:
         """Backend that evaluates the network: "native-cpu", "native-cuda" or "torch"."""
         device = self.weights[0].device.type
-        return "torch" if why_not_native_mlp(self.weights, self.activation.name, device) else backends.name(device)
+        return "torch" if why_not_native_mlp(self.weights, self.activation, device) else backends.name(device)
 
     def forward(self, features: Tensor) -> Tensor:
-        shape = self.activation
-        return mlp(
-            features,
-            self.weights,
-            shape.name,
-            omega=shape.omega,
-            first_omega=shape.first_omega,
-            scale=shape.scale,
-            biases=self.biases,
-        )
+        return self.activation.values(features, self.weights, self.biases)
 
     def penultimate(self, features: Tensor) -> Tensor:
         """Input of the output layer: `[N, inputs]` → `[N, width]`. Forward hooks of the layers do not see it."""
         shape, weights, biases = self.activation, self.weights[:-1], self.biases
-        sums = mlp(
-            features,
-            weights,
-            shape.name,
-            omega=shape.omega,
-            first_omega=shape.first_omega,
-            scale=shape.scale,
-            biases=None if biases is None else biases[:-1],
-        )
+        sums = shape.values(features, weights, None if biases is None else biases[:-1])
         return activate(sums, shape.name, shape.omega if len(weights) > 1 else shape.first_omega, shape.scale)
 
     def training_step(self, options: StepOptions) -> Step | None:
@@ -107,3 +91,27 @@ class NativeNetwork(nn.Module):
             loss=options.loss,
             matmul_dtype=options.matmul_dtype,
         )
+
+    def step_through_weights(self, options: StepOptions) -> Step | None:
+        """`training_step` of a network whose matrices and biases are made anew from its parameters."""
+        weights = [weight.detach().contiguous().clone() for weight in self.weights]
+        biases = [bias.detach().clone() for bias in self.biases or ()]
+        inner = self.make_step(weights, biases or None, options)
+        if inner is None:
+            return None
+        own = list(self.parameters())
+
+        def step(coords: Tensor, targets: Tensor, *sample_weights: Tensor) -> Tensor:
+            # Autograd takes the gradients of the matrices back to the parameters.
+            with torch.enable_grad():
+                made = [*self.weights, *(self.biases or ())]
+            for held, tensor in zip(inner.parameters, made):
+                held.copy_(tensor.detach())
+            loss = inner.gradients(coords, targets, *sample_weights)
+            wanted = [(tensor, grad) for tensor, grad in zip(made, inner.grads) if tensor.requires_grad]
+            grads = torch.autograd.grad([t for t, _ in wanted], own, [g for _, g in wanted], allow_unused=True)
+            for parameter, grad in zip(own, grads):
+                parameter.grad = torch.zeros_like(parameter) if grad is None else grad
+            return loss
+
+        return step

@@ -5,10 +5,15 @@ Fan, Xiong, Wang 2020, "Universal Approximation with Quadratic Deep Networks", e
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
 from fields.networks.layers import initialize_uniform
+from fields.networks.native import NativeNetwork, Step, StepOptions
+from fields.ops.mlp import ActivationShape
 
 
 class QuadraticLayer(nn.Module):
@@ -36,8 +41,18 @@ class QuadraticLayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return self.linear(x) * self.factor(x) + self.squares(x * x)
 
+    @property
+    def rows(self) -> Tensor:
+        """The rows of A, then of B, then of C: `[3 outputs, inputs]`."""
+        return torch.cat([self.linear.weight, self.factor.weight, self.squares.weight])
 
-class Quadratic(nn.Module):
+    @property
+    def row_biases(self) -> Tensor:
+        """The biases a and b, and zeros for C: `[3 outputs]`."""
+        return torch.cat([self.linear.bias, self.factor.bias, torch.zeros_like(self.linear.bias)])
+
+
+class Quadratic(NativeNetwork):
     """`hidden_layers` ReLU layers of `width` quadratic neurons, then linear: `[..., inputs]` → `[..., outputs]`."""
 
     def __init__(
@@ -49,7 +64,26 @@ class Quadratic(nn.Module):
         self.output = nn.Linear(width, outputs)
         initialize_uniform([self.output], generator, zero_bias=True)
 
-    def forward(self, features: Tensor) -> Tensor:
+    def _layers(self) -> Iterator[QuadraticLayer]:
+        return cast("Iterator[QuadraticLayer]", iter(self.hidden))
+
+    @property
+    def weights(self) -> list[Tensor]:
+        return [*(layer.rows for layer in self._layers()), self.output.weight]
+
+    @property
+    def biases(self) -> list[Tensor]:
+        return [*(layer.row_biases for layer in self._layers()), self.output.bias]
+
+    @property
+    def activation(self) -> ActivationShape:
+        return ActivationShape("quadratic")
+
+    def penultimate(self, features: Tensor) -> Tensor:
+        """Input of the output layer: `[N, inputs]` → `[N, width]`."""
         for layer in self.hidden:
             features = torch.relu(layer(features))
-        return self.output(features)
+        return features
+
+    def training_step(self, options: StepOptions) -> Step | None:
+        return self.step_through_weights(options)

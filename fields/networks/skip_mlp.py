@@ -6,10 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from fields.networks.layers import LinearLayers, initialize_uniform
-from fields.ops.mlp import mlp
+from fields.networks.native import NativeNetwork
+from fields.ops.mlp import ActivationShape
 
 
-class SkipMLP(nn.Module):
+class SkipMLP(NativeNetwork):
     """`hidden_layers` ReLU layers of `width` units and a linear output; one layer in the middle also sees the input.
 
         h_s = relu(W_s [x, h_{s-1}] + b_s),      h_l = relu(W_l h_{l-1} + b_l) else
@@ -29,21 +30,17 @@ class SkipMLP(nn.Module):
         initialize_uniform(self.hidden, generator, gain=6.0, zero_bias=True)
         initialize_uniform([self.output], generator, zero_bias=True)
 
-    def forward(self, features: Tensor) -> Tensor:
-        return self._apply_layers([*self.hidden, self.output], features)
+    @property
+    def weights(self) -> list[Tensor]:
+        return [*self.hidden.weights, self.output.weight]
 
-    def penultimate(self, features: Tensor) -> Tensor:
-        """Input of the output layer: `[N, inputs]` → `[N, width]`."""
-        return torch.relu(self._apply_layers([*self.hidden], features))
+    @property
+    def biases(self) -> list[Tensor]:
+        return [*self.hidden.biases, self.output.bias]
 
-    def _apply_layers(self, layers: list[nn.Linear], features: Tensor) -> Tensor:
-        """Output of `layers`, which begin with the first, without a ReLU after the last."""
-        weights, biases = [layer.weight for layer in layers], [layer.bias for layer in layers]
-        if self.skip is None:
-            return mlp(features, weights, "relu", biases=biases)
-        below = mlp(features, weights[: self.skip], "relu", biases=biases[: self.skip])
-        joined = torch.cat([features, torch.relu(below)], dim=-1)
-        return mlp(joined, weights[self.skip :], "relu", biases=biases[self.skip :])
+    @property
+    def activation(self) -> ActivationShape:
+        return ActivationShape("relu", skip=self.skip or 0)
 
 
 def skip_layer(hidden_layers: int) -> int | None:

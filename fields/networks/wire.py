@@ -80,25 +80,7 @@ class Wire(NativeNetwork):
         return super().penultimate(features)[..., : self.output_real.in_features]
 
     def training_step(self, options: StepOptions) -> Step | None:
-        weights = [weight.detach().contiguous().clone() for weight in self.weights]
-        biases = [bias.detach().clone() for bias in self.biases]
-        inner = self.make_step(weights, biases, options)
-        if inner is None:
-            return None
-        own = list(self.parameters())
-
-        def step(coords: Tensor, targets: Tensor, *sample_weights: Tensor) -> Tensor:
-            # The blocks are functions of the parameters; autograd takes their gradients back to these.
-            with torch.enable_grad():
-                blocks = [*self.weights, *self.biases]
-            for held, block in zip(inner.parameters, blocks):
-                held.copy_(block.detach())
-            loss = inner.gradients(coords, targets, *sample_weights)
-            for parameter, grad in zip(own, torch.autograd.grad(blocks, own, inner.grads, allow_unused=True)):
-                parameter.grad = torch.zeros_like(parameter) if grad is None else grad
-            return loss
-
-        return step
+        return self.step_through_weights(options)
 
 
 def _block(real: Tensor, imaginary: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor
@@ -18,10 +18,10 @@ from torch.autograd import Function
 import cuda_ext
 from fields.ops import backends, cuda_calls, mlp_cuda
 
-Activation = Literal["none", "relu", "sine", "finer", "finer_through", "softplus", "gaussian", "gabor"]
+Activation = Literal["none", "relu", "sine", "finer", "finer_through", "softplus", "gaussian", "gabor", "quadratic"]
 MatmulDtype = Literal["float32", "bfloat16", "float16"]
 # Their numbers in csrc/common/mlp.h are their positions here.
-ACTIVATIONS = ("none", "relu", "sine", "finer", "finer_through", "softplus", "gaussian", "gabor")
+ACTIVATIONS = ("none", "relu", "sine", "finer", "finer_through", "softplus", "gaussian", "gabor", "quadratic")
 MATMUL_DTYPES = ("float32", "bfloat16", "float16")
 
 # Activations that the GPU kernels have.
@@ -32,6 +32,10 @@ MAX_WIDTH = 512
 MAX_INPUTS = 512
 # Units of gabor come in multiples of this, so that a row's halves begin at whole vectors.
 GABOR_UNITS = 16
+# Matrices of a quadratic layer, which follow one another in the rows of one.
+QUADRATIC_PARTS = 3
+# Added to variances before their inverse root is taken, as in torch's `layer_norm`.
+EPSILON = 1e-5
 
 
 def mlp(
@@ -43,6 +47,9 @@ def mlp(
     first_omega: float | None = None,
     scale: float = 1.0,
     biases: Sequence[Tensor] | None = None,
+    skip: int = 0,
+    standardize: bool = False,
+    modulation: Tensor | None = None,
     matmul_dtype: MatmulDtype = "float32",
     backend: backends.Backend = "auto",
 ) -> Tensor:
@@ -51,7 +58,13 @@ def mlp(
     weights: matrices `[out, in]`, beginning at the features.
     activation: of the hidden layers, by the name of `activate`. The last layer is linear.
     omega, first_omega, scale: of the activation; first_omega takes the place of omega in the first layer.
-    biases: one `[out]` per matrix, or None. Features, weights and biases are all float32 or all float64, on one device.
+    biases: one `[out]` per matrix, or None. Features, weights, biases and modulation are all float32 or all float64, on
+        one device.
+    skip: index of a matrix that is multiplied by the features, followed by the values of the layer before; 0: none.
+    standardize: whether the sums of each hidden layer are standardized over its units, for each point by itself.
+    modulation: for each point the scales of all hidden layers, then their shifts, `[..., 2 * (len(weights) - 1)]`, which
+        sums are multiplied by and added to before the activation (Lee et al. 2024); or None. This and `standardize` are
+        for "relu" only.
     matmul_dtype: "bfloat16" rounds the factors of every matrix product, forward and backward, to bfloat16 and sums in
         float32, which is faster on processors with AVX512-BF16. "float16" does the same for the tensor cores of a GPU;
         gradients must fit its range. `why_not_matmul_dtype` says where they are not available.
@@ -65,16 +78,21 @@ def mlp(
     Raises ValueError for arguments that do not fit together, and where the backend or matmul_dtype is not available.
     """
     biases = list(biases) if biases is not None else None
-    check_mlp(features, weights, biases, activation=activation, matmul_dtype=matmul_dtype)
+    shape = ActivationShape(
+        activation,
+        float(omega),
+        float(omega if first_omega is None else first_omega),
+        float(scale),
+        skip=skip,
+        standardize=standardize,
+    )
+    check_mlp(features, weights, biases, activation=shape, matmul_dtype=matmul_dtype, modulation=modulation)
     device = features.device.type
     if (why := why_not_matmul_dtype(matmul_dtype, device)) and not backends.tracing():
         raise ValueError(why)
     chosen = backends.choose(backend, device)
-    shape = ActivationShape(
-        activation, float(omega), float(omega if first_omega is None else first_omega), float(scale)
-    )
-    kernel = MlpKernel(shape, matmul_dtype, len(weights))
-    why = why_not_native_mlp(weights, activation, device)
+    kernel = MlpKernel(shape, matmul_dtype, len(weights), modulation is not None)
+    why = why_not_native_mlp(weights, shape, device, modulated=modulation is not None, matmul_dtype=matmul_dtype)
     if not why and device == "cuda" and chosen == "native":
         why = mlp_cuda.why_too_large(MlpCall(mlp=kernel.record([*weights, *(biases or ())])))
     if why and backend == "native":
@@ -84,9 +102,10 @@ def mlp(
             raise ValueError(
                 f"matmul_dtype={matmul_dtype} needs the native kernel: {why or 'backend=torch was chosen'}"
             )
-        return shape.reference(features, weights, biases)
+        return shape.reference(features, weights, biases, modulation)
     flat = features.reshape(-1, weights[0].shape[1])
-    values = _Forward.apply(kernel, flat, *weights, *(biases or ()))
+    columns = () if modulation is None else (modulation.reshape(-1, modulation.shape[-1]),)
+    values = _Forward.apply(kernel, flat, *weights, *(biases or ()), *columns)
     return values.reshape(*features.shape[:-1], values.shape[-1])
 
 
@@ -99,14 +118,38 @@ def mlp_reference(
     first_omega: float | None = None,
     scale: float = 1.0,
     biases: Sequence[Tensor] | None = None,
+    skip: int = 0,
+    standardize: bool = False,
+    modulation: Tensor | None = None,
 ) -> Tensor:
     """`mlp` in plain torch. The kernels are tested against it."""
+    values, last = features, len(weights) - 1
     for index, weight in enumerate(weights):
-        features = torch.nn.functional.linear(features, weight, biases[index] if biases is not None else None)
-        if index + 1 < len(weights):
-            this_omega = first_omega if index == 0 and first_omega is not None else omega
-            features = activate(features, activation, this_omega, scale)
-    return features
+        bias = biases[index] if biases is not None else None
+        if skip and index == skip:
+            values = torch.cat([features, values], dim=-1)
+        if activation == "quadratic" and index < last:
+            values = _quadratic(values, weight, bias)
+            continue
+        values = torch.nn.functional.linear(values, weight, bias)
+        if index == last:
+            break
+        if standardize:
+            values = torch.nn.functional.layer_norm(values, (weight.shape[0],), eps=EPSILON)
+        if modulation is not None:
+            scales, shifts = modulation[..., index : index + 1], modulation[..., last + index : last + index + 1]
+            values = torch.addcmul(shifts, values, scales)
+        this_omega = first_omega if index == 0 and first_omega is not None else omega
+        values = activate(values, activation, this_omega, scale)
+    return values
+
+
+def _quadratic(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """relu((A x + a) * (B x + b) + C x^2) for the stacked rows of A, B and C (Fan et al. 2020, equation 2)."""
+    a, b, c = weight.chunk(QUADRATIC_PARTS)
+    added = (None, None) if bias is None else bias.chunk(QUADRATIC_PARTS)[:2]
+    linear = torch.nn.functional.linear
+    return torch.relu(linear(x, a, added[0]) * linear(x, b, added[1]) + linear(x * x, c))
 
 
 def activate(z: Tensor, activation: Activation, omega: float, scale: float) -> Tensor:
@@ -117,6 +160,9 @@ def activate(z: Tensor, activation: Activation, omega: float, scale: float) -> T
     log(1 + exp(scale z)) / scale; "gaussian": exp(-(scale z)^2); "gabor": exp(j omega z - |scale z|^2) of complex z
     (Saragadam et al. 2023, equation 4), whose real parts are the first half of the units, and imaginary parts the
     second half.
+
+    "quadratic" is no function of one sum: relu((A h + a) * (B h + b) + C h^2) for layers whose matrices have the rows of
+    A, B and C (Fan et al. 2020, equation 2). The biases of C are not used.
     """
     if activation == "relu":
         return torch.relu(z)
@@ -141,13 +187,18 @@ def check_mlp(
     weights: Sequence[Tensor],
     biases: Sequence[Tensor] | None,
     *,
-    activation: str,
+    activation: str | ActivationShape,
     matmul_dtype: str,
+    modulation: Tensor | None = None,
 ) -> None:
     """Raise ValueError for wrong names, shapes, dtypes or devices."""
-    check_names(activation, matmul_dtype)
-    check_weights(features.shape[-1] if features.ndim else None, weights, biases)
+    shape = activation if isinstance(activation, ActivationShape) else ActivationShape(cast(Activation, activation))
+    check_names(shape.name, matmul_dtype)
+    check_weights(features.shape[-1] if features.ndim else None, weights, biases, shape)
     tensors = [features, *weights, *(biases or ())]
+    if modulation is not None:
+        check_modulation(modulation, features.shape[:-1], len(weights), shape)
+        tensors.append(modulation)
     if features.dtype not in (torch.float32, torch.float64) or any(t.dtype != features.dtype for t in tensors):
         dtypes = _distinct(t.dtype for t in tensors)
         raise ValueError(f"features, weights and biases must all be float32 or all float64, not {dtypes}")
@@ -166,32 +217,75 @@ def check_names(activation: str, matmul_dtype: str) -> None:
         raise ValueError(f"matmul_dtype is float32, bfloat16 or float16, not {matmul_dtype!r}")
 
 
-def check_weights(inputs: int | None, weights: Sequence[Tensor], biases: Sequence[Tensor] | None = None) -> None:
+def check_weights(
+    inputs: int | None,
+    weights: Sequence[Tensor],
+    biases: Sequence[Tensor] | None = None,
+    activation: ActivationShape | None = None,
+) -> None:
     """Raise ValueError unless matrices and biases form an MLP of `inputs` features."""
+    shape = ActivationShape() if activation is None else activation
     if not weights:
         raise ValueError("an MLP needs at least one matrix")
     if biases is not None and len(biases) != len(weights):
         raise ValueError(f"there must be a bias for each of the {len(weights)} matrices, not {len(biases)}")
+    if not 0 <= shape.skip < len(weights):
+        raise ValueError(f"skip is the index of one of the {len(weights)} matrices, or 0 for none, not {shape.skip}")
+    if (shape.standardize or shape.skip) and shape.name == "quadratic":
+        raise ValueError("networks of quadratic layers have no skip connection and are not standardized")
+    if shape.standardize and shape.name != "relu":
+        raise ValueError(f"only networks of ReLU units are standardized, not of {shape.name}")
+    units = inputs
     for index, weight in enumerate(weights):
-        if weight.ndim != 2 or weight.shape[1] != inputs or not weight.shape[0]:
-            raise ValueError(f"matrix {index} must be [out, {inputs}], not {list(weight.shape)}")
-        inputs = weight.shape[0]
-        if biases is not None and biases[index].shape != (inputs,):
-            raise ValueError(f"bias {index} must be [{inputs}], not {list(biases[index].shape)}")
+        columns = units + cast(int, inputs) if index and index == shape.skip and units is not None else units
+        if weight.ndim != 2 or weight.shape[1] != columns or not weight.shape[0]:
+            raise ValueError(f"matrix {index} must be [out, {columns}], not {list(weight.shape)}")
+        parts = QUADRATIC_PARTS if shape.name == "quadratic" and index + 1 < len(weights) else 1
+        if weight.shape[0] % parts:
+            raise ValueError(f"matrix {index} must have the rows of three matrices, not {weight.shape[0]}")
+        if biases is not None and biases[index].shape != weight.shape[:1]:
+            raise ValueError(f"bias {index} must be [{weight.shape[0]}], not {list(biases[index].shape)}")
+        units = weight.shape[0] // parts
 
 
-def why_not_native_mlp(weights: Sequence[Tensor], activation: Activation = "relu", device: str = "cpu") -> str | None:
-    """Reason why a device's native kernels cannot take these matrices, in one line, or None if they can."""
+def check_modulation(modulation: Tensor, points: Sequence[int], matrices: int, activation: ActivationShape) -> None:
+    """Raise ValueError unless modulation has a scale and a shift of each hidden layer for each of the points."""
+    if activation.name != "relu":
+        raise ValueError(f"only networks of ReLU units are modulated, not of {activation.name}")
+    wanted = (*points, 2 * (matrices - 1))
+    if modulation.shape != wanted or matrices < 2:
+        raise ValueError(f"the modulation must be {list(wanted)}, not {list(modulation.shape)}")
+
+
+def why_not_native_mlp(
+    weights: Sequence[Tensor],
+    activation: Activation | ActivationShape = "relu",
+    device: str = "cpu",
+    *,
+    modulated: bool = False,
+    matmul_dtype: MatmulDtype = "float32",
+) -> str | None:
+    """Reason why a device's native kernels cannot take these matrices, in one line, or None if they can.
+
+    modulated: whether the call has a `modulation`.
+    """
+    shape = activation if isinstance(activation, ActivationShape) else ActivationShape(activation)
+    activation = shape.name
     if len(weights) > MAX_MATRICES:
         return f"the native MLP has at most {MAX_MATRICES} matrices, not {len(weights)}"
     if weights[0].shape[1] > MAX_INPUTS:
         return f"the native MLP takes at most {MAX_INPUTS} features, not {weights[0].shape[1]}"
-    if (widest := max(w.shape[0] for w in weights)) > MAX_WIDTH:
+    parts = QUADRATIC_PARTS if activation == "quadratic" else 1
+    if (widest := max([*(w.shape[0] // parts for w in weights[:-1]), weights[-1].shape[0]])) > MAX_WIDTH:
         return f"the native MLP is at most {MAX_WIDTH} wide, not {widest}"
     if activation == "gabor" and any(w.shape[0] % (2 * GABOR_UNITS) for w in weights[:-1]):
         return f"complex layers have a multiple of {GABOR_UNITS} units in the native MLP"
     if device == "cuda" and activation not in CUDA_ACTIVATIONS:
         return f"the GPU kernels have activations of single units, not {activation}"
+    if device == "cuda" and (modulated or shape.skip or shape.standardize):
+        return "the GPU kernels have no skip connections and no modulation"
+    if activation == "quadratic" and matmul_dtype != "float32":
+        return "quadratic layers are computed in float32"
     return None
 
 
@@ -219,8 +313,10 @@ class MlpRecord(ctypes.Structure):
 
     _fields_ = [
         *((name, ctypes.c_int32) for name in ("matrices", "activation", "matmul_dtype", "is_double")),
-        *((name, ctypes.c_double) for name in ("first_omega", "omega", "scale")),
+        *((name, ctypes.c_int32) for name in ("skip", "standardize")),
+        *((name, ctypes.c_double) for name in ("first_omega", "omega", "scale", "epsilon")),
         ("sizes", ctypes.c_int32 * (MAX_MATRICES + 1)),
+        *((name, ctypes.c_void_p) for name in ("modulation", "grad_modulation")),
         *((name, ctypes.c_void_p * MAX_MATRICES) for name in ("weight", "bias", "grad_weight", "grad_bias")),
     ]
 
@@ -238,16 +334,44 @@ class MlpCall(ctypes.Structure):
 
 @dataclass(frozen=True)
 class ActivationShape:
-    """An activation with its constants; see `activate`."""
+    """An activation with its constants (see `activate`), and how layers are joined; see `mlp`."""
 
     name: Activation = "relu"
     omega: float = 30.0
     first_omega: float = 30.0
     scale: float = 1.0
+    skip: int = 0
+    standardize: bool = False
 
-    def reference(self, features: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor] | None) -> Tensor:
+    def values(
+        self,
+        features: Tensor,
+        weights: Sequence[Tensor],
+        biases: Sequence[Tensor] | None,
+        modulation: Tensor | None = None,
+    ) -> Tensor:
+        """`mlp` with this activation."""
+        return self._evaluate(mlp, features, weights, biases, modulation)
+
+    def reference(
+        self,
+        features: Tensor,
+        weights: Sequence[Tensor],
+        biases: Sequence[Tensor] | None,
+        modulation: Tensor | None = None,
+    ) -> Tensor:
         """`mlp_reference` with this activation."""
-        return mlp_reference(
+        return self._evaluate(mlp_reference, features, weights, biases, modulation)
+
+    def _evaluate(
+        self,
+        function: Callable[..., Tensor],
+        features: Tensor,
+        weights: Sequence[Tensor],
+        biases: Sequence[Tensor] | None,
+        modulation: Tensor | None,
+    ) -> Tensor:
+        return function(
             features,
             weights,
             self.name,
@@ -255,16 +379,23 @@ class ActivationShape:
             first_omega=self.first_omega,
             scale=self.scale,
             biases=biases,
+            skip=self.skip,
+            standardize=self.standardize,
+            modulation=modulation,
         )
 
 
 @dataclass(frozen=True)
 class MlpKernel:
-    """Compiled kernels of one kind of MLP. `parameters` are the matrices, then the biases if there are any."""
+    """Compiled kernels of one kind of MLP.
+
+    `parameters` are the matrices, then the biases if there are any, and the modulation `[N, columns]` if `modulated`.
+    """
 
     activation: ActivationShape
     matmul_dtype: MatmulDtype
     matrices: int
+    modulated: bool = False
 
     def record(self, parameters: Sequence[Tensor], grads: Sequence[Tensor] | None = None) -> MlpRecord:
         """Structure for the native library. The contiguous tensors must live until the call has returned."""
@@ -274,14 +405,22 @@ class MlpKernel:
             activation=ACTIVATIONS.index(self.activation.name),
             matmul_dtype=MATMUL_DTYPES.index(self.matmul_dtype),
             is_double=parameters[0].dtype == torch.float64,
+            skip=self.activation.skip,
+            standardize=self.activation.standardize,
             first_omega=self.activation.first_omega,
             omega=self.activation.omega,
             scale=self.activation.scale,
+            epsilon=EPSILON,
         )
-        record.sizes[: n + 1] = [parameters[0].shape[1], *(w.shape[0] for w in parameters[:n])]
-        for names, tensors in ((("weight", "bias"), parameters), (("grad_weight", "grad_bias"), grads or ())):
-            for name, part in zip(names, (tensors[:n], tensors[n:])):
-                getattr(record, name)[: len(part)] = [t.data_ptr() for t in part]
+        parts = QUADRATIC_PARTS if self.activation.name == "quadratic" else 1
+        hidden = (w.shape[0] // parts for w in parameters[: n - 1])
+        record.sizes[: n + 1] = [parameters[0].shape[1], *hidden, parameters[n - 1].shape[0]]
+        for prefix, tensors in (("", parameters), ("grad_", grads or ())):
+            if self.modulated and tensors:
+                *tensors, modulation = tensors
+                setattr(record, f"{prefix}modulation", modulation.data_ptr())
+            for name, part in zip(("weight", "bias"), (tensors[:n], tensors[n:])):
+                getattr(record, prefix + name)[: len(part)] = [t.data_ptr() for t in part]
         return record
 
     def forward(self, features: Tensor, parameters: Sequence[Tensor]) -> Tensor:
@@ -311,8 +450,9 @@ class MlpKernel:
 
     def reference(self, features: Tensor, *parameters: Tensor) -> Tensor:
         """`forward` by the reference, which can be differentiated any number of times."""
-        weights, biases = parameters[: self.matrices], parameters[self.matrices :]
-        return self.activation.reference(features, weights, biases or None)
+        modulation = parameters[-1] if self.modulated else None
+        weights, biases = parameters[: self.matrices], parameters[self.matrices : len(parameters) - self.modulated]
+        return self.activation.reference(features, weights, biases or None, modulation)
 
     @staticmethod
     def _call(record: MlpRecord, features: Tensor, **tensors: Tensor | None) -> MlpCall:

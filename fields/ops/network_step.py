@@ -21,6 +21,7 @@ from fields.ops.mlp import (
     MatmulDtype,
     MlpKernel,
     MlpRecord,
+    check_modulation,
     check_names,
     check_weights,
     why_not_matmul_dtype,
@@ -92,7 +93,7 @@ class NetworkStepCall(ctypes.Structure):
         ("points", ctypes.c_int64),
         *((name, ctypes.c_int32) for name in ("num_threads", "dimensions", "encoding", "frequencies")),
         *((n, ctypes.c_double) for n in ("input_scale", "input_offset", "value_scale", "value_offset")),
-        ("loss", ctypes.c_int32),
+        *((name, ctypes.c_int32) for name in ("loss", "sigmoid")),
         *((name, ctypes.c_void_p) for name in ("coords", "matrix", "targets", "sample_weights", "loss_value")),
     ]
 
@@ -103,6 +104,7 @@ def why_not_network_step(
     dimensions: int,
     activation: ActivationShape,
     matmul_dtype: MatmulDtype = "float32",
+    modulated: bool = False,
 ) -> str | None:
     """Reason why the native pass cannot train this network, in one line, or None if it can."""
     if weights[0].device.type != "cpu":
@@ -115,7 +117,8 @@ def why_not_network_step(
         return f"the fused step takes at most {MAX_DIMENSIONS} axes, not {dimensions}"
     if encoding.max_phase() > MAX_PHASE:
         return f"waves with phases above {MAX_PHASE:g} need sines that are more accurate"
-    return why_not_native_mlp(weights, activation.name) or why_not_matmul_dtype(matmul_dtype)
+    why = why_not_native_mlp(weights, activation, modulated=modulated, matmul_dtype=matmul_dtype)
+    return why or why_not_matmul_dtype(matmul_dtype)
 
 
 class NetworkStep:
@@ -125,7 +128,9 @@ class NetworkStep:
         be None.
     encoding, dimensions: of the coordinates.
     activation: of the hidden layers.
-    value_scale, value_offset: values are those of the network times value_scale, plus value_offset.
+    sigmoid: whether the network's values go through a sigmoid.
+    value_scale, value_offset: values are these times value_scale, plus value_offset.
+    modulated: whether calls have a `modulation`.
     loss: "l1", "l2" or "relative_l2", as in `fields.ops.fused_step`.
     matmul_dtype: as in `fields.ops.mlp.mlp`. Weights, gradients and sums are float32 in any case.
 
@@ -143,8 +148,10 @@ class NetworkStep:
         encoding: InputEncoding,
         dimensions: int,
         activation: ActivationShape,
+        sigmoid: bool = False,
         value_scale: float = 1.0,
         value_offset: float = 0.0,
+        modulated: bool = False,
         loss: Loss = "l2",
         matmul_dtype: MatmulDtype = "float32",
     ) -> None:
@@ -152,33 +159,60 @@ class NetworkStep:
             raise ValueError(f"the loss is l1, l2 or relative_l2, not {loss!r}")
         check_names(activation.name, matmul_dtype)
         encoding.check(dimensions)
-        check_weights(encoding.outputs(dimensions), weights, biases)
-        if reason := why_not_network_step(weights, encoding, dimensions, activation, matmul_dtype):
+        check_weights(encoding.outputs(dimensions), weights, biases, activation)
+        if reason := why_not_network_step(weights, encoding, dimensions, activation, matmul_dtype, modulated):
             raise ValueError(reason)
         self.parameters = [*weights, *(biases or ())]
         if not all(p.is_contiguous() and p.dtype == torch.float32 for p in self.parameters):
             raise ValueError("weights and biases must be contiguous and float32")
         self.encoding, self.dimensions = encoding, dimensions
+        self.sigmoid = sigmoid
         self.value_scale, self.value_offset = value_scale, value_offset
         self.loss = loss
-        self.kernel = MlpKernel(activation, matmul_dtype, len(weights))
+        self.kernel = MlpKernel(activation, matmul_dtype, len(weights), modulated)
         self.outputs = weights[-1].shape[0]
         self.grads = [torch.zeros_like(p, requires_grad=False) for p in self.parameters]
+        self.grad_modulation = torch.empty(0)
 
     @torch.no_grad()
-    def __call__(self, coords: Tensor, targets: Tensor, sample_weights: Tensor | None = None) -> Tensor:
+    def __call__(
+        self,
+        coords: Tensor,
+        targets: Tensor,
+        sample_weights: Tensor | None = None,
+        *,
+        modulation: Tensor | None = None,
+    ) -> Tensor:
         """Mean loss over all N C values, `[]` float64; sets `.grad` of every weight and bias.
 
         coords: `[N, D]`. targets: `[N, C]`. sample_weights: `[N]`, multiply the losses of each point before the mean.
+        modulation: as in `fields.ops.mlp.mlp`; its gradient is left in `grad_modulation`.
         """
-        loss = self.gradients(coords, targets, sample_weights)
+        loss = self.gradients(coords, targets, sample_weights, modulation=modulation)
         for leaf, grad in zip(self.parameters, self.grads):
             leaf.grad = grad
         return loss
 
     @torch.no_grad()
-    def gradients(self, coords: Tensor, targets: Tensor, sample_weights: Tensor | None = None) -> Tensor:
+    def gradients(
+        self,
+        coords: Tensor,
+        targets: Tensor,
+        sample_weights: Tensor | None = None,
+        *,
+        modulation: Tensor | None = None,
+    ) -> Tensor:
         """The same loss; the gradients are left in `grads`."""
+        parameters, grads = self.parameters, self.grads
+        if (modulation is None) == self.kernel.modulated:
+            raise ValueError("a step has a modulation if and only if its network is modulated")
+        if modulation is not None:
+            check_modulation(modulation, [len(coords)], self.kernel.matrices, self.kernel.activation)
+            if modulation.dtype != torch.float32:
+                raise ValueError(f"the modulation must be float32, not {modulation.dtype}")
+            modulation = modulation.contiguous()
+            self.grad_modulation = torch.empty_like(modulation)
+            parameters, grads = [*parameters, modulation], [*grads, self.grad_modulation]
         coords, targets = coords.contiguous(), targets.contiguous()
         check_batch(coords, targets, self.outputs, sample_weights)
         if coords.shape[1] != self.dimensions or coords.dtype != torch.float32:
@@ -186,7 +220,7 @@ class NetworkStep:
         loss = torch.zeros((), dtype=torch.float64)
         matrix = self.encoding.matrix
         call = NetworkStepCall(
-            mlp=self.kernel.record(self.parameters, self.grads),
+            mlp=self.kernel.record(parameters, grads),
             points=len(coords),
             num_threads=torch.get_num_threads(),
             dimensions=self.dimensions,
@@ -197,6 +231,7 @@ class NetworkStep:
             value_scale=self.value_scale,
             value_offset=self.value_offset,
             loss=LOSSES.index(self.loss),
+            sigmoid=self.sigmoid,
             coords=coords.data_ptr(),
             targets=targets.data_ptr(),
             loss_value=loss.data_ptr(),
@@ -218,15 +253,26 @@ def network_step_reference(
     *,
     encoding: InputEncoding,
     activation: ActivationShape,
+    sigmoid: bool = False,
     value_scale: float = 1.0,
     value_offset: float = 0.0,
     loss: Loss = "l2",
     sample_weights: Tensor | None = None,
+    modulation: Tensor | None = None,
 ) -> tuple[Tensor, list[Tensor]]:
-    """Mean loss, and the gradients of weights and biases, in plain torch. The native pass is tested against it."""
-    leaves = [t.detach().clone().requires_grad_() for t in (*weights, *(biases or ()))]
+    """Mean loss, and the gradients of weights, biases and modulation, in plain torch.
+
+    The native pass is tested against it.
+    """
+    given = [*weights, *(biases or ()), *(() if modulation is None else (modulation,))]
+    leaves = [t.detach().clone().requires_grad_() for t in given]
     count = len(weights)
-    values = activation.reference(encoding.reference(coords), leaves[:count], leaves[count:] or None)
+    own_biases = leaves[count : len(leaves) - (modulation is not None)]
+    values = activation.reference(
+        encoding.reference(coords), leaves[:count], own_biases or None, None if modulation is None else leaves[-1]
+    )
+    if sigmoid:
+        values = torch.sigmoid(values)
     losses = point_losses(values * value_scale + value_offset, targets, loss)
     if sample_weights is not None:
         losses = losses * sample_weights.unsqueeze(-1)

@@ -7,7 +7,9 @@ from torch.nn.functional import linear
 from fields.networks.finer import Finer
 from fields.networks.mlp import MLP
 from fields.networks.native import StepOptions
+from fields.networks.quadratic import Quadratic
 from fields.networks.siren import Siren
+from fields.networks.skip_mlp import SkipMLP
 from fields.networks.wire import Wire
 from fields.ops.network_step import InputEncoding
 
@@ -28,6 +30,14 @@ def make(name):
         )
     if name == "wire":
         return Wire(*sizes, omega=5.0, scale=4.0, generator=generator)
+    if name == "skip":
+        return SkipMLP(*sizes, generator=generator)
+    if name == "quadratic":
+        network = Quadratic(*sizes, generator=generator)
+        with torch.no_grad():
+            for parameter in network.parameters():
+                parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
+        return network
     return MLP(*sizes, bias=name == "mlp", generator=generator)
 
 
@@ -44,7 +54,10 @@ def formula(name, network, x):
             amplitude = torch.exp(-5.0 * zy - 16.0 * (zx**2 + zy**2))
             hx, hy = amplitude * torch.cos(5.0 * zx), amplitude * torch.sin(5.0 * zx)
         return network.output_real(hx) - network.output_imaginary(hy)
+    given = x
     for index, layer in enumerate(network.hidden):
+        if name == "skip" and index == network.skip:
+            x = torch.cat([given, x], dim=-1)
         z, omega = layer(x), 30.0 if index else 20.0
         if name == "siren":
             x = torch.sin(omega * z)
@@ -56,7 +69,7 @@ def formula(name, network, x):
     return network.output(x)
 
 
-NAMES = ("siren", "finer", "finer-through", "wire", "mlp", "mlp-without-bias")
+NAMES = ("siren", "finer", "finer-through", "wire", "mlp", "mlp-without-bias", "skip", "quadratic")
 
 
 def points(dtype, count=70):

@@ -240,7 +240,7 @@ def test_sines_of_large_arguments_match_float64(isa):
     "change, message",
     [
         ({"loss": "huber"}, "l1, l2 or relative_l2"),
-        ({"activation": "gelu"}, "none, relu, sine, .* or gabor"),
+        ({"activation": "gelu"}, "none, relu, sine, .* or quadratic"),
         ({"weights": [torch.zeros(16, 5), torch.zeros(3, 16)]}, "matrix 0 must be"),
         ({"weights": [torch.zeros(16, 8), torch.zeros(3, 32)]}, "matrix 1 must be"),
         ({"weights": [torch.zeros(513, 8), torch.zeros(3, 513)]}, "at most 512 wide"),

@@ -31,8 +31,9 @@ SHAPES = {
     "softplus": ActivationShape("softplus", scale=5.0),
     "gaussian": ActivationShape("gaussian", scale=1.3),
     "gabor": ActivationShape("gabor", omega=4.0, first_omega=3.0, scale=2.0),
+    "quadratic": ActivationShape("quadratic"),
 }
-GAINS = {"sine": 1.5 / 30.0, "finer": 1.5 / 30.0, "finer_through": 1.5 / 30.0, "gabor": 0.5}
+GAINS = {"sine": 1.5 / 30.0, "finer": 1.5 / 30.0, "finer_through": 1.5 / 30.0, "gabor": 0.5, "quadratic": 0.8}
 needs_bfloat16 = pytest.mark.skipif(not HAS_BFLOAT16, reason=f"{why_not_matmul_dtype('bfloat16')}")
 
 
@@ -46,10 +47,10 @@ def draw(sizes, points, biased=True, activation="relu", dtype=torch.float64, see
     """Random features `[points, sizes[0]]`, matrices, and biases or None."""
     random = torch.Generator().manual_seed(seed)
     gain = GAINS.get(activation, 1.5)
-    weights = [
-        gain * torch.randn(b, a, generator=random, dtype=torch.float64) / a**0.5 for a, b in zip(sizes[:-1], sizes[1:])
-    ]
-    biases = [0.3 * gain * torch.randn(b, generator=random, dtype=torch.float64) for b in sizes[1:]] if biased else None
+    parts = 3 if activation == "quadratic" else 1
+    rows = [*(parts * b for b in sizes[1:-1]), sizes[-1]]
+    weights = [gain * torch.randn(b, a, generator=random, dtype=torch.float64) / a**0.5 for a, b in zip(sizes, rows)]
+    biases = [0.3 * gain * torch.randn(b, generator=random, dtype=torch.float64) for b in rows] if biased else None
     features = torch.randn(points, sizes[0], generator=random, dtype=torch.float64)
     return features.to(dtype), [w.to(dtype) for w in weights], biases and [b.to(dtype) for b in biases]
 
@@ -104,6 +105,130 @@ def assert_matches_reference(sizes, points, activation, biased, dtype, tolerance
 @pytest.mark.parametrize("sizes", [(32, 64, 64, 3), (3, 16, 1), (7, 33, 5, 128), (20, 9), (130, 128, 300, 128, 100)])
 def test_mlp_and_gradients_match_reference(sizes, activation, dtype, tolerance, isa):
     assert_matches_reference(sizes, 150, activation, biased=len(sizes) != 4, dtype=dtype, tolerance=tolerance)
+
+
+# What is joined to a network of these sizes: the matrix of a skip connection, standardization, and modulation.
+VARIANTS = {
+    "skip": (2, False, False),
+    "skip-last": (3, False, False),
+    "standardized": (0, True, False),
+    "modulated": (0, False, True),
+    "standardized-modulated": (0, True, True),
+    "all": (2, True, True),
+}
+
+
+def draw_variant(sizes, points, variant, dtype=torch.float64, biased=True, seed=0):
+    """Features, parameters, modulation (or nothing), and the functions by the native kernel and by the reference."""
+    skip, standardize, modulated = VARIANTS[variant]
+    features, weights, biases = draw(sizes, points, biased, dtype=torch.float64, seed=seed)
+    random = torch.Generator().manual_seed(seed + 1)
+    if skip:
+        wider = torch.randn(sizes[skip + 1], sizes[0] + sizes[skip], generator=random, dtype=torch.float64)
+        weights[skip] = wider / wider.shape[1] ** 0.5
+    hidden = len(sizes) - 2
+    columns = [0.5 + torch.rand(points, 2 * hidden, generator=random, dtype=torch.float64)] if modulated else []
+    inputs = [t.to(dtype) for t in (features, *weights, *(biases or []), *columns)]
+    matrices, options = len(weights), {"skip": skip, "standardize": standardize}
+
+    def evaluated(function, **more):
+        def values(features, *p):
+            p, modulation = (p[:-1], p[-1]) if modulated else (p, None)
+            own = list(p[matrices:]) if biased else None
+            return function(features, list(p[:matrices]), biases=own, modulation=modulation, **options, **more)
+
+        return values
+
+    return inputs, evaluated(mlp, backend="native"), evaluated(mlp_reference)
+
+
+@pytest.mark.parametrize("dtype, tolerance", [(torch.float64, 1e-12), (torch.float32, 3e-5)])
+@pytest.mark.parametrize("sizes", [(5, 16, 16, 16, 3), (33, 7, 40, 21, 20)])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_skip_connections_and_modulation_match_reference(variant, sizes, dtype, tolerance, isa):
+    inputs, native, reference = draw_variant(sizes, 150, variant, dtype, biased=sizes[0] == 5)
+    ours, exact = values_and_gradients(native, inputs), values_and_gradients(reference, [t.double() for t in inputs])
+    assert ours[0].dtype == dtype
+    assert_all_close(ours, exact, tolerance, floor=1e-3)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.data())
+def test_random_skip_connections_and_modulation_match_reference(data):
+    size = st.integers(1, 80)
+    sizes = tuple(data.draw(size) for _ in range(5))
+    inputs, native, reference = draw_variant(
+        sizes,
+        data.draw(st.integers(1, 200)),
+        data.draw(st.sampled_from(list(VARIANTS))),
+        seed=data.draw(st.integers(0, 99)),
+    )
+    # Of a single unit nothing is left by standardization but the root of epsilon, which magnifies rounding.
+    assert_all_close(values_and_gradients(native, inputs), values_and_gradients(reference, inputs), 1e-9, floor=1e-3)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_gradients_of_both_orders_of_variants_match_differences(variant):
+    inputs, native, _ = draw_variant((3, 5, 6, 5, 2), 6, variant)
+    inputs = [t.requires_grad_() for t in inputs]
+    assert torch.autograd.gradcheck(native, inputs)
+    assert torch.autograd.gradgradcheck(native, inputs)
+
+
+def test_features_alone_may_lack_a_gradient_with_a_skip_connection():
+    inputs, native, reference = draw_variant((5, 16, 16, 16, 3), 100, "skip")
+    features, *parameters = inputs
+    parts = [values_and_gradients(lambda *p, f=f: f(features, *p), parameters) for f in (native, reference)]
+    assert_all_close(*parts, 1e-12)
+
+
+@needs_bfloat16
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_bfloat16_variants_are_close_to_reference(variant):
+    inputs, _, reference = draw_variant((20, 48, 48, 48, 3), 500, variant, torch.float32)
+    skip, standardize, modulated = VARIANTS[variant]
+
+    def native(features, *p):
+        p, modulation = (p[:-1], p[-1]) if modulated else (p, None)
+        return mlp(
+            features,
+            list(p[:4]),
+            biases=list(p[4:]),
+            skip=skip,
+            standardize=standardize,
+            modulation=modulation,
+            matmul_dtype="bfloat16",
+            backend="native",
+        )
+
+    for a, b in zip(values_and_gradients(native, inputs), values_and_gradients(reference, inputs), strict=True):
+        assert ((a - b).norm() <= 0.1 * b.norm()).item()
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"skip": 3}, "skip is the index of one of the 3 matrices"),
+        ({"skip": 1}, r"matrix 1 must be \[out, 11\]"),
+        ({"standardize": True, "activation": "sine"}, "only networks of ReLU units are standardized"),
+        ({"modulation": torch.zeros(9, 4), "activation": "sine"}, "only networks of ReLU units are modulated"),
+        ({"modulation": torch.zeros(9, 3)}, r"modulation must be \[9, 4\]"),
+        ({"modulation": torch.zeros(8, 4)}, r"modulation must be \[9, 4\]"),
+        ({"modulation": torch.zeros(9, 4).double()}, "must all be float32 or all float64"),
+        ({"skip": 1, "activation": "quadratic"}, "quadratic layers have no skip"),
+        ({"activation": "quadratic"}, "rows of three matrices"),
+    ],
+)
+def test_variants_refuse_what_does_not_fit(options, message):
+    weights = [torch.zeros(8, 3), torch.zeros(8, 8), torch.zeros(2, 8)]
+    with pytest.raises(ValueError, match=message):
+        mlp(torch.zeros(9, 3), weights, **options)
+
+
+def test_the_reason_against_native_kernels_names_what_they_lack():
+    weights = [torch.zeros(24, 3), torch.zeros(2, 8)]
+    assert "skip connections" in why_not_native_mlp(weights, "relu", "cuda", modulated=True)
+    assert "float32" in why_not_native_mlp(weights, "quadratic", matmul_dtype="bfloat16")
 
 
 @pytest.mark.parametrize("points", (0, 1, 63, 64, 65, 4096, 4161))
@@ -252,7 +377,7 @@ def test_too_wide_mlp_uses_torch():
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"activation": "gelu"}, "none, relu, sine, .* or gabor, not 'gelu'"),
+        ({"activation": "gelu"}, "none, relu, sine, .* or quadratic, not 'gelu'"),
         ({"matmul_dtype": "int8"}, "matmul_dtype is"),
         ({"weights": []}, "at least one matrix"),
         ({"weights": [torch.zeros(16, 5), torch.zeros(3, 16)]}, "matrix 0 must be"),

@@ -31,7 +31,7 @@ SHAPES = {
     "gaussian": ActivationShape("gaussian", scale=1.3),
     "gabor": ActivationShape("gabor", omega=4.0, first_omega=3.0, scale=2.0),
 }
-GAINS = {"sine": 1.5 / 30.0, "finer": 1.5 / 30.0, "finer_through": 1.5 / 30.0, "gabor": 0.5}
+GAINS = {"sine": 1.5 / 30.0, "finer": 1.5 / 30.0, "finer_through": 1.5 / 30.0, "gabor": 0.5, "quadratic": 0.8}
 needs_bfloat16 = pytest.mark.skipif(
     why_not_matmul_dtype("bfloat16") is not None, reason=f"{why_not_matmul_dtype('bfloat16')}"
 )
@@ -57,8 +57,10 @@ def draw_case(encoding, dimensions, width, hidden_layers, outputs, points, activ
         width = -(-width // (2 * GABOR_UNITS)) * 2 * GABOR_UNITS
     sizes = [encoding.outputs(dimensions), *[width] * hidden_layers, outputs]
     gain = GAINS.get(activation, 1.5)
-    weights = [gain * torch.randn(b, a, generator=random) / a**0.5 for a, b in zip(sizes[:-1], sizes[1:])]
-    biases = [0.3 * gain * torch.randn(b, generator=random) for b in sizes[1:]] if biased else None
+    parts = 3 if activation == "quadratic" else 1
+    rows = [*(parts * b for b in sizes[1:-1]), sizes[-1]]
+    weights = [gain * torch.randn(b, a, generator=random) / a**0.5 for a, b in zip(sizes, rows)]
+    biases = [0.3 * gain * torch.randn(b, generator=random) for b in rows] if biased else None
     batch = (
         torch.rand(points, dimensions, generator=random),
         torch.randn(points, outputs, generator=random),
@@ -129,11 +131,49 @@ def test_random_shapes_match_reference(data):
         data.draw(st.integers(1, 9)),
         data.draw(st.integers(1, 200)),
         # ReLU has a kink, on different sides of which float32 and float64 may lie.
-        data.draw(st.sampled_from([a for a in ACTIVATIONS if a != "relu"])),
+        data.draw(st.sampled_from([a for a in ACTIVATIONS if a not in ("relu", "quadratic")])),
         data.draw(st.booleans()),
         seed=data.draw(st.integers(0, 99)),
     )
     assert_matches_reference(network, batch, dimensions, 2e-4)
+
+
+@pytest.mark.parametrize("sigmoid", (False, True))
+@pytest.mark.parametrize("standardize", (False, True))
+@pytest.mark.parametrize("kind, points", [("octaves", 150), ("fourier", 2050)])
+def test_modulated_networks_match_reference(kind, points, standardize, sigmoid, isa):
+    network, batch = draw_case(encoding_of(kind, 2), 2, 40, 3, 3, points, "relu", seed=3)
+    network["activation"] = ActivationShape("relu", standardize=standardize)
+    modulation = 0.5 + torch.rand(points, 6, generator=torch.Generator().manual_seed(5))
+    options = {"sigmoid": sigmoid, "value_scale": 2.0, "value_offset": -0.3}
+    step = NetworkStep(**network, dimensions=2, modulated=True, **options)
+    loss = step(*batch, modulation=modulation)
+    ours = [loss, *step.grads, step.grad_modulation]
+    exact = reference(network, batch, modulation=modulation.double(), **options)
+    for index, (a, b) in enumerate(zip(ours, exact, strict=True)):
+        assert_close(a.double(), b, 1e-4, f"result {index}", floor=1e-4)
+
+
+def test_skip_connections_match_reference(isa):
+    encoding = encoding_of("octaves", 3)
+    network, batch = draw_case(encoding, 3, 40, 4, 3, 700, "relu")
+    network["activation"] = ActivationShape("relu", skip=2)
+    random = torch.Generator().manual_seed(7)
+    network["weights"][2] = torch.randn(40, 40 + encoding.outputs(3), generator=random) / 9.0
+    assert_matches_reference(network, batch, 3, 1e-4)
+
+
+def test_a_modulation_is_given_if_and_only_if_the_network_is_modulated():
+    network, batch = draw_case(InputEncoding(), 2, 16, 2, 3, 9, "relu")
+    with pytest.raises(ValueError, match="if and only if"):
+        NetworkStep(**network, dimensions=2)(*batch, modulation=torch.zeros(9, 4))
+    step = NetworkStep(**network, dimensions=2, modulated=True)
+    with pytest.raises(ValueError, match="if and only if"):
+        step(*batch)
+    with pytest.raises(ValueError, match=r"modulation must be \[9, 4\]"):
+        step(*batch, modulation=torch.zeros(9, 2))
+    with pytest.raises(ValueError, match="must be float32"):
+        step(*batch, modulation=torch.zeros(9, 4).double())
 
 
 @pytest.mark.parametrize("activation", ("sine", "gabor"))
@@ -202,7 +242,7 @@ def test_memory_of_a_step_does_not_depend_on_the_batch():
     "change, message",
     [
         ({"loss": "huber"}, "l1, l2 or relative_l2"),
-        ({"activation": ActivationShape("gelu")}, "none, relu, sine, .* or gabor"),
+        ({"activation": ActivationShape("gelu")}, "none, relu, sine, .* or quadratic"),
         ({"activation": ActivationShape("gabor")}, "multiple of 16 units"),
         ({"encoding": InputEncoding("sphere")}, "coords, octaves or fourier"),
         ({"encoding": InputEncoding("fourier")}, "need a matrix"),

@@ -10,6 +10,6 @@ namespace fs {
 
 // Number of the C interface: raised whenever a signature or the layout of a struct changes. The loader refuses a
 // library whose number differs from its own (`ABI` in cuda_ext/__init__.py).
-constexpr int abi = 5;
+constexpr int abi = 6;
 
 }  // namespace fs

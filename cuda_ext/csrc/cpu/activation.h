@@ -12,8 +12,11 @@ constexpr int TILE = 64;  // points that pass through a network together
 // How an activation is computed: ReLU and none where a matrix product leaves its sums, all others in a pass.
 enum ActivationPass { pass_none, pass_relu, pass_own };
 
-constexpr ActivationPass pass_of(int32_t activation) {
-    return activation == activation_none ? pass_none : activation == activation_relu ? pass_relu : pass_own;
+inline bool is_modulated(const MlpRecord& mlp) { return mlp.standardize || mlp.modulation; }
+
+inline ActivationPass pass_of(const MlpRecord& mlp) {
+    if (is_modulated(mlp)) return pass_own;
+    return mlp.activation == activation_none ? pass_none : mlp.activation == activation_relu ? pass_relu : pass_own;
 }
 
 // log(1 + y) for y in [0, 1]: 2 atanh(y / (2 + y)), to 2 units in the last place of 1.
@@ -37,21 +40,99 @@ FS_HOST_DEVICE Simd<T> bounded_exp(Simd<T> x) {
     return simd_exp(x);
 }
 
+// Standardization of a tile's rows, and their scales and shifts, for one layer (Lee et al. 2024).
+template <class T>
+struct TileModulation {
+    bool standardize;
+    T epsilon;
+    int units;
+    T* inverse_deviation;  // [TILE]
+    // Of the tile's first `points` rows, each `stride` after the one before; null: scales of 1 and shifts of 0.
+    int points;
+    int64_t stride;
+    const T *scales, *shifts;
+    T *grad_scales, *grad_shifts;
+
+    T scale(int row) const { return scales && row < points ? scales[row * stride] : T(1); }
+    T shift(int row) const { return shifts && row < points ? shifts[row * stride] : T(0); }
+
+    // A vector of a row whose units beyond the last are zero.
+    FS_HOST_DEVICE Simd<T> valid(Simd<T> x, int64_t column) const {
+        const int count = int(units - column);
+        for (int i = count < 0 ? 0 : count; i < WIDTH<T>; ++i) x[i] = T(0);
+        return x;
+    }
+
+    // Replaces a row of sums, whose padding is zero, by n of `MlpRecord`.
+    void standardize_row(int row, T* z, int64_t columns) const {
+        if (!standardize) return;
+        Simd<T> sum = {};
+        for (int64_t c = 0; c < columns; c += WIDTH<T>) sum += load<Simd<T>>(z + c);
+        const T mean = total<T>(sum) / T(units);
+        Simd<T> squares = {};
+        for (int64_t c = 0; c < columns; c += WIDTH<T>) {
+            const Simd<T> centred = valid(load<Simd<T>>(z + c) - mean, c);
+            squares = multiply_add(centred, centred, squares);
+            store(z + c, centred);
+        }
+        const T inverse = T(1) / __builtin_sqrt(total<T>(squares) / T(units) + epsilon);
+        inverse_deviation[row] = inverse;
+        for (int64_t c = 0; c < columns; c += WIDTH<T>) store(z + c, load<Simd<T>>(z + c) * inverse);
+    }
+
+    // Gradients of a row's scale and shift from that of h, and factors by which that of z is factor (du - mean - n
+    // product), where du is the gradient of h where h is not 0.
+    struct RowGradient {
+        T scale, shift, factor, mean, product;
+
+        FS_HOST_DEVICE Simd<T> gated(Simd<T> n, Simd<T> grad) const {
+            return n * scale + shift > T(0) ? grad : Simd<T>{};
+        }
+        FS_HOST_DEVICE Simd<T> operator()(Simd<T> n, Simd<T> grad) const {
+            return (gated(n, grad) - mean - n * product) * factor;
+        }
+    };
+
+    RowGradient backward_row(int row, const T* n, const T* grad, int64_t columns) const {
+        RowGradient found = {scale(row), shift(row), T(0), T(0), T(0)};
+        Simd<T> along = {}, plain = {};
+        for (int64_t c = 0; c < columns; c += WIDTH<T>) {
+            const Simd<T> normal = load<Simd<T>>(n + c);
+            const Simd<T> gated = valid(found.gated(normal, load<Simd<T>>(grad + c)), c);
+            along = multiply_add(gated, normal, along);
+            plain += gated;
+        }
+        const T grad_scale = total<T>(along), grad_shift = total<T>(plain);
+        if (grad_scales && row < points) {
+            grad_scales[row * stride] = grad_scale;
+            grad_shifts[row * stride] = grad_shift;
+        }
+        found.factor = found.scale;
+        if (standardize) {
+            found.factor *= inverse_deviation[row];
+            found.mean = grad_shift / T(units);
+            found.product = grad_scale / T(units);
+        }
+        return found;
+    }
+};
+
 template <class T>
 struct ActivationCall {
     int32_t kind;
     T omega, scale;
-    int64_t stride;  // of rows
+    int64_t stride, columns;  // from row to row; columns that are computed, a multiple of the SIMD width
     // In: z `[TILE, stride]`. Out: the derivative. Of gabor, half a row are derivatives of the real part with respect
     // to the real part of z, half those of the imaginary part; `slope2` holds those with respect to the imaginary part
     // of z.
     T *slope, *slope2;
-    int64_t half;  // units of gabor: where the imaginary parts of a row begin
+    int64_t half;                         // units of gabor: where the imaginary parts of a row begin
+    const TileModulation<T>* modulation;  // or null
 
     template <class Unit, class Write>
     FS_HOST_DEVICE void each(const Unit& unit, const Write& write) const {
         for (int row = 0; row < TILE; row += 2)
-            for (int64_t column = 0; column < stride; column += WIDTH<T>) {
+            for (int64_t column = 0; column < columns; column += WIDTH<T>) {
                 T *upper = slope + row * stride + column, *lower = upper + stride;
                 Simd<T> upper_slope, lower_slope;
                 const Simd<T> above = unit(load<Simd<T>>(upper), upper_slope);
@@ -82,9 +163,40 @@ struct ActivationCall {
         return h;
     }
 
+    // Standardization, scale, shift and ReLU. Leaves n in `slope`.
+    template <class Write>
+    void modulate(const Write& write) const {
+        for (int row = 0; row < TILE; row += 2) {
+            T *upper = slope + row * stride, *lower = upper + stride;
+            modulation->standardize_row(row, upper, columns);
+            modulation->standardize_row(row + 1, lower, columns);
+            const T scale = modulation->scale(row), shift = modulation->shift(row);
+            const T next_scale = modulation->scale(row + 1), next_shift = modulation->shift(row + 1);
+            for (int64_t column = 0; column < columns; column += WIDTH<T>) {
+                const Simd<T> above = load<Simd<T>>(upper + column) * scale + shift;
+                const Simd<T> below = load<Simd<T>>(lower + column) * next_scale + next_shift;
+                write(row, column, above > T(0) ? above : Simd<T>{}, below > T(0) ? below : Simd<T>{});
+            }
+        }
+    }
+
+    template <class Write>
+    void modulate_backward(const T* grad, const Write& write) const {
+        for (int row = 0; row < TILE; row += 2) {
+            const T *upper = slope + row * stride, *lower = upper + stride;
+            const T *upper_grad = grad + row * stride, *lower_grad = upper_grad + stride;
+            const auto above = modulation->backward_row(row, upper, upper_grad, columns);
+            const auto below = modulation->backward_row(row + 1, lower, lower_grad, columns);
+            for (int64_t c = 0; c < columns; c += WIDTH<T>)
+                write(row, c, above(load<Simd<T>>(upper + c), load<Simd<T>>(upper_grad + c)),
+                      below(load<Simd<T>>(lower + c), load<Simd<T>>(lower_grad + c)));
+        }
+    }
+
     // Calls write(row, column, h of this row, h of the next) for every second row and each vector of columns.
     template <class Write>
     void apply(const Write& write) const {
+        if (modulation) return modulate(write);
         const T omega = this->omega, scale = this->scale;
         switch (kind) {
             case activation_sine:
@@ -138,12 +250,13 @@ struct ActivationCall {
     // The gradient of z from that of h, `grad` `[TILE, stride]`; calls write as `apply` does.
     template <class Write>
     void backward(const T* grad, const Write& write) const {
+        if (modulation) return modulate_backward(grad, write);
         const auto at = [&](const T* rows, int row, int64_t column) {
             return load<Simd<T>>(rows + row * stride + column);
         };
         if (kind != activation_gabor) {
             for (int row = 0; row < TILE; row += 2)
-                for (int64_t column = 0; column < stride; column += WIDTH<T>)
+                for (int64_t column = 0; column < columns; column += WIDTH<T>)
                     write(row, column, at(grad, row, column) * at(slope, row, column),
                           at(grad, row + 1, column) * at(slope, row + 1, column));
             return;

@@ -29,8 +29,9 @@ struct Pass {
     }
 
     void forward_chunk(int chunk) const {
-        const auto tile = net.tile();
+        auto tile = net.tile();
         chunks.for_each_part(chunk, TILE, [&](int64_t first, int points) {
+            tile.place(net.modulations, first, points);
             const T* values = net.template forward<Kind::act>(features_of(first, points), tile);
             T* to = static_cast<T*>(call.values) + first * outputs;
             for (int p = 0; p < points; ++p)
@@ -39,10 +40,11 @@ struct Pass {
     }
 
     void backward_chunk(int chunk, T* sums) const {
-        const auto tile = net.tile();
+        auto tile = net.tile();
         const int64_t stride = net.values_stride();
         for (int64_t i = 0; i < net.gradients; ++i) sums[i] = T(0);
         chunks.for_each_part(chunk, TILE, [&](int64_t first, int points) {
+            tile.place(net.modulations, first, points);
             T* features = features_of(first, points);
             T* grad = net.template forward<Kind::act>(features, tile);
             load_gradient(static_cast<const T*>(call.grad) + first * outputs, points, outputs, grad, stride);

@@ -39,25 +39,38 @@ struct Chunks {
     }
 };
 
-// The widths of an MLP and the layout of its values: rows are padded with zeros to whole SIMD vectors.
+// The widths of an MLP and the layout of its values: rows are padded with zeros to whole SIMD vectors. The matrix
+// `skip` reads rows of a hidden layer's values, padded, and the features behind them.
 struct MlpShape {
-    int matrices;
+    int matrices, skip;
     int inputs[MAX_MATRICES], outputs[MAX_MATRICES];
     int64_t input_stride[MAX_MATRICES], output_stride[MAX_MATRICES];
     bool biased[MAX_MATRICES];
     // Number of values of all gradients of weights and biases: for each matrix its rows, then its bias.
     int64_t gradients;
 
-    explicit MlpShape(const MlpRecord& mlp) : matrices(mlp.matrices), gradients(0) {
+    explicit MlpShape(const MlpRecord& mlp) : matrices(mlp.matrices), skip(mlp.skip), gradients(0) {
         for (int i = 0; i < matrices; ++i) {
-            inputs[i] = mlp.sizes[i];
-            outputs[i] = mlp.sizes[i + 1];
+            inputs[i] = i && i == skip ? int(padded(mlp.sizes[i])) + mlp.sizes[0] : mlp.sizes[i];
+            outputs[i] = mlp.sizes[i + 1] * (mlp.activation == activation_quadratic && i < last() ? 3 : 1);
             input_stride[i] = padded(inputs[i]);
             output_stride[i] = padded(outputs[i]);
             biased[i] = mlp.bias[i];
-            gradients += outputs[i] * input_stride[i] + output_stride[i];
+            if (i == skip && i) output_stride[i - 1] = input_stride[i];
         }
+        for (int i = 0; i < matrices; ++i) gradients += outputs[i] * input_stride[i] + output_stride[i];
     }
+
+    // Columns of a matrix as torch has it, and the column that multiplies column k of a row of values, or -1 for none.
+    int columns(int i) const { return i && i == skip ? outputs[i - 1] + inputs[0] : inputs[i]; }
+    int column(int i, int k) const {
+        if (k >= inputs[i]) return -1;
+        if (i == 0 || i != skip) return k;
+        if (k >= hidden_inputs(i)) return k - int(hidden_inputs(i));
+        return k < outputs[i - 1] ? inputs[0] + k : -1;
+    }
+    // Columns of the input of a layer that are not features of a skip connection.
+    int64_t hidden_inputs(int i) const { return i && i == skip ? padded(outputs[i - 1]) : input_stride[i]; }
 
     int64_t max_stride() const {
         int64_t largest = 0;
@@ -84,7 +97,9 @@ void add_gradients(const MlpRecord& mlp, const MlpShape& shape, const T* sums, i
     for (int i = 0; i < shape.matrices; ++i) {
         T* to = static_cast<T*>(mlp.grad_weight[i]);
         for (int o = 0; o < shape.outputs[i]; ++o, at += shape.input_stride[i])
-            for (int k = 0; k < shape.inputs[i]; ++k) to[o * shape.inputs[i] + k] = total(at + k);
+            for (int k = 0; k < shape.inputs[i]; ++k)
+                if (const int column = shape.column(i, k); column >= 0)
+                    to[o * shape.columns(i) + column] = total(at + k);
         if (shape.biased[i])
             for (int o = 0; o < shape.outputs[i]; ++o) static_cast<T*>(mlp.grad_bias[i])[o] = total(at + o);
         at += shape.output_stride[i];
@@ -93,13 +108,56 @@ void add_gradients(const MlpRecord& mlp, const MlpShape& shape, const T* sums, i
 
 // Adds the rows of a tile's gradients to `sums`.
 template <class T>
-void add_rows(const T* rows, int64_t stride, T* sums) {
-    for (int64_t column = 0; column < stride; column += WIDTH<T>) {
+void add_rows(const T* rows, int64_t stride, int64_t columns, T* sums) {
+    for (int64_t column = 0; column < columns; column += WIDTH<T>) {
         Simd<T> sum = load<Simd<T>>(sums + column);
         for (int p = 0; p < TILE; ++p) sum += load<Simd<T>>(rows + p * stride + column);
         store(sums + column, sum);
     }
 }
+
+// What is modulated in an MLP.
+template <class T>
+struct Modulations {
+    bool any;
+    int hidden;
+    const MlpRecord* mlp;
+
+    explicit Modulations(const MlpRecord& mlp) : any(is_modulated(mlp)), hidden(mlp.matrices - 1), mlp(&mlp) {}
+
+    // Buffers of a layer in a tile: values, and derivatives of activations that have a pass of their own.
+    int buffers(int32_t activation) const {
+        return activation == activation_gabor ? 3 : pass_of(*mlp) == pass_own ? 2 : 1;
+    }
+
+    TileModulation<T> layer(int units, T* inverse_deviation) const {
+        return {bool(mlp->standardize),
+                T(mlp->epsilon),
+                units,
+                inverse_deviation,
+                0,
+                2 * hidden,
+                nullptr,
+                nullptr,
+                nullptr,
+                nullptr};
+    }
+
+    // Points the layers of a tile to the rows of its `count` points from `first` on.
+    void place(TileModulation<T>* layers, int64_t first, int count) const {
+        if (!mlp->modulation) return;
+        const T* rows = static_cast<const T*>(mlp->modulation) + first * 2 * hidden;
+        T* grads = static_cast<T*>(mlp->grad_modulation);
+        if (grads) grads += first * 2 * hidden;
+        for (int i = 0; i < hidden; ++i) {
+            layers[i].points = count;
+            layers[i].scales = rows + i;
+            layers[i].shifts = rows + hidden + i;
+            layers[i].grad_scales = grads ? grads + i : nullptr;
+            layers[i].grad_shifts = grads ? grads + hidden + i : nullptr;
+        }
+    }
+};
 
 // Copies the gradients of a tile's values to `rows`; rows from `points` on and columns from `outputs` on are zeros.
 template <class T>
@@ -117,13 +175,14 @@ struct Network : MlpShape {
     using Number = T;
     int32_t activation;
     T first_omega, omega, scale;
+    Modulations<T> modulations;
     const T* weight[MAX_MATRICES];     // [outputs, input_stride]
     const T* transpose[MAX_MATRICES];  // [inputs, output_stride]
     const T* bias[MAX_MATRICES];       // [output_stride]
 
     explicit Network(const MlpRecord& mlp)
         : MlpShape(mlp), activation(mlp.activation), first_omega(T(mlp.first_omega)), omega(T(mlp.omega)),
-          scale(T(mlp.scale)) {}
+          scale(T(mlp.scale)), modulations(mlp) {}
 
     // Bytes of the copies of the weights, a multiple of 64.
     size_t bytes() const {
@@ -141,8 +200,11 @@ struct Network : MlpShape {
             to = bias_row + out;
             for (T* number = rows; number < to; ++number) *number = T(0);
             const T* from = static_cast<const T*>(mlp.weight[i]);
-            for (int o = 0; o < outputs[i]; ++o)
-                for (int k = 0; k < inputs[i]; ++k) rows[o * in + k] = columns[k * out + o] = from[o * inputs[i] + k];
+            for (int k = 0; k < inputs[i]; ++k) {
+                const int at = column(i, k);
+                for (int o = 0; at >= 0 && o < outputs[i]; ++o)
+                    rows[o * in + k] = columns[k * out + o] = from[o * this->columns(i) + at];
+            }
             for (int o = 0; biased[i] && o < outputs[i]; ++o) bias_row[o] = static_cast<const T*>(mlp.bias[i])[o];
             weight[i] = rows;
             transpose[i] = columns;
@@ -156,24 +218,38 @@ struct Network : MlpShape {
         T* output[MAX_MATRICES];
         T* slope[MAX_MATRICES];
         T* slope2[MAX_MATRICES];
+        TileModulation<T> modulation[MAX_MATRICES];
+
+        // Before a forward pass: the tile's points are `count` from `first` on.
+        void place(const Modulations<T>& modulations, int64_t first, int count) {
+            modulations.place(modulation, first, count);
+        }
     };
 
     Tile tile() const {
         Tile tile;
-        const int buffers = activation == activation_gabor ? 3 : pass_of(activation) == pass_own ? 2 : 1;
+        const int buffers = modulations.buffers(activation);
         const int64_t size = TILE * max_stride();
-        T* memory = static_cast<T*>(scratch(tile_slot, size_t(buffers * matrices * size) * sizeof(T)));
-        for (int i = 0; i < matrices; ++i, memory += buffers * size) {
-            tile.output[i] = memory;
-            tile.slope[i] = memory + size;
-            tile.slope2[i] = memory + 2 * size;
+        T* memory = static_cast<T*>(scratch(tile_slot, size_t((buffers * size + TILE) * matrices) * sizeof(T)));
+        for (int i = 0; i < matrices; ++i, memory += buffers * size + TILE) {
+            tile.output[i] = memory + TILE;
+            tile.slope[i] = tile.output[i] + size;
+            tile.slope2[i] = tile.slope[i] + size;
+            tile.modulation[i] = modulations.layer(outputs[i], memory);
         }
         return tile;
     }
 
     ActivationCall<T> pass(int i, const Tile& tile) const {
-        return {activation,    i ? omega : first_omega, scale,         output_stride[i],
-                tile.slope[i], tile.slope2[i],          outputs[i] / 2};
+        return {activation,
+                i ? omega : first_omega,
+                scale,
+                output_stride[i],
+                simd_count<T>(outputs[i]) * WIDTH<T>,
+                tile.slope[i],
+                tile.slope2[i],
+                outputs[i] / 2,
+                modulations.any ? &tile.modulation[i] : nullptr};
     }
 
     // `features` are rows of `input_stride[0]` values, which must be unchanged when backward is called. Returns rows of
@@ -186,10 +262,19 @@ struct Network : MlpShape {
                 layer<pass_none>(i, input, tile);
             } else {
                 layer<act>(i, input, tile);
+                if (i + 1 == skip) append(features, tile.output[i]);
             }
             input = tile.output[i];
         }
         return tile.output[last()];
+    }
+
+    // Puts the features behind the hidden values that the skip connection's matrix reads.
+    void append(const T* features, T* rows) const {
+        const int64_t stride = input_stride[skip], begin = hidden_inputs(skip);
+        for (int row = 0; row < TILE; ++row)
+            __builtin_memcpy(rows + row * stride + begin, features + row * input_stride[0],
+                             size_t(input_stride[0]) * sizeof(T));
     }
 
     template <ActivationPass act>
@@ -220,7 +305,7 @@ struct Network : MlpShape {
             T* input = i ? tile.output[i - 1] : features;
             const T* grad = tile.output[i];
             sums -= output_stride[i];
-            if (biased[i]) add_rows(grad, output_stride[i], sums);
+            if (biased[i]) add_rows(grad, output_stride[i], padded(outputs[i]), sums);
             sums -= outputs[i] * stride;
             multiply(outputs[i], simd_count<T>(inputs[i]), TILE, MatrixView<T>{grad, 1, output_stride[i]}, input,
                      stride, each_vector([=](int row, int column, Simd<T> sum) {
@@ -229,12 +314,16 @@ struct Network : MlpShape {
                      }));
             if (i == 0 && !wants_input_gradient) return;
             const MatrixView<T> rows = {grad, output_stride[i], 1};
-            multiply(TILE, simd_count<T>(inputs[i]), outputs[i], rows, weight[i], stride,
+            const int64_t hidden = hidden_inputs(i);
+            const int wanted = wants_input_gradient ? inputs[i] : int(hidden < inputs[i] ? hidden : inputs[i]);
+            multiply(TILE, simd_count<T>(wanted), outputs[i], rows, weight[i], stride,
                      each_vector([=](int row, int column, Simd<T> sum) {
                          T* at = input + row * stride + column;
-                         if (act == pass_relu && i > 0) sum = load<Simd<T>>(at) > T(0) ? sum : Simd<T>{};
+                         if (act == pass_relu && i > 0 && column < hidden)
+                             sum = load<Simd<T>>(at) > T(0) ? sum : Simd<T>{};
                          store(at, sum);
                      }));
+            if (i == 0 && skip) add_skipped(tile.output[skip - 1], features);
             if constexpr (act == pass_own)
                 if (i > 0)
                     pass(i - 1, tile).backward(input, [=](int row, int64_t column, Simd<T> above, Simd<T> below) {
@@ -242,6 +331,17 @@ struct Network : MlpShape {
                         store(input + (row + 1) * stride + column, below);
                     });
         }
+    }
+
+private:
+    // Adds the gradients that the skip connection left behind those of its hidden values.
+    void add_skipped(const T* rows, T* features) const {
+        const int64_t stride = input_stride[skip], begin = hidden_inputs(skip);
+        for (int row = 0; row < TILE; ++row)
+            for (int64_t k = 0; k < input_stride[0]; k += WIDTH<T>) {
+                T* to = features + row * input_stride[0] + k;
+                store(to, load<Simd<T>>(to) + load<Simd<T>>(rows + row * stride + begin + k));
+            }
     }
 };
 

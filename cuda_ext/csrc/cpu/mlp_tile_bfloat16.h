@@ -73,13 +73,14 @@ struct Bfloat16Network : MlpShape {
     using Number = float;
     int32_t activation;
     float first_omega, omega, scale;
+    Modulations<float> modulations;
     const uint32_t* row_pairs[MAX_MATRICES];     // [half the outputs, input_stride]: pairs of rows of W
     const uint32_t* column_pairs[MAX_MATRICES];  // [half the inputs, output_stride]: pairs of columns of W
     const float* bias[MAX_MATRICES];             // [output_stride]
 
     explicit Bfloat16Network(const MlpRecord& mlp)
         : MlpShape(mlp), activation(mlp.activation), first_omega(float(mlp.first_omega)), omega(float(mlp.omega)),
-          scale(float(mlp.scale)) {}
+          scale(float(mlp.scale)), modulations(mlp) {}
 
     static int half_rounded_up(int numbers) { return (numbers + 1) / 2; }
 
@@ -96,7 +97,8 @@ struct Bfloat16Network : MlpShape {
         for (int i = 0; i < matrices; ++i) {
             const float* from = static_cast<const float*>(mlp.weight[i]);
             const auto weight = [&](int o, int k) {
-                return o < outputs[i] && k < inputs[i] ? from[o * inputs[i] + k] : 0.0f;
+                const int at = column(i, k);
+                return o < outputs[i] && at >= 0 ? from[o * columns(i) + at] : 0.0f;
             };
             row_pairs[i] = to;
             for (int o = 0; o < outputs[i]; o += 2)
@@ -117,16 +119,23 @@ struct Bfloat16Network : MlpShape {
         TileMatrix matrix[MAX_MATRICES + 1];
         float* slope[MAX_MATRICES];
         float* slope2[MAX_MATRICES];
+        TileModulation<float> modulation[MAX_MATRICES];
         float* values;
-        float* grad;  // of a layer's output
+        float* grad;     // of a layer's output
+        float* skipped;  // gradient of the features of a skip connection, [TILE, input_stride[0]]
+
+        // As in `Network`.
+        void place(const Modulations<float>& modulations, int64_t first, int count) {
+            modulations.place(modulation, first, count);
+        }
     };
 
     Tile tile() const {
         Tile tile;
         const int64_t largest = max_stride() > input_stride[0] ? max_stride() : input_stride[0], size = TILE * largest;
-        const int buffers = activation == activation_gabor ? 3 : pass_of(activation) == pass_own ? 2 : 1;
-        float* memory =
-            static_cast<float*>(scratch(tile_slot, size_t((buffers * matrices + 3) * size) * sizeof(float)));
+        const int buffers = modulations.buffers(activation);
+        const int64_t numbers = (buffers * matrices + 4) * size + TILE * matrices;
+        float* memory = static_cast<float*>(scratch(tile_slot, size_t(numbers) * sizeof(float)));
         for (int i = 0; i <= matrices; ++i) {
             uint32_t* words = reinterpret_cast<uint32_t*>(memory);
             tile.matrix[i] = {words, words + size / 2, i ? output_stride[i - 1] : input_stride[0]};
@@ -135,15 +144,25 @@ struct Bfloat16Network : MlpShape {
             tile.slope[i] = memory;
             tile.slope2[i] = memory + size;
             memory += (buffers - 1) * size;
+            tile.modulation[i] = modulations.layer(outputs[i], memory);
+            memory += TILE;
         }
         tile.values = memory;
         tile.grad = memory + size;
+        tile.skipped = memory + 2 * size;
         return tile;
     }
 
     ActivationCall<float> pass(int i, const Tile& tile) const {
-        return {activation,    i ? omega : first_omega, scale,         output_stride[i],
-                tile.slope[i], tile.slope2[i],          outputs[i] / 2};
+        return {activation,
+                i ? omega : first_omega,
+                scale,
+                output_stride[i],
+                simd_count<float>(outputs[i]) * WIDTH<float>,
+                tile.slope[i],
+                tile.slope2[i],
+                outputs[i] / 2,
+                modulations.any ? &tile.modulation[i] : nullptr};
     }
 
     template <ActivationPass act>
@@ -172,6 +191,7 @@ struct Bfloat16Network : MlpShape {
                 pass(i, tile).apply([=](int row, int64_t column, Floats upper, Floats lower) {
                     to.store_two(row, int(column), upper, lower);
                 });
+            if (i + 1 == skip) append(tile.matrix[0], to);
         }
         const int64_t stride = values_stride();
         float* values = tile.values;
@@ -192,7 +212,7 @@ struct Bfloat16Network : MlpShape {
             const TileMatrix input = tile.matrix[i], grad = tile.matrix[i + 1];
             const int64_t stride = input.stride;
             sums -= grad.stride;
-            if (biased[i]) add_pairs(grad, sums);
+            if (biased[i]) add_pairs(grad, padded(outputs[i]), sums);
             sums -= outputs[i] * stride;
             multiply(outputs[i], simd_count<float>(inputs[i]), TILE / 2,
                      MatrixView<uint32_t>{grad.pairs, 1, grad.stride}, input.pairs, stride,
@@ -202,8 +222,17 @@ struct Bfloat16Network : MlpShape {
                      }));
             if (i == 0) break;
             float* raw = tile.grad;
-            multiply(TILE, simd_count<float>(inputs[i]), half_rounded_up(outputs[i]), rows_of(grad), row_pairs[i],
-                     stride, each_row_pair([=](int row, int column, Floats upper, Floats lower) {
+            const int64_t hidden = hidden_inputs(i);
+            float* skipped = tile.skipped;
+            const int wanted = wants_input_gradient ? inputs[i] : int(hidden < inputs[i] ? hidden : inputs[i]);
+            multiply(TILE, simd_count<float>(wanted), half_rounded_up(outputs[i]), rows_of(grad), row_pairs[i], stride,
+                     each_row_pair([=](int row, int column, Floats upper, Floats lower) {
+                         if (column >= hidden) {
+                             float* to = skipped + row * input_stride[0] + column - hidden;
+                             store(to, upper);
+                             store(to + input_stride[0], lower);
+                             return;
+                         }
                          if constexpr (act == pass_own) {
                              store(raw + row * stride + column, upper);
                              store(raw + (row + 1) * stride + column, lower);
@@ -223,16 +252,29 @@ struct Bfloat16Network : MlpShape {
         if (!wants_input_gradient) return;
         const int64_t stride = input_stride[0];
         multiply(TILE, simd_count<float>(inputs[0]), half_rounded_up(outputs[0]), rows_of(tile.matrix[1]), row_pairs[0],
-                 stride,
-                 each_vector([=](int row, int column, Floats sum) { store(features + row * stride + column, sum); }));
+                 stride, each_vector([=](int row, int column, Floats sum) {
+                     if (skip) sum += load<Floats>(tile.skipped + row * stride + column);
+                     store(features + row * stride + column, sum);
+                 }));
     }
 
 private:
     static MatrixView<uint32_t> rows_of(const TileMatrix& matrix) { return {matrix.rows, matrix.stride / 2, 1}; }
 
-    static void add_pairs(const TileMatrix& matrix, float* sums) {
+    // As in `Network`.
+    void append(const TileMatrix& features, const TileMatrix& rows) const {
+        const int64_t begin = hidden_inputs(skip), size = features.stride;
+        for (int row = 0; row < TILE; ++row)
+            __builtin_memcpy(rows.rows + (row * rows.stride + begin) / 2, features.rows + row * size / 2,
+                             size_t(size) * sizeof(uint32_t) / 2);
+        for (int row = 0; row < TILE / 2; ++row)
+            __builtin_memcpy(rows.pairs + row * rows.stride + begin, features.pairs + row * size,
+                             size_t(size) * sizeof(uint32_t));
+    }
+
+    static void add_pairs(const TileMatrix& matrix, int64_t columns, float* sums) {
         const Bfloat16Pairs ones = broadcast(0x3f803f80u);
-        for (int column = 0; column < matrix.stride; column += WIDTH<float>) {
+        for (int column = 0; column < columns; column += WIDTH<float>) {
             Floats sum = load<Floats>(sums + column);
             for (int row = 0; row < TILE; row += 2)
                 sum = Element<uint32_t>::multiply_add(matrix.pairs_at(row, column), ones, sum);

@@ -1,7 +1,7 @@
 // Selects the MLP for a call at compile time: type of its values and of the matrix products, and activation.
 #pragma once
 
-#include "mlp_tile.h"
+#include "mlp_tile_quadratic.h"
 
 #if defined(FS_BFLOAT16)
 #include "mlp_tile_bfloat16.h"
@@ -21,9 +21,21 @@ struct Kind {
     static constexpr ActivationPass act = activation_pass;
 };
 
+#if !defined(FS_BFLOAT16)
+template <class T>
+struct QuadraticKind {
+    using Number = T;
+    using Net = QuadraticNetwork<T>;
+    static constexpr ActivationPass act = pass_own;
+};
+#endif
+
 template <class T, class Action>
 void with_activation(const MlpRecord& mlp, const Action& action) {
-    switch (pass_of(mlp.activation)) {
+#if !defined(FS_BFLOAT16)
+    if (mlp.activation == activation_quadratic) return action(QuadraticKind<T>());
+#endif
+    switch (pass_of(mlp)) {
         case pass_relu: return action(Kind<T, pass_relu>());
         case pass_own: return action(Kind<T, pass_own>());
         default: return action(Kind<T, pass_none>());

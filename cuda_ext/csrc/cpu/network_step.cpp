@@ -80,13 +80,14 @@ struct Step {
 
     double chunk_gradients(int chunk, const Encoder& encoder, float* sums) const {
         const PointLoss<float> loss(call.loss, call.targets, call.sample_weights, call.points, outputs,
-                                    call.value_scale, call.value_offset);
-        const auto tile = net.tile();
+                                    call.value_scale, call.value_offset, call.sigmoid);
+        auto tile = net.tile();
         const int64_t stride = net.input_stride[0];
         float* features = static_cast<float*>(scratch(features_slot, size_t(TILE * stride) * sizeof(float)));
         for (int64_t i = 0; i < net.gradients; ++i) sums[i] = 0.0f;
         double total = 0.0;
         chunks.for_each_part(chunk, TILE, [&](int64_t first, int count) {
+            tile.place(net.modulations, first, count);
             encoder.encode(first, count, features, stride, inputs);
             float* values = net.template forward<Kind::act>(features, tile);
             total += loss.gradient(first, count, values, net.values_stride());

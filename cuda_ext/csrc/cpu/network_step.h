@@ -19,6 +19,7 @@ struct NetworkStepCall {
     double input_scale, input_offset;
     double value_scale, value_offset;  // values = those of the network times value_scale, plus value_offset
     int32_t loss;                      // a `Loss` of point_loss.h
+    int32_t sigmoid;                   // whether the network's values go through a sigmoid first
     const float* coords;               // [points, dimensions]
     const float* matrix;               // M, [frequencies, dimensions]
     const float* targets;              // [points, outputs]

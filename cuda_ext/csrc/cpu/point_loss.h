@@ -12,6 +12,9 @@ enum Loss : int32_t { loss_l1 = 0, loss_l2 = 1, loss_relative_l2 = 2 };
 namespace fs::FS_ISA {
 namespace {
 
+inline float exponential(float x) { return __builtin_expf(x); }
+inline double exponential(double x) { return __builtin_exp(x); }
+
 // Loss of one value, and its derivative.
 template <class T>
 T loss_of(int32_t kind, T value, T target, T& slope) {
@@ -26,7 +29,7 @@ T loss_of(int32_t kind, T value, T target, T& slope) {
     return error * error * scale;
 }
 
-// Values of a field are `scale` times those of its network, plus `offset`.
+// Values of a field are `scale` times those of its network, or times their sigmoid, plus `offset`.
 template <class T>
 struct PointLoss {
     int32_t kind;
@@ -35,11 +38,12 @@ struct PointLoss {
     int64_t points;
     int outputs;
     T scale, offset;
+    bool sigmoid;
 
     PointLoss(int32_t kind, const float* targets, const float* sample_weights, int64_t points, int outputs,
-              double scale = 1.0, double offset = 0.0)
+              double scale = 1.0, double offset = 0.0, bool sigmoid = false)
         : kind(kind), targets(targets), sample_weights(sample_weights), points(points), outputs(outputs),
-          scale(T(scale)), offset(T(offset)) {}
+          scale(T(scale)), offset(T(offset)), sigmoid(sigmoid) {}
 
     // Replaces a tile's values, of which `count` are points from `first` on, by the gradients of the mean loss, and all
     // others by zeros. Returns the sum of the losses.
@@ -50,10 +54,13 @@ struct PointLoss {
             const T weight = sample_weights ? T(sample_weights[first + p]) : T(1);
             T sum = T(0);
             for (int c = 0; c < outputs; ++c) {
-                T slope;
-                const T value = values[p * stride + c] * scale + offset;
-                sum += loss_of(kind, value, T(targets[(first + p) * outputs + c]), slope);
-                values[p * stride + c] = slope * scale * weight * mean;
+                T slope, value = values[p * stride + c], factor = scale;
+                if (sigmoid) {
+                    value = T(1) / (T(1) + exponential(-value));
+                    factor *= value * (T(1) - value);
+                }
+                sum += loss_of(kind, value * scale + offset, T(targets[(first + p) * outputs + c]), slope);
+                values[p * stride + c] = slope * factor * weight * mean;
             }
             for (int64_t c = outputs; c < stride; ++c) values[p * stride + c] = T(0);
             total += double(sum * weight);

@@ -16,8 +16,8 @@ cudaError_t run(const GridMlpCall& call, int device, void* stream, void* workspa
     const bool fits = grid.dimensions >= 2 && grid.dimensions <= 4 && grid.features == 2 &&
                       grid.table_type == table_float && grid.levels >= 1 && grid.levels <= MAX_LEVELS &&
                       !mlp.is_double && mlp.matrices >= 1 && mlp.matrices <= MAX_MATRICES &&
-                      is_elementwise(mlp.activation) && mlp.sizes[0] == grid.levels * grid.features &&
-                      call.mlp.points >= 0;
+                      is_elementwise(mlp.activation) && !mlp.skip && !mlp.standardize && !mlp.modulation &&
+                      mlp.sizes[0] == grid.levels * grid.features && call.mlp.points >= 0;
     if (!fits || (mlp.matmul_dtype != matmul_full && mlp.matmul_dtype != matmul_float16)) return cudaErrorInvalidValue;
     if (reinterpret_cast<uintptr_t>(grid.table) % (2 * sizeof(float))) return cudaErrorMisalignedAddress;
     const DeviceGuard guard(device);

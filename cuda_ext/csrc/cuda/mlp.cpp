@@ -14,7 +14,7 @@ bool fits(const MlpCall& call) {
     if (mlp.matrices < 1 || mlp.matrices > MAX_MATRICES || call.points < 0) return false;
     for (int i = 0; i <= mlp.matrices; ++i)
         if (mlp.sizes[i] < 1) return false;
-    if (!is_elementwise(mlp.activation)) return false;
+    if (!is_elementwise(mlp.activation) || mlp.skip || mlp.standardize || mlp.modulation) return false;
     return mlp.matmul_dtype == matmul_full || (mlp.matmul_dtype == matmul_float16 && !mlp.is_double);
 }
 

@@ -117,12 +117,18 @@ void fuzz_grid(fs::TableType type) {
 template <class T>
 struct RandomMlp {
     std::vector<std::vector<T>> weights, biases, grad_weights, grad_biases;
+    std::vector<T> modulation, grad_modulation;
 
-    RandomMlp(fs::MlpRecord& mlp, int inputs) {
+    // `points` that the network may be modulated at.
+    RandomMlp(fs::MlpRecord& mlp, int inputs, size_t points = 0) {
         mlp.matrices = pick(1, 5);
-        mlp.activation = pick(0, 7);
+        mlp.activation = pick(0, 8);
         mlp.is_double = sizeof(T) == 8;
-        mlp.matmul_dtype = sizeof(T) == 4 && fs_has_bfloat16() ? pick(0, 1) : 0;
+        const bool quadratic = mlp.activation == fs::activation_quadratic;
+        mlp.matmul_dtype = sizeof(T) == 4 && fs_has_bfloat16() && !quadratic ? pick(0, 1) : 0;
+        if (!quadratic) mlp.skip = pick(0, 1) ? pick(0, mlp.matrices - 1) : 0;
+        if (mlp.activation == fs::activation_relu) mlp.standardize = pick(0, 1);
+        mlp.epsilon = 1e-5;
         mlp.first_omega = 20.0;
         mlp.omega = 30.0;
         mlp.scale = 2.0;
@@ -133,10 +139,18 @@ struct RandomMlp {
             // Units of gabor are pairs of whole vectors.
             if (mlp.activation == fs::activation_gabor && i + 1 < mlp.matrices)
                 mlp.sizes[i + 1] = (mlp.sizes[i + 1] + 31) / 32 * 32;
-            weights.push_back(random_values<T>(size_t(mlp.sizes[i]) * mlp.sizes[i + 1]));
-            biases.push_back(random_values<T>(size_t(mlp.sizes[i + 1])));
+            const size_t rows = size_t(mlp.sizes[i + 1]) * (quadratic && i + 1 < mlp.matrices ? 3 : 1);
+            const size_t columns = size_t(mlp.sizes[i]) + (i && i == mlp.skip ? inputs : 0);
+            weights.push_back(random_values<T>(rows * columns));
+            biases.push_back(random_values<T>(rows));
             grad_weights.emplace_back(weights.back().size());
             grad_biases.emplace_back(biases.back().size());
+        }
+        if (mlp.activation == fs::activation_relu && mlp.matrices > 1 && points && pick(0, 1)) {
+            modulation = random_values<T>(points * 2 * (mlp.matrices - 1));
+            grad_modulation.resize(modulation.size());
+            mlp.modulation = modulation.data();
+            mlp.grad_modulation = grad_modulation.data();
         }
         for (int i = 0; i < mlp.matrices; ++i) {
             mlp.weight[i] = weights[i].data();
@@ -152,8 +166,8 @@ template <class T>
 void fuzz_mlp() {
     fs::MlpCall call = {};
     const int inputs = pick(1, pick(0, 3) ? 40 : 300);
-    const RandomMlp<T> random(call.mlp, inputs);
     call.points = pick(0, 3) ? pick(0, 200) : pick(4000, 9000);
+    const RandomMlp<T> random(call.mlp, inputs, size_t(call.points));
     call.num_threads = pick(1, 5);
     const size_t points = size_t(call.points), outputs = size_t(call.mlp.sizes[call.mlp.matrices]);
     const auto features = random_values<T>(points * inputs), grad = random_values<T>(points * outputs);
@@ -208,8 +222,9 @@ void fuzz_network() {
     call.encoding = pick(0, 2);
     call.frequencies = call.encoding == fs::input_coords ? 0 : pick(1, 40);
     const int inputs = (call.encoding == fs::input_fourier ? 0 : call.dimensions) + 2 * call.frequencies;
-    const RandomMlp<float> random(call.mlp, inputs);
     call.points = pick(0, 3) ? pick(0, 200) : pick(2000, 5000);
+    const RandomMlp<float> random(call.mlp, inputs, size_t(call.points));
+    call.sigmoid = pick(0, 1);
     call.num_threads = pick(1, 5);
     call.input_scale = 2.0;
     call.input_offset = -1.0;
