@@ -170,11 +170,14 @@ def _frame_count(path: Path) -> int:
 def _volume(source: Source) -> str | None:
     from scenes.volume.dicom import dicom_files, is_dicom
     from scenes.volume.read import refused_volume
+    from scenes.volume.zarr_store import is_store
 
     name = source.path.name.lower()
     if source.path.is_dir():
         if refused_volume(source.path):
             return "a volume in a format that is not read"
+        if is_store(source.path):
+            return "a Zarr store"
         count = len(dicom_files(source.path))
         return f"a folder of {count} DICOM files" if count else None
     if name.endswith((".mhd", ".mha")):

@@ -1,4 +1,5 @@
-"""Read volumes: NPY, NPZ, TIFF stacks, NRRD, NIfTI, MetaImage, DICOM, and folders of slices as pictures.
+"""Read volumes: NPY, NPZ, TIFF stacks, NRRD, NIfTI, MetaImage, DICOM, Zarr, and folders of slices as
+pictures.
 
 The ending chooses the reader, of a folder and of files without one the content. A reader says what is wrong with a file
 that is not what its ending promises.
@@ -21,6 +22,7 @@ from scenes.volume.nifti import read_nifti
 from scenes.volume.nrrd_file import read_nrrd
 from scenes.volume.tiff import read_tiff
 from scenes.volume.voxels import MAX_CHANNELS, Voxels, check_frame, check_size
+from scenes.volume.zarr_store import is_store, read_zarr
 
 # Packages whose name differs from that of the module.
 PACKAGES = {"nrrd": "pynrrd"}
@@ -31,7 +33,6 @@ REFUSED = {
     ".raw": "raw voxels without a header: write one beside it (.nhdr or .mhd) and name that file",
     ".img": "the voxels of an Analyze or NIfTI pair: name the .hdr file beside it",
     ".zraw": "the voxels of a MetaImage pair: name the .mhd file beside it",
-    ".zarr": "a Zarr store, which is not read: save one resolution as NRRD, TIFF or NPY",
     ".n5": "an N5 store, which is not read: save one resolution as NRRD, TIFF or NPY",
     ".czi": "a microscope's own format: save it as OME-TIFF (Fiji's Bio-Formats does)",
     ".lif": "a microscope's own format: save it as OME-TIFF (Fiji's Bio-Formats does)",
@@ -61,8 +62,9 @@ def read_volume(path: str | os.PathLike[str], file: Path, max_voxels: int, frame
             return reader(file, max_voxels, frame)
     except ImportError as error:
         package = PACKAGES.get(error.name or "", error.name)
+        extra = "zarr" if package == "zarr" else "volumes"
         raise BadInput(
-            f"{path}: reading this needs the package {package}: pip install 'field-studio[volumes]'"
+            f"{path}: reading this needs the package {package}: pip install 'field-studio[{extra}]'"
         ) from None
     except BadInput as error:
         raise BadInput(f"{path}: {error}") from None
@@ -77,13 +79,15 @@ def volume_files(source: Path) -> list[Path]:
     """The files that a volume is read from: itself, or those of a folder."""
     from scenes.video.read import image_files
 
-    return (dicom_files(source) or image_files(source)) if source.is_dir() else [source]
+    if not source.is_dir():
+        return [source]
+    if is_store(source):
+        return sorted(file for file in source.rglob("*") if file.is_file())
+    return dicom_files(source) or image_files(source)
 
 
 def refused_volume(source: Path) -> str | None:
     """What a file or folder is that holds a volume in a format that is not read, with advice; None for others."""
-    if source.is_dir() and any((source / name).is_file() for name in (".zgroup", ".zattrs", ".zarray", "zarr.json")):
-        return REFUSED[".zarr"]
     return REFUSED.get(source.suffix.lower())
 
 
@@ -111,6 +115,8 @@ def _folder_reader(folder: Path) -> Reader:
 
     if reason := refused_volume(folder):
         raise BadInput(f"is {reason}")
+    if is_store(folder):
+        return read_zarr
     if dicom_files(folder):
         return read_dicom
     if image_files(folder):

@@ -381,15 +381,80 @@ def test_written_volumes_keep_size_unit_and_offset_or_say_so(tmp_path):
         np.testing.assert_allclose(load(tmp_path / f"b{ending}").values()[..., 0], ramp() / 357, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["a.zarr", "a.czi", "a.mrc", "a.h5", "a.raw"])
+@pytest.mark.parametrize("name", ["a.n5", "a.czi", "a.mrc", "a.h5", "a.raw"])
 def test_formats_that_are_not_read_are_refused_by_name_with_advice(tmp_path, name):
-    if name == "a.zarr":
+    if name == "a.n5":
         (tmp_path / name).mkdir()
-        (tmp_path / name / ".zattrs").write_text("{}")
+        (tmp_path / name / "attributes.json").write_text("{}")
     else:
         (tmp_path / name).write_bytes(b"\1\2\3\4" * 100)
     with pytest.raises(BadInput, match="save|write one beside it"):
         scenes.load(tmp_path / name)
+
+
+# Zarr
+
+
+@pytest.fixture
+def zarr():
+    return pytest.importorskip("zarr")
+
+
+def ome_zarr(zarr, path, *, version: str, axes: str = "tczyx", shift=None) -> np.ndarray:
+    """Write an OME-Zarr image of two resolutions, and return the finer one."""
+    sizes = {"t": 2, "c": 3, "z": 4, "y": 6, "x": 8}
+    array = np.random.default_rng(0).integers(0, 999, [sizes[axis] for axis in axes], dtype=np.uint16)
+    group = zarr.open_group(str(path), mode="w", zarr_format=3 if version == "0.5" else 2)
+    levels = []
+    for number, part in enumerate((array, array[..., ::2, ::2])):
+        group.create_array(str(number), shape=part.shape, dtype=part.dtype)[:] = part
+        scale = [{"z": 0.5, "y": 0.1, "x": 0.1}.get(axis, 1.0) * (2 if number and axis in "xy" else 1) for axis in axes]
+        changes: list[dict] = [{"type": "scale", "scale": scale}]
+        if shift:
+            changes.append({"type": "translation", "translation": [shift.get(axis, 0.0) for axis in axes]})
+        levels.append({"path": str(number), "coordinateTransformations": changes})
+    types = {"t": "time", "c": "channel"}
+    image = {
+        "version": version,
+        "axes": [
+            {"name": a, "type": types.get(a, "space"), **({} if a in types else {"unit": "micrometer"})} for a in axes
+        ],
+        "datasets": levels,
+    }
+    group.attrs.update(
+        {"ome": {"version": version, "multiscales": [image]}} if version == "0.5" else {"multiscales": [image]}
+    )
+    return array
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+@pytest.mark.parametrize("axes", ["zyx", "czyx", "tczyx"])
+def test_ome_zarr_has_size_channels_and_times(tmp_path, zarr, version, axes):
+    array = ome_zarr(zarr, tmp_path / "a.zarr", version=version, axes=axes)
+    volume = load(tmp_path / "a.zarr", layer=2 if "t" in axes else 1)
+    assert spacing(volume) == pytest.approx([0.1, 0.1, 0.5]) and volume.domain.axes[0].unit == "um"
+    expected = array[1] if "t" in axes else array
+    expected = np.moveaxis(expected, 0, -1) if "c" in axes else expected[..., None]
+    np.testing.assert_allclose(values(volume), expected, atol=0.01)
+    assert scenes.reopen("volume", volume.source).domain == volume.domain
+
+
+def test_a_coarser_resolution_is_read_where_the_finest_is_too_large_and_the_place_is_kept(tmp_path, zarr):
+    ome_zarr(zarr, tmp_path / "a.zarr", version="0.4", axes="zyx", shift={"z": 5.0, "x": 1.0})
+    volume = load(tmp_path / "a.zarr", max_pixels=100)
+    assert volume.domain.grid_shape == (4, 3, 4) and spacing(volume) == pytest.approx([0.2, 0.2, 0.5])
+    assert any("of 2 resolutions number 2" in note for note in volume.notes)
+    np.testing.assert_allclose(world(volume, (0, 0, 0)), (1, 0, 5), atol=1e-9)
+
+
+def test_plain_zarr_arrays_and_stores_without_a_volume(tmp_path, zarr):
+    zarr.create_array(str(tmp_path / "plain.zarr"), shape=SHAPE, dtype="int16", zarr_format=2)[:] = ramp()
+    np.testing.assert_array_equal(load(tmp_path / "plain.zarr").stored[..., 0], ramp())
+    group = zarr.open_group(str(tmp_path / "two.zarr"), mode="w")
+    for name in ("first", "second"):
+        group.create_array(name, shape=SHAPE, dtype="int16")[:] = ramp()
+    with pytest.raises(BadInput, match="holds 2 arrays .* first, second"):
+        scenes.load(tmp_path / "two.zarr")
 
 
 # DICOM
