@@ -21,7 +21,7 @@ from fields.models.field import Field, PointField, RadianceField
 from fields.render.raster import evaluate_image, evaluate_lattice, sample_centers
 from fields.render.sphere_trace import render_shape
 from fields.render.surface_field import SurfaceField, surface_field
-from fields.render.video_frame import render_frame
+from fields.render.video_frame import FilmFrames
 from scenes.domain import Domain
 from scenes.errors import BadInput
 from scenes.image.color import checkerboard, to_bytes, to_display
@@ -165,9 +165,13 @@ class VideoViewer(Viewer):
     sample_unit = "pixels and frames"
     scaled_axes = 2
 
+    @cached_property
+    def _film(self) -> FilmFrames:
+        return FilmFrames(self.field)
+
     @torch.no_grad()
     def _draw(self, box: Window, width: int, height: int, position: float, axis: str) -> np.ndarray:
-        frame = render_frame(self.field, position, width, height, box)
+        frame = self._film.frame(position, width, height, box)
         return to_bytes(np.broadcast_to(frame, (height, width, 3)))
 
 

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
 from fields.models.field import Field, FrameField, PointField
 from fields.render.raster import WHOLE, Window, evaluate_lattice, sample_centers
+
+# A moment that is nearer to that of a fitted frame, in distances between frames, is that frame's.
+SAME_MOMENT = 1e-3
+# Gaps between frames that are judged, and the longest side in pixels of the frames that this takes.
+JUDGED_GAPS = 3
+JUDGED_SIDE = 96
+# Half-way between two frames, pixels that are quiet may change by this many times as much as from one to the other, and
+# by this much in any case, in the range of the values.
+MAX_TEAR = 2.0
+MIN_TEAR = 4 / 255
+# Rendered frames that are kept: the two of a gap.
+KEPT_FRAMES = 2
 
 
 def render_frame(field: Field, time: float, width: int, height: int, window: Window = WHOLE) -> np.ndarray:
@@ -24,6 +38,68 @@ def render_frame(field: Field, time: float, width: int, height: int, window: Win
     with torch.no_grad():
         frames = field.frames(torch.tensor([time], dtype=torch.float32, device=field.device))
     return resample(np.ascontiguousarray(frames[0].permute(1, 2, 0).cpu().numpy()), width, height, window)
+
+
+class FilmFrames:
+    """Frames of a field of a film at any moment.
+
+    A field is fitted at the moments of frames alone. What it is between them depends on how it is built: the fine cells
+    of a grid that no frame touched are as they were before the first step, and show as confetti. Where that is so, the
+    frames between two fitted ones are their linear blend, and those before the first and after the last are these.
+
+    Attributes:
+        blended: whether that is so. It is told from the pixels that hardly change from one fitted frame to the next:
+            half-way a field that joins the two hardly changes them either.
+    """
+
+    def __init__(self, field: Field) -> None:
+        self._field = field
+        self._times = np.array(field.domain.axes[2].fitted_coords)
+        # Fitted frames that were rendered last, by time, size and window.
+        self._kept: dict[tuple, np.ndarray] = {}
+        self.blended = self._is_torn()
+
+    def frame(self, time: float, width: int, height: int, window: Window = WHOLE) -> np.ndarray:
+        """The frame at `time` in [0, 1], as `render_frame` gives it."""
+        if not self.blends([time]):
+            return render_frame(self._field, time, width, height, window)
+        after = int(np.searchsorted(self._times, time))
+        if not 0 < after < len(self._times):
+            return self._fitted(min(after, len(self._times) - 1), width, height, window)
+        before, behind = self._times[after - 1], self._times[after]
+        weight = np.float32((time - before) / (behind - before))
+        one = self._fitted(after - 1, width, height, window)
+        return one + weight * (self._fitted(after, width, height, window) - one)
+
+    def blends(self, times: Sequence[float]) -> bool:
+        """Whether a frame at one of these moments is not the field's own."""
+        off = np.abs(self._times[:, None] - np.asarray(times)).min(axis=0)
+        return self.blended and bool(off.max() > SAME_MOMENT / len(self._times))
+
+    def _fitted(self, index: int, width: int, height: int, window: Window = WHOLE) -> np.ndarray:
+        key = index, width, height, window
+        if key not in self._kept:
+            for old in list(self._kept)[: 1 - KEPT_FRAMES]:
+                del self._kept[old]
+            self._kept[key] = render_frame(self._field, float(self._times[index]), width, height, window)
+        return self._kept[key]
+
+    def _is_torn(self) -> bool:
+        """Whether the field is something else between the fitted frames than near them."""
+        gaps = np.unique(np.linspace(0, len(self._times) - 2, JUDGED_GAPS).astype(int)) if len(self._times) > 1 else ()
+        across, down = self._field.domain.grid_shape[:2]
+        scale = min(1.0, JUDGED_SIDE / max(across, down))
+        size = max(1, round(across * scale)), max(1, round(down * scale))
+        return sum(self._tears(int(gap), *size) for gap in gaps) * 2 > len(gaps)
+
+    def _tears(self, gap: int, width: int, height: int) -> bool:
+        one, other = self._fitted(gap, width, height), self._fitted(gap + 1, width, height)
+        half = render_frame(self._field, float(self._times[gap : gap + 2].mean()), width, height)
+        changes = np.square(one - other).mean(axis=-1).reshape(-1)
+        off = np.square(half - (one + other) / 2).mean(axis=-1).reshape(-1)
+        quiet = changes <= np.median(changes)
+        allowed = max(MAX_TEAR * float(changes[quiet].mean()) ** 0.5, MIN_TEAR)
+        return float(off[quiet].mean()) ** 0.5 > allowed
 
 
 def resample(image: np.ndarray, width: int, height: int, window: Window = WHOLE) -> np.ndarray:

@@ -39,19 +39,23 @@ class Video(GridSignal):
         count, height, width, _ = video.frames.shape
         duration = float(video.starts[-1])
         shown_width, shown_height = square_size(width, height, video.pixel_aspect)
-        domain = Domain(
-            (
-                Axis("x", 0.0, float(shown_width), "px", width),
-                Axis("y", 0.0, float(shown_height), "px", height),
-                Axis("t", start, start + duration, "s", count),
-            )
-        )
-        channels = Channels(("red", "green", "blue"), "srgb")
-        super().__init__(video.frames, domain, channels, source, gain=1 / 255, notes=video.notes)
         midpoints = (video.starts[:-1] + video.starts[1:]) / 2 / duration
         even = (np.arange(count) + 0.5) / count
         self.evenly_spaced = bool(np.abs(midpoints - even).max() * count <= JITTER)
         self.times = (even if self.evenly_spaced else midpoints).astype(np.float32)
+        self.training_frames = np.setdiff1d(np.arange(count), held_out_frames)
+        fitted = None
+        if not self.evenly_spaced or len(held_out_frames):
+            fitted = tuple(map(float, self.times[self.training_frames]))
+        domain = Domain(
+            (
+                Axis("x", 0.0, float(shown_width), "px", width),
+                Axis("y", 0.0, float(shown_height), "px", height),
+                Axis("t", start, start + duration, "s", count, fitted),
+            )
+        )
+        channels = Channels(("red", "green", "blue"), "srgb")
+        super().__init__(video.frames, domain, channels, source, gain=1 / 255, notes=video.notes)
         if not self.evenly_spaced:
             lengths = np.diff(video.starts) * 1000
             self.notes += (
@@ -60,7 +64,6 @@ class Video(GridSignal):
             )
         self._axis_coords[2] = self.times
         self.held_out_frames = held_out_frames
-        self.training_frames = np.setdiff1d(np.arange(count), held_out_frames)
         self._sampler = StratifiedSampler(len(self.training_frames) * height * width)
 
     @classmethod

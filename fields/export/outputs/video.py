@@ -13,13 +13,14 @@ from fields.export.outputs.base import Output
 from fields.export.outputs.image import image_window
 from fields.export.request import RenderRequest
 from fields.render.raster import Window
-from fields.render.video_frame import render_frame
+from fields.render.video_frame import FilmFrames
 from scenes.errors import BadInput
 from scenes.image.color import to_bytes
 from scenes.image.signal import check_image_writable, write_image
 from scenes.video.write import check_video_writable, write_video
 
 MAX_FRAMES = 100_000
+BLENDED = "moments between the fitted frames are blends of the two frames beside them: this field does not join them"
 
 
 class VideoOutput(Output):
@@ -41,7 +42,10 @@ class VideoOutput(Output):
             raise BadInput(f"that is {count:,} frames, and at most {MAX_FRAMES:,}: give a lower `rate` or a `part`")
         check_video_writable(out)
         times = [(start + (index + 0.5) / rate - axis.lower) / (axis.upper - axis.lower) for index in range(count)]
-        notes = write_video(out, self._frames(times, width, height, window), rate)
+        film = FilmFrames(self.field)
+        notes = write_video(out, self._frames(film, times, width, height, window), rate)
+        if film.blends(times):
+            notes.append(BLENDED)
         return {
             "width": width,
             "height": height,
@@ -62,10 +66,15 @@ class VideoOutput(Output):
                 f"`time={time:g}`: is outside of the video, which goes from {axis.lower:g} to {axis.upper:g} s"
             )
         check_image_writable(out, channels)
-        image = render_frame(self.field, (time - axis.lower) / (axis.upper - axis.lower), width, height, window)
+        film, moment = FilmFrames(self.field), (time - axis.lower) / (axis.upper - axis.lower)
+        image = film.frame(moment, width, height, window)
         notes = write_image(out, image, channels)
+        if film.blends([moment]):
+            notes.append(BLENDED)
         return {"width": width, "height": height, "text": f"{width} x {height} at {time:g} s", "notes": notes}
 
-    def _frames(self, times: list[float], width: int, height: int, window: Window) -> Iterator[np.ndarray]:
+    def _frames(
+        self, film: FilmFrames, times: list[float], width: int, height: int, window: Window
+    ) -> Iterator[np.ndarray]:
         for time in times:
-            yield to_bytes(render_frame(self.field, min(time, 1.0), width, height, window))
+            yield to_bytes(film.frame(min(time, 1.0), width, height, window))
