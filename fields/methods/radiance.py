@@ -49,6 +49,13 @@ class SceneOptions(OptionGroup):
         le=10,
         description="Weight of the cross-entropy between opacity and alpha, where views have alpha.",
     )
+    entropy: float = Option(
+        0.0,
+        ge=0,
+        le=1,
+        description="Weight of the entropy of what each sample of a ray shows, which makes density opaque or empty. "
+        "0.001 gives clean depths; ten times as much may freeze fog.",
+    )
     exposure: bool = Option(
         False, description="Learn a brightness per channel for each training view, for photographs of varying exposure."
     )

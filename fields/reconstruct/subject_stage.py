@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 
 from fields.export.scene_assets.reports import Reports
 from fields.models.field import RadianceField
@@ -22,7 +23,7 @@ from fields.reconstruct.request import METHOD, ReconstructRequest
 from fields.surface.depth_maps import depth_camera, depth_map
 from fields.surface.extract import ProgressCallback
 from fields.surface.radiance import Radiance
-from fields.surface.subject import small_camera, subject_box, subject_mask
+from fields.surface.subject import Subject, find_subject, small_camera, subject_mask
 from scenes.errors import BadInput
 from scenes.posed.signal import RadianceScene, open_radiance
 from scenes.posed.view import PosedViews, View
@@ -77,29 +78,25 @@ def make_subject(
 
     maps = _depth_maps(scene, views.views, DEPTH_TIME * seconds, part(0))
     if request.box is not None:
-        box = tuple((np.array(corner) - scene.corner) / scene.side for corner in (request.box[:3], request.box[3:]))
+        subject = Subject(*((np.array(end) - scene.corner) / scene.side for end in (request.box[:3], request.box[3:])))
     else:
-        box = subject_box(maps)
-    if box is None:
+        subject = find_subject(maps)
+    if subject is None:
         raise BadInput("no ray of the scene's cameras meets a surface; fit longer, or check the poses")
-    lower, upper = box
-    cut = _cut_out(scene, views.views, (lower, upper), maps[0].depth.numel(), part(1))
+    # A preview takes a quarter of the photographs' pixels, so that reading, drawing and scoring them takes a quarter.
+    halved = 2 if request.preview else 1
+    cut = _cut_out(scene, views.views, subject, (maps[0].depth.numel(), halved), part(1))
     if sum(view.split == "train" for view in cut) < MIN_VIEWS or all(view.split == "train" for view in cut):
         raise BadInput("the cameras have no subject in common; give a `box` around it")
-    points = np.concatenate([part.points().numpy() for part in maps]).astype(np.float64)
-    points = points[((points > lower) & (points < upper)).all(axis=1)]
-    points = points[np.random.default_rng(0).permutation(len(points))[:MAX_POINTS]]
-    low, high = (scene.corner + scene.side * corner for corner in (lower, upper))
-    subject = PosedViews(
-        tuple(cut),
-        notes=[],
-        box=(tuple(map(float, low)), tuple(map(float, high))),
-        points=scene.corner + scene.side * points,
-    )
+    points = np.concatenate([part.points().cpu().numpy() for part in maps]).astype(np.float64)
+    points = points[np.random.default_rng(0).permutation(len(points))]
+    points = points[subject.contains(points)][:MAX_POINTS]
+    low, high = (tuple((scene.corner + scene.side * end).tolist()) for end in (subject.lower, subject.upper))
+    cut_scene = PosedViews(tuple(cut), box=(low, high), points=scene.corner + scene.side * points)
     folder = request.out / SUBJECT_FOLDER
     temporary = request.out / f".{SUBJECT_FOLDER}"
     shutil.rmtree(temporary, ignore_errors=True)
-    write_scene(temporary, subject, one_file=True)
+    write_scene(temporary, cut_scene, one_file=True)
     shutil.rmtree(folder, ignore_errors=True)
     temporary.rename(folder)
     part(2)(1.0)
@@ -123,32 +120,44 @@ def _depth_maps(scene: Radiance, views: Sequence[View], seconds: float, progress
 def _cut_out(
     scene: Radiance,
     views: Sequence[View],
-    box: tuple[np.ndarray, np.ndarray],
-    pixels: int,
+    subject: Subject,
+    sizes: tuple[int, int],
     progress: ProgressCallback,
 ) -> list[View]:
-    """The photographs with what lies outside of the box transparent; those that do not show it are left out."""
-    cut = []
+    """The photographs with all but the subject transparent; those that do not show it are left out.
+
+    sizes: pixels of an image whose mask is made from all of its pixels, and by how much the photographs are reduced.
+    """
+    cut, (pixels, smaller) = [], sizes
     for index, view in enumerate(views):
-        mask = subject_mask(scene.field, small_camera(view, pixels, scene.corner, scene.side), box)
+        mask = subject_mask(scene.field, small_camera(view, pixels, scene.corner, scene.side), subject)
         progress((index + 1) / len(views))
-        image = view.read_image()
+        image, counted = view.read_image()[..., :3], view.read_mask()
+        if smaller > 1:
+            image = _reduced(image, smaller)
+            counted = None if counted is None else _reduced(counted.astype(np.uint8) * 255, smaller) > 127
+            view = view.resized(image.shape[1], image.shape[0])
         alpha = _resized(mask, image.shape[0], image.shape[1])
-        counted = view.read_mask()
         if counted is not None:
             alpha = alpha * counted
         values = np.rint(255 * alpha).astype(np.uint8)
         if not values.any():
             continue
         # Colors that no one sees are left out, which makes the files small.
-        pixels_of = np.where(values[..., None] > 0, image[..., :3], 0)
+        pixels_of = np.where(values[..., None] > 0, image, 0)
         cut.append(replace(view, image=None, mask=None, pixels=np.concatenate([pixels_of, values[..., None]], axis=-1)))
     return cut
 
 
+def _reduced(image: np.ndarray, times: int) -> np.ndarray:
+    """An image `[H, W, ...]` uint8 with so many times fewer pixels along both sides, averaged."""
+    height, width = (max(1, n // times) for n in image.shape[:2])
+    return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BOX))
+
+
 def _resized(mask: np.ndarray, height: int, width: int) -> np.ndarray:
-    """A mask `[h, w]` float32 interpolated to another size."""
+    """A mask `[h, w]` bool interpolated to another size, `[height, width]` float32."""
     wanted = torch.nn.functional.interpolate(
-        torch.from_numpy(mask)[None, None], size=(height, width), mode="bilinear", align_corners=False
+        torch.from_numpy(mask).float()[None, None], size=(height, width), mode="bilinear", align_corners=False
     )
     return wanted[0, 0].numpy()

@@ -19,7 +19,7 @@ from fields.surface.extract import ProgressCallback, no_progress
 from fields.surface.implicit import Implicit
 from fields.surface.lattice import make_lattice
 from fields.surface.radiance import Radiance
-from fields.surface.subject import subject_box
+from fields.surface.subject import find_subject, only_subject
 from fields.surface.tsdf import TSDF
 from scenes.errors import BadInput
 from scenes.posed.camera import Camera
@@ -69,7 +69,7 @@ def fuse_depths(
     """Render the depths of a field and fuse them, on `resolution` cells along the longest side of the box.
 
     lower, upper: box in units of the cube, `[3]`; None: that of the depths, and in an unbounded scene that of the
-        subject (`fields.surface.subject.subject_box`), which may lie outside of the cube.
+        subject (`fields.surface.subject.find_subject`), which may lie outside of the cube.
     seconds: wall clock. Where it is short, depth maps get smaller, and at last fewer.
 
     Raises BadInput where no ray meets a surface.
@@ -77,8 +77,14 @@ def fuse_depths(
     begun = time.perf_counter()
     chosen = [cameras[i] for i in _spread_order(len(cameras))][:MAX_VIEWS]
     maps = _depth_maps(scene, chosen, None if seconds is None else DEPTH_TIME * seconds, lambda x: progress(0.7 * x))
-    points = [part.points() for part in maps]
-    box = subject_box(maps) if scene.unbounded else _box_of_depths(points)
+    if scene.unbounded and lower is None:
+        subject = find_subject(maps)
+        box = None if subject is None else (subject.lower, subject.upper)
+        maps = maps if subject is None else [only_subject(part, subject) for part in maps]
+        points = [part.points() for part in maps]
+    else:
+        points = [part.points() for part in maps]
+        box = _box_of_depths(points)
     if box is None:
         raise BadInput("no ray of the scene's cameras meets a surface; fit longer, or check the poses")
     depths_done = time.perf_counter()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -25,22 +25,71 @@ ENLARGED = 0.5
 BELONGS = 0.3
 # The box is enlarged by this fraction of its longest side on each side: tips are seldom in the middle of images.
 MARGIN = 0.06
+# A plane is looked for among so many points, in a box so many times as large, by so many tries. Its points lie within a
+# width, as a fraction of the box's longest side.
+PLANE_POINTS = 20_000
+PLANE_REACH = 1.7
+PLANE_TRIES = 300
+PLANE_WIDTH = 0.012
+# Cells along the box's longest side in which the plane's extent is measured, and the least extent around the box as a
+# multiple of that within.
+PLANE_CELLS = 32
+CONTINUES = 0.6
+# Fraction of the other points that must be on the cameras' side of the plane, and of all points.
+PLANE_BEFORE = 0.8
+PLANE_REST = 0.25
 # Times that the pixels of a mask along its border are halved.
 HALVINGS = 2
 # Components of a mask, and holes in it, that have less than this fraction of its pixels are noise.
-MIN_PART = 2e-3
+MIN_PART = 0.015
 
 
-def subject_box(maps: Sequence[DepthMap]) -> tuple[np.ndarray, np.ndarray] | None:
-    """Lower and upper corner `[3]` of the box around the subject, in units of the cube; None where nothing is seen.
+@dataclass(frozen=True)
+class Subject:
+    """The part of a scene that is wanted, in units of the field's cube.
+
+    lower, upper: corners `[3]` of its box.
+    plane: of what it stands on or hangs at and that goes on beyond the box, as a unit normal `[3]` towards the cameras
+        and an offset: points with `normal @ point > offset` belong to the subject. None where there is no such plane.
+    """
+
+    lower: np.ndarray
+    upper: np.ndarray
+    plane: tuple[np.ndarray, float] | None = None
+
+    def contains(self, points: np.ndarray) -> np.ndarray:
+        """Which points `[..., 3]` belong to the subject, `[...]` bool."""
+        inside = ((points > self.lower) & (points < self.upper)).all(axis=-1)
+        return inside if self.plane is None else inside & (points @ self.plane[0] > self.plane[1])
+
+
+def find_subject(maps: Sequence[DepthMap]) -> Subject | None:
+    """What cameras look at, without the wall or ground behind it; None where nothing is seen.
 
     Each camera votes for the cells in which it sees a surface, with a weight that falls from the middle of its image.
     What lies behind the subject gets few votes, as other cameras see other things there. The box holds the largest
-    connected part of the cells with many votes.
+    connected part of the cells with many votes. A plane of which as much lies around the box as in it is no part of the
+    subject, unless little else is in the box.
     """
+    seen = _central_points(maps)
+    box = _voted_box(*seen, len(maps))
+    if box is None:
+        return None
+    eyes = np.stack([part.camera.position for part in maps])
+    plane = _plane_behind(seen[0], *box, eyes)
+    if plane is None:
+        return Subject(*box)
+    kept = seen[0] @ plane[0] > plane[1]
+    rest = _voted_box(*(part[kept] for part in seen), len(maps))
+    return Subject(*box) if rest is None else Subject(*rest, plane)
+
+
+def _voted_box(
+    points: np.ndarray, weights: np.ndarray, voters: np.ndarray, cameras: int
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Lower and upper corner `[3]` around the connected cells with many votes. Arguments as of `_central_points`."""
     from scipy import ndimage
 
-    points, weights, voters = _central_points(maps)
     central = points[weights > BOUNDING_WEIGHT]
     if not len(central):
         return None
@@ -52,7 +101,7 @@ def subject_box(maps: Sequence[DepthMap]) -> tuple[np.ndarray, np.ndarray] | Non
     shape = tuple(int(np.ceil(extent / cell)) + 1 for extent in upper - lower)
     at = np.ravel_multi_index(tuple(((points[inside] - lower) / cell).astype(np.int64).T), shape)
     votes = np.zeros(int(np.prod(shape)))
-    for camera in range(len(maps)):
+    for camera in range(cameras):
         mine = voters[inside] == camera
         best = np.zeros(len(votes))
         np.maximum.at(best, at[mine], weights[inside][mine])
@@ -67,6 +116,49 @@ def subject_box(maps: Sequence[DepthMap]) -> tuple[np.ndarray, np.ndarray] | Non
     return first - margin, last + margin
 
 
+def _plane_behind(
+    points: np.ndarray, lower: np.ndarray, upper: np.ndarray, eyes: np.ndarray
+) -> tuple[np.ndarray, float] | None:
+    """The plane `(normal, offset)` of a wall or ground that a box cuts out of, as in `Subject`; None where none is.
+
+    points: on surfaces, `[N, 3]`. eyes: positions of the cameras, `[M, 3]`.
+    """
+    side, middle = float((upper - lower).max()), (lower + upper) / 2
+    around = np.abs(points - middle) < PLANE_REACH * (upper - lower) / 2
+    near = points[around.all(axis=1)]
+    random = np.random.default_rng(0)
+    near = near[random.permutation(len(near))[:PLANE_POINTS]]
+    if len(near) < 3:
+        return None
+    corners = near[random.integers(len(near), size=(PLANE_TRIES, 3))]
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+    offsets = (normals * corners[:, 0]).sum(axis=1)
+    best = int(np.argmax([(np.abs(near @ n - d) < PLANE_WIDTH * side).sum() for n, d in zip(normals, offsets)]))
+    normal, offset = normals[best], offsets[best]
+    for _ in range(3):
+        on = near[np.abs(near @ normal - offset) < PLANE_WIDTH * side]
+        normal = np.linalg.svd(on - on.mean(axis=0), full_matrices=False)[2][2]
+        offset = float(normal @ on.mean(axis=0))
+    if (eyes @ normal > offset).mean() < 0.5:
+        normal, offset = -normal, -offset
+    height = near @ normal - offset
+    noise = 1.5 * float(np.median(np.abs(height[np.abs(height) < 2 * PLANE_WIDTH * side])))
+    above = float(np.clip(3 * noise, PLANE_WIDTH * side, 2 * PLANE_WIDTH * side))
+    inside = ((near > lower) & (near < upper)).all(axis=1)
+    on = np.abs(height) < above
+    continues = _footprint(near[on & ~inside], normal, side) >= CONTINUES * _footprint(near[on & inside], normal, side)
+    rest = height[inside & ~on]
+    before = (rest > 0).sum() >= PLANE_BEFORE * len(rest) and (rest > 0).sum() >= PLANE_REST * inside.sum()
+    return (normal, offset + above) if continues and before else None
+
+
+def _footprint(points: np.ndarray, normal: np.ndarray, side: float) -> int:
+    """Number of cells of a plane with points in them."""
+    across = np.linalg.svd(normal[None], full_matrices=True)[2][1:]
+    return len(np.unique(np.floor(points @ across.T / side * PLANE_CELLS).astype(np.int64), axis=0))
+
+
 def _central_points(maps: Sequence[DepthMap]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Surface points `[N, 3]` that the maps see, the weight of each by its place in its image, and whose it is."""
     points, weights, voters = [], [], []
@@ -74,24 +166,29 @@ def _central_points(maps: Sequence[DepthMap]) -> tuple[np.ndarray, np.ndarray, n
         y, x = (axis.numpy() + 0.5 for axis in torch.isfinite(part.depth).nonzero().unbind(-1))
         height, width = part.depth.shape
         squared = (x / width - 0.5) ** 2 + (y / height - 0.5) ** 2
-        points.append(part.points().numpy())
+        points.append(part.points().numpy().astype(np.float64))
         weights.append(np.exp(-squared / (2 * CENTRAL**2)))
         voters.append(np.full(len(x), index))
     return np.concatenate(points), np.concatenate(weights), np.concatenate(voters)
 
 
+def only_subject(part: DepthMap, subject: Subject) -> DepthMap:
+    """The depth map without depths of what does not belong to the subject."""
+    y, x = torch.meshgrid(*(torch.arange(n) + 0.5 for n in part.depth.shape), indexing="ij")
+    seen = torch.isfinite(part.depth)
+    points = part.points_at(x.to(part.depth), y.to(part.depth), torch.where(seen, part.depth, 0.0))
+    kept = seen & torch.from_numpy(subject.contains(points.cpu().numpy())).to(seen.device)
+    depth, spread = (torch.where(kept, values, torch.inf) for values in (part.depth, part.spread))
+    return replace(part, depth=depth, spread=spread)
+
+
 @torch.no_grad()
 def subject_mask(
-    field: RadianceField,
-    camera: Camera,
-    box: tuple[np.ndarray, np.ndarray],
-    *,
-    progress: ProgressCallback = no_progress,
+    field: RadianceField, camera: Camera, subject: Subject, *, progress: ProgressCallback = no_progress
 ) -> np.ndarray:
-    """How much of each pixel of a small image shows what is in a box, `[H, W]` float32: 0 or 1, and between at borders.
+    """The pixels that show the subject, `[H, W]` bool.
 
     camera: with its pose in units of the field's cube and an image that is small; its lens may distort.
-    box: lower and upper corner `[3]` in units of the cube.
 
     The result has four times as many pixels along both sides: those along the border of the mask are halved twice.
     """
@@ -100,23 +197,22 @@ def subject_mask(
         width, height = camera.intrinsics.width << halving, camera.intrinsics.height << halving
         larger = camera.resized(width, height)
         if halving == 0:
-            mask = _in_box(field, larger, np.arange(width * height), box).reshape(height, width)
+            mask = _shows(field, larger, np.arange(width * height), subject).reshape(height, width)
             continue
         mask = np.repeat(np.repeat(_without_specks(mask), 2, axis=0), 2, axis=1)
         border = np.flatnonzero(_border(mask))
-        mask.reshape(-1)[border] = _in_box(field, larger, border, box)
+        mask.reshape(-1)[border] = _shows(field, larger, border, subject)
         progress((halving + 1) / (HALVINGS + 1))
-    return _without_specks(mask).astype(np.float32)
+    return _without_specks(mask)
 
 
-def _in_box(field: RadianceField, camera: Camera, pixels: np.ndarray, box: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    """Whether the surface that pixels (indices `[N]`) see lies in the box, `[N]` bool."""
+def _shows(field: RadianceField, camera: Camera, pixels: np.ndarray, subject: Subject) -> np.ndarray:
+    """Whether pixels (indices `[N]`) show the subject, `[N]` bool."""
     row, column = np.divmod(pixels, camera.intrinsics.width)
     origins, directions = camera.rays_through(column + 0.5, row + 0.5)
-    distance = ray_depths(field, origins, directions).distance.numpy()
+    distance = ray_depths(field, origins, directions).distance.cpu().numpy()
     met = np.isfinite(distance)
-    points = origins + np.where(met, distance, 0.0)[:, None] * directions
-    return met & ((points > box[0]) & (points < box[1])).all(axis=1)
+    return met & subject.contains(origins + np.where(met, distance, 0.0)[:, None] * directions)
 
 
 def _border(mask: np.ndarray) -> np.ndarray:

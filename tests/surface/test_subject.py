@@ -6,7 +6,7 @@ import torch
 
 from fields.models.field import RadianceField
 from fields.surface.depth_maps import DepthMap, depth_camera
-from fields.surface.subject import small_camera, subject_box, subject_mask
+from fields.surface.subject import Subject, find_subject, small_camera, subject_mask
 from scenes.domain import Axis, Channels, Domain
 from scenes.posed.camera import Camera, Intrinsics
 from scenes.posed.pose import look_at
@@ -22,8 +22,8 @@ def cameras(count=16, size=48, target=CENTRE):
     return [Camera(look_at(place, target, "z"), Intrinsics.pinhole(size, size, 1.1 * size)) for place in places]
 
 
-def ball_depths(camera):
-    """The depth map of a ball in a room with walls."""
+def ball_depths(camera, ground=-np.inf, ends=np.inf):
+    """The depth map of a ball in a room with walls, over a ground at a height that ends at a distance from the ball."""
     origins, directions = camera.rays()
     to_middle = origins - CENTRE
     b = (to_middle * directions).sum(axis=1)
@@ -31,23 +31,55 @@ def ball_depths(camera):
     ball = np.where(under > 0, -b - np.sqrt(np.maximum(under, 0)), np.inf)
     reach = np.where(directions > 0, ROOM - origins, -ROOM - origins) / directions
     distance = np.minimum(ball, reach.min(axis=1))
+    if np.isfinite(ground):
+        down = np.where(directions[:, 2] < 0, (ground - origins[:, 2]) / directions[:, 2], np.inf)
+        hits = origins + np.where(np.isfinite(down), down, 0)[:, None] * directions
+        on = np.abs(hits - CENTRE)[:, :2].max(axis=1) < ends
+        distance = np.minimum(distance, np.where(on, down, np.inf))
     depth = torch.from_numpy(distance * (-directions @ camera.pose[:, 2])).float()
     shape = camera.intrinsics.height, camera.intrinsics.width
     return DepthMap(camera, depth.reshape(shape), torch.full(shape, 1e-3), torch.zeros(shape, dtype=torch.bool))
 
 
 def test_the_box_holds_what_cameras_look_at_and_not_the_walls():
-    lower, upper = subject_box([ball_depths(camera) for camera in cameras()])
+    subject = find_subject([ball_depths(camera) for camera in cameras()])
+    lower, upper = subject.lower, subject.upper
+    assert subject.plane is None
     # The poles are seen by few cameras.
     assert (lower < CENTRE - 0.8 * RADIUS).all() and (upper > CENTRE + 0.8 * RADIUS).all()
     reach = 1.5 * RADIUS
     assert (lower > CENTRE - reach).all() and (upper < CENTRE + reach).all()
 
 
+def test_the_ground_goes_if_it_goes_on_and_stays_if_it_is_a_plate():
+    ground = CENTRE[2] - RADIUS
+    table = find_subject([ball_depths(camera, ground) for camera in cameras()])
+    assert table.plane is not None
+    normal, offset = table.plane
+    assert normal[2] > 0.99 and abs(offset - ground * normal[2]) < 0.15 * RADIUS
+    assert table.contains(CENTRE) and not table.contains(np.array([*CENTRE[:2], ground]))
+    plate = find_subject([ball_depths(camera, ground, 1.2 * RADIUS) for camera in cameras()])
+    assert plate.plane is None and plate.contains(np.array([*CENTRE[:2], ground]))
+
+
+def test_what_is_nearly_flat_itself_is_the_subject():
+    # A wall with nothing before it: the cameras look at a part of the wall.
+    def wall(camera):
+        origins, directions = camera.rays()
+        distance = (0.2 - origins[:, 0]) / directions[:, 0]
+        depth = torch.from_numpy(distance * (-directions @ camera.pose[:, 2])).float().reshape(48, 48)
+        return DepthMap(camera, depth, torch.full((48, 48), 1e-3), torch.zeros(48, 48, dtype=torch.bool))
+
+    places = [np.array([1.6, y, z]) for y in (0.2, 0.5, 0.8) for z in (0.3, 0.6)]
+    views = [Camera(look_at(place, [0.2, 0.5, 0.5], "z"), Intrinsics.pinhole(48, 48, 60)) for place in places]
+    subject = find_subject([wall(camera) for camera in views])
+    assert subject.plane is None and subject.contains(np.array([0.2, 0.5, 0.5]))
+
+
 def test_cameras_that_see_nothing_have_no_subject():
     camera = cameras()[0]
     nothing = torch.full((48, 48), torch.inf)
-    assert subject_box([DepthMap(camera, nothing, nothing, torch.ones(48, 48, dtype=torch.bool))]) is None
+    assert find_subject([DepthMap(camera, nothing, nothing, torch.ones(48, 48, dtype=torch.bool))]) is None
 
 
 class BallInARoom(RadianceField):
@@ -79,12 +111,12 @@ def test_the_mask_is_the_silhouette_of_what_is_in_the_box(distorted):
         camera = Camera(camera.pose, Intrinsics.distorted(96, 96, {"k1": -0.2}, **lens))
     small = small_camera(camera, 24 * 24, np.zeros(3), 1.0)
     assert small.num_pixels == 24 * 24
-    mask = subject_mask(field, small, (CENTRE - 0.25, CENTRE + 0.25))
+    mask = subject_mask(field, small, Subject(CENTRE - 0.25, CENTRE + 0.25))
     wanted = np.isfinite(_ball_distance(camera)).reshape(96, 96)
     assert mask.shape == (96, 96)
     # A step of a ray moves the silhouette by less than two pixels.
     assert (mask != wanted).mean() < 0.02 and 0.05 < wanted.mean() < 0.5
-    half = subject_mask(field, small, (CENTRE - 0.25, CENTRE + np.array([0.25, 0.25, 0.0])))
+    half = subject_mask(field, small, Subject(CENTRE - 0.25, CENTRE + np.array([0.25, 0.25, 0.0])))
     assert 0.3 * wanted.sum() < half.sum() < 0.8 * wanted.sum()
 
 
