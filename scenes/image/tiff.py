@@ -56,8 +56,7 @@ def read_tiff(path: Path, storage: Storage, layer: str | None = None) -> Decoded
         if photometric not in COLORS:
             raise BadInput(f"its colours are {page.photometric!r}, which is not supported; save it as RGB or grey")
         if photometric == YCBCR and int(page.compression) not in JPEG_COMPRESSIONS:
-            # tifffile does not undo the subsampling.
-            return _with_notes(read_pillow(path, "TIFF", storage, layer), notes)
+            return _from_ycbcr(path, page, storage, notes)
         try:
             pixels = _decode(page, storage)
         except ValueError as error:
@@ -200,6 +199,29 @@ def _from_lab(page: TiffPage, pixels: np.ndarray, storage: Storage) -> np.ndarra
         out[rows, :, :3] = np.rint(lab_to_srgb(np.concatenate([lightness, chroma], axis=-1)) * top)
         out[rows, :, 3:] = stored[..., 3:]
     return out
+
+
+def _from_ycbcr(path: Path, page: TiffPage, storage: Storage, notes: list[str]) -> DecodedImage:
+    """RGB of a page in YCbCr that is not JPEG, by libtiff: tifffile does not undo the subsampling.
+
+    Pillow's libtiff reads only what is compressed.
+    """
+    try:
+        import imagecodecs
+    except ImportError:
+        if int(page.compression) == 1:
+            raise
+        return _with_notes(read_pillow(path, "TIFF", storage, str(page.index + 1)), notes)
+    decoded = imagecodecs.tiff_decode(path.read_bytes(), index=page.index, asrgb=True)
+    pixels = storage.new(*decoded.shape[:2], 3, np.uint8)
+    pixels[...] = decoded[..., :3]
+    return DecodedImage(
+        pixels,
+        "srgb",
+        orientation=int(page.tags.valueof(ORIENTATION) or 1),
+        profile=page.tags.valueof(ICC_PROFILE),
+        notes=notes,
+    )
 
 
 def _to_supported_type(pixels: np.ndarray, page: TiffPage, storage: Storage, notes: list[str]) -> np.ndarray:

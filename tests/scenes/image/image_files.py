@@ -56,3 +56,60 @@ def exr(path: Path, planes: dict[str, np.ndarray], **header) -> Path:
     with OpenEXR.File(header, dict(planes)) as file:
         file.write(str(path))
     return path
+
+
+def plain_tiff(width: int, height: int, samples: int, data: bytes, tags: dict[int, tuple[int, ...]]) -> bytes:
+    """A TIFF of one strip of 8-bit samples without compression, with more tags of shorts."""
+    fields = {
+        256: (width,),
+        257: (height,),
+        258: (8,) * samples,
+        259: (1,),
+        277: (samples,),
+        278: (height,),
+        279: (len(data),),
+    }
+    fields |= tags
+    fields[273] = (0,)
+    directory = 8
+    extra_at = directory + 2 + 12 * len(fields) + 4
+    entries, extra = b"", b""
+    pixels_at = extra_at + sum(2 * len(values) for values in fields.values() if len(values) > 2)
+    fields[273] = (pixels_at,)
+    for tag, values in sorted(fields.items()):
+        content = struct.pack(f"<{len(values)}H", *values)
+        if len(content) > 4:
+            extra, content = extra + content, struct.pack("<I", extra_at + len(extra))
+        entries += struct.pack("<HHI", tag, 3, len(values)) + content.ljust(4, b"\0")
+    return struct.pack("<2sHIH", b"II", 42, directory, len(fields)) + entries + bytes(4) + extra + data
+
+
+def subsampled_exr(planes: dict[str, tuple[np.ndarray, int]]) -> bytes:
+    """An EXR file of float planes without compression, each with its samples at every n-th pixel and row."""
+    height, width = max(plane.shape for plane, _ in planes.values())
+    names = sorted(planes)
+    listed = b"".join(
+        name.encode() + b"\0" + struct.pack("<iB3xii", 2, 0, planes[name][1], planes[name][1]) for name in names
+    )
+    window = struct.pack("<4i", 0, 0, width - 1, height - 1)
+    attributes = [
+        (b"channels", b"chlist", listed + b"\0"),
+        (b"compression", b"compression", b"\0"),
+        (b"dataWindow", b"box2i", window),
+        (b"displayWindow", b"box2i", window),
+        (b"lineOrder", b"lineOrder", b"\0"),
+        (b"pixelAspectRatio", b"float", struct.pack("<f", 1)),
+        (b"screenWindowCenter", b"v2f", struct.pack("<2f", 0, 0)),
+        (b"screenWindowWidth", b"float", struct.pack("<f", 1)),
+    ]
+    head = b"\x76\x2f\x31\x01\2\0\0\0"
+    head += b"".join(
+        name + b"\0" + kind + b"\0" + struct.pack("<i", len(value)) + value for name, kind, value in attributes
+    )
+    head += b"\0"
+    rows, offsets = b"", b""
+    for y in range(height):
+        row = b"".join(planes[n][0][y // planes[n][1]].tobytes() for n in names if y % planes[n][1] == 0)
+        offsets += struct.pack("<Q", len(head) + 8 * height + len(rows))
+        rows += struct.pack("<ii", y, len(row)) + row
+    return head + offsets + rows
