@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from fields.export.base import Progress, ending_of
 from fields.export.request import ExportRequest
 from fields.surface.convex_parts import check_coacd_installed, convex_parts
 from fields.surface.placement import FileUp
+from scenes.domain import Domain
 from scenes.errors import BadInput
 from scenes.shape.writers import glb, obj, ply, stl, threemf, usdz
 from scenes.shape.writers.asset import Asset, TextureFormat
+from scenes.shape.writers.offset import far_offset
 
 # Formats that printers' programs read; they have Z up.
 PRINTED = (".stl", ".3mf")
@@ -38,6 +42,29 @@ def write_asset(
     else:
         {".ply": ply.write_mesh_ply, ".stl": stl.write_stl, ".3mf": threemf.write_3mf}[ending](out, asset)
     return []
+
+
+def offset_notes(out: Path, vertices: np.ndarray) -> list[str]:
+    """A note where positions `[V, 3]` are so far from the origin that the file has them relative to an offset."""
+    offset = far_offset(vertices)
+    places = {
+        ".glb": "the translation of its node",
+        ".usdz": "the translation of its mesh",
+        ".stl": "which its header names, as other programs have to be told",
+    }
+    place = places.get(ending_of(out))
+    if offset is None or place is None:
+        return []
+    numbers = ",".join(f"{value:.0f}" for value in offset)
+    return [f"Far from the origin: {out.name} has its positions relative to {numbers}, {place}"]
+
+
+def unit_notes(out: Path, asset: Asset, domain: Domain) -> list[str]:
+    """A note where the source's unit is another than the one that the format implies."""
+    unit, implied = domain.axes[0].unit, {".glb": "m", ".usdz": "m", ".3mf": "mm"}.get(ending_of(out))
+    if asset.units == "metres" or not unit or implied in (None, unit):
+        return []
+    return [f"Coordinates are kept in the source's unit, {unit}; {ending_of(out)} means {implied}. `longest` scales"]
 
 
 def write_collision(out: Path, asset: Asset, progress: Progress) -> tuple[Path, list[str]]:

@@ -6,7 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fields.export.asset_files import check_writer, file_up, write_asset, write_collision
+from fields.export.asset_files import (
+    check_writer,
+    file_up,
+    offset_notes,
+    unit_notes,
+    write_asset,
+    write_collision,
+)
 from fields.export.base import Progress, Source
 from fields.export.request import ExportRequest
 from fields.export.scene_assets.export import takes_photographs, write_scene_asset
@@ -67,6 +74,7 @@ def write(source: Source, out: Path, request: ExportRequest, progress: Progress)
         texture_format=request.texture_format or "png",
     )
     notes = list(chosen.notes) if chosen is not None else world_notes(source.field.domain)
+    notes += [*offset_notes(out, asset.vertices), *unit_notes(out, asset, source.field.domain)]
     # What cameras see may lie outside of the inner cube.
     inner = [] if seen_by_cameras(source, request) else unbounded_notes(source)
     if request.collision:

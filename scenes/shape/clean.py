@@ -8,6 +8,7 @@ import numpy as np
 
 from scenes.errors import BadInput
 from scenes.shape.geometry import Cloud, Mesh
+from scenes.shape.thin import thinned
 
 # Largest coordinate; the square of a larger one overflows in float64.
 MAX_COORDINATE = 1e100
@@ -16,6 +17,8 @@ MAX_COORDINATE = 1e100
 MIN_HEIGHT = 1e-12
 # Points that a cloud has at least.
 MIN_POINTS = 10
+# Fraction of the normals that may be missing where the others are kept.
+MAX_MISSING_NORMALS = 0.5
 
 
 def clean_mesh(mesh: Mesh, name: str) -> Mesh:
@@ -58,32 +61,43 @@ def clean_mesh(mesh: Mesh, name: str) -> Mesh:
     )
 
 
-def clean_cloud(cloud: Cloud, name: str) -> Cloud:
+def clean_cloud(cloud: Cloud, name: str, max_points: int) -> Cloud:
     """The cloud without duplicate points and points that are not finite, with unit normals.
 
-    There are no normals where one of them is missing.
+    A normal that is zero or not finite is NaN; where most are, there are no normals. `notes` of the result say what was
+    left out. Raises BadInput where fewer than `MIN_POINTS` points remain.
 
-    `notes` of the result say what was left out. Raises BadInput where fewer than `MIN_POINTS` points remain.
+    Args:
+        max_points: of a cloud of more, an even selection is taken.
     """
     notes = list(cloud.notes)
-    usable = _usable(cloud.points)
-    _, first = np.unique(cloud.points[usable] + 0.0, axis=0, return_index=True)
-    chosen = np.flatnonzero(usable)[np.sort(first)]
+    chosen = np.flatnonzero(_usable(cloud.points))
+    left_out = len(cloud.points) - len(chosen)
+    if len(chosen) > max_points:
+        kept = chosen[thinned(cloud.points[chosen], max_points)]
+        notes.append(f"{len(chosen):,} points are thinned evenly to {len(kept):,} (`max_points` takes more)")
+        chosen = kept
+    _, first = np.unique(cloud.points[chosen] + 0.0, axis=0, return_index=True)
+    left_out += len(chosen) - len(first)
+    chosen = chosen[np.sort(first)]
     if len(chosen) < MIN_POINTS:
         raise BadInput(
             f"{name}: a point cloud of {len(chosen)} usable, different point{'s' * (len(chosen) != 1)} has no surface; "
             f"at least {MIN_POINTS} are needed"
         )
-    if left_out := len(cloud.points) - len(chosen):
+    if left_out:
         notes.append(f"{left_out} of {len(cloud.points)} points are not finite or duplicate, and are left out")
     result = Cloud(cloud.points[chosen], notes=notes, unit=cloud.unit)
     if cloud.normals is not None:
         normals = cloud.normals[chosen]
         lengths = np.linalg.norm(normals, axis=1, keepdims=True)
-        if np.isfinite(lengths).all() and (lengths > 0).all():
-            result.normals = normals / lengths
+        missing = ~(np.isfinite(lengths) & (lengths > 0))
+        if missing.mean() <= MAX_MISSING_NORMALS:
+            result.normals = np.where(missing, np.nan, normals / np.where(missing, 1, lengths))
+            if missing.any():
+                notes.append(f"{int(missing.sum()):,} normals are zero or not finite: estimated from the neighbours")
         else:
-            notes.append("some normals are zero or not finite: all normals are estimated")
+            notes.append("most normals are zero or not finite: all normals are estimated")
     if cloud.colors is not None:
         result.colors = np.clip(np.nan_to_num(cloud.colors[chosen]), 0, 1)
     return result

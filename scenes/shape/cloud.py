@@ -7,16 +7,15 @@ from functools import cached_property
 import numpy as np
 
 from scenes.errors import BadInput
-from scenes.io.silence import silence_libraries
 from scenes.posed.camera import Camera
 from scenes.posed.projection import project
 from scenes.shape.base import Surface, SurfaceSamples, VisiblePixels
 from scenes.shape.geometry import Cloud
+from scenes.shape.normals import estimate_normals, fill_normals
+from scenes.shape.sign_grid import SignGrid
 
 # Nearest points whose planes make the surface at a point.
 NEIGHBOURS = 6
-# Neighbours from which a normal is estimated.
-NORMAL_NEIGHBOURS = 30
 # Random points in the box at which winding numbers are computed to find out whether there is an inside.
 PROBES = 4096
 # A winding number away from the points that is nearer to a half than this says neither inside nor outside.
@@ -36,7 +35,7 @@ DOT_FRACTION, MIN_DOT = 1 / 200, 2
 
 
 class CloudSurface(Surface):
-    """A cleaned cloud with oriented normals, which open3d estimates where there are none.
+    """A cleaned cloud with oriented normals, which are estimated where there are none.
 
     Near the points the distance is that to the implicit moving-least-squares surface (Kolluri 2008: the planes of the
     nearest points, weighted by nearness), further away that to the nearest point. The sign is that of the winding
@@ -54,13 +53,16 @@ class CloudSurface(Surface):
         self._areas = np.pi * farthest**2 / (self._neighbours + 1)
         self.spacing = float(np.median(np.sqrt(self._areas)))
         self.has_estimated_normals = cloud.normals is None
-        self.point_normals = _estimate_normals(self.points, name) if cloud.normals is None else cloud.normals
+        self.point_normals = _complete_normals(cloud, name)
         winding = self._winding(self._probes) if len(self._probes) else np.zeros(1)
         if winding.mean() < INWARD_WINDING:
-            self.point_normals = -self.point_normals
+            self.point_normals, winding = -self.point_normals, -winding
         if len(inside := np.abs(winding)[np.abs(winding) > INSIDE_WINDING]):
             # The areas are right up to a factor that depends on how evenly the points lie. It is 1 inside.
-            self._areas = self._areas / np.median(inside)
+            factor = np.median(inside)
+            self._areas, winding = self._areas / factor, winding / factor
+        unclear = (np.abs(winding - 0.5) < UNCLEAR_WINDING).mean()
+        self._closed = bool(unclear <= MAX_UNCLEAR_FRACTION and (winding > 0.5).any())
 
     @property
     def has_colors(self) -> bool:
@@ -83,37 +85,64 @@ class CloudSurface(Surface):
         """Whether most of the box is clearly inside or outside, and some of it is inside."""
         return self._closed
 
-    @cached_property
-    def _closed(self) -> bool:
-        if not len(self._probes):
-            return False
-        winding = self._winding(self._probes)
-        unclear = (np.abs(winding - 0.5) < UNCLEAR_WINDING).mean()
-        return bool(unclear <= MAX_UNCLEAR_FRACTION and (winding > 0.5).any())
-
     def distance(self, points: np.ndarray, signed: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Distance `[n]` to the surface, and the nearest point of the cloud: its index `[n]` and position `[n, 3]`."""
         points = np.ascontiguousarray(points, np.float64)
-        far, index = map(np.asarray, self._tree.query(points, self._neighbours, workers=-1))
-        nearest, element = far[:, 0], index[:, 0]
-        planes = np.einsum("nkc,nkc->nk", points[:, None] - self.points[index], self.point_normals[index])
-        weights = np.exp(-0.5 * ((far**2 - nearest[:, None] ** 2) / (PLANE_WIDTH * self.spacing) ** 2))
-        smooth = (planes * weights).sum(axis=1) / weights.sum(axis=1)
-        fraction = np.clip((nearest / self.spacing - BLEND_START) / (BLEND_END - BLEND_START), 0, 1)
-        distance = (1 - fraction) * np.minimum(np.abs(smooth), nearest) + fraction * nearest
+        distance, element = map(np.asarray, self._tree.query(points, workers=-1))
         if signed:
-            inside = np.where(fraction < 0.5, smooth < 0, self._winding(points) > 0.5)
-            distance = np.where(inside, -distance, distance)
-        return distance, element, self.points[element]
+            outside = np.ones(len(points), bool)
+        near = np.flatnonzero(distance < BLEND_END * self.spacing)
+        smooth, fraction = self._planes(points[near], distance[near])
+        result = distance.copy()
+        result[near] = (1 - fraction) * np.minimum(np.abs(smooth), distance[near]) + fraction * distance[near]
+        if signed:
+            by_plane = fraction < 0.5
+            outside[near[by_plane]] = smooth[by_plane] >= 0
+            away = np.ones(len(points), bool)
+            away[near[by_plane]] = False
+            outside[away] = ~self._far_inside(points[away])
+            result = np.where(outside, result, -result)
+        return result, element, self.points[element]
 
     def inside(self, points: np.ndarray) -> np.ndarray:
         """Which points are inside, `[n]` bool: as the sign of `distance`, which only points near the cloud need."""
-        inside = self._winding(points) > 0.5
+        points = np.ascontiguousarray(points, np.float64)
+        inside = self._far_inside(points)
         reach = BLEND_END * self.spacing
-        near = np.isfinite(self._tree.query(points, 1, distance_upper_bound=reach, workers=-1)[0])
-        if near.any():
-            inside[near] = self.distance(points[near], signed=True)[0] < 0
+        # The tree answers quickly where nothing is within reach.
+        distance = np.asarray(self._tree.query(points, 1, distance_upper_bound=reach, workers=-1)[0])
+        near = np.flatnonzero(np.isfinite(distance))
+        smooth, fraction = self._planes(points[near], distance[near])
+        by_plane = fraction < 0.5
+        inside[near[by_plane]] = smooth[by_plane] < 0
         return inside
+
+    def _planes(self, points: np.ndarray, nearest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Signed distances `[n]` to the weighted planes of the nearest points, and how far these are to be trusted.
+
+        The second is 0 near the cloud and 1 where the distance to the nearest point counts instead.
+        """
+        if not len(points):
+            return np.zeros(0), np.zeros(0)
+        far, index = map(np.asarray, self._tree.query(points, self._neighbours, workers=-1))
+        planes = np.einsum("nkc,nkc->nk", points[:, None] - self.points[index], self.point_normals[index])
+        weights = np.exp(-0.5 * ((far**2 - nearest[:, None] ** 2) / (PLANE_WIDTH * self.spacing) ** 2))
+        smooth = (planes * weights).sum(axis=1) / weights.sum(axis=1)
+        return smooth, np.clip((nearest / self.spacing - BLEND_START) / (BLEND_END - BLEND_START), 0, 1)
+
+    def _far_inside(self, points: np.ndarray) -> np.ndarray:
+        """Which points that are not near the cloud are inside, `[n]` bool."""
+        inside = np.zeros(len(points), bool)
+        known = self._signs.of(points)
+        inside[known > 0] = True
+        unknown = np.flatnonzero(known == 0)
+        if len(unknown):
+            inside[unknown] = self._winding(points[unknown]) > 0.5
+        return inside
+
+    @cached_property
+    def _signs(self) -> SignGrid:
+        return SignGrid(self._tree, self._winding)
 
     def sample(self, count: int, generator: np.random.Generator) -> SurfaceSamples:
         """`count` random points of the cloud, evenly by area."""
@@ -155,27 +184,13 @@ class CloudSurface(Surface):
         return np.asarray(igl.fast_winding_number(self.points, self.point_normals, self._areas, points))
 
 
-def _estimate_normals(points: np.ndarray, name: str) -> np.ndarray:
-    """Normals by planes through neighbours, oriented along a spanning tree (Hoppe et al. 1992); open3d does both."""
-    try:
-        with silence_libraries():
-            import open3d
-    except ImportError as error:
-        reason = str(error).strip().splitlines()[0]
-        raise BadInput(
-            f"{name}: has points without normals; open3d estimates them, and it does not load ({reason}): "
-            "pip install 'field-studio[points]', or give the points normals (nx, ny, nz)"
-        ) from error
-    count = min(NORMAL_NEIGHBOURS, len(points) - 1)
-    # The spanning tree is cut from a Delaunay triangulation, which fails for points on one sphere or plane.
-    noise = np.random.Generator(np.random.Philox(key=[2, 0])).standard_normal(points.shape)
-    cloud = open3d.geometry.PointCloud(open3d.utility.Vector3dVector(points + 1e-6 * noise))
-    try:
-        with silence_libraries():
-            cloud.estimate_normals(open3d.geometry.KDTreeSearchParamKNN(count))
-            cloud.orient_normals_consistent_tangent_plane(count)
-    except RuntimeError as error:
-        raise BadInput(
-            f"{name}: no normals can be estimated ({str(error).strip().splitlines()[0]}); are the points on a line?"
-        ) from error
-    return np.asarray(cloud.normals)
+def _complete_normals(cloud: Cloud, name: str) -> np.ndarray:
+    """Normals `[n, 3]` of all points; those that are missing are estimated."""
+    if cloud.normals is None:
+        normals = estimate_normals(cloud.points)
+    else:
+        missing = np.isnan(cloud.normals[:, 0])
+        normals = fill_normals(cloud.points, cloud.normals, missing) if missing.any() else cloud.normals
+    if normals is None:
+        raise BadInput(f"{name}: no normals can be estimated; the points lie on a line")
+    return normals

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from scenes.errors import BadInput
+from scenes.io.files import read_head
 from scenes.io.silence import silence_libraries
 from scenes.shape.endings import ENDINGS, READERS, UNREAD
 from scenes.shape.geometry import Cloud, Mesh
@@ -44,7 +45,7 @@ def read_shape(path: Path) -> Mesh | Cloud:
             f"{path}: {UNREAD[ending]} are not read; convert it to GLB, OBJ or PLY, for example with Blender"
         )
     # What a file is called does not matter where its first bytes say what it is.
-    head = path.open("rb").read(4)
+    head = read_head(path, 4)
     ending = ".glb" if head == b"glTF" else ".ply" if head[:3] == b"ply" else ending
     if ending not in READERS:
         raise BadInput(

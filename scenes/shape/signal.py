@@ -44,6 +44,8 @@ MAX_SAMPLES = 1 << 22
 SAMPLES_PER_SECOND = 1 << 16
 # Time that a distance to a cloud takes, as a multiple of that to a mesh.
 CLOUD_COST = 8
+# Points of a cloud that are used: reading 4 million of a binary file and preparing these takes a few seconds.
+MAX_POINTS = 100_000
 # Scale of the weights 1 / (|d| + this) of distances d, in unit cubes: errors count relative to the distance, down to
 # here.
 NEAR = 0.01
@@ -81,6 +83,7 @@ class Shape(Signal):
         samples: int | None = None,
         *,
         nested: Nested = "cavities",
+        max_points: int = MAX_POINTS,
     ) -> None:
         """Clean the geometry and move it to its unit cube; `open_shape` and `Shape.from_mesh` give the source."""
         name = source["path"]
@@ -89,7 +92,7 @@ class Shape(Signal):
         if isinstance(geometry, Mesh):
             clean = oriented(clean_mesh(geometry, name), nested)
         else:
-            clean = clean_cloud(geometry, name)
+            clean = clean_cloud(geometry, name, max_points)
         lower, upper = clean.points.min(axis=0), clean.points.max(axis=0)
         middle, side = (lower + upper) / 2, float((upper - lower).max()) / SIDE
         corner = middle - side / 2
@@ -110,7 +113,7 @@ class Shape(Signal):
         self.has_colors = self.surface.has_colors
         self.channels = Channels((first, *COLORS) if self.has_colors else (first,), space)
         self._samples = samples
-        self._nested = nested
+        self._variant = [nested, max_points]
 
     @classmethod
     def from_mesh(
@@ -184,7 +187,7 @@ class Shape(Signal):
             "content": self.source["sha256"],
             "quantity": self.quantity,
             "colors": self.has_colors,
-            "nested": self._nested,
+            "variant": self._variant,
             "samples": count,
         }
         arrays = cached(key, lambda: self._draw(count))
@@ -242,6 +245,7 @@ def open_shape(
     quantity: Quantity = "auto",
     samples: int | None = None,
     nested: Nested = "cavities",
+    max_points: int = MAX_POINTS,
 ) -> Shape:
     """The shape in a mesh or a point cloud file, or in the only such file of a folder.
 
@@ -251,15 +255,19 @@ def open_shape(
             inside.
         samples: number of training samples. None: from the time budget.
         nested: what closed shells inside of others are: "cavities", by parity, or "solid".
+        max_points: of a cloud of more points, an even selection is taken.
 
     Raises BadInput, one line that says why the file cannot be used.
     """
     folder = Path(path).expanduser()
     file = input_file(only_shape(folder) if folder.is_dir() else path)
     geometry = read_shape(file)
-    source: dict[str, Any] = {"path": str(path), **file_state(file), "sha256": _digest(file, geometry.beside)}
-    source["options"] = changed_options(open_shape, quantity=quantity, samples=samples, nested=nested)
-    return Shape(geometry, source, quantity, samples, nested=nested)
+    source: dict[str, Any] = {"path": str(path), **file_state(file), "sha256": ""}
+    source["sha256"] = _digest(file, geometry.beside)
+    source["options"] = changed_options(
+        open_shape, quantity=quantity, samples=samples, nested=nested, max_points=max_points
+    )
+    return Shape(geometry, source, quantity, samples, nested=nested, max_points=max_points)
 
 
 def _digest(file: Path, beside: Sequence[Path]) -> str:
@@ -275,7 +283,7 @@ def _decide_quantity(surface: Surface, quantity: Quantity) -> tuple[str, list[st
     """The quantity that is fitted, and notes on it for the user."""
     notes = []
     if isinstance(surface, CloudSurface) and surface.has_estimated_normals:
-        notes.append("the points have no normals: estimated and oriented by open3d")
+        notes.append("the points have no normals: estimated and oriented from their neighbours")
     if surface.closed:
         if isinstance(surface, MeshSurface) and not surface.watertight:
             notes.append("not watertight, but with a clear inside: the sign is that of the winding number")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fields.export.asset_files import file_up, write_asset, write_collision
+from fields.export.asset_files import file_up, offset_notes, write_asset, write_collision
 from fields.export.base import Progress as ExportProgress
 from fields.export.scene_assets.asset_options import AssetOptions
 from fields.export.scene_assets.fitted_scene import FittedScene
@@ -252,7 +252,7 @@ def _write(
         )
         placed = place.placed(asset)
         files = [out, *_asset_files(out, placed, options)]
-        notes = list(place.notes)
+        notes = [*place.notes, *offset_notes(out, placed.vertices)]
         if options.collision:
             collision, sentences = write_collision(out, placed, _AsExportProgress(runner.reports))
             files.append(collision)

@@ -18,7 +18,11 @@ def read(path: Path) -> Cloud:
         import laspy
     except ImportError as error:
         raise BadInput(f"{path}: LAS files need laspy: pip install 'field-studio[scans]'") from error
-    las = laspy.read(path)
+    try:
+        las = laspy.read(path)
+    except Exception as error:  # noqa: BLE001  (numpy, laspy and lazrs have their own types of errors)
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:100]
+        raise BadInput(f"{path}: is no whole LAS file ({reason}); it may be cut short: get a fresh copy") from error
     notes: list[str] = []
     # Coordinates are stored as whole numbers with a scale and an offset.
     cloud = Cloud(np.stack([np.asarray(axis, np.float64) for axis in (las.x, las.y, las.z)], axis=1), notes=notes)

@@ -14,6 +14,7 @@ from scenes.errors import BadInput
 from scenes.shape.colors import MeshColors, Texture, color_fractions
 from scenes.shape.geometry import Cloud, Mesh
 from scenes.shape.polygons import triangulate
+from scenes.shape.readers.columns import numbers
 from scenes.shape.readers.images import beside
 from scenes.shape.readers.mtl import Material, read_materials
 from scenes.shape.readers.placeholder import is_placeholder
@@ -119,14 +120,14 @@ def _lines(content: bytes) -> _Content:
 
 def _table(lines: list[bytes], columns: int) -> np.ndarray:
     """The first numbers of lines, `[n, columns]`; missing ones are NaN. Raises ValueError where one is no number."""
-    values = np.array(b" ".join(lines).split(), dtype=np.float64)
+    values = numbers(b" ".join(lines))
     width = len(lines[0].split()) if lines else columns
     if width >= columns and len(values) == width * len(lines):
         return np.ascontiguousarray(values.reshape(-1, width)[:, :columns])
     table = np.full((len(lines), columns), np.nan)
     for row, line in enumerate(lines):
-        numbers = np.array(line.split()[:columns], dtype=np.float64)
-        table[row, : len(numbers)] = numbers
+        found = numbers(line)[:columns]
+        table[row, : len(found)] = found
     return table
 
 
@@ -153,7 +154,7 @@ def _indices(corners: list[bytes]) -> np.ndarray:
         return np.zeros((0, 2), np.int64)
     text = b" ".join(corners) + b" "
     if b"/" not in text:
-        index = np.array(corners, dtype=np.float64).astype(np.int64)
+        index = numbers(text).astype(np.int64)
         return np.stack([index, np.zeros_like(index)], axis=1)
     text = text.replace(b"//", b"/0/")
     if b"/ " not in text:
@@ -161,7 +162,7 @@ def _indices(corners: list[bytes]) -> np.ndarray:
         ends = np.flatnonzero(signs == ord(" "))
         slashes = np.diff(np.searchsorted(np.flatnonzero(signs == ord("/")), ends), prepend=0)
         if (slashes == slashes[0]).all():
-            values = np.array(text.replace(b"/", b" ").split(), dtype=np.float64).astype(np.int64)
+            values = numbers(text.replace(b"/", b" ")).astype(np.int64)
             return values.reshape(len(corners), -1)[:, :2]
     parts = [word.split(b"/") for word in corners]
     return np.array([[int(part[0]), int(part[1]) if len(part) > 1 and part[1] else 0] for part in parts], np.int64)

@@ -15,6 +15,7 @@ from scenes.errors import BadInput
 from scenes.shape.colors import MeshColors, color_fractions
 from scenes.shape.geometry import Cloud, Mesh
 from scenes.shape.polygons import triangulate
+from scenes.shape.readers.columns import numbers
 
 # Texture coordinates, colours, normals, homogeneous coordinates, and any number of dimensions.
 KEYWORD = re.compile(rb"(ST)?(C)?(N)?(4)?(n)?OFF\b", re.IGNORECASE)
@@ -46,12 +47,12 @@ def read(path: Path) -> Mesh | Cloud:
     if in_lines:
         table, face_values, lengths = _by_lines(path, rows, num_vertices, num_faces)
     else:
-        stream = np.array(b" ".join([*counts[3:], *rows]).split(), dtype=np.float64)
+        stream = numbers(b" ".join([*counts[3:], *rows]))
         columns = named + 4 * bool(color) + 2 * bool(texture)
         if len(stream) < columns * num_vertices:
             raise BadInput(
-                f"{path}: announces {num_vertices} vertices and {num_faces} faces and holds {len(rows)} lines; it is cut "
-                "short: export it again"
+                f"{path}: announces {num_vertices} vertices and {num_faces} faces and holds {len(rows)} lines; it is "
+                "cut short: export it again"
             )
         table = stream[: columns * num_vertices].reshape(num_vertices, columns)
         face_values, lengths = _by_counts(path, stream[columns * num_vertices :], num_faces)
@@ -85,17 +86,13 @@ def read(path: Path) -> Mesh | Cloud:
 
 def _by_lines(path: Path, rows: list[bytes], vertices: int, faces: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Vertices `[V, k]`, the numbers of all lines of faces, and how many each line has."""
-    values = np.array(b" ".join(rows[:vertices]).split(), dtype=np.float64)
+    values = numbers(b" ".join(rows[:vertices]))
     columns = len(rows[0].split())
     if len(values) != columns * vertices:
         raise BadInput(f"{path}: the lines of its vertices have different numbers of columns; export it again")
-    words = [row.split() for row in rows[vertices : vertices + faces]]
-    lengths = np.array([len(row) for row in words], np.int64)
-    return (
-        values.reshape(vertices, columns),
-        np.array([word for row in words for word in row], dtype=np.float64),
-        lengths,
-    )
+    lines = rows[vertices : vertices + faces]
+    lengths = np.array([len(line.split()) for line in lines], np.int64)
+    return values.reshape(vertices, columns), numbers(b" ".join(lines)), lengths
 
 
 def _by_counts(path: Path, stream: np.ndarray, faces: int) -> tuple[np.ndarray, np.ndarray]:

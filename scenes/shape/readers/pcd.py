@@ -9,7 +9,7 @@ import numpy as np
 from scenes.errors import BadInput
 from scenes.shape.colors import color_fractions
 from scenes.shape.geometry import Cloud
-from scenes.shape.readers.columns import cloud_colors
+from scenes.shape.readers.columns import cloud_colors, numbers
 
 NORMALS = ("normal_x", "normal_y", "normal_z")
 
@@ -114,16 +114,15 @@ def _first(table: np.ndarray, names: list[str], kinds: list[str]) -> np.ndarray:
 
 
 def _text(path: Path, body: bytes, names: list[str], kinds: list[str], counts: list[int], rows: int) -> np.ndarray:
-    words = body.split()
-    width = sum(counts)
-    if len(words) < width * rows:
-        raise BadInput(
-            f"{path}: announces {rows} points and holds {len(words) // width}; it is cut short: export it again"
-        )
     try:
-        values = np.array(words[: width * rows], dtype=np.float64).reshape(rows, width)
+        values, width = numbers(body), sum(counts)
     except ValueError as error:
         raise BadInput(f"{path}: has text between its numbers ({error}); export it again") from error
+    if len(values) < width * rows:
+        raise BadInput(
+            f"{path}: announces {rows} points and holds {len(values) // width}; it is cut short: export it again"
+        )
+    values = values[: width * rows].reshape(rows, width)
     # float64, so that large coordinates keep their digits whatever the size of the field.
     columns, result = np.cumsum([0, *counts]), {}
     for name, kind, start in zip(names, kinds, columns):

@@ -17,8 +17,9 @@ from scenes.errors import BadInput
 from scenes.shape.colors import MeshColors, Texture, color_fractions
 from scenes.shape.geometry import Cloud, Mesh
 from scenes.shape.polygons import strip_triangles, triangulate
-from scenes.shape.readers.columns import cloud_colors
+from scenes.shape.readers.columns import cloud_colors, numbers
 from scenes.shape.readers.images import beside_image
+from scenes.shape.writers.offset import read_offset
 
 TYPES = {
     "char": "i1", "int8": "i1", "uchar": "u1", "uint8": "u1", "short": "i2", "int16": "i2", "ushort": "u2",
@@ -37,6 +38,8 @@ NORMAL_NAMES = (("nx", "ny", "nz"), ("normal_x", "normal_y", "normal_z"))
 UV_NAMES = (("s", "t"), ("u", "v"), ("texture_u", "texture_v"))
 # Constant term of spherical harmonics: the colour of a Gaussian is 0.5 plus this times its first coefficient.
 SH0 = 0.28209479177387814
+# Rows that are compared with the first of a run of equal ones, before all others are.
+PIECE = 64
 # What Visual C++ writes for numbers that are none.
 ODD_NAN = re.compile(rb"-?(nan\(ind\)|1\.#(IND|QNAN|INF)\w*)", re.IGNORECASE)
 
@@ -72,6 +75,8 @@ def read(path: Path) -> Mesh | Cloud:
     if not {"x", "y", "z"} <= set(vertex) or not len(vertex["x"]):
         raise BadInput(f"{path}: holds no geometry (no vertices with x, y and z); export it again")
     points = np.stack([np.asarray(vertex[name], np.float64) for name in "xyz"], axis=1)
+    offsets = [found for line in comments if (found := read_offset(line.encode("latin-1"))) is not None]
+    points = points + offsets[0] if offsets else points
     notes: list[str] = []
     corners, counts, face = _polygons(path, tables, len(points))
     if not len(counts):
@@ -134,7 +139,9 @@ def _binary_tables(path: Path, content: bytes, at: int, elements: list[_Element]
             if not fit:
                 raise _cut(path, element, rows)
             # Where lists differ the rest is looked at again, so a run is looked for in growing pieces.
-            table = np.frombuffer(content, dtype, min(fit, 64), at) if lists else np.frombuffer(content, dtype, fit, at)
+            table = (
+                np.frombuffer(content, dtype, min(fit, PIECE), at) if lists else np.frombuffer(content, dtype, fit, at)
+            )
             same = _leading(table, lists, lengths)
             if lists and same == len(table) and same < fit:
                 table = np.frombuffer(content, dtype, fit, at)
@@ -203,12 +210,11 @@ def _joined(parts: list[np.ndarray], kind: str) -> np.ndarray:
 
 
 def _text_tables(path: Path, body: bytes, elements: list[_Element]) -> dict[str, Columns]:
-    words = body.split()
     try:
-        values = np.array(words, dtype=np.float64)
+        values = numbers(body)
     except ValueError:
         try:
-            values = np.array(ODD_NAN.sub(b"nan", body).split(), dtype=np.float64)
+            values = numbers(ODD_NAN.sub(b"nan", body))
         except ValueError as error:
             raise BadInput(f"{path}: has text between its numbers ({error}); export it again") from error
     tables, at = {}, 0
@@ -231,24 +237,50 @@ def _text_tables(path: Path, body: bytes, elements: list[_Element]) -> dict[str,
 
 def _text_lists(path: Path, values: np.ndarray, at: int, element: _Element) -> tuple[Columns, int]:
     """Columns of an element with lists, and where the next one begins."""
-    found: dict[str, list[np.ndarray]] = {entry.name: [] for entry in element.properties}
-    for row in range(element.rows):
+    flat: dict[str, list[np.ndarray]] = {entry.name: [] for entry in element.properties}
+    lengths: dict[str, list[np.ndarray]] = {entry.name: [] for entry in element.properties}
+    row = 0
+    while row < element.rows:
+        starts, own, width = _text_row(values, at, element)
+        fit = min((len(values) - at) // width, element.rows - row)
+        if not fit:
+            raise _cut(path, element, row)
+        lists = [(starts[entry.name] - 1, own[entry.name]) for entry in element.properties if entry.count]
+        # Rows whose lists are as long as those of the first one form a table, as in `_binary_tables`.
+        same = _equal_rows(values[at : at + width * min(fit, PIECE)].reshape(-1, width), lists)
+        if same == PIECE:
+            same = _equal_rows(values[at : at + width * fit].reshape(-1, width), lists)
+        table = values[at : at + width * same].reshape(same, width)
         for entry in element.properties:
-            count = 1
-            if entry.count is not None:
-                count = int(values[at]) if at < len(values) else 1
-                at += 1
-            if at + count > len(values):
-                raise _cut(path, element, row)
-            found[entry.name].append(values[at : at + count])
-            at += count
+            start, length = starts[entry.name], own[entry.name]
+            flat[entry.name].append(table[:, start : start + length].reshape(-1))
+            lengths[entry.name].append(np.full(same, length))
+        row, at = row + same, at + width * same
     columns: Columns = {}
     for entry in element.properties:
-        parts = found[entry.name]
-        flat = _joined(parts, "f8")
-        flat = flat if entry.type[0] == "f" else flat.astype(entry.type)
-        columns[entry.name] = flat if entry.count is None else (flat, np.array([len(part) for part in parts], np.int64))
+        joined = _joined(flat[entry.name], "f8")
+        joined = joined if entry.type[0] == "f" else joined.astype(entry.type)
+        columns[entry.name] = joined if entry.count is None else (joined, _joined(lengths[entry.name], "i8"))
     return columns, at
+
+
+def _text_row(values: np.ndarray, at: int, element: _Element) -> tuple[dict[str, int], dict[str, int], int]:
+    """Where the properties of the row at a position begin in it, how long they are, and the row's length."""
+    starts, lengths, width = {}, {}, 0
+    for entry in element.properties:
+        length = 1
+        if entry.count is not None:
+            length = max(int(values[at + width]), 0) if at + width < len(values) else 0
+            width += 1
+        starts[entry.name], lengths[entry.name] = width, length
+        width += length
+    return starts, lengths, width
+
+
+def _equal_rows(table: np.ndarray, lists: list[tuple[int, int]]) -> int:
+    """Number of the first rows whose columns have the given values. lists: (column, value)."""
+    same = np.logical_and.reduce([table[:, column] == value for column, value in lists])
+    return len(table) if same.all() else int(np.argmin(same))
 
 
 def _polygons(path: Path, tables: dict[str, Columns], vertices: int) -> tuple[np.ndarray, np.ndarray, Columns]:

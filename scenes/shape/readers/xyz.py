@@ -13,12 +13,14 @@ import numpy as np
 from scenes.errors import BadInput
 from scenes.shape.colors import color_fractions
 from scenes.shape.geometry import Cloud
-from scenes.shape.readers.columns import grey_of
+from scenes.shape.readers.columns import grey_of, numbers
 
 # Lines that may precede the points, and lines that are looked at to find out about the columns.
 MAX_HEADER = 64
 # Lengths of normals, with the digits that files have.
 UNIT_TOLERANCE = 0.02
+# Bytes whose lines are looked at to find out how many columns there are.
+FIRST = 1 << 16
 # Fraction of the points whose columns have to look like a normal; others may be missing.
 MIN_FRACTION = 0.9
 COMMENTS = (b"#", b"//", b"%", b"!")
@@ -61,7 +63,7 @@ def looks_like_points(head: bytes) -> bool:
     """Whether a text begins with lines of three numbers or more, after a header of a few lines at most."""
     lines = [line for line in _with_spaces(head.replace(b"\r", b"\n")).split(b"\n") if line.strip()]
     rows = [line.split() for line in lines[1:-1] if not line.lstrip().startswith(COMMENTS)]
-    return len(rows) > 2 and all(len(row) >= 3 and _numbers(row[:3]) for row in rows[-3:])
+    return len(rows) > 2 and all(len(row) >= 3 and _all_numbers(row[:3]) for row in rows[-3:])
 
 
 def _split_header(content: bytes) -> tuple[list[bytes], bytes]:
@@ -71,7 +73,7 @@ def _split_header(content: bytes) -> tuple[list[bytes], bytes]:
         end = content.find(b"\n", at)
         line = content[at : end if end >= 0 else len(content)]
         words = _with_spaces(line).split()
-        if words and not line.lstrip().startswith(COMMENTS) and _numbers(words[:3]):
+        if words and not line.lstrip().startswith(COMMENTS) and _all_numbers(words[:3]):
             break
         header.append(line.strip())
         if end < 0:
@@ -97,7 +99,7 @@ def _with_spaces(text: bytes) -> bytes:
     return text.replace(b"|", b" ").replace(b"\t", b" ")
 
 
-def _numbers(words: list[bytes]) -> bool:
+def _all_numbers(words: list[bytes]) -> bool:
     try:
         [float(word) for word in words]
     except ValueError:
@@ -107,6 +109,15 @@ def _numbers(words: list[bytes]) -> bool:
 
 def _table(path: Path, text: bytes, header: list[bytes], notes: list[str]) -> np.ndarray:
     """The numbers of all lines `[n, k]`. Lines that are shorter than the others are left out, and noted."""
+    first = [line for line in text[:FIRST].split(b"\n")[:-1] if line.strip()]
+    if first and len({len(line.split()) for line in first}) == 1:
+        width = len(first[0].split())
+        try:
+            flat = numbers(text)
+            if len(flat) == width * (text.count(b"\n") + (not text.endswith(b"\n"))):
+                return flat.reshape(-1, width)
+        except ValueError:
+            pass
     lines = [line for line in text.split(b"\n") if line.strip() and not line.lstrip().startswith(COMMENTS)]
     words = [line.split() for line in lines[:1000]]
     widths = np.array([len(row) for row in words] or [0])
@@ -115,7 +126,7 @@ def _table(path: Path, text: bytes, header: list[bytes], notes: list[str]) -> np
         # The number of points, or of columns, before the points.
         header.append(lines.pop(0))
     try:
-        flat = np.array(b" ".join(lines).split(), dtype=np.float64)
+        flat = numbers(b" ".join(lines))
         if len(flat) == width * len(lines):
             return flat.reshape(-1, width)
     except ValueError:
@@ -123,7 +134,7 @@ def _table(path: Path, text: bytes, header: list[bytes], notes: list[str]) -> np
     rows, skipped = [], 0
     for line in lines:
         row = line.split()[:width]
-        if len(row) == width and _numbers(row):
+        if len(row) == width and _all_numbers(row):
             rows.append([float(word) for word in row])
         else:
             skipped += 1
@@ -153,9 +164,15 @@ def _names(header: list[bytes], width: int) -> list[str] | None:
 
 
 def _guessed_names(path: Path, table: np.ndarray, notes: list[str]) -> list[str]:
-    """What the columns are by their values: normals have unit length, colours are whole numbers or lie in [0, 1]."""
+    """What the columns are by their values: normals have unit length, colours are whole numbers or lie in [0, 1].
+
+    In PTS files an intensity comes before the colours.
+    """
     names = ["x", "y", "z"]
     rest = table[:, 3:]
+    if path.suffix.lower() == ".pts" and rest.shape[1] in (4, 7):
+        names.append("intensity")
+        rest = rest[:, 1:]
     normal, color = ["nx", "ny", "nz"], ["red", "green", "blue"]
     while (width := rest.shape[1]) >= 3:
         if "nx" not in names and _is_normal(rest[:, :3]):
@@ -175,8 +192,6 @@ def _guessed_names(path: Path, table: np.ndarray, notes: list[str]) -> list[str]
     if rest.shape[1]:
         first = table.shape[1] - rest.shape[1] + 1
         notes.append(f"columns {first} to {table.shape[1]} are neither normals nor colours, and are left out")
-    if path.suffix.lower() == ".pts" and "red" not in names and "nx" not in names and table.shape[1] > 4:
-        notes.append("the file has columns in an order that is not known")
     return [*names, *[""] * rest.shape[1]]
 
 

@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from scenes.shape.colors import linear_values
 from scenes.shape.writers.asset import Asset, TextureFormat, image_bytes, unit_normals, unit_tangents
 from scenes.shape.writers.gltf_binary import MESHOPT, GltfBinary
 from scenes.shape.writers.meshopt import encode_triangles
+from scenes.shape.writers.offset import split_offset
 from scenes.shape.writers.quantize import quantize_directions, quantize_positions, quantize_tangents, quantize_uv
 
 # Texture filtering: linear, and for smaller images the mean of the two nearest mip levels. Wrapping: clamp to edge.
@@ -102,12 +104,14 @@ def write_collision_glb(
     """
     binary = GltfBinary()
     meshes, nodes = [], []
+    _, offset = split_offset(np.concatenate([np.asarray(vertices) for vertices, _ in parts]))
+    place = {"translation": offset.tolist()} if offset.any() else {}
     for index, (vertices, faces) in enumerate(parts):
-        attributes = {"POSITION": binary.attribute(np.asarray(vertices).astype("<f4"), bounds=True)}
+        attributes = {"POSITION": binary.attribute((np.asarray(vertices) - offset).astype("<f4"), bounds=True)}
         primitive = {"attributes": attributes, "indices": binary.indices(faces, len(vertices)), "mode": 4}
         label = f"{name}-{index:02d}-convcolonly"
         meshes.append({"name": label, "primitives": [primitive]})
-        nodes.append({"mesh": index, "name": label})
+        nodes.append({"mesh": index, "name": label, **place})
     tree: dict[str, Any] = {
         "asset": {"version": "2.0", "generator": "Field Studio", "extras": {"units": units, **(extras or {})}},
         "scene": 0,
@@ -121,7 +125,8 @@ def write_collision_glb(
 def _geometry(binary: GltfBinary, asset: Asset, node: dict[str, Any], *, quantize: bool) -> dict[str, int]:
     """Add positions, normals and texture coordinates. Returns the attributes of the primitive.
 
-    The node gets the transform from quantized positions to the file's coordinates.
+    The node gets the transform from quantized positions, and from those of a mesh that is far from the origin, to the
+    file's coordinates.
     """
     normals = unit_normals(asset.normals)
     if quantize:
@@ -132,8 +137,11 @@ def _geometry(binary: GltfBinary, asset: Asset, node: dict[str, Any], *, quantiz
             "NORMAL": binary.attribute(quantize_directions(normals), normalized=True),
         }
     else:
+        vertices, offset = split_offset(asset.vertices)
+        if offset.any():
+            node["translation"] = offset.tolist()
         attributes = {
-            "POSITION": binary.attribute(asset.vertices.astype("<f4"), bounds=True),
+            "POSITION": binary.attribute(vertices.astype("<f4"), bounds=True),
             "NORMAL": binary.attribute(normals),
         }
     if asset.uv is not None:
@@ -208,9 +216,3 @@ def _appearance(
         }
         looks |= {"images": images, "samplers": [sampler], "textures": textures}
     return looks
-
-
-def linear_values(colors: np.ndarray) -> np.ndarray:
-    """Linear values of sRGB colors (IEC 61966-2-1), of which those outside of [0, 1] are clipped."""
-    colors = np.clip(np.nan_to_num(colors), 0, 1)
-    return np.where(colors <= 0.04045, colors / 12.92, ((colors + 0.055) / 1.055) ** 2.4)

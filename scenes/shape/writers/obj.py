@@ -14,6 +14,7 @@ import numpy as np
 from scenes.errors import BadInput
 from scenes.io.atomic import atomic_write, atomic_write_bytes
 from scenes.shape.writers.asset import Asset, TextureFormat, image_bytes, png_bytes
+from scenes.shape.writers.offset import digits_for
 
 # Lines that are formatted at once.
 CHUNK = 1 << 16
@@ -69,7 +70,8 @@ def _write(path: Path, asset: Asset, vertex_colors: np.ndarray | None) -> None:
         if vertex_colors is None:
             file.write(f"mtllib {path.with_suffix('.mtl').name}\n")
         file.write(f"o {asset.name}\n")
-        _write_lines(file, "v " + " ".join(["%.7g"] * 3 + ["%.4f"] * (vertices.shape[1] - 3)), vertices)
+        position = f"%.{digits_for(asset.vertices, 7)}g"
+        _write_lines(file, "v " + " ".join([position] * 3 + ["%.4f"] * (vertices.shape[1] - 3)), vertices)
         _write_lines(file, "vn %.4f %.4f %.4f", asset.normals)
         if asset.uv is not None:
             _write_lines(file, "vt %.6f %.6f", asset.uv)

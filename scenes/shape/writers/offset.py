@@ -35,12 +35,23 @@ def offset_text(offset: np.ndarray) -> str:
     return "offset " + " ".join(str(int(value)) for value in offset)
 
 
+def split_offset(vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Positions `[n, 3]` less their `far_offset`, and that offset; it is zero where they need none."""
+    offset = far_offset(vertices)
+    offset = np.zeros(3) if offset is None else offset
+    return np.asarray(vertices, np.float64) - offset, offset
+
+
+def digits_for(vertices: np.ndarray, digits: int) -> int:
+    """Significant digits with which positions are written as text: more than `digits` far from the origin."""
+    offset = far_offset(vertices)
+    if offset is None:
+        return digits
+    side = float((vertices.max(axis=0) - vertices.min(axis=0)).max())
+    return min(digits + max(int(np.ceil(np.log10(np.abs(vertices).max() / max(side, 1e-300)))), 0) + 1, 17)
+
+
 def read_offset(text: bytes) -> np.ndarray | None:
     """The offset `[3]` that a text has, or None."""
     found = PATTERN.search(text)
     return np.array([float(part) for part in found.groups()]) if found else None
-
-
-def offset_note(offset: np.ndarray, how: str) -> str:
-    """A sentence for people about an offset. how: what the file does with it."""
-    return f"Positions are relative to {','.join(str(int(value)) for value in offset)}, {how}"

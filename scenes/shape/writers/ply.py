@@ -9,6 +9,7 @@ import numpy as np
 
 from scenes.io.atomic import atomic_write
 from scenes.shape.writers.asset import Asset
+from scenes.shape.writers.offset import far_offset
 
 # PLY's names of numpy's types.
 TYPE_NAMES = {"<f4": "float", "|u1": "uchar", "<i4": "int", "<f8": "double"}
@@ -48,8 +49,12 @@ def write_ply(
 def vertex_columns(
     vertices: np.ndarray, normals: np.ndarray | None, colors: np.ndarray | None
 ) -> dict[str, np.ndarray]:
-    """The columns of vertices, unit normals and sRGB colors in [0, 1], `[n, 3]` each, by the usual names."""
-    columns = {name: vertices[:, k].astype("<f4") for k, name in enumerate("xyz")}
+    """The columns of vertices, unit normals and sRGB colors in [0, 1], `[n, 3]` each, by the usual names.
+
+    Vertices that are far from the origin are doubles.
+    """
+    kind = "<f4" if far_offset(vertices) is None else "<f8"
+    columns = {name: vertices[:, k].astype(kind) for k, name in enumerate("xyz")}
     if normals is not None:
         columns |= {f"n{name}": normals[:, k].astype("<f4") for k, name in enumerate("xyz")}
     if colors is not None:

@@ -16,6 +16,7 @@ import numpy as np
 
 from scenes.io.atomic import atomic_write
 from scenes.shape.writers.asset import Asset, srgb_levels
+from scenes.shape.writers.offset import digits_for, split_offset
 
 # Lines that are formatted at once.
 CHUNK = 1 << 15
@@ -55,7 +56,10 @@ def write_3mf(path: Path, asset: Asset) -> None:
 
 def _model(asset: Asset) -> Iterator[str]:
     """The model's XML in parts."""
-    positions, corner = np.unique(asset.vertices.astype(np.float32), axis=0, return_inverse=True)
+    local, offset = split_offset(asset.vertices)
+    positions, corner = np.unique(local.astype(np.float32), axis=0, return_inverse=True)
+    digits = digits_for(asset.vertices, 8)
+    positions = positions.astype(np.float64) + offset
     faces = corner.reshape(-1)[asset.faces]
     # Two corners at one place leave no triangle, which the standard forbids.
     whole = (faces != np.roll(faces, 1, axis=1)).all(axis=1)
@@ -78,7 +82,7 @@ def _model(asset: Asset) -> Iterator[str]:
         yield "</m:colorgroup>\n"
         attributes += f' pid="{COLORS_ID}" pindex="0"'
     yield f"<object {attributes}>\n<mesh>\n<vertices>\n"
-    yield from _lines('<vertex x="%.8g" y="%.8g" z="%.8g"/>', positions)
+    yield from _lines('<vertex x="%.8g" y="%.8g" z="%.8g"/>'.replace("8", str(digits)), positions)
     yield "</vertices>\n<triangles>\n"
     if corner_colors is None:
         yield from _lines('<triangle v1="%d" v2="%d" v3="%d"/>', faces)

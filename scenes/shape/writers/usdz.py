@@ -19,8 +19,10 @@ import numpy as np
 
 from scenes.errors import BadInput
 from scenes.io.atomic import atomic_write
+from scenes.shape.colors import linear_values
 from scenes.shape.writers.asset import Asset, TextureFormat, image_bytes, unit_normals
-from scenes.shape.writers.glb import MATT, PALE, linear_values
+from scenes.shape.writers.glb import MATT, PALE
+from scenes.shape.writers.offset import split_offset
 
 # Largest texture that phones show, in pixels along a side.
 MAX_TEXTURE = 2048
@@ -81,7 +83,10 @@ def _write_stage(folder: Path, asset: Asset, texture_format: TextureFormat) -> P
     extras = {"units": asset.units, **asset.extras}
     stage.GetRootLayer().customLayerData = {"creator": "Field Studio", "fieldStudio": json.dumps(extras)}
     mesh = geometry.Mesh.Define(stage, root.GetPath().AppendChild("Mesh"))
-    points = np.ascontiguousarray(asset.vertices, np.float32)
+    local, offset = split_offset(asset.vertices)
+    if offset.any():
+        mesh.AddTranslateOp(geometry.XformOp.PrecisionDouble).Set(usd.Gf.Vec3d(*offset.tolist()))
+    points = np.ascontiguousarray(local, np.float32)
     mesh.CreatePointsAttr(arrays.Vec3fArray.FromNumpy(points))
     mesh.CreateExtentAttr(arrays.Vec3fArray.FromNumpy(np.stack([points.min(axis=0), points.max(axis=0)])))
     mesh.CreateFaceVertexCountsAttr(arrays.IntArray.FromNumpy(np.full(len(asset.faces), 3, np.int32)))

@@ -194,28 +194,71 @@ def test_a_flat_cloud_has_no_inside(tmp_path):
     assert open_shape(path).quantity == "unsigned"
 
 
-def test_points_without_normals_get_them_from_open3d(tmp_path):
-    try:
-        import open3d  # noqa: F401
-    except ImportError as error:
-        pytest.skip(f"open3d does not load here: {error}")
+def test_points_without_normals_get_them_from_their_neighbours(tmp_path):
     mesh = sphere(4)
     path = tmp_path / "cloud.ply"
     path.write_text(ply(mesh.vertices))
     shape = open_shape(path)
-    assert any("open3d" in note for note in shape.notes) and shape.quantity == "signed"
+    assert any("estimated" in note for note in shape.notes) and shape.quantity == "signed"
     outward = (shape.surface.points - 0.5) / RADIUS
     assert ((shape.surface.point_normals * outward).sum(axis=1) > 0.98).all()
 
 
-def test_points_without_normals_are_refused_without_open3d(tmp_path, monkeypatch):
-    import sys
+def test_parts_of_a_cloud_are_oriented_one_by_one(tmp_path):
+    """Neighbours do not lead from one ball to the other."""
+    ball = sphere(3).vertices
+    path = tmp_path / "two.ply"
+    path.write_text(ply(np.concatenate([ball, 0.5 * ball + [4, 0, 0]])))
+    shape = open_shape(path)
+    side = shape.domain.axes[0].upper - shape.domain.axes[0].lower
+    lower = np.array([axis.lower for axis in shape.domain.axes])
+    centres = (np.array([[0, 0, 0], [4.0, 0, 0], [2.2, 0, 0]]) - lower) / side
+    assert shape.surface.inside(centres).tolist() == [True, True, False]
+    np.testing.assert_allclose(shape.values(centres)[:, 0] * side, [-1, -0.5, 1.2], atol=0.05)
 
-    monkeypatch.setitem(sys.modules, "open3d", None)
+
+def test_missing_normals_are_taken_from_the_neighbours(tmp_path):
+    mesh = sphere(4)
+    normals = mesh.vertex_normals.copy()
+    normals[::3] = np.nan
+    normals[1] = 0
     path = tmp_path / "cloud.ply"
-    path.write_text(ply(sphere(2).vertices))
-    with pytest.raises(BadInput, match=r"pip install 'field-studio\[points\]'"):
+    path.write_text(ply(mesh.vertices, -normals))
+    shape = open_shape(path)
+    assert any("normals are zero or not finite" in note for note in shape.notes)
+    assert ((shape.surface.point_normals * (shape.surface.points - 0.5) / RADIUS).sum(axis=1) > 0.95).all()
+    path.write_text(ply(np.outer(np.arange(40.0), [1, 2, 3])))
+    with pytest.raises(BadInput, match="line"):
         open_shape(path)
+
+
+def test_large_clouds_are_thinned_evenly(tmp_path):
+    """A ball of which one half has nine times the points of the other."""
+    generator = np.random.default_rng(0)
+    points = generator.standard_normal((20_000, 3))
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    points = points[(points[:, 0] > 0) | (generator.random(len(points)) < 1 / 9)]
+    path = tmp_path / "cloud.ply"
+    path.write_text(ply(points, points))
+    shape = open_shape(path, max_points=1000)
+    kept = shape.surface.points
+    assert 500 <= len(kept) <= 1000 and any("thinned" in note and "max_points" in note for note in shape.notes)
+    assert 0.35 < (kept[:, 0] > 0.5).mean() < 0.65
+    assert shape.source["options"]["max_points"] == 1000
+
+
+def test_signs_away_from_a_cloud_are_those_of_its_winding_numbers(tmp_path):
+    """With a hole in the cloud, through which inside and outside are connected, and without."""
+    points = sphere(4).vertices
+    for name, part in (("whole", points), ("holed", points[points[:, 2] < 0.8])):
+        path = tmp_path / f"{name}.ply"
+        path.write_text(ply(part, part))
+        surface = open_shape(path, quantity="signed").surface
+        probes = np.random.default_rng(0).random((1500, 3))
+        distance, _, _ = surface.distance(probes, signed=True)
+        far = np.abs(distance) > 0.1
+        assert np.array_equal(distance[far] < 0, surface._winding(probes[far]) > 0.5)
+        assert np.array_equal(surface.inside(probes), distance < 0)
 
 
 @pytest.mark.parametrize("kind", ["mesh", "cloud"])
