@@ -123,6 +123,7 @@ def run(trainer, name: str) -> None:
 
 
 def rate_and_distortion(trainer, name: str, signal, steps: int) -> Iterator[dict]:
+    from fields.fit.plan import Plan
     from fields.fit.prune import Pruner
     from fields.runs.small_file import pack, unpack
 
@@ -142,7 +143,7 @@ def rate_and_distortion(trainer, name: str, signal, steps: int) -> Iterator[dict
         yield row(f"{bits}bit", bits)
     pruner = Pruner(trainer.field, KEEP)
     trainer.callbacks.append(pruner)
-    trainer.total, trainer.index = steps + max(1, steps // 6), steps
+    trainer.plan, trainer.index = Plan([(0, steps + max(1, steps // 6))]), steps
     trainer.run()
     yield row(f"keep{KEEP}-8bit", 8)
 

@@ -124,7 +124,7 @@ def summary(run: Run) -> dict:
         "device": header["device"],
         "backend": header["backend"],
         "metrics": stored["metrics"],
-        **({"views": stored["views"]} if "views" in stored else {}),
+        **{name: stored[name] for name in ("scored", "views") if name in stored},
     }
 
 

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from fields.fit.scoring import ScoredPart
 from fields.fit.trainer import Trainer
 from fields.kinds import output_for
 from fields.runs.run import Run
@@ -95,7 +96,8 @@ class FitProgress:
             for name, value in stored["metrics"].items()
         )
         against = "against the teacher: " * ("teacher" in self.run.header)
-        self.console.print(f"\n{against}{scores}   after {stored['steps']:,} steps in {stored['seconds']:.1f} s")
+        part = f" of {ScoredPart.from_json(stored['scored'])}" if "scored" in stored else ""
+        self.console.print(f"\n{against}{scores}{part}   after {stored['steps']:,} steps in {stored['seconds']:.1f} s")
         if "views" in stored:
             self.console.print(_table(stored["views"]))
         self.console.print(f"  image    {self.run.path / 'preview.png'}   ({self.trainer.objective.shown})")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -90,9 +91,9 @@ class StagedObjective(Objective):
     def running_quality(self, loss: float) -> tuple[str, float]:
         return ("features", loss) if self.stage == FEATURES else self.inner.running_quality(loss)
 
-    def evaluate(self, field: Field) -> dict[str, float]:
+    def evaluate(self, field: Field, seconds: float = math.inf) -> dict[str, float]:
         """Metrics against the teacher."""
-        return self.inner.evaluate(field)
+        return self.inner.evaluate(field, seconds)
 
     def evaluation_seconds(self, field: Field) -> float:
         return self.inner.evaluation_seconds(field)

@@ -1,4 +1,4 @@
-"""The trainer of a distillation, which times each of its stages before it fixes the number of steps."""
+"""The trainer of a distillation, which times each of its stages before it decides on the number of steps."""
 
 from __future__ import annotations
 
@@ -48,12 +48,13 @@ class Distiller(Trainer):
 
     def step(self) -> None:
         available = self.staged.available
-        coming = self.staged.stages.stage_of(self.index, self.total, available)
+        coming = self.staged.stages.stage_of(self.index, self.plan.total_at(self.index), available)
         # A stage that is over stays over, even if there turns out to be time for more steps.
         if available.index(coming) > available.index(self.stage):
             self.staged.enter(coming)
             for tensor in self._moments():
                 tensor.zero_()
+            self._guard.begin_again()
         super().step()
 
     def state(self) -> dict:
@@ -63,14 +64,8 @@ class Distiller(Trainer):
         super().restore(state)
         self.staged.enter(state["stage"])
 
-    def _fix_steps(self) -> None:
+    def _decide_first(self) -> None:
         objective = self.staged
-        if self.total is not None:
-            # The second look measures the last stage alone, which is what is left then.
-            if self.stage == objective.available[-1]:
-                super()._fix_steps()
-            return
-        assert self.seconds is not None
         entered = objective.stage
         kept = [tensor.clone() for tensor in self._trained_tensors()]
         costs = {stage: self._step_seconds(stage) for stage in objective.available}
@@ -78,10 +73,21 @@ class Distiller(Trainer):
             for tensor, before in zip(self._trained_tensors(), kept):
                 tensor.copy_(before)
         objective.enter(entered)
-        left = self.seconds - self.elapsed - self.objective.evaluation_seconds(self.field)
         steps = range(SAMPLED_STEPS)
         stages = [objective.stages.stage_of(step, SAMPLED_STEPS, objective.available) for step in steps]
-        self._fix(left / (sum(costs[stage] for stage in stages) / SAMPLED_STEPS))
+        self._cost.value = sum(costs[stage] for stage in stages) / SAMPLED_STEPS
+        self._estimate_scoring()
+        self._decide(self._steps_left())
+
+    def _decide_again(self) -> None:
+        # The mean cost of all stages was planned with. What is measured is that of the last stage, once that is all
+        # that is left.
+        if self.stage == self.staged.available[-1]:
+            super()._decide_again()
+        elif self._late():
+            self._decide(0.0)
+        else:
+            self._look_from = time.perf_counter(), self.index
 
     def _step_seconds(self, stage: str) -> float:
         """Time of a training step of a stage; its weights are changed."""

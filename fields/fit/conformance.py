@@ -64,7 +64,7 @@ class WavesObjective(Objective[Waves, Field]):
             return (self._frames(field) - self._target()).square().mean()
         return super().loss(field, batch)
 
-    def evaluate(self, field: Field) -> dict[str, float]:
+    def evaluate(self, field: Field, seconds: float = math.inf) -> dict[str, float]:
         with torch.no_grad():
             if isinstance(field, FrameField):
                 error = (self._frames(field) - self._target()).square().mean()

@@ -18,6 +18,7 @@ import scenes
 from fields.fit.callbacks import Checkpointer, History, Previewer
 from fields.fit.estimate import refuse_too_large
 from fields.fit.fresh import apply_fresh, save_spectra
+from fields.fit.pace import paced
 from fields.fit.request import SAMPLES, FitRequest, RunRequest
 from fields.fit.trainer import Trainer
 from fields.kinds import default_method, objective_for
@@ -38,6 +39,7 @@ BY_ARGUMENT = (
     "kind",
     "method",
     "resume",
+    "plan",
     "tensorboard",
     *(option.name for option in options_of(FitRequest) if option.section == SAMPLES),
 )
@@ -120,6 +122,8 @@ def prepare_request(
         config = _sized(config, signal, request)
     steps, seconds = request.budget["steps"], request.budget["seconds"]
     signal.set_budget(seconds, steps, config.batch)
+    if seconds is not None and method is None and start is None:
+        config = _paced(config, signal, request, seconds)
     trainer = _trainer(signal, config, request, device=resolve_device(request.device), started=started)
     if start is not None:
         _take_weights(trainer.field, start)
@@ -219,7 +223,7 @@ def finish(trainer: Trainer, run: Run | None, callbacks: Iterable[Callable[[Trai
         # Before the weights are rounded to what is stored.
         run.save_checkpoint(trainer)
     field.load_state_dict(decode_state(stored_state(field, trainer.bits)))
-    metrics = trainer.objective.evaluate(field) | field.diagnostics()
+    metrics = trainer.objective.evaluate(field, trainer.scoring_seconds) | field.diagnostics()
     result = Fit(
         field=field,
         method=trainer.method,
@@ -234,6 +238,13 @@ def finish(trainer: Trainer, run: Run | None, callbacks: Iterable[Callable[[Trai
     return result
 
 
+def _details(trainer: Trainer) -> dict[str, Any]:
+    """What `metrics.json` holds besides the metrics of an evaluation."""
+    details = trainer.objective.details()
+    remarks = [*trainer.remarks, *details.get("remarks", [])]
+    return {**details, **({"remarks": remarks} if remarks else {})}
+
+
 def _save_result(trainer: Trainer, run: Run, result: Fit) -> None:
     run.save_field(result.field, result.method, trainer.bits)
     run.save_metrics(
@@ -243,7 +254,7 @@ def _save_result(trainer: Trainer, run: Run, result: Fit) -> None:
             "bytes": run.weights.stat().st_size,
             "steps": result.steps,
             "seconds": round(result.seconds, 3),
-            **trainer.objective.details(),
+            **_details(trainer),
         }
     )
     trainer.objective.save_preview(result.field, run.path / "preview.png")
@@ -251,6 +262,8 @@ def _save_result(trainer: Trainer, run: Run, result: Fit) -> None:
         status="finished" if result.finished else "stopped",
         steps=trainer.total or trainer.index,
         steps_done=trainer.index,
+        # With it, a repetition in steps goes through the same schedule.
+        plan=[] if trainer.plan.even else trainer.plan.decisions,
     )
 
 
@@ -281,6 +294,15 @@ def _sized(config: Method, signal: Signal, request: RunRequest) -> Method:
     return config.sized_field(signal.domain, signal.channels, request.params)
 
 
+def _paced(config: Method, signal: Signal, request: FitRequest, seconds: float) -> Method:
+    """`config` with the batch and the learning rates for this time, where they are open."""
+    if config.pace is None or "batch" in request.settings or signal.channels.is_radiance:
+        return config
+    field = build(config, signal, request.seed, resolve_device(request.device))
+    objective = objective_for(signal, field, config.loss, config.gradient_terms)
+    return paced(config, field, objective, seconds=seconds, given=request.settings)
+
+
 def _take_weights(field: Field, start: Run) -> None:
     weights = start.load_field().state_dict()
     own = field.state_dict()
@@ -309,5 +331,6 @@ def _trainer(
         seed=request.seed,
         bits=request.bits,
         keep_fraction=request.keep_fraction,
+        plan=request.plan,
         started=started,
     )

@@ -1,8 +1,8 @@
 """The training loop, and how a time budget becomes a number of steps.
 
-With a time budget, the rate is measured over the first steps. Then the number of steps is fixed, and it alone drives
-the schedule, so that a resumed run has the schedule of an uninterrupted one. Where the cost of steps changes as the
-field takes shape, the rate is measured and the number fixed once more half-way.
+With a time budget, the cost of a step is measured over the first steps and throughout the run, and the number of steps
+is decided again whenever it changes (`fields.fit.plan`). The decisions drive the schedule, and a run keeps them, so
+that it can be repeated step by step.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from contextlib import nullcontext
 
 import torch
 
-from fields.fit.guard import DivergenceGuard
+from fields.fit.guard import DivergenceGuard, RestartingGuard
 from fields.fit.objectives.base import Objective
+from fields.fit.plan import Plan, StepCost
 from fields.fit.prune import PRUNE_AT, Pruner
 from fields.methods.base import Method
 from fields.models.field import Field
@@ -23,16 +24,27 @@ from fields.ops.adam import Adam
 from fields.runs.storage import StraightThrough
 from scenes.errors import BadInput
 
-# Steps over which the rate is measured, at least, after the first one, which is slower.
+# Steps over which their cost is measured before the first decision, at least, after the first one, which is slower.
 RATE_STEPS = 4
-# Fraction of the time budget over which the rate is measured, at least.
+# Fraction of the time budget over which it is measured then, at least, and at most if there are few steps.
 RATE_FRACTION = 0.08
-# Fraction of the time, or of the steps that were fixed before, after which the rate is measured again.
-HALF_WAY = 0.5
-# Fraction of the remaining time that is planned for, as steps may become slower and the budget has to be kept.
-MARGIN = 0.95
-# Steps between checks that the loss is finite. On a GPU each check waits for all steps before it.
-CHECK_EVERY = 16
+MAX_RATE_FRACTION = 0.5
+# Fraction of the time budget from one look at the cost of a step to the next, and over which the cost is smoothed.
+LOOK_FRACTION = 0.01
+SMOOTH_FRACTION = 0.04
+# Smallest change of the number of steps that are left for which a new decision is made.
+DECISIVE = 0.02
+# Fractions of the time after which the time of the evaluation is estimated again, as the field has taken shape, and the
+# factor by which steps have become slower or faster since, from which on it is estimated again because of the load.
+ESTIMATE_AGAIN = (0.5, 0.85)
+OTHER_LOAD = 1.4
+# Fraction of the time budget that is left free, as the last steps may be slower, and weights are copied.
+MARGIN = 0.005
+# Fraction of the time budget that the evaluation may take. Metrics that take longer are computed of a part.
+SCORING_FRACTION = 0.3
+# Part of the budget, and seconds, by which an evaluation may pass the end of the budget; the larger one counts.
+LATE_FRACTION = 0.03
+LATE_SECONDS = 0.6
 
 
 class Trainer:
@@ -42,6 +54,7 @@ class Trainer:
     `seed`: of the batches.
     `bits`: bits per stored weight; below 32, training uses rounded weights (`fields.runs.storage`).
     `keep_fraction`: fraction of the weights to keep (`fields.fit.prune`).
+    `plan`: decisions of an earlier run that are to be repeated, together with its `steps` (`fields.fit.plan`).
     `started`: the `time.perf_counter()` from which the time budget counts; by default now.
     `callbacks`: called with the trainer after each step.
 
@@ -59,6 +72,7 @@ class Trainer:
         seed: int = 0,
         bits: int = 32,
         keep_fraction: float = 1.0,
+        plan: Iterable[Iterable[int]] = (),
         started: float | None = None,
         callbacks: Iterable[Callable[[Trainer], None]] = (),
     ) -> None:
@@ -75,7 +89,7 @@ class Trainer:
         self.seed = seed
         self.bits = bits
         self.keep_fraction = keep_fraction
-        self.total = steps
+        self.plan = Plan(plan or ([] if steps is None else [(0, steps)]))
         self.seconds = seconds
         self.index = 0
         self.stopped = False
@@ -85,11 +99,15 @@ class Trainer:
         self._fused = field.fused_step(objective.loss_name)
         self._base_rates = [group["lr"] for group in self.optimizer.param_groups]
         self._started = time.perf_counter() if started is None else started
-        self._rate_from: tuple[float, int] | None = None
-        self._measurements = 0 if seconds is None else 1 + objective.step_cost_varies
+        self._cost = StepCost(SMOOTH_FRACTION * (seconds or 1.0))
+        # Time and step from which the cost of a step is measured.
+        self._look_from: tuple[float, int] | None = None
+        # Estimated time of the evaluation, the cost of a step at that time, and how many of `ESTIMATE_AGAIN` are over.
+        self._scoring: tuple[float, float] | None = None
+        self._estimates = 0
         self._loss = torch.tensor(math.nan)
         self._rounding = StraightThrough(field, bits) if bits != 32 else nullcontext()
-        self._guard = DivergenceGuard() if method.guarded else None
+        self._guard = RestartingGuard() if method.guarded else DivergenceGuard()
         self._pruner: Pruner | None = None
 
     @property
@@ -98,9 +116,19 @@ class Trainer:
         return time.perf_counter() - self._started
 
     @property
+    def total(self) -> int | None:
+        """Number of steps that are planned; None while it is not known."""
+        return self.plan.total
+
+    @property
     def loss(self) -> float:
         """Loss of the batch of the last step."""
         return float(self._loss)
+
+    @property
+    def remarks(self) -> list[str]:
+        """What people should know of the training, in sentences."""
+        return self._guard.remarks
 
     @property
     def fused(self) -> bool:
@@ -119,18 +147,15 @@ class Trainer:
 
     def step(self) -> None:
         """Train on one batch."""
-        factor = self.method.rate_factor(self.index, self.total) * (self._guard.rate if self._guard else 1.0)
+        total = self.plan.total_at(self.index)
+        factor = self.method.rate_factor(self.index, total) * self._guard.rate
         for group, rate in zip(self.optimizer.param_groups, self._base_rates):
             group["lr"] = rate * factor
-        if (
-            self.keep_fraction < 1
-            and self._pruner is None
-            and self.total is not None
-            and self.index >= PRUNE_AT * self.total
-        ):
+        if self.keep_fraction < 1 and self._pruner is None and total is not None and self.index >= PRUNE_AT * total:
             self._pruner = Pruner(self.field, self.keep_fraction)
-        self.field.before_step(self.index, self.total)
-        self.objective.before_step(self.field, self.index, self.total)
+            self._guard.begin_again()
+        self.field.before_step(self.index, total)
+        self.objective.before_step(self.field, self.index, total)
         batch = self.objective.batch(self.index, self.method.batch, self.seed, self.device)
         with self._rounding:
             self._gradients(batch)
@@ -138,8 +163,7 @@ class Trainer:
         if self._pruner is not None:
             self._pruner()
         self.index += 1
-        if self._guard is not None:
-            self._guard.watch(self, self._loss)
+        self._guard.watch(self, self._loss)
 
     def _gradients(self, batch: tuple[torch.Tensor, ...]) -> None:
         if self._fused is not None and self.objective.plain:
@@ -152,48 +176,106 @@ class Trainer:
             self._loss = loss.detach()
 
     def run(self) -> None:
-        """Train until the budget is spent or `stop` is called. Raises BadInput where the loss is no longer finite."""
+        """Train until the budget is spent or `stop` is called. Raises BadInput where lower rates do not help a fit."""
         while not (self.stopped or self.done):
             self.step()
             for callback in self.callbacks:
                 callback(self)
-            if self._measurements:
-                self._fix_steps()
-            if self._guard is None and self.index % CHECK_EVERY == 0 and not math.isfinite(self.loss):
-                raise BadInput(
-                    f"the fit diverged at step {self.index} (loss {self.loss}); "
-                    f"a smaller rate may help: `learning_rate={self.method.learning_rate / 4:g}`"
-                )
+            if self.seconds is not None and not self.stopped:
+                self._look()
+        self._guard.check_end(self)
 
     def stop(self) -> None:
         """End `run` after the current step. May be called from a callback, a signal handler or another thread."""
         self.stopped = True
 
     def exclude_time(self, seconds: float) -> None:
-        """Exclude time from the measured rate of steps: for callbacks whose work took long and is rare."""
-        if self._rate_from is not None:
-            self._rate_from = self._rate_from[0] + seconds, self._rate_from[1]
+        """Exclude time from the measured cost of steps: for callbacks whose work took long and is rare."""
+        if self._look_from is not None:
+            self._look_from = self._look_from[0] + seconds, self._look_from[1]
 
-    def _fix_steps(self) -> None:
-        """Fix the number of steps once the rate has been measured long enough."""
+    # Planning
+
+    def _look(self) -> None:
+        """Decide on the number of steps, where it is time for that."""
         assert self.seconds is not None
-        if self._rate_from is None:
-            self._rate_from = time.perf_counter(), self.index
-            return
-        spent, steps = time.perf_counter() - self._rate_from[0], self.index - self._rate_from[1]
-        if self.total is None:
-            due = spent >= RATE_FRACTION * self.seconds or self.elapsed >= HALF_WAY * self.seconds
+        if self._look_from is None:
+            self._look_from = time.perf_counter(), self.index
+            if self._late():
+                self._decide(0.0)
+        elif self.total is None:
+            self._decide_first()
         else:
-            due = self.elapsed >= HALF_WAY * self.seconds or self.index >= HALF_WAY * self.total
-        if due and steps >= RATE_STEPS:
-            left = self.seconds - self.elapsed - self.objective.evaluation_seconds(self.field)
-            self._fix(left / (spent / steps))
+            self._decide_again()
 
-    def _fix(self, more: float) -> None:
+    def _decide_first(self) -> None:
+        """The first decision, once the cost of a step has been measured long enough."""
+        assert self.seconds is not None
+        spent, steps = self._since_look()
+        enough = spent >= RATE_FRACTION * self.seconds or self.elapsed >= MAX_RATE_FRACTION * self.seconds
+        if (enough and steps >= RATE_STEPS) or self._late():
+            self._cost.measure(spent, steps)
+            self._estimate_scoring()
+            self._decide(self._steps_left())
+
+    def _decide_again(self) -> None:
+        """A new decision, where the steps have become slower or faster, or the time is over."""
+        assert self.seconds is not None and self.total is not None
+        spent, steps = self._since_look()
+        left = self.total - self.index
+        # The looks come closer towards the end, as it is to be met.
+        if not (spent >= LOOK_FRACTION * self.seconds or steps >= left or self._late()):
+            return
+        self._cost.measure(spent, steps)
+        due = sum(self.elapsed >= fraction * self.seconds for fraction in ESTIMATE_AGAIN)
+        if self._scoring is None or due > self._estimates or self._load_is_another():
+            self._estimates = due
+            self._estimate_scoring()
+        self._look_from = time.perf_counter(), self.index
+        more = 0.0 if self._late() else self._steps_left()
+        if abs(more - left) > max(DECISIVE * left, 0.5):
+            self._decide(more)
+
+    def _since_look(self) -> tuple[float, int]:
+        """Seconds and steps since the last look."""
+        assert self._look_from is not None
+        return time.perf_counter() - self._look_from[0], self.index - self._look_from[1]
+
+    def _late(self) -> bool:
+        """Whether no time is left for a step."""
+        return self._seconds_left() <= 0.5 * (self._cost.value if self._cost.known else 0.0)
+
+    def _load_is_another(self) -> bool:
+        """Whether steps take another time than when that of the evaluation was estimated."""
+        assert self._scoring is not None
+        ratio = self._cost.value / self._scoring[1]
+        return not 1 / OTHER_LOAD < ratio < OTHER_LOAD
+
+    def _seconds_left(self) -> float:
+        """Time that is left for training."""
+        assert self.seconds is not None
+        reserved = 0.0 if self._scoring is None else min(self._scoring[0], SCORING_FRACTION * self.seconds)
+        return (1.0 - MARGIN) * self.seconds - self.elapsed - reserved
+
+    def _steps_left(self) -> float:
+        """Number of steps for which there is time."""
+        return max(0.0, self._seconds_left() / self._cost.value)
+
+    def _estimate_scoring(self) -> None:
+        """Estimate the time of the evaluation, which is kept free."""
+        self._scoring = self.objective.evaluation_seconds(self.field), self._cost.value
+
+    def _decide(self, more: float) -> None:
         """Plan for so many more steps."""
-        self.total = max(self.index, self.index + int(MARGIN * more))
-        self._rate_from = None
-        self._measurements -= 1
+        self.plan.decide(self.index, self.index + int(more))
+        self._look_from = time.perf_counter(), self.index
+
+    @property
+    def scoring_seconds(self) -> float:
+        """Time that the evaluation may take: what is left of the budget; infinite where the budget is in steps."""
+        if self.seconds is None:
+            return math.inf
+        return max(0.0, self.seconds - self.elapsed) + max(LATE_FRACTION * self.seconds, LATE_SECONDS)
 
     def state(self) -> dict:
         """Everything besides the weights that continuing needs.
@@ -205,19 +287,21 @@ class Trainer:
             "total": self.total,
             "seconds": self.seconds,
             "elapsed": self.elapsed,
-            "looks": self._measurements,
+            "plan": self.plan.decisions,
             "seed": self.seed,
-            "guard": self._guard and self._guard.state(),
+            "guard": self._guard.state(),
             "optimizer": self.optimizer.state_dict(),
             "objective": self.objective.state(),
         }
 
     def restore(self, state: dict) -> None:
         """Take up where `state` was taken. The field's weights have to be loaded before."""
-        self.index, self.total, self.seconds = state["index"], state["total"], state["seconds"]
+        self.index, self.seconds = state["index"], state["seconds"]
+        # Older checkpoints hold the number of steps alone, which was fixed at the beginning.
+        self.plan = Plan(state.get("plan") or ([] if state["total"] is None else [(0, state["total"])]))
         self._started = time.perf_counter() - state["elapsed"]
-        self._rate_from, self._measurements = None, state.get("looks", 0)
+        self._look_from = None
         self.optimizer.load_state_dict(state["optimizer"])
         self.objective.restore(state["objective"])
-        if self._guard is not None:
+        if state.get("guard"):
             self._guard.restore(state["guard"])

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict
 from pydantic import Field as Option
 
+from fields.methods.pace import Pace
 from scenes.domain import Channels, Domain
 from scenes.errors import BadInput
 
@@ -76,10 +77,13 @@ class Method(BaseModel):
     frequency_option: ClassVar[str | None] = None
     # Whether `sizes` solves for that option, so that FreSh cannot choose it for a requested size.
     size_by_frequency: ClassVar[bool] = False
-    # Whether the Trainer goes back and halves the learning rates when the loss runs away.
+    # Whether the Trainer also begins again where a fit does not start to learn, and goes back at the first sign of
+    # divergence (`fields.fit.guard.RestartingGuard`).
     guarded: ClassVar[bool] = False
     # Whether most parameters lie in tables, of which a sample trains a few entries only.
     has_tables: ClassVar[bool] = False
+    # How batch and rates follow from the time of a fit. None: they are the same for all times.
+    pace: ClassVar[Pace | None] = None
     # Copies of each activation that autograd keeps alive in one step.
     activation_copies: ClassVar[int] = 4
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self, cast
 
 from pydantic import Field as Option
 
 from fields.methods.base import crossing
+from fields.methods.pace import Pace
 from fields.methods.points import PointMethod
+from scenes.domain import Channels, Domain
+from scenes.errors import BadInput
 
 if TYPE_CHECKING:
+    from fields.models.field import Field
     from scenes.signal import Signal
 
 # Widest and deepest network that the native training step takes (`fields.ops.mlp`), and its bytes per point, and per
@@ -33,6 +37,7 @@ class NetworkMethod(PointMethod):
 
     native_step: ClassVar[bool] = False
     native_width: ClassVar[int] = 1
+    pace = Pace()
 
     size_options = ("width", "hidden_layers")
 
@@ -41,6 +46,25 @@ class NetworkMethod(PointMethod):
         256, ge=1, le=8192, description="Units per hidden layer. More give more detail and slower steps."
     )
     hidden_layers: int = Option(4, ge=1, le=32, description="Number of hidden layers.")
+    matmul_dtype: Literal["auto", "float32", "bfloat16"] = Option(
+        "auto",
+        description="Type of the factors of matrix products in training steps, until the last two fifths of them. "
+        "auto: bfloat16 where the processor has it, which is nearly twice as fast.",
+    )
+
+    def build_field(self, domain: Domain, channels: Channels, seed: int) -> Field:
+        from fields.models.field import CoordinateField
+        from fields.ops.mlp import MatmulDtype, why_not_matmul_dtype
+
+        field = super().build_field(domain, channels, seed)
+        if isinstance(field, CoordinateField) and self.native_step and self.matmul_dtype != "float32":
+            dtype = cast(MatmulDtype, "bfloat16")
+            reason = why_not_matmul_dtype(dtype)
+            if reason is None:
+                field.matmul_dtype = dtype
+            elif self.matmul_dtype == dtype:
+                raise BadInput(f"matmul_dtype=bfloat16: {reason}; leave it out")
+        return field
 
     def activations(self) -> int:
         return self.width * (self.hidden_layers + 2)

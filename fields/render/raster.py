@@ -47,14 +47,24 @@ def evaluate_strips(
 
     A strip has about `TILE_POINTS` pixels, so memory does not grow with the image.
     """
-    x0, y0, x1, y1 = window
-    x, y = sample_centers(width, x0, x1).to(field.device), sample_centers(height, y0, y1).to(field.device)
+    for rows in image_strips(width, height):
+        yield rows.start, evaluate_rows(field, width, height, rows, window)
+
+
+def image_strips(width: int, height: int) -> list[slice]:
+    """The rows of an image in strips of about `TILE_POINTS` pixels, from top to bottom."""
     strip = max(1, TILE_POINTS // width)
-    for top in range(0, height, strip):
-        part = y[top : top + strip]
-        coords = torch.stack(torch.broadcast_tensors(x[None, :], part[:, None]), dim=-1).reshape(-1, 2)
-        values = [field(piece) for piece in coords.split(TILE_POINTS)]
-        yield top, torch.cat(values).reshape(len(part), width, -1).cpu().numpy()
+    return [slice(top, min(top + strip, height)) for top in range(0, height, strip)]
+
+
+@torch.no_grad()
+def evaluate_rows(field: PointField, width: int, height: int, rows: slice, window: Window = WHOLE) -> np.ndarray:
+    """The rows `[h, width, C]` float32 of the image of `evaluate_image`."""
+    x0, y0, x1, y1 = window
+    x, y = sample_centers(width, x0, x1).to(field.device), sample_centers(height, y0, y1)[rows].to(field.device)
+    coords = torch.stack(torch.broadcast_tensors(x[None, :], y[:, None]), dim=-1).reshape(-1, 2)
+    values = [field(piece) for piece in coords.split(TILE_POINTS)]
+    return torch.cat(values).reshape(len(y), width, -1).cpu().numpy()
 
 
 @torch.no_grad()

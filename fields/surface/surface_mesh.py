@@ -132,15 +132,21 @@ def surface_mesh(
     return mesh
 
 
-def scored_triangles(implicit: Implicit, resolution: int) -> Triangles:
+def scored_triangles(
+    implicit: Implicit,
+    resolution: int,
+    *,
+    scan: CoarseScan | None = None,
+    progress: ProgressCallback = no_progress,
+) -> Triangles:
     """The surface that metrics score and students learn, as exports write it: empty where there is none.
 
-    It differs from `surface_triangles` for an unsigned surface, whose shell is brought onto the surface.
+    scan, progress: as for `surface_triangles`. It differs from `surface_triangles` for an unsigned surface, whose shell is brought onto the surface.
     """
     if implicit.type != "unsigned":
-        return surface_triangles(implicit, resolution)
+        return surface_triangles(implicit, resolution, scan=scan, progress=progress)
     try:
-        mesh = surface_mesh(implicit, resolution)
+        mesh = surface_mesh(implicit, resolution, scan=scan, progress=progress)
     except BadInput:
         return Triangles(np.zeros((0, 3)), np.zeros((0, 3), np.int64), 0)
     return Triangles(mesh.vertices, mesh.faces, len(mesh.vertices))

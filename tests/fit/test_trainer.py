@@ -7,7 +7,8 @@ import pytest
 import torch
 
 import fields
-from fields.fit.fit import finish, prepare, resume
+from fields.fit.fit import finish, prepare, prepare_request, resume
+from fields.fit.request import FitRequest
 from fields.runs.run import Run, load_field
 from scenes.errors import BadInput
 from scenes.image.signal import Image
@@ -44,19 +45,15 @@ def test_weights_depend_on_the_seed_alone(image):
     assert not same(weights(a.field), weights(c.field))
 
 
-def test_time_budget_fixes_the_steps_and_the_schedule_follows(image):
+def test_time_budget_is_met_and_the_schedule_ends_with_it(image):
     trainer, _ = prepare(image, "hashgrid", seconds=1.5, settings=OPTIONS)
     begun = time.perf_counter()
-    totals = []
-    result = finish(trainer, None, [lambda t: totals.append(t.total)])
+    factors = []
+    result = finish(trainer, None, [lambda t: factors.append(t.optimizer.param_groups[0]["lr"])])
     assert time.perf_counter() - begun < 3.0
-    fixed = [total for total in totals if total]
-    assert set(fixed) == {result.steps}
-    assert trainer.done
-    rates = [trainer.method.rate_factor(step, trainer.total) for step in range(trainer.total)]
-    assert rates[0] == 1.0
-    assert rates[-1] < 0.01
-    assert all(a >= b for a, b in zip(rates, rates[1:]))
+    assert trainer.done and result.steps == trainer.total == len(factors)
+    assert all(a >= b for a, b in zip(factors, factors[1:]))
+    assert factors[-1] < 0.02 * factors[0]
     assert all(trainer.method.rate_factor(step, None) == 1.0 for step in (0, 1, 1000))
 
 
@@ -77,24 +74,105 @@ def test_excluded_time_does_not_count_towards_the_rate(image):
     assert totals[True] > 1.5 * totals[False]
 
 
-@pytest.mark.parametrize("step_cost_varies", [True, False])
-def test_steps_of_varying_cost_are_planned_again_half_way(image, monkeypatch, step_cost_varies):
-    monkeypatch.setattr("fields.fit.objectives.base.Objective.step_cost_varies", step_cost_varies)
+class Clock:
+    """A simulated clock, on which each step takes what `cost` says of the time."""
+
+    def __init__(self, monkeypatch, trainer, cost, scoring=0.0):
+        self.now, self.cost, self.factors = 0.0, cost, []
+        monkeypatch.setattr("fields.fit.trainer.time.perf_counter", lambda: self.now)
+        monkeypatch.setattr(trainer.objective, "evaluation_seconds", lambda field: scoring)
+        trainer._started = 0.0
+        trainer.callbacks = [self.tick]
+
+    def tick(self, trainer):
+        self.now += self.cost(self.now)
+        self.factors.append(trainer.optimizer.param_groups[0]["lr"])
+
+
+def for_a_while(now):
+    return 0.4 if 30 < now < 60 else 0.1
+
+
+LOADS = {
+    "steady": lambda now: 0.1,
+    "four times slower half-way": lambda now: 0.1 if now < 50 else 0.4,
+    "four times faster half-way": lambda now: 0.4 if now < 50 else 0.1,
+    "slower at the end": lambda now: 0.1 if now < 90 else 0.4,
+    "slower for a while": for_a_while,
+    "falling": lambda now: 0.4 / (1 + now / 20),
+    "slow steps": lambda now: 3.0,
+}
+
+
+@pytest.mark.parametrize("load", LOADS)
+def test_budget_is_met_whatever_the_load_does(image, monkeypatch, load):
     trainer, _ = prepare(image, "hashgrid", seconds=100, settings=OPTIONS)
-    monkeypatch.setattr(trainer.objective, "evaluation_seconds", lambda field: 0.0)
-    clock, plans = [0.0], []
-    monkeypatch.setattr("fields.fit.trainer.time.perf_counter", lambda: trainer._started + clock[0])
-
-    def tick(trainer):
-        clock[0] += 0.1 if trainer.total is None else 0.2  # twice as long after the first plan
-        plans.append(trainer.total)
-
-    trainer.callbacks = [tick]
+    clock = Clock(monkeypatch, trainer, LOADS[load], scoring=5.0)
     trainer.run()
-    first, last = next(plan for plan in plans if plan), trainer.total
-    assert len({plan for plan in plans if plan}) == 1 + step_cost_varies
-    assert clock[0] == pytest.approx(97.5 if step_cost_varies else 182, rel=0.02)
-    assert last < 0.7 * first if step_cost_varies else last == first
+    assert 91 < clock.now + 5.0 < 102
+    assert trainer.done and trainer.index == trainer.total
+    assert all(a >= b - 1e-12 for a, b in zip(clock.factors, clock.factors[1:]))
+    assert clock.factors[-1] < 0.02 * clock.factors[0]
+    assert len(trainer.plan.decisions) < 80
+
+
+def test_schedule_follows_the_share_of_the_time_that_is_spent(image, monkeypatch):
+    trainer, _ = prepare(image, "hashgrid", seconds=100, settings=OPTIONS)
+    clock = Clock(monkeypatch, trainer, LOADS["four times slower half-way"])
+    seen = []
+    trainer.callbacks.append(lambda t: seen.append((clock.now / 100, t.plan.progress(t.index))))
+    trainer.run()
+    assert max(abs(spent - progress) for spent, progress in seen if spent > 0.1) < 0.1
+
+
+def test_evaluation_that_became_slower_with_the_steps_keeps_its_time(image, monkeypatch):
+    trainer, _ = prepare(image, "hashgrid", seconds=100, settings=OPTIONS)
+    clock = Clock(monkeypatch, trainer, LOADS["four times slower half-way"])
+    monkeypatch.setattr(trainer.objective, "evaluation_seconds", lambda field: 4.0 if clock.now < 50 else 16.0)
+    trainer.run()
+    assert clock.now == pytest.approx(100 - 16, abs=2)
+    clock.now = 99.0
+    assert trainer.scoring_seconds == pytest.approx(4.0)
+
+
+def test_evaluation_gets_at_most_its_share_of_the_time(image, monkeypatch):
+    trainer, _ = prepare(image, "hashgrid", seconds=100, settings=OPTIONS)
+    clock = Clock(monkeypatch, trainer, lambda now: 0.1, scoring=1e4)
+    trainer.run()
+    assert clock.now == pytest.approx(70, abs=2)
+
+
+def test_run_in_time_is_repeated_to_the_bit_from_its_header(image, tmp_path, monkeypatch):
+    trainer, run = prepare(image, "hashgrid", seconds=10, settings=OPTIONS, out=tmp_path / "run")
+    clock = Clock(monkeypatch, trainer, lambda now: 0.1 if now < 5 else 0.4)
+    finish(trainer, run)
+    monkeypatch.undo()
+    header = Run.open(tmp_path / "run").header
+    assert len(header["plan"]) > 2 and header["plan"][-1][1] == header["steps"] == trainer.index
+    assert clock.now < 10.5
+    request = FitRequest.from_header(header)
+    again, _ = prepare_request(image, request.model_copy(update={"out": tmp_path / "again"}))
+    finish(again, Run.open(tmp_path / "again"))
+    assert again.plan.decisions == trainer.plan.decisions
+    assert same(weights(again.field), weights(trainer.field))
+    third = FitRequest.from_header(Run.open(tmp_path / "again").header)
+    assert third.plan == request.plan and third.steps == request.steps and third.seconds is None
+
+
+def test_resumed_run_in_time_has_the_decisions_of_its_checkpoint(image, tmp_path, monkeypatch):
+    trainer, run = prepare(image, "hashgrid", seconds=10, settings=OPTIONS, out=tmp_path / "run")
+    Clock(monkeypatch, trainer, lambda now: 0.1 if now < 4 else 0.2)
+    finish(trainer, run, [lambda t: t.stop() if t.elapsed > 6 else None])
+    monkeypatch.undo()
+    continued = resume(image, Run.open(tmp_path / "run"))
+    assert continued.plan.decisions == trainer.plan.decisions and continued.index == trainer.index
+    assert [continued.plan.total_at(n) for n in range(trainer.index)] == [
+        trainer.plan.total_at(n) for n in range(trainer.index)
+    ]
+    clock = Clock(monkeypatch, continued, lambda now: 0.4)
+    clock.now = 6.0
+    continued.run()
+    assert continued.done and clock.now == pytest.approx(10, abs=0.5)
 
 
 def test_stopped_and_resumed_run_has_bit_identical_weights(image, tmp_path):
@@ -111,15 +189,6 @@ def test_stopped_and_resumed_run_has_bit_identical_weights(image, tmp_path):
     assert again.finished
     assert same(weights(again.field), weights(whole.field))
     assert same(weights(load_field(tmp_path / "run")), weights(whole.field))
-
-
-def test_resumed_time_budget_keeps_its_number_of_steps(image, tmp_path):
-    trainer, run = prepare(image, "hashgrid", seconds=1.0, settings=OPTIONS, out=tmp_path / "run")
-    finish(trainer, run, [lambda t: t.stop() if t.total and t.index >= t.total // 2 else None])
-    continued = resume(image, Run.open(tmp_path / "run"))
-    assert continued.total == trainer.total
-    assert continued.elapsed >= trainer.state()["elapsed"] - 1.0
-    assert finish(continued, run).steps == trainer.total
 
 
 def test_fused_and_autograd_training_agree(image):

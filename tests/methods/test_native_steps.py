@@ -8,6 +8,7 @@ import fields
 from fields.fit.fit import finish, prepare, resume
 from fields.methods.registry import make_method
 from fields.models.field import CoordinateField
+from fields.ops.mlp import why_not_matmul_dtype
 from fields.runs.run import Run, load_field
 from scenes.domain import Channels
 from scenes.image.signal import Image
@@ -119,3 +120,22 @@ def test_training_with_rounded_weights_takes_the_native_step(name, image):
         states.append(trainer.field.state_dict())
     for key, ours in states[0].items():
         assert (ours - states[1][key]).norm() <= 1e-3 * states[1][key].norm(), key
+
+
+@pytest.mark.skipif(why_not_matmul_dtype("bfloat16") is not None, reason="no bfloat16 products on this processor")
+def test_products_are_bfloat16_until_the_last_part_of_the_training(image):
+    method = make_method("siren", METHODS["siren"]).prepare(image)
+    field = method.build_field(image.domain, image.channels, seed=0)
+    exact = method.model_copy(update={"matmul_dtype": "float32"}).build_field(image.domain, image.channels, seed=0)
+    assert (field.matmul_dtype, exact.matmul_dtype) == ("bfloat16", "float32")
+    random = torch.Generator().manual_seed(0)
+    batch = torch.rand(700, 2, generator=random), torch.rand(700, 3, generator=random)
+    losses = {}
+    for name, built in (("rounded", field), ("exact", exact)):
+        step = built.fused_step("l2")
+        for index in (0, 59, 60):
+            built.before_step(index, 100)
+            losses[name, index] = float(step(*batch))
+    assert losses["rounded", 0] == losses["rounded", 59] != losses["exact", 0]
+    assert losses["rounded", 59] == pytest.approx(losses["exact", 59], rel=1e-2)
+    assert losses["rounded", 60] == losses["exact", 60]

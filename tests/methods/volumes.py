@@ -40,7 +40,7 @@ class Volume(Signal):
 
 class VolumeObjective(Objective):
     @torch.no_grad()
-    def evaluate(self, field):
+    def evaluate(self, field, seconds=float("inf")):
         """PSNR at points between the samples."""
         coords = np.random.default_rng(9).random((20000, self.signal.domain.dimensions), dtype=np.float32)
         error = field(torch.from_numpy(coords)).numpy() - solids(coords)

@@ -10,6 +10,7 @@ import torch
 from fields.compare.comparison import Comparison
 from fields.distill.request import DistillRequest
 from fields.fit.fit import finish, reopen, resume
+from fields.fit.plan import Plan
 from fields.fit.request import FitRequest
 from fields.models.field import FrameField, RadianceField
 from fields.runs.run import Run, load_field
@@ -69,7 +70,7 @@ def test_old_checkpoint_continues(name, tmp_path, monkeypatch):
     run = Run.open(tmp_path / "run")
     trainer = resume(reopen(run), run)
     assert trainer.index > 0
-    trainer.total = trainer.index + 2
+    trainer.plan = Plan([(0, trainer.index + 2)])
     finish(trainer, run)
     assert Run.open(tmp_path / "run").header["status"] == "finished"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ import torch
 
 from fields.fit.metrics import samples as metrics
 from fields.fit.objectives.base import Objective, held_out_values
+from fields.fit.scoring import estimated_seconds, parts_within, scored_part
 from fields.models.field import PointField
 from fields.render.raster import evaluate_lattice, sample_centers
 from scenes.audio.signal import Audio
@@ -19,8 +19,9 @@ from scenes.audio.spectrogram import level_colors, power_levels
 # Size of a spectrogram in a preview, and height of its heading, in pixels.
 PANEL = 960, 240
 HEADING = 20
-# Samples by which the time of an evaluation is estimated.
-ESTIMATE_SAMPLES = 1 << 16
+# Samples by which the time of an evaluation is first estimated, and samples of a part that may be left out.
+ESTIMATE_SAMPLES = 1 << 13
+PART_SAMPLES = 1 << 16
 # Smallest error by the signal's power that is told: 120 dB.
 MIN_RELATIVE_ERROR = 1e-12
 
@@ -40,25 +41,35 @@ class AudioObjective(Objective[Audio, PointField]):
         return "loss", loss
 
     @torch.no_grad()
-    def evaluate(self, field: PointField) -> dict[str, float]:
-        """Metrics of the held-out samples where there are any (SNR only), else of all audio."""
+    def evaluate(self, field: PointField, seconds: float = math.inf) -> dict[str, float]:
+        """Metrics of the held-out samples where there are any (SNR only), else of all audio. SNR only of a part."""
         audio = self.signal
-        if audio.held_out is None:
-            return metrics.audio_metrics(evaluate_lattice(field, sample_centers(audio.num_samples)), audio.values())
-        prediction, target = held_out_values(field, audio.held_out_samples())
-        return {"snr": metrics.snr(prediction, target)}
+        if audio.held_out is not None:
+            prediction, target, self.scored = held_out_values(field, audio.held_out_samples(), seconds)
+            return {"snr": metrics.snr(prediction, target)}
+        centers = sample_centers(audio.num_samples)
+        prediction = np.empty((audio.num_samples, len(audio.channels)), np.float32)
+        known = np.zeros(audio.num_samples, bool)
+        for index in parts_within(-(-audio.num_samples // PART_SAMPLES), seconds):
+            part = slice(index * PART_SAMPLES, (index + 1) * PART_SAMPLES)
+            prediction[part] = evaluate_lattice(field, centers[part])
+            known[part] = True
+        self.scored = scored_part(int(known.sum()), len(known), "samples")
+        if self.scored is None:
+            return metrics.audio_metrics(prediction, audio.values())
+        return {"snr": metrics.snr(prediction[known], audio.values()[known])}
 
     def evaluation_seconds(self, field: PointField) -> float:
-        """Estimate from a part of at most 65,536 samples in the middle."""
+        """Estimate from some samples in the middle."""
         audio = self.signal
-        count = min(ESTIMATE_SAMPLES, audio.num_samples)
-        first = (audio.num_samples - count) // 2
-        begun = time.perf_counter()
-        values = evaluate_lattice(
-            field, sample_centers(count, first / audio.num_samples, (first + count) / audio.num_samples)
-        )
-        metrics.audio_metrics(values, audio.values(slice(first, first + count)))
-        return (time.perf_counter() - begun) * audio.num_samples / count
+        centers = sample_centers(audio.num_samples)
+
+        def score(count: int) -> None:
+            first = (audio.num_samples - count) // 2
+            part = slice(first, first + count)
+            metrics.audio_metrics(evaluate_lattice(field, centers[part]), audio.values(part))
+
+        return estimated_seconds(score, audio.num_samples, ESTIMATE_SAMPLES)
 
     def preview(self, field: PointField, longest_side: int = 1024) -> np.ndarray:
         """The spectrogram of the fit."""

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fields.fit.scoring import ScoredPart, parts_within, scored_part
 from fields.methods.base import Method
 from fields.models.field import Field, PointField
 from scenes.signal import Signal
@@ -62,6 +63,8 @@ class Objective(ABC, Generic[S, F]):
     step_cost_varies: bool = False
     # What the image of `save_preview` shows, side by side.
     shown: str = "target, fit, error"
+    # What the last `evaluate` scored, where its time did not suffice for all.
+    scored: ScoredPart | None = None
 
     def __init__(self, signal: S, loss: str, gradient_terms: dict[str, float] | None = None) -> None:
         """`gradient_terms`: weights of the parts of the loss that use the field's gradient, by name."""
@@ -119,7 +122,7 @@ class Objective(ABC, Generic[S, F]):
 
     def details(self) -> dict:
         """Plain data about the last `evaluate`, which `metrics.json` holds besides the metrics."""
-        return {}
+        return {} if self.scored is None else {"scored": self.scored.to_json()}
 
     def running_quality(self, loss: float) -> tuple[str, float]:
         """Name and value of the quality that people are shown during a fit, from the loss of a training batch."""
@@ -128,8 +131,12 @@ class Objective(ABC, Generic[S, F]):
         return "loss", loss
 
     @abstractmethod
-    def evaluate(self, field: F) -> dict[str, float]:
-        """Metrics of a field: on what was held out where the signal has such a part, else on the whole signal."""
+    def evaluate(self, field: F, seconds: float = math.inf) -> dict[str, float]:
+        """Metrics of a field: on what was held out where the signal has such a part, else on the whole signal.
+
+        `seconds`: time that this may take. Where it does not suffice, metrics are computed of a part, which `scored`
+        describes, and those that need the whole are left out.
+        """
 
     @abstractmethod
     def evaluation_seconds(self, field: F) -> float:
@@ -155,8 +162,17 @@ def predict(field: PointField, coords: np.ndarray) -> np.ndarray:
 
 
 def held_out_values(
-    field: PointField, samples: Iterable[tuple[np.ndarray, np.ndarray]]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Values of a field and of the signal, both `[N, C]`, at held-out samples: pairs of coords and values."""
-    parts = [(predict(field, coords), values) for coords, values in samples]
-    return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+    field: PointField, samples: Iterable[tuple[np.ndarray, np.ndarray]], seconds: float = math.inf
+) -> tuple[np.ndarray, np.ndarray, ScoredPart | None]:
+    """Values of a field and of the signal, both `[N, C]`, at held-out samples: pairs of coords and values.
+
+    And the part of the samples that they are, where `seconds` did not suffice for all.
+    """
+    held_out = list(samples)
+    chosen = []
+    for index in parts_within(len(held_out), seconds):
+        coords, values = held_out[index]
+        chosen.append((index, predict(field, coords), values))
+    chosen.sort(key=lambda part: part[0])
+    prediction, target = (np.concatenate([part[i] for part in chosen]) for i in (1, 2))
+    return prediction, target, scored_part(len(target), sum(len(v) for _, v in held_out), "held-out samples")

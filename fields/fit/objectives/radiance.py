@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
@@ -17,6 +18,7 @@ from fields.fit.objectives.ray_batches import RayBatch, RayCount, ray_batch
 from fields.fit.objectives.view_images import save_comparison, view_colors
 from fields.fit.objectives.view_scores import ViewScores, camera_remarks
 from fields.methods.base import Method
+from fields.fit.scoring import Deadline
 from fields.methods.radiance import SceneMethod
 from fields.models.field import RadianceField
 from fields.models.radiance import NEAR
@@ -182,17 +184,21 @@ class RadianceObjective(Objective[S, RadianceField], Generic[S]):
             return super().running_quality(loss)
         return "test_psnr", self.scores.running_psnr(self._field)
 
-    def evaluate(self, field: RadianceField) -> dict[str, float]:
+    def evaluate(self, field: RadianceField, seconds: float = math.inf) -> dict[str, float]:
         """Mean PSNR and SSIM over the test views; see `fields.fit.objectives.view_scores`."""
         self.remarks = camera_remarks(self.signal, field)
-        return self.scores.evaluate(field)
+        metrics = self.scores.evaluate(field, deadline.left)
+        self.scored = self.scores.scored
+        return metrics
 
     def details(self) -> dict[str, Any]:
-        return {"views": self.scores.details(), **({"remarks": self.remarks} if self.remarks else {})}
+        remarks = {"remarks": self.remarks} if self.remarks else {}
+        return {**super().details(), "views": self.scores.details(), **remarks}
 
     def evaluation_seconds(self, field: RadianceField) -> float:
         return self.scores.seconds(field)
 
+        deadline = Deadline(seconds)
     def preview(self, field: RadianceField, longest_side: int = 1024) -> np.ndarray:
         """The first test view as the fit shows it."""
         view = self.signal.test[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,10 +21,12 @@ from fields.fit.metrics.shape import (
     surface_metrics,
 )
 from fields.fit.objectives.base import Objective
+from fields.fit.scoring import Deadline, OutOfTime, scored_part
 from fields.models.field import PointField
 from fields.render.camera import camera_rays
 from fields.render.sphere_trace import ShapeView, headlight, in_chunks, render_shape
 from fields.render.surface_field import SurfaceField, surface_field
+from fields.surface.coarse_scan import CoarseScan, coarse_scan
 from fields.surface.implicit import implicit_shape
 from fields.surface.surface_mesh import scored_triangles
 from scenes.image.color import to_bytes
@@ -36,9 +39,15 @@ from scenes.shape.surface import MeshSurface
 
 # Cells along an axis of the mesh whose surface is scored.
 RESOLUTION = 256
-# `evaluation_seconds` scores this fraction of the points, on a mesh with a quarter of the cells along an axis.
-ESTIMATE_PARTS = 16
-ESTIMATE_COARSER = 4
+# Coarser evaluations, by which the time of the whole is estimated: each halving has a quarter of the points, and a mesh
+# of half as many cells along an axis.
+HALVINGS = (4, 3, 2)
+# Fewest cells along an axis of a mesh.
+MIN_RESOLUTION = 8
+# Factor of the time from one halving to the next: of a surface, and of noise, which fills the volume.
+SURFACE_GROWTH, NOISE_GROWTH = 4.0, 8.0
+# An estimate ends with the first evaluation that takes so many seconds.
+ESTIMATE_SECONDS = 0.1
 # The first evaluation, which loads libraries, is made with so many points.
 WARM_UP_POINTS = 64
 # Side of each image of a preview, and the space between them, in pixels.
@@ -83,25 +92,89 @@ class ShapeObjective(Objective[Shape, PointField]):
             loss = loss + weight * (1 - cosine).mean()
         return loss
 
-    def evaluate(self, field: PointField) -> dict[str, float]:
-        """IoU of the volumes; Chamfer distance, F-score and normal angle of the surfaces; PSNR of their colors."""
-        return self._evaluate(field, VOLUME_POINTS, SURFACE_POINTS, RESOLUTION)
+    def evaluate(self, field: PointField, seconds: float = math.inf) -> dict[str, float]:
+        """IoU of the volumes; Chamfer distance, F-score and normal angle of the surfaces; PSNR of their colors.
+
+        Where time does not suffice for all points, a quarter of them is scored on a mesh of half as many cells along
+        an axis, or a quarter of these, and so on.
+        """
+        self.scored = None
+        deadline = Deadline(seconds)
+        if math.isinf(seconds):
+            return self._evaluate(field, 0, deadline)
+        scan = self._scan(field)
+        halvings = HALVINGS[0]
+        scores, spent = self._timed(field, halvings, scan)
+        growth = NOISE_GROWTH
+        while halvings:
+            coming = self._coming(halvings, spent, growth, deadline.left)
+            if coming is None:
+                break
+            before = spent
+            try:
+                scores, spent = self._timed(field, coming, scan, deadline)
+            except OutOfTime:
+                break
+            growth = _growth(before, spent, halvings - coming)
+            halvings = coming
+        self.scored = scored_part(1, 4**halvings, "points")
+        return scores
+
+    @staticmethod
+    def _coming(halvings: int, spent: float, growth: float, left: float) -> int | None:
+        """The finest evaluation that fits into the time that is left, by the one before; None where none does.
+
+        The coarse ones are gone through one by one, as they tell how the time grows.
+        """
+        finest = halvings - 1 if halvings > HALVINGS[-1] else 0
+        return next((n for n in range(finest, halvings) if spent * growth ** (halvings - n) <= left), None)
 
     def evaluation_seconds(self, field: PointField) -> float:
-        """Estimate from a sixteenth of the points, and a mesh with a sixteenth of the triangles.
+        """Estimate from evaluations of fewer points on coarser meshes, of which the last takes long enough to tell.
 
         The time in which libraries are loaded at first use does not count.
         """
-        self._evaluate(field, WARM_UP_POINTS, WARM_UP_POINTS, RESOLUTION // 16)
         begun = time.perf_counter()
-        points = VOLUME_POINTS // ESTIMATE_PARTS, SURFACE_POINTS // ESTIMATE_PARTS
-        self._evaluate(field, *points, RESOLUTION // ESTIMATE_COARSER)
-        return (time.perf_counter() - begun) * ESTIMATE_PARTS
+        scan = self._scan(field)
+        scanning = time.perf_counter() - begun
+        self._evaluate(field, HALVINGS[0], Deadline(math.inf), scan, WARM_UP_POINTS)
+        before, growth = 0.0, SURFACE_GROWTH
+        for halvings in HALVINGS:
+            spent = self._timed(field, halvings, scan)[1]
+            growth = _growth(before, spent) if before else growth
+            if spent > ESTIMATE_SECONDS:
+                break
+            before = spent
+        return scanning + spent * growth**halvings
+
+    @staticmethod
+    def _scan(field: PointField) -> CoarseScan:
+        """The field's values on a coarse lattice, which evaluations of all sizes share."""
+        implicit = implicit_shape(field)
+        return coarse_scan(implicit, np.zeros(3), np.array(implicit.extents))
+
+    def _timed(
+        self, field: PointField, halvings: int, scan: CoarseScan, deadline: Deadline | None = None
+    ) -> tuple[dict[str, float], float]:
+        """Scores, and the seconds that they took."""
+        begun = time.perf_counter()
+        scores = self._evaluate(field, halvings, deadline or Deadline(math.inf), scan)
+        return scores, time.perf_counter() - begun
 
     @torch.no_grad()
     def _evaluate(
-        self, field: PointField, volume_points: int, surface_points: int, resolution: int
+        self,
+        field: PointField,
+        halvings: int,
+        deadline: Deadline,
+        scan: CoarseScan | None = None,
+        most_points: int | None = None,
     ) -> dict[str, float]:
+        """Scores of so many halvings; see `HALVINGS`. Raises OutOfTime where the deadline passes."""
+        volume_points, surface_points = (n // 4**halvings for n in (VOLUME_POINTS, SURFACE_POINTS))
+        if most_points:
+            volume_points, surface_points = min(volume_points, most_points), min(surface_points, most_points)
+        resolution = max(MIN_RESOLUTION, RESOLUTION // 2**halvings)
         fit, implicit = surface_field(field), implicit_shape(field)
         shape = self.signal
         scores: dict[str, float] = {}
@@ -110,7 +183,9 @@ class ShapeObjective(Objective[Shape, PointField]):
             inside = _evaluated(fit, fit.function, points) < 0
             scores["iou"] = intersection_over_union(inside, shape.surface.inside(points))
         points, normals, colors = shape.surface_points(surface_points)
-        found = scored_triangles(implicit, resolution)
+        deadline.check()
+        found = scored_triangles(implicit, resolution, scan=scan, progress=lambda done: deadline.check())
+        deadline.check()
         if found.crossed:
             fitted = MeshSurface(Mesh(found.vertices, found.faces))
             scores |= self._surface_scores(fitted, points, normals, oriented=fit.oriented)
@@ -205,6 +280,11 @@ def _angle_image(source: np.ndarray, fitted: np.ndarray, *, signed: bool) -> np.
     angle = np.degrees(np.arccos(np.clip(cosine, -1, 1))) / WHITE_ANGLE
     has_source, has_fitted = (source != 0).any(axis=1), (fitted != 0).any(axis=1)
     return np.where(~has_source & ~has_fitted, 0, np.where(has_source != has_fitted, 1, angle))
+
+
+def _growth(before: float, after: float, halvings: int = 1) -> float:
+    """Factor of the time from one halving to the next, within what surfaces and noise have."""
+    return min(max((after / before) ** (1 / halvings), SURFACE_GROWTH), NOISE_GROWTH)
 
 
 def _gradient(field: PointField, points: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 from typing import TypeVar
@@ -10,6 +11,7 @@ import numpy as np
 
 from fields.fit.metrics import samples as metrics
 from fields.fit.objectives.base import ERROR_GAIN, Objective
+from fields.fit.scoring import parts_within, scored_part
 from fields.models.field import Field, PointField
 from fields.render.video_frame import render_frame
 from scenes.image.color import to_bytes
@@ -33,10 +35,12 @@ class FramesOfVideo(Objective[Video, F]):
         width, height, _ = self.signal.domain.grid_shape
         return render_frame(field, moment, width, height)
 
-    def evaluate(self, field: F) -> dict[str, float]:
+    def evaluate(self, field: F, seconds: float = math.inf) -> dict[str, float]:
         """Mean metrics of the held-out frames where there are any, else of all frames."""
-        scores = [self._score(field, int(index)) for index in self.signal.evaluation_frames()]
-        return {name: float(np.mean([score[name] for score in scores])) for name in scores[0]}
+        frames = self.signal.evaluation_frames()
+        scores = {n: self._score(field, int(frames[n])) for n in parts_within(len(frames), seconds)}
+        self.scored = scored_part(len(scores), len(frames), "frames")
+        return {name: float(np.mean([scores[n][name] for n in sorted(scores)])) for name in scores[0]}
 
     def evaluation_seconds(self, field: F) -> float:
         """Estimate from the frame in the middle. The first time it is scored does not count, as it is slower."""

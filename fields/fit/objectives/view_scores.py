@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 
 from fields.fit.metrics.samples import psnr, ssim
 from fields.fit.objectives.view_images import view_colors
+from fields.fit.scoring import Deadline, ScoredPart, estimated_seconds, parts_within, scored_part
 from fields.models.field import RadianceField
 from fields.render.floaters import cameras_in_matter
 from scenes.posed.camera import Camera
@@ -26,8 +28,14 @@ WATCH_FRACTION = 0.02
 WATCHED_VIEWS = 4
 # Matter that lets a third of the light through this length, in sides of the cube, is solid.
 SOLID_LENGTH = 0.02
-# Pixels of the part of a view that is rendered to estimate the time of an evaluation.
-ESTIMATE_PIXELS = 16384
+# Pixels of the part of a view that is first rendered to estimate the time of an evaluation.
+ESTIMATE_PIXELS = 256
+# Shortest time of an evaluation, in seconds: some rays are rendered even if there is none.
+MIN_SECONDS = 0.1
+# Views of which a part of the pixels is scored, where time does not suffice for as many whole ones.
+PARTIAL_VIEWS = 4
+# Rays of the first rendering during a fit. Where it takes more than 2 % of the time, there are no more of them later.
+FIRST_WATCHED_RAYS = 256
 
 
 class ViewScores:
@@ -35,26 +43,42 @@ class ViewScores:
 
     views: the views that are scored; all test views at first.
     per_view: scores of each view in the last evaluation, with its name.
+    scored: what was scored, where its time did not suffice for all.
     """
 
     def __init__(self, scene: RadianceScene) -> None:
         self.scene = scene
         self.views: Sequence[View] = scene.test
         self.per_view: list[dict[str, Any]] = []
+        self.scored: ScoredPart | None = None
         self._watched: tuple[float, float] | None = None  # time of the last rendering, and its score
         self._watch_cost = 0.0
 
-    def evaluate(self, field: RadianceField) -> dict[str, float]:
+    def evaluate(self, field: RadianceField, seconds: float = math.inf) -> dict[str, float]:
         """Means over the views.
 
         PSNR counts the pixels that a view's mask keeps. SSIM counts all pixels of an image in which those outside the
-        mask are taken from the photograph.
+        mask are taken from the photograph. Where `seconds` do not suffice for four views, some pixels of views are
+        scored, by PSNR alone.
         """
-        self.per_view = [{"name": view.name, **self._scores(field, view)} for view in self.views]
+        deadline, stride = Deadline(seconds), 1
+        if math.isfinite(seconds):
+            needed = self._view_seconds(field, self.views[len(self.views) // 2]) * min(PARTIAL_VIEWS, len(self.views))
+            stride = max(1, math.ceil((needed / max(deadline.left, MIN_SECONDS)) ** 0.5))
+        scores = {
+            index: {"name": self.views[index].name, **self._scores(field, self.views[index], stride)}
+            for index in parts_within(len(self.views), deadline.left)
+        }
+        self.per_view = [scores[index] for index in sorted(scores)]
+        self.scored = scored_part(len(scores), len(self.views), "views")
+        if stride > 1:
+            self.scored = ScoredPart(len(scores) / len(self.views) / stride**2, "pixels of the views")
         metrics = [name for name in self.per_view[0] if name != "name"]
         return {name: float(np.mean([scores[name] for scores in self.per_view])) for name in metrics}
 
-    def _scores(self, field: RadianceField, view: View) -> dict[str, float]:
+    def _scores(self, field: RadianceField, view: View, stride: int = 1) -> dict[str, float]:
+        if stride > 1:
+            return {"psnr": self._strided_psnr(field, view, stride)}
         fit, target, mask = view_colors(self.scene, field, view), self.scene.image(view), self.scene.mask(view)
         similarity = ssim(fit if mask is None else np.where(mask[..., None], fit, target), target)
         scores = {"psnr": _masked_psnr(fit, target, mask), "ssim": similarity}
@@ -67,45 +91,53 @@ class ViewScores:
             for scores in self.per_view
         ]
 
-    def watched_psnr(self, field: RadianceField) -> float:
-        """PSNR of a few thousand rays of some test views."""
-        views, stride = watched_views(self.scene)
-        scores = []
-        for view in views:
-            fit, target = view_colors(self.scene, field, view, stride), self.scene.image(view)[::stride, ::stride]
-            mask = self.scene.mask(view)
-            mask = None if mask is None else mask[::stride, ::stride]
-            scores.append(_masked_psnr(fit, target, None if mask is None or not mask.any() else mask))
-        return float(np.mean(scores))
+    def watched_psnr(self, field: RadianceField, rays: int = WATCHED_RAYS) -> float:
+        """PSNR of about so many rays of some test views."""
+        views, stride = watched_views(self.scene, rays)
+        return float(np.mean([self._strided_psnr(field, view, stride) for view in views]))
+
+    def _strided_psnr(self, field: RadianceField, view: View, stride: int) -> float:
+        """PSNR of every `stride`-th pixel along both sides of a view; of all of these if the mask keeps none."""
+        fit, target = view_colors(self.scene, field, view, stride), self.scene.image(view)[::stride, ::stride]
+        mask = self.scene.mask(view)
+        mask = None if mask is None else mask[::stride, ::stride]
+        return _masked_psnr(fit, target, None if mask is None or not mask.any() else mask)
 
     def running_psnr(self, field: RadianceField) -> float:
         """`watched_psnr`, from now or from a few seconds ago, so that it takes at most 2 % of the time."""
         begun = time.perf_counter()
         wait = max(WATCH_SECONDS, self._watch_cost / WATCH_FRACTION)
         if self._watched is None or begun - self._watched[0] > wait:
-            quality = self.watched_psnr(field)
+            # A field of fog takes minutes for what a field that has taken shape takes a moment.
+            costly = self._watched is None or self._watch_cost > WATCH_SECONDS * WATCH_FRACTION
+            quality = self.watched_psnr(field, FIRST_WATCHED_RAYS if costly else WATCHED_RAYS)
             now = time.perf_counter()
             self._watched, self._watch_cost = (now, quality), now - begun
         return self._watched[1]
 
     def seconds(self, field: RadianceField) -> float:
         """About how long an evaluation takes, measured on a part of one view."""
-        view = self.scene.test[len(self.scene.test) // 2]
-        stride = max(1, round((view.num_pixels / ESTIMATE_PIXELS) ** 0.5))
-        begun = time.perf_counter()
-        fit = view_colors(self.scene, field, view, stride)
-        spent = (time.perf_counter() - begun) * stride**2
+        return self._view_seconds(field, self.scene.test[len(self.scene.test) // 2]) * len(self.scene.test)
+
+    def _view_seconds(self, field: RadianceField, view: View) -> float:
+        """About how long a view takes to be scored."""
         begun = time.perf_counter()
         target = self.scene.image(view)
-        ssim(np.zeros_like(target) if stride > 1 else fit, target)
-        return (spent + time.perf_counter() - begun) * len(self.scene.test)
+        ssim(np.zeros_like(target), target)
+        scoring = time.perf_counter() - begun
+
+        def render(pixels: int) -> int:
+            stride = max(1, round((view.num_pixels / pixels) ** 0.5))
+            return view_colors(self.scene, field, view, stride)[..., 0].size
+
+        return scoring + estimated_seconds(render, view.num_pixels, ESTIMATE_PIXELS)
 
 
-def watched_views(scene: RadianceScene) -> tuple[list[View], int]:
+def watched_views(scene: RadianceScene, rays: int = WATCHED_RAYS) -> tuple[list[View], int]:
     """The test views that are rendered during a fit, and the stride of their pixels along both sides."""
     views = list(scene.test[:: max(1, len(scene.test) // WATCHED_VIEWS)][:WATCHED_VIEWS])
     pixels = sum(view.num_pixels for view in views)
-    return views, max(1, round((pixels / WATCHED_RAYS) ** 0.5))
+    return views, max(1, round((pixels / rays) ** 0.5))
 
 
 @torch.no_grad()

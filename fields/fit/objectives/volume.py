@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from fields.fit.objectives.base import ERROR_GAIN, MIN_ERROR, Objective, predict
+from fields.fit.objectives.base import ERROR_GAIN, MIN_ERROR, Objective, held_out_values
+from fields.fit.scoring import parts_within, scored_part
 from fields.models.field import PointField
 from fields.render.projection import maximum_projection
 from fields.render.raster import evaluate_lattice, sample_centers
@@ -29,13 +30,20 @@ class VolumeObjective(Objective[Volume, PointField]):
     shown = "middle slices and projection of target, fit, error"
 
     @torch.no_grad()
-    def evaluate(self, field: PointField) -> dict[str, float]:
+    def evaluate(self, field: PointField, seconds: float = math.inf) -> dict[str, float]:
         """PSNR in dB over the range of the file's values: of the held-out voxels where there are any, else of all."""
-        error, count = 0.0, 0
-        for prediction, target in self._parts(field):
-            error += float(np.square(np.clip(prediction, 0, 1) - target, dtype=np.float64).sum())
-            count += target.size
-        return {"psnr": -10.0 * math.log10(max(error / count, MIN_ERROR))}
+        volume = self.signal
+        if volume.held_out is not None:
+            prediction, target, self.scored = held_out_values(field, volume.held_out_samples(), seconds)
+            return {"psnr": _psnr(_squared_error(prediction, target), target.size)}
+        depth = volume.stored.shape[0]
+        errors: dict[int, float] = {}
+        size = 0
+        for index in parts_within(depth, seconds):
+            target = volume.values(index)[None]
+            errors[index], size = _squared_error(self._slice(field, index), target), target.size
+        self.scored = scored_part(len(errors), depth, "slices")
+        return {"psnr": _psnr(sum(errors[index] for index in sorted(errors)), size * len(errors))}
 
     def evaluation_seconds(self, field: PointField) -> float:
         """Estimate from the slice in the middle. The first time it is evaluated does not count, as it is slower."""
@@ -79,16 +87,6 @@ class VolumeObjective(Objective[Volume, PointField]):
         with atomic_write(path) as temporary:
             Pillow.fromarray(_sheet(rows)).save(temporary)
 
-    def _parts(self, field: PointField) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Predictions and targets of what is scored, part by part."""
-        volume = self.signal
-        if volume.held_out is not None:
-            for coords, values in volume.held_out_samples():
-                yield predict(field, coords), values
-        else:
-            for index in range(volume.stored.shape[0]):
-                yield self._slice(field, index), volume.values(index)[None]
-
     def _slice(self, field: PointField, index: int) -> np.ndarray:
         """The fit's slice `[1, H, W, C]` along z."""
         width, height, depth = self.signal.domain.grid_shape
@@ -121,6 +119,14 @@ class VolumeObjective(Objective[Volume, PointField]):
         shape = self.signal.domain.grid_shape
         x, y, z = ((points[:, i].numpy() * n).astype(np.int64).clip(0, n - 1) for i, n in enumerate(shape))
         return torch.from_numpy(self.signal.values(z, y, x))
+
+
+def _squared_error(prediction: np.ndarray, target: np.ndarray) -> float:
+    return float(np.square(np.clip(prediction, 0, 1) - target, dtype=np.float64).sum())
+
+
+def _psnr(squared_error: float, count: int) -> float:
+    return -10.0 * math.log10(max(squared_error / count, MIN_ERROR))
 
 
 def _sheet(rows: list[list[np.ndarray]]) -> np.ndarray:

@@ -1,0 +1,91 @@
+"""Choose batch and learning rates for the time of a fit, from the measured cost of a step (`fields.methods.pace`)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection
+
+import torch
+
+from fields.fit.objectives.base import Objective
+from fields.methods.base import Method
+from fields.models.field import Field
+from fields.ops.adam import Adam
+
+# Batches whose steps are timed, and how often after a first time. The fastest counts, as other programs disturb.
+PROBED_BATCHES = (1024, 4096)
+REPEATS = 3
+# Fraction of the budget that probing may take, about.
+PROBE_FRACTION = 0.03
+# Fraction of the budget that is left for training.
+TRAINING_FRACTION = 0.85
+
+
+def paced(method: Method, field: Field, objective: Objective, *, seconds: float, given: Collection[str]) -> Method:
+    """A copy whose batch and learning rates suit a fit of so many seconds.
+
+    `method`: prepared. `field`: an untrained field of it, which is trained a little and has to be thrown away.
+    `given`: names of the options that the user has set, which stay as they are.
+    """
+    pace = method.pace
+    if pace is None or "batch" in given or objective.signal.channels.is_radiance:
+        return method
+    fixed, per_sample = step_cost(method, field, objective, PROBE_FRACTION * seconds)
+    batch = pace.batch(method.batch, fixed, per_sample, TRAINING_FRACTION * seconds)
+    factor = pace.rate_factor(batch, method.batch)
+    rates = {
+        name: getattr(method, name) * factor
+        for name in type(method).model_fields
+        if name.endswith("_rate") and name != "final_rate" and name not in given
+    }
+    return method.model_copy(update={"batch": batch, **rates})
+
+
+def step_cost(method: Method, field: Field, objective: Objective, seconds: float) -> tuple[float, float]:
+    """Seconds that a step takes, as a part that is the same for all batches and a part for each sample.
+
+    `seconds`: time that measuring may take, about.
+    """
+    groups = method.field_groups(field) + objective.parameter_groups(method)
+    optimizer, fused = Adam(groups), field.fused_step(objective.loss_name)
+    began = time.perf_counter()
+    costs = []
+    for batch in PROBED_BATCHES:
+        costs.append(_fastest(field, objective, optimizer, fused, batch=batch, end=began + seconds))
+        if time.perf_counter() - began > seconds:
+            break
+    if len(costs) == 1:
+        return 0.0, costs[0] / PROBED_BATCHES[0]
+    per_sample = max(0.0, (costs[1] - costs[0]) / (PROBED_BATCHES[1] - PROBED_BATCHES[0]))
+    return max(0.0, costs[0] - PROBED_BATCHES[0] * per_sample), per_sample
+
+
+def _fastest(
+    field: Field,
+    objective: Objective,
+    optimizer: Adam,
+    fused: Callable[..., torch.Tensor] | None,
+    *,
+    batch: int,
+    end: float,
+) -> float:
+    """Seconds of the fastest of some steps. `end`: the time at which to stop."""
+    fastest = float("inf")
+    for step in range(REPEATS + 1):
+        begun = time.perf_counter()
+        samples = objective.batch(step, batch, 0, field.device)
+        if fused is not None and objective.plain:
+            fused(*samples)
+        else:
+            optimizer.zero_grad()
+            objective.loss(field, samples).backward()
+        optimizer.step()
+        if field.device.type == "cuda":
+            torch.cuda.synchronize()
+        now = time.perf_counter()
+        # The first step is slower, and counts only where there is no time for more.
+        if step or now > end:
+            fastest = min(fastest, now - begun)
+        if now > end:
+            break
+    return fastest
