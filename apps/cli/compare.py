@@ -98,5 +98,5 @@ def _print(header: dict) -> None:
     console = Console(highlight=False)
     console.print(table)
     for line in lines:
-        for error in line["errors"]:
-            console.print(f"{line['method']}: {error}")
+        for remark in (*line["errors"], *line["notes"]):
+            console.print(f"{line['method']}: {remark}")

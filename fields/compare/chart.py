@@ -124,6 +124,8 @@ def _draw(
             [point[1] for point in points],
             color=COLORS[names.index(name) % len(COLORS)],
             linewidth=2,
+            # A line of one point would not be seen.
+            marker="o" if len(points) == 1 else None,
             clip_on=False,
             label=name if first else None,
         )

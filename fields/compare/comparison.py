@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import fields.fit.fit as fitting
-from fields.compare.curve import Curve
+from fields.compare.curve import Curve, late_gain, read_curve
 from fields.compare.images import save_image
 from fields.compare.request import CompareRequest
 from fields.fit.trainer import Trainer
@@ -181,6 +181,8 @@ class Comparison:
             "memory": peak.bytes,
             "backend": run.header["backend"],
             "metrics": stored["metrics"],
+            "late_gain": late_gain(read_curve(folder / "curve.jsonl")),
+            **({"scored": stored["scored"]} if "scored" in stored else {}),
         }
 
     def _save(self) -> None:

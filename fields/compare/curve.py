@@ -7,6 +7,7 @@ import time
 from contextlib import nullcontext
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from fields.fit.trainer import Trainer
@@ -20,6 +21,11 @@ GROWTH = 1.12
 POINTS = 16384
 # Batches up to this size count whole frames instead of points, and are used as they are.
 MAX_FRAMES = 256
+# Part of a fit's time at its end, over which the gain is told, and the gain in dB from which on a fit has not converged.
+LAST_PART = 0.25
+STEEP = 2.0
+# Measures in decibels.
+DECIBELS = ("psnr", "snr")
 # Seed of the fixed batch, which no fit has by accident.
 SEED = 0x5EED_0F_C04E
 
@@ -53,6 +59,20 @@ class Curve:
             file.write(json.dumps(row) + "\n")
         self._last = trainer.index
         self._next = max(trainer.elapsed * GROWTH, trainer.elapsed + (time.perf_counter() - begun) / COST)
+
+
+def late_gain(rows: list[dict]) -> float | None:
+    """What a fit gained in the last quarter of its time, in dB; None for curves of fewer than two rows.
+
+    A loss counts as the square of an error would: a tenth of it is 10 dB.
+    """
+    if len(rows) < 2:
+        return None
+    seconds = np.array([row["seconds"] for row in rows])
+    values = np.array([row["value"] for row in rows], float)
+    if rows[0]["measure"] not in DECIBELS:
+        values = -10.0 * np.log10(np.maximum(values, 1e-12))
+    return float(values[-1] - np.interp((1.0 - LAST_PART) * seconds[-1], seconds, values))
 
 
 def read_curve(file: Path) -> list[dict]:

@@ -42,16 +42,29 @@ def write_report(comparison: Comparison) -> Path:
     return page
 
 
-def curves(comparison: Comparison) -> tuple[list[chart.Line], str]:
-    """A line of quality against seconds for each fit that has begun, and the title of the quality's axis."""
+def curves(comparison: Comparison, against: str = "seconds") -> tuple[list[chart.Line], str]:
+    """A line of quality against seconds for each fit that has begun, and the title of the quality's axis.
+
+    `against`: "seconds" or "step".
+    """
     lines: list[chart.Line] = []
     measure = ""
     for method, seed in comparison.wanted:
         if rows := read_curve(comparison.folder(method, seed) / "curve.jsonl"):
-            lines.append(chart.Line(method, [(row["seconds"], row["value"]) for row in rows]))
+            lines.append(chart.Line(method, [(row[against], row["value"]) for row in rows]))
             name: str = rows[0]["measure"]
             measure = MEASURES.get(name, name)
     return lines, measure
+
+
+def sizes(comparison: Comparison) -> list[chart.Line]:
+    """A point of the last quality against the number of parameters for each finished fit."""
+    points = []
+    for row in comparison.rows:
+        rows = read_curve(comparison.path / row["run"] / "curve.jsonl")
+        if row["status"] == "finished" and rows:
+            points.append(chart.Line(row["method"], [(row["parameters"], rows[-1]["value"])]))
+    return points
 
 
 def html(comparison: Comparison) -> str:
@@ -106,6 +119,11 @@ def body(comparison: Comparison) -> Markup:
         titles=[title for _, title, _ in columns(comparison.header)],
         rows=_table_rows(comparison.header),
         curves=chart.svg(lines, "seconds", measure, logarithmic=True),
+        others=[
+            (f"Quality against {x}", drawn)
+            for x, others in (("steps", curves(comparison, "step")[0]), ("parameters", sizes(comparison)))
+            if (drawn := chart.svg(others, x, measure, logarithmic=True))
+        ],
         images=images,
         regions=regions,
         width=width,
@@ -115,7 +133,7 @@ def body(comparison: Comparison) -> Markup:
 
 
 def _table_rows(header: dict) -> list[dict]:
-    """The rows of the table: the name of the method, its cells and the first error of its fits."""
+    """The rows of the table: the name of the method, its cells, the first error of its fits, and notes on results."""
     lines = summarize(header)
     rows = []
     for line in lines:
@@ -125,7 +143,8 @@ def _table_rows(header: dict) -> list[dict]:
             cells.append(
                 {"text": format_value(value, form), "best": value is not None and value[0] == best(lines, key)}
             )
-        rows.append({"method": line["method"], "cells": cells, "error": line["errors"][0] if line["errors"] else ""})
+        error = line["errors"][0] if line["errors"] else ""
+        rows.append({"method": line["method"], "cells": cells, "error": error, "notes": line["notes"]})
     return rows
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import fmean, stdev
 
+from fields.compare.curve import STEEP
+from fields.fit.scoring import ScoredPart
+
 # Columns behind the metrics: key, title, format.
 SIZES = (
     ("parameters", "parameters", "{:,.0f}"),
@@ -27,7 +30,7 @@ def metric_names(rows: Sequence[dict]) -> list[str]:
 
 
 def summarize(header: dict) -> list[dict]:
-    """For each method: `seeds` (how many fits are finished), `errors`, and `values`.
+    """For each method: `seeds` (how many fits are finished), `errors`, `notes` on its results, and `values`.
 
     `values`: by column a pair of mean and standard deviation; that is None for a single fit.
     """
@@ -79,8 +82,20 @@ def _summary(method: str, rows: list[dict]) -> dict:
         "method": method,
         "seeds": len(finished),
         "errors": [row["error"] for row in rows if row["status"] == "failed"],
+        "notes": _notes(finished),
         "values": values,
     }
+
+
+def _notes(finished: list[dict]) -> list[str]:
+    """What has to be known of the results of a method before they are compared."""
+    notes = []
+    gains = [row["late_gain"] for row in finished if row.get("late_gain") is not None]
+    if gains and fmean(gains) >= STEEP:
+        notes.append(f"not converged: + {fmean(gains):.1f} dB in its last quarter; give it more time")
+    parts = dict.fromkeys(str(ScoredPart.from_json(row["scored"])) for row in finished if "scored" in row)
+    notes.extend(f"scored on {part}: the time did not suffice for more" for part in parts)
+    return notes
 
 
 def _mean_and_deviation(values: Sequence[float]) -> tuple[float, float | None]:

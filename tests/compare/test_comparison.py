@@ -7,7 +7,7 @@ import pytest
 
 from apps.cli.main import main
 from fields.compare.comparison import Comparison
-from fields.compare.curve import read_curve
+from fields.compare.curve import late_gain, read_curve
 from fields.compare.images import crop_sheet, error_map, worst_regions
 from fields.compare.report import html, write_report
 from fields.compare.request import CompareRequest
@@ -152,3 +152,31 @@ def test_compare_command_keeps_finished_fits_and_refuses_wrong_options(photograp
     assert main([*call, "--seconds", "3"]) == 2
     assert main(["compare", str(photograph), "--methods", "hashgrid,hashgrid"]) == 2
     assert "each once" in capsys.readouterr().err
+
+
+def test_fit_that_still_rises_is_said_not_to_have_converged():
+    def curve(values):
+        return [{"step": n, "seconds": n + 1.0, "measure": "psnr", "value": v} for n, v in enumerate(values)]
+
+    assert late_gain(curve([10, 20, 22, 24])) == pytest.approx(2.0)
+    assert late_gain(curve([10, 20, 20, 20])) == pytest.approx(0.0)
+    assert late_gain(curve([10])) is None
+    losses = [{"step": n, "seconds": n + 1.0, "measure": "loss", "value": v} for n, v in enumerate([1, 1, 1, 0.1])]
+    assert late_gain(losses) == pytest.approx(10.0)
+    row = {"method": "siren", "seed": 0, "status": "finished", "metrics": {"psnr": 20.0}}
+    row |= {"parameters": 1, "bytes": 4, "steps": 1, "seconds": 1.0, "memory": None}
+    part = {"scored": {"fraction": 0.4, "of": "pixels"}}
+    header = {"methods": ["siren", "wire"], "rows": [row | {"late_gain": 2.5}, row | part | {"method": "wire"}]}
+    rising, partial = (line["notes"] for line in summarize(header))
+    assert rising == ["not converged: + 2.5 dB in its last quarter; give it more time"]
+    assert partial == ["scored on 40 % of the pixels: the time did not suffice for more"]
+
+
+def test_page_shows_quality_against_time_steps_and_parameters(photograph, tmp_path):
+    comparison = Comparison.create(request(photograph), tmp_path / "c")
+    comparison.run(request(photograph))
+    text = html(comparison)
+    for title in ("time", "steps", "parameters"):
+        assert f"Quality against {title}" in text
+    assert text.count('<svg class="chart"') == 3
+    assert all(isinstance(row["late_gain"], float) for row in comparison.rows)
