@@ -1,7 +1,9 @@
 """Layout of a hash grid for audio, measured on music and speech; see docs/signals/audio.md.
 
 Audio is detail everywhere, so that coarse levels are wasted on it, and it is usually sampled finer than it changes.
-The finest cells follow its bandwidth, tables are many and small, and there is half a parameter per sample in all.
+The finest cells follow its bandwidth, tables are many and small, and there is half a parameter per sample in all. Short
+sounds get more, as far as their bandwidth has use for them: their tables are small anyway, and a bird's song of 60,000
+samples that fills its band has 20 dB more with two parameters per sample than with a half.
 """
 
 from __future__ import annotations
@@ -16,7 +18,10 @@ if TYPE_CHECKING:
 
 # Parameters per value of the signal.
 PARAMS_PER_VALUE = 0.49
-# Values of the signal per table entry.
+# Short signals get so many parameters, but not more than so many per value and per part of the bandwidth in use.
+MIN_PARAMS = 1 << 17
+PARAMS_PER_BAND_VALUE = 2.0
+# Values of the signal per table entry, where there is half a parameter per value.
 VALUES_PER_ENTRY = 36
 # Numbers of levels in the order in which they are tried.
 LEVELS = (10, 9, 8, 11, 7, 12, 6, 5, 4)
@@ -39,9 +44,11 @@ def fit_to_bandwidth(method: Grid, signal: Signal) -> Grid:
         return method
     samples, channels = signal.domain.grid_shape[0], len(signal.channels)
     values = samples * channels
-    wanted = PARAMS_PER_VALUE * values
-    table_size = 2 ** max(4, round(np.log2(values / VALUES_PER_ENTRY)))
-    finest = max(64.0, samples * min(1.0, signal.bandwidth() * CELLS_PER_PERIOD / 2))
+    bandwidth = signal.bandwidth()
+    wanted = max(PARAMS_PER_VALUE * values, min(MIN_PARAMS, PARAMS_PER_BAND_VALUE * bandwidth * values))
+    entries = wanted / PARAMS_PER_VALUE / VALUES_PER_ENTRY
+    table_size = 2 ** max(4, round(np.log2(entries)))
+    finest = max(64.0, samples * min(1.0, bandwidth * CELLS_PER_PERIOD / 2))
     best, most = None, 0
     for levels in LEVELS:
         copy = method.model_copy(update={"levels": levels, "table_size": table_size})
