@@ -19,14 +19,20 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
+    from fields.methods import figures
     from fields.methods.description import describe
     from fields.methods.registry import method_class, method_names
 
     names = [options.name] if options.name else method_names()
-    report = {"methods": [describe(method_class(name)) for name in names]}
+    report = {
+        "methods": [{**describe(method_class(name)), "figures": figures.to_json(name)} for name in names],
+        "figures_from": figures.where(),
+    }
     if not options.json:
         for method in report["methods"]:
             _show(method, with_options=bool(options.name))
+        if figures.where():
+            print(f"\nfigures: one fit each, with its place among the methods tried, on {figures.where()}")
     return report
 
 
@@ -35,8 +41,12 @@ def _show(method: dict[str, Any], *, with_options: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from fields.methods.figures import lines
+
     console = Console(highlight=False)
     console.print(f"[bold]{method['name']}[/]  {method['summary']}")
+    for line in lines(method["name"]):
+        console.print(f"  [dim]{line}[/]")
     if not with_options:
         return
     dimensions = ", ".join(str(d) for d in method["dimensions"])
