@@ -51,6 +51,7 @@ TYPED = {
     "part": "1,2",
     "rate": "12",
     "ignore_invalid": True,
+    "layer": "2",
     "quantity": "occupancy",
     "background": "black",
     "unbounded": "unbounded",
