@@ -1,6 +1,7 @@
 """Render a fitted run as an image, audio or a video, at any size; evaluated in tiles, so memory stays bounded.
 
-The ending of --out decides the format, such as PNG, JPEG, WebP, TIFF, or EXR for the values as they are.
+The ending of --out decides the format, such as PNG, JPEG, WebP, TIFF, or EXR for the values as they are; of videos and
+turntables MP4, WebM, GIF, or animated WebP and PNG.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from scenes.errors import BadInput
 
 IMAGES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".exr", ".hdr")
 AUDIO = (".wav", ".flac", ".aiff", ".ogg", ".opus", ".mp3")
-VIDEOS = (".mp4", ".gif", ".webm", ".mkv", ".mov")
+VIDEOS = (".mp4", ".gif", ".webm", ".mkv", ".mov", ".webp", ".apng")
 VOLUMES = (".npz", ".npy", ".nrrd", ".nii.gz", ".tif")
 FOLDER = "/"
 

@@ -53,14 +53,14 @@ def _nclx_encoding(head: bytes) -> Encoding | None:
 
 
 def read_heic(path: Path, storage: Storage, layer: str | None = None) -> DecodedImage:
-    """Read the primary image of a HEIC file with pillow-heif, upright, with 10 and 12 bits as 16."""
+    """Read the primary image of a HEIC file with pi-heif, upright, with 10 and 12 bits as 16."""
     try:
-        import pillow_heif
+        import pi_heif
     except ImportError:
         raise BadInput(
-            "reading HEIC needs the package pillow-heif: pip install 'field-studio[heif]', or export it as JPEG"
+            "reading HEIC needs the package pi-heif: pip install 'field-studio[heif]', or export it as JPEG"
         ) from None
-    file = pillow_heif.open_heif(path, convert_hdr_to_8bit=False)
+    file = pi_heif.open_heif(path, convert_hdr_to_8bit=False)
     count = len(file)
     number = 1 if layer is None else int(layer) if layer.isdecimal() else 0
     if not 1 <= number <= count:

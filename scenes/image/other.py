@@ -19,7 +19,7 @@ from scenes.image.storage import Storage
 # Formats for which PyAV comes first: Pillow does not know them, or only with 8 bits.
 PYAV_FIRST = ("DPX", "SGI", "XWD", "PICT")
 # Formats that PyAV does not know, or gives less of.
-PILLOW_ONLY = ("ICO", "CUR", "ICNS", "XPM", "GIF", "WEBP", "BMP")
+PILLOW_ONLY = ("ICO", "CUR", "ICNS", "XPM", "GIF", "WEBP", "BMP", "DIB")
 # Photoshop's image resource that holds the ICC profile.
 PSD_PROFILE = 1039
 # Printing density that DPX writes with this transfer function is logarithmic.

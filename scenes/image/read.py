@@ -51,7 +51,16 @@ SIGNATURES = {
     ],
 }
 # Formats without a signature, which their ending has to name.
-UNSIGNED = {".tga": "TGA", ".icb": "TGA", ".vda": "TGA", ".vst": "TGA", ".xbm": "XBM", ".xwd": "XWD", ".pict": "PICT"}
+UNSIGNED = {
+    ".tga": "TGA",
+    ".icb": "TGA",
+    ".vda": "TGA",
+    ".vst": "TGA",
+    ".xbm": "XBM",
+    ".xwd": "XWD",
+    ".pict": "PICT",
+    ".dib": "DIB",
+}
 ENDINGS = {
     "PNG": (".png", ".apng"),
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".jls", ".mpo"),
@@ -61,6 +70,7 @@ ENDINGS = {
     "HEIC": (".heic", ".heif", ".hif"),
     "TIFF": (".tif", ".tiff"),
     "BMP": (".bmp", ".dib"),
+    "DIB": (".dib",),
     "EXR": (".exr",),
     "HDR": (".hdr", ".pic", ".rgbe"),
     "JXL": (".jxl",),
@@ -142,7 +152,9 @@ def read_image(
             path; the libraries' own messages are not printed.
     """
     head = read_head(path)
-    format = detect_format(head) or UNSIGNED.get(path.suffix.lower())
+    format = detect_format(head)
+    if format in (None, "ICO", "CUR"):  # the first bytes of TGA may be theirs
+        format = UNSIGNED.get(path.suffix.lower(), format)
     if name := raw_name(head, path):
         raise BadInput(f"{path}: a camera raw file ({name}), which is not read: {RAW_ADVICE}")
     if format is None:

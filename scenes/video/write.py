@@ -1,4 +1,5 @@
-"""Write videos, whole or not at all: MP4, MOV and MKV (H.264), WebM (VP9), GIF, or a folder of PNG images."""
+"""Write videos, whole or not at all: MP4, MOV and MKV (H.264), WebM (VP9), animations (GIF, WebP, PNG), or a folder of
+PNG images."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ import os
 from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -17,9 +18,18 @@ from scenes.io.atomic import atomic_write, check_new_folder, check_path_writable
 CODECS = {".mp4": "libx264", ".mov": "libx264", ".mkv": "libx264", ".webm": "libvpx-vp9"}
 # Options of the codecs. The constant rate factor is chosen so that a video can hardly be told from its frames.
 CODEC_OPTIONS = {"libx264": {"crf": "16", "preset": "medium"}, "libvpx-vp9": {"crf": "24", "b": "0"}}
-# Shortest duration of a GIF's frame, in hundredths of a second: browsers slow shorter ones down.
-GIF_MIN_DURATION = 2
-GIF_COLORS = 256
+# Animations that repeat for ever. Ending: Pillow's format, and its options.
+ANIMATIONS: dict[str, tuple[str, dict[str, Any]]] = {
+    ".gif": ("GIF", {"optimize": False}),
+    ".webp": ("WEBP", {"quality": 90, "method": 4}),
+    ".png": ("PNG", {}),
+    ".apng": ("PNG", {}),
+}
+# Unit of the durations in an animation, and the shortest that browsers do not slow down, in milliseconds.
+DURATION_UNIT = {"GIF": 10, "WEBP": 1, "PNG": 1}
+SHORTEST_DURATION = 20
+# Endings of `write_video`, for messages.
+ENDINGS = (*CODECS, *ANIMATIONS)
 
 
 def check_video_writable(path: str | os.PathLike[str]) -> None:
@@ -27,11 +37,11 @@ def check_video_writable(path: str | os.PathLike[str]) -> None:
     ending = Path(path).suffix.lower()
     if not ending:
         check_new_folder(path)
-    elif ending in (*CODECS, ".gif"):
+    elif ending in ENDINGS:
         check_path_writable(path)
     else:
         raise BadInput(
-            f"cannot write {path}: {ending} is not a format for videos; use {', '.join(CODECS)}, .gif, or a name "
+            f"cannot write {path}: {ending} is not a format for videos; use {', '.join(ENDINGS)}, or a name "
             "without ending for a folder of frames"
         )
 
@@ -56,8 +66,8 @@ def write_video(path: str | os.PathLike[str], frames: Iterable[np.ndarray], rate
     if not ending:
         return _write_folder(path, frames)
     with atomic_write(path) as temporary:
-        if ending == ".gif":
-            return _write_gif(temporary, frames, rate)
+        if ending in ANIMATIONS:
+            return _write_animation(temporary, frames, rate, *ANIMATIONS[ending])
         return _encode(path, temporary, frames, rate, CODECS[ending])
 
 
@@ -71,14 +81,29 @@ def _write_folder(path: Path, frames: Iterable[np.ndarray]) -> list[str]:
     return []
 
 
-def _write_gif(temporary: Path, frames: Iterable[np.ndarray], rate: float) -> list[str]:
-    from PIL import Image
+def _write_animation(
+    temporary: Path, frames: Iterable[np.ndarray], rate: float, format: str, options: dict[str, Any]
+) -> list[str]:
+    """Write an animation with imageio and Pillow. Returns a note where it cannot be as fast as `rate`."""
+    import imageio.v3 as imageio
 
-    duration = max(GIF_MIN_DURATION, round(100 / rate))  # hundredths of a second
-    images = [Image.fromarray(frame).quantize(GIF_COLORS, Image.Quantize.FASTOCTREE) for frame in frames]
-    images[0].save(temporary, save_all=True, append_images=images[1:], duration=duration * 10, loop=0, optimize=False)
-    changed = abs(100 / duration - rate) > 0.01 * rate
-    return [f"GIF shows {100 / duration:.4g} frames per second, not {rate:.4g}"] if changed else []
+    images = np.stack(list(frames))
+    durations = frame_durations(len(images), rate, DURATION_UNIT[format])
+    imageio.imwrite(
+        temporary, images, plugin="pillow", format=format, is_batch=True, duration=durations, loop=0, **options
+    )
+    if sum(durations) <= 1000 * len(images) / rate + DURATION_UNIT[format]:
+        return []
+    return [f"{format} shows {1000 * len(images) / sum(durations):.4g} frames per second, not {rate:.4g}"]
+
+
+def frame_durations(count: int, rate: float, unit: int) -> list[int]:
+    """Durations of an animation's frames in milliseconds, multiples of `unit`.
+
+    They differ by one unit where the rate asks for it, so that the whole is as long as it should be.
+    """
+    ends = np.rint(np.arange(count + 1) * (1000 / rate / unit)) * unit
+    return np.maximum(np.diff(ends), SHORTEST_DURATION).astype(int).tolist()
 
 
 def _encode(path: Path, temporary: Path, frames: Iterable[np.ndarray], rate: float, codec: str) -> list[str]:

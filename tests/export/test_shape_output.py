@@ -128,7 +128,7 @@ def test_a_turntable_shows_the_shape_from_all_sides(run, tmp_path, capsys):
     [
         (["--view", "8"], "views 0 to 7"),
         (["--crop", "0,0,5,5"], "is not for runs of the kind shape"),
-        (["--turntable", "--out", "x.jpg"], "a turntable is written as one of"),
+        (["--turntable", "--out", "x.jpg"], "is not a format for videos; use .mp4"),
         (["--size", "20000x20000"], "give a smaller size"),
         (["--view", "10,95"], "between -89 and 89"),
         (["--out", "no/such/folder.png"], "folder"),

@@ -17,21 +17,19 @@ from scenes.domain import Channels
 from scenes.errors import BadInput
 from scenes.image.color import to_bytes
 from scenes.image.signal import check_image_writable, write_image
-from scenes.io.atomic import atomic_write, check_path_writable
 from scenes.posed.camera import Camera
 from scenes.posed.pose import orbit
 from scenes.shape.view import AZIMUTH, DISTANCE, ELEVATION, FIELD_OF_VIEW
+from scenes.video.write import check_video_writable, write_video
 
 # Width and height of an image, and of a turntable, in pixels.
 SIZE = (800, 800)
 TURNTABLE_SIZE = (400, 400)
 # Views around the shape, an equal angle apart.
 NUM_VIEWS = 8
-# Frames of a turntable, and seconds that each is shown.
+# Frames of a turntable, and frames per second.
 FRAMES = 36
-FRAME_SECONDS = 0.08
-# Formats of animations.
-ANIMATIONS = (".gif", ".webp", ".png")
+RATE = 12.5
 # Image formats that store depth and normals as values.
 VALUE_FORMATS = (".exr", ".tif", ".tiff")
 # Largest image, in pixels. More are probably a mistake, and take minutes.
@@ -67,22 +65,14 @@ class ShapeOutput(Output):
         return {"width": width, "height": height, "text": f"{width} x {height}", "notes": notes}
 
     def _render_turntable(self, out: Path, width: int, height: int, request: RenderRequest) -> dict[str, Any]:
-        from PIL import Image
-
-        if out.suffix.lower() not in ANIMATIONS:
-            raise BadInput(f"{out}: a turntable is written as one of {', '.join(ANIMATIONS)}")
-        check_path_writable(out)
+        check_video_writable(out)
         first, elevation = view_direction(request.view)
         count = request.frames or FRAMES
-        frames = []
-        for index in range(count):
-            seen = self._view(view_camera((first + 360 * index / count, elevation), width, height))
-            frames.append(Image.fromarray(to_bytes(_display_image(seen, request.what or "color"))))
-        with atomic_write(out) as temporary:
-            frames[0].save(
-                temporary, save_all=True, append_images=frames[1:], duration=int(1000 * FRAME_SECONDS), loop=0
-            )
-        return {"width": width, "height": height, "frames": count, "text": f"{count} images of {width} x {height}"}
+        angles = [(first + 360 * index / count, elevation) for index in range(count)]
+        views = (self._view(view_camera(angle, width, height)) for angle in angles)
+        notes = write_video(out, (to_bytes(_display_image(seen, request.what or "color")) for seen in views), RATE)
+        text = f"{count} images of {width} x {height}"
+        return {"width": width, "height": height, "frames": count, "text": text, "notes": notes}
 
     def _view(self, camera: Camera) -> ShapeView:
         surface = surface_field(self.field)
