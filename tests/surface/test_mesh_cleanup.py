@@ -11,7 +11,7 @@ from fields.surface.cleanup import keep_faces, keep_large_components, keep_seen_
 from fields.surface.clip import clip
 from fields.surface.holes import boundary_loops, close_holes, patch_of_loop
 from fields.surface.repair import repair
-from fields.surface.simplify import simplify
+from fields.surface.simplify import simplify, simplify_within
 from fields.surface.topology import edge_manifold, signed_volume, vertex_normals, watertight
 from fields.surface.visibility import grown, seen_faces
 from scenes.posed.camera import Camera, Intrinsics
@@ -170,6 +170,24 @@ def test_a_simplified_torus_keeps_its_hole(count: int):
     a, b, c = (simple[left[:, k]] for k in range(3))
     ring = centres * [1, 1, 0] / np.linalg.norm(centres[:, :2], axis=1, keepdims=True)
     assert (((centres - ring) * np.cross(b - a, c - a)).sum(axis=1) > 0).all(), "no face is turned over"
+
+
+def test_flat_faces_need_few_triangles_and_curved_ones_keep_theirs():
+    box = trimesh.creation.box((1.0, 0.6, 0.4))
+    for _ in range(4):
+        box = box.subdivide()
+    vertices, faces = arrays(box)
+    simple, left = simplify_within(vertices, faces, 100_000, 3e-5)
+    assert len(faces) == 3072 and len(left) < 100 and watertight(left)
+    assert signed_volume(simple, left) == pytest.approx(0.24, rel=1e-3)
+    vertices, faces = arrays(ball(4))
+    same, kept = simplify_within(vertices, faces, 100_000, 1e-4)
+    assert same is vertices and kept is faces
+    _, fewer = simplify_within(vertices, faces, 2000, 1e-4)
+    assert 1000 < len(fewer) <= 2000
+    # A coarser one is allowed where more may be lost.
+    _, coarse = simplify_within(vertices, faces, 2000, 3e-2)
+    assert len(coarse) <= 500
 
 
 def test_a_simplified_open_mesh_is_manifold():
