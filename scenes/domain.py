@@ -45,7 +45,8 @@ class Axis:
         """Coordinates in [0, 1] of the samples that a field is fitted to; none where samples are scattered."""
         if self.fitted is not None:
             return self.fitted
-        return tuple((i + 0.5) / self.samples for i in range(self.samples or 0))
+        samples = self.samples or 0
+        return tuple((i + 0.5) / samples for i in range(samples))
 
     @property
     def is_time(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -53,24 +54,27 @@ def read_zarr(source: Path, max_voxels: int, frame: int) -> Voxels:
 def _multiscale(group: Any, image: Mapping[str, Any], frame: int, max_voxels: int, notes: list[str]) -> Voxels:
     """The finest resolution that is small enough."""
     levels = image["datasets"]
+    if not levels:
+        raise BadInput("announces an image without resolutions; get a fresh copy")
+    arrays = [group[level["path"]] for level in levels]
     axes = [axis if isinstance(axis, dict) else {"name": axis} for axis in image.get("axes", [])]
-    for number, level in enumerate(levels, 1):
-        array = group[level["path"]]
-        named = axes or [{"name": name} for name in USUAL_AXES[-array.ndim :]]
-        names = [str(axis["name"]).lower() for axis in named]
-        sizes = dict(zip(names, array.shape))
-        if np.prod([float(sizes.get(name, 1)) for name in "zyx"]) <= max_voxels or number == len(levels):
-            break
-    if number > 1:
-        notes.append(f"of {len(levels)} resolutions number {number} is read, as finer ones are above `max_pixels`")
-    voxels = _voxels(array, names, frame, max_voxels)
+    named = axes or [{"name": name} for name in USUAL_AXES[-arrays[0].ndim :]]
+    names = [str(axis["name"]).lower() for axis in named]
+    voxels = [
+        math.prod(int(size) for name, size in zip(names, array.shape) if name in ("z", "y", "x")) for array in arrays
+    ]
+    chosen = next((number for number, count in enumerate(voxels) if count <= max_voxels), len(levels) - 1)
+    array, level = arrays[chosen], levels[chosen]
+    if chosen:
+        notes.append(f"of {len(levels)} resolutions number {chosen + 1} is read, as finer ones are above `max_pixels`")
+    found = _voxels(array, names, frame, max_voxels)
     scale, shift = np.ones(len(names)), np.zeros(len(names))
     for change in [*level.get("coordinateTransformations", []), *image.get("coordinateTransformations", [])]:
         if change.get("type") == "scale":
             scale, shift = scale * np.array(change["scale"], float), shift * np.array(change["scale"], float)
         elif change.get("type") == "translation":
             shift = shift + np.array(change["translation"], float)
-    return _scaled(voxels, named, scale, shift, notes)
+    return _scaled(found, named, scale, shift, notes)
 
 
 def _scaled(
