@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self, cast
 from pydantic import Field as Option
 
 from fields.methods.base import crossing
-from fields.methods.pace import Pace
+from fields.methods.pace import RELU_PACE
 from fields.methods.points import PointMethod
 from scenes.domain import Channels, Domain
 from scenes.errors import BadInput
@@ -37,7 +37,7 @@ class NetworkMethod(PointMethod):
 
     native_step: ClassVar[bool] = False
     native_width: ClassVar[int] = 1
-    pace = Pace()
+    pace = RELU_PACE
 
     size_options = ("width", "hidden_layers")
 

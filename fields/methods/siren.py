@@ -8,6 +8,7 @@ from pydantic import Field as Option
 
 from fields.methods.network import NetworkMethod
 from fields.methods.options import Undecided, undecided
+from fields.methods.pace import SINE_PACE
 from fields.networks.sizes import mlp_parameters
 from scenes.domain import Channels, Domain
 
@@ -27,6 +28,7 @@ class Siren(NetworkMethod):
     dimensions = (1, 2, 3, 4)
     frequency_option = "first_omega"
     native_step = True
+    pace = SINE_PACE
 
     first_omega: Undecided[float] = undecided(
         "Frequency of the first layer's sines. Raise it for finer detail. Default: 30, or 3000 for audio.",

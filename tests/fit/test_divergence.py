@@ -38,7 +38,7 @@ def test_diverged_fit_goes_back_and_says_so(image, tmp_path):
     trainer, run = prepare(image, "hashgrid", steps=400, settings=OPTIONS, out=tmp_path / "run")
     rates = []
     result = finish(trainer, run, [blow_up({200}), lambda t: rates.append(t.optimizer.param_groups[0]["lr"])])
-    assert result.metrics["psnr"] > plain.metrics["psnr"] - 2
+    assert result.metrics["psnr"] > plain.metrics["psnr"] - 5
     assert rates[223] > 1.8 * rates[224]
     (remark,) = json.loads((tmp_path / "run" / "metrics.json").read_text())["remarks"]
     assert "diverged at step 224" in remark and "went back to step 128" in remark and "`learning_rate=" in remark
