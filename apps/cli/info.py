@@ -128,6 +128,8 @@ def _print_scene(report: dict, description: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from apps.cli.messages import with_flags
+
     box, (nearest, farthest) = report["box"], report["distances"]
     lower, upper = ([round(value, 3) for value in box[corner]] for corner in ("lower", "upper"))
     sizes = [f"{width} x {height}" for width, height in report["sizes"]]
@@ -139,7 +141,7 @@ def _print_scene(report: dict, description: str) -> None:
     beyond = "" if box["bounded"] else "; what is beyond is fitted too"
     table.add_row("box", f"{lower} to {upper}, {box['why']}{beyond}")
     for note in report["notes"]:
-        table.add_row("note", note)
+        table.add_row("note", with_flags(note, None))
     if "plot" in report:
         table.add_row("drawn in", report["plot"])
     Console().print(table)

@@ -123,7 +123,7 @@ def matched_lenses(
         if lens.size is not None and not _same_size(size, lens.size):
             scaled.append((lens, intrinsics))
         found.append((checked_intrinsics(intrinsics, lens.name), upright))
-    tagged = [own for own, header in zip(found, headers) if header.orientation != 1]
+    tagged = [(own, upright) for own, (_, upright), header in zip(told, found, headers) if header.orientation != 1]
     _note_orientations(tagged, len(lenses), orientation, notes)
     _note_scales(scaled, len(lenses), notes)
     _note_axes([intrinsics for intrinsics, _ in found], notes)
@@ -179,16 +179,20 @@ def _fitted(lens: WrittenLens, size: tuple[int, int], header: Header) -> Intrins
 
 
 def _note_orientations(
-    tagged: list[tuple[Intrinsics, bool]], count: int, given: Orientation | None, notes: list[str]
+    tagged: list[tuple[Orientation | None, bool]], count: int, given: Orientation | None, notes: list[str]
 ) -> None:
+    """Say how photographs with an EXIF orientation are used; `tagged` has what their sizes tell, and what is done."""
     for turned in (False, True):
-        if number := sum(upright == turned for _, upright in tagged):
-            what = "turned upright" if turned else "used as they are stored"
-            other = "stored" if turned else "upright"
-            why = "as was asked" if given else f"as their cameras say (change it with `orientation={other}`)"
-            if not turned and not given:
-                why = "to which their cameras belong (change it with `orientation=upright`)"
-            notes.append(f"{number} of {count} photographs have an EXIF orientation: their pixels are {what}, {why}")
+        told = [own for own, upright in tagged if upright == turned]
+        if not told:
+            continue
+        what = "turned upright" if turned else "used as they are stored"
+        why = "as the sizes of their cameras say" if any(told) else "as other programs find poses on these"
+        change = "" if given else f" (change it with `orientation={'stored' if turned else 'upright'}`)"
+        notes.append(
+            f"{len(told)} of {count} photographs have an EXIF orientation: their pixels are {what}, "
+            f"{'as was asked' if given else why}{change}"
+        )
 
 
 def _note_scales(scaled: list[tuple[WrittenLens, Intrinsics]], count: int, notes: list[str]) -> None:
