@@ -14,7 +14,7 @@ from typing import Any
 ERROR_UNIT_BESIDE_DISTANCE = 20.0
 # Pictures are stretched to square pixels by at most this factor.
 MAX_STRETCH = 16.0
-# Values lie on a large offset where that is more than this many times their range: float32 then loses over 4 of 24 bits.
+# Values lie on a large offset where it is more than this many times their range: float32 loses over 4 of its 24 bits.
 OFFSET_RATIO = 16.0
 
 
@@ -59,8 +59,7 @@ class World:
     """Where a signal lies in a space that its file names, such as that of a patient.
 
     Attributes:
-        matrix: three rows of four numbers: what the positions (x, y, z, 1) along the axes are in that space, in the axes'
-            unit.
+        matrix: three rows of four numbers, from positions (x, y, z, 1) along the axes to that space, in the axes' unit.
         space: name of the space: "RAS" (its axes point to the patient's right, front and head), "LPS", or empty.
     """
 

@@ -109,7 +109,7 @@ def _audio(source: Source) -> str | None:
 
 
 def _has_only_sound(path: Path) -> bool:
-    """Whether an MP4 or Matroska file has a sound track and no film; False where it is damaged, which readers report."""
+    """Whether an MP4 or Matroska file has sound and no film; False where it is damaged, which readers report."""
     import av
     import av.error
     import av.logging

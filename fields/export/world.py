@@ -1,4 +1,4 @@
-"""Exports of signals that lie in a larger space, such as a patient's: positions go from the field's axes to that space."""
+"""Exports of signals that lie in a larger space, such as a patient's: positions go from their axes to that space."""
 
 from __future__ import annotations
 

@@ -211,8 +211,8 @@ def _read_with_ffmpeg(
             raise _cut_off(path, missing, 0, 1) from None
         own_words = error.strerror if isinstance(error, av.error.FFmpegError) else None
         raise BadInput(
-            f"{path}: cannot be read as audio ({reason}; {(own_words or str(error)).lower()}); a fresh copy may help, or "
-            "converting it to WAV or FLAC"
+            f"{path}: cannot be read as audio ({reason}; {(own_words or str(error)).lower()}); a fresh copy may help, "
+            "or converting it to WAV or FLAC"
         ) from None
     if missing:
         raise _cut_off(path, missing, total, rate)
@@ -266,8 +266,8 @@ def _notes(container: Any, file: Path) -> list[str]:
         notes.append(f"of {len(container.streams.audio)} sound tracks the first is read")
     if container.format.name == "aac" or container.format.name == "mp3" and mp3_header_end(file) is None:
         notes.append(
-            f"the {container.format.name.upper()} file does not say how much silence its encoder added: it is read with "
-            "it, and begins some 25 to 60 ms late"
+            f"the {container.format.name.upper()} file does not say how much silence its encoder added: it is read "
+            "with it, and begins some 25 to 60 ms late"
         )
     return notes
 

@@ -1,4 +1,4 @@
-"""Where the headers of sounds and films say that the file ends, so that one that is cut off can be told from a whole one.
+"""Where the headers of sounds and films say that the file ends, so that cut-off files can be told from whole ones.
 
 Decoders play what is there without an error, and durations in headers are no measure: the last frame may be long or
 short, and edit lists leave parts out. Lengths in bytes are exact. Layouts are from the formats' specifications: RIFF
@@ -201,7 +201,7 @@ def _ebml(opened: BinaryIO, size: int) -> int | None:
 
 
 def _vint(opened: BinaryIO, keep_marker: bool = False) -> int | None:
-    """A number of variable length (RFC 8794, section 4); None where all its bits are ones, or at the end of the file."""
+    """A number of variable length (RFC 8794, section 4); None where all its bits are ones, or the file ends."""
     first = opened.read(1)
     if not first or first == b"\0":
         return None

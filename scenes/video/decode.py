@@ -136,6 +136,7 @@ class _Decoder:
         self._colors: FrameColors | None = None
         self._deinterlacer: _Deinterlacer | None = None
         self._begin: float | None = None
+        self._alpha_unread = False
 
     def __iter__(self) -> Iterator[np.ndarray]:
         turn: tuple[int, bool] = (0, False)
@@ -165,8 +166,8 @@ class _Decoder:
         notes = []
         if self.pixel_aspect != 1.0:
             notes.append(
-                f"its pixels are not square ({self.pixel_aspect:.4g} times as wide as high): it is shown and written in its "
-                "true shape; `size` of a render overrules"
+                f"its pixels are not square ({self.pixel_aspect:.4g} times as wide as high): it is shown and written "
+                "in its true shape; `size` of a render overrules"
             )
         if self._deinterlacer is not None:
             notes.append("it is interlaced: each pair of fields is joined to a frame (bwdif)")
@@ -174,6 +175,8 @@ class _Decoder:
             notes += self._colors.notes
             if self._colors.alpha_seen:
                 notes.append("its transparent parts are shown on black")
+        if self._alpha_unread:
+            notes.append("its transparency is not read, as ffmpeg's libraries here lack libvpx")
         films = len(self._container.streams.video)
         if films > 1:
             notes.append(f"of {films} video tracks the first is read")
@@ -195,13 +198,15 @@ class _Decoder:
 
     def _decoded(self) -> Iterator[VideoFrame]:
         """Frames as the decoder gives them. Raises BadInput where an MP4 file gives fewer than it has packets."""
+        import av
+
         stream = self._stream
         stream.thread_type = "AUTO"
         context: Any = stream.codec_context
         decoder = ALPHA_DECODERS.get(context.name) if stream.metadata.get(ALPHA_MODE) == "1" else None
+        if decoder not in (None, *av.codecs_available):
+            self._alpha_unread, decoder = True, None
         if decoder:
-            import av
-
             extradata = context.extradata
             context = av.CodecContext.create(decoder, "r")
             context.extradata = extradata

@@ -1,5 +1,6 @@
-"""Read videos: files that PyAV decodes (MP4, MOV, WebM, MKV, AVI, ...), animations that Pillow decodes (GIF, WebP, PNG, AVIF), and
-folders of images."""
+"""Read videos: files that PyAV decodes (MP4, MOV, WebM, MKV, AVI, ...), animations that Pillow decodes (GIF, WebP, PNG,
+AVIF), and folders of images.
+"""
 
 from __future__ import annotations
 

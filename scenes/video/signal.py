@@ -104,7 +104,7 @@ class Video(GridSignal):
         return self.held_out_frames if len(self.held_out_frames) else self.training_frames
 
     def preview(self, longest_side: int = 1024) -> np.ndarray:
-        """The middle frame in its true shape, `[h, w, 3]` uint8, with every n-th pixel so that it fits `longest_side`."""
+        """The middle frame in its true shape, `[h, w, 3]` uint8, of every n-th pixel so that it fits `longest_side`."""
         frame = self.stored[len(self.stored) // 2]
         step = -(-max(frame.shape[:2]) // longest_side)
         return in_true_shape(np.array(frame[::step, ::step]), self.domain)

@@ -100,7 +100,7 @@ def _read_slices(chosen: Sequence[Any], max_voxels: int, frame: int, notes: list
     step = float(np.median(steps))
     if np.abs(steps - step).max() > UNEVEN * step:
         notes.append(
-            f"its slices are {steps.min():.3g} to {steps.max():.3g} mm apart: they are taken to be {step:.3g} mm apart; "
+            f"its slices are {steps.min():.3g} to {steps.max():.3g} mm apart: {step:.3g} mm is taken for all; "
             "some may be missing"
         )
     return placed_voxels(array, _affine(slices[0][0], step * normal), "mm", "LPS", notes)
@@ -162,7 +162,7 @@ def _pixels(file: Path) -> np.ndarray:
     if slope == 1 and intercept.is_integer() and array.dtype.kind in "iu" and array.dtype.itemsize <= 2:
         shifted = array.astype(np.int32) + int(intercept)
         low, high = int(shifted.min()), int(shifted.max())
-        return shifted.astype(np.int16) if -32768 <= low and high <= 32767 else shifted
+        return shifted.astype(np.int16) if low >= -32768 and high <= 32767 else shifted
     return np.asarray(apply_rescale(array, dataset), np.float32)
 
 

@@ -109,7 +109,7 @@ def _data(file: Path, header: dict[str, str], end: int, needed: int) -> bytes:
 
 
 def _part_names(file: Path, name: str, end: int) -> list[str]:
-    """Names of the files that hold the data: one; a list after the header; or a pattern such as "slice%03d.raw 1 9 1"."""
+    """Names of the files with the data: one, a list after the header, or a pattern such as "slice%03d.raw 1 9 1"."""
     if name.upper().startswith("LIST"):
         return file.read_bytes()[end:].decode("utf-8", "replace").split()
     words = name.split()

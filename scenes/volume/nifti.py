@@ -36,10 +36,7 @@ def read_nifti(file: Path, max_voxels: int, frame: int) -> Voxels:
     check_size((*shape[:3], channels), max_voxels)
     notes = list(check_frame(times, frame))
     array = _values(image, shape, times, frame)
-    if array.ndim == 4:
-        array = array.transpose(2, 1, 0, 3)
-    else:
-        array = array.transpose(2, 1, 0)
+    array = array.transpose((2, 1, 0, 3)[: array.ndim])
     unit = _unit(image)
     header: Any = image.header
     if int(header.get("intent_code", 0) if hasattr(header, "get") else 0) == LABELS:

@@ -10,7 +10,7 @@ import numpy as np
 from scenes.errors import BadInput
 from scenes.volume.voxels import MAX_CHANNELS, UNITS, Voxels, check_frame, check_size, unit_name
 
-# Names of axes (tifffile's) by what they are. Where a file has none of depth, the first of the next row is taken for it.
+# Names of axes (tifffile's) by what they are. Where a file has none of depth, times or channels are taken for it.
 DEPTH_AXES = "ZIQ"
 TIME_AXES = "T"
 CHANNEL_AXES = "CS"

@@ -73,8 +73,8 @@ def orientation_note(affine: np.ndarray, space: str, unit: str) -> str:
         towards.append(DIRECTIONS[letter])
     oblique = np.sort(np.abs(affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)), axis=0)[1].max() > OBLIQUE
     return (
-        f"its axes x, y, z run to the patient's {', '.join(towards)}{' or nearly so' if oblique else ''}; meshes, points "
-        f"and volumes are written in the file's coordinates: {space}, {unit}"
+        f"its axes x, y, z run to the patient's {', '.join(towards)}{' or nearly so' if oblique else ''}; meshes, "
+        f"points and volumes are written in the file's coordinates: {space}, {unit}"
     )
 
 

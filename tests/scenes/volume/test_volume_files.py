@@ -1,4 +1,4 @@
-"""Volumes as people have them: size, place and orientation of voxels, offsets, colours, series, and formats in pieces."""
+"""Volumes as people have them: size, place and orientation of voxels, offsets, colours, series, files in pieces."""
 
 import gzip
 import zlib
