@@ -30,6 +30,11 @@ WAVE64_DATA = b"data"
 EBML_HEAD = b"\x1a\x45\xdf\xa3"
 MATROSKA_SEGMENT = 0x18538067
 MATROSKA_CLUSTER = 0x1F43B675
+# Types of the outermost boxes of MP4 and QuickTime files.
+ISO_BOXES = tuple(
+    name.encode()
+    for name in "ftyp styp moov moof mdat free skip wide pnot sidx ssix mfra uuid udta meta pdin prft emsg junk".split()
+)
 ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 # Bytes in which the header objects of an ASF file are looked for.
@@ -173,8 +178,8 @@ def _iso(opened: BinaryIO, size: int) -> int | None:
         length = int.from_bytes(header[:4], "big")
         if length == 1:
             length = int.from_bytes(header[8:], "big")
-        if length == 0 or not header[4:8].strip(b"\0"):
-            # A box of length 0 reaches to the end of the file; zeros after the last box are padding.
+        # A box of length 0 reaches to the end of the file. Cameras append what is no box, and zeros as padding.
+        if length == 0 or header[4:8] not in ISO_BOXES:
             return size
         if length < 8:
             return None

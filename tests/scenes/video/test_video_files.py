@@ -174,6 +174,15 @@ def test_cut_off_films_are_refused_even_by_a_frame(tmp_path, name, codec, form):
             assert "frames" in str(caught.value)
 
 
+@pytest.mark.parametrize("trailer", [b"\0" * 40, b"camera's own data, of no box" * 3, b"\1\2"])
+def test_what_cameras_append_to_films_does_not_make_them_cut_off(tmp_path, trailer):
+    for name, codec in (("a.mp4", "libx264"), ("a.avi", "mpeg4"), ("a.mkv", "libx264")):
+        encode(tmp_path / name, squares(), codec=codec)
+        with open(tmp_path / name, "ab") as file:
+            file.write(trailer)
+        assert len(load(tmp_path / name).times) == 6
+
+
 def _index_first(content: bytes) -> bytes:
     """An MP4 file with its box `moov` before `mdat`."""
     boxes, at = {}, 0
