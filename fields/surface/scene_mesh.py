@@ -36,8 +36,11 @@ from scenes.posed.camera import Camera
 RESOLUTION = 256
 # Largest slope of a fitted signed distance near its surface; away from data it is steeper, and nothing is there.
 STEEPNESS = 2.0
-# Fraction of the time for the surface itself where depths are fused; the rest is for what follows.
+# Fraction of the time for the surface itself; the rest is for what follows.
 SURFACE_TIME = 0.75
+# A trial that tells how long an extraction takes has so many times larger cells. Cells along a side at least.
+TRIAL = 4
+MIN_RESOLUTION = 64
 # Width over which normals are taken, in cells.
 NORMAL_CELLS = 1.0
 # Longest way of simplified vertices back to the surface, in cells.
@@ -108,7 +111,8 @@ def scene_mesh(
         a component that one saw, and where a box cuts it; other holes get patches.
     cut_base: whether the plane that the object stands on is cut off, where there is one.
     time: moment of a moving scene, in [0, 1].
-    seconds: wall clock of the whole, for fields without a surface; depth maps get smaller where it is short.
+    seconds: wall clock of the whole. Where it is short, depth maps get smaller, and the cells of a field with a surface
+        larger.
     progress: is called with the fraction done.
 
     Raises BadInput where there is no surface, and for a box outside of the field.
@@ -117,7 +121,10 @@ def scene_mesh(
     scene = Radiance(scene_field, time)
     lower, upper = _box_in_cube(scene, box)
     if scene_field.has_surface:
-        mesh = _distance_surface(scene, lower, upper, resolution, level, lambda x: progress(0.6 * x), capped=close)
+        cells = resolution if seconds is None else _affordable(scene, lower, upper, resolution, SURFACE_TIME * seconds)
+        mesh = _distance_surface(scene, lower, upper, cells, level, lambda x: progress(0.6 * x), capped=close)
+        if cells < resolution:
+            mesh.notes.append(f"The surface has {cells} cells along its longest side, as time was short")
     else:
         bounds = None if box is None else (lower, upper)
         share = None if seconds is None else SURFACE_TIME * seconds
@@ -190,6 +197,17 @@ def _distance_surface(
         _take(mesh, keep_faces(mesh.vertices, mesh.faces, ~_on_border(mesh, lower, upper)), "border", "")
     mesh.seconds["extraction"] = clock.perf_counter() - begun
     return mesh
+
+
+def _affordable(scene: Radiance, lower: np.ndarray, upper: np.ndarray, resolution: int, seconds: float) -> int:
+    """Cells along the longest side with which the extraction takes at most about so long; at most `resolution`."""
+    if resolution <= MIN_RESOLUTION:
+        return resolution
+    begun = clock.perf_counter()
+    extract(implicit_distance(scene), make_lattice(lower, upper, resolution // TRIAL), steepness=STEEPNESS)
+    # The time goes with the number of cells that the surface crosses.
+    whole = TRIAL**2 * (clock.perf_counter() - begun)
+    return int(np.clip(resolution * (seconds / max(whole, 1e-9)) ** 0.5, MIN_RESOLUTION, resolution))
 
 
 def with_heartbeat(implicit: Implicit, progress: ProgressCallback) -> Implicit:

@@ -40,8 +40,8 @@ PLANE_BEFORE = 0.8
 PLANE_REST = 0.25
 # Times that the pixels of a mask along its border are halved.
 HALVINGS = 2
-# Components of a mask, and holes in it, that have less than this fraction of its pixels are noise.
-MIN_PART = 0.015
+# Holes in a mask, and components of it, that have less than these fractions of its pixels are noise.
+MIN_HOLE, MIN_COMPONENT = 0.015, 0.1
 
 
 @dataclass(frozen=True)
@@ -226,11 +226,10 @@ def _without_specks(mask: np.ndarray) -> np.ndarray:
     """The mask without small components and small holes."""
     from scipy import ndimage
 
-    least = MIN_PART * mask.sum()
-    for value in (True, False):
+    for value, least in ((True, MIN_COMPONENT), (False, MIN_HOLE)):
         labels, count = ndimage.label(mask == value)
         sizes = ndimage.sum_labels(np.ones(mask.shape), labels, np.arange(count + 1))
-        small = sizes < least
+        small = sizes < least * mask.sum()
         small[0] = False
         mask = np.where(small[labels], not value, mask)
     return mask

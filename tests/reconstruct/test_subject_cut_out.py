@@ -20,10 +20,10 @@ def request(**options):
 
 
 def test_a_subject_is_cut_out_of_photographs_that_do_not_show_what_is_empty():
-    scene = RadianceScene(duck_in_a_room(12, 24), {"path": "room"})
+    scene = RadianceScene(duck_in_a_room(3, 24), {"path": "room"})
     assert has_subject_stage(request(), scene) and has_subject_stage(request(method="neus"), scene)
     assert not has_subject_stage(request(method="hashgrid"), scene)
-    bounded = RadianceScene(duck_in_a_room(12, 24), {"path": "room"}, unbounded=False)
+    bounded = RadianceScene(duck_in_a_room(3, 24), {"path": "room"}, unbounded=False)
     assert not has_subject_stage(request(), bounded)
     assert not has_subject_stage(request(), open_radiance("procedural:duck"))
 

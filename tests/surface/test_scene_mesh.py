@@ -122,6 +122,14 @@ def test_a_short_time_gives_a_mesh_of_smaller_depth_maps():
     assert len(mesh.faces) > 300 and {"depths", "fusion"} <= mesh.seconds.keys()
 
 
+def test_a_short_time_gives_larger_cells_and_says_so():
+    field = Surface()
+    fine = scene_mesh(field, cameras(field), resolution=96, seconds=1e4)
+    coarse = scene_mesh(field, cameras(field), resolution=96, seconds=1e-4)
+    assert len(coarse.faces) < 0.6 * len(fine.faces) and coarse.cell == pytest.approx(1.5 * fine.cell, rel=0.05)
+    assert any("64 cells" in note for note in coarse.notes) and not any("cells" in note for note in fine.notes)
+
+
 @pytest.mark.parametrize(
     ("field", "message"),
     [

@@ -17,7 +17,7 @@ STAGES: dict[str, tuple[float, float]] = {
     "report": (0.015, 10.0),
 }
 # Fractions of the whole time for the fit of a whole scene, and for cutting out its subject, where that is done.
-WHOLE, SUBJECT = 0.3, 0.1
+WHOLE, SUBJECT = 0.35, 0.1
 
 
 class Schedule:
