@@ -52,6 +52,7 @@ TYPED = {
     "rate": "12",
     "ignore_invalid": True,
     "layer": "2",
+    "ignore_profile": True,
     "quantity": "occupancy",
     "background": "black",
     "unbounded": "unbounded",
