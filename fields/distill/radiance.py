@@ -156,6 +156,7 @@ class RadianceDistillation(RadianceObjective[TeacherScene]):
         if self.stage == RENDERED and not self.teacher.samples_by_proposals:
             cached = self.drop_weightless(field, cached)
         self.ray_count.adapt_at_once(len(cached.samples), queried)
+        self.occupancy.count(len(cached.samples))
         loss = self._stage_loss(field, cached)
         if cached.edges is None or cached.weights is None:
             return loss

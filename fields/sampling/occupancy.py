@@ -90,6 +90,12 @@ class OccupancyGrid(nn.Module):
         return self._occupancy
 
     @property
+    def update_points(self) -> int:
+        """Number of points at which the next update measures."""
+        cells = self.values.numel() if self._candidates is None else len(self._candidates)
+        return cells if int(self.updates) < self.warmup_updates else max(1, int(cells * self.update_fraction))
+
+    @property
     def occupied_fraction(self) -> float:
         """Fraction of the cells that is occupied."""
         return float(self.occupancy.cells().float().mean())

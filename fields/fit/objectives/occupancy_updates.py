@@ -13,7 +13,7 @@ from fields.sampling.occupancy import OccupancyGrid
 from fields.surface.implicit import fibonacci_sphere
 from scenes.posed.signal import RadianceScene
 
-# Steps between updates.
+# Steps between updates, at least.
 UPDATE_STEPS = 16
 # Directions over which a density that depends on the direction is maximized. An update queries every
 # `DIRECTION_STRIDE`-th of them in turn, because queries take time, and the cells keep the maximum.
@@ -30,6 +30,8 @@ class OccupancyUpdates:
         self.scene = scene
         self._grid: OccupancyGrid | None = None
         self._restored: dict[str, Tensor] | None = None
+        # Samples that steps have queried since the last update.
+        self._queried = 0
 
     @property
     def grid(self) -> OccupancyGrid:
@@ -54,6 +56,7 @@ class OccupancyUpdates:
             if empty is not None and not empty.all():
                 grid.exclude(torch.from_numpy(empty)[None])
         if self._restored is not None:
+            self._queried = int(self._restored.pop("queried", torch.tensor(0)))
             grid.load_state_dict({**self._restored, "words": field.occupied})
             self._restored = None
         elif field.has_surface:
@@ -66,13 +69,24 @@ class OccupancyUpdates:
         """Mark the cells near the surface; nothing is remembered of where it was before."""
         self.grid.mark(field.cells_near_surface)
 
+    def count(self, queries: int) -> None:
+        """Count the samples that a step has queried."""
+        self._queried += queries
+
     def update(self, field: RadianceField, step: int, seed: int) -> None:
-        """Measure densities anew, every 16 steps."""
+        """Measure densities anew, every 16 steps, or when steps have queried as many samples as an update does.
+
+        Steps of networks have few samples, and more updates would take most of the time.
+        """
         if step and step % UPDATE_STEPS == 0:
             if field.has_surface:
                 self._find_surface(field)
                 field.occupied = self.grid.words
                 return
+            directions = NUM_DIRECTIONS // DIRECTION_STRIDE if field.directional_density else 1
+            if self._queried < directions * self.grid.update_points:
+                return
+            self._queried = 0
             length = PROPOSED_STEP if field.samples_by_proposals else field.step
             self.grid.update(self.density_function(field, step), length, seed=seed)
             field.occupied = self.grid.words
@@ -104,7 +118,8 @@ class OccupancyUpdates:
         """Tensors for a checkpoint. The occupied cells are not among them: they are in the field."""
         if self._grid is None:
             return {}
-        return {name: tensor for name, tensor in self._grid.state_dict().items() if name != "words"}
+        state = {name: tensor for name, tensor in self._grid.state_dict().items() if name != "words"}
+        return {**state, "queried": torch.tensor(self._queried)}
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Continue from what `state` returned; takes effect in `begin`."""

@@ -17,8 +17,8 @@ from fields.fit.objectives.occupancy_updates import OccupancyUpdates
 from fields.fit.objectives.ray_batches import RayBatch, RayCount, ray_batch
 from fields.fit.objectives.view_images import save_comparison, view_colors
 from fields.fit.objectives.view_scores import ViewScores, camera_remarks
-from fields.methods.base import Method
 from fields.fit.scoring import Deadline
+from fields.methods.base import Method
 from fields.methods.radiance import SceneMethod
 from fields.models.field import RadianceField
 from fields.models.radiance import NEAR
@@ -129,6 +129,7 @@ class RadianceObjective(Objective[S, RadianceField], Generic[S]):
         if self.exposure is not None:
             loss = loss + self.exposure.penalty()
         self.ray_count.adapt(len(found.samples), found.num_queries)
+        self.occupancy.count(found.num_queries)
         return loss
 
     def _rendered(self, field: RadianceField, rays: RayBatch, proposed: ProposedSamples | None) -> RayColors:
@@ -186,6 +187,7 @@ class RadianceObjective(Objective[S, RadianceField], Generic[S]):
 
     def evaluate(self, field: RadianceField, seconds: float = math.inf) -> dict[str, float]:
         """Mean PSNR and SSIM over the test views; see `fields.fit.objectives.view_scores`."""
+        deadline = Deadline(seconds)
         self.remarks = camera_remarks(self.signal, field)
         metrics = self.scores.evaluate(field, deadline.left)
         self.scored = self.scores.scored
@@ -198,7 +200,6 @@ class RadianceObjective(Objective[S, RadianceField], Generic[S]):
     def evaluation_seconds(self, field: RadianceField) -> float:
         return self.scores.seconds(field)
 
-        deadline = Deadline(seconds)
     def preview(self, field: RadianceField, longest_side: int = 1024) -> np.ndarray:
         """The first test view as the fit shows it."""
         view = self.signal.test[0]
