@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -32,6 +33,18 @@ BLEND_START, BLEND_END = 2, 4
 PLANE_WIDTH = 1.5
 # Side of the square that shows a point in images, as a fraction of the image's side, and at least this many pixels.
 DOT_FRACTION, MIN_DOT = 1 / 200, 2
+
+
+class _Planes(NamedTuple):
+    """Planes of the nearest points, `[n]` each.
+
+    nearest: distance to the nearest point. mean: weighted mean of the heights above the planes. agreed: 1 where a point
+    is below all of them, -1 where it is above all, else 0.
+    """
+
+    nearest: np.ndarray
+    mean: np.ndarray
+    agreed: np.ndarray
 
 
 class CloudSurface(Surface):
@@ -89,52 +102,47 @@ class CloudSurface(Surface):
         """Distance `[n]` to the surface, and the nearest point of the cloud: its index `[n]` and position `[n, 3]`."""
         points = np.ascontiguousarray(points, np.float64)
         distance, element = map(np.asarray, self._tree.query(points, workers=-1))
-        if signed:
-            outside = np.ones(len(points), bool)
         near = np.flatnonzero(distance < BLEND_END * self.spacing)
-        smooth, fraction = self._planes(points[near], distance[near])
+        planes = self._planes(points[near])
+        fraction = np.clip((distance[near] / self.spacing - BLEND_START) / (BLEND_END - BLEND_START), 0, 1)
         result = distance.copy()
-        result[near] = (1 - fraction) * np.minimum(np.abs(smooth), distance[near]) + fraction * distance[near]
+        result[near] = (1 - fraction) * np.minimum(np.abs(planes.mean), distance[near]) + fraction * distance[near]
         if signed:
-            by_plane = fraction < 0.5
-            outside[near[by_plane]] = smooth[by_plane] >= 0
-            away = np.ones(len(points), bool)
-            away[near[by_plane]] = False
-            outside[away] = ~self._far_inside(points[away])
-            result = np.where(outside, result, -result)
+            known = self._signs.of(points)
+            known[near] = self._plane_signs(planes, fraction)
+            result = np.where(self._resolved(points, known), -result, result)
         return result, element, self.points[element]
 
     def inside(self, points: np.ndarray) -> np.ndarray:
         """Which points are inside, `[n]` bool: as the sign of `distance`, which only points near the cloud need."""
         points = np.ascontiguousarray(points, np.float64)
-        inside = self._far_inside(points)
-        reach = BLEND_END * self.spacing
-        # The tree answers quickly where nothing is within reach.
-        distance = np.asarray(self._tree.query(points, 1, distance_upper_bound=reach, workers=-1)[0])
-        near = np.flatnonzero(np.isfinite(distance))
-        smooth, fraction = self._planes(points[near], distance[near])
-        by_plane = fraction < 0.5
-        inside[near[by_plane]] = smooth[by_plane] < 0
-        return inside
-
-    def _planes(self, points: np.ndarray, nearest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Signed distances `[n]` to the weighted planes of the nearest points, and how far these are to be trusted.
-
-        The second is 0 near the cloud and 1 where the distance to the nearest point counts instead.
-        """
-        if not len(points):
-            return np.zeros(0), np.zeros(0)
-        far, index = map(np.asarray, self._tree.query(points, self._neighbours, workers=-1))
-        planes = np.einsum("nkc,nkc->nk", points[:, None] - self.points[index], self.point_normals[index])
-        weights = np.exp(-0.5 * ((far**2 - nearest[:, None] ** 2) / (PLANE_WIDTH * self.spacing) ** 2))
-        smooth = (planes * weights).sum(axis=1) / weights.sum(axis=1)
-        return smooth, np.clip((nearest / self.spacing - BLEND_START) / (BLEND_END - BLEND_START), 0, 1)
-
-    def _far_inside(self, points: np.ndarray) -> np.ndarray:
-        """Which points that are not near the cloud are inside, `[n]` bool."""
-        inside = np.zeros(len(points), bool)
         known = self._signs.of(points)
-        inside[known > 0] = True
+        unknown = np.flatnonzero(known == 0)
+        if len(unknown):
+            planes = self._planes(points[unknown])
+            fraction = (planes.nearest / self.spacing - BLEND_START) / (BLEND_END - BLEND_START)
+            known[unknown] = self._plane_signs(planes, fraction)
+        return self._resolved(points, known)
+
+    def _planes(self, points: np.ndarray) -> _Planes:
+        """The planes of the nearest points of the cloud, as seen from points `[n, 3]`."""
+        if not len(points):
+            return _Planes(np.zeros(0), np.zeros(0), np.zeros(0, np.int8))
+        far, index = map(np.asarray, self._tree.query(points, self._neighbours, workers=-1))
+        heights = np.einsum("nkc,nkc->nk", points[:, None] - self.points[index], self.point_normals[index])
+        nearest = far[:, 0]
+        weights = np.exp(-0.5 * ((far**2 - nearest[:, None] ** 2) / (PLANE_WIDTH * self.spacing) ** 2))
+        mean = (heights * weights).sum(axis=1) / weights.sum(axis=1)
+        agreed = np.where((heights < 0).all(axis=1), 1, np.where((heights > 0).all(axis=1), -1, 0))
+        return _Planes(nearest, mean, agreed.astype(np.int8))
+
+    def _plane_signs(self, planes: _Planes, fraction: np.ndarray) -> np.ndarray:
+        """1 inside, -1 outside, 0 where planes do not tell: away from the cloud, and not on one side of all of them."""
+        return np.where(fraction < 0.5, np.where(planes.mean < 0, 1, -1), planes.agreed).astype(np.int8)
+
+    def _resolved(self, points: np.ndarray, known: np.ndarray) -> np.ndarray:
+        """Which points are inside, by signs `[n]` where these are known, else by winding numbers."""
+        inside = known > 0
         unknown = np.flatnonzero(known == 0)
         if len(unknown):
             inside[unknown] = self._winding(points[unknown]) > 0.5
@@ -142,7 +150,7 @@ class CloudSurface(Surface):
 
     @cached_property
     def _signs(self) -> SignGrid:
-        return SignGrid(self._tree, self._winding)
+        return SignGrid(self._tree, self._winding, BLEND_END * self.spacing)
 
     def sample(self, count: int, generator: np.random.Generator) -> SurfaceSamples:
         """`count` random points of the cloud, evenly by area."""

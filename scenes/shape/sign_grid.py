@@ -22,14 +22,20 @@ class SignGrid:
     hole, inside and outside are connected, winding numbers of the part disagree, and it stays unknown.
     """
 
-    def __init__(self, tree: Any, winding: Callable[[np.ndarray], np.ndarray]) -> None:
-        """Classify the cells. tree: a KDTree of the points. winding: winding numbers `[n]` of points `[n, 3]`."""
+    def __init__(self, tree: Any, winding: Callable[[np.ndarray], np.ndarray], margin: float) -> None:
+        """Classify the cells.
+
+        Args:
+            tree: a KDTree of the points.
+            winding: winding numbers `[n]` of points `[n, 3]`.
+            margin: distance of all of a free cell from the points.
+        """
         from scipy.ndimage import label
 
         axis = (np.arange(CELLS) + 0.5) / CELLS
         centres = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)
-        # No point is in the cell, nor in a neighbour that shares a face with it.
-        reach = 2.0 / CELLS
+        # Nor is there a point in a neighbour that shares a face with the cell.
+        reach = max(2.0, 3**0.5 / 2 + margin * CELLS) / CELLS
         distance = np.asarray(tree.query(centres, 1, distance_upper_bound=reach, workers=-1)[0])
         free = ~np.isfinite(distance).reshape(CELLS, CELLS, CELLS)
         parts, count = label(free)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from scenes.io.silence import silence_libraries
+from scenes.image.rgb8 import read_rgb8
 
 
 class BesideImage(NamedTuple):
@@ -51,13 +50,5 @@ def beside(path: Path, name: str) -> Path | None:
 
 
 def decoded(content: bytes) -> np.ndarray:
-    """An image as `[H, W, 3]` uint8; wider ones are rounded, transparency is dropped."""
-    from PIL import Image
-
-    with silence_libraries(), Image.open(io.BytesIO(content)) as image:
-        image.load()
-        if image.mode.startswith("I"):
-            # Pillow's own conversion clips at 255.
-            grey = np.asarray(image, np.float64) / 257
-            return np.repeat(np.rint(np.clip(grey, 0, 255)).astype(np.uint8)[..., None], 3, axis=2)
-        return np.asarray(image.convert("RGB"))
+    """An image as `[H, W, 3]` uint8 sRGB; wider ones are rounded, transparency is dropped."""
+    return read_rgb8(content)
