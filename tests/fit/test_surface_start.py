@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from fields.fit.objectives.occupancy_updates import OccupancyUpdates
 from fields.fit.objectives.surface_start import HULL_CELLS, SPHERE_RADIUS, distances_of, first_shape
 from fields.methods.neus import Neus
 from scenes.posed.signal import open_radiance
@@ -82,7 +83,13 @@ def test_a_plain_background_gives_a_hull_too(tmp_path):
     assert scene.has_silhouettes and not scene.has_alpha
     cells = scene.hull_cells(32)
     assert cells is not None and 0.05 < 1 - cells.mean() < 0.9
-    assert Neus().prepare(scene).background == "learned"
+    method = Neus(**SMALL).prepare(scene)
+    assert method.background == "learned"
+    # From another color on, the field shows the background itself, as fog in front of the object.
+    field = method.build_field(scene.domain, scene.channels, 0)
+    OccupancyUpdates(scene).begin(field, hull=True)
+    background = field.background_color()
+    assert background is not None and background.tolist() == pytest.approx([120 / 255] * 3, abs=1e-6)
 
 
 @pytest.fixture

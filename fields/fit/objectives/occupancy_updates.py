@@ -21,6 +21,8 @@ NUM_DIRECTIONS = 16
 DIRECTION_STRIDE = 8
 # About how long proposed intervals are where there is matter, in sides of the cube.
 PROPOSED_STEP = 1 / 64
+# A learned background starts from a color within this range, as one of 0 or 1 could not be learned any further.
+BACKGROUND_RANGE = (0.02, 0.98)
 
 
 class OccupancyUpdates:
@@ -59,10 +61,15 @@ class OccupancyUpdates:
             self._queried = int(self._restored.pop("queried", torch.tensor(0)))
             grid.load_state_dict({**self._restored, "words": field.occupied})
             self._restored = None
-        elif field.has_surface:
-            if not field.surface_begun:
-                field.begin_surface(first_shape(self.scene, hull))
-            self._find_surface(field)
+        else:
+            if field.background is not None and self.scene.plain_color is not None:
+                # With another color the field would have to show the background, and does, in front of the object.
+                color = torch.from_numpy(self.scene.plain_color / 255).clamp(*BACKGROUND_RANGE)
+                field.background.data.copy_(torch.logit(color))
+            if field.has_surface:
+                if not field.surface_begun:
+                    field.begin_surface(first_shape(self.scene, hull))
+                self._find_surface(field)
         field.occupied = grid.words
 
     def _find_surface(self, field: RadianceField) -> None:
