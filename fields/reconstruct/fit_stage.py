@@ -14,6 +14,8 @@ from fields.runs.run import Run
 from scenes.errors import BadInput
 from scenes.posed.signal import RadianceScene
 
+# Cells along a side of the grid in which a place for the object is looked for.
+HULL_CELLS = 32
 # Seconds between reports.
 REPORT_SECONDS = 0.25
 
@@ -101,7 +103,25 @@ def open_scene(request: ReconstructRequest, source: str) -> RadianceScene:
         run = Run.open(request.out)
         check_same(run, request)
         return _scene(fitting.reopen(run), run.path)
-    return _scene(fit_request(request, source, 1.0).load(), Path(source))
+    scene = _scene(fit_request(request, source, 1.0).load(), Path(source))
+    check_shows_object(scene, source)
+    return scene
+
+
+def check_shows_object(scene: RadianceScene, source: str) -> None:
+    """Raise BadInput where the silhouettes of an object are known and leave no place for it."""
+    empty = scene.hull_cells(HULL_CELLS)
+    if empty is None or not empty.all():
+        return
+    if not scene.has_alpha:
+        raise BadInput(
+            f"{source}: the photographs show nothing but one color, or an object of that color; put something else "
+            "behind it, or give masks"
+        )
+    raise BadInput(
+        f"{source}: no place is in the silhouettes of all photographs that should show it: the cameras do not look at "
+        "one thing, or the poses are wrong"
+    )
 
 
 def default_method(scene: RadianceScene) -> str:
