@@ -8,11 +8,12 @@ from pathlib import Path
 
 from apps.studio.folders import Folders, clean_name
 from scenes.errors import BadInput
+from scenes.image.read import ENDINGS as PICTURE_ENDINGS
 from scenes.io.unpack import ZipLimits, unpack_zip
 from scenes.posed.read import posed_folder
 from scenes.recognise import AUDIO_ENDINGS, SHAPE_ENDINGS, VIDEO_ENDINGS
 
-IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".gif", ".exr", ".hdr", ".bmp")
+IMAGE_ENDINGS = tuple(sorted({ending for endings in PICTURE_ENDINGS.values() for ending in endings} - {".npy"}))
 VOLUME_ENDINGS = (".npy", ".npz", ".nrrd", ".nii", ".gz", ".mha", ".mgz", ".mgh", ".dcm")
 ENDINGS = (*IMAGE_ENDINGS, *AUDIO_ENDINGS, *VIDEO_ENDINGS, *VOLUME_ENDINGS, *SHAPE_ENDINGS, ".ply", ".zip")
 # Files that are unpacked from an archive: a posed scene, the frames of a video, or a mesh with its textures. Others,

@@ -13,6 +13,7 @@ from PIL import Image, ImageFilter
 
 from scenes.errors import BadInput
 from scenes.image.read import read_image
+from scenes.image.rgb8 import to_rgb8
 from scenes.io.silence import silence_libraries
 from scenes.posed.find_film import SharpestFrames, count_frames
 from scenes.posed.find_looks import Look, look_at_picture, rejected
@@ -213,12 +214,7 @@ def _photographs(source: Path) -> Iterator[list[Path]]:
 
 def _add_photograph(file: Path, writer: PictureWriter) -> None:
     try:
-        decoded = read_image(file)
-        pixels = decoded.pixels
-        if decoded.space != "srgb":
-            raise BadInput(f"{file}: holds linear light; photographs have 8 bits a channel")
-        if pixels.dtype == np.uint16:
-            pixels = (pixels / 257.0).round().astype(np.uint8)
+        pixels, _ = to_rgb8(read_image(file))
         if pixels.shape[2] in (2, 4) and not pixels[..., -1].any():
             raise BadInput(f"{file}: is transparent all over")
         mask = mask_of(file, pixels.shape[:2])

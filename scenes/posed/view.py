@@ -10,9 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from scenes.errors import BadInput
-from scenes.image.color import to_bytes
-from scenes.image.decoded import DecodedImage
 from scenes.image.read import read_image
+from scenes.image.rgb8 import to_rgb8
 from scenes.posed.camera import Camera
 
 # One view of this many is for testing where a scene's files name no test views.
@@ -67,7 +66,7 @@ class View(Camera):
         if self.image is None:
             raise ValueError(f"the view {self.name} has a camera and no photograph")
         decoded = read_image(self.image, upright=self.upright)
-        pixels, changed = _to_rgb8(decoded)
+        pixels, changed = to_rgb8(decoded)
         if notes is not None:
             notes += [f"{self.name}: {text}" for text in (*decoded.notes, *changed)]
         if pixels.shape[:2] != (self.intrinsics.height, self.intrinsics.width):
@@ -103,27 +102,6 @@ class View(Camera):
                 f"{self.mask}: masks out all of its image; make it white where the image counts, or leave the view out"
             )
         return counts
-
-
-def _to_rgb8(decoded: DecodedImage) -> tuple[np.ndarray, list[str]]:
-    """A photograph as `[H, W, 3 or 4]` uint8 sRGB with straight alpha, and what was changed."""
-    pixels, changed = decoded.pixels, []
-    if pixels.shape[-1] <= 2:
-        pixels = np.concatenate([np.repeat(pixels[..., :1], 3, axis=-1), pixels[..., 1:]], axis=-1)
-    if pixels.dtype == np.uint16:
-        changed.append("its 16 bits a channel are rounded to 8")
-        pixels = ((pixels.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
-    elif pixels.dtype != np.uint8:
-        changed.append("its values are clipped to 0 to 1 and rounded to 8 bits")
-        colors, alpha = pixels[..., :3], pixels[..., 3:]
-        if decoded.premultiplied and alpha.size:
-            colors = colors / np.maximum(alpha, 1e-6)
-        if decoded.space == "linear":
-            from scenes.image.encoding import linear_to_srgb
-
-            colors = linear_to_srgb(np.clip(colors, 0, 1).astype(np.float32))
-        pixels = to_bytes(np.concatenate([np.clip(colors, 0, 1), np.clip(alpha, 0, 1)], axis=-1))
-    return pixels, changed
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,6 +14,7 @@ import numpy as np
 
 from scenes.errors import BadInput
 from scenes.image.read import ENDINGS, read_image
+from scenes.image.rgb8 import to_rgb8
 from scenes.io.files import file_digest, read_head
 from scenes.io.silence import silence_libraries
 from scenes.video.decode import decode_video_file
@@ -26,7 +27,8 @@ ANIMATION_RATE = 10.0
 SHORTEST_DURATION = 10
 # First bytes of animations.
 ANIMATION_HEADS = ((0, b"GIF8"), (8, b"WEBP"), (0, b"\x89PNG"), (4, b"ftypavis"))
-IMAGE_ENDINGS = tuple(ending for endings in ENDINGS.values() for ending in endings)
+# An array in a folder is more often poses or depths than a frame.
+IMAGE_ENDINGS = tuple(ending for format, endings in ENDINGS.items() if format != "NPY" for ending in endings)
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -108,23 +110,18 @@ def _read_folder(folder: Path, collector: FrameBuffer, rate: float, part: tuple[
         if not is_within(index / rate, part):
             continue
         decoded = read_image(file)
-        if decoded.space != "srgb":
-            raise BadInput(f"{file.name} holds linear (HDR) light; convert the frames to 8-bit images first")
-        collector.add(_to_rgb8(decoded.pixels, decoded.premultiplied), file.name)
-        notes += [note for note in decoded.notes if note not in notes]
+        pixels, changed = to_rgb8(decoded)
+        collector.add(_on_black(pixels), file.name)
+        notes += [note for note in (*decoded.notes, *changed) if note not in notes]
     frames = collector.frames()
     return DecodedVideo(frames, np.arange(len(frames) + 1) / rate, notes)
 
 
-def _to_rgb8(pixels: np.ndarray, premultiplied: bool) -> np.ndarray:
-    """`[H, W, 3]` uint8: grey is repeated, transparency composited on black, 16 bits rounded."""
-    largest = np.iinfo(pixels.dtype).max
-    colors = pixels[..., :-1] if pixels.shape[2] in (2, 4) else pixels
-    if colors is not pixels and not premultiplied and (pixels[..., -1] != largest).any():
-        colors = (colors * (pixels[..., -1:] / largest)).round().astype(pixels.dtype)
-    if largest != 255:
-        colors = (colors / 257.0).round().astype(np.uint8)
-    return np.repeat(colors, 3, axis=2) if colors.shape[2] == 1 else colors
+def _on_black(pixels: np.ndarray) -> np.ndarray:
+    """`[H, W, 3]` uint8 of `[H, W, 3 or 4]` uint8: transparency is composited on black."""
+    if pixels.shape[2] == 3 or (pixels[..., 3] == 255).all():
+        return pixels[..., :3]
+    return (pixels[..., :3] * (pixels[..., 3:] / 255)).round().astype(np.uint8)
 
 
 def _read_animation(file: Path, collector: FrameBuffer, part: tuple[float, float] | None) -> DecodedVideo:
@@ -141,7 +138,7 @@ def _read_animation(file: Path, collector: FrameBuffer, part: tuple[float, float
                 duration = given / 1000 if given > SHORTEST_DURATION else 1 / ANIMATION_RATE
                 if is_within(time, part):
                     transparent |= bool((pixels[..., 3] < 255).any())
-                    collector.add(_to_rgb8(pixels, False))
+                    collector.add(_on_black(pixels))
                     times.append(time)
                 time += duration
     except BadInput:

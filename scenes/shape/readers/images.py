@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
@@ -29,22 +29,24 @@ def beside_image(path: Path, name: str) -> tuple[BesideImage | None, str | None]
 
 
 def beside(path: Path, name: str) -> Path | None:
-    """The file that a shape's file names, in its folder; None where it is not there.
+    """The file that a shape's file names, in its folder or below; None where it is not there.
 
-    Names may have backslashes, quotes, another case, or a folder of the computer on which they were written.
+    Names may have backslashes, quotes, another case, or a folder of the computer on which they were written. What leads
+    out of the folder is not followed, as a shape may come from anyone.
     """
-    name = name.strip().strip('"').replace("\\", "/")
-    folder = path.parent
-    for candidate in (folder / name, folder / Path(name).name):
-        if candidate.is_file():
-            return candidate
-    wanted = [part.lower() for part in Path(name).parts if part not in ("..", ".", "/")]
-    for tail in (wanted, wanted[-1:]):
-        found: Path | None = folder
+    written = PurePosixPath(name.strip().strip('"').replace("\\", "/"))
+    parts = [part for part in written.parts if part not in ("..", ".", "/", "//") and not part.endswith(":")]
+    tails = [parts[start:] for start in range(len(parts))]
+    for tail in tails:
+        exact = path.parent.joinpath(*tail)
+        if exact.is_file():
+            return exact
+    for tail in tails:
+        found: Path | None = path.parent
         for part in tail:
             entries = sorted(found.iterdir()) if found is not None and found.is_dir() else []
-            found = next((entry for entry in entries if entry.name.lower() == part), None)
-        if tail and found is not None and found.is_file():
+            found = next((entry for entry in entries if entry.name.lower() == part.lower()), None)
+        if found is not None and found.is_file():
             return found
     return None
 
