@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import cast
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor, nn
 
 from fields.encoders.frequency import FixedEncoding
-from fields.networks.native import NativeNetwork, StepOptions
+from fields.networks.native import NativeNetwork, Step, StepOptions
 from fields.ops.fused_step import Loss
 from fields.ops.march import pack_cells
 from fields.ops.mlp import MatmulDtype
@@ -355,6 +355,12 @@ class FrameField(Field):
         raise NotImplementedError
 
 
+class Steppable(Protocol):
+    """A network that may have a native training step."""
+
+    def training_step(self, options: StepOptions) -> Step | None: ...
+
+
 # Methods that make up a coordinate field's values.
 FORWARD_PARTS = ("features", "decode", "forward")
 
@@ -408,11 +414,15 @@ class CoordinateField(PointField):
         return self.decode(self.features(coords))
 
     def fused_step(self, loss: str) -> Callable[..., Tensor] | None:
-        units = set(self.channels.error_units)
-        if len(units) > 1 or not (isinstance(self.encoder, FixedEncoding) and isinstance(self.network, NativeNetwork)):
-            return None
         # A subclass with a part of its own computes something else.
         if any(getattr(type(self), part) is not getattr(CoordinateField, part) for part in FORWARD_PARTS):
+            return None
+        return self.native_step(self.network, loss) if isinstance(self.network, NativeNetwork) else None
+
+    def native_step(self, network: Steppable, loss: str) -> Callable[..., Tensor] | None:
+        """Native training step of values that are those of `network` times `scale` plus `offset`, or None."""
+        units = set(self.channels.error_units)
+        if len(units) > 1 or not isinstance(self.encoder, FixedEncoding):
             return None
         unit = float(units.pop())
         options = StepOptions(
@@ -422,12 +432,12 @@ class CoordinateField(PointField):
             value_scale=self.scale / unit,
             value_offset=self.offset / unit,
         )
-        exact = self.network.training_step(options)
+        exact = network.training_step(options)
         if exact is None:
             return None
         rounded = exact
         if self.matmul_dtype != "float32":
-            rounded = self.network.training_step(replace(options, matmul_dtype=self.matmul_dtype)) or exact
+            rounded = network.training_step(replace(options, matmul_dtype=self.matmul_dtype)) or exact
 
         def step(coords: Tensor, targets: Tensor, *weights: Tensor) -> Tensor:
             return (exact if self._ending else rounded)(coords, targets if unit == 1.0 else targets / unit, *weights)

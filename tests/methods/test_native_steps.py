@@ -19,6 +19,8 @@ METHODS = {
     "wire": {"width": 20, "hidden_layers": 2},
     "frequency": {"width": 24, "hidden_layers": 2},
     "fourier": {"width": 24, "hidden_layers": 2},
+    "nerf": {"width": 24, "hidden_layers": 4},
+    "cam": {"width": 24, "hidden_layers": 2, "frequencies": 16, "nodes": 8},
 }
 
 
