@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field as Option
 
 from fields.methods.network import NetworkMethod
-from fields.methods.pace import SINE_PACE
+from fields.methods.pace import WAVELET_PACE
 from scenes.domain import Channels, Domain
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ class Wire(NetworkMethod):
     dimensions = (1, 2, 3, 4)
     frequency_option = "omega"
     native_step = True
-    pace = SINE_PACE
+    pace = WAVELET_PACE
     native_width = 2
     guarded = True
 

@@ -282,3 +282,34 @@ def test_a_budget_of_steps_scores_the_whole(picture):
     trainer.objective = Watched(picture, "l2")
     fields.fit.fit.finish(trainer, None)
     assert seen == [math.inf]
+
+
+def test_image_of_a_fog_is_drawn_in_larger_squares(views, clock, monkeypatch):
+    from fields.fit.objectives import view_images
+
+    scene, drawn = views.scene, []
+
+    def view_colors(scene, field, view, stride=1):
+        image = scene.image(view)[::stride, ::stride]
+        drawn.append(image.shape[0] * image.shape[1])
+        clock.pass_(1e-2 * drawn[-1])
+        return image
+
+    monkeypatch.setattr(view_images, "view_colors", view_colors)
+    view = scene.test[0]
+    image = view_images.quick_view_colors(scene, None, view, 1)
+    assert image.shape == scene.image(view).shape and max(drawn) <= 150 and clock.now < 2.0
+    np.testing.assert_array_equal(image[:2, :2], np.broadcast_to(scene.image(view)[:1, :1], (2, 2, 3)))
+    drawn.clear()
+    whole = view_images.quick_view_colors(scene, None, view, 1, seconds=100.0)
+    np.testing.assert_array_equal(whole, scene.image(view))
+
+
+def test_picture_of_noise_is_drawn_in_larger_squares(ball, clock):
+    field = Noise(ball, clock, 1e-4)
+    image = ShapeObjective(ball, "l1").preview(field, 64)
+    slow = clock.now
+    assert image.shape == (64, 64, 3)
+    field.cost, clock.now = 0.0, 0.0
+    whole = ShapeObjective(ball, "l1").preview(field, 64)
+    assert whole.shape == image.shape and (whole != image).any() and slow < 12

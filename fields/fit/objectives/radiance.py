@@ -15,7 +15,7 @@ from fields.fit.objectives.base import Objective, point_loss
 from fields.fit.objectives.exposure import Exposure
 from fields.fit.objectives.occupancy_updates import OccupancyUpdates
 from fields.fit.objectives.ray_batches import RayBatch, RayCount, ray_batch
-from fields.fit.objectives.view_images import save_comparison, view_colors
+from fields.fit.objectives.view_images import quick_view_colors, save_comparison
 from fields.fit.objectives.view_scores import ViewScores, camera_remarks
 from fields.fit.scoring import Deadline
 from fields.methods.base import Method
@@ -204,7 +204,7 @@ class RadianceObjective(Objective[S, RadianceField], Generic[S]):
         """The first test view as the fit shows it."""
         view = self.signal.test[0]
         stride = -(-max(view.intrinsics.width, view.intrinsics.height) // longest_side)
-        return to_bytes(view_colors(self.signal, field, view, stride))
+        return to_bytes(quick_view_colors(self.signal, field, view, stride))
 
     def save_preview(self, field: RadianceField, path: Path) -> None:
         save_comparison(self.signal, field, path)

@@ -21,7 +21,7 @@ from fields.fit.metrics.shape import (
     surface_metrics,
 )
 from fields.fit.objectives.base import Objective
-from fields.fit.scoring import Deadline, OutOfTime, scored_part
+from fields.fit.scoring import Deadline, OutOfTime, estimated_seconds, scored_part
 from fields.models.field import PointField
 from fields.render.camera import camera_rays
 from fields.render.sphere_trace import ShapeView, headlight, in_chunks, render_shape
@@ -53,6 +53,9 @@ WARM_UP_POINTS = 64
 # Side of each image of a preview, and the space between them, in pixels.
 PANEL_SIDE = 512
 PANEL_GAP = 8
+# Seconds that an image of the fit may take, about, and the pixels by which its time is first estimated.
+QUICK_SECONDS = 3.0
+FIRST_PIXELS = 16 * 16
 # The gradient is evaluated at every so many samples of a batch.
 GRADIENT_PART = 4
 # Distance outside of an unsigned surface at which its gradient is fitted, in unit cubes.
@@ -211,7 +214,7 @@ class ShapeObjective(Objective[Shape, PointField]):
 
     def preview(self, field: PointField, longest_side: int = 1024) -> np.ndarray:
         """The fitted surface from the default view."""
-        return to_bytes(_rendered(surface_field(field), min(longest_side, PANEL_SIDE)).color.cpu().numpy())
+        return to_bytes(_quickly_rendered(surface_field(field), min(longest_side, PANEL_SIDE))[0])
 
     def target(self, longest_side: int = 1024) -> np.ndarray:
         """The source's surface from the default view."""
@@ -224,10 +227,10 @@ class ShapeObjective(Objective[Shape, PointField]):
 
         from scenes.io.atomic import atomic_write
 
-        fit = _rendered(surface_field(field), PANEL_SIDE)
-        source, angles = self._source_images(PANEL_SIDE, fit.normal.cpu().numpy())
+        color, normal = _quickly_rendered(surface_field(field), PANEL_SIDE)
+        source, angles = self._source_images(PANEL_SIDE, normal)
         gap = np.full((PANEL_SIDE, PANEL_GAP, 3), 255, np.uint8)
-        images = [source, gap, to_bytes(fit.color.cpu().numpy())]
+        images = [source, gap, to_bytes(color)]
         images += [gap, angles] if angles is not None else []
         with atomic_write(path) as temporary:
             Pillow.fromarray(np.concatenate(images, axis=1)).save(temporary)
@@ -270,6 +273,23 @@ def default_camera(
 
 def _rendered(fit: SurfaceField, side: int) -> ShapeView:
     return render_shape(fit.traceable(), default_camera(side), albedo=fit.colors, device=fit.device)
+
+
+def _quickly_rendered(fit: SurfaceField, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """Color and normals `[side, side, 3]` of a fit from the default view.
+
+    In larger squares where that would take longer than `QUICK_SECONDS`, as rays through noise do.
+    """
+
+    def render(pixels: int) -> None:
+        _rendered(fit, round(pixels**0.5))
+
+    needed = estimated_seconds(render, side**2, FIRST_PIXELS)
+    own = side if needed <= QUICK_SECONDS else max(1, int(side * (QUICK_SECONDS / needed) ** 0.5))
+    shown = _rendered(fit, own)
+    nearest = np.arange(side) * own // side
+    color, normal = (image.cpu().numpy()[nearest][:, nearest] for image in (shown.color, shown.normal))
+    return color, normal
 
 
 def _angle_image(source: np.ndarray, fitted: np.ndarray, *, signed: bool) -> np.ndarray:
