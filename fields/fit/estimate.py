@@ -15,6 +15,8 @@ from scenes.signal import Signal
 TRAINING_BYTES_PER_PARAMETER = 20
 # Bytes per parameter while a checkpoint is written: value, two moments, step count, and all in the file's bytes.
 CHECKPOINT_BYTES_PER_PARAMETER = 32
+# Bytes per parameter of the good state to which a fit that diverges goes back: value, two moments, step count.
+GUARD_BYTES_PER_PARAMETER = 16
 # Bytes per parameter of the copy that is kept where training uses rounded weights.
 ROUNDING_BYTES_PER_PARAMETER = 4
 
@@ -24,7 +26,7 @@ def memory_estimate(method: Method, signal: Signal, bits: int = 32) -> int:
 
     `bits`: bits per stored weight, as in `FitRequest`.
     """
-    per_parameter = TRAINING_BYTES_PER_PARAMETER + CHECKPOINT_BYTES_PER_PARAMETER
+    per_parameter = TRAINING_BYTES_PER_PARAMETER + CHECKPOINT_BYTES_PER_PARAMETER + GUARD_BYTES_PER_PARAMETER
     if bits != 32:
         per_parameter += ROUNDING_BYTES_PER_PARAMETER
     state = per_parameter * method.count_parameters(signal.domain, signal.channels)
