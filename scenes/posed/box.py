@@ -34,6 +34,8 @@ MIN_HALF = 1e-3
 PLAIN_FRACTION = 0.995
 # Largest difference of a channel from that colour, in levels of 8 bits.
 PLAIN_LEVELS = 3
+# Difference from which on a pixel may show an object where the borders have no noise at all.
+LEAST_LEVELS = 2
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,15 @@ def plain_background(borders: Sequence[np.ndarray]) -> np.ndarray | None:
     color = np.median(pixels, axis=0)
     plain = (np.abs(pixels - color).max(axis=1) <= PLAIN_LEVELS).mean() >= PLAIN_FRACTION
     return color.astype(np.uint8) if plain else None
+
+
+def background_levels(borders: Sequence[np.ndarray], color: np.ndarray) -> int:
+    """Largest difference of a channel from a plain background's color that counts as background, in levels of 8 bits.
+
+    It is twice the noise of the borders, so that a dark object is told from black. borders: as of `plain_background`.
+    """
+    noise = np.abs(np.concatenate(borders).astype(np.int16) - color.astype(np.int16)).max(axis=1)
+    return int(np.clip(2 * np.quantile(noise, PLAIN_FRACTION), LEAST_LEVELS, 2 * PLAIN_LEVELS))
 
 
 def _narrowed(guess: SceneBox, silhouettes: list[tuple[View, np.ndarray]], nearest: float) -> SceneBox:

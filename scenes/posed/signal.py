@@ -14,7 +14,14 @@ import numpy as np
 from scenes.domain import Axis, Channels, Domain
 from scenes.errors import BadInput
 from scenes.io.files import file_digest, file_state
-from scenes.posed.box import PLAIN_LEVELS, SceneBox, border_pixels, cameras_inside, plain_background, scene_box
+from scenes.posed.box import (
+    SceneBox,
+    background_levels,
+    border_pixels,
+    cameras_inside,
+    plain_background,
+    scene_box,
+)
 from scenes.posed.camera import Intrinsics
 from scenes.posed.conventions import LOOK_AWAY, Convention
 from scenes.posed.photographs import Orientation
@@ -83,7 +90,9 @@ class RadianceScene(Signal):
         self.has_alpha = any(image.shape[-1] == 4 and (image[..., 3] < 255).any() for image in images)
         self.moving = any(view.time is not None for view in views.views)
         self.training_times = np.array([view.time or 0.0 for view in self.training], np.float32)
-        self.plain_color = None if self.has_alpha else plain_background([border_pixels(image) for image in images])
+        borders = [border_pixels(image) for image in images]
+        self.plain_color = None if self.has_alpha else plain_background(borders)
+        self._levels = 0 if self.plain_color is None else background_levels(borders, self.plain_color)
         if LOOK_AWAY in views.notes and (self.has_alpha or self.plain_color is not None):
             views = _looking_at_object(views)
             self.views, self.training, self.test = views, views.training, views.test
@@ -119,8 +128,11 @@ class RadianceScene(Signal):
             return image[..., 3] > 0 if image.shape[-1] == 4 else None
         if self.plain_color is None:
             return None
+        from scipy.ndimage import binary_fill_holes
+
         difference = np.abs(image[..., :3].astype(np.int16) - self.plain_color.astype(np.int16))
-        return difference.max(axis=-1) > 2 * PLAIN_LEVELS
+        # What has the background's color within the object belongs to it more often than one sees through it there.
+        return np.asarray(binary_fill_holes(difference.max(axis=-1) > self._levels))
 
     def describe(self) -> str:
         """Number and size of the views, and what is special about them, in a few words."""

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from scenes.posed.box import SceneBox, border_pixels, cameras_inside, plain_background, scene_box
+from scenes.posed.box import SceneBox, background_levels, border_pixels, cameras_inside, plain_background, scene_box
 from scenes.posed.camera import Camera, Intrinsics
 from scenes.posed.pose import focus_point, look_at
 from scenes.posed.view import PosedViews, View, split_of
@@ -118,6 +118,15 @@ def test_plain_background_is_the_colour_of_all_borders():
     for image in images:
         image[[0, -1]] = image[:, [0, -1]] = (10, 20, 30)
     assert plain_background([border_pixels(image) for image in images]).tolist() == [10, 20, 30]
+
+
+def test_what_differs_from_a_plain_background_is_more_than_its_noise():
+    color = np.array([0, 0, 0], np.uint8)
+    random = np.random.default_rng(0)
+    assert background_levels([np.zeros((400, 3), np.uint8)], color) == 2
+    noisy = random.integers(0, 3, (400, 3)).astype(np.uint8)
+    assert background_levels([np.zeros((400, 3), np.uint8), noisy], color) == 4
+    assert background_levels([random.integers(0, 60, (400, 3)).astype(np.uint8)], color) == 6
 
 
 def test_cameras_inside_of_a_bounded_box_are_named():
