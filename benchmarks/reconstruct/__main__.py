@@ -31,7 +31,7 @@ from benchmarks.reconstruct.read_mesh import source_transform
 from benchmarks.reconstruct.rows import ROWS, WITHOUT_DATA, Row
 from benchmarks.reconstruct.scenes import write_scene
 from benchmarks.reconstruct.score import aligned, score_scene
-from benchmarks.reconstruct.watched import Watched, watch
+from benchmarks.reconstruct.watched import ESCAPES, Watched, watch
 from benchmarks.report import RESULTS, add_arguments, emit, report
 
 PARTS = ("reconstruct", "usdz", "ceiling", "peers")
@@ -144,7 +144,7 @@ def reconstructed(row: Row, scene: Path, run: Path, out: Path, seconds: int) -> 
         "start": round(done.start, 2),
     }
     if done.status or not out.is_file():
-        said = [line for line in (done.output + "\n" + done.progress).splitlines() if line.strip()]
+        said = [line for line in ESCAPES.sub("", done.output + "\n" + done.progress).splitlines() if line.strip()]
         return {**watched, "value": None, "refused": said[-1].strip() if said else f"exit status {done.status}"}
     told = json.loads(done.output.strip().splitlines()[-1])
     scores = score_scene(

@@ -34,11 +34,13 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("rows", nargs="+", metavar="ROW")
     options = parser.parse_args()
-    found = {row: sorted((options.keep / "files").glob(f"{row}-*s.png")) for row in options.rows}
+    found = {row: list((options.keep / "files").glob(f"{row}-*s.png")) for row in options.rows}
     missing = [row for row, files in found.items() if not files]
     if missing:
         raise SystemExit(f"{options.keep}: has no picture of {', '.join(missing)}")
-    joined([files[-1] for files in found.values()]).save(options.out, quality=88)
+    joined([max(files, key=lambda file: file.stat().st_mtime) for files in found.values()]).save(
+        options.out, quality=88
+    )
 
 
 if __name__ == "__main__":
