@@ -7,11 +7,12 @@ For each row a scene is drawn (or taken from `shared/data/nerf` beside the repos
 SCENE OUT.glb --units source --json` makes a file of it. The file is scored by `benchmarks.reconstruct.score`. Memory is
 that of all processes of the command together, and `silence` the longest time in which a terminal shows nothing new.
 
-Parts: `reconstruct` (the command), `usdz` (the same run written as USDZ and read by OpenUSD's library), `ceiling` (texels fitted on the true mesh: `benchmarks.reconstruct.ceiling`), and
-`peers` (Open3D's fusion and Poisson reconstruction of the field's own depths and of the true ones, and what pycolmap's
-dense stage says: `benchmarks.reconstruct.peers`). With `--store --only` (or `--parts`) other rows stay as they were.
-`--keep` keeps scenes, runs, files and pictures there, and takes a scene or run that is there already. `--table` prints
-the stored rows as the table of docs/reconstruct.md and measures nothing.
+Parts: `reconstruct` (the command), `usdz` (the same run written as USDZ and read by OpenUSD's library), `ceiling`
+(texels fitted on the true mesh: `benchmarks.reconstruct.ceiling`), and `peers` (Open3D's fusion and Poisson
+reconstruction of the field's own depths and of the true ones, and what pycolmap's dense stage says:
+`benchmarks.reconstruct.peers`). With `--store --only` (or `--parts`) other rows stay as they were. `--keep` keeps
+scenes, runs, files and pictures there, and takes a scene or run that is there already. `--table` prints the stored
+rows as the table of docs/reconstruct.md and measures nothing.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     python -m benchmarks.reconstruct.picture KEEP OUT.jpg ROW ...
 
-Each row is a line: four test photographs on the left, and on the right the file of the row, drawn from the same cameras.
+Each row is a line: four test photographs on the left, and on the right the row's file, drawn from the same cameras.
 """
 
 from __future__ import annotations
