@@ -42,7 +42,7 @@ MIN_SAMPLES = 1 << 18
 MAX_SAMPLES = 1 << 22
 # Training samples for each second of the time budget, so that drawing them takes about a tenth of it.
 SAMPLES_PER_SECOND = 1 << 16
-# Time that a distance to a cloud takes, as a multiple of that to a mesh.
+# Samples of a mesh for each of a cloud: distances to a large one take twice as long, and it has to be prepared.
 CLOUD_COST = 8
 # Points of a cloud that are used: reading 4 million of a binary file and preparing these takes a few seconds.
 MAX_POINTS = 100_000

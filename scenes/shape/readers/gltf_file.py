@@ -90,7 +90,7 @@ class GltfFile:
             uri = entry.get("uri")
             content = self._binary if uri is None else self.uri_content(uri)
             if content is None:
-                raise BadInput(f"{self.path}: its data are in {uri}, which is not beside it")
+                raise BadInput(f"{self.path}: cannot be read as a shape: its data are in {uri}, which is not beside it")
             if len(content) < entry.get("byteLength", 0):
                 raise self.damaged(f"its buffer {index} has {len(content)} of {entry['byteLength']} bytes")
             self._buffers[index] = content

@@ -36,6 +36,11 @@ def read(path: Path) -> Mesh | Cloud:
         stage = Usd.Stage.Open(str(path))
     except Tf.ErrorException as error:
         raise BadInput(f"{path}: cannot be opened as a USD scene; it may be cut short: export it again") from error
+    folder = path.resolve().parent
+    for layer in stage.GetUsedLayers():
+        # A scene may come from anyone, so what leads out of its folder is not followed, as in other formats.
+        if layer.realPath and not Path(layer.realPath).resolve().is_relative_to(folder):
+            raise BadInput(f"{path}: is made of layers outside of its folder ({layer.realPath}); put them beside it")
     reader = _Reader(path, stage)
     for prim in Usd.PrimRange.Stage(stage, Usd.TraverseInstanceProxies()):
         reader.add(prim)

@@ -236,3 +236,57 @@ def test_formats_that_nothing_reads_are_refused_by_name(tmp_path: Path, ending: 
     assert scenes.recognise(tmp_path / f"a.{ending}")[0] == "shape"
     with pytest.raises(BadInput, match="are not read; convert it to GLB"):
         scenes.load(tmp_path / f"a.{ending}")
+
+
+def test_files_beside_are_found_and_none_elsewhere(tmp_path: Path):
+    """Names of other systems and cases lead to a file below the folder, and never out of it."""
+    from scenes.shape.readers.images import beside
+
+    folder = tmp_path / "here"
+    (folder / "tex").mkdir(parents=True)
+    own, secret = folder / "tex" / "A b.PNG", tmp_path / "secret.png"
+    for file in (own, secret):
+        file.write_bytes(b"x")
+    shape = folder / "a.obj"
+    for name in (
+        "tex/A b.PNG",
+        "tex\\a B.png",
+        "C:\\Users\\me\\tex\\a b.png",
+        "/home/me/Tex/A b.PNG",
+        '"./tex/A b.PNG"',
+    ):
+        assert beside(shape, name) == own
+    for name in ("../secret.png", str(secret), "tex/../../secret.png", "..", "", "/"):
+        assert beside(shape, name) is None
+
+
+def test_usd_layers_outside_of_the_folder_are_refused(tmp_path: Path):
+    pytest.importorskip("pxr")
+    (tmp_path / "here").mkdir()
+    (tmp_path / "ball.usda").write_text('#usda 1.0\ndef Mesh "m" {\n}\n')
+    (tmp_path / "here" / "a.usda").write_text('#usda 1.0\ndef "x" (references = @../ball.usda@</m>) {\n}\n')
+    with pytest.raises(BadInput, match="layers outside of its folder"):
+        read_shape(tmp_path / "here" / "a.usda")
+
+
+def test_own_usdz_and_3mf_are_read_back(tmp_path: Path):
+    """Textures and colours of vertices, as the exports write them."""
+    from fields.export.asset_files import write_asset
+    from scenes.shape.writers.asset import Asset
+
+    mesh = sphere(3)
+    colors = np.clip(mesh.vertices * 0.5 + 0.5, 0, 1)
+    texture = np.zeros((8, 8, 3), np.uint8)
+    texture[:, :4, 0] = texture[:, 4:, 2] = 255
+    uv = np.stack([mesh.vertices[:, 0] * 0.45 + 0.5, mesh.vertices[:, 1] * 0.45 + 0.5], axis=1)
+    endings = ["3mf"] + ["usdz"] * (__import__("importlib.util").util.find_spec("pxr") is not None)
+    for ending in endings:
+        path = tmp_path / f"a.{ending}"
+        write_asset(path, Asset(mesh.vertices, mesh.faces, mesh.vertex_normals, colors=colors))
+        points, _, found = scenes.load(path).surface_points(300)
+        assert np.abs(found - np.clip((points - 0.5) * 1.1 + 0.5, 0, 1)).max() < 0.006
+        if ending == "usdz":
+            write_asset(path, Asset(mesh.vertices, mesh.faces, mesh.vertex_normals, uv=uv, texture=texture))
+            points, _, found = scenes.load(path).surface_points(300)
+            left, right = points[:, 0] < 0.4, points[:, 0] > 0.6
+            assert (found[left] == [1, 0, 0]).all() and (found[right] == [0, 0, 1]).all()
