@@ -37,7 +37,7 @@ PLANE_CELLS = 32
 CONTINUES = 0.6
 # Fraction of the other points that must be on the cameras' side of the plane, and of all points.
 PLANE_BEFORE = 0.8
-PLANE_REST = 0.25
+PLANE_REST = 0.08
 # Times that the pixels of a mask along its border are halved.
 HALVINGS = 2
 # Holes in a mask, and components of it, that have less than these fractions of its pixels are noise.
@@ -88,14 +88,26 @@ def _voted_box(
     points: np.ndarray, weights: np.ndarray, voters: np.ndarray, cameras: int
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """Lower and upper corner `[3]` around the connected cells with many votes. Arguments as of `_central_points`."""
-    from scipy import ndimage
-
     central = points[weights > BOUNDING_WEIGHT]
     if not len(central):
         return None
     lower, upper = np.quantile(central, BOUNDS, axis=0)
-    side = float((upper - lower).max())
-    lower, upper = lower - ENLARGED * side, upper + ENLARGED * side
+    # The second time with smaller cells, around what was found with large ones.
+    for _ in range(2):
+        side = float((upper - lower).max())
+        lower, upper = _bounds_of_votes(
+            points, weights, voters, cameras, lower - ENLARGED * side, upper + ENLARGED * side
+        )
+    margin = MARGIN * float((upper - lower).max())
+    return lower - margin, upper + margin
+
+
+def _bounds_of_votes(
+    points: np.ndarray, weights: np.ndarray, voters: np.ndarray, cameras: int, lower: np.ndarray, upper: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The box of the largest connected cells with many votes, of the cells in a box."""
+    from scipy import ndimage
+
     cell = max(float((upper - lower).max()) / CELLS, 1e-9)
     inside = ((points > lower) & (points < upper)).all(axis=1)
     shape = tuple(int(np.ceil(extent / cell)) + 1 for extent in upper - lower)
@@ -111,9 +123,7 @@ def _voted_box(
     labels, count = ndimage.label(ndimage.binary_dilation(kept), np.ones((3, 3, 3)))
     largest = 1 + int(np.argmax(ndimage.sum(votes.reshape(shape) * kept, labels, np.arange(1, count + 1))))
     cells = np.argwhere(kept & (labels == largest))
-    first, last = lower + cells.min(axis=0) * cell, lower + (cells.max(axis=0) + 1) * cell
-    margin = MARGIN * float((last - first).max())
-    return first - margin, last + margin
+    return lower + cells.min(axis=0) * cell, lower + (cells.max(axis=0) + 1) * cell
 
 
 def _plane_behind(
@@ -132,7 +142,12 @@ def _plane_behind(
         return None
     corners = near[random.integers(len(near), size=(PLANE_TRIES, 3))]
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+    length = np.linalg.norm(normals, axis=1, keepdims=True)
+    # Three points on a line, or of which two are one, say nothing.
+    apart = length[:, 0] > 1e-4 * side**2
+    if not apart.any():
+        return None
+    corners, normals = corners[apart], normals[apart] / length[apart]
     offsets = (normals * corners[:, 0]).sum(axis=1)
     best = int(np.argmax([(np.abs(near @ n - d) < PLANE_WIDTH * side).sum() for n, d in zip(normals, offsets)]))
     normal, offset = normals[best], offsets[best]

@@ -4,15 +4,23 @@ import json
 
 import numpy as np
 import pytest
-from room import alphas, duck_in_a_room
 
 from fields.export.scene_assets.reports import Reports
 from fields.reconstruct.reconstruct import Reconstruction
 from fields.reconstruct.request import ReconstructRequest
-from fields.reconstruct.subject_stage import SUBJECT_FOLDER, has_subject_stage
+from fields.reconstruct.subject_stage import (
+    SUBJECT_FOLDER,
+    has_subject_stage,
+    kept_subject,
+    make_subject,
+    open_subject,
+)
 from fields.runs.run import Run
 from scenes.posed.signal import RadianceScene, open_radiance
+from scenes.posed.view import PosedViews, View
 from scenes.posed.write import write_scene
+from tests.reconstruct.room import alphas, duck_in_a_room
+from tests.surface.test_subject import CENTRE, RADIUS, BallInARoom, cameras
 
 
 def request(**options):
@@ -26,6 +34,43 @@ def test_a_subject_is_cut_out_of_photographs_that_do_not_show_what_is_empty():
     bounded = RadianceScene(duck_in_a_room(3, 24), {"path": "room"}, unbounded=False)
     assert not has_subject_stage(request(), bounded)
     assert not has_subject_stage(request(), open_radiance("procedural:duck"))
+
+
+@pytest.mark.parametrize("preview", [False, True])
+def test_photographs_of_the_subject_alone_are_a_scene_of_their_own(tmp_path, preview):
+    views = [
+        View(
+            pose=camera.pose,
+            intrinsics=camera.intrinsics,
+            name=f"{i:02}",
+            split="train" if i % 4 else "test",
+            pixels=np.full((48, 48, 3), 50 + i, np.uint8),
+        )
+        for i, camera in enumerate(cameras(12))
+    ]
+    asked = request(out=tmp_path, preview=preview)
+    fractions = Fractions()
+    folder = make_subject(asked, BallInARoom(), PosedViews(tuple(views)), 60.0, fractions)
+    assert folder == kept_subject(asked) and fractions.done == sorted(fractions.done) and fractions.done[-1] == 1
+    subject = open_subject(asked, folder)
+    assert subject.has_alpha and not subject.unbounded and len(subject.training) == 9 and len(subject.test) == 3
+    (lower, upper), side = subject.views.box, 24 if preview else 48
+    assert (np.array(lower) < CENTRE - 0.8 * RADIUS).all() and (np.array(upper) > CENTRE + 0.8 * RADIUS).all()
+    away = np.linalg.norm(subject.views.points - CENTRE, axis=1)
+    assert len(away) > 1000 and np.abs(away - RADIUS).max() < 0.05
+    for view in subject.views.views:
+        image = view.read_image()
+        assert image.shape == (side, side, 4)
+        # The colors are those of the photograph where it shows the ball.
+        assert 0.03 < (image[..., 3] > 127).mean() < 0.3 and len(np.unique(image[image[..., 3] > 0][:, :3])) == 1
+
+
+class Fractions(Reports):
+    def __init__(self):
+        self.done = []
+
+    def fraction(self, done, detail=""):
+        self.done.append(done)
 
 
 class Stages(Reports):
@@ -45,7 +90,7 @@ def test_a_duck_in_a_room_becomes_a_duck(tmp_path):
 
     write_scene(tmp_path / "room", duck_in_a_room(), one_file=True)
     out, run = tmp_path / "duck.glb", tmp_path / "run"
-    options = {"source": str(tmp_path / "room"), "asset": out, "out": run, "units": "source", "steps": 60}
+    options = {"source": str(tmp_path / "room"), "asset": out, "out": run, "units": "source", "steps": 40}
     options |= {"preview": True, "triangles": 4000, "texture_size": 256, "resolution": 48}
     stages = Stages()
     report = Reconstruction(request(**options), stages).run()

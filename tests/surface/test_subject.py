@@ -89,6 +89,7 @@ class BallInARoom(RadianceField):
         domain = Domain(tuple(Axis(name, 0.0, 1.0, "") for name in "xyz"))
         super().__init__(domain, Channels(("red", "green", "blue"), "radiance"), cells=64, cascades=4, step=1 / 128)
         self.weight = torch.nn.Parameter(torch.zeros(1))
+        self.measure_occupancy(2)
 
     def density(self, coords, time=None, directions=None):
         from fields.sampling.contraction import uncontract
