@@ -9,6 +9,7 @@ from pydantic import Field as Option
 
 from fields.encoders.sizes import frequency_outputs
 from fields.methods.fourier import Fourier
+from fields.methods.nerf import for_scenes
 from fields.methods.options import Undecided, undecided
 from fields.networks.sizes import mlp_parameters
 from scenes.domain import Channels, Domain
@@ -25,6 +26,8 @@ NODES = {1: 64, 2: 32, 3: 16, 4: 8}
 # sphere), and along time where the scene moves.
 VIEW_NODES = 10
 SCENE_TIME_NODES = 5
+# Options for scenes, where small steps of a small network learn more in minutes, as with `nerf`.
+SCENE_OPTIONS: dict[str, Any] = {"width": 128, "batch": 1 << 11, "learning_rate": 3e-3}
 # Learning rate of an image's grids as a multiple of the network's, as in the authors' code. Their networks for audio
 # and scenes have one rate for all.
 IMAGE_GRID_RATE = 10
@@ -64,6 +67,9 @@ class Cam(Fourier):
         "auto", description="Input of the MLP: random Fourier features or NeRF's octaves. auto: octaves for scenes."
     )
     octaves: int = Option(10, ge=1, le=24, description="Octaves per axis with encoding=octaves.")
+
+    def decide(self, signal: Signal) -> dict[str, Any]:
+        return for_scenes(super().decide(signal), self, signal, SCENE_OPTIONS)
 
     def prepare(self, signal: Signal) -> Self:
         method = super().prepare(signal)
