@@ -147,7 +147,7 @@ def _read_deep(data: bytes, frame: Frame, storage: Storage) -> DecodedImage:
         raise BadInput(f"it has {frame.channels} channels of {frame.bits} bits; save it as RGB or grey")
     decode = imagecodecs.jpegls_decode if frame.coding == "JPEG-LS" else imagecodecs.jpeg8_decode
     decoded = decode(data).reshape(frame.height, frame.width, frame.channels)
-    pixels = storage.new(*decoded.shape, np.uint8 if frame.bits <= 8 else np.uint16)
+    pixels = storage.like(decoded, np.uint8 if frame.bits <= 8 else np.uint16)
     scale = np.iinfo(pixels.dtype).max / (2**frame.bits - 1)
     for rows in row_strips(frame.height, frame.width):
         pixels[rows] = np.rint(decoded[rows] * scale)

@@ -70,7 +70,7 @@ def read_heic(path: Path, storage: Storage, layer: str | None = None) -> Decoded
     storage.check(height, width)
     decoded = np.asarray(chosen)
     decoded = decoded.reshape(height, width, -1)
-    pixels = storage.new(*decoded.shape, decoded.dtype)
+    pixels = storage.like(decoded, decoded.dtype)
     pixels[...] = decoded
     notes = (
         [f"{count} pictures, the main one is used (`layer=2` takes the second)"] if count > 1 and layer is None else []
@@ -92,7 +92,7 @@ def read_jpegxl(path: Path, storage: Storage, layer: str | None = None) -> Decod
     if decoded.shape[2] > 4:
         raise BadInput(f"it has {decoded.shape[2]} channels; save it as RGB or grey")
     linear = decoded.dtype.kind == "f"
-    pixels = storage.new(*decoded.shape, np.float32 if linear else decoded.dtype)
+    pixels = storage.like(decoded, np.float32 if linear else decoded.dtype)
     pixels[...] = decoded
     return DecodedImage(pixels, "linear" if linear else "srgb", notes=["the colours of JPEG XL are taken as sRGB"])
 
@@ -141,7 +141,7 @@ def read_jpegxr(path: Path, storage: Storage, layer: str | None = None) -> Decod
     if decoded.shape[2] > 4 or decoded.dtype.kind not in "uf":
         raise BadInput(f"it has {decoded.shape[2]} channels of {decoded.dtype}; save it as RGB or grey")
     linear = decoded.dtype.kind == "f"
-    pixels = storage.new(*decoded.shape, np.float32 if linear else decoded.dtype)
+    pixels = storage.like(decoded, np.float32 if linear else decoded.dtype)
     pixels[...] = decoded
     return DecodedImage(pixels, "linear" if linear else "srgb")
 
@@ -153,7 +153,7 @@ def _head(path: Path) -> bytes:
 
 def _scaled(decoded: np.ndarray, bits: int, storage: Storage) -> np.ndarray:
     """Integers of `bits` bits as uint8 or uint16 over their full range."""
-    pixels = storage.new(*decoded.shape, np.uint8 if bits <= 8 else np.uint16)
+    pixels = storage.like(decoded, np.uint8 if bits <= 8 else np.uint16)
     scale = np.iinfo(pixels.dtype).max / (2**bits - 1)
     for rows in row_strips(*decoded.shape[:2]):
         pixels[rows] = np.rint(decoded[rows] * scale)

@@ -53,7 +53,7 @@ def _read_pyav(path: Path, format: str, storage: Storage) -> DecodedImage:
 
     notes: list[str] = []
     with imageio.imopen(path, "r", plugin="pyav") as file:
-        native = file.properties(index=0, format=None)
+        native = file.properties(index=0, format=None)  # pyright: ignore[reportArgumentType]
         shape = (
             native.shape if native.shape[-1] <= 4 or len(native.shape) == 2 else (*native.shape[1:], native.shape[0])
         )
@@ -62,7 +62,7 @@ def _read_pyav(path: Path, format: str, storage: Storage) -> DecodedImage:
         alpha = len(shape) == 3 and shape[2] in (2, 4)
         form = {(False, False): "rgb24", (False, True): "rgba", (True, False): "rgb48le", (True, True): "rgba64le"}
         decoded = np.asarray(file.read(index=0, format=form[deep, alpha]))
-    pixels = storage.new(*decoded.shape, decoded.dtype)
+    pixels = storage.like(decoded, decoded.dtype)
     pixels[...] = decoded
     if len(shape) == 2 or shape[2] <= 2:
         pixels = np.ascontiguousarray(pixels[..., [0, 3] if alpha else [0]])

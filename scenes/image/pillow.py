@@ -74,7 +74,7 @@ def read_pillow(path: Path, format: str, storage: Storage, layer: str | None = N
             notes.append(note)
             profile = None
         plain = _to_plain_mode(plain)
-        if format in UNUSED_ALPHA and plain.mode == "RGBA" and plain.getextrema()[3] == (0, 0):
+        if format in UNUSED_ALPHA and plain.mode == "RGBA" and plain.getchannel("A").getextrema() == (0, 0):
             plain = plain.convert("RGB")
             notes.append("its alpha is zero everywhere: read as opaque")
         pixels = _to_pixels(plain, storage)
@@ -107,8 +107,8 @@ def _to_pixels(image: Image, storage: Storage) -> np.ndarray:
     """The values of an image in a mode of `_to_plain_mode`: `[H, W, C]` uint8, uint16 or float32."""
     dtype = np.uint8 if image.mode in PLAIN_MODES else np.float32 if image.mode == "F" else np.uint16
     if image.mode == "I":
-        low, high = image.getextrema()
-        dtype = np.uint16 if low >= 0 and high <= 65535 else np.float32
+        values = np.asarray(image)
+        dtype = np.uint16 if values.min() >= 0 and values.max() <= 65535 else np.float32
     pixels = storage.new(image.height, image.width, len(image.getbands()), dtype)
     for rows in row_strips(image.height, image.width):
         strip = np.asarray(image.crop((0, rows.start, image.width, rows.stop)))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,7 @@ def _measured_encoding(gamma: bytes, chromaticities: bytes) -> Encoding | None:
     return Encoding(name, gamma_curve(1 / stored), matrix)
 
 
-def _orientation(chunks: dict[bytes, bytes], info: dict[str, Any]) -> int:
+def _orientation(chunks: dict[bytes, bytes], info: Mapping[Any, Any]) -> int:
     """EXIF's orientation: in its own chunk, also behind the pixels, in ImageMagick's text, or in XMP; else 1.
 
     Pillow's own `getexif` would decode the whole image.

@@ -77,9 +77,9 @@ def _scaled(values: np.ndarray, largest: int, storage: Storage) -> np.ndarray:
     """Integers up to `largest` as uint8 or uint16 over their full range."""
     if not 1 <= largest <= 65535:
         raise ValueError(f"its largest value is {largest}")
-    pixels = storage.new(*values.shape, np.uint8 if largest <= 255 else np.uint16)
+    pixels = storage.like(values, np.uint8 if largest <= 255 else np.uint16)
     full = np.iinfo(pixels.dtype).max
-    for rows in row_strips(*values.shape[:2]):
+    for rows in row_strips(values.shape[0], values.shape[1]):
         pixels[rows] = values[rows] if largest == full else np.rint(values[rows] * (full / largest))
     return pixels
 
@@ -92,7 +92,7 @@ def read_pfm(path: Path, storage: Storage, layer: str | None = None) -> DecodedI
     storage.check(*shape[:2])
     order = "<f4" if float(scale) < 0 else ">f4"
     values = np.frombuffer(data, order, int(np.prod(shape)), position + 1).reshape(shape)
-    pixels = storage.new(*shape, np.float32)
+    pixels = storage.like(values, np.float32)
     pixels[...] = values[::-1]
     return DecodedImage(pixels, "linear")
 
@@ -133,7 +133,7 @@ def read_npy(path: Path, storage: Storage, layer: str | None = None) -> DecodedI
         notes.append("its values are taken as " + ("display values (sRGB)" if space == "srgb" else "linear light"))
     elif array.dtype.kind != "b" and array.dtype.itemsize > np.dtype(dtype).itemsize:
         notes.append(f"its {array.dtype} values are taken as {8 * np.dtype(dtype).itemsize} bits")
-    pixels = storage.new(*array.shape, dtype)
+    pixels = storage.like(array, dtype)
     for rows in row_strips(*array.shape[:2]):
         pixels[rows] = array[rows] if largest == 1 else array[rows] * np.uint8(largest)
     return DecodedImage(pixels, space, notes=notes)

@@ -67,6 +67,11 @@ class Storage:
                 ) from error
             return np.memmap(file, dtype, "w+", shape=shape)
 
+    def like(self, array: np.ndarray, dtype: DTypeLike) -> np.ndarray:
+        """An array as `new` makes it, of the shape of `array`, `[height, width, channels]`."""
+        height, width, channels = array.shape
+        return self.new(height, width, channels, dtype)
+
 
 def row_strips(height: int, width: int) -> list[slice]:
     """Row ranges of about `STRIP_PIXELS` pixels each that cover an image."""

@@ -213,7 +213,7 @@ def _from_ycbcr(path: Path, page: TiffPage, storage: Storage, notes: list[str]) 
             raise
         return _with_notes(read_pillow(path, "TIFF", storage, str(page.index + 1)), notes)
     decoded = imagecodecs.tiff_decode(path.read_bytes(), index=page.index, asrgb=True)
-    pixels = storage.new(*decoded.shape[:2], 3, np.uint8)
+    pixels = storage.like(decoded[..., :3], np.uint8)
     pixels[...] = decoded[..., :3]
     return DecodedImage(
         pixels,
