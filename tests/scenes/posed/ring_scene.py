@@ -87,3 +87,15 @@ def write_colmap(
     (model / "cameras.txt").write_text(f"# cameras\n1 {lens}\n", encoding=encoding)
     (model / "images.txt").write_text("\n".join(lines) + "\n", encoding=encoding)
     return folder
+
+
+def write_llff(folder: Path, *, size: tuple[int, int] = SIZE, orientations: Sequence[int] = (1,) * 8) -> Path:
+    """An LLFF folder: rows of the camera's down, right and backward axes, its position, and height, width and focal."""
+    rows = []
+    for index, pose in enumerate(ring()):
+        save(folder / "images" / f"{index:03}.png", noise(index, size), orientations[index])
+        lens = np.array([size[1], size[0], FOCAL])
+        matrix = np.column_stack([-pose[:, 1], pose[:, 0], pose[:, 2], pose[:, 3], lens])
+        rows.append([*matrix.reshape(-1), 1.0, 9.0])
+    np.save(folder / "poses_bounds.npy", np.array(rows))
+    return folder

@@ -8,7 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 from PIL import Image
-from ring_scene import FOCAL, SIZE, noise, ring, save, write_colmap, write_transforms
+from ring_scene import FOCAL, SIZE, noise, ring, save, write_colmap, write_llff, write_transforms
 
 import scenes
 from scenes.errors import BadInput
@@ -20,6 +20,7 @@ from scenes.posed.write import write_scene
 ALL_ORIENTATIONS = (1, 2, 3, 4, 5, 6, 7, 8)
 WRITERS = {
     "colmap": write_colmap,
+    "llff": write_llff,
     "w and h": lambda folder, size, **more: write_transforms(
         folder, size=size, content={"fl_x": FOCAL, "w": size[0], "h": size[1]}, **more
     ),
@@ -47,7 +48,7 @@ def test_poses_belong_to_stored_pixels_whatever_their_exif_orientation(tmp_path,
     said(scene, "7 of 8 photographs have an EXIF orientation", "as they are stored", "`orientation=upright`")
 
 
-@pytest.mark.parametrize("kind", ["colmap", "w and h", "axis"])
+@pytest.mark.parametrize("kind", ["colmap", "llff", "w and h", "axis"])
 def test_sizes_tell_that_poses_belong_to_upright_pixels(tmp_path, kind):
     """One photograph on its side decides for those that are only upside down."""
     orientations = (6, 3, 1, 8, 5, 7, 2, 4)
@@ -232,7 +233,7 @@ def test_color_profiles_of_photographs_are_converted_and_said_once(tmp_path):
     assert not np.array_equal(scene.views.views[0].read_image(), noise(0))
 
 
-@pytest.mark.parametrize("write", [write_transforms, write_colmap])
+@pytest.mark.parametrize("write", [write_transforms, write_colmap, write_llff])
 @pytest.mark.parametrize("mask", ["masks/{}.png", "Masks/{}.png.PNG", "mask/{}.png"])
 def test_folders_of_masks_are_used_and_depths_are_not(tmp_path, write, mask):
     folder = write(tmp_path)
