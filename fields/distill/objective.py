@@ -93,7 +93,9 @@ class StagedObjective(Objective):
 
     def evaluate(self, field: Field, seconds: float = math.inf) -> dict[str, float]:
         """Metrics against the teacher."""
-        return self.inner.evaluate(field, seconds)
+        metrics = self.inner.evaluate(field, seconds)
+        self.scored = self.inner.scored
+        return metrics
 
     def evaluation_seconds(self, field: Field) -> float:
         return self.inner.evaluation_seconds(field)

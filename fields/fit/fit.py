@@ -20,6 +20,7 @@ from fields.fit.estimate import refuse_too_large
 from fields.fit.fresh import apply_fresh, save_spectra
 from fields.fit.pace import paced
 from fields.fit.request import SAMPLES, FitRequest, RunRequest
+from fields.fit.scoring import ScoredPart
 from fields.fit.trainer import Trainer
 from fields.kinds import default_method, objective_for
 from fields.methods.base import Method
@@ -50,7 +51,8 @@ class Fit:
     """Result of a fit.
 
     `field`: the fitted field, with the weights that were stored. `metrics`: its scores. `finished`: False where the
-    fit was stopped early. `run`: its folder, None if it was not kept.
+    fit was stopped early. `run`: its folder, None if it was not kept. `scored`: what the scores are of, where the time
+    did not suffice for all.
     """
 
     field: Field
@@ -60,6 +62,7 @@ class Fit:
     seconds: float
     finished: bool
     run: Run | None
+    scored: ScoredPart | None = None
 
 
 @with_options_of(FitRequest, exclude=BY_ARGUMENT)
@@ -232,6 +235,7 @@ def finish(trainer: Trainer, run: Run | None, callbacks: Iterable[Callable[[Trai
         seconds=trainer.elapsed,
         finished=trainer.done,
         run=run,
+        scored=trainer.objective.scored,
     )
     if run is not None:
         _save_result(trainer, run, result)

@@ -18,13 +18,14 @@ from fields.encoders.frequency import FixedEncoding
 from fields.networks.native import NativeNetwork, Step, StepOptions
 from fields.ops.fused_step import Loss
 from fields.ops.march import pack_cells
-from fields.ops.mlp import MatmulDtype
+from fields.ops.mlp import MatmulDtype, why_not_matmul_dtype
 from fields.ops.packed import Samples
 from fields.sampling.contraction import contract
 from fields.sampling.march_settings import MarchSettings
 from fields.sampling.occupancy import OccupancyGrid
 from fields.sampling.proposal import ProposedSamples
 from scenes.domain import Channels, Domain
+from scenes.errors import BadInput
 
 # A sample that adds less to a pixel is skipped: an eighth of a level of an 8-bit image.
 MIN_WEIGHT = 5e-4
@@ -437,6 +438,8 @@ class CoordinateField(PointField):
             return None
         rounded = exact
         if self.matmul_dtype != "float32":
+            if reason := why_not_matmul_dtype(self.matmul_dtype):
+                raise BadInput(f"`matmul_dtype={self.matmul_dtype}`: {reason}; leave it out")
             rounded = network.training_step(replace(options, matmul_dtype=self.matmul_dtype)) or exact
 
         def step(coords: Tensor, targets: Tensor, *weights: Tensor) -> Tensor:

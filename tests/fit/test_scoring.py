@@ -280,7 +280,7 @@ def test_a_budget_of_steps_scores_the_whole(picture):
 
     trainer, _ = fields.fit.fit.prepare(picture, "hashgrid", steps=2, settings={"batch": 256, "table_size": 256})
     trainer.objective = Watched(picture, "l2")
-    fields.fit.fit.finish(trainer, None)
+    assert fields.fit.fit.finish(trainer, None).scored is None
     assert seen == [math.inf]
 
 

@@ -111,7 +111,7 @@ def test_stopped_and_resumed_run_has_bit_identical_weights(name, image, tmp_path
 @pytest.mark.parametrize("name", ("siren", "wire"))
 def test_training_with_rounded_weights_takes_the_native_step(name, image):
     """The straight-through gradient is that at the rounded weights, as autograd gives it."""
-    settings = METHODS[name] | {"batch": 300, "matmul_dtype": "float32"}
+    settings = METHODS[name] | {"batch": 300}
     states = []
     for native in (True, False):
         trainer, _ = prepare(image, name, steps=3, settings=settings, bits=8)
@@ -127,7 +127,7 @@ def test_training_with_rounded_weights_takes_the_native_step(name, image):
 
 @pytest.mark.skipif(why_not_matmul_dtype("bfloat16") is not None, reason="no bfloat16 products on this processor")
 def test_products_are_bfloat16_until_the_last_part_of_the_training(image):
-    method = make_method("siren", METHODS["siren"]).prepare(image)
+    method = make_method("siren", METHODS["siren"] | {"matmul_dtype": "bfloat16"}).prepare(image)
     field = method.build_field(image.domain, image.channels, seed=0)
     exact = method.model_copy(update={"matmul_dtype": "float32"}).build_field(image.domain, image.channels, seed=0)
     assert (field.matmul_dtype, exact.matmul_dtype) == ("bfloat16", "float32")
