@@ -15,7 +15,7 @@ from fields.fit.scoring import parts_within, scored_part
 from fields.models.field import Field, PointField
 from fields.render.video_frame import render_frame
 from scenes.image.color import to_bytes
-from scenes.video.signal import Video
+from scenes.video.signal import Video, in_true_shape
 
 F = TypeVar("F", bound=Field)
 
@@ -55,7 +55,7 @@ class FramesOfVideo(Objective[Video, F]):
         """The frame in the middle of the video."""
         frame = self._fitted_frame(field, len(self.signal.times) // 2)
         step = -(-max(frame.shape[:2]) // longest_side)
-        return to_bytes(frame[::step, ::step])
+        return in_true_shape(to_bytes(frame[::step, ::step]), self.signal.domain)
 
     def save_preview(self, field: F, path: Path) -> None:
         """Write columns of up to four frames, held-out ones where there are any.
@@ -68,7 +68,7 @@ class FramesOfVideo(Objective[Video, F]):
 
         frames = self.signal.evaluation_frames()
         chosen = frames[np.linspace(0, len(frames) - 1, min(PANELS, len(frames))).round().astype(int)]
-        width, height, _ = self.signal.domain.grid_shape
+        width, height = self.signal.domain.shown_size
         size = min(width, PANEL_WIDTH), max(1, round(height * min(1.0, PANEL_WIDTH / width)))
         columns = []
         for index in map(int, chosen):
