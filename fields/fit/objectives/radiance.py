@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fields.encoders.coarse_to_fine import schedule_progress
 from fields.fit.objectives.base import Objective, point_loss
 from fields.fit.objectives.exposure import Exposure
 from fields.fit.objectives.occupancy_updates import OccupancyUpdates
@@ -39,6 +40,10 @@ S = TypeVar("S", bound=RadianceScene)
 
 # Steps over which proposed samples go from even spacing to where the proposals say.
 ANNEAL_STEPS = 50
+# Fraction of the steps at which the entropy has its full weight; before a tenth it has none: colors have to form first.
+ENTROPY_FULL = 0.3
+# Weights are taken to be so far from 0 and 1 at least in their entropy.
+MIN_WEIGHT = 1e-5
 # Opacities are taken to be so far from 0 and 1 at least, so that their logarithms stay finite.
 MIN_OPACITY = 1e-4
 
@@ -65,6 +70,7 @@ class RadianceObjective(Objective[S, RadianceField], Generic[S]):
         self._ray_count: RayCount | None = None
         self._field: RadianceField | None = None
         self._step = 0
+        self._entropy = 0.0
 
     @property
     def method(self) -> SceneMethod:
@@ -92,6 +98,7 @@ class RadianceObjective(Objective[S, RadianceField], Generic[S]):
 
     def before_step(self, field: RadianceField, step: int, total: int | None) -> None:
         self._step = step
+        self._entropy = schedule_progress(step, total, ENTROPY_FULL)
         self._field = field
         if not self.occupancy.begun:
             self.begin_occupancy(field)
@@ -124,6 +131,8 @@ class RadianceObjective(Objective[S, RadianceField], Generic[S]):
             loss = loss + self.method.distortion * distortion(found.weights, samples).mean()
         if proposed is not None:
             loss = loss + _proposal_loss(found, proposed)
+        if self.method.entropy and self._entropy:
+            loss = loss + self._entropy * self.method.entropy * _entropy(found.weights) / len(found.opacity)
         if self.method.mask and rays.alpha is not None:
             loss = loss + self.method.mask * _mask_loss(found.opacity, rays.alpha)
         if self.exposure is not None:
@@ -208,6 +217,12 @@ class RadianceObjective(Objective[S, RadianceField], Generic[S]):
 
     def save_preview(self, field: RadianceField, path: Path) -> None:
         save_comparison(self.signal, field, path)
+
+
+def _entropy(weights: Tensor) -> Tensor:
+    """Sum of the binary entropies of weights, in bits: none where each sample shows all or nothing."""
+    weights = weights.clamp(MIN_WEIGHT, 1.0 - MIN_WEIGHT)
+    return -(weights * weights.log2() + (1.0 - weights) * (1.0 - weights).log2()).sum()
 
 
 def _mask_loss(opacity: Tensor, alpha: Tensor) -> Tensor:
