@@ -75,7 +75,9 @@ def test_each_stage_trains_its_part_of_the_student(teacher):
     assert same(before, taught.state_dict()) and all(p.grad is None for p in taught.parameters())
 
 
-@pytest.mark.parametrize(("into", "options", "batch"), [("hashgrid", SMALL_GRID, 1 << 14), ("nerf", NETWORK, 1 << 12)])
+@pytest.mark.parametrize(
+    ("into", "options", "batch"), [("hashgrid", SMALL_GRID, 1 << 14), ("frequency", NETWORK, 1 << 12)]
+)
 def test_students_have_a_smaller_default_batch_than_fits(teacher, into, options, batch):
     without_batch = {name: value for name, value in options.items() if name != "batch"}
     assert make_method(into, without_batch).prepare(teacher_signal(teacher, teacher.load_field())).batch > batch
