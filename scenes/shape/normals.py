@@ -24,7 +24,7 @@ def estimate_normals(points: np.ndarray) -> np.ndarray | None:
     from scipy.spatial import KDTree
 
     count = min(NEIGHBOURS, len(points) - 1)
-    _, neighbours = KDTree(points).query(points, count + 1, workers=-1)
+    neighbours = np.asarray(KDTree(points).query(points, count + 1, workers=-1)[1])
     normals, flatness = np.empty_like(points), np.empty((len(points), 2))
     for start in range(0, len(points), CHUNK):
         part = slice(start, start + CHUNK)

@@ -38,7 +38,8 @@ class SignGrid:
         reach = max(2.0, 3**0.5 / 2 + margin * CELLS) / CELLS
         distance = np.asarray(tree.query(centres, 1, distance_upper_bound=reach, workers=-1)[0])
         free = ~np.isfinite(distance).reshape(CELLS, CELLS, CELLS)
-        parts, count = label(free)
+        found: Any = label(free)
+        parts, count = found
         signs = np.zeros(count + 1, np.int8)
         members = parts.reshape(-1)
         order = np.argsort(members, kind="stable")

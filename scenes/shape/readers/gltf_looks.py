@@ -73,7 +73,7 @@ class GltfLooks:
                 self.notes.append(f"a texture is stored as {names}, which is not read: fitted without it")
             else:
                 image = self._image(source)
-            wrap = (WRAPS.get(sampler.get("wrapS"), "repeat"), WRAPS.get(sampler.get("wrapT"), "repeat"))
+            wrap = (WRAPS.get(sampler.get("wrapS", 0), "repeat"), WRAPS.get(sampler.get("wrapT", 0), "repeat"))
             nearest = sampler.get("magFilter") == NEAREST
             self._textures[index] = None if image is None else Texture(image, wrap, nearest)
         return self._textures[index]

@@ -7,6 +7,7 @@ subdivision surfaces the control mesh is read.
 from __future__ import annotations
 
 import zipfile
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +30,12 @@ def read(path: Path) -> Mesh | Cloud:
     Raises BadInput where it cannot be opened, or usd-core is not installed.
     """
     try:
-        from pxr import Tf, Usd, UsdGeom
+        tf, usd, geom = _openusd("Tf", "Usd", "UsdGeom")
     except ImportError as error:
         raise BadInput(f"{path}: USD files need usd-core: pip install 'field-studio[usd]'") from error
     try:
-        stage = Usd.Stage.Open(str(path))
-    except Tf.ErrorException as error:
+        stage = usd.Stage.Open(str(path))
+    except tf.ErrorException as error:
         raise BadInput(f"{path}: cannot be opened as a USD scene; it may be cut short: export it again") from error
     folder = path.resolve().parent
     for layer in stage.GetUsedLayers():
@@ -42,7 +43,7 @@ def read(path: Path) -> Mesh | Cloud:
         if layer.realPath and not Path(layer.realPath).resolve().is_relative_to(folder):
             raise BadInput(f"{path}: is made of layers outside of its folder ({layer.realPath}); put them beside it")
     reader = _Reader(path, stage)
-    for prim in Usd.PrimRange.Stage(stage, Usd.TraverseInstanceProxies()):
+    for prim in usd.PrimRange.Stage(stage, usd.TraverseInstanceProxies()):
         reader.add(prim)
     if reader.meshes:
         result: Mesh | Cloud = join_meshes(reader.meshes)
@@ -54,22 +55,22 @@ def read(path: Path) -> Mesh | Cloud:
         result = join_clouds(reader.clouds)
     else:
         raise BadInput(f"{path}: holds no meshes or points; export it again")
-    result.unit, note = unit_of(UsdGeom.GetStageMetersPerUnit(stage))
+    result.unit, note = unit_of(geom.GetStageMetersPerUnit(stage))
     result.notes = list(dict.fromkeys([*reader.notes, *result.notes]))
-    result.notes += [text for text in (note, up_note(str(UsdGeom.GetStageUpAxis(stage)).lower())) if text]
+    result.notes += [text for text in (note, up_note(str(geom.GetStageUpAxis(stage)).lower())) if text]
     result.beside = reader.files
     return result
 
 
 class _Reader:
     def __init__(self, path: Path, stage: Any) -> None:
-        from pxr import Usd, UsdGeom
+        usd, geom = _openusd("Usd", "UsdGeom")
 
         self.path = path
         self.time = (
-            Usd.TimeCode(stage.GetStartTimeCode()) if stage.HasAuthoredTimeCodeRange() else Usd.TimeCode.Default()
+            usd.TimeCode(stage.GetStartTimeCode()) if stage.HasAuthoredTimeCodeRange() else usd.TimeCode.Default()
         )
-        self.cache = UsdGeom.XformCache(self.time)
+        self.cache = geom.XformCache(self.time)
         self.meshes: list[Mesh] = []
         self.clouds: list[Cloud] = []
         self.notes: list[str] = []
@@ -79,28 +80,28 @@ class _Reader:
 
     def add(self, prim: Any) -> None:
         """Add a mesh or points, unless they are invisible or a guide or a proxy."""
-        from pxr import UsdGeom
+        (geom,) = _openusd("UsdGeom")
 
-        if not prim.IsA(UsdGeom.Mesh) and not prim.IsA(UsdGeom.Points):
+        if not prim.IsA(geom.Mesh) and not prim.IsA(geom.Points):
             return
-        shown = UsdGeom.Imageable(prim)
+        shown = geom.Imageable(prim)
         if shown.ComputeVisibility(self.time) == "invisible" or shown.ComputePurpose() in ("guide", "proxy"):
             return
-        geometry = UsdGeom.PointBased(prim)
+        geometry = geom.PointBased(prim)
         points = np.asarray(geometry.GetPointsAttr().Get(self.time) or (), np.float64).reshape(-1, 3)
         if not len(points):
             return
         # Matrices of USD multiply row vectors from the right.
         matrix = np.array(self.cache.GetLocalToWorldTransform(prim), np.float64)
         points = points @ matrix[:3, :3] + matrix[3, :3]
-        color = UsdGeom.PrimvarsAPI(prim).GetPrimvar("displayColor")
-        if prim.IsA(UsdGeom.Points):
+        color = geom.PrimvarsAPI(prim).GetPrimvar("displayColor")
+        if prim.IsA(geom.Points):
             values = _primvar(color, self.time)
             self.clouds.append(
                 Cloud(points, None, values if values is not None and len(values) == len(points) else None)
             )
             return
-        mesh = UsdGeom.Mesh(prim)
+        mesh = geom.Mesh(prim)
         counts = np.asarray(mesh.GetFaceVertexCountsAttr().Get(self.time) or (), np.int64)
         corners = np.asarray(mesh.GetFaceVertexIndicesAttr().Get(self.time) or (), np.int64)
         if counts.sum() != len(corners) or (len(corners) and (corners.min() < 0 or corners.max() >= len(points))):
@@ -116,18 +117,18 @@ class _Reader:
 
     def _colors(self, prim: Any, corners: np.ndarray, positions: np.ndarray, polygons: np.ndarray) -> MeshColors:
         """Linear colours of the material, of the subsets' materials, or else `displayColor`."""
-        from pxr import UsdGeom, UsdShade
+        geom, shade = _openusd("UsdGeom", "UsdShade")
 
-        api = UsdGeom.PrimvarsAPI(prim)
+        api = geom.PrimvarsAPI(prim)
         values = _by_corner(api.GetPrimvar("displayColor"), self.time, corners, positions, polygons)
         result = MeshColors(
             np.ones((len(positions), 3, 3)) if values is None else np.array(values[..., :3]), linear=True
         )
         self.colored |= values is not None and not is_placeholder(result.corners)
-        bound = [(UsdShade.MaterialBindingAPI(prim).ComputeBoundMaterial()[0], np.ones(len(positions), bool))]
-        for subset in UsdShade.MaterialBindingAPI(prim).GetMaterialBindSubsets():
+        bound = [(shade.MaterialBindingAPI(prim).ComputeBoundMaterial()[0], np.ones(len(positions), bool))]
+        for subset in shade.MaterialBindingAPI(prim).GetMaterialBindSubsets():
             chosen = np.isin(polygons, np.asarray(subset.GetIndicesAttr().Get(self.time)))
-            bound.append((UsdShade.MaterialBindingAPI(subset.GetPrim()).ComputeBoundMaterial()[0], chosen))
+            bound.append((shade.MaterialBindingAPI(subset.GetPrim()).ComputeBoundMaterial()[0], chosen))
         result.uv, result.texture_of = np.zeros((len(positions), 3, 2)), np.full(len(positions), -1)
         for material, chosen in bound:
             if material:
@@ -196,6 +197,11 @@ class _Reader:
         if file is not None:
             self.files.append(file)
         return None if file is None else file.read_bytes()
+
+
+def _openusd(*names: str) -> list[Any]:
+    """Modules of usd-core, which have no types."""
+    return [import_module(f"pxr.{name}") for name in names]
 
 
 def _primvar(primvar: Any, time: Any) -> np.ndarray | None:
