@@ -79,9 +79,9 @@ class ReconstructRequest(Request):
         None,
         section="fit",
         metavar="NAME",
-        help=f"How the scene is fitted. By default {METHOD}, whose field has a surface; where the photographs show more "
-        "than the subject, this is cut out of them first. Another method is fitted to all that they show, and its meshes "
-        "are rougher.",
+        help=f"How the scene is fitted. By default {METHOD}, whose field has a surface; where the photographs show "
+        "more than the subject, this is cut out of them first. Another method is fitted to all that they show, and its "
+        "meshes are rougher.",
     )
     settings: Settings = option(
         {},
