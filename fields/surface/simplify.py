@@ -68,7 +68,7 @@ def simplify_within(vertices: np.ndarray, faces: np.ndarray, count: int, error: 
 def _root_mean_square_distance(points: np.ndarray, vertices: np.ndarray, faces: np.ndarray) -> float:
     import igl
 
-    squared = igl.point_mesh_squared_distance(
+    found = igl.point_mesh_squared_distance(
         np.ascontiguousarray(points, np.float64), np.ascontiguousarray(vertices, np.float64), faces
-    )[0]
-    return float(np.sqrt(np.mean(squared)))
+    )
+    return float(np.asarray(found[0]).mean() ** 0.5)
