@@ -46,7 +46,6 @@ FS_DECLARE(void save_tile_gradient(const GridCall& call, int64_t first, int poin
 // Writes the part of `grad_table` that belongs to one level, from the gradients stored for the whole batch.
 FS_DECLARE(void scatter_saved_level(const GridCall& call, int level, const SavedGradient& saved))
 
-#if defined(FS_X86)
 namespace fs::avx512_bfloat16 {
 // The grid's arithmetic is that of avx512, whatever type the MLP multiplies in.
 using avx512::encode_tile;
@@ -54,7 +53,6 @@ using avx512::save_tile_gradient;
 using avx512::scatter_saved_level;
 using avx512::tile_coords_gradient;
 }  // namespace fs::avx512_bfloat16
-#endif
 
 // Shapes, dtypes and layouts of all arrays: `GridCall`.
 

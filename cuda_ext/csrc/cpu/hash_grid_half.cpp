@@ -1,0 +1,3 @@
+#include "hash_grid_kernels.h"
+
+template struct fs::FS_ISA::GridReader<float, fs::Half>;
