@@ -383,8 +383,8 @@ def test_a_change_while_reading_is_noticed(photograph: Path, monkeypatch: pytest
 
     original = read.read_image
 
-    def changing(path: Path, storage) -> object:
-        decoded = original(path, storage)
+    def changing(path: Path, storage, **options) -> object:
+        decoded = original(path, storage, **options)
         path.write_bytes(path.read_bytes() + b"more")
         if damage:
             raise BadInput("cut short")
