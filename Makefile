@@ -61,7 +61,7 @@ cuda: .venv/installed-test
 	@touch $@
 
 .venv/installed-test: .venv/installed
-	$(INSTALL) -e '.[formats,volumes,compression,points,studio,onnx,poses,usd,collision,tensorboard,test,bench]'
+	$(INSTALL) -e '.[formats,heif,volumes,zarr,scans,draco,compression,studio,onnx,poses,usd,collision,tensorboard,test,bench]'
 	@touch $@
 
 .venv/installed-check: .venv/installed-test
