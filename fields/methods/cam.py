@@ -27,7 +27,7 @@ NODES = {1: 64, 2: 32, 3: 16, 4: 8}
 VIEW_NODES = 10
 SCENE_TIME_NODES = 5
 # Options for scenes, where small steps of a small network learn more in minutes, as with `nerf`.
-SCENE_OPTIONS: dict[str, Any] = {"width": 128, "batch": 1 << 11, "learning_rate": 4e-3}
+SCENE_OPTIONS: dict[str, Any] = {"width": 128, "batch": 1 << 12, "learning_rate": 4e-3}
 # Learning rate of an image's grids as a multiple of the network's, as in the authors' code. Their networks for audio
 # and scenes have one rate for all.
 IMAGE_GRID_RATE = 10
