@@ -38,8 +38,8 @@ def test_sanitizers_report_nothing_for_random_shapes(tmp_path):
     for isa, flags in INSTRUCTION_SETS.items():
         if isa != "baseline" and not x86:
             continue
-        # Sets that this processor lacks are only linked; sanitizers take six times as long to compile.
-        sanitizers = SANITIZERS if isa in run_here else []
+        # Sanitizers take six times as long to compile: the narrowest and the widest set of this processor have them.
+        sanitizers = SANITIZERS if isa in (run_here[0], run_here[-1]) else []
         jobs |= {
             f"{kernel}-{isa}.o": [SOURCES / f"{kernel}.cpp", *define, f"-DFS_ISA={isa}", *flags, *sanitizers]
             for kernel in kernel_sources("kernels")
