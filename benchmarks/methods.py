@@ -28,9 +28,22 @@ BUDGETS = (15, 30, 60)
 SEEDS = 3
 # Seconds that a fit may take beyond its budget, before it is ended.
 PATIENCE = 120
-IMAGE_METHODS = (
-    "hashgrid siren finer wire fourier frequency cam nstr rbf neurbf densegrid triplane tensorf kplanes".split()
-)
+IMAGE_METHODS = [
+    "hashgrid",
+    "siren",
+    "finer",
+    "wire",
+    "fourier",
+    "frequency",
+    "cam",
+    "nstr",
+    "rbf",
+    "neurbf",
+    "densegrid",
+    "triplane",
+    "tensorf",
+    "kplanes",
+]
 # By kind: methods, and the metric that is shown, with its unit.
 METHODS = {
     "image": IMAGE_METHODS,
@@ -73,7 +86,8 @@ def shells(path: Path) -> None:
     """A volume of 96 x 96 x 96 voxels: waves around two centers."""
     points = np.stack(np.meshgrid(*[np.arange(96) / 96] * 3, indexing="ij"), -1)
     radii = [np.linalg.norm(points - center, axis=-1) for center in ((0.3, 0.4, 0.5), (0.7, 0.6, 0.4))]
-    np.save(path, sum(np.cos(60 * radius) * np.exp(-4 * radius) for radius in radii).astype(np.float32))
+    waves = [np.cos(60 * radius) * np.exp(-4 * radius) for radius in radii]
+    np.save(path, np.sum(waves, axis=0).astype(np.float32))
 
 
 # By name: kind, and a file of the shared data or the function that makes it and its ending.
@@ -157,7 +171,7 @@ def _row(name: str, kind: str, reports: list[dict]) -> dict | None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.methods", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.methods", description=(__doc__ or "").split("\n")[0])
     add_arguments(parser)
     parser.add_argument("--methods", default="", help="names, separated by commas (default: those of each kind)")
     parser.add_argument("--signals", default=",".join(SIGNALS), help="names, separated by commas")

@@ -145,7 +145,7 @@ def rows_of(case: Case, name: str) -> Iterator[dict]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.tuning", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.tuning", description=(__doc__ or "").split("\n")[0])
     add_arguments(parser)
     parser.add_argument("--methods", default=",".join(METHODS), help="names, separated by commas")
     parser.add_argument("--kinds", default=",".join(KINDS), help="image, audio, shape")

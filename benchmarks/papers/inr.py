@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from benchmarks.papers.claims import Claim
 from benchmarks.papers.fits import bach, fitted, kodak, photograph, psnr_of, summary
+from fields.fit.guard import RestartingGuard
 
 # side, images, steps, seeds, FINER's draws
 SETTINGS = {
@@ -186,7 +187,7 @@ def wire(size: str) -> list[dict]:
         for seed in range(seeds):
             trainer, _ = prepare(image, "wire", steps=steps, seed=seed, settings=options)
             values.append(finish(trainer, None).metrics["psnr"])
-            assert trainer._guard is not None
+            assert isinstance(trainer._guard, RestartingGuard)
             beginnings.append(trainer._guard.restarts + 1)
             rates.append(trainer._guard.rate * rate)
         rows.append(

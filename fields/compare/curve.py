@@ -21,7 +21,7 @@ GROWTH = 1.12
 POINTS = 16384
 # Batches up to this size count whole frames instead of points, and are used as they are.
 MAX_FRAMES = 256
-# Part of a fit's time at its end, over which the gain is told, and the gain in dB from which on a fit has not converged.
+# Part of a fit's time at its end over which the gain is told, and the gain in dB from which a fit has not converged.
 LAST_PART = 0.25
 STEEP = 2.0
 # Measures in decibels.

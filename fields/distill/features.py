@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from fields.models.cam import CamField
 from fields.models.field import CoordinateField, Field
 from fields.networks.native import NativeNetwork
 from fields.networks.skip_mlp import SkipMLP
@@ -34,6 +35,8 @@ def last_features(field: Field, coords: Tensor) -> Tensor:
     """
     if isinstance(field, CoordinateField) and isinstance(field.network, (NativeNetwork, SkipMLP)):
         return field.network.penultimate(field.encoder(coords))
+    if isinstance(field, CamField):
+        return field.penultimate(coords)
     layer = output_layer(field)
     assert layer is not None
     inputs_seen: list[Tensor] = []

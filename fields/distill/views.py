@@ -47,6 +47,8 @@ class TeacherScene(RadianceScene):
         self.background = run.background if teacher.background is None else "learned"
         self.domain, self.cascades, self.moving = teacher.domain, teacher.cascades, teacher.moving
         self.has_alpha, self.pixel_size, self.notes = alpha, teacher.step, ()
+        # A learned background is copied from the teacher.
+        self.plain_color = None
         # A student samples as its teacher does: by proposals, or in occupied cells.
         self.unbounded = teacher.samples_by_proposals
         views = [

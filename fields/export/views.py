@@ -33,8 +33,8 @@ class RenderedView(View):
 
     output: RadianceOutput
 
-    def read_image(self) -> np.ndarray:
-        """The image, `[H, W, 4]` uint8 with straight alpha; `[H, W, 3]` if the scene fills all of it."""
+    def read_image(self, notes: list[str] | None = None) -> np.ndarray:
+        """The image, `[H, W, 4]` uint8 with straight alpha; `[H, W, 3]` if the scene fills all of it. Without notes."""
         seen, _ = self.output.render_camera(self)
         color, opacity = seen.color.cpu().numpy(), seen.opacity.cpu().numpy()[..., None]
         if _fills_image(self.output.field):

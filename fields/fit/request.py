@@ -253,8 +253,8 @@ class FitRequest(SignalRequest, RunRequest):
         hint="such as ViewLayer.AO, or 2",
         kinds=("image", "volume"),
         header=None,
-        help="Which picture or volume of a file that has several: the layer or part of an EXR file by its name, a page, "
-        "a frame or a volume of a series by its number from 1. By default the finished picture, or the first.",
+        help="Which picture or volume of a file that has several: the layer or part of an EXR file by its name, a "
+        "page, a frame or a volume of a series by its number from 1. By default the finished picture, or the first.",
     )
     ignore_profile: bool = option(
         False,

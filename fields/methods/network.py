@@ -48,7 +48,7 @@ class NetworkMethod(PointMethod):
     matmul_dtype: Literal["float32", "bfloat16"] = Option(
         "float32",
         description="Type of the factors of matrix products in training steps, until the last two fifths of them. "
-        "bfloat16 makes steps nearly twice as fast where the processor has it, and rounds coordinates and features too.",
+        "bfloat16 makes steps nearly twice as fast where the processor has it, and rounds coordinates and features.",
     )
 
     def build_field(self, domain: Domain, channels: Channels, seed: int) -> Field:

@@ -45,8 +45,15 @@ class CamField(CoordinateField):
         return self.encoder(coords[..., : -self._extra] if self._extra else coords)
 
     def forward(self, coords: Tensor) -> Tensor:
-        indexing = coords[..., -self._extra :] if self._extra else coords
-        return self.network(self.features(coords), indexing) + self.offset
+        return self.network(self.features(coords), self._indexing(coords)) + self.offset
+
+    def penultimate(self, coords: Tensor) -> Tensor:
+        """Input of the network's output layer at `coords`, `[..., width]`."""
+        return self.network.penultimate(self.features(coords), self._indexing(coords))
+
+    def _indexing(self, coords: Tensor) -> Tensor:
+        """The coordinates that index the grids of the modulation."""
+        return coords[..., -self._extra :] if self._extra else coords
 
     def fused_step(self, loss: str) -> Callable[..., Tensor] | None:
         # The grids' coordinates are not those of the features where there are more of them.

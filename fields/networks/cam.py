@@ -106,21 +106,27 @@ class ModulatedMLP(nn.Module):
     def forward(self, features: Tensor, coords: Tensor) -> Tensor:
         modulation = None if self.modulation is None else self.modulation(coords)
         if self.normalise > 1:
-            output = self._standardized_over_samples(features, modulation)
+            output = self.network.output(self._hidden(features, modulation))
         else:
             output = self.activation.values(features, self.network.weights, self.network.biases, modulation)
         return torch.sigmoid(output) if self.sigmoid else output
 
-    def _standardized_over_samples(self, features: Tensor, modulation: Tensor | None) -> Tensor:
+    def penultimate(self, features: Tensor, coords: Tensor) -> Tensor:
+        """Input of the output layer, `[..., width]`. Forward hooks of the layers do not see it."""
+        return self._hidden(features, None if self.modulation is None else self.modulation(coords))
+
+    def _hidden(self, features: Tensor, modulation: Tensor | None) -> Tensor:
+        """The hidden layers in plain torch."""
         layers = list(self.network.hidden)
         for index, layer in enumerate(layers):
             features = layer(features)
-            features = functional.layer_norm(features, features.shape[-self.normalise :], eps=EPSILON)
+            if self.normalise:
+                features = functional.layer_norm(features, features.shape[-self.normalise :], eps=EPSILON)
             if modulation is not None:
                 scale, shift = (modulation[..., i : i + 1] for i in (index, len(layers) + index))
                 features = torch.addcmul(shift, features, scale)
             features = torch.relu(features)
-        return self.network.output(features)
+        return features
 
     def training_step(self, options: StepOptions) -> Step | None:
         """The native training step where the coordinates of the features are those of the grids; else None."""

@@ -62,9 +62,9 @@ def mlp(
         one device.
     skip: index of a matrix that is multiplied by the features, followed by the values of the layer before; 0: none.
     standardize: whether the sums of each hidden layer are standardized over its units, for each point by itself.
-    modulation: for each point the scales of all hidden layers, then their shifts, `[..., 2 * (len(weights) - 1)]`, which
-        sums are multiplied by and added to before the activation (Lee et al. 2024); or None. This and `standardize` are
-        for "relu" only.
+    modulation: for each point the scales of all hidden layers, then their shifts, `[..., 2 * (len(weights) - 1)]`,
+        which sums are multiplied by and added to before the activation (Lee et al. 2024); or None. This and
+        `standardize` are for "relu" only.
     matmul_dtype: "bfloat16" rounds the factors of every matrix product, forward and backward, to bfloat16 and sums in
         float32, which is faster on processors with AVX512-BF16. "float16" does the same for the tensor cores of a GPU;
         gradients must fit its range. `why_not_matmul_dtype` says where they are not available.
@@ -161,8 +161,8 @@ def activate(z: Tensor, activation: Activation, omega: float, scale: float) -> T
     (Saragadam et al. 2023, equation 4), whose real parts are the first half of the units, and imaginary parts the
     second half.
 
-    "quadratic" is no function of one sum: relu((A h + a) * (B h + b) + C h^2) for layers whose matrices have the rows of
-    A, B and C (Fan et al. 2020, equation 2). The biases of C are not used.
+    "quadratic" is no function of one sum: relu((A h + a) * (B h + b) + C h^2) for layers whose matrices have the rows
+    of A, B and C (Fan et al. 2020, equation 2). The biases of C are not used.
     """
     if activation == "relu":
         return torch.relu(z)

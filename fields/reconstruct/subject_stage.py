@@ -78,7 +78,8 @@ def make_subject(
 
     maps = _depth_maps(scene, views.views, DEPTH_TIME * seconds, part(0))
     if request.box is not None:
-        subject = Subject(*((np.array(end) - scene.corner) / scene.side for end in (request.box[:3], request.box[3:])))
+        lower, upper = ((np.array(end) - scene.corner) / scene.side for end in (request.box[:3], request.box[3:]))
+        subject = Subject(lower, upper)
     else:
         subject = find_subject(maps)
     if subject is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 import torch
@@ -59,7 +60,7 @@ class Subject:
 
     def contains(self, points: np.ndarray) -> np.ndarray:
         """Which points `[..., 3]` belong to the subject, `[...]` bool."""
-        inside = ((points > self.lower) & (points < self.upper)).all(axis=-1)
+        inside = np.all((points > self.lower) & (points < self.upper), axis=-1)
         return inside if self.plane is None else inside & (points @ self.plane[0] > self.plane[1])
 
 
@@ -71,16 +72,16 @@ def find_subject(maps: Sequence[DepthMap]) -> Subject | None:
     connected part of the cells with many votes. A plane of which as much lies around the box as in it is no part of the
     subject, unless little else is in the box.
     """
-    seen = _central_points(maps)
-    box = _voted_box(*seen, len(maps))
+    points, weights, voters = _central_points(maps)
+    box = _voted_box(points, weights, voters, len(maps))
     if box is None:
         return None
     eyes = np.stack([part.camera.position for part in maps])
-    plane = _plane_behind(seen[0], *box, eyes)
+    plane = _plane_behind(points, *box, eyes)
     if plane is None:
         return Subject(*box)
-    kept = seen[0] @ plane[0] > plane[1]
-    rest = _voted_box(*(part[kept] for part in seen), len(maps))
+    kept = points @ plane[0] > plane[1]
+    rest = _voted_box(points[kept], weights[kept], voters[kept], len(maps))
     return Subject(*box) if rest is None else Subject(*rest, plane)
 
 
@@ -120,7 +121,7 @@ def _bounds_of_votes(
         votes += best
     kept = (votes >= BELONGS * votes.max()).reshape(shape)
     # Cells with a gap of one between them are one part.
-    labels, count = ndimage.label(ndimage.binary_dilation(kept), np.ones((3, 3, 3)))
+    labels, count = cast("tuple[np.ndarray, int]", ndimage.label(ndimage.binary_dilation(kept), np.ones((3, 3, 3))))
     largest = 1 + int(np.argmax(ndimage.sum(votes.reshape(shape) * kept, labels, np.arange(1, count + 1))))
     cells = np.argwhere(kept & (labels == largest))
     return lower + cells.min(axis=0) * cell, lower + (cells.max(axis=0) + 1) * cell
@@ -242,7 +243,7 @@ def _without_specks(mask: np.ndarray) -> np.ndarray:
     from scipy import ndimage
 
     for value, least in ((True, MIN_COMPONENT), (False, MIN_HOLE)):
-        labels, count = ndimage.label(mask == value)
+        labels, count = cast("tuple[np.ndarray, int]", ndimage.label(mask == value))
         sizes = ndimage.sum_labels(np.ones(mask.shape), labels, np.arange(count + 1))
         small = sizes < least * mask.sum()
         small[0] = False

@@ -141,7 +141,8 @@ def scored_triangles(
 ) -> Triangles:
     """The surface that metrics score and students learn, as exports write it: empty where there is none.
 
-    scan, progress: as for `surface_triangles`. It differs from `surface_triangles` for an unsigned surface, whose shell is brought onto the surface.
+    scan, progress: as for `surface_triangles`, from which it differs for an unsigned surface: its shell is brought onto
+    the surface.
     """
     if implicit.type != "unsigned":
         return surface_triangles(implicit, resolution, scan=scan, progress=progress)

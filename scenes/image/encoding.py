@@ -99,7 +99,7 @@ def pq_to_linear(values: np.ndarray) -> np.ndarray:
 
 
 def hlg_to_linear(values: np.ndarray) -> np.ndarray:
-    """Light of HLG values `[..., 1 or 3]` in [0, 1] on a display of `HLG_PEAK` (BT.2100, table 5); as `pq_to_linear`."""
+    """Light of HLG `[..., 1 or 3]` in [0, 1] on a display of `HLG_PEAK` (BT.2100, table 5); as `pq_to_linear`."""
     a, b, c = 0.17883277, 0.28466892, 0.55991073
     values = np.maximum(values, 0, dtype=np.float64)
     scene = np.where(values <= 0.5, values**2 / 3, (np.exp((values - c) / a) + b) / 12)

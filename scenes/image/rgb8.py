@@ -43,7 +43,7 @@ def to_rgb8(decoded: DecodedImage) -> tuple[np.ndarray, list[str]]:
 
 
 def read_rgb8(content: bytes) -> np.ndarray:
-    """An image in a file's bytes as `[H, W, 3]` uint8 sRGB; transparency is dropped. Raises BadInput as `read_image`."""
+    """An image in a file's bytes as `[H, W, 3]` uint8 sRGB without transparency. Raises BadInput as `read_image`."""
     handle, name = tempfile.mkstemp(prefix="field-studio-")
     try:
         with os.fdopen(handle, "wb") as file:

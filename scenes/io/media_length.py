@@ -33,7 +33,27 @@ MATROSKA_CLUSTER = 0x1F43B675
 # Types of the outermost boxes of MP4 and QuickTime files.
 ISO_BOXES = tuple(
     name.encode()
-    for name in "ftyp styp moov moof mdat free skip wide pnot sidx ssix mfra uuid udta meta pdin prft emsg junk".split()
+    for name in [
+        "ftyp",
+        "styp",
+        "moov",
+        "moof",
+        "mdat",
+        "free",
+        "skip",
+        "wide",
+        "pnot",
+        "sidx",
+        "ssix",
+        "mfra",
+        "uuid",
+        "udta",
+        "meta",
+        "pdin",
+        "prft",
+        "emsg",
+        "junk",
+    ]
 )
 ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")

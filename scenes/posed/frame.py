@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import cast
 
 from scenes.errors import BadInput
 from scenes.posed.camera import (
@@ -203,7 +204,7 @@ def _focal_lengths(frame: dict, width: int, height: int, name: str) -> tuple[flo
         raise BadInput(
             f"{name}: has neither fl_x nor camera_angle_x nor one of the other axis, so its focal length is not known"
         )
-    return (y if x is None else x), (x if y is None else y)
+    return cast("float", y if x is None else x), cast("float", x if y is None else y)
 
 
 def camera_in(frame: dict, name: str, default: Intrinsics | None) -> Camera:

@@ -114,7 +114,7 @@ def matched_lenses(
     headers = [image_header(lens.file, lens.name) for lens in lenses]
     told = [_told_orientation(lens, header) for lens, header in zip(lenses, headers)]
     common = orientation or ("upright" if "upright" in told and "stored" not in told else "stored")
-    found = []
+    found: list[tuple[Intrinsics, bool]] = []
     scaled: list[tuple[WrittenLens, Intrinsics]] = []
     for lens, header, own in zip(lenses, headers, told):
         upright = (orientation or own or common) == "upright"
@@ -123,7 +123,9 @@ def matched_lenses(
         if lens.size is not None and not _same_size(size, lens.size):
             scaled.append((lens, intrinsics))
         found.append((checked_intrinsics(intrinsics, lens.name), upright))
-    tagged = [(own, upright) for own, (_, upright), header in zip(told, found, headers) if header.orientation != 1]
+    tagged: list[tuple[Orientation | None, bool]] = [
+        (own, upright) for own, (_, upright), header in zip(told, found, headers) if header.orientation != 1
+    ]
     _note_orientations(tagged, len(lenses), orientation, notes)
     _note_scales(scaled, len(lenses), notes)
     _note_axes([intrinsics for intrinsics, _ in found], notes)

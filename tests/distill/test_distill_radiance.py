@@ -280,7 +280,7 @@ def test_each_stage_begins_with_zero_moments_and_does_not_return(teacher):
     )
     steps = []
     trainer.callbacks.append(lambda t: steps.append((t.stage, int(t.optimizer.state[0]["steps"]))))
-    trainer.callbacks.append(lambda t: setattr(t, "total", 60) if t.index == 10 else None)
+    trainer.callbacks.append(lambda t: t.plan.decide(t.index, 60) if t.index == 10 else None)
     trainer.callbacks.append(lambda t: t.stop() if t.index == 14 else None)
     trainer.run()
     assert steps[:4] == [(FEATURES, n) for n in (1, 2, 3, 4)] and steps[4:8] == [(VALUES, n) for n in (1, 2, 3, 4)]

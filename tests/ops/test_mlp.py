@@ -437,7 +437,7 @@ def rounded_reference(features, weights, activation, biases, grad):
 
 
 @needs_bfloat16
-@pytest.mark.parametrize("activation", [a for a in ACTIVATIONS if a != "none"])
+@pytest.mark.parametrize("activation", [a for a in ACTIVATIONS if a not in ("none", "quadratic")])
 @pytest.mark.parametrize("sizes", [(32, 64, 64, 3), (3, 17, 16, 5), (7, 1), (33, 128, 100)])
 def test_bfloat16_rounds_the_factors_of_products(sizes, activation):
     features, weights, biases = draw(fitting(sizes, activation), 150, True, activation, torch.float32)

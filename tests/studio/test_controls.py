@@ -54,6 +54,8 @@ TYPED = {
     "layer": "2",
     "ignore_profile": True,
     "quantity": "occupancy",
+    "nested": "solid",
+    "max_points": "4k",
     "background": "black",
     "unbounded": "unbounded",
     "orientation": "upright",
@@ -76,8 +78,10 @@ TYPED = {
     "collision": True,
 }
 # Kinds of signals for which an option is shown, where that is not an image.
-KINDS = {"part": "audio", "rate": "video", "quantity": "shape"} | dict.fromkeys(
-    ("background", "unbounded", "orientation", "pose_convention"), "radiance"
+KINDS = (
+    {"part": "audio", "rate": "video"}
+    | dict.fromkeys(("quantity", "nested", "max_points"), "shape")
+    | dict.fromkeys(("background", "unbounded", "orientation", "pose_convention"), "radiance")
 )
 MODELS = pytest.mark.parametrize("model", [FitRequest, CompareRequest, DistillRequest, ReconstructRequest])
 

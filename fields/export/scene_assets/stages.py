@@ -38,8 +38,8 @@ Progress = Callable[[float], None]
 
 # Longest way of simplified vertices back to the field's surface, in cells of the extraction.
 REACH_CELLS = 2.0
-# Root mean square distance, in longest sides, by which fewer triangles than allowed may move the surface: a hundredth of
-# a cell, a tenth of what the best meshes are from the truth.
+# Root mean square distance, in longest sides, by which fewer triangles than allowed may move the surface: a hundredth
+# of a cell, a tenth of what the best meshes are from the truth.
 UNSEEN_ERROR = 3e-5
 
 

@@ -55,7 +55,11 @@ class ImageObjective(Objective[Image, PointField]):
         strips = image_strips(image.width, image.height)
         # Metrics of the strips, which take about as long as those of the whole.
         cost = 0.0
-        for index in parts_within(len(strips), seconds, lambda: cost):
+
+        def cost_of_metrics() -> float:
+            return cost
+
+        for index in parts_within(len(strips), seconds, cost_of_metrics):
             rows = strips[index]
             prediction[rows] = evaluate_rows(field, image.width, image.height, rows)
             if not known.any() and math.isfinite(seconds):

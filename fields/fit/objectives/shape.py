@@ -142,6 +142,7 @@ class ShapeObjective(Objective[Shape, PointField]):
         scanning = time.perf_counter() - begun
         self._evaluate(field, HALVINGS[0], Deadline(math.inf), scan, WARM_UP_POINTS)
         before, growth = 0.0, SURFACE_GROWTH
+        spent, halvings = 0.0, HALVINGS[0]
         for halvings in HALVINGS:
             spent = self._timed(field, halvings, scan)[1]
             growth = _growth(before, spent) if before else growth

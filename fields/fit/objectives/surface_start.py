@@ -28,7 +28,7 @@ def first_shape(scene: RadianceScene, hull: bool) -> Tensor:
         empty = scene.hull_cells(HULL_CELLS)
         if empty is not None and MIN_HULL < 1.0 - empty.mean() < MAX_HULL:
             in_front = scene.cells_in_front(HULL_CELLS)
-            if in_front is not None and MIN_HULL < 1.0 - (empty | in_front).mean():
+            if in_front is not None and 1.0 - (empty | in_front).mean() > MIN_HULL:
                 empty = empty | in_front
             return torch.from_numpy(distances_of(~empty))
     axis = (torch.arange(HULL_CELLS) + 0.5) / HULL_CELLS - 0.5

@@ -162,7 +162,7 @@ def test_alpha_is_left_alone_and_premultiplied_colors_are_divided_first(tmp_path
 
 
 def test_cmyk_profiles_and_tables_go_through_littlecms(tmp_path: Path):
-    """LittleCMS's Lab profile is one of tables: an image that claims it is converted, or the profile said to be ignored."""
+    """LittleCMS's Lab profile is one of tables: such an image is converted, or its profile said to be ignored."""
     from PIL import ImageCms
 
     lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
