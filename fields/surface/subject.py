@@ -112,7 +112,7 @@ def _bounds_of_votes(
     cell = max(float((upper - lower).max()) / CELLS, 1e-9)
     inside = ((points > lower) & (points < upper)).all(axis=1)
     shape = tuple(int(np.ceil(extent / cell)) + 1 for extent in upper - lower)
-    at = np.ravel_multi_index(tuple(((points[inside] - lower) / cell).astype(np.int64).T), shape)
+    at = np.asarray(np.ravel_multi_index(tuple(((points[inside] - lower) / cell).astype(np.int64).T), shape))
     votes = np.zeros(int(np.prod(shape)))
     for camera in range(cameras):
         mine = voters[inside] == camera

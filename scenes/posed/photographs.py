@@ -112,7 +112,7 @@ def matched_lenses(
     Raises BadInput, naming the photograph, where its shape is not that of its lens, or the lens is not plausible.
     """
     headers = [image_header(lens.file, lens.name) for lens in lenses]
-    told = [_told_orientation(lens, header) for lens, header in zip(lenses, headers)]
+    told: list[Orientation | None] = [_told_orientation(lens, header) for lens, header in zip(lenses, headers)]
     common = orientation or ("upright" if "upright" in told and "stored" not in told else "stored")
     found: list[tuple[Intrinsics, bool]] = []
     scaled: list[tuple[WrittenLens, Intrinsics]] = []
@@ -123,9 +123,7 @@ def matched_lenses(
         if lens.size is not None and not _same_size(size, lens.size):
             scaled.append((lens, intrinsics))
         found.append((checked_intrinsics(intrinsics, lens.name), upright))
-    tagged: list[tuple[Orientation | None, bool]] = [
-        (own, upright) for own, (_, upright), header in zip(told, found, headers) if header.orientation != 1
-    ]
+    tagged = [(own, upright) for own, (_, upright), header in zip(told, found, headers) if header.orientation != 1]
     _note_orientations(tagged, len(lenses), orientation, notes)
     _note_scales(scaled, len(lenses), notes)
     _note_axes([intrinsics for intrinsics, _ in found], notes)
@@ -181,7 +179,7 @@ def _fitted(lens: WrittenLens, size: tuple[int, int], header: Header) -> Intrins
 
 
 def _note_orientations(
-    tagged: list[tuple[Orientation | None, bool]], count: int, given: Orientation | None, notes: list[str]
+    tagged: Sequence[tuple[str | None, bool]], count: int, given: Orientation | None, notes: list[str]
 ) -> None:
     """Say how photographs with an EXIF orientation are used; `tagged` has what their sizes tell, and what is done."""
     for turned in (False, True):
