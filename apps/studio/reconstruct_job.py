@@ -197,8 +197,8 @@ class StageReports(Reports):
         self._check()
         job = self.job
         job._stage_began, job.detail = time.perf_counter(), ""
-        # Stages may be done in two parts.
-        rest = [known for known in job.stages if known["name"] != stage]
+        # Stages may be done in two parts, and one that begins may turn out to come later.
+        rest = [known for known in job.stages if known["name"] != stage and known["state"] != "running"]
         job.stages = [*rest, {"name": stage, "state": "running", "seconds": 0.0, "planned": seconds, "fraction": 0.0}]
 
     def kept(self, stage: str) -> None:

@@ -161,7 +161,11 @@ def curve(seeds: int, names: tuple[str, ...] = tuple(CURVES)) -> list[dict]:
         loss = torch.zeros(())
         for _ in range(1500):
             optimizer.zero_grad()
-            scales = [(1.0, 0.0)] * 4 if modulation is None else modulation(x)
+            if modulation is None:
+                scales = [(1.0, 0.0)] * 4
+            else:
+                columns = modulation(x).split(1, dim=-1)
+                scales = list(zip(columns[:4], columns[4:]))
             values = features
             for layer, (scale, shift) in zip(layers, scales):
                 values = layer(values) * scale + shift

@@ -136,7 +136,8 @@ class Reconstruction:
             self.reports.kept("subject")
             return open_subject(request, kept)
         started = time.perf_counter()
-        self.reports.begin("whole" if not begun else "fit", schedule.for_whole())
+        # Photographs are read for the fit, whichever comes first.
+        self.reports.begin("fit", schedule.for_whole())
         signal = open_scene(request, source)
         if is_posed(request.source):
             # Of cameras that were found this is said already.
@@ -144,6 +145,7 @@ class Reconstruction:
                 self.reports.message(warning)
         if begun or not has_subject_stage(request, signal):
             return signal
+        self.reports.begin("whole", schedule.for_whole())
         for note in signal.notes:
             self.reports.message(note)
         asked = fit_request(request, source, schedule.for_whole())

@@ -121,7 +121,8 @@ class CloudSurface(Surface):
         if len(unknown):
             planes = self._planes(points[unknown])
             fraction = (planes.nearest / self.spacing - BLEND_START) / (BLEND_END - BLEND_START)
-            known[unknown] = self._plane_signs(planes, fraction)
+            # Seen from afar all planes agree, through a hole too.
+            known[unknown] = np.where(fraction < 1, self._plane_signs(planes, fraction), 0)
         return self._resolved(points, known)
 
     def _planes(self, points: np.ndarray) -> _Planes:

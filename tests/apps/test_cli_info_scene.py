@@ -58,7 +58,10 @@ def scene(folder, count=9, alpha=255, **change):
     "how, message",
     [
         ({"file_path": "images/gone.png"}, "transforms.json, images/gone.png: no such image"),
-        ({"w": 13}, "images/3.png: the image is 12 x 8, but its w is given as 13"),
+        (
+            {"w": 13, "h": 20},
+            "images/3.png: the image is 12 x 8, but its camera is given for 13 x 20, which is another shape",
+        ),
         ({"transform_matrix": [[float("nan")] * 4] * 4}, "images/3.png: its camera has values that are infinite"),
         ({"transform_matrix": [[2, 0, 0, 0], *POSE[1:]]}, "images/3.png: its camera's axes are no rotation"),
         ({"fl_x": 1e7}, "images/3.png: focal lengths of 1e+07"),

@@ -259,9 +259,9 @@ def edit(index, key, value, split="train"):
     [
         (edit(2, "file_path", "./train/none"), "no such image"),
         (edit(3, "transform_matrix", np.full((4, 4), np.nan).tolist()), "./train/3: "),
-        (edit(3, "transform_matrix", (2 * np.eye(4)).tolist()), "no rotation"),
+        (edit(3, "transform_matrix", np.diag([2.0, 1.0, 1.0, 1.0]).tolist()), "no rotation"),
         (edit(4, "fl_x", 1e9), "not plausible"),
-        (edit(1, "w", 7), "the image is 24 x 24"),
+        (lambda content, split: content["frames"][1].update(w=7, h=20), "24 x 24"),
     ],
 )
 def test_scenes_that_are_wrong(folder, tmp_path, capsys, change, message):

@@ -124,17 +124,18 @@ def astronaut():
 
 
 def messages(scene, tmp_path):
-    """What is said until the fit begins."""
+    """What is said until the photographs are read."""
 
     class UntilFit(Reports):
         def __init__(self):
-            self.said = []
+            self.said, self.begun = [], []
 
         def message(self, text):
             self.said.append(text)
 
         def begin(self, stage, seconds):
-            if stage == "fit":
+            self.begun.append(stage)
+            if len(self.begun) > 1:
                 raise KeyboardInterrupt
 
     said = UntilFit()
