@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from fields.models.cam import CamField
 from fields.models.field import CoordinateField, Field
 from fields.networks.native import NativeNetwork
-from fields.networks.skip_mlp import SkipMLP
 
 # Names of the last layer in the networks that have one, and in those that wrap another network.
 OUTPUT_LAYERS = ("network.output", "network.output_real", "network.network.output", "network.network.output_real")
@@ -33,7 +32,7 @@ def last_features(field: Field, coords: Tensor) -> Tensor:
 
     Differentiable in the field's parameters.
     """
-    if isinstance(field, CoordinateField) and isinstance(field.network, (NativeNetwork, SkipMLP)):
+    if isinstance(field, CoordinateField) and isinstance(field.network, NativeNetwork):
         return field.network.penultimate(field.encoder(coords))
     if isinstance(field, CamField):
         return field.penultimate(coords)

@@ -12,11 +12,10 @@ from torch.nn import functional
 
 from fields.encoders.factor_grid import FactorGrid
 from fields.networks.mlp import MLP
-from fields.networks.native import Step, StepOptions
+from fields.networks.native import Step, StepOptions, native_step
 from fields.ops import backends
 from fields.ops.factor_layout import Factor, FactorLayout
 from fields.ops.mlp import EPSILON, ActivationShape, why_not_native_mlp
-from fields.ops.network_step import NetworkStep, why_not_network_step
 
 
 @torch.no_grad()
@@ -130,29 +129,19 @@ class ModulatedMLP(nn.Module):
 
     def training_step(self, options: StepOptions) -> Step | None:
         """The native training step where the coordinates of the features are those of the grids; else None."""
-        network, modulation = self.network, self.modulation
-        if self.normalise > 1 or why_not_network_step(
-            network.weights,
-            options.encoding,
-            options.dimensions,
-            self.activation,
-            options.matmul_dtype,
-            modulation is not None,
-        ):
+        if self.normalise > 1:
             return None
-        inner = NetworkStep(
+        network, modulation = self.network, self.modulation
+        inner = native_step(
             network.weights,
             network.biases,
-            encoding=options.encoding,
-            dimensions=options.dimensions,
-            activation=self.activation,
+            self.activation,
+            options,
             sigmoid=self.sigmoid,
-            value_scale=options.value_scale,
-            value_offset=options.value_offset,
             modulated=modulation is not None,
-            loss=options.loss,
-            matmul_dtype=options.matmul_dtype,
         )
+        if inner is None:
+            return None
         if modulation is None:
             return inner
 

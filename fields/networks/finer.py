@@ -6,14 +6,13 @@ Liu et al. 2024, "FINER: Flexible Spectral-bias Tuning in INR by Variable-period
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
-from fields.networks.native import NativeNetwork
+from fields.networks.native import LinearNetwork
 from fields.networks.siren import sine_layers
 from fields.ops.mlp import ActivationShape
 
 
-class Finer(NativeNetwork):
+class Finer(LinearNetwork):
     """MLP of sines whose frequency grows with the magnitude of their argument.
 
         h_l = sin(omega_l (|z| + 1) z),      z = W_l h_{l-1} + b_l
@@ -48,14 +47,6 @@ class Finer(NativeNetwork):
         self.through_scale = through_scale
         with torch.no_grad():
             self.hidden.first.bias.uniform_(-first_bias, first_bias, generator=generator)
-
-    @property
-    def weights(self) -> list[Tensor]:
-        return [*self.hidden.weights, self.output.weight]
-
-    @property
-    def biases(self) -> list[Tensor]:
-        return [*self.hidden.biases, self.output.bias]
 
     @property
     def activation(self) -> ActivationShape:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from fields.networks.layers import LinearLayers
-from fields.networks.native import NativeNetwork
+from fields.networks.native import LinearNetwork
 from fields.ops.mlp import ActivationShape
 
 
-class MLP(NativeNetwork):
+class MLP(LinearNetwork):
     """`hidden_layers` layers of `width` ReLU units and a linear output layer.
 
         h_l = relu(W_l h_{l-1} + b_l),      y = W h + b
@@ -45,16 +45,6 @@ class MLP(NativeNetwork):
                 for layer in (*self.hidden, self.output):
                     bound = (1.0 / layer.in_features) ** 0.5
                     layer.bias.uniform_(-bound, bound, generator=generator)
-
-    @property
-    def weights(self) -> list[Tensor]:
-        """The matrices `[out, in]`, from the input to the output."""
-        return [*self.hidden.weights, self.output.weight]
-
-    @property
-    def biases(self) -> list[Tensor] | None:
-        """The biases `[out]`, one for each matrix; None where the network has none."""
-        return None if self.output.bias is None else [*self.hidden.biases, self.output.bias]
 
     @property
     def activation(self) -> ActivationShape:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from fields.networks.layers import LinearLayers
 from fields.ops import backends
 from fields.ops.fused_step import Loss
 from fields.ops.mlp import ActivationShape, MatmulDtype, activate, why_not_native_mlp
@@ -76,21 +77,9 @@ class NativeNetwork(nn.Module):
     ) -> NetworkStep | None:
         """The native step of a network with these contiguous matrices and biases; None as for `training_step`."""
         # A subclass with a forward of its own computes something else.
-        if type(self).forward is not NativeNetwork.forward or why_not_network_step(
-            weights, options.encoding, options.dimensions, self.activation, options.matmul_dtype
-        ):
+        if type(self).forward is not NativeNetwork.forward:
             return None
-        return NetworkStep(
-            weights,
-            biases,
-            encoding=options.encoding,
-            dimensions=options.dimensions,
-            activation=self.activation,
-            value_scale=options.value_scale,
-            value_offset=options.value_offset,
-            loss=options.loss,
-            matmul_dtype=options.matmul_dtype,
-        )
+        return native_step(weights, biases, self.activation, options)
 
     def step_through_weights(self, options: StepOptions) -> Step | None:
         """`training_step` of a network whose matrices and biases are made anew from its parameters."""
@@ -115,3 +104,45 @@ class NativeNetwork(nn.Module):
             return loss
 
         return step
+
+
+class LinearNetwork(NativeNetwork):
+    """A native network of linear layers with an activation between them."""
+
+    hidden: LinearLayers
+    output: nn.Linear
+
+    @property
+    def weights(self) -> list[Tensor]:
+        return [*self.hidden.weights, self.output.weight]
+
+    @property
+    def biases(self) -> list[Tensor] | None:
+        return None if self.output.bias is None else [*self.hidden.biases, self.output.bias]
+
+
+def native_step(
+    weights: Sequence[Tensor],
+    biases: Sequence[Tensor] | None,
+    activation: ActivationShape,
+    options: StepOptions,
+    *,
+    sigmoid: bool = False,
+    modulated: bool = False,
+) -> NetworkStep | None:
+    """The native step of layers with contiguous matrices and biases; None where autograd has to do it."""
+    if why_not_network_step(weights, options.encoding, options.dimensions, activation, options.matmul_dtype, modulated):
+        return None
+    return NetworkStep(
+        weights,
+        biases,
+        encoding=options.encoding,
+        dimensions=options.dimensions,
+        activation=activation,
+        sigmoid=sigmoid,
+        value_scale=options.value_scale,
+        value_offset=options.value_offset,
+        modulated=modulated,
+        loss=options.loss,
+        matmul_dtype=options.matmul_dtype,
+    )

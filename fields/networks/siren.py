@@ -8,14 +8,14 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from fields.networks.layers import LinearLayers
-from fields.networks.native import NativeNetwork
+from fields.networks.native import LinearNetwork
 from fields.ops.mlp import ActivationShape
 
 
-class Siren(NativeNetwork):
+class Siren(LinearNetwork):
     """MLP of sines with a linear output layer (equation 1 and section 3.2).
 
         h_l = sin(omega_l (W_l h_{l-1} + b_l))
@@ -42,14 +42,6 @@ class Siren(NativeNetwork):
         )
         self.first_omega = first_omega
         self.hidden_omega = hidden_omega
-
-    @property
-    def weights(self) -> list[Tensor]:
-        return [*self.hidden.weights, self.output.weight]
-
-    @property
-    def biases(self) -> list[Tensor]:
-        return [*self.hidden.biases, self.output.bias]
 
     @property
     def activation(self) -> ActivationShape:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from fields.networks.layers import LinearLayers, initialize_uniform
-from fields.networks.native import NativeNetwork
+from fields.networks.native import LinearNetwork
 from fields.ops.mlp import ActivationShape
 
 
-class SkipMLP(NativeNetwork):
+class SkipMLP(LinearNetwork):
     """`hidden_layers` ReLU layers of `width` units and a linear output; one layer in the middle also sees the input.
 
         h_s = relu(W_s [x, h_{s-1}] + b_s),      h_l = relu(W_l h_{l-1} + b_l) else
@@ -29,14 +29,6 @@ class SkipMLP(NativeNetwork):
         self.output = nn.Linear(width, outputs)
         initialize_uniform(self.hidden, generator, gain=6.0, zero_bias=True)
         initialize_uniform([self.output], generator, zero_bias=True)
-
-    @property
-    def weights(self) -> list[Tensor]:
-        return [*self.hidden.weights, self.output.weight]
-
-    @property
-    def biases(self) -> list[Tensor]:
-        return [*self.hidden.biases, self.output.bias]
 
     @property
     def activation(self) -> ActivationShape:

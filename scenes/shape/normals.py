@@ -1,6 +1,6 @@
 """Normals of points that have none: planes through neighbours, oriented along a spanning tree (Hoppe et al. 1992).
 
-On 100,000 points it takes a thirteenth of open3d's time, with the same orientations.
+open3d, which does the same, has 900 MB.
 """
 
 from __future__ import annotations
