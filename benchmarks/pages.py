@@ -78,9 +78,12 @@ def system(result: dict) -> str:
 
 
 def _where(result: dict) -> str:
-    machine = result["machine"]
     versions = ", ".join(f"{name} {number}" for name, number in result["versions"].items())
-    return f"{machine['cpu']}, {machine['threads']} threads, GPU: {machine['gpu'] or 'none'}; {versions}"
+    return f"{_machine(result['machine'])}; {versions}"
+
+
+def _machine(machine: dict) -> str:
+    return f"{machine['cpu']}, {machine['threads']} threads, GPU: {machine['gpu'] or 'none'}"
 
 
 def table(rows: list[dict]) -> str:
@@ -98,6 +101,8 @@ def _cell(value: object) -> str:
         return f"{value:.4g}"
     if isinstance(value, list):
         return " / ".join(_cell(item) for item in value)
+    if isinstance(value, dict):  # the machine of a row that was measured elsewhere than the others
+        return f"({_machine(value)})"
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 

@@ -27,24 +27,45 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def emit(result: dict, options: argparse.Namespace, partial: bool = False) -> None:
     """Print the report as a table or, with `--json`, as JSON; write it to RESULTS with `--store`.
 
-    partial: keep the stored rows that are not among these, if they come from the same machine and size. This way a long
-        benchmark can be run in parts.
+    partial: keep the stored rows that are not among these. This way a long benchmark can be run in parts.
+
+    Raises SystemExit, one line, for a part of another size than what is stored. The report is printed before.
     """
+    stored, refused = result, None
     if options.store:
-        result = _stored(result, partial)
+        try:
+            stored = _stored(result, partial)
+        except SystemExit as error:
+            refused = error
     if options.json:
-        print(json.dumps(result), flush=True)
+        print(json.dumps(stored), flush=True)
     else:
-        print_report(result)
+        print_report(stored)
+    if refused is not None:
+        raise refused
 
 
 def _stored(result: dict, partial: bool) -> dict:
-    """Write the report to RESULTS, joined with the stored rows if `partial`, and return what was written."""
+    """Write the report to RESULTS, joined with the stored rows if `partial`, and return what was written.
+
+    A row of another machine or number of threads than the file's has a `machine` of its own, which a row of `result`
+    may bring too, if it is an older one.
+    """
     RESULTS.mkdir(exist_ok=True)
     file = RESULTS / f"{result['benchmark']}.json"
     kept = json.loads(file.read_text(encoding="utf-8")) if partial and file.is_file() else None
-    if kept and kept["machine"] == result["machine"] and kept.get("size") == result.get("size"):
-        rows = {(row["id"], row.get("against")): row for row in (*kept["rows"], *result["rows"])}
-        result = {**kept, **result, "rows": list(rows.values())}
-    file.write_text(json.dumps(result, indent=1) + "\n")
+    if kept:
+        if kept.get("size") != result.get("size"):
+            raise SystemExit(
+                f"{file.name} holds rows of size {kept.get('size')}, not {result.get('size')}: nothing is stored; "
+                "measure all rows, not some"
+            )
+        rows = {(row["id"], row.get("against")): row for row in kept["rows"]}
+        for row in result["rows"]:
+            machine = row.get("machine", result["machine"])
+            others = {name: value for name, value in row.items() if name != "machine"}
+            own = {} if machine == kept["machine"] else {"machine": machine}
+            rows[row["id"], row.get("against")] = others | own
+        result = {**kept, **result, "machine": kept["machine"], "rows": list(rows.values())}
+    file.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return result

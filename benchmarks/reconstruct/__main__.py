@@ -207,11 +207,12 @@ def _scores(row: Row, scores: dict) -> dict:
 
 
 def merged(found: list[dict]) -> list[dict]:
-    """The rows with what is stored of them and was not measured now: a ceiling, or a reconstruction."""
+    """The rows with what is stored of them and was not measured now: a ceiling, or a reconstruction and its machine."""
     file = RESULTS / "reconstruct.json"
     stored = {}
     if file.is_file():
-        stored = {row["id"]: row for row in json.loads(file.read_text(encoding="utf-8"))["rows"]}
+        kept = json.loads(file.read_text(encoding="utf-8"))
+        stored = {row["id"]: {"machine": kept["machine"], **row} for row in kept["rows"]}
     rows = []
     for row in found:
         old = stored.get(row["id"], {})

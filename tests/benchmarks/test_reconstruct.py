@@ -257,10 +257,11 @@ def test_parts_measured_later_join_what_is_stored(tmp_path, monkeypatch):
     from benchmarks.reconstruct import __main__ as program
 
     stored = {"id": "spot", "value": 35.0, "unit": "dB", "seconds": 360, "ceiling": 40.0}
-    (tmp_path / "reconstruct.json").write_text(json.dumps({"rows": [stored]}))
+    machine = {"cpu": "a", "threads": 2, "gpu": None}
+    (tmp_path / "reconstruct.json").write_text(json.dumps({"machine": machine, "rows": [stored]}))
     monkeypatch.setattr(program, "RESULTS", tmp_path)
     later = program.merged([{"id": "spot", "value": None, "unit": "dB", "ceiling": 41.0}])
-    assert later == [{**stored, "ceiling": 41.0}]
+    assert later == [{**stored, "ceiling": 41.0, "machine": machine}]
     again = program.merged([{"id": "spot", "value": 36.0, "unit": "dB", "seconds": 350}])
     assert again == [{"id": "spot", "value": 36.0, "unit": "dB", "seconds": 350, "ceiling": 40.0}]
     refused = program.merged([{"id": "spot", "value": None, "unit": "dB", "refused": "too few"}])
