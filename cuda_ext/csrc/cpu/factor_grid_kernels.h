@@ -146,11 +146,11 @@ struct Grids {
     }
     Positions<T> take_positions(Arena& arena) const {
         Positions<T> positions;
-        positions.cell = arena.take<int32_t>(int64_t(call.grid_axes) * TILE);
-        positions.entry = arena.take<int32_t>(int64_t(call.factors) * TILE);
-        positions.fraction = arena.take<T>(int64_t(call.grid_axes) * TILE);
-        positions.tangent = arena.take<T>(int64_t(call.grid_axes) * TILE);
-        positions.slope = arena.take<T>(int64_t(call.grid_axes) * TILE);
+        positions.cell = arena.template take<int32_t>(int64_t(call.grid_axes) * TILE);
+        positions.entry = arena.template take<int32_t>(int64_t(call.factors) * TILE);
+        positions.fraction = arena.template take<T>(int64_t(call.grid_axes) * TILE);
+        positions.tangent = arena.template take<T>(int64_t(call.grid_axes) * TILE);
+        positions.slope = arena.template take<T>(int64_t(call.grid_axes) * TILE);
         return positions;
     }
 

@@ -115,10 +115,9 @@ struct NearestInRegister {
     }
     FS_HOST_DEVICE float worst(int count) const { return square[count - 1]; }
     FS_HOST_DEVICE void insert(int, float s, int32_t n) {
-        SimdInt32 left;
-        for (int i = 0; i < LANES; ++i) left[i] = i ? i - 1 : 0;
-        const Floats left_square = __builtin_shuffle(square, left);
-        const SimdInt32 left_index = __builtin_shuffle(index, left);
+        const auto left = [](int lane) { return lane ? lane - 1 : 0; };
+        const Floats left_square = shuffled<LANES>(square, left);
+        const SimdInt32 left_index = shuffled<LANES>(index, left);
         const Floats new_square = broadcast(s);
         const SimdInt32 new_index = SimdInt32{} + n;
         const SimdInt32 after = (square > new_square) | ((square == new_square) & (index > new_index));
