@@ -4,6 +4,8 @@
 
 * `tsdf`: Open3D's UniformTSDFVolume of depth maps, one for each training view;
 * `poisson`: its screened Poisson reconstruction (Kazhdan and Hoppe 2013) of the points of that volume;
+* `sparse-poisson`: Poisson reconstruction of the points that COLMAP finds with features in the photographs at the true
+  cameras, which needs no depth maps, and is all that COLMAP does without CUDA;
 * `dense`: pycolmap's patch match stereo, which needs CUDA: its own message where it cannot run.
 
 The depth maps are a run's (`--run`, the median depths of its field) and, as the best that could be had, the true
@@ -14,6 +16,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -21,6 +25,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+from PIL import Image
 
 from benchmarks.reconstruct.raycast import Drawing, Model, to_linear
 from benchmarks.reconstruct.read_mesh import read_models
@@ -36,6 +41,10 @@ CELLS, TRUNCATION, MARGIN = 256, 4.0, 1.06
 # beyond which its surface is cut off: it closes whatever is open.
 OCTREE_DEPTH, CUT = 8, 6.0
 MOST_TRIANGLES = 100_000
+# Depth of the octree through COLMAP's points, of which there are some thousand; neighbours that give a point's normal.
+SPARSE_DEPTH, NEIGHBOURS = 7, 16
+# Fewer points make no surface.
+MIN_POINTS = 100
 # Largest angle between a surface and a view that gives it color, as a cosine; and how far, in cells, a vertex may be
 # behind what a photograph shows.
 STEEPEST, BEHIND = 0.2, 1.5
@@ -118,6 +127,45 @@ def poisson_mesh(volume: Any, cell: float) -> tuple[np.ndarray, np.ndarray]:
     return _arrays(mesh)
 
 
+def colmap_points(views: Sequence[View]) -> tuple[np.ndarray, np.ndarray]:
+    """COLMAP's points at the cameras of views without distortion, and directions towards those that see each."""
+    cameras = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for part in ("images", "masks"):
+            (folder / part).mkdir()
+        for index, view in enumerate(views):
+            image, file, lens = view.read_image(), f"{index:04d}.png", view.intrinsics
+            alpha = image[..., 3] if image.shape[-1] == 4 else np.full(image.shape[:2], 255, np.uint8)
+            Image.fromarray(np.ascontiguousarray(image[..., :3])).save(folder / "images" / file)
+            Image.fromarray(np.where(alpha > 127, 255, 0).astype(np.uint8)).save(folder / "masks" / f"{file}.png")
+            turn = np.diag([1.0, -1.0, -1.0]) @ view.pose[:, :3].T
+            cameras[file] = {
+                "width": lens.width,
+                "height": lens.height,
+                "params": [lens.fl_x, lens.fl_y, lens.cx, lens.cy],
+                "pose": np.column_stack([turn, -turn @ view.position]).tolist(),
+            }
+        (folder / "job.json").write_text(json.dumps({"folder": name, "cameras": cameras}), encoding="utf-8")
+        program = [sys.executable, "-m", "benchmarks.reconstruct.colmap_points"]
+        subprocess.run([*program, str(folder / "job.json"), str(folder / "out.npz")], check=True)
+        found = np.load(folder / "out.npz")
+        return found["points"], found["towards"]
+
+
+def sparse_mesh(points: np.ndarray, towards: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Poisson's surface through sparse points; nothing is cut off but what lies outside of their box."""
+    import open3d
+
+    cloud = open3d.geometry.PointCloud(open3d.utility.Vector3dVector(points))
+    cloud.estimate_normals(open3d.geometry.KDTreeSearchParamKNN(NEIGHBOURS))
+    normals = np.asarray(cloud.normals)
+    turned = np.sign((normals * towards).sum(axis=1, keepdims=True))
+    cloud.normals = open3d.utility.Vector3dVector(normals * np.where(turned == 0, 1.0, turned))
+    mesh, _ = open3d.geometry.TriangleMesh.create_from_point_cloud_poisson(cloud, depth=SPARSE_DEPTH)
+    return _arrays(mesh.crop(cloud.get_axis_aligned_bounding_box().scale(1.05, cloud.get_center())))
+
+
 def _arrays(mesh: Any) -> tuple[np.ndarray, np.ndarray]:
     if len(mesh.triangles) > MOST_TRIANGLES:
         mesh = mesh.simplify_quadric_decimation(MOST_TRIANGLES)
@@ -183,7 +231,8 @@ def _points(camera: Camera, depth: np.ndarray) -> np.ndarray:
 
 
 def peers(scene: Path, run: Path | None = None, out: Path | None = None) -> dict[str, dict]:
-    """Scores of `tsdf` and `poisson` of a run's depths, and as `true-tsdf` and `true-poisson` of the true ones.
+    """Scores of `tsdf` and `poisson` of a run's depths, as `true-tsdf` and `true-poisson` of the true ones, and of
+    `sparse-poisson`, which has none where COLMAP finds too few points. `seconds` are those of depths and surface.
 
     Raises ValueError for a scene with distortion, which Open3D's fusion does not have.
     """
@@ -195,16 +244,30 @@ def peers(scene: Path, run: Path | None = None, out: Path | None = None) -> dict
         sources["true-"] = lambda: true_depths(scene, training)
     found = {}
     with tempfile.TemporaryDirectory() as folder:
+
+        def scored(name: str, vertices: np.ndarray, faces: np.ndarray, cell: float, begun: float) -> None:
+            colors, normals = projected_colors(vertices, faces, training, cell)
+            taken = time.perf_counter() - begun
+            file = (out or Path(folder)) / f"{name}.glb"
+            write_truth(file, [Model(vertices=vertices, faces=faces, colors=colors, normals=normals)])
+            found[name] = {**score_scene(file, scene), "seconds": round(taken, 1)}
+
         for prefix, depths_of in sources.items():
+            begun = time.perf_counter()
             volume, cell = fused(training, depths_of())
+            depths_took = time.perf_counter() - begun
             for name in ("tsdf", "poisson"):
-                begun = time.perf_counter()
+                begun = time.perf_counter() - depths_took
                 vertices, faces = tsdf_mesh(volume) if name == "tsdf" else poisson_mesh(volume, cell)
-                colors, normals = projected_colors(vertices, faces, training, cell)
-                taken = time.perf_counter() - begun
-                file = (out or Path(folder)) / f"{prefix}{name}.glb"
-                write_truth(file, [Model(vertices=vertices, faces=faces, colors=colors, normals=normals)])
-                found[prefix + name] = {**score_scene(file, scene), "seconds": round(taken, 1)}
+                scored(prefix + name, vertices, faces, cell, begun)
+        begun = time.perf_counter()
+        points, towards = colmap_points(training)
+        if len(points) < MIN_POINTS:
+            return found
+        vertices, faces = sparse_mesh(points, towards)
+        # Sparse points leave the surface less exact than a volume's cells do.
+        scored("sparse-poisson", vertices, faces, float(np.ptp(points, axis=0).max()) / 2**SPARSE_DEPTH, begun)
+        found["sparse-poisson"]["points"] = len(points)
     return found
 
 
