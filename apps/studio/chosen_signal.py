@@ -32,10 +32,9 @@ class ChosenSignal(TypedDict):
     loader_options: dict[str, Any]
 
 
-def open_signal(source: str, name: str, *, ignore_invalid: bool = False) -> tuple[ChosenSignal, Signal, str]:
+def open_signal(source: str, name: str) -> tuple[ChosenSignal, Signal, str]:
     """Open a signal. Returns what is chosen, the signal, and what its file was recognised as.
 
-    `ignore_invalid`: treat NaN and infinite samples as holes, where the kind allows it.
     Raises BadInput where it cannot be opened or has more than `MAX_PIXELS` pixels.
     """
     kind, guess = scenes.recognise(source)
@@ -43,8 +42,6 @@ def open_signal(source: str, name: str, *, ignore_invalid: bool = False) -> tupl
     options: dict[str, Any] = {}
     if "max_pixels" in known:
         options["max_pixels"] = MAX_PIXELS * (1 if KINDS[kind].has_pixels else VOLUME_FACTOR)
-    if ignore_invalid and "ignore_invalid" in known:
-        options["ignore_invalid"] = True
     signal = load_cached(source, kind, options)
     chosen = ChosenSignal(source=source, kind=kind, name=name, methods=suitable_methods(signal), loader_options=options)
     return chosen, signal, guess

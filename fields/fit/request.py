@@ -46,7 +46,7 @@ class TrainingRequest(Request):
         "method": "method",
         "budget": "budget",
         SAMPLES: "which samples",
-        "result": "result",
+        "result": "output",
     }
 
     params: Count | None = option(
@@ -238,13 +238,14 @@ class FitRequest(SignalRequest, RunRequest):
         header=None,
         help="Fit only where this image of the same size is white; the field fills in the rest.",
     )
-    ignore_invalid: bool = option(
+    refuse_invalid: bool = option(
         False,
         section=SAMPLES,
-        label="Holes where samples are NaN or infinite",
-        kinds=("image",),
+        label="Refuse NaN and infinite samples",
+        kinds=("image", "audio", "volume"),
         header=None,
-        help="Treat NaN and infinite samples as holes instead of refusing the file.",
+        help="Refuse files with NaN or infinite samples. By default these are holes in an image, background in a "
+        "volume and silence in a sound.",
     )
     layer: str | None = option(
         None,
@@ -256,13 +257,21 @@ class FitRequest(SignalRequest, RunRequest):
         help="Which picture or volume of a file that has several: the layer or part of an EXR file by its name, a "
         "page, a frame or a volume of a series by its number from 1. By default the finished picture, or the first.",
     )
+    keep_fields: bool = option(
+        False,
+        section=SAMPLES,
+        label="Interlaced frames as they are stored",
+        kinds=("video",),
+        header=None,
+        help="Take the frames of an interlaced film as they are stored, instead of joining each pair of fields.",
+    )
     ignore_profile: bool = option(
         False,
         section=SAMPLES,
         label="Colors as they are stored",
-        kinds=("image",),
+        kinds=("image", "video"),
         header=None,
-        help="Take an image's values as they are stored, without its color profile, gamma or primaries.",
+        help="Take the values of an image or a film as they are stored, without color profile, gamma, HDR or primaries.",
     )
     max_pixels: Count | None = option(
         None,

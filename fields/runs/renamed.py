@@ -30,6 +30,8 @@ METHOD_OPTIONS = {
 SOURCE_OPTIONS: dict[str, str] = {
     "backdrop": "background",
 }
+# Options of loaders whose meaning is now the default.
+DROPPED_SOURCE_OPTIONS = ("ignore_invalid",)
 # Options of the stages of a distillation (the header's `stages`).
 STAGE_OPTIONS = {
     "feature_share": "feature_fraction",
@@ -59,7 +61,8 @@ def current_header(header: dict[str, Any]) -> dict[str, Any]:
         renamed["stages"] = _renamed(header["stages"], STAGE_OPTIONS)
     source = header.get("source")
     if isinstance(source, dict) and isinstance(source.get("options"), dict):
-        renamed["source"] = {**source, "options": _renamed(source["options"], SOURCE_OPTIONS)}
+        kept = {name: value for name, value in source["options"].items() if name not in DROPPED_SOURCE_OPTIONS}
+        renamed["source"] = {**source, "options": _renamed(kept, SOURCE_OPTIONS)}
     return renamed
 
 

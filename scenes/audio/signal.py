@@ -41,7 +41,9 @@ class Audio(GridSignal):
         return self.num_samples / (axis.upper - axis.lower)
 
     @classmethod
-    def from_array(cls, array: np.ndarray, rate: float, *, held_out: float = 0.0, seed: int = 0) -> Audio:
+    def from_array(
+        cls, array: np.ndarray, rate: float, *, held_out: float = 0.0, seed: int = 0, refuse_invalid: bool = False
+    ) -> Audio:
         """Make a signal of amplitudes.
 
         Args:
@@ -49,9 +51,10 @@ class Audio(GridSignal):
             rate: sample rate in Hz.
             held_out: as in `open_audio`.
             seed: as in `open_audio`.
+            refuse_invalid: as in `open_audio`.
 
         Raises:
-            BadInput: the array is not audio, is constant, or holds NaN or infinity.
+            BadInput: the array is not audio, is constant, or holds what is to be refused.
         """
         samples = np.asarray(array)
         if samples.ndim == 1:
@@ -63,7 +66,9 @@ class Audio(GridSignal):
         if samples.dtype != np.int16:
             samples = samples.astype(np.float32, copy=False)
         source = {"path": "array", "sha256": array_digest(samples)}
-        return _assemble(DecodedAudio(samples, rate), source, held_out=held_out, seed=seed)
+        return _assemble(
+            DecodedAudio(samples, rate), source, held_out=held_out, seed=seed, refuse_invalid=refuse_invalid
+        )
 
     def bandwidth(self, left_out: float = 1e-4) -> float:
         """Fraction of half the sample rate, in (0, 1], below which all but `left_out` of the signal's energy lies."""
@@ -90,7 +95,12 @@ class Audio(GridSignal):
 
 
 def open_audio(
-    path: str | os.PathLike[str], *, part: tuple[float, float] | None = None, held_out: float = 0.0, seed: int = 0
+    path: str | os.PathLike[str],
+    *,
+    part: tuple[float, float] | None = None,
+    held_out: float = 0.0,
+    seed: int = 0,
+    refuse_invalid: bool = False,
 ) -> Audio:
     """Open an audio file.
 
@@ -99,27 +109,37 @@ def open_audio(
         part: (start, end) in seconds; only this part is loaded. Default: all of it.
         held_out: fraction of the samples, in (0, 1), that is never trained on but scored.
         seed: seed of the choice of held-out samples.
+        refuse_invalid: refuse a file with NaN or infinite samples, instead of taking these as silence.
 
     Raises:
         BadInput: the file cannot be read, is cut off, holds nothing to fit, or an option cannot be used.
     """
     file = input_file(path)
     audio = read_audio(path, file, part)
-    options = changed_options(open_audio, part=list(part) if part else None, held_out=held_out, seed=seed)
+    options = changed_options(
+        open_audio, part=list(part) if part else None, held_out=held_out, seed=seed, refuse_invalid=refuse_invalid
+    )
     source = source_record(path, file, options)
-    return _assemble(audio, source, held_out=held_out, seed=seed)
+    return _assemble(audio, source, held_out=held_out, seed=seed, refuse_invalid=refuse_invalid)
 
 
-def _assemble(audio: DecodedAudio, source: dict[str, Any], *, held_out: float, seed: int) -> Audio:
+def _assemble(
+    audio: DecodedAudio, source: dict[str, Any], *, held_out: float, seed: int, refuse_invalid: bool
+) -> Audio:
     samples, rate, first = audio.samples, audio.rate, audio.first
     name = source["path"]
     if not len(samples):
         raise BadInput(f"{name}: holds no samples; there is nothing to fit")
+    notes = list(audio.notes)
     if samples.dtype == np.float32 and not (finite := np.isfinite(samples)).all():
-        raise BadInput(
-            f"{name}: {finite.size - np.count_nonzero(finite)} of {finite.size} samples are NaN or infinite, the first "
-            f"at {np.argmin(finite.all(axis=1)) / rate:.4f} s; repair them first"
+        found = (
+            f"{finite.size - np.count_nonzero(finite):,} of {finite.size:,} samples are NaN or infinite, the first at "
+            f"{(first + np.argmin(finite.all(axis=1))) / rate:.4f} s"
         )
+        if refuse_invalid:
+            raise BadInput(f"{name}: {found}; leave `refuse_invalid` out to take them as silence")
+        samples = np.where(finite, samples, np.float32(0))
+        notes.append(f"{found}: they are taken as silence; `refuse_invalid` refuses such files")
     if (samples == samples[0]).all():
         raise BadInput(
             f"{name}: every sample is {float(samples[0, 0]):g}: the audio is constant, there is nothing to fit"
@@ -136,5 +156,5 @@ def _assemble(audio: DecodedAudio, source: dict[str, Any], *, held_out: float, s
         source,
         gain=1.0 / largest,
         held_out=held_out_mask(count, held_out, seed, name=name),
-        notes=audio.notes,
+        notes=notes,
     )

@@ -100,10 +100,22 @@ def pq_to_linear(values: np.ndarray) -> np.ndarray:
 
 def hlg_to_linear(values: np.ndarray) -> np.ndarray:
     """Light of HLG `[..., 1 or 3]` in [0, 1] on a display of `HLG_PEAK` (BT.2100, table 5); as `pq_to_linear`."""
+    return hlg_on_display(hlg_to_scene(values))
+
+
+def hlg_to_scene(values: np.ndarray) -> np.ndarray:
+    """Light of the scene in [0, 1] of HLG values: the inverse OETF (BT.2100, table 5), float64."""
     a, b, c = 0.17883277, 0.28466892, 0.55991073
     values = np.maximum(values, 0, dtype=np.float64)
-    scene = np.where(values <= 0.5, values**2 / 3, (np.exp((values - c) / a) + b) / 12)
-    luminance = scene @ REC_2020_LUMINANCE.astype(np.float64) if scene.shape[-1] == 3 else scene[..., 0]
+    return np.where(values <= 0.5, values**2 / 3, (np.exp((values - c) / a) + b) / 12)
+
+
+def hlg_on_display(scene: np.ndarray) -> np.ndarray:
+    """Light that a display of `HLG_PEAK` shows of a scene's `[..., 1 or 3]`: the OOTF (BT.2100, table 5).
+
+    1 is `REFERENCE_WHITE`; float32.
+    """
+    luminance = scene @ REC_2020_LUMINANCE.astype(scene.dtype) if scene.shape[-1] == 3 else scene[..., 0]
     light = scene * (luminance ** (HLG_GAMMA - 1))[..., None]
     return (light * (HLG_PEAK / REFERENCE_WHITE)).astype(np.float32)
 

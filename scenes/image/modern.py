@@ -33,7 +33,7 @@ def read_avif(path: Path, storage: Storage, layer: str | None = None) -> Decoded
         else:
             decoded = imagecodecs.avif_decode(path.read_bytes())
             image.pixels = _scaled(decoded.reshape(*decoded.shape[:2], -1), bits, storage)
-    image.encoding = _nclx_encoding(head)
+    image.encoding = nclx_encoding(path)
     return image
 
 
@@ -44,8 +44,9 @@ def _av1_bits(head: bytes) -> int:
     return 8 if not flags & 0x40 else 12 if flags & 0x20 else 10
 
 
-def _nclx_encoding(head: bytes) -> Encoding | None:
+def nclx_encoding(path: Path) -> Encoding | None:
     """The encoding of the first color box of code points in an HEIF container."""
+    head = _head(path)
     start = head.find(b"colrnclx")
     if start < 0 or len(head) < start + 12:
         return None
@@ -78,7 +79,7 @@ def read_heic(path: Path, storage: Storage, layer: str | None = None) -> Decoded
     if chosen.info.get("aux"):
         notes.append("its HDR gain map or depth is left out")
     profile = chosen.info.get("icc_profile")
-    return DecodedImage(pixels, "srgb", profile=profile, encoding=_nclx_encoding(_head(path)), notes=notes)
+    return DecodedImage(pixels, "srgb", profile=profile, encoding=nclx_encoding(path), notes=notes)
 
 
 def read_jpegxl(path: Path, storage: Storage, layer: str | None = None) -> DecodedImage:

@@ -22,6 +22,8 @@ PYAV_FIRST = ("DPX", "SGI", "XWD", "PICT")
 PILLOW_ONLY = ("ICO", "CUR", "ICNS", "XPM", "GIF", "WEBP", "BMP", "DIB")
 # Photoshop's image resource that holds the ICC profile.
 PSD_PROFILE = 1039
+# Beginning of the application extension with a GIF file's ICC profile.
+GIF_PROFILE = b"\x21\xff\x0bICCRGBG1012"
 # Printing density that DPX writes with this transfer function is logarithmic.
 DPX_LOG = (1, 3)
 
@@ -29,7 +31,10 @@ DPX_LOG = (1, 3)
 def read_other(path: Path, format: str, storage: Storage, layer: str | None = None) -> DecodedImage:
     """Read a file of a format of Pillow's or PyAV's; the error of the first reader counts where both fail."""
     if format in PILLOW_ONLY:
-        return read_pillow(path, format, storage, layer)
+        image = read_pillow(path, format, storage, layer)
+        if format == "GIF":
+            image.profile = gif_profile(path.read_bytes())
+        return image
     if format in PYAV_FIRST:
         return _read_pyav(path, format, storage)
     if format == "PSD" and _psd_bits(path) > 8:
@@ -82,6 +87,18 @@ def _psd_bits(path: Path) -> int:
     """Bits per channel of a Photoshop file."""
     with open(path, "rb") as file:
         return int.from_bytes(file.read(24)[22:24], "big")
+
+
+def gif_profile(data: bytes) -> bytes | None:
+    """The ICC profile in a GIF file's application extension."""
+    start = data.find(GIF_PROFILE)
+    if start < 0:
+        return None
+    profile, position = b"", start + len(GIF_PROFILE)
+    while position < len(data) and (size := data[position]):
+        profile += data[position + 1 : position + 1 + size]
+        position += 1 + size
+    return profile or None
 
 
 def _psd_profile(path: Path) -> bytes | None:

@@ -36,7 +36,7 @@ def read_png(path: Path, storage: Storage, layer: str | None = None) -> DecodedI
     if data[12:16] == b"CgBI":
         raise BadInput("it was rewritten for iPhone apps (CgBI), which only Apple's tools read; export a plain PNG")
     if layer is not None:
-        return _with_encoding(read_pillow(path, "PNG", storage, layer), data)
+        return with_png_encoding(read_pillow(path, "PNG", storage, layer), data)
     with open_pillow(io.BytesIO(data), "PNG", storage) as header:
         width, height, info = header.width, header.height, header.info
         notes = frame_note(header, "frame")
@@ -47,15 +47,15 @@ def read_png(path: Path, storage: Storage, layer: str | None = None) -> DecodedI
     except ImportError:
         if depth == 16 and color_type != 0:
             raise BadInput("reading 16-bit colour PNG needs the package imagecodecs: pip install imagecodecs") from None
-        return _with_encoding(read_pillow(path, "PNG", storage), data)
+        return with_png_encoding(read_pillow(path, "PNG", storage), data)
     channels = PNG_CHANNELS[color_type] + ("transparency" in info)
     pixels = storage.new(height, width, channels, np.uint16 if depth == 16 else np.uint8)
     imagecodecs.png_decode(data, out=pixels.squeeze(2) if channels == 1 else pixels)
     image = DecodedImage(pixels, "srgb", orientation=orientation, profile=info.get("icc_profile"), notes=notes)
-    return _with_encoding(image, data)
+    return with_png_encoding(image, data)
 
 
-def _with_encoding(image: DecodedImage, data: bytes) -> DecodedImage:
+def with_png_encoding(image: DecodedImage, data: bytes) -> DecodedImage:
     """The image with what its color chunks say.
 
     In the order of PNG's third edition, 4.3: code points, then the ICC profile, then sRGB, then gamma and primaries.

@@ -21,6 +21,13 @@ RELATIVE = 1
 SPACES = {1: "GRAY", 3: "RGB"}
 
 
+def convert_colors(image: DecodedImage, storage: Storage) -> str | None:
+    """Convert an image as its encoding says, else as its profile does. Returns a note; None where nothing changes."""
+    if image.encoding is not None:
+        return convert_encoding(image, image.encoding, storage)
+    return convert_profile(image, image.profile, storage) if image.profile else None
+
+
 def convert_profile(image: DecodedImage, profile: bytes, storage: Storage) -> str | None:
     """Convert the colors of an image from a profile's to sRGB, or linear light; alpha is left alone.
 

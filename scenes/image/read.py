@@ -8,9 +8,8 @@ from pathlib import Path
 
 from scenes.errors import BadInput
 from scenes.image.decoded import DecodedImage
-from scenes.image.encoding import convert_encoding
 from scenes.image.orientation import apply_orientation
-from scenes.image.profile import convert_profile
+from scenes.image.profile import convert_colors
 from scenes.image.refused import RAW_ADVICE, describe_other, raw_name
 from scenes.image.storage import Storage
 from scenes.io.files import read_head
@@ -186,11 +185,7 @@ def read_image(
 
 def _finish(decoded: DecodedImage, storage: Storage, ignore_profile: bool, upright: bool) -> None:
     """Convert the colors and turn the image, and add notes on that."""
-    note = None
-    if not ignore_profile and decoded.encoding is not None:
-        note = convert_encoding(decoded, decoded.encoding, storage)
-    elif not ignore_profile and decoded.profile:
-        note = convert_profile(decoded, decoded.profile, storage)
+    note = None if ignore_profile else convert_colors(decoded, storage)
     if note:
         decoded.notes.append(note if "ignored" in note else f"{note} (`ignore_profile` takes the values as stored)")
     if upright:

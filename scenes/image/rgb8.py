@@ -26,6 +26,8 @@ def to_rgb8(decoded: DecodedImage) -> tuple[np.ndarray, list[str]]:
         changed.append("its 16 bits a channel are rounded to 8")
     elif pixels.dtype != np.uint8:
         changed.append("its values are clipped to 0 to 1 and rounded to 8 bits")
+        if missing := np.count_nonzero(np.isnan(pixels).any(axis=-1)):
+            changed.append(f"{missing:,} of its pixels are NaN and become black")
     has_premultiplied = decoded.premultiplied and pixels.shape[-1] == 4
     if pixels.dtype == np.uint8 and not has_premultiplied:
         return pixels, changed

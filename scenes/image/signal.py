@@ -91,7 +91,7 @@ class Image(Signal):
         mask: np.ndarray | None = None,
         held_out: float = 0.0,
         seed: int = 0,
-        ignore_invalid: bool = False,
+        refuse_invalid: bool = False,
     ) -> Image:
         """Make a signal of an array. It is copied only where its type or layout demands it; do not write to it later.
 
@@ -103,13 +103,13 @@ class Image(Signal):
             mask: bool `[H, W]`, True where to fit.
             held_out: as in `open_image`.
             seed: as in `open_image`.
-            ignore_invalid: as in `open_image`.
+            refuse_invalid: as in `open_image`.
 
         Raises:
             BadInput: the array is no image or an option cannot be used.
         """
         pixels = _checked_pixels(np.asarray(array), space)
-        if ignore_invalid and pixels.dtype == np.float32:
+        if pixels.dtype == np.float32 and not np.isfinite(pixels).all():
             pixels = pixels.copy()  # holes are filled in place
         if mask is not None:
             mask = np.asarray(mask, bool)
@@ -118,10 +118,10 @@ class Image(Signal):
             "bytes": pixels.nbytes,
             "mtime_ns": 0,
             "sha256": array_digest(pixels),
-            "options": changed_options(open_image, held_out=held_out, seed=seed, ignore_invalid=ignore_invalid),
+            "options": changed_options(open_image, held_out=held_out, seed=seed, refuse_invalid=refuse_invalid),
         }
         decoded = DecodedImage(pixels, space or "srgb", premultiplied)
-        return _assemble(decoded, source, mask=mask, held_out=held_out, seed=seed, ignore_invalid=ignore_invalid)
+        return _assemble(decoded, source, mask=mask, held_out=held_out, seed=seed, refuse_invalid=refuse_invalid)
 
     @property
     def height(self) -> int:
@@ -251,7 +251,7 @@ def open_image(
     mask: str | os.PathLike[str] | None = None,
     held_out: float = 0.0,
     seed: int = 0,
-    ignore_invalid: bool = False,
+    refuse_invalid: bool = False,
     layer: str | None = None,
     ignore_profile: bool = False,
 ) -> Image:
@@ -264,7 +264,7 @@ def open_image(
         mask: an image file of the same size. Only where it is white (at least half) are training samples drawn.
         held_out: fraction of the pixels, in (0, 1), that is never trained on but scored.
         seed: seed of the choice of held-out pixels.
-        ignore_invalid: treat NaN and infinite pixels as holes, instead of refusing the image.
+        refuse_invalid: refuse an image with NaN or infinite pixels, instead of treating these as holes.
         layer: as in `read_image`: the name of an EXR file's layer, or the number from 1 of a page or frame.
         ignore_profile: take the colours as they are stored, without the file's profile, gamma or primaries.
 
@@ -284,7 +284,7 @@ def open_image(
             mask=mask and str(mask),
             held_out=held_out,
             seed=seed,
-            ignore_invalid=ignore_invalid,
+            refuse_invalid=refuse_invalid,
             layer=layer,
             ignore_profile=ignore_profile,
         ),
@@ -295,7 +295,7 @@ def open_image(
         mask_file = input_file(mask)
         source["mask_sha256"] = file_digest(mask_file)
         white = _read_mask(mask_file, decoded, storage)
-    return _assemble(decoded, source, mask=white, held_out=held_out, seed=seed, ignore_invalid=ignore_invalid)
+    return _assemble(decoded, source, mask=white, held_out=held_out, seed=seed, refuse_invalid=refuse_invalid)
 
 
 def _checked_pixels(pixels: np.ndarray, space: str | None) -> np.ndarray:
@@ -366,7 +366,7 @@ def _assemble(
     mask: np.ndarray | None,
     held_out: float,
     seed: int,
-    ignore_invalid: bool,
+    refuse_invalid: bool,
 ) -> Image:
     """The signal without the pixels that the mask leaves out, that are NaN or infinite, or that are held out."""
     name = source["path"]
@@ -376,7 +376,7 @@ def _assemble(
             f"{name}: the mask is {mask.shape[1]} x {mask.shape[0]} and the image {width} x {height}; "
             "make them the same size"
         )
-    valid = _without_invalid(decoded, mask, name, ignore_invalid)
+    valid = _without_invalid(decoded, mask, name, refuse_invalid)
     if valid is not None and not valid.any():
         raise BadInput(f"{name}: no pixel is left to fit, all are masked out or invalid; change the mask")
     flat = None if valid is None else valid.reshape(-1)
@@ -388,26 +388,26 @@ def _assemble(
 
 
 def _without_invalid(
-    decoded: DecodedImage, valid: np.ndarray | None, name: str, ignore_invalid: bool
+    decoded: DecodedImage, valid: np.ndarray | None, name: str, refuse_invalid: bool
 ) -> np.ndarray | None:
     """Remove pixels that are NaN or infinite from `valid` and set them to 0.
 
-    Raises BadInput where there are any and they are not to be ignored.
+    Raises BadInput where there are any and they are to be refused.
     """
     finite = _finite(decoded.pixels)
     if finite is None:
         return valid
     invalid = finite.size - np.count_nonzero(finite)
-    if not ignore_invalid:
-        y, x = np.unravel_index(np.argmin(finite), finite.shape)
-        raise BadInput(
-            f"{name}: {invalid} of {finite.size} pixels hold NaN or infinity, the first at x {x}, y {y}; "
-            "`ignore_invalid` treats them as holes"
-        )
+    y, x = np.unravel_index(np.argmin(finite), finite.shape)
+    found = f"{invalid:,} of {finite.size:,} pixels hold NaN or infinity, the first at x {x}, y {y}"
+    if refuse_invalid:
+        raise BadInput(f"{name}: {found}; leave `refuse_invalid` out to treat them as holes")
     height, width = finite.shape
     for rows in row_strips(height, width):
         decoded.pixels[rows][~finite[rows]] = 0
-    decoded.notes.append(f"{invalid} pixels hold NaN or infinity and are treated as holes")
+    decoded.notes.append(
+        f"{found}: they are holes, filled from what surrounds them and not scored; `refuse_invalid` refuses such files"
+    )
     return finite if valid is None else valid & finite
 
 

@@ -99,11 +99,30 @@ def _choose_page(file: TiffFile, layer: str | None) -> tuple[TiffPage, list[str]
         return file.pages.first, []
     file.pages.useframes = False
     pages = [page for page in file.pages if isinstance(page, TiffPage)]
-    whole = [page for page in pages if not int(page.subfiletype) & (REDUCED | MASK)] or pages[:1]
+    whole = [page for page in pages if _is_whole(page)] or pages[:1]
     if len(whole) == 1:
         return whole[0], []
     number = pages.index(whole[0]) + 2
-    return whole[0], [f"{len(whole)} pages, the first is used (`layer={number}` takes the next)"]
+    return whole[0], [
+        f"{len(whole)} pages, the first is used (`layer={number}` takes the next, `kind=video` all as a clip)"
+    ]
+
+
+def _is_whole(page: TiffPage) -> bool:
+    """Whether a page is neither a smaller copy nor a mask of another one."""
+    return not int(page.subfiletype) & (REDUCED | MASK)
+
+
+def whole_pages(path: Path) -> tuple[list[int], float | None]:
+    """Numbers from 0 of a file's pages of full size, and their number per second where ImageJ wrote it."""
+    import tifffile
+
+    with tifffile.TiffFile(path) as file:
+        file.pages.useframes = False
+        pages = [index for index, page in enumerate(file.pages) if _is_whole(page)]  # pyright: ignore[reportArgumentType]
+        metadata = file.imagej_metadata or {}
+    interval, rate = float(metadata.get("finterval") or 0), float(metadata.get("fps") or 0)
+    return pages, 1 / interval if interval > 0 else rate if rate > 0 else None
 
 
 def _decode(page: TiffPage, storage: Storage) -> np.ndarray:

@@ -14,7 +14,7 @@ import numpy as np
 from scenes.errors import BadInput
 from scenes.io.media_length import Unknown, announced_end
 from scenes.video.color import FrameColors
-from scenes.video.frames import DecodedVideo, FrameCollector, frame_starts, is_within, square_size
+from scenes.video.frames import DecodedVideo, FilmOptions, FrameCollector, frame_starts, is_within, square_size
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -35,7 +35,12 @@ ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
 
 def decode_video_file(
-    file: Path, collector: FrameCollector, part: tuple[float, float] | None, *, square: bool = False
+    file: Path,
+    collector: FrameCollector,
+    part: tuple[float, float] | None,
+    *,
+    square: bool = False,
+    options: FilmOptions = FilmOptions(),
 ) -> DecodedVideo:
     """Decode a video file with PyAV and give its frames to `collector`, upright, `[H, W, 3]` uint8.
 
@@ -44,6 +49,7 @@ def decode_video_file(
         collector: receives the frames.
         part: (start, end) in seconds; only frames shown within it are kept.
         square: whether frames whose pixels are not square are stretched, as cameras need them.
+        options: how colours and fields are read.
 
     Raises:
         BadInput: the file is damaged or cut off, or has no video. The message does not name the file.
@@ -57,7 +63,7 @@ def decode_video_file(
     try:
         with av.open(str(file)) as container:
             stream = _film(container)
-            decoder = _Decoder(container, stream, part, is_whole=not missing)
+            decoder = _Decoder(container, stream, part, options, is_whole=not missing)
             for frame in decoder:
                 collector.add(stretched(frame, decoder.pixel_aspect) if square else frame)
             notes = decoder.notes()
@@ -125,7 +131,13 @@ class _Decoder:
     """
 
     def __init__(
-        self, container: InputContainer, stream: VideoStream, part: tuple[float, float] | None, *, is_whole: bool
+        self,
+        container: InputContainer,
+        stream: VideoStream,
+        part: tuple[float, float] | None,
+        options: FilmOptions,
+        *,
+        is_whole: bool,
     ) -> None:
         self.times: list[float] = []
         self.end = 0.0
@@ -133,6 +145,8 @@ class _Decoder:
         self.rate = float(stream.average_rate or DEFAULT_RATE)
         self.pixel_aspect = 1.0
         self._container, self._stream, self._part, self._is_whole = container, stream, part, is_whole
+        self._options = options
+        self._is_interlaced = False
         self._colors: FrameColors | None = None
         self._deinterlacer: _Deinterlacer | None = None
         self._begin: float | None = None
@@ -149,7 +163,7 @@ class _Decoder:
             if self._part is not None and time >= self._part[1]:
                 return
             if self._colors is None:
-                self._colors = FrameColors(frame)
+                self._colors = FrameColors(frame, ignore_profile=self._options.ignore_profile)
                 turn = _turn(frame)
                 self.pixel_aspect = self._aspect(swapped=turn[0] % 2 == 1)
             if not is_within(time, self._part):
@@ -170,7 +184,12 @@ class _Decoder:
                 "in its true shape; `size` of a render overrules"
             )
         if self._deinterlacer is not None:
-            notes.append("it is interlaced: each pair of fields is joined to a frame (bwdif)")
+            notes.append(
+                "it is interlaced: each pair of fields is joined to a frame (bwdif; `keep_fields` leaves frames as they "
+                "are stored)"
+            )
+        elif self._is_interlaced:
+            notes.append("it is interlaced: frames are read as they are stored, with two moments in each")
         if self._colors is not None:
             notes += self._colors.notes
             if self._colors.alpha_seen:
@@ -187,7 +206,8 @@ class _Decoder:
     def _whole_frames(self) -> Iterator[VideoFrame]:
         """The decoded frames; of interlaced ones, a frame for each pair of fields."""
         for frame in self._decoded():
-            if frame.interlaced_frame and self._deinterlacer is None:
+            self._is_interlaced |= bool(frame.interlaced_frame)
+            if frame.interlaced_frame and self._deinterlacer is None and not self._options.keep_fields:
                 self._deinterlacer = _Deinterlacer(self._stream)
             if self._deinterlacer is None:
                 yield frame

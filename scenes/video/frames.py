@@ -21,6 +21,19 @@ FIRST_FRAMES = 8
 TIME_TOLERANCE = 1e-6
 
 
+@dataclass(frozen=True)
+class FilmOptions:
+    """How a film is read.
+
+    Attributes:
+        ignore_profile: take colours as they are stored, without HDR curves, wide gamuts and profiles.
+        keep_fields: take interlaced frames as they are stored, with the fields of two moments in each.
+    """
+
+    ignore_profile: bool = False
+    keep_fields: bool = False
+
+
 @dataclass
 class DecodedVideo:
     """A video as its file holds it.

@@ -1,5 +1,5 @@
 """Read videos: files that PyAV decodes (MP4, MOV, WebM, MKV, AVI, ...), animations that Pillow decodes (GIF, WebP, PNG,
-AVIF), and folders of images.
+AVIF), pages of TIFF files, and folders of images.
 """
 
 from __future__ import annotations
@@ -16,17 +16,13 @@ from scenes.errors import BadInput
 from scenes.image.read import ENDINGS, read_image
 from scenes.image.rgb8 import to_rgb8
 from scenes.io.files import file_digest, read_head
-from scenes.io.silence import silence_libraries
+from scenes.video.animation import FOLDER_RATE, on_black, read_animation, read_pages
 from scenes.video.decode import decode_video_file
-from scenes.video.frames import DecodedVideo, FrameBuffer, frame_starts, is_within
+from scenes.video.frames import DecodedVideo, FilmOptions, FrameBuffer, is_within
 
-# Frames per second of a folder of images.
-FOLDER_RATE = 24.0
-# Frames per second of an animation that does not say, as browsers show it; and what counts as not saying, in ms.
-ANIMATION_RATE = 10.0
-SHORTEST_DURATION = 10
-# First bytes of animations.
+# First bytes of animations, and of files with pages.
 ANIMATION_HEADS = ((0, b"GIF8"), (8, b"WEBP"), (0, b"\x89PNG"), (4, b"ftypavis"))
+TIFF_HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 # An array in a folder is more often poses or depths than a frame.
 IMAGE_ENDINGS = tuple(ending for format, endings in ENDINGS.items() if format != "NPY" for ending in endings)
 
@@ -71,6 +67,7 @@ def read_video(
     rate: float | None,
     max_pixels: int,
     memory: int,
+    options: FilmOptions = FilmOptions(),
 ) -> DecodedVideo:
     """Read the frames of a video file or a folder of images.
 
@@ -81,6 +78,7 @@ def read_video(
         rate: frames per second, instead of the file's own times.
         max_pixels: limit over all frames together.
         memory: bytes that frames may take of the RAM; see `scenes.image.storage.Storage`.
+        options: how colours and fields are read.
 
     Raises:
         BadInput: the source is no video, is damaged or too large, or its frames differ in size.
@@ -88,11 +86,13 @@ def read_video(
     collector = FrameBuffer(max_pixels, memory)
     try:
         if source.is_dir():
-            video = _read_folder(source, collector, rate or FOLDER_RATE, part)
+            video = _read_folder(source, collector, rate or FOLDER_RATE, part, options)
         elif any(read_head(source).startswith(magic, at) for at, magic in ANIMATION_HEADS):
-            video = _read_animation(source, collector, part)
+            video = read_animation(source, collector, part, ignore_profile=options.ignore_profile)
+        elif read_head(source).startswith(TIFF_HEADS):
+            video = read_pages(source, collector, rate, part, ignore_profile=options.ignore_profile)
         else:
-            video = decode_video_file(source, collector, part)
+            video = decode_video_file(source, collector, part, options=options)
     except BadInput as error:
         text = str(error)
         raise BadInput(text if text.startswith(str(path)) else f"{path}: {text}") from None
@@ -101,7 +101,9 @@ def read_video(
     return video
 
 
-def _read_folder(folder: Path, collector: FrameBuffer, rate: float, part: tuple[float, float] | None) -> DecodedVideo:
+def _read_folder(
+    folder: Path, collector: FrameBuffer, rate: float, part: tuple[float, float] | None, options: FilmOptions
+) -> DecodedVideo:
     files = image_files(folder)
     if not files:
         raise BadInput(f"the folder holds no images ({', '.join(IMAGE_ENDINGS[:8])}, ...)")
@@ -109,41 +111,9 @@ def _read_folder(folder: Path, collector: FrameBuffer, rate: float, part: tuple[
     for index, file in enumerate(files):
         if not is_within(index / rate, part):
             continue
-        decoded = read_image(file)
+        decoded = read_image(file, ignore_profile=options.ignore_profile)
         pixels, changed = to_rgb8(decoded)
-        collector.add(_on_black(pixels), file.name)
+        collector.add(on_black(pixels), file.name)
         notes += [note for note in (*decoded.notes, *changed) if note not in notes]
     frames = collector.frames()
     return DecodedVideo(frames, np.arange(len(frames) + 1) / rate, notes)
-
-
-def _on_black(pixels: np.ndarray) -> np.ndarray:
-    """`[H, W, 3]` uint8 of `[H, W, 3 or 4]` uint8: transparency is composited on black."""
-    if pixels.shape[2] == 3 or (pixels[..., 3] == 255).all():
-        return pixels[..., :3]
-    return (pixels[..., :3] * (pixels[..., 3:] / 255)).round().astype(np.uint8)
-
-
-def _read_animation(file: Path, collector: FrameBuffer, part: tuple[float, float] | None) -> DecodedVideo:
-    """Read the frames of an animated GIF, WebP, PNG or AVIF file; transparency on black."""
-    from PIL import Image, ImageSequence
-
-    times, time, duration, transparent = [], 0.0, 1 / ANIMATION_RATE, False
-    try:
-        with silence_libraries(), Image.open(file) as opened:
-            for frame in ImageSequence.Iterator(opened):
-                pixels = np.asarray(frame.convert("RGBA"))  # WebP's durations are known only then
-                # Browsers show frames of 10 ms and less for 100 ms.
-                given = frame.info.get("duration") or 0
-                duration = given / 1000 if given > SHORTEST_DURATION else 1 / ANIMATION_RATE
-                if is_within(time, part):
-                    transparent |= bool((pixels[..., 3] < 255).any())
-                    collector.add(_on_black(pixels))
-                    times.append(time)
-                time += duration
-    except BadInput:
-        raise
-    except Exception as error:  # noqa: BLE001  (the decoder raises many types for damaged bytes)
-        raise BadInput(f"the animation is damaged or cut short ({error}); get a fresh copy") from None
-    starts, notes = frame_starts(times, duration, ANIMATION_RATE)
-    return DecodedVideo(collector.frames(), starts, ["its transparent parts are shown on black"] * transparent + notes)

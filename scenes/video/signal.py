@@ -15,7 +15,7 @@ from scenes.image.storage import MEMORY
 from scenes.io.files import array_digest, input_file
 from scenes.sampling import StratifiedSampler, check_held_out
 from scenes.signal import changed_options
-from scenes.video.frames import JITTER, MAX_PIXELS, DecodedVideo, square_size
+from scenes.video.frames import JITTER, MAX_PIXELS, DecodedVideo, FilmOptions, square_size
 from scenes.video.read import read_video, source_identity
 
 
@@ -140,18 +140,22 @@ def open_video(
     seed: int = 0,
     max_pixels: int = MAX_PIXELS,
     memory: int = MEMORY,
+    ignore_profile: bool = False,
+    keep_fields: bool = False,
 ) -> Video:
     """Open a video file or a folder of images; see `scenes.video.read`.
 
     Args:
         path: the file or folder.
         part: (start, end) in seconds; only this part is loaded. Default: all of it.
-        rate: frames per second. Default: what the file says; 24 for a folder.
+        rate: frames per second. Default: what the file says; 24 for a folder and for pages.
         held_out: fraction of the frames, in (0, 1), that is never trained on but scored. They are evenly spread: 0.5
             holds out every second frame.
         seed: has no effect, as nothing is drawn at random.
         max_pixels: largest number of pixels of all frames together; larger videos are refused.
         memory: bytes that decoded frames may take of the RAM; more of them are kept in a mapped temporary file.
+        ignore_profile: take colours as they are stored, without HDR curves, wide gamuts and profiles.
+        keep_fields: take interlaced frames as they are stored, instead of joining their fields.
 
     Raises:
         BadInput: the video cannot be read or an option cannot be used.
@@ -159,7 +163,15 @@ def open_video(
     source_path = Path(path).expanduser()
     if not source_path.is_dir():
         source_path = input_file(path)
-    video = read_video(path, source_path, part=part, rate=rate, max_pixels=max_pixels, memory=memory)
+    video = read_video(
+        path,
+        source_path,
+        part=part,
+        rate=rate,
+        max_pixels=max_pixels,
+        memory=memory,
+        options=FilmOptions(ignore_profile, keep_fields),
+    )
     options = changed_options(
         open_video,
         part=list(part) if part else None,
@@ -167,6 +179,8 @@ def open_video(
         held_out=held_out,
         max_pixels=max_pixels,
         memory=memory,
+        ignore_profile=ignore_profile,
+        keep_fields=keep_fields,
     )
     source = {"path": str(path), **source_identity(source_path), "options": options}
     return _assemble(video, source, held_out, part[0] if part else 0.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -39,9 +40,16 @@ class Volume(GridSignal):
     Values of other types that lie on a large offset are stored as training values.
 
     Training values are 0 at the smallest value of the file (`channels.lower`) and 1 at the largest (`channels.upper`).
+
+    Voxels that are NaN or infinite have no value, as outside of a mask: they are fitted as background, which is 0 where
+    the range holds it, else the smallest value, and not scored.
+
+    Attributes:
+        valid: None for every voxel, or bool `[D, H, W]`: False where the file has no value.
     """
 
     kind = "volume"
+    valid: np.ndarray | None = None
 
     @classmethod
     def from_array(
@@ -52,6 +60,7 @@ class Volume(GridSignal):
         unit: str = "voxel",
         held_out: float = 0.0,
         seed: int = 0,
+        refuse_invalid: bool = False,
     ) -> Volume:
         """Make a signal of an array.
 
@@ -61,12 +70,15 @@ class Volume(GridSignal):
             unit: unit of the axes.
             held_out: as in `open_volume`.
             seed: as in `open_volume`.
+            refuse_invalid: as in `open_volume`.
 
         Raises:
-            BadInput: the array is no volume, is constant, or holds NaN or infinity.
+            BadInput: the array is no volume, is constant, or holds what is to be refused.
         """
         array = np.asarray(array)
-        volume = _assemble(Voxels(array, spacing, unit), {"path": "array"}, held_out, seed)
+        volume = _assemble(
+            Voxels(array, spacing, unit), {"path": "array"}, held_out, seed, refuse_invalid=refuse_invalid
+        )
         volume.source["sha256"] = array_digest(array)
         return volume
 
@@ -109,6 +121,7 @@ def open_volume(
     held_out: float = 0.0,
     seed: int = 0,
     max_pixels: int = MAX_VOXELS,
+    refuse_invalid: bool = False,
 ) -> Volume:
     """Open a volume file, or a folder of slices; see `scenes.volume.read` for the formats.
 
@@ -118,6 +131,7 @@ def open_volume(
         held_out: fraction of the voxels, in (0, 1), that is never trained on but scored.
         seed: seed of the choice of held-out voxels.
         max_pixels: largest number of voxels; larger files are refused before they are decoded.
+        refuse_invalid: refuse a file with NaN or infinite values, instead of taking these as background.
 
     Raises:
         BadInput: the file cannot be read, holds nothing to fit, or an option cannot be used.
@@ -125,10 +139,17 @@ def open_volume(
     source = Path(path).expanduser()
     if not source.is_dir():
         source = input_file(path)
-    options = changed_options(open_volume, layer=layer, held_out=held_out, seed=seed, max_pixels=max_pixels)
+    options = changed_options(
+        open_volume,
+        layer=layer,
+        held_out=held_out,
+        seed=seed,
+        max_pixels=max_pixels,
+        refuse_invalid=refuse_invalid,
+    )
     voxels = read_volume(path, source, max_pixels, _frame_number(path, layer))
     record = _folder_record(path, source, options) if source.is_dir() else source_record(path, source, options)
-    return _assemble(voxels, record, held_out, seed)
+    return _assemble(voxels, record, held_out, seed, refuse_invalid=refuse_invalid)
 
 
 def _frame_number(path: str | os.PathLike[str], layer: str | int | None) -> int:
@@ -153,7 +174,7 @@ def _folder_record(path: str | os.PathLike[str], folder: Path, options: dict[str
     }
 
 
-def _assemble(voxels: Voxels, source: dict[str, Any], held_out: float, seed: int) -> Volume:
+def _assemble(voxels: Voxels, source: dict[str, Any], held_out: float, seed: int, *, refuse_invalid: bool) -> Volume:
     name, array = source["path"], voxels.array
     if array.ndim == 3:
         array = array[..., None]
@@ -165,11 +186,19 @@ def _assemble(voxels: Voxels, source: dict[str, Any], held_out: float, seed: int
     if not array.size:
         raise BadInput(f"{name}: the volume is {' x '.join(map(str, array.shape[2::-1]))}: there is nothing to fit")
     array = _in_known_type(name, array)
-    lower, upper = _value_range(name, array)
+    lower, upper, invalid = _value_range(name, array)
+    if invalid and refuse_invalid:
+        raise BadInput(
+            f"{name}: {invalid:,} of {array.size:,} values are NaN or infinite; leave `refuse_invalid` out to take them as background"
+        )
     channel_names = ("value",) if array.shape[3] == 1 else tuple(f"channel {i + 1}" for i in range(array.shape[3]))
     channels = Channels(channel_names, "scalar", lower=lower, upper=upper)
     gain, zero = 1.0 / (upper - lower), lower
     notes = (*voxels.notes, *_label_notes(array, voxels.notes))
+    valid = None
+    if invalid:
+        array, valid, note = _filled(array, lower, upper)
+        notes += (note,)
     if array.dtype not in STORED_TYPES:
         if channels.needs_float64 or not MIN_RANGE < upper - lower < MAX_RANGE:
             array, gain, zero = _training_values(array, lower, upper), 1.0, 0.0
@@ -183,16 +212,20 @@ def _assemble(voxels: Voxels, source: dict[str, Any], held_out: float, seed: int
         ),
         _world(voxels),
     )
-    return Volume(
+    volume = Volume(
         array,
         domain,
         channels,
         source,
         gain=gain,
         zero=zero,
-        held_out=held_out_mask(depth * height * width, held_out, seed, name=name),
+        held_out=held_out_mask(
+            depth * height * width, held_out, seed, name=name, valid=None if valid is None else valid.reshape(-1)
+        ),
         notes=notes,
     )
+    volume.valid = valid
+    return volume
 
 
 def _world(voxels: Voxels) -> World | None:
@@ -245,17 +278,41 @@ def _in_known_type(name: str, array: np.ndarray) -> np.ndarray:
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
-def _value_range(name: str, array: np.ndarray) -> tuple[float, float]:
-    """Smallest and largest value. Works slab by slab, since the array may be a mapped file."""
+def _value_range(name: str, array: np.ndarray) -> tuple[float, float, int]:
+    """Smallest and largest value, and the number of values that are NaN or infinite, which do not count.
+
+    Works slab by slab, since the array may be a mapped file.
+    """
     slab = max(1, SLAB_VOXELS // max(1, array[0].size))
-    lows, highs = [], []
+    lower, upper, invalid = math.inf, -math.inf, 0
     for first in range(0, len(array), slab):
         part = array[first : first + slab]
-        lows.append(float(part.min()))
-        highs.append(float(part.max()))
-    lower, upper = min(lows), max(highs)
-    if not np.isfinite([*lows, *highs]).all():
-        raise BadInput(f"{name}: holds NaN or infinity; replace them first")
+        if not np.isfinite([low := float(part.min()), high := float(part.max())]).all():
+            finite = part[np.isfinite(part)]
+            invalid += part.size - finite.size
+            if not finite.size:
+                continue
+            low, high = float(finite.min()), float(finite.max())
+        lower, upper = min(lower, low), max(upper, high)
+    if lower > upper:
+        raise BadInput(f"{name}: every value is NaN or infinite: there is nothing to fit")
     if lower == upper:
         raise BadInput(f"{name}: every voxel is {lower:g}: there is nothing to fit")
-    return lower, upper
+    return lower, upper, invalid
+
+
+def _filled(array: np.ndarray, lower: float, upper: float) -> tuple[np.ndarray, np.ndarray, str]:
+    """The array with background where it is NaN or infinite, bool `[D, H, W]` where it is neither, and a note."""
+    background = 0.0 if lower <= 0 <= upper else lower
+    filled, valid = np.empty(array.shape, array.dtype), np.empty(array.shape[:3], bool)
+    for index, part in enumerate(array):
+        finite = np.isfinite(part)
+        valid[index] = finite.all(axis=-1)
+        filled[index] = np.where(finite, part, part.dtype.type(background))
+    missing = valid.size - np.count_nonzero(valid)
+    what = "0" if background == 0 else f"the smallest value, {background:g}"
+    note = (
+        f"{missing:,} of {valid.size:,} voxels have no value (NaN or infinity): they are taken as background ({what}) "
+        "and not scored; `refuse_invalid` refuses such files"
+    )
+    return filled, valid, note

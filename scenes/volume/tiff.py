@@ -14,6 +14,8 @@ from scenes.volume.voxels import MAX_CHANNELS, UNITS, Voxels, check_frame, check
 DEPTH_AXES = "ZIQ"
 TIME_AXES = "T"
 CHANNEL_AXES = "CS"
+# What opens pages otherwise.
+AS_CLIP = "`kind=video` opens them as the frames of a clip, `kind=image` one of them"
 
 
 def read_tiff(file: Path, max_voxels: int, frame: int) -> Voxels:
@@ -59,11 +61,13 @@ def _roles(axes: str, shape: tuple[int, ...]) -> tuple[int, int | None, int | No
         )
     if not depths and times:
         # ImageJ's stacks often name slices times; such a file has no other depth.
-        notes.append(f"its {shape[times[0]]} pages are named times: they are taken for slices")
+        notes.append(f"its {shape[times[0]]} pages are named times: they are taken for slices; {AS_CLIP}")
         depths, times = times, []
     elif not depths and channels and axes[channels[0]] == "C" and shape[channels[0]] > MAX_CHANNELS:
         notes.append(f"its {shape[channels[0]]} pages are named channels: they are taken for slices")
         depths, channels = channels, []
+    elif depths and axes[depths[0]] != "Z":
+        notes.append(f"its {shape[depths[0]]} pages are taken for slices; {AS_CLIP}")
     if not depths:
         raise BadInput("holds one image, not a stack; open it with `kind=image`")
     if channels and shape[channels[0]] > MAX_CHANNELS:

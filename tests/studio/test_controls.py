@@ -50,8 +50,9 @@ TYPED = {
     "held_out": "0.2",
     "part": "1,2",
     "rate": "12",
-    "ignore_invalid": True,
+    "refuse_invalid": True,
     "layer": "2",
+    "keep_fields": True,
     "ignore_profile": True,
     "quantity": "occupancy",
     "nested": "solid",
@@ -79,7 +80,7 @@ TYPED = {
 }
 # Kinds of signals for which an option is shown, where that is not an image.
 KINDS = (
-    {"part": "audio", "rate": "video"}
+    {"part": "audio", "rate": "video", "keep_fields": "video"}
     | dict.fromkeys(("quantity", "nested", "max_points"), "shape")
     | dict.fromkeys(("background", "unbounded", "orientation", "pose_convention"), "radiance")
 )

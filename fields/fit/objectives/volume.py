@@ -38,12 +38,14 @@ class VolumeObjective(Objective[Volume, PointField]):
             return {"psnr": _psnr(_squared_error(prediction, target), target.size)}
         depth = volume.stored.shape[0]
         errors: dict[int, float] = {}
-        size = 0
+        sizes: dict[int, int] = {}
         for index in parts_within(depth, seconds):
-            target = volume.values(index)[None]
-            errors[index], size = _squared_error(self._slice(field, index), target), target.size
+            prediction, target = self._slice(field, index)[0], volume.values(index)
+            if volume.valid is not None:
+                prediction, target = prediction[volume.valid[index]], target[volume.valid[index]]
+            errors[index], sizes[index] = _squared_error(prediction, target), target.size
         self.scored = scored_part(len(errors), depth, "slices")
-        return {"psnr": _psnr(sum(errors[index] for index in sorted(errors)), size * len(errors))}
+        return {"psnr": _psnr(sum(errors[index] for index in sorted(errors)), max(1, sum(sizes.values())))}
 
     def evaluation_seconds(self, field: PointField) -> float:
         """Estimate from the slice in the middle. The first time it is evaluated does not count, as it is slower."""

@@ -283,13 +283,17 @@ def test_fast_rates_and_films_with_sound(tmp_path):
     assert audio.notes == ("its picture is left out",)
 
 
-def test_nan_in_a_float_file_is_refused_with_its_place(tmp_path):
+def test_nan_in_a_float_file_is_silence_and_said_with_its_place(tmp_path):
     samples = TONE.copy()
-    samples[12000] = np.nan
+    samples[12000], samples[12001] = np.nan, np.inf
     soundfile.write(tmp_path / "a.wav", samples, RATE, subtype="DOUBLE")
-    with pytest.raises(BadInput, match="1 of 32000 samples are NaN or infinite, the first at 0.7500 s"):
-        scenes.load(tmp_path / "a.wav")
-    assert open_audio(tmp_path / "a.wav", part=(0.0, 0.5)).num_samples == RATE // 2
+    words = "2 of 32,000 samples are NaN or infinite, the first at 0.7500 s"
+    audio = open_audio(tmp_path / "a.wav")
+    assert any(words in note and "silence" in note for note in audio.notes)
+    assert np.isfinite(audio.values()).all() and (audio.values(slice(12000, 12002)) == 0).all()
+    with pytest.raises(BadInput, match="the first at 0.7500 s; leave `refuse_invalid` out"):
+        open_audio(tmp_path / "a.wav", refuse_invalid=True)
+    assert open_audio(tmp_path / "a.wav", part=(0.0, 0.5)).notes == ()
 
 
 def test_a_film_and_a_text_are_no_sounds(tmp_path):

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from scenes.image.encoding import D50, REC_709, adaptation, to_xyz
+
 # Adam7: (first row, row step, first column, column step) of each pass.
 ADAM7 = [(0, 8, 0, 8), (0, 8, 4, 8), (4, 8, 0, 4), (0, 4, 2, 4), (2, 4, 0, 2), (0, 2, 1, 2), (1, 2, 0, 1)]
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -113,3 +115,36 @@ def subsampled_exr(planes: dict[str, tuple[np.ndarray, int]]) -> bytes:
         offsets += struct.pack("<Q", len(head) + 8 * height + len(rows))
         rows += struct.pack("<ii", y, len(row)) + row
     return head + offsets + rows
+
+
+def icc(curve: bytes, primaries: tuple[float, ...] = REC_709, name: str = "sRGB", space: bytes = b"RGB ") -> bytes:
+    """A profile of one curve and primaries, whose name may say anything."""
+    xyz = to_xyz(primaries)
+    columns = adaptation(xyz.sum(axis=1), D50) @ xyz
+
+    def number(values) -> bytes:
+        return b"XYZ \0\0\0\0" + np.rint(np.asarray(values) * 65536).astype(">i4").tobytes()
+
+    text = name.encode()
+    tags = {
+        b"desc": b"desc\0\0\0\0" + struct.pack(">I", len(text) + 1) + text + bytes(1 + 12 + 67),
+        b"wtpt": number(D50),
+    }
+    if space == b"GRAY":
+        tags[b"kTRC"] = curve
+    else:
+        tags |= {code + b"XYZ": number(column) for code, column in zip((b"r", b"g", b"b"), columns.T)}
+        tags |= {code + b"TRC": curve for code in (b"r", b"g", b"b")}
+    offset, table, body = 132 + 12 * len(tags), b"", b""
+    for signature, content in tags.items():
+        content += bytes(-len(content) % 4)
+        table += struct.pack(">4sII", signature, offset + len(body), len(content))
+        body += content
+    head = struct.pack(">I4sI4s4s4s", 0, b"test", 0x02400000, b"mntr", space, b"XYZ ") + bytes(12) + b"acsp"
+    head += bytes(28) + np.rint(np.array(D50) * 65536).astype(">i4").tobytes()
+    head = head.ljust(128, b"\0") + struct.pack(">I", len(tags)) + table + body
+    return struct.pack(">I", len(head)) + head[4:]
+
+
+def gamma(value: float) -> bytes:
+    return b"curv\0\0\0\0" + struct.pack(">IH", 1, round(value * 256))

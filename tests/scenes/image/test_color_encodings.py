@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from image_files import chunk, png
+from image_files import chunk, gamma, icc, png
 from PIL import Image as pillow
 
 from scenes.image.color import srgb_to_linear
@@ -37,41 +37,6 @@ STORED = np.array(
 )
 DISPLAY_P3 = PRIMARIES[12][1]
 ADOBE_RGB = (0.64, 0.33, 0.21, 0.71, 0.15, 0.06, 0.3127, 0.3290)
-
-
-def icc(curve: bytes, primaries: tuple[float, ...] = REC_709, name: str = "sRGB", space: bytes = b"RGB ") -> bytes:
-    """A profile of one curve and primaries, whose name may say anything."""
-    from scenes.image.encoding import D50, adaptation, to_xyz
-
-    xyz = to_xyz(primaries)
-    columns = adaptation(xyz.sum(axis=1), D50) @ xyz
-
-    def number(values) -> bytes:
-        return b"XYZ \0\0\0\0" + np.rint(np.asarray(values) * 65536).astype(">i4").tobytes()
-
-    text = name.encode()
-    tags = {
-        b"desc": b"desc\0\0\0\0" + struct.pack(">I", len(text) + 1) + text + bytes(1 + 12 + 67),
-        b"wtpt": number(D50),
-    }
-    if space == b"GRAY":
-        tags[b"kTRC"] = curve
-    else:
-        tags |= {code + b"XYZ": number(column) for code, column in zip((b"r", b"g", b"b"), columns.T)}
-        tags |= {code + b"TRC": curve for code in (b"r", b"g", b"b")}
-    offset, table, body = 132 + 12 * len(tags), b"", b""
-    for signature, content in tags.items():
-        content += bytes(-len(content) % 4)
-        table += struct.pack(">4sII", signature, offset + len(body), len(content))
-        body += content
-    head = struct.pack(">I4sI4s4s4s", 0, b"test", 0x02400000, b"mntr", space, b"XYZ ") + bytes(12) + b"acsp"
-    head += bytes(28) + np.rint(np.array(D50) * 65536).astype(">i4").tobytes()
-    head = head.ljust(128, b"\0") + struct.pack(">I", len(tags)) + table + body
-    return struct.pack(">I", len(head)) + head[4:]
-
-
-def gamma(value: float) -> bytes:
-    return b"curv\0\0\0\0" + struct.pack(">IH", 1, round(value * 256))
 
 
 LINEAR = b"curv\0\0\0\0" + struct.pack(">I", 0)

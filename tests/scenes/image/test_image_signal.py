@@ -235,14 +235,14 @@ def with_holes() -> np.ndarray:
     return pixels
 
 
-def test_nan_and_infinite_pixels_are_counted_and_located_or_ignored(tmp_path: Path):
+def test_nan_and_infinite_pixels_are_holes_counted_and_located(tmp_path: Path):
     planes = {name: with_holes()[..., index].copy() for index, name in enumerate("RGB")}
     path = exr(tmp_path / "holes.exr", planes)
-    words = "holes.exr: 2 of 20 pixels hold NaN or infinity, the first at x 3, y 1; `ignore_invalid` "
-    with pytest.raises(BadInput, match=words):
-        open_image(path)
-    image = open_image(path, ignore_invalid=True)
-    assert any("2 pixels" in note and "holes" in note for note in image.notes)
+    words = "2 of 20 pixels hold NaN or infinity, the first at x 3, y 1"
+    with pytest.raises(BadInput, match=f"holes.exr: {words}"):
+        open_image(path, refuse_invalid=True)
+    image = open_image(path)
+    assert any(words in note and "holes" in note and "`refuse_invalid`" in note for note in image.notes)
     assert np.argwhere(~image.valid).tolist() == [[1, 3], [2, 0]]
     assert np.isfinite(image.values()).all() and (image.values()[1, 3] == 0).all()
     assert np.isfinite(whole_epoch(image, 7)[1]).all() and len(whole_epoch(image, 7)[1]) == 18
@@ -250,13 +250,13 @@ def test_nan_and_infinite_pixels_are_counted_and_located_or_ignored(tmp_path: Pa
 
 def test_filling_invalid_pixels_leaves_the_array_alone():
     pixels = with_holes()
-    Image.from_array(pixels, "linear", ignore_invalid=True)
+    Image.from_array(pixels, "linear")
     assert np.isnan(pixels[1, 3, 0])
 
 
 def test_refuses_an_image_of_invalid_pixels_only():
     with pytest.raises(BadInput, match="no pixel is left to fit"):
-        Image.from_array(np.full((2, 2), np.nan, np.float32), "linear", ignore_invalid=True)
+        Image.from_array(np.full((2, 2), np.nan, np.float32), "linear")
 
 
 # Previews.

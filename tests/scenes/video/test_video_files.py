@@ -9,6 +9,8 @@ from PIL import Image
 
 import scenes
 from scenes.errors import BadInput
+from scenes.image.color import srgb_to_linear
+from scenes.image.encoding import PRIMARIES, linear_to_srgb, to_rec709
 from scenes.video.color import KNEE, FrameColors
 from scenes.video.decode import decode_video_file
 from scenes.video.frames import FrameBuffer
@@ -238,6 +240,8 @@ def test_interlaced_films_are_joined_to_frames(tmp_path):
         return float(np.abs(rows[:, 1:-1] - (rows[:, :-2] + rows[:, 2:]) / 2).mean())
 
     assert combs(video.stored) < 0.5 * combs(combed)
+    stored = open_video(tmp_path / "a.mp4", keep_fields=True)
+    assert combs(stored.stored) > 0.8 * combs(combed) and any("two moments" in note for note in stored.notes)
 
 
 @pytest.mark.parametrize(
@@ -305,22 +309,21 @@ def test_large_films_without_a_matrix_are_rec_709_and_small_ones_rec_601(tmp_pat
         assert np.abs(colors_of(load(tmp_path / f"{height}.mkv")) - PATCHES).max() <= 3
 
 
-def test_hlg_is_said_and_pq_is_compressed_to_sdr(tmp_path):
-    encode(tmp_path / "hlg.mp4", patches(), pix_fmt="yuv420p10le", colorspace=9, color_trc=18, color_primaries=9)
-    video = load(tmp_path / "hlg.mp4")
-    assert any("HLG" in note for note in video.notes)
-    assert np.abs(colors_of(video) - PATCHES).max() <= 4
-    encode(tmp_path / "pq.mp4", patches(), pix_fmt="yuv420p10le", colorspace=9, color_trc=16, color_primaries=9)
-    video = load(tmp_path / "pq.mp4")
-    assert any("PQ" in note for note in video.notes)
+@pytest.mark.parametrize("name, transfer", [("PQ", 16), ("HLG", 18)])
+def test_hdr_films_are_compressed_to_sdr_and_said(tmp_path, name, transfer):
+    encode(tmp_path / "a.mp4", patches(), pix_fmt="yuv420p10le", colorspace=9, color_trc=transfer, color_primaries=9)
+    assert any(f"HDR ({name})" in note and "compressed" in note for note in load(tmp_path / "a.mp4").notes)
 
 
-def test_pq_light_below_the_knee_is_exact_and_above_it_stays_ordered():
-    # BT.2100's curve: 0.5081 is 100 cd/m², 0.5807 is 203 (BT.2408's white), 0.7518 is 1000.
+# Values of 0, 100, 203 (BT.2408's white) and 1,000 cd/m² of grey in BT.2100's curves; HLG's on a display of 1,000.
+@pytest.mark.parametrize(
+    "transfer, values", [(16, (0.0, 0.5081, 0.5807, 0.7518)), (18, (0.0, 0.6296, 0.7499, 1.0))], ids=["PQ", "HLG"]
+)
+def test_hdr_light_below_the_knee_is_exact_and_above_it_stays_ordered(transfer, values):
     grey = np.zeros((2, 4, 3), np.uint16)
-    grey[:] = (np.array([0.0, 0.5081, 0.5807, 0.7518])[:, None] * 65535).round().astype(np.uint16)
+    grey[:] = (np.array(values)[:, None] * 65535).round().astype(np.uint16)
     first = av.VideoFrame.from_ndarray(grey, format="rgb48le")
-    first.color_trc, first.color_primaries = 16, 9
+    first.color_trc, first.color_primaries = transfer, 9
     found = FrameColors(first).rgb(first)[0, :, 0] / 255
     linear = np.where(found <= 0.04045, found / 12.92, ((found + 0.055) / 1.055) ** 2.4)
     assert KNEE > 100 / 203
@@ -328,6 +331,19 @@ def test_pq_light_below_the_knee_is_exact_and_above_it_stays_ordered():
     assert linear[1] < linear[2] < linear[3] <= 1 and linear[2] == pytest.approx(
         KNEE + 0.4 * (1 - np.exp(-1)), abs=0.01
     )
+
+
+@pytest.mark.parametrize("primaries, name", [(9, "Rec. 2020"), (11, "DCI-P3"), (12, "Display P3")])
+def test_wide_gamuts_are_converted_to_srgb(primaries, name):
+    color = np.full((2, 2, 3), (0.5, 0.4, 0.3))
+    first = av.VideoFrame.from_ndarray((color * 65535).astype(np.uint16), format="rgb48le")
+    first.color_trc, first.color_primaries = 1, primaries
+    colors = FrameColors(first)
+    light = srgb_to_linear(color[:1, :1]) @ to_rec709(PRIMARIES[primaries][1]).T
+    np.testing.assert_allclose(colors.rgb(first)[0, 0], linear_to_srgb(light)[0, 0] * 255, atol=0.6)
+    assert colors.notes == [f"its colours are converted from {name} to sRGB (`ignore_profile` takes them as stored)"]
+    np.testing.assert_allclose(FrameColors(first, ignore_profile=True).rgb(first)[0, 0], color[0, 0] * 255, atol=1)
+    assert colors.rgb(first)[0, 0, 0] > 0.5 * 255 + 2  # more vivid red in the narrower gamut
 
 
 def test_ten_bits_sound_first_and_covers_of_albums(tmp_path):

