@@ -11,7 +11,7 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from apps.cli.flags import argument_type
+from apps.cli.flags import argument_type, group
 from fields.options import setting
 from scenes.errors import BadInput
 
@@ -27,15 +27,16 @@ examples:
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("method", metavar="PACKAGE:METHOD", help="a class, or the name of a registered method")
-    parser.add_argument(
+    place = group(parser, "method")
+    place.add_argument("method", metavar="PACKAGE:METHOD", help="A class, or the name of a registered method.")
+    place.add_argument(
         "--set",
         dest="settings",
         type=argument_type(setting),
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="options of the method to check it with",
+        help="Set options of the method; may be repeated, or take several.",
     )
 
 

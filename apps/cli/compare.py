@@ -35,6 +35,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> dict:
+    from apps.cli.standard_input import source_of
+
+    options.source = source_of(options.source)
     request = read_request(CompareRequest, options)
     for name in request.methods:
         # Report a wrong name before torch is loaded.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
+
+from apps.cli.flags import add_device, add_run, group
 
 HELP = "score a run"
 EPILOG = """\
@@ -14,19 +15,22 @@ examples:
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run_folder", metavar="RUN", type=Path, help="the run's folder")
-    parser.add_argument(
+    add_run(parser)
+    group(parser, "source").add_argument(
         "--data",
         metavar="SOURCE",
-        help="score on this signal (default: the one it was fitted to); of a scene, on the views it was not fitted to",
+        help="Score on this signal (default: the one it was fitted to); of a scene, on the views it was not fitted to.",
     )
-    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to compute")
+    add_device(parser)
 
 
 def run(options: argparse.Namespace) -> dict:
+    from apps.cli.standard_input import source_of
     from fields.runs.run import Run
 
     kept = Run.open(options.run_folder)
+    if options.data:
+        options.data = source_of(options.data)
 
     import time
 

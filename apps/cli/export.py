@@ -9,9 +9,14 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from apps.cli.flags import add_flags, read_request
+from apps.cli.flags import OUTPUT, add_device, add_flags, add_run, group, read_request
 from fields.export.request import ExportRequest
+from scenes.errors import BadInput
+
+if TYPE_CHECKING:
+    from fields.export.base import Source
 
 HELP = "write a run as a mesh, points, a volume ..."
 EPILOG = """\
@@ -28,27 +33,31 @@ examples:
   fit-a-scene export runs/duck views/                        posed images with transforms.json, to be fitted again
   fit-a-scene export runs/photo photo.fsq                    a compressed file that every command takes for a run
   fit-a-scene export runs/photo photo.onnx                   a graph of plain operators; .pt2 for torch
+  fit-a-scene export runs/photo - --as png | convert - photo.jpg
   fit-a-scene export runs/photo photo.npz                    the parameters, with a description
 """
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run_folder", metavar="RUN", type=Path, help="the run's folder")
-    parser.add_argument(
+    add_run(parser)
+    add_flags(parser, ExportRequest)
+    add_device(parser)
+    output = group(parser, OUTPUT)
+    output.add_argument(
         "out",
         metavar="OUT",
         type=Path,
         nargs="?",
-        help="the file, or a folder if it has no ending (default RUN/export with the usual ending of the run's kind)",
+        help="The file, a folder if it has no ending, or - for standard output (default RUN/export with the usual "
+        "ending of the run's kind).",
     )
-    parser.add_argument(
+    output.add_argument(
         "--as",
         dest="form",
         metavar="FORM",
-        help="form of the field: mesh, points, splat, volume, weights ... (default: the usual one for the ending)",
+        help="Form of the field: mesh, points, splat, volume, weights ... (default: the usual one for the ending). "
+        "For standard output also an ending, such as ply.",
     )
-    add_flags(parser, ExportRequest)
-    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to compute")
 
 
 def run(options: argparse.Namespace) -> dict:
@@ -60,13 +69,37 @@ def run(options: argparse.Namespace) -> dict:
 
     from apps.cli.export_progress import ExportProgress
     from apps.cli.reported import report_written
+    from apps.cli.standard_input import STANDARD, written_to
     from fields.export.base import Source
     from fields.export.formats import default_ending, export
     from fields.fit.fit import resolve_device
 
     source = Source(kept, kept.load_field(resolve_device(options.device)), kept.header["kind"])
-    out = options.out or kept.beside(f"export{default_ending(source)}")
+    request, form = read_request(ExportRequest, options), options.form
     begun = time.perf_counter()
-    with ExportProgress(options) as progress:
-        report = export(source, out, read_request(ExportRequest, options), options.form, progress=progress)
+    out, ending = options.out or kept.beside(f"export{default_ending(source)}"), ""
+    if str(out) == STANDARD:
+        ending, form = _piped_form(source, form)
+    with written_to(out, ending, json=options.json) as path, ExportProgress(options) as progress:
+        report = export(source, path, request, form, progress=progress)
     return report_written(options, kept, source.field, out=out, report=report, seconds=time.perf_counter() - begun)
+
+
+def _piped_form(source: Source, form: str | None) -> tuple[str, str | None]:
+    """Ending and form of what goes to standard output. `form`: a form, or an ending without its dot, or None.
+
+    Raises BadInput where this field has no such form in a single file.
+    """
+    from fields.export.formats import FOLDER, default_ending, formats_of
+
+    rows = [row for row in formats_of(source) if row.ending != FOLDER]
+    if form is None:
+        return default_ending(source), None
+    for row in rows:
+        if form == row.form:
+            return row.ending, form
+    for row in rows:
+        if form.lstrip(".").lower() == row.ending[1:]:
+            return row.ending, None
+    names = dict.fromkeys([*(row.form for row in rows), *(row.ending[1:] for row in rows)])
+    raise BadInput(f"`form={form}`: for standard output, give one of {', '.join(names)}")

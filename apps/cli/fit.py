@@ -37,6 +37,8 @@ EPILOG = """\
 examples:
   fit-a-scene fit photo.jpg
   fit-a-scene fit photo.jpg --seconds 10 --params 200k
+  fit-a-scene fit *.jpg --out runs/album             several; without --out runs/NAME for each
+  curl -s https://... | fit-a-scene fit -            a file from standard input
   fit-a-scene fit photo.jpg --method siren --set first_omega=60 width=128
   fit-a-scene fit song.wav --part 10,20              audio; only these seconds
   fit-a-scene fit photo.jpg --mask hole.png          fit where the mask is white, fill in the rest
@@ -50,9 +52,24 @@ examples:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     add_flags(parser, FitRequest)
+    for action in parser._actions:
+        if action.dest == "source":
+            action.nargs = "+"
+            action.help = f"{action.help} Several give a run each; - reads a file from standard input."
 
 
 def run(options: argparse.Namespace) -> dict:
+    from apps.cli.several import fit_each
+    from apps.cli.standard_input import source_of
+
+    sources = [source_of(source) for source in options.source]
+    if len(sources) > 1:
+        return fit_each(sources, options, run_one)
+    return run_one(argparse.Namespace(**{**vars(options), "source": sources[0]}))
+
+
+def run_one(options: argparse.Namespace) -> dict:
+    """Fit one source, and return the report that `--json` prints."""
     request = read_request(FitRequest, options)
     source = Path(options.source)
     repeats = is_run(source)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from functools import wraps
+from pathlib import Path
 from typing import TypeVar
 
 from fields.options import OptionInfo, Request, options_of, setting
 
+# Title of the group of what comes out, and of what every command has.
+OUTPUT = "output"
 R = TypeVar("R", bound=Request)
 T = TypeVar("T")
 
@@ -18,9 +21,34 @@ def add_flags(parser: argparse.ArgumentParser, model: type[Request]) -> None:
     for section, title in model.sections.items():
         options = [option for option in options_of(model) if option.section == section and not option.hidden]
         if options:
-            group = parser.add_argument_group(title)
             for option in options:
-                _add(group, option)
+                _add(group(parser, title), option)
+
+
+def group(parser: argparse.ArgumentParser, title: str) -> argparse._ArgumentGroup:
+    """The group of a parser with that title, which is made where there is none yet."""
+    found = [group for group in parser._action_groups if group.title == title]
+    return found[0] if found else parser.add_argument_group(title)
+
+
+def reorder_groups(parser: argparse.ArgumentParser) -> None:
+    """Put the group of the output last in the help of a command."""
+    parser._action_groups.sort(key=lambda group: group.title == OUTPUT)
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """Add the run that a command works on."""
+    group(parser, "source").add_argument("run_folder", metavar="RUN", type=Path, help="The run's folder.")
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """Add where to compute."""
+    group(parser, "budget").add_argument(
+        "--device",
+        default="auto",
+        choices=("auto", "cpu", "cuda"),
+        help="Where to compute; auto is the GPU where torch can use one.",
+    )
 
 
 def read_request(model: type[R], namespace: argparse.Namespace) -> R:
@@ -49,11 +77,11 @@ def argument_type(parse: Callable[[object], T]) -> Callable[[str], T]:
     return parsed
 
 
-def _add(group: argparse._ArgumentGroup, option: OptionInfo) -> None:
+def _add(place: argparse._ArgumentGroup, option: OptionInfo) -> None:
     text = option.full_help.replace("%", "%%")
     if option.switches:
         for index, (name, value) in enumerate(option.switches.items()):
-            group.add_argument(
+            place.add_argument(
                 f"--{name}",
                 dest=option.name,
                 action="store_const",
@@ -62,9 +90,9 @@ def _add(group: argparse._ArgumentGroup, option: OptionInfo) -> None:
                 help=argparse.SUPPRESS if index else text,
             )
     elif option.switch:
-        group.add_argument(option.flag, dest=option.name, action="store_true", help=text)
+        place.add_argument(option.flag, dest=option.name, action="store_true", help=text)
     elif option.repeated:
-        group.add_argument(
+        place.add_argument(
             option.flag,
             dest=option.name,
             action="append",
@@ -74,9 +102,9 @@ def _add(group: argparse._ArgumentGroup, option: OptionInfo) -> None:
             help=text,
         )
     elif option.positional:
-        group.add_argument(option.name, type=argument_type(option.parse), metavar=option.metavar, help=text)
+        place.add_argument(option.name, type=argument_type(option.parse), metavar=option.metavar, help=text)
     else:
-        group.add_argument(
+        place.add_argument(
             option.flag,
             dest=option.name,
             type=argument_type(option.parse),

@@ -9,6 +9,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from apps.cli.flags import OUTPUT, group
 from scenes.errors import BadInput
 
 if TYPE_CHECKING:
@@ -29,13 +30,15 @@ LISTED_SIZES = 6
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the run or the source, and the file of the drawing."""
-    parser.add_argument("run_folder", metavar="RUN|SOURCE", help="the run's folder, or photographs with their cameras")
-    parser.add_argument(
+    group(parser, "source").add_argument(
+        "run_folder", metavar="RUN|SOURCE", help="The run's folder, or photographs with their cameras."
+    )
+    group(parser, OUTPUT).add_argument(
         "--plot",
         nargs="?",
         const="",
         metavar="FILE",
-        help="draw the cameras and the box (default: RUN/cameras.png, SOURCE-cameras.png)",
+        help="Draw the cameras and the box (default: RUN/cameras.png, SOURCE-cameras.png).",
     )
 
 

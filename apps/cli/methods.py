@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from apps.cli.flags import group
+
 HELP = "list the methods and their options"
 EPILOG = """\
 examples:
@@ -15,7 +17,7 @@ examples:
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", metavar="METHOD", nargs="?", help="show the options of this method")
+    group(parser, "method").add_argument("name", metavar="METHOD", nargs="?", help="Show the options of this method.")
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:

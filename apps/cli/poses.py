@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from apps.cli.flags import argument_type
+from apps.cli.flags import OUTPUT, argument_type, group
 from fields.options import count
 
 if TYPE_CHECKING:
@@ -38,32 +38,33 @@ examples:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the source, the new folder, and the number and size of the images."""
-    parser.add_argument("source", metavar="SOURCE", help="a folder or zip of photographs, a film, or a posed scene")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="the new folder (default: NAME-posed)")
-    parser.add_argument(
+    source = group(parser, "source")
+    source.add_argument("source", metavar="SOURCE", help="A folder or zip of photographs, a film, or a posed scene.")
+    source.add_argument(
         "--frames",
         type=argument_type(count),
         default=80,
         metavar="N",
-        help="films: number of images, each the sharpest frame of its stretch (default 80)",
+        help="Films: number of images, each the sharpest frame of its stretch (default 80).",
     )
-    parser.add_argument(
+    source.add_argument(
         "--longest",
         type=argument_type(count),
         default=1280,
         metavar="PIXELS",
-        help="longest side of the images; larger photographs are made smaller (default 1280)",
+        help="Longest side of the images; larger photographs are made smaller (default 1280).",
     )
-    parser.add_argument(
+    source.add_argument(
         "--orientation",
         choices=("stored", "upright"),
-        help="posed scenes: whether poses belong to the photographs' pixels as stored, or turned upright as EXIF says",
+        help="Posed scenes: whether poses belong to the photographs' pixels as stored, or turned upright as EXIF says.",
     )
-    parser.add_argument(
+    source.add_argument(
         "--pose-convention",
         choices=("opengl", "opencv", "w2c", "w2c-opencv"),
-        help="posed scenes: camera to world with OpenGL's or OpenCV's axes, or world to camera (w2c)",
+        help="Posed scenes: camera to world with OpenGL's or OpenCV's axes, or world to camera (w2c).",
     )
+    group(parser, OUTPUT).add_argument("--out", type=Path, metavar="DIR", help="The new folder (default: NAME-posed).")
 
 
 def run(options: argparse.Namespace) -> dict:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 import time
 
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from apps.cli.terminal import error_console, shows_bars
 from fields.fit.scoring import ScoredPart
 from fields.fit.trainer import Trainer
 from fields.kinds import output_for
@@ -31,7 +31,7 @@ class FitProgress:
     """A callback of the trainer and a context manager. It writes to standard error only."""
 
     def __init__(self, signal: Signal, trainer: Trainer, run: Run) -> None:
-        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self.console = error_console()
         self.console.print(f"[bold]{signal.source['path']}[/]  {signal.describe()}")
         self.console.print(
             f"{trainer.method.name}: {trainer.field.num_parameters:,} parameters, {trainer.field.backend}"
@@ -62,7 +62,7 @@ class FitProgress:
 
     def start(self) -> None:
         """Show the bar, on a terminal."""
-        if self.console.is_terminal:
+        if shows_bars(self.console):
             self.bar.start()
 
     def stop(self) -> None:
@@ -74,7 +74,7 @@ class FitProgress:
         self._first = self._first or (now, trainer.index)
         if now < self._next:
             return
-        self._next = now + (REFRESH_SECONDS if self.console.is_terminal else LINE_SECONDS)
+        self._next = now + (REFRESH_SECONDS if shows_bars(self.console) else LINE_SECONDS)
         rate = (trainer.index - self._first[1]) / max(now - self._first[0], 1e-9)
         name, value = trainer.objective.running_quality(trainer.loss)
         quality = f"{'test ' * name.startswith('test')}{value:.2f} dB" if name in DECIBELS else f"loss {value:.3g}"
@@ -83,7 +83,7 @@ class FitProgress:
             + f"{trainer.index:,}/{trainer.total or '?'} steps  {rate:.1f}/s  {quality}"
         )
         self.bar.update(self.task, completed=trainer.index, total=trainer.total, state=state)
-        if not self.console.is_terminal and trainer.total:
+        if not shows_bars(self.console) and trainer.total:
             left = (trainer.total - trainer.index) / rate if rate else 0
             print(f"{state}  {left:.0f} s left", file=sys.stderr, flush=True)
 

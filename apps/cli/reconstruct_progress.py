@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable
 from typing import Self
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
+from apps.cli.terminal import error_console, shows_bars
 from fields.export.scene_assets.reports import Reports
 
 # Seconds between lines in a log file; no stage is silent for longer.
@@ -32,7 +32,7 @@ class ReconstructProgress(Reports):
     def __init__(self, seconds: float, with_flags: Callable[[str], str]) -> None:
         self.seconds = seconds
         self._with_flags = with_flags
-        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._console = error_console()
         columns = (SpinnerColumn(), TextColumn("{task.fields[name]}"), BarColumn(), TextColumn("{task.fields[state]}"))
         self._bar = Progress(*columns, console=self._console, transient=True)
         self._task = self._bar.add_task("stage", total=1.0, name="", state="")
@@ -43,7 +43,7 @@ class ReconstructProgress(Reports):
         self._ticker = threading.Thread(target=self._tick, daemon=True)
 
     def __enter__(self) -> Self:
-        if self._console.is_terminal:
+        if shows_bars(self._console):
             self._bar.start()
         self._ticker.start()
         return self
@@ -72,13 +72,13 @@ class ReconstructProgress(Reports):
         self._print(f"note: {self._with_flags(text)}")
 
     def _print(self, text: str) -> None:
-        if self._console.is_terminal:
+        if shows_bars(self._console):
             self._console.print(text, markup=False)
         else:
             print(text, file=sys.stderr, flush=True)
 
     def _tick(self) -> None:
-        terminal = self._console.is_terminal
+        terminal = shows_bars(self._console)
         while not self._ended.wait(REFRESH_SECONDS if terminal else LINE_SECONDS):
             stage = self._stage
             if not stage:

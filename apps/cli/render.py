@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from apps.cli.flags import add_flags, read_request
+from apps.cli.flags import OUTPUT, add_device, add_flags, add_run, group, read_request
 from fields.export.request import RenderRequest
 
 HELP = "render an image, audio or a video of a run"
@@ -27,12 +27,15 @@ examples:
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run_folder", metavar="RUN", type=Path, help="the run's folder")
-    parser.add_argument(
-        "--out", type=Path, metavar="FILE", help="the file (default RUN/render.png, or what suits the run's kind)"
-    )
+    add_run(parser)
     add_flags(parser, RenderRequest)
-    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to compute")
+    add_device(parser)
+    group(parser, OUTPUT).add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="The file, or - for standard output (default RUN/render.png, or what suits the run's kind).",
+    )
 
 
 def run(options: argparse.Namespace) -> dict:
@@ -43,6 +46,7 @@ def run(options: argparse.Namespace) -> dict:
     import time
 
     from apps.cli.reported import report_written
+    from apps.cli.standard_input import written_to
     from fields.fit.fit import resolve_device
     from fields.kinds import output_for
 
@@ -50,7 +54,9 @@ def run(options: argparse.Namespace) -> dict:
     output = output_for(kind, kept.load_field(resolve_device(options.device)), kept.path)
     request = read_request(RenderRequest, options)
     output.check(request, kind)
-    out = options.out or kept.beside(output.default_name(request))
+    name = output.default_name(request)
+    out = options.out or kept.beside(name)
     begun = time.perf_counter()
-    report = output.render(out, request)
+    with written_to(out, Path(name).suffix, json=options.json) as path:
+        report = output.render(path, request)
     return report_written(options, kept, output.field, out=out, report=report, seconds=time.perf_counter() - begun)

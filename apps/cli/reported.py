@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from apps.cli.messages import with_flags
+from apps.cli.standard_input import STANDARD
 from fields.models.field import Field
 from fields.runs.run import Run
 
@@ -22,5 +23,6 @@ def report_written(
         print(f"note: {with_flags(note, options)}", file=sys.stderr)
     text = report.pop("text")
     if not options.json:
-        print(f"{out}   {text}, {seconds:.2f} s")
+        piped = str(options.out) == STANDARD
+        print(f"{STANDARD if piped else out}   {text}, {seconds:.2f} s", file=sys.stderr if piped else sys.stdout)
     return {"run": str(run.path), "out": str(out), **report, "seconds": round(seconds, 3), "backend": field.backend}

@@ -5,11 +5,9 @@ from __future__ import annotations
 from itertools import chain, count
 from pathlib import Path
 
+from apps.cli.runs import RUNS
 from fields.runs.run import Run
 from scenes.errors import BadInput
-
-# Folder of all runs.
-RUNS = Path("runs")
 
 
 def run_name(source: str) -> str:
@@ -19,9 +17,14 @@ def run_name(source: str) -> str:
 
 def default_out(source: str) -> Path:
     """A folder that does not exist yet: runs/NAME, or runs/NAME-2, runs/NAME-3, ..."""
+    return free_name(RUNS, source)
+
+
+def free_name(folder: Path, source: str) -> Path:
+    """A folder that does not exist yet in `folder`: NAME, or NAME-2, NAME-3, ..."""
     name = run_name(source)
     names = chain([name], (f"{name}-{number}" for number in count(2)))
-    return next(path for path in (RUNS / name for name in names) if not path.exists())
+    return next(path for path in (folder / name for name in names) if not path.exists())
 
 
 def find_run(source: str) -> Run:

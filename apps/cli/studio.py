@@ -9,9 +9,14 @@ from __future__ import annotations
 import argparse
 import socket
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 
-from apps.cli.flags import argument_type
+from apps.cli.flags import OUTPUT, argument_type, group
+from apps.cli.runs import RUNS
+from apps.cli.terminal import has_display, show
 from fields.options import count
 from scenes.errors import BadInput
 
@@ -19,7 +24,7 @@ HELP = "open the studio in the browser"
 EPILOG = """\
 examples:
   fit-a-scene studio
-  fit-a-scene studio --port 8000 --runs /data/runs
+  fit-a-scene studio --port 8000 --runs /data/runs --no-browser
   fit-a-scene studio --host 0.0.0.0 --password ...
 """
 # Names of this machine for itself.
@@ -28,30 +33,39 @@ DEFAULT_PORT = 7860
 # Ports that are tried, from the one that was asked for.
 NUM_PORTS = 20
 MIN_PASSWORD_LENGTH = 8
+# Seconds within which the studio answers, on slow machines too, and between looks whether it does.
+START_SECONDS, POLL_SECONDS = 120.0, 0.25
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    place = group(parser, "address")
+    place.add_argument(
         "--port",
         type=argument_type(count),
         default=DEFAULT_PORT,
         metavar="N",
-        help=f"port it listens on (default {DEFAULT_PORT}, or the next that is free)",
+        help=f"Port it listens on (default {DEFAULT_PORT}, or the next that is free).",
     )
-    parser.add_argument(
+    place.add_argument(
         "--host",
         default="127.0.0.1",
         metavar="H",
-        help="address it listens on (default 127.0.0.1: this machine only)",
+        help="Address it listens on (default 127.0.0.1: this machine only).",
     )
-    parser.add_argument(
+    place.add_argument(
         "--password",
         metavar="P",
-        help="password that a browser has to give; needed for other machines, with at least "
-        f"{MIN_PASSWORD_LENGTH} characters",
+        help="Password that a browser has to give; needed for other machines, with at least "
+        f"{MIN_PASSWORD_LENGTH} characters.",
     )
-    parser.add_argument(
-        "--runs", type=Path, default=Path("runs"), metavar="DIR", help="the folder of runs (default runs)"
+    group(parser, "source").add_argument(
+        "--runs", type=Path, default=RUNS, metavar="DIR", help="The folder of runs (default runs)."
+    )
+    group(parser, OUTPUT).add_argument(
+        "--no-browser",
+        dest="browser",
+        action="store_false",
+        help="Do not open the page in the browser. Without a display it is not opened either.",
     )
 
 
@@ -74,6 +88,8 @@ def run(options: argparse.Namespace) -> dict:
 
     address = f"http://{_shown_host(host)}:{port}"
     print(f"Field Studio   {address}   (stop it with Ctrl-C; runs in {options.runs})", file=sys.stderr, flush=True)
+    if options.browser and has_display():
+        Thread(target=_show_when_served, args=(address, host, port), daemon=True).start()
     serve(host, port, password=password, runs=options.runs, hosts=LOOPBACK if host in LOOPBACK else None)
     return {"address": address}
 
@@ -95,6 +111,16 @@ def free_port(host: str, wanted: int) -> int:
                 continue
             return port
     raise BadInput(f"cannot listen on {host}:{wanted} ({reason}); give another `host` or `port`")
+
+
+def _show_when_served(address: str, host: str, port: int) -> None:
+    """Open the page once the port answers. It gives up where that takes longer than a start ever took."""
+    reachable = "127.0.0.1" if host == "0.0.0.0" else host
+    for _ in range(int(START_SECONDS / POLL_SECONDS)):
+        with suppress(OSError), socket.create_connection((reachable, port), timeout=POLL_SECONDS):
+            show(address)
+            return
+        time.sleep(POLL_SECONDS)
 
 
 def _shown_host(host: str) -> str:

@@ -433,5 +433,5 @@ def test_debug_shows_a_traceback(tmp_path, capsys):
 
 
 def test_missing_and_unknown_commands_list_the_commands(capsys):
-    assert re.search("COMMAND", refused(capsys))
+    assert re.search("COMMAND", refused(capsys, "--json"))
     assert "fit" in refused(capsys, "fitt")
