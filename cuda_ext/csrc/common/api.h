@@ -3,13 +3,12 @@
 
 #include <cstdint>
 
-// A function of the C interface, found by its name through ctypes.
-#define FS_API extern "C" __attribute__((visibility("default")))
+#include "compiler.h"
 
 namespace fs {
 
 // Number of the C interface: raised whenever a signature or the layout of a struct changes. The loader refuses a
 // library whose number differs from its own (`ABI` in cuda_ext/__init__.py).
-constexpr int abi = 6;
+constexpr int abi = 7;
 
 }  // namespace fs

@@ -3,11 +3,7 @@
 
 #include <cstdint>
 
-#if defined(__CUDACC__)
-#define FS_HOST_DEVICE __host__ __device__ __forceinline__
-#else
-#define FS_HOST_DEVICE inline __attribute__((always_inline))
-#endif
+#include "compiler.h"
 
 namespace fs {
 

@@ -2,8 +2,12 @@
 
 #include "isa.h"
 
+#if defined(_WIN32)
+#include <malloc.h>
+#else
 #include <dlfcn.h>
 #include <sys/mman.h>
+#endif
 
 #include <cstdint>
 #include <cstdlib>
@@ -15,7 +19,8 @@ namespace {
 
 // torch brings its own OpenMP runtime, under a file name that differs between builds; linking a second runtime would
 // create a second pool of threads that competes for the same cores. So the functions that make up a parallel region are
-// looked up in what the process has loaded already; without them, plain threads are used.
+// looked up in what the process has loaded already; without them (as on Windows, where the runtimes have other
+// functions), plain threads are used.
 struct OpenMP {
     void (*parallel)(void (*)(void*), void*, unsigned, unsigned);
     int (*thread)();
@@ -24,12 +29,14 @@ struct OpenMP {
 
 const OpenMP& openmp() {
     static const OpenMP found = [] {
-        OpenMP omp;
+        OpenMP omp = {};
+#if !defined(_WIN32)
         omp.parallel = reinterpret_cast<decltype(omp.parallel)>(dlsym(RTLD_DEFAULT, "GOMP_parallel"));
         omp.thread = reinterpret_cast<decltype(omp.thread)>(dlsym(RTLD_DEFAULT, "omp_get_thread_num"));
         omp.threads = reinterpret_cast<decltype(omp.threads)>(dlsym(RTLD_DEFAULT, "omp_get_num_threads"));
         const char* own = std::getenv("FIELD_STUDIO_THREADS");
         if (!omp.thread || !omp.threads || (own && own[0] == 'o')) omp.parallel = nullptr;
+#endif
         return omp;
     }();
     return found;
@@ -41,10 +48,26 @@ struct Region {
     int num_threads;
 };
 
+// Memory for whole cache lines, or null. `bytes` is a multiple of 64.
+void* allocate(size_t bytes) {
+#if defined(_WIN32)
+    return _aligned_malloc(bytes, 64);
+#else
+    return std::aligned_alloc(64, bytes);
+#endif
+}
+void release(void* memory) {
+#if defined(_WIN32)
+    _aligned_free(memory);
+#else
+    std::free(memory);
+#endif
+}
+
 struct ScratchBlock {
     void* memory = nullptr;
     size_t bytes = 0;
-    ~ScratchBlock() { std::free(memory); }
+    ~ScratchBlock() { release(memory); }
 };
 
 }  // namespace
@@ -89,9 +112,9 @@ void* scratch(int slot, size_t bytes) {
     static thread_local ScratchBlock blocks[8];
     ScratchBlock& block = blocks[slot];
     if (block.bytes < bytes) {
-        std::free(block.memory);
+        release(block.memory);
         block.bytes = (bytes + 63) / 64 * 64;
-        block.memory = std::aligned_alloc(64, block.bytes);
+        block.memory = allocate(block.bytes);
         if (!block.memory) {
             block.bytes = 0;
             throw std::bad_alloc();

@@ -43,9 +43,9 @@ void advise_huge_pages(void* memory, size_t bytes);
 
 // Part `thread` of `num_threads` equal parts of 0 .. total - 1: first .. last - 1.
 struct Range {
-    long first, last;
+    int64_t first, last;
 };
-static inline __attribute__((always_inline)) Range range_of(long total, int num_threads, int thread) {
+FS_HOST_DEVICE Range range_of(int64_t total, int num_threads, int thread) {
     return {total * thread / num_threads, total * (thread + 1) / num_threads};
 }
 

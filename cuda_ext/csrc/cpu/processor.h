@@ -11,7 +11,10 @@ namespace {
 
 bool processor_has_avx2() {
     __builtin_cpu_init();
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+    // Leaf 1, bit 29 of ECX: F16C, whose name some compilers' __builtin_cpu_supports lack.
+    uint32_t a, b, c, d;
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __get_cpuid(1, &a, &b, &c, &d) &&
+           (c >> 29 & 1);
 }
 
 bool processor_has_avx512() {
@@ -20,7 +23,7 @@ bool processor_has_avx512() {
 }
 
 bool processor_has_avx512_bfloat16() {
-    // Leaf 7, subleaf 1, bit 5 of EAX. Some compilers' __builtin_cpu_supports lack its name.
+    // Leaf 7, subleaf 1, bit 5 of EAX: AVX512-BF16, likewise.
     uint32_t a, b, c, d;
     return processor_has_avx512() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 5 & 1);
 }
