@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Protocol, cast
+from typing import Literal, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -60,6 +60,11 @@ class Field(nn.Module):
     def backend(self) -> str:
         """Backend that evaluates the field: "native-cpu", "native-cuda", "tcnn" or "torch"."""
         return "torch"
+
+    @property
+    def training_dtype(self) -> MatmulDtype:
+        """Type of the factors of matrix products in native training steps, until the last part of the training."""
+        return "float32"
 
     @property
     def point_field(self) -> PointField | None:
@@ -213,8 +218,11 @@ class RadianceField(Field):
         """Whether the field has a shape that a fit may start from, so that `begin_surface` is not needed."""
         return True
 
-    def begin_surface(self, distances: Tensor) -> None:
-        """Take a shape before a fit begins: signed distances `[n, n, n]` in sides of the cube, at centres of cells."""
+    def begin_surface(self, distances: Tensor, steps: int) -> None:
+        """Take a shape before a fit begins: signed distances `[n, n, n]` in sides of the cube, at centres of cells.
+
+        steps: of a regression, the more the closer.
+        """
         raise NotImplementedError(f"{type(self).__name__} has no surface")
 
     # Geometry
@@ -388,9 +396,9 @@ class CoordinateField(PointField):
         self.network = network
         self.scale = scale
         self.offset = offset
-        # Type of the factors of matrix products in native steps, until the last part of the training: a field is
-        # evaluated in float32, which every machine has.
-        self.matmul_dtype: MatmulDtype = "float32"
+        # What `training_dtype` should be; auto: bfloat16 where the processor has it. A field is evaluated in float32,
+        # which every machine has.
+        self.matmul_dtype: MatmulDtype | Literal["auto"] = "float32"
         self._ending = False
 
     def before_step(self, step: int, total: int | None) -> None:
@@ -402,6 +410,12 @@ class CoordinateField(PointField):
         if isinstance(self.encoder, FixedEncoding) and isinstance(self.network, NativeNetwork):
             return self.network.backend
         return "torch"
+
+    @property
+    def training_dtype(self) -> MatmulDtype:
+        if self.matmul_dtype != "auto":
+            return self.matmul_dtype
+        return "float32" if why_not_matmul_dtype("bfloat16") else "bfloat16"
 
     def features(self, coords: Tensor) -> Tensor:
         """Features `[..., F]` at `coords` `[..., D]`."""
@@ -437,10 +451,10 @@ class CoordinateField(PointField):
         if exact is None:
             return None
         rounded = exact
-        if self.matmul_dtype != "float32":
-            if reason := why_not_matmul_dtype(self.matmul_dtype):
-                raise BadInput(f"`matmul_dtype={self.matmul_dtype}`: {reason}; leave it out")
-            rounded = network.training_step(replace(options, matmul_dtype=self.matmul_dtype)) or exact
+        if (dtype := self.training_dtype) != "float32":
+            if reason := why_not_matmul_dtype(dtype):
+                raise BadInput(f"`matmul_dtype={dtype}`: {reason}; leave it out")
+            rounded = network.training_step(replace(options, matmul_dtype=dtype)) or exact
 
         def step(coords: Tensor, targets: Tensor, *weights: Tensor) -> Tensor:
             return (exact if self._ending else rounded)(coords, targets if unit == 1.0 else targets / unit, *weights)

@@ -34,8 +34,7 @@ NOTHING = 7.0
 STEEPNESS = 1.2
 # Points per call where cells are measured, which bounds the memory.
 CHUNK = 1 << 17
-# Steps, points of a step and learning rates of the regression of the first shape. Half of the points are near it.
-START_STEPS = 200
+# Points of a step and learning rates of the regression of the first shape. Half of the points are near it.
 START_POINTS = 1 << 14
 START_RATES = (5e-3, 2e-2)
 START_NEAR = 0.03
@@ -320,7 +319,7 @@ class SurfaceRadiance(RadianceField):
     def surface_begun(self) -> bool:
         return bool(self.begun)
 
-    def begin_surface(self, distances: Tensor) -> None:
+    def begin_surface(self, distances: Tensor, steps: int) -> None:
         """Fit the distance to a shape by regression; the features keep their random values."""
         parameters = [*self.network.parameters()]
         optimizer = Adam(
@@ -331,9 +330,9 @@ class SurfaceRadiance(RadianceField):
         )
         random = torch.Generator().manual_seed(len(distances))
         near = (distances.abs() < START_NEAR).nonzero()
-        for step in range(START_STEPS):
+        for step in range(steps):
             for group, rate in zip(optimizer.param_groups, START_RATES):
-                group["lr"] = rate * (0.5 + 0.5 * math.cos(math.pi * step / START_STEPS))
+                group["lr"] = rate * (0.5 + 0.5 * math.cos(math.pi * step / steps))
             points = torch.rand(START_POINTS, 3, generator=random)
             if len(near):
                 half = START_POINTS // 2

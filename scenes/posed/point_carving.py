@@ -20,17 +20,17 @@ BEHIND = 1.5
 
 
 def in_front_of_points(
-    cameras: Sequence[Camera], points: np.ndarray, lower: np.ndarray, side: float, resolution: int
+    cameras: Sequence[Camera], points: np.ndarray, lower: np.ndarray, side: float, among: np.ndarray
 ) -> np.ndarray:
     """Cells of a grid over a cube that cameras look through to points behind them, `[n, n, n]` bool, x first.
 
     Args:
         points: `[N, 3]` on surfaces, in units of the scene.
         lower, side: lower corner `[3]` and side of the cube.
-        resolution: n, the number of cells along each axis.
+        among: `[n, n, n]` bool, the cells that are looked at; of the others none is found.
     """
-    axis = (np.arange(resolution) + 0.5) / resolution * side
-    cells = np.stack(np.meshgrid(*(axis + start for start in lower), indexing="ij"), axis=-1).reshape(-1, 3)
+    cell = side / len(among)
+    cells = (np.stack(np.nonzero(among), axis=-1) + 0.5) * cell + lower
     seen, empty = np.zeros(len(cells), np.int32), np.zeros(len(cells), np.int32)
     for camera in cameras:
         scale = min(1.0, SIDE / max(camera.intrinsics.width, camera.intrinsics.height))
@@ -40,9 +40,10 @@ def in_front_of_points(
         inside = np.flatnonzero((depth > 0) & in_image(small.intrinsics, x, y))
         met = nearest[y[inside].astype(np.int64), x[inside].astype(np.int64)]
         seen[inside] += np.isfinite(met)
-        empty[inside] += np.isfinite(met) & (depth[inside] < met - BEHIND * side / resolution)
-    found = (empty >= MIN_VOTES) & (empty >= MIN_FRACTION * seen)
-    return found.reshape(resolution, resolution, resolution)
+        empty[inside] += np.isfinite(met) & (depth[inside] < met - BEHIND * cell)
+    found = among.copy()
+    found[among] = (empty >= MIN_VOTES) & (empty >= MIN_FRACTION * seen)
+    return found
 
 
 def _nearest(camera: Camera, points: np.ndarray) -> np.ndarray:

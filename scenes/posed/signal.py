@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal, get_args
@@ -61,12 +61,14 @@ class RadianceScene(Signal):
         plain_color: the one colour `[3]` uint8 of the background, or None.
         cascades: number of cubes that the scene fills, each twice as large as the one before around the same centre.
         pixel_size: side of a pixel in the middle of the cube, as a fraction of the cube's side.
+        fit_seconds: the budget of the fit, or None.
 
     Raises BadInput where there is no test view, or an image or a mask cannot be used.
     """
 
     kind = "radiance"
     channels = Channels(("red", "green", "blue"), "radiance")
+    fit_seconds: float | None = None
 
     def __init__(
         self, views: PosedViews, source: dict, background: Background | None = None, unbounded: bool | None = None
@@ -134,6 +136,9 @@ class RadianceScene(Signal):
         # What has the background's color within the object belongs to it more often than one sees through it there.
         return np.asarray(binary_fill_holes(difference.max(axis=-1) > self._levels))
 
+    def set_budget(self, seconds: float | None, steps: int | None, batch: int) -> None:
+        self.fit_seconds = seconds
+
     def describe(self) -> str:
         """Number and size of the views, and what is special about them, in a few words."""
         sizes = {(view.intrinsics.width, view.intrinsics.height) for view in self.training}
@@ -175,8 +180,7 @@ class RadianceScene(Signal):
         """
         if not self.has_alpha or self.moving:
             return None
-        views = ((view, self._pixels.alpha(index) > 0) for index, view in enumerate(self.training))
-        return outside_hull(views, self._lower, self._side, resolution)
+        return outside_hull(_Silhouettes(self), self._lower, self._side, resolution)
 
     @property
     def has_silhouettes(self) -> bool:
@@ -187,21 +191,29 @@ class RadianceScene(Signal):
         """`empty_cells`, and of views with a plain background too. None without `has_silhouettes`."""
         if not self.has_silhouettes:
             return None
-        views = (
-            (view, self._pixels.alpha(i) > 0 if self.has_alpha else self._silhouette(self._pixels.image(i)))
-            for i, view in enumerate(self.training)
-        )
-        return outside_hull(((v, s) for v, s in views if s is not None), self._lower, self._side, resolution)
+        return outside_hull(_Silhouettes(self), self._lower, self._side, resolution)
 
-    def cells_in_front(self, resolution: int) -> np.ndarray | None:
+    def training_silhouettes(self) -> Iterator[tuple[View, np.ndarray]]:
+        """The views for training whose silhouettes are known, and the pixels `[H, W]` bool that show an object."""
+        for index, view in enumerate(self.training):
+            if self.has_alpha:
+                yield view, self._pixels.alpha(index) > 0
+                continue
+            shape = self._silhouette(self._pixels.image(index))
+            if shape is not None:
+                yield view, shape
+
+    def cells_in_front(self, among: np.ndarray) -> np.ndarray | None:
         """Cells of a grid over the cube that cameras look through to points on surfaces, `[n, n, n]` bool, x first.
+
+        among: `[n, n, n]` bool, the cells that are looked at.
 
         None where the scene's files have no such points, or the scene moves.
         """
         points = self.views.points
         if points is None or not len(points) or self.moving:
             return None
-        return in_front_of_points(self.training, points, self._lower, self._side, resolution)
+        return in_front_of_points(self.training, points, self._lower, self._side, among)
 
     def preview(self, longest_side: int = 1024) -> np.ndarray:
         """The first test view, `[h, w, 3]` uint8 sRGB."""
@@ -210,6 +222,16 @@ class RadianceScene(Signal):
         image = self.image(self.test[0])
         step = -(-max(image.shape[:2]) // longest_side)
         return to_bytes(image[::step, ::step])
+
+
+class _Silhouettes:
+    """The silhouettes of a scene, made anew each time that they are gone through, since all at once are large."""
+
+    def __init__(self, scene: RadianceScene) -> None:
+        self.scene = scene
+
+    def __iter__(self) -> Iterator[tuple[View, np.ndarray]]:
+        return self.scene.training_silhouettes()
 
 
 def open_radiance(

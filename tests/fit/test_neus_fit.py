@@ -142,7 +142,7 @@ def test_normals_point_outwards():
     scene = open_radiance("procedural:duck")
     field = make_method("neus", {"table_size": 1 << 14}).prepare(scene).build_field(scene.domain, scene.channels, 0)
     axis = (torch.arange(64) + 0.5) / 64 - 0.5
-    field.begin_surface(torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij")).norm(dim=0) - 0.3)
+    field.begin_surface(torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij")).norm(dim=0) - 0.3, 200)
     around = torch.nn.functional.normalize(torch.randn(200, 3, generator=torch.Generator().manual_seed(5)), dim=-1)
     normals = field.normals(0.5 + 0.3 * around)
     assert not normals.requires_grad

@@ -11,7 +11,9 @@ from fields.models.field import RadianceField
 from scenes.domain import Axis, Channels, Domain
 
 CELLS = 16
-SCENE = SimpleNamespace(training_times=np.zeros(1, np.float32), plain_color=None, empty_cells=lambda resolution: None)
+SCENE = SimpleNamespace(
+    training_times=np.zeros(1, np.float32), plain_color=None, fit_seconds=None, empty_cells=lambda resolution: None
+)
 
 
 class Counting(RadianceField):

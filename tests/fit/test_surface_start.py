@@ -5,7 +5,16 @@ import pytest
 import torch
 
 from fields.fit.objectives.occupancy_updates import OccupancyUpdates
-from fields.fit.objectives.surface_start import HULL_CELLS, SPHERE_RADIUS, distances_of, first_shape
+from fields.fit.objectives.surface_start import (
+    HULL_CELLS,
+    MIN_STEPS,
+    SHORT,
+    SPHERE_RADIUS,
+    START_STEPS,
+    distances_of,
+    first_shape,
+    start_steps,
+)
 from fields.methods.neus import Neus
 from scenes.posed.signal import open_radiance
 from tests.fit.posed_scene import RADIUS, write_scene
@@ -58,7 +67,7 @@ def torus(points: torch.Tensor) -> torch.Tensor:
 def test_the_regression_keeps_signs_and_slopes(scene):
     field = Neus(**SMALL).prepare(scene).build_field(scene.domain, scene.channels, 0)
     assert not field.surface_begun
-    field.begin_surface(torus(centres(HULL_CELLS)))
+    field.begin_surface(torus(centres(HULL_CELLS)), START_STEPS)
     assert field.surface_begun
     points = torch.rand(10_000, 3, generator=torch.Generator().manual_seed(0))
     true = torus(points - 0.5)
@@ -69,6 +78,27 @@ def test_the_regression_keeps_signs_and_slopes(scene):
         near = true.abs() < 0.03
         slopes = field.numerical_gradient(points[near], 1 / 64).norm(dim=-1)
     assert 0.9 < float(slopes.mean()) < 1.1
+
+
+def test_the_start_of_a_short_fit_is_short(scene, monkeypatch):
+    assert start_steps(None) == start_steps(480.0) == START_STEPS and start_steps(5.0) == MIN_STEPS
+    asked, empty_cells = [], scene.empty_cells
+    monkeypatch.setattr(scene, "empty_cells", lambda cells: asked.append(cells) or empty_cells(cells))
+    monkeypatch.setattr(scene, "hull_cells", None)  # (the hull is computed once)
+    field = Neus(**SMALL).prepare(scene).build_field(scene.domain, scene.channels, 0)
+    found = []
+    for seconds in (SHORT + 1, 10.0):
+        monkeypatch.setattr(scene, "fit_seconds", seconds)
+        monkeypatch.setattr(field, "begin_surface", lambda distances, steps: found.append((len(distances), steps)))
+        updates = OccupancyUpdates(scene)
+        updates.begin(field, hull=True)
+        updates.grid.mark(lambda cells: torch.ones(len(cells), dtype=torch.bool))
+        wanted = torch.from_numpy(empty_cells(field.cells // len(found)))
+        for axis in range(3):
+            wanted = wanted.repeat_interleave(len(found), axis)
+        assert torch.equal(updates.grid.occupancy.cells()[0], ~wanted)
+    assert asked == [field.cells, field.cells // 2]
+    assert found == [(field.cells, start_steps(SHORT + 1)), (field.cells // 2, MIN_STEPS)]
 
 
 def test_a_plain_background_gives_a_hull_too(tmp_path):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from fields.fit.objectives.surface_start import first_shape
+from fields.fit.objectives.surface_start import first_shape, hull_of_grid, start_steps
 from fields.models.field import RadianceField
 from fields.sampling.occupancy import OccupancyGrid
 from fields.surface.implicit import fibonacci_sphere
@@ -53,10 +53,12 @@ class OccupancyUpdates:
         hull: exclude cells that the views show to be empty.
         """
         grid = self._grid = OccupancyGrid(field.cells, field.cascades).to(field.device)
-        if hull and field.cascades == 1:
-            empty = self.scene.empty_cells(field.cells)
-            if empty is not None and not empty.all():
-                grid.exclude(torch.from_numpy(empty)[None])
+        empty = hull_of_grid(self.scene, field.cells) if hull and field.cascades == 1 else None
+        if empty is not None and not empty.all():
+            cells = torch.from_numpy(empty)
+            for axis in range(3):
+                cells = cells.repeat_interleave(field.cells // len(empty), dim=axis)
+            grid.exclude(cells[None])
         if self._restored is not None:
             self._queried = int(self._restored.pop("queried", torch.tensor(0)))
             grid.load_state_dict({**self._restored, "words": field.occupied})
@@ -68,7 +70,8 @@ class OccupancyUpdates:
                 field.background.data.copy_(torch.logit(color))
             if field.has_surface:
                 if not field.surface_begun:
-                    field.begin_surface(first_shape(self.scene, hull))
+                    seconds = self.scene.fit_seconds
+                    field.begin_surface(first_shape(self.scene, hull, empty), start_steps(seconds))
                 self._find_surface(field)
         field.occupied = grid.words
 

@@ -66,6 +66,21 @@ def test_three_silhouettes_leave_nothing_outside_of_any_picture():
     assert (~outside_hull(cut, lower, 3.6, 48)).sum() > 3 * inside.sum()
 
 
+@pytest.mark.parametrize("cells", [48, 50])
+def test_blocks_of_cells_rule_out_what_their_cells_do(cells, monkeypatch):
+    silhouettes = [(view, ball(view)) for view in ring_of_views(9, radius=3.0)]
+    lower, side = np.array([-0.9, -1.4, -1.1]), 2.4
+    found = outside_hull(silhouettes, lower, side, cells)
+    monkeypatch.setattr("scenes.posed.visual_hull.MIN_BLOCKED", 1000)
+    one_by_one = outside_hull(silhouettes, lower, side, cells)
+    # Cells near a camera, ruled out sooner, no longer widen the silhouettes for those that are farther away.
+    assert not (one_by_one & ~found).any() and (found & ~one_by_one).mean() < 0.01
+    centres = (np.stack(np.meshgrid(*[np.arange(cells)] * 3, indexing="ij"), axis=-1) + 0.5) * side / cells + lower
+    # Every cell that the ball touches.
+    near = np.linalg.norm(centres - [0.3, -0.2, 0.1], axis=-1) < 0.6 + 0.5 * side / cells
+    assert near.sum() > 5000 and not found[near].any() and found.mean() > 0.8
+
+
 def test_one_picture_of_a_part_does_not_rule_out_the_other():
     views = [view for view in ring_of_views(12, radius=6.0) if view.split == "train"]
     other = (0.3, -0.2, 1.5)
