@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from fields.methods import figures
 from fields.methods.base import Method
 from fields.methods.description import describe
 from fields.methods.registry import make_method, method_class, method_names
@@ -71,10 +72,14 @@ def prepared_method(name: str, settings: dict[str, object], signal: Signal, para
     return method.sized_field(signal.domain, signal.channels, params) if params else method
 
 
-def summary(name: str) -> str:
-    """A sentence about a method and its paper, as Markdown."""
+def summary(name: str, kind: str | None = None) -> str:
+    """A sentence about a method and its paper, as Markdown, and what it reached on signals of a kind."""
     cls = method_class(name)
-    return f"{cls.summary[0].upper()}{cls.summary[1:]}. *{cls.paper}*"
+    text = f"{cls.summary[0].upper()}{cls.summary[1:]}. *{cls.paper}*"
+    measured = figures.lines(name, kind) if kind else []
+    if not measured:
+        return text
+    return f"{text}\n\nMeasured on {figures.where()}, with its place among methods: {'; '.join(measured)}."
 
 
 def _takes(name: str, signal: Signal) -> bool:

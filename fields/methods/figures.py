@@ -48,11 +48,12 @@ def where() -> str:
     return _stored()["machine"]
 
 
-def lines(method: str) -> list[str]:
-    """A line for each time: what the method reached on each signal in it."""
+def lines(method: str, kind: str | None = None) -> list[str]:
+    """A line for each time: what the method reached on each signal in it, of one kind where that is given."""
     by_time: dict[float, list[Figure]] = {}
     for figure in figures_of(method):
-        by_time.setdefault(figure.seconds, []).append(figure)
+        if kind is None or figure.kind == kind:
+            by_time.setdefault(figure.seconds, []).append(figure)
     return [f"{seconds:g} s: {', '.join(map(str, by_time[seconds]))}" for seconds in sorted(by_time)]
 
 

@@ -36,6 +36,7 @@ def test_figures_are_ranked_among_the_methods_of_a_signal_and_a_time(stored):
         ("kodim05", 60.0, 1, 1),
         ("armadillo", 30.0, 1, 1),
     ]
+    assert figures.lines("siren", "shape") == ["30 s: armadillo iou 0.970 (1 of 1)"]
     assert figures.lines("siren") == [
         "30 s: kodim05 30.0 dB (2 of 2), armadillo iou 0.970 (1 of 1)",
         "60 s: kodim05 33.0 dB (1 of 1)",

@@ -4,6 +4,7 @@ import pytest
 
 from apps.studio import method_options
 from fields.fit.estimate import memory_estimate
+from fields.methods import figures
 from fields.methods.description import describe
 from fields.methods.registry import make_method, method_class, method_names
 from scenes.errors import BadInput
@@ -68,3 +69,13 @@ def test_the_memory_estimate_grows_with_parameters_and_width(astronaut):
     assert memory_estimate(large, signal) - memory_estimate(small, signal) > 30 * 0.85 * 900_000
     narrow, wide = (method_options.prepared_method("nerf", {"width": width}, signal, None) for width in (64, 256))
     assert memory_estimate(wide, signal) > 3 * memory_estimate(narrow, signal)
+
+
+def test_the_summary_says_what_a_method_reached_on_signals_of_the_kind(monkeypatch):
+    reached = {"image": ["30 s: kodim05 21.0 dB (2 of 9)"]}
+    monkeypatch.setattr(figures, "lines", lambda name, kind: reached.get(kind, []))
+    monkeypatch.setattr(figures, "where", lambda: "a processor")
+    assert method_options.summary("siren", "image").endswith(
+        "Measured on a processor, with its place among methods: 30 s: kodim05 21.0 dB (2 of 9)."
+    )
+    assert "Measured" not in method_options.summary("siren", "shape") + method_options.summary("siren")
