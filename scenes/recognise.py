@@ -230,10 +230,15 @@ def _stack_pages(path: Path) -> int:
 def _shape(source: Source) -> str | None:
     """A mesh or a point cloud. A .ply file counts whatever it holds: with faces it is a mesh, else a cloud."""
     if source.path.is_dir():
-        from scenes.shape.read import shape_files
+        from scenes.shape.read import shapes_below
 
-        files = shape_files(source.path)
+        files = shapes_below(source.path)
         return f"a folder with {files[0].name}" if len(files) == 1 else None
+    if source.ending == ".zip":
+        from scenes.shape.read import zipped_shapes
+
+        names = zipped_shapes(source.path)
+        return f"a zip with {names[0] if len(names) == 1 else f'{len(names)} shapes'}" if names else None
     if source.head.startswith((b"ply\n", b"ply\r")):
         return "a PLY file"
     if source.head.startswith(b"glTF"):

@@ -35,6 +35,7 @@ SIGNATURES = {
     "NPY": [[(0, b"\x93NUMPY")]],
     "PSD": [[(0, b"8BPS\0\1")]],
     "DDS": [[(0, b"DDS ")]],
+    "KTX2": [[(0, b"\xabKTX 20\xbb\r\n\x1a\n")]],
     "QOI": [[(0, b"qoif")]],
     "ICO": [[(0, b"\0\0\1\0"), (5, b"\0")]],
     "CUR": [[(0, b"\0\0\2\0"), (5, b"\0")]],
@@ -80,6 +81,7 @@ ENDINGS = {
     "NPY": (".npy",),
     "PSD": (".psd",),
     "DDS": (".dds",),
+    "KTX2": (".ktx2",),
     "QOI": (".qoi",),
     "ICO": (".ico",),
     "CUR": (".cur",),
@@ -108,6 +110,7 @@ READERS = {
     "JPEG-XR": "modern:read_jpegxr",
     "PNM": "portable:read_pnm",
     "PFM": "portable:read_pfm",
+    "KTX2": "ktx:read_ktx2",
     "NPY": "portable:read_npy",
 }
 # Formats in which `layer` chooses a layer, part, page or frame.

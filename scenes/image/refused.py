@@ -40,6 +40,17 @@ RAW_ENDINGS = {
 RAW_ADVICE = "develop it in a raw converter (darktable, RawTherapee) and give the 16-bit TIFF"
 # Other files by first bytes: (offset, bytes), description.
 OTHERS = [
+    (
+        0,
+        b"PK\3\4",
+        "a zip without cameras and without a shape: unpack it and name what is in it; for photographs, "
+        "fit-a-scene poses finds the cameras",
+    ),
+    (0, b"\x1f\x8b", "packed with gzip: unpack it first"),
+    (0, b"7z\xbc\xaf", "a 7-Zip archive: unpack it and name what is in it"),
+    (0, b"Rar!", "a RAR archive: unpack it and name what is in it"),
+    (0, b"\xabKTX 11", "a KTX texture of version 1, which no library here reads: convert it to PNG or KTX2"),
+    (0, b"sB\x13\0", "a Basis Universal texture, which no library here reads: unpack it to PNG with basisu"),
     (0, b"%PDF", "a PDF document: export its page as PNG"),
     (0, b"%!PS", "a PostScript drawing: export it as PNG"),
     (0, b"\xc5\xd0\xd3\xc6", "a PostScript drawing: export it as PNG"),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from scenes.errors import BadInput
 from scenes.image.color import to_bytes
 from scenes.image.decoded import DecodedImage
 from scenes.image.encoding import linear_to_srgb
@@ -45,11 +46,16 @@ def to_rgb8(decoded: DecodedImage) -> tuple[np.ndarray, list[str]]:
 
 
 def read_rgb8(content: bytes) -> np.ndarray:
-    """An image in a file's bytes as `[H, W, 3]` uint8 sRGB without transparency. Raises BadInput as `read_image`."""
+    """An image in a file's bytes as `[H, W, 3]` uint8 sRGB without transparency.
+
+    Raises BadInput as `read_image`, without a path.
+    """
     handle, name = tempfile.mkstemp(prefix="field-studio-")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
         return to_rgb8(read_image(Path(name), upright=False))[0][..., :3]
+    except BadInput as error:
+        raise BadInput(str(error).removeprefix(f"{name}: ")) from None
     finally:
         os.unlink(name)

@@ -21,7 +21,8 @@ from scenes.shape.clean import clean_cloud, clean_mesh
 from scenes.shape.cloud import CloudSurface
 from scenes.shape.geometry import Cloud, Mesh
 from scenes.shape.orientation import Nested, oriented
-from scenes.shape.read import only_shape, read_shape
+from scenes.shape.read import only_shape, read_shape, read_zipped_shape
+from scenes.shape.readers.images import looking_in
 from scenes.shape.samples import training_points
 from scenes.shape.surface import MeshSurface
 from scenes.shape.view import preview_image
@@ -129,6 +130,11 @@ class Shape(Signal):
             "options": {},
         }
         return cls(mesh, source, quantity, samples)
+
+    def drop_colors(self) -> None:
+        """Give distances or occupancy alone from now on, where the file has colours too."""
+        self.has_colors = False
+        self.channels = Channels(self.channels.names[:1], self.channels.space)
 
     def describe(self) -> str:
         """Size of the geometry and what is fitted, in a few words."""
@@ -247,10 +253,10 @@ def open_shape(
     nested: Nested = "cavities",
     max_points: int = MAX_POINTS,
 ) -> Shape:
-    """The shape in a mesh or a point cloud file, or in the only such file of a folder.
+    """The shape in a mesh or a point cloud file, or in the only such file of a folder or a zip.
 
     Args:
-        path: a file of one of `scenes.shape.endings.READERS`, or a folder.
+        path: a file of one of `scenes.shape.endings.READERS`, a folder or a zip.
         quantity: what is fitted: "signed" distance, "unsigned" distance or "occupancy". auto: signed where there is an
             inside.
         samples: number of training samples. None: from the time budget.
@@ -261,7 +267,11 @@ def open_shape(
     """
     folder = Path(path).expanduser()
     file = input_file(only_shape(folder) if folder.is_dir() else path)
-    geometry = read_shape(file)
+    if file.suffix.lower() == ".zip":
+        geometry = read_zipped_shape(file)
+    else:
+        with looking_in(folder if folder.is_dir() else None):
+            geometry = read_shape(file)
     source: dict[str, Any] = {"path": str(path), **file_state(file), "sha256": ""}
     source["sha256"] = _digest(file, geometry.beside)
     source["options"] = changed_options(

@@ -25,7 +25,7 @@ INSTANCING, DRACO = "EXT_mesh_gpu_instancing", "KHR_draco_mesh_compression"
 KNOWN = (
     *MESHOPT, INSTANCING, DRACO, "KHR_mesh_quantization", "KHR_texture_transform", "KHR_texture_basisu",
     "EXT_texture_webp", "EXT_texture_avif", "KHR_lights_punctual", "KHR_xmp", "KHR_xmp_json_ld",
-    "KHR_animation_pointer", "KHR_node_visibility", "MSFT_lod",
+    "KHR_animation_pointer", "KHR_node_visibility", "MSFT_lod", "MSFT_texture_dds",
 )  # fmt: skip
 # Most triangles of all instances together.
 MAX_TRIANGLES = 100_000_000

@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from scenes.errors import BadInput
 from scenes.shape.colors import MeshColors, Texture, Wrap
 from scenes.shape.readers.gltf_file import GltfFile
 from scenes.shape.readers.images import decoded
 
 WRAPS: dict[int, Wrap] = {10497: "repeat", 33071: "clamp", 33648: "mirror"}
 NEAREST = 9728
-# Extensions of a texture that name its image; Pillow reads both formats.
-IMAGE_EXTENSIONS = ("EXT_texture_webp", "EXT_texture_avif")
+# Extensions of a texture that name its image, in formats that are read wholly or in part. Where one cannot be read, the
+# texture's plain image counts, if there is one.
+IMAGE_EXTENSIONS = ("EXT_texture_webp", "EXT_texture_avif", "MSFT_texture_dds", "KHR_texture_basisu")
 SPECULAR = "KHR_materials_pbrSpecularGlossiness"
 TRANSFORM = "KHR_texture_transform"
 
@@ -65,20 +65,23 @@ class GltfLooks:
             entry = self.file.item("textures", index)
             sampler = self.file.item("samplers", entry["sampler"]) if "sampler" in entry else {}
             extensions = entry.get("extensions", {})
-            source = next((extensions[name]["source"] for name in IMAGE_EXTENSIONS if name in extensions), None)
-            source = entry.get("source") if source is None else source
-            image = None
-            if source is None:
+            sources = [extensions[name].get("source") for name in IMAGE_EXTENSIONS if name in extensions]
+            sources = [source for source in (*sources, entry.get("source")) if source is not None]
+            problems: list[str] = []
+            if not sources:
                 names = ", ".join(extensions) or "no image"
-                self.notes.append(f"a texture is stored as {names}, which is not read: fitted without it")
-            else:
-                image = self._image(source)
+                problems.append(f"a texture is stored as {names}, which is not read: fitted without it")
+            found = (self._image(source, problems) for source in sources)
+            image = next((image for image in found if image is not None), None)
+            if image is None:
+                self.notes += problems
             wrap = (WRAPS.get(sampler.get("wrapS", 0), "repeat"), WRAPS.get(sampler.get("wrapT", 0), "repeat"))
             nearest = sampler.get("magFilter") == NEAREST
             self._textures[index] = None if image is None else Texture(image, wrap, nearest)
         return self._textures[index]
 
-    def _image(self, index: int) -> np.ndarray | None:
+    def _image(self, index: int, problems: list[str]) -> np.ndarray | None:
+        """The image with a number; None where it cannot be read, which `problems` then says."""
         if index not in self._images:
             entry = self.file.item("images", index)
             uri = entry.get("uri")
@@ -86,14 +89,12 @@ class GltfLooks:
             self._images[index] = None
             name = entry.get("name") or (uri if uri and not uri.startswith("data:") else f"number {index}")
             if content is None:
-                self.notes.append(f"the texture {name} is not beside the file: fitted without it")
+                problems.append(f"the texture {name} is not beside the file: fitted without it")
             else:
                 try:
                     self._images[index] = decoded(content)
-                except BadInput:
-                    raise
                 except Exception as error:  # noqa: BLE001  (Pillow raises many types for damaged bytes)
-                    self.notes.append(f"the texture {name} cannot be read ({str(error)[:60]}): fitted without it")
+                    problems.append(f"the texture {name} cannot be read ({str(error)[:200]}): fitted without it")
         return self._images[index]
 
 

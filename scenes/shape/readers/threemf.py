@@ -1,7 +1,6 @@
-"""3MF files: objects, components, build items, units, and colours of triangles.
+"""3MF files: objects, components, build items and units.
 
-Read here and not by trimesh, which needs lxml and leaves colours out. 3MF core specification 1.3; materials and
-properties extension 1.2.
+Read here and not by trimesh, which needs lxml and leaves colours out. 3MF core specification 1.3.
 """
 
 from __future__ import annotations
@@ -14,13 +13,14 @@ from xml.etree import ElementTree
 import numpy as np
 
 from scenes.errors import BadInput
-from scenes.shape.colors import MeshColors
 from scenes.shape.geometry import Mesh, join_meshes
 from scenes.shape.readers.placeholder import is_placeholder
+from scenes.shape.readers.threemf_looks import ThreemfLooks, local_name
 
 UNITS = {"micron": "um", "millimeter": "mm", "centimeter": "cm", "inch": "in", "foot": "ft", "meter": "m"}
-# Largest nesting of components.
+# Largest nesting of components, and size of all files of a package together.
 MAX_DEPTH = 64
+MAX_BYTES = 4 << 30
 
 
 @dataclass
@@ -35,18 +35,23 @@ def read(path: Path) -> Mesh:
     """The items that a 3MF file builds, as one mesh. Raises BadInput where it is damaged."""
     try:
         with zipfile.ZipFile(path) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > MAX_BYTES:
+                raise BadInput(f"{path}: unpacks to more than {MAX_BYTES >> 30} GiB; do not trust this file")
             names = {name.lstrip("/").lower(): name for name in archive.namelist() if name.lower().endswith(".model")}
             roots = {name: ElementTree.fromstring(archive.read(entry)) for name, entry in names.items()}
             main = _main_model(archive, list(roots))
+            looks = {name: ThreemfLooks(archive, root) for name, root in roots.items()}
     except (zipfile.BadZipFile, EOFError, ElementTree.ParseError) as error:
         raise BadInput(f"{path}: is no whole 3MF file ({error}); it may be cut short: export it again") from error
-    objects = {(name, ident): entry for name, root in roots.items() for ident, entry in _objects(path, name, root)}
+    objects = {
+        (name, ident): entry for name, root in roots.items() for ident, entry in _objects(path, name, root, looks[name])
+    }
     root = roots[main]
     unit = root.get("unit", "millimeter")
     meshes: list[Mesh] = []
-    items = [entry for entry in root.iter() if _local(entry.tag) == "item"]
+    items = [entry for entry in root.iter() if local_name(entry.tag) == "item"]
     for item in items:
-        model = next((value for name, value in item.attrib.items() if _local(name) == "path"), main)
+        model = next((value for name, value in item.attrib.items() if local_name(name) == "path"), main)
         matrix = _matrix(item.get("transform"))
         _place(path, objects, (model.lstrip("/").lower(), item.get("objectid", "")), matrix, meshes, 0)
     if not items:
@@ -56,7 +61,8 @@ def read(path: Path) -> Mesh:
     if not meshes:
         raise BadInput(f"{path}: holds no geometry; it may be cut short: export it again")
     result = join_meshes(meshes)
-    if result.colors is not None and is_placeholder(result.colors.corners):
+    result.notes += dict.fromkeys(note for look in looks.values() for note in look.notes)
+    if result.colors is not None and not result.colors.textures and is_placeholder(result.colors.corners):
         result.colors = None
     result.unit = UNITS.get(unit, unit)
     if len(meshes) > 1:
@@ -102,76 +108,38 @@ def _place(
         _place(path, objects, (model, ident), matrix @ inner, meshes, depth + 1)
 
 
-def _objects(path: Path, name: str, root: ElementTree.Element) -> list[tuple[str, _Object]]:
+def _objects(path: Path, name: str, root: ElementTree.Element, looks: ThreemfLooks) -> list[tuple[str, _Object]]:
     """The objects of a model by their ids."""
-    properties = _properties(root)
     found = []
     for entry in root.iter():
-        if _local(entry.tag) != "object" or entry.get("type") in ("support", "other"):
+        if local_name(entry.tag) != "object" or entry.get("type") in ("support", "other"):
             continue
         mesh, parts = None, []
         for child in entry:
-            if _local(child.tag) == "mesh":
-                mesh = _mesh(path, child, entry, properties)
-            elif _local(child.tag) == "components":
+            if local_name(child.tag) == "mesh":
+                mesh = _mesh(path, child, entry, looks)
+            elif local_name(child.tag) == "components":
                 for part in child:
-                    model = next((value for key, value in part.attrib.items() if _local(key) == "path"), name)
+                    model = next((value for key, value in part.attrib.items() if local_name(key) == "path"), name)
                     place = model.lstrip("/").lower(), part.get("objectid", ""), _matrix(part.get("transform"))
                     parts.append(place)
         found.append((entry.get("id", ""), _Object(mesh, parts)))
     return found
 
 
-def _mesh(path: Path, mesh: ElementTree.Element, entry: ElementTree.Element, properties: dict[str, np.ndarray]) -> Mesh:
+def _mesh(path: Path, mesh: ElementTree.Element, entry: ElementTree.Element, looks: ThreemfLooks) -> Mesh:
     vertices, triangles = [], []
     for child in mesh:
-        if _local(child.tag) == "vertices":
+        if local_name(child.tag) == "vertices":
             vertices = [(v.get("x"), v.get("y"), v.get("z")) for v in child]
-        elif _local(child.tag) == "triangles":
+        elif local_name(child.tag) == "triangles":
             triangles = list(child)
     faces = np.array([(t.get("v1"), t.get("v2"), t.get("v3")) for t in triangles], np.float64).reshape(-1, 3)
     points = np.array(vertices, np.float64).reshape(-1, 3)
     index = faces.astype(np.int64)
     if len(index) and (index.min() < 0 or index.max() >= len(points)):
         raise BadInput(f"{path}: a triangle names vertex {index.max()} and there are {len(points)}; export it again")
-    return Mesh(points, index, _colors(triangles, entry, properties))
-
-
-def _colors(
-    triangles: list[ElementTree.Element], entry: ElementTree.Element, properties: dict[str, np.ndarray]
-) -> MeshColors | None:
-    """Colours of triangles' corners by their property, else the object's."""
-    if not properties:
-        return None
-    group, first = entry.get("pid", ""), entry.get("pindex", "0")
-    corners = np.ones((len(triangles), 3, 3))
-    colored = False
-    for row, triangle in enumerate(triangles):
-        table = properties.get(triangle.get("pid", group))
-        if table is None:
-            continue
-        p1 = triangle.get("p1", first if triangle.get("pid") is None else "0")
-        numbers = [int(p1), int(triangle.get("p2", p1)), int(triangle.get("p3", p1))]
-        if max(numbers) < len(table):
-            corners[row] = table[numbers]
-            colored = True
-    return MeshColors(corners) if colored else None
-
-
-def _properties(root: ElementTree.Element) -> dict[str, np.ndarray]:
-    """Colours sRGB `[n, 3]` of the groups of colours and of base materials, by their ids."""
-    found = {}
-    for entry in root.iter():
-        name = {"colorgroup": "color", "basematerials": "displaycolor"}.get(_local(entry.tag))
-        if name is not None:
-            found[entry.get("id", "")] = np.array([_color(child.get(name, "#FFFFFF")) for child in entry]).reshape(
-                -1, 3
-            )
-    return found
-
-
-def _color(text: str) -> list[float]:
-    return [int(text[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    return Mesh(points, index, looks.of(triangles, entry))
 
 
 def _matrix(text: str | None) -> np.ndarray:
@@ -180,8 +148,3 @@ def _matrix(text: str | None) -> np.ndarray:
     if text:
         matrix[:3] = np.array(text.split(), np.float64).reshape(4, 3).T
     return matrix
-
-
-def _local(tag: str) -> str:
-    """A name without its namespace."""
-    return tag.rpartition("}")[2]

@@ -88,8 +88,9 @@ def test_a_folder_with_one_mesh_is_that_mesh(tmp_path):
     assert recognise(tmp_path / "cow") == ("video", "a folder of 2 images")
     with pytest.raises(BadInput, match="2 shapes .calf.stl, cow.obj.; name one"):
         scenes.load(tmp_path / "cow", "shape")
+    (tmp_path / "empty").mkdir()
     with pytest.raises(BadInput, match="holds no mesh"):
-        scenes.load(tmp_path, "shape")
+        scenes.load(tmp_path / "empty", "shape")
 
 
 def test_several_bodies_are_one_shape(tmp_path):
