@@ -93,7 +93,6 @@ class _Details:
     flag: str = ""
     metavar: str | None = None
     hint: str = ""
-    bare: object = None
     positional: bool = False
     repeated: bool = False
     hidden: bool = False
@@ -113,7 +112,6 @@ def option(
     flag: str = "",
     metavar: str | None = None,
     hint: str = "",
-    bare: object = None,
     positional: bool = False,
     repeated: bool = False,
     hidden: bool = False,
@@ -131,7 +129,6 @@ def option(
     `switches`: for an option that is set by one of several flags: the value that each flag's name stands for.
     `flag`: its flag, where that is not `--` and the field's name.
     `metavar`, `hint`: what stands for the value in `--help`, and as a placeholder on a page.
-    `bare`: the value of its flag where none is typed after it; None: one has to be typed.
     `positional`: whether the command line takes it without a flag.
     `repeated`: whether the flag may be given several times.
     `hidden`: whether it is for Python only.
@@ -148,7 +145,6 @@ def option(
         flag=flag,
         metavar=metavar,
         hint=hint,
-        bare=bare,
         positional=positional,
         repeated=repeated,
         hidden=hidden,
@@ -174,7 +170,6 @@ class OptionInfo:
     flag: str
     metavar: str | None
     hint: str
-    bare: object
     positional: bool
     repeated: bool
     hidden: bool
@@ -282,7 +277,6 @@ def _info(model: type[Request], name: str) -> OptionInfo:
         flag=details.flag or f"--{name.replace('_', '-')}",
         metavar=details.metavar,
         hint=details.hint or (details.metavar or ""),
-        bare=details.bare,
         positional=details.positional,
         repeated=details.repeated,
         hidden=details.hidden,

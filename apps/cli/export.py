@@ -24,8 +24,8 @@ examples:
   fit-a-scene export runs/bunny                              RUN/export.glb, the usual form of this kind
   fit-a-scene export runs/bunny bunny.glb --resolution 512
   fit-a-scene export runs/spot spot.glb --texture            at most 50,000 triangles, and a texture of 2048 x 2048
-  fit-a-scene export runs/bunny bunny.stl --largest --faces 20000
-  fit-a-scene export runs/scan scan.glb --level 0.4 --crop 0,0,0,64,64,32
+  fit-a-scene export runs/bunny bunny.stl --largest --triangles 20000
+  fit-a-scene export runs/scan scan.glb --level 0.4 --box 0,0,0,64,64,32
   fit-a-scene export runs/photo large.tif --scale 4          an image of 4 times the size; .exr keeps values as they are
   fit-a-scene export runs/film smooth.mp4 --rate 60          a video; frames/ writes a folder of images
   fit-a-scene export runs/duck duck.mp4                      a video once around a scene

@@ -113,5 +113,4 @@ def _add(place: argparse._ArgumentGroup, option: OptionInfo) -> None:
             metavar=option.metavar,
             required=option.required,
             help=text,
-            **({} if option.bare is None else {"nargs": "?", "const": option.bare}),
         )

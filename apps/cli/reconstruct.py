@@ -24,7 +24,7 @@ EPILOG = """\
 examples:
   fit-a-scene reconstruct photos/ statue.glb                 eight minutes, 100,000 triangles, texture of 2048 x 2048
   fit-a-scene reconstruct photos/ statue.glb --preview       a coarse one in a tenth of the time
-  fit-a-scene reconstruct walk-around.mp4 statue.usdz --size 0.4     for a phone; 40 cm long
+  fit-a-scene reconstruct walk-around.mp4 statue.usdz --length 0.4   for a phone; 40 cm long
   fit-a-scene reconstruct photos/ statue.glb --out runs/statue       then, cut off or with other options:
   fit-a-scene reconstruct photos/ statue.glb --out runs/statue --triangles 20000
   fit-a-scene reconstruct scene/ table.glb --box=-1,-1,0,1,1,2 --cut-base --close-holes

@@ -212,9 +212,9 @@ def _print(found: list[dict[str, Any]], folder: Path) -> None:
         changed = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry["changed"]))
         cells = (entry["name"], entry["kind"], entry["method"], entry["status"], _score(entry["metrics"]))
         table.add_row(*cells, _megabytes(entry["bytes"]), changed)
-    console = Console(highlight=False, markup=False)
     # Files and pipes have no width: no line is broken there.
-    console.print(table, width=None if console.is_terminal else PIPE_WIDTH, crop=False)
+    width = None if sys.stdout.isatty() else PIPE_WIDTH
+    Console(highlight=False, markup=False, width=width).print(table)
 
 
 def _score(metrics: dict[str, float]) -> str:

@@ -64,7 +64,7 @@ def unit_notes(out: Path, asset: Asset, domain: Domain) -> list[str]:
     unit, implied = domain.axes[0].unit, {".glb": "m", ".usdz": "m", ".3mf": "mm"}.get(ending_of(out))
     if asset.units == "metres" or not unit or implied in (None, unit):
         return []
-    return [f"Coordinates are kept in the source's unit, {unit}; {ending_of(out)} means {implied}. `longest` scales"]
+    return [f"Coordinates are kept in the source's unit, {unit}; {ending_of(out)} means {implied}. `length` scales"]
 
 
 def write_collision(out: Path, asset: Asset, progress: Progress) -> tuple[Path, list[str]]:
@@ -86,13 +86,13 @@ def check_writer(out: Path, request: ExportRequest) -> None:
     ending = ending_of(out)
     if ending == ".usdz":
         usdz.check_usd_installed()
-        if (request.texture or 0) > usdz.MAX_TEXTURE:
+        if (request.texture_size or 0) > usdz.MAX_TEXTURE:
             raise BadInput(
-                f"`texture={request.texture}`: textures of .usdz files have at most {usdz.MAX_TEXTURE} pixels"
+                f"`texture_size={request.texture_size}`: textures of .usdz files have at most {usdz.MAX_TEXTURE} pixels"
             )
     if request.texture_format == "webp" and ending != ".glb":
         raise BadInput(f"`texture_format=webp`: {ending} files have png and jpeg textures only")
-    if request.texture_format and not (request.texture or request.normal_map):
+    if request.texture_format and not request.textured:
         raise BadInput("`texture_format`: there is no texture; add `texture`")
     if request.collision:
         check_coacd_installed()

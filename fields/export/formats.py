@@ -21,10 +21,10 @@ VOLUMES = (".npz", ".npy", ".nrrd", ".nii.gz", ".tif")
 FOLDER = "/"
 
 # Options of meshes, of where they stand, of meshes with a texture, of points on surfaces, and of lattices of values.
-MESH = ("resolution", "level", "crop", "largest", "keep_components", "faces", "error_map", "memory", "time")
-PLACED = ("up", "longest", "units")
-TEXTURED = (*MESH, "texture", "normal_map", *PLACED, "texture_format")
-POINTS = ("resolution", "level", "crop", "largest", "keep_components", "points", "memory", "time")
+MESH = ("resolution", "level", "box", "largest", "keep_components", "triangles", "error_map", "memory", "time")
+PLACED = ("up", "length", "units")
+TEXTURED = (*MESH, "texture", "texture_size", "normal_map", *PLACED, "texture_format")
+POINTS = ("resolution", "level", "box", "largest", "keep_components", "points", "memory", "time")
 LATTICE = ("resolution", "memory")
 
 
@@ -122,7 +122,7 @@ FORMATS: tuple[Format, ...] = (
         "turntable",
         "radiance",
         "renders:write_turntable",
-        options=("size", "rate", "time", "turntable"),
+        options=("size", "rate", "time", "frames"),
         description="a video once around the scene",
     ),
     *_rows(
@@ -130,7 +130,7 @@ FORMATS: tuple[Format, ...] = (
         "views",
         "radiance",
         "views:write",
-        options=("size", "turntable"),
+        options=("size", "frames"),
         description="posed images with transforms.json, which can be fitted again",
     ),
     *_rows(

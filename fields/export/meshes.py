@@ -33,7 +33,7 @@ from scenes.shape.writers.asset import Asset
 
 # Texels along the side of a texture, and largest number of triangles of a mesh with one, unless they are requested.
 TEXTURE_SIZE = 2048
-TEXTURED_FACES = 50_000
+TEXTURED_TRIANGLES = 50_000
 
 
 def write(source: Source, out: Path, request: ExportRequest, progress: Progress) -> dict[str, Any]:
@@ -42,7 +42,9 @@ def write(source: Source, out: Path, request: ExportRequest, progress: Progress)
     check_writer(out, request)
     texture_size = _texture_size(request)
     if texture_size and takes_photographs(source, request):
-        return write_scene_asset(source, out, request, progress, texture_size=texture_size, faces=_num_faces(request))
+        return write_scene_asset(
+            source, out, request, progress, texture_size=texture_size, triangles=_num_triangles(request)
+        )
     implicit, mesh = surface_of(source, request, progress)
     report: dict[str, Any] = {
         **quality.topology(mesh),
@@ -50,7 +52,7 @@ def write(source: Source, out: Path, request: ExportRequest, progress: Progress)
         "level": implicit.level,
         **quality.against_field(implicit, mesh),
     }
-    shape = source_shape(source) if request.level is None and request.crop is None else None
+    shape = source_shape(source) if request.level is None and request.box is None else None
     if shape is not None:
         report |= quality.against_source(mesh, shape)
     if request.error_map:
@@ -96,9 +98,9 @@ def surface_of(source: Source, request: ExportRequest, progress: Progress) -> tu
     Of a scene it is what its cameras see; of a scene without cameras, or at a requested density, it is a level set.
     """
     if seen_by_cameras(source, request):
-        return scene_surface(source, request, progress, _num_faces(request))
+        return scene_surface(source, request, progress, _num_triangles(request))
     implicit = implicit_of(source, request, progress)
-    if request.texture and implicit.colors is None and not request.normal_map:
+    if request.textured and implicit.colors is None and not request.normal_map:
         raise BadInput("`texture`: this field has no colors; `normal_map` bakes its normals")
     return implicit, make_mesh(implicit, request, progress)
 
@@ -120,8 +122,8 @@ def make_mesh(implicit: Implicit, request: ExportRequest, progress: Progress) ->
     mesh = surface_mesh(
         implicit, resolution, lower, upper, largest=request.largest, scan=scan, progress=progress.fraction
     )
-    faces = _num_faces(request)
-    return simplified(implicit, mesh, faces) if faces else mesh
+    triangles = _num_triangles(request)
+    return simplified(implicit, mesh, triangles) if triangles else mesh
 
 
 def textured_asset(
@@ -144,29 +146,29 @@ def textured_asset(
 
 def placement_of(source: Source, asset: Asset, request: ExportRequest, *, file_up: FileUp) -> Placement | None:
     """Where the mesh shall stand in the file; None where it keeps the source's coordinates."""
-    wanted = request.up is not None or request.longest is not None or request.units == "metres"
+    wanted = request.up is not None or request.length is not None or request.units == "metres"
     if not wanted:
         return None
     if request.units == "source":
-        raise BadInput("`units=source`: keeps the source's coordinates; leave out `up` and `longest`")
+        raise BadInput("`units=source`: keeps the source's coordinates; leave out `up` and `length`")
     cameras = source.run.cameras() if source.run else []
-    return placement(cameras, asset.vertices, up=request.up, size=request.longest, file_up=file_up)
+    return placement(cameras, asset.vertices, up=request.up, size=request.length, file_up=file_up)
 
 
-def _num_faces(request: ExportRequest) -> int | None:
+def _num_triangles(request: ExportRequest) -> int | None:
     """Largest number of triangles; None: as many as there are."""
-    return request.faces or (TEXTURED_FACES if request.texture or request.normal_map else None)
+    return request.triangles or (TEXTURED_TRIANGLES if request.textured else None)
 
 
 def _texture_size(request: ExportRequest) -> int | None:
     """Texels along a side; None without a texture."""
-    if not (request.texture or request.normal_map):
+    if not request.textured:
         return None
     if request.error_map:
         raise BadInput("`error_map`: is for vertices; leave out `texture` and `normal_map`")
-    size = request.texture or TEXTURE_SIZE
+    size = request.texture_size or TEXTURE_SIZE
     if not texture.MIN_SIZE <= size <= texture.MAX_SIZE:
-        raise BadInput(f"`texture={size}`: should be from {texture.MIN_SIZE} to {texture.MAX_SIZE} pixels")
+        raise BadInput(f"`texture_size={size}`: should be from {texture.MIN_SIZE} to {texture.MAX_SIZE} pixels")
     return size
 
 

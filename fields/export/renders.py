@@ -8,7 +8,6 @@ from typing import Any
 from fields.export.base import Progress, Source
 from fields.export.request import ExportRequest, RenderRequest
 from fields.kinds import output_for
-from scenes.errors import BadInput
 
 
 def write(source: Source, out: Path, request: ExportRequest, progress: Progress) -> dict[str, Any]:
@@ -24,13 +23,11 @@ def write_frame(source: Source, out: Path, request: ExportRequest, progress: Pro
 
 def write_turntable(source: Source, out: Path, request: ExportRequest, progress: Progress) -> dict[str, Any]:
     """Write a video once around a scene."""
-    return _write(source, out, request, turntable=True, frames=request.turntable)
+    return _write(source, out, request, turntable=True, frames=request.frames)
 
 
 def _write(source: Source, out: Path, request: ExportRequest, **changes: Any) -> dict[str, Any]:
     """Render with the options of a request, and with `changes` to them."""
-    if request.crop is not None and len(request.crop) != 4:
-        raise BadInput(f"`crop` of a {source.kind} is X0,Y0,X1,Y1 in pixels, not {len(request.crop)} numbers")
     output = output_for(source.kind, source.field, source.run.path if source.run else None)
     report = output.render(out, RenderRequest(**(request.given_values() | changes)))
     files = [out] if out.is_file() else list(out.iterdir())

@@ -47,22 +47,6 @@ def image_size(value: object) -> tuple[int, int]:
     return count(width), count(height)
 
 
-def region(value: object) -> tuple[float, ...]:
-    """Lower and upper corner of a part of space, X0,Y0,Z0,X1,Y1,Z1, or of an image, X0,Y0,X1,Y1, as numbers."""
-    text = _joined(value, ",")
-    try:
-        corners = tuple(finite(part) for part in text.split(","))
-    except ValueError:
-        corners = ()
-    half = len(corners) // 2
-    if len(corners) not in (4, 6) or not all(a < b for a, b in zip(corners[:half], corners[half:])):
-        raise ValueError(
-            f"{text!r} should be X0,Y0,Z0,X1,Y1,Z1, or X0,Y0,X1,Y1 of an image, with each X0 < X1, "
-            "such as -1,-1,0,1,1,2"
-        )
-    return corners
-
-
 def image_region(value: object) -> tuple[float, ...]:
     """Lower and upper corner of a part of an image, X0,Y0,X1,Y1, in the image's own pixels."""
     text = _joined(value, ",")
@@ -158,6 +142,14 @@ class OutputRequest(Request):
         None, section="media", metavar="START,END", kinds=("audio", "video"), help="Write only this part, in seconds."
     )
 
+    crop: Annotated[tuple[float, ...], BeforeValidator(image_region)] | None = option(
+        None,
+        section="media",
+        metavar="X0,Y0,X1,Y1",
+        kinds=("image", "video"),
+        help="Only this part of the image, in pixels of the original.",
+    )
+
     def given(self) -> list[str]:
         """Names of the options that differ from their default."""
         return [o.name for o in options_of(type(self)) if getattr(self, o.name) != o.default]
@@ -170,13 +162,6 @@ class OutputRequest(Request):
 class RenderRequest(OutputRequest):
     """Options of an image, audio or a video of a field."""
 
-    crop: Annotated[tuple[float, ...], BeforeValidator(image_region)] | None = option(
-        None,
-        section="media",
-        metavar="X0,Y0,X1,Y1",
-        kinds=("image", "video"),
-        help="Show only this part of the image, in pixels of the original.",
-    )
     slice: Annotated[tuple[str, float], BeforeValidator(slice_position)] | None = option(
         None,
         section="media",
@@ -213,13 +198,13 @@ class RenderRequest(OutputRequest):
         kinds=("radiance",),
         help="Render a video along the cameras of this JSON file, one frame each.",
     )
-    crop_box: Corners | None = option(
+    box: Corners | None = option(
         None,
         section="scene",
         metavar="X0,Y0,Z0,X1,Y1,Z1",
         kinds=("radiance",),
         help="Show only the inside of this box, in units of the scene, which `info` shows. "
-        "Negative numbers need an equals sign: --crop-box=-1,...",
+        "Negative numbers need an equals sign: --box=-1,...",
     )
     clean: bool = option(
         False,
@@ -245,11 +230,12 @@ class ExportRequest(OutputRequest):
         help="Value of the field at the surface. By default 0 for distances, 0.5 for occupancy, and chosen from the "
         "histogram for volumes and scenes.",
     )
-    crop: Annotated[tuple[float, ...], BeforeValidator(region)] | None = option(
+    box: Corners | None = option(
         None,
         section="surface",
         metavar="X0,Y0,Z0,X1,Y1,Z1",
-        help="Write only this box, in units of the fitted file; of an image X0,Y0,X1,Y1 in pixels.",
+        help="Write only what lies in this box, in units of the fitted file. Negative numbers need an equals sign: "
+        "--box=-1,...",
     )
     largest: bool = option(False, section="surface", help="Keep only the largest connected component.")
     keep_components: bool = option(
@@ -257,16 +243,20 @@ class ExportRequest(OutputRequest):
         section="surface",
         help="Keep small connected components, which otherwise are removed: specks that no one modelled.",
     )
-    faces: Count | None = option(
-        None, section="surface", metavar="N", help="Simplify to at most N triangles. By default as many as there are."
+    triangles: Count | None = option(
+        None, section="surface", metavar="N", help="Triangles of the mesh, at most. By default as many as there are."
     )
-    texture: Count | None = option(
+    texture: bool = option(
+        False,
+        section="surface",
+        help="Unwrap the mesh and bake a texture. The mesh is simplified to 50,000 triangles unless their number is "
+        "given.",
+    )
+    texture_size: Count | None = option(
         None,
         section="surface",
-        metavar="PIXELS",
-        bare=2048,
-        help="Unwrap the mesh and bake a square texture with this side (2048 if left out). The mesh is simplified to "
-        "50,000 triangles unless their number is given.",
+        metavar="N",
+        help="Texels along the side of the texture (default 2048); there is a texture then.",
     )
     normal_map: bool = option(
         False,
@@ -285,7 +275,7 @@ class ExportRequest(OutputRequest):
         help="Put the mesh upright on the ground, with this axis of the source up; negative ones need an equals sign, "
         "--up=-z. By default it stays as it is, or follows a scene's cameras where it is put upright all the same.",
     )
-    longest: Positive | None = option(
+    length: Positive | None = option(
         None,
         section="surface",
         metavar="METRES",
@@ -295,7 +285,7 @@ class ExportRequest(OutputRequest):
         None,
         section="surface",
         help="source (default): coordinates and axes of the fitted file or of the poses. metres: upright on the "
-        "ground; a unit counts as a metre unless the longest side is given.",
+        "ground; a unit counts as a metre unless the length is given.",
     )
     quantize: bool = option(
         False,
@@ -329,7 +319,7 @@ class ExportRequest(OutputRequest):
         metavar="SIZE",
         help="Refuse an export that would need more memory than this. By default the memory that is free.",
     )
-    turntable: Count | None = option(
+    frames: Count | None = option(
         None,
         section="scene",
         metavar="N",
@@ -343,3 +333,8 @@ class ExportRequest(OutputRequest):
         metavar="N",
         help="Bits per parameter before entropy coding, 2 to 8 (default 8). Fewer give a smaller, less exact file.",
     )
+
+    @property
+    def textured(self) -> bool:
+        """Whether the mesh gets a texture, of colors or of normals."""
+        return self.texture or self.texture_size is not None or self.normal_map

@@ -34,7 +34,7 @@ def scene_surface(
     """The surface of a scene with cameras, as a function and as a mesh with at most `faces` triangles; None: as many
     as there are.
 
-    Raises BadInput where no camera sees a surface, for a `crop` outside of the field, and where memory is short.
+    Raises BadInput where no camera sees a surface, for a `box` outside of the field, and where memory is short.
     """
     field = cast(RadianceField, source.field)
     resolution = request.resolution or RESOLUTION
@@ -42,7 +42,7 @@ def scene_surface(
     cost.check(cost.estimate_scene(resolution, dense=not field.has_surface), request.memory)
     remove_floaters(source, progress)
     box = None
-    if request.crop is not None:
+    if request.box is not None:
         cube = implicit_distance(Radiance(field))
         lower, upper = box_of(cube, request)
         box = cube.to_file(lower).tolist(), cube.to_file(upper).tolist()

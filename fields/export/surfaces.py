@@ -64,21 +64,19 @@ def implicit_of(source: Source, request: ExportRequest, progress: Progress) -> I
 def box_of(implicit: Implicit, request: ExportRequest) -> tuple[np.ndarray, np.ndarray]:
     """Lower and upper corner `[3]` of the part of the implicit's box that is meshed.
 
-    Raises BadInput for a `crop` that is not a box or lies outside of the field.
+    Raises BadInput for a `box` that is not a box or lies outside of the field.
     """
     lower, upper = np.zeros(3), np.array(implicit.extents)
-    if request.crop is None:
+    if request.box is None:
         return lower, upper
-    if len(request.crop) != 6:
-        raise BadInput(f"`crop` of a surface is X0,Y0,Z0,X1,Y1,Z1, not {len(request.crop)} numbers")
-    crop_lower = np.maximum(implicit.from_file(np.array(request.crop[:3])), lower)
-    crop_upper = np.minimum(implicit.from_file(np.array(request.crop[3:])), upper)
-    if not (crop_lower < crop_upper).all():
+    box_lower = np.maximum(implicit.from_file(np.array(request.box[:3])), lower)
+    box_upper = np.minimum(implicit.from_file(np.array(request.box[3:])), upper)
+    if not (box_lower < box_upper).all():
         corners = ",".join(f"{x:.4g}" for x in (*implicit.to_file(lower), *implicit.to_file(upper)))
         raise BadInput(
-            f"`crop={','.join(f'{x:g}' for x in request.crop)}`: lies outside of the field, which fills {corners}"
+            f"`box={','.join(f'{x:g}' for x in request.box)}`: lies outside of the field, which fills {corners}"
         )
-    return crop_lower, crop_upper
+    return box_lower, box_upper
 
 
 def source_shape(source: Source) -> Shape | None:

@@ -48,10 +48,10 @@ def write(source: Source, out: Path, request: ExportRequest, progress: Progress)
     field = cast(RadianceField, source.field)
     output = RadianceOutput(field, source.run.path if source.run else None)
     cameras = output.cameras()
-    if request.turntable:
-        if not MIN_VIEWS <= request.turntable <= MAX_VIEWS:
-            raise BadInput(f"`turntable={request.turntable}`: should be from {MIN_VIEWS} to {MAX_VIEWS:,} views")
-        ring = turntable_cameras(cameras, request.turntable, cameras[0].intrinsics)
+    if request.frames:
+        if not MIN_VIEWS <= request.frames <= MAX_VIEWS:
+            raise BadInput(f"`frames={request.frames}`: should be from {MIN_VIEWS} to {MAX_VIEWS:,} views")
+        ring = turntable_cameras(cameras, request.frames, cameras[0].intrinsics)
         cameras = [replace(camera, name=f"{i:04}", split=split_of(i)) for i, camera in enumerate(ring)]
     views = tuple(_view(output, camera, number, request.size) for number, camera in enumerate(cameras))
     box = None if _fills_image(field) else _box(field)

@@ -50,9 +50,11 @@ def asset_options(request: ReconstructRequest) -> AssetOptions:
         raise BadInput("`collision`: convex parts are written beside a .glb")
     size = request.resolved("texture_size") if ending in TEXTURED else None
     texture_format = None if request.texture_format == "png" else request.texture_format
-    check_writer(request.asset, ExportRequest(texture=size, texture_format=texture_format, collision=request.collision))
+    check_writer(
+        request.asset, ExportRequest(texture_size=size, texture_format=texture_format, collision=request.collision)
+    )
     # Options that exclude each other are refused before the work.
-    placement((), np.eye(3), up=request.up, units=request.units, size=request.size, scale_from=request.scale_from)
+    placement((), np.eye(3), up=request.up, units=request.units, size=request.length, scale_from=request.scale_from)
     return AssetOptions(
         resolution=request.resolved("resolution"),
         box=request.box,
@@ -64,7 +66,7 @@ def asset_options(request: ReconstructRequest) -> AssetOptions:
         normal_map=request.normal_map,
         up=request.up,
         units=request.units,
-        size=request.size,
+        size=request.length,
         scale_from=request.scale_from,
         quantize=True,
         meshopt=request.meshopt,

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from pydantic import model_validator
+
 from fields.options import Corners, Count, Natural, PathText, Positive, Request, Settings, option
 
 # Time of a whole reconstruction, in seconds, and of a preview as a fraction of it.
@@ -156,14 +158,14 @@ class ReconstructRequest(Request):
         choices=("x", "y", "z", "-x", "-y", "-z"),
         help="Axis of the poses that points up. By default told from the cameras.",
     )
-    units: Literal["metres", "source"] = option(
+    units: Literal["source", "metres"] = option(
         "metres",
         section="place",
-        help="metres: upright and centred on the ground, as glTF and USD have it, in the poses' units unless a size is "
-        "given. source: the coordinates and axes of the poses.",
+        help="metres: upright and centred on the ground, as glTF and USD have it, in the poses' units unless a length "
+        "is given. source: the coordinates and axes of the poses.",
     )
-    size: Positive | None = option(
-        None, section="place", metavar="METRES", help="Length of the longest side of the object."
+    length: Positive | None = option(
+        None, section="place", metavar="METRES", help="Length of the longest side of the object, in metres."
     )
     scale_from: str | None = option(
         None,
@@ -178,6 +180,14 @@ class ReconstructRequest(Request):
         False, section="file", help="Compress the mesh further, for viewers on the web (EXT_meshopt_compression)."
     )
     collision: bool = option(False, section="file", help="Add convex parts for collisions (.glb only).")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _renamed(cls, values: Any) -> Any:
+        """Records of earlier versions have the length under `size`."""
+        if not isinstance(values, Mapping) or "size" not in values:
+            return values
+        return {"length" if name == "size" else name: value for name, value in values.items()}
 
     def resolved(self, name: str) -> Any:
         """The value of an option that `preview` decides where it was not given."""

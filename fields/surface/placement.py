@@ -144,7 +144,7 @@ def placement(
     notes: list[str] = []
     if units == "source":
         if size is not None or scale_from is not None or up is not None:
-            raise BadInput("`units=source`: keeps the source's coordinates; leave out `up`, `size` and `scale_from`")
+            raise BadInput("`units=source`: keeps the source's coordinates; leave out `up`, `length` and `scale_from`")
         direction, _ = _up(cameras, None, notes=[])
         return Placement(np.eye(4), direction, units, scale_known=False)
     direction, from_cameras = _up(cameras, up, notes)
@@ -239,12 +239,12 @@ def scale_points(text: str) -> ScaleFrom:
 def _scale(longest: float, size: float | None, scale_from: ScaleFrom | None) -> float | None:
     """Metres for each unit of the source; None if nothing says so."""
     if size is not None and scale_from is not None:
-        raise BadInput("`size`: excludes `scale_from`; one length decides the scale")
+        raise BadInput("`length`: excludes `scale_from`; one length decides the scale")
     if size is not None:
         if not (np.isfinite(size) and size > 0):
-            raise BadInput(f"`size={size}`: should be above 0 metres")
+            raise BadInput(f"`length={size}`: should be above 0 metres")
         if longest <= 0:
-            raise BadInput("`size`: the mesh has no extent")
+            raise BadInput("`length`: the mesh has no extent")
         return size / longest
     if scale_from is None:
         return None

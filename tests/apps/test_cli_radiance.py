@@ -194,7 +194,7 @@ def test_a_background_that_was_found_to_be_black_is_rendered_black(tmp_path):
         main(["fit", str(source), "--out", str(out), "--steps", "20", *(w for s in SETTINGS for w in ("--set", s))])
         == 0
     )
-    assert main(["render", str(out), "--crop-box=8,8,8,9,9,9", "--out", str(tmp_path / "nothing.png")]) == 0
+    assert main(["render", str(out), "--box=8,8,8,9,9,9", "--out", str(tmp_path / "nothing.png")]) == 0
     assert not np.asarray(Image.open(tmp_path / "nothing.png").convert("RGB")).any()
     # (what was found is no flag that somebody gave: the run can be repeated)
     assert main(["fit", str(out), "--out", str(tmp_path / "again")]) == 0

@@ -72,7 +72,7 @@ def test_a_mesh_of_a_radiance_field_has_the_mean_colors_over_all_directions(tmp_
     export(
         Source(None, field, "radiance"),
         tmp_path / "c.glb",
-        ExportRequest(resolution=48, texture=128, faces=800, largest=True),
+        ExportRequest(resolution=48, texture_size=128, triangles=800, largest=True),
     )
     one = trimesh.load_mesh(tmp_path / "c.glb")
     assert one.bounds[1, 0] < 0.4 and one.visual.material.baseColorTexture.size == (128, 128)

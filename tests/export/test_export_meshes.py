@@ -64,7 +64,7 @@ def test_glb_files_follow_the_standard(run, tmp_path, capsys):
 
 def test_shapes_stand_on_the_ground_on_request(run, tmp_path, capsys):
     """Upright in metres, in each format; printers' formats have Z up."""
-    flags = ("--resolution", "32", "--up", "z", "--longest", "0.3")
+    flags = ("--resolution", "32", "--up", "z", "--length", "0.3")
     for ending, vertical in ((".glb", 1), (".ply", 1), (".stl", 2), (".3mf", 2)):
         exported(run, tmp_path / f"ball{ending}", capsys, *flags)
         bounds = trimesh.load_mesh(tmp_path / f"ball{ending}").bounds
@@ -82,7 +82,7 @@ def test_shapes_stand_on_the_ground_on_request(run, tmp_path, capsys):
 
 
 def test_quantized_meshes_with_every_kind_of_texture_are_valid(run, tmp_path, capsys):
-    base = ("--resolution", "32", "--faces", "600", "--texture", "128", "--quantize")
+    base = ("--resolution", "32", "--triangles", "600", "--texture-size", "128", "--quantize")
     for name, flags in {
         "png.glb": (),
         "jpeg.glb": ("--texture-format", "jpeg", "--normal-map"),
@@ -97,7 +97,7 @@ def test_quantized_meshes_with_every_kind_of_texture_are_valid(run, tmp_path, ca
 
 def test_usdz_of_a_shape_passes_the_validators(run, tmp_path, capsys):
     pytest.importorskip("pxr")
-    exported(run, tmp_path / "a.usdz", capsys, "--resolution", "32", "--faces", "600", "--texture", "128")
+    exported(run, tmp_path / "a.usdz", capsys, "--resolution", "32", "--triangles", "600", "--texture-size", "128")
     assert usd_errors(tmp_path / "a.usdz") == []
 
 
@@ -134,9 +134,9 @@ def test_textures_show_the_colors_of_the_field(run, tmp_path, capsys, ending: st
         capsys,
         "--resolution",
         "32",
-        "--faces",
+        "--triangles",
         "600",
-        "--texture",
+        "--texture-size",
         "256",
         "--normal-map",
     )
@@ -270,14 +270,14 @@ def test_level_crop_and_number_of_faces_are_obeyed(run, tmp_path, capsys):
         wider, abs=0.05
     )
     assert "distance_to_source" not in report
-    report = exported(run, tmp_path / "b.ply", capsys, "--resolution", "40", "--crop", "5,-9,-9,9,9,9")
+    report = exported(run, tmp_path / "b.ply", capsys, "--resolution", "40", "--box", "5,-9,-9,9,9,9")
     half = trimesh.load_mesh(tmp_path / "b.ply")
     assert (
         half.is_watertight
         and half.bounds[0, 0] == pytest.approx(5, abs=0.01)
         and half.volume == pytest.approx(4 / 6 * np.pi * 8, rel=0.05)
     )
-    report = exported(run, tmp_path / "c.ply", capsys, "--resolution", "64", "--faces", "500", "--largest")
+    report = exported(run, tmp_path / "c.ply", capsys, "--resolution", "64", "--triangles", "500", "--largest")
     assert report["triangles"] <= 500
     few = trimesh.load_mesh(tmp_path / "c.ply")
     assert np.abs(np.linalg.norm(few.vertices - [5, 0, 0], axis=1) - 2).mean() < 0.03
@@ -287,27 +287,27 @@ def test_level_crop_and_number_of_faces_are_obeyed(run, tmp_path, capsys):
     ("arguments", "message"),
     [
         (["a.xyz"], "as .xyz; it becomes mesh: .glb, .obj, .ply, .stl, .usdz, .3mf"),
-        (["a.usdz", "--texture", "4096"], "at most 2048 pixels"),
+        (["a.usdz", "--texture-size", "4096"], "at most 2048 pixels"),
         (["a.usdz", "--texture", "--texture-format", "webp"], ".usdz files have png and jpeg textures only"),
         (["a.glb", "--texture-format", "jpeg"], "--texture-format: there is no texture"),
         (["a.ply", "--quantize"], "--quantize: means nothing to .ply"),
-        (["a.glb", "--units", "source", "--longest", "2"], "--units source: keeps"),
+        (["a.glb", "--units", "source", "--length", "2"], "--units source: keeps"),
         (["a.glb", "--as", "cake"], "as .glb as cake"),
         (["a.glb", "--resolution", "1"], "from 8 to 4096"),
         (["a.glb", "--resolution", "100000"], "from 8 to 4096"),
         (["a.glb", "--level", "7"], "there is no surface at the level 7 here: the field's values go from"),
         (["no/such/folder/a.glb"], "folder does not exist"),
-        (["a.glb", "--crop", "90,90,90,99,99,99"], "outside of the field"),
-        (["a.glb", "--crop", "1,1,2,2"], "of a surface"),
-        (["a.glb", "--crop", "1,1,1,0,2,2"], "should be X0,Y0,Z0,X1,Y1,Z1"),
+        (["a.glb", "--box", "90,90,90,99,99,99"], "outside of the field"),
+        (["a.glb", "--crop", "1,1,2,2"], "--crop: means nothing"),
+        (["a.glb", "--box", "1,1,1,0,2,2"], "should be X0,Y0,Z0,X1,Y1,Z1"),
         (["a.glb", "--memory", "300M"], "resolution would fit"),
         (["a.glb", "--memory", "330M", "--resolution", "2048"], "cells along the longest side would take about"),
         (["a.stl", "--texture"], "--texture: means nothing to .stl as mesh"),
-        (["a.glb", "--texture", "9"], "from 64 to 8192"),
+        (["a.glb", "--texture-size", "9"], "from 64 to 8192"),
         (["a.glb", "--texture", "--error-map"], "is for vertices"),
         (["cuts", "--resolution", "4000"], "from 8 to 2048"),
         (["a.npz", "--resolution", "512", "--memory", "100M"], "would fit"),
-        (["a.ply", "--as", "points", "--faces", "9"], "--faces: means nothing"),
+        (["a.ply", "--as", "points", "--triangles", "9"], "--triangles: means nothing"),
     ],
 )
 def test_refuses_impossible_exports_of_a_shape_in_one_line(run, tmp_path, capsys, monkeypatch, arguments, message):
@@ -323,7 +323,7 @@ def test_open3d_reads_the_same_meshes_and_points(run, tmp_path, capsys):
     open3d = pytest.importorskip("open3d")
     for name, flags in {
         "plain.glb": (),
-        "baked.glb": ("--texture", "128", "--faces", "800"),
+        "baked.glb": ("--texture-size", "128", "--triangles", "800"),
         "plain.ply": (),
         "plain.stl": (),
     }.items():
@@ -348,7 +348,7 @@ def test_an_image_of_the_textured_mesh_agrees_with_one_of_the_field(run, tmp_pat
     """Rays cast on the file and lit as the render of the field: 34 dB or more where both have the surface."""
     from benchmarks.mesh_pictures import shape_agreement
 
-    exported(run, tmp_path / "ball.glb", capsys, "--resolution", "96", "--faces", "6000", "--texture", "512")
+    exported(run, tmp_path / "ball.glb", capsys, "--resolution", "96", "--triangles", "6000", "--texture-size", "512")
     found = shape_agreement(run, tmp_path / "ball.glb", size=96, views=3)
     print(found)
     assert found["psnr"] > 34 and found["one_only"] < 0.02

@@ -111,7 +111,7 @@ def test_posed_images_can_be_fitted_again(duck, tmp_path, capsys):
 
 
 def test_posed_images_once_around_have_the_requested_number_and_size(duck, tmp_path, capsys):
-    report = exported(duck, tmp_path / "ring", capsys, "--as", "views", "--turntable", "9", "--size", "20x24")
+    report = exported(duck, tmp_path / "ring", capsys, "--as", "views", "--frames", "9", "--size", "20x24")
     scene = open_posed(tmp_path / "ring")
     assert (report["views"], len(scene.test), scene.views[0].read_image().shape) == (9, 2, (24, 20, 4))
     assert main(["export", str(duck), str(tmp_path / "ring")]) == 2
@@ -122,7 +122,7 @@ def test_turntables_show_the_scene_from_its_turntable_cameras(duck, tmp_path, ca
     import av
 
     for ending in ("mp4", "gif"):
-        report = exported(duck, tmp_path / f"a.{ending}", capsys, "--turntable", "6", "--size", "24x24", "--rate", "10")
+        report = exported(duck, tmp_path / f"a.{ending}", capsys, "--frames", "6", "--size", "24x24", "--rate", "10")
         with av.open(str(tmp_path / f"a.{ending}")) as film:
             frames = [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
         assert report["frames"] == len(frames) == 6 and frames[0].shape == (24, 24, 3)
@@ -224,17 +224,17 @@ def test_the_mesh_of_a_scene_is_what_its_cameras_see(duck, tmp_path, capsys):
     hit = np.isfinite(found)
     wanted = seen.depth.numpy()[rows, columns]
     assert hit.mean() > 0.9 and np.median(np.abs(found - wanted)[hit]) < 0.05 * load_field(duck).side
-    few = exported(duck, tmp_path / "b.ply", capsys, "--resolution", "64", "--faces", "900", "--largest")
+    few = exported(duck, tmp_path / "b.ply", capsys, "--resolution", "64", "--triangles", "900", "--largest")
     assert few["triangles"] <= 900 and few["parts"] == 1
     level = exported(duck, tmp_path / "c.ply", capsys, "--resolution", "64", "--level", "20")
     assert level["level"] == 20 and level["triangles"] > 100
 
 
 def test_a_box_cuts_the_mesh_of_a_scene(duck, tmp_path, capsys):
-    exported(duck, tmp_path / "a.ply", capsys, "--resolution", "48", "--crop=0,-9,-9,9,9,9")
+    exported(duck, tmp_path / "a.ply", capsys, "--resolution", "48", "--box=0,-9,-9,9,9,9")
     mesh = trimesh.load_mesh(tmp_path / "a.ply")
     assert len(mesh.faces) > 100 and mesh.bounds[0, 0] > -0.05
-    assert main(["export", str(duck), str(tmp_path / "b.ply"), "--crop=70,70,70,90,90,90"]) == 2
+    assert main(["export", str(duck), str(tmp_path / "b.ply"), "--box=70,70,70,90,90,90"]) == 2
     assert "outside of the field" in capsys.readouterr().err
     assert main(["export", str(duck), str(tmp_path / "b.ply"), "--memory", "300M"]) == 2
     assert "would take about" in capsys.readouterr().err

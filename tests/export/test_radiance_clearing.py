@@ -82,11 +82,11 @@ def test_the_command_renders_without_floaters_and_inside_a_box(fitted, tmp_path,
         return picture(tmp_path / name)
 
     whole, clean = render("whole.png"), render("clean.png", "--clean")
-    half = render("half.png", "--crop-box=-2,-2,0.5,2,2,2")
-    empty = render("empty.png", "--crop-box=5,5,5,6,6,6")
+    half = render("half.png", "--box=-2,-2,0.5,2,2,2")
+    empty = render("empty.png", "--box=5,5,5,6,6,6")
     assert np.abs(whole - clean).mean() < 0.02
     assert np.abs(whole - half).mean() > 0.02 and (empty == 1.0).all()
-    assert main(["render", str(fitted), "--crop-box", "1,2,3"]) == 2
+    assert main(["render", str(fitted), "--box", "1,2,3"]) == 2
     assert "a lower and an upper corner" in capsys.readouterr().err
     assert main(["info", str(fitted), "--plot", str(tmp_path / "cameras.png"), "--json"]) == 0
     assert (

@@ -101,7 +101,7 @@ def test_it_is_exported_as_a_mesh(run, tmp_path):
 def test_it_is_exported_as_splats_views_and_a_graph(run, tmp_path):
     arguments = ["export", str(run.path)]
     assert main([*arguments, str(tmp_path / "balls.ply"), "--as", "splat", "--points", "500"]) == 0
-    assert main([*arguments, str(tmp_path / "views"), "--turntable", "4", "--size", "16x16"]) == 0
+    assert main([*arguments, str(tmp_path / "views"), "--frames", "4", "--size", "16x16"]) == 0
     assert main([*arguments, str(tmp_path / "balls.onnx")]) == 0
     assert len(trimesh.load(tmp_path / "balls.ply").vertices) > 300
     assert (tmp_path / "views" / "transforms.json").is_file()

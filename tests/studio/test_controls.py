@@ -73,7 +73,7 @@ TYPED = {
     "refine": "no-refine",
     "up": "z",
     "units": "source",
-    "size": "0.4",
+    "length": "0.4",
     "scale_from": "0,0,0,1,0,0=0.5",
     "texture_format": "jpeg",
     "collision": True,

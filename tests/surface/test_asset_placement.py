@@ -207,7 +207,7 @@ def test_source_units_keep_every_coordinate(tmp_path):
         ({"up": "up"}, "`up=up`: should be x, y, z"),
         ({"up": (0, 0, 0)}, "is not a direction"),
         ({"up": (0, np.nan, 0)}, "is not a direction"),
-        ({"size": -1.0}, "`size=-1.0`: should be above 0"),
+        ({"size": -1.0}, "`length=-1.0`: should be above 0"),
         ({"size": 1.0, "scale_from": ((0, 0, 0), (1, 0, 0), 1.0)}, "excludes `scale_from`"),
         ({"scale_from": ((0, 0, 0), (0, 0, 0), 1.0)}, "two different points"),
         ({"scale_from": ((0, 0, 0), (1, 0, 0), 0.0)}, "above 0"),

@@ -46,7 +46,7 @@ RGB = Channels(("red", "green", "blue"), "srgb")
 
 
 class RadianceOutput(Output):
-    options = ("size", "view", "what", "time", "turntable", "path", "rate", "crop_box", "clean")
+    options = ("size", "view", "what", "time", "turntable", "path", "rate", "box", "clean")
     suggested_options = {"turntable": True}
     render_forms = {"view": ".png"}
     field: RadianceField
@@ -57,7 +57,7 @@ class RadianceOutput(Output):
 
     def render(self, out: Path, request: RenderRequest) -> dict:
         self._check(request)
-        self._box = None if request.crop_box is None else self._in_cube(request.crop_box)
+        self._box = None if request.box is None else self._in_cube(request.box)
         if request.clean:
             remove_floaters_of(self.field, self.cameras())
         what = request.what or "color"
@@ -140,7 +140,7 @@ class RadianceOutput(Output):
     def render_camera(
         self, camera: Camera, time: float | None = None, *, normals: bool = False
     ) -> tuple[RadianceView, Tensor | None]:
-        """What a camera sees of the scene, within `crop_box`; see `fields.render.camera_view.render_camera`."""
+        """What a camera sees of the scene, within `box`; see `fields.render.camera_view.render_camera`."""
         return render_camera(
             self.field,
             camera,

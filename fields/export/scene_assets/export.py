@@ -33,22 +33,22 @@ def takes_photographs(source: Source, request: ExportRequest) -> bool:
 
 
 def write_scene_asset(
-    source: Source, out: Path, request: ExportRequest, progress: Progress, *, texture_size: int, faces: int | None
+    source: Source, out: Path, request: ExportRequest, progress: Progress, *, texture_size: int, triangles: int | None
 ) -> dict[str, Any]:
     """Write a textured mesh of a scene. Stages that an earlier export or reconstruction did are not done again."""
     run = source.stored_run
-    upright = request.up is not None or request.longest is not None or request.units == "metres"
+    upright = request.up is not None or request.length is not None or request.units == "metres"
     options = AssetOptions(
         resolution=request.resolution or RESOLUTION,
-        box=request.crop,
+        box=request.box,
         level=request.level or 0.0,
         min_component=1.0 if request.largest else 0.0 if request.keep_components else MIN_AREA,
-        triangles=faces,
+        triangles=triangles,
         texture_size=texture_size,
         normal_map=request.normal_map,
         up=request.up,
         units="metres" if upright else "source",
-        size=request.longest,
+        size=request.length,
         quantize=request.quantize,
         meshopt=request.meshopt,
         texture_format=request.texture_format or "png",
