@@ -6,7 +6,7 @@ import numpy as np
 from numpy.polynomial import Polynomial
 
 from scenes.posed.camera import Camera, Intrinsics
-from scenes.posed.projection import project
+from scenes.posed.projection import angle_powers, project
 
 # Depth of vertices that no lens shows. `fields.ops.rasterise` leaves out faces that touch them.
 UNSEEN = -1.0
@@ -56,7 +56,7 @@ def field_of_view(intrinsics: Intrinsics) -> float:
     if intrinsics.model == "pinhole":
         return float("inf")
     distortion, fisheye = intrinsics.distortion, intrinsics.model == "fisheye"
-    powers = distortion[:4] if fisheye else (*distortion[:2], *distortion[4:5])
+    powers = (angle_powers(distortion) or distortion[:4]) if fisheye else (*distortion[:2], *distortion[4:5])
     # r N(s) / D(s) with s = r^2 turns round where N D + 2 s (N' D - N D') is zero, and ends where D is.
     above, below = Polynomial((1.0, *powers)), Polynomial((1.0, *(() if fisheye else distortion[5:])))
     slope = above * below + Polynomial((0.0, 2.0)) * (above.deriv() * below - above * below.deriv())

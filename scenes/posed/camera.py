@@ -20,6 +20,8 @@ SAME_CAMERA = 1e-5
 # The names of the coefficients of `Intrinsics.distortion`, in files too: of most lenses the first four.
 OPENCV_COEFFICIENTS = ("k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6")
 FISHEYE_COEFFICIENTS = ("k1", "k2", "k3", "k4", "p1", "p2", "sx1", "sy1")
+# Of Project Aria's lenses (Fisheye624), COLMAP's RAD_TAN_THIN_PRISM_FISHEYE.
+ARIA_COEFFICIENTS = ("k0", "k1", "k2", "k3", "k4", "k5", "p0", "p1", "s0", "s1", "s2", "s3")
 NUM_COEFFICIENTS = 4
 
 
@@ -33,8 +35,9 @@ class Intrinsics:
         cx, cy: where the optical axis meets the image, in pixels from the top left corner.
         model: "pinhole"; "opencv", with the distortion (k1, k2, p1, p2) of Brown 1966, perhaps followed by (k3, k4, k5,
             k6) of OpenCV's rational model; or "fisheye", with the distortion (k1, k2, k3, k4) of Kannala and Brandt
-            2006, as OpenCV defines them, perhaps followed by (p1, p2, sx1, sy1) of COLMAP's THIN_PRISM_FISHEYE.
-        distortion: the coefficients: none, four or eight.
+            2006, as OpenCV defines them, perhaps followed by (p1, p2, sx1, sy1) of COLMAP's THIN_PRISM_FISHEYE; or the
+            twelve `ARIA_COEFFICIENTS` of COLMAP's RAD_TAN_THIN_PRISM_FISHEYE.
+        distortion: the coefficients: none, four, eight or twelve.
     """
 
     width: int
@@ -65,6 +68,12 @@ class Intrinsics:
     def fisheye(cls, width: int, height: int, coefficients: Mapping[str, float], **lens: float) -> Intrinsics:
         """A fisheye lens; arguments as of `distorted`."""
         distortion = _trimmed(FISHEYE_COEFFICIENTS, coefficients) or (0.0,) * NUM_COEFFICIENTS
+        return cls(width, height, model="fisheye", distortion=distortion, **lens)
+
+    @classmethod
+    def aria(cls, width: int, height: int, coefficients: Mapping[str, float], **lens: float) -> Intrinsics:
+        """A fisheye lens of COLMAP's RAD_TAN_THIN_PRISM_FISHEYE; arguments as of `distorted`."""
+        distortion = tuple(coefficients.get(name, 0.0) for name in ARIA_COEFFICIENTS)
         return cls(width, height, model="fisheye", distortion=distortion, **lens)
 
     def resized(self, width: int, height: int) -> Intrinsics:

@@ -33,9 +33,14 @@ MODELS = {
     "SIMPLE_RADIAL_FISHEYE": (8, "f cx cy k1"),
     "RADIAL_FISHEYE": (9, "f cx cy k1 k2"),
     "THIN_PRISM_FISHEYE": (10, "fx fy cx cy k1 k2 p1 p2 k3 k4 sx1 sy1"),
+    "RAD_TAN_THIN_PRISM_FISHEYE": (11, "fx fy cx cy k0 k1 k2 k3 k4 k5 p0 p1 s0 s1 s2 s3"),
+    "SIMPLE_FISHEYE": (14, "f cx cy"),
+    "FISHEYE": (15, "fx fy cx cy"),
 }
 # Names of all models by number, those that are not supported too, which messages name.
-MODEL_NAMES = {number: name for name, (number, _) in MODELS.items()} | {7: "FOV", 11: "RAD_TAN_THIN_PRISM_FISHEYE"}
+MODEL_NAMES = {number: name for name, (number, _) in MODELS.items()} | {
+    **{7: "FOV", 12: "SIMPLE_DIVISION", 13: "DIVISION", 16: "EUCM", 17: "EQUIRECTANGULAR"}
+}
 # Folders in which a model, or folders of models, may lie in a scene's folder.
 MODEL_FOLDERS = (".", "sparse", "colmap/sparse", "distorted/sparse", "colmap")
 # Where the photographs may lie, as seen from the scene's folder or the model.
@@ -178,7 +183,7 @@ def open_colmap(source: str | os.PathLike, orientation: Orientation | None = Non
             split=split_of(index),
             image=lens.file,
             upright=upright,
-            mask=masks.find(image.name),
+            mask=masks.find(image.name, lens.file),
         )
         for index, (image, lens, (intrinsics, upright)) in enumerate(zip(images, lenses, matched))
     ]
@@ -257,7 +262,7 @@ def _intrinsics(model: str, width: int, height: int, values: tuple[float, ...]) 
     if len(values) != len(names):
         raise BadInput(f"a camera of the model {model} has {len(values)} parameters, not {len(names)}")
     named = dict(zip(names, values))
-    make = Intrinsics.fisheye if "FISHEYE" in model else Intrinsics.distorted
+    make = Intrinsics.aria if "RAD_TAN" in model else Intrinsics.fisheye if "FISHEYE" in model else Intrinsics.distorted
     return make(
         width,
         height,

@@ -13,6 +13,12 @@ from scenes.posed.camera import checked_pose
 from scenes.posed.pose import focus_point
 
 Convention = Literal["opengl", "opencv", "w2c", "w2c-opencv"]
+# What others than "opengl" are called in notes.
+CONVENTION_NAMES: dict[Convention, str] = {
+    "opencv": "of OpenCV's axes",
+    "w2c-opencv": "from world to camera with OpenCV's axes",
+    "w2c": "from world to camera",
+}
 # The note about cameras that look away, by which `scenes.posed.signal` knows it.
 LOOK_AWAY = (
     "the cameras look away from the place that they stand around; if they should look at it, their axes are OpenCV's: "
@@ -26,6 +32,13 @@ AGREEMENT = 0.9
 # around something: those that all look one way meet nowhere in particular.
 MIN_CAMERAS = 6
 MAX_MEAN_DIRECTION = 0.8
+# Points of a scene that a camera sees lie in this cone around its axis (cosine). A camera with at most this fraction of
+# them there looks elsewhere.
+POINT_CONE = 0.8
+MIN_POINT_FRACTION = 0.01
+MIN_POINTS = 20
+# Points that are looked at.
+MAX_POINTS = 2000
 # Largest difference of a matrix's last row from 0 0 0 1.
 LAST_ROW_TOLERANCE = 1e-4
 # Largest entry of |R^T R / s^2 - 1| of a rotation with a scale s.
@@ -46,20 +59,26 @@ class ScenePoses:
 
 
 def checked_poses(
-    matrices: Sequence[object], names: Sequence[str], notes: list[str], convention: Convention | None = None
+    matrices: Sequence[object],
+    names: Sequence[str],
+    notes: list[str],
+    convention: Convention | None = None,
+    *,
+    points: np.ndarray | None = None,
 ) -> ScenePoses:
     """The poses of matrices from a file.
 
     Repaired are, with a note: matrices written column by column, a scale of the axes, and poses of left-handed
     programs. World to camera is told from camera to world where only one of the two makes the cameras look at one
-    place. Cameras that look away from what they stand around may have OpenCV's axes, or stand in the middle of a room:
-    that is said, and not changed.
+    place. Where only another convention has the scene's points before the cameras, that is taken. Cameras that look away
+    from what they stand around may have OpenCV's axes, or stand in the middle of a room: that is said and not changed.
 
     Args:
         matrices: anything that numpy reads as 3 x 4 or 4 x 4 values.
         names: what messages call the frames.
         notes: gets a line for each decision.
         convention: how the matrices are to be read, instead of those decisions.
+        points: `[N, 3]` on surfaces that the cameras see, in the file's coordinates.
 
     Raises BadInput, naming the frame, for matrices that are none of that.
     """
@@ -75,6 +94,12 @@ def checked_poses(
         notes.append(
             "the cameras look at one place only if their matrices are taken from world to camera, and so they are "
             f"(`pose_convention={found}`; `pose_convention=opengl` takes them as they are)"
+        )
+        return ScenePoses(converted(poses, found), mirror, found)
+    if points is not None and (found := _found_by_points(poses, points * mirror)) is not None:
+        notes.append(
+            f"the cameras have the scene's points before them only if their matrices are {CONVENTION_NAMES[found]}, and so "
+            f"they are taken (`pose_convention={found}`; `pose_convention=opengl` takes them as they are)"
         )
         return ScenePoses(converted(poses, found), mirror, found)
     if look_away(poses):
@@ -104,6 +129,28 @@ def look_away(poses: np.ndarray) -> bool:
     """Whether nearly all cameras have the point nearest to all their axes straight behind them."""
     cosines = _cosines(poses)
     return cosines is not None and float((cosines < -LOOKS_AT).mean()) >= AGREEMENT
+
+
+def _found_by_points(poses: np.ndarray, points: np.ndarray) -> Convention | None:
+    """Another convention than "opengl", where only with that nearly all cameras see points `[N, 3]`; else None."""
+    if len(points) < MIN_POINTS:
+        return None
+    points = points[:: -(-len(points) // MAX_POINTS)]
+    if _seeing(poses, points) > 1 - AGREEMENT:
+        return None
+    fractions = {name: _seeing(converted(poses, name), points) for name in CONVENTION_NAMES}
+    best = max(fractions, key=lambda name: fractions[name])
+    return best if fractions[best] >= AGREEMENT else None
+
+
+def _seeing(poses: np.ndarray, points: np.ndarray) -> float:
+    """Fraction of the cameras that have points in the cone around their axis."""
+    count = 0
+    for pose in poses:
+        away = points - pose[:, 3]
+        before = away @ -pose[:, 2] > POINT_CONE * np.linalg.norm(away, axis=1)
+        count += before.mean() > MIN_POINT_FRACTION
+    return count / len(poses)
 
 
 def _cosines(poses: np.ndarray) -> np.ndarray | None:

@@ -17,6 +17,8 @@ from scenes.image.rgb8 import to_rgb8
 from scenes.io.silence import silence_libraries
 from scenes.posed.find_film import SharpestFrames, count_frames
 from scenes.posed.find_looks import Look, look_at_picture, rejected
+from scenes.posed.locate import DYNAMIC_MASK, dynamic_mask
+from scenes.posed.view import counted_pixels
 from scenes.posed.zipped import unpacked
 from scenes.recognise import recognise
 from scenes.video.read import decode_video_file, image_files
@@ -196,9 +198,9 @@ def _is_film(source: Path) -> bool:
 def _photographs(source: Path) -> Iterator[list[Path]]:
     """The photographs of a folder or zip, in natural order of their names."""
     if source.is_dir():
-        files = image_files(source)
+        files = _pictures(source)
         if not files and (source / "images").is_dir():
-            files = image_files(source / "images")
+            files = _pictures(source / "images")
         if not files:
             raise BadInput(f"{source}: holds no images; name a folder or zip of photographs, or a film")
         yield files
@@ -206,10 +208,14 @@ def _photographs(source: Path) -> Iterator[list[Path]]:
     folder, temporary = unpacked(source)
     with temporary:
         folders = [folder, *(place for place in sorted(folder.rglob("*")) if place.is_dir() and place.name != "masks")]
-        files = max((image_files(place) for place in folders), key=len)
+        files = max((_pictures(place) for place in folders), key=len)
         if not files:
             raise BadInput(f"{source}: holds no images; name a folder or zip of photographs, or a film")
         yield files
+
+
+def _pictures(folder: Path) -> list[Path]:
+    return [file for file in image_files(folder) if not file.name.startswith(DYNAMIC_MASK)]
 
 
 def _add_photograph(file: Path, writer: PictureWriter) -> None:
@@ -230,22 +236,19 @@ def mask_of(file: Path, size: tuple[int, int]) -> np.ndarray | None:
     """The mask `[H, W]` bool of a photograph; None where there is none.
 
     It is an image in a folder `masks` in or beside the photograph's folder, with the photograph's name (`NAME.png`, or
-    as COLMAP has it `NAME.jpg.png`), dark where pixels do not count. Raises BadInput where it has another size, up to
+    as COLMAP has it `NAME.jpg.png`), dark where pixels do not count; or instant-ngp's beside the photograph. Raises BadInput where it has another size, up to
     scale, or nothing counts.
     """
     places = [folder / "masks" for folder in (file.parent, file.parent.parent)]
     candidates = [place / name for place in places for name in (f"{file.stem}.png", f"{file.name}.png")]
-    path = next((path for path in candidates if path.is_file()), None)
+    path = next((path for path in candidates if path.is_file()), dynamic_mask(file))
     if path is None:
         return None
-    pixels = read_image(path).pixels
-    limit = np.iinfo(pixels.dtype).max / 2 if pixels.dtype.kind == "u" else 0.5
-    colors = pixels[..., :-1] if pixels.shape[2] in (2, 4) else pixels
-    mask = colors.mean(axis=2) > limit
+    mask = counted_pixels(read_image(path).pixels, path)
     if abs(mask.shape[0] * size[1] - mask.shape[1] * size[0]) > 0.02 * mask.shape[0] * size[1]:
         raise BadInput(f"its mask {path.name} is {mask.shape[1]} x {mask.shape[0]}, which is another shape")
     if not mask.any():
-        raise BadInput(f"its mask {path.name} is black all over")
+        raise BadInput(f"its mask {path.name} masks out all of it")
     return mask
 
 

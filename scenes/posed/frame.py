@@ -9,6 +9,7 @@ from typing import cast
 
 from scenes.errors import BadInput
 from scenes.posed.camera import (
+    ARIA_COEFFICIENTS,
     FISHEYE_COEFFICIENTS,
     NUM_COEFFICIENTS,
     OPENCV_COEFFICIENTS,
@@ -31,7 +32,15 @@ CAMERA_MODELS = (
     "SIMPLE_RADIAL_FISHEYE",
     "RADIAL_FISHEYE",
     "THIN_PRISM_FISHEYE",
+    "SIMPLE_FISHEYE",
+    "FISHEYE",
+    "RAD_TAN_THIN_PRISM_FISHEYE",
+    "FISHEYE624",
 )
+# Names of the lens with `ARIA_COEFFICIENTS`: COLMAP's and nerfstudio's.
+ARIA_MODELS = ("RAD_TAN_THIN_PRISM_FISHEYE", "FISHEYE624")
+# Coefficients in nerfstudio's list `distortion_params` of other lenses.
+LISTED_COEFFICIENTS = ("k1", "k2", "k3", "k4", "p1", "p2")
 # What says the focal length of a frame.
 FOCAL_KEYS = ("fl_x", "fl_y", "camera_angle_x", "camera_angle_y")
 # How much larger or smaller photographs are made after their lens was found, and how far from the middle of the image
@@ -93,6 +102,17 @@ def intrinsics_in(frame: dict, width: int, height: int, name: str) -> Intrinsics
             f"{name}: its camera_model {frame['camera_model']} is not supported; there are {', '.join(CAMERA_MODELS)}"
         )
     fl_x, fl_y = _focal_lengths(frame, width, height, name)
+    frame = frame | _listed_coefficients(frame, model, name)
+    cx, cy = number_in(frame, "cx", name), number_in(frame, "cy", name)
+    lens = {
+        "fl_x": fl_x,
+        "fl_y": fl_y,
+        "cx": width / 2 if cx is None else cx,
+        "cy": height / 2 if cy is None else cy,
+    }
+    if model in ARIA_MODELS:
+        coefficients = {key: number_in(frame, key, name) or 0.0 for key in ARIA_COEFFICIENTS}
+        return checked_intrinsics(Intrinsics.aria(width, height, coefficients, **lens), name)
     fisheye = "FISHEYE" in model or bool(frame.get("is_fisheye"))
     names = FISHEYE_COEFFICIENTS if fisheye else OPENCV_COEFFICIENTS
     given = {key: number_in(frame, key, name) or 0.0 for key in {*FISHEYE_COEFFICIENTS, *OPENCV_COEFFICIENTS}}
@@ -108,18 +128,20 @@ def intrinsics_in(frame: dict, width: int, height: int, name: str) -> Intrinsics
             f"{name}: a distortion with {', '.join(unknown)} is not supported for the camera_model {model}; give "
             "FULL_OPENCV or THIN_PRISM_FISHEYE if it is that, or undistort the images first"
         )
-    cx, cy = number_in(frame, "cx", name), number_in(frame, "cy", name)
     make = Intrinsics.fisheye if fisheye else Intrinsics.distorted
-    intrinsics = make(
-        width,
-        height,
-        {key: given[key] for key in names},
-        fl_x=fl_x,
-        fl_y=fl_y,
-        cx=width / 2 if cx is None else cx,
-        cy=height / 2 if cy is None else cy,
-    )
-    return checked_intrinsics(intrinsics, name)
+    return checked_intrinsics(make(width, height, {key: given[key] for key in names}, **lens), name)
+
+
+def _listed_coefficients(frame: dict, model: str, name: str) -> dict[str, float]:
+    """The coefficients in nerfstudio's list `distortion_params`, by their names; none where there is no such list."""
+    listed = frame.get("distortion_params")
+    if listed is None:
+        return {}
+    names = ARIA_COEFFICIENTS if model in ARIA_MODELS else LISTED_COEFFICIENTS
+    numbers = [value for value in listed if isinstance(value, (int, float))] if isinstance(listed, list) else []
+    if len(numbers) != len(names):
+        raise BadInput(f"{name}: its distortion_params are not {len(names)} numbers ({', '.join(names)})")
+    return dict(zip(names, map(float, numbers)))
 
 
 def merged_frame(content: dict, frame: dict) -> dict:
@@ -244,10 +266,12 @@ def frame_of(camera: Camera) -> dict:
     }
     if intrinsics.model != "pinhole":
         fisheye = intrinsics.model == "fisheye"
-        frame |= dict(zip(FISHEYE_COEFFICIENTS if fisheye else OPENCV_COEFFICIENTS, intrinsics.distortion))
+        aria = len(intrinsics.distortion) == len(ARIA_COEFFICIENTS)
+        names = ARIA_COEFFICIENTS if aria else FISHEYE_COEFFICIENTS if fisheye else OPENCV_COEFFICIENTS
+        frame |= dict(zip(names, intrinsics.distortion))
         more = len(intrinsics.distortion) > NUM_COEFFICIENTS
         if fisheye:
-            frame["camera_model"] = "THIN_PRISM_FISHEYE" if more else "OPENCV_FISHEYE"
+            frame["camera_model"] = ARIA_MODELS[0] if aria else "THIN_PRISM_FISHEYE" if more else "OPENCV_FISHEYE"
         else:
             frame["camera_model"] = "FULL_OPENCV" if more else "OPENCV"
     if camera.time is not None:

@@ -14,7 +14,7 @@ from scenes.errors import BadInput
 from scenes.image.read import detect_format
 from scenes.io.files import read_head
 from scenes.posed.camera import Intrinsics, checked_pose
-from scenes.posed.locate import DEPTH_FOLDERS, Masks, SceneFiles
+from scenes.posed.locate import DEPTH_FOLDERS, DYNAMIC_MASK, Masks, SceneFiles
 from scenes.posed.photographs import Orientation, WrittenLens, matched_lenses
 from scenes.posed.view import PosedViews, View, check_views, grouped_notes, split_of
 
@@ -48,7 +48,11 @@ def open_llff(source: str | os.PathLike, orientation: Orientation | None = None)
     images_folder = next((place for name in PHOTOGRAPH_FOLDERS if (place := files.folder([name]))), None)
     if images_folder is None:
         raise BadInput(f"{folder}: has poses_bounds.npy but no folder images")
-    images = sorted(file for file in images_folder.iterdir() if file.is_file() and detect_format(read_head(file)))
+    images = sorted(
+        file
+        for file in images_folder.iterdir()
+        if file.is_file() and not file.name.startswith(DYNAMIC_MASK) and detect_format(read_head(file))
+    )
     if len(images) != len(rows):
         raise BadInput(
             f"{path}: {len(rows)} rows for {len(images)} images in {images_folder}; they belong together by order, so "
@@ -69,7 +73,7 @@ def open_llff(source: str | os.PathLike, orientation: Orientation | None = None)
             split=split_of(index),
             image=image,
             upright=upright,
-            mask=masks.find(image.name),
+            mask=masks.find(image.name, image),
             depths=_depths(row, f"images/{image.name}", notes),
         )
         for index, (row, image, (intrinsics, upright)) in enumerate(zip(rows, images, lenses))

@@ -14,6 +14,8 @@ from pathlib import Path, PurePosixPath
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".exr", ".tif", ".tiff", ".bmp", ".avif", ".hdr")
 # Folders of masks, as seen from the scene's folder or the one of its photographs.
 MASK_FOLDERS = ("masks", "mask")
+# How the names of instant-ngp's masks begin, which lie beside the photographs. What is not black there does not count.
+DYNAMIC_MASK = "dynamic_mask_"
 # Folders of depth pictures, which are not used.
 DEPTH_FOLDERS = ("depth", "depths", "depth_maps")
 
@@ -96,31 +98,46 @@ class Masks:
     Args:
         files: of the scene's folder, in which the folder of masks lies.
         photographs: names of all photographs, as the scene has them.
+        from_folder: whether masks are looked for in such a folder, and not only beside the photographs.
     """
 
-    def __init__(self, files: SceneFiles, photographs: Sequence[str]) -> None:
-        self._folder = files.folder(MASK_FOLDERS)
+    def __init__(self, files: SceneFiles, photographs: Sequence[str], *, from_folder: bool = True) -> None:
+        self._folder = files.folder(MASK_FOLDERS) if from_folder else None
         self._files = None if self._folder is None else SceneFiles(self._folder)
         folders = {name.replace("\\", "/").rpartition("/")[0] for name in photographs}
         # Names alone do not tell the photographs of several folders apart.
         self._by_name = len(folders) == 1
         self.found = 0
+        self.dynamic = 0
 
-    def find(self, photograph: str) -> Path | None:
-        """The mask of a photograph; None where there is none."""
-        if self._files is None:
-            return None
-        names = mask_names(photograph)
-        if self._by_name:
-            names += [name.rpartition("/")[2] for name in names]
-        mask = self._files.first(names)
-        self.found += mask is not None
+    def find(self, photograph: str, image: Path) -> Path | None:
+        """The mask of a photograph by its name and its file `image`; None where there is none."""
+        mask = None
+        if self._files is not None:
+            names = mask_names(photograph)
+            if self._by_name:
+                names += [name.rpartition("/")[2] for name in names]
+            mask = self._files.first(names)
+            self.found += mask is not None
+        if mask is None and (mask := dynamic_mask(image)) is not None:
+            self.dynamic += 1
         return mask
 
     def note(self, notes: list[str]) -> None:
         """Say that masks are used."""
+        if self.dynamic:
+            notes.append(
+                f"{self.dynamic} masks {DYNAMIC_MASK}*.png beside the photographs are used: what is not black there does "
+                "not count, as in instant-ngp"
+            )
         if self._folder is not None and self.found:
             notes.append(f"{self.found} masks in {self._folder.name} are used: what is dark there does not count")
+
+
+def dynamic_mask(image: Path) -> Path | None:
+    """instant-ngp's mask beside a photograph; None where there is none."""
+    mask = image.with_name(f"{DYNAMIC_MASK}{image.stem}.png")
+    return mask if _is_file(mask) else None
 
 
 def mask_names(name: str) -> list[str]:

@@ -39,17 +39,13 @@ def project(camera: Camera, points: np.ndarray) -> tuple[np.ndarray, np.ndarray,
     local = (np.asarray(points, np.float64) - camera.position) @ camera.pose[:, :3]
     depth, intrinsics = -local[:, 2], camera.intrinsics
     if intrinsics.model == "fisheye":
-        k1, k2, k3, k4 = intrinsics.distortion[:4]
         sideways = np.hypot(local[:, 0], local[:, 1])
         angle = np.arctan2(sideways, depth)
-        s = angle * angle
+        factor, _ = _series(angle_powers(intrinsics.distortion), angle * angle)
+        scale = angle * factor / np.where(sideways > 0, sideways, 1.0)
+        u, v = local[:, 0] * scale, -local[:, 1] * scale
         if len(intrinsics.distortion) > 4:
-            scale = angle / np.where(sideways > 0, sideways, 1.0)
-            lens = _Polynomial("fisheye", intrinsics.distortion)
-            u, v = lens.apply(local[:, 0] * scale, -local[:, 1] * scale)
-        else:
-            scale = angle * (1 + s * (k1 + s * (k2 + s * (k3 + s * k4)))) / np.where(sideways > 0, sideways, 1.0)
-            u, v = local[:, 0] * scale, -local[:, 1] * scale
+            u, v = _Polynomial("fisheye", intrinsics.distortion).apply(u, v)
     else:
         ahead = np.where(depth > 0, depth, np.inf)
         u, v = local[:, 0] / ahead, -local[:, 1] / ahead
@@ -63,6 +59,11 @@ def in_image(intrinsics: Intrinsics, x: np.ndarray, y: np.ndarray) -> np.ndarray
     return (x >= 0) & (x < intrinsics.width) & (y >= 0) & (y < intrinsics.height)
 
 
+def angle_powers(distortion: tuple[float, ...]) -> tuple[float, ...]:
+    """Coefficients of a fisheye lens that bend the angle to the axis alone, before what else bends the image."""
+    return distortion[:4] if len(distortion) <= 4 else distortion[:6] if len(distortion) > 8 else ()
+
+
 class _Polynomial:
     """Radial, tangential and prism distortion in the plane of the image, or of the fisheye's angles.
 
@@ -71,8 +72,14 @@ class _Polynomial:
 
     def __init__(self, model: str, distortion: tuple[float, ...]) -> None:
         first, rest = distortion[:4], distortion[4:] or (0.0, 0.0, 0.0, 0.0)
-        self.prism = 0.0, 0.0
-        if model == "fisheye":
+        # Factors of r^2 and of r^4 that move u and v.
+        self.prism, self.prism_4 = (0.0, 0.0), (0.0, 0.0)
+        if len(distortion) > 8:
+            # Project Aria's: the radial part is `angle_powers`, and p0 is what others call p2.
+            p0, p1, s0, s1, s2, s3 = distortion[6:]
+            (self.powers, self.divisor), self.tangential = ((), ()), (p1, p0)
+            self.prism, self.prism_4 = (s0, s2), (s1, s3)
+        elif model == "fisheye":
             (self.powers, self.divisor), self.tangential, self.prism = (first, ()), rest[:2], (rest[2], rest[3])
         else:
             (self.powers, self.divisor), self.tangential = ((*first[:2], rest[0]), rest[1:]), first[2:]
@@ -90,19 +97,21 @@ class _Polynomial:
 
     def apply(self, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Where points are after the distortion."""
-        (p1, p2), (s1, s2) = self.tangential, self.prism
+        (p1, p2), (s1, s2), (t1, t2) = self.tangential, self.prism, self.prism_4
         r2 = a * a + b * b
         radial, _ = self.radial(r2)
         return (
-            a * radial + 2 * p1 * a * b + p2 * (r2 + 2 * a * a) + s1 * r2,
-            b * radial + p1 * (r2 + 2 * b * b) + 2 * p2 * a * b + s2 * r2,
+            a * radial + 2 * p1 * a * b + p2 * (r2 + 2 * a * a) + (s1 + t1 * r2) * r2,
+            b * radial + p1 * (r2 + 2 * b * b) + 2 * p2 * a * b + (s2 + t2 * r2) * r2,
         )
 
     def undo(self, u: np.ndarray, v: np.ndarray, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Inverse of `apply`, by Newton's method in two unknowns from the estimate `a`, `b`."""
-        (p1, p2), (s1, s2) = self.tangential, self.prism
+        p1, p2 = self.tangential
         for _ in range(NEWTON_STEPS):
-            radial, slope = self.radial(a * a + b * b)
+            r2 = a * a + b * b
+            radial, slope = self.radial(r2)
+            s1, s2 = (first + 2 * second * r2 for first, second in zip(self.prism, self.prism_4))
             off_u, off_v = self.apply(a, b)
             off_u, off_v = off_u - u, off_v - v
             uu = radial + 2 * a * a * slope + 2 * p1 * b + 6 * p2 * a + 2 * s1 * a
@@ -128,23 +137,31 @@ def _series(coefficients: tuple[float, ...], r2: np.ndarray) -> tuple[np.ndarray
 
 
 def _fisheye_directions(u: np.ndarray, v: np.ndarray, distortion: tuple[float, ...]) -> np.ndarray:
-    """Directions of OpenCV's fisheye (Kannala and Brandt 2006) and COLMAP's THIN_PRISM_FISHEYE.
+    """Directions of OpenCV's fisheye (Kannala and Brandt 2006) and of COLMAP's lenses with more terms.
 
     The distance from the axis is a polynomial of the angle to it. Tangential and prism terms, which are small, bend
     what that gives.
     """
-    k1, k2, k3, k4 = distortion[:4]
+    if len(distortion) > 8:
+        u, v = _Polynomial("fisheye", distortion).undo(u, v, u.copy(), v.copy())
     radius = np.hypot(u, v)
-    angle = np.minimum(radius, np.pi)
-    for _ in range(NEWTON_STEPS):
-        s = angle * angle
-        off = angle * (1 + s * (k1 + s * (k2 + s * (k3 + s * k4)))) - radius
-        slope = 1 + s * (3 * k1 + s * (5 * k2 + s * (7 * k3 + s * 9 * k4)))
-        angle = np.clip(angle - np.where(slope > 0.05, off / np.where(slope > 0.05, slope, 1.0), 0.0), 0.0, np.pi)
-    if len(distortion) > 4:
+    # Where all terms bend the image together, the radial ones alone give the estimate to begin with.
+    angle = _undone_angle(radius, angle_powers(distortion) or distortion[:4])
+    if 4 < len(distortion) <= 8:
         scale = angle / np.where(radius > 0, radius, 1.0)
         u, v = _Polynomial("fisheye", distortion).undo(u, v, u * scale, v * scale)
         radius = np.hypot(u, v)
         angle = np.minimum(radius, np.pi)
     sideways = np.sin(angle) / np.where(radius > 0, radius, 1.0)
     return np.stack([u * sideways, -v * sideways, -np.cos(angle)], axis=-1)
+
+
+def _undone_angle(radius: np.ndarray, powers: tuple[float, ...]) -> np.ndarray:
+    """Angles to the axis in [0, pi] of distances from it, which are odd polynomials of the angles."""
+    angle = np.minimum(radius, np.pi)
+    for _ in range(NEWTON_STEPS):
+        factor, slope = _series(powers, angle * angle)
+        slope = factor + 2 * angle * angle * slope
+        off = angle * factor - radius
+        angle = np.clip(angle - np.where(slope > 0.05, off / np.where(slope > 0.05, slope, 1.0), 0.0), 0.0, np.pi)
+    return angle

@@ -59,9 +59,11 @@ def open_transforms(
     contents = {split: (path, _content(path)) for split, path in _split_files(source, notes).items()}
     all_frames = [frame for _, content in contents.values() for frame in content["frames"]]
     files = SceneFiles(source if source.is_dir() else source.parent)
-    masks = Masks(files, [str(frame.get("file_path")) for frame in all_frames])
-    if any(frame.get("mask_path") for frame in all_frames):
-        masks = None
+    masks = Masks(
+        files,
+        [str(frame.get("file_path")) for frame in all_frames],
+        from_folder=not any(frame.get("mask_path") for frame in all_frames),
+    )
     for split, (path, content) in contents.items():
         scale = content.get("aabb_scale", scale)
         box = _box(path, content) if "box" in content else box
@@ -73,12 +75,13 @@ def open_transforms(
             for frame, frame_split in zip(content["frames"], splits)
             if frame_split != "none"
         ]
-    if masks is not None:
-        masks.note(notes)
+    masks.note(notes)
     _note_other_pictures(all_frames, files, notes)
     check_views(frames, source)
     names = [frame.name for frame in frames]
-    scene = checked_poses([frame.content.get("transform_matrix") for frame in frames], names, notes, convention)
+    scene = checked_poses(
+        [frame.content.get("transform_matrix") for frame in frames], names, notes, convention, points=points
+    )
     lenses = matched_lenses([_lens(frame) for frame in frames], notes, orientation)
     views = [_view(frame, pose, *lens) for frame, pose, lens in zip(frames, scene.poses, lenses)]
     views = _with_splits(views, notes)
@@ -200,7 +203,7 @@ def _content(path: Path) -> dict:
     return content
 
 
-def _frame(path: Path, content: dict, frame: dict, split: str, files: SceneFiles, masks: Masks | None) -> _Frame:
+def _frame(path: Path, content: dict, frame: dict, split: str, files: SceneFiles, masks: Masks) -> _Frame:
     """A frame with its photograph and mask.
 
     `content` is the file's object, whose entries hold for all frames. `masks`: where those are that no frame names.
@@ -211,9 +214,10 @@ def _frame(path: Path, content: dict, frame: dict, split: str, files: SceneFiles
     name = f"{path.name}, {file_path}"
     image = _located(path, file_path, name, files)
     mask_path = frame.get("mask_path")
-    mask = masks.find(file_path) if masks else None
     if isinstance(mask_path, str) and mask_path:
         mask = _located(path, mask_path, name, files)
+    else:
+        mask = masks.find(file_path, image)
     return _Frame(merged_frame(content, frame) | {"file_path": file_path}, name, split, image, mask)
 
 

@@ -13,6 +13,7 @@ from scenes.errors import BadInput
 from scenes.image.read import read_image
 from scenes.image.rgb8 import to_rgb8
 from scenes.posed.camera import Camera
+from scenes.posed.locate import DYNAMIC_MASK
 
 # One view of this many is for testing where a scene's files name no test views.
 TEST_EVERY = 8
@@ -32,7 +33,7 @@ class View(Camera):
     Attributes:
         image: file of the photograph.
         upright: whether the photograph and its mask are turned as their EXIF orientation says. False: pixels as stored.
-        mask: file of an image whose dark pixels do not count.
+        mask: file of an image whose dark pixels do not count; of one of `DYNAMIC_MASK`'s name those that are not black.
         pixels: `[H, W, 3 or 4]` uint8 sRGB, in place of `image`.
         depths: nearest and farthest depth of what the photograph shows, along the optical axis, where the scene's files
             give them.
@@ -91,8 +92,7 @@ class View(Camera):
             raise BadInput(
                 f"{self.mask}: the mask is {pixels.shape[1]} x {pixels.shape[0]}, its image {width} x {height}"
             )
-        limit = np.iinfo(pixels.dtype).max // 2 if pixels.dtype.kind == "u" else 0.5
-        counts = pixels[..., 0] > limit
+        counts = counted_pixels(pixels, self.mask)
         if counts.shape != (height, width):
             rows = (np.arange(height) + 0.5) * counts.shape[0] / height
             columns = (np.arange(width) + 0.5) * counts.shape[1] / width
@@ -148,6 +148,15 @@ class PosedViews:
         return replace(
             self, views=tuple(replace(view, split=split_of(index, every)) for index, view in enumerate(self.views))
         )
+
+
+def counted_pixels(pixels: np.ndarray, mask: Path) -> np.ndarray:
+    """The pixels that count, `[H, W]` bool, of a mask `[H, W, C]` that was read from the file `mask`."""
+    colors = pixels[..., :-1] if pixels.shape[2] in (2, 4) else pixels
+    if mask.name.startswith(DYNAMIC_MASK):
+        return (colors == 0).all(axis=2)
+    limit = np.iinfo(pixels.dtype).max // 2 if pixels.dtype.kind == "u" else 0.5
+    return colors.mean(axis=2) > limit
 
 
 def split_of(index: int, every: int = TEST_EVERY) -> str:

@@ -141,7 +141,7 @@ def test_refuses_a_file_without_permission(tmp_path: Path, photograph: Path, mon
         (b"gimp xcf v011\0", "a GIMP project"),
         (pickle.dumps({"a": 1}), "not an image"),
         (bytes(range(256)), "not an image"),
-        (b"PK\x03\x04\x14\0\0\0\x08\0", "not an image"),
+        (b"PK\x03\x04\x14\0\0\0\x08\0", "unpack it and name what is in it"),
     ],
 )
 def test_describes_files_that_are_no_image(tmp_path: Path, content: bytes, words: str):

@@ -92,7 +92,7 @@ def test_masks_that_fit_no_photograph_leave_it_out(photos, tmp_path):
     found = gather(photos, tmp_path / "work", longest=330, frames=9)
     assert dict(found.left_out) == {
         "IMG 10.jpg": "its mask IMG 10.png is 90 x 20, which is another shape",
-        "IMG 11.jpg": "its mask IMG 11.png is black all over",
+        "IMG 11.jpg": "its mask IMG 11.png masks out all of it",
     }
 
 

@@ -62,6 +62,27 @@ def test_cameras_that_look_away_are_said_and_not_changed():
     assert not notes
 
 
+@pytest.mark.parametrize("change", [lambda m: m, lambda m: np.linalg.inv(m)], ids=["c2w", "w2c"])
+@pytest.mark.parametrize("axes", [1, -1], ids=["opengl", "opencv"])
+def test_points_before_the_cameras_tell_the_convention(change, axes):
+    """Also of cameras in a row, whose directions say nothing."""
+    poses = np.stack([np.array([[1, 0, 0, i], [0, 1, 0, 0.5], [0, 0, 1, 5.0]]) for i in range(8)])
+    points = np.random.default_rng(0).uniform((-1, -1, -1), (8, 1, 1), (200, 3))
+    notes = []
+    found = checked_poses(list(change(square(poses) * [1, axes, axes, 1])), NAMES, notes, points=points)
+    np.testing.assert_allclose(found.poses, poses, atol=1e-9)
+    assert any(f"`pose_convention={found.convention}`" in note for note in notes) == (found.convention != "opengl")
+    asked = checked_poses(list(square(poses * [1, -1, -1, 1])), NAMES, [], "opengl", points=points)
+    np.testing.assert_allclose(asked.poses, poses * [1, -1, -1, 1])
+
+
+def test_cameras_in_a_room_have_points_on_all_sides():
+    points = np.random.default_rng(0).normal(size=(400, 3))
+    points *= 8 / np.linalg.norm(points, axis=1, keepdims=True)
+    found = checked_poses(list(square(ring()) * [1, -1, -1, 1]), NAMES, [], points=points)
+    np.testing.assert_allclose(found.poses, ring() * [1, -1, -1, 1], atol=1e-12)
+
+
 @pytest.mark.parametrize("convention", ["opengl", "opencv", "w2c", "w2c-opencv"])
 def test_conversion_is_its_own_way_back(convention):
     there = converted(ring(), convention)

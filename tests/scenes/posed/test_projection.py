@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from scenes.posed.camera import Camera, Intrinsics
+from scenes.posed.camera import ARIA_COEFFICIENTS, Camera, Intrinsics
 from scenes.posed.pose import look_at
 from scenes.posed.projection import pixel_directions, project
 
@@ -83,6 +83,19 @@ def test_distortions_that_fold_over_give_finite_directions():
             **{"fl_x": 30.0, "fl_y": 31.0, "cx": 29.0, "cy": 21.0, "model": "fisheye"},
             distortion=(0.03, -0.01, 0.002, -0.001, 0.004, -0.003, 0.006, 0.002),
         ),
+        Intrinsics.aria(
+            *(
+                60,
+                40,
+                dict(
+                    zip(
+                        ARIA_COEFFICIENTS,
+                        (0.03, -0.02, 0.004, -0.002, 5e-4, -1e-4, 4e-3, -3e-3, 6e-3, 2e-3, -4e-3, 1e-3),
+                    )
+                ),
+            ),
+            **{"fl_x": 30.0, "fl_y": 31.0, "cx": 29.0, "cy": 21.0},
+        ),
         Intrinsics(
             60, 40, fl_x=70.0, fl_y=68.0, cx=29.0, cy=21.0, model="opencv", distortion=(0.05, -0.02, 0.003, -0.002)
         ),
@@ -111,17 +124,20 @@ def test_points_on_rays_are_projected_to_their_pixels(intrinsics):
         ("OPENCV_FISHEYE", [30, 32, 31, 19, 0.05, -0.01, 0.002, -0.0004]),
         ("RADIAL_FISHEYE", [30, 31, 19, 0.05, -0.01]),
         ("RADIAL", [50, 31, 19, -0.2, 0.05]),
+        ("FISHEYE", [30, 32, 31, 19]),
+        (
+            "RAD_TAN_THIN_PRISM_FISHEYE",
+            [30, 32, 31, 19, 0.05, -0.01, 2e-3, -4e-4, 1e-4, -2e-5, 4e-3, -3e-3, 6e-3, 2e-3, -5e-3, 1e-3],
+        ),
     ],
 )
 def test_lenses_with_all_their_coefficients_agree_with_colmap(model, values):
     pycolmap = pytest.importorskip("pycolmap")
-    from scenes.posed.colmap import MODELS
+    from scenes.posed.colmap import MODEL_NAMES, _intrinsics
 
-    names = MODELS[model][1].split()
-    named = dict(zip(names, values))
-    make = Intrinsics.fisheye if "FISHEYE" in model else Intrinsics.distorted
-    fl_x, fl_y = (named.get(name, named.get("f", 0.0)) for name in ("fx", "fy"))
-    ours = Camera(np.eye(3, 4), make(60, 40, named, fl_x=fl_x, fl_y=fl_y, cx=named["cx"], cy=named["cy"]))
+    number = next(number for number, name in MODEL_NAMES.items() if name == model)
+    assert number == int(pycolmap.CameraModelId.__members__[model])
+    ours = Camera(np.eye(3, 4), _intrinsics(model, 60, 40, tuple(values)))
     theirs = pycolmap.Camera(model=model, width=60, height=40, params=values)
     points = np.random.default_rng(0).uniform((-0.5, -0.4, 1.0), (0.5, 0.4, 1.2), (200, 3))
     x, y, _ = project(ours, points * [1, -1, -1])

@@ -14,6 +14,8 @@ import scenes
 from scenes.errors import BadInput
 from scenes.image.orientation import apply_orientation
 from scenes.image.storage import Storage
+from scenes.posed.camera import ARIA_COEFFICIENTS
+from scenes.posed.frame import frame_of, intrinsics_in
 from scenes.posed.read import ReadingOptions, open_posed
 from scenes.posed.write import write_scene
 
@@ -249,6 +251,48 @@ def test_folders_of_masks_are_used_and_depths_are_not(tmp_path, write, mask):
     assert all(found.shape == (8, 12) and found[:, 2:].all() and not found[:, :2].any() for found in masks[1:])
     said(scene, "7 masks")
     said(scene, "depths in depth are not used")
+
+
+@pytest.mark.parametrize("write", [write_transforms, write_colmap, write_llff])
+def test_dynamic_masks_beside_photographs_are_the_other_way_round(tmp_path, write):
+    folder = write(tmp_path)
+    photograph = next(view.image for view in open_posed(folder).views if view.name.endswith("002.png"))
+    mask = np.zeros((8, 12, 3), np.uint8)
+    mask[:, :5] = (0, 0, 1)
+    save(photograph.with_name("dynamic_mask_002.png"), mask)
+    scene = scenes.load(folder, "radiance")
+    assert [view.mask is not None for view in scene.views.views] == [i == 2 for i in range(8)]
+    found = scene.mask(scene.views.views[2])
+    assert found[:, 5:].all() and not found[:, :5].any()
+    said(scene, "1 masks dynamic_mask_", "what is not black there does not count")
+    assert len(_photographs_of(photograph.parent)) == 8
+
+
+def _photographs_of(folder):
+    from scenes.posed.find_pictures import _photographs
+
+    with _photographs(folder) as files:
+        return files
+
+
+@pytest.mark.parametrize("model", ["RAD_TAN_THIN_PRISM_FISHEYE", "FISHEYE624"])
+def test_lenses_of_project_aria_have_all_their_coefficients(tmp_path, model):
+    values = [0.05, -0.01, 2e-3, -4e-4, 1e-4, -2e-5, 4e-3, -3e-3, 6e-3, 2e-3, -5e-3, 1e-3]
+    content = {"fl_x": FOCAL, "camera_model": model, "distortion_params": values}
+    if model != "FISHEYE624":
+        content = {"fl_x": FOCAL, "camera_model": model, **dict(zip(ARIA_COEFFICIENTS, values))}
+    scene = open_posed(write_transforms(tmp_path, content=content))
+    assert scene.views[0].intrinsics.model == "fisheye" and list(scene.views[0].intrinsics.distortion) == values
+    again = intrinsics_in(frame_of(scene.views[0]), 12, 8, "again")
+    assert again.distortion == scene.views[0].intrinsics.distortion
+
+
+def test_listed_coefficients_of_nerfstudio_are_not_ignored(tmp_path):
+    content = {"fl_x": FOCAL, "camera_model": "OPENCV", "distortion_params": [0.1, -0.02, 0, 0, 1e-3, -2e-3]}
+    scene = open_posed(write_transforms(tmp_path, content=content))
+    assert scene.views[0].intrinsics.distortion == (0.1, -0.02, 1e-3, -2e-3)
+    with pytest.raises(BadInput, match="distortion_params are not 6 numbers"):
+        open_posed(write_transforms(tmp_path / "b", content={**content, "distortion_params": [0.1]}))
 
 
 def test_masks_of_several_folders_are_not_confused(tmp_path):
