@@ -55,6 +55,8 @@ OGG_VIDEO = (b"\x80theora", b"\x01video")
 POSED_ARRAYS = {"images", "poses", "focal"}
 # A grey TIFF with fewer pages than this is an image.
 MIN_STACK_PAGES = 3
+# Bytes by which a text is told from a list of points.
+POINTS_HEAD = 1 << 14
 
 
 @dataclass(frozen=True)
@@ -246,7 +248,7 @@ def _shape(source: Source) -> str | None:
     if source.ending in DOUBTFUL:
         from scenes.shape.readers.xyz import looks_like_points
 
-        return "a list of points" if looks_like_points(read_head(source.path, 1 << 14)) else None
+        return "a list of points" if looks_like_points(read_head(source.path, POINTS_HEAD)) else None
     return SHAPE_ENDINGS.get(source.ending)
 
 

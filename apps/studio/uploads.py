@@ -6,23 +6,44 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from PIL import Image
+from PIL.ExifTags import Base
+
 from apps.studio.folders import Folders, clean_name
 from scenes.errors import BadInput
 from scenes.image.read import ENDINGS as PICTURE_ENDINGS
+from scenes.io.files import read_head
 from scenes.io.unpack import ZipLimits, unpack_zip
 from scenes.posed.read import posed_folder
-from scenes.recognise import AUDIO_ENDINGS, SHAPE_ENDINGS, VIDEO_ENDINGS
+from scenes.recognise import AUDIO_ENDINGS, POINTS_HEAD, SHAPE_ENDINGS, VIDEO_ENDINGS
+from scenes.shape.endings import DOUBTFUL
+from scenes.shape.readers.xyz import looks_like_points
+from scenes.video.read import image_files
 
 IMAGE_ENDINGS = tuple(sorted({ending for endings in PICTURE_ENDINGS.values() for ending in endings} - {".npy"}))
 VOLUME_ENDINGS = (".npy", ".npz", ".nrrd", ".nii", ".gz", ".mha", ".mgz", ".mgh", ".dcm")
-ENDINGS = (*IMAGE_ENDINGS, *AUDIO_ENDINGS, *VIDEO_ENDINGS, *VOLUME_ENDINGS, *SHAPE_ENDINGS, ".ply", ".zip")
+ENDINGS = (*IMAGE_ENDINGS, *AUDIO_ENDINGS, *VIDEO_ENDINGS, *VOLUME_ENDINGS, *SHAPE_ENDINGS, *DOUBTFUL, ".ply", ".zip")
 # Files that are unpacked from an archive: a posed scene, the frames of a video, or a mesh with its textures. Others,
 # such as a licence or notes beside them, are left out.
-ARCHIVE_ENDINGS = (*IMAGE_ENDINGS, *SHAPE_ENDINGS, ".json", ".npy", ".npz", ".txt", ".bin", ".ply", ".mtl", ".dcm")
+ARCHIVE_ENDINGS = (
+    *IMAGE_ENDINGS,
+    *SHAPE_ENDINGS,
+    *DOUBTFUL,
+    ".json",
+    ".npy",
+    ".npz",
+    ".txt",
+    ".bin",
+    ".ply",
+    ".mtl",
+    ".dcm",
+)
 
 # Files beside the only folder of an archive that do not make it more than that folder.
 NOTE_ENDINGS = (".txt", ".json")
 
+# Images of a folder that are looked at to tell photographs from frames.
+LOOKED_AT = 12
 # Bytes of an uploaded file.
 MAX_BYTES = 512 << 20
 # Photographs of one scene, and their bytes.
@@ -40,6 +61,8 @@ def keep_upload(path: Path, folders: Folders) -> Path:
     archive that is damaged or holds something else.
     """
     ending = _check(path, folders, ENDINGS, "images, audio, videos, volumes, meshes, point clouds and zipped scenes")
+    if ending in DOUBTFUL and not looks_like_points(read_head(path, POINTS_HEAD)):
+        raise BadInput(f"{path.name}: is no list of points: x y z on each line, perhaps with normals and colors")
     folder = folders.new_upload()
     try:
         if ending == ".zip":
@@ -77,6 +100,34 @@ def keep_photographs(paths: Sequence[Path], folders: Folders) -> Path:
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
+
+
+def refuse_photographs(folder: Path) -> None:
+    """Raise BadInput where a folder without cameras holds photographs instead of the frames of a film.
+
+    Frames have one size, and no camera wrote its name into them.
+    """
+    if not folder.is_dir() or posed_folder(folder):
+        return
+    files = image_files(folder)
+    step = max(1, len(files) // LOOKED_AT)
+    heads = [head for file in files[::step] if (head := _photograph_head(file)) is not None]
+    taken, sizes = sum(head[0] for head in heads), {head[1] for head in heads}
+    if len(heads) > 1 and (2 * taken > len(heads) or len(sizes) > 1):
+        raise BadInput(
+            f"{len(files)} photographs without cameras: drop them under “Photographs to 3-D”, or one of them alone here"
+        )
+
+
+def _photograph_head(file: Path) -> tuple[bool, tuple[int, int]] | None:
+    """Whether a camera wrote its name into an image, and the image's size, turned or not; None where that is unread."""
+    try:
+        with Image.open(file) as opened:
+            exif = opened.getexif()
+            low, high = sorted(opened.size)
+            return bool(exif.get(Base.Make) or exif.get(Base.Model)), (low, high)
+    except Exception:  # noqa: BLE001  (Pillow raises many types for damaged bytes; the reader reports them)
+        return None
 
 
 def _check(path: Path, folders: Folders, endings: Sequence[str], taken: str) -> str:

@@ -12,6 +12,7 @@ import pytest
 from apps.studio import uploads
 from scenes.errors import BadInput
 from scenes.io.unpack import ZipLimits
+from scenes.recognise import recognise
 
 
 def kept(folders, name, content=b"something"):
@@ -97,6 +98,27 @@ def test_leaves_out_what_lies_beside_the_photographs(folders):
     ]
     path = kept(folders, "scene.zip", archive(*beside, ("duck/transforms.json", b"{}"), ("duck/images/1.PNG", b"x")))
     assert path.name == "duck" and sorted(p.name for p in path.rglob("*")) == ["1.PNG", "images", "transforms.json"]
+
+
+@pytest.mark.parametrize("name", ["cloud.csv", "cloud.txt", "cloud.asc", "cloud.xyz", "cloud.pts"])
+def test_texts_are_taken_where_they_are_points(folders, name):
+    path = kept(folders, name, b"x,y,z\n" + b"".join(b"%d,%d,1.5\n" % (i, i * i) for i in range(9)))
+    assert recognise(path) == ("shape", "a list of points")
+    if not name.endswith((".xyz", ".pts")):
+        with pytest.raises(BadInput, match=f"{name}: is no list of points"):
+            kept(folders, name, b"once upon a time\n" * 9)
+
+
+def test_a_mesh_in_an_archive_is_kept_with_its_textures(folders):
+    entries = [
+        ("m/source/a.obj", b"v 0 0 0\n"),
+        ("m/source/a.mtl", b"x"),
+        ("m/textures/b.png", b"x"),
+        ("m/notes.docx", b"x"),
+    ]
+    path = kept(folders, "model.zip", archive(*entries))
+    assert recognise(path) == ("shape", "a folder with a.obj")
+    assert sorted(p.name for p in path.rglob("*.*")) == ["a.mtl", "a.obj", "b.png"]
 
 
 def link(name="images/a.png"):
