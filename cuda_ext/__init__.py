@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import ctypes
 import os
+import sys
 import sysconfig
 from functools import cache
 from pathlib import Path
 
 # Number of the C interface (`fs::abi` in csrc/common/api.h). A library with another number is refused.
-ABI = 6
+ABI = 7
 # Devices that have a library each.
 DEVICES = ("cpu", "cuda")
+# Ending of the system's shared libraries.
+SUFFIX = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
 
 
 def candidates(device: str) -> list[Path]:
@@ -23,7 +26,7 @@ def candidates(device: str) -> list[Path]:
 
     The environment variable FIELD_STUDIO_NATIVE replaces them by a folder of its own.
     """
-    name = f"libfield_studio_{device}.so"
+    name = f"libfield_studio_{device}{SUFFIX}"
     here = Path(__file__).resolve().parent
     folders = [here / "lib", Path(sysconfig.get_path("platlib")) / "cuda_ext" / "lib"]
     if os.environ.get("FIELD_STUDIO_NATIVE"):

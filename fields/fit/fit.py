@@ -161,6 +161,7 @@ def new_run(trainer: Trainer, request: RunRequest, *, kind: str, source: dict, o
         "device": str(trainer.device),
         "backend": field.backend,
         "fused": trainer.fused,
+        "matmul_dtype": trainer.matmul_dtype,
         "threads": torch.get_num_threads(),
         "machine": machine(),
         "versions": versions(),
@@ -211,6 +212,12 @@ def resume(signal: Signal, run: Run, device: str = "auto", started: float | None
     trainer = _trainer(signal, config, request, device=resolve_device(device), started=started)
     if run.checkpoint.is_file():
         run.load_checkpoint(trainer)
+    began = run.header.get("matmul_dtype", trainer.matmul_dtype)
+    if began != trainer.matmul_dtype:
+        trainer.remarks.append(
+            f"the run began on a processor with matrix products in {began} and goes on in {trainer.matmul_dtype}: "
+            "its result is not the one that it would have had there"
+        )
     run.write_header(status="running")
     return trainer
 

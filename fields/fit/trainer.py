@@ -136,6 +136,11 @@ class Trainer:
         return self._fused is not None and self.objective.plain
 
     @property
+    def matmul_dtype(self) -> str:
+        """Type of the factors of matrix products in native steps, until the last part of the training."""
+        return self.field.training_dtype if self._fused is not None else "float32"
+
+    @property
     def stage(self) -> str:
         """Name of the present stage of training; empty where there are no stages."""
         return ""

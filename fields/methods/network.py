@@ -45,10 +45,10 @@ class NetworkMethod(PointMethod):
         256, ge=1, le=8192, description="Units per hidden layer. More give more detail and slower steps."
     )
     hidden_layers: int = Option(4, ge=1, le=32, description="Number of hidden layers.")
-    matmul_dtype: Literal["float32", "bfloat16"] = Option(
+    matmul_dtype: Literal["auto", "float32", "bfloat16"] = Option(
         "float32",
-        description="Type of the factors of matrix products in training steps, until the last two fifths of them. "
-        "bfloat16 makes steps nearly twice as fast where the processor has it, and rounds coordinates and features.",
+        description="Type of the factors of matrix products between hidden layers, in the first three fifths of the "
+        "training steps. auto: bfloat16, twice as fast, on processors with AVX512-BF16.",
     )
 
     def build_field(self, domain: Domain, channels: Channels, seed: int) -> Field:

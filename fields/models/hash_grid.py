@@ -62,7 +62,7 @@ class GridField(CoordinateField):
         self.l1 = l1
         self.coarse_to_fine = coarse_to_fine
         self.fused = fused
-        self.matmul_dtype: MatmulDtype = matmul_dtype
+        self.matmul_dtype = matmul_dtype
         self.accelerator = accelerator
         self._step = 0
         # Whether the training has come to its last part, with products in float32.
@@ -104,7 +104,7 @@ class GridField(CoordinateField):
         if not self.fused or self.encoder.gates is not None or backends.tracing():
             return super().forward(coords)
         # Reduced precision is for training alone: a checkpoint is evaluated in float32, which every machine has.
-        matmul_dtype = self.matmul_dtype if torch.is_grad_enabled() and not self._ending else "float32"
+        matmul_dtype = self.training_dtype if torch.is_grad_enabled() and not self._ending else "float32"
         values = grid_mlp(
             coords,
             self.encoder.table,
@@ -147,7 +147,7 @@ class GridField(CoordinateField):
             if reason := self._why_not_tcnn():
                 raise BadInput(f"backend=tcnn: {reason}; use `backend=auto`")
             return None
-        if reason := why_not_matmul_dtype(self.matmul_dtype, self.encoder.table.device.type):
+        if reason := why_not_matmul_dtype(self.training_dtype, self.encoder.table.device.type):
             raise BadInput(f"matmul_dtype={self.matmul_dtype}: {reason}; use `matmul_dtype=float32`")
         if (
             not self.fused
@@ -168,7 +168,7 @@ class GridField(CoordinateField):
                 matmul_dtype=matmul_dtype,
             )
 
-        current = make_step(self.matmul_dtype)
+        current = make_step(self.training_dtype)
         units = self.channels.error_units
 
         def step(coords: Tensor, targets: Tensor, *weights: Tensor) -> Tensor:

@@ -313,7 +313,7 @@ class MlpRecord(ctypes.Structure):
 
     _fields_ = [
         *((name, ctypes.c_int32) for name in ("matrices", "activation", "matmul_dtype", "is_double")),
-        *((name, ctypes.c_int32) for name in ("skip", "standardize")),
+        *((name, ctypes.c_int32) for name in ("skip", "standardize", "exact_first")),
         *((name, ctypes.c_double) for name in ("first_omega", "omega", "scale", "epsilon")),
         ("sizes", ctypes.c_int32 * (MAX_MATRICES + 1)),
         *((name, ctypes.c_void_p) for name in ("modulation", "grad_modulation")),
@@ -390,12 +390,14 @@ class MlpKernel:
     """Compiled kernels of one kind of MLP.
 
     `parameters` are the matrices, then the biases if there are any, and the modulation `[N, columns]` if `modulated`.
+    exact_first: whether products of the first matrix are in float32 where matmul_dtype is "bfloat16".
     """
 
     activation: ActivationShape
     matmul_dtype: MatmulDtype
     matrices: int
     modulated: bool = False
+    exact_first: bool = False
 
     def record(self, parameters: Sequence[Tensor], grads: Sequence[Tensor] | None = None) -> MlpRecord:
         """Structure for the native library. The contiguous tensors must live until the call has returned."""
@@ -407,6 +409,7 @@ class MlpKernel:
             is_double=parameters[0].dtype == torch.float64,
             skip=self.activation.skip,
             standardize=self.activation.standardize,
+            exact_first=self.exact_first,
             first_omega=self.activation.first_omega,
             omega=self.activation.omega,
             scale=self.activation.scale,

@@ -132,7 +132,8 @@ class NetworkStep:
     value_scale, value_offset: values are these times value_scale, plus value_offset.
     modulated: whether calls have a `modulation`.
     loss: "l1", "l2" or "relative_l2", as in `fields.ops.fused_step`.
-    matmul_dtype: as in `fields.ops.mlp.mlp`. Weights, gradients and sums are float32 in any case.
+    matmul_dtype: as in `fields.ops.mlp.mlp`, but the products of the first matrix, and of its gradient, are float32 in
+        any case: coordinates that are rounded to bfloat16 are those of other points. So are weights, gradients and sums.
 
     With matmul_dtype "float32" the results equal `network_step_reference` to 1e-5 relative. They have the same bits
     from run to run and for any number of threads.
@@ -169,7 +170,7 @@ class NetworkStep:
         self.sigmoid = sigmoid
         self.value_scale, self.value_offset = value_scale, value_offset
         self.loss = loss
-        self.kernel = MlpKernel(activation, matmul_dtype, len(weights), modulated)
+        self.kernel = MlpKernel(activation, matmul_dtype, len(weights), modulated, exact_first=True)
         self.outputs = weights[-1].shape[0]
         self.grads = [torch.zeros_like(p, requires_grad=False) for p in self.parameters]
         self.grad_modulation = torch.empty(0)

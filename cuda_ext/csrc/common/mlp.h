@@ -32,11 +32,13 @@ enum MatmulDtype : int32_t { matmul_full = 0, matmul_bfloat16 = 1, matmul_float1
 // layer has no activation. Arrays are float32, or float64 where is_double; rows are contiguous.
 //
 // skip: the matrix that is multiplied by [features, h_skip] in place of h_skip; 0: none.
+// exact_first: whether the products of the first matrix are in float32 where matmul_dtype is bfloat16.
+//
 // standardize, modulation: the hidden sums z = weight_i h_i + bias_i of a point become scale_i n + shift_i with n = (z
 // - mean) / sqrt(variance + epsilon) over the layer's units, or n = z. Only with ReLU.
 struct MlpRecord {
     int32_t matrices, activation, matmul_dtype, is_double;
-    int32_t skip, standardize;
+    int32_t skip, standardize, exact_first;
     double first_omega, omega, scale;  // first_omega is that of the first layer
     double epsilon;                    // added to variances
     int32_t sizes[MAX_MATRICES + 1];   // widths: features, hidden layers, output
