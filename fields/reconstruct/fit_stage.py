@@ -10,7 +10,7 @@ from fields.fit import fit as fitting
 from fields.fit.request import FitRequest
 from fields.fit.trainer import Trainer
 from fields.reconstruct.request import METHOD, METHOD_WITHOUT_SILHOUETTES, ReconstructRequest
-from fields.runs.run import Run
+from fields.runs.run import Run, has_fit
 from scenes.errors import BadInput
 from scenes.posed.signal import RadianceScene
 
@@ -83,7 +83,7 @@ def open_or_begin(
     source: what the scene was opened from. seconds: budget of a new fit, from `started` on.
     """
     assert request.out is not None
-    if (request.out / "run.json").is_file():
+    if has_fit(request.out):
         run = Run.open(request.out)
         if run.header["status"] == "finished":
             return None, run
@@ -99,7 +99,7 @@ def open_or_begin(
 def open_scene(request: ReconstructRequest, source: str) -> RadianceScene:
     """The scene of a source; that of the run, where it was begun already. Raises BadInput for what is no such scene."""
     assert request.out is not None
-    if (request.out / "run.json").is_file():
+    if has_fit(request.out):
         run = Run.open(request.out)
         check_same(run, request)
         return _scene(fitting.reopen(run), run.path)

@@ -22,9 +22,15 @@ from fields.models.field import RadianceField
 from fields.reconstruct.fit_stage import FitReports, fit_request, open_or_begin, open_scene
 from fields.reconstruct.poses_stage import posed_source
 from fields.reconstruct.request import ReconstructRequest
-from fields.reconstruct.subject_stage import has_subject_stage, kept_subject, make_subject, open_subject
+from fields.reconstruct.subject_stage import (
+    has_subject_stage,
+    kept_subject,
+    make_subject,
+    open_subject,
+    subject_folder,
+)
 from fields.reconstruct.whole_stage import fit_whole, whole_trainer
-from fields.runs.run import Run
+from fields.runs.run import Run, has_fit
 from fields.surface.placement import placement
 from scenes.errors import BadInput
 from scenes.io.atomic import check_path_writable
@@ -111,7 +117,7 @@ class Reconstruction:
         request = self.request
         options = asset_options(request)
         check_path_writable(request.asset)
-        schedule = Schedule(request.resolved("seconds"))
+        schedule = Schedule(request.resolved("seconds"), without=() if options.refine else ("refine",))
         source, before = posed_source(request, self.reports, schedule)
         base = {"run": str(request.out), "out": str(request.asset)}
         signal = self._subject(source, schedule, before)
@@ -132,9 +138,12 @@ class Reconstruction:
         """
         request = self.request
         assert request.out is not None
-        begun = (request.out / "run.json").is_file()
-        kept = None if begun else kept_subject(request)
-        if kept is not None:
+        begun, kept = has_fit(request.out), kept_subject(request)
+        if begun and kept is None and subject_folder(request).is_dir():
+            self.reports.message("The box is another one: the subject is cut out and fitted anew")
+            Run.open(request.out).forget()
+            begun = False
+        if kept is not None and not begun:
             self.reports.kept("subject")
             return open_subject(request, kept)
         started = time.perf_counter()
@@ -184,7 +193,7 @@ class Reconstruction:
             self.reports.kept("fit")
         else:
             # Those of a subject that was cut out are about the photographs, which were told of before.
-            for note in () if kept_subject(self.request) else signal.notes:
+            for note in () if subject_folder(self.request).is_dir() else signal.notes:
                 self.reports.message(note)
             result = self._trained(trainer, lambda watch: fitting.finish(trainer, run, watch))
             for remark in (*result.field.remarks(), *(run.metrics() or {}).get("remarks", [])):

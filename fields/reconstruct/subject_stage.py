@@ -7,6 +7,7 @@ those of an object, and their field holds a surface.
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from PIL import Image
 from fields.export.scene_assets.reports import Reports
 from fields.models.field import RadianceField
 from fields.reconstruct.request import METHOD, ReconstructRequest
+from fields.runs.run import write_json
 from fields.surface.depth_maps import depth_camera, depth_map
 from fields.surface.extract import ProgressCallback
 from fields.surface.radiance import Radiance
@@ -31,6 +33,8 @@ from scenes.posed.write import write_scene
 
 # Folder in the run's own: of the photographs that show the subject alone.
 SUBJECT_FOLDER = "subject"
+# File in that folder: what it was made with, besides the photographs.
+RECORD = "subject.json"
 # Pixels of a depth map, at most, and at least where time is short.
 MAX_PIXELS = 1 << 13
 MIN_PIXELS = 1 << 10
@@ -38,6 +42,8 @@ MIN_PIXELS = 1 << 10
 DEPTH_TIME = 0.5
 # Training views that must show the subject.
 MIN_VIEWS = 3
+# Training and test views that a preview has at most, evenly spread.
+PREVIEW_VIEWS = {"train": 24, "test": 4}
 # Points of the depth maps that are kept for the first shape.
 MAX_POINTS = 200_000
 
@@ -47,11 +53,24 @@ def has_subject_stage(request: ReconstructRequest, scene: RadianceScene) -> bool
     return request.method in (None, METHOD) and scene.unbounded and not scene.moving
 
 
-def kept_subject(request: ReconstructRequest) -> Path | None:
-    """The folder of the photographs that show the subject alone, where an earlier sitting made it."""
+def subject_folder(request: ReconstructRequest) -> Path:
+    """The folder of the photographs that show the subject alone, which is there once that is made."""
     assert request.out is not None
-    folder = request.out / SUBJECT_FOLDER
-    return folder if folder.is_dir() else None
+    return request.out / SUBJECT_FOLDER
+
+
+def kept_subject(request: ReconstructRequest) -> Path | None:
+    """The folder of the photographs that show the subject alone, where an earlier sitting made it with this box."""
+    folder = subject_folder(request)
+    if not folder.is_dir():
+        return None
+    record = folder / RECORD
+    box = json.loads(record.read_text(encoding="utf-8"))["box"] if record.is_file() else None
+    return folder if box == _box(request) else None
+
+
+def _box(request: ReconstructRequest) -> list[float] | None:
+    return None if request.box is None else [float(value) for value in request.box]
 
 
 def open_subject(request: ReconstructRequest, folder: Path) -> RadianceScene:
@@ -69,14 +88,14 @@ def make_subject(
     Raises BadInput where no subject is found.
     """
     assert request.out is not None
-    scene = Radiance(field)
+    scene, used = Radiance(field), _evenly(views.views) if request.preview else list(views.views)
     shares = (DEPTH_TIME, 0.8 - DEPTH_TIME, 0.2)
     starts = np.cumsum((0.0, *shares))
 
     def part(index: int) -> ProgressCallback:
         return lambda done: reports.fraction(starts[index] + done * shares[index])
 
-    maps = _depth_maps(scene, views.views, DEPTH_TIME * seconds, part(0))
+    maps = _depth_maps(scene, used, DEPTH_TIME * seconds, part(0))
     if request.box is not None:
         lower, upper = ((np.array(end) - scene.corner) / scene.side for end in (request.box[:3], request.box[3:]))
         subject = Subject(lower, upper)
@@ -84,9 +103,10 @@ def make_subject(
         subject = find_subject(maps)
     if subject is None:
         raise BadInput("no ray of the scene's cameras meets a surface; fit longer, or check the poses")
-    # A preview takes a quarter of the photographs' pixels, so that reading, drawing and scoring them takes a quarter.
+    # A preview takes a quarter of the photographs' pixels, and some of the photographs, so that reading, drawing and
+    # scoring them takes a part of the time.
     halved = 2 if request.preview else 1
-    cut = _cut_out(scene, views.views, subject, (maps[0].depth.numel(), halved), part(1))
+    cut = _cut_out(scene, used, subject, (maps[0].depth.numel(), halved), part(1))
     if sum(view.split == "train" for view in cut) < MIN_VIEWS or all(view.split == "train" for view in cut):
         raise BadInput("the cameras have no subject in common; give a `box` around it")
     points = np.concatenate([part.points().cpu().numpy() for part in maps]).astype(np.float64)
@@ -94,14 +114,24 @@ def make_subject(
     points = points[subject.contains(points)][:MAX_POINTS]
     low, high = (tuple((scene.corner + scene.side * end).tolist()) for end in (subject.lower, subject.upper))
     cut_scene = PosedViews(tuple(cut), box=(low, high), points=scene.corner + scene.side * points)
-    folder = request.out / SUBJECT_FOLDER
-    temporary = request.out / f".{SUBJECT_FOLDER}"
+    folder = subject_folder(request)
+    temporary = folder.with_name(f".{SUBJECT_FOLDER}")
     shutil.rmtree(temporary, ignore_errors=True)
     write_scene(temporary, cut_scene, one_file=True)
+    write_json(temporary / RECORD, {"box": _box(request)})
     shutil.rmtree(folder, ignore_errors=True)
     temporary.rename(folder)
     part(2)(1.0)
     return folder
+
+
+def _evenly(views: Sequence[View]) -> list[View]:
+    """As many views as a preview has."""
+    kept = set()
+    for split, most in PREVIEW_VIEWS.items():
+        own = [index for index, view in enumerate(views) if (view.split == "test") == (split == "test")]
+        kept.update(own[i] for i in np.unique(np.linspace(0, len(own) - 1, min(most, len(own))).astype(int)))
+    return [view for index, view in enumerate(views) if index in kept]
 
 
 def _depth_maps(scene: Radiance, views: Sequence[View], seconds: float, progress: ProgressCallback):

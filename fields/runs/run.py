@@ -41,6 +41,8 @@ FORMAT = 1
 # What a folder may hold before it becomes that of a run: the cameras that were found of its photographs, the fit of all
 # that these show and the subject that was cut out, and the studio's record of what was asked for.
 BEFORE = ("poses", "whole", "subject", "reconstruct.json")
+# Status of a run whose fit was removed.
+FORGOTTEN = "forgotten"
 # Where a checkpoint keeps the tensors of the field, of the objective and of the optimizer.
 FIELD, OBJECTIVE, OPTIMIZER = "field", "objective", "optimizer"
 
@@ -70,8 +72,12 @@ class Run:
 
     @classmethod
     def create(cls, path: Path, header: dict) -> Run:
-        """Create a run. Raises BadInput for a folder that holds anything, so that nothing is ever overwritten."""
-        if path.exists() and (not path.is_dir() or any(file.name not in BEFORE for file in path.iterdir())):
+        """Create a run. Raises BadInput for a folder that holds anything, so that nothing is ever overwritten.
+
+        A run whose fit was forgotten is the exception.
+        """
+        taken = path.exists() and (not path.is_dir() or any(file.name not in BEFORE for file in path.iterdir()))
+        if taken and not ((path / "run.json").is_file() and not has_fit(path)):
             if (path / "run.json").is_file():
                 raise BadInput(f"`out={path}`: holds a run already; give another folder, or `resume` to continue it")
             raise BadInput(f"`out={path}`: is not an empty folder; give another folder")
@@ -104,6 +110,12 @@ class Run:
         """Write `run.json`, with `changes` to the header."""
         self.header.update(changes)
         write_json(self.path / "run.json", self.header)
+
+    def forget(self) -> None:
+        """Remove the fit, so that another one may begin in the folder, beside what else it holds."""
+        self.write_header(status=FORGOTTEN)
+        for file in (self.weights, self.checkpoint, *(self.path / name for name in ("metrics.json", "history.jsonl"))):
+            file.unlink(missing_ok=True)
 
     @property
     def weights(self) -> Path:
@@ -232,6 +244,12 @@ class CompressedRun(Run):
 
     def write_header(self, **changes: object) -> None:
         raise BadInput(f"{self.path}: is a single file, which is read-only; continue the run it was exported from")
+
+
+def has_fit(path: Path) -> bool:
+    """Whether a folder holds a run whose fit is begun or finished."""
+    file = path / "run.json"
+    return file.is_file() and read_header(file).get("status") != FORGOTTEN
 
 
 def save_field(path: Path, field: Field, method: Method, bits: int = 32) -> None:

@@ -83,20 +83,39 @@ def test_keys_depend_on_options_and_on_what_came_before():
     assert len({stage_key({"a": 1}), stage_key({"a": 2}), stage_key({"a": 1}, "before")}) == 3
 
 
+@pytest.mark.parametrize("without", [(), ("refine",)])
 @pytest.mark.parametrize("seconds", (20.0, 48.0, 480.0, 3600.0))
-def test_fit_and_stages_fill_the_budget(seconds):
-    plan = Schedule(seconds)
-    later = sum(plan.for_stage(name) for name in STAGES)
-    assert plan.for_fit() + later <= seconds * 1.001
-    assert plan.for_fit() >= 0.5 * seconds
+def test_fit_and_stages_fill_the_budget(seconds, without, monkeypatch):
+    now = 0.0
+    monkeypatch.setattr(schedules.time, "perf_counter", lambda: now)
+    plan = Schedule(seconds, without=without)
+    fit = plan.for_fit()
+    assert fit >= 0.5 * seconds and (not without or fit > Schedule(seconds).for_fit())
+    now += fit
+    for name in STAGES:
+        share = plan.for_stage(name)
+        assert share > 0 or name in ("normals", *without)
+        now += share
+    assert now == pytest.approx(seconds, rel=1e-6)
+
+
+def test_time_that_is_left_over_goes_to_later_stages(monkeypatch):
+    now = 0.0
+    monkeypatch.setattr(schedules.time, "perf_counter", lambda: now)
+    plan, usual = Schedule(480.0), STAGES["texture"][0] * 480.0
+    now = plan.for_fit()
+    now += plan.for_stage("surface")
+    # Simplification, refinement and charts took no time.
+    assert plan.for_stage("texture") == pytest.approx(1.5 * usual) and now + 1.5 * usual < 480.0
 
 
 def test_stages_get_less_where_time_is_short(monkeypatch):
     now = 0.0
     monkeypatch.setattr(schedules.time, "perf_counter", lambda: now)
     plan = Schedule(100.0)
+    now = plan.for_fit()
     usual = plan.for_stage("texture")
-    now = 95.0
+    now = 97.0
     assert 0 < plan.for_stage("texture") < usual / 2
     now = 120.0
     assert plan.for_stage("texture") == 0.0 and plan.left == 0.0

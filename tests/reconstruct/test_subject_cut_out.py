@@ -15,7 +15,7 @@ from fields.reconstruct.subject_stage import (
     make_subject,
     open_subject,
 )
-from fields.runs.run import Run
+from fields.runs.run import Run, has_fit
 from scenes.posed.signal import RadianceScene, open_radiance
 from scenes.posed.view import PosedViews, View
 from scenes.posed.write import write_scene
@@ -51,6 +51,8 @@ def test_photographs_of_the_subject_alone_are_a_scene_of_their_own(tmp_path, pre
     asked = request(out=tmp_path, preview=preview)
     fractions = Fractions()
     folder = make_subject(asked, BallInARoom(), PosedViews(tuple(views)), 60.0, fractions)
+    # It is made anew for another box only.
+    assert kept_subject(asked.model_copy(update={"box": (0.0, 0.0, 0.0, 1.0, 1.0, 1.0)})) is None
     assert folder == kept_subject(asked) and fractions.done == sorted(fractions.done) and fractions.done[-1] == 1
     subject = open_subject(asked, folder)
     assert subject.has_alpha and not subject.unbounded and len(subject.training) == 9 and len(subject.test) == 3
@@ -74,11 +76,15 @@ class Fractions(Reports):
 
 
 class Stages(Reports):
-    def __init__(self):
-        self.begun, self.kept_stages = [], []
+    """Notes the stages; interrupts when the fit of a subject begins, if it is told to."""
+
+    def __init__(self, until=None):
+        self.begun, self.kept_stages, self.until = [], [], until
 
     def begin(self, stage, seconds):
         self.begun.append(stage)
+        if stage == self.until and ("subject" in self.begun or "subject" in self.kept_stages):
+            raise KeyboardInterrupt
 
     def kept(self, stage):
         self.kept_stages.append(stage)
@@ -117,3 +123,16 @@ def test_a_scene_without_bounds_goes_through_all_stages(tmp_path):
     stages = Stages()
     Reconstruction(request(**{**options, "texture_size": 128}), stages).run()
     assert stages.kept_stages == ["fit", "surface", "simplify"] and "whole" not in stages.begun
+
+    # Another box is another subject, which is cut out of the same field and fitted anew.
+    box = (*(np.array(subject.views.box[0]) - 0.1), *(np.array(subject.views.box[1]) + 0.1))
+    stages = Stages(until="fit")
+    with pytest.raises(KeyboardInterrupt):
+        Reconstruction(request(**{**options, "box": box}), stages).run()
+    assert stages.begun == ["fit", "whole", "subject", "fit"]
+    assert not has_fit(run) and not (run / "field.safetensors").exists()
+    np.testing.assert_allclose(np.concatenate(open_radiance(run / SUBJECT_FOLDER).views.box), box, rtol=1e-6)
+    stages = Stages(until="fit")
+    with pytest.raises(KeyboardInterrupt):
+        Reconstruction(request(**{**options, "box": box}), stages).run()
+    assert stages.kept_stages == ["subject"]
