@@ -18,3 +18,17 @@
 #else
 #define FS_HOST_DEVICE inline __attribute__((always_inline))
 #endif
+
+// Functions whose newest version came after glibc 2.28, which wheels are made for: their older versions, which do the
+// same. (The thread's moved into another library, `exp` lost a wrapper.)
+#if defined(__x86_64__) && defined(__gnu_linux__) && !defined(__CUDACC__)
+__asm__(".symver exp,exp@GLIBC_2.2.5");
+__asm__(".symver dlsym,dlsym@GLIBC_2.2.5");
+__asm__(".symver pthread_create,pthread_create@GLIBC_2.2.5");
+__asm__(".symver pthread_join,pthread_join@GLIBC_2.2.5");
+#elif defined(__aarch64__) && defined(__gnu_linux__) && !defined(__CUDACC__)
+__asm__(".symver exp,exp@GLIBC_2.17");
+__asm__(".symver dlsym,dlsym@GLIBC_2.17");
+__asm__(".symver pthread_create,pthread_create@GLIBC_2.17");
+__asm__(".symver pthread_join,pthread_join@GLIBC_2.17");
+#endif

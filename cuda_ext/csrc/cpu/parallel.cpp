@@ -1,44 +1,61 @@
+// The C++ runtime is left alone here as in the kernels (no exceptions, std::thread, new): what it wants of the C
+// library is newer than the systems that a wheel is made for.
 #include "parallel.h"
 
 #include "isa.h"
 
 #if defined(_WIN32)
 #include <malloc.h>
+#include <process.h>
+#include <windows.h>
 #else
 #include <dlfcn.h>
+#include <pthread.h>
 #include <sys/mman.h>
 #endif
 
-#include <cstdint>
+#include <cstdio>
 #include <cstdlib>
-#include <new>
-#include <thread>
 
 namespace fs {
 namespace {
 
+[[noreturn]] void give_up(const char* message) {
+    std::fprintf(stderr, "field_studio: %s\n", message);
+    std::abort();
+}
+
 // torch brings its own OpenMP runtime, under a file name that differs between builds; linking a second runtime would
 // create a second pool of threads that competes for the same cores. So the functions that make up a parallel region are
 // looked up in what the process has loaded already; without them (as on Windows, where the runtimes have other
-// functions), plain threads are used.
+// functions), threads of the system are used.
 struct OpenMP {
     void (*parallel)(void (*)(void*), void*, unsigned, unsigned);
     int (*thread)();
     int (*threads)();
 };
 
-const OpenMP& openmp() {
-    static const OpenMP found = [] {
-        OpenMP omp = {};
+OpenMP find_openmp() {
+    OpenMP omp = {};
 #if !defined(_WIN32)
-        omp.parallel = reinterpret_cast<decltype(omp.parallel)>(dlsym(RTLD_DEFAULT, "GOMP_parallel"));
-        omp.thread = reinterpret_cast<decltype(omp.thread)>(dlsym(RTLD_DEFAULT, "omp_get_thread_num"));
-        omp.threads = reinterpret_cast<decltype(omp.threads)>(dlsym(RTLD_DEFAULT, "omp_get_num_threads"));
-        const char* own = std::getenv("FIELD_STUDIO_THREADS");
-        if (!omp.thread || !omp.threads || (own && own[0] == 'o')) omp.parallel = nullptr;
+    const char* own = std::getenv("FIELD_STUDIO_THREADS");
+    if (own && own[0] == 'o') return omp;
+    omp.parallel = reinterpret_cast<decltype(omp.parallel)>(dlsym(RTLD_DEFAULT, "GOMP_parallel"));
+    omp.thread = reinterpret_cast<decltype(omp.thread)>(dlsym(RTLD_DEFAULT, "omp_get_thread_num"));
+    omp.threads = reinterpret_cast<decltype(omp.threads)>(dlsym(RTLD_DEFAULT, "omp_get_num_threads"));
+    if (!omp.thread || !omp.threads) omp.parallel = nullptr;
 #endif
-        return omp;
-    }();
+    return omp;
+}
+
+const OpenMP& openmp() {
+    static OpenMP found;
+    static int is_found = 0;
+    // Threads that come here first at once find the same.
+    if (!__atomic_load_n(&is_found, __ATOMIC_ACQUIRE)) {
+        found = find_openmp();
+        __atomic_store_n(&is_found, 1, __ATOMIC_RELEASE);
+    }
     return found;
 }
 
@@ -48,21 +65,43 @@ struct Region {
     int num_threads;
 };
 
-// Memory for whole cache lines, or null. `bytes` is a multiple of 64.
-void* allocate(size_t bytes) {
+// A thread of the system that runs one task.
+struct Thread {
+    Task task;
+    void* context;
+    int index;
 #if defined(_WIN32)
-    return _aligned_malloc(bytes, 64);
+    uintptr_t handle;
+
+    static unsigned __stdcall run(void* self) {
 #else
-    return std::aligned_alloc(64, bytes);
+    pthread_t handle;
+
+    static void* run(void* self) {
 #endif
-}
-void release(void* memory) {
+        const Thread& thread = *static_cast<Thread*>(self);
+        thread.task(thread.context, thread.index);
+        return 0;
+    }
+
+    void start() {
 #if defined(_WIN32)
-    _aligned_free(memory);
+        handle = _beginthreadex(nullptr, 0, run, this, 0, nullptr);
+        if (!handle) give_up("no thread could be started");
 #else
-    std::free(memory);
+        if (pthread_create(&handle, nullptr, run, this)) give_up("no thread could be started");
 #endif
-}
+    }
+
+    void join() {
+#if defined(_WIN32)
+        WaitForSingleObject(reinterpret_cast<HANDLE>(handle), INFINITE);
+        CloseHandle(reinterpret_cast<HANDLE>(handle));
+#else
+        pthread_join(handle, nullptr);
+#endif
+    }
+};
 
 struct ScratchBlock {
     void* memory = nullptr;
@@ -88,11 +127,14 @@ void run_threads(int num_threads, Task task, void* context) {
         openmp().parallel(body, &region, unsigned(num_threads), 0);
         return;
     }
-    std::thread* threads = new std::thread[num_threads - 1];
-    for (int thread = 1; thread < num_threads; ++thread) threads[thread - 1] = std::thread(task, context, thread);
+    Thread* threads = static_cast<Thread*>(allocate(size_t(num_threads - 1) * sizeof(Thread)));
+    for (int i = 1; i < num_threads; ++i) {
+        threads[i - 1] = {task, context, i, {}};
+        threads[i - 1].start();
+    }
     task(context, 0);
-    for (int thread = 1; thread < num_threads; ++thread) threads[thread - 1].join();
-    delete[] threads;
+    for (int i = 1; i < num_threads; ++i) threads[i - 1].join();
+    release(threads);
 }
 
 void advise_huge_pages(void* memory, size_t bytes) {
@@ -108,17 +150,34 @@ void advise_huge_pages(void* memory, size_t bytes) {
 #endif
 }
 
+void* allocate(size_t bytes) {
+    if (bytes == 0) return nullptr;
+    bytes = (bytes + 63) / 64 * 64;
+#if defined(_WIN32)
+    void* memory = _aligned_malloc(bytes, 64);
+#else
+    void* memory = std::aligned_alloc(64, bytes);
+#endif
+    if (!memory) give_up("out of memory");
+    return memory;
+}
+
+void release(void* memory) {
+#if defined(_WIN32)
+    _aligned_free(memory);
+#else
+    std::free(memory);
+#endif
+}
+
 void* scratch(int slot, size_t bytes) {
     static thread_local ScratchBlock blocks[8];
     ScratchBlock& block = blocks[slot];
     if (block.bytes < bytes) {
         release(block.memory);
+        block.memory = nullptr;
+        block.memory = allocate(bytes);
         block.bytes = (bytes + 63) / 64 * 64;
-        block.memory = allocate(block.bytes);
-        if (!block.memory) {
-            block.bytes = 0;
-            throw std::bad_alloc();
-        }
     }
     return block.memory;
 }

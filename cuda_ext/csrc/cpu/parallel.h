@@ -33,6 +33,10 @@ void parallel_for(int count, int num_threads, const Body& body) {
     });
 }
 
+// Memory that begins with a cache line, or null for no bytes; the program ends where there is none left.
+void* allocate(size_t bytes);
+void release(void* memory);
+
 // At least `bytes` bytes of memory of the calling thread, 64-byte aligned, with undefined contents. There is one block
 // a slot, which is kept for the next call.
 void* scratch(int slot, size_t bytes);

@@ -7,7 +7,6 @@
 // results depend on the number of threads, but are reproducible.
 #include "rbf_gather.h"
 
-#include <cstdlib>
 
 #include "parallel.h"
 #include "simd_math.h"
@@ -44,11 +43,10 @@ struct Block {
 // Memory of one call, freed at its end.
 struct Memory {
     void* at;
-    explicit Memory(int64_t bytes) : at(bytes ? std::aligned_alloc(64, size_t(bytes + 63) / 64 * 64) : nullptr) {
-        if (bytes && !at) std::abort();
+    explicit Memory(int64_t bytes) : at(allocate(size_t(bytes))) {
         if (bytes) advise_huge_pages(at, size_t(bytes));
     }
-    ~Memory() { std::free(at); }
+    ~Memory() { release(at); }
     Memory(const Memory&) = delete;
 };
 
