@@ -13,6 +13,7 @@ from fields.ops.mlp import (
     ACTIVATIONS,
     GABOR_UNITS,
     ActivationShape,
+    MlpKernel,
     activate,
     mlp,
     mlp_reference,
@@ -409,17 +410,20 @@ def test_refuses_arguments_that_do_not_fit_together(change, message):
 # Matrix products in bfloat16.
 
 
-def rounded_reference(features, weights, activation, biases, grad):
-    """Values and gradients in float64 with every factor of a product rounded to bfloat16, as in the kernel."""
+def rounded_reference(features, weights, activation, biases, grad, exact_first=False):
+    """Values and gradients in float64 with every factor of a product rounded to bfloat16, as in the kernel.
 
-    def rounded(tensor):
-        return tensor.detach().float().bfloat16().double()
+    exact_first: except for the products of the first matrix.
+    """
+
+    def rounded(tensor, layer=None):
+        return tensor.detach() if exact_first and layer == 0 else tensor.detach().float().bfloat16().double()
 
     shape = SHAPES[activation]
     inputs, sums, outputs, h = [], [], [], features
     for i, (w, b) in enumerate(zip(weights, biases)):
-        inputs.append(rounded(h))
-        h = inputs[-1] @ rounded(w).T + b
+        inputs.append(rounded(h, i))
+        h = inputs[-1] @ rounded(w, i).T + b
         if i + 1 < len(weights):
             # The kernel takes the slope of a ReLU from the rounded output, so both are zero together.
             z = (rounded(h) if activation == "relu" else h).requires_grad_()
@@ -428,9 +432,9 @@ def rounded_reference(features, weights, activation, biases, grad):
             h = outputs[-1]
     values, by_weights, by_biases = h, [], []
     for i in reversed(range(len(weights))):
-        by_weights.insert(0, rounded(grad).T @ inputs[i])
-        by_biases.insert(0, rounded(grad).sum(0))
-        grad = rounded(grad) @ rounded(weights[i])
+        by_weights.insert(0, rounded(grad, i).T @ inputs[i])
+        by_biases.insert(0, rounded(grad, i).sum(0))
+        grad = rounded(grad, i) @ rounded(weights[i], i)
         if i:
             (grad,) = torch.autograd.grad(outputs[i - 1], sums[i - 1], grad)
     return [values, grad, *by_weights, *by_biases]
@@ -439,16 +443,17 @@ def rounded_reference(features, weights, activation, biases, grad):
 @needs_bfloat16
 @pytest.mark.parametrize("activation", [a for a in ACTIVATIONS if a not in ("none", "quadratic")])
 @pytest.mark.parametrize("sizes", [(32, 64, 64, 3), (3, 17, 16, 5), (7, 1), (33, 128, 100)])
-def test_bfloat16_rounds_the_factors_of_products(sizes, activation):
+@pytest.mark.parametrize("exact_first", (False, True))
+def test_bfloat16_rounds_the_factors_of_products(sizes, activation, exact_first):
     features, weights, biases = draw(fitting(sizes, activation), 150, True, activation, torch.float32)
-    leaves = [t.requires_grad_() for t in (features, *weights, *biases)]
-    values = mlp(features, weights, activation, biases=biases, matmul_dtype="bfloat16", **constants(activation))
+    kernel = MlpKernel(SHAPES[activation], "bfloat16", len(weights), exact_first=exact_first)
+    values = kernel.forward(features, [*weights, *biases])
     grad = torch.randn(values.shape, generator=torch.Generator().manual_seed(1))
-    ours = [values, *torch.autograd.grad(values, leaves, grad)]
-    doubles = [[t.detach().double() for t in part] for part in (weights, biases)]
-    exact = rounded_reference(features.detach().double(), doubles[0], activation, doubles[1], grad.double())
+    ours = [values, *kernel.backward(features, [*weights, *biases], grad, needs_features=True)]
+    doubles = [[t.double() for t in part] for part in (weights, biases)]
+    exact = rounded_reference(features.double(), doubles[0], activation, doubles[1], grad.double(), exact_first)
     # Sums in another order may round to the other neighbour, which changes one factor by 2^-8.
-    assert_all_close([t.detach() for t in ours], exact, 2e-3, floor=1e-3)
+    assert_all_close(ours, exact, 2e-3, floor=1e-3)
 
 
 @needs_bfloat16

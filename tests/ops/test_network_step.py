@@ -215,6 +215,34 @@ def test_bfloat16_products_are_close_to_reference(activation):
         assert ((a.double() - b).norm() <= 0.05 * b.norm()).item()
 
 
+@needs_bfloat16
+@pytest.mark.parametrize("activation, tolerance", [("sine", 0.02), ("gabor", 0.02), ("relu", 0.1)])
+def test_bfloat16_leaves_coordinates_and_the_first_layer_in_float32(activation, tolerance):
+    """Coordinates that differ by less than bfloat16 can tell: with rounded ones all values would be the same."""
+    network, _ = draw_case(encoding_of("coords", 2), 2, 48, 1, 3, 1, activation)
+    coords = 0.7 + 1e-3 * torch.rand(400, 2, generator=torch.Generator().manual_seed(1))
+    network["weights"][0] *= 400.0
+    batch = coords, torch.zeros(400, 3)
+    ours, exact = native(network, batch, 2, matmul_dtype="bfloat16"), reference(network, batch)
+    for a, b in zip(ours, exact, strict=True):
+        assert ((a.double() - b).norm() <= tolerance * b.norm()).item()
+    alone, _ = draw_case(encoding_of("octaves", 2), 2, 1, 0, 3, 1)
+    assert all(map(torch.equal, native(alone, batch, 2, matmul_dtype="bfloat16"), native(alone, batch, 2)))
+
+
+@pytest.mark.parametrize("points", (100, 512, 1500, 9000))
+def test_small_batches_are_cut_for_several_threads_and_sum_in_order(points):
+    network, batch = draw_case(encoding_of("fourier", 2), 2, 40, 2, 3, points)
+    before, results = torch.get_num_threads(), []
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            results.append(native(network, batch, 2))
+    finally:
+        torch.set_num_threads(before)
+    assert all(map(torch.equal, *results))
+
+
 def test_memory_of_a_step_does_not_depend_on_the_batch():
     """Activations of one layer of these 300,000 points would be 150 MB."""
     network, (coords, targets, samples) = draw_case(encoding_of("coords", 2), 2, 128, 3, 3, 300_000)
