@@ -192,6 +192,15 @@ FORMATS: tuple[Format, ...] = (
         bits_per_parameter=8,
     ),
     *_rows(
+        (".html",),
+        "page",
+        "any",
+        "page.write:write",
+        options=("bits",),
+        description="one page that draws the field in any browser, without a network",
+        bits_per_parameter=16,
+    ),
+    *_rows(
         (".npz",),
         "weights",
         "any",

@@ -89,9 +89,9 @@ def view_or_angles(value: object) -> int | tuple[float, float]:
 
 
 def bits_per_parameter(value: object) -> int:
-    """A number of bits, from 2 to 8."""
-    if str(value) not in [str(bits) for bits in range(2, 9)]:
-        raise ValueError(f"{str(value)!r} should be a whole number from 2 to 8")
+    """A number of bits, from 2 to 8, 16 or 32."""
+    if str(value) not in [str(bits) for bits in (*range(2, 9), 16, 32)]:
+        raise ValueError(f"{str(value)!r} should be a whole number from 2 to 8, 16 or 32")
     return int(str(value))
 
 
@@ -331,7 +331,8 @@ class ExportRequest(OutputRequest):
         None,
         section="file",
         metavar="N",
-        help="Bits per parameter before entropy coding, 2 to 8 (default 8). Fewer give a smaller, less exact file.",
+        help="Bits per parameter. Of .fsq before entropy coding, 2 to 8 (default 8); of .html 8, 16 or 32 (default 16). "
+        "Fewer give a smaller, less exact file.",
     )
 
     @property

@@ -29,6 +29,8 @@ def write(source: Source, out: Path, request: ExportRequest, progress: Progress)
     check_path_writable(out)
     run, field = source.stored_run, source.field
     bits = request.bits or BITS
+    if bits > BITS:
+        raise BadInput(f"`bits={bits}`: a compressed file has 2 to {BITS} bits per parameter")
     method = make_method(run.header["method"], run.header["options"])
     before = run.metrics() or {}
     metrics, notes = None, []

@@ -1,0 +1,64 @@
+import { expect, test } from "vitest";
+import { readFragment, readNumbers, writeFragment } from "../src/fragment";
+import { type Program, plan } from "../src/program";
+import { tiles } from "../src/stage";
+import { makeStore } from "../src/store";
+
+test("a buffer is used again only when nothing needs it", () => {
+  const map = { op: "map", size: 8, function: "relu" };
+  const program: Program = {
+    inputs: [2],
+    // 1 = linear(0); 2 = map(1), in place; 3 = linear(2); 4 = add(3, 2): 2 must live until here.
+    steps: [
+      { op: "linear", in: [0], size: 8 },
+      { ...map, in: [1] },
+      { op: "linear", in: [2], size: 8 },
+      { op: "add", in: [3, 2], size: 8 },
+    ],
+    output: 4,
+  };
+  const { slot, sizes } = plan(program);
+  expect(slot).toEqual([-1, 0, 0, 1, 1]);
+  expect(sizes).toEqual([8, 8]);
+});
+
+test("links", () => {
+  const fragment = { at: "0.5,0.25,3", size: "40x30" };
+  expect(readFragment(writeFragment(fragment))).toEqual(fragment);
+  expect(readNumbers("1,2", 2)).toEqual([1, 2]);
+  expect(readNumbers("1,x", 2)).toBeUndefined();
+});
+
+test("tiles cover every pixel once", () => {
+  const seen = new Uint8Array(37 * 23);
+  for (const { x, y, width, height } of tiles({ x: 0, y: 0, width: 37, height: 23 }, () => 100)) {
+    for (let j = y; j < y + height; j++) for (let i = x; i < x + width; i++) seen[j * 37 + i]++;
+  }
+  expect(seen.every((count) => count === 1)).toBe(true);
+});
+
+test("cells list all kernels that may be nearest", () => {
+  const count = 200;
+  let state = 1;
+  const random = () => {
+    state = (state * 48271) % 2147483647;
+    return state / 2147483647;
+  };
+  const values = Float32Array.from({ length: 2 * count }, (_, i) => random() ** (i % 2 ? 3 : 1));
+  const step = { op: "kernels", in: [0], size: 4, centres: "c", neighbours: 5, extents: [1, 1] };
+  const program = { inputs: [2], steps: [step], output: 1 };
+  const store = makeStore(new Map([["c", { role: "rows" as const, shape: [count, 2], values }]]), [program]);
+  const cells = store.cells.c;
+  for (let trial = 0; trial < 500; trial++) {
+    const point = [random(), random()];
+    const distance = (i: number) => Math.hypot(point[0] - values[2 * i], point[1] - values[2 * i + 1]);
+    const nearest = Array.from({ length: count }, (_, i) => i).sort((a, b) => distance(a) - distance(b));
+    const at = point.map((p, a) =>
+      Math.min(cells.counts[a] - 1, Math.floor((p - cells.lower[a]) * cells.inverseSize[a])),
+    );
+    const cell = cells.start + at[0] + at[1] * cells.counts[0];
+    const listed = store.values.subarray(cells.list + store.values[cell], cells.list + store.values[cell + 1]);
+    for (const i of nearest.slice(0, 5)) expect(listed).toContain(i);
+  }
+  expect(cells.candidates).toBeLessThan(40 * cells.counts[0] * cells.counts[1]);
+});
