@@ -1,0 +1,21 @@
+"""Encoders: modules from coordinates `[..., D]` in [0, 1] to features `[..., F]`."""
+
+from __future__ import annotations
+
+from fields.encoders.factor_grid import FactorGrid
+from fields.encoders.frequency import FixedEncoding, Fourier, Frequency, Identity
+from fields.encoders.hash_grid import HashGrid
+from fields.encoders.rbf import GridAndKernels, RbfKernels
+from fields.encoders.tri_plane import TriPlane
+
+__all__ = [
+    "FactorGrid",
+    "FixedEncoding",
+    "Fourier",
+    "Frequency",
+    "GridAndKernels",
+    "HashGrid",
+    "Identity",
+    "RbfKernels",
+    "TriPlane",
+]
