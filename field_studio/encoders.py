@@ -7,6 +7,7 @@ from fields.encoders.frequency import FixedEncoding, Fourier, Frequency, Identit
 from fields.encoders.hash_grid import HashGrid
 from fields.encoders.rbf import GridAndKernels, RbfKernels
 from fields.encoders.tri_plane import TriPlane
+from fields.ops.grid_layout import GridLayout
 
 __all__ = [
     "FactorGrid",
@@ -14,6 +15,7 @@ __all__ = [
     "Fourier",
     "Frequency",
     "GridAndKernels",
+    "GridLayout",
     "HashGrid",
     "Identity",
     "RbfKernels",

@@ -44,7 +44,8 @@ def test_encoders_and_networks_are_modules():
     from torch import nn
 
     for room in (fs.encoders, fs.networks):
-        assert all(issubclass(getattr(room, name), nn.Module) for name in room.__all__)
+        found = {name for name in room.__all__ if not issubclass(getattr(room, name), nn.Module)}
+        assert found <= {"GridLayout"}
 
 
 def test_importing_it_is_quick_and_imports_neither_torch_nor_numpy():

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field as Option
 
-from fields.methods.network import NetworkMethod
+import field_studio as fs
 
 if TYPE_CHECKING:
-    from fields.models.field import Field
-    from scenes.domain import Channels, Domain
+    from field_studio import Channels, Domain, Field
 
 
-class Filters(NetworkMethod):
+class Filters(fs.NetworkMethod):
     name = "filters"
     summary = "products of sines and linear layers (an example of a plug-in)"
     paper = "Fathony et al. 2021, Multiplicative Filter Networks"
@@ -44,9 +43,6 @@ class Filters(NetworkMethod):
         import torch
         from torch import Tensor, nn
 
-        from fields.encoders.frequency import Identity
-        from fields.models.field import CoordinateField
-
         class Network(nn.Module):
             """`h_1 = sin(f_1(x))`, `h_l = g_l(h_{l-1}) * sin(f_l(x))`, with linear f and g, and a linear output."""
 
@@ -73,4 +69,6 @@ class Filters(NetworkMethod):
             network = Network(
                 domain.dimensions, self.width, self.hidden_layers, len(channels), frequency=self.frequency
             )
-        return CoordinateField(domain, channels, Identity(domain.dimensions), network, scale=0.5, offset=0.5)
+        return fs.CoordinateField(
+            domain, channels, fs.encoders.Identity(domain.dimensions), network, scale=0.5, offset=0.5
+        )

@@ -9,15 +9,13 @@ import torch
 from pydantic import Field as Option
 from torch import Tensor, nn
 
-from fields.methods.radiance import RadianceMethod
-from fields.models.field import RadianceField
-from scenes.domain import Channels, Domain
+import field_studio as fs
 
 
-class TwoBalls(RadianceField):
+class TwoBalls(fs.RadianceField):
     """Two balls whose centres, radii and colors are learned. Coordinates are in units of the scene's cube."""
 
-    def __init__(self, domain: Domain, channels: Channels, seed: int) -> None:
+    def __init__(self, domain: fs.Domain, channels: fs.Channels, seed: int) -> None:
         super().__init__(domain, channels)
         random = torch.Generator().manual_seed(seed)
         self.centres = nn.Parameter(0.4 + 0.2 * torch.rand(2, 3, generator=random))
@@ -36,7 +34,7 @@ class TwoBalls(RadianceField):
         return weights / weights.sum(dim=-1, keepdim=True) @ torch.sigmoid(self.colors)
 
 
-class Balls(RadianceMethod):
+class Balls(fs.RadianceMethod):
     name = "balls"
     summary = "two balls of fog (an example of a plug-in that builds a radiance field)"
     paper = "none"
@@ -47,5 +45,5 @@ class Balls(RadianceMethod):
         """Number of parameters of `TwoBalls`. The occupancy grid and a learned background are counted elsewhere."""
         return 2 * (3 + 1 + 3)
 
-    def build(self, domain: Domain, channels: Channels, seed: int) -> TwoBalls:
+    def build(self, domain: fs.Domain, channels: fs.Channels, seed: int) -> TwoBalls:
         return TwoBalls(domain, channels, seed)
