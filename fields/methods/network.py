@@ -46,9 +46,9 @@ class NetworkMethod(PointMethod):
     )
     hidden_layers: int = Option(4, ge=1, le=32, description="Number of hidden layers.")
     matmul_dtype: Literal["auto", "float32", "bfloat16"] = Option(
-        "float32",
-        description="Type of the factors of matrix products between hidden layers, in the first three fifths of the "
-        "training steps. auto: bfloat16, twice as fast, on processors with AVX512-BF16.",
+        "auto",
+        description="Type of the factors of matrix products in training steps, but for the first layer and the last "
+        "tenth of the steps, which are float32. auto: bfloat16, twice as fast, on processors with AVX512-BF16.",
     )
 
     def build_field(self, domain: Domain, channels: Channels, seed: int) -> Field:

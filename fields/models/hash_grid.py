@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from fields.encoders.coarse_to_fine import schedule_progress
 from fields.encoders.hash_grid import HashGrid
-from fields.models.field import FLOAT32_FROM, CoordinateField
+from fields.models.field import CoordinateField
 from fields.networks.mlp import MLP
 from fields.ops import backends, tcnn
 from fields.ops.fused_step import GridMlpStep, Loss, why_not_fused
@@ -18,6 +18,10 @@ from fields.ops.grid_mlp import grid_mlp
 from fields.ops.mlp import MatmulDtype, why_not_matmul_dtype
 from scenes.domain import Channels, Domain
 from scenes.errors import BadInput
+
+# Fraction of the steps from which on matrix products are float32 again. Fine detail is learned late: reduced precision
+# to the end costs 0.15 dB (0.12 dB with a fraction of 0.9, 0.06 dB with 0.5).
+FLOAT32_FROM = 0.6
 
 
 class GridField(CoordinateField):

@@ -11,6 +11,7 @@ from fields.models.field import CoordinateField
 from fields.ops.mlp import why_not_matmul_dtype
 from fields.runs.run import Run, load_field
 from scenes.domain import Channels
+from scenes.errors import BadInput
 from scenes.image.signal import Image
 
 METHODS = {
@@ -22,6 +23,11 @@ METHODS = {
     "nerf": {"width": 24, "hidden_layers": 4},
     "cam": {"width": 24, "hidden_layers": 2, "frequencies": 16, "nodes": 8},
 }
+# For comparisons with autograd.
+EXACT = {"matmul_dtype": "float32"}
+needs_bfloat16 = pytest.mark.skipif(
+    why_not_matmul_dtype("bfloat16") is not None, reason="no bfloat16 products on this processor"
+)
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +117,7 @@ def test_stopped_and_resumed_run_has_bit_identical_weights(name, image, tmp_path
 @pytest.mark.parametrize("name", ("siren", "wire"))
 def test_training_with_rounded_weights_takes_the_native_step(name, image):
     """The straight-through gradient is that at the rounded weights, as autograd gives it."""
-    settings = METHODS[name] | {"batch": 300}
+    settings = METHODS[name] | EXACT | {"batch": 300}
     states = []
     for native in (True, False):
         trainer, _ = prepare(image, name, steps=3, settings=settings, bits=8)
@@ -125,20 +131,35 @@ def test_training_with_rounded_weights_takes_the_native_step(name, image):
         assert (ours - states[1][key]).norm() <= 1e-3 * states[1][key].norm(), key
 
 
-@pytest.mark.skipif(why_not_matmul_dtype("bfloat16") is not None, reason="no bfloat16 products on this processor")
-def test_products_are_bfloat16_until_the_last_part_of_the_training(image):
-    method = make_method("siren", METHODS["siren"] | {"matmul_dtype": "bfloat16"}).prepare(image)
+@needs_bfloat16
+@pytest.mark.parametrize("asked", ("bfloat16", "auto"))
+def test_products_are_bfloat16_until_the_last_part_of_the_training(asked, image):
+    method = make_method("siren", METHODS["siren"] | {"matmul_dtype": asked}).prepare(image)
     field = method.build_field(image.domain, image.channels, seed=0)
-    exact = method.model_copy(update={"matmul_dtype": "float32"}).build_field(image.domain, image.channels, seed=0)
-    assert (field.matmul_dtype, exact.matmul_dtype) == ("bfloat16", "float32")
+    exact = method.model_copy(update=EXACT).build_field(image.domain, image.channels, seed=0)
+    assert (field.training_dtype, exact.training_dtype) == ("bfloat16", "float32")
     random = torch.Generator().manual_seed(0)
     batch = torch.rand(700, 2, generator=random), torch.rand(700, 3, generator=random)
     losses = {}
     for name, built in (("rounded", field), ("exact", exact)):
         step = built.fused_step("l2")
-        for index in (0, 59, 60):
+        for index in (0, 89, 90):
             built.before_step(index, 100)
             losses[name, index] = float(step(*batch))
-    assert losses["rounded", 0] == losses["rounded", 59] != losses["exact", 0]
-    assert losses["rounded", 59] == pytest.approx(losses["exact", 59], rel=1e-2)
-    assert losses["rounded", 60] == losses["exact", 60]
+    assert losses["rounded", 0] == losses["rounded", 89] != losses["exact", 0]
+    assert losses["rounded", 89] == pytest.approx(losses["exact", 89], rel=1e-2)
+    assert losses["rounded", 90] == losses["exact", 90]
+
+
+def test_auto_is_float32_where_the_processor_has_no_bfloat16(image, tmp_path, monkeypatch):
+    """And a run that was begun elsewhere says that it goes on in another type."""
+    settings = METHODS["siren"] | {"batch": 200}
+    monkeypatch.setattr("fields.models.field.why_not_matmul_dtype", lambda dtype: None)
+    trainer, run = prepare(image, "siren", steps=20, settings=settings, out=tmp_path / "run")
+    assert run.header["matmul_dtype"] == "bfloat16" and run.header["options"]["matmul_dtype"] == "auto"
+    monkeypatch.setattr("fields.models.field.why_not_matmul_dtype", lambda dtype: "it has none")
+    again = resume(image, Run.open(tmp_path / "run"))
+    assert again.matmul_dtype == "float32"
+    assert ["bfloat16" in remark and "float32" in remark for remark in again.remarks] == [True]
+    with pytest.raises(BadInput, match="matmul_dtype=bfloat16.*it has none"):
+        prepare(image, "siren", steps=20, settings=settings | {"matmul_dtype": "bfloat16"})
