@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 HELP = "fit every file of a folder, shapes many at a time"
 EPILOG = """\
 examples:
-  fit-a-scene batch shapes --out runs/shapes                        500 steps of a tri-plane for each shape
+  fit-a-scene batch shapes --out runs/shapes                        300 steps of a tri-plane for each shape
   fit-a-scene batch shapes --out runs/shapes --seconds 600          as many steps as the time allows
   fit-a-scene batch procedural:parts --items 400 --out runs/parts   shapes with labelled parts, made by the project
   fit-a-scene batch photos --method hashgrid --steps 500 --out runs/photos

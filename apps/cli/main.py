@@ -19,6 +19,7 @@ from types import FrameType, ModuleType
 from typing import Any, NoReturn
 
 from apps.cli import (
+    batch,
     bench,
     check,
     compare,
@@ -45,7 +46,7 @@ from scenes.errors import BadInput
 
 # The commands, under the headings of `--help`.
 GROUPS = {
-    "fit": (fit, reconstruct, distill, compare),
+    "fit": (fit, batch, reconstruct, distill, compare),
     "look and measure": (render, evaluate, info, runs, open_run),
     "for other programs": (export, poses),
     "in the browser": (studio,),

@@ -1,0 +1,1 @@
+"""Whole folders of signals fitted at once."""

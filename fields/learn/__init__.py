@@ -1,0 +1,1 @@
+"""Networks that read fields: classifiers, part segmentation, and the baselines they are compared with."""

@@ -1,0 +1,1 @@
+"""Fields as data: many fitted fields of one layout in a folder, and their planes as images that networks read."""
