@@ -27,6 +27,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> dict:
     from apps.cli.standard_input import source_of
     from fields.runs.run import Run
+    from scenes.posed.transforms import ALL_FOR_TESTING
 
     kept = Run.open(options.run_folder)
     if options.data:
@@ -42,7 +43,7 @@ def run(options: argparse.Namespace) -> dict:
     begun = time.perf_counter()
     signal = load_like(options.data, kept) if options.data else reopen(kept)
     if options.data:
-        print_notes(signal.notes, options)
+        print_notes((note for note in signal.notes if not note.startswith(ALL_FOR_TESTING)), options)
     metrics = score(kept, field, signal, exclude_training_views=options.data is not None)
     stored = kept.weights.stat().st_size
     if not options.json:

@@ -103,12 +103,31 @@ def _formats() -> str:
     return "\n".join([*rows, "", last])
 
 
+def _options() -> str:
+    from apps.cli.main import build_parser, subcommands
+
+    found: dict[str, list[str]] = {}
+    for name, command in subcommands(build_parser()).items():
+        for action in command._actions:
+            if action.option_strings:
+                flag = action.option_strings[-1]
+                value = "" if action.nargs == 0 else f" {action.metavar or '|'.join(map(str, action.choices or ()))}"
+                found.setdefault(f"{flag}{value}", []).append(name)
+    everywhere = max(map(len, found.values()))
+    lines = [
+        f"  {flag}\n{' ' * 24}{'every command' if len(names) == everywhere else ', '.join(names)}"
+        for flag, names in sorted(found.items())
+    ]
+    return "\n".join(["The same flag means the same in every command that has it.", "", *lines])
+
+
 # (title, text or what makes it) by name.
 TOPICS: dict[str, tuple[str, str | Callable[[], str]]] = {
     "sources": ("what can be fitted", SOURCES),
     "budget": ("time, steps, and how to continue", BUDGET),
     "methods": ("the methods", _methods),
     "formats": ("what can be exported", _formats),
+    "options": ("every flag, and the commands that have it", _options),
     "run": ("what is in the folder of a run", RUN),
     "exit": ("exit status, and what is printed where", EXIT),
     "environment": ("variables of the environment", ENVIRONMENT),

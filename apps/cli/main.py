@@ -61,6 +61,8 @@ RENAMED = {
     "--faces": "--triangles",
     "--crop-box": "--box",
     "--longest": "--length",
+    "--size": "--length",
+    "--turntable": "--frames",
 }
 
 START = """\

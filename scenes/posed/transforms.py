@@ -22,6 +22,8 @@ from scenes.posed.points import read_points
 from scenes.posed.view import TEST_EVERY, Box, PosedViews, View, check_views, grouped_notes, split_of
 
 SPLITS = ("train", "val", "test")
+# How the note begins that says what becomes of a scene without views for training, which is of interest to a fit only.
+ALL_FOR_TESTING = "all views are for testing"
 # Keys of a frame that name a picture of depths.
 DEPTH_KEYS = ("depth_file_path", "depth_path", "depth_file")
 
@@ -103,7 +105,7 @@ def _with_splits(views: list[View], notes: list[str]) -> list[View]:
     """The views with some for testing and some for training."""
     splits = {view.split for view in views}
     if splits == {"test"}:
-        notes.append(f"all views are for testing: every {TEST_EVERY}th is held out, and the others are for training")
+        notes.append(f"{ALL_FOR_TESTING}: every {TEST_EVERY}th is held out, and the others are for training")
     return views if len(splits) == 2 else [replace(view, split=split_of(i)) for i, view in enumerate(views)]
 
 

@@ -104,6 +104,18 @@ def test_evaluate_scores_what_the_run_was_not_fitted_to(run, folder, tmp_path, c
     assert "fitted to all of its 12 views" in capsys.readouterr().err
 
 
+def test_evaluate_scores_all_of_a_scene_with_test_views_only(run, folder, tmp_path, capsys):
+    """A folder, or a file, that has only the views for testing of a larger data set."""
+    scores = json.loads((run / "metrics.json").read_text())["metrics"]
+    shutil.copytree(folder, tmp_path / "only")
+    (tmp_path / "only" / "transforms_train.json").unlink()
+    for source in (tmp_path / "only", tmp_path / "only" / "transforms_test.json", folder / "transforms_test.json"):
+        assert main(["evaluate", str(run), "--data", str(source), "--json"]) == 0
+        captured = capsys.readouterr()
+        assert json.loads(captured.out)["metrics"]["psnr"] == pytest.approx(scores["psnr"], abs=1e-3)
+        assert "held out" not in captured.err
+
+
 @pytest.mark.parametrize("what", ["color", "depth", "normal"])
 def test_pictures(run, tmp_path, what):
     out = tmp_path / "view.png"

@@ -8,6 +8,7 @@ from apps.cli.main import RENAMED, build_parser, subcommands
 
 # Flags that take something else in one command than in another, because the thing differs; why.
 DIFFERENT = {
+    "--init": "how weights begin: from what a signal says, or in a batch from those of all",
     "--out": "a folder of a run, a file of a picture: what a command makes",
     "--bits": "weights of a run have 8, 16 or 32; entropy coding takes 2 to 8",
 }
@@ -46,8 +47,9 @@ def test_a_destination_has_the_same_flag_in_every_command(commands):
 def test_renamed_flags_exist_under_their_new_name_only(commands):
     flags = {flag for parser in commands.values() for action in parser._actions for flag in action.option_strings}
     assert set(RENAMED.values()) <= flags
-    # (`poses --longest` is the longest side of images, in pixels.)
-    assert set(RENAMED) & flags == {"--longest"}
+    # Flags that mean something else in other commands: the size of images and their longest side, in pixels, and a
+    # video once around.
+    assert set(RENAMED) & flags == {"--longest", "--size", "--turntable"}
 
 
 def test_flags_of_the_contract_are_there(commands):
