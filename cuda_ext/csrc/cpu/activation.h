@@ -5,7 +5,6 @@
 #include "simd_math.h"
 
 namespace fs::FS_ISA {
-namespace {
 
 constexpr int TILE = 64;  // points that pass through a network together
 
@@ -275,5 +274,4 @@ struct ActivationCall {
     }
 };
 
-}  // namespace
 }  // namespace fs::FS_ISA

@@ -9,10 +9,9 @@
 namespace fs::FS_ISA {
 namespace {
 
-template <class Kind>
+template <class Net>
 struct Step {
-    using T = typename Kind::Number;
-    using Net = typename Kind::Net;
+    using T = typename Net::Number;
     const StepCall& call;
     Net net{call.mlp};
     int64_t points = call.grid.points;
@@ -38,7 +37,7 @@ struct Step {
         chunks.for_each_part(chunk, GRID_TILE, [&](int64_t first, int count) {
             T* features = features_of(first, count);
             for (int b = 0; b < count; b += TILE) {
-                const T* values = net.template forward<Kind::act>(features + b * net.input_stride[0], tile);
+                const T* values = forward_tile(net, features + b * net.input_stride[0], tile);
                 T* to = static_cast<T*>(call.values) + (first + b) * outputs;
                 for (int p = 0; p < TILE && b + p < count; ++p)
                     for (int c = 0; c < outputs; ++c) to[p * outputs + c] = values[p * net.values_stride() + c];
@@ -57,9 +56,9 @@ struct Step {
             T* features = features_of(first, count);
             for (int b = 0; b < count; b += TILE) {
                 T* rows = features + b * stride;
-                T* values = net.template forward<Kind::act>(rows, tile);
+                T* values = forward_tile(net, rows, tile);
                 gradient(first + b, count - b < TILE ? count - b : TILE, values);
-                net.template backward<Kind::act>(rows, tile, sums, wants_input_gradient);
+                backward_tile(net, rows, tile, sums, wants_input_gradient);
             }
             if (call.grid.grad_coords) tile_coords_gradient(call.grid, first, count, features, stride);
             if (call.grid.grad_table) save_tile_gradient(call.grid, first, count, features, stride, saved);
@@ -84,7 +83,7 @@ struct Step {
         if (call.grid.grad_table)
             parallel_for(levels, call.grid.num_threads,
                          [&](int i) { scatter_saved_level(call.grid, levels - 1 - i, saved); });
-        add_gradients(call.mlp, net, sums, chunks.count);
+        add_gradients(call.mlp, net, sums, chunks.count, call.grid.num_threads);
     }
 
     void values() {
@@ -115,7 +114,7 @@ struct Step {
 
 template <class Action>
 void with_step(const StepCall& call, const Action& action) {
-    with_kind(call.mlp, [&](auto kind) { action(Step<decltype(kind)>{call}); });
+    with_network(call.mlp, [&](auto type) { action(Step<typename decltype(type)::Net>{call}); });
 }
 
 }  // namespace

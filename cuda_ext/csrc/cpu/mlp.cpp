@@ -6,10 +6,9 @@
 namespace fs::FS_ISA {
 namespace {
 
-template <class Kind>
+template <class Net>
 struct Pass {
-    using T = typename Kind::Number;
-    using Net = typename Kind::Net;
+    using T = typename Net::Number;
     const MlpCall& call;
     Net net{call.mlp};
     Chunks chunks{call.points, CHUNK, net.max_chunks()};
@@ -31,8 +30,8 @@ struct Pass {
     void forward_chunk(int chunk) const {
         auto tile = net.tile();
         chunks.for_each_part(chunk, TILE, [&](int64_t first, int points) {
-            tile.place(net.modulations, first, points);
-            const T* values = net.template forward<Kind::act>(features_of(first, points), tile);
+            net.place(tile, first, points);
+            const T* values = forward_tile(net, features_of(first, points), tile);
             T* to = static_cast<T*>(call.values) + first * outputs;
             for (int p = 0; p < points; ++p)
                 for (int c = 0; c < outputs; ++c) to[p * outputs + c] = values[p * net.values_stride() + c];
@@ -44,11 +43,11 @@ struct Pass {
         const int64_t stride = net.values_stride();
         for (int64_t i = 0; i < net.gradients; ++i) sums[i] = T(0);
         chunks.for_each_part(chunk, TILE, [&](int64_t first, int points) {
-            tile.place(net.modulations, first, points);
+            net.place(tile, first, points);
             T* features = features_of(first, points);
-            T* grad = net.template forward<Kind::act>(features, tile);
+            T* grad = forward_tile(net, features, tile);
             load_gradient(static_cast<const T*>(call.grad) + first * outputs, points, outputs, grad, stride);
-            net.template backward<Kind::act>(features, tile, sums, call.grad_features);
+            backward_tile(net, features, tile, sums, call.grad_features);
             if (!call.grad_features) return;
             T* to = static_cast<T*>(call.grad_features) + first * inputs;
             for (int p = 0; p < points; ++p)
@@ -67,18 +66,18 @@ struct Pass {
         if (call.grad_features) advise_huge_pages(call.grad_features, size_t(call.points * inputs) * sizeof(T));
         parallel_for(chunks.count, call.num_threads,
                      [this, sums](int chunk) { backward_chunk(chunk, sums + chunk * net.gradients); });
-        add_gradients(call.mlp, net, sums, chunks.count);
+        add_gradients(call.mlp, net, sums, chunks.count, call.num_threads);
     }
 };
 
 }  // namespace
 
 void mlp_forward(const MlpCall& call) {
-    with_kind(call.mlp, [&](auto kind) { Pass<decltype(kind)>{call}.forward(); });
+    with_network(call.mlp, [&](auto type) { Pass<typename decltype(type)::Net>{call}.forward(); });
 }
 
 void mlp_backward(const MlpCall& call) {
-    with_kind(call.mlp, [&](auto kind) { Pass<decltype(kind)>{call}.backward(); });
+    with_network(call.mlp, [&](auto type) { Pass<typename decltype(type)::Net>{call}.backward(); });
 }
 
 }  // namespace fs::FS_ISA

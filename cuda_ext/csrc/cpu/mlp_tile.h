@@ -6,7 +6,6 @@
 #include "parallel.h"
 
 namespace fs::FS_ISA {
-namespace {
 
 constexpr int CHUNK = 4096, MAX_CHUNKS = 64;
 // Every chunk has sums of the gradients of its own. Together they have at most this many values, except that there may
@@ -69,6 +68,16 @@ struct MlpShape {
         if (k >= hidden_inputs(i)) return k - int(hidden_inputs(i));
         return k < outputs[i - 1] ? inputs[0] + k : -1;
     }
+    // Copies row `o` of a matrix, with its columns in the order of a row of values and zeros between and behind them.
+    template <class T>
+    void copy_row(const MlpRecord& mlp, int i, int o, T* row) const {
+        const T* from = static_cast<const T*>(mlp.weight[i]) + int64_t(o) * columns(i);
+        const bool skips = i && i == skip;
+        const int64_t first = skips ? outputs[i - 1] : inputs[i], begin = hidden_inputs(i);
+        for (int64_t k = 0; k < first; ++k) row[k] = from[skips ? inputs[0] + k : k];
+        for (int64_t k = first; k < input_stride[i]; ++k) row[k] = T(0);
+        for (int64_t k = 0; skips && k < inputs[0]; ++k) row[begin + k] = from[k];
+    }
     // Columns of the input of a layer that are not features of a skip connection.
     int64_t hidden_inputs(int i) const { return i && i == skip ? padded(outputs[i - 1]) : input_stride[i]; }
 
@@ -87,23 +96,44 @@ struct MlpShape {
 
 // Adds the chunks' sums of gradients, in order, and removes the padding.
 template <class T>
-void add_gradients(const MlpRecord& mlp, const MlpShape& shape, const T* sums, int chunks) {
-    const auto total = [&](int64_t at) {
-        T sum = T(0);
-        for (int chunk = 0; chunk < chunks; ++chunk) sum += sums[chunk * shape.gradients + at];
-        return sum;
-    };
-    int64_t at = 0;
-    for (int i = 0; i < shape.matrices; ++i) {
-        T* to = static_cast<T*>(mlp.grad_weight[i]);
-        for (int o = 0; o < shape.outputs[i]; ++o, at += shape.input_stride[i])
-            for (int k = 0; k < shape.inputs[i]; ++k)
-                if (const int column = shape.column(i, k); column >= 0)
-                    to[o * shape.columns(i) + column] = total(at + k);
-        if (shape.biased[i])
-            for (int o = 0; o < shape.outputs[i]; ++o) static_cast<T*>(mlp.grad_bias[i])[o] = total(at + o);
-        at += shape.output_stride[i];
-    }
+void add_gradients(const MlpRecord& mlp, const MlpShape& shape, const T* sums, int chunks, int num_threads = 1) {
+    constexpr int PARTS = 8;  // of a matrix, for threads
+    parallel_for(shape.matrices * PARTS, num_threads, [&](int index) {
+        constexpr int BLOCK = 256;
+        T block[BLOCK];
+        // Calls put(k, sum) for each k < count, of the values from `at` on.
+        const auto each_sum = [&](int64_t at, int count, const auto& put) {
+            for (int first = 0; first < count; first += BLOCK) {
+                const int size = count - first < BLOCK ? count - first : BLOCK;
+                for (int k = 0; k < size; ++k) block[k] = sums[at + first + k];
+                for (int chunk = 1; chunk < chunks; ++chunk) {
+                    const T* from = sums + chunk * shape.gradients + at + first;
+                    for (int k = 0; k < size; ++k) block[k] += from[k];
+                }
+                for (int k = 0; k < size; ++k) put(first + k, block[k]);
+            }
+        };
+        const int i = index / PARTS;
+        int64_t at = 0;
+        for (int before = 0; before < i; ++before)
+            at += shape.outputs[before] * shape.input_stride[before] + shape.output_stride[before];
+        const Range rows = range_of(shape.outputs[i], PARTS, index % PARTS);
+        const bool plain = !i || i != shape.skip;
+        T* to = static_cast<T*>(mlp.grad_weight[i]) + rows.first * shape.columns(i);
+        for (int64_t o = rows.first; o < rows.last; ++o, to += shape.columns(i)) {
+            const int64_t row = at + o * shape.input_stride[i];
+            if (plain)
+                each_sum(row, shape.inputs[i], [=](int k, T sum) { to[k] = sum; });
+            else
+                each_sum(row, shape.inputs[i], [&](int k, T sum) {
+                    if (const int column = shape.column(i, k); column >= 0) to[column] = sum;
+                });
+        }
+        T* bias = static_cast<T*>(mlp.grad_bias[i]);
+        if (shape.biased[i] && rows.first < rows.last)
+            each_sum(at + shape.outputs[i] * shape.input_stride[i] + rows.first, int(rows.last - rows.first),
+                     [=](int k, T sum) { bias[rows.first + k] = sum; });
+    });
 }
 
 // Adds the rows of a tile's gradients to `sums`.
@@ -116,21 +146,28 @@ void add_rows(const T* rows, int64_t stride, int64_t columns, T* sums) {
     }
 }
 
-// What is modulated in an MLP.
+// What the layers of a tile keep for the backward pass besides their outputs, where activations have a pass of their
+// own: derivatives at every hidden unit.
 template <class T>
-struct Modulations {
-    bool any;
+struct HiddenTile {
+    T* slope[MAX_MATRICES];
+    T* slope2[MAX_MATRICES];
+    TileModulation<T> modulation[MAX_MATRICES];
+};
+
+// The activations of an MLP and what is modulated in it.
+template <class T>
+struct Activations {
+    bool modulated;
     int hidden;
     const MlpRecord* mlp;
 
-    explicit Modulations(const MlpRecord& mlp) : any(is_modulated(mlp)), hidden(mlp.matrices - 1), mlp(&mlp) {}
+    explicit Activations(const MlpRecord& mlp) : modulated(is_modulated(mlp)), hidden(mlp.matrices - 1), mlp(&mlp) {}
 
     // Buffers of a layer in a tile: values, and derivatives of activations that have a pass of their own.
-    int buffers(int32_t activation) const {
-        return activation == activation_gabor ? 3 : pass_of(*mlp) == pass_own ? 2 : 1;
-    }
+    int buffers() const { return mlp->activation == activation_gabor ? 3 : pass_of(*mlp) == pass_own ? 2 : 1; }
 
-    TileModulation<T> layer(int units, T* inverse_deviation) const {
+    TileModulation<T> modulation(int units, T* inverse_deviation) const {
         return {bool(mlp->standardize),
                 T(mlp->epsilon),
                 units,
@@ -143,18 +180,32 @@ struct Modulations {
                 nullptr};
     }
 
-    // Points the layers of a tile to the rows of its `count` points from `first` on.
-    void place(TileModulation<T>* layers, int64_t first, int count) const {
+    // The pass over layer i of a tile.
+    ActivationCall<T> pass(int i, const MlpShape& shape, const HiddenTile<T>& tile) const {
+        return {mlp->activation,
+                T(i ? mlp->omega : mlp->first_omega),
+                T(mlp->scale),
+                shape.output_stride[i],
+                simd_count<T>(shape.outputs[i]) * WIDTH<T>,
+                tile.slope[i],
+                tile.slope2[i],
+                shape.outputs[i] / 2,
+                modulated ? &tile.modulation[i] : nullptr};
+    }
+
+    // Points a tile to the modulation of its `count` points from `first` on.
+    void place(HiddenTile<T>& tile, int64_t first, int count) const {
         if (!mlp->modulation) return;
         const T* rows = static_cast<const T*>(mlp->modulation) + first * 2 * hidden;
         T* grads = static_cast<T*>(mlp->grad_modulation);
         if (grads) grads += first * 2 * hidden;
         for (int i = 0; i < hidden; ++i) {
-            layers[i].points = count;
-            layers[i].scales = rows + i;
-            layers[i].shifts = rows + hidden + i;
-            layers[i].grad_scales = grads ? grads + i : nullptr;
-            layers[i].grad_shifts = grads ? grads + hidden + i : nullptr;
+            TileModulation<T>& layer = tile.modulation[i];
+            layer.points = count;
+            layer.scales = rows + i;
+            layer.shifts = rows + hidden + i;
+            layer.grad_scales = grads ? grads + i : nullptr;
+            layer.grad_shifts = grads ? grads + hidden + i : nullptr;
         }
     }
 };
@@ -169,20 +220,28 @@ void load_gradient(const T* from, int points, int outputs, T* rows, int64_t stri
     for (int64_t i = points * stride; i < TILE * stride; ++i) rows[i] = T(0);
 }
 
+// Copies rows of `columns` values, each `stride` after the one before, to columns; in squares that the near cache
+// holds.
+template <class T>
+void transpose_rows(const T* from, int rows, int columns, int64_t stride, T* to, int64_t to_stride) {
+    constexpr int SIDE = 32;
+    for (int row = 0; row < rows; row += SIDE)
+        for (int column = 0; column < columns; column += SIDE)
+            for (int k = column; k < columns && k < column + SIDE; ++k)
+                for (int o = row; o < rows && o < row + SIDE; ++o) to[k * to_stride + o] = from[o * stride + k];
+}
+
 // The MLP in values of type T.
 template <class T>
 struct Network : MlpShape {
     using Number = T;
-    int32_t activation;
-    T first_omega, omega, scale;
-    Modulations<T> modulations;
+    static constexpr bool has_activations = true;
+    Activations<T> activations;
     const T* weight[MAX_MATRICES];     // [outputs, input_stride]
     const T* transpose[MAX_MATRICES];  // [inputs, output_stride]
     const T* bias[MAX_MATRICES];       // [output_stride]
 
-    explicit Network(const MlpRecord& mlp)
-        : MlpShape(mlp), activation(mlp.activation), first_omega(T(mlp.first_omega)), omega(T(mlp.omega)),
-          scale(T(mlp.scale)), modulations(mlp) {}
+    explicit Network(const MlpRecord& mlp) : MlpShape(mlp), activations(mlp) {}
 
     // Bytes of the copies of the weights, a multiple of 64.
     size_t bytes() const {
@@ -198,13 +257,9 @@ struct Network : MlpShape {
             const int64_t in = input_stride[i], out = output_stride[i];
             T *rows = to, *columns = rows + outputs[i] * in, *bias_row = columns + inputs[i] * out;
             to = bias_row + out;
-            for (T* number = rows; number < to; ++number) *number = T(0);
-            const T* from = static_cast<const T*>(mlp.weight[i]);
-            for (int k = 0; k < inputs[i]; ++k) {
-                const int at = column(i, k);
-                for (int o = 0; at >= 0 && o < outputs[i]; ++o)
-                    rows[o * in + k] = columns[k * out + o] = from[o * this->columns(i) + at];
-            }
+            for (T* number = columns; number < to; ++number) *number = T(0);
+            for (int o = 0; o < outputs[i]; ++o) copy_row(mlp, i, o, rows + o * in);
+            transpose_rows(rows, outputs[i], inputs[i], in, columns, out);
             for (int o = 0; biased[i] && o < outputs[i]; ++o) bias_row[o] = static_cast<const T*>(mlp.bias[i])[o];
             weight[i] = rows;
             transpose[i] = columns;
@@ -212,44 +267,26 @@ struct Network : MlpShape {
         }
     }
 
-    // A thread's memory for a tile: the output of every layer and, where activations have a pass of their own, their
-    // derivatives at every hidden unit.
-    struct Tile {
+    // A thread's memory for a tile.
+    struct Tile : HiddenTile<T> {
         T* output[MAX_MATRICES];
-        T* slope[MAX_MATRICES];
-        T* slope2[MAX_MATRICES];
-        TileModulation<T> modulation[MAX_MATRICES];
-
-        // Before a forward pass: the tile's points are `count` from `first` on.
-        void place(const Modulations<T>& modulations, int64_t first, int count) {
-            modulations.place(modulation, first, count);
-        }
     };
+
+    // Before a forward pass: the tile's points are `count` from `first` on.
+    void place(Tile& tile, int64_t first, int count) const { activations.place(tile, first, count); }
 
     Tile tile() const {
         Tile tile;
-        const int buffers = modulations.buffers(activation);
+        const int buffers = activations.buffers();
         const int64_t size = TILE * max_stride();
         T* memory = static_cast<T*>(scratch(tile_slot, size_t((buffers * size + TILE) * matrices) * sizeof(T)));
         for (int i = 0; i < matrices; ++i, memory += buffers * size + TILE) {
             tile.output[i] = memory + TILE;
             tile.slope[i] = tile.output[i] + size;
             tile.slope2[i] = tile.slope[i] + size;
-            tile.modulation[i] = modulations.layer(outputs[i], memory);
+            tile.modulation[i] = activations.modulation(outputs[i], memory);
         }
         return tile;
-    }
-
-    ActivationCall<T> pass(int i, const Tile& tile) const {
-        return {activation,
-                i ? omega : first_omega,
-                scale,
-                output_stride[i],
-                simd_count<T>(outputs[i]) * WIDTH<T>,
-                tile.slope[i],
-                tile.slope2[i],
-                outputs[i] / 2,
-                modulations.any ? &tile.modulation[i] : nullptr};
     }
 
     // `features` are rows of `input_stride[0]` values, which must be unchanged when backward is called. Returns rows of
@@ -289,7 +326,7 @@ struct Network : MlpShape {
                      store(sums + row * stride + column, sum);
                  }));
         if constexpr (act == pass_own)
-            pass(i, tile).apply([=](int row, int64_t column, Simd<T> above, Simd<T> below) {
+            activations.pass(i, *this, tile).apply([=](int row, int64_t column, Simd<T> above, Simd<T> below) {
                 store(output + row * stride + column, above);
                 store(output + (row + 1) * stride + column, below);
             });
@@ -326,10 +363,11 @@ struct Network : MlpShape {
             if (i == 0 && skip) add_skipped(tile.output[skip - 1], features);
             if constexpr (act == pass_own)
                 if (i > 0)
-                    pass(i - 1, tile).backward(input, [=](int row, int64_t column, Simd<T> above, Simd<T> below) {
-                        store(input + row * stride + column, above);
-                        store(input + (row + 1) * stride + column, below);
-                    });
+                    activations.pass(i - 1, *this, tile)
+                        .backward(input, [=](int row, int64_t column, Simd<T> above, Simd<T> below) {
+                            store(input + row * stride + column, above);
+                            store(input + (row + 1) * stride + column, below);
+                        });
         }
     }
 
@@ -345,5 +383,4 @@ private:
     }
 };
 
-}  // namespace
 }  // namespace fs::FS_ISA

@@ -1,14 +1,16 @@
 // The MLP of mlp_tile.h with matrix products in bfloat16: an AVX512-BF16 instruction multiplies two pairs and adds both
 // products to a float32. Weights, sums, derivatives, values and the gradients of weights stay float32; weights and
-// activations are rounded when they become operands of a matrix product.
+// activations are rounded when they become operands of a matrix product. With `exact_first` the products of the first
+// matrix and of its gradient are in float32, as coordinates rounded to eight bits are those of other points.
 #pragma once
 
 #include "mlp_tile.h"
 
 namespace fs::FS_ISA {
-namespace {
 
 using Bfloat16Pairs = Simd<uint32_t>;  // the first value of a pair is in the lower half
+
+namespace {
 
 template <>
 struct Element<uint32_t> {
@@ -18,15 +20,16 @@ struct Element<uint32_t> {
     }
 };
 
-// Rounds to nearest, ties to even, as vcvtneps2bf16 does for values that are not subnormal.
-inline uint32_t round_to_bfloat16(float number) {
-    uint32_t bits;
-    __builtin_memcpy(&bits, &number, sizeof(bits));
-    if ((bits & 0x7fffffffu) > 0x7f800000u) return bits >> 16 | 0x40u;  // NaN stays NaN
-    return (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16;
+}  // namespace
+
+// Two vectors in bfloat16, the second one behind the first; and both with the values of each column in a pair.
+FS_HOST_DEVICE __m512i rounded_pair(Floats first, Floats second) {
+    return (__m512i)_mm512_cvtne2ps_pbh((__m512)second, (__m512)first);
 }
-inline uint32_t bfloat16_pair(float first, float second) {
-    return round_to_bfloat16(first) | round_to_bfloat16(second) << 16;
+FS_HOST_DEVICE __m512i interleaved(__m512i both) {
+    const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
+                                           21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+    return _mm512_permutexvar_epi16(order, both);
 }
 
 // A tile's matrix of activations or gradients in two layouts: `rows`, with adjacent columns in pairs, as operand A; and
@@ -37,13 +40,11 @@ struct TileMatrix {
     int64_t stride;
 
     FS_HOST_DEVICE void store_two(int row, int column, Floats upper, Floats lower) const {
-        const __m512i both = (__m512i)_mm512_cvtne2ps_pbh((__m512)lower, (__m512)upper);
+        const __m512i both = rounded_pair(upper, lower);
         uint32_t* to = rows + (row * stride + column) / 2;
         _mm256_storeu_si256((__m256i*)to, _mm512_castsi512_si256(both));
         _mm256_storeu_si256((__m256i*)(to + stride / 2), _mm512_extracti64x4_epi64(both, 1));
-        const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22,
-                                               6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
-        store(pairs + row / 2 * stride + column, (Bfloat16Pairs)_mm512_permutexvar_epi16(order, both));
+        store(pairs + row / 2 * stride + column, (Bfloat16Pairs)interleaved(both));
     }
 
     void store_all(const float* from) const {
@@ -71,21 +72,22 @@ FS_HOST_DEVICE auto each_row_pair(const Action& action) {
 
 struct Bfloat16Network : MlpShape {
     using Number = float;
-    int32_t activation;
-    float first_omega, omega, scale;
-    Modulations<float> modulations;
+    static constexpr bool has_activations = true;
+    Activations<float> activations;
+    bool exact_first;
     const uint32_t* row_pairs[MAX_MATRICES];     // [half the outputs, input_stride]: pairs of rows of W
     const uint32_t* column_pairs[MAX_MATRICES];  // [half the inputs, output_stride]: pairs of columns of W
     const float* bias[MAX_MATRICES];             // [output_stride]
+    // The first matrix, where its products are in float32.
+    const float *first_rows, *first_columns;  // [outputs, input_stride] and [inputs, output_stride]
 
-    explicit Bfloat16Network(const MlpRecord& mlp)
-        : MlpShape(mlp), activation(mlp.activation), first_omega(float(mlp.first_omega)), omega(float(mlp.omega)),
-          scale(float(mlp.scale)), modulations(mlp) {}
+    explicit Bfloat16Network(const MlpRecord& mlp) : MlpShape(mlp), activations(mlp), exact_first(mlp.exact_first) {}
 
     static int half_rounded_up(int numbers) { return (numbers + 1) / 2; }
 
     size_t bytes() const {
-        int64_t words = 0;
+        int64_t words = 2 * max_input_stride();
+        if (exact_first) words += outputs[0] * input_stride[0] + inputs[0] * output_stride[0];
         for (int i = 0; i < matrices; ++i)
             words += half_rounded_up(outputs[i]) * input_stride[i] + half_rounded_up(inputs[i]) * output_stride[i] +
                      output_stride[i];
@@ -93,47 +95,65 @@ struct Bfloat16Network : MlpShape {
     }
 
     void copy_weights(const MlpRecord& mlp, void* memory) {
-        uint32_t* to = static_cast<uint32_t*>(memory);
+        // Two adjacent rows of a matrix.
+        float *upper = static_cast<float*>(memory), *lower = upper + max_input_stride(),
+              *to = lower + max_input_stride();
         for (int i = 0; i < matrices; ++i) {
-            const float* from = static_cast<const float*>(mlp.weight[i]);
-            const auto weight = [&](int o, int k) {
-                const int at = column(i, k);
-                return o < outputs[i] && at >= 0 ? from[o * columns(i) + at] : 0.0f;
-            };
-            row_pairs[i] = to;
-            for (int o = 0; o < outputs[i]; o += 2)
-                for (int k = 0; k < input_stride[i]; ++k) *to++ = bfloat16_pair(weight(o, k), weight(o + 1, k));
-            column_pairs[i] = to;
-            for (int k = 0; k < inputs[i]; k += 2)
-                for (int o = 0; o < output_stride[i]; ++o) *to++ = bfloat16_pair(weight(o, k), weight(o, k + 1));
-            float* bias_row = reinterpret_cast<float*>(to);
-            for (int o = 0; o < output_stride[i]; ++o)
-                bias_row[o] = biased[i] && o < outputs[i] ? static_cast<const float*>(mlp.bias[i])[o] : 0.0f;
+            const int64_t in = input_stride[i], out = output_stride[i];
+            const int pairs = half_rounded_up(inputs[i]);
+            uint32_t* rows = reinterpret_cast<uint32_t*>(to);
+            uint32_t* columns = rows + half_rounded_up(outputs[i]) * in;
+            float* bias_row = reinterpret_cast<float*>(columns + pairs * out);
+            to = bias_row + out;
+            row_pairs[i] = rows;
+            column_pairs[i] = columns;
             bias[i] = bias_row;
-            to += output_stride[i];
+            for (float* number = reinterpret_cast<float*>(columns); number < to; ++number) *number = 0.0f;
+            for (int o = 0; o < outputs[i]; o += 2) {
+                copy_row(mlp, i, o, upper);
+                if (o + 1 < outputs[i])
+                    copy_row(mlp, i, o + 1, lower);
+                else
+                    for (int64_t k = 0; k < in; ++k) lower[k] = 0.0f;
+                for (int64_t k = 0; k < in; k += WIDTH<float>, rows += WIDTH<float>) {
+                    const __m512i both = rounded_pair(load<Floats>(upper + k), load<Floats>(lower + k));
+                    store(rows, (Bfloat16Pairs)interleaved(both));
+                    uint32_t words[16];
+                    _mm512_storeu_si512(words, both);
+                    for (int j = 0; j < 8 && k / 2 + j < pairs; ++j) {
+                        columns[(k / 2 + j) * out + o] = words[j];
+                        columns[(k / 2 + j) * out + o + 1] = words[8 + j];
+                    }
+                }
+            }
+            for (int o = 0; biased[i] && o < outputs[i]; ++o) bias_row[o] = static_cast<const float*>(mlp.bias[i])[o];
+            if (i || !exact_first) continue;
+            float* exact = to;
+            for (int o = 0; o < outputs[0]; ++o) copy_row(mlp, 0, o, exact + o * in);
+            float* transposed = exact + outputs[0] * in;
+            to = transposed + inputs[0] * out;
+            for (float* number = transposed; number < to; ++number) *number = 0.0f;
+            transpose_rows(exact, outputs[0], inputs[0], in, transposed, out);
+            first_rows = exact;
+            first_columns = transposed;
         }
     }
 
     // matrix[0] holds the features, matrix[i + 1] the output of layer i and later its gradient.
-    struct Tile {
+    struct Tile : HiddenTile<float> {
         TileMatrix matrix[MAX_MATRICES + 1];
-        float* slope[MAX_MATRICES];
-        float* slope2[MAX_MATRICES];
-        TileModulation<float> modulation[MAX_MATRICES];
         float* values;
-        float* grad;     // of a layer's output
+        float* grad;     // of a layer's output, in the end of the first one's
         float* skipped;  // gradient of the features of a skip connection, [TILE, input_stride[0]]
-
-        // As in `Network`.
-        void place(const Modulations<float>& modulations, int64_t first, int count) {
-            modulations.place(modulation, first, count);
-        }
     };
+
+    // As in `Network`.
+    void place(Tile& tile, int64_t first, int count) const { activations.place(tile, first, count); }
 
     Tile tile() const {
         Tile tile;
         const int64_t largest = max_stride() > input_stride[0] ? max_stride() : input_stride[0], size = TILE * largest;
-        const int buffers = modulations.buffers(activation);
+        const int buffers = activations.buffers();
         const int64_t numbers = (buffers * matrices + 4) * size + TILE * matrices;
         float* memory = static_cast<float*>(scratch(tile_slot, size_t(numbers) * sizeof(float)));
         for (int i = 0; i <= matrices; ++i) {
@@ -144,7 +164,7 @@ struct Bfloat16Network : MlpShape {
             tile.slope[i] = memory;
             tile.slope2[i] = memory + size;
             memory += (buffers - 1) * size;
-            tile.modulation[i] = modulations.layer(outputs[i], memory);
+            tile.modulation[i] = activations.modulation(outputs[i], memory);
             memory += TILE;
         }
         tile.values = memory;
@@ -153,42 +173,47 @@ struct Bfloat16Network : MlpShape {
         return tile;
     }
 
-    ActivationCall<float> pass(int i, const Tile& tile) const {
-        return {activation,
-                i ? omega : first_omega,
-                scale,
-                output_stride[i],
-                simd_count<float>(outputs[i]) * WIDTH<float>,
-                tile.slope[i],
-                tile.slope2[i],
-                outputs[i] / 2,
-                modulations.any ? &tile.modulation[i] : nullptr};
+private:
+    static auto add_to(float* sums, int64_t stride) {
+        return each_vector([=](int row, int column, Floats sum) {
+            float* to = sums + row * stride + column;
+            store(to, load<Floats>(to) + sum);
+        });
     }
 
+    auto store_input_gradient(float* features, const Tile& tile) const {
+        const int64_t stride = input_stride[0];
+        const float* skipped = skip ? tile.skipped : nullptr;
+        return each_vector([=](int row, int column, Floats sum) {
+            if (skipped) sum += load<Floats>(skipped + row * stride + column);
+            store(features + row * stride + column, sum);
+        });
+    }
+
+public:
     template <ActivationPass act>
     float* forward(const float* features, const Tile& tile) const {
-        tile.matrix[0].store_all(features);
+        if (!exact_first || skip) tile.matrix[0].store_all(features);
         for (int i = 0; i < last(); ++i) {
             const TileMatrix to = tile.matrix[i + 1];
             const float* bias_row = bias[i];
             float* z = tile.slope[i];
-            multiply(TILE, simd_count<float>(outputs[i]), half_rounded_up(inputs[i]), rows_of(tile.matrix[i]),
-                     column_pairs[i], to.stride, each_row_pair([=](int row, int column, Floats upper, Floats lower) {
-                         const Floats added = load<Floats>(bias_row + column);
-                         upper += added;
-                         lower += added;
-                         if constexpr (act == pass_own) {
-                             store(z + row * to.stride + column, upper);
-                             store(z + (row + 1) * to.stride + column, lower);
-                             return;
-                         } else if constexpr (act == pass_relu) {
-                             upper = upper > 0.0f ? upper : Floats{};
-                             lower = lower > 0.0f ? lower : Floats{};
-                         }
-                         to.store_two(row, column, upper, lower);
-                     }));
+            sums_of_layer(i, features, tile, each_row_pair([=](int row, int column, Floats upper, Floats lower) {
+                              const Floats added = load<Floats>(bias_row + column);
+                              upper += added;
+                              lower += added;
+                              if constexpr (act == pass_own) {
+                                  store(z + row * to.stride + column, upper);
+                                  store(z + (row + 1) * to.stride + column, lower);
+                                  return;
+                              } else if constexpr (act == pass_relu) {
+                                  upper = upper > 0.0f ? upper : Floats{};
+                                  lower = lower > 0.0f ? lower : Floats{};
+                              }
+                              to.store_two(row, column, upper, lower);
+                          }));
             if constexpr (act == pass_own)
-                pass(i, tile).apply([=](int row, int64_t column, Floats upper, Floats lower) {
+                activations.pass(i, *this, tile).apply([=](int row, int64_t column, Floats upper, Floats lower) {
                     to.store_two(row, int(column), upper, lower);
                 });
             if (i + 1 == skip) append(tile.matrix[0], to);
@@ -196,11 +221,9 @@ struct Bfloat16Network : MlpShape {
         const int64_t stride = values_stride();
         float* values = tile.values;
         const float* bias_row = bias[last()];
-        multiply(TILE, simd_count<float>(outputs[last()]), half_rounded_up(inputs[last()]),
-                 rows_of(tile.matrix[last()]), column_pairs[last()], stride,
-                 each_vector([=](int row, int column, Floats sum) {
-                     store(values + row * stride + column, sum + load<Floats>(bias_row + column));
-                 }));
+        sums_of_layer(last(), features, tile, each_vector([=](int row, int column, Floats sum) {
+                          store(values + row * stride + column, sum + load<Floats>(bias_row + column));
+                      }));
         return values;
     }
 
@@ -212,18 +235,17 @@ struct Bfloat16Network : MlpShape {
             const TileMatrix input = tile.matrix[i], grad = tile.matrix[i + 1];
             const int64_t stride = input.stride;
             sums -= grad.stride;
-            if (biased[i]) add_pairs(grad, padded(outputs[i]), sums);
+            float* bias_sums = sums;
             sums -= outputs[i] * stride;
+            if (i == 0 && exact_first) return backward_exactly(features, tile, sums, bias_sums, wants_input_gradient);
+            if (biased[i]) add_pairs(grad, padded(outputs[i]), bias_sums);
             multiply(outputs[i], simd_count<float>(inputs[i]), TILE / 2,
-                     MatrixView<uint32_t>{grad.pairs, 1, grad.stride}, input.pairs, stride,
-                     each_vector([=](int row, int column, Floats sum) {
-                         float* to = sums + row * stride + column;
-                         store(to, load<Floats>(to) + sum);
-                     }));
+                     MatrixView<uint32_t>{grad.pairs, 1, grad.stride}, input.pairs, stride, add_to(sums, stride));
             if (i == 0) break;
             float* raw = tile.grad;
             const int64_t hidden = hidden_inputs(i);
             float* skipped = tile.skipped;
+            const bool exact = i == 1 && exact_first;
             const int wanted = wants_input_gradient ? inputs[i] : int(hidden < inputs[i] ? hidden : inputs[i]);
             multiply(TILE, simd_count<float>(wanted), half_rounded_up(outputs[i]), rows_of(grad), row_pairs[i], stride,
                      each_row_pair([=](int row, int column, Floats upper, Floats lower) {
@@ -233,33 +255,64 @@ struct Bfloat16Network : MlpShape {
                              store(to + input_stride[0], lower);
                              return;
                          }
-                         if constexpr (act == pass_own) {
-                             store(raw + row * stride + column, upper);
-                             store(raw + (row + 1) * stride + column, lower);
-                             return;
-                         } else if constexpr (act == pass_relu) {
+                         if constexpr (act == pass_relu) {
                              const Bfloat16Pairs output = input.pairs_at(row, column);
                              upper = (output & 0xffffu) != 0u ? upper : Floats{};
                              lower = output > 0xffffu ? lower : Floats{};
                          }
-                         input.store_two(row, column, upper, lower);
+                         if (act == pass_own || exact) {
+                             store(raw + row * stride + column, upper);
+                             store(raw + (row + 1) * stride + column, lower);
+                         } else {
+                             input.store_two(row, column, upper, lower);
+                         }
                      }));
             if constexpr (act == pass_own)
-                pass(i - 1, tile).backward(raw, [=](int row, int64_t column, Floats upper, Floats lower) {
-                    input.store_two(row, int(column), upper, lower);
-                });
+                activations.pass(i - 1, *this, tile)
+                    .backward(raw, [=](int row, int64_t column, Floats upper, Floats lower) {
+                        if (!exact) return input.store_two(row, int(column), upper, lower);
+                        store(raw + row * stride + column, upper);
+                        store(raw + (row + 1) * stride + column, lower);
+                    });
         }
         if (!wants_input_gradient) return;
-        const int64_t stride = input_stride[0];
         multiply(TILE, simd_count<float>(inputs[0]), half_rounded_up(outputs[0]), rows_of(tile.matrix[1]), row_pairs[0],
-                 stride, each_vector([=](int row, int column, Floats sum) {
-                     if (skip) sum += load<Floats>(tile.skipped + row * stride + column);
-                     store(features + row * stride + column, sum);
-                 }));
+                 input_stride[0], store_input_gradient(features, tile));
     }
 
 private:
+    int64_t max_input_stride() const {
+        int64_t largest = 0;
+        for (int i = 0; i < matrices; ++i) largest = input_stride[i] > largest ? input_stride[i] : largest;
+        return largest;
+    }
+
     static MatrixView<uint32_t> rows_of(const TileMatrix& matrix) { return {matrix.rows, matrix.stride / 2, 1}; }
+
+    // W_i times the input of layer i.
+    template <class Finish>
+    void sums_of_layer(int i, const float* features, const Tile& tile, const Finish& finish) const {
+        const int vectors = simd_count<float>(outputs[i]);
+        if (i == 0 && exact_first)
+            multiply(TILE, vectors, inputs[0], MatrixView<float>{features, input_stride[0], 1}, first_columns,
+                     output_stride[0], finish);
+        else
+            multiply(TILE, vectors, half_rounded_up(inputs[i]), rows_of(tile.matrix[i]), column_pairs[i],
+                     output_stride[i], finish);
+    }
+
+    // `backward` of the first layer, in float32.
+    void backward_exactly(float* features, const Tile& tile, float* sums, float* bias_sums,
+                          bool wants_input_gradient) const {
+        const float* grad = last() ? tile.grad : tile.values;
+        const int64_t in = input_stride[0], out = output_stride[0];
+        if (biased[0]) add_rows(grad, out, padded(outputs[0]), bias_sums);
+        multiply(outputs[0], simd_count<float>(inputs[0]), TILE, MatrixView<float>{grad, 1, out}, features, in,
+                 add_to(sums, in));
+        if (wants_input_gradient)
+            multiply(TILE, simd_count<float>(inputs[0]), outputs[0], MatrixView<float>{grad, out, 1}, first_rows, in,
+                     store_input_gradient(features, tile));
+    }
 
     // As in `Network`.
     void append(const TileMatrix& features, const TileMatrix& rows) const {
@@ -283,5 +336,4 @@ private:
     }
 };
 
-}  // namespace
 }  // namespace fs::FS_ISA

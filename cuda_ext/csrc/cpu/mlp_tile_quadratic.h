@@ -4,20 +4,19 @@
 #include "mlp_tile.h"
 
 namespace fs::FS_ISA {
-namespace {
 
 // A hidden layer has three matrices: A and B multiply its input h, and C the squares of h.
 template <class T>
 struct QuadraticNetwork : MlpShape {
     using Number = T;
-    Modulations<T> modulations;
+    static constexpr bool has_activations = false;
     int units[MAX_MATRICES];              // outputs of a layer
     int64_t stride[MAX_MATRICES];         // of rows of them
     const T* weight[MAX_MATRICES][3];     // [units, input_stride]
     const T* transpose[MAX_MATRICES][3];  // [inputs, stride]
     const T* bias[MAX_MATRICES][2];       // [stride]
 
-    explicit QuadraticNetwork(const MlpRecord& mlp) : MlpShape(mlp), modulations(mlp) {
+    explicit QuadraticNetwork(const MlpRecord& mlp) : MlpShape(mlp) {
         for (int i = 0; i < matrices; ++i) {
             units[i] = mlp.sizes[i + 1];
             stride[i] = padded(units[i]);
@@ -60,9 +59,10 @@ struct QuadraticNetwork : MlpShape {
         T* output[MAX_MATRICES];   // [TILE, stride]
         T* sums[MAX_MATRICES][2];  // A h + a and B h + b, [TILE, stride]
         T* squares;                // of a layer's input, [TILE, input_stride]
-
-        void place(const Modulations<T>&, int64_t, int) {}
     };
+
+    // As in `Network`. Quadratic layers are not modulated.
+    void place(Tile&, int64_t, int) const {}
 
     Tile tile() const {
         Tile tile;
@@ -179,5 +179,4 @@ private:
     }
 };
 
-}  // namespace
 }  // namespace fs::FS_ISA

@@ -1,4 +1,4 @@
-// Selects the MLP for a call at compile time: type of its values and of the matrix products, and activation.
+// Selects the MLP for a call at compile time, by the type of its values and of the matrix products.
 #pragma once
 
 #include "mlp_tile_quadratic.h"
@@ -8,47 +8,42 @@
 #endif
 
 namespace fs::FS_ISA {
+
+// `forward` and `backward` of a network, with the activation that it has. They are most of the code of every operation
+// on networks, so that network_float.cpp and network_double.cpp compile them once for all operations.
+template <class Net>
+typename Net::Number* forward_tile(const Net& net, const typename Net::Number* features,
+                                   const typename Net::Tile& tile);
+template <class Net>
+void backward_tile(const Net& net, typename Net::Number* features, const typename Net::Tile& tile,
+                   typename Net::Number* sums, bool wants_input_gradient);
+
 namespace {
 
-template <class T, ActivationPass activation_pass>
-struct Kind {
-    using Number = T;
+template <class AnyNet>
+struct NetworkType {
+    using Net = AnyNet;
+};
+
+// Calls action(NetworkType) with the type of the network of a call whose arrays are float32.
+template <class Action>
+void with_float_network([[maybe_unused]] const MlpRecord& mlp, const Action& action) {
 #if defined(FS_BFLOAT16)
-    using Net = Bfloat16Network;
+    action(NetworkType<Bfloat16Network>());
 #else
-    using Net = Network<T>;
+    if (mlp.activation == activation_quadratic) return action(NetworkType<QuadraticNetwork<float>>());
+    action(NetworkType<Network<float>>());
 #endif
-    static constexpr ActivationPass act = activation_pass;
-};
-
-#if !defined(FS_BFLOAT16)
-template <class T>
-struct QuadraticKind {
-    using Number = T;
-    using Net = QuadraticNetwork<T>;
-    static constexpr ActivationPass act = pass_own;
-};
-#endif
-
-template <class T, class Action>
-void with_activation(const MlpRecord& mlp, const Action& action) {
-#if !defined(FS_BFLOAT16)
-    if (mlp.activation == activation_quadratic) return action(QuadraticKind<T>());
-#endif
-    switch (pass_of(mlp)) {
-        case pass_relu: return action(Kind<T, pass_relu>());
-        case pass_own: return action(Kind<T, pass_own>());
-        default: return action(Kind<T, pass_none>());
-    }
 }
 
-// Calls action(Kind) for the kind of the call.
+// The same for a call whose arrays are float32 or float64.
 template <class Action>
-void with_kind(const MlpRecord& mlp, const Action& action) {
+void with_network(const MlpRecord& mlp, const Action& action) {
 #if !defined(FS_BFLOAT16)
-    if (mlp.is_double) return with_activation<double>(mlp, action);
+    if (mlp.is_double && mlp.activation == activation_quadratic) return action(NetworkType<QuadraticNetwork<double>>());
+    if (mlp.is_double) return action(NetworkType<Network<double>>());
 #endif
-    with_activation<float>(mlp, action);
+    with_float_network(mlp, action);
 }
 
 // Copies the weights in the layout that the matrix products need, and returns room for `sums` sums of gradients behind

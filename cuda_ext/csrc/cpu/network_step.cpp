@@ -8,8 +8,13 @@ namespace fs::FS_ISA {
 namespace {
 
 constexpr int MAX_DIMENSIONS = 4;
-// Points of a chunk, and the most chunks: their sums of gradients are most of the memory of a step.
-constexpr int STEP_CHUNK = 1024, MAX_STEP_CHUNKS = 16;
+// Points of a chunk, and the most chunks: their sums of gradients are most of the memory of a step. A small batch has
+// smaller chunks, so that there are some for several threads.
+constexpr int STEP_CHUNK = 1024, MIN_STEP_CHUNK = 2 * TILE, MAX_STEP_CHUNKS = 16;
+constexpr int64_t step_chunk(int64_t points) {
+    const int64_t quarter = points / 4;
+    return quarter < MIN_STEP_CHUNK ? MIN_STEP_CHUNK : quarter > STEP_CHUNK ? STEP_CHUNK : quarter;
+}
 
 // Slot of scratch memory: the matrix of the encoding with its columns one after the other.
 enum { encoding_slot = 5 };
@@ -70,12 +75,11 @@ private:
     }
 };
 
-template <class Kind>
+template <class Net>
 struct Step {
-    using Net = typename Kind::Net;
     const NetworkStepCall& call;
     Net net{call.mlp};
-    Chunks chunks{call.points, STEP_CHUNK, net.max_chunks(MAX_STEP_CHUNKS)};
+    Chunks chunks{call.points, step_chunk(call.points), net.max_chunks(MAX_STEP_CHUNKS)};
     int inputs = net.inputs[0], outputs = net.outputs[net.last()];
 
     double chunk_gradients(int chunk, const Encoder& encoder, float* sums) const {
@@ -87,11 +91,11 @@ struct Step {
         for (int64_t i = 0; i < net.gradients; ++i) sums[i] = 0.0f;
         double total = 0.0;
         chunks.for_each_part(chunk, TILE, [&](int64_t first, int count) {
-            tile.place(net.modulations, first, count);
+            net.place(tile, first, count);
             encoder.encode(first, count, features, stride, inputs);
-            float* values = net.template forward<Kind::act>(features, tile);
+            float* values = forward_tile(net, features, tile);
             total += loss.gradient(first, count, values, net.values_stride());
-            net.template backward<Kind::act>(features, tile, sums, false);
+            backward_tile(net, features, tile, sums, false);
         });
         return total;
     }
@@ -102,7 +106,7 @@ struct Step {
         double losses[MAX_STEP_CHUNKS] = {};
         parallel_for(chunks.count, call.num_threads,
                      [&](int chunk) { losses[chunk] = chunk_gradients(chunk, encoder, sums + chunk * net.gradients); });
-        add_gradients(call.mlp, net, sums, chunks.count);
+        add_gradients(call.mlp, net, sums, chunks.count, call.num_threads);
         const PointLoss<float> loss(call.loss, call.targets, call.sample_weights, call.points, outputs);
         *call.loss_value = loss.mean(losses, chunks.count);
     }
@@ -111,7 +115,7 @@ struct Step {
 }  // namespace
 
 void network_gradients(const NetworkStepCall& call) {
-    with_activation<float>(call.mlp, [&](auto kind) { Step<decltype(kind)>{call}.run(); });
+    with_float_network(call.mlp, [&](auto type) { Step<typename decltype(type)::Net>{call}.run(); });
 }
 
 }  // namespace fs::FS_ISA

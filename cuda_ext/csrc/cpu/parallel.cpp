@@ -17,6 +17,11 @@
 #include <cstdio>
 #include <cstdlib>
 
+#if defined(__gnu_linux__)
+extern "C" int __cxa_thread_atexit_impl(void (*function)(void*), void* argument, void* library);
+extern "C" void* __dso_handle;
+#endif
+
 namespace fs {
 namespace {
 
@@ -104,10 +109,36 @@ struct Thread {
 };
 
 struct ScratchBlock {
-    void* memory = nullptr;
-    size_t bytes = 0;
-    ~ScratchBlock() { release(memory); }
+    void* memory;
+    size_t bytes;
 };
+
+constexpr int SCRATCH_SLOTS = 8;
+thread_local ScratchBlock scratch_blocks[SCRATCH_SLOTS];
+
+void release_scratch(void*) {
+    for (ScratchBlock& block : scratch_blocks) {
+        release(block.memory);
+        block = {};
+    }
+}
+
+// Frees the calling thread's scratch memory when the thread ends.
+void release_scratch_at_exit() {
+#if defined(__gnu_linux__)
+    // What the compiler calls for a destructor, without the exceptions of the C++ runtime around it.
+    static thread_local bool is_registered;
+    if (!is_registered) __cxa_thread_atexit_impl(release_scratch, nullptr, &__dso_handle);
+    is_registered = true;
+#else
+    struct Owner {
+        bool used;
+        ~Owner() { release_scratch(nullptr); }
+    };
+    static thread_local Owner owner;
+    owner.used = true;
+#endif
+}
 
 }  // namespace
 
@@ -171,9 +202,9 @@ void release(void* memory) {
 }
 
 void* scratch(int slot, size_t bytes) {
-    static thread_local ScratchBlock blocks[8];
-    ScratchBlock& block = blocks[slot];
+    ScratchBlock& block = scratch_blocks[slot];
     if (block.bytes < bytes) {
+        release_scratch_at_exit();
         release(block.memory);
         block.memory = nullptr;
         block.memory = allocate(bytes);
