@@ -137,8 +137,8 @@ class Trainer:
 
     @property
     def matmul_dtype(self) -> str:
-        """Type of the factors of matrix products in native steps, until the last part of the training."""
-        return self.field.training_dtype if self._fused is not None else "float32"
+        """Type of the factors of matrix products in training steps, until the last part of the training."""
+        return self.field.training_dtype
 
     @property
     def stage(self) -> str:
@@ -162,7 +162,7 @@ class Trainer:
         self.field.before_step(self.index, total)
         self.objective.before_step(self.field, self.index, total)
         batch = self.objective.batch(self.index, self.method.batch, self.seed, self.device)
-        with self._rounding:
+        with self._rounding, self.field.training_precision():
             self._gradients(batch)
         self.optimizer.step()
         if self._pruner is not None:

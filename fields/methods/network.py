@@ -55,8 +55,8 @@ class NetworkMethod(PointMethod):
         from fields.models.field import CoordinateField
 
         field = super().build_field(domain, channels, seed)
-        if isinstance(field, CoordinateField) and self.native_step:
-            field.matmul_dtype = self.matmul_dtype
+        if isinstance(field.point_field, CoordinateField) and self.native_step and not self.gradient_terms:
+            field.point_field.matmul_dtype = self.matmul_dtype
         return field
 
     def activations(self) -> int:

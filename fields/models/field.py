@@ -7,7 +7,8 @@ apply to it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Literal, Protocol, cast
 
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from fields.encoders.frequency import FixedEncoding
-from fields.networks.native import NativeNetwork, Step, StepOptions
+from fields.networks.native import NativeNetwork, RoundableNetwork, Step, StepOptions
 from fields.ops.fused_step import Loss
 from fields.ops.march import pack_cells
 from fields.ops.mlp import MatmulDtype, why_not_matmul_dtype
@@ -65,6 +66,11 @@ class Field(nn.Module):
     def training_dtype(self) -> MatmulDtype:
         """Type of the factors of matrix products in native training steps, until the last part of the training."""
         return "float32"
+
+    @contextmanager
+    def training_precision(self) -> Iterator[None]:
+        """While it is open, the field is evaluated as in a training step, whose matrix products may be rounded."""
+        yield
 
     @property
     def point_field(self) -> PointField | None:
@@ -415,7 +421,22 @@ class CoordinateField(PointField):
     def training_dtype(self) -> MatmulDtype:
         if self.matmul_dtype != "auto":
             return self.matmul_dtype
-        return "float32" if why_not_matmul_dtype("bfloat16") else "bfloat16"
+        network = self.network
+        if not isinstance(network, RoundableNetwork) or not isinstance(self.encoder, FixedEncoding):
+            return "float32"
+        return "float32" if network.why_not_rounded() else "bfloat16"
+
+    @contextmanager
+    def training_precision(self) -> Iterator[None]:
+        network = self.network
+        if self._ending or self.training_dtype == "float32" or not isinstance(network, RoundableNetwork):
+            yield
+            return
+        network.rounded = True
+        try:
+            yield
+        finally:
+            network.rounded = False
 
     def features(self, coords: Tensor) -> Tensor:
         """Features `[..., F]` at `coords` `[..., D]`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Literal, cast
 
 import torch
@@ -93,6 +94,10 @@ class GridField(CoordinateField):
         if self.total_variation:
             penalty = penalty + self.total_variation * self.encoder.total_variation(self._step)
         return penalty
+
+    def training_precision(self) -> AbstractContextManager[None]:
+        # `forward` decides, and for the products of all matrices.
+        return nullcontext()
 
     @property
     def backend(self) -> str:

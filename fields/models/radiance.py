@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import cast
 
@@ -14,6 +15,7 @@ from fields.encoders.directions import direction_angles, spherical_harmonics
 from fields.models.field import PointField, RadianceField
 from fields.networks.mlp import MLP
 from fields.ops.march import pack_cells
+from fields.ops.mlp import MatmulDtype
 from fields.ops.packed import Samples
 from fields.sampling.march_settings import MarchSettings
 from fields.sampling.occupancy import OccupancyGrid
@@ -98,6 +100,13 @@ class EncodedRadiance(RadianceField):
         # The trunk may have parameters that only training uses.
         trunk = sum(tensor.numel() for tensor in self.trunk.state_dict().values())
         return super().num_parameters - trunk + self.trunk.num_parameters
+
+    @property
+    def training_dtype(self) -> MatmulDtype:
+        return self.trunk.training_dtype
+
+    def training_precision(self) -> AbstractContextManager[None]:
+        return self.trunk.training_precision()
 
     def before_step(self, step: int, total: int | None) -> None:
         self.trunk.before_step(step, total)

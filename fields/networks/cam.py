@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from fields.encoders.factor_grid import FactorGrid
 from fields.networks.mlp import MLP
-from fields.networks.native import Step, StepOptions, native_step
+from fields.networks.native import RoundableNetwork, Step, StepOptions, native_step, why_not_rounded
 from fields.ops import backends
 from fields.ops.factor_layout import Factor, FactorLayout
 from fields.ops.mlp import EPSILON, ActivationShape, why_not_native_mlp
@@ -67,7 +67,7 @@ class TimeModulation(nn.Module):
         return torch.addcmul(shift - mean * gain, features, gain)
 
 
-class ModulatedMLP(nn.Module):
+class ModulatedMLP(RoundableNetwork):
     """MLP whose hidden layers are standardized, then scaled and shifted by a modulation, then go through ReLU.
 
         h_l = relu(scale_l(x) norm(W_l h_{l-1} + b_l) + shift_l(x))
@@ -102,12 +102,18 @@ class ModulatedMLP(nn.Module):
         why = why_not_native_mlp(weights, self.activation, device, modulated=self.modulation is not None)
         return "torch" if why or self.normalise > 1 else backends.name(device)
 
+    def why_not_rounded(self) -> str | None:
+        if self.normalise > 1:
+            return "features that are standardized over rays go through plain torch"
+        return why_not_rounded(self.network.weights, self.activation, self.modulation is not None)
+
     def forward(self, features: Tensor, coords: Tensor) -> Tensor:
         modulation = None if self.modulation is None else self.modulation(coords)
         if self.normalise > 1:
             output = self.network.output(self._hidden(features, modulation))
         else:
-            output = self.activation.values(features, self.network.weights, self.network.biases, modulation)
+            weights, biases = self.network.weights, self.network.biases
+            output = self.activation.values(features, weights, biases, modulation, rounded=self.rounded)
         return torch.sigmoid(output) if self.sigmoid else output
 
     def penultimate(self, features: Tensor, coords: Tensor) -> Tensor:

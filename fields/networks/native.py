@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from fields.networks.layers import LinearLayers
 from fields.ops import backends
 from fields.ops.fused_step import Loss
-from fields.ops.mlp import ActivationShape, MatmulDtype, activate, why_not_native_mlp
+from fields.ops.mlp import ActivationShape, MatmulDtype, activate, why_not_matmul_dtype, why_not_native_mlp
 from fields.ops.network_step import InputEncoding, NetworkStep, why_not_network_step
 
 # A step: coords `[N, D]`, targets `[N, C]`, and weights of samples `[N]` if there are any, to the mean loss. It sets
@@ -35,7 +35,20 @@ class StepOptions:
     matmul_dtype: MatmulDtype = "float32"
 
 
-class NativeNetwork(nn.Module):
+class RoundableNetwork(nn.Module):
+    """A network whose matrix products may be rounded while it is trained through autograd.
+
+    rounded: whether they are in bfloat16 now, but for those of the first matrix.
+    """
+
+    rounded: bool = False
+
+    def why_not_rounded(self) -> str | None:
+        """Reason why the products cannot be in bfloat16, in one line, or None if they can."""
+        raise NotImplementedError
+
+
+class NativeNetwork(RoundableNetwork):
     """Linear layers with one activation between them, which native kernels evaluate and train."""
 
     @property
@@ -59,8 +72,11 @@ class NativeNetwork(nn.Module):
         device = self.weights[0].device.type
         return "torch" if why_not_native_mlp(self.weights, self.activation, device) else backends.name(device)
 
+    def why_not_rounded(self) -> str | None:
+        return why_not_rounded(self.weights, self.activation)
+
     def forward(self, features: Tensor) -> Tensor:
-        return self.activation.values(features, self.weights, self.biases)
+        return self.activation.values(features, self.weights, self.biases, rounded=self.rounded)
 
     def penultimate(self, features: Tensor) -> Tensor:
         """Input of the output layer: `[N, inputs]` → `[N, width]`. Forward hooks of the layers do not see it."""
@@ -119,6 +135,14 @@ class LinearNetwork(NativeNetwork):
     @property
     def biases(self) -> list[Tensor] | None:
         return None if self.output.bias is None else [*self.hidden.biases, self.output.bias]
+
+
+def why_not_rounded(weights: Sequence[Tensor], activation: ActivationShape, modulated: bool = False) -> str | None:
+    """Reason why products with these matrices cannot be in bfloat16, in one line, or None if they can."""
+    device = weights[0].device.type
+    return why_not_matmul_dtype("bfloat16", device) or why_not_native_mlp(
+        weights, activation, device, modulated=modulated, matmul_dtype="bfloat16"
+    )
 
 
 def native_step(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, cast
 
 import torch
@@ -51,6 +52,7 @@ def mlp(
     standardize: bool = False,
     modulation: Tensor | None = None,
     matmul_dtype: MatmulDtype = "float32",
+    exact_first: bool = False,
     backend: backends.Backend = "auto",
 ) -> Tensor:
     """Values `[..., outputs]` of features `[..., inputs]`.
@@ -68,6 +70,7 @@ def mlp(
     matmul_dtype: "bfloat16" rounds the factors of every matrix product, forward and backward, to bfloat16 and sums in
         float32, which is faster on processors with AVX512-BF16. "float16" does the same for the tensor cores of a GPU;
         gradients must fit its range. `why_not_matmul_dtype` says where they are not available.
+    exact_first: with "bfloat16", leave the products of the first matrix in float32.
     backend: "native" is the compiled kernel for at most 9 matrices, 512 inputs and 512 outputs per layer
         (`why_not_native_mlp`), "torch" the reference in plain torch, "auto" the kernel where it can be used.
 
@@ -91,7 +94,7 @@ def mlp(
     if (why := why_not_matmul_dtype(matmul_dtype, device)) and not backends.tracing():
         raise ValueError(why)
     chosen = backends.choose(backend, device)
-    kernel = MlpKernel(shape, matmul_dtype, len(weights), modulation is not None)
+    kernel = MlpKernel(shape, matmul_dtype, len(weights), modulation is not None, exact_first)
     why = why_not_native_mlp(weights, shape, device, modulated=modulation is not None, matmul_dtype=matmul_dtype)
     if not why and device == "cuda" and chosen == "native":
         why = mlp_cuda.why_too_large(MlpCall(mlp=kernel.record([*weights, *(biases or ())])))
@@ -349,9 +352,12 @@ class ActivationShape:
         weights: Sequence[Tensor],
         biases: Sequence[Tensor] | None,
         modulation: Tensor | None = None,
+        *,
+        rounded: bool = False,
     ) -> Tensor:
-        """`mlp` with this activation."""
-        return self._evaluate(mlp, features, weights, biases, modulation)
+        """`mlp` with this activation. rounded: with products in bfloat16, but for the first matrix."""
+        products = {"matmul_dtype": "bfloat16", "exact_first": True} if rounded else {}
+        return self._evaluate(partial(mlp, **products), features, weights, biases, modulation)
 
     def reference(
         self,

@@ -154,10 +154,12 @@ def test_products_are_bfloat16_until_the_last_part_of_the_training(asked, image)
 def test_auto_is_float32_where_the_processor_has_no_bfloat16(image, tmp_path, monkeypatch):
     """And a run that was begun elsewhere says that it goes on in another type."""
     settings = METHODS["siren"] | {"batch": 200}
-    monkeypatch.setattr("fields.models.field.why_not_matmul_dtype", lambda dtype: None)
+    monkeypatch.setattr("fields.networks.native.why_not_rounded", lambda *_: None)
+    monkeypatch.setattr("fields.models.field.why_not_matmul_dtype", lambda _: None)
     trainer, run = prepare(image, "siren", steps=20, settings=settings, out=tmp_path / "run")
     assert run.header["matmul_dtype"] == "bfloat16" and run.header["options"]["matmul_dtype"] == "auto"
-    monkeypatch.setattr("fields.models.field.why_not_matmul_dtype", lambda dtype: "it has none")
+    monkeypatch.setattr("fields.networks.native.why_not_rounded", lambda *_: "it has none")
+    monkeypatch.setattr("fields.models.field.why_not_matmul_dtype", lambda _: "it has none")
     again = resume(image, Run.open(tmp_path / "run"))
     assert again.matmul_dtype == "float32"
     assert ["bfloat16" in remark and "float32" in remark for remark in again.remarks] == [True]
