@@ -65,7 +65,7 @@ def read_jpeg(path: Path, storage: Storage, layer: str | None = None) -> Decoded
     if plain and frame.channels in (1, 3):
         image = _read_8bit(data, frame, path, storage)
     elif plain:
-        image = read_pillow(path, "JPEG", storage)
+        image = read_pillow(path, "JPEG", storage, inverted_cmyk=b"Adobe" in data[: frame.scan_at])
     else:
         image = _read_deep(data, frame, storage)
     image.notes[:0] = notes

@@ -56,11 +56,17 @@ def frame_note(image: Image, word: str) -> list[str]:
     return [f"{count} {word}s, the first is used (`layer=2` takes the second)"] if count > 1 else []
 
 
-def read_pillow(path: Path, format: str, storage: Storage, layer: str | None = None) -> DecodedImage:
+def read_pillow(
+    path: Path, format: str, storage: Storage, layer: str | None = None, *, inverted_cmyk: bool = True
+) -> DecodedImage:
     """Read an image file, of several frames or pages the one with the number `layer`, by default the first.
+
+    `inverted_cmyk`: whether the inks of a JPEG are stored inverted, as Adobe does. Pillow takes them all for that.
 
     Decoding takes 4 bytes per pixel for a moment, whatever `storage.memory` is.
     """
+    from PIL import ImageChops
+
     # An open file, not a name: by name, Pillow maps TIFFs without compression, and garbles those that are rotated.
     with open(path, "rb") as file, open_pillow(file, format, storage) as image:
         notes = _choose_frame(image, format, layer)
@@ -69,8 +75,10 @@ def read_pillow(path: Path, format: str, storage: Storage, layer: str | None = N
         # By now Pillow has turned a TIFF upright, and its EXIF says so.
         orientation = image.getexif().get(ORIENTATION, 1)
         plain: Image = image
+        if image.mode == "CMYK" and not inverted_cmyk:
+            plain = ImageChops.invert(image)
         if image.mode in ("CMYK", "LAB"):
-            plain, note = _from_cmyk(image, profile) if image.mode == "CMYK" else _from_lab(image)
+            plain, note = _from_cmyk(plain, profile) if image.mode == "CMYK" else _from_lab(image)
             notes.append(note)
             profile = None
         plain = _to_plain_mode(plain)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import re
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,33 @@ def read_png(path: Path, storage: Storage, layer: str | None = None) -> DecodedI
 
     Without imagecodecs, 16-bit colour raises BadInput.
     """
-    data = path.read_bytes()
+    data, damaged = _without_damaged(path.read_bytes())
+    image = _read(path, data, storage, layer)
+    image.notes += [f"passed over: {', '.join(damaged)}, whose check sum is wrong"] if damaged else []
+    return image
+
+
+def _without_damaged(data: bytes) -> tuple[bytes, list[str]]:
+    """The file without chunks that are not its pixels and whose check sum is wrong, and the names of these.
+
+    Decoders need none of them; libpng passes over them too.
+    """
+    parts, names, position = [data[:8]], [], 8
+    while position + 12 <= len(data):
+        end = position + 12 + int.from_bytes(data[position : position + 4], "big")
+        name = data[position + 4 : position + 8]
+        # Names of chunks that are not critical begin with a small letter.
+        if name[:1].islower() and name not in (b"fdAT", b"fcTL") and end <= len(data):
+            if zlib.crc32(data[position + 4 : end - 4]) != int.from_bytes(data[end - 4 : end], "big"):
+                names.append(name.decode("latin-1"))
+                position = end
+                continue
+        parts.append(data[position:end])
+        position = end
+    return (b"".join(parts), names) if names else (data, [])
+
+
+def _read(path: Path, data: bytes, storage: Storage, layer: str | None) -> DecodedImage:
     if data[12:16] == b"CgBI":
         raise BadInput("it was rewritten for iPhone apps (CgBI), which only Apple's tools read; export a plain PNG")
     if layer is not None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from scenes.errors import BadInput
-from scenes.shape.colors import MeshColors, Texture, color_fractions
+from scenes.shape.colors import UNCOLORED, MeshColors, Texture, color_fractions
 from scenes.shape.geometry import Cloud, Mesh
 from scenes.shape.polygons import triangulate
 from scenes.shape.readers.columns import numbers
@@ -134,6 +134,9 @@ def _table(lines: list[bytes], columns: int) -> np.ndarray:
 def _vertices(content: _Content, notes: list[str]) -> tuple[np.ndarray, np.ndarray | None]:
     """Positions `[V, 3]` and sRGB colours `[V, 3]` or None."""
     width = len(content.vertices[0].split())
+    if len(numbers(b" ".join(content.vertices))) != width * len(content.vertices):
+        # Bodies with colours beside others without.
+        width = max(len(line.split()) for line in content.vertices)
     # x y z, x y z w, x y z r g b, or x y z r g b a. The weights w belong to curves and change no position.
     table = _table(content.vertices, 6 if width >= 6 else 3)
     colors = None
@@ -145,6 +148,9 @@ def _vertices(content: _Content, notes: list[str]) -> tuple[np.ndarray, np.ndarr
     elif width >= 6:
         colors, note = color_fractions(table[:, 3:])
         notes += [note] if note else []
+        if (missing := ~np.isfinite(colors).all(axis=1)).any():
+            colors[missing] = UNCOLORED
+            notes.append(f"{np.count_nonzero(missing):,} of {len(table):,} vertices have no colours: they are white")
     return np.ascontiguousarray(table[:, :3]), colors
 
 

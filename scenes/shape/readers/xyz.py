@@ -174,6 +174,10 @@ def _guessed_names(path: Path, table: np.ndarray, notes: list[str]) -> list[str]
         names.append("intensity")
         rest = rest[:, 1:]
     normal, color = ["nx", "ny", "nz"], ["red", "green", "blue"]
+    if path.suffix.lower() == ".xyzrgb" and rest.shape[1] >= 3 and _is_color(rest[:, :3]):
+        # Pure colours as fractions are unit vectors too.
+        names += color
+        rest = rest[:, 3:]
     while (width := rest.shape[1]) >= 3:
         if "nx" not in names and _is_normal(rest[:, :3]):
             names += normal
