@@ -94,7 +94,7 @@ def row(name: str, turns: int) -> dict:
     source, method = CASES[name]
     with tempfile.TemporaryDirectory() as folder:
         studio = Studio.at(Path(folder))
-        server, port = _serve(studio)
+        server, port = serve(studio)
         page = subprocess.Popen(
             [sys.executable, "-c", PAGE.replace("POLL_SECONDS", str(POLL_SECONDS)), str(port)],
             stdin=subprocess.PIPE,
@@ -146,7 +146,7 @@ def first_paint(visits: int) -> dict:
         return {**found, "value": None, "ratio": None, "note": "chromium is not installed"}
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         studio = Studio.at(Path(folder))
-        server, port = _serve(studio)
+        server, port = serve(studio)
         browser = playwright.chromium.launch(executable_path=executable, args=BROWSER_FLAGS)
         try:
             seconds = [first_visit(browser, f"http://localhost:{port}") for _ in range(visits)]
@@ -181,7 +181,7 @@ def first_visit(browser: Browser, address: str) -> tuple[float, float]:
         context.close()
 
 
-def _serve(studio: Studio) -> tuple[uvicorn.Server, int]:
+def serve(studio: Studio) -> tuple[uvicorn.Server, int]:
     """Serve a studio. Returns the server, which closes the studio when it ends, and its port."""
     import uvicorn
 

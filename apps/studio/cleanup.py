@@ -1,4 +1,4 @@
-"""Delete uploads that no run, comparison or job refers to, one day after they were last used."""
+"""Delete uploads that no run, comparison or job refers to, and deleted runs, one day after they were last used."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from apps.studio.folders import TOKEN, Folders
+from apps.studio.folders import TOKEN, TRASH, Folders
 from apps.studio.reconstruct_job import RECORD
 from fields.compare.comparison import HEADER
 
@@ -24,7 +24,7 @@ def mark_used(path: str | Path, folders: Folders) -> None:
 
 
 def delete_unused(folders: Folders, used: Iterable[str | Path] = ()) -> int:
-    """Delete old uploads, and old files that have arrived or were made for a download. Returns how many were deleted.
+    """Delete old uploads, old files that have arrived, and runs in the trash. Returns how many were deleted.
 
     An upload stays if `used` (paths of signals) or the header of a run, comparison or reconstruction names it. Nothing
     is deleted where one of the headers cannot be read.
@@ -33,15 +33,17 @@ def delete_unused(folders: Folders, used: Iterable[str | Path] = ()) -> int:
         references = "\n".join(
             file.read_text(encoding="utf-8", errors="replace")
             for name in ("run.json", HEADER, RECORD)
-            for file in folders.runs.glob(f"*/{name}")
+            for place in ("*", f"{TRASH}/*/*")
+            for file in folders.runs.glob(f"{place}/{name}")
         )
     except OSError:
         return 0
     references += "\n".join(map(str, used))
     uploads = [path for path in folders.uploads.iterdir() if TOKEN.fullmatch(path.name) and path.name not in references]
     arrived = list(folders.arriving.iterdir()) if folders.arriving.is_dir() else []
+    deleted = list(folders.trash.iterdir()) if folders.trash.is_dir() else []
     before = time.time() - KEPT_SECONDS
-    old = [path for path in (*uploads, *arrived) if _modified(path) < before]
+    old = [path for path in (*uploads, *arrived, *deleted) if _modified(path) < before]
     for path in old:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)

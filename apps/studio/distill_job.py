@@ -56,12 +56,12 @@ class DistillJob(TrainingJob):
         self.message = f"stage: {trainer.stage}"
 
     def _after_finish(self, result: Fit, run: Run) -> None:
-        parts = ["the scores are against the teacher"]
+        parts = ["the scores compare it with the original"]
         if shared := run.header["shared"]:
-            parts.append(f"shared with it: {', '.join(shared)}")
+            parts.append(f"taken over from it: {', '.join(shared)}")
         if self._data is not None:
             scores = distill.score_on_data(run, result.field, self._data)
             values = (f"{name.replace('_', ' ')} {value:.4g}" for name, value in scores.items())
-            parts.append(f"on the data: {', '.join(values)}")
+            parts.append(f"on the signal: {', '.join(values)}")
             self._data = None
         self.message = "; ".join(parts)

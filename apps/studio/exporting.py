@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from apps.studio.view_renderer import OpenRun
-from fields.export.base import Format, Source
+from fields.export.base import Format, Progress, Source
 from fields.export.formats import FOLDER, export, formats_of
 from fields.export.outputs import radiance, shape, volume
 from fields.export.request import ExportRequest, RenderRequest
@@ -29,6 +29,9 @@ BYTES_PER_CELL = 4
 # A splat of 3DGS has 62 float32 values.
 BYTES_PER_SPLAT = 62 * 4
 
+# Formats of meshes in which Y is up by definition.
+UPRIGHT_ENDINGS = (".glb", ".usdz")
+
 Size = Literal["scale", "cells", "fixed"]
 
 
@@ -44,7 +47,7 @@ class ExportChoice:
         """How much will be written, for people. `scale`, `cells`: values of the page's controls."""
         raise NotImplementedError
 
-    def write(self, run: Run, out: Path, scale: float, cells: int) -> None:
+    def write(self, run: Run, out: Path, scale: float, cells: int, progress: Progress) -> None:
         """Write the file `out`. Raises BadInput where that is impossible or too large."""
         raise NotImplementedError
 
@@ -56,7 +59,7 @@ class WeightsChoice(ExportChoice):
     def estimate(self, run: Run, scale: float, cells: int) -> str:
         return _parameter_estimate(run, run.header.get("bits", 32))
 
-    def write(self, run: Run, out: Path, scale: float, cells: int) -> None:
+    def write(self, run: Run, out: Path, scale: float, cells: int, progress: Progress) -> None:
         shutil.copyfile(run.weights, out)
 
 
@@ -72,7 +75,7 @@ class RenderChoice(ExportChoice):
             return f"{side} x {side} pixels"
         return _image_estimate(run, turntable=self.turntable)
 
-    def write(self, run: Run, out: Path, scale: float, cells: int) -> None:
+    def write(self, run: Run, out: Path, scale: float, cells: int, progress: Progress) -> None:
         request = RenderRequest(turntable=self.turntable, scale=_scale(self, scale))
         output_for(run.header["kind"], run.load_field(), run.path).render(out, request)
 
@@ -101,16 +104,18 @@ class FormatChoice(ExportChoice):
             return f"{' x '.join(f'{n:,}' for n in shape_of[:2])} pixels, the frame in the middle"
         return f"{' x '.join(f'{n:,}' for n in shape_of)} {viewer_class(run.header['kind']).sample_unit}"
 
-    def write(self, run: Run, out: Path, scale: float, cells: int) -> None:
+    def write(self, run: Run, out: Path, scale: float, cells: int, progress: Progress) -> None:
         if self.size == "scale":
             _refuse_large(run, scale)
         request = ExportRequest(
             resolution=max(MIN_CELLS, min(MAX_CELLS, cells)) if self.size == "cells" else None,
             scale=_scale(self, scale),
             time=_middle_time(run) if self.is_frame else None,
+            # Viewers of these formats take Y for up; the poses of a scene mostly have Z up.
+            units="metres" if self.ending in UPRIGHT_ENDINGS and run.cameras() else None,
         )
         # The field is loaded anew, because floaters are removed from that of a scene for some forms.
-        export(Source(run, run.load_field(), run.header["kind"]), out, request, self.row.form)
+        export(Source(run, run.load_field(), run.header["kind"]), out, request, self.row.form, progress=progress)
 
 
 def choices(opened: OpenRun) -> list[ExportChoice]:
@@ -141,16 +146,19 @@ def find(opened: OpenRun, label: str) -> ExportChoice:
     raise BadInput(f"a field of the kind {opened.kind} is not exported as {label}")
 
 
-def write(run: Run, choice: ExportChoice, scale: float, cells: int) -> Path:
-    """Write an export into a new folder and return the file; several files are packed into one archive."""
-    folder = new_folder("export-")
-    out = folder / f"{run.path.name}{'' if choice.ending == FOLDER else choice.ending}"
-    choice.write(run, out, scale, cells)
-    # An OBJ has its materials and images beside it.
-    if not out.is_dir() and len(list(folder.iterdir())) == 1:
-        return out
-    archive = Path(shutil.make_archive(str(folder), "zip", folder))
-    return archive.rename(folder / f"{run.path.name}.zip")
+def write(
+    run: Run, choice: ExportChoice, scale: float, cells: int, folder: Path, progress: Progress | None = None
+) -> Path:
+    """Write an export into a folder that exists, and return the file; several files are packed into one archive."""
+    with tempfile.TemporaryDirectory(prefix=".writing-", dir=folder) as temporary:
+        inside = Path(temporary)
+        out = inside / f"{run.path.name}{'' if choice.ending == FOLDER else choice.ending}"
+        choice.write(run, out, scale, cells, progress or Progress())
+        # An OBJ has its materials and images beside it.
+        if not out.is_dir() and len(list(inside.iterdir())) == 1:
+            return out.replace(folder / out.name)
+        archive = folder / f".{run.path.name}"
+        return Path(shutil.make_archive(str(archive), "zip", inside)).replace(folder / f"{run.path.name}.zip")
 
 
 def new_folder(prefix: str) -> Path:

@@ -94,7 +94,7 @@ def spectra(run: Run) -> Markup:
         "cycles across the signal",
         "fraction of magnitude, log10",
         logarithmic=logarithmic,
-        label="Spectra of target and fit",
+        label="Spectra of signal and field",
         size=NARROW,
     )
     return render("spectra", drawing=drawing, text=found.text)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import fields.fit.fit as fitting
+from apps.studio import thumbnails
 from apps.studio.job import Job
 from apps.studio.live_preview import LivePreview
 from apps.studio.messages import note_for_page
@@ -35,6 +36,7 @@ class TrainingJob(Job):
         result = fitting.finish(trainer, run, [preview, *self._callbacks()])
         self.metrics, self.step, self.total, self.elapsed = result.metrics, result.steps, trainer.total, result.seconds
         preview.draw()
+        thumbnails.write(self.path, self.images["fit"])
         if result.finished:
             self._after_finish(result, run)
         self._set_ended(result.finished)

@@ -15,6 +15,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._+-]{0,79}")
 # Names of the folders of uploads, which nobody can guess.
 TOKEN = re.compile(r"[0-9a-f]{16}")
 UPLOADS = ".uploads"
+TRASH = ".trash"
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,11 @@ class Folders:
     @property
     def uploads(self) -> Path:
         return self.runs / UPLOADS
+
+    @property
+    def trash(self) -> Path:
+        """Folder of deleted runs, each in one with a name that nobody can guess."""
+        return self.runs / TRASH
 
     @property
     def arriving(self) -> Path:

@@ -34,6 +34,8 @@ class Job:
         self.id = secrets.token_hex(8)
         self.name = name
         self.path = path
+        # Name of the browser that asked for it; empty where none did.
+        self.owner = ""
         self.state: State = "queued"
         # One line about what happens or went wrong, and one about what is fitted.
         self.message = ""
@@ -79,7 +81,9 @@ class Job:
 
     def _ask(self, wish: Literal["pause", "stop"]) -> None:
         with self._lock:
-            if self.state == "queued":
+            if self.state == "queued" and wish == "pause":
+                self.state, self.message = "paused", "left the queue; Resume puts it at the end"
+            elif self.state == "queued":
                 self.state, self.message = "stopped", "removed from the queue"
             elif self.state == "paused" and wish == "stop":
                 self.state, self.message = "stopped", ""
@@ -132,15 +136,22 @@ class Job:
         """The quality curve as SVG; empty before there are two points."""
         return self._curve.svg(self.metric, self.history, active=self.state in ACTIVE_STATES)
 
-    def summary(self) -> dict:
-        """What a list of jobs shows of it."""
-        return {"id": self.id, "name": self.name, "state": self.state, "type": self.type}
+    def summary(self, visitor: str = "") -> dict:
+        """What a list of jobs shows of it. `visitor`: name of the browser that asks."""
+        mine = bool(visitor) and self.owner == visitor
+        return {
+            "id": self.id,
+            "name": self.name,
+            "run": self.path.name,
+            "state": self.state,
+            "type": self.type,
+            "mine": mine,
+        }
 
-    def to_dict(self) -> dict:
+    def to_dict(self, visitor: str = "") -> dict:
         """Everything but the images, the curve and the page, as JSON data."""
         return {
-            **self.summary(),
-            "run": self.path.name,
+            **self.summary(visitor),
             "message": self.message,
             "info": self.info,
             "kind": self.kind,

@@ -10,7 +10,7 @@ from pathlib import Path
 from apps.studio.fit_job import FitJob, TrainingJob
 from apps.studio.folders import Folders
 from apps.studio.job import ACTIVE_STATES, Job
-from apps.studio.messages import message_of
+from apps.studio.messages import message_of, unexpected
 from fields.fit.request import FitRequest
 from fields.methods.registry import make_method
 from fields.runs.run import Run
@@ -34,12 +34,12 @@ class JobQueue:
         self._thread = threading.Thread(target=self._serve, name="studio-worker", daemon=True)
         self._thread.start()
 
-    def fit(self, request: FitRequest, name: str) -> Job:
+    def fit(self, request: FitRequest, name: str, owner: str = "") -> Job:
         """Queue a new fit into a folder called `name`. Raises BadInput for options of the method that are wrong."""
         if request.method:
             make_method(request.method, request.settings)
         path = self.reserve(name)
-        return self.add(FitJob(path.name, path, request))
+        return self.add(FitJob(path.name, path, request), owner)
 
     def reserve(self, name: str) -> Path:
         """A folder for a new run that neither exists nor is reserved for a job that waits."""
@@ -52,7 +52,7 @@ class JobQueue:
             self._reserved.add(path)
             return path
 
-    def resume(self, job: Job) -> Job:
+    def resume(self, job: Job, owner: str = "") -> Job:
         """Queue the continuation of the run in the job's folder, and return the job that does it.
 
         Where the run has a job already, that one is returned, also where it is under way. Raises BadInput where the run
@@ -64,10 +64,10 @@ class JobQueue:
                     if known.state in ACTIVE_STATES:
                         return known
                     if known.requeue():
-                        return self.add(known)
+                        return self.add(known, owner)
             if isinstance(job, TrainingJob) and Run.open(job.path).header["status"] == "finished":
                 raise BadInput(f"{job.path.name} is finished; repeat it, or fit anew")
-            return self.add(job)
+            return self.add(job, owner)
 
     def remember(self, job: Job) -> Job:
         """List a job that has ended, without doing it."""
@@ -76,12 +76,18 @@ class JobQueue:
             self._forget_old()
         return job
 
-    def add(self, job: Job) -> Job:
-        """Append a job to the queue. Raises BadInput where too many wait."""
+    def add(self, job: Job, owner: str = "") -> Job:
+        """Append a job to the queue. Raises BadInput where too many wait.
+
+        owner: name of the browser that asks for it; one that has asked already stays.
+        """
         with self._change:
+            # Jobs that were paused or stopped while they waited have lost their place.
+            self._waiting = deque(known for known in self._waiting if known.state == "queued" and known is not job)
             if len(self._waiting) >= MAX_WAITING:
                 job.stop()
                 raise BadInput(f"{MAX_WAITING} jobs wait already; let some of them end first")
+            job.owner = job.owner or owner
             self.jobs[job.id] = job
             self.jobs.move_to_end(job.id)
             self._waiting.append(job)
@@ -99,6 +105,13 @@ class JobQueue:
         if job_id not in self.jobs:
             raise BadInput("there is no such job here; its run may be in the gallery")
         return self.jobs[job_id]
+
+    def places(self) -> dict[str, int]:
+        """How many jobs are before each one that waits, by id, the one under way included."""
+        with self._change:
+            working = sum(job.state in ("loading", "running", "stopping") for job in self.jobs.values())
+            waiting = [job.id for job in self._waiting if job.state == "queued"]
+        return {job_id: working + index for index, job_id in enumerate(waiting)}
 
     def is_busy(self, path: Path) -> bool:
         """Whether a job waits or works in this folder."""
@@ -153,7 +166,7 @@ def _work(job: Job) -> None:
     except BadInput as error:
         job.fail(message_of(error))
     except MemoryError:
-        job.fail("there is not enough memory for this; ask for fewer parameters")
+        job.fail("there is not enough memory for this; ask for fewer parameters, or a smaller file")
     except Exception as error:
         traceback.print_exc()
-        job.fail(f"{type(error).__name__}: {error}")
+        job.fail(unexpected(error))

@@ -142,9 +142,9 @@ class ReconstructJob(Job):
         self.stages = [stage for stage in self.stages if stage["state"] != "running"]
         super().fail(message)
 
-    def to_dict(self) -> dict:
+    def to_dict(self, visitor: str = "") -> dict:
         return {
-            **super().to_dict(),
+            **super().to_dict(visitor),
             "stages": [self._stage_now(stage) for stage in self.stages],
             "detail": self.detail,
             "notes": self.notes,

@@ -21,8 +21,8 @@ from scenes.errors import BadInput
 
 # What a student may also be scored on.
 NO_DATA = "nothing"
-TEACHER_DATA = "what the teacher was fitted to"
-FIT_DATA = "the signal under Fit"
+TEACHER_DATA = "the signal of the run"
+FIT_DATA = "the signal chosen under Fit"
 
 # Options of a method as the page keeps them: {"method": its name, "texts": what was typed, by option}.
 MethodState = Mapping[str, Any]

@@ -19,12 +19,13 @@ from apps.studio.cleanup import delete_unused
 from apps.studio.folders import Folders
 from apps.studio.job_queue import JobQueue
 from apps.studio.routes import add_routes
+from apps.studio.shelf import Shelf
 from apps.studio.static_files import SCRIPTS
 from apps.studio.templating import render
 from apps.studio.theme import theme
 from apps.studio.uploads import MAX_BYTES
 from apps.studio.view_renderer import ViewRenderer
-from fields.runs.run import Run
+from apps.studio.visitors import Visitors
 
 T = TypeVar("T")
 # Seconds that open requests have to end when the server is stopped.
@@ -38,14 +39,14 @@ class Studio:
     folders: Folders
     queue: JobQueue
     renderer: ViewRenderer
+    shelf: Shelf
     _loading: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "studio-loading"))
-    _exporting: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "studio-exporting"))
 
     @classmethod
     def at(cls, runs: Path) -> Studio:
         """The studio of a folder of runs, which is created where it does not exist."""
         folders = Folders.at(runs)
-        studio = cls(folders, JobQueue(folders), ViewRenderer())
+        studio = cls(folders, JobQueue(folders), ViewRenderer(), Shelf())
         studio.load(studio.delete_unused_uploads)
         return studio
 
@@ -53,21 +54,14 @@ class Studio:
         """Call a function that opens files, on the thread for that."""
         return self._loading.submit(function)
 
-    def export(self, path: Path, function: Callable[[Run], T]) -> Future[T]:
-        """Call a function that takes long with the run in a folder, on the thread for that.
-
-        The function loads a field of its own, so that it does not delay or change what is viewed.
-        """
-        return self._exporting.submit(lambda: function(Run.open(path)))
-
     def delete_unused_uploads(self) -> None:
         delete_unused(self.folders, self.queue.sources())
 
     def close(self) -> None:
         self.queue.close()
         self.renderer.close()
-        for thread in (self._loading, self._exporting):
-            thread.shutdown(wait=True, cancel_futures=True)
+        self.shelf.close()
+        self._loading.shutdown(wait=True, cancel_futures=True)
 
 
 def make_app(studio: Studio, password: str | None = None, hosts: tuple[str, ...] | None = LOOPBACK) -> AccessControl:
@@ -83,7 +77,7 @@ def make_app(studio: Studio, password: str | None = None, hosts: tuple[str, ...]
         studio.close()
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
-    add_routes(app, studio.folders, studio.queue, studio.renderer)
+    add_routes(app, studio.folders, studio.queue, studio.renderer, studio.shelf)
     page = build(studio)
     gr.mount_gradio_app(
         app,
@@ -103,7 +97,7 @@ def make_app(studio: Studio, password: str | None = None, hosts: tuple[str, ...]
     # Gradio checks where files come from only if it believes that it serves itself (seen in 6.31). Without this, a
     # request could name any file of this machine as its upload.
     page.has_launched = True
-    return AccessControl(app, password, hosts)
+    return AccessControl(Visitors(app), password, hosts)
 
 
 def serve(host: str, port: int, *, password: str | None, runs: Path, hosts: tuple[str, ...] | None) -> None:

@@ -75,6 +75,7 @@ class TrainingRequest(Request):
     device: Literal["auto", "cpu", "cuda"] = option(
         "auto",
         section="budget",
+        label="Processor",
         recipe=False,
         help="Where to compute; auto is the GPU where torch can use one.",
     )
@@ -109,7 +110,7 @@ class RunRequest(TrainingRequest):
     bits: int = option(
         32,
         section="method",
-        label="Bits per weight",
+        label="Weight precision (bits)",
         choices=(8, 16, 32),
         help="Bits per stored weight. 8 makes the file a quarter as large; training then takes the rounding into "
         "account.",
@@ -152,6 +153,7 @@ class SignalRequest(TrainingRequest):
     held_out: Fraction | None = option(
         None,
         section=SAMPLES,
+        label="Held-out samples",
         metavar="FRACTION",
         hint="such as 0.1",
         kinds=("image", "audio", "volume", "video", "radiance"),
@@ -216,6 +218,7 @@ class FitRequest(SignalRequest, RunRequest):
     part: TimeSpan | None = option(
         None,
         section=SAMPLES,
+        label="Part (seconds)",
         metavar="START,END",
         kinds=("audio", "video"),
         header=None,
@@ -250,6 +253,7 @@ class FitRequest(SignalRequest, RunRequest):
     layer: str | None = option(
         None,
         section=SAMPLES,
+        label="Layer or page",
         metavar="NAME",
         hint="such as ViewLayer.AO, or 2",
         kinds=("image", "volume"),
@@ -294,6 +298,7 @@ class FitRequest(SignalRequest, RunRequest):
     quantity: Literal["signed", "unsigned", "occupancy"] | None = option(
         None,
         section=SAMPLES,
+        label="Quantity to fit",
         kinds=("shape",),
         header=None,
         help="What is fitted of a shape. By default the signed distance, and the unsigned one where the shape has no "
@@ -302,6 +307,7 @@ class FitRequest(SignalRequest, RunRequest):
     nested: Literal["cavities", "solid"] | None = option(
         None,
         section=SAMPLES,
+        label="Shells inside of shells",
         kinds=("shape",),
         header=None,
         help="What closed shells inside of others are: cavities (default), or filled.",
@@ -309,6 +315,7 @@ class FitRequest(SignalRequest, RunRequest):
     max_points: Count | None = option(
         None,
         section=SAMPLES,
+        label="Points used at most",
         metavar="N",
         kinds=("shape",),
         header=None,

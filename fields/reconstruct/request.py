@@ -65,7 +65,10 @@ class ReconstructRequest(Request):
         help=f"Time for everything, from the poses to the file (default {DEFAULT_SECONDS:g}).",
     )
     preview: bool = option(
-        False, section="budget", help="A coarse result in a tenth of the time, to see whether the photographs suffice."
+        False,
+        section="budget",
+        label="Quick preview",
+        help="A coarse result in a tenth of the time, to see whether the photographs suffice.",
     )
     steps: Count | None = option(
         None, section="budget", hidden=True, help="Steps of the fit instead of a share of the time."
@@ -99,6 +102,7 @@ class ReconstructRequest(Request):
     unbounded: bool | None = option(
         None,
         section="fit",
+        label="Bounds of the scene",
         switches={"bounded": False, "unbounded": True},
         help="bounded: all that the photographs show is the object; unbounded: there is something behind it. By "
         "default told from the photographs' transparency.",
@@ -117,14 +121,23 @@ class ReconstructRequest(Request):
         "or world to camera (w2c). By default opengl, unless the cameras look at one place only as w2c.",
     )
     triangles: Count | None = option(
-        None, section="surface", metavar="N", help=f"Triangles of the mesh, at most (default {TRIANGLES:,})."
+        None,
+        section="surface",
+        label="Triangles at most",
+        metavar="N",
+        help=f"Triangles of the mesh, at most (default {TRIANGLES:,}).",
     )
     texture_size: Count | None = option(
-        None, section="surface", metavar="N", help=f"Texels along the side of the texture (default {TEXTURE_SIZE})."
+        None,
+        section="surface",
+        label="Texture size (pixels)",
+        metavar="N",
+        help=f"Texels along the side of the texture (default {TEXTURE_SIZE}).",
     )
     resolution: Count | None = option(
         None,
         section="surface",
+        label="Surface detail (cells)",
         metavar="N",
         help=f"Cells along the longest side in which the surface is extracted (default {RESOLUTION}).",
     )
@@ -137,11 +150,15 @@ class ReconstructRequest(Request):
     )
     close_holes: bool = option(False, section="surface", help="Close holes, such as a base that no photograph shows.")
     cut_base: bool = option(
-        False, section="surface", help="Cut off the plane that the object stands on, such as a turntable."
+        False,
+        section="surface",
+        label="Cut off the base",
+        help="Cut off the plane that the object stands on, such as a turntable.",
     )
     refine: bool | None = option(
         None,
         section="surface",
+        label="Refine on the photographs",
         switches={"refine": True, "no-refine": False},
         help="Move the vertices so that the drawn mesh agrees with the photographs (by default, but not in a preview).",
     )
@@ -154,6 +171,7 @@ class ReconstructRequest(Request):
     up: str | None = option(
         None,
         section="place",
+        label="Up axis",
         metavar="AXIS",
         choices=("x", "y", "z", "-x", "-y", "-z"),
         help="Axis of the poses that points up. By default told from the cameras.",
@@ -165,11 +183,16 @@ class ReconstructRequest(Request):
         "is given. source: the coordinates and axes of the poses.",
     )
     length: Positive | None = option(
-        None, section="place", metavar="METRES", help="Length of the longest side of the object, in metres."
+        None,
+        section="place",
+        label="Longest side (metres)",
+        metavar="METRES",
+        help="Length of the longest side of the object, in metres.",
     )
     scale_from: str | None = option(
         None,
         section="place",
+        label="Scale from two points",
         metavar="A,B=LENGTH",
         help="Two points X,Y,Z of the scene, one after the other with a comma between, and their distance in metres.",
     )
@@ -179,7 +202,9 @@ class ReconstructRequest(Request):
     meshopt: bool = option(
         False, section="file", help="Compress the mesh further, for viewers on the web (EXT_meshopt_compression)."
     )
-    collision: bool = option(False, section="file", help="Add convex parts for collisions (.glb only).")
+    collision: bool = option(
+        False, section="file", label="Convex parts for physics", help="Add convex parts for collisions (.glb only)."
+    )
 
     @model_validator(mode="before")
     @classmethod

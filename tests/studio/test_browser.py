@@ -69,32 +69,47 @@ def test_a_photograph_from_upload_to_export(visit, photograph, tmp_path):
     assert page.locator(".slider").evaluate("node => getComputedStyle(node).getPropertyValue('--cut')").strip() == "0%"
     visitor.shot("fit")
 
-    page.get_by_role("button", name="Inspect").click()
+    name = ended(visitor).path.name
+    page.get_by_role("link", name="View, inspect and export").click()
+    page.wait_for_url(f"**/run/{name}")
     page.wait_for_function("document.querySelector('[data-studio=zoom]')?.dataset.drawn")
-    page.wait_for_selector("#inspect-parts img")
     before = page.locator("[data-studio=zoom]").get_attribute("data-drawn")
     page.locator("[data-studio=zoom] .window").focus()
     page.keyboard.press("+")
     page.wait_for_function(
         "before => document.querySelector('[data-studio=zoom]').dataset.drawn !== before", arg=before
     )
-    page.click("#inspect-spectra")
-    page.wait_for_selector("#inspect-drawn svg")
-    visitor.shot("inspect")
-    visitor.accessible()
+    page.locator("summary").click()
+    page.wait_for_selector(".part img")
+    page.get_by_role("button", name="Draw the spectra").click()
+    page.wait_for_selector("details svg")
+    page.fill("#run-tags", "cat, first try")
+    page.fill("#run-note", "a good one")
+    visitor.shows("main", "Saved")
 
-    visitor.tab("Export")
-    visitor.choose("#export-run", "photo")
-    visitor.shows("#export-estimate", "96 x 64")
+    visitor.shows("#exports", "96 x 64")
     page.click("#export-start")
-    page.wait_for_selector("#export-file a[download]")
+    page.get_by_role("link", name="Download").wait_for()
     with page.expect_download() as download:
-        page.locator("#export-file a[download]").first.click()
+        page.get_by_role("link", name="Download").click()
     from PIL import Image
 
     assert Image.open(download.value.path()).size == (96, 64)
     visitor.accessible()
-    visitor.shot("export")
+    visitor.shot("run")
+    # What was written and made is there after a reload, and under a new name.
+    page.get_by_role("button", name="Rename").click()
+    page.locator("dialog input").fill("my photo")
+    page.locator("dialog button[type=submit]").click()
+    page.wait_for_url("**/run/my%20photo")
+    page.get_by_role("link", name="Download").wait_for()
+    assert page.input_value("#run-tags") == "cat, first try" and page.input_value("#run-note") == "a good one"
+    page.get_by_role("button", name="Delete", exact=True).first.click()
+    page.get_by_role("button", name="Undo").click()
+    page.wait_for_function("document.querySelector('[data-studio=zoom]')?.dataset.drawn")
+    # A run that goes while its page is open says so.
+    shutil.rmtree(visitor.studio.folders.runs / "my photo")
+    page.get_by_text("This run is not there any more").wait_for()
 
 
 def test_a_fit_with_a_mask_and_one_that_begins_with_its_weights(visit, photograph, tmp_path):
@@ -107,7 +122,7 @@ def test_a_fit_with_a_mask_and_one_that_begins_with_its_weights(visit, photograp
     page = visitor.page
     visitor.upload(photograph)
     visitor.shows("#about", "96 x 64")
-    page.get_by_role("button", name="Which samples").click()
+    page.get_by_role("button", name="Samples used").click()
     page.locator("#held-out").wait_for()
     assert page.locator("#held-out").is_visible() and not page.locator("#quantity").is_visible()
     page.set_input_files("#mask input[type=file]", str(tmp_path / "mask.png"))
@@ -153,19 +168,22 @@ def test_a_fit_goes_on_when_its_page_is_closed_or_loses_the_connection(visit):
     job = list(first.studio.queue.jobs.values())[-1]
     first.context.close()
     closed = job.step
+    # Another visitor does not take it for their own, finds it beside theirs, and opens its page.
     second = visit()
-    assert (
-        second.state("running") == "running"
-        and second.page.inner_text("[data-studio=live][data-job-type=fit] h2") == job.name
-    )
+    link = second.page.locator("#live .queue a")
+    link.wait_for()
+    assert "another visitor" in link.inner_text() and second.page.locator("#live .welcome").is_visible()
+    link.click()
+    second.page.wait_for_url(f"**/run/{job.path.name}")
+    assert second.state("running") == "running"
     second.until(lambda: job.step > closed)
     second.context.set_offline(True)
     second.page.wait_for_selector("[data-studio=live].disconnected")
     offline = job.step
     second.until(lambda: job.step > offline)
-    second.tab("Compare")
-    second.page.wait_for_selector("[data-studio=comparison].disconnected")
-    second.tab("Fit")
+    assert "The connection is lost" in second.page.locator("main").evaluate(
+        "node => getComputedStyle(node, '::before').content"
+    )
     second.context.set_offline(False)
     second.page.wait_for_selector("[data-studio=live]:not(.disconnected)")
     second.page.wait_for_selector(".live.has-fit")
@@ -243,22 +261,33 @@ def test_a_mesh_from_upload_to_its_orbit_and_extracted_mesh(visit, tmp_path):
     visitor.steps(60)
     visitor.fit()
     assert ended(visitor).state == "done"
-    visitor.tab("3-D")
-    visitor.choose("#space-run", mesh.stem)
+    page.goto(f"{visitor.address}/run/{ended(visitor).path.name}")
     page.wait_for_function("document.querySelector('[data-studio=orbit]')?.dataset.drawn?.includes('color 30')")
     page.locator("[data-studio=orbit] .window").focus()
     page.keyboard.press("ArrowRight")
     page.wait_for_function("document.querySelector('[data-studio=orbit]').dataset.drawn.includes('color 40')")
     page.get_by_role("button", name="normals").click()
     page.wait_for_function("document.querySelector('[data-studio=orbit]').dataset.drawn.includes('normal 40')")
-    page.locator("#space-cells input[type=number]").fill("32")
-    page.locator("#space-cells input[type=number]").press("Enter")
-    page.click("#space-extract")
-    visitor.shows("#space-about", "MB")
-    page.wait_for_selector("#space-mesh canvas")
-    page.wait_for_timeout(1500)
-    visitor.shot("space")
+    page.get_by_label("Detail").fill("32")
+    page.click("#export-start")
+    page.wait_for_selector("[data-studio=mesh][data-drawn]")
+    assert int(page.locator("[data-studio=mesh]").get_attribute("data-drawn")) > 100
+    page.get_by_role("button", name="Edges").click()
+    pixels = canvas_pixels(page, "canvas.mesh")
+    assert pixels[..., 3].any() and pixels[..., :3].std() > 5, "WebGL draws the mesh"
+    visitor.shot("run-shape")
     visitor.accessible()
+
+
+def canvas_pixels(page, selector):
+    """The pixels of a canvas, `[H, W, 4]`."""
+    import base64
+    import io
+
+    from PIL import Image
+
+    address = page.locator(selector).evaluate("canvas => canvas.toDataURL()")
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(address.partition(",")[2]))).convert("RGBA"), float)
 
 
 @pytest.fixture(scope="module")
@@ -322,7 +351,7 @@ def test_a_posed_scene_from_upload_to_export(visit, posed):
     assert job.metrics["psnr"] > 15 and "PSNR" in page.inner_text(".scores")
     visitor.shot("fit-radiance")
 
-    page.get_by_role("button", name="View in 3-D").click()
+    page.get_by_role("link", name="View, inspect and export").click()
     orbit = page.locator("[data-studio=orbit]")
     drawn = "what => document.querySelector('[data-studio=orbit]')?.dataset.drawn?.includes(`sharp ${what}`)"
     seen = {}
@@ -337,17 +366,15 @@ def test_a_posed_scene_from_upload_to_export(visit, posed):
         )
         visitor.shot(f"space-radiance-{what}")
     assert all(np.std(pixels) > 5 for pixels in seen.values()) and seen["color"] != seen["depth"] != seen["normal"]
-    page.wait_for_selector("#space-cameras img")
-    visitor.shows("#space-cameras", "12 cameras for training, 2 for testing")
+    page.locator("summary").click()
+    visitor.shows("details", "12 cameras for training, 2 for testing")
     visitor.accessible()
 
-    visitor.tab("Fit")
-    page.get_by_role("button", name="Export", exact=True).first.click()
-    visitor.choose("#export-as", "points")
+    page.locator("#exports select").select_option(label="points (.ply): points on the surface with normals and colors")
     page.click("#export-start")
-    page.wait_for_selector("#export-file a[download]")
+    page.get_by_role("link", name="Download").wait_for()
     with page.expect_download() as download:
-        page.locator("#export-file a[download]").first.click()
+        page.get_by_role("link", name="Download").click()
     import trimesh
 
     points = trimesh.load(download.value.path(), file_type="ply")
@@ -361,19 +388,19 @@ def test_values_typed_as_soon_as_a_tab_opens_are_used(visit):
     page, jobs = visitor.page, visitor.studio.queue.jobs
     visitor.example("Chelsea", "image")
     visitor.shows("#estimate", "parameters")
-    page.get_by_role("button", name="More: size").click()
+    page.get_by_role("button", name="More options: size").click()
     page.locator("#params textarea, #params input").fill("20k")
     page.locator("#seconds input[type=number]").fill("3")
     visitor.fit()
     request = list(jobs.values())[-1].request
     assert (request.seconds, request.params) == (3, 20_000)
     typed = {}
-    for tab, place in (("Compare", "#compare-seconds"), ("Distill", "#distill-seconds"), ("3-D", "#space-cells")):
+    for tab, place in (("Compare", "#compare-seconds"), ("Convert", "#distill-seconds")):
         visitor.tab(tab)
         typed[place] = page.locator(f"{place} input[type=number]")
         typed[place].fill("64")
     visitor.tab("Compare")
-    page.get_by_role("button", name="More: steps").click()
+    page.get_by_role("button", name="More options: steps").click()
     page.locator("#compare-held-out textarea, #compare-held-out input").fill("0.25")
     before = len(jobs)
     page.click("#compare-start")
@@ -389,7 +416,7 @@ def test_two_methods_are_compared(visit):
     visitor.example("Chelsea", "image")
     visitor.tab("Compare")
     visitor.shows("#compare-signal", "chelsea")
-    page.get_by_role("button", name="More: steps").click()
+    page.get_by_role("button", name="More options: steps").click()
     page.locator("#compare-steps textarea, #compare-steps input").fill("24")
     page.locator("#compare-params textarea, #compare-params input").fill("20k")
     page.click("#compare-start")
@@ -424,16 +451,16 @@ def test_a_run_is_distilled_and_shown_beside_its_teacher(visit, photograph):
     visitor.steps(20)
     visitor.fit()
     teacher = ended(visitor)
-    visitor.tab("Distill")
+    visitor.tab("Convert")
     visitor.choose("#distill-run", teacher.path.name)
     visitor.shows("#distill-about", "parameters")
     visitor.choose("#distill-into", "densegrid")
     page.get_by_role("button", name="Stages").click()
     page.locator("#distill-stages textarea, #distill-stages input").first.fill("0.25")
-    page.get_by_role("button", name="More: bits").click()
-    visitor.choose("#distill-data", "what the teacher was fitted to")
+    page.get_by_role("button", name="More options: precision").click()
+    visitor.choose("#distill-data", "the signal of the run")
     visitor.choose("#distill-bits", "16")
-    page.get_by_role("button", name="Options of the method").last.click()
+    page.get_by_role("button", name="Method options").last.click()
     learning_rate = page.locator("#distill-options .option").filter(has_text="learning_rate").locator("textarea, input")
     learning_rate.fill("0.02")
     learning_rate.press("Tab")
@@ -441,14 +468,14 @@ def test_a_run_is_distilled_and_shown_beside_its_teacher(visit, photograph):
     page.locator("#distill-seconds input[type=number]").press("Enter")
     page.click("#distill-start")
     page.wait_for_selector("#distillation .chip[data-state=done]")
-    assert "teacher" in page.inner_text("#distillation .slider") and ended(visitor).path.name.endswith("-densegrid")
+    assert "original" in page.inner_text("#distillation .slider") and ended(visitor).path.name.endswith("-densegrid")
     header = Run.open(ended(visitor).path).header
     assert (
         header["stages"]["feature_fraction"] == 0.25
         and header["bits"] == 16
         and header["options"]["learning_rate"] == 0.02
     )
-    visitor.shows("#distillation .note", "on the data: psnr")
+    visitor.shows("#distillation .note", "on the signal: psnr")
     visitor.shot("distill")
 
 
@@ -543,7 +570,7 @@ def test_a_second_visitor_queues_a_fit_while_the_first_one_runs(visit):
     second.until(lambda: job.state == "done")
 
 
-def test_the_gallery_renames_repeats_and_deletes_after_asking(visit, photograph):
+def test_the_gallery_searches_renames_repeats_and_deletes_with_undo(visit, photograph):
     visitor = visit()
     page = visitor.page
     visitor.upload(photograph)
@@ -561,14 +588,20 @@ def test_the_gallery_renames_repeats_and_deletes_after_asking(visit, photograph)
     card.wait_for()
     visitor.shot("runs")
     card.get_by_role("button", name="Delete").click()
-    page.get_by_role("button", name="Cancel").click()
-    assert (visitor.studio.folders.runs / "renamed run").is_dir()
+    card.wait_for(state="detached")
+    assert not (visitor.studio.folders.runs / "renamed run").exists()
+    page.get_by_role("button", name="Undo").click()
+    card.wait_for()
+    page.get_by_label("Search the runs").fill("renamed photo")
+    page.wait_for_function("document.querySelectorAll('.run-card').length === 1")
+    page.get_by_label("Search the runs").fill("no such run")
+    visitor.shows(".gallery", "No run matches")
+    page.get_by_label("Search the runs").fill("")
+    page.get_by_label("Kind of signal").select_option("image")
+    page.get_by_label("Order").select_option("largest")
     card.get_by_role("button", name="Repeat").click()
+    page.wait_for_url("**/run/renamed%20run-2")
     visitor.until(lambda: (visitor.studio.folders.runs / "renamed run-2" / "field.safetensors").is_file())
-    visitor.tab("Runs")
-    page.locator("[data-run='renamed run']").get_by_role("button", name="Delete").click()
-    page.locator("dialog button[type=submit]").click()
-    visitor.until(lambda: not (visitor.studio.folders.runs / "renamed run").exists())
 
 
 # A button may have gone because of another's clicks. One for files opens the system's window, in which nobody chooses.
@@ -608,25 +641,28 @@ def test_fifty_clicks_on_every_button_do_no_harm(visit):
     card = page.locator(f"[data-run='{job.path.name}']")
     clicked(card.get_by_role("button", name="Continue"), 0)
     visitor.until(lambda: job.state in ("loading", "running"))
+    page.wait_for_url("**/run/**")
     stop_all()
+    visitor.open()
     visitor.tab("Runs")
     clicked(card.get_by_role("button", name="Repeat"))
     copy = list(jobs.values())[-1]
     visitor.until(lambda: copy.step > 0)
     stop_all()
+    visitor.open()
     visitor.tab("Runs")
     copied = page.locator(f"[data-run='{copy.path.name}']")
-    for button in (card.get_by_role("button", name="Rename"), copied.get_by_role("button", name="Delete")):
-        visitor.until(lambda button=button: button.evaluate(CLICKS))
-        assert page.locator("dialog").count() == 1
-        page.locator("dialog").get_by_role("button", name="Cancel").evaluate(CLICKS)
-        page.wait_for_selector("dialog", state="detached")
-    copied.get_by_role("button", name="Delete").click()
-    page.locator("dialog button[type=submit]").evaluate(CLICKS)
-    visitor.until(lambda: not copy.path.exists())
+    visitor.until(lambda: card.get_by_role("button", name="Rename").evaluate(CLICKS))
+    assert page.locator("dialog").count() == 1
+    page.locator("dialog").get_by_role("button", name="Cancel").evaluate(CLICKS)
     page.wait_for_selector("dialog", state="detached")
+    visitor.until(lambda: copied.get_by_role("button", name="Delete").evaluate(CLICKS))
+    visitor.until(lambda: not copy.path.exists())
+    copied.wait_for(state="detached")
+    page.get_by_role("button", name="Undo").evaluate(CLICKS)
+    visitor.until(lambda: copy.path.exists())
 
-    for tab in ("Photographs to 3-D", "Inspect", "3-D", "Compare", "Distill", "Export", "Fit"):
+    for tab in ("Photographs to 3-D", "Compare", "Convert", "Fit"):
         visitor.tab(tab)
         page.wait_for_timeout(300)
         visitor.settled()
@@ -644,7 +680,7 @@ def test_the_page_shows_the_options_of_the_chosen_method(visit):
     visitor = visit()
     page = visitor.page
     visitor.example("Chelsea", "image")
-    page.get_by_role("button", name="Options of the method").first.click()
+    page.get_by_role("button", name="Method options").first.click()
     for name in ("hashgrid", "siren"):
         if name != "hashgrid":
             visitor.choose("#method", name)
@@ -665,7 +701,7 @@ def test_every_tab_is_accessible_and_fits_the_screen(visit, scheme, width):
     """axe-core has no serious findings, and nothing is wider than the screen."""
     visitor = visit(width=width, scheme=scheme)
     visitor.example(examples.names()[2], "image")
-    for tab in ("Fit", "Photographs to 3-D", "Runs", "Inspect", "3-D", "Compare", "Distill", "Export"):
+    for tab in ("Fit", "Photographs to 3-D", "Runs", "Compare", "Convert"):
         visitor.tab(tab)
         visitor.page.wait_for_timeout(400)
         visitor.settled()

@@ -5,6 +5,7 @@ import os
 import time
 
 from apps.studio import cleanup, gallery, uploads
+from apps.studio.cleanup import delete_unused
 from fields.fit.request import FitRequest
 
 OLD = time.time() - 2 * cleanup.KEPT_SECONDS
@@ -79,4 +80,9 @@ def test_deletes_an_upload_with_its_last_run(folders, queue, photograph):
     gallery.delete(folders, queue, "first")
     assert kept.is_file()
     gallery.delete(folders, queue, "second")
-    assert not kept.parent.exists()
+    delete_unused(folders)
+    assert kept.is_file(), "the run can still be brought back"
+    for deleted in folders.trash.iterdir():
+        os.utime(deleted, (OLD, OLD))
+    assert delete_unused(folders) == 2 and not list(folders.trash.iterdir())
+    assert delete_unused(folders) == 1 and not kept.parent.exists()

@@ -70,7 +70,7 @@ def test_a_distillation_is_resumed_after_a_restart_with_its_data_and_repeated(fo
         resumed = ended(gallery.resume(folders, queue, "student"))
         repeated = ended(gallery.repeat(folders, queue, "student"))
         for done in (resumed, repeated):
-            assert done.state == "done" and "on the data: psnr" in done.message, done.message
+            assert done.state == "done" and "on the signal: psnr" in done.message, done.message
         first, second = (Run.open(done.path).header for done in (resumed, repeated))
         same = ("teacher", "method", "options", "steps", "seconds", "seed", "bits", "stages", "share_heads")
         assert [first[name] for name in same] == [second[name] for name in same]

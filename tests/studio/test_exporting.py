@@ -9,6 +9,7 @@ import fields.fit.fit as fitting
 import scenes
 from apps.cli.main import main
 from apps.studio import exporting
+from fields.export.base import Progress
 from fields.runs.run import Run
 from scenes.errors import BadInput
 
@@ -23,7 +24,9 @@ def labelled(renderer, path, begins):
     return next(choice for choice in choices if choice.label.startswith(begins))
 
 
-def test_extracting_a_mesh_changes_neither_the_view_nor_later_exports(scene, idle_studio, renderer, monkeypatch):
+def test_extracting_a_mesh_changes_neither_the_view_nor_later_exports(
+    scene, idle_studio, renderer, monkeypatch, tmp_path
+):
     from fields.render import floaters
 
     cleared = []
@@ -33,8 +36,6 @@ def test_extracting_a_mesh_changes_neither_the_view_nor_later_exports(scene, idl
         return cells & (np.arange(cells.shape[-1]) < cells.shape[-1] // 2)
 
     monkeypatch.setattr(floaters, "remove_floaters", half)
-    pytest.importorskip("gradio")
-    from apps.studio.tabs.space import extract_mesh
 
     def look(opened):
         return opened.viewer.orbit(30.0, 15.0, 1.9, 48)
@@ -42,13 +43,13 @@ def test_extracting_a_mesh_changes_neither_the_view_nor_later_exports(scene, idl
     weights, run = labelled(renderer, scene, "weights (.npz)"), Run.open(scene)
 
     def exported():
-        with np.load(exporting.write(run, weights, 1.0, 32)) as file:
+        with np.load(exporting.write(run, weights, 1.0, 32, tmp_path)) as file:
             return {name: file[name] for name in file.files}
 
     seen, before = renderer.render(scene, look).result(), exported()
-    idle_studio.export(scene, lambda run: extract_mesh(run, 32)).result()
-    densities = labelled(renderer, scene, "volume (.npz)")
-    idle_studio.export(scene, lambda run: exporting.write(run, densities, 1.0, 32)).result()
+    for form in ("mesh (.glb)", "volume (.npz)"):
+        choice = labelled(renderer, scene, form)
+        idle_studio.shelf.submit(lambda choice=choice: exporting.write(run, choice, 1.0, 32, tmp_path)).result()
     assert cleared
     after = exported()
     assert before.keys() == after.keys() and all(np.array_equal(before[name], after[name]) for name in before)
@@ -58,11 +59,11 @@ def test_extracting_a_mesh_changes_neither_the_view_nor_later_exports(scene, idl
 def test_a_long_export_delays_neither_views_nor_opening_files(scene, idle_studio, renderer):
     begun, go_on = threading.Event(), threading.Event()
 
-    def long(run):
+    def long():
         begun.set()
         return go_on.wait(60)
 
-    made = idle_studio.export(scene, long)
+    made = idle_studio.shelf.submit(long)
     assert begun.wait(60)
     opening = idle_studio.load(lambda: go_on.wait(60))
     assert renderer.render(scene, lambda opened: opened.run.path).result(60) == scene
@@ -104,23 +105,33 @@ def test_every_form_of_a_solid_is_estimated(kind, scene, renderer, tmp_path):
 
 
 @pytest.mark.slow
-def test_images_of_a_scene_have_the_estimated_size(scene, renderer):
+def test_images_of_a_scene_have_the_estimated_size(scene, renderer, tmp_path):
     from PIL import Image
 
-    file = exporting.write(Run.open(scene), labelled(renderer, scene, "view (.png)"), 1.0, 32)
+    file = exporting.write(Run.open(scene), labelled(renderer, scene, "view (.png)"), 1.0, 32, tmp_path)
     assert Image.open(file).size == (24, 24)
-    assert exporting.write(Run.open(scene), labelled(renderer, scene, "turntable (.mp4)"), 1.0, 32).stat().st_size
+    turntable = labelled(renderer, scene, "turntable (.mp4)")
+    assert exporting.write(Run.open(scene), turntable, 1.0, 32, tmp_path).stat().st_size
 
 
-def test_every_form_of_an_image_can_be_written(tmp_path, photograph, idle_studio, renderer):
+def test_meshes_of_scenes_are_written_upright(scene, renderer, tmp_path, monkeypatch):
+    """Viewers of GLB files take Y for up, where the poses of this scene have Z."""
+    asked = []
+    monkeypatch.setattr(exporting, "export", lambda source, out, request, form, progress: asked.append(request))
+    for form in ("mesh (.glb)", "mesh (.usdz)", "mesh (.obj)"):
+        labelled(renderer, scene, form).write(Run.open(scene), tmp_path / "x", 1.0, 32, Progress())
+    assert [request.units for request in asked] == ["metres", "metres", None]
+
+
+def test_every_form_of_an_image_can_be_written(tmp_path, photograph, renderer):
     path = tmp_path / "run"
     options = ["--steps", "2", "--set", "levels=4", "table_size=1024"]
     assert main(["fit", str(photograph), "--out", str(path), *options]) == 0
     run, choices = Run.open(path), renderer.render(path, exporting.choices).result()
     assert len(choices) >= 10
     for choice in choices:
-        file = exporting.write(run, choice, 0.5, 32)
-        assert file.is_file() and file.stat().st_size > 0 and file.is_relative_to(idle_studio.folders.arriving)
+        file = exporting.write(run, choice, 0.5, 32, tmp_path)
+        assert file.stat().st_size > 0 and file.parent == tmp_path
         assert choice.estimate(run, 0.5, 32)
     with pytest.raises(BadInput, match="at most"):
-        exporting.write(run, choices[0], 1000.0, 32)
+        exporting.write(run, choices[0], 1000.0, 32, tmp_path)

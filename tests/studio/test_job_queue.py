@@ -89,6 +89,19 @@ def test_a_waiting_fit_can_be_removed_and_the_next_one_runs(queue, photograph):
     assert ended(third).state == "done" and ended(first).state == "stopped"
 
 
+def test_a_waiting_fit_can_be_paused_and_goes_to_the_end_of_the_queue(queue, photograph):
+    first = queue.fit(fit_request(photograph, 100_000), "a")
+    second, third = queue.fit(fit_request(photograph), "b"), queue.fit(fit_request(photograph), "c")
+    until(lambda: first.state == "running")
+    assert queue.places() == {second.id: 1, third.id: 2}
+    second.pause()
+    assert second.state == "paused" and queue.places() == {third.id: 1}
+    assert queue.resume(second) is second and queue.places() == {third.id: 1, second.id: 2}
+    first.stop()
+    assert ended(third).state == ended(second).state == "done"
+    assert list(queue.jobs) == [first.id, third.id, second.id]
+
+
 def test_a_failed_fit_says_why_and_the_next_one_runs(queue, photograph, tmp_path):
     lost = ended(queue.fit(FitRequest(source=tmp_path / "lost.png", kind="image", seconds=1.0), "lost"))
     assert lost.state == "failed" and "no such file" in lost.message

@@ -39,11 +39,11 @@ def option(visitor, name, value):
     box.press("Tab")
 
 
-def colored_pixels(page):
+def colored_pixels(page, canvas="#recon-mesh canvas"):
     """Pixels of the page's drawing of the mesh that are not grey."""
     from PIL import Image
 
-    image = Image.open(io.BytesIO(page.locator("#recon-mesh canvas").screenshot())).convert("RGB")
+    image = Image.open(io.BytesIO(page.locator(canvas).screenshot())).convert("RGB")
     pixels = np.asarray(image, int)
     return int((pixels.max(axis=2) - pixels.min(axis=2) > 40).sum())
 
@@ -129,7 +129,7 @@ def test_photographs_become_a_mesh_that_is_shown_and_downloaded(visit, duck):
 
 
 def test_a_mesh_is_opened_from_the_gallery_on_a_narrow_screen(visit, studio, duck, tmp_path):
-    """The tab is in the menu of tabs then."""
+    """The run's page shows it."""
     from apps.studio.reconstruct_job import ReconstructJob
     from fields.reconstruct.request import ReconstructRequest
 
@@ -142,9 +142,9 @@ def test_a_mesh_is_opened_from_the_gallery_on_a_narrow_screen(visit, studio, duc
     visitor.until(lambda: job.state in ("done", "failed"))
     visitor.tab("Runs")
     visitor.page.get_by_role("button", name=f"Mesh: {path.name}", exact=True).click()
-    visitor.page.wait_for_selector("#recon-mesh canvas")
-    visitor.shows("#recon-panel h2", path.name)
-    visitor.until(lambda: colored_pixels(visitor.page) > 500)
+    visitor.page.wait_for_url(f"**/run/{path.name}")
+    visitor.page.wait_for_selector("[data-studio=mesh][data-drawn]")
+    visitor.until(lambda: colored_pixels(visitor.page, "canvas.mesh") > 500)
     visitor.shot("reconstruct-gallery-dark-390")
 
 

@@ -15,6 +15,7 @@ from apps.cli.main import main  # noqa: E402
 from apps.studio.folders import Folders  # noqa: E402
 from apps.studio.job_queue import JobQueue  # noqa: E402
 from apps.studio.routes import add_routes  # noqa: E402
+from apps.studio.shelf import Shelf  # noqa: E402
 from apps.studio.view_renderer import ViewRenderer  # noqa: E402
 from fields.fit.request import FitRequest  # noqa: E402
 from fields.runs.run import Run  # noqa: E402
@@ -23,13 +24,14 @@ from fields.runs.run import Run  # noqa: E402
 @pytest.fixture
 def app(tmp_path):
     folders = Folders.at(tmp_path / "runs")
-    queue, renderer = JobQueue(folders), ViewRenderer()
+    queue, renderer, shelf = JobQueue(folders), ViewRenderer(), Shelf()
     made = FastAPI()
-    add_routes(made, folders, queue, renderer)
+    add_routes(made, folders, queue, renderer, shelf)
     made.state.queue = queue
     yield made
     queue.close()
     renderer.close()
+    shelf.close()
 
 
 @pytest.fixture
@@ -121,12 +123,16 @@ def test_refuses_windows_that_are_empty_infinite_or_too_large(client, photo, wro
 @pytest.mark.parametrize("name", ["..", "%2e%2e", "..%2fsecret", "%2fetc", "a%5cb", ".uploads", "nothing", "link"])
 def test_paths_do_not_lead_out_of_the_runs_folder(client, tmp_path, photo, name):
     (tmp_path / "secret").mkdir(exist_ok=True)
-    (tmp_path / "secret" / "preview.png").write_bytes(b"secret")
+    for file in ("preview.png", "thumbnail.webp", "run.json", "field.safetensors"):
+        (tmp_path / "secret" / file).write_bytes(b"secret")
     link = tmp_path / "runs" / "link"
     if not link.is_symlink():
         link.symlink_to(tmp_path / "secret")
     for path in (
-        f"/studio/runs/{name}/preview.png",
+        f"/run/{name}",
+        f"/studio/runs/{name}/thumbnail.webp",
+        f"/studio/runs/{name}/facts",
+        f"/studio/runs/{name}/exports/0123456789ab",
         f"/studio/runs/{name}/comparison.html",
         f"/studio/runs/{name}/run.json",
         f"/studio/view/{name}?x0=0&y0=0&x1=1&y1=1&w=8&h=8",
@@ -140,11 +146,80 @@ def test_paths_do_not_lead_out_of_the_runs_folder(client, tmp_path, photo, name)
     assert (tmp_path / "secret" / "preview.png").is_file() and photo.is_dir()
 
 
-def test_a_linked_preview_is_not_served(client, photo, tmp_path):
-    (tmp_path / "private.png").write_bytes(b"private")
-    (photo / "preview.png").unlink()
-    (photo / "preview.png").symlink_to(tmp_path / "private.png")
-    assert client.get("/studio/runs/photo/preview.png").status_code == 404
+def test_a_linked_thumbnail_is_not_served(client, photo, tmp_path):
+    (tmp_path / "private.webp").write_bytes(b"private")
+    (photo / "thumbnail.webp").symlink_to(tmp_path / "private.webp")
+    assert b"private" not in client.get("/studio/runs/photo/thumbnail.webp").content
+
+
+def test_a_thumbnail_shows_the_field_and_not_what_it_was_fitted_to(client, photo):
+    from fields.render.raster import evaluate_image as evaluated
+    from fields.runs.run import load_field
+
+    seen = decoded(client.get("/studio/runs/photo/thumbnail.webp")).astype(float)
+    assert seen.shape == (213, 320, 3)
+    field = evaluated(load_field(photo), 320, 213).clip(0, 1) * 255
+    assert np.abs(seen - field).mean() < 3
+    # Four steps have not made the field what the photograph is.
+    preview = np.asarray(Image.open(photo / "preview.png").convert("RGB").resize((960, 213)), float)
+    assert np.abs(seen - preview[:, :320]).mean() > 10
+    modified = (photo / "thumbnail.webp").stat().st_mtime_ns
+    client.get("/studio/runs/photo/thumbnail.webp")
+    assert (photo / "thumbnail.webp").stat().st_mtime_ns == modified, "it is drawn once"
+
+
+def test_a_run_has_a_page_with_its_facts_exports_notes_and_tags(client, photo):
+    page = client.get("/run/photo")
+    assert page.status_code == 200 and 'data-run="photo"' in page.text
+    facts = client.get("/studio/runs/photo/facts").json()
+    assert facts["kind"] == "image" and facts["metrics"]["psnr"] > 0 and facts["exports"] == [] and facts["ready"]
+    assert facts["bytes"] == sum(file.stat().st_size for file in photo.rglob("*") if file.is_file())
+    assert 'data-studio="zoom"' in client.get("/studio/runs/photo/viewer").text
+    assert "level 1" in client.get("/studio/runs/photo/parts").text
+    wrong = client.post("/studio/runs/photo/describe", json={"note": "", "tags": ["x" * 31]})
+    assert wrong.status_code == 400 and "30 characters" in wrong.json()["error"]
+    client.post("/studio/runs/photo/describe", json={"note": " good ", "tags": ["cat", " first  try", "cat", ""]})
+    described = client.get("/studio/runs").json()[0]
+    assert (described["note"], described["tags"]) == ("good", ["cat", "first try"])
+
+    forms = client.get("/studio/runs/photo/forms").json()
+    (png,) = [form for form in forms if form["label"].startswith("image (.png)")]
+    asked = {"label": png["label"], "scale": 0.5}
+    assert "48 x 32" in client.get("/studio/runs/photo/estimate", params=asked).json()["text"]
+    made = client.post("/studio/runs/photo/exports", json=asked).json()
+    begun = time.monotonic()
+    while client.get("/studio/runs/photo/facts").json()["exports"][0]["state"] in ("waiting", "working"):
+        assert time.monotonic() - begun < 60
+        time.sleep(0.02)
+    assert decoded(client.get(f"/studio/runs/photo/exports/{made['id']}")).shape == (32, 48, 3)
+    assert client.post("/studio/runs/photo/rename", json={"to": "cat"}).json() == {"name": "cat"}
+    assert decoded(client.get(f"/studio/runs/cat/exports/{made['id']}")).shape == (32, 48, 3)
+    assert client.post(f"/studio/runs/cat/exports/{made['id']}/delete").status_code == 200
+    assert client.get("/studio/runs/cat/facts").json()["exports"] == []
+    gone = client.get("/run/photo")
+    assert gone.status_code == 404 and "no run called photo" in gone.text
+
+
+def test_a_run_that_waits_has_a_page_already(app, client, photograph):
+    settings = {"levels": "4", "table_size": "1024"}
+    requests = [FitRequest(source=photograph, method="hashgrid", settings=settings, steps=100_000)] * 2
+    first, second = (app.state.queue.fit(request, "photo") for request in requests)
+    assert client.get(f"/run/{second.path.name}").status_code == 200
+    facts = client.get(f"/studio/runs/{second.path.name}/facts").json()
+    assert (facts["job"], facts["status"], facts["ready"]) == (second.id, "waiting", False)
+    answer = client.get("/studio/jobs", params={"of": second.id}).json()
+    assert answer["job"]["place"] == 1
+    assert client.post(f"/studio/jobs/{second.id}/pause").json()["state"] == "paused"
+    first.stop()
+
+
+def test_a_deleted_run_can_be_brought_back(client, photo):
+    token = client.post("/studio/runs/photo/delete", json={}).json()["token"]
+    assert client.get("/studio/runs").json() == [] and client.get("/run/photo").status_code == 404
+    assert client.post("/studio/runs/photo/restore", json={"token": "../../photo"}).status_code == 400
+    assert client.post("/studio/runs/photo/restore", json={"token": token}).json() == {"name": "photo"}
+    assert (photo / "field.safetensors").is_file()
+    assert "for a day" in client.post("/studio/runs/photo/restore", json={"token": token}).json()["error"]
 
 
 def test_the_gallery_lists_renames_and_deletes_runs(client, photo):
@@ -152,7 +227,7 @@ def test_the_gallery_lists_renames_and_deletes_runs(client, photo):
     assert client.post("/studio/runs/photo/rename", json={"to": "cat"}).json() == {"name": "cat"}
     assert "at most 80" in client.post("/studio/runs/cat/rename", json={"to": "../x"}).json()["error"]
     assert client.post("/studio/runs/cat/explode", json={}).status_code == 404
-    assert decoded(client.get("/studio/runs/cat/preview.png")).size
+    assert decoded(client.get("/studio/runs/cat/thumbnail.webp")).size
     assert client.post("/studio/runs/cat/delete", json={}).status_code == 200
     assert client.get("/studio/runs").json() == [] and not photo.exists()
 
@@ -200,7 +275,7 @@ def test_a_moving_scene_is_viewed_at_any_time(client, tmp_path):
     pytest.importorskip("gradio")
     from posed_scene import SMALL_GRID, write_moving
 
-    from apps.studio.tabs.space import view
+    from apps.studio import run_page
 
     settings = [f"{name}={value}" for name, value in SMALL_GRID.items()]
     run = tmp_path / "runs" / "ball"
@@ -230,7 +305,7 @@ def test_a_moving_scene_is_viewed_at_any_time(client, tmp_path):
         ).status_code
         == 400
     )
-    assert "data-moving" in view("ball", Run.open(run).header)
+    assert "data-moving" in run_page.viewer(Run.open(run))
 
 
 def test_serves_the_scripts_and_styles_that_the_page_asks_for(client):

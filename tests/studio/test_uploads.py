@@ -121,6 +121,31 @@ def test_a_mesh_in_an_archive_is_kept_with_its_textures(folders):
     assert sorted(p.name for p in path.rglob("*.*")) == ["a.mtl", "a.obj", "b.png"]
 
 
+def photographs(*cameras, sizes=((8, 6),)):
+    """Entries of an archive of JPEG files; `cameras`: what wrote its name into each."""
+    from PIL import Image
+
+    for index, camera in enumerate(cameras):
+        exif, content = Image.Exif(), io.BytesIO()
+        if camera:
+            exif[0x0110] = camera
+        Image.new("RGB", sizes[index % len(sizes)], (9, 9, 9)).save(content, "jpeg", exif=exif)
+        yield f"pictures/{index:03}.jpg", content.getvalue()
+
+
+def test_a_zip_of_photographs_is_not_taken_for_a_film(folders):
+    film = kept(folders, "frames.zip", archive(*photographs("", "", "")))
+    uploads.refuse_photographs(film)
+    beside = ("LICENSE.md", b"free")
+    for index, entries in enumerate((photographs("X100", "X100", ""), photographs("", "", "", sizes=((8, 6), (9, 6))))):
+        folder = kept(folders, f"photographs{index}.zip", archive(*entries, beside))
+        with pytest.raises(BadInput, match="3 photographs without cameras: drop them under “Photographs to 3-D”"):
+            uploads.refuse_photographs(folder)
+    # The same size, turned: some cameras write that into the file, others turn the pixels.
+    uploads.refuse_photographs(kept(folders, "t.zip", archive(*photographs("", "", sizes=((8, 6), (6, 8))))))
+    uploads.refuse_photographs(kept(folders, "one.png"))
+
+
 def link(name="images/a.png"):
     entry = zipfile.ZipInfo(name)
     entry.create_system, entry.external_attr = 3, (stat.S_IFLNK | 0o777) << 16

@@ -6,31 +6,34 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
+from apps.studio.choice import Choice
 from apps.studio.chosen_signal import ChosenSignal
 from apps.studio.compare_job import CompareJob
 from apps.studio.requests import compare_request
 from apps.studio.tabs.option_controls import QUIET, option_control, option_controls
 from apps.studio.tabs.run_choice import show_errors
 from apps.studio.templating import render
+from apps.studio.visitors import visitor_of
 from fields.compare.request import CompareRequest
 
 if TYPE_CHECKING:
     from apps.studio.server import Studio
+    from apps.studio.tabs.fit import FitTab
 
 # Methods that are chosen at first.
 FIRST_METHODS = ("hashgrid", "siren")
 
 
-def build(studio: Studio, signal: gr.State) -> None:
-    """Lay out the tab. `signal`: the state that holds the `ChosenSignal`."""
+def build(studio: Studio, fit: FitTab) -> None:
+    """Lay out the tab. `fit`: the tab in which the signal is chosen."""
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=300, elem_classes="card"):
             about = gr.Markdown("Choose a signal under **Fit**.", elem_id="compare-signal")
             methods = gr.CheckboxGroup([], label="Methods", elem_id="compare-methods")
-            seconds = gr.Slider(2, 300, value=15, step=1, label="Seconds per fit", elem_id="compare-seconds")
-            seeds = gr.Slider(1, 5, value=1, step=1, label="Seeds", elem_id="compare-seeds")
+            seconds = gr.Slider(2, 300, value=15, step=1, label="Time per fit (seconds)", elem_id="compare-seconds")
+            seeds = gr.Slider(1, 5, value=1, step=1, label="Repetitions (seeds)", elem_id="compare-seeds")
             params = option_control(CompareRequest, "params", prefix="compare-")
-            with gr.Accordion("More: steps, held-out samples", open=False):
+            with gr.Accordion("More options: steps, held-out samples", open=False):
                 more = option_controls(CompareRequest, prefix="compare-", exclude=("params",))
             start = gr.Button("Compare", variant="primary", elem_id="compare-start")
             started = gr.Textbox(elem_id="started-comparison", elem_classes="script-only", label="job", container=False)
@@ -44,8 +47,17 @@ def build(studio: Studio, signal: gr.State) -> None:
         first = [method for method in FIRST_METHODS if method in chosen["methods"]]
         return f"**{chosen['name']}**, {chosen['kind']}", gr.update(choices=chosen["methods"], value=first)
 
-    def begin(chosen: ChosenSignal, methods: list[str], seconds: float, seeds: float, *values: object) -> str:
-        request = show_errors(
+    def begin(
+        request: gr.Request,
+        choice: Choice[ChosenSignal],
+        shown: str,
+        methods: list[str],
+        seconds: float,
+        seeds: float,
+        *values: object,
+    ) -> str:
+        chosen = show_errors(choice.current, shown)
+        wanted = show_errors(
             compare_request,
             chosen,
             methods,
@@ -53,8 +65,10 @@ def build(studio: Studio, signal: gr.State) -> None:
             seeds=int(seeds),
             controls=dict(zip(controls, values)),
         )
+        assert chosen is not None, "refused by `compare_request`"
         path = studio.queue.reserve(f"{chosen['name']}-compare")
-        return show_errors(studio.queue.add, CompareJob(path.name, path, request)).id
+        return show_errors(studio.queue.add, CompareJob(path.name, path, wanted), visitor_of(request)).id
 
-    signal.change(offer_methods, signal, [about, methods], **QUIET)
-    start.click(begin, [signal, methods, seconds, seeds, *controls.values()], started, concurrency_limit=4, **QUIET)
+    fit.signal.change(offer_methods, fit.signal, [about, methods], **QUIET)
+    inputs = [fit.choice, fit.shown, methods, seconds, seeds, *controls.values()]
+    start.click(begin, inputs, started, concurrency_limit=4, **QUIET)

@@ -1,4 +1,4 @@
-"""The tab Distill: convert a run's field to another method, and watch teacher and student side by side."""
+"""The tab Convert: convert a run's field to another method, and watch both side by side."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
+from apps.studio.choice import Choice
 from apps.studio.chosen_signal import ChosenSignal
 from apps.studio.distill_job import DistillJob
 from apps.studio.method_options import suitable_methods
@@ -14,6 +15,7 @@ from apps.studio.tabs.option_controls import BUSY, QUIET, method_settings, optio
 from apps.studio.tabs.run_choice import run_choice, show_errors, update_when_selected, with_open_run
 from apps.studio.templating import render
 from apps.studio.view_renderer import OpenRun
+from apps.studio.visitors import visitor_of
 from fields.distill.distill import check_teacher
 from fields.distill.request import DistillRequest
 from fields.distill.stages import Stages
@@ -21,27 +23,28 @@ from fields.distill.teacher import teacher_signal
 
 if TYPE_CHECKING:
     from apps.studio.server import Studio
+    from apps.studio.tabs.fit import FitTab
 
 
-def build(studio: Studio, tab: gr.Tab, signal: gr.State) -> None:
-    """Lay out the tab. `signal`: the state that holds the `ChosenSignal` of the first tab."""
+def build(studio: Studio, tab: gr.Tab, fit: FitTab) -> gr.Dropdown:
+    """Lay out the tab. `fit`: the tab in which a signal is chosen. Returns the list in which a run is chosen."""
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=300, elem_classes="card"):
-            run = run_choice("distill-run", "Teacher")
+            run = run_choice("distill-run", "Run to convert")
             about = gr.Markdown("", elem_id="distill-about")
-            method = gr.Dropdown([], label="Into", elem_id="distill-into")
-            seconds = gr.Slider(2, 600, value=30, step=1, label="Seconds", elem_id="distill-seconds")
+            method = gr.Dropdown([], label="New method", elem_id="distill-into")
+            seconds = gr.Slider(2, 600, value=30, step=1, label="Time (seconds)", elem_id="distill-seconds")
             params = option_control(DistillRequest, "params", prefix="distill-")
-            with gr.Accordion("More: bits, steps, heads, data", open=False):
+            with gr.Accordion("More options: precision, steps, scores", open=False):
                 more = option_controls(DistillRequest, prefix="distill-", exclude=("params",))
                 data = gr.Dropdown(
                     [NO_DATA, TEACHER_DATA, FIT_DATA], value=NO_DATA, label="Also score on", elem_id="distill-data"
                 )
-            with gr.Accordion("Stages", open=False, elem_id="distill-stages"):
+            with gr.Accordion("Stages (advanced)", open=False, elem_id="distill-stages"):
                 stages = _stage_controls()
             kind = gr.State(None)
             settings = method_settings(method, kind, "distill-options")
-            start = gr.Button("Distill", variant="primary", elem_id="distill-start")
+            start = gr.Button("Convert to another architecture", variant="primary", elem_id="distill-start")
             started = gr.Textbox(
                 elem_id="started-distillation", elem_classes="script-only", label="job", container=False
             )
@@ -56,7 +59,9 @@ def build(studio: Studio, tab: gr.Tab, signal: gr.State) -> None:
         return text, gr.update(choices=methods, value=methods[0] if methods else None), teacher_kind
 
     def begin(
-        chosen: ChosenSignal,
+        request: gr.Request,
+        choice: Choice[ChosenSignal],
+        shown: str,
         name: str | None,
         into: str | None,
         seconds: float,
@@ -64,30 +69,31 @@ def build(studio: Studio, tab: gr.Tab, signal: gr.State) -> None:
         data: str,
         *values: object,
     ) -> str:
-        request = show_errors(
+        wanted = show_errors(
             distill_request,
             studio.folders,
             name,
             into,
             seconds=seconds,
-            chosen=chosen,
+            chosen=show_errors(choice.current, shown) if data == FIT_DATA else None,
             data=data,
             settings=settings,
             stages={stage: str(text or "") for stage, text in zip(stages, values)},
             controls=dict(zip(controls, values[len(stages) :])),
         )
         path = studio.queue.reserve(f"{name}-{into}")
-        return show_errors(studio.queue.add, DistillJob(path.name, path, request)).id
+        return show_errors(studio.queue.add, DistillJob(path.name, path, wanted), visitor_of(request)).id
 
     update_when_selected(tab, run, studio)
     run.change(choose, run, [about, method, kind], **BUSY)
     start.click(
         begin,
-        [signal, run, method, seconds, settings, data, *stages.values(), *controls.values()],
+        [fit.choice, fit.shown, run, method, seconds, settings, data, *stages.values(), *controls.values()],
         started,
         concurrency_limit=4,
         **QUIET,
     )
+    return run
 
 
 def students(opened: OpenRun) -> tuple[str, list[str], str]:

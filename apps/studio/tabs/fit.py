@@ -11,15 +11,17 @@ import gradio as gr
 from markupsafe import Markup, escape
 
 from apps.studio import examples, gallery, uploads
+from apps.studio.choice import Choice
 from apps.studio.chosen_signal import ChosenSignal, estimate, open_signal
 from apps.studio.cleanup import mark_used
 from apps.studio.folders import clean_name
 from apps.studio.images import data_url, encode_png
-from apps.studio.messages import message_of, note_for_page
+from apps.studio.messages import message_of, note_for_page, unexpected
 from apps.studio.requests import fit_request
-from apps.studio.tabs.option_controls import BUSY, QUIET, method_settings, option_controls
+from apps.studio.tabs.option_controls import BUSY, EACH, QUIET, method_settings, option_controls
 from apps.studio.tabs.run_choice import MESSAGE_SECONDS, show_errors
 from apps.studio.templating import render
+from apps.studio.visitors import visitor_of
 from fields.fit.request import SAMPLES, FitRequest
 from fields.kinds import default_method
 from fields.options import options_of
@@ -31,14 +33,17 @@ if TYPE_CHECKING:
 
 # Seconds of each effort; the rest is the method's own defaults.
 EFFORTS = {"fast": 8, "balanced": 30, "best": 180}
+EFFORT_INFO = "balanced is close to what a method can reach; fast is for trying, best for keeping"
 # Longest side of the image of a signal in pixels.
 PREVIEW_SIDE = 480
 # A script of the page reports a click on the image of an example with `studioChooseExample("NAME")`.
 CHOOSE_EXAMPLE = "window.studioChooseExample = (name) => trigger('select', { name });"
+# A script of the page reports that a file begins to be uploaded with `studioUploadBegins("NAME")`.
+UPLOAD_BEGINS = "window.studioUploadBegins = (name) => trigger('select', { name });"
 OTHER_SECTIONS = tuple(section for section in FitRequest.sections if section != SAMPLES)
 
-# A signal that was asked for: its source, its name, and whether invalid samples are holes.
-Asked = tuple[str, str, bool]
+# A signal that was asked for: its source and its name.
+Asked = tuple[str, str]
 
 
 class FitTab:
@@ -46,9 +51,10 @@ class FitTab:
 
     def __init__(self, studio: Studio) -> None:
         self.studio = studio
-        # `ChosenSignal`, or empty; the source and name that were opened last, also in vain; the file of the mask.
+        # Which signal is chosen, and its copy, a `ChosenSignal` or empty, whose changes update the page; the file of
+        # the mask.
+        self.choice = gr.State(Choice())
         self.signal = gr.State({})
-        self.last = gr.State(None)
         self.mask_path = gr.State(None)
         self.kind = gr.State(None)
         with gr.Row(equal_height=False):
@@ -59,39 +65,44 @@ class FitTab:
             with gr.Column(scale=5, min_width=320, elem_classes="card live-card"):
                 gr.HTML(render("welcome", examples=examples.EXAMPLES, side=examples.IMAGE_SIDE), elem_id="live")
             self.picked = gr.HTML("", js_on_load=CHOOSE_EXAMPLE, elem_classes="script-only")
+            self.begun = gr.HTML("", js_on_load=UPLOAD_BEGINS, elem_classes="script-only")
+            # The ticket of the choice that the page shows.
+            self.shown = gr.Textbox(
+                "", elem_id="shown-signal", elem_classes="script-only", label="ticket", container=False
+            )
         self._connect_signal()
         self._connect_options()
         self._connect_start()
 
     def _lay_out_signal(self) -> None:
-        self.example = gr.Dropdown(examples.names(), value=None, label="Example", elem_id="example")
-        self.upload = gr.File(
-            label="Or a file of your own", elem_id="upload", height=92, file_types=list(uploads.ENDINGS)
+        self.example = gr.Dropdown(
+            examples.names(), value=None, label="Signal", info="An example, or a file below", elem_id="example"
         )
+        self.upload = gr.File(label="Upload", elem_id="upload", height=92, file_types=list(uploads.ENDINGS))
         self.about = gr.Markdown("", elem_id="about")
         self.image = gr.HTML("", elem_id="signal-image")
 
     def _lay_out_effort(self) -> None:
         self.method = gr.Dropdown([], label="Method", visible=True, elem_id="method", info="Choose a signal first")
-        self.effort = gr.Radio(list(EFFORTS), value="balanced", label="Effort", elem_id="effort")
-        self.seconds = gr.Slider(2, 600, value=EFFORTS["balanced"], step=1, label="Seconds", elem_id="seconds")
+        self.effort = gr.Radio(list(EFFORTS), value="balanced", label="Effort", info=EFFORT_INFO, elem_id="effort")
+        self.seconds = gr.Slider(2, 600, value=EFFORTS["balanced"], step=1, label="Time (seconds)", elem_id="seconds")
         self.estimate = gr.Markdown("", elem_id="estimate")
         self.start = gr.Button("Fit", variant="primary", elem_id="start")
 
     def _lay_out_options(self) -> None:
-        with gr.Accordion("More: size, seed, bits", open=False):
+        with gr.Accordion("More options: size, precision, seed", open=False):
             self.more = option_controls(FitRequest, sections=OTHER_SECTIONS)
             self.start_from = gr.Dropdown(
                 [],
                 value=None,
-                label="Begin with the weights of",
+                label="Start from a run",
                 elem_id="start-from",
-                info="A run of the same kind. Its method and size are used.",
+                info="Begin with the weights of a run of the same kind. Its method and size are used.",
             )
-        with gr.Accordion("Which samples", open=False, elem_id="samples"):
+        with gr.Accordion("Samples used", open=False, elem_id="samples"):
             self.samples = option_controls(FitRequest, sections=(SAMPLES,))
             self.mask = gr.File(
-                label="Mask: an image, white where the signal is fitted; the field fills in the rest",
+                label="Mask: an image of the same size, white where the signal counts; the field fills in the rest",
                 elem_id="mask",
                 height=104,
                 visible=False,
@@ -101,13 +112,13 @@ class FitTab:
         self.started = gr.Textbox(elem_id="started-fit", elem_classes="script-only", label="job", container=False)
 
     def _connect_signal(self) -> None:
-        outputs = [self.last, self.signal, self.about, self.image, self.method]
-        holes = self.samples["ignore_invalid"]
-        assert isinstance(holes, gr.Checkbox)
-        self.example.input(self._open_example, [self.example, holes], outputs, **BUSY)
-        self.picked.select(self._open_picked, holes, [*outputs, self.example], **QUIET)
-        self.upload.upload(self._open_upload, [self.upload, holes], [*outputs, self.example], **BUSY)
-        holes.input(self._open_again, [self.last, holes], outputs, **BUSY)
+        outputs = [self.shown, self.signal, self.about, self.image, self.method]
+        choice, example = self.choice, self.example
+        example.input(self._open_example, [choice, example], outputs, **EACH, **BUSY)
+        self.picked.select(self._open_picked, choice, [*outputs, example], **EACH, **QUIET)
+        self.begun.select(self._upload_begins, choice, [*outputs, example], **EACH, **QUIET)
+        self.upload.upload(self._open_upload, [choice, self.upload], [*outputs, example], **EACH, **BUSY)
+        self.upload.clear(self._forget, choice, outputs, **EACH, **QUIET)
         self.effort.input(lambda name: EFFORTS[name], self.effort, self.seconds, **QUIET)
 
     def _connect_options(self) -> None:
@@ -131,10 +142,12 @@ class FitTab:
 
     def _connect_start(self) -> None:
         controls = {**self.more, **self.samples}
-        inputs = [self.signal, self.method, self.settings, self.seconds, self.mask_path, self.start_from]
+        inputs = [self.choice, self.shown, self.method, self.settings, self.seconds, self.mask_path, self.start_from]
 
         def begin(
-            chosen: ChosenSignal,
+            request: gr.Request,
+            choice: Choice[ChosenSignal],
+            shown: str,
             method: str | None,
             settings: dict,
             seconds: float,
@@ -143,8 +156,9 @@ class FitTab:
             *values: object,
         ) -> str:
             return self._begin(
-                chosen,
+                show_errors(choice.current, shown),
                 method,
+                owner=visitor_of(request),
                 seconds=seconds,
                 settings=settings,
                 mask=mask,
@@ -154,49 +168,61 @@ class FitTab:
 
         self.start.click(begin, [*inputs, *controls.values()], self.started, concurrency_limit=4, **QUIET)
 
-    def _open_example(self, name: str | None, holes: bool) -> list:
+    def _open_example(self, choice: Choice, name: str | None) -> list:
         def find(name: str) -> Asked:
-            return examples.source(name, self.studio.folders), examples.find(name).title.lower(), holes
+            return examples.source(name, self.studio.folders), examples.find(name).title.lower()
 
-        return self._open(find, name)
+        return self._open(choice, find, name, name or "")
 
-    def _open_picked(self, event: gr.EventData, holes: bool) -> list:
+    def _open_picked(self, event: gr.EventData, choice: Choice) -> list:
         name = str(event.name)  # pyright: ignore[reportAttributeAccessIssue]  (what the page's script sent)
-        return [*self._open_example(name, holes), name]
+        return [*self._open_example(choice, name), name]
 
-    def _open_upload(self, path: str, holes: bool) -> list:
+    def _open_upload(self, choice: Choice, path: str) -> list:
         def keep(path: str) -> Asked:
             self.studio.delete_unused_uploads()
             signal = uploads.keep_upload(Path(path), self.studio.folders)
-            return str(signal), clean_name(Path(path).stem), holes
+            uploads.refuse_photographs(signal)
+            return str(signal), clean_name(Path(path).stem)
 
-        return [*self._open(keep, path), None]
+        return [*self._open(choice, keep, path, Path(path or "").name), None]
 
-    def _open_again(self, last: tuple[str, str] | None, holes: bool) -> list:
-        return self._open(lambda last: (*last, holes), last)
+    def _upload_begins(self, event: gr.EventData, choice: Choice) -> list:
+        """Forget what was chosen before as soon as a file is on its way, which may take minutes."""
+        name = clean_name(str(event.name))  # pyright: ignore[reportAttributeAccessIssue]
+        choice.begin(name)
+        return ["", {}, f"Uploading {name} …", "", gr.update(choices=[], value=None), None]
 
-    def _open(self, find: Callable[[Any], Asked], given: object) -> list:
-        """Open a signal and show it: values of `last`, `signal`, `about`, `image` and `method`.
+    def _forget(self, choice: Choice) -> list:
+        choice.finish(choice.begin(), None)
+        return ["", {}, "", "", gr.update(choices=[], value=None)]
 
-        `find(given)`: its source, its name, and whether invalid samples are holes.
+    def _open(self, choice: Choice, find: Callable[[Any], Asked], given: object, label: str) -> list:
+        """Open a signal and show it: values of `shown`, `signal`, `about`, `image` and `method`.
+
+        `find(given)`: its source and its name. Nothing changes where something else is chosen meanwhile.
         """
         if not given:
             return [gr.skip()] * 5
-        last = None
+        ticket = choice.begin(label)
         try:
-            source, name, holes = find(given)
-            last = (source, name)
+            source, name = find(given)
             mark_used(source, self.studio.folders)
-            # One thread opens files, so that many clicks open one file after another.
-            return [last, *self.studio.load(lambda: shown_signal(source, name, ignore_invalid=holes)).result()]
+            # One thread opens files, so that many clicks open one file after another, and only the last of them.
+            shown = self.studio.load(lambda: shown_signal(source, name) if choice.is_newest(ticket) else None).result()
+            if shown is None or not choice.finish(ticket, shown[0]):
+                return [gr.skip()] * 5
+            return [str(ticket), *shown]
         except BadInput as error:
             problem = message_of(error)
         except Exception as error:
             # The file may be anything: every error of its reader is reported.
             traceback.print_exc()
-            problem = f"this file cannot be opened ({type(error).__name__}: {error})"
+            problem = f"{label}: {unexpected(error)}"
+        if not choice.finish(ticket, None):
+            return [gr.skip()] * 5
         gr.Warning(escape(problem), duration=MESSAGE_SECONDS, title="Not opened")
-        return [last, {}, render("problem", text=problem), "", gr.update(choices=[], value=None)]
+        return ["", {}, render("problem", text=problem), "", gr.update(choices=[], value=None)]
 
     def _offer_options(self, chosen: ChosenSignal | dict) -> list:
         """Show the options that mean something for the kind of the signal, and the runs that it may begin with."""
@@ -226,21 +252,25 @@ class FitTab:
         except BadInput as error:
             return render("problem", text=message_of(error))
 
-    def _begin(self, chosen: ChosenSignal, method: str | None, **given: Any) -> str:
+    def _begin(self, chosen: ChosenSignal | None, method: str | None, *, owner: str, **given: Any) -> str:
         """Queue the fit and return the id of its job."""
         request = show_errors(fit_request, self.studio.folders, chosen, method, **given)
+        assert chosen is not None, "refused by `fit_request`"
         mark_used(chosen["source"], self.studio.folders)
-        return show_errors(self.studio.queue.fit, request, chosen["name"]).id
+        return show_errors(self.studio.queue.fit, request, chosen["name"], owner).id
 
 
 def _notes(signal: Signal) -> list[str]:
     return [note_for_page(note) for note in signal.notes]
 
 
-def shown_signal(source: str, name: str, *, ignore_invalid: bool = False) -> tuple[ChosenSignal, Markup, Markup, dict]:
+def shown_signal(source: str, name: str) -> tuple[ChosenSignal, Markup, Markup, dict]:
     """Open a signal: what is chosen, a line about it, its image, and the list of methods."""
-    chosen, signal, guess = open_signal(source, name, ignore_invalid=ignore_invalid)
-    about = render("signal", kind=chosen["kind"], guess=guess, description=signal.describe(), notes=_notes(signal))
+    chosen, signal, guess = open_signal(source, name)
+    notes = _notes(signal)
+    if chosen["kind"] == "video" and Path(source).is_dir():
+        notes.append("Taken as the frames of a film. Photographs of an object go under “Photographs to 3-D”.")
+    about = render("signal", kind=chosen["kind"], guess=guess, description=signal.describe(), notes=notes)
     image = render("signal_image", source=data_url(encode_png(signal.preview(PREVIEW_SIDE))))
     methods, default = chosen["methods"], default_method(chosen["kind"])
     update = gr.update(

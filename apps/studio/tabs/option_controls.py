@@ -25,6 +25,17 @@ QUIET = EventOptions(show_progress="hidden", api_visibility="private")
 BUSY = EventOptions(show_progress="minimal", api_visibility="private")
 
 
+class RepeatedEventOptions(TypedDict):
+    """Arguments of Gradio's events that may come again before the last one is answered."""
+
+    trigger_mode: Literal["once", "multiple", "always_last"]
+    concurrency_limit: int | None
+
+
+# People choose again before the last answer is there: each event is answered, and `Choice` says which answer counts.
+EACH = RepeatedEventOptions(trigger_mode="multiple", concurrency_limit=None)
+
+
 def option_controls(
     model: type[Request], *, prefix: str = "", sections: tuple[str, ...] | None = None, exclude: tuple[str, ...] = ()
 ) -> dict[str, OptionComponent]:
@@ -50,7 +61,7 @@ def method_settings(method: gr.Dropdown, kind: gr.State, elem_id: str) -> gr.Sta
     Returns the state that `apps.studio.requests.chosen_settings` reads.
     """
     state = gr.State({})
-    with gr.Accordion("Options of the method", open=False, elem_id=elem_id):
+    with gr.Accordion("Method options (advanced)", open=False, elem_id=elem_id):
 
         @gr.render(inputs=[method, kind])
         def _(name: str | None, kind: str | None) -> None:
@@ -73,7 +84,7 @@ def _method_components(name: str | None, kind: str | None, state: gr.State) -> N
     if not name:
         gr.Markdown("Choose a method first.")
         return
-    gr.Markdown(method_options.summary(name))
+    gr.Markdown(method_options.summary(name, kind))
     options = method_options.method_options(name, kind)
     components, section = [], options[0].section
     for option in options:

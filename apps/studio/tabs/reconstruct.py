@@ -13,16 +13,18 @@ import gradio as gr
 from markupsafe import escape
 
 from apps.studio import examples, uploads
+from apps.studio.choice import Choice
 from apps.studio.cleanup import mark_used
 from apps.studio.exporting import new_folder
 from apps.studio.folders import clean_name
-from apps.studio.messages import message_of, note_for_page
+from apps.studio.messages import message_of, note_for_page, unexpected
 from apps.studio.photographs import ChosenPhotographs, OpenedScene, choose, open_scene
 from apps.studio.reconstruct_job import MODEL, POSES, ReconstructJob, continues, read_record
 from apps.studio.requests import reconstruct_request
-from apps.studio.tabs.option_controls import BUSY, QUIET, method_settings, option_control, option_controls
+from apps.studio.tabs.option_controls import BUSY, EACH, QUIET, method_settings, option_control, option_controls
 from apps.studio.tabs.run_choice import MESSAGE_SECONDS, muted, show_errors
 from apps.studio.templating import render
+from apps.studio.visitors import visitor_of
 from fields.methods.radiance import SceneMethod
 from fields.methods.registry import method_class, method_names
 from fields.options import option_named
@@ -51,8 +53,8 @@ class ReconstructTab:
 
     def __init__(self, studio: Studio) -> None:
         self.studio = studio
-        # `ChosenPhotographs`, or empty; corners of the whole box, or empty.
-        self.chosen, self.whole = gr.State({}), gr.State([])
+        # Which photographs are chosen, and their copy (`ChosenPhotographs` or empty); corners of the whole box.
+        self.choice, self.chosen, self.whole = gr.State(Choice()), gr.State({}), gr.State([])
         with gr.Row(equal_height=False):
             with gr.Column(scale=2, min_width=300, elem_classes="card"):
                 self._lay_out_source()
@@ -113,30 +115,54 @@ class ReconstructTab:
         opened = [self.chosen, self.about, self.find, self.scene, self.box_accordion, self.whole, *self.box]
         # Not on every slider of the box.
         busy = {"show_progress_on": self.about, **BUSY}
-        self.upload.upload(self._open_upload, self.upload, [*opened, self.example], **busy)
-        self.example.input(self._open_example, self.example, opened, **busy)
-        self.shown.select(self._show, self.chosen, [*opened, self.mesh], **QUIET)
-        inputs = [self.chosen, self.whole, self.method, self.settings, *self.box, *self.controls.values()]
+        choice = self.choice
+        self.upload.upload(self._open_upload, [choice, self.upload], [*opened, self.example], **EACH, **busy)
+        self.upload.clear(self._forget, choice, opened, **EACH, **QUIET)
+        self.example.input(self._open_example, [choice, self.example], opened, **EACH, **busy)
+        self.shown.select(self._show, [choice, self.chosen], [*opened, self.mesh], **QUIET)
+        inputs = [choice, self.chosen, self.whole, self.method, self.settings, *self.box, *self.controls.values()]
         outputs = [self.started, self.chosen]
         options = {"concurrency_limit": 4, **QUIET}
-        self.start.click(lambda *given: self._begin(False, *given), inputs, outputs, **options)
-        self.find.click(lambda *given: self._begin(True, *given), inputs, outputs, **options)
 
-    def _open_upload(self, paths: list[str]) -> list:
+        def begin(request: gr.Request, *given: Any) -> tuple[str, dict]:
+            return self._begin(visitor_of(request), False, *given)
+
+        def find(request: gr.Request, *given: Any) -> tuple[str, dict]:
+            return self._begin(visitor_of(request), True, *given)
+
+        self.start.click(begin, inputs, outputs, **options)
+        self.find.click(find, inputs, outputs, **options)
+
+    def _open_upload(self, choice: Choice, paths: list[str]) -> list:
         def keep() -> tuple[str, str]:
             self.studio.delete_unused_uploads()
             source = uploads.keep_photographs([Path(path) for path in paths], self.studio.folders)
             return str(source), clean_name(Path(paths[0]).stem) if len(paths) == 1 else "photographs"
 
-        return [*self._open(keep), None]
+        return [*self._open(choice, keep, "these photographs"), None]
 
-    def _open_example(self, name: str | None) -> list:
+    def _forget(self, choice: Choice) -> list:
+        choice.finish(choice.begin(), None)
+        return [{}, "", gr.update(visible="hidden"), *self._no_scene()]
+
+    def _open_example(self, choice: Choice, name: str | None) -> list:
         if not name:
             return [gr.skip()] * (6 + len(self.box))
-        return self._open(lambda: (examples.source(name, self.studio.folders), examples.find(name).title.lower()))
+        found = examples.find(name).title.lower()
+        return self._open(choice, lambda: (examples.source(name, self.studio.folders), found), found)
 
-    def _open(self, find: Callable[[], tuple[str, str]]) -> list:
-        """Open what `find()` returns, a source and its name: values of the components that show it."""
+    def _open(self, choice: Choice, find: Callable[[], tuple[str, str]], label: str) -> list:
+        """Open what `find()` returns, a source and its name: values of the components that show it.
+
+        Nothing changes where something else is chosen meanwhile.
+        """
+        ticket = choice.begin(label)
+        values = self._opened(find, label)
+        if not choice.finish(ticket, values[0] or None):
+            return [gr.skip()] * len(values)
+        return values
+
+    def _opened(self, find: Callable[[], tuple[str, str]], label: str) -> list:
         try:
             source, name = find()
             mark_used(source, self.studio.folders)
@@ -150,7 +176,7 @@ class ReconstructTab:
         except Exception as error:
             # The files may be anything: every error of their readers is reported.
             traceback.print_exc()
-            problem = f"this cannot be opened ({type(error).__name__}: {error})"
+            problem = f"{label}: {unexpected(error)}"
         gr.Warning(escape(problem), duration=MESSAGE_SECONDS, title="Not opened")
         return [{}, render("problem", text=problem), gr.update(visible="hidden"), *self._no_scene()]
 
@@ -168,10 +194,11 @@ class ReconstructTab:
     def _no_scene(self) -> list:
         return [muted(NO_SCENE), gr.update(visible="hidden"), [], *[gr.skip()] * len(self.box)]
 
-    def _show(self, event: gr.EventData, chosen: dict) -> list:
+    def _show(self, event: gr.EventData, choice: Choice, chosen: dict) -> list:
         """Show what a job has made: the cameras that were found, or the mesh."""
         name, what = str(event.run), str(event.what)  # pyright: ignore[reportAttributeAccessIssue]
         scene: list = [gr.skip()] * (6 + len(self.box))
+        ticket = choice.newest()
         no_mesh = gr.update(value=None, visible="hidden")
         if not name:
             return [*scene, no_mesh]
@@ -188,6 +215,8 @@ class ReconstructTab:
             opened = self.studio.load(lambda: open_scene(source)).result()
         except BadInput as error:
             return [gr.skip(), render("problem", text=message_of(error)), *scene[2:], gr.skip()]
+        if not choice.is_newest(ticket):
+            return [*scene, gr.skip()]
         known = ChosenPhotographs(source=job.request.source, name=clean_name(job.name), posed=True, run=name)
         return [
             known,
@@ -199,7 +228,9 @@ class ReconstructTab:
 
     def _begin(
         self,
+        owner: str,
         only_cameras: bool,
+        choice: Choice[ChosenPhotographs],
         chosen: ChosenPhotographs,
         whole: list[float],
         method: str | None,
@@ -207,12 +238,13 @@ class ReconstructTab:
         *values: Any,
     ) -> tuple[str, dict]:
         """Queue the job. Returns its id, and what is chosen, with the run that keeps its stages."""
+        show_errors(choice.check)
         box = _box(values[: len(self.box)], whole)
         controls = dict(zip(self.controls, values[len(self.box) :]))
         request = show_errors(reconstruct_request, chosen, method, box=box, settings=settings, controls=controls)
         mark_used(request.source, self.studio.folders)
         job = show_errors(self._job, chosen, request, only_cameras)
-        return show_errors(self.studio.queue.add, job).id, {**chosen, "run": job.path.name}
+        return show_errors(self.studio.queue.add, job, owner).id, {**chosen, "run": job.path.name}
 
     def _job(self, chosen: ChosenPhotographs, request: ReconstructRequest, only_cameras: bool) -> ReconstructJob:
         """A job in the run's folder that has the same fit already, or in a new one, which takes over its cameras."""

@@ -1,4 +1,4 @@
-"""Helpers of tabs that show runs: choose a run, call functions with it, show errors as messages on the page."""
+"""Helpers of tabs: choose a run, call functions with it, show errors as messages on the page."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ import gradio as gr
 from markupsafe import Markup
 
 from apps.studio import gallery
-from apps.studio.messages import html_message, message_of
+from apps.studio.messages import html_message
 from apps.studio.tabs.option_controls import QUIET
 from apps.studio.templating import render
 from apps.studio.view_renderer import OpenRun
-from fields.runs.run import Run
 from scenes.errors import BadInput
 
 if TYPE_CHECKING:
@@ -30,9 +29,9 @@ def run_choice(elem_id: str, label: str = "Run") -> gr.Dropdown:
     return gr.Dropdown([], label=label, elem_id=elem_id, allow_custom_value=True)
 
 
-def update_when_selected(tab: gr.Tab, run: gr.Dropdown, studio: Studio, *, solid: bool = False) -> None:
-    """List the runs anew whenever the tab is opened. `solid`: only runs that are viewed in 3-D."""
-    tab.select(lambda: gr.update(choices=gallery.names(studio.folders, solid=solid)), None, run, **QUIET)
+def update_when_selected(tab: gr.Tab, run: gr.Dropdown, studio: Studio) -> None:
+    """List the runs anew whenever the tab is opened."""
+    tab.select(lambda: gr.update(choices=gallery.names(studio.folders)), None, run, **QUIET)
 
 
 def show_errors(function: Callable[P, T], *args: P.args, **options: P.kwargs) -> T:
@@ -46,21 +45,6 @@ def show_errors(function: Callable[P, T], *args: P.args, **options: P.kwargs) ->
 def with_open_run(studio: Studio, name: str, function: Callable[[OpenRun], T]) -> T:
     """Call a function with a run and its field, on the thread of views."""
     return show_errors(lambda: studio.renderer.render(studio.folders.run(name), function).result())
-
-
-def with_run(studio: Studio, name: str, function: Callable[[Run], T]) -> T:
-    """Call a function that takes long with a run, on the thread of exports."""
-    return show_errors(lambda: studio.export(studio.folders.run(name), function).result())
-
-
-def viewer_html(studio: Studio, name: str | None, view: Callable[[str, dict], Markup], empty: str) -> Markup:
-    """`view(name, header)` of a run; the message `empty` if none is chosen, an error if there is no such run."""
-    if not name:
-        return muted(empty)
-    try:
-        return view(name, Run.open(studio.folders.run(name)).header)
-    except BadInput as error:
-        return render("message", style="problem", text=message_of(error))
 
 
 def muted(text: str) -> Markup:

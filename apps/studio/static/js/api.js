@@ -2,20 +2,28 @@
 
 const BASE = "/studio/";
 
-async function request(path, options) {
-  const response = await fetch(BASE + path, options);
-  if (!response.ok) throw new Error(await errorMessage(response));
-  return response.json();
+/** An error that the studio reports. `status`: of its response; undefined where there was no response. */
+class Refused extends Error {
+  constructor(text, status) {
+    super(text);
+    this.status = status;
+  }
 }
 
-export const getJson = (path) => request(path);
+async function request(path, options) {
+  const response = await fetch(BASE + path, options);
+  if (!response.ok) throw new Refused(await errorMessage(response), response.status);
+  return response;
+}
 
-export const postJson = (path, content = {}) =>
-  request(path, {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify(content),
-  });
+export const getJson = async (path) => (await request(path)).json();
+
+export const getHtml = async (path) => (await request(path)).text();
+
+export async function postJson(path, content = {}) {
+  const headers = { "Content-Type": "application/json" };
+  return (await request(path, { method: "POST", headers, body: JSON.stringify(content) })).json();
+}
 
 /** Fetch an image. Returns null if the studio does not answer; a refused request is a response that is not `ok`. */
 export async function fetchImage(path, parameters) {

@@ -3,7 +3,8 @@
 import { getJson, postJson } from "./api.js";
 import { button, element, isVisible, sleep } from "./dom.js";
 import { STATE_NAMES } from "./format.js";
-import { isActive, startedJob } from "./jobs.js";
+import { bestJob, isActive, startedJob } from "./jobs.js";
+import { announce } from "./notices.js";
 
 const VISIBLE_POLL_MS = 700;
 const HIDDEN_POLL_MS = 2500;
@@ -18,6 +19,7 @@ const DOWNLOADS = {
 export class Comparison {
   constructor(root) {
     this.root = root;
+    this.run = root.dataset.run || "";
     this.job = null;
     this.startedId = "";
     this.head = element("div", { class: "head" });
@@ -30,15 +32,17 @@ export class Comparison {
 
   choose(id) {
     this.jobId = id;
+    this.job = null;
     this.shownVersion = -1;
   }
 
   async act(action) {
+    const id = this.jobId;
     try {
-      this.job = await postJson(`jobs/${this.jobId}/${action}`);
-      this.problem.textContent = "";
+      await postJson(`jobs/${id}/${action}`);
+      if (this.jobId === id) this.problem.textContent = "";
     } catch (error) {
-      this.problem.textContent = error.message;
+      if (this.jobId === id) this.problem.textContent = error.message;
     }
   }
 
@@ -55,18 +59,21 @@ export class Comparison {
   }
 
   async update() {
-    const started = startedJob(TYPE);
+    const started = this.run ? "" : startedJob(TYPE);
     if (started && started !== this.startedId) {
       this.startedId = started;
       this.choose(started);
     }
     let answer = await getJson(`jobs?of=${this.jobId}`);
-    const comparisons = answer.jobs.filter((job) => job.type === TYPE);
-    if (comparisons.length && !comparisons.some((job) => job.id === this.jobId)) {
-      this.choose(comparisons.at(-1).id);
-      answer = await getJson(`jobs?of=${this.jobId}`);
+    if (this.run || !answer.jobs.some((job) => job.id === this.jobId)) {
+      const best = bestJob(answer.jobs, TYPE, this.run);
+      if (best && best.id !== this.jobId) {
+        this.choose(best.id);
+        answer = await getJson(`jobs?of=${this.jobId}`);
+      }
     }
     if (!answer.job || answer.job.id !== this.jobId) return;
+    announce(this.job, answer.job);
     this.job = answer.job;
     this.draw();
   }

@@ -28,8 +28,11 @@ export const sleep = (milliseconds) => new Promise((done) => setTimeout(done, mi
 
 export const nextFrame = () => new Promise((done) => requestAnimationFrame(done));
 
-/** Decode an image completely before it is shown, so that nothing flickers. Returns false if it cannot be decoded. */
-export async function replaceImage(image, address) {
+/**
+ * Decode an image completely before it is shown, so that nothing flickers. Returns false if it cannot be decoded, or if
+ * `isWanted()` says then that the element shows something else meanwhile.
+ */
+export async function replaceImage(image, address, isWanted = () => true) {
   const loaded = new Image();
   loaded.src = address;
   try {
@@ -37,6 +40,7 @@ export async function replaceImage(image, address) {
   } catch {
     return false;
   }
+  if (!isWanted()) return false;
   image.src = loaded.src;
   return true;
 }

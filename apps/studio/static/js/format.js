@@ -47,5 +47,20 @@ export function duration(seconds) {
   return rounded < 5400 ? `${Math.round(rounded / 60)} min` : `${(rounded / 3600).toFixed(1)} h`;
 }
 
+/** Bytes with a fitting unit. */
+export function byteCount(bytes) {
+  if (bytes < 1e4) return `${bytes} B`;
+  return bytes < 1e6 ? `${Math.round(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
+}
+
+/** A time in seconds since 1970: of today the hour, else the day too. */
+export function timeOfDay(seconds) {
+  const time = new Date(1000 * seconds);
+  const sameDay = time.toDateString() === new Date().toDateString();
+  return sameDay
+    ? time.toLocaleTimeString([], { timeStyle: "short" })
+    : time.toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+}
+
 /** A whole number with thousands separators. */
 export const count = (value) => value.toLocaleString("en");

@@ -2,8 +2,7 @@
 
 import { nextFrame, sleep } from "./dom.js";
 
-const START_BUTTONS =
-  "#start, #compare-start, #distill-start, #export-start, #space-extract, #inspect-spectra, #recon-start, #recon-cameras";
+const START_BUTTONS = "#start, #compare-start, #distill-start, #recon-start, #recon-cameras";
 const DOUBLE_CLICK_MS = 500;
 
 // Gradio ignores clicks while the request of the first one is under way, but learns of that only a little later.
@@ -28,7 +27,7 @@ export function correctTabOrder() {
     box.setAttribute("aria-hidden", "true");
   }
   // The viewer of meshes would be reached before all else.
-  for (const canvas of document.querySelectorAll("#space-mesh canvas, #recon-mesh canvas")) {
+  for (const canvas of document.querySelectorAll("#recon-mesh canvas")) {
     if (canvas.tabIndex > 0) canvas.tabIndex = 0;
   }
 }

@@ -3,8 +3,8 @@
 import { getJson, postJson } from "./api.js";
 import { button, element, isVisible, replaceImage, sleep } from "./dom.js";
 import { count, duration, metricName, metricPhrase, metricValue, STATE_NAMES } from "./format.js";
-import { isActive, openTabOf, rememberedJob, rememberJob, startedJob } from "./jobs.js";
-import { openRun } from "./tabs.js";
+import { bestJob, isActive, pageOfRun, queueEntry, rememberJob, startedJob } from "./jobs.js";
+import { announce, offerNotification } from "./notices.js";
 
 const ACTIVE_POLL_MS = 500;
 const IDLE_POLL_MS = 2500;
@@ -17,18 +17,22 @@ export class LiveFit {
   constructor(root) {
     this.root = root;
     this.type = root.dataset.jobType || "fit";
+    // On the page of a run: the run whose jobs are shown, and no others.
+    this.run = root.dataset.run || "";
     this.job = null;
     this.jobId = "";
     this.queue = [];
     this.problem = "";
     this.startedId = "";
+    // The welcome stays until a fit is started, where it was asked for.
+    this.welcomes = location.search === "?welcome" && this.type === "fit";
     this.forgetImages();
     this.build();
     this.poll();
   }
 
   build() {
-    const [targetName, fitName] = this.type === "distillation" ? ["teacher", "student"] : ["target", "fit"];
+    const [targetName, fitName] = this.type === "distillation" ? ["original", "converted"] : ["signal", "field"];
     this.name = element("h2");
     this.state = element("span", { class: "chip" });
     this.info = element("p", { class: "muted" });
@@ -48,14 +52,8 @@ export class LiveFit {
       resume: button("Resume", () => this.act("resume")),
       stop: button("Stop and keep", () => this.act("stop")),
     };
-    this.orbitLink = button("View in 3-D", () => this.job && openRun("space", this.job.run));
-    this.links = element(
-      "span",
-      { class: "links" },
-      this.orbitLink,
-      button("Inspect", () => this.job && openRun("inspect", this.job.run)),
-      button("Export", () => this.job && openRun("export", this.job.run)),
-    );
+    this.pageLink = element("a", { class: "button primary" }, "View, inspect and export");
+    this.notify = offerNotification();
     this.others = element("ul", { class: "queue", "aria-label": "Other jobs" });
     const error = element("figure", { class: "error" }, this.images.error, element("figcaption", {}, "error × 10"));
     this.body = element(
@@ -69,7 +67,7 @@ export class LiveFit {
         { class: "run" },
         this.progress,
         this.status,
-        element("div", { class: "buttons" }, ...Object.values(this.buttons), this.links),
+        element("div", { class: "buttons" }, ...Object.values(this.buttons), this.pageLink, this.notify),
       ),
       this.note,
       this.scores,
@@ -82,7 +80,7 @@ export class LiveFit {
       min: 0,
       max: 100,
       value: 50,
-      "aria-label": "How much of the fit is shown over the target",
+      "aria-label": `How much of the ${fitName} is shown over the ${targetName}`,
     });
     const slider = element(
       "div",
@@ -102,11 +100,15 @@ export class LiveFit {
 
   async act(action) {
     if (!this.job) return;
+    const { id } = this.job;
     try {
-      this.job = { ...this.job, ...(await postJson(`jobs/${this.job.id}/${action}`)) };
+      const answer = await postJson(`jobs/${id}/${action}`);
+      // Another job may be shown by now.
+      if (this.jobId !== id) return;
+      this.job = { ...this.job, ...answer };
       this.problem = "";
     } catch (error) {
-      this.problem = error.message;
+      if (this.jobId === id) this.problem = error.message;
     }
     this.draw();
   }
@@ -115,11 +117,12 @@ export class LiveFit {
     if (id === this.jobId) return;
     this.jobId = id;
     this.job = null;
+    this.problem = "";
     this.forgetImages();
     for (const image of Object.values(this.images)) image.removeAttribute("src");
     this.slider.classList.remove("has-fit");
     this.body.classList.remove("has-fit");
-    rememberJob(this.type, id);
+    if (!this.run) rememberJob(this.type, id);
   }
 
   /** The versions of the images that are shown now: of each, and of all together. */
@@ -151,7 +154,6 @@ export class LiveFit {
       this.curve.innerHTML = job.curve;
       this.curve.dataset.drawn = job.curve;
     }
-    this.drawQueue(job);
   }
 
   drawProgress(job) {
@@ -163,6 +165,7 @@ export class LiveFit {
     if (job.total) steps = `${count(job.step)} of ${count(job.total)} steps`;
     else if (job.step > 1) steps = `${count(job.step)} steps`;
     this.status.textContent = [
+      job.state === "queued" && job.place ? `${job.place} before it in the queue` : "",
       steps,
       active && job.rate ? `${job.rate} steps per second` : "",
       active && job.quality !== null ? metricPhrase(job.metric, job.quality) : "",
@@ -179,23 +182,20 @@ export class LiveFit {
     this.buttons.resume.hidden = !["paused", "stopped"].includes(job.state) || complete;
     this.buttons.stop.hidden = !["loading", "running", "stopping", "paused"].includes(job.state);
     this.buttons.stop.disabled = job.state === "stopping";
-    this.orbitLink.hidden = !job.solid;
-    this.links.hidden = !["done", "paused", "stopped"].includes(job.state) || !job.step;
+    this.pageLink.href = pageOfRun(job.run);
+    this.pageLink.hidden = !!this.run || !["done", "paused", "stopped"].includes(job.state) || !job.step;
+    this.notify.hidden = !isActive(job) || this.notify.dataset.asked !== undefined;
   }
 
-  /** The other jobs that wait, run or are paused, each as a button that shows it. */
-  drawQueue(job) {
-    const others = this.queue.filter((other) => other.id !== job.id && (isActive(other) || other.state === "paused"));
-    this.others.replaceChildren(
-      ...others.map((other) => {
-        const show = () =>
-          other.type === "fit" || other.type === this.type ? this.choose(other.id) : openTabOf(other.type);
-        const type = other.type === "fit" ? "" : `, a ${other.type}`;
-        const entry = element("button", { type: "button", onclick: show }, element("b", {}, other.name));
-        entry.append(` ${STATE_NAMES[other.state]}${type}`);
-        return element("li", {}, entry);
-      }),
-    );
+  /** The other jobs that wait, run or are paused, each as a link to its page: one's own first. */
+  drawQueue() {
+    if (this.run) return;
+    const others = this.queue.filter((job) => job.id !== this.jobId && (isActive(job) || job.state === "paused"));
+    others.sort((a, b) => b.mine - a.mine);
+    const shown = JSON.stringify(others);
+    if (shown === this.others.dataset.shown) return;
+    this.others.dataset.shown = shown;
+    this.others.replaceChildren(...others.map(queueEntry));
   }
 
   /** Load the images that have changed. */
@@ -205,8 +205,8 @@ export class LiveFit {
     const changed = Object.keys(images).filter((name) => images[name] !== this.shownImages[name]);
     const loaded = await Promise.all(
       changed.map(async (name) => {
-        const shown = await replaceImage(this.images[name], `/studio/jobs/${id}/${name}?v=${images[name]}`);
-        if (!shown || this.jobId !== id) return false;
+        const address = `/studio/jobs/${id}/${name}?v=${images[name]}`;
+        if (!(await replaceImage(this.images[name], address, () => this.jobId === id))) return false;
         this.shownImages[name] = images[name];
         return true;
       }),
@@ -240,6 +240,7 @@ export class LiveFit {
 
   /** Whether a button of this page has started a job that is not shown yet. */
   hasStarted() {
+    if (this.run) return false;
     const started = startedJob(this.type);
     return started !== "" && started !== this.startedId;
   }
@@ -247,6 +248,7 @@ export class LiveFit {
   followStarted() {
     if (!this.hasStarted()) return;
     this.startedId = startedJob(this.type);
+    this.welcomes = false;
     this.choose(this.startedId);
     if (innerWidth < NARROW_PIXELS && isVisible(this.root)) this.root.scrollIntoView({ block: "start" });
   }
@@ -256,24 +258,20 @@ export class LiveFit {
     const wanted = isVisible(this.root) || !this.job ? this.jobId : "";
     let answer = await getJson(`jobs?of=${wanted}`);
     this.queue = answer.jobs;
-    if (!this.queue.some((job) => job.id === this.jobId)) {
-      const chosen = this.bestJob();
-      if (chosen) {
+    if (this.run || !this.queue.some((job) => job.id === this.jobId)) {
+      const chosen = this.welcomes ? null : bestJob(this.queue, this.type, this.run);
+      if (chosen && chosen.id !== this.jobId) {
         this.choose(chosen.id);
         answer = await getJson(`jobs?of=${chosen.id}`);
         this.queue = answer.jobs;
       }
     }
-    if (answer.job?.id !== this.jobId) return;
+    this.drawQueue();
+    if (!this.others.isConnected && !this.run) this.root.append(this.others);
+    if (!answer.job || answer.job.id !== this.jobId) return;
+    announce(this.job, answer.job);
     this.job = answer.job;
     this.draw();
     await this.drawImages();
-  }
-
-  /** The job to show where none is chosen: the remembered one, else the newest active one, else the newest. */
-  bestJob() {
-    const jobs = this.queue.filter((job) => job.type === this.type);
-    const remembered = rememberedJob(this.type);
-    return jobs.find((job) => job.id === remembered) || jobs.findLast(isActive) || jobs.at(-1);
   }
 }

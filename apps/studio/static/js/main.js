@@ -6,8 +6,12 @@ import "./examples.js";
 import { Gallery } from "./gallery.js";
 import { correctTabOrder, hideUntilSettled } from "./gradio_events.js";
 import { LiveFit } from "./live_fit.js";
+import { MeshViewer } from "./mesh_viewer.js";
 import { OrbitViewer } from "./orbit_viewer.js";
 import { Reconstruction } from "./reconstruction.js";
+import { RunPage } from "./run_page.js";
+import { followAddress } from "./tabs.js";
+import "./uploads.js";
 import { ZoomViewer } from "./zoom_viewer.js";
 
 const PANELS = {
@@ -18,6 +22,8 @@ const PANELS = {
   orbit: OrbitViewer,
   cameras: CameraViewer,
   reconstruction: Reconstruction,
+  mesh: MeshViewer,
+  run: RunPage,
 };
 
 function startPanels() {
@@ -40,3 +46,4 @@ new MutationObserver(update).observe(document.documentElement, {
   attributeFilter: ["tabindex"],
 });
 update([]);
+followAddress();

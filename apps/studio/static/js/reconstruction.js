@@ -3,8 +3,8 @@
 import { getJson, postJson } from "./api.js";
 import { button, element, isVisible, replaceImage, sleep } from "./dom.js";
 import { duration, metricName, metricPhrase, metricValue, STATE_NAMES } from "./format.js";
-import { isActive, openTabOf, rememberedJob, rememberJob, startedJob } from "./jobs.js";
-import { openRun } from "./tabs.js";
+import { bestJob, isActive, pageOfRun, queueEntry, rememberJob, startedJob } from "./jobs.js";
+import { announce } from "./notices.js";
 
 const TYPE = "reconstruction";
 const ACTIVE_POLL_MS = 600;
@@ -29,6 +29,7 @@ const STAGE_STATES = { running: "", kept: "kept", done: "done" };
 export class Reconstruction {
   constructor(root) {
     this.root = root;
+    this.run = root.dataset.run || "";
     this.startedId = "";
     this.problem = "";
     this.reported = {};
@@ -58,8 +59,9 @@ export class Reconstruction {
       stop: button("Stop and keep", () => this.act("stop")),
       resume: button("Continue", () => this.act("resume")),
     };
+    this.mesh = element("div", { class: "large-mesh" });
     this.downloads = element("span", { class: "links" });
-    this.orbitLink = button("View the field in 3-D", () => this.job && openRun("space", this.job.run));
+    this.pageLink = element("a", { class: "button" }, "View, inspect and export the field");
     this.report = element("img", { alt: "Photographs, field, mesh and its shape from several cameras" });
     this.sheet = element(
       "figure",
@@ -75,8 +77,9 @@ export class Reconstruction {
       this.info,
       this.progress,
       this.line,
-      element("div", { class: "buttons" }, ...Object.values(this.buttons), this.downloads, this.orbitLink),
+      element("div", { class: "buttons" }, ...Object.values(this.buttons), this.downloads, this.pageLink),
       this.note,
+      this.mesh,
       this.views,
       this.scores,
       this.sheet,
@@ -96,13 +99,16 @@ export class Reconstruction {
     if (id === this.jobId) return;
     this.forget(id);
     for (const image of Object.values(this.images)) image.removeAttribute("src");
-    rememberJob(TYPE, id);
+    if (!this.run) rememberJob(TYPE, id);
   }
 
   async act(action) {
     if (!this.job) return;
+    const { id } = this.job;
     try {
-      const job = await postJson(`jobs/${this.job.id}/${action}`);
+      const job = await postJson(`jobs/${id}/${action}`);
+      // Another job may be shown by now.
+      if (this.jobId !== id) return;
       this.problem = "";
       // Another file is made by another job of the same run.
       if (job.id !== this.jobId) this.choose(job.id);
@@ -128,10 +134,11 @@ export class Reconstruction {
     this.buttons.stop.hidden = !active;
     this.buttons.stop.disabled = job.state === "stopping";
     this.buttons.resume.hidden = !["stopped", "paused", "failed"].includes(job.state);
-    this.orbitLink.hidden = active || !job.files.length;
+    this.pageLink.href = pageOfRun(job.run);
+    this.pageLink.hidden = !!this.run || active || !job.files.length;
     this.drawResults(job, active);
     this.drawNotes(job);
-    this.drawQueue(job);
+    this.drawQueue();
   }
 
   drawStage(job, active) {
@@ -197,7 +204,11 @@ export class Reconstruction {
   /** Have Gradio show the cameras once they are known, and the mesh once it is there. `tabs/reconstruct.py` does it. */
   reportToPage(job, active, done) {
     const show = window.studioShowReconstruction;
-    if (!show) return;
+    if (!show) {
+      // The page of the run has a viewer of its own.
+      this.drawMesh(job, done);
+      return;
+    }
     const cameras = job.cameras ? job.run : "";
     if (cameras && this.reported.cameras !== cameras) {
       this.reported.cameras = cameras;
@@ -211,6 +222,15 @@ export class Reconstruction {
     }
   }
 
+  drawMesh(job, done) {
+    const file = done && job.files.find(({ name }) => name.endsWith(".glb"));
+    const source = file ? `/studio/runs/${encodeURIComponent(job.run)}/${file.name}?v=${file.bytes}` : "";
+    if (source === this.mesh.dataset.shown) return;
+    this.mesh.dataset.shown = source;
+    const viewer = element("div", { "data-studio": "mesh", "data-source": source, "data-name": file?.name });
+    this.mesh.replaceChildren(...(source ? [viewer] : []));
+  }
+
   drawNotes(job) {
     const shown = JSON.stringify(job.notes);
     if (shown === this.notes.dataset.shown) return;
@@ -219,23 +239,22 @@ export class Reconstruction {
     this.notes.replaceChildren(...job.notes.map((text) => element("li", {}, text)));
   }
 
-  drawQueue(job) {
-    const others = this.queue.filter((other) => other.id !== job.id && isActive(other));
-    this.others.replaceChildren(
-      ...others.map((other) => {
-        const show = () => (other.type === TYPE ? this.choose(other.id) : openTabOf(other.type));
-        const entry = element("button", { type: "button", onclick: show }, element("b", {}, other.name));
-        entry.append(` ${STATE_NAMES[other.state]}, a ${other.type}`);
-        return element("li", {}, entry);
-      }),
-    );
+  drawQueue() {
+    if (this.run) return;
+    const others = this.queue.filter((other) => other.id !== this.jobId && isActive(other));
+    others.sort((a, b) => b.mine - a.mine);
+    const shown = JSON.stringify(others);
+    if (shown === this.others.dataset.shown) return;
+    this.others.dataset.shown = shown;
+    this.others.replaceChildren(...others.map(queueEntry));
   }
 
   async drawImages() {
     const { id, images } = this.job;
     for (const [name, image] of Object.entries(this.images)) {
       if (images[name] === undefined || images[name] === this.shownImages[name]) continue;
-      const shown = await replaceImage(image, `/studio/jobs/${id}/${name}?v=${images[name]}`);
+      const address = `/studio/jobs/${id}/${name}?v=${images[name]}`;
+      const shown = await replaceImage(image, address, () => this.jobId === id);
       if (this.jobId !== id) return;
       if (shown) this.shownImages[name] = images[name];
     }
@@ -248,7 +267,7 @@ export class Reconstruction {
     while (this.root.isConnected) {
       let pause = IDLE_POLL_MS;
       try {
-        const started = startedJob(TYPE);
+        const started = this.run ? "" : startedJob(TYPE);
         if (started && started !== this.startedId) {
           this.startedId = started;
           this.choose(started);
@@ -273,15 +292,16 @@ export class Reconstruction {
     const visible = isVisible(this.root);
     let answer = await getJson(`jobs?of=${visible || !this.job ? this.jobId : ""}`);
     this.queue = answer.jobs;
-    const jobs = this.queue.filter((job) => job.type === TYPE);
-    if (!jobs.some((job) => job.id === this.jobId)) {
-      const remembered = rememberedJob(TYPE);
-      const best = jobs.find((job) => job.id === remembered) || jobs.findLast(isActive) || jobs.at(-1);
+    if (this.run || !this.queue.some((job) => job.id === this.jobId)) {
+      const best = bestJob(this.queue, TYPE, this.run);
       if (!best) return;
-      this.choose(best.id);
-      answer = await getJson(`jobs?of=${best.id}`);
+      if (best.id !== this.jobId) {
+        this.choose(best.id);
+        answer = await getJson(`jobs?of=${best.id}`);
+      }
     }
-    if (answer.job?.id !== this.jobId) return;
+    if (!answer.job || answer.job.id !== this.jobId) return;
+    announce(this.job, answer.job);
     this.job = answer.job;
     if (visible) this.draw();
     if (visible) await this.drawImages();

@@ -1,0 +1,137 @@
+"""The page of one run, `/run/NAME`: what it says about the run, and the HTML in which scripts draw the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+from apps.studio import descriptions, exporting, gallery
+from apps.studio.exporting import ExportChoice
+from apps.studio.folders import Folders, check_name
+from apps.studio.images import data_url
+from apps.studio.job import Job
+from apps.studio.job_queue import JobQueue
+from apps.studio.reconstruct_job import RECORD
+from apps.studio.shelf import Shelf
+from apps.studio.static_files import SCRIPTS
+from apps.studio.templating import render
+from apps.studio.view_renderer import OpenRun
+from fields.compare.comparison import HEADER
+from fields.export.outputs.cameras import draw_cameras
+from fields.kinds import viewer_class
+from fields.runs.run import Run
+from scenes.domain import Domain
+from scenes.errors import BadInput
+
+# Letters of the drawing of cameras, in points: it is shown at about half its size.
+CAMERA_FONT_SIZE = 17
+
+
+def html(folders: Folders, queue: JobQueue, name: str) -> Markup:
+    """The whole page. Raises BadInput where there is neither such a run nor a job that will make it."""
+    path = folders.runs / check_name(name)
+    if newest_job(queue, path) is None:
+        folders.run(name)
+    return render("run", name=name, modules=SCRIPTS, type=_type(path))
+
+
+def facts(folders: Folders, queue: JobQueue, shelf: Shelf, name: str) -> dict[str, Any]:
+    """Everything that the page shows as text, as JSON data. Raises BadInput where the run has gone.
+
+    A run that waits for its turn has a job and nothing else yet.
+    """
+    path = folders.runs / check_name(name)
+    job = newest_job(queue, path)
+    if job is not None and not path.is_dir():
+        return {"name": name, "type": job.type, "ready": False, "busy": True, "job": job.id, "exports": [], **EMPTY}
+    folders.run(name)
+    try:
+        entry = gallery.entry(path, queue)
+    except (OSError, ValueError, KeyError, TypeError):
+        raise BadInput(f"{name} holds no run that can be read") from None
+    found = {**entry, "job": job.id if job else "", "exports": shelf.entries(path)}
+    if (path / "run.json").is_file():
+        run = Run.open(path)
+        found |= _of_header(run.header, (run.metrics() or {}).get("metrics", {}))
+    return found
+
+
+# What is not known of a run before its turn has come.
+EMPTY: dict[str, Any] = {"kind": "", "method": "", "status": "waiting", "note": "", "tags": [], "bytes": 0}
+
+
+def viewer(run: Run) -> Markup:
+    """The element in which a script draws the field: a window of a flat one, an orbit around a solid one."""
+    kind = run.header["kind"]
+    drawn, domain = viewer_class(kind), Domain.from_json(run.header["domain"])
+    if drawn.solid:
+        return render("orbit_viewer", run=run.path.name, moving=drawn.is_moving(domain))
+    width, height = drawn.aspect_ratio(domain)
+    return render("zoom_viewer", run=run.path.name, kind=kind, position=drawn.position_name, ratio=f"{width}/{height}")
+
+
+def forms(opened: OpenRun) -> list[dict[str, str]]:
+    """What the run can be exported as: the label of each choice, and which control sets its size."""
+    return [{"label": choice.label, "size": choice.size} for choice in exporting.choices(opened)]
+
+
+def estimate(opened: OpenRun, label: str, scale: float, cells: int) -> str:
+    """How large an export will be, for people."""
+    return exporting.find(opened, label).estimate(opened.run, scale, cells)
+
+
+def chosen_form(opened: OpenRun, label: str) -> ExportChoice:
+    """The choice with a label."""
+    return exporting.find(opened, label)
+
+
+def cameras(opened: OpenRun) -> Markup:
+    """A drawing of the cameras of a scene's photographs, as HTML; empty for signals without cameras."""
+    from matplotlib import rc_context
+
+    known = opened.run.cameras()
+    if not known:
+        return Markup("")
+    axes = opened.field.domain.axes[:3]
+    lower, upper = (np.array([getattr(axis, end) for axis in axes]) for end in ("lower", "upper"))
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "cameras.png"
+        # The page shows through the image, and inverts its colors in the dark.
+        with rc_context({"font.size": CAMERA_FONT_SIZE, "savefig.transparent": True}):
+            draw_cameras(file, known, lower, upper)
+        source = data_url(file.read_bytes())
+    num_test = sum(camera.split == "test" for camera in known)
+    return render("cameras", source=source, num_train=len(known) - num_test, num_test=num_test)
+
+
+def newest_job(queue: JobQueue, path: Path) -> Job | None:
+    """The job that works in a folder, or did last."""
+    return next((job for job in reversed(list(queue.jobs.values())) if job.path == path), None)
+
+
+def describe(folders: Folders, name: str, note: str, tags: list[str]) -> descriptions.Description:
+    """Keep a note and tags. Raises BadInput where the run's folder does not exist yet, or they are too long."""
+    return descriptions.write(folders.run(name), note, tags)
+
+
+def _type(path: Path) -> str:
+    if (path / HEADER).is_file():
+        return "comparison"
+    return "reconstruction" if (path / RECORD).is_file() else "run"
+
+
+def _of_header(header: Mapping[str, Any], metrics: Mapping[str, float]) -> dict[str, Any]:
+    return {
+        "metrics": dict(metrics),
+        "seed": header.get("seed"),
+        "steps": header.get("steps"),
+        "seconds": header.get("seconds"),
+        "device": header.get("backend"),
+        "from": Path(header["from"]).name if header.get("from") else None,
+        "teacher": Path(header["teacher"]["path"]).name if header.get("teacher") else None,
+    }

@@ -1,0 +1,172 @@
+// The shelf of a run's exports: what can be made, what was made, when, how large, with preview, progress and cancel.
+
+import { getJson, postJson } from "./api.js";
+import { button, element } from "./dom.js";
+import { byteCount, duration, timeOfDay } from "./format.js";
+
+const ESTIMATE_AFTER_MS = 150;
+const PICTURES = /\.(png|jpe?g|webp|gif|apng)$/i;
+const FILMS = /\.(mp4|webm|mov)$/i;
+const SOUNDS = /\.(wav|flac|ogg|opus|mp3)$/i;
+const STATES = { waiting: "waiting", working: "being made", failed: "failed", cancelled: "cancelled" };
+
+export class Exports {
+  constructor(run) {
+    this.run = run;
+    this.isBusy = false;
+    this.forms = null;
+    this.build();
+  }
+
+  path(rest) {
+    return `runs/${encodeURIComponent(this.run)}/${rest}`;
+  }
+
+  build() {
+    const slider = (label, attributes, unit) => {
+      const shown = element("output", {}, unit(attributes.value));
+      const input = element("input", { type: "range", ...attributes, "aria-label": label });
+      input.addEventListener("input", () => {
+        shown.textContent = unit(input.value);
+        this.tellSizeSoon();
+      });
+      return { input, box: element("label", { hidden: true }, `${label} `, input, shown) };
+    };
+    this.form = element("select", { "aria-label": "Format", onchange: () => this.chooseForm() });
+    this.scale = slider("Size", { min: 0.25, max: 8, step: 0.25, value: 1 }, (value) => `${value} × the original`);
+    this.cells = slider("Detail", { min: 32, max: 512, step: 32, value: 128 }, (value) => `${value} cells`);
+    this.estimate = element("p", { class: "muted", role: "status" });
+    this.problem = element("p", { class: "problem", role: "alert" });
+    this.start = button("Export", () => this.make(this.form.value, this.scale.input.value, this.cells.input.value), {
+      class: "primary",
+      id: "export-start",
+    });
+    this.list = element("ul", { class: "shelf" });
+    this.root = element(
+      "section",
+      { class: "card", id: "exports", hidden: true, "data-studio-part": "exports" },
+      element("h2", {}, "Exports"),
+      element("div", { class: "buttons" }, this.form, this.scale.box, this.cells.box, this.start),
+      this.estimate,
+      this.problem,
+      this.list,
+    );
+  }
+
+  /** Draw the exports in `facts` of the run. */
+  show(facts) {
+    this.root.hidden = facts.type === "comparison" || !(facts.ready || facts.exports.length);
+    this.isBusy = facts.exports.some((known) => ["waiting", "working"].includes(known.state));
+    if (facts.ready && !facts.busy && !this.forms) this.loadForms();
+    const entries = new Map([...this.list.children].map((entry) => [entry.dataset.export, entry]));
+    this.list.replaceChildren(
+      ...facts.exports.map((known) => {
+        const shown = JSON.stringify(known);
+        const entry = entries.get(known.id);
+        // An entry that has not changed stays, with its preview.
+        if (entry?.dataset.shown === shown) return entry;
+        return element(
+          "li",
+          { "data-export": known.id, "data-state": known.state, "data-shown": shown },
+          ...this.entry(known),
+        );
+      }),
+    );
+  }
+
+  async loadForms() {
+    this.forms = {};
+    try {
+      const forms = await getJson(this.path("forms"));
+      this.forms = Object.fromEntries(forms.map(({ label, size }) => [label, size]));
+      this.form.replaceChildren(...forms.map(({ label }) => element("option", { value: label }, label)));
+      this.chooseForm();
+    } catch (error) {
+      this.forms = null;
+      this.problem.textContent = error.message;
+    }
+  }
+
+  chooseForm() {
+    const size = this.forms[this.form.value];
+    this.scale.box.hidden = size !== "scale";
+    this.cells.box.hidden = size !== "cells";
+    this.tellSizeSoon();
+  }
+
+  tellSizeSoon() {
+    clearTimeout(this.telling);
+    this.telling = setTimeout(async () => {
+      const label = this.form.value;
+      const asked = new URLSearchParams({ label, scale: this.scale.input.value, cells: this.cells.input.value });
+      try {
+        const { text } = await getJson(this.path(`estimate?${asked}`));
+        // Another format may be chosen by now.
+        if (this.form.value === label) this.estimate.textContent = text;
+      } catch (error) {
+        if (this.form.value === label) this.estimate.textContent = error.message;
+      }
+    }, ESTIMATE_AFTER_MS);
+  }
+
+  async make(label, scale, cells) {
+    this.start.disabled = true;
+    this.problem.textContent = "";
+    try {
+      const known = await postJson(this.path("exports"), { label, scale: Number(scale), cells: Number(cells) });
+      this.isBusy = true;
+      this.list.prepend(element("li", { "data-export": known.id, "data-state": known.state }, ...this.entry(known)));
+    } catch (error) {
+      this.problem.textContent = error.message;
+    }
+    this.start.disabled = false;
+  }
+
+  async act(known, action) {
+    try {
+      await postJson(this.path(`exports/${known.id}/${action}`));
+      if (action === "delete") this.list.querySelector(`[data-export="${known.id}"]`)?.remove();
+    } catch (error) {
+      this.problem.textContent = error.message;
+    }
+  }
+
+  entry(known) {
+    const address = `/studio/${this.path(`exports/${known.id}`)}`;
+    const working = ["waiting", "working"].includes(known.state);
+    const facts = [
+      known.state === "done" ? byteCount(known.bytes) : STATES[known.state],
+      known.remaining ? `about ${duration(known.remaining)} left` : "",
+      known.state === "done" ? `made at ${timeOfDay(known.made)} in ${duration(known.seconds)}` : "",
+      known.message,
+    ];
+    const buttons = [];
+    if (known.state === "done") {
+      buttons.push(element("a", { class: "button primary", href: address, download: known.file }, "Download"));
+    }
+    if (working) buttons.push(button("Cancel", () => this.act(known, "cancel")));
+    else {
+      buttons.push(button("Make again", () => this.make(known.label, known.scale, known.cells)));
+      buttons.push(button("Delete", () => this.act(known, "delete")));
+    }
+    const progress = element("progress", { max: 1, value: known.fraction, "aria-label": `Progress of ${known.label}` });
+    return [
+      known.state === "done" ? preview(address, known) : null,
+      element("b", {}, known.file || known.label),
+      element("p", { class: "muted" }, [known.file ? known.label : "", ...facts].filter(Boolean).join(" · ")),
+      known.state === "working" ? progress : null,
+      element("div", { class: "buttons" }, ...buttons),
+    ].filter(Boolean);
+  }
+}
+
+/** How an export looks or sounds, where a browser can tell. */
+function preview(address, known) {
+  const { file } = known;
+  if (PICTURES.test(file)) return element("img", { src: address, alt: file, loading: "lazy" });
+  if (FILMS.test(file)) return element("video", { src: address, controls: true, preload: "metadata", loop: true });
+  if (SOUNDS.test(file)) return element("audio", { src: address, controls: true, preload: "metadata" });
+  if (file.endsWith(".glb"))
+    return element("div", { "data-studio": "mesh", "data-source": address, "data-name": file });
+  return null;
+}

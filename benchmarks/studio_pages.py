@@ -1,0 +1,108 @@
+"""Screenshots of every page of the studio, light and dark, on a desktop and on a phone.
+
+    python -m benchmarks.studio_pages [--out build/pages] [--runs DIR]
+
+Without --runs, an image, a sound and a shape are fitted for a few seconds first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.studio import BROWSER_FLAGS, serve
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+    from apps.studio.server import Studio
+
+# Name of a screen: its width and height in pixels.
+SCREENS = {"desktop": (1280, 900), "phone": (390, 844)}
+SCHEMES = ("light", "dark")
+TABS = ("", "reconstruct", "runs", "compare", "distill")
+# Examples that are fitted, and steps of each fit.
+EXAMPLES = {"Coffee": 400, "Bells": 200, "Knot": 200}
+# Milliseconds for which a page is left alone before it is photographed.
+SETTLED_MS = 2500
+
+
+def fit_examples(studio: Studio) -> None:
+    """Fit the examples, and export the shape's mesh."""
+    from apps.studio import examples, exporting
+    from apps.studio.shelf import ACTIVE
+    from fields.fit.request import FitRequest
+
+    for title, steps in EXAMPLES.items():
+        source = examples.source(title, studio.folders)
+        job = studio.queue.fit(FitRequest(source=source, steps=steps), title.lower())
+        while job.state not in ("done", "failed"):
+            time.sleep(0.1)
+        if job.state == "failed":
+            raise RuntimeError(job.message)
+        if title == "Knot":
+            choice = studio.renderer.render(job.path, exporting.choices).result()[0]
+            made = studio.shelf.start(job.path, choice, 1.0, 64)
+            while made.state in ACTIVE:
+                time.sleep(0.1)
+
+
+def photograph(page: Page, address: str, out: Path, runs: list[str]) -> list[str]:
+    """Take pictures of all pages. Returns errors of their scripts."""
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    for tab in TABS:
+        page.goto(f"{address}/#{tab}")
+        page.wait_for_selector("#tabs")
+        page.wait_for_timeout(SETTLED_MS)
+        page.screenshot(path=f"{out}-{tab or 'fit'}.png", full_page=True)
+        # An address that differs after the # alone would not be loaded anew.
+        page.goto("about:blank")
+    for run in runs:
+        page.goto(f"{address}/run/{run}")
+        page.wait_for_timeout(SETTLED_MS)
+        page.screenshot(path=f"{out}-run-{run}.png", full_page=True)
+    return problems
+
+
+def main() -> None:
+    from playwright.sync_api import sync_playwright
+
+    from apps.studio import gallery
+    from apps.studio.server import Studio
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("build/pages"))
+    parser.add_argument("--runs", type=Path, help="a folder of runs to show")
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as temporary, sync_playwright() as playwright:
+        studio = Studio.at(options.runs or Path(temporary))
+        server, port = serve(studio)
+        if options.runs is None:
+            fit_examples(studio)
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=BROWSER_FLAGS)
+        try:
+            for screen, (width, height) in SCREENS.items():
+                for scheme in SCHEMES:
+                    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+                    runs = gallery.names(studio.folders)[:4]
+                    for problem in photograph(
+                        context.new_page(), f"http://localhost:{port}", options.out / f"{screen}-{scheme}", runs
+                    ):
+                        print(f"{screen}, {scheme}: {problem}")
+                    context.close()
+        finally:
+            browser.close()
+            server.should_exit = True
+            while studio.queue.is_open:
+                time.sleep(0.05)
+    print(f"pictures are in {options.out}")
+
+
+if __name__ == "__main__":
+    main()
