@@ -56,6 +56,19 @@ class SceneOptions(OptionGroup):
         description="Weight of the entropy of what each sample of a ray shows, which makes density opaque or empty. "
         "0.001 gives clean depths; ten times as much may freeze fog.",
     )
+    sparsity: float = Option(
+        0.0,
+        ge=0,
+        le=10,
+        description="Weight of the mean opacity of random places, against what no view needs.",
+    )
+    orientation: float = Option(
+        0.0,
+        ge=0,
+        le=10,
+        description="Weight of the loss on surfaces that face away from where they are seen from, which smooths fog. "
+        "Steps take half as long again.",
+    )
     exposure: bool = Option(
         False, description="Learn a brightness per channel for each training view, for photographs of varying exposure."
     )

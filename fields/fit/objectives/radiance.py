@@ -13,6 +13,7 @@ from torch import Tensor
 
 from fields.encoders.coarse_to_fine import schedule_progress
 from fields.fit.objectives.base import Objective, point_loss
+from fields.fit.objectives.density_terms import entropy, orientation, sample_points, sparsity
 from fields.fit.objectives.exposure import Exposure
 from fields.fit.objectives.occupancy_updates import OccupancyUpdates
 from fields.fit.objectives.ray_batches import RayBatch, RayCount, ray_batch
@@ -42,8 +43,6 @@ S = TypeVar("S", bound=RadianceScene)
 ANNEAL_STEPS = 50
 # Fraction of the steps at which the entropy has its full weight; before a tenth it has none: colors have to form first.
 ENTROPY_FULL = 0.3
-# Weights are taken to be so far from 0 and 1 at least in their entropy.
-MIN_WEIGHT = 1e-5
 # Opacities are taken to be so far from 0 and 1 at least, so that their logarithms stay finite.
 MIN_OPACITY = 1e-4
 
@@ -131,8 +130,7 @@ class RadianceObjective(Objective[S, RadianceField], Generic[S]):
             loss = loss + self.method.distortion * distortion(found.weights, samples).mean()
         if proposed is not None:
             loss = loss + _proposal_loss(found, proposed)
-        if self.method.entropy and self._entropy:
-            loss = loss + self._entropy * self.method.entropy * _entropy(found.weights) / len(found.opacity)
+        loss = loss + self._density_terms(field, rays, found)
         if self.method.mask and rays.alpha is not None:
             loss = loss + self.method.mask * _mask_loss(found.opacity, rays.alpha)
         if self.exposure is not None:
@@ -140,6 +138,24 @@ class RadianceObjective(Objective[S, RadianceField], Generic[S]):
         self.ray_count.adapt(len(found.samples), found.num_queries)
         self.occupancy.count(found.num_queries)
         return loss
+
+    def _density_terms(self, field: RadianceField, rays: RayBatch, found: RayColors) -> Tensor | float:
+        """The terms that make density opaque or empty, of those that the method asks for."""
+        total: Tensor | float = 0.0
+        if self.method.entropy and self._entropy:
+            total = total + self._entropy * self.method.entropy * entropy(found.weights) / len(found.opacity)
+        if self.method.sparsity or self.method.orientation:
+            density = self.occupancy.density_function(field, self._step)
+            if self.method.sparsity:
+                empty = sparsity(
+                    density, field.step, cascades=field.cascades, seed=self._step, device=found.color.device
+                )
+                total = total + self.method.sparsity * empty
+            if self.method.orientation:
+                points, along = sample_points(found.samples, rays.origins, rays.directions)
+                turned = orientation(density, points, along, found.weights, length=field.step, seed=self._step)
+                total = total + self.method.orientation * turned
+        return total
 
     def _rendered(self, field: RadianceField, rays: RayBatch, proposed: ProposedSamples | None) -> RayColors:
         march = field.march
@@ -217,12 +233,6 @@ class RadianceObjective(Objective[S, RadianceField], Generic[S]):
 
     def save_preview(self, field: RadianceField, path: Path) -> None:
         save_comparison(self.signal, field, path)
-
-
-def _entropy(weights: Tensor) -> Tensor:
-    """Sum of the binary entropies of weights, in bits: none where each sample shows all or nothing."""
-    weights = weights.clamp(MIN_WEIGHT, 1.0 - MIN_WEIGHT)
-    return -(weights * weights.log2() + (1.0 - weights) * (1.0 - weights).log2()).sum()
 
 
 def _mask_loss(opacity: Tensor, alpha: Tensor) -> Tensor:
