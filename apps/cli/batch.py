@@ -74,9 +74,9 @@ def _print(batch: Batch) -> None:
         table.add_row(name, *(f"{values[key]:.4g}" for key in ("median", "min", "max")))
     if summary["scores"]:
         console.print(table)
-    for failed in summary["failed"][:SHOWN_FAILURES]:
+    for failed in summary["not_fitted"][:SHOWN_FAILURES]:
         console.print(f"[red]not fitted[/] {escape(failed['error'])}")
-    if len(summary["failed"]) > SHOWN_FAILURES:
+    if len(summary["not_fitted"]) > SHOWN_FAILURES:
         console.print(f"... and {len(summary['failed']) - SHOWN_FAILURES} more")
     if batch.dataset is not None and batch.dataset.labels:
         console.print(f"  next     fit-a-scene learn classify {batch.path}")

@@ -31,6 +31,7 @@ from apps.cli import (
     fit,
     help_topics,
     info,
+    learn,
     methods,
     open_run,
     poses,
@@ -43,11 +44,13 @@ from apps.cli.flags import OUTPUT, group, reorder_groups
 from apps.cli.messages import with_flags
 from fields.options import near
 from scenes.errors import BadInput
+from scenes.io.processors import limit_threads
 
 # The commands, under the headings of `--help`.
 GROUPS = {
-    "fit": (fit, batch, reconstruct, distill, compare),
+    "fit": (fit, reconstruct, distill, compare),
     "look and measure": (render, evaluate, info, runs, open_run),
+    "fields as data": (batch, learn),
     "for other programs": (export, poses),
     "in the browser": (studio,),
     "methods and this machine": (methods, check, doctor, bench),
@@ -156,6 +159,7 @@ def _add_common(command: argparse.ArgumentParser) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit status: 0, 1 where something failed, 2 for bad input, 130 after Ctrl-C."""
     arguments = arrange(list(sys.argv[1:] if argv is None else argv))
+    limit_threads()
     options = None
     try:
         if not arguments:

@@ -322,7 +322,9 @@ class Batch:
         return {
             "items": len(self.sources),
             "fitted": len(fitted),
-            "failed": [{"name": row["name"], "error": row["error"]} for row in self.rows if row["status"] == "failed"],
+            "not_fitted": [
+                {"name": row["name"], "error": row["error"]} for row in self.rows if row["status"] == "failed"
+            ],
             "scores": {key: {"median": median(v), "min": min(v), "max": max(v)} for key, v in values.items()},
         }
 

@@ -9,27 +9,34 @@ import torch
 from torch import Tensor
 
 from scenes.errors import BadInput
+from scenes.procedural.part_shapes import PartShape
 from scenes.sampling import StratifiedSampler
 from scenes.shape.samples import training_points
-from scenes.shape.signal import TRAINING, Shape, generator
+from scenes.shape.signal import SURFACE, TRAINING, Shape, generator
 
 # Points more than are wanted that are drawn of each shape, since those outside of the cube are dropped.
 SPARE = 1.06
 # Points at which a fitted shape is compared with its source.
 SCORED_POINTS = 1 << 15
+# Points on the surface that are kept with a fitted shape.
+SURFACE_POINTS = 2048
 
 
 @dataclass(frozen=True)
 class ShapeSamples:
     """Samples of one shape. coords `[S, 3]`, values `[S, C]` float32; inside: which of `scored` `[Q, 3]` are inside.
 
-    `inside` is None for unsigned distances.
+    `inside` is None for unsigned distances. surface: points on the surface, evenly by area, `[2048, 3]`; parts: the
+    index of the part of each of them, uint8, where the shape has parts, with their names.
     """
 
     coords: np.ndarray
     values: np.ndarray
     scored: np.ndarray
     inside: np.ndarray | None
+    surface: np.ndarray
+    parts: np.ndarray | None
+    part_names: tuple[str, ...]
 
 
 def draw_samples(shape: Shape, count: int) -> ShapeSamples:
@@ -41,7 +48,13 @@ def draw_samples(shape: Shape, count: int) -> ShapeSamples:
     points = points[kept]
     scored = shape.volume_points(SCORED_POINTS)
     inside = None if shape.quantity == "unsigned" else shape.surface.inside(scored)
-    return ShapeSamples(points, shape.values(points), scored, inside)
+    surface = shape.surface.sample(SURFACE_POINTS, generator(SURFACE)).points
+    parts, names = None, ()
+    if isinstance(shape, PartShape):
+        own = shape.surface.part_names(surface)
+        names = tuple(sorted({part.name for part in shape.surface.parts}))
+        parts = np.searchsorted(np.array(names), own).astype(np.uint8)
+    return ShapeSamples(points, shape.values(points), scored, inside, surface, parts, names)
 
 
 class StackSamples:

@@ -6,9 +6,10 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,7 +20,7 @@ from fields.batch.stack import FieldStack
 from fields.fit.metrics.shape import intersection_over_union
 from fields.methods.base import Method
 from fields.ops.fused_step import Loss
-from fields.weights.dataset import Item, field_of
+from fields.weights.dataset import PARTS, POINTS, Item, field_of
 from scenes.domain import Channels
 from scenes.errors import BadInput
 from scenes.io.atomic import atomic_write_bytes
@@ -191,13 +192,24 @@ class StackFit:
                 failed.append((source, f"{source.name}: its fit diverged; lower the rates of the method"))
                 continue
             scores = self._scores(i, item, state)
-            items.append(Item(item.name, item.label, item.source, item.domain, scores))
+            items.append(replace(item, quality=scores, parts=list(self.opened.samples[i].part_names)))
             kept.append(i)
         state = {
             name: (tensor[0] if self.request.shared_decoder and len(tensor) == 1 else tensor[kept]).cpu()
             for name, tensor in self.stack.state.items()
         }
-        return FittedStack(self.stack.channels, items, state, failed, self.step)
+        return FittedStack(self.stack.channels, items, {**state, **self._seen(kept)}, failed, self.step)
+
+    def _seen(self, kept: list[int]) -> dict[str, Tensor]:
+        """What is kept of the sources beside their fields: points on their surfaces, and the parts of these."""
+        samples = [self.opened.samples[i] for i in kept]
+        if not samples:
+            return {}
+        seen = {POINTS: torch.from_numpy(np.stack([s.surface for s in samples])).half()}
+        parts = [s.parts for s in samples if s.parts is not None]
+        if len(parts) == len(samples):
+            seen[PARTS] = torch.from_numpy(np.stack(parts))
+        return seen
 
     @torch.no_grad()
     def _scores(self, index: int, item: Item, state: dict[str, Tensor]) -> dict[str, float]:

@@ -3,8 +3,9 @@
     dataset.json               method with its options, channels, whether the decoder is shared (a versioned header)
     decoder.safetensors        the tensors of the decoder, where all items share one
     shard-00000.safetensors    items that were written together: the tensors of their state dicts, stacked along a new
-                               first axis under the names that a `field.safetensors` has, and the items' descriptions
-                               in the file's metadata
+                               first axis under the names that a `field.safetensors` has; points on the surfaces of
+                               shapes, `source.points` [n, 2048, 3] float16 in the unit cube, and the index of the part
+                               of each, `source.parts` [n, 2048] uint8; the items' descriptions in the file's metadata
 
 A shard is written whole or not at all and needs no other file to be understood, so what a killed program leaves is a
 smaller dataset. Nothing is read before it is asked for: an item is a slice of its shard's tensors.
@@ -32,6 +33,8 @@ from scenes.io.atomic import atomic_write_bytes
 # Version of the files; a newer one is refused.
 FORMAT = 1
 HEADER, DECODER = "dataset.json", "decoder.safetensors"
+# Tensors of the sources beside those of the fields.
+SOURCE, POINTS, PARTS = "source.", "source.points", "source.parts"
 # Name of the entry of a shard's metadata.
 ENTRY = "field_studio"
 # Open files that are kept, each mapped into memory.
@@ -43,7 +46,7 @@ class Item:
     """One field of a dataset.
 
     name: unique in the dataset. label: its class; None where there are no classes. source: what was fitted, as
-    `Signal.source`. domain: the field's, as JSON. quality: scores of the fit.
+    `Signal.source`. domain: the field's, as JSON. quality: scores of the fit. parts: names of its parts, if it has any.
     """
 
     name: str
@@ -51,6 +54,7 @@ class Item:
     source: dict[str, Any]
     domain: dict[str, Any] | list
     quality: dict[str, float] = field(default_factory=dict)
+    parts: list[str] = field(default_factory=list)
 
 
 class FieldDataset:
@@ -148,7 +152,14 @@ class FieldDataset:
         if name in self.header["shared"]:
             return self.shared_state()[name]
         file, row = self._places[index]
-        return self._open(file).get_slice(name)[row].float()
+        opened = self._open(file)
+        if name not in opened.keys():  # noqa: SIM118
+            raise BadInput(f"{self.path}: its items have no {name}; they were fitted by {self.method.name}")
+        return opened.get_slice(name)[row]
+
+    def has(self, name: str) -> bool:
+        """Whether items have a tensor of this name."""
+        return bool(self.items) and name in self._open(self._places[0][0]).keys()  # noqa: SIM118
 
     def shared_state(self) -> dict[str, Tensor]:
         """The tensors that all items share. Raises BadInput where their file is missing."""
@@ -164,7 +175,8 @@ class FieldDataset:
     def state(self, index: int) -> dict[str, Tensor]:
         """The state dict of an item's field."""
         file, _ = self._places[index]
-        own = {name: self.tensor(index, name) for name in self._open(file).keys()}  # noqa: SIM118
+        names = [name for name in self._open(file).keys() if not name.startswith(SOURCE)]  # noqa: SIM118
+        own = {name: self.tensor(index, name) for name in names}
         return {**own, **self.shared_state()}
 
     def field(self, index: int) -> Field:
@@ -214,7 +226,8 @@ def copied(dataset: FieldDataset, path: Path, indices: Iterable[int], per_shard:
     header = {k: v for k, v in dataset.header.items() if k not in ("format", "method", "options", "channels", "shared")}
     new = FieldDataset.create(path, dataset.method, dataset.channels, shared=dataset.header["shared"], **header)
     for part in _parts(indices, per_shard):
-        states = [dataset.state(i) for i in part]
+        kept = [name for name in (POINTS, PARTS) if dataset.has(name)]
+        states = [{**dataset.state(i), **{name: dataset.tensor(i, name) for name in kept}} for i in part]
         stacked = {
             name: tensor if name in new.header["shared"] else torch.stack([state[name] for state in states])
             for name, tensor in states[0].items()

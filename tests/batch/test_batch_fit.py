@@ -48,7 +48,7 @@ def test_fits_a_folder_and_records_the_bad_file(folder, tmp_path):
     assert batch.run(told.append)
     summary = batch.summary()
     assert summary["items"] == 5 and summary["fitted"] == 4
-    assert [failed["name"] for failed in summary["failed"]] == ["box/broken.ply"]
+    assert [failed["name"] for failed in summary["not_fitted"]] == ["box/broken.ply"]
     assert set(summary["scores"]) == {"iou", "error"}
     assert told[-1].total == 5 and told[-1].seconds_left is not None
     dataset = FieldDataset.open(tmp_path / "out")
@@ -167,7 +167,7 @@ def test_open_shapes_among_closed_ones_are_recorded(folder, tmp_path):
     trimesh.Trimesh(mesh.vertices, mesh.faces[:200], process=False).export(folder / "ball" / "9.ply")
     batch = batch_of(folder, tmp_path / "out")
     assert batch.run()
-    failed = {row["name"]: row["error"] for row in batch.summary()["failed"]}
+    failed = {row["name"]: row["error"] for row in batch.summary()["not_fitted"]}
     assert "unsigned distance" in failed["ball/9.ply"] and "`quantity`" in failed["ball/9.ply"]
     assert batch.summary()["fitted"] == 4
     unsigned = batch_of(folder, tmp_path / "unsigned", quantity="unsigned")
@@ -198,7 +198,7 @@ def test_all_files_bad(tmp_path):
         (folder / f"{i}.ply").write_bytes(b"")
     batch = batch_of(folder, tmp_path / "out")
     assert batch.run()
-    assert batch.summary()["fitted"] == 0 and len(batch.summary()["failed"]) == 3
+    assert batch.summary()["fitted"] == 0 and len(batch.summary()["not_fitted"]) == 3
 
 
 def test_a_damaged_checkpoint_is_begun_again(folder, tmp_path):
