@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import psutil
 
-# Where the system mounts control groups, and where it lists those of this process (cgroups(7)).
-CGROUP_ROOT = Path("/sys/fs/cgroup")
-CGROUP_TABLE = Path("/proc/self/cgroup")
+from scenes.io.cgroups import groups
 
 
 @dataclass(frozen=True)
@@ -22,8 +20,11 @@ class _Names:
     reclaimable: str
 
 
-_V2 = _Names("memory.max", "memory.current", "inactive_file")
-_V1 = _Names("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+# By the version of control groups.
+_NAMES = {
+    1: _Names("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    2: _Names("memory.max", "memory.current", "inactive_file"),
+}
 
 
 def available_memory() -> int:
@@ -43,35 +44,13 @@ def total_memory() -> int:
 
 def _cgroups() -> Iterator[tuple[int, int, int]]:
     """(limit, used, reclaimable) in bytes of each control group that limits the process's memory."""
-    for folder, names in _folders():
+    for folder, version in groups("memory"):
+        names = _NAMES[version]
         try:
             limit, used = (int((folder / name).read_text()) for name in (names.limit, names.used))
         except (OSError, ValueError):  # not mounted, or "max": no limit
             continue
         yield limit, used, _reclaimable(folder, names)
-
-
-def _folders() -> Iterator[tuple[Path, _Names]]:
-    """The process's memory control groups and their ancestors, version 1 or 2.
-
-    In a container, `/proc/self/cgroup` may list a path of the host although the container's own group is mounted as the
-    root. That folder does not exist then, and the root is the right one.
-    """
-    try:
-        rows = CGROUP_TABLE.read_text(encoding="utf-8").splitlines()
-    except OSError:  # only Linux has control groups
-        return
-    for row in rows:
-        _, controllers, path = row.split(":", 2)
-        if not controllers:
-            root, names = CGROUP_ROOT, _V2
-        elif "memory" in controllers.split(","):
-            root, names = CGROUP_ROOT / "memory", _V1
-        else:
-            continue
-        own = PurePosixPath(path.lstrip("/"))
-        for group in (own, *own.parents) if own.parts else (own,):
-            yield root / group, names
 
 
 def _reclaimable(folder: Path, names: _Names) -> int:
