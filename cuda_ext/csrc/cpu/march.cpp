@@ -33,6 +33,9 @@ FS_HOST_DEVICE uint32_t mask_of(SimdInt32 truth) {
     return _mm512_cmpneq_epi32_mask((__m512i)truth, _mm512_setzero_si512());
 #elif defined(__AVX2__)
     return uint32_t(_mm256_movemask_ps((__m256)truth));
+#elif defined(__aarch64__)
+    const uint32x4_t bit = {1, 2, 4, 8};
+    return vaddvq_u32(vandq_u32((uint32x4_t)truth, bit));
 #else
     uint32_t bits = 0;
     for (int i = 0; i < LANES; ++i) bits |= uint32_t(truth[i] & 1) << i;

@@ -60,14 +60,14 @@ FS_HOST_DEVICE void multiply_rows(int row, int rows, int column, int depth, Matr
 
 // Rows of a block of P vectors: as many as fit into the registers beside a row of B.
 constexpr int block_rows(int vectors) {
-#if defined(__AVX512F__)
+#if defined(__AVX512F__) || defined(__aarch64__)  // 32 registers
     return vectors > 2 ? 4 : 8;
 #else
     return vectors > 1 ? 4 : 8;
 #endif
 }
 
-#if defined(__AVX512F__)
+#if defined(__AVX512F__) || defined(__aarch64__)
 constexpr int MAX_VECTORS = 4;
 #else
 constexpr int MAX_VECTORS = 2;

@@ -25,6 +25,9 @@ FS_HOST_DEVICE auto widen(Bits bits) {
 #if defined(__F16C__)
         if constexpr (std::is_same_v<E, Half> && count == 8) return (Lanes)_mm256_cvtph_ps((__m128i)bits);
 #endif
+#if defined(__aarch64__)
+        if constexpr (std::is_same_v<E, Half> && count == 4) return (Lanes)vcvt_f32_f16((float16x4_t)bits);
+#endif
         const Wide wide = __builtin_convertvector((Narrow)bits, Wide);
         if constexpr (std::is_same_v<E, Bfloat16>) return (Lanes)(wide << 16);
         // The same steps as full_precision(Half).

@@ -13,6 +13,8 @@
 
 #if defined(__x86_64__)
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 #if defined(__AVX512F__)
@@ -105,6 +107,9 @@ FS_HOST_DEVICE bool any(I bits) {
 #if defined(__AVX2__)
     if constexpr (sizeof(I) == 32) return !_mm256_testz_si256((__m256i)bits, (__m256i)bits);
 #endif
+#if defined(__aarch64__)
+    if constexpr (sizeof(I) == 16) return vmaxvq_u32((uint32x4_t)bits) != 0;
+#endif
     decltype(bits[0] + bits[0]) found = 0;
     for (size_t i = 0; i < sizeof(I) / sizeof(bits[0]); ++i) found |= bits[i];
     return found;
@@ -132,6 +137,17 @@ FS_HOST_DEVICE __m128 multiply_add(__m128 a, __m128 b, __m128 c) { return _mm_fm
 FS_HOST_DEVICE __m256 multiply_add(__m256 a, __m256 b, __m256 c) { return _mm256_fmadd_ps(a, b, c); }
 FS_HOST_DEVICE __m128d multiply_add(__m128d a, __m128d b, __m128d c) { return _mm_fmadd_pd(a, b, c); }
 FS_HOST_DEVICE __m256d multiply_add(__m256d a, __m256d b, __m256d c) { return _mm256_fmadd_pd(a, b, c); }
+#endif
+#if defined(__aarch64__)
+FS_HOST_DEVICE float multiply_add(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+FS_HOST_DEVICE double multiply_add(double a, double b, double c) { return __builtin_fma(a, b, c); }
+// (These vectors and those of arm_neon.h are different types of the same shape.)
+FS_HOST_DEVICE Simd<float> multiply_add(Simd<float> a, Simd<float> b, Simd<float> c) {
+    return (Simd<float>)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+}
+FS_HOST_DEVICE Simd<double> multiply_add(Simd<double> a, Simd<double> b, Simd<double> c) {
+    return (Simd<double>)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b);
+}
 #endif
 #if defined(__AVX512F__)
 FS_HOST_DEVICE __m512 multiply_add(__m512 a, __m512 b, __m512 c) { return _mm512_fmadd_ps(a, b, c); }

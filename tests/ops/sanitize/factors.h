@@ -71,6 +71,9 @@ void fuzz_factors() {
     call.grad_table = pick(0, 3) ? grad_table.data() : nullptr;
     fs_factor_grid_forward(&call);
     fs_factor_grid_backward(&call);
+    note(output);
+    note(grad_coords);
+    note(grad_table);
 }
 
 }  // namespace

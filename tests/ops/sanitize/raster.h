@@ -29,6 +29,8 @@ void fuzz_rasterise() {
     call.weights = weights.data();
     call.depth = depth.data();
     fs_rasterise(&call);
+    note(triangles);
+    note(weights);
 }
 
 }  // namespace

@@ -66,6 +66,8 @@ void fuzz_march() {
     call.ends = ends.data();
     call.ray_indices = indices.data();
     fs_march_write(&call);
+    note(starts);
+    note(ends);
 }
 
 template <class T>
@@ -110,6 +112,9 @@ void fuzz_packed() {
     call.grad_density = grad_density.data();
     call.grad_colors = pick(0, 2) ? grad_colors.data() : nullptr;
     fs_composite_backward(&call);
+    note(color);
+    note(weights);
+    note(grad_density);
 
     std::vector<T> loss(rays), grad_weights(samples);
     fs::DistortionCall spread = {call.rays,   is_double,      num_threads, by_sample.data(), starts.data(),
@@ -117,6 +122,8 @@ void fuzz_packed() {
     fs_distortion(&spread);
     spread.loss = nullptr;
     fs_distortion(&spread);
+    note(loss);
+    note(grad_weights);
 
     fs::ImportanceCall pdf = {};
     pdf.rays = call.rays;
@@ -132,6 +139,7 @@ void fuzz_packed() {
     pdf.offsets = offsets.data();
     pdf.out = out.data();
     fs_importance(&pdf);
+    note(out);
 }
 
 }  // namespace

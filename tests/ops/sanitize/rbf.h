@@ -49,6 +49,9 @@ void fuzz_rbf() {
     call.grad_phases = call.phases && pick(0, 1) ? grad_phases.data() : nullptr;
     fs_rbf_gather_forward(&call);
     fs_rbf_gather_backward(&call);
+    note(output);
+    note(grad_coords);
+    note(grad_centres);
 }
 
 template <class T>
@@ -74,6 +77,9 @@ void fuzz_gaussian() {
     call.grad_log_widths = pick(0, 1) ? grad_log_widths.data() : nullptr;
     fs_gaussian_layer_forward(&call);
     fs_gaussian_layer_backward(&call);
+    note(output);
+    note(grad_x);
+    note(grad_centres);
 }
 
 void fuzz_nearest() {
@@ -92,6 +98,7 @@ void fuzz_nearest() {
     call.centres = centres.data();
     call.nearest = nearest.data();
     fs_nearest(&call);
+    note(nearest);
     for (int32_t n : nearest)
         if (n < 0 || n >= call.num_centres) std::abort();
 }
