@@ -43,21 +43,30 @@ def run(options: argparse.Namespace) -> dict:
         # Report a wrong name before torch is loaded.
         make_method(name)
 
-    from apps.cli.progress import FitProgress
-    from apps.cli.sources import RUNS, run_name
-    from fields.compare.comparison import Comparison
-    from fields.compare.report import write_report
+    from apps.cli.work_progress import WorkProgress
 
-    out = request.out or RUNS / f"{run_name(str(request.source))}-compare"
-    comparison = Comparison.create(request, out)
+    with WorkProgress("compare", options) as shown:
+        from apps.cli.progress import FitProgress
+        from apps.cli.sources import RUNS, run_name
+        from fields.compare.comparison import Comparison
+        from fields.compare.report import write_report
+
+        shown.begin("trying the methods")
+        out = request.out or RUNS / f"{run_name(str(request.source))}-compare"
+        comparison = Comparison.create(request, out)
     if finished := len(comparison.rows):
         print(f"{comparison.path}: {finished} fits are finished already", file=sys.stderr)
+    left = len(comparison.missing)
+    seconds = request.budget["seconds"]
+    takes = f"{request.steps:,} steps each" if seconds is None else f"{seconds:g} s each, {left * seconds:g} s in all"
+    print(f"{left} fits: {takes}", file=sys.stderr)
 
     # The bar of the present fit; at most one.
     progress: list[FitProgress] = []
 
     def begin(trainer: Trainer, run: Run) -> list[FitProgress]:
         end()
+        print(f"[{len(comparison.wanted) - len(comparison.missing) + 1} of {len(comparison.wanted)}]", file=sys.stderr)
         progress.append(FitProgress(trainer.objective.signal, trainer, run))
         progress[0].start()
         return progress
@@ -71,11 +80,13 @@ def run(options: argparse.Namespace) -> dict:
             finished = comparison.run(request, begin)
     finally:
         end()
-    page = write_report(comparison)
-    if not options.json:
-        _print(comparison.header)
-        print(f"page  {page}")
-    report = {"comparison": str(comparison.path), "page": str(page), **comparison.header}
+    report = {"comparison": str(comparison.path), **comparison.header}
+    if finished or comparison.rows:
+        page = write_report(comparison)
+        report["page"] = str(page)
+        if not options.json:
+            _print(comparison.header)
+            print(f"page  {page}")
     if not finished:
         print("stopped; the same command continues", file=sys.stderr)
         report["interrupted"] = True

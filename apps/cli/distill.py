@@ -52,24 +52,28 @@ def run(options: argparse.Namespace) -> dict:
         # Report a wrong option before torch is loaded.
         make_method(request.into, request.settings)
 
-    import torch  # noqa: F401  (importing packages does not count towards the time budget)
+    from apps.cli.work_progress import WorkProgress
 
-    from apps.cli.progress import FitProgress
-    from fields.distill import distill as distilling
-    from fields.fit.fit import finish
-    from fields.runs.run import Run
+    with WorkProgress("distill", options) as shown:
+        import torch  # noqa: F401  (importing packages does not count towards the time budget)
 
-    started = time.perf_counter()
-    teacher = Run.open(Path(str(request.teacher)))
-    data = None
-    if request.resume:
-        run = Run.open(Path(str(request.out)))
-        if run.header["status"] == "finished":
-            print(f"{run.path} is finished already", file=sys.stderr)
-            return report(run)
-        trainer = distilling.resume(run, request.device, started, teacher)
-    else:
-        trainer, run, data = _begin(request, teacher, started)
+        from apps.cli.progress import FitProgress
+        from fields.distill import distill as distilling
+        from fields.fit.fit import finish
+        from fields.runs.run import Run
+
+        shown.begin("preparing")
+        started = time.perf_counter()
+        teacher = Run.open(Path(str(request.teacher)))
+        data = None
+        if request.resume:
+            run = Run.open(Path(str(request.out)))
+            if run.header["status"] == "finished":
+                print(f"{run.path} is finished already", file=sys.stderr)
+                return report(run)
+            trainer = distilling.resume(run, request.device, started, teacher)
+        else:
+            trainer, run, data = _begin(request, teacher, started)
     _print_start(run, trainer)
     with stop_on_signals(trainer), FitProgress(trainer.objective.signal, trainer, run) as progress:
         result = finish(trainer, run, [progress])

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from apps.cli.flags import add_device, add_run, group
+
+if TYPE_CHECKING:
+    from apps.cli.work_progress import WorkProgress
 
 HELP = "score a run"
 EPILOG = """\
@@ -26,12 +30,19 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> dict:
     from apps.cli.standard_input import source_of
+    from apps.cli.work_progress import WorkProgress
+
+    if options.data:
+        options.data = source_of(options.data)
+    with WorkProgress("evaluate", options) as shown:
+        return _evaluate(options, shown)
+
+
+def _evaluate(options: argparse.Namespace, shown: WorkProgress) -> dict:
     from fields.runs.run import Run
     from scenes.posed.transforms import ALL_FOR_TESTING
 
     kept = Run.open(options.run_folder)
-    if options.data:
-        options.data = source_of(options.data)
 
     import time
 
@@ -44,7 +55,14 @@ def run(options: argparse.Namespace) -> dict:
     signal = load_like(options.data, kept) if options.data else reopen(kept)
     if options.data:
         print_notes((note for note in signal.notes if not note.startswith(ALL_FOR_TESTING)), options)
-    metrics = score(kept, field, signal, exclude_training_views=options.data is not None)
+    metrics = score(
+        kept,
+        field,
+        signal,
+        exclude_training_views=options.data is not None,
+        begin=lambda seconds: shown.begin("scoring", seconds),
+    )
+    shown.stop()
     stored = kept.weights.stat().st_size
     if not options.json:
         for name, value in {**metrics, **bit_rate(kept.header["kind"], field.domain, stored)}.items():

@@ -16,6 +16,7 @@ from fields.export.request import ExportRequest
 from scenes.errors import BadInput
 
 if TYPE_CHECKING:
+    from apps.cli.work_progress import WorkProgress
     from fields.export.base import Source
 
 HELP = "write a run as a mesh, points, a volume ..."
@@ -61,6 +62,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> dict:
+    from apps.cli.work_progress import WorkProgress
+
+    with WorkProgress("export", options) as shown:
+        return _export(options, shown)
+
+
+def _export(options: argparse.Namespace, shown: WorkProgress) -> dict:
     from fields.runs.run import Run
 
     kept = Run.open(options.run_folder)
@@ -80,8 +88,10 @@ def run(options: argparse.Namespace) -> dict:
     out, ending = options.out or kept.beside(f"export{default_ending(source)}"), ""
     if str(out) == STANDARD:
         ending, form = _piped_form(source, form)
-    with written_to(out, ending, json=options.json) as path, ExportProgress(options) as progress:
-        report = export(source, path, request, form, progress=progress)
+    shown.begin("writing")
+    with written_to(out, ending, json=options.json) as path:
+        report = export(source, path, request, form, progress=ExportProgress(shown))
+    shown.stop()
     return report_written(options, kept, source.field, out=out, report=report, seconds=time.perf_counter() - begun)
 
 

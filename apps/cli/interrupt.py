@@ -5,7 +5,8 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from types import FrameType
+from typing import NoReturn, Protocol
 
 
 class Stoppable(Protocol):
@@ -16,11 +17,24 @@ class Stoppable(Protocol):
         ...
 
 
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
 @contextmanager
 def stop_on_signals(work: Stoppable) -> Iterator[None]:
-    """Context in which Ctrl-C and SIGTERM stop `work`, instead of ending the program."""
+    """Context in which Ctrl-C and SIGTERM stop `work`, so that it saves and scores what there is.
+
+    A second one ends the program at once; what was saved by then stays.
+    """
     numbers = (signal.SIGINT, signal.SIGTERM)
-    previous = {number: signal.signal(number, lambda *_: work.stop()) for number in numbers}
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        for other in numbers:
+            signal.signal(other, _interrupt)
+        work.stop()
+
+    previous = {number: signal.signal(number, stop) for number in numbers}
     try:
         yield
     finally:

@@ -43,7 +43,7 @@ from apps.cli import (
 from apps.cli.flags import OUTPUT, group, reorder_groups
 from apps.cli.messages import with_flags
 from fields.options import near
-from scenes.errors import BadInput
+from scenes.errors import BadInput, missing_package
 from scenes.io.processors import limit_threads
 
 # The commands, under the headings of `--help`.
@@ -200,6 +200,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if "--debug" in arguments:
             traceback.print_exc()
+        if isinstance(error, ImportError) and (missing := missing_package(error)):
+            print(f"error: {missing}", file=sys.stderr)
+            return REFUSED
         line = " ".join(f"{type(error).__name__}: {error}".split())
         print(f"error: the program failed, {line} (report this with the output of --debug)", file=sys.stderr)
         return FAILED

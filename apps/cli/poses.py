@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,10 +19,12 @@ from apps.cli.flags import OUTPUT, argument_type, group
 from fields.options import count
 
 if TYPE_CHECKING:
+    from apps.cli.work_progress import WorkProgress
     from scenes.posed.find_record import FoundPoses
+    from scenes.posed.view import PosedViews
 
-# Seconds between lines about the progress of a stage.
-LINE_SECONDS = 5.0
+# The drawing of the cameras, in the folder of the scene.
+DRAWING = "cameras.png"
 # Pictures without a camera that are printed one by one; the file poses.json lists all.
 MAX_LISTED = 30
 
@@ -69,44 +70,58 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> dict:
     """Write the scene and a drawing of its cameras; return counts of views and what was found and left out."""
-    from apps.cli.messages import print_notes
-    from fields.export.outputs.cameras import draw_scene
-    from scenes.posed.box import scene_box
-    from scenes.posed.read import ReadingOptions, is_posed, open_posed
-    from scenes.posed.write import write_scene
+    from apps.cli.work_progress import WorkProgress
 
     out = options.out or Path(f"{Path(options.source.rpartition(':')[2]).stem}-posed")
-    drawing = out / "cameras.png"
-    found: dict = {}
-    if is_posed(options.source):
-        reading = ReadingOptions(options.orientation, options.pose_convention)
-        scene = open_posed(options.source, options=reading)
-        print_notes(scene.notes, options)
-        write_scene(out, scene)
-    else:
-        poses = _find(options, out)
-        scene, found = poses.scene, poses.summary()
-    draw_scene(drawing, scene, scene_box(scene))
+    with WorkProgress("poses", options) as shown:
+        scene, found = _write(options, out, shown)
     report = {
         "out": str(out),
         **found,
         "views": len(scene.views),
         "train": len(scene.training),
         "test": len(scene.test),
-        "drawing": str(drawing),
+        "drawing": str(out / DRAWING),
     }
     if not options.json:
-        print(f"{out}   {_summary(report)}; drawn in {drawing}")
+        print(f"{out}   {_summary(report)}; drawn in {out / DRAWING}")
     return report
 
 
-def _find(options: argparse.Namespace, out: Path) -> FoundPoses:
+def _write(options: argparse.Namespace, out: Path, shown: WorkProgress) -> tuple[PosedViews, dict]:
+    """Write the scene and the drawing of its cameras. Returns it, and what was found of photographs without cameras."""
+    from apps.cli.messages import print_notes
+    from fields.export.outputs.cameras import draw_scene
+    from scenes.io.atomic import atomic_folder
+    from scenes.posed.box import scene_box
+    from scenes.posed.read import ReadingOptions, is_posed, open_posed
+    from scenes.posed.write import check_empty, write_scene
+
+    if not is_posed(options.source):
+        poses = _find(options, out, shown)
+        draw_scene(out / DRAWING, poses.scene, scene_box(poses.scene))
+        return poses.scene, poses.summary()
+    scene = open_posed(options.source, options=ReadingOptions(options.orientation, options.pose_convention))
+    print_notes(scene.notes, options)
+    check_empty(out)
+    shown.begin("writing")
+    with atomic_folder(out) as folder:
+        write_scene(folder, scene, progress=shown.fraction)
+        draw_scene(folder / DRAWING, scene, scene_box(scene))
+    return scene, {}
+
+
+def _find(options: argparse.Namespace, out: Path, shown: WorkProgress) -> FoundPoses:
     """Find the cameras, and print what a person should know of them."""
     from scenes.posed.find import find_poses
 
-    found = find_poses(
-        options.source, out, longest=options.longest, frames=options.frames, progress=ProgressLines().show
-    )
+    stages = Stages(shown)
+    try:
+        found = find_poses(options.source, out, longest=options.longest, frames=options.frames, progress=stages.show)
+    except KeyboardInterrupt:
+        if out.exists():
+            print("the same command continues", file=sys.stderr)
+        raise
     for name, reason in found.left_out[:MAX_LISTED]:
         print(f"not used: {name}: {reason}", file=sys.stderr)
     if len(found.left_out) > MAX_LISTED:
@@ -116,20 +131,18 @@ def _find(options: argparse.Namespace, out: Path) -> FoundPoses:
     return found
 
 
-class ProgressLines:
-    """Prints a line to standard error when a stage begins, and every few seconds of it."""
+class Stages:
+    """Hands the reports of a search for cameras to what the command line shows."""
 
-    def __init__(self) -> None:
-        self._stage, self._next = "", 0.0
+    def __init__(self, shown: WorkProgress) -> None:
+        self._shown, self._stage = shown, ""
 
     def show(self, stage: str, fraction: float) -> None:
         """Take a report of a stage and the fraction of it that is done."""
-        now = time.monotonic()
         if stage != self._stage:
-            self._stage, self._next = stage, now
-        if now >= self._next:
-            self._next = now + LINE_SECONDS
-            print(f"{stage}  {fraction:.0%}", file=sys.stderr, flush=True)
+            self._stage = stage
+            self._shown.begin(stage)
+        self._shown.fraction(fraction)
 
 
 def _summary(report: dict) -> str:

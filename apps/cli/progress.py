@@ -67,7 +67,8 @@ class FitProgress:
 
     def stop(self) -> None:
         """Remove the bar."""
-        self.bar.stop()
+        if shows_bars(self.console):
+            self.bar.stop()
 
     def __call__(self, trainer: Trainer) -> None:
         now = time.perf_counter()

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from apps.cli.flags import OUTPUT, add_device, add_flags, add_run, group, read_request
 from fields.export.request import RenderRequest
+
+if TYPE_CHECKING:
+    from apps.cli.work_progress import WorkProgress
 
 HELP = "render an image, audio or a video of a run"
 EPILOG = """\
@@ -39,6 +43,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> dict:
+    from apps.cli.work_progress import WorkProgress
+
+    with WorkProgress("render", options) as shown:
+        return _render(options, shown)
+
+
+def _render(options: argparse.Namespace, shown: WorkProgress) -> dict:
     from fields.runs.run import Run
 
     kept = Run.open(options.run_folder)
@@ -54,9 +65,12 @@ def run(options: argparse.Namespace) -> dict:
     output = output_for(kind, kept.load_field(resolve_device(options.device)), kept.path)
     request = read_request(RenderRequest, options)
     output.check(request, kind)
+    output.progress = shown.fraction
     name = output.default_name(request)
     out = options.out or kept.beside(name)
     begun = time.perf_counter()
+    shown.begin("rendering")
     with written_to(out, Path(name).suffix, json=options.json) as path:
         report = output.render(path, request)
+    shown.stop()
     return report_written(options, kept, output.field, out=out, report=report, seconds=time.perf_counter() - begun)

@@ -15,6 +15,9 @@ class Progress:
     def message(self, text: str) -> None:
         """Report a sentence, such as the expected size before the work."""
 
+    def stage(self, name: str) -> None:
+        """Report what is done next, in one word such as "texture"."""
+
     def fraction(self, done: float) -> None:
         """Report the fraction of the work that is done, from 0 to 1."""
 

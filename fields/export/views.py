@@ -56,7 +56,7 @@ def write(source: Source, out: Path, request: ExportRequest, progress: Progress)
     views = tuple(_view(output, camera, number, request.size) for number, camera in enumerate(cameras))
     box = None if _fills_image(field) else _box(field)
     with atomic_folder(out) as folder:
-        write_scene(folder, PosedViews(views, box=box), one_file=True)
+        write_scene(folder, PosedViews(views, box=box), one_file=True, progress=progress.fraction)
     intrinsics = views[0].intrinsics
     alpha = "without alpha, because the scene has no bounds" if _fills_image(field) else "with alpha"
     return {

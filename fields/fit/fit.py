@@ -183,10 +183,18 @@ def load_like(path: str, run: Run) -> Signal:
     return scenes.load(path, run.header["kind"], **kept)
 
 
-def score(run: Run, field: Field, signal: Signal, *, exclude_training_views: bool) -> dict[str, float]:
+def score(
+    run: Run,
+    field: Field,
+    signal: Signal,
+    *,
+    exclude_training_views: bool,
+    begin: Callable[[float], None] | None = None,
+) -> dict[str, float]:
     """Metrics of a run's field on a signal of its kind, in the field's own units, and the field's diagnostics.
 
-    `exclude_training_views`: of a scene that shares views with the run's own, score only the others.
+    `exclude_training_views`: of a scene that shares views with the run's own, score only the others. `begin`: called
+    with the seconds that scoring is expected to take, before it begins.
     Raises BadInput where the signal's channels are not the field's.
     """
     if len(signal.channels) != len(field.channels):
@@ -198,6 +206,8 @@ def score(run: Run, field: Field, signal: Signal, *, exclude_training_views: boo
     objective = objective_for(signal, field, run.header["options"]["loss"])
     if exclude_training_views:
         objective.exclude_training_views(run)
+    if begin is not None:
+        begin(objective.evaluation_seconds(field))
     return objective.evaluate(field) | field.diagnostics()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +19,19 @@ from scenes.shape.writers.ply import write_ply
 POINTS_FILE = "points.ply"
 
 
-def write_scene(folder: str | os.PathLike, scene: PosedViews, one_file: bool = False) -> None:
+def write_scene(
+    folder: str | os.PathLike,
+    scene: PosedViews,
+    one_file: bool = False,
+    progress: Callable[[float], None] = lambda done: None,
+) -> None:
     """Write `transforms_train.json`, `transforms_test.json`, the images, the masks, and the points as `points.ply`.
 
     Image files are copied, pixels become PNG files. Raises BadInput where the folder is not empty or cannot be written.
 
     Args:
         one_file: write one `transforms.json` instead, with lists of the file names for training and for testing.
+        progress: called with the fraction of the views that are written.
     """
     folder = Path(folder)
     check_empty(folder)
@@ -37,10 +44,10 @@ def write_scene(folder: str | os.PathLike, scene: PosedViews, one_file: bool = F
             "box": scene.box,
         }
         content = {key: value for key, value in content.items() if value is not None}
-        frames = {
-            split: [_write_view(folder, view, name) for view, name in zip(scene.views, names) if view.split == split]
-            for split in ("train", "test")
-        }
+        frames: dict[str, list[dict]] = {"train": [], "test": []}
+        for index, (view, name) in enumerate(zip(scene.views, names)):
+            frames[view.split].append(_write_view(folder, view, name))
+            progress((index + 1) / len(scene.views))
         if one_file:
             lists = {f"{split}_filenames": [frame["file_path"] for frame in some] for split, some in frames.items()}
             _write_json(folder / "transforms.json", content | lists | {"frames": frames["train"] + frames["test"]})

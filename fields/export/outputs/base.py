@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from fields.export.request import RenderRequest
 from fields.models.field import Field
 from scenes.errors import BadInput
 
+T = TypeVar("T")
 # Options that only Python sets; every kind ignores those that it does not know.
 INTERNAL_OPTIONS = ("frames",)
 
@@ -34,6 +35,14 @@ class Output(ABC):
     def __init__(self, field: Field, folder: Path | None = None) -> None:
         self.field = field
         self.folder = folder
+        # Called with the fraction of the frames of a video that are done.
+        self.progress: Callable[[float], None] = lambda done: None
+
+    def reported(self, items: Sequence[T]) -> Iterator[T]:
+        """The items, with a report to `progress` when each is done with."""
+        for index, item in enumerate(items):
+            yield item
+            self.progress((index + 1) / len(items))
 
     def check(self, request: RenderRequest, kind: str) -> None:
         """Raise BadInput for options that this kind of signal does not take."""

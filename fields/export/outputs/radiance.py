@@ -109,7 +109,7 @@ class RadianceOutput(Output):
 
     def _frames(self, path: list[Camera], time: float | None, what: str) -> Iterator[np.ndarray]:
         depths = None
-        for camera in path:
+        for camera in self.reported(path):
             seen, normals = self.render_camera(camera, time, normals=what == "normal")
             if what == "depth" and depths is None:
                 # One scale for the whole video.

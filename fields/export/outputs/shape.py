@@ -69,7 +69,7 @@ class ShapeOutput(Output):
         first, elevation = view_direction(request.view)
         count = request.frames or FRAMES
         angles = [(first + 360 * index / count, elevation) for index in range(count)]
-        views = (self._view(view_camera(angle, width, height)) for angle in angles)
+        views = (self._view(view_camera(angle, width, height)) for angle in self.reported(angles))
         notes = write_video(out, (to_bytes(_display_image(seen, request.what or "color")) for seen in views), RATE)
         text = f"{count} images of {width} x {height}"
         return {"width": width, "height": height, "frames": count, "text": text, "notes": notes}

@@ -76,5 +76,5 @@ class VideoOutput(Output):
     def _frames(
         self, film: FilmFrames, times: list[float], width: int, height: int, window: Window
     ) -> Iterator[np.ndarray]:
-        for time in times:
+        for time in self.reported(times):
             yield to_bytes(film.frame(min(time, 1.0), width, height, window))

@@ -54,6 +54,8 @@ def write_scene_asset(
         texture_format=request.texture_format or "png",
         collision=request.collision,
     )
+    most = sum(min(fraction * SECONDS, seconds) for fraction, seconds in STAGES.values())
+    progress.message(f"A texture of {texture_size} x {texture_size} from photographs: at most {most:.0f} s")
     scene = FittedScene.of_run(run, device=str(source.field.device))
     keeps = run.path.is_dir() and os.access(run.path, os.W_OK)
     with nullcontext(str(run.path)) if keeps else tempfile.TemporaryDirectory() as folder:
@@ -80,6 +82,7 @@ class _ExportReports(Reports):
 
     def begin(self, stage: str, seconds: float) -> None:
         self._stage = stage
+        self.progress.stage(stage)
 
     def kept(self, stage: str) -> None:
         self._before += self._weights.get(stage, 0.0)
@@ -89,3 +92,4 @@ class _ExportReports(Reports):
 
     def end(self, stage: str, seconds: float) -> None:
         self._before += self._weights.get(stage, 0.0)
+        self.fraction(0.0)
