@@ -1,6 +1,6 @@
 """A glossy coat over baked colors: reflections of a few soft lights and of a bright sky, by Schlick's Fresnel term.
 
-A texture cannot show them, as they move over the surface with the camera.
+A texture cannot show them, as they move over the surface with the camera. A mirror shows nothing else.
 """
 
 from __future__ import annotations
@@ -18,19 +18,33 @@ LIGHTS = (
     ((0.1, 0.9, 0.35), 4.0, 40.0),
     ((-0.2, -0.7, -0.65), 2.5, 30.0),
 )
+# Waves of the colored pattern around a mirror.
+WAVES = np.array([[4.0, 1.0, 2.0], [1.5, 4.5, 2.5], [2.5, 2.0, 5.0]], np.float32)
 # Brightness of the sky and of the ground in reflections, and how soft the horizon is.
 SKY, GROUND, HORIZON = 0.9, 0.15, 0.25
 
 
 def shine(model: Model, hits: Hits, towards: np.ndarray, color: np.ndarray) -> np.ndarray:
     """Linear colors `[N, 3]` of matt ones `[N, 3]` under the coat, seen along `towards` `[N, 3]`."""
+    facing, reflected = reflection(model, hits, towards)
+    fresnel = REFLECTANCE + (1 - REFLECTANCE) * (1 - np.clip(facing, 0, 1)) ** 5
+    return MATT * color + (fresnel * environment(reflected))[:, None].astype(np.float32)
+
+
+def mirror(model: Model, hits: Hits, towards: np.ndarray, color: np.ndarray) -> np.ndarray:
+    """Linear colors `[N, 3]` of a mirror in a room with a colored pattern; the matt ones count for nothing."""
+    _, reflected = reflection(model, hits, towards)
+    pattern = 0.5 + 0.45 * np.sin(reflected.astype(np.float32) @ WAVES.T + np.array([0, 1, 2], np.float32))
+    return 0.92 * pattern.astype(np.float32)
+
+
+def reflection(model: Model, hits: Hits, towards: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Cosines `[N]` between normals and the way back to the eye, and directions `[N, 3]` in which light comes."""
     assert model.normals is not None
     normals = interpolated(model.normals, model.faces[hits.triangles], hits.weights)
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
     facing = -(normals * towards).sum(axis=1)
-    reflected = towards + 2 * facing[:, None] * normals
-    fresnel = REFLECTANCE + (1 - REFLECTANCE) * (1 - np.clip(facing, 0, 1)) ** 5
-    return MATT * color + (fresnel * environment(reflected))[:, None].astype(np.float32)
+    return facing, towards + 2 * facing[:, None] * normals
 
 
 def environment(directions: np.ndarray) -> np.ndarray:

@@ -51,6 +51,7 @@ ROWS: dict[str, Row] = {
     "dark_on_black": Row(scene="dark_on_black", background="black"),
     "spot_one_side": Row(scene="spot_one_side"),
     "spot_3": Row(scene="spot_3"),
+    "spot_mirror": Row(scene="spot_mirror"),
     "fox": Row(scene=NERF / "fox", seconds=480, aims={"psnr": 22.0}, inside=True),
 }
 # What a checkout without the shared data has.

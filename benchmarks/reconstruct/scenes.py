@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.reconstruct.gloss import shine
+from benchmarks.reconstruct.gloss import mirror, shine
 from benchmarks.reconstruct.raycast import Drawing, Model, Shader
 from benchmarks.reconstruct.subjects import CENTRE, FILES, LONGEST, darkened, ground, lit, on_sphere, subject
 from benchmarks.reconstruct.write_truth import write_truth
@@ -51,6 +51,7 @@ class Setting:
 
     Attributes:
         glossy: whether it reflects lights, which a texture cannot show.
+        mirror: whether it shows nothing but reflections.
         backdrop: "alpha"; or what opaque photographs show behind it: "grey", "room" (a colored pattern far away) or
             "black".
         gains: whether each photograph has an exposure of its own.
@@ -63,6 +64,7 @@ class Setting:
     """
 
     glossy: bool = False
+    mirror: bool = False
     backdrop: str = "alpha"
     gains: bool = False
     lens: bool = False
@@ -77,6 +79,7 @@ class Setting:
 SETTINGS = {
     "": Setting(),
     "_glossy": Setting(glossy=True),
+    "_mirror": Setting(mirror=True),
     "_12": Setting(views=12),
     "_3": Setting(views=3),
     "_one_side": Setting(views=20, one_side=True),
@@ -133,7 +136,7 @@ def _lit(who: str, setting: Setting) -> tuple[list[Model], Shader | None]:
     if setting.darkness != 1:
         model = darkened(model, setting.darkness)
     models = [model, ground(model)] if setting.ground else [model]
-    return models, (shine if setting.glossy else None)
+    return models, (mirror if setting.mirror else shine if setting.glossy else None)
 
 
 @cache

@@ -35,6 +35,9 @@ UNSEEN_PRIOR = 50.0
 # Weight of a texel's pixels, relative to the median, from which on it counts as seen.
 SEEN_WEIGHT = 1e-3
 
+# PSNR in dB of the photographs' pixels against the texture below which this is said: a varnished cow has 24.
+MIN_AGREEMENT = 19.0
+
 # sRGB colors in [0, 1] `[N, 3]` of positions `[N, 3]` on the mesh.
 Fallback = Callable[[np.ndarray], np.ndarray]
 
@@ -120,11 +123,17 @@ def photo_texture(
     )
     colors = np.clip(solution.colors, 0, 1)
     texture = to_bytes(fill_unused(atlas.image(colors), atlas.number >= 0))
+    psnr = pixels_psnr(rows, colors)
+    if psnr < MIN_AGREEMENT:
+        notes.append(
+            f"The photographs show other colors from each side (they agree by {psnr:.0f} dB): a mirror has none of its "
+            "own, or cameras or shape are not right"
+        )
     progress(1.0)
     return PhotoTexture(
         texture=texture,
         seen=float(seen[atlas.faces >= 0].mean()),
-        psnr=pixels_psnr(rows, colors),
+        psnr=psnr,
         gains=gains,
         pixels=sum(map(len, rows)),
         notes=notes,

@@ -62,6 +62,13 @@ def test_solved_texels_are_better_than_the_weighted_mean_by_a_decibel(painted):
     assert painted.psnr > pixels_psnr(rows, weighted_mean(rows)[0]) + 1
 
 
+def test_photographs_of_a_mirror_are_told(painted):
+    assert not painted.notes
+    mirror = [photographs(lambda points, k=k: waves(points + 2.0 * k), 8, 24)[k] for k in range(8)]
+    found = photo_texture(*cube(), mirror, SIZE)
+    assert found.psnr < 17 and any("a mirror has none" in note for note in found.notes)
+
+
 def test_equal_exposures_are_left_alone(painted):
     assert (painted.gains == 1).all()
 
