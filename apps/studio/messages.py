@@ -12,7 +12,7 @@ from fields.distill.request import DistillRequest
 from fields.fit.request import FitRequest
 from fields.options import options_of, replace_arguments
 from fields.reconstruct.request import ReconstructRequest
-from scenes.errors import BadInput
+from scenes.errors import BadInput, missing_package
 
 # A folder of this machine in front of the name of a file or a run. The names of uploads' folders tell that one begins
 # before any space in it.
@@ -43,6 +43,8 @@ def message_of(error: BadInput) -> str:
 
 def unexpected(error: Exception) -> str:
     """What the page says of an error that nobody foresaw. The server's log has the rest."""
+    if isinstance(error, ImportError) and (missing := missing_package(error)):
+        return message_of(missing)
     if isinstance(error, OSError) and error.strerror:
         return f"the server could not read or write a file: {error.strerror.lower()}"
     return "something went wrong that the studio did not foresee; its log has the details. Try again, or another file"

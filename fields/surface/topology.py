@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import trimesh
 
 
 @dataclass(frozen=True)
@@ -51,17 +50,23 @@ def component_areas(vertices: np.ndarray, faces: np.ndarray, labels: np.ndarray 
 
 def component_labels(count: int, faces: np.ndarray) -> np.ndarray:
     """Index of the connected component of each of `count` vertices, `[count]`."""
+    import trimesh
+
     edges = faces[:, [0, 1, 1, 2]].reshape(-1, 2)
     return np.asarray(trimesh.graph.connected_component_labels(edges, node_count=count))
 
 
 def face_areas(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """Area of each triangle `[f]`."""
+    import trimesh
+
     return np.asarray(trimesh.triangles.area(vertices[faces]))
 
 
 def watertight(faces: np.ndarray) -> bool:
     """Whether every edge has exactly two faces with opposite directions along it."""
+    import trimesh
+
     closed, consistent = trimesh.graph.is_watertight(trimesh.geometry.faces_to_edges(faces))
     return bool(len(faces) and closed and consistent)
 
