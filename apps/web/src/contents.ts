@@ -12,7 +12,7 @@ interface Entry {
   name: string;
   role: Tensor["role"];
   shape: number[];
-  type: "float32" | "float16" | "int8";
+  type: "float32" | "float16" | "int8" | "uint16";
   rows?: number;
   scales?: number;
 }
@@ -56,7 +56,9 @@ export async function decode(text: string, length: number): Promise<{ header: He
   }
   let content: ArrayBuffer;
   try {
-    const bytes = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
+    const binary = atob(base64);
+    const bytes = new Uint8Array(binary.length);
+    for (let i = 0; i < binary.length; i++) bytes[i] = binary.charCodeAt(i);
     content = await new Response(
       new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate")),
     ).arrayBuffer();
@@ -100,14 +102,20 @@ class Reader {
 function readTensor(reader: Reader, entry: Entry): Float32Array {
   const count = entry.shape.reduce((a, b) => a * b, 1);
   if (entry.type === "float32") return new Float32Array(reader.planes(count, 4));
+  if (entry.type === "uint16") return Float32Array.from(new Uint16Array(reader.planes(count, 2)));
   const [rows, scales] = [entry.rows as number, entry.scales as number];
   const group = (rows * count) / entry.shape[0];
-  if (entry.type === "float16") {
-    const multiples = new Int16Array(reader.planes(count, 2));
-    const exponents = new Int8Array(reader.bytes(scales).slice().buffer);
-    return Float32Array.from(multiples, (multiple, i) => multiple * 2 ** exponents[Math.floor(i / group)]);
+  const found = new Float32Array(count);
+  const levels =
+    entry.type === "float16"
+      ? new Int16Array(reader.planes(count, 2))
+      : new Int8Array(reader.bytes(count).slice().buffer);
+  const units =
+    entry.type === "float16"
+      ? Float32Array.from(new Int8Array(reader.bytes(scales).slice().buffer), (exponent) => 2 ** exponent)
+      : new Float32Array(reader.planes(scales, 4));
+  for (let g = 0; g < scales; g++) {
+    for (let i = g * group; i < Math.min(count, (g + 1) * group); i++) found[i] = levels[i] * units[g];
   }
-  const levels = new Int8Array(reader.bytes(count).slice().buffer);
-  const units = new Float32Array(reader.planes(scales, 4));
-  return Float32Array.from(levels, (level, i) => level * units[Math.floor(i / group)]);
+  return found;
 }

@@ -244,53 +244,64 @@ export class Evaluator {
   /** Small encodings, in plain script. */
   private byPoint(step: Step, x: number, inputs: number, y: number): Action {
     const point = new Float32Array(inputs);
+    const result = new Float32Array(step.size);
     const encode = { harmonics, angles, smooth_cells: smoothCells }[step.op];
     if (!encode) throw new Error(`no operation ${step.op}`);
     return (n) => {
       const floats = this.floats;
       for (let p = 0; p < n; p++) {
         for (let k = 0; k < inputs; k++) point[k] = floats[x / 4 + k * n + p];
-        encode(point, step).forEach((value, k) => {
-          floats[y / 4 + k * n + p] = value;
-        });
+        encode(point, result, step);
+        for (let k = 0; k < step.size; k++) floats[y / 4 + k * n + p] = result[k];
       }
     };
   }
 }
 
+const root = (value: number) => Math.sqrt(value / Math.PI);
+const [H0, H1, H2, H20] = [0.5 * root(1), root(0.75), 0.5 * root(15), 0.25 * root(5)];
+const [H3A, H3B, H3C, H3D] = [0.25 * root(17.5), 0.5 * root(105), 0.25 * root(10.5), 0.25 * root(7)];
+
 /** Real spherical harmonics of a unit direction; see fields/encoders/directions.py. */
-export function harmonics([x, y, z]: Float32Array, step: Step): number[] {
+function harmonics(direction: Float32Array, h: Float32Array, step: Step): void {
   const degree = step.degree as number;
-  const root = (v: number) => Math.sqrt(v / Math.PI);
-  const found: number[] = [];
-  if (degree > 0) found.push(0.5 * root(1));
-  if (degree > 1) found.push(root(0.75) * y, root(0.75) * z, root(0.75) * x);
+  const x = direction[0];
+  const y = direction[1];
+  const z = direction[2];
+  if (degree > 0) h[0] = H0;
+  if (degree > 1) {
+    h[1] = H1 * y;
+    h[2] = H1 * z;
+    h[3] = H1 * x;
+  }
   if (degree > 2) {
-    const c = 0.5 * root(15);
-    found.push(c * x * y, c * y * z, 0.25 * root(5) * (3 * z * z - 1), c * x * z, 0.5 * c * (x * x - y * y));
+    h[4] = H2 * x * y;
+    h[5] = H2 * y * z;
+    h[6] = H20 * (3 * z * z - 1);
+    h[7] = H2 * x * z;
+    h[8] = 0.5 * H2 * (x * x - y * y);
   }
   if (degree > 3) {
-    const [a, b, c] = [0.25 * root(17.5), 0.5 * root(105), 0.25 * root(10.5)];
-    found.push(
-      a * y * (3 * x * x - y * y),
-      b * x * y * z,
-      c * y * (5 * z * z - 1),
-      0.25 * root(7) * z * (5 * z * z - 3),
-    );
-    found.push(c * x * (5 * z * z - 1), 0.5 * b * z * (x * x - y * y), a * x * (x * x - 3 * y * y));
+    h[9] = H3A * y * (3 * x * x - y * y);
+    h[10] = H3B * x * y * z;
+    h[11] = H3C * y * (5 * z * z - 1);
+    h[12] = H3D * z * (5 * z * z - 3);
+    h[13] = H3C * x * (5 * z * z - 1);
+    h[14] = 0.5 * H3B * z * (x * x - y * y);
+    h[15] = H3A * x * (x * x - 3 * y * y);
   }
-  return found;
 }
 
-function angles([x, y, z]: Float32Array): number[] {
-  return [Math.atan2(y, x) / (2 * Math.PI) + 0.5, 0.5 - Math.atan2(z, Math.hypot(x, y)) / Math.PI];
+function angles([x, y, z]: Float32Array, found: Float32Array): void {
+  found[0] = Math.atan2(y, x) / (2 * Math.PI) + 0.5;
+  found[1] = 0.5 - Math.atan2(z, Math.hypot(x, y)) / Math.PI;
 }
 
-function smoothCells(point: Float32Array, step: Step): number[] {
-  return Array.from(point, (x, axis) => {
+function smoothCells(point: Float32Array, found: Float32Array, step: Step): void {
+  point.forEach((x, axis) => {
     const cells = (step.cells as number[])[axis];
     const position = Math.min(1, Math.max(0, x)) * cells;
     const t = position - Math.floor(position);
-    return (position - t + t * t * (3 - 2 * t)) / cells;
+    found[axis] = (position - t + t * t * (3 - 2 * t)) / cells;
   });
 }

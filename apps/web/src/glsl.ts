@@ -71,13 +71,44 @@ function item(array: string, i: number): string {
   return `${array}[${i >> 2}].${"xyzw"[i & 3]}`;
 }
 
-/** Helpers of a program's operations and the function `void NAME(vec4 i0[..], .., out vec4 result[..])`. */
-export function writeProgram(name: string, program: Program, store: Store): string {
-  return new Writer(name, program, store).text();
+/** The function `void NAME(vec4 i0[..], .., out vec4 result[..])`. */
+export function writeProgram(name: string, program: Program, store: Store, shared: Shared): string {
+  return new Writer(name, program, store, shared).text();
+}
+
+/**
+ * What the programs of one shader share: the functions that they call, and the matrices and vectors that lie in a block
+ * of uniforms, which is read faster than textures.
+ */
+export class Shared {
+  readonly helpers = new Map<string, string>();
+  readonly texels: number[] = [];
+  private readonly places = new Map<string, number>();
+
+  constructor(
+    private readonly store: Store,
+    private readonly room: number,
+  ) {}
+
+  /** First texel of a tensor of `count` texels; undefined where there is no room for it. */
+  place(name: string, count: number): number | undefined {
+    const known = this.places.get(name);
+    if (known !== undefined) return known;
+    const at = this.texels.length / 4;
+    if (at + count > this.room) return undefined;
+    const from = this.store.offset[name];
+    for (let i = 0; i < 4 * count; i++) this.texels.push(this.store.values[from + i]);
+    this.places.set(name, at);
+    return at;
+  }
+
+  declaration(): string {
+    const block = this.texels.length ? `layout(std140) uniform Fast { vec4 U[${this.texels.length / 4}]; };` : "";
+    return [block, ...this.helpers.values()].join("\n");
+  }
 }
 
 class Writer {
-  private readonly helpers = new Map<string, string>();
   private readonly lines: string[] = [];
   private count = 0;
 
@@ -85,6 +116,7 @@ class Writer {
     private readonly name: string,
     private readonly program: Program,
     private readonly store: Store,
+    private readonly shared: Shared,
   ) {}
 
   text(): string {
@@ -104,12 +136,18 @@ class Writer {
     const inputs = program.inputs.map((size, i) => `vec4 i${i}[${texels(size)}]`);
     const size = sizeOf(program, program.output);
     const head = `void ${this.name}(${[...inputs, `out vec4 result[${texels(size)}]`].join(", ")}) {`;
-    return [...this.helpers.values(), head, ...this.lines, "}", ""].join("\n");
+    return [head, ...this.lines, "}", ""].join("\n");
   }
 
   /** First texel of a tensor. */
   private at(name: unknown): number {
     return this.store.offset[name as string] / 4;
+  }
+
+  /** Reads texel `k` behind the beginning of a tensor of `count` texels. */
+  private reader(name: unknown, count: number): (k: string) => string {
+    const fast = this.shared.place(name as string, count);
+    return fast === undefined ? (k) => `W(${this.at(name)} + ${k})` : (k) => `U[${fast} + ${k}]`;
   }
 
   private each(size: number, expression: (k: string) => string): void {
@@ -129,8 +167,8 @@ class Writer {
         this.each(size, (k) => `${y}${k} = ${x}${k} * ${float(step.mul)} + ${float(step.add)}`);
         break;
       case "vector": {
-        const mul = step.mul === undefined ? "" : ` * W(${this.at(step.mul)} + k)`;
-        const add = step.add === undefined ? "" : ` + W(${this.at(step.add)} + k)`;
+        const mul = step.mul === undefined ? "" : ` * ${this.reader(step.mul, texels(size))("k")}`;
+        const add = step.add === undefined ? "" : ` + ${this.reader(step.add, texels(size))("k")}`;
         this.each(size, (k) => `${y}${k} = ${x}${k}${mul}${add}`);
         break;
       }
@@ -179,7 +217,7 @@ class Writer {
         break;
       case "smooth_cells":
         this.gather(y, size, (i) => {
-          this.helpers.set(
+          this.shared.helpers.set(
             "smooth",
             `float smooth_cell(float x, float cells) {
   float p = clamp(x, 0.0, 1.0) * cells, t = fract(p);
@@ -197,12 +235,14 @@ class Writer {
   private linear(step: Step, x: string, inputs: number, y: string): void {
     const [rows, columns] = [texels(step.size), texels(inputs)];
     const bound = rows * columns > UNROLLED ? " + zero" : "";
-    const bias = step.bias === undefined ? "vec4(0.0)" : `W(${this.at(step.bias)} + o)`;
+    const bias = step.bias === undefined ? "vec4(0.0)" : this.reader(step.bias, rows)("o");
+    const weight = this.reader(step.weight, rows * columns * 4);
+    const parts = ["k", "k + 1", "k + 2", "k + 3"].map(weight).join(", ");
     this.lines.push(`for (int o = 0; o < ${rows}${bound}; o++) {
   vec4 s = ${bias};
   for (int i = 0; i < ${columns}${bound}; i++) {
-    int k = ${this.at(step.weight)} + (o * ${columns} + i) * 4;
-    s += mat4(W(k), W(k + 1), W(k + 2), W(k + 3)) * ${x}[i];
+    int k = (o * ${columns} + i) * 4;
+    s += mat4(${parts}) * ${x}[i];
   }
   ${y}[o] = s;
 }`);
@@ -253,7 +293,7 @@ class Writer {
 
   private kanBasis(step: Step, x: string, inputs: number, y: string): void {
     const width = step.basis === "spline" ? 0.8 : 4 / 7;
-    this.helpers.set(
+    this.shared.helpers.set(
       "kan",
       step.basis === "spline"
         ? `vec4 kan(vec4 d) {
@@ -296,29 +336,30 @@ class Writer {
     const type = F === 1 ? "float" : `vec${Math.min(F, 4)}`;
     const axis = (v: string, a: number) => (D > 1 ? `${v}.${"xyzw"[a]}` : v);
     const row = {
-      1: "W(base + int(e >> 2))[int(e & 3u)]",
-      2: "(e & 1u) == 0u ? W(base + int(e >> 1)).xy : W(base + int(e >> 1)).zw",
-      4: "W(base + int(e))",
-      8: "W(base + 2 * int(e))",
-    }[F];
+      1: ["int(e >> 2)", "q[int(e & 3u)]"],
+      2: ["int(e >> 1)", "((e & 1u) == 0u ? q.xy : q.zw)"],
+      4: ["int(e)", "q"],
+      8: ["2 * int(e)", "q"],
+    }[F] as [string, string];
     const corners = Array.from({ length: 1 << D }, (_, corner) => {
       const axes = Array.from({ length: D }, (_, a) => a);
       const terms = axes.map((a) => axis((corner >> a) & 1 ? "high" : "low", a));
       const weight = axes.map((a) => ((corner >> a) & 1 ? axis("t", a) : `(1.0 - ${axis("t", a)})`)).join(" * ");
       const e = `e = hashed ? (${terms.join(" ^ ")}) & (size - 1u) : (${terms.join(" + ")}) % size;`;
       const second = F === 8 ? ` second += (${weight}) * W(base + 2 * int(e) + 1);` : "";
-      return `  ${e} sum += (${weight}) * (${row});${second}`;
+      return `  ${e} q = W(base + ${row[0]}); sum += (${weight}) * ${row[1]};${second}`;
     });
     const result = F === 8 ? `void ${name}` : `${type} ${name}`;
     const outputs = F === 8 ? ", out vec4 sum, out vec4 second" : "";
     const start = F === 8 ? "sum = second = vec4(0.0);" : `${type} sum = ${type}(0.0);`;
-    this.helpers.set(
+    this.shared.helpers.set(
       name,
       `${result}(${point} x, int base, float scale, ${index} stride, uint size, bool hashed${outputs}) {
   ${point} p = clamp(x, 0.0, 1.0) * scale + 0.5, cell = floor(p), t = p - cell;
   ${smooth ? "t = t * t * (3.0 - 2.0 * t);" : ""}
   ${index} low = ${index}(cell) * stride, high = low + stride;
   uint e;
+  vec4 q;
   ${start}
 ${corners.join("\n")}
   ${F === 8 ? "" : "return sum;"}

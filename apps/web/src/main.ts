@@ -58,7 +58,7 @@ async function startWasm(header: Header, store: Store): Promise<WorkerPool> {
 }
 
 function startWebgl(header: Header, store: Store): WebglBackend {
-  return new WebglBackend(header, store, (look) => painterFor(header, store, look));
+  return new WebglBackend(header, store, painterFor(header, store));
 }
 
 /** Milliseconds of a coarse picture, after one that compiles. */
@@ -130,7 +130,7 @@ async function start(): Promise<void> {
     redraw: (resting?: boolean) => stage?.redraw(resting),
     values: (...given: Parameters<Backend["values"]>) => (backend as Backend).values(...given),
   };
-  const view = makeView(header, store, page, Boolean(size));
+  const view = makeView(header, page, Boolean(size));
   view.read(fragment);
   const wantedSize = () => {
     const [width, height] = size ?? [Math.round(canvas.clientWidth * ratio), Math.round(canvas.clientHeight * ratio)];

@@ -2,7 +2,7 @@
 
 import type { Backend, Rect } from "./backend";
 import type { Header } from "./contents";
-import { PRELUDE, TEXTURE_WIDTH, texels, writeProgram } from "./glsl";
+import { PRELUDE, Shared, TEXTURE_WIDTH, texels, writeProgram } from "./glsl";
 import { declarations, type Look, type Painter } from "./painter";
 import { type Program, sizeOf } from "./program";
 import type { Store } from "./store";
@@ -25,12 +25,14 @@ export class WebglBackend implements Backend {
   private readonly canvas = document.createElement("canvas");
   private readonly gl: WebGL2RenderingContext;
   private readonly programs = new Map<string, WebGLProgram>();
+  /** Programs' own blocks of uniforms. */
+  private readonly blocks = new Map<WebGLProgram, WebGLBuffer>();
 
   /** Throws an Error that says what the browser lacks. */
   constructor(
     private readonly header: Header,
     private readonly store: Store,
-    private readonly painterOf: (look: Look) => Painter,
+    private readonly painter: Painter,
   ) {
     const gl = this.canvas.getContext("webgl2", {
       antialias: false,
@@ -71,9 +73,9 @@ export class WebglBackend implements Backend {
       this.canvas.width = Math.max(this.canvas.width, columns);
       this.canvas.height = Math.max(this.canvas.height, rows);
     }
-    const painter = this.painterOf(look);
-    const program = this.program(painter.glsl(look), () => this.pixelSource(painter, look));
-    gl.useProgram(program);
+    const { painter } = this;
+    const program = this.program(painter.glsl(look), (shared) => this.pixelSource(painter, look, shared));
+    this.use(program);
     gl.bindFramebuffer(gl.FRAMEBUFFER, null);
     const top = this.canvas.height - rows;
     gl.viewport(0, top, columns, rows);
@@ -84,12 +86,12 @@ export class WebglBackend implements Backend {
     gl.uniform4f(gl.getUniformLocation(program, "tile"), x, y, step, this.canvas.height);
     gl.disable(gl.BLEND);
     gl.drawArrays(gl.TRIANGLES, 0, 3);
-    target.clearRect(x, y, width, height);
-    target.imageSmoothingEnabled = step > 1;
-    target.drawImage(this.canvas, 0, 0, columns, rows, x, y, columns * step, rows * step);
     // Waits for the GPU, which the time of a tile is measured by.
     gl.readPixels(0, top, 1, 1, gl.RGBA, gl.UNSIGNED_BYTE, new Uint8Array(4));
     this.paced(columns * rows, performance.now() - started);
+    target.clearRect(x, y, width, height);
+    target.imageSmoothingEnabled = step > 1;
+    target.drawImage(this.canvas, 0, 0, columns, rows, x, y, columns * step, rows * step);
     if (gl.isContextLost()) throw new Error("the GPU has given up");
   }
 
@@ -98,9 +100,12 @@ export class WebglBackend implements Backend {
     this.tile = Math.min(1 << 20, Math.max(1 << 8, this.tile * Math.min(4, Math.max(0.25, TILE_MS / ms))));
   }
 
-  private pixelSource(painter: Painter, look: Look): string {
-    const functions = painter.programs.map((name) => writeProgram(name, this.header.programs[name], this.store));
-    return `${PRELUDE}${declarations(look)}
+  private pixelSource(painter: Painter, look: Look, shared: Shared): string {
+    const functions = painter.programs.map((name) =>
+      writeProgram(name, this.header.programs[name], this.store, shared),
+    );
+    return `${PRELUDE}${shared.declaration()}
+${declarations(look)}
 uniform vec4 tile;
 out vec4 result_color;
 ${functions.join("\n")}
@@ -112,14 +117,16 @@ void main() {
 }`;
   }
 
-  private program(key: string, source: () => string): WebGLProgram {
+  private program(key: string, source: (shared: Shared) => string): WebGLProgram {
     const known = this.programs.get(key);
     if (known) return known;
     const gl = this.gl;
     const program = gl.createProgram();
-    for (const [type, text] of [[gl.VERTEX_SHADER, VERTEX] as const, [gl.FRAGMENT_SHADER, source()] as const]) {
+    const shared = new Shared(this.store, gl.getParameter(gl.MAX_UNIFORM_BLOCK_SIZE) / 16);
+    const text = source(shared);
+    for (const [type, content] of [[gl.VERTEX_SHADER, VERTEX] as const, [gl.FRAGMENT_SHADER, text] as const]) {
       const shader = gl.createShader(type) as WebGLShader;
-      gl.shaderSource(shader, text);
+      gl.shaderSource(shader, content);
       gl.compileShader(shader);
       gl.attachShader(program, shader);
       if (!gl.getShaderParameter(shader, gl.COMPILE_STATUS)) {
@@ -133,8 +140,21 @@ void main() {
     gl.useProgram(program);
     gl.uniform1i(gl.getUniformLocation(program, "weights"), 0);
     gl.uniform1i(gl.getUniformLocation(program, "zero"), 0);
+    if (shared.texels.length) {
+      const block = gl.createBuffer();
+      gl.bindBuffer(gl.UNIFORM_BUFFER, block);
+      gl.bufferData(gl.UNIFORM_BUFFER, Float32Array.from(shared.texels), gl.STATIC_DRAW);
+      gl.uniformBlockBinding(program, gl.getUniformBlockIndex(program, "Fast"), 0);
+      this.blocks.set(program, block);
+    }
     this.programs.set(key, program);
     return program;
+  }
+
+  private use(program: WebGLProgram): void {
+    this.gl.useProgram(program);
+    const block = this.blocks.get(program);
+    if (block) this.gl.bindBufferBase(this.gl.UNIFORM_BUFFER, 0, block);
   }
 
   values(name: string, inputs: Float32Array[], count: number, sizes: number[]): Float32Array {
@@ -151,7 +171,9 @@ void main() {
   /** Values of at most `VALUES_WIDTH` points. Results leave as the bits of floats, which every WebGL 2 can draw. */
   private someValues(name: string, inputs: Float32Array[], n: number, sizes: number[], size: number): Float32Array {
     const gl = this.gl;
-    const program = this.program(`values of ${name}`, () => valuesSource(name, this.header.programs[name], this.store));
+    const program = this.program(`values of ${name}`, (shared) =>
+      valuesSource(name, this.header.programs[name], this.store, shared),
+    );
     const rows = sizes.reduce((total, s) => total + texels(s), 0);
     const packed = new Float32Array(rows * VALUES_WIDTH * 4);
     let row = 0;
@@ -171,7 +193,7 @@ void main() {
     const frame = gl.createFramebuffer();
     gl.bindFramebuffer(gl.FRAMEBUFFER, frame);
     gl.framebufferTexture2D(gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0, gl.TEXTURE_2D, results, 0);
-    gl.useProgram(program);
+    this.use(program);
     gl.uniform1i(gl.getUniformLocation(program, "given"), 1);
     gl.viewport(0, 0, VALUES_WIDTH, texels(size));
     gl.drawArrays(gl.TRIANGLES, 0, 3);
@@ -190,7 +212,7 @@ void main() {
   }
 }
 
-function valuesSource(name: string, program: Program, store: Store): string {
+function valuesSource(name: string, program: Program, store: Store, shared: Shared): string {
   let row = 0;
   const inputs = program.inputs.map((size, i) => {
     const parts = Array.from(
@@ -202,9 +224,11 @@ function valuesSource(name: string, program: Program, store: Store): string {
   });
   const size = texels(sizeOf(program, program.output));
   const names = program.inputs.map((_, i) => `i${i}`);
-  return `${PRELUDE}uniform sampler2D given;
+  const text = writeProgram(name, program, store, shared);
+  return `${PRELUDE}${shared.declaration()}
+uniform sampler2D given;
 out uvec4 result_bits;
-${writeProgram(name, program, store)}
+${text}
 void main() {
   int x = int(gl_FragCoord.x);
   ${inputs.join("\n  ")}

@@ -23,7 +23,7 @@ self.onmessage = ({ data }: MessageEvent<Setup | Job>) => {
   const { id, look, rect, step } = data;
   const [columns, rows] = [Math.ceil(rect.width / step), Math.ceil(rect.height / step)];
   const image = new Uint8ClampedArray(columns * rows * 4);
-  const painter = painterFor(header, store, look);
+  const painter = painterFor(header, store);
   for (let first = 0; first < columns * rows; first += CHUNK) {
     const count = Math.min(CHUNK, columns * rows - first);
     const points = new Float32Array(count * 2);

@@ -33,7 +33,10 @@ def encode(header: dict[str, Any], tensors: Tensors, bits: int) -> str:
     for name, values in tensors.arrays.items():
         rounded = bits if values.ndim > 1 and values.size >= MIN_ROUNDED and name not in tensors.exact else 32
         entry: dict[str, Any] = {"name": name, "role": tensors.roles[name], "shape": list(values.shape)}
-        if rounded == 8:
+        if values.dtype == np.uint16:
+            blocks.append(_planes(values.astype("<u2")))
+            entry["type"] = "uint16"
+        elif rounded == 8:
             levels, scales, rows = quantized(torch.from_numpy(values), 8)
             blocks += [levels.astype(np.int8).tobytes(), _planes(scales.astype("<f4"))]
             entry |= {"type": "int8", "rows": int(rows), "scales": len(scales)}

@@ -58,6 +58,12 @@ class Tensors:
     roles: dict[str, Role] = field(default_factory=dict)
     exact: set[str] = field(default_factory=set)
 
+    def add_words(self, words: np.ndarray) -> str:
+        """Name of uint16 values, which the viewer reads as numbers."""
+        name = f"t{len(self.arrays)}"
+        self.arrays[name], self.roles[name] = words, "vector"
+        return name
+
     def add(self, tensor: Tensor, role: Role, exact: bool = False) -> str:
         """Name of a float32 tensor that is kept under it."""
         name = f"t{len(self.arrays)}"

@@ -51,8 +51,22 @@ def _volume(source: Source, tensors: Tensors) -> Contents:
     return _values(field, tensors), {"sizes": sizes}
 
 
+def _scene(source: Source, tensors: Tensors) -> Contents:
+    from fields.export.page.scenes import scene_contents
+
+    return scene_contents(source, tensors)
+
+
+def _shape(source: Source, tensors: Tensors) -> Contents:
+    field = source.field
+    assert isinstance(field, PointField)
+    return _values(field, tensors), {}
+
+
 KINDS: dict[str, Callable[[Source, Tensors], Contents]] = {
     "image": _flat,
     "video": _flat,
     "volume": _volume,
+    "shape": _shape,
+    "radiance": _scene,
 }

@@ -25,7 +25,8 @@ POLICY = (
 # Inflates the viewer and runs it.
 START = """addEventListener("DOMContentLoaded", async () => {
   try {
-    const bytes = Uint8Array.from(atob(document.getElementById("viewer").textContent), (c) => c.charCodeAt(0));
+    const text = atob(document.getElementById("viewer").textContent), bytes = new Uint8Array(text.length);
+    for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
     const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
     const script = document.createElement("script");
     script.textContent = await new Response(stream).text();

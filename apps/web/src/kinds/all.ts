@@ -1,21 +1,33 @@
 /** The painter and the view of each kind. */
 
 import type { Header } from "../contents";
-import type { Look, Painter } from "../painter";
+import type { Painter } from "../painter";
 import type { Store } from "../store";
 import type { Page, View } from "../view";
 import { FlatView } from "./flat";
+import { MarchPainter, SCENE_MODES } from "./march";
 import { PlanePainter } from "./plane";
+import { sceneView, shapeView } from "./solid";
+import { SHADES, TracePainter } from "./trace";
 
-let known: { header: Header; plane: Painter } | undefined;
+const made = new WeakMap<Header, Painter>();
 
-/** The painter of what `look` shows. */
-export function painterFor(header: Header, _store: Store, _look: Look): Painter {
-  if (known?.header !== header) known = { header, plane: new PlanePainter(header) };
-  return known.plane;
+/** What draws the pages of a kind. */
+export function painterFor(header: Header, store: Store): Painter {
+  const known = made.get(header);
+  if (known) return known;
+  const make = {
+    shape: () => new TracePainter(header),
+    radiance: () => new MarchPainter(header, store),
+  }[header.kind];
+  const painter = make ? make() : new PlanePainter(header);
+  made.set(header, painter);
+  return painter;
 }
 
 /** The view of a page's kind. `stretch`: the canvas has a size that was asked for. */
-export function makeView(header: Header, _store: Store, page: Page, stretch: boolean): View {
+export function makeView(header: Header, page: Page, stretch: boolean): View {
+  if (header.kind === "radiance") return sceneView(header, page, SCENE_MODES);
+  if (header.kind === "shape") return shapeView(page, SHADES, stretch);
   return new FlatView(header, page, stretch);
 }
