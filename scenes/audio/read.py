@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +29,8 @@ MAX_SAMPLES = 1 << 23
 UNKNOWN_FRAMES = 1 << 62
 # Samples that are read at a time where reading may fail.
 READABLE_BLOCK = 512
+# What libsndfile's log says of an AIFF file's chunk COMM.
+AIFF_FRAMES = re.compile(r"Sample Frames\s*:\s*(\d+)")
 # Bytes of an Ogg page's header before its segment table, and its flag of a stream's first page.
 OGG_HEADER = 27
 OGG_FIRST_PAGE = 2
@@ -119,7 +122,11 @@ def _read_with_libsndfile(
                 )
             if opened.format == "OGG":
                 samples = samples[:, from_ogg_order(opened.channels)]
-    return DecodedAudio(samples, rate, first)
+            log = AIFF_FRAMES.search(opened.extra_info) if opened.format == "AIFF" else None
+    notes = []
+    if log is not None and int(log[1]) > frames:
+        notes.append(f"its header announces {int(log[1]):,} samples, and its data are {frames:,}: these are read")
+    return DecodedAudio(samples, rate, first, notes)
 
 
 def _read_samples(opened: Any, first: int, count: int) -> np.ndarray | None:
