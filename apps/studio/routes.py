@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Annotated
+from urllib.parse import urlencode
 
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Query, Request, Response
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 
-from apps.studio import run_page
+from apps.studio import run_comparison, run_page
 from apps.studio.fit_job import TrainingJob
 from apps.studio.folders import Folders
 from apps.studio.images import encode_webp, media_type
@@ -18,7 +20,7 @@ from apps.studio.messages import message_of
 from apps.studio.reconstruct_job import ReconstructJob
 from apps.studio.run_routes import NOT_CACHED, REVALIDATED, run_routes
 from apps.studio.shelf import Shelf
-from apps.studio.static_files import STATIC_FILES
+from apps.studio.static_files import SCRIPTS, STATIC_FILES
 from apps.studio.templating import render
 from apps.studio.view_renderer import ViewRenderer
 from apps.studio.visitors import visitor_of
@@ -44,7 +46,31 @@ def add_routes(app: FastAPI, folders: Folders, queue: JobQueue, renderer: ViewRe
         try:
             return HTMLResponse(run_page.html(folders, queue, name), headers=NOT_CACHED)
         except BadInput as error:
-            return HTMLResponse(render("no_run", text=message_of(error)), status_code=404, headers=NOT_CACHED)
+            return HTMLResponse(
+                render("no_run", title="No such run", text=message_of(error)), status_code=404, headers=NOT_CACHED
+            )
+
+    @app.get("/compare")
+    async def compare(request: Request, run: Annotated[list[str], Query()], download: bool = False) -> Response:
+        try:
+            paths = [folders.run(name) for name in run]
+            runs = run_comparison.opened_runs(paths)
+            views = [asyncio.wrap_future(renderer.render(path, run_comparison.picture)) for path in paths]
+            body = await asyncio.to_thread(run_comparison.body, runs, await asyncio.gather(*views))
+        except BadInput as error:
+            page = render("no_run", title="These runs are not compared", text=message_of(error))
+            return HTMLResponse(page, status_code=400, headers=NOT_CACHED)
+        if download:
+            return HTMLResponse(run_comparison.page(runs, body), headers=NOT_CACHED)
+        page = render(
+            "compare_runs",
+            names=run,
+            warnings=run_comparison.warnings(runs),
+            body=body,
+            modules=SCRIPTS,
+            download=f"/compare?{urlencode({'run': run, 'download': 'true'}, doseq=True)}",
+        )
+        return HTMLResponse(page, headers=NOT_CACHED)
 
     app.exception_handler(BadInput)(_answer_bad_input)
 

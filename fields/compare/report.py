@@ -70,7 +70,7 @@ def sizes(comparison: Comparison) -> list[chart.Line]:
 def html(comparison: Comparison) -> str:
     """The page. It needs no file and no host besides itself."""
     header = comparison.header
-    return _render(
+    return render_part(
         "page",
         name=header["source"]["path"].replace("\\", "/").rpartition("/")[2],
         methods=header["methods"],
@@ -114,7 +114,7 @@ def body(comparison: Comparison) -> Markup:
             f"{left / width:.5f},{top / height:.5f},{side / width:.5f}"
             for left, top, side in worst_regions(target, fits)
         ]
-    return _render(
+    return render_part(
         "body",
         titles=[title for _, title, _ in columns(comparison.header)],
         rows=_table_rows(comparison.header),
@@ -148,7 +148,7 @@ def _table_rows(header: dict) -> list[dict]:
     return rows
 
 
-def _render(template: str, **values: object) -> Markup:
+def render_part(template: str, **values: object) -> Markup:
     """Fill in a template. Values are escaped unless they are `Markup`."""
     return Markup(_templates().get_template(f"{template}.html.j2").render(**values))
 

@@ -199,7 +199,7 @@ class FitRequest(SignalRequest, RunRequest):
         None,
         section="method",
         flag="--from",
-        label="Begin with the weights of",
+        label="Start from a run",
         metavar="RUN",
         header="from",
         help="Begin with the weights of this run, of the same method and size. Useful for a similar signal.",

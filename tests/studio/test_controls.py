@@ -220,12 +220,12 @@ def test_every_option_of_a_reconstruction_arrives_in_its_request():
 
 
 def test_wrong_values_are_reported_by_the_label_of_their_control():
-    with pytest.raises(BadInput, match="^Held out: '2' should be between 0 and 1, such as 0.1$"):
+    with pytest.raises(BadInput, match="^Held-out samples: '2' should be between 0 and 1, such as 0.1$"):
         values_of(FitRequest, {"held_out": "2"})
     for malicious in ("out=elsewhere", "resume", "mask=secret.png"):
         with pytest.raises(BadInput, match="is not one of default, bounded, unbounded"):
             values_of(FitRequest, {"unbounded": malicious})
-    with pytest.raises(BadInput, match="Part: "):
+    with pytest.raises(BadInput, match="Part .seconds.: "):
         values_of(FitRequest, {"part": "1,2 --resume"})
 
 
@@ -233,8 +233,5 @@ def test_messages_name_arguments_by_their_labels():
     from apps.studio.messages import html_message, message_of
 
     error = BadInput("`init=fresh` chooses what `start` brings along,\n see `levels=<3>`")
-    assert (
-        message_of(error)
-        == "“Initialization” fresh chooses what “Begin with the weights of” brings along, see levels=<3>"
-    )
+    assert message_of(error) == "“Initialization” fresh chooses what “Start from a run” brings along, see levels=<3>"
     assert html_message(error).endswith("levels=&lt;3&gt;")

@@ -316,3 +316,20 @@ def test_serves_the_scripts_and_styles_that_the_page_asks_for(client):
         answer = client.get(f"/studio/static/{path}")
         assert answer.status_code == 200 and answer.headers["content-type"].startswith(media_type), path
         assert answer.content == file.read_bytes()
+
+
+def test_runs_of_one_signal_are_compared_and_of_different_ones_are_not(client, photo, photograph, tmp_path):
+    def fitted(name, source, *options):
+        call = ["fit", str(source), "--method", "hashgrid", "--set", "levels=4", "table_size=512"]
+        assert main([*call, "--steps", "4", "--out", str(tmp_path / "runs" / name), *options]) == 0
+
+    fitted("small", photograph)
+    fitted("other", "skimage:coffee")
+    page = client.get("/compare", params={"run": ["photo", "small"]})
+    assert page.status_code == 200 and page.text.count('class="pane"') == 3 and "error of small" in page.text
+    assert "photo had 4 steps, too few" in page.text and "the larger ones can hold more" in page.text
+    alone = client.get("/compare", params={"run": ["photo", "small"], "download": True}).text
+    assert "compare-viewer" in alone and "/studio/static" not in alone
+    for runs, text in ((["photo", "other"], "different signals"), (["photo"], "2 to 6"), (["photo", "no"], "no run")):
+        answer = client.get("/compare", params={"run": runs})
+        assert answer.status_code == 400 and text in answer.text

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 from markupsafe import Markup, escape
 
-from apps.studio import examples, gallery, uploads
+from apps.studio import examples, gallery, method_options, uploads
 from apps.studio.choice import Choice
 from apps.studio.chosen_signal import ChosenSignal, estimate, open_signal
 from apps.studio.cleanup import mark_used
@@ -84,6 +84,7 @@ class FitTab:
 
     def _lay_out_effort(self) -> None:
         self.method = gr.Dropdown([], label="Method", visible=True, elem_id="method", info="Choose a signal first")
+        self.method_about = gr.Markdown("", elem_id="method-about", elem_classes="muted")
         self.effort = gr.Radio(list(EFFORTS), value="balanced", label="Effort", info=EFFORT_INFO, elem_id="effort")
         self.seconds = gr.Slider(2, 600, value=EFFORTS["balanced"], step=1, label="Time (seconds)", elem_id="seconds")
         self.estimate = gr.Markdown("", elem_id="estimate")
@@ -134,6 +135,7 @@ class FitTab:
         self.start_from.focus(
             lambda chosen: gr.update(choices=_runs_like(studio, chosen)), self.signal, self.start_from, **QUIET
         )
+        self.method.change(about_method, [self.method, self.signal], self.method_about, **QUIET)
         params, bits = self.more["params"], self.more["bits"]
         assert isinstance(params, gr.Textbox)
         inputs = [self.signal, self.method, self.settings, params, bits]
@@ -279,6 +281,16 @@ def shown_signal(source: str, name: str) -> tuple[ChosenSignal, Markup, Markup, 
         info=f"{len(methods)} methods take this signal",
     )
     return chosen, about, image, update
+
+
+def about_method(name: str | None, chosen: ChosenSignal | dict) -> str:
+    """What a method is good at, and why it is the one that is chosen at first."""
+    if not name or not chosen:
+        return ""
+    kind = chosen["kind"]
+    is_default = name == default_method(kind)
+    why = f"Suggested for this kind of signal ({kind}); another may be better on yours: compare them. "
+    return f"{why if is_default else ''}{method_options.summary(name, kind)}"
 
 
 def _runs_like(studio: Studio, chosen: ChosenSignal | dict) -> list[str]:

@@ -10,6 +10,9 @@ const VISIBLE_POLL_MS = 1500;
 const HIDDEN_POLL_MS = 400;
 const MAX_NAME_LENGTH = 80;
 const UNDO_MS = 20_000;
+// As in `apps/studio/run_comparison.py`.
+const MIN_COMPARED = 2;
+const MAX_COMPARED = 6;
 const ORDER_KEY = "gallery-order";
 const ORDERS = {
   newest: { label: "Newest first", before: (a, b) => b.changed - a.changed },
@@ -52,6 +55,9 @@ export class Gallery {
     this.kind = select("Kind of signal", []);
     this.method = select("Method", []);
     this.total = element("span", { class: "muted" });
+    // Names of the runs that are marked to be compared.
+    this.marked = new Set();
+    this.compare = button("Compare", () => this.compareMarked(), { class: "primary", hidden: true });
     this.tools = element(
       "div",
       { class: "buttons tools" },
@@ -60,6 +66,7 @@ export class Gallery {
       this.method,
       this.order,
       this.total,
+      this.compare,
     );
   }
 
@@ -106,10 +113,32 @@ export class Gallery {
     const found = runs.filter((run) => this.isWanted(run)).sort(ORDERS[this.order.value].before);
     const bytes = byteCount(found.reduce((sum, run) => sum + run.bytes, 0));
     this.total.textContent = `${found.length === runs.length ? runs.length : `${found.length} of ${runs.length}`} runs, ${bytes}`;
+    for (const name of this.marked) if (!runs.some((run) => run.name === name)) this.marked.delete(name);
+    this.drawCompare();
     const empty = runs.length ? "No run matches." : "No runs yet. Everything that is fitted is kept here.";
     this.cards.replaceChildren(
       ...(found.length ? found.map((run) => this.card(run)) : [element("p", { class: "muted" }, empty)]),
     );
+  }
+
+  mark(run, isMarked) {
+    if (isMarked) this.marked.add(run.name);
+    else this.marked.delete(run.name);
+    this.drawCompare();
+  }
+
+  drawCompare() {
+    const { size } = this.marked;
+    this.compare.hidden = !size;
+    this.compare.disabled = size < MIN_COMPARED || size > MAX_COMPARED;
+    this.compare.textContent = this.compare.disabled
+      ? `Mark ${MIN_COMPARED} to ${MAX_COMPARED} runs to compare`
+      : `Compare ${size} runs`;
+  }
+
+  compareMarked() {
+    const parameters = new URLSearchParams([...this.marked].map((name) => ["run", name]));
+    location.assign(`/compare?${parameters}`);
   }
 
   isWanted(run) {
@@ -154,7 +183,7 @@ export class Gallery {
       element("p", { class: "muted" }, `${run.kind} · ${run.method} · ${status(run)}`),
       element("p", { class: "muted" }, `${timeOfDay(run.changed)} · ${byteCount(run.bytes)}`),
       run.tags.length ? element("p", { class: "tags" }, ...run.tags.map((tag) => element("span", {}, tag))) : null,
-      element("div", { class: "buttons" }, ...this.actions(run)),
+      element("div", { class: "buttons" }, ...this.actions(run), run.ready ? this.marker(run) : null),
     );
   }
 
@@ -167,6 +196,13 @@ export class Gallery {
       labelled("Rename", () => this.askForName(run)),
       labelled("Delete", () => this.remove(run)),
     ];
+  }
+
+  marker(run) {
+    const box = element("input", { type: "checkbox", "aria-label": `Mark ${run.name} to compare it` });
+    box.checked = this.marked.has(run.name);
+    box.addEventListener("change", () => this.mark(run, box.checked));
+    return element("label", { class: "mark" }, box, "compare");
   }
 
   askForName(run) {
