@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from fields.export.base import Source
 from fields.export.outputs.radiance import RadianceOutput
@@ -15,6 +16,7 @@ from fields.render.raster import evaluate_lattice, sample_centers
 from fields.render.sphere_trace import render_shape
 from fields.render.surface_field import surface_field
 from fields.runs.run import Run
+from scenes.errors import BadInput
 from scenes.volume.signal import to_rgb8
 
 RUNS = Path(__file__).resolve().parents[1] / "fixtures" / "runs"
@@ -71,3 +73,22 @@ def test_page_draws_what_render_draws(name, backend, open_page, tmp_path):
     assert difference.mean() < 0.1
     # Rays that graze a surface decide in their last digit.
     assert np.quantile(difference, 0.99) <= 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["wasm", "webgl2"])
+def test_audio_draws_and_plays_the_field(backend, open_page, tmp_path):
+    run = Run.open(RUNS / "audio-hashgrid")
+    field = run.load_field()
+    path = tmp_path / "page.html"
+    path.write_text(page_of(Source(run, field, "audio"), 32))
+    page = open_page(path, f"size=200x80&backend={backend}")
+    assert page.picture()[:40, :, 3].any(axis=0).all()
+    values = page.page.evaluate("[0.1, 0.5, 0.9].map((t) => fieldStudio.value(t))")
+    torch.testing.assert_close(torch.tensor(values), field(torch.tensor([[0.1], [0.5], [0.9]])), atol=1e-5, rtol=1e-4)
+
+
+def test_refuses_frames_with_a_reason():
+    run = Run.open(RUNS / "video-nerv")
+    with pytest.raises(BadInput, match="whole frames"):
+        page_of(Source(run, run.load_field(), "video"), 16)

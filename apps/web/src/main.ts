@@ -84,6 +84,8 @@ async function chooseBackend(
 ): Promise<Backend> {
   if (wanted === "wasm") return startWasm(header, store);
   if (wanted === "webgl2") return startWebgl(header, store);
+  // What a view draws itself takes values one batch after another, for which a GPU waits more than it computes.
+  if (view.draw) return startWasm(header, store).catch(() => startWebgl(header, store));
   const look = view.look(canvas.width, canvas.height);
   let webgl: WebglBackend | undefined;
   let reason: unknown;
@@ -167,7 +169,7 @@ async function start(): Promise<void> {
     const written = view.write();
     history.replaceState(null, "", writeFragment({ ...kept, ...written }));
   };
-  stage = new Stage(canvas, backend, (width, height) => view.look(width, height), report);
+  stage = new Stage(canvas, backend, view, report);
   furnish(header, view, canvas, works);
   if (!size) new ResizeObserver(() => stage?.resize(...wantedSize())).observe(canvas);
   addEventListener("hashchange", () => {

@@ -1,7 +1,7 @@
 /** The canvas: coarse while the view moves, sharp when it rests. */
 
 import type { Backend, Rect } from "./backend";
-import type { Look } from "./painter";
+import type { View } from "./view";
 
 // Milliseconds without a change after which the view counts as resting.
 const REST_MS = 140;
@@ -22,7 +22,7 @@ export class Stage {
   constructor(
     readonly canvas: HTMLCanvasElement,
     private backend: Backend,
-    private readonly look: (width: number, height: number) => Look,
+    private readonly view: Pick<View, "look" | "draw">,
     private readonly report: (state: State, error?: unknown) => void,
   ) {
     this.context = canvas.getContext("2d") as CanvasRenderingContext2D;
@@ -61,7 +61,13 @@ export class Stage {
   private async picture(): Promise<number> {
     const version = this.version;
     const { width, height } = this.canvas;
-    const look = this.look(width, height);
+    if (this.view.draw) {
+      await frame();
+      this.view.draw(this.context, width, height);
+      this.report("ready");
+      return version;
+    }
+    const look = this.view.look(width, height);
     const whole = { x: 0, y: 0, width, height };
     if (performance.now() - this.changedAt < REST_MS) {
       this.report("moving");

@@ -14,6 +14,8 @@ export interface Page {
 
 export interface View {
   look(width: number, height: number): Look;
+  /** Draws the canvas itself, where pixels do not come one by one from the field. */
+  draw?(context: CanvasRenderingContext2D, width: number, height: number): void;
   drag(dx: number, dy: number, secondary: boolean): void;
   zoom(factor: number, x: number, y: number): void;
   /** What is under a point of the canvas, for people; empty where nothing is. */

@@ -40,6 +40,12 @@ def _flat(source: Source, tensors: Tensors) -> Contents:
     return _values(field, tensors), {"sizes": [list(field.domain.shown_size)]}
 
 
+def _plain(source: Source, tensors: Tensors) -> Contents:
+    field = source.field
+    assert isinstance(field, PointField)
+    return _values(field, tensors), {}
+
+
 def _volume(source: Source, tensors: Tensors) -> Contents:
     """Sizes of the slices across x, y and z."""
     field = source.field
@@ -57,16 +63,11 @@ def _scene(source: Source, tensors: Tensors) -> Contents:
     return scene_contents(source, tensors)
 
 
-def _shape(source: Source, tensors: Tensors) -> Contents:
-    field = source.field
-    assert isinstance(field, PointField)
-    return _values(field, tensors), {}
-
-
 KINDS: dict[str, Callable[[Source, Tensors], Contents]] = {
     "image": _flat,
+    "audio": _plain,
     "video": _flat,
     "volume": _volume,
-    "shape": _shape,
+    "shape": _plain,
     "radiance": _scene,
 }

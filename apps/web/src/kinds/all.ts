@@ -4,6 +4,7 @@ import type { Header } from "../contents";
 import type { Painter } from "../painter";
 import type { Store } from "../store";
 import type { Page, View } from "../view";
+import { AudioView } from "./audio";
 import { FlatView } from "./flat";
 import { MarchPainter, SCENE_MODES } from "./march";
 import { PlanePainter } from "./plane";
@@ -28,6 +29,7 @@ export function painterFor(header: Header, store: Store): Painter {
 /** The view of a page's kind. `stretch`: the canvas has a size that was asked for. */
 export function makeView(header: Header, page: Page, stretch: boolean): View {
   if (header.kind === "radiance") return sceneView(header, page, SCENE_MODES);
+  if (header.kind === "audio") return new AudioView(header, page);
   if (header.kind === "shape") return shapeView(page, SHADES, stretch);
   return new FlatView(header, page, stretch);
 }
