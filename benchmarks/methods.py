@@ -2,7 +2,10 @@
 
     python -m benchmarks.methods --json --store
     python -m benchmarks.methods --methods siren,cam --signals kodim05,kodim20 --budgets 30 --seeds 1 --store
+    python -m benchmarks.methods --methods siren,cam --signals kodim05 --budgets 30 --before --store
 
+With `--store` each row is stored when it is measured, and the rows of other runs stay: a run may be cut off. `--before`
+measures networks a second time with the batch and the rates that they had for all times and in float32 throughout.
 Each fit is the command that a person would type, in a process of its own, one after the other on a quiet machine.
 `fit-a-scene methods` shows the stored figures. Signals are photographs of Kodak's set, a page of text made here, music
 and a song of whistles made here, a clip, two meshes, a scene and a volume; what is not there is left out.
@@ -21,7 +24,7 @@ from statistics import fmean, stdev
 
 import numpy as np
 
-from benchmarks.report import RESULTS, add_arguments, emit, report
+from benchmarks.report import RESULTS, add_arguments, emit, report, stored
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 BUDGETS = (15, 30, 60)
@@ -44,6 +47,9 @@ IMAGE_METHODS = [
     "tensorf",
     "kplanes",
 ]
+# Options of networks before batch, rates and precision followed from the time, and what is added to their rows' names.
+BEFORE = ["--set=batch=16384", "--set=matmul_dtype=float32"]
+BEFORE_LABEL = ":before"
 # By kind: methods, and the metric that is shown, with its unit.
 METHODS = {
     "image": IMAGE_METHODS,
@@ -144,10 +150,22 @@ def rows(options: argparse.Namespace, folder: Path) -> Iterator[dict]:
         wanted = options.methods.split(",") if options.methods else METHODS[kind]
         for method in (method for method in wanted if method in METHODS[kind]):
             for seconds in map(float, options.budgets.split(",")):
-                reports = [fitted(source, kind, method, seconds, n, options.fit_option) for n in range(options.seeds)]
-                if row := _row(f"{method}:{name}:{seconds:g}s{options.label}", kind, [r for r in reports if r]):
-                    print(f"{row['id']}: {row['value']:.4g} {row['unit']}, {row['steps']} steps", file=sys.stderr)
-                    yield row
+                runs = [(options.label, options.fit_option)]
+                if options.before and _is_network(method):
+                    runs.append((options.label + BEFORE_LABEL, [*BEFORE, *options.fit_option]))
+                for label, extra in runs:
+                    reports = [fitted(source, kind, method, seconds, seed, extra) for seed in range(options.seeds)]
+                    if row := _row(f"{method}:{name}:{seconds:g}s{label}", kind, [r for r in reports if r]):
+                        print(f"{row['id']}: {row['value']:.4g} {row['unit']}, {row['steps']} steps", file=sys.stderr)
+                        yield row
+
+
+def _is_network(method: str) -> bool:
+    """Whether batch, rates and precision of the method follow from the time and the processor."""
+    from fields.methods.registry import method_class
+
+    cls = method_class(method)
+    return cls.pace is not None and "matmul_dtype" in cls.model_fields
 
 
 def _row(name: str, kind: str, reports: list[dict]) -> dict | None:
@@ -178,14 +196,19 @@ def main() -> None:
     parser.add_argument("--budgets", default=",".join(map(str, BUDGETS)), help="seconds, separated by commas")
     parser.add_argument("--seeds", type=int, default=SEEDS, help="fits of each")
     parser.add_argument("--fit-option", action="append", default=[], help="of each fit, such as --set=batch=16384")
+    parser.add_argument("--before", action="store_true", help="measure networks with their older defaults too")
     parser.add_argument("--label", default="", help="added to the rows' names, such as :before")
     options = parser.parse_args()
     if options.quick:
         options.signals, options.budgets, options.seeds = "page,song", "5", 1
     with tempfile.TemporaryDirectory() as folder:
-        emit(report("methods", list(rows(options, Path(folder)))), options, partial=True)
-    if options.store:
-        store_figures()
+        measured = []
+        for row in rows(options, Path(folder)):
+            measured.append(row)
+            if options.store:
+                stored(report("methods", [row]), partial=True)
+                store_figures()
+        emit(report("methods", measured), options, partial=True)
 
 
 def store_figures() -> None:

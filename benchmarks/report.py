@@ -9,7 +9,7 @@ from pathlib import Path
 from apps.cli.benchmark_report import benchmark_report as report
 from apps.cli.benchmark_report import print_report
 
-__all__ = ["RESULTS", "add_arguments", "emit", "report"]
+__all__ = ["RESULTS", "add_arguments", "emit", "report", "stored"]
 
 # Folder of the stored objects from which the pages in docs/ are made.
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -31,21 +31,21 @@ def emit(result: dict, options: argparse.Namespace, partial: bool = False) -> No
 
     Raises SystemExit, one line, for a part of another size than what is stored. The report is printed before.
     """
-    stored, refused = result, None
+    written, refused = result, None
     if options.store:
         try:
-            stored = _stored(result, partial)
+            written = stored(result, partial)
         except SystemExit as error:
             refused = error
     if options.json:
-        print(json.dumps(stored), flush=True)
+        print(json.dumps(written), flush=True)
     else:
-        print_report(stored)
+        print_report(written)
     if refused is not None:
         raise refused
 
 
-def _stored(result: dict, partial: bool) -> dict:
+def stored(result: dict, partial: bool) -> dict:
     """Write the report to RESULTS, joined with the stored rows if `partial`, and return what was written.
 
     A row of another machine or number of threads than the file's has a `machine` of its own, which a row of `result`

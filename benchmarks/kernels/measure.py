@@ -37,8 +37,8 @@ def measure(quick: bool, only: str = "") -> dict:
     rows += contenders[NATIVE].ask("ceilings", only)["rows"]
     for contender in contenders.values():
         contender.close()
-    if only in "step2d-15-bf16-psnr" and (only or not quick):
-        rows += quality.rows(quick)
+    if only or not quick:
+        rows += quality.rows(quick, only)
     return report("kernels", rows)
 
 
