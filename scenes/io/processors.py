@@ -1,4 +1,4 @@
-"""How many threads pay on this machine, within the process's control groups and on processors with two kinds of cores."""
+"""How many threads pay on this machine: within the process's control groups, and where cores are of two kinds."""
 
 from __future__ import annotations
 
