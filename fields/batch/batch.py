@@ -129,6 +129,11 @@ class Batch:
         done = self.done
         return [source for source in self.sources if source.name not in done]
 
+    @property
+    def stopped(self) -> bool:
+        """Whether `stop` was called."""
+        return self._stopped
+
     def stop(self) -> None:
         """End `run` after the present step. May be called from a signal handler."""
         self._stopped = True
@@ -153,17 +158,17 @@ class Batch:
         """Fit the next stack, or the next item where it is fitted alone. Returns False where it was stopped."""
         begun = time.perf_counter()
         seconds = self._share(len(missing))
-        first = self._first_that_opens(missing)
+        first = self.first_that_opens(missing)
         if first is None:
             return True
         source, signal, field, method = first
         if why_not_stacked(field) is not None or not isinstance(signal, Shape):
             return self._fit_alone(source, signal, seconds)
         channels = None if self.dataset is None else self.dataset.channels
-        self._tell("sampling", 0.0)
+        self.tell("sampling", 0.0)
         opened = open_stack(self._told(missing), self.request, channels)
         for failed, why in opened.failed:
-            self._fail(failed, why)
+            self.fail(failed, why)
         opened.failed.clear()
         if not opened.shapes:
             return True
@@ -176,7 +181,7 @@ class Batch:
         own = None if seconds is None else seconds * len(opened.shapes) - (time.perf_counter() - begun)
         if not fit.train(own, checkpoint=self.path / CHECKPOINT, on_step=self._on_step):
             return False
-        self._keep(fit.result(), method, time.perf_counter() - begun)
+        self.keep(fit.result(), method, time.perf_counter() - begun)
         return True
 
     def _share(self, missing: int) -> float | None:
@@ -186,7 +191,7 @@ class Batch:
         left = self.request.seconds - (time.perf_counter() - self._begun)
         return max(left, 0.0) / missing
 
-    def _first_that_opens(self, missing: list[Source]) -> tuple[Source, Signal, Field, Method] | None:
+    def first_that_opens(self, missing: list[Source]) -> tuple[Source, Signal, Field, Method] | None:
         """The first item that can be opened and built, with its field and method; those before it are recorded."""
         for source in missing:
             try:
@@ -196,7 +201,7 @@ class Batch:
                 method = prepared(self.request, signal)
                 return source, signal, method.build_field(signal.domain, signal.channels, 0), method
             except BadInput as error:
-                self._fail(source, str(error))
+                self.fail(source, str(error))
         return None
 
     def _told(self, sources: list[Source]) -> Iterator[Source]:
@@ -204,7 +209,7 @@ class Batch:
         for number, source in enumerate(sources):
             if self._stopped:
                 return
-            self._tell(f"sampling {source.name}", 0.2 * number / len(sources))
+            self.tell(f"sampling {source.name}", 0.2 * number / len(sources))
             yield source
 
     def _start(self) -> tuple[dict[str, Any] | None, bool]:
@@ -216,12 +221,12 @@ class Batch:
     def _on_step(self, fit: StackFit) -> bool:
         fraction = fit.step / fit.total if fit.total else 0.0
         loss = float(fit.losses.mean())
-        self._tell(
+        self.tell(
             f"{len(fit.stack)} fields, step {fit.step}/{fit.total or '?'}, loss {loss:.3g}", fraction * len(fit.stack)
         )
         return not self._stopped
 
-    def _tell(self, doing: str, worth: float) -> None:
+    def tell(self, doing: str, worth: float) -> None:
         """Report. worth: items that the work on the present stack amounts to."""
         total, done = len(self.sources), len(self.rows)
         spent = time.perf_counter() - self._begun
@@ -230,10 +235,10 @@ class Batch:
         failed = sum(row["status"] == "failed" for row in self.rows)
         self._report(Progress(done, total, failed, doing, spent, left))
 
-    def _keep(self, fitted: FittedStack, method: Method, seconds: float) -> None:
+    def keep(self, fitted: FittedStack, method: Method, seconds: float) -> None:
         """Write a stack's fields and the rows of its items."""
         for source, why in fitted.failed:
-            self._fail(source, why)
+            self.fail(source, why)
         if fitted.items:
             if self.dataset is None:
                 shared = (
@@ -261,7 +266,7 @@ class Batch:
         """Fit one item into a run of its own."""
         request = self.request
         out = self.path / RUNS / source.name.replace("/", "--")
-        self._tell(f"fitting {source.name}", 0.0)
+        self.tell(f"fitting {source.name}", 0.0)
         # Fits alone have their own default, a time.
         budget = {"steps": request.steps} if seconds is None else {"seconds": seconds}
         begun = time.perf_counter()
@@ -271,7 +276,7 @@ class Batch:
             if self._stopped:
                 trainer.stop()
             fraction = trainer.index / trainer.total if trainer.total else 0.0
-            self._tell(f"fitting {source.name}, step {trainer.index}/{trainer.total or '?'}", fraction)
+            self.tell(f"fitting {source.name}, step {trainer.index}/{trainer.total or '?'}", fraction)
 
         try:
             result = fit_field(
@@ -287,7 +292,7 @@ class Batch:
                 **budget,
             )
         except BadInput as error:
-            self._fail(source, str(error))
+            self.fail(source, str(error))
             return True
         if not result.finished:
             return False
@@ -304,7 +309,7 @@ class Batch:
         )
         return True
 
-    def _fail(self, source: Source, why: str) -> None:
+    def fail(self, source: Source, why: str) -> None:
         self._add_row({"name": source.name, "label": source.label, "status": "failed", "error": why})
 
     def _add_row(self, row: dict[str, Any]) -> None:

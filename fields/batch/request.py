@@ -139,4 +139,6 @@ class BatchRequest(TrainingRequest):
             raise ValueError("`address` and `workers` are for `engine=ray`")
         if self.engine == "ray" and self.shared_decoder:
             raise ValueError("`shared_decoder` trains one stack after the other; leave out `engine=ray`")
+        if self.engine == "ray" and self.seconds:
+            raise ValueError("`seconds` is shared out on one machine; give `steps` with `engine=ray`")
         return self

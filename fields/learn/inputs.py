@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from fields.weights.dataset import PARTS, POINTS, FieldDataset
-from fields.weights.planes import cube_rotations
+from fields.weights.planes import cube_rotations, upright_rotations
 from scenes.errors import BadInput
 
 # Standard deviation of the noise that is added to points in training, in unit cubes, and range of their scale.
@@ -35,14 +35,23 @@ class PointClouds(Dataset[tuple[Tensor, int]]):
     """
 
     def __init__(
-        self, dataset: FieldDataset, indices: list[int], *, count: int = 256, augment: bool = False, seed: int = 0
+        self,
+        dataset: FieldDataset,
+        indices: list[int],
+        *,
+        count: int = 256,
+        augment: bool = False,
+        any_direction: bool = True,
+        seed: int = 0,
     ) -> None:
         if not dataset.has(POINTS):
             raise BadInput(f"{dataset.path}: has no points of its sources")
         self.indices, self.augment, self.seed, self.epoch, self.count = indices, augment, seed, 0, count
         self.points = torch.stack([dataset.tensor(i, POINTS) for i in indices]).float() * 2 - 1
         self.labels = labels_of(dataset, indices)
-        self._turns = torch.stack([_matrix(turn) for turn in cube_rotations()])
+        self._turns = torch.stack(
+            [_matrix(turn) for turn in (cube_rotations() if any_direction else upright_rotations())]
+        )
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
@@ -56,7 +65,7 @@ class PointClouds(Dataset[tuple[Tensor, int]]):
             return points[: self.count], self.labels[position]
         generator = torch.Generator().manual_seed((self.seed * 1_000_003 + self.epoch) * 1_000_003 + position)
         chosen = points[torch.randperm(len(points), generator=generator)[: self.count]]
-        turn = self._turns[int(torch.randint(24, (1,), generator=generator))]
+        turn = self._turns[int(torch.randint(len(self._turns), (1,), generator=generator))]
         scale = SCALE[0] + (SCALE[1] - SCALE[0]) * torch.rand(3, generator=generator)
         noise = JITTER * torch.randn(chosen.shape, generator=generator)
         return chosen @ turn.T * scale + noise, self.labels[position]

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from fields.learn.inputs import part_names
-from fields.learn.networks import FlatMlp, PartDecoder, PlaneTransformer, PointNet, PointNetParts
+from fields.learn.networks import FlatMlp, MapNet, PartDecoder, PlaneTransformer, PointNet, PointNetParts
 from fields.learn.request import LearnRequest
 from fields.methods.base import Method
 from fields.methods.registry import make_method
@@ -132,6 +132,8 @@ def network_of(header: dict[str, Any]) -> nn.Module:
     if on == "planes":
         encoder = PlaneTransformer(sizes["side"], classes, width=header["width"], layers=header["layers"])
         return encoder if task == "classify" else PartDecoder(encoder, classes, len(header["parts"]))
+    if on == "maps" and task == "classify":
+        return MapNet(classes, header["width"])
     if on == "points":
         return PointNet(classes) if task == "classify" else PointNetParts(classes, len(header["parts"]))
     if on == "weights" and task == "classify":

@@ -38,6 +38,31 @@ class PlaneTransformer(nn.Module):
         return self.head(self.embedding(channels))
 
 
+class MapNet(nn.Module):
+    """A small convolutional network on the feature maps of each plane, and the largest and mean values over the planes.
+
+    Maps `[B, 3, 4, R, R]` (`fields.weights.planes.feature_maps`) → logits `[B, classes]`. It neither depends on the
+    decoder's channels nor on the order of the planes.
+    """
+
+    def __init__(self, classes: int, width: int = 64) -> None:
+        super().__init__()
+        self.each = nn.Sequential(_convolution(4, 16), _convolution(16, 32), _convolution(32, width))
+        self.head = nn.Sequential(nn.Linear(4 * width, 128), nn.ReLU(), nn.Dropout(0.3), nn.Linear(128, classes))
+
+    def embedding(self, maps: Tensor) -> Tensor:
+        found = self.each(maps.flatten(0, 1))
+        found = torch.cat([found.amax(dim=(2, 3)), found.mean(dim=(2, 3))], dim=1).unflatten(0, maps.shape[:2])
+        return torch.cat([found.amax(dim=1), found.mean(dim=1)], dim=1)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return self.head(self.embedding(maps))
+
+
+def _convolution(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, 2, 1), nn.BatchNorm2d(outputs), nn.ReLU())
+
+
 class PartDecoder(nn.Module):
     """Part of each point of a tri-plane's object: points ask the encoded channels (Cardace et al. 2024, section 5).
 

@@ -16,11 +16,11 @@ from fields.batch.sources import Source
 from fields.batch.stack_fit import StackFit, open_stack
 from fields.learn.inputs import shape_distribution
 from fields.learn.models import Memory, Model
-from fields.learn.networks import FlatMlp, PartDecoder, PlaneTransformer, PointNet
+from fields.learn.networks import FlatMlp, MapNet, PartDecoder, PlaneTransformer, PointNet
 from fields.methods.triplane import TriPlane
 from fields.runs.run import Run
 from fields.weights.dataset import POINTS, FieldDataset
-from fields.weights.planes import TABLE, centre_crop, normalized, planes_of, planes_of_table
+from fields.weights.planes import TABLE, centre_crop, feature_maps, normalized, planes_of, planes_of_table
 from scenes.errors import BadInput
 from scenes.shape.signal import Shape
 
@@ -51,7 +51,7 @@ def predict(model: Model, source: str) -> Answer:
     """
     if model.header["task"] != "classify":
         raise BadInput(f"{model.path}: segments parts; a model of `fit-a-scene learn classify` is needed")
-    if model.header["on"] not in ("planes", "points", "histogram"):
+    if model.header["on"] == "weights":
         raise BadInput(
             f"{model.path}: reads flattened weights, which say nothing of a field with another start; "
             "train one on planes"
@@ -63,7 +63,7 @@ def predict(model: Model, source: str) -> Answer:
 
 def _run_input(model: Model, run: Run) -> Tensor:
     """What the model reads of a run's field, `[1, ...]`."""
-    if model.header["on"] != "planes":
+    if model.header["on"] not in ("planes", "maps"):
         raise BadInput(f"{model.path}: reads points; give the file that the run was fitted to")
     wanted, fields = model.method, model.header["fields"]
     if run.header["method"] != fields["method"] or run.header["channels"]["space"] != fields["channels"]["space"]:
@@ -98,7 +98,7 @@ def _fitted_input(model: Model, source: str) -> tuple[Tensor, dict[str, float]]:
     opened = open_stack([item], request, model.channels)
     if opened.failed:
         raise BadInput(opened.failed[0][1])
-    if model.header["on"] != "planes":
+    if model.header["on"] not in ("planes", "maps"):
         points = torch.from_numpy(opened.samples[0].surface).float()
         return _points_input(model, points), {}
     if fields["shared"]:
@@ -122,6 +122,8 @@ def _spoken(space: str) -> str:
 
 
 def _cropped(model: Model, planes: Tensor) -> Tensor:
+    if model.header["on"] == "maps":
+        return feature_maps(planes)[None]
     return centre_crop(normalized(planes), model.header["sizes"]["side"])[None]
 
 
@@ -158,7 +160,7 @@ def embeddings(model: Model, dataset: FieldDataset) -> np.ndarray:
             f"{dataset.path}: has fields of {dataset.method.name} ({_spoken(dataset.channels.space)}), and the model "
             f"reads {fields['method']} ({_spoken(fields['channels']['space'])})"
         )
-    if isinstance(network, PlaneTransformer):
+    if isinstance(network, PlaneTransformer | MapNet):
         rows = [network.embedding(_cropped(model, planes_of(dataset, i)))[0] for i in range(len(dataset))]
     elif isinstance(network, PointNet):
         points = (dataset.tensor(i, POINTS).float() for i in range(len(dataset)))

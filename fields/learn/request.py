@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 from fields.options import Count, Natural, PathText, Positive, Request, option
 
 # What a network can be given of a field. histogram has no network: the nearest shape distribution decides.
-INPUTS = ("planes", "weights", "points", "histogram")
+INPUTS = ("planes", "maps", "weights", "points", "histogram")
 
 
 class LearnRequest(Request):
@@ -30,11 +30,12 @@ class LearnRequest(Request):
         recipe=False,
         help="The folder that `fit-a-scene batch` made: a dataset of fields.",
     )
-    on: Literal["planes", "weights", "points", "histogram"] = option(
+    on: Literal["planes", "maps", "weights", "points", "histogram"] = option(
         "planes",
         section="network",
         label="Input",
-        help="What the network sees: the tri-planes; or, to compare, the flattened weights of the decoders, points on "
+        help="What the network sees: the channels of the tri-planes; maps of what does not depend on the decoder, which "
+        "need less data; or, to compare, the flattened weights of the decoders, points on "
         "the surfaces (PointNet), or shape distributions with the nearest neighbour.",
     )
     width: Count = option(64, section="network", metavar="N", help="Width of the transformer; the paper has 512.")

@@ -102,12 +102,15 @@ def _classifier_inputs(
 ) -> tuple[Dataset, Dataset, Dataset, dict[str, int]]:
     """Items that train, choose and test, and the sizes of the network that reads them."""
     parts = split.train, split.validation, split.test
-    if request.on == "planes":
-        train = PlaneImages(dataset, split.train, augment=True, turns=request.turned, seed=request.seed)
-        rest = (PlaneImages(dataset, part) for part in parts[1:])
+    if request.on in ("planes", "maps"):
+        maps = request.on == "maps"
+        train = PlaneImages(
+            dataset, split.train, augment=True, any_direction=request.turned, maps=maps, seed=request.seed
+        )
+        rest = (PlaneImages(dataset, part, maps=maps) for part in parts[1:])
         return train, *rest, {"side": train.side}
     if request.on == "points":
-        train = PointClouds(dataset, split.train, augment=True, seed=request.seed)
+        train = PointClouds(dataset, split.train, augment=True, any_direction=request.turned, seed=request.seed)
         rest = (PointClouds(dataset, part) if part else train for part in parts[1:])
         return train, *rest, {}
     own = FlatWeights(dataset, split.train)

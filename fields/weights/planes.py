@@ -1,4 +1,4 @@
-"""Tri-planes as images that a network reads, and their augmentation without the object (Cardace et al. 2024, section 4).
+"""Tri-planes as images that a network reads, and their augmentation without the object (Cardace et al. 2024).
 
 The classifier never sees the decoder. Two fits of one object agree up to the order of channels, and as the decoder is
 the object's own, up to their signs too; what is done here respects both.
@@ -22,6 +22,10 @@ TABLE = "encoder.grid.table"
 PLANES = ((0, 1), (0, 2), (1, 2))
 # Smallest part of a side, and largest change of its proportions, that a random crop keeps.
 MIN_CROP, MAX_ASPECT = 0.7, 4 / 3
+# Length of features below which differences do not count (planes begin with 1e-3), and what keeps from dividing by 0.
+MIN_LENGTH, SMALL = 1e-3, 1e-6
+# Nodes by which maps are moved in training, at most.
+MAX_SHIFT = 2
 # The rotations of a cube, (axis that each axis becomes, sign of each axis).
 Turn = tuple[tuple[int, int, int], tuple[int, int, int]]
 
@@ -54,6 +58,29 @@ def normalized(planes: Tensor) -> Tensor:
     commutes with their order.
     """
     return functional.normalize(planes.flatten(0, 1), dim=0, eps=1e-12)
+
+
+def feature_maps(planes: Tensor) -> Tensor:
+    """What of planes `[3, C, R, R]` does not depend on the decoder: `[3, 4, R, R]`.
+
+    The logarithm of the features' length, standardized; the cosines between a node's features and those of its two
+    next neighbours; and of theirs and the plane's mean. Any rotation of feature space, and so any order and sign of
+    channels, leaves these as they are.
+    """
+    length = planes.norm(dim=1, keepdim=True)
+    unit = planes / (length + SMALL)
+    right = functional.pad((unit[..., 1:] * unit[..., :-1]).sum(dim=1, keepdim=True), (0, 1))
+    down = functional.pad((unit[..., 1:, :] * unit[..., :-1, :]).sum(dim=1, keepdim=True), (0, 0, 0, 1))
+    mean = functional.normalize(planes.mean(dim=(2, 3), keepdim=True), dim=1)
+    along = (unit * mean).sum(dim=1, keepdim=True)
+    log = torch.log(length + MIN_LENGTH)
+    log = (log - log.mean()) / (log.std() + SMALL)
+    return torch.cat([log, right, down, along], dim=1)
+
+
+def upright_rotations() -> list[Turn]:
+    """The 4 rotations of a cube about its axis y."""
+    return [turn for turn in cube_rotations() if turn[0][1] == 1 and turn[1][1] == 1]
 
 
 def cube_rotations() -> list[Turn]:
@@ -102,8 +129,8 @@ class PlaneImages(torch.utils.data.Dataset[tuple[Tensor, int]]):
     """Items of a dataset of tri-planes as (channels `[3 C, side, side]`, class), one read from its file at a time.
 
     indices: the items. side: of the crop; None: two nodes less than the planes, as in the paper's code.
-    augment: whether each reading is turned, cropped and has channels of random sign. turns: whether objects may lie
-    in any way.
+    augment: whether each reading is turned, cropped and has channels of random sign. any_direction: whether it is
+    turned about all axes, or about y alone. maps: whether items are `feature_maps` `[3, 4, R, R]` instead.
     seed: of the augmentation, together with the number of the epoch, which `set_epoch` tells.
     """
 
@@ -114,15 +141,16 @@ class PlaneImages(torch.utils.data.Dataset[tuple[Tensor, int]]):
         *,
         side: int | None = None,
         augment: bool = False,
-        turns: bool = True,
+        any_direction: bool = True,
+        maps: bool = False,
         seed: int = 0,
     ) -> None:
         nodes = check_planes(dataset)
         self.dataset, self.indices = dataset, indices
         self.side = side or nodes - 2
-        self.augment, self.turns, self.seed, self.epoch = augment, turns, seed, 0
+        self.augment, self.maps, self.seed, self.epoch = augment, maps, seed, 0
         self.classes = dataset.labels
-        self._turns = cube_rotations()
+        self._turns = cube_rotations() if any_direction else upright_rotations()
 
     def set_epoch(self, epoch: int) -> None:
         """Draw other augmentations from now on."""
@@ -137,14 +165,16 @@ class PlaneImages(torch.utils.data.Dataset[tuple[Tensor, int]]):
         if self.augment:
             channels = self._augmented(planes, index)
         else:
-            channels = centre_crop(normalized(planes), self.side)
+            channels = feature_maps(planes) if self.maps else centre_crop(normalized(planes), self.side)
         label = self.dataset.items[index].label
         return channels, -1 if label is None else self.classes.index(label)
 
     def _augmented(self, planes: Tensor, index: int) -> Tensor:
         generator = torch.Generator().manual_seed((self.seed * 1_000_003 + self.epoch) * 1_000_003 + index)
-        if self.turns:
-            planes = turned(planes, self._turns[int(torch.randint(24, (1,), generator=generator))])
+        planes = turned(planes, self._turns[int(torch.randint(len(self._turns), (1,), generator=generator))])
+        if self.maps:
+            shift = torch.randint(-MAX_SHIFT, MAX_SHIFT + 1, (2,), generator=generator).tolist()
+            return torch.roll(feature_maps(planes), shift, dims=(-2, -1))
         channels = normalized(planes)
         signs = torch.randint(2, (len(channels), 1, 1), generator=generator) * 2.0 - 1.0
         return random_crop(channels * signs, self.side, generator)

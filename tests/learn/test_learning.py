@@ -73,7 +73,7 @@ def test_refuses_fewer_than_two_classes(items):
         stratified_split(items)
 
 
-@pytest.mark.parametrize("on", ["planes", "points", "weights"])
+@pytest.mark.parametrize("on", ["planes", "maps", "points", "weights"])
 def test_classifier_trains_and_is_read_again(parts_dataset, tmp_path, on):
     seen = []
     model = classify(LearnRequest(source=parts_dataset, on=on, **TINY), tmp_path / "model", seen.append)

@@ -19,10 +19,12 @@ from fields.weights.planes import (
     PlaneImages,
     check_planes,
     cube_rotations,
+    feature_maps,
     normalized,
     planes_of,
     random_crop,
     turned,
+    upright_rotations,
 )
 from scenes.domain import Channels, Domain
 from scenes.errors import BadInput
@@ -152,6 +154,19 @@ def test_items_as_images(parts_dataset):
     assert torch.equal(first, augmented[1][0]) and first.shape == (12, 6, 6)
     augmented.set_epoch(1)
     assert not torch.equal(first, augmented[1][0])
+
+
+def test_maps_do_not_depend_on_the_decoder():
+    generator = torch.Generator().manual_seed(5)
+    planes = torch.randn(3, 6, 8, 8, generator=generator)
+    rotation = torch.linalg.qr(torch.randn(6, 6, generator=generator)).Q
+    expected = feature_maps(planes)
+    assert expected.shape == (3, 4, 8, 8)
+    rotated = torch.einsum("dc,pcij->pdij", rotation, planes)
+    torch.testing.assert_close(feature_maps(rotated), expected, rtol=1e-4, atol=1e-4)
+    # Only the standardized length knows of the scale of features.
+    torch.testing.assert_close(feature_maps(planes * 7)[:, 1:], expected[:, 1:], rtol=1e-4, atol=1e-4)
+    assert len(upright_rotations()) == 4
 
 
 def test_crop_is_the_same_of_all_channels():
