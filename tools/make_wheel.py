@@ -23,9 +23,9 @@ MAX_BYTES = 12_000_000
 GLIBC = (2, 28)
 
 
-def build(out: Path) -> Path:
-    """Build with all instruction sets and return the wheel's path."""
-    environment = os.environ | {"FIELD_STUDIO_ISA": "all", "PIP_CONSTRAINT": "constraints.txt"}
+def build(out: Path, instruction_sets: str = "all") -> Path:
+    """Build for this machine alone ("host") or with all instruction sets, and return the wheel's path."""
+    environment = os.environ | {"FIELD_STUDIO_ISA": instruction_sets, "PIP_CONSTRAINT": "constraints.txt"}
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, "."]
         subprocess.run(command, cwd=ROOT, env=environment, check=True)
