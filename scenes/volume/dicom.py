@@ -16,6 +16,8 @@ from scenes.volume.voxels import Voxels, check_frame, check_size, placed_voxels
 MAGIC_AT, MAGIC = 128, b"DICM"
 # Slices count as evenly spaced where no gap is off by more than this fraction of the usual one.
 UNEVEN = 0.02
+# Slices count as shifted sideways from this fraction of their distance on.
+MIN_TILT = 0.01
 # Positions count as the same within this fraction of a pixel.
 SAME_PLACE = 1e-3
 
@@ -103,7 +105,24 @@ def _read_slices(chosen: Sequence[Any], max_voxels: int, frame: int, notes: list
             f"its slices are {steps.min():.3g} to {steps.max():.3g} mm apart: {step:.3g} mm is taken for all; "
             "some may be missing"
         )
-    return placed_voxels(array, _affine(slices[0][0], step * normal), "mm", "LPS", notes)
+    if str(first.get("PhotometricInterpretation", "")) == "MONOCHROME1":
+        notes.append("it is meant to be shown with its greys inverted (MONOCHROME1): values are kept")
+    ends = [_position(header, index) for header, index in ((slices[0][0], 0), (slices[-1][0], len(slices) - 1))]
+    direction = _tilted(ends[1] - ends[0], normal, notes)
+    return placed_voxels(array, _affine(slices[0][0], step * direction), "mm", "LPS", notes)
+
+
+def _tilted(way: np.ndarray, normal: np.ndarray, notes: list[str]) -> np.ndarray:
+    """Direction from slice to slice, 1 along the normal: that of the positions where the gantry was tilted.
+
+    `way` leads from the first slice to the last one. The tilt is noted.
+    """
+    along = float(way @ normal)
+    if along <= 0 or np.linalg.norm(way - along * normal) <= MIN_TILT * along:
+        return normal
+    angle = np.degrees(np.arctan2(np.linalg.norm(way - along * normal), along))
+    notes.append(f"its slices are shifted against each other, as by a gantry tilted by {angle:.1f} degrees: kept so")
+    return way / along
 
 
 def _read_frames(file: Path, header: Any, frames: int, max_voxels: int, notes: list[str]) -> Voxels:
