@@ -25,6 +25,10 @@ CONSTRAINED := PIP_CONSTRAINT=constraints.txt
 INSTALLER := $(BIN)/python -m pip install $(PIP_ARGS)
 else
 CONSTRAINED :=
+# uv fails where it cannot keep what it downloads, as in a read-only home.
+ifneq ($(shell d="$${XDG_CACHE_HOME:-$$HOME/.cache}"; mkdir -p "$$d" 2> /dev/null; test -w "$$d" && echo yes),yes)
+export UV_NO_CACHE := 1
+endif
 INSTALLER := $(UV) pip install --python $(BIN)/python -c constraints.txt --build-constraints constraints.txt $(PIP_ARGS)
 endif
 INSTALL := $(CONSTRAINED) $(INSTALLER)

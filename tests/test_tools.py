@@ -1,6 +1,7 @@
 """What `make` runs before an installation: obstacles in one line, extras, the choice of torch's build, wheels."""
 
 import importlib.util
+import os
 import subprocess
 import sys
 import zipfile
@@ -82,6 +83,24 @@ def test_full_disks_and_folders_of_others_are_refused(monkeypatch, tmp_path):
     assert "0.1 GB free" in before_install.no_room(str(tmp_path))
     monkeypatch.setattr(before_install.os, "access", lambda *_: False)
     assert "cannot be written" in before_install.no_room(str(tmp_path))
+
+
+def test_make_stops_on_a_full_disk_without_a_trace(tmp_path):
+    """`make fit` says what is missing and leaves no half of an environment behind."""
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / "tools").symlink_to(ROOT / "tools")
+    (tmp_path / "cuda_ext").mkdir()
+    full = tmp_path / "sitecustomize.py"
+    full.write_text(
+        "import shutil, collections\nshutil.disk_usage = lambda _: collections.namedtuple('U', 'free')(10**8)\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(tmp_path), "MAKEFLAGS": ""}
+    done = subprocess.run(
+        ["make", "fit", f"PYTHON={sys.executable}"], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 2 and "0.1 GB free" in done.stderr
+    assert not (tmp_path / ".venv").exists()
 
 
 def test_before_install_parses_on_old_pythons():
