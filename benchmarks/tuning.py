@@ -70,8 +70,7 @@ class Case:
         method = self._prepared()
         assert method.pace is not None
         factor *= method.pace.rate_factor(batch, method.batch)
-        names = [name for name in type(method).model_fields if name.endswith("_rate") and name != "final_rate"]
-        return {name: min(1.0, getattr(method, name) * factor) for name in names}
+        return {name: min(1.0, getattr(method, name) * factor) for name in method.learning_rates()}
 
 
 def signal_of(kind: str) -> Signal:

@@ -33,11 +33,7 @@ def paced(method: Method, field: Field, objective: Objective, *, seconds: float,
     fixed, per_sample = step_cost(method, field, objective, PROBE_FRACTION * seconds)
     batch = pace.batch(method.batch, fixed, per_sample, TRAINING_FRACTION * seconds)
     factor = pace.rate_factor(batch, method.batch)
-    rates = {
-        name: getattr(method, name) * factor
-        for name in type(method).model_fields
-        if name.endswith("_rate") and name != "final_rate" and name not in given
-    }
+    rates = {name: getattr(method, name) * factor for name in method.learning_rates() if name not in given}
     return method.model_copy(update={"batch": batch, **rates})
 
 

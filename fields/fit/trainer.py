@@ -162,7 +162,7 @@ class Trainer:
         self.field.before_step(self.index, total)
         self.objective.before_step(self.field, self.index, total)
         batch = self.objective.batch(self.index, self.method.batch, self.seed, self.device)
-        with self._rounding, self.field.training_precision():
+        with self._rounding:
             self._gradients(batch)
         self.optimizer.step()
         if self._pruner is not None:
@@ -175,9 +175,10 @@ class Trainer:
             self._loss = self._fused(*batch)
         else:
             self.optimizer.zero_grad()
-            loss = self.objective.loss(self.field, batch)
-            penalty = self.field.regularisation()
-            (loss if penalty is None else loss + penalty).backward()
+            with self.field.training_precision():
+                loss = self.objective.loss(self.field, batch)
+                penalty = self.field.regularisation()
+                (loss if penalty is None else loss + penalty).backward()
             self._loss = loss.detach()
 
     def run(self) -> None:

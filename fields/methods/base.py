@@ -82,6 +82,8 @@ class Method(BaseModel):
     guarded: ClassVar[bool] = False
     # Whether most parameters lie in tables, of which a sample trains a few entries only.
     has_tables: ClassVar[bool] = False
+    # Options whose names end in "_rate" and that are multiples of another rate.
+    relative_rates: ClassVar[tuple[str, ...]] = ()
     # How batch and rates follow from the time of a fit. None: they are the same for all times.
     pace: ClassVar[Pace | None] = None
     # Copies of each activation that autograd keeps alive in one step.
@@ -124,6 +126,12 @@ class Method(BaseModel):
             OptionSection("options", tuple(ordered), None),
             *(OptionSection(title, tuple(names), group.signal_kinds) for title, (names, group) in groups.items()),
         ]
+
+    @classmethod
+    def learning_rates(cls) -> list[str]:
+        """Names of the options that are learning rates, but for multiples of another one."""
+        others = ("final_rate", *cls.relative_rates)
+        return [name for name in cls.model_fields if name.endswith("_rate") and name not in others]
 
     # Deciding what is open
 

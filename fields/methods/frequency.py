@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 from fields.encoders.sizes import frequency_outputs
 from fields.methods.network import NetworkMethod
 from fields.methods.options import Undecided, undecided
+from fields.methods.pace import OCTAVES_PACE
 from fields.networks.sizes import mlp_parameters
 from scenes.domain import Channels, Domain
 
@@ -26,6 +27,7 @@ class Frequency(NetworkMethod):
     paper = "Mildenhall et al. 2020, NeRF, equation 4"
     dimensions = (1, 2, 3, 4)
     frequency_option = "octaves"
+    pace = OCTAVES_PACE
     native_step = True
 
     octaves: Undecided[int] = undecided(

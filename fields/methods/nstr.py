@@ -10,7 +10,7 @@ from pydantic import Field as Option
 
 from fields.methods.network import NetworkMethod
 from fields.methods.options import Undecided, undecided
-from fields.methods.pace import SINE_PACE
+from fields.methods.pace import STATE_PACE
 from fields.networks.sizes import mlp_parameters
 from scenes.domain import Channels, Domain
 
@@ -42,7 +42,8 @@ class Nstr(NetworkMethod):
     why_dimensions = "its grid of spectral states is over one to three axes"
     size_options = ("width", "hidden_layers", "waves", "nodes", "state_size")
     frequency_option = "max_frequency"
-    pace = SINE_PACE
+    pace = STATE_PACE
+    relative_rates = ("wave_rate", "state_rate")
 
     learning_rate: float = Option(
         1e-3, gt=0, le=1, description="Adam's learning rate for the network. 2e-3 suits small ones of about 56 units."

@@ -55,6 +55,14 @@ def test_open_options_are_paced_and_given_ones_kept(image, monkeypatch):
     assert (long.batch, long.learning_rate) == (method.batch, method.learning_rate)
 
 
+def test_multiples_of_a_rate_are_kept_as_they_follow_it(image, monkeypatch):
+    monkeypatch.setattr("fields.fit.pace.step_cost", lambda *args: (0.0, 1e-3))
+    method, field, objective = prepared(image, "nstr", width=16)
+    short = paced(method, field, objective, seconds=1.0, given=())
+    assert short.learning_rate < 0.7 * method.learning_rate
+    assert (short.wave_rate, short.state_rate) == (method.wave_rate, method.state_rate)
+
+
 def test_methods_of_tables_are_not_paced(image):
     method, field, objective = prepared(image, "hashgrid", table_size=256)
     assert paced(method, field, objective, seconds=1.0, given=()) is method

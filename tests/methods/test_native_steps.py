@@ -165,3 +165,20 @@ def test_auto_is_float32_where_the_processor_has_no_bfloat16(image, tmp_path, mo
     assert ["bfloat16" in remark and "float32" in remark for remark in again.remarks] == [True]
     with pytest.raises(BadInput, match="matmul_dtype=bfloat16.*it has none"):
         prepare(image, "siren", steps=20, settings=settings | {"matmul_dtype": "bfloat16"})
+
+
+@needs_bfloat16
+@pytest.mark.parametrize("name", ("siren", "cam"))
+def test_training_precision_rounds_products_of_autograd_while_it_is_open(name, image):
+    method = make_method(name, METHODS[name]).prepare(image)
+    field = method.build_field(image.domain, image.channels, seed=0)
+    coords = torch.rand(300, 2, generator=torch.Generator().manual_seed(0))
+    before = field(coords)
+    with field.training_precision():
+        rounded = field(coords)
+        assert not torch.equal(rounded, before) and (rounded - before).norm() < 0.05 * before.norm()
+        rounded.mean().backward()
+    assert torch.equal(field(coords), before)
+    field.before_step(99, 100)
+    with field.training_precision():
+        assert torch.equal(field(coords), before)
