@@ -120,7 +120,10 @@ class _PointNorm(nn.BatchNorm1d):
 
 
 class PointNet(nn.Module):
-    """PointNet without its small transformers (Qi et al. 2017), at a quarter of its width: points `[B, N, 3]` → logits `[B, classes]`."""
+    """PointNet without its small transformers, at a quarter of its width (Qi et al. 2017).
+
+    Points `[B, N, 3]` → logits `[B, classes]`.
+    """
 
     def __init__(self, classes: int) -> None:
         super().__init__()

@@ -155,7 +155,7 @@ def embeddings(model: Model, dataset: FieldDataset) -> np.ndarray:
     if isinstance(network, PartDecoder):
         network = network.encoder
     fields = model.header["fields"]
-    if dataset.method.name != fields["method"] or dataset.channels.to_json() != fields["channels"]:
+    if dataset.method.name != fields["method"] or dataset.channels != model.channels:
         raise BadInput(
             f"{dataset.path}: has fields of {dataset.method.name} ({_spoken(dataset.channels.space)}), and the model "
             f"reads {fields['method']} ({_spoken(fields['channels']['space'])})"

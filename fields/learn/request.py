@@ -34,9 +34,9 @@ class LearnRequest(Request):
         "planes",
         section="network",
         label="Input",
-        help="What the network sees: the channels of the tri-planes; maps of what does not depend on the decoder, which "
-        "need less data; or, to compare, the flattened weights of the decoders, points on "
-        "the surfaces (PointNet), or shape distributions with the nearest neighbour.",
+        help="What the network sees: the channels of the tri-planes; maps of what in them does not depend on the "
+        "decoder, which need less data; or, to compare, the flattened weights of the decoders, points on the surfaces "
+        "(PointNet), or shape distributions with the nearest neighbour.",
     )
     width: Count = option(64, section="network", metavar="N", help="Width of the transformer; the paper has 512.")
     layers: Count = option(2, section="network", metavar="N", help="Layers of the transformer; the paper has 8.")

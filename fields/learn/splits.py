@@ -40,8 +40,8 @@ def stratified_split(items: list[Item], seed: int = 0, *, validation: float = VA
             sources.setdefault(item.source.get("sha256") or item.name, []).append(index)
     if len(classes) < 2:
         raise BadInput(
-            f"the items have {len(classes)} class{'es' * (not classes)}, and at least two are needed; put the files of a "
-            "class into a folder of its own before they are fitted"
+            f"the items have {len(classes)} class{'es' * (not classes)}, and at least two are needed; put the files of "
+            "a class into a folder of its own before they are fitted"
         )
     generator = np.random.Generator(philox(seed, STREAM))
     parts: tuple[list[int], list[int], list[int]] = [], [], []

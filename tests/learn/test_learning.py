@@ -237,6 +237,7 @@ def test_most_like_an_item_is_its_copy(parts_dataset, tmp_path):
     dataset = FieldDataset.open(parts_dataset)
     model = classify(LearnRequest(source=parts_dataset, **TINY), tmp_path / "model")
     vectors = embeddings(model, dataset)
+    np.testing.assert_array_equal(embeddings(Model.load(tmp_path / "model"), dataset), vectors)
     assert vectors.shape == (32, 8)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-5)
     twin = np.concatenate([vectors, vectors[4:5]])
