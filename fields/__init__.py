@@ -9,6 +9,7 @@ Names are imported on first use, so that importing the package does not import t
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
     from fields.methods.registry import make_method, method_names
     from fields.models.field import Field, FrameField, PointField, RadianceField
     from fields.runs.run import Run, load_field
+
+# Threads that wait for the others of a parallel region sleep after some microseconds. By default GNU's OpenMP, which
+# torch brings along, lets them spin for milliseconds: beside other work that burned up to half of a fit's processor
+# time (`python -m benchmarks.load`). It reads this when it is loaded, so it has to be set before torch is imported.
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 __all__ = [
     "Field",
