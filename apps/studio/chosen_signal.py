@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any, TypedDict
 
 import scenes
+from apps.studio.memory import LargeCache
 from apps.studio.method_options import prepared_method, suitable_methods
 from fields.fit.estimate import memory_estimate
 from fields.fit.request import FitRequest
@@ -17,6 +17,8 @@ MAX_PIXELS = 50_000_000
 # Voxels and the views of a scene may be so many times the pixels of an image: they stay as they are in the file, where
 # the values of an image may grow when it is decoded.
 VOLUME_FACTOR = 3
+# Opened signals, and how many bytes and seconds they are kept.
+OPENED: LargeCache[Signal] = LargeCache(max_bytes=256 << 20, seconds=600.0)
 
 
 class ChosenSignal(TypedDict):
@@ -49,7 +51,8 @@ def open_signal(source: str, name: str) -> tuple[ChosenSignal, Signal, str]:
 
 def load_cached(source: str, kind: str, options: dict[str, Any]) -> Signal:
     """The signal. Those opened last, by all visitors, are kept for their estimates: a scene takes seconds to open."""
-    return _load(source, kind, tuple(options.items()))
+    key = (source, kind, tuple(options.items()))
+    return OPENED.get(key, lambda: scenes.load(source, kind, **options))
 
 
 def estimate(chosen: ChosenSignal, request: FitRequest) -> str:
@@ -60,11 +63,6 @@ def estimate(chosen: ChosenSignal, request: FitRequest) -> str:
     stored = _bytes(request.bits / 8 * count)
     memory = _bytes(memory_estimate(config, signal, request.bits))
     return f"{count:,} parameters ({stored}), about {memory} of memory during the fit"
-
-
-@lru_cache(4)
-def _load(source: str, kind: str, options: tuple[tuple[str, Any], ...]) -> Signal:
-    return scenes.load(source, kind, **dict(options))
 
 
 def _bytes(count: float) -> str:

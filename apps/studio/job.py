@@ -119,6 +119,12 @@ class Job:
             self._trainer = None
             self.state, self.message, self._wish = "failed", message, ""
 
+    def release(self) -> None:
+        """Give back images and results that the run's page shows as well."""
+        self.images, self.image_versions, self.page, self.history = {}, {}, "", []
+        self._curve = QualityCurve()
+        self.version += 1
+
     def sources(self) -> list[str]:
         """Paths of the files that the job opens, or may open again."""
         return []

@@ -7,9 +7,11 @@ import traceback
 from collections import OrderedDict, deque
 from pathlib import Path
 
+from apps.studio.chosen_signal import OPENED
 from apps.studio.fit_job import FitJob, TrainingJob
 from apps.studio.folders import Folders
 from apps.studio.job import ACTIVE_STATES, Job
+from apps.studio.memory import give_back
 from apps.studio.messages import message_of, unexpected
 from fields.fit.request import FitRequest
 from fields.methods.registry import make_method
@@ -19,6 +21,8 @@ from scenes.errors import BadInput
 # Jobs that are remembered, the newest, and jobs that may wait.
 MAX_JOBS = 60
 MAX_WAITING = 20
+# Jobs that have ended whose images are kept, the newest.
+MAX_WITH_IMAGES = 8
 
 
 class JobQueue:
@@ -99,6 +103,9 @@ class JobQueue:
         ended = [known for known in self.jobs.values() if known.state not in ACTIVE_STATES]
         for old in ended[: max(0, len(self.jobs) - MAX_JOBS)]:
             del self.jobs[old.id]
+        for old in ended[:-MAX_WITH_IMAGES]:
+            if old.images:
+                old.release()
 
     def job(self, job_id: str) -> Job:
         """The job with this id. Raises BadInput where there is none."""
@@ -157,6 +164,8 @@ class JobQueue:
                 job = self._waiting.popleft()
             if job.begin():
                 _work(job)
+                OPENED.expire()
+                give_back()
 
 
 def _work(job: Job) -> None:

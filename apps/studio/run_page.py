@@ -24,12 +24,15 @@ from apps.studio.view_renderer import OpenRun
 from fields.compare.comparison import HEADER
 from fields.export.outputs.cameras import draw_cameras
 from fields.kinds import viewer_class
+from fields.render.raster import evaluate_image
 from fields.runs.run import Run
 from scenes.domain import Domain
 from scenes.errors import BadInput
 
 # Letters of the drawing of cameras, in points: it is shown at about half its size.
 CAMERA_FONT_SIZE = 17
+# Half the side of the window around a point that is evaluated.
+HALF_PIXEL = 5e-5
 
 
 def html(folders: Folders, queue: JobQueue, name: str) -> Markup:
@@ -72,7 +75,28 @@ def viewer(run: Run) -> Markup:
     if drawn.solid:
         return render("orbit_viewer", run=run.path.name, moving=drawn.is_moving(domain))
     width, height = drawn.aspect_ratio(domain)
-    return render("zoom_viewer", run=run.path.name, kind=kind, position=drawn.position_name, ratio=f"{width}/{height}")
+    name = run.path.name
+    zoom = render("zoom_viewer", run=name, kind=kind, position=drawn.position_name, ratio=f"{width}/{height}")
+    if kind != "audio":
+        return zoom
+    return zoom + render("sound_player", run=name, version=run.weights.stat().st_mtime_ns)
+
+
+def value_at(opened: OpenRun, x: float, y: float) -> str:
+    """The value of an image's field at a point in [0, 1], and where that is in pixels of the signal.
+
+    Raises BadInput for other kinds, and for points outside.
+    """
+    points = opened.field.point_field
+    if opened.kind != "image" or points is None:
+        raise BadInput("values at a point are told of images")
+    if not (0 <= x <= 1 and 0 <= y <= 1):
+        raise BadInput("this point is outside of the image")
+    values = evaluate_image(points, 1, 1, (x - HALF_PIXEL, y - HALF_PIXEL, x + HALF_PIXEL, y + HALF_PIXEL))[0, 0]
+    width, height = points.domain.shown_size
+    channels = points.channels
+    told = ", ".join(f"{name} {value:.4g}" for name, value in zip(channels.names, values.tolist()))
+    return f"x {x * width:.1f}, y {y * height:.1f}: {told}"
 
 
 def forms(opened: OpenRun) -> list[dict[str, str]]:

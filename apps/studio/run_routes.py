@@ -9,7 +9,7 @@ from typing import TypeVar
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 
-from apps.studio import field_inspector, gallery, run_page, thumbnails
+from apps.studio import field_inspector, gallery, run_page, sounds, thumbnails
 from apps.studio.compare_job import preview_of
 from apps.studio.folders import Folders
 from apps.studio.job_queue import JobQueue
@@ -85,6 +85,22 @@ def run_routes(folders: Folders, queue: JobQueue, renderer: ViewRenderer, shelf:
         run = Run.open(folders.run(name))
         drawn = await asyncio.wrap_future(shelf.submit(lambda: field_inspector.spectra(run)))
         return HTMLResponse(drawn, headers=NOT_CACHED)
+
+    @router.get("/{name}/sound/{file_name}")
+    async def sound(name: str, file_name: str) -> Response:
+        which, _, ending = file_name.partition(".")
+        if which not in ("field", "signal") or ending not in ("wav", "webp"):
+            return Response(status_code=404)
+        run, make = Run.open(folders.run(name)), sounds.sound if ending == "wav" else sounds.picture
+        made = await asyncio.wrap_future(shelf.submit(lambda: make(run, which)))
+        if isinstance(made, bytes):
+            return Response(made, media_type="image/webp", headers=REVALIDATED)
+        return FileResponse(made, media_type="audio/wav", headers=REVALIDATED)
+
+    @router.get("/{name}/value")
+    async def value(name: str, x: float, y: float) -> Response:
+        text = await with_field(name, lambda opened: run_page.value_at(opened, x, y))
+        return JSONResponse({"text": text}, headers=NOT_CACHED)
 
     @router.get("/{name}/forms")
     async def forms(name: str) -> Response:

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from apps.studio import exporting
 from apps.studio.exporting import ExportChoice
+from apps.studio.memory import give_back
 from apps.studio.messages import message_of, unexpected
 from fields.export.base import Progress
 from fields.runs.run import Run, write_json
@@ -174,6 +175,7 @@ class Shelf:
             wanted.seconds = time.monotonic() - wanted.begun
             wanted.fraction = None
             self._keep(folder, wanted)
+            give_back()
             with self._lock:
                 self._active.pop(folder, None)
 

@@ -22,7 +22,7 @@ FLAGS = [
 ]
 SHOTS = Path(__file__).resolve().parents[2] / "build" / "screenshots"
 # Milliseconds that a page is waited for; machines that do other things as well are slow.
-TIMEOUT = 30_000
+TIMEOUT = 120_000
 
 
 @pytest.fixture

@@ -176,6 +176,9 @@ def test_a_run_has_a_page_with_its_facts_exports_notes_and_tags(client, photo):
     assert facts["bytes"] == sum(file.stat().st_size for file in photo.rglob("*") if file.is_file())
     assert 'data-studio="zoom"' in client.get("/studio/runs/photo/viewer").text
     assert "level 1" in client.get("/studio/runs/photo/parts").text
+    told = client.get("/studio/runs/photo/value", params={"x": 0.5, "y": 0.25}).json()["text"]
+    assert told.startswith("x 48.0, y 16.0: ") and told.count(",") == 3
+    assert client.get("/studio/runs/photo/value", params={"x": 1.5, "y": "nan"}).status_code == 400
     wrong = client.post("/studio/runs/photo/describe", json={"note": "", "tags": ["x" * 31]})
     assert wrong.status_code == 400 and "30 characters" in wrong.json()["error"]
     client.post("/studio/runs/photo/describe", json={"note": " good ", "tags": ["cat", " first  try", "cat", ""]})
@@ -333,3 +336,23 @@ def test_runs_of_one_signal_are_compared_and_of_different_ones_are_not(client, p
     for runs, text in ((["photo", "other"], "different signals"), (["photo"], "2 to 6"), (["photo", "no"], "no run")):
         answer = client.get("/compare", params={"run": runs})
         assert answer.status_code == 400 and text in answer.text
+
+
+def test_the_sounds_of_signal_and_field_are_as_long_as_each_other(client, tmp_path):
+    import soundfile
+
+    tone = np.sin(np.arange(4000) / 7) * 0.5
+    soundfile.write(tmp_path / "tone.wav", tone, 8000)
+    call = ["fit", str(tmp_path / "tone.wav"), "--steps", "30", "--set", "levels=4", "table_size=1024"]
+    assert main([*call, "--out", str(tmp_path / "runs" / "tone")]) == 0
+    assert 'data-studio="sound"' in client.get("/studio/runs/tone/viewer").text
+    heard = {}
+    for which in ("signal", "field"):
+        answer = client.get(f"/studio/runs/tone/sound/{which}.wav")
+        heard[which], rate = soundfile.read(io.BytesIO(answer.content))
+        assert rate == 8000 and len(heard[which]) == 4000
+        assert decoded(client.get(f"/studio/runs/tone/sound/{which}.webp")).shape[1] > 100
+    assert np.abs(heard["signal"] - tone).max() < 1e-3 and not np.array_equal(heard["signal"], heard["field"])
+    (tmp_path / "tone.wav").unlink()
+    assert client.get("/studio/runs/tone/sound/signal.wav").status_code == 200, "it is kept"
+    assert client.get("/studio/runs/tone/sound/other.wav").status_code == 404

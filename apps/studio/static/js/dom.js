@@ -64,6 +64,34 @@ export function onResize(node, callback) {
   observer.observe(node);
 }
 
+/**
+ * Follow one pointer or two fingers on an element. `drag(dx, dy)` gets pixels; `pinch(factor, x, y)` how much farther
+ * apart the fingers are, and the point between them in pixels of the window.
+ */
+export function onPointers(node, drag, pinch) {
+  const pointers = new Map();
+  node.addEventListener("pointerdown", (event) => {
+    node.setPointerCapture(event.pointerId);
+    pointers.set(event.pointerId, event);
+  });
+  for (const name of ["pointerup", "pointercancel"]) {
+    node.addEventListener(name, (event) => pointers.delete(event.pointerId));
+  }
+  node.addEventListener("pointermove", (event) => {
+    const before = pointers.get(event.pointerId);
+    if (!before) return;
+    pointers.set(event.pointerId, event);
+    if (pointers.size === 1) {
+      drag(event.clientX - before.clientX, event.clientY - before.clientY);
+      return;
+    }
+    const other = [...pointers.values()].find(({ pointerId }) => pointerId !== event.pointerId);
+    const apart = (pointer) =>
+      Math.max(1, Math.hypot(pointer.clientX - other.clientX, pointer.clientY - other.clientY));
+    pinch(apart(event) / apart(before), (event.clientX + other.clientX) / 2, (event.clientY + other.clientY) / 2);
+  });
+}
+
 /** Run the action of the pressed key, if `actions` has one, instead of the browser's own. */
 export function onKeys(node, actions) {
   node.addEventListener("keydown", (event) => {

@@ -12,6 +12,7 @@ const IDLE_POLL_MS = 2500;
 const STARTED_POLL_MS = 100;
 // On screens narrower than this the panel lies below the controls, so that it is scrolled to when a job starts.
 const NARROW_PIXELS = 700;
+const RESTARTED = "The studio was restarted. What was kept of this fit can be continued on its page.";
 
 export class LiveFit {
   constructor(root) {
@@ -56,12 +57,18 @@ export class LiveFit {
     this.notify = offerNotification();
     this.others = element("ul", { class: "queue", "aria-label": "Other jobs" });
     const error = element("figure", { class: "error" }, this.images.error, element("figcaption", {}, "error × 10"));
+    this.pictures = element(
+      "div",
+      { class: "images" },
+      this.slider,
+      element("div", { class: "beside" }, error, this.curve),
+    );
     this.body = element(
       "div",
       { class: "live" },
       element("div", { class: "head" }, this.name, this.state),
       this.info,
-      element("div", { class: "images" }, this.slider, element("div", { class: "beside" }, error, this.curve)),
+      this.pictures,
       element(
         "div",
         { class: "run" },
@@ -214,6 +221,8 @@ export class LiveFit {
     if (this.jobId !== id) return;
     if (loaded.every(Boolean)) this.shownVersion = version;
     const hasFit = "fit" in this.shownImages;
+    // The images of jobs that ended long ago are not kept.
+    this.pictures.hidden = !isActive(this.job) && !Object.keys(images).length;
     this.slider.classList.toggle("has-fit", hasFit);
     this.body.classList.toggle("has-fit", hasFit);
     const { naturalWidth, naturalHeight } = this.images.target;
@@ -268,6 +277,11 @@ export class LiveFit {
     }
     this.drawQueue();
     if (!this.others.isConnected && !this.run) this.root.append(this.others);
+    if (!answer.job && this.job && isActive(this.job) && !this.queue.some((job) => job.id === this.jobId)) {
+      // Jobs are forgotten when the studio is restarted, and runs are not.
+      this.job = { ...this.job, state: "stopped", message: RESTARTED };
+      this.draw();
+    }
     if (!answer.job || answer.job.id !== this.jobId) return;
     announce(this.job, answer.job);
     this.job = answer.job;

@@ -10,6 +10,7 @@ import { MeshViewer } from "./mesh_viewer.js";
 import { OrbitViewer } from "./orbit_viewer.js";
 import { Reconstruction } from "./reconstruction.js";
 import { RunPage } from "./run_page.js";
+import { SoundPlayer } from "./sound_player.js";
 import { followAddress } from "./tabs.js";
 import "./uploads.js";
 import { ZoomViewer } from "./zoom_viewer.js";
@@ -24,6 +25,7 @@ const PANELS = {
   reconstruction: Reconstruction,
   mesh: MeshViewer,
   run: RunPage,
+  sound: SoundPlayer,
 };
 
 function startPanels() {

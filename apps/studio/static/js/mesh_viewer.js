@@ -1,6 +1,6 @@
 // Viewer of the mesh in a GLB file, in WebGL: turned with the mouse, fingers or keys; texture, shape, normals, edges, cut.
 
-import { button, element, onKeys, onResize } from "./dom.js";
+import { button, element, onKeys, onPointers, onResize } from "./dom.js";
 import { count } from "./format.js";
 import { readGlb } from "./glb.js";
 
@@ -52,7 +52,6 @@ export class MeshViewer {
     this.root = root;
     this.view = { azimuth: 0.6, elevation: 0.3, distance: 2.6 };
     this.mode = "color";
-    this.pointers = new Map();
     this.build();
     this.listen();
     let begun = false;
@@ -89,25 +88,12 @@ export class MeshViewer {
   }
 
   listen() {
-    const { canvas, pointers } = this;
-    canvas.addEventListener("pointerdown", (event) => {
-      canvas.setPointerCapture(event.pointerId);
-      pointers.set(event.pointerId, event);
-    });
-    for (const name of ["pointerup", "pointercancel"])
-      canvas.addEventListener(name, (event) => pointers.delete(event.pointerId));
-    canvas.addEventListener("pointermove", (event) => {
-      const before = pointers.get(event.pointerId);
-      if (!before) return;
-      if (pointers.size === 1)
-        this.turn((before.clientX - event.clientX) / 150, (event.clientY - before.clientY) / 150);
-      else {
-        const other = [...pointers.values()].find(({ pointerId }) => pointerId !== event.pointerId);
-        const apart = (pointer) => Math.hypot(pointer.clientX - other.clientX, pointer.clientY - other.clientY);
-        this.approach(apart(before) / Math.max(1, apart(event)));
-      }
-      pointers.set(event.pointerId, event);
-    });
+    const { canvas } = this;
+    onPointers(
+      canvas,
+      (dx, dy) => this.turn(-dx / 150, dy / 150),
+      (factor) => this.approach(1 / factor),
+    );
     canvas.addEventListener(
       "wheel",
       (event) => {

@@ -1,7 +1,7 @@
 // Viewer of shapes and scenes from all sides: coarse while the camera moves, sharp when it rests.
 
 import { errorMessage, fetchImage } from "./api.js";
-import { button, element, onKeys, onResize, replaceImageByResponse, sleep } from "./dom.js";
+import { button, element, onKeys, onPointers, onResize, replaceImageByResponse, sleep } from "./dom.js";
 
 // Sides of the square image in pixels.
 const COARSE_SIDE = 128;
@@ -78,9 +78,11 @@ export class OrbitViewer {
   }
 
   listen() {
-    this.frame.addEventListener("pointermove", (event) => {
-      if (event.buttons) this.turn(-event.movementX / 2, event.movementY / 2);
-    });
+    onPointers(
+      this.frame,
+      (dx, dy) => this.turn(-dx / 2, dy / 2),
+      (factor) => this.approach(1 / factor),
+    );
     this.frame.addEventListener(
       "wheel",
       (event) => {

@@ -1,7 +1,7 @@
 // Viewer of images, audio, videos and volumes: the field is evaluated anew for the pixels of every window.
 
-import { errorMessage, fetchImage } from "./api.js";
-import { button, element, onKeys, onResize, replaceImageByResponse, sleep } from "./dom.js";
+import { errorMessage, fetchImage, getJson } from "./api.js";
+import { button, element, onKeys, onPointers, onResize, replaceImageByResponse, sleep } from "./dom.js";
 import { count } from "./format.js";
 
 const WHOLE = { x0: 0, y0: 0, x1: 1, y1: 1 };
@@ -13,6 +13,8 @@ const MAX_PIXEL_RATIO = 2;
 // Wheel events arrive in bursts: a request waits for so long, and takes the newest window.
 const GATHER_MS = 60;
 const RETRY_MS = 1000;
+// The pointer rests when it has not moved for so long.
+const REST_MS = 80;
 
 export class ZoomViewer {
   constructor(root) {
@@ -63,7 +65,8 @@ export class ZoomViewer {
       position ? element("label", {}, position, this.position) : null,
       position === "slice" ? this.axis : null,
     );
-    this.root.replaceChildren(this.frame, tools, this.status);
+    this.value = element("p", { class: "muted value" });
+    this.root.replaceChildren(this.frame, tools, this.status, this.value);
   }
 
   listen() {
@@ -78,11 +81,16 @@ export class ZoomViewer {
       },
       { passive: false },
     );
-    this.frame.addEventListener("pointermove", (event) => {
-      if (!event.buttons) return;
-      const { clientWidth, clientHeight } = this.frame;
-      this.move(-event.movementX / clientWidth, -event.movementY / clientHeight);
-    });
+    onPointers(
+      this.frame,
+      (dx, dy) => this.move(-dx / this.frame.clientWidth, -dy / this.frame.clientHeight),
+      (factor, x, y) => {
+        const box = this.frame.getBoundingClientRect();
+        this.zoomAt((x - box.left) / box.width, (y - box.top) / box.height, factor);
+      },
+    );
+    if (this.root.dataset.kind === "image")
+      this.frame.addEventListener("pointermove", (event) => this.tellValue(event));
     onKeys(this.frame, {
       "+": () => this.zoomAt(0.5, 0.5, 1.5),
       "=": () => this.zoomAt(0.5, 0.5, 1.5),
@@ -93,6 +101,23 @@ export class ZoomViewer {
       ArrowDown: () => this.move(0, 0.15),
       0: () => this.showWhole(),
     });
+  }
+
+  /** Tell the field's own value under a pointer that rests. */
+  tellValue({ clientX, clientY }) {
+    const box = this.frame.getBoundingClientRect();
+    const { view } = this;
+    const x = view.x0 + ((clientX - box.left) / box.width) * this.width;
+    const y = view.y0 + ((clientY - box.top) / box.height) * this.height;
+    clearTimeout(this.telling);
+    this.telling = setTimeout(async () => {
+      try {
+        const { text } = await getJson(`runs/${encodeURIComponent(this.run)}/value?x=${x}&y=${y}`);
+        this.value.textContent = text;
+      } catch {
+        this.value.textContent = "";
+      }
+    }, REST_MS);
   }
 
   get width() {
