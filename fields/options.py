@@ -247,7 +247,7 @@ def _info(model: type[Request], name: str) -> OptionInfo:
     # A field's own validators stand in its metadata, those of `X | None` inside the annotation.
     validated: Any = annotation
     if field.metadata:
-        validated = Annotated.__class_getitem__((annotation, *field.metadata))  # pyright: ignore
+        validated = Annotated[annotation, *field.metadata]  # pyright: ignore
 
     # Made on first use: it takes time, and `--help` needs none.
     @cache

@@ -22,6 +22,8 @@ VERSIONS = ("3.11", "3.12", "3.13", "3.14")
 def interpreter(version: str) -> str | None:
     """Path of a Python of this version, or None."""
     found = shutil.which(f"python{version}")
+    if found and subprocess.run([found, "-c", ""], capture_output=True).returncode:
+        found = None  # a name without a Python behind it, as pyenv has them
     if found is None and (uv := shutil.which("uv")):
         if subprocess.run([uv, "python", "install", "--quiet", version], capture_output=True).returncode:
             return None
