@@ -14,8 +14,8 @@ HULL_CELLS = 96
 SMOOTHING = 1.0
 # Radius of the sphere, in sides of the cube.
 SPHERE_RADIUS = 0.3
-# Steps of the regression to it, and for each second of a short fit, with a least number: on the cow's hull 50 steps have
-# a mean error of 0.0014 near the surface, 200 have 0.0003, and neither a wrong sign beyond 0.01.
+# Steps of the regression to the first shape, and for each second of a short fit, with a least number: on the cow's hull
+# 50 steps have a mean error of 0.0014 near the surface, 200 have 0.0003, and neither a wrong sign beyond 0.01.
 START_STEPS, STEPS_A_SECOND, MIN_STEPS = 200, 4.0, 50
 # Seconds of a fit below which its hull has half of the grid's cells along an axis, since its start takes seconds.
 SHORT = 40.0
@@ -48,7 +48,7 @@ def start_steps(seconds: float | None) -> int:
 
 
 def hull_of_grid(scene: RadianceScene, cells: int) -> np.ndarray | None:
-    """The cells of a grid `[n, n, n]` bool that are outside of the hull; coarser ones than the grid's in a short fit."""
+    """Cells `[n, n, n]` bool that are outside of the hull: those of the grid, or in a short fit twice as large ones."""
     short = scene.fit_seconds is not None and scene.fit_seconds < SHORT and cells % 2 == 0
     return scene.empty_cells(cells // 2 if short else cells)
 
