@@ -164,7 +164,8 @@ def _frame_count(path: Path) -> int:
 
     try:
         with silence_libraries(), Image.open(path) as opened:
-            return getattr(opened, "n_frames", 1)
+            # A PNG's default image may be no frame of the animation.
+            return getattr(opened, "n_frames", 1) - bool(opened.info.get("default_image"))
     except Exception:  # noqa: BLE001  (Pillow raises many types for damaged bytes)
         return 1
 

@@ -30,7 +30,7 @@ UNKNOWN_FRAMES = 1 << 62
 # Samples that are read at a time where reading may fail.
 READABLE_BLOCK = 512
 # What libsndfile's log says of an AIFF file's chunk COMM.
-AIFF_FRAMES = re.compile(r"Sample Frames\s*:\s*(\d+)")
+AIFF_FRAMES = re.compile(r"COMM : .*?\bFrames\s*:\s*(\d+)", re.DOTALL)
 # Bytes of an Ogg page's header before its segment table, and its flag of a stream's first page.
 OGG_HEADER = 27
 OGG_FIRST_PAGE = 2

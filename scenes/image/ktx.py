@@ -80,7 +80,7 @@ def _unpacked(content: bytes, scheme: int, size: int) -> bytes:
     if scheme == ZSTD:
         import imagecodecs
 
-        return imagecodecs.zstd_decode(content)[:size]
+        return bytes(imagecodecs.zstd_decode(content)[:size])
     if scheme == ZLIB:
         return zlib.decompressobj().decompress(content, size)
     if scheme:

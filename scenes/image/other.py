@@ -13,6 +13,7 @@ import numpy as np
 
 from scenes.errors import BadInput
 from scenes.image.decoded import DecodedImage
+from scenes.image.gif import gif_profile
 from scenes.image.pillow import read_pillow
 from scenes.image.storage import Storage
 
@@ -22,8 +23,6 @@ PYAV_FIRST = ("DPX", "SGI", "XWD", "PICT")
 PILLOW_ONLY = ("ICO", "CUR", "ICNS", "XPM", "GIF", "WEBP", "BMP", "DIB")
 # Photoshop's image resource that holds the ICC profile.
 PSD_PROFILE = 1039
-# Beginning of the application extension with a GIF file's ICC profile.
-GIF_PROFILE = b"\x21\xff\x0bICCRGBG1012"
 # Printing density that DPX writes with this transfer function is logarithmic.
 DPX_LOG = (1, 3)
 
@@ -87,18 +86,6 @@ def _psd_bits(path: Path) -> int:
     """Bits per channel of a Photoshop file."""
     with open(path, "rb") as file:
         return int.from_bytes(file.read(24)[22:24], "big")
-
-
-def gif_profile(data: bytes) -> bytes | None:
-    """The ICC profile in a GIF file's application extension."""
-    start = data.find(GIF_PROFILE)
-    if start < 0:
-        return None
-    profile, position = b"", start + len(GIF_PROFILE)
-    while position < len(data) and (size := data[position]):
-        profile += data[position + 1 : position + 1 + size]
-        position += 1 + size
-    return profile or None
 
 
 def _psd_profile(path: Path) -> bytes | None:

@@ -138,9 +138,8 @@ def _found_by_points(poses: np.ndarray, points: np.ndarray) -> Convention | None
     points = points[:: -(-len(points) // MAX_POINTS)]
     if _seeing(poses, points) > 1 - AGREEMENT:
         return None
-    fractions = {name: _seeing(converted(poses, name), points) for name in CONVENTION_NAMES}
-    best = max(fractions, key=lambda name: fractions[name])
-    return best if fractions[best] >= AGREEMENT else None
+    best: Convention = max(CONVENTION_NAMES, key=lambda name: _seeing(converted(poses, name), points))
+    return best if _seeing(converted(poses, best), points) >= AGREEMENT else None
 
 
 def _seeing(poses: np.ndarray, points: np.ndarray) -> float:

@@ -37,10 +37,11 @@ def open_llff(source: str | os.PathLike, orientation: Orientation | None = None)
     folder = Path(source)
     path = folder / "poses_bounds.npy"
     try:
-        rows = np.load(path, allow_pickle=False)
+        # Mapped first: a header that promises more than the file holds is refused before memory is taken for it.
+        rows = np.array(np.load(path, mmap_mode="r", allow_pickle=False))
     except OSError as error:
         raise BadInput(f"{path}: cannot be opened: {error.strerror or error}") from error
-    except (ValueError, EOFError) as error:
+    except Exception as error:  # noqa: BLE001  (numpy raises many types for damaged headers)
         raise BadInput(f"{path}: is not an array of numbers; export it again") from error
     if rows.ndim != 2 or rows.shape[1] != 17 or not np.issubdtype(rows.dtype, np.number) or np.iscomplexobj(rows):
         raise BadInput(f"{path}: has {' x '.join(map(str, rows.shape))} values, not 17 for each image")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,8 +10,8 @@ import numpy as np
 
 from scenes.errors import BadInput
 from scenes.image.decoded import DecodedImage
+from scenes.image.gif import gif_profile, with_known_disposals
 from scenes.image.modern import nclx_encoding
-from scenes.image.other import gif_profile
 from scenes.image.png import with_png_encoding
 from scenes.image.profile import convert_colors
 from scenes.image.read import read_image
@@ -39,9 +40,15 @@ def read_animation(
 
     times, time, duration, transparent, notes = [], 0.0, 1 / ANIMATION_RATE, False, []
     try:
-        with silence_libraries(), Image.open(file) as opened:
-            described = None if ignore_profile else _described(file, opened)
-            for frame in ImageSequence.Iterator(opened):
+        content = file.read_bytes()
+        content = with_known_disposals(content) if content[:4] == b"GIF8" else content
+        with silence_libraries(), Image.open(io.BytesIO(content)) as opened:
+            described = None if ignore_profile else _described(file, content, opened)
+            # A PNG's default image may be no frame of the animation.
+            hidden = bool(opened.info.get("default_image"))
+            for index, frame in enumerate(ImageSequence.Iterator(opened)):
+                if hidden and index == 0:
+                    continue
                 pixels = np.asarray(frame.convert("RGBA"))  # WebP's durations are known only then
                 # Browsers show frames of 10 ms and less for 100 ms.
                 given = frame.info.get("duration") or 0
@@ -62,15 +69,15 @@ def read_animation(
     return DecodedVideo(collector.frames(), starts, notes + about_times)
 
 
-def _described(file: Path, opened: Image) -> DecodedImage | None:
+def _described(file: Path, content: bytes, opened: Image) -> DecodedImage | None:
     """An image of one pixel with what an animation says of its colours; None where it says nothing."""
     image = DecodedImage(np.zeros((1, 1, 4), np.uint8), "srgb", profile=opened.info.get("icc_profile"))
     if opened.format == "PNG":
-        with_png_encoding(image, file.read_bytes())
+        with_png_encoding(image, content)
     elif opened.format == "AVIF":
         image.encoding = nclx_encoding(file)
     elif opened.format == "GIF":
-        image.profile = gif_profile(file.read_bytes())
+        image.profile = gif_profile(content)
     return image if image.encoding or image.profile else None
 
 

@@ -70,7 +70,9 @@ def _multiscale(group: Any, image: Mapping[str, Any], frame: int, max_voxels: in
     found = _voxels(array, names, frame, max_voxels)
     scale, shift = np.ones(len(names)), np.zeros(len(names))
     for change in [*level.get("coordinateTransformations", []), *image.get("coordinateTransformations", [])]:
-        if change.get("type") == "scale":
+        if "path" in change:
+            notes.append(f"a {change.get('type', 'transformation')} that is stored as an array is not applied")
+        elif change.get("type") == "scale":
             scale, shift = scale * np.array(change["scale"], float), shift * np.array(change["scale"], float)
         elif change.get("type") == "translation":
             shift = shift + np.array(change["translation"], float)

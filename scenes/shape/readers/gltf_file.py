@@ -41,8 +41,10 @@ class GltfFile:
             content = self._chunks(content)
         try:
             self.tree: dict[str, Any] = json.loads(content.decode("utf-8-sig"))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise self.damaged("its JSON text is damaged") from error
+        if not isinstance(self.tree, dict) or not isinstance(self.tree.get("asset", {}), dict):
+            raise self.damaged("its JSON text describes no scene")
         version = str(self.tree.get("asset", {}).get("version", "?"))
         if not version.startswith("2"):
             raise BadInput(f"{path}: is of glTF version {version}; only 2 is read: convert it")

@@ -12,7 +12,7 @@ import scenes
 from scenes.errors import BadInput
 from scenes.image.color import srgb_to_linear
 from scenes.image.encoding import PRIMARIES, linear_to_srgb, to_rec709
-from scenes.image.other import GIF_PROFILE, gif_profile
+from scenes.image.gif import PROFILE, gif_profile
 from scenes.video.signal import Video, open_video
 
 DISPLAY_P3 = PRIMARIES[12][1]
@@ -38,7 +38,7 @@ def add_gif_profile(path: Path, profile: bytes) -> None:
     place = 13 + (3 * 2 ** ((data[10] & 7) + 1) if data[10] & 0x80 else 0)
     parts = [profile[at : at + 255] for at in range(0, len(profile), 255)]
     blocks = b"".join(bytes([len(part)]) + part for part in parts)
-    path.write_bytes(data[:place] + GIF_PROFILE + blocks + b"\0" + data[place:])
+    path.write_bytes(data[:place] + PROFILE + blocks + b"\0" + data[place:])
 
 
 def colors_of(video: Video) -> np.ndarray:

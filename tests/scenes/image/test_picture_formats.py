@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from image_files import chunk, gamma, icc, png
+from image_files import chunk, exr, gamma, icc, png
 from PIL import Image as Pillow
 
 from scenes.errors import BadInput
@@ -216,3 +216,42 @@ def test_webp_keeps_hidden_colors_away_and_profiles_are_converted(tmp_path):
     Pillow.fromarray(pixels).save(tmp_path / "a.webp", lossless=True, exact=True, icc_profile=profile)
     image = open_image(tmp_path / "a.webp")
     assert (image.values()[:, :24] == 0).all() and "converted from the colour profile" in image.notes[0]
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32])
+@pytest.mark.parametrize("names", ["R", "RG", "RGBA", "Y", "YA"])
+def test_exr_channels(tmp_path, names, kind):
+    """OpenUSD 2800: one, two and four channels; two that are no picture are refused by name."""
+    values = {name: np.full((4, 6), 0.25 * (place + 1), kind) for place, name in enumerate(names)}
+    path = exr(tmp_path / "a.exr", values)
+    if names == "RG":
+        with pytest.raises(BadInput, match="its channels are G, R"):
+            open_image(path)
+        return
+    found = open_image(path).pixels[0, 0]
+    if names in ("RGBA", "YA"):
+        assert found[-1] == pytest.approx(0.25 * len(names)) and len(found) == len(names)
+    assert found[0] == pytest.approx(0.25) and np.isfinite(found).all()
+
+
+def test_an_unfinished_exr_is_refused(tmp_path):
+    """OpenImageIO 4734: a render that was stopped; the lines that are there are no picture."""
+    path = exr(tmp_path / "a.exr", {name: np.random.default_rng(0).random((64, 64), np.float32) for name in "RGB"})
+    path.write_bytes(path.read_bytes()[:9000])
+    with pytest.raises(BadInput, match="damaged or cut short"):
+        open_image(path)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"tile": (16, 16)}, {"planarconfig": "separate"}, {"byteorder": ">"}, {"bigtiff": True}]
+)
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_tiff_predictors(tmp_path, dtype, options):
+    """TwelveMonkeys 77 and 972, geotiff.js 27 and 111, TiffImages.jl 144, RawTherapee 4377 and others."""
+    tifffile = pytest.importorskip("tifffile")
+    pixels = (
+        np.random.default_rng(0).random((40, 48, 3)) * (1 if dtype == np.float32 else np.iinfo(dtype).max)
+    ).astype(dtype)
+    stored = pixels.transpose(2, 0, 1) if "planarconfig" in options else pixels
+    tifffile.imwrite(tmp_path / "a.tif", stored, photometric="rgb", compression="zlib", predictor=True, **options)
+    np.testing.assert_array_equal(open_image(tmp_path / "a.tif").pixels, pixels)

@@ -248,7 +248,8 @@ def test_tiff_stacks(tmp_path, report):
 
 
 def test_zarr_of_every_kind(tmp_path):
-    """ngff 206, ngff-zarr 736, ZarrReader 23, fractal-tasks-core 420, napari-ome-zarr 73, fractal-client 112, vizarr 335."""
+    """ngff 206, ngff-zarr 736, ZarrReader 23, fractal-tasks-core 420, napari-ome-zarr 73, fractal-client 112, vizarr 335,
+    ilastik 2907."""
     zarr = pytest.importorskip("zarr")
 
     def write(
@@ -280,6 +281,8 @@ def test_zarr_of_every_kind(tmp_path):
     assert sizes(mixed) == pytest.approx([0.25, 0.5, 2.0])
     sharded = loaded(write("sharded", RAMP, version=3, level=scale, chunks=(2, 3, 4), shards=(4, 6, 8)))
     np.testing.assert_allclose(numbers(sharded), RAMP, atol=1e-3)
+    stored = loaded(write("stored", RAMP, level=[{"type": "scale", "path": "scales"}]))
+    assert sizes(stored) == [1, 1, 1] and any("stored as an array is not applied" in note for note in stored.notes)
     plain = loaded(write("plain", RAMP, named=False))
     np.testing.assert_allclose(numbers(plain), RAMP, atol=1e-3)
 
