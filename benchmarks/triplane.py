@@ -45,10 +45,10 @@ SAMPLES, STEPS, POINTS = 1 << 15, 300, 1024
 # Shapes that are fitted together and one after the other.
 COMPARED = 8
 # Procedural shapes, and steps and points of each: they are simpler.
-PROCEDURAL = {"items": 400, "steps": 200, "points": 512, "samples": 1 << 14, "stack": 50}
+PROCEDURAL: dict[str, Any] = {"items": 400, "steps": 200, "points": 512, "samples": 1 << 14, "stack": 50}
 SPLITS = 5
-# Epochs by what a network sees; where accuracy has stopped to rise.
-EPOCHS = {"planes": 60, "maps": 60, "points": 60, "weights": 40, "histogram": 1}
+# Epochs by what a network sees.
+EPOCHS = {"planes": 50, "maps": 50, "points": 50, "weights": 20, "histogram": 1}
 # Student's t for 95 % by the number of splits.
 STUDENT = {2: 12.71, 3: 4.303, 4: 3.182, 5: 2.776}
 
@@ -56,7 +56,7 @@ STUDENT = {2: 12.71, 3: 4.303, 4: 3.182, 5: 2.776}
 def vectorised(work: Path, quick: bool) -> list[dict[str, Any]]:
     """Shapes a second, fitted together and one after the other."""
     folder = _shapes(work)
-    request = BatchRequest(source=folder, items=COMPARED, stack=COMPARED, samples=SAMPLES, points=POINTS)
+    request = BatchRequest(source=str(folder), items=COMPARED, stack=COMPARED, samples=SAMPLES, points=POINTS)
     sources = sources_of(str(folder), items=COMPARED)
     opened = open_stack(sources, request, None)
     steps = 20 if quick else STEPS // 2

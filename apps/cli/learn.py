@@ -3,7 +3,8 @@
 classify DIR trains a classifier of tri-planes on a dataset, and scores it on items that it was not trained on; --on
 trains what it is compared with. segment DIR trains a network that says the part of each point. predict MODEL FILE
 fits a field to a mesh and says its class, and how sure that is. embed MODEL DIR writes a vector for each item; with
---query NAME it also finds the items most like one and draws them.
+--query NAME it also finds the items most like one and draws them. between DIR A B writes a film from one item to
+another, where all share a decoder.
 """
 
 from __future__ import annotations
@@ -29,8 +30,9 @@ examples:
   fit-a-scene learn segment runs/parts
   fit-a-scene learn predict models/shapes-classify chair.obj
   fit-a-scene learn embed models/shapes-classify runs/shapes --query Chair/101.ply --out sheet.png
+  fit-a-scene learn between runs/shared Chair/101.ply Table/141.ply --out film.mp4
 """
-TASKS = ("classify", "segment", "predict", "embed")
+TASKS = ("classify", "segment", "predict", "embed", "between")
 # Folder of all models.
 MODELS = Path("models")
 # Classes that are printed of an answer.
@@ -41,19 +43,21 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     group(parser, "source").add_argument("task", metavar="TASK", choices=TASKS, help=f"{', '.join(TASKS)}.")
     add_flags(parser, LearnRequest)
     more = group(parser, "source")
-    more.add_argument("file", nargs="?", metavar="FILE", help="predict: the mesh; embed: the dataset.")
+    more.add_argument(
+        "files", nargs="*", metavar="FILE", help="predict: the mesh; embed: the dataset; between: two names of items."
+    )
     more.add_argument("--query", metavar="NAME", help="embed: Also find the items most like this one, and draw them.")
 
 
 def run(options: argparse.Namespace) -> dict:
     request = read_request(LearnRequest, options)
-    if options.task in ("predict", "embed"):
-        if options.file is None:
-            raise BadInput(f"learn {options.task} needs MODEL and {'FILE' if options.task == 'predict' else 'DIR'}")
-        return _predict(options) if options.task == "predict" else _embed(options)
-    if options.file is not None:
-        raise BadInput(f"learn {options.task} takes one folder, not {options.file} too")
-    return _train(request, options)
+    needed = {"predict": "MODEL and FILE", "embed": "MODEL and DIR", "between": "DIR and two items"}.get(
+        options.task, "one folder"
+    )
+    if len(options.files) != {"predict": 1, "embed": 1, "between": 2}.get(options.task, 0):
+        raise BadInput(f"learn {options.task} takes {needed}")
+    others = {"predict": _predict, "embed": _embed, "between": _between}
+    return others[options.task](options) if options.task in others else _train(request, options)
 
 
 def _train(request: LearnRequest, options: argparse.Namespace) -> dict[str, Any]:
@@ -106,7 +110,7 @@ def _predict(options: argparse.Namespace) -> dict[str, Any]:
     from fields.learn.models import Model
     from fields.learn.reading import predict
 
-    answer = predict(Model.load(options.source), options.file)
+    answer = predict(Model.load(options.source), options.files[0])
     if not options.json:
         for name, probability in list(zip(answer.classes, answer.probabilities))[:SHOWN]:
             print(f"{name:20} {probability:.1%}")
@@ -131,7 +135,7 @@ def _embed(options: argparse.Namespace) -> dict[str, Any]:
     from fields.weights.dataset import FieldDataset
     from scenes.io.atomic import atomic_write
 
-    dataset = FieldDataset.open(options.file)
+    dataset = FieldDataset.open(options.files[0])
     query = None if options.query is None else dataset.find(options.query)
     vectors = embeddings(Model.load(options.source), dataset)
     names = [item.name for item in dataset.items]
@@ -154,3 +158,17 @@ def _embed(options: argparse.Namespace) -> dict[str, Any]:
             print(f"{entry['name']:30} {entry['likeness']:.3f}")
         print(f"  sheet    {out}")
     return {**report, "sheet": str(out)}
+
+
+def _between(options: argparse.Namespace) -> dict[str, Any]:
+    from fields.learn.pictures import write_film
+    from fields.weights.dataset import FieldDataset
+
+    dataset = FieldDataset.open(options.source)
+    first, last = (dataset.find(name) for name in options.files)
+    out = Path(options.out or "between.mp4")
+    for note in write_film(out, dataset, first, last):
+        print(f"note: {note}", file=sys.stderr)
+    if not options.json:
+        print(f"film  {out}")
+    return {"film": str(out), "from": options.files[0], "to": options.files[1]}

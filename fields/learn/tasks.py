@@ -107,15 +107,15 @@ def _classifier_inputs(
         train = PlaneImages(
             dataset, split.train, augment=True, any_direction=request.turned, maps=maps, seed=request.seed
         )
-        rest = (PlaneImages(dataset, part, maps=maps) for part in parts[1:])
-        return train, *rest, {"side": train.side}
+        validation, test = (PlaneImages(dataset, part, maps=maps) for part in parts[1:])
+        return train, validation, test, {"side": train.side}
     if request.on == "points":
         train = PointClouds(dataset, split.train, augment=True, any_direction=request.turned, seed=request.seed)
-        rest = (PointClouds(dataset, part) if part else train for part in parts[1:])
-        return train, *rest, {}
+        validation, test = (PointClouds(dataset, part) if part else train for part in parts[1:])
+        return train, validation, test, {}
     own = FlatWeights(dataset, split.train)
-    rest = (FlatWeights(dataset, part, own.statistics) if part else own for part in parts[1:])
-    return own, *rest, {"numbers": own.numbers.shape[1]}
+    validation, test = (FlatWeights(dataset, part, own.statistics) if part else own for part in parts[1:])
+    return own, validation, test, {"numbers": own.numbers.shape[1]}
 
 
 def _learn(

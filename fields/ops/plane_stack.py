@@ -153,7 +153,8 @@ class PlaneStackStep:
         if any(not t.is_contiguous() for t in self.parameters):
             raise ValueError("table, weights and biases must be contiguous")
         self.table, self.weights, self.biases = table, list(weights), list(biases)
-        self.layout, self.activation, self.loss = layout, activation, loss
+        self.layout, self.activation = layout, activation
+        self.loss: Loss = loss
         self.outputs = width
         self.native = why_not_native(table, weights, layout, activation) is None
         self.kernel = MlpKernel(activation, "float32", len(weights))

@@ -52,7 +52,7 @@ class Item:
     name: str
     label: str | None
     source: dict[str, Any]
-    domain: dict[str, Any] | list
+    domain: dict[str, Any]
     quality: dict[str, float] = field(default_factory=dict)
     parts: list[str] = field(default_factory=list)
 

@@ -110,7 +110,8 @@ def _dumbbell(r: np.random.Generator) -> list[Part]:
     if r.random() < 0.5:
         weight: Primitive = Ball(r.uniform(0.14, 0.25))
     else:
-        weight = Frustum(*[r.uniform(0.16, 0.28)] * 2, r.uniform(0.12, 0.25))
+        radius = r.uniform(0.16, 0.28)
+        weight = Frustum(radius, radius, r.uniform(0.12, 0.25))
     ends = [_at("weight", weight, x=x * length / 2, lying="x") for x in (-1, 1)]
     return [_at("bar", Frustum(bar, bar, length), lying="x"), *ends]
 
@@ -258,7 +259,7 @@ class PartSurface(Surface):
 class PartShape(Shape):
     """A shape with parts, as a signal in its unit cube. `surface` is a `PartSurface`."""
 
-    surface: PartSurface
+    surface: PartSurface  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def __init__(self, parts: list[Part], source: dict, quantity: Quantity = "auto") -> None:
         points = PartSurface(parts).sample(BOX_POINTS, np.random.Generator(philox(0, BOX))).points

@@ -92,10 +92,15 @@ def test_learn_refuses_in_one_line(fields, tmp_path, capsys):
     assert main(["learn", "classify", str(tmp_path), "--out", str(tmp_path / "model")]) == 2
     assert "not a dataset of fields" in error(capsys)
     assert main(["learn", "predict", str(tmp_path)]) == 2
-    assert "needs MODEL and FILE" in error(capsys)
+    assert "takes MODEL and FILE" in error(capsys)
     assert main(["learn", "predict", str(tmp_path), "box.ply"]) == 2
     assert "not a model" in error(capsys)
     assert main(["learn", "segment", str(fields), "--on", "weights", "--out", str(tmp_path / "model")]) == 2
     assert "--on" in error(capsys)
     assert main(["learn", "classify", str(fields), "more"]) == 2
     assert "takes one folder" in error(capsys)
+    names = ["chair-00000", "mug-00005"]
+    assert main(["learn", "between", str(fields), *names, "--out", str(tmp_path / "film.gif")]) == 2
+    assert "--shared-decoder" in error(capsys) or "shared_decoder" in error(capsys)
+    assert main(["learn", "between", str(fields), "chair-0000", "mug-00005"]) == 2
+    assert "did you mean chair-00000" in error(capsys)

@@ -11,10 +11,13 @@ import pytest
 import torch
 import trimesh
 
+from fields.batch.batch import Batch
+from fields.batch.request import BatchRequest
 from fields.fit.fit import prepare
 from fields.learn.inputs import FlatWeights, LabelledPoints, PointClouds, part_names, shape_distribution
 from fields.learn.models import Memory, Model
 from fields.learn.networks import PartDecoder, PlaneTransformer
+from fields.learn.pictures import between
 from fields.learn.reading import embeddings, flat_map, nearest, predict
 from fields.learn.request import LearnRequest
 from fields.learn.splits import stratified_split
@@ -269,3 +272,25 @@ def test_rate_rises_and_falls():
     rates = [one_cycle(i / 100) for i in range(101)]
     assert rates[0] == pytest.approx(1 / 25) and max(rates) == pytest.approx(1) and rates[-1] == pytest.approx(0)
     assert rates.index(max(rates)) == 30
+
+
+def test_fields_between_two_of_one_decoder(parts_dataset, tmp_path):
+    with pytest.raises(BadInput, match="a decoder of its own"):
+        list(between(FieldDataset.open(parts_dataset), 0, 1, 3))
+    settings = {"resolution": 8, "features": 4, "width": 16}
+    request = BatchRequest(
+        source="procedural:parts",
+        items=2,
+        out=tmp_path / "out",
+        steps=2,
+        points=64,
+        samples=512,
+        settings=settings,
+        shared_decoder=True,
+    )
+    assert Batch.create(request).run()
+    dataset = FieldDataset.open(tmp_path / "out")
+    tables = [field.state_dict()["encoder.grid.table"] for field in between(dataset, 0, 1, 3)]
+    ends = [dataset.tensor(i, "encoder.grid.table") for i in range(2)]
+    assert torch.equal(tables[0], ends[0]) and torch.equal(tables[2], ends[1])
+    torch.testing.assert_close(tables[1], (ends[0] + ends[1]) / 2)
