@@ -11,6 +11,8 @@ export interface Lens {
   fl_y: number;
   cx: number;
   cy: number;
+  /** k1, k2, p1 and p2 of Brown 1966. */
+  distortion?: number[];
   /** Whether the image fits into a canvas of other proportions instead of covering it. */
   whole?: boolean;
 }
@@ -50,15 +52,14 @@ export function orbitPose(frame: Frame, azimuth: number, elevation: number, dist
 export function resizedLens(lens: Lens, width: number, height: number): Lens {
   const by = (lens.whole ? Math.min : Math.max)(width / lens.width, height / lens.height);
   const [cx, cy] = [by * lens.cx + (width - by * lens.width) / 2, by * lens.cy + (height - by * lens.height) / 2];
-  return { width, height, fl_x: by * lens.fl_x, fl_y: by * lens.fl_y, cx, cy };
+  return { ...lens, width, height, fl_x: by * lens.fl_x, fl_y: by * lens.fl_y, cx, cy };
 }
 
-/** The ray through point p of the canvas has the direction `rayO + p.x * rayX + p.y * rayY`. */
+/** What `RAYS_GLSL` and `directionsOf` need. */
 export function rayLook(pose: Pose, lens: Lens): Look {
-  const rayX = scale(pose.right, 1 / lens.fl_x);
-  const rayY = scale(pose.up, -1 / lens.fl_y);
-  const rayO = sub(sub(scale(pose.backward, -1), scale(rayX, lens.cx)), scale(rayY, lens.cy));
-  return { eye: pose.eye, rayO, rayX, rayY };
+  const { eye, right, up, backward } = pose;
+  const distortion = lens.distortion ?? [0, 0, 0, 0];
+  return { eye, right, up, backward, lens: [lens.cx, lens.cy, 1 / lens.fl_x, 1 / lens.fl_y], distortion };
 }
 
 export class OrbitCamera {

@@ -28,6 +28,10 @@ declare global {
       value(...coords: number[]): number[];
       backend(): string;
       header: Header;
+      /** Milliseconds from opening the file to the first sharp picture. */
+      firstPicture?: number;
+      /** Draws the sharp picture again, in so many milliseconds. */
+      draw(): Promise<number>;
     };
   }
 }
@@ -49,11 +53,11 @@ function fail(error: unknown): void {
 }
 
 /** Refuses what the browser lacks, in the order in which it is needed. */
-async function startWasm(header: Header, store: Store): Promise<WorkerPool> {
+async function startWasm(header: Header, store: Store, workers?: string): Promise<WorkerPool> {
   const module = await WebAssembly.compile(wasm as BufferSource).catch(() => {
     throw new Error("this browser's WebAssembly has no SIMD");
   });
-  const count = Math.min(MAX_WORKERS, Math.max(1, (navigator.hardwareConcurrency ?? 2) - 1));
+  const count = Number(workers) || Math.min(MAX_WORKERS, Math.max(1, (navigator.hardwareConcurrency ?? 2) - 1));
   return WorkerPool.start({ module, header, store }, count);
 }
 
@@ -80,9 +84,9 @@ async function chooseBackend(
   store: Store,
   view: View,
   canvas: HTMLCanvasElement,
-  wanted?: string,
+  { backend: wanted, workers }: Fragment,
 ): Promise<Backend> {
-  if (wanted === "wasm") return startWasm(header, store);
+  if (wanted === "wasm") return startWasm(header, store, workers);
   if (wanted === "webgl2") return startWebgl(header, store);
   // What a view draws itself takes values one batch after another, for which a GPU waits more than it computes.
   if (view.draw) return startWasm(header, store).catch(() => startWebgl(header, store));
@@ -145,7 +149,7 @@ async function start(): Promise<void> {
   }
   [canvas.width, canvas.height] = wantedSize();
 
-  backend = await chooseBackend(header, store, view, canvas, fragment.backend);
+  backend = await chooseBackend(header, store, view, canvas, fragment);
   const works = element(
     "span",
     { id: "backend", title: backend.detail },
@@ -155,16 +159,28 @@ async function start(): Promise<void> {
     value: (...coords) => view.value(...coords),
     backend: () => (backend as Backend).name,
     header,
+    draw: async () => {
+      const started = performance.now();
+      stage?.redraw(true);
+      await new Promise<void>((resolve) => {
+        drawn = resolve;
+      });
+      return performance.now() - started;
+    },
   };
+  let drawn: () => void = () => undefined;
 
   const report = (now: State, error?: unknown) => {
     if (now === "error") fail(error);
     else state(now === "ready" ? "ready" : "loading");
-    if (now === "ready") remember();
+    if (now !== "ready") return;
+    remember();
+    window.fieldStudio.firstPicture ??= performance.now();
+    drawn();
   };
   const remember = () => {
     const kept = Object.fromEntries(
-      ["size", "backend", "view"].filter((k) => k in fragment).map((k) => [k, fragment[k]]),
+      ["size", "backend", "workers", "view"].filter((k) => k in fragment).map((k) => [k, fragment[k]]),
     );
     const written = view.write();
     history.replaceState(null, "", writeFragment({ ...kept, ...written }));

@@ -1,8 +1,11 @@
 import { expect, test } from "vitest";
+import { rayLook } from "../src/camera";
 import { readFragment, readNumbers, writeFragment } from "../src/fragment";
+import { directionsOf } from "../src/kinds/rays";
 import { type Program, plan } from "../src/program";
 import { tiles } from "../src/stage";
 import { makeStore } from "../src/store";
+import type { Vec } from "../src/vector";
 
 test("a buffer is used again only when nothing needs it", () => {
   const map = { op: "map", size: 8, function: "relu" };
@@ -61,4 +64,35 @@ test("cells list all kernels that may be nearest", () => {
     for (const i of nearest.slice(0, 5)) expect(listed).toContain(i);
   }
   expect(cells.candidates).toBeLessThan(40 * cells.counts[0] * cells.counts[1]);
+});
+
+test("rays through a lens with distortion bend back onto its image", () => {
+  const lens = {
+    width: 200,
+    height: 100,
+    fl_x: 150,
+    fl_y: 160,
+    cx: 98,
+    cy: 52,
+    distortion: [0.06, -0.08, 0.001, -0.002],
+  };
+  const pose = {
+    eye: [0, 0, 0] as Vec,
+    right: [1, 0, 0] as Vec,
+    up: [0, 1, 0] as Vec,
+    backward: [0, 0, 1] as Vec,
+  };
+  const points = Float32Array.from([3, 5, 190, 90, 98, 52]);
+  const directions = directionsOf(rayLook(pose, lens), points);
+  const [k1, k2, p1, p2] = lens.distortion;
+  for (let i = 0; i < 3; i++) {
+    const [x, y, z] = directions.subarray(3 * i, 3 * i + 3);
+    const [a, b] = [-x / z, y / z];
+    const r2 = a * a + b * b;
+    const radial = 1 + k1 * r2 + k2 * r2 * r2;
+    const u = a * radial + 2 * p1 * a * b + p2 * (r2 + 2 * a * a);
+    const v = b * radial + p1 * (r2 + 2 * b * b) + 2 * p2 * a * b;
+    expect(u * lens.fl_x + lens.cx).toBeCloseTo(points[2 * i], 3);
+    expect(v * lens.fl_y + lens.cy).toBeCloseTo(points[2 * i + 1], 3);
+  }
 });

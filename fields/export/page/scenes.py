@@ -18,10 +18,10 @@ from fields.ops.march import pack_cells
 from fields.sampling.march_settings import MarchSettings
 from fields.sampling.proposal import PADDING
 from scenes.errors import BadInput
-from scenes.posed.camera import Camera
+from scenes.posed.camera import NUM_COEFFICIENTS, Camera, Intrinsics
 from scenes.posed.signal import BACKGROUNDS
 
-# Background, near end and knee of rays whose samples are proposed; see `fields.sampling.proposal.propose`.
+# Knee of rays whose samples are proposed, the default of `fields.sampling.proposal.propose`.
 KNEE = 2.0
 
 
@@ -109,6 +109,14 @@ def _cameras_of(source: Source, output: RadianceOutput) -> list[Camera]:
     return output.cameras()
 
 
+def _lens(intrinsics: Intrinsics) -> dict[str, Any]:
+    """What the viewer knows of a lens; it draws other distortions than those of four coefficients without them."""
+    lens = {name: getattr(intrinsics, name) for name in ("width", "height", "fl_x", "fl_y", "cx", "cy")}
+    if intrinsics.model == "opencv" and len(intrinsics.distortion) == NUM_COEFFICIENTS:
+        lens["distortion"] = list(intrinsics.distortion)
+    return lens
+
+
 def _cameras(field: RadianceField, cameras: list[Camera]) -> dict[str, Any]:
     """The run's cameras, those for testing first, and what they look at, in units of the cube."""
     lower = np.array([axis.lower for axis in field.domain.axes[:3]])
@@ -128,9 +136,7 @@ def _cameras(field: RadianceField, cameras: list[Camera]) -> dict[str, Any]:
                 "right": camera.pose[:, 0].tolist(),
                 "up": camera.pose[:, 1].tolist(),
                 "backward": camera.pose[:, 2].tolist(),
-                "lens": {
-                    name: getattr(camera.intrinsics, name) for name in ("width", "height", "fl_x", "fl_y", "cx", "cy")
-                },
+                "lens": _lens(camera.intrinsics),
                 "time": camera.time,
                 "test": camera.split == "test",
             }

@@ -63,6 +63,8 @@ export class SolidView implements View {
   }
 
   private hasMoved(): void {
+    // Only the run's own views are seen through its lens.
+    this.lens = { ...this.lens, distortion: undefined };
     this.moved = true;
     this.preset = undefined;
     this.page.redraw();
@@ -237,7 +239,7 @@ export function sceneView(header: Header, page: Page, modes: string[]): SolidVie
   return new SolidView(
     {
       modes,
-      lens: first.lens,
+      lens: { ...first.lens, distortion: undefined },
       presets: cameras.map(({ lens, time, ...pose }) => ({ pose, lens, time: time ?? undefined })),
       first,
       frame,

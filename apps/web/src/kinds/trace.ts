@@ -103,7 +103,7 @@ vec4 pixel(vec2 p) {
   if (facing < 0.0) n = -n;
   facing = abs(facing);
   if (mode == 1.0) {
-    float x = dot(n, normalize(rayX)), y = -dot(n, normalize(rayY));
+    float x = dot(n, right), y = dot(n, up);
     float rim = pow(1.0 - facing, 3.0), spot = pow(max(0.0, dot(vec3(x, y, facing), vec3(-0.4, 0.6, 0.69))), 24.0);
     return vec4(clamp(albedo * (0.35 + 0.4 * facing + 0.25 * y) + 0.35 * spot + rim * vec3(0.35, 0.45, 0.6), 0.0, 1.0), 1.0);
   }
@@ -233,8 +233,6 @@ vec4 pixel(vec2 p) {
     }
     const albedo = new Float32Array(points.length);
     this.distances(evaluator, points, albedo);
-    const unitOf = (v: number[]) => v.map((x) => x / Math.hypot(...v));
-    const [right, down] = [unitOf(look.rayX), unitOf(look.rayY)];
     hits.forEach((i, n) => {
       let normal = [...normals.subarray(3 * n, 3 * n + 3)];
       const size = Math.max(Math.hypot(...normal), 1e-20);
@@ -258,7 +256,8 @@ vec4 pixel(vec2 p) {
       if (facing < 0) normal = normal.map((v) => -v);
       facing = Math.abs(facing);
       const base = albedo.subarray(3 * n, 3 * n + 3);
-      const color = mode === 1 ? matcap(base, along(right), -along(down), facing) : headlight(base, normal[1], facing);
+      const color =
+        mode === 1 ? matcap(base, along(look.right), along(look.up), facing) : headlight(base, normal[1], facing);
       found.set(color, 4 * i);
     });
   }
