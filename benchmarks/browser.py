@@ -247,7 +247,7 @@ def tasks(quick: bool) -> Iterator[tuple[str, Callable[[Bench], dict[str, Any] |
 
 
 def measure(quick: bool, only: str | None) -> dict:
-    """All rows, or those whose name begins with `only`."""
+    """All rows, or those whose name begins with one of `only`, which commas separate."""
     from playwright.sync_api import sync_playwright
 
     rows = []
@@ -255,7 +255,7 @@ def measure(quick: bool, only: str | None) -> dict:
         browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=list(BROWSER_FLAGS))
         bench = Bench(Path(folder), browser)
         for name, task in tasks(quick):
-            if only and not name.startswith(only):
+            if only and not name.startswith(tuple(only.split(","))):
                 continue
             row = task(bench)
             if row is not None:
@@ -268,7 +268,7 @@ def measure(quick: bool, only: str | None) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_arguments(parser)
-    parser.add_argument("--only", metavar="ID", help="only the rows whose name begins so; with --store, others stay")
+    parser.add_argument("--only", metavar="ID,..", help="only the rows whose name begins so; with --store, others stay")
     options = parser.parse_args()
     emit(measure(options.quick, options.only), options, partial=options.only is not None)
 

@@ -2,7 +2,8 @@
 
 Shapes, volumes and scenes become meshes, points, Gaussians or lattices of values, and the summary says how far a mesh
 is from the field and from the file that was fitted. Images, audio and videos are written at any size and rate. Every
-field can also be written as its parameters (.npz), as a graph (.onnx, .pt2) or as one compressed file (.fsq).
+field can also be written as its parameters (.npz), as a graph (.onnx, .pt2), as one compressed file (.fsq) or
+as a page that draws it in any browser (.html).
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ examples:
   fit-a-scene export runs/duck duck.ply --as splat           3-D Gaussians for 3DGS viewers
   fit-a-scene export runs/duck views/                        posed images with transforms.json, to be fitted again
   fit-a-scene export runs/photo photo.fsq                    a compressed file that every command takes for a run
+  fit-a-scene export runs/photo photo.html                   a page that draws the field in any browser
   fit-a-scene export runs/photo photo.onnx                   a graph of plain operators; .pt2 for torch
   fit-a-scene export runs/photo - --as png | convert - photo.jpg
   fit-a-scene export runs/photo photo.npz                    the parameters, with a description
