@@ -32,12 +32,14 @@ class Wire(NetworkMethod):
         description="Adam's learning rate. Training fails above about 1e-2; lower it if the loss jumps.",
     )
     width: int = Option(
-        181,
+        256,
         ge=1,
         le=8192,
-        description="Complex units per hidden layer. 181 have as many parameters as 256 real ones.",
+        description="Complex units per hidden layer.",
     )
-    hidden_layers: int = Option(3, ge=1, le=32, description="Number of hidden layers.")
+    hidden_layers: int = Option(
+        2, ge=1, le=32, description="Number of hidden layers. With 3, as the authors have it, short fits learn little."
+    )
     omega: float = Option(20.0, gt=0, le=1e4, description="Frequency of the wavelets. Raise it for finer detail.")
     scale: float = Option(10.0, gt=0, le=1e4, description="Inverse width of the wavelets. Raise it for sharper edges.")
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Literal, cast
 
 import torch
@@ -95,9 +95,10 @@ class GridField(CoordinateField):
             penalty = penalty + self.total_variation * self.encoder.total_variation(self._step)
         return penalty
 
-    def training_precision(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def training_precision(self) -> Iterator[None]:
         # `forward` decides, and for the products of all matrices.
-        return nullcontext()
+        yield
 
     @property
     def backend(self) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import cast
 
@@ -105,8 +106,10 @@ class EncodedRadiance(RadianceField):
     def training_dtype(self) -> MatmulDtype:
         return self.trunk.training_dtype
 
-    def training_precision(self) -> AbstractContextManager[None]:
-        return self.trunk.training_precision()
+    @contextmanager
+    def training_precision(self) -> Iterator[None]:
+        with self.trunk.training_precision():
+            yield
 
     def before_step(self, step: int, total: int | None) -> None:
         self.trunk.before_step(step, total)
