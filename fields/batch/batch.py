@@ -166,7 +166,8 @@ class Batch:
             return self._fit_alone(source, signal, seconds)
         channels = None if self.dataset is None else self.dataset.channels
         self.tell("sampling", 0.0)
-        opened = open_stack(self._told(missing), self.request, channels)
+        # Without those that were found not to open.
+        opened = open_stack(self._told(self.missing), self.request, channels)
         for failed, why in opened.failed:
             self.fail(failed, why)
         opened.failed.clear()

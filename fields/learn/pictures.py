@@ -63,7 +63,7 @@ def between(dataset: FieldDataset, first: int, last: int, frames: int) -> Iterat
     if not dataset.header["shared"]:
         raise BadInput(
             f"{dataset.path}: each field has a decoder of its own, and nothing lies between two of them; fit the "
-            "folder with `shared_decoder`"
+            "folder again with fit-a-scene batch --shared-decoder"
         )
     ends = dataset.state(first), dataset.state(last)
     for frame in range(frames):

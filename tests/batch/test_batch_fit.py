@@ -191,6 +191,14 @@ def test_refuses_what_cannot_be_a_batch(folder, tmp_path):
         batch_of(folder, folder)
 
 
+def test_a_bad_first_file_has_one_row(folder, tmp_path):
+    (folder / "a.ply").write_bytes(b"ply\nnot a mesh")
+    batch = batch_of(folder, tmp_path / "out")
+    assert batch.run()
+    assert [row["name"] for row in batch.rows if row["status"] == "failed"] == ["a.ply", "box/broken.ply"]
+    assert batch.summary()["fitted"] == 4
+
+
 def test_all_files_bad(tmp_path):
     folder = tmp_path / "bad"
     folder.mkdir()
