@@ -12,4 +12,4 @@ class ExportProgress(Progress):
     def __init__(self, shown: WorkProgress) -> None:
         self.message = shown.message
         self.fraction = shown.fraction
-        self.stage = shown.name
+        self.stage = shown.stage

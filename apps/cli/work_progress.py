@@ -65,9 +65,9 @@ class WorkProgress:
         self._stage, self._expected = stage, seconds
         self._done, self._began = 0.0, time.perf_counter()
 
-    def name(self, stage: str) -> None:
-        """Name what is done now, of a stage whose fraction goes on."""
-        self._stage = stage
+    def stage(self, name: str) -> None:
+        """Name what is done now, while the fraction goes on."""
+        self._stage = name
 
     def fraction(self, done: float) -> None:
         """The fraction of the stage that is done, from 0 to 1."""

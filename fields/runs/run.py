@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 # Version of the files in a run's folder; a newer one is refused.
 FORMAT = 1
+# Entries that the header of every run has.
+ENTRIES = {"kind": str, "method": str}
 # What a folder may hold before it becomes that of a run: the cameras that were found of its photographs, the fit of all
 # that these show and the subject that was cut out, and the studio's record of what was asked for.
 BEFORE = ("poses", "whole", "subject", "reconstruct.json")
@@ -104,7 +106,10 @@ class Run:
             raise BadInput(f"{path}: there is no such run folder")
         if not file.is_file():
             raise BadInput(f"{path}: not a run (it has no run.json)")
-        return cls(path, read_header(file))
+        header = read_header(file)
+        if wrong := [name for name, kind in ENTRIES.items() if not isinstance(header.get(name), kind)]:
+            raise BadInput(f"{file}: not a whole header (it has no {', no '.join(wrong)})")
+        return cls(path, header)
 
     def write_header(self, **changes: object) -> None:
         """Write `run.json`, with `changes` to the header."""
@@ -156,7 +161,7 @@ class Run:
     def metrics(self) -> dict | None:
         """Content of `metrics.json`; None before the fit has ended."""
         file = self.path / "metrics.json"
-        return json.loads(file.read_text()) if file.is_file() else None
+        return read_json_object(file) if file.is_file() else None
 
     def log(self, row: dict) -> None:
         """Append a row to `history.jsonl`."""
@@ -167,7 +172,10 @@ class Run:
         """The logged rows, without an incomplete last line that a killed run may leave."""
         file = self.path / "history.jsonl"
         lines = file.read_text(encoding="utf-8").split("\n")[:-1] if file.is_file() else []
-        return [json.loads(line) for line in lines]
+        try:
+            return [json.loads(line) for line in lines]
+        except ValueError as error:
+            raise BadInput(f"{file}: is damaged ({_first_line(error)})") from None
 
     @property
     def checkpoint(self) -> Path:
@@ -308,12 +316,15 @@ def read_header(file: Path) -> dict:
     """The header of a run or a comparison, with today's names of options. Raises BadInput where it is none."""
     try:
         data = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BadInput(f"{file}: cannot be read ({_first_line(error)})") from None
     if not isinstance(data, dict) or not isinstance(data.get("format"), int):
         raise BadInput(f"{file}: not the header of a run")
     _check_format(file, data["format"])
-    return current_header(data)
+    try:
+        return current_header(data)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise BadInput(f"{file}: not a whole header ({type(error).__name__}: {_first_line(error)})") from None
 
 
 def _read_tensors(file: Path, device: str | torch.device) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -36,6 +36,8 @@ MAGIC = COMPRESSED
 FORMAT = 2
 # Sizes of the five parts of a file, behind the first bytes.
 SIZES = struct.Struct("<5I")
+# Largest header, unpacked; one with the cameras of a thousand photographs has a megabyte.
+MAX_HEADER_BYTES = 1 << 26
 # A row of a tensor with at least so many values has a scale of its own.
 LONG_ROW = 64
 # Rows that are shorter share a scale, as many as hold so many values; more in large tensors, as a scale takes 4 bytes.
@@ -204,12 +206,20 @@ def _parse(content: bytes) -> tuple[dict[str, Any], list[bytes]]:
     for size in sizes:
         parts.append(content[start : start + size])
         start += size
-    header = json.loads(zlib.decompress(parts[0]))
+    header = json.loads(_unpacked(parts[0]))
     if header["format"] > FORMAT:
         raise BadInput(
             f"written by a newer Field Studio (format {header['format']}; this one reads up to {FORMAT}); update it"
         )
     return header, parts
+
+
+def _unpacked(header: bytes) -> bytes:
+    unpacker = zlib.decompressobj()
+    content = unpacker.decompress(header, MAX_HEADER_BYTES)
+    if unpacker.unconsumed_tail or not unpacker.eof:
+        raise ValueError("its header is cut off, or too large")
+    return content
 
 
 def save_compressed(path: Path, field: Field, method: Method, bits: int = 8, about: dict | None = None) -> int:

@@ -31,6 +31,8 @@ INSIDE_WINDING = 0.3
 BLEND_START, BLEND_END = 2, 4
 # Standard deviation of the planes' weights, in spacings of the points.
 PLANE_WIDTH = 1.5
+# Points that are compared with planes at once: 40 MB.
+PLANE_BLOCK = 1 << 17
 # Side of the square that shows a point in images, as a fraction of the image's side, and at least this many pixels.
 DOT_FRACTION, MIN_DOT = 1 / 200, 2
 
@@ -126,9 +128,13 @@ class CloudSurface(Surface):
         return self._resolved(points, known)
 
     def _planes(self, points: np.ndarray) -> _Planes:
-        """The planes of the nearest points of the cloud, as seen from points `[n, 3]`."""
+        """The planes of the nearest points of the cloud, as seen from points `[n, 3]`; a block of them at a time."""
         if not len(points):
             return _Planes(np.zeros(0), np.zeros(0), np.zeros(0, np.int8))
+        blocks = [self._block_planes(points[k : k + PLANE_BLOCK]) for k in range(0, len(points), PLANE_BLOCK)]
+        return _Planes(*map(np.concatenate, zip(*blocks)))
+
+    def _block_planes(self, points: np.ndarray) -> _Planes:
         far, index = map(np.asarray, self._tree.query(points, self._neighbours, workers=-1))
         heights = np.einsum("nkc,nkc->nk", points[:, None] - self.points[index], self.point_normals[index])
         nearest = far[:, 0]
