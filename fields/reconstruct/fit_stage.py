@@ -16,6 +16,17 @@ from scenes.posed.signal import RadianceScene
 
 # Cells along a side of the grid in which a place for the object is looked for.
 HULL_CELLS = 32
+# Options of a surface that is fitted in fewer seconds than SHORT: in a hundred steps fine levels learn noise alone.
+SHORT = 20.0
+SHORT_SETTINGS = {
+    "levels": 6,
+    "growth": 1.35,
+    "first_levels": 4,
+    "start_sharpness": 80.0,
+    "end_sharpness": 400.0,
+    "first_eikonal": 0.1,
+    "eikonal": 0.1,
+}
 # Seconds between reports.
 REPORT_SECONDS = 0.25
 
@@ -91,6 +102,8 @@ def open_or_begin(
     asked = fit_request(request, source, seconds)
     if asked.method is None:
         asked = asked.model_copy(update={"method": default_method(signal)})
+    if asked.method == METHOD and asked.seconds is not None and asked.seconds < SHORT:
+        asked = asked.model_copy(update={"settings": SHORT_SETTINGS | asked.settings})
     trainer, made = fitting.prepare_request(signal, asked, started=started)
     assert made is not None
     return trainer, made

@@ -17,8 +17,10 @@ from fields.runs.run import Run
 from scenes.posed.signal import RadianceScene
 
 METHOD = "hashgrid"
-# Samples of a step: more and smaller steps than a fit that takes minutes has.
-BATCH = 1 << 15
+# Samples of a step: more and smaller steps than a fit that takes minutes has. Half of them in fewer seconds than SHORT:
+# on the fox, 380 such steps have 20.3 dB, and 200 of the others, which take as long, 18.4.
+BATCH, SHORT_BATCH = 1 << 15, 1 << 14
+SHORT = 60.0
 
 
 class UnscoredObjective(RadianceObjective[RadianceScene]):
@@ -41,10 +43,11 @@ def whole_trainer(
     run = Run.open(folder) if (folder / "run.json").is_file() else None
     if run is not None and run.header["status"] == "finished":
         return None, run
-    options = {"batch": BATCH} if run is None else run.header["options"]
+    budget = request.budget
+    short = budget["seconds"] is not None and budget["seconds"] < SHORT
+    options = {"batch": SHORT_BATCH if short else BATCH} if run is None else run.header["options"]
     config = make_method(METHOD, options).prepare(signal)
     field = fitting.build(config, signal, request.seed, fitting.resolve_device(request.device))
-    budget = request.budget
     signal.set_budget(budget["seconds"], budget["steps"], config.batch)
     objective = UnscoredObjective(signal, config.loss, config.gradient_terms)
     trainer = Trainer(field, objective, config, **budget, seed=request.seed, started=started)

@@ -1,17 +1,19 @@
 """Photographs to an asset: the request, what is refused, and the whole way on a small budget."""
 
 import json
+import time
 
 import numpy as np
 import pytest
 
 from apps.cli.main import main
 from fields.export.scene_assets.reports import Reports
-from fields.reconstruct.fit_stage import default_method
+from fields.reconstruct.fit_stage import default_method, open_or_begin
 from fields.reconstruct.reconstruct import Reconstruction, asset_options
 from fields.reconstruct.request import ReconstructRequest
 from fields.runs.run import Run
 from scenes.errors import BadInput
+from scenes.posed.signal import open_radiance
 
 # A fit that is only begun: the first shape, which the silhouettes give, is a duck already.
 SMALL = {"steps": 30, "preview": True, "triangles": 4000, "texture_size": 256, "resolution": 64}
@@ -127,3 +129,11 @@ def test_scenes_without_silhouettes_are_fitted_as_density(silhouettes, unbounded
 
     Scene.unbounded = unbounded
     assert default_method(Scene()) == method
+
+
+@pytest.mark.parametrize("seconds, levels", [(10.0, 6), (200.0, 12)])
+def test_a_short_fit_has_coarse_levels_unless_told_otherwise(seconds, levels, tmp_path):
+    scene = open_radiance("procedural:duck")
+    asked = ReconstructRequest(source="procedural:duck", asset="x.glb", out=tmp_path / "a", settings={"eikonal": 0.5})
+    trainer, _ = open_or_begin(asked, scene, "procedural:duck", seconds, time.perf_counter())
+    assert trainer is not None and trainer.method.levels == levels and trainer.method.eikonal == 0.5
