@@ -13,7 +13,7 @@ from apps.studio.shelf import ACTIVE
 from fields.fit.request import FitRequest
 
 # Fits and exports after the first ones, and how much the process may grow by them. `STUDIO_FITS=50` is the whole check.
-FITS = int(os.environ.get("STUDIO_FITS", "8"))
+FITS = int(os.environ.get("STUDIO_FITS", "6"))
 GROWTH = 0.1
 METHODS = ("hashgrid", "densegrid")
 
@@ -74,7 +74,7 @@ def test_the_arrays_of_a_signal_are_counted(tmp_path, photograph):
     from apps.studio.memory import array_bytes
 
     signal = scenes.load(photograph)
-    assert signal.stored.nbytes <= array_bytes(signal) < 4 * signal.stored.nbytes + 1000
+    assert signal.pixels.nbytes <= array_bytes(signal) < 2 * signal.pixels.nbytes
 
 
 def test_images_of_jobs_that_ended_long_ago_are_given_back(folders, photograph, monkeypatch):

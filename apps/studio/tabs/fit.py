@@ -78,7 +78,7 @@ class FitTab:
         self.example = gr.Dropdown(
             examples.names(), value=None, label="Signal", info="An example, or a file below", elem_id="example"
         )
-        self.upload = gr.File(label="Upload", elem_id="upload", height=92, file_types=list(uploads.ENDINGS))
+        self.upload = gr.File(label="Upload", elem_id="upload", height=116, file_types=list(uploads.ENDINGS))
         self.about = gr.Markdown("", elem_id="about")
         self.image = gr.HTML("", elem_id="signal-image")
 

@@ -77,7 +77,7 @@ class ReconstructTab:
         self.upload = gr.File(
             label="Photographs, a zip, or a film",
             elem_id="recon-upload",
-            height=120,
+            height=140,
             file_count="multiple",
             file_types=[*uploads.IMAGE_ENDINGS, *uploads.VIDEO_ENDINGS, ".zip"],
         )
