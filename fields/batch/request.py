@@ -21,7 +21,7 @@ class BatchRequest(TrainingRequest):
         "method": "method",
         "budget": "budget",
         "engine": "where the work is done",
-        "result": "result",
+        "result": "output",
     }
     first: ClassVar[tuple[str, ...]] = ("source", "method", "out")
 

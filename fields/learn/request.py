@@ -19,7 +19,7 @@ class LearnRequest(Request):
         "source": "source",
         "network": "network",
         "budget": "budget",
-        "result": "result",
+        "result": "output",
     }
 
     source: PathText = option(
