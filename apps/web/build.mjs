@@ -15,9 +15,7 @@ const common = {
   target: ["chrome120", "firefox121", "safari17"],
   loader: { ".wasm": "binary" },
 };
-const [worker] = (await build({ ...common, entryPoints: [join(here, "src/worker.ts")] })).outputFiles;
-const define = { WORKER: JSON.stringify(worker.text) };
-const [main] = (await build({ ...common, define, entryPoints: [join(here, "src/main.ts")] })).outputFiles;
+const [main] = (await build({ ...common, entryPoints: [join(here, "src/entry.ts")] })).outputFiles;
 const [style] = (await build({ ...common, entryPoints: [join(here, "src/style.css")] })).outputFiles;
 const folder = process.argv[2] ?? join(here, "../../fields/export/page");
 await writeFile(join(folder, "viewer.js"), main.text);

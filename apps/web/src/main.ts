@@ -21,6 +21,8 @@ const FAST_MS = 30;
 const COARSE = 16;
 const MAX_PIXEL_RATIO = 2;
 
+let viewer = "";
+
 declare global {
   interface Window {
     fieldStudio: {
@@ -58,7 +60,7 @@ async function startWasm(header: Header, store: Store, workers?: string): Promis
     throw new Error("this browser's WebAssembly has no SIMD");
   });
   const count = Number(workers) || Math.min(MAX_WORKERS, Math.max(1, (navigator.hardwareConcurrency ?? 2) - 1));
-  return WorkerPool.start({ module, header, store }, count);
+  return WorkerPool.start({ module, header, store }, count, viewer);
 }
 
 function startWebgl(header: Header, store: Store): WebglBackend {
@@ -240,4 +242,8 @@ function furnish(header: Header, view: View, canvas: HTMLCanvasElement, works: H
   });
 }
 
-start().catch(fail);
+/** Shows the field. `script`: the viewer's own text, for workers. */
+export function startPage(script: string): void {
+  viewer = script;
+  start().catch(fail);
+}

@@ -6,8 +6,6 @@ import { Evaluator } from "./evaluator";
 import type { Look } from "./painter";
 import type { Store } from "./store";
 
-declare const WORKER: string;
-
 export interface Setup {
   module: WebAssembly.Module;
   header: Header;
@@ -53,9 +51,9 @@ export class WorkerPool implements Backend {
     }
   }
 
-  /** Throws an Error that says what the browser lacks. */
-  static async start(setup: Setup, count: number): Promise<WorkerPool> {
-    const url = URL.createObjectURL(new Blob([WORKER], { type: "text/javascript" }));
+  /** `script`: that of the viewer, which in a worker paints. Throws an Error that says what the browser lacks. */
+  static async start(setup: Setup, count: number, script: string): Promise<WorkerPool> {
+    const url = URL.createObjectURL(new Blob([script], { type: "text/javascript" }));
     const workers = Array.from({ length: count }, () => new Worker(url));
     await Promise.all(
       workers.map(

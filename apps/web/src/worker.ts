@@ -13,7 +13,12 @@ let header: Header;
 let store: Store;
 let evaluator: Evaluator;
 
-self.onmessage = ({ data }: MessageEvent<Setup | Job>) => {
+/** Listens to the page; see `WorkerPool`. */
+export function startWorker(): void {
+  self.onmessage = receive;
+}
+
+function receive({ data }: MessageEvent<Setup | Job>): void {
   if ("module" in data) {
     ({ header, store } = data);
     evaluator = new Evaluator(data.module, store, header.programs);
@@ -35,4 +40,4 @@ self.onmessage = ({ data }: MessageEvent<Setup | Job>) => {
     for (let i = 0; i < colors.length; i++) image[4 * first + i] = colors[i] * 255;
   }
   postMessage({ id, image, columns, rows }, { transfer: [image.buffer] });
-};
+}

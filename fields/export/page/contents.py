@@ -19,7 +19,7 @@ BITS = (8, 16, 32)
 # Tensors of fewer values are not rounded to 8 bits: they would save nothing that counts.
 MIN_ROUNDED = 64
 # Values that share an exponent, and bits of the fraction of float16.
-GROUP = 256
+GROUP = 1024
 FRACTION_BITS = 10
 
 
