@@ -480,7 +480,11 @@ def _bad_scenes(sound: dict[str, Maker]) -> dict[str, Maker]:
         found[f"colmap-{file}-many"] = _replaced(binary, file, struct.pack("<Q", 10**7) + bytes(100))
         found[f"colmap-{file}-empty"] = _replaced(binary, file, b"")
         found[f"colmap-{file}-ones"] = _replaced(binary, file, b"\xff" * 500)
-    bundle = {"images": np.zeros((9, 12, 16, 3), np.uint8), "poses": np.float32(poses()), "focal": np.float32(20)}
+    bundle = {
+        "images": np.zeros((9, 12, 16, 3), np.uint8),
+        "poses": poses().astype(np.float32),
+        "focal": np.float32(20),
+    }
     for name, changes in {
         "poses-nan": {"poses": np.full((9, 4, 4), nan)},
         "poses-few": {"poses": np.float32(poses()[:3])},
@@ -497,7 +501,7 @@ def _bad_scenes(sound: dict[str, Maker]) -> dict[str, Maker]:
 
 def _bundle(arrays: dict[str, np.ndarray]) -> Maker:
     def make(folder: Path) -> Path:
-        np.savez(folder / "a.npz", **arrays)
+        np.savez(folder / "a.npz", **arrays)  # pyright: ignore[reportArgumentType]
         return folder / "a.npz"
 
     return make

@@ -21,6 +21,7 @@ ONCE_WRONG = (
     "image-npy/ones",
     "lying/bomb.fsq",
     "lying/deep.gltf",
+    "lying/wide.obj",
     "posed/llff-huge",
     "shape-xyz/sound",
 )

@@ -36,7 +36,7 @@ def sound_files() -> dict[str, Maker]:
         "image-pfm": _bytes("a.pfm", b"PF\n16 12\n-1.0\n" + np.float32(_picture()).tobytes()),
         "image-npy": _array("a.npy", _picture()),
         "image-png16": _png16,
-        "image-tif-float": _tiff(np.float32(_picture()) / 255),
+        "image-tif-float": _tiff(_picture().astype(np.float32) / 255),
         **{f"audio-{name}": _sound(name) for name in ("wav", "flac", "ogg", "aiff", "mp3")},
         **{f"video-{name}": _film(name) for name in ("mp4", "webm", "mkv", "avi")},
         "video-gif": _animation,
@@ -61,7 +61,7 @@ def _picture() -> np.ndarray:
 
 def _volume() -> np.ndarray:
     z, y, x = np.mgrid[:12, :10, :8]
-    return np.float32(np.hypot(np.hypot(z - 6, y - 5), x - 4))
+    return np.hypot(np.hypot(z - 6, y - 5), x - 4).astype(np.float32)
 
 
 def _bytes(name: str, content: bytes) -> Maker:
@@ -82,7 +82,7 @@ def _array(name: str, array: np.ndarray) -> Maker:
 
 def _arrays(name: str, **arrays: np.ndarray) -> Maker:
     def make(folder: Path) -> Path:
-        np.savez(folder / name, **arrays)
+        np.savez(folder / name, **arrays)  # pyright: ignore[reportArgumentType]
         return folder / name
 
     return make
@@ -125,7 +125,7 @@ def _png16(folder: Path) -> Path:
 def _exr(folder: Path) -> Path:
     import OpenEXR
 
-    pixels = np.float32(_picture()) / 255
+    pixels = _picture().astype(np.float32) / 255
     header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
     OpenEXR.File(header, {"RGB": pixels}).write(str(folder / "a.exr"))
     return folder / "a.exr"
@@ -163,10 +163,12 @@ def _sound(ending: str) -> Maker:
 def _film(ending: str) -> Maker:
     def make(folder: Path) -> Path:
         import av
+        from av.video.stream import VideoStream
 
         codec = {"webm": "libvpx-vp9", "avi": "mpeg4"}.get(ending, "libx264")
         with av.open(str(folder / f"a.{ending}"), "w") as file:
             stream = file.add_stream(codec, rate=10)
+            assert isinstance(stream, VideoStream)
             stream.width, stream.height, stream.pix_fmt = 32, 24, "yuv420p"
             for index in range(6):
                 pixels = np.full((24, 32, 3), 40 * index, np.uint8)
@@ -435,8 +437,8 @@ def _scenes() -> dict[str, Maker]:
         "npz": _arrays(
             "a.npz",
             images=np.random.default_rng(1).integers(0, 255, (VIEWS, HEIGHT, WIDTH, 3), np.uint8),
-            poses=np.float32(poses()),
-            focal=np.float32(20.0),
+            poses=poses().astype(np.float32),
+            focal=np.array(20.0, np.float32),
         ),
         "zip": _zipped,
     }

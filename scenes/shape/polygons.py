@@ -9,6 +9,8 @@ import numpy as np
 
 # Twice the area of a triangle, as a fraction of the polygon's, below which its corners count as lying on a line.
 MIN_AREA = 1e-9
+# Corners of a polygon that is not convex, at most: the time of ear clipping grows with their square, to ten seconds.
+MAX_CORNERS = 10_000
 
 
 def triangulate(vertices: np.ndarray, corners: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -21,6 +23,8 @@ def triangulate(vertices: np.ndarray, corners: np.ndarray, counts: np.ndarray) -
 
     Returns:
         The triangles `[F, 3]` as positions in `corners`, by polygon, with its orientation; the polygon `[F]` of each.
+
+    Raises ValueError for a concave polygon with so many corners that cutting it would take minutes.
     """
     starts = np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int64) if len(counts) else np.zeros(0, np.int64)
     triangles, owners = [], []
@@ -34,6 +38,8 @@ def triangulate(vertices: np.ndarray, corners: np.ndarray, counts: np.ndarray) -
         points = vertices[corners[positions]]
         local = np.broadcast_to(_fan(count), (len(polygons), count - 2, 3)).copy()
         concave = np.flatnonzero(~_fan_covers(points))
+        if len(concave) and count > MAX_CORNERS:
+            raise ValueError(f"a face that is not convex has {count:,} corners, and at most {MAX_CORNERS:,} are read")
         for polygon in concave:
             local[polygon] = _clip_ears(points[polygon])
         triangles.append(np.take_along_axis(positions, local.reshape(len(polygons), -1), axis=1).reshape(-1, 3))
