@@ -44,8 +44,8 @@ INSTALL = """\
 
 Made by `python -m benchmarks.pages` from what `python -m benchmarks.install --store` stored ({where}).
 
-A fresh clone, compiled without ccache. "Processor" are the seconds of all processes; "host" is a build for the machine that it runs on, as
-`make` does, "all" one for every processor of the architecture, as in a wheel.
+A fresh clone, compiled without ccache. "Processor" are the seconds of all processes; "host" is a build for the machine
+that it runs on, as `make` does, "all" one for every processor of the architecture, as in a wheel.
 
 {rows}"""
 COLUMNS = ("id", "value", "unit", "against", "against_value", "ratio")

@@ -7,7 +7,6 @@
 // results depend on the number of threads, but are reproducible.
 #include "rbf_gather.h"
 
-
 #include "parallel.h"
 #include "simd_math.h"
 
