@@ -114,7 +114,8 @@ class Shelf:
     def file(self, path: Path, export_id: str) -> Path:
         """The file of an export. Raises BadInput where it is not there."""
         known = self.find(path, export_id)
-        file = self._folder(path, export_id) / known.file
+        # The record may come with a run that somebody else made.
+        file = self._folder(path, export_id) / Path(known.file).name
         if known.state != "done" or not known.file or file.is_symlink() or not file.is_file():
             raise BadInput("this export has no file; make it again")
         return file

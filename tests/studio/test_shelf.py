@@ -1,5 +1,6 @@
 """The shelf of exports: each file belongs to one run, is listed after a restart, and can be cancelled and deleted."""
 
+import json
 import threading
 import time
 from dataclasses import dataclass, field
@@ -112,6 +113,18 @@ def test_a_failed_export_says_why(shelf, tmp_path):
     path = run_called(tmp_path, "a")
     export = ended(shelf.start(path, Wrong(label="mesh", ending=".glb"), 1.0, 32))
     assert (export.state, export.message) == ("failed", "a: has no surface")
+
+
+def test_the_record_of_an_export_does_not_lead_out_of_its_folder(shelf, tmp_path):
+    path = run_called(tmp_path, "a")
+    (tmp_path / "secret.txt").write_text("secret")
+    folder = path / EXPORTS / "0123456789ab"
+    folder.mkdir(parents=True)
+    record = {"label": "x", "scale": 1.0, "cells": 32, "state": "done"}
+    for file in ("../../../secret.txt", str(tmp_path / "secret.txt"), "", ".."):
+        (folder / "export.json").write_text(json.dumps({**record, "id": folder.name, "file": file}))
+        with pytest.raises(BadInput, match="has no file"):
+            shelf.file(path, folder.name)
 
 
 @pytest.mark.parametrize("export_id", ["..", "../../x", "", "zzzzzzzzzzzz"])
