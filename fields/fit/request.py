@@ -275,7 +275,7 @@ class FitRequest(SignalRequest, RunRequest):
         label="Colors as they are stored",
         kinds=("image", "video"),
         header=None,
-        help="Take the values of an image or a film as they are stored, without color profile, gamma, HDR or primaries.",
+        help="Take the values of an image or a film as stored, without color profile, gamma, HDR curve or primaries.",
     )
     max_pixels: Count | None = option(
         None,

@@ -49,12 +49,11 @@ def _without_damaged(data: bytes) -> tuple[bytes, list[str]]:
         end = position + 12 + int.from_bytes(data[position : position + 4], "big")
         name = data[position + 4 : position + 8]
         # Names of chunks that are not critical begin with a small letter.
-        if name[:1].islower() and name not in (b"fdAT", b"fcTL") and end <= len(data):
-            if zlib.crc32(data[position + 4 : end - 4]) != int.from_bytes(data[end - 4 : end], "big"):
-                names.append(name.decode("latin-1"))
-                position = end
-                continue
-        parts.append(data[position:end])
+        is_needed = name[:1].isupper() or name in (b"fdAT", b"fcTL") or end > len(data)
+        if is_needed or zlib.crc32(data[position + 4 : end - 4]) == int.from_bytes(data[end - 4 : end], "big"):
+            parts.append(data[position:end])
+        else:
+            names.append(name.decode("latin-1"))
         position = end
     return (b"".join(parts), names) if names else (data, [])
 

@@ -70,8 +70,9 @@ def checked_poses(
 
     Repaired are, with a note: matrices written column by column, a scale of the axes, and poses of left-handed
     programs. World to camera is told from camera to world where only one of the two makes the cameras look at one
-    place. Where only another convention has the scene's points before the cameras, that is taken. Cameras that look away
-    from what they stand around may have OpenCV's axes, or stand in the middle of a room: that is said and not changed.
+    place. Where only another convention has the scene's points before the cameras, that is taken. Cameras that look
+    away from what they stand around may have OpenCV's axes, or stand in the middle of a room: that is said and not
+    changed.
 
     Args:
         matrices: anything that numpy reads as 3 x 4 or 4 x 4 values.
@@ -98,8 +99,8 @@ def checked_poses(
         return ScenePoses(converted(poses, found), mirror, found)
     if points is not None and (found := _found_by_points(poses, points * mirror)) is not None:
         notes.append(
-            f"the cameras have the scene's points before them only if their matrices are {CONVENTION_NAMES[found]}, and so "
-            f"they are taken (`pose_convention={found}`; `pose_convention=opengl` takes them as they are)"
+            f"the cameras have the scene's points before them only if their matrices are {CONVENTION_NAMES[found]}, "
+            f"and so they are taken (`pose_convention={found}`; `pose_convention=opengl` takes them as they are)"
         )
         return ScenePoses(converted(poses, found), mirror, found)
     if look_away(poses):

@@ -236,8 +236,8 @@ def mask_of(file: Path, size: tuple[int, int]) -> np.ndarray | None:
     """The mask `[H, W]` bool of a photograph; None where there is none.
 
     It is an image in a folder `masks` in or beside the photograph's folder, with the photograph's name (`NAME.png`, or
-    as COLMAP has it `NAME.jpg.png`), dark where pixels do not count; or instant-ngp's beside the photograph. Raises BadInput where it has another size, up to
-    scale, or nothing counts.
+    as COLMAP has it `NAME.jpg.png`), dark where pixels do not count; or instant-ngp's beside the photograph. Raises
+    BadInput where it has another size, up to scale, or nothing counts.
     """
     places = [folder / "masks" for folder in (file.parent, file.parent.parent)]
     candidates = [place / name for place in places for name in (f"{file.stem}.png", f"{file.name}.png")]

@@ -127,8 +127,8 @@ class Masks:
         """Say that masks are used."""
         if self.dynamic:
             notes.append(
-                f"{self.dynamic} masks {DYNAMIC_MASK}*.png beside the photographs are used: what is not black there does "
-                "not count, as in instant-ngp"
+                f"{self.dynamic} masks {DYNAMIC_MASK}*.png beside the photographs are used: what is not black there "
+                "does not count, as in instant-ngp"
             )
         if self._folder is not None and self.found:
             notes.append(f"{self.found} masks in {self._folder.name} are used: what is dark there does not count")

@@ -14,7 +14,15 @@ import numpy as np
 from scenes.errors import BadInput
 from scenes.io.media_length import Unknown, announced_end
 from scenes.video.color import FrameColors
-from scenes.video.frames import DecodedVideo, FilmOptions, FrameCollector, frame_starts, is_within, square_size
+from scenes.video.frames import (
+    DEFAULT_OPTIONS,
+    DecodedVideo,
+    FilmOptions,
+    FrameCollector,
+    frame_starts,
+    is_within,
+    square_size,
+)
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -40,7 +48,7 @@ def decode_video_file(
     part: tuple[float, float] | None,
     *,
     square: bool = False,
-    options: FilmOptions = FilmOptions(),
+    options: FilmOptions = DEFAULT_OPTIONS,
 ) -> DecodedVideo:
     """Decode a video file with PyAV and give its frames to `collector`, upright, `[H, W, 3]` uint8.
 
@@ -185,8 +193,8 @@ class _Decoder:
             )
         if self._deinterlacer is not None:
             notes.append(
-                "it is interlaced: each pair of fields is joined to a frame (bwdif; `keep_fields` leaves frames as they "
-                "are stored)"
+                "it is interlaced: each pair of fields is joined to a frame (bwdif; `keep_fields` leaves frames as "
+                "they are stored)"
             )
         elif self._is_interlaced:
             notes.append("it is interlaced: frames are read as they are stored, with two moments in each")

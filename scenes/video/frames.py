@@ -34,6 +34,9 @@ class FilmOptions:
     keep_fields: bool = False
 
 
+DEFAULT_OPTIONS = FilmOptions()
+
+
 @dataclass
 class DecodedVideo:
     """A video as its file holds it.

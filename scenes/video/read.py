@@ -18,7 +18,7 @@ from scenes.image.rgb8 import to_rgb8
 from scenes.io.files import file_digest, read_head
 from scenes.video.animation import FOLDER_RATE, on_black, read_animation, read_pages
 from scenes.video.decode import decode_video_file
-from scenes.video.frames import DecodedVideo, FilmOptions, FrameBuffer, is_within
+from scenes.video.frames import DEFAULT_OPTIONS, DecodedVideo, FilmOptions, FrameBuffer, is_within
 
 # First bytes of animations, and of files with pages.
 ANIMATION_HEADS = ((0, b"GIF8"), (8, b"WEBP"), (0, b"\x89PNG"), (4, b"ftypavis"))
@@ -67,7 +67,7 @@ def read_video(
     rate: float | None,
     max_pixels: int,
     memory: int,
-    options: FilmOptions = FilmOptions(),
+    options: FilmOptions = DEFAULT_OPTIONS,
 ) -> DecodedVideo:
     """Read the frames of a video file or a folder of images.
 

@@ -189,7 +189,8 @@ def _assemble(voxels: Voxels, source: dict[str, Any], held_out: float, seed: int
     lower, upper, invalid = _value_range(name, array)
     if invalid and refuse_invalid:
         raise BadInput(
-            f"{name}: {invalid:,} of {array.size:,} values are NaN or infinite; leave `refuse_invalid` out to take them as background"
+            f"{name}: {invalid:,} of {array.size:,} values are NaN or infinite; leave `refuse_invalid` out to take "
+            "them as background"
         )
     channel_names = ("value",) if array.shape[3] == 1 else tuple(f"channel {i + 1}" for i in range(array.shape[3]))
     channels = Channels(channel_names, "scalar", lower=lower, upper=upper)

@@ -38,7 +38,7 @@ def chunk(name: bytes, content: bytes, order: str = "<", size: int | None = None
 
 
 def wav(codec: int, bits: int, extension: bytes = b"", *others: bytes) -> bytes:
-    """A stereo WAV file; `extension` follows the 16 bytes that every format has, `others` are chunks before the data."""
+    """A stereo WAV file; `extension` follows the 16 bytes that every format has, `others` come before the data."""
     width = bits // 8
     form = struct.pack("<HHIIHH", codec, 2, RATE, RATE * 2 * width, 2 * width, bits) + extension
     body = b"WAVE" + chunk(b"fmt ", form) + b"".join(others) + chunk(b"data", packed(STEREO, bits))

@@ -104,10 +104,11 @@ def packed(color_type: int, depth: int, rows: list[bytes], *chunks: bytes, size:
 GREYS = [bytes(range(0, 80, 10)), bytes(range(80, 160, 10))]
 BITS = [bytes([0b01100101]), bytes([0b10000001])]
 PALETTE = chunk(b"PLTE", bytes([255, 0, 0, 0, 255, 0, 0, 0, 255]))
+ALPHA_OF_GREY = np.array([[255] * 3 + [0] + [255] * 4, [255] * 8])
 # Report: the file, alpha `[2, 8]` that it has, or None.
 PNGS = {
-    "fast-png 31": (packed(0, 8, GREYS, chunk(b"tRNS", struct.pack(">H", 30))), np.array([[255] * 3 + [0] + [255] * 4, [255] * 8])),
-    "w3c/png 29": (packed(0, 8, GREYS, chunk(b"tRNS", struct.pack(">H", 30))), np.array([[255] * 3 + [0] + [255] * 4, [255] * 8])),
+    "fast-png 31": (packed(0, 8, GREYS, chunk(b"tRNS", struct.pack(">H", 30))), ALPHA_OF_GREY),
+    "w3c/png 29": (packed(0, 8, GREYS, chunk(b"tRNS", struct.pack(">H", 0xFF00 | 30))), ALPHA_OF_GREY),
     "zune-image 97": (
         packed(0, 1, BITS, chunk(b"tRNS", struct.pack(">H", 1))),
         255 - 255 * np.array([[0, 1, 1, 0, 0, 1, 0, 1], [1, 0, 0, 0, 0, 0, 0, 1]]),

@@ -122,16 +122,21 @@ def model(resources: str, triangle: str = "", attributes: str = "") -> str:
     faces = "".join(f'<triangle v1="{a}" v2="{b}" v3="{c}" {triangle}/>' for a, b, c in BALL.faces)
     return (
         f'<?xml version="1.0"?><model unit="millimeter" xmlns="{CORE}" xmlns:m="{MATERIAL}"><resources>{resources}'
-        f'<object id="9" {attributes}><mesh><vertices>{vertices}</vertices><triangles>{faces}</triangles></mesh></object>'
+        f'<object id="9" {attributes}><mesh><vertices>{vertices}</vertices><triangles>{faces}</triangles></mesh>'
+        "</object>"
         '</resources><build><item objectid="9"/></build></model>'
     )
 
 
 TEXTURE = (
     '<m:texture2d id="1" path="/3D/Textures/Skin.png" contenttype="image/png" tilestyleu="{u}" filter="nearest"/>'
-    '<m:texture2dgroup id="2" texid="1"><m:tex2coord u="0.2" v="0.5"/><m:tex2coord u="-0.2" v="0.5"/></m:texture2dgroup>'
+    '<m:texture2dgroup id="2" texid="1"><m:tex2coord u="0.2" v="0.5"/><m:tex2coord u="-0.2" v="0.5"/>'
+    "</m:texture2dgroup>"
 )
-BASES = '<basematerials id="3"><base name="a" displaycolor="#102030"/><base name="b" displaycolor="#F04010FF"/></basematerials>'
+BASES = (
+    '<basematerials id="3"><base name="a" displaycolor="#102030"/><base name="b" displaycolor="#F04010FF"/>'
+    "</basematerials>"
+)
 
 
 @pytest.mark.parametrize(

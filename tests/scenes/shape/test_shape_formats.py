@@ -1,7 +1,6 @@
-"""Files of shapes as other programs write them: public reports rebuilt small, one parameter each (see tests/reported)."""
+"""Shapes as other programs write them: public reports rebuilt small, one parameter each (see tests/reported)."""
 
 import struct
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,7 @@ POINTS = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]], float)
 FACES = np.array([[0, 2, 1], [0, 1, 3], [1, 2, 3], [0, 3, 2]])
 VERTICES = "".join(f"v {x:g} {y:g} {z:g}\n" for x, y, z in POINTS)
 F = "".join(f"f {a} {b} {c}\n" for a, b, c in FACES + 1)
+F_WITH_UV = "".join(f"f {a}/1 {b}/1 {c}/1\n" for a, b, c in FACES + 1)
 RED, GREEN = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0)
 
 
@@ -57,8 +57,7 @@ OBJ = {
     "trimesh 350": ("mtllib plain.mtl\n" + VERTICES + "usemtl red\n" + F, [RED]),
     "vengi 203": ("mtllib Peaches Castle.mtl\n" + VERTICES + "usemtl red\n" + F, [RED]),
     "f3d 1973": ("mtllib shared.mtl\n" + VERTICES + "usemtl red\n" + F, [RED]),
-    "Open3D 2654": ("mtllib blank.mtl\n" + VERTICES + "vt 0.5 0.5\nusemtl red\n" + F.replace(" 1", " 1/1").replace(" 2", " 2/1")
-                    .replace(" 3", " 3/1").replace(" 4", " 4/1"), [RED]),
+    "Open3D 2654": ("mtllib blank.mtl\n" + VERTICES + "vt 0.5 0.5\nusemtl red\n" + F_WITH_UV, [RED]),
     "ObjToSchematic 18": ("mtllib gone.mtl\n" + VERTICES + "usemtl red\n" + F, None),
     "tinyobjloader 143": ("mtllib plain.mtl\nusemtl red\n" + VERTICES + "g a\ns off\n" + F, [RED]),
     "three.js 14032": ("".join(f"{line} 255 0 0\n" for line in VERTICES.splitlines()) + F, [RED]),
@@ -86,6 +85,7 @@ def test_obj(tmp_path, report):
 # PLY: lines of the header after "element vertex 4" with x y z, and what follows the vertices' coordinates.
 XYZ = "property float x\nproperty float y\nproperty float z\n"
 LIST = "property list uchar int vertex_indices\n"
+BYTE_COLORS = "".join(f"property uchar {c}\n" for c in ("red", "green", "blue", "alpha"))
 ROWS = [f"{x:g} {y:g} {z:g}" for x, y, z in POINTS]
 CORNERS = [f"3 {a} {b} {c}" for a, b, c in FACES]
 
@@ -101,7 +101,7 @@ PLY = {
     "assimp 819": (ply(top="comment\n"), None),
     "CloudCompare 1448": (ply(top="comment\ncomment \nobj_info\n"), None),
     "MeshIO.jl 65": (
-        ply(face=LIST + "".join(f"property uchar {c}\n" for c in ("red", "green", "blue", "alpha")),
+        ply(face=LIST + BYTE_COLORS,
             corners=[f"{row} 255 0 0 255" for row in CORNERS]),
         RED,
     ),
@@ -111,15 +111,18 @@ PLY = {
         RED,
     ),
     "Pcx 17": (
-        ply("".join(f"property float n{c}\n" for c in "xyz") + "".join(f"property uchar {c}\n" for c in ("red", "green", "blue", "alpha")),
+        ply("".join(f"property float n{c}\n" for c in "xyz") + BYTE_COLORS,
             rows=[f"{row} 0 0 1 255 0 0 255" for row in ROWS]),
         RED,
     ),
     "Pcx 28": (
-        ply("".join(f"property float {c}\n" for c in ("red", "green", "blue", "Alpha")), rows=[f"{row} 1 0 0 1" for row in ROWS]),
+        ply(BYTE_COLORS.replace("uchar", "float").replace("alpha", "Alpha"), rows=[f"{row} 1 0 0 1" for row in ROWS]),
         RED,
     ),
-    "pcl 3487": (ply(more="element camera 1\nproperty float view_px\nproperty int viewportx\n", rows=[*ROWS, "0.5 640"], end=""), None),
+    "pcl 3487": (
+        ply(more="element camera 1\nproperty float view_px\nproperty int viewportx\n", rows=[*ROWS, "0.5 640"], end=""),
+        None,
+    ),
     "pcl 1256": (ply().replace("\n", "\r\n"), None),
     "three.js 15099": (ply(end="\r\n").replace("end_header\n", "end_header\r\n").replace("ply\n", "ply\r\n"), None),
 }  # fmt: skip
@@ -198,12 +201,12 @@ def test_stl_that_lacks_something_is_refused_or_said(tmp_path, report, content):
 
 
 # glTF: changes to a file of one mesh.
-P, I = POINTS.astype("<f4"), FACES.astype("<u2").reshape(-1)
+P, INDICES = POINTS.astype("<f4"), FACES.astype("<u2").reshape(-1)
 
 
 def write_gltf(path: Path, arrays=None, tree=None, **primitive) -> None:
     entry = {"attributes": {"POSITION": 0}, "indices": 1, **primitive}
-    gltf(path, {"points": P, "faces": I, **(arrays or {})}, {"meshes": [{"primitives": [entry]}], **(tree or {})})
+    gltf(path, {"points": P, "faces": INDICES, **(arrays or {})}, {"meshes": [{"primitives": [entry]}], **(tree or {})})
 
 
 def test_gltf_transforms(tmp_path):
@@ -238,7 +241,7 @@ def test_gltf_morph_targets_of_one_primitive(tmp_path):
         {"attributes": {"POSITION": 0}, "indices": 1},
         {"attributes": {"POSITION": 0}, "indices": 1, "targets": [{"POSITION": 2}]},
     ]}]  # fmt: skip
-    gltf(tmp_path / "a.gltf", {"points": P, "faces": I, "move": move}, {"meshes": meshes})
+    gltf(tmp_path / "a.gltf", {"points": P, "faces": INDICES, "move": move}, {"meshes": meshes})
     assert read_shape(tmp_path / "a.gltf").points[:, 2].max() == pytest.approx(1.5)
 
 
@@ -270,7 +273,7 @@ def test_gltf_texture_transforms(tmp_path):
 
 def test_gltf_without_indices_and_with_interleaved_vertices(tmp_path):
     """three-gltf-viewer 56: positions and colours of one buffer view, 24 bytes apart."""
-    rows = np.concatenate([P[I], np.tile(np.float32(linear_values(np.array(RED))), (12, 1))], axis=1)
+    rows = np.concatenate([P[INDICES], np.tile(np.float32(linear_values(np.array(RED))), (12, 1))], axis=1)
     accessors = {0: {"count": 12, "type": "VEC3"}}
     entry = {"attributes": {"POSITION": 0, "COLOR_0": 1}}
     both = {"rows": rows.reshape(-1, 2)}
@@ -320,8 +323,8 @@ def test_clouds(tmp_path, report):
 
 def test_pcd_of_the_viewer(tmp_path):
     """UnityPointCloudViewer 31: colours as floats in text, which are whole numbers and not tiny."""
-    head = "# .PCD v.7 - Point Cloud Data file format\nVERSION .7\nFIELDS x y z rgb\nSIZE 4 4 4 4\nTYPE F F F F\nCOUNT 1 1 1 1\n"
-    head += "WIDTH 4\nHEIGHT 1\nVIEWPOINT 0 0 0 1 0 0 0\nPOINTS 4\nDATA ascii\n"
+    head = "# .PCD v.7 - Point Cloud Data file format\nVERSION .7\nFIELDS x y z rgb\nSIZE 4 4 4 4\nTYPE F F F F\n"
+    head += "COUNT 1 1 1 1\nWIDTH 4\nHEIGHT 1\nVIEWPOINT 0 0 0 1 0 0 0\nPOINTS 4\nDATA ascii\n"
     (tmp_path / "a.pcd").write_text(head + "".join(f"{row} 4.2108e+06\n" for row in ROWS))
     cloud = read_shape(tmp_path / "a.pcd")
     assert len(cloud.points) == 4 and np.isfinite(cloud.colors).all() and cloud.colors.max() > 0.2
@@ -329,12 +332,13 @@ def test_pcd_of_the_viewer(tmp_path):
 
 # COLLADA: the asset and the nodes around one mesh.
 DAE = (
-    '<COLLADA xmlns="http://www.collada.org/2005/11/COLLADASchema" version="1.4.1"><asset>{asset}</asset><library_geometries>'
-    '<geometry id="g"><mesh><source id="p"><float_array id="a" count="12">{points}</float_array><technique_common><accessor '
-    'source="#a" count="4" stride="3"/></technique_common></source><vertices id="v"><input semantic="POSITION" source="#p"/>'
-    '</vertices><triangles count="4"><input semantic="VERTEX" source="#v" offset="0"/><p>{faces}</p></triangles></mesh>'
-    '</geometry></library_geometries><library_visual_scenes><visual_scene id="w">{nodes}</visual_scene>'
-    '</library_visual_scenes><scene><instance_visual_scene url="#w"/></scene></COLLADA>'
+    '<COLLADA xmlns="http://www.collada.org/2005/11/COLLADASchema" version="1.4.1"><asset>{asset}</asset>'
+    '<library_geometries><geometry id="g"><mesh><source id="p"><float_array id="a" count="12">{points}</float_array>'
+    '<technique_common><accessor source="#a" count="4" stride="3"/></technique_common></source><vertices id="v">'
+    '<input semantic="POSITION" source="#p"/></vertices><triangles count="4"><input semantic="VERTEX" source="#v" '
+    'offset="0"/><p>{faces}</p></triangles></mesh></geometry></library_geometries><library_visual_scenes>'
+    '<visual_scene id="w">{nodes}</visual_scene></library_visual_scenes>'
+    '<scene><instance_visual_scene url="#w"/></scene></COLLADA>'
 )
 MESH = '<instance_geometry url="#g"/>'
 METRE, INCH = '<unit name="meter" meter="1"/>', '<unit name="inch" meter="0.0254"/>'

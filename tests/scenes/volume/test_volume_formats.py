@@ -248,8 +248,8 @@ def test_tiff_stacks(tmp_path, report):
 
 
 def test_zarr_of_every_kind(tmp_path):
-    """ngff 206, ngff-zarr 736, ZarrReader 23, fractal-tasks-core 420, napari-ome-zarr 73, fractal-client 112, vizarr 335,
-    ilastik 2907."""
+    """ngff 206, ngff-zarr 736, ZarrReader 23, fractal-tasks-core 420, napari-ome-zarr 73, fractal-client 112, and
+    vizarr 335 and ilastik 2907."""
     zarr = pytest.importorskip("zarr")
 
     def write(
