@@ -282,9 +282,10 @@ def recognise(source: str | os.PathLike[str]) -> tuple[str, str]:
     if str(source).startswith(PROCEDURAL_PREFIX):
         return "radiance", "a computed scene"
     path = Path(source).expanduser()
-    if not path.is_dir():
+    # (Of a name that is too long `Path.is_dir` raises an error, and this says that there is no such folder.)
+    if not os.path.isdir(path):
         path = input_file(source)
-    candidate = Source(path, path.suffix.lower(), b"" if path.is_dir() else read_head(path))
+    candidate = Source(path, path.suffix.lower(), b"" if os.path.isdir(path) else read_head(path))
     for kind, rule in RULES:
         if description := rule(candidate):
             return kind, description

@@ -10,6 +10,7 @@ then repeated.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from pathlib import Path
@@ -147,9 +148,10 @@ def summary(run: Run) -> dict:
 
 def is_run(source: Path) -> bool:
     """Whether a path is a run's folder, its run.json, or the single file that `export` makes of it. Loads no torch."""
-    if source.is_file() and source.name != "run.json":
+    # (Of a name that is too long `Path.is_file` raises an error.)
+    if os.path.isfile(source) and source.name != "run.json":
         return read_head(source, len(COMPRESSED)) == COMPRESSED
-    return source.name == "run.json" or (source / "run.json").is_file()
+    return source.name == "run.json" or os.path.isfile(source / "run.json")
 
 
 def bit_rate(kind: str, domain: Domain, stored: int) -> dict[str, float]:

@@ -22,7 +22,9 @@ ONCE_WRONG = (
     "lying/bomb.fsq",
     "lying/deep.gltf",
     "lying/wide.obj",
+    "lying/long-name",
     "posed/llff-huge",
+    "posed/nerfstudio-path-list",
     "shape-xyz/sound",
 )
 

@@ -97,12 +97,13 @@ class Run:
     def open(cls, path: Path) -> Run:
         """Open the run in a folder (or whose `run.json` is given), or in the single file that `export` writes."""
         path = Path(path)
-        if path.is_file() and is_compressed(path):
+        # (Of a name that is too long `Path.is_file` raises an error.)
+        if os.path.isfile(path) and is_compressed(path):
             return CompressedRun(path)
         if path.name == "run.json":
             path = path.parent
         file = path / "run.json"
-        if not path.is_dir():
+        if not os.path.isdir(path):
             raise BadInput(f"{path}: there is no such run folder")
         if not file.is_file():
             raise BadInput(f"{path}: not a run (it has no run.json)")

@@ -157,7 +157,8 @@ def _listed_splits(path: Path, content: dict, notes: list[str]) -> list[str]:
     testing = listed["test"] or listed["val"]
     if not testing:
         return [""] * len(content["frames"])
-    names = [frame.get("file_path") for frame in content["frames"]]
+    # (A path that is no text is refused later, with the number of its frame.)
+    names = [str(frame.get("file_path")) for frame in content["frames"]]
     splits = [
         "test" if name in testing else "train" if name in listed["train"] or not listed["train"] else "none"
         for name in names
