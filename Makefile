@@ -72,9 +72,10 @@ cuda: .venv/installed-test
 	$(if $(UV),$(UV) venv --quiet --seed --allow-existing --python $(PYTHON) .venv,$(PYTHON) -m venv .venv)
 	@touch $@
 
+# With sounds, videos, meshes and charts, so that every command of the README runs.
 .venv/installed: .venv/.created pyproject.toml constraints.txt $(NATIVE)
 	@$(PYTHON) tools/before_install.py
-	torch=$$($(CONSTRAINED) $(BIN)/python tools/torch_build.py $(INSTALLER)) && $(INSTALL) $$torch -e .
+	torch=$$($(CONSTRAINED) $(BIN)/python tools/torch_build.py $(INSTALLER)) && $(INSTALL) $$torch -e '.[media,shapes,plots]'
 	@touch $@
 
 # The extras alone: the package itself is installed, and building it again would take a minute.
