@@ -29,6 +29,8 @@ TABS = ("", "reconstruct", "runs", "compare", "distill")
 EXAMPLES = {"Coffee": 400, "Bells": 200, "Knot": 200}
 # Milliseconds for which a page is left alone before it is photographed.
 SETTLED_MS = 2500
+# Milliseconds that a page is waited for, on a machine that does other things too.
+PATIENCE_MS = 180_000
 
 
 def fit_examples(studio: Studio) -> None:
@@ -54,6 +56,7 @@ def fit_examples(studio: Studio) -> None:
 def photograph(page: Page, address: str, out: Path, runs: list[str]) -> list[str]:
     """Take pictures of all pages. Returns errors of their scripts."""
     problems: list[str] = []
+    page.set_default_timeout(PATIENCE_MS)
     page.on("pageerror", lambda error: problems.append(str(error)))
     for tab in TABS:
         page.goto(f"{address}/#{tab}")
