@@ -33,7 +33,7 @@ INSTALLER := $(UV) pip install --python $(BIN)/python -c constraints.txt --build
 endif
 INSTALL := $(CONSTRAINED) $(INSTALLER)
 # Everything that a test wants.
-TEST_EXTRAS := all,test,bench
+TEST_EXTRAS := all,ray,test,bench
 
 .PHONY: fit studio test check format cuda wheel sdist matrix clean
 

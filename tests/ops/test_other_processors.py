@@ -1,4 +1,7 @@
-"""The kernels compute the same on another processor (aarch64 with NEON, emulated) and by another compiler (clang)."""
+"""The kernels compute the same on another processor (aarch64 with NEON, emulated) and by another compiler (clang).
+
+By hand, as it compiles everything three times: FIELD_STUDIO_COMPILERS=1 pytest -m slow tests/ops/test_other_processors.py
+"""
 
 import os
 import shutil
@@ -8,6 +11,10 @@ from pathlib import Path
 
 import pytest
 from test_sanitizers import BASE, ROOT, SOURCES, kernel_sources
+
+pytestmark = pytest.mark.skipif(
+    "FIELD_STUDIO_COMPILERS" not in os.environ, reason="compiles everything three times: FIELD_STUDIO_COMPILERS=1 runs it"
+)
 
 FUZZ = Path(__file__).parent / "sanitize" / "fuzz.cpp"
 FLAGS = [*(flag for flag in BASE if flag != "-g1"), "-O1", "-fno-math-errno", "-fno-trapping-math", "-DFS_EXPORTS"]
