@@ -6,6 +6,7 @@
 # make format                  format everything
 # make wheel                   build a wheel in dist, and check it
 # make sdist                   pack the sources in dist
+# make trust                   feed every reader a corpus of broken files
 # make matrix                  install and try it with each Python that is here
 # PIP_ARGS is handed to every installation, which uv does where it is installed (UV= for pip), and pip otherwise.
 
@@ -35,7 +36,7 @@ INSTALL := $(CONSTRAINED) $(INSTALLER)
 # Everything that a test wants.
 TEST_EXTRAS := all,ray,test,bench
 
-.PHONY: fit studio test check format cuda wheel sdist matrix clean
+.PHONY: fit studio test check format cuda wheel sdist trust matrix clean
 
 fit: .venv/installed
 	@$(BIN)/fit-a-scene fit "$(SOURCE)" $(ARGS)
@@ -104,6 +105,9 @@ wheel: .venv/installed
 sdist: .venv/installed
 	$(INSTALL) $$($(BIN)/python tools/extras.py wheel)
 	$(BIN)/python -m build --sdist --outdir dist .
+
+trust: .venv/installed-test
+	$(BIN)/python -m benchmarks.trust.files
 
 matrix: .venv/installed
 	$(BIN)/python tools/matrix.py
