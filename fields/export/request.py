@@ -331,8 +331,8 @@ class ExportRequest(OutputRequest):
         None,
         section="file",
         metavar="N",
-        help="Bits per parameter. Of .fsq before entropy coding, 2 to 8 (default 8); of .html 8, 16 or 32 (default 16). "
-        "Fewer give a smaller, less exact file.",
+        help="Bits per parameter. Of .fsq before entropy coding, 2 to 8 (default 8); of .html 8, 16 or 32 (default 16)."
+        " Fewer give a smaller, less exact file.",
     )
 
     @property

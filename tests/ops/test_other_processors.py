@@ -1,6 +1,6 @@
 """The kernels compute the same on another processor (aarch64 with NEON, emulated) and by another compiler (clang).
 
-By hand, as it compiles everything three times: FIELD_STUDIO_COMPILERS=1 pytest -m slow tests/ops/test_other_processors.py
+By hand, as it compiles everything three times: `FIELD_STUDIO_COMPILERS=1 pytest -m slow` with this file.
 """
 
 import os
@@ -13,7 +13,8 @@ import pytest
 from test_sanitizers import BASE, ROOT, SOURCES, kernel_sources
 
 pytestmark = pytest.mark.skipif(
-    "FIELD_STUDIO_COMPILERS" not in os.environ, reason="compiles everything three times: FIELD_STUDIO_COMPILERS=1 runs it"
+    "FIELD_STUDIO_COMPILERS" not in os.environ,
+    reason="compiles everything three times: FIELD_STUDIO_COMPILERS=1 runs it",
 )
 
 FUZZ = Path(__file__).parent / "sanitize" / "fuzz.cpp"

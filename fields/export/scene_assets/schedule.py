@@ -59,7 +59,7 @@ class Schedule:
         return SUBJECT * self.seconds
 
     def for_stage(self, name: str) -> float:
-        """Seconds for a stage after the fit: less for all that remain where time is short, and what others left over."""
+        """Seconds for a stage after the fit: less where time is short, and what others left over."""
         if name == "colors":
             return self.for_stage("charts") + self.for_stage("texture")
         if name not in self._stages:
