@@ -163,7 +163,8 @@ def sparse_mesh(points: np.ndarray, towards: np.ndarray) -> tuple[np.ndarray, np
     turned = np.sign((normals * towards).sum(axis=1, keepdims=True))
     cloud.normals = open3d.utility.Vector3dVector(normals * np.where(turned == 0, 1.0, turned))
     mesh, _ = open3d.geometry.TriangleMesh.create_from_point_cloud_poisson(cloud, depth=SPARSE_DEPTH)
-    return _arrays(mesh.crop(cloud.get_axis_aligned_bounding_box().scale(1.05, cloud.get_center())))
+    box: Any = cloud.get_axis_aligned_bounding_box().scale(1.05, cloud.get_center())
+    return _arrays(mesh.crop(box))
 
 
 def _arrays(mesh: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -51,8 +51,8 @@ def draw_samples(shape: Shape, count: int) -> ShapeSamples:
     surface = shape.surface.sample(SURFACE_POINTS, generator(SURFACE)).points
     parts, names = None, ()
     if isinstance(shape, PartShape):
-        own = shape.surface.part_names(surface)
-        names = tuple(sorted({part.name for part in shape.surface.parts}))
+        own = shape.solids.part_names(surface)
+        names = tuple(sorted({part.name for part in shape.solids.parts}))
         parts = np.searchsorted(np.array(names), own).astype(np.uint8)
     return ShapeSamples(points, shape.values(points), scored, inside, surface, parts, names)
 

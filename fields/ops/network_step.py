@@ -133,7 +133,7 @@ class NetworkStep:
     modulated: whether calls have a `modulation`.
     loss: "l1", "l2" or "relative_l2", as in `fields.ops.fused_step`.
     matmul_dtype: as in `fields.ops.mlp.mlp`, but the products of the first matrix, and of its gradient, are float32 in
-        any case: coordinates that are rounded to bfloat16 are those of other points. Weights, gradients and sums are too.
+        any case: coordinates that are rounded to bfloat16 are those of other points. So are all sums.
 
     With matmul_dtype "float32" the results equal `network_step_reference` to 1e-5 relative. They have the same bits
     from run to run and for any number of threads.

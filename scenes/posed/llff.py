@@ -59,7 +59,7 @@ def open_llff(source: str | os.PathLike, orientation: Orientation | None = None)
             f"{path}: {len(rows)} rows for {len(images)} images in {images_folder}; they belong together by order, so "
             "none may be missing"
         )
-    check_views(rows, folder)
+    check_views(images, folder)
     rows = rows.astype(np.float64)
     notes: list[str] = []
     if depths := files.folder(DEPTH_FOLDERS):

@@ -257,9 +257,7 @@ class PartSurface(Surface):
 
 
 class PartShape(Shape):
-    """A shape with parts, as a signal in its unit cube. `surface` is a `PartSurface`."""
-
-    surface: PartSurface  # pyright: ignore[reportIncompatibleVariableOverride]
+    """A shape with parts, as a signal in its unit cube."""
 
     def __init__(self, parts: list[Part], source: dict, quantity: Quantity = "auto") -> None:
         points = PartSurface(parts).sample(BOX_POINTS, np.random.Generator(philox(0, BOX))).points
@@ -280,8 +278,14 @@ class PartShape(Shape):
         self._samples = None
         self._variant = []
 
+    @property
+    def solids(self) -> PartSurface:
+        """The surface, as the union of solids that it is."""
+        assert isinstance(self.surface, PartSurface)
+        return self.surface
+
     def describe(self) -> str:
-        return f"{len(self.surface.parts)} solids, {self.channels.space.replace('_', ' ')}"
+        return f"{len(self.solids.parts)} solids, {self.channels.space.replace('_', ' ')}"
 
 
 def part_shape(index: int, quantity: Quantity = "auto") -> PartShape:

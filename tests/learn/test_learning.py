@@ -158,7 +158,7 @@ def test_parts_are_those_of_the_points(parts_dataset):
     items = LabelledPoints(dataset, [3], None, count=100)
     _, points, label, parts = items[0]
     assert dataset.labels[int(label)] == "key"
-    expected = part_shape(3).surface.part_names(points.numpy())
+    expected = part_shape(3).solids.part_names(points.numpy())
     found = [items.names[i] for i in parts.tolist()]
     assert sum(a == ("key", b) for a, b in zip(found, expected)) > 95  # (points are rounded to float16)
 
