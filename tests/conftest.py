@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+# WebGL by software.
+FLAGS = [
+    "--no-sandbox",
+    "--use-gl=angle",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+    "--ignore-gpu-blocklist",
+]
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
@@ -54,3 +63,17 @@ def photograph(tmp_path: Path, astronaut: np.ndarray) -> Path:
     path = tmp_path / "photo.png"
     Image.fromarray(astronaut[60:124, 180:276]).save(path)
     return path
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """The system's browser. It is a system package, so that tests are skipped without it."""
+    executable = shutil.which("chromium")
+    if executable is None:
+        pytest.skip("the system has no chromium: apt install chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
+        yield browser
+        browser.close()

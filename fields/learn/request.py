@@ -44,7 +44,7 @@ class LearnRequest(Request):
         80, section="budget", metavar="N", help="Times that each item is trained on. More help small datasets."
     )
     batch: Count = option(32, section="budget", metavar="N", help="Items of a training step.")
-    rate: Positive = option(
+    learning_rate: Positive = option(
         1e-3, section="budget", metavar="R", help="Largest learning rate. Lower it if the loss does not fall."
     )
     turned: bool = option(

@@ -135,7 +135,7 @@ def _learn(
         score=score,
         epochs=request.epochs,
         batch=request.batch,
-        rate=request.rate,
+        rate=request.learning_rate,
         seed=request.seed,
     )
     if (model.path / "model.json").is_file():

@@ -40,7 +40,7 @@ def test_a_destination_has_the_same_flag_in_every_command(commands):
             if action.option_strings:
                 found.setdefault(action.dest, set()).add(tuple(action.option_strings))
     # Options that are set by one of several flags, such as --bounded and --unbounded.
-    switches = {"unbounded", "refine"}
+    switches = {"unbounded", "refine", "turned"}
     assert {name: flags for name, flags in found.items() if len(flags) > 1 and name not in switches} == {}
 
 

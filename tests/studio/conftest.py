@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import sys
 import threading
@@ -13,13 +12,6 @@ import pytest
 
 # The folder of `posed_scene`.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "fit"))
-FLAGS = [
-    "--no-sandbox",
-    "--use-gl=angle",
-    "--use-angle=swiftshader",
-    "--enable-unsafe-swiftshader",
-    "--ignore-gpu-blocklist",
-]
 SHOTS = Path(__file__).resolve().parents[2] / "build" / "screenshots"
 # Milliseconds that a page is waited for; machines that do other things as well are slow.
 TIMEOUT = 120_000
@@ -87,20 +79,6 @@ def studio(served):
 def address(served):
     """The address of the running studio."""
     return served[1]
-
-
-@pytest.fixture(scope="session")
-def chromium():
-    """The system's browser. It is a system package, so that tests are skipped without it."""
-    executable = shutil.which("chromium")
-    if executable is None:
-        pytest.skip("the system has no chromium: apt install chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 class Visitor:

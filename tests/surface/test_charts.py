@@ -18,6 +18,11 @@ from fields.surface.padding import fill_unused
 from tests.surface.meshes import loose_triangles, noise, non_manifold, sphere, spiral, wavy_torus
 
 
+def children() -> set[psutil.Process]:
+    """Children of this process; tests before may have left some that stay, such as a browser's driver."""
+    return set(psutil.Process().children())
+
+
 def twice_covered(charts: Charts, size: int) -> int:
     """Texels whose center lies in two triangles, by 5 % of a texel and more, counted one triangle after the other."""
     count = np.zeros((size, size), np.int32)
@@ -140,9 +145,9 @@ def test_xatlas_is_killed_at_the_deadline():
     """10,000 charts take it minutes."""
     vertices, faces = loose_triangles(10_000)
     flat = FlatCharts(vertices[:, :2], faces, np.repeat(np.arange(len(faces)), 3))
-    start, seen = time.monotonic(), []
+    start, seen, before = time.monotonic(), [], children()
     pack_by_xatlas(flat, 1024, 4, seconds=1.0, progress=seen.append)
-    assert time.monotonic() - start < 5 and not psutil.Process().children()
+    assert time.monotonic() - start < 5 and children() <= before
     assert len(seen) > 2 and seen == sorted(seen) and seen[-1] <= 1
 
 
@@ -150,13 +155,15 @@ def test_the_child_is_killed_when_the_caller_is_interrupted():
     vertices, faces = loose_triangles(10_000)
     flat = FlatCharts(vertices[:, :2], faces, np.repeat(np.arange(len(faces)), 3))
 
+    before = children()
+
     def interrupt(fraction: float) -> None:
-        assert psutil.Process().children()
+        assert children() > before
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         pack_by_xatlas(flat, 1024, 4, seconds=60, progress=interrupt)
-    assert not psutil.Process().children()
+    assert children() <= before
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the child ends by its timer")

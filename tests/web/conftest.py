@@ -4,20 +4,12 @@ from __future__ import annotations
 
 import base64
 import io
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-FLAGS = (
-    "--no-sandbox",
-    "--use-gl=angle",
-    "--use-angle=swiftshader",
-    "--enable-unsafe-swiftshader",
-    "--ignore-gpu-blocklist",
-)
 # Milliseconds that a page is waited for; machines that do other things as well are slow.
 TIMEOUT = 60_000
 # Parts of warnings that software rendering gives in Chromium, which say nothing of a page.
@@ -67,25 +59,20 @@ class OpenPage:
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator:
-    """One browser for all tests, without a network."""
-    playwright = pytest.importorskip("playwright.sync_api")
-    executable = shutil.which("chromium")
-    if executable is None:
-        pytest.skip("needs a browser: apt install chromium")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=executable, args=list(FLAGS))
-        yield browser.new_context(offline=True)
-        browser.close()
+def offline(chromium) -> Iterator:
+    """A window of the browser without a network."""
+    context = chromium.new_context(offline=True)
+    yield context
+    context.close()
 
 
 @pytest.fixture
-def open_page(chromium) -> Iterator:
+def open_page(offline) -> Iterator:
     """Opens a file; in the end no page may have complained."""
     opened: list[OpenPage] = []
 
     def make(path: Path, fragment: str = "") -> OpenPage:
-        opened.append(OpenPage(chromium, path, fragment))
+        opened.append(OpenPage(offline, path, fragment))
         return opened[-1]
 
     yield make
