@@ -305,7 +305,9 @@ def test_image_of_a_fog_is_drawn_in_larger_squares(views, clock, monkeypatch):
     np.testing.assert_array_equal(whole, scene.image(view))
 
 
-def test_picture_of_noise_is_drawn_in_larger_squares(ball, clock):
+def test_picture_of_noise_is_drawn_in_larger_squares(ball, clock, monkeypatch):
+    # Tests of exports make it smaller.
+    monkeypatch.setattr(shape_module, "PANEL_SIDE", 64)
     field = Noise(ball, clock, 1e-4)
     image = ShapeObjective(ball, "l1").preview(field, 64)
     slow = clock.now

@@ -114,7 +114,8 @@ def test_photographs_become_a_mesh_that_is_shown_and_downloaded(visit, duck):
     with page.expect_download() as download:
         page.get_by_role("link", name="Download GLB").click()
     content = download.value.path().read_bytes()
-    assert content == job.files[0].read_bytes() and download.value.suggested_filename == "duck.glb"
+    assert content == job.files[0].read_bytes()
+    assert download.value.suggested_filename == f"{job.path.name}.glb"
     asset = glb_json(content)
     faces = asset["accessors"][asset["meshes"][0]["primitives"][0]["indices"]]["count"] // 3
     assert 500 < faces <= 3000 and asset["images"]

@@ -1,10 +1,20 @@
-// Reads the triangles of a GLB file: what this studio writes, which is core glTF 2.0 without compression.
+// Reads the triangles of a GLB file: what this studio writes, which is glTF 2.0, quantized or not, without compression.
 
 const MAGIC = 0x46546c67;
 const CHUNK_HEADER = 8;
 const FILE_HEADER = 12;
 const TRIANGLES = 4;
-const TYPES = { 5121: Uint8Array, 5123: Uint16Array, 5125: Uint32Array, 5126: Float32Array };
+const TYPES = {
+  5120: Int8Array,
+  5121: Uint8Array,
+  5122: Int16Array,
+  5123: Uint16Array,
+  5125: Uint32Array,
+  5126: Float32Array,
+};
+// What a normalized integer is divided by.
+const LARGEST = { 5120: 127, 5121: 255, 5122: 32767, 5123: 65535 };
+const READ_EXTENSIONS = ["KHR_mesh_quantization", "EXT_texture_webp"];
 const SIZES = { SCALAR: 1, VEC2: 2, VEC3: 3, VEC4: 4 };
 const IDENTITY = [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1];
 
@@ -18,8 +28,8 @@ export function readGlb(buffer) {
   const length = view.getUint32(FILE_HEADER, true);
   const begin = FILE_HEADER + CHUNK_HEADER;
   const asset = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, begin, length)));
-  if (asset.extensionsRequired?.length)
-    throw new Error(`this viewer does not read ${asset.extensionsRequired.join(", ")}`);
+  const unknown = (asset.extensionsRequired ?? []).filter((name) => !READ_EXTENSIONS.includes(name));
+  if (unknown.length) throw new Error(`this viewer does not read ${unknown.join(", ")}`);
   const reader = new Reader(asset, buffer, begin + length + CHUNK_HEADER);
   const roots = asset.scenes?.[asset.scene ?? 0]?.nodes ?? [];
   return roots.flatMap((node) => reader.node(node, IDENTITY));
@@ -42,13 +52,20 @@ class Reader {
     const colors = attributes.COLOR_0 === undefined ? null : this.accessor(attributes.COLOR_0);
     return {
       matrix,
-      positions: this.accessor(attributes.POSITION).values,
-      normals: attributes.NORMAL === undefined ? null : this.accessor(attributes.NORMAL).values,
+      positions: this.floats(attributes.POSITION),
+      normals: attributes.NORMAL === undefined ? null : this.floats(attributes.NORMAL),
       colors,
-      coords: attributes.TEXCOORD_0 === undefined ? null : this.accessor(attributes.TEXCOORD_0).values,
+      coords: attributes.TEXCOORD_0 === undefined ? null : this.floats(attributes.TEXCOORD_0),
       indices: indices === undefined ? null : this.accessor(indices).values,
       image: this.image(material),
     };
+  }
+
+  /** The values of an accessor as a Float32Array, whatever they are stored as. */
+  floats(index) {
+    const { values, normalized, type } = this.accessor(index);
+    if (!normalized) return Float32Array.from(values);
+    return Float32Array.from(values, (value) => Math.max(value / LARGEST[type], -1));
   }
 
   accessor(index) {
