@@ -41,12 +41,11 @@ def measure(name: str, turns: int) -> dict[int, tuple[float, float]]:
 
     Run in a process that has done nothing else.
     """
-    import torch
 
     import scenes
     from apps.studio import examples
     from apps.studio.folders import Folders
-    from fields.fit.fit import build, objective_for
+    from fields.fit.fit import build, objective_for, resolve_device
     from fields.fit.trainer import Trainer
     from fields.methods.registry import make_method
 
@@ -54,7 +53,7 @@ def measure(name: str, turns: int) -> dict[int, tuple[float, float]]:
         source, method = CASES[name]
         signal = scenes.load(source if ":" in source else examples.source(source, Folders.at(Path(folder))))
         config = make_method(method, {}).prepare(signal)
-        field = build(config, signal, 0, torch.device("cpu"))
+        field = build(config, signal, 0, resolve_device("cpu"))
         objective = objective_for(signal, field, config.loss, config.gradient_terms)
         trainer = Trainer(field, objective, config, steps=10**6)
         _train(trainer, WARM_SECONDS)
