@@ -77,3 +77,18 @@ def chromium():
         browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def parts_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dataset of the fields of 32 shapes of 8 classes, barely fitted."""
+    from fields.batch.batch import Batch
+    from fields.batch.request import BatchRequest
+
+    out = tmp_path_factory.mktemp("fields") / "parts"
+    settings = {"resolution": 8, "features": 4, "width": 16}
+    request = BatchRequest(
+        source="procedural:parts", items=32, out=out, steps=2, stack=32, points=64, samples=512, settings=settings
+    )
+    assert Batch.create(request).run()
+    return out

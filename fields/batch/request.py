@@ -85,7 +85,7 @@ class BatchRequest(TrainingRequest):
         "random",
         section="method",
         label="Initialization",
-        help="random begins each field with numbers of its own; shared begins all with the same, which makes flattened "
+        help="random begins each field with weights of its own; shared begins all with the same, which makes flattened "
         "weights comparable.",
     )
     steps: Count | None = option(
