@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 import time
 
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
+from apps.cli.terminal import error_console, shows_bars
 from fields.batch.batch import Progress as BatchState
 
 # Seconds between updates of the bar, and between lines in a log.
@@ -20,7 +20,7 @@ class BatchProgress:
     """A report of `Batch.run` and a context manager. It writes to standard error only."""
 
     def __init__(self) -> None:
-        self.console = Console(stderr=True, highlight=False)
+        self.console = error_console()
         self.bar = Progress(
             SpinnerColumn(), BarColumn(), TextColumn("{task.fields[state]}"), console=self.console, transient=True
         )
@@ -28,23 +28,24 @@ class BatchProgress:
         self._next = 0.0
 
     def __enter__(self) -> BatchProgress:
-        if self.console.is_terminal:
+        if shows_bars(self.console):
             self.bar.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.bar.stop()
+        if shows_bars(self.console):
+            self.bar.stop()
 
     def __call__(self, state: BatchState) -> None:
         now = time.perf_counter()
         if now < self._next:
             return
-        self._next = now + (REFRESH_SECONDS if self.console.is_terminal else LINE_SECONDS)
+        self._next = now + (REFRESH_SECONDS if shows_bars(self.console) else LINE_SECONDS)
         left = "" if state.seconds_left is None else f", {_span(state.seconds_left)} left"
         failed = f", {state.failed} failed" if state.failed else ""
         text = f"{state.done}/{state.total} items{failed}{left}   {state.doing}"
         self.bar.update(self.task, completed=state.done, total=state.total, state=escape(text))
-        if not self.console.is_terminal:
+        if not shows_bars(self.console):
             print(text, file=sys.stderr, flush=True)
 
 
