@@ -170,7 +170,12 @@ class SignalRequest(TrainingRequest):
         """The signal. Raises BadInput where there is no source, or an option does not apply to its kind."""
         if self.source is None:
             raise ValueError("a request without a source cannot be loaded")
-        return scenes.load(self.source, self.kind, **self.loader_options())
+        kind = scenes.recognise(self.source)[0] if self.kind == "auto" else self.kind
+        options = self.loader_options()
+        if "seconds" in scenes.loader_options(kind):
+            # How much of a large signal is worth preparing depends on the budget.
+            options["seconds"] = self.budget["seconds"]
+        return scenes.load(self.source, kind, **options)
 
 
 class FitRequest(SignalRequest, RunRequest):
@@ -319,7 +324,8 @@ class FitRequest(SignalRequest, RunRequest):
         metavar="N",
         kinds=("shape",),
         header=None,
-        help="Points of a cloud that are used; of more, an even selection is taken (default 100k).",
+        help="Points of a cloud that are used; of more, an even selection is taken (by default 2,500 for each second of "
+        "the budget, from 10k to 100k).",
     )
     background: Literal["white", "black"] | None = option(
         None,

@@ -104,6 +104,9 @@ def clean_cloud(cloud: Cloud, name: str, max_points: int) -> Cloud:
 
 
 def _usable(points: np.ndarray) -> np.ndarray:
+    # Nearly all files have usable points only, which the extremes tell in a tenth of the time; NaN is not below.
+    if len(points) and points.min() > -MAX_COORDINATE and points.max() < MAX_COORDINATE:
+        return np.ones(len(points), bool)
     return np.all(np.isfinite(points) & (np.abs(points) < MAX_COORDINATE), axis=1)
 
 

@@ -45,8 +45,10 @@ MAX_SAMPLES = 1 << 22
 SAMPLES_PER_SECOND = 1 << 16
 # Samples of a mesh for each of a cloud: distances to a large one take twice as long, and it has to be prepared.
 CLOUD_COST = 8
-# Points of a cloud that are used: reading 4 million of a binary file and preparing these takes a few seconds.
-MAX_POINTS = 100_000
+# Points of a cloud that are used for each second of the time budget, so that preparing them takes about a fifth of it,
+# and bounds of their number.
+POINTS_PER_SECOND = 2500
+FEWEST_POINTS, MAX_POINTS = 10_000, 100_000
 # Scale of the weights 1 / (|d| + this) of distances d, in unit cubes: errors count relative to the distance, down to
 # here.
 NEAR = 0.01
@@ -57,7 +59,7 @@ VOLUME_MARGIN = 1.05
 # Longest side of a preview, in pixels.
 MAX_PREVIEW = 640
 # Version of the samples in the cache. To be increased whenever they change.
-VERSION = 4
+VERSION = 5
 
 
 class Shape(Signal):
@@ -251,7 +253,8 @@ def open_shape(
     quantity: Quantity = "auto",
     samples: int | None = None,
     nested: Nested = "cavities",
-    max_points: int = MAX_POINTS,
+    max_points: int | None = None,
+    seconds: float | None = None,
 ) -> Shape:
     """The shape in a mesh or a point cloud file, or in the only such file of a folder or a zip.
 
@@ -261,7 +264,8 @@ def open_shape(
             inside.
         samples: number of training samples. None: from the time budget.
         nested: what closed shells inside of others are: "cavities", by parity, or "solid".
-        max_points: of a cloud of more points, an even selection is taken.
+        max_points: of a cloud of more points, an even selection is taken. None: from `seconds`.
+        seconds: time budget of the fit that the shape is opened for. None: unlimited.
 
     Raises BadInput, one line that says why the file cannot be used.
     """
@@ -274,10 +278,20 @@ def open_shape(
             geometry = read_shape(file)
     source: dict[str, Any] = {"path": str(path), **file_state(file), "sha256": ""}
     source["sha256"] = _digest(file, geometry.beside)
+    if max_points is None and isinstance(geometry, Cloud) and len(geometry.points) > (most := _most_points(seconds)):
+        max_points = most
+    # Without the seconds, so that the shape is opened again with the same points whatever the budget then is.
     source["options"] = changed_options(
         open_shape, quantity=quantity, samples=samples, nested=nested, max_points=max_points
     )
-    return Shape(geometry, source, quantity, samples, nested=nested, max_points=max_points)
+    return Shape(geometry, source, quantity, samples, nested=nested, max_points=max_points or MAX_POINTS)
+
+
+def _most_points(seconds: float | None) -> int:
+    """Points of a cloud that are used in a budget of so many seconds."""
+    if seconds is None:
+        return MAX_POINTS
+    return int(min(max(POINTS_PER_SECOND * seconds, FEWEST_POINTS), MAX_POINTS))
 
 
 def _digest(file: Path, beside: Sequence[Path]) -> str:

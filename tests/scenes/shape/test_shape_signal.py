@@ -247,6 +247,32 @@ def test_large_clouds_are_thinned_evenly(tmp_path):
     assert shape.source["options"]["max_points"] == 1000
 
 
+def test_points_of_large_clouds_follow_the_budget(tmp_path, monkeypatch):
+    """A fit of few seconds uses fewer points, and opens the shape with the same ones whatever the budget then is."""
+    from fields.fit.request import FitRequest
+
+    monkeypatch.setattr("scenes.shape.signal.FEWEST_POINTS", 100)
+    monkeypatch.setattr("scenes.shape.signal.POINTS_PER_SECOND", 100)
+    points = np.random.default_rng(0).standard_normal((4000, 3))
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    path = tmp_path / "cloud.ply"
+    path.write_text(ply(points, points))
+    counts = {}
+    for budget in (
+        {"seconds": 0.1},
+        {"seconds": 5},
+        {"seconds": 60},
+        {"steps": 10},
+        {"seconds": 5, "max_points": 2000},
+    ):
+        shape = FitRequest(source=str(path), **budget).load()
+        counts[str(budget)] = len(shape.surface.points)
+        again = scenes.reopen("shape", shape.source)
+        assert np.array_equal(again.surface.points, shape.surface.points)
+    few, some, *all_, asked = counts.values()
+    assert 50 <= few <= 100 and 250 <= some <= 500 and all_ == [4000, 4000] and 1000 <= asked <= 2000
+
+
 def test_signs_away_from_a_cloud_are_those_of_its_winding_numbers(tmp_path):
     """With a hole in the cloud, through which inside and outside are connected, and without."""
     points = sphere(4).vertices
