@@ -24,7 +24,7 @@ from fields.render.surface_field import SurfaceField, surface_field
 from fields.render.video_frame import FilmFrames
 from scenes.domain import Domain
 from scenes.errors import BadInput
-from scenes.image.color import checkerboard, to_bytes, to_display
+from scenes.image.color import DEFAULT_TONE, Tone, checkerboard, to_bytes, to_display
 from scenes.posed.camera import Camera
 from scenes.posed.pose import orbit, turntable_cameras
 from scenes.shape.view import DISTANCE, FIELD_OF_VIEW
@@ -56,7 +56,7 @@ SILENCE_OPACITY = 90
 
 
 class Viewer:
-    """Base of all viewers. Flat kinds override `_draw`, solid kinds `_view`."""
+    """Base of all viewers. Flat kinds override `values` and `drawn`, solid kinds `_view`."""
 
     # Whether the field is viewed from around it (`orbit`) instead of through a flat window (`window`).
     solid: ClassVar[bool] = False
@@ -84,25 +84,25 @@ class Viewer:
         """Whether an orbit has a time."""
         return False
 
-    def window(self, box: Window, width: int, height: int, *, position: float = 0.5, axis: str = "z") -> np.ndarray:
+    def window(
+        self,
+        box: Window,
+        width: int,
+        height: int,
+        *,
+        position: float = 0.5,
+        axis: str = "z",
+        tone: Tone = DEFAULT_TONE,
+    ) -> np.ndarray:
         """The field over a part of its domain, `[height, width, 3 or 4]` uint8.
 
         `box`: may reach one side of the domain beyond it. `position`: time of a video, or where a volume is cut; in
-        [0, 1], clipped. `axis`: the one across which a volume is cut.
+        [0, 1], clipped. `axis`: the one across which a volume is cut. `tone`: of linear light.
 
         Raises BadInput for arguments outside of these ranges, and for fields that have no flat view.
         """
-        x0, y0, x1, y1 = box
-        if not all(map(math.isfinite, (*box, position))):
-            raise BadInput("a window is made of finite numbers")
-        low, high = -MAX_OUTSIDE, 1 + MAX_OUTSIDE
-        if not (low <= x0 < x1 <= high and low <= y0 < y1 <= high) or min(x1 - x0, y1 - y0) < MIN_WINDOW:
-            raise BadInput("this is as close as the coordinates go")
-        if not (width >= 1 and height >= 1 and width * height <= MAX_PIXELS):
-            raise BadInput(f"an image here has 1 to {MAX_PIXELS:,} pixels")
-        if axis not in AXES:
-            raise BadInput(f"a slice is cut across {', '.join(AXES[:-1])} or {AXES[-1]}")
-        return self._draw(box, width, height, min(1.0, max(0.0, position)), axis)
+        check_window(box, width, height, position, axis)
+        return self.drawn(self.values(box, width, height, min(1.0, max(0.0, position)), axis), height, tone)
 
     def orbit(
         self,
@@ -130,8 +130,16 @@ class Viewer:
         distance = max(MIN_DISTANCE, min(MAX_DISTANCE, distance))
         return self._view(azimuth, elevation, distance, side, channel, max(0.0, min(1.0, time)))
 
-    def _draw(self, box: Window, width: int, height: int, position: float, axis: str) -> np.ndarray:
+    def values(self, box: Window, width: int, height: int, position: float, axis: str) -> np.ndarray:
+        """Values of the field at the pixels of a window, `[height, width, C]` float32; see `window`.
+
+        Those of audio are `[width, samples per column, C]`.
+        """
         raise BadInput("a field of this kind is viewed in 3-D")
+
+    def drawn(self, values: np.ndarray, height: int, tone: Tone = DEFAULT_TONE) -> np.ndarray:
+        """What a screen of `height` rows shows of such values, `[height, width, 3 or 4]` uint8."""
+        raise NotImplementedError
 
     def _view(
         self, azimuth: float, elevation: float, distance: float, side: int, channel: str, time: float
@@ -142,9 +150,12 @@ class Viewer:
 class ImageViewer(Viewer):
     field: PointField
 
-    def _draw(self, box: Window, width: int, height: int, position: float, axis: str) -> np.ndarray:
-        values = evaluate_image(self.field, width, height, box)
-        return to_bytes(to_display(values, self.field.channels, checkerboard(height, width)))
+    def values(self, box: Window, width: int, height: int, position: float, axis: str) -> np.ndarray:
+        return evaluate_image(self.field, width, height, box)
+
+    def drawn(self, values: np.ndarray, height: int, tone: Tone = DEFAULT_TONE) -> np.ndarray:
+        board = checkerboard(*values.shape[:2])
+        return to_bytes(to_display(values, self.field.channels, board, tone))
 
 
 class AudioViewer(Viewer):
@@ -155,9 +166,12 @@ class AudioViewer(Viewer):
     def aspect_ratio(domain: Domain) -> tuple[int, int]:
         return 5, 2
 
-    def _draw(self, box: Window, width: int, height: int, position: float, axis: str) -> np.ndarray:
+    def values(self, box: Window, width: int, height: int, position: float, axis: str) -> np.ndarray:
         values = evaluate_lattice(self.field, sample_centers(width * SAMPLES_PER_COLUMN, box[0], box[2]))
-        return draw_waveform(values.reshape(width, SAMPLES_PER_COLUMN, -1), height)
+        return values.reshape(width, SAMPLES_PER_COLUMN, -1)
+
+    def drawn(self, values: np.ndarray, height: int, tone: Tone = DEFAULT_TONE) -> np.ndarray:
+        return draw_waveform(values, height)
 
 
 class VideoViewer(Viewer):
@@ -170,9 +184,11 @@ class VideoViewer(Viewer):
         return FilmFrames(self.field)
 
     @torch.no_grad()
-    def _draw(self, box: Window, width: int, height: int, position: float, axis: str) -> np.ndarray:
-        frame = self._film.frame(position, width, height, box)
-        return to_bytes(np.broadcast_to(frame, (height, width, 3)))
+    def values(self, box: Window, width: int, height: int, position: float, axis: str) -> np.ndarray:
+        return self._film.frame(position, width, height, box)
+
+    def drawn(self, values: np.ndarray, height: int, tone: Tone = DEFAULT_TONE) -> np.ndarray:
+        return to_bytes(np.broadcast_to(values, (*values.shape[:2], 3)))
 
 
 class VolumeViewer(Viewer):
@@ -180,10 +196,13 @@ class VolumeViewer(Viewer):
     position_name = "slice"
     sample_unit = "voxels"
 
-    def _draw(self, box: Window, width: int, height: int, position: float, axis: str) -> np.ndarray:
+    def values(self, box: Window, width: int, height: int, position: float, axis: str) -> np.ndarray:
         coords = [sample_centers(width, box[0], box[2]), sample_centers(height, box[1], box[3])]
         coords.insert(AXES.index(axis), torch.tensor([position]))
-        return to_rgb8(evaluate_lattice(self.field, *coords).reshape(height, width, -1))
+        return evaluate_lattice(self.field, *coords).reshape(height, width, -1)
+
+    def drawn(self, values: np.ndarray, height: int, tone: Tone = DEFAULT_TONE) -> np.ndarray:
+        return to_rgb8(values)
 
 
 class ShapeViewer(Viewer):
@@ -233,6 +252,20 @@ class SceneViewer(Viewer):
         seen, normals = output.render_camera(camera, time, normals=channel == "normal")
         image = to_bytes(display_image(seen, normals, channel))
         return np.concatenate([image, np.full((side, side, 1), 255, np.uint8)], axis=2)
+
+
+def check_window(box: Window, width: int, height: int, position: float, axis: str) -> None:
+    """Raise BadInput for a window that no viewer draws; see `Viewer.window`."""
+    x0, y0, x1, y1 = box
+    if not all(map(math.isfinite, (*box, position))):
+        raise BadInput("a window is made of finite numbers")
+    low, high = -MAX_OUTSIDE, 1 + MAX_OUTSIDE
+    if not (low <= x0 < x1 <= high and low <= y0 < y1 <= high) or min(x1 - x0, y1 - y0) < MIN_WINDOW:
+        raise BadInput("this is as close as the coordinates go")
+    if not (width >= 1 and height >= 1 and width * height <= MAX_PIXELS):
+        raise BadInput(f"an image here has 1 to {MAX_PIXELS:,} pixels")
+    if axis not in AXES:
+        raise BadInput(f"a slice is cut across {', '.join(AXES[:-1])} or {AXES[-1]}")
 
 
 def draw_waveform(values: np.ndarray, height: int) -> np.ndarray:

@@ -135,7 +135,11 @@ class Image(Signal):
 
     def values(self, y0: int = 0, y1: int | None = None, x0: int = 0, x1: int | None = None) -> np.ndarray:
         """Training values of rows `y0:y1` and columns `x0:x1`, by default of all: a new array `[h, w, C]` float32."""
-        return self._to_values(self.pixels[y0:y1, x0:x1])
+        return self.part(slice(y0, y1), slice(x0, x1))
+
+    def part(self, rows: slice, columns: slice) -> np.ndarray:
+        """Training values of some rows and columns, such as every n-th: a new array `[h, w, C]` float32."""
+        return self._to_values(self.pixels[rows, columns])
 
     def batch(self, step: int, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """See `Signal.batch` and `StratifiedSampler`: every usable pixel once per epoch, each batch in raster order.
