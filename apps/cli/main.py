@@ -44,6 +44,7 @@ from apps.cli.flags import OUTPUT, group, reorder_groups
 from apps.cli.messages import with_flags
 from fields.options import near
 from scenes.errors import BadInput, missing_package
+from scenes.io.atomic import ADVICE
 from scenes.io.processors import limit_threads
 
 # The commands, under the headings of `--help`.
@@ -200,6 +201,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if "--debug" in arguments:
             traceback.print_exc()
+        if isinstance(error, OSError) and error.errno in ADVICE:
+            print(f"error: {error.filename or 'a file'}: {ADVICE[error.errno]}", file=sys.stderr)
+            return REFUSED
         if isinstance(error, ImportError) and (missing := missing_package(error)):
             print(f"error: {missing}", file=sys.stderr)
             return REFUSED

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 import shutil
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from pathlib import Path
 
 from apps.cli.runs import RUNS
 from scenes.errors import BadInput
+from scenes.io.atomic import remove_unfinished, temporary_name
 from scenes.io.files import read_head
 
 # How a command line names standard input and output.
@@ -75,9 +75,10 @@ def keep_standard_input() -> Path:
     """
     if sys.stdin is None or sys.stdin.isatty():
         raise BadInput("`-` reads a file from standard input, as in: cat photo.jpg | fit-a-scene fit -")
-    arriving = INPUTS / f".writing-{secrets.token_hex(6)}"
+    arriving = INPUTS / temporary_name()
     try:
         INPUTS.mkdir(parents=True, exist_ok=True)
+        remove_unfinished(INPUTS)
         digest = hashlib.sha256()
         with open(arriving, "wb") as file:
             while block := sys.stdin.buffer.read(BLOCK):

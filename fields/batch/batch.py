@@ -33,6 +33,7 @@ from fields.runs.run import Run, read_header, write_json
 from fields.weights.dataset import HEADER as DATASET
 from fields.weights.dataset import FieldDataset
 from scenes.errors import BadInput
+from scenes.io.atomic import append_line, atomic_write_bytes, holds_anything
 from scenes.shape.signal import Shape
 from scenes.signal import Signal
 
@@ -97,7 +98,7 @@ class Batch:
                 raise BadInput(
                     f"`out={path}`: holds a batch with other {names}; repeat its options, or give another folder"
                 )
-        elif path.exists() and (not path.is_dir() or any(path.iterdir())):
+        elif holds_anything(path):
             raise BadInput(f"`out={path}`: is not an empty folder; give another folder")
         try:
             path.mkdir(parents=True, exist_ok=True)
@@ -316,8 +317,7 @@ class Batch:
     def _add_row(self, row: dict[str, Any]) -> None:
         self.rows.append(row)
         self._worked += 1
-        with open(self.path / RESULTS, "a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+        append_line(self.path / RESULTS, json.dumps(row))
 
     def summary(self) -> dict[str, Any]:
         """Counts, and the median and the least of each score of the fitted items."""
@@ -364,7 +364,7 @@ def _read_rows(file: Path) -> list[dict[str, Any]]:
     lines = text.split("\n")
     if lines[-1]:
         # What follows must begin on a line of its own.
-        file.write_text("".join(f"{line}\n" for line in lines[:-1]), encoding="utf-8")
+        atomic_write_bytes(file, "".join(f"{line}\n" for line in lines[:-1]).encode())
     return [json.loads(line) for line in lines[:-1]]
 
 

@@ -24,6 +24,7 @@ from fields.runs.machine import machine, versions
 from fields.runs.peak_memory import PeakMemory
 from fields.runs.run import Run, read_header, write_json
 from scenes.errors import BadInput
+from scenes.io.atomic import holds_anything
 from scenes.signal import Signal
 
 # Version of the header; a newer one is refused.
@@ -82,7 +83,7 @@ class Comparison:
         }
         if (path / HEADER).is_file():
             header = _continued(cls.open(path).header, header, path)
-        elif path.exists() and (not path.is_dir() or any(path.iterdir())):
+        elif holds_anything(path):
             raise BadInput(f"`out={path}`: is not an empty folder; give another folder")
         try:
             path.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from fields.fit.trainer import Trainer
-from scenes.io.atomic import atomic_write_bytes
+from scenes.io.atomic import append_line, atomic_write_bytes
 
 # Fraction of a fit's time that the curve may take.
 COST = 0.03
@@ -55,8 +55,7 @@ class Curve:
             loss = float(trainer.objective.loss(trainer.field, self._batch))
         name, value = trainer.objective.running_quality(loss)
         row = {"step": trainer.index, "seconds": round(trainer.elapsed, 4), "measure": name, "value": value}
-        with open(self.file, "a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+        append_line(self.file, json.dumps(row))
         self._last = trainer.index
         self._next = max(trainer.elapsed * GROWTH, trainer.elapsed + (time.perf_counter() - begun) / COST)
 

@@ -132,9 +132,7 @@ def resume(run: Run, device: str = "auto", started: float | None = None, teacher
     config = make_method(header["method"], header["options"])
     signal.set_budget(header["seconds"], header["steps"], config.batch)
     trainer, _ = _trainer(signal, teacher, config, request, device=where, started=started)
-    if run.checkpoint.is_file():
-        run.load_checkpoint(trainer)
-    run.write_header(status="running")
+    run.take_up(trainer)
     return trainer
 
 

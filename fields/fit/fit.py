@@ -220,15 +220,13 @@ def resume(signal: Signal, run: Run, device: str = "auto", started: float | None
     # All options are decided already; `prepare` places what depends on the signal, such as kernels.
     config = make_method(run.header["method"], run.header["options"]).prepare(signal)
     trainer = _trainer(signal, config, request, device=resolve_device(device), started=started)
-    if run.checkpoint.is_file():
-        run.load_checkpoint(trainer)
+    run.take_up(trainer)
     began = run.header.get("matmul_dtype", trainer.matmul_dtype)
     if began != trainer.matmul_dtype:
         trainer.remarks.append(
             f"the run began on a processor with matrix products in {began} and goes on in {trainer.matmul_dtype}: "
             "its result is not the one that it would have had there"
         )
-    run.write_header(status="running")
     return trainer
 
 

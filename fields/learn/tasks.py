@@ -20,6 +20,7 @@ from fields.learn.training import Learning, batches
 from fields.weights.dataset import POINTS, FieldDataset
 from fields.weights.planes import PlaneImages
 from scenes.errors import BadInput
+from scenes.io.atomic import holds_anything
 
 # Items that are scored at a time.
 SCORED = 64
@@ -148,7 +149,7 @@ def _learn(
             raise BadInput(f"`out={model.path}`: holds a model with other {', '.join(other)}; give another folder")
         if checkpoint.is_file():
             learning.resume(checkpoint)
-    elif model.path.exists() and any(model.path.iterdir()):
+    elif holds_anything(model.path):
         raise BadInput(f"`out={model.path}`: is not an empty folder; give another folder")
     model.save()
 

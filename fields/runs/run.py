@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -25,7 +26,7 @@ from fields.runs.small_file import about_compressed, is_compressed, load_compres
 from fields.runs.storage import decode_state, stored_state
 from scenes.domain import Channels, Domain
 from scenes.errors import BadInput
-from scenes.io.atomic import atomic_write
+from scenes.io.atomic import append_line, atomic_write, is_unfinished, remove_unfinished
 from scenes.posed.camera import Camera
 from scenes.posed.camera_file import CAMERAS_FILE, cameras_in
 from scenes.posed.frame import read_json_object
@@ -54,6 +55,7 @@ class Resumable(Protocol):
 
     field: Field
     device: torch.device
+    index: int
 
     def state(self) -> dict[str, Any]:
         """Everything besides the weights that continuing needs: plain values, and tensors under "optimizer" and
@@ -78,7 +80,9 @@ class Run:
 
         A run whose fit was forgotten is the exception.
         """
-        taken = path.exists() and (not path.is_dir() or any(file.name not in BEFORE for file in path.iterdir()))
+        taken = path.exists() and (
+            not path.is_dir() or any(file.name not in BEFORE and not is_unfinished(file) for file in path.iterdir())
+        )
         if taken and not ((path / "run.json").is_file() and not has_fit(path)):
             if (path / "run.json").is_file():
                 raise BadInput(f"`out={path}`: holds a run already; give another folder, or `resume` to continue it")
@@ -166,8 +170,7 @@ class Run:
 
     def log(self, row: dict) -> None:
         """Append a row to `history.jsonl`."""
-        with open(self.path / "history.jsonl", "a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+        append_line(self.path / "history.jsonl", json.dumps(row))
 
     def history(self) -> list[dict]:
         """The logged rows, without an incomplete last line that a killed run may leave."""
@@ -194,8 +197,34 @@ class Run:
         for index, entry in optimizer.items():
             tensors |= {f"{OPTIMIZER}.{index}.{name}": tensor for name, tensor in entry.items()}
         metadata = {"field_studio": json.dumps({"format": FORMAT, **state})}
-        self.checkpoint.parent.mkdir(exist_ok=True)
+        with suppress(OSError):
+            # Where that fails, writing tells why.
+            self.checkpoint.parent.mkdir(exist_ok=True)
         _write(self.checkpoint, save({name: t.contiguous() for name, t in tensors.items()}, metadata))
+
+    def take_up(self, trainer: Resumable) -> None:
+        """Put a new trainer where the last checkpoint left the run; at step 0 where there is none.
+
+        What was logged after that is dropped, as it is done again. Raises BadInput where the checkpoint does not fit.
+        """
+        for folder in (self.path, self.checkpoint.parent):
+            remove_unfinished(folder)
+        if self.checkpoint.is_file():
+            self.load_checkpoint(trainer)
+        self._rewind_history(trainer.index)
+        self.write_header(status="running")
+
+    def _rewind_history(self, index: int) -> None:
+        """Drop the rows of `history.jsonl` after a step, and lines that are none."""
+        file = self.path / "history.jsonl"
+        if not file.is_file():
+            return
+        kept = []
+        for line in file.read_text(encoding="utf-8", errors="replace").split("\n"):
+            with suppress(ValueError, TypeError, KeyError):
+                if json.loads(line)["step"] <= index:
+                    kept.append(line)
+        _write(file, "".join(f"{line}\n" for line in kept).encode())
 
     def load_checkpoint(self, trainer: Resumable) -> None:
         """Put a new trainer where the checkpoint left the old one. Raises BadInput where the file does not fit."""

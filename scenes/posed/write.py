@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from scenes.errors import BadInput
-from scenes.io.atomic import atomic_write, atomic_write_bytes
+from scenes.io.atomic import atomic_write, atomic_write_bytes, holds_anything
 from scenes.posed.frame import frame_of
 from scenes.posed.view import PosedViews, View
 from scenes.shape.writers.ply import write_ply
@@ -63,7 +63,7 @@ def write_scene(
 def check_empty(folder: str | os.PathLike) -> None:
     """Raises BadInput where the folder exists and is not empty, or is a file."""
     folder = Path(folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if holds_anything(folder):
         raise BadInput(f"{folder}: exists and is not empty; name a new folder with `out=DIR`")
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from small_disk import disk_of_64k, file_size_limit
 
 from scenes.errors import BadInput
-from scenes.io.atomic import atomic_write, atomic_write_bytes, check_path_writable
+from scenes.io.atomic import atomic_write, atomic_write_bytes, check_path_writable, holds_anything, is_unfinished
 
 
 def test_writes_the_content_and_leaves_no_other_file(tmp_path: Path):
@@ -117,3 +120,26 @@ def test_an_error_about_another_file_is_raised_as_it_is(tmp_path: Path):
     with pytest.raises(FileNotFoundError), atomic_write(tmp_path / "a"):
         (tmp_path / "something else").read_bytes()
     assert os.listdir(tmp_path) == []
+
+
+def test_what_a_killed_process_was_writing_is_removed_and_does_not_count(tmp_path: Path):
+    killed = subprocess.run([sys.executable, "-c", KILLED], cwd=tmp_path, env=os.environ | {"PYTHONPATH": ROOT})
+    assert killed.returncode == -signal.SIGKILL
+    left = [path for path in tmp_path.iterdir() if is_unfinished(path)]
+    assert len(left) == 1 and not holds_anything(tmp_path)
+    other = tmp_path / left[0].name.replace(left[0].name.split("-")[1], "ffffff")
+    other.write_bytes(b"of another machine")
+    with atomic_write(tmp_path / "b") as mine:
+        atomic_write_bytes(tmp_path / "a", b"x")
+        assert not left[0].exists() and other.exists() and mine.exists()
+    assert holds_anything(tmp_path)
+
+
+ROOT = str(Path(__file__).resolve().parents[3])
+KILLED = """
+import os, signal
+from scenes.io.atomic import atomic_write, atomic_write_bytes, check_path_writable, holds_anything, is_unfinished
+with atomic_write("a") as temporary:
+    temporary.write_bytes(b"half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
