@@ -9,6 +9,7 @@ from typing import Self
 import numpy as np
 import torch
 
+from fields.export.scene_assets.true_shape import true_shape
 from fields.fit import fit as fitting
 from fields.models.field import RadianceField
 from fields.runs.run import Run
@@ -17,6 +18,7 @@ from scenes.errors import BadInput
 from scenes.posed.camera import Camera
 from scenes.posed.signal import BACKGROUNDS, RadianceScene
 from scenes.posed.view import View
+from scenes.procedural.still_life import StillLife
 
 # Points whose colors are queried at once.
 CHUNK = 1 << 18
@@ -31,6 +33,7 @@ class FittedScene:
     background: what transparent pixels show in scores, 0 or 1.
     key: digest of the fitted weights and of the photographs.
     notes: sentences that a person should read.
+    truth: the shape that the photographs show, where it is known.
     """
 
     field: RadianceField
@@ -41,6 +44,7 @@ class FittedScene:
     key: str
     name: str
     notes: tuple[str, ...] = ()
+    truth: StillLife | None = None
 
     @classmethod
     def of_run(cls, run: Run, signal: RadianceScene | None = None, device: str = "auto") -> Self:
@@ -67,6 +71,7 @@ class FittedScene:
             key=digest.hexdigest()[:32],
             name=run.path.name,
             notes=tuple(notes),
+            truth=None if signal is None else true_shape(str(signal.source["path"])),
         )
 
     @torch.no_grad()

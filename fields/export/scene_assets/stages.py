@@ -17,6 +17,7 @@ from fields.export.scene_assets.reports import Reports
 from fields.export.scene_assets.schedule import Schedule
 from fields.export.scene_assets.stage_folder import StageFolder
 from fields.export.scene_assets.stage_runner import Result, StageRunner
+from fields.export.scene_assets.true_shape import chamfer
 from fields.surface.charts import unwrap
 from fields.surface.normal_map import bake_normal_map, normals_of_mesh
 from fields.surface.padding import fill_unused
@@ -282,13 +283,17 @@ def _asset_files(out: Path, asset: Asset, options: AssetOptions) -> list[Path]:
 def _metrics(
     scene: FittedScene, mesh: dict[str, np.ndarray], texture: np.ndarray | None, runner: StageRunner
 ) -> dict[str, float]:
-    """How well the mesh agrees with the photographs that were held out."""
+    """How well the mesh agrees with the photographs that were held out, and with the true shape where it is known."""
     look = texture if texture is not None else mesh.get("colors")
-    if not scene.test or look is None:
+    vertices, faces, metrics = mesh["vertices"], mesh["faces"], {}
+    if scene.truth is None and (not scene.test or look is None):
         return {}
     with runner.timed("report"):
-        psnr = mesh_psnr(mesh["vertices"], mesh["faces"], mesh.get("uv"), look, scene.test, background=scene.background)
-    return {"psnr": psnr} if np.isfinite(psnr) else {}
+        if scene.test and look is not None:
+            metrics["psnr"] = mesh_psnr(vertices, faces, mesh.get("uv"), look, scene.test, background=scene.background)
+        if scene.truth is not None and scene.training:
+            metrics["chamfer"] = chamfer(vertices, faces, scene.truth, scene.training)
+    return {name: value for name, value in metrics.items() if np.isfinite(value)}
 
 
 def _text(report: dict[str, Any]) -> str:
