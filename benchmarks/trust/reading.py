@@ -54,9 +54,13 @@ def outcomes(names: Iterable[str]) -> Iterator[Outcome]:
     """What comes of the cases of `benchmarks.trust.broken_files.corpus` with these names, in their order."""
     left = list(names)
     while left:
+        begun = False
         for outcome in _of_one_child(left):
             left.remove(outcome.name)
             yield outcome
+            begun = True
+        if not begun:
+            raise RuntimeError("the child that reads files ended before the first of them")
 
 
 def _of_one_child(names: list[str]) -> Iterator[Outcome]:
@@ -69,36 +73,40 @@ def _of_one_child(names: list[str]) -> Iterator[Outcome]:
         stderr=subprocess.DEVNULL,
         cwd=Path(__file__).resolve().parents[2],
         env=os.environ | one_thread,
-        text=True,
     )
     assert child.stdin and child.stdout
     try:
-        child.stdin.write(json.dumps(names))
+        child.stdin.write(json.dumps(names).encode())
         child.stdin.close()
-        current, started, worked = "", time.perf_counter(), 0.0
+        current, started, worked, polls, text = "", time.perf_counter(), 0.0, 0, b""
         while True:
+            # Read without a buffer: of a line that waits in one, `select` knows nothing.
             ready, _, _ = select.select([child.stdout], [], [], POLL_SECONDS)
             if not ready:
-                # On a busy machine a child may wait for long; only what it does itself counts.
-                busy = _processor_seconds(child.pid) - worked
-                waited = time.perf_counter() - started
-                if current and (busy > 2 * MAX_SECONDS or waited > HANG_SECONDS):
-                    yield Outcome(current, "hung", f"{busy:.0f} s of a processor", waited)
+                # On a busy machine a child may wait for long; only what it does itself counts. Polls are counted and
+                # not seconds, as both may have been stopped meanwhile.
+                busy, polls = _processor_seconds(child.pid) - worked, polls + 1
+                if current and (busy > 2 * MAX_SECONDS or polls * POLL_SECONDS > HANG_SECONDS):
+                    yield Outcome(current, "hung", f"{busy:.0f} s of a processor", time.perf_counter() - started)
                     return
+                if not current and polls * POLL_SECONDS > HANG_SECONDS:
+                    raise TimeoutError("the child that reads files says nothing")
                 continue
-            line = child.stdout.readline()
-            if not line:
+            block = os.read(child.stdout.fileno(), 1 << 16)
+            if not block:
                 if current:
                     status = child.wait()
                     yield Outcome(current, "crashed", f"exit status {status}", time.perf_counter() - started)
                 return
-            report = json.loads(line)
-            if "begin" in report:
-                current, started = report["begin"], time.perf_counter()
-                worked = _processor_seconds(child.pid)
-            else:
-                current = ""
-                yield Outcome(**report)
+            *lines, text = (text + block).split(b"\n")
+            for line in lines:
+                report = json.loads(line)
+                if "begin" in report:
+                    current, started, polls = report["begin"], time.perf_counter(), 0
+                    worked = _processor_seconds(child.pid)
+                else:
+                    current = ""
+                    yield Outcome(**report)
     finally:
         child.kill()
         child.wait()
