@@ -161,13 +161,16 @@ def _cut_out(
     """
     cut, (pixels, smaller) = [], sizes
     for index, view in enumerate(views):
-        mask = subject_mask(scene.field, small_camera(view, pixels, scene.corner, scene.side), subject)
-        progress((index + 1) / len(views))
         image, counted = view.read_image()[..., :3], view.read_mask()
         if smaller > 1:
             image = _reduced(image, smaller)
             counted = None if counted is None else _reduced(counted.astype(np.uint8) * 255, smaller) > 127
             view = view.resized(image.shape[1], image.shape[0])
+        # The mask has four times as many pixels along both sides as its camera: more than twice the image's are lost.
+        enough = max(MIN_PIXELS // 4, image.shape[0] * image.shape[1] // 4)
+        camera = small_camera(view, min(pixels, enough), scene.corner, scene.side)
+        mask = subject_mask(scene.field, camera, subject)
+        progress((index + 1) / len(views))
         alpha = _resized(mask, image.shape[0], image.shape[1])
         if counted is not None:
             alpha = alpha * counted
