@@ -66,9 +66,11 @@ def _print(batch: Batch) -> None:
     from rich.markup import escape
     from rich.table import Table
 
+    from apps.cli.messages import command_line
+
     console = Console(highlight=False)
     summary = batch.summary()
-    console.print(f"{summary['fitted']} of {summary['items']} fitted   {batch.path / 'results.jsonl'}")
+    console.print(f"{summary['fitted']} of {summary['items']} fitted   {escape(str(batch.path / 'results.jsonl'))}")
     table = Table("score", "median", "min", "max", box=None, header_style="bold", padding=(0, 2, 0, 0))
     for name, values in summary["scores"].items():
         table.add_row(name, *(f"{values[key]:.4g}" for key in ("median", "min", "max")))
@@ -77,6 +79,6 @@ def _print(batch: Batch) -> None:
     for failed in summary["not_fitted"][:SHOWN_FAILURES]:
         console.print(f"[red]not fitted[/] {escape(failed['error'])}")
     if len(summary["not_fitted"]) > SHOWN_FAILURES:
-        console.print(f"... and {len(summary['failed']) - SHOWN_FAILURES} more")
+        console.print(f"... and {len(summary['not_fitted']) - SHOWN_FAILURES} more")
     if batch.dataset is not None and batch.dataset.labels:
-        console.print(f"  next     fit-a-scene learn classify {batch.path}")
+        console.print(f"  next     {escape(command_line('learn', 'classify', batch.path))}", soft_wrap=True)

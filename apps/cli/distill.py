@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from apps.cli.fit import summary
 from apps.cli.flags import add_flags, read_request
 from apps.cli.interrupt import stop_on_signals
+from apps.cli.messages import command_line
 from fields.distill.request import DistillRequest
 from fields.distill.stages import Stages
 from fields.methods.registry import make_method
@@ -80,7 +81,7 @@ def run(options: argparse.Namespace) -> dict:
     if not result.finished:
         print(
             f"stopped at step {result.steps}; "
-            f"continue with: fit-a-scene distill {request.teacher} --out {run.path} --resume",
+            f"continue with: {command_line('distill', request.teacher, '--out', run.path, '--resume')}",
             file=sys.stderr,
         )
         return {**report(run), "interrupted": True}

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import scenes
 from apps.cli.flags import add_flags, read_request
 from apps.cli.interrupt import stop_on_signals
-from apps.cli.messages import print_notes
+from apps.cli.messages import command_line, print_notes
 from fields.fit.request import FitRequest
 from fields.kinds import COMPRESSED, KINDS, default_method, import_packages
 from fields.methods.registry import make_method
@@ -120,7 +120,7 @@ def run_one(options: argparse.Namespace) -> dict:
     if result.finished:
         return summary(run)
     print(
-        f"stopped at step {result.steps}; continue with: fit-a-scene fit {source} --out {run.path} --resume",
+        f"stopped at step {result.steps}; continue with: {command_line('fit', source, '--out', run.path, '--resume')}",
         file=sys.stderr,
     )
     return {**summary(run), "interrupted": True}
@@ -167,7 +167,7 @@ def _run_to_resume(request: FitRequest) -> Run:
     source = str(request.source)
     run = Run.open(request.out) if request.out else find_run(source)
     if run.header["status"] != "finished":
-        _refuse_distilled(run, f"continue it with fit-a-scene distill {source} --out {run.path} --resume")
+        _refuse_distilled(run, f"continue it with {command_line('distill', source, '--out', run.path, '--resume')}")
     return run
 
 

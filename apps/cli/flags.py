@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -12,6 +13,8 @@ from fields.options import OptionInfo, Request, options_of, setting
 
 # Title of the group of what comes out, and of what every command has.
 OUTPUT = "output"
+# Folder of all runs, unless another is named.
+RUNS = Path("runs")
 R = TypeVar("R", bound=Request)
 T = TypeVar("T")
 
@@ -38,7 +41,16 @@ def reorder_groups(parser: argparse.ArgumentParser) -> None:
 
 def add_run(parser: argparse.ArgumentParser) -> None:
     """Add the run that a command works on."""
-    group(parser, "source").add_argument("run_folder", metavar="RUN", type=Path, help="The run's folder.")
+    group(parser, "source").add_argument(
+        "run_folder", metavar="RUN", type=run_path, help="The run's folder, or its name in the folder runs."
+    )
+
+
+def run_path(text: str) -> Path:
+    """The run that is named by its path or, where there is no such path, by its name in the folder of all runs."""
+    path = Path(text)
+    named = RUNS / text
+    return named if path.name == text and not os.path.lexists(path) and os.path.exists(named) else path
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:
@@ -53,8 +65,12 @@ def add_device(parser: argparse.ArgumentParser) -> None:
 
 def read_request(model: type[R], namespace: argparse.Namespace) -> R:
     """The request that was given on the command line. Raises BadInput where its options do not go together."""
-    given = vars(namespace)
-    return model(**{option.name: given[option.name] for option in options_of(model) if option.name in given})
+    given = {option.name: vars(namespace)[option.name] for option in options_of(model) if option.name in namespace}
+    for option in options_of(model):
+        # (A run that is an output need not be there yet.)
+        if option.metavar == "RUN" and option.name != "out" and given.get(option.name) is not None:
+            given[option.name] = run_path(str(given[option.name]))
+    return model(**given)
 
 
 def flag_of(option: OptionInfo) -> str:

@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from apps.cli.flags import OUTPUT, group
+from apps.cli.flags import OUTPUT, group, run_path
 from scenes.errors import BadInput
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> dict:
     """Print a table of the run or of the scene, unless `--json` is given, and return the report."""
+    options.run_folder = str(run_path(options.run_folder))
     return _show_scene(options) if _is_scene(options.run_folder) else _show_run(options)
 
 
@@ -147,7 +148,7 @@ def _print_scene(report: dict, description: str) -> None:
         table.add_row("note", with_flags(note, None))
     if "plot" in report:
         table.add_row("drawn in", report["plot"])
-    Console().print(table)
+    Console(markup=False).print(table)
 
 
 def _print_run(run: Run, stored: dict | None) -> None:
@@ -182,4 +183,4 @@ def _print_run(run: Run, stored: dict | None) -> None:
     )
     for name, value in (stored["metrics"] if stored else {}).items():
         table.add_row(name, f"{value:.6g}")
-    Console().print(table)
+    Console(markup=False).print(table)

@@ -7,6 +7,7 @@ Errors of `scenes` and `fields` put arguments in backticks (`fields.options.repl
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Iterable
 
@@ -35,6 +36,11 @@ def with_flags(message: str, given: argparse.Namespace | None) -> str:
         return f"--set {text}" if "settings" in known and value is not None else text
 
     return replace_arguments(message, replace)
+
+
+def command_line(*words: object) -> str:
+    """A command of this program as one pastes it into a shell: `fit-a-scene render 'runs/my photo'`."""
+    return shlex.join(["fit-a-scene", *map(str, words)])
 
 
 def print_notes(notes: Iterable[str], given: argparse.Namespace) -> None:

@@ -9,8 +9,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from apps.cli.flags import OUTPUT, group
-from apps.cli.runs import RUNS
+from apps.cli.flags import OUTPUT, add_run, group
+from apps.cli.messages import command_line
 from apps.cli.terminal import show
 from scenes.errors import BadInput
 
@@ -19,7 +19,7 @@ HELP = "open the page or the picture of a run"
 EPILOG = """\
 examples:
   fit-a-scene open runs/photo
-  fit-a-scene open photo                    by its name in the folder runs
+  fit-a-scene open photo                    by its name in the folder runs, as every command takes a RUN
   fit-a-scene open runs/photo-compare       the page of a comparison
 """
 # What is worth looking at, the best first: patterns within the folder of a run.
@@ -36,14 +36,12 @@ PATTERNS = (
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    group(parser, "source").add_argument("run_folder", metavar="RUN", help="The run's folder, or its name.")
+    add_run(parser)
     group(parser, OUTPUT).add_argument("--print", dest="only_print", action="store_true", help="Only print the files.")
 
 
 def run(options: argparse.Namespace) -> dict:
-    folder = Path(options.run_folder)
-    if not folder.exists() and (RUNS / folder).is_dir():
-        folder = RUNS / folder
+    folder = options.run_folder
     files = pictures(folder)
     opened = not options.only_print and show(files[0].resolve().as_uri())
     if not options.json:
@@ -57,10 +55,10 @@ def run(options: argparse.Namespace) -> dict:
 def pictures(folder: Path) -> list[Path]:
     """The pages and pictures in the folder of a run, the most telling first. Raises BadInput where there are none."""
     if folder.is_file():
-        raise BadInput(f"{folder}: is a single file without pictures; fit-a-scene render {folder} makes one")
+        raise BadInput(f"{folder}: is a single file without pictures; {command_line('render', folder)} makes one")
     if not folder.is_dir():
         raise BadInput(f"{folder}: there is no such run folder")
     found = [file for pattern in PATTERNS for file in sorted(folder.glob(pattern))]
     if not found:
-        raise BadInput(f"{folder}: has no picture yet; fit-a-scene render {folder} makes one")
+        raise BadInput(f"{folder}: has no picture yet; {command_line('render', folder)} makes one")
     return list(dict.fromkeys(found))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
+from itertools import chain
 
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from apps.cli.messages import command_line
 from apps.cli.terminal import error_console, shows_bars
 from fields.fit.scoring import ScoredPart
 from fields.fit.trainer import Trainer
@@ -32,10 +34,11 @@ class FitProgress:
 
     def __init__(self, signal: Signal, trainer: Trainer, run: Run) -> None:
         self.console = error_console()
-        self.console.print(f"[bold]{signal.source['path']}[/]  {signal.describe()}")
+        self.console.print(f"[bold]{escape(str(signal.source['path']))}[/]  {escape(signal.describe())}")
         self.console.print(
             f"{trainer.method.name}: {trainer.field.num_parameters:,} parameters, {trainer.field.backend}"
-            f"{', fused step' if trainer.fused else ''} on {trainer.device}, run {run.path}"
+            f"{', fused step' if trainer.fused else ''} on {trainer.device}, run {escape(str(run.path))}",
+            soft_wrap=True,
         )
         self.run = run
         self.trainer = trainer
@@ -101,11 +104,14 @@ class FitProgress:
         self.console.print(f"\n{against}{scores}{part}   after {stored['steps']:,} steps in {stored['seconds']:.1f} s")
         if "views" in stored:
             self.console.print(_table(stored["views"]))
-        self.console.print(f"  image    {self.run.path / 'preview.png'}   ({self.trainer.objective.shown})")
-        self.console.print(f"  field    {self.run.weights}   ({stored['bytes']:,} bytes)")
+        # Names of files are neither markup nor broken at the edge of the window: they are copied.
+        preview = self.run.path / "preview.png"
+        self.console.print(escape(f"  image    {preview}   ({self.trainer.objective.shown})"), soft_wrap=True)
+        self.console.print(escape(f"  field    {self.run.weights}   ({stored['bytes']:,} bytes)"), soft_wrap=True)
         suggestion = output_for(self.run.header["kind"], self.trainer.field).suggested_options
-        flags = " ".join(f"--{name}" if value is True else f"--{name} {value}" for name, value in suggestion.items())
-        self.console.print(f"  look     fit-a-scene render {self.run.path} {flags}")
+        flags = [[f"--{name}"] if value is True else [f"--{name}", value] for name, value in suggestion.items()]
+        look = command_line("render", self.run.path, *chain(*flags))
+        self.console.print(escape(f"  look     {look}"), soft_wrap=True)
 
 
 def _table(views: list[dict]) -> Table:

@@ -14,7 +14,7 @@ import sys
 
 from apps.cli.flags import add_flags, read_request
 from apps.cli.interrupt import stop_on_signals
-from apps.cli.messages import with_flags
+from apps.cli.messages import command_line, with_flags
 from fields.reconstruct.request import ReconstructRequest
 
 # Seconds that starting usually takes.
@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> dict:
         work = Reconstruction(request, progress)
         with stop_on_signals(work):
             report = work.run()
-    again = f"fit-a-scene reconstruct {request.source} {request.asset} --out {request.out}"
+    again = command_line("reconstruct", request.source, request.asset, "--out", request.out)
     if report.get("interrupted"):
         print(f"stopped; continue with: {again}", file=sys.stderr)
     elif not options.json:

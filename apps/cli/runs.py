@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from apps.cli.flags import OUTPUT, group
+from apps.cli.flags import OUTPUT, RUNS, group
 from scenes.errors import BadInput
 
 HELP = "list, remove and rename runs"
@@ -29,8 +29,6 @@ examples:
   fit-a-scene runs rename photo portrait
   fit-a-scene runs --json
 """
-# Folder of all runs, unless another is named.
-RUNS = Path("runs")
 ACTIONS = ("list", "remove", "rename")
 # Files that make a folder a run, a comparison or a reconstruction, in the order in which they are looked for.
 RUN, COMPARISON, RECONSTRUCTION = "run.json", "comparison.json", "reconstruct.json"
@@ -146,7 +144,8 @@ def find(folder: Path, name: str) -> Path:
             return path
     from fields.options import near
 
-    raise BadInput(f"there is no run {name}; {near(name, [run['name'] for run in list_runs(folder)] or ['none'])}")
+    known = [run["name"] for run in list_runs(folder)]
+    raise BadInput(f"there is no run {name}; {near(name, known) if known else f'none is in {folder}'}")
 
 
 def _is_busy(path: Path) -> bool:

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shlex
 import signal
 
 import numpy as np
@@ -202,3 +203,15 @@ def test_a_pixel_export_is_the_picture(run, monkeypatch):
     monkeypatch.setattr("sys.stdout", out)
     assert main(["render", run, "--out", "-", "--size", "20x10"]) == 0
     assert Image.open(io.BytesIO(out.buffer.getvalue())).size == (20, 10)
+
+
+def test_odd_names_are_shown_as_they_are_and_commands_can_be_pasted(here, photograph, capsys):
+    source = here / "my [b] photo.png"
+    source.write_bytes(photograph.read_bytes())
+    assert main(["fit", str(source), *QUICK]) == 0
+    said = capsys.readouterr().err
+    assert str(source) in said and "runs/my [b] photo/preview.png" in said
+    command = next(line for line in said.splitlines() if line.startswith("  look"))
+    words = shlex.split(command)[1:]
+    assert words[:3] == ["fit-a-scene", "render", "runs/my [b] photo"]
+    assert main([*words[1:3], "--size", "8x8"]) == 0

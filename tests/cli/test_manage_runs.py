@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from apps.cli import terminal
-from apps.cli.main import main
+from apps.cli.flags import read_request, run_path
+from apps.cli.main import build_parser, main, subcommands
+from fields.distill.request import DistillRequest
 
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures" / "runs"
 NAMES = ("image-hashgrid", "image-interrupted", "audio-hashgrid", "comparison")
@@ -121,3 +123,24 @@ def test_open_prints_where_the_files_are_without_a_display(runs, capsys, monkeyp
     assert captured.out.split() == ["runs/image-hashgrid/preview.png"]
     assert "no display" in captured.err
     assert "no picture" in refused(capsys, "open", "notes")
+
+
+def test_every_command_takes_the_name_of_a_run(runs, tmp_path, capsys):
+    assert main(["info", "image-hashgrid", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["run"] == "runs/image-hashgrid"
+    parser = build_parser()
+    for command in ("render", "export", "evaluate", "distill"):
+        given = subcommands(parser)[command].parse_intermixed_args(
+            ["image-hashgrid", *["a.png"] * (command == "export")]
+        )
+        run = read_request(DistillRequest, given).teacher if command == "distill" else given.run_folder
+        assert run == Path("runs/image-hashgrid"), command
+    # What is there by that path is meant before a run of that name, and a new folder is no name.
+    (tmp_path / "image-hashgrid").mkdir()
+    assert run_path("image-hashgrid") == Path("image-hashgrid")
+    assert run_path("new") == Path("new") and run_path("./damaged") == Path("damaged")
+
+
+def test_without_runs_no_other_name_is_proposed(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert "there is no run photo; none is in runs" in refused(capsys, "runs", "remove", "photo", "--yes")
