@@ -90,7 +90,12 @@ def run(options: argparse.Namespace) -> dict:
     print(f"Field Studio   {address}   (stop it with Ctrl-C; runs in {options.runs})", file=sys.stderr, flush=True)
     if options.browser and has_display():
         Thread(target=_show_when_served, args=(address, host, port), daemon=True).start()
-    serve(host, port, password=password, runs=options.runs, hosts=LOOPBACK if host in LOOPBACK else None)
+
+    def show_owner(path: str) -> None:
+        print(f"Owner’s view   {address}{path}   (everybody’s jobs)", file=sys.stderr, flush=True)
+
+    hosts = LOOPBACK if host in LOOPBACK else None
+    serve(host, port, password=password, runs=options.runs, hosts=hosts, show_owner=show_owner)
     return {"address": address}
 
 

@@ -45,6 +45,10 @@ EXAMPLES = (
 )
 
 
+# Titles of those that the welcome shows: one of each kind.
+READY = ("Astronaut", "Bells", "Ripples", "Knot", "Gyroid", "Duck")
+
+
 def names() -> list[str]:
     """Names of all examples."""
     return [example.name for example in EXAMPLES]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from math import prod
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from apps.studio.view_renderer import OpenRun
 from fields.export.base import Format, Progress, Source
@@ -17,6 +18,7 @@ from fields.export.outputs import radiance, shape, volume
 from fields.export.request import ExportRequest, RenderRequest
 from fields.export.splats import SPLATS
 from fields.kinds import output_for, viewer_class
+from fields.options import OptionInfo, options_of
 from fields.runs.run import Run
 from scenes.errors import BadInput
 
@@ -32,16 +34,33 @@ BYTES_PER_SPLAT = 62 * 4
 # Formats of meshes in which Y is up by definition.
 UPRIGHT_ENDINGS = (".glb", ".usdz")
 
+# Options of exports that the page sets itself, or does not offer: its viewer cannot read such meshes, several files are
+# no download, and whoever serves the page decides about memory.
+NOT_OFFERED = ("resolution", "scale", "size", "rate", "time", "part", "units", "meshopt", "collision", "memory")
+
 Size = Literal["scale", "cells", "fixed"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExportChoice:
-    """One way of exporting a run. `label`: as the page shows it. `size`: the control that sets its size."""
+    """One way of exporting a run.
+
+    `label`: as the page shows it. `size`: the control that sets its size. `options`: what else was asked for, as JSON
+    data.
+    """
 
     label: str
     ending: str
     size: Size = "fixed"
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def offered(self, kind: str) -> list[OptionInfo]:
+        """What else may be asked for, of a field of this kind."""
+        return []
+
+    def with_options(self, options: Mapping[str, Any]) -> ExportChoice:
+        """The same with other options, which the page's controls hold as text. Raises BadInput for wrong ones."""
+        return self
 
     def estimate(self, run: Run, scale: float, cells: int) -> str:
         """How much will be written, for people. `scale`, `cells`: values of the page's controls."""
@@ -87,6 +106,20 @@ class FormatChoice(ExportChoice):
     row: Format
     is_frame: bool = False
 
+    def offered(self, kind: str) -> list[OptionInfo]:
+        return [
+            option
+            for option in options_of(ExportRequest)
+            if option.name in self.row.options and option.name not in NOT_OFFERED and option.applies_to(kind)
+        ]
+
+    def with_options(self, options: Mapping[str, Any]) -> ExportChoice:
+        known = {option.name: option for option in options_of(ExportRequest)}
+        given = {name: value for name, value in options.items() if name in self.row.options and name not in NOT_OFFERED}
+        for name, value in given.items():
+            known[name].from_page(value)
+        return replace(self, options={name: value for name, value in given.items() if value not in (None, "", False)})
+
     def estimate(self, run: Run, scale: float, cells: int) -> str:
         if self.row.bits_per_parameter is not None:
             return _parameter_estimate(run, self.row.bits_per_parameter)
@@ -107,12 +140,16 @@ class FormatChoice(ExportChoice):
     def write(self, run: Run, out: Path, scale: float, cells: int, progress: Progress) -> None:
         if self.size == "scale":
             _refuse_large(run, scale)
+        known = {option.name: option for option in options_of(ExportRequest)}
+        given = {name: known[name].from_page(value) for name, value in self.options.items()}
+        # Viewers of these formats take Y for up; the poses of a scene mostly have Z up.
+        upright = self.ending in UPRIGHT_ENDINGS and run.cameras() and not {"up", "length"} & set(given)
         request = ExportRequest(
             resolution=max(MIN_CELLS, min(MAX_CELLS, cells)) if self.size == "cells" else None,
             scale=_scale(self, scale),
             time=_middle_time(run) if self.is_frame else None,
-            # Viewers of these formats take Y for up; the poses of a scene mostly have Z up.
-            units="metres" if self.ending in UPRIGHT_ENDINGS and run.cameras() else None,
+            units="metres" if upright else None,
+            **given,
         )
         # The field is loaded anew, because floaters are removed from that of a scene for some forms.
         export(Source(run, run.load_field(), run.header["kind"]), out, request, self.row.form, progress=progress)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, FastAPI, Query, Request, Response
@@ -17,22 +18,33 @@ from apps.studio.images import encode_webp, media_type
 from apps.studio.job import Job
 from apps.studio.job_queue import JobQueue
 from apps.studio.messages import message_of
+from apps.studio.owner import Owner, owner_routes
 from apps.studio.reconstruct_job import ReconstructJob
 from apps.studio.run_routes import NOT_CACHED, REVALIDATED, run_routes
 from apps.studio.shelf import Shelf
 from apps.studio.static_files import SCRIPTS, STATIC_FILES
 from apps.studio.templating import render
-from apps.studio.view_renderer import ViewRenderer
+from apps.studio.view_renderer import OpenRun, ViewRenderer
 from apps.studio.visitors import visitor_of
 from scenes.errors import BadInput
+from scenes.image.color import Tone
 
 # WebP quality of views: of flat fields, which show the fitted values themselves, and of solid ones.
 WINDOW_QUALITY = 94
 ORBIT_QUALITY = 92
 
 
-def add_routes(app: FastAPI, folders: Folders, queue: JobQueue, renderer: ViewRenderer, shelf: Shelf) -> None:
+def add_routes(
+    app: FastAPI,
+    folders: Folders,
+    queue: JobQueue,
+    renderer: ViewRenderer,
+    shelf: Shelf,
+    *,
+    owner: Owner | None = None,
+) -> None:
     """Add all routes to an application, and answer BadInput with one readable line."""
+    app.include_router(owner_routes(owner or Owner(), folders, queue, shelf))
     for router in (
         _static_routes(),
         _job_routes(queue),
@@ -90,6 +102,8 @@ def _static_routes() -> APIRouter:
 
 def _job_routes(queue: JobQueue) -> APIRouter:
     router = APIRouter()
+    # Pages learn from another one that the studio was restarted meanwhile.
+    start = secrets.token_hex(8)
 
     @router.get("/jobs")
     async def jobs(request: Request, of: str = "") -> Response:
@@ -109,7 +123,7 @@ def _job_routes(queue: JobQueue) -> APIRouter:
                 "page": job.page,
             }
         summaries = [{**known.summary(visitor), "place": places.get(known.id)} for known in list(queue.jobs.values())]
-        return JSONResponse({"jobs": summaries, "job": details}, headers=NOT_CACHED)
+        return JSONResponse({"start": start, "jobs": summaries, "job": details}, headers=NOT_CACHED)
 
     @router.get("/jobs/{job_id}/{name}")
     async def image(job_id: str, name: str) -> Response:
@@ -144,16 +158,38 @@ def _view_routes(folders: Folders, renderer: ViewRenderer) -> APIRouter:
 
     @router.get("/view/{name}")
     async def window(
-        name: str, x0: float, y0: float, x1: float, y1: float, w: int, h: int, at: float = 0.5, axis: str = "z"
+        name: str,
+        x0: float,
+        y0: float,
+        x1: float,
+        y1: float,
+        w: int,
+        h: int,
+        at: float = 0.5,
+        axis: str = "z",
+        of: Literal["field", "signal", "error"] = "field",
+        gain: float = 10.0,
+        exposure: float = 0.0,
+        curve: str = "reinhard",
     ) -> Response:
-        """A window of a flat field; see `fields.export.viewers.Viewer.window`."""
-        image = renderer.render(
-            folders.run(name),
-            lambda opened: encode_webp(
-                opened.viewer.window((x0, y0, x1, y1), w, h, position=at, axis=axis), WINDOW_QUALITY
-            ),
-        )
-        return Response(await asyncio.wrap_future(image), media_type="image/webp", headers=NOT_CACHED)
+        """A window of a flat field, of its signal, or of the error.
+
+        See `fields.export.viewers.Viewer.window` and `fields.export.signal_windows`; `gain` is that of an error.
+        """
+        tone = Tone(exposure, curve)  # pyright: ignore[reportArgumentType]  (checked there)
+        box = (x0, y0, x1, y1)
+
+        def draw(opened: OpenRun) -> bytes:
+            if of == "field":
+                image = opened.viewer.window(box, w, h, position=at, axis=axis, tone=tone)
+            elif of == "signal":
+                image = opened.signal_windows().window(box, w, h, position=at, axis=axis, tone=tone)
+            else:
+                image = opened.signal_windows().error(box, w, h, position=at, axis=axis, tone=tone, gain=gain)
+            return encode_webp(image, WINDOW_QUALITY)
+
+        image = await asyncio.wrap_future(renderer.render(folders.run(name), draw))
+        return Response(image, media_type="image/webp", headers=NOT_CACHED)
 
     @router.get("/orbit/{name}")
     async def orbit(

@@ -71,9 +71,19 @@ def body(runs: Sequence[Run], pictures: Sequence[np.ndarray]) -> Markup:
         images.append({"name": name, "fit": _address(fit), "error": error})
     regions = [] if target is None else worst_regions(target, fits)
     measure, curves, steps = _curves(runs)
-    sizes = [chart.Line(line.name, [(run.header["parameters"], line.points[-1][1])]) for run, line in zip(runs, curves)]
+    # A run that stopped before its first log has no curve.
+    last = {line.name: line.points[-1][1] for line in curves}
+    ended = [run for run in runs if run.path.name in last]
+    sizes, stored = (
+        [chart.Line(run.path.name, [(size(run), last[run.path.name])]) for run in ended]
+        for size in (_parameters, _bytes)
+    )
     title = MEASURES.get(measure, measure).replace(" of fixed samples", "")
-    others = (("Quality against steps", "steps", steps), ("Quality against parameters", "parameters", sizes))
+    others = (
+        ("Quality against steps", "steps", steps),
+        ("Quality against parameters", "parameters", sizes),
+        ("Quality against bytes", "bytes", stored),
+    )
     return render_part(
         "body",
         **_table(runs),
@@ -128,6 +138,15 @@ def _signal_of(header: dict[str, Any]) -> tuple[str, str]:
     """What tells signals apart: the digest of the file where there is one."""
     source = header["source"]
     return header["kind"], str(source.get("sha256") or source["path"])
+
+
+def _parameters(run: Run) -> float:
+    return float(run.header["parameters"])
+
+
+def _bytes(run: Run) -> float:
+    """Bytes of the file of the weights."""
+    return float(run.weights.stat().st_size)
 
 
 def _stored(run: Run) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,12 +11,13 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from apps.studio import descriptions, exporting, gallery
+from apps.studio import descriptions, exporting, films, gallery
 from apps.studio.exporting import ExportChoice
 from apps.studio.folders import Folders, check_name
 from apps.studio.images import data_url
 from apps.studio.job import Job
 from apps.studio.job_queue import JobQueue
+from apps.studio.messages import note_for_page
 from apps.studio.reconstruct_job import RECORD
 from apps.studio.shelf import Shelf
 from apps.studio.static_files import SCRIPTS
@@ -23,14 +25,16 @@ from apps.studio.templating import render
 from apps.studio.view_renderer import OpenRun
 from fields.compare.comparison import HEADER
 from fields.export.outputs.cameras import draw_cameras
+from fields.export.viewers import AXES, check_window
 from fields.kinds import viewer_class
-from fields.render.raster import evaluate_image
 from fields.runs.run import Run
 from scenes.domain import Domain
 from scenes.errors import BadInput
 
 # Letters of the drawing of cameras, in points: it is shown at about half its size.
 CAMERA_FONT_SIZE = 17
+# What the help of an option says of its flag alone.
+OF_FLAGS = re.compile(r"[.;] negative [^.;]*equals sign[:,] --\w+=[-\w,]+(\.\.\.)?", re.IGNORECASE)
 # Half the side of the window around a point that is evaluated.
 HALF_PIXEL = 5e-5
 
@@ -76,32 +80,78 @@ def viewer(run: Run) -> Markup:
         return render("orbit_viewer", run=run.path.name, moving=drawn.is_moving(domain))
     width, height = drawn.aspect_ratio(domain)
     name = run.path.name
-    zoom = render("zoom_viewer", run=name, kind=kind, position=drawn.position_name, ratio=f"{width}/{height}")
+    zoom = render(
+        "zoom_viewer",
+        run=name,
+        kind=kind,
+        position=drawn.position_name,
+        width=width,
+        height=height,
+        count=domain.grid_shape[2] if kind == "video" else 0,
+        seconds=domain.axes[2].upper - domain.axes[2].lower if kind == "video" else 0,
+        linear=run.header["channels"]["space"] == "linear",
+    )
     if kind != "audio":
         return zoom
     return zoom + render("sound_player", run=name, version=run.weights.stat().st_mtime_ns)
 
 
-def value_at(opened: OpenRun, x: float, y: float) -> str:
-    """The value of an image's field at a point in [0, 1], and where that is in pixels of the signal.
+def values_at(opened: OpenRun, x: float, y: float, position: float = 0.5, axis: str = "z") -> dict[str, Any]:
+    """The values of field and signal at a point of an image, a video or a volume, in the signal's own units.
+
+    Returns the point in samples, and the values of the field by channel; of the signal too, at the sample that the
+    point lies in, where its file is still there. `x`, `y`: in [0, 1] of a window, see `Viewer.window`.
 
     Raises BadInput for other kinds, and for points outside.
     """
-    points = opened.field.point_field
-    if opened.kind != "image" or points is None:
-        raise BadInput("values at a point are told of images")
+    viewer = opened.viewer
+    if viewer.solid or opened.kind == "audio":
+        raise BadInput("values at a point are told of images, videos and volumes")
     if not (0 <= x <= 1 and 0 <= y <= 1):
-        raise BadInput("this point is outside of the image")
-    values = evaluate_image(points, 1, 1, (x - HALF_PIXEL, y - HALF_PIXEL, x + HALF_PIXEL, y + HALF_PIXEL))[0, 0]
-    width, height = points.domain.shown_size
-    channels = points.channels
-    told = ", ".join(f"{name} {value:.4g}" for name, value in zip(channels.names, values.tolist()))
-    return f"x {x * width:.1f}, y {y * height:.1f}: {told}"
+        raise BadInput("this point is outside")
+    check_window((0, 0, 1, 1), 1, 1, position, axis)
+    fitted = None
+    try:
+        fitted, found = opened.signal_windows().sample(x, y, position=position, axis=axis)
+    except BadInput:
+        box = (x - HALF_PIXEL, y - HALF_PIXEL, x + HALF_PIXEL, y + HALF_PIXEL)
+        found = viewer.values(box, 1, 1, position, axis)[0, 0]
+    shape = list(opened.field.domain.grid_shape)
+    if opened.kind == "volume":
+        shape.pop(AXES.index(axis))
+    told = {"x": round(x * shape[0], 1), "y": round(y * shape[1], 1), "field": _in_units(opened, found)}
+    return told if fitted is None else {**told, "signal": _in_units(opened, fitted)}
 
 
-def forms(opened: OpenRun) -> list[dict[str, str]]:
-    """What the run can be exported as: the label of each choice, and which control sets its size."""
-    return [{"label": choice.label, "size": choice.size} for choice in exporting.choices(opened)]
+def _in_units(opened: OpenRun, values: np.ndarray) -> dict[str, str]:
+    """Values by channel, as text, in the signal's own units."""
+    channels = opened.field.channels
+    own = channels.lower + values * (channels.upper - channels.lower)
+    return {name: f"{value:.4g}" for name, value in zip(channels.names, own.tolist())}
+
+
+def forms(opened: OpenRun) -> list[dict[str, Any]]:
+    """What the run can be exported as: label, ending, which control sets its size, and what else may be asked for."""
+    return [
+        {
+            "label": choice.label,
+            "ending": choice.ending,
+            "size": choice.size,
+            "options": [
+                {
+                    "name": option.name,
+                    "label": option.label,
+                    "help": note_for_page(OF_FLAGS.sub("", option.help)),
+                    "widget": option.widget,
+                    "choices": option.page_choices if option.widget == "choice" else [],
+                    # Of lists of numbers the command line's own placeholder says the order.
+                    "hint": option.hint or (option.metavar or "").lower() if "," in (option.metavar or "") else "",
+                }
+                for option in choice.offered(opened.kind)
+            ],
+        }
+        for choice in exporting.choices(opened)
+    ]
 
 
 def estimate(opened: OpenRun, label: str, scale: float, cells: int) -> str:
@@ -109,9 +159,11 @@ def estimate(opened: OpenRun, label: str, scale: float, cells: int) -> str:
     return exporting.find(opened, label).estimate(opened.run, scale, cells)
 
 
-def chosen_form(opened: OpenRun, label: str) -> ExportChoice:
-    """The choice with a label."""
-    return exporting.find(opened, label)
+def chosen_form(opened: OpenRun, label: str, options: Mapping[str, Any]) -> ExportChoice:
+    """The choice with a label, or a film along key views. Raises BadInput for options that are wrong."""
+    if label == films.LABEL:
+        return films.FilmChoice.of(options)
+    return exporting.find(opened, label).with_options(options)
 
 
 def cameras(opened: OpenRun) -> Markup:

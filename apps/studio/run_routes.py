@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 
 from apps.studio import field_inspector, gallery, run_page, sounds, thumbnails
+from apps.studio.bodies import json_object, number
 from apps.studio.compare_job import preview_of
 from apps.studio.folders import Folders
 from apps.studio.job_queue import JobQueue
@@ -36,6 +37,8 @@ RECONSTRUCTION_FILES = {
     "report.png": ("asset/report.png", "image/png"),
     "report.json": ("asset/report.json", "application/json"),
 }
+# Policy of pages that are shown as if they came from nowhere.
+SANDBOX = "sandbox allow-scripts allow-downloads allow-popups"
 NOT_CACHED = {"Cache-Control": "no-store"}
 # The browser asks each time whether the file has changed.
 REVALIDATED = {"Cache-Control": "no-cache"}
@@ -98,9 +101,9 @@ def run_routes(folders: Folders, queue: JobQueue, renderer: ViewRenderer, shelf:
         return FileResponse(made, media_type="audio/wav", headers=REVALIDATED)
 
     @router.get("/{name}/value")
-    async def value(name: str, x: float, y: float) -> Response:
-        text = await with_field(name, lambda opened: run_page.value_at(opened, x, y))
-        return JSONResponse({"text": text}, headers=NOT_CACHED)
+    async def value(name: str, x: float, y: float, at: float = 0.5, axis: str = "z") -> Response:
+        values = await with_field(name, lambda opened: run_page.values_at(opened, x, y, at, axis))
+        return JSONResponse(values, headers=NOT_CACHED)
 
     @router.get("/{name}/forms")
     async def forms(name: str) -> Response:
@@ -113,14 +116,21 @@ def run_routes(folders: Folders, queue: JobQueue, renderer: ViewRenderer, shelf:
 
     @router.post("/{name}/exports")
     async def start_export(name: str, request: Request) -> Response:
-        given = await request.json()
-        choice = await with_field(name, lambda opened: run_page.chosen_form(opened, str(given.get("label", ""))))
-        scale, cells = float(given.get("scale", 1.0)), int(given.get("cells", 128))
+        given = await json_object(request)
+        options = given.get("options") or {}
+        if not isinstance(options, dict):
+            raise BadInput("the options of an export have names")
+        label = str(given.get("label", ""))
+        choice = await with_field(name, lambda opened: run_page.chosen_form(opened, label, options))
+        scale, cells = number(given, "scale", 1.0), int(number(given, "cells", 128))
         return JSONResponse(shelf.start(folders.run(name), choice, scale, cells).to_dict())
 
     @router.get("/{name}/exports/{export_id}")
-    def exported(name: str, export_id: str) -> Response:
+    def exported(name: str, export_id: str, open: bool = False) -> Response:
         file = shelf.file(folders.run(name), export_id)
+        if open and file.suffix == ".html":
+            # The file may come with a run that somebody else made: it is shown, but it is no page of the studio.
+            return FileResponse(file, headers={**REVALIDATED, "Content-Security-Policy": "sandbox allow-scripts"})
         return FileResponse(file, filename=file.name, headers=REVALIDATED)
 
     @router.post("/{name}/exports/{export_id}/{action}")
@@ -141,11 +151,13 @@ def run_routes(folders: Folders, queue: JobQueue, renderer: ViewRenderer, shelf:
         file = path / place
         if not file_type or file.is_symlink() or file.parent.is_symlink() or not file.is_file():
             return Response(status_code=404)
-        return FileResponse(file, media_type=file_type, headers=REVALIDATED)
+        # The page of a comparison that somebody else made may hold any script; it must not act for the studio.
+        alone = {"Content-Security-Policy": SANDBOX} if file_type == "text/html" else {}
+        return FileResponse(file, media_type=file_type, headers=REVALIDATED | alone)
 
     @router.post("/{name}/{action}")
     async def change(name: str, action: str, request: Request) -> Response:
-        given = await request.json()
+        given = await json_object(request)
         if action in ("rename", "delete") and shelf.is_busy(folders.run(name)):
             raise BadInput(f"an export of {name} is being made; cancel it first, or wait for its end")
         if action == "rename":
@@ -155,7 +167,8 @@ def run_routes(folders: Folders, queue: JobQueue, renderer: ViewRenderer, shelf:
         if action == "restore":
             return JSONResponse({"name": gallery.restore(folders, str(given.get("token", "")))})
         if action == "describe":
-            tags = [str(tag) for tag in given.get("tags", [])]
+            tags = given.get("tags", [])
+            tags = [str(tag) for tag in tags] if isinstance(tags, list) else []
             return JSONResponse(run_page.describe(folders, name, str(given.get("note", "")), tags))
         starts = {"repeat": gallery.repeat, "resume": gallery.resume, "show": gallery.show}
         if action in starts:

@@ -18,6 +18,7 @@ from apps.studio.access import LOOPBACK, AccessControl
 from apps.studio.cleanup import delete_unused
 from apps.studio.folders import Folders
 from apps.studio.job_queue import JobQueue
+from apps.studio.owner import Owner
 from apps.studio.routes import add_routes
 from apps.studio.shelf import Shelf
 from apps.studio.static_files import SCRIPTS
@@ -40,6 +41,7 @@ class Studio:
     queue: JobQueue
     renderer: ViewRenderer
     shelf: Shelf
+    owner: Owner = field(default_factory=Owner)
     _loading: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "studio-loading"))
 
     @classmethod
@@ -77,7 +79,7 @@ def make_app(studio: Studio, password: str | None = None, hosts: tuple[str, ...]
         studio.close()
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
-    add_routes(app, studio.folders, studio.queue, studio.renderer, studio.shelf)
+    add_routes(app, studio.folders, studio.queue, studio.renderer, studio.shelf, owner=studio.owner)
     page = build(studio)
     gr.mount_gradio_app(
         app,
@@ -100,8 +102,22 @@ def make_app(studio: Studio, password: str | None = None, hosts: tuple[str, ...]
     return AccessControl(Visitors(app), password, hosts)
 
 
-def serve(host: str, port: int, *, password: str | None, runs: Path, hosts: tuple[str, ...] | None) -> None:
-    """Serve the studio of a folder of runs until it is interrupted. `password`, `hosts`: see `AccessControl`."""
-    app = make_app(Studio.at(runs), password, hosts)
+def serve(
+    host: str,
+    port: int,
+    *,
+    password: str | None,
+    runs: Path,
+    hosts: tuple[str, ...] | None,
+    show_owner: Callable[[str], None] | None = None,
+) -> None:
+    """Serve the studio of a folder of runs until it is interrupted.
+
+    `password`, `hosts`: see `AccessControl`. `show_owner`: called with the path of the owner's view, which has its key.
+    """
+    studio = Studio.at(runs)
+    if show_owner is not None:
+        show_owner(f"/owner?key={studio.owner.key}")
+    app = make_app(studio, password, hosts)
     config = uvicorn.Config(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=SHUTDOWN_SECONDS)
     uvicorn.Server(config).run()

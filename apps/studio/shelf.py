@@ -40,8 +40,9 @@ class Cancelled(Exception):
 class Export:
     """One file that is made of a run, or was. It never belongs to another run than the one in whose folder it lies.
 
-    `label`, `scale`, `cells`: what was asked for, see `exporting.choices`. `made`: time of the wish, in seconds since
-    1970. `file`: name of the file once it is there. `fraction`: how much is done, where the format reports it.
+    `label`, `scale`, `cells`, `options`: what was asked for, see `exporting.choices`. `made`: time of the wish, in
+    seconds since 1970. `file`: name of the file once it is there. `fraction`: how much is done, where the format
+    reports it.
     """
 
     label: str
@@ -56,6 +57,7 @@ class Export:
     message: str = ""
     fraction: float | None = None
     begun: float | None = None
+    options: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON data, with the seconds that are left where they can be told."""
@@ -77,7 +79,7 @@ class Shelf:
 
     def start(self, path: Path, choice: ExportChoice, scale: float, cells: int) -> Export:
         """Begin to make a file of the run in the folder `path`. Raises BadInput where too many wait."""
-        wanted = Export(choice.label, scale, cells)
+        wanted = Export(choice.label, scale, cells, options=dict(choice.options))
         folder = path / EXPORTS / wanted.id
         with self._lock:
             if len(self._active) >= MAX_WAITING:
@@ -133,6 +135,12 @@ class Shelf:
         self.cancel(path, export_id)
         shutil.rmtree(self._folder(path, export_id), ignore_errors=True)
 
+    def under_way(self) -> list[dict[str, Any]]:
+        """Exports of all runs that wait or are made now, as JSON data, with the name of each run."""
+        with self._lock:
+            active = list(self._active.items())
+        return [{**known.to_dict(), "run": folder.parent.parent.name} for folder, known in active]
+
     def is_busy(self, path: Path) -> bool:
         """Whether something is made of the run in this folder."""
         with self._lock:
@@ -175,10 +183,13 @@ class Shelf:
         finally:
             wanted.seconds = time.monotonic() - wanted.begun
             wanted.fraction = None
-            self._keep(folder, wanted)
-            give_back()
-            with self._lock:
-                self._active.pop(folder, None)
+            try:
+                self._keep(folder, wanted)
+            finally:
+                # Also where the disk is full or the run was moved: the run is no longer busy.
+                with self._lock:
+                    self._active.pop(folder, None)
+                give_back()
 
     def _begin(self, wanted: Export) -> None:
         with self._lock:

@@ -10,7 +10,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
+from apps.studio.chosen_signal import OPENED
+from fields.export.signal_windows import SignalWindows
 from fields.export.viewers import Viewer
+from fields.fit.fit import reopen
 from fields.kinds import viewer_for
 from fields.models.field import Field
 from fields.runs.run import Run
@@ -36,6 +39,11 @@ class OpenRun:
     @cached_property
     def viewer(self) -> Viewer:
         return viewer_for(self.kind, self.field, self.run.path)
+
+    def signal_windows(self) -> SignalWindows:
+        """Windows into the run's signal. Raises BadInput where its file has gone or is another one by now."""
+        signal = OPENED.get(("signal of", self.run.path, self.modified), lambda: reopen(self.run))
+        return SignalWindows(self.viewer, signal)
 
 
 class ViewRenderer:

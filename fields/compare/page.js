@@ -73,7 +73,28 @@
       button.addEventListener("click", () => {
         for (const other of choices) other.setAttribute("aria-pressed", String(other === button));
         viewer.classList.toggle("errors", button.dataset.show === "error");
+        viewer.classList.toggle("wiping", button.dataset.show === "wipe");
       });
+    startWipe(viewer);
+  }
+  // Two of the images over each other: which ones, and where they meet.
+  function startWipe(viewer) {
+    const wipe = viewer.querySelector(".wipe");
+    if (!wipe) return;
+    const images = [...viewer.querySelectorAll(".panes .fit")];
+    const [left, right] = wipe.querySelectorAll("select");
+    const [below, above] = wipe.querySelectorAll("img");
+    const range = wipe.querySelector("input");
+    for (const select of [left, right])
+      select.append(...images.map((image, index) => new Option(image.alt, String(index))));
+    right.value = String(Math.min(1, images.length - 1));
+    const show = () => {
+      above.src = images[left.value].src;
+      below.src = images[right.value].src;
+      wipe.style.setProperty("--cut", `${range.value}%`);
+    };
+    for (const control of [left, right, range]) control.addEventListener("input", show);
+    show();
   }
   const all = () => document.querySelectorAll(".compare-viewer").forEach(start);
   all();

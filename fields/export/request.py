@@ -226,6 +226,7 @@ class ExportRequest(OutputRequest):
     level: Annotated[float, BeforeValidator(finite)] | None = option(
         None,
         section="surface",
+        label="Value at the surface",
         metavar="V",
         help="Value of the field at the surface. By default 0 for distances, 0.5 for occupancy, and chosen from the "
         "histogram for volumes and scenes.",
@@ -233,14 +234,18 @@ class ExportRequest(OutputRequest):
     box: Corners | None = option(
         None,
         section="surface",
+        label="Crop box",
         metavar="X0,Y0,Z0,X1,Y1,Z1",
         help="Write only what lies in this box, in units of the fitted file. Negative numbers need an equals sign: "
         "--box=-1,...",
     )
-    largest: bool = option(False, section="surface", help="Keep only the largest connected component.")
+    largest: bool = option(
+        False, section="surface", label="Largest component only", help="Keep only the largest connected component."
+    )
     keep_components: bool = option(
         False,
         section="surface",
+        label="Keep small components",
         help="Keep small connected components, which otherwise are removed: specks that no one modelled.",
     )
     triangles: Count | None = option(
@@ -255,6 +260,7 @@ class ExportRequest(OutputRequest):
     texture_size: Count | None = option(
         None,
         section="surface",
+        label="Texture size (texels)",
         metavar="N",
         help="Texels along the side of the texture (default 2048); there is a texture then.",
     )
@@ -266,11 +272,13 @@ class ExportRequest(OutputRequest):
     error_map: bool = option(
         False,
         section="surface",
+        label="Color by error",
         help="Color the vertices by their distance from the source, or from the field's surface if there is no source.",
     )
     up: Literal["x", "y", "z", "-x", "-y", "-z"] | None = option(
         None,
         section="surface",
+        label="Axis that is up",
         metavar="AXIS",
         help="Put the mesh upright on the ground, with this axis of the source up; negative ones need an equals sign, "
         "--up=-z. By default it stays as it is, or follows a scene's cameras where it is put upright all the same.",
@@ -278,6 +286,7 @@ class ExportRequest(OutputRequest):
     length: Positive | None = option(
         None,
         section="surface",
+        label="Longest side (metres)",
         metavar="METRES",
         help="Length of the mesh's longest side, in metres; it is put upright on the ground then.",
     )
@@ -290,6 +299,7 @@ class ExportRequest(OutputRequest):
     quantize: bool = option(
         False,
         section="surface",
+        label="Quantize positions",
         help="Store positions with 16 bits and directions with 8, for half of the bytes (KHR_mesh_quantization).",
     )
     meshopt: bool = option(

@@ -40,13 +40,15 @@ def test_a_click_on_an_example_chooses_it_and_updates_the_estimate(visit, studio
     images = page.locator("[data-example] img")
     images.first.wait_for()
     page.wait_for_function("[...document.querySelectorAll('[data-example] img')].every(image => image.naturalWidth)")
-    assert images.count() == len(examples.names())
-    # Both are of one method: the estimate follows the signal.
-    for name, parameters in (("Astronaut", "324,576"), ("Chelsea", "168,912")):
-        page.get_by_role("button", name=name).click()
-        visitor.shows("#about", "image")
-        visitor.shows("#estimate", parameters)
-    assert page.locator("#example input").input_value().startswith("Chelsea")
+    assert images.count() == len(examples.READY) == 6
+    page.get_by_role("button", name="Astronaut").click()
+    visitor.shows("#about", "image")
+    visitor.shows("#estimate", "324,576")
+    assert page.locator("#seconds input[type=number]").input_value() == "15"
+    assert page.locator("#example input").input_value().startswith("Astronaut")
+    # The estimate follows the signal.
+    visitor.example("Chelsea", "image")
+    visitor.shows("#estimate", "168,912")
     visitor.shot("welcome")
 
 
@@ -73,16 +75,24 @@ def test_a_photograph_from_upload_to_export(visit, photograph, tmp_path):
     page.get_by_role("link", name="View, inspect and export").click()
     page.wait_for_url(f"**/run/{name}")
     page.wait_for_function("document.querySelector('[data-studio=zoom]')?.dataset.drawn")
-    before = page.locator("[data-studio=zoom]").get_attribute("data-drawn")
+    drawn = "what => document.querySelector('[data-studio=zoom]').dataset.drawn.includes(what)"
+    page.wait_for_function(drawn, arg="slider")
     page.locator("[data-studio=zoom] .window").focus()
     page.keyboard.press("+")
-    page.wait_for_function(
-        "before => document.querySelector('[data-studio=zoom]').dataset.drawn !== before", arg=before
-    )
-    page.locator("summary").click()
+    page.wait_for_function(drawn, arg="0.1667,0.1667,0.8333,0.8333 slider")
+    # Signal, field and error zoom together, and the values under the pointer are told.
+    page.get_by_role("button", name="Side by side").click()
+    page.wait_for_function(drawn, arg="0.8333 side")
+    assert len(set(page.locator(".stage img").evaluate_all("all => all.map(image => image.style.transform)"))) == 1
+    page.locator(".pane.signal").hover(position={"x": 20, "y": 20})
+    page.wait_for_function("/signal: red .* field: red /.test(document.querySelector('.value').textContent)")
+    visitor.shot("run-panes")
+    page.get_by_text("Tags and note").click()
+    page.get_by_text("Inside the field").click()
     page.wait_for_selector(".part img")
     page.get_by_role("button", name="Draw the spectra").click()
     page.wait_for_selector("details svg")
+    assert not page.locator("#share").is_hidden()
     page.fill("#run-tags", "cat, first try")
     page.fill("#run-note", "a good one")
     visitor.shows("main", "Saved")
@@ -264,14 +274,31 @@ def test_a_mesh_from_upload_to_its_orbit_and_extracted_mesh(visit, tmp_path):
     page.goto(f"{visitor.address}/run/{ended(visitor).path.name}")
     page.wait_for_function("document.querySelector('[data-studio=orbit]')?.dataset.drawn?.includes('color 30')")
     page.locator("[data-studio=orbit] .window").focus()
+    page.get_by_text("Camera path").click()
+    page.get_by_role("button", name="Add this view").click()
+    page.locator("[data-studio=orbit] .window").focus()
     page.keyboard.press("ArrowRight")
     page.wait_for_function("document.querySelector('[data-studio=orbit]').dataset.drawn.includes('color 40')")
+    assert page.get_by_role("button", name="Make the film").is_disabled()
+    page.get_by_role("button", name="Add this view").click()
+    assert page.get_by_role("button", name="Make the film").is_enabled()
     page.get_by_role("button", name="normals").click()
     page.wait_for_function("document.querySelector('[data-studio=orbit]').dataset.drawn.includes('normal 40')")
     page.get_by_label("Detail").fill("32")
     page.click("#export-start")
     page.wait_for_selector("[data-studio=mesh][data-drawn]")
     assert int(page.locator("[data-studio=mesh]").get_attribute("data-drawn")) > 100
+    page.get_by_text("Section, measure").click()
+    page.get_by_role("button", name="Measure").click()
+    box = page.locator("canvas.mesh").bounding_box()
+    for x in (0.45, 0.55):
+        page.mouse.click(box["x"] + x * box["width"], box["y"] + 0.5 * box["height"])
+    distance = float(page.wait_for_function("document.querySelector('[data-distance]')?.dataset.distance").json_value())
+    whole = canvas_pixels(page, "canvas.mesh")[..., 3].astype(bool).sum()
+    page.get_by_label("Where the section lies").fill("0.5")
+    assert 0.01 < distance < 1 and canvas_pixels(page, "canvas.mesh")[..., 3].astype(bool).sum() < 0.9 * whole
+    page.get_by_role("button", name="Matcap").click()
+    visitor.shot("run-shape-matcap")
     page.get_by_role("button", name="Edges").click()
     pixels = canvas_pixels(page, "canvas.mesh")
     assert pixels[..., 3].any() and pixels[..., :3].std() > 5, "WebGL draws the mesh"
@@ -366,11 +393,12 @@ def test_a_posed_scene_from_upload_to_export(visit, posed):
         )
         visitor.shot(f"space-radiance-{what}")
     assert all(np.std(pixels) > 5 for pixels in seen.values()) and seen["color"] != seen["depth"] != seen["normal"]
-    page.locator("summary").click()
-    visitor.shows("details", "12 cameras for training, 2 for testing")
+    page.get_by_text("Inside the field").click()
+    visitor.shows("main", "12 cameras for training, 2 for testing")
     visitor.accessible()
 
-    page.locator("#exports select").select_option(label="points (.ply): points on the surface with normals and colors")
+    label = "points (.ply): points on the surface with normals and colors"
+    page.locator("#exports select").first.select_option(label=label)
     page.click("#export-start")
     page.get_by_role("link", name="Download").wait_for()
     with page.expect_download() as download:
@@ -421,7 +449,7 @@ def test_two_methods_are_compared(visit):
     page.locator("#compare-params textarea, #compare-params input").fill("20k")
     page.click("#compare-start")
     page.wait_for_selector("#comparison .chip[data-state=done]")
-    assert page.locator("#comparison .pane").count() == 3
+    assert page.locator("#comparison .panes .pane").count() == 3
     page.get_by_role("button", name="error × 10").click()
     pane = page.locator("#comparison .pane").nth(1)
     pane.focus()
@@ -430,6 +458,12 @@ def test_two_methods_are_compared(visit):
         "images => images.map(image => image.style.transform)"
     )
     assert len(set(transforms)) == 1 and transforms[0].startswith("scale(1.4)")
+    page.get_by_role("button", name="wipe").click()
+    page.get_by_label("On the right").select_option(index=2)
+    page.get_by_label("Where the two meet").fill("25")
+    sources = page.locator("#comparison :is(.panes .fit, .wipe img)").evaluate_all("all => all.map(image => image.src)")
+    assert sources[3:] == [sources[2], sources[0]], "below on the right, above on the left"
+    assert page.locator(".wipe .over").evaluate("node => getComputedStyle(node).clipPath").startswith("inset(0px 75%")
     visitor.shot("compare")
     visitor.accessible()
     answer = page.request.get(

@@ -219,6 +219,20 @@ def test_every_option_of_a_reconstruction_arrives_in_its_request():
         request({"method": "neus", "texts": {"levels": "many"}})
 
 
+def test_every_control_of_the_page_says_in_a_sentence_what_it_does(idle_studio):
+    from apps.studio.page import build
+
+    kinds = ("slider", "dropdown", "radio", "checkbox", "checkboxgroup", "textbox")
+    unsaid = [
+        part["props"].get("label")
+        for part in build(idle_studio).get_config_file()["components"]
+        if part["type"] in kinds
+        and "script-only" not in (part["props"].get("elem_classes") or ())
+        and not part["props"].get("info")
+    ]
+    assert set(unsaid) == {"x from", "y from", "z from", "x to", "y to", "z to"}, "one sentence is for all of these"
+
+
 def test_wrong_values_are_reported_by_the_label_of_their_control():
     with pytest.raises(BadInput, match="^Held-out samples: '2' should be between 0 and 1, such as 0.1$"):
         values_of(FitRequest, {"held_out": "2"})

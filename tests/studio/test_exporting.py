@@ -123,6 +123,22 @@ def test_meshes_of_scenes_are_written_upright(scene, renderer, tmp_path, monkeyp
     assert [request.units for request in asked] == ["metres", "metres", None]
 
 
+def test_options_of_a_format_arrive_in_its_request_and_wrong_ones_are_named(scene, renderer, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(exporting, "export", lambda source, out, request, form, progress: asked.append(request))
+    glb = labelled(renderer, scene, "mesh (.glb)")
+    offered = {option.name for option in glb.offered("radiance")}
+    assert {"up", "length", "box", "triangles", "texture"} <= offered and not offered & set(exporting.NOT_OFFERED)
+    options = {"up": "-y", "length": "2.5", "box": "-1,-1,-1,1,1,1", "texture": True, "memory": "1", "path": "/etc"}
+    glb.with_options(options).write(Run.open(scene), tmp_path / "x", 1.0, 32, Progress())
+    (request,) = asked
+    assert (request.up, request.length, request.texture) == ("-y", 2.5, True) and request.units is None
+    assert tuple(request.box) == (-1, -1, -1, 1, 1, 1) and request.memory is None
+    for wrong in ({"triangles": "many"}, {"up": "q"}, {"box": "1,2"}):
+        with pytest.raises(BadInput):
+            glb.with_options(wrong)
+
+
 def test_every_form_of_an_image_can_be_written(tmp_path, photograph, renderer):
     path = tmp_path / "run"
     options = ["--steps", "2", "--set", "levels=4", "table_size=1024"]

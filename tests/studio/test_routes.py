@@ -65,7 +65,7 @@ def decoded(answer):
     return np.asarray(Image.open(io.BytesIO(answer.content)).convert("RGB"))
 
 
-def test_a_window_of_a_field_is_evaluated_for_its_pixels(client, photo):
+def test_a_window_of_a_field_is_evaluated_for_its_pixels(client, photo, photograph):
     from fields.render.raster import evaluate_image as evaluated
     from fields.runs.run import load_field
 
@@ -73,12 +73,23 @@ def test_a_window_of_a_field_is_evaluated_for_its_pixels(client, photo):
     assert decoded(client.get("/studio/view/photo", params={**whole, "w": 96, "h": 64})).shape == (64, 96, 3)
     part = {"x0": 0.3, "y0": 0.2, "x1": 0.301, "y1": 0.201, "w": 80, "h": 80}
     near = decoded(client.get("/studio/view/photo", params=part)).astype(float)
+    signal, error = (
+        decoded(client.get("/studio/view/photo", params={**whole, "w": 96, "h": 64, "of": of, "gain": 2})).astype(float)
+        for of in ("signal", "error")
+    )
+    pixels = np.asarray(Image.open(photograph)).astype(float)
+    fitted = evaluated(load_field(photo), 96, 64).clip(0, 1) * 255
+    assert np.abs(signal - pixels).mean() < 4 and np.abs(error - (2 * np.abs(fitted - pixels)).clip(0, 255)).mean() < 10
+    photograph.unlink()
+    gone = client.get("/studio/view/photo", params={**whole, "w": 9, "h": 9, "of": "signal"})
+    assert gone.status_code == 200, "it stays open for a while"
     exact = evaluated(load_field(photo), 80, 80, (0.3, 0.2, 0.301, 0.201)).clip(0, 1) * 255
     assert np.abs(near - exact).mean() < 3
 
 
 def test_one_answer_holds_all_jobs_the_watched_one_and_which_images_are_new(app, client, photograph):
-    assert client.get("/studio/jobs").json() == {"jobs": [], "job": None}
+    nothing = client.get("/studio/jobs").json()
+    assert (nothing["jobs"], nothing["job"]) == ([], None) and nothing["start"]
     queue = app.state.queue
     settings = {"levels": "4", "table_size": "1024"}
     first, second = (
@@ -113,6 +124,8 @@ def test_one_answer_holds_all_jobs_the_watched_one_and_which_images_are_new(app,
         {"x0": float("inf")},
         {"x1": 1e-7},
         {"axis": "q"},
+        {"curve": "sepia"},
+        {"of": "error", "gain": 1e9},
     ],
 )
 def test_refuses_windows_that_are_empty_infinite_or_too_large(client, photo, wrong):
@@ -168,7 +181,7 @@ def test_a_thumbnail_shows_the_field_and_not_what_it_was_fitted_to(client, photo
     assert (photo / "thumbnail.webp").stat().st_mtime_ns == modified, "it is drawn once"
 
 
-def test_a_run_has_a_page_with_its_facts_exports_notes_and_tags(client, photo):
+def test_a_run_has_a_page_with_its_facts_exports_notes_and_tags(client, photo, photograph):
     page = client.get("/run/photo")
     assert page.status_code == 200 and 'data-run="photo"' in page.text
     facts = client.get("/studio/runs/photo/facts").json()
@@ -176,8 +189,10 @@ def test_a_run_has_a_page_with_its_facts_exports_notes_and_tags(client, photo):
     assert facts["bytes"] == sum(file.stat().st_size for file in photo.rglob("*") if file.is_file())
     assert 'data-studio="zoom"' in client.get("/studio/runs/photo/viewer").text
     assert "level 1" in client.get("/studio/runs/photo/parts").text
-    told = client.get("/studio/runs/photo/value", params={"x": 0.5, "y": 0.25}).json()["text"]
-    assert told.startswith("x 48.0, y 16.0: ") and told.count(",") == 3
+    told = client.get("/studio/runs/photo/value", params={"x": 0.5, "y": 0.25}).json()
+    pixel = np.asarray(Image.open(photograph))[16, 48] / 255
+    assert (told["x"], told["y"]) == (48, 16) and set(told["field"]) == {"red", "green", "blue"}
+    assert np.allclose([float(value) for value in told["signal"].values()], pixel, atol=1e-3)
     assert client.get("/studio/runs/photo/value", params={"x": 1.5, "y": "nan"}).status_code == 400
     wrong = client.post("/studio/runs/photo/describe", json={"note": "", "tags": ["x" * 31]})
     assert wrong.status_code == 400 and "30 characters" in wrong.json()["error"]

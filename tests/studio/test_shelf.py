@@ -47,6 +47,14 @@ def ended(export):
     return export
 
 
+def wait_until_idle(shelf, path):
+    """Until the records are written, too."""
+    begun = time.monotonic()
+    while shelf.is_busy(path):
+        assert time.monotonic() - begun < 60, "the run stays busy"
+        time.sleep(0.005)
+
+
 def text_of(shelf, path, export):
     return shelf.file(path, export.id).read_text()
 
@@ -64,6 +72,12 @@ def test_each_export_is_filed_under_its_own_run(shelf, tmp_path):
     assert text_of(shelf, first, made[0]) == "a" and text_of(shelf, second, made[1]) == "b"
     with pytest.raises(BadInput, match="no such export of this run"):
         shelf.file(second, made[0].id)
+    wait_until_idle(shelf, second)
+    # The record is written a moment after the state changes.
+    begun = time.monotonic()
+    while shelf.is_busy(second):
+        assert time.monotonic() - begun < 60
+        time.sleep(0.005)
     again = Shelf()
     try:
         (kept,) = again.entries(second)
@@ -134,3 +148,17 @@ def test_ids_do_not_lead_out_of_the_run(shelf, tmp_path, export_id):
         shelf.file(path, export_id)
     with pytest.raises(BadInput):
         shelf.delete(path, export_id)
+
+
+def test_a_run_is_not_busy_for_ever_where_the_record_cannot_be_written(shelf, tmp_path, monkeypatch):
+    """The disk is full, or the run was moved, when the export ends."""
+    path, choice = run_called(tmp_path, "run"), Named(label="name (.txt)", ending=".txt")
+    shelf.start(path, choice, 1.0, 32)
+    assert choice.begun.wait(60)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("apps.studio.shelf.write_json", full)
+    choice.go_on.set()
+    wait_until_idle(shelf, path)

@@ -29,9 +29,30 @@ def build(studio: Studio, fit: FitTab) -> None:
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=300, elem_classes="card"):
             about = gr.Markdown("Choose a signal under **Fit**.", elem_id="compare-signal")
-            methods = gr.CheckboxGroup([], label="Methods", elem_id="compare-methods")
-            seconds = gr.Slider(2, 300, value=15, step=1, label="Time per fit (seconds)", elem_id="compare-seconds")
-            seeds = gr.Slider(1, 5, value=1, step=1, label="Repetitions (seeds)", elem_id="compare-seeds")
+            methods = gr.CheckboxGroup(
+                [],
+                label="Methods",
+                elem_id="compare-methods",
+                info="The two that are marked are the usual choices: a grid and a network. Each of them is fitted.",
+            )
+            seconds = gr.Slider(
+                2,
+                300,
+                value=15,
+                step=1,
+                label="Time per fit (seconds)",
+                elem_id="compare-seconds",
+                info="Every method gets the same. 15 s tells fast methods from slow ones; their best takes longer.",
+            )
+            seeds = gr.Slider(
+                1,
+                5,
+                value=1,
+                step=1,
+                label="Repetitions (seeds)",
+                elem_id="compare-seeds",
+                info="Fits of each method, each from another start. 1 is quick; 3 say how much is chance.",
+            )
             params = option_control(CompareRequest, "params", prefix="compare-")
             with gr.Accordion("More options: steps, held-out samples", open=False):
                 more = option_controls(CompareRequest, prefix="compare-", exclude=("params",))

@@ -30,15 +30,31 @@ def build(studio: Studio, tab: gr.Tab, fit: FitTab) -> gr.Dropdown:
     """Lay out the tab. `fit`: the tab in which a signal is chosen. Returns the list in which a run is chosen."""
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=300, elem_classes="card"):
-            run = run_choice("distill-run", "Run to convert")
+            run = run_choice(
+                "distill-run", "Run to convert", "The new field learns from its field, not from the signal."
+            )
             about = gr.Markdown("", elem_id="distill-about")
-            method = gr.Dropdown([], label="New method", elem_id="distill-into")
-            seconds = gr.Slider(2, 600, value=30, step=1, label="Time (seconds)", elem_id="distill-seconds")
+            method = gr.Dropdown(
+                [], label="New method", elem_id="distill-into", info="Any method that takes the signal."
+            )
+            seconds = gr.Slider(
+                2,
+                600,
+                value=30,
+                step=1,
+                label="Time (seconds)",
+                elem_id="distill-seconds",
+                info="30 s are enough for most images and shapes; scenes gain from minutes.",
+            )
             params = option_control(DistillRequest, "params", prefix="distill-")
             with gr.Accordion("More options: precision, steps, scores", open=False):
                 more = option_controls(DistillRequest, prefix="distill-", exclude=("params",))
                 data = gr.Dropdown(
-                    [NO_DATA, TEACHER_DATA, FIT_DATA], value=NO_DATA, label="Also score on", elem_id="distill-data"
+                    [NO_DATA, TEACHER_DATA, FIT_DATA],
+                    value=NO_DATA,
+                    label="Also score on",
+                    elem_id="distill-data",
+                    info="By default it is scored against its teacher alone.",
                 )
             with gr.Accordion("Stages (advanced)", open=False, elem_id="distill-stages"):
                 stages = _stage_controls()

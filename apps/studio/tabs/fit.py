@@ -12,10 +12,11 @@ from markupsafe import Markup, escape
 
 from apps.studio import examples, gallery, method_options, uploads
 from apps.studio.choice import Choice
-from apps.studio.chosen_signal import ChosenSignal, estimate, open_signal
+from apps.studio.chosen_signal import MAX_PIXELS, ChosenSignal, estimate, open_signal
 from apps.studio.cleanup import mark_used
 from apps.studio.folders import clean_name
 from apps.studio.images import data_url, encode_png
+from apps.studio.job_queue import MAX_WAITING
 from apps.studio.messages import message_of, note_for_page, unexpected
 from apps.studio.requests import fit_request
 from apps.studio.tabs.option_controls import BUSY, EACH, QUIET, method_settings, option_controls
@@ -33,6 +34,16 @@ if TYPE_CHECKING:
 
 # Seconds of each effort; the rest is the method's own defaults.
 EFFORTS = {"fast": 8, "balanced": 30, "best": 180}
+# Longest time of a fit, and that of an example whose picture was clicked, in seconds.
+MAX_SECONDS = 600
+EXAMPLE_SECONDS = 15
+# Layers of the network in the welcome's picture, in its own units. `next`: index of the layer that follows.
+NETWORK = [
+    {"x": 14, "ys": (40, 80), "next": 1},
+    {"x": 44, "ys": (18, 46, 74, 102), "next": 2},
+    {"x": 76, "ys": (18, 46, 74, 102), "next": 3},
+    {"x": 106, "ys": (32, 60, 88), "next": None},
+]
 EFFORT_INFO = "balanced is close to what a method can reach; fast is for trying, best for keeping"
 # Longest side of the image of a signal in pixels.
 PREVIEW_SIDE = 480
@@ -63,7 +74,7 @@ class FitTab:
                 self._lay_out_effort()
                 self._lay_out_options()
             with gr.Column(scale=5, min_width=320, elem_classes="card live-card"):
-                gr.HTML(render("welcome", examples=examples.EXAMPLES, side=examples.IMAGE_SIDE), elem_id="live")
+                gr.HTML(welcome(), elem_id="live")
             self.picked = gr.HTML("", js_on_load=CHOOSE_EXAMPLE, elem_classes="script-only")
             self.begun = gr.HTML("", js_on_load=UPLOAD_BEGINS, elem_classes="script-only")
             # The ticket of the choice that the page shows.
@@ -86,7 +97,15 @@ class FitTab:
         self.method = gr.Dropdown([], label="Method", visible=True, elem_id="method", info="Choose a signal first")
         self.method_about = gr.Markdown("", elem_id="method-about", elem_classes="muted")
         self.effort = gr.Radio(list(EFFORTS), value="balanced", label="Effort", info=EFFORT_INFO, elem_id="effort")
-        self.seconds = gr.Slider(2, 600, value=EFFORTS["balanced"], step=1, label="Time (seconds)", elem_id="seconds")
+        self.seconds = gr.Slider(
+            2,
+            MAX_SECONDS,
+            value=EFFORTS["balanced"],
+            step=1,
+            label="Time (seconds)",
+            elem_id="seconds",
+            info="From opening the signal to the last score. The effort sets it; any other time will do.",
+        )
         self.estimate = gr.Markdown("", elem_id="estimate")
         self.start = gr.Button("Fit", variant="primary", elem_id="start")
 
@@ -117,6 +136,7 @@ class FitTab:
         choice, example = self.choice, self.example
         example.input(self._open_example, [choice, example], outputs, **EACH, **BUSY)
         self.picked.select(self._open_picked, choice, [*outputs, example], **EACH, **QUIET)
+        self.picked.select(lambda: EXAMPLE_SECONDS, None, self.seconds, **QUIET)
         self.begun.select(self._upload_begins, choice, [*outputs, example], **EACH, **QUIET)
         self.upload.upload(self._open_upload, [choice, self.upload], [*outputs, example], **EACH, **BUSY)
         self.upload.clear(self._forget, choice, outputs, **EACH, **QUIET)
@@ -272,6 +292,8 @@ def shown_signal(source: str, name: str) -> tuple[ChosenSignal, Markup, Markup, 
     notes = _notes(signal)
     if chosen["kind"] == "video" and Path(source).is_dir():
         notes.append("Taken as the frames of a film. Photographs of an object go under “Photographs to 3-D”.")
+    # Of an image, which is what is none of the other kinds, that is no news.
+    guess = "" if chosen["kind"] == "image" else guess
     about = render("signal", kind=chosen["kind"], guess=guess, description=signal.describe(), notes=notes)
     image = render("signal_image", source=data_url(encode_png(signal.preview(PREVIEW_SIDE))))
     methods, default = chosen["methods"], default_method(chosen["kind"])
@@ -281,6 +303,22 @@ def shown_signal(source: str, name: str) -> tuple[ChosenSignal, Markup, Markup, 
         info=f"{len(methods)} methods take this signal",
     )
     return chosen, about, image, update
+
+
+def welcome() -> Markup:
+    """What is shown before the first fit: what the studio does, an example of each kind, and its limits."""
+    ready = [
+        {"name": example.name, "title": example.title, "description": example.description, "number": number}
+        for number, example in enumerate(examples.EXAMPLES)
+        if example.title in examples.READY
+    ]
+    limits = (
+        f"A file has at most {uploads.MAX_BYTES >> 20} MB, an image {MAX_PIXELS // 1_000_000} megapixels, "
+        f"a fit {MAX_SECONDS} seconds; at most {MAX_WAITING} jobs wait in line."
+    )
+    return render(
+        "welcome", examples=ready, side=examples.IMAGE_SIDE, network=NETWORK, seconds=EXAMPLE_SECONDS, limits=limits
+    )
 
 
 def about_method(name: str | None, chosen: ChosenSignal | dict) -> str:

@@ -81,13 +81,20 @@ class ReconstructTab:
             file_count="multiple",
             file_types=[*uploads.IMAGE_ENDINGS, *uploads.VIDEO_ENDINGS, ".zip"],
         )
-        self.example = gr.Dropdown(list(EXAMPLES), value=None, label="Or an example", elem_id="recon-example")
+        self.example = gr.Dropdown(
+            list(EXAMPLES),
+            value=None,
+            label="Or an example",
+            elem_id="recon-example",
+            info="A computed scene whose cameras are known.",
+        )
         self.about = gr.Markdown("", elem_id="recon-about")
         self.find = gr.Button("Find the cameras", elem_id="recon-cameras", visible="hidden")
         self.box: list[gr.Slider] = []
         with gr.Accordion("Crop box", open=True, visible="hidden", elem_id="recon-box") as self.box_accordion:
             for index, label in enumerate(BOX_LABELS):
                 self.box.append(gr.Slider(0, 1, value=0, step=0.005, label=label, elem_id=f"recon-box-{index}"))
+            gr.Markdown("In units of the poses. Left at their ends, they crop nothing.", elem_classes="muted")
 
     def _lay_out_options(self) -> None:
         self.controls: dict[str, Any] = {

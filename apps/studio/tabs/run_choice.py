@@ -24,9 +24,9 @@ T = TypeVar("T")
 MESSAGE_SECONDS = 12
 
 
-def run_choice(elem_id: str, label: str = "Run") -> gr.Dropdown:
+def run_choice(elem_id: str, label: str = "Run", info: str | None = None) -> gr.Dropdown:
     """A list of runs. The gallery may set any name; a wrong one is reported when the run is opened."""
-    return gr.Dropdown([], label=label, elem_id=elem_id, allow_custom_value=True)
+    return gr.Dropdown([], label=label, elem_id=elem_id, allow_custom_value=True, info=info)
 
 
 def update_when_selected(tab: gr.Tab, run: gr.Dropdown, studio: Studio) -> None:

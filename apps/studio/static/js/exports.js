@@ -5,6 +5,8 @@ import { button, element } from "./dom.js";
 import { byteCount, duration, timeOfDay } from "./format.js";
 
 const ESTIMATE_AFTER_MS = 150;
+// As in `fields/options.py`: leaves an option as it is.
+const DEFAULT = "default";
 const PICTURES = /\.(png|jpe?g|webp|gif|apng)$/i;
 const FILMS = /\.(mp4|webm|mov)$/i;
 const SOUNDS = /\.(wav|flac|ogg|opus|mp3)$/i;
@@ -37,16 +39,22 @@ export class Exports {
     this.cells = slider("Detail", { min: 32, max: 512, step: 32, value: 128 }, (value) => `${value} cells`);
     this.estimate = element("p", { class: "muted", role: "status" });
     this.problem = element("p", { class: "problem", role: "alert" });
-    this.start = button("Export", () => this.make(this.form.value, this.scale.input.value, this.cells.input.value), {
-      class: "primary",
-      id: "export-start",
+    this.more = element("div", { class: "more-options" });
+    this.moreBox = element("details", { hidden: true }, element("summary", {}, "More options"), this.more);
+    const make = () => this.make(this.form.value, this.scale.input.value, this.cells.input.value, this.options());
+    this.start = button("Export", make, { class: "primary", id: "export-start" });
+    this.share = button("Share as one page", () => this.make(this.page, 1, 0), {
+      id: "share",
+      hidden: true,
+      title: "One HTML file that draws the field in any browser, without this studio and without a network",
     });
     this.list = element("ul", { class: "shelf" });
     this.root = element(
       "section",
       { class: "card", id: "exports", hidden: true, "data-studio-part": "exports" },
       element("h2", {}, "Exports"),
-      element("div", { class: "buttons" }, this.form, this.scale.box, this.cells.box, this.start),
+      element("div", { class: "buttons" }, this.form, this.scale.box, this.cells.box, this.start, this.share),
+      this.moreBox,
       this.estimate,
       this.problem,
       this.list,
@@ -78,7 +86,9 @@ export class Exports {
     this.forms = {};
     try {
       const forms = await getJson(this.path("forms"));
-      this.forms = Object.fromEntries(forms.map(({ label, size }) => [label, size]));
+      this.forms = Object.fromEntries(forms.map((form) => [form.label, form]));
+      this.page = forms.find(({ ending }) => ending === ".html")?.label;
+      this.share.hidden = !this.page;
       this.form.replaceChildren(...forms.map(({ label }) => element("option", { value: label }, label)));
       this.chooseForm();
     } catch (error) {
@@ -88,10 +98,20 @@ export class Exports {
   }
 
   chooseForm() {
-    const size = this.forms[this.form.value];
+    const { size, options } = this.forms[this.form.value];
     this.scale.box.hidden = size !== "scale";
     this.cells.box.hidden = size !== "cells";
+    this.moreBox.hidden = !options.length;
+    this.more.replaceChildren(...options.map(optionControl));
     this.tellSizeSoon();
+  }
+
+  /** What was asked for beside format and size, by the names of the options. */
+  options() {
+    const controls = [...this.more.querySelectorAll("[name]")];
+    const value = (control) => (control.type === "checkbox" ? control.checked : control.value);
+    const given = controls.map((control) => [control.name, value(control)]);
+    return Object.fromEntries(given.filter(([, chosen]) => chosen && chosen !== DEFAULT));
   }
 
   tellSizeSoon() {
@@ -109,11 +129,16 @@ export class Exports {
     }, ESTIMATE_AFTER_MS);
   }
 
-  async make(label, scale, cells) {
+  async make(label, scale, cells, options = {}) {
     this.start.disabled = true;
     this.problem.textContent = "";
     try {
-      const known = await postJson(this.path("exports"), { label, scale: Number(scale), cells: Number(cells) });
+      const known = await postJson(this.path("exports"), {
+        label,
+        scale: Number(scale),
+        cells: Number(cells),
+        options,
+      });
       this.isBusy = true;
       this.list.prepend(element("li", { "data-export": known.id, "data-state": known.state }, ...this.entry(known)));
     } catch (error) {
@@ -143,10 +168,12 @@ export class Exports {
     const buttons = [];
     if (known.state === "done") {
       buttons.push(element("a", { class: "button primary", href: address, download: known.file }, "Download"));
+      if (known.file.endsWith(".html"))
+        buttons.push(element("a", { class: "button", href: `${address}?open=true`, target: "_blank" }, "Open"));
     }
     if (working) buttons.push(button("Cancel", () => this.act(known, "cancel")));
     else {
-      buttons.push(button("Make again", () => this.make(known.label, known.scale, known.cells)));
+      buttons.push(button("Make again", () => this.make(known.label, known.scale, known.cells, known.options)));
       buttons.push(button("Delete", () => this.act(known, "delete")));
     }
     const progress = element("progress", { max: 1, value: known.fraction, "aria-label": `Progress of ${known.label}` });
@@ -158,6 +185,15 @@ export class Exports {
       element("div", { class: "buttons" }, ...buttons),
     ].filter(Boolean);
   }
+}
+
+/** The control of an option of a format, with its help. */
+function optionControl({ name, label, help, widget, choices, hint }) {
+  const control =
+    widget === "choice"
+      ? element("select", { name }, ...choices.map((value) => element("option", { value }, value)))
+      : element("input", { name, type: widget === "switch" ? "checkbox" : "text", placeholder: hint });
+  return element("label", {}, element("b", {}, label), control, element("span", { class: "muted" }, help));
 }
 
 /** How an export looks or sounds, where a browser can tell. */

@@ -50,7 +50,8 @@ export function duration(seconds) {
 /** Bytes with a fitting unit. */
 export function byteCount(bytes) {
   if (bytes < 1e4) return `${bytes} B`;
-  return bytes < 1e6 ? `${Math.round(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
+  if (bytes < 1e6) return `${Math.round(bytes / 1e3)} kB`;
+  return bytes < 1e9 ? `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
 }
 
 /** A time in seconds since 1970: of today the hour, else the day too. */

@@ -15,7 +15,24 @@ function ignoreDoubleClicks(event) {
     event.preventDefault();
   } else {
     clickedAt.set(id, event.timeStamp);
+    showPressed(event.target.closest("button") ?? event.target);
   }
+}
+
+// A press is answered at once; the studio's own answer, a job or a message, may take a second.
+const ANSWERED = "[data-testid=toast-body], .toast-body";
+const PRESSED_MS = 8000;
+async function showPressed(pressed) {
+  const known = () =>
+    [...document.querySelectorAll("[id^=started-] textarea, [id^=started-] input")].map((box) => box.value);
+  const before = known().join();
+  const toasts = document.querySelectorAll(ANSWERED).length;
+  pressed.setAttribute("aria-busy", "true");
+  for (let waited = 0; waited < PRESSED_MS; waited += 100) {
+    await sleep(100);
+    if (known().join() !== before || document.querySelectorAll(ANSWERED).length > toasts) break;
+  }
+  pressed.removeAttribute("aria-busy");
 }
 window.addEventListener("click", ignoreDoubleClicks, true);
 

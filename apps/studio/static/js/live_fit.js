@@ -4,7 +4,7 @@ import { getJson, postJson } from "./api.js";
 import { button, element, isVisible, replaceImage, sleep } from "./dom.js";
 import { count, duration, metricName, metricPhrase, metricValue, STATE_NAMES } from "./format.js";
 import { bestJob, isActive, pageOfRun, queueEntry, rememberJob, startedJob } from "./jobs.js";
-import { announce, offerNotification } from "./notices.js";
+import { announce, noticeRestart, offerNotification } from "./notices.js";
 
 const ACTIVE_POLL_MS = 500;
 const IDLE_POLL_MS = 2500;
@@ -266,6 +266,7 @@ export class LiveFit {
     // A hidden panel does not ask for its job, so that the server draws no images for it.
     const wanted = isVisible(this.root) || !this.job ? this.jobId : "";
     let answer = await getJson(`jobs?of=${wanted}`);
+    noticeRestart(answer.start);
     this.queue = answer.jobs;
     if (this.run || !this.queue.some((job) => job.id === this.jobId)) {
       const chosen = this.welcomes ? null : bestJob(this.queue, this.type, this.run);

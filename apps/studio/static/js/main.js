@@ -8,6 +8,7 @@ import { correctTabOrder, hideUntilSettled } from "./gradio_events.js";
 import { LiveFit } from "./live_fit.js";
 import { MeshViewer } from "./mesh_viewer.js";
 import { OrbitViewer } from "./orbit_viewer.js";
+import { OwnerView } from "./owner.js";
 import { Reconstruction } from "./reconstruction.js";
 import { RunPage } from "./run_page.js";
 import { SoundPlayer } from "./sound_player.js";
@@ -26,6 +27,7 @@ const PANELS = {
   mesh: MeshViewer,
   run: RunPage,
   sound: SoundPlayer,
+  owner: OwnerView,
 };
 
 function startPanels() {

@@ -1,8 +1,10 @@
-// Viewer of the mesh in a GLB file, in WebGL: turned with the mouse, fingers or keys; texture, shape, normals, edges, cut.
+// Viewer of the mesh in a GLB file, in WebGL: turned with the mouse, fingers or keys; colors, shape, matcap, normals and
+// edges; a section plane, distances between points, the axis that is up, and the background.
 
 import { button, element, onKeys, onPointers, onResize } from "./dom.js";
 import { count } from "./format.js";
-import { readGlb } from "./glb.js";
+import { multiply, readGlb } from "./glb.js";
+import { hitOf, placed } from "./mesh_hit.js";
 
 const VERTEX = `#version 300 es
 uniform mat4 model, view, projection;
@@ -24,7 +26,8 @@ const FRAGMENT = `#version 300 es
 precision highp float;
 uniform int mode;
 uniform bool textured, smoothed;
-uniform float cut;
+uniform vec4 plane;
+uniform mat4 view;
 uniform vec3 eye;
 uniform sampler2D image;
 in vec3 place, direction;
@@ -32,18 +35,42 @@ in vec4 tint;
 in vec2 texel;
 out vec4 result;
 void main() {
-  if (place.y > cut) discard;
+  if (dot(plane.xyz, place) > plane.w) discard;
   if (mode == 3) { result = vec4(0.71, 0.31, 0.11, 1.0); return; }
   vec3 flat_normal = normalize(cross(dFdx(place), dFdy(place)));
   vec3 n = smoothed && length(direction) > 0.1 ? normalize(direction) : flat_normal;
   vec3 to_eye = normalize(eye - place);
   if (mode == 2) { result = vec4(0.5 + 0.5 * n, 1.0); return; }
+  // The inside, which only a section shows.
+  if (plane.w < 1e30 && dot(flat_normal, to_eye) > 0.0 && !gl_FrontFacing) { result = vec4(0.75, 0.42, 0.25, 1.0); return; }
+  if (mode == 4) {
+    vec3 seen = mat3(view) * (dot(n, to_eye) < 0.0 ? -n : n);
+    float soft = smoothstep(-0.7, 1.0, dot(seen, normalize(vec3(0.35, 0.65, 0.65))));
+    float glint = pow(max(dot(seen, normalize(vec3(-0.45, 0.5, 0.75))), 0.0), 24.0);
+    float rim = 1.0 - 0.35 * pow(1.0 - abs(seen.z), 3.0);
+    result = vec4((mix(vec3(0.16, 0.13, 0.14), vec3(0.93, 0.83, 0.74), soft) + 0.3 * glint) * rim, 1.0);
+    return;
+  }
   vec3 base = mode == 1 ? vec3(0.78) : textured ? texture(image, texel).rgb : tint.rgb;
   float light = 0.35 + 0.65 * abs(dot(n, normalize(to_eye + vec3(0.3, 0.6, 0.1))));
   // A texture shows photographs, which have their light in them.
   result = vec4(textured && mode == 0 ? base : base * light, 1.0);
 }`;
-const MODES = { color: "Colors", shape: "Shape", normals: "Normals", edges: "Edges" };
+// In the order of the numbers in the shader.
+const MODES = { color: "Colors", shape: "Shape", normals: "Normals", edges: "Edges", matcap: "Matcap" };
+const AXES = { y: "height", x: "width", z: "depth" };
+const BACKGROUNDS = { page: "Page", white: "White", grey: "Grey", black: "Black" };
+// Rotations that put an axis up, as column-major matrices.
+const UPRIGHT = {
+  y: [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1],
+  z: [1, 0, 0, 0, 0, 0, -1, 0, 0, 1, 0, 0, 0, 0, 0, 1],
+  x: [0, 1, 0, 0, -1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1],
+  "-y": [1, 0, 0, 0, 0, -1, 0, 0, 0, 0, -1, 0, 0, 0, 0, 1],
+  "-z": [1, 0, 0, 0, 0, 0, 1, 0, 0, -1, 0, 0, 0, 0, 0, 1],
+  "-x": [0, -1, 0, 0, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1],
+};
+// A press that moves less is a click, in pixels.
+const CLICK_PIXELS = 4;
 const FIELD_OF_VIEW = 0.7;
 const MAX_ELEVATION = 1.5;
 
@@ -74,17 +101,161 @@ export class MeshViewer {
     this.modes = Object.entries(MODES).map(([mode, label]) =>
       button(label, () => this.choose(mode), { "aria-pressed": String(mode === this.mode) }),
     );
-    const cut = (event) => {
-      this.cut = Number(event.target.value);
-      this.draw();
-    };
-    this.cut = 1;
-    const slider = element("input", { type: "range", min: 0, max: 1, step: 0.01, value: 1, oninput: cut });
+    this.marks = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+    this.marks.setAttribute("class", "marks");
+    this.marks.setAttribute("aria-hidden", "true");
     this.root.replaceChildren(
-      this.canvas,
-      element("div", { class: "buttons" }, ...this.modes, element("label", {}, "Cut at ", slider)),
+      element("div", { class: "mesh-frame" }, this.canvas, this.marks),
+      element("div", { class: "buttons" }, ...this.modes),
       this.status,
+      this.buildMeasures(),
     );
+  }
+
+  /** Section, distances, orientation and background. */
+  buildMeasures() {
+    const draw = () => this.draw();
+    const select = (label, entries, onchange) =>
+      element(
+        "select",
+        { "aria-label": label, onchange },
+        ...Object.entries(entries).map(([value, text]) => element("option", { value }, text)),
+      );
+    this.sectionAxis = select("Across which axis the section lies", AXES, draw);
+    this.section = element("input", {
+      type: "range",
+      min: 0,
+      max: 1,
+      step: 0.01,
+      value: 1,
+      "aria-label": "Where the section lies",
+      oninput: draw,
+    });
+    this.flipped = element("input", { type: "checkbox", onchange: draw });
+    this.points = [];
+    this.measuring = button("Measure", () => this.toggleMeasuring(), { "aria-pressed": "false" });
+    this.scale = element("input", { type: "number", min: 0, step: "any", value: 1, "aria-label": "What one unit is" });
+    this.unit = element("input", { value: "units", size: 6, "aria-label": "Name of the unit" });
+    for (const input of [this.scale, this.unit]) input.addEventListener("input", () => this.tell());
+    const axes = Object.fromEntries(Object.keys(UPRIGHT).map((axis) => [axis, `${axis} up`]));
+    this.up = select("Which axis of the file is up", axes, () => this.stand());
+    const behind = () => {
+      this.canvas.dataset.background = this.background.value;
+    };
+    this.background = select("Background", BACKGROUNDS, behind);
+    this.distance = element("p", { class: "muted", role: "status" });
+    return element(
+      "details",
+      { class: "measures" },
+      element("summary", {}, "Section, measure, up, background"),
+      element(
+        "div",
+        { class: "buttons" },
+        element("label", {}, "Section", this.sectionAxis, this.section),
+        element("label", {}, this.flipped, "Other side"),
+        element("label", {}, "Up", this.up),
+        element("label", {}, "Background", this.background),
+      ),
+      element("div", { class: "buttons" }, this.measuring, element("label", {}, "One unit is", this.scale, this.unit)),
+      this.distance,
+    );
+  }
+
+  toggleMeasuring() {
+    const on = this.measuring.getAttribute("aria-pressed") !== "true";
+    this.measuring.setAttribute("aria-pressed", String(on));
+    this.canvas.classList.toggle("measuring", on);
+    this.points = [];
+    this.distance.textContent = on ? "Click on two points of the mesh." : "";
+    this.draw();
+  }
+
+  /** Mark the point of the mesh at a pixel of the window; two of them have a distance. */
+  mark({ clientX, clientY }) {
+    if (this.measuring.getAttribute("aria-pressed") !== "true" || !this.parts) return;
+    const box = this.canvas.getBoundingClientRect();
+    const x = (2 * (clientX - box.left)) / box.width - 1;
+    const y = 1 - (2 * (clientY - box.top)) / box.height;
+    const found = hitOf(this.parts, this.ray(x, y), this.plane());
+    if (!found) return;
+    this.points = this.points.length === 1 ? [...this.points, found] : [found];
+    this.tell();
+    this.draw();
+  }
+
+  /** Tell the size, and the distance of the marked points. */
+  tell() {
+    if (!this.parts) return;
+    const triangles = this.parts.reduce((sum, part) => sum + part.count / 3, 0);
+    const scale = Number(this.scale.value) || 1;
+    const unit = this.unit.value || "units";
+    const size = this.upper.map((value, axis) => (scale * (value - this.lower[axis])).toPrecision(3)).join(" × ");
+    const units = scale === 1 && unit === "units" ? "in the units of the file" : unit;
+    this.status.textContent = `${count(triangles)} triangles, ${size} ${units}`;
+    if (this.points.length < 2) return;
+    const [a, b] = this.points;
+    const distance = scale * Math.hypot(...a.map((value, axis) => value - b[axis]));
+    this.distance.textContent = `Distance: ${distance.toPrecision(4)} ${unit}`;
+    this.root.dataset.distance = String(distance);
+  }
+
+  /** Put an axis of the file up. */
+  stand() {
+    for (const part of this.parts ?? []) {
+      part.matrix = multiply(UPRIGHT[this.up.value], part.own);
+      part.placed = null;
+    }
+    this.points = [];
+    this.measure(this.parts ?? []);
+    this.tell();
+    this.draw();
+  }
+
+  /** The section as a normal and an offset: what lies beyond is not drawn. */
+  plane() {
+    const at = Number(this.section.value);
+    const axis = { x: 0, y: 1, z: 2 }[this.sectionAxis.value];
+    const side = this.flipped.checked ? -1 : 1;
+    const normal = [0, 1, 2].map((known) => (known === axis ? side : 0));
+    if (at >= 1) return [...normal, 1e38];
+    const fraction = this.flipped.checked ? 1 - at : at;
+    return [...normal, side * (this.lower[axis] + fraction * (this.upper[axis] - this.lower[axis]))];
+  }
+
+  /** The ray of a point of the canvas, both coordinates in [-1, 1]: its origin and its direction. */
+  ray(x, y) {
+    const { eye, matrix } = this.camera();
+    const tangent = Math.tan(FIELD_OF_VIEW / 2);
+    const [right, up, back] = [0, 1, 2].map((row) => [0, 1, 2].map((column) => matrix[row + 4 * column]));
+    const across = x * tangent * Math.max(this.canvas.width / this.canvas.height, 0.01);
+    const direction = [0, 1, 2].map((axis) => across * right[axis] + y * tangent * up[axis] - back[axis]);
+    return { origin: eye, direction };
+  }
+
+  /** Where a point lies on the canvas, in CSS pixels. */
+  pixel(point) {
+    const { eye, matrix } = this.camera();
+    const from = point.map((value, axis) => value - eye[axis]);
+    const [x, y, z] = [0, 1, 2].map((row) =>
+      from.reduce((sum, value, axis) => sum + matrix[row + 4 * axis] * value, 0),
+    );
+    const { clientWidth: width, clientHeight: height } = this.canvas;
+    const scale = height / 2 / Math.tan(FIELD_OF_VIEW / 2) / -z;
+    return [width / 2 + scale * x, height / 2 - scale * y];
+  }
+
+  camera() {
+    const middle = this.lower.map((value, axis) => (value + this.upper[axis]) / 2);
+    return look(middle, { ...this.view, distance: this.view.distance * this.size * 0.6 });
+  }
+
+  drawMarks() {
+    const pixels = this.points.map((point) => this.pixel(point));
+    const line =
+      pixels.length > 1
+        ? `<line x1="${pixels[0][0]}" y1="${pixels[0][1]}" x2="${pixels[1][0]}" y2="${pixels[1][1]}"/>`
+        : "";
+    this.marks.innerHTML = line + pixels.map(([x, y]) => `<circle cx="${x}" cy="${y}" r="4"/>`).join("");
   }
 
   listen() {
@@ -94,6 +265,14 @@ export class MeshViewer {
       (dx, dy) => this.turn(-dx / 150, dy / 150),
       (factor) => this.approach(1 / factor),
     );
+    let pressed = null;
+    canvas.addEventListener("pointerdown", (event) => {
+      pressed = event;
+    });
+    canvas.addEventListener("pointerup", (event) => {
+      const moved = pressed ? Math.hypot(event.clientX - pressed.clientX, event.clientY - pressed.clientY) : Infinity;
+      if (moved < CLICK_PIXELS) this.mark(event);
+    });
     canvas.addEventListener(
       "wheel",
       (event) => {
@@ -142,11 +321,9 @@ export class MeshViewer {
       this.measure(parts);
       this.program = program(this.gl);
       this.parts = await Promise.all(parts.map((part) => uploadPart(this.gl, this.program, part)));
-      const triangles = this.parts.reduce((sum, part) => sum + part.count / 3, 0);
-      const size = this.upper.map((value, axis) => (value - this.lower[axis]).toPrecision(3)).join(" × ");
-      this.status.textContent = `${count(triangles)} triangles, ${size} in the units of the file`;
+      this.tell();
       this.draw();
-      this.root.dataset.drawn = String(triangles);
+      this.root.dataset.drawn = String(this.parts.reduce((sum, part) => sum + part.count / 3, 0));
     } catch (error) {
       this.status.textContent = `The mesh cannot be shown: ${error.message}`;
       this.status.classList.add("problem");
@@ -156,16 +333,15 @@ export class MeshViewer {
   measure(parts) {
     this.lower = [Infinity, Infinity, Infinity];
     this.upper = [-Infinity, -Infinity, -Infinity];
-    for (const { positions, matrix } of parts) {
-      for (let i = 0; i < positions.length; i += 3) {
-        for (let axis = 0; axis < 3; axis += 1) {
-          let value = matrix[12 + axis];
-          for (let k = 0; k < 3; k += 1) value += matrix[axis + 4 * k] * positions[i + k];
-          this.lower[axis] = Math.min(this.lower[axis], value);
-          this.upper[axis] = Math.max(this.upper[axis], value);
-        }
+    for (const part of parts) {
+      const points = placed(part);
+      for (let i = 0; i < points.length; i += 1) {
+        const axis = i % 3;
+        if (points[i] < this.lower[axis]) this.lower[axis] = points[i];
+        if (points[i] > this.upper[axis]) this.upper[axis] = points[i];
       }
     }
+    this.size = Math.hypot(...this.lower.map((value, axis) => this.upper[axis] - value)) || 1;
   }
 
   draw() {
@@ -179,15 +355,13 @@ export class MeshViewer {
     gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT);
     gl.enable(gl.DEPTH_TEST);
     gl.useProgram(this.program);
-    const middle = this.lower.map((value, axis) => (value + this.upper[axis]) / 2);
-    const size = Math.hypot(...this.lower.map((value, axis) => this.upper[axis] - value)) || 1;
-    const { eye, matrix } = look(middle, { ...this.view, distance: this.view.distance * size * 0.6 });
+    const { size } = this;
+    const { eye, matrix } = this.camera();
     const uniform = (name) => gl.getUniformLocation(this.program, name);
     gl.uniformMatrix4fv(uniform("view"), false, matrix);
     gl.uniformMatrix4fv(uniform("projection"), false, perspective(canvas.width / canvas.height, size / 100, size * 12));
     gl.uniform3fv(uniform("eye"), eye);
-    const [low, high] = [this.lower[1], this.upper[1]];
-    gl.uniform1f(uniform("cut"), this.cut >= 1 ? Infinity : low + this.cut * (high - low));
+    gl.uniform4fv(uniform("plane"), this.plane());
     for (const part of this.parts) {
       gl.bindVertexArray(part.vertices);
       gl.uniformMatrix4fv(uniform("model"), false, part.matrix);
@@ -203,6 +377,7 @@ export class MeshViewer {
         gl.drawElements(gl.TRIANGLES, part.count, gl.UNSIGNED_INT, 0);
       }
     }
+    this.drawMarks();
   }
 }
 
@@ -250,7 +425,9 @@ async function uploadPart(gl, made, part) {
     return lines;
   };
   const texture = part.image ? await imageTexture(gl, part.image) : null;
-  return { ...part, vertices, triangles, edges, texture, smoothed: !!part.normals, count: indices.length };
+  const own = part.matrix;
+  const known = { own, corners: indices, smoothed: !!part.normals, count: indices.length };
+  return { ...part, ...known, vertices, triangles, edges, texture };
 }
 
 function elementBuffer(gl, indices) {

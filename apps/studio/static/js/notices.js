@@ -1,6 +1,6 @@
 // What is told of a job outside of its panel: the title of the browser's tab, and a notification at its end.
 
-import { button } from "./dom.js";
+import { button, element } from "./dom.js";
 import { isActive } from "./jobs.js";
 
 const TITLE = document.title;
@@ -27,6 +27,21 @@ export function announce(before, job) {
 document.addEventListener("visibilitychange", () => {
   if (!document.hidden && !underWay.size) document.title = TITLE;
 });
+
+let knownStart = "";
+
+/**
+ * Say that the studio was restarted while the first page was open: what was chosen on it is forgotten. Other pages ask
+ * for all they show.
+ */
+export function noticeRestart(start) {
+  if (knownStart && start !== knownStart && location.pathname === "/" && !document.querySelector(".restarted")) {
+    const load = button("Load the page anew", () => location.reload());
+    const text = "The studio was restarted. Runs are kept; choose the signal again. ";
+    document.body.prepend(element("div", { class: "restarted", role: "alert" }, text, load));
+  }
+  knownStart = start;
+}
 
 const canNotify = () => "Notification" in window;
 

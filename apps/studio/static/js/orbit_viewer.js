@@ -1,6 +1,6 @@
 // Viewer of shapes and scenes from all sides: coarse while the camera moves, sharp when it rests.
 
-import { errorMessage, fetchImage } from "./api.js";
+import { errorMessage, fetchImage, postJson } from "./api.js";
 import { button, element, onKeys, onPointers, onResize, replaceImageByResponse, sleep } from "./dom.js";
 
 // Sides of the square image in pixels.
@@ -17,6 +17,10 @@ const REST_POLL_MS = 40;
 const MAX_ELEVATION = 85;
 const MIN_DISTANCE = 0.4;
 const MAX_DISTANCE = 6;
+// As in `apps/studio/films.py`.
+const FILM = "film along key views (.mp4)";
+const MAX_KEY_VIEWS = 24;
+const BACKGROUNDS = { white: "White", grey: "Grey", black: "Black" };
 const CHANNELS = { color: "shaded", normal: "normals", depth: "depth" };
 
 export class OrbitViewer {
@@ -74,7 +78,92 @@ export class OrbitViewer {
       sign("+", "Nearer", () => this.approach(1 / 1.2)),
       this.isMoving ? element("label", {}, "time", this.time) : null,
     );
-    this.root.replaceChildren(this.frame, tools, this.status);
+    this.root.replaceChildren(this.frame, tools, this.status, this.buildFilm());
+  }
+
+  /** Key views, and the film along them. */
+  buildFilm() {
+    this.keyViews = [];
+    this.keyList = element("span", { class: "links", role: "group", "aria-label": "Key views" });
+    this.seconds = element("input", { type: "number", min: 1, max: 60, value: 6, "aria-label": "Seconds of the film" });
+    this.closed = element("input", { type: "checkbox" });
+    this.background = element(
+      "select",
+      { "aria-label": "Background", onchange: () => this.showBackground() },
+      ...Object.entries(BACKGROUNDS).map(([value, label]) => element("option", { value }, label)),
+    );
+    this.film = button("Make the film", () => this.makeFilm(), { class: "primary", disabled: true });
+    this.filmStatus = element("p", { class: "muted", role: "status" }, "Turn the view, and add two views or more.");
+    return element(
+      "details",
+      { class: "key-views" },
+      element("summary", {}, "Camera path"),
+      element(
+        "div",
+        { class: "buttons" },
+        button("Add this view", () => this.addKeyView()),
+        this.keyList,
+        element("label", {}, "Seconds", this.seconds),
+        element("label", {}, this.closed, "Back to the first"),
+        element("label", {}, "Background", this.background),
+        this.film,
+      ),
+      this.filmStatus,
+    );
+  }
+
+  addKeyView() {
+    if (this.keyViews.length >= MAX_KEY_VIEWS) return;
+    this.keyViews.push({ ...this.view, time: Number(this.time.value) });
+    this.drawKeyViews();
+  }
+
+  drawKeyViews() {
+    const views = this.keyViews.map((view, index) => {
+      const show = () => {
+        const { time, ...place } = view;
+        Object.assign(this.view, place);
+        this.time.value = time;
+        this.changed();
+      };
+      const remove = () => {
+        this.keyViews.splice(index, 1);
+        this.drawKeyViews();
+      };
+      return element(
+        "span",
+        { class: "links" },
+        button(`View ${index + 1}`, show),
+        button("×", remove, { class: "sign", "aria-label": `Remove view ${index + 1}` }),
+      );
+    });
+    this.keyList.replaceChildren(...views);
+    this.film.disabled = this.keyViews.length < 2;
+    if (this.keyViews.length < 2) this.filmStatus.textContent = "Turn the view, and add two views or more.";
+    else
+      this.filmStatus.textContent = `A film along ${this.keyViews.length} views, of what is shown (${CHANNELS[this.channel]}).`;
+  }
+
+  showBackground() {
+    this.frame.dataset.background = this.background.value;
+  }
+
+  async makeFilm() {
+    this.film.disabled = true;
+    const options = {
+      views: this.keyViews.map(({ azimuth, elevation, distance, time }) => [azimuth, elevation, distance, time]),
+      seconds: Number(this.seconds.value),
+      channel: this.channel,
+      background: this.background.value,
+      closed: this.closed.checked,
+    };
+    try {
+      await postJson(`runs/${encodeURIComponent(this.run)}/exports`, { label: FILM, options });
+      this.filmStatus.textContent = "The film is being made: it appears under Exports below.";
+    } catch (error) {
+      this.filmStatus.textContent = error.message;
+    }
+    this.film.disabled = false;
   }
 
   listen() {

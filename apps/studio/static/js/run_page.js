@@ -37,6 +37,16 @@ export class RunPage {
     this.note = element("textarea", { id: "run-note", rows: 3, placeholder: "What you want to remember of this run" });
     for (const input of [this.tags, this.note]) input.addEventListener("input", () => this.saveSoon());
     this.saved = element("span", { class: "muted", role: "status" });
+    this.described = element(
+      "details",
+      { class: "describe" },
+      element("summary", {}, "Tags and note"),
+      element("label", { for: "run-tags" }, "Tags, separated by commas"),
+      this.tags,
+      element("label", { for: "run-note" }, "Note"),
+      this.note,
+      this.saved,
+    );
     const kind = this.root.dataset.type;
     this.live = element("section", { "data-studio": PANELS[kind] || "live", "data-run": this.run, hidden: true });
     this.viewer = element("div", { class: "card", hidden: true });
@@ -51,15 +61,7 @@ export class RunPage {
         this.scores,
         this.buttons,
         this.problem,
-        element(
-          "div",
-          { class: "describe" },
-          element("label", { for: "run-tags" }, "Tags, separated by commas"),
-          this.tags,
-          element("label", { for: "run-note" }, "Note"),
-          this.note,
-          this.saved,
-        ),
+        this.described,
       ),
       element("div", { class: "card live-card", hidden: true }, this.live),
       this.viewer,
@@ -131,6 +133,7 @@ export class RunPage {
     if (first) {
       this.note.value = facts.note;
       this.tags.value = facts.tags.join(", ");
+      this.described.open = !!facts.note || facts.tags.length > 0;
     }
     const described = facts.status !== "waiting";
     this.note.disabled = this.tags.disabled = !described;
@@ -186,6 +189,8 @@ export class RunPage {
     if (version === this.viewed) return;
     this.viewed = version;
     this.viewer.hidden = !version;
+    // The viewer shows what the slider of the fit showed, at any zoom.
+    this.live.classList.toggle("beside-viewer", !!version);
     if (version) this.viewer.innerHTML = await getHtml(this.path("viewer"));
     else this.viewer.replaceChildren();
   }
