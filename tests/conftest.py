@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +25,38 @@ SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 def pytest_configure(config: pytest.Config) -> None:
     # Two cores serve everything; a test that depends on the number of threads sets it itself.
     os.environ.setdefault("OMP_NUM_THREADS", "2")
+    sys.addaudithook(_note_connections)
+
+
+# Connections to other machines that this process tried to make. None is.
+CONNECTIONS: list[str] = []
+LOCAL = ("127.0.0.1", "::1", "localhost", "0.0.0.0", "::", "testserver", "")
+
+
+def _note_connections(event: str, values: tuple) -> None:
+    if event == "socket.connect" and isinstance(values[1], tuple) and values[0].type == socket.SOCK_STREAM:
+        host = str(values[1][0])
+    elif event == "socket.getaddrinfo":
+        host = str(values[0] or "")
+    else:
+        return
+    if host not in (*LOCAL, "None") and host not in _own_addresses():
+        CONNECTIONS.append(f"{event} {host}")
+
+
+def _own_addresses() -> set[str]:
+    import psutil
+
+    found = {address.address for many in psutil.net_if_addrs().values() for address in many}
+    return found | {socket.gethostname()}
+
+
+@pytest.fixture(autouse=True)
+def no_outgoing_connections():
+    """Fails a test that connects to another machine, or asks for its address."""
+    before = len(CONNECTIONS)
+    yield
+    assert CONNECTIONS[before:] == []
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -71,7 +71,12 @@ def make_app(studio: Studio, password: str | None = None, hosts: tuple[str, ...]
     # Read by Gradio when it is imported: where uploads arrive until a tab takes them.
     os.environ["GRADIO_TEMP_DIR"] = str(studio.folders.arriving)
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    import safehttpx
+
     from apps.studio.page import build
+
+    # Gradio fetches files whose address a visitor sends, and asks a public service for the address of the host.
+    safehttpx.async_validate_url = _fetch_nothing
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -100,6 +105,10 @@ def make_app(studio: Studio, password: str | None = None, hosts: tuple[str, ...]
     # request could name any file of this machine as its upload.
     page.has_launched = True
     return AccessControl(Visitors(app), password, hosts)
+
+
+async def _fetch_nothing(hostname: str) -> str:
+    raise ValueError("the studio fetches nothing from other machines")
 
 
 def serve(
