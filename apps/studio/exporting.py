@@ -96,7 +96,9 @@ class RenderChoice(ExportChoice):
 
     def write(self, run: Run, out: Path, scale: float, cells: int, progress: Progress) -> None:
         request = RenderRequest(turntable=self.turntable, scale=_scale(self, scale))
-        output_for(run.header["kind"], run.load_field(), run.path).render(out, request)
+        output = output_for(run.header["kind"], run.load_field(), run.path)
+        output.progress = progress.fraction
+        output.render(out, request)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -81,8 +81,12 @@ def body(runs: Sequence[Run], pictures: Sequence[np.ndarray]) -> Markup:
     title = MEASURES.get(measure, measure).replace(" of fixed samples", "")
     others = (
         ("Quality against steps", "steps", steps),
-        ("Quality against parameters", "parameters", sizes),
-        ("Quality against bytes", "bytes", stored),
+        *(
+            (f"Quality against {what}", what, lines)
+            for what, lines in (("parameters", sizes), ("bytes", stored))
+            # Of runs of one size, a column of dots says nothing.
+            if len({line.points[0][0] for line in lines}) > 1
+        ),
     )
     return render_part(
         "body",
@@ -112,7 +116,8 @@ def warnings(runs: Sequence[Run]) -> list[str]:
     for run in runs:
         steps = _stored(run).get("steps") or 0
         if steps < FEW_STEPS:
-            found.append(f"{run.path.name} had {steps:,} steps, too few to say what its method can do.")
+            had = "one step" if steps == 1 else f"{steps:,} steps"
+            found.append(f"{run.path.name} had {had}, too few to say what its method can do.")
     return found
 
 

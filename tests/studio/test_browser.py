@@ -361,6 +361,21 @@ def mean_error(job):
     return float(np.abs(fit - target).mean())
 
 
+def test_the_page_of_a_run_fits_a_phone(visit, scene):
+    """Of a scene, which has most to show; nothing is wider than the screen."""
+    visitor = visit(width=390, height=844, scheme="dark")
+    page, name = visitor.page, "scene-on-a-phone"
+    shutil.copytree(scene, visitor.studio.folders.runs / name)
+    page.goto(f"{visitor.address}/run/{name}")
+    page.wait_for_function("document.querySelector('[data-studio=orbit]')?.dataset.drawn")
+    page.wait_for_selector("#exports option", state="attached")
+    for summary in ("Camera path", "More options", "Tags and note"):
+        page.get_by_text(summary, exact=True).click()
+    visitor.shot("run-phone")
+    visitor.accessible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 391
+
+
 def test_a_posed_scene_from_upload_to_export(visit, posed):
     visitor = visit()
     page = visitor.page
@@ -729,8 +744,7 @@ def test_the_page_shows_the_options_of_the_chosen_method(visit):
     visitor.shot("options")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("scheme, width", [("light", 1280), ("dark", 390)])
 def test_every_tab_is_accessible_and_fits_the_screen(visit, scheme, width):
     """axe-core has no serious findings, and nothing is wider than the screen."""
     visitor = visit(width=width, scheme=scheme)
@@ -742,6 +756,11 @@ def test_every_tab_is_accessible_and_fits_the_screen(visit, scheme, width):
         visitor.shot(f"{tab.lower().replace(' ', '-')}-{scheme}-{width}")
         visitor.accessible()
         assert visitor.page.evaluate("document.documentElement.scrollWidth") <= width + 1, tab
+    # The page says that the studio was restarted under it.
+    restarted = '{"start": "another", "jobs": [], "job": null}'
+    visitor.page.route("**/studio/jobs*", lambda route: route.fulfill(body=restarted, content_type="application/json"))
+    visitor.page.get_by_role("button", name="Load the page anew").wait_for()
+    visitor.accessible()
 
 
 def test_the_first_paint_comes_within_three_seconds(chromium, address):

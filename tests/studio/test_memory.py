@@ -32,13 +32,16 @@ def test_fits_and_exports_give_their_memory_back(idle_studio, tmp_path):
     for index in range(FITS + len(METHODS)):
         method = METHODS[index % len(METHODS)]
         job = idle_studio.queue.fit(FitRequest(source=tmp_path / "photo.png", method=method, steps=3), "fit")
+        begun = time.monotonic()
         while job.state in ("queued", "loading", "running"):
+            assert time.monotonic() - begun < 60
             job.watched = time.monotonic()
             time.sleep(0.01)
         assert job.state == "done", job.message
         choice = idle_studio.renderer.render(job.path, exporting.choices).result()[0]
         made = idle_studio.shelf.start(job.path, choice, 2.0, 32)
         while made.state in ACTIVE or idle_studio.shelf.is_busy(job.path):
+            assert time.monotonic() - begun < 120
             time.sleep(0.01)
         assert made.state == "done", made.message
         levels.append(resident())

@@ -1,6 +1,6 @@
 // Player of a run's sound: signal and field play in step, and a switch says which one is heard at this moment.
 
-import { button, element } from "./dom.js";
+import { button, element, nextFrame } from "./dom.js";
 
 const NAMES = { signal: "Signal", field: "Field" };
 // Seconds by which the silent one may be off before it is corrected.
@@ -8,6 +8,7 @@ const MAX_DRIFT = 0.03;
 
 export class SoundPlayer {
   constructor(root) {
+    this.root = root;
     const folder = `/studio/runs/${encodeURIComponent(root.dataset.run)}/sound`;
     const version = `?v=${root.dataset.version}`;
     this.heard = "field";
@@ -22,7 +23,13 @@ export class SoundPlayer {
         alt: `spectrogram of the ${which}`,
         loading: "lazy",
       });
-      this.pictures[which] = element("figure", {}, image, element("figcaption", {}, `${label}: spectrogram`));
+      const head = element("span", { class: "playhead", "aria-hidden": "true" });
+      const track = element("div", { class: "track" }, image, head);
+      track.addEventListener("click", (event) => {
+        const box = track.getBoundingClientRect();
+        this.seek((event.clientX - box.left) / box.width);
+      });
+      this.pictures[which] = element("figure", {}, track, element("figcaption", {}, `${label}: spectrogram`));
     }
     this.play = button("Play", () => this.toggle(), { class: "primary" });
     this.place = element("input", { type: "range", min: 0, max: 1, step: 0.001, value: 0, "aria-label": "Time" });
@@ -56,7 +63,7 @@ export class SoundPlayer {
   listen() {
     const { field, signal } = this.sounds;
     field.addEventListener("timeupdate", () => {
-      if (field.duration) this.place.value = field.currentTime / field.duration;
+      this.showPlace();
       if (!field.paused && Math.abs(signal.currentTime - field.currentTime) > MAX_DRIFT)
         signal.currentTime = field.currentTime;
     });
@@ -69,6 +76,22 @@ export class SoundPlayer {
       this.pictures.signal.hidden = true;
       this.tell("The signal’s file is not there any more; the field can be heard.");
     });
+  }
+
+  /** Show where in the sound one is: beside the button, and over the pictures. */
+  showPlace() {
+    const { field } = this.sounds;
+    if (!field.duration) return;
+    this.place.value = field.currentTime / field.duration;
+    this.root.style.setProperty("--place", `${(100 * field.currentTime) / field.duration}%`);
+  }
+
+  /** Follow the sound while it plays. */
+  async follow() {
+    while (this.root.isConnected && !this.sounds.field.paused) {
+      this.showPlace();
+      await nextFrame();
+    }
   }
 
   tell(text) {
@@ -90,6 +113,7 @@ export class SoundPlayer {
       field.play().catch((error) => this.tell(error.message));
       signal.play().catch(() => {});
       this.play.textContent = "Pause";
+      field.addEventListener("playing", () => this.follow(), { once: true });
     } else {
       field.pause();
       signal.pause();
@@ -101,5 +125,6 @@ export class SoundPlayer {
     for (const sound of Object.values(this.sounds)) {
       if (sound.duration) sound.currentTime = fraction * sound.duration;
     }
+    this.showPlace();
   }
 }
