@@ -87,7 +87,11 @@ def test_a_type_checker_knows_every_name(tmp_path):
     settings = {"include": ["use.py"], "extraPaths": [str(ROOT)], "typeCheckingMode": "strict"}
     (tmp_path / "pyrightconfig.json").write_text(json.dumps(settings))
     done = subprocess.run(
-        [pyright, "--outputjson", "--pythonpath", sys.executable, "-p", str(tmp_path)], capture_output=True, text=True
+        [pyright, "--outputjson", "--pythonpath", sys.executable, "-p", str(tmp_path)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=240,
     )
     found = json.loads(done.stdout)["generalDiagnostics"]
     revealed = [entry["message"] for entry in found if entry["severity"] == "information"]

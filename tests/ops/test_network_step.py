@@ -258,7 +258,7 @@ def test_memory_of_a_step_does_not_depend_on_the_batch():
         while not done.wait(0.001):
             peak[0] = max(peak[0], resident())
 
-    watcher = threading.Thread(target=watch)
+    watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
     step(coords, targets, samples)
     done.set()

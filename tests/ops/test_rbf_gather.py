@@ -267,7 +267,7 @@ def test_memory_stays_below_60_megabytes():
         while not done.wait(0.001):
             peak[0] = max(peak[0], resident())
 
-    watcher = threading.Thread(target=watch)
+    watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
     for _ in range(5):
         torch.autograd.grad(function(*leaves), leaves, upstream)

@@ -220,7 +220,9 @@ class Visits(RuleBasedStateMachine):
         if not (job.path / "run.json").is_file():
             return
         made = self.studio.shelf.start(job.path, SourceExport(label="source (.txt)", ending=".txt"), 1.0, 32)
+        begun = time.monotonic()
         while made.state in ACTIVE or self.studio.shelf.is_busy(job.path):
+            assert time.monotonic() - begun < 60, "the export does not end"
             time.sleep(0.001)
         assert made.state == "done", made.message
 
