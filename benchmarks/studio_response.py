@@ -119,7 +119,7 @@ def memory(num_fits: int, wait: Callable) -> dict[str, Any]:
         try:
             for index in range(num_fits + 2):
                 method = ("hashgrid", "siren")[index % 2]
-                job = studio.queue.fit(FitRequest(source=photo, method=method, steps=3), "fit")
+                job = studio.queue.fit(FitRequest(source=str(photo), method=method, steps=3), "fit")
                 wait(lambda job=job: _watched(job).state in ("done", "failed"))
                 if job.state == "failed":
                     raise RuntimeError(job.message)

@@ -18,6 +18,7 @@ from apps.studio.view_renderer import OpenRun
 from fields.compare import chart
 from fields.compare.images import ERROR_GAIN, error_map, worst_regions
 from fields.compare.report import FOLDER, MEASURES, render_part
+from fields.compare.table import metric_title
 from fields.runs.run import Run
 from scenes.errors import BadInput
 
@@ -181,7 +182,7 @@ def _table(runs: Sequence[Run]) -> dict[str, Any]:
         cells += [_cell(values.get("metrics", {}).get(name), ".4g") for name in metrics]
         method = f"{run.path.name} ({run.header['method']})"
         rows.append({"method": method, "cells": cells, "error": "", "notes": []})
-    return {"titles": [*(key for key, _ in keys), *(name.replace("_", " ") for name in metrics)], "rows": rows}
+    return {"titles": [*(key for key, _ in keys), *map(metric_title, metrics)], "rows": rows}
 
 
 def _cell(value: float | None, form: str) -> dict[str, Any]:

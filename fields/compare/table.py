@@ -20,6 +20,17 @@ SIZES = (
 LOWER_IS_BETTER = ("relative_l2", "spectral_error", "log_spectral_error", "chamfer", "normal_angle")
 # Metrics in decibels.
 DECIBELS = ("psnr", "psnr_alpha", "snr")
+# Names of metrics that are written otherwise than their keys.
+METRIC_TITLES = {
+    "psnr": "PSNR",
+    "psnr_alpha": "PSNR of alpha",
+    "ssim": "SSIM",
+    "ms_ssim": "MS-SSIM",
+    "snr": "SNR",
+    "iou": "IoU",
+    "chamfer": "Chamfer distance",
+    "f_score": "F-score",
+}
 # Memory is stored in bytes and shown in megabytes.
 SCALES = {"memory": 1e-6}
 
@@ -27,6 +38,11 @@ SCALES = {"memory": 1e-6}
 def metric_names(rows: Sequence[dict]) -> list[str]:
     """Names of all metrics in some rows of `comparison.json`, in the order in which the kind reports them."""
     return list(dict.fromkeys(name for row in rows for name in row.get("metrics", {})))
+
+
+def metric_title(name: str) -> str:
+    """A metric as people write it."""
+    return METRIC_TITLES.get(name, name.replace("_", " "))
 
 
 def summarize(header: dict) -> list[dict]:
@@ -44,7 +60,7 @@ def columns(header: dict) -> list[tuple[str, str, str]]:
     metrics = [
         (
             name,
-            name.replace("_", " ") + (", dB" if name in DECIBELS else ""),
+            metric_title(name) + (", dB" if name in DECIBELS else ""),
             "{:.2f}" if name in DECIBELS else "{:.4g}",
         )
         for name in metric_names(header["rows"])

@@ -8,9 +8,10 @@ const METRIC_NAMES = {
   psnr_alpha: "PSNR of alpha",
   snr: "SNR",
   iou: "IoU",
+  chamfer: "Chamfer distance",
   f_score: "F-score",
-  normal_angle: "normal angle",
-  relative_l2: "relative error",
+  normal_angle: "Normal angle",
+  relative_l2: "Relative error",
 };
 
 export const STATE_NAMES = {
