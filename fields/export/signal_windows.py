@@ -187,11 +187,13 @@ def _resized(values: np.ndarray, width: int, height: int, part: list[float]) -> 
     from PIL import Image as Pillow
 
     limits = (values.shape[1], values.shape[0]) * 2
-    box = tuple(min(max(0.0, value), float(limit)) for value, limit in zip(part, limits))
-    if box[0] >= box[2] or box[1] >= box[3]:
+    left, top, right, bottom = (min(max(0.0, value), float(limit)) for value, limit in zip(part, limits))
+    if left >= right or top >= bottom:
         raise BadInput("this window lies outside of the signal")
     planes = [
-        Pillow.fromarray(np.ascontiguousarray(values[..., channel])).resize((width, height), Pillow.Resampling.BOX, box)
+        Pillow.fromarray(np.ascontiguousarray(values[..., channel])).resize(
+            (width, height), Pillow.Resampling.BOX, (left, top, right, bottom)
+        )
         for channel in range(values.shape[2])
     ]
     return np.stack([np.asarray(plane) for plane in planes], axis=-1)

@@ -3,6 +3,7 @@
 import { getJson, postJson } from "./api.js";
 import { button, element } from "./dom.js";
 import { byteCount, duration, timeOfDay } from "./format.js";
+import { announceExport } from "./notices.js";
 
 const ESTIMATE_AFTER_MS = 150;
 // As in `fields/options.py`: leaves an option as it is.
@@ -64,6 +65,7 @@ export class Exports {
   /** Draw the exports in `facts` of the run. */
   show(facts) {
     this.root.hidden = facts.type === "comparison" || !(facts.ready || facts.exports.length);
+    facts.exports.forEach(announceExport);
     this.isBusy = facts.exports.some((known) => ["waiting", "working"].includes(known.state));
     if (facts.ready && !facts.busy && !this.forms) this.loadForms();
     const entries = new Map([...this.list.children].map((entry) => [entry.dataset.export, entry]));

@@ -23,6 +23,23 @@ export function announce(before, job) {
   }
 }
 
+// Exports that were shown while they were under way.
+const beingMade = new Set();
+
+/** Tell of an export that has ended, or has failed, while its page was open. */
+export function announceExport(known) {
+  if (["waiting", "working"].includes(known.state)) {
+    beingMade.add(known.id);
+    return;
+  }
+  if (!beingMade.delete(known.id) || known.state === "cancelled") return;
+  const text = known.state === "done" ? `${known.file} is ready` : `${known.label} has failed`;
+  document.title = `${known.state === "done" ? "✓" : "■"} ${text} · ${TITLE}`;
+  if (canNotify() && Notification.permission === "granted" && document.hidden) {
+    new Notification(text, { tag: known.id, body: known.message });
+  }
+}
+
 // The title says what is going on until the page is looked at again.
 document.addEventListener("visibilitychange", () => {
   if (!document.hidden && !underWay.size) document.title = TITLE;
