@@ -239,11 +239,17 @@ class _Decoder:
             context = av.CodecContext.create(decoder, "r")
             context.extradata = extradata
         packets, frames = 0, 0
-        for packet in self._container.demux(stream):
-            packets += bool(packet.size) and not packet.is_discard
-            for frame in context.decode(packet if packet.size else None) if decoder else packet.decode():
-                frames += 1
-                yield frame
+        try:
+            for packet in self._container.demux(stream):
+                packets += bool(packet.size) and not packet.is_discard
+                for frame in context.decode(packet if packet.size else None) if decoder else packet.decode():
+                    frames += 1
+                    yield frame
+        finally:
+            # PyAV holds the interpreter while it frees a decoder, whose threads may be waiting for the interpreter: with
+            # a damaged film that is a deadlock. This waits for them without holding it.
+            if context is not None and context.is_open:
+                context.flush_buffers()
         # In other containers a packet may hold what is not shown. Edit lists mark such packets in MP4.
         is_mp4 = "mp4" in self._container.format.name.split(",")
         if self._is_whole and is_mp4 and packets - frames > max(1, packets // PACKETS_PER_MISSING):

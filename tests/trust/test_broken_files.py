@@ -1,5 +1,6 @@
 """Broken files are refused by one line, or read; `python -m benchmarks.trust.files` does the same with all of them."""
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -57,3 +58,27 @@ def test_what_is_wrong_is_noticed(monkeypatch, tmp_path, behaves, how):
 
 def _raise(error: Exception) -> None:
     raise error
+
+
+LOADS = """
+import subprocess
+import sys
+from pathlib import Path
+from benchmarks.trust.broken_files import corpus
+import scenes
+from scenes.errors import BadInput
+source = next(case for case in corpus() if case.name == "video-mp4/flipped-anywhere").make(Path(sys.argv[1]))
+for _ in range(100):
+    try:
+        scenes.load(source)
+    except BadInput:
+        pass
+"""
+
+
+@pytest.mark.slow
+def test_a_damaged_film_does_not_lock_its_decoder(tmp_path):
+    pytest.importorskip("av")
+    root = str(Path(__file__).resolve().parents[2])
+    done = subprocess.run([sys.executable, "-c", LOADS, str(tmp_path)], cwd=root, timeout=120)
+    assert done.returncode == 0
