@@ -44,8 +44,10 @@ INSTALL = """\
 
 Made by `python -m benchmarks.pages` from what `python -m benchmarks.install --store` stored ({where}).
 
-A fresh clone, compiled without ccache. "Processor" are the seconds of all processes; "host" is a build for the machine
-that it runs on, as `make` does, "all" one for every processor of the architecture, as in a wheel.
+Fresh clones, compiled without ccache, set up by pip with an empty cache. "Processor" are the seconds of all processes
+together; seconds by the clock depend on the network and on what else the machine does. "With all sets" is a library for
+every processor of the architecture, as in a wheel; `make` builds one for the machine that it runs on. Against: the
+commit of before (its only build had all sets).
 
 {rows}"""
 COLUMNS = ("id", "value", "unit", "against", "against_value", "ratio")

@@ -14,6 +14,7 @@ import json
 import os
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -78,7 +79,8 @@ def set_up(target: str, then: str = "") -> Callable[[Path, Path], Figures]:
         found = timed(name, ["make", target, "UV="], checkout, **variables)
         if target == "fit":
             os.utime(checkout / "fields" / "__init__.py")
-            found |= timed("make fit after a change of Python", ["make", target, "UV="], checkout, **variables)
+            again = ["make", ".venv/installed", "UV="]
+            found |= timed("set-up of make fit after a change of Python", again, checkout, **variables)
         counts = packages(checkout, then)
         of = then or "the base"
         found[f"packages of {of}"] = (counts["packages"], "packages")
@@ -143,11 +145,17 @@ def main() -> None:
     parts = options.only or (["native"] if options.quick else list(PARTS))
     if not shutil.which("uv"):
         parts = [part for part in parts if part != "uv"]
-    rows = []
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
+    rows: list[dict] = []
     for part in parts:
         for measure, older_too in PARTS[part]:
-            before = measured(measure, options.before) if options.before and older_too else {}
-            rows += rows_of(measured(measure, options.commit), before, f"{(options.before or '')[:9]}")
+            now, before = measured(measure, options.commit), {}
+            try:
+                if options.before and older_too:
+                    before = measured(measure, options.before)
+            except SystemExit as error:  # what was measured until then is kept
+                print(error, file=sys.stderr)
+            rows += rows_of(now, before, f"{(options.before or '')[:9]}")
     emit(report("install", rows), options, partial=len(parts) < len(PARTS))
 
 
