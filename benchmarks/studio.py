@@ -234,7 +234,7 @@ def main() -> None:
         for name in chosen
         if name not in studio_response.ROWS
     ]
-    if {studio_response.NEXT_PAINT, studio_response.ANSWER} & set(chosen):
+    if {studio_response.NEXT_PAINT, studio_response.INPUT, studio_response.ANSWER} & set(chosen):
         rows += studio_response.response(serve, _wait, BROWSER_FLAGS)
     if studio_response.GROWTH in chosen:
         rows.append(studio_response.memory(10 if options.quick else studio_response.FITS, _wait))
