@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from apps.studio.server import Studio
 
 # Rows, and what they may take: milliseconds from an input to the next paint, of the slowest of them, and of processor
-# time, which other work does not lengthen; milliseconds until a press of Fit is answered; growth by fits and exports after the first one; bytes with several visitors.
+# time, which other work does not lengthen; milliseconds until a press of Fit is answered; growth by fits and exports
+# after the first ones; memory with several visitors.
 NEXT_PAINT, INPUT, ANSWER = "next-paint", "next-paint-processor", "press-answered"
 GROWTH, VISITORS = "growth", "visitors"
 LIMITS = {
