@@ -53,6 +53,16 @@ def page_options(model: type[Request]) -> tuple[OptionInfo, ...]:
     return tuple(option for option in options_of(model) if option.name not in left_out and not option.hidden)
 
 
+def placeholder(option: OptionInfo) -> str:
+    """What an empty line for an option says.
+
+    Of the command line's own placeholders, such as N, only those that tell the order of several numbers.
+    """
+    if option.metavar is None or option.hint != option.metavar:
+        return option.hint
+    return option.hint.lower() if "," in option.hint else ""
+
+
 def values_of(model: type[Request], controls: Mapping[str, object]) -> dict[str, Any]:
     """Values of the options that were changed, by name, from what the page's controls hold.
 

@@ -12,6 +12,7 @@ import numpy as np
 from markupsafe import Markup
 
 from apps.studio import descriptions, exporting, films, gallery
+from apps.studio.controls import placeholder
 from apps.studio.exporting import ExportChoice
 from apps.studio.folders import Folders, check_name
 from apps.studio.images import data_url
@@ -144,8 +145,7 @@ def forms(opened: OpenRun) -> list[dict[str, Any]]:
                     "help": note_for_page(OF_FLAGS.sub("", option.help)),
                     "widget": option.widget,
                     "choices": option.page_choices if option.widget == "choice" else [],
-                    # Of lists of numbers the command line's own placeholder says the order.
-                    "hint": option.hint or (option.metavar or "").lower() if "," in (option.metavar or "") else "",
+                    "hint": placeholder(option),
                 }
                 for option in choice.offered(opened.kind)
             ],

@@ -7,7 +7,7 @@ from typing import Literal, TypedDict
 import gradio as gr
 
 from apps.studio import method_options
-from apps.studio.controls import page_options
+from apps.studio.controls import page_options, placeholder
 from fields.options import DEFAULT, OptionInfo, Request
 
 OptionComponent = gr.Checkbox | gr.Dropdown | gr.Textbox
@@ -77,7 +77,7 @@ def _component(option: OptionInfo, prefix: str) -> OptionComponent:
     if option.widget == "choice":
         choices = list(option.page_choices)
         return gr.Dropdown(choices, value=choices[0], label=option.label, info=option.help, elem_id=elem_id)
-    return gr.Textbox(label=option.label, info=option.help, placeholder=option.hint, elem_id=elem_id, lines=1)
+    return gr.Textbox(label=option.label, info=option.help, placeholder=placeholder(option), elem_id=elem_id, lines=1)
 
 
 def _method_components(name: str | None, kind: str | None, state: gr.State) -> None:
