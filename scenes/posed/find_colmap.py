@@ -27,7 +27,7 @@ import numpy as np
 import pycolmap
 
 from scenes.io.atomic import atomic_write_bytes
-from scenes.posed.find_pairs import MAX_EXHAUSTIVE, alike_pairs, all_pairs, film_pairs, largest_group
+from scenes.posed.find_pairs import MAX_EXHAUSTIVE, alike_pairs, all_pairs, film_pairs, largest_group, nearest_first
 
 # glog's level of messages that are errors: what COLMAP prints by itself is left out.
 GLOG_ERROR = 2
@@ -37,6 +37,9 @@ MAX_FEATURES_DENSE = 6144
 # Pictures and pairs of one call of COLMAP, between two reports.
 PICTURES_A_CALL = 4
 PAIRS_A_CALL = 32
+# Fraction of the time until the deadline after which no more pairs are matched, once a picture has so many on average.
+MATCHING_TIME = 0.6
+LEAST_PARTNERS = 4
 # Fraction of the pairs that look like one watermark from which on the background stands still: on a turntable 33 of 36.
 STILL_FRACTION = 0.3
 # Fraction of the pictures with a camera that is good enough: no second try follows.
@@ -69,7 +72,7 @@ class Job:
         names: file names of the pictures.
         cameras: the same, those of each camera.
         order: whether neighbours among the names were taken one after another: "film", "numbered" or "none".
-        deadline: time (`time.time()`) after which no further try begins; None for none.
+        deadline: time (`time.time()`) after which no further try begins; None for none. Matching ends before.
     """
 
     folder: str
@@ -133,6 +136,8 @@ class Finder:
         self.images = self.folder / "features"
         self.names = job.names
         self.result = Result()
+        now = time.time()
+        self._match_until = None if job.deadline is None else now + MATCHING_TIME * (job.deadline - now)
         # Whether the best model's error is low, and its number of pictures.
         self._best: tuple[bool, int] = (False, 0)
 
@@ -217,9 +222,10 @@ class Finder:
                 numbers = {image.name: image.image_id for image in opened.read_all_images()}
                 descriptors = [_descriptors(opened, numbers[name]) for name in names]
             pairs = alike_pairs(descriptors, self.job.seed, numbered=self.job.order == "numbered")
-        return [(names[i], names[j]) for i, j in pairs]
+        return [(names[i], names[j]) for i, j in nearest_first(pairs, len(names))]
 
     def _match(self, database: Path, pairs: list[tuple[str, str]], verification: Any, stage: str) -> None:
+        """Match pairs, the first ones where there is no time for all."""
         verification.ransac.random_seed = self.job.seed
         matching = pycolmap.FeatureMatchingOptions()
         matching.num_threads = self.job.threads
@@ -227,6 +233,9 @@ class Finder:
         pairing = pycolmap.ImportedPairingOptions()
         pairing.match_list_path = listed
         for first in range(0, len(pairs), PAIRS_A_CALL):
+            late = self._match_until is not None and time.time() > self._match_until
+            if late and first >= LEAST_PARTNERS * len(self.names):
+                break
             some = pairs[first : first + PAIRS_A_CALL]
             listed.write_text("".join(f"{a} {b}\n" for a, b in some))
             pycolmap.match_image_pairs(
@@ -286,7 +295,7 @@ class Finder:
         verification.filter_stationary_matches = self.result.still_background
         verification.detect_watermark = not self.result.still_background
         names = self.job.names
-        dense = [(names[i], names[j]) for i, j in all_pairs(len(names))]
+        dense = [(names[i], names[j]) for i, j in nearest_first(all_pairs(len(names)), len(names))]
         pairs = dense if len(names) <= MAX_DENSE else self._pairs(database)
         self._match(database, pairs, verification, "second try: matching")
 

@@ -33,6 +33,14 @@ def all_pairs(count: int) -> list[tuple[int, int]]:
     return list(combinations(range(count), 2))
 
 
+def nearest_first(pairs: Iterable[tuple[int, int]], count: int) -> list[tuple[int, int]]:
+    """The pairs of `count` pictures by their distance in the list, as if that were a circle.
+
+    However many are matched, from the first one on, all pictures have about as many partners.
+    """
+    return sorted(pairs, key=lambda pair: (min(abs(pair[1] - pair[0]), count - abs(pair[1] - pair[0])), pair))
+
+
 def film_pairs(count: int) -> list[tuple[int, int]]:
     """Pairs of neighbours in time, of the two ends, and of key frames, for `count` frames in their order."""
     pairs = {(i, i + offset) for offset in OFFSETS for i in range(count - offset)}

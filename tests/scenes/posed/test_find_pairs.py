@@ -12,6 +12,7 @@ from scenes.posed.find_pairs import (
     all_pairs,
     film_pairs,
     largest_group,
+    nearest_first,
 )
 
 
@@ -23,6 +24,16 @@ def test_the_pairs_of_a_film_are_few_and_close_a_walk_around(count):
     assert all(0 <= i < j < count for i, j in pairs)
     assert {(i, i + 1) for i in range(count - 1)} <= set(pairs)
     assert (0, count - 1) in pairs and sum(j - i > count // 2 for i, j in pairs) >= 40
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(4, MAX_EXHAUSTIVE), st.integers(2, 6))
+def test_the_first_pairs_serve_all_pictures_alike(count, partners):
+    pairs = nearest_first(all_pairs(count), count)
+    assert sorted(pairs) == all_pairs(count)
+    assert all((j - i) in (1, count - 1) for i, j in pairs[:count])
+    used = np.bincount(np.array(pairs[: count * partners // 2]).ravel(), minlength=count)
+    assert used.min() >= partners - 2 and used.max() <= partners + 2
 
 
 def places(num_places, views, seed=0):
