@@ -1,6 +1,7 @@
 """The routes that the scripts of the page ask."""
 
 import io
+import json
 import time
 
 import numpy as np
@@ -216,6 +217,24 @@ def test_a_run_has_a_page_with_its_facts_exports_notes_and_tags(client, photo, p
     assert client.get("/studio/runs/cat/facts").json()["exports"] == []
     gone = client.get("/run/photo")
     assert gone.status_code == 404 and "no run called photo" in gone.text
+
+
+def test_a_page_to_share_is_shown_in_a_sandbox(client, photo):
+    """It may come from a run that somebody else made: it must not act as a page of the studio."""
+    from apps.studio.shelf import EXPORTS
+
+    folder = photo / EXPORTS / ("0" * 12)
+    folder.mkdir(parents=True)
+    (folder / "photo.html").write_text("<!doctype html><script>1</script>")
+    known = {"label": "page", "scale": 1, "cells": 1, "id": folder.name, "state": "done", "file": "photo.html"}
+    (folder / "export.json").write_text(json.dumps(known))
+    address = f"/studio/runs/photo/exports/{folder.name}"
+    assert "attachment" in client.get(address).headers["content-disposition"]
+    shown = client.get(address, params={"open": "true"})
+    assert shown.headers["content-security-policy"] == "sandbox allow-scripts" and "script" in shown.text
+    assert "content-disposition" not in shown.headers
+    page = next(form for form in client.get("/studio/runs/photo/forms").json() if form["ending"] == ".html")
+    assert [option["label"] for option in page["options"]] == ["Bits"]
 
 
 def test_a_run_that_waits_has_a_page_already(app, client, photograph):
