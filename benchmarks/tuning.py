@@ -58,8 +58,8 @@ class Case:
     def rule(self) -> int:
         """The batch that the rule chooses."""
         method = self._prepared()
-        assert method.pace is not None
-        return method.pace.batch(method.batch, self.fixed, self.per_sample, self.seconds)
+        assert method.present_pace is not None
+        return method.present_pace.batch(method.batch, self.fixed, self.per_sample, self.seconds)
 
     def _prepared(self) -> Method:
         from fields.methods.registry import make_method
@@ -68,8 +68,8 @@ class Case:
 
     def _rates(self, batch: int, factor: float) -> dict[str, float]:
         method = self._prepared()
-        assert method.pace is not None
-        factor *= method.pace.rate_factor(batch, method.batch)
+        assert method.present_pace is not None
+        factor *= method.present_pace.rate_factor(batch, method.batch)
         return {name: min(1.0, getattr(method, name) * factor) for name in method.learning_rates()}
 
 

@@ -27,7 +27,7 @@ def paced(method: Method, field: Field, objective: Objective, *, seconds: float,
     `method`: prepared. `field`: an untrained field of it, which is trained a little and has to be thrown away.
     `given`: names of the options that the user has set, which stay as they are.
     """
-    pace = method.pace
+    pace = method.present_pace
     if pace is None or "batch" in given or objective.signal.channels.is_radiance:
         return method
     fixed, per_sample = step_cost(method, field, objective, PROBE_FRACTION * seconds)

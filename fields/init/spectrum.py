@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor
+
+from scenes.errors import BadInput
+
+if TYPE_CHECKING:
+    from scenes.signal import Signal
+
+# Fewest samples along an axis of which a mean frequency is told.
+MIN_SIDE = 16
 
 SpectrumKind = Literal["quadrant", "half_l1"]
 
@@ -53,3 +61,23 @@ def spectral_distance(a: Tensor, b: Tensor) -> float:
 def centroid(spectrum: Tensor) -> float:
     """Mean frequency of a spectrum `[bins]`, in bins; white noise in the plane has two thirds of the bins."""
     return float((spectrum / spectrum.sum() * torch.arange(1, len(spectrum) + 1)).sum())
+
+
+def mean_frequency(signal: Signal, side: int, dimensions: int | None = None) -> float | None:
+    """Mean frequency of a signal's spectrum, in cycles across it, the indices of all axes added.
+
+    side: samples along an axis at most; a quarter of them are bins.
+    dimensions: number of axes that count, the first ones. Default: all.
+
+    0 for a constant. None for scattered samples, and where an axis has fewer than 16.
+    """
+    side = min(side, *(samples or 0 for samples in signal.domain.shape[:dimensions]))
+    if side < MIN_SIDE:
+        return None
+    try:
+        values = torch.from_numpy(signal.on_grid(side))
+    except BadInput:
+        # Scattered samples.
+        return None
+    spectrum = diagonal_spectrum(values, side // 4)
+    return centroid(spectrum) if spectrum.sum() > 1e-6 * values[0].numel() else 0.0

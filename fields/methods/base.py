@@ -84,7 +84,7 @@ class Method(BaseModel):
     has_tables: ClassVar[bool] = False
     # Options whose names end in "_rate" and that are multiples of another rate.
     relative_rates: ClassVar[tuple[str, ...]] = ()
-    # How batch and rates follow from the time of a fit. None: they are the same for all times.
+    # How batch and rates follow from the time of a fit (`present_pace`). None: they are the same for all times.
     pace: ClassVar[Pace | None] = None
     # Copies of each activation that autograd keeps alive in one step.
     activation_copies: ClassVar[int] = 4
@@ -132,6 +132,11 @@ class Method(BaseModel):
         """Names of the options that are learning rates, but for multiples of another one."""
         others = ("final_rate", *cls.relative_rates)
         return [name for name in cls.model_fields if name.endswith("_rate") and name not in others]
+
+    @property
+    def present_pace(self) -> Pace | None:
+        """How batch and rates follow from the time of a fit with these options; see `pace`."""
+        return self.pace
 
     # Deciding what is open
 

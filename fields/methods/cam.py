@@ -155,7 +155,7 @@ class Cam(Fourier):
 
     def parameter_groups(self, field: CamField) -> list[dict[str, Any]]:
         network = field.network
-        groups = [{"params": list(network.network.parameters()), "lr": self.learning_rate, "sparse": False}]
+        groups = self.network_groups(network.network)
         if network.modulation is not None:
             groups.append({"params": list(network.modulation.parameters()), "lr": self.grid_rate, "sparse": False})
         return groups

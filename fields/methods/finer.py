@@ -21,6 +21,9 @@ class Finer(Siren):
     paper = "Liu et al. 2024, FINER: Flexible Spectral-bias Tuning in Implicit Neural Representation"
 
     frequency_option = "first_bias"
+    # Its sines are up to 2.4 times as fast as their frequency says, by |z| + 1. Kodak's 5 as for SIREN: 27.7 dB with
+    # 30, 30.8 with 60, 32.1 with 100; of a tenth that was held out 24.2, 24.0, 22.7.
+    times_mean = 2.0
 
     first_bias: Undecided[float] = undecided(
         "Bound k of the first layer's biases, U(-k, k). Raise it for finer detail. Default: 1 / sqrt(dimensions).",

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Self
 
 from fields.encoders.sizes import frequency_outputs
-from fields.methods.network import NetworkMethod
+from fields.methods.network import ReluMethod
 from fields.methods.options import Undecided, undecided
 from fields.methods.pace import OCTAVES_PACE
 from fields.networks.sizes import mlp_parameters
@@ -21,7 +21,7 @@ SCATTERED_SAMPLES = 512
 MAX_OCTAVES = 12
 
 
-class Frequency(NetworkMethod):
+class Frequency(ReluMethod):
     name = "frequency"
     summary = "octaves of sines and cosines of each coordinate, then a ReLU MLP (NeRF's encoding)"
     paper = "Mildenhall et al. 2020, NeRF, equation 4"

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field as Option
 
 from fields.methods.base import crossing
-from fields.methods.pace import RELU_PACE
+from fields.methods.pace import MUON_PACE, RELU_PACE, Pace
 from fields.methods.points import PointMethod
 from scenes.domain import Channels, Domain
 
 if TYPE_CHECKING:
     from fields.models.field import Field
+    from fields.networks.native import LinearNetwork
     from scenes.signal import Signal
 
 # Widest and deepest network that the native training step takes (`fields.ops.mlp`), and its bytes per point, and per
@@ -22,6 +23,12 @@ NATIVE_WIDTH = 512
 NATIVE_LAYERS = 8
 STEP_BYTES_PER_POINT = 64
 STEP_BYTES_PER_PARAMETER = 64
+# Learning rate of matrices that Muon updates, in units of Adam's.
+MUON_RATE = 2.0
+# Samples along an axis of which an image's spectrum is computed; a quarter of them are bins. Of textures, whose mean
+# frequency is above half of the bins, fast waves would leave noise between the pixels.
+SPECTRUM_SIDE = 256
+MAX_MEAN = SPECTRUM_SIDE / 8
 # Bounds of the sizes that are tried for a wanted number of parameters.
 MAX_WIDTH = 8192
 MAX_HIDDEN_LAYERS = 8
@@ -83,3 +90,44 @@ class NetworkMethod(PointMethod):
 
             for width in crossing(count, 1, MAX_WIDTH, parameters):
                 yield method.with_width(width)
+
+
+class ReluMethod(NetworkMethod):
+    """A network of ReLU units, whose matrices Muon updates where that pays."""
+
+    optimizer: Literal["auto", "adam", "muon"] = Option(
+        "auto",
+        description="What updates the matrices of hidden layers. muon: all directions of a matrix alike, which finds "
+        "detail sooner; a step takes longer. auto: muon for images, else adam.",
+    )
+
+    @property
+    def present_pace(self) -> Pace | None:
+        return MUON_PACE if self.optimizer == "muon" else self.pace
+
+    def decide(self, signal: Signal) -> dict[str, Any]:
+        chosen = {"optimizer": "muon" if signal.kind == "image" else "adam"} if self.optimizer == "auto" else {}
+        return super().decide(signal) | chosen
+
+    def parameter_groups(self, field: Any) -> list[dict[str, Any]]:
+        return self.network_groups(field.network)
+
+    def network_groups(self, network: LinearNetwork) -> list[dict[str, Any]]:
+        """Groups of a network's parameters; see `parameter_groups`."""
+        if self.optimizer != "muon":
+            return [{"params": list(network.parameters()), "lr": self.learning_rate, "sparse": False}]
+        matrices = network.hidden.weights
+        known = {id(matrix) for matrix in matrices}
+        others = [parameter for parameter in network.parameters() if id(parameter) not in known]
+        rate = MUON_RATE * self.learning_rate
+        return [
+            {"params": others, "lr": self.learning_rate, "sparse": False},
+            {"params": matrices, "lr": rate, "sparse": False, "orthogonal": True},
+        ]
+
+
+def detail(signal: Signal) -> float:
+    """Mean frequency of an image's spectrum in cycles across it, at most 32; 0 where it is not known."""
+    from fields.init.spectrum import mean_frequency
+
+    return min(mean_frequency(signal, SPECTRUM_SIDE) or 0.0, MAX_MEAN)

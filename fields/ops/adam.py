@@ -1,4 +1,4 @@
-"""Adam (Kingma and Ba 2015), with tiny-cuda-nn's rule for tables."""
+"""Adam (Kingma and Ba 2015), with tiny-cuda-nn's rule for tables, and Muon for matrices of groups that ask for it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch import Tensor
 import cuda_ext
 from fields.ops import backends
 from fields.ops.cuda_calls import PLAIN, CudaFunctions
+from fields.ops.muon import muon
 
 # Steps after which both bias corrections are 1 in float32, for the decays in use (0.999^20000 < 2^-28).
 BIAS_CORRECTION_STEPS = 20000
@@ -22,11 +23,13 @@ CUDA = CudaFunctions({"fs_adam": PLAIN})
 
 
 class Adam:
-    """Adam without weight decay; parameter groups have `lr`, `betas`, `eps` and `sparse`.
+    """Adam without weight decay; parameter groups have `lr`, `betas`, `eps`, `sparse` and `orthogonal`.
 
     In a group with `sparse=True` (tables, of which a step touches only a part) an element whose gradient is exactly
     zero keeps its value, its moments and its own step count, by which the bias is corrected: tiny-cuda-nn's rule. The
     defaults of `betas` and `eps` are those of Müller et al. 2022, section 4.
+
+    A group with `orthogonal=True` has matrices only, which `fields.ops.muon` updates, with the first of `betas`.
 
     Not a `torch.optim.Optimizer`: creating one imports torch's compiler, which takes two seconds.
     """
@@ -38,10 +41,17 @@ class Adam:
         betas: tuple[float, float] = (0.9, 0.99),
         eps: float = 1e-15,
     ) -> None:
-        defaults = {"lr": lr, "betas": betas, "eps": eps, "sparse": False}
+        defaults = {"lr": lr, "betas": betas, "eps": eps, "sparse": False, "orthogonal": False}
         self.param_groups = [{**defaults, **group, "params": list(group["params"])} for group in groups]
-        # One entry per parameter, in the order of the groups: the moments "mean" and "square", and "steps" (int32).
-        self.state = [_initial_state(p, group["sparse"]) for group in self.param_groups for p in group["params"]]
+        # One entry per parameter, in the order of the groups: the moments "mean" and "square", and "steps" (int32); of
+        # matrices that are updated orthogonally "mean" alone.
+        self.state = [
+            {"mean": torch.zeros_like(p, requires_grad=False)}
+            if group["orthogonal"]
+            else _initial_state(p, group["sparse"])
+            for group in self.param_groups
+            for p in group["params"]
+        ]
 
     def zero_grad(self) -> None:
         """Set the gradient of every parameter to None."""
@@ -56,7 +66,9 @@ class Adam:
         for group in self.param_groups:
             for parameter in group["params"]:
                 state = next(states)
-                if parameter.grad is not None:
+                if parameter.grad is not None and group["orthogonal"]:
+                    muon(parameter, parameter.grad, **state, lr=group["lr"], decay=group["betas"][0])
+                elif parameter.grad is not None:
                     update = adam_native if _native(parameter) else adam_reference
                     hyperparameters = {key: group[key] for key in ("lr", "betas", "eps", "sparse")}
                     update(parameter, parameter.grad, **state, **hyperparameters)

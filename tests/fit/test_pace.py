@@ -43,8 +43,10 @@ def test_open_options_are_paced_and_given_ones_kept(image, monkeypatch):
     method, field, objective = prepared(image, "cam", width=16)
     short = paced(method, field, objective, seconds=1.0, given=())
     factor = short.batch / method.batch
-    assert short.batch == method.pace.min_batch and factor < 1
-    assert short.learning_rate == pytest.approx(method.learning_rate * method.pace.rate_factor(short.batch, 16384))
+    assert short.batch == method.present_pace.min_batch and factor < 1
+    assert short.learning_rate == pytest.approx(
+        method.learning_rate * method.present_pace.rate_factor(short.batch, 16384)
+    )
     assert short.grid_rate / short.learning_rate == pytest.approx(method.grid_rate / method.learning_rate)
     assert short.final_rate == method.final_rate
     kept = paced(method, field, objective, seconds=1.0, given=("learning_rate",))

@@ -12,6 +12,35 @@ IMAGE = Image.from_array(np.zeros((20, 20, 3), np.uint8))
 AUDIO = Audio.from_array(np.sin(2 * np.pi * 660 * np.arange(8000) / 8000).astype(np.float32), 8000)
 
 
+def waves(cycles):
+    """An image of 128 x 128 pixels of waves along both axes."""
+    along = np.sin(2 * np.pi * cycles * (np.arange(128) + 0.5) / 128)
+    return Image.from_array((0.5 + 0.25 * (along[:, None] + along[None]))[..., None].astype(np.float32), "srgb")
+
+
+@pytest.mark.parametrize(("name", "times"), [("siren", 4.0), ("finer", 2.0)])
+def test_images_get_a_frequency_by_their_spectrum(name, times):
+    detailed = make_method(name).prepare(waves(15)).first_omega
+    assert detailed == pytest.approx(times * 15, abs=2)
+    assert make_method(name).prepare(waves(3)).first_omega == 30
+    noise = Image.from_array(np.random.default_rng(0).random((256, 256, 1)).astype(np.float32), "srgb")
+    assert make_method(name).prepare(noise).first_omega == pytest.approx(times * 30.4)
+    assert make_method(name, {"width": 64}).prepare(noise).first_omega == pytest.approx(times * 15.2)
+
+
+def test_random_features_of_images_have_the_mean_frequency_of_the_spectrum():
+    sigma = make_method("fourier").prepare(waves(30)).sigma
+    assert sigma == pytest.approx(0.63 * 30, abs=1.5)
+    for settings, signal in (({}, waves(3)), ({}, AUDIO), ({"frequencies": 64}, waves(30))):
+        assert make_method("fourier", settings).prepare(signal).sigma == 10
+
+
+def test_wide_networks_have_lower_rates():
+    rates = [make_method("siren", {"width": width}).prepare(IMAGE).learning_rate for width in (32, 64, 128, 256)]
+    assert rates == [1e-3, 1e-3, 6.3e-4, 4e-4]
+    assert make_method("siren", {"learning_rate": 2e-3}).prepare(IMAGE).learning_rate == 2e-3
+
+
 @pytest.mark.parametrize("name", ["siren", "finer"])
 def test_audio_gets_a_hundred_times_the_frequency_of_images(name):
     assert make_method(name).prepare(IMAGE).first_omega == 30
