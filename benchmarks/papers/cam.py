@@ -356,7 +356,7 @@ def eight_bits(seeds: int) -> list[dict]:
     from fields.methods.registry import make_method
 
     image = photograph("astronaut", 64)
-    base = {"width": 64, "frequencies": 64, "sigma": 5.0, "nodes": 16, "batch": 4096}
+    base = {"width": 64, "frequencies": 64, "sigma": 5.0, "nodes": 16, "batch": 4096, "optimizer": "adam"}
     cam = make_method("cam", base).prepare(image)
     rows = []
     for name, method in (("cam", cam), ("widened", _widened(cam, image))):
@@ -400,6 +400,7 @@ def _variants(image, size: str) -> dict:
 
     _, width, frequencies, sigma, nodes, _, batch, _ = SETTINGS[size]
     base = {"width": width, "frequencies": frequencies, "sigma": sigma, "nodes": nodes, "batch": batch}
+    base["optimizer"] = "adam"
     cam = make_method("cam", base).prepare(image)
     return {
         "without": cam.model_copy(update=PLAIN),

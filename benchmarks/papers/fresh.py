@@ -23,7 +23,7 @@ SETTINGS = {
 }
 SWEEPS = {
     "siren": ("first_omega", (10, 20, 30, 40, 60, 90, 140, 200), {"learning_rate": 1e-3}),
-    "fourier": ("sigma", (2, 4, 8, 12, 20, 32), {"learning_rate": 3e-3}),
+    "fourier": ("sigma", (2, 4, 8, 12, 20, 32), {"learning_rate": 3e-3, "optimizer": "adam"}),
 }
 DEFAULTS = {
     "siren": 30.0,

@@ -23,10 +23,17 @@ SETTINGS = {
 }
 BATCH = 4096
 FAMILY = {
-    "frequency": {"width": 64, "hidden_layers": 4, "octaves": 7, "learning_rate": 1e-3},
-    "fourier": {"width": 64, "hidden_layers": 4, "frequencies": 32, "sigma": 8.0, "learning_rate": 3e-3},
+    "frequency": {"width": 64, "hidden_layers": 4, "octaves": 7, "learning_rate": 1e-3, "optimizer": "adam"},
+    "fourier": {
+        "width": 64,
+        "hidden_layers": 4,
+        "frequencies": 32,
+        "sigma": 8.0,
+        "learning_rate": 3e-3,
+        "optimizer": "adam",
+    },
     "siren": {"width": 64, "hidden_layers": 4, "first_omega": 30.0, "learning_rate": 1e-3},
-    "finer": {"width": 64, "hidden_layers": 4, "learning_rate": 1e-3},
+    "finer": {"width": 64, "hidden_layers": 4, "first_omega": 30.0, "learning_rate": 1e-3},
     "wire": {"width": 45, "hidden_layers": 4, "omega": 20.0, "scale": 10.0, "learning_rate": 5e-3},
 }
 # `wire`'s default depth and its rate in short fits.
