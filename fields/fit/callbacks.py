@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from fields.fit.guard import is_finite
 from fields.fit.trainer import Trainer
 from fields.runs.run import Run
 from scenes.io.atomic import atomic_write
@@ -50,6 +51,9 @@ class Checkpointer:
 
     def __call__(self, trainer: Trainer) -> None:
         if time.perf_counter() < self._next or trainer.total is None or trainer.done:
+            return
+        if not is_finite(trainer.field):
+            # The fit is about to go back; what was saved before is better.
             return
         begun = time.perf_counter()
         self.run.save_checkpoint(trainer)

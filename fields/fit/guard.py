@@ -73,12 +73,19 @@ class DivergenceGuard:
         self.best, self._first, self._saved, self._sum = math.inf, math.nan, None, torch.zeros(())
 
     def check_end(self, trainer: Trainer) -> None:
-        """Raise BadInput where the last loss of a fit is not finite."""
-        if trainer.index and not math.isfinite(trainer.loss):
+        """Return to the last good state where the last steps of a fit diverged. Raises BadInput where there is none."""
+        if not trainer.index or (math.isfinite(trainer.loss) and is_finite(trainer.field)):
+            return
+        if self._saved is None or not math.isfinite(self.best):
             raise BadInput(
                 f"the fit diverged at step {trainer.index} (loss {trainer.loss}); "
                 f"a smaller rate may help: `learning_rate={trainer.method.learning_rate / 4:g}`"
             )
+        self.remarks.append(
+            f"the fit diverged in its last steps; the result is that of step {self._saved_at}. A smaller rate may be "
+            f"better: `learning_rate={trainer.method.learning_rate * self.rate / 2:.2g}`"
+        )
+        _return_to(trainer, self._saved)
 
     def _went_well(self, trainer: Trainer, mean: float) -> None:
         """Take note of the mean loss of a window that was good."""
@@ -89,10 +96,10 @@ class DivergenceGuard:
 
     def _go_back(self, trainer: Trainer) -> None:
         self.rate /= 2
-        if self.rate < 2.0**-self.max_halvings:
+        if self.rate < 2.0**-self.max_halvings or self._saved is None:
             rate = trainer.method.learning_rate / 2 ** (self.max_halvings + 1)
             raise BadInput(
-                f"the fit diverged at step {trainer.index} although its rates were halved {self.max_halvings} times; "
+                f"the fit diverged at step {trainer.index} {self._halved}; "
                 f"begin with a smaller one: `learning_rate={rate:.2g}`, or a larger batch: "
                 f"`batch={4 * trainer.method.batch}`"
             )
@@ -102,6 +109,12 @@ class DivergenceGuard:
             f"`learning_rate={trainer.method.learning_rate * self.rate:.2g}`"
         )
         _return_to(trainer, self._saved)
+
+    @property
+    def _halved(self) -> str:
+        if self._saved is None:
+            return "before there was a state to go back to"
+        return f"although its rates were halved {self.max_halvings} times"
 
     def state(self) -> dict:
         """Plain values that a checkpoint keeps."""
@@ -121,6 +134,9 @@ class DivergenceGuard:
         self.remarks = list(state.get("remarks", []))
 
     def _save(self, trainer: Trainer) -> None:
+        # The loss tells of the weights before the step; the step itself may have spoilt them.
+        if not is_finite(trainer.field):
+            return
         self._saved = _copy(trainer.field.state_dict()), _copy(trainer.optimizer.state_dict())
         self._saved_at = trainer.index
 
@@ -187,6 +203,11 @@ class RestartingGuard(DivergenceGuard):
         self.rate /= 4
         if self.restarts > MAX_RESTARTS:
             self.rate, self.improved, self._start = 1.0, True, None
+
+
+def is_finite(field: torch.nn.Module) -> bool:
+    """Whether all parameters of a field are finite."""
+    return all(bool(torch.isfinite(parameter).all()) for parameter in field.parameters())
 
 
 def _return_to(trainer: Trainer, saved: tuple[dict, dict] | None) -> None:

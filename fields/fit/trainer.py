@@ -183,13 +183,16 @@ class Trainer:
 
     def run(self) -> None:
         """Train until the budget is spent or `stop` is called. Raises BadInput where lower rates do not help a fit."""
+        begun = self.index
         while not (self.stopped or self.done):
             self.step()
             for callback in self.callbacks:
                 callback(self)
             if self.seconds is not None and not self.stopped:
                 self._look()
-        self._guard.check_end(self)
+        # A run that was killed after its last checkpoint has no step left, and no loss.
+        if self.index > begun:
+            self._guard.check_end(self)
 
     def stop(self) -> None:
         """End `run` after the current step. May be called from a callback, a signal handler or another thread."""

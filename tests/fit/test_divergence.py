@@ -1,6 +1,9 @@
 """Divergence: a fit goes back to its last good state with half of the rates, says so, and gives up with advice."""
 
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -85,7 +88,7 @@ class Losses:
 def test_noise_of_a_loss_near_zero_is_no_divergence():
     from fields.methods.siren import Siren
 
-    guard, trainer = DivergenceGuard(), Losses(Siren())
+    guard, trainer = DivergenceGuard(), Losses(Siren(learning_rate=1e-4))
     trainer.watched_by(guard, [0.1] * 64 + [1e-7] * 64 + [5e-4] * 64)
     assert guard.rate == 1.0
     trainer.watched_by(guard, [0.05] * 32)
@@ -95,9 +98,69 @@ def test_noise_of_a_loss_near_zero_is_no_divergence():
 def test_states_are_kept_ever_more_rarely():
     from fields.methods.siren import Siren
 
-    guard, trainer = DivergenceGuard(), Losses(Siren())
+    guard, trainer = DivergenceGuard(), Losses(Siren(learning_rate=1e-4))
     kept = []
     guard._save = lambda trainer: (kept.append(trainer.index), setattr(guard, "_saved_at", trainer.index))[0]
     guard._saved = ({}, {})
     trainer.watched_by(guard, [1.0 / (1 + step) for step in range(4096)])
     assert kept == [32, 64, 128, 256, 512, 1024, 2048, 4096]
+
+
+def poisoned(at):
+    """A callback that makes a weight of a field NaN after a step."""
+
+    def callback(trainer):
+        if trainer.index == at:
+            with torch.no_grad():
+                next(iter(trainer.field.parameters())).view(-1)[0] = float("nan")
+
+    return callback
+
+
+@pytest.mark.parametrize("at", [199, 200])
+def test_fit_that_diverges_in_its_last_steps_has_its_last_good_result(image, tmp_path, at):
+    trainer, run = prepare(image, "siren", steps=200, settings={"batch": 512, "width": 32}, out=tmp_path / "run")
+    result = finish(trainer, run, [poisoned(at)])
+    assert np.isfinite(result.metrics["psnr"]) and result.metrics["psnr"] > 12
+    assert "in its last steps" in trainer.remarks[-1] and "`learning_rate=" in trainer.remarks[-1]
+    assert all(torch.isfinite(value).all() for value in Run.open(tmp_path / "run").load_field().state_dict().values())
+
+
+def test_weights_that_are_not_finite_are_neither_kept_nor_checkpointed(image, tmp_path, monkeypatch):
+    from fields.fit import callbacks
+
+    monkeypatch.setattr(callbacks, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(callbacks, "CHECKPOINT_FRACTION", 1e9)
+    trainer, run = prepare(image, "siren", steps=200, settings={"batch": 512, "width": 32}, out=tmp_path / "run")
+    callback = callbacks.Checkpointer(run)
+    for _ in range(64):
+        trainer.step()
+        callback(trainer)
+    before = run.checkpoint.read_bytes()
+    poisoned(64)(trainer)
+    trainer._guard._save(trainer)
+    callback(trainer)
+    assert run.checkpoint.read_bytes() == before
+    assert all(torch.isfinite(value).all() for value in trainer._guard._saved[0].values())
+
+
+@pytest.mark.slow
+def test_a_seed_gives_the_same_field_in_every_process(tmp_path, photograph):
+    """Whatever order Python gives to sets and hashes."""
+    code = (
+        "import sys, fields, scenes; r = fields.fit_field(scenes.load(sys.argv[1]), 'hashgrid', steps=60, seed=3,"
+        "settings={'levels': 4, 'table_size': 1024});"
+        "print(r.metrics['psnr'], [float(p.double().sum()) for p in r.field.parameters()])"
+    )
+    told = [
+        subprocess.run(
+            [sys.executable, "-c", code, str(photograph)],
+            env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=120,
+        ).stdout
+        for seed in ("1", "2")
+    ]
+    assert told[0] == told[1]

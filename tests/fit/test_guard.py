@@ -38,6 +38,7 @@ def test_infinite_loss_returns_to_the_best_weights_and_halves_the_rates(image):
 
 def test_refuses_a_fit_that_diverges_at_every_rate(image):
     trainer, _ = prepare(image, "wire", steps=320, settings=SMALL)
+    trainer.step()
     with pytest.raises(BadInput, match="diverged at step 288 although its rates were halved 8 times"):
         for _ in range(320):
             with torch.no_grad():

@@ -13,7 +13,9 @@ from fields.fit.fit import finish, reopen, resume
 from fields.fit.plan import Plan
 from fields.fit.request import FitRequest
 from fields.models.field import FrameField, RadianceField
+from fields.runs import small_file
 from fields.runs.run import Run, load_field
+from scenes.errors import BadInput
 
 RUNS = Path(__file__).parents[1] / "fixtures" / "runs"
 VALUES = json.loads((RUNS / "values.json").read_text())
@@ -98,3 +100,24 @@ def test_old_distillation_can_be_repeated():
     header = Run.open(RUNS / "distilled-siren").header
     request = DistillRequest.from_header(header)
     assert request.into == "siren" and request.stages.feature_fraction == header["stages"]["feature_fraction"]
+
+
+@pytest.mark.parametrize("file", ["run.json", "field.safetensors", "checkpoint/state.safetensors"])
+def test_files_of_a_newer_version_are_refused_with_the_reason(file, tmp_path, monkeypatch):
+    monkeypatch.chdir(RUNS)
+    shutil.copytree(RUNS / "image-interrupted", tmp_path / "run")
+    target = tmp_path / "run" / file
+    content = target.read_bytes()
+    known = b'"format": 1' if file == "run.json" else b'\\"format\\": 1'
+    assert content.count(known) == 1
+    target.write_bytes(content.replace(known, known[:-1] + b"7"))
+    with pytest.raises(BadInput, match=r"newer Field Studio \(format 7; this one reads up to 1\); update it"):
+        run = Run.open(tmp_path / "run")
+        run.load_field()
+        resume(reopen(run), run)
+
+
+def test_compressed_files_of_a_newer_version_are_refused_with_the_reason(monkeypatch):
+    monkeypatch.setattr(small_file, "FORMAT", 1)
+    with pytest.raises(BadInput, match="newer Field Studio"):
+        Run.open(RUNS / COMPRESSED[0]).load_field()
