@@ -115,4 +115,4 @@ def test_tone_curves_rise_from_black_to_white_and_follow_the_exposure(curve):
 def test_other_tones_are_refused():
     for exposure, curve in ((float("nan"), "srgb"), (20, "srgb"), (0, "sepia")):
         with pytest.raises(BadInput):
-            Tone(exposure, curve)
+            Tone(exposure, curve)  # pyright: ignore[reportArgumentType]

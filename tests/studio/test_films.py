@@ -38,20 +38,20 @@ class Seen:
 
 
 def test_a_film_has_the_frames_of_its_path_before_a_background(tmp_path, monkeypatch):
-    frames, done = [], []
+    frames, reported = [], []
     monkeypatch.setattr(films, "viewer_for", lambda *_: Seen())
     monkeypatch.setattr(films, "SIDE", 8)
     monkeypatch.setattr(films, "write_video", lambda out, images, rate: frames.extend(images))
 
     class Reports(Progress):
-        def fraction(self, part):
-            done.append(part)
+        def fraction(self, done):
+            reported.append(done)
 
     run = Run.create(tmp_path / "shape", {"kind": "shape", "method": "hashgrid"})
     monkeypatch.setattr(Run, "load_field", lambda self: None)
     wish = {"views": [[0, 0, 2, 0], [100, 0, 2, 0]], "seconds": 1, "background": "grey"}
     FilmChoice.of(wish).write(run, tmp_path / "film.mp4", 1.0, 32, Reports())
-    assert len(frames) == films.RATE and frames[0].shape == (8, 8, 3) and done[-1] == 1
+    assert len(frames) == films.RATE and frames[0].shape == (8, 8, 3) and reported[-1] == 1
     assert (frames[0][:, :4] == 128).all() and (frames[-1][:, 4:] == 100).all()
 
 
