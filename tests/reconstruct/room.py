@@ -3,10 +3,15 @@
 from dataclasses import replace
 
 import numpy as np
+import torch
 from PIL import Image
 
+from fields.models.field import RadianceField
+from fields.sampling.contraction import uncontract
+from scenes.domain import Channels
 from scenes.posed.view import PosedViews
 from scenes.procedural.photographs import procedural_views
+from scenes.procedural.still_life import DUCK
 
 # Half the side of the room, and the phases of its pattern's waves.
 HALF = 5.0
@@ -36,3 +41,21 @@ def alphas(every=3, side=80):
         np.asarray(Image.fromarray(view.pixels[..., 3]).resize((side, side), Image.Resampling.BOX)) / 255
         for view in procedural_views("duck").views[::every]
     ]
+
+
+class DuckInARoom(RadianceField):
+    """What a perfect fit of these photographs holds but for colors: a dense duck in a dense room."""
+
+    def __init__(self, domain):
+        super().__init__(domain, Channels(("red", "green", "blue"), "radiance"), cells=64, cascades=4, step=1 / 128)
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+        self.lower = torch.tensor([axis.lower for axis in domain.axes])
+        self.measure_occupancy(2)
+
+    def density(self, coords, time=None, directions=None):
+        points = self.lower + self.side * uncontract(coords)
+        duck = torch.from_numpy(DUCK.distance(points.numpy().reshape(-1, 3))).reshape(points.shape[:-1]) < 0
+        return 1e4 * (duck | (points.abs().amax(dim=-1) > HALF)).float(), points
+
+    def color(self, feature, directions):
+        return torch.zeros_like(feature)

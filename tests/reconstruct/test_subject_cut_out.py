@@ -19,8 +19,12 @@ from fields.runs.run import Run, has_fit
 from scenes.posed.signal import RadianceScene, open_radiance
 from scenes.posed.view import PosedViews, View
 from scenes.posed.write import write_scene
-from tests.reconstruct.room import alphas, duck_in_a_room
+from scenes.procedural.still_life import DUCK
+from tests.reconstruct.room import DuckInARoom, alphas, duck_in_a_room
 from tests.surface.test_subject import CENTRE, RADIUS, BallInARoom, cameras
+
+# Every so many-th view of the duck is in the room.
+EVERY = 6
 
 
 def request(**options):
@@ -46,7 +50,7 @@ def test_photographs_of_the_subject_alone_are_a_scene_of_their_own(tmp_path, pre
             split="train" if i % 4 else "test",
             pixels=np.full((48, 48, 3), 50 + i, np.uint8),
         )
-        for i, camera in enumerate(cameras(12))
+        for i, camera in enumerate(cameras(8))
     ]
     asked = request(out=tmp_path, preview=preview)
     fractions = Fractions()
@@ -55,7 +59,7 @@ def test_photographs_of_the_subject_alone_are_a_scene_of_their_own(tmp_path, pre
     assert kept_subject(asked.model_copy(update={"box": (0.0, 0.0, 0.0, 1.0, 1.0, 1.0)})) is None
     assert folder == kept_subject(asked) and fractions.done == sorted(fractions.done) and fractions.done[-1] == 1
     subject = open_subject(asked, folder)
-    assert subject.has_alpha and not subject.unbounded and len(subject.training) == 9 and len(subject.test) == 3
+    assert subject.has_alpha and not subject.unbounded and len(subject.training) == 6 and len(subject.test) == 2
     (lower, upper), side = subject.views.box, 24 if preview else 48
     assert (np.array(lower) < CENTRE - 0.8 * RADIUS).all() and (np.array(upper) > CENTRE + 0.8 * RADIUS).all()
     away = np.linalg.norm(subject.views.points - CENTRE, axis=1)
@@ -90,15 +94,24 @@ class Stages(Reports):
         self.kept_stages.append(stage)
 
 
+def found_by(field, path):
+    return DuckInARoom(field.domain) if path.name == "whole" else field
+
+
 @pytest.mark.slow
-def test_a_scene_without_bounds_goes_through_all_stages(tmp_path):
-    """How good it looks is a row of `benchmarks.reconstruct`: so few steps on small images leave holes and rests."""
+def test_a_scene_without_bounds_goes_through_all_stages(tmp_path, monkeypatch):
+    """How good it looks is a row of `benchmarks.reconstruct`."""
     import trimesh
 
-    write_scene(tmp_path / "room", duck_in_a_room(), one_file=True)
+    write_scene(tmp_path / "room", duck_in_a_room(EVERY), one_file=True)
     out, run = tmp_path / "duck.glb", tmp_path / "run"
-    options = {"source": str(tmp_path / "room"), "asset": out, "out": run, "units": "source", "steps": 40}
+    options = {"source": str(tmp_path / "room"), "asset": out, "out": run, "units": "source", "steps": 15}
     options |= {"preview": True, "triangles": 4000, "texture_size": 256, "resolution": 48}
+    options["settings"] = {"batch": 1024, "levels": 4, "first_levels": 4, "table_size": 1 << 12}
+    # A fit of all of it that would tell the duck from the walls takes minutes: what it would find stands for it.
+    monkeypatch.setattr("fields.reconstruct.whole_stage.BATCH", 1 << 10)
+    load = Run.load_field
+    monkeypatch.setattr(Run, "load_field", lambda self, *args: found_by(load(self, *args), self.path))
     stages = Stages()
     report = Reconstruction(request(**options), stages).run()
     assert stages.begun[:4] == ["fit", "whole", "subject", "fit"]
@@ -108,12 +121,12 @@ def test_a_scene_without_bounds_goes_through_all_stages(tmp_path):
     subject = open_radiance(run / SUBJECT_FOLDER)
     assert subject.has_alpha and not subject.unbounded and subject.views.points is not None
     assert {view.intrinsics.width for view in subject.views.views} == {40}
-    wanted = dict(zip((view.name for view in duck_in_a_room().views), alphas(side=40)))
+    wanted = dict(zip((view.name for view in duck_in_a_room(EVERY).views), alphas(EVERY, side=40)))
     overlaps = []
     for view in subject.views.views:
         found, true = view.read_image()[..., 3] > 127, wanted[view.name.removesuffix(".png")] > 0.5
         overlaps.append((found & true).sum() / (found | true).sum())
-    assert np.mean(overlaps) > 0.35
+    assert np.mean(overlaps) > 0.8
 
     mesh = trimesh.load_scene(out).to_mesh()
     assert len(mesh.faces) == report["triangles"] and np.isfinite(mesh.vertices).all()
@@ -125,7 +138,7 @@ def test_a_scene_without_bounds_goes_through_all_stages(tmp_path):
     assert stages.kept_stages == ["fit", "surface", "simplify"] and "whole" not in stages.begun
 
     # Another box is another subject, which is cut out of the same field and fitted anew.
-    box = (*(np.array(subject.views.box[0]) - 0.1), *(np.array(subject.views.box[1]) + 0.1))
+    box = (*(np.array(DUCK.lower) - 0.1), *(np.array(DUCK.upper) + 0.1))
     stages = Stages(until="fit")
     with pytest.raises(KeyboardInterrupt):
         Reconstruction(request(**{**options, "box": box}), stages).run()
