@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 SCREENS = {"desktop": (1280, 900), "phone": (390, 844)}
 SCHEMES = ("light", "dark")
 TABS = ("", "reconstruct", "runs", "compare", "distill")
-# Examples that are fitted, and steps of each fit.
+# Examples that are fitted, and steps of each fit; the first one once more, to be compared.
 EXAMPLES = {"Coffee": 400, "Bells": 200, "Knot": 200}
 # Milliseconds for which a page is left alone before it is photographed.
 SETTLED_MS = 2500
@@ -39,7 +39,8 @@ def fit_examples(studio: Studio) -> None:
     from apps.studio.shelf import ACTIVE
     from fields.fit.request import FitRequest
 
-    for title, steps in EXAMPLES.items():
+    first = next(iter(EXAMPLES))
+    for title, steps in (*EXAMPLES.items(), (first, EXAMPLES[first] // 2)):
         source = examples.source(title, studio.folders)
         job = studio.queue.fit(FitRequest(source=source, steps=steps), title.lower())
         while job.state not in ("done", "failed"):
@@ -53,8 +54,8 @@ def fit_examples(studio: Studio) -> None:
                 time.sleep(0.1)
 
 
-def photograph(page: Page, address: str, out: Path, runs: list[str]) -> list[str]:
-    """Take pictures of all pages. Returns errors of their scripts."""
+def photograph(page: Page, address: str, out: Path, others: dict[str, str]) -> list[str]:
+    """Take pictures of all pages. `others`: paths of those without tabs, by name. Returns errors of their scripts."""
     problems: list[str] = []
     page.set_default_timeout(PATIENCE_MS)
     page.on("pageerror", lambda error: problems.append(str(error)))
@@ -65,17 +66,32 @@ def photograph(page: Page, address: str, out: Path, runs: list[str]) -> list[str
         page.screenshot(path=f"{out}-{tab or 'fit'}.png", full_page=True)
         # An address that differs after the # alone would not be loaded anew.
         page.goto("about:blank")
-    for run in runs:
-        page.goto(f"{address}/run/{run}")
+    for name, path in others.items():
+        page.goto(address + path)
         page.wait_for_timeout(SETTLED_MS)
-        page.screenshot(path=f"{out}-run-{run}.png", full_page=True)
+        page.screenshot(path=f"{out}-{name}.png", full_page=True)
     return problems
+
+
+def other_pages(studio: Studio) -> dict[str, str]:
+    """Paths of the pages without tabs, by name: the welcome, the owner's view, some runs, and two that are compared."""
+    runs = gallery_names(studio)
+    found = {"welcome": "/?welcome", "owner": f"/owner?key={studio.owner.key}"}
+    found |= {f"run-{name}": f"/run/{name}" for name in runs[:4]}
+    twice = [name for name in runs if f"{name}-2" in runs]
+    return found | {f"compare-{name}": f"/compare?run={name}&run={name}-2" for name in twice[:1]}
+
+
+def gallery_names(studio: Studio) -> list[str]:
+    """Names of the runs that have weights, the newest first."""
+    from apps.studio import gallery
+
+    return gallery.names(studio.folders)
 
 
 def main() -> None:
     from playwright.sync_api import sync_playwright
 
-    from apps.studio import gallery
     from apps.studio.server import Studio
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -93,10 +109,8 @@ def main() -> None:
             for screen, (width, height) in SCREENS.items():
                 for scheme in SCHEMES:
                     context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
-                    runs = gallery.names(studio.folders)[:4]
-                    for problem in photograph(
-                        context.new_page(), f"http://localhost:{port}", options.out / f"{screen}-{scheme}", runs
-                    ):
+                    page, out = context.new_page(), options.out / f"{screen}-{scheme}"
+                    for problem in photograph(page, f"http://localhost:{port}", out, other_pages(studio)):
                         print(f"{screen}, {scheme}: {problem}")
                     context.close()
         finally:
