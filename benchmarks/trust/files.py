@@ -44,6 +44,7 @@ def main() -> int:
     parser.add_argument("--only", default="", metavar="TEXT", help="only files with this in their name")
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_FILES} files")
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
+    parser.add_argument("--store", action="store_true", help="keep the report for docs/results/trust.md")
     options = parser.parse_args()
     started = time.perf_counter()
     found = []
@@ -65,6 +66,10 @@ def main() -> int:
         f"{report['files']} files: {report['read']} read, {report['refused']} refused, {len(wrong)} wrong; "
         f"the slowest took {report['slowest']:.1f} s, all {report['seconds']:.0f} s"
     )
+    if options.store:
+        from benchmarks.trust.page import store
+
+        store(report)
     if options.json:
         print(json.dumps(report))
     return 1 if wrong else 0

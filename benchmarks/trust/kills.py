@@ -118,7 +118,7 @@ def run(kills: int, seed: int, only: str = "", quick: bool = False) -> dict:
     import torch
 
     torch.set_num_threads(1)
-    _import_all(quick)
+    import_all(quick)
     begun = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="trust-kills-") as folder:
         names = QUICK if quick else ()
@@ -147,7 +147,7 @@ def run(kills: int, seed: int, only: str = "", quick: bool = False) -> dict:
     }
 
 
-def _import_all(quick: bool) -> None:
+def import_all(quick: bool) -> None:
     """Import what works need, so that forks begin at once."""
     import fields.compare.report
     import fields.export.formats

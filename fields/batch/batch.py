@@ -294,6 +294,9 @@ class Batch:
                 **budget,
             )
         except BadInput as error:
+            if isinstance(error.__cause__, OSError):
+                # A full disk is no fault of the item: it is fitted when the batch goes on.
+                raise
             self.fail(source, str(error))
             return True
         if not result.finished:

@@ -160,6 +160,9 @@ class Comparison:
             try:
                 result = fitting.finish(trainer, run, [Curve(trainer, folder / "curve.jsonl"), *begin(trainer, run)])
             except BadInput as error:
+                if isinstance(error.__cause__, OSError):
+                    # A full disk is no fault of the method: the fit is made when the comparison goes on.
+                    raise
                 return {"method": method, "seed": seed, "run": folder.name, "status": "failed", "error": str(error)}
             finally:
                 self._trainer = None
