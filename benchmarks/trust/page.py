@@ -53,8 +53,8 @@ def _kills(report: dict[str, Any]) -> str:
         "## Kills\n\n"
         f"`python -m benchmarks.trust.kills --kills {report['kills']} --seed {report['seed']}`, "
         f"{report['seconds']:,.0f} s: SIGKILL at random times and before random changes of files. After each, "
-        "everything in the folder opens, the work goes on, and ends with the bits of an uninterrupted one; nothing half-written "
-        f"stays. At most {report['most_seconds_lost']:.2f} s of work were lost, with a checkpoint every "
+        "everything in the folder opens, the work goes on, and ends with the bits of an uninterrupted one; nothing "
+        f"half-written stays. At most {report['most_seconds_lost']:.2f} s of work were lost, with a checkpoint every "
         f"{report['checkpoint_seconds']:g} s (ten outside of this test) on a machine that did other things too. "
         f"{len(report['faults'])} faults.\n\n| work | kills | ended before |\n|---|---|---|\n{rows}"
     )

@@ -13,6 +13,7 @@ from fields.compare.report import html, write_report
 from fields.compare.request import CompareRequest
 from fields.compare.table import best, columns, format_value, summarize
 from scenes.errors import BadInput
+from scenes.io.atomic import append_line
 
 METHODS = ("hashgrid", "siren")
 
@@ -180,3 +181,17 @@ def test_page_shows_quality_against_time_steps_and_parameters(photograph, tmp_pa
         assert f"Quality against {title}" in text
     assert text.count('<svg class="chart"') == 3
     assert all(isinstance(row["late_gain"], float) for row in comparison.rows)
+
+
+def test_a_full_disk_is_no_fault_of_a_method(photograph, tmp_path, monkeypatch):
+    from fields.runs.run import Run
+
+    comparison = Comparison.create(request(photograph), tmp_path / "c")
+    with monkeypatch.context() as patch:
+        # Nothing can be appended to a path below a file.
+        patch.setattr(Run, "log", lambda self, row: append_line(photograph / "history.jsonl", "{}"))
+        with pytest.raises(BadInput, match="a part of the path is a file"):
+            comparison.run(request(photograph))
+    again = Comparison.create(request(photograph), tmp_path / "c")
+    assert again.rows == [] and again.run(request(photograph))
+    assert {row["status"] for row in again.rows} == {"finished"}
