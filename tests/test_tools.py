@@ -85,6 +85,15 @@ def test_full_disks_and_folders_of_others_are_refused(monkeypatch, tmp_path):
     assert "cannot be written" in before_install.no_room(str(tmp_path))
 
 
+def test_what_an_interrupted_installation_left_is_not_needed_again(monkeypatch, tmp_path):
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(before_install.shutil, "disk_usage", lambda _: usage(10**9, 0, 2_000_000))
+    assert "needs about 0.0 GB" in before_install.no_room(str(tmp_path), 3_000_000)
+    (tmp_path / ".venv").mkdir()
+    (tmp_path / ".venv" / "package").write_bytes(bytes(1_500_000))
+    assert before_install.no_room(str(tmp_path), 3_000_000) is None
+
+
 def test_make_stops_on_a_full_disk_without_a_trace(tmp_path):
     """`make fit` says what is missing and leaves no half of an environment behind."""
     for name in ("Makefile", "pyproject.toml", "constraints.txt"):

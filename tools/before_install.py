@@ -84,6 +84,12 @@ def wrong_compiler(compiler=None):
     return None
 
 
+def bytes_in(folder):
+    """Bytes of the files in a folder, 0 where there is none."""
+    files = (os.path.join(place, name) for place, _, names in os.walk(folder) for name in names)
+    return sum(os.lstat(file).st_size for file in files)
+
+
 def no_room(folder=".", needed=NEEDED_BYTES):
     """The folder cannot be written to, or its disk is nearly full."""
     if not os.access(folder, os.W_OK):
@@ -91,6 +97,8 @@ def no_room(folder=".", needed=NEEDED_BYTES):
     if os.path.exists(os.path.join(folder, ".venv", "installed")):
         return None
     free = shutil.disk_usage(folder).free
+    # What an interrupted installation has left is not needed again, but for downloads and what is being unpacked.
+    needed = max(needed - bytes_in(os.path.join(folder, ".venv")), needed // 3)
     if free < needed:
         return (
             f"{os.path.abspath(folder)} has {free / 1e9:.1f} GB free, and an installation needs about "
