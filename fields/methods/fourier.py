@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Self
 
 from pydantic import Field as Option
 
-from fields.methods.network import ReluMethod, detail
-from fields.methods.options import Undecided, undecided
+from fields.methods.network import ReluMethod
 from fields.networks.sizes import mlp_parameters
 from scenes.domain import Channels, Domain
 
 if TYPE_CHECKING:
     from fields.models.field import Field
-    from scenes.signal import Signal
-
-# Standard deviation of the frequencies, and for images as a multiple of the spectrum's mean frequency: the features
-# then have that mean. Kodak's 5 at 384 x 256 pixels (mean 31), 330 steps of 2,048 points: 25.1 dB with 10, 27.8
-# with 20.
-SIGMA = 10.0
-TIMES_MEAN = 0.63
-# Few features cannot fill a wide band: at most this, times the root of their number.
-PER_ROOT = 1.25
 
 
 class Fourier(ReluMethod):
@@ -37,23 +26,13 @@ class Fourier(ReluMethod):
     frequencies: int = Option(
         256, ge=1, le=65536, description="Number of random frequencies; each gives a sine and a cosine."
     )
-    sigma: Undecided[float] = undecided(
-        "Standard deviation of the frequencies, in cycles across the signal. Raise it for finer detail, "
-        "lower it against noise between the samples. Default: 10, more for detailed images.",
+    sigma: float = Option(
+        10.0,
         gt=0,
         le=1e5,
+        description="Standard deviation of the frequencies, in cycles across the signal. Raise it for finer detail, "
+        "lower it against noise between the samples.",
     )
-
-    def prepare(self, signal: Signal) -> Self:
-        method = super().prepare(signal)
-        if self.sigma is not None:
-            return method
-        return method.model_copy(update={"sigma": self._sigma(signal)})
-
-    def _sigma(self, signal: Signal) -> float:
-        if signal.kind != "image":
-            return SIGMA
-        return max(SIGMA, round(min(TIMES_MEAN * detail(signal), PER_ROOT * math.sqrt(self.frequencies)), 1))
 
     def frequency_candidates(self, stretch: float = 1.0) -> list[float]:
         # The authors' grid. Their sigma is per unit of [-1, 1], half of ours.

@@ -93,12 +93,17 @@ class NetworkMethod(PointMethod):
 
 
 class ReluMethod(NetworkMethod):
-    """A network of ReLU units, whose matrices Muon updates where that pays."""
+    """A network of ReLU units, whose matrices Muon updates where that pays.
+
+    muon_pays: whether it does for images.
+    """
+
+    muon_pays: ClassVar[bool] = False
 
     optimizer: Literal["auto", "adam", "muon"] = Option(
         "auto",
         description="What updates the matrices of hidden layers. muon: all directions of a matrix alike, which finds "
-        "detail sooner; a step takes longer. auto: muon for images, else adam.",
+        "detail sooner; a step takes longer. auto: muon for images behind octaves, else adam.",
     )
 
     @property
@@ -106,7 +111,11 @@ class ReluMethod(NetworkMethod):
         return MUON_PACE if self.optimizer == "muon" else self.pace
 
     def decide(self, signal: Signal) -> dict[str, Any]:
-        chosen = {"optimizer": "muon" if signal.kind == "image" else "adam"} if self.optimizer == "auto" else {}
+        chosen = (
+            {"optimizer": "muon" if self.muon_pays and signal.kind == "image" else "adam"}
+            if self.optimizer == "auto"
+            else {}
+        )
         return super().decide(signal) | chosen
 
     def parameter_groups(self, field: Any) -> list[dict[str, Any]]:

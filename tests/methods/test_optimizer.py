@@ -17,8 +17,8 @@ def image(astronaut):
 
 
 @pytest.mark.parametrize("name", ["frequency", "fourier", "cam", "nerf"])
-def test_hidden_matrices_of_images_are_updated_by_muon_and_all_else_by_adam(image, name):
-    trainer, _ = prepare(image, name, steps=1, settings=SMALL)
+def test_hidden_matrices_are_updated_by_muon_and_all_else_by_adam(image, name):
+    trainer, _ = prepare(image, name, steps=1, settings=SMALL | {"optimizer": "muon"})
     groups = trainer.optimizer.param_groups
     matrices = [p for group in groups if group["orthogonal"] for p in group["params"]]
     others = [p for group in groups if not group["orthogonal"] for p in group["params"]]
@@ -31,6 +31,8 @@ def test_other_kinds_and_requests_get_adam(image):
     sound = Audio.from_array(np.sin(np.arange(4000) / 9).astype(np.float32), 8000)
     assert make_method("fourier").prepare(sound).optimizer == "adam"
     assert make_method("fourier", {"optimizer": "muon"}).prepare(sound).optimizer == "muon"
+    assert make_method("frequency").prepare(image).optimizer == "muon"
+    assert make_method("fourier").prepare(image).optimizer == "adam"
     trainer, _ = prepare(image, "frequency", steps=1, settings=SMALL | {"optimizer": "adam"})
     assert not any(group["orthogonal"] for group in trainer.optimizer.param_groups)
 

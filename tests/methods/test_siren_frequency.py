@@ -28,13 +28,6 @@ def test_images_get_a_frequency_by_their_spectrum(name, times):
     assert make_method(name, {"width": 64}).prepare(noise).first_omega == pytest.approx(times * 15.2)
 
 
-def test_random_features_of_images_have_the_mean_frequency_of_the_spectrum():
-    sigma = make_method("fourier").prepare(waves(30)).sigma
-    assert sigma == pytest.approx(0.63 * 30, abs=1.5)
-    for settings, signal in (({}, waves(3)), ({}, AUDIO), ({"frequencies": 64}, waves(30))):
-        assert make_method("fourier", settings).prepare(signal).sigma == 10
-
-
 def test_wide_networks_have_lower_rates():
     rates = [make_method("siren", {"width": width}).prepare(IMAGE).learning_rate for width in (32, 64, 128, 256)]
     assert rates == [1e-3, 1e-3, 6.3e-4, 4e-4]
