@@ -46,7 +46,7 @@ ROWS: dict[str, Row] = {
     "spot_grey": Row(scene="spot_grey"),
     "spot_gains": Row(scene="spot_gains"),
     "spot_lens": Row(scene="spot_lens"),
-    "spot_posed_by_colmap": Row(scene="spot_posed_by_colmap", seconds=480),
+    "spot_posed_by_colmap": Row(scene="spot_posed_by_colmap", seconds=480, inside=True),
     "spot_dark": Row(scene="spot_dark", background="black"),
     "dark_on_black": Row(scene="dark_on_black", background="black"),
     "spot_one_side": Row(scene="spot_one_side"),
