@@ -114,9 +114,7 @@ def _has_only_sound(path: Path) -> bool:
     """Whether an MP4 or Matroska file has sound and no film; False where it is damaged, which readers report."""
     import av
     import av.error
-    import av.logging
 
-    av.logging.set_level(av.logging.PANIC)
     try:
         with av.open(str(path)) as container:
             return bool(container.streams.audio) and not container.streams.video

@@ -202,9 +202,7 @@ def _read_with_ffmpeg(
     """Decode the first sound track with PyAV; `reason` is what libsndfile says of the file."""
     import av
     import av.error
-    import av.logging
 
-    av.logging.set_level(av.logging.PANIC)
     try:
         with av.open(str(file)) as container:
             if not container.streams.audio:

@@ -64,9 +64,7 @@ def decode_video_file(
     """
     import av
     import av.error
-    import av.logging
 
-    av.logging.set_level(av.logging.PANIC)
     missing = missing_bytes(file)
     try:
         with av.open(str(file)) as container:
@@ -229,6 +227,8 @@ class _Decoder:
         import av
 
         stream = self._stream
+        # ffmpeg's messages stay off, as PyAV has them by default: with any level, its threads wait for the interpreter to
+        # report damage, and the interpreter for them where a decoder is freed.
         stream.thread_type = "AUTO"
         context: Any = stream.codec_context
         decoder = ALPHA_DECODERS.get(context.name) if stream.metadata.get(ALPHA_MODE) == "1" else None
@@ -239,17 +239,11 @@ class _Decoder:
             context = av.CodecContext.create(decoder, "r")
             context.extradata = extradata
         packets, frames = 0, 0
-        try:
-            for packet in self._container.demux(stream):
-                packets += bool(packet.size) and not packet.is_discard
-                for frame in context.decode(packet if packet.size else None) if decoder else packet.decode():
-                    frames += 1
-                    yield frame
-        finally:
-            # PyAV holds the interpreter while it frees a decoder, whose threads may be waiting for the interpreter: with
-            # a damaged film that is a deadlock. This waits for them without holding it.
-            if context is not None and context.is_open:
-                context.flush_buffers()
+        for packet in self._container.demux(stream):
+            packets += bool(packet.size) and not packet.is_discard
+            for frame in context.decode(packet if packet.size else None) if decoder else packet.decode():
+                frames += 1
+                yield frame
         # In other containers a packet may hold what is not shown. Edit lists mark such packets in MP4.
         is_mp4 = "mp4" in self._container.format.name.split(",")
         if self._is_whole and is_mp4 and packets - frames > max(1, packets // PACKETS_PER_MISSING):

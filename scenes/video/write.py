@@ -110,11 +110,9 @@ def _encode(path: Path, temporary: Path, frames: Iterable[np.ndarray], rate: flo
     """Encode with PyAV into `temporary`; `path` is for messages."""
     import av
     import av.error
-    import av.logging
     from av.video.stream import VideoStream
 
     notes = []
-    av.logging.set_level(av.logging.PANIC)
     try:
         with av.open(str(temporary), "w") as container:
             stream: VideoStream | None = None
