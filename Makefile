@@ -6,7 +6,7 @@
 # make format                  format everything
 # make wheel                   build a wheel in dist, and check it
 # make sdist                   pack the sources in dist
-# make trust                   feed every reader a corpus of broken files
+# make trust                   kill it, disturb it, attack it and feed it broken files; writes docs/results/trust.md
 # make matrix                  install and try it with each Python that is here
 # PIP_ARGS is handed to every installation, which uv does where it is installed (UV= for pip), and pip otherwise.
 
@@ -107,7 +107,7 @@ sdist: .venv/installed
 	$(BIN)/python -m build --sdist --outdir dist .
 
 trust: .venv/installed-test
-	$(BIN)/python -m benchmarks.trust.files
+	$(BIN)/python -m benchmarks.trust
 
 matrix: .venv/installed
 	$(BIN)/python tools/matrix.py

@@ -324,8 +324,8 @@ class FitRequest(SignalRequest, RunRequest):
         metavar="N",
         kinds=("shape",),
         header=None,
-        help="Points of a cloud that are used; of more, an even selection is taken (by default 2,500 for each second of "
-        "the budget, from 10k to 100k).",
+        help="Points of a cloud that are used; of more, an even selection is taken (by default 2,500 for each second "
+        "of the budget, from 10k to 100k).",
     )
     background: Literal["white", "black"] | None = option(
         None,

@@ -227,8 +227,8 @@ class _Decoder:
         import av
 
         stream = self._stream
-        # ffmpeg's messages stay off, as PyAV has them by default: with any level, its threads wait for the interpreter to
-        # report damage, and the interpreter for them where a decoder is freed.
+        # ffmpeg's messages stay off, as PyAV has them by default: with any level its threads wait for the interpreter
+        # to report damage, and the interpreter waits for them where a decoder is freed.
         stream.thread_type = "AUTO"
         context: Any = stream.codec_context
         decoder = ALPHA_DECODERS.get(context.name) if stream.metadata.get(ALPHA_MODE) == "1" else None
