@@ -114,8 +114,9 @@ def _cell(value: object) -> str:
         return f"{value:.4g}"
     if isinstance(value, list):
         return " / ".join(_cell(item) for item in value)
-    if isinstance(value, dict):  # the machine of a row that was measured elsewhere than the others
-        return f"({_machine(value)})"
+    if isinstance(value, dict):
+        # The part of a signal that was scored, or the machine of a row that was measured elsewhere than the others.
+        return f"{value['fraction']:.0%} of the {value['of']}" if "fraction" in value else f"({_machine(value)})"
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 

@@ -6,7 +6,7 @@ from argparse import Namespace
 import pytest
 
 from benchmarks import report
-from benchmarks.pages import table
+from benchmarks.pages import FOLDER, pages, table
 
 STORE = Namespace(store=True, json=True)
 TWO, ONE = ({"cpu": "EPYC", "threads": threads, "gpu": None} for threads in (2, 1))
@@ -48,3 +48,8 @@ def test_a_part_of_another_size_is_refused_in_one_line_after_it_is_shown(stored,
         report.emit(result(TWO, [{"id": "a", "value": 9}], size="large"), STORE, partial=True)
     assert stored() == before
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["rows"] == [{"id": "a", "value": 9}]
+
+
+def test_the_pages_are_those_of_the_stored_results():
+    for name, text in pages().items():
+        assert (FOLDER / name).read_text(encoding="utf-8") == text, f"{name}: python -m benchmarks.pages"
