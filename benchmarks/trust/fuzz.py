@@ -16,6 +16,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks.trust.sound_files import sound_files
@@ -134,8 +136,8 @@ def fuzz_guided(name: str, seconds: float, folder: Path, seed: int) -> tuple[int
 
 def guided(arguments: list[str]) -> None:
     """The process of `fuzz_guided`."""
-    import atheris  # pyright: ignore[reportMissingImports]
-
+    # Not among our packages, and so unknown to the type checker.
+    atheris = import_module("atheris")
     name, folder, *rest = arguments
     with atheris.instrument_imports(include=["scenes", "fields.runs"]):
         import fields.runs.run  # noqa: F401
@@ -158,11 +160,9 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     parser.add_argument("--store", action="store_true", help="keep the report for docs/results/trust.md")
     options = parser.parse_args()
-    try:
-        import atheris  # noqa: F401  # pyright: ignore[reportMissingImports]
-
+    if find_spec("atheris"):
         engine, fuzz = "atheris", fuzz_guided
-    except ImportError:
+    else:
         engine, fuzz = "random changes of sound files (atheris is not installed)", fuzz_randomly
     rows, faults = [], []
     keep = Path(tempfile.mkdtemp(prefix="trust-fuzz-"))

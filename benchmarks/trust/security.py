@@ -111,7 +111,7 @@ def licences() -> list[dict]:
     rows = []
     for package in distributions():
         data = package.metadata
-        told = data.get("License-Expression") or data.get("License") or ""
+        told = next((data[name] for name in ("License-Expression", "License") if name in data and data[name]), "")
         classifiers = [
             text.rpartition("::")[2].strip() for text in data.get_all("Classifier") or () if "License" in text
         ]

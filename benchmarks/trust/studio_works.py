@@ -70,7 +70,7 @@ def _work(runs: Path, image: Path, teacher: Path) -> int:
         settings = {"levels": "4", "table_size": "1024", "width": "16"}
         # A folder without a header is no run; the name is free for the next wish.
         shutil.rmtree(path, ignore_errors=True)
-        job = studio.queue.fit(FitRequest(source=image, method="hashgrid", settings=settings, steps=300), "photo")
+        job = studio.queue.fit(FitRequest(source=str(image), method="hashgrid", settings=settings, steps=300), "photo")
     elif Run.open(path).header["status"] == "finished":
         job = None
     else:
