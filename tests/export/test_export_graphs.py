@@ -27,10 +27,10 @@ GRID = {"levels": 3, "table_size": 256, "batch": 1024}
 METHODS = {
     "hashgrid": (2, GRID | {"width": 16}),
     "rbf": (3, GRID | {"units": 16}),
-    "siren": (1, {}),
+    "siren": (1, {"first_omega": 30.0}),
     "fourier": (2, {}),
     "wire": (2, {}),
-    "finer": (2, {}),
+    "finer": (2, {"first_omega": 30.0}),
     "frequency": (3, {}),
     "cam": (2, {}),
     "kplanes": (3, {}),
