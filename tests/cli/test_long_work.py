@@ -18,6 +18,14 @@ QUICK = ["--steps", "3", "--set", "batch=512", "table_size=256", "levels=2"]
 
 
 @pytest.fixture(autouse=True)
+def heeded():
+    """Ctrl-C counts, also where the tests run in the background of a shell, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(autouse=True)
 def impatient(monkeypatch):
     """Lines that come twenty times as often."""
     monkeypatch.setattr(work_progress, "FIRST_LINE_SECONDS", 0.05)
