@@ -8,11 +8,11 @@ Every file of the corpus is either refused by one line or read; anything else is
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 
 from benchmarks.trust.broken_files import corpus
+from benchmarks.trust.page import finish
 from benchmarks.trust.reading import READ, REFUSED, outcomes
 
 # Files of the quick form, some of which are those that once were not refused by one line.
@@ -66,12 +66,7 @@ def main() -> int:
         f"{report['files']} files: {report['read']} read, {report['refused']} refused, {len(wrong)} wrong; "
         f"the slowest took {report['slowest']:.1f} s, all {report['seconds']:.0f} s"
     )
-    if options.store:
-        from benchmarks.trust.page import store
-
-        store(report)
-    if options.json:
-        print(json.dumps(report))
+    finish(report, options)
     return 1 if wrong else 0
 
 

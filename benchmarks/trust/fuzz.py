@@ -9,7 +9,6 @@ is a fault, and so is what takes longer than some seconds.
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
+from benchmarks.trust.page import finish
 from benchmarks.trust.sound_files import sound_files
 from scenes.errors import BadInput
 
@@ -177,12 +177,7 @@ def main() -> int:
     for fault in faults:
         print(fault)
     report = {"benchmark": "trust-fuzz", "engine": engine, "seed": options.seed, "rows": rows, "faults": faults}
-    if options.store:
-        from benchmarks.trust.page import store
-
-        store(report)
-    if options.json:
-        print(json.dumps(report))
+    finish(report, options)
     return 1 if faults else 0
 
 

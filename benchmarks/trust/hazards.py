@@ -9,7 +9,6 @@ bits of an undisturbed one. Disks are small ones in memory, which takes the righ
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import resource
 import shutil
@@ -22,6 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.trust.kills import import_all
+from benchmarks.trust.page import finish
 from benchmarks.trust.works import Ended, Work, digest, output, prepare, run_forked
 
 WORKS = ("fit-image", "distill", "export", "compare", "batch")
@@ -184,12 +184,7 @@ def main() -> int:
         print(fault)
     count = sum(row["times"] for row in report["rows"])
     print(f"{count} disturbances, {len(report['faults'])} faults; {report['seconds']:.0f} s")
-    if options.store:
-        from benchmarks.trust.page import store
-
-        store(report)
-    if options.json:
-        print(json.dumps(report))
+    finish(report, options)
     return 1 if report["faults"] else 0
 
 

@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 
 from benchmarks.trust import studio_works
+from benchmarks.trust.page import finish
 from benchmarks.trust.works import (
     CHECKPOINT_SECONDS,
     KILLED,
@@ -175,12 +176,7 @@ def main() -> int:
         f"{report['kills']} kills, {len(report['faults'])} faults; at most {report['most_seconds_lost']:.2f} s lost "
         f"(a checkpoint every {CHECKPOINT_SECONDS:g} s); {report['seconds']:.0f} s"
     )
-    if options.store:
-        from benchmarks.trust.page import store
-
-        store(report)
-    if options.json:
-        print(json.dumps(report))
+    finish(report, options)
     return 1 if report["faults"] else 0
 
 

@@ -5,6 +5,7 @@ python -m benchmarks.trust.page
 
 from __future__ import annotations
 
+import argparse
 import json
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,14 @@ Made by `make trust` (`python -m benchmarks.trust`), which runs the parts below 
 """
 
 
-def store(report: dict[str, Any]) -> None:
-    """Keep the report of a part."""
-    STORED.mkdir(parents=True, exist_ok=True)
-    name = report["benchmark"].removeprefix("trust-")
-    (STORED / f"{name}.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+def finish(report: dict[str, Any], options: argparse.Namespace) -> None:
+    """Keep the report of a part (`--store`), and print it as one JSON object in the last line (`--json`)."""
+    if options.store:
+        STORED.mkdir(parents=True, exist_ok=True)
+        name = report["benchmark"].removeprefix("trust-")
+        (STORED / f"{name}.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    if options.json:
+        print(json.dumps(report))
 
 
 def page() -> str:

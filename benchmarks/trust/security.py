@@ -9,7 +9,6 @@ The studio is served by this process, with a run and a secret file beside its fo
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import socket
 import subprocess
@@ -23,6 +22,7 @@ from importlib.metadata import distributions
 from pathlib import Path
 
 from benchmarks.trust.attacks import ATTACKS, SECRET, Attacker
+from benchmarks.trust.page import finish
 from benchmarks.trust.sound_files import FIXTURES
 
 # Seconds in which the studio begins to answer.
@@ -192,12 +192,7 @@ def main() -> int:
         for fault in report["faults"]:
             print(fault)
         print(f"{len(report['rows'])} kinds of attacks, {len(report['faults'])} faults; {report['seconds']:.0f} s")
-    if options.store:
-        from benchmarks.trust.page import store
-
-        store(report)
-    if options.json:
-        print(json.dumps(report))
+    finish(report, options)
     return 1 if report["faults"] else 0
 
 

@@ -20,8 +20,9 @@ def thinned(points: np.ndarray, count: int) -> np.ndarray:
     generator = np.random.Generator(np.random.Philox(key=[3, 0]))
     # The first point of a cell is kept, and in a file neighbours follow each other.
     chosen = generator.choice(len(points), min(MOST * count, len(points)), replace=False)
-    lower = points[chosen].min(axis=0)
-    cell = float((points[chosen].max(axis=0) - lower).max()) / FINEST
+    some = points[chosen]
+    lower = some.min(axis=0)
+    cell = float((some.max(axis=0) - lower).max()) / FINEST
     while len(chosen) > count:
         index = ((points[chosen] - lower) / cell).astype(np.int64)
         keys = (index[:, 0] << 42) | (index[:, 1] << 21) | index[:, 2]
