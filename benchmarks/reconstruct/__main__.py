@@ -10,7 +10,8 @@ that of all processes of the command together, and `silence` the longest time in
 Parts: `reconstruct` (the command), `usdz` (the same run written as USDZ and read by OpenUSD's library), `ceiling`
 (texels fitted on the true mesh: `benchmarks.reconstruct.ceiling`), and `peers` (Open3D's fusion and Poisson
 reconstruction of the field's own depths and of the true ones, and what pycolmap's dense stage says:
-`benchmarks.reconstruct.peers`). With `--store --only` (or `--parts`) other rows stay as they were. `--keep` keeps
+`benchmarks.reconstruct.peers`). `--only` also takes scenes without a row, such as `blob_glossy`
+(`benchmarks.reconstruct.scenes`), for pictures. With `--store --only` (or `--parts`) other rows stay as they were. `--keep` keeps
 scenes, runs, files and pictures there, and takes a scene or run that is there already. `--table` prints the stored
 rows as the table of docs/reconstruct.md and measures nothing.
 """
@@ -30,7 +31,7 @@ from benchmarks.reconstruct.ceiling import ceiling
 from benchmarks.reconstruct.peers import dense_stage, peers
 from benchmarks.reconstruct.read_mesh import source_transform
 from benchmarks.reconstruct.rows import ROWS, WITHOUT_DATA, Row
-from benchmarks.reconstruct.scenes import write_scene
+from benchmarks.reconstruct.scenes import setting_of, write_scene
 from benchmarks.reconstruct.score import aligned, score_scene
 from benchmarks.reconstruct.watched import ESCAPES, Watched, watch
 from benchmarks.report import RESULTS, add_arguments, emit, report
@@ -64,6 +65,7 @@ COLUMNS = (
     ("triangles", "triangles", "{:,}"),
     ("parts", "parts", "{}"),
     ("MB", "megabytes", "{:.1f}"),
+    ("without texture", "untextured_megabytes", "{:.1f}"),
     ("seconds", "seconds", "{:.0f}"),
     ("longest silence, s", "silence", "{:.1f}"),
     ("peak memory, GB", "peak_gb", "{:.2f}"),
@@ -74,7 +76,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_arguments(parser)
     names = [*ROWS, *(name for name in WITHOUT_DATA if name not in ROWS)]
-    parser.add_argument("--only", nargs="+", choices=names, metavar="ROW", help=f"of {', '.join(names)}")
+    parser.add_argument("--only", nargs="+", type=_row, metavar="ROW", help=f"of {', '.join(names)}, or a scene's name")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="only these")
     parser.add_argument("--seconds", type=int, help="budget of each reconstruction, in place of each row's own")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep scenes, runs, files and pictures there")
@@ -83,7 +85,7 @@ def main() -> None:
     if options.table:
         print(table(json.loads((RESULTS / "reconstruct.json").read_text(encoding="utf-8"))["rows"]))
         return
-    rows = {name: {**ROWS, **WITHOUT_DATA}[name] for name in options.only or _available()}
+    rows = dict(options.only or map(_row, _available()))
     with tempfile.TemporaryDirectory() as folder:
         work = options.keep or Path(folder)
         found = []
@@ -99,6 +101,17 @@ def main() -> None:
     emit(report("reconstruct", found), options, partial=not whole)
     if not options.json:
         print(table(found))
+
+
+def _row(name: str) -> tuple[str, Row]:
+    """The row of that name, or one for the scene of that name."""
+    if known := {**ROWS, **WITHOUT_DATA}.get(name):
+        return name, known
+    try:
+        setting_of(name)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return name, Row(scene=name)
 
 
 def _available() -> list[str]:
@@ -203,7 +216,12 @@ def _found_to_true(run: Path, scene: Path, file: Path) -> np.ndarray:
 def _scores(row: Row, scores: dict) -> dict:
     value = scores["inside_psnr" if row.inside else "psnr"]
     kept = {name: round(scores[name], DIGITS.get(name, 5)) for name in SCORES if name in scores}
-    return {"value": round(value, 2), **kept, "megabytes": round(scores["bytes"] / 1e6, 2)}
+    megabytes = {
+        name: round(scores[key] / 1e6, 2)
+        for name, key in (("megabytes", "bytes"), ("untextured_megabytes", "bytes_without_texture"))
+        if key in scores
+    }
+    return {"value": round(value, 2), **kept, **megabytes}
 
 
 def merged(found: list[dict]) -> list[dict]:

@@ -94,6 +94,12 @@ def _named_matrix(extras: object) -> np.ndarray | None:
     return None
 
 
+def image_bytes(path: Path) -> int:
+    """Bytes of the images within a binary glTF."""
+    document = _json_of(path)
+    return sum(document["bufferViews"][image["bufferView"]]["byteLength"] for image in document.get("images", []))
+
+
 def _json_of(path: Path) -> dict:
     data = path.read_bytes()
     length = int.from_bytes(data[12:16], "little")

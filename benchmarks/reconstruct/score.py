@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.reconstruct.raycast import SAMPLES, Drawing, Model, directions, interpolated
-from benchmarks.reconstruct.read_mesh import moved, read_models, source_transform
+from benchmarks.reconstruct.read_mesh import image_bytes, moved, read_models, source_transform
 from scenes.posed.camera import Camera
 from scenes.posed.transforms import open_transforms
 from scenes.posed.view import View
@@ -52,6 +52,8 @@ def score(
 ) -> dict:
     """The figures of the module's text, and `triangles`, `parts` (connected pieces), `bytes` of the file.
 
+    For a binary glTF also `bytes_without_texture`, what the file would have without its images.
+
     Args:
         path: a `.glb`, `.obj`, `.ply` or `.stl` file.
         cameras, photographs: of the views; each photograph `[H, W, 3 or 4]` uint8 sRGB with straight alpha.
@@ -73,6 +75,8 @@ def score(
     found["triangles"] = sum(len(model.faces) for model in models)
     found["parts"] = parts_of(models)
     found["bytes"] = path.stat().st_size
+    if path.suffix == ".glb":
+        found["bytes_without_texture"] = found["bytes"] - image_bytes(path)
     return found
 
 

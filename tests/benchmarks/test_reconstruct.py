@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.reconstruct.__main__ import table
 from benchmarks.reconstruct.raycast import Drawing, Model, directions, to_linear, to_srgb
-from benchmarks.reconstruct.read_mesh import moved, read_models, source_transform
+from benchmarks.reconstruct.read_mesh import image_bytes, moved, read_models, source_transform
 from benchmarks.reconstruct.scenes import setting_of, write_scene, zero_set
 from benchmarks.reconstruct.score import aligned, parts_of, score_scene, scored_views
 from benchmarks.reconstruct.subjects import CENTRE, LONGEST, lit, subdivided, subject
@@ -154,6 +154,7 @@ def test_quantised_textured_file_with_nodes_is_read(tmp_path):
     (model,) = read_models(tmp_path / "file.glb")
     np.testing.assert_allclose(model.vertices, [[-2, -2, 1], [2, -2, 1], [0, 2, 1]])
     assert model.texture is not None and (model.texture == texture).all()
+    assert image_bytes(tmp_path / "file.glb") == len(pieces[3])
     assert model.uv is not None
     np.testing.assert_allclose(model.uv, [[0, 1], [1, 1], [0.5, 0]], atol=1e-4)
     np.testing.assert_array_equal(source_transform(tmp_path / "file.glb"), matrix)
@@ -251,6 +252,17 @@ def test_table_has_a_line_for_each_row():
     assert len({line.count("|") for line in lines if line.startswith("|")}) == 1
     assert "| spot | 36.12 | ≥ 36 |" in lines[2] and "0.00123" in lines[2] and "100,000" in lines[2]
     assert "too few" in lines[3] and lines[-1].endswith("requires CUDA")
+
+
+def test_rows_are_of_the_table_or_of_a_scenes_name(monkeypatch, capsys):
+    from benchmarks.reconstruct import __main__ as program
+
+    assert program._row("duck") == ("duck", program.ROWS["duck"])
+    assert program._row("blob_glossy")[1].scene == "blob_glossy"
+    monkeypatch.setattr(sys, "argv", ["reconstruct", "--only", "teapot"])
+    with pytest.raises(SystemExit):
+        program.main()
+    assert "there is no scene teapot" in capsys.readouterr().err
 
 
 def test_parts_measured_later_join_what_is_stored(tmp_path, monkeypatch):
