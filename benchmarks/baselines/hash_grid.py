@@ -58,7 +58,7 @@ class TorchStep:
 
     def __init__(self, layout: GridLayout, table: Tensor, weights: list[Tensor], compiled: bool = False) -> None:
         self.grid = TorchHashGrid(layout, table.detach().clone())
-        self.linears = [nn.Linear(weight.shape[1], weight.shape[0], bias=False) for weight in weights]
+        self.linears = [nn.Linear(*reversed(weight.shape), bias=False, device=weight.device) for weight in weights]
         layers: list[nn.Module] = []
         for linear, weight in zip(self.linears, weights):
             linear.weight.data.copy_(weight)

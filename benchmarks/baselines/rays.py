@@ -19,7 +19,7 @@ def traverse(
     one, other = -origins * inverse, (1.0 - origins) * inverse
     near = torch.minimum(one, other).amax(-1).clamp(min=0.0)
     far = torch.maximum(one, other).amin(-1)
-    starts = near[:, None] + torch.arange(steps, dtype=origins.dtype) * step
+    starts = near[:, None] + torch.arange(steps, dtype=origins.dtype, device=origins.device) * step
     midpoints = starts + 0.5 * step
     points = origins[:, None] + midpoints[..., None] * directions[:, None]
     resolution = cells.shape[0]
@@ -41,7 +41,7 @@ def composite(
     first = counts.cumsum(0) - counts
     padded = torch.cat([before, before.new_zeros(1)])
     weights = torch.exp(padded[first][ray_indices] - before) * (1.0 - torch.exp(-absorbed))
-    color = torch.zeros(rays, 3, dtype=density.dtype).index_add(0, ray_indices, weights[:, None] * colors)
-    opacity = torch.zeros(rays, dtype=density.dtype).index_add(0, ray_indices, weights)
-    depth = torch.zeros(rays, dtype=density.dtype).index_add(0, ray_indices, weights * (t_starts + t_ends) * 0.5)
+    color = density.new_zeros(rays, 3).index_add(0, ray_indices, weights[:, None] * colors)
+    opacity = density.new_zeros(rays).index_add(0, ray_indices, weights)
+    depth = density.new_zeros(rays).index_add(0, ray_indices, weights * (t_starts + t_ends) * 0.5)
     return color, opacity, depth

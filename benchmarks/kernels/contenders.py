@@ -32,9 +32,9 @@ MEMORY_INTERVAL = 0.0005
 class Contender:
     """A contender's process, as seen by the process that measures. Requests and answers are lines of JSON."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, device: str = "cpu") -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.kernels", "--contender", name],
+            [sys.executable, "-m", "benchmarks.kernels", "--contender", name, "--device", device],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -54,8 +54,13 @@ class Contender:
         self.process.wait()
 
 
-def take_turns(case: Case, contenders: dict[str, Contender], repeats: int) -> dict[str, dict[str, float] | str]:
-    """Median `milliseconds` of each contender and, if the case asks for it, peak `megabytes`; or why it is absent."""
+def take_turns(
+    case: Case, contenders: dict[str, Contender], repeats: int, memory: bool = True
+) -> dict[str, dict[str, float] | str]:
+    """Median `milliseconds` of each contender and, if the case asks for it, peak `megabytes`; or why it is absent.
+
+    memory: whether peaks can be measured, as they can on the CPU.
+    """
     times: dict[str, list[float]] = {}
     results: dict[str, dict[str, float] | str] = {}
     for name, contender in contenders.items():
@@ -69,7 +74,7 @@ def take_turns(case: Case, contenders: dict[str, Contender], repeats: int) -> di
             own += contenders[name].ask("run", case.id)["milliseconds"]
     for name, own in times.items():
         result = {"milliseconds": median(own)}
-        if case.memory:
+        if case.memory and memory:
             result["megabytes"] = contenders[name].ask("memory", case.id)["megabytes"]
         results[name] = result
     for contender in contenders.values():
@@ -77,8 +82,8 @@ def take_turns(case: Case, contenders: dict[str, Contender], repeats: int) -> di
     return {name: results[name] for name in contenders}
 
 
-def serve(name: str, cases: dict[str, Case], ceilings: Callable[[str], list[dict]]) -> None:
-    """Answer requests as contender `name` until standard input ends.
+def serve(name: str, cases: dict[str, Case], ceilings: Callable[[str], list[dict]], device: str = "cpu") -> None:
+    """Answer requests as contender `name` on a device until standard input ends.
 
     Verbs: `prepare ID` makes a case ready and warms it up, `run ID` times a turn, `memory ID` measures the peak memory
     of a call, `forget ID` frees the case, and `ceilings ID` returns the rows of `benchmarks.kernels.ceilings`.
@@ -93,14 +98,14 @@ def serve(name: str, cases: dict[str, Case], ceilings: Callable[[str], list[dict
         answer: dict = {}
         if verb == "prepare":
             try:
-                ready[id] = cases[id].prepare(name, id)
+                ready[id] = cases[id].prepare(name, id, device)
                 for _ in range(WARM_UP):
                     ready[id]()
             except Exception as error:  # noqa: BLE001  a peer may be absent in any way, and the reason is the answer
                 lines = str(error).strip().splitlines()
                 answer["error"] = f"{type(error).__name__}: {lines[0] if lines else ''}"
         elif verb == "run":
-            answer["milliseconds"] = _timed(ready[id])
+            answer["milliseconds"] = _timed(ready[id], device)
         elif verb == "memory":
             answer["megabytes"] = _peak_megabytes(ready[id])
         elif verb == "forget":
@@ -111,10 +116,10 @@ def serve(name: str, cases: dict[str, Case], ceilings: Callable[[str], list[dict
         answers.flush()
 
 
-def _timed(function: Callable[[], object]) -> list[float]:
+def _timed(function: Callable[[], object], device: str) -> list[float]:
     """Milliseconds of the timed calls of one turn."""
     function()
-    return [1e3 * seconds_of(function) for _ in range(TIMED)]
+    return [1e3 * seconds_of(function, device) for _ in range(TIMED)]
 
 
 def _peak_megabytes(function: Callable[[], object]) -> float:

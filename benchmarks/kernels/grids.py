@@ -1,7 +1,8 @@
 """Hash grids `hashgrid{dimensions}d-{log2 of the table}-{fwd|fwdbwd}`.
 
 262,144 points, 16 levels of 2 features, base resolution 16, growth 1.38. The contender `gather` is the ceiling: loops
-that only read the rows, or read and then add to them. Its ratio is the fraction of that rate which we reach.
+that only read the rows, or read and then add to them. Its ratio is the fraction of that rate which we reach. On a GPU,
+tiny-cuda-nn's grid, with a table in half precision, is a contender instead of Dr.Jit and the loops.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ GRIDS = [(2, 15), (3, 15), (2, 19), (3, 19)]
 CONTENDERS = ("native", "torch", "torch-compiled", "drjit", "gather")
 
 
-def prepare(contender: str, case: str) -> Callable[[], object]:
+def prepare(contender: str, case: str, device: str = "cpu") -> Callable[[], object]:
     """The contender's pass over the grid that the case's id names."""
     grid, table_bits, kind = case.removeprefix("hashgrid").split("-")
     dimensions, backward = int(grid[0]), kind == "fwdbwd"
@@ -33,7 +34,8 @@ def prepare(contender: str, case: str) -> Callable[[], object]:
     from fields.ops.bench import hash_grid_inputs
     from fields.ops.hash_grid import hash_grid
 
-    layout, coords, table, upstream = hash_grid_inputs(dimensions, int(table_bits), POINTS)
+    layout, *tensors = hash_grid_inputs(dimensions, int(table_bits), POINTS)
+    coords, table, upstream = (tensor.to(device) for tensor in tensors)
     if contender == "gather":
         from benchmarks.baselines.gather import RowAdder, RowReader
 
@@ -41,6 +43,12 @@ def prepare(contender: str, case: str) -> Callable[[], object]:
     if contender == "native":
         table.requires_grad_()
         encode = lambda: hash_grid(coords, table, layout, backend="native")  # noqa: E731
+    elif contender == "tcnn":
+        from benchmarks.baselines.tcnn import grid
+
+        module = grid(layout)
+        table = module.params
+        encode = lambda: module(coords).float()  # noqa: E731
     else:
         module = TorchHashGrid(layout, table)
         table = module.table
@@ -59,7 +67,13 @@ def prepare(contender: str, case: str) -> Callable[[], object]:
 
 
 CASES = [
-    Case(f"hashgrid{dimensions}d-{table}-{kind}", CONTENDERS, prepare, quick=(dimensions, table) == GRIDS[0])
+    Case(
+        f"hashgrid{dimensions}d-{table}-{kind}",
+        CONTENDERS,
+        prepare,
+        quick=(dimensions, table) == GRIDS[0],
+        gpu=("tcnn",),
+    )
     for dimensions, table in GRIDS
     for kind in ("fwd", "fwdbwd")
 ]

@@ -1,7 +1,7 @@
 """`march`: 8,192 rays through a 128^3 occupancy grid in steps of sqrt(3) / 1024, then compositing with gradients.
 
 The grid is a hollow ball that fills 11 % of the cells. Rays come from all sides and aim at random points of the cube.
-Compositing gives colour, opacity and depth, and the gradients of density and colours.
+Compositing gives colour, opacity and depth, and the gradients of density and colours. On a GPU nerfacc is a contender.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from benchmarks.kernels.case import Case
 
 
-def prepare(contender: str, case: str = "march") -> Callable[[], object]:
+def prepare(contender: str, case: str = "march", device: str = "cpu") -> Callable[[], object]:
     """The contender's marching and compositing, forward and backward."""
     import torch
 
@@ -19,7 +19,11 @@ def prepare(contender: str, case: str = "march") -> Callable[[], object]:
     from fields.ops.bench import MARCH_STEPS, march_inputs, samples_of
     from fields.ops.composite import composite
 
-    rays = march_inputs()
+    rays = march_inputs().to(device)
+    if contender == "nerfacc":
+        from benchmarks.baselines.nerfacc import march_and_composite
+
+        return march_and_composite(rays)
     gradients = rays.gradients
     compiled = torch.compile if contender == "torch-compiled" else lambda function: function
     traverse_plain, composite_plain = compiled(baseline.traverse), compiled(baseline.composite)
@@ -45,4 +49,4 @@ def prepare(contender: str, case: str = "march") -> Callable[[], object]:
     return native if contender == "native" else plain
 
 
-CASES = [Case("march", ("native", "torch", "torch-compiled"), prepare, quick=True)]
+CASES = [Case("march", ("native", "torch", "torch-compiled"), prepare, quick=True, gpu=("nerfacc",))]

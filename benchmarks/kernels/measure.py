@@ -20,30 +20,36 @@ CASES: list[Case] = [
 COMPILED = "torch-compiled"
 
 
-def measure(quick: bool, only: str = "") -> dict:
+def measure(quick: bool, only: str = "", device: str = "cpu") -> dict:
     """The report.
 
-    quick: leave out the slow cases and torch.compile. only: measure the cases whose id contains it.
+    quick: leave out torch.compile and, on the CPU, the slow cases. only: measure the cases whose id contains it.
     """
-    cases = [case for case in CASES if only in case.id and (case.quick or not quick)]
+    on_cpu = device == "cpu"
+    cases = [
+        case
+        for case in CASES
+        if only in case.id and case.contenders_on(device) and (case.quick or not (quick and on_cpu))
+    ]
     names = dict.fromkeys([NATIVE]) | dict.fromkeys(
-        name for case in cases for name in case.contenders if not (quick and name == COMPILED)
+        name for case in cases for name in case.contenders_on(device) if not (quick and name == COMPILED)
     )
-    contenders = {name: Contender(name) for name in names}
+    contenders = {name: Contender(name, device) for name in names}
     rows = []
     for case in cases:
-        own = {name: contenders[name] for name in case.contenders if name in contenders}
-        rows += compare(case, take_turns(case, own, repeats=3 if quick else 9))
-    rows += contenders[NATIVE].ask("ceilings", only)["rows"]
+        own = {name: contenders[name] for name in case.contenders_on(device) if name in contenders}
+        rows += compare(case, take_turns(case, own, repeats=3 if quick else 9, memory=on_cpu))
+    if on_cpu:
+        rows += contenders[NATIVE].ask("ceilings", only)["rows"]
     for contender in contenders.values():
         contender.close()
-    if only or not quick:
+    if on_cpu and (only or not quick):
         rows += quality.rows(quick, only)
-    return report("kernels", rows)
+    return report("kernels" if on_cpu else f"kernels-{device}", rows)
 
 
 def compare(case: Case, results: dict[str, dict[str, float] | str]) -> list[dict]:
-    """One row per peer, and one more per peer if the case compares memory. The two torch contenders are one peer."""
+    """One row per peer, and one more per peer if memory was compared. The two torch contenders are one peer."""
     results = dict(results)
     ours = results.pop(NATIVE)
     if isinstance(ours, str):
@@ -64,7 +70,7 @@ def compare(case: Case, results: dict[str, dict[str, float] | str]) -> list[dict
         if peer == "torch":
             row["note"] = ", ".join(f"{name} {_milliseconds(result)}" for name, result in torch_results.items())
         rows.append(row)
-        if case.memory:
+        if "megabytes" in ours and "megabytes" in theirs:
             rows.append(_memory_row(case.id, peer, ours["megabytes"], theirs["megabytes"]))
     return rows
 

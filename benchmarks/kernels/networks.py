@@ -10,6 +10,7 @@ With `-bf16`, matrix products are in bfloat16: ours in the kernel, torch's by au
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -43,31 +44,23 @@ class Network:
     step: Callable[[MatmulDtype], Step]
 
 
-def prepare(contender: str, case: str) -> Callable[[], object]:
+def prepare(contender: str, case: str, device: str = "cpu") -> Callable[[], object]:
     """The contender's pass."""
     _, activation, size, passes, *_ = case.split("-")
     bfloat16 = case.endswith(BFLOAT16)
-    network = _network(activation, *SHAPES[size])
+    network = _network(activation, *SHAPES[size], device)
     if contender == "native":
-        return _native(network, passes, "bfloat16" if bfloat16 else "float32")
-    return _torch(network, passes, compiled=contender == "torch-compiled", bfloat16=bfloat16)
+        return _native(network, passes, "bfloat16" if bfloat16 else "float32", device)
+    return _torch(network, passes, compiled=contender == "torch-compiled", bfloat16=bfloat16, device=device)
 
 
-def _native(network: Network, passes: str, matmul_dtype: MatmulDtype) -> Callable[[], object]:
+def _native(network: Network, passes: str, matmul_dtype: MatmulDtype, device: str) -> Callable[[], object]:
     import torch
 
     from fields.ops.adam import Adam
     from fields.ops.mlp import mlp
 
-    coords, targets, grad = _batch()
-    if passes == "step":
-        step, optimizer = network.step(matmul_dtype), Adam([{"params": network.parameters, "lr": 1e-4}])
-
-        def whole() -> None:
-            step(coords, targets)
-            optimizer.step()
-
-        return whole
+    coords, targets, grad = _batch(device)
 
     def forward() -> Tensor:
         weights, biases = network.matrices()
@@ -84,17 +77,31 @@ def _native(network: Network, passes: str, matmul_dtype: MatmulDtype) -> Callabl
             backend="native",
         )
 
-    return torch.no_grad()(forward) if passes == "forward" else _gradients(forward, network, grad)
+    if passes != "step":
+        return torch.no_grad()(forward) if passes == "forward" else _gradients(forward, network, grad)
+    optimizer = Adam([{"params": network.parameters, "lr": 1e-4}])
+    fused = network.step(matmul_dtype) if device == "cpu" else None
+
+    def whole() -> None:
+        if fused is not None:
+            fused(coords, targets)
+        else:
+            # On a GPU one kernel takes the network, and autograd the loss.
+            optimizer.zero_grad()
+            ((forward() - targets) ** 2).mean().backward()
+        optimizer.step()
+
+    return whole
 
 
-def _torch(network: Network, passes: str, *, compiled: bool, bfloat16: bool) -> Callable[[], object]:
+def _torch(network: Network, passes: str, *, compiled: bool, bfloat16: bool, device: str) -> Callable[[], object]:
     import torch
 
-    coords, targets, grad = _batch()
+    coords, targets, grad = _batch(device)
     function = torch.compile(network.plain) if compiled else network.plain
 
     def forward() -> Tensor:
-        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+        with torch.autocast(device, torch.bfloat16) if bfloat16 else nullcontext():
             values = function(coords * 2.0 - 1.0)
         return values.float()
 
@@ -118,16 +125,16 @@ def _gradients(forward: Callable[[], Tensor], network: Network, grad: Tensor) ->
     return lambda: torch.autograd.grad(forward(), network.parameters, grad)
 
 
-def _batch() -> tuple[Tensor, Tensor, Tensor]:
+def _batch(device: str) -> tuple[Tensor, Tensor, Tensor]:
     """Coords in [0, 1], targets, and a gradient of the values."""
     import torch
 
     random = torch.Generator().manual_seed(0)
-    coords, targets = (torch.rand(POINTS, n, generator=random) for n in (2, OUTPUTS))
-    return coords, targets, torch.randn(POINTS, OUTPUTS, generator=random)
+    coords, targets = (torch.rand(POINTS, n, generator=random).to(device) for n in (2, OUTPUTS))
+    return coords, targets, torch.randn(POINTS, OUTPUTS, generator=random).to(device)
 
 
-def _network(activation: str, layers: int, units: int, complex_units: int) -> Network:
+def _network(activation: str, layers: int, units: int, complex_units: int, device: str) -> Network:
     import torch
 
     from fields.networks.native import StepOptions
@@ -137,7 +144,7 @@ def _network(activation: str, layers: int, units: int, complex_units: int) -> Ne
 
     random = torch.Generator().manual_seed(0)
     if activation == "gabor":
-        wire = Wire(2, complex_units, layers, OUTPUTS, omega=20.0, scale=10.0, generator=random)
+        wire = Wire(2, complex_units, layers, OUTPUTS, omega=20.0, scale=10.0, generator=random).to(device)
         options = partial(StepOptions, InputEncoding(), 2, "l2")
 
         def wire_step(matmul_dtype: MatmulDtype) -> Step:
@@ -159,10 +166,10 @@ def _network(activation: str, layers: int, units: int, complex_units: int) -> Ne
     shape, sizes = shapes[activation], [2, *[units] * layers, OUTPUTS]
     gain = (6.0**0.5) / (30.0 if activation in ("sine", "finer") else 1.0)
     weights = [
-        ((torch.rand(b, a, generator=random) * 2 - 1) * gain / a**0.5).requires_grad_()
+        ((torch.rand(b, a, generator=random) * 2 - 1) * gain / a**0.5).to(device).requires_grad_()
         for a, b in zip(sizes, sizes[1:])
     ]
-    biases = [torch.zeros(b, requires_grad=True) for b in sizes[1:]]
+    biases = [torch.zeros(b, device=device, requires_grad=True) for b in sizes[1:]]
 
     def step(matmul_dtype: MatmulDtype) -> Step:
         return NetworkStep(
@@ -241,6 +248,7 @@ CASES = [
         ("native", "torch", "torch-compiled"),
         prepare,
         quick=activation == "sine" and not suffix,
+        gpu=None if suffix else (),
         memory=passes == "step" and size == "5x256" and not suffix,
     )
     for activation in ACTIVATIONS

@@ -13,7 +13,7 @@ from benchmarks.kernels.case import Case
 POINTS = 262_144
 
 
-def prepare(contender: str, case: str) -> Callable[[], object]:
+def prepare(contender: str, case: str, device: str = "cpu") -> Callable[[], object]:
     """The contender's pass over the grid that the case's id names, with the gradient of the table."""
     import torch
 
@@ -28,7 +28,7 @@ def prepare(contender: str, case: str) -> Callable[[], object]:
         "densegrid3d": lambda: dense_grids(PLANE_FEATURES, [(64,) * 3]),
     }
     layout = make[case]()
-    coords, table, upstream = plane_inputs(layout, POINTS)
+    coords, table, upstream = (tensor.to(device) for tensor in plane_inputs(layout, POINTS))
     if contender == "native":
         leaves = [table.requires_grad_()]
         encode = lambda: factor_grid(coords, table, layout, backend="native")  # noqa: E731

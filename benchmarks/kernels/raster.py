@@ -29,7 +29,7 @@ def bumpy_sphere() -> tuple[np.ndarray, np.ndarray]:
     return normals * (1 + 0.05 * np.sin(9 * normals).sum(axis=1, keepdims=True)), np.array(sphere.faces, np.int64)
 
 
-def prepare(contender: str, case: str) -> Callable[[], object]:
+def prepare(contender: str, case: str, device: str = "cpu") -> Callable[[], object]:
     """The contender's image of the mesh."""
     import torch
 
@@ -56,7 +56,8 @@ def prepare(contender: str, case: str) -> Callable[[], object]:
             return lambda: built().cast_rays(rays, nthreads=threads)
         scene = built()
         return lambda: scene.cast_rays(rays, nthreads=threads)
-    positions, triangles = torch.from_numpy(project_vertices(camera, vertices)), torch.from_numpy(faces)
+    arrays = project_vertices(camera, vertices), faces
+    positions, triangles = (torch.from_numpy(array).to(device) for array in arrays)
     backend = "native" if contender == "native" else "torch"
     return lambda: rasterise(positions, triangles, size, size, backend=backend)
 

@@ -11,14 +11,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from typing import TYPE_CHECKING, cast
 
 from benchmarks.kernels.case import Case
+
+if TYPE_CHECKING:
+    from fields.ops.backends import Backend
 
 POINTS = 262_144
 QUERIES = 1_000_000
 
 
-def prepare_gather(contender: str, case: str) -> Callable[[], object]:
+def prepare_gather(contender: str, case: str, device: str = "cpu") -> Callable[[], object]:
     """The contender's gather, with gradients of the features, or of all inputs where the id ends in `-all`."""
     import torch
 
@@ -27,7 +31,7 @@ def prepare_gather(contender: str, case: str) -> Callable[[], object]:
     from fields.ops.rbf_gather import pack_shapes, rbf_gather
 
     everything = case.endswith("-all")
-    inputs = gather_inputs(POINTS)
+    inputs = {name: tensor.to(device) for name, tensor in gather_inputs(POINTS).items()}
     coords, centres, features, frequencies = (inputs[name] for name in ("coords", "centres", "features", "frequencies"))
     if contender == "native":
         shapes = pack_shapes(inputs["matrices"])
@@ -52,7 +56,7 @@ def prepare_gather(contender: str, case: str) -> Callable[[], object]:
     return lambda: torch.autograd.grad(function(), leaves, inputs["upstream"])
 
 
-def prepare_layer(contender: str, case: str) -> Callable[[], object]:
+def prepare_layer(contender: str, case: str, device: str = "cpu") -> Callable[[], object]:
     """The contender's layer with gradients of all inputs."""
     import torch
 
@@ -60,7 +64,7 @@ def prepare_layer(contender: str, case: str) -> Callable[[], object]:
     from fields.ops.bench import layer_inputs
     from fields.ops.gaussian_layer import gaussian_layer
 
-    features, centres, log_widths, upstream = layer_inputs(POINTS)
+    features, centres, log_widths, upstream = (tensor.to(device) for tensor in layer_inputs(POINTS))
     features.requires_grad_()
     if contender == "native":
         leaves = [features, centres.requires_grad_(), log_widths.requires_grad_()]
@@ -73,7 +77,7 @@ def prepare_layer(contender: str, case: str) -> Callable[[], object]:
     return lambda: torch.autograd.grad(function(), leaves, upstream)
 
 
-def prepare_neighbours(contender: str, case: str) -> Callable[[], object]:
+def prepare_neighbours(contender: str, case: str, device: str = "cpu") -> Callable[[], object]:
     """The contender's search, its construction included."""
     import torch
 
@@ -100,7 +104,8 @@ def prepare_neighbours(contender: str, case: str) -> Callable[[], object]:
         return lambda: KDTree(centres.numpy()).query(queries.numpy(), RBF_NEIGHBOURS)
     from fields.ops.neighbours import nearest
 
-    return lambda: nearest(queries, centres, RBF_NEIGHBOURS, backend="native")
+    queries, centres = queries.to(device), centres.to(device)
+    return lambda: nearest(queries, centres, RBF_NEIGHBOURS, backend=cast("Backend", contender))
 
 
 TORCH = ("native", "torch", "torch-compiled")
@@ -109,7 +114,7 @@ CASES = [
     Case("neurbf-gather-all", TORCH, prepare_gather, memory=True),
     Case("gaussian-layer", TORCH, prepare_layer, quick=True),
     *(
-        Case(f"neighbours-{dimensions}d{kind}", ("native", "scipy", "pykdtree"), prepare_neighbours)
+        Case(f"neighbours-{dimensions}d{kind}", ("native", "scipy", "pykdtree"), prepare_neighbours, gpu=("torch",))
         for dimensions in (2, 3)
         for kind in ("", "-clustered")
     ),

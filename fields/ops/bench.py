@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 import torch
@@ -162,6 +162,11 @@ class Rays:
 
     step = 3**0.5 / MARCH_STEPS
 
+    def to(self, device: str) -> Rays:
+        """The same rays on a device. Random numbers come from the CPU's generator on every device."""
+        moved = {name: getattr(self, name).to(device) for name in ("cells", "origins", "directions", "upstream")}
+        return replace(self, **moved)
+
     @property
     def gradients(self) -> list[Tensor]:
         """Gradients of colour, opacity and depth."""
@@ -169,8 +174,9 @@ class Rays:
 
     def density_and_colors(self, samples: int) -> tuple[Tensor, Tensor]:
         """Random density `[samples]` and colors `[samples, 3]` that require gradients."""
-        density = (torch.rand(samples, generator=self.generator) * 20).requires_grad_()
-        return density, torch.rand(samples, 3, generator=self.generator).requires_grad_()
+        density, colors = (torch.rand(shape, generator=self.generator) for shape in ((samples,), (samples, 3)))
+        device = self.origins.device
+        return (density * 20).to(device).requires_grad_(), colors.to(device).requires_grad_()
 
 
 def march_inputs(rays: int = RAYS) -> Rays:

@@ -87,6 +87,31 @@ def from_params(params: Tensor, layout: GridLayout, sizes: Sequence[int]) -> tup
     return table.reshape(layout.entries, layout.features).clone(), weights
 
 
+def grid_config(layout: GridLayout, interpolation: Interpolation) -> dict[str, object]:
+    """tiny-cuda-nn's `encoding_config` of a grid."""
+    return {
+        "otype": "Grid",
+        "type": layout.kind.capitalize(),
+        "n_levels": layout.levels,
+        "n_features_per_level": layout.features,
+        "log2_hashmap_size": layout.table_size.bit_length() - 1,
+        "base_resolution": layout.base_resolution,
+        "per_level_scale": layout.growth,
+        "interpolation": interpolation.capitalize(),
+    }
+
+
+def mlp_config(width: int, hidden_layers: int) -> dict[str, object]:
+    """tiny-cuda-nn's `network_config` of its fused MLP with ReLU."""
+    return {
+        "otype": "FullyFusedMLP",
+        "activation": "ReLU",
+        "output_activation": "None",
+        "n_neurons": width,
+        "n_hidden_layers": hidden_layers,
+    }
+
+
 class TcnnModel:
     """tiny-cuda-nn's model of a grid and a ReLU MLP, evaluated with the caller's table and weights.
 
@@ -105,24 +130,9 @@ class TcnnModel:
     ) -> None:
         import tinycudann  # pyright: ignore[reportMissingImports]
 
-        encoding = {
-            "otype": "Grid",
-            "type": layout.kind.capitalize(),
-            "n_levels": layout.levels,
-            "n_features_per_level": layout.features,
-            "log2_hashmap_size": layout.table_size.bit_length() - 1,
-            "base_resolution": layout.base_resolution,
-            "per_level_scale": layout.growth,
-            "interpolation": interpolation.capitalize(),
-        }
-        network = {
-            "otype": "FullyFusedMLP",
-            "activation": "ReLU",
-            "output_activation": "None",
-            "n_neurons": width,
-            "n_hidden_layers": hidden_layers,
-        }
-        self.module = tinycudann.NetworkWithInputEncoding(layout.dimensions, outputs, encoding, network)
+        self.module = tinycudann.NetworkWithInputEncoding(
+            layout.dimensions, outputs, grid_config(layout, interpolation), mlp_config(width, hidden_layers)
+        )
         expected = (
             _padded(layout.outputs) * width
             + width * width * (hidden_layers - 1)
