@@ -7,7 +7,8 @@
 # make wheel                   build a wheel in dist, and check it
 # make sdist                   pack the sources in dist
 # make trust                   kill it, disturb it, attack it and feed it broken files; writes docs/results/trust.md
-# make matrix                  install and try it with each Python that is here
+# make matrix                  install and try it with each Python that is here; MATRIX_ARGS="--oldest 3.11" and others
+# make clang                   have clang check the native library, for all instruction sets
 # PIP_ARGS is handed to every installation, which uv does where it is installed (UV= for pip), and pip otherwise.
 
 PYTHON ?= python3
@@ -15,6 +16,8 @@ SOURCE ?= skimage:astronaut
 ARGS ?=
 PIP_ARGS ?=
 PYTEST_ARGS ?=
+MATRIX_ARGS ?=
+CLANG ?= clang++
 
 BIN := .venv/bin
 UV ?= $(shell command -v uv 2> /dev/null)
@@ -32,11 +35,12 @@ export UV_NO_CACHE := 1
 endif
 INSTALLER := $(UV) pip install --python $(BIN)/python -c constraints.txt --build-constraints constraints.txt $(PIP_ARGS)
 endif
-INSTALL := $(CONSTRAINED) $(INSTALLER)
+# What an interrupted installation left unfinished would pass for installed.
+INSTALL := $(PYTHON) tools/half_installed.py .venv && $(CONSTRAINED) $(INSTALLER)
 # Everything that a test wants.
 TEST_EXTRAS := all,ray,test,bench
 
-.PHONY: fit studio test check format cuda wheel sdist trust matrix clean
+.PHONY: fit studio test check format cuda clang wheel sdist trust matrix clean
 
 fit: .venv/installed
 	@$(BIN)/fit-a-scene fit "$(SOURCE)" $(ARGS)
@@ -67,9 +71,17 @@ cuda: .venv/installed-test
 	$(BIN)/cmake -S cuda_ext -B build/cuda -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja -DCMAKE_BUILD_TYPE=Release -DFIELD_STUDIO_CUDA=ON -DFIELD_STUDIO_CPU=OFF
 	$(BIN)/cmake --build build/cuda
 
+# Another compiler's opinion of the native library, for all instruction sets. Nothing is linked.
+clang: .venv/installed-test
+	@command -v $(CLANG) > /dev/null || { echo "make clang needs clang 14 or newer: apt install clang, or CLANG=..."; exit 1; }
+	$(BIN)/cmake -S cuda_ext -B build/clang -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja -DCMAKE_BUILD_TYPE=Release \
+	    -DCMAKE_CXX_COMPILER=$(CLANG) -DFIELD_STUDIO_ISA=all -DCMAKE_CXX_FLAGS_RELEASE="-fsyntax-only -Werror"
+	$(BIN)/ninja -C build/clang $$($(BIN)/ninja -C build/clang -t targets all | sed -n 's/: CXX_COMPILER.*//p')
+
 # Made again where an earlier set-up was interrupted.
 .venv/.created:
 	@$(PYTHON) tools/before_install.py
+	@$(PYTHON) tools/half_installed.py .venv
 	$(if $(UV),$(UV) venv --quiet --seed --allow-existing --python $(PYTHON) .venv,$(PYTHON) -m venv .venv)
 	@touch $@
 
@@ -110,7 +122,7 @@ trust: .venv/installed-test
 	$(BIN)/python -m benchmarks.trust
 
 matrix: .venv/installed
-	$(BIN)/python tools/matrix.py
+	$(BIN)/python tools/matrix.py $(MATRIX_ARGS)
 
 clean:
 	rm -rf .venv build node_modules
