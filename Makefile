@@ -6,6 +6,8 @@
 # make format                  format everything
 # make wheel                   build a wheel in dist, and check it
 # make sdist                   pack the sources in dist
+# make gpu                     build, test and measure the CUDA library on a GPU, in 8 minutes and without a network;
+#                              ARGS="--wheels FOLDER" for packages that are missing there
 # make trust                   kill it, disturb it, attack it and feed it broken files; writes docs/results/trust.md
 # make matrix                  install and try it with each Python that is here; MATRIX_ARGS="--oldest 3.11" and others
 # make clang                   have clang check the native library, for all instruction sets
@@ -40,7 +42,7 @@ INSTALL := $(PYTHON) tools/half_installed.py .venv && $(CONSTRAINED) $(INSTALLER
 # Everything that a test wants.
 TEST_EXTRAS := all,ray,test,bench
 
-.PHONY: fit studio test check format cuda clang wheel sdist trust matrix clean
+.PHONY: fit studio test check format cuda clang wheel sdist gpu trust matrix clean
 
 fit: .venv/installed
 	@$(BIN)/fit-a-scene fit "$(SOURCE)" $(ARGS)
@@ -117,6 +119,10 @@ wheel: .venv/installed
 sdist: .venv/installed
 	$(INSTALL) $$($(BIN)/python tools/extras.py wheel)
 	$(BIN)/python -m build --sdist --outdir dist .
+
+# Needs nothing but a Python with torch; without a GPU it says what needs one.
+gpu:
+	$(or $(wildcard $(BIN)/python),$(PYTHON)) -m benchmarks.gpu $(ARGS)
 
 trust: .venv/installed-test
 	$(BIN)/python -m benchmarks.trust

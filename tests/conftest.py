@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,22 @@ def pytest_configure(config: pytest.Config) -> None:
     # Two cores serve everything; a test that depends on the number of threads sets it itself.
     os.environ.setdefault("OMP_NUM_THREADS", "2")
     sys.addaudithook(_note_connections)
+    config.addinivalue_line("markers", "gpu: runs CUDA kernels on a GPU, and skips itself without one")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("gpu") and (reason := why_no_gpu()):
+        pytest.skip(f"needs a GPU and the CUDA library: {reason}")
+
+
+@cache
+def why_no_gpu() -> str | None:
+    """Why the tests marked `gpu` cannot run here, or None if they can."""
+    import torch
+
+    import cuda_ext
+
+    return (None if torch.cuda.is_available() else "no GPU that torch can use") or cuda_ext.why_absent("cuda")
 
 
 # Connections to other machines that this process tried to make. None is.

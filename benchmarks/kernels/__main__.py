@@ -14,6 +14,7 @@ the machine and comparisons of quality are the CPU's alone, and nothing is store
 from __future__ import annotations
 
 import argparse
+import json
 
 from benchmarks.kernels.ceilings import ceilings
 from benchmarks.kernels.contenders import serve
@@ -29,6 +30,7 @@ def main() -> None:
     add_arguments(parser)
     parser.add_argument("--only", default="", metavar="ID", help="only the cases whose id contains this")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to measure (default cpu)")
+    parser.add_argument("--lines", action="store_true", help="also print each row as a line ROW {...} when it is known")
     parser.add_argument("--contender", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.contender:
@@ -36,7 +38,13 @@ def main() -> None:
         return
     if options.device == "cuda" and (reason := why_no_gpu()):
         parser.error(f"--device cuda: {reason}")
-    emit(measure(options.quick, options.only, options.device), options, partial=bool(options.only))
+    told = _print_lines if options.lines else None
+    emit(measure(options.quick, options.only, options.device, told), options, partial=bool(options.only))
+
+
+def _print_lines(rows: list[dict]) -> None:
+    for row in rows:
+        print(f"ROW {json.dumps(row)}", flush=True)
 
 
 def why_no_gpu() -> str | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from benchmarks.kernels import grids, march, mlps, networks, planes, quality, raster, rbf, step
 from benchmarks.kernels.case import NATIVE, Case
 from benchmarks.kernels.contenders import Contender, take_turns
@@ -20,10 +22,11 @@ CASES: list[Case] = [
 COMPILED = "torch-compiled"
 
 
-def measure(quick: bool, only: str = "", device: str = "cpu") -> dict:
+def measure(quick: bool, only: str = "", device: str = "cpu", told: Callable[[list[dict]], None] | None = None) -> dict:
     """The report.
 
     quick: leave out torch.compile and, on the CPU, the slow cases. only: measure the cases whose id contains it.
+    told: called with the rows of each case when they are known.
     """
     on_cpu = device == "cpu"
     cases = [
@@ -38,7 +41,10 @@ def measure(quick: bool, only: str = "", device: str = "cpu") -> dict:
     rows = []
     for case in cases:
         own = {name: contenders[name] for name in case.contenders_on(device) if name in contenders}
-        rows += compare(case, take_turns(case, own, repeats=3 if quick else 9, memory=on_cpu))
+        of_case = compare(case, take_turns(case, own, repeats=3 if quick else 9, memory=on_cpu))
+        if told is not None:
+            told(of_case)
+        rows += of_case
     if on_cpu:
         rows += contenders[NATIVE].ask("ceilings", only)["rows"]
     for contender in contenders.values():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
@@ -24,10 +24,18 @@ def processor() -> str:
         return platform.processor() or platform.machine()
 
 
+def own_version() -> str:
+    """Version of this project; "not installed" where it runs from a checkout, as on a machine without a network."""
+    try:
+        return version("field-studio")
+    except PackageNotFoundError:
+        return "not installed"
+
+
 def versions() -> dict[str, str]:
     """Versions of this project, Python, torch and numpy."""
     return {
-        "field-studio": version("field-studio"),
+        "field-studio": own_version(),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": version("numpy"),

@@ -15,8 +15,8 @@ from fields.ops import cuda_calls
 ROOT = Path(__file__).resolve().parents[2]
 CSRC = ROOT / "cuda_ext" / "csrc"
 HOST = torch.device("cpu", 0)
-NO_GPU = (None if torch.cuda.is_available() else "no GPU that torch can use") or cuda_ext.why_absent("cuda")
-on_gpu = pytest.mark.skipif(NO_GPU is not None, reason=f"needs a GPU and the CUDA library: {NO_GPU}")
+# Skips itself without a GPU (tests/conftest.py); `-m gpu` chooses these tests.
+on_gpu = pytest.mark.gpu
 C_TYPES = {"int": ctypes.c_int, "int32_t": ctypes.c_int32, "int64_t": ctypes.c_int64, "const char*": ctypes.c_char_p}
 
 
