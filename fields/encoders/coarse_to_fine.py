@@ -35,9 +35,9 @@ def schedule_progress(step: int, total: int | None, end: float) -> float:
 def weigh_levels(features: Tensor, weights: Tensor | None) -> Tensor:
     """Multiply the features of each level with its weight.
 
-    `features` `[..., F]` are as many equal parts as there are `weights` `[levels]`. Without weights they are returned
-    as they are.
+    `features` `[..., F]` are as many equal parts as there are `weights`, `[levels]` or `[..., levels]`. Without weights
+    they are returned as they are.
     """
     if weights is None:
         return features
-    return (features.unflatten(-1, (len(weights), -1)) * weights.unsqueeze(-1)).flatten(-2)
+    return (features.unflatten(-1, (weights.shape[-1], -1)) * weights.unsqueeze(-1)).flatten(-2)

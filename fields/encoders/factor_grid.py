@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from fields.encoders.coarse_to_fine import level_weights, weigh_levels
+from fields.encoders.footprint import FootprintEncoder, cells_across, fading_weights
 from fields.ops.backends import Backend
 from fields.ops.factor_grid import factor_grid
 from fields.ops.factor_layout import FactorLayout
@@ -16,12 +17,13 @@ from fields.ops.factor_layout import FactorLayout
 GridInitializer = Callable[[Tensor, tuple[int, ...]], object]
 
 
-class FactorGrid(nn.Module):
+class FactorGrid(FootprintEncoder):
     """Coords `[..., D]` in [0, 1] → features `[..., layout.outputs]`, interpolated from the grids of `layout`.
 
     `initialize` fills each grid `[..., features]` in place. The slots of the layout are `levels` equal parts, coarse
     to fine. With `coarse_to_fine` they have weights (`gates`), which `set_progress` moves. The weights are a buffer,
-    because a fit that is stopped before all levels are in full use needs them.
+    because a fit that is stopped before all levels are in full use needs them. Over a region the features of levels
+    with smaller cells fade, but for the coarsest.
     """
 
     gates: Tensor | None
@@ -57,9 +59,32 @@ class FactorGrid(nn.Module):
             raise ValueError("this grid was built without a coarse-to-fine schedule")
         self.gates.copy_(level_weights(self.levels, progress))
 
-    def forward(self, coords: Tensor) -> Tensor:
+    @property
+    def fades(self) -> bool:
+        return self.levels > 1
+
+    def forward(self, coords: Tensor, footprint: Tensor | None = None) -> Tensor:
         features = factor_grid(coords, self.table, self.layout, self.requested_backend)
-        return weigh_levels(features, self.gates)
+        features = weigh_levels(features, self.gates)
+        if footprint is None or not self.fades:
+            return features
+        # Without its coarsest level nothing would be left of a region that is larger than all cells.
+        cells = torch.tensor(self._cells()[1:], dtype=coords.dtype, device=coords.device)
+        weights = fading_weights(cells_across(footprint, cells))
+        return weigh_levels(features, torch.cat([torch.ones_like(weights[..., :1]), weights], dim=-1))
+
+    def _cells(self) -> list[list[int]]:
+        """Cells of each level along each axis of the domain, 0 where no grid of the level has it."""
+        slots = len(self.layout.slots) // self.levels
+        levels = [self.layout.slots[first : first + slots] for first in range(0, len(self.layout.slots), slots)]
+        cells = []
+        for level in levels:
+            along = [0] * self.layout.dimensions
+            for factor in (factor for slot in level for product in slot for factor in product):
+                for axis, nodes in zip(factor.axes, factor.nodes):
+                    along[axis] = max(along[axis], nodes - 1)
+            cells.append(along)
+        return cells
 
     def total_variation(self) -> Tensor:
         """Mean squared difference of neighbouring nodes, summed over the axes of each grid, mean over the grids."""

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from fields.encoders.coarse_to_fine import level_weights, weigh_levels
+from fields.encoders.footprint import FootprintEncoder, cells_across, fading_weights
 from fields.ops.backends import Backend
 from fields.ops.grid_layout import GridLayout
 from fields.ops.hash_grid import Interpolation, hash_grid, point_entries
@@ -14,12 +15,12 @@ from fields.ops.hash_grid import Interpolation, hash_grid, point_entries
 VARIATION_SAMPLES = 4096
 
 
-class HashGrid(nn.Module):
+class HashGrid(FootprintEncoder):
     """Coords `[..., D]` in [0, 1] → features `[..., levels * features]`, interpolated from the entries of a table.
 
     The table `[entries, features]` starts at U(-1e-4, 1e-4) (section 4, "Initialization"): so near to zero that
     levels which hash collisions spoil stay quiet. With `coarse_to_fine` the levels have weights (`gates`, a buffer),
-    which `set_progress` moves.
+    which `set_progress` moves. Over a region the features of levels with smaller cells fade.
     """
 
     gates: Tensor | None
@@ -48,9 +49,14 @@ class HashGrid(nn.Module):
             raise ValueError("this grid was built without a coarse-to-fine schedule")
         self.gates.copy_(level_weights(self.layout.levels, progress))
 
-    def forward(self, coords: Tensor) -> Tensor:
+    def forward(self, coords: Tensor, footprint: Tensor | None = None) -> Tensor:
         features = hash_grid(coords, self.table, self.layout, self.interpolation, backend=self.requested_backend)
-        return weigh_levels(features, self.gates)
+        features = weigh_levels(features, self.gates)
+        if footprint is None:
+            return features
+        scales = [[level.scale] * self.layout.dimensions for level in self.layout.per_level]
+        cells = torch.tensor(scales, dtype=coords.dtype, device=coords.device)
+        return weigh_levels(features, fading_weights(cells_across(footprint, cells)))
 
     def total_variation(self, seed: int) -> Tensor:
         """Mean squared difference of neighbouring points, estimated at about 4,096 random points of each level.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from fields.encoders.factor_grid import FactorGrid
+from fields.encoders.footprint import FootprintEncoder
 from fields.encoders.frequency import Frequency
 
 
-class TriPlane(nn.Module):
+class TriPlane(FootprintEncoder):
     """Coords `[..., 3]` in [0, 1] → `[..., grid.outputs + 3 (2 octaves + 1)]`: features of planes, then of position.
 
     The position is encoded as `[p, sin 2^k p, cos 2^k p]` with p in [-1, 1] and without pi, as in the official code.
@@ -21,5 +22,9 @@ class TriPlane(nn.Module):
         self.position = Frequency(3, octaves, base=1.0)
         self.outputs = grid.outputs + self.position.outputs
 
-    def forward(self, coords: Tensor) -> Tensor:
-        return torch.cat([self.grid(coords), self.position(coords)], dim=-1)
+    @property
+    def fades(self) -> bool:
+        return self.grid.fades
+
+    def forward(self, coords: Tensor, footprint: Tensor | None = None) -> Tensor:
+        return torch.cat([self.grid(coords, footprint), self.position(coords, footprint)], dim=-1)

@@ -103,7 +103,7 @@ class SignalWindows:
         )
         # Blocks have an odd side, so that their centres are those of samples.
         snapped = (c0 / columns, r0 / rows, (c0 + n_columns * c_step) / columns, (r0 + n_rows * r_step) / rows)
-        found = self.viewer.values(snapped, n_columns, n_rows, self._position(index, axis), axis)
+        found = self.viewer.values(snapped, n_columns, n_rows, self._position(index, axis), axis, most=1)
         shown = [self.viewer.drawn(values, n_rows, tone).astype(np.int16) for values in (found, fitted)]
         difference = to_bytes(np.abs(shown[0] - shown[1]) * np.float32(gain / 255))
         x, y = (

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from fields.export.outputs.radiance import FAR_BRIGHTNESS, RadianceOutput, display_image
 from fields.models.field import Field, PointField, RadianceField
+from fields.models.regions import MAX_POINTS
 from fields.render.raster import evaluate_image, evaluate_lattice, sample_centers
 from fields.render.sphere_trace import render_shape
 from fields.render.surface_field import SurfaceField, surface_field
@@ -35,6 +36,8 @@ Window = tuple[float, float, float, float]
 
 # Pixels of a window.
 MAX_PIXELS = 1_600_000
+# Points of the field that a window asks for at most, unless it has more pixels.
+SCREEN_POINTS = 1 << 20
 # Side of a window in [0, 1]. Closer than this, float32 coordinates of neighbouring pixels do not differ.
 MIN_WINDOW = 1e-5
 # How far a window may reach beyond the field's domain, in sides of the domain.
@@ -102,7 +105,9 @@ class Viewer:
         Raises BadInput for arguments outside of these ranges, and for fields that have no flat view.
         """
         check_window(box, width, height, position, axis)
-        return self.drawn(self.values(box, width, height, min(1.0, max(0.0, position)), axis), height, tone)
+        # A screen waits: of a large pixel, as many samples are averaged as there is time for.
+        most = min(MAX_POINTS, max(1, math.isqrt(SCREEN_POINTS // (width * height))))
+        return self.drawn(self.values(box, width, height, min(1.0, max(0.0, position)), axis, most), height, tone)
 
     def orbit(
         self,
@@ -130,10 +135,13 @@ class Viewer:
         distance = max(MIN_DISTANCE, min(MAX_DISTANCE, distance))
         return self._view(azimuth, elevation, distance, side, channel, max(0.0, min(1.0, time)))
 
-    def values(self, box: Window, width: int, height: int, position: float, axis: str) -> np.ndarray:
+    def values(
+        self, box: Window, width: int, height: int, position: float, axis: str, most: int = MAX_POINTS
+    ) -> np.ndarray:
         """Values of the field at the pixels of a window, `[height, width, C]` float32; see `window`.
 
-        Those of audio are `[width, samples per column, C]`.
+        Those of audio are `[width, samples per column, C]`. most: samples along each side of a pixel that are averaged,
+        at most, if it is larger than they are; 1: pixels are points.
         """
         raise BadInput("a field of this kind is viewed in 3-D")
 
@@ -150,8 +158,10 @@ class Viewer:
 class ImageViewer(Viewer):
     field: PointField
 
-    def values(self, box: Window, width: int, height: int, position: float, axis: str) -> np.ndarray:
-        return evaluate_image(self.field, width, height, box)
+    def values(
+        self, box: Window, width: int, height: int, position: float, axis: str, most: int = MAX_POINTS
+    ) -> np.ndarray:
+        return evaluate_image(self.field, width, height, box, most=most)
 
     def drawn(self, values: np.ndarray, height: int, tone: Tone = DEFAULT_TONE) -> np.ndarray:
         board = checkerboard(*values.shape[:2])
@@ -166,7 +176,9 @@ class AudioViewer(Viewer):
     def aspect_ratio(domain: Domain) -> tuple[int, int]:
         return 5, 2
 
-    def values(self, box: Window, width: int, height: int, position: float, axis: str) -> np.ndarray:
+    def values(
+        self, box: Window, width: int, height: int, position: float, axis: str, most: int = MAX_POINTS
+    ) -> np.ndarray:
         values = evaluate_lattice(self.field, sample_centers(width * SAMPLES_PER_COLUMN, box[0], box[2]))
         return values.reshape(width, SAMPLES_PER_COLUMN, -1)
 
@@ -184,8 +196,10 @@ class VideoViewer(Viewer):
         return FilmFrames(self.field)
 
     @torch.no_grad()
-    def values(self, box: Window, width: int, height: int, position: float, axis: str) -> np.ndarray:
-        return self._film.frame(position, width, height, box)
+    def values(
+        self, box: Window, width: int, height: int, position: float, axis: str, most: int = MAX_POINTS
+    ) -> np.ndarray:
+        return self._film.frame(position, width, height, box, most=most)
 
     def drawn(self, values: np.ndarray, height: int, tone: Tone = DEFAULT_TONE) -> np.ndarray:
         return to_bytes(np.broadcast_to(values, (*values.shape[:2], 3)))
@@ -196,10 +210,14 @@ class VolumeViewer(Viewer):
     position_name = "slice"
     sample_unit = "voxels"
 
-    def values(self, box: Window, width: int, height: int, position: float, axis: str) -> np.ndarray:
+    def values(
+        self, box: Window, width: int, height: int, position: float, axis: str, most: int = MAX_POINTS
+    ) -> np.ndarray:
         coords = [sample_centers(width, box[0], box[2]), sample_centers(height, box[1], box[3])]
         coords.insert(AXES.index(axis), torch.tensor([position]))
-        return evaluate_lattice(self.field, *coords).reshape(height, width, -1)
+        footprint = [(box[2] - box[0]) / width, (box[3] - box[1]) / height]
+        footprint.insert(AXES.index(axis), 0.0)
+        return evaluate_lattice(self.field, *coords, footprint=footprint, most=most).reshape(height, width, -1)
 
     def drawn(self, values: np.ndarray, height: int, tone: Tone = DEFAULT_TONE) -> np.ndarray:
         return to_rgb8(values)

@@ -44,6 +44,12 @@ class CamField(CoordinateField):
         """Features `[..., F]` of the encoder at `coords`."""
         return self.encoder(coords[..., : -self._extra] if self._extra else coords)
 
+    def faded(self, coords: Tensor, footprint: Tensor) -> Tensor:
+        # What indexes the grids of the modulation stays: they are coarse.
+        axes = coords.shape[-1] - self._extra
+        features = self.encoder(coords[..., :axes], footprint[..., :axes])
+        return self.network(features, self._indexing(coords)) + self.offset
+
     def forward(self, coords: Tensor) -> Tensor:
         return self.network(self.features(coords), self._indexing(coords)) + self.offset
 

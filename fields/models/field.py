@@ -15,7 +15,9 @@ from typing import Literal, Protocol, cast
 import torch
 from torch import Tensor, nn
 
+from fields.encoders.footprint import FootprintEncoder, expand_footprint
 from fields.encoders.frequency import FixedEncoding
+from fields.models.regions import region_means
 from fields.networks.native import NativeNetwork, RoundableNetwork, Step, StepOptions
 from fields.ops.fused_step import Loss
 from fields.ops.march import pack_cells
@@ -102,10 +104,49 @@ class PointField(Field):
 
     takes_directions: azimuth and elevation of the direction of view follow the coordinates.
     takes_time: the time of a moving scene is the last coordinate even if points are deformed to a still scene first.
+
+    A subclass overrides `forward`, which is asked at points. Whoever uses a field calls it.
     """
 
     takes_directions: bool = False
     takes_time: bool = False
+
+    def __call__(self, coords: Tensor, footprint: Tensor | float | None = None) -> Tensor:
+        """Values `[..., C]` at `coords` `[..., D]` in [0, 1]^D, of the same dtype, or their means over regions.
+
+        footprint: size of the region that a value stands for, a box around the coords with sides along the axes, in
+            units of the coords: one number, `[...]`, or `[..., D]`. None or 0: a point.
+
+        Along axes with regular samples, the mean is that of the samples in the box, and a box that is no larger than a
+        sample is a point (`fields.models.regions`). Where the samples are scattered, a field whose encoding can answer
+        for regions is evaluated once (`faded`); the values of any other are averaged over a lattice in the box.
+
+        Example: `field(coords, 4 / 512)` gives the pixels of an image of 512 pixels reduced to a quarter.
+
+        Raises ValueError for a footprint of another shape, and for sizes that are negative or not finite.
+        """
+        if footprint is None:
+            return super().__call__(coords)
+        sizes = expand_footprint(footprint, coords)
+        samples = self.domain.shape
+        if self.fades and all(count is None for count in samples):
+            return self.faded(coords, sizes)
+        # What follows the axes of the domain, such as a direction, is of a point.
+        samples = (*samples, *[None] * (coords.shape[-1] - len(samples)))
+        return region_means(super().__call__, coords, sizes, samples)
+
+    @property
+    def fades(self) -> bool:
+        """Whether `faded` answers for regions."""
+        return False
+
+    def faded(self, coords: Tensor, footprint: Tensor) -> Tensor:
+        """Values `[..., C]` for boxes around `coords` `[..., D]` by one evaluation of each: an approximation.
+
+        footprint: sides of the boxes, of the shape of coords. What is finer than they are is left out of the encoding;
+        the network after it is not linear, so that its values are not the exact means.
+        """
+        raise NotImplementedError(f"{type(self).__name__} cannot answer for regions at once")
 
     @property
     def point_field(self) -> PointField:
@@ -437,6 +478,13 @@ class CoordinateField(PointField):
             yield
         finally:
             network.rounded = False
+
+    @property
+    def fades(self) -> bool:
+        return isinstance(self.encoder, FootprintEncoder) and self.encoder.fades
+
+    def faded(self, coords: Tensor, footprint: Tensor) -> Tensor:
+        return self.decode(self.encoder(coords, footprint))
 
     def features(self, coords: Tensor) -> Tensor:
         """Features `[..., F]` at `coords` `[..., D]`."""

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from fields.models.field import Field, FrameField, PointField
+from fields.models.regions import MAX_POINTS
 from fields.render.raster import WHOLE, Window, evaluate_lattice, sample_centers
 
 # A moment that is nearer to that of a fitted frame, in distances between frames, is that frame's.
@@ -23,16 +24,21 @@ MIN_TEAR = 4 / 255
 KEPT_FRAMES = 2
 
 
-def render_frame(field: Field, time: float, width: int, height: int, window: Window = WHOLE) -> np.ndarray:
+def render_frame(
+    field: Field, time: float, width: int, height: int, window: Window = WHOLE, *, most: int = MAX_POINTS
+) -> np.ndarray:
     """The frame at `time` in [0, 1], `[height, width, C]` float32.
 
     field: a PointField over (x, y, t), which is evaluated at the pixels, or a FrameField, whose frame is resampled if
     another size or part of it is asked for. Raises TypeError for other fields.
+    most: as in `fields.render.raster.evaluate_image`. A frame is of a moment, whatever the size of its pixels.
     """
     x0, y0, x1, y1 = window
     if isinstance(field, PointField):
         x, y = sample_centers(width, x0, x1), sample_centers(height, y0, y1)
-        return evaluate_lattice(field, x, y, torch.tensor([time], dtype=torch.float32))[0]
+        footprint = (x1 - x0) / width, (y1 - y0) / height, 0.0
+        moment = torch.tensor([time], dtype=torch.float32)
+        return evaluate_lattice(field, x, y, moment, footprint=footprint, most=most)[0]
     if not isinstance(field, FrameField):
         raise TypeError(f"a {type(field).__name__} has no frames")
     with torch.no_grad():
@@ -59,29 +65,31 @@ class FilmFrames:
         self._kept: dict[tuple, np.ndarray] = {}
         self.blended = self._is_torn()
 
-    def frame(self, time: float, width: int, height: int, window: Window = WHOLE) -> np.ndarray:
+    def frame(
+        self, time: float, width: int, height: int, window: Window = WHOLE, *, most: int = MAX_POINTS
+    ) -> np.ndarray:
         """The frame at `time` in [0, 1], as `render_frame` gives it."""
         if not self.blends([time]):
-            return render_frame(self._field, time, width, height, window)
+            return render_frame(self._field, time, width, height, window, most=most)
         after = int(np.searchsorted(self._times, time))
         if not 0 < after < len(self._times):
-            return self._fitted(min(after, len(self._times) - 1), width, height, window)
+            return self._fitted(min(after, len(self._times) - 1), width, height, window, most)
         before, behind = self._times[after - 1], self._times[after]
         weight = np.float32((time - before) / (behind - before))
-        one = self._fitted(after - 1, width, height, window)
-        return one + weight * (self._fitted(after, width, height, window) - one)
+        one = self._fitted(after - 1, width, height, window, most)
+        return one + weight * (self._fitted(after, width, height, window, most) - one)
 
     def blends(self, times: Sequence[float]) -> bool:
         """Whether a frame at one of these moments is not the field's own."""
         off = np.abs(self._times[:, None] - np.asarray(times)).min(axis=0)
         return self.blended and bool(off.max() > SAME_MOMENT / len(self._times))
 
-    def _fitted(self, index: int, width: int, height: int, window: Window = WHOLE) -> np.ndarray:
-        key = index, width, height, window
+    def _fitted(self, index: int, width: int, height: int, window: Window, most: int) -> np.ndarray:
+        key = index, width, height, window, most
         if key not in self._kept:
             for old in list(self._kept)[: 1 - KEPT_FRAMES]:
                 del self._kept[old]
-            self._kept[key] = render_frame(self._field, float(self._times[index]), width, height, window)
+            self._kept[key] = render_frame(self._field, float(self._times[index]), width, height, window, most=most)
         return self._kept[key]
 
     def _is_torn(self) -> bool:
@@ -93,8 +101,9 @@ class FilmFrames:
         return sum(self._tears(int(gap), *size) for gap in gaps) * 2 > len(gaps)
 
     def _tears(self, gap: int, width: int, height: int) -> bool:
-        one, other = self._fitted(gap, width, height), self._fitted(gap + 1, width, height)
-        half = render_frame(self._field, float(self._times[gap : gap + 2].mean()), width, height)
+        # At points: means over pixels would hide what is torn.
+        one, other = (self._fitted(index, width, height, WHOLE, 1) for index in (gap, gap + 1))
+        half = render_frame(self._field, float(self._times[gap : gap + 2].mean()), width, height, most=1)
         changes = np.square(one - other).mean(axis=-1).reshape(-1)
         off = np.square(half - (one + other) / 2).mean(axis=-1).reshape(-1)
         quiet = changes <= np.median(changes)

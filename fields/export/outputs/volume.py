@@ -76,7 +76,10 @@ class VolumeOutput(Output):
         width, height = request.size or (max(1, round(n * (request.scale or 1))) for n in shape)
         positions = [sample_centers(width), sample_centers(height)]
         positions.insert(cut, torch.tensor([position]))
-        values = evaluate_lattice(self.field, *positions).reshape(height, width, -1)
+        # A slice has no thickness, whatever the size of its pixels.
+        footprint = [1 / width, 1 / height]
+        footprint.insert(cut, 0.0)
+        values = evaluate_lattice(self.field, *positions, footprint=footprint).reshape(height, width, -1)
         return values, f"slice {axis}={position:g}, {width} x {height}"
 
     def _write_volume(self, out: Path, scale: float) -> dict[str, Any]:
@@ -86,7 +89,7 @@ class VolumeOutput(Output):
         array = np.empty((*counts[::-1], len(channels)), np.float64 if channels.needs_float64 else np.float32)
         x, y, z = (sample_centers(n) for n in counts)
         for index in range(counts[2]):
-            values = evaluate_lattice(self.field, x, y, z[index : index + 1])[0]
+            values = evaluate_lattice(self.field, x, y, z[index : index + 1], footprint=[1 / n for n in counts])[0]
             array[index] = values.astype(array.dtype) * (channels.upper - channels.lower) + channels.lower
         domain = self.field.domain
         dx, dy, dz = ((axis.upper - axis.lower) / n for axis, n in zip(domain.axes, counts))
