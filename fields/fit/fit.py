@@ -18,7 +18,7 @@ import scenes
 from fields.fit.callbacks import Checkpointer, History, Previewer
 from fields.fit.estimate import refuse_too_large
 from fields.fit.fresh import apply_fresh, save_spectra
-from fields.fit.pace import paced
+from fields.fit.pace import pace_of, paced
 from fields.fit.request import SAMPLES, FitRequest, RunRequest
 from fields.fit.scoring import ScoredPart
 from fields.fit.trainer import Trainer
@@ -315,7 +315,7 @@ def _sized(config: Method, signal: Signal, request: RunRequest) -> Method:
 
 def _paced(config: Method, signal: Signal, request: FitRequest, seconds: float) -> Method:
     """`config` with the batch and the learning rates for this time, where they are open."""
-    if config.pace is None or "batch" in request.settings or signal.channels.is_radiance:
+    if pace_of(config, signal) is None or "batch" in request.settings:
         return config
     field = build(config, signal, request.seed, resolve_device(request.device))
     objective = objective_for(signal, field, config.loss, config.gradient_terms)

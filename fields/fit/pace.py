@@ -9,12 +9,16 @@ import torch
 
 from fields.fit.objectives.base import Objective
 from fields.methods.base import Method
+from fields.methods.pace import Pace
 from fields.models.field import Field
 from fields.ops.adam import Adam
+from scenes.signal import Signal
 
 # Batches whose steps are timed, and how often after a first time. The fastest counts, as other programs disturb.
 PROBED_BATCHES = (1024, 4096)
 REPEATS = 3
+# Steps of a scene that are timed, after some in which the number of rays has followed the samples that light reaches.
+SCENE_FIRST_STEPS, SCENE_STEPS = 3, 3
 # Fraction of the budget that probing may take, about.
 PROBE_FRACTION = 0.03
 # Fraction of the budget that is left for training.
@@ -27,14 +31,43 @@ def paced(method: Method, field: Field, objective: Objective, *, seconds: float,
     `method`: prepared. `field`: an untrained field of it, which is trained a little and has to be thrown away.
     `given`: names of the options that the user has set, which stay as they are.
     """
-    pace = method.present_pace
-    if pace is None or "batch" in given or objective.signal.channels.is_radiance:
+    pace = pace_of(method, objective.signal)
+    if pace is None or "batch" in given:
         return method
-    fixed, per_sample = step_cost(method, field, objective, PROBE_FRACTION * seconds)
+    if objective.signal.channels.is_radiance:
+        fixed, per_sample = 0.0, scene_step_cost(method, field, objective, pace.min_batch) / pace.min_batch
+    else:
+        fixed, per_sample = step_cost(method, field, objective, PROBE_FRACTION * seconds)
     batch = pace.batch(method.batch, fixed, per_sample, TRAINING_FRACTION * seconds)
     factor = pace.rate_factor(batch, method.batch)
     rates = {name: getattr(method, name) * factor for name in method.learning_rates() if name not in given}
     return method.model_copy(update={"batch": batch, **rates})
+
+
+def pace_of(method: Method, signal: Signal) -> Pace | None:
+    """The rule of a method for a signal; None where the batch is the same for all times."""
+    return method.scene_pace if signal.channels.is_radiance else method.present_pace
+
+
+def scene_step_cost(method: Method, field: Field, objective: Objective, batch: int) -> float:
+    """Seconds of a step of `batch` samples that light reaches, in the field as it is now.
+
+    Later steps take about as long: as space empties, the samples come from more rays.
+    """
+    method = method.model_copy(update={"batch": batch})
+    optimizer = Adam(method.field_groups(field) + objective.parameter_groups(method))
+    fastest = float("inf")
+    for step in range(SCENE_FIRST_STEPS + SCENE_STEPS):
+        objective.before_step(field, step, None)
+        begun = time.perf_counter()
+        optimizer.zero_grad()
+        objective.loss(field, objective.batch(step, batch, 0, field.device)).backward()
+        optimizer.step()
+        if field.device.type == "cuda":
+            torch.cuda.synchronize()
+        if step >= SCENE_FIRST_STEPS:
+            fastest = min(fastest, time.perf_counter() - begun)
+    return fastest
 
 
 def step_cost(method: Method, field: Field, objective: Objective, seconds: float) -> tuple[float, float]:

@@ -40,8 +40,10 @@ ESTIMATE_AGAIN = (0.5, 0.85)
 OTHER_LOAD = 1.4
 # Fraction of the time budget that is left free, as the last steps may be slower, and weights are copied.
 MARGIN = 0.005
-# Fraction of the time budget that the evaluation may take. Metrics that take longer are computed of a part.
-SCORING_FRACTION = 0.3
+# Fraction of the time budget that the evaluation may take, up to so many seconds, and above them. Metrics that take
+# longer are computed of a part: a tenth of the pixels tells as much, and training gains from the time.
+SCORING_FRACTION, SCORING_SECONDS = 0.3, 5.0
+LONG_SCORING_FRACTION = 0.1
 # Part of the budget, and seconds, by which an evaluation may pass the end of the budget; the larger one counts.
 LATE_FRACTION = 0.03
 LATE_SECONDS = 0.6
@@ -263,7 +265,8 @@ class Trainer:
     def _seconds_left(self) -> float:
         """Time that is left for training."""
         assert self.seconds is not None
-        reserved = 0.0 if self._scoring is None else min(self._scoring[0], SCORING_FRACTION * self.seconds)
+        most = max(min(SCORING_FRACTION * self.seconds, SCORING_SECONDS), LONG_SCORING_FRACTION * self.seconds)
+        reserved = 0.0 if self._scoring is None else min(self._scoring[0], most)
         return (1.0 - MARGIN) * self.seconds - self.elapsed - reserved
 
     def _steps_left(self) -> float:

@@ -86,6 +86,8 @@ class Method(BaseModel):
     relative_rates: ClassVar[tuple[str, ...]] = ()
     # How batch and rates follow from the time of a fit (`present_pace`). None: they are the same for all times.
     pace: ClassVar[Pace | None] = None
+    # The same for scenes, of which a step takes about as many samples that light reaches.
+    scene_pace: ClassVar[Pace | None] = None
     # Copies of each activation that autograd keeps alive in one step.
     activation_copies: ClassVar[int] = 4
 

@@ -28,7 +28,6 @@ class Frequency(ReluMethod):
     dimensions = (1, 2, 3, 4)
     frequency_option = "octaves"
     pace = OCTAVES_PACE
-    muon_pays = True
     native_step = True
 
     octaves: Undecided[int] = undecided(

@@ -12,6 +12,7 @@ from pydantic import field_validator, model_validator
 from fields.methods.base import SIZE_TOLERANCE, crossing
 from fields.methods.heads import DESCRIPTION, Head, HeadShape, build_head, head_parameters, tiled_bytes
 from fields.methods.options import Undecided, undecided
+from fields.methods.pace import SCENE_PACE
 from fields.methods.penalties import GridPenalties
 from fields.methods.points import PointMethod
 from fields.methods.radiance import finest_cells
@@ -78,6 +79,7 @@ class HashGrid(GridPenalties, PointMethod):
     frequency_option = "growth"
     size_by_frequency = True
     has_tables = True
+    scene_pace = SCENE_PACE
 
     learning_rate: float = Option(
         5e-3, gt=0, le=1, description="Adam's learning rate for the MLP. Lower it if the loss jumps."

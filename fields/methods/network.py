@@ -95,27 +95,23 @@ class NetworkMethod(PointMethod):
 class ReluMethod(NetworkMethod):
     """A network of ReLU units, whose matrices Muon updates where that pays.
 
-    muon_pays: whether it does for images.
+    muon_pace: how batch and rates follow from the time of a fit then.
     """
 
-    muon_pays: ClassVar[bool] = False
+    muon_pace: ClassVar[Pace] = MUON_PACE
 
     optimizer: Literal["auto", "adam", "muon"] = Option(
         "auto",
         description="What updates the matrices of hidden layers. muon: all directions of a matrix alike, which finds "
-        "detail sooner; a step takes longer. auto: muon for images behind octaves, else adam.",
+        "detail sooner; a step takes longer. auto: muon for images, else adam.",
     )
 
     @property
     def present_pace(self) -> Pace | None:
-        return MUON_PACE if self.optimizer == "muon" else self.pace
+        return self.muon_pace if self.optimizer == "muon" else self.pace
 
     def decide(self, signal: Signal) -> dict[str, Any]:
-        chosen = (
-            {"optimizer": "muon" if self.muon_pays and signal.kind == "image" else "adam"}
-            if self.optimizer == "auto"
-            else {}
-        )
+        chosen = {"optimizer": "muon" if signal.kind == "image" else "adam"} if self.optimizer == "auto" else {}
         return super().decide(signal) | chosen
 
     def parameter_groups(self, field: Any) -> list[dict[str, Any]]:

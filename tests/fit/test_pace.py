@@ -3,11 +3,13 @@
 import pytest
 
 import fields.fit.fit as fitting
-from fields.fit.pace import paced, step_cost
+import scenes
+from fields.fit.pace import pace_of, paced, scene_step_cost, step_cost
 from fields.kinds import objective_for
 from fields.methods.pace import Pace
 from fields.methods.registry import make_method
 from scenes.image.signal import Image
+from tests.fit.posed_scene import write_scene
 
 PACE = Pace(steps=1000, min_batch=512, rate_power=0.5)
 
@@ -100,3 +102,23 @@ def test_choice_is_kept_with_the_run_and_repeated(image, tmp_path, monkeypatch):
     assert in_steps.method.batch == 16384
     config, _ = fitting.prepare(image, in_steps.method, seconds=1.0)
     assert config.method.batch == 16384
+
+
+def test_scenes_have_a_rule_of_their_own(monkeypatch, tmp_path):
+    scene = scenes.load(str(write_scene(tmp_path / "scene")))
+    method = make_method("hashgrid", {"table_size": 256, "levels": 4}).prepare(scene)
+    field = method.build_field(scene.domain, scene.channels, 0)
+
+    def objective():
+        return objective_for(scene, field, "l2", {})
+
+    # The cost is that of steps of the smallest batch, which are really made.
+    before = [parameter.clone() for parameter in field.parameters()]
+    assert 0 < scene_step_cost(method, field, objective(), 64) < 10
+    assert any((old != new).any() for old, new in zip(before, field.parameters()))
+    smallest = method.scene_pace.min_batch
+    for cost, batch in ((1e-9, method.batch), (10.0, smallest)):
+        monkeypatch.setattr("fields.fit.pace.scene_step_cost", lambda *args, cost=cost: cost)
+        assert paced(method, field, objective(), seconds=60.0, given=()).batch == batch
+    assert paced(method, field, objective(), seconds=60.0, given=("batch",)) is method
+    assert method.batch > smallest and pace_of(make_method("tensorf"), scene) is None

@@ -128,18 +128,19 @@ def test_schedule_follows_the_share_of_the_time_that_is_spent(image, monkeypatch
 def test_evaluation_that_became_slower_with_the_steps_keeps_its_time(image, monkeypatch):
     trainer, _ = prepare(image, "hashgrid", seconds=100, settings=OPTIONS)
     clock = Clock(monkeypatch, trainer, LOADS["four times slower half-way"])
-    monkeypatch.setattr(trainer.objective, "evaluation_seconds", lambda field: 4.0 if clock.now < 50 else 16.0)
+    monkeypatch.setattr(trainer.objective, "evaluation_seconds", lambda field: 2.0 if clock.now < 50 else 8.0)
     trainer.run()
-    assert clock.now == pytest.approx(100 - 16, abs=2)
+    assert clock.now == pytest.approx(100 - 8, abs=2)
     clock.now = 99.0
     assert trainer.scoring_seconds == pytest.approx(4.0)
 
 
-def test_evaluation_gets_at_most_its_share_of_the_time(image, monkeypatch):
-    trainer, _ = prepare(image, "hashgrid", seconds=100, settings=OPTIONS)
+@pytest.mark.parametrize(("seconds", "trained"), [(10, 7), (20, 15), (100, 90)])
+def test_evaluation_gets_at_most_its_share_of_the_time(image, monkeypatch, seconds, trained):
+    trainer, _ = prepare(image, "hashgrid", seconds=seconds, settings=OPTIONS)
     clock = Clock(monkeypatch, trainer, lambda now: 0.1, scoring=1e4)
     trainer.run()
-    assert clock.now == pytest.approx(70, abs=2)
+    assert clock.now == pytest.approx(trained, abs=0.02 * seconds)
 
 
 def test_run_in_time_is_repeated_to_the_bit_from_its_header(image, tmp_path, monkeypatch):

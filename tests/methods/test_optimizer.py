@@ -31,8 +31,8 @@ def test_other_kinds_and_requests_get_adam(image):
     sound = Audio.from_array(np.sin(np.arange(4000) / 9).astype(np.float32), 8000)
     assert make_method("fourier").prepare(sound).model_dump()["optimizer"] == "adam"
     assert make_method("fourier", {"optimizer": "muon"}).prepare(sound).model_dump()["optimizer"] == "muon"
-    assert make_method("frequency").prepare(image).model_dump()["optimizer"] == "muon"
-    assert make_method("fourier").prepare(image).model_dump()["optimizer"] == "adam"
+    for name in ("frequency", "fourier", "cam"):
+        assert make_method(name).prepare(image).model_dump()["optimizer"] == "muon"
     trainer, _ = prepare(image, "frequency", steps=1, settings=SMALL | {"optimizer": "adam"})
     assert not any(group["orthogonal"] for group in trainer.optimizer.param_groups)
 
