@@ -136,8 +136,11 @@ def _slices(source: Source, counts: list[int], request: ExportRequest, progress:
         return
     field = cast(PointField, source.field)
     scale, offset = _units(field)
+    # A voxel that is larger than those of the fitted file is their mean. Distances are those of points.
+    sampled = all(axis.samples is not None for axis in field.domain.axes)
+    footprint = [1 / count for count in counts] if sampled else None
     for index in range(counts[2]):
-        values = evaluate_lattice(field, x, y, z[index : index + 1])[..., 0]
+        values = evaluate_lattice(field, x, y, z[index : index + 1], footprint=footprint)[..., 0]
         yield values.astype(np.float64 if field.channels.needs_float64 else np.float32) * scale + offset
 
 

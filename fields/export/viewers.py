@@ -38,6 +38,8 @@ Window = tuple[float, float, float, float]
 MAX_PIXELS = 1_600_000
 # Points of the field that a window asks for at most, unless it has more pixels.
 SCREEN_POINTS = 1 << 20
+# Rays of a view of a scene at most, unless it has more pixels.
+SCREEN_RAYS = 1 << 17
 # Side of a window in [0, 1]. Closer than this, float32 coordinates of neighbouring pixels do not differ.
 MIN_WINDOW = 1e-5
 # How far a window may reach beyond the field's domain, in sides of the domain.
@@ -267,7 +269,8 @@ class SceneViewer(Viewer):
         cameras = output.cameras()
         intrinsics = cameras[0].intrinsics.resized(side, side)
         camera = Camera(orbit_pose(cameras, azimuth, elevation, distance / DISTANCE), intrinsics)
-        seen, normals = output.render_camera(camera, time, normals=channel == "normal")
+        max_rays = max(1, math.isqrt(SCREEN_RAYS // side**2))
+        seen, normals = output.render_camera(camera, time, normals=channel == "normal", max_rays=max_rays)
         image = to_bytes(display_image(seen, normals, channel))
         return np.concatenate([image, np.full((side, side, 1), 255, np.uint8)], axis=2)
 

@@ -52,7 +52,9 @@ def run_spectra(run: Run) -> Spectra:
     if bins < MIN_BINS:
         raise BadInput(f"{side} samples along an axis are too few for a spectrum")
     target = torch.from_numpy(signal.on_grid(side))
-    fit = torch.from_numpy(np.moveaxis(evaluate_lattice(field, *[sample_centers(side)] * dimensions), -1, 0).copy())
+    # Averaged like the target: at points, what is finer than this grid would show as lower frequencies.
+    places, sizes = [sample_centers(side)] * dimensions, [1 / side] * dimensions
+    fit = torch.from_numpy(np.moveaxis(evaluate_lattice(field, *places, footprint=sizes, most=4), -1, 0).copy())
     curves = {name: _normalized(diagonal_spectrum(values, bins)) for name, values in (("target", target), ("fit", fit))}
     chosen, text = _fresh_choice(run, signal)
     if chosen is not None:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from fields.models.field import RadianceField
+from fields.ops import nerfacc_rays
 from fields.ops.composite import composite, compositing_weights
 from fields.ops.packed import Samples
 from fields.ops.sections import with_neighbours
@@ -91,7 +92,8 @@ def render_rays(
     colors = field.color_of_encoded(feature, field.encode_directions(directions).index_select(0, ray_indices))
     if visible is not None:
         colors = colors.new_zeros(len(samples), colors.shape[-1]).index_copy(0, visible, colors)
-    found = composite(density, colors.to(density.dtype), samples, threshold=threshold)
+    composited_by = composite if march.accelerator is None else nerfacc_rays.composite
+    found = composited_by(density, colors.to(density.dtype), samples, threshold=threshold)
     behind = torch.as_tensor(background, dtype=density.dtype, device=density.device)
     color = found.color + (1.0 - found.opacity)[:, None] * behind
     return RayColors(color, found.opacity, found.depth, found.weights, samples, num_queries, kept)
@@ -116,6 +118,7 @@ def _sampled(
             first_ray=first_ray,
             max_samples=march.max_samples,
             box=march.box,
+            accelerator=march.accelerator,
         )
     samples = march.sampler(origins, directions, seed, first_ray)
     if march.box is None:

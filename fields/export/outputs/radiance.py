@@ -14,7 +14,7 @@ from torch import Tensor
 from fields.export.outputs.base import Output
 from fields.export.request import RenderRequest
 from fields.models.field import RadianceField
-from fields.render.camera_view import render_camera
+from fields.render.camera_view import MAX_RAYS, rays_per_side, render_camera
 from fields.render.floaters import remove_floaters_of
 from fields.render.normals import MIN_OPACITY
 from fields.render.volume import RadianceView
@@ -118,7 +118,7 @@ class RadianceOutput(Output):
 
     def cameras(self) -> list[Camera]:
         """The cameras of the run, those of test views first. BadInput if it has none."""
-        found = self._run.cameras() if self._run else []
+        found = self._fitted
         if not found:
             raise BadInput(f"the run has no {CAMERAS_FILE}, so its cameras are not known; give `path=CAMERAS.json`")
         return found
@@ -138,9 +138,12 @@ class RadianceOutput(Output):
         return camera.resized(width, height)
 
     def render_camera(
-        self, camera: Camera, time: float | None = None, *, normals: bool = False
+        self, camera: Camera, time: float | None = None, *, normals: bool = False, max_rays: int = MAX_RAYS
     ) -> tuple[RadianceView, Tensor | None]:
-        """What a camera sees of the scene, within `box`; see `fields.render.camera_view.render_camera`."""
+        """What a camera sees of the scene, within `box`; see `fields.render.camera_view.render_camera`.
+
+        A small image, or one from afar, has the mean of several rays in each pixel, `max_rays` along each side at most.
+        """
         return render_camera(
             self.field,
             camera,
@@ -148,6 +151,7 @@ class RadianceOutput(Output):
             time=time,
             box=self._box,
             normals=normals,
+            rays=min(max_rays, rays_per_side(self.field, camera, self._fitted)),
         )
 
     def _in_cube(self, corners: tuple[float, ...]) -> Box:
@@ -157,6 +161,11 @@ class RadianceOutput(Output):
             for corner in (corners[:3], corners[3:])
         )
         return cast(Point, tuple(lower)), cast(Point, tuple(upper))
+
+    @cached_property
+    def _fitted(self) -> list[Camera]:
+        """The cameras that the scene was fitted to, where they are known."""
+        return self._run.cameras() if self._run else []
 
     @cached_property
     def _run(self) -> Run | None:

@@ -84,7 +84,8 @@ class ImageObjective(Objective[Image, PointField]):
         """The image of the fit, transparent parts over a checkerboard."""
         shrink = max(1.0, max(self.signal.width, self.signal.height) / longest_side)
         width, height = (max(1, round(side / shrink)) for side in (self.signal.width, self.signal.height))
-        values = evaluate_image(field, width, height)
+        # Of a pixel's samples a few: people watch while the fit goes on.
+        values = evaluate_image(field, width, height, most=2)
         return to_bytes(to_display(values, field.channels, checkerboard(height, width)))
 
     def save_preview(self, field: PointField, path: Path) -> None:
