@@ -41,7 +41,7 @@ class FitOptions(TypedDict, total=False):
     params: int | str | None
     steps: int | str | None
     seconds: float | str | None
-    device: Literal["auto", "cpu", "cuda"]
+    device: Literal["auto", "cpu", "cuda", "mps"]
     out: os.PathLike[str] | str | None
     settings: Mapping[str, Any]
     bits: Literal[8, 16, 32]
@@ -126,7 +126,7 @@ class DistillOptions(TypedDict, total=False):
     params: int | str | None
     steps: int | str | None
     seconds: float | str | None
-    device: Literal["auto", "cpu", "cuda"]
+    device: Literal["auto", "cpu", "cuda", "mps"]
     out: os.PathLike[str] | str | None
     settings: Mapping[str, Any]
     bits: Literal[8, 16, 32]
@@ -141,7 +141,7 @@ class CompareOptions(TypedDict, total=False):
     params: int | str | None
     steps: int | str | None
     seconds: float | str | None
-    device: Literal["auto", "cpu", "cuda"]
+    device: Literal["auto", "cpu", "cuda", "mps"]
     kind: str
     held_out: float | str | None
     seeds: int | str
@@ -154,7 +154,7 @@ class ReconstructOptions(TypedDict, total=False):
     preview: bool
     steps: int | str | None
     seed: int | str
-    device: Literal["auto", "cpu", "cuda"]
+    device: Literal["auto", "cpu", "cuda", "mps"]
     method: str | None
     settings: Mapping[str, Any]
     background: Literal["white", "black"] | None

@@ -18,10 +18,12 @@ examples:
 
 # Optional packages, and what each is for.
 OPTIONAL = {
-    "tinycudann": "fused kernels on a GPU",
-    "nerfacc": "a peer for benchmarks; nothing here calls it",
+    "tinycudann": "--set backend=tcnn: grid and network of hashgrid by tiny-cuda-nn",
+    "nerfacc": "--set march=nerfacc: samples of scenes by nerfacc's traversal",
     "drjit": "a peer for benchmarks",
 }
+# Of these, the ones that compute on an NVIDIA GPU alone.
+NEED_CUDA = ("tinycudann", "nerfacc")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,6 +45,8 @@ def run(options: argparse.Namespace) -> dict:
         "backends": {"torch": "loads", **{f"native-{device}": _native(device) for device in ("cpu", "cuda")}},
         "instruction_set": backends.instruction_set(),
         "cuda": _cuda(),
+        "mps": "available; --device mps uses it, slowly" if torch.backends.mps.is_available() else "absent",
+        "auto": _auto(),
         "optional": {name: _optional(name) for name in OPTIONAL},
         "parity": hash_grid_parity(),
     }
@@ -52,18 +56,37 @@ def run(options: argparse.Namespace) -> dict:
 
 
 def _native(device: str) -> str:
-    from fields.ops import backends
+    from fields.ops import backends, devices
 
-    reason = backends.why_not_native(device)
-    return f"absent: {reason}" if reason else "loads"
+    if reason := backends.why_not_native(device):
+        return f"absent: {reason}"
+    if device == "cuda" and devices.why_no_cuda() is None and (reason := devices.why_kernels_fail()):
+        return f"fails: {reason}"
+    return "loads"
 
 
 def _cuda() -> str:
     import torch
 
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    return "absent: " + ("this torch was built without CUDA" if torch.version.cuda is None else "torch finds no device")
+    from fields.ops import devices
+
+    if reason := devices.why_no_cuda():
+        return f"absent: {reason}"
+    names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    others = f" (and {', '.join(names[1:])}; CUDA_VISIBLE_DEVICES chooses)" if names[1:] else ""
+    return names[0] + others
+
+
+def _auto() -> str:
+    """The device that `--device auto` is, and what would be said of it."""
+    import warnings
+
+    from fields.ops import devices
+
+    with warnings.catch_warnings(record=True) as notes:
+        warnings.simplefilter("always")
+        device = devices.resolve_device("auto")
+    return "; ".join([str(device), *(str(note.message) for note in notes)])
 
 
 def _optional(name: str) -> str:
@@ -71,11 +94,14 @@ def _optional(name: str) -> str:
     try:
         import_module(name)
     except Exception as error:  # noqa: BLE001  a GPU package may fail in any way, and then counts as absent
-        return f"absent: {str(error).strip().splitlines()[0]}"
+        return f"absent: {(str(error).strip() or type(error).__name__).splitlines()[0]}"
     try:
-        return version(name)
+        found = version(name)
     except PackageNotFoundError:
-        return "present"
+        found = "present"
+    import torch
+
+    return f"{found}, but needs an NVIDIA GPU" if name in NEED_CUDA and not torch.cuda.is_available() else found
 
 
 def _print(report: dict) -> None:
@@ -90,6 +116,8 @@ def _print(report: dict) -> None:
         extra = f" ({report['instruction_set']})" if name == "native-cpu" and state == "loads" else ""
         table.add_row(name, state + extra)
     table.add_row("GPU", report["cuda"])
+    table.add_row("Apple GPU", report["mps"])
+    table.add_row("--device auto", report["auto"])
     for name, state in report["optional"].items():
         table.add_row(name, f"{state}   [dim]{OPTIONAL[name]}[/]")
     parity = report["parity"]

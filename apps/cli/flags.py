@@ -58,8 +58,8 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     group(parser, "budget").add_argument(
         "--device",
         default="auto",
-        choices=("auto", "cpu", "cuda"),
-        help="Where to compute; auto is the GPU where torch can use one.",
+        choices=("auto", "cpu", "cuda", "mps"),
+        help="Where to compute; auto is an NVIDIA GPU where one can be used. mps is Apple's, in plain torch and slow.",
     )
 
 

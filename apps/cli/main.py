@@ -14,6 +14,7 @@ import signal
 import sys
 import threading
 import traceback
+import warnings
 from collections.abc import Iterator, Sequence
 from types import FrameType, ModuleType
 from typing import Any, NoReturn
@@ -171,7 +172,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(version_line())
             return OK
         options = parse(parser, arguments)
-        with _terminated_as_interrupted(), _quiet(options.quiet):
+        with _terminated_as_interrupted(), _quiet(options.quiet), _device_notes():
             result = options.run(options)
         if options.quiet:
             for entry in result.get("refused", ()):
@@ -260,6 +261,26 @@ def _quiet(quiet: bool) -> Iterator[None]:
         return
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
         yield
+
+
+@contextlib.contextmanager
+def _device_notes() -> Iterator[None]:
+    """Context in which sentences about the device are printed as notes, once each."""
+    shown, told = warnings.showwarning, set()
+
+    def show(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
+        if category.__name__ == "DeviceNote":
+            if str(message) not in told:
+                told.add(str(message))
+                print(f"note: {message}", file=sys.stderr)
+        else:
+            shown(message, category, *rest, **more)
+
+    warnings.showwarning = show
+    try:
+        yield
+    finally:
+        warnings.showwarning = shown
 
 
 @contextlib.contextmanager

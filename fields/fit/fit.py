@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 import scenes
+from fields.fit.accelerators import check_device
 from fields.fit.callbacks import Checkpointer, History, Previewer
 from fields.fit.estimate import refuse_too_large
 from fields.fit.fresh import apply_fresh, save_spectra
@@ -26,6 +27,7 @@ from fields.kinds import default_method, objective_for
 from fields.methods.base import Method
 from fields.methods.registry import make_method
 from fields.models.field import Field
+from fields.ops.devices import resolve_device
 from fields.options import options_of, with_options_of
 from fields.runs.machine import machine, versions
 from fields.runs.run import Run
@@ -286,15 +288,6 @@ def _save_result(trainer: Trainer, run: Run, result: Fit) -> None:
     )
 
 
-def resolve_device(name: str) -> torch.device:
-    """The device of an option: "auto" is CUDA where torch can use it, else the CPU. Raises BadInput without CUDA."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda" and not torch.cuda.is_available():
-        raise BadInput("`device=cuda`: torch finds no usable CUDA device here; use `device=cpu`")
-    return torch.device(name)
-
-
 def build(config: Method, signal: Signal, seed: int, device: torch.device) -> Field:
     """The untrained field of a prepared config. Raises BadInput where memory does not suffice to train it."""
     refuse_too_large(config.count_parameters(signal.domain, signal.channels))
@@ -341,6 +334,7 @@ def _shape(tensor: torch.Tensor | None) -> str:
 def _trainer(
     signal: Signal, config: Method, request: FitRequest, *, device: torch.device, started: float | None
 ) -> Trainer:
+    check_device(config, signal, device)
     field = build(config, signal, request.seed, device)
     return Trainer(
         field,

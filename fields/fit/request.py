@@ -72,12 +72,12 @@ class TrainingRequest(Request):
         metavar="S",
         help="Be done in this many seconds, loading and evaluation included (default 30). Give more for more quality.",
     )
-    device: Literal["auto", "cpu", "cuda"] = option(
+    device: Literal["auto", "cpu", "cuda", "mps"] = option(
         "auto",
         section="budget",
         label="Processor",
         recipe=False,
-        help="Where to compute; auto is the GPU where torch can use one.",
+        help="Where to compute; auto is an NVIDIA GPU where one can be used. mps is Apple's, in plain torch and slow.",
     )
     out: Path | None = option(
         None, section="result", metavar="DIR", recipe=False, help="Folder of the result. By default runs/NAME."

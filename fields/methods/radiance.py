@@ -73,6 +73,11 @@ class SceneOptions(OptionGroup):
         False, description="Learn a brightness per channel for each training view, for photographs of varying exposure."
     )
     hull: bool = Option(True, description="Exclude cells from the start that views with alpha show to be empty.")
+    march: Literal["native", "nerfacc"] = Option(
+        "native",
+        description="What finds samples in occupied cells and composites them in training: the project's kernels, or "
+        "nerfacc's on a GPU that has it. Images are rendered by the project's.",
+    )
     ray_step: Undecided[float] = undecided(
         "Distance between the samples of a ray, in sides of the scene's cube. Default: the size of a pixel "
         "in its middle.",

@@ -98,7 +98,7 @@ class ModulatedMLP(RoundableNetwork):
     def backend(self) -> str:
         """Backend that evaluates the network: "native-cpu" or "torch"."""
         weights = self.network.weights
-        device = weights[0].device.type
+        device = backends.device_type(weights[0])
         why = why_not_native_mlp(weights, self.activation, device, modulated=self.modulation is not None)
         return "torch" if why or self.normalise > 1 else backends.name(device)
 

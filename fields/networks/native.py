@@ -69,7 +69,7 @@ class NativeNetwork(RoundableNetwork):
     @property
     def backend(self) -> str:
         """Backend that evaluates the network: "native-cpu", "native-cuda" or "torch"."""
-        device = self.weights[0].device.type
+        device = backends.device_type(self.weights[0])
         return "torch" if why_not_native_mlp(self.weights, self.activation, device) else backends.name(device)
 
     def why_not_rounded(self) -> str | None:
@@ -139,7 +139,7 @@ class LinearNetwork(NativeNetwork):
 
 def why_not_rounded(weights: Sequence[Tensor], activation: ActivationShape, modulated: bool = False) -> str | None:
     """Reason why products with these matrices cannot be in bfloat16, in one line, or None if they can."""
-    device = weights[0].device.type
+    device = backends.device_type(weights[0])
     return why_not_matmul_dtype("bfloat16", device) or why_not_native_mlp(
         weights, activation, device, modulated=modulated, matmul_dtype="bfloat16"
     )

@@ -153,7 +153,7 @@ def _native(parameter: Tensor) -> bool:
     return (
         parameter.dtype == torch.float32
         and parameter.is_contiguous()
-        and backends.choose("auto", parameter.device.type) == "native"
+        and backends.choose("auto", backends.device_type(parameter)) == "native"
     )
 
 
@@ -193,7 +193,7 @@ def adam_native(
 
 
 def _run(call: AdamCall, device: torch.device) -> None:
-    if device.type == "cuda":
+    if backends.device_type(device) == "cuda":
         run_cuda(call, device)
     else:
         cuda_ext.load("cpu").fs_adam(ctypes.byref(call))

@@ -6,6 +6,7 @@ import ctypes
 from typing import Literal
 
 import torch
+from torch import Tensor
 
 import cuda_ext
 
@@ -15,6 +16,14 @@ Backend = Literal["auto", "native", "torch"]
 def tracing() -> bool:
     """Whether an exporter or compiler is recording the graph. Native calls would be invisible to it."""
     return torch.compiler.is_compiling() or torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
+
+
+def device_type(of: Tensor | torch.device) -> str:
+    """The type of a tensor's or of a given device, which decides whose library serves it.
+
+    Tests answer "cuda" for tensors on the CPU, and reach the CUDA kernels, compiled for the host, as a GPU's would.
+    """
+    return (of.device if isinstance(of, Tensor) else of).type
 
 
 def why_not_native(device: str = "cpu") -> str | None:

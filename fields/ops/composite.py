@@ -60,7 +60,7 @@ def composite(
         raise ValueError(f"density is [S] and colors [S, C], not {list(density.shape)} and {list(colors.shape)}")
     if not 0.0 <= threshold <= 1.0:
         raise ValueError(f"the threshold is a fraction of light between 0 and 1, not {threshold}")
-    if backends.choose(backend, density.device.type) == "torch":
+    if backends.choose(backend, backends.device_type(density)) == "torch":
         return composite_reference(density, colors, samples, threshold)
     return Composited(*_Composite.apply(density, colors, samples.t_starts, samples.t_ends, samples.offsets, threshold))
 

@@ -56,7 +56,7 @@ class CudaFunctions:
         operation: name of the operation for the error message.
         """
         library = self.library()
-        arguments: list[Any] = [ctypes.addressof(call), device.index, stream(device)]
+        arguments: list[Any] = [ctypes.addressof(call), index_of(device), stream(device)]
         if self.signatures[name] == WITH_WORKSPACE:
             # The workspace is freed when this returns. The allocator only reuses it in this stream, after the kernels.
             arguments += [None, 0] if workspace is None else [workspace.data_ptr(), workspace.numel()]
@@ -77,6 +77,11 @@ def check(library: ctypes.CDLL, status: int, operation: str) -> None:
     """Raise RuntimeError with the driver's message unless `status` is 0. The library comes from `CudaFunctions`."""
     if status:
         raise RuntimeError(f"{operation} failed on the GPU: {library.fs_error(status).decode()}")
+
+
+def index_of(device: torch.device) -> int:
+    """Number of a tensor's device. That of the CPU, where kernels are compiled for the host, has none and gets 0."""
+    return device.index or 0
 
 
 def stream(device: torch.device) -> int:

@@ -28,7 +28,7 @@ def distortion(weights: Tensor, samples: Samples, backend: backends.Backend = "a
     check_packed(samples.offsets, len(samples), weights=weights, t_starts=samples.t_starts, t_ends=samples.t_ends)
     if weights.ndim != 1:
         raise ValueError(f"weights are [S], not {list(weights.shape)}")
-    if backends.choose(backend, weights.device.type) == "torch":
+    if backends.choose(backend, backends.device_type(weights)) == "torch":
         return distortion_reference(weights, samples)
     return _Distortion.apply(weights, samples.t_starts, samples.t_ends, samples.offsets)
 

@@ -34,7 +34,7 @@ def factor_grid(coords: Tensor, table: Tensor, layout: FactorLayout, backend: ba
     Raises ValueError for wrong shapes, dtypes, devices or names, and RuntimeError if "native" is absent.
     """
     check_factor_grid(coords, table, layout)
-    if backends.choose(backend, coords.device.type) == "torch":
+    if backends.choose(backend, backends.device_type(coords)) == "torch":
         return factor_grid_reference(coords, table, layout)
     flat = coords.reshape(-1, layout.dimensions)
     features = _Forward.apply(flat, table, FactorKernel(layout))
@@ -206,10 +206,10 @@ class FactorKernel:
 
 
 def _run(name: str, call: FactorCall, device: torch.device) -> None:
-    if device.type == "cuda":
+    if backends.device_type(device) == "cuda":
         factor_grid_cuda.run(name, call, device)
     else:
-        getattr(cuda_ext.load(device.type), f"fs_factor_grid_{name}")(ctypes.byref(call))
+        getattr(cuda_ext.load(backends.device_type(device)), f"fs_factor_grid_{name}")(ctypes.byref(call))
 
 
 class _Forward(Function):

@@ -6,7 +6,7 @@ import ctypes
 
 import torch
 
-from fields.ops.cuda_calls import PLAIN, WITH_WORKSPACE, CudaFunctions
+from fields.ops.cuda_calls import PLAIN, WITH_WORKSPACE, CudaFunctions, index_of
 
 # `csrc/cuda/factor_grid.h`; the first argument points to a `FactorCall`.
 SIGNATURES = {
@@ -34,6 +34,6 @@ def run(name: str, call: ctypes.Structure, device: torch.device) -> None:
     workspace = None
     if name == "backward" and call.grad_table and call.points and torch.are_deterministic_algorithms_enabled():
         workspace = functions.workspace(
-            "fs_factor_grid_workspace", device, "factor_grid", ctypes.addressof(call), device.index
+            "fs_factor_grid_workspace", device, "factor_grid", ctypes.addressof(call), index_of(device)
         )
     functions.run(f"fs_factor_grid_{name}", call, device, operation="factor_grid", workspace=workspace)

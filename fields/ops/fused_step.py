@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 import cuda_ext
+from fields.ops import backends
 from fields.ops.grid_layout import GridLayout
 from fields.ops.grid_mlp import GridMlpKernel, grid_mlp_reference
 from fields.ops.hash_grid import Interpolation, check_hash_grid
@@ -38,7 +39,7 @@ def why_not_fused(
     table: Tensor, weights: Sequence[Tensor], matmul_dtype: MatmulDtype = "float32", activation: Activation = "relu"
 ) -> str | None:
     """Reason why the native pass cannot train this table and MLP, in one line, or None if it can."""
-    if table.device.type != "cpu":
+    if backends.device_type(table) != "cpu":
         return "the fused step runs on the CPU"
     if reason := cuda_ext.why_absent("cpu"):
         return reason

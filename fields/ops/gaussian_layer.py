@@ -37,7 +37,7 @@ def gaussian_layer(features: Tensor, centres: Tensor, log_widths: Tensor, backen
     """
     _check(features, centres, log_widths)
     log_widths = log_widths.expand_as(centres)
-    if backends.choose(backend, features.device.type) == "torch":
+    if backends.choose(backend, backends.device_type(features)) == "torch":
         return gaussian_layer_reference(features, centres, log_widths)
     flat = features.reshape(-1, features.shape[-1])
     return _Forward.apply(flat, centres, log_widths).reshape(*features.shape[:-1], len(centres))
@@ -103,10 +103,10 @@ def _call(name: str, features: Tensor, centres: Tensor, log_widths: Tensor, **te
 
 
 def _run(name: str, call: GaussianCall, device: torch.device) -> None:
-    if device.type == "cuda":
+    if backends.device_type(device) == "cuda":
         rbf_cuda.gaussian_layer(name, call, device)
     else:
-        getattr(cuda_ext.load(device.type), f"fs_gaussian_layer_{name}")(ctypes.byref(call))
+        getattr(cuda_ext.load(backends.device_type(device)), f"fs_gaussian_layer_{name}")(ctypes.byref(call))
 
 
 class _Forward(Function):

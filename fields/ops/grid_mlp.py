@@ -61,7 +61,7 @@ def grid_mlp(
     check_hash_grid(coords, table, layout, interpolation)
     biases = list(biases) if biases is not None else None
     check_mlp(coords.new_empty(0, layout.outputs), weights, biases, activation=activation, matmul_dtype=matmul_dtype)
-    device = coords.device.type
+    device = backends.device_type(coords)
     inner = MlpKernel(ActivationShape(activation, float(omega), float(omega)), matmul_dtype, len(weights))
     separate = (
         backends.choose(backend, device) == "torch"
@@ -123,7 +123,7 @@ class GridMlpKernel:
 
     def forward(self, coords: Tensor, table: Tensor, parameters: Sequence[Tensor]) -> Tensor:
         """Values `[N, outputs]` at coords `[N, D]`."""
-        if coords.is_cuda:
+        if backends.device_type(coords) == "cuda":
             return grid_mlp_cuda.forward(
                 self.layout, self.interpolation, self.mlp, coords=coords, table=table, parameters=parameters
             )
@@ -140,7 +140,7 @@ class GridMlpKernel:
 
         needs: whether the gradients of coords and table are wanted; otherwise they are None.
         """
-        if coords.is_cuda:
+        if backends.device_type(coords) == "cuda":
             return grid_mlp_cuda.backward(
                 self.layout,
                 self.interpolation,

@@ -51,7 +51,7 @@ def hash_grid(
     Raises ValueError for wrong shapes, dtypes, devices or names, and RuntimeError if "native" is absent.
     """
     check_hash_grid(coords, table, layout, interpolation, reduced_precision=True)
-    if backends.choose(backend, coords.device.type) == "torch":
+    if backends.choose(backend, backends.device_type(coords)) == "torch":
         return hash_grid_reference(coords, table, layout, interpolation)
     flat = coords.reshape(-1, layout.dimensions)
     features = _Forward.apply(flat, table, GridKernel(layout, interpolation))
@@ -213,7 +213,7 @@ class GridKernel:
         return grad_coords, grad_table
 
     def _call(self, name: str, coords: Tensor, table: Tensor, **tensors: Tensor | None) -> None:
-        ready = cuda_calls.ready if coords.is_cuda else Tensor.contiguous
+        ready = cuda_calls.ready if backends.device_type(coords) == "cuda" else Tensor.contiguous
         # The copies must outlive the call, so the dictionary holds them.
         used = {"coords": coords, "table": table, **tensors}
         held = {key: ready(tensor) for key, tensor in used.items() if tensor is not None}
@@ -222,14 +222,14 @@ class GridKernel:
 
 
 def _empty(shape: Sequence[int], like: Tensor) -> Tensor:
-    return buffers.empty(shape, like.dtype) if like.device.type == "cpu" else like.new_empty(shape)
+    return buffers.empty(shape, like.dtype) if backends.device_type(like) == "cpu" else like.new_empty(shape)
 
 
 def _run(name: str, call: GridCall, device: torch.device) -> None:
-    if device.type == "cuda":
+    if backends.device_type(device) == "cuda":
         hash_grid_cuda.run(name, call, device)
     else:
-        getattr(cuda_ext.load(device.type), f"fs_hash_grid_{name}")(ctypes.byref(call))
+        getattr(cuda_ext.load(backends.device_type(device)), f"fs_hash_grid_{name}")(ctypes.byref(call))
 
 
 class _Forward(Function):

@@ -6,7 +6,7 @@ import ctypes
 
 import torch
 
-from fields.ops.cuda_calls import PLAIN, WITH_WORKSPACE, CudaFunctions
+from fields.ops.cuda_calls import PLAIN, WITH_WORKSPACE, CudaFunctions, index_of
 
 # `csrc/cuda/hash_grid.h`; the first argument points to a `GridCall`.
 SIGNATURES = {
@@ -25,6 +25,6 @@ def run(name: str, call: ctypes.Structure, device: torch.device) -> None:
     workspace = None
     if name == "backward" and call.grad_table and call.points and torch.are_deterministic_algorithms_enabled():
         workspace = functions.workspace(
-            "fs_hash_grid_workspace", device, "hash_grid", ctypes.addressof(call), device.index
+            "fs_hash_grid_workspace", device, "hash_grid", ctypes.addressof(call), index_of(device)
         )
     functions.run(f"fs_hash_grid_{name}", call, device, operation="hash_grid", workspace=workspace)

@@ -38,7 +38,7 @@ def importance_edges(
     if weights.ndim != 1 or count < 1:
         raise ValueError(f"weights are [S] and count at least 1, not {list(weights.shape)} and {count}")
     with torch.no_grad():
-        if backends.choose(backend, weights.device.type) == "torch":
+        if backends.choose(backend, backends.device_type(weights)) == "torch":
             return importance_reference(weights, samples, count + 1, seed=seed, first_ray=first_ray)
         weights, starts, ends, offsets = (
             x.detach().contiguous() for x in (weights, samples.t_starts, samples.t_ends, samples.offsets)

@@ -160,7 +160,8 @@ def march(
         length = float((far - near).amax()) if len(origins) else 0.0
         if not length / step < MAX_STEPS:
             raise ValueError(f"steps of {step} on a ray of {length} are too many: at most {MAX_STEPS}")
-        function = march_reference if backends.choose(backend, origins.device.type) == "torch" else _march_native
+        plain = backends.choose(backend, backends.device_type(origins)) == "torch"
+        function = march_reference if plain else _march_native
         return function(
             origins,
             directions,
@@ -185,7 +186,7 @@ def _check_march(origins: Tensor, directions: Tensor, near: Tensor, far: Tensor,
         )
     if any(t.device != origins.device for t in (occupancy.words, near, far)):
         raise ValueError("rays, near, far and the occupancy must be on one device")
-    if not all_finite(near, far):
+    if backends.device_type(near) == "cpu" and not all_finite(near, far):
         raise ValueError("near and far must be finite")
 
 

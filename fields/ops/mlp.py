@@ -90,7 +90,7 @@ def mlp(
         standardize=standardize,
     )
     check_mlp(features, weights, biases, activation=shape, matmul_dtype=matmul_dtype, modulation=modulation)
-    device = features.device.type
+    device = backends.device_type(features)
     if (why := why_not_matmul_dtype(matmul_dtype, device)) and not backends.tracing():
         raise ValueError(why)
     chosen = backends.choose(backend, device)
@@ -471,7 +471,7 @@ class MlpKernel:
 
 def ready(tensors: Sequence[Tensor]) -> list[Tensor]:
     """The tensors, or copies that are contiguous and aligned for the kernels."""
-    return [cuda_calls.ready(t) if t.is_cuda else t.contiguous() for t in tensors]
+    return [cuda_calls.ready(t) if backends.device_type(t) == "cuda" else t.contiguous() for t in tensors]
 
 
 def differentiable_gradients(
@@ -487,10 +487,10 @@ def differentiable_gradients(
 
 
 def _run(name: str, call: MlpCall, device: torch.device) -> None:
-    if device.type == "cuda":
+    if backends.device_type(device) == "cuda":
         mlp_cuda.run(f"fs_mlp_{name}", call, device)
     else:
-        getattr(cuda_ext.load(device.type), f"fs_mlp_{name}")(ctypes.byref(call))
+        getattr(cuda_ext.load(backends.device_type(device)), f"fs_mlp_{name}")(ctypes.byref(call))
 
 
 class _Forward(Function):

@@ -40,9 +40,10 @@ def nearest(coords: Tensor, centres: Tensor, count: int, backend: backends.Backe
     if not 1 <= count <= max_count:
         raise ValueError(f"the count of neighbours must be 1 to {max_count}, not {count}")
     points, centres = (t.detach().reshape(-1, centres.shape[1]).float().contiguous() for t in (coords, centres))
-    if not bool(points.isfinite().all() and centres.isfinite().all()):
+    # On a GPU the check would have to wait for the device.
+    if backends.device_type(points) == "cpu" and not bool(points.isfinite().all() and centres.isfinite().all()):
         raise ValueError("coords and centres must be finite")
-    if backends.choose(backend, coords.device.type) == "torch":
+    if backends.choose(backend, backends.device_type(coords)) == "torch":
         found = nearest_reference(points, centres, count)
     else:
         found = _nearest_native(points, centres, count)
@@ -92,7 +93,7 @@ def _nearest_native(coords: Tensor, centres: Tensor, count: int) -> Tensor:
 
 
 def _run(call: NearestCall, device: torch.device) -> None:
-    if device.type == "cuda":
+    if backends.device_type(device) == "cuda":
         rbf_cuda.nearest(call, device)
     else:
-        cuda_ext.load(device.type).fs_nearest(ctypes.byref(call))
+        cuda_ext.load(backends.device_type(device)).fs_nearest(ctypes.byref(call))

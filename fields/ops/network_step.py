@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 import cuda_ext
+from fields.ops import backends
 from fields.ops.fused_step import LOSSES, Loss, check_batch, point_losses
 from fields.ops.mlp import (
     ActivationShape,
@@ -107,7 +108,7 @@ def why_not_network_step(
     modulated: bool = False,
 ) -> str | None:
     """Reason why the native pass cannot train this network, in one line, or None if it can."""
-    if weights[0].device.type != "cpu":
+    if backends.device_type(weights[0]) != "cpu":
         return "the fused step runs on the CPU"
     if reason := cuda_ext.why_absent("cpu"):
         return reason

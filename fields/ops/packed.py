@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from fields.ops import backends
+
 
 @dataclass(frozen=True)
 class Samples:
@@ -112,7 +114,7 @@ def check_packed(offsets: Tensor, num_samples: int, **tensors: Tensor) -> None:
             f"offsets must be [rays + 1] int64 on {first.device}, "
             f"not {list(offsets.shape)} {offsets.dtype} on {offsets.device}"
         )
-    if offsets.device.type == "cpu" and (
+    if backends.device_type(offsets) == "cpu" and (
         int(offsets[0]) != 0 or int(offsets[-1]) != num_samples or bool((offsets.diff() < 0).any())
     ):
         raise ValueError(f"offsets must rise from 0 to the number of samples, {num_samples}")

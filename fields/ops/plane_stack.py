@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 import cuda_ext
+from fields.ops import backends
 from fields.ops.fused_step import LOSSES, Loss, point_losses
 from fields.ops.mlp import ActivationShape, MlpKernel, MlpRecord, activate, why_not_native_mlp
 
@@ -104,7 +105,7 @@ def why_not_native(
     table: Tensor, weights: Sequence[Tensor], layout: PlaneStackLayout, shape: ActivationShape
 ) -> str | None:
     """Reason why the native pass cannot train this stack, in one line, or None if it can."""
-    if table.device.type != "cpu":
+    if backends.device_type(table) != "cpu":
         return "the pass over stacks of planes runs on the CPU"
     if reason := cuda_ext.why_absent("cpu"):
         return reason

@@ -70,7 +70,7 @@ def rasterise(
     """
     _check(positions, faces, height, width)
     positions, faces = positions.detach().float().contiguous(), faces.detach().long().contiguous()
-    if backends.choose(backend, positions.device.type) == "torch":
+    if backends.choose(backend, backends.device_type(positions)) == "torch":
         return rasterise_reference(positions, faces, height, width)
     return _rasterise_native(positions, faces, height, width, threads or torch.get_num_threads())
 
@@ -139,10 +139,10 @@ def _rasterise_native(positions: Tensor, faces: Tensor, height: int, width: int,
 
 
 def _run(call: RasteriseCall, device: torch.device) -> None:
-    if device.type == "cuda":
+    if backends.device_type(device) == "cuda":
         rasterise_cuda.rasterise(call, device)
     else:
-        cuda_ext.load(device.type).fs_rasterise(ctypes.byref(call))
+        cuda_ext.load(backends.device_type(device)).fs_rasterise(ctypes.byref(call))
 
 
 def _resolved(best: Tensor, corners: Tensor, inverse_depth: Tensor, kept: Tensor, height: int, width: int) -> Raster:

@@ -36,7 +36,7 @@ def ray_box(
     )
     if box.shape != (2, 3) or not bool(box.isfinite().all()) or not bool((box[0] < box[1]).all()):
         raise ValueError(f"a box has three values per corner, the lower ones below the upper ones, not {box.tolist()}")
-    if backends.choose(backend, origins.device.type) == "torch":
+    if backends.choose(backend, backends.device_type(origins)) == "torch":
         with torch.no_grad():
             return ray_box_reference(origins, directions, *box.to(origins))
     origins, directions = origins.detach().contiguous(), directions.detach().contiguous()
@@ -77,7 +77,7 @@ def check_rays(origins: Tensor, directions: Tensor) -> None:
     """Raise ValueError unless these are rays.
 
     Rays are origins and directions `[N, 3]`, both float32 or both float64, on one device, finite, with directions
-    other than zero.
+    other than zero. Values are checked on the CPU only, because on a GPU the check would have to wait for the device.
     """
     if origins.ndim != 2 or origins.shape[-1] != 3 or origins.shape != directions.shape:
         raise ValueError(
@@ -87,6 +87,8 @@ def check_rays(origins: Tensor, directions: Tensor) -> None:
         raise ValueError(f"rays are float32 or float64, not {origins.dtype} and {directions.dtype}")
     if origins.device != directions.device:
         raise ValueError(f"origins and directions must be on one device, not {origins.device} and {directions.device}")
+    if backends.device_type(origins) != "cpu":
+        return
     if not all_finite(origins, directions):
         raise ValueError("rays must be finite: an origin or a direction is infinite or not a number")
     zero = directions == 0

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 import cuda_ext
-from fields.ops import ray_kernels_cuda
+from fields.ops import backends, ray_kernels_cuda
 
 _INT32, _INT64, _POINTER, _DOUBLE = ctypes.c_int32, ctypes.c_int64, ctypes.c_void_p, ctypes.c_double
 
@@ -138,7 +138,7 @@ def run(name: str, call: type[ctypes.Structure], like: Tensor, **values: Tensor 
 
 
 def _dispatch(name: str, call: ctypes.Structure, device: torch.device) -> None:
-    if device.type == "cuda":
+    if backends.device_type(device) == "cuda":
         ray_kernels_cuda.run(name, call, device)
     else:
         getattr(cuda_ext.load("cpu"), f"fs_{name}")(ctypes.byref(call))

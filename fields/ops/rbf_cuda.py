@@ -6,7 +6,7 @@ import ctypes
 
 import torch
 
-from fields.ops.cuda_calls import PLAIN, WITH_WORKSPACE, CudaFunctions
+from fields.ops.cuda_calls import PLAIN, WITH_WORKSPACE, CudaFunctions, index_of
 
 # `csrc/cuda/rbf_gather.h`, `gaussian_layer.h` and `neighbours.h`; the first argument points to the operation's call.
 SIGNATURES = {
@@ -29,7 +29,7 @@ def rbf_gather(name: str, call: ctypes.Structure, device: torch.device) -> None:
     workspace = None
     if name == "backward" and torch.are_deterministic_algorithms_enabled() and call.points:
         workspace = functions.workspace(
-            "fs_rbf_gather_workspace", device, "rbf_gather", ctypes.addressof(call), device.index
+            "fs_rbf_gather_workspace", device, "rbf_gather", ctypes.addressof(call), index_of(device)
         )
     functions.run(f"fs_rbf_gather_{name}", call, device, operation=f"rbf_gather_{name}", workspace=workspace)
 

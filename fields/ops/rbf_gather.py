@@ -85,7 +85,7 @@ def rbf_gather(
         normalise=normalise,
     )
     shapes = full_shapes(shapes, coords.shape[-1])
-    if backends.choose(backend, coords.device.type) == "torch":
+    if backends.choose(backend, backends.device_type(coords)) == "torch":
         return rbf_gather_reference(
             coords,
             neighbours,
@@ -229,7 +229,7 @@ def _check_neighbours(neighbours: Tensor, coords: Tensor, count: int) -> None:
             f"neighbours must be [..., 1 to {MAX_NEIGHBOURS}] at coords {list(coords.shape)}, "
             f"not {list(neighbours.shape)}"
         )
-    if neighbours.device.type == "cpu" and neighbours.numel() and not backends.tracing():
+    if backends.device_type(neighbours) == "cpu" and neighbours.numel() and not backends.tracing():
         lowest, highest = torch.aminmax(neighbours)
         if lowest < 0 or highest >= count:
             raise ValueError(f"neighbours must be 0 to {count - 1}; there are {int(lowest)} to {int(highest)}")
@@ -409,10 +409,10 @@ class _Gather:
 
 
 def _run(name: str, call: RbfCall, device: torch.device) -> None:
-    if device.type == "cuda":
+    if backends.device_type(device) == "cuda":
         rbf_cuda.rbf_gather(name, call, device)
     else:
-        getattr(cuda_ext.load(device.type), f"fs_rbf_gather_{name}")(ctypes.byref(call))
+        getattr(cuda_ext.load(backends.device_type(device)), f"fs_rbf_gather_{name}")(ctypes.byref(call))
 
 
 class _Forward(Function):

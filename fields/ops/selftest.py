@@ -13,20 +13,20 @@ from fields.ops.hash_grid import hash_grid
 TOLERANCE = 1e-5
 
 
-def hash_grid_parity() -> dict[str, str | float]:
-    """Compare values and both gradients of the native hash grid with the reference.
+def hash_grid_parity(device: str = "cpu") -> dict[str, str | float]:
+    """Compare values and both gradients of the native hash grid with the reference, on a device.
 
     Returns `verdict` ("agree", "differ", or "not tested: …" without a native library) and, if tested,
     `largest_relative_difference`.
     """
-    reason = backends.why_not_native("cpu")
+    reason = backends.why_not_native(device)
     if reason:
         return {"verdict": f"not tested: {reason}"}
     generator = torch.Generator().manual_seed(0)
     layout = GridLayout(3, levels=8, table_size=1 << 14, growth=1.6)
-    coords = torch.rand(4096, 3, generator=generator)
-    table = torch.randn(layout.entries, layout.features, generator=generator)
-    upstream = torch.randn(4096, layout.outputs, generator=generator)
+    coords = torch.rand(4096, 3, generator=generator).to(device)
+    table = torch.randn(layout.entries, layout.features, generator=generator).to(device)
+    upstream = torch.randn(4096, layout.outputs, generator=generator).to(device)
     native = _values_and_gradients(coords, table, upstream, layout, "native")
     reference = _values_and_gradients(coords, table, upstream, layout, "torch")
     worst = max(float((a - b).abs().max() / b.abs().max()) for a, b in zip(native, reference))

@@ -74,11 +74,11 @@ class ReconstructRequest(Request):
         None, section="budget", hidden=True, help="Steps of the fit instead of a share of the time."
     )
     seed: Natural = option(0, section="budget", metavar="N", help="Seed of all random numbers.")
-    device: Literal["auto", "cpu", "cuda"] = option(
+    device: Literal["auto", "cpu", "cuda", "mps"] = option(
         "auto",
         section="budget",
         recipe=False,
-        help="Where to compute; auto is the GPU where torch can use one.",
+        help="Where to compute; auto is an NVIDIA GPU where one can be used. mps is Apple's, which scenes cannot use.",
     )
     method: str | None = option(
         None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from torch import Tensor
 
@@ -38,6 +38,7 @@ class MarchSettings:
     max_samples        samples per ray
     box                lower and upper corner; samples outside are dropped. None: no limit
     sampler            chooses the samples; None: the occupied cells of the grid do
+    accelerator        who finds and composites the samples of occupied cells; None: `fields.ops`
     """
 
     step: float = 3**0.5 / 1024
@@ -48,3 +49,4 @@ class MarchSettings:
     max_samples: int = 1024
     box: Box | None = None
     sampler: Sampler | None = None
+    accelerator: Literal["nerfacc"] | None = None

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from fields.ops import nerfacc_rays
 from fields.ops.march import Occupancy, march, pack_cells
 from fields.ops.packed import Samples
 from fields.ops.ray_box import ray_box
@@ -110,7 +112,7 @@ class OccupancyGrid(nn.Module):
                 f"there must be a bool for each of {list(self.values.shape)} cells, not {list(mask.shape)} {mask.dtype}"
             )
         mask = mask.to(self.values.device)
-        self._candidates = (~mask.flatten()).nonzero().flatten().cpu()
+        self._candidates = (~mask.flatten()).nonzero().flatten()
         self.values[mask] = 0.0
         self.words = pack_cells(self.occupancy.cells() & ~mask)
 
@@ -123,19 +125,25 @@ class OccupancyGrid(nn.Module):
         """
         if not step > 0.0:
             raise ValueError(f"a step is above zero, not {step}")
-        random = torch.Generator().manual_seed((seed * 1_000_003 + int(self.updates)) % 2**63)
-        cells = self._candidates if self._candidates is not None else torch.arange(self.values.numel())
+        device = self.values.device
+        random = torch.Generator(device).manual_seed((seed * 1_000_003 + int(self.updates)) % 2**63)
+        cells = self._cells()
         self.values *= self.decay
         if int(self.updates) < self.warmup_updates:
             self._measure(cells, density, step, random)
         else:
             wanted = max(1, int(len(cells) * self.update_fraction / 2))
             self._measure(_stratified_choice(cells, wanted, random), density, step, random)
-            occupied = self.occupancy.cells().flatten().nonzero().flatten().cpu()
+            occupied = self.occupancy.cells().flatten().nonzero().flatten()
             self._measure(_stratified_choice(occupied, wanted, random), density, step, random)
         self.updates += 1
-        mean = float(self.values.sum(dtype=torch.float64)) / max(1, len(cells))
-        self.words = pack_cells(self.values > min(self.threshold, mean))
+        mean = self.values.sum(dtype=torch.float64) / max(1, len(cells))
+        self.words = pack_cells(self.values > mean.clamp(max=self.threshold))
+
+    def _cells(self) -> Tensor:
+        """Indices into all cells of those that are not known to be empty, on the grid's device."""
+        device = self.values.device
+        return torch.arange(self.values.numel(), device=device) if self._candidates is None else self._candidates
 
     @torch.no_grad()
     def mark(self, occupied: Callable[[Tensor], Tensor]) -> None:
@@ -144,12 +152,12 @@ class OccupancyGrid(nn.Module):
         occupied: indices of cells `[M, 3]` int64 to `[M]` bool. It is not asked for cells that `exclude` named.
         """
         r = self.resolution
-        cells = self._candidates if self._candidates is not None else torch.arange(self.values.numel())
+        cells = self._cells()
         cells = cells[cells < r**3]
-        where = torch.stack([cells // (r * r), cells // r % r, cells % r], dim=-1).to(self.values.device)
+        where = torch.stack([cells // (r * r), cells // r % r, cells % r], dim=-1)
         marked = self.occupancy.cells()
         marked[0] = False
-        marked[0].view(-1)[cells[occupied(where).cpu()].to(marked.device)] = True
+        marked[0].view(-1)[cells[occupied(where)]] = True
         self.words = pack_cells(marked)
 
     def _measure(
@@ -159,11 +167,10 @@ class OccupancyGrid(nn.Module):
         flat, r = self.values.view(-1), self.resolution
         lower, upper = (torch.tensor(x, device=flat.device) for x in (self.lower, self.upper))
         for part in cells.split(CHUNK):
-            inside = torch.rand(len(part), 3, generator=random)
+            inside = torch.rand(len(part), 3, generator=random, device=flat.device)
             cell = torch.stack([part // (r * r) % r, part // r % r, part % r], dim=-1)
             around = ((cell + inside) / r - 0.5) * 2.0 ** (part // r**3)[:, None]
-            points = (lower + upper) / 2 + around.to(flat.device) * (upper - lower)
-            part = part.to(flat.device)
+            points = (lower + upper) / 2 + around * (upper - lower)
             thickness = density(points).to(flat.dtype) * step
             flat[part] = torch.maximum(flat[part], thickness.nan_to_num(0.0))
 
@@ -196,8 +203,11 @@ class OccupancyGrid(nn.Module):
         first_ray: int = 0,
         max_samples: int = 1024,
         box: Box | None = None,
+        accelerator: Literal["nerfacc"] | None = None,
     ) -> Samples:
         """Samples of rays `[N, 3]` in the occupied cells, and inside `box` if given.
+
+        accelerator: "nerfacc" leaves finding them to `fields.ops.nerfacc_rays`.
 
         The other arguments are those of `fields.ops.march.march`, which also lists the errors.
         """
@@ -205,7 +215,8 @@ class OccupancyGrid(nn.Module):
         if box is not None:
             enter, leave = ray_box(origins, directions, *box)
             near, far = torch.maximum(near, enter), torch.minimum(far, leave)
-        return march(
+        found_by = march if accelerator is None else nerfacc_rays.march
+        return found_by(
             origins,
             directions,
             near,
@@ -229,5 +240,5 @@ def _stratified_choice(items: Tensor, count: int, random: torch.Generator) -> Te
     each = -(-len(items) // count) if len(items) else 1
     if each == 1:
         return items
-    first = torch.arange(0, len(items) - each + 1, each)
-    return items[first + torch.randint(0, each, (len(first),), generator=random)]
+    first = torch.arange(0, len(items) - each + 1, each, device=items.device)
+    return items[first + torch.randint(0, each, (len(first),), generator=random, device=items.device)]

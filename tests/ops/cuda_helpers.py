@@ -1,6 +1,7 @@
 """Help for the tests of CUDA kernels: a mark for GPU tests, kernels compiled for the host, and the headers."""
 
 import ctypes
+import os
 import re
 import shutil
 import subprocess
@@ -21,30 +22,22 @@ C_TYPES = {"int": ctypes.c_int, "int32_t": ctypes.c_int32, "int64_t": ctypes.c_i
 
 
 def compiled_for_host(tmp_path_factory, name: str, *flags: str) -> ctypes.CDLL:
-    """The library compiled from `cuda_on_host/NAME.cpp`; skips the test without a C++ compiler."""
+    """The library compiled from `cuda_on_host/NAME.cpp`; skips the test without a C++ compiler.
+
+    Objects of an earlier run come from ccache's store where there is one.
+    """
     compiler = shutil.which("c++")
     if compiler is None:
         pytest.skip("needs a C++ compiler")
-    path = tmp_path_factory.mktemp(name) / f"{name}_on_host.so"
+    folder = tmp_path_factory.mktemp(name)
     here = Path(__file__).parent / "cuda_on_host"
-    subprocess.run(
-        [
-            compiler,
-            "-std=c++17",
-            "-O1",
-            "-ffp-contract=off",
-            "-shared",
-            "-fPIC",
-            *flags,
-            f"-I{here}",
-            f"-I{CSRC}",
-            here / f"{name}.cpp",
-            "-o",
-            path,
-        ],
-        check=True,
-    )
-    return ctypes.CDLL(str(path))
+    launcher = [ccache] if (ccache := shutil.which("ccache")) else []
+    options = ["-std=c++17", "-O1", "-ffp-contract=off", "-fPIC", *flags, f"-I{here}", f"-I{CSRC}"]
+    command = [*launcher, compiler, *options, "-c", here / f"{name}.cpp", "-o", folder / "host.o"]
+    environment = os.environ | {"CCACHE_BASEDIR": str(ROOT), "CCACHE_NOHASHDIR": "1"}
+    subprocess.run(command, check=True, cwd=ROOT, env=environment)
+    subprocess.run([compiler, "-shared", *flags, folder / "host.o", "-o", folder / f"{name}_on_host.so"], check=True)
+    return ctypes.CDLL(str(folder / f"{name}_on_host.so"))
 
 
 def call_on_host(monkeypatch, library: ctypes.CDLL) -> None:
@@ -52,6 +45,19 @@ def call_on_host(monkeypatch, library: ctypes.CDLL) -> None:
     monkeypatch.setattr(cuda_ext, "load", lambda device: library)
     monkeypatch.setattr(cuda_ext, "why_absent", lambda device: None)
     monkeypatch.setattr(cuda_calls, "stream", lambda device: 0)
+
+
+class HostKernels:
+    """Several libraries of kernels that were compiled for the host, as the one library that a GPU has."""
+
+    def __init__(self, libraries: list[ctypes.CDLL]) -> None:
+        self.libraries = libraries
+
+    def __getattr__(self, name: str):
+        for library in self.libraries:
+            if hasattr(library, name):
+                return getattr(library, name)
+        raise AttributeError(name)
 
 
 def c_type(text: str, types: dict = C_TYPES):

@@ -6,7 +6,7 @@
 #include <cuda_fp16.h>
 #include <cuda_runtime.h>
 
-#include "../common/grid.h"
+#include "grid_point.h"
 
 #if defined(__CUDACC__)
 #include <mma.h>
@@ -44,35 +44,42 @@ __device__ __forceinline__ __half to_factor<__half>(float number) {
     return __float2half(fminf(fmaxf(number, -65504.0f), 65504.0f));
 }
 
-// Each lane holds half a row of the block.
+// Each lane holds four rows of two adjacent columns, so that a product takes six reads for eight multiply-adds. Rows of
+// a lane are four apart, so that the lanes' rows are adjacent and lie in different banks of shared memory.
 template <class N>
 struct Fragment {
     using Sum = typename Accumulator<N>::type;
-    static constexpr int EACH = SIDE / 2;
-    Sum sums[EACH];
+    static constexpr int ROWS = 4, COLUMNS = 2;
+    Sum sums[ROWS][COLUMNS];
 
     __device__ __forceinline__ static int lane() { return threadIdx.x % 32; }
-    __device__ __forceinline__ static int row() { return lane() / 2; }
-    __device__ __forceinline__ static int column() { return lane() % 2 * EACH; }
+    __device__ __forceinline__ static int row(int i) { return lane() / 8 + 4 * i; }
+    __device__ __forceinline__ static int column() { return lane() % 8 * COLUMNS; }
 
     __device__ __forceinline__ void clear() {
-        for (int j = 0; j < EACH; ++j) sums[j] = Sum(0);
+        FS_UNROLL_FOR (int i = 0; i < ROWS; ++i)
+            FS_UNROLL_FOR (int j = 0; j < COLUMNS; ++j) sums[i][j] = Sum(0);
     }
     __device__ __forceinline__ void load(const Sum* from, int stride) {
-        for (int j = 0; j < EACH; ++j) sums[j] = from[row() * stride + column() + j];
+        FS_UNROLL_FOR (int i = 0; i < ROWS; ++i)
+            FS_UNROLL_FOR (int j = 0; j < COLUMNS; ++j) sums[i][j] = from[row(i) * stride + column() + j];
     }
     __device__ __forceinline__ void store(Sum* to, int stride) const {
-        for (int j = 0; j < EACH; ++j) to[row() * stride + column() + j] = sums[j];
+        FS_UNROLL_FOR (int i = 0; i < ROWS; ++i)
+            FS_UNROLL_FOR (int j = 0; j < COLUMNS; ++j) to[row(i) * stride + column() + j] = sums[i][j];
     }
     // Adds A B for blocks of two matrices: A(row, k) = a[row * a_stride + k], or a[k * a_stride + row] if
     // `a_transposed`; likewise B.
     template <bool a_transposed, bool b_transposed>
     __device__ __forceinline__ void add(const N* a, int a_stride, const N* b, int b_stride) {
         for (int k = 0; k < SIDE; ++k) {
-            const Sum left = to_sum(a_transposed ? a[k * a_stride + row()] : a[row() * a_stride + k]);
-            for (int j = 0; j < EACH; ++j)
-                sums[j] +=
-                    left * to_sum(b_transposed ? b[(column() + j) * b_stride + k] : b[k * b_stride + column() + j]);
+            Sum left[ROWS], right[COLUMNS];
+            FS_UNROLL_FOR (int i = 0; i < ROWS; ++i)
+                left[i] = to_sum(a_transposed ? a[k * a_stride + row(i)] : a[row(i) * a_stride + k]);
+            FS_UNROLL_FOR (int j = 0; j < COLUMNS; ++j)
+                right[j] = to_sum(b_transposed ? b[(column() + j) * b_stride + k] : b[k * b_stride + column() + j]);
+            FS_UNROLL_FOR (int i = 0; i < ROWS; ++i)
+                FS_UNROLL_FOR (int j = 0; j < COLUMNS; ++j) sums[i][j] += left[i] * right[j];
         }
     }
 };

@@ -11,11 +11,7 @@ namespace fs {
 namespace {
 
 __device__ __forceinline__ void lower(uint64_t* to, uint64_t key) {
-#if defined(__CUDA_ARCH__)
     atomicMin(reinterpret_cast<unsigned long long*>(to), static_cast<unsigned long long>(key));
-#else
-    if (key < *to) *to = key;
-#endif
 }
 
 __global__ void __launch_bounds__(THREADS)

@@ -107,15 +107,15 @@ class OccupancyUpdates:
         In a moving scene each point gets a random training time, so a cell is occupied if there is ever something in
         it.
         """
-        random = torch.Generator().manual_seed(step)
-        times = torch.from_numpy(self.scene.training_times)
+        random = torch.Generator(field.device).manual_seed(step)
+        times = torch.from_numpy(self.scene.training_times).to(field.device)
         first = step // UPDATE_STEPS % DIRECTION_STRIDE
         directions = torch.from_numpy(fibonacci_sphere(NUM_DIRECTIONS)[first::DIRECTION_STRIDE]).float()
 
         def density(points: Tensor) -> Tensor:
             time = None
             if field.moving:
-                time = times[torch.randint(len(times), (len(points),), generator=random)].to(points.device)
+                time = times[torch.randint(len(times), (len(points),), generator=random, device=times.device)]
             coords = field.to_coords(points)
             if not field.directional_density:
                 return field.density(coords, time, None)[0]

@@ -159,6 +159,8 @@ class RadianceObjective(Objective[S, RadianceField], Generic[S]):
 
     def _rendered(self, field: RadianceField, rays: RayBatch, proposed: ProposedSamples | None) -> RayColors:
         march = field.march
+        if self.method.march == "nerfacc":
+            march = replace(march, accelerator="nerfacc")
         if proposed is not None:
             march = replace(march, sampler=lambda origins, directions, seed, first_ray: proposed.samples)
         background = field.background_color() if rays.background is None else rays.background

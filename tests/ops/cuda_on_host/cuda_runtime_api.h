@@ -166,6 +166,8 @@ inline void atomicAdd(float4* to, float4 value) {
     to->x += value.x, to->y += value.y, to->z += value.z, to->w += value.w;
 }
 
+inline void atomicMin(unsigned long long* to, unsigned long long value) { *to = std::min(*to, value); }
+
 template <class... Parameters, class... Arguments>
 cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Parameters...),
                                const Arguments&... arguments) {
