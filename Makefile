@@ -90,6 +90,7 @@ clang: .venv/installed-test
 # With sounds, videos, meshes and charts, so that every command of the README runs.
 .venv/installed: .venv/.created pyproject.toml constraints.txt $(NATIVE)
 	@$(PYTHON) tools/before_install.py
+	@$(PYTHON) tools/half_installed.py .venv
 	torch=$$($(CONSTRAINED) $(BIN)/python tools/torch_build.py $(INSTALLER)) && $(INSTALL) $$torch -e '.[media,shapes,plots]'
 	@touch $@
 

@@ -137,7 +137,7 @@ def test_torch_for_gpus_is_announced_or_avoided(monkeypatch, capsys, uses_uv, ha
         return not has_cpu_index if "--torch-backend=cpu" in extra or not uses_uv else True
 
     monkeypatch.setattr(torch_build, "has_nvidia_device", lambda: False)
-    monkeypatch.setattr(torch_build.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(torch_build, "is_installed", lambda: False)
     monkeypatch.setattr(torch_build, "brings_cuda", brings_cuda)
     monkeypatch.setattr(torch_build.sys, "platform", "linux")
     monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
@@ -151,6 +151,19 @@ def test_gpus_and_installed_torch_are_left_alone(monkeypatch):
     monkeypatch.setattr(torch_build, "brings_cuda", lambda *_: pytest.fail("asked for nothing"))
     monkeypatch.setattr(torch_build, "has_nvidia_device", lambda: True)
     assert torch_build.arguments(["python", "-m", "pip", "install"]) == []
+
+
+def test_half_of_torch_is_not_torch(monkeypatch, tmp_path):
+    """After an interrupted set-up the build of torch is chosen again, though its folder is there."""
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "torch" / "__init__.py").touch()
+    described = tmp_path / "torch-2.13.0.dist-info"
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    assert not torch_build.is_installed()
+    described.mkdir()
+    (described / "METADATA").write_text("Metadata-Version: 2.1\nName: torch\nVersion: 2.13.0\n")
+    importlib.invalidate_caches()
+    assert torch_build.is_installed()
 
 
 def wheel(

@@ -6,7 +6,7 @@ Prints arguments for the installer, to which the notes for people (on standard e
 
 from __future__ import annotations
 
-import importlib.util
+import importlib.metadata
 import json
 import os
 import subprocess
@@ -23,6 +23,14 @@ PAUSE = 10
 def has_nvidia_device() -> bool:
     """Whether a driver of NVIDIA's has found a device (on Windows' Linux: may have)."""
     return any(Path(name).exists() for name in ("/dev/nvidiactl", "/proc/driver/nvidia/gpus", "/dev/dxg"))
+
+
+def is_installed() -> bool:
+    """Whether torch is here; a folder of that name alone is what an interrupted installation left."""
+    try:
+        return bool(importlib.metadata.version("torch"))
+    except importlib.metadata.PackageNotFoundError:
+        return False
 
 
 def _run(command: list[str]) -> subprocess.CompletedProcess[str] | None:
@@ -49,7 +57,7 @@ def brings_cuda(installer: list[str], *extra: str) -> bool | None:
 
 def arguments(installer: list[str]) -> list[str]:
     """What to add to the installer's command line."""
-    if sys.platform != "linux" or has_nvidia_device() or importlib.util.find_spec("torch"):
+    if sys.platform != "linux" or has_nvidia_device() or is_installed():
         return []
     # uv does not read pip's configuration.
     places = {"PIP_FIND_LINKS": "--find-links", "PIP_EXTRA_INDEX_URL": "--extra-index-url"}
