@@ -26,8 +26,9 @@ NODES = {1: 64, 2: 32, 3: 16, 4: 8}
 # sphere), and along time where the scene moves.
 VIEW_NODES = 10
 SCENE_TIME_NODES = 5
-# Options for scenes, where small steps of a small network learn more in minutes, as with `nerf`.
-SCENE_OPTIONS: dict[str, Any] = {"width": 128, "batch": 1 << 12, "learning_rate": 4e-3}
+# Options for scenes, where small steps of a small network learn more in minutes, as with `nerf`. Lego in 60 s: 24.8 dB
+# with seven octaves and 23.6 with the authors' ten, 23.0 with four hidden layers.
+SCENE_OPTIONS: dict[str, Any] = {"width": 128, "batch": 1 << 11, "learning_rate": 4e-3, "octaves": 7}
 # Learning rate of an image's grids as a multiple of the network's, as in the authors' code. Their networks for audio
 # and scenes have one rate for all.
 IMAGE_GRID_RATE = 10

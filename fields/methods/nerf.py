@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from scenes.signal import Signal
 
 # Options for scenes. The paper's network of 8 x 256 units takes its authors a day on a GPU; in minutes on a processor
-# a small network with small steps learns more. Measured on lego_200.
-SCENE_OPTIONS: dict[str, Any] = {"width": 128, "hidden_layers": 4, "batch": 1 << 12, "learning_rate": 4e-3}
+# a small network with small steps learns more. Lego in 60 s: 26.0 dB with 2,332 steps of 2,048 samples, 25.8 with 1,432
+# of 4,096.
+SCENE_OPTIONS: dict[str, Any] = {"width": 128, "hidden_layers": 4, "batch": 1 << 11, "learning_rate": 4e-3}
 # Shortest step of rays, in sides of the cube: samples of a network are dear, and neighbours tell it the same.
 SCENE_STEP = 1 / 80
 
