@@ -11,7 +11,7 @@ from test_tools import ROOT, tool
 half_installed = tool("half_installed")
 
 # Stands for Python, in and outside of the environment. At the moment that KILL names, everything that `make` has started
-# is killed. Its pip behaves as pip does: it leaves alone what has a description, and lists the files last.
+# is killed. Its pip behaves as pip does: it leaves alone what has a description, and signs it last.
 PYTHON = """\
 #!/bin/sh
 stop() { [ "$KILL" != "$1" ] || kill -KILL 0; }
@@ -27,15 +27,16 @@ tools/*) exec REAL "$@" ;;
     if ! [ -e $packages/numpy.dist-info ]; then
         echo code > $packages/numpy.py
         mkdir $packages/numpy.dist-info
-        stop pip
         echo numpy.py,, > $packages/numpy.dist-info/RECORD
+        stop pip
+        echo pip > $packages/numpy.dist-info/INSTALLER
     fi
     mkdir -p build
     echo half > build/object.o
     stop compile
     echo whole > build/object.o
     mkdir -p $packages/field_studio.dist-info
-    touch $packages/field_studio.dist-info/RECORD
+    touch $packages/field_studio.dist-info/RECORD $packages/field_studio.dist-info/INSTALLER
     printf '#!/bin/sh\\necho "ran $*"\\n' > .venv/bin/fit-a-scene
     chmod +x .venv/bin/fit-a-scene ;;
 *) echo "unexpected: $*" >&2; exit 1 ;;
@@ -86,16 +87,23 @@ def test_a_killed_set_up_is_started_again(checkout, moment):
 
 def test_what_is_half_installed_is_found(tmp_path):
     place = tmp_path / "lib" / "python3.11" / "site-packages"
-    packages = {"whole": "whole.py,,\n__pycache__/whole.pyc,,\n", "gone": '"a, b.py",,\ngone.py,,\n', "short": None}
+    packages = {
+        "whole": "whole.py,,\n__pycache__/whole.pyc,,\n",
+        "gone": '"a, b.py",,\ngone.py,,\n',
+        "short": None,
+        "unsigned": "",
+    }
     for name, record in packages.items():
         (place / f"{name}.dist-info").mkdir(parents=True)
+        if name != "unsigned":
+            (place / f"{name}.dist-info" / "INSTALLER").write_text("pip")
         if record is not None:
             (place / f"{name}.dist-info" / "RECORD").write_text(record)
     (place / "~umpy").mkdir()
     for name in ("whole.py", "a, b.py"):
         (place / name).touch()
     found = [Path(folder).name for folder in half_installed.unfinished(str(tmp_path))]
-    assert found == ["gone.dist-info", "short.dist-info", "~umpy"]
+    assert found == ["gone.dist-info", "short.dist-info", "unsigned.dist-info", "~umpy"]
     assert half_installed.unfinished(str(tmp_path / "absent")) == []
 
 

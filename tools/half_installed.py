@@ -1,8 +1,7 @@
 """Forget packages that an interrupted installation left unfinished, so that the next one installs them again.
 
-pip takes a package whose description is there for installed, though it may have been stopped before it wrote the list of
-its files, without which the package can never be replaced. `make` runs this with the system's Python: the standard
-library alone.
+pip and uv take a package whose description is there for installed, though they may have been stopped before they had
+linked all of its files or written its commands. `make` runs this with the system's Python: the standard library alone.
 """
 
 import csv
@@ -13,7 +12,10 @@ import sys
 
 
 def is_whole(description):
-    """Whether a package's folder of descriptions (`*.dist-info`) lists its files, and they are there."""
+    """Whether a package's folder of descriptions (`*.dist-info`) is finished, and the files that it lists are there."""
+    # The name of the installer is written when the commands of the package have been.
+    if not os.path.exists(os.path.join(description, "INSTALLER")):
+        return False
     try:
         with open(os.path.join(description, "RECORD"), newline="") as file:
             listed = [row[0] for row in csv.reader(file) if row]
