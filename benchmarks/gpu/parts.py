@@ -261,6 +261,18 @@ def fits(context: Context) -> Outcome:
     return Outcome(state, f"{len(ran.rows)} rows" if state == DONE else ran.why, ran.rows)
 
 
+def estimates(context: Context) -> Outcome:
+    """What was measured, as fractions of what the GPU's limits allow."""
+    stored = sorted(context.folder.glob("gpu-*.json"))
+    arguments = ("--held", stored[0]) if context.on_gpu and stored else ()
+    ran = context.python("-m", "benchmarks.kernels.estimates", *arguments)
+    if ran.status:
+        return Outcome(FAILED, ran.why)
+    if not context.on_gpu:
+        return Outcome(NEEDS_GPU, "the table is that of docs/kernels.md; nothing is held against it")
+    return Outcome(DONE, "; ".join(ran.output.strip().splitlines()))
+
+
 # Packages that accelerate on a GPU: the name under which each is imported, the folder of its sources that setup.py is
 # in, and a fit that uses it.
 PEERS = {
@@ -311,6 +323,7 @@ PARTS = (
     Part("tests", "the tests marked gpu", 120, 30, tests),
     Part("memcheck", "compute-sanitizer: memory", 60, 20, sanitizer("memcheck")),
     Part("kernels", "the kernel benchmark", 90, 30, kernels),
+    Part("estimates", "the measured times beside the limits of the GPU", 15, 5, estimates),
     Part("fits", "fits beside the CPU", 150, 60, fits),
     Part("racecheck", "compute-sanitizer: races", 60, 20, sanitizer("racecheck")),
     Part("peers", "tiny-cuda-nn and nerfacc", 120, 30, peers),

@@ -48,9 +48,12 @@ class Samples:
         rays = torch.cat([origins, directions], dim=-1).index_select(0, self.ray_indices)
         return torch.addcmul(rays[:, :3], self.midpoints[:, None], rays[:, 3:])
 
-    def select(self, mask: Tensor) -> Samples:
-        """Samples where `mask` (`[S]` bool) is true, on the same N rays."""
-        chosen = mask.nonzero().flatten()
+    def select(self, mask: Tensor, chosen: Tensor | None = None) -> Samples:
+        """Samples where `mask` (`[S]` bool) is true, on the same N rays.
+
+        chosen: their indices `[n]`, for a caller who has them: on a GPU, finding how many there are takes a wait.
+        """
+        chosen = mask.nonzero().flatten() if chosen is None else chosen
         before = torch.zeros(len(mask) + 1, dtype=torch.int64, device=mask.device)
         torch.cumsum(mask, 0, out=before[1:])
         return Samples(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -31,14 +32,14 @@ def ray_box(
     Raises ValueError for wrong shapes, an empty box, or rays that are not finite.
     """
     check_rays(origins, directions)
-    box = torch.stack(
-        [torch.as_tensor(corner, dtype=torch.float64, device="cpu").reshape(-1) for corner in (lower, upper)]
-    )
-    if box.shape != (2, 3) or not bool(box.isfinite().all()) or not bool((box[0] < box[1]).all()):
-        raise ValueError(f"a box has three values per corner, the lower ones below the upper ones, not {box.tolist()}")
+    box = [torch.as_tensor(corner, dtype=torch.float64, device="cpu").reshape(-1).tolist() for corner in (lower, upper)]
+    if any(len(corner) != 3 for corner in box) or not all(-math.inf < a < b < math.inf for a, b in zip(*box)):
+        raise ValueError(f"a box has three values per corner, the lower ones below the upper ones, not {box}")
     if backends.choose(backend, backends.device_type(origins)) == "torch":
         with torch.no_grad():
-            return ray_box_reference(origins, directions, *box.to(origins))
+            return ray_box_reference(
+                origins, directions, *torch.tensor(box, dtype=origins.dtype, device=origins.device)
+            )
     origins, directions = origins.detach().contiguous(), directions.detach().contiguous()
     near, far = origins.new_empty(2, len(origins))
     run(
@@ -46,8 +47,8 @@ def ray_box(
         BoxCall,
         origins,
         rays=len(origins),
-        lower=tuple(box[0].tolist()),
-        upper=tuple(box[1].tolist()),
+        lower=tuple(box[0]),
+        upper=tuple(box[1]),
         origins=origins,
         directions=directions,
         near=near,

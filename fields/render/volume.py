@@ -83,7 +83,8 @@ def render_rays(
             density, _ = rays.density(samples)
             weights = compositing_weights(density.clamp(min=TINY_DENSITY), samples, threshold=threshold)
             lit = weights > march.min_weight
-            samples, kept = samples.select(lit), lit.nonzero().flatten()
+            kept = lit.nonzero().flatten()
+            samples = samples.select(lit, kept)
         density, feature = rays.density(samples)
         visible = None
     else:
@@ -225,7 +226,7 @@ def _from_distances(
     again, feature = field.distance(coords.index_select(0, rows))
     density = field.ray_density(distance.index_copy(0, rows, again), samples, coords).index_select(0, kept)
     feature = feature.index_select(0, lit[queried].nonzero().flatten())
-    return samples.select(lit), density, kept, None, field.surface_feature(feature, coords.index_select(0, kept))
+    return samples.select(lit, kept), density, kept, None, field.surface_feature(feature, coords.index_select(0, kept))
 
 
 def _box_to_cube(grid: OccupancyGrid) -> Contraction:

@@ -24,7 +24,7 @@ def test_limits_follow_from_bytes_and_operations():
     assert product.limit(rtx) == (pytest.approx(1e-3), "arithmetic")
     # A pair of floats is added by one operation or by two.
     sums = estimates.Work("sums", memory=0.0, added=1e9, pairs=True)
-    assert sums.times(rtx)["cache"] * rtx.cache == 2 * sums.times(h200)["cache"] * h200.cache
+    assert sums.times(rtx)["cache"] * rtx.cache == pytest.approx(2 * sums.times(h200)["cache"] * h200.cache)
     assert estimates.Work("nothing", memory=1.0).limit(h200)[1] == "launches"
 
 

@@ -21,10 +21,18 @@ on_gpu = pytest.mark.gpu
 C_TYPES = {"int": ctypes.c_int, "int32_t": ctypes.c_int32, "int64_t": ctypes.c_int64, "const char*": ctypes.c_char_p}
 
 
-def compiled_for_host(tmp_path_factory, name: str, *flags: str) -> ctypes.CDLL:
+# Definitions with which kernels are compiled for the host: atomic sums of vectors, and sorts of a few pairs at a time.
+DEFINITIONS = {
+    "hash_grid": ("-DFS_VECTOR_ATOMICS", "-DFS_PAIRS_SORTED_AT_ONCE=256"),
+    "factor_grid": ("-DFS_VECTOR_ATOMICS", "-DFS_PAIRS_SORTED_AT_ONCE=1024"),
+    "rbf": ("-DFS_RBF_PAIRS_AT_ONCE=128",),
+}
+
+
+def compiled_for_host(tmp_path_factory, name: str) -> ctypes.CDLL:
     """The library compiled from `cuda_on_host/NAME.cpp`; skips the test without a C++ compiler.
 
-    Objects of an earlier run come from ccache's store where there is one.
+    Objects of an earlier run, or of another test's, come from ccache's store where there is one.
     """
     compiler = shutil.which("c++")
     if compiler is None:
@@ -32,11 +40,12 @@ def compiled_for_host(tmp_path_factory, name: str, *flags: str) -> ctypes.CDLL:
     folder = tmp_path_factory.mktemp(name)
     here = Path(__file__).parent / "cuda_on_host"
     launcher = [ccache] if (ccache := shutil.which("ccache")) else []
-    options = ["-std=c++17", "-O1", "-ffp-contract=off", "-fPIC", *flags, f"-I{here}", f"-I{CSRC}"]
+    options = ["-std=c++17", "-O1", "-ffp-contract=off", "-fPIC", *DEFINITIONS.get(name, ())]
+    options += [f"-I{here}", f"-I{CSRC}"]
     command = [*launcher, compiler, *options, "-c", here / f"{name}.cpp", "-o", folder / "host.o"]
     environment = os.environ | {"CCACHE_BASEDIR": str(ROOT), "CCACHE_NOHASHDIR": "1"}
     subprocess.run(command, check=True, cwd=ROOT, env=environment)
-    subprocess.run([compiler, "-shared", *flags, folder / "host.o", "-o", folder / f"{name}_on_host.so"], check=True)
+    subprocess.run([compiler, "-shared", folder / "host.o", "-o", folder / f"{name}_on_host.so"], check=True)
     return ctypes.CDLL(str(folder / f"{name}_on_host.so"))
 
 

@@ -29,7 +29,7 @@ operation = sys.modules["fields.ops.hash_grid"]
 
 @pytest.fixture(scope="session")
 def host_library(tmp_path_factory):
-    return compiled_for_host(tmp_path_factory, "hash_grid", "-DFS_VECTOR_ATOMICS", "-DFS_PAIRS_SORTED_AT_ONCE=256")
+    return compiled_for_host(tmp_path_factory, "hash_grid")
 
 
 @pytest.fixture(params=["host", pytest.param("cuda", marks=on_gpu)])

@@ -58,10 +58,10 @@ def test_compositing_and_its_gradients_agree_with_nerfacc(channels, dtype, toler
 @pytest.mark.parametrize("cascades, seed", [(1, None), (1, 7), (2, 7)])
 def test_samples_by_traversal_are_ours(cascades, seed, monkeypatch):
     occupancy = random_occupancy(torch.Generator().manual_seed(1), cascades, 8, 0.3)
-    rays = random_rays(torch.Generator().manual_seed(2), 20, occupancy, torch.float32)
+    rays = random_rays(torch.Generator().manual_seed(2), 150, occupancy, torch.float32)
     monkeypatch.setitem(sys.modules, "nerfacc", nerfacc_stand_in)
-    options = {"occupancy": occupancy, "step": 0.05, "seed": seed, "first_ray": 5, "max_samples": 30}
-    assert_same_samples(nerfacc_rays.march(*rays, **options), march(*rays, **options), step=0.05)
+    options = {"occupancy": occupancy, "step": 0.03, "seed": seed, "first_ray": 5, "max_samples": 30}
+    assert_same_samples(nerfacc_rays.march(*rays, **options), march(*rays, **options), step=0.03)
 
 
 def assert_same_samples(theirs: Samples, ours: Samples, step: float) -> None:

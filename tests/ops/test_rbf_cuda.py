@@ -20,7 +20,7 @@ from fields.ops.rbf_gather import KERNELS, NORMALISE, RbfCall, rbf_gather
 
 @pytest.fixture(scope="session")
 def host_library(tmp_path_factory):
-    return compiled_for_host(tmp_path_factory, "rbf", "-DFS_RBF_PAIRS_AT_ONCE=128")
+    return compiled_for_host(tmp_path_factory, "rbf")
 
 
 @pytest.fixture(params=["host", pytest.param("cuda", marks=on_gpu)])
