@@ -218,7 +218,7 @@ def sanitizer(tool: str) -> Callable[[Context], Outcome]:
 
     def work(context: Context) -> Outcome:
         if not context.on_gpu:
-            return Outcome(NEEDS_GPU, "the host build of the kernels runs under ThreadSanitizer instead (make test)")
+            return Outcome(NEEDS_GPU, "instead: python tests/ops/sanitize/cuda_races.py, on threads of the CPU")
         program = context.here.programs["compute-sanitizer"]
         if program is None:
             return Outcome(FAILED, "needs compute-sanitizer, which comes with CUDA")
